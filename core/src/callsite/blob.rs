@@ -1,0 +1,259 @@
+//! A callsite as data: built by a `const fn` into a link section, read by one parser on server and host.
+//! The layout is §6 of `core/docs/wire-format.md`.
+
+use crate::{Level, SpanKind};
+
+/// First byte of every blob.
+pub const MAGIC: u8 = 0xA1;
+/// Bytes before the strings.
+pub const HEADER: usize = 12;
+/// Most fields of one span or event, and most labels of one metric.
+pub const MAX_FIELDS: usize = 15;
+
+/// What a callsite makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// A span.
+    Span = 0,
+    /// An event, that is, a log record.
+    Event = 1,
+    /// Fields added to a span after it began.
+    Fields = 2,
+    /// A monotonic counter.
+    Counter = 3,
+    /// A counter that also goes down.
+    UpDownCounter = 4,
+    /// A last value.
+    Gauge = 5,
+    /// An exponential histogram.
+    Histogram = 6,
+}
+
+impl Kind {
+    const fn from_u8(n: u8) -> Option<Kind> {
+        Some(match n {
+            0 => Kind::Span,
+            1 => Kind::Event,
+            2 => Kind::Fields,
+            3 => Kind::Counter,
+            4 => Kind::UpDownCounter,
+            5 => Kind::Gauge,
+            6 => Kind::Histogram,
+            _ => return None,
+        })
+    }
+}
+
+/// Everything known about a callsite when it is compiled; the macros fill it in.
+#[derive(Clone, Copy, Debug)]
+pub struct Meta {
+    /// What it makes.
+    pub kind: Kind,
+    /// Its severity; 0 for metrics.
+    pub level: u8,
+    /// Role of a span; internal for all else.
+    pub span_kind: SpanKind,
+    /// Value type of a gauge, scale of a histogram.
+    pub param: u8,
+    /// Name of the span or metric, message of the event.
+    pub name: &'static str,
+    /// Module path.
+    pub target: &'static str,
+    /// Source file.
+    pub file: &'static str,
+    /// Source line.
+    pub line: u32,
+    /// Unit of a metric in UCUM, such as `ms` or `By`.
+    pub unit: &'static str,
+    /// What a metric means.
+    pub description: &'static str,
+    /// Names of fields, or keys of run-time labels.
+    pub fields: &'static [&'static str],
+    /// Constant labels: key, value.
+    pub labels: &'static [(&'static str, &'static str)],
+}
+
+impl Meta {
+    /// A blank to fill in with struct update syntax.
+    pub const EMPTY: Meta = Meta {
+        kind: Kind::Span,
+        level: 0,
+        span_kind: SpanKind::Internal,
+        param: 0,
+        name: "",
+        target: "",
+        file: "",
+        line: 0,
+        unit: "",
+        description: "",
+        fields: &[],
+        labels: &[],
+    };
+
+    /// Length of its blob in bytes.
+    pub const fn len(&self) -> usize {
+        let mut n = HEADER + 2 * (5 + self.fields.len() + 2 * self.labels.len());
+        n += self.name.len() + self.target.len() + self.file.len() + self.unit.len() + self.description.len();
+        let mut i = 0;
+        while i < self.fields.len() {
+            n += self.fields[i].len();
+            i += 1;
+        }
+        i = 0;
+        while i < self.labels.len() {
+            n += self.labels[i].0.len() + self.labels[i].1.len();
+            i += 1;
+        }
+        n
+    }
+
+    /// The blob itself. `N` must be [`Meta::len`].
+    pub const fn blob<const N: usize>(&self) -> [u8; N] {
+        assert!(self.fields.len() <= MAX_FIELDS, "a span, event or metric has at most 15 fields");
+        assert!(self.labels.len() <= MAX_FIELDS, "a metric has at most 15 constant labels");
+        assert!(N <= u16::MAX as usize, "the callsite's texts are longer than 64 KiB");
+        let mut b = [0; N];
+        b[0] = MAGIC;
+        b[1] = self.kind as u8;
+        b[2] = self.level | (self.span_kind as u8) << 4;
+        b[3] = self.param;
+        (b[4], b[5]) = (N as u8, (N >> 8) as u8);
+        let line = self.line.to_le_bytes();
+        (b[6], b[7], b[8], b[9]) = (line[0], line[1], line[2], line[3]);
+        b[10] = self.fields.len() as u8;
+        b[11] = self.labels.len() as u8;
+        let mut at = HEADER;
+        let strings = [self.name, self.target, self.file, self.unit, self.description];
+        let mut i = 0;
+        while i < strings.len() {
+            at = put(&mut b, at, strings[i]);
+            i += 1;
+        }
+        i = 0;
+        while i < self.fields.len() {
+            at = put(&mut b, at, self.fields[i]);
+            i += 1;
+        }
+        i = 0;
+        while i < self.labels.len() {
+            at = put(&mut b, at, self.labels[i].0);
+            at = put(&mut b, at, self.labels[i].1);
+            i += 1;
+        }
+        assert!(at == N, "N must be Meta::len()");
+        b
+    }
+}
+
+const fn put<const N: usize>(b: &mut [u8; N], mut at: usize, s: &str) -> usize {
+    let s = s.as_bytes();
+    b[at] = s.len() as u8;
+    b[at + 1] = (s.len() >> 8) as u8;
+    at += 2;
+    let mut i = 0;
+    while i < s.len() {
+        b[at + i] = s[i];
+        i += 1;
+    }
+    at + s.len()
+}
+
+/// A parsed blob, borrowing its texts. Made by [`Blob::parse`], from a program's own memory or from an ELF's section.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Blob<'a> {
+    /// What the callsite makes.
+    pub kind: Kind,
+    /// Its severity; `None` for metrics.
+    pub level: Option<Level>,
+    /// Role of a span.
+    pub span_kind: SpanKind,
+    /// Value type of a gauge (0 integer, 1 `f32`, 2 `f64`), scale of a histogram.
+    pub param: u8,
+    /// Source line.
+    pub line: u32,
+    /// Length of the blob in bytes; the next one may begin right after.
+    pub len: usize,
+    /// Name of the span or metric, message of the event.
+    pub name: &'a str,
+    /// Module path.
+    pub target: &'a str,
+    /// Source file.
+    pub file: &'a str,
+    /// Unit of a metric.
+    pub unit: &'a str,
+    /// What a metric means.
+    pub description: &'a str,
+    field_count: u8,
+    label_count: u8,
+    rest: &'a [u8],
+}
+
+impl<'a> Blob<'a> {
+    /// Reads the blob at the start of `bytes`; `None` when there is none, or when it is cut short or malformed. Total: never panics.
+    pub fn parse(bytes: &'a [u8]) -> Option<Blob<'a>> {
+        let header = bytes.get(..HEADER)?;
+        if header[0] != MAGIC {
+            return None;
+        }
+        let len = usize::from(u16::from_le_bytes([header[4], header[5]]));
+        let bytes = bytes.get(..len)?;
+        let (field_count, label_count) = (header[10], header[11]);
+        if usize::from(field_count) > MAX_FIELDS || usize::from(label_count) > MAX_FIELDS {
+            return None;
+        }
+        let mut texts = Texts(bytes.get(HEADER..)?);
+        let mut blob = Blob {
+            kind: Kind::from_u8(header[1])?,
+            level: Level::from_u8(header[2] & 15),
+            span_kind: SpanKind::from_u8(header[2] >> 4),
+            param: header[3],
+            line: u32::from_le_bytes([header[6], header[7], header[8], header[9]]),
+            len,
+            name: texts.next()?,
+            target: texts.next()?,
+            file: texts.next()?,
+            unit: texts.next()?,
+            description: texts.next()?,
+            field_count,
+            label_count,
+            rest: &[],
+        };
+        blob.rest = texts.0;
+        let wanted = usize::from(field_count) + 2 * usize::from(label_count);
+        (texts.by_ref().count() == wanted && texts.0.is_empty()).then_some(blob)
+    }
+
+    /// Number of fields, or of run-time label keys.
+    pub fn field_count(&self) -> usize {
+        usize::from(self.field_count)
+    }
+
+    /// Names of the fields, or keys of the run-time labels, in order.
+    pub fn fields(&self) -> impl Iterator<Item = &'a str> + Clone + use<'a> {
+        Texts(self.rest).take(usize::from(self.field_count))
+    }
+
+    /// Constant labels of a metric.
+    pub fn labels(&self) -> impl Iterator<Item = (&'a str, &'a str)> + Clone + use<'a> {
+        let mut texts = Texts(self.rest);
+        for _ in 0..self.field_count {
+            texts.next();
+        }
+        (0..self.label_count).filter_map(move |_| Some((texts.next()?, texts.next()?)))
+    }
+}
+
+#[derive(Clone)]
+struct Texts<'a>(&'a [u8]);
+
+impl<'a> Iterator for Texts<'a> {
+    type Item = &'a str;
+    fn next(&mut self) -> Option<&'a str> {
+        let (len, rest) = self.0.split_first_chunk::<2>()?;
+        let len = usize::from(u16::from_le_bytes(*len));
+        let text = core::str::from_utf8(rest.get(..len)?).ok()?;
+        self.0 = &rest[len..];
+        Some(text)
+    }
+}

@@ -1,0 +1,298 @@
+//! Identity: small local ids inside, W3C ids outside, derived by mixing so that a device never sends them.
+
+use core::fmt;
+
+/// A span's id within one boot (or process), in the width of the machine; 0 is none. Unique for 2^32 spans on a
+/// 32-bit machine, for ever on a 64-bit one.
+pub type LocalId = usize;
+
+/// A W3C trace id: 128 bits, never zero.
+///
+/// ```
+/// use throughline::TraceId;
+/// let id = TraceId::from_bytes([0x4b; 16]).unwrap();
+/// assert_eq!(format!("{id}"), "4b".repeat(16));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TraceId([u8; 16]);
+
+/// A W3C span id: 64 bits, never zero.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SpanId([u8; 8]);
+
+macro_rules! id_type {
+    ($name:ident, $len:literal) => {
+        impl $name {
+            /// From its big-endian bytes; `None` when all are zero, which the W3C forbids.
+            pub const fn from_bytes(bytes: [u8; $len]) -> Option<Self> {
+                let mut i = 0;
+                while i < $len {
+                    if bytes[i] != 0 {
+                        return Some(Self(bytes));
+                    }
+                    i += 1;
+                }
+                None
+            }
+
+            /// Its big-endian bytes.
+            pub const fn to_bytes(self) -> [u8; $len] {
+                self.0
+            }
+
+            /// From lower- or upper-case hexadecimal digits.
+            pub fn from_hex(hex: &str) -> Option<Self> {
+                let mut bytes = [0; $len];
+                decode_hex(hex.as_bytes(), &mut bytes)?;
+                Self::from_bytes(bytes)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        #[cfg(feature = "defmt")]
+        impl defmt::Format for $name {
+            fn format(&self, f: defmt::Formatter<'_>) {
+                defmt::write!(f, "{=[u8]:02x}", &self.0[..]);
+            }
+        }
+
+        #[cfg(feature = "serde")]
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.collect_str(self)
+            }
+        }
+    };
+}
+id_type!(TraceId, 16);
+id_type!(SpanId, 8);
+
+/// What spreads local ids over the W3C id space: made of the device's (or process's) seed and its boot epoch. The
+/// algorithm is §7 of `core/docs/wire-format.md`: SplitMix64's finaliser, a bijection, so two spans of one boot never collide.
+///
+/// ```
+/// use throughline::IdKey;
+/// let (a, b) = (IdKey::new(7, 0), IdKey::new(7, 1));
+/// assert_ne!(a.span_id(1), a.span_id(2));
+/// assert_ne!(a.trace_id(1), b.trace_id(1), "a reboot does not repeat ids");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdKey(u64);
+
+impl IdKey {
+    /// The key of a device (or process) in its `epoch`-th boot.
+    pub const fn new(device_id: u64, epoch: u32) -> IdKey {
+        IdKey(mix(device_id.wrapping_add(0x9E37_79B9_7F4A_7C15u64.wrapping_mul(epoch as u64 + 1))))
+    }
+
+    /// The W3C id of the span with this local id.
+    pub const fn span_id(self, id: u64) -> SpanId {
+        let x = mix(self.0 ^ id);
+        SpanId(if x == 0 { 1u64 } else { x }.to_be_bytes())
+    }
+
+    /// The W3C id of the trace whose root span has this local id.
+    pub const fn trace_id(self, root: u64) -> TraceId {
+        let high = mix(self.0.wrapping_add(0xD1B5_4A32_D192_ED03) ^ root);
+        let low = mix(!self.0 ^ root);
+        let low = if low == 0 { 1 } else { low };
+        TraceId((((high as u128) << 64) | low as u128).to_be_bytes())
+    }
+}
+
+/// SplitMix64's finaliser (Steele, Lea, Flood, 2014).
+const fn mix(mut x: u64) -> u64 {
+    x ^= x >> 30;
+    x = x.wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    x ^= x >> 27;
+    x = x.wrapping_mul(0x94D0_49BB_1331_11EB);
+    x ^ (x >> 31)
+}
+
+/// A position in a trace as it travels between processes: W3C Trace Context, version 00.
+///
+/// ```
+/// use throughline::TraceContext;
+/// let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+/// let parent = TraceContext::parse(header).unwrap();
+/// assert!(parent.sampled());
+/// assert_eq!(parent.traceparent().as_str(), header);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct TraceContext {
+    /// The trace.
+    pub trace_id: TraceId,
+    /// The span that is the parent of what follows.
+    pub span_id: SpanId,
+    /// W3C flags; bit 0 is *sampled*.
+    pub flags: u8,
+}
+
+/// Why a `traceparent` was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum TraceparentError {
+    /// Shorter or longer than its version allows, or without a dash where one belongs.
+    Shape,
+    /// Something other than lower-case hexadecimal digits in a field.
+    Digit,
+    /// Version `ff`, which the W3C forbids.
+    Version,
+    /// A trace or span id of zeros.
+    ZeroId,
+}
+
+impl fmt::Display for TraceparentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Shape => "traceparent is not `00-<32 hex>-<16 hex>-<2 hex>`",
+            Self::Digit => "traceparent has something other than lower-case hex digits",
+            Self::Version => "traceparent has version ff",
+            Self::ZeroId => "traceparent has a zero trace or span id",
+        })
+    }
+}
+
+impl core::error::Error for TraceparentError {}
+
+impl TraceContext {
+    /// Parses a `traceparent` header: version 00 strictly, later versions by their first four fields, as the W3C asks.
+    pub fn parse(header: &str) -> Result<TraceContext, TraceparentError> {
+        use TraceparentError::*;
+        let b = header.as_bytes();
+        if b.len() < 55 || b[2] != b'-' || b[35] != b'-' || b[52] != b'-' {
+            return Err(Shape);
+        }
+        if b[..55].iter().any(u8::is_ascii_uppercase) {
+            return Err(Digit);
+        }
+        let (mut version, mut trace, mut span, mut flags) = ([0; 1], [0; 16], [0; 8], [0; 1]);
+        decode_hex(&b[..2], &mut version).ok_or(Digit)?;
+        decode_hex(&b[3..35], &mut trace).ok_or(Digit)?;
+        decode_hex(&b[36..52], &mut span).ok_or(Digit)?;
+        decode_hex(&b[53..55], &mut flags).ok_or(Digit)?;
+        match version[0] {
+            0xff => return Err(Version),
+            0 if b.len() != 55 => return Err(Shape),
+            _ if b.len() > 55 && b[55] != b'-' => return Err(Shape),
+            _ => {}
+        }
+        Ok(TraceContext {
+            trace_id: TraceId::from_bytes(trace).ok_or(ZeroId)?,
+            span_id: SpanId::from_bytes(span).ok_or(ZeroId)?,
+            flags: flags[0],
+        })
+    }
+
+    /// The `traceparent` header. No allocation; 55 bytes on the stack.
+    pub fn traceparent(&self) -> Traceparent {
+        let mut out = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        encode_hex(&self.trace_id.0, &mut out[3..35]);
+        encode_hex(&self.span_id.0, &mut out[36..52]);
+        encode_hex(&[self.flags], &mut out[53..]);
+        Traceparent(out)
+    }
+
+    /// Whether the caller records this trace.
+    pub const fn sampled(&self) -> bool {
+        self.flags & 1 == 1
+    }
+}
+
+/// A formatted `traceparent` header.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Traceparent([u8; 55]);
+
+impl Traceparent {
+    /// The header's text.
+    pub fn as_str(&self) -> &str {
+        core::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl core::ops::Deref for Traceparent {
+    type Target = str;
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl fmt::Display for Traceparent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Traceparent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+fn encode_hex(bytes: &[u8], out: &mut [u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (pair, b) in out.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(b >> 4)];
+        pair[1] = DIGITS[usize::from(b & 15)];
+    }
+}
+
+fn decode_hex(hex: &[u8], out: &mut [u8]) -> Option<()> {
+    if hex.len() != 2 * out.len() {
+        return None;
+    }
+    let digit = |c: u8| char::from(c).to_digit(16);
+    for (pair, b) in hex.chunks_exact(2).zip(out) {
+        *b = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_what_the_w3c_refuses() {
+        use TraceparentError::*;
+        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let cases = [
+            ("", Shape),
+            (&good[..54], Shape),
+            ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x", Shape),
+            ("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01x", Shape),
+            ("ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", Version),
+            ("00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01", Digit),
+            ("00-4bf92f3577b34da6a3ce929d0e0e473g-00f067aa0ba902b7-01", Digit),
+            ("00-00000000000000000000000000000000-00f067aa0ba902b7-01", ZeroId),
+            ("00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01", ZeroId),
+        ];
+        for (text, error) in cases {
+            assert_eq!(TraceContext::parse(text), Err(error), "{text}");
+        }
+        assert!(TraceContext::parse("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-later").is_ok());
+    }
+
+    #[test]
+    fn derivation_is_fixed_by_the_wire_format() {
+        let key = IdKey::new(0x1122_3344_5566_7788, 3);
+        assert_eq!(std::format!("{}", key.span_id(1)), GOLDEN_SPAN);
+        assert_eq!(std::format!("{}", key.trace_id(1)), GOLDEN_TRACE);
+    }
+    const GOLDEN_SPAN: &str = "";
+    const GOLDEN_TRACE: &str = "";
+}

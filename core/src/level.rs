@@ -1,0 +1,145 @@
+//! Severity of a callsite, and the two ceilings: one compiled in, one set at run time.
+
+use core::sync::atomic::{AtomicU8, Ordering};
+
+/// How important a span or event is. Ordered: `Trace < Debug < Info < Warn < Error`.
+///
+/// ```
+/// use throughline::Level;
+/// assert!(Level::Warn > Level::Info);
+/// assert_eq!("warn".parse(), Ok(Level::Warn));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
+#[repr(u8)]
+pub enum Level {
+    /// Step by step detail.
+    Trace = 1,
+    /// Of use to who wrote the code.
+    Debug = 2,
+    /// Of use to who runs it; the level of a span unless it says otherwise.
+    Info = 3,
+    /// Something to look at.
+    Warn = 4,
+    /// Something failed.
+    Error = 5,
+}
+
+impl Level {
+    /// The level with this number, 1 to 5, as it stands in a callsite.
+    pub const fn from_u8(n: u8) -> Option<Level> {
+        match n {
+            1 => Some(Level::Trace),
+            2 => Some(Level::Debug),
+            3 => Some(Level::Info),
+            4 => Some(Level::Warn),
+            5 => Some(Level::Error),
+            _ => None,
+        }
+    }
+
+    /// Its name in capitals, as logs show it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Level::Trace => "TRACE",
+            Level::Debug => "DEBUG",
+            Level::Info => "INFO",
+            Level::Warn => "WARN",
+            Level::Error => "ERROR",
+        }
+    }
+}
+
+impl core::fmt::Display for Level {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The text is not the name of a level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParseLevelError;
+
+impl core::fmt::Display for ParseLevelError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("not a level; use trace, debug, info, warn or error")
+    }
+}
+
+impl core::error::Error for ParseLevelError {}
+
+impl core::str::FromStr for Level {
+    type Err = ParseLevelError;
+    fn from_str(s: &str) -> Result<Self, ParseLevelError> {
+        [Level::Trace, Level::Debug, Level::Info, Level::Warn, Level::Error]
+            .into_iter()
+            .find(|l| s.eq_ignore_ascii_case(l.as_str()))
+            .ok_or(ParseLevelError)
+    }
+}
+
+/// The compiled-in floor: callsites below it vanish from the binary. Set by the final build, never by a library,
+/// with the environment variable `THROUGHLINE_LEVEL` (`trace`, `debug`, `info`, `warn`, `error` or `off`), most
+/// conveniently in `[env]` of `.cargo/config.toml`. Without it everything is compiled in.
+pub const STATIC_MIN: u8 = static_min(option_env!("THROUGHLINE_LEVEL"));
+
+const fn static_min(text: Option<&str>) -> u8 {
+    let Some(text) = text else { return Level::Trace as u8 };
+    match text.as_bytes() {
+        b"" | b"trace" => 1,
+        b"debug" => 2,
+        b"info" => 3,
+        b"warn" => 4,
+        b"error" => 5,
+        b"off" => 6,
+        _ => panic!("THROUGHLINE_LEVEL must be trace, debug, info, warn, error or off"),
+    }
+}
+
+/// The run-time floor, as [`Level`]'s number; 6 is off. Starts at `Trace`: 0 and 1 both let everything through, so that the
+/// static is all zeros.
+static MIN: AtomicU8 = AtomicU8::new(0);
+
+/// Records from now on only what is at `level` or above; `None` turns spans and events off. Metrics go on.
+/// Cost: one store on firmware; on a server, a walk over the callsites seen so far.
+pub fn set_min_level(level: Option<Level>) {
+    MIN.store(level.map_or(6, |l| l as u8), Ordering::Relaxed);
+    #[cfg(registered_callsites)]
+    crate::callsite::registry::refilter();
+}
+
+/// The run-time floor as a number to compare a callsite's level with.
+#[inline(always)]
+pub(crate) fn min() -> u8 {
+    MIN.load(Ordering::Relaxed)
+}
+
+#[cfg(feature = "tracing-core")]
+mod tracing_conversions {
+    use super::Level;
+
+    impl From<tracing_core::Level> for Level {
+        fn from(level: tracing_core::Level) -> Self {
+            match level {
+                tracing_core::Level::TRACE => Level::Trace,
+                tracing_core::Level::DEBUG => Level::Debug,
+                tracing_core::Level::INFO => Level::Info,
+                tracing_core::Level::WARN => Level::Warn,
+                tracing_core::Level::ERROR => Level::Error,
+            }
+        }
+    }
+
+    impl From<Level> for tracing_core::Level {
+        fn from(level: Level) -> Self {
+            match level {
+                Level::Trace => tracing_core::Level::TRACE,
+                Level::Debug => tracing_core::Level::DEBUG,
+                Level::Info => tracing_core::Level::INFO,
+                Level::Warn => tracing_core::Level::WARN,
+                Level::Error => tracing_core::Level::ERROR,
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What exporters take: one borrowed view of a span, a log record or a metric, whether it comes from a ring of this process or from a
+//! decoded device capture. Views own nothing, so a ring record goes to OTLP bytes with no span object between.
+
+use throughline::{Level, SpanId, SpanKind, Status, TraceId, Value};
+
+/// Attributes in order: name, value. Cloned when an exporter needs two passes, so it must be cheap to clone.
+pub trait Fields<'a>: Iterator<Item = (&'a str, Value<'a>)> + Clone {}
+impl<'a, T: Iterator<Item = (&'a str, Value<'a>)> + Clone> Fields<'a> for T {}
+
+/// A finished span.
+#[derive(Clone, Debug)]
+pub struct SpanView<'a, F> {
+    /// The trace.
+    pub trace_id: TraceId,
+    /// The span.
+    pub span_id: SpanId,
+    /// Its parent, in this process or another.
+    pub parent_span_id: Option<SpanId>,
+    /// Its name.
+    pub name: &'a str,
+    /// Module path of the code, the instrumentation scope of OTLP.
+    pub target: &'a str,
+    /// Source file.
+    pub file: &'a str,
+    /// Source line.
+    pub line: u32,
+    /// Its role in a call between processes.
+    pub kind: SpanKind,
+    /// Severity of its callsite.
+    pub level: Level,
+    /// How it ended.
+    pub status: Status,
+    /// Nanoseconds since 1970.
+    pub start_unix_ns: u64,
+    /// Nanoseconds since 1970.
+    pub end_unix_ns: u64,
+    /// Time a future was being polled, of an async span, in nanoseconds.
+    pub busy_ns: Option<u64>,
+    /// Half width of the interval in which the true time lies, where clocks had to be mapped, in nanoseconds.
+    pub time_error_ns: Option<u64>,
+    /// Attributes, those given at the start and those added later.
+    pub fields: F,
+}
+
+/// A log record: an event.
+#[derive(Clone, Debug)]
+pub struct LogView<'a, F> {
+    /// The span it happened in, if any: its trace's id and its own.
+    pub span: Option<(TraceId, SpanId)>,
+    /// Nanoseconds since 1970.
+    pub time_unix_ns: u64,
+    /// Severity.
+    pub level: Level,
+    /// The message as it stands in the source, with its `{}`; [`render`] fills them in.
+    pub message: &'a str,
+    /// Module path of the code.
+    pub target: &'a str,
+    /// Source file.
+    pub file: &'a str,
+    /// Source line.
+    pub line: u32,
+    /// Half width of the interval in which the true time lies, where clocks had to be mapped, in nanoseconds.
+    pub time_error_ns: Option<u64>,
+    /// Attributes.
+    pub fields: F,
+}
+
+/// One series of a metric at one time, cumulative since `start_unix_ns`.
+#[derive(Clone, Debug)]
+pub struct PointView<'a> {
+    /// Name of the metric.
+    pub name: &'a str,
+    /// Its unit in UCUM, or "".
+    pub unit: &'a str,
+    /// What it means, or "".
+    pub description: &'a str,
+    /// Module path of the code.
+    pub target: &'a str,
+    /// When counting began, nanoseconds since 1970.
+    pub start_unix_ns: u64,
+    /// When it was read, nanoseconds since 1970.
+    pub time_unix_ns: u64,
+    /// Labels, constant ones first. The overflow series of a family has the one label `otel.metric.overflow` = `true`.
+    pub labels: &'a [(&'a str, &'a str)],
+    /// What was read.
+    pub data: PointData<'a>,
+}
+
+/// The value of a [`PointView`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum PointData<'a> {
+    /// A monotonic sum.
+    Counter(u64),
+    /// A sum that may go down.
+    UpDown(i64),
+    /// A last value.
+    GaugeInt(i64),
+    /// A last value.
+    GaugeFloat(f64),
+    /// A base-2 exponential histogram of non-negative integers.
+    Histogram {
+        /// Buckets per power of two are 2^scale.
+        scale: u8,
+        /// Sum of all values.
+        sum: u64,
+        /// How many values were zero.
+        zeros: u64,
+        /// OTLP index of `buckets[0]`; -1 holds the value one.
+        offset: i32,
+        /// Counts of consecutive buckets.
+        buckets: &'a [u64],
+    },
+}
