@@ -1,0 +1,152 @@
+//! Builds and runs the consumer crate, which expands every macro, under every combination of its features.
+//!
+//! A macro body that does not compile shows only where it is expanded, and a feature that only adds must add to
+//! any other, so every subset is tried and not only all and none.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use lexopt::Arg::{Long, Short};
+use serde_json::Value;
+
+use crate::process::{Cmd, timed};
+use crate::workspace;
+
+const HELP: &str = "\
+usage: cargo xtask consumer [--list]
+
+Builds and runs the package `consumer` under every combination of the features in ci/consumer/Cargo.toml, with
+warnings as errors.
+
+  --list  print the combinations, build nothing
+";
+
+const PACKAGE: &str = "consumer";
+
+/// Above this the power set costs more than it finds. The error says so instead of running for an hour.
+const MOST_FEATURES: usize = 8;
+
+/// Runs `cargo xtask consumer`.
+///
+/// # Errors
+///
+/// When a combination doesn't build, warns, or fails when run.
+pub fn run(mut args: lexopt::Parser) -> Result<()> {
+    let mut list = false;
+    while let Some(arg) = args.next()? {
+        match arg {
+            Long("list") => list = true,
+            Short('h') | Long("help") => {
+                print!("{HELP}");
+                return Ok(());
+            }
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    if !list {
+        return check();
+    }
+    for combination in combinations()? {
+        println!("{}", label(&combination));
+    }
+    Ok(())
+}
+
+/// Builds and runs every combination.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn check() -> Result<()> {
+    let combinations = combinations()?;
+    let total = combinations.len();
+    for (index, combination) in combinations.iter().enumerate() {
+        timed(&format!("{}/{total} {}", index + 1, label(combination)), || command(combination).run())?;
+    }
+    Ok(())
+}
+
+/// Every subset of `items`, the smaller ones first, each in the order of `items`.
+#[must_use]
+pub fn power_set<T: Clone>(items: &[T]) -> Vec<Vec<T>> {
+    let mut subsets = vec![Vec::new()];
+    for item in items {
+        for index in 0..subsets.len() {
+            let mut with = subsets[index].clone();
+            with.push(item.clone());
+            subsets.push(with);
+        }
+    }
+    subsets.sort_by_key(Vec::len);
+    subsets
+}
+
+fn combinations() -> Result<Vec<Vec<String>>> {
+    let metadata = Cmd::cargo().args(["metadata", "--no-deps", "--format-version", "1"]).output()?;
+    let features = features(&metadata)?;
+    if features.len() > MOST_FEATURES {
+        bail!(
+            "{} features make {} combinations: let some of ci/consumer/Cargo.toml imply each other",
+            features.len(),
+            1_u64 << features.len()
+        );
+    }
+    Ok(power_set(&features))
+}
+
+/// The consumer's features from `cargo metadata`, without `default`, which is a name for a combination.
+fn features(metadata: &str) -> Result<Vec<String>> {
+    let metadata: Value = serde_json::from_str(metadata).context("`cargo metadata` wrote no JSON")?;
+    let packages = metadata["packages"].as_array().context("`cargo metadata` lists no packages")?;
+    let package = packages.iter().find(|package| package["name"] == PACKAGE);
+    let package = package.with_context(|| format!("no package `{PACKAGE}` in the workspace"))?;
+    let features: BTreeMap<String, Value> = serde_json::from_value(package["features"].clone())?;
+    Ok(features.into_keys().filter(|name| name != "default").collect())
+}
+
+fn command(combination: &[String]) -> Cmd {
+    let mut cmd = Cmd::cargo().args(["run", "--quiet", "-p", PACKAGE, "--no-default-features"]);
+    if !combination.is_empty() {
+        cmd = cmd.arg("--features").arg(combination.join(","));
+    }
+    // A build folder of its own: other flags in the shared one would rebuild everything there, twice.
+    cmd.env("RUSTFLAGS", "-D warnings").env("CARGO_TARGET_DIR", workspace::target_dir().join(PACKAGE))
+}
+
+fn label(combination: &[String]) -> String {
+    if combination.is_empty() { "no features".into() } else { combination.join(" + ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_power_set_has_every_subset_once_smallest_first() {
+        assert_eq!(power_set::<u8>(&[]), [Vec::<u8>::new()]);
+        let subsets = power_set(&["a", "b", "c"]);
+        let expected: [&[&str]; 8] =
+            [&[], &["a"], &["b"], &["c"], &["a", "b"], &["a", "c"], &["b", "c"], &["a", "b", "c"]];
+        assert_eq!(subsets, expected);
+    }
+
+    #[test]
+    fn features_come_from_the_right_package_without_default() {
+        let metadata = r#"{"packages": [
+            {"name": "other", "features": {"x": []}},
+            {"name": "consumer", "features": {"std": ["throughline/std"], "default": ["std"], "defmt": []}}
+        ]}"#;
+        assert_eq!(features(metadata).unwrap(), ["defmt", "std"]);
+        assert!(features(r#"{"packages": []}"#).unwrap_err().to_string().contains("`consumer`"));
+    }
+
+    #[test]
+    fn a_combination_becomes_one_command() {
+        let shown = command(&["a".into(), "b".into()]).to_string();
+        assert!(
+            shown.ends_with("cargo run --quiet -p consumer --no-default-features --features a,b"),
+            "{shown}"
+        );
+        assert!(!command(&[]).to_string().contains("--features"));
+    }
+}

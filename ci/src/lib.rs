@@ -1,0 +1,39 @@
+//! Every check and set-up step of the workspace, as subcommands of `cargo xtask`.
+//!
+//! The command a person runs is the command CI runs. Each subcommand is a module with one `run(args)`:
+//!
+//! | subcommand | module | what it does |
+//! |---|---|---|
+//! | `setup` | [`setup`] | installs what is missing: Rust targets, nightly Miri, QEMU, Valgrind |
+//! | `test` | [`suite`] | every check in order, with a table of results |
+//! | `consumer` | [`consumer`] | expands every macro under every feature combination |
+//! | `targets` | [`targets`] | builds or checks the libraries for every supported target |
+//! | `fuzz` | [`fuzz`] | runs the decoder's fuzz targets |
+//! | `qemu` | `qemu_suite` | runs firmware in QEMU and decodes what it sends |
+//! | `collector` | [`collector`] | builds and runs a real OpenTelemetry Collector |
+//! | `demo`, `bench`, `footprint` | [`demo`], [`bench`], [`footprint`] | the end-to-end demo and the measurements |
+//!
+//! [`process`] runs commands, [`net`] finds and watches loopback ports, and `qemu` boots firmware: those are
+//! the parts that other subcommands and tests build on.
+
+pub mod bench;
+pub mod cli;
+pub mod collector;
+pub mod consumer;
+pub mod demo;
+pub mod footprint;
+pub mod fuzz;
+pub mod net;
+pub mod process;
+pub mod scratch;
+pub mod setup;
+pub mod suite;
+pub mod targets;
+pub mod workspace;
+
+// QEMU's control channels are Unix sockets here: a path in a private folder can't be taken by another
+// process between choosing and binding it, as a port number can.
+#[cfg(unix)]
+pub mod qemu;
+#[cfg(unix)]
+pub mod qemu_suite;

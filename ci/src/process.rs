@@ -1,0 +1,275 @@
+//! Running other programs: every command is shown before it runs, and a failed one says what failed.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::workspace;
+
+/// The toolchain for what needs nightly: Miri, and the sanitizers that fuzzing rests on.
+pub const NIGHTLY: &str = "nightly";
+
+/// A command to run, shown the way a person would type it.
+#[derive(Clone, Debug)]
+pub struct Cmd {
+    program: OsString,
+    args: Vec<OsString>,
+    envs: Vec<(String, OsString)>,
+    dir: PathBuf,
+}
+
+impl Cmd {
+    /// A command that runs in the workspace's root.
+    #[must_use]
+    pub fn new(program: impl Into<OsString>) -> Self {
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            envs: Vec::new(),
+            dir: workspace::root().to_owned(),
+        }
+    }
+
+    /// A `cargo` command of the workspace's own toolchain.
+    #[must_use]
+    pub fn cargo() -> Self {
+        Self::new("cargo")
+    }
+
+    /// A `cargo` command of the nightly toolchain.
+    #[must_use]
+    pub fn cargo_nightly() -> Self {
+        Self::new("cargo").arg(format!("+{NIGHTLY}"))
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, key: impl Into<String>, value: impl Into<OsString>) -> Self {
+        self.envs.push((key.into(), value.into()));
+        self
+    }
+
+    /// Sets the folder to run in.
+    #[must_use]
+    pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.dir = dir.into();
+        self
+    }
+
+    /// Shows the command, runs it with this process's own terminal, and waits.
+    ///
+    /// # Errors
+    ///
+    /// When the program can't be started or ends with anything but success.
+    pub fn run(&self) -> Result<()> {
+        println!("$ {self}");
+        let status = self.to_command().status().with_context(|| self.cannot_start())?;
+        self.check(status)
+    }
+
+    /// Runs the command without showing it, and returns what it wrote to standard output.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::run`]; the error holds what the program wrote to standard error.
+    pub fn output(&self) -> Result<String> {
+        let output = self.to_command().output().with_context(|| self.cannot_start())?;
+        self.check(output.status).with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
+        String::from_utf8(output.stdout).with_context(|| format!("`{self}` wrote something else than UTF-8"))
+    }
+
+    /// Whether the command can be started and succeeds. What it writes is thrown away.
+    #[must_use]
+    pub fn succeeds(&self) -> bool {
+        let mut command = self.to_command();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    }
+
+    /// Shows the command, runs it with all it writes appended to the file `log`, and waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::run`]; the error holds the log's last lines and its path.
+    pub fn run_logged(&self, log: &Path) -> Result<()> {
+        println!("$ {self}");
+        let status = self.spawn_logged(log)?.wait()?;
+        self.check(status).with_context(|| log_tail(log))
+    }
+
+    /// Starts the command with all it writes appended to the file `log`.
+    ///
+    /// # Errors
+    ///
+    /// When the log can't be opened or the program can't be started.
+    pub fn spawn_logged(&self, log: &Path) -> Result<Child> {
+        let file = File::options().create(true).append(true).open(log);
+        let file = file.with_context(|| format!("can't open the log {}", log.display()))?;
+        let mut command = self.to_command();
+        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+        command.spawn().with_context(|| self.cannot_start())
+    }
+
+    /// The same as a [`Command`] of the standard library, for what this type doesn't do.
+    #[must_use]
+    pub fn to_command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.args).current_dir(&self.dir);
+        // What `cargo run` says of this package is not for the packages that a nested `cargo` builds.
+        for (key, _) in std::env::vars_os() {
+            if key.to_str().is_some_and(describes_this_package) {
+                command.env_remove(key);
+            }
+        }
+        command.envs(self.envs.iter().map(|(key, value)| (key, value)));
+        command
+    }
+
+    fn check(&self, status: ExitStatus) -> Result<()> {
+        if !status.success() {
+            bail!("`{self}` failed: {status}");
+        }
+        Ok(())
+    }
+
+    fn cannot_start(&self) -> String {
+        format!("can't start `{}`: is it installed?", self.program.display())
+    }
+}
+
+impl fmt::Display for Cmd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (key, value) in &self.envs {
+            write!(f, "{key}={} ", quoted(value))?;
+        }
+        f.write_str(&quoted(&self.program))?;
+        for arg in &self.args {
+            write!(f, " {}", quoted(arg))?;
+        }
+        if let Ok(below) = self.dir.strip_prefix(workspace::root())
+            && below != Path::new("")
+        {
+            write!(f, "   # in {}", below.display())?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs `work` between a line that names it and a line that gives its time.
+///
+/// # Errors
+///
+/// Those of `work`.
+pub fn timed<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    println!("{name} …");
+    let start = Instant::now();
+    let result = work();
+    let verdict = if result.is_ok() { "done" } else { "FAILED" };
+    println!("{name}: {verdict} in {}", seconds(start.elapsed()));
+    result
+}
+
+/// A duration to a tenth of a second, with minutes when there are any.
+#[must_use]
+pub fn seconds(duration: Duration) -> String {
+    let tenths = duration.as_millis() / 100;
+    let (minutes, rest) = (tenths / 600, tenths % 600);
+    if minutes == 0 {
+        format!("{}.{} s", rest / 10, rest % 10)
+    } else {
+        format!("{minutes} min {:02} s", rest / 10)
+    }
+}
+
+/// The last lines of a log file and where to read the rest, as the text of an error.
+#[must_use]
+pub fn log_tail(log: &Path) -> String {
+    const LINES: usize = 20;
+    let mut tail = VecDeque::with_capacity(LINES);
+    if let Ok(file) = fs::File::open(log) {
+        for line in BufReader::new(file).split(b'\n').map_while(Result::ok) {
+            if tail.len() == LINES {
+                tail.pop_front();
+            }
+            tail.push_back(format!("    {}\n", String::from_utf8_lossy(&line)));
+        }
+    }
+    let lines: String = tail.into_iter().collect();
+    format!("the last lines of {}:\n{lines}", log.display())
+}
+
+fn describes_this_package(key: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"].iter().any(|it| key.starts_with(it))
+}
+
+fn quoted(text: &OsStr) -> String {
+    let text = text.to_string_lossy();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "+-_=./:,@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.into_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_shown_as_typed() {
+        let cmd = Cmd::cargo().args(["test", "-p", "a b"]).env("RUSTFLAGS", "--cfg loom").dir("/");
+        assert_eq!(cmd.to_string(), "RUSTFLAGS='--cfg loom' cargo test -p 'a b'");
+        assert_eq!(Cmd::new("make").dir(workspace::root().join("core")).to_string(), "make   # in core");
+    }
+
+    #[test]
+    fn quotes_survive_quoting() {
+        assert_eq!(quoted(OsStr::new("it's")), r"'it'\''s'");
+        assert_eq!(quoted(OsStr::new("")), "''");
+    }
+
+    #[test]
+    fn times_are_short() {
+        assert_eq!(seconds(Duration::from_millis(3_260)), "3.2 s");
+        assert_eq!(seconds(Duration::from_secs(125)), "2 min 05 s");
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let error = Cmd::new("no-such-program-at-all").run().unwrap_err();
+        assert!(error.to_string().contains("no-such-program-at-all"), "{error:#}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_failed_command_shows_the_end_of_its_log() {
+        let scratch = crate::scratch::Scratch::new("xtask-test").unwrap();
+        let log = scratch.path().join("log");
+        let error =
+            Cmd::new("sh").args(["-c", "seq 1 50; echo why >&2; exit 3"]).run_logged(&log).unwrap_err();
+        let text = format!("{error:#}");
+        assert!(text.contains("    50\n    why\n") && !text.contains("    30\n"), "{text}");
+    }
+}

@@ -1,0 +1,221 @@
+//! Installs what the checks need and the machine lacks; what is there is left alone.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cli;
+use crate::process::{Cmd, NIGHTLY, timed};
+
+const HELP: &str = "\
+usage: cargo xtask setup
+
+Installs what the other commands need and the machine lacks:
+  rustup targets     those of `cargo xtask targets`
+  rustup components  llvm-tools; miri and rust-src on nightly
+  Debian packages    qemu-system-arm, qemu-system-misc, valgrind
+  cargo packages     cargo-fuzz
+and checks for Go, which it can't install. The other commands install what they need themselves; this one does
+it all at once, for example while a container image is built.
+";
+
+/// Targets without an operating system: libraries are built for them, firmware is linked for the first two.
+pub const BARE_METAL: &[&str] =
+    &["thumbv6m-none-eabi", "thumbv7em-none-eabihf", "riscv32imac-unknown-none-elf"];
+
+/// Targets with an operating system or a host of another kind.
+pub const HOSTED: &[&str] = &[
+    "x86_64-unknown-linux-gnu",
+    "aarch64-unknown-linux-gnu",
+    "aarch64-apple-darwin",
+    "x86_64-pc-windows-msvc",
+    "wasm32-unknown-unknown",
+];
+
+/// Something a check can't do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// The standard library of a Rust target, for the workspace's toolchain.
+    Target(&'static str),
+    /// A component of the workspace's toolchain.
+    Component(&'static str),
+    /// The nightly toolchain with Miri and the standard library's source.
+    Miri,
+    /// `cargo fuzz`, and the nightly toolchain it runs on.
+    CargoFuzz,
+    /// `qemu-system-arm` and `qemu-system-riscv32`.
+    Qemu,
+    /// `valgrind`.
+    Valgrind,
+    /// The Go tool chain.
+    Go,
+}
+
+/// Runs `cargo xtask setup`.
+///
+/// # Errors
+///
+/// When something can't be installed; the error names the command to run by hand.
+pub fn run(args: lexopt::Parser) -> Result<()> {
+    if cli::only_help(args, HELP)? {
+        return Ok(());
+    }
+    let targets = BARE_METAL.iter().chain(HOSTED).map(|target| Need::Target(target));
+    let others =
+        [Need::Component("llvm-tools"), Need::Miri, Need::CargoFuzz, Need::Qemu, Need::Valgrind, Need::Go];
+    for need in targets.chain(others) {
+        let was_there = need.is_there()?;
+        ensure(&[need])?;
+        println!("{:<44} {}", need.label(), if was_there { "was there" } else { "installed" });
+    }
+    Ok(())
+}
+
+/// Installs what is missing of `needs`. Says nothing about what is there.
+///
+/// # Errors
+///
+/// When something can't be installed; the error names the command to run by hand.
+pub fn ensure(needs: &[Need]) -> Result<()> {
+    for need in needs {
+        if need.is_there()? {
+            continue;
+        }
+        timed(&format!("installing {}", need.label()), || need.install())?;
+        if !need.is_there()? {
+            bail!(
+                "{} was installed without an error, yet is not found: is its folder on PATH?",
+                need.label()
+            );
+        }
+    }
+    Ok(())
+}
+
+impl Need {
+    fn label(self) -> String {
+        match self {
+            Self::Target(target) => format!("target {target}"),
+            Self::Component(component) => format!("component {component}"),
+            Self::Miri => format!("miri and rust-src of {NIGHTLY}"),
+            Self::CargoFuzz => "cargo-fuzz".into(),
+            Self::Qemu => "qemu-system-arm, qemu-system-misc".into(),
+            Self::Valgrind => "valgrind".into(),
+            Self::Go => "go".into(),
+        }
+    }
+
+    fn is_there(self) -> Result<bool> {
+        Ok(match self {
+            Self::Target(target) => lists(&installed("target", None)?, target),
+            Self::Component(component) => lists(&installed("component", None)?, component),
+            Self::Miri => {
+                let components = nightly_components();
+                lists(&components, "miri") && lists(&components, "rust-src")
+            }
+            Self::CargoFuzz => !nightly_components().is_empty() && on_path("cargo-fuzz"),
+            Self::Qemu => on_path("qemu-system-arm") && on_path("qemu-system-riscv32"),
+            Self::Valgrind => on_path("valgrind"),
+            Self::Go => Cmd::new("go").arg("version").succeeds(),
+        })
+    }
+
+    fn install(self) -> Result<()> {
+        match self {
+            Self::Target(target) => Cmd::new("rustup").args(["target", "add", target]).run(),
+            Self::Component(component) => Cmd::new("rustup").args(["component", "add", component]).run(),
+            Self::Miri => {
+                install_nightly()?;
+                Cmd::new("rustup")
+                    .args(["component", "add", "miri", "rust-src", "--toolchain", NIGHTLY])
+                    .run()
+            }
+            Self::CargoFuzz => {
+                install_nightly()?;
+                if on_path("cargo-fuzz") {
+                    return Ok(());
+                }
+                Cmd::cargo().args(["install", "--locked", "cargo-fuzz"]).run()
+            }
+            Self::Qemu => apt_install(&["qemu-system-arm", "qemu-system-misc"]),
+            Self::Valgrind => apt_install(&["valgrind"]),
+            Self::Go => {
+                bail!("Go is missing: install 1.25 or later from https://go.dev/dl and put it on PATH")
+            }
+        }
+    }
+}
+
+/// Adds the nightly toolchain only when there is none: a newer nightly is not a reason to replace one that works.
+fn install_nightly() -> Result<()> {
+    if !nightly_components().is_empty() {
+        return Ok(());
+    }
+    Cmd::new("rustup").args(["toolchain", "install", NIGHTLY, "--profile", "minimal"]).run()
+}
+
+fn apt_install(packages: &[&str]) -> Result<()> {
+    let list = packages.join(" ");
+    if !on_path("apt-get") {
+        bail!("no apt-get here: install what Debian calls {list} with this system's package manager");
+    }
+    if !is_root() {
+        bail!("not root: run `sudo apt-get update && sudo apt-get install -y {list}`");
+    }
+    let apt = Cmd::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive");
+    // Without fresh lists a package may resolve to a version the mirror has since dropped.
+    apt.clone().args(["update", "-q"]).run()?;
+    apt.args(["install", "-q", "-y", "--no-install-recommends"]).args(packages.iter().copied()).run()
+}
+
+/// What `rustup target list` or `rustup component list` says is installed.
+fn installed(kind: &str, toolchain: Option<&str>) -> Result<String> {
+    let mut cmd = Cmd::new("rustup").args([kind, "list", "--installed"]);
+    if let Some(toolchain) = toolchain {
+        cmd = cmd.args(["--toolchain", toolchain]);
+    }
+    cmd.output().context("the checks need rustup: install it from https://rustup.rs")
+}
+
+/// The components of nightly; empty when there is no such toolchain.
+fn nightly_components() -> String {
+    installed("component", Some(NIGHTLY)).unwrap_or_default()
+}
+
+/// Whether a line of rustup's list is `name`, alone or followed by the host it is for.
+fn lists(list: &str, name: &str) -> bool {
+    list.lines()
+        .any(|line| line.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-')))
+}
+
+fn on_path(program: &str) -> bool {
+    let Some(path) = std::env::var_os("PATH") else { return false };
+    let file = format!("{program}{}", std::env::consts::EXE_SUFFIX);
+    std::env::split_paths(&path).any(|dir| dir.join(&file).is_file())
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output();
+    id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rustup_lists_are_read_by_whole_names() {
+        let list = "miri-x86_64-unknown-linux-gnu\nrust-src\nrust-std-x86_64-unknown-linux-gnu\n";
+        assert!(lists(list, "miri"));
+        assert!(lists(list, "rust-src"));
+        assert!(!lists(list, "rust-analyzer"));
+        assert!(!lists(list, "mir"));
+        assert!(!lists("", "miri"));
+    }
+
+    #[test]
+    fn programs_are_found_on_the_path() {
+        assert!(on_path("cargo"));
+        assert!(!on_path("no-such-program-at-all"));
+    }
+}

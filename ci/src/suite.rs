@@ -1,0 +1,189 @@
+//! `cargo xtask test`: every check in order, each with its commands and time, and a table of results at the end.
+
+mod report;
+mod steps;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use lexopt::Arg::{Long, Short};
+use lexopt::ValueExt;
+
+pub use self::report::{Entry, Verdict, table};
+pub use self::steps::STEPS;
+use crate::process::seconds;
+
+const HELP: &str = "\
+usage: cargo xtask test [--only NAME]... [--keep-going] [--list]
+
+Runs every check, installing what one needs and the machine lacks, and ends with a table of results. The exit
+code is 0 only when none failed.
+
+  --only NAME   only this step; may be given more than once (default: all)
+  --keep-going  don't stop at the first failure (default: stop)
+  --list        print the steps, run nothing
+";
+
+/// One check.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// The word for `--only` and the table.
+    pub name: &'static str,
+    /// What it checks, in a line.
+    pub about: &'static str,
+    /// Runs it.
+    pub run: fn() -> Result<Done>,
+}
+
+/// How a step that didn't fail came out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// Everything was checked.
+    Passed,
+    /// There is nothing to check, for the reason given. Never used for a tool that could not be had.
+    Nothing(String),
+}
+
+/// Runs `cargo xtask test`.
+///
+/// # Errors
+///
+/// When a step fails, or `--only` names none.
+pub fn run(args: lexopt::Parser) -> Result<()> {
+    let options = match parse(args)? {
+        Request::Help => {
+            print!("{HELP}");
+            return Ok(());
+        }
+        Request::List => {
+            for step in STEPS {
+                println!("{:<10}  {}", step.name, step.about);
+            }
+            return Ok(());
+        }
+        Request::Run(options) => options,
+    };
+    let steps = chosen(STEPS, &options.only)?;
+    let start = Instant::now();
+    let entries = run_steps(&steps, options.keep_going);
+    print!("\n{}", table(&entries));
+    let failed: Vec<&str> = entries.iter().filter(|it| it.verdict.is_failure()).map(|it| it.name).collect();
+    if !failed.is_empty() {
+        bail!("failed after {}: {}", seconds(start.elapsed()), failed.join(", "));
+    }
+    println!("all passed in {}", seconds(start.elapsed()));
+    Ok(())
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Request {
+    Help,
+    List,
+    Run(Options),
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Options {
+    only: Vec<String>,
+    keep_going: bool,
+}
+
+fn parse(mut args: lexopt::Parser) -> Result<Request> {
+    let mut options = Options::default();
+    let mut list = false;
+    while let Some(arg) = args.next()? {
+        match arg {
+            Long("only") => options.only.push(args.value()?.string()?),
+            Long("keep-going") => options.keep_going = true,
+            Long("list") => list = true,
+            Short('h') | Long("help") => return Ok(Request::Help),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(if list { Request::List } else { Request::Run(options) })
+}
+
+/// The steps that `only` names, in their own order; all when it names none.
+fn chosen(steps: &[Step], only: &[String]) -> Result<Vec<Step>> {
+    if let Some(unknown) = only.iter().find(|name| !steps.iter().any(|step| step.name == **name)) {
+        let names: Vec<&str> = steps.iter().map(|step| step.name).collect();
+        bail!("no step `{unknown}`; there are: {}", names.join(", "));
+    }
+    let is_chosen = |step: &&Step| only.is_empty() || only.iter().any(|name| name == step.name);
+    Ok(steps.iter().filter(is_chosen).copied().collect())
+}
+
+fn run_steps(steps: &[Step], keep_going: bool) -> Vec<Entry> {
+    let mut entries = Vec::with_capacity(steps.len());
+    let mut stopped = false;
+    for (index, step) in steps.iter().enumerate() {
+        if stopped {
+            entries.push(Entry { name: step.name, verdict: Verdict::NotRun, time: Duration::ZERO });
+            continue;
+        }
+        println!("\n==> {}/{} {}: {}", index + 1, steps.len(), step.name, step.about);
+        let start = Instant::now();
+        let verdict = match (step.run)() {
+            Ok(Done::Passed) => Verdict::Passed,
+            Ok(Done::Nothing(reason)) => Verdict::Nothing(reason),
+            Err(error) => Verdict::Failed(format!("{error:#}")),
+        };
+        let time = start.elapsed();
+        if let Verdict::Failed(error) = &verdict {
+            eprintln!("error: {error}");
+        }
+        println!("<== {}: {} in {}", step.name, verdict.word(), seconds(time));
+        stopped = verdict.is_failure() && !keep_going;
+        entries.push(Entry { name: step.name, verdict, time });
+    }
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: Step = Step { name: "good", about: "", run: || Ok(Done::Passed) };
+    const BAD: Step = Step { name: "bad", about: "", run: || bail!("the reason") };
+    const NONE: Step = Step { name: "none", about: "", run: || Ok(Done::Nothing("no folder".into())) };
+
+    fn verdicts(steps: &[Step], keep_going: bool) -> Vec<&'static str> {
+        run_steps(steps, keep_going).iter().map(|entry| entry.verdict.word()).collect()
+    }
+
+    #[test]
+    fn the_first_failure_stops_the_rest_unless_told_otherwise() {
+        assert_eq!(verdicts(&[GOOD, BAD, GOOD], false), ["passed", "FAILED", "not run"]);
+        assert_eq!(verdicts(&[GOOD, BAD, NONE], true), ["passed", "FAILED", "nothing to do"]);
+    }
+
+    #[test]
+    fn options_are_read() {
+        let args = lexopt::Parser::from_args(["--only", "a", "--keep-going", "--only=b"]);
+        let options = Options { only: vec!["a".into(), "b".into()], keep_going: true };
+        assert_eq!(parse(args).unwrap(), Request::Run(options));
+        assert_eq!(parse(lexopt::Parser::from_args(["--list"])).unwrap(), Request::List);
+        assert_eq!(parse(lexopt::Parser::from_args(["-h"])).unwrap(), Request::Help);
+        assert!(parse(lexopt::Parser::from_args(["--only"])).is_err());
+        assert!(parse(lexopt::Parser::from_args(["fmt"])).is_err());
+    }
+
+    #[test]
+    fn steps_are_chosen_by_name_in_their_own_order() {
+        let names = |only: &[&str]| {
+            let only: Vec<String> = only.iter().map(ToString::to_string).collect();
+            chosen(&[GOOD, BAD, NONE], &only).map(|steps| steps.iter().map(|it| it.name).collect::<Vec<_>>())
+        };
+        assert_eq!(names(&[]).unwrap(), ["good", "bad", "none"]);
+        assert_eq!(names(&["none", "good"]).unwrap(), ["good", "none"]);
+        assert!(names(&["bda"]).unwrap_err().to_string().contains("good, bad, none"));
+    }
+
+    #[test]
+    fn step_names_are_unique() {
+        let mut names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), STEPS.len());
+    }
+}

@@ -1,0 +1,95 @@
+//! The table of results that ends a run.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::process::seconds;
+
+/// One step's line of the table.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The step.
+    pub name: &'static str,
+    /// How it came out.
+    pub verdict: Verdict,
+    /// How long it took.
+    pub time: Duration,
+}
+
+/// How a step came out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Everything was checked.
+    Passed,
+    /// There was nothing to check, for this reason.
+    Nothing(String),
+    /// It failed, for this reason.
+    Failed(String),
+    /// An earlier step failed first.
+    NotRun,
+}
+
+impl Verdict {
+    /// The word for the table.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Nothing(_) => "nothing to do",
+            Self::Failed(_) => "FAILED",
+            Self::NotRun => "not run",
+        }
+    }
+
+    /// Whether the whole run fails for it.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        matches!(self, Self::Failed(_))
+    }
+
+    fn reason(&self) -> &str {
+        match self {
+            Self::Passed | Self::NotRun => "",
+            // The rest of a reason, a log's tail for example, stands where the step ran.
+            Self::Nothing(reason) | Self::Failed(reason) => reason.lines().next().unwrap_or_default(),
+        }
+    }
+}
+
+/// The table: a line a step, with its result, time and reason.
+#[must_use]
+pub fn table(entries: &[Entry]) -> String {
+    let width = entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0).max("step".len());
+    let mut text = format!("{:<width$}  {:<13}  {:>12}\n", "step", "result", "time");
+    for Entry { name, verdict, time } in entries {
+        let time = if *verdict == Verdict::NotRun { "-".into() } else { seconds(*time) };
+        let line = format!("{name:<width$}  {:<13}  {time:>12}  {}", verdict.word(), verdict.reason());
+        // Writing to a string can't fail.
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_has_a_line_with_its_result() {
+        let entry = |name, verdict, millis| Entry { name, verdict, time: Duration::from_millis(millis) };
+        let entries = [
+            entry("fmt", Verdict::Passed, 1_500),
+            entry("clippy", Verdict::Failed("it broke\nsecond line".into()), 125_000),
+            entry("fuzz", Verdict::Nothing("no targets".into()), 0),
+            entry("qemu", Verdict::NotRun, 0),
+        ];
+        let expected = "\
+step    result                 time
+fmt     passed                1.5 s
+clippy  FAILED         2 min 05 s  it broke
+fuzz    nothing to do         0.0 s  no targets
+qemu    not run                   -
+";
+        assert_eq!(table(&entries), expected.replace("2 min 05 s", "  2 min 05 s"));
+    }
+}

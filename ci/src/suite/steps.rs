@@ -1,0 +1,130 @@
+//! The checks, in the order they run: the quick ones first, so that a plain mistake shows in a minute.
+
+use anyhow::Result;
+
+use super::{Done, Step};
+use crate::collector::Collector;
+use crate::process::Cmd;
+use crate::setup::{self, Need};
+use crate::{consumer, fuzz, targets, workspace};
+
+/// Every step of `cargo xtask test`.
+pub const STEPS: &[Step] = &[
+    Step { name: "fmt", about: "formatting", run: fmt },
+    Step { name: "clippy", about: "lints, as errors", run: clippy },
+    Step { name: "unit", about: "unit, property and documentation tests of every package", run: unit },
+    Step { name: "features", about: "the core with all of its features and with none", run: features },
+    Step { name: "consumer", about: "every macro under every feature combination", run: all_features },
+    Step { name: "targets", about: "the libraries on every supported target", run: all_targets },
+    Step { name: "loom", about: "the ring under every interleaving", run: loom },
+    Step { name: "miri", about: "undefined behaviour, on a 64-bit and a 32-bit layout", run: miri },
+    Step { name: "qemu", about: "firmware in QEMU", run: qemu },
+    Step { name: "collector", about: "OTLP against a real Collector", run: collector },
+    Step { name: "fuzz", about: "the decoder's fuzz targets, briefly", run: fuzz_smoke },
+];
+
+/// The `cargo` commands that run against the Collector. Each finds it by the two variables below.
+const COLLECTOR_TESTS: &[&[&str]] =
+    &[&["test", "-p", "server-example", "--test", "collector", "--", "--include-ignored"]];
+
+/// Holds the Collector's OTLP/HTTP endpoint, `http://127.0.0.1:PORT`.
+const COLLECTOR_HTTP: &str = "THROUGHLINE_COLLECTOR_HTTP";
+
+/// Holds the path of the file the Collector writes, OTLP JSON lines.
+const COLLECTOR_FILE: &str = "THROUGHLINE_COLLECTOR_FILE";
+
+/// The `--test` targets of the core that are written for loom.
+const LOOM_TESTS: &[&str] = &["loom_ring"];
+
+/// What Miri checks beyond its defaults. Strict provenance, because callsite ids are made from addresses.
+const MIRIFLAGS: &str = "-Zmiri-strict-provenance";
+
+/// A 32-bit layout that Miri can interpret on any host: pointers as on the microcontrollers.
+const MIRI_32_BIT: &str = "i686-unknown-linux-gnu";
+
+/// How long the fuzz targets run in the everyday suite; `cargo xtask fuzz` runs them for longer.
+const FUZZ_SMOKE_SECONDS: u32 = 30;
+
+fn fmt() -> Result<Done> {
+    all(&[Cmd::cargo().args(["fmt", "--all", "--check"])])
+}
+
+fn clippy() -> Result<Done> {
+    all(&[Cmd::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])])
+}
+
+fn unit() -> Result<Done> {
+    all(&[Cmd::cargo().args(["test", "--workspace"])])
+}
+
+fn features() -> Result<Done> {
+    let core = Cmd::cargo().args(["test", "-p", "throughline"]);
+    all(&[core.clone().arg("--all-features"), core.arg("--no-default-features")])
+}
+
+fn all_features() -> Result<Done> {
+    consumer::check()?;
+    Ok(Done::Passed)
+}
+
+fn all_targets() -> Result<Done> {
+    targets::check()?;
+    Ok(Done::Passed)
+}
+
+fn loom() -> Result<Done> {
+    // Optimised, since loom runs a test body thousands of times. In a build folder of its own, since the flag
+    // would rebuild every dependency in the shared one.
+    let mut cmd = Cmd::cargo()
+        .args(["test", "-p", "throughline", "--release"])
+        .env("RUSTFLAGS", "--cfg loom")
+        .env("CARGO_TARGET_DIR", workspace::target_dir().join("loom"));
+    for test in LOOM_TESTS {
+        cmd = cmd.args(["--test", test]);
+    }
+    all(&[cmd])
+}
+
+fn miri() -> Result<Done> {
+    setup::ensure(&[Need::Miri])?;
+    let miri = Cmd::cargo_nightly().args(["miri", "test", "-p", "throughline"]).env("MIRIFLAGS", MIRIFLAGS);
+    all(&[miri.clone(), miri.args(["--target", MIRI_32_BIT])])
+}
+
+#[cfg(unix)]
+fn qemu() -> Result<Done> {
+    crate::qemu_suite::run(lexopt::Parser::from_args(std::iter::empty::<&str>()))?;
+    Ok(Done::Passed)
+}
+
+#[cfg(not(unix))]
+fn qemu() -> Result<Done> {
+    anyhow::bail!("QEMU is driven over Unix sockets: run this step on Linux or macOS")
+}
+
+fn collector() -> Result<Done> {
+    let running = Collector::build()?.start()?;
+    let commands: Vec<Cmd> = COLLECTOR_TESTS
+        .iter()
+        .map(|args| {
+            Cmd::cargo()
+                .args(args.iter().copied())
+                .env(COLLECTOR_HTTP, &running.http_endpoint)
+                .env(COLLECTOR_FILE, &running.output)
+        })
+        .collect();
+    all(&commands)
+}
+
+fn fuzz_smoke() -> Result<Done> {
+    if !fuzz::is_present() {
+        return Ok(Done::Nothing("there are no fuzz targets in std-adapter/decode/fuzz".into()));
+    }
+    fuzz::check(FUZZ_SMOKE_SECONDS, None)?;
+    Ok(Done::Passed)
+}
+
+fn all(commands: &[Cmd]) -> Result<Done> {
+    commands.iter().try_for_each(Cmd::run)?;
+    Ok(Done::Passed)
+}

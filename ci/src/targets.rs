@@ -1,0 +1,73 @@
+//! Builds or checks the libraries for every target they support.
+
+use anyhow::Result;
+
+use crate::cli;
+use crate::process::Cmd;
+use crate::setup::{self, BARE_METAL, HOSTED, Need};
+
+const HELP: &str = "\
+usage: cargo xtask targets
+
+Builds `throughline` and `throughline-embedded` for the bare-metal targets, `throughline` for this kind of host,
+and checks `throughline` for the other hosted targets, with and without `std`. Installs missing targets.
+";
+
+/// Runs `cargo xtask targets`.
+///
+/// # Errors
+///
+/// When a target can't be installed or a library doesn't build for one.
+pub fn run(args: lexopt::Parser) -> Result<()> {
+    if cli::only_help(args, HELP)? {
+        return Ok(());
+    }
+    check()
+}
+
+/// Builds or checks for every target.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn check() -> Result<()> {
+    let needs: Vec<Need> = BARE_METAL.iter().chain(HOSTED).map(|target| Need::Target(target)).collect();
+    setup::ensure(&needs)?;
+    commands().iter().try_for_each(Cmd::run)
+}
+
+fn commands() -> Vec<Cmd> {
+    let mut commands = Vec::new();
+    for target in BARE_METAL {
+        // Apart, so that a feature one of them turns on in a shared dependency doesn't hide in the other.
+        for package in ["throughline", "throughline-embedded"] {
+            commands.push(Cmd::cargo().args(["build", "-p", package, "--target", target]));
+        }
+    }
+    for target in HOSTED {
+        // A check needs no linker or system library, of which there are none for a foreign host.
+        let verb = if target.starts_with("x86_64-unknown-linux") { "build" } else { "check" };
+        let cmd = Cmd::cargo().args([verb, "-p", "throughline", "--target", target]);
+        commands.push(cmd.clone());
+        commands.push(cmd.args(["--features", "std"]));
+    }
+    commands
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bare_metal_is_never_built_with_std() {
+        let shown: Vec<String> = commands().iter().map(ToString::to_string).collect();
+        assert_eq!(shown.len(), 2 * (BARE_METAL.len() + HOSTED.len()));
+        assert!(shown.iter().all(|it| !(it.contains("-none-") && it.contains("std"))), "{shown:#?}");
+        assert!(shown.contains(&"cargo build -p throughline-embedded --target thumbv6m-none-eabi".into()));
+        assert!(
+            shown.contains(
+                &"cargo check -p throughline --target wasm32-unknown-unknown --features std".into()
+            )
+        );
+    }
+}
