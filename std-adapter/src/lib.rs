@@ -1,1 +1,5 @@
-//! Throughline.
+//! Throughline on servers.
+
+pub mod message;
+pub mod otlp;
+pub mod view;

@@ -1,0 +1,236 @@
+//! Protobuf primitives: varints, key-value attributes, and lengths that are known only afterwards.
+
+use throughline::Value;
+
+/// What an `AnyValue` is tagged with inside its message.
+const STRING: u8 = 0x0a;
+const BOOL: u8 = 0x10;
+const INT: u8 = 0x18;
+const DOUBLE: u8 = 0x21;
+const BYTES: u8 = 0x3a;
+
+/// Appends `v` as a varint.
+#[inline]
+pub(crate) fn varint(out: &mut Vec<u8>, v: u64) {
+    if v < 0x80 {
+        out.push(v as u8);
+    } else {
+        let (bytes, n) = varint_bytes(v);
+        out.extend_from_slice(&bytes[..n]);
+    }
+}
+
+/// `v` as a varint, and how many bytes of the array it takes.
+#[inline]
+fn varint_bytes(mut v: u64) -> ([u8; 10], usize) {
+    let mut bytes = [0; 10];
+    let mut n = 0;
+    while v >= 0x80 {
+        bytes[n] = v as u8 | 0x80;
+        v >>= 7;
+        n += 1;
+    }
+    bytes[n] = v as u8;
+    (bytes, n + 1)
+}
+
+/// Bytes that `v` takes as a varint.
+#[inline]
+pub(crate) const fn varint_len(v: usize) -> usize {
+    let bits = usize::BITS - (v | 1).leading_zeros();
+    (bits as usize * 9 + 64) / 64
+}
+
+/// Appends a length-delimited field whose tag fits a byte.
+#[inline]
+pub(crate) fn bytes_field(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
+    out.push(tag);
+    varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+/// A key as it stands in a `KeyValue`: plain, or with its tag, its length and the tag of the value around it.
+#[derive(Clone, Copy)]
+pub(crate) enum Key<'a> {
+    Plain(&'a str),
+    Encoded(&'a [u8]),
+}
+
+impl Key<'_> {
+    /// Its bytes with tag, length and the value's tag.
+    #[inline]
+    fn len(self) -> usize {
+        match self {
+            Key::Plain(key) => 2 + varint_len(key.len()) + key.len(),
+            Key::Encoded(bytes) => bytes.len(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
+        match self {
+            Key::Plain(key) => {
+                bytes_field(out, 0x0a, key.as_bytes());
+                out.push(0x12);
+            }
+            Key::Encoded(bytes) => out.extend_from_slice(bytes),
+        }
+    }
+}
+
+/// Appends the attribute `key = value` as a `KeyValue` tagged `tag`.
+///
+/// OTLP has no unsigned integers: those above `i64::MAX` become decimal text, so that no digit is lost.
+#[inline]
+pub(crate) fn attribute(out: &mut Vec<u8>, tag: u8, key: Key<'_>, value: &Value<'_>) {
+    match *value {
+        Value::Bool(b) => small(out, tag, key, [BOOL, u8::from(b), 0, 0, 0, 0, 0, 0, 0, 0, 0], 2),
+        Value::I64(n) => int(out, tag, key, n as u64),
+        Value::U64(n) if n <= i64::MAX as u64 => int(out, tag, key, n),
+        Value::U64(n) => long(out, tag, key, STRING, n.to_string().as_bytes()),
+        Value::F32(x) => double(out, tag, key, f64::from(x)),
+        Value::F64(x) => double(out, tag, key, x),
+        Value::Str { text, .. } => long(out, tag, key, STRING, text.as_bytes()),
+        Value::Bytes { bytes, .. } | Value::Postcard { bytes, .. } => long(out, tag, key, BYTES, bytes),
+        _ => long(out, tag, key, STRING, b"(a value of a later version)"),
+    }
+}
+
+/// Whether the recorder cut the value short.
+#[inline]
+pub(crate) fn truncated(value: &Value<'_>) -> bool {
+    matches!(
+        value,
+        Value::Str { truncated: true, .. } | Value::Bytes { truncated: true, .. } | Value::Postcard { truncated: true, .. }
+    )
+}
+
+/// Appends the attribute `<key>.truncated = true`.
+#[cold]
+pub(crate) fn truncated_attribute(out: &mut Vec<u8>, tag: u8, key: &str) {
+    attribute(out, tag, Key::Plain(&format!("{key}.truncated")), &Value::Bool(true));
+}
+
+/// Appends the text attribute `key = text`.
+pub(crate) fn text_attribute(out: &mut Vec<u8>, tag: u8, key: &str, text: &str) {
+    long(out, tag, Key::Plain(key), STRING, text.as_bytes());
+}
+
+/// Appends the integer attribute `key = n`.
+pub(crate) fn int_attribute(out: &mut Vec<u8>, tag: u8, key: &str, n: i64) {
+    int(out, tag, Key::Plain(key), n as u64);
+}
+
+#[inline]
+fn int(out: &mut Vec<u8>, tag: u8, key: Key<'_>, n: u64) {
+    let (bytes, len) = varint_bytes(n);
+    let mut any = [0; 11];
+    any[0] = INT;
+    any[1..].copy_from_slice(&bytes);
+    small(out, tag, key, any, 1 + len);
+}
+
+#[inline]
+fn double(out: &mut Vec<u8>, tag: u8, key: Key<'_>, x: f64) {
+    let mut any = [0; 11];
+    any[0] = DOUBLE;
+    any[1..9].copy_from_slice(&x.to_le_bytes());
+    small(out, tag, key, any, 9);
+}
+
+/// A `KeyValue` whose `AnyValue` is the first `len` bytes of `any`.
+#[inline]
+fn small(out: &mut Vec<u8>, tag: u8, key: Key<'_>, any: [u8; 11], len: usize) {
+    out.push(tag);
+    varint(out, (key.len() + 1 + len) as u64);
+    key.write(out);
+    // A copy of fixed size is two moves; what is too much is cut off again.
+    let mut tail = [0; 12];
+    tail[0] = len as u8;
+    tail[1..].copy_from_slice(&any);
+    let end = out.len() + 1 + len;
+    out.extend_from_slice(&tail);
+    out.truncate(end);
+}
+
+/// A `KeyValue` whose `AnyValue` is length-delimited: text or bytes.
+#[inline]
+fn long(out: &mut Vec<u8>, tag: u8, key: Key<'_>, any_tag: u8, bytes: &[u8]) {
+    let any_len = 1 + varint_len(bytes.len()) + bytes.len();
+    out.push(tag);
+    varint(out, (key.len() + varint_len(any_len) + any_len) as u64);
+    key.write(out);
+    varint(out, any_len as u64);
+    bytes_field(out, any_tag, bytes);
+}
+
+/// Appends `tag` and room for a length of `WIDTH` bytes; [`close`] fills it in.
+#[inline]
+pub(crate) fn open<const WIDTH: usize>(out: &mut Vec<u8>, tag: u8) -> usize {
+    out.push(tag);
+    out.extend_from_slice(&[0; WIDTH]);
+    out.len()
+}
+
+/// Fills in the length of the message that [`open`] began and whose first byte is at `start`. The varint is padded to `WIDTH` bytes, which
+/// every protobuf reader takes; a message too long for that (2^(7·WIDTH) bytes) is moved up to make room.
+#[inline]
+pub(crate) fn close<const WIDTH: usize>(out: &mut Vec<u8>, start: usize) {
+    let len = out.len() - start;
+    if (len as u64) < 1 << (7 * WIDTH) {
+        let mut at = start - WIDTH;
+        let mut rest = len;
+        while at + 1 < start {
+            out[at] = rest as u8 | 0x80;
+            rest >>= 7;
+            at += 1;
+        }
+        out[at] = rest as u8;
+    } else {
+        widen(out, start - WIDTH, start);
+    }
+}
+
+/// Replaces the bytes `at..start` by the length of what follows them.
+#[cold]
+fn widen(out: &mut Vec<u8>, at: usize, start: usize) {
+    let (bytes, n) = varint_bytes((out.len() - start) as u64);
+    out.splice(at..start, bytes[..n].iter().copied());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn varint_lengths_are_those_written() {
+        for shift in 0..64 {
+            for v in [1u64 << shift, (1u64 << shift) - 1, (1u64 << shift) | 1] {
+                let mut out = Vec::new();
+                varint(&mut out, v);
+                assert_eq!(out.len(), varint_len(v as usize), "{v}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_message_pushes_its_length_wider() {
+        for len in [0usize, 1, 127, 128, 16_383, 16_384, 3_000_000] {
+            let mut out = Vec::new();
+            let start = open::<2>(&mut out, 0x12);
+            out.resize(start + len, 7);
+            close::<2>(&mut out, start);
+            assert_eq!(out[0], 0x12);
+            let mut read = 0usize;
+            let mut at = 1;
+            loop {
+                read |= usize::from(out[at] & 0x7f) << (7 * (at - 1));
+                at += 1;
+                if out[at - 1] < 0x80 {
+                    break;
+                }
+            }
+            assert_eq!((read, out.len() - at), (len, len));
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What a callsite contributes to each of its records, encoded once.
+
+use super::proto::{self, Key};
+use throughline::{
+    Level, SpanKind,
+    callsite::{Blob, Kind},
+};
+
+/// Tag of `Span.attributes`.
+pub(super) const SPAN_ATTRIBUTE: u8 = 0x4a;
+/// Tag of `LogRecord.attributes`.
+pub(super) const LOG_ATTRIBUTE: u8 = 0x32;
+
+/// A callsite ready to be copied into records: name, kind or severity, code location, and the keys of its fields. It borrows the callsite's
+/// texts, so that a field's name can be recognised by its address.
+///
+/// Optional: [`TraceEncoder::span`](super::TraceEncoder::span) does without, at some 40 ns more per span.
+#[derive(Clone, Debug)]
+pub struct Site<'a> {
+    /// Fields of a `Span` or `LogRecord`, complete.
+    pub(super) fixed: Vec<u8>,
+    /// Whether the message has placeholders; if not, `fixed` has the body already.
+    pub(super) has_placeholders: bool,
+    keys: Vec<SiteKey<'a>>,
+}
+
+#[derive(Clone, Debug)]
+struct SiteKey<'a> {
+    name: &'a str,
+    encoded: Box<[u8]>,
+}
+
+impl<'a> Site<'a> {
+    /// Prepares the callsite `blob`, a span's or an event's.
+    pub fn new(blob: &Blob<'a>, options: super::Options) -> Site<'a> {
+        let mut fixed = Vec::new();
+        let code = options.code_location.then_some(Code { target: blob.target, file: blob.file, line: blob.line });
+        let has_placeholders = blob.name.contains(['{', '}']);
+        if blob.kind == Kind::Span {
+            span_fixed(&mut fixed, blob.name, blob.span_kind, code);
+        } else {
+            log_fixed(&mut fixed, blob.level.unwrap_or(Level::Info), code);
+            if !has_placeholders {
+                log_body(&mut fixed, blob.name);
+            }
+        }
+        let keys = blob.fields().map(|name| {
+            let mut encoded = Vec::with_capacity(name.len() + 4);
+            Key::Plain(name).write(&mut encoded);
+            SiteKey { name, encoded: encoded.into() }
+        });
+        Site { fixed, has_placeholders, keys: keys.collect() }
+    }
+
+    /// The key of the `i`-th field, encoded if it is the callsite's own.
+    #[inline]
+    pub(super) fn key<'k>(&'k self, i: usize, name: &'k str) -> Key<'k> {
+        match self.keys.get(i) {
+            // Equal addresses while we borrow the text mean equal texts; comparing them would cost more than it saves.
+            Some(key) if core::ptr::eq(key.name, name) => Key::Encoded(&key.encoded),
+            _ => Key::Plain(name),
+        }
+    }
+}
+
+/// Where a record was written.
+#[derive(Clone, Copy)]
+pub(super) struct Code<'a> {
+    pub(super) target: &'a str,
+    pub(super) file: &'a str,
+    pub(super) line: u32,
+}
+
+impl Code<'_> {
+    fn write(self, out: &mut Vec<u8>, tag: u8) {
+        // `code.namespace` is deprecated in favour of `code.function.name`, which a module path is not; the `tracing` world
+        // settled on `code.module.name`.
+        if !self.target.is_empty() {
+            proto::text_attribute(out, tag, "code.module.name", self.target);
+        }
+        if !self.file.is_empty() {
+            proto::text_attribute(out, tag, "code.file.path", self.file);
+            proto::int_attribute(out, tag, "code.line.number", i64::from(self.line));
+        }
+    }
+}
+
+/// `Span.name`, `Span.kind` and the code location.
+pub(super) fn span_fixed(out: &mut Vec<u8>, name: &str, kind: SpanKind, code: Option<Code<'_>>) {
+    proto::bytes_field(out, 0x2a, name.as_bytes());
+    let kind = match kind {
+        SpanKind::Internal => 1,
+        SpanKind::Server => 2,
+        SpanKind::Client => 3,
+        SpanKind::Producer => 4,
+        SpanKind::Consumer => 5,
+    };
+    out.extend_from_slice(&[0x30, kind]);
+    if let Some(code) = code {
+        code.write(out, SPAN_ATTRIBUTE);
+    }
+}
+
+/// `LogRecord.severity_number`, `severity_text` and the code location.
+pub(super) fn log_fixed(out: &mut Vec<u8>, level: Level, code: Option<Code<'_>>) {
+    let number = match level {
+        Level::Trace => 1,
+        Level::Debug => 5,
+        Level::Info => 9,
+        Level::Warn => 13,
+        Level::Error => 17,
+    };
+    out.extend_from_slice(&[0x10, number]);
+    proto::bytes_field(out, 0x1a, level.as_str().as_bytes());
+    if let Some(code) = code {
+        code.write(out, LOG_ATTRIBUTE);
+    }
+}
+
+/// `LogRecord.body`, a text.
+pub(super) fn log_body(out: &mut Vec<u8>, text: &str) {
+    out.push(0x2a);
+    proto::varint(out, (1 + proto::varint_len(text.len()) + text.len()) as u64);
+    proto::bytes_field(out, 0x0a, text.as_bytes());
+}

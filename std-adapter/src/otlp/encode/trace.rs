@@ -1,0 +1,137 @@
+//! Spans to the body of `/v1/traces`.
+
+use super::{
+    Options, Site,
+    batch::Batch,
+    proto::{self, Key},
+    site::{Code, SPAN_ATTRIBUTE, span_fixed},
+};
+use crate::{
+    otlp::Resource,
+    view::{Fields, SpanView},
+};
+use throughline::{Status, Value};
+
+/// `ScopeSpans.spans` with a two-byte length, then every field of fixed size: trace id, span id, start, end, parent id. Copied whole and
+/// filled in; a span with no parent has the last ten bytes cut off.
+const HEAD: [u8; 59] = {
+    let mut head = [0; 59];
+    head[0] = 0x12;
+    (head[3], head[4]) = (0x0a, 16);
+    (head[21], head[22]) = (0x12, 8);
+    head[31] = 0x39;
+    head[40] = 0x41;
+    (head[49], head[50]) = (0x22, 8);
+    head
+};
+const PARENT: usize = 10;
+
+/// Appends spans to the body of one request.
+///
+/// Cost: no allocation once the buffer has grown; 60 ns for a span of two fields at a prepared callsite (x86-64 at 2.1 GHz).
+///
+/// ```
+/// use throughline_std::otlp::{Options, Resource, TraceEncoder};
+/// let mut encoder = TraceEncoder::new(&Resource::new("shop"), Options::default());
+/// assert_eq!(encoder.count(), 0);
+/// let empty = encoder.finish().len();
+/// assert!(empty > 0, "the resource is there already");
+/// ```
+#[derive(Clone, Debug)]
+pub struct TraceEncoder(Batch);
+
+impl TraceEncoder {
+    /// An empty request for spans of `resource`.
+    pub fn new(resource: &Resource, options: Options) -> TraceEncoder {
+        TraceEncoder(Batch::new(resource, options))
+    }
+
+    /// Appends a span.
+    pub fn span<'a, F: Fields<'a>>(&mut self, view: &SpanView<'a, F>) {
+        let code = self.0.options.code_location.then_some(Code { target: view.target, file: view.file, line: view.line });
+        self.append(view, |out| span_fixed(out, view.name, view.kind, code), |_, name| Key::Plain(name));
+    }
+
+    /// Appends a span of a prepared callsite. Name, kind and code location are taken from `site`, not from `view`.
+    #[inline]
+    pub fn span_at<'a, F: Fields<'a>>(&mut self, site: &Site<'a>, view: &SpanView<'a, F>) {
+        self.append(view, |out| out.extend_from_slice(&site.fixed), |i, name| site.key(i, name));
+    }
+
+    #[inline]
+    fn append<'k, 'a: 'k, F: Fields<'a>>(
+        &mut self,
+        view: &SpanView<'a, F>,
+        fixed: impl FnOnce(&mut Vec<u8>),
+        key: impl Fn(usize, &'a str) -> Key<'k>,
+    ) {
+        let out = &mut self.0.out;
+        let start = out.len() + 3;
+        let mut head = HEAD;
+        head[5..21].copy_from_slice(&view.trace_id.to_bytes());
+        head[23..31].copy_from_slice(&view.span_id.to_bytes());
+        head[32..40].copy_from_slice(&view.start_unix_ns.to_le_bytes());
+        head[41..49].copy_from_slice(&view.end_unix_ns.to_le_bytes());
+        if let Some(parent) = view.parent_span_id {
+            head[51..].copy_from_slice(&parent.to_bytes());
+            out.extend_from_slice(&head);
+        } else {
+            out.extend_from_slice(&head);
+            out.truncate(out.len() - PARENT);
+        }
+        fixed(out);
+        for (i, (name, value)) in view.fields.clone().enumerate() {
+            proto::attribute(out, SPAN_ATTRIBUTE, key(i, name), &value);
+            if proto::truncated(&value) {
+                proto::truncated_attribute(out, SPAN_ATTRIBUTE, name);
+            }
+        }
+        if view.busy_ns.is_some() || view.time_error_ns.is_some() {
+            measured(out, view.busy_ns, view.time_error_ns, view.end_unix_ns.saturating_sub(view.start_unix_ns));
+        }
+        match view.status {
+            Status::Unset => {}
+            // Span.status { code }
+            Status::Ok => out.extend_from_slice(&[0x7a, 2, 0x18, 1]),
+            Status::Error => out.extend_from_slice(&[0x7a, 2, 0x18, 2]),
+            // Nothing failed, somebody stopped waiting: OTLP has no word for it, so the status stays unset.
+            Status::Cancelled => {
+                proto::attribute(out, SPAN_ATTRIBUTE, Key::Plain("throughline.cancelled"), &Value::Bool(true));
+            }
+        }
+        proto::close::<2>(out, start);
+        self.0.count += 1;
+    }
+
+    /// Spans appended since the last [`clear`](Self::clear).
+    pub fn count(&self) -> usize {
+        self.0.count
+    }
+
+    /// Bytes they take.
+    pub fn record_bytes(&self) -> usize {
+        self.0.record_bytes()
+    }
+
+    /// The body of the request. More spans may be appended afterwards, and it be taken again.
+    pub fn finish(&mut self) -> &[u8] {
+        self.0.finish()
+    }
+
+    /// Forgets the spans; resource, options and memory stay.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// What was measured beside start and end. The names `busy_ns` and `idle_ns` are those of `tracing-opentelemetry`.
+fn measured(out: &mut Vec<u8>, busy_ns: Option<u64>, time_error_ns: Option<u64>, duration_ns: u64) {
+    let mut put = |name, n| proto::attribute(out, SPAN_ATTRIBUTE, Key::Plain(name), &Value::U64(n));
+    if let Some(busy) = busy_ns {
+        put("busy_ns", busy);
+        put("idle_ns", duration_ns.saturating_sub(busy));
+    }
+    if let Some(error) = time_error_ns {
+        put("throughline.time_error_ns", error);
+    }
+}

@@ -1,0 +1,425 @@
+//! What the encoders write is what `opentelemetry-proto`'s own types read: for any span, log and metric, field by field.
+
+use opentelemetry_proto::tonic::{
+    collector::{
+        logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest, trace::v1::ExportTraceServiceRequest,
+    },
+    common::v1::{AnyValue, KeyValue, any_value},
+    logs::v1::LogRecord,
+    metrics::v1::{
+        ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Metric, NumberDataPoint, Sum,
+        exponential_histogram_data_point::Buckets, metric, number_data_point,
+    },
+    trace::v1::{Span, Status as OtlpStatus},
+};
+use proptest::prelude::*;
+use prost::Message;
+use throughline::{Level, SpanId, SpanKind, Status, TraceId, Value, callsite};
+use throughline_std::{
+    message,
+    otlp::{LogEncoder, MetricEncoder, Options, Resource, Site, TraceEncoder},
+    view::{LogView, PointData, PointView, SpanView},
+};
+
+/// A value that owns its text, to be borrowed by views.
+#[derive(Clone, Debug)]
+enum Owned {
+    Bool(bool),
+    U64(u64),
+    I64(i64),
+    F32(f32),
+    F64(f64),
+    Str(String, bool),
+    Bytes(Vec<u8>, bool),
+    Postcard(Vec<u8>),
+}
+
+impl Owned {
+    fn value(&self) -> Value<'_> {
+        match self {
+            Owned::Bool(b) => Value::Bool(*b),
+            Owned::U64(n) => Value::U64(*n),
+            Owned::I64(n) => Value::I64(*n),
+            Owned::F32(x) => Value::F32(*x),
+            Owned::F64(x) => Value::F64(*x),
+            Owned::Str(text, truncated) => Value::Str { text, truncated: *truncated },
+            Owned::Bytes(bytes, truncated) => Value::Bytes { bytes, truncated: *truncated },
+            Owned::Postcard(bytes) => Value::Postcard { bytes, truncated: false },
+        }
+    }
+
+    fn attributes(&self, key: &str) -> Vec<KeyValue> {
+        use any_value::Value as V;
+        let (value, truncated) = match self {
+            Owned::Bool(b) => (V::BoolValue(*b), false),
+            Owned::U64(n) => (i64::try_from(*n).map_or_else(|_| V::StringValue(n.to_string()), V::IntValue), false),
+            Owned::I64(n) => (V::IntValue(*n), false),
+            Owned::F32(x) => (V::DoubleValue(f64::from(*x)), false),
+            Owned::F64(x) => (V::DoubleValue(*x), false),
+            Owned::Str(text, truncated) => (V::StringValue(text.clone()), *truncated),
+            Owned::Bytes(bytes, truncated) => (V::BytesValue(bytes.clone()), *truncated),
+            Owned::Postcard(bytes) => (V::BytesValue(bytes.clone()), false),
+        };
+        let mut all = vec![kv(key, value)];
+        if truncated {
+            all.push(kv(&format!("{key}.truncated"), V::BoolValue(true)));
+        }
+        all
+    }
+}
+
+fn kv(key: &str, value: any_value::Value) -> KeyValue {
+    KeyValue { key: key.into(), value: Some(AnyValue { value: Some(value) }), ..Default::default() }
+}
+
+fn text(key: &str, value: &str) -> KeyValue {
+    kv(key, any_value::Value::StringValue(value.into()))
+}
+
+fn int(key: &str, value: i64) -> KeyValue {
+    kv(key, any_value::Value::IntValue(value))
+}
+
+fn owned() -> impl Strategy<Value = Owned> {
+    prop_oneof![
+        any::<bool>().prop_map(Owned::Bool),
+        any::<u64>().prop_map(Owned::U64),
+        (0u64..300).prop_map(Owned::U64),
+        any::<i64>().prop_map(Owned::I64),
+        // NaN is unequal to itself; its bits are checked apart.
+        any::<f32>().prop_filter("NaN", |x| !x.is_nan()).prop_map(Owned::F32),
+        any::<f64>().prop_filter("NaN", |x| !x.is_nan()).prop_map(Owned::F64),
+        (".{0,40}", any::<bool>()).prop_map(|(s, t)| Owned::Str(s, t)),
+        (0usize..40_000).prop_map(|n| Owned::Str("x".repeat(n), false)),
+        (proptest::collection::vec(any::<u8>(), 0..200), any::<bool>()).prop_map(|(b, t)| Owned::Bytes(b, t)),
+        proptest::collection::vec(any::<u8>(), 0..200).prop_map(Owned::Postcard),
+    ]
+}
+
+fn fields() -> impl Strategy<Value = Vec<(String, Owned)>> {
+    proptest::collection::vec(("[a-z.]{0,12}|[a-z]{100,140}", owned()), 0..6)
+}
+
+#[derive(Clone, Debug)]
+struct Callsite {
+    name: String,
+    target: String,
+    file: String,
+    line: u32,
+    level: Level,
+    kind: SpanKind,
+}
+
+fn site() -> impl Strategy<Value = Callsite> {
+    (".{0,20}|.{120,200}", "[a-z:]{0,30}", "[a-z/.]{0,30}", any::<u32>(), 1u8..=5, 0u8..=4).prop_map(
+        |(name, target, file, line, level, kind)| Callsite {
+            name,
+            target,
+            file,
+            line,
+            level: Level::from_u8(level).unwrap(),
+            kind: SpanKind::from_u8(kind),
+        },
+    )
+}
+
+impl Callsite {
+    fn attributes(&self) -> Vec<KeyValue> {
+        let mut all = Vec::new();
+        if !self.target.is_empty() {
+            all.push(text("code.module.name", &self.target));
+        }
+        if !self.file.is_empty() {
+            all.push(text("code.file.path", &self.file));
+            all.push(int("code.line.number", i64::from(self.line)));
+        }
+        all
+    }
+
+    /// The blob a macro would have made of it, with these field names.
+    fn blob(&self, kind: callsite::Kind, names: &[&str]) -> Vec<u8> {
+        let mut b = vec![0xA1, kind as u8, self.level as u8 | (self.kind as u8) << 4, 0, 0, 0];
+        b.extend_from_slice(&self.line.to_le_bytes());
+        b.extend_from_slice(&[names.len() as u8, 0]);
+        for s in [&*self.name, &*self.target, &*self.file, "", ""].iter().chain(names) {
+            b.extend_from_slice(&(s.len() as u16).to_le_bytes());
+            b.extend_from_slice(s.as_bytes());
+        }
+        let len = (b.len() as u16).to_le_bytes();
+        b[4..6].copy_from_slice(&len);
+        b
+    }
+}
+
+#[derive(Clone, Debug)]
+struct SpanModel {
+    site: Callsite,
+    trace: u128,
+    span: u64,
+    parent: Option<u64>,
+    status: u8,
+    times: (u64, u64),
+    busy: Option<u64>,
+    error: Option<u64>,
+    fields: Vec<(String, Owned)>,
+}
+
+prop_compose! {
+    fn span_model()(
+        site in site(), trace in 1u128.., span in 1u64.., parent in proptest::option::of(1u64..), status in 0u8..4,
+        times in any::<(u64, u64)>(), busy in proptest::option::of(0..=i64::MAX as u64),
+        error in proptest::option::of(0..=i64::MAX as u64), fields in fields(),
+    ) -> SpanModel {
+        SpanModel { site, trace, span, parent, status, times, busy, error, fields }
+    }
+}
+
+impl SpanModel {
+    fn expected(&self) -> Span {
+        let mut attributes = self.site.attributes();
+        attributes.extend(self.fields.iter().flat_map(|(k, v)| v.attributes(k)));
+        if let Some(busy) = self.busy {
+            attributes.push(int("busy_ns", busy as i64));
+            let idle = self.times.1.saturating_sub(self.times.0).saturating_sub(busy);
+            attributes.push(match i64::try_from(idle) {
+                Ok(idle) => int("idle_ns", idle),
+                Err(_) => text("idle_ns", &idle.to_string()),
+            });
+        }
+        if let Some(error) = self.error {
+            attributes.push(int("throughline.time_error_ns", error as i64));
+        }
+        if self.status == 3 {
+            attributes.push(kv("throughline.cancelled", any_value::Value::BoolValue(true)));
+        }
+        Span {
+            trace_id: self.trace.to_be_bytes().into(),
+            span_id: self.span.to_be_bytes().into(),
+            parent_span_id: self.parent.map_or(Vec::new(), |p| p.to_be_bytes().into()),
+            name: self.site.name.clone(),
+            kind: self.site.kind as i32 + 1,
+            start_time_unix_nano: self.times.0,
+            end_time_unix_nano: self.times.1,
+            attributes,
+            status: matches!(self.status, 1 | 2).then(|| OtlpStatus { code: i32::from(self.status), ..Default::default() }),
+            ..Default::default()
+        }
+    }
+
+    fn encode(&self, encoder: &mut TraceEncoder, blob: Option<&callsite::Blob<'_>>) {
+        let name = |i: usize| match blob {
+            Some(blob) => blob.fields().nth(i).unwrap(),
+            None => &*self.fields[i].0,
+        };
+        let fields: Vec<_> = self.fields.iter().enumerate().map(|(i, (_, v))| (name(i), v.value())).collect();
+        let view = SpanView {
+            trace_id: TraceId::from_bytes(self.trace.to_be_bytes()).unwrap(),
+            span_id: SpanId::from_bytes(self.span.to_be_bytes()).unwrap(),
+            parent_span_id: self.parent.and_then(|p| SpanId::from_bytes(p.to_be_bytes())),
+            name: &self.site.name,
+            target: &self.site.target,
+            file: &self.site.file,
+            line: self.site.line,
+            kind: self.site.kind,
+            level: self.site.level,
+            status: Status::from_u8(self.status),
+            start_unix_ns: self.times.0,
+            end_unix_ns: self.times.1,
+            busy_ns: self.busy,
+            time_error_ns: self.error,
+            fields: fields.iter().copied(),
+        };
+        match blob {
+            Some(blob) => encoder.span_at(&Site::new(blob, Options::default()), &view),
+            None => encoder.span(&view),
+        }
+    }
+}
+
+fn resource() -> Resource {
+    Resource::new("svc").with("zone", "é")
+}
+
+fn spans(bytes: &[u8]) -> Vec<Span> {
+    let mut request = ExportTraceServiceRequest::decode(bytes).unwrap();
+    assert_eq!(request.resource_spans.len(), 1);
+    let mut resource_spans = request.resource_spans.remove(0);
+    let attributes = resource_spans.resource.unwrap().attributes;
+    assert!(attributes.contains(&text("service.name", "svc")) && attributes.contains(&text("zone", "é")));
+    assert_eq!(resource_spans.scope_spans.len(), 1);
+    let scope_spans = resource_spans.scope_spans.remove(0);
+    let scope = scope_spans.scope.unwrap();
+    assert_eq!((&*scope.name, &*scope.version), ("throughline", env!("CARGO_PKG_VERSION")));
+    scope_spans.spans
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn spans_mean_the_same(models in proptest::collection::vec(span_model(), 0..6)) {
+        let mut encoder = TraceEncoder::new(&resource(), Options::default());
+        // Twice, with a batch in between: a used buffer starts clean.
+        for _ in 0..2 {
+            encoder.clear();
+            models.iter().for_each(|m| m.encode(&mut encoder, None));
+            prop_assert_eq!(encoder.count(), models.len());
+            let expected: Vec<_> = models.iter().map(SpanModel::expected).collect();
+            prop_assert_eq!(spans(encoder.finish()), expected);
+        }
+    }
+
+    #[test]
+    fn a_prepared_callsite_changes_nothing(model in span_model()) {
+        let names: Vec<_> = model.fields.iter().map(|(name, _)| &**name).collect();
+        let blob = model.site.blob(callsite::Kind::Span, &names);
+        let blob = callsite::Blob::parse(&blob).unwrap();
+        let (mut plain, mut prepared) = (TraceEncoder::new(&resource(), Options::default()), TraceEncoder::new(&resource(), Options::default()));
+        model.encode(&mut plain, None);
+        model.encode(&mut prepared, Some(&blob));
+        prop_assert_eq!(plain.finish(), prepared.finish());
+    }
+
+    #[test]
+    fn logs_mean_the_same(
+        site in site(), message in "[a-z ]{0,10}(\\{\\}){0,2}[a-z]{0,5}", ids in proptest::option::of((1u128.., 1u64..)), time in any::<u64>(),
+        error in proptest::option::of(0..=i64::MAX as u64), fields in fields(), prepared in any::<bool>(),
+    ) {
+        let site = Callsite { name: message, kind: SpanKind::Internal, ..site };
+        let names: Vec<_> = fields.iter().map(|(name, _)| &**name).collect();
+        let blob = site.blob(callsite::Kind::Event, &names);
+        let blob = callsite::Blob::parse(&blob).unwrap();
+        let values: Vec<_> = blob.fields().zip(fields.iter().map(|(_, v)| v.value())).collect();
+        let view = LogView {
+            span: ids.map(|(t, s)| (TraceId::from_bytes(t.to_be_bytes()).unwrap(), SpanId::from_bytes(s.to_be_bytes()).unwrap())),
+            time_unix_ns: time,
+            level: site.level,
+            message: &site.name,
+            target: &site.target,
+            file: &site.file,
+            line: site.line,
+            time_error_ns: error,
+            fields: values.iter().copied(),
+        };
+        let mut encoder = LogEncoder::new(&resource(), Options::default());
+        if prepared {
+            encoder.log_at(&Site::new(&blob, Options::default()), &view);
+        } else {
+            encoder.log(&view);
+        }
+        let request = ExportLogsServiceRequest::decode(encoder.finish()).unwrap();
+        let mut attributes = site.attributes();
+        attributes.extend(fields.iter().flat_map(|(k, v)| v.attributes(k)));
+        attributes.extend(error.map(|e| int("throughline.time_error_ns", e as i64)));
+        let body = message::render(&site.name, values.iter().copied()).into_owned();
+        let expected = LogRecord {
+            time_unix_nano: time,
+            observed_time_unix_nano: time,
+            severity_number: 4 * (site.level as i32) - 3,
+            severity_text: site.level.as_str().into(),
+            body: Some(AnyValue { value: Some(any_value::Value::StringValue(body)) }),
+            attributes,
+            flags: u32::from(ids.is_some()),
+            trace_id: ids.map_or(Vec::new(), |(t, _)| t.to_be_bytes().into()),
+            span_id: ids.map_or(Vec::new(), |(_, s)| s.to_be_bytes().into()),
+            ..Default::default()
+        };
+        prop_assert_eq!(&request.resource_logs[0].scope_logs[0].log_records[..], &[expected][..]);
+    }
+
+    #[test]
+    fn metrics_mean_the_same(
+        values in proptest::collection::vec((0u8..3, any::<u64>(), any::<i64>(), -1e300f64..1e300), 0..12),
+        buckets in proptest::collection::vec(0u64..1 << 40, 0..200), scale in 0u8..9, sum in any::<u64>(), zeros in 0u64..1 << 40, offset in any::<i32>(),
+        label in ".{0,9}",
+    ) {
+        let mut encoder = MetricEncoder::new(&resource(), Options::default());
+        let mut expected: Vec<Metric> = Vec::new();
+        let labels = [("k", &*label), ("otel.metric.overflow", "true")];
+        let attributes = vec![text("k", &label), kv("otel.metric.overflow", any_value::Value::BoolValue(true))];
+        let mut point = |name: &str, data: PointData<'_>| {
+            let point = number(&attributes, &data);
+            let (unit, description) = ("By", "what it is");
+            encoder.point(&PointView { name, unit, description, target: "t", start_unix_ns: 5, time_unix_ns: 6, labels: &labels, data: data.clone() });
+            let temporality = 2;
+            let fresh = match data {
+                PointData::Counter(_) => metric::Data::Sum(Sum { data_points: vec![point], aggregation_temporality: temporality, is_monotonic: true }),
+                PointData::UpDown(_) => metric::Data::Sum(Sum { data_points: vec![point], aggregation_temporality: temporality, is_monotonic: false }),
+                PointData::GaugeInt(_) | PointData::GaugeFloat(_) => metric::Data::Gauge(Gauge { data_points: vec![point] }),
+                PointData::Histogram { scale, sum, zeros, offset, buckets } => metric::Data::ExponentialHistogram(ExponentialHistogram {
+                    data_points: vec![ExponentialHistogramDataPoint {
+                        attributes: attributes.clone(), start_time_unix_nano: 5, time_unix_nano: 6, count: zeros + buckets.iter().sum::<u64>(),
+                        sum: Some(sum as f64), scale: i32::from(scale), zero_count: zeros,
+                        positive: Some(Buckets { offset, bucket_counts: buckets.to_vec() }), ..Default::default()
+                    }],
+                    aggregation_temporality: temporality,
+                }),
+            };
+            // Consecutive points of one metric are one metric.
+            match (expected.last_mut().filter(|m| m.name == name).and_then(|m| m.data.as_mut()), fresh) {
+                (Some(metric::Data::Sum(last)), metric::Data::Sum(fresh)) if last.is_monotonic == fresh.is_monotonic => last.data_points.extend(fresh.data_points),
+                (Some(metric::Data::Gauge(last)), metric::Data::Gauge(fresh)) => last.data_points.extend(fresh.data_points),
+                (_, fresh) => expected.push(Metric { name: name.into(), description: description.into(), unit: unit.into(), data: Some(fresh), metadata: vec![] }),
+            }
+        };
+        for &(name, n, i, x) in &values {
+            let name = ["a", "b", "c"][usize::from(name)];
+            point(name, match n % 4 {
+                0 => PointData::Counter(n >> 1),
+                1 => PointData::UpDown(i),
+                2 => PointData::GaugeInt(i),
+                _ => PointData::GaugeFloat(x),
+            });
+        }
+        point("h", PointData::Histogram { scale, sum, zeros, offset, buckets: &buckets });
+        let request = ExportMetricsServiceRequest::decode(encoder.finish()).unwrap();
+        prop_assert_eq!(&request.resource_metrics[0].scope_metrics[0].metrics, &expected);
+        prop_assert_eq!(encoder.count(), values.len() + 1);
+    }
+}
+
+fn number(attributes: &[KeyValue], data: &PointData<'_>) -> NumberDataPoint {
+    let value = match *data {
+        PointData::Counter(n) => number_data_point::Value::AsInt(n as i64),
+        PointData::UpDown(n) | PointData::GaugeInt(n) => number_data_point::Value::AsInt(n),
+        PointData::GaugeFloat(x) => number_data_point::Value::AsDouble(x),
+        PointData::Histogram { .. } => number_data_point::Value::AsInt(0),
+    };
+    NumberDataPoint {
+        attributes: attributes.to_vec(),
+        start_time_unix_nano: 5,
+        time_unix_nano: 6,
+        value: Some(value),
+        ..Default::default()
+    }
+}
+
+#[test]
+fn nan_keeps_its_bits_and_locations_can_be_left_out() {
+    let mut options = Options::default();
+    options.code_location = false;
+    let mut encoder = TraceEncoder::new(&resource(), options);
+    let nan = f64::from_bits(0x7ff8_dead_beef_0001);
+    let fields = [("x", Value::F64(nan))];
+    encoder.span(&SpanView {
+        trace_id: TraceId::from_bytes([1; 16]).unwrap(),
+        span_id: SpanId::from_bytes([2; 8]).unwrap(),
+        parent_span_id: None,
+        name: "n",
+        target: "t",
+        file: "f",
+        line: 1,
+        kind: SpanKind::Internal,
+        level: Level::Info,
+        status: Status::Unset,
+        start_unix_ns: 1,
+        end_unix_ns: 2,
+        busy_ns: None,
+        time_error_ns: None,
+        fields: fields.into_iter(),
+    });
+    let spans = spans(encoder.finish());
+    assert_eq!(spans[0].attributes.len(), 1);
+    let Some(any_value::Value::DoubleValue(x)) = spans[0].attributes[0].value.as_ref().unwrap().value else { panic!("not a double") };
+    assert_eq!(x.to_bits(), nan.to_bits());
+}
