@@ -1,1 +1,338 @@
-//! Boots firmware in QEMU.
+//! Boots firmware in QEMU, and gives its serial port, its RTT channels, its memory and its exit code.
+//!
+//! ```no_run
+//! # fn main() -> anyhow::Result<()> {
+//! use std::{path::Path, time::Duration};
+//! use xtask::qemu::{Machine, Options, Qemu, Source};
+//!
+//! let mut qemu = Qemu::boot(Machine::Mps2An386, Path::new("firmware.elf"), &Options::default())?;
+//! let mut rtt = qemu.rtt(0)?;
+//! let bytes = rtt.read_until(Duration::from_secs(5), |bytes| bytes.ends_with(b"done\n"))?;
+//! let outcome = qemu.wait()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The guest is started halted, all channels are connected, and only then does it run, so nothing it sends at boot
+//! is lost. Nothing here hangs: a guest that outlives [`Options::limit`] is killed, and every read then ends.
+
+mod guest;
+mod qmp;
+mod qtest;
+mod rtt;
+mod serial;
+mod symbols;
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use self::guest::Guest;
+pub use self::guest::Outcome;
+use self::qmp::Qmp;
+use self::qtest::QTest;
+pub use self::rtt::{Memory, Rtt};
+pub use self::serial::{SerialReader, Source};
+pub use self::symbols::address_of;
+use crate::process::Cmd;
+use crate::scratch::Scratch;
+
+/// A board that QEMU knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    /// Arm's MPS2 board with image AN386: a Cortex-M4F with 4 MiB of flash at 0 and of RAM at `0x2000_0000`, a
+    /// SysTick of 25 MHz and a CMSDK UART at `0x4000_4000`.
+    Mps2An386,
+    /// BBC micro:bit: a Cortex-M0 (nRF51822) with 256 KiB of flash at 0 and 16 KiB of RAM at `0x2000_0000`.
+    Microbit,
+}
+
+impl Machine {
+    /// Every board.
+    pub const ALL: [Self; 2] = [Self::Mps2An386, Self::Microbit];
+
+    /// QEMU's name for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mps2An386 => "mps2-an386",
+            Self::Microbit => "microbit",
+        }
+    }
+
+    /// The Rust target of its firmware.
+    #[must_use]
+    pub const fn target(self) -> &'static str {
+        match self {
+            Self::Mps2An386 => "thumbv7em-none-eabihf",
+            Self::Microbit => "thumbv6m-none-eabi",
+        }
+    }
+
+    const fn program(self) -> &'static str {
+        match self {
+            Self::Mps2An386 | Self::Microbit => "qemu-system-arm",
+        }
+    }
+}
+
+/// Where the guest's first serial port leads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Serial {
+    /// To [`Qemu::take_serial`] and from [`Qemu::write_serial`].
+    #[default]
+    Pipe,
+    /// To the first client of [`Qemu::serial_address`]. What is sent without a client is lost, so set
+    /// [`Options::hold`], connect, and then [`Qemu::resume`].
+    Tcp,
+    /// Nowhere.
+    None,
+}
+
+/// How to boot.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Where the serial port leads. Default: [`Serial::Pipe`].
+    pub serial: Serial,
+    /// Count one instruction as 1 ns of the guest's time (`-icount shift=0`), which makes SysTick count instructions
+    /// and a run repeatable. Default: `false`, the guest's time is the host's.
+    pub count_instructions: bool,
+    /// Leave the guest halted until [`Qemu::resume`]. Default: `false`.
+    pub hold: bool,
+    /// How long the guest may live, halted or not, before it is killed. Default: 60 s.
+    pub limit: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            serial: Serial::default(),
+            count_instructions: false,
+            hold: false,
+            limit: Duration::from_secs(60),
+        }
+    }
+}
+
+/// A guest that was booted; dropping it kills it.
+#[derive(Debug)]
+pub struct Qemu {
+    elf: PathBuf,
+    guest: Arc<Guest>,
+    qmp: Qmp,
+    memory: Arc<Mutex<QTest>>,
+    serial_output: Option<SerialReader>,
+    serial_input: Option<ChildStdin>,
+    serial_address: Option<SocketAddr>,
+    // Holds the sockets; removed after the guest is gone.
+    _scratch: Scratch,
+}
+
+impl Qemu {
+    /// Boots `elf` on `machine`.
+    ///
+    /// Semihosting is on: the firmware's exit ends QEMU with its code, and what it prints is in
+    /// [`Outcome::semihosting`].
+    ///
+    /// # Errors
+    ///
+    /// When QEMU is not installed or refuses the firmware.
+    pub fn boot(machine: Machine, elf: &Path, options: &Options) -> Result<Self> {
+        let elf = elf.canonicalize().with_context(|| format!("no firmware at {}", elf.display()))?;
+        let scratch = Scratch::new("qemu")?;
+        let (qmp_socket, qtest_socket) = (scratch.path().join("qmp"), scratch.path().join("qtest"));
+        let cmd = command(machine, &elf, options, &qmp_socket, &qtest_socket);
+        let mut command = cmd.to_command();
+        let is_pipe = options.serial == Serial::Pipe;
+        command.stdin(if is_pipe { Stdio::piped() } else { Stdio::null() });
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("can't start `{cmd}`: `cargo xtask setup` installs QEMU"))?;
+        let serial_input = child.stdin.take();
+        let stdout = child.stdout.take().expect("the pipe asked for");
+        let guest = Arc::new(Guest::watch(child, options.limit));
+        let serial_output = is_pipe.then(|| SerialReader::new(stdout));
+
+        let connected = (|| -> Result<_> {
+            let mut qmp = Qmp::new(guest.connect(&qmp_socket)?)?;
+            let memory = QTest::new(guest.connect(&qtest_socket)?)?;
+            let address = match options.serial {
+                Serial::Tcp => Some(qmp.tcp_address("u0")?),
+                Serial::Pipe | Serial::None => None,
+            };
+            Ok((qmp, memory, address))
+        })();
+        let (qmp, memory, serial_address) = connected
+            .with_context(|| format!("QEMU didn't come up: `{cmd}` wrote: {}", guest.semihosting()))?;
+        let mut qemu = Self {
+            elf,
+            guest,
+            qmp,
+            memory: Arc::new(Mutex::new(memory)),
+            serial_output,
+            serial_input,
+            serial_address,
+            _scratch: scratch,
+        };
+        if !options.hold {
+            qemu.resume()?;
+        }
+        Ok(qemu)
+    }
+
+    /// Lets a guest run that was booted with [`Options::hold`], or halted with [`Self::halt`].
+    ///
+    /// # Errors
+    ///
+    /// When QEMU has ended.
+    pub fn resume(&mut self) -> Result<()> {
+        self.qmp.execute("cont").map(drop)
+    }
+
+    /// Halts the guest: its memory can still be read.
+    ///
+    /// # Errors
+    ///
+    /// When QEMU has ended.
+    pub fn halt(&mut self) -> Result<()> {
+        self.qmp.execute("stop").map(drop)
+    }
+
+    /// What the guest sends on its serial port. `None` after the first call, and when [`Options::serial`] leads
+    /// elsewhere.
+    pub fn take_serial(&mut self) -> Option<SerialReader> {
+        self.serial_output.take()
+    }
+
+    /// Sends bytes to the guest's serial port.
+    ///
+    /// # Errors
+    ///
+    /// When QEMU has ended, or [`Options::serial`] isn't [`Serial::Pipe`].
+    pub fn write_serial(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let input = self.serial_input.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        input.write_all(bytes)?;
+        input.flush()
+    }
+
+    /// Where a client reaches the serial port, with [`Serial::Tcp`].
+    #[must_use]
+    pub fn serial_address(&self) -> Option<SocketAddr> {
+        self.serial_address
+    }
+
+    /// A reader of the RTT up-channel `channel`. The guest is never paused for it.
+    ///
+    /// What is still in the channel when the guest exits is lost with its memory: firmware that exits waits first until
+    /// its channel is empty.
+    ///
+    /// # Errors
+    ///
+    /// When the firmware has no symbol `_SEGGER_RTT`.
+    pub fn rtt(&self, channel: u32) -> Result<Rtt<Arc<Mutex<QTest>>>> {
+        let address = address_of(&self.elf, rtt::SYMBOL)?;
+        Ok(Rtt::new(Arc::clone(&self.memory), address, channel))
+    }
+
+    /// Reads the guest's memory.
+    ///
+    /// # Errors
+    ///
+    /// When QEMU has ended.
+    pub fn read_memory(&self, address: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).read(address, buffer)
+    }
+
+    /// The address of a symbol of the firmware.
+    ///
+    /// # Errors
+    ///
+    /// When there is none of that name.
+    pub fn symbol(&self, name: &str) -> Result<u64> {
+        address_of(&self.elf, name)
+    }
+
+    /// QEMU's process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.guest.pid()
+    }
+
+    /// Waits until the firmware exits or the limit passes.
+    ///
+    /// # Errors
+    ///
+    /// When the system won't tell.
+    pub fn wait(&mut self) -> Result<Outcome> {
+        self.guest.wait()
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        // Here and not only in `Guest`, which an `Rtt` may keep alive.
+        self.guest.kill();
+    }
+}
+
+fn command(machine: Machine, elf: &Path, options: &Options, qmp: &Path, qtest: &Path) -> Cmd {
+    let socket = |path: &Path| format!("unix:{},server=on,wait=off", path.display());
+    // QEMU takes qtest to mean that no one executes instructions, unless told how to execute them.
+    let mut cmd = Cmd::new(machine.program())
+        .args(["-machine", machine.name(), "-accel", "tcg", "-nographic", "-monitor", "none"])
+        .args(["-semihosting-config", "enable=on,target=native", "-S"])
+        .args(["-qmp", &socket(qmp), "-qtest", &socket(qtest), "-qtest-log", "none"]);
+    cmd = match options.serial {
+        Serial::Pipe => cmd.args(["-serial", "stdio"]),
+        // Port 0: QEMU takes a free one and says which, so that no one else can take it first.
+        Serial::Tcp => cmd
+            .args(["-chardev", "socket,id=u0,host=127.0.0.1,port=0,server=on,wait=off"])
+            .args(["-serial", "chardev:u0"]),
+        Serial::None => cmd.args(["-serial", "none"]),
+    };
+    if options.count_instructions {
+        cmd = cmd.args(["-icount", "shift=0"]);
+    }
+    cmd.arg("-kernel").arg(elf)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(options: &Options) -> String {
+        let (elf, qmp, qtest) = (Path::new("/f.elf"), Path::new("/s/qmp"), Path::new("/s/qtest"));
+        command(Machine::Microbit, elf, options, qmp, qtest).to_string()
+    }
+
+    #[test]
+    fn the_guest_starts_halted_with_its_channels() {
+        let shown = shown(&Options::default());
+        for part in
+            ["-machine microbit", " -S ", "-serial stdio", "-qtest unix:/s/qtest,server=on", "-kernel /f.elf"]
+        {
+            assert!(shown.contains(part), "no `{part}` in {shown}");
+        }
+        assert!(!shown.contains("-icount"));
+    }
+
+    #[test]
+    fn options_reach_the_command() {
+        let options = Options { serial: Serial::Tcp, count_instructions: true, ..Options::default() };
+        let shown = shown(&options);
+        assert!(shown.contains("port=0") && shown.contains("-icount shift=0"), "{shown}");
+    }
+
+    #[test]
+    fn missing_firmware_is_named() {
+        let error =
+            Qemu::boot(Machine::Mps2An386, Path::new("/no/such.elf"), &Options::default()).unwrap_err();
+        assert!(format!("{error:#}").contains("/no/such.elf"));
+    }
+}

@@ -1,0 +1,182 @@
+//! The QEMU process: watched from its first moment, killed when its time is up, asked how it ended.
+
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::Child;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use crate::net;
+
+/// How long QEMU may take to open its sockets. It takes some 50 ms on an idle machine.
+const CONNECT_LIMIT: Duration = Duration::from_secs(20);
+
+/// How a guest ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The code the firmware exited with over semihosting; `None` when it was killed.
+    pub code: Option<i32>,
+    /// Whether it was killed because its time was up.
+    pub timed_out: bool,
+    /// What the firmware printed over semihosting, and QEMU's own complaints.
+    pub semihosting: String,
+}
+
+impl Outcome {
+    /// Whether the firmware exited with code 0.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        self.code == Some(0)
+    }
+}
+
+/// The process, shared by those who read from it.
+#[derive(Debug)]
+pub(super) struct Guest {
+    pid: u32,
+    child: Arc<Mutex<Child>>,
+    timed_out: Arc<AtomicBool>,
+    stderr: Arc<Mutex<Vec<u8>>>,
+    stderr_thread: Mutex<Option<JoinHandle<()>>>,
+    // Dropped with the guest, which ends the thread that watches it.
+    _alive: Sender<()>,
+}
+
+impl Guest {
+    /// Watches a child whose standard error is a pipe.
+    pub(super) fn watch(mut child: Child, limit: Duration) -> Self {
+        let pid = child.id();
+        let mut pipe = child.stderr.take().expect("standard error is a pipe");
+        let child = Arc::new(Mutex::new(child));
+        let timed_out = Arc::new(AtomicBool::new(false));
+        let (alive, dropped) = mpsc::channel();
+        {
+            let (child, timed_out) = (Arc::clone(&child), Arc::clone(&timed_out));
+            thread::spawn(move || {
+                if dropped.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+                    let mut child = lock(&child);
+                    // One that has exited in the same moment has not timed out.
+                    if matches!(child.try_wait(), Ok(None)) {
+                        timed_out.store(true, Ordering::Relaxed);
+                        let _ = child.kill();
+                    }
+                }
+            });
+        }
+        let stderr = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&stderr);
+        let stderr_thread = thread::spawn(move || {
+            let mut chunk = [0; 1024];
+            while let Ok(count @ 1..) = pipe.read(&mut chunk) {
+                lock(&sink).extend_from_slice(&chunk[..count]);
+            }
+        });
+        Self { pid, child, timed_out, stderr, stderr_thread: Mutex::new(Some(stderr_thread)), _alive: alive }
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Connects to a socket that QEMU is about to open.
+    pub(super) fn connect(&self, socket: &Path) -> Result<UnixStream> {
+        net::wait_for("QEMU to open its sockets", CONNECT_LIMIT, || {
+            if let Ok(stream) = UnixStream::connect(socket) {
+                return Ok(Some(stream));
+            }
+            if let Some(status) = lock(&self.child).try_wait()? {
+                self.join_stderr();
+                bail!("QEMU ended at once: {status}");
+            }
+            Ok(None)
+        })
+    }
+
+    pub(super) fn semihosting(&self) -> String {
+        String::from_utf8_lossy(&lock(&self.stderr)).into_owned()
+    }
+
+    pub(super) fn wait(&self) -> Result<Outcome> {
+        // Polled, so that the lock is free in between for the thread that kills it when its time is up.
+        let status = loop {
+            if let Some(status) = lock(&self.child).try_wait()? {
+                break status;
+            }
+            thread::sleep(net::POLL);
+        };
+        self.join_stderr();
+        Ok(Outcome {
+            code: status.code(),
+            timed_out: self.timed_out.load(Ordering::Relaxed),
+            semihosting: self.semihosting(),
+        })
+    }
+
+    pub(super) fn kill(&self) {
+        let mut child = lock(&self.child);
+        // Both fail only when it has ended already.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+
+    /// Waits for the last of standard error; for use once the process has ended.
+    fn join_stderr(&self) {
+        if let Some(thread) = lock(&self.stderr_thread).take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A panic elsewhere doesn't make a process handle or a byte buffer wrong.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+    use std::time::Instant;
+
+    use super::*;
+
+    fn guest(script: &str, limit: Duration) -> Guest {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).stderr(Stdio::piped());
+        Guest::watch(command.spawn().unwrap(), limit)
+    }
+
+    #[test]
+    fn the_exit_code_and_the_whole_of_stderr_are_told() {
+        let outcome = guest("echo printed >&2; exit 7", Duration::from_secs(20)).wait().unwrap();
+        assert_eq!(outcome, Outcome { code: Some(7), timed_out: false, semihosting: "printed\n".into() });
+        assert!(!outcome.is_success());
+    }
+
+    #[test]
+    fn one_that_hangs_is_killed_in_time() {
+        let start = Instant::now();
+        let outcome = guest("exec sleep 100", Duration::from_millis(50)).wait().unwrap();
+        assert!(outcome.timed_out && outcome.code.is_none());
+        assert!(start.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn one_that_ends_at_once_is_not_waited_for() {
+        let guest = guest("echo no such machine >&2; exit 1", Duration::from_secs(20));
+        let error = guest.connect(Path::new("/no/such/socket")).unwrap_err().to_string();
+        assert!(error.contains("ended at once"), "{error}");
+        assert!(guest.semihosting().contains("no such machine"));
+    }
+}
