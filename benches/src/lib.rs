@@ -1,1 +1,18 @@
-//! Throughline.
+//! What a bench run says, and whether it is good enough.
+//!
+//! A run is a [`Report`]: where and when it was made, and one [`Row`] per figure. The bench binaries
+//! (`benches/compare` here, the firmware benches beside it) produce rows; [`budget`] holds the table every
+//! `throughline` row is judged by; [`Report::to_json`] and [`Report::to_markdown`] write it down.
+//!
+//! This library measures nothing itself and depends on nothing but serde, so that whoever only collects
+//! figures does not build the peers.
+
+pub mod budget;
+pub mod estimates;
+pub mod machine;
+pub mod markdown;
+pub mod report;
+
+pub use budget::{BUDGETS, Bound, Budget, judge};
+pub use machine::Machine;
+pub use report::{LIMIT, Report, Row, SUBJECT, Unit};

@@ -1,0 +1,341 @@
+//! The least work that could do each path's job, written by hand: what a subject is measured against.
+//!
+//! All state is thread-owned and made of relaxed atomics, so that a reader could look at it without a data race; on
+//! x86-64 and AArch64 those are plain loads and stores. Records overwrite the oldest ones; nothing is drained.
+
+use std::{
+    hint::black_box,
+    sync::{
+        Arc,
+        atomic::{
+            AtomicBool, AtomicU64, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
+        },
+    },
+};
+
+use crate::{
+    harness::{Bench, traces},
+    work::{LATENCIES, latency, route, ticks},
+};
+
+/// One read of the counter.
+pub(crate) fn clock_read(bench: &mut Bench<'_>) {
+    bench.steady(
+        |_| (),
+        |(), n| {
+            for _ in 0..n {
+                black_box(ticks());
+            }
+        },
+    );
+}
+
+/// Two reads of the counter and one record of 32 bytes: begin, end, callsite, sequence number.
+pub(crate) fn span(bench: &mut Bench<'_>) {
+    bench.steady(
+        |_| (),
+        |(), n| {
+            for _ in 0..n {
+                let begin = ticks();
+                black_box(());
+                NARROW.with(|ring| ring.push(|at| [begin, ticks(), callsite(&SPAN), at]));
+            }
+        },
+    );
+}
+
+/// Two reads of the counter, ids handed on from span to child, and one record of 64 bytes with both fields.
+pub(crate) fn span_2fields(bench: &mut Bench<'_>) {
+    fn span(bytes: u64, work: impl FnOnce()) {
+        let (id, parent, begin) = WIDE.with(|ring| {
+            let id = bump(&ring.next_id);
+            (id, replace(&ring.current, id), ticks())
+        });
+        work();
+        WIDE.with(|ring| {
+            let root = ring.root.load(Relaxed);
+            let attempt = black_box(3);
+            ring.push(|at| [begin, ticks(), callsite(&SPAN), at, id, parent << 32 | root, bytes, attempt]);
+            ring.current.store(parent, Relaxed);
+        });
+    }
+    bench.steady(
+        |_| (),
+        |(), n| {
+            traces(n, |children| {
+                span(children, || {
+                    for i in 0..children {
+                        span(i, || {
+                            black_box(());
+                        });
+                    }
+                });
+            });
+        },
+    );
+}
+
+/// One read of the counter and one record of 32 bytes: time, callsite, both fields.
+pub(crate) fn event_2fields(bench: &mut Bench<'_>) {
+    bench.steady(
+        |_| (),
+        |(), n| {
+            for i in 0..n {
+                let attempt = black_box(3);
+                NARROW.with(|ring| ring.push(|_| [ticks(), callsite(&EVENT), i, attempt]));
+            }
+        },
+    );
+}
+
+/// One load of a shared flag and a branch.
+pub(crate) fn disabled(bench: &mut Bench<'_>) {
+    #[cold]
+    #[inline(never)]
+    fn enabled(i: u64) {
+        NARROW.with(|ring| ring.push(|_| [ticks(), callsite(&EVENT), i, 3]));
+    }
+    bench.steady(
+        |_| (),
+        |(), n| {
+            for i in 0..n {
+                if ENABLED.load(Relaxed) {
+                    enabled(i);
+                }
+            }
+        },
+    );
+}
+
+/// One load of a thread's flag and a branch, at the begin and at the end.
+pub(crate) fn sampled_out(bench: &mut Bench<'_>) {
+    #[cold]
+    #[inline(never)]
+    fn sampled() -> u64 {
+        ticks()
+    }
+    bench.steady(
+        |_| (),
+        |(), n| {
+            for _ in 0..n {
+                let begin = SAMPLED.with(|on| if on.load(Relaxed) { sampled() } else { 0 });
+                if begin != 0 {
+                    NARROW.with(|ring| ring.push(|at| [begin, ticks(), callsite(&SPAN), at]));
+                }
+            }
+        },
+    );
+}
+
+/// A plain add to a cell the thread owns.
+pub(crate) fn counter(bench: &mut Bench<'_>) {
+    bench.steady(
+        |_| (),
+        |(), n| {
+            for _ in 0..n {
+                COUNTER.with(|cell| {
+                    bump(cell);
+                });
+            }
+        },
+    );
+}
+
+/// A hash of eight bytes of the label value, one comparison of it, and a plain add to a cell the thread owns.
+pub(crate) fn counter_family(bench: &mut Bench<'_>) {
+    bench.steady(
+        |_| Family::default(),
+        |family, n| {
+            for i in 0..n {
+                family.add(black_box(route(i)));
+            }
+        },
+    );
+}
+
+/// A bucket index from leading zeros and three bits more, and plain adds to that bucket and to the sum.
+pub(crate) fn histogram(bench: &mut Bench<'_>) {
+    bench.steady(
+        |_| &*LATENCIES,
+        |values, n| {
+            for i in 0..n {
+                let value = latency(values, i);
+                HISTOGRAM.with(|histogram| {
+                    let exponent = 63 - (value | 8).leading_zeros();
+                    let index = (exponent as usize) << 3 | (value >> (exponent - 3)) as usize & 7;
+                    bump(&histogram.buckets[index & 511]);
+                    histogram.sum.store(histogram.sum.load(Relaxed).wrapping_add(value), Relaxed);
+                });
+            }
+        },
+    );
+}
+
+/// A record of 32 bytes through a queue with one writer and one reader who look at each other's position only when
+/// they must.
+pub(crate) fn ring(bench: &mut Bench<'_>) {
+    crate::harness::ring(bench, || {
+        let queue = Arc::new(Queue::default());
+        let pushing = Arc::clone(&queue);
+        let (mut pushed, mut seen_popped) = (0, 0);
+        let push = move |record| {
+            if pushed - seen_popped == pushing.slots.len() {
+                seen_popped = pushing.popped.0.load(Acquire);
+                if pushed - seen_popped == pushing.slots.len() {
+                    return false;
+                }
+            }
+            store(&pushing.slots[pushed % 1024], record);
+            pushed += 1;
+            pushing.pushed.0.store(pushed, Release);
+            true
+        };
+        let (mut popped, mut seen_pushed) = (0, 0);
+        let pop = move || {
+            if popped == seen_pushed {
+                seen_pushed = queue.pushed.0.load(Acquire);
+                if popped == seen_pushed {
+                    return None;
+                }
+            }
+            let record = queue.slots[popped % 1024].each_ref().map(|word| word.load(Relaxed));
+            popped += 1;
+            queue.popped.0.store(popped, Release);
+            Some(record)
+        };
+        (push, pop)
+    });
+}
+
+/// `prost` encoding a request that is already built.
+pub(crate) fn encode(bench: &mut Bench<'_>) {
+    #[cfg(feature = "peers")]
+    crate::peers::encode::prost(bench);
+    #[cfg(not(feature = "peers"))]
+    let _ = bench;
+}
+
+static SPAN: u8 = 0;
+static EVENT: u8 = 0;
+static ENABLED: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    static NARROW: Ring<4> = const { Ring::new() };
+    static WIDE: Ring<8> = const { Ring::new() };
+    static SAMPLED: AtomicBool = const { AtomicBool::new(false) };
+    static COUNTER: AtomicU64 = const { AtomicU64::new(0) };
+    static HISTOGRAM: Histogram =
+        const { Histogram { sum: AtomicU64::new(0), buckets: [const { AtomicU64::new(0) }; 512] } };
+}
+
+/// A thread's records of `WORDS` words, the newest over the oldest, and its place in the trace.
+struct Ring<const WORDS: usize> {
+    pushed: AtomicU64,
+    next_id: AtomicU64,
+    current: AtomicU64,
+    root: AtomicU64,
+    slots: [[AtomicU64; WORDS]; 512],
+}
+
+impl<const WORDS: usize> Ring<WORDS> {
+    const fn new() -> Self {
+        Self {
+            pushed: AtomicU64::new(0),
+            next_id: AtomicU64::new(0),
+            current: AtomicU64::new(0),
+            root: AtomicU64::new(0),
+            slots: [const { [const { AtomicU64::new(0) }; WORDS] }; 512],
+        }
+    }
+
+    #[inline(always)]
+    fn push(&self, record: impl FnOnce(u64) -> [u64; WORDS]) {
+        let at = self.pushed.load(Relaxed);
+        store(&self.slots[at as usize % 512], record(at));
+        self.pushed.store(at + 1, Release);
+    }
+}
+
+struct Histogram {
+    sum: AtomicU64,
+    buckets: [AtomicU64; 512],
+}
+
+/// Label values and counts, found by open addressing.
+struct Family {
+    series: [(&'static str, AtomicU64); 64],
+}
+
+impl Default for Family {
+    fn default() -> Self {
+        Self { series: std::array::from_fn(|_| ("", AtomicU64::new(0))) }
+    }
+}
+
+impl Family {
+    #[inline(always)]
+    fn add(&mut self, label: &'static str) {
+        let tail = label.as_bytes().last_chunk().map_or(label.len() as u64, |tail| u64::from_le_bytes(*tail));
+        let mut at = (tail.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize;
+        loop {
+            let (known, count) = &mut self.series[at % 64];
+            if *known == label {
+                bump(count);
+                return;
+            }
+            if known.is_empty() {
+                *known = label;
+            } else {
+                at += 1;
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Queue {
+    pushed: Padded,
+    popped: Padded,
+    slots: [[AtomicU64; 4]; 1024],
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            pushed: Padded(AtomicUsize::new(0)),
+            popped: Padded(AtomicUsize::new(0)),
+            slots: [const { [const { AtomicU64::new(0) }; 4] }; 1024],
+        }
+    }
+}
+
+/// A position on cache lines of its own.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Padded(AtomicUsize);
+
+#[inline(always)]
+fn bump(cell: &AtomicU64) -> u64 {
+    let next = cell.load(Relaxed).wrapping_add(1);
+    cell.store(next, Relaxed);
+    next
+}
+
+#[inline(always)]
+fn replace(cell: &AtomicU64, new: u64) -> u64 {
+    let old = cell.load(Relaxed);
+    cell.store(new, Relaxed);
+    old
+}
+
+#[inline(always)]
+fn store<const WORDS: usize>(slot: &[AtomicU64; WORDS], record: [u64; WORDS]) {
+    for (word, value) in slot.iter().zip(record) {
+        word.store(value, Relaxed);
+    }
+}
+
+#[inline(always)]
+fn callsite(of: &'static u8) -> u64 {
+    std::ptr::from_ref(of).addr() as u64
+}

@@ -1,0 +1,184 @@
+//! Throughline next to its peers and to the least work that could do the job.
+//!
+//! `cargo bench -p throughline-benches --features peers --bench compare -- [--quick] [--only path[/subject]]
+//! [--json] [--results DIR] [--list]`
+//!
+//! Every subject of every path runs in a process of its own: global subscribers, reporters and recorders can be set
+//! only once, and this way each is set as its documentation says.
+
+mod harness;
+mod limit;
+#[cfg(feature = "peers")]
+mod peers;
+mod throughline;
+mod work;
+
+use std::{
+    env,
+    error::Error,
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Command, ExitCode, Stdio},
+};
+
+use harness::{Bench, Effort};
+use throughline_benches::{LIMIT, Machine, Report, Row, SUBJECT};
+
+/// One subject's way of doing one path's operation.
+pub(crate) type Subject = (&'static str, fn(&mut Bench<'_>));
+
+/// The paths, in the order of the table, with the subjects that are always built.
+const PATHS: &[(&str, [Subject; 2])] = &[
+    ("clock_read", [(LIMIT, limit::clock_read), (SUBJECT, throughline::clock_read)]),
+    ("span", [(LIMIT, limit::span), (SUBJECT, throughline::span)]),
+    ("span_2fields", [(LIMIT, limit::span_2fields), (SUBJECT, throughline::span_2fields)]),
+    ("event_2fields", [(LIMIT, limit::event_2fields), (SUBJECT, throughline::event_2fields)]),
+    ("disabled", [(LIMIT, limit::disabled), (SUBJECT, throughline::disabled)]),
+    ("sampled_out", [(LIMIT, limit::sampled_out), (SUBJECT, throughline::sampled_out)]),
+    ("counter", [(LIMIT, limit::counter), (SUBJECT, throughline::counter)]),
+    ("counter_family", [(LIMIT, limit::counter_family), (SUBJECT, throughline::counter_family)]),
+    ("histogram", [(LIMIT, limit::histogram), (SUBJECT, throughline::histogram)]),
+    ("ring", [(LIMIT, limit::ring), (SUBJECT, throughline::ring)]),
+    ("encode", [(LIMIT, limit::encode), (SUBJECT, throughline::encode)]),
+];
+
+/// What a child's line that carries a row starts with.
+const ROW: &str = "row ";
+
+fn main() -> ExitCode {
+    match Args::parse(env::args().skip(1))
+        .and_then(|args| if args.child.is_some() { child(&args) } else { parent(&args) })
+    {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("compare: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs each subject in a child, in order, and reports.
+fn parent(args: &Args) -> Result<(), Box<dyn Error>> {
+    let (mut rows, mut failed) = (Vec::new(), Vec::new());
+    for (path, name, _) in subjects() {
+        let full = format!("{path}/{name}");
+        if !args.only.as_ref().is_none_or(|only| path == only || full.starts_with(only.as_str())) {
+            continue;
+        }
+        if args.list {
+            println!("{full}");
+        } else if let Err(error) = run_child(path, name, args.effort, &mut rows) {
+            failed.push(format!("{full}: {error}"));
+        }
+    }
+    if args.list || args.effort == Effort::Smoke {
+        return if failed.is_empty() { Ok(()) } else { Err(failed.join("\n").into()) };
+    }
+    let report = Report::new(&Machine::this(), rows);
+    match &args.results {
+        Some(dir) => eprintln!("written to {}", report.write_markdown(dir)?.display()),
+        None if !args.json => print!("{}", report.to_markdown()),
+        None => {}
+    }
+    if args.json {
+        println!("{}", report.to_json()?);
+    }
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("\n").into()) }
+}
+
+fn run_child(path: &str, subject: &str, effort: Effort, rows: &mut Vec<Row>) -> Result<(), Box<dyn Error>> {
+    let mut child = Command::new(env::current_exe()?)
+        .args(["--child", path, subject, effort_flag(effort)])
+        .stdout(Stdio::piped())
+        .spawn()?;
+    for line in BufReader::new(child.stdout.take().ok_or("no pipe to the child")?).lines() {
+        let line = line?;
+        match line.strip_prefix(ROW) {
+            Some(row) => rows.push(serde_json::from_str(row)?),
+            None => eprintln!("{line}"),
+        }
+    }
+    let status = child.wait()?;
+    if status.success() { Ok(()) } else { Err(status.to_string().into()) }
+}
+
+/// Measures one subject of one path and prints its rows.
+fn child(args: &Args) -> Result<(), Box<dyn Error>> {
+    let Some((path, name)) = &args.child else { return Err("no subject".into()) };
+    let (path, name, measure) =
+        subjects().find(|(p, n, _)| p == path && n == name).ok_or("no such subject; see --list")?;
+    let target = Machine::this().target;
+    let mut bench = Bench {
+        path,
+        subject: name,
+        target: &target,
+        effort: args.effort,
+        dir: criterion_dir()?,
+        rows: Vec::new(),
+    };
+    measure(&mut bench);
+    for row in &bench.rows {
+        println!("{ROW}{}", serde_json::to_string(row)?);
+    }
+    Ok(())
+}
+
+type Named = (&'static str, &'static str, fn(&mut Bench<'_>));
+
+/// Every subject of every path, the path's own two first, so that a ratio is taken within seconds.
+fn subjects() -> impl Iterator<Item = Named> {
+    PATHS.iter().flat_map(|(path, own)| {
+        #[cfg(feature = "peers")]
+        let others = peers::of(path);
+        #[cfg(not(feature = "peers"))]
+        let others: &[Subject] = &[];
+        own.iter().chain(others).map(move |&(name, measure)| (*path, name, measure))
+    })
+}
+
+/// `target/criterion`, beside the `target/<profile>/deps` this binary lies in.
+fn criterion_dir() -> Result<PathBuf, Box<dyn Error>> {
+    let exe = env::current_exe()?;
+    Ok(exe.ancestors().nth(3).ok_or("not in a target directory")?.join("criterion"))
+}
+
+const fn effort_flag(effort: Effort) -> &'static str {
+    match effort {
+        Effort::Full => "--bench",
+        Effort::Quick => "--quick",
+        Effort::Smoke => "--smoke",
+    }
+}
+
+struct Args {
+    child: Option<(String, String)>,
+    effort: Effort,
+    json: bool,
+    list: bool,
+    only: Option<String>,
+    results: Option<PathBuf>,
+}
+
+impl Args {
+    fn parse(mut args: impl Iterator<Item = String>) -> Result<Self, Box<dyn Error>> {
+        // `cargo bench` adds `--bench`; `cargo test --benches` does not, and wants to know only that it runs.
+        let mut parsed =
+            Self { child: None, effort: Effort::Smoke, json: false, list: false, only: None, results: None };
+        while let Some(arg) = args.next() {
+            let mut value = |what: &str| args.next().ok_or(format!("{arg} needs {what}"));
+            match arg.as_str() {
+                "--bench" if parsed.effort == Effort::Smoke => parsed.effort = Effort::Full,
+                "--bench" => {}
+                "--quick" => parsed.effort = Effort::Quick,
+                "--smoke" | "--test" => parsed.effort = Effort::Smoke,
+                "--json" => parsed.json = true,
+                "--list" => parsed.list = true,
+                "--only" => parsed.only = Some(value("a path, or path/subject")?),
+                "--results" => parsed.results = Some(value("a directory")?.into()),
+                "--child" => parsed.child = Some((value("a path")?, value("a subject")?)),
+                _ => return Err(format!("what is {arg}? See benches/README.md").into()),
+            }
+        }
+        Ok(parsed)
+    }
+}

@@ -1,0 +1,82 @@
+//! `sampled_out`: a span without fields below another, in a trace the sampler decided against.
+
+use std::hint::black_box;
+
+use fastrace::{Span, collector::SpanContext, local::LocalSpan};
+use opentelemetry::trace::Tracer as _;
+use opentelemetry_sdk::trace::Sampler;
+
+use super::{
+    sinks::{Nowhere, otel, tracing_otel},
+    span::tracing_spans,
+};
+use crate::{
+    Subject,
+    harness::{Bench, traces},
+};
+
+pub(super) const SUBJECTS: &[Subject] = &[
+    ("fastrace", fastrace),
+    ("opentelemetry", opentelemetry),
+    ("tracing + opentelemetry", |bench| {
+        let provider = tracing_otel(Sampler::AlwaysOff);
+        bench.steady(|_| (), |(), n| tracing_spans(n));
+        drop(provider);
+    }),
+    ("emit (filter)", emit),
+];
+
+fn fastrace(bench: &mut Bench<'_>) {
+    fastrace::set_reporter(Nowhere, fastrace::collector::Config::default());
+    bench.drained(
+        |_| (),
+        |(), n| {
+            traces(n, |children| {
+                let root = Span::root("request", SpanContext::random().sampled(false));
+                let _parent = root.set_local_parent();
+                for _ in 0..children {
+                    let _span = LocalSpan::enter_with_local_parent("work");
+                    black_box(());
+                }
+            });
+        },
+        |()| fastrace::flush(),
+    );
+}
+
+fn opentelemetry(bench: &mut Bench<'_>) {
+    let (_provider, tracer) = otel(Sampler::AlwaysOff);
+    bench.steady(
+        |_| (),
+        |(), n| {
+            traces(n, |children| {
+                tracer.in_span("request", |_| {
+                    for _ in 0..children {
+                        tracer.in_span("work", |_| black_box(()));
+                    }
+                });
+            });
+        },
+    );
+}
+
+fn emit(bench: &mut Bench<'_>) {
+    #[emit::span("request")]
+    fn request(children: u64) {
+        for _ in 0..children {
+            work();
+        }
+    }
+    #[emit::span("work")]
+    fn work() {
+        black_box(());
+    }
+    let init = emit::setup()
+        .emit_when(emit::filter::from_fn(|_| false))
+        .emit_to(emit::emitter::from_fn(|event| {
+            black_box(event);
+        }))
+        .init();
+    black_box(init);
+    bench.steady(|_| (), |(), n| traces(n, request));
+}

@@ -1,0 +1,169 @@
+//! The rows of a run and the object they are sent in.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{budget, machine::Machine};
+
+/// Subject name of the library under test.
+pub const SUBJECT: &str = "throughline";
+
+/// Subject name of the least work that could do the job; ratio budgets are taken against it.
+pub const LIMIT: &str = "limit";
+
+/// One run on one machine.
+///
+/// As JSON: `{"date": "2026-11-21", "cpu": "…", "rustc": "…", "rows": […]}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Day of the run, UTC, `YYYY-MM-DD`.
+    pub date: String,
+    /// CPU model and number of cores.
+    pub cpu: String,
+    /// First line of `rustc -V`.
+    pub rustc: String,
+    /// The figures, in the order they were taken.
+    pub rows: Vec<Row>,
+}
+
+/// One figure: what one subject needs for one operation of one path.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// Name of the path, as in the [budget table](crate::BUDGETS): `span`, `counter`, …
+    pub path: String,
+    /// [`SUBJECT`], [`LIMIT`] or a peer's name and configuration.
+    pub subject: String,
+    /// Target triple the code was built for.
+    pub target: String,
+    /// Threads that ran the operation at the same time; a time is per operation and thread.
+    pub threads: u32,
+    /// Median over the samples of the run, in `unit`.
+    pub median: f64,
+    /// Least sample of the run, in `unit`.
+    pub min: f64,
+    /// What `median`, `min` and `budget` count.
+    pub unit: Unit,
+    /// The most `median` may be, in `unit`; `None` for peers and limits, or where nothing is promised.
+    pub budget: Option<f64>,
+    /// Whether `median <= budget`; `None` where `budget` is.
+    pub met: Option<bool>,
+}
+
+/// What a [`Row`] counts, always per operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    /// Wall-clock nanoseconds.
+    Ns,
+    /// Retired (or emulated) instructions.
+    Instructions,
+    /// Bytes: of flash, of RAM or on the wire; the path says which.
+    Bytes,
+}
+
+impl Unit {
+    /// The unit as JSON and tables name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ns => "ns",
+            Self::Instructions => "instructions",
+            Self::Bytes => "bytes",
+        }
+    }
+}
+
+impl Row {
+    /// A row no budget has been looked up for yet.
+    #[must_use]
+    pub fn new(
+        path: &str,
+        subject: &str,
+        target: &str,
+        threads: u32,
+        unit: Unit,
+        median: f64,
+        min: f64,
+    ) -> Self {
+        Self {
+            path: path.into(),
+            subject: subject.into(),
+            target: target.into(),
+            threads,
+            median,
+            min,
+            unit,
+            budget: None,
+            met: None,
+        }
+    }
+}
+
+impl Report {
+    /// A report of `rows`, made now on `machine`, with every `throughline` row judged.
+    #[must_use]
+    pub fn new(machine: &Machine, mut rows: Vec<Row>) -> Self {
+        budget::judge(&mut rows);
+        Self { date: machine.date.clone(), cpu: machine.cpu.clone(), rustc: machine.rustc.clone(), rows }
+    }
+
+    /// Adds the rows of another run (the firmware benches', say) and judges them.
+    pub fn extend(&mut self, rows: impl IntoIterator<Item = Row>) {
+        self.rows.extend(rows);
+        budget::judge(&mut self.rows);
+    }
+
+    /// The rows that were over their budget.
+    pub fn missed(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| row.met == Some(false))
+    }
+
+    /// The report as one line of JSON.
+    ///
+    /// # Errors
+    /// When a figure is not finite, which JSON cannot say.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
+    }
+
+    /// Reads what [`to_json`](Self::to_json) wrote.
+    ///
+    /// # Errors
+    /// When `json` is not such an object.
+    pub fn from_json(json: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(json)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_has_the_agreed_names_and_survives_a_round_trip() {
+        let machine = Machine {
+            date: "2026-11-21".into(),
+            cpu: "cpu × 2".into(),
+            rustc: "rustc 1.95.0".into(),
+            target: "t".into(),
+        };
+        let report = Report::new(&machine, vec![Row::new("counter", SUBJECT, "t", 2, Unit::Ns, 0.5, 0.25)]);
+        let json = report.to_json().expect("finite figures");
+        assert_eq!(
+            json,
+            "{\"date\":\"2026-11-21\",\"cpu\":\"cpu × 2\",\"rustc\":\"rustc 1.95.0\",\"rows\":[{\"path\":\"counter\",\
+             \"subject\":\"throughline\",\"target\":\"t\",\"threads\":2,\"median\":0.5,\"min\":0.25,\"unit\":\"ns\",\
+             \"budget\":0.8,\"met\":true}]}"
+        );
+        assert_eq!(Report::from_json(&json).expect("own output"), report);
+    }
+
+    #[test]
+    fn missed_names_only_rows_over_budget() {
+        let machine =
+            Machine { date: String::new(), cpu: String::new(), rustc: String::new(), target: String::new() };
+        let mut report =
+            Report::new(&machine, vec![Row::new("counter", SUBJECT, "t", 1, Unit::Ns, 0.9, 0.9)]);
+        report.extend([Row::new("counter", "prometheus", "t", 1, Unit::Ns, 4.9, 4.8)]);
+        assert_eq!(report.missed().map(|row| row.subject.as_str()).collect::<Vec<_>>(), [SUBJECT]);
+    }
+}
