@@ -1,1 +1,47 @@
-//! Throughline.
+//! Decodes what a throughline device sends: from bytes of a serial line, RTT or a file to spans, events and metrics with
+//! names, wall-clock times and W3C ids, every loss accounted for.
+//!
+//! The format is `core/docs/wire-format.md`; the sections (§) in this crate are that page's.
+//!
+//! ```no_run
+//! use throughline_decode::{Decoder, Elf, Item, TimeOptions};
+//!
+//! let elf = Elf::read("target/thumbv7em-none-eabihf/release/firmware")?;
+//! let mut decoder = Decoder::new(Some(&elf), TimeOptions::default());
+//! let mut show = |context: &throughline_decode::Context, item: Item<'_, '_>| {
+//!     if let Item::Span(span) = item {
+//!         println!("{} took {} ns", span.callsite.name(), context.duration_ns(span.duration));
+//!     }
+//! };
+//! decoder.push(&std::fs::read("capture.bin")?, None, &mut show);
+//! decoder.finish(&mut show);
+//! assert!(decoder.balance().balances());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod batch;
+mod bytes;
+pub mod callsite;
+pub mod decoder;
+pub mod elf;
+pub mod fields;
+pub mod frame;
+pub mod item;
+pub mod ledger;
+pub mod message;
+pub mod metrics;
+pub mod preamble;
+pub mod series;
+pub mod stream;
+pub mod time;
+
+pub use bytes::{Malformed, What};
+pub use callsite::Callsite;
+pub use decoder::{Counts, Decoder};
+pub use elf::{Elf, ElfError};
+pub use fields::{Fields, OwnedValue};
+pub use item::{Attach, Context, Damage, DamageKind, Event, Item, Loss, Span};
+pub use ledger::Balance;
+pub use preamble::Preamble;
+pub use series::{Point, PointValue, Snapshot};
+pub use time::{Time, TimeOptions, TimeSource};

@@ -1,0 +1,215 @@
+//! Records of a batch (§4): deltas undone, callsites still ids. Total on any bytes; the records before a malformed one stand.
+
+use throughline::Status;
+
+use crate::bytes::{Cursor, Malformed, What};
+use crate::fields::RawFields;
+
+/// A record with its deltas undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Record<'f> {
+    /// A finished span.
+    Span(RawSpan<'f>),
+    /// An event.
+    Event(RawPoint<'f>),
+    /// Fields added to a span after it began.
+    Fields(RawPoint<'f>),
+    /// A remote parent was attached.
+    Attach(RawAttach),
+    /// A reading of the clock, in ticks.
+    Clock(u64),
+    /// Records were lost on the device.
+    Loss(RawLoss),
+}
+
+/// A span as the wire has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RawSpan<'f> {
+    /// Callsite id.
+    pub callsite: u64,
+    /// Local id.
+    pub id: u64,
+    /// Local id of its parent.
+    pub parent: Option<u64>,
+    /// Local id of its trace's root; its own for a root.
+    pub root: u64,
+    /// Ticks since boot.
+    pub start: u64,
+    /// Ticks.
+    pub duration: u64,
+    /// How it ended.
+    pub status: Status,
+    /// Ticks in which its future was being polled.
+    pub busy: Option<u64>,
+    /// Its fields.
+    pub fields: RawFields<'f>,
+}
+
+/// An event, or late fields, as the wire has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RawPoint<'f> {
+    /// Callsite id.
+    pub callsite: u64,
+    /// Ticks since boot.
+    pub time: u64,
+    /// Local ids of the span and of its trace's root.
+    pub span: Option<(u64, u64)>,
+    /// Its fields.
+    pub fields: RawFields<'f>,
+}
+
+/// A remote parent, standing under a local id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RawAttach {
+    /// Ticks since boot.
+    pub time: u64,
+    /// The local id that stands for the remote span.
+    pub id: u64,
+    /// W3C trace id.
+    pub trace_id: [u8; 16],
+    /// W3C span id.
+    pub span_id: [u8; 8],
+    /// W3C flags.
+    pub flags: u8,
+}
+
+/// A loss on the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RawLoss {
+    /// Why, as `throughline::LossReason` numbers it.
+    pub reason: u8,
+    /// Records lost.
+    pub count: u64,
+    /// Ticks of the first loss.
+    pub first: u64,
+}
+
+impl Record<'_> {
+    /// Whether it counts in a frame's `ordinal`; losses and clock readings do not.
+    pub fn counts(&self) -> bool {
+        !matches!(self, Record::Clock(_) | Record::Loss(_))
+    }
+
+    /// Ticks at which it was made (of a span: at which it ended); `None` of a loss, which tells only its first.
+    pub fn made_at(&self) -> Option<u64> {
+        match self {
+            Record::Span(span) => Some(span.start.wrapping_add(span.duration)),
+            Record::Event(point) | Record::Fields(point) => Some(point.time),
+            Record::Attach(attach) => Some(attach.time),
+            Record::Clock(ticks) => Some(*ticks),
+            Record::Loss(_) => None,
+        }
+    }
+}
+
+/// The records of one batch, in order. After an error there are no more.
+#[derive(Clone, Debug)]
+pub struct Batch<'f> {
+    cursor: Cursor<'f>,
+    mask: u64,
+    base_time: u64,
+    time: u64,
+    id: u64,
+    root: u64,
+    over: bool,
+}
+
+impl<'f> Batch<'f> {
+    /// A batch whose body begins at `body` in `frame`, of a device with ids of `word_bits` (32 or 64) bits.
+    pub fn parse(frame: &'f [u8], body: usize, word_bits: u8) -> Result<Batch<'f>, Malformed> {
+        let mut cursor = Cursor::new(frame, body);
+        let (base_time, base_id) = (cursor.varint()?, cursor.varint()?);
+        let mask = if word_bits == 64 { u64::MAX } else { u64::from(u32::MAX) };
+        Ok(Batch { cursor, mask, base_time, time: base_time, id: base_id & mask, root: 0, over: false })
+    }
+
+    /// Ticks from which the first record counts.
+    pub fn base_time(&self) -> u64 {
+        self.base_time
+    }
+
+    fn record(&mut self) -> Result<Record<'f>, Malformed> {
+        let start = self.cursor;
+        let tag = self.cursor.u8()?;
+        match tag & 15 {
+            kind @ (0 | 1) => self.span(tag, kind == 1).map(Record::Span),
+            2 => self.point(tag).map(Record::Event),
+            3 => self.point(tag).map(Record::Fields),
+            4 => self.attach().map(Record::Attach),
+            5 => {
+                self.time = self.cursor.varint()?;
+                Ok(Record::Clock(self.time))
+            }
+            6 => Ok(Record::Loss(RawLoss {
+                reason: self.cursor.u8()?,
+                count: self.cursor.varint()?,
+                first: self.time.wrapping_add_signed(self.cursor.zigzag()?),
+            })),
+            other => Err(start.fail(What::RecordKind(other))),
+        }
+    }
+
+    fn span(&mut self, tag: u8, extended: bool) -> Result<RawSpan<'f>, Malformed> {
+        let callsite = self.cursor.varint()?;
+        let id = self.id.wrapping_add_signed(self.cursor.zigzag()?) & self.mask;
+        let is_root = tag & 0x10 != 0;
+        let parent = if is_root { None } else { self.below(id)? };
+        let root = match tag & 0x30 {
+            0 => self.below(id)?.unwrap_or(0),
+            0x20 => self.root,
+            _ => id,
+        };
+        let start = self.time.wrapping_add_signed(self.cursor.zigzag()?);
+        let duration = self.cursor.varint()?;
+        let extension = if extended { self.cursor.u8()? } else { 0 };
+        let busy = if extension & 4 != 0 { Some(self.cursor.varint()?) } else { None };
+        let fields = RawFields::parse(&mut self.cursor, tag >> 6)?;
+        (self.id, self.root, self.time) = (id, root, start.wrapping_add(duration));
+        let status = Status::from_u8(extension & 3);
+        Ok(RawSpan { callsite, id, parent, root, start, duration, status, busy, fields })
+    }
+
+    fn point(&mut self, tag: u8) -> Result<RawPoint<'f>, Malformed> {
+        let callsite = self.cursor.varint()?;
+        let time = self.time.wrapping_add_signed(self.cursor.zigzag()?);
+        let mut span = None;
+        if tag & 0x10 == 0 {
+            let id = self.id.wrapping_add_signed(self.cursor.zigzag()?) & self.mask;
+            let root = if tag & 0x20 != 0 { self.root } else { self.below(id)?.unwrap_or(0) };
+            span = Some((id, root));
+        }
+        let fields = RawFields::parse(&mut self.cursor, tag >> 6)?;
+        self.time = time;
+        if let Some((id, root)) = span {
+            (self.id, self.root) = (id, root);
+        }
+        Ok(RawPoint { callsite, time, span, fields })
+    }
+
+    fn attach(&mut self) -> Result<RawAttach, Malformed> {
+        let time = self.time.wrapping_add_signed(self.cursor.zigzag()?);
+        let id = self.id.wrapping_add_signed(self.cursor.zigzag()?) & self.mask;
+        let (trace_id, span_id, flags) = (self.cursor.array()?, self.cursor.array()?, self.cursor.u8()?);
+        (self.time, self.id, self.root) = (time, id, id);
+        Ok(RawAttach { time, id, trace_id, span_id, flags })
+    }
+
+    /// `id` less a delta on the wire; 0 is no id.
+    fn below(&mut self, id: u64) -> Result<Option<u64>, Malformed> {
+        let other = id.wrapping_sub(self.cursor.zigzag()? as u64) & self.mask;
+        Ok((other != 0).then_some(other))
+    }
+}
+
+impl<'f> Iterator for Batch<'f> {
+    type Item = Result<Record<'f>, Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over || self.cursor.is_empty() {
+            return None;
+        }
+        let record = self.record();
+        self.over = record.is_err();
+        Some(record)
+    }
+}

@@ -1,0 +1,91 @@
+//! What a record's callsite id stands for, and the table of all callsites of one ELF.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use throughline::callsite::{Blob, Kind, MAX_FIELDS};
+use throughline::{Level, SpanKind};
+
+use crate::elf::Elf;
+
+/// A callsite as far as the ELF knows it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Callsite<'elf> {
+    /// Its id: the address of its blob.
+    pub id: u64,
+    /// What the ELF says of it; `None` when there is no such blob, as with the wrong ELF or none.
+    pub blob: Option<Blob<'elf>>,
+}
+
+impl<'elf> Callsite<'elf> {
+    /// Its name (of an event: its message), or one made of its id such as `callsite@0x1234?`.
+    pub fn name(&self) -> Cow<'elf, str> {
+        match self.blob {
+            Some(blob) => Cow::Borrowed(blob.name),
+            None => Cow::Owned(format!("callsite@{:#x}?", self.id)),
+        }
+    }
+
+    /// Module path, or "".
+    pub fn target(&self) -> &'elf str {
+        self.blob.map_or("", |b| b.target)
+    }
+
+    /// Source file, or "".
+    pub fn file(&self) -> &'elf str {
+        self.blob.map_or("", |b| b.file)
+    }
+
+    /// Source line, or 0.
+    pub fn line(&self) -> u32 {
+        self.blob.map_or(0, |b| b.line)
+    }
+
+    /// Unit of a metric, or "".
+    pub fn unit(&self) -> &'elf str {
+        self.blob.map_or("", |b| b.unit)
+    }
+
+    /// What a metric means, or "".
+    pub fn description(&self) -> &'elf str {
+        self.blob.map_or("", |b| b.description)
+    }
+
+    /// Severity; info when unknown.
+    pub fn level(&self) -> Level {
+        self.blob.and_then(|b| b.level).unwrap_or(Level::Info)
+    }
+
+    /// Role of a span; internal when unknown.
+    pub fn span_kind(&self) -> SpanKind {
+        self.blob.map_or(SpanKind::Internal, |b| b.span_kind)
+    }
+}
+
+/// All callsites of an ELF by id, their field names at hand.
+#[derive(Debug, Default)]
+pub(crate) struct Callsites<'elf> {
+    by_id: HashMap<u64, (Blob<'elf>, Box<[&'elf str]>)>,
+}
+
+impl<'elf> Callsites<'elf> {
+    pub(crate) fn new(elf: Option<&'elf Elf>) -> Callsites<'elf> {
+        let entries = elf.into_iter().flat_map(Elf::callsites);
+        Callsites { by_id: entries.map(|(id, blob)| (id, (blob, blob.fields().collect()))).collect() }
+    }
+
+    /// The callsite with this id and the names of its fields. A record's callsite must be of the record's kind: otherwise
+    /// the id is of another program, and a name that is not the record's own is worse than none.
+    pub(crate) fn get<'f>(&'f self, id: u64, is: impl Fn(Kind) -> bool) -> (Callsite<'elf>, &'f [&'elf str]) {
+        match self.by_id.get(&id).filter(|(blob, _)| is(blob.kind)) {
+            Some((blob, names)) => (Callsite { id, blob: Some(*blob) }, names),
+            None => (Callsite { id, blob: None }, &UNNAMED),
+        }
+    }
+}
+
+/// Names of fields whose callsite is unknown, or of fields beyond those it declares.
+pub(crate) const UNNAMED: [&str; MAX_FIELDS] = [
+    "field0", "field1", "field2", "field3", "field4", "field5", "field6", "field7", "field8", "field9",
+    "field10", "field11", "field12", "field13", "field14",
+];

@@ -1,0 +1,463 @@
+//! The whole way from bytes to items: frames, ledger, callsites, clock and metrics put together.
+
+use std::collections::HashSet;
+
+use throughline::callsite::Kind;
+use throughline::{IdKey, LossReason, SpanId, TraceContext, TraceId};
+
+use crate::batch::{Batch, RawAttach, RawPoint, RawSpan, Record};
+use crate::bytes::Malformed;
+use crate::callsite::Callsites;
+use crate::elf::Elf;
+use crate::fields::Fields;
+use crate::frame::{FrameKind, Header};
+use crate::item::{Attach, Context, Damage, DamageKind, Event, Item, Loss, Span};
+use crate::ledger::{Balance, Ledger};
+use crate::metrics::Part;
+use crate::preamble::Preamble;
+use crate::series::SeriesTable;
+use crate::stream::{FrameReader, MAX_FRAME, RawFrame, SkipReason, StreamError};
+use crate::time::{TimeOptions, Timeline};
+
+/// Frames held back while no preamble has been seen, as a device sends one at least every 64 frames.
+pub const MAX_HELD: usize = 64;
+/// Unknown callsite ids remembered, so that each is said once.
+const MAX_UNKNOWN: usize = 1024;
+
+/// Where items go: the context holds for the item given with it.
+pub type Sink<'s, 'elf> = &'s mut dyn FnMut(&Context, Item<'elf, '_>);
+
+/// Decodes one stream of one device.
+///
+/// Until the first preamble, up to [`MAX_HELD`] frames are held back, as ticks and ids mean nothing without one.
+///
+/// Memory, whatever the bytes: one frame, [`MAX_HELD`] frames held, and what [`crate::series`] bounds. Asserted by a test.
+///
+/// ```
+/// use throughline_decode::{Decoder, Item};
+///
+/// let mut decoder = Decoder::new(None, Default::default());
+/// let mut damaged = 0;
+/// decoder.push(b"\0no frame\0", None, &mut |_, item| damaged += matches!(item, Item::Damage(_)) as u32);
+/// assert_eq!(damaged, 1);
+/// ```
+#[derive(Debug)]
+pub struct Decoder<'elf> {
+    reader: FrameReader,
+    state: State<'elf>,
+}
+
+/// What was counted of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Bytes taken.
+    pub bytes: u64,
+    /// Frames whose CRC was right.
+    pub frames: u64,
+    /// Bytes of a frame the stream began in the middle of; no damage.
+    pub joined_bytes: u64,
+    /// Bytes that held no frame.
+    pub skipped_bytes: u64,
+    /// Runs of bytes that held no frame, by reason: not COBS, or too short.
+    pub not_frames: u64,
+    /// Frames whose CRC did not match.
+    pub crc: u64,
+    /// Runs without a delimiter that were longer than a frame may be.
+    pub too_long: u64,
+    /// Streams that ended within a frame, 0 or 1.
+    pub unfinished: u64,
+    /// Frames whose CRC was right and whose body was not as specified.
+    pub malformed: u64,
+    /// Frames of another version or an unknown type.
+    pub unknown_frames: u64,
+    /// Records and series whose callsite the ELF does not have.
+    pub unknown_callsites: u64,
+    /// Records with a static string the ELF does not have.
+    pub unknown_texts: u64,
+    /// Preambles whose build id is not the ELF's.
+    pub build_ids: u64,
+}
+
+impl Counts {
+    /// Everything counted as damage: of bytes (runs, not bytes), frames and names.
+    pub fn damage(&self) -> u64 {
+        let stream = self.not_frames + self.crc + self.too_long + self.unfinished;
+        stream
+            + self.malformed
+            + self.unknown_frames
+            + self.unknown_callsites
+            + self.unknown_texts
+            + self.build_ids
+    }
+}
+
+impl<'elf> Decoder<'elf> {
+    /// A decoder at the start of a stream. Without an ELF every record is still given out, under a name made of its id.
+    /// Cost: one pass over the ELF's callsites.
+    pub fn new(elf: Option<&'elf Elf>, options: TimeOptions) -> Decoder<'elf> {
+        let context = Context {
+            epoch: 0,
+            boot: 0,
+            preamble: None,
+            timeline: Timeline::new(options),
+            key: IdKey::new(0, 0),
+        };
+        Decoder {
+            reader: FrameReader::new(),
+            state: State {
+                elf,
+                callsites: Callsites::new(elf),
+                unnamed: Callsites::default(),
+                trusted: true,
+                context,
+                ledger: Ledger::default(),
+                series: SeriesTable::default(),
+                counts: Counts::default(),
+                held: Some(Vec::new()),
+                announced: None,
+                unknown: HashSet::new(),
+            },
+        }
+    }
+
+    /// Takes the next bytes, in any chunks, and gives out the items they complete. `arrival_unix_ns` is when they came in,
+    /// of a live stream, in nanoseconds since 1970; a file has none.
+    pub fn push(&mut self, mut bytes: &[u8], arrival_unix_ns: Option<u64>, sink: Sink<'_, 'elf>) {
+        self.state.counts.bytes += bytes.len() as u64;
+        loop {
+            match self.reader.next(&mut bytes) {
+                Ok(frame) => self.state.arrived(frame, arrival_unix_ns, sink),
+                Err(StreamError::NeedMore) => return,
+                Err(StreamError::Malformed(skipped)) => {
+                    let kind = DamageKind::Skipped(skipped.why);
+                    self.state.damage(Damage { offset: skipped.offset, len: skipped.len, kind }, sink);
+                }
+            }
+        }
+    }
+
+    /// The stream is over: gives out what was held back, and what was left unfinished.
+    pub fn finish(&mut self, sink: Sink<'_, 'elf>) {
+        self.state.release(sink);
+        if let Err(skipped) = self.reader.finish() {
+            let kind = DamageKind::Skipped(skipped.why);
+            self.state.damage(Damage { offset: skipped.offset, len: skipped.len, kind }, sink);
+        }
+        self.state.end_snapshot(false, sink);
+    }
+
+    /// Where every record went so far.
+    pub fn balance(&self) -> Balance {
+        self.state.ledger.balance()
+    }
+
+    /// What was counted so far.
+    pub fn counts(&self) -> Counts {
+        self.state.counts
+    }
+
+    /// The device and its clock, as of the last item.
+    pub fn context(&self) -> &Context {
+        &self.state.context
+    }
+}
+
+#[derive(Debug)]
+struct State<'elf> {
+    elf: Option<&'elf Elf>,
+    callsites: Callsites<'elf>,
+    /// No callsites at all, for when the ELF is of another build.
+    unnamed: Callsites<'elf>,
+    trusted: bool,
+    context: Context,
+    ledger: Ledger,
+    series: SeriesTable,
+    counts: Counts,
+    /// Frames held back until the first preamble; `None` after.
+    held: Option<Vec<Held>>,
+    /// The preamble that ended the wait, and the epoch it is of: it holds for the frames held back, too.
+    announced: Option<(u32, Preamble)>,
+    unknown: HashSet<u64>,
+}
+
+#[derive(Debug)]
+struct Held {
+    offset: u64,
+    encoded_len: u64,
+    payload: Box<[u8]>,
+    arrival: Option<u64>,
+}
+
+impl<'elf> State<'elf> {
+    fn arrived(&mut self, frame: RawFrame<'_>, arrival: Option<u64>, sink: Sink<'_, 'elf>) {
+        self.counts.frames += 1;
+        if let Some(held) = &mut self.held {
+            let preamble =
+                Header::parse(frame.payload).ok().filter(|h| h.version == 1 && h.kind == FrameKind::Preamble);
+            let preamble =
+                preamble.and_then(|h| Some((h.epoch, Preamble::parse(frame.payload, h.body).ok()?)));
+            if preamble.is_none() && held.len() < MAX_HELD {
+                let RawFrame { offset, encoded_len, payload } = frame;
+                held.push(Held { offset, encoded_len, payload: payload.into(), arrival });
+                return;
+            }
+            self.announced = preamble;
+            self.release(sink);
+        }
+        self.frame(frame, arrival, sink);
+    }
+
+    /// Gives out what was held back.
+    fn release(&mut self, sink: Sink<'_, 'elf>) {
+        for held in self.held.take().unwrap_or_default() {
+            let Held { offset, encoded_len, ref payload, arrival } = held;
+            self.frame(RawFrame { offset, encoded_len, payload }, arrival, sink);
+        }
+        // A preamble of another boot says nothing of the clock of this one.
+        self.announced = None;
+    }
+
+    fn frame(&mut self, frame: RawFrame<'_>, arrival: Option<u64>, sink: Sink<'_, 'elf>) {
+        debug_assert!(frame.payload.len() < MAX_FRAME);
+        let damage = |kind| Damage { offset: frame.offset, len: frame.encoded_len, kind };
+        let header = match Header::parse(frame.payload) {
+            Ok(header) => header,
+            Err(e) => return self.damage(damage(DamageKind::Malformed(e)), sink),
+        };
+        if header.version != 1 {
+            return self.damage(damage(DamageKind::Version(header.version)), sink);
+        }
+        let step = self.ledger.frame(&header);
+        if step.duplicate {
+            return;
+        }
+        if let Some(boot) = step.boot {
+            self.boot(boot, sink);
+        }
+        if let Some(gap) = step.gap {
+            self.series.gap();
+            sink(&self.context, Item::Link(gap));
+        }
+        let mut records = 0;
+        let read = match header.kind {
+            FrameKind::Preamble => self.preamble(frame, header, sink),
+            FrameKind::Batch => self.batch(frame, header, arrival, &mut records, sink),
+            FrameKind::Metrics => self.metrics(frame, header, sink),
+            FrameKind::Unknown(n) => {
+                self.damage(damage(DamageKind::FrameType(n)), sink);
+                self.ledger.read(0, false);
+                return;
+            }
+        };
+        self.ledger.read(records, read.is_ok());
+        if let Err(e) = read {
+            self.damage(damage(DamageKind::Malformed(e)), sink);
+        }
+    }
+
+    fn boot(&mut self, boot: crate::ledger::Boot, sink: Sink<'_, 'elf>) {
+        self.end_snapshot(false, sink);
+        self.series = SeriesTable::default();
+        let context = &mut self.context;
+        context.epoch = boot.epoch;
+        context.boot = self.ledger.balance().boots.saturating_sub(1) as u32;
+        context.timeline.reboot();
+        let announced = self.announced.take_if(|(epoch, _)| *epoch == boot.epoch);
+        if let Some((_, preamble)) = announced {
+            self.know(preamble);
+        }
+        self.rekey();
+        sink(&self.context, Item::Boot(boot));
+    }
+
+    fn know(&mut self, preamble: Preamble) {
+        self.context.timeline.set_tick_hz(preamble.tick_hz);
+        self.context.timeline.set_device_anchor(preamble.unix);
+        self.trusted = self.elf.is_none_or(|elf| elf.check_build_id(&preamble.build_id).is_ok());
+        self.context.preamble = Some(preamble);
+        self.rekey();
+    }
+
+    fn rekey(&mut self) {
+        let device = self.context.preamble.as_ref().map_or(0, |p| p.device_id);
+        self.context.key = IdKey::new(device, self.context.epoch);
+    }
+
+    fn preamble(
+        &mut self,
+        frame: RawFrame<'_>,
+        header: Header,
+        sink: Sink<'_, 'elf>,
+    ) -> Result<(), Malformed> {
+        let preamble = Preamble::parse(frame.payload, header.body)?;
+        let was_trusted = self.trusted;
+        let mismatch = self.elf.and_then(|elf| elf.check_build_id(&preamble.build_id).err());
+        self.know(preamble);
+        if let Some(preamble) = &self.context.preamble {
+            sink(&self.context, Item::Preamble(preamble));
+        }
+        // Said when it is first so, not with every preamble; `announced` may have made it so just before.
+        if let Some(mismatch) = mismatch
+            && (was_trusted || self.counts.build_ids == 0)
+        {
+            let kind = DamageKind::BuildId(mismatch);
+            self.damage(Damage { offset: frame.offset, len: frame.encoded_len, kind }, sink);
+        }
+        Ok(())
+    }
+
+    fn batch(
+        &mut self,
+        frame: RawFrame<'_>,
+        header: Header,
+        arrival: Option<u64>,
+        records: &mut u64,
+        sink: Sink<'_, 'elf>,
+    ) -> Result<(), Malformed> {
+        let batch = Batch::parse(frame.payload, header.body, self.context.word_bits())?;
+        if let Some(arrival) = arrival {
+            let newest = batch.clone().map_while(Result::ok).filter_map(|r| r.made_at()).max();
+            self.context.timeline.arrived(arrival, newest.unwrap_or(batch.base_time()));
+        }
+        self.context.timeline.batch(batch.base_time());
+        for record in batch {
+            let record = record?;
+            *records += u64::from(record.counts());
+            match record {
+                Record::Span(span) => self.span(span, frame, sink),
+                Record::Event(event) => self.event(event, frame, sink),
+                Record::Fields(fields) => self.added(fields, frame, sink),
+                Record::Attach(attach) => sink(&self.context, Item::Attach(attached(attach))),
+                Record::Clock(ticks) => sink(&self.context, Item::Clock(ticks)),
+                Record::Loss(loss) => {
+                    let reason = LossReason::from_u8(loss.reason);
+                    sink(&self.context, Item::Loss(Loss { reason, count: loss.count, first: loss.first }));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn span(&mut self, raw: RawSpan<'_>, frame: RawFrame<'_>, sink: Sink<'_, 'elf>) {
+        let RawSpan { callsite: id_of_callsite, id, parent, root, start, duration, status, busy, fields } =
+            raw;
+        let known = self.known();
+        let (callsite, names) = known.get(id_of_callsite, |kind| kind == Kind::Span);
+        let fields = Fields::new(fields, names, self.elf);
+        let missing = (callsite.blob.is_none(), fields.unresolved());
+        let span = Span { callsite, id, parent, root, start, duration, status, busy, fields };
+        sink(&self.context, Item::Span(span));
+        self.missing(id_of_callsite, missing, frame, sink);
+    }
+
+    fn event(&mut self, raw: RawPoint<'_>, frame: RawFrame<'_>, sink: Sink<'_, 'elf>) {
+        let (callsite, names) = self.known().get(raw.callsite, |kind| kind == Kind::Event);
+        let fields = Fields::new(raw.fields, names, self.elf);
+        let missing = (callsite.blob.is_none(), fields.unresolved());
+        sink(&self.context, Item::Event(Event { callsite, time: raw.time, span: raw.span, fields }));
+        self.missing(raw.callsite, missing, frame, sink);
+    }
+
+    fn added(&mut self, raw: RawPoint<'_>, frame: RawFrame<'_>, sink: Sink<'_, 'elf>) {
+        let (callsite, names) = self.known().get(raw.callsite, |kind| kind == Kind::Fields);
+        let fields = Fields::new(raw.fields, names, self.elf);
+        let missing = (callsite.blob.is_none(), fields.unresolved());
+        sink(&self.context, Item::Fields(Event { callsite, time: raw.time, span: raw.span, fields }));
+        self.missing(raw.callsite, missing, frame, sink);
+    }
+
+    fn metrics(
+        &mut self,
+        frame: RawFrame<'_>,
+        header: Header,
+        sink: Sink<'_, 'elf>,
+    ) -> Result<(), Malformed> {
+        let mask = self.mask();
+        let part = Part::parse(frame.payload, header.body)?;
+        let (last, head) = (part.last, (part.snapshot, part.time));
+        let callsites = if self.trusted { &self.callsites } else { &self.unnamed };
+        if let Some(stale) = self.series.part(head, mask, callsites) {
+            sink(&self.context, Item::Metrics(stale));
+        }
+        let mut result = Ok(());
+        for entry in part {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(e) => {
+                    self.series.gap();
+                    result = Err(e);
+                    break;
+                }
+            };
+            let id = entry.callsite;
+            let callsites = if self.trusted { &self.callsites } else { &self.unnamed };
+            let unknown = callsites.get(id, |kind| kind as u8 >= Kind::Counter as u8).0.blob.is_none();
+            if let Some(early) = self.series.entry(entry, mask, callsites) {
+                sink(&self.context, Item::Metrics(early));
+            }
+            self.missing(id, (unknown, false), frame, sink);
+        }
+        if last {
+            self.end_snapshot(true, sink);
+        }
+        result
+    }
+
+    fn end_snapshot(&mut self, whole: bool, sink: Sink<'_, 'elf>) {
+        let mask = self.mask();
+        let callsites = if self.trusted { &self.callsites } else { &self.unnamed };
+        if let Some(snapshot) = self.series.finish(whole, mask, callsites) {
+            sink(&self.context, Item::Metrics(snapshot));
+        }
+    }
+
+    fn mask(&self) -> u64 {
+        if self.context.word_bits() == 64 { u64::MAX } else { u64::from(u32::MAX) }
+    }
+
+    fn known(&self) -> &Callsites<'elf> {
+        if self.trusted { &self.callsites } else { &self.unnamed }
+    }
+
+    /// Counts names that are missing and says each once. With a wrong ELF, which was said, or none, none is expected.
+    fn missing(&mut self, id: u64, what: (bool, bool), frame: RawFrame<'_>, sink: Sink<'_, 'elf>) {
+        if what == (false, false) || self.elf.is_none() || !self.trusted {
+            return;
+        }
+        self.counts.unknown_callsites += u64::from(what.0);
+        self.counts.unknown_texts += u64::from(what.1);
+        if self.unknown.len() < MAX_UNKNOWN && self.unknown.insert(id) {
+            let kind = if what.0 { DamageKind::Callsite(id) } else { DamageKind::Text(id) };
+            sink(&self.context, Item::Damage(Damage { offset: frame.offset, len: frame.encoded_len, kind }));
+        }
+    }
+
+    fn damage(&mut self, damage: Damage, sink: Sink<'_, 'elf>) {
+        let counts = &mut self.counts;
+        match &damage.kind {
+            DamageKind::Skipped(why) => {
+                let late = *why == SkipReason::PartialStart;
+                *(if late { &mut counts.joined_bytes } else { &mut counts.skipped_bytes }) += damage.len;
+                match why {
+                    SkipReason::PartialStart => {}
+                    SkipReason::Cobs | SkipReason::TooShort => counts.not_frames += 1,
+                    SkipReason::Crc => counts.crc += 1,
+                    SkipReason::TooLong => counts.too_long += 1,
+                    SkipReason::Unfinished => counts.unfinished += 1,
+                }
+            }
+            DamageKind::Malformed(_) => counts.malformed += 1,
+            DamageKind::Version(_) | DamageKind::FrameType(_) => counts.unknown_frames += 1,
+            DamageKind::BuildId(_) => counts.build_ids += 1,
+            // Counted per record where they are found.
+            DamageKind::Callsite(_) | DamageKind::Text(_) => {}
+        }
+        sink(&self.context, Item::Damage(damage));
+    }
+}
+
+fn attached(raw: RawAttach) -> Attach {
+    let remote = TraceId::from_bytes(raw.trace_id).zip(SpanId::from_bytes(raw.span_id));
+    let remote = remote.map(|(trace_id, span_id)| TraceContext { trace_id, span_id, flags: raw.flags });
+    Attach { time: raw.time, id: raw.id, remote }
+}

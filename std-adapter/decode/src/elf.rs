@@ -1,0 +1,170 @@
+//! The program the device runs, as an ELF: its callsites, its static strings, its build id.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use object::{Object, ObjectSection, SectionFlags, elf::SHF_ALLOC};
+use throughline::callsite::{Blob, MAGIC};
+
+use crate::preamble::Hex;
+
+/// Name of the section that holds the callsites.
+pub const SECTION: &str = ".throughline";
+
+/// An ELF in memory. Reading one costs the file's size once; what is asked of it later borrows from it.
+#[derive(Debug)]
+pub struct Elf {
+    path: PathBuf,
+    data: Vec<u8>,
+    callsites: Range<usize>,
+    callsites_address: u64,
+    build_id: Vec<u8>,
+    /// Address and place in the file of every section the device holds.
+    loaded: Vec<(u64, Range<usize>)>,
+}
+
+/// Why an ELF cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ElfError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {source}; give the ELF that cargo built, such as target/<target>/release/<name>", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is something else.
+    #[error(
+        "{} is not an ELF ({source}); give the file that cargo built, not the .bin, .hex or .uf2 made from it",
+        path.display()
+    )]
+    NotElf {
+        /// The file.
+        path: PathBuf,
+        /// What the parser said.
+        source: object::Error,
+    },
+    /// No callsites in it.
+    #[error(
+        "{} has no section {SECTION}: the program has no throughline callsites, or it was stripped; \
+         build with `strip = false` or `strip = \"debuginfo\"` and give the file before any objcopy",
+        path.display()
+    )]
+    NoSection {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// The ELF is not of the program that made the stream.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{} has build id {}, but the device runs {}; give the ELF of that build, or flash this one",
+    path.display(), Hex(elf), Hex(device)
+)]
+pub struct BuildIdMismatch {
+    /// The ELF's file.
+    pub path: PathBuf,
+    /// Its build id.
+    pub elf: Vec<u8>,
+    /// The build id the device sent.
+    pub device: Vec<u8>,
+}
+
+impl Elf {
+    /// Reads the ELF at `path`.
+    pub fn read(path: impl Into<PathBuf>) -> Result<Elf, ElfError> {
+        let path = path.into();
+        match std::fs::read(&path) {
+            Ok(data) => Elf::parse(path, data),
+            Err(source) => Err(ElfError::Read { path, source }),
+        }
+    }
+
+    /// An ELF already in memory; `path` is what errors name. Total on any bytes.
+    pub fn parse(path: impl Into<PathBuf>, data: Vec<u8>) -> Result<Elf, ElfError> {
+        let path = path.into();
+        let mut loaded = Vec::new();
+        let mut callsites = None;
+        let build_id;
+        {
+            let file = match object::File::parse(&*data) {
+                Ok(file) => file,
+                Err(source) => return Err(ElfError::NotElf { path, source }),
+            };
+            build_id = file.build_id().ok().flatten().unwrap_or_default().to_vec();
+            for section in file.sections() {
+                let place = section.file_range().and_then(|(start, len)| {
+                    let start = usize::try_from(start).ok()?;
+                    let end = start.checked_add(usize::try_from(len).ok()?)?;
+                    (end <= data.len()).then_some(start..end)
+                });
+                let Some(place) = place else { continue };
+                if section.name() == Ok(SECTION) {
+                    callsites = Some((section.address(), place.clone()));
+                }
+                let flags = section.flags();
+                if matches!(flags, SectionFlags::Elf { sh_flags, .. } if (sh_flags & SHF_ALLOC).0 != 0) {
+                    loaded.push((section.address(), place));
+                }
+            }
+        }
+        let Some((callsites_address, callsites)) = callsites else {
+            return Err(ElfError::NoSection { path });
+        };
+        Ok(Elf { path, data, callsites, callsites_address, build_id, loaded })
+    }
+
+    /// The file it was read from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// GNU build id; empty when it was linked without `--build-id`.
+    pub fn build_id(&self) -> &[u8] {
+        &self.build_id
+    }
+
+    /// Checks the build id a device sent. `Ok(false)`: one of the two has none, so nothing is proved.
+    pub fn check_build_id(&self, device: &[u8]) -> Result<bool, BuildIdMismatch> {
+        if device.is_empty() || self.build_id.is_empty() {
+            return Ok(false);
+        }
+        if self.build_id == device {
+            return Ok(true);
+        }
+        Err(BuildIdMismatch { path: self.path.clone(), elf: self.build_id.clone(), device: device.to_vec() })
+    }
+
+    /// Every callsite with its id, in the order of the section. Bytes that are no blob (padding) are stepped over.
+    pub fn callsites(&self) -> impl Iterator<Item = (u64, Blob<'_>)> {
+        let section = self.data.get(self.callsites.clone()).unwrap_or_default();
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            loop {
+                let rest = section.get(at..)?;
+                at += rest.iter().position(|b| *b == MAGIC)?;
+                match Blob::parse(section.get(at..)?) {
+                    Some(blob) => {
+                        let id = self.callsites_address.wrapping_add(at as u64);
+                        at += blob.len.max(1);
+                        return Some((id, blob));
+                    }
+                    None => at += 1,
+                }
+            }
+        })
+    }
+
+    /// The static string of `len` bytes at `address`; `None` when no loaded section holds it or it is not UTF-8.
+    pub fn text(&self, address: u64, len: u64) -> Option<&str> {
+        self.loaded.iter().find_map(|(start, place)| {
+            let from = usize::try_from(address.checked_sub(*start)?).ok()?;
+            let to = from.checked_add(usize::try_from(len).ok()?)?;
+            let section = self.data.get(place.clone())?;
+            std::str::from_utf8(section.get(from..to)?).ok()
+        })
+    }
+}

@@ -1,0 +1,221 @@
+//! Fields of a record (§5): checked once when the record is read, then read again by whoever wants them, without a copy.
+
+use throughline::Value;
+use throughline::callsite::MAX_FIELDS;
+
+use crate::bytes::{Cursor, Malformed, What};
+use crate::callsite::UNNAMED;
+use crate::elf::Elf;
+
+/// Fields as they stand in a record: types and values, names not yet known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RawFields<'f> {
+    count: u8,
+    types: &'f [u8],
+    values: &'f [u8],
+}
+
+/// A field's value with a static string still an address.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum RawValue<'f> {
+    /// A value that is whole in the record.
+    Inline(Value<'f>),
+    /// Text in the ELF.
+    Static {
+        /// Its address.
+        address: u64,
+        /// Its length in bytes.
+        len: u64,
+    },
+}
+
+impl<'f> RawFields<'f> {
+    /// Reads the fields of a record whose flags said `flags` (0 to 3), leaving the cursor behind them.
+    pub(crate) fn parse(c: &mut Cursor<'f>, flags: u8) -> Result<RawFields<'f>, Malformed> {
+        let count = if flags < 3 {
+            flags
+        } else {
+            let at_count = *c;
+            let count = c.u8()?;
+            if usize::from(count) > MAX_FIELDS {
+                return Err(at_count.fail(What::FieldCount(count)));
+            }
+            count
+        };
+        let types = c.take(usize::from(count).div_ceil(2))?;
+        let start = c.at();
+        for index in 0..count {
+            value(c, nibble(types, index))?;
+        }
+        Ok(RawFields { count, types, values: c.since(start) })
+    }
+
+    /// Number of fields, at most 15.
+    pub fn len(&self) -> usize {
+        usize::from(self.count)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The values in order.
+    pub fn values(&self) -> impl Iterator<Item = RawValue<'f>> + Clone + use<'f> {
+        let RawFields { count, types, values } = *self;
+        let mut c = Cursor::new(values, 0);
+        (0..count).map_while(move |index| value(&mut c, nibble(types, index)).ok())
+    }
+}
+
+fn nibble(types: &[u8], index: u8) -> u8 {
+    let byte = types.get(usize::from(index / 2)).copied().unwrap_or(0);
+    if index.is_multiple_of(2) { byte & 15 } else { byte >> 4 }
+}
+
+fn value<'f>(c: &mut Cursor<'f>, nibble: u8) -> Result<RawValue<'f>, Malformed> {
+    Ok(RawValue::Inline(match nibble {
+        1 => Value::Bool(c.u8()? != 0),
+        2 | 4 => Value::U64(c.varint()?),
+        3 | 5 => Value::I64(c.zigzag()?),
+        6 => Value::F32(f32::from_le_bytes(c.array()?)),
+        7 => Value::F64(f64::from_le_bytes(c.array()?)),
+        8 => return Ok(RawValue::Static { address: c.varint()?, len: c.varint()? }),
+        9 => c.text().map(|(bytes, truncated)| text(bytes, truncated))?,
+        10 => c.text().map(|(bytes, truncated)| Value::Bytes { bytes, truncated })?,
+        11 => c.text().map(|(bytes, truncated)| Value::Postcard { bytes, truncated })?,
+        other => return Err(c.fail(What::FieldType(other))),
+    }))
+}
+
+/// Text that was cut may end within a character, which is then dropped. Text that is not UTF-8 otherwise is given as the
+/// bytes it is, so that nothing is lost.
+fn text(bytes: &[u8], truncated: bool) -> Value<'_> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Value::Str { text, truncated },
+        Err(e) if truncated && e.error_len().is_none() => {
+            let kept = bytes.get(..e.valid_up_to()).and_then(|b| std::str::from_utf8(b).ok());
+            Value::Str { text: kept.unwrap_or_default(), truncated }
+        }
+        Err(_) => Value::Bytes { bytes, truncated },
+    }
+}
+
+/// Named fields of a record: an iterator of (name, value), cheap to clone.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fields<'elf, 'f> {
+    raw: RawFields<'f>,
+    names: &'f [&'elf str],
+    elf: Option<&'elf Elf>,
+    index: u8,
+    at: usize,
+}
+
+/// What stands for a static string that the ELF does not hold, or that is not UTF-8 there.
+pub const UNRESOLVED: &str = "<static string not in the ELF>";
+
+impl<'elf, 'f> Fields<'elf, 'f> {
+    pub(crate) fn new(
+        raw: RawFields<'f>,
+        names: &'f [&'elf str],
+        elf: Option<&'elf Elf>,
+    ) -> Fields<'elf, 'f> {
+        Fields { raw, names, elf, index: 0, at: 0 }
+    }
+
+    /// Whether a static string among them is not in the ELF.
+    pub(crate) fn unresolved(&self) -> bool {
+        let missing =
+            |v| matches!(v, RawValue::Static { address, len } if self.resolve(address, len).is_none());
+        self.raw.values().any(missing)
+    }
+
+    fn resolve(&self, address: u64, len: u64) -> Option<&'elf str> {
+        self.elf?.text(address, len)
+    }
+}
+
+impl<'elf: 'f, 'f> Iterator for Fields<'elf, 'f> {
+    type Item = (&'elf str, Value<'f>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.index >= self.raw.count {
+            return None;
+        }
+        let mut c = Cursor::new(self.raw.values, self.at);
+        let raw = value(&mut c, nibble(self.raw.types, self.index)).ok()?;
+        let index = usize::from(self.index);
+        let name = self.names.get(index).or(UNNAMED.get(index)).copied().unwrap_or("field");
+        self.at = c.at();
+        self.index += 1;
+        let value = match raw {
+            RawValue::Inline(value) => value,
+            RawValue::Static { address, len } => match self.resolve(address, len) {
+                Some(text) => Value::Str { text, truncated: false },
+                None => Value::Str { text: UNRESOLVED, truncated: true },
+            },
+        };
+        Some((name, value))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = usize::from(self.raw.count - self.index);
+        (left, Some(left))
+    }
+}
+
+impl<'elf: 'f, 'f> ExactSizeIterator for Fields<'elf, 'f> {}
+
+/// A value that outlives the frame it came in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OwnedValue {
+    /// A truth value.
+    Bool(bool),
+    /// An unsigned integer.
+    U64(u64),
+    /// A signed integer.
+    I64(i64),
+    /// A float recorded as `f32`.
+    F32(f32),
+    /// A float recorded as `f64`.
+    F64(f64),
+    /// Text, and whether the device cut it.
+    Str(Box<str>, bool),
+    /// Bytes, and whether the device cut them.
+    Bytes(Box<[u8]>, bool),
+    /// A value in postcard encoding, and whether the device cut it.
+    Postcard(Box<[u8]>, bool),
+}
+
+impl OwnedValue {
+    /// The same value, borrowed.
+    pub fn as_value(&self) -> Value<'_> {
+        match *self {
+            OwnedValue::Bool(v) => Value::Bool(v),
+            OwnedValue::U64(v) => Value::U64(v),
+            OwnedValue::I64(v) => Value::I64(v),
+            OwnedValue::F32(v) => Value::F32(v),
+            OwnedValue::F64(v) => Value::F64(v),
+            OwnedValue::Str(ref text, truncated) => Value::Str { text, truncated },
+            OwnedValue::Bytes(ref bytes, truncated) => Value::Bytes { bytes, truncated },
+            OwnedValue::Postcard(ref bytes, truncated) => Value::Postcard { bytes, truncated },
+        }
+    }
+}
+
+impl From<Value<'_>> for OwnedValue {
+    fn from(value: Value<'_>) -> OwnedValue {
+        match value {
+            Value::Bool(v) => OwnedValue::Bool(v),
+            Value::U64(v) => OwnedValue::U64(v),
+            Value::I64(v) => OwnedValue::I64(v),
+            Value::F32(v) => OwnedValue::F32(v),
+            Value::F64(v) => OwnedValue::F64(v),
+            Value::Str { text, truncated } => OwnedValue::Str(text.into(), truncated),
+            Value::Bytes { bytes, truncated } => OwnedValue::Bytes(bytes.into(), truncated),
+            Value::Postcard { bytes, truncated } => OwnedValue::Postcard(bytes.into(), truncated),
+            // `Value` may grow; what is new is shown rather than dropped.
+            other => OwnedValue::Str(format!("{other:?}").into(), false),
+        }
+    }
+}

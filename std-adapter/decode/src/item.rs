@@ -1,0 +1,186 @@
+//! What a decoder gives out: borrowed views of records with their callsites found, and what went wrong between them.
+
+use throughline::{IdKey, LossReason, SpanId, Status, TraceContext, TraceId};
+
+use crate::bytes::Malformed;
+use crate::callsite::Callsite;
+use crate::elf::BuildIdMismatch;
+use crate::fields::Fields;
+use crate::ledger::{Boot, Gap};
+use crate::preamble::Preamble;
+use crate::series::Snapshot;
+use crate::stream::SkipReason;
+use crate::time::{Time, Timeline};
+
+/// One thing decoded, in the order of the stream. `'elf` is the program's, `'f` the frame's.
+#[derive(Clone, Debug)]
+pub enum Item<'elf, 'f> {
+    /// A boot begins, or the stream does.
+    Boot(Boot),
+    /// The device says who it is.
+    Preamble(&'f Preamble),
+    /// A finished span.
+    Span(Span<'elf, 'f>),
+    /// An event.
+    Event(Event<'elf, 'f>),
+    /// Fields added to a span after it began.
+    Fields(Event<'elf, 'f>),
+    /// A remote parent was attached.
+    Attach(Attach),
+    /// A reading of the clock, in ticks.
+    Clock(u64),
+    /// Records were lost on the device.
+    Loss(Loss),
+    /// Frames are missing: the link lost or damaged them.
+    Link(Gap),
+    /// A snapshot of the metrics.
+    Metrics(Snapshot<'elf>),
+    /// Something that could not be read.
+    Damage(Damage),
+}
+
+/// A finished span. Times are ticks; [`Context::time`] maps them.
+#[derive(Clone, Copy, Debug)]
+pub struct Span<'elf, 'f> {
+    /// Where in the program.
+    pub callsite: Callsite<'elf>,
+    /// Local id.
+    pub id: u64,
+    /// Local id of its parent.
+    pub parent: Option<u64>,
+    /// Local id of its trace's root; its own for a root.
+    pub root: u64,
+    /// Ticks since boot.
+    pub start: u64,
+    /// Ticks.
+    pub duration: u64,
+    /// How it ended.
+    pub status: Status,
+    /// Ticks in which its future was being polled, of an async span.
+    pub busy: Option<u64>,
+    /// Its fields.
+    pub fields: Fields<'elf, 'f>,
+}
+
+/// An event, or fields added to a span.
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'elf, 'f> {
+    /// Where in the program.
+    pub callsite: Callsite<'elf>,
+    /// Ticks since boot.
+    pub time: u64,
+    /// Local ids of its span and of that span's root; `None` outside any span.
+    pub span: Option<(u64, u64)>,
+    /// Its fields.
+    pub fields: Fields<'elf, 'f>,
+}
+
+/// A remote parent, standing under a local id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attach {
+    /// Ticks since boot.
+    pub time: u64,
+    /// The local id that stands for the remote span.
+    pub id: u64,
+    /// The remote span; `None` when the device sent an id of zeros.
+    pub remote: Option<TraceContext>,
+}
+
+/// Records lost on the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// Why, when this decoder knows the reason.
+    pub reason: Option<LossReason>,
+    /// Records lost.
+    pub count: u64,
+    /// Ticks of the first loss.
+    pub first: u64,
+}
+
+/// Something that could not be read. What came before and comes after stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Stream offset of the frame or run of bytes.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub len: u64,
+    /// What was wrong.
+    pub kind: DamageKind,
+}
+
+/// What could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DamageKind {
+    /// Bytes that are no frame.
+    #[error("{0}")]
+    Skipped(SkipReason),
+    /// A frame whose CRC is right but whose body is not as specified.
+    #[error("malformed frame: {0}")]
+    Malformed(Malformed),
+    /// A frame of another version of the format.
+    #[error("wire format version {0}; this decoder knows version 1, use a newer one")]
+    Version(u8),
+    /// A frame of an unknown type.
+    #[error("unknown frame type {0}; use a newer decoder")]
+    FrameType(u8),
+    /// A callsite the ELF does not have; said once per id.
+    #[error("no callsite {0:#x} of that kind in the ELF; give the ELF of the build that runs on the device")]
+    Callsite(u64),
+    /// A static string the ELF does not have; said once per callsite id.
+    #[error(
+        "a static string of callsite {0:#x} is not in the ELF; give the ELF of the build that runs on the device"
+    )]
+    Text(u64),
+    /// The ELF is of another build. Names are withheld, as they would be wrong.
+    #[error("{0}")]
+    BuildId(BuildIdMismatch),
+}
+
+impl Damage {
+    /// Whether it is no damage to the stream: it was merely joined in the middle of a frame.
+    pub fn is_late_join(&self) -> bool {
+        self.kind == DamageKind::Skipped(SkipReason::PartialStart)
+    }
+}
+
+/// What holds for the items being given out: the device and its clock.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Boot epoch.
+    pub epoch: u32,
+    /// Boots seen before this one in the stream.
+    pub boot: u32,
+    /// Who the device is, once it said so.
+    pub preamble: Option<Preamble>,
+    /// Its clock.
+    pub timeline: Timeline,
+    pub(crate) key: IdKey,
+}
+
+impl Context {
+    /// W3C id of the span with this local id.
+    pub fn span_id(&self, id: u64) -> SpanId {
+        self.key.span_id(id)
+    }
+
+    /// W3C id of the trace whose root has this local id and was not attached.
+    pub fn trace_id(&self, root: u64) -> TraceId {
+        self.key.trace_id(root)
+    }
+
+    /// The time at `ticks` since boot.
+    pub fn time(&self, ticks: u64) -> Time {
+        self.timeline.time(ticks)
+    }
+
+    /// Ticks as nanoseconds.
+    pub fn duration_ns(&self, ticks: u64) -> u64 {
+        self.timeline.duration_ns(ticks)
+    }
+
+    /// Width of ids and cells: what the preamble said, or 32.
+    pub fn word_bits(&self) -> u8 {
+        self.preamble.as_ref().map_or(32, |p| p.word_bits)
+    }
+}

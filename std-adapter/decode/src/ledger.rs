@@ -1,0 +1,242 @@
+//! The loss ledger of a stream: what every boot emitted, and where each record went (§2).
+
+/// Sequence, ordinal and epoch of a stream, followed from frame to frame.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    closed: Balance,
+    boot: Option<Open>,
+}
+
+/// Where records went, in records unless it says otherwise. `emitted = decoded + device + link + undecoded + before`, always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Balance {
+    /// Records that the device's code made, as far as the newest frame tells.
+    pub emitted: u64,
+    /// Records decoded.
+    pub decoded: u64,
+    /// Records lost on the device before they reached a frame.
+    pub device: u64,
+    /// Records in frames that the link lost or damaged.
+    pub link: u64,
+    /// Records in frames that arrived whole and yet could not be read (malformed, or of an unknown type).
+    pub undecoded: u64,
+    /// Records sent before this stream was joined.
+    pub before: u64,
+    /// Frames that the link lost or damaged.
+    pub frames_lost: u64,
+    /// Frames sent before this stream was joined.
+    pub frames_before: u64,
+    /// Frames seen twice and skipped.
+    pub duplicates: u64,
+    /// Boots seen.
+    pub boots: u64,
+}
+
+/// What one frame's header told beyond its body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// The frame is the first of a boot.
+    pub boot: Option<Boot>,
+    /// Frames are missing before it.
+    pub gap: Option<Gap>,
+    /// The frame is the one before, again: skip it.
+    pub duplicate: bool,
+}
+
+/// A boot begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Boot {
+    /// Its epoch.
+    pub epoch: u32,
+    /// Why it is taken for a boot.
+    pub cause: BootCause,
+    /// What was sent before this stream was joined.
+    pub missed: Option<Gap>,
+}
+
+/// Why a frame is taken for the first of a boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BootCause {
+    /// It is the first of the stream.
+    Joined,
+    /// Its epoch is another.
+    Epoch,
+    /// Its sequence number is smaller than the one before: the device was reset without a new epoch. Ids may repeat.
+    Sequence,
+}
+
+/// Frames missing from a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// How many frames.
+    pub frames: u64,
+    /// How many records were in them.
+    pub records: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    epoch: u32,
+    sequence: u32,
+    ordinal: u32,
+    /// Ordinal and loss count of this boot, extended to 64 bits.
+    ordinal64: u64,
+    lost: u32,
+    lost64: u64,
+    /// The frame before was not read to its end, so that a jump in `ordinal` is what it held.
+    unread: bool,
+}
+
+impl Ledger {
+    /// Takes the header of the next whole frame.
+    pub fn frame(&mut self, header: &crate::frame::Header) -> Step {
+        let Some(open) = &self.boot else {
+            return self.begin(header, BootCause::Joined);
+        };
+        if open.epoch != header.epoch {
+            return self.begin(header, BootCause::Epoch);
+        }
+        let jump = header.sequence.wrapping_sub(open.sequence);
+        // Frame 0 again is a reset before anything else was sent.
+        if jump == u32::MAX && header.sequence != 0 {
+            self.closed.duplicates += 1;
+            return Step { duplicate: true, ..Step::default() };
+        }
+        if jump > i32::MAX as u32 {
+            return self.begin(header, BootCause::Sequence);
+        }
+        let gap = self.advance(header, u64::from(jump));
+        Step { gap, ..Step::default() }
+    }
+
+    /// Says how many counted records the frame just taken held, and whether it was read to its end.
+    pub fn read(&mut self, records: u64, whole: bool) {
+        let Some(open) = &mut self.boot else { return };
+        self.closed.decoded += records;
+        open.ordinal = open.ordinal.wrapping_add(records as u32);
+        open.ordinal64 += records;
+        open.unread = !whole;
+    }
+
+    /// Where everything went so far.
+    pub fn balance(&self) -> Balance {
+        let mut balance = self.closed;
+        if let Some(open) = &self.boot {
+            balance.emitted += open.ordinal64 + open.lost64;
+            balance.device += open.lost64;
+        }
+        balance
+    }
+
+    fn begin(&mut self, header: &crate::frame::Header, cause: BootCause) -> Step {
+        self.closed = self.balance();
+        self.closed.boots += 1;
+        let missed = Gap { frames: u64::from(header.sequence), records: u64::from(header.ordinal) };
+        let missed = (missed.frames > 0).then_some(missed);
+        self.boot = Some(Open {
+            epoch: header.epoch,
+            sequence: header.sequence.wrapping_add(1),
+            ordinal: header.ordinal,
+            ordinal64: u64::from(header.ordinal),
+            lost: header.lost,
+            lost64: u64::from(header.lost),
+            unread: false,
+        });
+        let boot = |missed| Some(Boot { epoch: header.epoch, cause, missed });
+        let (frames, records) = missed.map_or((0, u64::from(header.ordinal)), |m| (m.frames, m.records));
+        if cause == BootCause::Joined {
+            self.closed.before += records;
+            self.closed.frames_before += frames;
+            return Step { boot: boot(missed), ..Step::default() };
+        }
+        self.closed.link += records;
+        self.closed.frames_lost += frames;
+        Step { boot: boot(None), gap: missed, duplicate: false }
+    }
+
+    fn advance(&mut self, header: &crate::frame::Header, frames: u64) -> Option<Gap> {
+        let open = self.boot.as_mut()?;
+        let records = header.ordinal.wrapping_sub(open.ordinal);
+        // A device that counts fewer records than its frames hold contradicts itself; the sum then shows it, no number is invented.
+        let records = if records > i32::MAX as u32 { 0 } else { u64::from(records) };
+        let lost = header.lost.wrapping_sub(open.lost);
+        open.lost64 += if lost > i32::MAX as u32 { 0 } else { u64::from(lost) };
+        open.lost = header.lost;
+        open.ordinal = header.ordinal;
+        open.ordinal64 += records;
+        open.sequence = header.sequence.wrapping_add(1);
+        let unread = std::mem::take(&mut open.unread);
+        if frames > 0 {
+            self.closed.frames_lost += frames;
+            self.closed.link += records;
+            return Some(Gap { frames, records });
+        }
+        if unread || records > 0 {
+            self.closed.undecoded += records;
+        }
+        None
+    }
+}
+
+impl Balance {
+    /// Whether every record is accounted for.
+    pub fn balances(&self) -> bool {
+        self.emitted == self.decoded + self.device + self.link + self.undecoded + self.before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{FrameKind, Header};
+
+    fn header(epoch: u32, sequence: u32, ordinal: u32, lost: u32) -> Header {
+        Header { version: 1, kind: FrameKind::Batch, sequence, epoch, ordinal, lost, body: 0 }
+    }
+
+    #[test]
+    fn counts_every_record_over_a_wrap_a_gap_and_a_reboot() {
+        let mut ledger = Ledger::default();
+        let near = u32::MAX - 2;
+        let step = ledger.frame(&header(1, near, near, 7));
+        let missed = Gap { frames: near.into(), records: near.into() };
+        assert_eq!(step.boot, Some(Boot { epoch: 1, cause: BootCause::Joined, missed: Some(missed) }));
+        ledger.read(5, true);
+        // Two frames with four records are missing; the counters wrapped in between; three more were lost on the device.
+        let step = ledger.frame(&header(1, near.wrapping_add(3), near.wrapping_add(9), 10));
+        assert_eq!(step.gap, Some(Gap { frames: 2, records: 4 }));
+        ledger.read(1, true);
+        let step = ledger.frame(&header(2, 1, 6, 0));
+        assert_eq!(step.boot, Some(Boot { epoch: 2, cause: BootCause::Epoch, missed: None }));
+        assert_eq!(step.gap, Some(Gap { frames: 1, records: 6 }));
+        ledger.read(2, false);
+        assert_eq!(ledger.frame(&header(2, 2, 11, 0)).gap, None);
+        let b = ledger.balance();
+        assert_eq!((b.decoded, b.device, b.link, b.undecoded, b.before), (8, 10, 10, 3, near.into()));
+        assert_eq!((b.emitted, b.boots, b.frames_lost), (u64::from(near) + 10 + 10 + 11, 2, 3));
+        assert!(b.balances());
+    }
+
+    #[test]
+    fn a_reset_without_a_new_epoch_is_seen() {
+        let mut ledger = Ledger::default();
+        ledger.frame(&header(0, 0, 0, 0));
+        ledger.read(0, true);
+        ledger.frame(&header(0, 1, 0, 0));
+        ledger.read(9, true);
+        let step = ledger.frame(&header(0, 0, 0, 0));
+        assert_eq!(step.boot.map(|b| b.cause), Some(BootCause::Sequence));
+        assert_eq!(ledger.balance().boots, 2);
+        assert!(ledger.balance().balances());
+    }
+
+    #[test]
+    fn a_device_that_contradicts_itself_does_not_balance() {
+        let mut ledger = Ledger::default();
+        ledger.frame(&header(0, 0, 0, 0));
+        ledger.read(9, true);
+        ledger.frame(&header(0, 1, 3, 0));
+        assert!(ledger.balance().balances(), "what was decoded was emitted");
+        assert_eq!(ledger.balance().emitted, 9);
+    }
+}

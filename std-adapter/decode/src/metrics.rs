@@ -1,0 +1,126 @@
+//! Entries of a metrics frame (§8), as they stand on the wire: cells may have wrapped, histograms may be in parts.
+
+use crate::bytes::{Cursor, Malformed, What};
+
+/// The part of a snapshot that is in one frame: an iterator of its entries. After an error there are no more.
+#[derive(Clone, Debug)]
+pub struct Part<'f> {
+    /// Number of the snapshot in this boot.
+    pub snapshot: u64,
+    /// Whether this is its last frame.
+    pub last: bool,
+    /// Ticks since boot.
+    pub time: u64,
+    cursor: Cursor<'f>,
+    over: bool,
+}
+
+/// One series, or a part of a histogram.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Callsite id.
+    pub callsite: u64,
+    /// Values of run-time labels; their keys are the callsite's field names.
+    pub labels: Vec<String>,
+    /// Whether it is the overflow series of a family.
+    pub overflow: bool,
+    /// What was read.
+    pub cell: Cell,
+}
+
+/// What a series holds on the device.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    /// Wraps at the device's word.
+    Counter(u64),
+    /// Signed.
+    UpDown(i64),
+    /// An integer gauge.
+    GaugeInt(i64),
+    /// A float gauge.
+    GaugeFloat(f64),
+    /// Counts per bucket, each wrapping at the device's word.
+    Histogram {
+        /// Buckets per power of two are 2^scale.
+        scale: u8,
+        /// Sum of all values, modulo 2^64.
+        sum: u64,
+        /// How many values were zero.
+        zeros: u64,
+        /// Position of the first bucket.
+        first: u64,
+        /// Counts of consecutive buckets.
+        buckets: Vec<u64>,
+    },
+}
+
+/// Largest scale OTLP knows; with it a position fits 26 bits.
+const MAX_SCALE: u8 = 20;
+
+impl<'f> Part<'f> {
+    /// A metrics body that begins at `body` in `frame`.
+    pub fn parse(frame: &'f [u8], body: usize) -> Result<Part<'f>, Malformed> {
+        let mut cursor = Cursor::new(frame, body);
+        let snapshot = cursor.varint()?;
+        let last = cursor.u8()? & 1 == 1;
+        let time = cursor.varint()?;
+        Ok(Part { snapshot, last, time, cursor, over: false })
+    }
+
+    fn entry(&mut self) -> Result<Entry, Malformed> {
+        let c = &mut self.cursor;
+        let callsite = c.varint()?;
+        let start = *c;
+        let shape = c.u8()?;
+        let mut labels = Vec::new();
+        if shape & 0x80 != 0 {
+            let at_count = *c;
+            let count = c.u8()?;
+            if count > 15 {
+                return Err(at_count.fail(What::LabelCount(count)));
+            }
+            for _ in 0..count {
+                labels.push(c.string()?.into_owned());
+            }
+        }
+        let cell = match shape & 15 {
+            0 => Cell::Counter(c.varint()?),
+            1 => Cell::UpDown(c.zigzag()?),
+            2 => Cell::GaugeInt(c.zigzag()?),
+            3 => Cell::GaugeFloat(f64::from(f32::from_le_bytes(c.array()?))),
+            4 => Cell::GaugeFloat(f64::from_le_bytes(c.array()?)),
+            5 => histogram(c)?,
+            other => return Err(start.fail(What::Shape(other))),
+        };
+        Ok(Entry { callsite, labels, overflow: shape & 0x40 != 0, cell })
+    }
+}
+
+fn histogram(c: &mut Cursor<'_>) -> Result<Cell, Malformed> {
+    let start = *c;
+    let (scale, sum, zeros) = (c.u8()?, c.varint()?, c.varint()?);
+    let (first, n) = (c.varint()?, c.varint()?);
+    // Position p holds values up to 2^(p / 2^scale), so none lies beyond 64 · 2^scale.
+    let in_range = scale <= MAX_SCALE && first.checked_add(n).is_some_and(|end| end <= (64 << scale) + 1);
+    if !in_range {
+        return Err(start.fail(What::Bucket));
+    }
+    let mut buckets = Vec::new();
+    for _ in 0..n {
+        buckets.push(c.varint()?);
+    }
+    Ok(Cell::Histogram { scale, sum, zeros, first, buckets })
+}
+
+impl Iterator for Part<'_> {
+    type Item = Result<Entry, Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over || self.cursor.is_empty() {
+            return None;
+        }
+        let entry = self.entry();
+        self.over = entry.is_err();
+        Some(entry)
+    }
+}
