@@ -23,14 +23,16 @@ mod rtt;
 mod serial;
 mod symbols;
 
+use std::fs;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Stdio};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use self::guest::Guest;
 pub use self::guest::Outcome;
@@ -39,8 +41,15 @@ use self::qtest::QTest;
 pub use self::rtt::{Memory, Rtt};
 pub use self::serial::{SerialReader, Source};
 pub use self::symbols::address_of;
+use crate::net;
 use crate::process::Cmd;
 use crate::scratch::Scratch;
+
+/// QEMU's name for the character device of the serial port.
+const SERIAL: &str = "serial0";
+
+/// How long QEMU may take to notice our own connection. It takes some milliseconds.
+const CLIENT_LIMIT: Duration = Duration::from_secs(20);
 
 /// A board that QEMU knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +97,7 @@ pub enum Serial {
     #[default]
     Pipe,
     /// To the first client of [`Qemu::serial_address`]. What is sent without a client is lost, so set
-    /// [`Options::hold`], connect, and then [`Qemu::resume`].
+    /// [`Options::hold`], connect, [`Qemu::wait_for_client`], and then [`Qemu::resume`].
     Tcp,
     /// Nowhere.
     None,
@@ -127,7 +136,7 @@ pub struct Qemu {
     qmp: Qmp,
     memory: Arc<Mutex<QTest>>,
     serial_output: Option<SerialReader>,
-    serial_input: Option<ChildStdin>,
+    serial_input: Option<UnixStream>,
     serial_address: Option<SocketAddr>,
     // Holds the sockets; removed after the guest is gone.
     _scratch: Scratch,
@@ -144,38 +153,47 @@ impl Qemu {
     /// When QEMU is not installed or refuses the firmware.
     pub fn boot(machine: Machine, elf: &Path, options: &Options) -> Result<Self> {
         let elf = elf.canonicalize().with_context(|| format!("no firmware at {}", elf.display()))?;
+        // QEMU runs any other file as if it were bare instructions.
+        if !fs::read(&elf)?.starts_with(b"\x7fELF") {
+            bail!("{} is not ELF", elf.display());
+        }
         let scratch = Scratch::new("qemu")?;
-        let (qmp_socket, qtest_socket) = (scratch.path().join("qmp"), scratch.path().join("qtest"));
-        let cmd = command(machine, &elf, options, &qmp_socket, &qtest_socket);
+        let channels = Channels::below(scratch.path());
+        let cmd = command(machine, &elf, options, &channels);
         let mut command = cmd.to_command();
-        let is_pipe = options.serial == Serial::Pipe;
-        command.stdin(if is_pipe { Stdio::piped() } else { Stdio::null() });
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command
-            .spawn()
-            .with_context(|| format!("can't start `{cmd}`: `cargo xtask setup` installs QEMU"))?;
-        let serial_input = child.stdin.take();
-        let stdout = child.stdout.take().expect("the pipe asked for");
-        let guest = Arc::new(Guest::watch(child, options.limit));
-        let serial_output = is_pipe.then(|| SerialReader::new(stdout));
+        // Firmware prints to either, depending on the semihosting call it uses and QEMU's version.
+        let (output, both) = io::pipe()?;
+        command.stdin(Stdio::null()).stdout(both.try_clone()?).stderr(both);
+        let child = command.spawn();
+        // It holds the pipe's other end, which would keep the output from ever ending.
+        drop(command);
+        let child =
+            child.with_context(|| format!("can't start `{cmd}`: `cargo xtask setup` installs QEMU"))?;
+        let guest = Arc::new(Guest::watch(child, output, options.limit));
 
         let connected = (|| -> Result<_> {
-            let mut qmp = Qmp::new(guest.connect(&qmp_socket)?)?;
-            let memory = QTest::new(guest.connect(&qtest_socket)?)?;
-            let address = match options.serial {
-                Serial::Tcp => Some(qmp.tcp_address("u0")?),
-                Serial::Pipe | Serial::None => None,
-            };
-            Ok((qmp, memory, address))
+            let mut qmp = Qmp::new(guest.connect(&channels.qmp)?)?;
+            let memory = QTest::new(guest.connect(&channels.qtest)?)?;
+            let (mut address, mut serial) = (None, None);
+            match options.serial {
+                Serial::Pipe => {
+                    serial = Some(guest.connect(&channels.serial)?);
+                    wait_for_client(&mut qmp, CLIENT_LIMIT)?;
+                }
+                Serial::Tcp => address = Some(qmp.tcp_address(SERIAL)?),
+                Serial::None => {}
+            }
+            Ok((qmp, memory, serial, address))
         })();
-        let (qmp, memory, serial_address) = connected
-            .with_context(|| format!("QEMU didn't come up: `{cmd}` wrote: {}", guest.semihosting()))?;
+        let (qmp, memory, serial_input, serial_address) =
+            connected.with_context(|| format!("QEMU didn't come up: `{cmd}` wrote: {}", guest.output()))?;
+        let serial_output = serial_input.as_ref().map(UnixStream::try_clone).transpose()?;
         let mut qemu = Self {
             elf,
             guest,
             qmp,
             memory: Arc::new(Mutex::new(memory)),
-            serial_output,
+            serial_output: serial_output.map(SerialReader::new),
             serial_input,
             serial_address,
             _scratch: scratch,
@@ -204,6 +222,12 @@ impl Qemu {
         self.qmp.execute("stop").map(drop)
     }
 
+    /// What the firmware has printed over semihosting so far.
+    #[must_use]
+    pub fn semihosting(&self) -> String {
+        self.guest.output()
+    }
+
     /// What the guest sends on its serial port. `None` after the first call, and when [`Options::serial`] leads
     /// elsewhere.
     pub fn take_serial(&mut self) -> Option<SerialReader> {
@@ -217,8 +241,7 @@ impl Qemu {
     /// When QEMU has ended, or [`Options::serial`] isn't [`Serial::Pipe`].
     pub fn write_serial(&mut self, bytes: &[u8]) -> io::Result<()> {
         let input = self.serial_input.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-        input.write_all(bytes)?;
-        input.flush()
+        input.write_all(bytes)
     }
 
     /// Where a client reaches the serial port, with [`Serial::Tcp`].
@@ -258,6 +281,15 @@ impl Qemu {
         address_of(&self.elf, name)
     }
 
+    /// Waits until a client has connected to [`Self::serial_address`].
+    ///
+    /// # Errors
+    ///
+    /// When `limit` passes first, or there is no such address.
+    pub fn wait_for_client(&mut self, limit: Duration) -> Result<()> {
+        wait_for_client(&mut self.qmp, limit)
+    }
+
     /// QEMU's process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
@@ -281,19 +313,42 @@ impl Drop for Qemu {
     }
 }
 
-fn command(machine: Machine, elf: &Path, options: &Options, qmp: &Path, qtest: &Path) -> Cmd {
+/// A guest that runs before its client is connected sends into the void.
+fn wait_for_client(qmp: &mut Qmp, limit: Duration) -> Result<()> {
+    net::wait_for("a client of the serial port", limit, || Ok(qmp.is_connected(SERIAL)?.then_some(())))
+}
+
+/// Where QEMU meets us, in a folder of its own.
+struct Channels {
+    qmp: PathBuf,
+    qtest: PathBuf,
+    serial: PathBuf,
+}
+
+impl Channels {
+    fn below(folder: &Path) -> Self {
+        Self { qmp: folder.join("qmp"), qtest: folder.join("qtest"), serial: folder.join("serial") }
+    }
+}
+
+fn command(machine: Machine, elf: &Path, options: &Options, channels: &Channels) -> Cmd {
     let socket = |path: &Path| format!("unix:{},server=on,wait=off", path.display());
     // QEMU takes qtest to mean that no one executes instructions, unless told how to execute them.
     let mut cmd = Cmd::new(machine.program())
-        .args(["-machine", machine.name(), "-accel", "tcg", "-nographic", "-monitor", "none"])
-        .args(["-semihosting-config", "enable=on,target=native", "-S"])
-        .args(["-qmp", &socket(qmp), "-qtest", &socket(qtest), "-qtest-log", "none"]);
+        .args(["-machine", machine.name(), "-accel", "tcg", "-nographic", "-monitor", "none", "-S"])
+        .args(["-qmp", &socket(&channels.qmp), "-qtest", &socket(&channels.qtest), "-qtest-log", "none"])
+        .args(["-semihosting-config", "enable=on,target=native"]);
     cmd = match options.serial {
-        Serial::Pipe => cmd.args(["-serial", "stdio"]),
+        // Not standard input and output: semihosting prints there too, among the serial port's bytes.
+        Serial::Pipe => {
+            let path = channels.serial.display();
+            cmd.args(["-chardev", &format!("socket,id={SERIAL},path={path},server=on,wait=off")])
+                .args(["-serial", &format!("chardev:{SERIAL}")])
+        }
         // Port 0: QEMU takes a free one and says which, so that no one else can take it first.
         Serial::Tcp => cmd
-            .args(["-chardev", "socket,id=u0,host=127.0.0.1,port=0,server=on,wait=off"])
-            .args(["-serial", "chardev:u0"]),
+            .args(["-chardev", &format!("socket,id={SERIAL},host=127.0.0.1,port=0,server=on,wait=off")])
+            .args(["-serial", &format!("chardev:{SERIAL}")]),
         Serial::None => cmd.args(["-serial", "none"]),
     };
     if options.count_instructions {
@@ -307,16 +362,21 @@ mod tests {
     use super::*;
 
     fn shown(options: &Options) -> String {
-        let (elf, qmp, qtest) = (Path::new("/f.elf"), Path::new("/s/qmp"), Path::new("/s/qtest"));
-        command(Machine::Microbit, elf, options, qmp, qtest).to_string()
+        command(Machine::Microbit, Path::new("/f.elf"), options, &Channels::below(Path::new("/s")))
+            .to_string()
     }
 
     #[test]
     fn the_guest_starts_halted_with_its_channels() {
         let shown = shown(&Options::default());
-        for part in
-            ["-machine microbit", " -S ", "-serial stdio", "-qtest unix:/s/qtest,server=on", "-kernel /f.elf"]
-        {
+        for part in [
+            "-machine microbit",
+            " -S",
+            "-serial chardev:serial0",
+            "path=/s/serial,",
+            "-qtest unix:/s/qtest,server=on",
+            "-kernel /f.elf",
+        ] {
             assert!(shown.contains(part), "no `{part}` in {shown}");
         }
         assert!(!shown.contains("-icount"));

@@ -1,6 +1,6 @@
 //! The QEMU process: watched from its first moment, killed when its time is up, asked how it ended.
 
-use std::io::Read;
+use std::io::{PipeReader, Read};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Child;
@@ -24,7 +24,7 @@ pub struct Outcome {
     pub code: Option<i32>,
     /// Whether it was killed because its time was up.
     pub timed_out: bool,
-    /// What the firmware printed over semihosting, and QEMU's own complaints.
+    /// What the firmware printed over semihosting, and QEMU's own complaints, of which there are none as a rule.
     pub semihosting: String,
 }
 
@@ -42,17 +42,16 @@ pub(super) struct Guest {
     pid: u32,
     child: Arc<Mutex<Child>>,
     timed_out: Arc<AtomicBool>,
-    stderr: Arc<Mutex<Vec<u8>>>,
-    stderr_thread: Mutex<Option<JoinHandle<()>>>,
+    output: Arc<Mutex<Vec<u8>>>,
+    output_thread: Mutex<Option<JoinHandle<()>>>,
     // Dropped with the guest, which ends the thread that watches it.
     _alive: Sender<()>,
 }
 
 impl Guest {
-    /// Watches a child whose standard error is a pipe.
-    pub(super) fn watch(mut child: Child, limit: Duration) -> Self {
+    /// Watches a child, whose standard output and error are the other end of the pipe `output`.
+    pub(super) fn watch(child: Child, mut output: PipeReader, limit: Duration) -> Self {
         let pid = child.id();
-        let mut pipe = child.stderr.take().expect("standard error is a pipe");
         let child = Arc::new(Mutex::new(child));
         let timed_out = Arc::new(AtomicBool::new(false));
         let (alive, dropped) = mpsc::channel();
@@ -69,15 +68,16 @@ impl Guest {
                 }
             });
         }
-        let stderr = Arc::new(Mutex::new(Vec::new()));
-        let sink = Arc::clone(&stderr);
-        let stderr_thread = thread::spawn(move || {
+        let collected = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&collected);
+        let thread = thread::spawn(move || {
             let mut chunk = [0; 1024];
-            while let Ok(count @ 1..) = pipe.read(&mut chunk) {
+            while let Ok(count @ 1..) = output.read(&mut chunk) {
                 lock(&sink).extend_from_slice(&chunk[..count]);
             }
         });
-        Self { pid, child, timed_out, stderr, stderr_thread: Mutex::new(Some(stderr_thread)), _alive: alive }
+        let output_thread = Mutex::new(Some(thread));
+        Self { pid, child, timed_out, output: collected, output_thread, _alive: alive }
     }
 
     pub(super) fn pid(&self) -> u32 {
@@ -91,15 +91,16 @@ impl Guest {
                 return Ok(Some(stream));
             }
             if let Some(status) = lock(&self.child).try_wait()? {
-                self.join_stderr();
+                self.join_output();
                 bail!("QEMU ended at once: {status}");
             }
             Ok(None)
         })
     }
 
-    pub(super) fn semihosting(&self) -> String {
-        String::from_utf8_lossy(&lock(&self.stderr)).into_owned()
+    /// What the child has written so far.
+    pub(super) fn output(&self) -> String {
+        String::from_utf8_lossy(&lock(&self.output)).into_owned()
     }
 
     pub(super) fn wait(&self) -> Result<Outcome> {
@@ -110,11 +111,11 @@ impl Guest {
             }
             thread::sleep(net::POLL);
         };
-        self.join_stderr();
+        self.join_output();
         Ok(Outcome {
             code: status.code(),
             timed_out: self.timed_out.load(Ordering::Relaxed),
-            semihosting: self.semihosting(),
+            semihosting: self.output(),
         })
     }
 
@@ -125,9 +126,9 @@ impl Guest {
         let _ = child.wait();
     }
 
-    /// Waits for the last of standard error; for use once the process has ended.
-    fn join_stderr(&self) {
-        if let Some(thread) = lock(&self.stderr_thread).take() {
+    /// Waits for the last of the output; for use once the process has ended.
+    fn join_output(&self) {
+        if let Some(thread) = lock(&self.output_thread).take() {
             let _ = thread.join();
         }
     }
@@ -146,21 +147,23 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::{Command, Stdio};
+    use std::io;
+    use std::process::Command;
     use std::time::Instant;
 
     use super::*;
 
     fn guest(script: &str, limit: Duration) -> Guest {
+        let (output, both) = io::pipe().unwrap();
         let mut command = Command::new("sh");
-        command.args(["-c", script]).stderr(Stdio::piped());
-        Guest::watch(command.spawn().unwrap(), limit)
+        command.args(["-c", script]).stdout(both.try_clone().unwrap()).stderr(both);
+        Guest::watch(command.spawn().unwrap(), output, limit)
     }
 
     #[test]
-    fn the_exit_code_and_the_whole_of_stderr_are_told() {
-        let outcome = guest("echo printed >&2; exit 7", Duration::from_secs(20)).wait().unwrap();
-        assert_eq!(outcome, Outcome { code: Some(7), timed_out: false, semihosting: "printed\n".into() });
+    fn the_exit_code_and_the_whole_of_the_output_are_told() {
+        let outcome = guest("echo one; echo two >&2; exit 7", Duration::from_secs(20)).wait().unwrap();
+        assert_eq!(outcome, Outcome { code: Some(7), timed_out: false, semihosting: "one\ntwo\n".into() });
         assert!(!outcome.is_success());
     }
 
@@ -177,6 +180,6 @@ mod tests {
         let guest = guest("echo no such machine >&2; exit 1", Duration::from_secs(20));
         let error = guest.connect(Path::new("/no/such/socket")).unwrap_err().to_string();
         assert!(error.contains("ended at once"), "{error}");
-        assert!(guest.semihosting().contains("no such machine"));
+        assert!(guest.output().contains("no such machine"));
     }
 }

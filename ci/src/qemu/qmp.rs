@@ -50,12 +50,21 @@ impl Qmp {
 
     /// Where the character device `label`, a TCP server, listens.
     pub(super) fn tcp_address(&mut self, label: &str) -> Result<SocketAddr> {
+        let filename = self.filename(label)?;
+        listening_on(&filename).with_context(|| format!("no TCP address in QEMU's `{filename}`"))
+    }
+
+    /// Whether the character device `label`, a server, has a client.
+    pub(super) fn is_connected(&mut self, label: &str) -> Result<bool> {
+        Ok(!self.filename(label)?.starts_with("disconnected:"))
+    }
+
+    fn filename(&mut self, label: &str) -> Result<String> {
         let devices = self.execute("query-chardev")?;
         let mut devices = devices.as_array().into_iter().flatten();
         let device = devices.find(|device| device["label"] == label);
         let filename = device.and_then(|device| device["filename"].as_str());
-        let filename = filename.with_context(|| format!("QEMU has no character device `{label}`"))?;
-        listening_on(filename).with_context(|| format!("no TCP address in QEMU's `{filename}`"))
+        filename.map(str::to_owned).with_context(|| format!("QEMU has no character device `{label}`"))
     }
 
     fn receive(&mut self) -> Result<Value> {
