@@ -96,6 +96,14 @@ impl IdKey {
         IdKey(mix(device_id.wrapping_add(0x9E37_79B9_7F4A_7C15u64.wrapping_mul(epoch as u64 + 1))))
     }
 
+    pub(crate) const fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) const fn from_bits(bits: u64) -> IdKey {
+        IdKey(bits)
+    }
+
     /// The W3C id of the span with this local id.
     pub const fn span_id(self, id: u64) -> SpanId {
         let x = mix(self.0 ^ id);

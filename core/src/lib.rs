@@ -1,1 +1,105 @@
-//! Throughline.
+//! Observability that is one thing from a microcontroller's interrupt to a server's database call: spans, events, counters, gauges and
+//! histograms with the same ids everywhere. `no_std`, no allocation, no waiting.
+//!
+//! A library instruments itself and depends on nothing but this crate, with no features:
+//!
+//! ```
+//! use throughline::{counter, histogram, info, instrument, span};
+//!
+//! #[instrument(err)]
+//! fn read_sensor(channel: u8) -> Result<u32, std::num::ParseIntError> {
+//!     let raw = {
+//!         let _span = span!("adc.convert", channel);
+//!         812
+//!     };
+//!     counter!("sensor.reads").add(1);
+//!     histogram!("sensor.raw").record(raw);
+//!     info!("channel {channel} reads {raw}", channel, raw);
+//!     Ok(raw as u32)
+//! }
+//! # read_sensor(3).unwrap();
+//! ```
+//!
+//! The binary chooses where that goes: firmware installs a [`Recorder`] and flushes it with `throughline-embedded`; a server calls
+//! `throughline_std::init`. With neither, each call costs a load and a branch.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `std` | a recorder per thread; `throughline-std` turns it on |
+//! | `postcard` | `Postcard(&value)` as a field: any `serde::Serialize` |
+//! | `serde` | `Serialize` for public types |
+//! | `defmt` | `defmt::Format` for public types |
+//! | `tracing-core` | conversions between [`Level`] and `tracing_core::Level` |
+//! | `embassy-time` | `Clock::embassy()` |
+
+#![no_std]
+
+#[cfg(any(test, feature = "std", loom))]
+extern crate std;
+
+pub mod ring;
+mod sync;
+
+#[cfg(not(loom))]
+pub mod callsite;
+#[cfg(not(loom))]
+pub mod clock;
+#[cfg(not(loom))]
+mod event;
+#[cfg(not(loom))]
+mod fields;
+#[cfg(not(loom))]
+mod future;
+#[cfg(not(loom))]
+mod id;
+#[cfg(not(loom))]
+pub mod level;
+#[cfg(not(loom))]
+mod macros;
+#[cfg(not(loom))]
+pub mod metrics;
+#[cfg(not(loom))]
+pub mod record;
+#[cfg(not(loom))]
+pub mod recorder;
+#[cfg(not(loom))]
+mod span;
+mod value;
+
+pub use ring::Slots;
+pub use value::{LossReason, SpanKind, Status, Value};
+
+#[cfg(not(loom))]
+pub use {
+    clock::Clock,
+    fields::{Field, FieldWriter, Fields, StaticStr},
+    future::{Instrument, Instrumented},
+    id::{IdKey, LocalId, SpanId, TraceContext, TraceId, Traceparent, TraceparentError},
+    level::{Level, ParseLevelError, set_min_level},
+    recorder::{AttachGuard, Context, Recorder, attach, current, install},
+    span::Span,
+    throughline_macros::{instrument, traced},
+};
+
+#[cfg(all(not(loom), feature = "postcard"))]
+pub use fields::Postcard;
+
+/// What the macros expand to; no part of the API.
+#[cfg(not(loom))]
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::event::event;
+    pub use crate::fields::{Debug, Display};
+    pub use crate::future::instrument_result;
+    pub use crate::metrics::Entry;
+    pub use crate::span::add_to_current;
+    pub use crate::sync::AtomicWord as Cell;
+
+    /// Cells of one series of a metric.
+    pub const fn cells(kind: crate::callsite::Kind, scale: u32) -> usize {
+        match kind {
+            crate::callsite::Kind::Histogram => crate::metrics::histogram_cells(scale),
+            _ => 1,
+        }
+    }
+}

@@ -2,4 +2,5 @@
 
 pub mod message;
 pub mod otlp;
+pub mod terminal;
 pub mod view;

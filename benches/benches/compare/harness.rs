@@ -3,14 +3,14 @@
 //! Each sample is a number of operations. Where an operation leaves something behind, it is run in batches of
 //! [`BATCH`] and drained between them with the clock stopped: nothing is lost, nothing piles up, and the figure is what
 //! the observed code pays. With two threads both start each batch together and run flat out; the time is per operation
-//! and thread.
+//! and thread. Batches the rest of the machine got in the way of are run again.
 
 use std::{
     hint::{self, black_box},
     path::{Path, PathBuf},
     sync::{
-        atomic::{AtomicUsize, Ordering},
-        mpsc,
+        Mutex,
+        atomic::{AtomicU64, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -53,7 +53,7 @@ impl Bench<'_> {
     ///
     /// `make(thread)` runs once on each thread; `op(local, n)` does the operation `n` times.
     pub(crate) fn steady<L>(&mut self, make: impl Fn(usize) -> L + Sync, op: impl Fn(&mut L, u64) + Sync) {
-        self.one_and_two(u64::MAX, make, op, |_| {});
+        self.one_and_two(None, make, op, |_| {});
     }
 
     /// Measures an operation that leaves a record; `drain` runs on the first thread after each batch, untimed.
@@ -61,9 +61,9 @@ impl Bench<'_> {
         &mut self,
         make: impl Fn(usize) -> L + Sync,
         op: impl Fn(&mut L, u64) + Sync,
-        drain: impl Fn(&mut L) + Sync,
+        drain: impl Fn(&mut L),
     ) {
-        self.one_and_two(BATCH, make, op, drain);
+        self.one_and_two(Some(BATCH), make, op, drain);
     }
 
     /// Measures on one thread only an operation that does `per_call` things at once; the figure is per thing.
@@ -85,51 +85,81 @@ impl Bench<'_> {
 
     fn one_and_two<L>(
         &mut self,
-        batch: u64,
+        batch: Option<u64>,
         make: impl Fn(usize) -> L + Sync,
         op: impl Fn(&mut L, u64) + Sync,
-        drain: impl Fn(&mut L) + Sync,
+        drain: impl Fn(&mut L),
     ) {
-        let run = |local: &mut L, n: u64, thread: usize, meet: &Rendezvous| {
-            let (mut left, mut total) = (n, Duration::ZERO);
-            while left > 0 {
-                let now = left.min(batch);
-                meet.wait();
-                let start = Instant::now();
-                op(local, now);
-                total += start.elapsed();
-                meet.wait();
-                if thread == 0 {
-                    drain(local);
-                }
-                left -= now;
-            }
-            total
-        };
-
-        let alone = Rendezvous::new(1);
         let mut first = make(0);
-        self.measure(1, 1.0, |n| run(&mut first, n, 0, &alone));
+        self.alone(batch, &mut first, &op, &drain);
+        self.together(batch, &mut first, &op, &drain, || {
+            let mut second = make(1);
+            let op = &op;
+            move |n| op(&mut second, n)
+        });
+    }
 
-        let both = Rendezvous::new(2);
+    fn alone<L>(
+        &mut self,
+        batch: Option<u64>,
+        local: &mut L,
+        op: impl Fn(&mut L, u64),
+        drain: impl Fn(&mut L),
+    ) {
+        let mut windows = Windows::new(batch);
+        self.measure(1, 1.0, |n| {
+            windows.run(n, |n| {
+                let window = timed(|| op(local, n));
+                drain(local);
+                Some(window.elapsed).filter(|_| !window.preempted).ok_or(window.elapsed)
+            })
+        });
+        windows.complain(self.path, self.subject, 1);
+    }
+
+    /// Measures `op` on this thread beside what `second` makes on another.
+    fn together<L, S: FnMut(u64)>(
+        &mut self,
+        batch: Option<u64>,
+        local: &mut L,
+        op: impl Fn(&mut L, u64),
+        drain: impl Fn(&mut L),
+        second: impl FnOnce() -> S + Send,
+    ) {
+        let mut windows = Windows::new(batch);
+        let (meet, size, theirs) = (&Rendezvous::default(), &AtomicU64::new(0), &Mutex::new(None));
         thread::scope(|scope| {
-            let (order, orders) = mpsc::channel();
-            let (answer, answers) = mpsc::channel();
-            let (make, run, both) = (&make, &run, &both);
             scope.spawn(move || {
-                let mut second = make(1);
-                for n in orders {
-                    if answer.send(run(&mut second, n, 1, both)).is_err() {
+                let mut op = second();
+                loop {
+                    meet.wait();
+                    let n = size.load(Ordering::Acquire);
+                    if n == 0 {
                         return;
                     }
+                    let window = timed(|| op(n));
+                    *theirs.lock().expect("no panic goes on") = Some(window);
+                    meet.wait();
                 }
             });
             self.measure(2, 1.0, |n| {
-                order.send(n).expect("the second thread lives");
-                let mine = run(&mut first, n, 0, both);
-                (mine + answers.recv().expect("the second thread lives")) / 2
+                windows.run(n, |n| {
+                    size.store(n, Ordering::Release);
+                    meet.wait();
+                    let mine = timed(|| op(local, n));
+                    meet.wait();
+                    drain(local);
+                    let theirs = theirs.lock().expect("no panic goes on").take().expect("both ran");
+                    let mean = (mine.elapsed + theirs.elapsed) / 2;
+                    let apart = mine.start.max(theirs.start) - mine.start.min(theirs.start);
+                    let beside = apart <= Duration::from_micros(1) + mine.elapsed.min(theirs.elapsed) / 20;
+                    if beside && !mine.preempted && !theirs.preempted { Ok(mean) } else { Err(mean) }
+                })
             });
+            size.store(0, Ordering::Release);
+            meet.wait();
         });
+        windows.complain(self.path, self.subject, 2);
     }
 
     fn measure(&mut self, threads: u32, per_call: f64, mut run: impl FnMut(u64) -> Duration) {
@@ -147,7 +177,7 @@ impl Bench<'_> {
             .warm_up_time(Duration::from_millis(warm_up))
             .measurement_time(Duration::from_millis(measurement))
             .sample_size(samples)
-            .nresamples(1_000)
+            .nresamples(2_000)
             .without_plots();
         let mut group = criterion.benchmark_group(self.path);
         group.bench_function(&id, |bencher| bencher.iter_custom(&mut run));
@@ -177,25 +207,112 @@ pub(crate) fn traces(n: u64, mut trace: impl FnMut(u64)) {
     }
 }
 
-/// A barrier that spins, so that the threads leave it within some tens of nanoseconds of each other.
+/// The pieces a sample is timed in: long enough to time, short enough to fall between two preemptions.
+///
+/// A window in which the system took the CPU away from a thread, or which two threads did not begin together, is
+/// run again: what is wanted is what the code costs, not what else the machine was doing, and two threads that take
+/// turns on one CPU would show no contention at all.
+struct Windows {
+    /// Operations in a window; `None` adapts them to take some 100 µs.
+    batch: Option<u64>,
+    size: u64,
+    run: u64,
+    disturbed: u64,
+    believed: u64,
+}
+
+impl Windows {
+    /// How often a window is run again before it is taken as it is.
+    const TRIES: u32 = 100;
+
+    fn new(batch: Option<u64>) -> Self {
+        Self { batch, size: batch.unwrap_or(64), run: 0, disturbed: 0, believed: 0 }
+    }
+
+    /// Time of `n` operations, by calling `window(operations)`; `Err` is the time of a disturbed window.
+    fn run(&mut self, n: u64, mut window: impl FnMut(u64) -> Result<Duration, Duration>) -> Duration {
+        let (mut left, mut total, mut tries) = (n, Duration::ZERO, 0);
+        while left > 0 {
+            let now = left.min(self.size);
+            self.run += 1;
+            let elapsed = match window(now) {
+                Ok(elapsed) => elapsed,
+                Err(_) if tries < Self::TRIES => {
+                    tries += 1;
+                    self.disturbed += 1;
+                    continue;
+                }
+                Err(elapsed) => {
+                    self.believed += 1;
+                    elapsed
+                }
+            };
+            if self.batch.is_none() && now == self.size {
+                match elapsed.as_micros() {
+                    0..50 => self.size *= 2,
+                    400.. => self.size = (self.size / 2).max(1),
+                    _ => {}
+                }
+            }
+            (left, tries) = (left - now, 0);
+            total += elapsed;
+        }
+        total
+    }
+
+    fn complain(&self, path: &str, subject: &str, threads: u32) {
+        if self.disturbed > self.run / 10 || self.believed > 0 {
+            eprintln!(
+                "{path}/{subject}, {threads} threads: the machine is busy; {} of {} windows were disturbed and run again, \
+                 {} taken all the same",
+                self.disturbed, self.run, self.believed
+            );
+        }
+    }
+}
+
+/// One window of one thread.
+struct Window {
+    start: Instant,
+    elapsed: Duration,
+    /// Whether the system took the CPU away in the meantime.
+    preempted: bool,
+}
+
+fn timed(op: impl FnOnce()) -> Window {
+    let switches = preemptions();
+    let start = Instant::now();
+    op();
+    let elapsed = start.elapsed();
+    Window { start, elapsed, preempted: preemptions() != switches }
+}
+
+/// How often this thread has lost the CPU without asking to; always 0 where the system does not say.
+fn preemptions() -> i64 {
+    #[cfg(target_os = "linux")]
+    {
+        let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+        // SAFETY: the call writes one `rusage` to where the pointer points, which is as large.
+        let result = unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) };
+        // SAFETY: all its fields are integers, for which zero is a value, whether the call wrote them or not.
+        let usage = unsafe { usage.assume_init() };
+        if result == 0 { usage.ru_nivcsw } else { 0 }
+    }
+    #[cfg(not(target_os = "linux"))]
+    0
+}
+
+/// A barrier for two that spins, so that they leave it within some tens of nanoseconds of each other.
+#[derive(Default)]
 struct Rendezvous {
-    threads: usize,
-    arrived: AtomicUsize,
+    arrived: AtomicU64,
 }
 
 impl Rendezvous {
-    const fn new(threads: usize) -> Self {
-        Self { threads, arrived: AtomicUsize::new(0) }
-    }
-
     fn wait(&self) {
-        if self.threads == 1 {
-            return;
-        }
-        let mine = self.arrived.fetch_add(1, Ordering::AcqRel);
-        let all = (mine / self.threads + 1) * self.threads;
+        let both = self.arrived.fetch_add(1, Ordering::AcqRel) / 2 * 2 + 2;
         let mut spins = 0_u32;
-        while self.arrived.load(Ordering::Acquire) < all {
+        while self.arrived.load(Ordering::Acquire) < both {
             spins += 1;
             if spins.is_multiple_of(1_000) { thread::yield_now() } else { hint::spin_loop() }
         }
@@ -211,46 +328,31 @@ where
     P: FnMut([u64; 4]) -> bool,
     C: FnMut() -> Option<[u64; 4]> + Send,
 {
-    let (mut push, mut pop) = queue();
-    bench.measure(1, 1.0, |n| {
-        let start = Instant::now();
-        for i in 0..n {
-            black_box(push([i, i, i, i]));
-            black_box(pop());
-        }
-        start.elapsed()
-    });
-
-    let (mut push, mut pop) = queue();
-    let both = &Rendezvous::new(2);
-    thread::scope(|scope| {
-        let (order, orders) = mpsc::channel();
-        let (answer, answers) = mpsc::channel();
-        scope.spawn(move || {
-            for n in orders {
-                both.wait();
-                let start = Instant::now();
-                for _ in 0..n {
-                    while black_box(pop()).is_none() {
-                        hint::spin_loop();
-                    }
-                }
-                if answer.send(start.elapsed()).is_err() {
-                    return;
-                }
-            }
-        });
-        bench.measure(2, 1.0, |n| {
-            order.send(n).expect("the second thread lives");
-            both.wait();
-            let start = Instant::now();
+    bench.alone(
+        None,
+        &mut queue(),
+        |(push, pop), n| {
             for i in 0..n {
-                while !push([i, i, i, i]) {
-                    hint::spin_loop();
-                }
+                black_box(push([i, i, i, i]));
+                black_box(pop());
             }
-            let mine = start.elapsed();
-            (mine + answers.recv().expect("the second thread lives")) / 2
-        });
-    });
+        },
+        |_| (),
+    );
+    let (mut push, mut pop) = queue();
+    let pop_all = move |n| {
+        for _ in 0..n {
+            while black_box(pop()).is_none() {
+                hint::spin_loop();
+            }
+        }
+    };
+    let push_all = |push: &mut P, n| {
+        for i in 0..n {
+            while !push([i, i, i, i]) {
+                hint::spin_loop();
+            }
+        }
+    };
+    bench.together(None, &mut push, push_all, |_| (), || pop_all);
 }

@@ -17,8 +17,9 @@ use std::{
     env,
     error::Error,
     io::{BufRead, BufReader},
+    panic,
     path::PathBuf,
-    process::{Command, ExitCode, Stdio},
+    process::{self, Command, ExitCode, Stdio},
 };
 
 use harness::{Bench, Effort};
@@ -105,6 +106,12 @@ fn run_child(path: &str, subject: &str, effort: Effort, rows: &mut Vec<Row>) -> 
 /// Measures one subject of one path and prints its rows.
 fn child(args: &Args) -> Result<(), Box<dyn Error>> {
     let Some((path, name)) = &args.child else { return Err("no subject".into()) };
+    // One of two threads that meet each other would wait for ever for one that unwound.
+    let report = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        report(info);
+        process::abort();
+    }));
     let (path, name, measure) =
         subjects().find(|(p, n, _)| p == path && n == name).ok_or("no such subject; see --list")?;
     let target = Machine::this().target;

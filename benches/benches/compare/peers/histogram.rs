@@ -15,65 +15,66 @@ pub(super) const SUBJECTS: &[Subject] = &[
     ("prometheus", |bench| {
         let buckets = bounds().to_vec();
         let histogram = prometheus::register_histogram!("latency", "Latency", buckets).expect("a valid name");
-        each(bench, |value| histogram.observe(value as f64), || ());
+        each(bench, |value| histogram.observe(value as f64));
     }),
     ("prometheus-client", |bench| {
         let histogram = prometheus_client::metrics::histogram::Histogram::new(bounds());
         register(histogram.clone());
-        each(bench, |value| histogram.observe(value as f64), || ());
+        each(bench, |value| histogram.observe(value as f64));
     }),
     ("prometheus-client (native)", |bench| {
         let config = NativeHistogramConfig::with_schema(3);
         let histogram = prometheus_client::metrics::histogram::Histogram::new_native(config);
         register(histogram.clone());
-        each(bench, |value| histogram.observe(value as f64), || ());
+        each(bench, |value| histogram.observe(value as f64));
     }),
     ("metrics (handle)", |bench| {
         let recorder = metrics_setup();
         let histogram = metrics::histogram!("latency");
-        each(bench, |value| histogram.record(value as f64), || recorder.run_upkeep());
+        // It keeps every value until the recorder looks at them.
+        bench.drained(
+            |_| &*LATENCIES,
+            |values, n| {
+                for i in 0..n {
+                    histogram.record(latency(values, i) as f64);
+                }
+            },
+            |_| recorder.run_upkeep(),
+        );
     }),
     ("measured", |bench| {
         let thresholds = measured::metric::histogram::Thresholds::<BUCKETS>::with_buckets(bounds());
         let histogram = measured::Histogram::with_metadata(thresholds);
-        each(bench, |value| histogram.observe(value as f64), || ());
+        each(bench, |value| histogram.observe(value as f64));
     }),
     ("metriken (no sum)", |bench| {
         #[metriken::metric(name = "latency")]
         static LATENCY: metriken::AtomicCounterHistogram = metriken::AtomicCounterHistogram::new(3, 64);
-        each(
-            bench,
-            |value| {
-                let _ = LATENCY.increment(value);
-            },
-            || (),
-        );
+        each(bench, |value| {
+            let _ = LATENCY.increment(value);
+        });
     }),
     ("metriken (sharded, no sum)", |bench| {
         #[metriken::metric(name = "sharded_latency")]
         static LATENCY: metriken::ShardedCounterHistogram = metriken::ShardedCounterHistogram::new(3, 64);
-        each(
-            bench,
-            |value| {
-                let _ = LATENCY.increment(value);
-            },
-            || (),
-        );
+        each(bench, |value| {
+            let _ = LATENCY.increment(value);
+        });
     }),
     ("fastmetrics", |bench| {
         let histogram = fastmetrics::metrics::histogram::Histogram::new(bounds());
-        each(bench, |value| histogram.observe(value as f64), || ());
+        each(bench, |value| histogram.observe(value as f64));
     }),
     ("opentelemetry (exponential)", |bench| {
         let provider = exponential().build();
         let histogram = provider.meter("bench").u64_histogram("latency").build();
-        each(bench, |value| histogram.record(value, &[KeyValue::new("route", "/api")]), || ());
+        each(bench, |value| histogram.record(value, &[KeyValue::new("route", "/api")]));
     }),
     ("opentelemetry (exponential, bound)", |bench| {
         let provider = exponential().build();
         let histogram = provider.meter("bench").u64_histogram("latency").build();
         let bound = histogram.bind(&[KeyValue::new("route", "/api")]);
-        each(bench, |value| bound.record(value), || ());
+        each(bench, |value| bound.record(value));
     }),
 ];
 
@@ -98,14 +99,13 @@ fn exponential() -> opentelemetry_sdk::metrics::MeterProviderBuilder {
     })
 }
 
-fn each(bench: &mut Bench<'_>, op: impl Fn(u64) + Sync, drain: impl Fn() + Sync) {
-    bench.drained(
+fn each(bench: &mut Bench<'_>, op: impl Fn(u64) + Sync) {
+    bench.steady(
         |_| &*LATENCIES,
         |values, n| {
             for i in 0..n {
                 op(latency(values, i));
             }
         },
-        |_| drain(),
     );
 }

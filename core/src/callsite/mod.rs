@@ -1,0 +1,37 @@
+//! Callsites: what is known of an instrumented place when it is compiled, and how a record names it.
+//!
+//! On a 32-bit microcontroller a callsite's id is the address of its blob: no RAM, no registration. Elsewhere a callsite is a small
+//! static that registers itself on its first use and is then a number; the same word says whether it is on, so a
+//! disabled callsite costs one load and one branch.
+
+mod blob;
+#[cfg(registered_callsites)]
+pub mod registry;
+
+pub use blob::{Blob, HEADER, Kind, MAGIC, MAX_FIELDS, Meta};
+
+/// A place in the code, as its record names it.
+#[derive(Clone, Copy, Debug)]
+pub struct CallsiteId {
+    pub(crate) id: u32,
+    /// Checked where the record is made, on targets where the callsite itself has no state.
+    #[cfg_attr(registered_callsites, allow(dead_code))]
+    pub(crate) level: u8,
+}
+
+#[cfg(registered_callsites)]
+pub use registry::Callsite;
+
+/// A place in the code.
+#[cfg(not(registered_callsites))]
+#[derive(Debug)]
+pub struct Callsite;
+
+#[cfg(not(registered_callsites))]
+impl Callsite {
+    /// The callsite whose blob is `blob`.
+    #[inline(always)]
+    pub fn of<const N: usize>(blob: &'static [u8; N], level: u8) -> CallsiteId {
+        CallsiteId { id: blob.as_ptr().addr() as u32, level }
+    }
+}

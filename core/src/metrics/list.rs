@@ -1,0 +1,333 @@
+//! A metric as its cells, and how a reader finds them all.
+
+#[cfg(registered_callsites)]
+pub use registered::{Entry, for_each};
+#[cfg(not(registered_callsites))]
+pub use section::{Entry, for_each};
+
+use super::SeriesKey;
+use crate::callsite::Blob;
+use crate::ring::Word;
+use crate::sync::{AtomicWord, Relaxed};
+
+/// A metric: its cells and where the reader finds it. Made by the macros.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    cells: &'static [AtomicWord],
+    #[cfg_attr(not(registered_callsites), allow(dead_code))]
+    entry: &'static Entry,
+}
+
+impl Metric {
+    /// For the macros.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub const fn new(cells: &'static [AtomicWord], entry: &'static Entry) -> Metric {
+        Metric { cells, entry }
+    }
+
+    /// Adds to cell `i`, which must exist.
+    #[inline(always)]
+    pub(super) fn add(self, i: usize, n: usize) {
+        #[cfg(registered_callsites)]
+        {
+            #[cfg(feature = "std")]
+            if let Some(cell) = self.entry.thread_cell(i) {
+                cell.store(cell.load(Relaxed).wrapping_add(n), Relaxed);
+                return;
+            }
+            self.entry.add_shared(&self.cells[i], n);
+        }
+        #[cfg(not(registered_callsites))]
+        {
+            self.entry.keep();
+            self.cells[i].fetch_add(n, Relaxed);
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn set(self, value: Word) {
+        #[cfg(registered_callsites)]
+        if !self.entry.ready() {
+            return;
+        }
+        #[cfg(not(registered_callsites))]
+        self.entry.keep();
+        self.cells[0].store(value, Relaxed);
+    }
+
+    /// Adds to a cell and carries into the next one on a 32-bit machine.
+    #[inline(always)]
+    pub(super) fn add_wide(self, i: usize, n: usize) {
+        #[cfg(target_pointer_width = "64")]
+        self.add(i, n);
+        #[cfg(not(target_pointer_width = "64"))]
+        if self.cells[i].fetch_add(n, Relaxed).overflowing_add(n).1 {
+            self.cells[i + 1].fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// One series of a metric, to be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Series {
+    entry: &'static Entry,
+    index: usize,
+}
+
+impl Series {
+    /// The metric's callsite: its address on a microcontroller, elsewhere its place in memory, which is only good for telling metrics apart.
+    pub fn callsite(&self) -> usize {
+        self.entry.blob().as_ptr().addr()
+    }
+
+    /// What is known of the metric; `None` on a microcontroller, whose blobs are on the host.
+    pub fn blob(&self) -> Option<Blob<'static>> {
+        if cfg!(registered_callsites) { Blob::parse(self.entry.blob()) } else { None }
+    }
+
+    /// The metric's kind, as in its blob: 3 counter, 4 up-down counter, 5 gauge, 6 histogram.
+    pub fn kind(&self) -> u8 {
+        self.entry.kind
+    }
+
+    /// Value type of a gauge, scale of a histogram.
+    pub fn param(&self) -> u8 {
+        self.entry.param
+    }
+
+    /// Number of cells.
+    pub fn len(&self) -> usize {
+        self.entry.cells.len() / (self.entry.keys.len() + 1)
+    }
+
+    /// Never: a metric has a cell.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Cell `i`, summed over all threads, modulo the machine's word.
+    pub fn cell(&self, i: usize) -> Word {
+        let i = self.index * self.len() + i;
+        let shared = self.entry.cells[i].load(Relaxed);
+        #[cfg(feature = "std")]
+        return shared.wrapping_add(self.entry.sum_of_threads(i));
+        #[cfg(not(feature = "std"))]
+        shared
+    }
+
+    /// Writes the run-time labels' values, each as a length byte and its bytes, to `out`; 0 for a metric without. The
+    /// overflow series has none; see [`Series::is_overflow`].
+    pub fn labels(&self, out: &mut [u8; SeriesKey::BYTES]) -> usize {
+        self.entry.keys.get(self.index).map_or(0, |key| key.read(out))
+    }
+
+    /// Whether it collects what found no room in its family.
+    pub fn is_overflow(&self) -> bool {
+        !self.entry.keys.is_empty() && self.index == self.entry.keys.len()
+    }
+
+    fn in_use(&self) -> bool {
+        match self.entry.keys.get(self.index) {
+            Some(key) => key.is_set(),
+            None if self.entry.keys.is_empty() => true,
+            None => (0..self.len()).any(|i| self.cell(i) != 0),
+        }
+    }
+}
+
+fn each_series(entry: &'static Entry, f: &mut dyn FnMut(Series)) {
+    for index in 0..=entry.keys.len() {
+        let series = Series { entry, index };
+        if series.in_use() {
+            f(series);
+        }
+    }
+}
+
+#[cfg(registered_callsites)]
+mod registered {
+    use super::*;
+    use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+    /// A metric's place in the list of all.
+    #[derive(Debug)]
+    pub struct Entry {
+        blob: &'static [u8],
+        pub(super) cells: &'static [AtomicWord],
+        pub(super) keys: &'static [SeriesKey],
+        pub(super) kind: u8,
+        pub(super) param: u8,
+        /// Index of its first cell in every thread's; [`NEW`] before the first use.
+        base: AtomicUsize,
+        next: AtomicPtr<Entry>,
+    }
+
+    /// Beyond every thread's cells, so that one comparison finds a metric that is new and one that found no room.
+    const NEW: usize = usize::MAX;
+    const BUSY: usize = usize::MAX - 1;
+    /// In the list, but with no use for cells of threads.
+    const SHARED: usize = usize::MAX / 2;
+
+    static LIST: AtomicPtr<Entry> = AtomicPtr::new(core::ptr::null_mut());
+    static NEXT_BASE: AtomicUsize = AtomicUsize::new(0);
+
+    impl Entry {
+        /// For the macros.
+        #[doc(hidden)]
+        pub const fn new(
+            blob: &'static [u8],
+            cells: &'static [AtomicWord],
+            keys: &'static [SeriesKey],
+        ) -> Entry {
+            Entry {
+                blob,
+                cells,
+                keys,
+                kind: blob[1],
+                param: blob[3],
+                base: AtomicUsize::new(NEW),
+                next: AtomicPtr::new(core::ptr::null_mut()),
+            }
+        }
+
+        pub(super) fn blob(&self) -> &'static [u8] {
+            self.blob
+        }
+
+        /// This thread's cell `i`, if it has one.
+        #[cfg(feature = "std")]
+        #[inline(always)]
+        pub(super) fn thread_cell(&'static self, i: usize) -> Option<&'static AtomicWord> {
+            let recorder = crate::recorder::get()?;
+            recorder.thread.cells.get(self.base.load(Ordering::Relaxed).wrapping_add(i))
+        }
+
+        #[cfg(feature = "std")]
+        pub(super) fn sum_of_threads(&self, i: usize) -> Word {
+            let base = self.base.load(Ordering::Relaxed);
+            let mut sum: Word = 0;
+            if base < SHARED {
+                crate::recorder::for_each_thread(|recorder| {
+                    let cell = recorder.thread.cells.get(base + i);
+                    sum = sum.wrapping_add(cell.map_or(0, |c| c.load(Relaxed)));
+                });
+            }
+            sum
+        }
+
+        /// What threads without cells do, and every thread before the metric has a place.
+        #[cfg_attr(feature = "std", cold)]
+        #[inline(never)]
+        pub(super) fn add_shared(&'static self, cell: &'static AtomicWord, n: usize) {
+            if self.ready() {
+                cell.fetch_add(n, Relaxed);
+            }
+        }
+
+        /// Whether somebody may come to read it; puts it into the list then.
+        #[inline(always)]
+        pub(super) fn ready(&'static self) -> bool {
+            self.base.load(Ordering::Relaxed) < BUSY || self.first_use()
+        }
+
+        #[cold]
+        #[inline(never)]
+        fn first_use(&'static self) -> bool {
+            if !crate::recorder::exists() {
+                return false;
+            }
+            if self.base.compare_exchange(NEW, BUSY, Ordering::Acquire, Ordering::Relaxed).is_err() {
+                // Another thread is putting it into the list.
+                return true;
+            }
+            let mut head = LIST.load(Ordering::Relaxed);
+            loop {
+                self.next.store(head, Ordering::Relaxed);
+                let this = core::ptr::from_ref(self).cast_mut();
+                match LIST.compare_exchange_weak(head, this, Ordering::Release, Ordering::Relaxed) {
+                    Ok(_) => break,
+                    Err(now) => head = now,
+                }
+            }
+            let gauge = self.kind == crate::callsite::Kind::Gauge as u8;
+            let base = if gauge { SHARED } else { NEXT_BASE.fetch_add(self.cells.len(), Ordering::Relaxed) };
+            self.base.store(base, Ordering::Release);
+            true
+        }
+    }
+
+    /// Calls `f` with every series of every metric used so far. Reads race with writers only in that a series is as of some moment during the
+    /// call; no count is ever lost or read twice. Cost: cells × threads.
+    pub fn for_each(mut f: impl FnMut(Series)) {
+        let mut at = LIST.load(Ordering::Acquire);
+        // SAFETY: the list holds only `&'static Entry`s, put there with Release.
+        while let Some(entry) = unsafe { at.cast_const().as_ref() } {
+            each_series(entry, &mut f);
+            at = entry.next.load(Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(not(registered_callsites))]
+mod section {
+    use super::*;
+
+    /// A metric's place in the table of all, which the linker makes of the section `throughline_metrics`; in flash.
+    #[derive(Debug)]
+    #[repr(C)]
+    pub struct Entry {
+        blob: &'static [u8],
+        pub(super) cells: &'static [AtomicWord],
+        pub(super) keys: &'static [SeriesKey],
+        pub(super) kind: u8,
+        pub(super) param: u8,
+    }
+
+    impl Entry {
+        /// For the macros.
+        #[doc(hidden)]
+        pub const fn new(
+            blob: &'static [u8],
+            cells: &'static [AtomicWord],
+            keys: &'static [SeriesKey],
+            kind: u8,
+            param: u8,
+        ) -> Entry {
+            Entry { blob, cells, keys, kind, param }
+        }
+
+        pub(super) fn blob(&self) -> &'static [u8] {
+            self.blob
+        }
+
+        /// Makes the code that uses the cells refer to the entry, so that the linker, which drops what nothing refers to, keeps it.
+        /// Costs no instruction: a relocation of type NONE.
+        #[inline(always)]
+        pub(super) fn keep(&'static self) {}
+    }
+
+    // So that the section, and with it the symbols below, exist in a program without metrics.
+    #[unsafe(link_section = "throughline_metrics")]
+    static NONE: [Entry; 0] = [];
+
+    unsafe extern "C" {
+        #[link_name = "__start_throughline_metrics"]
+        static START: Entry;
+        #[link_name = "__stop_throughline_metrics"]
+        static STOP: Entry;
+    }
+
+    /// Calls `f` with every series of every metric in the program.
+    pub fn for_each(mut f: impl FnMut(Series)) {
+        core::hint::black_box(&NONE);
+        let mut at = &raw const START;
+        let stop = &raw const STOP;
+        while at < stop {
+            // SAFETY: between the two symbols the linker put the section's entries, back to back.
+            each_series(unsafe { &*at }, &mut f);
+            // SAFETY: at most one past the last entry.
+            at = unsafe { at.add(1) };
+        }
+    }
+}

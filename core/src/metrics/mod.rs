@@ -1,0 +1,19 @@
+//! Metrics: statics bound when compiled, found by no lookup, counted by no lock.
+//!
+//! On a microcontroller a metric is its cells and nothing else; an atomic add counts. On a server each thread has cells of its own and
+//! adds with a plain load and store; the reader sums. (Measured: 0.3 ns, where one shared atomic takes 5 ns alone and 15 with two threads.)
+//! Cells are machine words: on a 32-bit machine they wrap, and the reader extends them by their differences.
+
+mod counter;
+mod family;
+mod gauge;
+mod histogram;
+mod list;
+
+pub use counter::{Counter, UpDownCounter};
+pub use family::{CounterFamily, HistogramFamily, SeriesKey};
+pub use gauge::{FloatGauge, FloatValue, Gauge};
+pub use histogram::{Histogram, MAX_SCALE, bucket_count, cells as histogram_cells, position, upper_bound};
+#[doc(hidden)]
+pub use list::Entry;
+pub use list::{Metric, Series, for_each};

@@ -1,0 +1,270 @@
+//! A record as its reader sees it: a ring's words, given names.
+
+use crate::fields::{WORDS_64, type_words, types};
+use crate::ring::{HEAD_TYPES, Head, RawRecord, RecordKind, TYPES_IN_BODY, Word};
+use crate::{SpanId, Status, TraceContext, TraceId, Value};
+
+/// A record read out of a ring. Times are ticks as the record holds them: 64 bits on a 64-bit machine, else the low 32.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Record<'a> {
+    /// A span that ended.
+    Span(SpanRecord<'a>),
+    /// An event.
+    Event(EventRecord<'a>),
+    /// Fields added to a span that had begun.
+    Fields(EventRecord<'a>),
+    /// A remote parent, for which `id` stands.
+    Attach {
+        /// When.
+        time: Word,
+        /// The local id.
+        id: Word,
+        /// The remote span.
+        remote: TraceContext,
+    },
+    /// A wrap-proof reading of the clock.
+    Clock {
+        /// Ticks since the clock began.
+        ticks: u64,
+    },
+}
+
+/// A span that ended.
+#[derive(Clone, Copy, Debug)]
+pub struct SpanRecord<'a> {
+    /// Its callsite: an address on a microcontroller, a number in the registry elsewhere.
+    pub callsite: u32,
+    /// Its id.
+    pub id: Word,
+    /// Its parent's id; 0 for a root.
+    pub parent: Word,
+    /// Its root's id.
+    pub root: Word,
+    /// Ticks when it began.
+    pub start: Word,
+    /// Ticks it took.
+    pub duration: u64,
+    /// Ticks in which its future was polled; `None` when it was no future's.
+    pub busy: Option<u64>,
+    /// How it ended.
+    pub status: Status,
+    /// Values in the order of the callsite's names.
+    pub values: Values<'a>,
+}
+
+/// An event, or fields added later.
+#[derive(Clone, Copy, Debug)]
+pub struct EventRecord<'a> {
+    /// Its callsite.
+    pub callsite: u32,
+    /// When.
+    pub time: Word,
+    /// The span it belongs to; 0 when none.
+    pub span: Word,
+    /// That span's root.
+    pub root: Word,
+    /// Values in the order of the callsite's names.
+    pub values: Values<'a>,
+}
+
+impl<'a> Record<'a> {
+    /// Names the words; `None` for words no writer writes.
+    pub fn parse(raw: &'a RawRecord) -> Option<Record<'a>> {
+        let body = raw.body.get(..raw.len)?;
+        let head = raw.head;
+        let callsite = head.callsite;
+        Some(match head.kind()? {
+            kind @ (RecordKind::Span | RecordKind::SpanBusy | RecordKind::SpanLong) => {
+                let [id, parent, root, start, low] = *body.first_chunk::<5>()?;
+                let mut rest = &body[5..];
+                let mut duration = low as u64;
+                let mut busy = None;
+                if kind == RecordKind::SpanLong {
+                    let ([high, b0, b1], r) = rest.split_first_chunk::<3>()?;
+                    duration |= join(0, *high);
+                    busy = Some(join(*b0, *b1)).filter(|b| *b != NO_BUSY);
+                    rest = r;
+                } else if kind == RecordKind::SpanBusy {
+                    let (b, r) = rest.split_first()?;
+                    busy = Some(*b as u64);
+                    rest = r;
+                }
+                Record::Span(SpanRecord {
+                    callsite,
+                    id,
+                    parent,
+                    root,
+                    start,
+                    duration,
+                    busy,
+                    status: Status::from_u8(head.status()),
+                    values: Values::new(head, rest)?,
+                })
+            }
+            kind @ (RecordKind::Event | RecordKind::Fields) => {
+                let ([time, span, root], rest) = body.split_first_chunk::<3>()?;
+                let values = Values::new(head, rest)?;
+                let event = EventRecord { callsite, time: *time, span: *span, root: *root, values };
+                if kind == RecordKind::Event { Record::Event(event) } else { Record::Fields(event) }
+            }
+            RecordKind::Attach => {
+                let ([time, id, flags], rest) = body.split_first_chunk::<3>()?;
+                let bytes = as_bytes(rest);
+                let remote = TraceContext {
+                    trace_id: TraceId::from_bytes(*bytes.first_chunk()?)?,
+                    span_id: SpanId::from_bytes(*bytes.get(16..)?.first_chunk()?)?,
+                    flags: *flags as u8,
+                };
+                Record::Attach { time: *time, id: *id, remote }
+            }
+            RecordKind::Clock => Record::Clock { ticks: join(*body.first()?, *body.get(1)?) },
+        })
+    }
+}
+
+/// Marks "no busy time" in a long span's words.
+pub(crate) const NO_BUSY: u64 = u64::MAX;
+
+/// Words of an [`Record::Attach`]'s ids.
+pub(crate) const ATTACH_WORDS: usize = 3 + 24 / size_of::<Word>();
+
+/// A 64-bit number from two words; on a 64-bit machine the first is all of it.
+fn join(low: Word, high: Word) -> u64 {
+    if Word::BITS == 64 { low as u64 } else { low as u64 | (high as u64) << (Word::BITS % 64) }
+}
+
+fn as_bytes(words: &[Word]) -> &[u8] {
+    // SAFETY: any word is `size_of::<Word>()` initialised bytes, and bytes need no alignment; the lifetime is that of `words`.
+    unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), size_of_val(words)) }
+}
+
+/// The values of a record's fields, in order.
+#[derive(Clone, Copy, Debug)]
+pub struct Values<'a> {
+    types: u64,
+    words: &'a [Word],
+}
+
+/// A value with its exact type: what a wire encoder needs beside [`Value`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum TypedValue<'a> {
+    /// A value that stands by itself, and its type nibble.
+    Value(u8, Value<'a>),
+    /// Text in the program's image, on microcontrollers.
+    Static {
+        /// Address of its first byte.
+        address: Word,
+        /// Length in bytes.
+        len: Word,
+    },
+}
+
+impl<'a> Values<'a> {
+    fn new(head: Head, body: &'a [Word]) -> Option<Values<'a>> {
+        if head.types() & 15 != TYPES_IN_BODY {
+            return Some(Values { types: head.types() as u64, words: body });
+        }
+        let types = join(*body.first()?, *body.get(1)?);
+        Some(Values { types, words: body.get(type_words(HEAD_TYPES + 1)..)? })
+    }
+
+    /// How many there are.
+    pub fn count(self) -> usize {
+        (0..16).take_while(|i| self.types >> (4 * i) & 15 != 0).count()
+    }
+
+    /// Their type nibbles, the first in the low one.
+    pub fn types(self) -> u64 {
+        self.types
+    }
+
+    /// With their exact types.
+    pub fn typed(self) -> TypedValues<'a> {
+        TypedValues(self)
+    }
+}
+
+impl<'a> IntoIterator for Values<'a> {
+    type Item = Value<'a>;
+    type IntoIter = ValuesIter<'a>;
+    fn into_iter(self) -> ValuesIter<'a> {
+        ValuesIter(self)
+    }
+}
+
+/// Iterates over the [`Values`] of a record of this program. Static text of a microcontroller, which only the ELF has, comes as
+/// empty text marked truncated.
+#[derive(Clone, Debug)]
+pub struct ValuesIter<'a>(Values<'a>);
+
+impl<'a> Iterator for ValuesIter<'a> {
+    type Item = Value<'a>;
+    #[inline]
+    fn next(&mut self) -> Option<Value<'a>> {
+        match self.0.next_typed()? {
+            TypedValue::Value(_, v) => Some(v),
+            TypedValue::Static { .. } => Some(Value::Str { text: "", truncated: true }),
+        }
+    }
+}
+
+/// Iterates over the [`Values`] with their exact types.
+#[derive(Clone, Debug)]
+pub struct TypedValues<'a>(Values<'a>);
+
+impl<'a> Iterator for TypedValues<'a> {
+    type Item = TypedValue<'a>;
+    fn next(&mut self) -> Option<TypedValue<'a>> {
+        self.0.next_typed()
+    }
+}
+
+impl<'a> Values<'a> {
+    #[inline]
+    fn next_typed(&mut self) -> Option<TypedValue<'a>> {
+        let code = (self.types & 15) as u8;
+        let (first, mut rest) = self.words.split_first()?;
+        self.types >>= 4;
+        let value = match code {
+            types::BOOL => Value::Bool(*first != 0),
+            types::U32 => Value::U64(*first as u32 as u64),
+            types::I32 => Value::I64(*first as i32 as i64),
+            types::F32 => Value::F32(f32::from_bits(*first as u32)),
+            types::U64 | types::I64 | types::F64 => {
+                let mut bits = *first as u64;
+                if WORDS_64 == 2 {
+                    let (high, r) = rest.split_first()?;
+                    bits = join(*first, *high);
+                    rest = r;
+                }
+                match code {
+                    types::U64 => Value::U64(bits),
+                    types::I64 => Value::I64(bits as i64),
+                    _ => Value::F64(f64::from_bits(bits)),
+                }
+            }
+            types::STATIC => {
+                let (len, r) = rest.split_first()?;
+                self.words = r;
+                return Some(TypedValue::Static { address: *first, len: *len });
+            }
+            types::STR | types::BYTES | types::POSTCARD => {
+                let (len, truncated) = (*first >> 1, *first & 1 == 1);
+                let words = len.div_ceil(size_of::<Word>());
+                let bytes = as_bytes(rest.get(..words)?).get(..len)?;
+                rest = &rest[words..];
+                match code {
+                    types::STR => {
+                        Value::Str { text: core::str::from_utf8(bytes).unwrap_or("\u{fffd}"), truncated }
+                    }
+                    types::BYTES => Value::Bytes { bytes, truncated },
+                    _ => Value::Postcard { bytes, truncated },
+                }
+            }
+            _ => return None,
+        };
+        self.words = rest;
+        Some(TypedValue::Value(code, value))
+    }
+}

@@ -1,0 +1,252 @@
+//! The recorder: what a span or event reaches from anywhere in the program. The binary chooses it; a library never names it.
+//!
+//! Firmware installs one static, and every context shares its ring. On a server (feature `std`, set by `throughline-std`) each thread has
+//! one of its own, reached by a thread-local read that is inlined into the caller. With neither, instrumentation costs one load and
+//! one branch. The measurement behind this is ADR 1, `core/docs/adr/0001-recorder-seam.md`.
+
+mod context;
+#[cfg(feature = "std")]
+mod thread;
+
+pub use context::{AttachGuard, Context, attach, current};
+#[cfg(feature = "std")]
+pub use thread::{ThreadHook, acquire_thread, for_each_thread, refused, release_thread, set_thread_hook};
+
+use crate::IdKey;
+use crate::clock::Clock;
+#[cfg(feature = "std")]
+use crate::ring::Slot;
+use crate::ring::{Head, Mode, RecordKind, Ring, Slots, Word};
+use crate::sync::{Acquire, AtomicWord, Relaxed, Release};
+use core::sync::atomic::AtomicPtr;
+
+/// A ring, a clock and the place in the trace, for one microcontroller or one thread.
+///
+/// ```
+/// use throughline::{Clock, Recorder, Slots, info};
+/// static SLOTS: Slots<64> = Slots::new();
+/// static RECORDER: Recorder = Recorder::new(&SLOTS, Clock::mock());
+///
+/// throughline::install(&RECORDER);
+/// info!("pump started", speed = 1200);
+/// # #[cfg(not(feature = "std"))]
+/// assert_eq!(RECORDER.ring().reader().unwrap().drain(|record| { /* send it */ }), 1);
+/// ```
+#[derive(Debug)]
+pub struct Recorder {
+    ring: Ring<'static>,
+    clock: Clock,
+    next_id: AtomicWord,
+    span: AtomicWord,
+    root: AtomicWord,
+    /// Trace context that was attached, valid while the root has [`REMOTE`]: trace id, flags.
+    remote: [AtomicWord; REMOTE_WORDS],
+    /// Ticks >> 16 at the last [`Recorder::mark_clock`]; tells a long span from a short one on 32-bit machines.
+    coarse: AtomicWord,
+    /// 64-bit ticks at the last mark.
+    marked: [AtomicWord; 2],
+    /// Ticks, low word, of the last clock record.
+    recorded_mark: AtomicWord,
+    #[cfg(feature = "std")]
+    pub(crate) thread: thread::ThreadPart,
+}
+
+/// The bit of a local id that stands for a remote span.
+pub(crate) const REMOTE: Word = 1 << (Word::BITS - 1);
+/// The root of what is not sampled.
+pub(crate) const UNSAMPLED: Word = Word::MAX;
+const REMOTE_WORDS: usize = 16 / size_of::<Word>() + 1;
+
+impl Recorder {
+    /// A recorder for all contexts of a microcontroller. When full it drops what is new; see [`Recorder::keep_newest`].
+    pub const fn new<const N: usize>(slots: &'static Slots<N>, clock: Clock) -> Recorder {
+        Recorder::with_ring(Ring::new(slots.as_slice(), Mode::SharedOldest), clock)
+    }
+
+    /// As [`Recorder::new`], but when full the oldest records are overwritten: a flight recorder.
+    pub const fn keep_newest<const N: usize>(slots: &'static Slots<N>, clock: Clock) -> Recorder {
+        Recorder::with_ring(Ring::new(slots.as_slice(), Mode::SharedNewest), clock)
+    }
+
+    const fn with_ring(ring: Ring<'static>, clock: Clock) -> Recorder {
+        Recorder {
+            ring,
+            clock,
+            next_id: AtomicWord::new(1),
+            span: AtomicWord::new(0),
+            root: AtomicWord::new(0),
+            remote: [const { AtomicWord::new(0) }; REMOTE_WORDS],
+            coarse: AtomicWord::new(0),
+            marked: [const { AtomicWord::new(0) }; 2],
+            recorded_mark: AtomicWord::new(0),
+            #[cfg(feature = "std")]
+            thread: thread::ThreadPart::NONE,
+        }
+    }
+
+    /// A recorder for one thread of a server, with the first id it may give to a span (so that no two threads give the same) and its
+    /// metric cells. For adapters.
+    #[cfg(feature = "std")]
+    pub fn for_thread(
+        slots: &'static [Slot],
+        mode: Mode,
+        clock: Clock,
+        first_id: Word,
+        cells: &'static [core::sync::atomic::AtomicUsize],
+    ) -> Recorder {
+        let mut recorder = Recorder::with_ring(Ring::new(slots, mode), clock);
+        recorder.next_id = AtomicWord::new(first_id);
+        recorder.thread = thread::ThreadPart::new(cells);
+        recorder
+    }
+
+    /// Its ring.
+    pub fn ring(&self) -> &Ring<'static> {
+        &self.ring
+    }
+
+    /// Its clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Ticks now, extended to 64 bits. On a 32-bit machine this must be called at least once in 2^31 ticks, by one context at a time;
+    /// a flush does so, and a timer may when flushes are rarer. Puts a clock record into the ring when the last is 2^30 ticks old, so that a
+    /// wrap is seen in the records too.
+    pub fn mark_clock(&self) -> u64 {
+        let now = self.clock.ticks();
+        if Word::BITS == 64 {
+            return now as u64;
+        }
+        let (low, mut high) = (self.marked[0].load(Relaxed), self.marked[1].load(Relaxed));
+        if now < low {
+            high = high.wrapping_add(1);
+            self.marked[1].store(high, Relaxed);
+        }
+        self.marked[0].store(now, Relaxed);
+        self.coarse.store(high << (Word::BITS / 2) | now >> 16, Relaxed);
+        if now.wrapping_sub(self.recorded_mark.load(Relaxed)) >= 1 << 30 {
+            self.recorded_mark.store(now, Relaxed);
+            self.push(Head::new(RecordKind::Clock, 0, 0, 0), &[now, high], now);
+        }
+        now as u64 | (high as u64) << 32
+    }
+
+    #[inline(always)]
+    pub(crate) fn ticks(&self) -> Word {
+        self.clock.ticks()
+    }
+
+    #[inline(always)]
+    pub(crate) fn coarse(&self) -> Word {
+        if Word::BITS == 64 { 0 } else { self.coarse.load(Relaxed) }
+    }
+
+    /// A local id nobody else has: never 0, never with the [`REMOTE`] bit.
+    #[inline(always)]
+    pub(crate) fn next_id(&self) -> Word {
+        if self.is_local() {
+            let id = self.next_id.load(Relaxed);
+            self.next_id.store(id.wrapping_add(1), Relaxed);
+            return id;
+        }
+        loop {
+            let id = self.next_id.fetch_add(1, Relaxed) & !REMOTE;
+            // After 2^31 spans a 32-bit machine begins again, and 0 is none.
+            if id != 0 {
+                return id;
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn push(&self, head: Head, body: &[Word], time: Word) -> bool {
+        if cfg!(feature = "std") {
+            self.ring.push(head, body, time)
+        } else {
+            self.ring.push_shared(head, body, time)
+        }
+    }
+
+    #[inline(always)]
+    fn is_local(&self) -> bool {
+        #[cfg(feature = "std")]
+        return self.thread.local;
+        #[cfg(not(feature = "std"))]
+        false
+    }
+}
+
+static INSTALLED: AtomicPtr<Recorder> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Makes `recorder` the one that all instrumentation of this program reaches. Firmware calls it once, before its first record;
+/// with feature `std` it is what threads use that have no recorder of their own.
+pub fn install(recorder: &'static Recorder) {
+    INSTALLED.store(core::ptr::from_ref(recorder).cast_mut(), core::sync::atomic::Ordering::Release);
+}
+
+/// The recorder of this context, if there is one.
+#[cfg(not(feature = "std"))]
+#[inline(always)]
+pub(crate) fn get() -> Option<&'static Recorder> {
+    installed()
+}
+#[cfg(feature = "std")]
+pub(crate) use thread::get;
+
+#[inline(always)]
+fn installed() -> Option<&'static Recorder> {
+    let recorder = INSTALLED.load(core::sync::atomic::Ordering::Acquire).cast_const();
+    // SAFETY: only `install` stores here, and it stores a `&'static Recorder`, with Release.
+    unsafe { recorder.as_ref() }
+}
+
+/// Whether this program has a recorder at all.
+pub(crate) fn exists() -> bool {
+    #[cfg(feature = "std")]
+    if thread::hooked() {
+        return true;
+    }
+    installed().is_some()
+}
+
+static KEY: [AtomicWord; 2] = [const { AtomicWord::new(0) }; 2];
+
+/// Sets what W3C ids are derived with; adapters do so once, before the first `traceparent` is made.
+pub fn set_id_key(key: IdKey) {
+    let bits = key.to_bits();
+    KEY[0].store(bits as Word, Relaxed);
+    KEY[1].store((bits >> 32) as Word, Release);
+}
+
+/// What W3C ids are derived with.
+pub fn id_key() -> IdKey {
+    let high = KEY[1].load(Acquire) as u64;
+    IdKey::from_bits(KEY[0].load(Relaxed) as u64 & 0xffff_ffff | high << 32)
+}
+
+/// Threshold of [`set_sample_ratio`], against a root's id spread over all words.
+#[cfg(feature = "std")]
+static SAMPLED_TO: AtomicWord = AtomicWord::new(Word::MAX);
+
+/// Records only this share of traces, 0.0 to 1.0, decided when a root begins and kept for all below it. Counters and histograms
+/// count everything all the same.
+#[cfg(feature = "std")]
+pub fn set_sample_ratio(ratio: f64) {
+    SAMPLED_TO.store((ratio.clamp(0.0, 1.0) * Word::MAX as f64) as Word, Relaxed);
+}
+
+/// Whether the trace of this root is recorded. Multiplicative hashing (Knuth) spreads consecutive ids evenly.
+#[inline(always)]
+pub(crate) fn sampled(root: Word) -> bool {
+    #[cfg(feature = "std")]
+    {
+        let to = SAMPLED_TO.load(Relaxed);
+        to == Word::MAX || root.wrapping_mul(0x9E37_79B9_7F4A_7C15u64 as Word) < to
+    }
+    #[cfg(not(feature = "std"))]
+    {
+        let _ = root;
+        true
+    }
+}

@@ -1,0 +1,136 @@
+//! A server's recorders: one a thread, found by a thread-local read, kept in a list that only grows and whose members are used again.
+//!
+//! A recorder outlives its thread: what the thread left in the ring is drained later, what it counted stays counted, and the next new thread
+//! takes it over. So no record or count is lost with a thread, and 10,000 short-lived threads need no more memory than the most
+//! that ran at once.
+
+extern crate std;
+
+use super::Recorder;
+use core::cell::Cell;
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+
+/// What a [`Recorder`] has when it belongs to one thread.
+#[derive(Debug)]
+pub(crate) struct ThreadPart {
+    /// Written by one thread only.
+    pub(crate) local: bool,
+    /// Metric cells; written by this thread only, summed by the reader.
+    pub(crate) cells: &'static [AtomicUsize],
+    owned: AtomicBool,
+    next: AtomicPtr<Recorder>,
+}
+
+impl ThreadPart {
+    pub(super) const NONE: ThreadPart = ThreadPart {
+        local: false,
+        cells: &[],
+        owned: AtomicBool::new(true),
+        next: AtomicPtr::new(core::ptr::null_mut()),
+    };
+
+    pub(super) const fn new(cells: &'static [AtomicUsize]) -> ThreadPart {
+        ThreadPart { local: true, cells, ..ThreadPart::NONE }
+    }
+}
+
+std::thread_local! {
+    static CURRENT: Cell<*const Recorder> = const { Cell::new(core::ptr::null()) };
+}
+
+static THREADS: AtomicPtr<Recorder> = AtomicPtr::new(core::ptr::null_mut());
+static HOOK: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+static REFUSED: AtomicUsize = AtomicUsize::new(0);
+
+/// Gives the running thread a recorder; see [`set_thread_hook`].
+pub type ThreadHook = fn() -> Option<&'static Recorder>;
+
+/// The recorder of this thread, made on the thread's first record. Cost: a thread-local read and a branch.
+#[inline(always)]
+pub(crate) fn get() -> Option<&'static Recorder> {
+    // SAFETY: only `first_use` stores here, and it stores null or a `&'static Recorder`.
+    match unsafe { CURRENT.get().as_ref() } {
+        None => first_use(),
+        some => some,
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn first_use() -> Option<&'static Recorder> {
+    let hook = HOOK.load(Ordering::Acquire);
+    if hook.is_null() {
+        return super::installed();
+    }
+    // SAFETY: only `set_thread_hook` stores here, and it stores a `ThreadHook`.
+    let hook = unsafe { core::mem::transmute::<*mut (), ThreadHook>(hook) };
+    let recorder = hook();
+    match recorder {
+        Some(recorder) => CURRENT.set(recorder),
+        None => _ = REFUSED.fetch_add(1, Ordering::Relaxed),
+    }
+    recorder
+}
+
+/// Sets what gives a thread its recorder, on the thread's first record. The hook must see to it that [`release_thread`] is
+/// called when the thread ends, and get the recorder from [`acquire_thread`]; it returns `None` when the thread is too
+/// far gone for that. It must not record. For adapters.
+pub fn set_thread_hook(hook: ThreadHook) {
+    HOOK.store(hook as *mut (), Ordering::Release);
+}
+
+pub(super) fn hooked() -> bool {
+    !HOOK.load(Ordering::Relaxed).is_null()
+}
+
+/// A recorder that an ended thread left, or else the one that `make` makes ([`Recorder::for_thread`]), which then stays in the list for ever.
+/// Cost: a walk over the list.
+pub fn acquire_thread(make: impl FnOnce() -> Option<&'static Recorder>) -> Option<&'static Recorder> {
+    let mut free = None;
+    for_each_thread(|recorder| {
+        let owned = &recorder.thread.owned;
+        if free.is_none()
+            && !owned.load(Ordering::Relaxed)
+            && owned.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        {
+            free = Some(recorder);
+        }
+    });
+    if free.is_some() {
+        return free;
+    }
+    let made = make()?;
+    let mut head = THREADS.load(Ordering::Relaxed);
+    loop {
+        made.thread.next.store(head, Ordering::Relaxed);
+        let this = core::ptr::from_ref(made).cast_mut();
+        match THREADS.compare_exchange_weak(head, this, Ordering::Release, Ordering::Relaxed) {
+            Ok(_) => return Some(made),
+            Err(now) => head = now,
+        }
+    }
+}
+
+/// Leaves the running thread's recorder to the next thread that needs one.
+pub fn release_thread() {
+    // SAFETY: as in `get`.
+    if let Some(recorder) = unsafe { CURRENT.replace(core::ptr::null()).as_ref() } {
+        recorder.set_place(0, 0);
+        recorder.thread.owned.store(false, Ordering::Release);
+    }
+}
+
+/// Calls `f` with every thread's recorder, those of ended threads included.
+pub fn for_each_thread(mut f: impl FnMut(&'static Recorder)) {
+    let mut at = THREADS.load(Ordering::Acquire);
+    // SAFETY: the list holds only `&'static Recorder`s, put there with Release.
+    while let Some(recorder) = unsafe { at.cast_const().as_ref() } {
+        f(recorder);
+        at = recorder.thread.next.load(Ordering::Relaxed);
+    }
+}
+
+/// Records that were not made because their thread could have no recorder: it was already being torn down.
+pub fn refused() -> usize {
+    REFUSED.load(Ordering::Relaxed)
+}

@@ -1,0 +1,255 @@
+//! How a record lies in slots: eight machine words each, 32 bytes on a 32-bit machine, a cache line on a 64-bit one.
+//!
+//! Word 0 of a slot is its *stamp*, by which a reader tells a published record from a torn or overwritten one. On a
+//! 64-bit machine the stamp takes the upper half and the record's head the lower; on a 32-bit one the head takes words 1
+//! and 2. The body follows, and goes on in the next slots after their stamps.
+//!
+//! | | 32-bit | 64-bit |
+//! |---|---|---|
+//! | head | kind 3, slots 3, status 2, types 24; callsite 32 | kind 3, slots 3, status 2, types 8, callsite 16 |
+//! | body words in the first slot | 5 | 7 |
+//! | in each further slot | 7 | 7 |
+//! | field types in the head | 6 | 2 |
+
+use crate::sync::AtomicWord;
+
+/// A machine word: the unit of a record.
+pub type Word = usize;
+
+/// Words in a slot.
+pub const SLOT_WORDS: usize = 8;
+/// Slots of the longest record.
+pub const MAX_SLOTS: usize = 8;
+const WIDE: bool = Word::BITS == 64;
+/// Index of the first body word in a record's first slot.
+const BODY: usize = if WIDE { 1 } else { 3 };
+/// Body words that fit the first slot.
+pub const FIRST_WORDS: usize = SLOT_WORDS - BODY;
+/// Body words that fit each further slot.
+pub const NEXT_WORDS: usize = SLOT_WORDS - 1;
+/// Body words of the longest record: 54 on a 32-bit machine, 56 on a 64-bit one.
+pub const MAX_BODY: usize = FIRST_WORDS + (MAX_SLOTS - 1) * NEXT_WORDS;
+/// Field types that fit the head; a record with more has them in the first words of its fields.
+pub const HEAD_TYPES: usize = if WIDE { 2 } else { 6 };
+/// Value of a head's types that says they are in the body.
+pub const TYPES_IN_BODY: u32 = 15;
+/// Bits of a stamp.
+const STAMP_SHIFT: u32 = if WIDE { Word::BITS / 2 } else { 0 };
+
+const _: () = assert!(Word::BITS == 32 || Word::BITS == 64, "throughline needs 32- or 64-bit words");
+
+/// What a record is. The numbers are those in a ring, not those on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum RecordKind {
+    /// id, parent, root, start, duration, fields.
+    Span = 0,
+    /// As a span, with the busy time before the fields.
+    SpanBusy = 1,
+    /// time, span, root, fields.
+    Event = 2,
+    /// As an event: fields added to the span.
+    Fields = 3,
+    /// time, id, flags, trace id (16 bytes), span id (8 bytes).
+    Attach = 4,
+    /// Ticks, 64 bits.
+    Clock = 5,
+    /// As a span, with the upper half of the duration and a two-word busy time before the fields. 32-bit machines only.
+    SpanLong = 6,
+}
+
+impl RecordKind {
+    const fn from_bits(n: u32) -> Option<RecordKind> {
+        Some(match n & 7 {
+            0 => RecordKind::Span,
+            1 => RecordKind::SpanBusy,
+            2 => RecordKind::Event,
+            3 => RecordKind::Fields,
+            4 => RecordKind::Attach,
+            5 => RecordKind::Clock,
+            6 => RecordKind::SpanLong,
+            _ => return None,
+        })
+    }
+}
+
+/// A record's head, packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Head {
+    meta: u32,
+    /// The callsite: its address on a microcontroller, its number in the registry elsewhere.
+    pub callsite: u32,
+}
+
+impl Head {
+    /// A head; the ring fills in the number of slots.
+    #[inline(always)]
+    pub const fn new(kind: RecordKind, callsite: u32, status: u8, types: u32) -> Head {
+        Head { meta: kind as u32 | (status as u32) << 6 | types << 8, callsite }
+    }
+
+    /// What the record is; `None` is never written.
+    pub const fn kind(self) -> Option<RecordKind> {
+        RecordKind::from_bits(self.meta)
+    }
+
+    /// Status bits of a span.
+    pub const fn status(self) -> u8 {
+        (self.meta >> 6 & 3) as u8
+    }
+
+    /// Types of the first fields, a nibble each; [`TYPES_IN_BODY`] when there are more than [`HEAD_TYPES`].
+    pub const fn types(self) -> u32 {
+        self.meta >> 8 & ((1 << (4 * HEAD_TYPES)) - 1)
+    }
+
+    pub(super) const fn slots(self) -> usize {
+        (self.meta >> 3 & 7) as usize + 1
+    }
+
+    #[inline(always)]
+    const fn with_slots(self, slots: usize) -> Head {
+        Head { meta: self.meta | (slots as u32 - 1) << 3, callsite: self.callsite }
+    }
+}
+
+/// Slots that a record with a body of `words` takes.
+#[inline(always)]
+pub(super) const fn slots_for(words: usize) -> usize {
+    if words <= FIRST_WORDS { 1 } else { 1 + (words - FIRST_WORDS).div_ceil(NEXT_WORDS) }
+}
+
+/// Eight words of a ring. All zeros is the empty slot, so that statics land in `.bss`.
+#[derive(Debug)]
+#[cfg_attr(target_pointer_width = "64", repr(align(64)))]
+pub struct Slot([AtomicWord; SLOT_WORDS]);
+
+impl Slot {
+    /// An empty slot.
+    #[cfg(not(loom))]
+    pub const fn new() -> Slot {
+        Slot([const { AtomicWord::new(0) }; SLOT_WORDS])
+    }
+
+    /// An empty slot.
+    #[cfg(loom)]
+    pub fn new() -> Slot {
+        Slot(core::array::from_fn(|_| AtomicWord::new(0)))
+    }
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+pub(super) mod slot_access {
+    //! Loads and stores of a slot's parts. All relaxed but for the stamp, whose order the ring chooses.
+    use super::*;
+    use crate::sync::Relaxed;
+    use core::sync::atomic::Ordering;
+
+    impl Slot {
+        #[inline(always)]
+        pub(in super::super) fn stamp_word(&self, order: Ordering) -> Word {
+            self.0[0].load(order)
+        }
+
+        #[inline(always)]
+        pub(in super::super) fn stamp(&self, order: Ordering) -> u32 {
+            (self.stamp_word(order) >> STAMP_SHIFT) as u32
+        }
+
+        /// The word 0 that has this stamp and the head of a first slot.
+        #[inline(always)]
+        pub(in super::super) fn word0(stamp: u32, head: Head) -> Word {
+            if WIDE { (stamp as Word) << STAMP_SHIFT | Slot::low(head) } else { stamp as Word }
+        }
+
+        #[inline(always)]
+        fn low(head: Head) -> Word {
+            (head.meta & 0xffff | head.callsite << 16) as Word
+        }
+
+        #[inline(always)]
+        pub(in super::super) fn store_word0(&self, word: Word, order: Ordering) {
+            self.0[0].store(word, order);
+        }
+
+        #[inline(always)]
+        pub(in super::super) fn exchange_word0(&self, old: Word, new: Word) -> Result<Word, Word> {
+            self.0[0].compare_exchange(old, new, crate::sync::AcqRel, Relaxed)
+        }
+
+        /// Writes the head's words other than word 0.
+        #[inline(always)]
+        pub(in super::super) fn store_head(&self, head: Head) {
+            if !WIDE {
+                self.0[1].store(head.meta as Word, Relaxed);
+                self.0[2].store(head.callsite as Word, Relaxed);
+            }
+        }
+
+        pub(in super::super) fn load_head(&self) -> Head {
+            if WIDE {
+                let low = self.0[0].load(Relaxed) as u32;
+                Head { meta: low & 0xffff, callsite: low >> 16 }
+            } else {
+                Head { meta: self.0[1].load(Relaxed) as u32, callsite: self.0[2].load(Relaxed) as u32 }
+            }
+        }
+
+        #[inline(always)]
+        pub(in super::super) fn store_first(&self, body: &[Word]) {
+            for (w, v) in self.0[BODY..].iter().zip(body) {
+                w.store(*v, Relaxed);
+            }
+        }
+
+        #[inline(always)]
+        pub(in super::super) fn store_next(&self, body: &[Word]) {
+            for (w, v) in self.0[1..].iter().zip(body) {
+                w.store(*v, Relaxed);
+            }
+        }
+
+        pub(in super::super) fn load_body(&self, first: bool, out: &mut [Word]) {
+            for (w, v) in self.0[if first { BODY } else { 1 }..].iter().zip(out) {
+                *v = w.load(Relaxed);
+            }
+        }
+    }
+
+    impl Head {
+        #[inline(always)]
+        pub(in super::super) fn sized(self, words: usize) -> (Head, usize) {
+            let slots = slots_for(words);
+            (self.with_slots(slots), slots)
+        }
+    }
+}
+
+/// A record copied out of a ring: its head and the words of its body, rounded up to whole slots.
+#[derive(Clone, Debug)]
+pub struct RawRecord {
+    /// The head.
+    pub head: Head,
+    /// Body words; those past the record's own are unspecified.
+    pub body: [Word; MAX_BODY],
+    /// How many of `body` were copied.
+    pub len: usize,
+}
+
+impl RawRecord {
+    /// Nothing yet.
+    pub const fn new() -> RawRecord {
+        RawRecord { head: Head { meta: 0, callsite: 0 }, body: [0; MAX_BODY], len: 0 }
+    }
+}
+
+impl Default for RawRecord {
+    fn default() -> Self {
+        Self::new()
+    }
+}

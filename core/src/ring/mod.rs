@@ -1,0 +1,409 @@
+//! The ring: fixed slots of atomic words, written in place by the code being observed, read by one drain.
+//!
+//! Every word is an atomic, so there is no data race to excuse: a torn or overwritten record is *seen* (by its stamp, or by
+//! the position of the writer) and never believed. All writers are bounded: they do a fixed number of steps, whatever
+//! other contexts do, save the one compare-and-swap loop named below.
+//!
+//! | [`Mode`] | writers | when full | a push is | why |
+//! |---|---|---|---|---|
+//! | `SharedOldest` | any context | the new record is lost | lock-free; on thumbv6m a critical section of one read-modify-write | the reservation retries only when another push got in between; an ISR never retries against the context it interrupted |
+//! | `SharedNewest` | any context | the oldest is lost | wait-free on targets with compare-and-swap; thumbv6m as above | one `fetch_add`, then at most four claims a slot; a slot another writer is still in is given up, not waited for |
+//! | `LocalOldest` | one thread | the new record is lost | wait-free, no read-modify-write | plain loads and stores, published by the position |
+//! | `LocalNewest` | one thread | the oldest is lost | wait-free, no read-modify-write | as above, with the position announced first, as a seqlock |
+//!
+//! "Wait-free" for `fetch_add` presumes one instruction (x86-64, AArch64 LSE); with load-exclusive and store-exclusive it is lock-free, and on a
+//! single core an exclusive store fails only when an interrupt came in between.
+//!
+//! The model checker's view of each protocol is in `core/tests/loom_ring.rs`.
+
+mod layout;
+mod reader;
+
+pub use layout::{
+    FIRST_WORDS, HEAD_TYPES, Head, MAX_BODY, MAX_SLOTS, NEXT_WORDS, RawRecord, RecordKind, SLOT_WORDS, Slot,
+    TYPES_IN_BODY, Word,
+};
+pub use reader::Reader;
+
+use crate::LossReason;
+use crate::sync::{Acquire, AtomicWord, Relaxed, Release, fence};
+
+/// Storage for a ring of `N` slots, zeroed, so that a static of it lies in `.bss`. `N` must be a power of two, 8 or more.
+///
+/// ```
+/// static SLOTS: throughline::Slots<256> = throughline::Slots::new();
+/// ```
+///
+/// ```compile_fail
+/// static SLOTS: throughline::Slots<100> = throughline::Slots::new(); // not a power of two
+/// ```
+pub struct Slots<const N: usize>([Slot; N]);
+
+impl<const N: usize> Slots<N> {
+    /// Empty slots.
+    #[cfg(not(loom))]
+    pub const fn new() -> Self {
+        const { assert!(N.is_power_of_two() && N >= MAX_SLOTS, "a ring has a power of two of slots, 8 or more") };
+        Self([const { Slot::new() }; N])
+    }
+
+    /// As a slice.
+    pub const fn as_slice(&self) -> &[Slot] {
+        &self.0
+    }
+}
+
+#[cfg(not(loom))]
+impl<const N: usize> Default for Slots<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Who writes a ring, and what it does when full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Many contexts write; when full, a new record is dropped and counted.
+    SharedOldest,
+    /// Many contexts write; when full, the oldest record is overwritten and counted: a flight recorder.
+    SharedNewest,
+    /// One thread writes; when full, a new record is dropped and counted.
+    LocalOldest,
+    /// One thread writes; when full, the oldest record is overwritten and counted.
+    LocalNewest,
+}
+
+/// What was lost since last asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Loss {
+    /// Why.
+    pub reason: LossReason,
+    /// Records lost since the last report.
+    pub count: usize,
+    /// Records lost since the ring was made, modulo 2^32 on a 32-bit machine.
+    pub total: usize,
+    /// Ticks when the first of `count` was lost.
+    pub first: Word,
+}
+
+/// A ring over borrowed slots. [`Recorder`](crate::Recorder) has one; by itself it is of use to tests and to those who
+/// build another recorder.
+///
+/// ```
+/// use throughline::ring::{Head, Mode, RawRecord, RecordKind, Ring};
+/// static SLOTS: throughline::Slots<8> = throughline::Slots::new();
+/// let ring = Ring::new(SLOTS.as_slice(), Mode::SharedOldest);
+/// assert!(ring.push(Head::new(RecordKind::Event, 7, 0, 0), &[100, 0, 0], 100));
+/// let mut reader = ring.reader().unwrap();
+/// let mut record = RawRecord::new();
+/// assert!(reader.next(&mut record) && reader.commit());
+/// assert_eq!((record.head.callsite, record.body[0]), (7, 100));
+/// ```
+#[derive(Debug)]
+pub struct Ring<'a> {
+    slots: &'a [Slot],
+    mode: Mode,
+    writer: Line<WriterSide>,
+    reader: Line<ReaderSide>,
+}
+
+/// Keeps writer's and reader's words on cache lines of their own, where there are caches.
+#[derive(Debug)]
+#[cfg_attr(target_pointer_width = "64", repr(align(64)))]
+struct Line<T>(T);
+
+#[derive(Debug)]
+struct WriterSide {
+    /// Slots reserved (shared) or published (local) since the beginning.
+    head: AtomicWord,
+    /// Local only: the tail as the writer last saw it, so that it seldom touches the reader's line.
+    tail_seen: AtomicWord,
+    /// `LocalNewest` only: slots announced before they are written.
+    begin: AtomicWord,
+    /// `LocalNewest` only: records written.
+    written: AtomicWord,
+    /// Records lost.
+    lost: AtomicWord,
+    /// Ticks at the first loss that was not yet reported.
+    first_loss: AtomicWord,
+}
+
+#[derive(Debug)]
+struct ReaderSide {
+    /// Slots consumed since the beginning.
+    tail: AtomicWord,
+    /// `LocalNewest` only: number of the record expected next.
+    expected: AtomicWord,
+    /// `lost` as last reported.
+    reported: AtomicWord,
+    /// 1 while a [`Reader`] exists.
+    reading: AtomicWord,
+}
+
+/// States of a slot in its stamp's low three bits; the upper bits are the position's. (The position's low three bits are
+/// the slot's own, as a ring has at least eight.)
+mod state {
+    pub(super) const BUSY: u32 = 1;
+    pub(super) const START: u32 = 2;
+    pub(super) const NEXT: u32 = 3;
+    pub(super) const CONSUMED: u32 = 4;
+    pub(super) const VOID: u32 = 5;
+    pub(super) const MASK: u32 = 7;
+
+    pub(super) fn at(position: usize, state: u32) -> u32 {
+        position as u32 & !MASK | state
+    }
+}
+
+macro_rules! const_unless_loom {
+    ($(#[$doc:meta])* pub fn $($rest:tt)*) => {
+        #[cfg(not(loom))] $(#[$doc])* pub const fn $($rest)*
+        #[cfg(loom)] $(#[$doc])* pub fn $($rest)*
+    };
+}
+
+impl<'a> Ring<'a> {
+    const_unless_loom! {
+        /// A ring over `slots`, whose number must be a power of two, 8 or more (else this panics; in a static, at compile time).
+        pub fn new(slots: &'a [Slot], mode: Mode) -> Ring<'a> {
+            assert!(slots.len().is_power_of_two() && slots.len() >= MAX_SLOTS, "a ring has a power of two of slots, 8 or more");
+            Ring {
+                slots,
+                mode,
+                writer: Line(WriterSide {
+                    head: AtomicWord::new(0),
+                    tail_seen: AtomicWord::new(0),
+                    begin: AtomicWord::new(0),
+                    written: AtomicWord::new(0),
+                    lost: AtomicWord::new(0),
+                    first_loss: AtomicWord::new(0),
+                }),
+                reader: Line(ReaderSide {
+                    tail: AtomicWord::new(0),
+                    expected: AtomicWord::new(0),
+                    reported: AtomicWord::new(0),
+                    reading: AtomicWord::new(0),
+                }),
+            }
+        }
+    }
+
+    /// Number of slots.
+    pub fn capacity(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Who writes it, and what it does when full.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Writes a record; false when it was lost, which is counted. `time` is the ticks to report if it is the first loss.
+    /// In a `Local…` mode only one thread may push at a time; breaking that mixes up records, and nothing worse.
+    #[inline(always)]
+    pub fn push(&self, head: Head, body: &[Word], time: Word) -> bool {
+        match self.mode {
+            Mode::LocalOldest => self.push_local_oldest(head, body, time),
+            Mode::SharedOldest => self.push_shared_oldest(head, body, time),
+            mode => self.push_newest(mode, head, body, time),
+        }
+    }
+
+    /// As [`Ring::push`] on a ring that is known to be shared: for firmware, where the other paths would only take flash.
+    #[inline(always)]
+    pub(crate) fn push_shared(&self, head: Head, body: &[Word], time: Word) -> bool {
+        match self.mode {
+            Mode::SharedNewest => self.push_shared_newest(head, body, time),
+            _ => self.push_shared_oldest(head, body, time),
+        }
+    }
+
+    #[inline(never)]
+    fn push_newest(&self, mode: Mode, head: Head, body: &[Word], time: Word) -> bool {
+        match mode {
+            Mode::LocalNewest => self.push_local_newest(head, body, time),
+            _ => self.push_shared_newest(head, body, time),
+        }
+    }
+
+    #[inline(always)]
+    fn push_local_oldest(&self, head: Head, body: &[Word], time: Word) -> bool {
+        let (head, slots) = head.sized(body.len());
+        let at = self.writer.0.head.load(Relaxed);
+        let end = at.wrapping_add(slots);
+        if end.wrapping_sub(self.writer.0.tail_seen.load(Relaxed)) > self.slots.len()
+            && !self.look_again(end, time)
+        {
+            return false;
+        }
+        self.write(at, head, body);
+        self.slot(at).store_word0(Slot::word0(at as u32, head), Relaxed);
+        self.writer.0.head.store(end, Release);
+        true
+    }
+
+    /// Looks at the reader's position; counts a loss when there is still no room.
+    #[cold]
+    #[inline(never)]
+    fn look_again(&self, end: usize, time: Word) -> bool {
+        let tail = self.reader.0.tail.load(Acquire);
+        self.writer.0.tail_seen.store(tail, Relaxed);
+        if end.wrapping_sub(tail) <= self.slots.len() {
+            return true;
+        }
+        let lost = self.writer.0.lost.load(Relaxed);
+        self.note_first_loss(lost, time);
+        self.writer.0.lost.store(lost.wrapping_add(1), Release);
+        false
+    }
+
+    fn push_local_newest(&self, head: Head, body: &[Word], time: Word) -> bool {
+        let (head, slots) = head.sized(body.len());
+        let at = self.writer.0.head.load(Relaxed);
+        let end = at.wrapping_add(slots);
+        if end.wrapping_sub(self.writer.0.tail_seen.load(Relaxed)) > self.slots.len() {
+            let tail = self.reader.0.tail.load(Acquire);
+            self.writer.0.tail_seen.store(tail, Relaxed);
+            if end.wrapping_sub(tail) > self.slots.len() {
+                // The reader counts how many; only the writer knows when it began.
+                self.note_first_loss(self.writer.0.lost.load(Relaxed), time);
+            }
+        }
+        let number = self.writer.0.written.load(Relaxed);
+        self.writer.0.written.store(number.wrapping_add(1), Relaxed);
+        self.writer.0.begin.store(end, Relaxed);
+        // Whoever sees a word written below also sees `begin`.
+        fence(Release);
+        self.write(at, head, body);
+        for i in 1..slots {
+            self.slot(at.wrapping_add(i)).store_word0(Slot::word0(0, Head::default()), Relaxed);
+        }
+        self.slot(at).store_word0(Slot::word0((number as u32) << 1 | 1, head), Relaxed);
+        self.writer.0.head.store(end, Release);
+        true
+    }
+
+    #[inline(always)]
+    fn push_shared_oldest(&self, head: Head, body: &[Word], time: Word) -> bool {
+        let (head, slots) = head.sized(body.len());
+        let mut at = self.writer.0.head.load(Relaxed);
+        loop {
+            let end = at.wrapping_add(slots);
+            // Acquire: what the reader read of these slots, it read before we write them.
+            if end.wrapping_sub(self.reader.0.tail.load(Acquire)) > self.slots.len() {
+                self.lose(time);
+                return false;
+            }
+            match self.writer.0.head.compare_exchange_weak(at, end, Relaxed, Relaxed) {
+                Ok(_) => break,
+                Err(now) => at = now,
+            }
+        }
+        self.write(at, head, body);
+        self.slot(at).store_word0(Slot::word0(state::at(at, state::START), head), Release);
+        true
+    }
+
+    fn push_shared_newest(&self, head: Head, body: &[Word], time: Word) -> bool {
+        let (head, slots) = head.sized(body.len());
+        let at = self.writer.0.head.fetch_add(slots, Relaxed);
+        for i in 0..slots {
+            if !self.claim(at.wrapping_add(i), time) {
+                for i in 0..i {
+                    let mine = at.wrapping_add(i);
+                    self.slot(mine)
+                        .store_word0(Slot::word0(state::at(mine, state::VOID), Head::default()), Release);
+                }
+                self.lose(time);
+                return false;
+            }
+        }
+        // Whoever sees a word written below also sees the slot claimed.
+        fence(Release);
+        self.write(at, head, body);
+        for i in 1..slots {
+            let mine = at.wrapping_add(i);
+            self.slot(mine).store_word0(Slot::word0(state::at(mine, state::NEXT), Head::default()), Release);
+        }
+        self.slot(at).store_word0(Slot::word0(state::at(at, state::START), head), Release);
+        true
+    }
+
+    /// Takes a slot for the writer of `position`, and counts the record it overwrites. False when another writer is still in it,
+    /// or a later one has been: its owner was stopped for a whole lap of the ring.
+    fn claim(&self, position: usize, time: Word) -> bool {
+        let slot = self.slot(position);
+        // A slot changes at most three times under us before it belongs to a later lap: its writer publishes, the reader
+        // consumes, a later writer claims. So four tries decide.
+        for _ in 0..4 {
+            let word = slot.stamp_word(Acquire);
+            let stamp = slot_stamp(word);
+            let theirs = stamp & !state::MASK | position as u32 & state::MASK;
+            if stamp & state::MASK == state::BUSY || theirs.wrapping_sub(position as u32) as i32 > 0 {
+                return false;
+            }
+            let busy = Slot::word0(state::at(position, state::BUSY), Head::default());
+            if slot.exchange_word0(word, busy).is_ok() {
+                if stamp & state::MASK == state::START {
+                    self.lose(time);
+                }
+                return true;
+            }
+        }
+        false
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn lose(&self, time: Word) {
+        self.note_first_loss(self.writer.0.lost.load(Relaxed), time);
+        self.writer.0.lost.fetch_add(1, Release);
+    }
+
+    fn note_first_loss(&self, lost: usize, time: Word) {
+        if lost == self.reader.0.reported.load(Relaxed) {
+            self.writer.0.first_loss.store(time, Relaxed);
+        }
+    }
+
+    #[inline(always)]
+    fn write(&self, at: usize, head: Head, body: &[Word]) {
+        let first = self.slot(at);
+        first.store_head(head);
+        first.store_first(body);
+        if body.len() > FIRST_WORDS {
+            for (i, words) in body[FIRST_WORDS..].chunks(NEXT_WORDS).enumerate() {
+                self.slot(at.wrapping_add(1 + i)).store_next(words);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn slot(&self, position: usize) -> &Slot {
+        // SAFETY: `new` made sure that the number of slots is a power of two, so the masked index is below it.
+        unsafe { self.slots.get_unchecked(position & (self.slots.len() - 1)) }
+    }
+
+    /// The one reader, until it is dropped; `None` while there is another.
+    pub fn reader(&self) -> Option<Reader<'_>> {
+        if self.reader.0.reading.swap(1, Acquire) == 1 {
+            return None;
+        }
+        Some(Reader::new(self))
+    }
+
+    /// Position after the last reserved slot: records at or after it were begun after this call.
+    pub fn head(&self) -> usize {
+        self.writer.0.head.load(Acquire)
+    }
+
+    /// Records lost since the ring was made. Exact when no push is under way; of `LocalNewest`, as far as has been read.
+    pub fn lost(&self) -> usize {
+        self.writer.0.lost.load(Acquire)
+    }
+}
+
+fn slot_stamp(word: Word) -> u32 {
+    if Word::BITS == 64 { (word as u64 >> 32) as u32 } else { word as u32 }
+}

@@ -1,0 +1,232 @@
+//! The reading end of a ring: copy a record out, then commit, which says whether the copy may be believed.
+
+use super::layout::RawRecord;
+use super::{Head, Loss, MAX_SLOTS, Mode, NEXT_WORDS, Ring, Slot, slot_stamp, state};
+use crate::LossReason;
+use crate::sync::{Acquire, Relaxed, Release, fence};
+
+/// The one reader of a ring.
+#[derive(Debug)]
+pub struct Reader<'r> {
+    ring: &'r Ring<'r>,
+    /// `SharedNewest`: where this scan of the ring is, and where it ends.
+    scan: Option<(usize, usize)>,
+    ticket: Option<Ticket>,
+}
+
+/// The record last copied out.
+#[derive(Clone, Copy, Debug)]
+struct Ticket {
+    position: usize,
+    slots: usize,
+    /// Word 0 as read; `SharedNewest` commits against it.
+    word: usize,
+    /// `LocalNewest`: records lost before this one, and its number.
+    gap: usize,
+    number: usize,
+}
+
+impl<'r> Reader<'r> {
+    pub(super) fn new(ring: &'r Ring<'r>) -> Self {
+        Reader { ring, scan: None, ticket: None }
+    }
+
+    /// Copies the next record into `out`; false when there is none for now. The record stays in the ring until [`Reader::commit`];
+    /// without one, the next call gives it again.
+    ///
+    /// In `SharedNewest` mode records come in slot order, which is the order of their writing save for writers that were stopped
+    /// for a lap; false ends one scan of the ring, and the call after it starts another.
+    #[inline]
+    pub fn next(&mut self, out: &mut RawRecord) -> bool {
+        self.ticket = match self.ring.mode {
+            Mode::LocalOldest => self.next_local_oldest(out),
+            Mode::SharedOldest => self.next_shared_oldest(out),
+            Mode::LocalNewest => self.next_local_newest(out),
+            Mode::SharedNewest => self.next_shared_newest(out),
+        };
+        self.ticket.is_some()
+    }
+
+    /// Takes the record last copied out of the ring. False when it was overwritten meanwhile: the copy must be thrown away (its
+    /// loss is counted).
+    #[inline]
+    pub fn commit(&mut self) -> bool {
+        let Some(t) = self.ticket.take() else { return false };
+        let ring = self.ring;
+        match ring.mode {
+            Mode::LocalOldest | Mode::SharedOldest => {}
+            Mode::LocalNewest => {
+                let lost = ring.writer.0.lost.load(Relaxed);
+                ring.writer.0.lost.store(lost.wrapping_add(t.gap), Release);
+                ring.reader.0.expected.store(t.number.wrapping_add(1), Relaxed);
+            }
+            Mode::SharedNewest => {
+                let end = self.scan.map_or(t.position, |(_, end)| end);
+                self.scan = Some((t.position.wrapping_add(t.slots), end));
+                return self.consume(t.position, t.word);
+            }
+        }
+        // Release: our reads of these slots come before a writer's next writes of them.
+        ring.reader.0.tail.store(t.position.wrapping_add(t.slots), Release);
+        true
+    }
+
+    /// Hands every record to `f` until there is none, and says how many.
+    pub fn drain(&mut self, mut f: impl FnMut(&RawRecord)) -> usize {
+        let mut out = RawRecord::new();
+        let mut n = 0;
+        while self.next(&mut out) {
+            if self.commit() {
+                f(&out);
+                n += 1;
+            }
+        }
+        n
+    }
+
+    /// Position of the record last copied out; compare with [`Ring::head`].
+    pub fn position(&self) -> Option<usize> {
+        self.ticket.map(|t| t.position)
+    }
+
+    /// What was lost since this was last asked; `None` when nothing.
+    pub fn take_loss(&mut self) -> Option<Loss> {
+        let ring = self.ring;
+        let total = ring.writer.0.lost.load(Acquire);
+        let count = total.wrapping_sub(ring.reader.0.reported.load(Relaxed));
+        if count == 0 {
+            return None;
+        }
+        let first = ring.writer.0.first_loss.load(Relaxed);
+        ring.reader.0.reported.store(total, Relaxed);
+        let reason = match ring.mode {
+            Mode::SharedOldest | Mode::LocalOldest => LossReason::RingFull,
+            Mode::SharedNewest | Mode::LocalNewest => LossReason::Overwritten,
+        };
+        Some(Loss { reason, count, total, first })
+    }
+
+    #[inline]
+    fn next_local_oldest(&self, out: &mut RawRecord) -> Option<Ticket> {
+        let at = self.ring.reader.0.tail.load(Relaxed);
+        if self.ring.writer.0.head.load(Acquire) == at {
+            return None;
+        }
+        let slots = self.copy(at, out)?;
+        Some(Ticket { position: at, slots, word: 0, gap: 0, number: 0 })
+    }
+
+    #[inline]
+    fn next_shared_oldest(&self, out: &mut RawRecord) -> Option<Ticket> {
+        let at = self.ring.reader.0.tail.load(Relaxed);
+        if self.ring.slot(at).stamp(Acquire) != state::at(at, state::START) {
+            return None;
+        }
+        let slots = self.copy(at, out)?;
+        Some(Ticket { position: at, slots, word: 0, gap: 0, number: 0 })
+    }
+
+    fn next_local_newest(&self, out: &mut RawRecord) -> Option<Ticket> {
+        let (w, r) = (&self.ring.writer.0, &self.ring.reader.0);
+        let capacity = self.ring.capacity();
+        // The writer may lap us again while we look; it can do so for ever, we need not follow for ever.
+        for _ in 0..4 * capacity {
+            let head = w.head.load(Acquire);
+            let at = r.tail.load(Relaxed);
+            if head == at {
+                return None;
+            }
+            let begin = w.begin.load(Relaxed);
+            if begin.wrapping_sub(at) > capacity {
+                let oldest = begin.wrapping_sub(capacity);
+                r.tail.store(oldest, Relaxed);
+                if oldest == head {
+                    return None;
+                }
+                continue;
+            }
+            let stamp = self.ring.slot(at).stamp(Relaxed);
+            let copied = self.copy(at, out);
+            fence(Acquire);
+            if w.begin.load(Relaxed).wrapping_sub(at) > capacity {
+                continue;
+            }
+            if stamp & 1 == 0 {
+                // The rest of a record whose start was overwritten.
+                r.tail.store(at.wrapping_add(1), Relaxed);
+                continue;
+            }
+            let expected = r.expected.load(Relaxed);
+            let gap = ((stamp >> 1).wrapping_sub(expected as u32) & 0x7fff_ffff) as usize;
+            return Some(Ticket {
+                position: at,
+                slots: copied?,
+                word: 0,
+                gap,
+                number: expected.wrapping_add(gap),
+            });
+        }
+        None
+    }
+
+    fn next_shared_newest(&mut self, out: &mut RawRecord) -> Option<Ticket> {
+        let (mut at, end) = self.scan.unwrap_or_else(|| {
+            let head = self.ring.head();
+            (head.wrapping_sub(self.ring.capacity()), head)
+        });
+        while end.wrapping_sub(at) as isize > 0 {
+            let word = self.ring.slot(at).stamp_word(Acquire);
+            if slot_stamp(word) & state::MASK == state::START {
+                let slots = self.copy(at, out)?;
+                fence(Acquire);
+                if self.whole(at, slots, slot_stamp(word)) {
+                    self.scan = Some((at, end));
+                    return Some(Ticket { position: at, slots, word, gap: 0, number: 0 });
+                }
+                // Its later slots went to a record whose own first slot did not take this one.
+                if self.consume(at, word) {
+                    self.ring.lose(0);
+                }
+            }
+            at = at.wrapping_add(1);
+        }
+        self.scan = None;
+        None
+    }
+
+    /// Whether the slots after the first belong to the record with this stamp.
+    fn whole(&self, at: usize, slots: usize, stamp: u32) -> bool {
+        let first = stamp & !state::MASK | at as u32 & state::MASK;
+        (1..slots).all(|i| {
+            let expected = state::at(first.wrapping_add(i as u32) as usize, state::NEXT);
+            self.ring.slot(at.wrapping_add(i)).stamp(Relaxed) == expected
+        })
+    }
+
+    fn consume(&self, at: usize, word: usize) -> bool {
+        let stamp = slot_stamp(word) & !state::MASK | state::CONSUMED;
+        self.ring.slot(at).exchange_word0(word, Slot::word0(stamp, Head::default())).is_ok()
+    }
+
+    /// Copies head and body, and says how many slots they take.
+    #[inline]
+    fn copy(&self, at: usize, out: &mut RawRecord) -> Option<usize> {
+        let first = self.ring.slot(at);
+        out.head = first.load_head();
+        let slots = out.head.slots().min(MAX_SLOTS);
+        first.load_body(true, &mut out.body[..super::FIRST_WORDS]);
+        out.len = super::FIRST_WORDS;
+        for i in 1..slots {
+            let words = &mut out.body[out.len..out.len + NEXT_WORDS];
+            self.ring.slot(at.wrapping_add(i)).load_body(false, words);
+            out.len += NEXT_WORDS;
+        }
+        Some(slots)
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        self.ring.reader.0.reading.store(0, Release);
+    }
+}

@@ -1,0 +1,361 @@
+//! Spans: a guard that ends with its work, written as one record when it ends.
+
+use crate::Status;
+use crate::callsite::CallsiteId;
+use crate::fields::{self, Fields, head_types, min_words};
+use crate::record::NO_BUSY;
+use crate::recorder::{self, Recorder, UNSAMPLED};
+use crate::ring::{Head, RecordKind, Word};
+use core::marker::PhantomData;
+use core::mem::MaybeUninit;
+
+/// Field words that a span carries until it ends; more are written when it begins, as a record of their own.
+const CARRIED: usize = if Word::BITS == 64 { 6 } else { 4 };
+
+/// A span that is running: it began when it was made and ends when it is dropped. The current span of its thread (or, on a microcontroller, of its
+/// context) meanwhile. Made by [`span!`](crate::span!).
+///
+/// It cannot leave its thread; a future has [`Instrument::instrument`](crate::Instrument::instrument) instead.
+///
+/// ```
+/// use throughline::{Status, record, span};
+/// let mut span = span!("read_sensor", channel = 3);
+/// let rows = 42;
+/// record!(span, rows);                 // not declared before
+/// if rows == 0 {
+///     span.set_status(Status::Error);
+/// }
+/// // ends here
+/// ```
+#[derive(Debug)]
+#[must_use = "a span ends when it is dropped; bind it to a variable such as `_span`"]
+pub struct Span {
+    /// `None`: not recorded.
+    recorder: Option<&'static Recorder>,
+    pub(crate) state: State,
+    not_send: PhantomData<*const ()>,
+}
+
+/// All that a running span knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct State {
+    callsite: u32,
+    id: Word,
+    root: Word,
+    /// Where the context was before.
+    previous: Word,
+    previous_root: Word,
+    start: Word,
+    coarse: Word,
+    types: u32,
+    status: u8,
+    carried: u8,
+    /// The first `carried` are initialised.
+    words: [MaybeUninit<Word>; CARRIED],
+}
+
+impl State {
+    const NONE: State = State {
+        callsite: 0,
+        id: 0,
+        root: 0,
+        previous: 0,
+        previous_root: 0,
+        start: 0,
+        coarse: 0,
+        types: 0,
+        status: 0,
+        carried: 0,
+        words: [const { MaybeUninit::uninit() }; CARRIED],
+    };
+}
+
+impl Span {
+    /// A span that records nothing: what a disabled callsite gives.
+    #[inline(always)]
+    pub const fn none() -> Span {
+        Span { recorder: None, state: State::NONE, not_send: PhantomData }
+    }
+
+    /// Begins a span; the macros' way in.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub fn begin<F: Fields>(callsite: CallsiteId, root: bool, values: &F) -> Span {
+        let mut span = if root { begin_root(callsite) } else { begin(callsite) };
+        if F::COUNT > 0 {
+            if F::FIXED && min_words::<F>() <= CARRIED {
+                span.state.types = const { head_types(F::COUNT, F::TYPES) };
+                let mut words = [0; CARRIED];
+                span.state.carried = fields::write(values, &mut words) as u8;
+                for (to, from) in span.state.words.iter_mut().zip(words).take(const { min_words::<F>() }) {
+                    to.write(from);
+                }
+            } else if let Some(recorder) = span.recorder.filter(|_| span.state.id != 0) {
+                crate::event::write(
+                    recorder,
+                    RecordKind::Fields,
+                    callsite.id,
+                    span.state.start,
+                    (span.state.id, span.state.root),
+                    values,
+                );
+            }
+        }
+        span
+    }
+
+    /// Whether it will be recorded: its callsite is on, its trace sampled, and there is a recorder.
+    pub fn is_recorded(&self) -> bool {
+        self.recorder.is_some() && self.state.id != 0
+    }
+
+    /// Says how its work went.
+    pub fn set_status(&mut self, status: Status) {
+        self.state.status = status as u8;
+    }
+
+    /// Marks it as failed, with the error's text as its field `error.message`.
+    ///
+    /// ```
+    /// let mut span = throughline::span!("parse");
+    /// if let Err(error) = "x".parse::<u32>() {
+    ///     span.fail(&error);
+    /// }
+    /// ```
+    pub fn fail(&mut self, error: &(impl core::fmt::Display + ?Sized)) {
+        self.set_status(Status::Error);
+        crate::record!(self, "error.message" = %error);
+    }
+
+    /// Adds fields; the way in of [`record!`](crate::record!).
+    #[doc(hidden)]
+    pub fn add<F: Fields>(&self, callsite: CallsiteId, values: &F) {
+        if let Some(recorder) = self.recorder.filter(|_| self.state.id != 0) {
+            let place = (self.state.id, self.state.root);
+            crate::event::write(recorder, RecordKind::Fields, callsite.id, recorder.ticks(), place, values);
+        }
+    }
+
+    /// This span as a place to enter elsewhere; see [`Context`](recorder::Context).
+    pub fn context(&self) -> recorder::Context {
+        recorder::Context::current()
+    }
+}
+
+impl Drop for Span {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if let Some(recorder) = self.recorder {
+            end(recorder, &self.state);
+        }
+    }
+}
+
+/// On a microcontroller one copy serves every call site; on a server the call site has its own.
+#[cfg_attr(target_os = "none", inline(never))]
+#[cfg_attr(not(target_os = "none"), inline(always))]
+fn begin(callsite: CallsiteId) -> Span {
+    let Some(recorder) = enabled(callsite) else { return Span::none() };
+    let (previous, mut root) = recorder.place();
+    let previous_root = root;
+    if root == UNSAMPLED {
+        return Span::none();
+    }
+    let id = recorder.next_id();
+    if previous == 0 {
+        if !recorder::sampled(id) {
+            return unsampled_root(recorder);
+        }
+        root = id;
+        recorder.set_place(id, id);
+    } else {
+        recorder.set_span(id);
+    }
+    started(recorder, callsite, id, root, (previous, previous_root))
+}
+
+#[cfg_attr(target_os = "none", inline(never))]
+#[cfg_attr(not(target_os = "none"), inline(always))]
+fn begin_root(callsite: CallsiteId) -> Span {
+    let Some(recorder) = enabled(callsite) else { return Span::none() };
+    let place = recorder.place();
+    let id = recorder.next_id();
+    if !recorder::sampled(id) {
+        return unsampled_root(recorder);
+    }
+    recorder.set_place(id, id);
+    started(recorder, callsite, id, id, place)
+}
+
+#[inline(always)]
+fn started(
+    recorder: &'static Recorder,
+    callsite: CallsiteId,
+    id: Word,
+    root: Word,
+    (previous, previous_root): (Word, Word),
+) -> Span {
+    let coarse = recorder.coarse();
+    let start = recorder.ticks();
+    let state =
+        State { callsite: callsite.id, id, root, previous, previous_root, start, coarse, ..State::NONE };
+    Span { recorder: Some(recorder), state, not_send: PhantomData }
+}
+
+#[inline(always)]
+fn enabled(callsite: CallsiteId) -> Option<&'static Recorder> {
+    // Where callsites register themselves, their state has already answered.
+    if cfg!(not(registered_callsites)) && callsite.level < crate::level::min() {
+        return None;
+    }
+    recorder::get()
+}
+
+/// A root that is not sampled: all below it is off until it is dropped.
+#[inline]
+fn unsampled_root(recorder: &'static Recorder) -> Span {
+    let (previous, previous_root) = recorder.place();
+    recorder.set_place(0, UNSAMPLED);
+    let state = State { previous, previous_root, root: UNSAMPLED, ..State::NONE };
+    Span { recorder: Some(recorder), state, not_send: PhantomData }
+}
+
+#[cfg_attr(target_os = "none", inline(never))]
+#[cfg_attr(not(target_os = "none"), inline(always))]
+fn end(recorder: &Recorder, state: &State) {
+    leave(recorder, state);
+    if state.id != 0 {
+        finish(recorder, state, None);
+    }
+}
+
+/// Back to where the context was before the span.
+#[inline(always)]
+fn leave(recorder: &Recorder, state: &State) {
+    if state.previous_root == state.root {
+        recorder.set_span(state.previous);
+    } else {
+        recorder.set_place(state.previous, state.previous_root);
+    }
+}
+
+/// Writes the record.
+#[inline(always)]
+fn finish(recorder: &Recorder, state: &State, busy: Option<Word>) {
+    let now = recorder.ticks();
+    let duration = now.wrapping_sub(state.start);
+    // On a 32-bit machine the clock may have wrapped more than once; `coarse` tells, in steps of 2^16 ticks.
+    let long = Word::BITS == 32 && recorder.coarse().wrapping_sub(state.coarse) >= 1 << 15;
+    let parent = if state.id == state.root { 0 } else { state.previous };
+    let place = [state.id, parent, state.root, state.start, duration];
+    let head = |kind| Head::new(kind, state.callsite, state.status, state.types);
+    if state.carried == 0 && busy.is_none() && !long {
+        recorder.push(head(RecordKind::Span), &place, now);
+    } else {
+        finish_long(recorder, state, place, long, busy, now);
+    }
+}
+
+#[cfg_attr(target_os = "none", inline(never))]
+#[cfg_attr(not(target_os = "none"), inline(always))]
+fn finish_long(
+    recorder: &Recorder,
+    state: &State,
+    place: [Word; 5],
+    long: bool,
+    busy: Option<Word>,
+    now: Word,
+) {
+    let mut body = [0; 5 + 3 + CARRIED];
+    body[..5].copy_from_slice(&place);
+    let mut at = 5;
+    let kind = if long {
+        // The elapsed time is coarse's difference, exact to 2^31, with its low half from the clock itself.
+        let elapsed = (recorder.coarse().wrapping_sub(state.coarse) as u64) << 16;
+        let low = place[4] as u64;
+        let high = elapsed.wrapping_sub(low).wrapping_add(1 << 31) >> 32;
+        let busy = busy.map_or(NO_BUSY, |b| b as u64);
+        body[5..8].copy_from_slice(&[high as Word, busy as Word, (busy >> 32) as Word]);
+        at = 8;
+        RecordKind::SpanLong
+    } else if let Some(busy) = busy {
+        body[5] = busy;
+        at = 6;
+        RecordKind::SpanBusy
+    } else {
+        RecordKind::Span
+    };
+    let carried = usize::from(state.carried).min(CARRIED);
+    for (to, from) in body[at..].iter_mut().zip(&state.words[..carried]) {
+        // SAFETY: `begin` initialised the first `carried` words.
+        *to = unsafe { from.assume_init() };
+    }
+    let head = Head::new(kind, state.callsite, state.status, state.types);
+    recorder.push(head, &body[..at + carried], now);
+}
+
+/// A span that is not current anywhere: a future's, between polls. It may move to another thread.
+#[derive(Debug)]
+pub(crate) struct Suspended {
+    state: State,
+    outer: recorder::Context,
+    busy: Word,
+    recorded: bool,
+}
+
+impl Suspended {
+    /// Takes a span that has just begun off its thread.
+    pub(crate) fn new(span: Span) -> Suspended {
+        let span = core::mem::ManuallyDrop::new(span);
+        let inner = recorder::Context::current();
+        let Some(recorder) = span.recorder else {
+            return Suspended { state: State::NONE, outer: inner, busy: 0, recorded: false };
+        };
+        leave(recorder, &span.state);
+        Suspended { state: span.state, outer: inner, busy: 0, recorded: span.state.id != 0 }
+    }
+
+    /// Runs `f` with the span current, and counts its time as busy.
+    pub(crate) fn run<R>(&mut self, f: impl FnOnce() -> R) -> R {
+        let entered = self.outer.enter();
+        let begun = recorder::get().map(|r| (r, r.ticks()));
+        let result = f();
+        if let Some((recorder, begun)) = begun {
+            self.busy = self.busy.wrapping_add(recorder.ticks().wrapping_sub(begun));
+        }
+        drop(entered);
+        result
+    }
+
+    pub(crate) fn set_status(&mut self, status: Status) {
+        if self.state.status == Status::Unset as u8 {
+            self.state.status = status as u8;
+        }
+    }
+
+    /// Ends the span. Once.
+    pub(crate) fn end(&mut self) {
+        if core::mem::take(&mut self.recorded)
+            && let Some(recorder) = recorder::get()
+        {
+            finish(recorder, &self.state, Some(self.busy));
+        }
+    }
+}
+
+/// Adds fields to the current span; the way in of [`record!`](crate::record!).
+pub fn add_to_current<F: Fields>(callsite: CallsiteId, values: &F) {
+    if let Some(recorder) = recorder::get() {
+        let (span, root) = recorder.place();
+        if span != 0 && root != UNSAMPLED {
+            crate::event::write(
+                recorder,
+                RecordKind::Fields,
+                callsite.id,
+                recorder.ticks(),
+                (span, root),
+                values,
+            );
+        }
+    }
+}
