@@ -5,6 +5,9 @@
 //! the observed code pays. With two threads both start each batch together and run flat out; the time is per operation
 //! and thread. Batches the rest of the machine got in the way of are run again.
 
+// Without the peers some ways of measuring may have no user.
+#![cfg_attr(not(feature = "peers"), allow(dead_code))]
+
 use std::{
     hint::{self, black_box},
     path::{Path, PathBuf},
@@ -17,7 +20,9 @@ use std::{
 };
 
 use criterion::Criterion;
-use throughline_benches::{Row, Unit, estimates};
+use throughline_benches::{LIMIT, Row, SUBJECT, Unit, estimates};
+
+use crate::system::{self, preemptions};
 
 /// Operations between two drains.
 pub(crate) const BATCH: u64 = 512;
@@ -115,6 +120,20 @@ impl Bench<'_> {
             })
         });
         windows.complain(self.path, self.subject, 1);
+        if self.effort != Effort::Smoke && [LIMIT, SUBJECT].contains(&self.subject) {
+            drain(local);
+            if let Some(count) = system::instructions(4 * SPANS_PER_TRACE, &mut |n| op(local, n)) {
+                self.rows.push(Row::new(
+                    self.path,
+                    self.subject,
+                    self.target,
+                    1,
+                    Unit::Instructions,
+                    count,
+                    count,
+                ));
+            }
+        }
     }
 
     /// Measures `op` on this thread beside what `second` makes on another.
@@ -130,6 +149,7 @@ impl Bench<'_> {
         let (meet, size, theirs) = (&Rendezvous::default(), &AtomicU64::new(0), &Mutex::new(None));
         thread::scope(|scope| {
             scope.spawn(move || {
+                system::pin(1);
                 let mut op = second();
                 loop {
                     meet.wait();
@@ -142,6 +162,7 @@ impl Bench<'_> {
                     meet.wait();
                 }
             });
+            system::pin(0);
             self.measure(2, 1.0, |n| {
                 windows.run(n, |n| {
                     size.store(n, Ordering::Release);
@@ -287,21 +308,6 @@ fn timed(op: impl FnOnce()) -> Window {
     Window { start, elapsed, preempted: preemptions() != switches }
 }
 
-/// How often this thread has lost the CPU without asking to; always 0 where the system does not say.
-fn preemptions() -> i64 {
-    #[cfg(target_os = "linux")]
-    {
-        let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-        // SAFETY: the call writes one `rusage` to where the pointer points, which is as large.
-        let result = unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) };
-        // SAFETY: all its fields are integers, for which zero is a value, whether the call wrote them or not.
-        let usage = unsafe { usage.assume_init() };
-        if result == 0 { usage.ru_nivcsw } else { 0 }
-    }
-    #[cfg(not(target_os = "linux"))]
-    0
-}
-
 /// A barrier for two that spins, so that they leave it within some tens of nanoseconds of each other.
 #[derive(Default)]
 struct Rendezvous {
@@ -314,7 +320,7 @@ impl Rendezvous {
         let mut spins = 0_u32;
         while self.arrived.load(Ordering::Acquire) < both {
             spins += 1;
-            if spins.is_multiple_of(1_000) { thread::yield_now() } else { hint::spin_loop() }
+            if spins.is_multiple_of(100_000) { thread::yield_now() } else { hint::spin_loop() }
         }
     }
 }

@@ -10,6 +10,7 @@ mod harness;
 mod limit;
 #[cfg(feature = "peers")]
 mod peers;
+mod system;
 mod throughline;
 mod work;
 
@@ -63,7 +64,8 @@ fn parent(args: &Args) -> Result<(), Box<dyn Error>> {
     let (mut rows, mut failed) = (Vec::new(), Vec::new());
     for (path, name, _) in subjects() {
         let full = format!("{path}/{name}");
-        if !args.only.as_ref().is_none_or(|only| path == only || full.starts_with(only.as_str())) {
+        if !args.only.as_ref().is_none_or(|only| path == only || only.contains('/') && full.starts_with(only))
+        {
             continue;
         }
         if args.list {

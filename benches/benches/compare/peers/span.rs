@@ -3,7 +3,10 @@
 use std::hint::black_box;
 
 use fastrace::{Span, collector::SpanContext, local::LocalSpan};
-use opentelemetry::trace::Tracer as _;
+use opentelemetry::{
+    Context,
+    trace::{Span as _, TraceContextExt as _, Tracer as _},
+};
 use opentelemetry_sdk::trace::Sampler;
 
 use super::sinks::{Nowhere, emit_setup, otel, tracing_otel};
@@ -18,6 +21,7 @@ pub(super) const SUBJECTS: &[Subject] = &[
     ("puffin", |bench| puffin(bench, puffin::now_ns)),
     ("puffin (TSC)", |bench| puffin(bench, || ticks() as i64)),
     ("opentelemetry", opentelemetry),
+    ("opentelemetry (not made current)", opentelemetry_plain),
     ("tracing (registry only)", tracing_registry),
     ("tracing + opentelemetry", tracing_opentelemetry),
     ("emit", emit),
@@ -70,6 +74,22 @@ fn opentelemetry(bench: &mut Bench<'_>) {
                         tracer.in_span("work", |_| black_box(()));
                     }
                 });
+            });
+        },
+        |()| provider.force_flush().expect("nothing to fail"),
+    );
+}
+
+fn opentelemetry_plain(bench: &mut Bench<'_>) {
+    let (provider, tracer) = otel(Sampler::AlwaysOn);
+    bench.drained(
+        |_| (),
+        |(), n| {
+            traces(n, |children| {
+                let request = Context::new().with_span(tracer.start("request"));
+                for _ in 0..children {
+                    tracer.start_with_context("work", &request).end();
+                }
             });
         },
         |()| provider.force_flush().expect("nothing to fail"),
