@@ -34,6 +34,8 @@ pub mod preamble;
 pub mod series;
 pub mod stream;
 pub mod time;
+pub mod trace;
+mod trace_tree;
 
 pub use bytes::{Malformed, What};
 pub use callsite::Callsite;

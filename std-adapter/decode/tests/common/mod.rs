@@ -2,6 +2,8 @@
 //! with the library's own encoder or with the decoder.
 #![allow(dead_code, unreachable_pub, missing_docs)] // Each test binary uses a part of it.
 
+pub mod scenario;
+
 use std::ops::Range;
 
 use throughline::Status;
