@@ -12,7 +12,7 @@ use std::process::Child;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow, bail};
 use lexopt::Arg::{Long, Short};
 
 use crate::net;
@@ -141,10 +141,10 @@ impl Collector {
             _scratch: scratch,
         };
         let ready = net::wait_for("the Collector to listen", START_LIMIT, || {
-            running.check_alive()?;
+            running.check_not_ended()?;
             Ok((net::listens(http) && net::listens(grpc)).then_some(()))
         });
-        ready.with_context(|| log_tail(&running.log))?;
+        ready.map_err(|error| anyhow!("{error:#}\n{}", log_tail(&running.log)))?;
         running.check_answers(http)?;
         Ok(running)
     }
@@ -201,10 +201,14 @@ impl Running {
     ///
     /// When it has; the error holds the log's last lines.
     pub fn check_alive(&mut self) -> Result<()> {
-        if let Some(status) = self.child.try_wait()? {
-            bail!("the Collector has ended: {status}; {}", log_tail(&self.log));
+        self.check_not_ended().map_err(|error| anyhow!("{error:#}\n{}", log_tail(&self.log)))
+    }
+
+    fn check_not_ended(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            Some(status) => bail!("the Collector has ended: {status}"),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Sends an empty message: an open port alone doesn't prove that the receiver behind it works.
@@ -212,7 +216,7 @@ impl Running {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, http));
         let status = net::post(address, "/v1/traces", "application/json", b"{}")?;
         if status != 200 {
-            bail!("the Collector answered {status} to an empty message; {}", log_tail(&self.log));
+            bail!("the Collector answered {status} to an empty message\n{}", log_tail(&self.log));
         }
         Ok(())
     }

@@ -46,7 +46,7 @@ pub fn run(mut args: lexopt::Parser) -> Result<()> {
     if !list {
         return check();
     }
-    for combination in combinations()? {
+    for combination in Consumer::find()?.combinations()? {
         println!("{}", label(&combination));
     }
     Ok(())
@@ -58,10 +58,13 @@ pub fn run(mut args: lexopt::Parser) -> Result<()> {
 ///
 /// As [`run`].
 pub fn check() -> Result<()> {
-    let combinations = combinations()?;
+    let consumer = Consumer::find()?;
+    let combinations = consumer.combinations()?;
     let total = combinations.len();
     for (index, combination) in combinations.iter().enumerate() {
-        timed(&format!("{}/{total} {}", index + 1, label(combination)), || command(combination).run())?;
+        timed(&format!("{}/{total} {}", index + 1, label(combination)), || {
+            consumer.command(combination).run()
+        })?;
     }
     Ok(())
 }
@@ -81,36 +84,52 @@ pub fn power_set<T: Clone>(items: &[T]) -> Vec<Vec<T>> {
     subsets
 }
 
-fn combinations() -> Result<Vec<Vec<String>>> {
-    let metadata = Cmd::cargo().args(["metadata", "--no-deps", "--format-version", "1"]).output()?;
-    let features = features(&metadata)?;
-    if features.len() > MOST_FEATURES {
-        bail!(
-            "{} features make {} combinations: let some of ci/consumer/Cargo.toml imply each other",
-            features.len(),
-            1_u64 << features.len()
-        );
-    }
-    Ok(power_set(&features))
+/// What `cargo metadata` says of the consumer.
+#[derive(Debug, PartialEq, Eq)]
+struct Consumer {
+    /// Without `default`, which is a name for a combination.
+    features: Vec<String>,
+    is_program: bool,
 }
 
-/// The consumer's features from `cargo metadata`, without `default`, which is a name for a combination.
-fn features(metadata: &str) -> Result<Vec<String>> {
-    let metadata: Value = serde_json::from_str(metadata).context("`cargo metadata` wrote no JSON")?;
-    let packages = metadata["packages"].as_array().context("`cargo metadata` lists no packages")?;
-    let package = packages.iter().find(|package| package["name"] == PACKAGE);
-    let package = package.with_context(|| format!("no package `{PACKAGE}` in the workspace"))?;
-    let features: BTreeMap<String, Value> = serde_json::from_value(package["features"].clone())?;
-    Ok(features.into_keys().filter(|name| name != "default").collect())
-}
-
-fn command(combination: &[String]) -> Cmd {
-    let mut cmd = Cmd::cargo().args(["run", "--quiet", "-p", PACKAGE, "--no-default-features"]);
-    if !combination.is_empty() {
-        cmd = cmd.arg("--features").arg(combination.join(","));
+impl Consumer {
+    fn find() -> Result<Self> {
+        Self::parse(&Cmd::cargo().args(["metadata", "--no-deps", "--format-version", "1"]).output()?)
     }
-    // A build folder of its own: other flags in the shared one would rebuild everything there, twice.
-    cmd.env("RUSTFLAGS", "-D warnings").env("CARGO_TARGET_DIR", workspace::target_dir().join(PACKAGE))
+
+    fn parse(metadata: &str) -> Result<Self> {
+        let metadata: Value = serde_json::from_str(metadata).context("`cargo metadata` wrote no JSON")?;
+        let packages = metadata["packages"].as_array().context("`cargo metadata` lists no packages")?;
+        let package = packages.iter().find(|package| package["name"] == PACKAGE);
+        let package = package.with_context(|| format!("no package `{PACKAGE}` in the workspace"))?;
+        let features: BTreeMap<String, Value> = serde_json::from_value(package["features"].clone())?;
+        let mut targets = package["targets"].as_array().into_iter().flatten();
+        Ok(Self {
+            features: features.into_keys().filter(|name| name != "default").collect(),
+            is_program: targets.any(|target| target["kind"][0] == "bin"),
+        })
+    }
+
+    fn combinations(&self) -> Result<Vec<Vec<String>>> {
+        let count = self.features.len();
+        if count > MOST_FEATURES {
+            bail!(
+                "{count} features make {} combinations: let some of ci/consumer/Cargo.toml imply each other",
+                1_u64 << count
+            );
+        }
+        Ok(power_set(&self.features))
+    }
+
+    fn command(&self, combination: &[String]) -> Cmd {
+        let verb = if self.is_program { "run" } else { "test" };
+        let mut cmd = Cmd::cargo().args([verb, "--quiet", "-p", PACKAGE, "--no-default-features"]);
+        if !combination.is_empty() {
+            cmd = cmd.arg("--features").arg(combination.join(","));
+        }
+        // A build folder of its own: other flags in the shared one would rebuild everything there, twice.
+        cmd.env("RUSTFLAGS", "-D warnings").env("CARGO_TARGET_DIR", workspace::target_dir().join(PACKAGE))
+    }
 }
 
 fn label(combination: &[String]) -> String {
@@ -134,19 +153,33 @@ mod tests {
     fn features_come_from_the_right_package_without_default() {
         let metadata = r#"{"packages": [
             {"name": "other", "features": {"x": []}},
-            {"name": "consumer", "features": {"std": ["throughline/std"], "default": ["std"], "defmt": []}}
+            {
+                "name": "consumer",
+                "features": {"std": ["throughline/std"], "default": ["std"], "defmt": []},
+                "targets": [{"kind": ["lib"]}, {"kind": ["bin"]}]
+            }
         ]}"#;
-        assert_eq!(features(metadata).unwrap(), ["defmt", "std"]);
-        assert!(features(r#"{"packages": []}"#).unwrap_err().to_string().contains("`consumer`"));
+        let expected = Consumer { features: vec!["defmt".into(), "std".into()], is_program: true };
+        assert_eq!(Consumer::parse(metadata).unwrap(), expected);
+        assert!(Consumer::parse(r#"{"packages": []}"#).unwrap_err().to_string().contains("`consumer`"));
     }
 
     #[test]
     fn a_combination_becomes_one_command() {
-        let shown = command(&["a".into(), "b".into()]).to_string();
+        let consumer = |is_program| Consumer { features: Vec::new(), is_program };
+        let shown = consumer(true).command(&["a".into(), "b".into()]).to_string();
         assert!(
             shown.ends_with("cargo run --quiet -p consumer --no-default-features --features a,b"),
             "{shown}"
         );
-        assert!(!command(&[]).to_string().contains("--features"));
+        let shown = consumer(false).command(&[]).to_string();
+        assert!(shown.ends_with("cargo test --quiet -p consumer --no-default-features"), "{shown}");
+    }
+
+    #[test]
+    fn too_many_features_are_refused() {
+        let features = (0..=MOST_FEATURES).map(|it| it.to_string()).collect();
+        let error = Consumer { features, is_program: true }.combinations().unwrap_err().to_string();
+        assert!(error.contains("9 features make 512"), "{error}");
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::workspace;
 
@@ -115,7 +115,7 @@ impl Cmd {
     pub fn run_logged(&self, log: &Path) -> Result<()> {
         println!("$ {self}");
         let status = self.spawn_logged(log)?.wait()?;
-        self.check(status).with_context(|| log_tail(log))
+        self.check(status).map_err(|error| anyhow!("{error}\n{}", log_tail(log)))
     }
 
     /// Starts the command with all it writes appended to the file `log`.
@@ -216,7 +216,7 @@ pub fn log_tail(log: &Path) -> String {
         }
     }
     let lines: String = tail.into_iter().collect();
-    format!("the last lines of {}:\n{lines}", log.display())
+    format!("The last lines of {}:\n{lines}", log.display())
 }
 
 fn describes_this_package(key: &str) -> bool {

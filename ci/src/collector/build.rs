@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::process::{Cmd, log_tail, timed};
 use crate::scratch::Scratch;
@@ -72,14 +72,16 @@ fn build(program: &Path) -> Result<()> {
         .arg("run")
         .arg(format!("go.opentelemetry.io/collector/cmd/builder@v{VERSION}"))
         .args(["--config", "manifest.yaml", "--skip-compilation"])
+        // It leaves a folder behind in the system's temporary one, so it is given ours.
+        .env("TMPDIR", folder)
         .dir(folder);
     // It ends by running `go mod tidy`, which fails on a test-only dependency of an exporter that can't be had.
     // The sources it wrote before that are complete, so its success is judged by them.
     let outcome = builder.run_logged(&log);
     let sources = folder.join("out");
     if !(sources.join("go.mod").is_file() && sources.join("main.go").is_file()) {
-        outcome.context(ADVICE)?;
-        bail!("the Collector's builder wrote no sources; {}\n{ADVICE}", log_tail(&log));
+        outcome.map_err(|error| anyhow!("{error:#}{ADVICE}"))?;
+        bail!("the Collector's builder wrote no sources\n{}{ADVICE}", log_tail(&log));
     }
     let unfinished = program.with_extension("unfinished");
     Cmd::new("go")
@@ -88,7 +90,7 @@ fn build(program: &Path) -> Result<()> {
         .arg(".")
         .dir(&sources)
         .run_logged(&log)
-        .context(ADVICE)?;
+        .map_err(|error| anyhow!("{error:#}{ADVICE}"))?;
     fs::rename(&unfinished, program)?;
     fs::write(program.with_file_name("built-from.yaml"), MANIFEST)?;
     Ok(())

@@ -47,12 +47,17 @@ impl Verdict {
         matches!(self, Self::Failed(_))
     }
 
-    fn reason(&self) -> &str {
-        match self {
+    fn reason(&self) -> String {
+        const LONGEST: usize = 100;
+        // The rest of a reason, a log's tail for example, stands where the step ran.
+        let line = match self {
             Self::Passed | Self::NotRun => "",
-            // The rest of a reason, a log's tail for example, stands where the step ran.
             Self::Nothing(reason) | Self::Failed(reason) => reason.lines().next().unwrap_or_default(),
+        };
+        if line.chars().count() <= LONGEST {
+            return line.to_owned();
         }
+        line.chars().take(LONGEST).chain(['…']).collect()
     }
 }
 
