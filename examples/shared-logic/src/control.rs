@@ -1,0 +1,143 @@
+//! The control loop: measures, decides, moves the valve, and waits for the converter in between.
+
+use throughline::{
+    Instrument, StaticStr, counter, counter_family, gauge, info, instrument, record, span, warn,
+};
+
+use crate::sensor::Calibration;
+use crate::{Channel, Fault, Samples, Sensor};
+
+/// A thermostat. It holds its temperature by a valve of 0 to 100 %.
+#[derive(Clone, Debug)]
+pub struct Controller {
+    sensor: Sensor,
+    /// Hundredths of a degree Celsius.
+    setpoint: i32,
+    /// Per cent.
+    valve: i32,
+}
+
+/// What a run came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Rounds that measured and acted.
+    pub good: u32,
+    /// Rounds that met a fault and left the valve alone.
+    pub faults: u32,
+    /// Where the valve is, per cent.
+    pub valve: i32,
+    /// The last temperature measured, in hundredths of a degree Celsius.
+    pub temperature: i32,
+}
+
+impl Controller {
+    /// Per cent that the valve moves at a time.
+    const STEP: i32 = 8;
+    /// Steps in one round at most.
+    const MOST_STEPS: u32 = 3;
+    const CALIBRATION: Calibration = Calibration { low: (1000, 1000), high: (3000, 4000) };
+
+    /// A controller with this set point, in hundredths of a degree Celsius, and a half open valve.
+    pub const fn new(setpoint: i32) -> Controller {
+        Controller { sensor: Sensor::new(Self::CALIBRATION), setpoint, valve: 50 }
+    }
+
+    /// Runs so many rounds. A fault ends its round, not the run.
+    pub async fn run(&mut self, samples: &mut Samples<'_>, rounds: u32) -> Summary {
+        let mut summary = Summary::default();
+        for number in 0..rounds {
+            match self.round(samples, number).await {
+                Ok(temperature) => summary = Summary { good: summary.good + 1, temperature, ..summary },
+                Err(_) => summary.faults += 1,
+            }
+        }
+        Summary { valve: self.valve, ..summary }
+    }
+
+    /// One round: measure, decide, act.
+    #[instrument(name = "control.round", skip(self, samples), err)]
+    async fn round(&mut self, samples: &mut Samples<'_>, number: u32) -> Result<i32, Fault> {
+        counter!("control.rounds", unit = "{round}").add(1);
+        let sample = samples.read(Channel::Temperature).await;
+        let measured = self.sensor.measure(sample).inspect_err(|_| {
+            warn!("round {number} leaves the valve at {valve} %", number, valve = self.valve);
+        })?;
+
+        let target = self.target(measured);
+        record!(current, target);
+        let moving = span!(kind: Client, "valve.move", from = self.valve, target);
+        let steps = self.move_valve(samples, target).instrument(moving).await;
+        info!("round {number}: valve at {valve} % after {steps} steps", number, valve = self.valve, steps);
+        Ok(measured)
+    }
+
+    /// Where the valve should be: one per cent more for each tenth of a degree too cold.
+    fn target(&self, measured: i32) -> i32 {
+        let _span = span!("control.decide", measured, setpoint = self.setpoint);
+        (50 + (self.setpoint - measured) / 10).clamp(0, 100)
+    }
+
+    /// Moves the valve step by step, waiting for its feedback after each; says how many steps that took.
+    async fn move_valve(&mut self, samples: &mut Samples<'_>, target: i32) -> u32 {
+        let mut steps = 0;
+        while steps < Self::MOST_STEPS && self.valve != target {
+            let step = (target - self.valve).clamp(-Self::STEP, Self::STEP);
+            self.valve += step;
+            steps += 1;
+            let direction = if step > 0 { "open" } else { "close" };
+            counter_family!("valve.steps", labels = ["direction"], capacity = 2, unit = "{step}")
+                .add([direction], 1);
+            let feedback = samples.read(Channel::Valve).await;
+            info!(
+                "valve {direction}s to {valve} %",
+                direction = StaticStr(direction),
+                valve = self.valve,
+                feedback = feedback.raw
+            );
+        }
+        gauge!("valve.position", unit = "%").set(self.valve as isize);
+        steps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Adc, Plant, executor};
+
+    fn run(seed: u32, rounds: u32) -> Summary {
+        let mut adc = Adc::new();
+        let (mut isr, mut samples) = adc.split();
+        let mut plant = Plant::new(seed);
+        executor::run(Controller::new(2150).run(&mut samples, rounds), || {
+            let channel = isr.requested().expect("whoever waits has asked");
+            isr.on_sample_ready(plant.convert(channel));
+        })
+    }
+
+    #[test]
+    fn a_run_depends_on_its_inputs_alone() {
+        assert_eq!(run(7, 40), run(7, 40));
+        assert_ne!(run(7, 40), run(8, 40));
+    }
+
+    #[test]
+    fn every_fourth_round_meets_the_loose_wire() {
+        let summary = run(7, 40);
+        assert_eq!((summary.good, summary.faults), (30, 10));
+    }
+
+    #[test]
+    fn a_warming_room_closes_the_valve() {
+        assert!(run(7, 40).valve < 50);
+        assert_eq!(run(7, 400).valve, 0);
+    }
+
+    #[test]
+    fn the_valve_stays_within_its_range_and_its_step() {
+        let controller = Controller::new(2150);
+        assert_eq!(controller.target(-10_000), 100);
+        assert_eq!(controller.target(10_000), 0);
+        assert_eq!(controller.target(2150), 50);
+    }
+}

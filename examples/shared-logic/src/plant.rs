@@ -1,0 +1,66 @@
+//! The world outside, simulated: a room whose temperature drifts, a noisy sensor with a loose wire, a valve. The same on every machine.
+
+use crate::Channel;
+
+/// A plant that answers every conversion with a value that depends only on the conversions before it.
+#[derive(Clone, Debug)]
+pub struct Plant {
+    noise: Lcg,
+    /// Conversions of the temperature channel so far.
+    measured: u32,
+    room: i32,
+}
+
+impl Plant {
+    /// Conversions of the temperature between two in which the wire is loose.
+    const LOOSE_EVERY: u32 = 4;
+
+    /// A plant with this noise.
+    pub const fn new(seed: u32) -> Plant {
+        Plant { noise: Lcg(seed), measured: 0, room: 1500 }
+    }
+
+    /// What the converter reads now, 12 bits.
+    pub fn convert(&mut self, channel: Channel) -> u16 {
+        let noise = (self.noise.next() % 41) as i32 - 20;
+        let value = match channel {
+            Channel::Valve => 2048 + noise,
+            Channel::Temperature => {
+                self.measured += 1;
+                self.room += (self.noise.next() % 65) as i32;
+                // A loose wire reads as the full scale.
+                if self.measured.is_multiple_of(Self::LOOSE_EVERY) { 4095 } else { self.room + noise }
+            }
+        };
+        value.clamp(0, 4095) as u16
+    }
+}
+
+/// A linear congruential generator with the constants of *Numerical Recipes*; its high half is good enough for noise.
+#[derive(Clone, Debug)]
+struct Lcg(u32);
+
+impl Lcg {
+    fn next(&mut self) -> u32 {
+        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        self.0 >> 16
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn the_same_seed_gives_the_same_world() {
+        let read = |seed| {
+            let mut plant = Plant::new(seed);
+            (0..40).map(|_| plant.convert(Channel::Temperature)).collect::<Vec<_>>()
+        };
+        assert_eq!(read(7), read(7));
+        assert_ne!(read(7), read(8));
+        assert_eq!(read(7).iter().filter(|raw| **raw == 4095).count(), 10);
+        assert!(read(7).iter().all(|raw| *raw <= 4095));
+    }
+}
