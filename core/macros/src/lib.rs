@@ -1,11 +1,84 @@
-//! Attribute macros of throughline.
+//! Attribute macros of `throughline`, which re-exports them: `#[instrument]`, also called `#[traced]`.
+
+mod args;
+mod expand;
+mod function;
+mod params;
 
 use proc_macro::TokenStream;
 
-/// Placeholder.
+/// Runs a function in a span of its own: the span begins when the function is called, is current while it runs, and ends when it returns. The span
+/// of an `async fn` begins when its future is first polled, is current whenever it is polled, and ends when it is done; the future stays `Send`.
+///
+/// ```
+/// use throughline::instrument;
+///
+/// #[instrument(level = "debug", skip(payload), fields(len = payload.len()), err)]
+/// fn send(channel: u8, payload: &[u8]) -> Result<usize, SendError> {
+///     if payload.is_empty() { Err(SendError) } else { Ok(payload.len()) }
+/// }
+/// # #[derive(Debug)]
+/// # struct SendError;
+/// # impl core::fmt::Display for SendError {
+/// #     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result { f.write_str("nothing to send") }
+/// # }
+/// assert_eq!(send(3, b"abc").unwrap(), 3);
+/// ```
+///
+/// # Arguments
+///
+/// | argument | meaning | else |
+/// |---|---|---|
+/// | `name = "…"` | the span's name: a literal or a constant `&'static str` | the function's name |
+/// | `level = "debug"` | its level; also `Debug`, `Level::Debug`, `Level::DEBUG` | `Info` |
+/// | `kind = Server` | its role: `Internal`, `Server`, `Client`, `Producer` or `Consumer` | `Internal` |
+/// | `root` | begins a trace of its own, whatever is current | child of the current span |
+/// | `skip(a, b)` | arguments not to record | |
+/// | `skip_all` | records no argument | |
+/// | `fields(…)` | fields besides, as in `span!`: `key = value`, `dotted.key = %display`, `"any key" = ?debug`, `%x`, `?x`, `x`; evaluated before the body, with the arguments in scope; a field named as an argument is recorded in its place | |
+/// | `err` | a returned `Err` makes the span's status an error, and its `Display` the field `error.message`; `err(Debug)` for its `Debug` | |
+/// | `ret` | records what is returned (with `err`: what is in `Ok`) as field `return`: its `Debug`, or its `Display` with `ret(Display)` | |
+/// | `crate = path` | where `throughline` is, for crates that re-export it | `::throughline` |
+///
+/// # Which arguments are recorded
+///
+/// Those whose type, as written, is `bool`, an integer of up to 64 bits, a float, `str` or `String`, or a reference to one: as they are, for the price
+/// of their words. Nothing else is, for formatting a value costs the function more than its span does: name it in `fields(…)`, as in
+/// `fields(?request)`. Of a tuple pattern with a tuple type each element is looked at; `self`, and names that begin with `_`, are never
+/// recorded. A span has at most 15 fields.
+///
+/// ```
+/// # use throughline::instrument;
+/// # #[derive(Debug)] struct Request { path: String }
+/// # struct Server { port: u16 }
+/// impl Server {
+///     // Fields: `attempt` (an integer), `request` (its `Debug`), `port`, `http.route`.
+///     #[instrument(name = "handle", kind = Server, fields(?request, port = self.port, http.route = %request.path))]
+///     async fn handle(&self, request: Request, attempt: u32) {}
+/// }
+/// ```
+///
+/// # What a function may be
+///
+/// A function or method: generic, `unsafe`, `extern`, `async`, returning `impl Trait`; not a `const fn`, which may run where nothing is recorded.
+/// When a function that is not `async` ends with `Box::pin(async move { … })`, as those made by `async_trait` do, the span is that of the
+/// future. Of any other function that returns a future (`-> impl Future`) the span covers making the future, not its work: use
+/// `Instrument::instrument` there.
 #[proc_macro_attribute]
-pub fn instrument(_args: TokenStream, item: TokenStream) -> TokenStream { item }
+pub fn instrument(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand::instrument(args.into(), item.into()).into()
+}
 
-/// Placeholder.
+/// The same as [`macro@instrument`].
+///
+/// ```
+/// #[throughline::traced(ret)]
+/// fn double(n: u32) -> u32 {
+///     2 * n
+/// }
+/// assert_eq!(double(4), 8);
+/// ```
 #[proc_macro_attribute]
-pub fn traced(_args: TokenStream, item: TokenStream) -> TokenStream { item }
+pub fn traced(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand::instrument(args.into(), item.into()).into()
+}

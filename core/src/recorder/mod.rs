@@ -161,11 +161,10 @@ impl Recorder {
 
     #[inline(always)]
     pub(crate) fn push(&self, head: Head, body: &[Word], time: Word) -> bool {
-        if cfg!(feature = "std") {
-            self.ring.push(head, body, time)
-        } else {
-            self.ring.push_shared(head, body, time)
-        }
+        #[cfg(feature = "std")]
+        return self.ring.push(head, body, time);
+        #[cfg(not(feature = "std"))]
+        self.ring.push_shared(head, body, time)
     }
 
     #[inline(always)]

@@ -211,6 +211,7 @@ impl<'a> Ring<'a> {
     }
 
     /// As [`Ring::push`] on a ring that is known to be shared: for firmware, where the other paths would only take flash.
+    #[cfg(not(any(loom, feature = "std")))]
     #[inline(always)]
     pub(crate) fn push_shared(&self, head: Head, body: &[Word], time: Word) -> bool {
         match self.mode {

@@ -1,0 +1,54 @@
+//! The function under the attribute, with its body unread, so that a mistake in the body is reported by the compiler and at its place.
+
+use proc_macro2::{Group, TokenStream};
+use syn::parse::{Parse, ParseStream};
+use syn::{AttrStyle, Attribute, Error, Result, Signature, Token, Visibility};
+
+pub(crate) struct Function {
+    /// Those before it, and those at the start of its body, which hold for it all the same.
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) vis: Visibility,
+    pub(crate) sig: Signature,
+    /// In its braces, without attributes.
+    pub(crate) body: Group,
+}
+
+impl Parse for Function {
+    fn parse(input: ParseStream<'_>) -> Result<Function> {
+        let start = input.span();
+        let mut attrs = input.call(Attribute::parse_outer)?;
+        let vis = input.parse()?;
+        let sig: Signature = input
+            .parse()
+            .map_err(|_| Error::new(start, "expected a function: `#[instrument]` goes on a `fn` or an `async fn`"))?;
+        if input.peek(Token![;]) {
+            return Err(Error::new(
+                sig.ident.span(),
+                "expected a function with a body: put `#[instrument]` on its implementation",
+            ));
+        }
+        if let Some(constness) = &sig.constness {
+            return Err(Error::new(
+                constness.span,
+                "a `const fn` cannot be instrumented: it may run when the program is compiled, where nothing is recorded",
+            ));
+        }
+        let group: Group = input.parse()?;
+        let Body { attrs: inner, rest } = syn::parse2(group.stream())?;
+        attrs.extend(inner.into_iter().map(|attr| Attribute { style: AttrStyle::Outer, ..attr }));
+        let mut body = Group::new(group.delimiter(), rest);
+        body.set_span(group.span());
+        Ok(Function { attrs, vis, sig, body })
+    }
+}
+
+struct Body {
+    attrs: Vec<Attribute>,
+    rest: TokenStream,
+}
+
+impl Parse for Body {
+    fn parse(input: ParseStream<'_>) -> Result<Body> {
+        Ok(Body { attrs: input.call(Attribute::parse_inner)?, rest: input.parse()? })
+    }
+}

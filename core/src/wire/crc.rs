@@ -1,0 +1,43 @@
+//! CRC-32/ISO-HDLC, four bits at a time: a table of 64 bytes.
+//!
+//! Bit by bit it is 20 bytes smaller and three times slower; with the usual table of 1 KiB it is twice as fast.
+
+/// The CRC of `bytes`.
+pub(super) fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = !0;
+    for byte in bytes {
+        crc ^= u32::from(*byte);
+        crc = crc >> 4 ^ TABLE[(crc & 15) as usize];
+        crc = crc >> 4 ^ TABLE[(crc & 15) as usize];
+    }
+    !crc
+}
+
+static TABLE: [u32; 16] = table();
+
+const fn table() -> [u32; 16] {
+    let mut table = [0; 16];
+    let mut i = 0;
+    while i < 16 {
+        let mut crc = i as u32;
+        let mut bit = 0;
+        while bit < 4 {
+            crc = if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 };
+            bit += 1;
+        }
+        table[i] = crc;
+        i += 1;
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::crc32;
+
+    #[test]
+    fn check_value_of_the_catalogue() {
+        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+        assert_eq!(crc32(b""), 0);
+    }
+}

@@ -1,0 +1,47 @@
+//! The encoder of wire format 1: records and metrics to frames, in a buffer the caller has. Nothing is allocated, nothing copied twice.
+//!
+//! The format is `core/docs/wire-format.md`; the sections (§) in this module are that page's. Decoding is `throughline-decode`'s, on the host.
+//! `throughline-embedded` builds frames from a recorder with this; use it directly only to write another such adapter.
+//!
+//! ```
+//! use throughline::ring::{Head, Mode, RawRecord, RecordKind, Ring};
+//! use throughline::{record::Record, wire};
+//! # static SLOTS: throughline::Slots<8> = throughline::Slots::new();
+//! # let ring = Ring::new(SLOTS.as_slice(), Mode::SharedOldest);
+//! # ring.push(Head::new(RecordKind::Event, 7, 0, 0), &[100, 0, 0], 100);
+//! let mut reader = ring.reader().unwrap();
+//! let mut raw = RawRecord::new();
+//! let mut buffer = [0; 192];
+//! let mut batch = wire::Batch::new(&mut buffer, &wire::Header::default(), 100, 0).unwrap();
+//! while reader.next(&mut raw) {
+//!     let before = batch.mark();
+//!     let record = Record::parse(&raw).unwrap();
+//!     if !batch.push(&record, 100) {
+//!         break; // full: the record stays in the ring
+//!     }
+//!     if !reader.commit() {
+//!         batch.roll_back(before); // overwritten while it was being read
+//!     }
+//! }
+//! let len = batch.finish();
+//! assert_eq!(buffer[len - 1], 0);
+//! ```
+
+mod batch;
+mod cobs;
+mod crc;
+mod frame;
+mod metrics;
+mod preamble;
+
+pub use batch::{Batch, Mark};
+pub use frame::{Header, MAX_FRAME};
+pub use metrics::Metrics;
+pub use preamble::{MAX_BUILD_ID, MAX_NAME, Preamble};
+
+/// Version of the format, in the first byte of every frame.
+pub const VERSION: u8 = 1;
+/// Ends every frame, and precedes the first.
+pub const DELIMITER: u8 = 0;
+/// A preamble is due after this many frames.
+pub const PREAMBLE_EVERY: u32 = 64;

@@ -1,0 +1,222 @@
+//! The ring's protocols under the model checker: every interleaving (and every reordering that the memory model allows) of writers and
+//! reader. Run with `cargo xtask test --only loom`, which sets `--cfg loom`.
+//!
+//! Each record carries the same number in all its words, so a torn one shows; each run ends with the ledger:
+//! pushed = read + lost.
+#![cfg(loom)]
+
+use loom::thread;
+use std::sync::Arc;
+use throughline::ring::{FIRST_WORDS, Head, Mode, RawRecord, RecordKind, Ring, Slot};
+
+/// A body of `words` words, all `n`.
+fn push(ring: &Ring<'_>, n: usize, words: usize) -> bool {
+    let body = [n; 24];
+    ring.push(Head::new(RecordKind::Event, n as u32, 0, 0), &body[..words], n)
+}
+
+/// Reads everything there is; panics on a torn record.
+fn drain(ring: &Ring<'_>, words: impl Fn(usize) -> usize) -> Vec<usize> {
+    read(ring, usize::MAX, words)
+}
+
+/// Reads at most `most` records; while writers run, a few suffice, and each one more multiplies the interleavings.
+fn read(ring: &Ring<'_>, most: usize, words: impl Fn(usize) -> usize) -> Vec<usize> {
+    let mut seen = Vec::new();
+    let mut reader = ring.reader().expect("one reader at a time");
+    let mut raw = RawRecord::new();
+    for _ in 0..most {
+        if !reader.next(&mut raw) {
+            break;
+        }
+        if reader.commit() {
+            let n = raw.head.callsite as usize;
+            assert!(raw.body[..words(n)].iter().all(|w| *w == n), "torn: {n} {:?}", &raw.body[..raw.len]);
+            seen.push(n);
+        }
+    }
+    seen
+}
+
+fn ring(mode: Mode) -> Arc<Ring<'static>> {
+    // The model checker runs a closure many times; eight slots leaked per run are cheap.
+    let slots: &'static [Slot] = Vec::leak((0..8).map(|_| Slot::new()).collect());
+    Arc::new(Ring::new(slots, mode))
+}
+
+fn model(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(f);
+}
+
+fn one(_: usize) -> usize {
+    FIRST_WORDS
+}
+
+/// Fills the ring so that only `free` slots are left, and empties it again when 8 are: positions are then past the first lap.
+fn prefill(ring: &Ring<'_>, records: usize) {
+    for n in 1..=records {
+        assert!(push(ring, n, 1));
+    }
+}
+
+#[test]
+fn shared_oldest_two_producers_and_a_reader() {
+    model(3, || {
+        let ring = ring(Mode::SharedOldest);
+        let other = {
+            let ring = ring.clone();
+            thread::spawn(move || push(&ring, 100, FIRST_WORDS) as usize)
+        };
+        let third = {
+            let ring = ring.clone();
+            thread::spawn(move || push(&ring, 200, FIRST_WORDS) as usize)
+        };
+        let mut seen = drain(&ring, one);
+        let pushed = other.join().unwrap() + third.join().unwrap();
+        seen.extend(drain(&ring, one));
+        seen.sort_unstable();
+        assert_eq!((pushed, seen, ring.lost()), (2, vec![100, 200], 0));
+    });
+}
+
+#[test]
+fn shared_oldest_when_full_every_loss_is_counted() {
+    model(3, || {
+        let ring = ring(Mode::SharedOldest);
+        prefill(&ring, 7);
+        let other = {
+            let ring = ring.clone();
+            thread::spawn(move || push(&ring, 100, FIRST_WORDS) as usize)
+        };
+        let mine = push(&ring, 200, FIRST_WORDS) as usize;
+        let kept = 7 + mine + other.join().unwrap();
+        let seen = drain(&ring, |n| if n < 100 { 1 } else { FIRST_WORDS });
+        assert_eq!((seen.len(), ring.lost()), (kept, 9 - kept));
+        assert_eq!(kept, 8);
+    });
+}
+
+#[test]
+fn shared_oldest_records_of_several_slots_are_whole() {
+    model(2, || {
+        let ring = ring(Mode::SharedOldest);
+        prefill(&ring, 6);
+        assert_eq!(drain(&ring, |_| 1).len(), 6);
+        let other = {
+            let ring = ring.clone();
+            thread::spawn(move || push(&ring, 100, FIRST_WORDS + 3) as usize)
+        };
+        let mine = push(&ring, 200, FIRST_WORDS + 3) as usize;
+        let mut seen = drain(&ring, |_| FIRST_WORDS + 3);
+        let theirs = other.join().unwrap();
+        seen.extend(drain(&ring, |_| FIRST_WORDS + 3));
+        assert_eq!((seen.len(), mine + theirs, ring.lost()), (2, 2, 0));
+    });
+}
+
+#[test]
+fn local_oldest_reader_frees_what_the_writer_reuses() {
+    model(3, || {
+        let ring = ring(Mode::LocalOldest);
+        prefill(&ring, 7);
+        let writer = {
+            let ring = ring.clone();
+            thread::spawn(move || (100..103).filter(|n| push(&ring, *n, FIRST_WORDS)).count())
+        };
+        let words = |n| if n < 100 { 1 } else { FIRST_WORDS };
+        let mut seen = read(&ring, 2, words);
+        let kept = writer.join().unwrap();
+        seen.extend(drain(&ring, words));
+        assert_eq!(seen.len(), 7 + kept);
+        assert_eq!(ring.lost(), 3 - kept);
+        assert!(seen.is_sorted());
+    });
+}
+
+#[test]
+fn local_newest_overwrites_and_the_reader_never_believes_a_torn_record() {
+    model(2, || {
+        let ring = ring(Mode::LocalNewest);
+        prefill(&ring, 7);
+        let writer = {
+            let ring = ring.clone();
+            thread::spawn(move || {
+                push(&ring, 100, 2);
+                push(&ring, 101, FIRST_WORDS + 1);
+            })
+        };
+        let words = |n| [1, 2, FIRST_WORDS + 1][(n >= 100) as usize + (n >= 101) as usize];
+        let mut seen = read(&ring, 2, words);
+        writer.join().unwrap();
+        seen.extend(drain(&ring, words));
+        assert_eq!(seen.len() + ring.lost(), 9, "{seen:?}");
+        assert!(seen.is_sorted());
+        assert_eq!(seen.last(), Some(&101));
+    });
+}
+
+#[test]
+fn shared_newest_overwrites_under_two_writers_and_a_reader() {
+    model(2, || {
+        let ring = ring(Mode::SharedNewest);
+        prefill(&ring, 8);
+        let other = {
+            let ring = ring.clone();
+            thread::spawn(move || push(&ring, 100, 2) as usize)
+        };
+        let third = {
+            let ring = ring.clone();
+            thread::spawn(move || push(&ring, 200, 2) as usize)
+        };
+        let words = |n| if n < 100 { 1 } else { 2 };
+        let mut seen = read(&ring, 1, words);
+        other.join().unwrap();
+        third.join().unwrap();
+        seen.extend(drain(&ring, words));
+        assert_eq!(seen.len() + ring.lost(), 10, "{seen:?}");
+    });
+}
+
+#[test]
+fn shared_newest_overwrites_a_record_of_several_slots_while_it_is_read() {
+    model(2, || {
+        let ring = ring(Mode::SharedNewest);
+        let words = |n| [FIRST_WORDS + 1, 2, 1][(n >= 100) as usize + (n >= 200) as usize];
+        push(&ring, 1, FIRST_WORDS + 1);
+        prefill_more(&ring, 6);
+        let other = {
+            let ring = ring.clone();
+            thread::spawn(move || push(&ring, 100, 2) as usize)
+        };
+        let mut seen = read(&ring, 1, words);
+        other.join().unwrap();
+        seen.extend(drain(&ring, words));
+        assert_eq!(seen.len() + ring.lost(), 8, "{seen:?}");
+    });
+}
+
+#[test]
+fn shared_newest_with_a_writer_stalled_for_a_lap() {
+    model(2, || {
+        let ring = ring(Mode::SharedNewest);
+        // One writer may be stopped anywhere in its push while the other goes once around the ring and over it.
+        let stalled = {
+            let ring = ring.clone();
+            thread::spawn(move || push(&ring, 100, FIRST_WORDS + 1) as usize)
+        };
+        for n in 1..=4 {
+            push(&ring, n, FIRST_WORDS + 1);
+        }
+        stalled.join().unwrap();
+        let seen = drain(&ring, |_| FIRST_WORDS + 1);
+        assert_eq!(seen.len() + ring.lost(), 5, "{seen:?}");
+    });
+}
+
+fn prefill_more(ring: &Ring<'_>, records: usize) {
+    for n in 0..records {
+        push(ring, 200 + n, 1);
+    }
+}

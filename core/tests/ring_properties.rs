@@ -1,0 +1,115 @@
+//! Random schedules of pushes and reads, on every kind of ring: no record is torn, none is read twice, and the ledger balances.
+#![cfg(not(loom))]
+
+use proptest::prelude::*;
+use throughline::ring::{Head, MAX_BODY, Mode, RawRecord, RecordKind, Ring, Slot};
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// A record of this many words.
+    Push(usize),
+    /// Reads of at most this many records.
+    Read(usize),
+    /// A record is copied out, then others are pushed before it is committed.
+    ReadLate(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (1..=MAX_BODY).prop_map(Step::Push),
+        4 => (1usize..=8).prop_map(Step::Push),
+        1 => (1usize..10).prop_map(Step::Read),
+        1 => (1usize..10).prop_map(Step::ReadLate),
+    ];
+    proptest::collection::vec(step, 1..200)
+}
+
+struct Run<'a> {
+    ring: &'a Ring<'a>,
+    /// Words of each record pushed, by its number.
+    words: Vec<usize>,
+    refused: usize,
+    seen: Vec<usize>,
+}
+
+impl Run<'_> {
+    fn push(&mut self, words: usize) {
+        let n = self.words.len();
+        self.words.push(words);
+        if !self.ring.push(Head::new(RecordKind::Event, n as u32, 0, 0), &vec![n; words], n) {
+            self.refused += 1;
+        }
+    }
+
+    fn check(&mut self, raw: &RawRecord) {
+        let n = raw.head.callsite as usize;
+        assert!(raw.body[..self.words[n]].iter().all(|w| *w == n), "record {n} is torn");
+        self.seen.push(n);
+    }
+}
+
+fn run(mode: Mode, capacity: usize, steps: Vec<Step>) {
+    let slots: Vec<Slot> = (0..capacity).map(|_| Slot::new()).collect();
+    let ring = Ring::new(&slots, mode);
+    let mut run = Run { ring: &ring, words: vec![], refused: 0, seen: vec![] };
+    let mut raw = RawRecord::new();
+    let mut first_loss_seen = false;
+    for step in steps {
+        match step {
+            Step::Push(words) => run.push(words),
+            Step::Read(n) => {
+                let mut reader = ring.reader().unwrap();
+                for _ in 0..n {
+                    if reader.next(&mut raw) && reader.commit() {
+                        run.check(&raw);
+                    }
+                }
+                if let Some(loss) = reader.take_loss() {
+                    // The time given to push is the record's number, and what is lost first was pushed by then.
+                    assert!(loss.first < run.words.len() && loss.count <= loss.total);
+                    first_loss_seen = true;
+                }
+            }
+            Step::ReadLate(n) => {
+                let mut reader = ring.reader().unwrap();
+                let found = reader.next(&mut raw);
+                for _ in 0..n {
+                    run.push(3);
+                }
+                if found && reader.commit() {
+                    run.check(&raw);
+                }
+            }
+        }
+    }
+    let mut reader = ring.reader().unwrap();
+    while reader.next(&mut raw) {
+        if reader.commit() {
+            run.check(&raw);
+        }
+    }
+    assert_eq!(run.seen.len() + ring.lost(), run.words.len(), "pushed = read + lost");
+    if matches!(mode, Mode::SharedOldest | Mode::LocalOldest) {
+        assert_eq!(ring.lost(), run.refused);
+    } else {
+        assert_eq!(run.seen.last().copied(), Some(run.words.len() - 1).filter(|_| !run.words.is_empty()));
+    }
+    assert!(run.seen.is_sorted_by(|a, b| a < b), "in order, none twice: {:?}", run.seen);
+    assert!(first_loss_seen || reader.take_loss().is_some() == (ring.lost() > 0));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 3 } else { 256 }, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn shared_oldest(steps in steps()) { run(Mode::SharedOldest, 16, steps); }
+
+    #[test]
+    fn shared_newest(steps in steps()) { run(Mode::SharedNewest, 16, steps); }
+
+    #[test]
+    fn local_oldest(steps in steps()) { run(Mode::LocalOldest, 16, steps); }
+
+    #[test]
+    fn local_newest(steps in steps()) { run(Mode::LocalNewest, 16, steps); }
+}
