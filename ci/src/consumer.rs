@@ -61,10 +61,18 @@ pub fn check() -> Result<()> {
     let consumer = Consumer::find()?;
     let combinations = consumer.combinations()?;
     let total = combinations.len();
+    let mut failed: Vec<String> = Vec::new();
     for (index, combination) in combinations.iter().enumerate() {
-        timed(&format!("{}/{total} {}", index + 1, label(combination)), || {
-            consumer.command(combination).run()
-        })?;
+        let label = label(combination);
+        let command = consumer.command(combination);
+        if let Err(error) = timed(&format!("{}/{total} {label}", index + 1), || command.run()) {
+            eprintln!("error: {error:#}");
+            failed.push(label);
+        }
+    }
+    // All are tried, because it is the set of those that fail which tells the feature at fault.
+    if !failed.is_empty() {
+        bail!("{} of {total} combinations failed: {}", failed.len(), failed.join("; "));
     }
     Ok(())
 }

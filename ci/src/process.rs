@@ -176,6 +176,29 @@ impl fmt::Display for Cmd {
     }
 }
 
+/// Runs every command, also after one has failed: which of them fail is often the clue.
+///
+/// # Errors
+///
+/// When any failed; the error lists those.
+pub fn run_all(commands: &[Cmd]) -> Result<()> {
+    let mut errors = Vec::new();
+    for command in commands {
+        if let Err(error) = command.run() {
+            eprintln!("error: {error:#}");
+            errors.push(error);
+        }
+    }
+    match errors.len() {
+        0 => Ok(()),
+        1 if commands.len() == 1 => Err(errors.remove(0)),
+        failed => {
+            let list: String = errors.iter().map(|error| format!("\n    {error:#}")).collect();
+            bail!("{failed} of {} commands failed:{list}", commands.len())
+        }
+    }
+}
+
 /// Runs `work` between a line that names it and a line that gives its time.
 ///
 /// # Errors
@@ -260,6 +283,16 @@ mod tests {
     fn a_missing_program_is_named() {
         let error = Cmd::new("no-such-program-at-all").run().unwrap_err();
         assert!(error.to_string().contains("no-such-program-at-all"), "{error:#}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn all_commands_run_and_the_failed_ones_are_listed() {
+        let (good, bad) = (Cmd::new("true"), Cmd::new("false"));
+        assert!(run_all(&[good.clone(), good.clone()]).is_ok());
+        let error = run_all(&[bad.clone(), good, bad.clone()]).unwrap_err().to_string();
+        assert!(error.starts_with("2 of 3 commands failed:\n    `false`"), "{error}");
+        assert!(run_all(&[bad]).unwrap_err().to_string().starts_with("`false` failed"));
     }
 
     #[cfg(unix)]

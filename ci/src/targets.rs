@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::cli;
-use crate::process::Cmd;
+use crate::process::{Cmd, run_all};
 use crate::setup::{self, BARE_METAL, HOSTED, Need};
 
 const HELP: &str = "\
@@ -33,7 +33,7 @@ pub fn run(args: lexopt::Parser) -> Result<()> {
 pub fn check() -> Result<()> {
     let needs: Vec<Need> = BARE_METAL.iter().chain(HOSTED).map(|target| Need::Target(target)).collect();
     setup::ensure(&needs)?;
-    commands().iter().try_for_each(Cmd::run)
+    run_all(&commands())
 }
 
 fn commands() -> Vec<Cmd> {

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::{Done, Step};
 use crate::collector::Collector;
-use crate::process::Cmd;
+use crate::process::{Cmd, run_all};
 use crate::setup::{self, Need};
 use crate::{consumer, fuzz, targets, workspace};
 
@@ -125,6 +125,6 @@ fn fuzz_smoke() -> Result<Done> {
 }
 
 fn all(commands: &[Cmd]) -> Result<Done> {
-    commands.iter().try_for_each(Cmd::run)?;
+    run_all(commands)?;
     Ok(Done::Passed)
 }
