@@ -198,7 +198,9 @@ fn sigil(input: ParseStream<'_>) -> Result<Option<Format>> {
 /// `a.b.c`, both as a name and as the expression it is.
 fn dotted(input: ParseStream<'_>) -> Result<(LitStr, Expr)> {
     if !input.peek(Ident::peek_any) {
-        return Err(input.error("expected a field: `key = value`, `key = %display`, `key = ?debug`, or a variable"));
+        return Err(
+            input.error("expected a field: `key = value`, `key = %display`, `key = ?debug`, or a variable")
+        );
     }
     let first = Ident::parse_any(input)?;
     let mut key = first.unraw().to_string();

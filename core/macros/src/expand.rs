@@ -3,14 +3,16 @@
 use crate::args::{Args, Field, Format};
 use crate::function::Function;
 use crate::params::{self, Param};
-use proc_macro2::{Group, Ident, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::spanned::Spanned;
+use syn::ext::IdentExt;
+use syn::parse::Parser;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Error, Expr, ExprAsync, Result, ReturnType, Stmt, Type, parse_quote};
+use syn::{AssocType, Block, Error, Expr, ExprAsync, ExprCall, Result, ReturnType, Stmt, Type, parse_quote};
 
 /// As many as a record holds; the same as `throughline::callsite::MAX_FIELDS`.
 const MAX_FIELDS: usize = 15;
+const NO_RESULT: &str = "`err` needs a function that returns a `Result`";
 
 /// The whole of the macro: on a mistake, its message and the function as it was, so that its callers still find it.
 pub(crate) fn instrument(args: TokenStream, item: TokenStream) -> TokenStream {
@@ -22,34 +24,30 @@ pub(crate) fn instrument(args: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 fn expand(args: &Args, function: Function) -> Result<TokenStream> {
-    let span = span(args, &function)?;
-    if let (Some(Format::Display(at) | Format::Debug(at)), ReturnType::Default) = (args.err, &function.sig.output) {
-        return Err(Error::new(at, "`err` needs a function that returns a `Result`"));
-    }
     let Function { attrs, vis, sig, body } = &function;
-    let body = if sig.asyncness.is_some() {
-        let output = match &sig.output {
-            ReturnType::Default => parse_quote!(()),
-            ReturnType::Type(_, ty) => (**ty).clone(),
+    let span = span(args, &function)?;
+    if let (Some(err), ReturnType::Default) = (args.err, &sig.output) {
+        return Err(Error::new(err.span(), NO_RESULT));
+    }
+    let statements = if sig.asyncness.is_some() {
+        let hint = match &sig.output {
+            ReturnType::Default => hint(&parse_quote!(())),
+            ReturnType::Type(_, ty) => hint(ty),
         };
-        in_future(args, &span, &output_hint(&output), body)
-    } else if let Some((before, future)) = boxed_future(body) {
-        let hint = future_output(&sig.output).map(output_hint).unwrap_or_default();
-        let block = future.block.to_token_stream();
-        let block = syn::parse2(block)?;
-        let inner = in_future(args, &span, &hint, &block);
-        let outer = in_box(&future, &inner, body);
-        quote!(#(#before)* #outer)
-    } else if args.err.is_some() || args.ret.is_some() {
-        in_closure(args, &span, &sig.output, body)
+        in_future(args, &span, &hint, body)
+    } else if let Some((before, call, future)) = boxed_future(body) {
+        let hint = future_output(&sig.output).as_ref().map(hint).unwrap_or_default();
+        let inner = in_future(args, &span, &hint, &syn::parse2(future.block.into_token_stream())?);
+        let pin = call.func;
+        quote!(#(#before)* #pin(async move { #inner }))
+    } else if let Some(statements) = in_closure(args, &span, &sig.output, body) {
+        statements
     } else {
-        let statements = body.stream();
-        quote! {
-            let _throughline_span = #span;
-            #statements
-        }
+        let (guard, statements) = (local("_throughline_span"), body.stream());
+        quote!(let #guard = #span; #statements)
     };
-    let braces = braced(&function.body, body);
+    let mut braces = Group::new(Delimiter::Brace, statements);
+    braces.set_span(body.span());
     Ok(quote!(#(#attrs)* #vis #sig #braces))
 }
 
@@ -73,7 +71,7 @@ fn span(args: &Args, function: &Function) -> Result<TokenStream> {
     }
     let name = match &args.name {
         Some(name) => name.to_token_stream(),
-        None => syn::ext::IdentExt::unraw(&function.sig.ident).to_string().into_token_stream(),
+        None => function.sig.ident.unraw().to_string().into_token_stream(),
     };
     let mut options = TokenStream::new();
     if let Some(level) = &args.level {
@@ -92,13 +90,14 @@ fn check_skipped(args: &Args, params: &[Param]) -> Result<()> {
     let unknown = args.skip.iter().find(|name| *name != "self" && !params.iter().any(|p| p.ident == **name));
     let Some(name) = unknown else { return Ok(()) };
     let known: Vec<String> = params.iter().map(|p| format!("`{}`", p.ident)).collect();
-    let known = if known.is_empty() { "it has none".into() } else { format!("there are {}", known.join(", ")) };
+    let known =
+        if known.is_empty() { "it has none".into() } else { format!("there are {}", known.join(", ")) };
     Err(Error::new(name.span(), format!("`{name}` is no argument of this function; {known}")))
 }
 
 /// The field that an argument makes by itself.
 fn argument(args: &Args, Param { ident, derefs }: &Param) -> Option<TokenStream> {
-    let name = syn::ext::IdentExt::unraw(ident).to_string();
+    let name = ident.unraw().to_string();
     let replaced = args.fields.iter().any(|field| field.key.value() == name);
     if args.skip_all || args.skip.contains(ident) || replaced || name.starts_with('_') {
         return None;
@@ -119,18 +118,16 @@ fn sigil(format: Option<Format>) -> TokenStream {
 /// its own, so that nothing of it, which is bound to its thread, is kept across the `await`.
 fn in_future(args: &Args, span: &TokenStream, hint: &TokenStream, body: &Group) -> TokenStream {
     let krate = &args.krate;
+    let (guard, output) = (local("throughline_span"), local("throughline_output"));
     let statements = body.stream();
     let future = quote_spanned!(body.span()=> async move { #hint #statements });
-    let result = quote_spanned!(Span::mixed_site()=> throughline_result);
-    let instrumented = match look(args, &result, &quote!(current)) {
-        Some(Look { seen, status }) => quote! {
-            #krate::__private::instrument_result(#future, throughline_span, |#result| { #seen #status })
-        },
-        None => quote!(#krate::Instrument::instrument(#future, throughline_span)),
+    let instrumented = match look(args, &output, &quote!(current)) {
+        Some(status) => quote!(#krate::__private::instrument_result(#future, #guard, |#output| #status)),
+        None => quote!(#krate::Instrument::instrument(#future, #guard)),
     };
     quote! {
         ({
-            let throughline_span = #span;
+            let #guard = #span;
             #instrumented
         })
         .await
@@ -139,36 +136,138 @@ fn in_future(args: &Args, span: &TokenStream, hint: &TokenStream, body: &Group) 
 
 /// The body as a closure, whose result is looked at. It is called through a function, which makes it a closure that is called once: one
 /// that may return what it has captured.
-fn in_closure(args: &Args, span: &TokenStream, output: &ReturnType, body: &Group) -> TokenStream {
-    let result = quote_spanned!(Span::mixed_site()=> throughline_result);
-    let Some(Look { seen, status }) = look(args, &result, &quote!(throughline_span)) else { return body.stream() };
-    let krate = &args.krate;
-    let output = match output {
+fn in_closure(args: &Args, span: &TokenStream, returns: &ReturnType, body: &Group) -> Option<TokenStream> {
+    let (guard, output, result) =
+        (local("throughline_span"), local("throughline_output"), local("throughline_result"));
+    let status = look(args, &result, &quote!(#guard))?;
+    let returns = match returns {
         ReturnType::Default => TokenStream::new(),
         ReturnType::Type(arrow, ty) => {
             let ty = without_impl(ty);
             quote!(#arrow #ty)
         }
     };
-    let finish = if args.err.is_some() {
-        quote! {
-            match { let #result = &throughline_output; #seen #status } {
-                #krate::Status::Unset => {}
-                throughline_status => throughline_span.set_status(throughline_status),
-            }
-        }
-    } else {
-        quote! { { let #result = &throughline_output; #seen } }
-    };
-    let mutable = args.err.is_some().then(|| quote!(mut));
-    quote! {
+    Some(quote! {
         #[inline(always)]
         fn throughline_call<R>(body: impl ::core::ops::FnOnce() -> R) -> R {
             body()
         }
-        let #mutable throughline_span = #span;
-        let throughline_output = throughline_call(move || #output #body);
-        #finish
-        throughline_output
+        let mut #guard = #span;
+        let #output = throughline_call(move || #returns #body);
+        let #result = &#output;
+        let #result = #status;
+        #guard.set_status(#result);
+        #output
+    })
+}
+
+/// An expression that records what `err` and `ret` ask for of `*output` in the span called `place`, and says how it went; `None` when nothing
+/// is asked.
+fn look(args: &Args, output: &Ident, place: &TokenStream) -> Option<TokenStream> {
+    let krate = &args.krate;
+    let Some(err) = args.err else {
+        let record = args.ret.map(|ret| record(args, ret, "return", output, place))?;
+        return Some(quote!({ #record #krate::Status::Unset }));
+    };
+    let (returned, error) = (local("throughline_returned"), local("throughline_error"));
+    let (ok, record_returned) = match args.ret {
+        Some(ret) => (returned.to_token_stream(), record(args, ret, "return", &returned, place)),
+        None => (quote!(_), TokenStream::new()),
+    };
+    let record_error = record(args, err, "error.message", &error, place);
+    let at = err.span();
+    let (ok, err) = (
+        quote_spanned!(at=> ::core::result::Result::Ok(#ok)),
+        quote_spanned!(at=> ::core::result::Result::Err(#error)),
+    );
+    Some(quote! {
+        match #output {
+            #ok => { #record_returned #krate::Status::Unset }
+            #err => { #record_error #krate::Status::Error }
+        }
+    })
+}
+
+/// Records `*value` as `key`. Through a trait object: a missing implementation is then reported as just that, and the code that writes
+/// text is there once for all types.
+fn record(args: &Args, format: Format, key: &str, value: &Ident, place: &TokenStream) -> TokenStream {
+    let krate = &args.krate;
+    let (bound, sigil) = match format {
+        Format::Display(_) => (quote!(Display), quote!(%)),
+        Format::Debug(_) => (quote!(Debug), quote!(?)),
+    };
+    quote_spanned! {format.span()=>
+        let #value: &dyn ::core::fmt::#bound = #value;
+        #krate::record!(#place, #key = #sigil #value);
+    }
+}
+
+/// When a body ends with `Box::pin(async move { … })`: the statements before, and the call.
+fn boxed_future(body: &Group) -> Option<(Vec<Stmt>, ExprCall, ExprAsync)> {
+    let mut statements = Block::parse_within.parse2(body.stream()).ok()?;
+    let Some(Stmt::Expr(Expr::Call(call), None)) = statements.pop() else { return None };
+    let Expr::Path(function) = &*call.func else { return None };
+    let names: Vec<String> = function.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+    let Some(Expr::Async(future)) = call.args.first() else { return None };
+    let is_it =
+        names.ends_with(&["Box".into(), "pin".into()]) && call.args.len() == 1 && future.capture.is_some();
+    is_it.then(|| (statements, call.clone(), future.clone()))
+}
+
+/// Tells the compiler what a future's block returns, which it otherwise learns only after the block, too late for `?` and for coercions.
+fn hint(output: &Type) -> TokenStream {
+    if matches!(output, Type::Never(_)) {
+        return TokenStream::new();
+    }
+    let (ty, value) = (without_impl(output), local("throughline_output"));
+    quote! {
+        if let ::core::option::Option::Some(#value) = ::core::option::Option::None::<#ty> {
+            return #value;
+        }
+    }
+}
+
+/// The `T` of the `Output = T` in a type such as `Pin<Box<dyn Future<Output = T>>>`.
+fn future_output(returns: &ReturnType) -> Option<Type> {
+    struct Find(Option<Type>);
+    impl VisitMut for Find {
+        fn visit_assoc_type_mut(&mut self, found: &mut AssocType) {
+            if found.ident == "Output" && self.0.is_none() {
+                self.0 = Some(found.ty.clone());
+            }
+        }
+    }
+    let mut find = Find(None);
+    find.visit_return_type_mut(&mut returns.clone());
+    find.0
+}
+
+/// The type with `_` for every `impl Trait`, which may be written only in signatures.
+fn without_impl(ty: &Type) -> Type {
+    struct Erase;
+    impl VisitMut for Erase {
+        fn visit_type_mut(&mut self, ty: &mut Type) {
+            if matches!(ty, Type::ImplTrait(_)) {
+                *ty = parse_quote!(_);
+            } else {
+                visit_mut::visit_type_mut(self, ty);
+            }
+        }
+    }
+    let mut ty = ty.clone();
+    Erase.visit_type_mut(&mut ty);
+    ty
+}
+
+/// A local variable that no name in the body can mean.
+fn local(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
+}
+
+impl Format {
+    /// Where it was asked for, to report mistakes there.
+    fn span(self) -> Span {
+        let (Format::Display(span) | Format::Debug(span)) = self;
+        Span::mixed_site().located_at(span)
     }
 }

@@ -18,9 +18,9 @@ impl Parse for Function {
         let start = input.span();
         let mut attrs = input.call(Attribute::parse_outer)?;
         let vis = input.parse()?;
-        let sig: Signature = input
-            .parse()
-            .map_err(|_| Error::new(start, "expected a function: `#[instrument]` goes on a `fn` or an `async fn`"))?;
+        let sig: Signature = input.parse().map_err(|_| {
+            Error::new(start, "expected a function: `#[instrument]` goes on a `fn` or an `async fn`")
+        })?;
         if input.peek(Token![;]) {
             return Err(Error::new(
                 sig.ident.span(),

@@ -65,9 +65,8 @@ fn bind(pat: &Pat, ty: Option<&Type>, params: &mut Vec<Param>) {
     }
 }
 
-const SCALARS: [&str; 14] = [
-    "bool", "u8", "u16", "u32", "u64", "usize", "i8", "i16", "i32", "i64", "isize", "f32", "f64", "str",
-];
+const SCALARS: [&str; 14] =
+    ["bool", "u8", "u16", "u32", "u64", "usize", "i8", "i16", "i32", "i64", "isize", "f32", "f64", "str"];
 
 /// How many dereferences a value of this type is away from one that can be a field; `None` when nobody can say from the name alone.
 fn scalar(ty: &Type) -> Option<usize> {
@@ -79,7 +78,8 @@ fn scalar(ty: &Type) -> Option<usize> {
             if path.path.segments.iter().any(|segment| !matches!(segment.arguments, PathArguments::None)) {
                 return None;
             }
-            let names: Vec<String> = path.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+            let names: Vec<String> =
+                path.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             match names[..] {
                 [name] | ["core" | "std", "primitive", name] if SCALARS.contains(&name) => Some(0),
@@ -131,7 +131,15 @@ mod tests {
         };
         let shown: Vec<String> = of(&sig).iter().map(|p| format!("{} {:?}", p.ident, p.derefs)).collect();
         let expected = [
-            "a Some(0)", "b Some(1)", "c None", "d Some(0)", "x None", "e None", "g None", "h Some(1)", "i None",
+            "a Some(0)",
+            "b Some(1)",
+            "c None",
+            "d Some(0)",
+            "x None",
+            "e None",
+            "g None",
+            "h Some(1)",
+            "i None",
         ];
         assert_eq!(shown, expected);
     }
