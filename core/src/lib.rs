@@ -65,6 +65,8 @@ pub mod recorder;
 #[cfg(not(loom))]
 mod span;
 mod value;
+#[cfg(not(loom))]
+pub mod wire;
 
 pub use ring::Slots;
 pub use value::{LossReason, SpanKind, Status, Value};

@@ -23,6 +23,7 @@ impl Counter {
     /// 32 bits on a 32-bit machine and wraps; readers extend it as long as they see it once in 2^32.
     #[inline(always)]
     pub fn add(self, n: usize) {
+        self.0.keep();
         self.0.add(0, n);
     }
 }
@@ -48,6 +49,7 @@ impl UpDownCounter {
     /// Adds or subtracts. Cost: as [`Counter::add`].
     #[inline(always)]
     pub fn add(self, n: isize) {
+        self.0.keep();
         self.0.add(0, n as usize);
     }
 }

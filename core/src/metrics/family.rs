@@ -138,6 +138,7 @@ impl<const L: usize> CounterFamily<L> {
     /// Adds to the series with these label values. Cost: hashing them, one comparison, and [`Counter::add`](super::Counter::add).
     #[inline]
     pub fn add(self, labels: [&str; L], n: usize) {
+        self.metric.keep();
         self.metric.add(find(self.keys, &labels), n);
     }
 }
@@ -165,6 +166,7 @@ impl<const SCALE: u32, const L: usize> HistogramFamily<SCALE, L> {
     /// Counts a value in the series with these label values.
     #[inline]
     pub fn record(self, labels: [&str; L], value: usize) {
+        self.metric.keep();
         let series = find(self.keys, &labels);
         histogram::record::<SCALE>(self.metric, series * const { histogram::cells(SCALE) }, value);
     }

@@ -23,6 +23,7 @@ impl Gauge {
     /// Sets it. Cost: one store.
     #[inline(always)]
     pub fn set(self, value: isize) {
+        self.0.keep();
         self.0.set(value as Word);
     }
 }
@@ -47,6 +48,7 @@ impl FloatGauge {
     /// Sets it. Cost: one store.
     #[inline(always)]
     pub fn set(self, value: impl FloatValue) {
+        self.0.keep();
         self.0.set(value.to_word());
     }
 }

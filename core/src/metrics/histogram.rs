@@ -60,6 +60,7 @@ impl<const SCALE: u32> Histogram<SCALE> {
     /// Counts a value, in the histogram's unit. Cost: the index, and two adds as [`Counter::add`](super::Counter::add)'s.
     #[inline(always)]
     pub fn record(self, value: usize) {
+        self.0.keep();
         record::<SCALE>(self.0, 0, value);
     }
 }

@@ -14,16 +14,36 @@ use crate::sync::{AtomicWord, Relaxed};
 #[derive(Clone, Copy, Debug)]
 pub struct Metric {
     cells: &'static [AtomicWord],
-    #[cfg_attr(not(registered_callsites), allow(dead_code))]
+    #[cfg(registered_callsites)]
     entry: &'static Entry,
+    #[cfg(not(registered_callsites))]
+    keep: fn(),
 }
 
 impl Metric {
     /// For the macros.
+    #[cfg(registered_callsites)]
     #[doc(hidden)]
     #[inline(always)]
     pub const fn new(cells: &'static [AtomicWord], entry: &'static Entry) -> Metric {
         Metric { cells, entry }
+    }
+
+    /// For the macros. `keep` does nothing but refer to the metric's [`Entry`]: the linker drops what nothing refers to, and the code that
+    /// counts refers to the cells alone. Calls of it are inlined and leave a relocation, no instruction.
+    #[cfg(not(registered_callsites))]
+    #[doc(hidden)]
+    #[inline(always)]
+    pub const fn new(cells: &'static [AtomicWord], keep: fn()) -> Metric {
+        Metric { cells, keep }
+    }
+
+    /// Makes the calling code refer to the metric's entry, on targets where that is what puts it into the table of all. To be
+    /// called where the metric is a constant, that is, from inlined functions.
+    #[inline(always)]
+    pub(super) fn keep(self) {
+        #[cfg(not(registered_callsites))]
+        (self.keep)();
     }
 
     /// Adds to cell `i`, which must exist.
@@ -39,10 +59,7 @@ impl Metric {
             self.entry.add_shared(&self.cells[i], n);
         }
         #[cfg(not(registered_callsites))]
-        {
-            self.entry.keep();
-            self.cells[i].fetch_add(n, Relaxed);
-        }
+        self.cells[i].fetch_add(n, Relaxed);
     }
 
     #[inline(always)]
@@ -51,8 +68,6 @@ impl Metric {
         if !self.entry.ready() {
             return;
         }
-        #[cfg(not(registered_callsites))]
-        self.entry.keep();
         self.cells[0].store(value, Relaxed);
     }
 
@@ -116,6 +131,17 @@ impl Series {
         shared
     }
 
+    /// Its place among the series of its metric: 0 for a metric without run-time labels. With [`Series::callsite`] it tells a series from all
+    /// others, for as long as the program runs.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Number of run-time labels.
+    pub fn label_count(&self) -> usize {
+        usize::from(self.entry.labels)
+    }
+
     /// Writes the run-time labels' values, each as a length byte and its bytes, to `out`; 0 for a metric without. The
     /// overflow series has none; see [`Series::is_overflow`].
     pub fn labels(&self, out: &mut [u8; SeriesKey::BYTES]) -> usize {
@@ -158,6 +184,7 @@ mod registered {
         pub(super) keys: &'static [SeriesKey],
         pub(super) kind: u8,
         pub(super) param: u8,
+        pub(super) labels: u8,
         /// Index of its first cell in every thread's; [`NEW`] before the first use.
         base: AtomicUsize,
         next: AtomicPtr<Entry>,
@@ -186,6 +213,7 @@ mod registered {
                 keys,
                 kind: blob[1],
                 param: blob[3],
+                labels: blob[10],
                 base: AtomicUsize::new(NEW),
                 next: AtomicPtr::new(core::ptr::null_mut()),
             }
@@ -282,6 +310,7 @@ mod section {
         pub(super) keys: &'static [SeriesKey],
         pub(super) kind: u8,
         pub(super) param: u8,
+        pub(super) labels: u8,
     }
 
     impl Entry {
@@ -293,36 +322,33 @@ mod section {
             keys: &'static [SeriesKey],
             kind: u8,
             param: u8,
+            labels: u8,
         ) -> Entry {
-            Entry { blob, cells, keys, kind, param }
+            Entry { blob, cells, keys, kind, param, labels }
         }
 
         pub(super) fn blob(&self) -> &'static [u8] {
             self.blob
         }
-
-        /// Makes the code that uses the cells refer to the entry, so that the linker, which drops what nothing refers to, keeps it.
-        /// Costs no instruction: a relocation of type NONE.
-        #[inline(always)]
-        pub(super) fn keep(&'static self) {}
     }
 
     // So that the section, and with it the symbols below, exist in a program without metrics.
     #[unsafe(link_section = "throughline_metrics")]
     static NONE: [Entry; 0] = [];
 
+    // The first and the last byte of the section, whatever is in it; only their addresses mean anything.
     unsafe extern "C" {
         #[link_name = "__start_throughline_metrics"]
-        static START: Entry;
+        static START: u8;
         #[link_name = "__stop_throughline_metrics"]
-        static STOP: Entry;
+        static STOP: u8;
     }
 
     /// Calls `f` with every series of every metric in the program.
     pub fn for_each(mut f: impl FnMut(Series)) {
         core::hint::black_box(&NONE);
-        let mut at = &raw const START;
-        let stop = &raw const STOP;
+        let mut at = (&raw const START).cast::<Entry>();
+        let stop = (&raw const STOP).cast::<Entry>();
         while at < stop {
             // SAFETY: between the two symbols the linker put the section's entries, back to back.
             each_series(unsafe { &*at }, &mut f);
