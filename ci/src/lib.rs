@@ -11,7 +11,7 @@
 //! | `fuzz` | [`fuzz`] | runs the decoder's fuzz targets |
 //! | `qemu` | `qemu_suite` | runs firmware in QEMU and decodes what it sends |
 //! | `collector` | [`collector`] | builds and runs a real OpenTelemetry Collector |
-//! | `demo`, `bench`, `footprint` | [`demo`], [`bench`], [`footprint`] | the end-to-end demo and the measurements |
+//! | `demo`, `bench`, `footprint` | [`demo`], [`mod@bench`], [`footprint`] | the end-to-end demo and the measurements |
 //!
 //! [`process`] runs commands, [`net`] finds and watches loopback ports, and `qemu` boots firmware: those are
 //! the parts that other subcommands and tests build on.

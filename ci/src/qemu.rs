@@ -37,7 +37,7 @@ use anyhow::{Context, Result, bail};
 use self::guest::Guest;
 pub use self::guest::Outcome;
 use self::qmp::Qmp;
-use self::qtest::QTest;
+pub use self::qtest::QTest;
 pub use self::rtt::{Memory, Rtt};
 pub use self::serial::{SerialReader, Source};
 pub use self::symbols::address_of;
@@ -127,6 +127,9 @@ impl Default for Options {
         }
     }
 }
+
+/// A reader of an RTT channel of a guest; it may go to another thread.
+pub type RttReader = Rtt<Arc<Mutex<QTest>>>;
 
 /// A guest that was booted; dropping it kills it.
 #[derive(Debug)]
@@ -258,7 +261,7 @@ impl Qemu {
     /// # Errors
     ///
     /// When the firmware has no symbol `_SEGGER_RTT`.
-    pub fn rtt(&self, channel: u32) -> Result<Rtt<Arc<Mutex<QTest>>>> {
+    pub fn rtt(&self, channel: u32) -> Result<RttReader> {
         let address = address_of(&self.elf, rtt::SYMBOL)?;
         Ok(Rtt::new(Arc::clone(&self.memory), address, channel))
     }

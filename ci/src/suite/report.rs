@@ -52,7 +52,9 @@ impl Verdict {
         // The rest of a reason, a log's tail for example, stands where the step ran.
         let line = match self {
             Self::Passed | Self::NotRun => "",
-            Self::Nothing(reason) | Self::Failed(reason) => reason.lines().next().unwrap_or_default(),
+            Self::Nothing(reason) | Self::Failed(reason) => {
+                reason.lines().next().unwrap_or_default().trim_end_matches(':')
+            }
         };
         if line.chars().count() <= LONGEST {
             return line.to_owned();
