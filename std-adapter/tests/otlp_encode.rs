@@ -2,7 +2,8 @@
 
 use opentelemetry_proto::tonic::{
     collector::{
-        logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest, trace::v1::ExportTraceServiceRequest,
+        logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
+        trace::v1::ExportTraceServiceRequest,
     },
     common::v1::{AnyValue, KeyValue, any_value},
     logs::v1::LogRecord,
@@ -52,7 +53,9 @@ impl Owned {
         use any_value::Value as V;
         let (value, truncated) = match self {
             Owned::Bool(b) => (V::BoolValue(*b), false),
-            Owned::U64(n) => (i64::try_from(*n).map_or_else(|_| V::StringValue(n.to_string()), V::IntValue), false),
+            Owned::U64(n) => {
+                (i64::try_from(*n).map_or_else(|_| V::StringValue(n.to_string()), V::IntValue), false)
+            }
             Owned::I64(n) => (V::IntValue(*n), false),
             Owned::F32(x) => (V::DoubleValue(f64::from(*x)), false),
             Owned::F64(x) => (V::DoubleValue(*x), false),
@@ -201,7 +204,8 @@ impl SpanModel {
             start_time_unix_nano: self.times.0,
             end_time_unix_nano: self.times.1,
             attributes,
-            status: matches!(self.status, 1 | 2).then(|| OtlpStatus { code: i32::from(self.status), ..Default::default() }),
+            status: matches!(self.status, 1 | 2)
+                .then(|| OtlpStatus { code: i32::from(self.status), ..Default::default() }),
             ..Default::default()
         }
     }
@@ -420,6 +424,8 @@ fn nan_keeps_its_bits_and_locations_can_be_left_out() {
     });
     let spans = spans(encoder.finish());
     assert_eq!(spans[0].attributes.len(), 1);
-    let Some(any_value::Value::DoubleValue(x)) = spans[0].attributes[0].value.as_ref().unwrap().value else { panic!("not a double") };
+    let Some(any_value::Value::DoubleValue(x)) = spans[0].attributes[0].value.as_ref().unwrap().value else {
+        panic!("not a double")
+    };
     assert_eq!(x.to_bits(), nan.to_bits());
 }

@@ -99,8 +99,14 @@ pub enum SendError {
 enum Attempt {
     Taken(Delivered),
     /// Worth another try, perhaps only after a time the collector named.
-    Later { why: String, after: Option<Duration> },
-    Refused { status: u16, reason: String },
+    Later {
+        why: String,
+        after: Option<Duration>,
+    },
+    Refused {
+        status: u16,
+        reason: String,
+    },
     Impossible(Box<ureq::Error>),
 }
 
@@ -145,7 +151,12 @@ impl Client {
 
     /// As [`send`](Self::send), but never beyond `deadline`, which another thread may draw nearer meanwhile. Of a request that is on its
     /// way it is the time limit at its start that counts.
-    pub fn send_until(&mut self, signal: Signal, body: &[u8], deadline: &Deadline) -> Result<Delivered, SendError> {
+    pub fn send_until(
+        &mut self,
+        signal: Signal,
+        body: &[u8],
+        deadline: &Deadline,
+    ) -> Result<Delivered, SendError> {
         let give_up = Instant::now() + self.config.retry_for;
         let mut pause = self.config.first_backoff;
         let mut attempts = 0;
@@ -207,7 +218,8 @@ impl Client {
             Err(error) => return Attempt::Impossible(Box::new(error)),
         };
         let status = response.status().as_u16();
-        let header = |name| response.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+        let header =
+            |name| response.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
         let (content_type, retry_after) = (header("content-type"), header("retry-after"));
         // An answer cut short after its status line still is an answer.
         let answer = response.body_mut().with_config().limit(ANSWER_LIMIT).read_to_vec().unwrap_or_default();
@@ -240,7 +252,12 @@ fn passes(error: &ureq::Error) -> bool {
     use ureq::Error;
     matches!(
         error,
-        Error::Io(_) | Error::Timeout(_) | Error::HostNotFound | Error::ConnectionFailed | Error::Protocol(_) | Error::BodyStalled
+        Error::Io(_)
+            | Error::Timeout(_)
+            | Error::HostNotFound
+            | Error::ConnectionFailed
+            | Error::Protocol(_)
+            | Error::BodyStalled
     )
 }
 
@@ -304,7 +321,12 @@ mod tests {
     #[test]
     fn every_error_says_what_to_do() {
         let url = || "http://a/v1/traces".to_owned();
-        let refused = |reason: &str| SendError::Refused { url: url(), status: 404, reason: reason.into(), hint: hint(404) };
+        let refused = |reason: &str| SendError::Refused {
+            url: url(),
+            status: 404,
+            reason: reason.into(),
+            hint: hint(404),
+        };
         let hint = "OTLP over HTTP is not served there; check the port (usually 4318) and the path";
         assert_eq!(refused("").to_string(), format!("http://a/v1/traces answered 404: {hint}"));
         assert_eq!(refused("gone").to_string(), format!("http://a/v1/traces answered 404 (gone): {hint}"));

@@ -97,7 +97,9 @@ impl ClientConfig {
         Self::from_lookup(&|name| std::env::var(name).ok())
     }
 
-    pub(crate) fn from_lookup(env: &dyn Fn(&str) -> Option<String>) -> Result<Option<ClientConfig>, ConfigError> {
+    pub(crate) fn from_lookup(
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Option<ClientConfig>, ConfigError> {
         let get = |rest: &str| {
             let name = format!("OTEL_EXPORTER_OTLP_{rest}");
             let value = env(&name).filter(|value| !value.trim().is_empty())?;
@@ -122,14 +124,22 @@ impl ClientConfig {
         if let Some((variable, value)) = get("TIMEOUT") {
             let milliseconds = value.parse().ok().filter(|&n: &u64| n > 0);
             let Some(milliseconds) = milliseconds else {
-                return Err(ConfigError::Variable { variable, value, hint: "give milliseconds, such as 10000" });
+                return Err(ConfigError::Variable {
+                    variable,
+                    value,
+                    hint: "give milliseconds, such as 10000",
+                });
             };
             config.timeout = Duration::from_millis(milliseconds);
         }
         if let Some((variable, value)) = get("PROTOCOL")
             && value != "http/protobuf"
         {
-            return Err(ConfigError::Variable { variable, value, hint: "only http/protobuf is spoken; set that, and port 4318" });
+            return Err(ConfigError::Variable {
+                variable,
+                value,
+                hint: "only http/protobuf is spoken; set that, and port 4318",
+            });
         }
         match get("COMPRESSION") {
             Some((_, value)) if value == "none" => {}
@@ -212,7 +222,11 @@ mod tests {
     #[test]
     fn endpoints_by_the_specification() {
         assert!(parse(&[]).unwrap().is_none());
-        let config = parse(&[("ENDPOINT", "http://a:4318/x/"), ("LOGS_ENDPOINT", "http://b/in"), ("HEADERS", "k=v%20w,n=1")]);
+        let config = parse(&[
+            ("ENDPOINT", "http://a:4318/x/"),
+            ("LOGS_ENDPOINT", "http://b/in"),
+            ("HEADERS", "k=v%20w,n=1"),
+        ]);
         let config = config.unwrap().unwrap();
         assert_eq!(config.url(Signal::Traces), "http://a:4318/x/v1/traces");
         assert_eq!(config.url(Signal::Logs), "http://b/in");
@@ -239,7 +253,9 @@ mod tests {
             message(&[("ENDPOINT", "http://a"), ("TIMEOUT", "10s")]),
             "OTEL_EXPORTER_OTLP_TIMEOUT=10s: give milliseconds, such as 10000"
         );
-        assert!(message(&[("ENDPOINT", "http://a"), ("PROTOCOL", "grpc")]).contains("set that, and port 4318"));
+        assert!(
+            message(&[("ENDPOINT", "http://a"), ("PROTOCOL", "grpc")]).contains("set that, and port 4318")
+        );
         assert!(message(&[("ENDPOINT", "http://a"), ("COMPRESSION", "zstd")]).contains("use none, or gzip"));
     }
 }

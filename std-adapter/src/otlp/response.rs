@@ -92,13 +92,18 @@ impl<'a> Fields<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceResponse};
+    use opentelemetry_proto::tonic::collector::trace::v1::{
+        ExportTracePartialSuccess, ExportTraceServiceResponse,
+    };
     use prost::Message;
 
     #[test]
     fn reads_what_prost_writes() {
         let response = ExportTraceServiceResponse {
-            partial_success: Some(ExportTracePartialSuccess { rejected_spans: 300, error_message: "too old".into() }),
+            partial_success: Some(ExportTracePartialSuccess {
+                rejected_spans: 300,
+                error_message: "too old".into(),
+            }),
         };
         let expected = PartialSuccess { rejected: 300, message: "too old".into() };
         assert_eq!(partial_success(&response.encode_to_vec()), expected);

@@ -65,6 +65,15 @@ impl Batch {
         self.count = 0;
     }
 
+    /// The request's bytes, given away; `spare` becomes the buffer of the next one.
+    pub(super) fn take(&mut self, mut spare: Vec<u8>) -> Vec<u8> {
+        self.finish();
+        spare.clear();
+        spare.extend_from_slice(&self.out[..self.head]);
+        self.count = 0;
+        core::mem::replace(&mut self.out, spare)
+    }
+
     /// Bytes that the records take so far.
     pub(super) fn record_bytes(&self) -> usize {
         self.out.len() - self.head

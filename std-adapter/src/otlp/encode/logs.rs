@@ -32,14 +32,22 @@ impl LogEncoder {
 
     /// Appends a log record.
     pub fn log<'a, F: Fields<'a>>(&mut self, view: &LogView<'a, F>) {
-        let code =
-            self.batch.options.code_location.then_some(Code { target: view.target, file: view.file, line: view.line });
+        let code = self.batch.options.code_location.then_some(Code {
+            target: view.target,
+            file: view.file,
+            line: view.line,
+        });
         self.append(view, true, |out| log_fixed(out, view.level, code), |_, name| Key::Plain(name));
     }
 
     /// Appends a log record of a prepared callsite. Message, severity and code location are taken from `site`.
     pub fn log_at<'a, F: Fields<'a>>(&mut self, site: &Site<'a>, view: &LogView<'a, F>) {
-        self.append(view, site.has_placeholders, |out| out.extend_from_slice(&site.fixed), |i, name| site.key(i, name));
+        self.append(
+            view,
+            site.has_placeholders,
+            |out| out.extend_from_slice(&site.fixed),
+            |i, name| site.key(i, name),
+        );
     }
 
     #[inline]
@@ -98,6 +106,11 @@ impl LogEncoder {
     /// The body of the request. More records may be appended afterwards, and it be taken again.
     pub fn finish(&mut self) -> &[u8] {
         self.batch.finish()
+    }
+
+    /// As [`finish`](Self::finish), but gives the bytes away; `spare` (empty, or one that was given away before) becomes the next buffer.
+    pub fn take(&mut self, spare: Vec<u8>) -> Vec<u8> {
+        self.batch.take(spare)
     }
 
     /// Forgets the records; resource, options and memory stay.

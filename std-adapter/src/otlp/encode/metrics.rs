@@ -88,7 +88,8 @@ impl MetricEncoder {
             PointData::GaugeInt(_) | PointData::GaugeFloat(_) => Shape::Gauge,
             PointData::Histogram { .. } => Shape::ExponentialHistogram,
         };
-        if self.open.as_ref().is_some_and(|o| o.shape == shape && o.name == view.name && o.unit == view.unit) {
+        if self.open.as_ref().is_some_and(|o| o.shape == shape && o.name == view.name && o.unit == view.unit)
+        {
             return;
         }
         self.close_metric();
@@ -112,13 +113,8 @@ impl MetricEncoder {
                 start
             }
         };
-        self.open = Some(Open {
-            name: view.name.into(),
-            unit: view.unit.into(),
-            shape,
-            metric_start,
-            data_start,
-        });
+        self.open =
+            Some(Open { name: view.name.into(), unit: view.unit.into(), shape, metric_start, data_start });
     }
 
     fn close_metric(&mut self) {
@@ -142,6 +138,12 @@ impl MetricEncoder {
     pub fn finish(&mut self) -> &[u8] {
         self.close_metric();
         self.batch.finish()
+    }
+
+    /// As [`finish`](Self::finish), but gives the bytes away; `spare` (empty, or one that was given away before) becomes the next buffer.
+    pub fn take(&mut self, spare: Vec<u8>) -> Vec<u8> {
+        self.close_metric();
+        self.batch.take(spare)
     }
 
     /// Forgets the points; resource and memory stay.

@@ -101,7 +101,9 @@ pub(crate) fn attribute(out: &mut Vec<u8>, tag: u8, key: Key<'_>, value: &Value<
 pub(crate) fn truncated(value: &Value<'_>) -> bool {
     matches!(
         value,
-        Value::Str { truncated: true, .. } | Value::Bytes { truncated: true, .. } | Value::Postcard { truncated: true, .. }
+        Value::Str { truncated: true, .. }
+            | Value::Bytes { truncated: true, .. }
+            | Value::Postcard { truncated: true, .. }
     )
 }
 

@@ -34,7 +34,8 @@ impl<'a> Site<'a> {
     /// Prepares the callsite `blob`, a span's or an event's.
     pub fn new(blob: &Blob<'a>, options: super::Options) -> Site<'a> {
         let mut fixed = Vec::new();
-        let code = options.code_location.then_some(Code { target: blob.target, file: blob.file, line: blob.line });
+        let code =
+            options.code_location.then_some(Code { target: blob.target, file: blob.file, line: blob.line });
         let has_placeholders = blob.name.contains(['{', '}']);
         if blob.kind == Kind::Span {
             span_fixed(&mut fixed, blob.name, blob.span_kind, code);

@@ -48,7 +48,11 @@ impl TraceEncoder {
 
     /// Appends a span.
     pub fn span<'a, F: Fields<'a>>(&mut self, view: &SpanView<'a, F>) {
-        let code = self.0.options.code_location.then_some(Code { target: view.target, file: view.file, line: view.line });
+        let code = self.0.options.code_location.then_some(Code {
+            target: view.target,
+            file: view.file,
+            line: view.line,
+        });
         self.append(view, |out| span_fixed(out, view.name, view.kind, code), |_, name| Key::Plain(name));
     }
 
@@ -87,7 +91,12 @@ impl TraceEncoder {
             }
         }
         if view.busy_ns.is_some() || view.time_error_ns.is_some() {
-            measured(out, view.busy_ns, view.time_error_ns, view.end_unix_ns.saturating_sub(view.start_unix_ns));
+            measured(
+                out,
+                view.busy_ns,
+                view.time_error_ns,
+                view.end_unix_ns.saturating_sub(view.start_unix_ns),
+            );
         }
         match view.status {
             Status::Unset => {}
@@ -96,7 +105,12 @@ impl TraceEncoder {
             Status::Error => out.extend_from_slice(&[0x7a, 2, 0x18, 2]),
             // Nothing failed, somebody stopped waiting: OTLP has no word for it, so the status stays unset.
             Status::Cancelled => {
-                proto::attribute(out, SPAN_ATTRIBUTE, Key::Plain("throughline.cancelled"), &Value::Bool(true));
+                proto::attribute(
+                    out,
+                    SPAN_ATTRIBUTE,
+                    Key::Plain("throughline.cancelled"),
+                    &Value::Bool(true),
+                );
             }
         }
         proto::close::<2>(out, start);
@@ -116,6 +130,11 @@ impl TraceEncoder {
     /// The body of the request. More spans may be appended afterwards, and it be taken again.
     pub fn finish(&mut self) -> &[u8] {
         self.0.finish()
+    }
+
+    /// As [`finish`](Self::finish), but gives the bytes away; `spare` (empty, or one that was given away before) becomes the next buffer.
+    pub fn take(&mut self, spare: Vec<u8>) -> Vec<u8> {
+        self.0.take(spare)
     }
 
     /// Forgets the spans; resource, options and memory stay.

@@ -1,0 +1,258 @@
+//! What a server's binary chooses: where records go, how much memory they may take, how often they are looked for.
+
+use crate::otlp::{ClientConfig, ConfigError, Resource};
+use crate::terminal::Style;
+use std::fmt;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use throughline::Level;
+
+/// Configuration of [`init`](crate::init). Everything but the service's name has a default.
+///
+/// ```
+/// use throughline_std::Config;
+/// let config = Config::new("shop").otlp("http://localhost:4318")?.sample_ratio(0.1);
+/// # Ok::<(), throughline_std::otlp::ConfigError>(())
+/// ```
+///
+/// Without [`Config::otlp`], OpenTelemetry's environment variables decide (see [`ClientConfig::from_env`]); when they name no endpoint either,
+/// traces are drawn on standard error.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub(crate) resource: Resource,
+    pub(crate) otlp: Otlp,
+    pub(crate) terminal: Option<bool>,
+    pub(crate) terminal_out: Option<TerminalOut>,
+    pub(crate) sample_ratio: f64,
+    pub(crate) min_level: Option<Level>,
+    pub(crate) ring_slots: usize,
+    pub(crate) metric_cells: usize,
+    pub(crate) max_threads: usize,
+    pub(crate) late_fields: usize,
+    pub(crate) terminal_records: usize,
+    pub(crate) batch_bytes: usize,
+    pub(crate) batch_interval: Duration,
+    pub(crate) queue_batches: usize,
+    pub(crate) idle_poll: Duration,
+    pub(crate) metrics_every: Option<Duration>,
+    pub(crate) drop_deadline: Duration,
+    pub(crate) code_location: bool,
+    pub(crate) report_errors: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Otlp {
+    Env,
+    Off,
+    To(ClientConfig),
+}
+
+/// Where the terminal exporter writes.
+#[derive(Clone)]
+pub(crate) struct TerminalOut {
+    pub(crate) out: Arc<Mutex<dyn Write + Send>>,
+    pub(crate) style: Style,
+}
+
+impl fmt::Debug for TerminalOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TerminalOut").field("style", &self.style).finish_non_exhaustive()
+    }
+}
+
+impl Config {
+    /// Defaults, for a service of this name. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` amend it.
+    pub fn new(service_name: &str) -> Config {
+        Config {
+            resource: Resource::new(service_name).with_env(),
+            otlp: Otlp::Env,
+            terminal: None,
+            terminal_out: None,
+            sample_ratio: 1.0,
+            min_level: Some(Level::Trace),
+            ring_slots: 8192,
+            metric_cells: 32_768,
+            max_threads: 4096,
+            late_fields: 16_384,
+            terminal_records: 10_000,
+            batch_bytes: 512 * 1024,
+            batch_interval: Duration::from_secs(1),
+            queue_batches: 16,
+            idle_poll: Duration::from_millis(50),
+            metrics_every: None,
+            drop_deadline: Duration::from_secs(2),
+            code_location: true,
+            report_errors: true,
+        }
+    }
+
+    /// Sends to the collector at this address, such as `http://localhost:4318`.
+    pub fn otlp(self, endpoint: &str) -> Result<Config, ConfigError> {
+        let client = ClientConfig::new(endpoint)?;
+        Ok(self.otlp_client(client))
+    }
+
+    /// Sends to a collector with all settings of the client given.
+    #[must_use]
+    pub fn otlp_client(mut self, client: ClientConfig) -> Config {
+        self.otlp = Otlp::To(client);
+        self
+    }
+
+    /// Sends to no collector, whatever the environment says.
+    #[must_use]
+    pub fn without_otlp(mut self) -> Config {
+        self.otlp = Otlp::Off;
+        self
+    }
+
+    /// Draws traces on standard error, or does not. By default only when there is no collector.
+    #[must_use]
+    pub fn terminal(mut self, on: bool) -> Config {
+        self.terminal = Some(on);
+        self
+    }
+
+    /// Draws traces to `out`.
+    #[must_use]
+    pub fn terminal_to(mut self, out: Arc<Mutex<dyn Write + Send>>, style: Style) -> Config {
+        self.terminal = Some(true);
+        self.terminal_out = Some(TerminalOut { out, style });
+        self
+    }
+
+    /// Adds an attribute to the resource, such as `deployment.environment.name`.
+    #[must_use]
+    pub fn attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Config {
+        self.resource = self.resource.with(key, value);
+        self
+    }
+
+    /// Records only this share of the traces that begin here, 0.0 to 1.0. A remote parent's decision is followed. Metrics count everything.
+    #[must_use]
+    pub fn sample_ratio(mut self, ratio: f64) -> Config {
+        self.sample_ratio = ratio;
+        self
+    }
+
+    /// Records only spans and events at `level` or above; `None` for metrics alone. May be changed later with
+    /// [`throughline::set_min_level`].
+    #[must_use]
+    pub fn min_level(mut self, level: Option<Level>) -> Config {
+        self.min_level = level;
+        self
+    }
+
+    /// Slots in each thread's ring, 64 bytes each; made a power of two, at least 8. A span without fields takes one, one with up to two
+    /// small fields one, long text up to eight. Default 8192.
+    #[must_use]
+    pub fn ring_slots(mut self, slots: usize) -> Config {
+        self.ring_slots = slots.clamp(8, 1 << 30).next_power_of_two();
+        self
+    }
+
+    /// Metric cells that each thread has of its own, 8 bytes each; a counter takes one, a histogram of scale 3 takes 515. Metrics beyond them share one
+    /// atomic among threads. Default 32,768; untouched ones take no memory.
+    #[must_use]
+    pub fn metric_cells(mut self, cells: usize) -> Config {
+        self.metric_cells = cells;
+        self
+    }
+
+    /// Most threads that may record at a time; what others record is counted as lost. Default 4096.
+    #[must_use]
+    pub fn max_threads(mut self, threads: usize) -> Config {
+        self.max_threads = threads;
+        self
+    }
+
+    /// A batch is sent when its records take this many bytes or the first of them is this old. Defaults 512 KiB, 1 s.
+    #[must_use]
+    pub fn batch(mut self, bytes: usize, age: Duration) -> Config {
+        (self.batch_bytes, self.batch_interval) = (bytes.max(1), age);
+        self
+    }
+
+    /// Most batches that wait for a slow collector. Default 16.
+    #[must_use]
+    pub fn queue(mut self, batches: usize) -> Config {
+        self.queue_batches = batches.max(1);
+        self
+    }
+
+    /// Longest pause between two looks at the rings when nothing happens. Default 50 ms.
+    #[must_use]
+    pub fn idle_poll(mut self, pause: Duration) -> Config {
+        self.idle_poll = pause.max(Duration::from_millis(1));
+        self
+    }
+
+    /// How often metrics are sent. Default 10 s, or `OTEL_METRIC_EXPORT_INTERVAL` (milliseconds).
+    #[must_use]
+    pub fn metrics_every(mut self, interval: Duration) -> Config {
+        self.metrics_every = Some(interval);
+        self
+    }
+
+    /// How long dropping the [`Guard`](crate::Guard) may take. Default 2 s.
+    #[must_use]
+    pub fn drop_deadline(mut self, deadline: Duration) -> Config {
+        self.drop_deadline = deadline;
+        self
+    }
+
+    /// Whether spans and logs carry module, file and line. Default true.
+    #[must_use]
+    pub fn code_location(mut self, on: bool) -> Config {
+        self.code_location = on;
+        self
+    }
+
+    /// Whether an outage of the collector is told on standard error, one line when it begins. Default true.
+    #[must_use]
+    pub fn report_errors(mut self, on: bool) -> Config {
+        self.report_errors = on;
+        self
+    }
+
+    pub(crate) fn metrics_interval(&self, env: &dyn Fn(&str) -> Option<String>) -> Duration {
+        let from_env = || env("OTEL_METRIC_EXPORT_INTERVAL")?.trim().parse().ok().map(Duration::from_millis);
+        let interval = self.metrics_every.or_else(from_env).unwrap_or(Duration::from_secs(10));
+        interval.max(Duration::from_millis(1))
+    }
+
+    pub(crate) fn client(&self) -> Result<Option<ClientConfig>, ConfigError> {
+        match &self.otlp {
+            Otlp::Env => ClientConfig::from_env(),
+            Otlp::Off => Ok(None),
+            Otlp::To(client) => Ok(Some(client.clone())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_made_possible() {
+        let config =
+            Config::new("x").ring_slots(100).batch(0, Duration::ZERO).queue(0).idle_poll(Duration::ZERO);
+        assert_eq!((config.ring_slots, config.batch_bytes, config.queue_batches), (128, 1, 1));
+        assert_eq!(config.idle_poll, Duration::from_millis(1));
+        assert_eq!(Config::new("x").ring_slots(0).ring_slots, 8);
+    }
+
+    #[test]
+    fn the_metrics_interval_comes_from_code_then_environment() {
+        let env = |name: &str| (name == "OTEL_METRIC_EXPORT_INTERVAL").then(|| "250".to_owned());
+        let config = Config::new("x");
+        assert_eq!(config.metrics_interval(&env), Duration::from_millis(250));
+        assert_eq!(config.metrics_interval(&|_| None), Duration::from_secs(10));
+        assert_eq!(
+            config.metrics_every(Duration::from_secs(3)).metrics_interval(&env),
+            Duration::from_secs(3)
+        );
+    }
+}

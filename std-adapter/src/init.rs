@@ -1,0 +1,260 @@
+//! One call starts it, one guard ends it, and ending it has a deadline.
+
+use crate::config::{Config, TerminalOut};
+use crate::export::{self, Queue};
+use crate::ledger::{Cells, Ledger};
+use crate::otlp::{Client, ClientConfig, ConfigError, Deadline, Options};
+use crate::pump::{Control, Farewell, OtlpSink, Pump, Settings, Sinks, TerminalSink};
+use crate::terminal::Style;
+use crate::{clock, thread};
+use std::hash::{BuildHasher, RandomState};
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, OnceLock, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+use throughline::{IdKey, SpanId, TraceContext, TraceId, recorder};
+
+/// How long after its deadline a shutdown waits for the pump to count what is left.
+const COUNTING: Duration = Duration::from_millis(100);
+
+static BEGUN: AtomicBool = AtomicBool::new(false);
+static LEDGER: OnceLock<Arc<Cells>> = OnceLock::new();
+
+/// Begins recording: every thread of the program records from here on, and a thread of ours exports what they record. Once per process.
+///
+/// Keep the guard until the end of `main`. With `OTEL_SDK_DISABLED=true` nothing is begun and the guard does nothing.
+///
+/// ```no_run
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let _guard = throughline_std::init(&throughline_std::Config::new("shop"))?;
+/// throughline::info!("ready");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Cost: 5 ms, in which the processor's clock is measured, and two threads.
+pub fn init(config: &Config) -> Result<Guard, InitError> {
+    let disabled = std::env::var("OTEL_SDK_DISABLED").is_ok_and(|value| value.eq_ignore_ascii_case("true"));
+    if disabled {
+        return Ok(Guard { running: None });
+    }
+    let client = config.client()?;
+    if BEGUN.swap(true, Ordering::AcqRel) {
+        return Err(InitError::AlreadyBegun);
+    }
+    let running = begin(config, client);
+    if running.is_err() {
+        BEGUN.store(false, Ordering::Release);
+    }
+    Ok(Guard { running: Some(running?) })
+}
+
+/// What became of all records so far; all zeros before [`init`]. Of rings, as far as the pump has looked.
+pub fn ledger() -> Ledger {
+    LEDGER.get().map(|cells| cells.read()).unwrap_or_default()
+}
+
+/// Why recording did not begin.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InitError {
+    /// It was called before in this process.
+    #[error("throughline_std::init was called before; call it once, in main, and pass its guard on")]
+    AlreadyBegun,
+    /// The exporter cannot be configured so.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A thread could not be started.
+    #[error("the thread `{name}` could not be started: {source}; raise the limit of threads or memory")]
+    Thread {
+        /// Its name.
+        name: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitError> {
+    let (clock, timeline) = clock::best_clock();
+    let key = IdKey::new(seed(), 0);
+    recorder::set_id_key(key);
+    recorder::set_sample_ratio(config.sample_ratio);
+    throughline::set_min_level(config.min_level);
+
+    // Before our threads start: they have recorders too, which they use to record nothing.
+    thread::install(thread::Settings {
+        slots: config.ring_slots,
+        cells: config.metric_cells,
+        threads: config.max_threads,
+        clock,
+    });
+
+    let cells = Arc::clone(LEDGER.get_or_init(Arc::default));
+    let deadline = Arc::new(Deadline::never());
+    let mut options = Options::default();
+    options.code_location = config.code_location;
+    let mut sinks = Sinks::default();
+    let terminal = config.terminal.unwrap_or(client.is_none());
+    if terminal {
+        let (out, style): (Box<dyn Write + Send>, Style) = match &config.terminal_out {
+            Some(TerminalOut { out, style }) => (Box::new(Shared(Arc::clone(out))), *style),
+            None => (Box::new(std::io::LineWriter::new(std::io::stderr())), Style::of(&std::io::stderr())),
+        };
+        sinks.terminal = Some(TerminalSink::new(out, style, config.terminal_records, Arc::clone(&cells)));
+    }
+    let mut queue = None;
+    if let Some(client) = client {
+        let exporter = Arc::new(Queue::new(config.queue_batches, Arc::clone(&deadline)));
+        let batch = (config.batch_bytes, config.batch_interval);
+        // A person at the terminal wants to see what happens though the collector is away.
+        let wait = !terminal;
+        let sink =
+            OtlpSink::new(&config.resource, options, Arc::clone(&exporter), Arc::clone(&cells), batch, wait);
+        sinks.otlp = Some(sink);
+        let (for_thread, cells, report) = (Arc::clone(&exporter), Arc::clone(&cells), config.report_errors);
+        spawn("throughline-otlp", move || export::run(&for_thread, Client::new(client), &cells, report))?;
+        queue = Some(exporter);
+    }
+    let settings = Settings {
+        clock,
+        timeline,
+        key,
+        options,
+        late_fields: config.late_fields,
+        idle: config.idle_poll,
+        metrics_every: config.metrics_interval(&|name| std::env::var(name).ok()),
+    };
+    let pump = Pump::new(settings, sinks, Arc::clone(&cells), queue.clone());
+    let (controls, receiver) = mpsc::channel();
+    let pumping = spawn("throughline-pump", move || pump.run(&receiver));
+    if let (Err(_), Some(queue)) = (&pumping, &queue) {
+        queue.close();
+    }
+    pumping?;
+    Ok(Running { controls, deadline, cells, queue, drop_deadline: config.drop_deadline })
+}
+
+/// Starts a thread that records nothing, so that a library it calls (an HTTP client that logs, say) cannot feed what it exports.
+fn spawn(name: &'static str, run: impl FnOnce() + Send + 'static) -> Result<(), InitError> {
+    let run = move || {
+        let nothing = TraceId::from_bytes([1; 16]).zip(SpanId::from_bytes([1; 8]));
+        let unsampled = nothing.map(|(trace_id, span_id)| TraceContext { trace_id, span_id, flags: 0 });
+        let _quiet = unsampled.map(recorder::attach);
+        run();
+    };
+    // Detached: joining it could take longer than any deadline.
+    match std::thread::Builder::new().name(name.into()).spawn(run) {
+        Ok(_) => Ok(()),
+        Err(source) => Err(InitError::Thread { name, source }),
+    }
+}
+
+/// The process's part in its ids: 64 bits that the operating system made, from the keys std's hash tables have.
+fn seed() -> u64 {
+    RandomState::new().hash_one((std::process::id(), SystemTime::now()))
+}
+
+/// Writes to what others may write to as well.
+struct Shared(Arc<std::sync::Mutex<dyn Write + Send>>);
+
+impl Write for Shared {
+    fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(buf)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).flush()
+    }
+}
+
+/// Ends recording when dropped: delivers what there is, for up to [`Config::drop_deadline`]. `std::process::exit` drops nothing; call
+/// [`Guard::shutdown`] before it.
+#[derive(Debug)]
+#[must_use = "dropping the guard ends recording; bind it to a variable such as `_guard` for as long as `main` runs"]
+pub struct Guard {
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    controls: Sender<Control>,
+    deadline: Arc<Deadline>,
+    cells: Arc<Cells>,
+    queue: Option<Arc<Queue>>,
+    drop_deadline: Duration,
+}
+
+/// How a shutdown went.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Whether everything was delivered or counted as dropped within the deadline. If not, `ledger` has the rest as pending; threads of ours that
+    /// still try are left to themselves.
+    pub complete: bool,
+    /// What became of all records.
+    pub ledger: Ledger,
+    /// What went wrong last at the collector, unless something went right since.
+    pub last_error: Option<String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Guard {
+    /// Delivers all that was recorded before the call, metrics too; waits for it at most this long. Whether it was done in time.
+    pub fn flush(&self, within: Duration) -> bool {
+        let Some(running) = &self.running else { return true };
+        let (done, wait) = mpsc::sync_channel(1);
+        running.controls.send(Control::Flush(done)).is_ok() && wait.recv_timeout(within).is_ok()
+    }
+
+    /// Ends recording: delivers what there is, within the deadline; what is left then is counted, which takes at most another 0.1 s. Waits on no
+    /// async runtime and for no thread beyond that, so it may be called anywhere, in a `Drop` too.
+    pub fn shutdown(mut self, within: Duration) -> ShutdownReport {
+        self.end(within)
+    }
+
+    /// What became of all records so far.
+    pub fn ledger(&self) -> Ledger {
+        self.running.as_ref().map_or_else(Ledger::default, |running| running.cells.read())
+    }
+
+    /// What went wrong last at the collector, unless something went right since.
+    pub fn last_error(&self) -> Option<String> {
+        self.running.as_ref()?.queue.as_ref()?.last_error()
+    }
+
+    fn end(&mut self, within: Duration) -> ShutdownReport {
+        let begun = Instant::now();
+        let Some(running) = self.running.take() else {
+            return ShutdownReport {
+                complete: true,
+                ledger: Ledger::default(),
+                last_error: None,
+                took: Duration::ZERO,
+            };
+        };
+        running.deadline.draw_to(begun + within);
+        let (drained, wait_drained) = mpsc::sync_channel(1);
+        let (delivered, wait_delivered) = mpsc::sync_channel(1);
+        let told = running.controls.send(Control::Shutdown(Farewell { drained, delivered })).is_ok();
+        let complete = told && wait_delivered.recv_timeout(within).is_ok();
+        if !complete {
+            let _ = wait_drained.recv_timeout(COUNTING);
+        }
+        let ledger = running.cells.read();
+        ShutdownReport {
+            complete: complete && ledger.is_settled(),
+            ledger,
+            last_error: running.queue.and_then(|queue| queue.last_error()),
+            took: begun.elapsed(),
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let within = self.running.as_ref().map_or(Duration::ZERO, |running| running.drop_deadline);
+        self.end(within);
+    }
+}

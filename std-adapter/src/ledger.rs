@@ -1,0 +1,230 @@
+//! The loss ledger: at every hop, what came in is what went out, was absorbed, was dropped for a reason, or is still there.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Why a record went no further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// A thread's ring was full: the pump did not come in time. Make rings larger, or record less.
+    RingFull,
+    /// A thread had no ring: beyond the limit of threads, or already being torn down.
+    NoRecorder,
+    /// The words were not those of a record.
+    Malformed,
+    /// Fields of a span whose end never came: it was lost, or is still open at shutdown.
+    Unclaimed,
+    /// The exporter's queue was full: the collector is slower than the program, or away.
+    QueueFull,
+    /// The collector took the request, but not this record (partial success).
+    Rejected,
+    /// The collector refused the request.
+    Refused,
+    /// The collector could not be reached in time.
+    Unreachable,
+    /// The deadline of the shutdown passed first.
+    Shutdown,
+    /// Writing to the terminal failed.
+    WriteFailed,
+}
+
+impl DropReason {
+    const ALL: [DropReason; 10] = [
+        DropReason::RingFull,
+        DropReason::NoRecorder,
+        DropReason::Malformed,
+        DropReason::Unclaimed,
+        DropReason::QueueFull,
+        DropReason::Rejected,
+        DropReason::Refused,
+        DropReason::Unreachable,
+        DropReason::Shutdown,
+        DropReason::WriteFailed,
+    ];
+
+    /// Its name as in the metric `throughline.records`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            DropReason::RingFull => "ring_full",
+            DropReason::NoRecorder => "no_recorder",
+            DropReason::Malformed => "malformed",
+            DropReason::Unclaimed => "unclaimed",
+            DropReason::QueueFull => "queue_full",
+            DropReason::Rejected => "rejected",
+            DropReason::Refused => "refused",
+            DropReason::Unreachable => "unreachable",
+            DropReason::Shutdown => "shutdown",
+            DropReason::WriteFailed => "write_failed",
+        }
+    }
+}
+
+/// What became of the records, hop by hop. Counts are of spans and events, and up to the pump also of fields added later and of
+/// remote parents.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ledger {
+    /// From the program into the threads' rings.
+    pub ring: Hop,
+    /// Through the pump, which ties late fields to their spans.
+    pub pump: Hop,
+    /// To the collector.
+    pub otlp: Hop,
+    /// To the terminal.
+    pub terminal: Hop,
+}
+
+/// One hop: `input = output + absorbed + pending + Σ dropped`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Hop {
+    /// Records that came in.
+    pub input: u64,
+    /// Records that went on.
+    pub output: u64,
+    /// Records that became part of another: fields of their span, remote parents of their trace.
+    pub absorbed: u64,
+    /// Records that are still there.
+    pub pending: u64,
+    /// Records dropped, by reason; none of them zero.
+    pub dropped: Vec<(DropReason, u64)>,
+}
+
+impl Hop {
+    /// Records dropped for any reason.
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.iter().map(|(_, n)| n).sum()
+    }
+
+    /// Records dropped for this reason.
+    pub fn dropped_for(&self, reason: DropReason) -> u64 {
+        self.dropped.iter().find(|(r, _)| *r == reason).map_or(0, |(_, n)| *n)
+    }
+}
+
+impl Ledger {
+    pub(crate) fn hops(&self) -> [(&'static str, &Hop); 4] {
+        [("ring", &self.ring), ("pump", &self.pump), ("otlp", &self.otlp), ("terminal", &self.terminal)]
+    }
+
+    /// Whether nothing is under way, and each hop passed on what the next got.
+    pub fn is_settled(&self) -> bool {
+        self.hops().iter().all(|(_, hop)| hop.pending == 0) && self.ring.output == self.pump.input
+    }
+}
+
+/// A line a hop.
+impl fmt::Display for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, hop) in self.hops() {
+            if hop.input == 0 {
+                continue;
+            }
+            write!(f, "{name}: {} in, {} out", hop.input, hop.output)?;
+            for (what, n) in [("absorbed", hop.absorbed), ("pending", hop.pending)] {
+                if n > 0 {
+                    write!(f, ", {n} {what}")?;
+                }
+            }
+            for (reason, n) in &hop.dropped {
+                write!(f, ", {n} dropped ({})", reason.as_str())?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// The counts as the pump and the exporter keep them.
+#[derive(Debug, Default)]
+pub(crate) struct Cells {
+    pub(crate) ring: HopCells,
+    pub(crate) pump: HopCells,
+    pub(crate) otlp: HopCells,
+    pub(crate) terminal: HopCells,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct HopCells {
+    input: AtomicU64,
+    output: AtomicU64,
+    absorbed: AtomicU64,
+    dropped: [AtomicU64; DropReason::ALL.len()],
+}
+
+impl HopCells {
+    pub(crate) fn input(&self, n: u64) {
+        self.input.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn output(&self, n: u64) {
+        self.output.fetch_add(n, Ordering::Release);
+    }
+
+    pub(crate) fn absorbed(&self, n: u64) {
+        self.absorbed.fetch_add(n, Ordering::Release);
+    }
+
+    pub(crate) fn dropped(&self, reason: DropReason, n: u64) {
+        self.dropped[reason as usize].fetch_add(n, Ordering::Release);
+    }
+
+    fn read(&self) -> Hop {
+        let load = |cell: &AtomicU64| cell.load(Ordering::Acquire);
+        let dropped: Vec<_> = DropReason::ALL
+            .into_iter()
+            .map(|reason| (reason, load(&self.dropped[reason as usize])))
+            .filter(|(_, n)| *n > 0)
+            .collect();
+        let (output, absorbed) = (load(&self.output), load(&self.absorbed));
+        // Read last: what has gone on by now had come in.
+        let input = load(&self.input);
+        let gone = output + absorbed + dropped.iter().map(|(_, n)| n).sum::<u64>();
+        Hop { input, output, absorbed, pending: input.saturating_sub(gone), dropped }
+    }
+}
+
+impl Cells {
+    pub(crate) fn read(&self) -> Ledger {
+        // Last hop first, for the same reason.
+        let (terminal, otlp) = (self.terminal.read(), self.otlp.read());
+        let pump = self.pump.read();
+        Ledger { ring: self.ring.read(), pump, otlp, terminal }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_neither_out_nor_dropped_is_pending() {
+        let cells = Cells::default();
+        cells.otlp.input(10);
+        cells.otlp.output(4);
+        cells.otlp.dropped(DropReason::Rejected, 1);
+        cells.otlp.dropped(DropReason::QueueFull, 2);
+        let ledger = cells.read();
+        assert_eq!(ledger.otlp.pending, 3);
+        assert!(!ledger.is_settled());
+        assert_eq!(
+            ledger.to_string(),
+            "otlp: 10 in, 4 out, 3 pending, 2 dropped (queue_full), 1 dropped (rejected)\n"
+        );
+        cells.otlp.dropped(DropReason::Shutdown, 3);
+        assert!(cells.read().is_settled());
+    }
+
+    #[test]
+    fn every_reason_has_its_own_cell_and_name() {
+        let cells = Cells::default();
+        for (i, reason) in DropReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, i);
+            cells.pump.dropped(reason, i as u64 + 1);
+        }
+        let hop = cells.read().pump;
+        assert_eq!(hop.dropped_total(), 55);
+        assert_eq!(hop.dropped_for(DropReason::WriteFailed), 10);
+    }
+}

@@ -1,0 +1,221 @@
+//! Records to views: ids made whole, ticks made times, late fields tied to their spans, spans of remote traces to those.
+
+use super::callsites::{Callsites, Entry};
+use super::late::{Chain, Late, Merged};
+use super::remote::{Remotes, is_remote};
+use super::sinks::Sinks;
+use crate::clock::Timeline;
+use crate::ledger::{Cells, DropReason};
+use crate::otlp::Options;
+use crate::view::{LogView, SpanView};
+use throughline::record::{EventRecord, Record, SpanRecord};
+use throughline::ring::{RawRecord, Word};
+use throughline::{IdKey, Level, SpanId, TraceContext, TraceId};
+
+/// Most records kept back for their remote parent.
+const WAITING: usize = 4096;
+/// Most remote parents remembered, twice.
+const REMOTES: usize = 32_768;
+
+/// Turns records into views. Single-threaded; all its tables are bounded.
+#[derive(Debug)]
+pub(super) struct Assembler {
+    pub(super) timeline: Timeline,
+    key: IdKey,
+    callsites: Callsites,
+    late: Late,
+    remotes: Remotes,
+    /// Records of a remote trace whose `Attach` has not come yet, and the round in which they came.
+    waiting: Vec<(u64, RawRecord)>,
+    round: u64,
+    tally: Tally,
+}
+
+/// Counts of a round, published at its end: counting each record where others read would cost a locked instruction.
+#[derive(Debug, Default)]
+struct Tally {
+    input: u64,
+    output: u64,
+    absorbed: u64,
+    malformed: u64,
+    unclaimed: u64,
+}
+
+impl Assembler {
+    pub(super) fn new(timeline: Timeline, key: IdKey, options: Options, late_fields: usize) -> Assembler {
+        Assembler {
+            timeline,
+            key,
+            callsites: Callsites::new(options),
+            late: Late::new(late_fields),
+            remotes: Remotes::new(REMOTES),
+            waiting: Vec::new(),
+            round: 0,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Takes a record out of a ring.
+    pub(super) fn record(&mut self, raw: &RawRecord, sinks: &mut Sinks) {
+        self.tally.input += 1;
+        match Record::parse(raw) {
+            Some(Record::Span(span)) => {
+                if is_remote(span.root) && self.waits(span.root, raw) {
+                    return;
+                }
+                self.span(&span, sinks);
+            }
+            Some(Record::Event(event)) => {
+                if is_remote(event.root) && self.waits(event.root, raw) {
+                    return;
+                }
+                self.event(&event, sinks);
+            }
+            Some(Record::Fields(fields)) => {
+                self.callsites.learn(fields.callsite);
+                self.tally.unclaimed += self.late.keep(fields.span, raw);
+            }
+            Some(Record::Attach { id, remote, .. }) => {
+                self.remotes.insert(id, remote);
+                self.tally.absorbed += 1;
+            }
+            Some(_) => self.tally.absorbed += 1,
+            None => self.tally.malformed += 1,
+        }
+    }
+
+    /// Whether a record has to wait for its remote parent; it is kept then.
+    fn waits(&mut self, root: Word, raw: &RawRecord) -> bool {
+        if self.remotes.get(root).is_some() || self.waiting.len() >= WAITING {
+            return false;
+        }
+        self.waiting.push((self.round, raw.clone()));
+        true
+    }
+
+    /// Ends a round over all rings. What waits for a remote parent goes on if that has come, or if a whole round has passed since: then the record
+    /// of it was lost, and the trace gets an id of ours.
+    pub(super) fn end_round(&mut self, cells: &Cells, sinks: &mut Sinks) {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.retain(|(round, raw)| {
+            let parsed = Record::parse(raw);
+            let (Some(Record::Span(SpanRecord { root, .. })) | Some(Record::Event(EventRecord { root, .. }))) = parsed else {
+                return false;
+            };
+            if *round == self.round && self.remotes.get(root).is_none() {
+                return true;
+            }
+            match parsed {
+                Some(Record::Span(span)) => self.span(&span, sinks),
+                Some(Record::Event(event)) => self.event(&event, sinks),
+                _ => {}
+            }
+            false
+        });
+        self.waiting = waiting;
+        self.round += 1;
+        self.publish(cells);
+    }
+
+    /// Gives up on fields whose span has not ended.
+    pub(super) fn give_up(&mut self, cells: &Cells) {
+        self.tally.unclaimed += self.late.clear();
+        self.publish(cells);
+    }
+
+    fn publish(&mut self, cells: &Cells) {
+        let tally = std::mem::take(&mut self.tally);
+        cells.pump.input(tally.input);
+        cells.pump.output(tally.output);
+        cells.pump.absorbed(tally.absorbed);
+        cells.pump.dropped(DropReason::Malformed, tally.malformed);
+        cells.pump.dropped(DropReason::Unclaimed, tally.unclaimed);
+    }
+
+    #[inline]
+    fn span(&mut self, span: &SpanRecord<'_>, sinks: &mut Sinks) {
+        self.callsites.learn(span.callsite);
+        let chain = self.late.take(span.id);
+        let remote = self.remote_of(span.root);
+        if let Some(entry) = self.callsites.get(span.callsite) {
+            self.span_view(span, entry, chain, remote, sinks);
+            self.tally.output += 1;
+        } else {
+            self.tally.malformed += 1;
+        }
+        if let Some(chain) = chain {
+            self.tally.absorbed += self.late.release(chain);
+        }
+    }
+
+    #[inline]
+    fn span_view(
+        &self,
+        span: &SpanRecord<'_>,
+        entry: &Entry,
+        chain: Option<Chain>,
+        remote: Option<TraceContext>,
+        sinks: &mut Sinks,
+    ) {
+        let start = self.timeline.unix_ns(span.start);
+        let view = SpanView {
+            trace_id: self.trace_id(span.root, remote),
+            span_id: self.key.span_id(span.id as u64),
+            parent_span_id: (span.parent != 0).then(|| self.span_id(span.parent, remote)),
+            name: entry.blob.name,
+            target: entry.blob.target,
+            file: entry.blob.file,
+            line: entry.blob.line,
+            kind: entry.blob.span_kind,
+            level: entry.blob.level.unwrap_or(Level::Info),
+            status: span.status,
+            start_unix_ns: start,
+            end_unix_ns: start + self.timeline.nanos(span.duration),
+            busy_ns: span.busy.map(|busy| self.timeline.nanos(busy)),
+            time_error_ns: None,
+            fields: Merged::new(&entry.names, span.values, chain, &self.late, &self.callsites),
+        };
+        sinks.span(&entry.site, &view);
+    }
+
+    fn event(&mut self, event: &EventRecord<'_>, sinks: &mut Sinks) {
+        self.callsites.learn(event.callsite);
+        let remote = self.remote_of(event.root);
+        let Some(entry) = self.callsites.get(event.callsite) else {
+            self.tally.malformed += 1;
+            return;
+        };
+        let view = LogView {
+            span: (event.span != 0)
+                .then(|| (self.trace_id(event.root, remote), self.span_id(event.span, remote))),
+            time_unix_ns: self.timeline.unix_ns(event.time),
+            level: entry.blob.level.unwrap_or(Level::Info),
+            message: entry.blob.name,
+            target: entry.blob.target,
+            file: entry.blob.file,
+            line: entry.blob.line,
+            time_error_ns: None,
+            fields: Merged::new(&entry.names, event.values, None, &self.late, &self.callsites),
+        };
+        sinks.log(&entry.site, &view);
+        self.tally.output += 1;
+    }
+
+    #[inline]
+    fn remote_of(&mut self, root: Word) -> Option<TraceContext> {
+        if is_remote(root) { self.remotes.get(root) } else { None }
+    }
+
+    #[inline]
+    fn trace_id(&self, root: Word, remote: Option<TraceContext>) -> TraceId {
+        remote.map_or_else(|| self.key.trace_id(root as u64), |remote| remote.trace_id)
+    }
+
+    #[inline]
+    fn span_id(&self, id: Word, remote: Option<TraceContext>) -> SpanId {
+        match remote {
+            Some(remote) if is_remote(id) => remote.span_id,
+            _ => self.key.span_id(id as u64),
+        }
+    }
+}

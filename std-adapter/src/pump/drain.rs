@@ -1,0 +1,95 @@
+//! Empties the rings of all threads, those of ended threads included.
+
+use crate::ledger::{Cells, DropReason};
+use throughline::ring::{Loss, RawRecord, Reader};
+use throughline::{Recorder, recorder};
+
+/// The readers of all rings.
+#[derive(Debug, Default)]
+pub(super) struct Drain {
+    rings: Vec<Source>,
+    newest: Option<&'static Recorder>,
+    refused: usize,
+}
+
+#[derive(Debug)]
+struct Source {
+    recorder: &'static Recorder,
+    reader: Reader<'static>,
+}
+
+/// What one round found.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Round {
+    pub(super) records: u64,
+    /// Whether a ring was more than half full.
+    pub(super) hurry: bool,
+}
+
+impl Drain {
+    /// Hands every record that was there when its ring's turn came to `take`, and what a ring lost to `lost`.
+    pub(super) fn round(
+        &mut self,
+        cells: &Cells,
+        mut take: impl FnMut(&RawRecord),
+        mut lost: impl FnMut(&Loss),
+    ) -> Round {
+        self.find_new();
+        let mut round = Round::default();
+        let mut raw = RawRecord::new();
+        for source in &mut self.rings {
+            let ring = source.recorder.ring();
+            // Not beyond what is there now: a thread that never pauses must not keep the others waiting.
+            let head = ring.head();
+            let before = round.records;
+            let mut first = None;
+            while source.reader.next(&mut raw) {
+                let Some(position) = source.reader.position() else { break };
+                first.get_or_insert(position);
+                if head.wrapping_sub(position) as isize <= 0 {
+                    break;
+                }
+                if source.reader.commit() {
+                    take(&raw);
+                    round.records += 1;
+                }
+            }
+            let used = first.map_or(0, |first| head.wrapping_sub(first));
+            round.hurry |= used > ring.capacity() / 2;
+            let records = round.records - before;
+            if let Some(loss) = source.reader.take_loss() {
+                cells.ring.input(records + loss.count as u64);
+                cells.ring.dropped(DropReason::RingFull, loss.count as u64);
+                lost(&loss);
+            } else if records > 0 {
+                cells.ring.input(records);
+            }
+            cells.ring.output(records);
+        }
+        let refused = recorder::refused();
+        let new = refused.wrapping_sub(std::mem::replace(&mut self.refused, refused)) as u64;
+        if new > 0 {
+            cells.ring.input(new);
+            cells.ring.dropped(DropReason::NoRecorder, new);
+        }
+        round
+    }
+
+    /// The list of recorders only grows, at its front.
+    fn find_new(&mut self) {
+        let known = self.newest;
+        let mut met = false;
+        recorder::for_each_thread(|recorder| {
+            met |= known.is_some_and(|known| std::ptr::eq(known, recorder));
+            if met {
+                return;
+            }
+            if self.newest.is_none_or(|newest| known.is_some_and(|known| std::ptr::eq(known, newest))) {
+                self.newest = Some(recorder);
+            }
+            if let Some(reader) = recorder.ring().reader() {
+                self.rings.push(Source { recorder, reader });
+            }
+        });
+    }
+}

@@ -1,0 +1,196 @@
+//! The pump: one thread of ours that empties the rings, makes views of records and feeds the exporters.
+//!
+//! It polls: every millisecond while there are records, at once while a ring is more than half full, and ever more seldom up to the idle
+//! interval when there is nothing. So recording never has to wake anybody.
+
+mod assemble;
+mod callsites;
+mod drain;
+mod late;
+mod metrics;
+mod remote;
+mod sinks;
+
+pub(crate) use sinks::{OtlpSink, Sinks, TerminalSink};
+
+use crate::clock::{REFINE_EVERY, Reading, Timeline};
+use crate::export::Queue;
+use crate::ledger::Cells;
+use crate::otlp::Options;
+use crate::terminal::LossNote;
+use assemble::Assembler;
+use drain::Drain;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::{Duration, Instant};
+use throughline::{Clock, IdKey};
+
+/// Pause while there are records.
+const BUSY: Duration = Duration::from_millis(1);
+
+/// What the guard asks for.
+#[derive(Debug)]
+pub(crate) enum Control {
+    /// Deliver what there is, then tell.
+    Flush(SyncSender<()>),
+    /// As a flush, and end.
+    Shutdown(Farewell),
+}
+
+/// Whom to tell of the end.
+#[derive(Debug)]
+pub(crate) struct Farewell {
+    /// The rings are empty and everything in them is counted.
+    pub(crate) drained: SyncSender<()>,
+    /// Everything has been delivered or given up.
+    pub(crate) delivered: SyncSender<()>,
+}
+
+/// What a pump is made of.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) clock: Clock,
+    pub(crate) timeline: Timeline,
+    pub(crate) key: IdKey,
+    pub(crate) options: Options,
+    pub(crate) late_fields: usize,
+    pub(crate) idle: Duration,
+    pub(crate) metrics_every: Duration,
+}
+
+pub(crate) struct Pump {
+    settings: Settings,
+    start_unix_ns: u64,
+    drain: Drain,
+    assembler: Assembler,
+    sinks: Sinks,
+    cells: Arc<Cells>,
+    queue: Option<Arc<Queue>>,
+    refined: Instant,
+    metrics_at: Instant,
+}
+
+impl Pump {
+    pub(crate) fn new(
+        settings: Settings,
+        sinks: Sinks,
+        cells: Arc<Cells>,
+        queue: Option<Arc<Queue>>,
+    ) -> Pump {
+        let now = Instant::now();
+        Pump {
+            start_unix_ns: settings.timeline.unix_ns(settings.clock.ticks()),
+            drain: Drain::default(),
+            assembler: Assembler::new(
+                settings.timeline,
+                settings.key,
+                settings.options,
+                settings.late_fields,
+            ),
+            sinks,
+            cells,
+            queue,
+            refined: now,
+            metrics_at: now + settings.metrics_every,
+            settings,
+        }
+    }
+
+    /// Pumps until told to shut down, or until nobody is left who could tell.
+    pub(crate) fn run(mut self, controls: &Receiver<Control>) {
+        let mut pause = BUSY;
+        loop {
+            let control = controls.recv_timeout(pause);
+            let round = self.round();
+            match control {
+                Ok(Control::Flush(done)) => self.flush(done),
+                Ok(Control::Shutdown(farewell)) => return self.finish(Some(farewell)),
+                Err(RecvTimeoutError::Disconnected) => return self.finish(None),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            pause = match (round.hurry, round.records) {
+                (true, _) => Duration::ZERO,
+                (_, 0) => (pause.max(BUSY) * 2).min(self.settings.idle),
+                _ => BUSY,
+            };
+        }
+    }
+
+    fn round(&mut self) -> drain::Round {
+        let now = Instant::now();
+        if now.duration_since(self.refined) >= REFINE_EVERY {
+            self.refined = now;
+            self.assembler.timeline.refine(Reading::now(&self.settings.clock));
+        }
+        let (assembler, sinks) = (&mut self.assembler, &mut self.sinks);
+        let mut losses = Vec::new();
+        let timeline = assembler.timeline;
+        let round = self.drain.round(
+            &self.cells,
+            |raw| assembler.record(raw, sinks),
+            |loss| {
+                losses.push(LossNote {
+                    time_unix_ns: timeline.unix_ns(loss.first),
+                    count: loss.count as u64,
+                    what: "a thread's ring was full".into(),
+                });
+            },
+        );
+        losses.into_iter().for_each(|note| sinks.loss(note));
+        assembler.end_round(&self.cells, sinks);
+        sinks.end_round(now, timeline.unix_ns(self.settings.clock.ticks()));
+        if now >= self.metrics_at {
+            self.metrics_at = now + self.settings.metrics_every;
+            self.metrics();
+        }
+        round
+    }
+
+    fn flush(&mut self, done: SyncSender<()>) {
+        // The round before may have kept records back for their remote parent, until this one has gone over all rings.
+        self.round();
+        self.sinks.flush();
+        self.metrics();
+        match &self.queue {
+            Some(queue) => queue.mark(done),
+            None => _ = done.try_send(()),
+        }
+    }
+
+    fn finish(mut self, farewell: Option<Farewell>) {
+        self.round();
+        self.assembler.give_up(&self.cells);
+        self.sinks.flush();
+        let times = (self.start_unix_ns, self.now());
+        metrics::with_views(&metrics::snapshot(), times, |points| self.sinks.finish(points));
+        self.metrics();
+        if let Some(Farewell { drained, delivered }) = farewell {
+            // Nobody may be waiting any more.
+            let _ = drained.try_send(());
+            match &self.queue {
+                Some(queue) => queue.mark(delivered),
+                None => _ = delivered.try_send(()),
+            }
+        }
+        if let Some(queue) = &self.queue {
+            queue.close();
+        }
+    }
+
+    fn metrics(&mut self) {
+        if self.sinks.otlp.is_none() {
+            return;
+        }
+        let mut points = metrics::snapshot();
+        points.extend(metrics::of_ledger(&self.cells.read()));
+        if !points.is_empty() {
+            metrics::with_views(&points, (self.start_unix_ns, self.now()), |points| {
+                self.sinks.metrics(points)
+            });
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.assembler.timeline.unix_ns(self.settings.clock.ticks())
+    }
+}

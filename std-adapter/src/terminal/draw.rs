@@ -1,0 +1,177 @@
+//! Draws a trace: one line a span, log or loss, in order of time below what it belongs to.
+
+use super::tree::{Log, Span, Trace};
+use super::{BLUE, BOLD, DIM, GREEN, LossNote, Nanoseconds, RED, Style, TimeOfDay, YELLOW};
+use std::collections::HashMap;
+use std::io::{self, Write};
+use throughline::{Level, SpanId, Status, TraceId};
+
+/// Deepest indentation; spans below are drawn at it.
+const DEEPEST: usize = 64;
+
+pub(super) enum Item {
+    Trace(TraceId, Trace),
+    Log(Log),
+    Note(LossNote),
+}
+
+/// Draws what stands by itself.
+pub(super) fn item(out: &mut impl Write, style: Style, item: &Item) -> io::Result<()> {
+    match item {
+        Item::Trace(id, trace) => self::trace(out, style, *id, trace),
+        Item::Log(log) => {
+            write!(out, "{} ", style.paint(DIM, TimeOfDay(log.time)))?;
+            log_text(out, style, log)
+        }
+        Item::Note(note) => self::note(out, style, note),
+    }
+}
+
+/// Draws a loss that belongs to no trace.
+pub(super) fn note(out: &mut impl Write, style: Style, note: &LossNote) -> io::Result<()> {
+    write!(out, "{} ", style.paint(DIM, TimeOfDay(note.time_unix_ns)))?;
+    loss_text(out, style, note)
+}
+
+/// A line of a trace.
+#[derive(Clone, Copy)]
+enum Node<'t> {
+    Span(&'t Span),
+    Log(&'t Log),
+    Loss(&'t LossNote),
+}
+
+impl Node<'_> {
+    fn time(&self) -> u64 {
+        match self {
+            Node::Span(s) => s.start,
+            Node::Log(l) => l.time,
+            Node::Loss(n) => n.time_unix_ns,
+        }
+    }
+}
+
+fn trace(out: &mut impl Write, style: Style, id: TraceId, trace: &Trace) -> io::Result<()> {
+    let (start, _) = trace.interval();
+    let head = format!("{} trace {id}", TimeOfDay(start));
+    let missing = if trace.complete { "" } else { "  (its root has not been seen)" };
+    writeln!(out, "{}{}", style.paint(DIM, head), style.paint(YELLOW, missing))?;
+    let known: HashMap<SpanId, ()> = trace.spans.iter().map(|s| (s.id, ())).collect();
+    let mut children: HashMap<Option<SpanId>, Vec<Node<'_>>> = HashMap::new();
+    let place = |parent: Option<SpanId>| parent.filter(|p| known.contains_key(p));
+    for span in &trace.spans {
+        // A span that is its own parent would never be drawn.
+        children.entry(place(span.parent).filter(|p| *p != span.id)).or_default().push(Node::Span(span));
+    }
+    for log in &trace.logs {
+        children.entry(place(log.span)).or_default().push(Node::Log(log));
+    }
+    // A loss is of no span in particular: it goes below the root, at its time.
+    let root = trace.spans.iter().find(|s| s.parent.is_none()).map(|s| s.id);
+    for note in &trace.notes {
+        children.entry(root).or_default().push(Node::Loss(note));
+    }
+    for nodes in children.values_mut() {
+        nodes.sort_by_key(Node::time);
+    }
+    let mut drawing = Drawing { out, style, start, children, prefix: String::new(), depth: 0 };
+    drawing.level(None)?;
+    // Spans in a circle hang from nowhere; what is left is drawn all the same.
+    while let Some(&left) = drawing.children.keys().next() {
+        drawing.level(left)?;
+    }
+    Ok(())
+}
+
+struct Drawing<'t, 'o, W> {
+    out: &'o mut W,
+    style: Style,
+    start: u64,
+    children: HashMap<Option<SpanId>, Vec<Node<'t>>>,
+    prefix: String,
+    depth: usize,
+}
+
+impl<W: Write> Drawing<'_, '_, W> {
+    fn level(&mut self, of: Option<SpanId>) -> io::Result<()> {
+        let Some(nodes) = self.children.remove(&of) else { return Ok(()) };
+        let last = nodes.len() - 1;
+        for (i, node) in nodes.iter().enumerate() {
+            let (branch, below) = match (self.depth, i == last) {
+                (0, _) => ("", ""),
+                (_, false) => ("├─ ", "│  "),
+                (_, true) => ("└─ ", "   "),
+            };
+            let column = match node {
+                Node::Span(s) => Nanoseconds(s.end.saturating_sub(s.start)).to_string(),
+                _ => format!("+{}", Nanoseconds(node.time().saturating_sub(self.start))),
+            };
+            let tree = format!("{}{branch}", self.prefix);
+            write!(self.out, "{column:>10}  {}", self.style.paint(DIM, tree))?;
+            match node {
+                Node::Log(log) => log_text(self.out, self.style, log)?,
+                Node::Loss(note) => loss_text(self.out, self.style, note)?,
+                Node::Span(span) => {
+                    let torn = of.is_none() && span.parent.is_some();
+                    span_text(self.out, self.style, span, torn)?;
+                    let deeper = self.depth < DEEPEST;
+                    if deeper {
+                        self.prefix.push_str(below);
+                        self.depth += 1;
+                    }
+                    self.level(Some(span.id))?;
+                    if deeper {
+                        self.prefix.truncate(self.prefix.len() - below.len());
+                        self.depth -= 1;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn span_text(out: &mut impl Write, style: Style, span: &Span, torn: bool) -> io::Result<()> {
+    // Its parent is in another process, or lost.
+    if torn {
+        write!(out, "{} ", style.paint(DIM, "⋯"))?;
+    }
+    let name = match span.status {
+        Status::Error => BOLD.fg_color(RED.get_fg_color()),
+        _ if span.level < Level::Info => DIM,
+        _ => BOLD,
+    };
+    write!(out, "{}", style.paint(name, &span.name))?;
+    match span.status {
+        Status::Error => write!(out, " {}", style.paint(RED, "✗ error"))?,
+        Status::Ok => write!(out, " {}", style.paint(GREEN, "✓"))?,
+        Status::Cancelled => write!(out, " {}", style.paint(YELLOW, "⊘ cancelled"))?,
+        Status::Unset => {}
+    }
+    if !span.fields.is_empty() {
+        write!(out, "  {}", span.fields)?;
+    }
+    if let Some(busy) = span.busy {
+        write!(out, "  {}", style.paint(DIM, format_args!("busy {}", Nanoseconds(busy))))?;
+    }
+    if let Some(error) = span.time_error {
+        write!(out, "  {}", style.paint(DIM, format_args!("±{}", Nanoseconds(error))))?;
+    }
+    writeln!(out)
+}
+
+fn log_text(out: &mut impl Write, style: Style, log: &Log) -> io::Result<()> {
+    let ansi = match log.level {
+        Level::Error => RED,
+        Level::Warn => YELLOW,
+        Level::Info => GREEN,
+        Level::Debug => BLUE,
+        Level::Trace => DIM,
+    };
+    writeln!(out, "{} {}", style.paint(ansi, log.level), log.text)
+}
+
+fn loss_text(out: &mut impl Write, style: Style, note: &LossNote) -> io::Result<()> {
+    let s = if note.count == 1 { "" } else { "s" };
+    writeln!(out, "{}", style.paint(RED, format_args!("▲ {} record{s} lost here: {}", note.count, note.what)))
+}

@@ -1,0 +1,56 @@
+//! The terminal exporter: traces as indented trees with logs and losses where they happened, metrics as a table.
+
+mod draw;
+mod metrics;
+mod tree;
+mod units;
+
+pub use metrics::{quantile, write_metrics};
+pub use tree::{LossNote, Tree};
+pub use units::{Nanoseconds, TimeOfDay};
+
+use anstyle::{AnsiColor, Style as Ansi};
+use std::io::IsTerminal;
+
+/// How lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// Whether ANSI colours are written.
+    pub color: bool,
+}
+
+impl Style {
+    /// No colours.
+    pub const PLAIN: Style = Style { color: false };
+    /// Colours.
+    pub const COLOR: Style = Style { color: true };
+
+    /// Colours when `out` is a terminal and `NO_COLOR` is not set (or empty), see <https://no-color.org>.
+    pub fn of(out: &impl IsTerminal) -> Style {
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Style { color: out.is_terminal() && !refused }
+    }
+
+    /// `text` as `ansi` paints it.
+    fn paint<T: std::fmt::Display>(self, ansi: Ansi, text: T) -> Painted<T> {
+        Painted { ansi: if self.color { ansi } else { Ansi::new() }, text }
+    }
+}
+
+const DIM: Ansi = Ansi::new().dimmed();
+const BOLD: Ansi = Ansi::new().bold();
+const RED: Ansi = AnsiColor::Red.on_default();
+const YELLOW: Ansi = AnsiColor::Yellow.on_default();
+const GREEN: Ansi = AnsiColor::Green.on_default();
+const BLUE: Ansi = AnsiColor::Blue.on_default();
+
+struct Painted<T> {
+    ansi: Ansi,
+    text: T,
+}
+
+impl<T: std::fmt::Display> std::fmt::Display for Painted<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}{}", self.ansi.render(), self.text, self.ansi.render_reset())
+    }
+}

@@ -1,0 +1,296 @@
+//! Collects spans, logs and losses until a trace is whole, in bounded memory.
+
+use super::{Style, draw};
+use crate::message::{self, ValueText};
+use crate::view::{Fields, LogView, SpanView};
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::io;
+use throughline::{Level, SpanId, Status, TraceId};
+
+/// How long after a loss its trace is waited for, in nanoseconds of record time.
+const NOTE_PATIENCE: u64 = 2_000_000_000;
+
+/// Records that were lost, to be shown where they are missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LossNote {
+    /// When the first of them was lost, nanoseconds since 1970.
+    pub time_unix_ns: u64,
+    /// How many.
+    pub count: u64,
+    /// Why and where, in words: `ring full`, `lost on the link`.
+    pub what: String,
+}
+
+/// Prints traces as trees once their root has ended.
+///
+/// What it holds back is bounded: beyond `limit` spans and logs, the trace that was begun first is printed as it is.
+///
+/// ```
+/// use throughline_std::terminal::{Style, Tree};
+/// let mut tree = Tree::new(Style::PLAIN, 10_000);
+/// // … tree.span(&view), tree.log(&view) …
+/// tree.write_complete(&mut std::io::stdout())?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Tree {
+    style: Style,
+    limit: usize,
+    held: usize,
+    traces: HashMap<TraceId, Trace>,
+    /// Logs outside any span, and losses.
+    loose: Vec<Log>,
+    notes: Vec<LossNote>,
+    /// Time of the newest record seen.
+    newest: u64,
+    begun: u64,
+}
+
+/// What is known of a trace.
+#[derive(Debug, Default)]
+pub(super) struct Trace {
+    pub(super) spans: Vec<Span>,
+    pub(super) logs: Vec<Log>,
+    pub(super) notes: Vec<LossNote>,
+    /// Its root has ended.
+    pub(super) complete: bool,
+    newest: u64,
+    /// Place in the order of beginning.
+    number: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Span {
+    pub(super) id: SpanId,
+    pub(super) parent: Option<SpanId>,
+    pub(super) name: Box<str>,
+    pub(super) level: Level,
+    pub(super) status: Status,
+    pub(super) start: u64,
+    pub(super) end: u64,
+    pub(super) busy: Option<u64>,
+    pub(super) time_error: Option<u64>,
+    pub(super) fields: Box<str>,
+}
+
+#[derive(Debug)]
+pub(super) struct Log {
+    pub(super) span: Option<SpanId>,
+    pub(super) time: u64,
+    pub(super) level: Level,
+    pub(super) text: Box<str>,
+}
+
+impl Tree {
+    /// A tree that holds back at most `limit` spans and logs (about 200 bytes each).
+    pub fn new(style: Style, limit: usize) -> Tree {
+        Tree {
+            style,
+            limit,
+            held: 0,
+            traces: HashMap::new(),
+            loose: Vec::new(),
+            notes: Vec::new(),
+            newest: 0,
+            begun: 0,
+        }
+    }
+
+    /// Takes a span that ended. The span without a parent completes its trace.
+    pub fn span<'a, F: Fields<'a>>(&mut self, view: &SpanView<'a, F>) {
+        let mut fields = String::new();
+        write_fields(&mut fields, view.fields.clone());
+        let trace = self.trace(view.trace_id, view.end_unix_ns);
+        trace.complete |= view.parent_span_id.is_none();
+        trace.spans.push(Span {
+            id: view.span_id,
+            parent: view.parent_span_id,
+            name: view.name.into(),
+            level: view.level,
+            status: view.status,
+            start: view.start_unix_ns,
+            end: view.end_unix_ns,
+            busy: view.busy_ns,
+            time_error: view.time_error_ns,
+            fields: fields.into(),
+        });
+        self.held += 1;
+    }
+
+    /// Takes a log record.
+    pub fn log<'a, F: Fields<'a>>(&mut self, view: &LogView<'a, F>) {
+        let mut text = String::new();
+        message::render_into(&mut text, view.message, view.fields.clone());
+        // Fields that the message shows already are not shown twice.
+        let shown = Shown::of(view.message);
+        let rest = view.fields.clone().enumerate().filter(move |(i, (name, _))| !shown.has(*i, name));
+        if rest.clone().next().is_some() {
+            text.push_str("  ");
+            write_fields(&mut text, rest.map(|(_, field)| field));
+        }
+        let log = Log {
+            span: view.span.map(|(_, span)| span),
+            time: view.time_unix_ns,
+            level: view.level,
+            text: text.into(),
+        };
+        match view.span {
+            Some((trace_id, _)) => self.trace(trace_id, view.time_unix_ns).logs.push(log),
+            None => {
+                self.newest = self.newest.max(view.time_unix_ns);
+                self.loose.push(log);
+            }
+        }
+        self.held += 1;
+    }
+
+    /// Takes the news of a loss.
+    pub fn loss(&mut self, note: LossNote) {
+        // Losses come once a poll and ring at most; still, nobody need read more than this.
+        if self.notes.len() < 1000 {
+            self.notes.push(note);
+        }
+    }
+
+    /// Says that it is now `unix_ns` in record time, for [`write_idle`](Self::write_idle) when no records come that would.
+    pub fn advance(&mut self, unix_ns: u64) {
+        self.newest = self.newest.max(unix_ns);
+    }
+
+    /// Writes what is whole: complete traces, logs outside any span, losses that belong to neither; and, beyond the limit, the oldest traces
+    /// as they are. Call it when a batch of records has been taken, not after each: a root may come before its children.
+    pub fn write_complete(&mut self, out: &mut impl io::Write) -> io::Result<()> {
+        self.write(out, |_, trace| trace.complete)?;
+        let excess = self.held.saturating_sub(self.limit);
+        if excess > 0 {
+            let mut numbers: Vec<_> =
+                self.traces.values().map(|t| (t.number, t.spans.len() + t.logs.len())).collect();
+            numbers.sort_unstable();
+            let mut freed = 0;
+            let last = numbers.iter().find(|(_, n)| {
+                freed += n;
+                freed >= excess
+            });
+            let last = last.map_or(u64::MAX, |(number, _)| *number);
+            self.write(out, move |_, trace| trace.number <= last)?;
+        }
+        Ok(())
+    }
+
+    /// Writes, beside what is whole, the traces that have had no record for `age_ns` of record time: their root is in another process,
+    /// still open, or lost.
+    pub fn write_idle(&mut self, age_ns: u64, out: &mut impl io::Write) -> io::Result<()> {
+        self.write(out, |newest, trace| trace.complete || trace.newest.saturating_add(age_ns) < newest)
+    }
+
+    /// Writes everything held back.
+    pub fn write_all(&mut self, out: &mut impl io::Write) -> io::Result<()> {
+        self.write(out, |_, _| true)?;
+        for note in self.notes.drain(..) {
+            draw::note(out, self.style, &note)?;
+        }
+        out.flush()
+    }
+
+    fn write(&mut self, out: &mut impl io::Write, ready: impl Fn(u64, &Trace) -> bool) -> io::Result<()> {
+        let newest = self.newest;
+        let mut traces: Vec<(TraceId, Trace)> =
+            self.traces.extract_if(|_, trace| ready(newest, trace)).collect();
+        for (_, trace) in &mut traces {
+            self.held -= trace.spans.len() + trace.logs.len();
+            let (start, end) = trace.interval();
+            trace.notes.extend(self.notes.extract_if(.., |note| (start..=end).contains(&note.time_unix_ns)));
+        }
+        self.held -= self.loose.len();
+        let old = self.notes.extract_if(.., |note| note.time_unix_ns.saturating_add(NOTE_PATIENCE) < newest);
+        let mut items: Vec<(u64, draw::Item)> =
+            old.map(|note| (note.time_unix_ns, draw::Item::Note(note))).collect();
+        items.extend(self.loose.drain(..).map(|log| (log.time, draw::Item::Log(log))));
+        items
+            .extend(traces.into_iter().map(|(id, trace)| (trace.interval().0, draw::Item::Trace(id, trace))));
+        items.sort_by_key(|(time, _)| *time);
+        for (_, item) in &items {
+            draw::item(out, self.style, item)?;
+        }
+        Ok(())
+    }
+
+    fn trace(&mut self, id: TraceId, time: u64) -> &mut Trace {
+        self.newest = self.newest.max(time);
+        let begun = &mut self.begun;
+        let trace = self.traces.entry(id).or_insert_with(|| {
+            *begun += 1;
+            Trace { number: *begun, ..Trace::default() }
+        });
+        trace.newest = trace.newest.max(time);
+        trace
+    }
+}
+
+impl Trace {
+    /// From its first start to its last end.
+    pub(super) fn interval(&self) -> (u64, u64) {
+        let spans = self.spans.iter().map(|s| (s.start, s.end));
+        spans
+            .chain(self.logs.iter().map(|l| (l.time, l.time)))
+            .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+            .unwrap_or_default()
+    }
+}
+
+/// Appends `name=value name=value`, text with spaces or nothing in it in quotes.
+fn write_fields<'a>(out: &mut String, fields: impl Iterator<Item = (&'a str, throughline::Value<'a>)>) {
+    for (i, (name, value)) in fields.enumerate() {
+        let space = if i > 0 { " " } else { "" };
+        let _ = match value {
+            throughline::Value::Str { text, truncated }
+                if text.is_empty()
+                    || text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"') =>
+            {
+                write!(out, "{space}{name}={text:?}{}", if truncated { "…" } else { "" })
+            }
+            value => write!(out, "{space}{name}={}", ValueText(&value)),
+        };
+    }
+}
+
+/// Which fields a message shows itself.
+#[derive(Clone, Copy)]
+struct Shown<'a> {
+    message: &'a str,
+    positional: usize,
+}
+
+impl<'a> Shown<'a> {
+    fn of(message: &'a str) -> Shown<'a> {
+        let positional = if message.contains('{') {
+            placeholders(message).filter(|name| name.is_empty()).count()
+        } else {
+            0
+        };
+        Shown { message, positional }
+    }
+
+    fn has(self, index: usize, name: &str) -> bool {
+        index < self.positional || self.message.contains('{') && placeholders(self.message).any(|p| p == name)
+    }
+}
+
+/// Names of a message's placeholders, empty for `{}`.
+fn placeholders(message: &str) -> impl Iterator<Item = &str> {
+    let mut rest = message;
+    std::iter::from_fn(move || {
+        loop {
+            let at = rest.find('{')?;
+            let tail = &rest[at + 1..];
+            if let Some(after) = tail.strip_prefix('{') {
+                rest = after;
+                continue;
+            }
+            let (inside, after) = tail.split_once('}')?;
+            rest = after;
+            return Some(inside.split_once(':').map_or(inside, |(name, _)| name));
+        }
+    })
+}

@@ -1,0 +1,68 @@
+//! A recorder for each thread: made on its first record, left behind when it ends, used again by the next.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use throughline::ring::{Mode, Slot, Word};
+use throughline::{Clock, Recorder, recorder};
+
+/// Ids that a thread's recorder may give before it would run into the next one's: 2^40 on a 64-bit machine, 2^20 on a 32-bit one.
+const IDS: Word = 1 << (Word::BITS * 5 / 8);
+
+/// How recorders are made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    /// Slots of 64 bytes in a ring, a power of two.
+    pub(crate) slots: usize,
+    /// Metric cells of 8 bytes.
+    pub(crate) cells: usize,
+    /// Most threads at a time.
+    pub(crate) threads: usize,
+    pub(crate) clock: Clock,
+}
+
+static SETTINGS: OnceLock<Settings> = OnceLock::new();
+static MADE: AtomicUsize = AtomicUsize::new(0);
+
+/// Gives every thread of the program a recorder from its next record on.
+pub(crate) fn install(settings: Settings) {
+    if SETTINGS.set(settings).is_ok() {
+        recorder::set_thread_hook(hook);
+    }
+}
+
+/// Leaves the recorder behind when its thread ends.
+struct Leaver;
+
+impl Drop for Leaver {
+    fn drop(&mut self) {
+        recorder::release_thread();
+    }
+}
+
+thread_local! {
+    static LEAVER: Leaver = const { Leaver };
+}
+
+fn hook() -> Option<&'static Recorder> {
+    // No leaver any more: the thread is being torn down, and a recorder taken now would never be given back.
+    LEAVER.try_with(|_| ()).ok()?;
+    recorder::acquire_thread(|| make(SETTINGS.get()?))
+}
+
+fn make(settings: &Settings) -> Option<&'static Recorder> {
+    let number = MADE.fetch_add(1, Ordering::Relaxed);
+    if number >= settings.threads {
+        MADE.fetch_sub(1, Ordering::Relaxed);
+        return None;
+    }
+    // Zeroed memory comes from the operating system as pages that cost nothing until they are written.
+    let slots = Box::<[Slot]>::new_zeroed_slice(settings.slots);
+    // SAFETY: a slot is atomic integers, for which zeros are valid; `Slots`, whose documentation promises zeros, holds the same.
+    let slots = Box::leak(unsafe { slots.assume_init() });
+    let cells = Box::<[AtomicUsize]>::new_zeroed_slice(settings.cells);
+    // SAFETY: zeros are a valid `AtomicUsize`.
+    let cells = Box::leak(unsafe { cells.assume_init() });
+    let first_id = IDS.wrapping_mul(number) + 1;
+    let recorder = Recorder::for_thread(slots, Mode::LocalOldest, settings.clock, first_id, cells);
+    Some(Box::leak(Box::new(recorder)))
+}

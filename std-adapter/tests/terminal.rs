@@ -1,0 +1,240 @@
+//! The terminal's tree and table, as golden text.
+
+use throughline::{Level, SpanId, SpanKind, Status, TraceId, Value};
+use throughline_std::terminal::{LossNote, Style, Tree, write_metrics};
+use throughline_std::view::{LogView, PointData, PointView, SpanView};
+
+const T0: u64 = 1_700_000_000_000_000_000;
+
+fn id(n: u8) -> SpanId {
+    SpanId::from_bytes([n; 8]).unwrap()
+}
+
+fn trace(n: u8) -> TraceId {
+    TraceId::from_bytes([n; 16]).unwrap()
+}
+
+type NoFields = std::iter::Empty<(&'static str, Value<'static>)>;
+
+fn span(
+    t: u8,
+    n: u8,
+    parent: Option<u8>,
+    name: &'static str,
+    start: u64,
+    end: u64,
+) -> SpanView<'static, NoFields> {
+    SpanView {
+        trace_id: trace(t),
+        span_id: id(n),
+        parent_span_id: parent.map(id),
+        name,
+        target: "t",
+        file: "f.rs",
+        line: 1,
+        kind: SpanKind::Internal,
+        level: Level::Info,
+        status: Status::Unset,
+        start_unix_ns: T0 + start,
+        end_unix_ns: T0 + end,
+        busy_ns: None,
+        time_error_ns: None,
+        fields: std::iter::empty(),
+    }
+}
+
+fn log(span: Option<(u8, u8)>, time: u64, level: Level, message: &'static str) -> LogView<'static, NoFields> {
+    LogView {
+        span: span.map(|(t, s)| (trace(t), id(s))),
+        time_unix_ns: T0 + time,
+        level,
+        message,
+        target: "t",
+        file: "f.rs",
+        line: 1,
+        time_error_ns: None,
+        fields: std::iter::empty(),
+    }
+}
+
+fn with<'a, A, F: Iterator<Item = (&'a str, Value<'a>)> + Clone>(
+    view: SpanView<'a, A>,
+    fields: F,
+) -> SpanView<'a, F> {
+    let SpanView { trace_id, span_id, parent_span_id, name, target, file, line, kind, level, status, .. } =
+        view;
+    let SpanView { start_unix_ns, end_unix_ns, busy_ns, time_error_ns, .. } = view;
+    SpanView {
+        trace_id,
+        span_id,
+        parent_span_id,
+        name,
+        target,
+        file,
+        line,
+        kind,
+        level,
+        status,
+        start_unix_ns,
+        end_unix_ns,
+        busy_ns,
+        time_error_ns,
+        fields,
+    }
+}
+
+fn text(text: &str) -> Value<'_> {
+    Value::Str { text, truncated: false }
+}
+
+fn written(f: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>) -> String {
+    let mut out = Vec::new();
+    f(&mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn a_trace_with_everything() {
+    let mut tree = Tree::new(Style::PLAIN, 100);
+    tree.span(&span(1, 3, Some(2), "parse", 10_000, 22_000));
+    let mut failed = span(1, 4, Some(2), "query", 100_000, 410_000);
+    failed.status = Status::Error;
+    tree.span(&with(
+        failed,
+        [("table", text("orders")), ("sql", text("select 1")), ("rows", Value::U64(3))].into_iter(),
+    ));
+    let mut waited = span(1, 5, Some(4), "wait", 120_000, 130_000);
+    (waited.status, waited.busy_ns, waited.time_error_ns) = (Status::Cancelled, Some(400), Some(40_000));
+    tree.span(&waited);
+    tree.log(&log(Some((1, 3)), 14_200, Level::Warn, "odd header"));
+    tree.log(&log(Some((1, 2)), 500_000, Level::Info, "last"));
+    tree.loss(LossNote { time_unix_ns: T0 + 450_000, count: 12, what: "ring full".into() });
+    assert_eq!(written(|out| tree.write_complete(out)), "", "nothing before the root has ended");
+    let mut root = span(1, 2, None, "handle", 0, 1_240_000);
+    root.status = Status::Ok;
+    tree.span(&with(root, [("cut", Value::Str { text: "a b", truncated: true })].into_iter()));
+    let expected = "\
+22:13:20.000000 trace 01010101010101010101010101010101
+   1.24 ms  handle ✓  cut=\"a b\"…
+   12.0 µs  ├─ parse
+  +14.2 µs  │  └─ WARN odd header
+    310 µs  ├─ query ✗ error  table=orders sql=\"select 1\" rows=3
+   10.0 µs  │  └─ wait ⊘ cancelled  busy 400 ns  ±40.0 µs
+   +450 µs  ├─ ▲ 12 records lost here: ring full
+   +500 µs  └─ INFO last
+";
+    assert_eq!(written(|out| tree.write_complete(out)), expected);
+    assert_eq!(written(|out| tree.write_all(out)), "", "everything is written once");
+}
+
+#[test]
+fn what_has_no_root_is_shown_all_the_same() {
+    let mut tree = Tree::new(Style::PLAIN, 100);
+    tree.span(&span(1, 3, Some(2), "child", 10, 22));
+    tree.log(&log(Some((1, 9)), 15, Level::Debug, "of a span not seen"));
+    tree.log(&log(None, 5, Level::Error, "outside"));
+    tree.loss(LossNote { time_unix_ns: T0 + 99, count: 1, what: "link".into() });
+    assert_eq!(written(|out| tree.write_complete(out)), "22:13:20.000000 ERROR outside\n");
+    assert_eq!(written(|out| tree.write_idle(1_000_000_000, out)), "");
+    let expected = "\
+22:13:20.000000 trace 01010101010101010101010101010101  (its root has not been seen)
+     12 ns  ⋯ child
+     +5 ns  DEBUG of a span not seen
+22:13:20.000000 ▲ 1 record lost here: link
+";
+    assert_eq!(written(|out| tree.write_all(out)), expected);
+}
+
+#[test]
+fn idle_traces_come_out_after_a_while() {
+    let mut tree = Tree::new(Style::PLAIN, 100);
+    tree.span(&span(1, 3, Some(2), "old", 0, 10));
+    tree.span(&span(2, 3, Some(2), "new", 0, 3_000_000_000));
+    let out = written(|out| tree.write_idle(1_000_000_000, out));
+    assert!(out.contains("old") && !out.contains("new"), "{out}");
+}
+
+#[test]
+fn memory_is_bounded() {
+    let mut tree = Tree::new(Style::PLAIN, 10);
+    for i in 0..25 {
+        tree.span(&span(i + 1, 3, Some(2), "open", 0, 10));
+    }
+    let out = written(|out| tree.write_complete(out));
+    assert_eq!(out.matches("open").count(), 15, "the oldest beyond the limit are written as they are");
+    assert!(out.contains(&trace(1).to_string()) && !out.contains(&trace(25).to_string()));
+}
+
+#[test]
+fn circles_and_deep_trees_end() {
+    let mut tree = Tree::new(Style::PLAIN, 10_000);
+    tree.span(&span(1, 1, Some(2), "a", 0, 10));
+    tree.span(&span(1, 2, Some(1), "b", 0, 10));
+    tree.span(&span(1, 3, Some(3), "c", 0, 10));
+    for i in 4..255 {
+        tree.span(&span(1, i, Some(i - 1), "deep", 0, 10));
+    }
+    let out = written(|out| tree.write_all(out));
+    assert_eq!(out.lines().count(), 1 + 3 + 251);
+}
+
+#[test]
+fn a_log_does_not_show_a_field_twice() {
+    let mut tree = Tree::new(Style::PLAIN, 10);
+    let fields = [("a", Value::U64(1)), ("b", Value::U64(2)), ("c", Value::U64(3))];
+    let LogView { span, time_unix_ns, level, target, file, line, time_error_ns, .. } =
+        log(None, 0, Level::Info, "");
+    let message = "{} and {{}} and {c:?}";
+    tree.log(&LogView {
+        span,
+        time_unix_ns,
+        level,
+        message,
+        target,
+        file,
+        line,
+        time_error_ns,
+        fields: fields.into_iter(),
+    });
+    assert_eq!(written(|out| tree.write_all(out)), "22:13:20.000000 INFO 1 and {} and 3  b=2\n");
+}
+
+#[test]
+fn colours_only_when_asked() {
+    let draw = |style| {
+        let mut tree = Tree::new(style, 10);
+        tree.span(&span(1, 2, None, "root", 0, 10));
+        written(|out| tree.write_all(out))
+    };
+    assert!(!draw(Style::PLAIN).contains('\u{1b}'));
+    assert!(draw(Style::COLOR).contains('\u{1b}'));
+}
+
+#[test]
+fn metrics_table() {
+    let point = |name, unit, labels, data| PointView {
+        name,
+        unit,
+        description: "",
+        target: "t",
+        start_unix_ns: T0,
+        time_unix_ns: T0,
+        labels,
+        data,
+    };
+    let histogram = PointData::Histogram { scale: 0, sum: 1_500, zeros: 1, offset: -1, buckets: &[1, 0, 8] };
+    let points = [
+        point("requests", "{request}", &[("route", "/a"), ("code", "200")][..], PointData::Counter(12)),
+        point("open", "", &[], PointData::UpDown(-2)),
+        point("heat", "Cel", &[], PointData::GaugeFloat(21.5)),
+        point("took", "us", &[], histogram),
+    ];
+    let expected = "\
+heat ......................... 21.5 Cel
+open ......................... -2
+requests{route=/a,code=200} .. 12 request
+took ......................... count 10  sum 1.50 ms  p50 ≤ 4.00 µs  p90 ≤ 4.00 µs  p99 ≤ 4.00 µs
+";
+    let table = written(|out| write_metrics(out, Style::PLAIN, points));
+    assert_eq!(table, expected);
+}
