@@ -209,10 +209,10 @@ pub(crate) fn ring(bench: &mut Bench<'_>) {
     });
 }
 
-/// `prost` encoding a request that is already built.
+/// `prost` encoding spans that are already built, one by one.
 pub(crate) fn encode(bench: &mut Bench<'_>) {
     #[cfg(feature = "peers")]
-    crate::peers::encode::prost(bench);
+    crate::peers::encode::limit(bench);
     #[cfg(not(feature = "peers"))]
     let _ = bench;
 }
