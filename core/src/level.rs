@@ -27,6 +27,17 @@ pub enum Level {
 }
 
 impl Level {
+    /// [`Level::Trace`] as `tracing` spells it.
+    pub const TRACE: Level = Level::Trace;
+    /// [`Level::Debug`] as `tracing` spells it.
+    pub const DEBUG: Level = Level::Debug;
+    /// [`Level::Info`] as `tracing` spells it.
+    pub const INFO: Level = Level::Info;
+    /// [`Level::Warn`] as `tracing` spells it.
+    pub const WARN: Level = Level::Warn;
+    /// [`Level::Error`] as `tracing` spells it.
+    pub const ERROR: Level = Level::Error;
+
     /// The level with this number, 1 to 5, as it stands in a callsite.
     pub const fn from_u8(n: u8) -> Option<Level> {
         match n {

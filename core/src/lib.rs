@@ -90,6 +90,7 @@ pub use fields::Postcard;
 #[cfg(not(loom))]
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::callsite::name;
     pub use crate::event::event;
     pub use crate::fields::{Debug, Display};
     pub use crate::future::instrument_result;

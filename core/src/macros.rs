@@ -5,8 +5,9 @@
 /// Begins a span, which ends when the returned [`Span`](crate::Span) is dropped.
 ///
 /// Before the name may come, in any order: `level: Debug` ([`Level`](crate::Level); `Info` else), `kind: Server`
-/// ([`SpanKind`](crate::SpanKind)), `root: true` (a trace of its own, whatever is current). After it, fields: `name = value`, `name = %display`,
-/// `name = ?debug`, or a variable by itself.
+/// ([`SpanKind`](crate::SpanKind)), `root: true` (a trace of its own, whatever is current). After it, at most 15 fields: `name = value`,
+/// `name = %display`, `name = ?debug`, where the name may be `dotted.words` or `"any text"`, or a variable by itself: `value`, `%value`, `?value`.
+/// Levels may also be written as `tracing` does, `Level::DEBUG`, before the name too.
 ///
 /// ```
 /// use throughline::span;
@@ -16,14 +17,16 @@
 /// ```
 #[macro_export]
 macro_rules! span {
+    (Level::$level:ident, $($input:tt)+) => { $crate::__span!([$level] [Internal] [false] $($input)+) };
+    ($(::)? throughline::Level::$level:ident, $($input:tt)+) => { $crate::__span!([$level] [Internal] [false] $($input)+) };
     ($($input:tt)+) => { $crate::__span!([Info] [Internal] [false] $($input)+) };
 }
 
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __span {
-    ([$level:ident] $kind:tt $root:tt level: $new:ident, $($rest:tt)+) => { $crate::__span!([$new] $kind $root $($rest)+) };
-    ($level:tt [$kind:ident] $root:tt kind: $new:ident, $($rest:tt)+) => { $crate::__span!($level [$new] $root $($rest)+) };
+    ([$level:ident] $kind:tt $root:tt level: $(Level::)? $new:ident, $($rest:tt)+) => { $crate::__span!([$new] $kind $root $($rest)+) };
+    ($level:tt [$kind:ident] $root:tt kind: $(SpanKind::)? $new:ident, $($rest:tt)+) => { $crate::__span!($level [$new] $root $($rest)+) };
     ($level:tt $kind:tt [$root:tt] root: $new:tt, $($rest:tt)+) => { $crate::__span!($level $kind [$new] $($rest)+) };
     ([$level:ident] [$kind:ident] [$root:tt] $name:expr $(, $($fields:tt)*)?) => {
         match $crate::__enabled!($level, $crate::callsite::Meta {
@@ -48,23 +51,34 @@ macro_rules! __span {
 /// Records an event at the given [`Level`](crate::Level): a message, and fields as in [`span!`](crate::span!), before or after it.
 ///
 /// The message is kept in the binary; `{}` in it stands for the next field and `{name}` for that field, filled in by whoever
-/// reads the record, so formatting costs the running code nothing.
+/// reads the record, so formatting costs the running code nothing. What the message shows must therefore be among the fields: one that is not
+/// does not compile. There may be no message, just fields.
 ///
 /// ```
 /// use throughline::{event, info};
 /// let celsius = 21;
 /// event!(Warn, "temperature {celsius} °C is high", celsius);
+/// event!(Level::WARN, unit = "bar", "pressure {} is high", 7.5_f32);
 /// info!("took {} ms", 12);
+/// ```
+///
+/// ```compile_fail
+/// let celsius = 21;
+/// throughline::info!("temperature {celsius} °C");
 /// ```
 #[macro_export]
 macro_rules! event {
-    (Level::$level:ident, $($input:tt)+) => { $crate::event!($level, $($input)+) };
+    (Level::$level:ident, $($input:tt)+) => { $crate::__event!($level [] $($input)+) };
+    ($(::)? throughline::Level::$level:ident, $($input:tt)+) => { $crate::__event!($level [] $($input)+) };
     ($level:ident, $($input:tt)+) => { $crate::__event!($level [] $($input)+) };
 }
 
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __event {
+    ($level:ident [$($before:tt)*] $k:literal = % $v:expr $(, $($rest:tt)*)?) => { $crate::__event!($level [$($before)* $k = % $v,] $($($rest)*)?) };
+    ($level:ident [$($before:tt)*] $k:literal = ? $v:expr $(, $($rest:tt)*)?) => { $crate::__event!($level [$($before)* $k = ? $v,] $($($rest)*)?) };
+    ($level:ident [$($before:tt)*] $k:literal = $v:expr $(, $($rest:tt)*)?) => { $crate::__event!($level [$($before)* $k = $v,] $($($rest)*)?) };
     ($level:ident [$($before:tt)*] $message:literal $(, $($fields:tt)*)?) => {
         if let ::core::option::Option::Some(callsite) = $crate::__enabled!($level, $crate::callsite::Meta {
             kind: $crate::callsite::Kind::Event,
@@ -75,16 +89,18 @@ macro_rules! __event {
             line: ::core::line!(),
             fields: $crate::__names!([] $($before)* $($($fields)*)?),
             ..$crate::callsite::Meta::EMPTY
-        }) {
+        }.with_checked_message()) {
             $crate::__private::event(callsite, &$crate::__values!([] $($before)* $($($fields)*)?))
         }
     };
-    ($level:ident [$($before:tt)*] $($k:ident).+ = % $v:expr, $($rest:tt)+) => { $crate::__event!($level [$($before)* $($k).+ = % $v,] $($rest)+) };
-    ($level:ident [$($before:tt)*] $($k:ident).+ = ? $v:expr, $($rest:tt)+) => { $crate::__event!($level [$($before)* $($k).+ = ? $v,] $($rest)+) };
-    ($level:ident [$($before:tt)*] $($k:ident).+ = $v:expr, $($rest:tt)+) => { $crate::__event!($level [$($before)* $($k).+ = $v,] $($rest)+) };
-    ($level:ident [$($before:tt)*] % $k:ident, $($rest:tt)+) => { $crate::__event!($level [$($before)* % $k,] $($rest)+) };
-    ($level:ident [$($before:tt)*] ? $k:ident, $($rest:tt)+) => { $crate::__event!($level [$($before)* ? $k,] $($rest)+) };
-    ($level:ident [$($before:tt)*] $k:ident, $($rest:tt)+) => { $crate::__event!($level [$($before)* $k,] $($rest)+) };
+    ($level:ident [$($before:tt)*] $($k:ident).+ = % $v:expr $(, $($rest:tt)*)?) => { $crate::__event!($level [$($before)* $($k).+ = % $v,] $($($rest)*)?) };
+    ($level:ident [$($before:tt)*] $($k:ident).+ = ? $v:expr $(, $($rest:tt)*)?) => { $crate::__event!($level [$($before)* $($k).+ = ? $v,] $($($rest)*)?) };
+    ($level:ident [$($before:tt)*] $($k:ident).+ = $v:expr $(, $($rest:tt)*)?) => { $crate::__event!($level [$($before)* $($k).+ = $v,] $($($rest)*)?) };
+    ($level:ident [$($before:tt)*] % $($k:ident).+ $(, $($rest:tt)*)?) => { $crate::__event!($level [$($before)* % $($k).+,] $($($rest)*)?) };
+    ($level:ident [$($before:tt)*] ? $($k:ident).+ $(, $($rest:tt)*)?) => { $crate::__event!($level [$($before)* ? $($k).+,] $($($rest)*)?) };
+    ($level:ident [$($before:tt)*] $($k:ident).+ $(, $($rest:tt)*)?) => { $crate::__event!($level [$($before)* $($k).+,] $($($rest)*)?) };
+    // No message.
+    ($level:ident [$($before:tt)+]) => { $crate::__event!($level [$($before)+] "") };
 }
 
 /// An event at `Trace`; see [`event!`](crate::event!).
@@ -163,10 +179,11 @@ macro_rules! __enabled {
 #[macro_export]
 macro_rules! __blob {
     ($meta:expr) => {{
-        const META: $crate::callsite::Meta = $meta;
+        // Items have no hygiene: a name that the user might also give to a constant would hide it from `$meta`.
+        const __TL_META: $crate::callsite::Meta = $meta;
         #[cfg_attr(any(target_os = "none", target_os = "linux"), unsafe(link_section = ".throughline"))]
-        static BLOB: [u8; META.len()] = META.blob();
-        &BLOB
+        static __TL_BLOB: [u8; __TL_META.len()] = __TL_META.blob();
+        &__TL_BLOB
     }};
 }
 
@@ -175,9 +192,9 @@ macro_rules! __blob {
 #[macro_export]
 macro_rules! __callsite {
     ($level:expr, $meta:expr) => {{
-        static CALLSITE: $crate::callsite::Callsite =
+        static __TL_CALLSITE: $crate::callsite::Callsite =
             $crate::callsite::Callsite::new($crate::__blob!($meta), $level);
-        CALLSITE.enabled()
+        __TL_CALLSITE.enabled()
     }};
 }
 
@@ -196,12 +213,12 @@ macro_rules! __callsite {
 macro_rules! __names {
     ([$($done:tt)*]) => { &[$($done)*] };
     ([$($done:tt)*] $key:literal = $(%)? $(?)? $v:expr $(, $($rest:tt)*)?) => { $crate::__names!([$($done)* $key,] $($($rest)*)?) };
-    ([$($done:tt)*] $k:ident $(. $ks:ident)* = % $v:expr $(, $($rest:tt)*)?) => { $crate::__names!([$($done)* ::core::concat!(::core::stringify!($k) $(, ".", ::core::stringify!($ks))*),] $($($rest)*)?) };
-    ([$($done:tt)*] $k:ident $(. $ks:ident)* = ? $v:expr $(, $($rest:tt)*)?) => { $crate::__names!([$($done)* ::core::concat!(::core::stringify!($k) $(, ".", ::core::stringify!($ks))*),] $($($rest)*)?) };
-    ([$($done:tt)*] $k:ident $(. $ks:ident)* = $v:expr $(, $($rest:tt)*)?) => { $crate::__names!([$($done)* ::core::concat!(::core::stringify!($k) $(, ".", ::core::stringify!($ks))*),] $($($rest)*)?) };
-    ([$($done:tt)*] % $v:expr $(, $($rest:tt)*)?) => { $crate::__names!([$($done)* ::core::stringify!($v),] $($($rest)*)?) };
-    ([$($done:tt)*] ? $v:expr $(, $($rest:tt)*)?) => { $crate::__names!([$($done)* ::core::stringify!($v),] $($($rest)*)?) };
-    ([$($done:tt)*] $v:expr $(, $($rest:tt)*)?) => { $crate::__names!([$($done)* ::core::stringify!($v),] $($($rest)*)?) };
+    ([$($done:tt)*] $k:ident $(. $ks:ident)* = % $v:expr $(, $($rest:tt)*)?) => { $crate::__names!([$($done)* $crate::__private::name(::core::concat!(::core::stringify!($k) $(, ".", ::core::stringify!($ks))*)),] $($($rest)*)?) };
+    ([$($done:tt)*] $k:ident $(. $ks:ident)* = ? $v:expr $(, $($rest:tt)*)?) => { $crate::__names!([$($done)* $crate::__private::name(::core::concat!(::core::stringify!($k) $(, ".", ::core::stringify!($ks))*)),] $($($rest)*)?) };
+    ([$($done:tt)*] $k:ident $(. $ks:ident)* = $v:expr $(, $($rest:tt)*)?) => { $crate::__names!([$($done)* $crate::__private::name(::core::concat!(::core::stringify!($k) $(, ".", ::core::stringify!($ks))*)),] $($($rest)*)?) };
+    ([$($done:tt)*] % $v:expr $(, $($rest:tt)*)?) => { $crate::__names!([$($done)* $crate::__private::name(::core::stringify!($v)),] $($($rest)*)?) };
+    ([$($done:tt)*] ? $v:expr $(, $($rest:tt)*)?) => { $crate::__names!([$($done)* $crate::__private::name(::core::stringify!($v)),] $($($rest)*)?) };
+    ([$($done:tt)*] $v:expr $(, $($rest:tt)*)?) => { $crate::__names!([$($done)* $crate::__private::name(::core::stringify!($v)),] $($($rest)*)?) };
 }
 
 /// The values of fields, as a tuple.
@@ -276,7 +293,7 @@ macro_rules! gauge {
 #[macro_export]
 macro_rules! histogram {
     ($name:literal $(, $($options:tt)*)?) => {
-        $crate::__metric!(Histogram, 2, [$crate::metrics::Histogram::<{ SCALE }>::new] $name [] [] [] [] $($($options)*)?)
+        $crate::__metric!(Histogram, 2, [$crate::metrics::Histogram::<{ __TL_SCALE }>::new] $name [] [] [] [] $($($options)*)?)
     };
 }
 
@@ -303,7 +320,7 @@ macro_rules! counter_family {
 #[macro_export]
 macro_rules! histogram_family {
     ($name:literal, labels = [$($label:literal),+ $(,)?], capacity = $capacity:expr $(, $($options:tt)*)?) => {
-        $crate::__family!(Histogram, 2, [$crate::metrics::HistogramFamily::<{ SCALE }, _>::new] $name [$($label,)+] [$capacity] [] [] $($($options)*)?)
+        $crate::__family!(Histogram, 2, [$crate::metrics::HistogramFamily::<{ __TL_SCALE }, _>::new] $name [$($label,)+] [$capacity] [] [] $($($options)*)?)
     };
 }
 
@@ -322,13 +339,16 @@ macro_rules! __metric {
     ($kind:ident, $param:tt, $new:tt $name:literal [$($labels:tt)*] [] $unit:tt $text:tt $k:ident $(. $ks:ident)* = $v:literal $(, $($rest:tt)*)?) => {
         $crate::__metric!($kind, $param, $new $name [$($labels)* (::core::concat!(::core::stringify!($k) $(, ".", ::core::stringify!($ks))*), $v),] [] $unit $text $($($rest)*)?)
     };
+    ($kind:ident, $param:tt, $new:tt $name:literal [$($labels:tt)*] [] $unit:tt $text:tt $k:literal = $v:literal $(, $($rest:tt)*)?) => {
+        $crate::__metric!($kind, $param, $new $name [$($labels)* ($k, $v),] [] $unit $text $($($rest)*)?)
+    };
     ($kind:ident, $param:tt, [$($new:tt)*] $name:literal [$($labels:tt)*] [] [$($unit:literal)?] [$($text:literal)?]) => {{
-        const SCALE: u32 = $param;
-        const CELLS: usize = $crate::__private::cells($crate::callsite::Kind::$kind, SCALE);
-        static CELL: [$crate::__private::Cell; CELLS] = [const { $crate::__private::Cell::new(0) }; CELLS];
-        $crate::__metric_entry!(ENTRY, $kind, &CELL, &[], $crate::callsite::Meta {
+        const __TL_SCALE: u32 = $param;
+        const __TL_CELLS: usize = $crate::__private::cells($crate::callsite::Kind::$kind, __TL_SCALE);
+        static __TL_CELL: [$crate::__private::Cell; __TL_CELLS] = [const { $crate::__private::Cell::new(0) }; __TL_CELLS];
+        $crate::__metric_entry!(__TL_ENTRY, $kind, &__TL_CELL, &[], $crate::callsite::Meta {
             kind: $crate::callsite::Kind::$kind,
-            param: SCALE as u8,
+            param: __TL_SCALE as u8,
             name: $name,
             target: ::core::module_path!(),
             file: ::core::file!(),
@@ -338,7 +358,7 @@ macro_rules! __metric {
             labels: &[$($labels)*],
             ..$crate::callsite::Meta::EMPTY
         });
-        $($new)*($crate::metrics::Metric::new(&CELL, $crate::__metric_keep!(ENTRY)))
+        $($new)*($crate::metrics::Metric::new(&__TL_CELL, $crate::__metric_keep!(__TL_ENTRY)))
     }};
 }
 
@@ -355,14 +375,14 @@ macro_rules! __family {
         $crate::__family!($kind, $param, $new $name $labels $capacity $unit [$text] $($($rest)*)?)
     };
     ($kind:ident, $param:tt, [$($new:tt)*] $name:literal [$($labels:tt)*] [$capacity:expr] [$($unit:literal)?] [$($text:literal)?]) => {{
-        const SCALE: u32 = $param;
-        const CAPACITY: usize = $capacity;
-        const CELLS: usize = $crate::__private::cells($crate::callsite::Kind::$kind, SCALE) * (CAPACITY + 1);
-        static CELL: [$crate::__private::Cell; CELLS] = [const { $crate::__private::Cell::new(0) }; CELLS];
-        static KEYS: [$crate::metrics::SeriesKey; CAPACITY] = [const { $crate::metrics::SeriesKey::new() }; CAPACITY];
-        $crate::__metric_entry!(ENTRY, $kind, &CELL, &KEYS, $crate::callsite::Meta {
+        const __TL_SCALE: u32 = $param;
+        const __TL_CAPACITY: usize = $capacity;
+        const __TL_CELLS: usize = $crate::__private::cells($crate::callsite::Kind::$kind, __TL_SCALE) * (__TL_CAPACITY + 1);
+        static __TL_CELL: [$crate::__private::Cell; __TL_CELLS] = [const { $crate::__private::Cell::new(0) }; __TL_CELLS];
+        static __TL_KEYS: [$crate::metrics::SeriesKey; __TL_CAPACITY] = [const { $crate::metrics::SeriesKey::new() }; __TL_CAPACITY];
+        $crate::__metric_entry!(__TL_ENTRY, $kind, &__TL_CELL, &__TL_KEYS, $crate::callsite::Meta {
             kind: $crate::callsite::Kind::$kind,
-            param: SCALE as u8,
+            param: __TL_SCALE as u8,
             name: $name,
             target: ::core::module_path!(),
             file: ::core::file!(),
@@ -372,7 +392,7 @@ macro_rules! __family {
             fields: &[$($labels)*],
             ..$crate::callsite::Meta::EMPTY
         });
-        $($new)*($crate::metrics::Metric::new(&CELL, $crate::__metric_keep!(ENTRY)), &KEYS)
+        $($new)*($crate::metrics::Metric::new(&__TL_CELL, $crate::__metric_keep!(__TL_ENTRY)), &__TL_KEYS)
     }};
 }
 
@@ -402,14 +422,14 @@ macro_rules! __metric_entry {
     ($entry:ident, $kind:ident, $cells:expr, $keys:expr, $meta:expr) => {
         #[unsafe(link_section = "throughline_metrics")]
         static $entry: $crate::__private::Entry = {
-            const META: $crate::callsite::Meta = $meta;
+            const __TL_ENTRY_META: $crate::callsite::Meta = $meta;
             $crate::__private::Entry::new(
-                $crate::__blob!(META),
+                $crate::__blob!(__TL_ENTRY_META),
                 $cells,
                 $keys,
-                META.kind as u8,
-                META.param,
-                META.fields.len() as u8,
+                __TL_ENTRY_META.kind as u8,
+                __TL_ENTRY_META.param,
+                __TL_ENTRY_META.fields.len() as u8,
             )
         };
     };

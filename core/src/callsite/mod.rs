@@ -5,9 +5,12 @@
 //! disabled callsite costs one load and one branch.
 
 mod blob;
+mod message;
 #[cfg(registered_callsites)]
 pub mod registry;
 
+#[doc(hidden)]
+pub use message::name;
 pub use blob::{Blob, HEADER, Kind, MAGIC, MAX_FIELDS, Meta};
 
 /// A place in the code, as its record names it.
