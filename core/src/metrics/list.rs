@@ -190,9 +190,10 @@ mod registered {
         next: AtomicPtr<Entry>,
     }
 
-    /// Beyond every thread's cells, so that one comparison finds a metric that is new and one that found no room.
-    const NEW: usize = usize::MAX;
-    const BUSY: usize = usize::MAX - 1;
+    /// Beyond every thread's cells, so that one comparison finds a metric that is new and one that found no room;
+    /// and so far from the end that adding a cell's index does not wrap around to another metric's cells.
+    const NEW: usize = usize::MAX / 2 + 2;
+    const BUSY: usize = usize::MAX / 2 + 1;
     /// In the list, but with no use for cells of threads.
     const SHARED: usize = usize::MAX / 2;
 
