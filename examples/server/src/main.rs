@@ -1,2 +1,147 @@
-//! Throughline.
-fn main() {}
+//! The thermostat of `examples/shared-logic` as a web service, observed by `throughline-std`.
+//!
+//! ```text
+//! cargo run -p server-example                                   # serves, traces on standard error
+//! cargo run -p server-example -- --otlp http://localhost:4318   # serves, everything to a collector
+//! cargo run -p server-example -- --drive 1000                   # puts itself under load, then ends
+//! cargo run -p server-example -- --deterministic                # the run that the firmware makes, then ends
+//! curl -i -X POST 'localhost:8080/run?rounds=5'
+//! ```
+
+mod drive;
+mod station;
+mod web;
+
+use std::io::stdout;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use lexopt::ValueExt;
+use lexopt::prelude::{Long, Short};
+use shared_logic::scenario::ROUNDS;
+use throughline_std::terminal::Style;
+use throughline_std::{Config, Guard};
+use tokio::net::TcpListener;
+
+use crate::station::Station;
+
+const HELP: &str = "\
+usage: server-example [--listen ADDRESS] [--otlp URL] [--name NAME] [--drive N | --deterministic]
+
+A thermostat as a web service: POST /run?rounds=N, GET /sample. Takes and returns `traceparent`.
+
+  --listen ADDRESS  where to listen (default: 127.0.0.1:8080; port 0 takes a free one)
+  --otlp URL        send to this collector, such as http://localhost:4318, instead of drawing traces
+  --name NAME       service.name (default: thermostat)
+  --drive N         call itself N times over loopback, then end
+  --deterministic   make the run that the firmware makes, draw it on standard output, then end
+";
+
+/// How long the last records may take to leave.
+const SHUTDOWN: Duration = Duration::from_secs(10);
+
+struct Options {
+    listen: SocketAddr,
+    otlp: Option<String>,
+    name: String,
+    mode: Mode,
+}
+
+enum Mode {
+    Serve,
+    Drive(u32),
+    Deterministic,
+}
+
+fn main() -> anyhow::Result<()> {
+    let Some(options) = parse()? else {
+        print!("{HELP}");
+        return Ok(());
+    };
+    let guard = throughline_std::init(&config(&options)?)?;
+    let result = tokio::runtime::Runtime::new()?.block_on(run(&options));
+    finish(guard)?;
+    result
+}
+
+async fn run(options: &Options) -> anyhow::Result<()> {
+    let station = Station::new();
+    if let Mode::Deterministic = options.mode {
+        station.run(ROUNDS).await;
+        return Ok(());
+    }
+    let listener = TcpListener::bind(options.listen).await;
+    let listener = listener
+        .with_context(|| format!("can't listen on {}: choose another with --listen", options.listen))?;
+    let address = listener.local_addr()?;
+    println!("listening on http://{address}");
+    let served = axum::serve(listener, web::routes(station));
+    match options.mode {
+        Mode::Drive(requests) => {
+            tokio::spawn(async move { served.await });
+            let answered = tokio::task::spawn_blocking(move || drive::drive(address, requests)).await??;
+            println!("{answered} of {requests} requests answered");
+            if answered < requests {
+                bail!("{} requests failed", requests - answered);
+            }
+        }
+        _ => served.with_graceful_shutdown(stopped()).await?,
+    }
+    Ok(())
+}
+
+/// Waits for Ctrl-C.
+async fn stopped() {
+    // Without a way to hear of Ctrl-C the service runs until it is killed.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn config(options: &Options) -> anyhow::Result<Config> {
+    let config = Config::new(&options.name);
+    Ok(match (&options.otlp, &options.mode) {
+        (Some(url), _) => config.otlp(url)?,
+        (None, Mode::Deterministic) => {
+            config.without_otlp().terminal_to(Arc::new(Mutex::new(stdout())), Style::of(&stdout()))
+        }
+        (None, _) => config,
+    })
+}
+
+/// Delivers what there is, and says what became of it all.
+fn finish(guard: Guard) -> anyhow::Result<()> {
+    let report = guard.shutdown(SHUTDOWN);
+    eprint!("{}", report.ledger);
+    if let Some(error) = &report.last_error {
+        bail!("{error}");
+    }
+    if !report.complete {
+        bail!("not everything was delivered within {} s", SHUTDOWN.as_secs());
+    }
+    Ok(())
+}
+
+fn parse() -> Result<Option<Options>, lexopt::Error> {
+    let mut options = Options {
+        listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+        otlp: None,
+        name: "thermostat".into(),
+        mode: Mode::Serve,
+    };
+    let mut args = lexopt::Parser::from_env();
+    while let Some(arg) = args.next()? {
+        match arg {
+            Long("listen") => options.listen = args.value()?.parse()?,
+            Long("otlp") => options.otlp = Some(args.value()?.string()?),
+            Long("name") => options.name = args.value()?.string()?,
+            Long("drive") => options.mode = Mode::Drive(args.value()?.parse()?),
+            Long("deterministic") => options.mode = Mode::Deterministic,
+            Short('h') | Long("help") => return Ok(None),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Some(options))
+}

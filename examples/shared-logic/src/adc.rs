@@ -92,18 +92,19 @@ impl SampleIsr<'_> {
     /// Takes a converted value: records it below the span that asked for it, queues it, and wakes who waits. Never waits: with the queue full the
     /// sample is dropped, and counted. A sample that nobody asked for belongs to whatever span it interrupted.
     pub fn on_sample_ready(&mut self, raw: u16) {
-        let request = self.requests.dequeue();
-        let channel = request.map_or("none", |request| request.channel.name());
-        let _place = request.map(|request| request.place.enter());
-        let _span = span!("adc.isr", channel = StaticStr(channel), raw);
-
         let sequence = self.sequence;
         self.sequence = sequence.wrapping_add(1);
-        counter!("adc.samples", unit = "{sample}", description = "values converted").add(1);
-        debug!("sample {sequence} of {channel}: {raw}", sequence, channel = StaticStr(channel), raw);
-        match self.samples.enqueue(Sample { sequence, raw }) {
-            Ok(()) => queued().add(1),
-            Err(_) => {
+        let request = self.requests.dequeue();
+        let has_room = self.samples.ready();
+        {
+            let _place = request.map(|request| request.place.enter());
+            let channel = StaticStr(request.map_or("none", |request| request.channel.name()));
+            let _span = span!("adc.isr", channel, raw);
+            counter!("adc.samples", unit = "{sample}", description = "values converted").add(1);
+            debug!("sample {sequence} of {channel}: {raw}", sequence, channel, raw);
+            if has_room {
+                queued().add(1);
+            } else {
                 counter!(
                     "adc.overruns",
                     unit = "{sample}",
@@ -112,6 +113,10 @@ impl SampleIsr<'_> {
                 .add(1);
                 warn!("sample {sequence} lost: the queue is full", sequence);
             }
+        }
+        // Last: whoever gets the sample then finds all of the above recorded.
+        if has_room {
+            let _ = self.samples.enqueue(Sample { sequence, raw });
         }
         self.ready.wake();
     }

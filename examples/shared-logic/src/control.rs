@@ -35,7 +35,8 @@ impl Controller {
     const STEP: i32 = 8;
     /// Steps in one round at most.
     const MOST_STEPS: u32 = 3;
-    const CALIBRATION: Calibration = Calibration { low: (1000, 1000), high: (3000, 4000) };
+    /// The sensor's two known points.
+    pub const CALIBRATION: Calibration = Calibration { low: (1000, 1000), high: (3000, 4000) };
 
     /// A controller with this set point, in hundredths of a degree Celsius, and a half open valve.
     pub const fn new(setpoint: i32) -> Controller {

@@ -31,6 +31,7 @@ pub mod adc;
 pub mod control;
 pub mod executor;
 pub mod plant;
+pub mod scenario;
 pub mod sensor;
 
 pub use adc::{Adc, Channel, Sample, SampleIsr, Samples};

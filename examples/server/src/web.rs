@@ -1,0 +1,105 @@
+//! The routes, and how a request's trace goes on here.
+
+use axum::extract::{MatchedPath, Query, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use throughline::{Instrument, TraceContext, counter_family, record, span};
+
+use crate::station::Station;
+
+/// Most rounds one request may ask for.
+const MOST_ROUNDS: u32 = 1000;
+
+/// The service: `POST /run?rounds=N`, `GET /sample`.
+pub(crate) fn routes(station: Station) -> Router {
+    Router::new()
+        .route("/run", post(run))
+        .route("/sample", get(sample))
+        .route_layer(middleware::from_fn(trace))
+        .with_state(station)
+}
+
+#[derive(Deserialize)]
+struct Run {
+    #[serde(default = "one")]
+    rounds: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[derive(Serialize)]
+struct RunResult {
+    good: u32,
+    faults: u32,
+    valve_percent: i32,
+    celsius: f32,
+}
+
+async fn run(State(station): State<Station>, Query(run): Query<Run>) -> Response {
+    if run.rounds > MOST_ROUNDS {
+        let text = format!("rounds is {}, at most {MOST_ROUNDS} are run at once\n", run.rounds);
+        return (StatusCode::BAD_REQUEST, text).into_response();
+    }
+    let summary = station.run(run.rounds).await;
+    Json(RunResult {
+        good: summary.good,
+        faults: summary.faults,
+        valve_percent: summary.valve,
+        celsius: summary.temperature as f32 / 100.0,
+    })
+    .into_response()
+}
+
+#[derive(Serialize)]
+struct Reading {
+    raw: u16,
+    celsius: f32,
+}
+
+async fn sample(State(station): State<Station>) -> Response {
+    match station.sample().await {
+        (sample, Ok(centi)) => {
+            Json(Reading { raw: sample.raw, celsius: centi as f32 / 100.0 }).into_response()
+        }
+        (_, Err(fault)) => (StatusCode::SERVICE_UNAVAILABLE, format!("{fault}\n")).into_response(),
+    }
+}
+
+/// A span around each request: below the caller's, when the caller sent a `traceparent`. The answer carries the span's own, so that the caller
+/// finds the trace.
+async fn trace(path: MatchedPath, request: Request, next: Next) -> Response {
+    let method = request.method().as_str().to_owned();
+    let handled = {
+        // Left at the end of this block: from then on the future enters it whenever it is polled.
+        let _remote = remote(request.headers()).map(throughline::attach);
+        let span = span!(kind: Server, "http.request", http.request.method = method.as_str(), http.route = path.as_str());
+        handle(request, next).instrument(span)
+    };
+    let response = handled.await;
+    let status = response.status();
+    counter_family!("http.requests", labels = ["route", "status"], capacity = 16, unit = "{request}")
+        .add([path.as_str(), status.as_str()], 1);
+    response
+}
+
+async fn handle(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    record!(current, http.response.status_code = response.status().as_u16());
+    if let Some(here) = throughline::current()
+        && let Ok(value) = HeaderValue::from_str(here.traceparent().as_str())
+    {
+        response.headers_mut().insert("traceparent", value);
+    }
+    response
+}
+
+/// The caller's place in its trace.
+fn remote(headers: &HeaderMap) -> Option<TraceContext> {
+    TraceContext::parse(headers.get("traceparent")?.to_str().ok()?).ok()
+}
