@@ -25,8 +25,10 @@ macro_rules! span {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __span {
-    ([$level:ident] $kind:tt $root:tt level: $(Level::)? $new:ident, $($rest:tt)+) => { $crate::__span!([$new] $kind $root $($rest)+) };
-    ($level:tt [$kind:ident] $root:tt kind: $(SpanKind::)? $new:ident, $($rest:tt)+) => { $crate::__span!($level [$new] $root $($rest)+) };
+    ([$level:ident] $kind:tt $root:tt level: Level::$new:ident, $($rest:tt)+) => { $crate::__span!([$new] $kind $root $($rest)+) };
+    ([$level:ident] $kind:tt $root:tt level: $new:ident, $($rest:tt)+) => { $crate::__span!([$new] $kind $root $($rest)+) };
+    ($level:tt [$kind:ident] $root:tt kind: SpanKind::$new:ident, $($rest:tt)+) => { $crate::__span!($level [$new] $root $($rest)+) };
+    ($level:tt [$kind:ident] $root:tt kind: $new:ident, $($rest:tt)+) => { $crate::__span!($level [$new] $root $($rest)+) };
     ($level:tt $kind:tt [$root:tt] root: $new:tt, $($rest:tt)+) => { $crate::__span!($level $kind [$new] $($rest)+) };
     ([$level:ident] [$kind:ident] [$root:tt] $name:expr $(, $($fields:tt)*)?) => {
         match $crate::__enabled!($level, $crate::callsite::Meta {

@@ -1,0 +1,54 @@
+//! The metric macros.
+
+use throughline::{counter, counter_family, gauge, histogram, histogram_family, up_down_counter};
+
+const MOST: usize = 4;
+
+pub fn bare() {
+    counter!("bare.counter").add(1);
+    up_down_counter!("bare.up_down").add(-1);
+    gauge!("bare.gauge").set(-3);
+    gauge!("bare.float" as f32).set(0.5);
+    histogram!("bare.histogram").record(5);
+    counter_family!("bare.family", labels = ["a"], capacity = 2).add(["x"], 1);
+    histogram_family!("bare.histograms", labels = ["a"], capacity = 2).record(["x"], 1);
+}
+
+pub fn trailing_commas() {
+    counter!("trailing.counter",).add(1);
+    up_down_counter!("trailing.up_down", unit = "1",).add(1);
+    gauge!("trailing.gauge",).set(1);
+    gauge!("trailing.float" as f32,).set(1.0);
+    histogram!("trailing.histogram", scale = 0,).record(1);
+    counter_family!("trailing.family", labels = ["a", "b",], capacity = MOST,).add(["x", "y"], 1);
+    histogram_family!("trailing.histograms", labels = ["a",], capacity = 1 + 1,).record(["x"], 1);
+}
+
+pub fn options() {
+    counter!("options.counter", unit = "By", description = "bytes", bus = "can0", a.b = "c", "any key" = "d").add(1);
+    up_down_counter!("options.up_down", description = "open", unit = "{connection}").add(2);
+    gauge!("options.gauge", zone = "1", unit = "Cel").set(21);
+    gauge!("options.float" as f32, unit = "Cel", zone = "2").set(21.5);
+    histogram!("options.histogram", unit = "us", scale = 3, route = "/").record(1250);
+    histogram!("options.coarse", scale = 0).record(1);
+    histogram!("options.fine", description = "fine", scale = 4).record(1);
+    counter_family!("options.family", labels = ["a"], capacity = 1, description = "d", unit = "1").add(["x"], 1);
+    histogram_family!("options.histograms", labels = ["a"], capacity = 1, scale = 1, unit = "us", description = "d")
+        .record(["x"], 1);
+}
+
+pub fn kept() {
+    let counter = counter!("kept.counter");
+    let histogram = histogram!("kept.histogram");
+    let family = counter_family!("kept.family", labels = ["route", "status"], capacity = 3);
+    for n in 0..3 {
+        counter.add(1);
+        histogram.record(n);
+        family.add(["/", "200"], 1);
+    }
+}
+
+pub fn in_a_generic<T: Into<usize>>(value: T) {
+    counter!("generic.counter").add(1);
+    histogram!("generic.histogram").record(value.into());
+}
