@@ -1,2 +1,49 @@
-//! Throughline.
-fn main() {}
+//! The host tool `throughline`: decodes what devices send and shows it, or passes it on.
+
+mod args;
+mod callsites;
+mod decode;
+mod error;
+mod input;
+mod output;
+mod summary;
+mod views;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use error::CliError;
+
+/// All went well.
+const FINE: u8 = 0;
+/// Wrong use, no such file, not an ELF, a wrong ELF, a collector that refuses.
+const FAILED: u8 = 1;
+/// Decoded, but the capture had damage, or the link lost frames.
+const DAMAGED: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are asked for; clap's own code for the rest is 2, which means damage here.
+            let code = if error.use_stderr() { FAILED } else { FINE };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let result = match &cli.command {
+        Command::Decode(args) => decode::run(args),
+        Command::Callsites(args) => callsites::run(args),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        // A reader such as `head` has seen enough.
+        Err(CliError::Output(e)) if e.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(FINE),
+        Err(error) => {
+            eprintln!("throughline: {error}");
+            ExitCode::from(FAILED)
+        }
+    }
+}

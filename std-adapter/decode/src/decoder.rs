@@ -21,6 +21,8 @@ use crate::time::{TimeOptions, Timeline};
 
 /// Frames held back while no preamble has been seen, as a device sends one at least every 64 frames.
 pub const MAX_HELD: usize = 64;
+/// Bytes of heap a decoder never exceeds, on a 64-bit host.
+pub const MAX_MEMORY: usize = 32 << 20;
 /// Unknown callsite ids remembered, so that each is said once.
 const MAX_UNKNOWN: usize = 1024;
 
@@ -31,7 +33,8 @@ pub type Sink<'s, 'elf> = &'s mut dyn FnMut(&Context, Item<'elf, '_>);
 ///
 /// Until the first preamble, up to [`MAX_HELD`] frames are held back, as ticks and ids mean nothing without one.
 ///
-/// Memory, whatever the bytes: one frame, [`MAX_HELD`] frames held, and what [`crate::series`] bounds. Asserted by a test.
+/// Memory, whatever the bytes: one frame, [`MAX_HELD`] frames held, and what [`crate::series`] bounds; less than [`MAX_MEMORY`] in all
+/// beside the table of the ELF's callsites. Asserted by a test.
 ///
 /// ```
 /// use throughline_decode::{Decoder, Item};

@@ -150,12 +150,11 @@ impl SeriesTable {
     ) -> Option<Snapshot<'elf>> {
         let open = self.open.get_or_insert_with(Open::default);
         let key = Key { callsite: entry.callsite, labels: entry.labels, overflow: entry.overflow };
-        open.weight += 1 + key.labels.iter().map(|l| l.len() / 16).sum::<usize>();
+        open.weight += 1 + key.labels.iter().map(|l| 1 + l.len() / 16).sum::<usize>();
         let merged = match entry.cell {
             Cell::Histogram { scale, sum, zeros, first, buckets } => {
                 open.weight += buckets.len();
-                let counts = (first..).zip(buckets).filter(|(_, n)| *n > 0);
-                Merged::Histogram { scale, sum, zeros, buckets: counts.collect() }
+                Merged::Histogram { scale, sum, zeros, buckets: (first..).zip(buckets).collect() }
             }
             cell => Merged::Plain(cell),
         };
@@ -208,18 +207,23 @@ impl SeriesTable {
                 })
             }
             Merged::Plain(Cell::Histogram { .. }) => PointValue::Counter(0),
-            Merged::Histogram { scale, sum, zeros, buckets } => match self.room(key, &buckets) {
-                Some(series) => {
-                    series.zeros = series.zeros.to(zeros, mask);
-                    for (position, cell) in buckets {
-                        let slot = series.buckets.entry(position).or_default();
-                        *slot = slot.to(cell, mask);
+            Merged::Histogram { scale, sum, zeros, mut buckets } => {
+                // An empty bucket is nothing to follow, unless it was not empty before: then its cell wrapped to zero.
+                let known = self.series.get(&key);
+                buckets.retain(|at, n| *n > 0 || known.is_some_and(|s| s.buckets.contains_key(at)));
+                match self.room(key, &buckets) {
+                    Some(series) => {
+                        series.zeros = series.zeros.to(zeros, mask);
+                        for (position, cell) in buckets {
+                            let slot = series.buckets.entry(position).or_default();
+                            *slot = slot.to(cell, mask);
+                        }
+                        let totals = series.buckets.iter().map(|(at, slot)| (*at, slot.total));
+                        histogram(scale, sum, series.zeros.total, totals.collect())
                     }
-                    let totals = series.buckets.iter().map(|(at, slot)| (*at, slot.total));
-                    histogram(scale, sum, series.zeros.total, totals.collect())
+                    None => histogram(scale, sum, zeros, buckets),
                 }
-                None => histogram(scale, sum, zeros, buckets),
-            },
+            }
         }
     }
 
@@ -266,6 +270,12 @@ impl Merged {
 /// Dense buckets from sparse ones. Where few counts lie far apart the scale is lowered, which merges buckets without error:
 /// position p of one scale lies wholly in position ⌈p / 2⌉ of the next.
 fn histogram(mut scale: u8, sum: u64, zeros: u64, mut counts: BTreeMap<u64, u64>) -> PointValue {
+    // Of more than 2^64 values no device knows; without this a forged count would overflow whoever adds them up.
+    let mut left = u64::MAX - zeros;
+    for count in counts.values_mut() {
+        *count = left.min(*count);
+        left -= *count;
+    }
     let ends = |m: &BTreeMap<u64, u64>| Some((*m.first_key_value()?.0, *m.last_key_value()?.0));
     loop {
         let Some((first, last)) = ends(&counts) else {
@@ -280,7 +290,7 @@ fn histogram(mut scale: u8, sum: u64, zeros: u64, mut counts: BTreeMap<u64, u64>
         let mut coarse = BTreeMap::new();
         for (at, count) in counts {
             let slot: &mut u64 = coarse.entry(at.div_ceil(2)).or_default();
-            *slot = slot.wrapping_add(count);
+            *slot += count;
         }
         counts = coarse;
     }

@@ -25,6 +25,8 @@ pub struct Assembler<'elf> {
     remotes: HashMap<u64, TraceContext>,
     remote_order: VecDeque<u64>,
     losses: VecDeque<(u64, Loss)>,
+    /// Events outside any span, held so that they come out in order of time with the traces; with each, `taken` when it came.
+    loose: VecDeque<(u64, OwnedEvent<'elf>)>,
     key: IdKey,
     /// When the newest record of this boot was made.
     newest: Option<Time>,
@@ -166,6 +168,7 @@ impl<'elf> Assembler<'elf> {
             remotes: HashMap::new(),
             remote_order: VecDeque::new(),
             losses: VecDeque::new(),
+            loose: VecDeque::new(),
             key: IdKey::new(0, 0),
             newest: None,
             untimed: (0, 0),
@@ -193,7 +196,7 @@ impl<'elf> Assembler<'elf> {
                 self.made(owned.time, out);
                 match event.span {
                     Some((_, root)) => self.group(root).events.push(owned),
-                    None => out(Assembled::Event(owned)),
+                    None => self.loose(owned),
                 }
             }
             Item::Fields(event) => {
@@ -202,7 +205,7 @@ impl<'elf> Assembler<'elf> {
                 // Without a span there is nothing to add to: shown as what it is, an event with fields.
                 match event.span {
                     Some((_, root)) => self.group(root).added.push(owned),
-                    None => out(Assembled::Event(owned)),
+                    None => self.loose(owned),
                 }
             }
             Item::Attach(attach) => {
@@ -230,15 +233,14 @@ impl<'elf> Assembler<'elf> {
 
     /// Gives out every trace whose root has ended, without lingering; for a live stream when no bytes are at hand.
     pub fn settle(&mut self, out: &mut dyn FnMut(Assembled<'elf>)) {
-        self.give(out, |group, remote| group.rooted || remote && group.entered);
+        self.give(out, 0, |group, remote| group.rooted || remote && group.entered);
     }
 
     /// Gives out everything held.
     pub fn flush(&mut self, out: &mut dyn FnMut(Assembled<'elf>)) {
-        self.give(out, |_, _| true);
         // No record came after it in its boot.
         self.made(Time { unix_ns: 0, error_ns: None, source: TimeSource::Boot }, out);
-        self.losses.drain(..).for_each(|(_, loss)| out(Assembled::Loss(loss)));
+        self.give(out, 0, |_, _| true);
     }
 
     /// A record was made at this time. A loss on the link that came before any record of its boot takes the time of the first.
@@ -304,43 +306,64 @@ impl<'elf> Assembler<'elf> {
         group
     }
 
+    fn loose(&mut self, event: OwnedEvent<'elf>) {
+        self.held += 1;
+        self.taken += 1;
+        self.loose.push_back((self.taken, event));
+    }
+
     /// Gives out what has waited long enough, and the oldest beyond the limit.
     fn release(&mut self, out: &mut dyn FnMut(Assembled<'elf>)) {
         let (taken, linger, patience) = (self.taken, self.linger, self.limit as u64);
         // A walk over all groups is paid for by as many records.
         if taken % (linger / 2 + 1) == 0 {
-            self.give(out, |group, remote| {
+            self.give(out, linger, |group, remote| {
                 let ended = group.rooted || remote && group.entered;
                 taken - group.touched >= if ended { linger } else { patience }
             });
         }
         while self.held > self.limit {
             let oldest = self.groups.values().map(|g| g.touched).min();
-            self.give(out, |group, _| Some(group.touched) <= oldest);
-        }
-        while self.losses.front().is_some_and(|(since, _)| taken - since > patience) {
-            let Some((_, loss)) = self.losses.pop_front() else { break };
-            out(Assembled::Loss(loss));
+            self.give(out, linger, |group, _| Some(group.touched) <= oldest);
+            if oldest.is_none() {
+                self.give(out, 0, |_, _| true);
+            }
         }
     }
 
-    fn give(&mut self, out: &mut dyn FnMut(Assembled<'elf>), which: impl Fn(&Group<'elf>, bool) -> bool) {
-        let remotes = &self.remotes;
-        let chosen = self.groups.extract_if(|root, group| which(group, remotes.contains_key(root)));
-        let mut chosen: Vec<_> = chosen.collect();
-        chosen.sort_by_key(|(root, group)| (group.touched, *root));
-        for (root, mut group) in chosen {
+    /// Gives out the groups asked for, and the events and losses that belong to none and came `age` records ago, in order of time.
+    fn give(
+        &mut self,
+        out: &mut dyn FnMut(Assembled<'elf>),
+        age: u64,
+        which: impl Fn(&Group<'elf>, bool) -> bool,
+    ) {
+        let Assembler { remotes, losses, loose, taken, .. } = self;
+        let mut given: Vec<(u64, Assembled<'elf>)> = Vec::new();
+        for (root, mut group) in
+            self.groups.extract_if(|root, group| which(group, remotes.contains_key(root)))
+        {
             self.held -= group.spans.len() + group.events.len() + group.added.len();
-            if let Some((start, end)) = group.interval() {
-                let inside = |l: &Loss| (start..=end).contains(&l.time.unix_ns);
-                group.losses = self.losses.iter().map(|(_, l)| *l).filter(inside).collect();
-                self.losses.retain(|(_, loss)| !inside(loss));
-            }
-            let complete = group.rooted || group.entered && self.remotes.contains_key(&root);
-            let ids = Ids { key: self.key, root, remotes: &self.remotes };
-            let (trace_id, remote) = (ids.trace(), self.remotes.get(&root).copied());
-            out(Assembled::Trace(Trace { trace_id, remote, complete, entries: arrange(group, &ids) }));
+            let interval = group.interval().unwrap_or_default();
+            let inside = |l: &Loss| (interval.0..=interval.1).contains(&l.time.unix_ns);
+            group.losses = losses.iter().map(|(_, l)| *l).filter(inside).collect();
+            losses.retain(|(_, loss)| !inside(loss));
+            let complete = group.rooted || group.entered && remotes.contains_key(&root);
+            let ids = Ids { key: self.key, root, remotes };
+            let (trace_id, remote) = (ids.trace(), remotes.get(&root).copied());
+            let trace = Trace { trace_id, remote, complete, entries: arrange(group, &ids) };
+            given.push((interval.0, Assembled::Trace(trace)));
         }
+        while let Some((_, event)) = loose.pop_front_if(|(since, _)| *taken - *since >= age) {
+            self.held -= 1;
+            given.push((event.time.unix_ns, Assembled::Event(event)));
+        }
+        // The trace a loss belongs to may end much later than it.
+        while let Some((_, loss)) = losses.pop_front_if(|(since, _)| *taken - *since >= 16 * age) {
+            given.push((loss.time.unix_ns, Assembled::Loss(loss)));
+        }
+        given.sort_by_key(|(time, _)| *time);
+        given.into_iter().for_each(|(_, assembled)| out(assembled));
     }
 }
 

@@ -116,7 +116,7 @@ pub fn round(ids: &Ids, at: u64, id: u64) -> Vec<Rec> {
         span(ids.measure, (id, None, id), at, 1_240),
         0,
         None,
-        vec![F::U32(3), if id % 2 == 0 { CHARGER } else { BALANCER }],
+        vec![F::U32(3), if id.is_multiple_of(2) { CHARGER } else { BALANCER }],
     );
     vec![
         span(ids.adc, (id + 1, Some(id), id), at + 20, 310),

@@ -1,0 +1,102 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Shows what a throughline device sends, or passes it on.
+#[derive(Debug, Parser)]
+#[command(name = "throughline", version, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Decode(DecodeArgs),
+    Callsites(CallsitesArgs),
+}
+
+/// Decode a capture, or a live stream: traces as trees, then the metrics, then what was lost
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  throughline decode --elf target/thumbv7em-none-eabihf/release/app capture.bin
+  nc board.local 19021 | throughline decode --elf app -
+  stty -F /dev/ttyACM0 115200 raw && throughline decode --elf app - < /dev/ttyACM0
+  throughline decode --elf app --format json capture.bin | jq 'select(.kind == \"span\")'
+  throughline decode --elf app --otlp http://localhost:4318 --anchor 2026-01-31T12:00:00Z capture.bin
+
+Exit codes:
+  0  fine; losses on the device itself (a full ring) are shown and are no damage
+  1  wrong use, a file that cannot be read, a wrong ELF, or a collector that does not take the data
+  2  decoded, but the capture is damaged or the link lost frames")]
+pub(crate) struct DecodeArgs {
+    /// The ELF that runs on the device, as cargo built it; names and source lines come from it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) elf: PathBuf,
+    /// The capture, or - for a live stream on standard input
+    #[arg(default_value = "-", value_name = "FILE")]
+    pub(crate) input: PathBuf,
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Format::Tree)]
+    pub(crate) format: Format,
+    /// Send everything on to this OTLP/HTTP endpoint as well, such as http://localhost:4318
+    #[arg(long, value_name = "URL")]
+    pub(crate) otlp: Option<String>,
+    /// service.name of what is sent on, instead of the name the device gives
+    #[arg(long, value_name = "NAME")]
+    pub(crate) service_name: Option<String>,
+    /// Time of the first record, for a device without wall-clock time: RFC 3339, or nanoseconds since 1970
+    #[arg(long, value_name = "TIME", value_parser = parse_anchor)]
+    pub(crate) anchor: Option<u64>,
+    /// Longest time from a record to its arrival here; bounds the error of a live stream's times
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) max_latency: Option<Duration>,
+    /// How far the device's oscillator may be off, in parts per million
+    #[arg(long, value_name = "PPM", default_value_t = 100)]
+    pub(crate) drift_ppm: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Trees for people
+    Tree,
+    /// One JSON object a line
+    Json,
+    /// Nothing but errors, for use with --otlp
+    None,
+}
+
+/// List the callsites of an ELF: every span, event and metric the program can make
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  throughline callsites --elf target/thumbv7em-none-eabihf/release/app
+  throughline callsites --elf app --json | jq -r 'select(.kind == \"counter\") | .name'")]
+pub(crate) struct CallsitesArgs {
+    /// The ELF, as cargo built it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) elf: PathBuf,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn parse_anchor(text: &str) -> Result<u64, String> {
+    if let Ok(ns) = text.parse() {
+        return Ok(ns);
+    }
+    let time: jiff::Timestamp = text
+        .parse()
+        .map_err(|e| format!("{e}; give RFC 3339 such as 2026-01-31T12:00:00Z, or nanoseconds since 1970"))?;
+    u64::try_from(time.as_nanosecond()).map_err(|_| format!("{text} lies before 1970"))
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let duration: jiff::SignedDuration =
+        text.parse().map_err(|e| format!("{e}; give a duration such as 20ms"))?;
+    Duration::try_from(duration).map_err(|_| format!("{text} is negative"))
+}

@@ -1,0 +1,284 @@
+//! One JSON object a line; README.md lists the kinds and their members.
+
+use std::io::{BufWriter, StdoutLock, Write};
+
+use serde_json::{Map, Value as Json5, json};
+use throughline::{SpanKind, Status, Value};
+use throughline_decode::message::render;
+use throughline_decode::preamble::Hex;
+use throughline_decode::trace::{Assembled, Entry, Loss, LossCause, OwnedEvent, OwnedSpan};
+use throughline_decode::{Context, Item, OwnedValue, PointValue, Snapshot, Time, TimeSource};
+
+use super::Output;
+use crate::error::CliError;
+use crate::summary::Summary;
+
+pub(crate) struct Json {
+    out: BufWriter<StdoutLock<'static>>,
+}
+
+impl Json {
+    pub(crate) fn new() -> Json {
+        Json { out: BufWriter::new(std::io::stdout().lock()) }
+    }
+
+    fn line(&mut self, value: Json5) -> Result<(), CliError> {
+        Ok(writeln!(self.out, "{value}")?)
+    }
+
+    fn metrics(&mut self, context: &Context, snapshot: &Snapshot<'_>) -> Result<(), CliError> {
+        let at = context.time(snapshot.time);
+        for point in &snapshot.points {
+            let labels: Map<_, _> = point.labels.iter().map(|(k, v)| ((*k).to_owned(), json!(v))).collect();
+            let (shape, value) = value(&point.value);
+            let mut object = json!({
+                "kind": "metric",
+                "name": point.callsite.name(),
+                "shape": shape,
+                "unit": point.callsite.unit(),
+                "labels": labels,
+                "value": value,
+                "snapshot": snapshot.number,
+                "complete": snapshot.complete,
+            });
+            put_time(&mut object, "time", at);
+            self.line(object)?;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, entry: &Entry<'_>) -> Result<(), CliError> {
+        self.line(match entry {
+            Entry::Span(s) => span(s),
+            Entry::Event(e) => event("event", e),
+            Entry::Fields(e) => event("fields", e),
+            Entry::Loss(l) => loss(l),
+        })
+    }
+}
+
+impl<'elf> Output<'elf> for Json {
+    fn item(&mut self, context: &Context, item: &Item<'elf, '_>) -> Result<(), CliError> {
+        match item {
+            Item::Boot(boot) => self.line(json!({
+                "kind": "boot",
+                "epoch": boot.epoch,
+                "cause": format!("{:?}", boot.cause).to_lowercase(),
+                "records_before": boot.missed.map_or(0, |m| m.records),
+                "frames_before": boot.missed.map_or(0, |m| m.frames),
+            })),
+            Item::Preamble(p) => self.line(json!({
+                "kind": "preamble",
+                "name": p.name,
+                "device_id": format!("{:016x}", p.device_id),
+                "epoch": context.epoch,
+                "build_id": Hex(&p.build_id).to_string(),
+                "tick_hz": p.tick_hz,
+                "word_bits": p.word_bits,
+                "unix_ns": p.unix.map(|(unix, _)| unix),
+                "unix_ticks": p.unix.map(|(_, ticks)| ticks),
+            })),
+            Item::Attach(attach) => {
+                let mut object = json!({
+                    "kind": "attach",
+                    "trace_id": attach.remote.map(|r| r.trace_id.to_string()),
+                    "span_id": attach.remote.map(|r| r.span_id.to_string()),
+                    "flags": attach.remote.map(|r| r.flags),
+                });
+                put_time(&mut object, "time", context.time(attach.time));
+                self.line(object)
+            }
+            Item::Metrics(snapshot) => self.metrics(context, snapshot),
+            Item::Damage(damage) => self.line(json!({
+                "kind": "damage",
+                "offset": damage.offset,
+                "length": damage.len,
+                "late_join": damage.is_late_join(),
+                "what": damage.kind.to_string(),
+            })),
+            // These come assembled; a clock reading is no news.
+            Item::Span(_)
+            | Item::Event(_)
+            | Item::Fields(_)
+            | Item::Loss(_)
+            | Item::Link(_)
+            | Item::Clock(_) => Ok(()),
+        }
+    }
+
+    fn assembled(&mut self, assembled: &Assembled<'elf>) -> Result<(), CliError> {
+        match assembled {
+            Assembled::Trace(trace) => trace.entries.iter().try_for_each(|(_, entry)| self.entry(entry)),
+            Assembled::Event(e) => self.line(event("event", e)),
+            Assembled::Loss(l) => self.line(loss(l)),
+        }
+    }
+
+    fn pause(&mut self) -> Result<(), CliError> {
+        Ok(self.out.flush()?)
+    }
+
+    fn finish(&mut self, summary: &Summary) -> Result<(), CliError> {
+        let Summary { balance: b, counts: c } = summary;
+        self.line(json!({
+            "kind": "summary",
+            "bytes": c.bytes,
+            "frames": c.frames,
+            "emitted": b.emitted,
+            "decoded": b.decoded,
+            "lost_device": b.device,
+            "lost_link": b.link,
+            "undecoded": b.undecoded,
+            "before": b.before,
+            "frames_lost": b.frames_lost,
+            "frames_before": b.frames_before,
+            "duplicates": b.duplicates,
+            "boots": b.boots,
+            "damage": {
+                "crc": c.crc,
+                "no_frame": c.not_frames,
+                "too_long": c.too_long,
+                "unfinished": c.unfinished,
+                "malformed": c.malformed,
+                "unknown_frames": c.unknown_frames,
+                "unknown_callsites": c.unknown_callsites,
+                "unknown_texts": c.unknown_texts,
+                "build_ids": c.build_ids,
+                "skipped_bytes": c.skipped_bytes,
+            },
+        }))?;
+        Ok(self.out.flush()?)
+    }
+}
+
+fn span(s: &OwnedSpan<'_>) -> Json5 {
+    let kind = match s.callsite.span_kind() {
+        SpanKind::Server => "server",
+        SpanKind::Client => "client",
+        SpanKind::Producer => "producer",
+        SpanKind::Consumer => "consumer",
+        SpanKind::Internal => "internal",
+    };
+    let status = match s.status {
+        Status::Unset => "unset",
+        Status::Ok => "ok",
+        Status::Error => "error",
+        Status::Cancelled => "cancelled",
+    };
+    let mut object = json!({
+        "kind": "span",
+        "trace_id": s.trace_id.to_string(),
+        "span_id": s.span_id.to_string(),
+        "parent_span_id": s.parent_span_id.map(|id| id.to_string()),
+        "name": s.callsite.name(),
+        "target": s.callsite.target(),
+        "file": s.callsite.file(),
+        "line": s.callsite.line(),
+        "level": s.callsite.level().as_str(),
+        "span_kind": kind,
+        "status": status,
+    });
+    put_time(&mut object, "start", s.start);
+    object["duration_ns"] = json!(s.duration_ns);
+    object["busy_ns"] = json!(s.busy_ns);
+    put_fields(&mut object, &s.fields);
+    object
+}
+
+fn event(kind: &str, e: &OwnedEvent<'_>) -> Json5 {
+    let fields = e.fields.iter().map(|(name, value)| (*name, value.as_value()));
+    let message = e.callsite.name();
+    let mut object = json!({
+        "kind": kind,
+        "trace_id": e.span.map(|(trace, _)| trace.to_string()),
+        "span_id": e.span.map(|(_, span)| span.to_string()),
+        "level": e.callsite.level().as_str(),
+        "message": render(&message, fields),
+        "template": message,
+        "target": e.callsite.target(),
+        "file": e.callsite.file(),
+        "line": e.callsite.line(),
+    });
+    put_time(&mut object, "time", e.time);
+    put_fields(&mut object, &e.fields);
+    object
+}
+
+fn loss(l: &Loss) -> Json5 {
+    let (place, reason, frames) = match l.cause {
+        LossCause::Link { frames } => ("link", None, Some(frames)),
+        LossCause::Device(reason) => ("device", reason, None),
+    };
+    let reason = reason.map(|r| match r {
+        throughline::LossReason::RingFull => "ring_full".to_owned(),
+        throughline::LossReason::Overwritten => "overwritten".to_owned(),
+        throughline::LossReason::TooLarge => "too_large".to_owned(),
+        other => format!("{other:?}"),
+    });
+    let mut object =
+        json!({ "kind": "loss", "place": place, "reason": reason, "records": l.count, "frames": frames });
+    put_time(&mut object, "time", l.time);
+    object
+}
+
+fn put_time(object: &mut Json5, name: &str, time: Time) {
+    let source = match time.source {
+        TimeSource::Device => "device",
+        TimeSource::Arrival => "arrival",
+        TimeSource::Given => "given",
+        TimeSource::Boot => "boot",
+    };
+    object[format!("{name}_ns")] = json!(time.unix_ns);
+    object["time_error_ns"] = json!(time.error_ns);
+    object["time_source"] = json!(source);
+}
+
+fn put_fields(object: &mut Json5, fields: &[(&str, OwnedValue)]) {
+    let mut values = Map::new();
+    let mut truncated = Vec::new();
+    for (name, value) in fields {
+        let (value, cut) = field(value.as_value());
+        if cut {
+            truncated.push(*name);
+        }
+        values.insert((*name).to_owned(), value);
+    }
+    object["fields"] = Json5::Object(values);
+    if !truncated.is_empty() {
+        object["truncated"] = json!(truncated);
+    }
+}
+
+/// A field's value, and whether the device cut it. What JSON has no word for (bytes, infinities) is a string.
+fn field(value: Value<'_>) -> (Json5, bool) {
+    let float = |x: f64| if x.is_finite() { json!(x) } else { json!(x.to_string()) };
+    match value {
+        Value::Bool(v) => (json!(v), false),
+        Value::U64(v) => (json!(v), false),
+        Value::I64(v) => (json!(v), false),
+        // Through its own shortest form, so that 0.1 does not become 0.10000000149011612.
+        Value::F32(v) => (float(v.to_string().parse().unwrap_or(f64::from(v))), false),
+        Value::F64(v) => (float(v), false),
+        Value::Str { text, truncated } => (json!(text), truncated),
+        Value::Bytes { bytes, truncated } | Value::Postcard { bytes, truncated } => {
+            (json!(format!("0x{}", Hex(bytes))), truncated)
+        }
+        other => (json!(format!("{other:?}")), false),
+    }
+}
+
+fn value(value: &PointValue) -> (&'static str, Json5) {
+    match value {
+        PointValue::Counter(n) => ("counter", json!(n)),
+        PointValue::UpDown(n) => ("up_down_counter", json!(n)),
+        PointValue::GaugeInt(n) => ("gauge", json!(n)),
+        PointValue::GaugeFloat(x) => ("gauge", field(Value::F64(*x)).0),
+        PointValue::Histogram { scale, sum, zeros, offset, buckets } => {
+            let count = buckets.iter().fold(*zeros, |a, n| a.saturating_add(*n));
+            let value = json!({
+                "count": count, "sum": sum, "zeros": zeros, "scale": scale, "offset": offset, "buckets": buckets,
+            });
+            ("histogram", value)
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Sends everything on as OTLP over HTTP, in requests of bounded size; one resource per boot of the device.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use throughline_decode::preamble::Hex;
+use throughline_decode::trace::{Assembled, Entry, OwnedEvent, OwnedSpan};
+use throughline_decode::{Context, Item, Preamble, Snapshot, Time};
+use throughline_std::otlp::{
+    Client, ClientConfig, LogEncoder, MetricEncoder, Options, Resource, SendError, Signal, TraceEncoder,
+};
+
+use super::Output;
+use crate::error::CliError;
+use crate::summary::Summary;
+use crate::views::{self, PointTexts};
+
+/// A request goes out when it holds this many records, or bytes.
+const RECORDS: usize = 2048;
+const BYTES: usize = 1 << 20;
+/// Of a live stream, a request goes out this long after the last, however small.
+const EVERY: Duration = Duration::from_secs(1);
+
+pub(crate) struct Otlp {
+    client: Client,
+    service_name: Option<String>,
+    input: PathBuf,
+    traces: TraceEncoder,
+    logs: LogEncoder,
+    metrics: MetricEncoder,
+    /// Who the requests under construction are of.
+    resource: Resource,
+    /// Records that a collector did not take.
+    undelivered: u64,
+    rejected: u64,
+    failure: Option<SendError>,
+    sent: u64,
+    last_sent: Instant,
+}
+
+impl Otlp {
+    pub(crate) fn new(url: &str, service_name: Option<String>, input: PathBuf) -> Result<Otlp, CliError> {
+        let client = Client::new(ClientConfig::new(url)?);
+        let resource = resource(service_name.as_deref(), None, 0);
+        let (traces, logs, metrics) = encoders(&resource);
+        Ok(Otlp {
+            client,
+            service_name,
+            input,
+            traces,
+            logs,
+            metrics,
+            resource,
+            undelivered: 0,
+            rejected: 0,
+            failure: None,
+            sent: 0,
+            last_sent: Instant::now(),
+        })
+    }
+
+    /// Begins requests of another resource, once those of the last are sent.
+    fn become_device(&mut self, context: &Context) {
+        let resource = resource(self.service_name.as_deref(), context.preamble.as_ref(), context.epoch);
+        if resource != self.resource {
+            self.send_all();
+            (self.traces, self.logs, self.metrics) = encoders(&resource);
+            self.resource = resource;
+        }
+    }
+
+    fn wall_clock(&self, time: &Time) -> Result<(), CliError> {
+        if views::is_wall_clock(time) { Ok(()) } else { Err(CliError::NoTime { path: self.input.clone() }) }
+    }
+
+    fn span(&mut self, span: &OwnedSpan<'_>) -> Result<(), CliError> {
+        self.wall_clock(&span.start)?;
+        let name = span.callsite.name();
+        self.traces.span(&views::span(span, &name));
+        self.send_full();
+        Ok(())
+    }
+
+    fn log(&mut self, event: &OwnedEvent<'_>) -> Result<(), CliError> {
+        self.wall_clock(&event.time)?;
+        let message = event.callsite.name();
+        self.logs.log(&views::log(event, &message));
+        self.send_full();
+        Ok(())
+    }
+
+    fn snapshot(&mut self, context: &Context, snapshot: &Snapshot<'_>) -> Result<(), CliError> {
+        let now = context.time(snapshot.time);
+        self.wall_clock(&now)?;
+        let start = context.time(0).unix_ns;
+        // Series of one metric one after the other, so that they share its head.
+        let mut points: Vec<_> = snapshot.points.iter().collect();
+        points.sort_by_key(|p| p.callsite.id);
+        for point in points {
+            self.metrics.point(&PointTexts::new(point).view(start, now.unix_ns));
+        }
+        self.send_full();
+        Ok(())
+    }
+
+    fn send_full(&mut self) {
+        let full = |count: usize, bytes: usize| count >= RECORDS || bytes >= BYTES;
+        let all = full(self.traces.count(), self.traces.record_bytes())
+            || full(self.logs.count(), self.logs.record_bytes())
+            || full(self.metrics.count(), self.metrics.record_bytes());
+        if all {
+            self.send_all();
+        }
+    }
+
+    fn send_all(&mut self) {
+        let Otlp { client, traces, logs, metrics, .. } = self;
+        let counts = [traces.count(), logs.count(), metrics.count()];
+        let mut results = Vec::new();
+        for (signal, count) in [Signal::Traces, Signal::Logs, Signal::Metrics].into_iter().zip(counts) {
+            if count == 0 {
+                continue;
+            }
+            let body = match signal {
+                Signal::Traces => traces.finish(),
+                Signal::Logs => logs.finish(),
+                Signal::Metrics => metrics.finish(),
+            };
+            results.push((count as u64, client.send(signal, body)));
+        }
+        self.last_sent = Instant::now();
+        traces.clear();
+        logs.clear();
+        metrics.clear();
+        for (count, result) in results {
+            match result {
+                Ok(delivered) => {
+                    self.sent += count.saturating_sub(delivered.rejected);
+                    self.rejected += delivered.rejected;
+                    if !delivered.message.is_empty() {
+                        eprintln!("throughline: the collector says: {}", delivered.message);
+                    }
+                }
+                // The rest of the capture is still worth sending.
+                Err(error) => {
+                    self.undelivered += count;
+                    self.failure = Some(error);
+                }
+            }
+        }
+    }
+}
+
+impl<'elf> Output<'elf> for Otlp {
+    fn item(&mut self, context: &Context, item: &Item<'elf, '_>) -> Result<(), CliError> {
+        match item {
+            Item::Boot(_) | Item::Preamble(_) => self.become_device(context),
+            Item::Metrics(snapshot) => self.snapshot(context, snapshot)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn assembled(&mut self, assembled: &Assembled<'elf>) -> Result<(), CliError> {
+        match assembled {
+            Assembled::Trace(trace) => trace.entries.iter().try_for_each(|(_, entry)| match entry {
+                Entry::Span(span) => self.span(span),
+                Entry::Event(event) | Entry::Fields(event) => self.log(event),
+                Entry::Loss(_) => Ok(()),
+            }),
+            Assembled::Event(event) => self.log(event),
+            Assembled::Loss(_) => Ok(()),
+        }
+    }
+
+    fn pause(&mut self) -> Result<(), CliError> {
+        if self.last_sent.elapsed() >= EVERY {
+            self.send_all();
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, _: &Summary) -> Result<(), CliError> {
+        self.send_all();
+        eprintln!("throughline: {} records delivered, {} rejected", self.sent, self.rejected);
+        match self.failure.take() {
+            Some(source) => Err(CliError::Send { records: self.undelivered, source: Box::new(source) }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn encoders(resource: &Resource) -> (TraceEncoder, LogEncoder, MetricEncoder) {
+    let options = Options::default();
+    (
+        TraceEncoder::new(resource, options),
+        LogEncoder::new(resource, options),
+        MetricEncoder::new(resource, options),
+    )
+}
+
+fn resource(service_name: Option<&str>, preamble: Option<&Preamble>, epoch: u32) -> Resource {
+    let given = preamble.map(|p| p.name.as_str()).filter(|name| !name.is_empty());
+    let mut resource = Resource::new(service_name.or(given).unwrap_or("throughline-device"));
+    if let Some(preamble) = preamble {
+        resource = resource
+            .with("device.id", format!("{:016x}", preamble.device_id))
+            .with("service.instance.id", format!("{:016x}-{epoch}", preamble.device_id));
+        if !preamble.build_id.is_empty() {
+            resource = resource.with("service.version", Hex(&preamble.build_id).to_string());
+        }
+    }
+    resource
+}

@@ -1,0 +1,204 @@
+//! Trees for people: traces as they end, then the metrics of each boot, then the summary.
+
+use std::collections::BTreeMap;
+use std::io::{BufWriter, StdoutLock, Write};
+
+use throughline_decode::ledger::{Boot, BootCause};
+use throughline_decode::preamble::Hex;
+use throughline_decode::series::MAX_SERIES;
+use throughline_decode::trace::{Assembled, Entry};
+use throughline_decode::{Context, Item, Point, PointValue, Time, TimeSource};
+use throughline_std::terminal::{Style, Tree, write_metrics};
+
+use super::Output;
+use crate::error::CliError;
+use crate::summary::Summary;
+use crate::views::{self, PointTexts};
+
+/// Columns of a histogram's picture.
+const BARS: usize = 32;
+
+type Series = (u64, Vec<(String, String)>);
+
+pub(crate) struct TreeText<'elf> {
+    out: BufWriter<StdoutLock<'static>>,
+    style: Style,
+    tree: Tree,
+    /// The latest value of every series of this boot.
+    metrics: BTreeMap<Series, Point<'elf>>,
+    announced: bool,
+    /// What the times shown last were known by.
+    source: Option<TimeSource>,
+}
+
+impl<'elf> TreeText<'elf> {
+    pub(crate) fn new() -> TreeText<'elf> {
+        let style = Style::of(&std::io::stdout());
+        TreeText {
+            out: BufWriter::new(std::io::stdout().lock()),
+            style,
+            tree: Tree::new(style, usize::MAX),
+            metrics: BTreeMap::new(),
+            announced: false,
+            source: None,
+        }
+    }
+
+    fn boot(&mut self, boot: &Boot) -> Result<(), CliError> {
+        self.metrics()?;
+        self.announced = false;
+        match boot.cause {
+            BootCause::Joined => {}
+            BootCause::Epoch => writeln!(self.out, "── the device restarted: epoch {}", boot.epoch)?,
+            BootCause::Sequence => {
+                writeln!(self.out, "── the device restarted without a new epoch: ids may repeat")?;
+            }
+        }
+        if let Some(missed) = boot.missed {
+            let (records, frames) = (missed.records, missed.frames);
+            writeln!(self.out, "── joined late, after {records} records in {frames} frames")?;
+        }
+        Ok(())
+    }
+
+    /// Says what the times below are known by, when that changes.
+    fn times(&mut self, time: &Time) -> Result<(), CliError> {
+        if self.source.replace(time.source) == Some(time.source) {
+            return Ok(());
+        }
+        let known = match time.source {
+            TimeSource::Device => "times are by the device's own clock",
+            TimeSource::Arrival => "times are by arrival here",
+            TimeSource::Given => "times are by the anchor given",
+            TimeSource::Boot => "times count from boot; --anchor TIME makes them wall-clock times",
+        };
+        Ok(writeln!(self.out, "── {known}")?)
+    }
+
+    /// Who the device is, once a boot.
+    fn preamble(&mut self, context: &Context) -> Result<(), CliError> {
+        let Some(preamble) = context.preamble.as_ref().filter(|_| !self.announced) else { return Ok(()) };
+        self.announced = true;
+        let name = if preamble.name.is_empty() { "device" } else { &preamble.name };
+        write!(self.out, "── {name} {:016x}, epoch {}", preamble.device_id, context.epoch)?;
+        if !preamble.build_id.is_empty() {
+            write!(self.out, ", build {}", Hex(&preamble.build_id[..preamble.build_id.len().min(6)]))?;
+        }
+        let tick_ns = context.timeline.tick_hz().map(|hz| 1e9 / hz as f64);
+        match tick_ns {
+            Some(ns) => write!(self.out, ", tick {} ns", (ns * 1000.0).round() / 1000.0)?,
+            None => write!(self.out, ", tick rate unknown: durations are in ticks, shown as ns")?,
+        }
+        writeln!(self.out)?;
+        Ok(())
+    }
+
+    /// The metrics so far, and a picture of each histogram.
+    fn metrics(&mut self) -> Result<(), CliError> {
+        let points = std::mem::take(&mut self.metrics);
+        if points.is_empty() {
+            return Ok(());
+        }
+        writeln!(self.out)?;
+        let texts: Vec<_> = points.values().map(PointTexts::new).collect();
+        write_metrics(&mut self.out, self.style, texts.iter().map(|t| t.view(0, 0)))?;
+        for (point, text) in points.values().zip(&texts) {
+            if let Some(picture) = picture(&point.value) {
+                let view = text.view(0, 0);
+                writeln!(self.out, "{} {picture} {}", view.name, view.unit)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'elf> Output<'elf> for TreeText<'elf> {
+    fn item(&mut self, context: &Context, item: &Item<'elf, '_>) -> Result<(), CliError> {
+        match item {
+            Item::Boot(boot) => self.boot(boot)?,
+            Item::Preamble(_) => {
+                self.preamble(context)?;
+            }
+            Item::Metrics(snapshot) => {
+                for point in &snapshot.points {
+                    let labels = point.labels.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
+                    let key = (point.callsite.id, labels);
+                    if self.metrics.len() < MAX_SERIES || self.metrics.contains_key(&key) {
+                        self.metrics.insert(key, point.clone());
+                    }
+                }
+            }
+            Item::Damage(damage) if damage.is_late_join() => {
+                writeln!(self.out, "── joined within a frame: {} bytes of it passed over", damage.len)?;
+            }
+            Item::Damage(damage) => {
+                writeln!(self.out, "▲ bytes {}+{}: {}", damage.offset, damage.len, damage.kind)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn assembled(&mut self, assembled: &Assembled<'elf>) -> Result<(), CliError> {
+        match assembled {
+            Assembled::Trace(trace) => {
+                let first = trace.entries.iter().find_map(|(_, entry)| match entry {
+                    Entry::Span(span) => Some(span.start),
+                    Entry::Event(event) | Entry::Fields(event) => Some(event.time),
+                    Entry::Loss(_) => None,
+                });
+                first.map_or(Ok(()), |time| self.times(&time))?;
+                for (_, entry) in &trace.entries {
+                    match entry {
+                        Entry::Span(span) => {
+                            let name = span.callsite.name();
+                            self.tree.span(&views::span(span, &name));
+                        }
+                        Entry::Event(event) => {
+                            let message = event.callsite.name();
+                            self.tree.log(&views::log(event, &message));
+                        }
+                        Entry::Fields(event) => {
+                            self.tree.log(&views::log(event, "fields of a span not seen"));
+                        }
+                        Entry::Loss(loss) => self.tree.loss(views::loss(loss)),
+                    }
+                }
+            }
+            Assembled::Event(event) => {
+                self.times(&event.time)?;
+                let message = event.callsite.name();
+                self.tree.log(&views::log(event, &message));
+            }
+            Assembled::Loss(loss) => self.tree.loss(views::loss(loss)),
+        }
+        // Each is whole already: nothing is to be held back a second time.
+        self.tree.write_all(&mut self.out)?;
+        Ok(())
+    }
+
+    fn pause(&mut self) -> Result<(), CliError> {
+        Ok(self.out.flush()?)
+    }
+
+    fn finish(&mut self, summary: &Summary) -> Result<(), CliError> {
+        self.metrics()?;
+        writeln!(self.out, "\n{summary}")?;
+        Ok(self.out.flush()?)
+    }
+}
+
+/// A histogram's buckets as bars, at most [`BARS`] of them: neighbours are added up.
+fn picture(value: &PointValue) -> Option<String> {
+    let PointValue::Histogram { scale, offset, buckets, .. } = value else { return None };
+    let per_bar = buckets.len().div_ceil(BARS).max(1);
+    let bars: Vec<u64> =
+        buckets.chunks(per_bar).map(|c| c.iter().fold(0u64, |a, n| a.saturating_add(*n))).collect();
+    let most = bars.iter().copied().max().filter(|n| *n > 0)?;
+    let bound = |index: i64| (index as f64 / f64::from(1u32 << scale.min(&31))).exp2();
+    let (low, high) = (bound(i64::from(*offset)), bound(i64::from(*offset) + buckets.len() as i64));
+    const LEVELS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    // Rounded up: a bucket with anything in it is seen.
+    let level = |n: &u64| LEVELS[(n.saturating_mul(8).div_ceil(most)).min(8) as usize];
+    Some(format!("{low:.0} ▕{}▏ {high:.0}", bars.iter().map(level).collect::<String>()))
+}

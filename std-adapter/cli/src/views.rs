@@ -1,0 +1,112 @@
+//! Decoded records as the views that exporters take.
+
+use std::borrow::Cow;
+
+use throughline::Value;
+use throughline_decode::time::TimeSource;
+use throughline_decode::trace::{Loss, LossCause, OwnedEvent, OwnedSpan};
+use throughline_decode::{OwnedValue, Point, PointValue, Time};
+use throughline_std::terminal::LossNote;
+use throughline_std::view::{Fields, LogView, PointData, PointView, SpanView};
+
+/// Whether a time counts from 1970.
+pub(crate) fn is_wall_clock(time: &Time) -> bool {
+    time.source != TimeSource::Boot
+}
+
+/// A span; `name` is its callsite's.
+pub(crate) fn span<'a>(span: &'a OwnedSpan<'_>, name: &'a str) -> SpanView<'a, impl Fields<'a>> {
+    SpanView {
+        trace_id: span.trace_id,
+        span_id: span.span_id,
+        parent_span_id: span.parent_span_id,
+        name,
+        target: span.callsite.target(),
+        file: span.callsite.file(),
+        line: span.callsite.line(),
+        kind: span.callsite.span_kind(),
+        level: span.callsite.level(),
+        status: span.status,
+        start_unix_ns: span.start.unix_ns,
+        end_unix_ns: span.start.unix_ns.saturating_add(span.duration_ns),
+        busy_ns: span.busy_ns,
+        time_error_ns: span.start.error_ns,
+        fields: fields(&span.fields),
+    }
+}
+
+/// An event; `message` is its callsite's.
+pub(crate) fn log<'a>(event: &'a OwnedEvent<'_>, message: &'a str) -> LogView<'a, impl Fields<'a>> {
+    LogView {
+        span: event.span,
+        time_unix_ns: event.time.unix_ns,
+        level: event.callsite.level(),
+        message,
+        target: event.callsite.target(),
+        file: event.callsite.file(),
+        line: event.callsite.line(),
+        time_error_ns: event.time.error_ns,
+        fields: fields(&event.fields),
+    }
+}
+
+fn fields<'a>(fields: &'a [(&str, OwnedValue)]) -> impl Fields<'a> {
+    fields.iter().map(|(name, value)| -> (&'a str, Value<'a>) { (name, value.as_value()) })
+}
+
+/// A loss, in words.
+pub(crate) fn loss(loss: &Loss) -> LossNote {
+    LossNote { time_unix_ns: loss.time.unix_ns, count: loss.count, what: cause(&loss.cause) }
+}
+
+/// Where and why records were lost.
+pub(crate) fn cause(cause: &LossCause) -> String {
+    match cause {
+        LossCause::Device(Some(throughline::LossReason::RingFull)) => "ring full on the device".to_owned(),
+        LossCause::Device(Some(throughline::LossReason::Overwritten)) => {
+            "overwritten on the device".to_owned()
+        }
+        LossCause::Device(Some(throughline::LossReason::TooLarge)) => {
+            "too large for the device's ring".to_owned()
+        }
+        LossCause::Device(_) => "on the device".to_owned(),
+        LossCause::Link { frames: 1 } => "on the link, in 1 frame".to_owned(),
+        LossCause::Link { frames } => format!("on the link, in {frames} frames"),
+    }
+}
+
+/// Name and labels of a series, from which its view borrows.
+pub(crate) struct PointTexts<'a> {
+    point: &'a Point<'a>,
+    name: Cow<'a, str>,
+    labels: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> PointTexts<'a> {
+    pub(crate) fn new(point: &'a Point<'_>) -> PointTexts<'a> {
+        let labels = point.labels.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        PointTexts { point, name: point.callsite.name(), labels }
+    }
+
+    /// The series, counted since `start` and read at `now`, both in nanoseconds since 1970.
+    pub(crate) fn view(&self, start: u64, now: u64) -> PointView<'_> {
+        PointView {
+            name: &self.name,
+            unit: self.point.callsite.unit(),
+            description: self.point.callsite.description(),
+            target: self.point.callsite.target(),
+            start_unix_ns: start,
+            time_unix_ns: now,
+            labels: &self.labels,
+            data: match &self.point.value {
+                PointValue::Counter(n) => PointData::Counter(*n),
+                PointValue::UpDown(n) => PointData::UpDown(*n),
+                PointValue::GaugeInt(n) => PointData::GaugeInt(*n),
+                PointValue::GaugeFloat(x) => PointData::GaugeFloat(*x),
+                PointValue::Histogram { scale, sum, zeros, offset, buckets } => {
+                    PointData::Histogram { scale: *scale, sum: *sum, zeros: *zeros, offset: *offset, buckets }
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Any bytes, as a stream and as the bodies of frames whose CRC is right: no panic, bounded memory, a ledger that balances, and
+//! the same items whatever the chunks.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use throughline_decode::trace::Assembler;
+use throughline_decode::{Decoder, TimeOptions};
+
+fuzz_target!(|bytes: &[u8]| {
+    let whole = decode(bytes, bytes.len().max(1));
+    assert_eq!(whole, decode(bytes, 1), "chunks do not matter");
+    // Random bytes seldom have the right CRC: give every piece one.
+    let mut wire = vec![0];
+    for frame in bytes.split(|b| *b == 0xFF).filter(|piece| piece.len() < 4000) {
+        let mut frame = frame.to_vec();
+        frame.extend(crc32fast::hash(&frame).to_le_bytes());
+        wire.extend(cobs::encode_vec(&frame));
+        wire.push(0);
+    }
+    decode(&wire, 97);
+});
+
+fn decode(wire: &[u8], chunk: usize) -> u64 {
+    let mut decoder = Decoder::new(None, TimeOptions::default());
+    let mut assembler = Assembler::new(32, 4);
+    let mut items = 0;
+    let mut out = |_| {};
+    for bytes in wire.chunks(chunk) {
+        decoder.push(bytes, None, &mut |context, item| {
+            items += 1;
+            assembler.take(context, &item, &mut out);
+            assert!(assembler.held() <= 32);
+        });
+    }
+    decoder.finish(&mut |context, item| assembler.take(context, &item, &mut out));
+    assembler.flush(&mut out);
+    assert_eq!(assembler.held(), 0);
+    let balance = decoder.balance();
+    assert!(balance.balances(), "{balance:?}");
+    items
+}

@@ -1,0 +1,205 @@
+//! Traces: parents and children in any order, late records, losses, remote parents, boots, and memory that stays bounded.
+
+mod common;
+
+use common::scenario::{REMOTE_SPAN, REMOTE_TRACE, span};
+use common::{DEVICE, Device, F, Rec};
+use throughline::{IdKey, SpanId, TraceId};
+use throughline_decode::trace::{Assembled, Assembler, Entry, LossCause, Trace};
+use throughline_decode::{Decoder, TimeOptions};
+
+fn assemble(device: &Device, limit: usize, linger: u64) -> Vec<Assembled<'static>> {
+    let mut decoder = Decoder::new(None, TimeOptions::default());
+    let mut assembler = Assembler::new(limit, linger);
+    let mut out = Vec::new();
+    decoder.push(&device.wire, None, &mut |context, item| {
+        assembler.take(context, &item, &mut |a| out.push(a));
+        assert!(assembler.held() <= limit, "{} held", assembler.held());
+    });
+    decoder.finish(&mut |context, item| assembler.take(context, &item, &mut |a| out.push(a)));
+    assembler.flush(&mut |a| out.push(a));
+    assert_eq!(assembler.held(), 0);
+    out
+}
+
+fn only_trace(mut out: Vec<Assembled<'static>>) -> Trace<'static> {
+    assert_eq!(out.len(), 1, "{out:?}");
+    match out.remove(0) {
+        Assembled::Trace(trace) => trace,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Depth and local meaning of each line: a span's start, an event's time, a loss's count.
+fn lines(trace: &Trace<'_>) -> Vec<(usize, &'static str, u64)> {
+    let line = |(depth, entry): &(usize, Entry<'_>)| match entry {
+        Entry::Span(s) => (*depth, "span", s.start.unix_ns / 1000),
+        Entry::Event(e) => (*depth, "event", e.time.unix_ns / 1000),
+        Entry::Fields(e) => (*depth, "fields", e.time.unix_ns / 1000),
+        Entry::Loss(l) => (*depth, "loss", l.count),
+    };
+    trace.entries.iter().map(line).collect()
+}
+
+fn event(time: u64, span: u64, root: u64) -> Rec {
+    Rec::Event { callsite: 1, time, span: Some((span, root)), fields: vec![] }
+}
+
+#[test]
+fn children_come_under_their_parents_whatever_the_order() {
+    let records = [
+        span(0, (1, None, 1), 0, 1000),
+        span(0, (2, Some(1), 1), 100, 300),
+        span(0, (3, Some(2), 1), 150, 50),
+        span(0, (4, Some(1), 1), 500, 100),
+        event(160, 3, 1),
+        event(550, 4, 1),
+        Rec::Loss { reason: 0, count: 7, first: 450 },
+    ];
+    let expected = [
+        (0, "span", 0),
+        (1, "span", 100),
+        (2, "span", 150),
+        (3, "event", 160),
+        (1, "loss", 7),
+        (1, "span", 500),
+        (2, "event", 550),
+    ];
+    for turn in 0..records.len() {
+        let mut turned = records.to_vec();
+        turned.rotate_left(turn);
+        let mut device = Device::new(32);
+        device.preamble().batch(0, 0, &turned);
+        let trace = only_trace(assemble(&device, 100, 50));
+        assert_eq!(lines(&trace), expected, "turned by {turn}");
+        assert!(trace.complete && trace.remote.is_none());
+        let key = IdKey::new(DEVICE, 0);
+        assert_eq!(trace.trace_id, key.trace_id(1));
+        let Entry::Span(grandchild) = &trace.entries[2].1 else { panic!() };
+        assert_eq!((grandchild.span_id, grandchild.parent_span_id), (key.span_id(3), Some(key.span_id(2))));
+    }
+}
+
+#[test]
+fn late_fields_go_into_their_span_and_set_anew_what_was_set() {
+    let added = |time, fields| Rec::Fields { callsite: 2, time, span: (1, 1), fields };
+    let root = Rec::Span {
+        callsite: 1,
+        id: 1,
+        parent: None,
+        root: 1,
+        start: 0,
+        duration: 10,
+        status: 0,
+        busy: None,
+        fields: vec![F::U32(1), F::U32(2)],
+    };
+    let mut device = Device::new(32);
+    device.preamble().batch(0, 0, &[added(3, vec![F::U32(9)]), root, added(5, vec![F::U32(8)])]);
+    let trace = only_trace(assemble(&device, 100, 50));
+    let Entry::Span(span) = &trace.entries[0].1 else { panic!() };
+    let fields: Vec<_> = span.fields.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+    assert_eq!(fields, ["field0=U64(8)", "field1=U64(2)"]);
+    // Of a span that never comes they are shown by themselves.
+    let mut device = Device::new(32);
+    device.preamble().batch(0, 0, &[added(3, vec![F::U32(9)])]);
+    assert_eq!(lines(&only_trace(assemble(&device, 100, 50))), [(0, "fields", 3)]);
+}
+
+#[test]
+fn a_remote_parent_gives_its_trace_and_stands_for_its_span() {
+    let attach = Rec::Attach { time: 1, id: 5, trace_id: REMOTE_TRACE, span_id: REMOTE_SPAN, flags: 1 };
+    let (entry, child) = (span(0, (6, Some(5), 5), 2, 10), span(0, (7, Some(6), 5), 3, 2));
+    for records in [[attach.clone(), child.clone(), entry.clone()], [child, entry, attach]] {
+        let mut device = Device::new(32);
+        device.preamble().batch(0, 0, &records);
+        let trace = only_trace(assemble(&device, 100, 50));
+        assert_eq!(Some(trace.trace_id), TraceId::from_bytes(REMOTE_TRACE));
+        assert!(trace.complete);
+        let Entry::Span(top) = &trace.entries[0].1 else { panic!() };
+        assert_eq!(top.parent_span_id, SpanId::from_bytes(REMOTE_SPAN));
+        assert!(!top.orphan);
+        assert_eq!(lines(&trace), [(0, "span", 2), (1, "span", 3)]);
+    }
+}
+
+#[test]
+fn a_boot_ends_traces_and_ids_do_not_meet() {
+    let mut device = Device::new(32);
+    device.preamble().batch(0, 0, &[span(0, (2, Some(1), 1), 10, 5)]);
+    device.reset(1);
+    device.preamble().batch(0, 0, &[span(0, (1, None, 1), 0, 100)]);
+    let out = assemble(&device, 100, 50);
+    let [Assembled::Trace(before), Assembled::Trace(after)] = &out[..] else { panic!("{out:?}") };
+    assert_ne!(before.trace_id, after.trace_id);
+    assert!(!before.complete && after.complete);
+    let Entry::Span(child) = &before.entries[0].1 else { panic!() };
+    assert!(child.orphan, "its parent is never to come");
+}
+
+#[test]
+fn a_loss_on_the_link_stands_where_it_happened() {
+    let mut device = Device::new(32);
+    device.preamble();
+    device.batch(0, 0, &[event(100, 2, 1)]);
+    device.batch(0, 0, &[event(200, 2, 1), event(210, 2, 1)]);
+    device.batch(0, 0, &[event(300, 2, 1), span(0, (1, None, 1), 0, 1000)]);
+    let lost = device.frames[2].0.clone();
+    device.wire.drain(lost);
+    let trace = only_trace(assemble(&device, 100, 50));
+    let shown = [(0, "span", 0), (1, "loss", 2), (0, "event", 100), (0, "event", 300)];
+    assert_eq!(lines(&trace), shown, "the events' span was not seen");
+    let Entry::Loss(loss) = &trace.entries[1].1 else { panic!() };
+    assert_eq!((loss.cause, loss.time.unix_ns), (LossCause::Link { frames: 1 }, 100_000));
+}
+
+#[test]
+fn memory_is_bounded_and_nothing_is_dropped() {
+    let mut device = Device::new(32);
+    device.preamble();
+    // Roots that never end, spans that are their own parents or go in circles, events of no span.
+    let mut records = 0;
+    for n in 0..300u64 {
+        let (a, b) = (10 * n + 1, 10 * n + 2);
+        let loose = Rec::Event { callsite: 1, time: n, span: None, fields: vec![] };
+        device.batch(
+            n,
+            0,
+            &[
+                span(0, (a, Some(b), 9999), n, 1),
+                span(0, (b, Some(a), 9999), n, 1),
+                span(0, (b + 1, Some(b + 1), b), n, 1),
+                event(n, 77, b + 5),
+                loose,
+            ],
+        );
+        records += 5;
+    }
+    let out = assemble(&device, 64, 8);
+    let count = |a: &Assembled<'_>| match a {
+        Assembled::Trace(trace) => trace.entries.len(),
+        _ => 1,
+    };
+    assert_eq!(out.iter().map(count).sum::<usize>(), records);
+}
+
+#[test]
+fn a_trace_comes_out_once_its_root_ended_and_others_had_time_to_follow() {
+    let mut decoder = Decoder::new(None, TimeOptions::default());
+    let mut assembler = Assembler::new(1000, 10);
+    let mut device = Device::new(32);
+    device.preamble().batch(0, 0, &[span(0, (1, None, 1), 0, 100)]);
+    let mut given = 0;
+    decoder
+        .push(&device.wire, None, &mut |context, item| assembler.take(context, &item, &mut |_| given += 1));
+    assert_eq!(given, 0, "lingers");
+    assembler.settle(&mut |_| given += 1);
+    assert_eq!(given, 1);
+    let rest = device.wire.len();
+    (0..30)
+        .for_each(|n| _ = device.batch(0, 0, &[event(n, 50, 50), span(0, (100 + n, None, 100 + n), n, 1)]));
+    decoder.push(&device.wire[rest..], None, &mut |context, item| {
+        assembler.take(context, &item, &mut |_| given += 1);
+    });
+    assert!((20..30).contains(&given), "all but those that linger, and the one that is open: {given}");
+}
