@@ -121,6 +121,16 @@ impl<'a> Record<'a> {
             RecordKind::Clock => Record::Clock { ticks: join(*body.first()?, *body.get(1)?) },
         })
     }
+
+    /// Ticks, in the machine's word, when it was put into the ring or right before: of a span, its end.
+    pub fn time(&self) -> Word {
+        match self {
+            Record::Span(span) => span.start.wrapping_add(span.duration as Word),
+            Record::Event(event) | Record::Fields(event) => event.time,
+            Record::Attach { time, .. } => *time,
+            Record::Clock { ticks } => *ticks as Word,
+        }
+    }
 }
 
 /// Marks "no busy time" in a long span's words.

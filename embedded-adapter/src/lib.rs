@@ -1,1 +1,85 @@
-//! Throughline.
+//! Throughline on a microcontroller: sends what the recorder's ring holds over RTT, serial or any link, in wire format 1.
+//!
+//! ```no_run
+//! # use throughline::{Clock, Recorder, Slots};
+//! # use throughline_embedded::{BootEpoch, Config, DeviceId};
+//! # fn ticks() -> usize { 0 }
+//! # fn unique_id() -> [u8; 12] { [0; 12] }
+//! # let mut uart = embedded_io_sink();
+//! static SLOTS: Slots<256> = Slots::new();
+//! static RECORDER: Recorder = Recorder::new(&SLOTS, Clock::new(25_000_000, ticks));
+//! # #[cfg(target_os = "none")]
+//! #[unsafe(link_section = ".uninit.boot_epoch")]
+//! static EPOCH: BootEpoch = BootEpoch::new();
+//! # #[cfg(not(target_os = "none"))]
+//! # static EPOCH: BootEpoch = BootEpoch::new();
+//!
+//! let mut flusher = throughline_embedded::init(&RECORDER, Config {
+//!     name: "pump",
+//!     device_id: DeviceId::from_bytes(&unique_id()),
+//!     boot_epoch: EPOCH.advance(),
+//!     ..Config::DEFAULT
+//! });
+//! loop {
+//!     // … the application …
+//!     flusher.flush(&mut uart, 512)?; // at most 512 bytes now
+//!     # break;
+//! }
+//! # fn embedded_io_sink() -> &'static mut [u8] { Box::leak(Box::new([0; 1024])) }
+//! # Ok::<(), embedded_io::SliceWriteError>(())
+//! ```
+//!
+//! Nothing here runs in the code being observed: a record is put into the ring there, and all the rest happens in whatever context calls
+//! `flush`, which should be the one with the lowest priority. A flush sends whole frames only and no more bytes than it is told. What the link
+//! does not take is kept; what then finds no room in the ring is counted and reported in the stream.
+//!
+//! ## Linking
+//!
+//! Add `-Tthroughline.x` to the linker arguments, after the runtime's script (`-Tlink.x`). This crate's build script puts the
+//! fragment where the linker finds it. It saves flash and bytes on the wire (see its comment); nothing depends on it.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `rtt` (default) | [`Flusher::flush_rtt`] |
+//! | `embassy` | `flush_task`: an async loop over `embedded-io-async` and `embassy-time` |
+//! | `build-id` | the ELF's build id in the preamble, so that the host can tell that it has the right ELF; needs `throughline.x` and `-C link-arg=--build-id` |
+
+#![no_std]
+
+#[cfg(feature = "build-id")]
+mod build_id;
+mod config;
+mod epoch;
+mod flusher;
+mod link;
+#[cfg(feature = "embassy")]
+mod task;
+mod timeline;
+
+pub use config::{Config, DeviceId};
+pub use epoch::BootEpoch;
+pub use flusher::Flusher;
+pub use link::Flushed;
+#[cfg(feature = "embassy")]
+pub use task::flush_task;
+
+use throughline::{IdKey, Recorder};
+
+/// Makes `recorder` the one that all instrumentation of this program reaches, and gives what sends its records, with frames of at
+/// most 192 bytes. To be called once, before the first record.
+///
+/// # Panics
+///
+/// When the recorder's ring has a reader already: it was given to `init` before.
+pub fn init(recorder: &'static Recorder, config: Config) -> Flusher {
+    init_with_frame(recorder, config)
+}
+
+/// As [`init`], with frames of at most `FRAME` bytes on the wire, 168 to 4096. Longer frames have less overhead (about 22 bytes each) and take
+/// as much more RAM.
+pub fn init_with_frame<const FRAME: usize>(recorder: &'static Recorder, config: Config) -> Flusher<FRAME> {
+    throughline::recorder::set_id_key(IdKey::new(config.device_id.to_u64(), config.boot_epoch));
+    let flusher = Flusher::new(recorder, config);
+    throughline::install(recorder);
+    flusher
+}

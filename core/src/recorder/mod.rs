@@ -126,8 +126,10 @@ impl Recorder {
         self.marked[0].store(now, Relaxed);
         self.coarse.store(high << (Word::BITS / 2) | now >> 16, Relaxed);
         if now.wrapping_sub(self.recorded_mark.load(Relaxed)) >= 1 << 30 {
-            self.recorded_mark.store(now, Relaxed);
-            self.push(Head::new(RecordKind::Clock, 0, 0, 0), &[now, high], now);
+            // Not into a ring without room: that would count as a lost record, which it is not. The next call tries again.
+            if self.ring.has_room() && self.push(Head::new(RecordKind::Clock, 0, 0, 0), &[now, high], now) {
+                self.recorded_mark.store(now, Relaxed);
+            }
         }
         now as u64 | (high as u64) << 32
     }
@@ -235,13 +237,19 @@ pub fn set_sample_ratio(ratio: f64) {
     SAMPLED_TO.store((ratio.clamp(0.0, 1.0) * Word::MAX as f64) as Word, Relaxed);
 }
 
-/// Whether the trace of this root is recorded. Multiplicative hashing (Knuth) spreads consecutive ids evenly.
+/// Whether the trace of this root is recorded. Two rounds of SplitMix64's finaliser: one multiplication would make the golden-ratio sequence, whose
+/// answers depend on each other, and as the answer decides how many ids a trace takes, the share kept would be off by a third.
 #[inline(always)]
 pub(crate) fn sampled(root: Word) -> bool {
     #[cfg(feature = "std")]
     {
         let to = SAMPLED_TO.load(Relaxed);
-        to == Word::MAX || root.wrapping_mul(0x9E37_79B9_7F4A_7C15u64 as Word) < to
+        let spread = || {
+            let x = (root as u64).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            let x = (x ^ x >> 29).wrapping_mul(0x94D0_49BB_1331_11EB);
+            ((x ^ x >> 32) >> (64 - Word::BITS)) as Word
+        };
+        to == Word::MAX || spread() < to
     }
     #[cfg(not(feature = "std"))]
     {

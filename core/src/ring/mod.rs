@@ -399,6 +399,12 @@ impl<'a> Ring<'a> {
         self.writer.0.head.load(Acquire)
     }
 
+    /// Whether a record of one slot would be kept just now.
+    pub(crate) fn has_room(&self) -> bool {
+        let used = self.writer.0.head.load(Relaxed).wrapping_sub(self.reader.0.tail.load(Relaxed));
+        used < self.slots.len() || matches!(self.mode, Mode::SharedNewest | Mode::LocalNewest)
+    }
+
     /// Records lost since the ring was made. Exact when no push is under way; of `LocalNewest`, as far as has been read.
     pub fn lost(&self) -> usize {
         self.writer.0.lost.load(Acquire)

@@ -1,7 +1,7 @@
 //! The reading end of a ring: copy a record out, then commit, which says whether the copy may be believed.
 
 use super::layout::RawRecord;
-use super::{Head, Loss, MAX_SLOTS, Mode, NEXT_WORDS, Ring, Slot, slot_stamp, state};
+use super::{Head, Loss, MAX_SLOTS, Mode, NEXT_WORDS, RecordKind, Ring, Slot, Word, slot_stamp, state};
 use crate::LossReason;
 use crate::sync::{Acquire, Relaxed, Release, fence};
 
@@ -87,6 +87,37 @@ impl<'r> Reader<'r> {
     /// Position of the record last copied out; compare with [`Ring::head`].
     pub fn position(&self) -> Option<usize> {
         self.ticket.map(|t| t.position)
+    }
+
+    /// Ticks of the oldest clock record in a `SharedNewest` ring, looked for from where the reader is; nothing is consumed. What precedes it has
+    /// no wrap-proof time before it in the ring, so this is what its times are told by. Cost: a walk over the ring's stamps.
+    pub fn oldest_clock(&self) -> Option<u64> {
+        if self.ring.mode != Mode::SharedNewest {
+            return None;
+        }
+        let head = self.ring.head();
+        let (mut at, end) = self.scan.unwrap_or((head.wrapping_sub(self.ring.capacity()), head));
+        let mut copied = RawRecord::new();
+        while end.wrapping_sub(at) as isize > 0 {
+            let word = self.ring.slot(at).stamp_word(Acquire);
+            if slot_stamp(word) & state::MASK == state::START
+                && self.ring.slot(at).load_head().kind() == Some(RecordKind::Clock)
+            {
+                self.copy(at, &mut copied);
+                fence(Acquire);
+                if self.ring.slot(at).stamp_word(Relaxed) == word {
+                    let (low, high) = (copied.body[0] as u64, copied.body[1] as u64);
+                    return Some(if Word::BITS == 64 { low } else { low | high << 32 });
+                }
+            }
+            at = at.wrapping_add(1);
+        }
+        None
+    }
+
+    /// Whether [`Reader::take_loss`] has something to tell.
+    pub fn has_loss(&self) -> bool {
+        self.ring.writer.0.lost.load(Relaxed) != self.ring.reader.0.reported.load(Relaxed)
     }
 
     /// What was lost since this was last asked; `None` when nothing.

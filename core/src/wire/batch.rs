@@ -53,6 +53,16 @@ impl<'b> Batch<'b> {
         frame.fits().then_some(Batch { frame, at })
     }
 
+    /// The base time and base id that make the deltas of a batch's first record smallest. `time` as in [`Batch::push`].
+    pub fn base(record: &Record<'_>, time: u64) -> (u64, Word) {
+        match record {
+            Record::Span(span) => (time.wrapping_sub(span.duration), span.id),
+            Record::Event(event) | Record::Fields(event) => (time, event.span),
+            Record::Attach { id, .. } => (time, *id),
+            Record::Clock { .. } => (time, 0),
+        }
+    }
+
     /// Where it is now.
     pub fn mark(&self) -> Mark {
         Mark { at: self.frame.at, registers: self.at }

@@ -27,7 +27,7 @@ pub struct Preamble<'a> {
 }
 
 impl Preamble<'_> {
-    /// Writes the frame to the front of `buf` and says how long it is; 0 when it does not fit. At most 176 bytes, for the longest
+    /// Writes the frame to the front of `buf` and says how long it is; 0 when it does not fit. At most 164 bytes, for the longest
     /// name and build id.
     pub fn encode(&self, buf: &mut [u8], header: &Header) -> usize {
         let Some(mut frame) = Frame::new(buf, FrameKind::Preamble, header) else { return 0 };

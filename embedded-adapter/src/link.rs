@@ -1,0 +1,109 @@
+//! The links a flusher knows: `embedded-io` writers, their async kin, and RTT.
+
+use crate::Flusher;
+
+/// What a flush sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flushed {
+    /// Frames.
+    pub frames: u32,
+    /// Bytes, delimiters included.
+    pub bytes: usize,
+    /// Records in the frames.
+    pub records: u32,
+    /// Whether something is left: the budget was spent, or the link did not take it.
+    pub pending: bool,
+}
+
+impl<const FRAME: usize> Flusher<FRAME> {
+    /// Sends whole frames to a writer, at most `budget` bytes in all. A budget below `FRAME` may send nothing for ever.
+    ///
+    /// Waits as long as the writer's `write` does, and does not call its `flush`. A writer that takes nothing (`Ok(0)`) ends the flush.
+    ///
+    /// # Errors
+    ///
+    /// The writer's. The frame it failed in is kept and sent whole again by the next flush, after a delimiter; nothing is lost.
+    pub fn flush<W: embedded_io::Write>(&mut self, link: &mut W, budget: usize) -> Result<Flushed, W::Error> {
+        let mut flushed = Flushed::default();
+        while let Some(frame) = self.frame(budget - flushed.bytes) {
+            let (len, mut at) = (frame.len(), 0);
+            while at < len {
+                match link.write(&frame[at..]) {
+                    Ok(n) if n > 0 => at += n,
+                    Ok(_) => {
+                        self.refused(at > 0);
+                        return Ok(flushed.until(self));
+                    }
+                    Err(error) => {
+                        self.refused(true);
+                        return Err(error);
+                    }
+                }
+            }
+            flushed.add(len, self);
+        }
+        Ok(flushed.until(self))
+    }
+
+    /// Sends whole frames to an RTT channel, at most `budget` bytes in all, without ever waiting: what the channel has no room for is
+    /// kept. Sets the channel to `NoBlockSkip`, whatever a debugger made it. The channel's buffer must be larger than `FRAME`.
+    #[cfg(feature = "rtt")]
+    pub fn flush_rtt(&mut self, channel: &mut rtt_target::UpChannel, budget: usize) -> Flushed {
+        channel.set_mode(rtt_target::ChannelMode::NoBlockSkip);
+        let mut flushed = Flushed::default();
+        while let Some(frame) = self.frame(budget - flushed.bytes) {
+            let len = frame.len();
+            // In this mode the host sees all of it or nothing; the count is less when it is nothing.
+            if channel.write(frame) < len {
+                self.refused(false);
+                break;
+            }
+            flushed.add(len, self);
+        }
+        flushed.until(self)
+    }
+
+    /// As [`Flusher::flush`], to an async writer. Dropped while it waits, it may have sent a part of a frame, which the next flush
+    /// sends whole again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Flusher::flush`].
+    #[cfg(feature = "embassy")]
+    pub async fn flush_async<W: embedded_io_async::Write>(
+        &mut self,
+        link: &mut W,
+        budget: usize,
+    ) -> Result<Flushed, W::Error> {
+        let mut flushed = Flushed::default();
+        while let Some(len) = self.frame(budget - flushed.bytes).map(<[u8]>::len) {
+            let delimited = self.frame(len).is_some_and(|frame| frame[0] == 0);
+            // Until it is sent, it counts as cut: this future may be dropped at any await.
+            self.refused(true);
+            let frame = self.frame(usize::MAX).unwrap_or_default();
+            let frame = if delimited { frame } else { &frame[1..] };
+            let mut at = 0;
+            while at < len {
+                match link.write(&frame[at..]).await? {
+                    0 => return Ok(flushed.until(self)),
+                    n => at += n,
+                }
+            }
+            flushed.add(len, self);
+        }
+        Ok(flushed.until(self))
+    }
+}
+
+impl Flushed {
+    fn add<const FRAME: usize>(&mut self, len: usize, flusher: &mut Flusher<FRAME>) {
+        self.frames += 1;
+        self.bytes += len;
+        self.records += flusher.sent();
+    }
+
+    fn until<const FRAME: usize>(mut self, flusher: &Flusher<FRAME>) -> Flushed {
+        self.pending = flusher.is_pending();
+        self
+    }
+}

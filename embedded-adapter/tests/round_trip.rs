@@ -1,0 +1,331 @@
+//! From ring to decoder: what a flusher sends, whatever its link does, decodes to what was recorded, and the ledger balances.
+
+use std::convert::Infallible;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use embedded_io::{ErrorKind, ErrorType, Write};
+use throughline::ring::{Head, RecordKind};
+use throughline::{Clock, Recorder, Slots, StaticStr, Status, counter, counter_family, gauge, histogram, info, span};
+use throughline_decode::{Balance, Context, Decoder, Item, OwnedValue, PointValue};
+use throughline_embedded::{Config, DeviceId, Flusher, init, init_with_frame};
+
+/// The recorder that macros reach is one for the process.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const CONFIG: Config = Config { name: "pump", device_id: DeviceId::new(17), boot_epoch: 3, ..Config::DEFAULT };
+
+macro_rules! recorder {
+    ($make:ident, $slots:literal) => {{
+        static SLOTS: Slots<$slots> = Slots::new();
+        static RECORDER: Recorder = Recorder::$make(&SLOTS, Clock::mock());
+        &RECORDER
+    }};
+}
+
+/// An event without fields, at `time`.
+fn push(recorder: &Recorder, time: usize) {
+    recorder.ring().push(Head::new(RecordKind::Event, 7, 0, 0), &[time, 0, 0], time);
+}
+
+fn decode(bytes: &[u8], mut see: impl FnMut(&Context, Item<'_, '_>)) -> Balance {
+    let mut decoder = Decoder::new(None, Default::default());
+    decoder.push(bytes, None, &mut |context, item| see(context, item));
+    decoder.finish(&mut |context, item| see(context, item));
+    assert!(decoder.balance().balances(), "{:?}", decoder.balance());
+    decoder.balance()
+}
+
+fn event_times(bytes: &[u8]) -> (Vec<u64>, Balance) {
+    let mut times = Vec::new();
+    let balance = decode(bytes, |_, item| match item {
+        Item::Event(event) => times.push(event.time),
+        Item::Damage(damage) => assert!(matches!(damage.kind, throughline_decode::DamageKind::Callsite(_)), "{damage:?}"),
+        _ => {}
+    });
+    (times, balance)
+}
+
+fn flush_all<const FRAME: usize>(flusher: &mut Flusher<FRAME>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = flusher.frame(FRAME) {
+        bytes.extend_from_slice(frame);
+        flusher.sent();
+    }
+    bytes
+}
+
+#[test]
+fn what_macros_record_is_what_a_decoder_reads() {
+    let _alone = alone();
+    let mut flusher = init(recorder!(new, 64), CONFIG);
+    {
+        let mut outer = span!("outer", a = 1u32, b = -2i32);
+        let _inner = span!("inner");
+        info!("text {}", text = "héllo", yes = true, f = 1.5f32, d = -0.5f64, big = u64::MAX, neg = i64::MIN);
+        info!("more", s = StaticStr("static"), bytes = &[1u8, 2][..]);
+        outer.set_status(Status::Error);
+    }
+    let mut seen = Vec::new();
+    decode(&flush_all(&mut flusher), |context, item| match item {
+        Item::Preamble(preamble) => {
+            assert_eq!((preamble.name.as_str(), preamble.device_id, preamble.tick_hz), ("pump", 17, 1_000_000_000));
+            assert_eq!((context.epoch, context.word_bits()), (3, usize::BITS as u8));
+        }
+        Item::Event(event) => {
+            let fields: Vec<OwnedValue> = event.fields.map(|(_, value)| value.into()).collect();
+            seen.push(format!("event {:?} {fields:?}", event.span));
+        }
+        Item::Span(span) => {
+            let fields: Vec<OwnedValue> = span.fields.map(|(_, value)| value.into()).collect();
+            seen.push(format!("span {} of {:?} in {} {:?} {fields:?}", span.id, span.parent, span.root, span.status));
+        }
+        _ => {}
+    });
+    insta(&seen);
+}
+
+fn insta(seen: &[String]) {
+    let expected = [
+        "event Some((2, 1)) [Str { text: \"héllo\", truncated: false }, Bool(true), F32(1.5), F64(-0.5), U64(18446744073709551615), I64(-9223372036854775808)]",
+        "event Some((2, 1)) [Str { text: \"static\", truncated: false }, Bytes { bytes: [1, 2], truncated: false }]",
+        "span 2 of Some(1) in 1 Unset []",
+        "span 1 of None in 1 Error [U64(1), I64(-2)]",
+    ];
+    assert_eq!(seen, expected);
+}
+
+/// A link that fails where a fixed sequence says, after having taken some bytes.
+struct Flaky {
+    bytes: Vec<u8>,
+    random: u32,
+}
+
+impl Flaky {
+    fn next(&mut self) -> u32 {
+        self.random = self.random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        self.random >> 24
+    }
+}
+
+impl ErrorType for Flaky {
+    type Error = ErrorKind;
+}
+
+impl Write for Flaky {
+    fn write(&mut self, buf: &[u8]) -> Result<usize, ErrorKind> {
+        match self.next() {
+            0..40 => Err(ErrorKind::Other),
+            40..60 => Ok(0),
+            n => {
+                let n = buf.len().min(n as usize / 4);
+                self.bytes.extend_from_slice(&buf[..n]);
+                Ok(n)
+            }
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), ErrorKind> {
+        Ok(())
+    }
+}
+
+/// Writes and flushes in turns over a bad link; gives what decoding says and how many were written.
+fn in_turns(recorder: &'static Recorder) -> (Vec<u64>, Balance, u64) {
+    let mut flusher = init(recorder, CONFIG);
+    let mut link = Flaky { bytes: Vec::new(), random: 1 };
+    let mut written = 0;
+    for _ in 0..3000 {
+        for _ in 0..link.next() / 16 {
+            written += 1;
+            push(recorder, 1000 * written as usize);
+        }
+        let budget = 200 + link.next() as usize;
+        let before = link.bytes.len();
+        if let Ok(flushed) = flusher.flush(&mut link, budget) {
+            assert!(flushed.bytes <= budget);
+            assert!(link.bytes.len() - before <= budget);
+        }
+    }
+    // One more record carries what was lost after the last.
+    link.bytes.extend(flush_all(&mut flusher));
+    written += 1;
+    push(recorder, 1000 * written as usize);
+    link.bytes.extend(flush_all(&mut flusher));
+    let (times, balance) = event_times(&link.bytes);
+    (times, balance, written)
+}
+
+#[test]
+fn a_bad_link_costs_nothing_but_time_and_the_ring_counts_the_rest() {
+    let _alone = alone();
+    let (times, balance, written) = in_turns(recorder!(new, 64));
+    assert!(times.is_sorted() && times.iter().all(|time| time % 1000 == 0));
+    assert_eq!(balance.emitted, written);
+    assert_eq!(balance.decoded, times.len() as u64);
+    assert_eq!((balance.link, balance.undecoded), (0, 0));
+    assert!(balance.device > 0, "the ring was to overflow");
+}
+
+#[test]
+fn a_flight_recorder_balances_too() {
+    let _alone = alone();
+    let (times, balance, written) = in_turns(recorder!(keep_newest, 32));
+    assert_eq!(times.last(), Some(&(1000 * written)));
+    assert_eq!((balance.emitted, balance.decoded), (written, times.len() as u64));
+    assert!(balance.device > 0, "records were to be overwritten");
+}
+
+#[test]
+fn frames_lost_on_the_link_are_counted_to_the_record() {
+    let _alone = alone();
+    let recorder = recorder!(new, 64);
+    let mut flusher = init(recorder, CONFIG);
+    let (mut bytes, mut dropped) = (Vec::new(), 0);
+    for round in 1..200 {
+        for i in 0..20 {
+            push(recorder, 100 * round + i);
+        }
+        let mut frame = 0;
+        while let Some(it) = flusher.frame(192) {
+            frame += 1;
+            let lost = (round + frame) % 5 == 0 && round > 1 && round < 199;
+            if !lost {
+                bytes.extend_from_slice(it);
+            }
+            let records = flusher.sent();
+            dropped += if lost { u64::from(records) } else { 0 };
+        }
+    }
+    let (times, balance) = event_times(&bytes);
+    assert_eq!((balance.emitted, balance.link), (199 * 20, dropped));
+    assert_eq!(times.len() as u64 + dropped, balance.emitted);
+    assert!(dropped > 100);
+}
+
+#[test]
+fn a_preamble_at_least_every_64_frames_and_first() {
+    let _alone = alone();
+    let recorder = recorder!(new, 64);
+    let mut flusher = init(recorder, CONFIG);
+    assert!(flusher.frame(192).is_none(), "nothing to say, nothing said");
+    let (mut since, mut preambles) = (64, 0);
+    for time in 0..1000 {
+        push(recorder, time);
+        while let Some(frame) = flusher.frame(192) {
+            // The second byte of a frame is version and type, as long as the first code is not 2.
+            let start = usize::from(frame[0] == 0);
+            if frame[start + 1] == 0x10 {
+                since = 0;
+                preambles += 1;
+            }
+            since += 1;
+            assert!(since <= 64, "at record {time}");
+            flusher.sent();
+        }
+    }
+    assert!(preambles >= 16);
+}
+
+#[test]
+fn a_record_too_large_for_a_frame_is_lost_and_said_so() {
+    let _alone = alone();
+    let mut flusher = init_with_frame::<168>(recorder!(new, 64), CONFIG);
+    info!("before");
+    info!("long", text = "x".repeat(300).as_str());
+    info!("after");
+    let bytes = flush_all(&mut flusher);
+    let mut losses = Vec::new();
+    let balance = decode(&bytes, |_, item| {
+        if let Item::Loss(loss) = item {
+            losses.push((loss.reason, loss.count));
+        }
+    });
+    assert_eq!(losses, [(Some(throughline::LossReason::TooLarge), 1)]);
+    assert_eq!((balance.emitted, balance.decoded, balance.device), (3, 2, 1));
+}
+
+#[test]
+fn a_small_budget_makes_small_frames() {
+    let _alone = alone();
+    let recorder = recorder!(new, 64);
+    let mut flusher = init(recorder, CONFIG);
+    push(recorder, 0);
+    let mut bytes = flush_all(&mut flusher);
+    for time in 1..50 {
+        push(recorder, time);
+    }
+    let mut flushes = 0;
+    loop {
+        let flushed = match flusher.flush(&mut Sink(&mut bytes), 64) {
+            Ok(flushed) => flushed,
+            Err(never) => match never {},
+        };
+        assert!(flushed.bytes <= 64);
+        flushes += 1;
+        if !flushed.pending {
+            break;
+        }
+    }
+    assert!(flushes > 3);
+    assert_eq!(event_times(&bytes).0, (0..50).collect::<Vec<_>>());
+}
+
+struct Sink<'v>(&'v mut Vec<u8>);
+
+impl ErrorType for Sink<'_> {
+    type Error = Infallible;
+}
+
+impl Write for Sink<'_> {
+    fn write(&mut self, buf: &[u8]) -> Result<usize, Infallible> {
+        self.0.extend_from_slice(buf);
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_snapshot_over_many_frames_adds_up() {
+    let _alone = alone();
+    let mut flusher = init_with_frame::<168>(recorder!(new, 64), CONFIG);
+    counter!("c").add(300);
+    gauge!("g").set(-5);
+    let values: Vec<usize> = (0..400).map(|i| i * i * 97 % 100_003).collect();
+    for value in &values {
+        histogram!("h", scale = 4).record(*value);
+    }
+    let family = counter_family!("f", labels = ["route", "status"], capacity = 2);
+    for (route, n) in [("/a", 1), ("", 2), ("/c", 4), ("/d", 8)] {
+        family.add([route, "200"], n);
+    }
+    flusher.snapshot_metrics();
+    let bytes = flush_all(&mut flusher);
+    assert!(bytes.len() > 3 * 168);
+    let mut snapshots = Vec::new();
+    decode(&bytes, |_, item| {
+        if let Item::Metrics(snapshot) = item {
+            snapshots.push((snapshot.number, snapshot.complete, snapshot.points.iter().map(|p| (p.labels.iter().map(|l| l.1.clone()).collect::<Vec<_>>(), p.value.clone())).collect::<Vec<_>>()));
+        }
+    });
+    let [(0, true, points)] = &snapshots[..] else { panic!("{snapshots:?}") };
+    let values_of = |wanted: &[&str]| -> Vec<PointValue> {
+        points.iter().filter(|(labels, _)| labels == wanted).map(|(_, value)| value.clone()).collect()
+    };
+    assert!(values_of(&[]).contains(&PointValue::Counter(300)));
+    assert!(values_of(&[]).contains(&PointValue::GaugeInt(-5)));
+    assert_eq!(values_of(&["/a", "200"]), [PointValue::Counter(1)]);
+    assert_eq!(values_of(&["", "200"]), [PointValue::Counter(2)]);
+    assert_eq!(values_of(&["true"]), [PointValue::Counter(12)]);
+    let histograms: Vec<_> = values_of(&[]).into_iter().filter_map(|value| match value {
+        PointValue::Histogram { scale, sum, zeros, buckets, .. } => Some((scale, sum, zeros + buckets.iter().sum::<u64>())),
+        _ => None,
+    }).collect();
+    assert_eq!(histograms, [(4, values.iter().sum::<usize>() as u64, 400)]);
+}
