@@ -92,8 +92,7 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
 
     let cells = Arc::clone(LEDGER.get_or_init(Arc::default));
     let deadline = Arc::new(Deadline::never());
-    let mut options = Options::default();
-    options.code_location = config.code_location;
+    let options = Options { code_location: config.code_location };
     let mut sinks = Sinks::default();
     let terminal = config.terminal.unwrap_or(client.is_none());
     if terminal {

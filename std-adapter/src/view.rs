@@ -51,7 +51,7 @@ pub struct LogView<'a, F> {
     pub time_unix_ns: u64,
     /// Severity.
     pub level: Level,
-    /// The message as it stands in the source, with its `{}`; [`render`] fills them in.
+    /// The message as it stands in the source, with its `{}`; [`render`](crate::message::render) fills them in.
     pub message: &'a str,
     /// Module path of the code.
     pub target: &'a str,

@@ -156,23 +156,31 @@ impl<'a> Merged<'a> {
 impl<'a> Iterator for Merged<'a> {
     type Item = (&'a str, Value<'a>);
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(value) = self.values.next() {
-                // More values than names is no record of ours; the values keep their place.
-                return Some((self.names.next().copied().unwrap_or("?"), value));
-            }
-            if self.next == NONE {
-                return None;
-            }
+        if let Some(value) = self.values.next() {
+            // More values than names is no record of ours; the values keep their place.
+            return Some((self.names.next().copied().unwrap_or("?"), value));
+        }
+        if self.next == NONE { None } else { self.next_kept() }
+    }
+}
+
+impl<'a> Merged<'a> {
+    /// Goes on with the next record that has a value.
+    #[inline(never)]
+    fn next_kept(&mut self) -> Option<(&'a str, Value<'a>)> {
+        while self.next != NONE {
             let slot = &self.late.slots[self.next as usize];
             self.next = slot.next;
-            if let Some(Record::Fields(fields)) = Record::parse(&slot.raw) {
-                self.names = self.callsites.get(fields.callsite).map_or(&[][..], |e| &e.names).iter();
-                self.values = fields.values.into_iter();
+            let Some(Record::Fields(fields)) = Record::parse(&slot.raw) else { continue };
+            self.names = self.callsites.get(fields.callsite).map_or(&[][..], |e| &e.names).iter();
+            self.values = fields.values.into_iter();
+            if let Some(value) = self.values.next() {
+                return Some((self.names.next().copied().unwrap_or("?"), value));
             }
         }
+        None
     }
 }
 

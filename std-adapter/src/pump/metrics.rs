@@ -202,7 +202,7 @@ fn coarsen(buckets: &mut Vec<u64>, by: u8) {
     }
     let mut coarse = Vec::new();
     for (position, n) in buckets.iter().enumerate() {
-        let to = ((position as i64 - 1 >> by) + 1) as usize;
+        let to = (((position as i64 - 1) >> by) + 1) as usize;
         if coarse.len() <= to {
             coarse.resize(to + 1, 0);
         }

@@ -141,7 +141,7 @@ impl Pump {
         sinks.end_round(now, timeline.unix_ns(self.settings.clock.ticks()));
         if now >= self.metrics_at {
             self.metrics_at = now + self.settings.metrics_every;
-            self.metrics();
+            self.metrics(false);
         }
         round
     }
@@ -150,7 +150,7 @@ impl Pump {
         // The round before may have kept records back for their remote parent, until this one has gone over all rings.
         self.round();
         self.sinks.flush();
-        self.metrics();
+        self.metrics(false);
         match &self.queue {
             Some(queue) => queue.mark(done),
             None => _ = done.try_send(()),
@@ -163,7 +163,7 @@ impl Pump {
         self.sinks.flush();
         let times = (self.start_unix_ns, self.now());
         metrics::with_views(&metrics::snapshot(), times, |points| self.sinks.finish(points));
-        self.metrics();
+        self.metrics(true);
         if let Some(Farewell { drained, delivered }) = farewell {
             // Nobody may be waiting any more.
             let _ = drained.try_send(());
@@ -177,7 +177,7 @@ impl Pump {
         }
     }
 
-    fn metrics(&mut self) {
+    fn metrics(&mut self, last: bool) {
         if self.sinks.otlp.is_none() {
             return;
         }
@@ -185,7 +185,7 @@ impl Pump {
         points.extend(metrics::of_ledger(&self.cells.read()));
         if !points.is_empty() {
             metrics::with_views(&points, (self.start_unix_ns, self.now()), |points| {
-                self.sinks.metrics(points)
+                self.sinks.metrics(points, last)
             });
         }
     }

@@ -68,9 +68,10 @@ impl Sinks {
         }
     }
 
-    pub(super) fn metrics(&mut self, points: &[PointView<'_>]) {
+    /// Hands over a snapshot of the metrics; `last` says that no other will follow.
+    pub(super) fn metrics(&mut self, points: &[PointView<'_>], last: bool) {
         if let Some(otlp) = &mut self.otlp {
-            otlp.metrics(points);
+            otlp.metrics(points, last);
         }
     }
 
@@ -143,12 +144,13 @@ impl OtlpSink {
         }
     }
 
-    fn metrics(&mut self, points: &[PointView<'_>]) {
+    fn metrics(&mut self, points: &[PointView<'_>], last: bool) {
         self.metrics.clear();
         points.iter().for_each(|point| self.metrics.point(point));
         let bytes = self.metrics.take(self.queue.spare());
-        // They are cumulative: a snapshot that finds no room is made up for by the next.
-        let _ = self.queue.try_push(Body { signal: Signal::Metrics, bytes, records: 0 });
+        let body = Body { signal: Signal::Metrics, bytes, records: 0 };
+        // They are cumulative: a snapshot that finds no room is made up for by the next, if there is one.
+        let _ = if last { self.queue.push(body) } else { self.queue.try_push(body) };
     }
 
     fn publish(&mut self) {

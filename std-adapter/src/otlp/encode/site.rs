@@ -27,7 +27,7 @@ pub struct Site<'a> {
 #[derive(Clone, Debug)]
 struct SiteKey<'a> {
     name: &'a str,
-    encoded: Box<[u8]>,
+    encoded: Option<proto::EncodedKey>,
 }
 
 impl<'a> Site<'a> {
@@ -45,11 +45,7 @@ impl<'a> Site<'a> {
                 log_body(&mut fixed, blob.name);
             }
         }
-        let keys = blob.fields().map(|name| {
-            let mut encoded = Vec::with_capacity(name.len() + 4);
-            Key::Plain(name).write(&mut encoded);
-            SiteKey { name, encoded: encoded.into() }
-        });
+        let keys = blob.fields().map(|name| SiteKey { name, encoded: proto::EncodedKey::new(name) });
         Site { fixed, has_placeholders, keys: keys.collect() }
     }
 
@@ -58,7 +54,9 @@ impl<'a> Site<'a> {
     pub(super) fn key<'k>(&'k self, i: usize, name: &'k str) -> Key<'k> {
         match self.keys.get(i) {
             // Equal addresses while we borrow the text mean equal texts; comparing them would cost more than it saves.
-            Some(key) if core::ptr::eq(key.name, name) => Key::Encoded(&key.encoded),
+            Some(SiteKey { name: own, encoded: Some(encoded) }) if core::ptr::eq(*own, name) => {
+                Key::Encoded(encoded)
+            }
             _ => Key::Plain(name),
         }
     }

@@ -70,18 +70,19 @@ impl TraceEncoder {
         key: impl Fn(usize, &'a str) -> Key<'k>,
     ) {
         let out = &mut self.0.out;
-        let start = out.len() + 3;
-        let mut head = HEAD;
-        head[5..21].copy_from_slice(&view.trace_id.to_bytes());
-        head[23..31].copy_from_slice(&view.span_id.to_bytes());
-        head[32..40].copy_from_slice(&view.start_unix_ns.to_le_bytes());
-        head[41..49].copy_from_slice(&view.end_unix_ns.to_le_bytes());
-        if let Some(parent) = view.parent_span_id {
-            head[51..].copy_from_slice(&parent.to_bytes());
-            out.extend_from_slice(&head);
-        } else {
-            out.extend_from_slice(&head);
-            out.truncate(out.len() - PARENT);
+        let at = out.len();
+        out.extend_from_slice(&HEAD);
+        if let Some(head) = out[at..].first_chunk_mut::<{ HEAD.len() }>() {
+            head[5..21].copy_from_slice(&view.trace_id.to_bytes());
+            head[23..31].copy_from_slice(&view.span_id.to_bytes());
+            head[32..40].copy_from_slice(&view.start_unix_ns.to_le_bytes());
+            head[41..49].copy_from_slice(&view.end_unix_ns.to_le_bytes());
+            if let Some(parent) = view.parent_span_id {
+                head[51..].copy_from_slice(&parent.to_bytes());
+            }
+        }
+        if view.parent_span_id.is_none() {
+            out.truncate(at + HEAD.len() - PARENT);
         }
         fixed(out);
         for (i, (name, value)) in view.fields.clone().enumerate() {
@@ -113,7 +114,7 @@ impl TraceEncoder {
                 );
             }
         }
-        proto::close::<2>(out, start);
+        proto::close::<2>(out, at + 3);
         self.0.count += 1;
     }
 
