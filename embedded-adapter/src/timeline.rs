@@ -82,7 +82,11 @@ impl Timeline {
 
 fn near_32(at: u64, time: u32) -> u64 {
     let back = (at as u32).wrapping_sub(time);
-    if back <= BACK && u64::from(back) <= at { at - u64::from(back) } else { at + u64::from(back.wrapping_neg()) }
+    if back <= BACK && u64::from(back) <= at {
+        at - u64::from(back)
+    } else {
+        at + u64::from(back.wrapping_neg())
+    }
 }
 
 #[cfg(test)]

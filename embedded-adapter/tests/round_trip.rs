@@ -5,8 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use embedded_io::{ErrorKind, ErrorType, Write};
 use throughline::ring::{Head, RecordKind};
-use throughline::{Clock, Recorder, Slots, StaticStr, Status, counter, counter_family, gauge, histogram, info, span};
-use throughline_decode::{Balance, Context, Decoder, Item, OwnedValue, PointValue};
+use throughline::{
+    Clock, Recorder, Slots, StaticStr, Status, counter, counter_family, gauge, histogram, info, span,
+};
+use throughline_decode::{Balance, Context, DamageKind, Decoder, Item, OwnedValue, PointValue};
 use throughline_embedded::{Config, DeviceId, Flusher, init, init_with_frame};
 
 /// The recorder that macros reach is one for the process.
@@ -16,7 +18,8 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-const CONFIG: Config = Config { name: "pump", device_id: DeviceId::new(17), boot_epoch: 3, ..Config::DEFAULT };
+const CONFIG: Config =
+    Config { name: "pump", device_id: DeviceId::new(17), boot_epoch: 3, ..Config::DEFAULT };
 
 macro_rules! recorder {
     ($make:ident, $slots:literal) => {{
@@ -43,7 +46,10 @@ fn event_times(bytes: &[u8]) -> (Vec<u64>, Balance) {
     let mut times = Vec::new();
     let balance = decode(bytes, |_, item| match item {
         Item::Event(event) => times.push(event.time),
-        Item::Damage(damage) => assert!(matches!(damage.kind, throughline_decode::DamageKind::Callsite(_)), "{damage:?}"),
+        // A frame cut by the link, and a callsite that is in no ELF here.
+        Item::Damage(damage) => {
+            assert!(matches!(damage.kind, DamageKind::Skipped(_) | DamageKind::Callsite(_)), "{damage:?}");
+        }
         _ => {}
     });
     (times, balance)
@@ -72,7 +78,10 @@ fn what_macros_record_is_what_a_decoder_reads() {
     let mut seen = Vec::new();
     decode(&flush_all(&mut flusher), |context, item| match item {
         Item::Preamble(preamble) => {
-            assert_eq!((preamble.name.as_str(), preamble.device_id, preamble.tick_hz), ("pump", 17, 1_000_000_000));
+            assert_eq!(
+                (preamble.name.as_str(), preamble.device_id, preamble.tick_hz),
+                ("pump", 17, 1_000_000_000)
+            );
             assert_eq!((context.epoch, context.word_bits()), (3, usize::BITS as u8));
         }
         Item::Event(event) => {
@@ -81,17 +90,16 @@ fn what_macros_record_is_what_a_decoder_reads() {
         }
         Item::Span(span) => {
             let fields: Vec<OwnedValue> = span.fields.map(|(_, value)| value.into()).collect();
-            seen.push(format!("span {} of {:?} in {} {:?} {fields:?}", span.id, span.parent, span.root, span.status));
+            seen.push(format!(
+                "span {} of {:?} in {} {:?} {fields:?}",
+                span.id, span.parent, span.root, span.status
+            ));
         }
         _ => {}
     });
-    insta(&seen);
-}
-
-fn insta(seen: &[String]) {
     let expected = [
-        "event Some((2, 1)) [Str { text: \"héllo\", truncated: false }, Bool(true), F32(1.5), F64(-0.5), U64(18446744073709551615), I64(-9223372036854775808)]",
-        "event Some((2, 1)) [Str { text: \"static\", truncated: false }, Bytes { bytes: [1, 2], truncated: false }]",
+        "event Some((2, 1)) [Str(\"héllo\", false), Bool(true), F32(1.5), F64(-0.5), U64(18446744073709551615), I64(-9223372036854775808)]",
+        "event Some((2, 1)) [Str(\"static\", false), Bytes([1, 2], false)]",
         "span 2 of Some(1) in 1 Unset []",
         "span 1 of None in 1 Error [U64(1), I64(-2)]",
     ];
@@ -297,7 +305,7 @@ fn a_snapshot_over_many_frames_adds_up() {
     let mut flusher = init_with_frame::<168>(recorder!(new, 64), CONFIG);
     counter!("c").add(300);
     gauge!("g").set(-5);
-    let values: Vec<usize> = (0..400).map(|i| i * i * 97 % 100_003).collect();
+    let values: Vec<usize> = (0..400).map(|i| (i * i * 97 % 100_003) >> (i % 17)).collect();
     for value in &values {
         histogram!("h", scale = 4).record(*value);
     }
@@ -307,11 +315,19 @@ fn a_snapshot_over_many_frames_adds_up() {
     }
     flusher.snapshot_metrics();
     let bytes = flush_all(&mut flusher);
-    assert!(bytes.len() > 3 * 168);
+    assert!(bytes.len() > 2 * 168, "{}", bytes.len());
     let mut snapshots = Vec::new();
     decode(&bytes, |_, item| {
         if let Item::Metrics(snapshot) = item {
-            snapshots.push((snapshot.number, snapshot.complete, snapshot.points.iter().map(|p| (p.labels.iter().map(|l| l.1.clone()).collect::<Vec<_>>(), p.value.clone())).collect::<Vec<_>>()));
+            snapshots.push((
+                snapshot.number,
+                snapshot.complete,
+                snapshot
+                    .points
+                    .iter()
+                    .map(|p| (p.labels.iter().map(|l| l.1.clone()).collect::<Vec<_>>(), p.value.clone()))
+                    .collect::<Vec<_>>(),
+            ));
         }
     });
     let [(0, true, points)] = &snapshots[..] else { panic!("{snapshots:?}") };
@@ -323,9 +339,14 @@ fn a_snapshot_over_many_frames_adds_up() {
     assert_eq!(values_of(&["/a", "200"]), [PointValue::Counter(1)]);
     assert_eq!(values_of(&["", "200"]), [PointValue::Counter(2)]);
     assert_eq!(values_of(&["true"]), [PointValue::Counter(12)]);
-    let histograms: Vec<_> = values_of(&[]).into_iter().filter_map(|value| match value {
-        PointValue::Histogram { scale, sum, zeros, buckets, .. } => Some((scale, sum, zeros + buckets.iter().sum::<u64>())),
-        _ => None,
-    }).collect();
+    let histograms: Vec<_> = values_of(&[])
+        .into_iter()
+        .filter_map(|value| match value {
+            PointValue::Histogram { scale, sum, zeros, buckets, .. } => {
+                Some((scale, sum, zeros + buckets.iter().sum::<u64>()))
+            }
+            _ => None,
+        })
+        .collect();
     assert_eq!(histograms, [(4, values.iter().sum::<usize>() as u64, 400)]);
 }
