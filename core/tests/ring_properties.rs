@@ -21,7 +21,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (1usize..10).prop_map(Step::Read),
         1 => (1usize..10).prop_map(Step::ReadLate),
     ];
-    proptest::collection::vec(step, 1..200)
+    proptest::collection::vec(step, 1..if cfg!(miri) { 30 } else { 200 })
 }
 
 struct Run<'a> {
