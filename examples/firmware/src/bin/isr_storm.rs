@@ -1,0 +1,87 @@
+//! Interrupts that stop writers in the middle of a record: the timer stops a lower interrupt, which stops the main loop, and all three record. Each
+//! event carries a number and its complement, so a torn record would show; each context counts what it made, so a missing one would.
+
+#![no_std]
+#![no_main]
+
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use cortex_m::Peripherals;
+use cortex_m::peripheral::SCB;
+use cortex_m::peripheral::scb::SystemHandler;
+use cortex_m_rt::{entry, exception};
+use firmware_example::{CLOCK, Link, finish, init, report, start_timer, stop_timer};
+use throughline::{Recorder, Slots, counter, info, span};
+
+/// Timer interrupts to live through.
+const STORMS: u32 = 600;
+/// Processor cycles between two timer interrupts, by turns: primes, so that they fall on every instruction sooner or later.
+const PERIODS: [u32; 5] = [211, 223, 227, 229, 233];
+
+static SLOTS: Slots<64> = Slots::new();
+static RECORDER: Recorder = Recorder::new(&SLOTS, CLOCK);
+
+/// Records made by each context; each is written by that context alone.
+static MADE: [AtomicU32; 3] = [const { AtomicU32::new(0) }; 3];
+static STORMED: AtomicU32 = AtomicU32::new(0);
+
+#[entry]
+fn main() -> ! {
+    init();
+    let mut link = Link::new(&RECORDER, "storm");
+    let mut core = Peripherals::take().expect("main runs once");
+    // The timer above PendSV; lower numbers are more urgent.
+    // SAFETY: no code here relies on the priorities for mutual exclusion.
+    unsafe { core.SCB.set_priority(SystemHandler::PendSV, 0xff) };
+    // SAFETY: as above.
+    unsafe { core.SCB.set_priority(SystemHandler::SysTick, 0x00) };
+    start_timer(&mut core.SYST, PERIODS[0]);
+    let mut turn = 0;
+    while STORMED.load(Relaxed) < STORMS {
+        core.SYST.set_reload(PERIODS[turn % PERIODS.len()]);
+        turn += 1;
+        let _span = span!("main.work", turn = turn as u32);
+        made(0);
+        for _ in 0..4 {
+            record(0);
+        }
+        // Often enough that most is sent, seldom enough that some is lost.
+        if turn % 8 == 0 {
+            link.flush();
+        }
+    }
+    stop_timer(&mut core.SYST);
+    report("storms", STORMED.load(Relaxed));
+    report("emitted", MADE.iter().map(|made| made.load(Relaxed)).sum());
+    link.finish();
+    finish()
+}
+
+#[exception]
+fn SysTick() {
+    STORMED.store(STORMED.load(Relaxed) + 1, Relaxed);
+    record(2);
+    SCB::set_pendsv();
+}
+
+#[exception]
+fn PendSV() {
+    let _span = span!("pendsv.work");
+    made(1);
+    record(1);
+    record(1);
+}
+
+/// Makes one event in this context.
+fn record(context: u32) {
+    let n = made(context);
+    counter!("storm.events").add(1);
+    info!("{context} made {n}", context, n, check = !n);
+}
+
+/// Counts one record of this context.
+fn made(context: u32) -> u32 {
+    let made = &MADE[context as usize];
+    let n = made.load(Relaxed);
+    made.store(n + 1, Relaxed);
+    n
+}

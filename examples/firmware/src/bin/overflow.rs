@@ -1,0 +1,31 @@
+//! A ring that is far too small: a thousand events and no flush. What fits is kept, every other is counted, and the host is told how many.
+
+#![no_std]
+#![no_main]
+
+use cortex_m_rt::entry;
+use firmware_example::{CLOCK, Link, finish, init, report};
+use throughline::{Recorder, Slots, counter, info};
+
+const EVENTS: u32 = 1000;
+const SLOTS_IN_RING: usize = 16;
+
+static SLOTS: Slots<SLOTS_IN_RING> = Slots::new();
+static RECORDER: Recorder = Recorder::new(&SLOTS, CLOCK);
+
+#[entry]
+fn main() -> ! {
+    init();
+    let mut link = Link::new(&RECORDER, "overflow");
+    for n in 0..EVENTS {
+        info!("event {n}", n);
+        counter!("events").add(1);
+    }
+    link.flush();
+    // There is room again, and the loss is behind us.
+    info!("after the flush");
+    report("emitted", EVENTS + 1);
+    report("kept", SLOTS_IN_RING as u32 + 1);
+    link.finish();
+    finish()
+}

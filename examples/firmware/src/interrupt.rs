@@ -1,0 +1,19 @@
+//! SysTick as the interrupt of the examples.
+
+use cortex_m::peripheral::SYST;
+use cortex_m::peripheral::syst::SystClkSource;
+
+/// Lets SysTick interrupt every `cycles` of the processor's clock, at most 2^24.
+pub fn start_timer(systick: &mut SYST, cycles: u32) {
+    systick.set_clock_source(SystClkSource::Core);
+    systick.set_reload(cycles - 1);
+    systick.clear_current();
+    systick.enable_interrupt();
+    systick.enable_counter();
+}
+
+/// Ends that.
+pub fn stop_timer(systick: &mut SYST) {
+    systick.disable_counter();
+    systick.disable_interrupt();
+}

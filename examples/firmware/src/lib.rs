@@ -1,0 +1,30 @@
+//! What the example firmwares have in common: two boards, two ways out, the timer interrupt, and how a run ends.
+//!
+//! ```text
+//! cargo build --release --target thumbv7em-none-eabihf                 # Arm MPS2 AN386, Cortex-M4F, serial port
+//! cargo build --release --target thumbv7em-none-eabihf --features rtt  # the same over RTT
+//! cargo build --release --target thumbv6m-none-eabi                    # BBC micro:bit, Cortex-M0, 16 KiB of RAM
+//! ```
+//!
+//! | binary | what it shows |
+//! |---|---|
+//! | `demo` | the thermostat of `examples/shared-logic`, its converter a timer interrupt |
+//! | `remote` | the same below a span of a server, whose `traceparent` comes over the serial port |
+//! | `overflow` | a ring that overflows, with every loss counted |
+//! | `isr_storm` | interrupts that stop writers in the middle of a record, again and again |
+//! | `wire` | bytes on the wire for one span and one event |
+
+#![no_std]
+
+mod board;
+mod finish;
+mod interrupt;
+mod link;
+pub mod thermostat;
+
+pub use board::{CLOCK, NAME, Uart, init};
+pub use finish::{finish, report, report_bytes};
+pub use interrupt::{start_timer, stop_timer};
+pub use link::Link;
+
+use panic_semihosting as _;
