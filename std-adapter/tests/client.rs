@@ -104,3 +104,20 @@ fn nothing_is_sent_after_the_deadline() {
     assert!(matches!(error, SendError::Deadline { attempts: 0, .. }), "{error}");
     receiver.with(|r| assert_eq!(r.requests, 0));
 }
+
+#[cfg(feature = "gzip")]
+#[test]
+fn bodies_are_compressed() {
+    use std::io::Read;
+    let receiver = Receiver::start([Answer::Status(200, "", vec![]), Answer::Status(200, "", vec![])]);
+    let mut client = Client::new(ClientConfig::new(&receiver.endpoint).unwrap().gzip(true));
+    for body in [body(), vec![7; 100_000]] {
+        client.send_traces(&body).unwrap();
+        receiver.with(|r| {
+            assert!(r.headers.contains(&"content-encoding: gzip".to_owned()), "{:?}", r.headers);
+            let mut plain = Vec::new();
+            flate2::read::GzDecoder::new(&*r.last_body).read_to_end(&mut plain).unwrap();
+            assert_eq!(plain, body);
+        });
+    }
+}

@@ -12,8 +12,8 @@ use throughline::record::{EventRecord, Record, SpanRecord};
 use throughline::ring::{RawRecord, Word};
 use throughline::{IdKey, Level, SpanId, TraceContext, TraceId};
 
-/// Most records kept back for their remote parent.
-const WAITING: usize = 4096;
+/// Most records kept back for a round.
+const WAITING: usize = 16_384;
 /// Most remote parents remembered, twice.
 const REMOTES: usize = 32_768;
 
@@ -25,7 +25,7 @@ pub(super) struct Assembler {
     callsites: Callsites,
     late: Late,
     remotes: Remotes,
-    /// Records of a remote trace whose `Attach` has not come yet, and the round in which they came.
+    /// Records that need what another thread's ring may still hold, and the round in which they came.
     waiting: Vec<(u64, RawRecord)>,
     round: u64,
     tally: Tally,
@@ -60,13 +60,16 @@ impl Assembler {
         self.tally.input += 1;
         match Record::parse(raw) {
             Some(Record::Span(span)) => {
-                if is_remote(span.root) && self.waits(span.root, raw) {
+                // A future may have got its fields on one thread and ended on another; a guard cannot leave its thread.
+                let moved = span.busy.is_some();
+                if (moved || is_remote(span.root) && self.remotes.get(span.root).is_none()) && self.wait(raw)
+                {
                     return;
                 }
                 self.span(&span, sinks);
             }
             Some(Record::Event(event)) => {
-                if is_remote(event.root) && self.waits(event.root, raw) {
+                if is_remote(event.root) && self.remotes.get(event.root).is_none() && self.wait(raw) {
                     return;
                 }
                 self.event(&event, sinks);
@@ -84,28 +87,25 @@ impl Assembler {
         }
     }
 
-    /// Whether a record has to wait for its remote parent; it is kept then.
-    fn waits(&mut self, root: Word, raw: &RawRecord) -> bool {
-        if self.remotes.get(root).is_some() || self.waiting.len() >= WAITING {
-            return false;
+    /// Keeps a record back until all rings have been looked at again; false when too many are.
+    fn wait(&mut self, raw: &RawRecord) -> bool {
+        let room = self.waiting.len() < WAITING;
+        if room {
+            self.waiting.push((self.round, raw.clone()));
         }
-        self.waiting.push((self.round, raw.clone()));
-        true
+        room
     }
 
-    /// Ends a round over all rings. What waits for a remote parent goes on if that has come, or if a whole round has passed since: then the record
-    /// of it was lost, and the trace gets an id of ours.
+    /// Ends a round over all rings. Records that were kept back in the round before go on: what another thread had recorded before them
+    /// has been read by now, as its ring was looked at after they were. A remote parent that still is not known was lost; the trace gets an
+    /// id of ours then.
     pub(super) fn end_round(&mut self, cells: &Cells, sinks: &mut Sinks) {
         let mut waiting = std::mem::take(&mut self.waiting);
         waiting.retain(|(round, raw)| {
-            let parsed = Record::parse(raw);
-            let (Some(Record::Span(SpanRecord { root, .. })) | Some(Record::Event(EventRecord { root, .. }))) = parsed else {
-                return false;
-            };
-            if *round == self.round && self.remotes.get(root).is_none() {
+            if *round == self.round {
                 return true;
             }
-            match parsed {
+            match Record::parse(raw) {
                 Some(Record::Span(span)) => self.span(&span, sinks),
                 Some(Record::Event(event)) => self.event(&event, sinks),
                 _ => {}

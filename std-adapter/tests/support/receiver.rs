@@ -39,6 +39,7 @@ pub struct Received {
     pub metrics: Vec<Vec<Metric>>,
     pub resource: Vec<KeyValue>,
     pub headers: Vec<String>,
+    pub last_body: Vec<u8>,
     pub requests: usize,
     /// What the specification forbids.
     pub violations: Vec<String>,
@@ -84,6 +85,7 @@ fn serve(stream: TcpStream, received: &Mutex<Received>, answers: &Mutex<VecDeque
             let mut received = received.lock().unwrap();
             received.requests += 1;
             received.headers = headers;
+            received.last_body.clone_from(&body);
             match answer {
                 None => received.take(&path, &body),
                 Some(Answer::Partial(rejected_spans, message)) => {

@@ -28,7 +28,8 @@ const PARENT: usize = 10;
 
 /// Appends spans to the body of one request.
 ///
-/// Cost: no allocation once the buffer has grown; 60 ns for a span of two fields at a prepared callsite (x86-64 at 2.1 GHz).
+/// Cost: no allocation once the buffer has grown. On one x86-64 virtual machine 25 ns for a span of two fields at a prepared callsite, ids included, and
+/// 100 ns without one.
 ///
 /// ```
 /// use throughline_std::otlp::{Options, Resource, TraceEncoder};
