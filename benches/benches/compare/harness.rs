@@ -121,12 +121,11 @@ impl Bench<'_> {
             })
         });
         self.complain(&windows, 1);
-        if self.effort != Effort::Smoke && [LIMIT, SUBJECT].contains(&self.subject) {
+        // What is done in bulk is too much to step through.
+        let steppable = per_call == 1.0 && [LIMIT, SUBJECT].contains(&self.subject);
+        if steppable && self.effort != Effort::Smoke {
             drain(local);
-            // Whole traces, and what twice of them leaves fits where a batch fits; things done in bulk are done once and twice.
-            let calls = if per_call > 1.0 { 1 } else { 4 * SPANS_PER_TRACE };
-            if let Some(count) = system::instructions(calls, &mut |n| op(local, n)) {
-                let count = count / per_call;
+            if let Some(count) = system::instructions(4 * SPANS_PER_TRACE, &mut |n| op(local, n)) {
                 self.rows.push(Row::new(
                     self.path,
                     self.subject,

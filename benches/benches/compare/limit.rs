@@ -1,13 +1,14 @@
 //! The least work that could do each path's job, written by hand: what a subject is measured against.
 //!
 //! All state is thread-owned and made of relaxed atomics, so that a reader could look at it without a data race; on
-//! x86-64 and AArch64 those are plain loads and stores. Records overwrite the oldest ones; nothing is drained.
+//! x86-64 and AArch64 those are plain loads and stores. Records are read between batches by the first thread, as the subjects'
+//! are: that moves the second thread's memory to the first one's cache, and writing there costs more than in one's own.
 
 use std::{
     cell::Cell,
     hint::black_box,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{
             AtomicBool, AtomicU64, AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
         },
@@ -33,35 +34,34 @@ pub(crate) fn clock_read(bench: &mut Bench<'_>) {
 
 /// Two reads of the counter and one record of 32 bytes: begin, end, callsite, sequence number.
 pub(crate) fn span(bench: &mut Bench<'_>) {
-    bench.steady(
-        |_| (),
+    bench.drained(
+        |_| NARROW.set(new_ring(&NARROW_RINGS)),
         |(), n| {
             for _ in 0..n {
                 let begin = ticks();
                 black_box(());
-                NARROW.with(|ring| ring.push(|at| [begin, ticks(), callsite(&SPAN), at]));
+                NARROW.get().push(|at| [begin, ticks(), callsite(&SPAN), at]);
             }
         },
+        |()| drain(&NARROW_RINGS),
     );
 }
 
 /// Two reads of the counter, ids handed on from span to child, and one record of 64 bytes with both fields.
 pub(crate) fn span_2fields(bench: &mut Bench<'_>) {
     fn span(bytes: u64, work: impl FnOnce()) {
-        let (id, parent, begin) = WIDE.with(|ring| {
-            let id = bump(&ring.next_id);
-            (id, replace(&ring.current, id), ticks())
-        });
+        let ring = WIDE.get();
+        let id = bump(&ring.next_id);
+        let parent = replace(&ring.current, id);
+        let begin = ticks();
         work();
-        WIDE.with(|ring| {
-            let root = ring.root.load(Relaxed);
-            let attempt = black_box(3);
-            ring.push(|at| [begin, ticks(), callsite(&SPAN), at, id, parent << 32 | root, bytes, attempt]);
-            ring.current.store(parent, Relaxed);
-        });
+        let root = ring.root.load(Relaxed);
+        let attempt = black_box(3);
+        ring.push(|at| [begin, ticks(), callsite(&SPAN), at, id, parent << 32 | root, bytes, attempt]);
+        ring.current.store(parent, Relaxed);
     }
-    bench.steady(
-        |_| (),
+    bench.drained(
+        |_| WIDE.set(new_ring(&WIDE_RINGS)),
         |(), n| {
             traces(n, |children| {
                 span(children, || {
@@ -73,19 +73,21 @@ pub(crate) fn span_2fields(bench: &mut Bench<'_>) {
                 });
             });
         },
+        |()| drain(&WIDE_RINGS),
     );
 }
 
 /// One read of the counter and one record of 32 bytes: time, callsite, both fields.
 pub(crate) fn event_2fields(bench: &mut Bench<'_>) {
-    bench.steady(
-        |_| (),
+    bench.drained(
+        |_| NARROW.set(new_ring(&NARROW_RINGS)),
         |(), n| {
             for i in 0..n {
                 let attempt = black_box(3);
-                NARROW.with(|ring| ring.push(|_| [ticks(), callsite(&EVENT), i, attempt]));
+                NARROW.get().push(|_| [ticks(), callsite(&EVENT), i, attempt]);
             }
         },
+        |()| drain(&NARROW_RINGS),
     );
 }
 
@@ -94,7 +96,7 @@ pub(crate) fn disabled(bench: &mut Bench<'_>) {
     #[cold]
     #[inline(never)]
     fn enabled(i: u64) {
-        NARROW.with(|ring| ring.push(|_| [ticks(), callsite(&EVENT), i, 3]));
+        NARROW.get().push(|_| [ticks(), callsite(&EVENT), i, 3]);
     }
     ENABLED.store(black_box(false), Relaxed);
     bench.steady(
@@ -122,7 +124,7 @@ pub(crate) fn sampled_out(bench: &mut Bench<'_>) {
             for _ in 0..n {
                 let begin = SAMPLED.with(|on| if on.load(Relaxed) { sampled() } else { 0 });
                 if begin != 0 {
-                    NARROW.with(|ring| ring.push(|at| [begin, ticks(), callsite(&SPAN), at]));
+                    NARROW.get().push(|at| [begin, ticks(), callsite(&SPAN), at]);
                 }
             }
         },
@@ -219,6 +221,10 @@ pub(crate) fn encode(bench: &mut Bench<'_>) {
 
 static SPAN: u8 = 0;
 static EVENT: u8 = 0;
+static NO_NARROW: Ring<4> = Ring::new();
+static NO_WIDE: Ring<8> = Ring::new();
+static NARROW_RINGS: Rings<4> = Mutex::new(Vec::new());
+static WIDE_RINGS: Rings<8> = Mutex::new(Vec::new());
 static NO_CELLS: Cells = Cells { sum: AtomicU64::new(0), buckets: [const { AtomicU64::new(0) }; 512] };
 
 /// Which cell the counter is, known when the program starts.
@@ -226,16 +232,38 @@ const COUNTER: usize = 7;
 static ENABLED: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
-    static NARROW: Ring<4> = const { Ring::new() };
-    static WIDE: Ring<8> = const { Ring::new() };
+    static NARROW: Cell<&'static Ring<4>> = const { Cell::new(&NO_NARROW) };
+    static WIDE: Cell<&'static Ring<8>> = const { Cell::new(&NO_WIDE) };
     static SAMPLED: AtomicBool = const { AtomicBool::new(false) };
     /// Through a pointer rather than in the thread-local itself: on AMD's Zen 4 an add to an `fs:` address that the add
     /// before it wrote takes 1.5 ns, one through a register 0.27 ns.
     static CELLS: Cell<&'static Cells> = const { Cell::new(&NO_CELLS) };
 }
 
-/// A thread's records of `WORDS` words, the newest over the oldest, and its place in the trace.
+/// Every thread's ring, for the reader.
+type Rings<const WORDS: usize> = Mutex<Vec<&'static Ring<WORDS>>>;
+
+fn new_ring<const WORDS: usize>(rings: &Rings<WORDS>) -> &'static Ring<WORDS> {
+    let ring: &'static Ring<WORDS> = Box::leak(Box::new(Ring::new()));
+    rings.lock().expect("no panic goes on").push(ring);
+    ring
+}
+
+/// Reads what has been written since the last time.
+fn drain<const WORDS: usize>(rings: &Rings<WORDS>) {
+    for ring in rings.lock().expect("no panic goes on").iter() {
+        let pushed = ring.pushed.load(Acquire);
+        for at in ring.read.load(Relaxed)..pushed {
+            black_box(ring.slots[at as usize % 512].each_ref().map(|word| word.load(Relaxed)));
+        }
+        ring.read.store(pushed, Relaxed);
+    }
+}
+
+/// A thread's records of `WORDS` words, the newest over the oldest (a batch fits), and its place in the trace.
+#[repr(align(128))]
 struct Ring<const WORDS: usize> {
+    read: AtomicU64,
     pushed: AtomicU64,
     next_id: AtomicU64,
     current: AtomicU64,
@@ -246,6 +274,7 @@ struct Ring<const WORDS: usize> {
 impl<const WORDS: usize> Ring<WORDS> {
     const fn new() -> Self {
         Self {
+            read: AtomicU64::new(0),
             pushed: AtomicU64::new(0),
             next_id: AtomicU64::new(0),
             current: AtomicU64::new(0),

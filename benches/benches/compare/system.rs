@@ -105,7 +105,7 @@ mod linux {
         if wait_for_stop(child)? != libc::SIGSTOP {
             return None;
         }
-        for steps in 0..20_000_000 {
+        for steps in 0..500_000 {
             // SAFETY: `child` is stopped and traced by this thread; no pointer is read.
             let result =
                 unsafe { libc::ptrace(libc::PTRACE_SINGLESTEP, child, null_mut::<u8>(), null_mut::<u8>()) };
