@@ -69,7 +69,7 @@ pub fn in_expressions(n: Result<u8, u8>) {
     let log = |n: u8| debug!("closure", n);
     log(3);
     if n.is_ok() {
-        trace!("tail")
+        trace!("tail");
     }
 }
 

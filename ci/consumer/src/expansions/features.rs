@@ -1,5 +1,8 @@
 //! What each feature adds, used under that feature; and, under none, what must be there all the same.
 
+extern crate alloc;
+
+use alloc::string::String;
 use throughline::{Clock, Level, TraceContext, info};
 
 pub const CLOCK: Clock = Clock::mock();
@@ -10,27 +13,46 @@ pub fn always() {
     info!("here", traced = here.is_some());
 }
 
-#[cfg(feature = "std")]
-pub fn with_std() {
-    extern crate std;
-    let owned = std::string::String::from("owned");
-    info!("owned", owned, borrowed = &owned);
-    owned_argument(owned);
+/// `String` is an argument's type in libraries that have no std, too.
+pub fn with_alloc() {
+    owned_argument(String::from("owned"), alloc::string::String::new());
 }
 
-#[cfg(feature = "std")]
 #[throughline::instrument]
-fn owned_argument(text: std::string::String) {}
+#[allow(clippy::needless_pass_by_value)]
+fn owned_argument(text: String, empty: alloc::string::String) {}
+
+#[cfg(feature = "std")]
+pub fn with_std() {
+    let owned = String::from("owned");
+    info!("owned", owned, borrowed = &owned);
+}
 
 #[cfg(feature = "postcard")]
 pub fn with_postcard() {
-    info!("reading", reading = throughline::Postcard((3_u8, "x")), borrowed = throughline::Postcard(&[1_u16, 2]));
+    info!(
+        "reading",
+        reading = throughline::Postcard((3_u8, "x")),
+        borrowed = throughline::Postcard(&[1_u16, 2])
+    );
 }
 
-/// Implements `serde`'s trait only if the crate does.
 #[cfg(feature = "serde")]
-pub fn with_serde() -> impl Sized {
-    (Level::Info, throughline::Status::Ok, throughline::StaticStr("x"))
+pub fn with_serde() {
+    fn is<T: serde::Serialize>(_: T) {}
+    is(Level::Info);
+    is(throughline::Status::Ok);
+    is(throughline::SpanKind::Server);
+    is(throughline::StaticStr("x"));
+}
+
+#[cfg(feature = "defmt")]
+pub fn with_defmt() {
+    fn is<T: defmt::Format>(_: T) {}
+    is(Level::Info);
+    is(throughline::Status::Ok);
+    is(throughline::SpanKind::Server);
+    is(throughline::StaticStr("x"));
 }
 
 #[cfg(feature = "tracing-core")]

@@ -17,7 +17,22 @@ pub fn every_count() {
     info!("10", a = 1, b = 2, c = 3, d = 4, e = 5, f = 6, g = 7, h = 8, i = 9, j = 10);
     info!("11", a = 1, b = 2, c = 3, d = 4, e = 5, f = 6, g = 7, h = 8, i = 9, j = 10, k = 11);
     info!("12", a = 1, b = 2, c = 3, d = 4, e = 5, f = 6, g = 7, h = 8, i = 9, j = 10, k = 11, l = 12);
-    info!("13", a = 1, b = 2, c = 3, d = 4, e = 5, f = 6, g = 7, h = 8, i = 9, j = 10, k = 11, l = 12, m = 13);
+    info!(
+        "13",
+        a = 1,
+        b = 2,
+        c = 3,
+        d = 4,
+        e = 5,
+        f = 6,
+        g = 7,
+        h = 8,
+        i = 9,
+        j = 10,
+        k = 11,
+        l = 12,
+        m = 13
+    );
     #[rustfmt::skip]
     info!("14", a = 1, b = 2, c = 3, d = 4, e = 5, f = 6, g = 7, h = 8, i = 9, j = 10, k = 11, l = 12, m = 13, n = 14);
     #[rustfmt::skip]
@@ -72,8 +87,13 @@ pub fn expressions() {
     let items = [1_u8, 2, 3];
     let span = span!("expr", len = items.len(), last = *items.last().unwrap_or(&0));
     record!(span, sum = items.iter().map(|&n| u32::from(n)).sum::<u32>(), is = items[0] == 1);
-    info!("expr", block = { items[1] }, cond = if items.is_empty() { 0 } else { 1 }, cast = items[0] as char as u32);
-    info!("closure", a = (|| 5)(), b = <u32 as Default>::default());
+    info!(
+        "expr",
+        block = { items[1] },
+        cond = if span.is_recorded() { 4 } else { 2 },
+        cast = items[0] as char as u32
+    );
+    info!("closure", a = Some(5).map_or(0, |n| n + 1), b = <u32 as Default>::default());
 }
 
 pub fn of_any_type(value: &dyn Display, other: impl Display + Copy) {

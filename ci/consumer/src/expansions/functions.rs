@@ -78,7 +78,14 @@ pub fn skip_all(a: u8, b: u8) {
 
 #[instrument]
 #[allow(clippy::needless_pass_by_value)]
-pub fn patterns(mut a: u8, (b, _): (u8, u8), &c: &u8, [d, ..]: [u8; 4], Failure(e): Failure, r#type: u8) -> u8 {
+pub fn patterns(
+    mut a: u8,
+    (b, _): (u8, u8),
+    &c: &u8,
+    [d, ..]: [u8; 4],
+    Failure(e): Failure,
+    r#type: u8,
+) -> u8 {
     a += b + c + d;
     a + r#type + u8::from(e.is_empty())
 }
@@ -179,7 +186,7 @@ impl Run for Pump {
 #[instrument(skip(value), fields(%value))]
 pub fn generic<T: Display, const N: usize>(value: T, n: u8) -> [u8; N]
 where
-    T: Copy,
+    [T; N]: Sized,
 {
     [n; N]
 }

@@ -25,16 +25,25 @@ pub fn trailing_commas() {
 }
 
 pub fn options() {
-    counter!("options.counter", unit = "By", description = "bytes", bus = "can0", a.b = "c", "any key" = "d").add(1);
+    counter!("options.counter", unit = "By", description = "bytes", bus = "can0", a.b = "c", "any key" = "d")
+        .add(1);
     up_down_counter!("options.up_down", description = "open", unit = "{connection}").add(2);
     gauge!("options.gauge", zone = "1", unit = "Cel").set(21);
     gauge!("options.float" as f32, unit = "Cel", zone = "2").set(21.5);
     histogram!("options.histogram", unit = "us", scale = 3, route = "/").record(1250);
     histogram!("options.coarse", scale = 0).record(1);
     histogram!("options.fine", description = "fine", scale = 4).record(1);
-    counter_family!("options.family", labels = ["a"], capacity = 1, description = "d", unit = "1").add(["x"], 1);
-    histogram_family!("options.histograms", labels = ["a"], capacity = 1, scale = 1, unit = "us", description = "d")
-        .record(["x"], 1);
+    counter_family!("options.family", labels = ["a"], capacity = 1, description = "d", unit = "1")
+        .add(["x"], 1);
+    histogram_family!(
+        "options.histograms",
+        labels = ["a"],
+        capacity = 1,
+        scale = 1,
+        unit = "us",
+        description = "d"
+    )
+    .record(["x"], 1);
 }
 
 pub fn kept() {
