@@ -27,7 +27,8 @@ fn expand(args: &Args, function: Function) -> Result<TokenStream> {
     let Function { attrs, vis, sig, body } = &function;
     let span = span(args, &function)?;
     if let (Some(err), ReturnType::Default) = (args.err, &sig.output) {
-        return Err(Error::new(err.span(), NO_RESULT));
+        let (Format::Display(at) | Format::Debug(at)) = err;
+        return Err(Error::new(at, NO_RESULT));
     }
     let statements = if sig.asyncness.is_some() {
         let hint = match &sig.output {
