@@ -219,3 +219,19 @@ impl From<Value<'_>> for OwnedValue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_was_cut_within_a_character_loses_only_that() {
+        let euro = "5 €".as_bytes();
+        let cut = &euro[..euro.len() - 1];
+        assert_eq!(text(cut, true), Value::Str { text: "5 ", truncated: true });
+        assert_eq!(text(cut, false), Value::Bytes { bytes: cut, truncated: false }, "not cut: not text");
+        let broken = b"5 \xff and more";
+        assert_eq!(text(broken, true), Value::Bytes { bytes: broken, truncated: true });
+        assert_eq!(text(euro, true), Value::Str { text: "5 €", truncated: true });
+    }
+}

@@ -210,7 +210,10 @@ mod tests {
         assert!(reader.memory() <= MAX_ENCODED, "{}", reader.memory());
         let mut end: &[u8] = &[0];
         let Err(StreamError::Malformed(skipped)) = reader.next(&mut end) else { panic!("no damage") };
-        assert_eq!((skipped.offset, skipped.len), (0, 100_001));
+        assert_eq!((skipped.offset, skipped.len, skipped.why), (0, 100_001, SkipReason::PartialStart));
+        let mut again: &[u8] = &[&[0xAA; MAX_ENCODED][..], &[0]].concat();
+        let Err(StreamError::Malformed(skipped)) = reader.next(&mut again) else { panic!("no damage") };
+        assert_eq!(skipped.why, SkipReason::TooLong);
         assert!(reader.memory() <= MAX_ENCODED, "{}", reader.memory());
     }
 

@@ -138,3 +138,21 @@ fn memory_is_bounded_and_values_beyond_it_are_still_given() {
     assert_eq!(points, 2 * (series as usize).next_multiple_of(100) + 200, "no series is dropped");
     assert!(seen.iter().all(|s| s.points.len() <= MAX_BUCKETS + MAX_SERIES));
 }
+
+#[test]
+fn wraps_are_followed_for_as_many_buckets_as_there_is_room() {
+    // Scale 10 has the positions 0 to 65536; one series takes all the room there is, or leaves some.
+    for (taken, followed) in [(MAX_BUCKETS as u64, false), (MAX_BUCKETS as u64 - 1, true)] {
+        let mut device = Device::new(32);
+        device.preamble();
+        for first in (0..taken).step_by(1000) {
+            let counts = vec![1; 1000.min(taken - first) as usize];
+            device.metrics(0, first + 1000 >= taken, 0, &[(1, 0, &[], histogram(10, 0, 0, first, &counts))]);
+        }
+        device.metrics(1, true, 0, &[(2, 0, &[], histogram(0, 0, 0, 1, &[u32::MAX.into()]))]);
+        device.metrics(2, true, 0, &[(2, 0, &[], histogram(0, 0, 0, 1, &[3]))]);
+        let seen = snapshots(&device.wire);
+        let PointValue::Histogram { buckets, .. } = &seen[2].points[0].value else { panic!() };
+        assert_eq!(buckets[0], if followed { u64::from(u32::MAX) + 4 } else { 3 });
+    }
+}

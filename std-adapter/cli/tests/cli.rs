@@ -1,0 +1,390 @@
+//! The tool as a person uses it: outputs, exit codes, and what it says when something is wrong.
+
+#[path = "../../decode/tests/common/mod.rs"]
+mod common;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use common::scenario::{STRINGS, everything, program, round};
+use common::{BUILD_ID, Device, elf};
+use tempfile::TempDir;
+
+fn tool() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_throughline"));
+    command.env_remove("NO_COLOR");
+    command
+}
+
+/// A directory with the right ELF, `fw.elf`, and one capture, `capture.bin`.
+struct Bench(TempDir);
+
+impl Bench {
+    fn new(capture: &[u8]) -> Bench {
+        let bench = Bench(TempDir::new().unwrap());
+        bench.put("fw.elf", &program().0);
+        bench.put("capture.bin", capture);
+        bench
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) {
+        std::fs::write(self.path(name), bytes).unwrap();
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        tool().current_dir(self.0.path()).args(args).output().unwrap()
+    }
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// Exit code, standard output, standard error.
+fn said(output: &Output) -> (i32, &str, &str) {
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
+
+/// A device that measures three times, nothing lost.
+fn healthy() -> Device {
+    let (_, ids) = program();
+    let mut device = Device::new(32);
+    device.preamble();
+    (0..3).for_each(|n| _ = device.batch(n * 2_000, 10, &round(&ids, n * 2_000, 10 + 4 * n)));
+    device
+}
+
+#[test]
+fn a_healthy_capture_is_shown_as_trees() {
+    let bench = Bench::new(&healthy().wire);
+    let output = bench.run(&["decode", "--elf", "fw.elf", "capture.bin"]);
+    let (code, out, err) = said(&output);
+    assert_eq!((code, err), (0, ""));
+    let expected = "\
+── pump-7 1122334455667788, epoch 0, build b1b1b1b1b1b1, tick 1000 ns
+── times count from boot; --anchor TIME makes them wall-clock times
+";
+    assert!(out.starts_with(expected), "{out}");
+    assert_eq!(out.matches("WARN cell 3 is low: 2.75 V").count(), 3, "{out}");
+    assert_eq!(out.matches("310 µs  ├─ adc").count(), 3, "{out}");
+    assert!(out.contains("1.24 ms  measure  cell=3 source=charger"), "{out}");
+    assert!(!out.contains('\x1b'), "colour only on a terminal");
+    let summary = "4 frames in 225 bytes: 12 records emitted, 12 decoded, 0 lost on the device, 0 on the link; no damage";
+    assert_eq!(out.lines().last(), Some(summary));
+}
+
+#[test]
+fn losses_on_the_device_are_no_damage() {
+    let mut device = everything(32);
+    let (_, ids) = program();
+    // Without the frame whose callsite is unknown.
+    let mut good = Device::new(32);
+    good.preamble();
+    good.lost = 5;
+    good.batch(0, 0, &round(&ids, 0, 10));
+    device.wire.clear();
+    let bench = Bench::new(&good.wire);
+    let output = bench.run(&["decode", "--elf", "fw.elf", "capture.bin"]);
+    let (code, out, _) = said(&output);
+    assert_eq!(code, 0);
+    assert!(
+        out.contains("9 records emitted, 4 decoded, 5 lost on the device, 0 on the link; no damage"),
+        "{out}"
+    );
+}
+
+#[test]
+fn losses_on_the_link_and_every_kind_of_damage_exit_with_2_and_lose_nothing_good() {
+    let device = healthy();
+    let frames: Vec<_> = device.frames.iter().map(|(at, _)| at.clone()).collect();
+    let cases: [(&str, Box<dyn Fn(&mut Vec<u8>)>, &str); 4] = [
+        (
+            "a lost frame",
+            Box::new(|w| drop(w.drain(frames[2].clone()))),
+            "4 on the link (in 1 frame); no damage",
+        ),
+        (
+            "a flipped bit",
+            Box::new(|w| w[frames[2].start + 20] ^= 1),
+            "4 on the link (in 1 frame); damage: 1 × frame with a wrong CRC",
+        ),
+        (
+            "noise between frames",
+            Box::new(|w| drop(w.splice(frames[2].start..frames[2].start, *b"\x09noise\0"))),
+            "0 on the link; damage: 1 × run of bytes that are no frame (7 bytes skipped)",
+        ),
+        (
+            "a cut end",
+            Box::new(|w| w.truncate(frames[3].end - 3)),
+            "0 on the link; damage: 1 × frame cut short at the end",
+        ),
+    ];
+    for (what, harm, summary) in cases {
+        let mut wire = device.wire.clone();
+        harm(&mut wire);
+        let bench = Bench::new(&wire);
+        let output = bench.run(&["decode", "--elf", "fw.elf", "capture.bin"]);
+        let (code, out, err) = said(&output);
+        assert_eq!((code, err), (2, ""), "{what}");
+        assert!(out.lines().last().unwrap().contains(summary), "{what}: {out}");
+        let kept = if what == "noise between frames" { 3 } else { 2 };
+        assert_eq!(out.matches(" measure ").count(), kept, "{what}: {out}");
+    }
+}
+
+#[test]
+fn a_late_join_is_told_and_is_no_damage() {
+    let device = healthy();
+    // From the middle of the first batch on: a preamble follows only at the end.
+    let mut late = device.clone();
+    late.preamble();
+    let bench = Bench::new(&late.wire[device.frames[1].0.start + 5..]);
+    let output = bench.run(&["decode", "--elf", "fw.elf", "capture.bin"]);
+    let (code, out, _) = said(&output);
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains("── joined within a frame: "), "{out}");
+    assert!(out.contains("── joined late, after 4 records in 2 frames"), "{out}");
+    assert!(out.contains("12 records emitted, 8 decoded"), "{out}");
+    assert_eq!(out.matches("1.24 ms  measure").count(), 2, "{out}");
+}
+
+#[test]
+fn a_wrong_elf_is_named_with_both_ids_and_records_are_shown_without_names() {
+    let bench = Bench::new(&healthy().wire);
+    bench.put("other.elf", &elf(Some(&common::scenario::sites()), STRINGS, &[7; 20]).0);
+    let output = bench.run(&["decode", "--elf", "other.elf", "capture.bin"]);
+    let (code, out, err) = said(&output);
+    assert_eq!(code, 1);
+    let (theirs, device) = ("07".repeat(20), "b1".repeat(20));
+    let expected = format!(
+        "throughline: other.elf has build id {theirs}, but the device runs {device}; \
+         give the ELF of that build, or flash this one\n"
+    );
+    assert_eq!(err, expected);
+    assert_eq!(out.matches("callsite@0x0?").count(), 3, "{out}");
+    assert!(!out.contains("measure"), "a wrong name is worse than none: {out}");
+}
+
+#[test]
+fn every_error_names_the_file_and_the_next_step() {
+    let bench = Bench::new(&healthy().wire);
+    bench.put("plain.elf", &elf(None, STRINGS, &BUILD_ID).0);
+    bench.put("fw.bin", b"\x00\x20\x00\x20");
+    bench.put("empty.bin", b"");
+    let decode = |elf: &str, input: &str| bench.run(&["decode", "--elf", elf, input]);
+    let cases = [
+        (
+            decode("none.elf", "capture.bin"),
+            "throughline: cannot read none.elf: ",
+            "target/<target>/release/<name>",
+        ),
+        (decode("fw.bin", "capture.bin"), "throughline: fw.bin is not an ELF ", "not the .bin, .hex or .uf2"),
+        (
+            decode("plain.elf", "capture.bin"),
+            "throughline: plain.elf has no section .throughline",
+            "strip = false",
+        ),
+        (decode("fw.elf", "none.bin"), "throughline: cannot read none.bin: ", "give a capture"),
+        (decode("fw.elf", "empty.bin"), "throughline: empty.bin is empty; ", "capture while the device runs"),
+        (bench.run(&["callsites", "--elf", "none.elf"]), "throughline: cannot read none.elf: ", "target/"),
+        (bench.run(&["decode", "capture.bin"]), "error: the following required arguments", "--elf <FILE>"),
+        (
+            bench.run(&["decode", "--elf", "fw.elf", "--anchor", "noon", "capture.bin"]),
+            "error: invalid value 'noon' for '--anchor <TIME>'",
+            "RFC 3339",
+        ),
+        (
+            bench.run(&["decode", "--elf", "fw.elf", "--otlp", "localhost", "capture.bin"]),
+            "throughline: OTLP endpoint `localhost`",
+            "http://localhost:4318",
+        ),
+        (
+            bench.run(&["decode", "--elf", "fw.elf", "--otlp", "http://127.0.0.1:9", "capture.bin"]),
+            "throughline: 0 records delivered, 0 rejected\nthroughline: capture.bin has no wall-clock time",
+            "--anchor",
+        ),
+    ];
+    for (output, begins, next) in &cases {
+        let (code, _, err) = said(output);
+        assert_eq!(code, 1, "{err}");
+        assert!(err.starts_with(begins), "{err} does not begin with {begins}");
+        assert!(err.contains(next), "{err} does not say {next}");
+    }
+}
+
+#[test]
+fn what_is_no_capture_says_so() {
+    let bench = Bench::new(b"\0hello, this is a log file\nand not a capture\n\0");
+    let output = bench.run(&["decode", "--elf", "fw.elf", "capture.bin"]);
+    let (code, _, err) = said(&output);
+    assert_eq!(code, 2);
+    assert!(err.starts_with("throughline: capture.bin holds no throughline frame; check"), "{err}");
+}
+
+#[test]
+fn json_is_one_object_a_line_of_the_documented_kinds() {
+    let bench = Bench::new(&everything(32).wire);
+    let output = bench.run(&["decode", "--elf", "fw.elf", "--format", "json", "capture.bin"]);
+    let (code, out, err) = said(&output);
+    assert_eq!((code, err), (2, ""), "one callsite is unknown");
+    let readme = include_str!("../README.md");
+    let mut kinds = Vec::new();
+    for line in out.lines() {
+        let object: serde_json::Value = serde_json::from_str(line).unwrap();
+        let kind = object["kind"].as_str().unwrap().to_owned();
+        // The README's table of this kind has every member.
+        let section = readme.split(&format!("### `{kind}`\n")).nth(1).expect("a section for each kind");
+        let section = section.split("\n### ").next().unwrap();
+        for member in object.as_object().unwrap().keys() {
+            assert!(
+                member == "kind" || section.contains(&format!("`{member}`")),
+                "{kind}.{member} in README.md"
+            );
+        }
+        kinds.push(kind);
+    }
+    for kind in ["preamble", "boot", "span", "event", "attach", "loss", "metric", "damage", "summary"] {
+        assert!(kinds.iter().any(|k| k == kind), "{kind} among {kinds:?}");
+    }
+    let line = |part: &str| out.lines().find(|l| l.contains(part)).unwrap();
+    let upload: serde_json::Value = serde_json::from_str(line("\"upload\"")).unwrap();
+    assert_eq!(upload["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
+    assert_eq!(upload["parent_span_id"], "00f067aa0ba902b7");
+    assert_eq!(upload["start_ns"], 1_700_000_000_002_500_000u64);
+    assert_eq!(upload["time_error_ns"], 1250);
+    assert_eq!(upload["fields"]["retries"], -2, "added later");
+    assert_eq!(upload["truncated"], serde_json::json!(["host"]));
+}
+
+#[test]
+fn an_anchor_makes_times_wall_clock() {
+    let bench = Bench::new(&healthy().wire);
+    for anchor in ["2026-01-31T12:00:00Z", "1769860800000000000"] {
+        let output = bench.run(&["decode", "--elf", "fw.elf", "--anchor", anchor, "capture.bin"]);
+        let (_, out, _) = said(&output);
+        assert!(
+            out.contains("times are by the anchor given") && out.contains("12:00:00.000000 trace"),
+            "{out}"
+        );
+    }
+}
+
+#[test]
+fn a_live_stream_is_shown_while_it_runs() {
+    let bench = Bench::new(b"");
+    let mut child = tool()
+        .current_dir(bench.0.path())
+        .args(["decode", "--elf", "fw.elf", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let device = healthy();
+    let (now, later) = device.wire.split_at(device.frames[2].0.start + 10);
+    stdin.write_all(now).unwrap();
+    // Nothing more is sent and the stream stays open: the first trace must come all the same.
+    assert!(lines.any(|line| line.contains("times are by arrival here")));
+    assert!(lines.any(|line| line.contains("measure")));
+    stdin.write_all(later).unwrap();
+    drop(stdin);
+    assert_eq!(lines.by_ref().filter(|line| line.contains("measure")).count(), 2);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn otlp_is_sent_on_with_the_devices_name_or_the_one_given() {
+    for (name, expected) in [(None, "pump-7"), (Some("battery"), "battery")] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let collector = std::thread::spawn(move || collect(&listener));
+        let mut device = everything(32);
+        device.wire.truncate(device.frames[7].0.start);
+        let bench = Bench::new(&device.wire);
+        let mut args = vec!["decode", "--elf", "fw.elf", "--format", "none", "--otlp", &url, "capture.bin"];
+        args.extend(name.iter().flat_map(|n| ["--service-name", n]));
+        let output = bench.run(&args);
+        let (code, out, err) = said(&output);
+        assert_eq!((code, out), (2, ""), "one callsite is unknown: {err}");
+        // 7 spans, 4 events; 9 series, then 2.
+        assert_eq!(err, "throughline: 20 records delivered, 0 rejected\n");
+        let requests = collector.join().unwrap();
+        let paths: Vec<_> = requests.iter().map(|(path, _)| path.as_str()).collect();
+        assert_eq!(paths, ["/v1/traces", "/v1/logs", "/v1/metrics"]);
+        let holds = |body: &[u8], part: &[u8]| body.windows(part.len()).any(|w| w == part);
+        for (path, body) in &requests {
+            assert!(holds(body, expected.as_bytes()) && holds(body, b"1122334455667788"), "{path}");
+        }
+        assert!(holds(&requests[0].1, b"measure") && holds(&requests[0].1, &common::scenario::REMOTE_TRACE));
+        assert!(holds(&requests[1].1, b"cell 3 is low: 2.75 V"));
+        assert!(holds(&requests[2].1, b"adc.latency"));
+    }
+}
+
+/// Answers requests on one connection until it is closed: paths and bodies.
+fn collect(listener: &TcpListener) -> Vec<(String, Vec<u8>)> {
+    let (stream, _) = listener.accept().unwrap();
+    let mut reader = BufReader::new(stream);
+    let mut requests = Vec::new();
+    loop {
+        let mut head = Vec::new();
+        let mut len = 0;
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line).unwrap() == 0 {
+                return requests;
+            }
+            if let Some(n) = line.to_lowercase().strip_prefix("content-length:") {
+                len = n.trim().parse().unwrap();
+            }
+            if line.trim().is_empty() {
+                break;
+            }
+            head.push(line);
+        }
+        let mut body = vec![0; len];
+        reader.read_exact(&mut body).unwrap();
+        requests.push((head[0].split(' ').nth(1).unwrap().to_owned(), body));
+        let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
+        reader.get_mut().write_all(answer.as_bytes()).unwrap();
+    }
+}
+
+#[test]
+fn callsites_are_listed() {
+    let bench = Bench::new(b"");
+    let output = bench.run(&["callsites", "--elf", "fw.elf"]);
+    let (code, out, _) = said(&output);
+    assert_eq!(code, 0);
+    assert_eq!(out.lines().last(), Some("13 callsites in fw.elf"));
+    assert!(
+        out.contains("event            WARN   cell {cell} is low: {} V [volt, cell]  src/pump.rs:44"),
+        "{out}"
+    );
+    let output = bench.run(&["callsites", "--elf", "fw.elf", "--json"]);
+    let objects: Vec<serde_json::Value> =
+        text(&output.stdout).lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(objects.len(), 13);
+    assert_eq!(
+        (&objects[6]["name"], &objects[6]["labels"]),
+        (&"adc.samples".into(), &serde_json::json!([["adc", "1"]]))
+    );
+}
+
+#[test]
+fn help_has_examples_and_exit_codes() {
+    let output = tool().args(["decode", "--help"]).output().unwrap();
+    let (code, out, _) = said(&output);
+    assert_eq!(code, 0);
+    assert!(
+        out.contains("Examples:") && out.contains("Exit codes:") && out.contains("--anchor <TIME>"),
+        "{out}"
+    );
+}
