@@ -1,5 +1,6 @@
 //! Ticks to wall-clock time on a server: measured at the start, refined while running, continuous.
 
+use std::collections::VecDeque;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use throughline::Clock;
@@ -11,6 +12,8 @@ const SHIFT: u32 = 40;
 const STEP_NS: i64 = 100_000_000;
 /// A rate is bent by at most one part in this to work an error off, so that time never runs backwards.
 const GENTLE: i64 = 1000;
+/// Pieces of the line that are kept: spans up to two minutes long are mapped exactly as what happened in them was.
+const SEGMENTS: usize = 128;
 /// Shortest time between two refinements.
 pub(crate) const REFINE_EVERY: Duration = Duration::from_secs(1);
 
@@ -87,37 +90,72 @@ impl Reading {
     }
 }
 
-/// Maps ticks to Unix time, as a straight line that is bent now and then. Continuous, so that spans read before and after a refinement
-/// keep their order; only when the wall clock was set by more than 0.1 s does it jump.
-#[derive(Clone, Copy, Debug)]
+/// Maps ticks to Unix time by a line that is bent at every refinement. What was mapped once is mapped so again, so that spans nest whenever
+/// they are read; only when the wall clock was set by more than 0.1 s does the line jump.
+#[derive(Clone, Debug)]
 pub(crate) struct Timeline {
+    /// The newest last; never empty.
+    segments: VecDeque<Segment>,
+    /// Nanoseconds per tick, measured last.
+    rate: u64,
+    last: Reading,
+}
+
+/// A straight piece: from `ticks` on, until the next one's.
+#[derive(Clone, Copy, Debug)]
+struct Segment {
     ticks: Word,
     unix_ns: u64,
-    /// Nanoseconds per tick, measured.
-    rate: u64,
-    /// Nanoseconds per tick of the line: `rate`, bent to meet the wall clock.
+    /// Nanoseconds per tick: the rate, bent to meet the wall clock.
     slope: u64,
-    last: Reading,
+}
+
+impl Segment {
+    /// Whether `ticks` are at or after its beginning.
+    #[inline]
+    fn reaches(&self, ticks: Word) -> bool {
+        ticks.wrapping_sub(self.ticks) as isize >= 0
+    }
+
+    #[inline]
+    fn unix_ns(&self, ticks: Word) -> u64 {
+        let delta = ticks.wrapping_sub(self.ticks) as isize;
+        let ns = (delta as i128 * i128::from(self.slope)) >> SHIFT;
+        self.unix_ns.wrapping_add(ns as u64)
+    }
 }
 
 impl Timeline {
     pub(crate) fn new(first: Reading, second: Reading) -> Timeline {
         let rate = rate(first, second).unwrap_or(1 << SHIFT);
-        Timeline { ticks: second.ticks, unix_ns: second.unix_ns, rate, slope: rate, last: second }
+        let segment = Segment { ticks: second.ticks, unix_ns: second.unix_ns, slope: rate };
+        Timeline { segments: VecDeque::from([segment]), rate, last: second }
     }
 
-    /// Unix time at `ticks`, in nanoseconds. Cost: one multiplication.
+    /// Unix time at `ticks`, in nanoseconds. Cost: one multiplication for what is newer than the last refinement, and a step for each since.
     #[inline]
     pub(crate) fn unix_ns(&self, ticks: Word) -> u64 {
-        let delta = ticks.wrapping_sub(self.ticks) as isize;
-        let ns = (delta as i128 * i128::from(self.slope)) >> SHIFT;
-        self.unix_ns.wrapping_add(ns as u64)
+        let mut newest_first = self.segments.iter().rev();
+        match newest_first.find(|segment| segment.reaches(ticks)).or(self.segments.front()) {
+            Some(segment) => segment.unix_ns(ticks),
+            None => 0,
+        }
     }
 
     /// A duration in nanoseconds.
     #[inline]
     pub(crate) fn nanos(&self, ticks: u64) -> u64 {
         ((u128::from(ticks) * u128::from(self.rate)) >> SHIFT) as u64
+    }
+
+    /// Unix time `duration` ticks after `start`.
+    #[inline]
+    pub(crate) fn end_unix_ns(&self, start: Word, duration: u64) -> u64 {
+        match isize::try_from(duration) {
+            Ok(duration) => self.unix_ns(start.wrapping_add(duration as Word)),
+            // Longer than a word of a 32-bit machine can tell.
+            Err(_) => self.unix_ns(start).saturating_add(self.nanos(duration)),
+        }
     }
 
     /// Ticks per second.
@@ -132,15 +170,18 @@ impl Timeline {
         let says = self.unix_ns(now.ticks);
         let error = now.unix_ns.wrapping_sub(says) as i64;
         self.rate = rate;
-        self.ticks = now.ticks;
-        if error.abs() > STEP_NS {
-            (self.unix_ns, self.slope) = (now.unix_ns, rate);
+        let segment = if error.abs() > STEP_NS {
+            Segment { ticks: now.ticks, unix_ns: now.unix_ns, slope: rate }
         } else {
             let elapsed = now.mono_ns.wrapping_sub(self.last.mono_ns) as i64;
             let error = error.clamp(-elapsed / GENTLE, elapsed / GENTLE);
             let bend = i128::from(rate) * i128::from(error) / i128::from(elapsed);
-            (self.unix_ns, self.slope) = (says, (i128::from(rate) + bend) as u64);
+            Segment { ticks: now.ticks, unix_ns: says, slope: (i128::from(rate) + bend) as u64 }
+        };
+        if self.segments.len() == SEGMENTS {
+            self.segments.pop_front();
         }
+        self.segments.push_back(segment);
         self.last = now;
     }
 }
@@ -199,6 +240,24 @@ mod tests {
             let truth = (1000 * S + (t + 1) * S).wrapping_add_signed(off(t + 1));
             assert!(now.abs_diff(truth) <= 400_000, "{t}: {}", now.abs_diff(truth));
         }
+    }
+
+    #[test]
+    fn what_was_mapped_once_is_mapped_so_again() {
+        let mut line = Timeline::new(at(S, 0), at(2 * S, 0));
+        let asked: Vec<Word> = (2..50).map(|t| (3 * t * S + 1) as Word).collect();
+        let mut answers = Vec::new();
+        for t in 2..50 {
+            // The wall clock wobbles.
+            line.refine(at(t * S, (t as i64 % 5) * 90_000));
+            answers.push(line.unix_ns(asked[t as usize - 2]));
+        }
+        assert_eq!(asked.iter().map(|ticks| line.unix_ns(*ticks)).collect::<Vec<_>>(), answers);
+        assert!(answers.is_sorted());
+        for t in 50..1000 {
+            line.refine(at(t * S, 0));
+        }
+        assert_eq!(line.segments.len(), SEGMENTS);
     }
 
     #[test]

@@ -62,14 +62,15 @@ impl fmt::Debug for TerminalOut {
 }
 
 impl Config {
-    /// Defaults, for a service of this name. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` amend it.
+    /// Defaults, for a service of this name. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` amend it; `OTEL_TRACES_SAMPLER` and its `_ARG` set
+    /// the share of traces that is recorded.
     pub fn new(service_name: &str) -> Config {
         Config {
             resource: Resource::new(service_name).with_env(),
             otlp: Otlp::Env,
             terminal: None,
             terminal_out: None,
-            sample_ratio: 1.0,
+            sample_ratio: sample_ratio(&|name| std::env::var(name).ok()),
             min_level: Some(Level::Trace),
             ring_slots: 8192,
             metric_cells: 32_768,
@@ -231,6 +232,20 @@ impl Config {
     }
 }
 
+/// The ratio that OpenTelemetry's variables ask for; 1 when they ask for nothing we know. Every sampler of ours follows a remote parent, so the
+/// `parentbased_` ones are the plain ones.
+fn sample_ratio(env: &dyn Fn(&str) -> Option<String>) -> f64 {
+    let sampler = env("OTEL_TRACES_SAMPLER").unwrap_or_default();
+    match sampler.trim().trim_start_matches("parentbased_") {
+        "always_off" => 0.0,
+        "traceidratio" => {
+            let ratio = env("OTEL_TRACES_SAMPLER_ARG").and_then(|text| text.trim().parse().ok());
+            ratio.filter(|ratio| (0.0..=1.0).contains(ratio)).unwrap_or(1.0)
+        }
+        _ => 1.0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,5 +269,21 @@ mod tests {
             config.metrics_every(Duration::from_secs(3)).metrics_interval(&env),
             Duration::from_secs(3)
         );
+    }
+
+    #[test]
+    fn samplers_of_the_environment() {
+        let ratio = |sampler: &'static str, arg: &'static str| {
+            sample_ratio(&move |name| match name {
+                "OTEL_TRACES_SAMPLER" => Some(sampler.into()),
+                _ => Some(arg.into()),
+            })
+        };
+        assert_eq!(ratio("always_off", ""), 0.0);
+        assert_eq!(ratio("parentbased_always_on", ""), 1.0);
+        assert_eq!(ratio("parentbased_traceidratio", "0.25"), 0.25);
+        assert_eq!(ratio("traceidratio", "2"), 1.0);
+        assert_eq!(ratio("jaeger_remote", "0.1"), 1.0);
+        assert_eq!(sample_ratio(&|_| None), 1.0);
     }
 }

@@ -66,3 +66,34 @@ fn make(settings: &Settings) -> Option<&'static Recorder> {
     let recorder = Recorder::for_thread(slots, Mode::LocalOldest, settings.clock, first_id, cells);
     Some(Box::leak(Box::new(recorder)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use throughline::ring::RawRecord;
+    use throughline::{counter, span};
+
+    /// The one test of this binary that installs the hook.
+    #[test]
+    fn a_thread_records_and_leaves_its_recorder_to_the_next() {
+        install(Settings { slots: 64, cells: 16, threads: 2, clock: Clock::mock() });
+        for _ in 0..3 {
+            let thread = std::thread::spawn(|| {
+                let _span = span!("work", n = 3);
+                counter!("made").add(1);
+            });
+            thread.join().unwrap();
+        }
+        let (mut recorders, mut records) = (0, 0);
+        recorder::for_each_thread(|recorder| {
+            recorders += 1;
+            let mut raw = RawRecord::new();
+            let mut reader = recorder.ring().reader().unwrap();
+            while reader.next(&mut raw) && reader.commit() {
+                records += 1;
+            }
+        });
+        assert_eq!((recorders, records), (1, 3));
+        assert_eq!(recorder::refused(), 0);
+    }
+}

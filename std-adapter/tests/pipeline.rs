@@ -226,8 +226,7 @@ fn short_lived_threads_lose_nothing_and_use_rings_again() {
         }
         let mut recorders = 0;
         throughline::recorder::for_each_thread(|_| recorders += 1);
-        // Of the pump, of the exporter, and of one thread at a time; joining does not wait for a thread's destructors, so a few more.
-        assert!(recorders <= 16, "{recorders} recorders for {THREADS} threads");
+        assert_eq!(recorders, 3, "of the pump, of the exporter, and of one thread at a time");
         let report = guard.shutdown(LONG);
         assert!(report.complete, "{report:?}");
         assert_eq!(report.ledger.otlp.output, THREADS, "{}", report.ledger);

@@ -158,6 +158,7 @@ impl Assembler {
         sinks: &mut Sinks,
     ) {
         let start = self.timeline.unix_ns(span.start);
+        let end = self.timeline.end_unix_ns(span.start, span.duration);
         let view = SpanView {
             trace_id: self.trace_id(span.root, remote),
             span_id: self.key.span_id(span.id as u64),
@@ -170,8 +171,9 @@ impl Assembler {
             level: entry.blob.level.unwrap_or(Level::Info),
             status: span.status,
             start_unix_ns: start,
-            end_unix_ns: start + self.timeline.nanos(span.duration),
-            busy_ns: span.busy.map(|busy| self.timeline.nanos(busy)),
+            end_unix_ns: end,
+            // Measured apart, a hair may be missing.
+            busy_ns: span.busy.map(|busy| self.timeline.nanos(busy).min(end.saturating_sub(start))),
             time_error_ns: None,
             fields: Merged::new(&entry.names, span.values, chain, &self.late, &self.callsites),
         };

@@ -82,7 +82,7 @@ impl Pump {
             start_unix_ns: settings.timeline.unix_ns(settings.clock.ticks()),
             drain: Drain::default(),
             assembler: Assembler::new(
-                settings.timeline,
+                settings.timeline.clone(),
                 settings.key,
                 settings.options,
                 settings.late_fields,
@@ -124,21 +124,23 @@ impl Pump {
         }
         let (assembler, sinks) = (&mut self.assembler, &mut self.sinks);
         let mut losses = Vec::new();
-        let timeline = assembler.timeline;
         let round = self.drain.round(
             &self.cells,
             |raw| assembler.record(raw, sinks),
             |loss| {
-                losses.push(LossNote {
-                    time_unix_ns: timeline.unix_ns(loss.first),
-                    count: loss.count as u64,
-                    what: "a thread's ring was full".into(),
-                });
+                losses.push(*loss);
             },
         );
-        losses.into_iter().for_each(|note| sinks.loss(note));
+        for loss in losses {
+            let time_unix_ns = assembler.timeline.unix_ns(loss.first);
+            sinks.loss(LossNote {
+                time_unix_ns,
+                count: loss.count as u64,
+                what: "a thread's ring was full".into(),
+            });
+        }
         assembler.end_round(&self.cells, sinks);
-        sinks.end_round(now, timeline.unix_ns(self.settings.clock.ticks()));
+        sinks.end_round(now, assembler.timeline.unix_ns(self.settings.clock.ticks()));
         if now >= self.metrics_at {
             self.metrics_at = now + self.settings.metrics_every;
             self.metrics(false);
