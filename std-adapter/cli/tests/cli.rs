@@ -103,7 +103,8 @@ fn losses_on_the_device_are_no_damage() {
 fn losses_on_the_link_and_every_kind_of_damage_exit_with_2_and_lose_nothing_good() {
     let device = healthy();
     let frames: Vec<_> = device.frames.iter().map(|(at, _)| at.clone()).collect();
-    let cases: [(&str, Box<dyn Fn(&mut Vec<u8>)>, &str); 4] = [
+    type Harm<'a> = Box<dyn Fn(&mut Vec<u8>) + 'a>;
+    let cases: [(&str, Harm<'_>, &str); 4] = [
         (
             "a lost frame",
             Box::new(|w| drop(w.drain(frames[2].clone()))),

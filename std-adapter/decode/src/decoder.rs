@@ -7,7 +7,7 @@ use throughline::{IdKey, LossReason, SpanId, TraceContext, TraceId};
 
 use crate::batch::{Batch, RawAttach, RawPoint, RawSpan, Record};
 use crate::bytes::Malformed;
-use crate::callsite::Callsites;
+use crate::callsite::{Callsite, Callsites};
 use crate::elf::Elf;
 use crate::fields::Fields;
 use crate::frame::{FrameKind, Header};
@@ -346,7 +346,7 @@ impl<'elf> State<'elf> {
             raw;
         let known = self.known();
         let (callsite, names) = known.get(id_of_callsite, |kind| kind == Kind::Span);
-        let fields = Fields::new(fields, names, self.elf);
+        let fields = Fields::new(fields, names, self.elf_of(&callsite));
         let missing = (callsite.blob.is_none(), fields.unresolved());
         let span = Span { callsite, id, parent, root, start, duration, status, busy, fields };
         sink(&self.context, Item::Span(span));
@@ -355,7 +355,7 @@ impl<'elf> State<'elf> {
 
     fn event(&mut self, raw: RawPoint<'_>, frame: RawFrame<'_>, sink: Sink<'_, 'elf>) {
         let (callsite, names) = self.known().get(raw.callsite, |kind| kind == Kind::Event);
-        let fields = Fields::new(raw.fields, names, self.elf);
+        let fields = Fields::new(raw.fields, names, self.elf_of(&callsite));
         let missing = (callsite.blob.is_none(), fields.unresolved());
         sink(&self.context, Item::Event(Event { callsite, time: raw.time, span: raw.span, fields }));
         self.missing(raw.callsite, missing, frame, sink);
@@ -363,7 +363,7 @@ impl<'elf> State<'elf> {
 
     fn added(&mut self, raw: RawPoint<'_>, frame: RawFrame<'_>, sink: Sink<'_, 'elf>) {
         let (callsite, names) = self.known().get(raw.callsite, |kind| kind == Kind::Fields);
-        let fields = Fields::new(raw.fields, names, self.elf);
+        let fields = Fields::new(raw.fields, names, self.elf_of(&callsite));
         let missing = (callsite.blob.is_none(), fields.unresolved());
         sink(&self.context, Item::Fields(Event { callsite, time: raw.time, span: raw.span, fields }));
         self.missing(raw.callsite, missing, frame, sink);
@@ -416,6 +416,11 @@ impl<'elf> State<'elf> {
 
     fn mask(&self) -> u64 {
         if self.context.word_bits() == 64 { u64::MAX } else { u64::from(u32::MAX) }
+    }
+
+    /// The ELF, unless it does not know this callsite: then it is of another program, and what it has at an address means nothing.
+    fn elf_of(&self, callsite: &Callsite<'elf>) -> Option<&'elf Elf> {
+        self.elf.filter(|_| callsite.blob.is_some())
     }
 
     fn known(&self) -> &Callsites<'elf> {

@@ -1,7 +1,7 @@
 //! Traces from items: spans under their parents, late fields merged into their spans, events and losses in their places, W3C ids
 //! derived and remote parents put in. In bounded memory.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use throughline::{IdKey, LossReason, SpanId, Status, TraceContext, TraceId};
 
@@ -22,6 +22,9 @@ pub struct Assembler<'elf> {
     /// Records taken so far: the clock by which groups wait.
     taken: u64,
     groups: HashMap<u64, Group<'elf>>,
+    /// Roots of all groups by `touched`, which no two share; and of those whose root has ended.
+    order: BTreeMap<u64, u64>,
+    ended: BTreeMap<u64, u64>,
     remotes: HashMap<u64, TraceContext>,
     remote_order: VecDeque<u64>,
     losses: VecDeque<(u64, Loss)>,
@@ -152,6 +155,8 @@ pub(crate) struct Group<'elf> {
 
 /// Remote parents remembered; the oldest is forgotten first.
 const MAX_REMOTES: usize = 1024;
+/// The trace a loss belongs to may end later than it: a loss is held back that many times as long as a trace lingers.
+const PATIENCE: u64 = 4;
 /// Losses held back for the trace they happened in.
 const MAX_LOSSES: usize = 1024;
 
@@ -165,6 +170,8 @@ impl<'elf> Assembler<'elf> {
             held: 0,
             taken: 0,
             groups: HashMap::new(),
+            order: BTreeMap::new(),
+            ended: BTreeMap::new(),
             remotes: HashMap::new(),
             remote_order: VecDeque::new(),
             losses: VecDeque::new(),
@@ -233,14 +240,15 @@ impl<'elf> Assembler<'elf> {
 
     /// Gives out every trace whose root has ended, without lingering; for a live stream when no bytes are at hand.
     pub fn settle(&mut self, out: &mut dyn FnMut(Assembled<'elf>)) {
-        self.give(out, 0, |group, remote| group.rooted || remote && group.entered);
+        let ended = self.ended.values().copied().collect();
+        self.give(out, 0, ended);
     }
 
     /// Gives out everything held.
     pub fn flush(&mut self, out: &mut dyn FnMut(Assembled<'elf>)) {
         // No record came after it in its boot.
         self.made(Time { unix_ns: 0, error_ns: None, source: TimeSource::Boot }, out);
-        self.give(out, 0, |_, _| true);
+        self.give_all(out);
     }
 
     /// A record was made at this time. A loss on the link that came before any record of its boot takes the time of the first.
@@ -275,6 +283,15 @@ impl<'elf> Assembler<'elf> {
         group.rooted |= span.id == span.root;
         group.entered |= span.parent == Some(span.root);
         group.spans.push(owned);
+        self.note_end(span.root);
+    }
+
+    /// Remembers a group whose root has ended.
+    fn note_end(&mut self, root: u64) {
+        let Some(group) = self.groups.get(&root) else { return };
+        if group.rooted || group.entered && self.remotes.contains_key(&root) {
+            self.ended.insert(group.touched, root);
+        }
     }
 
     fn attach(&mut self, id: u64, remote: TraceContext) {
@@ -286,6 +303,7 @@ impl<'elf> Assembler<'elf> {
         {
             self.remotes.remove(&oldest);
         }
+        self.note_end(id);
     }
 
     fn loss(&mut self, loss: Loss, out: &mut dyn FnMut(Assembled<'elf>)) {
@@ -302,7 +320,12 @@ impl<'elf> Assembler<'elf> {
         self.held += 1;
         self.taken += 1;
         let group = self.groups.entry(root).or_default();
+        self.order.remove(&group.touched);
+        if self.ended.remove(&group.touched).is_some() {
+            self.ended.insert(self.taken, root);
+        }
         group.touched = self.taken;
+        self.order.insert(self.taken, root);
         group
     }
 
@@ -314,35 +337,38 @@ impl<'elf> Assembler<'elf> {
 
     /// Gives out what has waited long enough, and the oldest beyond the limit.
     fn release(&mut self, out: &mut dyn FnMut(Assembled<'elf>)) {
-        let (taken, linger, patience) = (self.taken, self.linger, self.limit as u64);
-        // A walk over all groups is paid for by as many records.
-        if taken % (linger / 2 + 1) == 0 {
-            self.give(out, linger, |group, remote| {
-                let ended = group.rooted || remote && group.entered;
-                taken - group.touched >= if ended { linger } else { patience }
-            });
+        let before = |age: u64| self.taken.saturating_sub(age);
+        let due = |queue: &BTreeMap<u64, u64>, age| {
+            let first = queue.first_key_value().filter(|(touched, _)| **touched <= before(age));
+            first.map(|(_, root)| *root)
+        };
+        let next = due(&self.ended, self.linger).or(due(&self.order, self.limit as u64));
+        let loose = self.loose.front().is_some_and(|(since, _)| *since <= before(self.linger));
+        let loss = self.losses.front().is_some_and(|(since, _)| *since <= before(PATIENCE * self.linger));
+        if next.is_some() || loose || loss {
+            self.give(out, self.linger, next.into_iter().collect());
         }
         while self.held > self.limit {
-            let oldest = self.groups.values().map(|g| g.touched).min();
-            self.give(out, linger, |group, _| Some(group.touched) <= oldest);
-            if oldest.is_none() {
-                self.give(out, 0, |_, _| true);
+            match self.order.first_key_value() {
+                Some((_, root)) => self.give(out, self.linger, vec![*root]),
+                None => self.give_all(out),
             }
         }
     }
 
-    /// Gives out the groups asked for, and the events and losses that belong to none and came `age` records ago, in order of time.
-    fn give(
-        &mut self,
-        out: &mut dyn FnMut(Assembled<'elf>),
-        age: u64,
-        which: impl Fn(&Group<'elf>, bool) -> bool,
-    ) {
-        let Assembler { remotes, losses, loose, taken, .. } = self;
+    fn give_all(&mut self, out: &mut dyn FnMut(Assembled<'elf>)) {
+        let all = self.order.values().copied().collect();
+        self.give(out, 0, all);
+    }
+
+    /// Gives out the groups of these roots, and the events and losses that belong to none and came `age` records ago, in order of time.
+    fn give(&mut self, out: &mut dyn FnMut(Assembled<'elf>), age: u64, roots: Vec<u64>) {
+        let Assembler { remotes, losses, loose, taken, groups, .. } = self;
         let mut given: Vec<(u64, Assembled<'elf>)> = Vec::new();
-        for (root, mut group) in
-            self.groups.extract_if(|root, group| which(group, remotes.contains_key(root)))
-        {
+        for root in roots {
+            let Some(mut group) = groups.remove(&root) else { continue };
+            self.order.remove(&group.touched);
+            self.ended.remove(&group.touched);
             self.held -= group.spans.len() + group.events.len() + group.added.len();
             let interval = group.interval().unwrap_or_default();
             let inside = |l: &Loss| (interval.0..=interval.1).contains(&l.time.unix_ns);
@@ -358,8 +384,7 @@ impl<'elf> Assembler<'elf> {
             self.held -= 1;
             given.push((event.time.unix_ns, Assembled::Event(event)));
         }
-        // The trace a loss belongs to may end much later than it.
-        while let Some((_, loss)) = losses.pop_front_if(|(since, _)| *taken - *since >= 16 * age) {
+        while let Some((_, loss)) = losses.pop_front_if(|(since, _)| *taken - *since >= PATIENCE * age) {
             given.push((loss.time.unix_ns, Assembled::Loss(loss)));
         }
         given.sort_by_key(|(time, _)| *time);

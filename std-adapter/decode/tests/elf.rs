@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::scenario::{STRINGS, program, sites};
+use common::scenario::{CHARGER, STRINGS, program, sites};
 use common::{BUILD_ID, Device, F, RODATA, Rec, elf};
 use proptest::prelude::*;
 use throughline_decode::{DamageKind, Decoder, Elf, ElfError, Item, TimeOptions};
@@ -56,7 +56,7 @@ fn build_ids_are_compared_only_when_both_are_known() {
 fn a_wrong_elf_gives_no_names_but_every_record() {
     let (file, ids) = program();
     let elf = Elf::parse("fw.elf", file).unwrap();
-    let event = Rec::Event { callsite: ids.tick, time: 1, span: None, fields: vec![F::U32(3)] };
+    let event = Rec::Event { callsite: ids.tick, time: 1, span: None, fields: vec![F::U32(3), CHARGER] };
     let mut device = Device::new(32);
     device.build_id = vec![7; 20];
     device.preamble().batch(0, 0, std::slice::from_ref(&event));
@@ -68,11 +68,16 @@ fn a_wrong_elf_gives_no_names_but_every_record() {
     let mut decoder = Decoder::new(Some(&elf), TimeOptions::default());
     let (mut names, mut mismatches) = (Vec::new(), 0);
     decoder.push(&device.wire, None, &mut |_, item| match item {
-        Item::Event(event) => names.push(event.callsite.name().into_owned()),
+        Item::Event(event) => {
+            let text = format!("{:?}", event.fields.last().unwrap().1);
+            names.push((event.callsite.name().into_owned(), text.contains("charger")));
+        }
         Item::Damage(damage) => mismatches += u32::from(matches!(damage.kind, DamageKind::BuildId(_))),
         _ => {}
     });
-    assert_eq!(names, [format!("callsite@{:#x}?", ids.tick), "tick {{idle}}".to_owned()]);
+    let unknown = format!("callsite@{:#x}?", ids.tick);
+    // What stands at the string's address in a wrong ELF is not the string.
+    assert_eq!(names, [(unknown, false), ("tick {{idle}}".to_owned(), true)]);
     assert_eq!((mismatches, decoder.counts().build_ids), (1, 1), "said once");
 }
 
