@@ -1,23 +1,153 @@
-//! The end-to-end demo: firmware in QEMU and a server, one trace.
+//! `cargo xtask demo`: the same logic in firmware and in a server, one trace from a request to an interrupt.
 
-use anyhow::{Result, bail};
+#[cfg(unix)]
+mod device;
+mod http;
+#[cfg(unix)]
+mod joined;
+mod server;
 
-use crate::cli;
+use std::time::Instant;
+
+use anyhow::Result;
+use lexopt::Arg::{Long, Short};
+
+use self::server::Server;
+use crate::process::seconds;
 
 const HELP: &str = "\
-usage: cargo xtask demo
+usage: cargo xtask demo [--server]
 
-Not built yet.
+Runs the thermostat of examples/shared-logic on a Cortex-M4F and a Cortex-M0 (in QEMU) and in a web service, draws what each
+recorded, and compares: same spans, fields, events, parents and metrics, or it fails. Then one request goes through the
+service and the microcontroller, and shows as one trace. Installs what it needs; needs no collector.
+
+  --server  the service alone: no QEMU, no firmware
 ";
+
+/// Requests that the service is put under.
+const REQUESTS: u32 = 200;
 
 /// Runs `cargo xtask demo`.
 ///
 /// # Errors
 ///
-/// Always: it is not built yet.
-pub fn run(args: lexopt::Parser) -> Result<()> {
-    if cli::only_help(args, HELP)? {
-        return Ok(());
+/// When something can't be built or run, or when two runs that should agree don't.
+pub fn run(mut args: lexopt::Parser) -> Result<()> {
+    let mut server_alone = false;
+    while let Some(arg) = args.next()? {
+        match arg {
+            Long("server") => server_alone = true,
+            Short('h') | Long("help") => {
+                print!("{HELP}");
+                return Ok(());
+            }
+            other => return Err(other.unexpected().into()),
+        }
     }
-    bail!("`cargo xtask demo` is not built yet")
+    let start = Instant::now();
+    if server_alone {
+        server_half()?
+    } else {
+        both()?
+    }
+    println!("\nthe demo took {}", seconds(start.elapsed()));
+    Ok(())
+}
+
+fn server_half() -> Result<()> {
+    let mut steps = Steps::new(3);
+    steps.next("building the service");
+    let server = Server::build()?;
+    steps.next("the thermostat in the service");
+    print!("{}", server.deterministic()?);
+    steps.next(&format!("{REQUESTS} requests over loopback"));
+    print!("{}", server.drive(REQUESTS)?);
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn both() -> Result<()> {
+    anyhow::bail!(
+        "QEMU is driven over Unix sockets here: run the demo on Linux or macOS, or `cargo xtask demo --server`"
+    )
+}
+
+#[cfg(unix)]
+fn both() -> Result<()> {
+    use crate::firmware::{Firmware, Tool, Variant, ensure_tools};
+    use crate::qemu::Machine;
+    use crate::tree_text::TreeText;
+
+    let mut steps = Steps::new(7);
+    steps.next("building firmware for two boards, the host tool and the service");
+    ensure_tools(&Machine::ALL)?;
+    let m4 = Firmware::build(Machine::Mps2An386, Variant::Serial)?;
+    let m0 = Firmware::build(Machine::Microbit, Variant::Serial)?;
+    let tool = Tool::build()?;
+    let server = Server::build()?;
+
+    steps.next("the thermostat on a Cortex-M4F, decoded live from its serial port");
+    let on_m4 = device::run_live(&m4, &tool, true)?;
+
+    steps.next("the same on a Cortex-M0 with 16 KiB of RAM");
+    let on_m0 = device::run_live(&m0, &tool, false)?;
+
+    steps.next("the same logic in the service");
+    let on_server = server.deterministic()?;
+    print!("{on_server}");
+
+    steps.next("what differs, but for times");
+    let of_server = TreeText::parse(&on_server);
+    let mut differs = false;
+    for (name, run) in [("Cortex-M4F", &on_m4), ("Cortex-M0", &on_m0)] {
+        let device = TreeText::parse(&run.drawn);
+        anyhow::ensure!(
+            !device.traces.is_empty() && !device.metrics.is_empty(),
+            "the {name} drew nothing to compare"
+        );
+        let diff = device.diff(&of_server);
+        let (lines, metrics) = (device.traces.len(), device.metrics.len());
+        if diff.is_empty() {
+            println!(
+                "{name} and service: nothing, in {lines} lines of traces and {metrics} series of metrics"
+            );
+        } else {
+            differs = true;
+            println!("{name} (-) and service (+):\n{diff}");
+        }
+    }
+    println!();
+    for (name, run) in [("Cortex-M4F", &on_m4), ("Cortex-M0", &on_m0)] {
+        println!("{name}: {}", run.account);
+    }
+    for (name, firmware) in [("Cortex-M4F", &m4), ("Cortex-M0", &m0)] {
+        println!("{name}: {}", device::wire_bytes(firmware)?);
+    }
+
+    steps.next(&format!("the service under load: {REQUESTS} requests over loopback"));
+    print!("{}", server.drive(REQUESTS)?);
+
+    steps.next("one request through service and microcontroller, as one trace");
+    print!("{}", joined::run(&server, &m4, &tool)?);
+
+    anyhow::ensure!(!differs, "the runs differ: see step 5");
+    Ok(())
+}
+
+/// Says how far the demo is.
+struct Steps {
+    at: u32,
+    of: u32,
+}
+
+impl Steps {
+    fn new(of: u32) -> Self {
+        Self { at: 0, of }
+    }
+
+    fn next(&mut self, what: &str) {
+        self.at += 1;
+        println!("\n[{}/{}] {what}", self.at, self.of);
+    }
 }

@@ -29,10 +29,13 @@ pub mod scratch;
 pub mod setup;
 pub mod suite;
 pub mod targets;
+pub mod tree_text;
 pub mod workspace;
 
 // QEMU's control channels are Unix sockets here: a path in a private folder can't be taken by another
 // process between choosing and binding it, as a port number can.
+#[cfg(unix)]
+pub mod firmware;
 #[cfg(unix)]
 pub mod qemu;
 #[cfg(unix)]

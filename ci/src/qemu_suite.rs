@@ -1,25 +1,87 @@
 //! Firmware tests: boots the example firmware in QEMU and checks what comes out of it.
 
-use anyhow::{Result, bail};
+mod cases;
+mod storm;
 
-use crate::{cli, setup};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use lexopt::Arg::{Long, Short};
+
+use crate::firmware::{Firmware, Tool, Variant, ensure_tools};
+use crate::process::seconds;
+use crate::qemu::Machine;
 
 const HELP: &str = "\
-usage: cargo xtask qemu
+usage: cargo xtask qemu [--bless]
 
-Boots the example firmware in QEMU and checks what it sends. Not built yet.
+Boots the example firmware in QEMU, on a Cortex-M4F and a Cortex-M0, over the serial port and over RTT, and checks
+what it sends: every record decoded or counted as lost, and the same traces and metrics as in
+examples/firmware/tests/snapshots.
+
+  --bless  write the snapshots anew (default: compare with them)
 ";
+
+/// A run and what must hold of it; says in a few words what it found.
+struct Case {
+    binary: &'static str,
+    check: fn(&Firmware, &Tool, bool) -> Result<String>,
+}
+
+const THERMOSTAT: Case = Case { binary: "demo", check: cases::thermostat };
+const OVERFLOW: Case = Case { binary: "overflow", check: cases::overflow };
+const STORM: Case = Case { binary: "isr_storm", check: storm::check };
+const REMOTE: Case = Case { binary: "remote", check: cases::remote };
+const WIRE: Case = Case { binary: "wire", check: cases::wire };
+
+/// What is run where.
+const RUNS: &[(Machine, Variant, &[Case])] = &[
+    (Machine::Mps2An386, Variant::Serial, &[THERMOSTAT, OVERFLOW, STORM, REMOTE, WIRE]),
+    (Machine::Mps2An386, Variant::Rtt, &[THERMOSTAT, OVERFLOW]),
+    (Machine::Mps2An386, Variant::NoFragment, &[THERMOSTAT]),
+    (Machine::Microbit, Variant::Serial, &[THERMOSTAT, OVERFLOW, STORM, REMOTE, WIRE]),
+    (Machine::Microbit, Variant::Rtt, &[THERMOSTAT]),
+    (Machine::Microbit, Variant::NoFragment, &[THERMOSTAT]),
+];
 
 /// Runs `cargo xtask qemu`.
 ///
 /// # Errors
 ///
-/// Always: no firmware exists yet.
-pub fn run(args: lexopt::Parser) -> Result<()> {
-    if cli::only_help(args, HELP)? {
-        return Ok(());
+/// When something can't be built, or a check fails.
+pub fn run(mut args: lexopt::Parser) -> Result<()> {
+    let mut bless = false;
+    while let Some(arg) = args.next()? {
+        match arg {
+            Long("bless") => bless = true,
+            Short('h') | Long("help") => {
+                print!("{HELP}");
+                return Ok(());
+            }
+            other => return Err(other.unexpected().into()),
+        }
     }
-    setup::ensure(&[setup::Need::Qemu, setup::Need::Target("thumbv6m-none-eabi")])?;
-    setup::ensure(&[setup::Need::Target("thumbv7em-none-eabihf")])?;
-    bail!("`cargo xtask qemu` is not built yet: boot firmware here with `crate::qemu::Qemu::boot`")
+    ensure_tools(&Machine::ALL)?;
+    let tool = Tool::build()?;
+    let mut failed = 0;
+    for (machine, variant, cases) in RUNS {
+        let firmware = Firmware::build(*machine, *variant)?;
+        for case in *cases {
+            let name = format!("{} {} {}", machine.name(), variant.name(), case.binary);
+            let start = Instant::now();
+            let result = (case.check)(&firmware, &tool, bless).with_context(|| format!("{name} failed"));
+            let time = seconds(start.elapsed());
+            match result {
+                Ok(found) => println!("{name:<34} ok in {time}: {found}"),
+                Err(error) => {
+                    failed += 1;
+                    eprintln!("{name:<34} FAILED in {time}\nerror: {error:#}");
+                }
+            }
+        }
+    }
+    if failed > 0 {
+        bail!("{failed} firmware runs failed");
+    }
+    Ok(())
 }

@@ -11,7 +11,7 @@ const BUDGET: usize = 512;
 static EPOCH: BootEpoch = BootEpoch::new();
 
 /// A flusher with its link.
-#[derive(Debug)]
+#[allow(missing_debug_implementations)]
 pub struct Link {
     flusher: Flusher,
     port: Port,

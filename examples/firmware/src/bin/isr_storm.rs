@@ -4,7 +4,7 @@
 #![no_std]
 #![no_main]
 
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use cortex_m::Peripherals;
 use cortex_m::peripheral::SCB;
 use cortex_m::peripheral::scb::SystemHandler;
@@ -13,16 +13,20 @@ use firmware_example::{CLOCK, Link, finish, init, report, start_timer, stop_time
 use throughline::{Recorder, Slots, counter, info, span};
 
 /// Timer interrupts to live through.
-const STORMS: u32 = 600;
+const STORMS: u32 = 4000;
 /// Processor cycles between two timer interrupts, by turns: primes, so that they fall on every instruction sooner or later.
-const PERIODS: [u32; 5] = [211, 223, 227, 229, 233];
+const PERIODS: [u32; 5] = [97, 101, 103, 107, 109];
 
-static SLOTS: Slots<64> = Slots::new();
+static SLOTS: Slots<128> = Slots::new();
 static RECORDER: Recorder = Recorder::new(&SLOTS, CLOCK);
 
 /// Records made by each context; each is written by that context alone.
 static MADE: [AtomicU32; 3] = [const { AtomicU32::new(0) }; 3];
 static STORMED: AtomicU32 = AtomicU32::new(0);
+/// Whether the main loop is writing a record.
+static WRITING: AtomicBool = AtomicBool::new(false);
+/// Interrupts that came while it was.
+static CAUGHT: AtomicU32 = AtomicU32::new(0);
 
 #[entry]
 fn main() -> ! {
@@ -42,15 +46,18 @@ fn main() -> ! {
         let _span = span!("main.work", turn = turn as u32);
         made(0);
         for _ in 0..4 {
+            WRITING.store(true, Relaxed);
             record(0);
+            WRITING.store(false, Relaxed);
         }
         // Often enough that most is sent, seldom enough that some is lost.
-        if turn % 8 == 0 {
+        if turn.is_multiple_of(8) {
             link.flush();
         }
     }
     stop_timer(&mut core.SYST);
     report("storms", STORMED.load(Relaxed));
+    report("caught", CAUGHT.load(Relaxed));
     report("emitted", MADE.iter().map(|made| made.load(Relaxed)).sum());
     link.finish();
     finish()
@@ -59,6 +66,7 @@ fn main() -> ! {
 #[exception]
 fn SysTick() {
     STORMED.store(STORMED.load(Relaxed) + 1, Relaxed);
+    CAUGHT.store(CAUGHT.load(Relaxed) + u32::from(WRITING.load(Relaxed)), Relaxed);
     record(2);
     SCB::set_pendsv();
 }

@@ -1,0 +1,60 @@
+//! The demo's microcontrollers.
+
+use std::fmt;
+
+use anyhow::{Result, ensure};
+
+use crate::firmware::{Balance, Firmware, Tool};
+
+/// A run of the thermostat.
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    /// What the host tool drew of it.
+    pub(super) drawn: String,
+    /// Where its records went.
+    pub(super) account: Account,
+}
+
+/// Where a run's records went.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Account(Balance);
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Balance { emitted, decoded, lost_device, lost_link, bytes, frames } = self.0;
+        write!(
+            f,
+            "{emitted} records emitted = {decoded} decoded + {lost_device} lost on the device + {lost_link} on the link; "
+        )?;
+        write!(f, "{bytes} bytes in {frames} frames")
+    }
+}
+
+/// Boots the thermostat and decodes what it sends while it sends it; `show` prints it too.
+pub(super) fn run_live(firmware: &Firmware, tool: &Tool, show: bool) -> Result<Run> {
+    let mut live = tool.live(&firmware.elf("demo"), move |line| {
+        if show {
+            println!("{line}");
+        }
+    })?;
+    let capture = firmware.run("demo", b"", |bytes| live.feed(bytes))?;
+    let drawn_live = live.finish()?;
+    if !show {
+        // The tree is the other one's; who it was and what it came to is news.
+        let ends = drawn_live.lines().take(1).chain(drawn_live.lines().rev().take(1));
+        ends.for_each(|line| println!("{line}"));
+    }
+    let drawn = tool.tree(&capture)?;
+    let balance = Balance::of(&tool.json(&capture)?)?;
+    ensure!(balance.emitted > 0, "the firmware recorded nothing");
+    Ok(Run { drawn, account: Account(balance) })
+}
+
+/// Bytes on the wire per span and event, in words.
+pub(super) fn wire_bytes(firmware: &Firmware) -> Result<String> {
+    let capture = firmware.run("wire", b"", |_| Ok(()))?;
+    let (span, event) = (capture.bytes_each("span")?, capture.bytes_each("event")?);
+    Ok(format!(
+        "{span:.2} bytes on the wire for a span, {event:.2} for an event with two numbers (in batches of 32, all framing counted)"
+    ))
+}

@@ -1,0 +1,104 @@
+//! What must hold of each run but the storm.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::firmware::{Balance, Firmware, Tool};
+use crate::tree_text::TreeText;
+use crate::workspace;
+
+/// Most bytes on the wire for a span without fields, framed, in batches of 32.
+const SPAN_BYTES: f64 = 9.0;
+/// Most bytes for an event with two `u32`, likewise.
+const EVENT_BYTES: f64 = 9.0;
+
+/// A caller's place in its trace.
+const CALLER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+/// The thermostat: nothing is lost, and every board and link gives the same snapshot.
+pub(super) fn thermostat(firmware: &Firmware, tool: &Tool, bless: bool) -> Result<String> {
+    let capture = firmware.run("demo", b"", |_| Ok(()))?;
+    let balance = Balance::of(&tool.json(&capture)?)?;
+    ensure!(
+        balance.decoded == balance.emitted,
+        "{} of {} records are lost",
+        balance.emitted - balance.decoded,
+        balance.emitted
+    );
+    snapshot("thermostat", &TreeText::parse(&tool.tree(&capture)?), bless)?;
+    Ok(format!("{} records in {} bytes, none lost", balance.decoded, balance.bytes))
+}
+
+/// A ring that overflows: what was kept is what fits, and all the rest is counted.
+pub(super) fn overflow(firmware: &Firmware, tool: &Tool, bless: bool) -> Result<String> {
+    let capture = firmware.run("overflow", b"", |_| Ok(()))?;
+    let balance = Balance::of(&tool.json(&capture)?)?;
+    let (emitted, kept) = (capture.number("emitted")?, capture.number("kept")?);
+    ensure!(
+        balance.emitted == emitted,
+        "the firmware made {emitted} records, the stream tells of {}",
+        balance.emitted
+    );
+    ensure!(balance.decoded == kept, "the firmware kept {kept} records, {} were decoded", balance.decoded);
+    ensure!(
+        balance.lost_device == emitted - kept,
+        "{} are counted as lost, not {}",
+        balance.lost_device,
+        emitted - kept
+    );
+    snapshot("overflow", &TreeText::parse(&tool.tree(&capture)?), bless)?;
+    Ok(format!("{emitted} emitted = {kept} decoded + {} lost", balance.lost_device))
+}
+
+/// The thermostat below a remote span: its records belong to the caller's trace, and it says where it is itself.
+pub(super) fn remote(firmware: &Firmware, tool: &Tool, _: bool) -> Result<String> {
+    let capture = firmware.run("remote", format!("{CALLER}\n").as_bytes(), |_| Ok(()))?;
+    let objects = tool.json(&capture)?;
+    let balance = Balance::of(&objects)?;
+    ensure!(balance.decoded == balance.emitted, "{} records are lost", balance.emitted - balance.decoded);
+    let (trace, caller) = (&CALLER[3..35], &CALLER[36..52]);
+    let mut command = None;
+    let mut spans = 0;
+    for span in objects.iter().filter(|object| object["kind"] == "span") {
+        ensure!(span["trace_id"] == trace, "{} is not of the caller's trace: {span}", span["name"]);
+        spans += 1;
+        if span["name"] == "command" {
+            command = Some(span);
+        }
+    }
+    let command = command.context("no span `command`")?;
+    ensure!(command["parent_span_id"] == caller, "the caller is not its parent: {command}");
+    let said = capture.said("traceparent")?.join(" ");
+    let expected = format!("00-{trace}-{}-01", command["span_id"].as_str().unwrap_or_default());
+    ensure!(said == expected, "the firmware is at {expected} and says {said}");
+    Ok(format!("{spans} spans in the caller's trace"))
+}
+
+/// Bytes on the wire.
+pub(super) fn wire(firmware: &Firmware, tool: &Tool, _: bool) -> Result<String> {
+    let capture = firmware.run("wire", b"", |_| Ok(()))?;
+    let balance = Balance::of(&tool.json(&capture)?)?;
+    ensure!(balance.decoded == balance.emitted, "{} records are lost", balance.emitted - balance.decoded);
+    let (span, event) = (capture.bytes_each("span")?, capture.bytes_each("event")?);
+    ensure!(span <= SPAN_BYTES, "a span takes {span:.2} bytes, more than {SPAN_BYTES}");
+    ensure!(event <= EVENT_BYTES, "an event takes {event:.2} bytes, more than {EVENT_BYTES}");
+    Ok(format!("{span:.2} bytes per span, {event:.2} per event with two numbers"))
+}
+
+fn snapshot(name: &str, found: &TreeText, bless: bool) -> Result<()> {
+    let path = workspace::root().join(format!("examples/firmware/tests/snapshots/{name}.txt"));
+    let found = found.text();
+    if bless {
+        fs::create_dir_all(path.parent().context("it is in a folder")?)?;
+        return fs::write(&path, found).with_context(|| format!("can't write {}", path.display()));
+    }
+    let kept = fs::read_to_string(&path);
+    let kept =
+        kept.with_context(|| format!("no {}: `cargo xtask qemu --bless` writes it", path.display()))?;
+    let differs = crate::tree_text::diff_texts(&kept, &found);
+    if !differs.is_empty() {
+        bail!("not as in {} (`cargo xtask qemu --bless` writes it anew):\n{differs}", path.display());
+    }
+    Ok(())
+}
