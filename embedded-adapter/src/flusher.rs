@@ -90,7 +90,7 @@ impl<const FRAME: usize> Flusher<FRAME> {
             panic!("this recorder has a flusher already: call throughline_embedded::init once")
         };
         recorder.mark_clock();
-        #[cfg(feature = "build-id")]
+        #[cfg(all(feature = "build-id", target_os = "none"))]
         let config = match config.build_id {
             [] => Config { build_id: crate::build_id::build_id(), ..config },
             _ => config,

@@ -46,7 +46,7 @@
 
 #![no_std]
 
-#[cfg(feature = "build-id")]
+#[cfg(all(feature = "build-id", target_os = "none"))]
 mod build_id;
 mod config;
 mod epoch;

@@ -1,0 +1,27 @@
+//! The memory of the board QEMU emulates, and the linker's arguments.
+
+use std::path::PathBuf;
+use std::{env, fs};
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=FOOTPRINT_WITHOUT_FRAGMENT");
+    let memory = match env::var("TARGET").unwrap_or_default().as_str() {
+        "thumbv6m-none-eabi" => {
+            "MEMORY { FLASH : ORIGIN = 0, LENGTH = 256K RAM : ORIGIN = 0x20000000, LENGTH = 16K }"
+        }
+        _ => "MEMORY { FLASH : ORIGIN = 0, LENGTH = 4M RAM : ORIGIN = 0x20000000, LENGTH = 4M }",
+    };
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    fs::write(out.join("memory.x"), memory).expect("OUT_DIR can be written to");
+    println!("cargo::rustc-link-search={}", out.display());
+    println!("cargo::rustc-link-arg-bins=--nmagic");
+    println!("cargo::rustc-link-arg-bins=-Tlink.x");
+    // A switch, so that a test sees that the fragment is an optimisation and no requirement.
+    if env::var_os("FOOTPRINT_WITHOUT_FRAGMENT").is_none() {
+        println!("cargo::rustc-link-arg-bins=-Tthroughline.x");
+    }
+    if env::var_os("CARGO_FEATURE_DEFMT").is_some() {
+        println!("cargo::rustc-link-arg-bin=ops_defmt=-Tdefmt.x");
+    }
+}

@@ -1,0 +1,36 @@
+//! Firmware with a span, an event, a counter and a histogram, flushed over RTT with metrics snapshots.
+#![no_std]
+#![no_main]
+
+use core::hint::black_box;
+use cortex_m_rt::entry;
+use footprint_firmware::{start, ticks};
+use rtt_target::{ChannelMode, rtt_init};
+use throughline::{Clock, Recorder, Slots, counter, histogram, info, span};
+use throughline_embedded::{Config, DeviceId, Flusher};
+
+static SLOTS: Slots<128> = Slots::new();
+static RECORDER: Recorder = Recorder::new(&SLOTS, Clock::new(25_000_000, ticks));
+/// In a static, so that its size is seen.
+static mut FLUSHER: Option<Flusher> = None;
+
+#[entry]
+fn main() -> ! {
+    start();
+    let mut channels =
+        rtt_init! { up: { 0: { size: 1024, mode: ChannelMode::NoBlockSkip, name: "throughline" } } };
+    let config = Config { name: "size", device_id: DeviceId::new(1), boot_epoch: 1, ..Config::DEFAULT };
+    // SAFETY: nothing else refers to it.
+    let flusher = unsafe { &mut *(&raw mut FLUSHER) }.insert(throughline_embedded::init(&RECORDER, config));
+    loop {
+        let n = black_box(ticks()) as u32;
+        {
+            let _span = span!("work");
+            info!("a {} b {}", a = n, b = n);
+        }
+        counter!("counted").add(1);
+        histogram!("sizes").record(n as usize);
+        flusher.snapshot_metrics();
+        flusher.flush_rtt(&mut channels.up.0, 512);
+    }
+}
