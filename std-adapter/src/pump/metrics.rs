@@ -46,7 +46,8 @@ pub(super) fn of_ledger(ledger: &Ledger) -> Vec<Point> {
         if counts.input == 0 {
             continue;
         }
-        let outcomes = [("output", counts.output), ("absorbed", counts.absorbed)].into_iter();
+        let absorbed = (counts.absorbed > 0).then_some(("absorbed", counts.absorbed));
+        let outcomes = std::iter::once(("output", counts.output)).chain(absorbed);
         let dropped = counts.dropped.iter().map(|(reason, n)| (reason.as_str(), *n));
         for (outcome, n) in outcomes.chain(dropped) {
             points.push(Point {
