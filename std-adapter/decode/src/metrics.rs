@@ -87,13 +87,18 @@ impl<'f> Part<'f> {
             0 => Cell::Counter(c.varint()?),
             1 => Cell::UpDown(c.zigzag()?),
             2 => Cell::GaugeInt(c.zigzag()?),
-            3 => Cell::GaugeFloat(f64::from(f32::from_le_bytes(c.array()?))),
+            3 => Cell::GaugeFloat(widened(f32::from_le_bytes(c.array()?))),
             4 => Cell::GaugeFloat(f64::from_le_bytes(c.array()?)),
             5 => histogram(c)?,
             other => return Err(start.fail(What::Shape(other))),
         };
         Ok(Entry { callsite, labels, overflow: shape & 0x40 != 0, cell })
     }
+}
+
+/// The `f64` that reads as the `f32` does: 18.26 and not 18.260000228881836.
+fn widened(x: f32) -> f64 {
+    x.to_string().parse().unwrap_or(f64::from(x))
 }
 
 fn histogram(c: &mut Cursor<'_>) -> Result<Cell, Malformed> {
@@ -122,5 +127,18 @@ impl Iterator for Part<'_> {
         let entry = self.entry();
         self.over = entry.is_err();
         Some(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_widened_float_reads_as_it_did() {
+        assert_eq!(widened(18.26), 18.26);
+        assert_eq!(widened(f32::MIN_POSITIVE).to_string(), f32::MIN_POSITIVE.to_string());
+        assert_eq!(widened(f32::NEG_INFINITY), f64::NEG_INFINITY);
+        assert!(widened(f32::NAN).is_nan());
     }
 }

@@ -105,7 +105,8 @@ impl<'elf> TreeText<'elf> {
         for (point, text) in points.values().zip(&texts) {
             if let Some(picture) = picture(&point.value) {
                 let view = text.view(0, 0);
-                writeln!(self.out, "{} {picture} {}", view.name, view.unit)?;
+                let unit = view.unit.trim_start_matches('{').trim_end_matches('}');
+                writeln!(self.out, "{} {picture} {unit}", view.name)?;
             }
         }
         Ok(())
