@@ -46,6 +46,12 @@ impl Clock {
         self.hz
     }
 
+    /// Whether it is [`Clock::processor`].
+    #[cfg(feature = "std")]
+    pub(crate) fn is_processor(&self) -> bool {
+        self.ticks.is_none()
+    }
+
     /// Reads it. Cost: that of the function given, or of one TSC read (about 9 ns on a virtual machine).
     #[inline(always)]
     pub fn ticks(&self) -> Word {
@@ -65,7 +71,7 @@ impl Clock {
 
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn processor_ticks() -> Word {
+pub(crate) fn processor_ticks() -> Word {
     // miri has no TSC; its runs are about memory, not time.
     if cfg!(miri) {
         return mock::now();
@@ -76,7 +82,7 @@ fn processor_ticks() -> Word {
 
 #[cfg(target_arch = "aarch64")]
 #[inline(always)]
-fn processor_ticks() -> Word {
+pub(crate) fn processor_ticks() -> Word {
     let ticks: u64;
     // SAFETY: reads the virtual counter, which has no effect and which operating systems allow user code to read.
     unsafe {

@@ -3,13 +3,35 @@
 use crate::callsite::CallsiteId;
 use crate::fields::{self, Fields, MAX_FIELD_WORDS, head_types, min_words};
 use crate::recorder::{self, Recorder, UNSAMPLED};
+#[cfg(feature = "std")]
+use crate::ring::FIRST_WORDS;
 use crate::ring::{Head, RecordKind, Word};
+
+/// Field words that fill a slot together with an event's own three.
+#[cfg(feature = "std")]
+const LOCAL_WORDS: usize = FIRST_WORDS - 3;
 
 /// Records an event; the macros' way in.
 #[doc(hidden)]
 #[inline(always)]
 pub fn event<F: Fields>(callsite: CallsiteId, values: &F) {
     let types = const { head_types(F::COUNT, F::TYPES) };
+    #[cfg(all(feature = "std", any(target_arch = "x86_64", target_arch = "aarch64")))]
+    if F::FIXED
+        && min_words::<F>() <= LOCAL_WORDS
+        && let Some((recorder, (span, root))) = crate::span::local::event()
+    {
+        if root == UNSAMPLED {
+            return;
+        }
+        let mut body = [0; 3 + LOCAL_WORDS];
+        fields::write(values, &mut body[3..]);
+        let time = crate::clock::processor_ticks();
+        body[..3].copy_from_slice(&[time, span, root]);
+        let head = Head::new(RecordKind::Event, callsite.id, 0, types);
+        recorder.push_straight(head, &body[..const { 3 + min_words::<F>() }], time);
+        return;
+    }
     // On a microcontroller, one copy of the writing code per number of words serves all call sites.
     if F::FIXED && min_words::<F>() <= 2 {
         let mut words = [0; 2];
@@ -24,8 +46,7 @@ pub fn event<F: Fields>(callsite: CallsiteId, values: &F) {
     }
 }
 
-#[cfg_attr(target_os = "none", inline(never))]
-#[cfg_attr(not(target_os = "none"), inline(always))]
+#[inline(never)]
 fn event_0(callsite: CallsiteId) {
     if let Some((recorder, (span, root))) = enabled(callsite) {
         let time = recorder.ticks();
@@ -33,8 +54,7 @@ fn event_0(callsite: CallsiteId) {
     }
 }
 
-#[cfg_attr(target_os = "none", inline(never))]
-#[cfg_attr(not(target_os = "none"), inline(always))]
+#[inline(never)]
 fn event_1(callsite: CallsiteId, types: u32, a: Word) {
     if let Some((recorder, (span, root))) = enabled(callsite) {
         let time = recorder.ticks();
@@ -42,8 +62,7 @@ fn event_1(callsite: CallsiteId, types: u32, a: Word) {
     }
 }
 
-#[cfg_attr(target_os = "none", inline(never))]
-#[cfg_attr(not(target_os = "none"), inline(always))]
+#[inline(never)]
 fn event_2(callsite: CallsiteId, types: u32, a: Word, b: Word) {
     if let Some((recorder, (span, root))) = enabled(callsite) {
         let time = recorder.ticks();

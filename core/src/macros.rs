@@ -184,7 +184,7 @@ macro_rules! __blob {
         // Items have no hygiene: a name that the user might also give to a constant would hide it from `$meta`.
         const __TL_META: $crate::callsite::Meta = $meta;
         #[cfg_attr(any(target_os = "none", target_os = "linux"), unsafe(link_section = ".throughline"))]
-        static __TL_BLOB: [u8; __TL_META.len()] = __TL_META.blob();
+        static __TL_BLOB: [u8; __TL_META.encoded_len()] = __TL_META.blob();
         &__TL_BLOB
     }};
 }

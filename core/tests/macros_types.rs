@@ -1,5 +1,7 @@
 //! What the types that macros make may be used for.
 
+#![cfg(not(loom))]
+
 use throughline::{Instrumented, Span};
 
 /// A type that is `Send` has two implementations of this, so that naming one without saying which does not compile.

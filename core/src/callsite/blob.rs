@@ -92,7 +92,7 @@ impl Meta {
     };
 
     /// Length of its blob in bytes.
-    pub const fn len(&self) -> usize {
+    pub const fn encoded_len(&self) -> usize {
         let mut n = HEADER + 2 * (5 + self.fields.len() + 2 * self.labels.len());
         n += self.name.len() + self.target.len() + self.file.len() + self.unit.len() + self.description.len();
         let mut i = 0;
@@ -108,7 +108,7 @@ impl Meta {
         n
     }
 
-    /// The blob itself. `N` must be [`Meta::len`].
+    /// The blob itself. `N` must be [`Meta::encoded_len`].
     pub const fn blob<const N: usize>(&self) -> [u8; N] {
         assert!(self.fields.len() <= MAX_FIELDS, "a span, event or metric has at most 15 fields");
         assert!(self.labels.len() <= MAX_FIELDS, "a metric has at most 15 constant labels");
@@ -141,7 +141,7 @@ impl Meta {
             at = put(&mut b, at, self.labels[i].1);
             i += 1;
         }
-        assert!(at == N, "N must be Meta::len()");
+        assert!(at == N, "N must be Meta::encoded_len()");
         b
     }
 }

@@ -9,9 +9,9 @@ mod message;
 #[cfg(registered_callsites)]
 pub mod registry;
 
+pub use blob::{Blob, HEADER, Kind, MAGIC, MAX_FIELDS, Meta};
 #[doc(hidden)]
 pub use message::name;
-pub use blob::{Blob, HEADER, Kind, MAGIC, MAX_FIELDS, Meta};
 
 /// A place in the code, as its record names it.
 #[derive(Clone, Copy, Debug)]

@@ -39,16 +39,28 @@ impl SeriesKey {
         self.state.load(Acquire) > WRITING
     }
 
-    /// Copies the label set out, and says how many bytes it has; the rest is zeros.
+    /// Writes each value to `out` as a length byte and its bytes, and says how many bytes that takes; the rest is zeros.
     pub(super) fn read(&self, out: &mut [u8; Self::BYTES]) -> usize {
-        for (chunk, word) in out.chunks_exact_mut(WORD_BYTES).zip(&self.words) {
+        let mut packed = [0; Self::BYTES];
+        for (chunk, word) in packed.chunks_exact_mut(WORD_BYTES).zip(&self.words) {
             chunk.copy_from_slice(&word.load(Relaxed).to_ne_bytes());
         }
-        Self::BYTES
+        let (lengths, mut values) = packed.split_at(WORD_BYTES);
+        let mut at = 0;
+        out.fill(0);
+        for len in lengths.iter().map(|l| usize::from(*l)).take_while(|l| *l > 0) {
+            // Kept as length + 1, so that 0 ends the list.
+            let len = len - 1;
+            out[at] = len as u8;
+            out[at + 1..at + 1 + len].copy_from_slice(&values[..len]);
+            at += 1 + len;
+            values = &values[len.next_multiple_of(WORD_BYTES)..];
+        }
+        at
     }
 }
 
-/// A label set packed into words, with its hash.
+/// A label set packed into words, with its hash: a word of lengths (plus one each), then each value in words of its own.
 struct Packed {
     words: [Word; KEY_WORDS],
     used: usize,
@@ -56,42 +68,70 @@ struct Packed {
 }
 
 impl Packed {
-    #[inline]
+    #[inline(always)]
     fn new<const L: usize>(labels: &[&str; L]) -> Option<Packed> {
-        let mut bytes = [0u8; SeriesKey::BYTES];
-        let mut at = 0;
-        for label in labels {
-            let label = label.as_bytes();
-            let end = at + 1 + label.len();
-            let place = bytes.get_mut(at + 1..end)?;
-            for (to, from) in place.iter_mut().zip(label) {
-                *to = *from;
+        const { assert!(L <= WORD_BYTES, "a family has at most 8 labels, 4 on a 32-bit machine") };
+        let mut packed = Packed { words: [0; KEY_WORDS], used: 1, hash: 0 };
+        let mut lengths = 0;
+        for (i, label) in labels.iter().enumerate() {
+            let bytes = label.as_bytes();
+            if bytes.len() > (KEY_WORDS - packed.used) * WORD_BYTES {
+                return None;
             }
-            bytes[at] = label.len() as u8;
-            at = end;
+            lengths |= (bytes.len() + 1) << (8 * i);
+            let (whole, rest) = bytes.as_chunks::<WORD_BYTES>();
+            for chunk in whole {
+                packed.push(Word::from_ne_bytes(*chunk));
+            }
+            if !rest.is_empty() {
+                packed.push(partial_word(bytes, rest));
+            }
         }
-        let used = at.div_ceil(WORD_BYTES);
-        let mut words = [0; KEY_WORDS];
-        let mut hash: Word = 0;
-        for (word, chunk) in words.iter_mut().zip(bytes.chunks_exact(WORD_BYTES)).take(used) {
-            let mut w = [0; WORD_BYTES];
-            w.copy_from_slice(chunk);
-            *word = Word::from_ne_bytes(w);
-            hash = (hash.rotate_left(5) ^ *word).wrapping_mul(0x9E37_79B9_7F4A_7C15u64 as Word);
-        }
+        let lengths = lengths.to_le();
+        packed.words[0] = lengths;
+        packed.mix(lengths);
         // The multiplication leaves its best bits on top.
-        hash ^= hash >> (Word::BITS / 2);
-        Some(Packed { words, used, hash: hash | SET })
+        packed.hash ^= packed.hash >> (Word::BITS / 2);
+        packed.hash |= SET;
+        Some(packed)
     }
+
+    #[inline(always)]
+    fn push(&mut self, word: Word) {
+        self.words[self.used % KEY_WORDS] = word;
+        self.used += 1;
+        self.mix(word);
+    }
+
+    #[inline(always)]
+    fn mix(&mut self, word: Word) {
+        self.hash = (self.hash.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15u64 as Word);
+    }
+}
+
+/// The last, incomplete word of `bytes`, zero-padded, without a loop over its bytes where one load gives it.
+#[inline(always)]
+fn partial_word(bytes: &[u8], rest: &[u8]) -> Word {
+    if cfg!(target_endian = "little")
+        && let Some(last) = bytes.last_chunk::<WORD_BYTES>()
+    {
+        // The last whole word's worth of bytes, less those that are not of the rest.
+        return Word::from_ne_bytes(*last) >> (8 * (WORD_BYTES - rest.len()));
+    }
+    let mut word = [0; WORD_BYTES];
+    for (to, from) in word.iter_mut().zip(rest) {
+        *to = *from;
+    }
+    Word::from_ne_bytes(word)
 }
 
 /// The index of the series with these labels; that of the overflow series when there is no room.
 #[inline]
 fn find<const L: usize>(keys: &'static [SeriesKey], labels: &[&str; L]) -> usize {
     let Some(key) = Packed::new(labels) else { return keys.len() };
-    let start = key.hash >> 2;
-    for i in 0..keys.len() {
-        let at = (start.wrapping_add(i)) % keys.len();
+    // The upper half of hash × places: as even as a remainder, and no division.
+    let mut at = ((u64::from(key.hash as u32) * keys.len() as u64) >> 32) as usize;
+    for _ in 0..keys.len() {
         let place = &keys[at];
         let mut state = place.state.load(Acquire);
         if state == FREE {
@@ -110,6 +150,7 @@ fn find<const L: usize>(keys: &'static [SeriesKey], labels: &[&str; L]) -> usize
         if state == key.hash && same() {
             return at;
         }
+        at = if at + 1 == keys.len() { 0 } else { at + 1 };
     }
     keys.len()
 }

@@ -73,7 +73,12 @@ pub(super) fn record<const SCALE: u32>(metric: Metric, at: usize, value: usize) 
         metric.add(at + ZEROS, 1);
         return;
     }
-    metric.add(at + BUCKETS + position(value, SCALE), 1);
+    let bucket = at + BUCKETS + position(value, SCALE);
+    #[cfg(feature = "std")]
+    if metric.add_two(bucket, 1, at + SUM, value) {
+        return;
+    }
+    metric.add(bucket, 1);
     metric.add_wide(at + SUM, value);
 }
 
@@ -88,16 +93,32 @@ pub const fn position(value: usize, scale: u32) -> usize {
     let zeros = value.leading_zeros();
     let mantissa = value << zeros;
     let power = (usize::BITS - 1 - zeros) as usize;
-    // How many of the 2^scale boundaries from 1 up to below 2 are below the mantissa: a binary search over a table whose stride is the scale's.
-    let mut below = 0;
-    let mut step = 1 << scale;
-    while step > 1 {
-        step >>= 1;
-        if mantissa > BOUNDARIES[(below + step) << (MAX_SCALE - scale)] {
-            below += step;
+    // Boundaries lie at least 1/32 apart, so those below the mantissa are those below its thirty-second, and perhaps one more.
+    let scaled = MAX_SCALE - scale;
+    let below = BELOW[scale as usize][(mantissa >> (usize::BITS - 6)) & 31] as usize;
+    (power << scale) + below + (mantissa > BOUNDARIES[below << scaled]) as usize
+}
+
+/// How many boundaries, at each scale, are below 1 + i/32.
+static BELOW: [[u8; 32]; MAX_SCALE as usize + 1] = below();
+
+const fn below() -> [[u8; 32]; MAX_SCALE as usize + 1] {
+    let mut out = [[0; 32]; MAX_SCALE as usize + 1];
+    let mut scale = 0;
+    while scale <= MAX_SCALE as usize {
+        let mut i = 0;
+        while i < 32 {
+            let edge = (32 + i as u64) << 58;
+            let mut j = 0;
+            while j < 1 << scale {
+                out[scale][i] += (BOUNDARIES_64[j << (MAX_SCALE as usize - scale)] < edge) as u8;
+                j += 1;
+            }
+            i += 1;
         }
+        scale += 1;
     }
-    (power << scale) + below + (mantissa > BOUNDARIES[below << (MAX_SCALE - scale)]) as usize
+    out
 }
 
 /// The largest value of the bucket at `position`, rounded down.
@@ -127,10 +148,11 @@ const BOUNDARIES_64: [u64; 16] = [
     0xF525_7D15_2486_CC2C,
 ];
 
-static BOUNDARIES: [usize; 16] = narrow();
+static BOUNDARIES: [usize; 17] = narrow();
 
-const fn narrow() -> [usize; 16] {
-    let mut out = [0; 16];
+/// In the machine's word, and a last one that no mantissa exceeds.
+const fn narrow() -> [usize; 17] {
+    let mut out = [usize::MAX; 17];
     let mut j = 0;
     while j < 16 {
         out[j] = (BOUNDARIES_64[j] >> (64 - usize::BITS)) as usize;

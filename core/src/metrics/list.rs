@@ -62,6 +62,17 @@ impl Metric {
         self.cells[i].fetch_add(n, Relaxed);
     }
 
+    /// Adds to two of this thread's cells, finding them once; false when it has none.
+    #[cfg(feature = "std")]
+    #[inline(always)]
+    pub(super) fn add_two(self, i: usize, n: usize, j: usize, m: usize) -> bool {
+        let Some(cells) = self.entry.thread_cells() else { return false };
+        let (Some(a), Some(b)) = (cells.get(i), cells.get(j)) else { return false };
+        a.store(a.load(Relaxed).wrapping_add(n), Relaxed);
+        b.store(b.load(Relaxed).wrapping_add(m), Relaxed);
+        true
+    }
+
     #[inline(always)]
     pub(super) fn set(self, value: Word) {
         #[cfg(registered_callsites)]
@@ -230,6 +241,13 @@ mod registered {
         pub(super) fn thread_cell(&'static self, i: usize) -> Option<&'static AtomicWord> {
             let recorder = crate::recorder::get()?;
             recorder.thread.cells.get(self.base.load(Ordering::Relaxed).wrapping_add(i))
+        }
+
+        /// This thread's cells from the metric's first on, if it has any.
+        #[cfg(feature = "std")]
+        #[inline(always)]
+        pub(super) fn thread_cells(&'static self) -> Option<&'static [AtomicWord]> {
+            crate::recorder::get()?.thread.cells.get(self.base.load(Ordering::Relaxed)..)
         }
 
         #[cfg(feature = "std")]

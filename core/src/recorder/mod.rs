@@ -80,7 +80,7 @@ impl Recorder {
             marked: [const { AtomicWord::new(0) }; 2],
             recorded_mark: AtomicWord::new(0),
             #[cfg(feature = "std")]
-            thread: thread::ThreadPart::NONE,
+            thread: thread::ThreadPart::none(),
         }
     }
 
@@ -96,7 +96,8 @@ impl Recorder {
     ) -> Recorder {
         let mut recorder = Recorder::with_ring(Ring::new(slots, mode), clock);
         recorder.next_id = AtomicWord::new(first_id);
-        recorder.thread = thread::ThreadPart::new(cells);
+        let straight = matches!(mode, Mode::LocalOldest) && clock.is_processor();
+        recorder.thread = thread::ThreadPart::new(cells, straight);
         recorder
     }
 
@@ -148,9 +149,8 @@ impl Recorder {
     #[inline(always)]
     pub(crate) fn next_id(&self) -> Word {
         if self.is_local() {
-            let id = self.next_id.load(Relaxed);
-            self.next_id.store(id.wrapping_add(1), Relaxed);
-            return id;
+            #[cfg(feature = "std")]
+            return self.next_local_id();
         }
         loop {
             let id = self.next_id.fetch_add(1, Relaxed) & !REMOTE;
@@ -167,6 +167,28 @@ impl Recorder {
         return self.ring.push(head, body, time);
         #[cfg(not(feature = "std"))]
         self.ring.push_shared(head, body, time)
+    }
+
+    #[cfg(feature = "std")]
+    #[inline(always)]
+    pub(crate) fn next_local_id(&self) -> Word {
+        let id = self.next_id.load(Relaxed);
+        self.next_id.store(id.wrapping_add(1), Relaxed);
+        id
+    }
+
+    /// Whether the recorder is a thread's own, keeps what is oldest and reads the processor's clock.
+    #[cfg(feature = "std")]
+    #[inline(always)]
+    pub(crate) fn is_straight(&self) -> bool {
+        self.thread.straight
+    }
+
+    /// As `push`, of a recorder that [is straight](Recorder::is_straight).
+    #[cfg(feature = "std")]
+    #[inline(always)]
+    pub(crate) fn push_straight(&self, head: Head, body: &[Word], time: Word) -> bool {
+        self.ring.push_local_oldest(head, body, time)
     }
 
     #[inline(always)]
@@ -193,7 +215,7 @@ pub(crate) fn get() -> Option<&'static Recorder> {
     installed()
 }
 #[cfg(feature = "std")]
-pub(crate) use thread::get;
+pub(crate) use thread::{get, straight};
 
 #[inline(always)]
 fn installed() -> Option<&'static Recorder> {
@@ -203,6 +225,7 @@ fn installed() -> Option<&'static Recorder> {
 }
 
 /// Whether this program has a recorder at all.
+#[cfg(registered_callsites)]
 pub(crate) fn exists() -> bool {
     #[cfg(feature = "std")]
     if thread::hooked() {

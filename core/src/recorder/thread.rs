@@ -15,6 +15,8 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 pub(crate) struct ThreadPart {
     /// Written by one thread only.
     pub(crate) local: bool,
+    /// See [`Recorder::is_straight`].
+    pub(crate) straight: bool,
     /// Metric cells; written by this thread only, summed by the reader.
     pub(crate) cells: &'static [AtomicUsize],
     owned: AtomicBool,
@@ -22,20 +24,25 @@ pub(crate) struct ThreadPart {
 }
 
 impl ThreadPart {
-    pub(super) const NONE: ThreadPart = ThreadPart {
-        local: false,
-        cells: &[],
-        owned: AtomicBool::new(true),
-        next: AtomicPtr::new(core::ptr::null_mut()),
-    };
+    pub(super) const fn none() -> ThreadPart {
+        ThreadPart {
+            local: false,
+            straight: false,
+            cells: &[],
+            owned: AtomicBool::new(true),
+            next: AtomicPtr::new(core::ptr::null_mut()),
+        }
+    }
 
-    pub(super) const fn new(cells: &'static [AtomicUsize]) -> ThreadPart {
-        ThreadPart { local: true, cells, ..ThreadPart::NONE }
+    pub(super) const fn new(cells: &'static [AtomicUsize], straight: bool) -> ThreadPart {
+        ThreadPart { local: true, straight, cells, ..ThreadPart::none() }
     }
 }
 
 std::thread_local! {
     static CURRENT: Cell<*const Recorder> = const { Cell::new(core::ptr::null()) };
+    /// The same, when it is straight; null sends the caller the general way, whatever the reason.
+    static STRAIGHT: Cell<*const Recorder> = const { Cell::new(core::ptr::null()) };
 }
 
 static THREADS: AtomicPtr<Recorder> = AtomicPtr::new(core::ptr::null_mut());
@@ -55,6 +62,13 @@ pub(crate) fn get() -> Option<&'static Recorder> {
     }
 }
 
+/// The recorder of this thread if it [is straight](Recorder::is_straight). Cost: a thread-local read and a branch, which also answer whether there is one.
+#[inline(always)]
+pub(crate) fn straight() -> Option<&'static Recorder> {
+    // SAFETY: only `first_use` stores here, and it stores null or a `&'static Recorder`.
+    unsafe { STRAIGHT.get().as_ref() }
+}
+
 #[cold]
 #[inline(never)]
 fn first_use() -> Option<&'static Recorder> {
@@ -66,7 +80,10 @@ fn first_use() -> Option<&'static Recorder> {
     let hook = unsafe { core::mem::transmute::<*mut (), ThreadHook>(hook) };
     let recorder = hook();
     match recorder {
-        Some(recorder) => CURRENT.set(recorder),
+        Some(recorder) => {
+            CURRENT.set(recorder);
+            STRAIGHT.set(if recorder.thread.straight { recorder } else { core::ptr::null() });
+        }
         None => _ = REFUSED.fetch_add(1, Ordering::Relaxed),
     }
     recorder
@@ -113,6 +130,7 @@ pub fn acquire_thread(make: impl FnOnce() -> Option<&'static Recorder>) -> Optio
 
 /// Leaves the running thread's recorder to the next thread that needs one.
 pub fn release_thread() {
+    STRAIGHT.set(core::ptr::null());
     // SAFETY: as in `get`.
     if let Some(recorder) = unsafe { CURRENT.replace(core::ptr::null()).as_ref() } {
         recorder.set_place(0, 0);

@@ -229,7 +229,7 @@ impl<'a> Ring<'a> {
     }
 
     #[inline(always)]
-    fn push_local_oldest(&self, head: Head, body: &[Word], time: Word) -> bool {
+    pub(crate) fn push_local_oldest(&self, head: Head, body: &[Word], time: Word) -> bool {
         let (head, slots) = head.sized(body.len());
         let at = self.writer.0.head.load(Relaxed);
         let end = at.wrapping_add(slots);
@@ -400,6 +400,7 @@ impl<'a> Ring<'a> {
     }
 
     /// Whether a record of one slot would be kept just now.
+    #[cfg(not(loom))]
     pub(crate) fn has_room(&self) -> bool {
         let used = self.writer.0.head.load(Relaxed).wrapping_sub(self.reader.0.tail.load(Relaxed));
         used < self.slots.len() || matches!(self.mode, Mode::SharedNewest | Mode::LocalNewest)

@@ -1,4 +1,13 @@
 //! Spans: a guard that ends with its work, written as one record when it ends.
+//!
+//! The functions here work on every target. On a server they are the exception: a thread with a ring and the processor's clock
+//! takes the straight way in `local`, which is inlined into the call site.
+
+#[cfg(all(feature = "std", any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub(crate) mod local;
+mod suspended;
+
+pub(crate) use suspended::Suspended;
 
 use crate::Status;
 use crate::callsite::CallsiteId;
@@ -7,7 +16,6 @@ use crate::record::NO_BUSY;
 use crate::recorder::{self, Recorder, UNSAMPLED};
 use crate::ring::{Head, RecordKind, Word};
 use core::marker::PhantomData;
-use core::mem::MaybeUninit;
 
 /// Field words that a span carries until it ends; more are written when it begins, as a record of their own.
 const CARRIED: usize = if Word::BITS == 64 { 6 } else { 4 };
@@ -50,8 +58,7 @@ pub(crate) struct State {
     types: u32,
     status: u8,
     carried: u8,
-    /// The first `carried` are initialised.
-    words: [MaybeUninit<Word>; CARRIED],
+    words: [Word; CARRIED],
 }
 
 impl State {
@@ -66,7 +73,7 @@ impl State {
         types: 0,
         status: 0,
         carried: 0,
-        words: [const { MaybeUninit::uninit() }; CARRIED],
+        words: [0; CARRIED],
     };
 }
 
@@ -81,15 +88,12 @@ impl Span {
     #[doc(hidden)]
     #[inline(always)]
     pub fn begin<F: Fields>(callsite: CallsiteId, root: bool, values: &F) -> Span {
-        let mut span = if root { begin_root(callsite) } else { begin(callsite) };
+        let mut span = Span::begin_bare(callsite, root);
         if F::COUNT > 0 {
             if F::FIXED && min_words::<F>() <= CARRIED {
                 span.state.types = const { head_types(F::COUNT, F::TYPES) };
-                let mut words = [0; CARRIED];
-                span.state.carried = fields::write(values, &mut words) as u8;
-                for (to, from) in span.state.words.iter_mut().zip(words).take(const { min_words::<F>() }) {
-                    to.write(from);
-                }
+                span.state.carried = const { min_words::<F>() as u8 };
+                fields::write(values, &mut span.state.words);
             } else if let Some(recorder) = span.recorder.filter(|_| span.state.id != 0) {
                 crate::event::write(
                     recorder,
@@ -102,6 +106,18 @@ impl Span {
             }
         }
         span
+    }
+
+    #[inline(always)]
+    fn begin_bare(callsite: CallsiteId, root: bool) -> Span {
+        if root {
+            return begin_root(callsite);
+        }
+        #[cfg(all(feature = "std", any(target_arch = "x86_64", target_arch = "aarch64")))]
+        if let Some(span) = local::begin(callsite) {
+            return span;
+        }
+        begin(callsite)
     }
 
     /// Whether it will be recorded: its callsite is on, its trace sampled, and there is a recorder.
@@ -145,15 +161,28 @@ impl Span {
 impl Drop for Span {
     #[inline(always)]
     fn drop(&mut self) {
-        if let Some(recorder) = self.recorder {
-            end(recorder, &self.state);
+        let Some(recorder) = self.recorder else { return };
+        #[cfg(all(feature = "std", any(target_arch = "x86_64", target_arch = "aarch64")))]
+        if local::end(recorder, &self.state) {
+            return;
         }
+        #[cfg(feature = "std")]
+        // By value: a reference would keep the whole state in memory on the straight way too.
+        end_moved(recorder, self.state);
+        #[cfg(not(feature = "std"))]
+        end(recorder, &self.state);
     }
 }
 
-/// On a microcontroller one copy serves every call site; on a server the call site has its own.
-#[cfg_attr(target_os = "none", inline(never))]
-#[cfg_attr(not(target_os = "none"), inline(always))]
+#[cfg(feature = "std")]
+#[cold]
+#[inline(never)]
+fn end_moved(recorder: &Recorder, state: State) {
+    end(recorder, &state);
+}
+
+/// One copy serves every call site.
+#[inline(never)]
 fn begin(callsite: CallsiteId) -> Span {
     let Some(recorder) = enabled(callsite) else { return Span::none() };
     let (previous, mut root) = recorder.place();
@@ -174,8 +203,7 @@ fn begin(callsite: CallsiteId) -> Span {
     started(recorder, callsite, id, root, (previous, previous_root))
 }
 
-#[cfg_attr(target_os = "none", inline(never))]
-#[cfg_attr(not(target_os = "none"), inline(always))]
+#[inline(never)]
 fn begin_root(callsite: CallsiteId) -> Span {
     let Some(recorder) = enabled(callsite) else { return Span::none() };
     let place = recorder.place();
@@ -215,13 +243,15 @@ fn enabled(callsite: CallsiteId) -> Option<&'static Recorder> {
 #[inline]
 fn unsampled_root(recorder: &'static Recorder) -> Span {
     let (previous, previous_root) = recorder.place();
+    if previous_root == UNSAMPLED {
+        return Span::none();
+    }
     recorder.set_place(0, UNSAMPLED);
     let state = State { previous, previous_root, root: UNSAMPLED, ..State::NONE };
     Span { recorder: Some(recorder), state, not_send: PhantomData }
 }
 
 #[cfg_attr(target_os = "none", inline(never))]
-#[cfg_attr(not(target_os = "none"), inline(always))]
 fn end(recorder: &Recorder, state: &State) {
     leave(recorder, state);
     if state.id != 0 {
@@ -256,8 +286,7 @@ fn finish(recorder: &Recorder, state: &State, busy: Option<Word>) {
     }
 }
 
-#[cfg_attr(target_os = "none", inline(never))]
-#[cfg_attr(not(target_os = "none"), inline(always))]
+#[inline(never)]
 fn finish_long(
     recorder: &Recorder,
     state: &State,
@@ -286,61 +315,9 @@ fn finish_long(
         RecordKind::Span
     };
     let carried = usize::from(state.carried).min(CARRIED);
-    for (to, from) in body[at..].iter_mut().zip(&state.words[..carried]) {
-        // SAFETY: `begin` initialised the first `carried` words.
-        *to = unsafe { from.assume_init() };
-    }
+    body[at..at + carried].copy_from_slice(&state.words[..carried]);
     let head = Head::new(kind, state.callsite, state.status, state.types);
     recorder.push(head, &body[..at + carried], now);
-}
-
-/// A span that is not current anywhere: a future's, between polls. It may move to another thread.
-#[derive(Debug)]
-pub(crate) struct Suspended {
-    state: State,
-    outer: recorder::Context,
-    busy: Word,
-    recorded: bool,
-}
-
-impl Suspended {
-    /// Takes a span that has just begun off its thread.
-    pub(crate) fn new(span: Span) -> Suspended {
-        let span = core::mem::ManuallyDrop::new(span);
-        let inner = recorder::Context::current();
-        let Some(recorder) = span.recorder else {
-            return Suspended { state: State::NONE, outer: inner, busy: 0, recorded: false };
-        };
-        leave(recorder, &span.state);
-        Suspended { state: span.state, outer: inner, busy: 0, recorded: span.state.id != 0 }
-    }
-
-    /// Runs `f` with the span current, and counts its time as busy.
-    pub(crate) fn run<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        let entered = self.outer.enter();
-        let begun = recorder::get().map(|r| (r, r.ticks()));
-        let result = f();
-        if let Some((recorder, begun)) = begun {
-            self.busy = self.busy.wrapping_add(recorder.ticks().wrapping_sub(begun));
-        }
-        drop(entered);
-        result
-    }
-
-    pub(crate) fn set_status(&mut self, status: Status) {
-        if self.state.status == Status::Unset as u8 {
-            self.state.status = status as u8;
-        }
-    }
-
-    /// Ends the span. Once.
-    pub(crate) fn end(&mut self) {
-        if core::mem::take(&mut self.recorded)
-            && let Some(recorder) = recorder::get()
-        {
-            finish(recorder, &self.state, Some(self.busy));
-        }
-    }
 }
 
 /// Adds fields to the current span; the way in of [`record!`](crate::record!).

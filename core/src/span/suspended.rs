@@ -1,0 +1,55 @@
+//! A future's span between polls.
+
+use super::{Span, State, finish, leave};
+use crate::Status;
+use crate::recorder;
+use crate::ring::Word;
+
+/// A span that is not current anywhere: a future's, between polls. It may move to another thread.
+#[derive(Debug)]
+pub(crate) struct Suspended {
+    state: State,
+    outer: recorder::Context,
+    busy: Word,
+    recorded: bool,
+}
+
+impl Suspended {
+    /// Takes a span that has just begun off its thread.
+    pub(crate) fn new(span: Span) -> Suspended {
+        let span = core::mem::ManuallyDrop::new(span);
+        let inner = recorder::Context::current();
+        let Some(recorder) = span.recorder else {
+            return Suspended { state: State::NONE, outer: inner, busy: 0, recorded: false };
+        };
+        leave(recorder, &span.state);
+        Suspended { state: span.state, outer: inner, busy: 0, recorded: span.state.id != 0 }
+    }
+
+    /// Runs `f` with the span current, and counts its time as busy.
+    pub(crate) fn run<R>(&mut self, f: impl FnOnce() -> R) -> R {
+        let entered = self.outer.enter();
+        let begun = recorder::get().map(|r| (r, r.ticks()));
+        let result = f();
+        if let Some((recorder, begun)) = begun {
+            self.busy = self.busy.wrapping_add(recorder.ticks().wrapping_sub(begun));
+        }
+        drop(entered);
+        result
+    }
+
+    pub(crate) fn set_status(&mut self, status: Status) {
+        if self.state.status == Status::Unset as u8 {
+            self.state.status = status as u8;
+        }
+    }
+
+    /// Ends the span. Once.
+    pub(crate) fn end(&mut self) {
+        if core::mem::take(&mut self.recorded)
+            && let Some(recorder) = recorder::get()
+        {
+            finish(recorder, &self.state, Some(self.busy));
+        }
+    }
+}
