@@ -221,11 +221,9 @@ impl TerminalSink {
         let count = std::mem::take(&mut self.new);
         self.cells.terminal.input(count);
         self.tree.advance(now_unix_ns);
-        let written = self
-            .tree
-            .write_complete(&mut self.out)
-            .and_then(|()| self.tree.write_idle(IDLE_NS, &mut self.out));
-        let flushed = if count > 0 { self.out.flush() } else { Ok(()) };
+        let written = self.tree.write_settled(IDLE_NS, &mut self.out);
+        // What was taken in the round before is written in this one.
+        let flushed = self.out.flush();
         self.count(written.and(flushed), count);
     }
 

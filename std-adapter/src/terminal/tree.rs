@@ -55,6 +55,8 @@ pub(super) struct Trace {
     pub(super) notes: Vec<LossNote>,
     /// Its root has ended.
     pub(super) complete: bool,
+    /// It had when [`Tree::write_settled`] was last called.
+    settled: bool,
     newest: u64,
     /// Place in the order of beginning.
     number: u64,
@@ -162,6 +164,11 @@ impl Tree {
     /// as they are. Call it when a batch of records has been taken, not after each: a root may come before its children.
     pub fn write_complete(&mut self, out: &mut impl io::Write) -> io::Result<()> {
         self.write(out, |_, trace| trace.complete)?;
+        self.write_excess(out)
+    }
+
+    /// Writes the oldest traces beyond the limit as they are.
+    fn write_excess(&mut self, out: &mut impl io::Write) -> io::Result<()> {
         let excess = self.held.saturating_sub(self.limit);
         if excess > 0 {
             let mut numbers: Vec<_> =
@@ -182,6 +189,16 @@ impl Tree {
     /// still open, or lost.
     pub fn write_idle(&mut self, age_ns: u64, out: &mut impl io::Write) -> io::Result<()> {
         self.write(out, |newest, trace| trace.complete || trace.newest.saturating_add(age_ns) < newest)
+    }
+
+    /// Writes the traces that were complete when this was last called already, the idle ones, and what belongs to none. For records that come from
+    /// many threads, each time all of them have been looked at: a thread that was looked at before the root's may have held spans that ended before it,
+    /// and the second look has found them.
+    pub fn write_settled(&mut self, age_ns: u64, out: &mut impl io::Write) -> io::Result<()> {
+        let old = |newest: u64, trace: &Trace| trace.newest.saturating_add(age_ns) < newest;
+        self.write(out, |newest, trace| trace.settled || !trace.complete && old(newest, trace))?;
+        self.traces.values_mut().for_each(|trace| trace.settled = trace.complete);
+        self.write_excess(out)
     }
 
     /// Writes everything held back.
