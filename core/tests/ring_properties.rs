@@ -92,7 +92,7 @@ fn run(mode: Mode, capacity: usize, steps: Vec<Step>) {
     if matches!(mode, Mode::SharedOldest | Mode::LocalOldest) {
         assert_eq!(ring.lost(), run.refused);
     } else {
-        assert_eq!(run.seen.last().copied(), Some(run.words.len() - 1).filter(|_| !run.words.is_empty()));
+        assert_eq!(run.seen.last().copied(), run.words.len().checked_sub(1));
     }
     assert!(run.seen.is_sorted_by(|a, b| a < b), "in order, none twice: {:?}", run.seen);
     assert!(first_loss_seen || reader.take_loss().is_some() == (ring.lost() > 0));
