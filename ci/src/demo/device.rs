@@ -38,13 +38,12 @@ pub(super) fn run_live(firmware: &Firmware, tool: &Tool, show: bool) -> Result<R
         }
     })?;
     let capture = firmware.run("demo", b"", |bytes| live.feed(bytes))?;
-    let drawn_live = live.finish()?;
+    let drawn = live.finish()?;
     if !show {
         // The tree is the other one's; who it was and what it came to is news.
-        let ends = drawn_live.lines().take(1).chain(drawn_live.lines().rev().take(1));
+        let ends = drawn.lines().take(1).chain(drawn.lines().rev().take(1));
         ends.for_each(|line| println!("{line}"));
     }
-    let drawn = tool.tree(&capture)?;
     let balance = Balance::of(&tool.json(&capture)?)?;
     ensure!(balance.emitted > 0, "the firmware recorded nothing");
     Ok(Run { drawn, account: Account(balance) })

@@ -89,9 +89,9 @@ impl Sensor {
             .record(usize::from(sample.raw));
         match self.convert(sample.raw) {
             Ok(centi) => {
-                let celsius = centi as f32 / 100.0;
-                gauge!("room.temperature" as f32, unit = "Cel").set(celsius);
-                record!(span, celsius);
+                // As `f64`, which a server keeps and a microcontroller rounds to `f32`: both then read 17.62, not 17.6200008392334.
+                gauge!("room.temperature" as f32, unit = "Cel").set(f64::from(centi) / 100.0);
+                record!(span, celsius = centi as f32 / 100.0);
                 Ok(centi)
             }
             Err(fault) => {
