@@ -232,7 +232,7 @@ impl Tool {
     ///
     /// When the capture is damaged or the tool fails.
     pub fn tree(&self, capture: &Capture) -> Result<String> {
-        self.decode(capture, "tree")
+        self.decode(capture, &["--format", "tree"])
     }
 
     /// Decodes a capture to JSON objects.
@@ -241,10 +241,17 @@ impl Tool {
     ///
     /// As [`Self::tree`].
     pub fn json(&self, capture: &Capture) -> Result<Vec<Value>> {
-        let text = self.decode(capture, "json")?;
-        text.lines()
-            .map(|line| serde_json::from_str(line).with_context(|| format!("no JSON: {line}")))
-            .collect()
+        objects(&self.decode(capture, &["--format", "json"])?)
+    }
+
+    /// Sends a capture, whose first record is of `anchor_unix_ns`, to a collector's OTLP/HTTP endpoint, and gives the same as JSON objects.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::tree`], and when the collector doesn't take everything.
+    pub fn forward(&self, capture: &Capture, otlp: &str, anchor_unix_ns: u64) -> Result<Vec<Value>> {
+        let anchor = anchor_unix_ns.to_string();
+        objects(&self.decode(capture, &["--format", "json", "--otlp", otlp, "--anchor", &anchor])?)
     }
 
     /// Begins decoding a live stream to a tree; `show` gets each line as it is drawn.
@@ -271,19 +278,18 @@ impl Tool {
         Ok(Live { input: child.stdin.take(), child, text })
     }
 
-    fn decode(&self, capture: &Capture, format: &str) -> Result<String> {
+    fn decode(&self, capture: &Capture, options: &[&str]) -> Result<String> {
         // From a file, as a stream's times are by its arrival.
         let scratch = Scratch::new("capture")?;
         let path = scratch.path().join("capture.bin");
         fs::write(&path, &capture.bytes)?;
-        Cmd::new(&self.0)
-            .arg("decode")
-            .arg("--elf")
-            .arg(&capture.elf)
-            .args(["--format", format])
-            .arg(path)
-            .output()
+        let cmd = Cmd::new(&self.0).arg("decode").arg("--elf").arg(&capture.elf);
+        cmd.args(options.iter().copied()).arg(path).output()
     }
+}
+
+fn objects(text: &str) -> Result<Vec<Value>> {
+    text.lines().map(|line| serde_json::from_str(line).with_context(|| format!("no JSON: {line}"))).collect()
 }
 
 /// The host tool at work on a live stream.
