@@ -19,6 +19,62 @@ pub use emulated::AtomicWord;
 
 pub(crate) use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
+/// Adds `n` to `word` and gives what it was, unless the sum would then be more than `most` after `from`. With a stale `from` it may refuse what
+/// would just have fitted, never take what does not.
+#[inline(always)]
+pub(crate) fn add_within(word: &AtomicWord, n: usize, from: usize, most: usize) -> Option<usize> {
+    #[cfg(all(not(loom), target_arch = "arm", target_has_atomic = "ptr"))]
+    return add_within_exclusive(word, n, from, most);
+    #[cfg(all(not(loom), not(target_has_atomic = "ptr")))]
+    return word.add_within(n, from, most);
+    #[cfg(any(loom, all(not(target_arch = "arm"), target_has_atomic = "ptr")))]
+    {
+        let mut old = word.load(Relaxed);
+        loop {
+            let new = old.wrapping_add(n);
+            if new.wrapping_sub(from) > most {
+                return None;
+            }
+            match word.compare_exchange_weak(old, new, Relaxed, Relaxed) {
+                Ok(_) => return Some(old),
+                Err(now) => old = now,
+            }
+        }
+    }
+}
+
+/// The check fits between load and store of one exclusive pair: 8 instructions, where a compare-and-swap takes 16.
+#[cfg(all(not(loom), target_arch = "arm", target_has_atomic = "ptr"))]
+#[inline(always)]
+fn add_within_exclusive(word: &AtomicWord, n: usize, from: usize, most: usize) -> Option<usize> {
+    let (old, refused): (usize, usize);
+    // SAFETY: `word` is an atomic word, which exclusive accesses may touch; nothing else is read or written. Relaxed: no barrier.
+    unsafe {
+        core::arch::asm!(
+            "2:",
+            "ldrex {old}, [{word}]",
+            "adds {new}, {old}, {n}",
+            "subs {refused}, {new}, {from}",
+            "cmp {refused}, {most}",
+            "bhi 3f",
+            "strex {refused}, {new}, [{word}]",
+            "cmp {refused}, #0",
+            "bne 2b",
+            "3:",
+            word = in(reg) word,
+            n = in(reg) n,
+            from = in(reg) from,
+            most = in(reg) most,
+            old = out(reg) old,
+            new = out(reg) _,
+            refused = out(reg) refused,
+            options(nostack),
+        );
+    }
+    // More than `most`, and so not 0, when it was refused; else the 0 of a store that was made.
+    (refused == 0).then_some(old)
+}
+
 #[cfg(all(not(loom), not(target_has_atomic = "ptr")))]
 mod emulated {
     use core::sync::atomic::{AtomicUsize, Ordering};
@@ -49,6 +105,19 @@ mod emulated {
                 let old = self.0.load(Ordering::Relaxed);
                 self.0.store(old.wrapping_add(n), Ordering::Relaxed);
                 old
+            })
+        }
+
+        #[inline(always)]
+        pub(super) fn add_within(&self, n: usize, from: usize, most: usize) -> Option<usize> {
+            critical_section::with(|_| {
+                let old = self.0.load(Ordering::Relaxed);
+                let new = old.wrapping_add(n);
+                if new.wrapping_sub(from) > most {
+                    return None;
+                }
+                self.0.store(new, Ordering::Relaxed);
+                Some(old)
             })
         }
 

@@ -131,6 +131,12 @@ pub fn attach(remote: TraceContext) -> AttachGuard {
 #[derive(Debug)]
 pub struct AttachGuard(#[allow(dead_code)] ContextGuard);
 
+/// A place is read by the contexts that interrupt this one, on the same core, so the compiler's order is all it takes.
+#[inline(always)]
+fn order_for_interrupts() {
+    core::sync::atomic::compiler_fence(crate::sync::Release);
+}
+
 impl Recorder {
     pub(crate) fn context(&self) -> Context {
         let root = self.root.load(Relaxed);
@@ -156,9 +162,9 @@ impl Recorder {
     #[inline]
     pub(crate) fn set_place(&self, span: Word, root: Word) {
         self.span.store(0, Relaxed);
-        crate::sync::fence(crate::sync::Release);
+        order_for_interrupts();
         self.root.store(root, Relaxed);
-        crate::sync::fence(crate::sync::Release);
+        order_for_interrupts();
         self.span.store(span, Relaxed);
     }
 

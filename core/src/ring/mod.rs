@@ -26,7 +26,7 @@ pub use layout::{
 pub use reader::Reader;
 
 use crate::LossReason;
-use crate::sync::{Acquire, AtomicWord, Relaxed, Release, fence};
+use crate::sync::{Acquire, AtomicWord, Relaxed, Release, add_within, fence};
 
 /// Storage for a ring of `N` slots, zeroed, so that a static of it lies in `.bss`. `N` must be a power of two, 8 or more.
 ///
@@ -214,9 +214,17 @@ impl<'a> Ring<'a> {
     #[cfg(not(any(loom, feature = "std")))]
     #[inline(always)]
     pub(crate) fn push_shared(&self, head: Head, body: &[Word], time: Word) -> bool {
-        match self.mode {
-            Mode::SharedNewest => self.push_shared_newest(head, body, time),
-            _ => self.push_shared_oldest(head, body, time),
+        if self.mode != Mode::SharedNewest {
+            return self.push_shared_oldest(head, body, time);
+        }
+        // A copy made here, so that on the other way the words of a short record go from registers right into the slot.
+        let mut copy = [0; SLOT_WORDS];
+        match copy.get_mut(..body.len()) {
+            Some(copy) => {
+                copy.copy_from_slice(body);
+                self.push_shared_newest(head, copy, time)
+            }
+            None => self.push_shared_newest(head, body, time),
         }
     }
 
@@ -288,24 +296,19 @@ impl<'a> Ring<'a> {
     #[inline(always)]
     fn push_shared_oldest(&self, head: Head, body: &[Word], time: Word) -> bool {
         let (head, slots) = head.sized(body.len());
-        let mut at = self.writer.0.head.load(Relaxed);
-        loop {
-            let end = at.wrapping_add(slots);
-            // Acquire: what the reader read of these slots, it read before we write them.
-            if end.wrapping_sub(self.reader.0.tail.load(Acquire)) > self.slots.len() {
-                self.lose(time);
-                return false;
-            }
-            match self.writer.0.head.compare_exchange_weak(at, end, Relaxed, Relaxed) {
-                Ok(_) => break,
-                Err(now) => at = now,
-            }
-        }
-        self.write(at, head, body);
-        self.slot(at).store_word0(Slot::word0(state::at(at, state::START), head), Release);
+        // Acquire: what the reader read of these slots, it read before we write them.
+        let tail = self.reader.0.tail.load(Acquire);
+        let Some(at) = add_within(&self.writer.0.head, slots, tail, self.slots.len()) else {
+            self.lose(time);
+            return false;
+        };
+        let first = self.slot(at);
+        self.write_at(first, at, head, body);
+        first.store_word0(Slot::word0(state::at(at, state::START), head), Release);
         true
     }
 
+    #[inline(never)]
     fn push_shared_newest(&self, head: Head, body: &[Word], time: Word) -> bool {
         let (head, slots) = head.sized(body.len());
         let at = self.writer.0.head.fetch_add(slots, Relaxed);
@@ -370,7 +373,12 @@ impl<'a> Ring<'a> {
 
     #[inline(always)]
     fn write(&self, at: usize, head: Head, body: &[Word]) {
-        let first = self.slot(at);
+        self.write_at(self.slot(at), at, head, body);
+    }
+
+    /// As `write`, of one who has the first slot.
+    #[inline(always)]
+    fn write_at(&self, first: &Slot, at: usize, head: Head, body: &[Word]) {
         first.store_head(head);
         first.store_first(body);
         if body.len() > FIRST_WORDS {

@@ -88,6 +88,10 @@ impl Span {
     #[doc(hidden)]
     #[inline(always)]
     pub fn begin<F: Fields>(callsite: CallsiteId, root: bool, values: &F) -> Span {
+        if F::COUNT == 0 {
+            // On its own, so that the span is made in its place and not copied there.
+            return Span::begin_bare(callsite, root);
+        }
         let mut span = Span::begin_bare(callsite, root);
         if F::COUNT > 0 {
             if F::FIXED && min_words::<F>() <= CARRIED {
@@ -281,9 +285,21 @@ fn finish(recorder: &Recorder, state: &State, busy: Option<Word>) {
     let head = |kind| Head::new(kind, state.callsite, state.status, state.types);
     if state.carried == 0 && busy.is_none() && !long {
         recorder.push(head(RecordKind::Span), &place, now);
+    } else if busy.is_none() && !long {
+        finish_carried(recorder, state, place, now);
     } else {
         finish_long(recorder, state, place, long, busy, now);
     }
+}
+
+#[inline(never)]
+fn finish_carried(recorder: &Recorder, state: &State, place: [Word; 5], now: Word) {
+    let mut body = [0; 5 + CARRIED];
+    body[..5].copy_from_slice(&place);
+    // All of them, as copying a number known here is cheaper than copying the number there are.
+    body[5..].copy_from_slice(&state.words);
+    let head = Head::new(RecordKind::Span, state.callsite, state.status, state.types);
+    recorder.push(head, &body[..5 + usize::from(state.carried).min(CARRIED)], now);
 }
 
 #[inline(never)]
