@@ -62,6 +62,10 @@ pub mod metrics;
 pub mod record;
 #[cfg(not(loom))]
 pub mod recorder;
+/// The one part of the metrics that has a protocol to check.
+#[cfg(loom)]
+#[path = "metrics/series.rs"]
+pub mod series;
 #[cfg(not(loom))]
 mod span;
 mod value;

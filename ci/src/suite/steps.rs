@@ -34,7 +34,7 @@ const COLLECTOR_HTTP: &str = "THROUGHLINE_COLLECTOR_HTTP";
 const COLLECTOR_FILE: &str = "THROUGHLINE_COLLECTOR_FILE";
 
 /// The `--test` targets of the core that are written for loom.
-const LOOM_TESTS: &[&str] = &["loom_ring"];
+const LOOM_TESTS: &[&str] = &["loom_ring", "loom_series"];
 
 /// What Miri checks beyond its defaults. Strict provenance, because callsite ids are made from addresses.
 const MIRIFLAGS: &str = "-Zmiri-strict-provenance";

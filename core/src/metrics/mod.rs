@@ -9,11 +9,13 @@ mod family;
 mod gauge;
 mod histogram;
 mod list;
+mod series;
 
 pub use counter::{Counter, UpDownCounter};
-pub use family::{CounterFamily, HistogramFamily, SeriesKey};
+pub use family::{CounterFamily, HistogramFamily};
 pub use gauge::{FloatGauge, FloatValue, Gauge};
 pub use histogram::{Histogram, MAX_SCALE, bucket_count, cells as histogram_cells, position, upper_bound};
 #[doc(hidden)]
 pub use list::Entry;
 pub use list::{Metric, Series, for_each};
+pub use series::SeriesKey;

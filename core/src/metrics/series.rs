@@ -1,0 +1,164 @@
+//! The table of label sets behind a family: hashing, linear probing, one compare-and-swap for a new one.
+//!
+//! Looking up and inserting are wait-free where the target compares and swaps in one instruction: at most one round over the places, and no place is
+//! waited for. A place that another context is just writing is passed by, so the same new label set brought by two at once may get two places;
+//! readers add series with equal labels up. The model checker's view is in `core/tests/loom_series.rs`.
+
+use crate::ring::Word;
+use crate::sync::{Acquire, AtomicWord, Relaxed, Release};
+
+const KEY_WORDS: usize = 8;
+const WORD_BYTES: usize = size_of::<Word>();
+
+/// The label values of one series: 32 bytes on a 32-bit machine, 64 on a 64-bit one, of which each value takes one more than its length.
+#[derive(Debug)]
+pub struct SeriesKey {
+    /// 0: free. 1: being written. Else the hash, whose low bits are set.
+    state: AtomicWord,
+    words: [AtomicWord; KEY_WORDS],
+}
+
+const FREE: Word = 0;
+const WRITING: Word = 1;
+/// Or-ed into a hash, so that it is neither of the above.
+const SET: Word = 2;
+
+impl SeriesKey {
+    /// Bytes of a label set.
+    pub const BYTES: usize = KEY_WORDS * WORD_BYTES;
+
+    /// A free place.
+    #[cfg(not(loom))]
+    #[allow(clippy::new_without_default)]
+    pub const fn new() -> SeriesKey {
+        SeriesKey { state: AtomicWord::new(FREE), words: [const { AtomicWord::new(0) }; KEY_WORDS] }
+    }
+
+    /// A free place.
+    #[cfg(loom)]
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> SeriesKey {
+        SeriesKey { state: AtomicWord::new(FREE), words: core::array::from_fn(|_| AtomicWord::new(0)) }
+    }
+
+    #[cfg(not(loom))]
+    pub(crate) fn is_set(&self) -> bool {
+        self.state.load(Acquire) > WRITING
+    }
+
+    /// Writes each value to `out` as a length byte and its bytes, and says how many bytes that takes; the rest is zeros.
+    pub fn read(&self, out: &mut [u8; Self::BYTES]) -> usize {
+        let mut packed = [0; Self::BYTES];
+        for (chunk, word) in packed.chunks_exact_mut(WORD_BYTES).zip(&self.words) {
+            chunk.copy_from_slice(&word.load(Relaxed).to_ne_bytes());
+        }
+        let (lengths, mut values) = packed.split_at(WORD_BYTES);
+        let mut at = 0;
+        out.fill(0);
+        for len in lengths.iter().map(|l| usize::from(*l)).take_while(|l| *l > 0) {
+            // Kept as length + 1, so that 0 ends the list.
+            let len = len - 1;
+            out[at] = len as u8;
+            out[at + 1..at + 1 + len].copy_from_slice(&values[..len]);
+            at += 1 + len;
+            values = &values[len.next_multiple_of(WORD_BYTES)..];
+        }
+        at
+    }
+}
+
+/// A label set packed into words, with its hash: a word of lengths (plus one each), then each value in words of its own.
+struct Packed {
+    words: [Word; KEY_WORDS],
+    used: usize,
+    hash: Word,
+}
+
+impl Packed {
+    #[inline(always)]
+    fn new<const L: usize>(labels: &[&str; L]) -> Option<Packed> {
+        const { assert!(L <= WORD_BYTES, "a family has at most 8 labels, 4 on a 32-bit machine") };
+        let mut packed = Packed { words: [0; KEY_WORDS], used: 1, hash: 0 };
+        let mut lengths = 0;
+        for (i, label) in labels.iter().enumerate() {
+            let bytes = label.as_bytes();
+            if bytes.len() > (KEY_WORDS - packed.used) * WORD_BYTES {
+                return None;
+            }
+            lengths |= (bytes.len() + 1) << (8 * i);
+            let (whole, rest) = bytes.as_chunks::<WORD_BYTES>();
+            for chunk in whole {
+                packed.push(Word::from_ne_bytes(*chunk));
+            }
+            if !rest.is_empty() {
+                packed.push(partial_word(bytes, rest));
+            }
+        }
+        let lengths = lengths.to_le();
+        packed.words[0] = lengths;
+        packed.mix(lengths);
+        // The multiplication leaves its best bits on top.
+        packed.hash ^= packed.hash >> (Word::BITS / 2);
+        packed.hash |= SET;
+        Some(packed)
+    }
+
+    #[inline(always)]
+    fn push(&mut self, word: Word) {
+        self.words[self.used % KEY_WORDS] = word;
+        self.used += 1;
+        self.mix(word);
+    }
+
+    #[inline(always)]
+    fn mix(&mut self, word: Word) {
+        self.hash = (self.hash.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15u64 as Word);
+    }
+}
+
+/// The last, incomplete word of `bytes`, zero-padded, without a loop over its bytes where one load gives it.
+#[inline(always)]
+fn partial_word(bytes: &[u8], rest: &[u8]) -> Word {
+    if cfg!(target_endian = "little")
+        && let Some(last) = bytes.last_chunk::<WORD_BYTES>()
+    {
+        // The last whole word's worth of bytes, less those that are not of the rest.
+        return Word::from_ne_bytes(*last) >> (8 * (WORD_BYTES - rest.len()));
+    }
+    let mut word = [0; WORD_BYTES];
+    for (to, from) in word.iter_mut().zip(rest) {
+        *to = *from;
+    }
+    Word::from_ne_bytes(word)
+}
+
+/// The index of the series with these labels; that of the overflow series when there is no room.
+#[inline]
+#[cfg_attr(not(loom), allow(unreachable_pub))]
+pub fn find<const L: usize>(keys: &[SeriesKey], labels: &[&str; L]) -> usize {
+    let Some(key) = Packed::new(labels) else { return keys.len() };
+    // The upper half of hash × places: as even as a remainder, and no division.
+    let mut at = ((u64::from(key.hash as u32) * keys.len() as u64) >> 32) as usize;
+    for _ in 0..keys.len() {
+        let place = &keys[at];
+        let mut state = place.state.load(Relaxed);
+        if state == FREE {
+            match place.state.compare_exchange(FREE, WRITING, Acquire, Acquire) {
+                Ok(_) => {
+                    for (to, from) in place.words.iter().zip(key.words) {
+                        to.store(from, Relaxed);
+                    }
+                    place.state.store(key.hash, Relaxed);
+                    return at;
+                }
+                Err(now) => state = now,
+            }
+        }
+        let same = || place.words[..key.used].iter().zip(key.words).all(|(a, b)| a.load(Relaxed) == b);
+        if state == key.hash || state == WRITING {
+            return at;
+        }
+        at = if at + 1 == keys.len() { 0 } else { at + 1 };
+    }
+    keys.len()
+}
