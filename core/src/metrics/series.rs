@@ -141,21 +141,21 @@ pub fn find<const L: usize>(keys: &[SeriesKey], labels: &[&str; L]) -> usize {
     let mut at = ((u64::from(key.hash as u32) * keys.len() as u64) >> 32) as usize;
     for _ in 0..keys.len() {
         let place = &keys[at];
-        let mut state = place.state.load(Relaxed);
+        let mut state = place.state.load(Acquire);
         if state == FREE {
             match place.state.compare_exchange(FREE, WRITING, Acquire, Acquire) {
                 Ok(_) => {
                     for (to, from) in place.words.iter().zip(key.words) {
                         to.store(from, Relaxed);
                     }
-                    place.state.store(key.hash, Relaxed);
+                    place.state.store(key.hash, Release);
                     return at;
                 }
                 Err(now) => state = now,
             }
         }
         let same = || place.words[..key.used].iter().zip(key.words).all(|(a, b)| a.load(Relaxed) == b);
-        if state == key.hash || state == WRITING {
+        if state == key.hash && same() {
             return at;
         }
         at = if at + 1 == keys.len() { 0 } else { at + 1 };
