@@ -83,7 +83,7 @@ impl Firmware {
         Cmd::cargo()
             .dir(workspace::root().join("examples/firmware"))
             .env("CARGO_TARGET_DIR", &target_dir)
-            .args(["build", "--quiet", "--release", "--bins", "--target", machine.target()])
+            .args(["build", "--release", "--bins", "--target", machine.target()])
             .args(variant.features().iter().copied())
             .run()?;
         // Kept apart, as the next variant's build replaces them.
@@ -218,7 +218,7 @@ impl Tool {
     ///
     /// When the build fails; the compiler has said why.
     pub fn build() -> Result<Self> {
-        Cmd::cargo().args(["build", "--quiet", "--package", "throughline-cli"]).run()?;
+        Cmd::cargo().args(["build", "--package", "throughline-cli"]).run()?;
         Ok(Self(
             workspace::target_dir()
                 .join("debug")

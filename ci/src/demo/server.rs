@@ -17,7 +17,7 @@ pub(super) struct Server(PathBuf);
 
 impl Server {
     pub(super) fn build() -> Result<Self> {
-        Cmd::cargo().args(["build", "--quiet", "--package", "server-example"]).run()?;
+        Cmd::cargo().args(["build", "--package", "server-example"]).run()?;
         let program = format!("server-example{}", std::env::consts::EXE_SUFFIX);
         Ok(Self(workspace::target_dir().join("debug").join(program)))
     }

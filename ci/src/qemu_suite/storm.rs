@@ -24,26 +24,29 @@ pub(super) fn check(firmware: &Firmware, tool: &Tool, _: bool) -> Result<String>
     );
     ensure!(caught >= CAUGHT, "only {caught} of {storms} interrupts came amid a record of the main loop");
 
-    let mut numbers: [Vec<u64>; CONTEXTS] = Default::default();
+    // Time and number of each context's events.
+    let mut made: [Vec<(u64, u64)>; CONTEXTS] = Default::default();
     let mut spans = 0;
     for object in &objects {
         match object["kind"].as_str() {
             Some("span") => spans += 1,
             Some("event") => {
-                let (context, n) = event(object)?;
-                numbers.get_mut(context).with_context(|| format!("no context {context}: {object}"))?.push(n);
+                let (context, time, n) = event(object)?;
+                made.get_mut(context)
+                    .with_context(|| format!("no context {context}: {object}"))?
+                    .push((time, n));
             }
             _ => {}
         }
     }
-    for (context, numbers) in numbers.iter_mut().enumerate() {
-        numbers.sort_unstable();
-        let made = numbers.len();
-        ensure!(made > 0, "nothing of context {context} came through");
-        numbers.dedup();
-        ensure!(numbers.len() == made, "a record of context {context} came twice");
+    for (context, made) in made.iter_mut().enumerate() {
+        ensure!(!made.is_empty(), "nothing of context {context} came through");
+        made.sort_unstable();
+        for pair in made.windows(2) {
+            ensure!(pair[0].1 < pair[1].1, "context {context} made {} before {}", pair[1].1, pair[0].1);
+        }
     }
-    let events: usize = numbers.iter().map(Vec::len).sum();
+    let events: usize = made.iter().map(Vec::len).sum();
     ensure!(
         (events + spans) as u64 == balance.decoded,
         "{events} events and {spans} spans are not {} records",
@@ -56,11 +59,11 @@ pub(super) fn check(firmware: &Firmware, tool: &Tool, _: bool) -> Result<String>
     ))
 }
 
-/// An event's context and number, once its check has been found right.
-fn event(object: &Value) -> Result<(usize, u64)> {
-    let field =
-        |name: &str| object["fields"][name].as_u64().with_context(|| format!("no `{name}`: {object}"));
-    let (context, n, check) = (field("context")?, field("n")?, field("check")?);
+/// An event's context, time and number, once its check has been found right.
+fn event(object: &Value) -> Result<(usize, u64, u64)> {
+    let number = |value: &Value| value.as_u64().with_context(|| format!("a field is missing: {object}"));
+    let fields = &object["fields"];
+    let (context, n, check) = (number(&fields["context"])?, number(&fields["n"])?, number(&fields["check"])?);
     ensure!(n ^ check == u64::from(u32::MAX), "torn: {object}");
-    Ok((usize::try_from(context)?, n))
+    Ok((usize::try_from(context)?, number(&object["time_ns"])?, n))
 }

@@ -11,7 +11,6 @@ const BUDGET: usize = 512;
 static EPOCH: BootEpoch = BootEpoch::new();
 
 /// A flusher with its link.
-#[allow(missing_debug_implementations)]
 pub struct Link {
     flusher: Flusher,
     port: Port,

@@ -12,7 +12,6 @@ use crate::{Link, start_timer, stop_timer};
 const TICK: u32 = 10_000;
 
 /// The converter as its interrupt sees it.
-#[allow(missing_debug_implementations)]
 pub struct Converter {
     isr: SampleIsr<'static>,
     plant: Plant,

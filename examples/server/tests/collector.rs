@@ -231,9 +231,8 @@ fn device_traces_and_logs(received: &Received, device: &[Value], emitted: &Emitt
     let sent: Vec<&Value> = device.iter().filter(|object| object["kind"] == "event").collect();
     assert_eq!(logs.len(), sent.len());
     for sent in sent {
-        let same = |log: &&&Value| {
-            log["timeUnixNano"] == sent["time_ns"].to_string() && log["spanId"] == sent["span_id"]
-        };
+        let time = sent["time_ns"].to_string();
+        let same = |log: &&&Value| log["timeUnixNano"] == time.as_str() && log["spanId"] == sent["span_id"];
         let found = logs.iter().find(same).unwrap_or_else(|| panic!("{sent} didn't arrive"));
         assert_eq!(found["body"]["stringValue"], sent["message"]);
         assert_eq!(found["traceId"], trace);
@@ -277,10 +276,10 @@ fn device_metrics(received: &Received, device: &[Value]) {
     }
 }
 
+/// The span of this name; the first by time, where there are more.
 fn named<'a>(spans: &[&'a Value], name: &str) -> &'a Value {
-    let mut found = spans.iter().filter(|span| span["name"] == name);
-    // The first by time, where there are more.
-    let first = found.by_ref().min_by_key(|span| integer(&span["startTimeUnixNano"]));
+    let found = spans.iter().filter(|span| span["name"] == name);
+    let first = found.min_by_key(|span| integer(&span["startTimeUnixNano"]));
     first.unwrap_or_else(|| panic!("no span {name}: {spans:#?}"))
 }
 

@@ -8,7 +8,9 @@ pub struct Plant {
     noise: Lcg,
     /// Conversions of the temperature channel so far.
     measured: u32,
+    /// As the converter would read it without noise.
     room: i32,
+    warming: bool,
 }
 
 impl Plant {
@@ -17,7 +19,7 @@ impl Plant {
 
     /// A plant with this noise.
     pub const fn new(seed: u32) -> Plant {
-        Plant { noise: Lcg(seed), measured: 0, room: 1500 }
+        Plant { noise: Lcg(seed), measured: 0, room: 1500, warming: true }
     }
 
     /// What the converter reads now, 12 bits.
@@ -27,7 +29,10 @@ impl Plant {
             Channel::Valve => 2048 + noise,
             Channel::Temperature => {
                 self.measured += 1;
-                self.room += (self.noise.next() % 65) as i32;
+                let drift = (self.noise.next() % 65) as i32;
+                self.room += if self.warming { drift } else { -drift };
+                // Warm by day and cool by night.
+                self.warming = if self.warming { self.room < 2400 } else { self.room < 1400 };
                 // A loose wire reads as the full scale.
                 if self.measured.is_multiple_of(Self::LOOSE_EVERY) { 4095 } else { self.room + noise }
             }
@@ -61,6 +66,13 @@ mod tests {
         assert_eq!(read(7), read(7));
         assert_ne!(read(7), read(8));
         assert_eq!(read(7).iter().filter(|raw| **raw == 4095).count(), 10);
-        assert!(read(7).iter().all(|raw| *raw <= 4095));
+    }
+
+    #[test]
+    fn the_room_stays_within_what_the_sensor_can_read() {
+        let mut plant = Plant::new(7);
+        let read = (0..4000).map(|_| plant.convert(Channel::Temperature)).filter(|raw| *raw != 4095);
+        let (low, high) = read.fold((u16::MAX, 0), |(low, high), raw| (low.min(raw), high.max(raw)));
+        assert!((1300..1450).contains(&low) && (2350..2500).contains(&high), "{low} to {high}");
     }
 }
