@@ -94,5 +94,5 @@ pub(crate) fn write<F: Fields>(
     body[..3].copy_from_slice(&[time, span, root]);
     let len = 3 + fields::write(values, &mut body[3..]);
     let head = Head::new(kind, callsite, 0, const { head_types(F::COUNT, F::TYPES) });
-    recorder.push(head, &body[..len], time);
+    recorder.push_long(head, &body[..len], time);
 }

@@ -148,6 +148,7 @@ mod emulated {
             })
         }
 
+        #[allow(dead_code)]
         #[inline(always)]
         pub(crate) fn compare_exchange_weak(
             &self,

@@ -238,13 +238,7 @@ impl<const FRAME: usize> Flusher<FRAME> {
         let header = self.header();
         let Flusher { reader, timeline, buffer, .. } = self;
 
-        let (mut base_time, mut base_id) = (timeline.now(), 0);
-        if have && let Some(record) = Record::parse(raw) {
-            // On a copy: the register moves when the record goes into the batch.
-            let time = key_time(&record, reader.position(), &mut { *timeline });
-            (base_time, base_id) = Batch::base(&record, time);
-        }
-        let Some(mut batch) = Batch::new(&mut buffer[1..=room], &header, base_time, base_id) else { return };
+        let Some(mut batch) = Batch::new(&mut buffer[1..=room], &header, timeline.now(), 0) else { return };
         let mut used = false;
         if let Some(loss) = ring_loss {
             used |= batch.push_loss(&loss, timeline.near(loss.first));

@@ -26,7 +26,8 @@ pub fn start() {
 /// A raw clock: what the cheapest timer of a chip costs to read. It wraps at 24 bits, which costs nothing and matters to nobody here.
 #[inline(never)]
 pub fn ticks() -> usize {
-    (RELOAD - SYST::get_current()) as usize
+    // SysTick counts down.
+    !SYST::get_current() as usize
 }
 
 /// Instructions per operation: (T(2N) − T(N)) / N, summed over many rounds as SysTick counts every 40th (62nd on the

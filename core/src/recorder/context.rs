@@ -122,7 +122,7 @@ pub fn attach(remote: TraceContext) -> AttachGuard {
             w.copy_from_slice(chunk);
             *word = Word::from_ne_bytes(w);
         }
-        recorder.push(Head::new(RecordKind::Attach, 0, 0, 0), &body, time);
+        recorder.push_long(Head::new(RecordKind::Attach, 0, 0, 0), &body, time);
     }
     AttachGuard(ContextGuard { previous: Some((recorder, previous)), not_send: PhantomData })
 }

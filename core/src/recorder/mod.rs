@@ -128,7 +128,9 @@ impl Recorder {
         self.coarse.store(high << (Word::BITS / 2) | now >> 16, Relaxed);
         if now.wrapping_sub(self.recorded_mark.load(Relaxed)) >= 1 << 30 {
             // Not into a ring without room: that would count as a lost record, which it is not. The next call tries again.
-            if self.ring.has_room() && self.push(Head::new(RecordKind::Clock, 0, 0, 0), &[now, high], now) {
+            if self.ring.has_room()
+                && self.push_long(Head::new(RecordKind::Clock, 0, 0, 0), &[now, high], now)
+            {
                 self.recorded_mark.store(now, Relaxed);
             }
         }
@@ -189,6 +191,15 @@ impl Recorder {
     #[inline(always)]
     pub(crate) fn push_straight(&self, head: Head, body: &[Word], time: Word) -> bool {
         self.ring.push_local_oldest(head, body, time)
+    }
+
+    /// As `push`, for records that are longer than a slot, or rare: out of line where flash is scarce.
+    #[inline(always)]
+    pub(crate) fn push_long(&self, head: Head, body: &[Word], time: Word) -> bool {
+        #[cfg(feature = "std")]
+        return self.ring.push(head, body, time);
+        #[cfg(not(feature = "std"))]
+        self.ring.push_shared_long(head, body, time)
     }
 
     #[inline(always)]

@@ -67,9 +67,11 @@ pub enum Mode {
     SharedOldest,
     /// Many contexts write; when full, the oldest record is overwritten and counted: a flight recorder.
     SharedNewest,
-    /// One thread writes; when full, a new record is dropped and counted.
+    /// One thread writes; when full, a new record is dropped and counted. Not on bare metal, where it would only take flash.
+    #[cfg(not(target_os = "none"))]
     LocalOldest,
-    /// One thread writes; when full, the oldest record is overwritten and counted.
+    /// One thread writes; when full, the oldest record is overwritten and counted. Not on bare metal.
+    #[cfg(not(target_os = "none"))]
     LocalNewest,
 }
 
@@ -118,10 +120,13 @@ struct WriterSide {
     /// Slots reserved (shared) or published (local) since the beginning.
     head: AtomicWord,
     /// Local only: the tail as the writer last saw it, so that it seldom touches the reader's line.
+    #[cfg(not(target_os = "none"))]
     tail_seen: AtomicWord,
     /// `LocalNewest` only: slots announced before they are written.
+    #[cfg(not(target_os = "none"))]
     begin: AtomicWord,
     /// `LocalNewest` only: records written.
+    #[cfg(not(target_os = "none"))]
     written: AtomicWord,
     /// Records lost.
     lost: AtomicWord,
@@ -134,6 +139,7 @@ struct ReaderSide {
     /// Slots consumed since the beginning.
     tail: AtomicWord,
     /// `LocalNewest` only: number of the record expected next.
+    #[cfg(not(target_os = "none"))]
     expected: AtomicWord,
     /// `lost` as last reported.
     reported: AtomicWord,
@@ -173,14 +179,18 @@ impl<'a> Ring<'a> {
                 mode,
                 writer: Line(WriterSide {
                     head: AtomicWord::new(0),
+                    #[cfg(not(target_os = "none"))]
                     tail_seen: AtomicWord::new(0),
+                    #[cfg(not(target_os = "none"))]
                     begin: AtomicWord::new(0),
+                    #[cfg(not(target_os = "none"))]
                     written: AtomicWord::new(0),
                     lost: AtomicWord::new(0),
                     first_loss: AtomicWord::new(0),
                 }),
                 reader: Line(ReaderSide {
                     tail: AtomicWord::new(0),
+                    #[cfg(not(target_os = "none"))]
                     expected: AtomicWord::new(0),
                     reported: AtomicWord::new(0),
                     reading: AtomicWord::new(0),
@@ -204,13 +214,15 @@ impl<'a> Ring<'a> {
     #[inline(always)]
     pub fn push(&self, head: Head, body: &[Word], time: Word) -> bool {
         match self.mode {
+            #[cfg(not(target_os = "none"))]
             Mode::LocalOldest => self.push_local_oldest(head, body, time),
             Mode::SharedOldest => self.push_shared_oldest(head, body, time),
             mode => self.push_newest(mode, head, body, time),
         }
     }
 
-    /// As [`Ring::push`] on a ring that is known to be shared: for firmware, where the other paths would only take flash.
+    /// As [`Ring::push`] on a ring that is known to be shared: for firmware, where the other paths would only take flash. `body` has
+    /// at most a slot's number of words.
     #[cfg(not(any(loom, feature = "std")))]
     #[inline(always)]
     pub(crate) fn push_shared(&self, head: Head, body: &[Word], time: Word) -> bool {
@@ -219,23 +231,31 @@ impl<'a> Ring<'a> {
         }
         // A copy made here, so that on the other way the words of a short record go from registers right into the slot.
         let mut copy = [0; SLOT_WORDS];
-        match copy.get_mut(..body.len()) {
-            Some(copy) => {
-                copy.copy_from_slice(body);
-                self.push_shared_newest(head, copy, time)
-            }
-            None => self.push_shared_newest(head, body, time),
+        let copy = &mut copy[..body.len().min(SLOT_WORDS)];
+        copy.copy_from_slice(&body[..copy.len()]);
+        self.push_shared_newest(head, copy, time)
+    }
+
+    /// As `push_shared`, for records of any length, and in one place.
+    #[inline(never)]
+    #[allow(dead_code)]
+    pub(crate) fn push_shared_long(&self, head: Head, body: &[Word], time: Word) -> bool {
+        match self.mode {
+            Mode::SharedNewest => self.push_shared_newest(head, body, time),
+            _ => self.push_shared_oldest(head, body, time),
         }
     }
 
     #[inline(never)]
     fn push_newest(&self, mode: Mode, head: Head, body: &[Word], time: Word) -> bool {
         match mode {
+            #[cfg(not(target_os = "none"))]
             Mode::LocalNewest => self.push_local_newest(head, body, time),
             _ => self.push_shared_newest(head, body, time),
         }
     }
 
+    #[cfg(not(target_os = "none"))]
     #[inline(always)]
     pub(crate) fn push_local_oldest(&self, head: Head, body: &[Word], time: Word) -> bool {
         let (head, slots) = head.sized(body.len());
@@ -253,6 +273,7 @@ impl<'a> Ring<'a> {
     }
 
     /// Looks at the reader's position; counts a loss when there is still no room.
+    #[cfg(not(target_os = "none"))]
     #[cold]
     #[inline(never)]
     fn look_again(&self, end: usize, time: Word) -> bool {
@@ -267,6 +288,7 @@ impl<'a> Ring<'a> {
         false
     }
 
+    #[cfg(not(target_os = "none"))]
     fn push_local_newest(&self, head: Head, body: &[Word], time: Word) -> bool {
         let (head, slots) = head.sized(body.len());
         let at = self.writer.0.head.load(Relaxed);
@@ -411,7 +433,7 @@ impl<'a> Ring<'a> {
     #[cfg(not(loom))]
     pub(crate) fn has_room(&self) -> bool {
         let used = self.writer.0.head.load(Relaxed).wrapping_sub(self.reader.0.tail.load(Relaxed));
-        used < self.slots.len() || matches!(self.mode, Mode::SharedNewest | Mode::LocalNewest)
+        used < self.slots.len() || self.mode != Mode::SharedOldest
     }
 
     /// Records lost since the ring was made. Exact when no push is under way; of `LocalNewest`, as far as has been read.

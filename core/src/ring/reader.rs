@@ -22,8 +22,24 @@ struct Ticket {
     /// Word 0 as read; `SharedNewest` commits against it.
     word: usize,
     /// `LocalNewest`: records lost before this one, and its number.
+    #[cfg(not(target_os = "none"))]
     gap: usize,
+    #[cfg(not(target_os = "none"))]
     number: usize,
+}
+
+impl Ticket {
+    fn new(position: usize, slots: usize, word: usize) -> Ticket {
+        Ticket {
+            position,
+            slots,
+            word,
+            #[cfg(not(target_os = "none"))]
+            gap: 0,
+            #[cfg(not(target_os = "none"))]
+            number: 0,
+        }
+    }
 }
 
 impl<'r> Reader<'r> {
@@ -39,8 +55,10 @@ impl<'r> Reader<'r> {
     #[inline]
     pub fn next(&mut self, out: &mut RawRecord) -> bool {
         self.ticket = match self.ring.mode {
+            #[cfg(not(target_os = "none"))]
             Mode::LocalOldest => self.next_local_oldest(out),
             Mode::SharedOldest => self.next_shared_oldest(out),
+            #[cfg(not(target_os = "none"))]
             Mode::LocalNewest => self.next_local_newest(out),
             Mode::SharedNewest => self.next_shared_newest(out),
         };
@@ -54,7 +72,10 @@ impl<'r> Reader<'r> {
         let Some(t) = self.ticket.take() else { return false };
         let ring = self.ring;
         match ring.mode {
-            Mode::LocalOldest | Mode::SharedOldest => {}
+            #[cfg(not(target_os = "none"))]
+            Mode::LocalOldest => {}
+            Mode::SharedOldest => {}
+            #[cfg(not(target_os = "none"))]
             Mode::LocalNewest => {
                 let lost = ring.writer.0.lost.load(Relaxed);
                 ring.writer.0.lost.store(lost.wrapping_add(t.gap), Release);
@@ -131,12 +152,15 @@ impl<'r> Reader<'r> {
         let first = ring.writer.0.first_loss.load(Relaxed);
         ring.reader.0.reported.store(total, Relaxed);
         let reason = match ring.mode {
-            Mode::SharedOldest | Mode::LocalOldest => LossReason::RingFull,
-            Mode::SharedNewest | Mode::LocalNewest => LossReason::Overwritten,
+            #[cfg(not(target_os = "none"))]
+            Mode::LocalOldest => LossReason::RingFull,
+            Mode::SharedOldest => LossReason::RingFull,
+            _ => LossReason::Overwritten,
         };
         Some(Loss { reason, count, total, first })
     }
 
+    #[cfg(not(target_os = "none"))]
     #[inline]
     fn next_local_oldest(&self, out: &mut RawRecord) -> Option<Ticket> {
         let at = self.ring.reader.0.tail.load(Relaxed);
@@ -144,7 +168,7 @@ impl<'r> Reader<'r> {
             return None;
         }
         let slots = self.copy(at, out)?;
-        Some(Ticket { position: at, slots, word: 0, gap: 0, number: 0 })
+        Some(Ticket::new(at, slots, 0))
     }
 
     #[inline]
@@ -154,9 +178,10 @@ impl<'r> Reader<'r> {
             return None;
         }
         let slots = self.copy(at, out)?;
-        Some(Ticket { position: at, slots, word: 0, gap: 0, number: 0 })
+        Some(Ticket::new(at, slots, 0))
     }
 
+    #[cfg(not(target_os = "none"))]
     fn next_local_newest(&self, out: &mut RawRecord) -> Option<Ticket> {
         let (w, r) = (&self.ring.writer.0, &self.ring.reader.0);
         let capacity = self.ring.capacity();
@@ -212,7 +237,7 @@ impl<'r> Reader<'r> {
                 fence(Acquire);
                 if self.whole(at, slots, slot_stamp(word)) {
                     self.scan = Some((at, end));
-                    return Some(Ticket { position: at, slots, word, gap: 0, number: 0 });
+                    return Some(Ticket::new(at, slots, word));
                 }
                 // Its later slots went to a record whose own first slot did not take this one.
                 if self.consume(at, word) {
@@ -240,7 +265,8 @@ impl<'r> Reader<'r> {
     }
 
     /// Copies head and body, and says how many slots they take.
-    #[inline]
+    #[cfg_attr(target_os = "none", inline(never))]
+    #[cfg_attr(not(target_os = "none"), inline)]
     fn copy(&self, at: usize, out: &mut RawRecord) -> Option<usize> {
         let first = self.ring.slot(at);
         out.head = first.load_head();

@@ -1,16 +1,12 @@
 //! The straight way of a server's thread: its own ring that keeps what is oldest, the processor's clock. Inlined into every call site, so that
 //! what is known there (no fields, no status) costs nothing; all else goes the general way, out of line.
 
-use super::{Span, State};
+use super::{CARRIED, Span, State};
 use crate::callsite::CallsiteId;
 use crate::clock::processor_ticks;
 use crate::recorder::{Recorder, UNSAMPLED, straight};
-use crate::ring::{FIRST_WORDS, Head, RecordKind, Word};
+use crate::ring::{Head, RecordKind, Word};
 use core::marker::PhantomData;
-
-/// Field words that end with the span on this way: with the span's own five they fill a slot.
-const CARRIED: usize = FIRST_WORDS - 5;
-const _: () = assert!(CARRIED == 2);
 
 /// Begins a span below another; `None` sends it the general way.
 #[inline(always)]
@@ -39,45 +35,45 @@ pub(super) fn begin(callsite: CallsiteId) -> Option<Span> {
 
 /// Ends a span that began below another on this way; false sends it the general way.
 ///
-/// What is inlined here is a choice and a call with everything in registers, so that the guard needs no memory of its own.
+/// What is inlined here is a choice and a call with everything in registers, so that a guard without fields needs no memory of its own. Words are
+/// named one by one: taken as an array, they would be copied whenever the guard is moved.
 #[inline(always)]
 pub(super) fn end(recorder: &'static Recorder, state: &State) -> bool {
-    if state.root != state.previous_root || usize::from(state.carried) > CARRIED || !recorder.is_straight() {
+    if state.root != state.previous_root || !recorder.is_straight() {
         return false;
     }
     let head = Head::new(RecordKind::Span, state.callsite, state.status, state.types);
     let [id, previous, root, start] = [state.id, state.previous, state.root, state.start];
     if state.carried == 0 {
-        end_0(recorder, head, id, previous, root, start);
+        end_bare(recorder, head, id, previous, root, start);
     } else {
-        end_2(recorder, head, id, previous, root, start, state.words[0], state.words[1]);
+        let [a, b, c, d, e, f] = state.words;
+        end_carrying(recorder, head, state.carried, &[id, previous, root, start, 0, a, b, c, d, e, f]);
     }
     true
 }
 
 #[inline(never)]
-fn end_0(recorder: &'static Recorder, head: Head, id: Word, previous: Word, root: Word, start: Word) {
+fn end_bare(recorder: &'static Recorder, head: Head, id: Word, previous: Word, root: Word, start: Word) {
     recorder.set_span(previous);
     let now = processor_ticks();
     recorder.push_straight(head, &[id, previous, root, start, now.wrapping_sub(start)], now);
 }
 
 #[inline(never)]
-#[allow(clippy::too_many_arguments)]
-fn end_2(
-    recorder: &'static Recorder,
-    head: Head,
-    id: Word,
-    previous: Word,
-    root: Word,
-    start: Word,
-    a: Word,
-    b: Word,
-) {
+fn end_carrying(recorder: &'static Recorder, head: Head, carried: u8, body: &[Word; 5 + CARRIED]) {
+    let [id, previous, root, start, _, a, b, ..] = *body;
     recorder.set_span(previous);
     let now = processor_ticks();
-    // Always a whole slot: storing a word that does not count is cheaper than asking.
-    recorder.push_straight(head, &[id, previous, root, start, now.wrapping_sub(start), a, b], now);
+    let duration = now.wrapping_sub(start);
+    if carried <= 2 {
+        // A whole slot: storing a word that does not count is cheaper than asking.
+        recorder.push_straight(head, &[id, previous, root, start, duration, a, b], now);
+    } else {
+        let mut body = *body;
+        body[4] = duration;
+        recorder.push_straight(head, &body[..5 + usize::from(carried).min(CARRIED)], now);
+    }
 }
 
 /// The recorder and the current span, for an event of this thread; `None` sends it the general way.

@@ -299,7 +299,7 @@ fn finish_carried(recorder: &Recorder, state: &State, place: [Word; 5], now: Wor
     // All of them, as copying a number known here is cheaper than copying the number there are.
     body[5..].copy_from_slice(&state.words);
     let head = Head::new(RecordKind::Span, state.callsite, state.status, state.types);
-    recorder.push(head, &body[..5 + usize::from(state.carried).min(CARRIED)], now);
+    recorder.push_long(head, &body[..5 + usize::from(state.carried).min(CARRIED)], now);
 }
 
 #[inline(never)]
@@ -331,9 +331,10 @@ fn finish_long(
         RecordKind::Span
     };
     let carried = usize::from(state.carried).min(CARRIED);
-    body[at..at + carried].copy_from_slice(&state.words[..carried]);
+    // All of them; see `finish_carried`.
+    body[at..at + CARRIED].copy_from_slice(&state.words);
     let head = Head::new(kind, state.callsite, state.status, state.types);
-    recorder.push(head, &body[..at + carried], now);
+    recorder.push_long(head, &body[..at + carried], now);
 }
 
 /// Adds fields to the current span; the way in of [`record!`](crate::record!).

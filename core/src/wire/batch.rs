@@ -1,7 +1,8 @@
 //! A batch of records (§4) and their fields (§5), as deltas against registers that the records move.
 
 use super::frame::{Frame, FrameKind, Header};
-use crate::record::{EventRecord, Record, SpanRecord, TypedValue, Values};
+use crate::fields::types;
+use crate::record::{EventRecord, Record, SpanRecord, Values, split_bytes};
 use crate::ring::{Loss, Word};
 use crate::{LossReason, Status};
 
@@ -51,16 +52,6 @@ impl<'b> Batch<'b> {
         frame.varint(base_id as u64);
         let at = Registers { time: base_time, id: base_id, root: 0 };
         frame.fits().then_some(Batch { frame, at })
-    }
-
-    /// The base time and base id that make the deltas of a batch's first record smallest. `time` as in [`Batch::push`].
-    pub fn base(record: &Record<'_>, time: u64) -> (u64, Word) {
-        match record {
-            Record::Span(span) => (time.wrapping_sub(span.duration), span.id),
-            Record::Event(event) | Record::Fields(event) => (time, event.span),
-            Record::Attach { id, .. } => (time, *id),
-            Record::Clock { .. } => (time, 0),
-        }
     }
 
     /// Where it is now.
@@ -203,32 +194,47 @@ impl<'b> Batch<'b> {
         if count > 2 {
             self.frame.u8(count as u8);
         }
-        let types = values.types();
+        let mut types = values.types();
         for i in 0..count.div_ceil(2) {
             self.frame.u8((types >> (8 * i)) as u8);
         }
-        for value in values.typed() {
-            self.value(value);
+        // Right from the record's words, which are nearly what the wire wants; by way of `Value` it is four times the code.
+        let mut words = values.words();
+        while types != 0 {
+            let Some((first, rest)) = words.split_first() else { return };
+            words = self.value((types & 15) as u8, *first, rest);
+            types >>= 4;
         }
     }
 
-    fn value(&mut self, value: TypedValue<'_>) {
-        use crate::Value::*;
+    /// Writes a value whose first word is `first`; gives back the words after it.
+    fn value<'w>(&mut self, code: u8, first: Word, rest: &'w [Word]) -> &'w [Word] {
         let frame = &mut self.frame;
-        match value {
-            TypedValue::Static { address, len } => {
-                frame.varint(address as u64);
-                frame.varint(len as u64);
+        let wide = matches!(code, types::U64 | types::I64 | types::F64) && Word::BITS == 32;
+        let (second, rest) = match rest.split_first() {
+            Some((second, rest)) if wide || code == types::STATIC => (*second, rest),
+            _ => (0, rest),
+        };
+        let bits = if wide { first as u64 | (second as u64) << (Word::BITS % 64) } else { first as u64 };
+        match code {
+            types::BOOL => frame.u8(first as u8),
+            types::I32 => frame.zigzag(i64::from(first as i32)),
+            types::U64 | types::U32 => frame.varint(bits),
+            types::I64 => frame.zigzag(bits as i64),
+            types::F32 => frame.bytes(&(first as u32).to_le_bytes()),
+            types::F64 => frame.bytes(&bits.to_le_bytes()),
+            types::STATIC => {
+                frame.varint(bits);
+                frame.varint(second as u64);
             }
-            TypedValue::Value(_, value) => match value {
-                Bool(v) => frame.u8(v.into()),
-                U64(v) => frame.varint(v),
-                I64(v) => frame.zigzag(v),
-                F32(v) => frame.bytes(&v.to_le_bytes()),
-                F64(v) => frame.bytes(&v.to_le_bytes()),
-                Str { text, truncated } => frame.text(text.as_bytes(), truncated),
-                Bytes { bytes, truncated } | Postcard { bytes, truncated } => frame.text(bytes, truncated),
-            },
+            _ => {
+                // `length << 1 | truncated` is the same here and there.
+                frame.varint(bits);
+                let (bytes, rest) = split_bytes(rest, first >> 1);
+                frame.bytes(bytes);
+                return rest;
+            }
         }
+        rest
     }
 }

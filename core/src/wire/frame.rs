@@ -99,12 +99,6 @@ impl<'b> Frame<'b> {
         self.varint((n << 1 ^ n >> 63) as u64);
     }
 
-    /// `text` of §1.
-    pub(super) fn text(&mut self, bytes: &[u8], truncated: bool) {
-        self.varint((bytes.len() as u64) << 1 | u64::from(truncated));
-        self.bytes(bytes);
-    }
-
     /// `string` of §1.
     pub(super) fn string(&mut self, bytes: &[u8]) {
         self.varint(bytes.len() as u64);

@@ -3,6 +3,7 @@
 #![no_main]
 
 use core::hint::black_box;
+use core::mem::MaybeUninit;
 use cortex_m_rt::entry;
 use footprint_firmware::{start, ticks};
 use rtt_target::{ChannelMode, rtt_init};
@@ -12,7 +13,7 @@ use throughline_embedded::{Config, DeviceId, Flusher};
 static SLOTS: Slots<128> = Slots::new();
 static RECORDER: Recorder = Recorder::new(&SLOTS, Clock::new(25_000_000, ticks));
 /// In a static, so that its size is seen.
-static mut FLUSHER: Option<Flusher> = None;
+static mut FLUSHER: MaybeUninit<Flusher> = MaybeUninit::uninit();
 
 #[entry]
 fn main() -> ! {
@@ -21,7 +22,7 @@ fn main() -> ! {
         rtt_init! { up: { 0: { size: 1024, mode: ChannelMode::NoBlockSkip, name: "throughline" } } };
     let config = Config { name: "size", device_id: DeviceId::new(1), boot_epoch: 1, ..Config::DEFAULT };
     // SAFETY: nothing else refers to it.
-    let flusher = unsafe { &mut *(&raw mut FLUSHER) }.insert(throughline_embedded::init(&RECORDER, config));
+    let flusher = unsafe { &mut *(&raw mut FLUSHER) }.write(throughline_embedded::init(&RECORDER, config));
     loop {
         let n = black_box(ticks()) as u32;
         {
