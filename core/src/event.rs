@@ -50,7 +50,7 @@ pub fn event<F: Fields>(callsite: CallsiteId, values: &F) {
 fn event_0(callsite: CallsiteId) {
     if let Some((recorder, (span, root))) = enabled(callsite) {
         let time = recorder.ticks();
-        recorder.push(Head::new(RecordKind::Event, callsite.id, 0, 0), &[time, span, root], time);
+        recorder.push(Head::new(RecordKind::Event, callsite.id, 0, 0), time, || [time, span, root]);
     }
 }
 
@@ -58,7 +58,7 @@ fn event_0(callsite: CallsiteId) {
 fn event_1(callsite: CallsiteId, types: u32, a: Word) {
     if let Some((recorder, (span, root))) = enabled(callsite) {
         let time = recorder.ticks();
-        recorder.push(Head::new(RecordKind::Event, callsite.id, 0, types), &[time, span, root, a], time);
+        recorder.push(Head::new(RecordKind::Event, callsite.id, 0, types), time, || [time, span, root, a]);
     }
 }
 
@@ -66,7 +66,7 @@ fn event_1(callsite: CallsiteId, types: u32, a: Word) {
 fn event_2(callsite: CallsiteId, types: u32, a: Word, b: Word) {
     if let Some((recorder, (span, root))) = enabled(callsite) {
         let time = recorder.ticks();
-        recorder.push(Head::new(RecordKind::Event, callsite.id, 0, types), &[time, span, root, a, b], time);
+        recorder.push(Head::new(RecordKind::Event, callsite.id, 0, types), time, || [time, span, root, a, b]);
     }
 }
 

@@ -76,7 +76,9 @@ impl<'a> Record<'a> {
         let callsite = head.callsite;
         Some(match head.kind()? {
             kind @ (RecordKind::Span | RecordKind::SpanBusy | RecordKind::SpanLong) => {
-                let [id, parent, root, start, low] = *body.first_chunk::<5>()?;
+                let [id, previous, root, start, low] = *body.first_chunk::<5>()?;
+                // Writers may leave here what was current when a root began.
+                let parent = if id == root { 0 } else { previous };
                 let mut rest = &body[5..];
                 let mut duration = low as u64;
                 let mut busy = None;

@@ -43,10 +43,11 @@ pub(crate) fn add_within(word: &AtomicWord, n: usize, from: usize, most: usize) 
     }
 }
 
-/// The check fits between load and store of one exclusive pair: 8 instructions, where a compare-and-swap takes 16.
+/// The check fits between load and store of one exclusive pair: 7 instructions, where a compare-and-swap takes 16.
 #[cfg(all(not(loom), target_arch = "arm", target_has_atomic = "ptr"))]
 #[inline(always)]
 fn add_within_exclusive(word: &AtomicWord, n: usize, from: usize, most: usize) -> Option<usize> {
+    let limit = from.wrapping_add(most);
     let (old, refused): (usize, usize);
     // SAFETY: `word` is an atomic word, which exclusive accesses may touch; nothing else is read or written. Relaxed: no barrier.
     unsafe {
@@ -54,24 +55,22 @@ fn add_within_exclusive(word: &AtomicWord, n: usize, from: usize, most: usize) -
             "2:",
             "ldrex {old}, [{word}]",
             "adds {new}, {old}, {n}",
-            "subs {refused}, {new}, {from}",
-            "cmp {refused}, {most}",
-            "bhi 3f",
+            "subs {refused}, {limit}, {new}",
+            "bmi 3f",
             "strex {refused}, {new}, [{word}]",
             "cmp {refused}, #0",
             "bne 2b",
             "3:",
             word = in(reg) word,
             n = in(reg) n,
-            from = in(reg) from,
-            most = in(reg) most,
+            limit = in(reg) limit,
             old = out(reg) old,
             new = out(reg) _,
             refused = out(reg) refused,
             options(nostack),
         );
     }
-    // More than `most`, and so not 0, when it was refused; else the 0 of a store that was made.
+    // Below 0 when it was refused; else the 0 of a store that was made.
     (refused == 0).then_some(old)
 }
 

@@ -163,12 +163,18 @@ impl Recorder {
         }
     }
 
+    /// Pushes a record of one slot, whose words are made when they are needed.
     #[inline(always)]
-    pub(crate) fn push(&self, head: Head, body: &[Word], time: Word) -> bool {
+    pub(crate) fn push<const N: usize>(
+        &self,
+        head: Head,
+        time: Word,
+        words: impl FnOnce() -> [Word; N],
+    ) -> bool {
         #[cfg(feature = "std")]
-        return self.ring.push(head, body, time);
+        return self.ring.push(head, &words(), time);
         #[cfg(not(feature = "std"))]
-        self.ring.push_shared(head, body, time)
+        self.ring.push_shared(head, time, words)
     }
 
     #[cfg(feature = "std")]

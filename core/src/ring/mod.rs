@@ -221,24 +221,30 @@ impl<'a> Ring<'a> {
         }
     }
 
-    /// As [`Ring::push`] on a ring that is known to be shared: for firmware, where the other paths would only take flash. `body` has
-    /// at most a slot's number of words.
-    #[cfg(not(any(loom, feature = "std")))]
+    /// As [`Ring::push`] of a record of one slot on a ring that is known to be shared, for firmware. `words` makes the body when the slot is
+    /// reserved, so that its words need no registers until then.
+    #[cfg(not(any(feature = "std", loom)))]
     #[inline(always)]
-    pub(crate) fn push_shared(&self, head: Head, body: &[Word], time: Word) -> bool {
-        if self.mode != Mode::SharedNewest {
-            return self.push_shared_oldest(head, body, time);
+    pub(crate) fn push_shared<const N: usize>(
+        &self,
+        head: Head,
+        time: Word,
+        words: impl FnOnce() -> [Word; N],
+    ) -> bool {
+        const { assert!(N <= FIRST_WORDS) };
+        if self.mode != Mode::SharedOldest {
+            return self.push_shared_long(head, &words(), time);
         }
-        // A copy made here, so that on the other way the words of a short record go from registers right into the slot.
-        let mut copy = [0; SLOT_WORDS];
-        let copy = &mut copy[..body.len().min(SLOT_WORDS)];
-        copy.copy_from_slice(&body[..copy.len()]);
-        self.push_shared_newest(head, copy, time)
+        let Some((at, first)) = self.reserve(1, time) else { return false };
+        first.store_head(head);
+        first.store_first(&words());
+        first.store_word0(Slot::word0(state::at(at, state::START), head), Release);
+        true
     }
 
     /// As `push_shared`, for records of any length, and in one place.
+    #[cfg(not(any(feature = "std", loom)))]
     #[inline(never)]
-    #[allow(dead_code)]
     pub(crate) fn push_shared_long(&self, head: Head, body: &[Word], time: Word) -> bool {
         match self.mode {
             Mode::SharedNewest => self.push_shared_newest(head, body, time),
@@ -318,16 +324,22 @@ impl<'a> Ring<'a> {
     #[inline(always)]
     fn push_shared_oldest(&self, head: Head, body: &[Word], time: Word) -> bool {
         let (head, slots) = head.sized(body.len());
+        let Some((at, first)) = self.reserve(slots, time) else { return false };
+        self.write_at(first, at, head, body);
+        first.store_word0(Slot::word0(state::at(at, state::START), head), Release);
+        true
+    }
+
+    /// Takes slots of a ring that keeps what is oldest, or counts a loss.
+    #[inline(always)]
+    fn reserve(&self, slots: usize, time: Word) -> Option<(usize, &Slot)> {
         // Acquire: what the reader read of these slots, it read before we write them.
         let tail = self.reader.0.tail.load(Acquire);
         let Some(at) = add_within(&self.writer.0.head, slots, tail, self.slots.len()) else {
             self.lose(time);
-            return false;
+            return None;
         };
-        let first = self.slot(at);
-        self.write_at(first, at, head, body);
-        first.store_word0(Slot::word0(state::at(at, state::START), head), Release);
-        true
+        Some((at, self.slot(at)))
     }
 
     #[inline(never)]

@@ -277,25 +277,30 @@ fn leave(recorder: &Recorder, state: &State) {
 #[inline(always)]
 fn finish(recorder: &Recorder, state: &State, busy: Option<Word>) {
     let now = recorder.ticks();
-    let duration = now.wrapping_sub(state.start);
     // On a 32-bit machine the clock may have wrapped more than once; `coarse` tells, in steps of 2^16 ticks.
     let long = Word::BITS == 32 && recorder.coarse().wrapping_sub(state.coarse) >= 1 << 15;
-    let parent = if state.id == state.root { 0 } else { state.previous };
-    let place = [state.id, parent, state.root, state.start, duration];
-    let head = |kind| Head::new(kind, state.callsite, state.status, state.types);
-    if state.carried == 0 && busy.is_none() && !long {
-        recorder.push(head(RecordKind::Span), &place, now);
-    } else if busy.is_none() && !long {
-        finish_carried(recorder, state, place, now);
+    if busy.is_none() && !long {
+        if state.types == 0 && state.status == Status::Unset as u8 {
+            let head = Head::new(RecordKind::Span, state.callsite, 0, 0);
+            recorder.push(head, now, || place(state, now));
+        } else {
+            finish_carried(recorder, state, now);
+        }
     } else {
-        finish_long(recorder, state, place, long, busy, now);
+        finish_long(recorder, state, long, busy, now);
     }
 }
 
+/// What every span's record begins with. The second is the parent, or nothing if the span is a root; readers see which.
+#[inline(always)]
+fn place(state: &State, now: Word) -> [Word; 5] {
+    [state.id, state.previous, state.root, state.start, now.wrapping_sub(state.start)]
+}
+
 #[inline(never)]
-fn finish_carried(recorder: &Recorder, state: &State, place: [Word; 5], now: Word) {
+fn finish_carried(recorder: &Recorder, state: &State, now: Word) {
     let mut body = [0; 5 + CARRIED];
-    body[..5].copy_from_slice(&place);
+    body[..5].copy_from_slice(&place(state, now));
     // All of them, as copying a number known here is cheaper than copying the number there are.
     body[5..].copy_from_slice(&state.words);
     let head = Head::new(RecordKind::Span, state.callsite, state.status, state.types);
@@ -303,15 +308,9 @@ fn finish_carried(recorder: &Recorder, state: &State, place: [Word; 5], now: Wor
 }
 
 #[inline(never)]
-fn finish_long(
-    recorder: &Recorder,
-    state: &State,
-    place: [Word; 5],
-    long: bool,
-    busy: Option<Word>,
-    now: Word,
-) {
+fn finish_long(recorder: &Recorder, state: &State, long: bool, busy: Option<Word>, now: Word) {
     let mut body = [0; 5 + 3 + CARRIED];
+    let place = place(state, now);
     body[..5].copy_from_slice(&place);
     let mut at = 5;
     let kind = if long {
