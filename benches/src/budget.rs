@@ -44,6 +44,9 @@ pub const BUDGETS: &[Budget] = &[
     server("counter_family", Unit::Ns, Bound::Absolute(8.0)),
     server("histogram", Unit::Ns, Bound::Absolute(2.0)),
     server("encode", Unit::Ns, Bound::Absolute(150.0)),
+    // One delivered span per microsecond is a million a second.
+    server("export", Unit::Ns, Bound::Absolute(1_000.0)),
+    server("export_cpu", Unit::Ns, Bound::Absolute(300.0)),
     // Microcontrollers: instructions per operation under QEMU, bytes of flash, of RAM and on the wire.
     m4("span", Unit::Instructions, 80.0),
     m4("event_2fields", Unit::Instructions, 50.0),

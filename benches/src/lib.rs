@@ -2,7 +2,8 @@
 //!
 //! A run is a [`Report`]: where and when it was made, and one [`Row`] per figure. The bench binaries
 //! (`benches/compare` here, the firmware benches beside it) produce rows; [`budget`] holds the table every
-//! `throughline` row is judged by; [`Report::to_json`] and [`Report::to_markdown`] write it down.
+//! `throughline` row is judged by; [`Report::to_json`] and [`Report::to_markdown`] write it down,
+//! [`Report::to_svg`] draws it.
 //!
 //! This library measures nothing itself and depends on nothing but serde, so that whoever only collects
 //! figures does not build the peers.
@@ -11,6 +12,7 @@ pub mod budget;
 pub mod estimates;
 pub mod machine;
 pub mod markdown;
+pub mod plot;
 pub mod report;
 
 pub use budget::{BUDGETS, Bound, Budget, judge};

@@ -1,10 +1,6 @@
 //! The table that is kept in the tree.
 
-use std::{
-    fmt::Write as _,
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::fmt::Write as _;
 
 use crate::{
     budget::{self, Bound},
@@ -39,22 +35,6 @@ impl Report {
             );
         }
         page
-    }
-
-    /// Writes [`to_markdown`](Self::to_markdown) to `<dir>/<date>.md`, or `<date>-2.md` and so on where a run of that
-    /// day is already there, and returns the path.
-    ///
-    /// # Errors
-    /// When the directory or file cannot be written.
-    pub fn write_markdown(&self, dir: &Path) -> io::Result<PathBuf> {
-        fs::create_dir_all(dir)?;
-        let name = |run: u32| match run {
-            1 => dir.join(format!("{}.md", self.date)),
-            run => dir.join(format!("{}-{run}.md", self.date)),
-        };
-        let path = (1..).map(name).find(|path| !path.exists()).unwrap_or_else(|| name(1));
-        fs::write(&path, self.to_markdown())?;
-        Ok(path)
     }
 }
 

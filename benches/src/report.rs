@@ -58,6 +58,8 @@ pub enum Unit {
     Instructions,
     /// Bytes: of flash, of RAM or on the wire; the path says which.
     Bytes,
+    /// Hundredths of a whole; the path says of which.
+    Percent,
 }
 
 impl Unit {
@@ -68,6 +70,7 @@ impl Unit {
             Self::Ns => "ns",
             Self::Instructions => "instructions",
             Self::Bytes => "bytes",
+            Self::Percent => "%",
         }
     }
 }
@@ -125,7 +128,15 @@ impl Report {
         serde_json::to_string(self)
     }
 
-    /// Reads what [`to_json`](Self::to_json) wrote.
+    /// The same object with a line for each row, so that two runs can be compared by `diff`.
+    ///
+    /// # Errors
+    /// As [`to_json`](Self::to_json).
+    pub fn to_json_lines(&self) -> Result<String, serde_json::Error> {
+        Ok(self.to_json()?.replace("{\"path\"", "\n{\"path\"") + "\n")
+    }
+
+    /// Reads what [`to_json`](Self::to_json) or [`to_json_lines`](Self::to_json_lines) wrote.
     ///
     /// # Errors
     /// When `json` is not such an object.
@@ -155,6 +166,9 @@ mod tests {
              \"budget\":0.8,\"met\":true}]}"
         );
         assert_eq!(Report::from_json(&json).expect("own output"), report);
+        let lines = report.to_json_lines().expect("finite figures");
+        assert_eq!(lines.lines().count(), 1 + report.rows.len());
+        assert_eq!(Report::from_json(&lines).expect("own output"), report);
     }
 
     #[test]

@@ -81,6 +81,17 @@ impl Bench<'_> {
         self.alone(None, f64::from(per_call), &mut make(), op, |_| ());
     }
 
+    /// As [`bulk`](Self::bulk), of an operation that uses something up; `refill` puts it back after each, untimed.
+    pub(crate) fn refilled<L>(
+        &mut self,
+        per_call: u32,
+        make: impl Fn() -> L,
+        op: impl Fn(&mut L),
+        refill: impl Fn(&mut L),
+    ) {
+        self.alone(Some(1), f64::from(per_call), &mut make(), |local, _| op(local), refill);
+    }
+
     /// Notes a size, in bytes per operation.
     pub(crate) fn bytes(&mut self, bytes: f64) {
         self.rows.push(Row::new(self.path, self.subject, self.target, 1, Unit::Bytes, bytes, bytes));

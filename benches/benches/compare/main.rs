@@ -1,15 +1,18 @@
 //! Throughline next to its peers and to the least work that could do the job.
 //!
 //! `cargo bench -p throughline-benches --features peers --bench compare -- [--quick] [--only path[/subject]]
-//! [--json] [--results DIR] [--list]`
+//! [--json] [--list]`
 //!
 //! Every subject of every path runs in a process of its own: global subscribers, reporters and recorders can be set
 //! only once, and this way each is set as its documentation says.
 
+mod encode;
+mod export;
 mod harness;
 mod limit;
 #[cfg(feature = "peers")]
 mod peers;
+mod receiver;
 mod system;
 mod throughline;
 mod work;
@@ -30,18 +33,26 @@ use throughline_benches::{LIMIT, Machine, Report, Row, SUBJECT};
 pub(crate) type Subject = (&'static str, fn(&mut Bench<'_>));
 
 /// The paths, in the order of the table, with the subjects that are always built.
-const PATHS: &[(&str, [Subject; 2])] = &[
-    ("clock_read", [(LIMIT, limit::clock_read), (SUBJECT, throughline::clock_read)]),
-    ("span", [(LIMIT, limit::span), (SUBJECT, throughline::span)]),
-    ("span_2fields", [(LIMIT, limit::span_2fields), (SUBJECT, throughline::span_2fields)]),
-    ("event_2fields", [(LIMIT, limit::event_2fields), (SUBJECT, throughline::event_2fields)]),
-    ("disabled", [(LIMIT, limit::disabled), (SUBJECT, throughline::disabled)]),
-    ("sampled_out", [(LIMIT, limit::sampled_out), (SUBJECT, throughline::sampled_out)]),
-    ("counter", [(LIMIT, limit::counter), (SUBJECT, throughline::counter)]),
-    ("counter_family", [(LIMIT, limit::counter_family), (SUBJECT, throughline::counter_family)]),
-    ("histogram", [(LIMIT, limit::histogram), (SUBJECT, throughline::histogram)]),
-    ("ring", [(LIMIT, limit::ring), (SUBJECT, throughline::ring)]),
-    ("encode", [(LIMIT, limit::encode), (SUBJECT, throughline::encode)]),
+const PATHS: &[(&str, &[Subject])] = &[
+    ("clock_read", &[(LIMIT, limit::clock_read), (SUBJECT, throughline::clock_read)]),
+    ("span", &[(LIMIT, limit::span), (SUBJECT, throughline::span)]),
+    ("span_2fields", &[(LIMIT, limit::span_2fields), (SUBJECT, throughline::span_2fields)]),
+    ("event_2fields", &[(LIMIT, limit::event_2fields), (SUBJECT, throughline::event_2fields)]),
+    ("disabled", &[(LIMIT, limit::disabled), (SUBJECT, throughline::disabled)]),
+    ("sampled_out", &[(LIMIT, limit::sampled_out), (SUBJECT, throughline::sampled_out)]),
+    ("counter", &[(LIMIT, limit::counter), (SUBJECT, throughline::counter)]),
+    ("counter_family", &[(LIMIT, limit::counter_family), (SUBJECT, throughline::counter_family)]),
+    ("histogram", &[(LIMIT, limit::histogram), (SUBJECT, throughline::histogram)]),
+    ("ring", &[(LIMIT, limit::ring), (SUBJECT, throughline::ring)]),
+    (
+        "encode",
+        &[
+            (LIMIT, limit::encode),
+            (SUBJECT, encode::throughline),
+            ("throughline (with code location)", encode::with_code_location),
+        ],
+    ),
+    ("export", &[(LIMIT, export::limit), (SUBJECT, export::throughline)]),
 ];
 
 /// What a child's line that carries a row starts with.
@@ -61,30 +72,31 @@ fn main() -> ExitCode {
 
 /// Runs each subject in a child, in order, and reports.
 fn parent(args: &Args) -> Result<(), Box<dyn Error>> {
-    let (mut rows, mut failed) = (Vec::new(), Vec::new());
+    let (mut rows, mut failed, mut any) = (Vec::new(), Vec::new(), false);
     for (path, name, _) in subjects() {
         let full = format!("{path}/{name}");
         if !args.only.as_ref().is_none_or(|only| path == only || only.contains('/') && full.starts_with(only))
         {
             continue;
         }
+        any = true;
         if args.list {
             println!("{full}");
         } else if let Err(error) = run_child(path, name, args.effort, &mut rows) {
             failed.push(format!("{full}: {error}"));
         }
     }
+    if !any {
+        return Err("--only names no subject; see --list".into());
+    }
     if args.list || args.effort == Effort::Smoke {
         return if failed.is_empty() { Ok(()) } else { Err(failed.join("\n").into()) };
     }
     let report = Report::new(&Machine::this(), rows);
-    match &args.results {
-        Some(dir) => eprintln!("written to {}", report.write_markdown(dir)?.display()),
-        None if !args.json => print!("{}", report.to_markdown()),
-        None => {}
-    }
     if args.json {
         println!("{}", report.to_json()?);
+    } else {
+        print!("{}", report.to_markdown());
     }
     if failed.is_empty() { Ok(()) } else { Err(failed.join("\n").into()) }
 }
@@ -165,14 +177,12 @@ struct Args {
     json: bool,
     list: bool,
     only: Option<String>,
-    results: Option<PathBuf>,
 }
 
 impl Args {
     fn parse(mut args: impl Iterator<Item = String>) -> Result<Self, Box<dyn Error>> {
         // `cargo bench` adds `--bench`; `cargo test --benches` does not, and wants to know only that it runs.
-        let mut parsed =
-            Self { child: None, effort: Effort::Smoke, json: false, list: false, only: None, results: None };
+        let mut parsed = Self { child: None, effort: Effort::Smoke, json: false, list: false, only: None };
         while let Some(arg) = args.next() {
             let mut value = |what: &str| args.next().ok_or(format!("{arg} needs {what}"));
             match arg.as_str() {
@@ -183,7 +193,6 @@ impl Args {
                 "--json" => parsed.json = true,
                 "--list" => parsed.list = true,
                 "--only" => parsed.only = Some(value("a path, or path/subject")?),
-                "--results" => parsed.results = Some(value("a directory")?.into()),
                 "--child" => parsed.child = Some((value("a path")?, value("a subject")?)),
                 _ => return Err(format!("what is {arg}? See benches/README.md").into()),
             }

@@ -36,6 +36,46 @@ pub(crate) fn instructions(n: u64, op: &mut dyn FnMut(u64)) -> Option<f64> {
     }
 }
 
+/// The clock of the CPU time that one thread uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CpuClock {
+    #[cfg(target_os = "linux")]
+    id: libc::clockid_t,
+}
+
+impl CpuClock {
+    /// This thread's; other threads may read it until this one ends.
+    pub(crate) fn of_this_thread() -> Self {
+        Self {
+            #[cfg(target_os = "linux")]
+            id: linux::thread_clock(),
+        }
+    }
+
+    /// Nanoseconds of CPU used so far; 0 where the system does not say, and after the thread's end.
+    pub(crate) fn ns(&self) -> u64 {
+        #[cfg(target_os = "linux")]
+        return linux::clock_ns(self.id);
+        #[cfg(not(target_os = "linux"))]
+        0
+    }
+}
+
+/// Nanoseconds of CPU that this process has used, ended threads included; 0 where the system does not say.
+pub(crate) fn cpu_ns() -> u64 {
+    #[cfg(target_os = "linux")]
+    return linux::clock_ns(libc::CLOCK_PROCESS_CPUTIME_ID);
+    #[cfg(not(target_os = "linux"))]
+    0
+}
+
+/// Most memory that this process has had resident, in bytes; `None` where the system does not say.
+pub(crate) fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
 #[cfg(target_os = "linux")]
 mod linux {
     use std::{mem::MaybeUninit, ptr::null_mut};
@@ -69,6 +109,25 @@ mod linux {
         // SAFETY: all its fields are integers, for which zero is a value, whether the call wrote them or not.
         let usage = unsafe { usage.assume_init() };
         if result == 0 { u64::try_from(usage.ru_nivcsw).unwrap_or(0) } else { 0 }
+    }
+
+    pub(super) fn thread_clock() -> libc::clockid_t {
+        let mut id = libc::CLOCK_THREAD_CPUTIME_ID;
+        // SAFETY: takes nothing.
+        let this = unsafe { libc::pthread_self() };
+        // SAFETY: this thread is running; writes the one integer it is given.
+        let result = unsafe { libc::pthread_getcpuclockid(this, &raw mut id) };
+        assert_eq!(result, 0, "Linux has a CPU clock for every thread");
+        id
+    }
+
+    pub(super) fn clock_ns(id: libc::clockid_t) -> u64 {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: writes the one `timespec` it is given; an id that is no clock's any more is an error.
+        if unsafe { libc::clock_gettime(id, &raw mut time) } != 0 {
+            return 0;
+        }
+        u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
     }
 
     /// Steps a fork takes through `work`, with a constant number around it.

@@ -6,6 +6,7 @@ mod counter_family;
 mod disabled;
 pub(crate) mod encode;
 mod event;
+mod export;
 mod histogram;
 mod ring;
 mod sampled_out;
@@ -29,6 +30,7 @@ pub(crate) fn of(path: &str) -> &'static [Subject] {
         "histogram" => histogram::SUBJECTS,
         "ring" => ring::SUBJECTS,
         "encode" => encode::SUBJECTS,
+        "export" => export::SUBJECTS,
         _ => &[],
     }
 }

@@ -1,0 +1,172 @@
+//! `export`: one producer flat out, and what of it arrives at a receiver in the same process.
+//!
+//! Figures are per span that arrived: `export` is wall-clock time, `export_cpu` the CPU of all threads but the producer's and the receiver's.
+//! `export_lost` is the share of the spans made that was lost, and `export_memory` the process's resident memory at its highest.
+
+use std::{
+    hint::black_box,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use throughline::span;
+use throughline_benches::{Row, Unit};
+use throughline_std::{
+    Config,
+    otlp::{Client, ClientConfig, Options, Resource, Signal, TraceEncoder},
+    view::SpanView,
+};
+
+use crate::{
+    harness::{Bench, Effort, SPANS_PER_TRACE},
+    receiver::Receiver,
+    system::{self, CpuClock},
+};
+
+/// A subject that has this much memory resident is stopped.
+const TOO_MUCH: u64 = 2 << 30;
+
+/// Time in which to deliver what is left at the end.
+const LAST: Duration = Duration::from_secs(30);
+
+/// The limit: one body, encoded beforehand, sent over and over. There is no producer.
+pub(crate) fn limit(bench: &mut Bench<'_>) {
+    const SPANS: u64 = 2_700;
+    let mut encoder = TraceEncoder::new(&Resource::new("bench"), Options::default());
+    for i in 0..SPANS {
+        encoder.span(&span_view(i));
+    }
+    let body = encoder.finish();
+    let receiver = Receiver::start().expect("the loopback interface");
+    let config = ClientConfig::new(&receiver.endpoint).expect("an endpoint");
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut client = Client::new(config);
+            while !stop.load(Ordering::Relaxed) {
+                client.send(Signal::Traces, body).expect("a receiver that takes all");
+            }
+        });
+        windows(bench, &receiver, || 0);
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert!(receiver.spans() > 0 && receiver.spans().is_multiple_of(SPANS), "bodies arrive whole");
+}
+
+/// Everything as it is by default; the ledger must account for every span.
+pub(crate) fn throughline(bench: &mut Bench<'_>) {
+    let receiver = Receiver::start().expect("the loopback interface");
+    let config = Config::new("bench").otlp(&receiver.endpoint).expect("an endpoint").sample_ratio(1.0);
+    let guard = throughline_std::init(&config).expect("the first in this process");
+    let trace = || {
+        let _root = span!("root");
+        for i in 1..SPANS_PER_TRACE {
+            drop(span!("child", bytes = i, attempt = black_box(3_u64)));
+        }
+    };
+    run(bench, &receiver, trace, |made| {
+        let report = guard.shutdown(LAST);
+        let ledger = &report.ledger;
+        assert!(report.complete, "delivered or counted in time:\n{ledger}");
+        assert_eq!(ledger.ring.input, made, "every span is in the ledger:\n{ledger}");
+        let dropped = ledger.ring.dropped_total() + ledger.pump.dropped_total() + ledger.otlp.dropped_total();
+        assert_eq!(receiver.spans() + dropped, made, "what did not arrive is counted:\n{ledger}");
+    });
+}
+
+/// Calls `trace`, which makes [`SPANS_PER_TRACE`] spans, flat out on a thread while windows are measured; then `end` with the number of
+/// spans made, to have delivered what is left.
+pub(crate) fn run(
+    bench: &mut Bench<'_>,
+    receiver: &Receiver,
+    trace: impl Fn() + Send + Sync,
+    end: impl FnOnce(u64),
+) {
+    let (stop, made, clock) = (AtomicBool::new(false), AtomicU64::new(0), &std::sync::OnceLock::new());
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            clock.get_or_init(CpuClock::of_this_thread);
+            while !stop.load(Ordering::Relaxed) {
+                trace();
+                made.store(made.load(Ordering::Relaxed) + SPANS_PER_TRACE, Ordering::Relaxed);
+            }
+        });
+        let producer = clock.wait();
+        windows(bench, receiver, || producer.ns());
+        stop.store(true, Ordering::Relaxed);
+    });
+    let made = made.into_inner();
+    end(made);
+    let lost = 1.0 - receiver.spans() as f64 / made as f64;
+    push(bench, "lost", Unit::Percent, &[100.0 * lost]);
+    if let Some(bytes) = system::peak_memory() {
+        push(bench, "memory", Unit::Bytes, &[bytes as f64]);
+    }
+    assert!(receiver.spans() > 0, "something arrives");
+}
+
+/// Measures what arrives, and at what cost, for some stretches of time. `producer` is the CPU time not to count.
+fn windows(bench: &mut Bench<'_>, receiver: &Receiver, producer: impl Fn() -> u64) {
+    let (count, length) = match bench.effort {
+        Effort::Full => (5, Duration::from_secs(1)),
+        Effort::Quick => (3, Duration::from_millis(300)),
+        Effort::Smoke => (1, Duration::from_millis(100)),
+    };
+    // Rings and queues fill, buffers grow.
+    thread::sleep(length / 2);
+    let (mut wall, mut cpu) = (Vec::new(), Vec::new());
+    for window in 0..count {
+        let read = || (Instant::now(), receiver.spans(), system::cpu_ns(), producer() + receiver.cpu_ns());
+        let before = read();
+        thread::sleep(length);
+        let after = read();
+        if system::peak_memory() > Some(TOO_MUCH) && window > 0 {
+            eprintln!("{}/{}: stopped, it fills the memory", bench.path, bench.subject);
+            break;
+        }
+        let spans = (after.1 - before.1) as f64;
+        wall.push(after.0.duration_since(before.0).as_nanos() as f64 / spans);
+        cpu.push((after.2 - before.2).saturating_sub(after.3 - before.3) as f64 / spans);
+    }
+    push(bench, "", Unit::Ns, &wall);
+    if system::cpu_ns() > 0 {
+        push(bench, "cpu", Unit::Ns, &cpu);
+    }
+}
+
+/// Adds a row of the path `export_<what>`.
+fn push(bench: &mut Bench<'_>, what: &str, unit: Unit, samples: &[f64]) {
+    if bench.effort == Effort::Smoke {
+        return;
+    }
+    let path = if what.is_empty() { bench.path.to_owned() } else { format!("{}_{what}", bench.path) };
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let (median, min) = (sorted[sorted.len() / 2], sorted[0]);
+    bench.rows.push(Row::new(&path, bench.subject, bench.target, 1, unit, median, min));
+}
+
+fn span_view(
+    i: u64,
+) -> SpanView<'static, impl Iterator<Item = (&'static str, throughline::Value<'static>)> + Clone> {
+    let key = throughline::IdKey::new(7, 0);
+    let fields = [("bytes", throughline::Value::U64(i)), ("attempt", throughline::Value::U64(3))];
+    SpanView {
+        trace_id: key.trace_id(i / SPANS_PER_TRACE),
+        span_id: key.span_id(i),
+        parent_span_id: Some(key.span_id(i / SPANS_PER_TRACE * SPANS_PER_TRACE)),
+        name: "child",
+        target: "compare::export",
+        file: file!(),
+        line: line!(),
+        kind: throughline::SpanKind::Internal,
+        level: throughline::Level::Info,
+        status: throughline::Status::Unset,
+        start_unix_ns: 1_790_000_000_000_000_000,
+        end_unix_ns: 1_790_000_000_000_000_750,
+        busy_ns: None,
+        time_error_ns: None,
+        fields: fields.into_iter(),
+    }
+}
