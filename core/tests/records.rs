@@ -217,6 +217,23 @@ fn a_remote_parent_gives_its_trace_and_takes_the_children() {
 }
 
 #[test]
+fn a_remote_trace_within_a_remote_trace_leaves_the_outer_one_as_it_was() {
+    let _one = begin();
+    let outer = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
+    let inner = TraceContext::parse("00-11111111111111111111111111111111-2222222222222222-01").unwrap();
+    let _outer = attach(outer);
+    {
+        // A root of this process's own in between: the place to return to from the inner trace is no remote one.
+        let _root = span!(root: true, "between");
+        let _inner = attach(inner);
+        assert_eq!(current().unwrap().trace_id, inner.trace_id);
+    }
+    assert_eq!(current().unwrap().trace_id, outer.trace_id);
+    drop(_outer);
+    seen();
+}
+
+#[test]
 fn a_remote_parent_that_is_not_sampled_switches_recording_off() {
     let _one = begin();
     {

@@ -18,12 +18,21 @@ use core::marker::PhantomData;
 ///     // spans of this thread now belong to the trace of the other
 /// });
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Context {
     pub(crate) span: Word,
     pub(crate) root: Word,
+    /// Flags and trace id of the remote trace, if `root` stands for one.
     remote: [Word; REMOTE_WORDS],
 }
+
+impl PartialEq for Context {
+    fn eq(&self, other: &Context) -> bool {
+        (self.span, self.root) == (other.span, other.root)
+    }
+}
+
+impl Eq for Context {}
 
 impl Context {
     /// The place of the running code; outside any span (or without a recorder) a place outside any trace.
@@ -138,13 +147,10 @@ fn order_for_interrupts() {
 }
 
 impl Recorder {
+    /// The place, and with it always the remote words: they may belong to a place further out, to which the code will return.
     pub(crate) fn context(&self) -> Context {
-        let root = self.root.load(Relaxed);
-        let mut remote = [0; REMOTE_WORDS];
-        if root & REMOTE != 0 {
-            remote = core::array::from_fn(|i| self.remote[i].load(Relaxed));
-        }
-        Context { span: self.span.load(Relaxed), root, remote }
+        let (span, root) = self.place();
+        Context { span, root, remote: core::array::from_fn(|i| self.remote[i].load(Relaxed)) }
     }
 
     #[inline(always)]
@@ -168,13 +174,12 @@ impl Recorder {
         self.span.store(span, Relaxed);
     }
 
+    /// Moves to another place. An interrupt in between that does the same puts back what it found, so that the words come out whole.
     pub(crate) fn replace_context(&self, new: Context) -> Context {
         let old = self.context();
         self.set_place(0, 0);
-        if new.root & REMOTE != 0 {
-            for (cell, word) in self.remote.iter().zip(new.remote) {
-                cell.store(word, Relaxed);
-            }
+        for (cell, word) in self.remote.iter().zip(new.remote) {
+            cell.store(word, Relaxed);
         }
         self.set_place(new.span, new.root);
         old

@@ -39,7 +39,7 @@ pub struct Recorder {
     next_id: AtomicWord,
     span: AtomicWord,
     root: AtomicWord,
-    /// Trace context that was attached, valid while the root has [`REMOTE`]: trace id, flags.
+    /// Trace context that was attached last, valid while the root has [`REMOTE`]: flags, trace id.
     remote: [AtomicWord; REMOTE_WORDS],
     /// Ticks >> 16 at the last [`Recorder::mark_clock`]; tells a long span from a short one on 32-bit machines.
     coarse: AtomicWord,
