@@ -96,7 +96,12 @@ pub const fn position(value: usize, scale: u32) -> usize {
     // Boundaries lie at least 1/32 apart, so those below the mantissa are those below its thirty-second, and perhaps one more.
     let scaled = MAX_SCALE - scale;
     let below = BELOW[scale as usize][(mantissa >> (usize::BITS - 6)) & 31] as usize;
-    (power << scale) + below + (mantissa > BOUNDARIES[below << scaled]) as usize
+    // SAFETY: the table counts boundaries, of which there are 2^scale; `counts_no_more_than_there_are` asserts it.
+    unsafe { core::hint::assert_unchecked(below <= 1 << scale) };
+    let position = (power << scale) + below + (mantissa > BOUNDARIES[below << scaled]) as usize;
+    // SAFETY: the boundary after the last is the largest mantissa, so a position is never beyond the last power's last.
+    unsafe { core::hint::assert_unchecked(position <= (usize::BITS as usize) << scale) };
+    position
 }
 
 /// How many boundaries, at each scale, are below 1 + i/32.
@@ -159,4 +164,20 @@ const fn narrow() -> [usize; 17] {
         j += 1;
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_no_more_than_there_are() {
+        for (scale, counts) in BELOW.iter().enumerate() {
+            assert!(counts.iter().all(|count| usize::from(*count) <= 1 << scale));
+        }
+        assert_eq!(BOUNDARIES[16], usize::MAX);
+        for scale in 0..=MAX_SCALE {
+            assert_eq!(position(usize::MAX, scale), (usize::BITS as usize) << scale);
+        }
+    }
 }
