@@ -114,6 +114,21 @@ impl Queue {
         }
     }
 
+    /// Hands the bodies that are queued to `each` instead of to a client.
+    pub(crate) fn drain(&self, mut each: impl FnMut(&Body)) {
+        loop {
+            let item = self.lock().items.pop_front();
+            match item {
+                Some(Item::Body(body)) => {
+                    each(&body);
+                    self.done(body.bytes);
+                }
+                Some(Item::Marker(_)) => {}
+                None => return,
+            }
+        }
+    }
+
     /// A body is done with: there is room for another now.
     fn done(&self, bytes: Vec<u8>) {
         let mut state = self.lock();

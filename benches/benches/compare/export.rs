@@ -116,23 +116,42 @@ fn windows(bench: &mut Bench<'_>, receiver: &Receiver, producer: impl Fn() -> u6
     // Rings and queues fill, buffers grow.
     thread::sleep(length / 2);
     let (mut wall, mut cpu) = (Vec::new(), Vec::new());
-    for window in 0..count {
+    for _ in 0..count {
+        // From one arrival to another, as some exporters send little and others much at a time.
+        if !await_arrival(receiver) {
+            break;
+        }
         let read = || (Instant::now(), receiver.spans(), system::cpu_ns(), producer() + receiver.cpu_ns());
         let before = read();
         thread::sleep(length);
-        let after = read();
-        if system::peak_memory() > Some(TOO_MUCH) && window > 0 {
-            eprintln!("{}/{}: stopped, it fills the memory", bench.path, bench.subject);
+        if !await_arrival(receiver) {
             break;
         }
+        let after = read();
         let spans = (after.1 - before.1) as f64;
         wall.push(after.0.duration_since(before.0).as_nanos() as f64 / spans);
         cpu.push((after.2 - before.2).saturating_sub(after.3 - before.3) as f64 / spans);
+    }
+    if wall.is_empty() {
+        eprintln!("{}/{}: stopped, it fills the memory or delivers nothing", bench.path, bench.subject);
+        return;
     }
     push(bench, "", Unit::Ns, &wall);
     if system::cpu_ns() > 0 {
         push(bench, "cpu", Unit::Ns, &cpu);
     }
+}
+
+/// Waits for spans to arrive; false when the subject had to be stopped before.
+fn await_arrival(receiver: &Receiver) -> bool {
+    let (start, known) = (Instant::now(), receiver.spans());
+    while receiver.spans() == known {
+        if start.elapsed() > LAST || system::peak_memory() > Some(TOO_MUCH) {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    true
 }
 
 /// Adds a row of the path `export_<what>`.

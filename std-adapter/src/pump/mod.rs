@@ -10,6 +10,9 @@ mod late;
 mod metrics;
 mod remote;
 mod sinks;
+mod stage;
+
+pub use stage::Stage;
 
 pub(crate) use sinks::{OtlpSink, Sinks, TerminalSink};
 
