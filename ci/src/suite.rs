@@ -1,5 +1,7 @@
 //! `cargo xtask test`: every check in order, each with its commands and time, and a table of results at the end.
 
+#[cfg(unix)]
+mod collector;
 mod report;
 mod steps;
 

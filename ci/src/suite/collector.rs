@@ -1,0 +1,76 @@
+//! The step `collector`: a Collector and captures of real firmware, and the tests that send the one to the other.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::collector::Collector;
+use crate::firmware::{Firmware, Variant, ensure_tools};
+use crate::process::{Cmd, run_all};
+use crate::qemu::Machine;
+use crate::scratch::Scratch;
+
+/// The `cargo` commands that run against the Collector. Each finds it, and the captures, by the variables below.
+const COLLECTOR_TESTS: &[&[&str]] = &[
+    &["test", "-p", "throughline-cli", "--test", "collector", "--", "--include-ignored"],
+    &["test", "-p", "server-example", "--test", "collector", "--", "--include-ignored"],
+];
+
+/// Holds the Collector's OTLP/HTTP endpoint, `http://127.0.0.1:PORT`.
+const COLLECTOR_HTTP: &str = "THROUGHLINE_COLLECTOR_HTTP";
+
+/// Holds the path of the file the Collector writes, OTLP JSON lines.
+const COLLECTOR_FILE: &str = "THROUGHLINE_COLLECTOR_FILE";
+
+/// Holds the path of a folder with what [`captures`] puts there.
+const DEVICE_CAPTURES: &str = "THROUGHLINE_DEVICE_CAPTURES";
+
+/// A caller's place in its trace, which the microcontroller continues.
+const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+/// Runs the step.
+///
+/// # Errors
+///
+/// When the Collector or the firmware can't be had, or a test fails.
+pub(super) fn run() -> Result<()> {
+    let collector = Collector::build()?;
+    let folder = Scratch::new("captures")?;
+    captures(folder.path())?;
+    let running = collector.start()?;
+    let commands: Vec<Cmd> = COLLECTOR_TESTS
+        .iter()
+        .map(|args| {
+            Cmd::cargo()
+                .args(args.iter().copied())
+                .env(COLLECTOR_HTTP, &running.http_endpoint)
+                .env(COLLECTOR_FILE, &running.output)
+                .env(DEVICE_CAPTURES, folder.path())
+        })
+        .collect();
+    run_all(&commands)
+}
+
+/// Boots the thermostat on both boards, and once more below [`CALLER`]. Each run leaves `NAME.elf`, the program, and `NAME.bin`, all bytes it sent; the
+/// last one also what it was called with, `remote.caller`, and what it would call others with, `remote.traceparent`.
+fn captures(folder: &Path) -> Result<()> {
+    ensure_tools(&Machine::ALL)?;
+    for (machine, name) in [(Machine::Mps2An386, "cortex-m4f"), (Machine::Microbit, "cortex-m0")] {
+        let firmware = Firmware::build(machine, Variant::Serial)?;
+        let capture = firmware.run("demo", b"", |_| Ok(()))?;
+        keep(folder, name, &capture.elf, &capture.bytes)?;
+        if machine == Machine::Mps2An386 {
+            let capture = firmware.run("remote", format!("{CALLER}\n").as_bytes(), |_| Ok(()))?;
+            keep(folder, "remote", &capture.elf, &capture.bytes)?;
+            fs::write(folder.join("remote.caller"), CALLER)?;
+            fs::write(folder.join("remote.traceparent"), capture.said("traceparent")?.join(" "))?;
+        }
+    }
+    Ok(())
+}
+
+fn keep(folder: &Path, name: &str, elf: &Path, bytes: &[u8]) -> Result<()> {
+    fs::copy(elf, folder.join(name).with_extension("elf"))?;
+    Ok(fs::write(folder.join(name).with_extension("bin"), bytes)?)
+}

@@ -1,0 +1,109 @@
+//! What the Collector's tests share: where it is, all it received of a service, and a process of its own for each test.
+
+pub(crate) mod device;
+pub(crate) mod meters;
+pub(crate) mod received;
+pub(crate) mod record;
+pub(crate) mod service;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use received::Received;
+use throughline::Level;
+use throughline_std::otlp::{Client, ClientConfig, LogEncoder, Options, Resource};
+use throughline_std::view::LogView;
+
+/// The step that sets these variables; they are explained there.
+const STEP: &str = "cargo xtask test --only collector";
+const HTTP: &str = "THROUGHLINE_COLLECTOR_HTTP";
+const FILE: &str = "THROUGHLINE_COLLECTOR_FILE";
+const CAPTURES: &str = "THROUGHLINE_DEVICE_CAPTURES";
+
+const CHILD: &str = "THROUGHLINE_TEST_CHILD";
+
+/// Far more than anything here takes.
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+
+/// A Collector that is running.
+pub(crate) struct Collector {
+    /// `http://127.0.0.1:PORT`.
+    pub(crate) http: String,
+    file: PathBuf,
+}
+
+impl Collector {
+    pub(crate) fn from_env() -> Collector {
+        Collector { http: variable(HTTP), file: variable(FILE).into() }
+    }
+
+    /// All that it received of the service of this name by now, everything that it has answered included.
+    ///
+    /// It answers when what it got is on its way to the file, in the order in which it came: once a record sent now can be read there, so
+    /// can everything before it.
+    pub(crate) fn received_of(&self, service: &str) -> Received {
+        let last = unique("last");
+        let mut log = LogEncoder::new(&Resource::new(&last), Options::default());
+        log.log(&LogView {
+            span: None,
+            time_unix_ns: 1,
+            level: Level::Info,
+            message: &last,
+            target: "",
+            file: "",
+            line: 0,
+            time_error_ns: None,
+            fields: std::iter::empty(),
+        });
+        Client::new(ClientConfig::new(&self.http).unwrap()).send_logs(log.finish()).unwrap();
+        let begun = Instant::now();
+        loop {
+            let text = std::fs::read_to_string(&self.file).unwrap();
+            // What follows the last line break is being written.
+            let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+            if whole.contains(&last) {
+                return Received::of_service(whole, service);
+            }
+            assert!(
+                begun.elapsed() < LONG,
+                "the Collector took a record and didn't write it to {:?}",
+                self.file
+            );
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+/// A file of the folder of captures.
+pub(crate) fn capture(name: &str) -> PathBuf {
+    PathBuf::from(variable(CAPTURES)).join(name)
+}
+
+/// A name that no other test, and no other run, has.
+pub(crate) fn unique(name: &str) -> String {
+    format!("{name}-{}-{}", std::process::id(), unix_ns())
+}
+
+pub(crate) fn unix_ns() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap()
+}
+
+/// Runs `body` in a process of its own, as `init` is once per process: the test binary starts itself again for this test alone.
+pub(crate) fn in_own_process(test: &str, body: impl FnOnce()) {
+    if std::env::var(CHILD).as_deref() == Ok(test) {
+        return body();
+    }
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--ignored", "--nocapture"]).env(CHILD, test);
+    // What is set here says how to send; what the machine's owner set for other programs must not.
+    for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("OTEL_")) {
+        command.env_remove(key);
+    }
+    let status = command.env("NO_PROXY", "127.0.0.1").status().unwrap();
+    assert!(status.success(), "{test} failed in its own process, which said why above: {status}");
+}
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: this test is run by `{STEP}`"))
+}
