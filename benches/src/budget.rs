@@ -56,6 +56,7 @@ pub const BUDGETS: &[Budget] = &[
     m4("span_wire", Unit::Bytes, 9.0),
     m4("event_2fields_wire", Unit::Bytes, 9.0),
     m4("core_flash", Unit::Bytes, 4096.0),
+    m4("core_ram", Unit::Bytes, 256.0),
     m4("callsite_flash", Unit::Bytes, 24.0),
     m0("span", Unit::Instructions, 100.0),
     m0("event_2fields", Unit::Instructions, 60.0),
@@ -64,6 +65,7 @@ pub const BUDGETS: &[Budget] = &[
     m0("irq_masked", Unit::Instructions, 30.0),
     m0("span_wire", Unit::Bytes, 9.0),
     m0("event_2fields_wire", Unit::Bytes, 9.0),
+    m0("core_ram", Unit::Bytes, 256.0),
     m0("callsite_flash", Unit::Bytes, 24.0),
 ];
 

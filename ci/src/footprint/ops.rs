@@ -36,10 +36,19 @@ pub(super) fn rows(firmware: &Firmware) -> Result<Vec<Row>> {
 }
 
 fn printed(firmware: &Firmware, binary: &str) -> Result<String> {
-    let options =
-        Options { serial: Serial::None, count_instructions: true, limit: LIMIT, ..Options::default() };
-    let outcome = Qemu::boot(firmware.machine, &firmware.binary(binary), &options)?.wait()?;
+    let options = Options {
+        serial: Serial::None,
+        count_instructions: true,
+        hold: true,
+        limit: LIMIT,
+        ..Options::default()
+    };
+    let mut qemu = Qemu::boot(firmware.machine, &firmware.binary(binary), &options)?;
+    // A guest this short may be gone before QEMU has answered.
+    let resumed = qemu.resume();
+    let outcome = qemu.wait()?;
     if !outcome.is_success() {
+        resumed?;
         bail!("`{binary}` on {}: {outcome:?}", firmware.machine.name());
     }
     Ok(outcome.semihosting)
@@ -61,9 +70,8 @@ fn instructions(printed: &str) -> Result<Vec<(String, f64)>> {
     let per_tick = per_tick.context("no line `calibration`")?;
     let empty = ticks.iter().find(|(name, _)| name == "empty").context("no line `ticks empty`")?.1;
     let others = ticks.iter().filter(|(name, _)| name != "empty");
-    // A tenth is what the averaging is good for.
-    let rounded = |value: f64| (value * 10.0).round() / 10.0;
-    Ok(others.map(|(name, n)| (name.clone(), rounded((n - empty) * per_tick))).collect())
+    // An operation takes a whole number of instructions, and the averaging is good for a tenth of one.
+    Ok(others.map(|(name, n)| (name.clone(), ((n - empty) * per_tick).round())).collect())
 }
 
 /// Lines `bytes NAME BYTES RECORDS`, added up by name.

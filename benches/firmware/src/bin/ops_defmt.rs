@@ -7,7 +7,8 @@ use cortex_m_semihosting::hprintln;
 use defmt_rtt as _;
 use footprint_firmware::{finish, measure, start, ticks};
 
-defmt::timestamp!("{=u32}", ticks() as u32);
+// As many bits as the timer has.
+defmt::timestamp!("{=u32}", ticks() as u32 & 0x00ff_ffff);
 
 unsafe extern "C" {
     #[link_name = "_SEGGER_RTT"]
