@@ -3,12 +3,12 @@
 use crate::callsite::CallsiteId;
 use crate::fields::{self, Fields, MAX_FIELD_WORDS, head_types, min_words};
 use crate::recorder::{self, Recorder, UNSAMPLED};
-#[cfg(feature = "std")]
+#[cfg(straight)]
 use crate::ring::FIRST_WORDS;
 use crate::ring::{Head, RecordKind, Word};
 
 /// Field words that fill a slot together with an event's own three.
-#[cfg(feature = "std")]
+#[cfg(straight)]
 const LOCAL_WORDS: usize = FIRST_WORDS - 3;
 
 /// Records an event; the macros' way in.
@@ -16,7 +16,7 @@ const LOCAL_WORDS: usize = FIRST_WORDS - 3;
 #[inline(always)]
 pub fn event<F: Fields>(callsite: CallsiteId, values: &F) {
     let types = const { head_types(F::COUNT, F::TYPES) };
-    #[cfg(all(feature = "std", any(target_arch = "x86_64", target_arch = "aarch64")))]
+    #[cfg(straight)]
     if F::FIXED
         && min_words::<F>() <= LOCAL_WORDS
         && let Some((recorder, (span, root))) = crate::span::local::event()

@@ -186,14 +186,14 @@ impl Recorder {
     }
 
     /// Whether the recorder is a thread's own, keeps what is oldest and reads the processor's clock.
-    #[cfg(feature = "std")]
+    #[cfg(straight)]
     #[inline(always)]
     pub(crate) fn is_straight(&self) -> bool {
         self.thread.straight
     }
 
     /// As `push`, of a recorder that [is straight](Recorder::is_straight).
-    #[cfg(feature = "std")]
+    #[cfg(straight)]
     #[inline(always)]
     pub(crate) fn push_straight(&self, head: Head, body: &[Word], time: Word) -> bool {
         self.ring.push_local_oldest(head, body, time)
@@ -232,7 +232,9 @@ pub(crate) fn get() -> Option<&'static Recorder> {
     installed()
 }
 #[cfg(feature = "std")]
-pub(crate) use thread::{get, straight};
+pub(crate) use thread::get;
+#[cfg(straight)]
+pub(crate) use thread::straight;
 
 #[inline(always)]
 fn installed() -> Option<&'static Recorder> {

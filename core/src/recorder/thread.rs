@@ -63,6 +63,7 @@ pub(crate) fn get() -> Option<&'static Recorder> {
 }
 
 /// The recorder of this thread if it [is straight](Recorder::is_straight). Cost: a thread-local read and a branch, which also answer whether there is one.
+#[cfg(straight)]
 #[inline(always)]
 pub(crate) fn straight() -> Option<&'static Recorder> {
     // SAFETY: only `first_use` stores here, and it stores null or a `&'static Recorder`.

@@ -248,6 +248,16 @@ impl RawRecord {
     }
 }
 
+impl RawRecord {
+    /// When it was, or began: a word of its first slot.
+    pub(super) fn begun(&self) -> Word {
+        match self.head.kind() {
+            Some(RecordKind::Span | RecordKind::SpanBusy | RecordKind::SpanLong) => self.body[3],
+            _ => self.body[0],
+        }
+    }
+}
+
 impl Default for RawRecord {
     fn default() -> Self {
         Self::new()

@@ -241,7 +241,7 @@ impl<'r> Reader<'r> {
                 }
                 // Its later slots went to a record whose own first slot did not take this one.
                 if self.consume(at, word) {
-                    self.ring.lose(0);
+                    self.ring.lose(out.begun());
                 }
             }
             at = at.wrapping_add(1);

@@ -3,7 +3,7 @@
 //! The functions here work on every target. On a server they are the exception: a thread with a ring and the processor's clock
 //! takes the straight way in `local`, which is inlined into the call site.
 
-#[cfg(all(feature = "std", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(straight)]
 pub(crate) mod local;
 mod suspended;
 
@@ -117,7 +117,7 @@ impl Span {
         if root {
             return begin_root(callsite);
         }
-        #[cfg(all(feature = "std", any(target_arch = "x86_64", target_arch = "aarch64")))]
+        #[cfg(straight)]
         if let Some(span) = local::begin(callsite) {
             return span;
         }
@@ -166,7 +166,7 @@ impl Drop for Span {
     #[inline(always)]
     fn drop(&mut self) {
         let Some(recorder) = self.recorder else { return };
-        #[cfg(all(feature = "std", any(target_arch = "x86_64", target_arch = "aarch64")))]
+        #[cfg(straight)]
         if local::end(recorder, &self.state) {
             return;
         }
