@@ -21,11 +21,11 @@ const PATHS: &[(&str, &str)] = &[
 ];
 
 /// Peers drawn of a path, the fastest.
-const PEERS: usize = 5;
+const PEERS: usize = 6;
 
 const WIDTH: f64 = 820.0;
 /// Where bars begin, and where the longest may end.
-const LEFT: f64 = 216.0;
+const LEFT: f64 = 244.0;
 const RIGHT: f64 = WIDTH - 92.0;
 /// Distance from bar to bar, and a bar's height.
 const PITCH: f64 = 17.0;
@@ -49,7 +49,7 @@ text{font-family:system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;f
 ";
 
 impl Report {
-    /// The run as an SVG picture: nanoseconds on one thread, `throughline` next to the limit and to the five fastest peers of each path,
+    /// The run as an SVG picture: nanoseconds on one thread, `throughline` next to the limit and to the six fastest peers of each path,
     /// each library in its fastest configuration.
     #[must_use]
     pub fn to_svg(&self) -> String {
@@ -110,9 +110,10 @@ fn short(rustc: &str) -> &str {
 
 /// From nanoseconds to where they lie.
 struct Scale {
-    /// Powers of ten at the left and the right.
+    /// Power of ten at the left.
     from: i32,
-    to: i32,
+    /// Logarithm at the right, the longest bar's.
+    to: f64,
 }
 
 impl Scale {
@@ -120,12 +121,12 @@ impl Scale {
         let (least, most) = rows
             .fold((1.0_f64, 10.0_f64), |(least, most), row| (least.min(row.median), most.max(row.median)));
         // Below a tenth of a nanosecond is no time.
-        Self { from: (least.log10().floor() as i32).max(-1), to: most.log10().ceil() as i32 }
+        Self { from: (least.log10().floor() as i32).max(-1), to: most.log10() }
     }
 
     fn x(&self, ns: f64) -> f64 {
         let from = f64::from(self.from);
-        let part = (ns.log10() - from) / (f64::from(self.to) - from);
+        let part = (ns.log10() - from) / (self.to - from);
         LEFT + (RIGHT - LEFT) * part.clamp(0.0, 1.0)
     }
 }
@@ -172,17 +173,17 @@ impl Svg {
         for (x, class, name) in [
             (20.0, "mine", "throughline"),
             (130.0, "limit", "limit: the least work that could do it"),
-            (372.0, "bar", "peers, fastest first"),
+            (392.0, "bar", "peers, fastest first"),
         ] {
             self.rect(class, x, y - BAR + 1.0, 16.0);
             self.text(x + 22.0, y, "", name);
         }
-        self.line("budget", 532.0, y - BAR - 1.0, y + 3.0);
-        self.text(540.0, y, "", "budget");
+        self.line("budget", 556.0, y - BAR - 1.0, y + 3.0);
+        self.text(564.0, y, "", "budget");
     }
 
     fn grid(&mut self, scale: &Scale, top: f64, bottom: f64) {
-        for power in scale.from..=scale.to {
+        for power in scale.from..=scale.to.floor() as i32 {
             let x = scale.x(10.0_f64.powi(power));
             self.line("grid", x, top, bottom);
             for y in [top - 5.0, bottom + 15.0] {
@@ -258,9 +259,9 @@ mod tests {
 
     #[test]
     fn the_scale_is_logarithmic_and_bounded() {
-        let rows = [row("span", SUBJECT, 1, 0.2), row("span", "a", 1, 900.0)];
+        let rows = [row("span", SUBJECT, 1, 0.2), row("span", "a", 1, 1_000.0)];
         let scale = Scale::of(rows.iter());
-        assert_eq!((scale.from, scale.to), (-1, 3));
+        assert_eq!((scale.from, scale.to), (-1, 3.0));
         assert_eq!((scale.x(0.1), scale.x(1_000.0)), (LEFT, RIGHT));
         assert_eq!((scale.x(0.0), scale.x(1e9)), (LEFT, RIGHT));
         assert!((scale.x(10.0) - (LEFT + RIGHT) / 2.0).abs() < 1e-9);

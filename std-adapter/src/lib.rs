@@ -13,7 +13,7 @@ mod thread;
 pub mod view;
 
 pub use config::Config;
-#[doc(hidden)]
-pub use pump::Stage;
 pub use init::{Guard, InitError, ShutdownReport, init, ledger};
 pub use ledger::{DropReason, Hop, Ledger};
+#[doc(hidden)]
+pub use pump::Stage;
