@@ -12,6 +12,11 @@ pub const STEPS: &[Step] = &[
     Step { name: "fmt", about: "formatting", run: fmt },
     Step { name: "clippy", about: "lints, as errors", run: clippy },
     Step { name: "unit", about: "unit, property and documentation tests of every package", run: unit },
+    Step {
+        name: "bench-smoke",
+        about: "every bench of Throughline itself, a few operations each",
+        run: bench_smoke,
+    },
     Step { name: "features", about: "the core with all of its features and with none", run: features },
     Step { name: "consumer", about: "every macro under every feature combination", run: all_features },
     Step { name: "targets", about: "the libraries on every supported target", run: all_targets },
@@ -44,6 +49,11 @@ fn clippy() -> Result<Done> {
 
 fn unit() -> Result<Done> {
     all(&[Cmd::cargo().args(["test", "--workspace"])])
+}
+
+fn bench_smoke() -> Result<Done> {
+    // Without `--bench` among its arguments the bench measures nothing and checks that each subject does its work.
+    all(&[Cmd::cargo().args(["test", "-p", "throughline-benches", "--bench", "compare"])])
 }
 
 fn features() -> Result<Done> {
