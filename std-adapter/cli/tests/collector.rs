@@ -125,7 +125,7 @@ fn init(collector: &Collector, service: &str) -> Guard {
 
 fn end(guard: Guard) -> Ledger {
     let report = guard.shutdown(LONG);
-    assert!(report.complete && report.last_error.is_none(), "{report:?}");
+    assert!(report.complete && report.last_error.is_none(), "not all was delivered: {report:?}");
     report.ledger
 }
 

@@ -17,6 +17,9 @@ pub(crate) fn count() {
     counter!("orders", unit = "{order}", description = "orders taken", shop = "main", till = "2").add(7);
     counter!("orders", unit = "{order}", description = "orders taken", shop = "side", till = "1").add(1);
     counter!("never").add(0);
+    // One series, counted in two places.
+    counter!("retries").add(2);
+    counter!("retries").add(40);
     up_down_counter!("queue.change").add(-5);
     up_down_counter!("queue.open", unit = "{item}").add(3);
     gauge!("depth", unit = "m").set(-11_034);
@@ -82,6 +85,7 @@ pub(crate) fn expected(service: &str, times: u64) -> Vec<Expected> {
         sum(orders("main", "2"), true, 7 * n),
         sum(orders("side", "1"), true, n),
         sum(point("never", ["", ""], &[]), true, 0),
+        sum(point("retries", ["", ""], &[]), true, 42 * n),
         sum(point("queue.change", ["", ""], &[]), false, -5 * n),
         sum(point("queue.open", ["{item}", ""], &[]), false, 3 * n),
         gauge(point("depth", ["m", ""], &[]), Any::Int(-11_034)),

@@ -134,7 +134,7 @@ pub(crate) fn assert_same(what: &str, expected: &[Expected], found: &[Record]) {
     let differences = differences(expected, found);
     assert!(
         differences.is_empty(),
-        "{what}: of {} records expected and {} received\n{}",
+        "{what}: {} records expected, {} received\n{}",
         expected.len(),
         found.len(),
         differences.join("\n")
@@ -160,7 +160,10 @@ fn differences(expected: &[Expected], found: &[Record]) -> Vec<String> {
             let mut line = String::new();
             parts(&mut line, &expected.parts, &found.parts).unwrap();
             if !line.is_empty() {
-                differences.push(format!("  {key}{line}"));
+                // An id alone tells a reader nothing.
+                let name = found.parts.get("name").filter(|_| key.starts_with("span "));
+                let name = name.map_or(String::new(), |name| format!(", name {name:?}"));
+                differences.push(format!("  {key}{name}{line}"));
             }
         }
     }
