@@ -270,18 +270,26 @@ struct Windows {
 impl Windows {
     /// How often a window is run again before it is taken as it is.
     const TRIES: u32 = 100;
+    /// A window that takes less is doubled and not counted.
+    const SHORT: Duration = Duration::from_micros(50);
+    /// A window that takes more is halved.
+    const LONG: Duration = Duration::from_micros(400);
+    /// Operations that are enough, whatever time they take.
+    const MOST: u64 = 1 << 22;
 
     fn new(batch: Option<u64>) -> Self {
         Self { batch, size: batch.unwrap_or(1), run: 0, disturbed: 0, believed: 0 }
     }
 
     /// Time of `n` operations, by calling `window(operations)`; `Err` is the time of a disturbed window.
+    ///
+    /// Windows are always whole, and what more they did than `n` is taken off in proportion: on a busy machine criterion asks for few operations
+    /// at a time, as it counts in the time spent on windows that were run again, and a few operations cannot be timed.
     fn run(&mut self, n: u64, mut window: impl FnMut(u64) -> Result<Duration, Duration>) -> Duration {
-        let (mut left, mut total, mut tries) = (n, Duration::ZERO, 0);
-        while left > 0 {
-            let now = left.min(self.size);
+        let (mut done, mut total, mut tries) = (0, Duration::ZERO, 0);
+        while done < n {
             self.run += 1;
-            let elapsed = match window(now) {
+            let elapsed = match window(self.size) {
                 Ok(elapsed) => elapsed,
                 Err(_) if tries < Self::TRIES => {
                     tries += 1;
@@ -293,17 +301,18 @@ impl Windows {
                     elapsed
                 }
             };
-            if self.batch.is_none() && now == self.size {
-                match elapsed.as_micros() {
-                    0..50 => self.size *= 2,
-                    400.. => self.size = (self.size / 2).max(1),
-                    _ => {}
-                }
+            tries = 0;
+            if self.batch.is_none() && elapsed < Self::SHORT && self.size < Self::MOST {
+                self.size *= 2;
+                continue;
             }
-            (left, tries) = (left - now, 0);
+            done += self.size;
             total += elapsed;
+            if self.batch.is_none() && elapsed > Self::LONG {
+                self.size = (self.size / 2).max(1);
+            }
         }
-        total
+        total.mul_f64(n as f64 / done as f64)
     }
 }
 
