@@ -36,13 +36,7 @@ pub(super) fn rows(firmware: &Firmware) -> Result<Vec<Row>> {
 }
 
 fn printed(firmware: &Firmware, binary: &str) -> Result<String> {
-    let options = Options {
-        serial: Serial::None,
-        count_instructions: true,
-        hold: true,
-        limit: LIMIT,
-        ..Options::default()
-    };
+    let options = Options { serial: Serial::None, count_instructions: true, hold: true, limit: LIMIT };
     let mut qemu = Qemu::boot(firmware.machine, &firmware.binary(binary), &options)?;
     // A guest this short may be gone before QEMU has answered.
     let resumed = qemu.resume();
