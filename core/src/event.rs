@@ -73,7 +73,7 @@ fn event_2(callsite: CallsiteId, types: u32, a: Word, b: Word) {
 /// The recorder and the current span, if an event of this callsite is to be recorded now.
 #[inline(always)]
 fn enabled(callsite: CallsiteId) -> Option<(&'static Recorder, (Word, Word))> {
-    if cfg!(not(registered_callsites)) && callsite.level < crate::level::min() {
+    if !callsite.passes() {
         return None;
     }
     let recorder = recorder::get()?;

@@ -17,9 +17,20 @@ pub use message::name;
 #[derive(Clone, Copy, Debug)]
 pub struct CallsiteId {
     pub(crate) id: u32,
-    /// Checked where the record is made, on targets where the callsite itself has no state.
-    #[cfg_attr(registered_callsites, allow(dead_code))]
+    /// Checked where the record is made: here the callsite itself has no state that could answer.
+    #[cfg(not(registered_callsites))]
     pub(crate) level: u8,
+}
+
+impl CallsiteId {
+    /// Whether the run-time level, or on other targets the callsite's state, which has been asked already, lets it through.
+    #[inline(always)]
+    pub(crate) fn passes(self) -> bool {
+        #[cfg(not(registered_callsites))]
+        return self.level >= crate::level::min();
+        #[cfg(registered_callsites)]
+        true
+    }
 }
 
 #[cfg(registered_callsites)]

@@ -47,7 +47,7 @@ impl Callsite {
     pub fn enabled(&'static self) -> Option<CallsiteId> {
         let state = self.state.load(Ordering::Relaxed);
         if state >= FIRST {
-            return Some(CallsiteId { id: state, level: self.level });
+            return Some(CallsiteId { id: state });
         }
         if state == OFF {
             return None;
@@ -65,7 +65,7 @@ impl Callsite {
         if self.state.compare_exchange(NEW, BUSY, Ordering::Acquire, Ordering::Relaxed).is_err() {
             // Another thread is at it, or was; if it still is, this one record goes unnamed and so unmade.
             let state = self.state.load(Ordering::Relaxed);
-            return (state >= FIRST).then_some(CallsiteId { id: state, level: self.level });
+            return (state >= FIRST).then_some(CallsiteId { id: state });
         }
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         if id > LAST {
@@ -85,7 +85,7 @@ impl Callsite {
         }
         self.refilter();
         let state = self.state.load(Ordering::Relaxed);
-        (state >= FIRST).then_some(CallsiteId { id: state, level: self.level })
+        (state >= FIRST).then_some(CallsiteId { id: state })
     }
 
     fn refilter(&self) {

@@ -264,28 +264,37 @@ impl<'a> Ring<'a> {
     #[cfg(not(target_os = "none"))]
     #[inline(always)]
     pub(crate) fn push_local_oldest(&self, head: Head, body: &[Word], time: Word) -> bool {
+        let end = self.writer.0.head.load(Relaxed).wrapping_add(head.sized(body.len()).1);
+        if end.wrapping_sub(self.writer.0.tail_seen.load(Relaxed)) > self.slots.len() {
+            // The rest again, so that nothing here has to outlive a call.
+            return self.look_again(head, body, time);
+        }
+        self.publish_local(head, body);
+        true
+    }
+
+    /// Writes where there is room.
+    #[cfg(not(target_os = "none"))]
+    #[inline(always)]
+    fn publish_local(&self, head: Head, body: &[Word]) {
         let (head, slots) = head.sized(body.len());
         let at = self.writer.0.head.load(Relaxed);
-        let end = at.wrapping_add(slots);
-        if end.wrapping_sub(self.writer.0.tail_seen.load(Relaxed)) > self.slots.len()
-            && !self.look_again(end, time)
-        {
-            return false;
-        }
-        self.write(at, head, body);
-        self.slot(at).store_word0(Slot::word0(at as u32, head), Relaxed);
-        self.writer.0.head.store(end, Release);
-        true
+        let first = self.slot(at);
+        self.write_at(first, at, head, body);
+        first.store_word0(Slot::word0(at as u32, head), Relaxed);
+        self.writer.0.head.store(at.wrapping_add(slots), Release);
     }
 
     /// Looks at the reader's position; counts a loss when there is still no room.
     #[cfg(not(target_os = "none"))]
     #[cold]
     #[inline(never)]
-    fn look_again(&self, end: usize, time: Word) -> bool {
+    fn look_again(&self, head: Head, body: &[Word], time: Word) -> bool {
         let tail = self.reader.0.tail.load(Acquire);
         self.writer.0.tail_seen.store(tail, Relaxed);
+        let end = self.writer.0.head.load(Relaxed).wrapping_add(head.sized(body.len()).1);
         if end.wrapping_sub(tail) <= self.slots.len() {
+            self.publish_local(head, body);
             return true;
         }
         let lost = self.writer.0.lost.load(Relaxed);

@@ -1,7 +1,7 @@
 //! The straight way of a server's thread: its own ring that keeps what is oldest, the processor's clock. Inlined into every call site, so that
 //! what is known there (no fields, no status) costs nothing; all else goes the general way, out of line.
 
-use super::{CARRIED, Span, State};
+use super::{CARRIED, Running, Span, State};
 use crate::callsite::CallsiteId;
 use crate::clock::processor_ticks;
 use crate::recorder::{Recorder, UNSAMPLED, straight};
@@ -21,16 +21,9 @@ pub(super) fn begin(callsite: CallsiteId) -> Option<Span> {
     }
     let id = recorder.next_local_id();
     recorder.set_span(id);
-    let state = State {
-        callsite: callsite.id,
-        id,
-        root,
-        previous,
-        previous_root: root,
-        start: processor_ticks(),
-        ..State::NONE
-    };
-    Some(Span { recorder: Some(recorder), state, not_send: PhantomData })
+    let mut state = State::new(callsite.id, id, root, (previous, root));
+    state.start = processor_ticks();
+    Some(Span { running: Some(Running { recorder, state }), not_send: PhantomData })
 }
 
 /// Ends a span that began below another on this way; false sends it the general way.
@@ -47,7 +40,7 @@ pub(super) fn end(recorder: &'static Recorder, state: &State) -> bool {
     if state.carried == 0 {
         end_bare(recorder, head, id, previous, root, start);
     } else {
-        let [a, b, c, d, e, f] = state.words;
+        let [a, b, c, d, e, f] = state.words();
         end_carrying(recorder, head, state.carried, &[id, previous, root, start, 0, a, b, c, d, e, f]);
     }
     true

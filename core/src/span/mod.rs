@@ -16,6 +16,7 @@ use crate::record::NO_BUSY;
 use crate::recorder::{self, Recorder, UNSAMPLED};
 use crate::ring::{Head, RecordKind, Word};
 use core::marker::PhantomData;
+use core::mem::MaybeUninit;
 
 /// Field words that a span carries until it ends; more are written when it begins, as a record of their own.
 const CARRIED: usize = if Word::BITS == 64 { 6 } else { 4 };
@@ -38,10 +39,15 @@ const CARRIED: usize = if Word::BITS == 64 { 6 } else { 4 };
 #[derive(Debug)]
 #[must_use = "a span ends when it is dropped; bind it to a variable such as `_span`"]
 pub struct Span {
-    /// `None`: not recorded.
-    recorder: Option<&'static Recorder>,
-    pub(crate) state: State,
+    /// `None`: not recorded. Then nothing else is written, nor copied when the guard is moved.
+    running: Option<Running>,
     not_send: PhantomData<*const ()>,
+}
+
+#[derive(Debug)]
+struct Running {
+    recorder: &'static Recorder,
+    state: State,
 }
 
 /// All that a running span knows.
@@ -58,30 +64,44 @@ pub(crate) struct State {
     types: u32,
     status: u8,
     carried: u8,
-    words: [Word; CARRIED],
+    /// All initialised when `carried` is not 0, and else none, so that a span without fields does not pay for them.
+    words: [MaybeUninit<Word>; CARRIED],
 }
 
 impl State {
-    const NONE: State = State {
-        callsite: 0,
-        id: 0,
-        root: 0,
-        previous: 0,
-        previous_root: 0,
-        start: 0,
-        coarse: 0,
-        types: 0,
-        status: 0,
-        carried: 0,
-        words: [0; CARRIED],
-    };
+    #[inline(always)]
+    fn new(callsite: u32, id: Word, root: Word, (previous, previous_root): (Word, Word)) -> State {
+        State {
+            callsite,
+            id,
+            root,
+            previous,
+            previous_root,
+            start: 0,
+            coarse: 0,
+            types: 0,
+            status: 0,
+            carried: 0,
+            words: [MaybeUninit::uninit(); CARRIED],
+        }
+    }
+
+    /// The fields' words, the first `carried` of which count.
+    #[inline(always)]
+    fn words(&self) -> [Word; CARRIED] {
+        if self.carried == 0 {
+            return [0; CARRIED];
+        }
+        // SAFETY: `carried` is not 0, so `Span::begin` initialised them all.
+        self.words.map(|w| unsafe { w.assume_init() })
+    }
 }
 
 impl Span {
     /// A span that records nothing: what a disabled callsite gives.
     #[inline(always)]
     pub const fn none() -> Span {
-        Span { recorder: None, state: State::NONE, not_send: PhantomData }
+        Span { running: None, not_send: PhantomData }
     }
 
     /// Begins a span; the macros' way in.
@@ -93,21 +113,16 @@ impl Span {
             return Span::begin_bare(callsite, root);
         }
         let mut span = Span::begin_bare(callsite, root);
-        if F::COUNT > 0 {
-            if F::FIXED && min_words::<F>() <= CARRIED {
-                span.state.types = const { head_types(F::COUNT, F::TYPES) };
-                span.state.carried = const { min_words::<F>() as u8 };
-                fields::write(values, &mut span.state.words);
-            } else if let Some(recorder) = span.recorder.filter(|_| span.state.id != 0) {
-                crate::event::write(
-                    recorder,
-                    RecordKind::Fields,
-                    callsite.id,
-                    span.state.start,
-                    (span.state.id, span.state.root),
-                    values,
-                );
-            }
+        let Some(Running { recorder, state }) = &mut span.running else { return span };
+        if F::FIXED && min_words::<F>() <= CARRIED {
+            let mut words = [0; CARRIED];
+            fields::write(values, &mut words);
+            state.words = words.map(MaybeUninit::new);
+            state.types = const { head_types(F::COUNT, F::TYPES) };
+            state.carried = const { min_words::<F>() as u8 };
+        } else if state.id != 0 {
+            let place = (state.id, state.root);
+            crate::event::write(recorder, RecordKind::Fields, callsite.id, state.start, place, values);
         }
         span
     }
@@ -126,12 +141,14 @@ impl Span {
 
     /// Whether it will be recorded: its callsite is on, its trace sampled, and there is a recorder.
     pub fn is_recorded(&self) -> bool {
-        self.recorder.is_some() && self.state.id != 0
+        self.recorded().is_some()
     }
 
     /// Says how its work went.
     pub fn set_status(&mut self, status: Status) {
-        self.state.status = status as u8;
+        if let Some(running) = &mut self.running {
+            running.state.status = status as u8;
+        }
     }
 
     /// Marks it as failed, with the error's text as its field `error.message`.
@@ -150,10 +167,14 @@ impl Span {
     /// Adds fields; the way in of [`record!`](crate::record!).
     #[doc(hidden)]
     pub fn add<F: Fields>(&self, callsite: CallsiteId, values: &F) {
-        if let Some(recorder) = self.recorder.filter(|_| self.state.id != 0) {
-            let place = (self.state.id, self.state.root);
+        if let Some(Running { recorder, state }) = self.recorded() {
+            let place = (state.id, state.root);
             crate::event::write(recorder, RecordKind::Fields, callsite.id, recorder.ticks(), place, values);
         }
+    }
+
+    fn recorded(&self) -> Option<&Running> {
+        self.running.as_ref().filter(|running| running.state.id != 0)
     }
 
     /// This span as a place to enter elsewhere; see [`Context`](recorder::Context).
@@ -165,16 +186,16 @@ impl Span {
 impl Drop for Span {
     #[inline(always)]
     fn drop(&mut self) {
-        let Some(recorder) = self.recorder else { return };
+        let Some(Running { recorder, state }) = &self.running else { return };
         #[cfg(straight)]
-        if local::end(recorder, &self.state) {
+        if local::end(recorder, state) {
             return;
         }
         #[cfg(feature = "std")]
         // By value: a reference would keep the whole state in memory on the straight way too.
-        end_moved(recorder, self.state);
+        end_moved(recorder, *state);
         #[cfg(not(feature = "std"))]
-        end(recorder, &self.state);
+        end(recorder, state);
     }
 }
 
@@ -225,34 +246,29 @@ fn started(
     callsite: CallsiteId,
     id: Word,
     root: Word,
-    (previous, previous_root): (Word, Word),
+    previous: (Word, Word),
 ) -> Span {
-    let coarse = recorder.coarse();
-    let start = recorder.ticks();
-    let state =
-        State { callsite: callsite.id, id, root, previous, previous_root, start, coarse, ..State::NONE };
-    Span { recorder: Some(recorder), state, not_send: PhantomData }
+    let mut state = State::new(callsite.id, id, root, previous);
+    state.coarse = recorder.coarse();
+    state.start = recorder.ticks();
+    Span { running: Some(Running { recorder, state }), not_send: PhantomData }
 }
 
 #[inline(always)]
 fn enabled(callsite: CallsiteId) -> Option<&'static Recorder> {
-    // Where callsites register themselves, their state has already answered.
-    if cfg!(not(registered_callsites)) && callsite.level < crate::level::min() {
-        return None;
-    }
-    recorder::get()
+    if callsite.passes() { recorder::get() } else { None }
 }
 
 /// A root that is not sampled: all below it is off until it is dropped.
 #[inline]
 fn unsampled_root(recorder: &'static Recorder) -> Span {
-    let (previous, previous_root) = recorder.place();
-    if previous_root == UNSAMPLED {
+    let previous = recorder.place();
+    if previous.1 == UNSAMPLED {
         return Span::none();
     }
     recorder.set_place(0, UNSAMPLED);
-    let state = State { previous, previous_root, root: UNSAMPLED, ..State::NONE };
-    Span { recorder: Some(recorder), state, not_send: PhantomData }
+    let state = State::new(0, 0, UNSAMPLED, previous);
+    Span { running: Some(Running { recorder, state }), not_send: PhantomData }
 }
 
 #[cfg_attr(target_os = "none", inline(never))]
@@ -302,7 +318,7 @@ fn finish_carried(recorder: &Recorder, state: &State, now: Word) {
     let mut body = [0; 5 + CARRIED];
     body[..5].copy_from_slice(&place(state, now));
     // All of them, as copying a number known here is cheaper than copying the number there are.
-    body[5..].copy_from_slice(&state.words);
+    body[5..].copy_from_slice(&state.words());
     let head = Head::new(RecordKind::Span, state.callsite, state.status, state.types);
     recorder.push_long(head, &body[..5 + usize::from(state.carried).min(CARRIED)], now);
 }
@@ -331,7 +347,7 @@ fn finish_long(recorder: &Recorder, state: &State, long: bool, busy: Option<Word
     };
     let carried = usize::from(state.carried).min(CARRIED);
     // All of them; see `finish_carried`.
-    body[at..at + CARRIED].copy_from_slice(&state.words);
+    body[at..at + CARRIED].copy_from_slice(&state.words());
     let head = Head::new(kind, state.callsite, state.status, state.types);
     recorder.push_long(head, &body[..at + carried], now);
 }

@@ -1,6 +1,6 @@
 //! A future's span between polls.
 
-use super::{Span, State, finish, leave};
+use super::{Running, Span, State, finish, leave};
 use crate::Status;
 use crate::recorder;
 use crate::ring::Word;
@@ -19,11 +19,11 @@ impl Suspended {
     pub(crate) fn new(span: Span) -> Suspended {
         let span = core::mem::ManuallyDrop::new(span);
         let inner = recorder::Context::current();
-        let Some(recorder) = span.recorder else {
-            return Suspended { state: State::NONE, outer: inner, busy: 0, recorded: false };
+        let Some(Running { recorder, state }) = &span.running else {
+            return Suspended { state: State::new(0, 0, 0, (0, 0)), outer: inner, busy: 0, recorded: false };
         };
-        leave(recorder, &span.state);
-        Suspended { state: span.state, outer: inner, busy: 0, recorded: span.state.id != 0 }
+        leave(recorder, state);
+        Suspended { state: *state, outer: inner, busy: 0, recorded: state.id != 0 }
     }
 
     /// Runs `f` with the span current, and counts its time as busy.
