@@ -46,11 +46,12 @@ impl Callsite {
     #[inline(always)]
     pub fn enabled(&'static self) -> Option<CallsiteId> {
         let state = self.state.load(Ordering::Relaxed);
-        if state >= FIRST {
-            return Some(CallsiteId { id: state });
-        }
+        // First what costs most if it costs anything: a record takes a clock read or two, nothing takes nothing.
         if state == OFF {
             return None;
+        }
+        if state >= FIRST {
+            return Some(CallsiteId { id: state });
         }
         self.first_use()
     }
