@@ -91,8 +91,10 @@ impl Meta {
         labels: &[],
     };
 
-    /// Length of its blob in bytes.
+    /// Length of its blob in bytes. Fails, when compiled, if there are more than 15 fields or labels.
     pub const fn encoded_len(&self) -> usize {
+        assert!(self.fields.len() <= MAX_FIELDS, "a span, event or metric has at most 15 fields");
+        assert!(self.labels.len() <= MAX_FIELDS, "a metric has at most 15 constant labels");
         let mut n = HEADER + 2 * (5 + self.fields.len() + 2 * self.labels.len());
         n += self.name.len() + self.target.len() + self.file.len() + self.unit.len() + self.description.len();
         let mut i = 0;
@@ -110,8 +112,6 @@ impl Meta {
 
     /// The blob itself. `N` must be [`Meta::encoded_len`].
     pub const fn blob<const N: usize>(&self) -> [u8; N] {
-        assert!(self.fields.len() <= MAX_FIELDS, "a span, event or metric has at most 15 fields");
-        assert!(self.labels.len() <= MAX_FIELDS, "a metric has at most 15 constant labels");
         assert!(N <= u16::MAX as usize, "the callsite's texts are longer than 64 KiB");
         let mut b = [0; N];
         b[0] = MAGIC;
