@@ -27,6 +27,9 @@ pub const STEPS: &[Step] = &[
     Step { name: "fuzz", about: "the decoder's fuzz targets, briefly", run: fuzz_smoke },
 ];
 
+/// Workspaces of firmware, which the root's does not reach.
+const FIRMWARE: &[&str] = &["examples/firmware", "benches/firmware"];
+
 /// The `--test` targets of the core that are written for loom.
 const LOOM_TESTS: &[&str] = &["loom_ring", "loom_series"];
 
@@ -40,11 +43,28 @@ const MIRI_32_BIT: &str = "i686-unknown-linux-gnu";
 const FUZZ_SMOKE_SECONDS: u32 = 30;
 
 fn fmt() -> Result<Done> {
-    all(&[Cmd::cargo().args(["fmt", "--all", "--check"])])
+    let others = [FIRMWARE, &["std-adapter/decode/fuzz"]].concat();
+    let check = || Cmd::cargo().args(["fmt", "--all", "--check"]);
+    let mut commands = vec![check()];
+    commands.extend(
+        others.iter().map(|folder| check().arg("--manifest-path").arg(format!("{folder}/Cargo.toml"))),
+    );
+    all(&commands)
 }
 
 fn clippy() -> Result<Done> {
-    all(&[Cmd::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])])
+    let mut commands =
+        vec![Cmd::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])];
+    setup::ensure(&[Need::Target("thumbv7em-none-eabihf")])?;
+    commands.extend(FIRMWARE.iter().map(|folder| {
+        // Release, as is what runs: a folder of their own, since they are workspaces of their own.
+        Cmd::cargo()
+            .args(["clippy", "--release", "--bins", "--target", "thumbv7em-none-eabihf", "--manifest-path"])
+            .arg(format!("{folder}/Cargo.toml"))
+            .args(["--", "-D", "warnings"])
+            .env("CARGO_TARGET_DIR", workspace::target_dir().join("firmware-lints"))
+    }));
+    all(&commands)
 }
 
 fn unit() -> Result<Done> {

@@ -21,8 +21,9 @@ fn main() -> ! {
     let mut channels =
         rtt_init! { up: { 0: { size: 1024, mode: ChannelMode::NoBlockSkip, name: "throughline" } } };
     let config = Config { name: "size", device_id: DeviceId::new(1), boot_epoch: 1, ..Config::DEFAULT };
+    let place = &raw mut FLUSHER;
     // SAFETY: nothing else refers to it.
-    let flusher = unsafe { &mut *(&raw mut FLUSHER) }.write(throughline_embedded::init(&RECORDER, config));
+    let flusher = unsafe { &mut *place }.write(throughline_embedded::init(&RECORDER, config));
     loop {
         let n = black_box(ticks()) as u32;
         {
