@@ -11,6 +11,7 @@ use crate::{consumer, fuzz, targets, workspace};
 pub const STEPS: &[Step] = &[
     Step { name: "fmt", about: "formatting", run: fmt },
     Step { name: "clippy", about: "lints, as errors", run: clippy },
+    Step { name: "docs", about: "documentation without a dead link", run: docs },
     Step { name: "unit", about: "unit, property and documentation tests of every package", run: unit },
     Step {
         name: "bench-smoke",
@@ -65,6 +66,20 @@ fn clippy() -> Result<Done> {
             .env("CARGO_TARGET_DIR", workspace::target_dir().join("firmware-lints"))
     }));
     all(&commands)
+}
+
+fn docs() -> Result<Done> {
+    let libraries = [
+        "throughline",
+        "throughline-macros",
+        "throughline-embedded",
+        "throughline-std",
+        "throughline-decode",
+    ];
+    all(&[Cmd::cargo()
+        .args(["doc", "--no-deps"])
+        .args(libraries.iter().flat_map(|package| ["-p", package]))
+        .env("RUSTDOCFLAGS", "-D warnings")])
 }
 
 fn unit() -> Result<Done> {

@@ -31,7 +31,7 @@ static FILTER: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 pub type Filter = fn(&Blob<'_>) -> bool;
 
 impl Callsite {
-    /// A callsite with this blob and [`Level`] number.
+    /// A callsite with this blob and [`Level`](crate::Level) number.
     pub const fn new(blob: &'static [u8], level: u8) -> Callsite {
         Callsite {
             blob,
