@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// A span's id within one boot (or process), in the width of the machine; 0 is none. Unique for 2^32 spans on a
+/// A span's id within one boot (or process), in the width of the machine; 0 is none. Unique for 2^31 spans on a
 /// 32-bit machine, for ever on a 64-bit one.
 pub type LocalId = usize;
 

@@ -167,7 +167,7 @@ impl<'r> Reader<'r> {
         if self.ring.writer.0.head.load(Acquire) == at {
             return None;
         }
-        let slots = self.copy(at, out)?;
+        let slots = self.copy(at, out);
         Some(Ticket::new(at, slots, 0))
     }
 
@@ -177,7 +177,7 @@ impl<'r> Reader<'r> {
         if self.ring.slot(at).stamp(Acquire) != state::at(at, state::START) {
             return None;
         }
-        let slots = self.copy(at, out)?;
+        let slots = self.copy(at, out);
         Some(Ticket::new(at, slots, 0))
     }
 
@@ -216,7 +216,7 @@ impl<'r> Reader<'r> {
             let gap = ((stamp >> 1).wrapping_sub(expected as u32) & 0x7fff_ffff) as usize;
             return Some(Ticket {
                 position: at,
-                slots: copied?,
+                slots: copied,
                 word: 0,
                 gap,
                 number: expected.wrapping_add(gap),
@@ -233,7 +233,7 @@ impl<'r> Reader<'r> {
         while end.wrapping_sub(at) as isize > 0 {
             let word = self.ring.slot(at).stamp_word(Acquire);
             if slot_stamp(word) & state::MASK == state::START {
-                let slots = self.copy(at, out)?;
+                let slots = self.copy(at, out);
                 fence(Acquire);
                 if self.whole(at, slots, slot_stamp(word)) {
                     self.scan = Some((at, end));
@@ -267,7 +267,7 @@ impl<'r> Reader<'r> {
     /// Copies head and body, and says how many slots they take.
     #[cfg_attr(target_os = "none", inline(never))]
     #[cfg_attr(not(target_os = "none"), inline)]
-    fn copy(&self, at: usize, out: &mut RawRecord) -> Option<usize> {
+    fn copy(&self, at: usize, out: &mut RawRecord) -> usize {
         let first = self.ring.slot(at);
         out.head = first.load_head();
         let slots = out.head.slots().min(MAX_SLOTS);
@@ -278,7 +278,7 @@ impl<'r> Reader<'r> {
             self.ring.slot(at.wrapping_add(i)).load_body(false, words);
             out.len += NEXT_WORDS;
         }
-        Some(slots)
+        slots
     }
 }
 
