@@ -37,6 +37,10 @@
 #[cfg(any(test, feature = "std", loom))]
 extern crate std;
 
+#[cfg(loom)]
+pub mod list;
+#[cfg(all(not(loom), any(registered_callsites, feature = "std")))]
+mod list;
 pub mod ring;
 mod sync;
 
@@ -58,10 +62,18 @@ pub mod level;
 mod macros;
 #[cfg(not(loom))]
 pub mod metrics;
+/// How threads take recorders and leave them, for the model checker.
+#[cfg(loom)]
+#[path = "recorder/pool.rs"]
+pub mod pool;
 #[cfg(not(loom))]
 pub mod record;
 #[cfg(not(loom))]
 pub mod recorder;
+/// How callsites come and are switched, for the model checker.
+#[cfg(loom)]
+#[path = "callsite/registration.rs"]
+pub mod registration;
 /// The one part of the metrics that has a protocol to check.
 #[cfg(loom)]
 #[path = "metrics/series.rs"]

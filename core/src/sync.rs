@@ -17,6 +17,25 @@ pub(crate) use core::sync::atomic::fence;
 #[cfg(all(not(loom), not(target_has_atomic = "ptr")))]
 pub use emulated::AtomicWord;
 
+/// Pointers and 32-bit words with compare-and-swap; only where lists of statics are made as the program runs, and there every target has it.
+#[cfg(all(not(loom), any(registered_callsites, feature = "std")))]
+pub(crate) use core::sync::atomic::AtomicPtr;
+#[cfg(all(not(loom), registered_callsites))]
+pub(crate) use core::sync::atomic::AtomicU32;
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU32};
+
+/// Makes a function `const`, but for the model checker, whose atomics are made as it runs.
+macro_rules! const_unless_loom {
+    ($(#[$doc:meta])* $vis:vis fn $($rest:tt)*) => {
+        #[cfg(not(loom))] $(#[$doc])* $vis const fn $($rest)*
+        #[cfg(loom)] $(#[$doc])* $vis fn $($rest)*
+    };
+}
+pub(crate) use const_unless_loom;
+
+#[cfg(registered_callsites)]
+pub(crate) use core::sync::atomic::Ordering::SeqCst;
 pub(crate) use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 /// Adds `n` to `word` and gives what it was, unless the sum would then be more than `most` after `from`. With a stale `from` it may refuse what

@@ -21,7 +21,7 @@ pub const STEPS: &[Step] = &[
     Step { name: "features", about: "the core with all of its features and with none", run: features },
     Step { name: "consumer", about: "every macro under every feature combination", run: all_features },
     Step { name: "targets", about: "the libraries on every supported target", run: all_targets },
-    Step { name: "loom", about: "the ring under every interleaving", run: loom },
+    Step { name: "loom", about: "every protocol under every interleaving", run: loom },
     Step { name: "miri", about: "undefined behaviour, on a 64-bit and a 32-bit layout", run: miri },
     Step { name: "qemu", about: "firmware in QEMU", run: qemu },
     Step { name: "collector", about: "OTLP against a real Collector", run: collector },
@@ -32,7 +32,7 @@ pub const STEPS: &[Step] = &[
 const FIRMWARE: &[&str] = &["examples/firmware", "benches/firmware"];
 
 /// The `--test` targets of the core that are written for loom.
-const LOOM_TESTS: &[&str] = &["loom_ring", "loom_series"];
+const LOOM_TESTS: &[&str] = &["loom_ring", "loom_series", "loom_threads", "loom_callsites"];
 
 /// What Miri checks beyond its defaults. Strict provenance, because callsite ids are made from addresses.
 const MIRIFLAGS: &str = "-Zmiri-strict-provenance";

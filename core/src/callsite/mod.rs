@@ -7,6 +7,8 @@
 mod blob;
 mod message;
 #[cfg(registered_callsites)]
+mod registration;
+#[cfg(registered_callsites)]
 pub mod registry;
 
 pub use blob::{Blob, HEADER, Kind, MAGIC, MAX_FIELDS, Meta};

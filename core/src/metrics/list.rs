@@ -185,7 +185,8 @@ fn each_series(entry: &'static Entry, f: &mut dyn FnMut(Series)) {
 #[cfg(registered_callsites)]
 mod registered {
     use super::*;
-    use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+    use crate::list::{Link, Linked, List};
+    use core::sync::atomic::{AtomicUsize, Ordering};
 
     /// A metric's place in the list of all.
     #[derive(Debug)]
@@ -198,7 +199,13 @@ mod registered {
         pub(super) labels: u8,
         /// Index of its first cell in every thread's; [`NEW`] before the first use.
         base: AtomicUsize,
-        next: AtomicPtr<Entry>,
+        link: Link<Entry>,
+    }
+
+    impl Linked for Entry {
+        fn link(&self) -> &Link<Entry> {
+            &self.link
+        }
     }
 
     /// Beyond every thread's cells, so that one comparison finds a metric that is new and one that found no room;
@@ -208,7 +215,7 @@ mod registered {
     /// In the list, but with no use for cells of threads.
     const SHARED: usize = usize::MAX / 2;
 
-    static LIST: AtomicPtr<Entry> = AtomicPtr::new(core::ptr::null_mut());
+    static LIST: List<Entry> = List::new();
     static NEXT_BASE: AtomicUsize = AtomicUsize::new(0);
 
     impl Entry {
@@ -227,7 +234,7 @@ mod registered {
                 param: blob[3],
                 labels: blob[10],
                 base: AtomicUsize::new(NEW),
-                next: AtomicPtr::new(core::ptr::null_mut()),
+                link: Link::new(),
             }
         }
 
@@ -288,15 +295,7 @@ mod registered {
                 // Another thread is putting it into the list.
                 return true;
             }
-            let mut head = LIST.load(Ordering::Relaxed);
-            loop {
-                self.next.store(head, Ordering::Relaxed);
-                let this = core::ptr::from_ref(self).cast_mut();
-                match LIST.compare_exchange_weak(head, this, Ordering::Release, Ordering::Relaxed) {
-                    Ok(_) => break,
-                    Err(now) => head = now,
-                }
-            }
+            LIST.push(self);
             let gauge = self.kind == crate::callsite::Kind::Gauge as u8;
             let base = if gauge { SHARED } else { NEXT_BASE.fetch_add(self.cells.len(), Ordering::Relaxed) };
             self.base.store(base, Ordering::Release);
@@ -307,12 +306,7 @@ mod registered {
     /// Calls `f` with every series of every metric used so far. Reads race with writers only in that a series is as of some moment during the
     /// call; no count is ever lost or read twice. Cost: cells × threads.
     pub fn for_each(mut f: impl FnMut(Series)) {
-        let mut at = LIST.load(Ordering::Acquire);
-        // SAFETY: the list holds only `&'static Entry`s, put there with Release.
-        while let Some(entry) = unsafe { at.cast_const().as_ref() } {
-            each_series(entry, &mut f);
-            at = entry.next.load(Ordering::Relaxed);
-        }
+        LIST.iter().for_each(|entry| each_series(entry, &mut f));
     }
 }
 

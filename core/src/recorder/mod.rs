@@ -6,6 +6,8 @@
 
 mod context;
 #[cfg(feature = "std")]
+mod pool;
+#[cfg(feature = "std")]
 mod thread;
 
 pub use context::{AttachGuard, Context, attach, current};

@@ -7,8 +7,10 @@
 extern crate std;
 
 use super::Recorder;
+use super::pool::{Place, Pool, Pooled};
+use crate::list::{Link, Linked};
 use core::cell::Cell;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 /// What a [`Recorder`] has when it belongs to one thread.
 #[derive(Debug)]
@@ -19,19 +21,24 @@ pub(crate) struct ThreadPart {
     pub(crate) straight: bool,
     /// Metric cells; written by this thread only, summed by the reader.
     pub(crate) cells: &'static [AtomicUsize],
-    owned: AtomicBool,
-    next: AtomicPtr<Recorder>,
+    place: Place<Recorder>,
+}
+
+impl Linked for Recorder {
+    fn link(&self) -> &Link<Recorder> {
+        self.thread.place.link()
+    }
+}
+
+impl Pooled for Recorder {
+    fn place(&self) -> &Place<Recorder> {
+        &self.thread.place
+    }
 }
 
 impl ThreadPart {
     pub(super) const fn none() -> ThreadPart {
-        ThreadPart {
-            local: false,
-            straight: false,
-            cells: &[],
-            owned: AtomicBool::new(true),
-            next: AtomicPtr::new(core::ptr::null_mut()),
-        }
+        ThreadPart { local: false, straight: false, cells: &[], place: Place::new() }
     }
 
     pub(super) const fn new(cells: &'static [AtomicUsize], straight: bool) -> ThreadPart {
@@ -45,7 +52,7 @@ std::thread_local! {
     static STRAIGHT: Cell<*const Recorder> = const { Cell::new(core::ptr::null()) };
 }
 
-static THREADS: AtomicPtr<Recorder> = AtomicPtr::new(core::ptr::null_mut());
+static THREADS: Pool<Recorder> = Pool::new();
 static HOOK: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 static REFUSED: AtomicUsize = AtomicUsize::new(0);
 
@@ -104,29 +111,7 @@ pub(super) fn hooked() -> bool {
 /// A recorder that an ended thread left, or else the one that `make` makes ([`Recorder::for_thread`]), which then stays in the list for ever.
 /// Cost: a walk over the list.
 pub fn acquire_thread(make: impl FnOnce() -> Option<&'static Recorder>) -> Option<&'static Recorder> {
-    let mut free = None;
-    for_each_thread(|recorder| {
-        let owned = &recorder.thread.owned;
-        if free.is_none()
-            && !owned.load(Ordering::Relaxed)
-            && owned.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
-        {
-            free = Some(recorder);
-        }
-    });
-    if free.is_some() {
-        return free;
-    }
-    let made = make()?;
-    let mut head = THREADS.load(Ordering::Relaxed);
-    loop {
-        made.thread.next.store(head, Ordering::Relaxed);
-        let this = core::ptr::from_ref(made).cast_mut();
-        match THREADS.compare_exchange_weak(head, this, Ordering::Release, Ordering::Relaxed) {
-            Ok(_) => return Some(made),
-            Err(now) => head = now,
-        }
-    }
+    THREADS.acquire(make)
 }
 
 /// Leaves the running thread's recorder to the next thread that needs one.
@@ -135,18 +120,13 @@ pub fn release_thread() {
     // SAFETY: as in `get`.
     if let Some(recorder) = unsafe { CURRENT.replace(core::ptr::null()).as_ref() } {
         recorder.set_place(0, 0);
-        recorder.thread.owned.store(false, Ordering::Release);
+        THREADS.release(recorder);
     }
 }
 
 /// Calls `f` with every thread's recorder, those of ended threads included.
-pub fn for_each_thread(mut f: impl FnMut(&'static Recorder)) {
-    let mut at = THREADS.load(Ordering::Acquire);
-    // SAFETY: the list holds only `&'static Recorder`s, put there with Release.
-    while let Some(recorder) = unsafe { at.cast_const().as_ref() } {
-        f(recorder);
-        at = recorder.thread.next.load(Ordering::Relaxed);
-    }
+pub fn for_each_thread(f: impl FnMut(&'static Recorder)) {
+    THREADS.iter().for_each(f);
 }
 
 /// Records that were not made because their thread could have no recorder: it was already being torn down.

@@ -26,7 +26,7 @@ pub use layout::{
 pub use reader::Reader;
 
 use crate::LossReason;
-use crate::sync::{Acquire, AtomicWord, Relaxed, Release, add_within, fence};
+use crate::sync::{Acquire, AtomicWord, Relaxed, Release, add_within, const_unless_loom, fence};
 
 /// Storage for a ring of `N` slots, zeroed, so that a static of it lies in `.bss`. `N` must be a power of two, 8 or more.
 ///
@@ -160,13 +160,6 @@ mod state {
     pub(super) fn at(position: usize, state: u32) -> u32 {
         position as u32 & !MASK | state
     }
-}
-
-macro_rules! const_unless_loom {
-    ($(#[$doc:meta])* pub fn $($rest:tt)*) => {
-        #[cfg(not(loom))] $(#[$doc])* pub const fn $($rest)*
-        #[cfg(loom)] $(#[$doc])* pub fn $($rest)*
-    };
 }
 
 impl<'a> Ring<'a> {

@@ -1,0 +1,131 @@
+//! How a callsite gets its number and is switched on and off, whoever comes first: the protocol alone, which the model checker drives in
+//! `core/tests/loom_callsites.rs`.
+//!
+//! Settings (the run-time level, the filter) change while callsites register themselves. Nobody waits for anybody; instead whoever decides
+//! looks afterwards whether the settings are still those it decided by, and else decides again. So the last word on a callsite was
+//! said by one who knew the last settings.
+
+// Public to the model checker.
+#![cfg_attr(not(loom), allow(unreachable_pub))]
+
+use crate::list::{Iter, Link, Linked, List};
+use crate::sync::{AcqRel, Acquire, AtomicU32, Relaxed, Release, SeqCst, const_unless_loom, fence};
+
+/// State of a callsite that was filtered out.
+pub const OFF: u32 = 1;
+/// Numbers begin after the states that are none.
+pub const FIRST: u32 = 3;
+const NEW: u32 = 0;
+const BUSY: u32 = 2;
+/// Numbers end where a record's head ends.
+const LAST: u32 = u16::MAX as u32;
+
+/// What a [`Directory`] keeps with each of its members.
+#[derive(Debug)]
+pub struct Registration<T> {
+    /// [`NEW`] before the first use, [`BUSY`] while registering, [`OFF`] when filtered out, else the number.
+    state: AtomicU32,
+    /// The number, kept while `state` is [`OFF`].
+    number: AtomicU32,
+    link: Link<T>,
+}
+
+/// What can be in a [`Directory`], once.
+pub trait Registered: Linked {
+    /// Its registration.
+    fn registration(&self) -> &Registration<Self>;
+    /// Whether it is to be on, by the settings as they are now.
+    fn wanted(&self) -> bool;
+}
+
+/// All that registered themselves, numbered in order.
+#[derive(Debug)]
+pub struct Directory<T> {
+    members: List<T>,
+    next: AtomicU32,
+    /// How often settings changed.
+    changes: AtomicU32,
+}
+
+impl<T> Registration<T> {
+    const_unless_loom! {
+        /// Of what is in no directory yet.
+        #[allow(clippy::new_without_default)]
+        pub fn new() -> Registration<T> {
+            Registration { state: AtomicU32::new(NEW), number: AtomicU32::new(0), link: Link::new() }
+        }
+    }
+
+    /// [`OFF`], or its number when that is at least [`FIRST`]; anything else says that it must register first.
+    #[inline(always)]
+    pub fn state(&self) -> u32 {
+        self.state.load(Relaxed)
+    }
+
+    /// Its number, on or off; 0 when it has none.
+    pub fn number(&self) -> u32 {
+        self.number.load(Relaxed)
+    }
+
+    /// The link that the directory needs.
+    pub fn link(&self) -> &Link<T> {
+        &self.link
+    }
+}
+
+impl<T> Directory<T> {
+    const_unless_loom! {
+        /// An empty directory.
+        #[allow(clippy::new_without_default)]
+        pub fn new() -> Directory<T> {
+            Directory { members: List::new(), next: AtomicU32::new(FIRST), changes: AtomicU32::new(0) }
+        }
+    }
+}
+
+impl<T: Registered> Directory<T> {
+    /// Its number, if it is on, of one that may have none yet. While another context is registering the same one it counts as off.
+    pub fn register(&self, member: &'static T) -> Option<u32> {
+        let it = member.registration();
+        if it.state.compare_exchange(NEW, BUSY, Acquire, Relaxed).is_ok() {
+            let number = self.next.fetch_add(1, Relaxed);
+            if number > LAST {
+                self.next.store(LAST + 1, Relaxed);
+                it.state.store(OFF, Release);
+                return None;
+            }
+            it.number.store(number, Relaxed);
+            self.members.push(member);
+            self.decide(member);
+        }
+        Some(it.state.load(Relaxed)).filter(|state| *state >= FIRST)
+    }
+
+    /// Decides anew about every member; to be called after settings changed. Cost: a walk over all members.
+    pub fn settings_changed(&self) {
+        self.changes.fetch_add(1, AcqRel);
+        fence(SeqCst);
+        self.iter().for_each(|member| self.decide(member));
+    }
+
+    /// All members, newest first.
+    pub fn iter(&self) -> Iter<T> {
+        self.members.iter()
+    }
+
+    /// Repeats only when settings changed meanwhile.
+    fn decide(&self, member: &T) {
+        let it = member.registration();
+        loop {
+            let changes = self.changes.load(Acquire);
+            let state = if member.wanted() { it.number.load(Relaxed) } else { OFF };
+            it.state.store(state, Release);
+            // Of two that store, the one whose store came last either knew all changes or sees here that it did not. And a walk that
+            // did not find a new member began before this, so its change is seen here too.
+            fence(SeqCst);
+            if self.changes.load(Relaxed) == changes {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Callsites that register themselves under the model checker: numbers are unique and in the list before anyone has them, and whatever the
+//! interleaving with a changing filter, in the end each is on or off by the last settings. Run with `cargo xtask test --only loom`.
+#![cfg(loom)]
+
+use loom::sync::atomic::Ordering::{Acquire, Relaxed};
+use loom::sync::atomic::{AtomicUsize, fence};
+use loom::thread;
+use std::sync::Arc;
+use throughline::list::{Link, Linked};
+use throughline::registration::{Directory, FIRST, OFF, Registered, Registration};
+use throughline::ring::{Head, Mode, RawRecord, RecordKind, Ring, Slot};
+
+/// The settings a callsite is on or off by: both must be 0 for it to be on.
+struct Settings([AtomicUsize; 2]);
+
+struct Site {
+    registration: Registration<Site>,
+    settings: Arc<Settings>,
+}
+
+impl Linked for Site {
+    fn link(&self) -> &Link<Site> {
+        self.registration.link()
+    }
+}
+
+impl Registered for Site {
+    fn registration(&self) -> &Registration<Site> {
+        &self.registration
+    }
+    fn wanted(&self) -> bool {
+        self.settings.0.iter().all(|s| s.load(Relaxed) == 0)
+    }
+}
+
+#[derive(Clone)]
+struct Program {
+    directory: Arc<Directory<Site>>,
+    settings: Arc<Settings>,
+    sites: [&'static Site; 2],
+}
+
+impl Program {
+    fn new() -> Program {
+        let settings = Arc::new(Settings([AtomicUsize::new(0), AtomicUsize::new(0)]));
+        let site = |_| -> &'static Site {
+            Box::leak(Box::new(Site { registration: Registration::new(), settings: settings.clone() }))
+        };
+        Program {
+            directory: Arc::new(Directory::new()),
+            sites: core::array::from_fn(site),
+            settings: settings.clone(),
+        }
+    }
+
+    /// What a call site does before it records: `Callsite::enabled`.
+    fn enabled(&self, site: usize) -> Option<u32> {
+        match self.sites[site].registration.state() {
+            OFF => None,
+            state if state >= FIRST => Some(state),
+            _ => self.directory.register(self.sites[site]),
+        }
+    }
+
+    fn set(&self, setting: usize, to: usize) {
+        self.settings.0[setting].store(to, Relaxed);
+        self.directory.settings_changed();
+    }
+
+    fn spawn<R: 'static>(&self, f: impl FnOnce(&Program) -> R + 'static) -> thread::JoinHandle<R> {
+        let program = self.clone();
+        thread::spawn(move || f(&program))
+    }
+}
+
+fn model(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(f);
+}
+
+#[test]
+fn two_threads_use_the_same_callsite_first() {
+    model(4, || {
+        let program = Program::new();
+        let other = program.spawn(|p| p.enabled(0));
+        let mine = program.enabled(0);
+        let theirs = other.join().unwrap();
+        assert!(mine.into_iter().chain(theirs).all(|n| n == FIRST), "{mine:?} {theirs:?}");
+        assert!(mine.or(theirs).is_some());
+        assert_eq!(program.enabled(0), Some(FIRST));
+        assert_eq!(program.directory.iter().count(), 1);
+    });
+}
+
+#[test]
+fn two_callsites_register_at_once() {
+    model(4, || {
+        let program = Program::new();
+        let other = program.spawn(|p| p.enabled(0));
+        let mine = program.enabled(1);
+        let mut numbers = [mine, other.join().unwrap()].map(|n| n.expect("nobody else is at it"));
+        numbers.sort_unstable();
+        assert_eq!(numbers, [FIRST, FIRST + 1]);
+        let mut listed: Vec<u32> = program.directory.iter().map(|s| s.registration.number()).collect();
+        listed.sort_unstable();
+        assert_eq!(listed, numbers);
+    });
+}
+
+/// Who uses a callsite second has its number from the state alone. The language orders that read with nothing; every processor we support does, as it
+/// comes before the stores of the record with that number, the last of which is a release. The fence says so to the checker.
+#[test]
+fn a_reader_that_meets_a_number_finds_its_callsite() {
+    model(4, || {
+        let program = Program::new();
+        let slots: &'static [Slot] = Vec::leak((0..8).map(|_| Slot::new()).collect());
+        let ring = Arc::new(Ring::new(slots, Mode::SharedOldest));
+        let record = move |p: &Program, ring: &Ring<'_>| {
+            if let Some(number) = p.enabled(0) {
+                fence(Acquire);
+                ring.push(Head::new(RecordKind::Event, number, 0, 0), &[0], 0);
+            }
+        };
+        let writer = {
+            let ring = ring.clone();
+            program.spawn(move |p| record(p, &ring))
+        };
+        let second = {
+            let ring = ring.clone();
+            program.spawn(move |p| record(p, &ring))
+        };
+        let mut raw = RawRecord::new();
+        if ring.reader().unwrap().next(&mut raw) {
+            let number = raw.head.callsite;
+            assert!(program.directory.iter().any(|s| s.registration.number() == number), "no {number}");
+        }
+        writer.join().unwrap();
+        second.join().unwrap();
+    });
+}
+
+#[test]
+fn a_filter_that_changes_during_the_first_use_has_the_last_word() {
+    model(4, || {
+        let program = Program::new();
+        let user = program.spawn(|p| p.enabled(0));
+        program.set(0, 1);
+        // Off at once if it was on before the change, and else by the time its first use is over.
+        user.join().unwrap();
+        assert_eq!(program.enabled(0), None);
+        program.set(0, 0);
+        assert_eq!(program.enabled(0), Some(FIRST));
+    });
+}
+
+#[test]
+fn two_settings_that_change_at_once_both_count() {
+    model(3, || {
+        let program = Program::new();
+        program.set(0, 1);
+        assert_eq!(program.enabled(0), None);
+        // One turns off, the other on: whoever decides by the state in between must not decide last.
+        let other = program.spawn(|p| p.set(1, 1));
+        program.set(0, 0);
+        other.join().unwrap();
+        assert_eq!(program.enabled(0), None);
+        program.set(1, 0);
+        assert_eq!(program.enabled(0), Some(FIRST));
+    });
+}

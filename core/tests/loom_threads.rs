@@ -1,0 +1,141 @@
+//! The pool of recorders under the model checker: threads that come and go, and one reader. No two threads have a recorder at once, each finds all
+//! that its last owner wrote, and nothing that was recorded or counted is lost or read twice. Run with `cargo xtask test --only loom`.
+#![cfg(loom)]
+
+use loom::cell::UnsafeCell;
+use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use loom::thread;
+use std::sync::Arc;
+use throughline::list::{Link, Linked};
+use throughline::pool::{Place, Pool, Pooled};
+use throughline::ring::{FIRST_WORDS, Head, Mode, RawRecord, RecordKind, Ring, Slot};
+
+/// What a recorder has of its thread's own: a ring, the next id, a metric cell.
+struct Recorder {
+    place: Place<Recorder>,
+    ring: Ring<'static>,
+    next_id: AtomicUsize,
+    cell: AtomicUsize,
+    /// Touched by the owner alone: two at once, or one that does not see what the last did, and the model checker panics.
+    mine: UnsafeCell<usize>,
+}
+
+// SAFETY: the checker watches the one member that is not `Sync`.
+unsafe impl Sync for Recorder {}
+
+impl Linked for Recorder {
+    fn link(&self) -> &Link<Recorder> {
+        self.place.link()
+    }
+}
+
+impl Pooled for Recorder {
+    fn place(&self) -> &Place<Recorder> {
+        &self.place
+    }
+}
+
+impl Recorder {
+    /// One in whose ring `room` slots are left, so that the writers go over its end.
+    fn make(room: usize) -> Option<&'static Recorder> {
+        let slots: &'static [Slot] = Vec::leak((0..8).map(|_| Slot::new()).collect());
+        let ring = Ring::new(slots, Mode::LocalOldest);
+        for _ in room..8 {
+            assert!(push(&ring, 0));
+        }
+        Some(Box::leak(Box::new(Recorder {
+            place: Place::new(),
+            ring,
+            next_id: AtomicUsize::new(1),
+            cell: AtomicUsize::new(0),
+            mine: UnsafeCell::new(0),
+        })))
+    }
+
+    /// What a thread does with it: an id, a record, a count, all with plain loads and stores. False when the record was lost.
+    fn work(&self, n: usize) -> bool {
+        // SAFETY: nobody else has it, which is what the checker checks.
+        self.mine.with_mut(|mine| unsafe { *mine += 1 });
+        self.next_id.store(self.next_id.load(Relaxed) + 1, Relaxed);
+        self.cell.store(self.cell.load(Relaxed) + 1, Relaxed);
+        push(&self.ring, n)
+    }
+}
+
+fn push(ring: &Ring<'_>, n: usize) -> bool {
+    ring.push(Head::new(RecordKind::Event, n as u32, 0, 0), &[n; FIRST_WORDS], n)
+}
+
+/// Reads at most `most` records of each recorder; panics on a torn one. What fills a ring beforehand is left out.
+fn read(pool: &Pool<Recorder>, most: usize) -> Vec<usize> {
+    let mut seen = vec![];
+    for recorder in pool.iter() {
+        let mut reader = recorder.ring.reader().expect("one reader at a time");
+        let mut raw = RawRecord::new();
+        for _ in 0..most {
+            if !reader.next(&mut raw) {
+                break;
+            }
+            assert!(reader.commit());
+            let n = raw.head.callsite as usize;
+            assert!(raw.body[..FIRST_WORDS].iter().all(|w| *w == n), "torn: {n}");
+            if n > 0 {
+                seen.push(n);
+            }
+        }
+    }
+    seen
+}
+
+/// The life of a thread.
+fn live(pool: &Pool<Recorder>, room: usize, n: usize) -> bool {
+    let recorder = pool.acquire(|| Recorder::make(room)).expect("made when none is left");
+    let kept = recorder.work(n);
+    pool.release(recorder);
+    kept
+}
+
+fn model(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(f);
+}
+
+fn run(first_round: usize, room: usize, read_meanwhile: usize) {
+    let pool = Arc::new(Pool::<Recorder>::new());
+    for n in 0..first_round {
+        // What a thread left that is long gone.
+        assert!(live(&pool, room, 100 + n));
+    }
+    let threads = [200, 300].map(|n| {
+        let pool = pool.clone();
+        thread::spawn(move || live(&pool, room, n))
+    });
+    let mut seen = read(&pool, read_meanwhile);
+    let kept = threads.map(|t| t.join().unwrap()).iter().filter(|kept| **kept).count() + first_round;
+    seen.extend(read(&pool, usize::MAX));
+    let total = |f: fn(&Recorder) -> usize| pool.iter().map(f).sum::<usize>();
+    let lives = first_round + 2;
+    assert_eq!((seen.len(), total(|r| r.ring.lost())), (kept, lives - kept), "{seen:?}");
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), kept, "none twice");
+    assert_eq!(total(|r| r.cell.load(Relaxed)), lives);
+    assert_eq!(total(|r| r.next_id.load(Relaxed) - 1), lives, "no id twice");
+    assert!(pool.iter().count() <= 2, "as many as ran at once, no more");
+}
+
+#[test]
+fn threads_that_make_recorders_or_take_over_each_others() {
+    model(3, || run(0, 8, 1));
+}
+
+#[test]
+fn two_threads_want_the_one_that_is_left() {
+    model(3, || run(1, 8, 0));
+}
+
+#[test]
+fn records_left_undrained_fill_the_ring_of_the_next_thread() {
+    model(3, || run(1, 2, 1));
+}
