@@ -70,6 +70,7 @@ pub struct EventRecord<'a> {
 
 impl<'a> Record<'a> {
     /// Names the words; `None` for words no writer writes.
+    #[inline]
     pub fn parse(raw: &'a RawRecord) -> Option<Record<'a>> {
         let body = raw.body.get(..raw.len)?;
         let head = raw.head;
@@ -151,6 +152,19 @@ fn as_bytes(words: &[Word]) -> &[u8] {
     unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), size_of_val(words)) }
 }
 
+/// The text in the first `len` bytes of `words`: `None` if there are fewer, U+FFFD if they are not UTF-8. Most texts are ASCII, which is seen a word
+/// at a time.
+#[inline]
+fn text(words: &[Word], len: usize) -> Option<&str> {
+    const HIGH: Word = Word::MAX / 0xff * 0x80;
+    let bytes = as_bytes(words).get(..len)?;
+    if words.iter().fold(0, |all, word| all | word) & HIGH == 0 {
+        // SAFETY: `bytes` are bytes of `words`, and none of those has its highest bit set: they are ASCII, and so UTF-8.
+        return Some(unsafe { core::str::from_utf8_unchecked(bytes) });
+    }
+    Some(core::str::from_utf8(bytes).unwrap_or("\u{fffd}"))
+}
+
 /// The first `len` bytes of `words`, or as many as there are, and the words after them.
 pub(crate) fn split_bytes(words: &[Word], len: usize) -> (&[u8], &[Word]) {
     let (bytes, rest) = words.split_at(len.div_ceil(size_of::<Word>()).min(words.len()));
@@ -226,9 +240,26 @@ impl<'a> Iterator for ValuesIter<'a> {
     type Item = Value<'a>;
     #[inline]
     fn next(&mut self) -> Option<Value<'a>> {
-        match self.0.next_typed()? {
-            TypedValue::Value(_, v) => Some(v),
-            TypedValue::Static { .. } => Some(Value::Str { text: "", truncated: true }),
+        Some(self.0.next_typed()?.into_value())
+    }
+
+    // Inlined whole, so that what `f` does with a value follows the look at its type, without a second one.
+    #[inline(always)]
+    fn fold<B, F: FnMut(B, Value<'a>) -> B>(mut self, init: B, mut f: F) -> B {
+        let mut acc = init;
+        while let Some(typed) = self.0.next_typed() {
+            acc = f(acc, typed.into_value());
+        }
+        acc
+    }
+}
+
+impl<'a> TypedValue<'a> {
+    #[inline(always)]
+    fn into_value(self) -> Value<'a> {
+        match self {
+            TypedValue::Value(_, value) => value,
+            TypedValue::Static { .. } => Value::Str { text: "", truncated: true },
         }
     }
 }
@@ -245,7 +276,7 @@ impl<'a> Iterator for TypedValues<'a> {
 }
 
 impl<'a> Values<'a> {
-    #[inline]
+    #[inline(always)]
     fn next_typed(&mut self) -> Option<TypedValue<'a>> {
         let code = (self.types & 15) as u8;
         let (first, mut rest) = self.words.split_first()?;
@@ -276,14 +307,16 @@ impl<'a> Values<'a> {
             types::STR | types::BYTES | types::POSTCARD => {
                 let (len, truncated) = (*first >> 1, *first & 1 == 1);
                 let words = len.div_ceil(size_of::<Word>());
-                let bytes = as_bytes(rest.get(..words)?).get(..len)?;
-                rest = &rest[words..];
-                match code {
-                    types::STR => {
-                        Value::Str { text: core::str::from_utf8(bytes).unwrap_or("\u{fffd}"), truncated }
+                let (words, after) = rest.split_at_checked(words)?;
+                rest = after;
+                if code == types::STR {
+                    Value::Str { text: text(words, len)?, truncated }
+                } else {
+                    let bytes = as_bytes(words).get(..len)?;
+                    match code {
+                        types::BYTES => Value::Bytes { bytes, truncated },
+                        _ => Value::Postcard { bytes, truncated },
                     }
-                    types::BYTES => Value::Bytes { bytes, truncated },
-                    _ => Value::Postcard { bytes, truncated },
                 }
             }
             _ => return None,

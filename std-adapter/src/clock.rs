@@ -12,8 +12,8 @@ const SHIFT: u32 = 40;
 const STEP_NS: i64 = 100_000_000;
 /// A rate is bent by at most one part in this to work an error off, so that time never runs backwards.
 const GENTLE: i64 = 1000;
-/// Pieces of the line that are kept: spans up to two minutes long are mapped exactly as what happened in them was.
-const SEGMENTS: usize = 128;
+/// Pieces of the line that are kept beside the newest: spans up to two minutes long are mapped exactly as what happened in them was.
+const OLDER: usize = 127;
 /// Shortest time between two refinements.
 pub(crate) const REFINE_EVERY: Duration = Duration::from_secs(1);
 
@@ -94,8 +94,10 @@ impl Reading {
 /// they are read; only when the wall clock was set by more than 0.1 s does the line jump.
 #[derive(Clone, Debug)]
 pub(crate) struct Timeline {
-    /// The newest last; never empty.
-    segments: VecDeque<Segment>,
+    /// The piece that is not over; most of what is asked for lies there.
+    newest: Segment,
+    /// Those before it, the last one last.
+    older: VecDeque<Segment>,
     /// Nanoseconds per tick, measured last.
     rate: u64,
     last: Reading,
@@ -117,10 +119,17 @@ impl Segment {
         ticks.wrapping_sub(self.ticks) as isize >= 0
     }
 
-    #[inline]
     fn unix_ns(&self, ticks: Word) -> u64 {
         let delta = ticks.wrapping_sub(self.ticks) as isize;
         let ns = (delta as i128 * i128::from(self.slope)) >> SHIFT;
+        self.unix_ns.wrapping_add(ns as u64)
+    }
+
+    /// As `unix_ns`, of ticks that it reaches.
+    #[inline]
+    fn unix_ns_within(&self, ticks: Word) -> u64 {
+        let delta = ticks.wrapping_sub(self.ticks) as u64;
+        let ns = (u128::from(delta) * u128::from(self.slope)) >> SHIFT;
         self.unix_ns.wrapping_add(ns as u64)
     }
 }
@@ -129,17 +138,20 @@ impl Timeline {
     pub(crate) fn new(first: Reading, second: Reading) -> Timeline {
         let rate = rate(first, second).unwrap_or(1 << SHIFT);
         let segment = Segment { ticks: second.ticks, unix_ns: second.unix_ns, slope: rate };
-        Timeline { segments: VecDeque::from([segment]), rate, last: second }
+        Timeline { newest: segment, older: VecDeque::new(), rate, last: second }
     }
 
     /// Unix time at `ticks`, in nanoseconds. Cost: one multiplication for what is newer than the last refinement, and a step for each since.
     #[inline]
     pub(crate) fn unix_ns(&self, ticks: Word) -> u64 {
-        let mut newest_first = self.segments.iter().rev();
-        match newest_first.find(|segment| segment.reaches(ticks)).or(self.segments.front()) {
-            Some(segment) => segment.unix_ns(ticks),
-            None => 0,
-        }
+        if self.newest.reaches(ticks) { self.newest.unix_ns_within(ticks) } else { self.unix_ns_before(ticks) }
+    }
+
+    #[cold]
+    fn unix_ns_before(&self, ticks: Word) -> u64 {
+        let mut newest_first = self.older.iter().rev();
+        let oldest = self.older.front().unwrap_or(&self.newest);
+        newest_first.find(|segment| segment.reaches(ticks)).unwrap_or(oldest).unix_ns(ticks)
     }
 
     /// A duration in nanoseconds.
@@ -178,10 +190,10 @@ impl Timeline {
             let bend = i128::from(rate) * i128::from(error) / i128::from(elapsed);
             Segment { ticks: now.ticks, unix_ns: says, slope: (i128::from(rate) + bend) as u64 }
         };
-        if self.segments.len() == SEGMENTS {
-            self.segments.pop_front();
+        if self.older.len() == OLDER {
+            self.older.pop_front();
         }
-        self.segments.push_back(segment);
+        self.older.push_back(std::mem::replace(&mut self.newest, segment));
         self.last = now;
     }
 }
@@ -257,7 +269,7 @@ mod tests {
         for t in 50..1000 {
             line.refine(at(t * S, 0));
         }
-        assert_eq!(line.segments.len(), SEGMENTS);
+        assert_eq!(line.older.len(), OLDER);
     }
 
     #[test]

@@ -105,6 +105,44 @@ impl<'r> Reader<'r> {
         n
     }
 
+    /// As [`Reader::drain`], but only what is before `end`, a position of [`Ring::head`]: ends however fast records come.
+    #[cfg(not(target_os = "none"))]
+    #[inline]
+    pub fn drain_until(&mut self, end: usize, mut f: impl FnMut(&RawRecord)) -> usize {
+        let before_end = |position: usize| end.wrapping_sub(position) as isize > 0;
+        let mut out = RawRecord::new();
+        let mut n = 0;
+        if self.ring.mode == Mode::LocalOldest {
+            let tail = &self.ring.reader.0.tail;
+            // Acquire: whoever gave us `end` may not have seen what was written before it.
+            let head = self.ring.head();
+            let end = if before_end(head) { head } else { end };
+            let mut at = tail.load(Relaxed);
+            while end.wrapping_sub(at) as isize > 0 {
+                at = at.wrapping_add(self.copy(at, &mut out));
+                // Release: our reads of these slots come before a writer's next writes of them.
+                tail.store(at, Release);
+                f(&out);
+                n += 1;
+            }
+            return n;
+        }
+        while self.next(&mut out) && self.position().is_some_and(before_end) {
+            if self.commit() {
+                f(&out);
+                n += 1;
+            }
+        }
+        n
+    }
+
+    /// Slots from where the reader is to `end`, a position of [`Ring::head`].
+    #[cfg(not(target_os = "none"))]
+    pub fn slots_before(&self, end: usize) -> usize {
+        let tail = self.scan.map_or_else(|| self.ring.reader.0.tail.load(Relaxed), |(at, _)| at);
+        end.wrapping_sub(tail).min(self.ring.capacity())
+    }
+
     /// Position of the record last copied out; compare with [`Ring::head`].
     pub fn position(&self) -> Option<usize> {
         self.ticket.map(|t| t.position)

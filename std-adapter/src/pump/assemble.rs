@@ -138,7 +138,12 @@ impl Assembler {
         let chain = self.late.take(span.id);
         let remote = self.remote_of(span.root);
         if let Some(entry) = self.callsites.get(span.callsite) {
-            self.span_view(span, entry, chain, remote, sinks);
+            if let Some(otlp) = &mut sinks.otlp {
+                otlp.span(&entry.site, &self.view(span, entry, chain, remote));
+            }
+            if let Some(terminal) = &mut sinks.terminal {
+                terminal.span(&self.view(span, entry, chain, remote));
+            }
             self.tally.output += 1;
         } else {
             self.tally.malformed += 1;
@@ -148,18 +153,18 @@ impl Assembler {
         }
     }
 
-    #[inline]
-    fn span_view(
-        &self,
-        span: &SpanRecord<'_>,
-        entry: &Entry,
+    /// What exporters get to see of a span. Made anew for each: what is inlined there never lies in memory.
+    #[inline(always)]
+    fn view<'a>(
+        &'a self,
+        span: &SpanRecord<'a>,
+        entry: &'a Entry,
         chain: Option<Chain>,
         remote: Option<TraceContext>,
-        sinks: &mut Sinks,
-    ) {
+    ) -> SpanView<'a, Merged<'a>> {
         let start = self.timeline.unix_ns(span.start);
         let end = self.timeline.end_unix_ns(span.start, span.duration);
-        let view = SpanView {
+        SpanView {
             trace_id: self.trace_id(span.root, remote),
             span_id: self.key.span_id(span.id as u64),
             parent_span_id: (span.parent != 0).then(|| self.span_id(span.parent, remote)),
@@ -176,8 +181,7 @@ impl Assembler {
             busy_ns: span.busy.map(|busy| self.timeline.nanos(busy).min(end.saturating_sub(start))),
             time_error_ns: None,
             fields: Merged::new(&entry.names, span.values, chain, &self.late, &self.callsites),
-        };
-        sinks.span(&entry.site, &view);
+        }
     }
 
     fn event(&mut self, event: &EventRecord<'_>, sinks: &mut Sinks) {

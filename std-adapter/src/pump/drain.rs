@@ -36,27 +36,13 @@ impl Drain {
     ) -> Round {
         self.find_new();
         let mut round = Round::default();
-        let mut raw = RawRecord::new();
         for source in &mut self.rings {
             let ring = source.recorder.ring();
             // Not beyond what is there now: a thread that never pauses must not keep the others waiting.
             let head = ring.head();
-            let before = round.records;
-            let mut first = None;
-            while source.reader.next(&mut raw) {
-                let Some(position) = source.reader.position() else { break };
-                first.get_or_insert(position);
-                if head.wrapping_sub(position) as isize <= 0 {
-                    break;
-                }
-                if source.reader.commit() {
-                    take(&raw);
-                    round.records += 1;
-                }
-            }
-            let used = first.map_or(0, |first| head.wrapping_sub(first));
-            round.hurry |= used > ring.capacity() / 2;
-            let records = round.records - before;
+            round.hurry |= source.reader.slots_before(head) > ring.capacity() / 2;
+            let records = source.reader.drain_until(head, &mut take) as u64;
+            round.records += records;
             if let Some(loss) = source.reader.take_loss() {
                 cells.ring.input(records + loss.count as u64);
                 cells.ring.dropped(DropReason::RingFull, loss.count as u64);

@@ -156,28 +156,42 @@ impl<'a> Merged<'a> {
 impl<'a> Iterator for Merged<'a> {
     type Item = (&'a str, Value<'a>);
 
-    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
-        if let Some(value) = self.values.next() {
-            // More values than names is no record of ours; the values keep their place.
-            return Some((self.names.next().copied().unwrap_or("?"), value));
+        loop {
+            if let Some(value) = self.values.next() {
+                return Some((self.names.next().copied().unwrap_or(NAMELESS), value));
+            }
+            (self.names, self.values) = self.next_kept()?;
         }
-        if self.next == NONE { None } else { self.next_kept() }
+    }
+
+    #[inline(always)]
+    fn fold<B, F: FnMut(B, Self::Item) -> B>(mut self, init: B, mut f: F) -> B {
+        let mut acc = init;
+        loop {
+            let (mut names, values) = (self.names.clone(), self.values.clone());
+            acc = values.fold(acc, |acc, value| f(acc, (names.next().copied().unwrap_or(NAMELESS), value)));
+            match self.next_kept() {
+                Some(next) => (self.names, self.values) = next,
+                None => return acc,
+            }
+        }
     }
 }
 
+/// More values than names is no record of ours; the values keep their place.
+const NAMELESS: &str = "?";
+
 impl<'a> Merged<'a> {
-    /// Goes on with the next record that has a value.
-    #[inline(never)]
-    fn next_kept(&mut self) -> Option<(&'a str, Value<'a>)> {
+    /// The next record's names and values.
+    #[inline]
+    fn next_kept(&mut self) -> Option<(std::slice::Iter<'a, &'static str>, ValuesIter<'a>)> {
         while self.next != NONE {
             let slot = &self.late.slots[self.next as usize];
             self.next = slot.next;
-            let Some(Record::Fields(fields)) = Record::parse(&slot.raw) else { continue };
-            self.names = self.callsites.get(fields.callsite).map_or(&[][..], |e| &e.names).iter();
-            self.values = fields.values.into_iter();
-            if let Some(value) = self.values.next() {
-                return Some((self.names.next().copied().unwrap_or("?"), value));
+            if let Some(Record::Fields(fields)) = Record::parse(&slot.raw) {
+                let names = self.callsites.get(fields.callsite).map_or(&[][..], |e| &e.names);
+                return Some((names.iter(), fields.values.into_iter()));
             }
         }
         None

@@ -21,17 +21,6 @@ pub(crate) struct Sinks {
 
 impl Sinks {
     #[inline]
-    pub(super) fn span<'a, F: Fields<'a>>(&mut self, site: &Site<'a>, view: &SpanView<'a, F>) {
-        if let Some(otlp) = &mut self.otlp {
-            otlp.span(site, view);
-        }
-        if let Some(terminal) = &mut self.terminal {
-            terminal.new += 1;
-            terminal.tree.span(view);
-        }
-    }
-
-    #[inline]
     pub(super) fn log<'a, F: Fields<'a>>(&mut self, site: &Site<'a>, view: &LogView<'a, F>) {
         if let Some(otlp) = &mut self.otlp {
             otlp.log(site, view);
@@ -126,8 +115,8 @@ impl OtlpSink {
         }
     }
 
-    #[inline]
-    fn span<'a, F: Fields<'a>>(&mut self, site: &Site<'a>, view: &SpanView<'a, F>) {
+    #[inline(always)]
+    pub(super) fn span<'a, F: Fields<'a>>(&mut self, site: &Site<'a>, view: &SpanView<'a, F>) {
         self.traces.span_at(site, view);
         self.uncounted += 1;
         if self.traces.record_bytes() >= self.batch_bytes {
@@ -215,6 +204,12 @@ impl TerminalSink {
         cells: Arc<Cells>,
     ) -> TerminalSink {
         TerminalSink { tree: Tree::new(style, held), out, style, cells, new: 0 }
+    }
+
+    #[cold]
+    pub(super) fn span<'a, F: Fields<'a>>(&mut self, view: &SpanView<'a, F>) {
+        self.new += 1;
+        self.tree.span(view);
     }
 
     fn write(&mut self, now_unix_ns: u64) {

@@ -113,7 +113,7 @@ impl Key<'_> {
 /// Appends the attribute `key = value` as a `KeyValue` tagged `tag`.
 ///
 /// OTLP has no unsigned integers: those above `i64::MAX` become decimal text, so that no digit is lost.
-#[inline]
+#[inline(always)]
 pub(crate) fn attribute(out: &mut Vec<u8>, tag: u8, key: Key<'_>, value: &Value<'_>) {
     match *value {
         Value::Bool(b) => small(out, tag, key, u128::from(BOOL) | u128::from(b) << 8, 2),

@@ -86,12 +86,14 @@ impl TraceEncoder {
             out.truncate(at + HEAD.len() - PARENT);
         }
         fixed(out);
-        for (i, (name, value)) in view.fields.clone().enumerate() {
+        let mut i = 0;
+        view.fields.clone().for_each(|(name, value)| {
             proto::attribute(out, SPAN_ATTRIBUTE, key(i, name), &value);
             if proto::truncated(&value) {
                 proto::truncated_attribute(out, SPAN_ATTRIBUTE, name);
             }
-        }
+            i += 1;
+        });
         if view.busy_ns.is_some() || view.time_error_ns.is_some() {
             measured(
                 out,
