@@ -70,7 +70,7 @@ pub struct EventRecord<'a> {
 
 impl<'a> Record<'a> {
     /// Names the words; `None` for words no writer writes.
-    #[inline]
+    #[inline(always)]
     pub fn parse(raw: &'a RawRecord) -> Option<Record<'a>> {
         let body = raw.body.get(..raw.len)?;
         let head = raw.head;
@@ -238,28 +238,12 @@ pub struct ValuesIter<'a>(Values<'a>);
 
 impl<'a> Iterator for ValuesIter<'a> {
     type Item = Value<'a>;
-    #[inline]
+    // Inlined whole: what the caller does with each kind of value then follows the look at its type, without a second one.
+    #[inline(always)]
     fn next(&mut self) -> Option<Value<'a>> {
-        Some(self.0.next_typed()?.into_value())
-    }
-
-    // Inlined whole, so that what `f` does with a value follows the look at its type, without a second one.
-    #[inline(always)]
-    fn fold<B, F: FnMut(B, Value<'a>) -> B>(mut self, init: B, mut f: F) -> B {
-        let mut acc = init;
-        while let Some(typed) = self.0.next_typed() {
-            acc = f(acc, typed.into_value());
-        }
-        acc
-    }
-}
-
-impl<'a> TypedValue<'a> {
-    #[inline(always)]
-    fn into_value(self) -> Value<'a> {
-        match self {
-            TypedValue::Value(_, value) => value,
-            TypedValue::Static { .. } => Value::Str { text: "", truncated: true },
+        match self.0.next_typed()? {
+            TypedValue::Value(_, v) => Some(v),
+            TypedValue::Static { .. } => Some(Value::Str { text: "", truncated: true }),
         }
     }
 }
@@ -306,17 +290,12 @@ impl<'a> Values<'a> {
             }
             types::STR | types::BYTES | types::POSTCARD => {
                 let (len, truncated) = (*first >> 1, *first & 1 == 1);
-                let words = len.div_ceil(size_of::<Word>());
-                let (words, after) = rest.split_at_checked(words)?;
+                let (words, after) = rest.split_at_checked(len.div_ceil(size_of::<Word>()))?;
                 rest = after;
-                if code == types::STR {
-                    Value::Str { text: text(words, len)?, truncated }
-                } else {
-                    let bytes = as_bytes(words).get(..len)?;
-                    match code {
-                        types::BYTES => Value::Bytes { bytes, truncated },
-                        _ => Value::Postcard { bytes, truncated },
-                    }
+                match code {
+                    types::STR => Value::Str { text: text(words, len)?, truncated },
+                    types::BYTES => Value::Bytes { bytes: as_bytes(words).get(..len)?, truncated },
+                    _ => Value::Postcard { bytes: as_bytes(words).get(..len)?, truncated },
                 }
             }
             _ => return None,

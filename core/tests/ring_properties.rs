@@ -12,6 +12,8 @@ enum Step {
     Read(usize),
     /// A record is copied out, then others are pushed before it is committed.
     ReadLate(usize),
+    /// Everything that is there is read, while after each record another of this many words is pushed.
+    ReadUntil(usize),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -20,6 +22,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (1usize..=8).prop_map(Step::Push),
         1 => (1usize..10).prop_map(Step::Read),
         1 => (1usize..10).prop_map(Step::ReadLate),
+        1 => (1usize..20).prop_map(Step::ReadUntil),
     ];
     proptest::collection::vec(step, 1..if cfg!(miri) { 30 } else { 200 })
 }
@@ -78,6 +81,22 @@ fn run(mode: Mode, capacity: usize, steps: Vec<Step>) {
                 }
                 if found && reader.commit() {
                     run.check(&raw);
+                }
+            }
+            Step::ReadUntil(words) => {
+                let mut reader = ring.reader().unwrap();
+                let (end, there) = (ring.head(), run.words.len());
+                assert!(reader.slots_before(end) <= capacity);
+                let (before, mut given) = (run.seen.len(), 0);
+                let count = reader.drain_until(end, |raw| {
+                    run.check(raw);
+                    run.push(words);
+                    given += 1;
+                });
+                assert_eq!(count, given);
+                assert!(run.seen[before..].iter().all(|n| *n < there), "nothing that came after");
+                if mode == Mode::LocalOldest {
+                    assert_eq!(reader.slots_before(end), 0, "all that was there");
                 }
             }
         }

@@ -144,7 +144,11 @@ impl Timeline {
     /// Unix time at `ticks`, in nanoseconds. Cost: one multiplication for what is newer than the last refinement, and a step for each since.
     #[inline]
     pub(crate) fn unix_ns(&self, ticks: Word) -> u64 {
-        if self.newest.reaches(ticks) { self.newest.unix_ns_within(ticks) } else { self.unix_ns_before(ticks) }
+        if self.newest.reaches(ticks) {
+            self.newest.unix_ns_within(ticks)
+        } else {
+            self.unix_ns_before(ticks)
+        }
     }
 
     #[cold]

@@ -1,6 +1,6 @@
 //! The resource: what is being observed, as attributes that hold for every record of a batch.
 
-use super::encode::proto;
+use super::encode::{attribute::text_attribute, out::Out};
 
 /// Attributes of the process or device whose records are sent. Begins with `service.name` and the SDK's own name.
 ///
@@ -57,11 +57,11 @@ impl Resource {
 
     /// As a protobuf `Resource`.
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::new();
+        let mut out = Out::default();
         for (key, value) in &self.0 {
-            proto::text_attribute(&mut out, 0x0a, key, value);
+            text_attribute(&mut out, 0x0a, key, value);
         }
-        out
+        out.into_vec()
     }
 }
 

@@ -1,14 +1,15 @@
 //! Records to views: ids made whole, ticks made times, late fields tied to their spans, spans of remote traces to those.
 
 use super::callsites::{Callsites, Entry};
-use super::late::{Chain, Late, Merged};
+use super::late::{Chain, Late};
+use super::merged::{Merged, Parts};
 use super::remote::{Remotes, is_remote};
 use super::sinks::Sinks;
 use crate::clock::Timeline;
 use crate::ledger::{Cells, DropReason};
 use crate::otlp::Options;
 use crate::view::{LogView, SpanView};
-use throughline::record::{EventRecord, Record, SpanRecord};
+use throughline::record::{EventRecord, Record, SpanRecord, Values};
 use throughline::ring::{RawRecord, Word};
 use throughline::{IdKey, Level, SpanId, TraceContext, TraceId};
 
@@ -56,27 +57,36 @@ impl Assembler {
     }
 
     /// Takes a record out of a ring.
+    #[inline]
     pub(super) fn record(&mut self, raw: &RawRecord, sinks: &mut Sinks) {
         self.tally.input += 1;
+        self.take(raw, true, sinks);
+    }
+
+    /// Does with a record what it is for, or keeps it back if it `may_wait`. One copy, with all that happens to a span in it.
+    #[inline(never)]
+    fn take(&mut self, raw: &RawRecord, may_wait: bool, sinks: &mut Sinks) {
         match Record::parse(raw) {
             Some(Record::Span(span)) => {
                 // A future may have got its fields on one thread and ended on another; a guard cannot leave its thread.
                 let moved = span.busy.is_some();
-                if (moved || is_remote(span.root) && self.remotes.get(span.root).is_none()) && self.wait(raw)
-                {
+                if may_wait && (moved || self.is_unknown(span.root)) && self.wait(raw) {
                     return;
                 }
                 self.span(&span, sinks);
             }
             Some(Record::Event(event)) => {
-                if is_remote(event.root) && self.remotes.get(event.root).is_none() && self.wait(raw) {
+                if may_wait && self.is_unknown(event.root) && self.wait(raw) {
                     return;
                 }
                 self.event(&event, sinks);
             }
             Some(Record::Fields(fields)) => {
                 self.callsites.learn(fields.callsite);
-                self.tally.unclaimed += self.late.keep(fields.span, raw);
+                match self.callsites.get(fields.callsite) {
+                    Some(_) => self.tally.unclaimed += self.late.keep(fields.span, raw),
+                    None => self.tally.malformed += 1,
+                }
             }
             Some(Record::Attach { id, remote, .. }) => {
                 self.remotes.insert(id, remote);
@@ -87,7 +97,14 @@ impl Assembler {
         }
     }
 
+    /// Whether `root` stands for a span of another process of which nothing has been read.
+    #[inline]
+    fn is_unknown(&mut self, root: Word) -> bool {
+        is_remote(root) && self.remotes.get(root).is_none()
+    }
+
     /// Keeps a record back until all rings have been looked at again; false when too many are.
+    #[cold]
     fn wait(&mut self, raw: &RawRecord) -> bool {
         let room = self.waiting.len() < WAITING;
         if room {
@@ -105,11 +122,7 @@ impl Assembler {
             if *round == self.round {
                 return true;
             }
-            match Record::parse(raw) {
-                Some(Record::Span(span)) => self.span(&span, sinks),
-                Some(Record::Event(event)) => self.event(&event, sinks),
-                _ => {}
-            }
+            self.take(raw, false, sinks);
             false
         });
         self.waiting = waiting;
@@ -139,10 +152,13 @@ impl Assembler {
         let remote = self.remote_of(span.root);
         if let Some(entry) = self.callsites.get(span.callsite) {
             if let Some(otlp) = &mut sinks.otlp {
-                otlp.span(&entry.site, &self.view(span, entry, chain, remote));
+                let parts =
+                    self.parts(entry, span.values, chain).map(|(entry, values)| (&entry.site, values));
+                otlp.span(&entry.site, &self.view(span, entry, remote, ()), parts);
             }
             if let Some(terminal) = &mut sinks.terminal {
-                terminal.span(&self.view(span, entry, chain, remote));
+                let fields = Merged::new(self.parts(entry, span.values, chain));
+                terminal.span(&self.view(span, entry, remote, fields));
             }
             self.tally.output += 1;
         } else {
@@ -153,15 +169,21 @@ impl Assembler {
         }
     }
 
+    /// The fields of a record, and of those kept for it.
+    #[inline(always)]
+    fn parts<'a>(&'a self, entry: &'a Entry, values: Values<'a>, chain: Option<Chain>) -> Parts<'a> {
+        Parts::new(entry, values, self.late.records(chain), &self.callsites)
+    }
+
     /// What exporters get to see of a span. Made anew for each: what is inlined there never lies in memory.
     #[inline(always)]
-    fn view<'a>(
-        &'a self,
+    fn view<'a, F>(
+        &self,
         span: &SpanRecord<'a>,
         entry: &'a Entry,
-        chain: Option<Chain>,
         remote: Option<TraceContext>,
-    ) -> SpanView<'a, Merged<'a>> {
+        fields: F,
+    ) -> SpanView<'a, F> {
         let start = self.timeline.unix_ns(span.start);
         let end = self.timeline.end_unix_ns(span.start, span.duration);
         SpanView {
@@ -180,7 +202,7 @@ impl Assembler {
             // Measured apart, a hair may be missing.
             busy_ns: span.busy.map(|busy| self.timeline.nanos(busy).min(end.saturating_sub(start))),
             time_error_ns: None,
-            fields: Merged::new(&entry.names, span.values, chain, &self.late, &self.callsites),
+            fields,
         }
     }
 
@@ -201,7 +223,7 @@ impl Assembler {
             file: entry.blob.file,
             line: entry.blob.line,
             time_error_ns: None,
-            fields: Merged::new(&entry.names, event.values, None, &self.late, &self.callsites),
+            fields: Merged::new(self.parts(entry, event.values, None)),
         };
         sinks.log(&entry.site, &view);
         self.tally.output += 1;

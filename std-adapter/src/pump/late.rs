@@ -1,31 +1,46 @@
 //! Fields that came in records of their own, kept until their span ends. Bounded: beyond the limit the fields kept longest are given up.
 
-use super::callsites::Callsites;
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
-use throughline::Value;
-use throughline::record::{Record, Values, ValuesIter};
 use throughline::ring::{RawRecord, Word};
 
 /// No further record.
 const NONE: u32 = u32::MAX;
+/// Buckets at first; a power of two.
+const BUCKETS: usize = 64;
 
-/// Records of kind Fields, by span. Their memory is used again, so that keeping one allocates nothing once the table has grown.
+/// Records of kind Fields, by span: chains, found through a table of buckets and given up in the order of their first records. All links are
+/// in the records' own slots, whose memory is used again, so that keeping one allocates nothing once the table has grown.
 #[derive(Debug)]
 pub(super) struct Late {
     slots: Vec<Slot>,
     free: u32,
-    chains: HashMap<Word, Chain, BuildHasherDefault<IdHasher>>,
-    /// Spans in the order of their first fields; some have ended meanwhile.
-    order: VecDeque<Word>,
+    /// The first chain of each bucket; as many as a power of two, at least as many as slots.
+    buckets: Box<[u32]>,
+    oldest: u32,
+    newest: u32,
     kept: usize,
     limit: usize,
 }
 
 #[derive(Debug)]
 struct Slot {
-    raw: RawRecord,
+    /// The next record of the span, or the next free slot.
     next: u32,
+    /// Of the first record of a chain.
+    head: Head,
+    raw: RawRecord,
+}
+
+/// A chain and its place among others.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    span: Word,
+    /// Its last record.
+    last: u32,
+    /// The next chain of the same bucket.
+    neighbour: u32,
+    /// The chains begun before and after.
+    older: u32,
+    newer: u32,
 }
 
 /// Records of one span, in order.
@@ -41,14 +56,16 @@ impl Late {
         Late {
             slots: Vec::new(),
             free: NONE,
-            chains: HashMap::default(),
-            order: VecDeque::new(),
+            buckets: vec![NONE; BUCKETS].into(),
+            oldest: NONE,
+            newest: NONE,
             kept: 0,
             limit: limit.max(1),
         }
     }
 
     /// Keeps a record for `span`, and says how many had to be given up for it.
+    #[inline]
     pub(super) fn keep(&mut self, span: Word, raw: &RawRecord) -> u64 {
         let mut given_up = 0;
         while self.kept >= self.limit {
@@ -56,29 +73,57 @@ impl Late {
         }
         let at = self.place(raw);
         self.kept += 1;
-        match self.chains.get_mut(&span) {
-            Some(chain) => {
-                self.slots[chain.last as usize].next = at;
-                chain.last = at;
+        let bucket = self.bucket(span);
+        let mut first = self.buckets[bucket];
+        while first != NONE {
+            let head = self.slots[first as usize].head;
+            if head.span == span {
+                self.slots[head.last as usize].next = at;
+                self.slots[first as usize].head.last = at;
+                return given_up;
             }
-            None => {
-                self.chains.insert(span, Chain { first: at, last: at });
-                self.order.push_back(span);
-                if self.order.len() > 2 * self.limit {
-                    self.order.retain(|span| self.chains.contains_key(span));
-                }
-            }
+            first = head.neighbour;
         }
+        let neighbour = std::mem::replace(&mut self.buckets[bucket], at);
+        let older = std::mem::replace(&mut self.newest, at);
+        *self.newer_link(older) = at;
+        self.slots[at as usize].head = Head { span, last: at, neighbour, older, newer: NONE };
         given_up
     }
 
     /// The records of a span that ended, to be given back with [`Late::release`].
     #[inline]
     pub(super) fn take(&mut self, span: Word) -> Option<Chain> {
-        if self.kept == 0 { None } else { self.chains.remove(&span) }
+        if self.kept == 0 {
+            return None;
+        }
+        let bucket = self.bucket(span);
+        let mut before = NONE;
+        let mut first = self.buckets[bucket];
+        while first != NONE {
+            let head = self.slots[first as usize].head;
+            if head.span == span {
+                match before {
+                    NONE => self.buckets[bucket] = head.neighbour,
+                    before => self.slots[before as usize].head.neighbour = head.neighbour,
+                }
+                *self.newer_link(head.older) = head.newer;
+                *self.older_link(head.newer) = head.older;
+                return Some(Chain { first, last: head.last });
+            }
+            before = first;
+            first = head.neighbour;
+        }
+        None
+    }
+
+    /// The records of a chain that was taken.
+    pub(super) fn records(&self, chain: Option<Chain>) -> Records<'_> {
+        Records { slots: &self.slots, next: chain.map_or(NONE, |chain| chain.first) }
     }
 
     /// Makes a chain's memory free again, and says how many records it had.
+    #[inline]
     pub(super) fn release(&mut self, chain: Chain) -> u64 {
         let mut n = 1;
         let mut at = chain.first;
@@ -99,22 +144,16 @@ impl Late {
         kept
     }
 
+    #[cold]
     fn give_up_oldest(&mut self) -> u64 {
-        while let Some(span) = self.order.pop_front() {
-            if let Some(chain) = self.chains.remove(&span) {
-                return self.release(chain);
-            }
-        }
-        0
+        let oldest = self.slots.get(self.oldest as usize).map(|slot| slot.head.span);
+        oldest.and_then(|span| self.take(span)).map_or(0, |chain| self.release(chain))
     }
 
+    #[inline]
     fn place(&mut self, raw: &RawRecord) -> u32 {
         let at = self.free;
-        if at == NONE {
-            self.slots.push(Slot { raw: raw.clone(), next: NONE });
-            return self.slots.len() as u32 - 1;
-        }
-        let slot = &mut self.slots[at as usize];
+        let Some(slot) = self.slots.get_mut(at as usize) else { return self.grow(raw) };
         self.free = slot.next;
         slot.next = NONE;
         slot.raw.head = raw.head;
@@ -122,113 +161,78 @@ impl Late {
         slot.raw.body[..raw.len].copy_from_slice(&raw.body[..raw.len]);
         at
     }
+
+    #[cold]
+    fn grow(&mut self, raw: &RawRecord) -> u32 {
+        let at = self.slots.len() as u32;
+        let head = Head { span: 0, last: at, neighbour: NONE, older: NONE, newer: NONE };
+        self.slots.push(Slot { next: NONE, head, raw: raw.clone() });
+        if self.slots.len() > self.buckets.len() {
+            self.buckets = vec![NONE; 2 * self.buckets.len()].into();
+            let mut first = self.oldest;
+            while first != NONE {
+                let Head { span, newer, .. } = self.slots[first as usize].head;
+                let bucket = self.bucket(span);
+                self.slots[first as usize].head.neighbour =
+                    std::mem::replace(&mut self.buckets[bucket], first);
+                first = newer;
+            }
+        }
+        at
+    }
+
+    /// Ids are consecutive in each thread: a multiplication spreads them (Knuth).
+    #[inline]
+    fn bucket(&self, span: Word) -> usize {
+        let spread = (span as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (spread >> 32) as usize & (self.buckets.len() - 1)
+    }
+
+    /// Which chain comes after `chain`, or first of all.
+    #[inline]
+    fn newer_link(&mut self, chain: u32) -> &mut u32 {
+        if chain == NONE { &mut self.oldest } else { &mut self.slots[chain as usize].head.newer }
+    }
+
+    /// Which chain comes before `chain`, or last of all.
+    #[inline]
+    fn older_link(&mut self, chain: u32) -> &mut u32 {
+        if chain == NONE { &mut self.newest } else { &mut self.slots[chain as usize].head.older }
+    }
 }
 
-/// Fields of a record, and after them those kept for it.
+/// Iterates over the records of a chain.
 #[derive(Clone, Debug)]
-pub(super) struct Merged<'a> {
-    names: std::slice::Iter<'a, &'static str>,
-    values: ValuesIter<'a>,
+pub(super) struct Records<'a> {
+    slots: &'a [Slot],
     next: u32,
-    late: &'a Late,
-    callsites: &'a Callsites,
 }
 
-impl<'a> Merged<'a> {
-    #[inline]
-    pub(super) fn new(
-        names: &'a [&'static str],
-        values: Values<'a>,
-        chain: Option<Chain>,
-        late: &'a Late,
-        callsites: &'a Callsites,
-    ) -> Merged<'a> {
-        Merged {
-            names: names.iter(),
-            values: values.into_iter(),
-            next: chain.map_or(NONE, |chain| chain.first),
-            late,
-            callsites,
-        }
-    }
-}
-
-impl<'a> Iterator for Merged<'a> {
-    type Item = (&'a str, Value<'a>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(value) = self.values.next() {
-                return Some((self.names.next().copied().unwrap_or(NAMELESS), value));
-            }
-            (self.names, self.values) = self.next_kept()?;
-        }
-    }
-
-    #[inline(always)]
-    fn fold<B, F: FnMut(B, Self::Item) -> B>(mut self, init: B, mut f: F) -> B {
-        let mut acc = init;
-        loop {
-            let (mut names, values) = (self.names.clone(), self.values.clone());
-            acc = values.fold(acc, |acc, value| f(acc, (names.next().copied().unwrap_or(NAMELESS), value)));
-            match self.next_kept() {
-                Some(next) => (self.names, self.values) = next,
-                None => return acc,
-            }
-        }
-    }
-}
-
-/// More values than names is no record of ours; the values keep their place.
-const NAMELESS: &str = "?";
-
-impl<'a> Merged<'a> {
-    /// The next record's names and values.
-    #[inline]
-    fn next_kept(&mut self) -> Option<(std::slice::Iter<'a, &'static str>, ValuesIter<'a>)> {
-        while self.next != NONE {
-            let slot = &self.late.slots[self.next as usize];
-            self.next = slot.next;
-            if let Some(Record::Fields(fields)) = Record::parse(&slot.raw) {
-                let names = self.callsites.get(fields.callsite).map_or(&[][..], |e| &e.names);
-                return Some((names.iter(), fields.values.into_iter()));
-            }
-        }
-        None
-    }
-}
-
-/// Hashes ids, which are consecutive: a multiplication spreads them (Knuth).
-#[derive(Debug, Default)]
-pub(super) struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &b in bytes {
-            self.write_usize(usize::from(b) ^ self.0 as usize);
-        }
-    }
+impl<'a> Iterator for Records<'a> {
+    type Item = &'a RawRecord;
 
     #[inline]
-    fn write_usize(&mut self, n: usize) {
-        let x = (n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        self.0 = x ^ x >> 32;
+    fn next(&mut self) -> Option<&'a RawRecord> {
+        if self.next == NONE {
+            return None;
+        }
+        let slot = &self.slots[self.next as usize];
+        self.next = slot.next;
+        Some(&slot.raw)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use throughline::ring::{Head, RecordKind};
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+    use throughline::ring::{Head as RecordHead, RecordKind};
 
-    fn raw(span: Word) -> RawRecord {
+    fn raw(span: Word, mark: Word) -> RawRecord {
         let mut raw = RawRecord::new();
-        raw.head = Head::new(RecordKind::Fields, 3, 0, 0);
-        raw.body[1] = span;
+        raw.head = RecordHead::new(RecordKind::Fields, 3, 0, 0);
+        (raw.body[0], raw.body[1]) = (mark, span);
         raw.len = 7;
         raw
     }
@@ -237,22 +241,74 @@ mod tests {
     fn memory_is_used_again() {
         let mut late = Late::new(100);
         for span in 1..10_000 {
-            assert_eq!(late.keep(span, &raw(span)) + late.keep(span, &raw(span)), 0);
+            assert_eq!(late.keep(span, &raw(span, 0)) + late.keep(span, &raw(span, 1)), 0);
             let chain = late.take(span).unwrap();
             assert_eq!(late.release(chain), 2);
         }
-        assert_eq!((late.slots.len(), late.kept), (2, 0));
-        assert!(late.order.len() <= 200, "{}", late.order.len());
+        assert_eq!((late.slots.len(), late.kept, late.buckets.len()), (2, 0, BUCKETS));
         assert!(late.take(5).is_none());
     }
 
     #[test]
     fn beyond_the_limit_the_oldest_are_given_up_and_counted() {
         let mut late = Late::new(10);
-        let given_up: u64 = (1..=25).map(|span| late.keep(span, &raw(span))).sum();
+        let given_up: u64 = (1..=25).map(|span| late.keep(span, &raw(span, 0))).sum();
         assert_eq!(given_up, 15);
         assert!(late.take(15).is_none());
         assert!(late.take(16).is_some());
         assert_eq!(late.clear(), 10);
+    }
+
+    /// What it is to do, done plainly: spans with the marks of their records, oldest first.
+    #[derive(Default)]
+    struct Model(VecDeque<(Word, Vec<Word>)>);
+
+    impl Model {
+        fn kept(&self) -> usize {
+            self.0.iter().map(|(_, marks)| marks.len()).sum()
+        }
+
+        fn keep(&mut self, span: Word, mark: Word, limit: usize) -> u64 {
+            let mut given_up = 0;
+            while self.kept() >= limit {
+                given_up += self.0.pop_front().map_or(0, |(_, marks)| marks.len() as u64);
+            }
+            match self.0.iter_mut().find(|(kept, _)| *kept == span) {
+                Some((_, marks)) => marks.push(mark),
+                None => self.0.push_back((span, vec![mark])),
+            }
+            given_up
+        }
+
+        fn take(&mut self, span: Word) -> Option<Vec<Word>> {
+            let at = self.0.iter().position(|(kept, _)| *kept == span)?;
+            self.0.remove(at).map(|(_, marks)| marks)
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn keeps_what_a_plain_list_keeps(
+            limit in 1usize..200, spans in 1usize..300, steps in proptest::collection::vec((any::<prop::sample::Index>(), 0u8..4), 0..2000),
+        ) {
+            let (mut late, mut model) = (Late::new(limit), Model::default());
+            for (mark, (index, what)) in steps.into_iter().enumerate() {
+                // Ids of two threads.
+                let span = index.index(spans) + 1;
+                let span = span | (span & 1) << (Word::BITS - 8);
+                if what > 0 {
+                    prop_assert_eq!(late.keep(span, &raw(span, mark)), model.keep(span, mark, limit));
+                } else {
+                    let chain = late.take(span);
+                    let marks = chain.map(|_| late.records(chain).map(|raw| raw.body[0]).collect());
+                    prop_assert_eq!(&marks, &model.take(span));
+                    if let (Some(chain), Some(marks)) = (chain, marks) {
+                        prop_assert_eq!(late.release(chain), marks.len() as u64);
+                    }
+                }
+                prop_assert_eq!(late.kept, model.kept());
+                prop_assert!(late.slots.len() <= limit);
+            }
+        }
     }
 }

@@ -7,6 +7,7 @@ mod assemble;
 mod callsites;
 mod drain;
 mod late;
+mod merged;
 mod metrics;
 mod remote;
 mod sinks;

@@ -1,8 +1,7 @@
 //! Remote parents: which local id stands for which span of another process. Bounded, and what is in use is not forgotten.
 
-use super::late::IdHasher;
 use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
+use std::hash::{BuildHasherDefault, Hasher};
 use throughline::TraceContext;
 use throughline::ring::Word;
 
@@ -46,6 +45,28 @@ impl Remotes {
         let remote = self.old.remove(&id)?;
         self.insert(id, remote);
         Some(remote)
+    }
+}
+
+/// Hashes ids, which are consecutive: a multiplication spreads them (Knuth).
+#[derive(Debug, Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &b in bytes {
+            self.write_usize(usize::from(b) ^ self.0 as usize);
+        }
+    }
+
+    #[inline]
+    fn write_usize(&mut self, n: usize) {
+        let x = (n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.0 = x ^ x >> 32;
     }
 }
 

@@ -8,6 +8,7 @@ use crate::view::{Fields, LogView, PointView, SpanView};
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use throughline::record::Values;
 
 /// How long a trace without news is kept off the terminal, in nanoseconds.
 const IDLE_NS: u64 = 5_000_000_000;
@@ -116,8 +117,13 @@ impl OtlpSink {
     }
 
     #[inline(always)]
-    pub(super) fn span<'a, F: Fields<'a>>(&mut self, site: &Site<'a>, view: &SpanView<'a, F>) {
-        self.traces.span_at(site, view);
+    pub(super) fn span<'a, F>(
+        &mut self,
+        site: &Site<'a>,
+        view: &SpanView<'a, F>,
+        records: impl Iterator<Item = (&'a Site<'a>, Values<'a>)>,
+    ) {
+        self.traces.span_of(site, view, records);
         self.uncounted += 1;
         if self.traces.record_bytes() >= self.batch_bytes {
             self.submit_traces();

@@ -1,6 +1,6 @@
 //! What the three encoders share: a buffer that begins with the resource and the scope, written once and kept from batch to batch.
 
-use super::proto;
+use super::{out::Out, proto};
 use crate::otlp::Resource;
 
 /// Width of the two outer lengths: 35 bits, more than any body.
@@ -25,7 +25,7 @@ impl Default for Options {
 /// signals have the same field numbers down to there.
 #[derive(Clone, Debug)]
 pub(super) struct Batch {
-    pub(super) out: Vec<u8>,
+    pub(super) out: Out,
     pub(super) count: usize,
     pub(super) options: Options,
     /// Where the resource message begins, just after its length.
@@ -38,16 +38,16 @@ pub(super) struct Batch {
 
 impl Batch {
     pub(super) fn new(resource: &Resource, options: Options) -> Batch {
-        let mut out = Vec::new();
+        let mut out = Out::default();
         // resource_spans / resource_logs / resource_metrics
         let resource_start = proto::open::<OUTER>(&mut out, 0x0a);
         proto::bytes_field(&mut out, 0x0a, &resource.encode());
         // scope_spans / scope_logs / scope_metrics
         let scope_start = proto::open::<OUTER>(&mut out, 0x12);
-        let mut scope = Vec::new();
+        let mut scope = Out::default();
         proto::bytes_field(&mut scope, 0x0a, b"throughline");
         proto::bytes_field(&mut scope, 0x12, env!("CARGO_PKG_VERSION").as_bytes());
-        proto::bytes_field(&mut out, 0x0a, &scope);
+        proto::bytes_field(&mut out, 0x0a, scope.as_slice());
         let head = out.len();
         Batch { out, count: 0, options, resource_start, scope_start, head }
     }
@@ -56,7 +56,7 @@ impl Batch {
     pub(super) fn finish(&mut self) -> &[u8] {
         proto::close::<OUTER>(&mut self.out, self.scope_start);
         proto::close::<OUTER>(&mut self.out, self.resource_start);
-        &self.out
+        self.out.as_slice()
     }
 
     /// Forgets the records, keeps the head and the memory.
@@ -66,12 +66,12 @@ impl Batch {
     }
 
     /// The request's bytes, given away; `spare` becomes the buffer of the next one.
-    pub(super) fn take(&mut self, mut spare: Vec<u8>) -> Vec<u8> {
+    pub(super) fn take(&mut self, spare: Vec<u8>) -> Vec<u8> {
         self.finish();
-        spare.clear();
-        spare.extend_from_slice(&self.out[..self.head]);
+        let mut next = Out::reusing(spare);
+        next.extend_from_slice(&self.out.as_slice()[..self.head]);
         self.count = 0;
-        core::mem::replace(&mut self.out, spare)
+        core::mem::replace(&mut self.out, next).into_vec()
     }
 
     /// Bytes that the records take so far.

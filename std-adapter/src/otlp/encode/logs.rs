@@ -2,8 +2,10 @@
 
 use super::{
     Options, Site,
+    attribute::{self, Key},
     batch::Batch,
-    proto::{self, Key},
+    out::Out,
+    proto,
     site::{Code, LOG_ATTRIBUTE, log_body, log_fixed},
 };
 use crate::{
@@ -45,7 +47,7 @@ impl LogEncoder {
         self.append(
             view,
             site.has_placeholders,
-            |out| out.extend_from_slice(&site.fixed),
+            |out| out.extend_from_slice(&site.log),
             |i, name| site.key(i, name),
         );
     }
@@ -55,7 +57,7 @@ impl LogEncoder {
         &mut self,
         view: &LogView<'a, F>,
         render: bool,
-        fixed: impl FnOnce(&mut Vec<u8>),
+        fixed: impl FnOnce(&mut Out),
         key: impl Fn(usize, &'a str) -> Key<'k>,
     ) {
         let out = &mut self.batch.out;
@@ -80,14 +82,10 @@ impl LogEncoder {
             message::render_into(&mut self.text, view.message, view.fields.clone());
             log_body(out, &self.text);
         }
-        for (i, (name, value)) in view.fields.clone().enumerate() {
-            proto::attribute(out, LOG_ATTRIBUTE, key(i, name), &value);
-            if proto::truncated(&value) {
-                proto::truncated_attribute(out, LOG_ATTRIBUTE, name);
-            }
-        }
+        attribute::all(out, LOG_ATTRIBUTE, view.fields.clone(), key);
         if let Some(error) = view.time_error_ns {
-            proto::attribute(out, LOG_ATTRIBUTE, Key::Plain("throughline.time_error_ns"), &Value::U64(error));
+            let key = Key::Plain("throughline.time_error_ns");
+            attribute::attribute(out, LOG_ATTRIBUTE, key, &Value::U64(error));
         }
         proto::close::<2>(out, start);
         self.batch.count += 1;

@@ -1,6 +1,12 @@
 //! Metric points to the body of `/v1/metrics`.
 
-use super::{Options, batch::Batch, proto};
+use super::{
+    Options,
+    attribute::{self, Key},
+    batch::Batch,
+    out::Out,
+    proto,
+};
 use crate::{
     otlp::Resource,
     view::{PointData, PointView},
@@ -154,24 +160,24 @@ impl MetricEncoder {
 }
 
 /// `start_time_unix_nano` and `time_unix_nano`, which have the same numbers in both kinds of point.
-fn times(out: &mut Vec<u8>, view: &PointView<'_>) {
+fn times(out: &mut Out, view: &PointView<'_>) {
     fixed64(out, 0x11, view.start_unix_ns);
     fixed64(out, 0x19, view.time_unix_ns);
 }
 
-fn labels(out: &mut Vec<u8>, tag: u8, labels: &[(&str, &str)]) {
+fn labels(out: &mut Out, tag: u8, labels: &[(&str, &str)]) {
     for (key, value) in labels {
         // The one label whose value the specification wants as a truth value.
         if *key == "otel.metric.overflow" {
             let truth = throughline::Value::Bool(*value == "true");
-            proto::attribute(out, tag, proto::Key::Plain(key), &truth);
+            attribute::attribute(out, tag, Key::Plain(key), &truth);
         } else {
-            proto::text_attribute(out, tag, key, value);
+            attribute::text_attribute(out, tag, key, value);
         }
     }
 }
 
-fn fixed64(out: &mut Vec<u8>, tag: u8, bits: u64) {
+fn fixed64(out: &mut Out, tag: u8, bits: u64) {
     out.push(tag);
     out.extend_from_slice(&bits.to_le_bytes());
 }

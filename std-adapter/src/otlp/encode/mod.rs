@@ -1,10 +1,12 @@
 //! Views to OTLP protobuf, straight into one reusable buffer. The messages are those of opentelemetry-proto 1.x; field numbers
 //! are written as the tag bytes that go on the wire, each with its name beside it.
 
+pub(super) mod attribute;
 mod batch;
 mod logs;
 mod metrics;
-pub(crate) mod proto;
+pub(super) mod out;
+mod proto;
 mod site;
 mod trace;
 

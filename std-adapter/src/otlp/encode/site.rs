@@ -1,10 +1,12 @@
 //! What a callsite contributes to each of its records, encoded once.
 
-use super::proto::{self, Key};
-use throughline::{
-    Level, SpanKind,
-    callsite::{Blob, Kind},
+use super::{
+    attribute::{EncodedKey, Key, int_attribute, text_attribute},
+    out::Out,
+    proto,
+    trace::HEAD,
 };
+use throughline::{Level, SpanKind, callsite::Blob};
 
 /// Tag of `Span.attributes`.
 pub(super) const SPAN_ATTRIBUTE: u8 = 0x4a;
@@ -17,36 +19,52 @@ pub(super) const LOG_ATTRIBUTE: u8 = 0x32;
 /// Optional: [`TraceEncoder::span`](super::TraceEncoder::span) does without, and takes four times as long.
 #[derive(Clone, Debug)]
 pub struct Site<'a> {
-    /// Fields of a `Span` or `LogRecord`, complete.
-    pub(super) fixed: Vec<u8>,
-    /// Whether the message has placeholders; if not, `fixed` has the body already.
+    /// A `Span` up to its code location, ids and times to be filled in.
+    pub(super) span: Vec<u8>,
+    /// Fields of a `LogRecord`, complete.
+    pub(super) log: Vec<u8>,
+    /// Whether the message has placeholders; if not, `log` has the body already.
     pub(super) has_placeholders: bool,
-    keys: Vec<SiteKey<'a>>,
+    pub(super) keys: Vec<SiteKey<'a>>,
 }
 
+/// The key of a field.
 #[derive(Clone, Debug)]
-struct SiteKey<'a> {
-    name: &'a str,
-    encoded: Option<proto::EncodedKey>,
+pub(super) struct SiteKey<'a> {
+    pub(super) name: &'a str,
+    /// `None` when it is too long.
+    encoded: Option<EncodedKey>,
+}
+
+impl SiteKey<'static> {
+    /// The key of a value whose name is not known.
+    pub(super) const NAMELESS: SiteKey<'static> = SiteKey { name: "?", encoded: None };
+}
+
+impl<'a> SiteKey<'a> {
+    #[inline]
+    pub(super) fn key(&self) -> Key<'_> {
+        match &self.encoded {
+            Some(encoded) => Key::Encoded(encoded),
+            None => Key::Plain(self.name),
+        }
+    }
 }
 
 impl<'a> Site<'a> {
     /// Prepares the callsite `blob`, a span's or an event's.
     pub fn new(blob: &Blob<'a>, options: super::Options) -> Site<'a> {
-        let mut fixed = Vec::new();
         let code =
             options.code_location.then_some(Code { target: blob.target, file: blob.file, line: blob.line });
+        let (mut span, mut log) = (Out::default(), Out::default());
         let has_placeholders = blob.name.contains(['{', '}']);
-        if blob.kind == Kind::Span {
-            span_fixed(&mut fixed, blob.name, blob.span_kind, code);
-        } else {
-            log_fixed(&mut fixed, blob.level.unwrap_or(Level::Info), code);
-            if !has_placeholders {
-                log_body(&mut fixed, blob.name);
-            }
+        span_begin(&mut span, blob.name, blob.span_kind, code);
+        log_fixed(&mut log, blob.level.unwrap_or(Level::Info), code);
+        if !has_placeholders {
+            log_body(&mut log, blob.name);
         }
-        let keys = blob.fields().map(|name| SiteKey { name, encoded: proto::EncodedKey::new(name) });
-        Site { fixed, has_placeholders, keys: keys.collect() }
+        let keys = blob.fields().map(|name| SiteKey { name, encoded: EncodedKey::new(name) });
+        Site { span: span.into_vec(), log: log.into_vec(), has_placeholders, keys: keys.collect() }
     }
 
     /// The key of the `i`-th field, encoded if it is the callsite's own.
@@ -54,9 +72,7 @@ impl<'a> Site<'a> {
     pub(super) fn key<'k>(&'k self, i: usize, name: &'k str) -> Key<'k> {
         match self.keys.get(i) {
             // Equal addresses while we borrow the text mean equal texts; comparing them would cost more than it saves.
-            Some(SiteKey { name: own, encoded: Some(encoded) }) if core::ptr::eq(*own, name) => {
-                Key::Encoded(encoded)
-            }
+            Some(own) if core::ptr::eq(own.name, name) => own.key(),
             _ => Key::Plain(name),
         }
     }
@@ -71,21 +87,22 @@ pub(super) struct Code<'a> {
 }
 
 impl Code<'_> {
-    fn write(self, out: &mut Vec<u8>, tag: u8) {
+    fn write(self, out: &mut Out, tag: u8) {
         // `code.namespace` is deprecated in favour of `code.function.name`, which a module path is not; the `tracing` world
         // settled on `code.module.name`.
         if !self.target.is_empty() {
-            proto::text_attribute(out, tag, "code.module.name", self.target);
+            text_attribute(out, tag, "code.module.name", self.target);
         }
         if !self.file.is_empty() {
-            proto::text_attribute(out, tag, "code.file.path", self.file);
-            proto::int_attribute(out, tag, "code.line.number", i64::from(self.line));
+            text_attribute(out, tag, "code.file.path", self.file);
+            int_attribute(out, tag, "code.line.number", i64::from(self.line));
         }
     }
 }
 
-/// `Span.name`, `Span.kind` and the code location.
-pub(super) fn span_fixed(out: &mut Vec<u8>, name: &str, kind: SpanKind, code: Option<Code<'_>>) {
+/// [`HEAD`], `Span.name`, `Span.kind` and the code location.
+pub(super) fn span_begin(out: &mut Out, name: &str, kind: SpanKind, code: Option<Code<'_>>) {
+    out.extend_from_slice(&HEAD);
     proto::bytes_field(out, 0x2a, name.as_bytes());
     let kind = match kind {
         SpanKind::Internal => 1,
@@ -101,7 +118,7 @@ pub(super) fn span_fixed(out: &mut Vec<u8>, name: &str, kind: SpanKind, code: Op
 }
 
 /// `LogRecord.severity_number`, `severity_text` and the code location.
-pub(super) fn log_fixed(out: &mut Vec<u8>, level: Level, code: Option<Code<'_>>) {
+pub(super) fn log_fixed(out: &mut Out, level: Level, code: Option<Code<'_>>) {
     let number = match level {
         Level::Trace => 1,
         Level::Debug => 5,
@@ -117,7 +134,7 @@ pub(super) fn log_fixed(out: &mut Vec<u8>, level: Level, code: Option<Code<'_>>)
 }
 
 /// `LogRecord.body`, a text.
-pub(super) fn log_body(out: &mut Vec<u8>, text: &str) {
+pub(super) fn log_body(out: &mut Out, text: &str) {
     out.push(0x2a);
     proto::varint(out, (1 + proto::varint_len(text.len()) + text.len()) as u64);
     proto::bytes_field(out, 0x0a, text.as_bytes());

@@ -2,29 +2,28 @@
 
 use super::{
     Options, Site,
+    attribute::{self, Key},
     batch::Batch,
-    proto::{self, Key},
-    site::{Code, SPAN_ATTRIBUTE, span_fixed},
+    out::Out,
+    proto,
+    site::{Code, SPAN_ATTRIBUTE, span_begin},
 };
 use crate::{
     otlp::Resource,
     view::{Fields, SpanView},
 };
-use throughline::{Status, Value};
+use throughline::{Status, Value, record::Values};
 
-/// `ScopeSpans.spans` with a two-byte length, then every field of fixed size: trace id, span id, start, end, parent id. Copied whole and
-/// filled in; a span with no parent has the last ten bytes cut off.
-const HEAD: [u8; 59] = {
-    let mut head = [0; 59];
+/// `ScopeSpans.spans` with a two-byte length, then the fields of fixed size that every span has: trace id, span id, start, end.
+pub(super) const HEAD: [u8; 49] = {
+    let mut head = [0; 49];
     head[0] = 0x12;
     (head[3], head[4]) = (0x0a, 16);
     (head[21], head[22]) = (0x12, 8);
     head[31] = 0x39;
     head[40] = 0x41;
-    (head[49], head[50]) = (0x22, 8);
     head
 };
-const PARENT: usize = 10;
 
 /// Appends spans to the body of one request.
 ///
@@ -54,46 +53,63 @@ impl TraceEncoder {
             file: view.file,
             line: view.line,
         });
-        self.append(view, |out| span_fixed(out, view.name, view.kind, code), |_, name| Key::Plain(name));
+        self.append(
+            view,
+            |out| span_begin(out, view.name, view.kind, code),
+            |out| attribute::all(out, SPAN_ATTRIBUTE, view.fields.clone(), |_, name| Key::Plain(name)),
+        );
     }
 
     /// Appends a span of a prepared callsite. Name, kind and code location are taken from `site`, not from `view`.
-    #[inline]
     pub fn span_at<'a, F: Fields<'a>>(&mut self, site: &Site<'a>, view: &SpanView<'a, F>) {
-        self.append(view, |out| out.extend_from_slice(&site.fixed), |i, name| site.key(i, name));
+        self.append(
+            view,
+            |out| out.extend_from_slice(&site.span),
+            |out| attribute::all(out, SPAN_ATTRIBUTE, view.fields.clone(), |i, name| site.key(i, name)),
+        );
     }
 
-    #[inline]
-    fn append<'k, 'a: 'k, F: Fields<'a>>(
+    /// As [`span_at`](Self::span_at), with the attributes straight from records: the values of each, and the callsite whose fields they are.
+    #[inline(always)]
+    pub(crate) fn span_of<'a, F>(
         &mut self,
+        site: &Site<'a>,
         view: &SpanView<'a, F>,
-        fixed: impl FnOnce(&mut Vec<u8>),
-        key: impl Fn(usize, &'a str) -> Key<'k>,
+        records: impl Iterator<Item = (&'a Site<'a>, Values<'a>)>,
+    ) {
+        self.append(
+            view,
+            |out| out.extend_from_slice(&site.span),
+            |out| {
+                for (site, values) in records {
+                    attribute::all_of_record(out, SPAN_ATTRIBUTE, &site.keys, values);
+                }
+            },
+        );
+    }
+
+    #[inline(always)]
+    fn append<F>(
+        &mut self,
+        view: &SpanView<'_, F>,
+        begin: impl FnOnce(&mut Out),
+        attributes: impl FnOnce(&mut Out),
     ) {
         let out = &mut self.0.out;
         let at = out.len();
-        out.extend_from_slice(&HEAD);
-        if let Some(head) = out[at..].first_chunk_mut::<{ HEAD.len() }>() {
-            head[5..21].copy_from_slice(&view.trace_id.to_bytes());
-            head[23..31].copy_from_slice(&view.span_id.to_bytes());
-            head[32..40].copy_from_slice(&view.start_unix_ns.to_le_bytes());
-            head[41..49].copy_from_slice(&view.end_unix_ns.to_le_bytes());
-            if let Some(parent) = view.parent_span_id {
-                head[51..].copy_from_slice(&parent.to_bytes());
-            }
+        begin(out);
+        let head = out.written::<{ HEAD.len() }>(at);
+        head[5..21].copy_from_slice(&view.trace_id.to_bytes());
+        head[23..31].copy_from_slice(&view.span_id.to_bytes());
+        head[32..40].copy_from_slice(&view.start_unix_ns.to_le_bytes());
+        head[41..49].copy_from_slice(&view.end_unix_ns.to_le_bytes());
+        if let Some(parent) = view.parent_span_id {
+            let room = out.room::<10>();
+            room[..2].copy_from_slice(&[0x22, 8]);
+            room[2..].copy_from_slice(&parent.to_bytes());
+            out.advance(10);
         }
-        if view.parent_span_id.is_none() {
-            out.truncate(at + HEAD.len() - PARENT);
-        }
-        fixed(out);
-        let mut i = 0;
-        view.fields.clone().for_each(|(name, value)| {
-            proto::attribute(out, SPAN_ATTRIBUTE, key(i, name), &value);
-            if proto::truncated(&value) {
-                proto::truncated_attribute(out, SPAN_ATTRIBUTE, name);
-            }
-            i += 1;
-        });
+        attributes(out);
         if view.busy_ns.is_some() || view.time_error_ns.is_some() {
             measured(
                 out,
@@ -108,14 +124,7 @@ impl TraceEncoder {
             Status::Ok => out.extend_from_slice(&[0x7a, 2, 0x18, 1]),
             Status::Error => out.extend_from_slice(&[0x7a, 2, 0x18, 2]),
             // Nothing failed, somebody stopped waiting: OTLP has no word for it, so the status stays unset.
-            Status::Cancelled => {
-                proto::attribute(
-                    out,
-                    SPAN_ATTRIBUTE,
-                    Key::Plain("throughline.cancelled"),
-                    &Value::Bool(true),
-                );
-            }
+            Status::Cancelled => plain(out, "throughline.cancelled", Value::Bool(true)),
         }
         proto::close::<2>(out, at + 3);
         self.0.count += 1;
@@ -148,8 +157,8 @@ impl TraceEncoder {
 }
 
 /// What was measured beside start and end. The names `busy_ns` and `idle_ns` are those of `tracing-opentelemetry`.
-fn measured(out: &mut Vec<u8>, busy_ns: Option<u64>, time_error_ns: Option<u64>, duration_ns: u64) {
-    let mut put = |name, n| proto::attribute(out, SPAN_ATTRIBUTE, Key::Plain(name), &Value::U64(n));
+fn measured(out: &mut Out, busy_ns: Option<u64>, time_error_ns: Option<u64>, duration_ns: u64) {
+    let mut put = |name, n| plain(out, name, Value::U64(n));
     if let Some(busy) = busy_ns {
         put("busy_ns", busy);
         put("idle_ns", duration_ns.saturating_sub(busy));
@@ -157,4 +166,9 @@ fn measured(out: &mut Vec<u8>, busy_ns: Option<u64>, time_error_ns: Option<u64>,
     if let Some(error) = time_error_ns {
         put("throughline.time_error_ns", error);
     }
+}
+
+#[cold]
+fn plain(out: &mut Out, key: &str, value: Value<'_>) {
+    attribute::attribute(out, SPAN_ATTRIBUTE, Key::Plain(key), &value);
 }

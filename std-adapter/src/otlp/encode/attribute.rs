@@ -1,0 +1,243 @@
+//! Attributes: `KeyValue` messages, with keys that may have been encoded beforehand.
+
+use super::out::Out;
+use super::proto::{bytes_field, varint, varint_bytes, varint_len, varint_word};
+use super::site::SiteKey;
+use crate::view::Fields;
+use throughline::Value;
+use throughline::record::Values;
+
+/// What an `AnyValue` is tagged with inside its message.
+const STRING: u8 = 0x0a;
+const BOOL: u8 = 0x10;
+const INT: u8 = 0x18;
+const DOUBLE: u8 = 0x21;
+const BYTES: u8 = 0x3a;
+
+/// A key as it stands in a `KeyValue`: plain, or prepared.
+#[derive(Clone, Copy)]
+pub(super) enum Key<'a> {
+    Plain(&'a str),
+    Encoded(&'a EncodedKey),
+}
+
+/// Longest prepared key, tags and length included.
+const PREPARED: usize = 32;
+
+/// A key with its tag, its length and the tag of the value around it, in an array of fixed size: copying all of it is two moves, where
+/// copying just as much as there is would be a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EncodedKey {
+    bytes: [u8; PREPARED],
+    len: u8,
+}
+
+impl EncodedKey {
+    /// `None` for a key that is too long.
+    pub(super) fn new(key: &str) -> Option<EncodedKey> {
+        let mut encoded = Out::default();
+        write_plain(&mut encoded, key);
+        let encoded = encoded.as_slice();
+        let mut bytes = [0; PREPARED];
+        bytes.get_mut(..encoded.len())?.copy_from_slice(encoded);
+        Some(EncodedKey { bytes, len: encoded.len() as u8 })
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        // Lets the compiler leave out checks.
+        usize::from(self.len).min(PREPARED)
+    }
+}
+
+/// `KeyValue.key`, and the tag of `KeyValue.value`.
+fn write_plain(out: &mut Out, key: &str) {
+    bytes_field(out, 0x0a, key.as_bytes());
+    out.push(0x12);
+}
+
+/// Bytes that [`write_plain`] writes.
+fn plain_len(key: &str) -> usize {
+    2 + varint_len(key.len()) + key.len()
+}
+
+/// Appends an attribute for each field, and another for each that was cut short. `key` finds the key of the field of this number and name.
+#[inline]
+pub(super) fn all<'k, 'a: 'k>(
+    out: &mut Out,
+    tag: u8,
+    fields: impl Fields<'a>,
+    key: impl Fn(usize, &'a str) -> Key<'k>,
+) {
+    for (i, (name, value)) in fields.enumerate() {
+        attribute(out, tag, key(i, name), &value);
+        if truncated(&value) {
+            truncated_attribute(out, tag, name);
+        }
+    }
+}
+
+/// As [`all`], straight from a record's words: the values of the fields that `keys` are those of. What is beyond them is named "?".
+#[inline(always)]
+pub(super) fn all_of_record(out: &mut Out, tag: u8, keys: &[SiteKey<'_>], values: Values<'_>) {
+    let mut keys = keys.iter();
+    let mut values = values.into_iter();
+    loop {
+        // First the key, then the value: then what is done with its kind is done where its type was looked at.
+        let key = keys.next().unwrap_or(const { &SiteKey::NAMELESS });
+        let Some(value) = values.next() else { return };
+        attribute(out, tag, key.key(), &value);
+        if truncated(&value) {
+            truncated_attribute(out, tag, key.name);
+        }
+    }
+}
+
+/// Appends the attribute `key = value` as a `KeyValue` tagged `tag`.
+///
+/// OTLP has no unsigned integers: those above `i64::MAX` become decimal text, so that no digit is lost.
+#[inline(always)]
+pub(super) fn attribute(out: &mut Out, tag: u8, key: Key<'_>, value: &Value<'_>) {
+    match *value {
+        Value::Bool(b) => scalar(out, tag, key, BOOL, b.into(), 1),
+        Value::I64(n) => int(out, tag, key, n as u64),
+        Value::U64(n) if n <= i64::MAX as u64 => int(out, tag, key, n),
+        Value::U64(n) => huge(out, tag, key, n),
+        Value::F32(x) => double(out, tag, key, x.into()),
+        Value::F64(x) => double(out, tag, key, x),
+        Value::Str { text, .. } => long(out, tag, key, STRING, text.as_bytes()),
+        Value::Bytes { bytes, .. } | Value::Postcard { bytes, .. } => long(out, tag, key, BYTES, bytes),
+        _ => long(out, tag, key, STRING, b"(a value of a later version)"),
+    }
+}
+
+/// Whether the recorder cut the value short.
+#[inline]
+fn truncated(value: &Value<'_>) -> bool {
+    matches!(
+        value,
+        Value::Str { truncated: true, .. }
+            | Value::Bytes { truncated: true, .. }
+            | Value::Postcard { truncated: true, .. }
+    )
+}
+
+/// Appends the attribute `<key>.truncated = true`.
+#[cold]
+fn truncated_attribute(out: &mut Out, tag: u8, key: &str) {
+    attribute(out, tag, Key::Plain(&format!("{key}.truncated")), &Value::Bool(true));
+}
+
+/// Appends the text attribute `key = text`.
+pub(in crate::otlp) fn text_attribute(out: &mut Out, tag: u8, key: &str, text: &str) {
+    long(out, tag, Key::Plain(key), STRING, text.as_bytes());
+}
+
+/// Appends the integer attribute `key = n`.
+pub(super) fn int_attribute(out: &mut Out, tag: u8, key: &str, n: i64) {
+    int(out, tag, Key::Plain(key), n as u64);
+}
+
+#[inline(always)]
+fn int(out: &mut Out, tag: u8, key: Key<'_>, n: u64) {
+    if n < 1 << 56 {
+        let (word, len) = varint_word(n);
+        scalar(out, tag, key, INT, word, len);
+    } else {
+        wide_int(out, tag, key, n);
+    }
+}
+
+#[inline(always)]
+fn double(out: &mut Out, tag: u8, key: Key<'_>, x: f64) {
+    scalar(out, tag, key, DOUBLE, x.to_bits(), 8);
+}
+
+/// Room for a prepared attribute whose value is at most a word: two bytes, the key, two bytes, the value.
+const ROOM: usize = 2 + PREPARED + 2 + 8;
+
+/// A `KeyValue` whose `AnyValue` is `any_tag` and the low `len` bytes of `word`, at most 8.
+///
+/// A prepared key is written in place, with stores of fixed size that overlap.
+#[inline(always)]
+fn scalar(out: &mut Out, tag: u8, key: Key<'_>, any_tag: u8, word: u64, len: usize) {
+    match key {
+        Key::Encoded(key) => {
+            let at = 2 + key.len();
+            let room = out.room::<ROOM>();
+            room[..2].copy_from_slice(&[tag, (at + len) as u8]);
+            room[2..2 + PREPARED].copy_from_slice(&key.bytes);
+            room[at..at + 2].copy_from_slice(&[1 + len as u8, any_tag]);
+            room[at + 2..at + 10].copy_from_slice(&word.to_le_bytes());
+            out.advance(at + 2 + len);
+        }
+        Key::Plain(key) => plain_scalar(out, tag, key, any_tag, &word.to_le_bytes()[..len]),
+    }
+}
+
+#[inline(never)]
+fn plain_scalar(out: &mut Out, tag: u8, key: &str, any_tag: u8, value: &[u8]) {
+    out.push(tag);
+    varint(out, (plain_len(key) + 2 + value.len()) as u64);
+    write_plain(out, key);
+    out.extend_from_slice(&[1 + value.len() as u8, any_tag]);
+    out.extend_from_slice(value);
+}
+
+/// An integer whose varint may be longer than a word, as a negative one's is.
+#[inline(never)]
+fn wide_int(out: &mut Out, tag: u8, key: Key<'_>, n: u64) {
+    let (bytes, len) = varint_bytes(n);
+    match key {
+        Key::Encoded(key) => {
+            let at = 2 + key.len();
+            out.extend_from_slice(&[tag, (at + len) as u8]);
+            out.extend_from_slice(&key.bytes[..key.len()]);
+            out.extend_from_slice(&[1 + len as u8, INT]);
+            out.extend_from_slice(&bytes[..len]);
+        }
+        Key::Plain(key) => plain_scalar(out, tag, key, INT, &bytes[..len]),
+    }
+}
+
+/// An integer beyond `i64::MAX`.
+#[cold]
+fn huge(out: &mut Out, tag: u8, key: Key<'_>, n: u64) {
+    long(out, tag, key, STRING, n.to_string().as_bytes());
+}
+
+/// A `KeyValue` whose `AnyValue` is length-delimited: text or bytes.
+#[inline(always)]
+fn long(out: &mut Out, tag: u8, key: Key<'_>, any_tag: u8, bytes: &[u8]) {
+    match key {
+        // All lengths then fit a byte: 2 + 32 + 3 + 90 - 2 < 128.
+        Key::Encoded(key) if bytes.len() <= 90 => {
+            let at = 2 + key.len();
+            let room = out.room::<ROOM>();
+            room[..2].copy_from_slice(&[tag, (at + 1 + bytes.len()) as u8]);
+            room[2..2 + PREPARED].copy_from_slice(&key.bytes);
+            let lengths = [2 + bytes.len() as u8, any_tag, bytes.len() as u8];
+            room[at..at + 3].copy_from_slice(&lengths);
+            out.advance(at + 3);
+            out.extend_from_slice(bytes);
+        }
+        key => any_long(out, tag, key, any_tag, bytes),
+    }
+}
+
+#[inline(never)]
+fn any_long(out: &mut Out, tag: u8, key: Key<'_>, any_tag: u8, bytes: &[u8]) {
+    let key_len = match key {
+        Key::Plain(key) => plain_len(key),
+        Key::Encoded(key) => key.len(),
+    };
+    let any_len = 1 + varint_len(bytes.len()) + bytes.len();
+    out.push(tag);
+    varint(out, (key_len + varint_len(any_len) + any_len) as u64);
+    match key {
+        Key::Plain(key) => write_plain(out, key),
+        Key::Encoded(key) => out.extend_from_slice(&key.bytes[..key.len()]),
+    }
+    varint(out, any_len as u64);
+    bytes_field(out, any_tag, bytes);
+}

@@ -1,0 +1,80 @@
+//! The fields of a span: those of its own record, and after them those that came in records of their own.
+
+use super::callsites::{Callsites, Entry};
+use super::late::Records;
+use std::slice::Iter;
+use throughline::Value;
+use throughline::record::{Record, Values, ValuesIter};
+
+/// More values than names is no record of ours; the values keep their place.
+const NAMELESS: &str = "?";
+
+/// The values of a record, and after them those of the records kept for it, each with its callsite.
+#[derive(Clone, Debug)]
+pub(super) struct Parts<'a> {
+    next: Option<(&'a Entry, Values<'a>)>,
+    kept: Records<'a>,
+    callsites: &'a Callsites,
+}
+
+impl<'a> Parts<'a> {
+    #[inline]
+    pub(super) fn new(
+        entry: &'a Entry,
+        values: Values<'a>,
+        kept: Records<'a>,
+        callsites: &'a Callsites,
+    ) -> Parts<'a> {
+        Parts { next: Some((entry, values)), kept, callsites }
+    }
+
+    /// What was looked at before it was kept is a record of fields of a known callsite.
+    #[inline(always)]
+    fn next_kept(&mut self) -> Option<(&'a Entry, Values<'a>)> {
+        match Record::parse(self.kept.next()?)? {
+            Record::Fields(fields) => Some((self.callsites.get(fields.callsite)?, fields.values)),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = (&'a Entry, Values<'a>);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        let current = self.next.take()?;
+        self.next = self.next_kept();
+        Some(current)
+    }
+}
+
+/// Names and values of all [`Parts`].
+#[derive(Clone, Debug)]
+pub(super) struct Merged<'a> {
+    parts: Parts<'a>,
+    names: Iter<'a, &'static str>,
+    values: Option<ValuesIter<'a>>,
+}
+
+impl<'a> Merged<'a> {
+    #[inline]
+    pub(super) fn new(parts: Parts<'a>) -> Merged<'a> {
+        Merged { parts, names: [].iter(), values: None }
+    }
+}
+
+impl<'a> Iterator for Merged<'a> {
+    type Item = (&'a str, Value<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(value) = self.values.as_mut().and_then(Iterator::next) {
+                return Some((self.names.next().copied().unwrap_or(NAMELESS), value));
+            }
+            let (entry, values) = self.parts.next()?;
+            self.names = entry.names.iter();
+            self.values = Some(values.into_iter());
+        }
+    }
+}
