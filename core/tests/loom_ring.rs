@@ -7,7 +7,7 @@
 
 use loom::thread;
 use std::sync::Arc;
-use throughline::ring::{FIRST_WORDS, Head, Mode, RawRecord, RecordKind, Ring, Slot};
+use throughline::ring::{FIRST_WORDS, Head, Mode, RawRecord, Reader, RecordKind, Ring, Slot};
 
 /// A body of `words` words, all `n`.
 fn push(ring: &Ring<'_>, n: usize, words: usize) -> bool {
@@ -22,8 +22,12 @@ fn drain(ring: &Ring<'_>, words: impl Fn(usize) -> usize) -> Vec<usize> {
 
 /// Reads at most `most` records; while writers run, a few suffice, and each one more multiplies the interleavings.
 fn read(ring: &Ring<'_>, most: usize, words: impl Fn(usize) -> usize) -> Vec<usize> {
+    read_on(&mut ring.reader().expect("one reader at a time"), most, words)
+}
+
+/// As `read`, from where the reader is.
+fn read_on(reader: &mut Reader<'_>, most: usize, words: impl Fn(usize) -> usize) -> Vec<usize> {
     let mut seen = Vec::new();
-    let mut reader = ring.reader().expect("one reader at a time");
     let mut raw = RawRecord::new();
     for _ in 0..most {
         if !reader.next(&mut raw) {
@@ -194,6 +198,27 @@ fn shared_newest_overwrites_a_record_of_several_slots_while_it_is_read() {
         other.join().unwrap();
         seen.extend(drain(&ring, words));
         assert_eq!(seen.len() + ring.lost(), 8, "{seen:?}");
+    });
+}
+
+#[test]
+fn shared_newest_a_scan_that_the_writer_overtakes_stays_in_order() {
+    model(2, || {
+        let ring = ring(Mode::SharedNewest);
+        prefill(&ring, 8);
+        let other = {
+            let ring = ring.clone();
+            thread::spawn(move || (100..103).for_each(|n| _ = push(&ring, n, 2)))
+        };
+        let words = |n| if n < 100 { 1 } else { 2 };
+        let mut reader = ring.reader().unwrap();
+        let mut seen = read_on(&mut reader, 1, words);
+        other.join().unwrap();
+        // The rest of the scan that was under way, and what is new.
+        seen.extend(read_on(&mut reader, usize::MAX, words));
+        seen.extend(read_on(&mut reader, usize::MAX, words));
+        assert_eq!(seen.len() + ring.lost(), 11, "{seen:?}");
+        assert!(seen.is_sorted(), "{seen:?}");
     });
 }
 

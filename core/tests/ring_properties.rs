@@ -14,6 +14,8 @@ enum Step {
     ReadLate(usize),
     /// Everything that is there is read, while after each record another of this many words is pushed.
     ReadUntil(usize),
+    /// The reader goes, wherever it is, and another comes.
+    Reopen,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -23,6 +25,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (1usize..10).prop_map(Step::Read),
         1 => (1usize..10).prop_map(Step::ReadLate),
         1 => (1usize..20).prop_map(Step::ReadUntil),
+        1 => Just(Step::Reopen),
     ];
     proptest::collection::vec(step, 1..if cfg!(miri) { 30 } else { 200 })
 }
@@ -57,11 +60,11 @@ fn run(mode: Mode, capacity: usize, steps: Vec<Step>) {
     let mut run = Run { ring: &ring, words: vec![], refused: 0, seen: vec![] };
     let mut raw = RawRecord::new();
     let mut first_loss_seen = false;
+    let mut reader = ring.reader().unwrap();
     for step in steps {
         match step {
             Step::Push(words) => run.push(words),
             Step::Read(n) => {
-                let mut reader = ring.reader().unwrap();
                 for _ in 0..n {
                     if reader.next(&mut raw) && reader.commit() {
                         run.check(&raw);
@@ -74,7 +77,6 @@ fn run(mode: Mode, capacity: usize, steps: Vec<Step>) {
                 }
             }
             Step::ReadLate(n) => {
-                let mut reader = ring.reader().unwrap();
                 let found = reader.next(&mut raw);
                 for _ in 0..n {
                     run.push(3);
@@ -84,7 +86,6 @@ fn run(mode: Mode, capacity: usize, steps: Vec<Step>) {
                 }
             }
             Step::ReadUntil(words) => {
-                let mut reader = ring.reader().unwrap();
                 let (end, there) = (ring.head(), run.words.len());
                 assert!(reader.slots_before(end) <= capacity);
                 let (before, mut given) = (run.seen.len(), 0);
@@ -99,12 +100,19 @@ fn run(mode: Mode, capacity: usize, steps: Vec<Step>) {
                     assert_eq!(reader.slots_before(end), 0, "all that was there");
                 }
             }
+            Step::Reopen => {
+                assert!(ring.reader().is_none(), "there is one");
+                drop(reader);
+                reader = ring.reader().unwrap();
+            }
         }
     }
-    let mut reader = ring.reader().unwrap();
-    while reader.next(&mut raw) {
-        if reader.commit() {
-            run.check(&raw);
+    // Twice: what was written while a scan was under way is of the next.
+    for _ in 0..2 {
+        while reader.next(&mut raw) {
+            if reader.commit() {
+                run.check(&raw);
+            }
         }
     }
     assert_eq!(run.seen.len() + ring.lost(), run.words.len(), "pushed = read + lost");

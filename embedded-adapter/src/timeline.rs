@@ -12,7 +12,7 @@
 //! While the ring is full (a link that does not take anything, for days perhaps) no clock record finds room either. But then nothing is reserved
 //! until a flush makes room, so what is reserved next is at or after the ring's head as it was when that flush began, and its time at or after the
 //! flush's own 64-bit reading. So a flush remembers both, as an *anchor*; when the drain gets to that position, the register goes to that time.
-//! One anchor is enough for one standstill: it is replaced when it was passed. A ring in which one drain is so slow that two
+//! One anchor is enough for one standstill: it is replaced when it was passed, or when nothing was reserved since. A ring in which one drain is so slow that two
 //! standstills of more than 7 · 2^29 ticks each are in it at once is not covered: times between them may be off by multiples of 2^32 ticks.
 //!
 //! The spans' key time is their end: its low bits are start + duration, and the duration, which the device knows to 64 bits, gives the start.
@@ -48,7 +48,8 @@ impl Timeline {
 
     /// A flush begins: the ring's head and the clock now, read in that order or the other, but before anything is taken from the ring.
     pub(crate) fn begin(&mut self, head: Word, now: u64) {
-        if !self.anchored {
+        // At the same position the later time is as true, and nearer to what comes next.
+        if !self.anchored || head == self.anchor_position {
             (self.anchor_position, self.anchor_time, self.anchored) = (head, now, true);
         }
     }
@@ -122,6 +123,15 @@ mod tests {
         timeline.extend(later as Word, 10);
         assert_eq!(timeline.now(), later);
         assert!(!timeline.anchored);
+    }
+
+    #[test]
+    fn an_anchor_is_renewed_while_nothing_is_reserved() {
+        let mut timeline = Timeline::new();
+        timeline.begin(10, 1000);
+        let later = 9u64 << 40;
+        timeline.begin(10, later);
+        assert_eq!(timeline.extend(later as Word, 10), later);
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub const STEPS: &[Step] = &[
     Step { name: "clippy", about: "lints, as errors", run: clippy },
     Step { name: "docs", about: "documentation without a dead link", run: docs },
     Step { name: "unit", about: "unit, property and documentation tests of every package", run: unit },
+    Step { name: "unit-32", about: "tests of the device's half with 32-bit words", run: unit_32 },
     Step {
         name: "bench-smoke",
         about: "every bench of Throughline itself, a few operations each",
@@ -84,6 +85,25 @@ fn docs() -> Result<Done> {
 
 fn unit() -> Result<Done> {
     all(&[Cmd::cargo().args(["test", "--workspace"])])
+}
+
+/// Natively, and linked by what rustup brings: the property tests take minutes under Miri.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn unit_32() -> Result<Done> {
+    const TARGET: &str = "i686-unknown-linux-musl";
+    setup::ensure(&[Need::Target(TARGET)])?;
+    all(&[Cmd::cargo()
+        .args(["test", "-p", "throughline", "-p", "throughline-embedded", "--tests", "--target", TARGET])
+        .env("CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_LINKER", "rust-lld")
+        .env(
+            "CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_RUSTFLAGS",
+            "-Clink-self-contained=yes -Clinker-flavor=ld.lld",
+        )])
+}
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+fn unit_32() -> Result<Done> {
+    anyhow::bail!("32-bit programs run on x86-64 Linux: run this step there")
 }
 
 fn bench_smoke() -> Result<Done> {

@@ -113,7 +113,7 @@ impl Recorder {
         &self.clock
     }
 
-    /// Ticks now, extended to 64 bits. On a 32-bit machine this must be called at least once in 2^31 ticks, by one context at a time;
+    /// Ticks now, extended to 64 bits. On a 32-bit machine this must be called at least once in 2^31 − 2^16 ticks, by one context at a time;
     /// a flush does so, and a timer may when flushes are rarer. Puts a clock record into the ring when the last is 2^30 ticks old, so that a
     /// wrap is seen in the records too.
     pub fn mark_clock(&self) -> u64 {

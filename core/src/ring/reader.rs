@@ -50,8 +50,8 @@ impl<'r> Reader<'r> {
     /// Copies the next record into `out`; false when there is none for now. The record stays in the ring until [`Reader::commit`];
     /// without one, the next call gives it again.
     ///
-    /// In `SharedNewest` mode records come in slot order, which is the order of their writing save for writers that were stopped
-    /// for a lap; false ends one scan of the ring, and the call after it starts another.
+    /// In `SharedNewest` mode the ring is read scan by scan: false ends one, and the call after it starts another. Records come in the order of
+    /// their writing, save for those of writers that were stopped for a lap; what is written while a scan is under way is of the next.
     #[inline]
     pub fn next(&mut self, out: &mut RawRecord) -> bool {
         self.ticket = match self.ring.mode {
@@ -155,11 +155,16 @@ impl<'r> Reader<'r> {
             return None;
         }
         let head = self.ring.head();
-        let (mut at, end) = self.scan.unwrap_or((head.wrapping_sub(self.ring.capacity()), head));
+        let oldest = head.wrapping_sub(self.ring.capacity());
+        // What was written since this scan began comes after it, so the walk goes on to the newest.
+        let mut at = self.scan.map_or(oldest, |(at, _)| at);
+        if oldest.wrapping_sub(at) as isize > 0 {
+            at = oldest;
+        }
         let mut copied = RawRecord::new();
-        while end.wrapping_sub(at) as isize > 0 {
+        while head.wrapping_sub(at) as isize > 0 {
             let word = self.ring.slot(at).stamp_word(Acquire);
-            if slot_stamp(word) & state::MASK == state::START
+            if slot_stamp(word) == state::at(at, state::START)
                 && self.ring.slot(at).load_head().kind() == Some(RecordKind::Clock)
             {
                 self.copy(at, &mut copied);
@@ -264,18 +269,31 @@ impl<'r> Reader<'r> {
     }
 
     fn next_shared_newest(&mut self, out: &mut RawRecord) -> Option<Ticket> {
+        let (ticket, overtaken) = self.scan_on(out);
+        // Writers went over what was left of this scan; what they wrote is of the next.
+        if ticket.is_none() && overtaken { self.scan_on(out).0 } else { ticket }
+    }
+
+    /// Goes on with the scan until it finds a record or ends; also says whether it met one that is newer than the scan.
+    fn scan_on(&mut self, out: &mut RawRecord) -> (Option<Ticket>, bool) {
         let (mut at, end) = self.scan.unwrap_or_else(|| {
             let head = self.ring.head();
             (head.wrapping_sub(self.ring.capacity()), head)
         });
+        let mut overtaken = false;
         while end.wrapping_sub(at) as isize > 0 {
             let word = self.ring.slot(at).stamp_word(Acquire);
-            if slot_stamp(word) & state::MASK == state::START {
+            let stamp = slot_stamp(word);
+            let is_record = stamp & state::MASK == state::START;
+            if is_record && stamp.wrapping_sub(state::at(at, state::START)) as i32 > 0 {
+                // Left to the next scan, so that what is older than it comes first.
+                overtaken = true;
+            } else if is_record {
                 let slots = self.copy(at, out);
                 fence(Acquire);
-                if self.whole(at, slots, slot_stamp(word)) {
+                if self.whole(at, slots, stamp) {
                     self.scan = Some((at, end));
-                    return Some(Ticket::new(at, slots, word));
+                    return (Some(Ticket::new(at, slots, word)), overtaken);
                 }
                 // Its later slots went to a record whose own first slot did not take this one.
                 if self.consume(at, word) {
@@ -285,7 +303,7 @@ impl<'r> Reader<'r> {
             at = at.wrapping_add(1);
         }
         self.scan = None;
-        None
+        (None, overtaken)
     }
 
     /// Whether the slots after the first belong to the record with this stamp.

@@ -291,7 +291,7 @@ fn leave(recorder: &Recorder, state: &State) {
 
 /// Writes the record.
 #[inline(always)]
-fn finish(recorder: &Recorder, state: &State, busy: Option<Word>) {
+fn finish(recorder: &Recorder, state: &State, busy: Option<u64>) {
     let now = recorder.ticks();
     // On a 32-bit machine the clock may have wrapped more than once; `coarse` tells, in steps of 2^16 ticks.
     let long = Word::BITS == 32 && recorder.coarse().wrapping_sub(state.coarse) >= 1 << 15;
@@ -324,22 +324,24 @@ fn finish_carried(recorder: &Recorder, state: &State, now: Word) {
 }
 
 #[inline(never)]
-fn finish_long(recorder: &Recorder, state: &State, long: bool, busy: Option<Word>, now: Word) {
+fn finish_long(recorder: &Recorder, state: &State, long: bool, busy: Option<u64>, now: Word) {
     let mut body = [0; 5 + 3 + CARRIED];
     let place = place(state, now);
     body[..5].copy_from_slice(&place);
     let mut at = 5;
     let kind = if long {
-        // The elapsed time is coarse's difference, exact to 2^31, with its low half from the clock itself.
+        // The elapsed time is coarse's difference with its low half from the clock itself. Both marks are at most 2^31 - 2^16 ticks
+        // before what they stand for and rounded down by less than 2^16, so the difference is off by less than 2^31.
         let elapsed = (recorder.coarse().wrapping_sub(state.coarse) as u64) << 16;
         let low = place[4] as u64;
         let high = elapsed.wrapping_sub(low).wrapping_add(1 << 31) >> 32;
-        let busy = busy.map_or(NO_BUSY, |b| b as u64);
+        let busy = busy.unwrap_or(NO_BUSY);
         body[5..8].copy_from_slice(&[high as Word, busy as Word, (busy >> 32) as Word]);
         at = 8;
         RecordKind::SpanLong
     } else if let Some(busy) = busy {
-        body[5] = busy;
+        // What is not long took less than 2^32 ticks, and was busy for no more.
+        body[5] = busy as Word;
         at = 6;
         RecordKind::SpanBusy
     } else {

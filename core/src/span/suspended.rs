@@ -3,14 +3,14 @@
 use super::{Running, Span, State, finish, leave};
 use crate::Status;
 use crate::recorder;
-use crate::ring::Word;
 
 /// A span that is not current anywhere: a future's, between polls. It may move to another thread.
 #[derive(Debug)]
 pub(crate) struct Suspended {
     state: State,
     outer: recorder::Context,
-    busy: Word,
+    /// All its bits, as a task may be polled for longer in all than a 32-bit clock counts, though not in one poll.
+    busy: u64,
     recorded: bool,
 }
 
@@ -32,7 +32,7 @@ impl Suspended {
         let begun = recorder::get().map(|r| (r, r.ticks()));
         let result = f();
         if let Some((recorder, begun)) = begun {
-            self.busy = self.busy.wrapping_add(recorder.ticks().wrapping_sub(begun));
+            self.busy = self.busy.wrapping_add(recorder.ticks().wrapping_sub(begun) as u64);
         }
         drop(entered);
         result

@@ -1,0 +1,301 @@
+//! Random schedules of writers, readers and a clock that wraps, from macro to decoder: every record's time comes out with all its bits.
+//!
+//! On a 64-bit host the clock never wraps and this only checks the deltas of the wire. It is meant for a target with 32-bit words, where a
+//! record holds half of its time: `cargo xtask test --only unit-32`.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use proptest::prelude::*;
+use throughline::ring::{Head, RecordKind, Word};
+use throughline::{Clock, Instrument, Recorder, Slots, Span, clock::mock, info, span};
+use throughline_decode::{Decoder, Item, OwnedValue};
+use throughline_embedded::{Config, Flusher, init};
+
+/// The clock and the recorder that macros reach are one for the process.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// The longest time between two calls of `mark_clock` that its documentation allows.
+const MARK_WITHIN: u64 = (1 << 31) - (1 << 16);
+
+/// How far a record's time may be before that of one reserved before it.
+const BACK: u64 = 1 << 29;
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// Time goes by.
+    Wait(u64),
+    /// So many events.
+    Events(usize),
+    /// An event whose context read the clock and was then interrupted for this long.
+    Late(u64),
+    Begin,
+    End,
+    /// A task is begun.
+    Spawn,
+    /// The task is polled, which takes this long; every fourth time it is done.
+    Poll(u64),
+    /// The link takes this many frames, or all there are.
+    Flush(Option<usize>),
+}
+
+fn ticks() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        // A microsecond or an afternoon, at any clock: as many of each magnitude.
+        4 => (0_u32..36, any::<u64>()).prop_map(|(bits, low)| 1 << bits | low & ((1 << bits) - 1)),
+        // Around the multiples of all the spans that something is decided by.
+        1 => (1_u64..40, 0_u64..5).prop_map(|(n, more)| (n << 29) + more - 2),
+        1 => (1_u64..4, 0_u64..5).prop_map(|(n, more)| n * MARK_WITHIN + more - 2),
+    ]
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => ticks().prop_map(Step::Wait),
+        6 => (1_usize..12).prop_map(Step::Events),
+        1 => Just(Step::Events(80)),
+        2 => (0..BACK).prop_map(Step::Late),
+        4 => Just(Step::Begin),
+        4 => Just(Step::End),
+        1 => Just(Step::Spawn),
+        3 => (0_u64..1 << 32).prop_map(Step::Poll),
+        3 => Just(Step::Flush(None)),
+        3 => (1_usize..4).prop_map(|n| Step::Flush(Some(n))),
+    ];
+    proptest::collection::vec(step, 1..120)
+}
+
+/// What a record must say: its time, or a span's start, duration and busy time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Truth {
+    Event(u64),
+    Span(u64, u64, Option<u64>),
+}
+
+struct Task {
+    future: Pin<Box<dyn Future<Output = ()>>>,
+    number: usize,
+    begun: u64,
+    busy: u64,
+    polls: usize,
+}
+
+struct Device {
+    recorder: &'static Recorder,
+    flusher: Flusher,
+    now: Rc<Now>,
+    numbers: usize,
+    truth: HashMap<usize, Truth>,
+    spans: Vec<(Span, usize, u64)>,
+    task: Option<Task>,
+    sent: Vec<u8>,
+    /// When the link last took all there was.
+    emptied: u64,
+}
+
+/// All 64 bits of the time, which the device's clock has the low word of.
+struct Now {
+    recorder: &'static Recorder,
+    ticks: Cell<u64>,
+    marked: Cell<u64>,
+}
+
+impl Now {
+    /// Time goes by, and what has to look at the clock now and then does so.
+    fn wait(&self, ticks: u64) {
+        let until = self.ticks.get() + ticks;
+        while until - self.marked.get() > MARK_WITHIN {
+            self.set(self.marked.get() + MARK_WITHIN);
+            self.mark();
+        }
+        self.set(until);
+    }
+
+    fn set(&self, ticks: u64) {
+        self.ticks.set(ticks);
+        mock::set(ticks as Word);
+    }
+
+    fn mark(&self) {
+        assert_eq!(self.recorder.mark_clock(), self.ticks.get());
+        self.marked.set(self.ticks.get());
+    }
+}
+
+impl Device {
+    fn new(recorder: &'static Recorder, start: u32) -> Device {
+        mock::set(start as Word);
+        let now = u64::from(start);
+        Device {
+            recorder,
+            flusher: init(recorder, Config { name: "clock", ..Config::DEFAULT }),
+            now: Rc::new(Now { recorder, ticks: Cell::new(now), marked: Cell::new(now) }),
+            numbers: 0,
+            truth: HashMap::new(),
+            spans: vec![],
+            task: None,
+            sent: vec![],
+            emptied: now,
+        }
+    }
+
+    fn number(&mut self) -> usize {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    fn event(&mut self) {
+        let n = self.number();
+        info!("event", n);
+        self.truth.insert(n, Truth::Event(self.now.ticks.get()));
+    }
+
+    /// Reserved and written now, by a context that read the clock earlier.
+    fn late(&mut self, by: u64) {
+        const U32: u32 = 2;
+        let n = self.number();
+        let time = self.now.ticks.get().saturating_sub(by);
+        let head = Head::new(RecordKind::Event, 7, 0, U32);
+        self.recorder.ring().push(head, &[time as Word, 0, 0, n], time as Word);
+        self.truth.insert(n, Truth::Event(time));
+    }
+
+    fn end_span(&mut self) {
+        if let Some((span, n, begun)) = self.spans.pop() {
+            drop(span);
+            self.truth.insert(n, Truth::Span(begun, self.now.ticks.get() - begun, None));
+        }
+    }
+
+    fn spawn(&mut self) {
+        if self.task.is_some() {
+            return;
+        }
+        let number = self.number();
+        let now = self.now.clone();
+        let work = poll_fn(move |_| {
+            let (ticks, done) = POLL.get();
+            now.wait(ticks);
+            if done { Poll::Ready(()) } else { Poll::Pending }
+        });
+        let future = Box::pin(work.instrument(span!("task", n = number)));
+        self.task = Some(Task { future, number, begun: self.now.ticks.get(), busy: 0, polls: 0 });
+    }
+
+    fn poll(&mut self, ticks: u64) {
+        let Some(task) = &mut self.task else { return };
+        task.polls += 1;
+        task.busy += ticks;
+        POLL.set((ticks, task.polls == 4));
+        if task.future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+            let took = self.now.ticks.get() - task.begun;
+            self.truth.insert(task.number, Truth::Span(task.begun, took, Some(task.busy)));
+            self.task = None;
+        }
+    }
+
+    fn flush(&mut self, frames: Option<usize>) {
+        // Two standstills of more than 7 · 2^29 ticks in one ring are more than a device tells apart; see `timeline`.
+        let all = frames.is_none() || self.now.ticks.get() - self.emptied > 1 << 31;
+        self.now.mark();
+        for _ in 0..if all { usize::MAX } else { frames.unwrap_or(0) } {
+            let Some(frame) = self.flusher.frame(192) else {
+                self.emptied = self.now.ticks.get();
+                break;
+            };
+            self.sent.extend_from_slice(frame);
+            self.flusher.sent();
+        }
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Wait(ticks) => self.now.wait(ticks),
+            Step::Events(n) => (0..n).for_each(|_| self.event()),
+            Step::Late(by) => self.late(by),
+            Step::Begin => {
+                let n = self.number();
+                self.spans.push((span!("span", n), n, self.now.ticks.get()));
+            }
+            Step::End => self.end_span(),
+            Step::Spawn => self.spawn(),
+            Step::Poll(ticks) => self.poll(ticks),
+            Step::Flush(frames) => self.flush(frames),
+        }
+    }
+}
+
+thread_local! {
+    /// How long the next poll takes, and whether it is the last.
+    static POLL: Cell<(u64, bool)> = const { Cell::new((0, false)) };
+}
+
+fn run(recorder: &'static Recorder, start: u32, steps: Vec<Step>) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut device = Device::new(recorder, start);
+    for step in steps {
+        device.step(step);
+    }
+    device.flush(None);
+    while !device.spans.is_empty() {
+        device.end_span();
+        device.flush(None);
+    }
+    // One more carries what was lost after the last; the task is cancelled, and its time no matter here.
+    device.task = None;
+    device.event();
+    device.flush(None);
+
+    let mut seen = HashMap::new();
+    let mut see = |item: Item<'_, '_>| {
+        let number = |values: Vec<OwnedValue>| match values[..] {
+            [OwnedValue::U64(n)] => n as usize,
+            ref other => panic!("{other:?}"),
+        };
+        let (fields, truth) = match item {
+            Item::Event(event) => (event.fields, Truth::Event(event.time)),
+            Item::Span(span) => (span.fields, Truth::Span(span.start, span.duration, span.busy)),
+            _ => return,
+        };
+        let n = number(fields.map(|(_, value)| value.into()).collect());
+        assert_eq!(seen.insert(n, truth), None, "record {n} came twice");
+    };
+    let mut decoder = Decoder::new(None, Default::default());
+    decoder.push(&device.sent, None, &mut |_, item| see(item));
+    decoder.finish(&mut |_, item| see(item));
+    let balance = decoder.balance();
+    assert!(balance.balances() && balance.undecoded == 0, "{balance:?}");
+    assert_eq!(balance.decoded, seen.len() as u64);
+    for (n, said) in &seen {
+        // A task that was cancelled has no truth here.
+        if let Some(truth) = device.truth.get(n) {
+            assert_eq!(said, truth, "record {n} of {}", device.numbers);
+        }
+    }
+    let missing = device.truth.keys().filter(|n| !seen.contains_key(n)).count() as u64;
+    assert!(missing <= balance.device, "{missing} are missing, {} counted as lost", balance.device);
+}
+
+/// A recorder for one run; a few hundred runs may leak a few kilobytes each.
+fn leaked(make: fn(&'static Slots<64>, Clock) -> Recorder) -> &'static Recorder {
+    Box::leak(Box::new(make(Box::leak(Box::new(Slots::new())), Clock::mock())))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_time_comes_out_whole(start in any::<u32>(), steps in steps()) {
+        run(leaked(Recorder::new), start, steps);
+    }
+
+    #[test]
+    fn every_time_that_a_flight_recorder_keeps_comes_out_whole(start in any::<u32>(), steps in steps()) {
+        run(leaked(Recorder::keep_newest), start, steps);
+    }
+}
