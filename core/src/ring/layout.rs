@@ -59,6 +59,10 @@ pub enum RecordKind {
 }
 
 impl RecordKind {
+    fn is_span(kind: Option<RecordKind>) -> bool {
+        matches!(kind, Some(RecordKind::Span | RecordKind::SpanBusy | RecordKind::SpanLong))
+    }
+
     const fn from_bits(n: u32) -> Option<RecordKind> {
         Some(match n & 7 {
             0 => RecordKind::Span,
@@ -214,6 +218,18 @@ pub(super) mod slot_access {
             }
         }
 
+        /// Word `index`, which is not the stamp's.
+        #[inline(always)]
+        pub(in super::super) fn load(&self, index: usize) -> Word {
+            self.0[index % SLOT_WORDS].load(Relaxed)
+        }
+
+        /// When its record was, or began.
+        pub(in super::super) fn begun(&self) -> Word {
+            let span = RecordKind::is_span(self.load_head().kind());
+            self.load(if span { BODY + 3 } else { BODY })
+        }
+
         pub(in super::super) fn load_body(&self, first: bool, out: &mut [Word]) {
             for (w, v) in self.0[if first { BODY } else { 1 }..].iter().zip(out) {
                 *v = w.load(Relaxed);
@@ -245,16 +261,6 @@ impl RawRecord {
     /// Nothing yet.
     pub const fn new() -> RawRecord {
         RawRecord { head: Head { meta: 0, callsite: 0 }, body: [0; MAX_BODY], len: 0 }
-    }
-}
-
-impl RawRecord {
-    /// When it was, or began: a word of its first slot.
-    pub(super) fn begun(&self) -> Word {
-        match self.head.kind() {
-            Some(RecordKind::Span | RecordKind::SpanBusy | RecordKind::SpanLong) => self.body[3],
-            _ => self.body[0],
-        }
     }
 }
 

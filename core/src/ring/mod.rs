@@ -17,13 +17,16 @@
 //! The model checker's view of each protocol is in `core/tests/loom_ring.rs`.
 
 mod layout;
+mod newest;
 mod reader;
+mod words;
 
 pub use layout::{
     FIRST_WORDS, HEAD_TYPES, Head, MAX_BODY, MAX_SLOTS, NEXT_WORDS, RawRecord, RecordKind, SLOT_WORDS, Slot,
     TYPES_IN_BODY, Word,
 };
 pub use reader::Reader;
+pub use words::Words;
 
 use crate::LossReason;
 use crate::sync::{Acquire, AtomicWord, Relaxed, Release, add_within, const_unless_loom, fence};
@@ -106,6 +109,8 @@ pub struct Loss {
 pub struct Ring<'a> {
     slots: &'a [Slot],
     mode: Mode,
+    /// Of a ring with many writers that keeps the newest.
+    newest: Option<&'static newest::Newest>,
     writer: Line<WriterSide>,
     reader: Line<ReaderSide>,
 }
@@ -170,6 +175,7 @@ impl<'a> Ring<'a> {
             Ring {
                 slots,
                 mode,
+                newest: if matches!(mode, Mode::SharedNewest) { Some(&newest::NEWEST) } else { None },
                 writer: Line(WriterSide {
                     head: AtomicWord::new(0),
                     #[cfg(not(target_os = "none"))]
@@ -239,9 +245,9 @@ impl<'a> Ring<'a> {
     #[cfg(not(any(feature = "std", loom)))]
     #[inline(never)]
     pub(crate) fn push_shared_long(&self, head: Head, body: &[Word], time: Word) -> bool {
-        match self.mode {
-            Mode::SharedNewest => self.push_shared_newest(head, body, time),
-            _ => self.push_shared_oldest(head, body, time),
+        match self.newest {
+            Some(newest) => (newest.push)(self, head, body, time),
+            None => self.push_shared_oldest(head, body, time),
         }
     }
 

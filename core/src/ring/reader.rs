@@ -1,26 +1,29 @@
-//! The reading end of a ring: copy a record out, then commit, which says whether the copy may be believed.
+//! The reading end of a ring: copy a record out or read it where it lies, then commit, which says whether what was read may be believed.
 
 use super::layout::RawRecord;
-use super::{Head, Loss, MAX_SLOTS, Mode, NEXT_WORDS, RecordKind, Ring, Slot, Word, slot_stamp, state};
+use super::newest::Scan;
+use super::{Loss, MAX_SLOTS, Mode, NEXT_WORDS, Ring, Words, state};
 use crate::LossReason;
-use crate::sync::{Acquire, Relaxed, Release, fence};
+#[cfg(not(target_os = "none"))]
+use crate::sync::fence;
+use crate::sync::{Acquire, Relaxed, Release};
 
 /// The one reader of a ring.
 #[derive(Debug)]
 pub struct Reader<'r> {
-    ring: &'r Ring<'r>,
-    /// `SharedNewest`: where this scan of the ring is, and where it ends.
-    scan: Option<(usize, usize)>,
+    pub(super) ring: &'r Ring<'r>,
+    /// Of a ring that keeps the newest.
+    pub(super) scan: Scan,
     ticket: Option<Ticket>,
 }
 
-/// The record last copied out.
+/// The record found last.
 #[derive(Clone, Copy, Debug)]
-struct Ticket {
-    position: usize,
-    slots: usize,
-    /// Word 0 as read; `SharedNewest` commits against it.
-    word: usize,
+pub(super) struct Ticket {
+    pub(super) position: usize,
+    pub(super) slots: usize,
+    /// Word 0 as read; `SharedNewest` takes the record against it.
+    pub(super) word: usize,
     /// `LocalNewest`: records lost before this one, and its number.
     #[cfg(not(target_os = "none"))]
     gap: usize,
@@ -29,7 +32,7 @@ struct Ticket {
 }
 
 impl Ticket {
-    fn new(position: usize, slots: usize, word: usize) -> Ticket {
+    pub(super) fn new(position: usize, slots: usize, word: usize) -> Ticket {
         Ticket {
             position,
             slots,
@@ -44,7 +47,7 @@ impl Ticket {
 
 impl<'r> Reader<'r> {
     pub(super) fn new(ring: &'r Ring<'r>) -> Self {
-        Reader { ring, scan: None, ticket: None }
+        Reader { ring, scan: Scan::NONE, ticket: None }
     }
 
     /// Copies the next record into `out`; false when there is none for now. The record stays in the ring until [`Reader::commit`];
@@ -56,16 +59,34 @@ impl<'r> Reader<'r> {
     pub fn next(&mut self, out: &mut RawRecord) -> bool {
         self.ticket = match self.ring.mode {
             #[cfg(not(target_os = "none"))]
-            Mode::LocalOldest => self.next_local_oldest(out),
-            Mode::SharedOldest => self.next_shared_oldest(out),
+            Mode::LocalOldest => self.find_local_oldest(),
+            Mode::SharedOldest => self.find_shared_oldest(),
             #[cfg(not(target_os = "none"))]
-            Mode::LocalNewest => self.next_local_newest(out),
-            Mode::SharedNewest => self.next_shared_newest(out),
+            // What was copied is looked at again at once, as the writer says no more than how far it is.
+            Mode::LocalNewest => {
+                self.ticket = self.find_local_newest(out);
+                return self.ticket.is_some();
+            }
+            Mode::SharedNewest => self.find_shared_newest(),
         };
-        self.ticket.is_some()
+        let Some(ticket) = self.ticket else { return false };
+        self.copy(ticket.position, out);
+        true
     }
 
-    /// Takes the record last copied out of the ring. False when it was overwritten meanwhile: the copy must be thrown away (its
+    /// As [`Reader::next`], with the record read where it lies instead of copied. For rings with many writers; of others it is `None`.
+    #[inline]
+    pub fn peek(&mut self) -> Option<Words<'r>> {
+        self.ticket = match self.ring.mode {
+            Mode::SharedOldest => self.find_shared_oldest(),
+            Mode::SharedNewest => self.find_shared_newest(),
+            #[cfg(not(target_os = "none"))]
+            _ => None,
+        };
+        Some(Words::new(self.ring, self.ticket?.position))
+    }
+
+    /// Takes the record last found out of the ring. False when it was overwritten meanwhile: what was read must be thrown away (its
     /// loss is counted).
     #[inline]
     pub fn commit(&mut self) -> bool {
@@ -81,11 +102,7 @@ impl<'r> Reader<'r> {
                 ring.writer.0.lost.store(lost.wrapping_add(t.gap), Release);
                 ring.reader.0.expected.store(t.number.wrapping_add(1), Relaxed);
             }
-            Mode::SharedNewest => {
-                let end = self.scan.map_or(t.position, |(_, end)| end);
-                self.scan = Some((t.position.wrapping_add(t.slots), end));
-                return self.consume(t.position, t.word);
-            }
+            Mode::SharedNewest => return ring.newest.is_some_and(|newest| (newest.take)(self, &t)),
         }
         // Release: our reads of these slots come before a writer's next writes of them.
         ring.reader.0.tail.store(t.position.wrapping_add(t.slots), Release);
@@ -139,11 +156,11 @@ impl<'r> Reader<'r> {
     /// Slots from where the reader is to `end`, a position of [`Ring::head`].
     #[cfg(not(target_os = "none"))]
     pub fn slots_before(&self, end: usize) -> usize {
-        let tail = self.scan.map_or_else(|| self.ring.reader.0.tail.load(Relaxed), |(at, _)| at);
+        let tail = self.scan.position().unwrap_or_else(|| self.ring.reader.0.tail.load(Relaxed));
         end.wrapping_sub(tail).min(self.ring.capacity())
     }
 
-    /// Position of the record last copied out; compare with [`Ring::head`].
+    /// Position of the record last found; compare with [`Ring::head`].
     pub fn position(&self) -> Option<usize> {
         self.ticket.map(|t| t.position)
     }
@@ -151,32 +168,7 @@ impl<'r> Reader<'r> {
     /// Ticks of the oldest clock record in a `SharedNewest` ring, looked for from where the reader is; nothing is consumed. What precedes it has
     /// no wrap-proof time before it in the ring, so this is what its times are told by. Cost: a walk over the ring's stamps.
     pub fn oldest_clock(&self) -> Option<u64> {
-        if self.ring.mode != Mode::SharedNewest {
-            return None;
-        }
-        let head = self.ring.head();
-        let oldest = head.wrapping_sub(self.ring.capacity());
-        // What was written since this scan began comes after it, so the walk goes on to the newest.
-        let mut at = self.scan.map_or(oldest, |(at, _)| at);
-        if oldest.wrapping_sub(at) as isize > 0 {
-            at = oldest;
-        }
-        let mut copied = RawRecord::new();
-        while head.wrapping_sub(at) as isize > 0 {
-            let word = self.ring.slot(at).stamp_word(Acquire);
-            if slot_stamp(word) == state::at(at, state::START)
-                && self.ring.slot(at).load_head().kind() == Some(RecordKind::Clock)
-            {
-                self.copy(at, &mut copied);
-                fence(Acquire);
-                if self.ring.slot(at).stamp_word(Relaxed) == word {
-                    let (low, high) = (copied.body[0] as u64, copied.body[1] as u64);
-                    return Some(if Word::BITS == 64 { low } else { low | high << 32 });
-                }
-            }
-            at = at.wrapping_add(1);
-        }
-        None
+        self.ring.newest.and_then(|newest| (newest.oldest_clock)(self))
     }
 
     /// Whether [`Reader::take_loss`] has something to tell.
@@ -205,27 +197,34 @@ impl<'r> Reader<'r> {
 
     #[cfg(not(target_os = "none"))]
     #[inline]
-    fn next_local_oldest(&self, out: &mut RawRecord) -> Option<Ticket> {
+    fn find_local_oldest(&self) -> Option<Ticket> {
         let at = self.ring.reader.0.tail.load(Relaxed);
         if self.ring.writer.0.head.load(Acquire) == at {
             return None;
         }
-        let slots = self.copy(at, out);
-        Some(Ticket::new(at, slots, 0))
+        Some(self.ticket(at))
     }
 
     #[inline]
-    fn next_shared_oldest(&self, out: &mut RawRecord) -> Option<Ticket> {
+    fn find_shared_oldest(&self) -> Option<Ticket> {
         let at = self.ring.reader.0.tail.load(Relaxed);
         if self.ring.slot(at).stamp(Acquire) != state::at(at, state::START) {
             return None;
         }
-        let slots = self.copy(at, out);
-        Some(Ticket::new(at, slots, 0))
+        Some(self.ticket(at))
+    }
+
+    fn find_shared_newest(&mut self) -> Option<Ticket> {
+        (self.ring.newest?.find)(self)
+    }
+
+    #[inline]
+    fn ticket(&self, at: usize) -> Ticket {
+        Ticket::new(at, self.ring.slot(at).load_head().slots(), 0)
     }
 
     #[cfg(not(target_os = "none"))]
-    fn next_local_newest(&self, out: &mut RawRecord) -> Option<Ticket> {
+    fn find_local_newest(&self, out: &mut RawRecord) -> Option<Ticket> {
         let (w, r) = (&self.ring.writer.0, &self.ring.reader.0);
         let capacity = self.ring.capacity();
         // The writer may lap us again while we look; it can do so for ever, we need not follow for ever.
@@ -266,58 +265,6 @@ impl<'r> Reader<'r> {
             });
         }
         None
-    }
-
-    fn next_shared_newest(&mut self, out: &mut RawRecord) -> Option<Ticket> {
-        let (ticket, overtaken) = self.scan_on(out);
-        // Writers went over what was left of this scan; what they wrote is of the next.
-        if ticket.is_none() && overtaken { self.scan_on(out).0 } else { ticket }
-    }
-
-    /// Goes on with the scan until it finds a record or ends; also says whether it met one that is newer than the scan.
-    fn scan_on(&mut self, out: &mut RawRecord) -> (Option<Ticket>, bool) {
-        let (mut at, end) = self.scan.unwrap_or_else(|| {
-            let head = self.ring.head();
-            (head.wrapping_sub(self.ring.capacity()), head)
-        });
-        let mut overtaken = false;
-        while end.wrapping_sub(at) as isize > 0 {
-            let word = self.ring.slot(at).stamp_word(Acquire);
-            let stamp = slot_stamp(word);
-            let is_record = stamp & state::MASK == state::START;
-            if is_record && stamp.wrapping_sub(state::at(at, state::START)) as i32 > 0 {
-                // Left to the next scan, so that what is older than it comes first.
-                overtaken = true;
-            } else if is_record {
-                let slots = self.copy(at, out);
-                fence(Acquire);
-                if self.whole(at, slots, stamp) {
-                    self.scan = Some((at, end));
-                    return (Some(Ticket::new(at, slots, word)), overtaken);
-                }
-                // Its later slots went to a record whose own first slot did not take this one.
-                if self.consume(at, word) {
-                    self.ring.lose(out.begun());
-                }
-            }
-            at = at.wrapping_add(1);
-        }
-        self.scan = None;
-        (None, overtaken)
-    }
-
-    /// Whether the slots after the first belong to the record with this stamp.
-    fn whole(&self, at: usize, slots: usize, stamp: u32) -> bool {
-        let first = stamp & !state::MASK | at as u32 & state::MASK;
-        (1..slots).all(|i| {
-            let expected = state::at(first.wrapping_add(i as u32) as usize, state::NEXT);
-            self.ring.slot(at.wrapping_add(i)).stamp(Relaxed) == expected
-        })
-    }
-
-    fn consume(&self, at: usize, word: usize) -> bool {
-        let stamp = slot_stamp(word) & !state::MASK | state::CONSUMED;
-        self.ring.slot(at).exchange_word0(word, Slot::word0(stamp, Head::default())).is_ok()
     }
 
     /// Copies head and body, and says how many slots they take.

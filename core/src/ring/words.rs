@@ -1,0 +1,56 @@
+//! A record's words where they lie in the ring, one after the other.
+
+use super::{FIRST_WORDS, Head, MAX_SLOTS, NEXT_WORDS, Ring, SLOT_WORDS, Word};
+
+/// The words of a record's body, read in place. What comes out may be believed when [`Reader::commit`](super::Reader::commit) says so; until
+/// then it may be anything, if the ring keeps the newest.
+#[derive(Clone, Debug)]
+pub struct Words<'r> {
+    ring: &'r Ring<'r>,
+    head: Head,
+    /// Position of the slot the next word is in, and the word's index there.
+    slot: usize,
+    index: usize,
+    left: usize,
+}
+
+impl<'r> Words<'r> {
+    pub(super) fn new(ring: &'r Ring<'r>, position: usize) -> Words<'r> {
+        let head = ring.slot(position).load_head();
+        let left = FIRST_WORDS + (head.slots().min(MAX_SLOTS) - 1) * NEXT_WORDS;
+        Words { ring, head, slot: position, index: SLOT_WORDS - FIRST_WORDS, left }
+    }
+
+    /// The record's head.
+    pub fn head(&self) -> Head {
+        self.head
+    }
+
+    /// The next word; 0 when there are no more. Slots are read whole, so what follows the record's own words is unspecified.
+    #[allow(clippy::should_implement_trait)] // It never ends.
+    #[cfg_attr(target_os = "none", inline(never))]
+    pub fn next(&mut self) -> Word {
+        if self.left == 0 {
+            return 0;
+        }
+        self.left -= 1;
+        if self.index == SLOT_WORDS {
+            self.index = SLOT_WORDS - NEXT_WORDS;
+            self.slot = self.slot.wrapping_add(1);
+        }
+        let word = self.ring.slot(self.slot).load(self.index);
+        self.index += 1;
+        word
+    }
+
+    /// The next 64 bits: two words, low one first, or one.
+    pub fn wide(&mut self) -> u64 {
+        let low = self.next() as u64;
+        if Word::BITS == 64 { low } else { low | (self.next() as u64) << 32 }
+    }
+
+    /// How many words are left.
+    pub fn left(&self) -> usize {
+        self.left
+    }
+}
