@@ -63,6 +63,13 @@ impl<T: Linked> List<T> {
     }
 }
 
+impl<T: Linked> Iter<T> {
+    /// The members pushed before this one, which must have been found in the list.
+    pub fn after(member: &T) -> Iter<T> {
+        Iter(member.link().0.load(Relaxed))
+    }
+}
+
 /// Walks over a [`List`].
 #[derive(Debug)]
 pub struct Iter<T>(*mut T);

@@ -165,13 +165,6 @@ fn text(words: &[Word], len: usize) -> Option<&str> {
     Some(core::str::from_utf8(bytes).unwrap_or("\u{fffd}"))
 }
 
-/// The first `len` bytes of `words`, or as many as there are, and the words after them.
-pub(crate) fn split_bytes(words: &[Word], len: usize) -> (&[u8], &[Word]) {
-    let (bytes, rest) = words.split_at(len.div_ceil(size_of::<Word>()).min(words.len()));
-    let bytes = as_bytes(bytes);
-    (&bytes[..len.min(bytes.len())], rest)
-}
-
 /// The values of a record's fields, in order.
 #[derive(Clone, Copy, Debug)]
 pub struct Values<'a> {
@@ -210,11 +203,6 @@ impl<'a> Values<'a> {
     /// Their type nibbles, the first in the low one.
     pub fn types(self) -> u64 {
         self.types
-    }
-
-    /// Their words, as [`crate::fields`] packs them.
-    pub(crate) fn words(self) -> &'a [Word] {
-        self.words
     }
 
     /// With their exact types.

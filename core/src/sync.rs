@@ -139,8 +139,9 @@ mod emulated {
             })
         }
 
+        /// Puts a value in and gives what was there.
         #[inline(always)]
-        pub(crate) fn swap(&self, v: usize, _order: Ordering) -> usize {
+        pub fn swap(&self, v: usize, _order: Ordering) -> usize {
             critical_section::with(|_| {
                 let old = self.0.load(Ordering::Relaxed);
                 self.0.store(v, Ordering::Relaxed);

@@ -40,7 +40,6 @@
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `rtt` (default) | [`Flusher::flush_rtt`] |
 //! | `embassy` | `flush_task`: an async loop over `embedded-io-async` and `embassy-time` |
 //! | `build-id` | the ELF's build id in the preamble, so that the host can tell that it has the right ELF; needs `throughline.x` and `-C link-arg=--build-id` |
 
@@ -51,14 +50,16 @@ mod build_id;
 mod config;
 mod epoch;
 mod flusher;
+mod frames;
 mod link;
+pub mod rtt;
 #[cfg(feature = "embassy")]
 mod task;
 mod timeline;
 
 pub use config::{Config, DeviceId};
 pub use epoch::BootEpoch;
-pub use flusher::Flusher;
+pub use flusher::{Buffer, Flusher};
 pub use link::Flushed;
 #[cfg(feature = "embassy")]
 pub use task::flush_task;
@@ -77,9 +78,38 @@ pub fn init(recorder: &'static Recorder, config: Config) -> Flusher {
 
 /// As [`init`], with frames of at most `FRAME` bytes on the wire, 168 to 4096. Longer frames have less overhead (about 22 bytes each) and take
 /// as much more RAM.
-pub fn init_with_frame<const FRAME: usize>(recorder: &'static Recorder, config: Config) -> Flusher<FRAME> {
+pub fn init_with_frame<const FRAME: usize>(
+    recorder: &'static Recorder,
+    config: Config,
+) -> Flusher<Buffer<FRAME>> {
+    init_link(recorder, config, Buffer::new())
+}
+
+/// As [`init`], with frames that are made right in an RTT channel's buffer, so that there is no other.
+///
+/// ```no_run
+/// # use throughline::{Clock, Recorder, Slots};
+/// # use throughline_embedded::Config;
+/// # static SLOTS: Slots<64> = Slots::new();
+/// # static RECORDER: Recorder = Recorder::new(&SLOTS, Clock::mock());
+/// let channel = throughline_embedded::rtt_channel!(1024);
+/// let mut flusher = throughline_embedded::init_rtt(&RECORDER, Config::DEFAULT, channel);
+/// loop {
+///     // … the application …
+///     flusher.flush(512);
+/// }
+/// ```
+///
+/// # Panics
+///
+/// As [`init`].
+pub fn init_rtt(recorder: &'static Recorder, config: Config, channel: rtt::Channel) -> Flusher<rtt::Channel> {
+    init_link(recorder, config, channel)
+}
+
+fn init_link<L>(recorder: &'static Recorder, config: Config, link: L) -> Flusher<L> {
     throughline::recorder::set_id_key(IdKey::new(config.device_id.to_u64(), config.boot_epoch));
-    let flusher = Flusher::new(recorder, config);
+    let flusher = Flusher::new(recorder, config, link);
     throughline::install(recorder);
     flusher
 }

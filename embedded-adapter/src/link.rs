@@ -1,6 +1,6 @@
-//! The links a flusher knows: `embedded-io` writers, their async kin, and RTT.
+//! The links a flusher knows that are writers: of `embedded-io`, and their async kin.
 
-use crate::Flusher;
+use crate::{Buffer, Flusher};
 
 /// What a flush sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Flushed {
     pub pending: bool,
 }
 
-impl<const FRAME: usize> Flusher<FRAME> {
+impl<const FRAME: usize> Flusher<Buffer<FRAME>> {
     /// Sends whole frames to a writer, at most `budget` bytes in all. A budget below `FRAME` may send nothing for ever.
     ///
     /// Waits as long as the writer's `write` does, and does not call its `flush`. A writer that takes nothing (`Ok(0)`) ends the flush.
@@ -45,24 +45,6 @@ impl<const FRAME: usize> Flusher<FRAME> {
         Ok(flushed.until(self))
     }
 
-    /// Sends whole frames to an RTT channel, at most `budget` bytes in all, without ever waiting: what the channel has no room for is
-    /// kept. Sets the channel to `NoBlockSkip`, whatever a debugger made it. The channel's buffer must be larger than `FRAME`.
-    #[cfg(feature = "rtt")]
-    pub fn flush_rtt(&mut self, channel: &mut rtt_target::UpChannel, budget: usize) -> Flushed {
-        channel.set_mode(rtt_target::ChannelMode::NoBlockSkip);
-        let mut flushed = Flushed::default();
-        while let Some(frame) = self.frame(budget - flushed.bytes) {
-            let len = frame.len();
-            // In this mode the host sees all of it or nothing; the count is less when it is nothing.
-            if channel.write(frame) < len {
-                self.refused(false);
-                break;
-            }
-            flushed.add(len, self);
-        }
-        flushed.until(self)
-    }
-
     /// As [`Flusher::flush`], to an async writer. Dropped while it waits, it may have sent a part of a frame, which the next flush
     /// sends whole again.
     ///
@@ -76,13 +58,8 @@ impl<const FRAME: usize> Flusher<FRAME> {
         budget: usize,
     ) -> Result<Flushed, W::Error> {
         let mut flushed = Flushed::default();
-        while let Some(len) = self.frame(budget - flushed.bytes).map(<[u8]>::len) {
-            let delimited = self.frame(len).is_some_and(|frame| frame[0] == 0);
-            // Until it is sent, it counts as cut: this future may be dropped at any await.
-            self.refused(true);
-            let frame = self.frame(usize::MAX).unwrap_or_default();
-            let frame = if delimited { frame } else { &frame[1..] };
-            let mut at = 0;
+        while let Some(frame) = self.begin(budget - flushed.bytes) {
+            let (len, mut at) = (frame.len(), 0);
             while at < len {
                 match link.write(&frame[at..]).await? {
                     0 => return Ok(flushed.until(self)),
@@ -96,13 +73,13 @@ impl<const FRAME: usize> Flusher<FRAME> {
 }
 
 impl Flushed {
-    fn add<const FRAME: usize>(&mut self, len: usize, flusher: &mut Flusher<FRAME>) {
+    fn add<const FRAME: usize>(&mut self, len: usize, flusher: &mut Flusher<Buffer<FRAME>>) {
         self.frames += 1;
         self.bytes += len;
         self.records += flusher.sent();
     }
 
-    fn until<const FRAME: usize>(mut self, flusher: &Flusher<FRAME>) -> Flushed {
+    fn until<const FRAME: usize>(mut self, flusher: &Flusher<Buffer<FRAME>>) -> Flushed {
         self.pending = flusher.is_pending();
         self
     }

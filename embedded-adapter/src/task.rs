@@ -3,7 +3,7 @@
 use embassy_time::{Duration, Instant, Timer};
 use embedded_io_async::Write;
 
-use crate::Flusher;
+use crate::{Buffer, Flusher};
 
 /// Flushes for ever: every `every`, at most `budget` bytes, and a metrics snapshot every `metrics` if that is given. An error of the link
 /// is met by trying again the next time; what finds no room in the ring meanwhile is counted and reported in the stream.
@@ -19,7 +19,7 @@ use crate::Flusher;
 /// }
 /// ```
 pub async fn flush_task<const FRAME: usize>(
-    mut flusher: Flusher<FRAME>,
+    mut flusher: Flusher<Buffer<FRAME>>,
     mut link: impl Write,
     budget: usize,
     every: Duration,

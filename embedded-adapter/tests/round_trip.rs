@@ -9,7 +9,7 @@ use throughline::{
     Clock, Recorder, Slots, StaticStr, Status, counter, counter_family, gauge, histogram, info, span,
 };
 use throughline_decode::{Balance, Context, DamageKind, Decoder, Item, OwnedValue, PointValue};
-use throughline_embedded::{Config, DeviceId, Flusher, init, init_with_frame};
+use throughline_embedded::{Buffer, Config, DeviceId, Flusher, init, init_with_frame};
 
 /// The recorder that macros reach is one for the process.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -55,7 +55,7 @@ fn event_times(bytes: &[u8]) -> (Vec<u64>, Balance) {
     (times, balance)
 }
 
-fn flush_all<const FRAME: usize>(flusher: &mut Flusher<FRAME>) -> Vec<u8> {
+fn flush_all<const FRAME: usize>(flusher: &mut Flusher<Buffer<FRAME>>) -> Vec<u8> {
     let mut bytes = Vec::new();
     while let Some(frame) = flusher.frame(FRAME) {
         bytes.extend_from_slice(frame);

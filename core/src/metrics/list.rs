@@ -1,14 +1,15 @@
 //! A metric as its cells, and how a reader finds them all.
 
 #[cfg(registered_callsites)]
-pub use registered::{Entry, for_each};
+pub use registered::Entry;
 #[cfg(not(registered_callsites))]
-pub use section::{Entry, for_each};
+pub use section::Entry;
 
-use super::SeriesKey;
-use crate::callsite::Blob;
+use super::{SeriesKey, histogram_cells};
+use crate::callsite::{Blob, Kind};
 use crate::ring::Word;
 use crate::sync::{AtomicWord, Relaxed};
+use crate::wire::{FamilyLabels, LABELS_OF_FAMILY, shape_of};
 
 /// A metric: its cells and where the reader finds it. Made by the macros.
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +102,54 @@ pub struct Series {
     index: usize,
 }
 
+/// What only families need. By pointer, so that firmware without one does not link it.
+#[derive(Debug)]
+struct Family {
+    is_in_use: fn(&Series) -> bool,
+    labels: FamilyLabels,
+}
+
+static FAMILY: Family = Family { is_in_use: Series::is_in_use, labels: LABELS_OF_FAMILY };
+
+const fn family(keys: &[SeriesKey]) -> Option<&'static Family> {
+    if keys.is_empty() { None } else { Some(&FAMILY) }
+}
+
+/// Calls `f` with every series of every metric: on a microcontroller of the program, elsewhere used so far. Reads race with writers only in that
+/// a series is as of some moment during the call; no count is ever lost or read twice. Cost: cells × threads.
+pub fn for_each(mut f: impl FnMut(Series)) {
+    let mut next = Series::first();
+    while let Some(series) = next {
+        f(series);
+        next = series.next();
+    }
+}
+
 impl Series {
+    /// The first there is. With [`Series::next`] a walk over all, that may be broken off and gone on with later.
+    pub fn first() -> Option<Series> {
+        Series::in_use_from(Entry::first()?, 0)
+    }
+
+    /// The one after it. Metrics that were first used since the walk began are not in it.
+    pub fn next(&self) -> Option<Series> {
+        Series::in_use_from(self.entry, self.index + 1)
+    }
+
+    #[cfg_attr(target_os = "none", inline(never))]
+    fn in_use_from(mut entry: &'static Entry, mut index: usize) -> Option<Series> {
+        loop {
+            while index <= entry.keys.len() {
+                let series = Series { entry, index };
+                if entry.family.is_none_or(|family| (family.is_in_use)(&series)) {
+                    return Some(series);
+                }
+                index += 1;
+            }
+            (entry, index) = (entry.next()?, 0);
+        }
+    }
+
     /// The metric's callsite: its address on a microcontroller, elsewhere its place in memory, which is only good for telling metrics apart.
     pub fn callsite(&self) -> usize {
         self.entry.blob().as_ptr().addr()
@@ -124,7 +172,7 @@ impl Series {
 
     /// Number of cells.
     pub fn len(&self) -> usize {
-        self.entry.cells.len() / (self.entry.keys.len() + 1)
+        if self.kind() == Kind::Histogram as u8 { histogram_cells(self.param().into()) } else { 1 }
     }
 
     /// Never: a metric has a cell.
@@ -133,13 +181,24 @@ impl Series {
     }
 
     /// Cell `i`, summed over all threads, modulo the machine's word.
+    #[cfg_attr(target_os = "none", inline(never))]
     pub fn cell(&self, i: usize) -> Word {
-        let i = self.index * self.len() + i;
-        let shared = self.entry.cells[i].load(Relaxed);
+        let i = if self.index == 0 { i } else { self.index * self.len() + i };
+        let shared = self.entry.cells.get(i).map_or(0, |cell| cell.load(Relaxed));
         #[cfg(feature = "std")]
         return shared.wrapping_add(self.entry.sum_of_threads(i));
         #[cfg(not(feature = "std"))]
         shared
+    }
+
+    /// Its shape on the wire.
+    pub(crate) fn shape(&self) -> u8 {
+        self.entry.shape
+    }
+
+    /// How its labels go to the wire, if it is of a family.
+    pub(crate) fn family_labels(&self) -> Option<FamilyLabels> {
+        self.entry.family.map(|family| family.labels)
     }
 
     /// Its place among the series of its metric: 0 for a metric without run-time labels. With [`Series::callsite`] it tells a series from all
@@ -164,20 +223,11 @@ impl Series {
         !self.entry.keys.is_empty() && self.index == self.entry.keys.len()
     }
 
-    fn in_use(&self) -> bool {
+    /// Of a family: whether the place is taken, or the overflow series counted anything.
+    fn is_in_use(&self) -> bool {
         match self.entry.keys.get(self.index) {
             Some(key) => key.is_set(),
-            None if self.entry.keys.is_empty() => true,
             None => (0..self.len()).any(|i| self.cell(i) != 0),
-        }
-    }
-}
-
-fn each_series(entry: &'static Entry, f: &mut dyn FnMut(Series)) {
-    for index in 0..=entry.keys.len() {
-        let series = Series { entry, index };
-        if series.in_use() {
-            f(series);
         }
     }
 }
@@ -185,7 +235,7 @@ fn each_series(entry: &'static Entry, f: &mut dyn FnMut(Series)) {
 #[cfg(registered_callsites)]
 mod registered {
     use super::*;
-    use crate::list::{Link, Linked, List};
+    use crate::list::{Iter, Link, Linked, List};
     use core::sync::atomic::{AtomicUsize, Ordering};
 
     /// A metric's place in the list of all.
@@ -197,6 +247,8 @@ mod registered {
         pub(super) kind: u8,
         pub(super) param: u8,
         pub(super) labels: u8,
+        pub(super) shape: u8,
+        pub(super) family: Option<&'static Family>,
         /// Index of its first cell in every thread's; [`NEW`] before the first use.
         base: AtomicUsize,
         link: Link<Entry>,
@@ -233,6 +285,8 @@ mod registered {
                 kind: blob[1],
                 param: blob[3],
                 labels: blob[10],
+                shape: shape_of(blob[1], blob[3]),
+                family: family(keys),
                 base: AtomicUsize::new(NEW),
                 link: Link::new(),
             }
@@ -240,6 +294,14 @@ mod registered {
 
         pub(super) fn blob(&self) -> &'static [u8] {
             self.blob
+        }
+
+        pub(super) fn first() -> Option<&'static Entry> {
+            LIST.iter().next()
+        }
+
+        pub(super) fn next(&self) -> Option<&'static Entry> {
+            Iter::after(self).next()
         }
 
         /// This thread's cell `i`, if it has one.
@@ -302,12 +364,6 @@ mod registered {
             true
         }
     }
-
-    /// Calls `f` with every series of every metric used so far. Reads race with writers only in that a series is as of some moment during the
-    /// call; no count is ever lost or read twice. Cost: cells × threads.
-    pub fn for_each(mut f: impl FnMut(Series)) {
-        LIST.iter().for_each(|entry| each_series(entry, &mut f));
-    }
 }
 
 #[cfg(not(registered_callsites))]
@@ -321,9 +377,11 @@ mod section {
         blob: &'static [u8],
         pub(super) cells: &'static [AtomicWord],
         pub(super) keys: &'static [SeriesKey],
+        pub(super) family: Option<&'static Family>,
         pub(super) kind: u8,
         pub(super) param: u8,
         pub(super) labels: u8,
+        pub(super) shape: u8,
     }
 
     impl Entry {
@@ -337,11 +395,34 @@ mod section {
             param: u8,
             labels: u8,
         ) -> Entry {
-            Entry { blob, cells, keys, kind, param, labels }
+            Entry {
+                blob,
+                cells,
+                keys,
+                family: family(keys),
+                kind,
+                param,
+                labels,
+                shape: shape_of(kind, param),
+            }
         }
 
         pub(super) fn blob(&self) -> &'static [u8] {
             self.blob
+        }
+
+        pub(super) fn first() -> Option<&'static Entry> {
+            core::hint::black_box(&NONE);
+            Entry::at((&raw const START).cast::<Entry>())
+        }
+
+        pub(super) fn next(&self) -> Option<&'static Entry> {
+            Entry::at(core::ptr::from_ref(self).wrapping_add(1))
+        }
+
+        fn at(at: *const Entry) -> Option<&'static Entry> {
+            // SAFETY: between the two symbols the linker put the section's entries, back to back; `at` is the first or follows another.
+            (at < (&raw const STOP).cast::<Entry>()).then(|| unsafe { &*at })
         }
     }
 
@@ -355,18 +436,5 @@ mod section {
         static START: u8;
         #[link_name = "__stop_throughline_metrics"]
         static STOP: u8;
-    }
-
-    /// Calls `f` with every series of every metric in the program.
-    pub fn for_each(mut f: impl FnMut(Series)) {
-        core::hint::black_box(&NONE);
-        let mut at = (&raw const START).cast::<Entry>();
-        let stop = (&raw const STOP).cast::<Entry>();
-        while at < stop {
-            // SAFETY: between the two symbols the linker put the section's entries, back to back.
-            each_series(unsafe { &*at }, &mut f);
-            // SAFETY: at most one past the last entry.
-            at = unsafe { at.add(1) };
-        }
     }
 }

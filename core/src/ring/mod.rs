@@ -108,6 +108,7 @@ pub struct Loss {
 #[derive(Debug)]
 pub struct Ring<'a> {
     slots: &'a [Slot],
+    #[cfg(not(target_os = "none"))]
     mode: Mode,
     /// Of a ring with many writers that keeps the newest.
     newest: Option<&'static newest::Newest>,
@@ -174,6 +175,7 @@ impl<'a> Ring<'a> {
             assert!(slots.len().is_power_of_two() && slots.len() >= MAX_SLOTS, "a ring has a power of two of slots, 8 or more");
             Ring {
                 slots,
+                #[cfg(not(target_os = "none"))]
                 mode,
                 newest: if matches!(mode, Mode::SharedNewest) { Some(&newest::NEWEST) } else { None },
                 writer: Line(WriterSide {
@@ -204,15 +206,19 @@ impl<'a> Ring<'a> {
     }
 
     /// Who writes it, and what it does when full.
+    #[inline(always)]
     pub fn mode(&self) -> Mode {
-        self.mode
+        #[cfg(not(target_os = "none"))]
+        return self.mode;
+        #[cfg(target_os = "none")]
+        if self.newest.is_some() { Mode::SharedNewest } else { Mode::SharedOldest }
     }
 
     /// Writes a record; false when it was lost, which is counted. `time` is the ticks to report if it is the first loss.
     /// In a `Local…` mode only one thread may push at a time; breaking that mixes up records, and nothing worse.
     #[inline(always)]
     pub fn push(&self, head: Head, body: &[Word], time: Word) -> bool {
-        match self.mode {
+        match self.mode() {
             #[cfg(not(target_os = "none"))]
             Mode::LocalOldest => self.push_local_oldest(head, body, time),
             Mode::SharedOldest => self.push_shared_oldest(head, body, time),
@@ -231,7 +237,7 @@ impl<'a> Ring<'a> {
         words: impl FnOnce() -> [Word; N],
     ) -> bool {
         const { assert!(N <= FIRST_WORDS) };
-        if self.mode != Mode::SharedOldest {
+        if self.mode() != Mode::SharedOldest {
             return self.push_shared_long(head, &words(), time);
         }
         let Some((at, first)) = self.reserve(1, time) else { return false };
@@ -453,7 +459,7 @@ impl<'a> Ring<'a> {
     #[cfg(not(loom))]
     pub(crate) fn has_room(&self) -> bool {
         let used = self.writer.0.head.load(Relaxed).wrapping_sub(self.reader.0.tail.load(Relaxed));
-        used < self.slots.len() || self.mode != Mode::SharedOldest
+        used < self.slots.len() || self.mode() != Mode::SharedOldest
     }
 
     /// Records lost since the ring was made. Exact when no push is under way; of `LocalNewest`, as far as has been read.

@@ -14,13 +14,14 @@ pub struct Reader<'r> {
     pub(super) ring: &'r Ring<'r>,
     /// Of a ring that keeps the newest.
     pub(super) scan: Scan,
-    ticket: Option<Ticket>,
+    pub(super) found: Found,
 }
 
 /// The record found last.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Ticket {
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Found {
     pub(super) position: usize,
+    /// 0 when there is none.
     pub(super) slots: usize,
     /// Word 0 as read; `SharedNewest` takes the record against it.
     pub(super) word: usize,
@@ -31,23 +32,9 @@ pub(super) struct Ticket {
     number: usize,
 }
 
-impl Ticket {
-    pub(super) fn new(position: usize, slots: usize, word: usize) -> Ticket {
-        Ticket {
-            position,
-            slots,
-            word,
-            #[cfg(not(target_os = "none"))]
-            gap: 0,
-            #[cfg(not(target_os = "none"))]
-            number: 0,
-        }
-    }
-}
-
 impl<'r> Reader<'r> {
     pub(super) fn new(ring: &'r Ring<'r>) -> Self {
-        Reader { ring, scan: Scan::NONE, ticket: None }
+        Reader { ring, scan: Scan::NONE, found: Found::default() }
     }
 
     /// Copies the next record into `out`; false when there is none for now. The record stays in the ring until [`Reader::commit`];
@@ -57,55 +44,65 @@ impl<'r> Reader<'r> {
     /// their writing, save for those of writers that were stopped for a lap; what is written while a scan is under way is of the next.
     #[inline]
     pub fn next(&mut self, out: &mut RawRecord) -> bool {
-        self.ticket = match self.ring.mode {
+        let found = match self.ring.mode() {
             #[cfg(not(target_os = "none"))]
             Mode::LocalOldest => self.find_local_oldest(),
-            Mode::SharedOldest => self.find_shared_oldest(),
             #[cfg(not(target_os = "none"))]
             // What was copied is looked at again at once, as the writer says no more than how far it is.
-            Mode::LocalNewest => {
-                self.ticket = self.find_local_newest(out);
-                return self.ticket.is_some();
-            }
-            Mode::SharedNewest => self.find_shared_newest(),
+            Mode::LocalNewest => return self.next_local_newest(out),
+            _ => self.find(),
         };
-        let Some(ticket) = self.ticket else { return false };
-        self.copy(ticket.position, out);
-        true
+        if found {
+            self.copy(self.found.position, out);
+        }
+        found
     }
 
-    /// As [`Reader::next`], with the record read where it lies instead of copied. For rings with many writers; of others it is `None`.
+    /// Finds the next record, to be read where it lies by way of [`Reader::words`]; false when there is none for now, and for rings with one
+    /// writer. As with [`Reader::next`] the record stays until [`Reader::commit`].
+    #[cfg_attr(target_os = "none", inline(never))]
+    pub fn find(&mut self) -> bool {
+        if let Some(newest) = self.ring.newest {
+            return (newest.find)(self);
+        }
+        let at = self.ring.reader.0.tail.load(Relaxed);
+        let slot = self.ring.slot(at);
+        let is_there = slot.stamp(Acquire) == state::at(at, state::START);
+        is_there && self.found(at, slot.load_head().slots(), 0)
+    }
+
+    /// The words of the record last found.
+    pub fn words(&self) -> Words<'r> {
+        Words::new(self.ring, self.found.position)
+    }
+
     #[inline]
-    pub fn peek(&mut self) -> Option<Words<'r>> {
-        self.ticket = match self.ring.mode {
-            Mode::SharedOldest => self.find_shared_oldest(),
-            Mode::SharedNewest => self.find_shared_newest(),
-            #[cfg(not(target_os = "none"))]
-            _ => None,
-        };
-        Some(Words::new(self.ring, self.ticket?.position))
+    pub(super) fn found(&mut self, position: usize, slots: usize, word: usize) -> bool {
+        self.found = Found { position, slots, word, ..self.found };
+        true
     }
 
     /// Takes the record last found out of the ring. False when it was overwritten meanwhile: what was read must be thrown away (its
     /// loss is counted).
     #[inline]
     pub fn commit(&mut self) -> bool {
-        let Some(t) = self.ticket.take() else { return false };
+        let found = self.found;
+        self.found.slots = 0;
+        if found.slots == 0 {
+            return false;
+        }
         let ring = self.ring;
-        match ring.mode {
-            #[cfg(not(target_os = "none"))]
-            Mode::LocalOldest => {}
-            Mode::SharedOldest => {}
-            #[cfg(not(target_os = "none"))]
-            Mode::LocalNewest => {
-                let lost = ring.writer.0.lost.load(Relaxed);
-                ring.writer.0.lost.store(lost.wrapping_add(t.gap), Release);
-                ring.reader.0.expected.store(t.number.wrapping_add(1), Relaxed);
-            }
-            Mode::SharedNewest => return ring.newest.is_some_and(|newest| (newest.take)(self, &t)),
+        if let Some(newest) = ring.newest {
+            return (newest.take)(self, &found);
+        }
+        #[cfg(not(target_os = "none"))]
+        if ring.mode == Mode::LocalNewest {
+            let lost = ring.writer.0.lost.load(Relaxed);
+            ring.writer.0.lost.store(lost.wrapping_add(found.gap), Release);
+            ring.reader.0.expected.store(found.number.wrapping_add(1), Relaxed);
         }
         // Release: our reads of these slots come before a writer's next writes of them.
-        ring.reader.0.tail.store(t.position.wrapping_add(t.slots), Release);
+        ring.reader.0.tail.store(found.position.wrapping_add(found.slots), Release);
         true
     }
 
@@ -162,13 +159,16 @@ impl<'r> Reader<'r> {
 
     /// Position of the record last found; compare with [`Ring::head`].
     pub fn position(&self) -> Option<usize> {
-        self.ticket.map(|t| t.position)
+        (self.found.slots > 0).then_some(self.found.position)
     }
 
-    /// Ticks of the oldest clock record in a `SharedNewest` ring, looked for from where the reader is; nothing is consumed. What precedes it has
-    /// no wrap-proof time before it in the ring, so this is what its times are told by. Cost: a walk over the ring's stamps.
-    pub fn oldest_clock(&self) -> Option<u64> {
-        self.ring.newest.and_then(|newest| (newest.oldest_clock)(self))
+    /// Of a `SharedNewest` ring: a time, in ticks extended to 64 bits, that nothing to be read lies before, with `now` the clock. Elsewhere 0.
+    ///
+    /// Such a ring always has room, so clock records are in it. But what precedes the oldest of them may follow any stretch of time that was
+    /// overwritten; it is at most 2^30 + 2^31 ticks before that clock record, or before now if there is none (see
+    /// [`Recorder::mark_clock`](crate::Recorder::mark_clock)). Cost: a walk over the ring's stamps.
+    pub fn not_before(&self, now: u64) -> u64 {
+        self.ring.newest.map_or(0, |newest| (newest.not_before)(self, now))
     }
 
     /// Whether [`Reader::take_loss`] has something to tell.
@@ -177,6 +177,7 @@ impl<'r> Reader<'r> {
     }
 
     /// What was lost since this was last asked; `None` when nothing.
+    #[cfg_attr(target_os = "none", inline(never))]
     pub fn take_loss(&mut self) -> Option<Loss> {
         let ring = self.ring;
         let total = ring.writer.0.lost.load(Acquire);
@@ -186,7 +187,7 @@ impl<'r> Reader<'r> {
         }
         let first = ring.writer.0.first_loss.load(Relaxed);
         ring.reader.0.reported.store(total, Relaxed);
-        let reason = match ring.mode {
+        let reason = match ring.mode() {
             #[cfg(not(target_os = "none"))]
             Mode::LocalOldest => LossReason::RingFull,
             Mode::SharedOldest => LossReason::RingFull,
@@ -197,34 +198,16 @@ impl<'r> Reader<'r> {
 
     #[cfg(not(target_os = "none"))]
     #[inline]
-    fn find_local_oldest(&self) -> Option<Ticket> {
+    fn find_local_oldest(&mut self) -> bool {
         let at = self.ring.reader.0.tail.load(Relaxed);
         if self.ring.writer.0.head.load(Acquire) == at {
-            return None;
+            return false;
         }
-        Some(self.ticket(at))
-    }
-
-    #[inline]
-    fn find_shared_oldest(&self) -> Option<Ticket> {
-        let at = self.ring.reader.0.tail.load(Relaxed);
-        if self.ring.slot(at).stamp(Acquire) != state::at(at, state::START) {
-            return None;
-        }
-        Some(self.ticket(at))
-    }
-
-    fn find_shared_newest(&mut self) -> Option<Ticket> {
-        (self.ring.newest?.find)(self)
-    }
-
-    #[inline]
-    fn ticket(&self, at: usize) -> Ticket {
-        Ticket::new(at, self.ring.slot(at).load_head().slots(), 0)
+        self.found(at, self.ring.slot(at).load_head().slots(), 0)
     }
 
     #[cfg(not(target_os = "none"))]
-    fn find_local_newest(&self, out: &mut RawRecord) -> Option<Ticket> {
+    fn next_local_newest(&mut self, out: &mut RawRecord) -> bool {
         let (w, r) = (&self.ring.writer.0, &self.ring.reader.0);
         let capacity = self.ring.capacity();
         // The writer may lap us again while we look; it can do so for ever, we need not follow for ever.
@@ -232,14 +215,14 @@ impl<'r> Reader<'r> {
             let head = w.head.load(Acquire);
             let at = r.tail.load(Relaxed);
             if head == at {
-                return None;
+                return false;
             }
             let begin = w.begin.load(Relaxed);
             if begin.wrapping_sub(at) > capacity {
                 let oldest = begin.wrapping_sub(capacity);
                 r.tail.store(oldest, Relaxed);
                 if oldest == head {
-                    return None;
+                    return false;
                 }
                 continue;
             }
@@ -256,15 +239,11 @@ impl<'r> Reader<'r> {
             }
             let expected = r.expected.load(Relaxed);
             let gap = ((stamp >> 1).wrapping_sub(expected as u32) & 0x7fff_ffff) as usize;
-            return Some(Ticket {
-                position: at,
-                slots: copied,
-                word: 0,
-                gap,
-                number: expected.wrapping_add(gap),
-            });
+            let number = expected.wrapping_add(gap);
+            self.found = Found { position: at, slots: copied, word: 0, gap, number };
+            return true;
         }
-        None
+        false
     }
 
     /// Copies head and body, and says how many slots they take.

@@ -1,6 +1,6 @@
 //! A record's words where they lie in the ring, one after the other.
 
-use super::{FIRST_WORDS, Head, MAX_SLOTS, NEXT_WORDS, Ring, SLOT_WORDS, Word};
+use super::{FIRST_WORDS, Head, MAX_SLOTS, NEXT_WORDS, RecordKind, Ring, SLOT_WORDS, Word};
 
 /// The words of a record's body, read in place. What comes out may be believed when [`Reader::commit`](super::Reader::commit) says so; until
 /// then it may be anything, if the ring keeps the newest.
@@ -24,6 +24,16 @@ impl<'r> Words<'r> {
     /// The record's head.
     pub fn head(&self) -> Head {
         self.head
+    }
+
+    /// Position of the slot the next word is in: at the beginning the record's; compare with [`Ring::head`].
+    pub fn position(&self) -> usize {
+        self.slot
+    }
+
+    /// Whether it is a clock record, which no ledger counts.
+    pub fn is_clock(&self) -> bool {
+        self.head.kind() == Some(RecordKind::Clock)
     }
 
     /// The next word; 0 when there are no more. Slots are read whole, so what follows the record's own words is unspecified.

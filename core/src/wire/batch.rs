@@ -1,32 +1,22 @@
-//! A batch of records (§4) and their fields (§5), as deltas against registers that the records move.
+//! A batch of records (§4) and their fields (§5), as deltas against registers that the records move; right from the words of a ring, which are
+//! nearly what the wire wants.
 
-use super::frame::{Frame, FrameKind, Header};
+use super::frame::{Frame, FrameKind, Header, Place, Window};
+use crate::LossReason;
 use crate::fields::types;
-use crate::record::{EventRecord, Record, SpanRecord, Values, split_bytes};
-use crate::ring::{Loss, Word};
-use crate::{LossReason, Status};
+use crate::record::NO_BUSY;
+use crate::ring::{Head, RecordKind, TYPES_IN_BODY, Word, Words};
 
 /// Records being put into a frame.
+///
+/// On a 32-bit machine a record holds the low 32 bits of its time. It is taken for the one moment with these bits between 2^29 ticks before the
+/// record before it and 7 · 2^29 ticks after; what else is known of its time is said by `not_before`.
 #[derive(Debug)]
-pub struct Batch<'b> {
-    frame: Frame<'b>,
-    at: Registers,
-}
+pub struct Batch<'b>(Frame<'b>);
 
 /// Where a batch was, to go back to; see [`Batch::roll_back`].
 #[derive(Clone, Copy, Debug)]
-pub struct Mark {
-    at: usize,
-    registers: Registers,
-}
-
-/// What deltas are taken against.
-#[derive(Clone, Copy, Debug)]
-struct Registers {
-    time: u64,
-    id: Word,
-    root: Word,
-}
+pub struct Mark(Place);
 
 /// Flag of a span without a parent, and of an event outside any span.
 const ROOT: u8 = 0x10;
@@ -43,198 +33,267 @@ mod kind {
     pub(super) const LOSS: u8 = 6;
 }
 
+/// Ticks that a record may lie before one reserved before it.
+const BACK: u64 = 1 << 29;
+
 impl<'b> Batch<'b> {
-    /// An empty batch in `buf`; `None` when not even its header fits. The frame takes at most all of `buf`, delimiter included, and
-    /// never more than the format allows. Deltas are smallest when base time and id are near the first record's.
-    pub fn new(buf: &'b mut [u8], header: &Header, base_time: u64, base_id: Word) -> Option<Batch<'b>> {
-        let mut frame = Frame::new(buf, FrameKind::Batch, header)?;
+    /// An empty batch. `base_time` is the time of the last record of the batch before, or any that is not after the first's.
+    pub fn new(window: Window<'b>, header: &Header, base_time: u64) -> Batch<'b> {
+        let mut frame = Frame::new(window, FrameKind::Batch, header);
         frame.varint(base_time);
-        frame.varint(base_id as u64);
-        let at = Registers { time: base_time, id: base_id, root: 0 };
-        frame.fits().then_some(Batch { frame, at })
+        frame.varint(0);
+        frame.at.time = base_time;
+        Batch(frame)
     }
 
     /// Where it is now.
     pub fn mark(&self) -> Mark {
-        Mark { at: self.frame.at, registers: self.at }
+        Mark(self.0.at)
     }
 
     /// Takes out what was put in after `mark`.
-    pub fn roll_back(&mut self, mark: Mark) {
-        self.frame.at = mark.at;
-        self.at = mark.registers;
+    pub fn roll_back(&mut self, mark: &Mark) {
+        self.0.at = mark.0;
     }
 
-    /// Puts a record in; false, and nothing is, when it does not fit. `time` is the time of the record extended to 64 bits: of a span,
-    /// that of its end.
-    pub fn push(&mut self, record: &Record<'_>, time: u64) -> bool {
-        let mark = self.mark();
-        match record {
-            Record::Span(span) => self.span(span, time),
-            Record::Event(event) => self.event(kind::EVENT, event, time),
-            Record::Fields(event) => self.event(kind::FIELDS, event, time),
-            Record::Attach { id, remote, .. } => {
-                self.frame.u8(kind::ATTACH);
-                self.time(time);
-                self.id(*id);
-                self.frame.bytes(&remote.trace_id.to_bytes());
-                self.frame.bytes(&remote.span_id.to_bytes());
-                self.frame.u8(remote.flags);
-                self.at.root = *id;
-            }
-            Record::Clock { ticks } => {
-                self.frame.u8(kind::CLOCK);
-                self.frame.varint(*ticks);
-                self.at.time = *ticks;
-            }
+    /// Time of the last record put in: of a span, of its end.
+    pub fn time(&self) -> u64 {
+        self.0.at.time
+    }
+
+    /// Puts a record in. False when it does not fit; then, as when the record turns out not to be believed, the batch is to be
+    /// rolled back. Its time is at or after `not_before` but for 2^29 ticks.
+    #[cfg_attr(target_os = "none", inline(never))]
+    pub fn push(&mut self, words: &mut Words<'_>, not_before: u64) -> bool {
+        self.0.not_before = not_before;
+        let head = words.head();
+        let kind = head.kind();
+        if kind == Some(RecordKind::Clock) {
+            let ticks = words.wide();
+            self.0.u8(kind::CLOCK);
+            self.0.varint(ticks);
+            self.0.at.time = ticks;
+            return self.0.fits();
         }
-        self.keep(mark)
+        let [first, second, root] = [words.next(), words.next(), words.next()];
+        match kind {
+            Some(RecordKind::Event) => self.event(kind::EVENT, head, [first, second, root], words),
+            Some(RecordKind::Fields) => self.event(kind::FIELDS, head, [first, second, root], words),
+            Some(RecordKind::Attach) => {
+                self.0.u8(kind::ATTACH);
+                self.time_of(first);
+                self.id(second);
+                self.0.bytes_of(words, 24);
+                self.0.u8(root as u8);
+                self.0.at.root = second;
+            }
+            Some(_) => self.span(head, [first, second, root], words),
+            None => return false,
+        }
+        self.0.fits()
     }
 
-    /// Puts a loss in; false, and nothing is, when it does not fit. `first` is the loss's first time, extended.
-    pub fn push_loss(&mut self, loss: &Loss, first: u64) -> bool {
-        let mark = self.mark();
-        let reason = match loss.reason {
-            LossReason::RingFull => 0,
-            LossReason::Overwritten => 1,
-            LossReason::TooLarge => 2,
-        };
-        self.frame.u8(kind::LOSS);
-        self.frame.u8(reason);
-        self.frame.varint(loss.count as u64);
-        self.frame.zigzag(first.wrapping_sub(self.at.time) as i64);
-        self.keep(mark)
+    /// Puts a loss in; false, and nothing is, when it does not fit.
+    #[cfg_attr(target_os = "none", inline(never))]
+    pub fn push_loss(&mut self, reason: LossReason, count: usize, first: Word) -> bool {
+        let before = self.0.at;
+        self.0.u8(kind::LOSS);
+        self.0.u8(reason as u8);
+        self.0.varint(count as u64);
+        let time = self.extended(first);
+        self.put_time(time);
+        self.0.at.time = before.time;
+        if !self.0.fits() {
+            self.0.at = before;
+            return false;
+        }
+        true
     }
 
-    /// Closes it: the frame on the wire is that many bytes at the front of the buffer, delimiter included.
+    /// Closes it, and says how many bytes it has on the wire, delimiter included; 0 when not even its header fitted.
     pub fn finish(self) -> usize {
-        self.frame.finish()
+        self.0.finish()
     }
 
-    fn keep(&mut self, mark: Mark) -> bool {
-        let fits = self.frame.fits();
-        if !fits {
-            self.roll_back(mark);
+    fn span(&mut self, head: Head, [id, previous, root]: [Word; 3], words: &mut Words<'_>) {
+        let (start, low) = (words.next(), words.next());
+        let mut duration = low as u64;
+        let mut busy = NO_BUSY;
+        if head.kind() == Some(RecordKind::SpanLong) {
+            duration |= (words.next() as u64) << 32;
+            busy = words.wide();
+        } else if head.kind() == Some(RecordKind::SpanBusy) {
+            busy = words.next() as u64;
         }
-        fits
-    }
-
-    fn span(&mut self, span: &SpanRecord<'_>, end: u64) {
-        let extension = span.status != Status::Unset || span.busy.is_some();
-        let is_root = span.parent == 0;
-        let same_root = !is_root && span.root == self.at.root;
-        let kind = if extension { kind::SPAN_EXTENDED } else { kind::SPAN };
-        let count = self.head(kind, is_root, same_root, span.values, span.callsite);
-        self.id(span.id);
+        let status = head.status();
+        let extension = status != 0 || busy != NO_BUSY;
+        let types = types_of(head, words);
+        // Writers may leave in `previous` what was current when a root began.
+        let is_root = id == root;
+        let tag = if extension { kind::SPAN_EXTENDED } else { kind::SPAN };
+        let same_root = self.head(tag, head, is_root, root, types);
+        self.id(id);
         if !is_root {
-            self.below(span.id, span.parent);
-            if !same_root {
-                self.below(span.id, span.root);
-            }
+            self.below(id, previous);
         }
-        self.time(end.wrapping_sub(span.duration));
-        self.frame.varint(span.duration);
+        if !same_root {
+            self.below(id, root);
+        }
+        let end = self.extended(start.wrapping_add(low));
+        self.put_time(end.wrapping_sub(duration));
+        self.0.varint(duration);
         if extension {
-            self.frame.u8(span.status as u8 | u8::from(span.busy.is_some()) << 2);
-            if let Some(busy) = span.busy {
-                self.frame.varint(busy);
+            self.0.u8(status | u8::from(busy != NO_BUSY) << 2);
+            if busy != NO_BUSY {
+                self.0.varint(busy);
             }
         }
-        self.fields(span.values, count);
-        self.at.root = if is_root { span.id } else { span.root };
-        self.at.time = end;
+        self.0.at.root = root;
+        self.0.at.time = end;
+        self.fields(types, words);
     }
 
-    fn event(&mut self, kind: u8, event: &EventRecord<'_>, time: u64) {
-        let outside = event.span == 0;
-        let same_root = !outside && event.root == self.at.root;
-        let count = self.head(kind, outside, same_root, event.values, event.callsite);
-        self.time(time);
-        if !outside {
-            self.id(event.span);
+    fn event(&mut self, tag: u8, head: Head, [time, span, root]: [Word; 3], words: &mut Words<'_>) {
+        let types = types_of(head, words);
+        let same_root = self.head(tag, head, span == 0, root, types);
+        self.time_of(time);
+        if span != 0 {
+            self.id(span);
             if !same_root {
-                self.below(event.span, event.root);
+                self.below(span, root);
             }
-            self.at.root = event.root;
+            self.0.at.root = root;
         }
-        self.fields(event.values, count);
+        self.fields(types, words);
     }
 
-    /// Tag and callsite; gives back the number of fields.
-    fn head(&mut self, kind: u8, root: bool, same_root: bool, values: Values<'_>, callsite: u32) -> usize {
-        let count = values.count();
-        let mut tag = kind | (count.min(3) as u8) << 6;
-        if root {
+    /// Tag and callsite; whether the root is said by the tag.
+    #[cfg_attr(target_os = "none", inline(never))]
+    fn head(&mut self, mut tag: u8, head: Head, is_root: bool, root: Word, types: u64) -> bool {
+        if is_root {
             tag |= ROOT;
-        }
-        if same_root {
+        } else if root == self.0.at.root {
             tag |= SAME_ROOT;
         }
-        self.frame.u8(tag);
-        self.frame.varint(callsite.into());
-        count
+        self.0.u8(tag | (count(types).min(3) as u8) << 6);
+        self.0.varint(head.callsite.into());
+        tag >= ROOT
     }
 
-    fn time(&mut self, time: u64) {
-        self.frame.zigzag(time.wrapping_sub(self.at.time) as i64);
-        self.at.time = time;
+    fn time_of(&mut self, time: Word) {
+        let time = self.extended(time);
+        self.put_time(time);
+    }
+
+    #[cfg_attr(target_os = "none", inline(never))]
+    fn put_time(&mut self, time: u64) {
+        self.0.zigzag(time.wrapping_sub(self.0.at.time) as i64);
+        self.0.at.time = time;
+    }
+
+    /// The whole of a time of which `time` is what a word holds.
+    #[cfg_attr(target_os = "none", inline(never))]
+    fn extended(&self, time: Word) -> u64 {
+        if Word::BITS == 64 {
+            time as u64
+        } else {
+            extended(self.0.at.time.max(self.0.not_before), time as u32)
+        }
     }
 
     fn id(&mut self, id: Word) {
-        self.below(id, self.at.id);
-        self.at.id = id;
+        self.below(id, self.0.at.id);
+        self.0.at.id = id;
     }
 
     /// How far `other` is below `id`.
+    #[cfg_attr(target_os = "none", inline(never))]
     fn below(&mut self, id: Word, other: Word) {
-        self.frame.zigzag(id.wrapping_sub(other) as isize as i64);
+        self.0.zigzag(id.wrapping_sub(other) as isize as i64);
     }
 
-    fn fields(&mut self, values: Values<'_>, count: usize) {
+    #[cfg_attr(target_os = "none", inline(never))]
+    fn fields(&mut self, types: u64, words: &mut Words<'_>) {
+        let count = count(types);
         if count > 2 {
-            self.frame.u8(count as u8);
+            self.0.u8(count as u8);
         }
-        let mut types = values.types();
-        for i in 0..count.div_ceil(2) {
-            self.frame.u8((types >> (8 * i)) as u8);
+        let mut rest = types;
+        while rest != 0 {
+            self.0.u8(rest as u8);
+            rest >>= 8;
         }
-        // Right from the record's words, which are nearly what the wire wants; by way of `Value` it is four times the code.
-        let mut words = values.words();
-        while types != 0 {
-            let Some((first, rest)) = words.split_first() else { return };
-            words = self.value((types & 15) as u8, *first, rest);
-            types >>= 4;
+        rest = types;
+        while rest != 0 {
+            self.value((rest & 15) as u8, words);
+            rest >>= 4;
         }
     }
 
-    /// Writes a value whose first word is `first`; gives back the words after it.
-    fn value<'w>(&mut self, code: u8, first: Word, rest: &'w [Word]) -> &'w [Word] {
-        let frame = &mut self.frame;
-        let wide = matches!(code, types::U64 | types::I64 | types::F64) && Word::BITS == 32;
-        let (second, rest) = match rest.split_first() {
-            Some((second, rest)) if wide || code == types::STATIC => (*second, rest),
-            _ => (0, rest),
-        };
-        let bits = if wide { first as u64 | (second as u64) << (Word::BITS % 64) } else { first as u64 };
-        match code {
-            types::BOOL => frame.u8(first as u8),
-            types::I32 => frame.zigzag(i64::from(first as i32)),
-            types::U64 | types::U32 => frame.varint(bits),
-            types::I64 => frame.zigzag(bits as i64),
-            types::F32 => frame.bytes(&(first as u32).to_le_bytes()),
-            types::F64 => frame.bytes(&bits.to_le_bytes()),
-            types::STATIC => {
-                frame.varint(bits);
-                frame.varint(second as u64);
-            }
-            _ => {
-                // `length << 1 | truncated` is the same here and there.
-                frame.varint(bits);
-                let (bytes, rest) = split_bytes(rest, first >> 1);
-                frame.bytes(bytes);
-                return rest;
-            }
+    fn value(&mut self, code: u8, words: &mut Words<'_>) {
+        if code == types::F32 || code == types::F64 {
+            return self.0.bytes_of(words, if code == types::F32 { 4 } else { 8 });
         }
-        rest
+        let bits = match code {
+            types::U64 | types::I64 => words.wide(),
+            types::I32 => words.next() as i32 as u64,
+            _ => words.next() as u64,
+        };
+        if code == types::I32 || code == types::I64 {
+            self.0.zigzag(bits as i64);
+        } else {
+            self.0.varint(bits);
+        }
+        if code == types::STATIC {
+            self.0.varint(words.next() as u64);
+        } else if code > types::STATIC {
+            // `length << 1 | truncated` is the same here and there.
+            self.0.bytes_of(words, bits as usize >> 1);
+        }
+    }
+}
+
+/// Type nibbles of a record's fields, the first in the low one.
+#[cfg_attr(target_os = "none", inline(never))]
+fn types_of(head: Head, words: &mut Words<'_>) -> u64 {
+    if head.types() & 15 == TYPES_IN_BODY { words.wide() } else { head.types().into() }
+}
+
+/// How many fields: no nibble but those after the last is 0.
+fn count(types: u64) -> u32 {
+    (u64::BITS - types.leading_zeros()).div_ceil(4)
+}
+
+fn extended(at: u64, time: u32) -> u64 {
+    let from = at.saturating_sub(BACK);
+    from + u64::from(time.wrapping_sub(from as u32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_is_a_little_back_or_far_ahead() {
+        let at = 5 << 32 | 100;
+        let back = BACK as i64;
+        for (time, is) in [
+            (100, at),
+            (101, at + 1),
+            (99, at - 1),
+            (0xffff_ffff, at - 101),
+            (100 - back, at - BACK),
+            (100 + 7 * back - 1, at + 7 * BACK - 1),
+        ] {
+            assert_eq!(extended(at, time as u32), is, "{time}");
+        }
+        assert_eq!(extended(3, 2), 2);
+        assert_eq!(extended(3, u32::MAX), u64::from(u32::MAX), "nothing is before the clock began");
+    }
+
+    #[test]
+    fn fields_are_counted_by_their_types() {
+        assert_eq!([0, 1, 0x21, 0xb1, 0x321, 0x1bb].map(count), [0, 1, 2, 2, 3, 3]);
+        assert_eq!(count(0x0bbb_bbbb_bbbb_bbbb), 15);
     }
 }

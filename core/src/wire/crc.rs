@@ -2,15 +2,15 @@
 //!
 //! Bit by bit it is 20 bytes smaller and three times slower; with the usual table of 1 KiB it is twice as fast.
 
-/// The CRC of `bytes`.
-pub(super) fn crc32(bytes: &[u8]) -> u32 {
-    let mut crc = !0;
-    for byte in bytes {
-        crc ^= u32::from(*byte);
-        crc = crc >> 4 ^ TABLE[(crc & 15) as usize];
-        crc = crc >> 4 ^ TABLE[(crc & 15) as usize];
-    }
-    !crc
+/// The register before the first byte; the CRC is its complement after the last.
+pub(super) const BEGIN: u32 = !0;
+
+/// The register after one more byte.
+#[inline(always)]
+pub(super) fn step(crc: u32, byte: u8) -> u32 {
+    let crc = crc ^ u32::from(byte);
+    let crc = crc >> 4 ^ TABLE[(crc & 15) as usize];
+    crc >> 4 ^ TABLE[(crc & 15) as usize]
 }
 
 static TABLE: [u32; 16] = table();
@@ -33,7 +33,11 @@ const fn table() -> [u32; 16] {
 
 #[cfg(test)]
 mod tests {
-    use super::crc32;
+    use super::{BEGIN, step};
+
+    fn crc32(bytes: &[u8]) -> u32 {
+        !bytes.iter().fold(BEGIN, |crc, byte| step(crc, *byte))
+    }
 
     #[test]
     fn check_value_of_the_catalogue() {

@@ -1,42 +1,42 @@
-//! The encoder of wire format 1: records and metrics to frames, in a buffer the caller has. Nothing is allocated, nothing copied twice.
+//! The encoder of wire format 1: records and metrics to frames, right where they go. Nothing is allocated, nothing copied.
 //!
 //! The format is `core/docs/wire-format.md`; the sections (§) in this module are that page's. Decoding is `throughline-decode`'s, on the host.
 //! `throughline-embedded` builds frames from a recorder with this; use it directly only to write another such adapter.
 //!
 //! ```
-//! use throughline::ring::{Head, Mode, RawRecord, RecordKind, Ring};
-//! use throughline::{record::Record, wire};
+//! use throughline::ring::{Head, Mode, RecordKind, Ring};
+//! use throughline::wire;
 //! # static SLOTS: throughline::Slots<8> = throughline::Slots::new();
 //! # let ring = Ring::new(SLOTS.as_slice(), Mode::SharedOldest);
 //! # ring.push(Head::new(RecordKind::Event, 7, 0, 0), &[100, 0, 0], 100);
 //! let mut reader = ring.reader().unwrap();
-//! let mut raw = RawRecord::new();
 //! let mut buffer = [0; 192];
-//! let mut batch = wire::Batch::new(&mut buffer, &wire::Header::default(), 100, 0).unwrap();
-//! while reader.next(&mut raw) {
+//! let window = wire::Window { buf: &mut buffer, at: 0, room: 192 };
+//! let mut batch = wire::Batch::new(window, &wire::Header::default(), 0);
+//! while reader.find() {
 //!     let before = batch.mark();
-//!     let record = Record::parse(&raw).unwrap();
-//!     if !batch.push(&record, 100) {
+//!     if !batch.push(&mut reader.words(), 0) {
+//!         batch.roll_back(&before);
 //!         break; // full: the record stays in the ring
 //!     }
 //!     if !reader.commit() {
-//!         batch.roll_back(before); // overwritten while it was being read
+//!         batch.roll_back(&before); // overwritten while it was being read
 //!     }
 //! }
 //! let len = batch.finish();
-//! assert_eq!(buffer[len - 1], 0);
+//! assert!(len > 12 && buffer[len - 1] == 0);
 //! ```
 
 mod batch;
-mod cobs;
 mod crc;
 mod frame;
 mod metrics;
 mod preamble;
 
 pub use batch::{Batch, Mark};
-pub use frame::{Header, MAX_FRAME};
+pub use frame::{Header, MAX_FRAME, Window};
 pub use metrics::Metrics;
+pub(crate) use metrics::{FamilyLabels, LABELS_OF_FAMILY, shape_of};
 pub use preamble::{MAX_BUILD_ID, MAX_NAME, Preamble};
 
 /// Version of the format, in the first byte of every frame.

@@ -6,24 +6,22 @@ use core::hint::black_box;
 use core::mem::MaybeUninit;
 use cortex_m_rt::entry;
 use footprint_firmware::{start, ticks};
-use rtt_target::{ChannelMode, rtt_init};
 use throughline::{Clock, Recorder, Slots, counter, histogram, info, span};
-use throughline_embedded::{Config, DeviceId, Flusher};
+use throughline_embedded::{Config, DeviceId, Flusher, rtt};
 
 static SLOTS: Slots<128> = Slots::new();
 static RECORDER: Recorder = Recorder::new(&SLOTS, Clock::new(25_000_000, ticks));
 /// In a static, so that its size is seen.
-static mut FLUSHER: MaybeUninit<Flusher> = MaybeUninit::uninit();
+static mut FLUSHER: MaybeUninit<Flusher<rtt::Channel>> = MaybeUninit::uninit();
 
 #[entry]
 fn main() -> ! {
     start();
-    let mut channels =
-        rtt_init! { up: { 0: { size: 1024, mode: ChannelMode::NoBlockSkip, name: "throughline" } } };
     let config = Config { name: "size", device_id: DeviceId::new(1), boot_epoch: 1, ..Config::DEFAULT };
+    let channel = throughline_embedded::rtt_channel!(1024);
     let place = &raw mut FLUSHER;
     // SAFETY: nothing else refers to it.
-    let flusher = unsafe { &mut *place }.write(throughline_embedded::init(&RECORDER, config));
+    let flusher = unsafe { &mut *place }.write(throughline_embedded::init_rtt(&RECORDER, config, channel));
     loop {
         let n = black_box(ticks()) as u32;
         {
@@ -33,6 +31,6 @@ fn main() -> ! {
         counter!("counted").add(1);
         histogram!("sizes").record(n as usize);
         flusher.snapshot_metrics();
-        flusher.flush_rtt(&mut channels.up.0, 512);
+        flusher.flush(512);
     }
 }

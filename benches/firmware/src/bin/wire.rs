@@ -8,7 +8,7 @@ use cortex_m_rt::entry;
 use cortex_m_semihosting::hprintln;
 use footprint_firmware::finish;
 use throughline::{Clock, Recorder, Slots, counter, gauge, histogram, info, span};
-use throughline_embedded::{Config, Flusher, init_with_frame};
+use throughline_embedded::{Buffer, Config, Flusher, init_with_frame};
 
 static NOW: AtomicUsize = AtomicUsize::new(5_000_000);
 static SLOTS: Slots<64> = Slots::new();
@@ -18,7 +18,7 @@ fn pass(ticks: usize) {
     NOW.store(NOW.load(Relaxed).wrapping_add(ticks), Relaxed);
 }
 
-fn bytes(name: &str, flusher: &mut Flusher<512>) {
+fn bytes(name: &str, flusher: &mut Flusher<Buffer<512>>) {
     while let Some(frame) = flusher.frame(512) {
         let len = frame.len();
         // A preamble holds none.

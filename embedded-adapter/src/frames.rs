@@ -1,0 +1,230 @@
+//! Makes frames of what a recorder holds: preambles, batches of records, metrics snapshots, each right where it goes.
+
+use throughline::metrics::Series;
+use throughline::ring::{Reader, Word};
+use throughline::wire::{
+    Batch, Header, MAX_BUILD_ID, MAX_FRAME, MAX_NAME, Metrics, PREAMBLE_EVERY, Preamble, Window,
+};
+use throughline::{LossReason, Recorder};
+
+use crate::Config;
+use crate::timeline::Anchor;
+
+/// All that is to be sent, and what frames have in common.
+#[derive(Debug)]
+pub(crate) struct Frames {
+    recorder: &'static Recorder,
+    reader: Reader<'static>,
+    name: &'static str,
+    build_id: &'static [u8],
+    device_id: [u8; 8],
+    /// Wall-clock time in ns since 1970, and the tick it is of.
+    wall: (u64, u64),
+    header: Header,
+    /// Of the last record sent.
+    time: u64,
+    anchor: Anchor,
+    /// Records that fitted no frame and were not yet reported.
+    too_large: u32,
+    snapshots: u32,
+    snapshot: Option<Snapshot>,
+    /// Frames to come before the next preamble.
+    until_preamble: u8,
+    /// Whether the frame before was one of metrics; they take turns with batches.
+    was_metrics: bool,
+    more: bool,
+}
+
+/// A metrics snapshot that is under way: where it goes on.
+#[derive(Clone, Copy, Debug)]
+struct Snapshot {
+    /// `None`: all of it was sent but for its end.
+    series: Option<Series>,
+    from: usize,
+    /// A pointer, so that a program that never asks for a snapshot does not link what makes one.
+    build: fn(&mut Frames, Window<'_>, u64) -> usize,
+}
+
+/// Bytes below which no frame is begun.
+const SMALLEST: usize = 48;
+/// Bytes below which no metrics frame is begun: any one series gets on in it.
+const SMALLEST_METRICS: usize = 128;
+
+impl Frames {
+    pub(crate) fn new(recorder: &'static Recorder, config: Config) -> Frames {
+        let Some(reader) = recorder.ring().reader() else {
+            panic!("this recorder has a flusher already: call throughline_embedded::init once")
+        };
+        recorder.mark_clock();
+        #[cfg(all(feature = "build-id", target_os = "none"))]
+        let config = match config.build_id {
+            [] => Config { build_id: crate::build_id::build_id(), ..config },
+            _ => config,
+        };
+        Frames {
+            recorder,
+            reader,
+            name: cut(config.name),
+            build_id: &config.build_id[..config.build_id.len().min(MAX_BUILD_ID)],
+            device_id: config.device_id.to_u64().to_le_bytes(),
+            wall: (0, 0),
+            header: Header { epoch: config.boot_epoch, ..Header::default() },
+            time: 0,
+            anchor: Anchor::NONE,
+            too_large: 0,
+            snapshots: 0,
+            snapshot: None,
+            until_preamble: 0,
+            was_metrics: false,
+            more: false,
+        }
+    }
+
+    pub(crate) fn set_wall_clock(&mut self, unix_ns: u64, ticks: u64) {
+        self.wall = (unix_ns, ticks);
+        self.until_preamble = 0;
+    }
+
+    pub(crate) fn snapshot_metrics(&mut self) {
+        if self.snapshot.is_none() {
+            self.snapshot = Some(Snapshot { series: Series::first(), from: 0, build: Frames::metrics });
+        }
+    }
+
+    /// Whether there was more to say after the last frame.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.more || self.snapshot.is_some()
+    }
+
+    /// Records put into frames so far.
+    pub(crate) fn records(&self) -> u32 {
+        self.header.ordinal
+    }
+
+    /// Makes the next frame and says how many bytes it has on the wire; 0 when there is nothing to send, or too little room.
+    pub(crate) fn next(&mut self, window: Window<'_>) -> usize {
+        let now = self.recorder.mark_clock();
+        self.anchor.begin(self.recorder.ring().head(), now);
+        self.more = self.reader.find();
+        let any = self.more || self.snapshot.is_some() || self.reader.has_loss() || self.too_large > 0;
+        if !any || window.room < SMALLEST {
+            return 0;
+        }
+        let len = match self.snapshot {
+            _ if self.until_preamble == 0 => self.preamble(window),
+            Some(snapshot) if !self.more || !self.was_metrics => {
+                self.was_metrics = true;
+                if window.room < SMALLEST_METRICS {
+                    return 0;
+                }
+                (snapshot.build)(self, window, now)
+            }
+            _ => {
+                self.was_metrics = false;
+                self.batch(window, now)
+            }
+        };
+        if len > 0 {
+            self.header.sequence = self.header.sequence.wrapping_add(1);
+            self.until_preamble = self.until_preamble.saturating_sub(1);
+        }
+        len
+    }
+
+    fn preamble(&mut self, window: Window<'_>) -> usize {
+        let preamble = Preamble {
+            tick_hz: self.recorder.clock().hz(),
+            device_id: self.device_id,
+            unix_ns: self.wall.0,
+            unix_ticks: self.wall.1,
+            build_id: self.build_id,
+            name: self.name,
+        };
+        let len = preamble.encode(window, &self.header);
+        if len > 0 {
+            self.until_preamble = PREAMBLE_EVERY as u8;
+        }
+        len
+    }
+
+    fn batch(&mut self, window: Window<'_>, now: u64) -> usize {
+        let is_longest = window.room >= (window.buf.len() - 1).min(MAX_FRAME);
+        let loss = self.reader.take_loss();
+        let lost = loss.map_or(0, |loss| loss.count as u32);
+        let too_large = core::mem::take(&mut self.too_large);
+        self.header.lost = self.header.lost.wrapping_add(lost).wrapping_add(too_large);
+        let mut batch = Batch::new(window, &self.header, self.time);
+        let mut used = false;
+        if let Some(loss) = loss {
+            used = batch.push_loss(loss.reason, loss.count, loss.first);
+        }
+        if too_large > 0 {
+            used |= batch.push_loss(LossReason::TooLarge, too_large as usize, self.time as Word);
+        }
+        let not_before = self.reader.not_before(now);
+        while self.reader.find() {
+            let before = batch.mark();
+            let mut words = self.reader.words();
+            let position = words.position();
+            let fits = batch.push(&mut words, not_before.max(self.anchor.not_before(position)));
+            // Alone in the longest frame there is, it fits none.
+            let stays = !fits && (used || !is_longest);
+            let taken = !stays && self.reader.commit();
+            if !fits || !taken {
+                batch.roll_back(&before);
+            }
+            if stays {
+                break;
+            }
+            if taken {
+                self.anchor.pass(position);
+                if !fits {
+                    self.too_large += 1;
+                } else {
+                    used = true;
+                    self.header.ordinal = self.header.ordinal.wrapping_add(u32::from(!words.is_clock()));
+                }
+            }
+        }
+        self.time = batch.time();
+        if used { batch.finish() } else { 0 }
+    }
+
+    fn metrics(&mut self, window: Window<'_>, time: u64) -> usize {
+        let Some(begun) = self.snapshot else { return 0 };
+        let mut frame = Metrics::new(window, &self.header, self.snapshots);
+        // Whether it is the last frame is said at its beginning: if it turns out not to be, it is made again.
+        let mut last = true;
+        loop {
+            frame.begin(last, time);
+            let mut at = begun;
+            while let Some(series) = at.series {
+                let from = frame.push(&series, at.from);
+                if from == at.from {
+                    break;
+                }
+                at.from = from;
+                if from == Metrics::WHOLE {
+                    at = Snapshot { series: series.next(), from: 0, ..at };
+                }
+            }
+            if last && at.series.is_some() {
+                last = false;
+                continue;
+            }
+            self.snapshot = if last { None } else { Some(at) };
+            self.snapshots = self.snapshots.wrapping_add(last.into());
+            return frame.finish();
+        }
+    }
+}
+
+/// As much of a name as the wire takes.
+#[inline(always)]
+fn cut(name: &str) -> &str {
+    let mut len = name.len().min(MAX_NAME);
+    while !name.is_char_boundary(len) {
+        len -= 1;
+    }
+    &name[..len]
+}
