@@ -65,6 +65,7 @@ fn promised(line: &[&Row]) -> String {
     let most: Vec<String> = line.iter().filter_map(|row| row.budget).map(number).collect();
     match line.first().and_then(|row| budget::of(row)).map(|budget| budget.bound) {
         _ if most.is_empty() => String::new(),
+        Some(Bound::EachThread(_)) => format!("≤ {}", most.join(" / ")),
         Some(Bound::TimesLimit(factor)) => format!("{} ({factor} × limit)", most.join(" / ")),
         _ => format!("≤ {}", most[0]),
     }

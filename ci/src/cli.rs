@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use lexopt::Arg::{Long, Short, Value};
 
-use crate::{bench, collector, consumer, demo, footprint, fuzz, setup, suite, targets};
+use crate::{bench, collector, consumer, demo, footprint, fuzz, instructions, setup, suite, targets};
 
 /// One subcommand.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +38,16 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand { name: "collector", about: "build and run an OpenTelemetry Collector", run: collector::run },
     Subcommand { name: "demo", about: "one trace from an interrupt to a server", run: demo::run },
     Subcommand { name: "bench", about: "measure against peers and limits", run: bench::run },
-    Subcommand { name: "footprint", about: "measure the firmware's flash and RAM", run: footprint::run },
+    Subcommand {
+        name: "instructions",
+        about: "compare instructions and bytes with the committed baselines",
+        run: instructions::run,
+    },
+    Subcommand {
+        name: "footprint",
+        about: "measure the firmware's instructions, flash and RAM",
+        run: footprint::run,
+    },
 ];
 
 /// Runs what the command line says. The exit code is 0 on success, 1 when a check fails, 2 on a bad command line.
@@ -106,7 +115,7 @@ fn help() -> String {
     let mut text = String::from("usage: cargo xtask <subcommand> [options]\n\n");
     for subcommand in SUBCOMMANDS {
         // Writing to a string can't fail.
-        let _ = writeln!(text, "  {:<10}  {}", subcommand.name, subcommand.about);
+        let _ = writeln!(text, "  {:<12}  {}", subcommand.name, subcommand.about);
     }
     text.push_str("\n`cargo xtask <subcommand> --help` gives a subcommand's options and their defaults.\n");
     text

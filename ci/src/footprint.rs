@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use lexopt::Arg::Long;
-use throughline_benches::{Machine as Host, Report, Row, SUBJECT, Unit};
+use throughline_benches::{Machine as Host, Report, Row, SUBJECT, Unit, budget::OPT_S};
 
 use crate::process::Cmd;
 use crate::qemu::Machine;
@@ -51,7 +51,7 @@ pub fn run(mut args: lexopt::Parser) -> Result<()> {
             _ => return Err(arg.unexpected().into()),
         }
     }
-    let report = measure()?;
+    let report = Report::new(&Host::this(), rows(&Machine::ALL)?);
     if json {
         println!("{}", report.to_json()?);
     } else {
@@ -72,36 +72,35 @@ pub fn run(mut args: lexopt::Parser) -> Result<()> {
     Ok(())
 }
 
-/// Builds and measures everything.
+/// Builds and measures everything on these boards; the rows are not judged yet.
 ///
 /// # Errors
 ///
 /// When something does not build or run.
-pub fn measure() -> Result<Report> {
+pub fn rows(machines: &[Machine]) -> Result<Vec<Row>> {
     let mut needs = vec![Need::Qemu];
-    needs.extend(Machine::ALL.map(|machine| Need::Target(machine.target())));
+    needs.extend(machines.iter().map(|machine| Need::Target(machine.target())));
     setup::ensure(&needs)?;
     let mut rows = Vec::new();
-    for machine in Machine::ALL {
+    for &machine in machines {
         for profile in [Profile::Fast, Profile::Small] {
             let firmware = Firmware::build(machine, profile)?;
             rows.extend(ops::rows(&firmware)?);
+            rows.push(masked::row(&firmware)?);
             if profile == Profile::Small {
                 rows.extend(sizes::rows(&firmware)?);
-            } else {
-                rows.push(masked::row(&firmware)?);
             }
         }
     }
-    Ok(Report::new(&Host::this(), rows))
+    Ok(rows)
 }
 
 /// How the firmware is optimised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Profile {
-    /// opt-level 3: what instructions are counted of.
+    /// opt-level 3.
     Fast,
-    /// opt-level s: what sizes are taken of.
+    /// opt-level s: what sizes are taken of besides.
     Small,
 }
 
@@ -134,10 +133,10 @@ impl Firmware {
         self.dir.join(name)
     }
 
-    /// A row of this board; opt-level s has paths of its own, so that budgets are for opt-level 3.
+    /// A row of this board; instructions at opt-level s have paths of their own, with the same budgets.
     fn row(&self, path: &str, subject: &str, unit: Unit, value: f64) -> Row {
         let path = match (self.profile, unit) {
-            (Profile::Small, Unit::Instructions) => format!("{path}_opt_s"),
+            (Profile::Small, Unit::Instructions) => format!("{path}{OPT_S}"),
             _ => path.to_owned(),
         };
         Row::new(&path, subject, self.machine.target(), 1, unit, value, value)

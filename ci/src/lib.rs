@@ -11,6 +11,7 @@
 //! | `fuzz` | [`fuzz`] | runs the decoder's fuzz targets |
 //! | `qemu` | `qemu_suite` | runs firmware in QEMU and decodes what it sends |
 //! | `collector` | [`collector`] | builds and runs a real OpenTelemetry Collector |
+//! | `instructions` | [`instructions`] | fails when a path has become dearer than its committed baseline |
 //! | `demo`, `bench`, `footprint` | [`demo`], [`mod@bench`], [`footprint`] | the end-to-end demo and the measurements |
 //!
 //! [`process`] runs commands, [`net`] finds and watches loopback ports, and `qemu` boots firmware: those are
@@ -23,6 +24,7 @@ pub mod consumer;
 pub mod demo;
 pub mod footprint;
 pub mod fuzz;
+pub mod instructions;
 pub mod net;
 pub mod process;
 pub mod scratch;

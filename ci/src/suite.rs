@@ -59,7 +59,7 @@ pub fn run(args: lexopt::Parser) -> Result<()> {
         }
         Request::List => {
             for step in STEPS {
-                println!("{:<11}  {}", step.name, step.about);
+                println!("{:<12}  {}", step.name, step.about);
             }
             return Ok(());
         }

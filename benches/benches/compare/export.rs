@@ -111,7 +111,7 @@ fn windows(bench: &mut Bench<'_>, receiver: &Receiver, producer: impl Fn() -> u6
     let (count, length) = match bench.effort {
         Effort::Full => (5, Duration::from_secs(1)),
         Effort::Quick => (3, Duration::from_millis(300)),
-        Effort::Smoke => (1, Duration::from_millis(100)),
+        Effort::Smoke | Effort::Count => (1, Duration::from_millis(100)),
     };
     // Rings and queues fill, buffers grow.
     thread::sleep(length / 2);

@@ -20,9 +20,12 @@ use std::{
 };
 
 use criterion::Criterion;
-use throughline_benches::{LIMIT, Row, SUBJECT, Unit, estimates};
+use throughline_benches::{Row, Unit, estimates};
 
-use crate::system::{self, preemptions};
+use crate::{
+    count,
+    system::{self, preemptions},
+};
 
 /// Operations between two drains.
 pub(crate) const BATCH: u64 = 512;
@@ -39,6 +42,8 @@ pub(crate) enum Effort {
     Quick,
     /// A few operations, nothing measured: does every subject still run?
     Smoke,
+    /// For callgrind: see [`count`].
+    Count,
 }
 
 /// What a subject measures itself with.
@@ -73,6 +78,9 @@ impl Bench<'_> {
 
     /// Measures on one thread only an operation that does `per_call` things at once; the figure is per thing.
     pub(crate) fn bulk<L>(&mut self, per_call: u32, make: impl Fn() -> L, op: impl Fn(&mut L)) {
+        if self.effort == Effort::Count {
+            return count::bulk(per_call.into(), &mut make(), op, |_| ());
+        }
         let op = |local: &mut L, n| {
             for _ in 0..n {
                 op(local);
@@ -89,6 +97,9 @@ impl Bench<'_> {
         op: impl Fn(&mut L),
         refill: impl Fn(&mut L),
     ) {
+        if self.effort == Effort::Count {
+            return count::bulk(per_call.into(), &mut make(), op, refill);
+        }
         self.alone(Some(1), f64::from(per_call), &mut make(), |local, _| op(local), refill);
     }
 
@@ -123,6 +134,9 @@ impl Bench<'_> {
         op: impl Fn(&mut L, u64),
         drain: impl Fn(&mut L),
     ) {
+        if self.effort == Effort::Count {
+            return count::operations(local, op, drain);
+        }
         let mut windows = Windows::new(batch);
         self.measure(1, per_call, |n| {
             windows.run(n, |n| {
@@ -132,22 +146,6 @@ impl Bench<'_> {
             })
         });
         self.complain(&windows, 1);
-        // What is done in bulk is too much to step through.
-        let steppable = per_call == 1.0 && [LIMIT, SUBJECT].contains(&self.subject);
-        if steppable && self.effort != Effort::Smoke {
-            drain(local);
-            if let Some(count) = system::instructions(4 * SPANS_PER_TRACE, &mut |n| op(local, n)) {
-                self.rows.push(Row::new(
-                    self.path,
-                    self.subject,
-                    self.target,
-                    1,
-                    Unit::Instructions,
-                    count,
-                    count,
-                ));
-            }
-        }
     }
 
     /// Measures `op` on this thread beside what `second` makes on another.
@@ -159,6 +157,9 @@ impl Bench<'_> {
         drain: impl Fn(&mut L),
         second: impl FnOnce() -> S + Send,
     ) {
+        if self.effort == Effort::Count {
+            return;
+        }
         let mut windows = Windows::new(batch);
         let (meet, size, theirs) = (&Rendezvous::default(), &AtomicU64::new(0), &Mutex::new(None));
         thread::scope(|scope| {
@@ -213,7 +214,7 @@ impl Bench<'_> {
         let (warm_up, measurement, samples) = match self.effort {
             Effort::Full => (300, 1_000, 40),
             Effort::Quick => (80, 200, 15),
-            Effort::Smoke => {
+            Effort::Smoke | Effort::Count => {
                 run(BATCH + SPANS_PER_TRACE + 1);
                 return;
             }

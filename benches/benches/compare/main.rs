@@ -1,15 +1,17 @@
 //! Throughline next to its peers and to the least work that could do the job.
 //!
 //! `cargo bench -p throughline-benches --features peers --bench compare -- [--quick] [--only path[/subject]]
-//! [--json] [--list]`
+//! [--instructions] [--json] [--list]`
 //!
 //! Every subject of every path runs in a process of its own: global subscribers, reporters and recorders can be set
 //! only once, and this way each is set as its documentation says.
 
+mod count;
 mod encode;
 mod export;
 mod harness;
 mod limit;
+mod own;
 #[cfg(feature = "peers")]
 mod peers;
 mod receiver;
@@ -24,10 +26,11 @@ use std::{
     panic,
     path::PathBuf,
     process::{self, Command, ExitCode, Stdio},
+    thread,
 };
 
 use harness::{Bench, Effort};
-use throughline_benches::{LIMIT, Machine, Report, Row, SUBJECT};
+use throughline_benches::{LIMIT, Machine, Report, Row, SUBJECT, Unit};
 
 /// One subject's way of doing one path's operation.
 pub(crate) type Subject = (&'static str, fn(&mut Bench<'_>));
@@ -37,12 +40,18 @@ const PATHS: &[(&str, &[Subject])] = &[
     ("clock_read", &[(LIMIT, limit::clock_read), (SUBJECT, throughline::clock_read)]),
     ("span", &[(LIMIT, limit::span), (SUBJECT, throughline::span)]),
     ("span_2fields", &[(LIMIT, limit::span_2fields), (SUBJECT, throughline::span_2fields)]),
+    ("event", &[(SUBJECT, own::plain_event)]),
     ("event_2fields", &[(LIMIT, limit::event_2fields), (SUBJECT, throughline::event_2fields)]),
     ("disabled", &[(LIMIT, limit::disabled), (SUBJECT, throughline::disabled)]),
     ("sampled_out", &[(LIMIT, limit::sampled_out), (SUBJECT, throughline::sampled_out)]),
+    ("attach", &[(SUBJECT, own::attach_remote)]),
+    ("traceparent", &[(SUBJECT, own::traceparent)]),
+    ("thread_start", &[(SUBJECT, own::thread_start)]),
     ("counter", &[(LIMIT, limit::counter), (SUBJECT, throughline::counter)]),
     ("counter_family", &[(LIMIT, limit::counter_family), (SUBJECT, throughline::counter_family)]),
     ("histogram", &[(LIMIT, limit::histogram), (SUBJECT, throughline::histogram)]),
+    ("histogram_family", &[(SUBJECT, own::labelled_histogram)]),
+    ("gauge", &[(SUBJECT, own::set_gauge)]),
     ("ring", &[(LIMIT, limit::ring), (SUBJECT, throughline::ring)]),
     (
         "encode",
@@ -54,6 +63,9 @@ const PATHS: &[(&str, &[Subject])] = &[
     ),
     ("export", &[(LIMIT, export::limit), (SUBJECT, export::throughline)]),
 ];
+
+/// The paths whose instructions are not counted: several threads work at once, and no two runs are the same.
+const UNCOUNTED: &[&str] = &["export"];
 
 /// What a child's line that carries a row starts with.
 const ROW: &str = "row ";
@@ -70,7 +82,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs each subject in a child, in order, and reports.
+/// Runs each subject in a child, in order, and under callgrind where its instructions are wanted, and reports.
 fn parent(args: &Args) -> Result<(), Box<dyn Error>> {
     let (mut rows, mut failed, mut any) = (Vec::new(), Vec::new(), false);
     for (path, name, _) in subjects() {
@@ -79,11 +91,28 @@ fn parent(args: &Args) -> Result<(), Box<dyn Error>> {
         {
             continue;
         }
+        let counted = is_counted(path, name);
+        if args.effort == Effort::Count && !(counted && name.starts_with(SUBJECT)) {
+            continue;
+        }
         any = true;
         if args.list {
             println!("{full}");
-        } else if let Err(error) = run_child(path, name, args.effort, &mut rows) {
+            continue;
+        }
+        let ran = match args.effort {
+            Effort::Count => run_counted(path, name).map(|counted| rows.extend(counted)),
+            _ => run_child(path, name, args.effort, &mut rows),
+        };
+        if let Err(error) = ran {
             failed.push(format!("{full}: {error}"));
+        }
+        if counted && matches!(args.effort, Effort::Full | Effort::Quick) {
+            match run_counted(path, name) {
+                Ok(counted) => rows.extend(counted.into_iter().filter(|row| row.unit == Unit::Instructions)),
+                // The times stand without them.
+                Err(error) => eprintln!("{full}: instructions not counted: {error}"),
+            }
         }
     }
     if !any {
@@ -117,6 +146,23 @@ fn run_child(path: &str, subject: &str, effort: Effort, rows: &mut Vec<Row>) -> 
     if status.success() { Ok(()) } else { Err(status.to_string().into()) }
 }
 
+/// Whether a subject's instructions are wanted: Throughline's, and those of the limit.
+fn is_counted(path: &str, subject: &str) -> bool {
+    let library = subject.split(" (").next().unwrap_or_default();
+    [LIMIT, SUBJECT].contains(&library) && !UNCOUNTED.contains(&path)
+}
+
+/// A subject's exact rows: its instructions, and what sizes it notes.
+fn run_counted(path: &str, subject: &str) -> Result<Vec<Row>, Box<dyn Error>> {
+    let (instructions, said) = count::instructions(path, subject)?;
+    let target = Machine::this().target;
+    let mut rows = vec![Row::new(path, subject, &target, 1, Unit::Instructions, instructions, instructions)];
+    for row in said.lines().filter_map(|line| line.strip_prefix(ROW)) {
+        rows.push(serde_json::from_str(row)?);
+    }
+    Ok(rows)
+}
+
 /// Measures one subject of one path and prints its rows.
 fn child(args: &Args) -> Result<(), Box<dyn Error>> {
     let Some((path, name)) = &args.child else { return Err("no subject".into()) };
@@ -137,7 +183,12 @@ fn child(args: &Args) -> Result<(), Box<dyn Error>> {
         dir: criterion_dir()?,
         rows: Vec::new(),
     };
-    measure(&mut bench);
+    if args.effort == Effort::Count {
+        // On a stack and a heap that do not begin where arguments and environment leave off: how much a copy takes depends on its alignment.
+        thread::scope(|scope| scope.spawn(|| measure(&mut bench)).join()).expect("panics abort");
+    } else {
+        measure(&mut bench);
+    }
     for row in &bench.rows {
         println!("{ROW}{}", serde_json::to_string(row)?);
     }
@@ -168,6 +219,7 @@ const fn effort_flag(effort: Effort) -> &'static str {
         Effort::Full => "--bench",
         Effort::Quick => "--quick",
         Effort::Smoke => "--smoke",
+        Effort::Count => "--instructions",
     }
 }
 
@@ -186,6 +238,7 @@ impl Args {
         while let Some(arg) = args.next() {
             let mut value = |what: &str| args.next().ok_or(format!("{arg} needs {what}"));
             match arg.as_str() {
+                "--instructions" => parsed.effort = Effort::Count,
                 "--bench" if parsed.effort == Effort::Smoke => parsed.effort = Effort::Full,
                 "--bench" => {}
                 "--quick" => parsed.effort = Effort::Quick,

@@ -1,4 +1,4 @@
-//! What the operating system is asked: who ran where, and how many instructions.
+//! What the operating system is asked: who ran where, for how long, and with how much memory.
 
 /// Keeps this thread on the `nth` of the CPUs the process may use; does nothing where there is none or no way to.
 ///
@@ -16,24 +16,6 @@ pub(crate) fn preemptions() -> u64 {
     return linux::preemptions();
     #[cfg(not(target_os = "linux"))]
     0
-}
-
-/// Instructions of one operation in user space: those of `op(2n)` less those of `op(n)`, by `n`.
-///
-/// Counted by single-stepping a fork of this process, which needs no performance counters (virtual machines seldom have
-/// them). A repeated string instruction counts once per repetition. `None` where that is not possible.
-pub(crate) fn instructions(n: u64, op: &mut dyn FnMut(u64)) -> Option<f64> {
-    #[cfg(target_os = "linux")]
-    {
-        let once = linux::steps(&mut || op(n))?;
-        let twice = linux::steps(&mut || op(2 * n))?;
-        Some(twice.saturating_sub(once) as f64 / n as f64)
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = (n, op);
-        None
-    }
 }
 
 /// The clock of the CPU time that one thread uses.
@@ -78,7 +60,7 @@ pub(crate) fn peak_memory() -> Option<u64> {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::{mem::MaybeUninit, ptr::null_mut};
+    use std::mem::MaybeUninit;
 
     pub(super) fn pin(nth: usize) {
         let size = size_of::<libc::cpu_set_t>();
@@ -128,67 +110,5 @@ mod linux {
             return 0;
         }
         u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
-    }
-
-    /// Steps a fork takes through `work`, with a constant number around it.
-    pub(super) fn steps(work: &mut dyn FnMut()) -> Option<u64> {
-        // SAFETY: the child runs `work` on the one thread it has and ends without unwinding or running destructors; `work`
-        // is code of this crate that waits for no other thread.
-        let child = unsafe { libc::fork() };
-        match child {
-            -1 => None,
-            0 => {
-                // SAFETY: takes no pointer that is read; on failure the parent sees no stop by a step and gives up.
-                unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, null_mut::<u8>(), null_mut::<u8>()) };
-                stop();
-                work();
-                stop();
-                // SAFETY: ends the child at once.
-                unsafe { libc::_exit(0) }
-            }
-            child => {
-                let counted = count(child);
-                // SAFETY: `child` is a child of this process that has not been waited for to its end.
-                unsafe { libc::kill(child, libc::SIGKILL) };
-                let mut status = 0;
-                // SAFETY: writes the one integer it is given.
-                while unsafe { libc::waitpid(child, &mut status, 0) } == child && !libc::WIFSIGNALED(status) {
-                }
-                counted
-            }
-        }
-    }
-
-    /// Steps `child` from its first stop to its second.
-    fn count(child: libc::pid_t) -> Option<u64> {
-        if wait_for_stop(child)? != libc::SIGSTOP {
-            return None;
-        }
-        for steps in 0..500_000 {
-            // SAFETY: `child` is stopped and traced by this thread; no pointer is read.
-            let result =
-                unsafe { libc::ptrace(libc::PTRACE_SINGLESTEP, child, null_mut::<u8>(), null_mut::<u8>()) };
-            if result != 0 {
-                return None;
-            }
-            match wait_for_stop(child)? {
-                libc::SIGTRAP => {}
-                libc::SIGSTOP => return Some(steps),
-                _ => return None,
-            }
-        }
-        None
-    }
-
-    fn wait_for_stop(child: libc::pid_t) -> Option<i32> {
-        let mut status = 0;
-        // SAFETY: writes the one integer it is given.
-        let waited = unsafe { libc::waitpid(child, &mut status, 0) };
-        (waited == child && libc::WIFSTOPPED(status)).then(|| libc::WSTOPSIG(status))
-    }
-
-    fn stop() {
-        // SAFETY: stops this process until its tracer goes on.
-        unsafe { libc::raise(libc::SIGSTOP) };
     }
 }

@@ -44,7 +44,7 @@ fn clock() -> Clock {
 }
 
 /// Reads every thread's ring, and looks at each record as an exporter would.
-fn drain() {
+pub(crate) fn drain() {
     recorder::for_each_thread(|recorder| {
         let Some(mut reader) = recorder.ring().reader() else { return };
         reader.drain(|raw| _ = black_box(Record::parse(raw).expect("a record")));

@@ -12,10 +12,12 @@ use super::Firmware;
 
 /// More call sites in `callsites_many` than in `callsites_one`.
 const MORE_CALLSITES: f64 = 100.0;
+/// Statics that are metrics' cells.
+const CELLS: &str = "CELL";
 /// Statics that are the ring, metrics' cells, or RTT's: no part of the RAM beside the ring.
-const NOT_OURS: [&str; 4] = ["SLOTS", "CELL", "_SEGGER_RTT", "_RTT_CHANNEL_BUFFER"];
+const NOT_OURS: [&str; 4] = ["SLOTS", CELLS, "_SEGGER_RTT", "_RTT_CHANNEL_BUFFER"];
 
-/// Flash of the whole, flash per call site, and RAM beside the ring.
+/// Flash of the whole, flash per call site, RAM beside the ring, and RAM of the metrics: a counter and a histogram of scale 2.
 pub(super) fn rows(firmware: &Firmware) -> Result<Vec<Row>> {
     let size = |name| Size::of(&firmware.binary(name));
     let (none, core) = (size("size_none")?, size("size_core")?);
@@ -27,6 +29,7 @@ pub(super) fn rows(firmware: &Firmware) -> Result<Vec<Row>> {
         firmware.ours("core_flash", Unit::Bytes, flash),
         firmware.ours("callsite_flash", Unit::Bytes, callsite),
         firmware.ours("core_ram", Unit::Bytes, ram),
+        firmware.ours("metrics_ram", Unit::Bytes, core.cells as f64),
     ])
 }
 
@@ -34,6 +37,7 @@ struct Size {
     flash: u64,
     ram: u64,
     not_ours: u64,
+    cells: u64,
 }
 
 impl Size {
@@ -54,13 +58,15 @@ impl Size {
                 flash += section.size();
             }
         }
-        let not_ours = file
-            .symbols()
-            .filter(|symbol| symbol.address() >= RAM)
-            .filter(|symbol| symbol.name().is_ok_and(|name| NOT_OURS.iter().any(|it| name.contains(it))))
-            .map(|symbol| symbol.size())
-            .sum();
-        Ok(Size { flash, ram, not_ours })
+        let in_ram = |names: &[&str]| -> u64 {
+            file.symbols()
+                .filter(|symbol| symbol.address() >= RAM)
+                .filter(|symbol| symbol.name().is_ok_and(|name| names.iter().any(|it| name.contains(it))))
+                .map(|symbol| symbol.size())
+                .sum()
+        };
+        let (not_ours, cells) = (in_ram(&NOT_OURS), in_ram(&[CELLS]));
+        Ok(Size { flash, ram, not_ours, cells })
     }
 }
 

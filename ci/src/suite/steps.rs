@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::{Done, Step};
 use crate::process::{Cmd, run_all};
 use crate::setup::{self, Need};
-use crate::{consumer, fuzz, targets, workspace};
+use crate::{consumer, fuzz, instructions, targets, workspace};
 
 /// Every step of `cargo xtask test`.
 pub const STEPS: &[Step] = &[
@@ -25,6 +25,11 @@ pub const STEPS: &[Step] = &[
     Step { name: "loom", about: "every protocol under every interleaving", run: loom },
     Step { name: "miri", about: "undefined behaviour, on a 64-bit and a 32-bit layout", run: miri },
     Step { name: "qemu", about: "firmware in QEMU", run: qemu },
+    Step {
+        name: "instructions",
+        about: "instructions and bytes of each path, against committed baselines and budgets",
+        run: exact,
+    },
     Step { name: "collector", about: "OTLP against a real Collector", run: collector },
     Step { name: "fuzz", about: "the decoder's fuzz targets, briefly", run: fuzz_smoke },
 ];
@@ -154,6 +159,11 @@ fn qemu() -> Result<Done> {
 #[cfg(not(unix))]
 fn qemu() -> Result<Done> {
     anyhow::bail!("QEMU is driven over Unix sockets: run this step on Linux or macOS")
+}
+
+fn exact() -> Result<Done> {
+    instructions::run(lexopt::Parser::from_args(std::iter::empty::<&str>()))?;
+    Ok(Done::Passed)
 }
 
 #[cfg(unix)]
