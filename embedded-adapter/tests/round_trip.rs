@@ -7,6 +7,7 @@ use embedded_io::{ErrorKind, ErrorType, Write};
 use throughline::ring::{Head, RecordKind};
 use throughline::{
     Clock, Recorder, Slots, StaticStr, Status, counter, counter_family, gauge, histogram, info, span,
+    up_down_counter,
 };
 use throughline_decode::{Balance, Context, DamageKind, Decoder, Item, OwnedValue, PointValue};
 use throughline_embedded::{Buffer, Config, DeviceId, Flusher, init, init_with_frame};
@@ -313,6 +314,12 @@ fn a_snapshot_over_many_frames_adds_up() {
     for (route, n) in [("/a", 1), ("", 2), ("/c", 4), ("/d", 8)] {
         family.add([route, "200"], n);
     }
+    let many = counter_family!("many", labels = ["n"], capacity = 64);
+    for n in 0..60 {
+        many.add([&format!("many-{n}")], 1000 + n);
+    }
+    up_down_counter!("u").add(-2);
+    gauge!("half" as f32).set(0.5_f32);
     flusher.snapshot_metrics();
     let bytes = flush_all(&mut flusher);
     assert!(bytes.len() > 2 * 168, "{}", bytes.len());
@@ -336,6 +343,11 @@ fn a_snapshot_over_many_frames_adds_up() {
     };
     assert!(values_of(&[]).contains(&PointValue::Counter(300)));
     assert!(values_of(&[]).contains(&PointValue::GaugeInt(-5)));
+    assert!(values_of(&[]).contains(&PointValue::UpDown(-2)));
+    assert!(values_of(&[]).contains(&PointValue::GaugeFloat(0.5)));
+    for n in 0..60 {
+        assert_eq!(values_of(&[&format!("many-{n}")]), [PointValue::Counter(1000 + n)]);
+    }
     assert_eq!(values_of(&["/a", "200"]), [PointValue::Counter(1)]);
     assert_eq!(values_of(&["", "200"]), [PointValue::Counter(2)]);
     assert_eq!(values_of(&["true"]), [PointValue::Counter(12)]);
