@@ -134,9 +134,9 @@ fn label_sets_of_one_hash_are_told_apart() {
 /// `a` times `a`, as two words of 128 bits: high, low.
 fn squared(a: u128) -> (u128, u128) {
     let (high, low) = (a >> 64, a & u128::from(u64::MAX));
-    let (cross, carried) = (2 * high.wrapping_mul(low)).overflowing_add(low * low >> 64);
+    let (cross, carried) = (2 * high.wrapping_mul(low)).overflowing_add((low * low) >> 64);
     assert!(!carried, "a is below 2^127");
-    (high * high + (cross >> 64), cross << 64 | low * low & u128::from(u64::MAX))
+    (high * high + (cross >> 64), cross << 64 | (low * low) & u128::from(u64::MAX))
 }
 
 /// Whether `value` is above 2^(power + step / 2^scale), in integers alone: its 2^scale-th power against one of 2.

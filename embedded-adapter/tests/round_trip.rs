@@ -362,3 +362,23 @@ fn a_snapshot_over_many_frames_adds_up() {
         .collect();
     assert_eq!(histograms, [(4, values.iter().sum::<usize>() as u64, 400)]);
 }
+
+#[test]
+fn a_name_too_long_is_cut_between_characters() {
+    let _alone = alone();
+    for (name, kept) in
+        [("é".repeat(40), 62), ("x".repeat(70), 63), ("€".repeat(22), 63), ("𝄞".repeat(17), 60)]
+    {
+        let recorder =
+            Box::leak(Box::new(Recorder::new(Box::leak(Box::new(Slots::<8>::new())), Clock::mock())));
+        let mut flusher = init(recorder, Config { name: String::leak(name.clone()), ..CONFIG });
+        push(recorder, 1);
+        let mut names = vec![];
+        decode(&flush_all(&mut flusher), |_, item| {
+            if let Item::Preamble(preamble) = item {
+                names.push(preamble.name.clone());
+            }
+        });
+        assert_eq!(names, [&name[..kept]]);
+    }
+}
