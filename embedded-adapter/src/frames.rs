@@ -3,7 +3,7 @@
 use throughline::metrics::Series;
 use throughline::ring::{Reader, Word};
 use throughline::wire::{
-    Batch, Header, MAX_BUILD_ID, MAX_FRAME, MAX_NAME, Metrics, PREAMBLE_EVERY, Preamble, Window,
+    Batch, Frame, Header, MAX_BUILD_ID, MAX_NAME, Metrics, PREAMBLE_EVERY, Preamble, Window,
 };
 use throughline::{LossReason, Recorder};
 
@@ -15,11 +15,7 @@ use crate::timeline::Anchor;
 pub(crate) struct Frames {
     recorder: &'static Recorder,
     reader: Reader<'static>,
-    name: &'static str,
-    build_id: &'static [u8],
-    device_id: [u8; 8],
-    /// Wall-clock time in ns since 1970, and the tick it is of.
-    wall: (u64, u64),
+    preamble: Preamble<'static>,
     header: Header,
     /// Of the last record sent.
     time: u64,
@@ -42,7 +38,7 @@ struct Snapshot {
     series: Option<Series>,
     from: usize,
     /// A pointer, so that a program that never asks for a snapshot does not link what makes one.
-    build: fn(&mut Frames, Window<'_>, u64) -> usize,
+    build: fn(&mut Frames, &mut Frame<'_>, u64) -> usize,
 }
 
 /// Bytes below which no frame is begun.
@@ -61,18 +57,23 @@ impl Frames {
             [] => Config { build_id: crate::build_id::build_id(), ..config },
             _ => config,
         };
+        // A zero that the compiler does not know for one: else it calls a `memset` for them, which alone is as long as all that is here.
+        let zero = if cfg!(target_os = "none") { core::hint::black_box(0) } else { 0u32 };
         Frames {
             recorder,
             reader,
-            name: cut(config.name),
-            build_id: &config.build_id[..config.build_id.len().min(MAX_BUILD_ID)],
-            device_id: config.device_id.to_u64().to_le_bytes(),
-            wall: (0, 0),
-            header: Header { epoch: config.boot_epoch, ..Header::default() },
-            time: 0,
+            preamble: Preamble {
+                device_id: config.device_id.to_u64().to_le_bytes(),
+                unix_ns: zero.into(),
+                unix_ticks: zero.into(),
+                build_id: &config.build_id[..config.build_id.len().min(MAX_BUILD_ID)],
+                name: cut(config.name),
+            },
+            header: Header { sequence: zero, epoch: config.boot_epoch, ordinal: zero, lost: zero },
+            time: zero.into(),
             anchor: Anchor::NONE,
-            too_large: 0,
-            snapshots: 0,
+            too_large: zero,
+            snapshots: zero,
             snapshot: None,
             until_preamble: 0,
             was_metrics: false,
@@ -81,7 +82,7 @@ impl Frames {
     }
 
     pub(crate) fn set_wall_clock(&mut self, unix_ns: u64, ticks: u64) {
-        self.wall = (unix_ns, ticks);
+        (self.preamble.unix_ns, self.preamble.unix_ticks) = (unix_ns, ticks);
         self.until_preamble = 0;
     }
 
@@ -102,6 +103,7 @@ impl Frames {
     }
 
     /// Makes the next frame and says how many bytes it has on the wire; 0 when there is nothing to send, or too little room.
+    #[cfg_attr(target_os = "none", inline(never))]
     pub(crate) fn next(&mut self, window: Window<'_>) -> usize {
         let now = self.recorder.mark_clock();
         self.anchor.begin(self.recorder.ring().head(), now);
@@ -110,18 +112,20 @@ impl Frames {
         if !any || window.room < SMALLEST {
             return 0;
         }
+        let room = window.room;
+        let mut frame = Frame::new(window);
         let len = match self.snapshot {
-            _ if self.until_preamble == 0 => self.preamble(window),
+            _ if self.until_preamble == 0 => self.preamble(&mut frame),
             Some(snapshot) if !self.more || !self.was_metrics => {
                 self.was_metrics = true;
-                if window.room < SMALLEST_METRICS {
+                if room < SMALLEST_METRICS {
                     return 0;
                 }
-                (snapshot.build)(self, window, now)
+                (snapshot.build)(self, &mut frame, now)
             }
             _ => {
                 self.was_metrics = false;
-                self.batch(window, now)
+                self.batch(&mut frame, now)
             }
         };
         if len > 0 {
@@ -131,29 +135,21 @@ impl Frames {
         len
     }
 
-    fn preamble(&mut self, window: Window<'_>) -> usize {
-        let preamble = Preamble {
-            tick_hz: self.recorder.clock().hz(),
-            device_id: self.device_id,
-            unix_ns: self.wall.0,
-            unix_ticks: self.wall.1,
-            build_id: self.build_id,
-            name: self.name,
-        };
-        let len = preamble.encode(window, &self.header);
+    fn preamble(&mut self, frame: &mut Frame<'_>) -> usize {
+        let len = self.preamble.encode(frame, &self.header, self.recorder.clock().hz());
         if len > 0 {
             self.until_preamble = PREAMBLE_EVERY as u8;
         }
         len
     }
 
-    fn batch(&mut self, window: Window<'_>, now: u64) -> usize {
-        let is_longest = window.room >= (window.buf.len() - 1).min(MAX_FRAME);
+    #[cfg_attr(target_os = "none", inline(never))]
+    fn batch(&mut self, frame: &mut Frame<'_>, now: u64) -> usize {
         let loss = self.reader.take_loss();
         let lost = loss.map_or(0, |loss| loss.count as u32);
         let too_large = core::mem::take(&mut self.too_large);
         self.header.lost = self.header.lost.wrapping_add(lost).wrapping_add(too_large);
-        let mut batch = Batch::new(window, &self.header, self.time);
+        let mut batch = Batch::new(frame, &self.header, self.time);
         let mut used = false;
         if let Some(loss) = loss {
             used = batch.push_loss(loss.reason, loss.count, loss.first);
@@ -168,7 +164,7 @@ impl Frames {
             let position = words.position();
             let fits = batch.push(&mut words, not_before.max(self.anchor.not_before(position)));
             // Alone in the longest frame there is, it fits none.
-            let stays = !fits && (used || !is_longest);
+            let stays = !fits && (used || !batch.is_longest());
             let taken = !stays && self.reader.commit();
             if !fits || !taken {
                 batch.roll_back(&before);
@@ -190,9 +186,9 @@ impl Frames {
         if used { batch.finish() } else { 0 }
     }
 
-    fn metrics(&mut self, window: Window<'_>, time: u64) -> usize {
+    fn metrics(&mut self, frame: &mut Frame<'_>, time: u64) -> usize {
         let Some(begun) = self.snapshot else { return 0 };
-        let mut frame = Metrics::new(window, &self.header, self.snapshots);
+        let mut frame = Metrics::new(frame, &self.header, self.snapshots);
         // Whether it is the last frame is said at its beginning: if it turns out not to be, it is made again.
         let mut last = true;
         loop {

@@ -73,7 +73,7 @@ pub(super) fn record<const SCALE: u32>(metric: Metric, at: usize, value: usize) 
         metric.add(at + ZEROS, 1);
         return;
     }
-    let bucket = at + BUCKETS + position(value, SCALE);
+    let bucket = at + BUCKETS + position_at::<SCALE>(value);
     #[cfg(feature = "std")]
     if metric.add_two(bucket, 1, at + SUM, value) {
         return;
@@ -90,17 +90,36 @@ pub(super) fn record<const SCALE: u32>(metric: Metric, at: usize, value: usize) 
 /// ```
 #[inline(always)]
 pub fn position(value: usize, scale: u32) -> usize {
+    match scale {
+        0 => position_at::<0>(value),
+        1 => position_at::<1>(value),
+        2 => position_at::<2>(value),
+        3 => position_at::<3>(value),
+        _ => position_at::<4>(value),
+    }
+}
+
+/// As [`position`]; a program has the tables of the scales it uses, and no others.
+#[inline(always)]
+fn position_at<const SCALE: u32>(value: usize) -> usize {
+    let below: &[u8; 32] = const { &below(SCALE) };
+    let boundaries: &[usize] = match SCALE {
+        0 => const { &boundaries::<2>() },
+        1 => const { &boundaries::<3>() },
+        2 => const { &boundaries::<5>() },
+        3 => const { &boundaries::<9>() },
+        _ => const { &boundaries::<17>() },
+    };
     let zeros = leading_zeros(value);
     let mantissa = value << zeros;
     let power = (usize::BITS - 1 - zeros) as usize;
     // Boundaries lie at least 1/32 apart, so those below the mantissa are those below its thirty-second, and perhaps one more.
-    let scaled = MAX_SCALE - scale;
-    let below = BELOW[scale as usize][(mantissa >> (usize::BITS - 6)) & 31] as usize;
-    // SAFETY: the table counts boundaries, of which there are 2^scale; `counts_no_more_than_there_are` asserts it.
-    unsafe { core::hint::assert_unchecked(below <= 1 << scale) };
-    let position = (power << scale) + below + (mantissa > BOUNDARIES[below << scaled]) as usize;
+    let below = below[(mantissa >> (usize::BITS - 6)) & 31] as usize;
+    // SAFETY: the table counts boundaries, of which there are 2^SCALE; `counts_no_more_than_there_are` asserts it.
+    unsafe { core::hint::assert_unchecked(below <= 1 << SCALE) };
+    let position = (power << SCALE) + below + (mantissa > boundaries[below]) as usize;
     // SAFETY: the boundary after the last is the largest mantissa, so a position is never beyond the last power's last.
-    unsafe { core::hint::assert_unchecked(position <= (usize::BITS as usize) << scale) };
+    unsafe { core::hint::assert_unchecked(position <= (usize::BITS as usize) << SCALE) };
     position
 }
 
@@ -129,24 +148,18 @@ fn leading_zeros(value: usize) -> u32 {
     value.leading_zeros()
 }
 
-/// How many boundaries, at each scale, are below 1 + i/32.
-static BELOW: [[u8; 32]; MAX_SCALE as usize + 1] = below();
-
-const fn below() -> [[u8; 32]; MAX_SCALE as usize + 1] {
-    let mut out = [[0; 32]; MAX_SCALE as usize + 1];
-    let mut scale = 0;
-    while scale <= MAX_SCALE as usize {
-        let mut i = 0;
-        while i < 32 {
-            let edge = (32 + i as u64) << 58;
-            let mut j = 0;
-            while j < 1 << scale {
-                out[scale][i] += (BOUNDARIES_64[j << (MAX_SCALE as usize - scale)] < edge) as u8;
-                j += 1;
-            }
-            i += 1;
+/// How many boundaries are below 1 + i/32.
+const fn below(scale: u32) -> [u8; 32] {
+    let mut out = [0; 32];
+    let mut i = 0;
+    while i < 32 {
+        let edge = (32 + i as u64) << 58;
+        let mut j = 0;
+        while j < 1 << scale {
+            out[i] += (BOUNDARIES_64[j << (MAX_SCALE - scale)] < edge) as u8;
+            j += 1;
         }
-        scale += 1;
+        i += 1;
     }
     out
 }
@@ -178,14 +191,12 @@ const BOUNDARIES_64: [u64; 16] = [
     0xF525_7D15_2486_CC2C,
 ];
 
-static BOUNDARIES: [usize; 17] = narrow();
-
-/// In the machine's word, and a last one that no mantissa exceeds.
-const fn narrow() -> [usize; 17] {
-    let mut out = [usize::MAX; 17];
+/// The boundaries of a scale in the machine's word, and a last one that no mantissa exceeds.
+const fn boundaries<const N: usize>() -> [usize; N] {
+    let mut out = [usize::MAX; N];
     let mut j = 0;
-    while j < 16 {
-        out[j] = (BOUNDARIES_64[j] >> (64 - usize::BITS)) as usize;
+    while j < N - 1 {
+        out[j] = (BOUNDARIES_64[j * (16 / (N - 1))] >> (64 - usize::BITS)) as usize;
         j += 1;
     }
     out
@@ -197,10 +208,13 @@ mod tests {
 
     #[test]
     fn counts_no_more_than_there_are() {
-        for (scale, counts) in BELOW.iter().enumerate() {
-            assert!(counts.iter().all(|count| usize::from(*count) <= 1 << scale));
+        for scale in 0..=MAX_SCALE {
+            assert!(below(scale).iter().all(|count| usize::from(*count) <= 1 << scale));
         }
-        assert_eq!(BOUNDARIES[16], usize::MAX);
+        assert_eq!(
+            (boundaries::<2>(), boundaries::<17>()[16]),
+            ([1 << (usize::BITS - 1), usize::MAX], usize::MAX)
+        );
         for scale in 0..=MAX_SCALE {
             assert_eq!(position(usize::MAX, scale), (usize::BITS as usize) << scale);
         }

@@ -84,7 +84,8 @@ impl<'r> Reader<'r> {
 
     /// Takes the record last found out of the ring. False when it was overwritten meanwhile: what was read must be thrown away (its
     /// loss is counted).
-    #[inline]
+    #[cfg_attr(target_os = "none", inline(never))]
+    #[cfg_attr(not(target_os = "none"), inline)]
     pub fn commit(&mut self) -> bool {
         let found = self.found;
         self.found.slots = 0;

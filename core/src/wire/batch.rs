@@ -1,18 +1,18 @@
 //! A batch of records (§4) and their fields (§5), as deltas against registers that the records move; right from the words of a ring, which are
 //! nearly what the wire wants.
 
-use super::frame::{Frame, FrameKind, Header, Place, Window};
+use super::frame::{Frame, FrameKind, Header, Place};
 use crate::LossReason;
 use crate::fields::types;
 use crate::record::NO_BUSY;
-use crate::ring::{Head, RecordKind, TYPES_IN_BODY, Word, Words};
+use crate::ring::{RecordKind, TYPES_IN_BODY, Word, Words};
 
 /// Records being put into a frame.
 ///
 /// On a 32-bit machine a record holds the low 32 bits of its time. It is taken for the one moment with these bits between 2^29 ticks before the
 /// record before it and 7 · 2^29 ticks after; what else is known of its time is said by `not_before`.
 #[derive(Debug)]
-pub struct Batch<'b>(Frame<'b>);
+pub struct Batch<'f, 'b>(&'f mut Frame<'b>);
 
 /// Where a batch was, to go back to; see [`Batch::roll_back`].
 #[derive(Clone, Copy, Debug)]
@@ -36,10 +36,10 @@ mod kind {
 /// Ticks that a record may lie before one reserved before it.
 const BACK: u64 = 1 << 29;
 
-impl<'b> Batch<'b> {
+impl<'f, 'b> Batch<'f, 'b> {
     /// An empty batch. `base_time` is the time of the last record of the batch before, or any that is not after the first's.
-    pub fn new(window: Window<'b>, header: &Header, base_time: u64) -> Batch<'b> {
-        let mut frame = Frame::new(window, FrameKind::Batch, header);
+    pub fn new(frame: &'f mut Frame<'b>, header: &Header, base_time: u64) -> Self {
+        frame.begin(FrameKind::Batch, header);
         frame.varint(base_time);
         frame.varint(0);
         frame.at.time = base_time;
@@ -53,7 +53,12 @@ impl<'b> Batch<'b> {
 
     /// Takes out what was put in after `mark`.
     pub fn roll_back(&mut self, mark: &Mark) {
-        self.0.at = mark.0;
+        self.0.go_back(&mark.0);
+    }
+
+    /// Whether no frame in this buffer could be longer: what does not fit it alone, fits none.
+    pub fn is_longest(&self) -> bool {
+        self.0.is_longest()
     }
 
     /// Time of the last record put in: of a span, of its end.
@@ -67,46 +72,52 @@ impl<'b> Batch<'b> {
     pub fn push(&mut self, words: &mut Words<'_>, not_before: u64) -> bool {
         self.0.not_before = not_before;
         let head = words.head();
-        let kind = head.kind();
-        if kind == Some(RecordKind::Clock) {
+        let Some(kind) = head.kind() else { return false };
+        if kind == RecordKind::Clock {
             let ticks = words.wide();
             self.0.u8(kind::CLOCK);
             self.0.varint(ticks);
             self.0.at.time = ticks;
             return self.0.fits();
         }
-        let [first, second, root] = [words.next(), words.next(), words.next()];
-        match kind {
-            Some(RecordKind::Event) => self.event(kind::EVENT, head, [first, second, root], words),
-            Some(RecordKind::Fields) => self.event(kind::FIELDS, head, [first, second, root], words),
-            Some(RecordKind::Attach) => {
-                self.0.u8(kind::ATTACH);
-                self.time_of(first);
+        let (first, second, root) = (words.next(), words.next(), words.next());
+        if kind == RecordKind::Attach {
+            self.0.u8(kind::ATTACH);
+            self.time_of(first);
+            self.id(second);
+            self.0.bytes_of(words, 24);
+            // Its third word are the flags.
+            self.0.u8(root as u8);
+            self.0.at.root = second;
+        } else if kind == RecordKind::Event || kind == RecordKind::Fields {
+            let tag = if kind == RecordKind::Event { kind::EVENT } else { kind::FIELDS };
+            let is_outside = second == 0;
+            let needs_root = self.head(tag, words, is_outside, root);
+            self.time_of(first);
+            if !is_outside {
                 self.id(second);
-                self.0.bytes_of(words, 24);
-                self.0.u8(root as u8);
-                self.0.at.root = second;
+                if needs_root {
+                    self.root(root);
+                }
             }
-            Some(_) => self.span(head, [first, second, root], words),
-            None => return false,
+            self.fields(words);
+        } else {
+            self.span(kind, first, second, root, words);
         }
         self.0.fits()
     }
 
-    /// Puts a loss in; false, and nothing is, when it does not fit.
+    /// Puts a loss in; false, and nothing is, when it may not fit.
     #[cfg_attr(target_os = "none", inline(never))]
     pub fn push_loss(&mut self, reason: LossReason, count: usize, first: Word) -> bool {
-        let before = self.0.at;
+        // Kind, reason, and two numbers of 64 bits.
+        if self.0.left() < 1 + 1 + 10 + 10 {
+            return false;
+        }
         self.0.u8(kind::LOSS);
         self.0.u8(reason as u8);
         self.0.varint(count as u64);
-        let time = self.extended(first);
-        self.put_time(time);
-        self.0.at.time = before.time;
-        if !self.0.fits() {
-            self.0.at = before;
-            return false;
-        }
+        self.0.zigzag(self.extended(first).wrapping_sub(self.0.at.time) as i64);
         true
     }
 
@@ -115,30 +126,30 @@ impl<'b> Batch<'b> {
         self.0.finish()
     }
 
-    fn span(&mut self, head: Head, [id, previous, root]: [Word; 3], words: &mut Words<'_>) {
+    fn span(&mut self, kind: RecordKind, id: Word, previous: Word, root: Word, words: &mut Words<'_>) {
         let (start, low) = (words.next(), words.next());
         let mut duration = low as u64;
         let mut busy = NO_BUSY;
-        if head.kind() == Some(RecordKind::SpanLong) {
+        if kind == RecordKind::SpanLong {
             duration |= (words.next() as u64) << 32;
             busy = words.wide();
-        } else if head.kind() == Some(RecordKind::SpanBusy) {
+        } else if kind == RecordKind::SpanBusy {
             busy = words.next() as u64;
         }
-        let status = head.status();
+        let status = words.head().status();
         let extension = status != 0 || busy != NO_BUSY;
-        let types = types_of(head, words);
         // Writers may leave in `previous` what was current when a root began.
         let is_root = id == root;
         let tag = if extension { kind::SPAN_EXTENDED } else { kind::SPAN };
-        let same_root = self.head(tag, head, is_root, root, types);
+        let needs_root = self.head(tag, words, is_root, root);
         self.id(id);
         if !is_root {
-            self.below(id, previous);
+            self.below(previous);
         }
-        if !same_root {
-            self.below(id, root);
+        if needs_root {
+            self.below(root);
         }
+        self.0.at.root = root;
         let end = self.extended(start.wrapping_add(low));
         self.put_time(end.wrapping_sub(duration));
         self.0.varint(duration);
@@ -148,36 +159,26 @@ impl<'b> Batch<'b> {
                 self.0.varint(busy);
             }
         }
-        self.0.at.root = root;
         self.0.at.time = end;
-        self.fields(types, words);
+        self.fields(words);
     }
 
-    fn event(&mut self, tag: u8, head: Head, [time, span, root]: [Word; 3], words: &mut Words<'_>) {
-        let types = types_of(head, words);
-        let same_root = self.head(tag, head, span == 0, root, types);
-        self.time_of(time);
-        if span != 0 {
-            self.id(span);
-            if !same_root {
-                self.below(span, root);
-            }
-            self.0.at.root = root;
-        }
-        self.fields(types, words);
-    }
-
-    /// Tag and callsite; whether the root is said by the tag.
+    /// Tag and callsite; whether the root must be said, as the tag does not. The fields' types are then known.
     #[cfg_attr(target_os = "none", inline(never))]
-    fn head(&mut self, mut tag: u8, head: Head, is_root: bool, root: Word, types: u64) -> bool {
+    fn head(&mut self, mut tag: u8, words: &mut Words<'_>, is_root: bool, root: Word) -> bool {
+        let head = words.head();
+        let types = if head.types() & 15 == TYPES_IN_BODY { words.wide() } else { head.types().into() };
+        self.0.types = types;
         if is_root {
             tag |= ROOT;
         } else if root == self.0.at.root {
             tag |= SAME_ROOT;
         }
-        self.0.u8(tag | (count(types).min(3) as u8) << 6);
+        // 3: the number follows.
+        let count = u8::from(types != 0) + u8::from(types > 0xf) + u8::from(types > 0xff);
+        self.0.u8(tag | count << 6);
         self.0.varint(head.callsite.into());
-        tag >= ROOT
+        tag < ROOT
     }
 
     fn time_of(&mut self, time: Word) {
@@ -201,22 +202,29 @@ impl<'b> Batch<'b> {
         }
     }
 
+    #[cfg_attr(target_os = "none", inline(never))]
     fn id(&mut self, id: Word) {
-        self.below(id, self.0.at.id);
-        self.0.at.id = id;
+        let before = core::mem::replace(&mut self.0.at.id, id);
+        self.below(before);
     }
 
-    /// How far `other` is below `id`.
+    /// How far `other` is below the id.
     #[cfg_attr(target_os = "none", inline(never))]
-    fn below(&mut self, id: Word, other: Word) {
-        self.0.zigzag(id.wrapping_sub(other) as isize as i64);
+    fn below(&mut self, other: Word) {
+        self.0.zigzag(self.0.at.id.wrapping_sub(other) as isize as i64);
+    }
+
+    /// Says the root of the id.
+    fn root(&mut self, root: Word) {
+        self.below(root);
+        self.0.at.root = root;
     }
 
     #[cfg_attr(target_os = "none", inline(never))]
-    fn fields(&mut self, types: u64, words: &mut Words<'_>) {
-        let count = count(types);
-        if count > 2 {
-            self.0.u8(count as u8);
+    fn fields(&mut self, words: &mut Words<'_>) {
+        let types = self.0.types;
+        if types > 0xff {
+            self.0.u8(count(types));
         }
         let mut rest = types;
         while rest != 0 {
@@ -253,15 +261,9 @@ impl<'b> Batch<'b> {
     }
 }
 
-/// Type nibbles of a record's fields, the first in the low one.
-#[cfg_attr(target_os = "none", inline(never))]
-fn types_of(head: Head, words: &mut Words<'_>) -> u64 {
-    if head.types() & 15 == TYPES_IN_BODY { words.wide() } else { head.types().into() }
-}
-
 /// How many fields: no nibble but those after the last is 0.
-fn count(types: u64) -> u32 {
-    (u64::BITS - types.leading_zeros()).div_ceil(4)
+fn count(types: u64) -> u8 {
+    (u64::BITS - types.leading_zeros()).div_ceil(4) as u8
 }
 
 fn extended(at: u64, time: u32) -> u64 {

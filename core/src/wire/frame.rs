@@ -41,14 +41,16 @@ pub(super) enum FrameKind {
     Metrics = 2,
 }
 
-/// A frame being written. Writing beyond its end writes nothing but is remembered, so that a caller asks once per record,
+/// A frame to be written. Writing beyond its end writes nothing but is remembered, so that a caller asks once per record,
 /// not once per byte, and goes back to where it was.
 #[derive(Debug)]
-pub(super) struct Frame<'b> {
+pub struct Frame<'b> {
     buf: &'b mut [u8],
     room: isize,
     /// Of a batch: what times are extended from, at least.
     pub(super) not_before: u64,
+    /// Of the record that is put in: its fields' type nibbles, the first in the low one.
+    pub(super) types: u64,
     pub(super) at: Place,
 }
 
@@ -71,24 +73,30 @@ pub(super) struct Place {
 
 // One copy of each of these serves all that is encoded.
 impl<'b> Frame<'b> {
-    #[cfg_attr(target_os = "none", inline(never))]
-    pub(super) fn new(window: Window<'b>, kind: FrameKind, header: &Header) -> Frame<'b> {
+    /// Nothing yet; for [`Preamble`](super::Preamble), [`Batch`](super::Batch) or [`Metrics`](super::Metrics) to begin.
+    #[inline]
+    pub fn new(window: Window<'b>) -> Frame<'b> {
         let Window { buf, at, room } = window;
         let room = room.min(MAX_FRAME) as isize;
         let place =
             Place { at, left: room - TAIL, crc: crc::BEGIN, code: 0, run: 0, root: 0, id: 0, time: 0 };
-        let mut frame = Frame { buf, room, not_before: 0, at: place };
+        // Types are set before they are read. Not to 0: so many zeros in a row the compiler would leave to a `memset`, longer than all of this.
+        Frame { buf, room, not_before: 0, types: u64::MAX, at: place }
+    }
+
+    #[cfg_attr(target_os = "none", inline(never))]
+    pub(super) fn begin(&mut self, kind: FrameKind, header: &Header) {
         if kind == FrameKind::Preamble {
             // What came before, if anything did, ends here.
-            frame.raw(super::DELIMITER);
+            self.raw(super::DELIMITER);
         }
-        frame.at.code = frame.at.at;
-        frame.raw(0);
-        frame.u8(VERSION << 4 | kind as u8);
-        for n in [header.sequence, header.epoch, header.ordinal, header.lost] {
-            frame.varint(n.into());
-        }
-        frame
+        self.at.code = self.at.at;
+        self.raw(0);
+        self.u8(VERSION << 4 | kind as u8);
+        self.varint(header.sequence.into());
+        self.varint(header.epoch.into());
+        self.varint(header.ordinal.into());
+        self.varint(header.lost.into());
     }
 
     /// Whether all that was written is there.
@@ -96,9 +104,25 @@ impl<'b> Frame<'b> {
         self.at.left >= 0
     }
 
+    /// Goes back to where it was.
+    #[cfg_attr(target_os = "none", inline(never))]
+    pub(super) fn go_back(&mut self, place: &Place) {
+        self.at = *place;
+    }
+
+    /// Whether no frame in this buffer could be longer.
+    pub(super) fn is_longest(&self) -> bool {
+        self.room >= MAX_FRAME.min(self.buf.len() - 1) as isize
+    }
+
+    /// Bytes left, but for what closes it.
+    pub(super) fn left(&self) -> isize {
+        self.at.left
+    }
+
     /// Closes it, and says how many bytes it has on the wire, delimiter included; 0 when something did not fit.
     #[cfg_attr(target_os = "none", inline(never))]
-    pub(super) fn finish(mut self) -> usize {
+    pub(super) fn finish(&mut self) -> usize {
         if !self.fits() {
             return 0;
         }
@@ -228,7 +252,8 @@ mod tests {
     /// Encodes `data` at `at` of a ring of `size` bytes, having begun and taken back something else; gives what is on the wire.
     fn encode(data: &[u8], at: usize, size: usize, room: usize) -> Vec<u8> {
         let mut ring = vec![0xAA; size];
-        let mut frame = Frame::new(Window { buf: &mut ring, at, room }, FrameKind::Metrics, &HEADER);
+        let mut frame = Frame::new(Window { buf: &mut ring, at, room });
+        frame.begin(FrameKind::Metrics, &HEADER);
         let half = data.len() / 2;
         frame.bytes(&data[..half]);
         let before = frame.at;
@@ -272,7 +297,8 @@ mod tests {
     #[test]
     fn what_lies_beyond_its_room_is_left_alone() {
         let mut ring = [0xAA; 64];
-        let mut frame = Frame::new(Window { buf: &mut ring, at: 60, room: 20 }, FrameKind::Metrics, &HEADER);
+        let mut frame = Frame::new(Window { buf: &mut ring, at: 60, room: 20 });
+        frame.begin(FrameKind::Metrics, &HEADER);
         frame.bytes(&[9; 40]);
         assert!(!frame.fits());
         assert_eq!(frame.finish(), 0);

@@ -1,14 +1,14 @@
 //! A part of a metrics snapshot (§8): every series as it stands, a histogram in as many pieces as frames want.
 
-use super::frame::{Frame, FrameKind, Header, Place, Window};
+use super::frame::{Frame, FrameKind, Header, Place};
 use crate::callsite::Kind;
 use crate::metrics::{Series, SeriesKey, bucket_count, histogram_cells};
 use crate::ring::Word;
 
 /// A frame of a metrics snapshot being written.
 #[derive(Debug)]
-pub struct Metrics<'b> {
-    frame: Frame<'b>,
+pub struct Metrics<'f, 'b> {
+    frame: &'f mut Frame<'b>,
     begun: Place,
 }
 
@@ -34,18 +34,19 @@ pub(crate) const fn shape_of(kind: u8, param: u8) -> u8 {
     }
 }
 
-impl<'b> Metrics<'b> {
+impl<'f, 'b> Metrics<'f, 'b> {
     /// An empty part of snapshot number `snapshot`; to be [begun](Metrics::begin).
-    pub fn new(window: Window<'b>, header: &Header, snapshot: u32) -> Metrics<'b> {
-        let mut frame = Frame::new(window, FrameKind::Metrics, header);
+    pub fn new(frame: &'f mut Frame<'b>, header: &Header, snapshot: u32) -> Self {
+        frame.begin(FrameKind::Metrics, header);
         frame.varint(snapshot.into());
         let begun = frame.at;
         Metrics { frame, begun }
     }
 
     /// Begins it, or begins it again, as of `time` (ticks); `last`: after it the snapshot is complete.
+    #[cfg_attr(target_os = "none", inline(never))]
     pub fn begin(&mut self, last: bool, time: u64) {
-        self.frame.at = self.begun;
+        self.frame.go_back(&self.begun);
         self.frame.u8(last.into());
         self.frame.varint(time);
     }
@@ -56,7 +57,7 @@ impl<'b> Metrics<'b> {
     pub fn push(&mut self, series: &Series, from: usize) -> usize {
         let (mut first, mut end) = (from, 0);
         if series.shape() == shape::HISTOGRAM {
-            end = series.len() - BUCKETS;
+            end = bucket_count(series.param().into());
             while end > first && bucket(series, end - 1) == 0 {
                 end -= 1;
             }
@@ -72,7 +73,7 @@ impl<'b> Metrics<'b> {
                 let next = first + count;
                 return if next < end { next } else { Self::WHOLE };
             }
-            self.frame.at = before;
+            self.frame.go_back(&before);
             if count < 2 {
                 return from;
             }
@@ -91,7 +92,7 @@ impl<'b> Metrics<'b> {
     /// A series; of a histogram `count` buckets from `first` on, with sum and zeros if they are the first.
     #[cfg_attr(target_os = "none", inline(never))]
     fn entry(&mut self, series: &Series, head: bool, first: usize, count: usize) {
-        let frame = &mut self.frame;
+        let frame = &mut *self.frame;
         let shape = series.shape();
         frame.varint(series.callsite() as u64);
         match series.family_labels() {

@@ -11,8 +11,8 @@
 //! # ring.push(Head::new(RecordKind::Event, 7, 0, 0), &[100, 0, 0], 100);
 //! let mut reader = ring.reader().unwrap();
 //! let mut buffer = [0; 192];
-//! let window = wire::Window { buf: &mut buffer, at: 0, room: 192 };
-//! let mut batch = wire::Batch::new(window, &wire::Header::default(), 0);
+//! let mut frame = wire::Frame::new(wire::Window { buf: &mut buffer, at: 0, room: 192 });
+//! let mut batch = wire::Batch::new(&mut frame, &wire::Header::default(), 0);
 //! while reader.find() {
 //!     let before = batch.mark();
 //!     if !batch.push(&mut reader.words(), 0) {
@@ -34,7 +34,7 @@ mod metrics;
 mod preamble;
 
 pub use batch::{Batch, Mark};
-pub use frame::{Header, MAX_FRAME, Window};
+pub use frame::{Frame, Header, MAX_FRAME, Window};
 pub use metrics::Metrics;
 pub(crate) use metrics::{FamilyLabels, LABELS_OF_FAMILY, shape_of};
 pub use preamble::{MAX_BUILD_ID, MAX_NAME, Preamble};

@@ -1,6 +1,6 @@
 //! The preamble (§3): who sends, and what its ticks and ids mean.
 
-use super::frame::{Frame, FrameKind, Header, Window};
+use super::frame::{Frame, FrameKind, Header};
 use crate::ring::Word;
 
 /// Most bytes of a build id.
@@ -12,8 +12,6 @@ const MINOR: u8 = 0;
 /// Who sends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Preamble<'a> {
-    /// Ticks per second.
-    pub tick_hz: u64,
     /// Identity of the device, little-endian; the seed of its trace ids.
     pub device_id: [u8; 8],
     /// Wall-clock time, ns since 1970, at tick `unix_ticks`; 0 when unknown.
@@ -27,13 +25,13 @@ pub struct Preamble<'a> {
 }
 
 impl Preamble<'_> {
-    /// Writes a delimiter, so that what came before ends, and the frame, and says how many bytes that takes; 0 when it does not fit. At most
+    /// Writes a delimiter, so that what came before ends, and the frame, of a clock with `tick_hz` ticks per second. Says how many bytes that takes; 0 when it does not fit. At most
     /// 165, for the longest name and build id.
-    pub fn encode(&self, window: Window<'_>, header: &Header) -> usize {
-        let mut frame = Frame::new(window, FrameKind::Preamble, header);
+    pub fn encode(&self, frame: &mut Frame<'_>, header: &Header, tick_hz: u64) -> usize {
+        frame.begin(FrameKind::Preamble, header);
         frame.u8(MINOR);
         frame.u8(Word::BITS as u8);
-        frame.varint(self.tick_hz);
+        frame.varint(tick_hz);
         frame.bytes(&self.device_id);
         frame.varint(self.unix_ns);
         frame.varint(self.unix_ticks);
