@@ -236,6 +236,9 @@ fn shared_newest_with_a_writer_stalled_for_a_lap() {
         }
         stalled.join().unwrap();
         let seen = drain(&ring, |_| FIRST_WORDS + 1);
+        if let Some(loss) = ring.reader().unwrap().take_loss() {
+            assert!([1, 2, 3, 4, 100].contains(&loss.first), "first lost at {}", loss.first);
+        }
         assert_eq!(seen.len() + ring.lost(), 5, "{seen:?}");
     });
 }

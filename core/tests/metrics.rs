@@ -68,6 +68,135 @@ fn a_family_is_bounded_and_loses_nothing() {
     }
 }
 
+/// The label values of a series, in order.
+fn values(series: &Series) -> Vec<String> {
+    let mut bytes = [0; SeriesKey::BYTES];
+    series.labels(&mut bytes);
+    let mut rest = &bytes[..];
+    (0..series.label_count())
+        .map(|_| {
+            let (value, after) = rest[1..].split_at(usize::from(rest[0]));
+            rest = after;
+            String::from_utf8(value.to_vec()).unwrap()
+        })
+        .collect()
+}
+
+#[test]
+fn labels_of_every_length_come_out_as_they_came() {
+    throughline::install(&RECORDER);
+    let family = throughline::counter_family!("lengths", labels = ["a", "b"], capacity = 64);
+    let text = "abcdefghijklmnopqrstuvwxyz";
+    let room = SeriesKey::BYTES - size_of::<usize>();
+    let mut expected = vec![];
+    for len in 0..text.len() {
+        for (a, b) in [(&text[..len], "x"), ("y", &text[text.len() - len..])] {
+            let words = |l: &str| l.len().next_multiple_of(size_of::<usize>());
+            if words(a) + words(b) <= room && !expected.contains(&[a.to_string(), b.to_string()]) {
+                family.add([a, b], 1);
+                expected.push([a.to_string(), b.to_string()]);
+            }
+        }
+    }
+    assert!(expected.len() > 30 || usize::BITS == 32);
+    let mut seen: Vec<Vec<String>> = series("lengths").iter().map(values).collect();
+    seen.sort();
+    expected.sort();
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn label_sets_of_one_hash_are_told_apart() {
+    throughline::install(&RECORDER);
+    // The hash of two words is ((a · K) ⋘ 5 ⊕ b) · K, as in `metrics/series.rs`: change a, and b by what that changes.
+    const K: usize = 0x9E37_79B9_7F4A_7C15_u64 as usize;
+    let part = |a: [u8; size_of::<usize>()]| usize::from_ne_bytes(a).wrapping_mul(K).rotate_left(5);
+    let first = [b'a'; size_of::<usize>()];
+    let b = [b'b'; size_of::<usize>()];
+    let text = |a: [u8; size_of::<usize>()], b: usize| {
+        String::from_utf8([a, b.to_ne_bytes()].concat()).ok().filter(|t| t.is_ascii())
+    };
+    let twin = (0..1 << 14)
+        .find_map(|n: usize| {
+            let mut a = first;
+            (a[0], a[1], a[2]) = (b'0' + (n & 31) as u8, b'0' + (n >> 5 & 31) as u8, b'0' + (n >> 10) as u8);
+            text(a, usize::from_ne_bytes(b) ^ part(first) ^ part(a))
+        })
+        .expect("one in 256 is ASCII");
+    let family = throughline::counter_family!("twins", labels = ["a"], capacity = 4);
+    family.add([&text(first, usize::from_ne_bytes(b)).unwrap()], 1);
+    family.add([&twin], 2);
+    let mut counts: Vec<usize> = series("twins").iter().map(|s| s.cell(0)).collect();
+    counts.sort_unstable();
+    assert_eq!(counts, [1, 2]);
+}
+
+/// `a` times `a`, as two words of 128 bits: high, low.
+fn squared(a: u128) -> (u128, u128) {
+    let (high, low) = (a >> 64, a & u128::from(u64::MAX));
+    let (cross, carried) = (2 * high.wrapping_mul(low)).overflowing_add((low * low) >> 64);
+    assert!(!carried, "a is below 2^127");
+    (high * high + (cross >> 64), cross << 64 | (low * low) & u128::from(u64::MAX))
+}
+
+/// Whether `value` is above 2^(power + step / 2^scale), in integers alone: its 2^scale-th power against one of 2.
+fn is_above(value: u64, power: u32, step: u32, scale: u32) -> bool {
+    // value = m · 2^(power − 63); m is squared `scale` times, cut to 127 bits each time and kept as an interval.
+    let m = u128::from(value) << 63 >> power;
+    let (mut least, mut most, mut exponent) = (m << 63, m << 63, 0_u32);
+    for _ in 0..scale {
+        exponent *= 2;
+        least = squared(least).0 << 2;
+        most = (squared(most).0 + 1) << 2;
+        if least >= 1 << 127 {
+            exponent += 1;
+            least >>= 1;
+            most = (most >> 1) + 1;
+        }
+    }
+    // value's mantissa to the 2^scale is between least and most, times 2^exponent, in units of 2^126.
+    let one = 1_u128 << 126;
+    if exponent != step {
+        return exponent > step;
+    }
+    if step == 0 {
+        return value != 1 << power;
+    }
+    assert!(least > one || most < one, "{value} is too near for 127 bits");
+    least > one
+}
+
+/// Every boundary of every scale, and the integers around it, against a reference without floating point.
+#[test]
+fn positions_are_exact_around_every_boundary() {
+    for scale in 0..=MAX_SCALE {
+        for p in 0..bucket_count(scale) - 1 {
+            let (power, step) = (p as u32 >> scale, p as u32 & ((1 << scale) - 1));
+            let bound = upper_bound(p, scale);
+            for value in [bound.saturating_sub(1), bound, bound.saturating_add(1)] {
+                if value == 0 || value > usize::MAX as u64 || value.ilog2() != power {
+                    continue;
+                }
+                let above = is_above(value, power, step, scale);
+                assert_eq!(position(value as usize, scale) > p, above, "{value} at scale {scale}, bound {p}");
+            }
+        }
+    }
+}
+
+/// Two histograms merged are the one that saw all: at any coarser scale, by halving positions, and of any two by adding up.
+#[test]
+fn merging_is_without_error() {
+    for bits in 0..usize::BITS {
+        for low in [0, 1, 0x5555_5555, usize::MAX >> 1, usize::MAX] {
+            let value = 1 << bits | low & ((1 << bits) - 1);
+            for scale in 1..=MAX_SCALE {
+                assert_eq!(position(value, scale).div_ceil(2), position(value, scale - 1), "{value}");
+            }
+        }
+    }
+}
+
 /// OTLP's index + 1 by its definition, in floating point; right but for values within an ulp of a boundary.
 fn by_logarithm(value: u64, scale: u32) -> f64 {
     (value as f64).log2() * f64::from(1 << scale)

@@ -7,6 +7,7 @@ use embedded_io::{ErrorKind, ErrorType, Write};
 use throughline::ring::{Head, RecordKind};
 use throughline::{
     Clock, Recorder, Slots, StaticStr, Status, counter, counter_family, gauge, histogram, info, span,
+    up_down_counter,
 };
 use throughline_decode::{Balance, Context, DamageKind, Decoder, Item, OwnedValue, PointValue};
 use throughline_embedded::{Buffer, Config, DeviceId, Flusher, init, init_with_frame};
@@ -313,6 +314,12 @@ fn a_snapshot_over_many_frames_adds_up() {
     for (route, n) in [("/a", 1), ("", 2), ("/c", 4), ("/d", 8)] {
         family.add([route, "200"], n);
     }
+    let many = counter_family!("many", labels = ["n"], capacity = 64);
+    for n in 0..60 {
+        many.add([&format!("many-{n}")], 1000 + n);
+    }
+    up_down_counter!("u").add(-2);
+    gauge!("half" as f32).set(0.5_f32);
     flusher.snapshot_metrics();
     let bytes = flush_all(&mut flusher);
     assert!(bytes.len() > 2 * 168, "{}", bytes.len());
@@ -336,6 +343,11 @@ fn a_snapshot_over_many_frames_adds_up() {
     };
     assert!(values_of(&[]).contains(&PointValue::Counter(300)));
     assert!(values_of(&[]).contains(&PointValue::GaugeInt(-5)));
+    assert!(values_of(&[]).contains(&PointValue::UpDown(-2)));
+    assert!(values_of(&[]).contains(&PointValue::GaugeFloat(0.5)));
+    for n in 0..60 {
+        assert_eq!(values_of(&[&format!("many-{n}")]), [PointValue::Counter(1000 + n)]);
+    }
     assert_eq!(values_of(&["/a", "200"]), [PointValue::Counter(1)]);
     assert_eq!(values_of(&["", "200"]), [PointValue::Counter(2)]);
     assert_eq!(values_of(&["true"]), [PointValue::Counter(12)]);
@@ -349,4 +361,24 @@ fn a_snapshot_over_many_frames_adds_up() {
         })
         .collect();
     assert_eq!(histograms, [(4, values.iter().sum::<usize>() as u64, 400)]);
+}
+
+#[test]
+fn a_name_too_long_is_cut_between_characters() {
+    let _alone = alone();
+    for (name, kept) in
+        [("é".repeat(40), 62), ("x".repeat(70), 63), ("€".repeat(22), 63), ("𝄞".repeat(17), 60)]
+    {
+        let recorder =
+            Box::leak(Box::new(Recorder::new(Box::leak(Box::new(Slots::<8>::new())), Clock::mock())));
+        let mut flusher = init(recorder, Config { name: String::leak(name.clone()), ..CONFIG });
+        push(recorder, 1);
+        let mut names = vec![];
+        decode(&flush_all(&mut flusher), |_, item| {
+            if let Item::Preamble(preamble) = item {
+                names.push(preamble.name.clone());
+            }
+        });
+        assert_eq!(names, [&name[..kept]]);
+    }
 }

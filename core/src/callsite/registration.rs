@@ -129,3 +129,47 @@ impl<T: Registered> Directory<T> {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::boxed::Box;
+
+    struct Site(Registration<Site>);
+
+    impl Linked for Site {
+        fn link(&self) -> &Link<Site> {
+            self.0.link()
+        }
+    }
+
+    impl Registered for Site {
+        fn registration(&self) -> &Registration<Site> {
+            &self.0
+        }
+        fn wanted(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn numbers_end_where_a_head_ends_and_what_comes_later_is_off() {
+        let directory = Directory::<Site> { next: AtomicU32::new(LAST - 1), ..Directory::new() };
+        let site = || -> &'static Site { Box::leak(Box::new(Site(Registration::new()))) };
+        assert_eq!(
+            [site(), site(), site(), site()].map(|s| directory.register(s)),
+            [Some(LAST - 1), Some(LAST), None, None]
+        );
+        let late = site();
+        assert_eq!((directory.register(late), late.0.state(), late.0.number()), (None, OFF, 0));
+        assert_eq!(directory.register(late), None);
+        directory.settings_changed();
+        assert_eq!((late.0.state(), directory.iter().count()), (OFF, 2));
+        assert_eq!(
+            directory.next.load(Relaxed),
+            LAST + 1,
+            "or it would come round to numbers that are taken"
+        );
+    }
+}

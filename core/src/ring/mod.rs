@@ -134,6 +134,9 @@ struct WriterSide {
     /// `LocalNewest` only: records written.
     #[cfg(not(target_os = "none"))]
     written: AtomicWord,
+    /// `LocalNewest` only: 1 + `reported` as it was when `first_loss` was last set.
+    #[cfg(not(target_os = "none"))]
+    noted: AtomicWord,
     /// Records lost.
     lost: AtomicWord,
     /// Ticks at the first loss that was not yet reported.
@@ -186,6 +189,8 @@ impl<'a> Ring<'a> {
                     begin: AtomicWord::new(0),
                     #[cfg(not(target_os = "none"))]
                     written: AtomicWord::new(0),
+                    #[cfg(not(target_os = "none"))]
+                    noted: AtomicWord::new(0),
                     lost: AtomicWord::new(0),
                     first_loss: AtomicWord::new(0),
                 }),
@@ -317,8 +322,12 @@ impl<'a> Ring<'a> {
             let tail = self.reader.0.tail.load(Acquire);
             self.writer.0.tail_seen.store(tail, Relaxed);
             if end.wrapping_sub(tail) > self.slots.len() {
-                // The reader counts how many; only the writer knows when it began.
-                self.note_first_loss(self.writer.0.lost.load(Relaxed), time);
+                // The reader counts how many, when it gets there; only the writer knows when it began.
+                let report = self.reader.0.reported.load(Relaxed).wrapping_add(1);
+                if self.writer.0.noted.load(Relaxed) != report {
+                    self.writer.0.noted.store(report, Relaxed);
+                    self.writer.0.first_loss.store(time, Relaxed);
+                }
             }
         }
         let number = self.writer.0.written.load(Relaxed);

@@ -1,0 +1,58 @@
+//! What a ring says of its losses: how many, why, and when the first was, on every kind of ring.
+#![cfg(not(loom))]
+
+use throughline::LossReason;
+use throughline::ring::{Head, Loss, Mode, RecordKind, Ring, Slot};
+
+/// Events of one slot, each with its time as its number; says whether all were kept.
+fn push(ring: &Ring<'_>, times: std::ops::Range<usize>) -> bool {
+    times
+        .map(|time| ring.push(Head::new(RecordKind::Event, time as u32, 0, 0), &[time, 0, 0], time))
+        .fold(true, |all, kept| all & kept)
+}
+
+/// Twice over the end of a ring, with its losses told in between.
+fn check(mode: Mode, reason: LossReason) {
+    let slots: Vec<Slot> = (0..8).map(|_| Slot::new()).collect();
+    let ring = Ring::new(&slots, mode);
+    let mut reader = ring.reader().unwrap();
+    let oldest = reason == LossReason::RingFull;
+    assert!(push(&ring, 100..108));
+    assert!(!reader.has_loss());
+    assert_eq!(reader.take_loss(), None);
+    assert_eq!(push(&ring, 108..111), !oldest);
+    let mut seen = vec![];
+    assert_eq!(reader.drain(|raw| seen.push(raw.body[0])), 8);
+    assert_eq!(seen, Vec::from_iter(if oldest { 100..108 } else { 103..111 }));
+    assert!(reader.has_loss());
+    assert_eq!(reader.take_loss(), Some(Loss { reason, count: 3, total: 3, first: 108 }));
+    assert!(!reader.has_loss());
+    assert_eq!(reader.take_loss(), None);
+
+    assert!(push(&ring, 200..208));
+    assert_eq!(push(&ring, 208..210), !oldest);
+    assert_eq!(reader.drain(|_| {}), 8);
+    assert_eq!(reader.take_loss(), Some(Loss { reason, count: 2, total: 5, first: 208 }));
+    assert_eq!(ring.lost(), 5);
+}
+
+#[test]
+fn each_kind_of_ring_tells_when_the_first_was_lost() {
+    check(Mode::SharedOldest, LossReason::RingFull);
+    check(Mode::LocalOldest, LossReason::RingFull);
+    check(Mode::SharedNewest, LossReason::Overwritten);
+    check(Mode::LocalNewest, LossReason::Overwritten);
+}
+
+#[test]
+fn a_record_that_fills_the_ring_to_its_last_slot_is_kept() {
+    for mode in [Mode::SharedOldest, Mode::LocalOldest] {
+        let slots: Vec<Slot> = (0..8).map(|_| Slot::new()).collect();
+        let ring = Ring::new(&slots, mode);
+        assert!(push(&ring, 0..6));
+        let long = [7; throughline::ring::FIRST_WORDS + 1];
+        assert!(ring.push(Head::new(RecordKind::Event, 7, 0, 0), &long, 7), "two slots are left");
+        assert!(!push(&ring, 8..9));
+        assert_eq!(ring.reader().unwrap().drain(|_| {}), 7);
+    }
+}

@@ -1,0 +1,138 @@
+//! Frames byte by byte against the normative page, `core/docs/wire-format.md`: what a record must look like, whoever decodes it.
+#![cfg(not(loom))]
+
+use throughline::ring::{Head, Mode, RecordKind, Ring, Slot, Word};
+use throughline::wire::{Batch, Header, Window};
+
+const HEADER: Header = Header { sequence: 1, epoch: 2, ordinal: 3, lost: 300 };
+
+/// Undoes COBS, and checks the delimiter.
+fn unstuffed(frame: &[u8]) -> Vec<u8> {
+    let (delimiter, mut rest) = frame.split_last().unwrap();
+    assert_eq!(*delimiter, 0);
+    let mut out = vec![];
+    while let [code, after @ ..] = rest {
+        let (data, after) = after.split_at(usize::from(*code) - 1);
+        out.extend_from_slice(data);
+        if *code != 255 && !after.is_empty() {
+            out.push(0);
+        }
+        rest = after;
+    }
+    out
+}
+
+/// The body of a frame of this type.
+fn body(frame: &[u8], kind: u8) -> Vec<u8> {
+    let bytes = unstuffed(frame);
+    let head = [0x10 | kind, 1, 2, 3, 0xac, 2];
+    assert_eq!(bytes[..head.len()], head);
+    bytes[head.len()..bytes.len() - 4].to_vec()
+}
+
+/// A record: its head, and the words of its body.
+type Made = (Head, Vec<Word>);
+
+fn made(kind: RecordKind, status: u8, types: u32, words: &[Word]) -> Made {
+    (Head::new(kind, 9, status, types), words.to_vec())
+}
+
+/// The bytes of these records in a batch of base time 1000.
+fn records(all: &[Made]) -> Vec<u8> {
+    let slots: Vec<Slot> = (0..32).map(|_| Slot::new()).collect();
+    let ring = Ring::new(&slots, Mode::SharedOldest);
+    for (head, words) in all {
+        assert!(ring.push(*head, words, 0));
+    }
+    let mut buffer = [0; 512];
+    let mut batch = Batch::new(window(&mut buffer), &HEADER, 1000);
+    let mut reader = ring.reader().unwrap();
+    while reader.find() {
+        assert!(batch.push(&mut reader.words(), 0) && reader.commit());
+    }
+    let len = batch.finish();
+    let body = body(&buffer[..len], 1);
+    let base = [0xe8, 0x07, 0];
+    assert_eq!(body[..3], base);
+    body[3..].to_vec()
+}
+
+fn window(buf: &mut [u8]) -> Window<'_> {
+    let room = buf.len();
+    Window { buf, at: 0, room }
+}
+
+#[test]
+fn spans_and_events_are_deltas_against_the_registers() {
+    use RecordKind::{Event, Fields, Span, SpanBusy};
+    const OUTSIDE: u8 = 0x10;
+    const SAME_ROOT: u8 = 0x20;
+    let all = [
+        // A root: id 6, from 1001 to 1003. Its second word is what was current before it, which is no parent.
+        made(Span, 0, 0, &[6, 4, 6, 1001, 2]),
+        // Below it, in its trace.
+        made(Span, 0, 0, &[8, 6, 6, 1002, 3]),
+        // In another trace.
+        made(Span, 0, 0, &[9, 7, 3, 1005, 0]),
+        // Failed, and busy for 1.
+        made(SpanBusy, 2, 0, &[10, 9, 3, 1005, 2, 1]),
+        // Cancelled: an extension without a busy time.
+        made(Span, 3, 0, &[11, 9, 3, 1007, 0]),
+        made(Event, 0, 0, &[1007, 10, 3]),
+        made(Event, 0, 0, &[1008, 10, 2]),
+        made(Event, 0, 0, &[1008, 0, 0]),
+        made(Fields, 0, 0, &[1008, 12, 2]),
+    ];
+    let expected: &[&[u8]] = &[
+        &[OUTSIDE, 9, 12, 2, 2],
+        &[SAME_ROOT, 9, 4, 4, 1, 3],
+        &[0, 9, 2, 4, 12, 0, 0],
+        &[1 | SAME_ROOT, 9, 2, 2, 0, 2, 2 | 4, 1],
+        &[1 | SAME_ROOT, 9, 2, 4, 0, 0, 3],
+        &[2 | SAME_ROOT, 9, 0, 1],
+        &[2, 9, 2, 0, 16],
+        &[2 | OUTSIDE, 9, 0],
+        &[3 | SAME_ROOT, 9, 0, 4],
+    ];
+    assert_eq!(records(&all), expected.concat());
+}
+
+#[test]
+fn fields_have_their_types_before_them() {
+    const TRUE: u32 = 1;
+    const U32: u32 = 2;
+    const STATIC: u32 = 8;
+    let all = [
+        made(RecordKind::Event, 0, TRUE | U32 << 4, &[1000, 0, 0, 1, 300]),
+        // Text in the image: its address and length.
+        made(RecordKind::Event, 0, STATIC, &[1000, 0, 0, 0x1234, 5]),
+    ];
+    let expected: &[&[u8]] = &[&[0x92, 9, 0, 0x21, 1, 0xac, 2], &[0x52, 9, 0, 8, 0xb4, 0x24, 5]];
+    assert_eq!(records(&all), expected.concat());
+}
+
+#[test]
+fn fields_of_64_bits_are_whole_in_any_word() {
+    const TYPES: u64 = 0x454;
+    let numbers = [u64::MAX - 1, -3_i64 as u64, 1 << 40];
+    let mut words: Vec<Word> = vec![1000, 0, 0];
+    let mut put = |n: u64| {
+        words.push(n as Word);
+        if Word::BITS == 32 {
+            words.push((n >> 32) as Word);
+        }
+    };
+    // More types than a 64-bit machine's head has room for are in the body.
+    let in_head = if Word::BITS == 64 {
+        put(TYPES);
+        15
+    } else {
+        TYPES as u32
+    };
+    numbers.into_iter().for_each(put);
+    let expected: &[u8] = &[
+        0xd2, 9, 0, 3, 0x54, 0x04, 0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 5, 0x80, 0x80,
+        0x80, 0x80, 0x80, 0x20,
+    ];
+    assert_eq!(records(&[made(RecordKind::Event, 0, in_head, &words)]), expected);
+}
