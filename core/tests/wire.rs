@@ -2,7 +2,7 @@
 #![cfg(not(loom))]
 
 use throughline::ring::{Head, Mode, RecordKind, Ring, Slot, Word};
-use throughline::wire::{Batch, Header, Window};
+use throughline::wire::{Batch, Frame, Header, Window};
 
 const HEADER: Header = Header { sequence: 1, epoch: 2, ordinal: 3, lost: 300 };
 
@@ -45,7 +45,8 @@ fn records(all: &[Made]) -> Vec<u8> {
         assert!(ring.push(*head, words, 0));
     }
     let mut buffer = [0; 512];
-    let mut batch = Batch::new(window(&mut buffer), &HEADER, 1000);
+    let mut frame = Frame::new(Window { buf: &mut buffer, at: 0, room: 512 });
+    let mut batch = Batch::new(&mut frame, &HEADER, 1000);
     let mut reader = ring.reader().unwrap();
     while reader.find() {
         assert!(batch.push(&mut reader.words(), 0) && reader.commit());
@@ -55,11 +56,6 @@ fn records(all: &[Made]) -> Vec<u8> {
     let base = [0xe8, 0x07, 0];
     assert_eq!(body[..3], base);
     body[3..].to_vec()
-}
-
-fn window(buf: &mut [u8]) -> Window<'_> {
-    let room = buf.len();
-    Window { buf, at: 0, room }
 }
 
 #[test]
