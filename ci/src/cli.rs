@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use lexopt::Arg::{Long, Short, Value};
 
-use crate::{bench, collector, consumer, demo, footprint, fuzz, instructions, setup, suite, targets};
+use crate::{bench, collector, consumer, demo, fuzz, setup, suite, targets};
 
 /// One subcommand.
 #[derive(Clone, Copy, Debug)]
@@ -41,12 +41,12 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand {
         name: "instructions",
         about: "compare instructions and bytes with the committed baselines",
-        run: instructions::run,
+        run: run_instructions,
     },
     Subcommand {
         name: "footprint",
         about: "measure the firmware's instructions, flash and RAM",
-        run: footprint::run,
+        run: run_footprint,
     },
 ];
 
@@ -122,11 +122,16 @@ fn help() -> String {
 }
 
 #[cfg(unix)]
-use crate::qemu_suite::run as run_qemu;
+use crate::{
+    footprint::run as run_footprint, instructions::run as run_instructions, qemu_suite::run as run_qemu,
+};
 
 #[cfg(not(unix))]
-fn run_qemu(_: lexopt::Parser) -> Result<()> {
-    bail!("`cargo xtask qemu` talks to QEMU over Unix sockets: run it on Linux or macOS")
+use self::{needs_sockets as run_footprint, needs_sockets as run_instructions, needs_sockets as run_qemu};
+
+#[cfg(not(unix))]
+fn needs_sockets(_: lexopt::Parser) -> Result<()> {
+    bail!("QEMU is driven over Unix sockets: run this on Linux or macOS")
 }
 
 #[cfg(test)]

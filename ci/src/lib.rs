@@ -22,9 +22,7 @@ pub mod cli;
 pub mod collector;
 pub mod consumer;
 pub mod demo;
-pub mod footprint;
 pub mod fuzz;
-pub mod instructions;
 pub mod net;
 pub mod process;
 pub mod scratch;
@@ -38,6 +36,10 @@ pub mod workspace;
 // process between choosing and binding it, as a port number can.
 #[cfg(unix)]
 pub mod firmware;
+#[cfg(unix)]
+pub mod footprint;
+#[cfg(unix)]
+pub mod instructions;
 #[cfg(unix)]
 pub mod qemu;
 #[cfg(unix)]
