@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use lexopt::Arg::{Long, Short, Value};
 
-use crate::{bench, collector, consumer, demo, fuzz, setup, suite, targets};
+use crate::{bench, collector, consumer, demo, fuzz, mutants, setup, suite, targets};
 
 /// One subcommand.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +34,7 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
         run: targets::run,
     },
     Subcommand { name: "fuzz", about: "fuzz the decoder", run: fuzz::run },
+    Subcommand { name: "mutants", about: "change the core and see whether tests notice", run: mutants::run },
     Subcommand { name: "qemu", about: "run firmware in QEMU and check what it sends", run: run_qemu },
     Subcommand { name: "collector", about: "build and run an OpenTelemetry Collector", run: collector::run },
     Subcommand { name: "demo", about: "one trace from an interrupt to a server", run: demo::run },

@@ -9,6 +9,7 @@
 //! | `consumer` | [`consumer`] | expands every macro under every feature combination |
 //! | `targets` | [`targets`] | builds or checks the libraries for every supported target |
 //! | `fuzz` | [`fuzz`] | runs the decoder's fuzz targets |
+//! | `mutants` | [`mutants`] | changes the core's code and says which changes no test notices |
 //! | `qemu` | `qemu_suite` | runs firmware in QEMU and decodes what it sends |
 //! | `collector` | [`collector`] | builds and runs a real OpenTelemetry Collector |
 //! | `instructions` | [`instructions`] | fails when a path has become dearer than its committed baseline |
@@ -23,6 +24,7 @@ pub mod collector;
 pub mod consumer;
 pub mod demo;
 pub mod fuzz;
+pub mod mutants;
 pub mod net;
 pub mod process;
 pub mod scratch;

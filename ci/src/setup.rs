@@ -43,6 +43,8 @@ pub enum Need {
     Miri,
     /// `cargo fuzz`, and the nightly toolchain it runs on.
     CargoFuzz,
+    /// `cargo mutants`.
+    CargoMutants,
     /// `qemu-system-arm` and `qemu-system-riscv32`.
     Qemu,
     /// `valgrind`.
@@ -99,6 +101,7 @@ impl Need {
             Self::Component(component) => format!("component {component}"),
             Self::Miri => format!("miri and rust-src of {NIGHTLY}"),
             Self::CargoFuzz => "cargo-fuzz".into(),
+            Self::CargoMutants => "cargo-mutants".into(),
             Self::Qemu => "qemu-system-arm, qemu-system-misc".into(),
             Self::Valgrind => "valgrind".into(),
             Self::Go => "go".into(),
@@ -114,6 +117,7 @@ impl Need {
                 lists(&components, "miri") && lists(&components, "rust-src")
             }
             Self::CargoFuzz => !nightly_components().is_empty() && on_path("cargo-fuzz"),
+            Self::CargoMutants => on_path("cargo-mutants"),
             Self::Qemu => on_path("qemu-system-arm") && on_path("qemu-system-riscv32"),
             Self::Valgrind => on_path("valgrind"),
             Self::Go => Cmd::new("go").arg("version").succeeds(),
@@ -137,6 +141,7 @@ impl Need {
                 }
                 Cmd::cargo().args(["install", "--locked", "cargo-fuzz"]).run()
             }
+            Self::CargoMutants => Cmd::cargo().args(["install", "--locked", "cargo-mutants"]).run(),
             Self::Qemu => apt_install(&["qemu-system-arm", "qemu-system-misc"]),
             Self::Valgrind => apt_install(&["valgrind"]),
             Self::Go => {

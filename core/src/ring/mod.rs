@@ -7,12 +7,13 @@
 //! | [`Mode`] | writers | when full | a push is | why |
 //! |---|---|---|---|---|
 //! | `SharedOldest` | any context | the new record is lost | lock-free; on thumbv6m a critical section of one read-modify-write | the reservation retries only when another push got in between; an ISR never retries against the context it interrupted |
-//! | `SharedNewest` | any context | the oldest is lost | wait-free on targets with compare-and-swap; thumbv6m as above | one `fetch_add`, then at most four claims a slot; a slot another writer is still in is given up, not waited for |
+//! | `SharedNewest` | any context | the oldest is lost | wait-free where a read-modify-write is one instruction; thumbv6m a critical section for each | one `fetch_add`, then at most four claims a slot; a slot another writer is still in is given up, not waited for |
 //! | `LocalOldest` | one thread | the new record is lost | wait-free, no read-modify-write | plain loads and stores, published by the position |
 //! | `LocalNewest` | one thread | the oldest is lost | wait-free, no read-modify-write | as above, with the position announced first, as a seqlock |
 //!
 //! "Wait-free" for `fetch_add` presumes one instruction (x86-64, AArch64 LSE); with load-exclusive and store-exclusive it is lock-free, and on a
-//! single core an exclusive store fails only when an interrupt came in between.
+//! single core an exclusive store fails only when an interrupt came in between. What each target gives, instruction by instruction, how long
+//! interrupts are masked, and what is not guaranteed: `core/docs/guarantees.md`.
 //!
 //! The model checker's view of each protocol is in `core/tests/loom_ring.rs`.
 
