@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use embedded_io::{ErrorKind, ErrorType, Write};
 use throughline::ring::{Head, RecordKind};
 use throughline::{
-    Clock, Recorder, Slots, StaticStr, Status, counter, counter_family, gauge, histogram, info, span,
-    up_down_counter,
+    Clock, Recorder, Slots, StaticStr, Status, counter, counter_family, gauge, histogram, histogram_family,
+    info, span, up_down_counter,
 };
 use throughline_decode::{Balance, Context, DamageKind, Decoder, Item, OwnedValue, PointValue};
 use throughline_embedded::{Buffer, Config, DeviceId, Flusher, init, init_with_frame};
@@ -310,6 +310,13 @@ fn a_snapshot_over_many_frames_adds_up() {
     for value in &values {
         histogram!("h", scale = 4).record(*value);
     }
+    for _ in 0..3 {
+        histogram!("wide", scale = 0).record(u32::MAX as usize);
+    }
+    let queries = histogram_family!("q", labels = ["table"], capacity = 2, scale = 1);
+    for (table, value) in [("a", 0), ("b", 0), ("b", 1), ("b", 4), ("c", 5), ("c", 0), ("c", 0)] {
+        queries.record([table], value);
+    }
     let family = counter_family!("f", labels = ["route", "status"], capacity = 2);
     for (route, n) in [("/a", 1), ("", 2), ("/c", 4), ("/d", 8)] {
         family.add([route, "200"], n);
@@ -350,17 +357,24 @@ fn a_snapshot_over_many_frames_adds_up() {
     }
     assert_eq!(values_of(&["/a", "200"]), [PointValue::Counter(1)]);
     assert_eq!(values_of(&["", "200"]), [PointValue::Counter(2)]);
-    assert_eq!(values_of(&["true"]), [PointValue::Counter(12)]);
-    let histograms: Vec<_> = values_of(&[])
-        .into_iter()
-        .filter_map(|value| match value {
+    assert!(values_of(&["true"]).contains(&PointValue::Counter(12)));
+    let histograms = |labels: &[&str]| -> Vec<(u8, u64, u64, u64)> {
+        let shown = values_of(labels).into_iter().filter_map(|value| match value {
             PointValue::Histogram { scale, sum, zeros, buckets, .. } => {
-                Some((scale, sum, zeros + buckets.iter().sum::<u64>()))
+                Some((scale, sum, zeros, buckets.iter().sum::<u64>()))
             }
             _ => None,
-        })
-        .collect();
-    assert_eq!(histograms, [(4, values.iter().sum::<usize>() as u64, 400)]);
+        });
+        shown.collect()
+    };
+    let zeros = values.iter().filter(|v| **v == 0).count() as u64;
+    let all = (4, values.iter().sum::<usize>() as u64, zeros, 400 - zeros);
+    let mut alone = histograms(&[]);
+    alone.sort_unstable();
+    assert_eq!(alone, [(0, 3 * u64::from(u32::MAX), 0, 3), all]);
+    assert_eq!(histograms(&["a"]), [(1, 0, 1, 0)]);
+    assert_eq!(histograms(&["b"]), [(1, 5, 1, 2)]);
+    assert_eq!(histograms(&["true"]), [(1, 5, 2, 1)]);
 }
 
 #[test]
