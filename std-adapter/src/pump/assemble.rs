@@ -10,7 +10,7 @@ use crate::ledger::{Cells, DropReason};
 use crate::otlp::Options;
 use crate::view::{LogView, SpanView};
 use throughline::record::{EventRecord, Record, SpanRecord, Values};
-use throughline::ring::{RawRecord, Word};
+use throughline::ring::{RawRecord, RecordKind, Word};
 use throughline::{IdKey, Level, SpanId, TraceContext, TraceId};
 
 /// Most records kept back for a round.
@@ -60,7 +60,18 @@ impl Assembler {
     #[inline]
     pub(super) fn record(&mut self, raw: &RawRecord, sinks: &mut Sinks) {
         self.tally.input += 1;
-        self.take(raw, true, sinks);
+        if raw.head.kind() == Some(RecordKind::Fields) { self.keep(raw) } else { self.take(raw, true, sinks) }
+    }
+
+    /// Keeps fields until their span ends.
+    #[inline]
+    fn keep(&mut self, raw: &RawRecord) {
+        let Some(Record::Fields(fields)) = Record::parse(raw) else { return self.tally.malformed += 1 };
+        self.callsites.learn(fields.callsite);
+        match self.callsites.get(fields.callsite) {
+            Some(_) => self.tally.unclaimed += self.late.keep(fields.span, raw),
+            None => self.tally.malformed += 1,
+        }
     }
 
     /// Does with a record what it is for, or keeps it back if it `may_wait`. One copy, with all that happens to a span in it.
@@ -81,17 +92,11 @@ impl Assembler {
                 }
                 self.event(&event, sinks);
             }
-            Some(Record::Fields(fields)) => {
-                self.callsites.learn(fields.callsite);
-                match self.callsites.get(fields.callsite) {
-                    Some(_) => self.tally.unclaimed += self.late.keep(fields.span, raw),
-                    None => self.tally.malformed += 1,
-                }
-            }
             Some(Record::Attach { id, remote, .. }) => {
                 self.remotes.insert(id, remote);
                 self.tally.absorbed += 1;
             }
+            // A clock's; fields do not come this way.
             Some(_) => self.tally.absorbed += 1,
             None => self.tally.malformed += 1,
         }

@@ -7,6 +7,9 @@ use crate::view::Fields;
 use throughline::Value;
 use throughline::record::Values;
 
+/// The key of a value that has no name.
+const NAMELESS: &str = "?";
+
 /// What an `AnyValue` is tagged with inside its message.
 const STRING: u8 = 0x0a;
 const BOOL: u8 = 0x10;
@@ -84,13 +87,26 @@ pub(super) fn all_of_record(out: &mut Out, tag: u8, keys: &[SiteKey<'_>], values
     let mut values = values.into_iter();
     loop {
         // First the key, then the value: then what is done with its kind is done where its type was looked at.
-        let key = keys.next().unwrap_or(const { &SiteKey::NAMELESS });
-        let Some(value) = values.next() else { return };
-        attribute(out, tag, key.key(), &value);
-        if truncated(&value) {
-            truncated_attribute(out, tag, key.name);
+        match keys.next() {
+            Some(SiteKey { name, encoded: Some(key) }) => {
+                let Some(value) = values.next() else { return };
+                attribute(out, tag, Key::Encoded(key), &value);
+                if truncated(&value) {
+                    truncated_attribute(out, tag, name);
+                }
+            }
+            other => {
+                let Some(value) = values.next() else { return };
+                plain(out, tag, other.map_or(NAMELESS, |key| key.name), value);
+            }
         }
     }
+}
+
+/// An attribute whose key is not prepared.
+#[inline(never)]
+fn plain(out: &mut Out, tag: u8, key: &str, value: Value<'_>) {
+    all(out, tag, std::iter::once((key, value)), |_, key| Key::Plain(key));
 }
 
 /// Appends the attribute `key = value` as a `KeyValue` tagged `tag`.

@@ -33,22 +33,7 @@ pub struct Site<'a> {
 pub(super) struct SiteKey<'a> {
     pub(super) name: &'a str,
     /// `None` when it is too long.
-    encoded: Option<EncodedKey>,
-}
-
-impl SiteKey<'static> {
-    /// The key of a value whose name is not known.
-    pub(super) const NAMELESS: SiteKey<'static> = SiteKey { name: "?", encoded: None };
-}
-
-impl<'a> SiteKey<'a> {
-    #[inline]
-    pub(super) fn key(&self) -> Key<'_> {
-        match &self.encoded {
-            Some(encoded) => Key::Encoded(encoded),
-            None => Key::Plain(self.name),
-        }
-    }
+    pub(super) encoded: Option<EncodedKey>,
 }
 
 impl<'a> Site<'a> {
@@ -72,7 +57,9 @@ impl<'a> Site<'a> {
     pub(super) fn key<'k>(&'k self, i: usize, name: &'k str) -> Key<'k> {
         match self.keys.get(i) {
             // Equal addresses while we borrow the text mean equal texts; comparing them would cost more than it saves.
-            Some(own) if core::ptr::eq(own.name, name) => own.key(),
+            Some(SiteKey { name: own, encoded: Some(encoded) }) if core::ptr::eq(*own, name) => {
+                Key::Encoded(encoded)
+            }
             _ => Key::Plain(name),
         }
     }
