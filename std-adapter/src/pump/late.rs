@@ -92,7 +92,7 @@ impl Late {
     }
 
     /// The records of a span that ended, to be given back with [`Late::release`].
-    #[inline]
+    #[inline(always)]
     pub(super) fn take(&mut self, span: Word) -> Option<Chain> {
         if self.kept == 0 {
             return None;
