@@ -23,6 +23,8 @@ const REMOTES: usize = 32_768;
 pub(super) struct Assembler {
     pub(super) timeline: Timeline,
     key: IdKey,
+    /// The trace made last, by its root: spans of one trace come one after the other.
+    trace: (Word, TraceId),
     callsites: Callsites,
     late: Late,
     remotes: Remotes,
@@ -47,6 +49,7 @@ impl Assembler {
         Assembler {
             timeline,
             key,
+            trace: (0, key.trace_id(0)),
             callsites: Callsites::new(options),
             late: Late::new(late_fields),
             remotes: Remotes::new(REMOTES),
@@ -155,6 +158,9 @@ impl Assembler {
         self.callsites.learn(span.callsite);
         let chain = self.late.take(span.id);
         let remote = self.remote_of(span.root);
+        if self.trace.0 != span.root {
+            self.trace = (span.root, self.key.trace_id(span.root as u64));
+        }
         if let Some(entry) = self.callsites.get(span.callsite) {
             if let Some(otlp) = &mut sinks.otlp {
                 let parts =
@@ -192,7 +198,7 @@ impl Assembler {
         let start = self.timeline.unix_ns(span.start);
         let end = self.timeline.end_unix_ns(span.start, span.duration);
         SpanView {
-            trace_id: self.trace_id(span.root, remote),
+            trace_id: remote.map_or(self.trace.1, |remote| remote.trace_id),
             span_id: self.key.span_id(span.id as u64),
             parent_span_id: (span.parent != 0).then(|| self.span_id(span.parent, remote)),
             name: entry.blob.name,
