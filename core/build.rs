@@ -13,7 +13,8 @@ fn main() {
     }
     // Where a thread of a server has a ring of its own and a clock that is one instruction, spans and events go a straight way.
     let arch = std::env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
-    if std::env::var_os("CARGO_FEATURE_STD").is_some() && ["x86_64", "aarch64"].contains(&arch.as_str()) {
+    let clocked = ["x86_64", "aarch64"].contains(&arch.as_str());
+    if std::env::var_os("CARGO_FEATURE_STD").is_some() && clocked && width == "64" {
         println!("cargo::rustc-cfg=straight");
     }
 }

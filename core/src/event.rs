@@ -2,14 +2,10 @@
 
 use crate::callsite::CallsiteId;
 use crate::fields::{self, Fields, MAX_FIELD_WORDS, head_types, min_words};
+#[cfg(straight)]
+use crate::recorder::straight;
 use crate::recorder::{self, Recorder, UNSAMPLED};
-#[cfg(straight)]
-use crate::ring::FIRST_WORDS;
 use crate::ring::{Head, RecordKind, Word};
-
-/// Field words that fill a slot together with an event's own three.
-#[cfg(straight)]
-const LOCAL_WORDS: usize = FIRST_WORDS - 3;
 
 /// Records an event; the macros' way in.
 #[doc(hidden)]
@@ -18,18 +14,12 @@ pub fn event<F: Fields>(callsite: CallsiteId, values: &F) {
     let types = const { head_types(F::COUNT, F::TYPES) };
     #[cfg(straight)]
     if F::FIXED
-        && min_words::<F>() <= LOCAL_WORDS
-        && let Some((recorder, (span, root))) = crate::span::local::event()
+        && min_words::<F>() <= local::WORDS
+        && let Some(recorder) = straight()
     {
-        if root == UNSAMPLED {
-            return;
-        }
-        let mut body = [0; 3 + LOCAL_WORDS];
-        fields::write(values, &mut body[3..]);
-        let time = crate::clock::processor_ticks();
-        body[..3].copy_from_slice(&[time, span, root]);
-        let head = Head::new(RecordKind::Event, callsite.id, 0, types);
-        recorder.push_straight(head, &body[..const { 3 + min_words::<F>() }], time);
+        let mut words = [0; local::WORDS];
+        fields::write(values, &mut words);
+        local::event::<F>(recorder, Head::new(RecordKind::Event, callsite.id, 0, types), words);
         return;
     }
     // On a microcontroller, one copy of the writing code per number of words serves all call sites.
@@ -95,4 +85,46 @@ pub(crate) fn write<F: Fields>(
     let len = 3 + fields::write(values, &mut body[3..]);
     let head = Head::new(kind, callsite, 0, const { head_types(F::COUNT, F::TYPES) });
     recorder.push_long(head, &body[..len], time);
+}
+
+/// The straight way of a server's thread, inlined into the call site as a span's is.
+#[cfg(straight)]
+mod local {
+    use super::{Fields, Head, Recorder, UNSAMPLED, Word, min_words};
+    use crate::clock::processor_ticks;
+    use crate::ring::FIRST_WORDS;
+
+    /// Field words that fill a slot together with an event's own three.
+    pub(super) const WORDS: usize = FIRST_WORDS - 3;
+
+    #[inline(always)]
+    pub(super) fn event<F: Fields>(recorder: &'static Recorder, head: Head, words: [Word; WORDS]) {
+        let (span, root) = recorder.place();
+        if root == UNSAMPLED {
+            return;
+        }
+        let [a, b, c, d] = words;
+        let Some(slot) = recorder.ring().fill() else {
+            return full(recorder, head.to_word() | const { min_words::<F>() } << 32, a, b, c, d);
+        };
+        slot.head(head.to_word());
+        slot.body(0, [processor_ticks(), span, root]);
+        match const { min_words::<F>() } {
+            0 => {}
+            1 => slot.body(3, [a]),
+            2 => slot.body(3, [a, b]),
+            3 => slot.body(3, [a, b, c]),
+            _ => slot.body(3, [a, b, c, d]),
+        }
+        slot.publish();
+    }
+
+    /// The same when the writer knows of no room. As many arguments as there are registers, so that the caller needs no memory for it.
+    #[cold]
+    #[inline(never)]
+    fn full(recorder: &'static Recorder, head: Word, a: Word, b: Word, c: Word, d: Word) {
+        let ((span, root), time) = (recorder.place(), processor_ticks());
+        let body = [time, span, root, a, b, c, d];
+        recorder.ring().push(Head::from_word(head), &body[..3 + (head >> 32).min(WORDS)], time);
+    }
 }

@@ -155,23 +155,25 @@ impl Recorder {
 
     #[inline(always)]
     pub(crate) fn place(&self) -> (Word, Word) {
-        (self.span.load(Relaxed), self.root.load(Relaxed))
+        let owner = self.ring.owner();
+        (owner.span.load(Relaxed), owner.root.load(Relaxed))
     }
 
     /// Moves to a span of the same trace.
     #[inline(always)]
     pub(crate) fn set_span(&self, span: Word) {
-        self.span.store(span, Relaxed);
+        self.ring.owner().span.store(span, Relaxed);
     }
 
     /// Moves to a span of another trace. An interrupt between the stores sees no span at all, never one of each trace.
     #[inline]
     pub(crate) fn set_place(&self, span: Word, root: Word) {
-        self.span.store(0, Relaxed);
+        let owner = self.ring.owner();
+        owner.span.store(0, Relaxed);
         order_for_interrupts();
-        self.root.store(root, Relaxed);
+        owner.root.store(root, Relaxed);
         order_for_interrupts();
-        self.span.store(span, Relaxed);
+        owner.span.store(span, Relaxed);
     }
 
     /// Moves to another place. An interrupt in between that does the same puts back what it found, so that the words come out whole.

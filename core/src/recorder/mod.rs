@@ -38,9 +38,6 @@ use core::sync::atomic::AtomicPtr;
 pub struct Recorder {
     ring: Ring<'static>,
     clock: Clock,
-    next_id: AtomicWord,
-    span: AtomicWord,
-    root: AtomicWord,
     /// Trace context that was attached last, valid while the root has [`REMOTE`]: flags, trace id.
     remote: [AtomicWord; REMOTE_WORDS],
     /// Ticks >> 16 at the last [`Recorder::mark_clock`]; tells a long span from a short one on 32-bit machines.
@@ -74,9 +71,6 @@ impl Recorder {
         Recorder {
             ring,
             clock,
-            next_id: AtomicWord::new(1),
-            span: AtomicWord::new(0),
-            root: AtomicWord::new(0),
             remote: [const { AtomicWord::new(0) }; REMOTE_WORDS],
             coarse: AtomicWord::new(0),
             marked: [const { AtomicWord::new(0) }; 2],
@@ -97,7 +91,7 @@ impl Recorder {
         cells: &'static [core::sync::atomic::AtomicUsize],
     ) -> Recorder {
         let mut recorder = Recorder::with_ring(Ring::new(slots, mode), clock);
-        recorder.next_id = AtomicWord::new(first_id);
+        recorder.ring.owner().next_id.store(first_id, Relaxed);
         let straight = matches!(mode, Mode::LocalOldest) && clock.is_processor();
         recorder.thread = thread::ThreadPart::new(cells, straight);
         recorder
@@ -157,7 +151,7 @@ impl Recorder {
             return self.next_local_id();
         }
         loop {
-            let id = self.next_id.fetch_add(1, Relaxed) & !REMOTE;
+            let id = self.ring.owner().next_id.fetch_add(1, Relaxed) & !REMOTE;
             // After 2^31 spans a 32-bit machine begins again, and 0 is none.
             if id != 0 {
                 return id;
@@ -182,23 +176,10 @@ impl Recorder {
     #[cfg(feature = "std")]
     #[inline(always)]
     pub(crate) fn next_local_id(&self) -> Word {
-        let id = self.next_id.load(Relaxed);
-        self.next_id.store(id.wrapping_add(1), Relaxed);
+        let next_id = &self.ring.owner().next_id;
+        let id = next_id.load(Relaxed);
+        next_id.store(id.wrapping_add(1), Relaxed);
         id
-    }
-
-    /// Whether the recorder is a thread's own, keeps what is oldest and reads the processor's clock.
-    #[cfg(straight)]
-    #[inline(always)]
-    pub(crate) fn is_straight(&self) -> bool {
-        self.thread.straight
-    }
-
-    /// As `push`, of a recorder that [is straight](Recorder::is_straight).
-    #[cfg(straight)]
-    #[inline(always)]
-    pub(crate) fn push_straight(&self, head: Head, body: &[Word], time: Word) -> bool {
-        self.ring.push_local_oldest(head, body, time)
     }
 
     /// As `push`, for records that are longer than a slot, or rare: out of line where flash is scarce.

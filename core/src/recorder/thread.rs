@@ -17,7 +17,7 @@ use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 pub(crate) struct ThreadPart {
     /// Written by one thread only.
     pub(crate) local: bool,
-    /// See [`Recorder::is_straight`].
+    /// Whether it keeps what is oldest and reads the processor's clock, so that spans and events may go the straight way.
     pub(crate) straight: bool,
     /// Metric cells; written by this thread only, summed by the reader.
     pub(crate) cells: &'static [AtomicUsize],
@@ -48,7 +48,7 @@ impl ThreadPart {
 
 std::thread_local! {
     static CURRENT: Cell<*const Recorder> = const { Cell::new(core::ptr::null()) };
-    /// The same, when it is straight; null sends the caller the general way, whatever the reason.
+    /// The same, when spans and events may go the straight way; null sends the caller the general way, whatever the reason.
     static STRAIGHT: Cell<*const Recorder> = const { Cell::new(core::ptr::null()) };
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn get() -> Option<&'static Recorder> {
     }
 }
 
-/// The recorder of this thread if it [is straight](Recorder::is_straight). Cost: a thread-local read and a branch, which also answer whether there is one.
+/// The recorder of this thread if spans and events may go the straight way there. Cost: a thread-local read and a branch, which also answer whether there is one.
 #[cfg(straight)]
 #[inline(always)]
 pub(crate) fn straight() -> Option<&'static Recorder> {

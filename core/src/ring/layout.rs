@@ -97,6 +97,13 @@ impl Head {
         RecordKind::from_bits(self.meta)
     }
 
+    /// With another status.
+    #[cfg(straight)]
+    #[inline(always)]
+    pub(crate) const fn with_status(self, status: u8) -> Head {
+        Head { meta: self.meta & !(3 << 6) | (status as u32) << 6, callsite: self.callsite }
+    }
+
     /// Status bits of a span.
     pub const fn status(self) -> u8 {
         (self.meta >> 6 & 3) as u8
@@ -105,6 +112,18 @@ impl Head {
     /// Types of the first fields, a nibble each; [`TYPES_IN_BODY`] when there are more than [`HEAD_TYPES`].
     pub const fn types(self) -> u32 {
         self.meta >> 8 & ((1 << (4 * HEAD_TYPES)) - 1)
+    }
+
+    /// As it stands in the lower half of a 64-bit machine's first word; the whole of it in a ring that needs no stamps.
+    #[inline(always)]
+    pub(crate) const fn to_word(self) -> Word {
+        (self.meta & 0xffff | self.callsite << 16) as Word
+    }
+
+    /// What [`Head::to_word`] made.
+    #[cfg(straight)]
+    pub(crate) const fn from_word(word: Word) -> Head {
+        Head { meta: word as u32 & 0xffff, callsite: word as u32 >> 16 }
     }
 
     pub(super) const fn slots(self) -> usize {
@@ -168,12 +187,7 @@ pub(super) mod slot_access {
         /// The word 0 that has this stamp and the head of a first slot.
         #[inline(always)]
         pub(in super::super) fn word0(stamp: u32, head: Head) -> Word {
-            if WIDE { (stamp as Word) << STAMP_SHIFT | Slot::low(head) } else { stamp as Word }
-        }
-
-        #[inline(always)]
-        fn low(head: Head) -> Word {
-            (head.meta & 0xffff | head.callsite << 16) as Word
+            if WIDE { (stamp as Word) << STAMP_SHIFT | head.to_word() } else { stamp as Word }
         }
 
         #[inline(always)]
@@ -204,9 +218,10 @@ pub(super) mod slot_access {
             }
         }
 
+        /// Writes body words of a first slot, from the `from`-th on.
         #[inline(always)]
-        pub(in super::super) fn store_first(&self, body: &[Word]) {
-            for (w, v) in self.0[BODY..].iter().zip(body) {
+        pub(in super::super) fn store_first(&self, from: usize, words: &[Word]) {
+            for (w, v) in self.0[BODY + from..].iter().zip(words) {
                 w.store(*v, Relaxed);
             }
         }

@@ -12,6 +12,9 @@ use crate::sync::{Acquire, Relaxed, Release};
 #[derive(Debug)]
 pub struct Reader<'r> {
     pub(super) ring: &'r Ring<'r>,
+    /// `LocalOldest`: the writer's position as last seen, so that its line is not taken from it for every record.
+    #[cfg(not(target_os = "none"))]
+    seen: usize,
     /// Of a ring that keeps the newest.
     pub(super) scan: Scan,
     pub(super) found: Found,
@@ -34,7 +37,13 @@ pub(super) struct Found {
 
 impl<'r> Reader<'r> {
     pub(super) fn new(ring: &'r Ring<'r>) -> Self {
-        Reader { ring, scan: Scan::NONE, found: Found::default() }
+        Reader {
+            ring,
+            #[cfg(not(target_os = "none"))]
+            seen: ring.reader.0.tail.load(Relaxed),
+            scan: Scan::NONE,
+            found: Found::default(),
+        }
     }
 
     /// Copies the next record into `out`; false when there is none for now. The record stays in the ring until [`Reader::commit`];
@@ -201,8 +210,12 @@ impl<'r> Reader<'r> {
     #[inline]
     fn find_local_oldest(&mut self) -> bool {
         let at = self.ring.reader.0.tail.load(Relaxed);
-        if self.ring.writer.0.head.load(Acquire) == at {
-            return false;
+        // Or before it, when `drain_until` went further.
+        if self.seen.wrapping_sub(at) as isize <= 0 {
+            self.seen = self.ring.writer.0.head.load(Acquire);
+            if self.seen == at {
+                return false;
+            }
         }
         self.found(at, self.ring.slot(at).load_head().slots(), 0)
     }

@@ -4,14 +4,14 @@
 //! takes the straight way in `local`, which is inlined into the call site.
 
 #[cfg(straight)]
-pub(crate) mod local;
+mod local;
 mod suspended;
 
 pub(crate) use suspended::Suspended;
 
 use crate::Status;
 use crate::callsite::CallsiteId;
-use crate::fields::{self, Fields, head_types, min_words};
+use crate::fields::{self, Fields, min_words};
 use crate::record::NO_BUSY;
 use crate::recorder::{self, Recorder, UNSAMPLED};
 use crate::ring::{Head, RecordKind, Word};
@@ -44,10 +44,59 @@ pub struct Span {
     not_send: PhantomData<*const ()>,
 }
 
+#[cfg(straight)]
+use local::Running;
+
+/// What its guard keeps.
+#[cfg(not(straight))]
 #[derive(Debug)]
 struct Running {
     recorder: &'static Recorder,
     state: State,
+}
+
+#[cfg(not(straight))]
+impl Running {
+    #[inline(always)]
+    fn new(recorder: &'static Recorder, state: State) -> Running {
+        Running { recorder, state }
+    }
+
+    #[inline(always)]
+    fn recorder(&self) -> &'static Recorder {
+        self.recorder
+    }
+
+    #[inline(always)]
+    fn id(&self) -> Word {
+        self.state.id
+    }
+
+    #[inline(always)]
+    fn root(&self) -> Word {
+        self.state.root
+    }
+
+    #[inline(always)]
+    fn start(&self) -> Word {
+        self.state.start
+    }
+
+    #[inline(always)]
+    fn set_status(&mut self, status: Status) {
+        self.state.status = status as u8;
+    }
+
+    #[inline(always)]
+    fn carry<F: Fields>(&mut self, words: [Word; CARRIED]) {
+        self.state.words = words.map(MaybeUninit::new);
+        self.state.types = const { fields::head_types(F::COUNT, F::TYPES) };
+        self.state.carried = const { min_words::<F>() as u8 };
+    }
+
+    fn state(&self) -> State {
+        self.state
+    }
 }
 
 /// All that a running span knows.
@@ -113,18 +162,20 @@ impl Span {
             return Span::begin_bare(callsite, root);
         }
         let mut span = Span::begin_bare(callsite, root);
-        let Some(Running { recorder, state }) = &mut span.running else { return span };
+        let Some(running) = &mut span.running else { return span };
         if F::FIXED && min_words::<F>() <= CARRIED {
             let mut words = [0; CARRIED];
             fields::write(values, &mut words);
-            state.words = words.map(MaybeUninit::new);
-            state.types = const { head_types(F::COUNT, F::TYPES) };
-            state.carried = const { min_words::<F>() as u8 };
-        } else if state.id != 0 {
-            let place = (state.id, state.root);
-            crate::event::write(recorder, RecordKind::Fields, callsite.id, state.start, place, values);
+            running.carry::<F>(words);
+        } else if running.id() != 0 {
+            add(running, running.start(), callsite, values);
         }
         span
+    }
+
+    #[inline(always)]
+    const fn of(running: Running) -> Span {
+        Span { running: Some(running), not_send: PhantomData }
     }
 
     #[inline(always)]
@@ -133,9 +184,8 @@ impl Span {
             return begin_root(callsite);
         }
         #[cfg(straight)]
-        if let Some(span) = local::begin(callsite) {
-            return span;
-        }
+        return local::begin(callsite);
+        #[cfg(not(straight))]
         begin(callsite)
     }
 
@@ -145,9 +195,10 @@ impl Span {
     }
 
     /// Says how its work went.
+    #[inline]
     pub fn set_status(&mut self, status: Status) {
         if let Some(running) = &mut self.running {
-            running.state.status = status as u8;
+            running.set_status(status);
         }
     }
 
@@ -167,14 +218,13 @@ impl Span {
     /// Adds fields; the way in of [`record!`](crate::record!).
     #[doc(hidden)]
     pub fn add<F: Fields>(&self, callsite: CallsiteId, values: &F) {
-        if let Some(Running { recorder, state }) = self.recorded() {
-            let place = (state.id, state.root);
-            crate::event::write(recorder, RecordKind::Fields, callsite.id, recorder.ticks(), place, values);
+        if let Some(running) = self.recorded() {
+            add(running, running.recorder().ticks(), callsite, values);
         }
     }
 
     fn recorded(&self) -> Option<&Running> {
-        self.running.as_ref().filter(|running| running.state.id != 0)
+        self.running.as_ref().filter(|running| running.id() != 0)
     }
 
     /// This span as a place to enter elsewhere; see [`Context`](recorder::Context).
@@ -186,24 +236,12 @@ impl Span {
 impl Drop for Span {
     #[inline(always)]
     fn drop(&mut self) {
-        let Some(Running { recorder, state }) = &self.running else { return };
+        let Some(running) = &self.running else { return };
         #[cfg(straight)]
-        if local::end(recorder, state) {
-            return;
-        }
-        #[cfg(feature = "std")]
-        // By value: a reference would keep the whole state in memory on the straight way too.
-        end_moved(recorder, *state);
-        #[cfg(not(feature = "std"))]
-        end(recorder, state);
+        local::end(running);
+        #[cfg(not(straight))]
+        end(running.recorder, &running.state);
     }
-}
-
-#[cfg(feature = "std")]
-#[cold]
-#[inline(never)]
-fn end_moved(recorder: &Recorder, state: State) {
-    end(recorder, &state);
 }
 
 /// One copy serves every call site.
@@ -251,7 +289,7 @@ fn started(
     let mut state = State::new(callsite.id, id, root, previous);
     state.coarse = recorder.coarse();
     state.start = recorder.ticks();
-    Span { running: Some(Running { recorder, state }), not_send: PhantomData }
+    Span::of(Running::new(recorder, state))
 }
 
 #[inline(always)]
@@ -267,8 +305,7 @@ fn unsampled_root(recorder: &'static Recorder) -> Span {
         return Span::none();
     }
     recorder.set_place(0, UNSAMPLED);
-    let state = State::new(0, 0, UNSAMPLED, previous);
-    Span { running: Some(Running { recorder, state }), not_send: PhantomData }
+    Span::of(Running::new(recorder, State::new(0, 0, UNSAMPLED, previous)))
 }
 
 #[cfg_attr(target_os = "none", inline(never))]
@@ -352,6 +389,13 @@ fn finish_long(recorder: &Recorder, state: &State, long: bool, busy: Option<u64>
     body[at..at + CARRIED].copy_from_slice(&state.words());
     let head = Head::new(kind, state.callsite, state.status, state.types);
     recorder.push_long(head, &body[..at + carried], now);
+}
+
+/// Writes fields of a span as a record of their own.
+#[inline(always)]
+fn add<F: Fields>(running: &Running, time: Word, callsite: CallsiteId, values: &F) {
+    let place = (running.id(), running.root());
+    crate::event::write(running.recorder(), RecordKind::Fields, callsite.id, time, place, values);
 }
 
 /// Adds fields to the current span; the way in of [`record!`](crate::record!).

@@ -1,6 +1,6 @@
 //! A future's span between polls.
 
-use super::{Running, Span, State, finish, leave};
+use super::{Span, State, finish, leave};
 use crate::Status;
 use crate::recorder;
 
@@ -19,11 +19,12 @@ impl Suspended {
     pub(crate) fn new(span: Span) -> Suspended {
         let span = core::mem::ManuallyDrop::new(span);
         let inner = recorder::Context::current();
-        let Some(Running { recorder, state }) = &span.running else {
+        let Some(running) = &span.running else {
             return Suspended { state: State::new(0, 0, 0, (0, 0)), outer: inner, busy: 0, recorded: false };
         };
-        leave(recorder, state);
-        Suspended { state: *state, outer: inner, busy: 0, recorded: state.id != 0 }
+        let state = running.state();
+        leave(running.recorder(), &state);
+        Suspended { state, outer: inner, busy: 0, recorded: state.id != 0 }
     }
 
     /// Runs `f` with the span current, and counts its time as busy.
