@@ -97,9 +97,7 @@ impl Packed {
         let lengths = lengths.to_le();
         packed.words[0] = lengths;
         packed.mix(lengths);
-        // The multiplication leaves its best bits on top.
-        packed.hash ^= packed.hash >> (Word::BITS / 2);
-        packed.hash |= SET;
+        packed.hash = finished(packed.hash);
         Some(packed)
     }
 
@@ -112,8 +110,23 @@ impl Packed {
 
     #[inline(always)]
     fn mix(&mut self, word: Word) {
-        self.hash = (self.hash.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15u64 as Word);
+        self.hash = (self.hash.rotate_left(5) ^ word).wrapping_mul(SPREAD);
     }
+}
+
+/// The golden ratio's bits.
+const SPREAD: Word = 0x9E37_79B9_7F4A_7C15u64 as Word;
+
+/// A multiplication leaves its best bits on top; a place is found by the lower half.
+#[inline(always)]
+fn finished(hash: Word) -> Word {
+    (hash ^ hash >> (Word::BITS / 2)) | SET
+}
+
+/// Where the search for a hash begins: the upper half of hash × places, as even as a remainder, and no division.
+#[inline(always)]
+fn first_place(hash: Word, places: usize) -> usize {
+    ((u64::from(hash as u32) * places as u64) >> 32) as usize
 }
 
 /// The last, incomplete word of `bytes`, zero-padded, without a loop over its bytes where one load gives it.
@@ -133,12 +146,27 @@ fn partial_word(bytes: &[u8], rest: &[u8]) -> Word {
 }
 
 /// The index of the series with these labels; that of the overflow series when there is no room.
-#[inline]
+#[inline(always)]
 #[cfg_attr(not(loom), allow(unreachable_pub))]
 pub fn find<const L: usize>(keys: &[SeriesKey], labels: &[&str; L]) -> usize {
-    let Some(key) = Packed::new(labels) else { return keys.len() };
-    // The upper half of hash × places: as even as a remainder, and no division.
-    let mut at = ((u64::from(key.hash as u32) * keys.len() as u64) >> 32) as usize;
+    #[cfg(all(target_pointer_width = "64", target_endian = "little"))]
+    if L == 1
+        && let Some(key) = Short::new(labels[0])
+    {
+        return key.find(keys);
+    }
+    find_packed(keys, labels)
+}
+
+#[inline(never)]
+fn find_packed<const L: usize>(keys: &[SeriesKey], labels: &[&str; L]) -> usize {
+    Packed::new(labels).map_or(keys.len(), |key| search(keys, &key))
+}
+
+/// Looks from the first place on for the key's own, and gives it a free one if that comes first.
+#[inline(never)]
+fn search(keys: &[SeriesKey], key: &Packed) -> usize {
+    let mut at = first_place(key.hash, keys.len());
     for _ in 0..keys.len() {
         let place = &keys[at];
         let mut state = place.state.load(Acquire);
@@ -162,3 +190,64 @@ pub fn find<const L: usize>(keys: &[SeriesKey], labels: &[&str; L]) -> usize {
     }
     keys.len()
 }
+
+/// One label of 16 bytes at most, as most are: packed in registers, and found in its first place in line.
+///
+/// Its hash is another than [`Packed::new`]'s, which is as good: what label set has which depends on nothing but its length.
+#[cfg(all(target_pointer_width = "64", target_endian = "little"))]
+struct Short {
+    /// As in a [`SeriesKey`]; those that follow are 0.
+    words: [Word; 3],
+    hash: Word,
+}
+
+#[cfg(all(target_pointer_width = "64", target_endian = "little"))]
+impl Short {
+    #[inline(always)]
+    fn new(label: &str) -> Option<Short> {
+        let bytes = label.as_bytes();
+        let len = bytes.len();
+        if len > 2 * WORD_BYTES {
+            return None;
+        }
+        let (a, b) = if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+            // Of the last eight bytes those that are not of the first word: none to eight. Twice half the bits, as a word cannot be shifted by 64.
+            let half = 4 * (2 * WORD_BYTES - len);
+            (u64::from_le_bytes(*first), u64::from_le_bytes(*last) >> half >> half)
+        } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+            let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+            (u64::from(first) | u64::from(last) << (8 * (len - 4)), 0)
+        } else {
+            // One to three bytes; what two of the three read twice is the same.
+            let byte = |i: usize| bytes.get(i).map_or(0, |byte| u64::from(*byte) << (8 * i));
+            (byte(0) | byte(len / 2) | byte(len.saturating_sub(1)), 0)
+        };
+        let (words, a, b) = ([len + 1, a as Word, b as Word], a as Word, b as Word);
+        // Two multiplications that do not wait for each other.
+        let hash = (a ^ len).wrapping_mul(SPREAD) ^ (b.rotate_left(32) ^ SPREAD).wrapping_mul(OTHER_SPREAD);
+        Some(Short { words, hash: finished(hash) })
+    }
+
+    #[inline(always)]
+    fn find(self, keys: &[SeriesKey]) -> usize {
+        let at = first_place(self.hash, keys.len());
+        let Some(place) = keys.get(at) else { return keys.len() };
+        let same = |i: usize| place.words[i].load(Relaxed) == self.words[i];
+        // Acquire: who sees the hash sees the words.
+        if place.state.load(Acquire) == self.hash && same(0) && same(1) && same(2) {
+            return at;
+        }
+        self.find_further(keys)
+    }
+
+    #[inline(never)]
+    fn find_further(self, keys: &[SeriesKey]) -> usize {
+        let mut words = [0; KEY_WORDS];
+        words[..3].copy_from_slice(&self.words);
+        search(keys, &Packed { words, used: 3, hash: self.hash })
+    }
+}
+
+/// SplitMix64's.
+#[cfg(all(target_pointer_width = "64", target_endian = "little"))]
+const OTHER_SPREAD: Word = 0xBF58_476D_1CE4_E5B9;
