@@ -106,29 +106,93 @@ fn labels_of_every_length_come_out_as_they_came() {
 }
 
 #[test]
-fn label_sets_of_one_hash_are_told_apart() {
+fn one_label_of_every_length_comes_out_as_it_came() {
     throughline::install(&RECORDER);
-    // The hash of two words is ((a · K) ⋘ 5 ⊕ b) · K, as in `metrics/series.rs`: change a, and b by what that changes.
-    const K: usize = 0x9E37_79B9_7F4A_7C15_u64 as usize;
-    let part = |a: [u8; size_of::<usize>()]| usize::from_ne_bytes(a).wrapping_mul(K).rotate_left(5);
-    let first = [b'a'; size_of::<usize>()];
-    let b = [b'b'; size_of::<usize>()];
-    let text = |a: [u8; size_of::<usize>()], b: usize| {
-        String::from_utf8([a, b.to_ne_bytes()].concat()).ok().filter(|t| t.is_ascii())
+    let family = throughline::counter_family!("length", labels = ["a"], capacity = 64);
+    let text = "abcdefghijklmnopqrstuvwxyz";
+    let ends = |len: usize| [&text[..len], &text[text.len() - len..]];
+    let expected: Vec<_> = (0..text.len()).flat_map(ends).skip(1).collect();
+    for count in [1, 2] {
+        // The first time each gets a place, the second it is found there.
+        expected.iter().for_each(|label| family.add([label], count));
+    }
+    let mut seen: Vec<(String, usize)> =
+        series("length").iter().map(|s| (values(s).concat(), s.cell(0))).collect();
+    seen.sort();
+    let mut expected: Vec<(String, usize)> = expected.iter().map(|label| (label.to_string(), 3)).collect();
+    expected.sort();
+    assert_eq!(seen, expected);
+}
+
+const WORD: usize = size_of::<usize>();
+/// As in `metrics/series.rs`.
+const SPREAD: usize = 0x9E37_79B9_7F4A_7C15_u64 as usize;
+
+/// Two texts of `before` and two words more which get one hash: `other(a)` is the last word that makes up for `a` in place of the word before it.
+fn twins(before: &str, first: [u8; WORD], other: impl Fn([u8; WORD]) -> usize) -> [String; 2] {
+    let text = |a: [u8; WORD]| {
+        let bytes = [before.as_bytes(), &a, &other(a).to_ne_bytes()].concat();
+        String::from_utf8(bytes).ok().filter(|text| text.is_ascii())
     };
-    let twin = (0..1 << 14)
-        .find_map(|n: usize| {
-            let mut a = first;
-            (a[0], a[1], a[2]) = (b'0' + (n & 31) as u8, b'0' + (n >> 5 & 31) as u8, b'0' + (n >> 10) as u8);
-            text(a, usize::from_ne_bytes(b) ^ part(first) ^ part(a))
-        })
-        .expect("one in 256 is ASCII");
-    let family = throughline::counter_family!("twins", labels = ["a"], capacity = 4);
-    family.add([&text(first, usize::from_ne_bytes(b)).unwrap()], 1);
-    family.add([&twin], 2);
-    let mut counts: Vec<usize> = series("twins").iter().map(|s| s.cell(0)).collect();
+    let twin = (0..1 << 14).find_map(|n: usize| {
+        let mut a = first;
+        (a[0], a[1], a[2]) = (b'0' + (n & 31) as u8, b'0' + (n >> 5 & 31) as u8, b'0' + (n >> 10) as u8);
+        text(a)
+    });
+    [text(first).expect("is ASCII"), twin.expect("one in 256 is ASCII")]
+}
+
+fn are_told_apart(family: throughline::metrics::CounterFamily<1>, name: &str, twins: &[String; 2]) {
+    throughline::install(&RECORDER);
+    for (twin, count) in twins.iter().zip([1, 2]) {
+        family.add([twin], count);
+        family.add([twin], count);
+    }
+    let mut counts: Vec<usize> = series(name).iter().map(|s| s.cell(0)).collect();
     counts.sort_unstable();
-    assert_eq!(counts, [1, 2]);
+    assert_eq!(counts, [2, 4]);
+}
+
+#[test]
+fn label_sets_of_one_hash_are_told_apart() {
+    // The hash of words a, b, … is ((a · SPREAD) ⋘ 5 ⊕ b) · SPREAD …: change a, and b by what that changes.
+    let before = ["c"; WORD].concat();
+    let begun = usize::from_ne_bytes([b'c'; WORD]).wrapping_mul(SPREAD).rotate_left(5);
+    let part = |a: [u8; WORD]| (begun ^ usize::from_ne_bytes(a)).wrapping_mul(SPREAD).rotate_left(5);
+    let (first, b) = ([b'a'; WORD], usize::from_ne_bytes([b'b'; WORD]));
+    let twins = twins(&before, first, |a| b ^ part(first) ^ part(a));
+    are_told_apart(throughline::counter_family!("twins", labels = ["a"], capacity = 4), "twins", &twins);
+}
+
+#[cfg(all(target_pointer_width = "64", target_endian = "little"))]
+#[test]
+fn short_labels_of_one_hash_are_told_apart() {
+    // The hash of words a, b is ((a ⊕ 16) · SPREAD) ⊕ ((b ⋘ 32 ⊕ SPREAD) · OTHER), of which bit 1 is not kept.
+    const OTHER: usize = 0xBF58_476D_1CE4_E5B9;
+    // Newton's way to the inverse of an odd number: each step doubles the bits that are right.
+    let inverse = |n: usize| (0..6).fold(n, |x, _| x.wrapping_mul(2_usize.wrapping_sub(n.wrapping_mul(x))));
+    let part = |a: usize| (a ^ 16).wrapping_mul(SPREAD);
+    let part_of_last = |b: usize| (b.rotate_left(32) ^ SPREAD).wrapping_mul(OTHER);
+    let last = |part: usize| (part.wrapping_mul(inverse(OTHER)) ^ SPREAD).rotate_right(32);
+    let (first, b) = ([b'a'; WORD], usize::from_ne_bytes([b'b'; WORD]));
+
+    let both = part(usize::from_ne_bytes(first)) ^ part_of_last(b);
+    let twins = twins("", first, |a| last(both ^ part(usize::from_ne_bytes(a))));
+    are_told_apart(throughline::counter_family!("both", labels = ["a"], capacity = 4), "both", &twins);
+
+    // Twins of which only one word differs.
+    let texts = (1..1 << 16)
+        .map(|n: usize| usize::from_ne_bytes(n.wrapping_mul(SPREAD).to_ne_bytes().map(|byte| byte & 127)));
+    let is_ascii = |word: &usize| word.to_ne_bytes().is_ascii();
+    let text = |a: usize, b: usize| String::from_utf8([a.to_ne_bytes(), b.to_ne_bytes()].concat()).unwrap();
+    let other_first = |a: usize| (part(a) ^ 2).wrapping_mul(inverse(SPREAD)) ^ 16;
+    let a = texts.clone().find(|a| is_ascii(&other_first(*a))).expect("one in 256 is ASCII");
+    let twins = [text(a, b), text(other_first(a), b)];
+    are_told_apart(throughline::counter_family!("first", labels = ["a"], capacity = 4), "first", &twins);
+    let other_last = |b: usize| last(part_of_last(b) ^ 2);
+    let b = texts.clone().find(|b| is_ascii(&other_last(*b))).expect("one in 256 is ASCII");
+    let twins = [text(a, b), text(a, other_last(b))];
+    are_told_apart(throughline::counter_family!("last", labels = ["a"], capacity = 4), "last", &twins);
 }
 
 /// `a` times `a`, as two words of 128 bits: high, low.
