@@ -1,0 +1,99 @@
+//! Ten thousand threads, one after the other: what they recorded and counted arrives, and the last ones take no memory that the first did not.
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use support::in_own_process;
+use support::receiver::Receiver;
+use throughline::{counter, info, recorder, span};
+use throughline_std::{Config, otlp::ClientConfig};
+
+const THREADS: usize = 10_000;
+const LONG: Duration = Duration::from_secs(30);
+
+/// The system's, counting what is taken while a thread records.
+struct Counting;
+
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static RECORDING: Cell<bool> = const { Cell::new(false) };
+}
+
+// SAFETY: all of it is the system allocator's work.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if RECORDING.get() {
+            TAKEN.fetch_add(layout.size(), Ordering::Relaxed);
+        }
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn short_thread(n: usize) {
+    let work = move || {
+        RECORDING.set(true);
+        {
+            let _span = span!("short", n = n, half = n / 2);
+            info!("here", n = n);
+            counter!("threads").add(1);
+        }
+        RECORDING.set(false);
+    };
+    std::thread::spawn(work).join().unwrap();
+}
+
+#[test]
+fn ten_thousand_threads_lose_nothing_and_take_no_memory() {
+    in_own_process("ten_thousand_threads_lose_nothing_and_take_no_memory", || {
+        let receiver = Receiver::start([]);
+        let client = ClientConfig::new(&receiver.endpoint).unwrap().timeout(LONG);
+        let guard = throughline_std::init(&Config::new("svc").otlp_client(client)).unwrap();
+        short_thread(0);
+        let (first, recorders) = (TAKEN.load(Ordering::Relaxed), count_recorders());
+        assert!(first > 0, "the first thread's ring");
+        for n in 1..THREADS {
+            short_thread(n);
+            // So that no ring fills up: what is asked here is whether a thread's end loses anything.
+            if n % 500 == 0 {
+                assert!(guard.flush(LONG));
+            }
+        }
+        assert_eq!(TAKEN.load(Ordering::Relaxed), first, "taken by the threads after the first");
+        assert_eq!(count_recorders(), recorders);
+        let counted = counted();
+        let report = guard.shutdown(LONG);
+        assert!(report.complete && report.last_error.is_none(), "{report:?}");
+        assert_eq!((report.ledger.otlp.output, report.ledger.otlp.dropped_total()), (2 * THREADS as u64, 0));
+        assert_eq!(counted, THREADS);
+    });
+}
+
+fn count_recorders() -> usize {
+    let mut count = 0;
+    recorder::for_each_thread(|_| count += 1);
+    count
+}
+
+/// The counter, summed over the recorders of threads that have all ended.
+fn counted() -> usize {
+    let mut sum = 0;
+    throughline::metrics::for_each(|series| {
+        if series.blob().is_some_and(|blob| blob.name == "threads") {
+            sum += series.cell(0);
+        }
+    });
+    sum
+}
