@@ -163,7 +163,7 @@ fn local_newest_overwrites_and_the_reader_never_believes_a_torn_record() {
 
 #[test]
 fn shared_newest_overwrites_under_two_writers_and_a_reader() {
-    model(2, || {
+    model(3, || {
         let ring = ring(Mode::SharedNewest);
         prefill(&ring, 8);
         let other = {
@@ -185,7 +185,7 @@ fn shared_newest_overwrites_under_two_writers_and_a_reader() {
 
 #[test]
 fn shared_newest_overwrites_a_record_of_several_slots_while_it_is_read() {
-    model(2, || {
+    model(5, || {
         let ring = ring(Mode::SharedNewest);
         let words = |n| [FIRST_WORDS + 1, 2, 1][(n >= 100) as usize + (n >= 200) as usize];
         push(&ring, 1, FIRST_WORDS + 1);
@@ -203,7 +203,7 @@ fn shared_newest_overwrites_a_record_of_several_slots_while_it_is_read() {
 
 #[test]
 fn shared_newest_a_scan_that_the_writer_overtakes_stays_in_order() {
-    model(2, || {
+    model(3, || {
         let ring = ring(Mode::SharedNewest);
         prefill(&ring, 8);
         let other = {
@@ -223,19 +223,42 @@ fn shared_newest_a_scan_that_the_writer_overtakes_stays_in_order() {
 }
 
 #[test]
+fn shared_newest_a_record_whose_second_slot_a_later_lap_took() {
+    model(4, || {
+        let ring = ring(Mode::SharedNewest);
+        push(&ring, 1, FIRST_WORDS + 1);
+        prefill_more(&ring, 6);
+        // While this one is stopped before it takes the record's first slot, the next one takes its second.
+        let stalled = {
+            let ring = ring.clone();
+            thread::spawn(move || push(&ring, 100, 1) as usize)
+        };
+        push(&ring, 101, 1);
+        let words = |n| if n == 1 { FIRST_WORDS + 1 } else { 1 };
+        let mut seen = drain(&ring, words);
+        stalled.join().unwrap();
+        seen.extend(drain(&ring, words));
+        assert_eq!(seen.len() + ring.lost(), 9, "{seen:?}");
+        let loss = ring.reader().unwrap().take_loss().expect("there were nine for eight slots");
+        assert!([1, 100, 101].contains(&loss.first), "first lost at {}", loss.first);
+    });
+}
+
+#[test]
 fn shared_newest_with_a_writer_stalled_for_a_lap() {
-    model(2, || {
+    model(6, || {
         let ring = ring(Mode::SharedNewest);
         // One writer may be stopped anywhere in its push while the other goes once around the ring and over it.
         let stalled = {
             let ring = ring.clone();
             thread::spawn(move || push(&ring, 100, FIRST_WORDS + 1) as usize)
         };
-        for n in 1..=4 {
-            push(&ring, n, FIRST_WORDS + 1);
-        }
+        let newest = (1..=4).map(|n| push(&ring, n, FIRST_WORDS + 1)).last();
         stalled.join().unwrap();
         let seen = drain(&ring, |_| FIRST_WORDS + 1);
+        if newest == Some(true) {
+            assert!(seen.contains(&4), "one that woke up late took the newest's place: {seen:?}");
+        }
         if let Some(loss) = ring.reader().unwrap().take_loss() {
             assert!([1, 2, 3, 4, 100].contains(&loss.first), "first lost at {}", loss.first);
         }

@@ -308,3 +308,24 @@ fn a_future_dropped_unfinished_is_cancelled() {
     let [job] = seen().try_into().unwrap();
     assert_eq!((job.duration, job.status), (3, Status::Cancelled));
 }
+
+#[test]
+fn a_flight_recorder_keeps_what_is_new_and_another_what_is_old() {
+    let _one = begin();
+    let kept = |recorder: &'static Recorder| -> Vec<usize> {
+        throughline::install(recorder);
+        for n in 0..11 {
+            mock::set(n);
+            info!("filling");
+        }
+        let mut times = vec![];
+        recorder.ring().reader().unwrap().drain(|raw| times.push(raw.body[0]));
+        times
+    };
+    static OLD: Slots<8> = Slots::new();
+    static NEW: Slots<8> = Slots::new();
+    static OLDEST: Recorder = Recorder::new(&OLD, Clock::mock());
+    static NEWEST: Recorder = Recorder::keep_newest(&NEW, Clock::mock());
+    assert_eq!(kept(&OLDEST), Vec::from_iter(0..8));
+    assert_eq!(kept(&NEWEST), Vec::from_iter(3..11));
+}

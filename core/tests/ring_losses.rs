@@ -2,7 +2,7 @@
 #![cfg(not(loom))]
 
 use throughline::LossReason;
-use throughline::ring::{Head, Loss, Mode, RecordKind, Ring, Slot};
+use throughline::ring::{Head, Loss, Mode, RawRecord, RecordKind, Ring, Slot};
 
 /// Events of one slot, each with its time as its number; says whether all were kept.
 fn push(ring: &Ring<'_>, times: std::ops::Range<usize>) -> bool {
@@ -42,6 +42,18 @@ fn each_kind_of_ring_tells_when_the_first_was_lost() {
     check(Mode::LocalOldest, LossReason::RingFull);
     check(Mode::SharedNewest, LossReason::Overwritten);
     check(Mode::LocalNewest, LossReason::Overwritten);
+}
+
+#[test]
+fn a_ring_that_is_just_full_again_has_lost_nothing_yet() {
+    let slots: Vec<Slot> = (0..8).map(|_| Slot::new()).collect();
+    let ring = Ring::new(&slots, Mode::LocalNewest);
+    assert!(push(&ring, 100..108));
+    let mut reader = ring.reader().unwrap();
+    assert!(reader.next(&mut RawRecord::new()) && reader.commit());
+    assert!(push(&ring, 108..110));
+    assert_eq!(reader.drain(|_| {}), 8);
+    assert_eq!(reader.take_loss().map(|loss| (loss.count, loss.first)), Some((1, 109)));
 }
 
 #[test]

@@ -140,3 +140,8 @@ proptest! {
     #[test]
     fn local_newest(steps in steps()) { run(Mode::LocalNewest, 16, steps); }
 }
+
+#[test]
+fn the_longest_record_has_the_words_that_its_docs_say() {
+    assert_eq!(MAX_BODY, if usize::BITS == 64 { 56 } else { 54 });
+}

@@ -2,7 +2,8 @@
 #![cfg(not(loom))]
 
 use throughline::ring::{Head, Mode, RecordKind, Ring, Slot, Word};
-use throughline::wire::{Batch, Frame, Header, Window};
+use throughline::wire::{Batch, Frame, Header, Metrics, Window};
+use throughline::{Clock, Recorder, Slots, metrics};
 
 const HEADER: Header = Header { sequence: 1, epoch: 2, ordinal: 3, lost: 300 };
 
@@ -131,4 +132,57 @@ fn fields_of_64_bits_are_whole_in_any_word() {
         0x80, 0x80, 0x80, 0x20,
     ];
     assert_eq!(records(&[made(RecordKind::Event, 0, in_head, &words)]), expected);
+}
+
+/// The bytes of one entry after its callsite.
+fn entry(name: &str, buffer: usize) -> Vec<Vec<u8>> {
+    let mut pieces = vec![];
+    metrics::for_each(|series| {
+        if series.blob().is_none_or(|blob| blob.name != name) {
+            return;
+        }
+        let mut callsite = vec![];
+        let mut n = series.callsite() as u64;
+        while n >= 0x80 {
+            callsite.push(n as u8 | 0x80);
+            n >>= 7;
+        }
+        callsite.push(n as u8);
+        let mut from = 0;
+        while from != Metrics::WHOLE {
+            let mut buf = vec![0; buffer];
+            let mut frame = Frame::new(Window { buf: &mut buf, at: 0, room: buffer });
+            let mut part = Metrics::new(&mut frame, &HEADER, 5);
+            part.begin(true, 7);
+            let next = part.push(&series, from);
+            assert!(next > from);
+            from = next;
+            let len = part.finish();
+            let body = body(&buf[..len], 2);
+            assert_eq!(body[..3], [5, 1, 7]);
+            pieces.push(body[3..].strip_prefix(&callsite[..]).unwrap().to_vec());
+        }
+    });
+    pieces
+}
+
+/// Alone in this file: metrics need a recorder, which is one for the process.
+#[test]
+fn a_histogram_is_sent_without_its_empty_ends_and_in_pieces_that_fit() {
+    static SLOTS: Slots<8> = Slots::new();
+    static RECORDER: Recorder = Recorder::new(&SLOTS, Clock::mock());
+    throughline::install(&RECORDER);
+    let record = |value| throughline::histogram!("h", scale = 0).record(value);
+    [0, 4, 16, 16, 1 << 20].into_iter().for_each(record);
+    const HISTOGRAM: u8 = 5;
+    let sum = [0xa4, 0x80, 0x40];
+    let mut whole = [&[HISTOGRAM, 0], &sum[..], &[1, 2, 19, 1, 0, 2]].concat();
+    whole.extend([0; 15]);
+    whole.push(1);
+    assert_eq!(entry("h", 128), [whole]);
+
+    // In a frame that is too short for it the first half goes first; what follows says nothing twice, nor the zeros between.
+    let pieces = entry("h", 48);
+    assert_eq!(pieces[0], [&[HISTOGRAM, 0], &sum[..], &[1, 2, 9, 1, 0, 2, 0, 0, 0, 0, 0, 0]].concat());
+    assert_eq!(pieces[1..], [vec![HISTOGRAM, 0, 0, 0, 20, 1, 1]]);
 }
