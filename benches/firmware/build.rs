@@ -6,11 +6,15 @@ use std::{env, fs};
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=FOOTPRINT_WITHOUT_FRAGMENT");
+    println!("cargo::rustc-check-cfg=cfg(board_mps2)");
     let memory = match env::var("TARGET").unwrap_or_default().as_str() {
         "thumbv6m-none-eabi" => {
             "MEMORY { FLASH : ORIGIN = 0, LENGTH = 256K RAM : ORIGIN = 0x20000000, LENGTH = 16K }"
         }
-        _ => "MEMORY { FLASH : ORIGIN = 0, LENGTH = 4M RAM : ORIGIN = 0x20000000, LENGTH = 4M }",
+        _ => {
+            println!("cargo::rustc-cfg=board_mps2");
+            "MEMORY { FLASH : ORIGIN = 0, LENGTH = 4M RAM : ORIGIN = 0x20000000, LENGTH = 4M }"
+        }
     };
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     fs::write(out.join("memory.x"), memory).expect("OUT_DIR can be written to");

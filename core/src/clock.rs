@@ -13,14 +13,58 @@ use crate::ring::Word;
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     hz: u64,
+    #[cfg(target_pointer_width = "32")]
+    register: Option<Register>,
+    /// `None`: the processor's counter, or else the register.
     ticks: Option<fn() -> Word>,
 }
+
+/// A counter's register.
+#[cfg(target_pointer_width = "32")]
+#[derive(Clone, Copy, Debug)]
+struct Register(core::ptr::NonNull<u32>);
+
+// SAFETY: it is only read, and who made the clock has promised that any context may do so.
+#[cfg(target_pointer_width = "32")]
+unsafe impl Send for Register {}
+// SAFETY: as above.
+#[cfg(target_pointer_width = "32")]
+unsafe impl Sync for Register {}
 
 impl Clock {
     /// A clock of `hz` ticks per second, read by `ticks`. On a 32-bit machine `ticks` must count through all 32 bits before it wraps.
     /// It is called in whatever context records, interrupts included.
     pub const fn new(hz: u64, ticks: fn() -> Word) -> Clock {
-        Clock { hz, ticks: Some(ticks) }
+        Clock {
+            hz,
+            #[cfg(target_pointer_width = "32")]
+            register: None,
+            ticks: Some(ticks),
+        }
+    }
+
+    /// A clock of `hz` ticks per second that is a register: one load, where a function is called for five to ten instructions. The register
+    /// counts up through all 32 bits: `DWT.CYCCNT` of a Cortex-M3 or later, `TIMERAWL` of an RP2040, `CNT` of an STM32's TIM2.
+    ///
+    /// Panics when `register` is null; in a constant, at compile time.
+    ///
+    /// # Safety
+    ///
+    /// `register` must be aligned, and reading it must be allowed and without effect, always and in any context.
+    ///
+    /// ```
+    /// # #[cfg(target_os = "none")] {
+    /// use throughline::Clock;
+    /// // SAFETY: the cycle counter of a Cortex-M4 that runs at 64 MHz; `main` turns it on.
+    /// const CLOCK: Clock = unsafe { Clock::register(64_000_000, 0xE000_1004 as *const u32) };
+    /// # }
+    /// ```
+    #[cfg(target_pointer_width = "32")]
+    pub const unsafe fn register(hz: u64, register: *const u32) -> Clock {
+        let Some(register) = core::ptr::NonNull::new(register.cast_mut()) else {
+            panic!("a clock's register is at null")
+        };
+        Clock { hz, register: Some(Register(register)), ticks: None }
     }
 
     /// The clock of a test: stands still until [`mock::advance`] is called. One tick is one nanosecond.
@@ -52,9 +96,24 @@ impl Clock {
         self.ticks.is_none()
     }
 
-    /// Reads it. Cost: that of the function given, or of one TSC read (about 9 ns on a virtual machine).
+    /// Reads it if it is a register.
+    #[cfg(target_pointer_width = "32")]
+    #[inline(always)]
+    pub(crate) fn register_ticks(&self) -> Option<Word> {
+        let register = self.register?;
+        // SAFETY: who made the clock has promised that this may be read.
+        Some(unsafe { register.0.as_ptr().read_volatile() } as Word)
+    }
+
+    /// Reads it. Cost: a load, or that of the function given, or of one TSC read (about 9 ns on a virtual machine).
     #[inline(always)]
     pub fn ticks(&self) -> Word {
+        #[cfg(target_pointer_width = "32")]
+        match self.register_ticks() {
+            Some(ticks) => return ticks,
+            // What takes a call may take a jump too.
+            None => core::hint::cold_path(),
+        }
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
         return match self.ticks {
             None => processor_ticks(),
@@ -62,7 +121,7 @@ impl Clock {
         };
         #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         match self.ticks {
-            // SAFETY: only `Clock::processor` makes a clock without a function, and these targets do not have it.
+            // SAFETY: a clock without a function is a register, or else the processor's counter, which these targets don't have.
             None => unsafe { core::hint::unreachable_unchecked() },
             Some(ticks) => ticks(),
         }

@@ -4,7 +4,7 @@ use crate::callsite::CallsiteId;
 use crate::fields::{self, Fields, MAX_FIELD_WORDS, head_types, min_words};
 #[cfg(straight)]
 use crate::recorder::straight;
-use crate::recorder::{self, Recorder, UNSAMPLED};
+use crate::recorder::{Recorder, UNSAMPLED};
 use crate::ring::{Head, RecordKind, Word};
 
 /// Records an event; the macros' way in.
@@ -22,51 +22,65 @@ pub fn event<F: Fields>(callsite: CallsiteId, values: &F) {
         local::event::<F>(recorder, Head::new(RecordKind::Event, callsite.id, 0, types), words);
         return;
     }
-    // On a microcontroller, one copy of the writing code per number of words serves all call sites.
-    if F::FIXED && min_words::<F>() <= 2 {
-        let mut words = [0; 2];
+    // One copy of the writing code for up to two words serves all call sites.
+    if F::FIXED && min_words::<F>() <= SHORT {
+        let mut words = [0; SHORT];
         fields::write(values, &mut words);
+        let [a, b] = words;
         match const { min_words::<F>() } {
-            0 => event_0(callsite),
-            1 => event_1(callsite, types, words[0]),
-            _ => event_2(callsite, types, words[0], words[1]),
+            0 => short::<0>(callsite, types, a, b),
+            1 => short::<1>(callsite, types, a, b),
+            _ => short::<2>(callsite, types, a, b),
         }
     } else if let Some((recorder, place)) = enabled(callsite) {
         write(recorder, RecordKind::Event, callsite.id, recorder.ticks(), place, values);
     }
 }
 
+/// Words of the longest event for which there is such a copy.
+const SHORT: usize = 2;
+
+/// An event with `N` words of values.
 #[inline(never)]
-fn event_0(callsite: CallsiteId) {
-    if let Some((recorder, (span, root))) = enabled(callsite) {
-        let time = recorder.ticks();
-        recorder.push(Head::new(RecordKind::Event, callsite.id, 0, 0), time, || [time, span, root]);
+fn short<const N: usize>(callsite: CallsiteId, types: u32, a: Word, b: Word) {
+    #[cfg(short)]
+    if is_done::<N>(callsite, types, a, b) {
+        return;
+    }
+    again::<N>(callsite, types, a, b);
+}
+
+/// The short way of firmware: false when there is no room on it. Then all is done again, so that here nothing has to be kept for that.
+#[cfg(short)]
+#[inline(always)]
+fn is_done<const N: usize>(callsite: CallsiteId, types: u32, a: Word, b: Word) -> bool {
+    let Some(recorder) = callsite.recorder() else { return true };
+    let time = recorder.ticks();
+    let (span, root) = recorder.place();
+    if root == UNSAMPLED {
+        return true;
+    }
+    let head = Head::new(RecordKind::Event, callsite.id, 0, types);
+    match N {
+        0 => recorder.ring().try_push(head, || [time, span, root]),
+        1 => recorder.ring().try_push(head, || [time, span, root, a]),
+        _ => recorder.ring().try_push(head, || [time, span, root, a, b]),
     }
 }
 
-#[inline(never)]
-fn event_1(callsite: CallsiteId, types: u32, a: Word) {
-    if let Some((recorder, (span, root))) = enabled(callsite) {
-        let time = recorder.ticks();
-        recorder.push(Head::new(RecordKind::Event, callsite.id, 0, types), time, || [time, span, root, a]);
-    }
-}
-
-#[inline(never)]
-fn event_2(callsite: CallsiteId, types: u32, a: Word, b: Word) {
-    if let Some((recorder, (span, root))) = enabled(callsite) {
-        let time = recorder.ticks();
-        recorder.push(Head::new(RecordKind::Event, callsite.id, 0, types), time, || [time, span, root, a, b]);
-    }
+#[cfg_attr(short, cold)]
+#[cfg_attr(short, inline(never))]
+fn again<const N: usize>(callsite: CallsiteId, types: u32, a: Word, b: Word) {
+    let Some((recorder, (span, root))) = enabled(callsite) else { return };
+    let time = recorder.ticks();
+    let head = Head::new(RecordKind::Event, callsite.id, 0, types);
+    recorder.push(head, &[time, span, root, a, b][..3 + N], time);
 }
 
 /// The recorder and the current span, if an event of this callsite is to be recorded now.
 #[inline(always)]
 fn enabled(callsite: CallsiteId) -> Option<(&'static Recorder, (Word, Word))> {
-    if !callsite.passes() {
-        return None;
-    }
-    let recorder = recorder::get()?;
+    let recorder = callsite.recorder()?;
     let place = recorder.place();
     (place.1 != UNSAMPLED).then_some((recorder, place))
 }
@@ -84,7 +98,7 @@ pub(crate) fn write<F: Fields>(
     body[..3].copy_from_slice(&[time, span, root]);
     let len = 3 + fields::write(values, &mut body[3..]);
     let head = Head::new(kind, callsite, 0, const { head_types(F::COUNT, F::TYPES) });
-    recorder.push_long(head, &body[..len], time);
+    recorder.push(head, &body[..len], time);
 }
 
 /// The straight way of a server's thread, inlined into the call site as a span's is.

@@ -113,11 +113,13 @@ const fn static_min(text: Option<&str>) -> u8 {
 static MIN: AtomicU8 = AtomicU8::new(0);
 
 /// Records from now on only what is at `level` or above; `None` turns spans and events off. Metrics go on.
-/// Cost: one store on firmware; on a server, a walk over the callsites seen so far.
+/// Cost: some ten stores on firmware; on a server, a walk over the callsites seen so far.
 pub fn set_min_level(level: Option<Level>) {
     MIN.store(level.map_or(6, |l| l as u8), Ordering::Relaxed);
     #[cfg(registered_callsites)]
     crate::callsite::registry::refilter();
+    #[cfg(not(registered_callsites))]
+    crate::recorder::gate::set();
 }
 
 /// The run-time floor as a number to compare a callsite's level with.

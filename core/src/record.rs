@@ -77,9 +77,9 @@ impl<'a> Record<'a> {
         let callsite = head.callsite;
         Some(match head.kind()? {
             kind @ (RecordKind::Span | RecordKind::SpanBusy | RecordKind::SpanLong) => {
-                let [id, previous, root, start, low] = *body.first_chunk::<5>()?;
-                // Writers may leave here what was current when a root began.
-                let parent = if id == root { 0 } else { previous };
+                let [id, parent, root, start, low] = *body.first_chunk::<5>()?;
+                // Writers leave here whatever was there before when a span has no parent.
+                let root = if parent == 0 { id } else { root };
                 let mut rest = &body[5..];
                 let mut duration = low as u64;
                 let mut busy = None;

@@ -38,20 +38,33 @@ pub(crate) use const_unless_loom;
 pub(crate) use core::sync::atomic::Ordering::SeqCst;
 pub(crate) use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-/// Adds `n` to `word` and gives what it was, unless the sum would then be more than `most` after `from`. With a stale `from` it may refuse what
-/// would just have fitted, never take what does not.
+/// Loads what tells this context that memory is its own to use: what it reads by way of the value, or writes only if the value says so, comes
+/// after. An acquiring load, which on Arm needs no barrier: there accesses stay behind the loads that their address, or a branch before
+/// a store, depends on (Armv6-M to Armv8-M, "dependency ordering").
 #[inline(always)]
-pub(crate) fn add_within(word: &AtomicWord, n: usize, from: usize, most: usize) -> Option<usize> {
-    #[cfg(all(not(loom), target_arch = "arm", target_has_atomic = "ptr"))]
-    return add_within_exclusive(word, n, from, most);
+pub(crate) fn load_before_use(word: &AtomicWord) -> usize {
+    #[cfg(all(not(loom), target_arch = "arm"))]
+    {
+        let value = word.load(Relaxed);
+        core::sync::atomic::compiler_fence(Acquire);
+        value
+    }
+    #[cfg(any(loom, not(target_arch = "arm")))]
+    word.load(Acquire)
+}
+
+/// Adds `n` to `word` and gives what it was, unless the sum would be past `limit`. With a stale `limit` it may refuse what would just have
+/// fitted, never take what does not.
+#[inline(always)]
+pub(crate) fn add_up_to(word: &AtomicWord, n: usize, limit: usize) -> Option<usize> {
     #[cfg(all(not(loom), not(target_has_atomic = "ptr")))]
-    return word.add_within(n, from, most);
-    #[cfg(any(loom, all(not(target_arch = "arm"), target_has_atomic = "ptr")))]
+    return word.add_up_to(n, limit);
+    #[cfg(any(loom, target_has_atomic = "ptr"))]
     {
         let mut old = word.load(Relaxed);
         loop {
             let new = old.wrapping_add(n);
-            if new.wrapping_sub(from) > most {
+            if (limit.wrapping_sub(new) as isize) < 0 {
                 return None;
             }
             match word.compare_exchange_weak(old, new, Relaxed, Relaxed) {
@@ -62,35 +75,115 @@ pub(crate) fn add_within(word: &AtomicWord, n: usize, from: usize, most: usize) 
     }
 }
 
-/// The check fits between load and store of one exclusive pair: 7 instructions, where a compare-and-swap takes 16.
-#[cfg(all(not(loom), target_arch = "arm", target_has_atomic = "ptr"))]
+/// Adds 1 to `word` and gives what it was; after the greatest number without the upper bit it goes on with 1.
+#[cfg(not(any(loom, exclusive)))]
 #[inline(always)]
-fn add_within_exclusive(word: &AtomicWord, n: usize, from: usize, most: usize) -> Option<usize> {
-    let limit = from.wrapping_add(most);
-    let (old, refused): (usize, usize);
-    // SAFETY: `word` is an atomic word, which exclusive accesses may touch; nothing else is read or written. Relaxed: no barrier.
-    unsafe {
-        core::arch::asm!(
-            "2:",
-            "ldrex {old}, [{word}]",
-            "adds {new}, {old}, {n}",
-            "subs {refused}, {limit}, {new}",
-            "bmi 3f",
-            "strex {refused}, {new}, [{word}]",
-            "cmp {refused}, #0",
-            "bne 2b",
-            "3:",
-            word = in(reg) word,
-            n = in(reg) n,
-            limit = in(reg) limit,
-            old = out(reg) old,
-            new = out(reg) _,
-            refused = out(reg) refused,
-            options(nostack),
-        );
+pub(crate) fn next(word: &AtomicWord) -> usize {
+    #[cfg(not(target_has_atomic = "ptr"))]
+    return word.next();
+    #[cfg(target_has_atomic = "ptr")]
+    {
+        let after = |old: usize| if old.wrapping_add(1) as isize > 0 { old.wrapping_add(1) } else { 1 };
+        let mut old = word.load(Relaxed);
+        loop {
+            match word.compare_exchange_weak(old, after(old), Relaxed, Relaxed) {
+                Ok(_) => return old,
+                Err(now) => old = now,
+            }
+        }
     }
-    // Below 0 when it was refused; else the 0 of a store that was made.
-    (refused == 0).then_some(old)
+}
+
+/// [`add_up_to`] of 1 and [`next`] of the field `$field` of `$whole`, which is a `$type`. On Cortex-M with exclusive accesses shorter than what the
+/// compiler makes of them: what is checked is checked between load and store of one pair, the store that succeeds takes one
+/// branch, and no register holds the field's address.
+#[cfg(not(loom))]
+macro_rules! increment {
+    ($whole:expr, $type:ty, $($field:tt).+) => {{
+        #[cfg(not(exclusive))]
+        let old = crate::sync::next(&$whole.$($field).+);
+        #[cfg(exclusive)]
+        let old: usize;
+        #[cfg(exclusive)]
+        // SAFETY: `$field` is an atomic word, which exclusive accesses may touch; nothing else is read or written. Relaxed: no barrier.
+        unsafe {
+            core::arch::asm!(
+                // In few lines: the compiler takes each for four bytes, and `cbz` around it reaches only so far.
+                "2: ldrex {old}, [{whole}, #{at}]",
+                "adds {new}, {old}, #1",
+                "bmi 5f",
+                "4: strex r4, {new}, [{whole}, #{at}]",
+                "cbz r4, 3f",
+                "b 2b",
+                "5: movs {new}, #1",
+                "b 4b",
+                "3:",
+                whole = in(reg) core::ptr::from_ref::<$type>($whole),
+                at = const core::mem::offset_of!($type, $($field).+),
+                old = out(reg) old,
+                new = out(reg) _,
+                // `cbz` takes one of the lower eight.
+                out("r4") _,
+                options(nostack),
+            );
+        }
+        old
+    }};
+    ($whole:expr, $type:ty, $($field:tt).+, up to $limit:expr) => {{
+        #[cfg(not(exclusive))]
+        let old = crate::sync::add_up_to(&$whole.$($field).+, 1, $limit);
+        #[cfg(exclusive)]
+        let (old, refused): (usize, usize);
+        #[cfg(exclusive)]
+        // SAFETY: as above.
+        unsafe {
+            core::arch::asm!(
+                "2: ldrex {old}, [{whole}, #{at}]",
+                "adds {new}, {old}, #1",
+                "subs r4, {limit}, {new}",
+                "bmi 3f",
+                "strex r4, {new}, [{whole}, #{at}]",
+                "cbz r4, 3f",
+                "b 2b",
+                "3:",
+                whole = in(reg) core::ptr::from_ref::<$type>($whole),
+                at = const core::mem::offset_of!($type, $($field).+),
+                limit = in(reg) $limit,
+                old = out(reg) old,
+                new = out(reg) _,
+                out("r4") refused,
+                options(nostack),
+            );
+        }
+        // Below 0 when it was refused; else the 0 of a store that was made.
+        #[cfg(exclusive)]
+        let old = (refused == 0).then_some(old);
+        old
+    }};
+}
+#[cfg(not(loom))]
+pub(crate) use increment;
+
+/// Adds 1 to `count`, and `n` to the number whose lower and upper halves are `low` and `high`: where words are added to in critical sections, in one.
+#[cfg(target_pointer_width = "32")]
+#[inline(always)]
+pub(crate) fn count_and_sum(count: &AtomicWord, low: &AtomicWord, high: &AtomicWord, n: usize) {
+    #[cfg(all(not(loom), not(target_has_atomic = "ptr")))]
+    critical_section::with(|_| {
+        count.store(count.load(Relaxed).wrapping_add(1), Relaxed);
+        let (sum, carry) = low.load(Relaxed).overflowing_add(n);
+        low.store(sum, Relaxed);
+        if carry {
+            high.store(high.load(Relaxed).wrapping_add(1), Relaxed);
+        }
+    });
+    #[cfg(any(loom, target_has_atomic = "ptr"))]
+    {
+        count.fetch_add(1, Relaxed);
+        if low.fetch_add(n, Relaxed).overflowing_add(n).1 {
+            high.fetch_add(1, Relaxed);
+        }
+    }
 }
 
 #[cfg(all(not(loom), not(target_has_atomic = "ptr")))]
@@ -127,11 +220,29 @@ mod emulated {
         }
 
         #[inline(always)]
-        pub(super) fn add_within(&self, n: usize, from: usize, most: usize) -> Option<usize> {
+        pub(super) fn next(&self) -> usize {
+            critical_section::with(|_| {
+                let old = self.0.load(Ordering::Relaxed);
+                #[cfg(target_arch = "arm")]
+                let mut new = old;
+                #[cfg(target_arch = "arm")]
+                // The compiler would compare with a constant that it has to load. SAFETY: works on a register.
+                unsafe {
+                    core::arch::asm!("adds {new}, #1", "bpl 2f", "movs {new}, #1", "2:", new = inout(reg) new, options(pure, nomem, nostack))
+                };
+                #[cfg(not(target_arch = "arm"))]
+                let new = if old.wrapping_add(1) as isize > 0 { old.wrapping_add(1) } else { 1 };
+                self.0.store(new, Ordering::Relaxed);
+                old
+            })
+        }
+
+        #[inline(always)]
+        pub(super) fn add_up_to(&self, n: usize, limit: usize) -> Option<usize> {
             critical_section::with(|_| {
                 let old = self.0.load(Ordering::Relaxed);
                 let new = old.wrapping_add(n);
-                if new.wrapping_sub(from) > most {
+                if (limit.wrapping_sub(new) as isize) < 0 {
                     return None;
                 }
                 self.0.store(new, Ordering::Relaxed);

@@ -65,8 +65,8 @@ fn spans_and_events_are_deltas_against_the_registers() {
     const OUTSIDE: u8 = 0x10;
     const SAME_ROOT: u8 = 0x20;
     let all = [
-        // A root: id 6, from 1001 to 1003. Its second word is what was current before it, which is no parent.
-        made(Span, 0, 0, &[6, 4, 6, 1001, 2]),
+        // A root, as it has no parent: id 6, from 1001 to 1003. Its third word is what was there before it, which is no root of its own.
+        made(Span, 0, 0, &[6, 0, 4, 1001, 2]),
         // Below it, in its trace.
         made(Span, 0, 0, &[8, 6, 6, 1002, 3]),
         // In another trace.

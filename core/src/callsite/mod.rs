@@ -25,13 +25,13 @@ pub struct CallsiteId {
 }
 
 impl CallsiteId {
-    /// Whether the run-time level, or on other targets the callsite's state, which has been asked already, lets it through.
+    /// The recorder, if there is one and the run-time level lets the callsite through. (Where callsites have a state, it has been asked already.)
     #[inline(always)]
-    pub(crate) fn passes(self) -> bool {
+    pub(crate) fn recorder(self) -> Option<&'static crate::Recorder> {
         #[cfg(not(registered_callsites))]
-        return self.level >= crate::level::min();
+        return crate::recorder::gate::get(self.level);
         #[cfg(registered_callsites)]
-        true
+        crate::recorder::get()
     }
 }
 

@@ -74,12 +74,7 @@ pub(super) fn record<const SCALE: u32>(metric: Metric, at: usize, value: usize) 
         return;
     }
     let bucket = at + BUCKETS + position_at::<SCALE>(value);
-    #[cfg(feature = "std")]
-    if metric.add_two(bucket, 1, at + SUM, value) {
-        return;
-    }
-    metric.add(bucket, 1);
-    metric.add_wide(at + SUM, value);
+    metric.count_and_sum(bucket, at + SUM, value);
 }
 
 /// The bucket of a value: ⌈log2(value) · 2^scale⌉, that is, OTLP's index + 1. `value` must not be 0, `scale` at most [`MAX_SCALE`].
@@ -110,23 +105,68 @@ fn position_at<const SCALE: u32>(value: usize) -> usize {
         3 => const { &boundaries::<9>() },
         _ => const { &boundaries::<17>() },
     };
-    let zeros = leading_zeros(value);
-    let mantissa = value << zeros;
-    let power = (usize::BITS - 1 - zeros) as usize;
+    let (power, mantissa) = normalize(value);
     // Boundaries lie at least 1/32 apart, so those below the mantissa are those below its thirty-second, and perhaps one more.
     let below = below[(mantissa >> (usize::BITS - 6)) & 31] as usize;
     // SAFETY: the table counts boundaries, of which there are 2^SCALE; `counts_no_more_than_there_are` asserts it.
     unsafe { core::hint::assert_unchecked(below <= 1 << SCALE) };
-    let position = (power << SCALE) + below + (mantissa > boundaries[below]) as usize;
+    let position = ((power as usize) << SCALE) + below + (mantissa > boundaries[below]) as usize;
     // SAFETY: the boundary after the last is the largest mantissa, so a position is never beyond the last power's last.
     unsafe { core::hint::assert_unchecked(position <= (usize::BITS as usize) << SCALE) };
     position
+}
+
+/// Which power of two the highest bit is of what is not 0, and it without leading zeros.
+#[inline(always)]
+fn normalize(value: usize) -> (u32, usize) {
+    #[cfg(not(counts_zeros))]
+    {
+        // The processor has no instruction for it, and the library's function would be twice this.
+        let (power, rest) = halve(value);
+        const LAST: [u8; 16] = [0, 0, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3];
+        let last = u32::from(LAST[rest >> (usize::BITS - 4)]) & 3;
+        (power + last, rest << (3 - last))
+    }
+    #[cfg(counts_zeros)]
+    {
+        let zeros = leading_zeros(value);
+        (usize::BITS - 1 - zeros, value << zeros)
+    }
+}
+
+/// What is not 0, shifted so that a bit of its upper four is set, and which power of two the lowest of these is.
+#[cfg(not(counts_zeros))]
+#[inline(always)]
+fn halve(value: usize) -> (u32, usize) {
+    let (mut power, mut rest) = (28, value);
+    #[cfg(target_arch = "arm")]
+    // The compiler would make shifts by a register of these. SAFETY: works on registers.
+    unsafe {
+        core::arch::asm!(
+            "lsrs {t}, {rest}, #16; bne 2f; lsls {rest}, #16; subs {power}, #16; 2:",
+            "lsrs {t}, {rest}, #24; bne 3f; lsls {rest}, #8; subs {power}, #8; 3:",
+            "lsrs {t}, {rest}, #28; bne 4f; lsls {rest}, #4; subs {power}, #4; 4:",
+            t = out(reg) _,
+            rest = inout(reg) rest,
+            power = inout(reg) power,
+            options(pure, nomem, nostack),
+        );
+    }
+    #[cfg(not(target_arch = "arm"))]
+    for step in [16, 8, 4] {
+        if rest >> (usize::BITS - step) == 0 {
+            rest <<= step;
+            power -= step;
+        }
+    }
+    (power, rest)
 }
 
 /// Leading zeros of what is not 0.
 ///
 /// On x86-64 without `lzcnt` this is `bsr`, which waits for whatever its output register held before; there that is the position of the value
 /// before this one, and recording would take 5 ns for waiting alone. So the register is zeroed first, which processors know to depend on nothing.
+#[cfg(counts_zeros)]
 #[inline(always)]
 fn leading_zeros(value: usize) -> u32 {
     #[cfg(all(target_arch = "x86_64", not(target_feature = "lzcnt"), not(miri)))]

@@ -64,9 +64,9 @@ impl Metric {
     }
 
     /// Adds to two of this thread's cells, finding them once; false when it has none.
-    #[cfg(feature = "std")]
+    #[cfg(all(feature = "std", target_pointer_width = "64"))]
     #[inline(always)]
-    pub(super) fn add_two(self, i: usize, n: usize, j: usize, m: usize) -> bool {
+    fn add_two(self, i: usize, n: usize, j: usize, m: usize) -> bool {
         let Some(cells) = self.entry.thread_cells() else { return false };
         let (Some(a), Some(b)) = (cells.get(i), cells.get(j)) else { return false };
         a.store(a.load(Relaxed).wrapping_add(n), Relaxed);
@@ -83,14 +83,25 @@ impl Metric {
         self.cells[0].store(value, Relaxed);
     }
 
-    /// Adds to a cell and carries into the next one on a 32-bit machine.
+    /// Adds 1 to the cell `i`, and `n` to the number in the cell `sum`, which on a 32-bit machine goes on in the next.
     #[inline(always)]
-    pub(super) fn add_wide(self, i: usize, n: usize) {
+    pub(super) fn count_and_sum(self, i: usize, sum: usize, n: usize) {
         #[cfg(target_pointer_width = "64")]
-        self.add(i, n);
+        {
+            #[cfg(feature = "std")]
+            if self.add_two(i, 1, sum, n) {
+                return;
+            }
+            self.add(i, 1);
+            self.add(sum, n);
+        }
         #[cfg(not(target_pointer_width = "64"))]
-        if self.cells[i].fetch_add(n, Relaxed).overflowing_add(n).1 {
-            self.cells[i + 1].fetch_add(1, Relaxed);
+        {
+            #[cfg(registered_callsites)]
+            if !self.entry.ready() {
+                return;
+            }
+            crate::sync::count_and_sum(&self.cells[i], &self.cells[sum], &self.cells[sum + 1], n);
         }
     }
 }

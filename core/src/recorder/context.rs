@@ -131,7 +131,7 @@ pub fn attach(remote: TraceContext) -> AttachGuard {
             w.copy_from_slice(chunk);
             *word = Word::from_ne_bytes(w);
         }
-        recorder.push_long(Head::new(RecordKind::Attach, 0, 0, 0), &body, time);
+        recorder.push(Head::new(RecordKind::Attach, 0, 0, 0), &body, time);
     }
     AttachGuard(ContextGuard { previous: Some((recorder, previous)), not_send: PhantomData })
 }
@@ -165,15 +165,20 @@ impl Recorder {
         self.ring.owner().span.store(span, Relaxed);
     }
 
+    /// Says whose trace the next span that is set belongs to. While the current span is of another trace, use [`Recorder::set_place`].
+    #[inline(always)]
+    pub(crate) fn set_root(&self, root: Word) {
+        order_for_interrupts();
+        self.ring.owner().root.store(root, Relaxed);
+        order_for_interrupts();
+    }
+
     /// Moves to a span of another trace. An interrupt between the stores sees no span at all, never one of each trace.
     #[inline]
     pub(crate) fn set_place(&self, span: Word, root: Word) {
-        let owner = self.ring.owner();
-        owner.span.store(0, Relaxed);
-        order_for_interrupts();
-        owner.root.store(root, Relaxed);
-        order_for_interrupts();
-        owner.span.store(span, Relaxed);
+        self.set_span(0);
+        self.set_root(root);
+        self.set_span(span);
     }
 
     /// Moves to another place. An interrupt in between that does the same puts back what it found, so that the words come out whole.

@@ -5,6 +5,8 @@
 //! one branch. The measurement behind this is ADR 1, `core/docs/adr/0001-recorder-seam.md`.
 
 mod context;
+#[cfg(not(registered_callsites))]
+pub(crate) mod gate;
 #[cfg(feature = "std")]
 mod pool;
 #[cfg(feature = "std")]
@@ -35,13 +37,15 @@ use core::sync::atomic::AtomicPtr;
 /// assert_eq!(RECORDER.ring().reader().unwrap().drain(|record| { /* send it */ }), 1);
 /// ```
 #[derive(Debug)]
+#[repr(C)]
 pub struct Recorder {
+    /// First, and all in this order: what a record needs lies where Cortex-M reaches it with the shortest instructions.
     ring: Ring<'static>,
     clock: Clock,
     /// Trace context that was attached last, valid while the root has [`REMOTE`]: flags, trace id.
     remote: [AtomicWord; REMOTE_WORDS],
-    /// Ticks >> 16 at the last [`Recorder::mark_clock`]; tells a long span from a short one on 32-bit machines.
-    coarse: AtomicWord,
+    /// Half wraps of the clock as of the last [`Recorder::mark_clock`], above [`ERA`]; tells a long span from a short one on 32-bit machines.
+    era: AtomicWord,
     /// 64-bit ticks at the last mark.
     marked: [AtomicWord; 2],
     /// Ticks, low word, of the last clock record.
@@ -52,6 +56,8 @@ pub struct Recorder {
 
 /// The bit of a local id that stands for a remote span.
 pub(crate) const REMOTE: Word = 1 << (Word::BITS - 1);
+/// Bits of a span's flags, below the era in one word with it.
+pub(crate) const ERA: u32 = 8;
 /// The root of what is not sampled.
 pub(crate) const UNSAMPLED: Word = Word::MAX;
 const REMOTE_WORDS: usize = 16 / size_of::<Word>() + 1;
@@ -72,7 +78,7 @@ impl Recorder {
             ring,
             clock,
             remote: [const { AtomicWord::new(0) }; REMOTE_WORDS],
-            coarse: AtomicWord::new(0),
+            era: AtomicWord::new(0),
             marked: [const { AtomicWord::new(0) }; 2],
             recorded_mark: AtomicWord::new(0),
             #[cfg(feature = "std")]
@@ -121,12 +127,10 @@ impl Recorder {
             self.marked[1].store(high, Relaxed);
         }
         self.marked[0].store(now, Relaxed);
-        self.coarse.store(high << (Word::BITS / 2) | now >> 16, Relaxed);
+        self.era.store((high << 1 | now >> (Word::BITS - 1)) << ERA, Relaxed);
         if now.wrapping_sub(self.recorded_mark.load(Relaxed)) >= 1 << 30 {
             // Not into a ring without room: that would count as a lost record, which it is not. The next call tries again.
-            if self.ring.has_room()
-                && self.push_long(Head::new(RecordKind::Clock, 0, 0, 0), &[now, high], now)
-            {
+            if self.ring.has_room() && self.push(Head::new(RecordKind::Clock, 0, 0, 0), &[now, high], now) {
                 self.recorded_mark.store(now, Relaxed);
             }
         }
@@ -138,9 +142,10 @@ impl Recorder {
         self.clock.ticks()
     }
 
+    /// Half wraps of the clock so far, above [`ERA`]: as many as there were at the last mark.
     #[inline(always)]
-    pub(crate) fn coarse(&self) -> Word {
-        if Word::BITS == 64 { 0 } else { self.coarse.load(Relaxed) }
+    pub(crate) fn era(&self) -> Word {
+        if Word::BITS == 64 { 0 } else { self.era.load(Relaxed) }
     }
 
     /// A local id nobody else has: never 0, never with the [`REMOTE`] bit.
@@ -150,27 +155,7 @@ impl Recorder {
             #[cfg(feature = "std")]
             return self.next_local_id();
         }
-        loop {
-            let id = self.ring.owner().next_id.fetch_add(1, Relaxed) & !REMOTE;
-            // After 2^31 spans a 32-bit machine begins again, and 0 is none.
-            if id != 0 {
-                return id;
-            }
-        }
-    }
-
-    /// Pushes a record of one slot, whose words are made when they are needed.
-    #[inline(always)]
-    pub(crate) fn push<const N: usize>(
-        &self,
-        head: Head,
-        time: Word,
-        words: impl FnOnce() -> [Word; N],
-    ) -> bool {
-        #[cfg(feature = "std")]
-        return self.ring.push(head, &words(), time);
-        #[cfg(not(feature = "std"))]
-        self.ring.push_shared(head, time, words)
+        self.ring.next_id()
     }
 
     #[cfg(feature = "std")]
@@ -182,9 +167,9 @@ impl Recorder {
         id
     }
 
-    /// As `push`, for records that are longer than a slot, or rare: out of line where flash is scarce.
+    /// Pushes a record: out of line where flash is scarce.
     #[inline(always)]
-    pub(crate) fn push_long(&self, head: Head, body: &[Word], time: Word) -> bool {
+    pub(crate) fn push(&self, head: Head, body: &[Word], time: Word) -> bool {
         #[cfg(feature = "std")]
         return self.ring.push(head, body, time);
         #[cfg(not(feature = "std"))]
@@ -206,6 +191,8 @@ static INSTALLED: AtomicPtr<Recorder> = AtomicPtr::new(core::ptr::null_mut());
 /// with feature `std` it is what threads use that have no recorder of their own.
 pub fn install(recorder: &'static Recorder) {
     INSTALLED.store(core::ptr::from_ref(recorder).cast_mut(), core::sync::atomic::Ordering::Release);
+    #[cfg(not(registered_callsites))]
+    gate::set();
 }
 
 /// The recorder of this context, if there is one.

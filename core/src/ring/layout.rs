@@ -218,6 +218,24 @@ pub(super) mod slot_access {
             }
         }
 
+        /// Writes the head and a body that fits, without a loop whatever the compiler optimises for.
+        #[cfg(short)]
+        #[inline(always)]
+        pub(in super::super) fn store_short<const N: usize>(&self, head: Head, words: [Word; N]) {
+            const { assert!(N <= 5 && N <= FIRST_WORDS) };
+            self.store_head(head);
+            let store = |i: usize| {
+                if let (Some(to), Some(word)) = (self.0.get(BODY + i), words.get(i)) {
+                    to.store(*word, Relaxed);
+                }
+            };
+            store(0);
+            store(1);
+            store(2);
+            store(3);
+            store(4);
+        }
+
         /// Writes body words of a first slot, from the `from`-th on.
         #[inline(always)]
         pub(in super::super) fn store_first(&self, from: usize, words: &[Word]) {

@@ -54,7 +54,7 @@ impl Ring<'_> {
     fn look_at_tail(&self, end: usize) -> bool {
         // Acquire: what the reader read of these slots, it read before we write them.
         let tail = self.reader.0.tail.load(Acquire);
-        self.writer.0.room_to.store(tail.wrapping_add(self.slots.len()), Relaxed);
+        self.writer.0.room_to.store(tail.wrapping_add(self.capacity()), Relaxed);
         self.fits(end)
     }
 

@@ -32,7 +32,11 @@ pub use reader::Reader;
 pub use words::Words;
 
 use crate::LossReason;
-use crate::sync::{Acquire, AtomicWord, Relaxed, Release, add_within, const_unless_loom, fence};
+#[cfg(not(loom))]
+use crate::sync::increment;
+use crate::sync::{
+    Acquire, AtomicWord, Relaxed, Release, add_up_to, const_unless_loom, fence, load_before_use,
+};
 
 /// Storage for a ring of `N` slots, zeroed, so that a static of it lies in `.bss`. `N` must be a power of two, 8 or more.
 ///
@@ -110,7 +114,7 @@ pub struct Loss {
 /// ```
 #[derive(Debug)]
 pub struct Ring<'a> {
-    slots: &'a [Slot],
+    slots: Place<'a>,
     #[cfg(not(target_os = "none"))]
     mode: Mode,
     /// Of a ring with many writers that keeps the newest.
@@ -118,6 +122,20 @@ pub struct Ring<'a> {
     writer: Line<WriterSide>,
     reader: Line<ReaderSide>,
 }
+
+/// A power of two of slots.
+#[derive(Debug)]
+struct Place<'a> {
+    first: core::ptr::NonNull<Slot>,
+    /// Their number less 1.
+    mask: usize,
+    slots: core::marker::PhantomData<&'a [Slot]>,
+}
+
+// SAFETY: it stands for a `&[Slot]`, and slots are atomics.
+unsafe impl Send for Place<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Place<'_> {}
 
 /// Keeps writer's and reader's words on cache lines of their own, where there are caches.
 #[derive(Debug)]
@@ -127,9 +145,11 @@ struct Line<T>(T);
 #[derive(Debug)]
 #[repr(C)]
 struct WriterSide {
-    /// Slots reserved (shared) or published (local) since the beginning.
+    /// Slots reserved (shared) or published (local) since the beginning, counted from [`first_position`]. Of `SharedNewest` always 0.
     head: AtomicWord,
     owner: Owner,
+    /// `SharedNewest` only: slots reserved since the beginning.
+    next: AtomicWord,
     /// Local only: the position it may write up to, which is a whole ring after the tail as the writer last saw it. So it seldom touches the
     /// reader's line, and one comparison tells whether there is room.
     #[cfg(not(target_os = "none"))]
@@ -168,7 +188,11 @@ const _: () = assert!(core::mem::offset_of!(WriterSide, owner) + size_of::<Owner
 
 #[derive(Debug)]
 struct ReaderSide {
-    /// Slots consumed since the beginning.
+    /// `SharedOldest` only: how far `head` may go, which is one ring ahead of what was consumed. Of `SharedNewest` 0, so that whoever
+    /// takes it for the other finds no room, and looks again.
+    limit: AtomicWord,
+    /// Local only: slots consumed since the beginning.
+    #[cfg(not(target_os = "none"))]
     tail: AtomicWord,
     /// `LocalNewest` only: number of the record expected next.
     #[cfg(not(target_os = "none"))]
@@ -179,8 +203,8 @@ struct ReaderSide {
     reading: AtomicWord,
 }
 
-/// States of a slot in its stamp's low three bits; the upper bits are the position's. (The position's low three bits are
-/// the slot's own, as a ring has at least eight.)
+/// Of `SharedNewest`: states of a slot in its stamp's low three bits; the upper bits are the position's. (The position's low three bits are the
+/// slot's own, as a ring has at least eight.) Of `SharedOldest` and the local modes a stamp is the position, or a number.
 mod state {
     pub(super) const BUSY: u32 = 1;
     pub(super) const START: u32 = 2;
@@ -200,17 +224,23 @@ impl<'a> Ring<'a> {
         pub fn new(slots: &'a [Slot], mode: Mode) -> Ring<'a> {
             assert!(slots.len().is_power_of_two() && slots.len() >= MAX_SLOTS, "a ring has a power of two of slots, 8 or more");
             Ring {
-                slots,
+                slots: Place {
+                    // SAFETY: a slice's pointer is not null.
+                    first: unsafe { core::ptr::NonNull::new_unchecked(slots.as_ptr().cast_mut()) },
+                    mask: slots.len() - 1,
+                    slots: core::marker::PhantomData,
+                },
                 #[cfg(not(target_os = "none"))]
                 mode,
                 newest: if matches!(mode, Mode::SharedNewest) { Some(&newest::NEWEST) } else { None },
                 writer: Line(WriterSide {
-                    head: AtomicWord::new(0),
+                    head: AtomicWord::new(first_position(mode, slots.len())),
                     owner: Owner {
                         next_id: AtomicWord::new(1),
                         span: AtomicWord::new(0),
                         root: AtomicWord::new(0),
                     },
+                    next: AtomicWord::new(0),
                     #[cfg(not(target_os = "none"))]
                     room_to: AtomicWord::new(slots.len()),
                     #[cfg(not(target_os = "none"))]
@@ -223,6 +253,8 @@ impl<'a> Ring<'a> {
                     first_loss: AtomicWord::new(0),
                 }),
                 reader: Line(ReaderSide {
+                    limit: AtomicWord::new(2 * first_position(mode, slots.len())),
+                    #[cfg(not(target_os = "none"))]
                     tail: AtomicWord::new(0),
                     #[cfg(not(target_os = "none"))]
                     expected: AtomicWord::new(0),
@@ -235,7 +267,7 @@ impl<'a> Ring<'a> {
 
     /// Number of slots.
     pub fn capacity(&self) -> usize {
-        self.slots.len()
+        self.slots.mask + 1
     }
 
     /// Who writes it, and what it does when full.
@@ -259,28 +291,21 @@ impl<'a> Ring<'a> {
         }
     }
 
-    /// As [`Ring::push`] of a record of one slot on a ring that is known to be shared, for firmware. `words` makes the body when the slot is
-    /// reserved, so that its words need no registers until then.
-    #[cfg(not(any(feature = "std", loom)))]
+    /// Writes a record of one slot if the ring keeps what is oldest and has room; false when not, and then nothing has been done. The words are made
+    /// when there is a slot for them, so that until then they need no registers.
+    #[cfg(short)]
     #[inline(always)]
-    pub(crate) fn push_shared<const N: usize>(
-        &self,
-        head: Head,
-        time: Word,
-        words: impl FnOnce() -> [Word; N],
-    ) -> bool {
+    pub(crate) fn try_push<const N: usize>(&self, head: Head, words: impl FnOnce() -> [Word; N]) -> bool {
         const { assert!(N <= FIRST_WORDS) };
-        if self.mode() != Mode::SharedOldest {
-            return self.push_shared_long(head, &words(), time);
-        }
-        let Some((at, first)) = self.reserve(1, time) else { return false };
-        first.store_head(head);
-        first.store_first(0, &words());
-        first.store_word0(Slot::word0(state::at(at, state::START), head), Release);
+        let limit = load_before_use(&self.reader.0.limit);
+        let Some(at) = increment!(self, Ring<'_>, writer.0.head, up to limit) else { return false };
+        let slot = self.slot(at);
+        slot.store_short(head, words());
+        slot.store_word0(Slot::word0(at as u32, head), Release);
         true
     }
 
-    /// As `push_shared`, for records of any length, and in one place.
+    /// As [`Ring::push`] on a ring that is known to be shared, for firmware: records of any length, in one place.
     #[cfg(not(any(feature = "std", loom)))]
     #[inline(never)]
     pub(crate) fn push_shared_long(&self, head: Head, body: &[Word], time: Word) -> bool {
@@ -306,31 +331,38 @@ impl<'a> Ring<'a> {
         &self.writer.0.owner
     }
 
+    /// An id nobody else has: never 0, never with the upper bit; after 2^31 spans a 32-bit machine begins again with 1.
+    #[cfg(not(loom))]
+    #[inline(always)]
+    pub(crate) fn next_id(&self) -> Word {
+        increment!(self, Ring<'_>, writer.0.owner.next_id)
+    }
+
     #[inline(always)]
     fn push_shared_oldest(&self, head: Head, body: &[Word], time: Word) -> bool {
         let (head, slots) = head.sized(body.len());
-        let Some((at, first)) = self.reserve(slots, time) else { return false };
-        self.write_at(first, at, head, body);
-        first.store_word0(Slot::word0(state::at(at, state::START), head), Release);
+        // What the reader read of these slots, it read before we write them.
+        let limit = load_before_use(&self.reader.0.limit);
+        let Some(at) = add_up_to(&self.writer.0.head, slots, limit) else {
+            self.lose(time);
+            return false;
+        };
+        self.publish_shared(at, head, body);
         true
     }
 
-    /// Takes slots of a ring that keeps what is oldest, or counts a loss.
+    /// Writes where slots are reserved.
     #[inline(always)]
-    fn reserve(&self, slots: usize, time: Word) -> Option<(usize, &Slot)> {
-        // Acquire: what the reader read of these slots, it read before we write them.
-        let tail = self.reader.0.tail.load(Acquire);
-        let Some(at) = add_within(&self.writer.0.head, slots, tail, self.slots.len()) else {
-            self.lose(time);
-            return None;
-        };
-        Some((at, self.slot(at)))
+    fn publish_shared(&self, at: usize, head: Head, body: &[Word]) {
+        let first = self.slot(at);
+        self.write_at(first, at, head, body);
+        first.store_word0(Slot::word0(at as u32, head), Release);
     }
 
     #[inline(never)]
     fn push_shared_newest(&self, head: Head, body: &[Word], time: Word) -> bool {
         let (head, slots) = head.sized(body.len());
-        let at = self.writer.0.head.fetch_add(slots, Relaxed);
+        let at = self.writer.0.next.fetch_add(slots, Relaxed);
         for i in 0..slots {
             if !self.claim(at.wrapping_add(i), time) {
                 for i in 0..i {
@@ -410,7 +442,9 @@ impl<'a> Ring<'a> {
     #[inline(always)]
     fn slot(&self, position: usize) -> &Slot {
         // SAFETY: `new` made sure that the number of slots is a power of two, so the masked index is below it.
-        unsafe { self.slots.get_unchecked(position & (self.slots.len() - 1)) }
+        let slot = unsafe { self.slots.first.add(position & self.slots.mask) };
+        // SAFETY: it is one of the slots, which are borrowed for as long as the ring lives.
+        unsafe { &*one_address(slot.as_ptr()) }
     }
 
     /// The one reader, until it is dropped; `None` while there is another.
@@ -423,20 +457,44 @@ impl<'a> Ring<'a> {
 
     /// Position after the last reserved slot: records at or after it were begun after this call.
     pub fn head(&self) -> usize {
-        self.writer.0.head.load(Acquire)
+        match self.mode() {
+            Mode::SharedNewest => self.writer.0.next.load(Acquire),
+            _ => self.writer.0.head.load(Acquire),
+        }
     }
 
     /// Whether a record of one slot would be kept just now.
     #[cfg(not(loom))]
     pub(crate) fn has_room(&self) -> bool {
-        let used = self.writer.0.head.load(Relaxed).wrapping_sub(self.reader.0.tail.load(Relaxed));
-        used < self.slots.len() || self.mode() != Mode::SharedOldest
+        self.mode() != Mode::SharedOldest
+            || self.writer.0.head.load(Relaxed) != self.reader.0.limit.load(Relaxed)
     }
 
     /// Records lost since the ring was made. Exact when no push is under way; of `LocalNewest`, as far as has been read.
     pub fn lost(&self) -> usize {
         self.writer.0.lost.load(Acquire)
     }
+}
+
+/// The pointer, of which the compiler then knows nothing. It would keep base and offset, and add them up for some of the accesses only.
+#[inline(always)]
+fn one_address(slot: *const Slot) -> *const Slot {
+    #[cfg(target_arch = "arm")]
+    {
+        let mut slot = slot;
+        // SAFETY: there is no instruction.
+        unsafe {
+            core::arch::asm!("/* {} */", inout(reg) slot, options(pure, nomem, nostack, preserves_flags))
+        };
+        slot
+    }
+    #[cfg(not(target_arch = "arm"))]
+    slot
+}
+
+/// Where writers begin. In `SharedOldest` a slot that has its own position for a stamp is published, so no position is that of a slot of zeros.
+const fn first_position(mode: Mode, slots: usize) -> usize {
+    if matches!(mode, Mode::SharedOldest) { slots } else { 0 }
 }
 
 fn slot_stamp(word: Word) -> u32 {

@@ -2,7 +2,7 @@
 
 use super::layout::RawRecord;
 use super::newest::Scan;
-use super::{Loss, MAX_SLOTS, Mode, NEXT_WORDS, Ring, Words, state};
+use super::{Loss, MAX_SLOTS, Mode, NEXT_WORDS, Ring, Words};
 use crate::LossReason;
 #[cfg(not(target_os = "none"))]
 use crate::sync::fence;
@@ -74,9 +74,9 @@ impl<'r> Reader<'r> {
         if let Some(newest) = self.ring.newest {
             return (newest.find)(self);
         }
-        let at = self.ring.reader.0.tail.load(Relaxed);
+        let at = self.ring.reader.0.limit.load(Relaxed).wrapping_sub(self.ring.capacity());
         let slot = self.ring.slot(at);
-        let is_there = slot.stamp(Acquire) == state::at(at, state::START);
+        let is_there = slot.stamp(Acquire) == at as u32;
         is_there && self.found(at, slot.load_head().slots(), 0)
     }
 
@@ -105,14 +105,20 @@ impl<'r> Reader<'r> {
         if let Some(newest) = ring.newest {
             return (newest.take)(self, &found);
         }
+        let end = found.position.wrapping_add(found.slots);
         #[cfg(not(target_os = "none"))]
-        if ring.mode == Mode::LocalNewest {
-            let lost = ring.writer.0.lost.load(Relaxed);
-            ring.writer.0.lost.store(lost.wrapping_add(found.gap), Release);
-            ring.reader.0.expected.store(found.number.wrapping_add(1), Relaxed);
+        if ring.mode != Mode::SharedOldest {
+            if ring.mode == Mode::LocalNewest {
+                let lost = ring.writer.0.lost.load(Relaxed);
+                ring.writer.0.lost.store(lost.wrapping_add(found.gap), Release);
+                ring.reader.0.expected.store(found.number.wrapping_add(1), Relaxed);
+            }
+            // As below.
+            ring.reader.0.tail.store(end, Release);
+            return true;
         }
         // Release: our reads of these slots come before a writer's next writes of them.
-        ring.reader.0.tail.store(found.position.wrapping_add(found.slots), Release);
+        ring.reader.0.limit.store(end.wrapping_add(ring.capacity()), Release);
         true
     }
 
@@ -163,8 +169,12 @@ impl<'r> Reader<'r> {
     /// Slots from where the reader is to `end`, a position of [`Ring::head`].
     #[cfg(not(target_os = "none"))]
     pub fn slots_before(&self, end: usize) -> usize {
-        let tail = self.scan.position().unwrap_or_else(|| self.ring.reader.0.tail.load(Relaxed));
-        end.wrapping_sub(tail).min(self.ring.capacity())
+        let reader = &self.ring.reader.0;
+        let consumed = match self.ring.mode {
+            Mode::SharedOldest => reader.limit.load(Relaxed).wrapping_sub(self.ring.capacity()),
+            _ => self.scan.position().unwrap_or_else(|| reader.tail.load(Relaxed)),
+        };
+        end.wrapping_sub(consumed).min(self.ring.capacity())
     }
 
     /// Position of the record last found; compare with [`Ring::head`].

@@ -4,7 +4,7 @@
 //! A span's guard is the words of its record, which the compiler keeps in registers where nothing in the span may panic. On x86-64, with fat link-time
 //! optimisation, a call site takes some 350 bytes without fields and 410 with two, and 510 to 540 where it must end the span on a panic too.
 
-use super::{CARRIED, Span, State};
+use super::{APART, CARRIED, Span, State};
 use crate::Status;
 use crate::callsite::CallsiteId;
 use crate::clock::processor_ticks;
@@ -55,7 +55,7 @@ const NO_MORE: [MaybeUninit<Word>; CARRIED - IN_SLOT] = [MaybeUninit::uninit(); 
 impl Running {
     /// A span that began the general way.
     pub(super) fn new(recorder: &'static Recorder, state: State) -> Running {
-        let moved = if state.previous_root != state.root { MOVED } else { 0 };
+        let moved = if state.is_root() { MOVED } else { 0 };
         let slot = InSlot {
             recorder,
             head: head(state.callsite),
@@ -141,14 +141,15 @@ impl Running {
 
     /// All that the general way knows of a span.
     pub(super) fn state(&self) -> State {
-        let InSlot { head, id, previous, root, start, .. } = self.slot;
+        let InSlot { head, flags, id, previous, root, start, .. } = self.slot;
         let head = Head::from_word(head as Word);
-        let mut state = State::new(head.callsite, id, self.root(), (previous, root));
+        let mut state = State::new(head.callsite, id, (previous, root));
+        if flags & MOVED != 0 {
+            state.flags = APART;
+        }
         state.start = start;
-        state.status = head.status();
-        state.types = head.types();
-        state.carried = self.carried() as u8;
-        state.words = self.words().map(MaybeUninit::new);
+        state.set_status(head.status());
+        state.carry(head.types(), self.carried(), self.words());
         state
     }
 }

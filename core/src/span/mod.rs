@@ -1,10 +1,13 @@
 //! Spans: a guard that ends with its work, written as one record when it ends.
 //!
 //! The functions here work on every target. On a server they are the exception: a thread with a ring and the processor's clock
-//! takes the straight way in `local`, which is inlined into the call site.
+//! takes the straight way in `local`, which is inlined into the call site. And on a microcontroller whose clock is a register, a span without fields
+//! takes the short way in `short`.
 
 #[cfg(straight)]
 mod local;
+#[cfg(short)]
+mod short;
 mod suspended;
 
 pub(crate) use suspended::Suspended;
@@ -13,7 +16,7 @@ use crate::Status;
 use crate::callsite::CallsiteId;
 use crate::fields::{self, Fields, min_words};
 use crate::record::NO_BUSY;
-use crate::recorder::{self, Recorder, UNSAMPLED};
+use crate::recorder::{self, ERA, Recorder, UNSAMPLED};
 use crate::ring::{Head, RecordKind, Word};
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
@@ -50,6 +53,7 @@ use local::Running;
 /// What its guard keeps.
 #[cfg(not(straight))]
 #[derive(Debug)]
+#[repr(C)]
 struct Running {
     recorder: &'static Recorder,
     state: State,
@@ -74,7 +78,7 @@ impl Running {
 
     #[inline(always)]
     fn root(&self) -> Word {
-        self.state.root
+        self.state.root()
     }
 
     #[inline(always)]
@@ -84,14 +88,12 @@ impl Running {
 
     #[inline(always)]
     fn set_status(&mut self, status: Status) {
-        self.state.status = status as u8;
+        self.state.set_status(status as u8);
     }
 
     #[inline(always)]
     fn carry<F: Fields>(&mut self, words: [Word; CARRIED]) {
-        self.state.words = words.map(MaybeUninit::new);
-        self.state.types = const { fields::head_types(F::COUNT, F::TYPES) };
-        self.state.carried = const { min_words::<F>() as u8 };
+        self.state.carry(const { fields::head_types(F::COUNT, F::TYPES) }, const { min_words::<F>() }, words);
     }
 
     fn state(&self) -> State {
@@ -99,49 +101,99 @@ impl Running {
     }
 }
 
-/// All that a running span knows.
+/// All that a running span knows. In this order, in which a few instructions store it.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub(crate) struct State {
     callsite: u32,
     id: Word,
-    root: Word,
-    /// Where the context was before.
+    /// Where the context was before: outside of any span, or in the span that is the parent, unless this one is [`APART`].
     previous: Word,
     previous_root: Word,
     start: Word,
-    coarse: Word,
-    types: u32,
-    status: u8,
-    carried: u8,
-    /// All initialised when `carried` is not 0, and else none, so that a span without fields does not pay for them.
+    /// The recorder's era when it began, and below it what makes a span more than plain: so that one comparison tells both.
+    flags: Word,
+    /// Types, and words of values: all initialised when some are carried, else none, so that a span without fields does not pay for them.
+    types: MaybeUninit<u32>,
     words: [MaybeUninit<Word>; CARRIED],
 }
 
+/// In [`State::flags`]: the status.
+const STATUS: Word = 3;
+/// In [`State::flags`]: a root of its own, whatever was before.
+const APART: Word = 4;
+/// In [`State::flags`]: number of field words carried, from this bit on.
+const CARRIED_SHIFT: u32 = 3;
+const _: () = assert!(CARRIED << CARRIED_SHIFT < 1 << ERA);
+
 impl State {
     #[inline(always)]
-    fn new(callsite: u32, id: Word, root: Word, (previous, previous_root): (Word, Word)) -> State {
+    fn new(callsite: u32, id: Word, (previous, previous_root): (Word, Word)) -> State {
         State {
             callsite,
             id,
-            root,
             previous,
             previous_root,
             start: 0,
-            coarse: 0,
-            types: 0,
-            status: 0,
-            carried: 0,
+            flags: 0,
+            types: MaybeUninit::uninit(),
             words: [MaybeUninit::uninit(); CARRIED],
         }
     }
 
-    /// The fields' words, the first `carried` of which count.
+    /// The root; of what stands for a trace that is not sampled, and has no id, [`UNSAMPLED`].
+    #[cfg(not(straight))]
+    fn root(&self) -> Word {
+        match self.id {
+            0 => UNSAMPLED,
+            id if self.is_root() => id,
+            _ => self.previous_root,
+        }
+    }
+
+    #[inline(always)]
+    fn is_root(&self) -> bool {
+        self.previous == 0 || self.flags & APART != 0
+    }
+
+    #[inline(always)]
+    fn status(&self) -> u8 {
+        (self.flags & STATUS) as u8
+    }
+
+    #[inline(always)]
+    fn set_status(&mut self, status: u8) {
+        self.flags = self.flags & !STATUS | Word::from(status);
+    }
+
+    /// Has it carry fields' words, of which `count` count, until it ends. Once.
+    #[inline(always)]
+    fn carry(&mut self, types: u32, count: usize, words: [Word; CARRIED]) {
+        self.flags |= count << CARRIED_SHIFT;
+        self.types = MaybeUninit::new(types);
+        self.words = words.map(MaybeUninit::new);
+    }
+
+    /// Number of field words that count.
+    #[inline(always)]
+    fn carried(&self) -> usize {
+        (self.flags & ((1 << ERA) - 1)) >> CARRIED_SHIFT
+    }
+
+    /// The fields' types.
+    #[inline(always)]
+    fn types(&self) -> u32 {
+        // SAFETY: some are carried, so `carry` initialised it.
+        if self.carried() == 0 { 0 } else { unsafe { self.types.assume_init() } }
+    }
+
+    /// The fields' words, the first [`State::carried`] of which count.
     #[inline(always)]
     fn words(&self) -> [Word; CARRIED] {
-        if self.carried == 0 {
+        if self.carried() == 0 {
             return [0; CARRIED];
         }
-        // SAFETY: `carried` is not 0, so `Span::begin` initialised them all.
+        // SAFETY: as in `types`.
         self.words.map(|w| unsafe { w.assume_init() })
     }
 }
@@ -185,7 +237,9 @@ impl Span {
         }
         #[cfg(straight)]
         return local::begin(callsite);
-        #[cfg(not(straight))]
+        #[cfg(short)]
+        return short::begin(callsite);
+        #[cfg(not(any(straight, short)))]
         begin(callsite)
     }
 
@@ -239,7 +293,9 @@ impl Drop for Span {
         let Some(running) = &self.running else { return };
         #[cfg(straight)]
         local::end(running);
-        #[cfg(not(straight))]
+        #[cfg(short)]
+        short::end(running.recorder, &running.state);
+        #[cfg(not(any(straight, short)))]
         end(running.recorder, &running.state);
     }
 }
@@ -247,10 +303,9 @@ impl Drop for Span {
 /// One copy serves every call site.
 #[inline(never)]
 fn begin(callsite: CallsiteId) -> Span {
-    let Some(recorder) = enabled(callsite) else { return Span::none() };
-    let (previous, mut root) = recorder.place();
-    let previous_root = root;
-    if root == UNSAMPLED {
+    let Some(recorder) = callsite.recorder() else { return Span::none() };
+    let (previous, previous_root) = recorder.place();
+    if previous_root == UNSAMPLED {
         return Span::none();
     }
     let id = recorder.next_id();
@@ -258,43 +313,31 @@ fn begin(callsite: CallsiteId) -> Span {
         if !recorder::sampled(id) {
             return unsampled_root(recorder);
         }
-        root = id;
-        recorder.set_place(id, id);
-    } else {
-        recorder.set_span(id);
+        recorder.set_root(id);
     }
-    started(recorder, callsite, id, root, (previous, previous_root))
+    recorder.set_span(id);
+    started(recorder, State::new(callsite.id, id, (previous, previous_root)), recorder.ticks())
 }
 
 #[inline(never)]
 fn begin_root(callsite: CallsiteId) -> Span {
-    let Some(recorder) = enabled(callsite) else { return Span::none() };
+    let Some(recorder) = callsite.recorder() else { return Span::none() };
     let place = recorder.place();
     let id = recorder.next_id();
     if !recorder::sampled(id) {
         return unsampled_root(recorder);
     }
     recorder.set_place(id, id);
-    started(recorder, callsite, id, id, place)
+    let mut state = State::new(callsite.id, id, place);
+    state.flags = APART;
+    started(recorder, state, recorder.ticks())
 }
 
 #[inline(always)]
-fn started(
-    recorder: &'static Recorder,
-    callsite: CallsiteId,
-    id: Word,
-    root: Word,
-    previous: (Word, Word),
-) -> Span {
-    let mut state = State::new(callsite.id, id, root, previous);
-    state.coarse = recorder.coarse();
-    state.start = recorder.ticks();
+fn started(recorder: &'static Recorder, mut state: State, start: Word) -> Span {
+    state.flags |= recorder.era();
+    state.start = start;
     Span::of(Running::new(recorder, state))
-}
-
-#[inline(always)]
-fn enabled(callsite: CallsiteId) -> Option<&'static Recorder> {
-    if callsite.passes() { recorder::get() } else { None }
 }
 
 /// A root that is not sampled: all below it is off until it is dropped.
@@ -305,10 +348,12 @@ fn unsampled_root(recorder: &'static Recorder) -> Span {
         return Span::none();
     }
     recorder.set_place(0, UNSAMPLED);
-    Span::of(Running::new(recorder, State::new(0, 0, UNSAMPLED, previous)))
+    let mut state = State::new(0, 0, previous);
+    state.flags = APART;
+    Span::of(Running::new(recorder, state))
 }
 
-#[cfg_attr(target_os = "none", inline(never))]
+#[inline(never)]
 fn end(recorder: &Recorder, state: &State) {
     leave(recorder, state);
     if state.id != 0 {
@@ -319,76 +364,64 @@ fn end(recorder: &Recorder, state: &State) {
 /// Back to where the context was before the span.
 #[inline(always)]
 fn leave(recorder: &Recorder, state: &State) {
-    if state.previous_root == state.root {
+    if state.flags & APART == 0 {
         recorder.set_span(state.previous);
+        recorder.set_root(state.previous_root);
     } else {
         recorder.set_place(state.previous, state.previous_root);
     }
 }
 
 /// Writes the record.
-#[inline(always)]
+#[inline(never)]
 fn finish(recorder: &Recorder, state: &State, busy: Option<u64>) {
     let now = recorder.ticks();
-    // On a 32-bit machine the clock may have wrapped more than once; `coarse` tells, in steps of 2^16 ticks.
-    let long = Word::BITS == 32 && recorder.coarse().wrapping_sub(state.coarse) >= 1 << 15;
-    if busy.is_none() && !long {
-        if state.types == 0 && state.status == Status::Unset as u8 {
-            let head = Head::new(RecordKind::Span, state.callsite, 0, 0);
-            recorder.push(head, now, || place(state, now));
-        } else {
-            finish_carried(recorder, state, now);
-        }
-    } else {
-        finish_long(recorder, state, long, busy, now);
-    }
-}
-
-/// What every span's record begins with. The second is the parent, or nothing if the span is a root; readers see which.
-#[inline(always)]
-fn place(state: &State, now: Word) -> [Word; 5] {
-    [state.id, state.previous, state.root, state.start, now.wrapping_sub(state.start)]
-}
-
-#[inline(never)]
-fn finish_carried(recorder: &Recorder, state: &State, now: Word) {
-    let mut body = [0; 5 + CARRIED];
-    body[..5].copy_from_slice(&place(state, now));
-    // All of them, as copying a number known here is cheaper than copying the number there are.
-    body[5..].copy_from_slice(&state.words());
-    let head = Head::new(RecordKind::Span, state.callsite, state.status, state.types);
-    recorder.push_long(head, &body[..5 + usize::from(state.carried).min(CARRIED)], now);
-}
-
-#[inline(never)]
-fn finish_long(recorder: &Recorder, state: &State, long: bool, busy: Option<u64>, now: Word) {
+    let high = high_half(state, recorder.era(), now);
     let mut body = [0; 5 + 3 + CARRIED];
-    let place = place(state, now);
-    body[..5].copy_from_slice(&place);
+    body[..5].copy_from_slice(&place(state, now));
+    if state.is_root() {
+        body[1] = 0;
+    }
     let mut at = 5;
-    let kind = if long {
-        // The elapsed time is coarse's difference with its low half from the clock itself. Both marks are at most 2^31 - 2^16 ticks
-        // before what they stand for and rounded down by less than 2^16, so the difference is off by less than 2^31.
-        let elapsed = (recorder.coarse().wrapping_sub(state.coarse) as u64) << 16;
-        let low = place[4] as u64;
-        let high = elapsed.wrapping_sub(low).wrapping_add(1 << 31) >> 32;
+    let mut kind = RecordKind::Span;
+    if high != 0 {
         let busy = busy.unwrap_or(NO_BUSY);
-        body[5..8].copy_from_slice(&[high as Word, busy as Word, (busy >> 32) as Word]);
+        body[5..8].copy_from_slice(&[high, busy as Word, (busy >> 32) as Word]);
         at = 8;
-        RecordKind::SpanLong
+        kind = RecordKind::SpanLong;
     } else if let Some(busy) = busy {
         // What is not long took less than 2^32 ticks, and was busy for no more.
         body[5] = busy as Word;
         at = 6;
-        RecordKind::SpanBusy
-    } else {
-        RecordKind::Span
-    };
-    let carried = usize::from(state.carried).min(CARRIED);
-    // All of them; see `finish_carried`.
+        kind = RecordKind::SpanBusy;
+    }
+    // All of them, as copying a number known here is cheaper than copying the number there are.
     body[at..at + CARRIED].copy_from_slice(&state.words());
-    let head = Head::new(kind, state.callsite, state.status, state.types);
-    recorder.push_long(head, &body[..at + carried], now);
+    let head = Head::new(kind, state.callsite, state.status(), state.types());
+    recorder.push(head, &body[..at + state.carried().min(CARRIED)], now);
+}
+
+/// What a span's record begins with. Where there is no parent, the span is a root, whatever stands for one.
+#[inline(always)]
+fn place(state: &State, now: Word) -> [Word; 5] {
+    [state.id, state.previous, state.previous_root, state.start, now.wrapping_sub(state.start)]
+}
+
+/// Upper half of the ticks a span took, on a 32-bit machine, whose clock may have wrapped more than once.
+///
+/// An era is half a wrap. A moment lies less than half a wrap after the mark that set the era as of then, so it is in the same half or the next:
+/// its own upper bit says which.
+fn high_half(state: &State, era: Word, now: Word) -> Word {
+    if Word::BITS == 64 {
+        return 0;
+    }
+    let whole = |era: Word, ticks: Word| {
+        let half = era + (era & 1 ^ ticks >> (Word::BITS - 1));
+        (half as u64) << 31 | (ticks & (Word::MAX >> 1)) as u64
+    };
+    let elapsed = whole(era >> ERA, now).wrapping_sub(whole(state.flags >> ERA, state.start));
+    // Eras are counted modulo 2^24.
+    (elapsed << 9 >> 9 >> 32) as Word
 }
 
 /// Writes fields of a span as a record of their own.

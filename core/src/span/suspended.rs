@@ -20,7 +20,7 @@ impl Suspended {
         let span = core::mem::ManuallyDrop::new(span);
         let inner = recorder::Context::current();
         let Some(running) = &span.running else {
-            return Suspended { state: State::new(0, 0, 0, (0, 0)), outer: inner, busy: 0, recorded: false };
+            return Suspended { state: State::new(0, 0, (0, 0)), outer: inner, busy: 0, recorded: false };
         };
         let state = running.state();
         leave(running.recorder(), &state);
@@ -40,8 +40,8 @@ impl Suspended {
     }
 
     pub(crate) fn set_status(&mut self, status: Status) {
-        if self.state.status == Status::Unset as u8 {
-            self.state.status = status as u8;
+        if self.state.status() == Status::Unset as u8 {
+            self.state.set_status(status as u8);
         }
     }
 

@@ -138,8 +138,9 @@ impl<'f, 'b> Batch<'f, 'b> {
         }
         let status = words.head().status();
         let extension = status != 0 || busy != NO_BUSY;
-        // Writers may leave in `previous` what was current when a root began.
-        let is_root = id == root;
+        // Writers leave here whatever was there before when a span has no parent.
+        let is_root = previous == 0;
+        let root = if is_root { id } else { root };
         let tag = if extension { kind::SPAN_EXTENDED } else { kind::SPAN };
         let needs_root = self.head(tag, words, is_root, root);
         self.id(id);

@@ -4,26 +4,30 @@
 
 use core::hint::black_box;
 use cortex_m_rt::entry;
-use footprint_firmware::{fail, finish, measure, start, ticks};
-use throughline::{Clock, Level, Recorder, Slots, counter, histogram, info, set_min_level, span};
+use footprint_firmware::{CALLED_CLOCK, CLOCK, fail, finish, measure, start, ticks};
+use throughline::{Level, Recorder, Slots, counter, histogram, info, set_min_level, span};
 
 static SLOTS: Slots<256> = Slots::new();
-static RECORDER: Recorder = Recorder::new(&SLOTS, Clock::new(25_000_000, ticks));
+static RECORDER: Recorder = Recorder::new(&SLOTS, CLOCK);
+static CALLED_SLOTS: Slots<128> = Slots::new();
+static CALLED: Recorder = Recorder::new(&CALLED_SLOTS, CALLED_CLOCK);
 static NEWEST_SLOTS: Slots<64> = Slots::new();
-static NEWEST: Recorder = Recorder::keep_newest(&NEWEST_SLOTS, Clock::new(25_000_000, ticks));
+static NEWEST: Recorder = Recorder::keep_newest(&NEWEST_SLOTS, CLOCK);
 
 #[entry]
 fn main() -> ! {
     start();
     throughline::install(&RECORDER);
     let mut reader = RECORDER.ring().reader();
+    let mut called_reader = CALLED.ring().reader();
     let mut drain = || {
-        if let Some(reader) = &mut reader {
+        for reader in [&mut reader, &mut called_reader].into_iter().flatten() {
             reader.drain(|_| {});
         }
     };
     measure!("empty", || {}, _n, {});
-    measure!("clock_read", || {}, _n, black_box(ticks()));
+    measure!("clock_read", || {}, _n, black_box(RECORDER.clock().ticks()));
+    measure!("clock_call", || {}, _n, black_box(ticks()));
     measure!("critical_section", || {}, _n, cortex_m::interrupt::free(|_| {}));
     measure!("span", &mut drain, _n, {
         let _span = span!("work");
@@ -43,9 +47,14 @@ fn main() -> ! {
     set_min_level(Some(Level::Warn));
     measure!("disabled", || {}, n, info!("a {} b {}", a = n, b = n));
     set_min_level(Some(Level::Trace));
+    throughline::install(&CALLED);
+    measure!("span_called_clock", &mut drain, _n, {
+        let _span = span!("work");
+    });
+    measure!("event_2fields_called_clock", &mut drain, n, info!("a {} b {}", a = n, b = n));
     throughline::install(&NEWEST);
     measure!("event_2fields_newest", || {}, n, info!("a {} b {}", a = n, b = n));
-    if RECORDER.ring().lost() > 0 {
+    if RECORDER.ring().lost() + CALLED.ring().lost() > 0 {
         fail("records were lost: the ring was to be large enough");
     }
     finish()

@@ -1,0 +1,72 @@
+//! The short way of firmware: a ring that keeps what is oldest and has room, a span without fields. Nothing is kept in memory but the span itself; what
+//! does not fit goes the general way from its start, with the same arguments, so that nothing has to be kept for that either.
+//!
+//! With a clock that is a register no function is called on it. A clock that is a function takes copies of their own, as a call among all this would have
+//! the registers saved for every clock.
+
+use super::{Running, Span, State, place};
+use crate::callsite::CallsiteId;
+use crate::recorder::{REMOTE, Recorder};
+use crate::ring::{Head, RecordKind, Word};
+
+/// Begins a span.
+#[inline(never)]
+pub(super) fn begin(callsite: CallsiteId) -> Span {
+    let Some(recorder) = callsite.recorder() else { return Span::none() };
+    match recorder.clock().register_ticks() {
+        Some(start) => begin_at(start, recorder, callsite),
+        None => begin_called(callsite),
+    }
+}
+
+#[inline(never)]
+fn begin_called(callsite: CallsiteId) -> Span {
+    let Some(recorder) = callsite.recorder() else { return Span::none() };
+    begin_at(recorder.ticks(), recorder, callsite)
+}
+
+#[inline(always)]
+fn begin_at(start: Word, recorder: &'static Recorder, callsite: CallsiteId) -> Span {
+    // So early, when few registers are taken; where it turns out to be of no use, a number is lost.
+    let id = recorder.next_id();
+    let (previous, previous_root) = recorder.place();
+    // Below a remote span, which may be one that is not sampled. (Without `std` nothing else is.)
+    if previous & REMOTE != 0 {
+        return super::begin(callsite);
+    }
+    if previous == 0 {
+        recorder.set_root(id);
+    }
+    recorder.set_span(id);
+    let mut state = State::new(callsite.id, id, (previous, previous_root));
+    state.start = start;
+    state.flags = recorder.era();
+    Span::of(Running { recorder, state })
+}
+
+/// Ends it.
+#[inline(never)]
+pub(super) fn end(recorder: &Recorder, state: &State) {
+    match recorder.clock().register_ticks() {
+        Some(now) => end_at(now, recorder, state),
+        None => end_called(recorder, state),
+    }
+}
+
+#[inline(never)]
+fn end_called(recorder: &Recorder, state: &State) {
+    end_at(recorder.ticks(), recorder, state);
+}
+
+#[inline(always)]
+fn end_at(now: Word, recorder: &Recorder, state: &State) {
+    if state.flags == recorder.era() {
+        recorder.set_span(state.previous);
+        recorder.set_root(state.previous_root);
+        let head = Head::new(RecordKind::Span, state.callsite, 0, 0);
+        if recorder.ring().try_push(head, || place(state, now)) {
+            return;
+        }
+    }
+    super::end(recorder, state);
+}
