@@ -1,4 +1,5 @@
-//! Callsites that register themselves under the model checker: numbers are unique and in the list before anyone has them, and whatever the
+//! Callsites that register themselves under the model checker: numbers are unique, all who use a callsite first record by its one number, it is in the list
+//! when the one who puts it there is through, and whatever the
 //! interleaving with a changing filter, in the end each is on or off by the last settings. Run with `cargo xtask test --only loom`.
 #![cfg(loom)]
 
@@ -86,9 +87,10 @@ fn two_threads_use_the_same_callsite_first() {
         let other = program.spawn(|p| p.enabled(0));
         let mine = program.enabled(0);
         let theirs = other.join().unwrap();
-        assert!(mine.into_iter().chain(theirs).all(|n| n == FIRST), "{mine:?} {theirs:?}");
-        assert!(mine.or(theirs).is_some());
-        assert_eq!(program.enabled(0), Some(FIRST));
+        // Both record, by one number, though the other may have drawn one too.
+        assert_eq!(mine, theirs);
+        assert!(mine.is_some_and(|n| n <= FIRST + 1), "{mine:?}");
+        assert_eq!(program.enabled(0), mine);
         assert_eq!(program.directory.iter().count(), 1);
     });
 }
@@ -111,7 +113,7 @@ fn two_callsites_register_at_once() {
 /// Who uses a callsite second has its number from the state alone. The language orders that read with nothing; every processor we support does, as it
 /// comes before the stores of the record with that number, the last of which is a release. The fence says so to the checker.
 #[test]
-fn a_reader_that_meets_a_number_finds_its_callsite() {
+fn a_reader_that_meets_a_number_finds_its_callsite_in_the_end() {
     model(4, || {
         let program = Program::new();
         let slots: &'static [Slot] = Vec::leak((0..8).map(|_| Slot::new()).collect());
@@ -131,12 +133,12 @@ fn a_reader_that_meets_a_number_finds_its_callsite() {
             program.spawn(move |p| record(p, &ring))
         };
         let mut raw = RawRecord::new();
-        if ring.reader().unwrap().next(&mut raw) {
-            let number = raw.head.callsite;
-            assert!(program.directory.iter().any(|s| s.registration.number() == number), "no {number}");
-        }
+        let met = ring.reader().unwrap().next(&mut raw);
         writer.join().unwrap();
         second.join().unwrap();
+        // It may have to look again: who met it may not be who puts it there.
+        let number = raw.head.callsite;
+        assert!(!met || program.directory.iter().any(|s| s.registration.number() == number), "no {number}");
     });
 }
 

@@ -134,8 +134,8 @@ fn fields_of_64_bits_are_whole_in_any_word() {
     assert_eq!(records(&[made(RecordKind::Event, 0, in_head, &words)]), expected);
 }
 
-/// The bytes of one entry after its callsite.
-fn entry(name: &str, buffer: usize) -> Vec<Vec<u8>> {
+/// The bytes of one entry after its callsite, whose length is the target's: `room` is beside it.
+fn entry(name: &str, room: usize) -> Vec<Vec<u8>> {
     let mut pieces = vec![];
     metrics::for_each(|series| {
         if series.blob().is_none_or(|blob| blob.name != name) {
@@ -148,6 +148,7 @@ fn entry(name: &str, buffer: usize) -> Vec<Vec<u8>> {
             n >>= 7;
         }
         callsite.push(n as u8);
+        let buffer = room + callsite.len();
         let mut from = 0;
         while from != Metrics::WHOLE {
             let mut buf = vec![0; buffer];
@@ -182,7 +183,7 @@ fn a_histogram_is_sent_without_its_empty_ends_and_in_pieces_that_fit() {
     assert_eq!(entry("h", 128), [whole]);
 
     // In a frame that is too short for it the first half goes first; what follows says nothing twice, nor the zeros between.
-    let pieces = entry("h", 48);
+    let pieces = entry("h", 42);
     assert_eq!(pieces[0], [&[HISTOGRAM, 0], &sum[..], &[1, 2, 9, 1, 0, 2, 0, 0, 0, 0, 0, 0]].concat());
     assert_eq!(pieces[1..], [vec![HISTOGRAM, 0, 0, 0, 20, 1, 1]]);
 }

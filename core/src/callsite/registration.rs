@@ -14,16 +14,15 @@ use crate::sync::{AcqRel, Acquire, AtomicU32, Relaxed, Release, SeqCst, const_un
 /// State of a callsite that was filtered out.
 pub const OFF: u32 = 1;
 /// Numbers begin after the states that are none.
-pub const FIRST: u32 = 3;
+pub const FIRST: u32 = 2;
 const NEW: u32 = 0;
-const BUSY: u32 = 2;
 /// Numbers end where a record's head ends.
 const LAST: u32 = u16::MAX as u32;
 
 /// What a [`Directory`] keeps with each of its members.
 #[derive(Debug)]
 pub struct Registration<T> {
-    /// [`NEW`] before the first use, [`BUSY`] while registering, [`OFF`] when filtered out, else the number.
+    /// [`NEW`] before the first use, [`OFF`] when filtered out, else the number.
     state: AtomicU32,
     /// The number, kept while `state` is [`OFF`].
     number: AtomicU32,
@@ -84,20 +83,23 @@ impl<T> Directory<T> {
 }
 
 impl<T: Registered> Directory<T> {
-    /// Its number, if it is on, of one that may have none yet. While another context is registering the same one it counts as off.
+    /// Its number, if it is on, of one that may have none yet. Of contexts that use it first at the same time one puts it in the directory, and all
+    /// go by its number; the numbers that the others drew are used no more.
     pub fn register(&self, member: &'static T) -> Option<u32> {
         let it = member.registration();
-        if it.state.compare_exchange(NEW, BUSY, Acquire, Relaxed).is_ok() {
+        if it.number.load(Relaxed) == 0 {
             let number = self.next.fetch_add(1, Relaxed);
             if number > LAST {
                 self.next.store(LAST + 1, Relaxed);
-                it.state.store(OFF, Release);
-                return None;
+                if it.number.load(Relaxed) == 0 {
+                    it.state.store(OFF, Release);
+                    return None;
+                }
+            } else if it.number.compare_exchange(0, number, Relaxed, Relaxed).is_ok() {
+                self.members.push(member);
             }
-            it.number.store(number, Relaxed);
-            self.members.push(member);
-            self.decide(member);
         }
+        self.decide(member);
         Some(it.state.load(Relaxed)).filter(|state| *state >= FIRST)
     }
 

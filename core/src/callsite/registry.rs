@@ -46,7 +46,6 @@ impl Callsite {
         if !crate::recorder::exists() {
             return None;
         }
-        // While another thread is at it, this one record goes unnamed and so unmade.
         CALLSITES.register(self).map(|id| CallsiteId { id })
     }
 
@@ -98,8 +97,9 @@ pub(crate) fn refilter() {
     CALLSITES.settings_changed();
 }
 
-/// Calls `f` with every callsite used so far, newest first. Ids are consecutive from 3 on, so a reader that keeps a table needs
-/// to look again only when it meets a number that it has not.
+/// Calls `f` with every callsite used so far, newest first. Ids are small numbers from 2 on, so a reader that keeps a table needs
+/// to look again only when it meets a number that it has not. If it is not here either, another thread is about to put it here: of those that use
+/// a callsite first at the same time one does so, while the others record already.
 pub fn for_each(f: impl FnMut(&'static Callsite)) {
     CALLSITES.iter().for_each(f);
 }

@@ -196,6 +196,8 @@ pub(super) fn end(running: &Running) {
         && let Some(slot) = recorder.ring().fill()
     {
         recorder.set_span(previous);
+        // The same, unless guards are dropped out of order.
+        recorder.set_root(root);
         slot.head(head as Word);
         slot.body(0, [id, previous, root, start]);
         slot.body(4, [processor_ticks().wrapping_sub(start)]);
@@ -218,6 +220,7 @@ fn end_out_of_line(running: &Running) {
         return super::end(recorder, &running.state());
     }
     recorder.set_span(previous);
+    recorder.set_root(root);
     let now = processor_ticks();
     let mut body = [0; 5 + CARRIED];
     body[..5].copy_from_slice(&[id, previous, root, start, now.wrapping_sub(start)]);

@@ -11,7 +11,7 @@ pub(super) struct Entry {
     pub(super) site: Site<'static>,
 }
 
-/// Callsites by number. Grows with the program's callsites, of which there are at most 65,532.
+/// Callsites by number. Grows with the program's callsites, of which there are at most 65,534.
 #[derive(Debug)]
 pub(super) struct Callsites {
     table: Vec<Option<Box<Entry>>>,
@@ -33,11 +33,23 @@ impl Callsites {
     #[inline]
     pub(super) fn learn(&mut self, number: u32) {
         if self.get(number).is_none() {
-            self.refresh();
+            self.look_for(number);
         }
     }
 
+    /// Of threads that use a callsite first at the same time, one puts it in the list, while the others record already. So what is not there may be on its
+    /// way: this waits for it (threads that record never do), though not for ever.
     #[cold]
+    fn look_for(&mut self, number: u32) {
+        for _ in 0..100 {
+            self.refresh();
+            if self.get(number).is_some() {
+                return;
+            }
+            std::thread::yield_now();
+        }
+    }
+
     fn refresh(&mut self) {
         registry::for_each(|callsite| {
             let number = callsite.id() as usize;
