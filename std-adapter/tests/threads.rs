@@ -62,6 +62,8 @@ fn ten_thousand_threads_lose_nothing_and_take_no_memory() {
         let client = ClientConfig::new(&receiver.endpoint).unwrap().timeout(LONG);
         let guard = throughline_std::init(&Config::new("svc").otlp_client(client)).unwrap();
         short_thread(0);
+        // The exporting thread has a recorder too, from its first export on.
+        assert!(guard.flush(LONG));
         let (first, recorders) = (TAKEN.load(Ordering::Relaxed), count_recorders());
         assert!(first > 0, "the first thread's ring");
         for n in 1..THREADS {
