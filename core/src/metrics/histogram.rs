@@ -69,12 +69,8 @@ impl<const SCALE: u32> Histogram<SCALE> {
 #[cfg_attr(target_os = "none", inline(never))]
 #[cfg_attr(not(target_os = "none"), inline(always))]
 pub(super) fn record<const SCALE: u32>(metric: Metric, at: usize, value: usize) {
-    if value == 0 {
-        metric.add(at + ZEROS, 1);
-        return;
-    }
-    let bucket = at + BUCKETS + position_at::<SCALE>(value);
-    metric.count_and_sum(bucket, at + SUM, value);
+    let bucket = if value == 0 { ZEROS } else { BUCKETS + position_at::<SCALE>(value) };
+    metric.count_and_sum(at + bucket, at + SUM, value);
 }
 
 /// The bucket of a value: ⌈log2(value) · 2^scale⌉, that is, OTLP's index + 1. `value` must not be 0, `scale` at most [`MAX_SCALE`].

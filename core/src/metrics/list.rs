@@ -63,6 +63,23 @@ impl Metric {
         self.cells[i].fetch_add(n, Relaxed);
     }
 
+    /// The same cell by cell, for threads without cells of their own and for metrics that have no place in them yet. The metric comes in its parts,
+    /// which fit registers.
+    #[cfg(target_pointer_width = "64")]
+    #[cfg_attr(feature = "std", cold)]
+    #[inline(never)]
+    fn count_and_sum_apart(
+        entry: &'static Entry,
+        cells: &'static [AtomicWord],
+        i: usize,
+        sum: usize,
+        n: usize,
+    ) {
+        let metric = Metric { entry, cells };
+        metric.add(i, 1);
+        metric.add(sum, n);
+    }
+
     /// Adds to two of this thread's cells, finding them once; false when it has none.
     #[cfg(all(feature = "std", target_pointer_width = "64"))]
     #[inline(always)]
@@ -92,8 +109,7 @@ impl Metric {
             if self.add_two(i, 1, sum, n) {
                 return;
             }
-            self.add(i, 1);
-            self.add(sum, n);
+            Metric::count_and_sum_apart(self.entry, self.cells, i, sum, n);
         }
         #[cfg(not(target_pointer_width = "64"))]
         {
