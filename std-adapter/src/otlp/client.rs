@@ -2,16 +2,16 @@
 
 use super::{
     Deadline,
-    answer::Answer,
     endpoint::{ClientConfig, Signal},
     response,
-    route::{Failure, Routes},
 };
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant, SystemTime};
 
 /// The longest pause between two attempts that was not asked for by the collector.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How much of an answer is read.
+const ANSWER_LIMIT: u64 = 64 * 1024;
 
 /// Sends request bodies to a collector, one at a time. Blocks the caller, on no async runtime.
 ///
@@ -26,7 +26,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// ```
 #[derive(Debug)]
 pub struct Client {
-    routes: Routes,
+    agent: ureq::Agent,
     config: ClientConfig,
     stats: ClientStats,
     #[cfg(feature = "gzip")]
@@ -113,8 +113,15 @@ enum Attempt {
 impl Client {
     /// A client; connects when it first sends.
     pub fn new(config: ClientConfig) -> Client {
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent(concat!("throughline-std/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .new_agent();
         Client {
-            routes: Routes::new(&config),
+            agent,
             config,
             stats: ClientStats::default(),
             #[cfg(feature = "gzip")]
@@ -188,19 +195,34 @@ impl Client {
     }
 
     fn attempt(&mut self, signal: Signal, body: &[u8], timeout: Duration) -> Attempt {
+        let mut request = self
+            .agent
+            .post(self.config.url(signal))
+            .config()
+            .timeout_global(Some(timeout))
+            .build()
+            .content_type("application/x-protobuf");
+        for (name, value) in &self.config.headers {
+            request = request.header(name, value);
+        }
         #[cfg(feature = "gzip")]
-        let body = if self.config.gzip {
+        let (body, request) = if self.config.gzip {
             compress(body, &mut self.compressed);
-            &self.compressed[..]
+            (&self.compressed[..], request.header("content-encoding", "gzip"))
         } else {
-            body
+            (body, request)
         };
-        let Answer { status, content_type, retry_after, body: answer } =
-            match self.routes.send(&self.config, signal, body, timeout) {
-                Ok(answer) => answer,
-                Err(Failure::Passing(why)) => return Attempt::Later { why, after: None },
-                Err(Failure::Lasting(error)) => return Attempt::Impossible(error),
-            };
+        let mut response = match request.send(body) {
+            Ok(response) => response,
+            Err(error) if passes(&error) => return Attempt::Later { why: error.to_string(), after: None },
+            Err(error) => return Attempt::Impossible(Box::new(error)),
+        };
+        let status = response.status().as_u16();
+        let header =
+            |name| response.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+        let (content_type, retry_after) = (header("content-type"), header("retry-after"));
+        // An answer cut short after its status line still is an answer.
+        let answer = response.body_mut().with_config().limit(ANSWER_LIMIT).read_to_vec().unwrap_or_default();
         match status {
             200..=299 => {
                 let partial = response::partial_success(&answer);
@@ -223,6 +245,20 @@ impl Client {
     pub fn config(&self) -> &ClientConfig {
         &self.config
     }
+}
+
+/// Whether another attempt may fare better.
+fn passes(error: &ureq::Error) -> bool {
+    use ureq::Error;
+    matches!(
+        error,
+        Error::Io(_)
+            | Error::Timeout(_)
+            | Error::HostNotFound
+            | Error::ConnectionFailed
+            | Error::Protocol(_)
+            | Error::BodyStalled
+    )
 }
 
 const fn hint(status: u16) -> &'static str {

@@ -3,15 +3,12 @@
 //! [`TraceEncoder`], [`LogEncoder`] and [`MetricEncoder`] each keep one buffer. The resource and the scope are written into it once,
 //! views are appended as they come, and [`finish`](TraceEncoder::finish) gives the body of a request, which [`Client::send`] delivers.
 
-mod answer;
 mod client;
-mod connection;
 mod deadline;
 mod encode;
 mod endpoint;
 mod resource;
 mod response;
-mod route;
 
 pub use client::{Client, ClientStats, Delivered, SendError};
 pub use deadline::Deadline;
