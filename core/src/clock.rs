@@ -12,7 +12,8 @@ use crate::ring::Word;
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
-    hz: u64,
+    /// Low half first: a 64-bit number would have a 32-bit machine's recorder padded to eight bytes.
+    hz: [u32; 2],
     #[cfg(target_pointer_width = "32")]
     register: Option<Register>,
     /// `None`: the processor's counter, or else the register.
@@ -36,7 +37,7 @@ impl Clock {
     /// It is called in whatever context records, interrupts included.
     pub const fn new(hz: u64, ticks: fn() -> Word) -> Clock {
         Clock {
-            hz,
+            hz: halves(hz),
             #[cfg(target_pointer_width = "32")]
             register: None,
             ticks: Some(ticks),
@@ -64,7 +65,7 @@ impl Clock {
         let Some(register) = core::ptr::NonNull::new(register.cast_mut()) else {
             panic!("a clock's register is at null")
         };
-        Clock { hz, register: Some(Register(register)), ticks: None }
+        Clock { hz: halves(hz), register: Some(Register(register)), ticks: None }
     }
 
     /// The clock of a test: stands still until [`mock::advance`] is called. One tick is one nanosecond.
@@ -82,12 +83,12 @@ impl Clock {
     /// a constant `hz` on all cores.
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     pub const fn processor(hz: u64) -> Clock {
-        Clock { hz, ticks: None }
+        Clock { hz: halves(hz), ticks: None }
     }
 
     /// Ticks per second.
     pub const fn hz(&self) -> u64 {
-        self.hz
+        self.hz[0] as u64 | (self.hz[1] as u64) << 32
     }
 
     /// Whether it is [`Clock::processor`].
@@ -126,6 +127,10 @@ impl Clock {
             Some(ticks) => ticks(),
         }
     }
+}
+
+const fn halves(n: u64) -> [u32; 2] {
+    [n as u32, (n >> 32) as u32]
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -7,7 +7,7 @@ use crate::Config;
 use crate::frames::Frames;
 
 /// Sends what a [`Recorder`] holds; made by [`init`](crate::init) with frames that are made in a buffer and kept until their link has taken them, or by
-/// [`init_rtt`](crate::init_rtt) with frames that are made in an RTT channel. It takes about 140 bytes of RAM beside the buffer.
+/// [`init_rtt`](crate::init_rtt) with frames that are made in an RTT channel. It takes about 124 bytes of RAM beside the buffer.
 ///
 /// A record that does not fit a frame by itself is lost and counted: with texts of more than the buffer's length − 60 bytes, choose a longer buffer.
 ///

@@ -1,7 +1,7 @@
 //! Makes frames of what a recorder holds: preambles, batches of records, metrics snapshots, each right where it goes.
 
 use throughline::metrics::Series;
-use throughline::ring::{Reader, Word};
+use throughline::ring::{Parked, Reader, Word};
 use throughline::wire::{
     Batch, Frame, Header, MAX_BUILD_ID, MAX_NAME, Metrics, PREAMBLE_EVERY, Preamble, Window,
 };
@@ -14,7 +14,8 @@ use crate::timeline::Anchor;
 #[derive(Debug)]
 pub(crate) struct Frames {
     recorder: &'static Recorder,
-    reader: Reader<'static>,
+    /// The ring's reader between two frames.
+    parked: Parked,
     preamble: Preamble<'static>,
     header: Header,
     /// Of the last record sent.
@@ -61,7 +62,7 @@ impl Frames {
         let zero = if cfg!(target_os = "none") { core::hint::black_box(0) } else { 0u32 };
         Frames {
             recorder,
-            reader,
+            parked: reader.park(),
             preamble: Preamble {
                 device_id: config.device_id.to_u64().to_le_bytes(),
                 unix_ns: zero.into(),
@@ -106,9 +107,18 @@ impl Frames {
     #[cfg_attr(target_os = "none", inline(never))]
     pub(crate) fn next(&mut self, window: Window<'_>) -> usize {
         let now = self.recorder.mark_clock();
-        self.anchor.begin(self.recorder.ring().head(), now);
-        self.more = self.reader.find();
-        let any = self.more || self.snapshot.is_some() || self.reader.has_loss() || self.too_large > 0;
+        let ring = self.recorder.ring();
+        self.anchor.begin(ring.head(), now);
+        let mut reader = self.parked.resume(ring);
+        let len = self.frame(window, &mut reader, now);
+        self.parked = reader.park();
+        len
+    }
+
+    #[inline(always)]
+    fn frame(&mut self, window: Window<'_>, reader: &mut Reader<'_>, now: u64) -> usize {
+        self.more = reader.find();
+        let any = self.more || self.snapshot.is_some() || reader.has_loss() || self.too_large > 0;
         if !any || window.room < SMALLEST {
             return 0;
         }
@@ -125,7 +135,7 @@ impl Frames {
             }
             _ => {
                 self.was_metrics = false;
-                self.batch(&mut frame, now)
+                self.batch(&mut frame, reader, now)
             }
         };
         if len > 0 {
@@ -144,8 +154,8 @@ impl Frames {
     }
 
     #[cfg_attr(target_os = "none", inline(never))]
-    fn batch(&mut self, frame: &mut Frame<'_>, now: u64) -> usize {
-        let loss = self.reader.take_loss();
+    fn batch(&mut self, frame: &mut Frame<'_>, reader: &mut Reader<'_>, now: u64) -> usize {
+        let loss = reader.take_loss();
         let lost = loss.map_or(0, |loss| loss.count as u32);
         let too_large = core::mem::take(&mut self.too_large);
         self.header.lost = self.header.lost.wrapping_add(lost).wrapping_add(too_large);
@@ -157,15 +167,15 @@ impl Frames {
         if too_large > 0 {
             used |= batch.push_loss(LossReason::TooLarge, too_large as usize, self.time as Word);
         }
-        let not_before = self.reader.not_before(now);
-        while self.reader.find() {
+        let not_before = reader.not_before(now);
+        while reader.find() {
             let before = batch.mark();
-            let mut words = self.reader.words();
+            let mut words = reader.words();
             let position = words.position();
             let fits = batch.push(&mut words, not_before.max(self.anchor.not_before(position)));
             // Alone in the longest frame there is, it fits none.
             let stays = !fits && (used || !batch.is_longest());
-            let taken = !stays && self.reader.commit();
+            let taken = !stays && reader.commit();
             if !fits || !taken {
                 batch.roll_back(&before);
             }
@@ -212,6 +222,13 @@ impl Frames {
             self.snapshots = self.snapshots.wrapping_add(last.into());
             return frame.finish();
         }
+    }
+}
+
+impl Drop for Frames {
+    fn drop(&mut self) {
+        // The ring may have another reader then.
+        drop(self.parked.resume(self.recorder.ring()));
     }
 }
 

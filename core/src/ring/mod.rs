@@ -28,7 +28,7 @@ pub use layout::{
     FIRST_WORDS, HEAD_TYPES, Head, MAX_BODY, MAX_SLOTS, NEXT_WORDS, RawRecord, RecordKind, SLOT_WORDS, Slot,
     TYPES_IN_BODY, Word,
 };
-pub use reader::Reader;
+pub use reader::{Parked, Reader};
 pub use words::Words;
 
 use crate::LossReason;

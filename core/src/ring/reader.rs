@@ -20,6 +20,33 @@ pub struct Reader<'r> {
     pub(super) found: Found,
 }
 
+/// A [`Reader`] between two visits, without its ring and what it found: for who has little memory. The ring still counts it as its reader.
+///
+/// ```
+/// use throughline::ring::{Head, Mode, RecordKind, Ring};
+/// # static SLOTS: throughline::Slots<8> = throughline::Slots::new();
+/// let ring = Ring::new(SLOTS.as_slice(), Mode::SharedNewest);
+/// let write = |time| ring.push(Head::new(RecordKind::Event, 7, 0, 0), &[time, 0, 0], time);
+/// let (_, _) = (write(1), write(2));
+/// let mut reader = ring.reader().unwrap();
+/// assert!(reader.find() && reader.commit());
+/// let parked = reader.park();
+/// assert!(ring.reader().is_none() && write(3));
+/// let mut reader = parked.resume(&ring);
+/// assert!(reader.find() && reader.words().next() == 2 && reader.commit());
+/// assert!(!reader.find(), "what was written since is of the next scan");
+/// ```
+#[derive(Debug)]
+pub struct Parked(Scan);
+
+impl Parked {
+    /// Goes on where [`Reader::park`] left off; `ring` must be the same. With another, records are read in an order of their own, or twice.
+    #[inline]
+    pub fn resume<'r>(&self, ring: &'r Ring<'r>) -> Reader<'r> {
+        Reader { scan: self.0, ..Reader::new(ring) }
+    }
+}
+
 /// The record found last.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Found {
@@ -44,6 +71,14 @@ impl<'r> Reader<'r> {
             scan: Scan::NONE,
             found: Found::default(),
         }
+    }
+
+    /// Puts it away until [`Parked::resume`]. A record that was found and not committed is found again then.
+    #[inline]
+    pub fn park(self) -> Parked {
+        let parked = Parked(self.scan);
+        core::mem::forget(self);
+        parked
     }
 
     /// Copies the next record into `out`; false when there is none for now. The record stays in the ring until [`Reader::commit`];
