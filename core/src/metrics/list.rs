@@ -340,7 +340,7 @@ mod registered {
         }
 
         /// This thread's cells from the metric's first on, if it has any.
-        #[cfg(feature = "std")]
+        #[cfg(all(feature = "std", target_pointer_width = "64"))]
         #[inline(always)]
         pub(super) fn thread_cells(&'static self) -> Option<&'static [AtomicWord]> {
             crate::recorder::get()?.thread.cells.get(self.base.load(Ordering::Relaxed)..)

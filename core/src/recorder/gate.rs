@@ -3,7 +3,7 @@
 
 use super::Recorder;
 use crate::Level;
-use core::sync::atomic::{AtomicPtr, Ordering, compiler_fence};
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 /// For each level the installed recorder, or null where the level is off.
 static GATES: [AtomicPtr<Recorder>; LEVELS] = [const { AtomicPtr::new(core::ptr::null_mut()) }; LEVELS];
@@ -18,7 +18,7 @@ pub(crate) fn get(level: u8) -> Option<&'static Recorder> {
     #[cfg(target_arch = "arm")]
     let recorder = gate.load(Ordering::Relaxed);
     #[cfg(target_arch = "arm")]
-    compiler_fence(Ordering::Acquire);
+    core::sync::atomic::compiler_fence(Ordering::Acquire);
     #[cfg(not(target_arch = "arm"))]
     let recorder = gate.load(Ordering::Acquire);
     // SAFETY: only `set` stores here, and it stores null or a `&'static Recorder`.
