@@ -108,15 +108,16 @@ impl Frames {
     pub(crate) fn next(&mut self, window: Window<'_>) -> usize {
         let now = self.recorder.mark_clock();
         let ring = self.recorder.ring();
-        self.anchor.begin(ring.head(), now);
+        let begun = Anchor { position: ring.head(), time: now };
+        self.anchor.begin(&begun);
         let mut reader = self.parked.resume(ring);
-        let len = self.frame(window, &mut reader, now);
+        let len = self.frame(window, &mut reader, &begun);
         self.parked = reader.park();
         len
     }
 
     #[inline(always)]
-    fn frame(&mut self, window: Window<'_>, reader: &mut Reader<'_>, now: u64) -> usize {
+    fn frame(&mut self, window: Window<'_>, reader: &mut Reader<'_>, begun: &Anchor) -> usize {
         self.more = reader.find();
         let any = self.more || self.snapshot.is_some() || reader.has_loss() || self.too_large > 0;
         if !any || window.room < SMALLEST {
@@ -131,11 +132,11 @@ impl Frames {
                 if room < SMALLEST_METRICS {
                     return 0;
                 }
-                (snapshot.build)(self, &mut frame, now)
+                (snapshot.build)(self, &mut frame, begun.time)
             }
             _ => {
                 self.was_metrics = false;
-                self.batch(&mut frame, reader, now)
+                self.batch(&mut frame, reader, begun)
             }
         };
         if len > 0 {
@@ -154,7 +155,7 @@ impl Frames {
     }
 
     #[cfg_attr(target_os = "none", inline(never))]
-    fn batch(&mut self, frame: &mut Frame<'_>, reader: &mut Reader<'_>, now: u64) -> usize {
+    fn batch(&mut self, frame: &mut Frame<'_>, reader: &mut Reader<'_>, begun: &Anchor) -> usize {
         let loss = reader.take_loss();
         let lost = loss.map_or(0, |loss| loss.count as u32);
         let too_large = core::mem::take(&mut self.too_large);
@@ -167,7 +168,7 @@ impl Frames {
         if too_large > 0 {
             used |= batch.push_loss(LossReason::TooLarge, too_large as usize, self.time as Word);
         }
-        let not_before = reader.not_before(now);
+        let not_before = reader.not_before(begun.time);
         while reader.find() {
             let before = batch.mark();
             let mut words = reader.words();
@@ -183,7 +184,7 @@ impl Frames {
                 break;
             }
             if taken {
-                self.anchor.pass(position);
+                self.anchor.pass(position, begun);
                 if !fits {
                     self.too_large += 1;
                 } else {

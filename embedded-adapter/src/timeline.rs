@@ -10,10 +10,11 @@
 //!   are at most 2^31 ticks apart. So the gap is at most 2^30 + 2^31 ticks, or a clock record is in between.
 //!
 //! While the ring is full (a link that does not take anything, for days perhaps) no clock record finds room either. But then nothing is reserved
-//! until a flush makes room, so what is reserved next is at or after the ring's head as it was when that flush began, and its time at or after the
-//! flush's own 64-bit reading. So a flush remembers both, as an *anchor*; when the drain gets to that position, the record is taken for a moment
-//! after that time. One anchor is enough for one standstill: it is replaced when it was passed, or when nothing was reserved since. A ring
-//! in which one drain is so slow that two standstills of more than 7 · 2^29 ticks each are in it at once is not covered: times between them may be off by multiples of 2^32 ticks.
+//! until a frame makes room, so what is reserved next is at or after the ring's head as it was when that frame began, and its time at or after the
+//! frame's own 64-bit reading. So each frame remembers both, as an *anchor*; when the drain gets to that position, the record is taken for a moment
+//! after that time. One anchor is enough for one standstill: the frame that passes it leaves its own in its place, and while nothing is reserved
+//! it is renewed. A ring in which one drain is so slow that two standstills of more than 7 · 2^29 ticks each are in it at once is not covered:
+//! times between them may be off by multiples of 2^32 ticks.
 //!
 //! The spans' key time is their end: its low bits are start + duration, and the duration, which the device knows to 64 bits, gives the start.
 //! Losses are extended as if they were reserved where they are reported.
@@ -28,19 +29,19 @@ use throughline::ring::Word;
 /// What is reserved at this position or after it, is of this time or after it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Anchor {
-    position: Word,
-    /// 0 when there is none.
-    time: u64,
+    pub(crate) position: Word,
+    pub(crate) time: u64,
 }
 
 impl Anchor {
+    /// True of every record; the first that is taken passes it.
     pub(crate) const NONE: Anchor = Anchor { position: 0, time: 0 };
 
-    /// A flush begins: the ring's head and the clock now, read in that order or the other, but before anything is taken from the ring.
-    pub(crate) fn begin(&mut self, head: Word, now: u64) {
+    /// A frame begins: `begun` is the ring's head and the clock now, read in that order or the other, but before anything is taken from the ring.
+    pub(crate) fn begin(&mut self, begun: &Anchor) {
         // At the same position the later time is as true, and nearer to what comes next.
-        if self.time == 0 || head == self.position {
-            *self = Anchor { position: head, time: now };
+        if begun.position == self.position {
+            *self = *begun;
         }
     }
 
@@ -49,10 +50,11 @@ impl Anchor {
         if self.is_passed(position) { self.time } else { 0 }
     }
 
-    /// The record at this position was taken.
-    pub(crate) fn pass(&mut self, position: Word) {
+    /// The record at this position was taken, into the frame that `begun` is the beginning of. When this anchor is passed, that one takes over: that frame may
+    /// have made the room for what comes next.
+    pub(crate) fn pass(&mut self, position: Word, begun: &Anchor) {
         if self.is_passed(position) {
-            self.time = 0;
+            *self = *begun;
         }
     }
 
@@ -65,34 +67,44 @@ impl Anchor {
 mod tests {
     use super::*;
 
+    fn at(position: Word, time: u64) -> Anchor {
+        Anchor { position, time }
+    }
+
     #[test]
     fn an_anchor_holds_from_its_position_on_and_until_it_is_passed() {
-        let mut anchor = Anchor::NONE;
         let later = 9u64 << 40;
-        anchor.begin(10, later);
-        anchor.begin(12, later + 5);
+        let begun = at(12, later + 5);
+        let mut anchor = at(10, later);
+        anchor.begin(&begun);
         assert_eq!(anchor.not_before(9), 0);
-        anchor.pass(9);
+        anchor.pass(9, &begun);
         assert_eq!(anchor.not_before(10), later);
-        assert_eq!(anchor.not_before(11), later);
-        anchor.pass(11);
-        assert_eq!(anchor.not_before(12), 0);
-        anchor.begin(12, later + 7);
-        assert_eq!(anchor.not_before(12), later + 7);
+        assert_eq!(anchor.not_before(13), later);
+        anchor.pass(11, &begun);
+        assert_eq!(anchor.not_before(11), 0);
+        assert_eq!(anchor.not_before(12), later + 5);
+    }
+
+    #[test]
+    fn the_first_record_passes_none() {
+        let mut anchor = Anchor::NONE;
+        anchor.begin(&at(64, 700));
+        assert_eq!(anchor.not_before(64), 0);
+        anchor.pass(64, &at(70, 700));
+        assert_eq!((anchor.not_before(69), anchor.not_before(70)), (0, 700));
     }
 
     #[test]
     fn an_anchor_is_renewed_while_nothing_is_reserved() {
-        let mut anchor = Anchor::NONE;
-        anchor.begin(10, 1000);
-        anchor.begin(10, 9 << 40);
+        let mut anchor = at(10, 1000);
+        anchor.begin(&at(10, 9 << 40));
         assert_eq!(anchor.not_before(10), 9 << 40);
     }
 
     #[test]
     fn positions_may_wrap() {
-        let mut anchor = Anchor::NONE;
-        anchor.begin(2, 700);
+        let anchor = at(2, 700);
         assert_eq!(anchor.not_before(Word::MAX - 3), 0);
         assert_eq!(anchor.not_before(3), 700);
     }

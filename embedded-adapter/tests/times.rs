@@ -303,3 +303,20 @@ proptest! {
         run(leaked(Recorder::keep_newest), start, steps);
     }
 }
+
+/// A frame begins when the ring is full, so that there is no room for a clock record, and takes the first record after the frame before it, which noted
+/// when that one began. What is then reserved in the room it made, is known to be after this frame began, and by nothing else.
+#[test]
+fn what_follows_two_standstills_comes_out_whole() {
+    let steps = [
+        // A clock record goes in with the first flush, and finds room with none of the others.
+        Step::Wait(1 << 30),
+        Step::Flush(None),
+        Step::Events(80),
+        Step::Wait(MARK_WITHIN),
+        Step::Flush(Some(1)),
+        Step::Wait(MARK_WITHIN),
+        Step::Events(1),
+    ];
+    run(leaked(Recorder::new), 0, steps.to_vec());
+}
