@@ -33,6 +33,32 @@
 //! `flush`, which should be the one with the lowest priority. A flush sends whole frames only and no more bytes than it is told. What the link
 //! does not take is kept; what then finds no room in the ring is counted and reported in the stream.
 //!
+//! ## Clocks
+//!
+//! Any counter that goes through all 32 bits at a constant rate will do; wraps are seen as long as a flush (or `Recorder::mark_clock`) comes at least
+//! once in 2^31 ticks, less 2^16. Every span reads it twice, every event once.
+//!
+//! | clock | for | a reading costs |
+//! |---|---|---|
+//! | `Clock::register(hz, address)` | a counter that counts up in a register which may be read as it is: `DWT.CYCCNT`, `TIMERAWL` of an RP2040, `CNT` of an STM32's TIM2 | one load, and spans and events make no call for it |
+//! | `Clock::new(hz, function)` | all others: one that counts down, must be captured first, or is put together from two registers | the call, what the function does, and what a call makes its caller keep |
+//! | `Clock::embassy()` (feature `embassy-time` of `throughline`) | the `embassy-time` driver that the program has anyway | as above: a call, and the driver's reading |
+//!
+//! ```
+//! use throughline::Clock;
+//!
+//! /// A counter that goes down.
+//! fn ticks() -> usize {
+//! #   const fn timer_value() -> usize { 0 }
+//!     !timer_value()
+//! }
+//! const CALLED: Clock = Clock::new(25_000_000, ticks);
+//!
+//! # #[cfg(target_pointer_width = "32")]
+//! // SAFETY: the cycle counter of a Cortex-M4 that runs at 64 MHz; `main` turns it on.
+//! const REGISTER: Clock = unsafe { Clock::register(64_000_000, 0xE000_1004 as *const u32) };
+//! ```
+//!
 //! ## Linking
 //!
 //! Add `-Tthroughline.x` to the linker arguments, after the runtime's script (`-Tlink.x`). This crate's build script puts the

@@ -10,7 +10,7 @@ use throughline::Clock;
 /// The board's name.
 pub const NAME: &str = "microbit";
 
-/// TIMER0, 32 bits at 16 MHz. An interrupt between capture and read makes the reading a few ticks later, never wrong.
+/// TIMER0, 32 bits at 16 MHz, which must be captured to be read: a clock that is a function. An interrupt between capture and read makes the reading a few ticks later, never wrong.
 pub const CLOCK: Clock = Clock::new(16_000_000, || {
     TIMER_CAPTURE.write(1);
     TIMER_CAPTURED.read() as usize

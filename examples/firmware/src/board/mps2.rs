@@ -1,6 +1,7 @@
-//! Arm MPS2 with image AN386 (Cortex-M4F): an APB timer as clock, a CMSDK UART.
+//! Arm MPS2 with image AN386 (Cortex-M4F): the FPGA's cycle counter as clock, a CMSDK UART.
 //!
-//! Source: Arm, *Cortex-M System Design Kit Technical Reference Manual* (DDI 0479), chapters "APB timer" and "APB UART".
+//! Sources: Arm, *Application Note AN386: Cortex-M4 SMM on V2M-MPS2* (DAI 0386), "FPGA system control and I/O"; Arm, *Cortex-M System Design Kit
+//! Technical Reference Manual* (DDI 0479), chapter "APB UART".
 
 use super::Register;
 use core::convert::Infallible;
@@ -9,12 +10,12 @@ use throughline::Clock;
 /// The board's name.
 pub const NAME: &str = "mps2-an386";
 
-/// The first APB timer, which counts down from 2^32 - 1 at the processor's 25 MHz: a clock whose reading is one load.
-pub const CLOCK: Clock = Clock::new(25_000_000, || !TIMER_VALUE.read() as usize);
+/// The FPGA's free-running counter, 32 bits upwards at the processor's 25 MHz: a clock that is a register, which takes one load.
+// SAFETY: the counter is always there, aligned, and reading it has no effect.
+pub const CLOCK: Clock = unsafe { Clock::register(25_000_000, COUNTER.0 as *const u32) };
 
-const TIMER_CONTROL: Register = Register(0x4000_0000);
-const TIMER_VALUE: Register = Register(0x4000_0004);
-const TIMER_RELOAD: Register = Register(0x4000_0008);
+const COUNTER: Register = Register(0x4002_8018);
+const COUNTER_PRESCALE: Register = Register(0x4002_801C);
 
 const UART_DATA: Register = Register(0x4000_4000);
 const UART_STATE: Register = Register(0x4000_4004);
@@ -24,11 +25,10 @@ const UART_DIVIDER: Register = Register(0x4000_4010);
 const TRANSMIT_FULL: u32 = 1 << 0;
 const RECEIVE_FULL: u32 = 1 << 1;
 
-/// Starts the clock and the serial port.
+/// Sets the clock's rate and starts the serial port.
 pub fn init() {
-    TIMER_RELOAD.write(u32::MAX);
-    TIMER_VALUE.write(u32::MAX);
-    TIMER_CONTROL.write(1);
+    // It counts from reset on; every cycle, with this.
+    COUNTER_PRESCALE.write(0);
     // 25 MHz / 217 = 115,207 baud.
     UART_DIVIDER.write(217);
     // Transmitter and receiver on, no interrupts.
