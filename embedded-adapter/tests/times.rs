@@ -320,3 +320,20 @@ fn what_follows_two_standstills_comes_out_whole() {
     ];
     run(leaked(Recorder::new), 0, steps.to_vec());
 }
+
+/// A clock record that found no room is still due when the clock is again where it was at the one before, a whole wrap later.
+#[test]
+fn a_clock_record_stays_due_for_longer_than_a_wrap() {
+    let steps = [
+        // The clock is looked at, and recorded, after `MARK_WITHIN`.
+        Step::Wait((1 << 32) - MARK_WITHIN),
+        Step::Flush(None),
+        Step::Events(80),
+        Step::Wait(MARK_WITHIN),
+        Step::Flush(Some(1)),
+        // And looked at, a wrap later.
+        Step::Wait(2 * MARK_WITHIN - 2),
+        Step::Events(1),
+    ];
+    run(leaked(Recorder::new), 0, steps.to_vec());
+}

@@ -48,7 +48,7 @@ pub struct Recorder {
     era: AtomicWord,
     /// 64-bit ticks at the last mark.
     marked: [AtomicWord; 2],
-    /// Ticks, low word, of the last clock record.
+    /// Ticks, low word, of the last clock record; while it found no room, as if that were just due.
     recorded_mark: AtomicWord,
     #[cfg(feature = "std")]
     pub(crate) thread: thread::ThreadPart,
@@ -130,9 +130,11 @@ impl Recorder {
         self.era.store((high << 1 | now >> (Word::BITS - 1)) << ERA, Relaxed);
         if now.wrapping_sub(self.recorded_mark.load(Relaxed)) >= 1 << 30 {
             // Not into a ring without room: that would count as a lost record, which it is not. The next call tries again.
-            if self.ring.has_room() && self.push(Head::new(RecordKind::Clock, 0, 0, 0), &[now, high], now) {
-                self.recorded_mark.store(now, Relaxed);
-            }
+            let is_there =
+                self.ring.has_room() && self.push(Head::new(RecordKind::Clock, 0, 0, 0), &[now, high], now);
+            // What is overdue stays so, even when by the time that there is room the clock has gone all the way round.
+            let recorded = if is_there { now } else { now.wrapping_sub(1 << 30) };
+            self.recorded_mark.store(recorded, Relaxed);
         }
         now as u64 | (high as u64) << 32
     }
