@@ -134,9 +134,7 @@ impl<T: Registered> Directory<T> {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    extern crate std;
     use super::*;
-    use std::boxed::Box;
 
     struct Site(Registration<Site>);
 
@@ -158,12 +156,12 @@ mod tests {
     #[test]
     fn numbers_end_where_a_head_ends_and_what_comes_later_is_off() {
         let directory = Directory::<Site> { next: AtomicU32::new(LAST - 1), ..Directory::new() };
-        let site = || -> &'static Site { Box::leak(Box::new(Site(Registration::new()))) };
+        static SITES: [Site; 5] = [const { Site(Registration::new()) }; 5];
+        let [first @ .., late] = &SITES;
         assert_eq!(
-            [site(), site(), site(), site()].map(|s| directory.register(s)),
+            first.each_ref().map(|site| directory.register(site)),
             [Some(LAST - 1), Some(LAST), None, None]
         );
-        let late = site();
         assert_eq!((directory.register(late), late.0.state(), late.0.number()), (None, OFF, 0));
         assert_eq!(directory.register(late), None);
         directory.settings_changed();
