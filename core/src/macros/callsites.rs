@@ -1,0 +1,46 @@
+//! Making a callsite on the spot and asking whether it is on.
+
+/// The id of a callsite made on the spot, if it is compiled in and on.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __enabled {
+    ($level:ident, $meta:expr) => {
+        if $crate::Level::$level as u8 >= $crate::level::STATIC_MIN {
+            $crate::__callsite!($crate::Level::$level as u8, $meta)
+        } else {
+            ::core::option::Option::None
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __blob {
+    ($meta:expr) => {{
+        // Items have no hygiene: a name that the user might also give to a constant would hide it from `$meta`.
+        const __TL_META: $crate::callsite::Meta = $meta;
+        #[cfg_attr(any(target_os = "none", target_os = "linux"), unsafe(link_section = ".throughline"))]
+        static __TL_BLOB: [u8; __TL_META.encoded_len()] = __TL_META.blob();
+        &__TL_BLOB
+    }};
+}
+
+#[cfg(registered_callsites)]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __callsite {
+    ($level:expr, $meta:expr) => {{
+        static __TL_CALLSITE: $crate::callsite::Callsite =
+            $crate::callsite::Callsite::new($crate::__blob!($meta), $level);
+        __TL_CALLSITE.enabled()
+    }};
+}
+
+#[cfg(not(registered_callsites))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __callsite {
+    ($level:expr, $meta:expr) => {
+        ::core::option::Option::Some($crate::callsite::Callsite::of($crate::__blob!($meta), $level))
+    };
+}
