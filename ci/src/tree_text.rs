@@ -1,6 +1,6 @@
 //! What two runs drew, freed of what no two runs share: times, durations, ids.
 //!
-//! Both ends draw with the same code (`throughline_std::terminal`), so what is left can be compared line by line.
+//! Both ends draw with the same code (`throughline_export::terminal`), so what is left can be compared line by line.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,12 +1,13 @@
 //! What a server's binary chooses: where records go, how much memory they may take, how often they are looked for.
 
-use crate::otlp::{ClientConfig, ConfigError, Resource};
-use crate::terminal::Style;
 use std::fmt;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use throughline::Level;
+use throughline_export::Resource;
+use throughline_export::otlp::{ClientConfig, ConfigError};
+use throughline_export::terminal::Style;
 
 /// Configuration of [`init`](crate::init). Everything but the service's name has a default.
 ///

@@ -1,11 +1,7 @@
 //! One call starts it, one guard ends it, and ending it has a deadline.
 
 use crate::config::{Config, TerminalOut};
-use crate::export::{self, Queue};
-use crate::ledger::{Cells, Ledger};
-use crate::otlp::{Client, ClientConfig, ConfigError, Deadline, Options};
 use crate::pump::{Control, Farewell, OtlpSink, Pump, Settings, Sinks, TerminalSink};
-use crate::terminal::Style;
 use crate::{clock, thread};
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
@@ -14,6 +10,11 @@ use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use throughline::{IdKey, SpanId, TraceContext, TraceId, recorder};
+use throughline_export::Deadline;
+use throughline_export::ledger::{Cells, Ledger};
+use throughline_export::otlp::{Client, ClientConfig, ConfigError, Options};
+use throughline_export::queue::{self, Queue};
+use throughline_export::terminal::Style;
 
 /// How long after its deadline a shutdown waits for the pump to count what is left.
 const COUNTING: Duration = Duration::from_millis(100);
@@ -92,7 +93,8 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
 
     let cells = Arc::clone(LEDGER.get_or_init(Arc::default));
     let deadline = Arc::new(Deadline::never());
-    let options = Options { code_location: config.code_location };
+    let mut options = Options::default();
+    options.code_location = config.code_location;
     let mut sinks = Sinks::default();
     let terminal = config.terminal.unwrap_or(client.is_none());
     if terminal {
@@ -112,7 +114,7 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
             OtlpSink::new(&config.resource, options, Arc::clone(&exporter), Arc::clone(&cells), batch, wait);
         sinks.otlp = Some(sink);
         let (for_thread, cells, report) = (Arc::clone(&exporter), Arc::clone(&cells), config.report_errors);
-        spawn("throughline-otlp", move || export::run(&for_thread, Client::new(client), &cells, report))?;
+        spawn("throughline-otlp", move || queue::run(&for_thread, Client::new(client), &cells, report))?;
         queue = Some(exporter);
     }
     let settings = Settings {

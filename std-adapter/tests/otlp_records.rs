@@ -16,10 +16,7 @@ use throughline::ring::{Mode, Slot};
 use throughline::{
     Clock, Context, Instrument, Recorder, StaticStr, Status, TraceContext, info, record, recorder, span,
 };
-use throughline_std::{
-    Stage,
-    otlp::{Options, Resource},
-};
+use throughline_std::{Resource, Stage, otlp::Options};
 
 /// The pump's work, for one test at a time.
 fn stage() -> MutexGuard<'static, Option<Stage>> {

@@ -6,10 +6,7 @@
 use std::hint::black_box;
 
 use throughline::span;
-use throughline_std::{
-    Stage,
-    otlp::{Options, Resource},
-};
+use throughline_std::{Resource, Stage, otlp::Options};
 
 use crate::harness::{Bench, traces};
 

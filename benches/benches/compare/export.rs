@@ -13,8 +13,8 @@ use std::{
 use throughline::span;
 use throughline_benches::{Row, Unit};
 use throughline_std::{
-    Config,
-    otlp::{Client, ClientConfig, Options, Resource, Signal, TraceEncoder},
+    Config, Resource,
+    otlp::{Client, ClientConfig, Options, Signal, TraceEncoder},
     view::SpanView,
 };
 

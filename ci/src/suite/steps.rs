@@ -80,6 +80,7 @@ fn docs() -> Result<Done> {
         "throughline-macros",
         "throughline-embedded",
         "throughline-std",
+        "throughline-export",
         "throughline-decode",
     ];
     all(&[Cmd::cargo()

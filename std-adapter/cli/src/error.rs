@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use throughline_decode::ElfError;
-use throughline_std::otlp::{ConfigError, SendError};
+use throughline_export::otlp::{ConfigError, SendError};
 
 /// An error that ends the tool with exit code 1.
 #[derive(Debug, thiserror::Error)]

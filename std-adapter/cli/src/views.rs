@@ -6,8 +6,8 @@ use throughline::Value;
 use throughline_decode::time::TimeSource;
 use throughline_decode::trace::{Loss, LossCause, OwnedEvent, OwnedSpan};
 use throughline_decode::{OwnedValue, Point, PointValue, Time};
-use throughline_std::terminal::LossNote;
-use throughline_std::view::{Fields, LogView, PointData, PointView, SpanView};
+use throughline_export::terminal::LossNote;
+use throughline_export::view::{Fields, LogView, PointData, PointView, SpanView};
 
 /// Whether a time counts from 1970.
 pub(crate) fn is_wall_clock(time: &Time) -> bool {

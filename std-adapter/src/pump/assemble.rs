@@ -6,12 +6,12 @@ use super::merged::{Merged, Parts};
 use super::remote::{Remotes, is_remote};
 use super::sinks::Sinks;
 use crate::clock::Timeline;
-use crate::ledger::{Cells, DropReason};
-use crate::otlp::Options;
-use crate::view::{LogView, SpanView};
 use throughline::record::{EventRecord, Record, SpanRecord, Values};
 use throughline::ring::{RawRecord, RecordKind, Word};
 use throughline::{IdKey, Level, SpanId, TraceContext, TraceId};
+use throughline_export::ledger::{Cells, DropReason};
+use throughline_export::otlp::Options;
+use throughline_export::view::{LogView, SpanView};
 
 /// Most records kept back for a round.
 const WAITING: usize = 16_384;

@@ -1,7 +1,7 @@
 //! The pump's table of callsites: what a record's number stands for, prepared once.
 
-use crate::otlp::{Options, Site};
 use throughline::callsite::{Blob, registry};
+use throughline_export::otlp::{Options, Site};
 
 /// A callsite, ready for views.
 #[derive(Debug)]

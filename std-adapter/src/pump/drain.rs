@@ -1,8 +1,8 @@
 //! Empties the rings of all threads, those of ended threads included.
 
-use crate::ledger::{Cells, DropReason};
 use throughline::ring::{Loss, RawRecord, Reader};
 use throughline::{Recorder, recorder};
+use throughline_export::ledger::{Cells, DropReason};
 
 /// The readers of all rings.
 #[derive(Debug, Default)]

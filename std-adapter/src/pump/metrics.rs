@@ -1,10 +1,10 @@
 //! Reads every metric of the program and of the ledger, adds up series that are the same, and shows them as points.
 
-use crate::ledger::Ledger;
-use crate::view::{PointData, PointView};
 use std::borrow::Cow;
 use throughline::callsite::Kind;
 use throughline::metrics::{self, Series, SeriesKey, bucket_count, histogram_cells};
+use throughline_export::ledger::Ledger;
+use throughline_export::view::{PointData, PointView};
 
 /// One series, owned; read in one go so that points can borrow from it.
 #[derive(Clone, Debug, PartialEq)]

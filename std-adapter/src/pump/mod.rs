@@ -18,16 +18,16 @@ pub use stage::Stage;
 pub(crate) use sinks::{OtlpSink, Sinks, TerminalSink};
 
 use crate::clock::{REFINE_EVERY, Reading, Timeline};
-use crate::export::Queue;
-use crate::ledger::Cells;
-use crate::otlp::Options;
-use crate::terminal::LossNote;
 use assemble::Assembler;
 use drain::Drain;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 use throughline::{Clock, IdKey};
+use throughline_export::ledger::Cells;
+use throughline_export::otlp::Options;
+use throughline_export::queue::Queue;
+use throughline_export::terminal::LossNote;
 
 /// Pause while there are records.
 const BUSY: Duration = Duration::from_millis(1);

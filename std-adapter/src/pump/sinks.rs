@@ -1,14 +1,15 @@
 //! Where views go: into OTLP bodies, onto the terminal.
 
-use crate::export::{Body, Queue};
-use crate::ledger::{Cells, DropReason};
-use crate::otlp::{LogEncoder, MetricEncoder, Options, Resource, Signal, Site, TraceEncoder};
-use crate::terminal::{LossNote, Style, Tree, write_metrics};
-use crate::view::{Fields, LogView, PointView, SpanView};
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use throughline::record::Values;
+use throughline_export::Resource;
+use throughline_export::ledger::{Cells, DropReason};
+use throughline_export::otlp::{LogEncoder, MetricEncoder, Options, Signal, Site, TraceEncoder};
+use throughline_export::queue::{Body, Queue};
+use throughline_export::terminal::{LossNote, Style, Tree, write_metrics};
+use throughline_export::view::{Fields, LogView, PointView, SpanView};
 
 /// How long a trace without news is kept off the terminal, in nanoseconds.
 const IDLE_NS: u64 = 5_000_000_000;

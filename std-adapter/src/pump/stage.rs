@@ -4,12 +4,13 @@ use super::assemble::Assembler;
 use super::drain::Drain;
 use super::{OtlpSink, Sinks};
 use crate::clock::best_clock;
-use crate::export::Queue;
-use crate::ledger::Cells;
-use crate::otlp::{Options, Resource};
 use std::sync::Arc;
 use std::time::Duration;
 use throughline::IdKey;
+use throughline_export::Resource;
+use throughline_export::ledger::Cells;
+use throughline_export::otlp::Options;
+use throughline_export::queue::Queue;
 
 /// From the rings of all threads to the bodies of requests. For the project's benches, not part of the API.
 #[doc(hidden)]

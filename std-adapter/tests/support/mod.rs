@@ -1,6 +1,7 @@
 //! What the integration tests share: a process of one's own for each test that calls `init`, and a strict OTLP receiver.
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
+#[path = "../../export/tests/support/receiver.rs"]
 pub mod receiver;
 
 use std::process::Command;

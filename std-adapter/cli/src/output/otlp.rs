@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use throughline_decode::preamble::Hex;
 use throughline_decode::trace::{Assembled, Entry, OwnedEvent, OwnedSpan};
 use throughline_decode::{Context, Item, Preamble, Snapshot, Time};
-use throughline_std::otlp::{
-    Client, ClientConfig, LogEncoder, MetricEncoder, Options, Resource, SendError, Signal, TraceEncoder,
+use throughline_export::Resource;
+use throughline_export::otlp::{
+    Client, ClientConfig, LogEncoder, MetricEncoder, Options, SendError, Signal, TraceEncoder,
 };
 
 use super::Output;

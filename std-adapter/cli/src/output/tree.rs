@@ -8,7 +8,7 @@ use throughline_decode::preamble::Hex;
 use throughline_decode::series::MAX_SERIES;
 use throughline_decode::trace::{Assembled, Entry};
 use throughline_decode::{Context, Item, Point, PointValue, Time, TimeSource};
-use throughline_std::terminal::{Style, Tree, write_metrics};
+use throughline_export::terminal::{Style, Tree, write_metrics};
 
 use super::Output;
 use crate::error::CliError;

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use received::Received;
 use throughline::Level;
-use throughline_std::otlp::{Client, ClientConfig, LogEncoder, Options, Resource};
-use throughline_std::view::LogView;
+use throughline_export::Resource;
+use throughline_export::otlp::{Client, ClientConfig, LogEncoder, Options};
+use throughline_export::view::LogView;
 
 /// The step that sets these variables; they are explained there.
 const STEP: &str = "cargo xtask test --only collector";

@@ -1,8 +1,8 @@
 //! The terminal's tree and table, as golden text.
 
 use throughline::{Level, SpanId, SpanKind, Status, TraceId, Value};
-use throughline_std::terminal::{LossNote, Style, Tree, write_metrics};
-use throughline_std::view::{LogView, PointData, PointView, SpanView};
+use throughline_export::terminal::{LossNote, Style, Tree, write_metrics};
+use throughline_export::view::{LogView, PointData, PointView, SpanView};
 
 const T0: u64 = 1_700_000_000_000_000_000;
 

@@ -12,7 +12,7 @@ use throughline::Value;
 /// ```
 /// use throughline::Value;
 /// let fields = [("user", Value::U64(7)), ("took", Value::F64(1.5))];
-/// let text = throughline_std::message::render("{} of {user} took {took} ms {{sic}} {}", fields.into_iter());
+/// let text = throughline_export::message::render("{} of {user} took {took} ms {{sic}} {}", fields.into_iter());
 /// assert_eq!(text, "7 of 7 took 1.5 ms {sic} 1.5");
 /// ```
 pub fn render<'a, F>(message: &'a str, fields: F) -> Cow<'a, str>
@@ -74,7 +74,7 @@ fn push_value(out: &mut String, value: &Value<'_>) {
 ///
 /// ```
 /// use throughline::Value;
-/// use throughline_std::message::ValueText;
+/// use throughline_export::message::ValueText;
 /// let cut = Value::Str { text: "ab", truncated: true };
 /// assert_eq!(ValueText(&cut).to_string(), "ab…");
 /// assert_eq!(ValueText(&Value::Bytes { bytes: &[1, 0xfe], truncated: false }).to_string(), "0x01fe");

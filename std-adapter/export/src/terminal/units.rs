@@ -5,7 +5,7 @@ use std::fmt;
 /// A duration: `999 ns`, `1.24 µs`, `310 ms`, `12.0 s`, `2 m 05 s`.
 ///
 /// ```
-/// use throughline_std::terminal::Nanoseconds;
+/// use throughline_export::terminal::Nanoseconds;
 /// assert_eq!(Nanoseconds(1_240_000).to_string(), "1.24 ms");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,7 +51,7 @@ impl fmt::Display for Nanoseconds {
 /// A time since 1970 as a time of day in UTC, to the microsecond.
 ///
 /// ```
-/// use throughline_std::terminal::TimeOfDay;
+/// use throughline_export::terminal::TimeOfDay;
 /// assert_eq!(TimeOfDay(1_700_000_000_123_456_789).to_string(), "22:13:20.123456");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

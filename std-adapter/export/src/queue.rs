@@ -1,8 +1,9 @@
 //! The exporter: a bounded queue of finished bodies, and the thread that delivers them. Apart from the pump, so that a slow collector
 //! does not keep rings from being emptied.
 
+use crate::Deadline;
 use crate::ledger::{Cells, DropReason};
-use crate::otlp::{Client, Deadline, SendError, Signal};
+use crate::otlp::{Client, SendError, Signal};
 use std::collections::VecDeque;
 use std::io::Write;
 use std::sync::mpsc::SyncSender;
@@ -16,11 +17,13 @@ const SPARES: usize = 4;
 
 /// The body of a request.
 #[derive(Debug)]
-pub(crate) struct Body {
-    pub(crate) signal: Signal,
-    pub(crate) bytes: Vec<u8>,
+pub struct Body {
+    /// Where it goes.
+    pub signal: Signal,
+    /// The encoded request.
+    pub bytes: Vec<u8>,
     /// Spans or log records in it; metric points are not counted.
-    pub(crate) records: u64,
+    pub records: u64,
 }
 
 #[derive(Debug)]
@@ -32,7 +35,7 @@ enum Item {
 
 /// Finished bodies on their way to the exporter; at most `limit` of them.
 #[derive(Debug)]
-pub(crate) struct Queue {
+pub struct Queue {
     state: Mutex<State>,
     changed: Condvar,
     limit: usize,
@@ -49,12 +52,13 @@ struct State {
 }
 
 impl Queue {
-    pub(crate) fn new(limit: usize, deadline: Arc<Deadline>) -> Queue {
+    /// An empty queue of at most `limit` bodies, whose pushes wait no longer than `deadline`.
+    pub fn new(limit: usize, deadline: Arc<Deadline>) -> Queue {
         Queue { state: Mutex::default(), changed: Condvar::new(), limit, deadline }
     }
 
     /// Queues a body if there is room.
-    pub(crate) fn try_push(&self, body: Body) -> Result<(), (Body, DropReason)> {
+    pub fn try_push(&self, body: Body) -> Result<(), (Body, DropReason)> {
         let mut state = self.lock();
         if state.bodies >= self.limit {
             return Err((body, DropReason::QueueFull));
@@ -65,7 +69,7 @@ impl Queue {
     }
 
     /// Queues a body, waiting for room until the shutdown's deadline.
-    pub(crate) fn push(&self, body: Body) -> Result<(), (Body, DropReason)> {
+    pub fn push(&self, body: Body) -> Result<(), (Body, DropReason)> {
         let mut state = self.lock();
         while state.bodies >= self.limit {
             if self.deadline.at().is_some_and(|at| at <= Instant::now()) {
@@ -79,24 +83,24 @@ impl Queue {
     }
 
     /// Has `done` told when all that is queued by now has been delivered or given up.
-    pub(crate) fn mark(&self, done: SyncSender<()>) {
+    pub fn mark(&self, done: SyncSender<()>) {
         self.lock().items.push_back(Item::Marker(done));
         self.changed.notify_all();
     }
 
     /// Nothing more will come.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
     }
 
     /// A buffer that was used before, or an empty one.
-    pub(crate) fn spare(&self) -> Vec<u8> {
+    pub fn spare(&self) -> Vec<u8> {
         self.lock().spares.pop().unwrap_or_default()
     }
 
     /// What went wrong last, until something goes right again.
-    pub(crate) fn last_error(&self) -> Option<String> {
+    pub fn last_error(&self) -> Option<String> {
         self.lock().last_error.clone()
     }
 
@@ -115,7 +119,7 @@ impl Queue {
     }
 
     /// Hands the bodies that are queued to `each` instead of to a client.
-    pub(crate) fn drain(&self, mut each: impl FnMut(&Body)) {
+    pub fn drain(&self, mut each: impl FnMut(&Body)) {
         loop {
             let item = self.lock().items.pop_front();
             match item {
@@ -152,7 +156,7 @@ impl State {
 }
 
 /// Delivers bodies until the queue is closed and empty. `report` says whether an outage is told on standard error, once.
-pub(crate) fn run(queue: &Queue, mut client: Client, cells: &Cells, report: bool) {
+pub fn run(queue: &Queue, mut client: Client, cells: &Cells, report: bool) {
     while let Some(item) = queue.pop() {
         let body = match item {
             Item::Marker(done) => {

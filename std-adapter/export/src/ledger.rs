@@ -104,7 +104,8 @@ impl Hop {
 }
 
 impl Ledger {
-    pub(crate) fn hops(&self) -> [(&'static str, &Hop); 4] {
+    /// All hops, in the order that records take, with their names.
+    pub fn hops(&self) -> [(&'static str, &Hop); 4] {
         [("ring", &self.ring), ("pump", &self.pump), ("otlp", &self.otlp), ("terminal", &self.terminal)]
     }
 
@@ -138,15 +139,20 @@ impl fmt::Display for Ledger {
 
 /// The counts as the pump and the exporter keep them.
 #[derive(Debug, Default)]
-pub(crate) struct Cells {
-    pub(crate) ring: HopCells,
-    pub(crate) pump: HopCells,
-    pub(crate) otlp: HopCells,
-    pub(crate) terminal: HopCells,
+pub struct Cells {
+    /// See [`Ledger::ring`].
+    pub ring: HopCells,
+    /// See [`Ledger::pump`].
+    pub pump: HopCells,
+    /// See [`Ledger::otlp`].
+    pub otlp: HopCells,
+    /// See [`Ledger::terminal`].
+    pub terminal: HopCells,
 }
 
+/// The counts of one hop. Each method is one relaxed or releasing atomic addition, so that any thread may count.
 #[derive(Debug, Default)]
-pub(crate) struct HopCells {
+pub struct HopCells {
     input: AtomicU64,
     output: AtomicU64,
     absorbed: AtomicU64,
@@ -154,19 +160,23 @@ pub(crate) struct HopCells {
 }
 
 impl HopCells {
-    pub(crate) fn input(&self, n: u64) {
+    /// Counts `n` records that came in.
+    pub fn input(&self, n: u64) {
         self.input.fetch_add(n, Ordering::Relaxed);
     }
 
-    pub(crate) fn output(&self, n: u64) {
+    /// Counts `n` records that went on.
+    pub fn output(&self, n: u64) {
         self.output.fetch_add(n, Ordering::Release);
     }
 
-    pub(crate) fn absorbed(&self, n: u64) {
+    /// Counts `n` records that became part of another.
+    pub fn absorbed(&self, n: u64) {
         self.absorbed.fetch_add(n, Ordering::Release);
     }
 
-    pub(crate) fn dropped(&self, reason: DropReason, n: u64) {
+    /// Counts `n` records dropped for `reason`.
+    pub fn dropped(&self, reason: DropReason, n: u64) {
         self.dropped[reason as usize].fetch_add(n, Ordering::Release);
     }
 
@@ -186,7 +196,8 @@ impl HopCells {
 }
 
 impl Cells {
-    pub(crate) fn read(&self) -> Ledger {
+    /// The counts now.
+    pub fn read(&self) -> Ledger {
         // Last hop first, for the same reason.
         let (terminal, otlp) = (self.terminal.read(), self.otlp.read());
         let pump = self.pump.read();

@@ -27,7 +27,7 @@ pub struct LossNote {
 /// What it holds back is bounded: beyond `limit` spans and logs, the trace that was begun first is printed as it is.
 ///
 /// ```
-/// use throughline_std::terminal::{Style, Tree};
+/// use throughline_export::terminal::{Style, Tree};
 /// let mut tree = Tree::new(Style::PLAIN, 10_000);
 /// // … tree.span(&view), tree.log(&view) …
 /// tree.write_complete(&mut std::io::stdout())?;

@@ -1,6 +1,6 @@
 //! Where OTLP goes and how: URLs, headers, time limits, read from OpenTelemetry's environment variables.
 
-use super::resource::pairs;
+use crate::resource::pairs;
 use std::time::Duration;
 
 /// What a request carries; each has its own path.
@@ -30,11 +30,11 @@ impl Signal {
 /// How to reach a collector over OTLP/HTTP with protobuf bodies.
 ///
 /// ```
-/// use throughline_std::otlp::{ClientConfig, Signal};
+/// use throughline_export::otlp::{ClientConfig, Signal};
 /// let config = ClientConfig::new("http://collector:4318")?;
 /// assert_eq!(config.url(Signal::Logs), "http://collector:4318/v1/logs");
 /// assert!(ClientConfig::new("collector:4318").is_err(), "no scheme");
-/// # Ok::<(), throughline_std::otlp::ConfigError>(())
+/// # Ok::<(), throughline_export::otlp::ConfigError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct ClientConfig {

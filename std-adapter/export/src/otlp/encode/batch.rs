@@ -1,7 +1,7 @@
 //! What the three encoders share: a buffer that begins with the resource and the scope, written once and kept from batch to batch.
 
-use super::{out::Out, proto};
-use crate::otlp::Resource;
+use super::{attribute::text_attribute, out::Out, proto};
+use crate::Resource;
 
 /// Width of the two outer lengths: 35 bits, more than any body.
 const OUTER: usize = 5;
@@ -13,6 +13,13 @@ pub struct Options {
     /// Whether each span and log carries where it was written: `code.module.name`, `code.file.path`, `code.line.number`. About
     /// 100 bytes each, which compress well. On by default.
     pub code_location: bool,
+}
+
+/// The attributes as a protobuf `Resource`.
+fn encoded(resource: &Resource) -> Vec<u8> {
+    let mut out = Out::default();
+    resource.attributes().for_each(|(key, value)| text_attribute(&mut out, 0x0a, key, value));
+    out.into_vec()
 }
 
 impl Default for Options {
@@ -41,7 +48,7 @@ impl Batch {
         let mut out = Out::default();
         // resource_spans / resource_logs / resource_metrics
         let resource_start = proto::open::<OUTER>(&mut out, 0x0a);
-        proto::bytes_field(&mut out, 0x0a, &resource.encode());
+        proto::bytes_field(&mut out, 0x0a, &encoded(resource));
         // scope_spans / scope_logs / scope_metrics
         let scope_start = proto::open::<OUTER>(&mut out, 0x12);
         let mut scope = Out::default();

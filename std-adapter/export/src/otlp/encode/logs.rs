@@ -9,8 +9,7 @@ use super::{
     site::{Code, LOG_ATTRIBUTE, log_body, log_fixed},
 };
 use crate::{
-    message,
-    otlp::Resource,
+    Resource, message,
     view::{Fields, LogView},
 };
 use throughline::Value;

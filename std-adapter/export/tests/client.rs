@@ -4,9 +4,8 @@ mod support;
 
 use std::time::Duration;
 use support::receiver::{Answer, Receiver};
-use throughline_std::otlp::{
-    Client, ClientConfig, Deadline, Options, Resource, SendError, Signal, TraceEncoder,
-};
+use throughline_export::otlp::{Client, ClientConfig, Options, SendError, Signal, TraceEncoder};
+use throughline_export::{Deadline, Resource};
 
 fn client(endpoint: &str) -> Client {
     Client::new(

@@ -9,7 +9,7 @@ use super::{
     site::{Code, SPAN_ATTRIBUTE, span_begin},
 };
 use crate::{
-    otlp::Resource,
+    Resource,
     view::{Fields, SpanView},
 };
 use throughline::{Status, Value, record::Values};
@@ -31,7 +31,7 @@ pub(super) const HEAD: [u8; 49] = {
 /// 110 ns without one.
 ///
 /// ```
-/// use throughline_std::otlp::{Options, Resource, TraceEncoder};
+/// use throughline_export::{Resource, otlp::{Options, TraceEncoder}};
 /// let mut encoder = TraceEncoder::new(&Resource::new("shop"), Options::default());
 /// assert_eq!(encoder.count(), 0);
 /// let empty = encoder.finish().len();
@@ -71,7 +71,7 @@ impl TraceEncoder {
 
     /// As [`span_at`](Self::span_at), with the attributes straight from records: the values of each, and the callsite whose fields they are.
     #[inline(always)]
-    pub(crate) fn span_of<'a, F>(
+    pub fn span_of<'a, F>(
         &mut self,
         site: &Site<'a>,
         view: &SpanView<'a, F>,

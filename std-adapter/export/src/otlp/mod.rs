@@ -4,14 +4,10 @@
 //! views are appended as they come, and [`finish`](TraceEncoder::finish) gives the body of a request, which [`Client::send`] delivers.
 
 mod client;
-mod deadline;
 mod encode;
 mod endpoint;
-mod resource;
 mod response;
 
 pub use client::{Client, ClientStats, Delivered, SendError};
-pub use deadline::Deadline;
 pub use encode::{LogEncoder, MetricEncoder, Options, Site, TraceEncoder};
 pub use endpoint::{ClientConfig, ConfigError, Signal};
-pub use resource::Resource;

@@ -1,11 +1,9 @@
 //! The resource: what is being observed, as attributes that hold for every record of a batch.
 
-use super::encode::{attribute::text_attribute, out::Out};
-
 /// Attributes of the process or device whose records are sent. Begins with `service.name` and the SDK's own name.
 ///
 /// ```
-/// use throughline_std::otlp::Resource;
+/// use throughline_export::Resource;
 /// let resource = Resource::new("shop").with("deployment.environment.name", "test");
 /// assert_eq!(resource.get("service.name"), Some("shop"));
 /// ```
@@ -55,18 +53,14 @@ impl Resource {
         self.0.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
     }
 
-    /// As a protobuf `Resource`.
-    pub(super) fn encode(&self) -> Vec<u8> {
-        let mut out = Out::default();
-        for (key, value) in &self.0 {
-            text_attribute(&mut out, 0x0a, key, value);
-        }
-        out.into_vec()
+    /// All attributes, in order.
+    pub fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (&**key, &**value))
     }
 }
 
 /// The pairs of `key=value,key=value`, percent-decoded, as W3C Baggage writes them and OpenTelemetry's environment variables do.
-pub(super) fn pairs(text: &str) -> impl Iterator<Item = (String, String)> + '_ {
+pub(crate) fn pairs(text: &str) -> impl Iterator<Item = (String, String)> + '_ {
     text.split(',').filter_map(|pair| {
         let (key, value) = pair.split_once('=')?;
         let key = percent_decode(key.trim())?;

@@ -1,10 +1,10 @@
 //! Delivers OTLP bodies over HTTP: one connection kept open, retries with a growing pause, never beyond a deadline.
 
 use super::{
-    Deadline,
     endpoint::{ClientConfig, Signal},
     response,
 };
+use crate::Deadline;
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -16,7 +16,7 @@ const ANSWER_LIMIT: u64 = 64 * 1024;
 /// Sends request bodies to a collector, one at a time. Blocks the caller, on no async runtime.
 ///
 /// ```no_run
-/// use throughline_std::otlp::{Client, ClientConfig, Options, Resource, Signal, TraceEncoder};
+/// use throughline_export::{Resource, otlp::{Client, ClientConfig, Options, Signal, TraceEncoder}};
 /// let mut encoder = TraceEncoder::new(&Resource::new("shop"), Options::default());
 /// // … encoder.span(&view) …
 /// let mut client = Client::new(ClientConfig::new("http://localhost:4318")?);
@@ -117,7 +117,7 @@ impl Client {
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .user_agent(concat!("throughline-std/", env!("CARGO_PKG_VERSION")))
+            .user_agent(concat!("throughline-export/", env!("CARGO_PKG_VERSION")))
             .build()
             .new_agent();
         Client {

@@ -16,9 +16,9 @@ use opentelemetry_proto::tonic::{
 use proptest::prelude::*;
 use prost::Message;
 use throughline::{Level, SpanId, SpanKind, Status, TraceId, Value, callsite};
-use throughline_std::{
-    message,
-    otlp::{LogEncoder, MetricEncoder, Options, Resource, Site, TraceEncoder},
+use throughline_export::{
+    Resource, message,
+    otlp::{LogEncoder, MetricEncoder, Options, Site, TraceEncoder},
     view::{LogView, PointData, PointView, SpanView},
 };
 

@@ -8,7 +8,7 @@ use super::{
     proto,
 };
 use crate::{
-    otlp::Resource,
+    Resource,
     view::{PointData, PointView},
 };
 

@@ -58,7 +58,7 @@ fn value(point: &PointView<'_>) -> String {
 /// the histogram is empty.
 ///
 /// ```
-/// use throughline_std::terminal::quantile;
+/// use throughline_export::terminal::quantile;
 /// // One value of 1 (index -1), three in (2, 4] (index 1) at scale 0.
 /// assert_eq!(quantile(0.25, 0, 0, -1, &[1, 0, 3]), Some(1));
 /// assert_eq!(quantile(0.9, 0, 0, -1, &[1, 0, 3]), Some(4));
