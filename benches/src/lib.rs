@@ -17,6 +17,6 @@ pub mod plot;
 pub mod report;
 
 pub use baseline::Baseline;
-pub use budget::{BUDGETS, Bound, Budget, judge};
+pub use budget::{BUDGETS, Bound, Budget, Ratio, judge};
 pub use machine::Machine;
 pub use report::{LIMIT, Report, Row, SUBJECT, Unit};

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::{
-    budget::{self, Bound},
+    budget::{self, Bound, Ratio},
     report::{Report, Row, SUBJECT},
 };
 
@@ -65,10 +65,19 @@ fn promised(line: &[&Row]) -> String {
     let most: Vec<String> = line.iter().filter_map(|row| row.budget).map(number).collect();
     match line.first().and_then(|row| budget::of(row)).map(|budget| budget.bound) {
         _ if most.is_empty() => String::new(),
-        Some(Bound::EachThread(_)) => format!("≤ {}", most.join(" / ")),
-        Some(Bound::TimesLimit(factor)) => format!("{} ({factor} × limit)", most.join(" / ")),
+        Some(Bound::Ratio(ratio)) => format!("≤ {} ({})", most.join(" / "), in_words(ratio)),
         _ => format!("≤ {}", most[0]),
     }
+}
+
+/// What a ratio is taken to: `1.15 × limit, 0.46 × best peer`.
+fn in_words(ratio: Ratio) -> String {
+    let parts = [
+        ratio.of_limit.map(|factor| format!("{factor} × limit")),
+        ratio.of_peer.map(|share| format!("{share} × best peer")),
+        ratio.flat.then(|| "no more with 2 threads".into()),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 fn met(line: &[&Row]) -> String {
@@ -104,7 +113,7 @@ mod tests {
             report.to_markdown().lines().skip(8).collect::<Vec<_>>(),
             [
                 "| span | limit | 20.0 (19.0) | 20.0 (19.0) | ns |  |  |",
-                "| span | **throughline** | 22.0 (21.0) | 24.0 (23.0) | ns | 23.0 / 23.0 (1.15 × limit) | **no** |",
+                "| span | **throughline** | 22.0 (21.0) | 24.0 (23.0) | ns | ≤ 23.0 / 23.0 (1.15 × limit, 0.46 × best peer) | **no** |",
             ]
         );
     }
