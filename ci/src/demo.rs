@@ -11,18 +11,21 @@ use std::time::Instant;
 
 use anyhow::Result;
 use lexopt::Arg::{Long, Short};
+use lexopt::ValueExt as _;
 
 use self::server::Server;
 use crate::process::seconds;
 
 const HELP: &str = "\
-usage: cargo xtask demo [--server]
+usage: cargo xtask demo [--server | --repeat N]
 
 Runs the thermostat of examples/shared-logic on a Cortex-M4F and a Cortex-M0 (in QEMU) and in a web service, draws what each
 recorded, and compares: same spans, fields, events, parents and metrics, or it fails. Then one request goes through the
 service and the microcontroller, and shows as one trace. Installs what it needs; needs no collector.
 
-  --server  the service alone: no QEMU, no firmware
+  --server    the service alone: no QEMU, no firmware
+  --repeat N  only the comparison of boards and service, N times: for a machine under load, where an order that depends on
+              arrival would show
 ";
 
 /// Requests that the service is put under.
@@ -35,9 +38,11 @@ const REQUESTS: u32 = 200;
 /// When something can't be built or run, or when two runs that should agree don't.
 pub fn run(mut args: lexopt::Parser) -> Result<()> {
     let mut server_alone = false;
+    let mut repeat = None;
     while let Some(arg) = args.next()? {
         match arg {
             Long("server") => server_alone = true,
+            Long("repeat") => repeat = Some(args.value()?.parse()?),
             Short('h') | Long("help") => {
                 print!("{HELP}");
                 return Ok(());
@@ -46,10 +51,10 @@ pub fn run(mut args: lexopt::Parser) -> Result<()> {
         }
     }
     let start = Instant::now();
-    if server_alone {
-        server_half()?
-    } else {
-        both()?
+    match repeat {
+        _ if server_alone => server_half()?,
+        Some(times) => repeated(times)?,
+        None => both()?,
     }
     println!("\nthe demo took {}", seconds(start.elapsed()));
     Ok(())
@@ -67,10 +72,47 @@ fn server_half() -> Result<()> {
 }
 
 #[cfg(not(unix))]
+const NEEDS_UNIX: &str =
+    "QEMU is driven over Unix sockets here: run the demo on Linux or macOS, or `cargo xtask demo --server`";
+
+#[cfg(not(unix))]
 fn both() -> Result<()> {
-    anyhow::bail!(
-        "QEMU is driven over Unix sockets here: run the demo on Linux or macOS, or `cargo xtask demo --server`"
-    )
+    anyhow::bail!(NEEDS_UNIX)
+}
+
+#[cfg(not(unix))]
+fn repeated(_times: u32) -> Result<()> {
+    anyhow::bail!(NEEDS_UNIX)
+}
+
+/// Compares boards and service again and again, and fails at the first difference.
+#[cfg(unix)]
+fn repeated(times: u32) -> Result<()> {
+    use crate::firmware::{Firmware, Tool, Variant, ensure_tools};
+    use crate::qemu::Machine;
+    use crate::tree_text::TreeText;
+
+    ensure_tools(&Machine::ALL)?;
+    let boards = [
+        ("Cortex-M4F", Firmware::build(Machine::Mps2An386, Variant::Serial)?),
+        ("Cortex-M0", Firmware::build(Machine::Microbit, Variant::Serial)?),
+    ];
+    let (tool, server) = (Tool::build()?, Server::build()?);
+    for run in 1..=times {
+        let of_server = TreeText::parse(&server.deterministic()?);
+        for (name, firmware) in &boards {
+            let drawn = device::run_live(firmware, &tool, device::Show::Nothing)?.drawn;
+            let diff = TreeText::parse(&drawn).diff(&of_server);
+            anyhow::ensure!(
+                diff.is_empty(),
+                "run {run} of {times}: {name} (-) and service (+) differ:\n{diff}\nthe {name} drew:\n{drawn}"
+            );
+        }
+        if run % 10 == 0 || run == times {
+            println!("{run} of {times} runs agree");
+        }
+    }
+    Ok(())
 }
 
 #[cfg(unix)]
@@ -88,10 +130,10 @@ fn both() -> Result<()> {
     let server = Server::build()?;
 
     steps.next("the thermostat on a Cortex-M4F, decoded live from its serial port");
-    let on_m4 = device::run_live(&m4, &tool, true)?;
+    let on_m4 = device::run_live(&m4, &tool, device::Show::All)?;
 
     steps.next("the same on a Cortex-M0 with 16 KiB of RAM");
-    let on_m0 = device::run_live(&m0, &tool, false)?;
+    let on_m0 = device::run_live(&m0, &tool, device::Show::Ends)?;
 
     steps.next("the same logic in the service");
     let on_server = server.deterministic()?;

@@ -30,17 +30,27 @@ impl fmt::Display for Account {
     }
 }
 
-/// Boots the thermostat and decodes what it sends while it sends it; `show` prints it too.
-pub(super) fn run_live(firmware: &Firmware, tool: &Tool, show: bool) -> Result<Run> {
+/// What of a run is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Show {
+    /// Each line as it comes.
+    All,
+    /// Who the board is, and what its records came to.
+    Ends,
+    /// Nothing.
+    Nothing,
+}
+
+/// Boots the thermostat and decodes what it sends while it sends it.
+pub(super) fn run_live(firmware: &Firmware, tool: &Tool, show: Show) -> Result<Run> {
     let mut live = tool.live(&firmware.elf("demo"), move |line| {
-        if show {
+        if show == Show::All {
             println!("{line}");
         }
     })?;
     let capture = firmware.run("demo", b"", |bytes| live.feed(bytes))?;
     let drawn = live.finish()?;
-    if !show {
-        // The tree is the other one's; who it was and what it came to is news.
+    if show == Show::Ends {
         let ends = drawn.lines().take(1).chain(drawn.lines().rev().take(1));
         ends.for_each(|line| println!("{line}"));
     }
