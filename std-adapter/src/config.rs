@@ -1,9 +1,10 @@
 //! What a server's binary chooses: where records go, how much memory they may take, how often they are looked for.
 
+use crate::clock::WallClock;
 use std::fmt;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use throughline::Level;
 use throughline_export::Resource;
 use throughline_export::otlp::{ClientConfig, ConfigError};
@@ -40,6 +41,7 @@ pub struct Config {
     pub(crate) drop_deadline: Duration,
     pub(crate) code_location: bool,
     pub(crate) report_errors: bool,
+    pub(crate) wall_clock: WallClock,
 }
 
 #[derive(Clone, Debug)]
@@ -86,6 +88,7 @@ impl Config {
             drop_deadline: Duration::from_secs(2),
             code_location: true,
             report_errors: true,
+            wall_clock: SystemTime::now,
         }
     }
 
@@ -215,6 +218,14 @@ impl Config {
     #[must_use]
     pub fn report_errors(mut self, on: bool) -> Config {
         self.report_errors = on;
+        self
+    }
+
+    /// Reads the time of day from `source` instead of [`SystemTime::now`]: a clock disciplined by other means, or a test's own. It is called
+    /// by `init` and then about once a second, on the pump's thread; records themselves are stamped with the processor's counter.
+    #[must_use]
+    pub fn wall_clock(mut self, source: fn() -> SystemTime) -> Config {
+        self.wall_clock = source;
         self
     }
 

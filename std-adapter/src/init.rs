@@ -77,7 +77,7 @@ pub enum InitError {
 }
 
 fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitError> {
-    let (clock, timeline) = clock::best_clock();
+    let (clock, wall_time) = clock::best_clock(config.wall_clock);
     let key = IdKey::new(seed(), 0);
     recorder::set_id_key(key);
     recorder::set_sample_ratio(config.sample_ratio);
@@ -119,11 +119,13 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
     }
     let settings = Settings {
         clock,
-        timeline,
+        wall_clock: config.wall_clock,
+        wall_time,
         key,
         options,
         late_fields: config.late_fields,
         idle: config.idle_poll,
+        report: config.report_errors,
         metrics_every: config.metrics_interval(&|name| std::env::var(name).ok()),
     };
     let pump = Pump::new(settings, sinks, Arc::clone(&cells), queue.clone());

@@ -5,6 +5,7 @@ mod config;
 mod init;
 mod pump;
 mod thread;
+mod wall_time;
 
 pub use config::Config;
 pub use init::{Guard, InitError, ShutdownReport, init, ledger};

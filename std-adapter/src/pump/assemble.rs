@@ -5,7 +5,7 @@ use super::late::{Chain, Late};
 use super::merged::{Merged, Parts};
 use super::remote::{Remotes, is_remote};
 use super::sinks::Sinks;
-use crate::clock::Timeline;
+use crate::wall_time::WallTime;
 use throughline::record::{EventRecord, Record, SpanRecord, Values};
 use throughline::ring::{RawRecord, RecordKind, Word};
 use throughline::{IdKey, Level, SpanId, TraceContext, TraceId};
@@ -21,7 +21,7 @@ const REMOTES: usize = 32_768;
 /// Turns records into views. Single-threaded; all its tables are bounded.
 #[derive(Debug)]
 pub(super) struct Assembler {
-    pub(super) timeline: Timeline,
+    pub(super) wall_time: WallTime,
     key: IdKey,
     /// The trace made last, by its root: spans of one trace come one after the other.
     trace: (Word, TraceId),
@@ -45,9 +45,9 @@ struct Tally {
 }
 
 impl Assembler {
-    pub(super) fn new(timeline: Timeline, key: IdKey, options: Options, late_fields: usize) -> Assembler {
+    pub(super) fn new(wall_time: WallTime, key: IdKey, options: Options, late_fields: usize) -> Assembler {
         Assembler {
-            timeline,
+            wall_time,
             key,
             trace: (0, key.trace_id(0)),
             callsites: Callsites::new(options),
@@ -195,8 +195,7 @@ impl Assembler {
         remote: Option<TraceContext>,
         fields: F,
     ) -> SpanView<'a, F> {
-        let start = self.timeline.unix_ns(span.start);
-        let end = self.timeline.end_unix_ns(span.start, span.duration);
+        let (start, end) = self.wall_time.span_unix_ns(span.start, span.duration);
         SpanView {
             trace_id: remote.map_or(self.trace.1, |remote| remote.trace_id),
             span_id: self.key.span_id(span.id as u64),
@@ -211,7 +210,7 @@ impl Assembler {
             start_unix_ns: start,
             end_unix_ns: end,
             // Measured apart, a hair may be missing.
-            busy_ns: span.busy.map(|busy| self.timeline.nanos(busy).min(end.saturating_sub(start))),
+            busy_ns: span.busy.map(|busy| self.wall_time.nanos(busy).min(end.saturating_sub(start))),
             time_error_ns: None,
             fields,
         }
@@ -227,7 +226,7 @@ impl Assembler {
         let view = LogView {
             span: (event.span != 0)
                 .then(|| (self.trace_id(event.root, remote), self.span_id(event.span, remote))),
-            time_unix_ns: self.timeline.unix_ns(event.time),
+            time_unix_ns: self.wall_time.unix_ns(event.time),
             level: entry.blob.level.unwrap_or(Level::Info),
             message: entry.blob.name,
             target: entry.blob.target,

@@ -63,6 +63,32 @@ pub(super) fn of_ledger(ledger: &Ledger) -> Vec<Point> {
     points
 }
 
+/// Steps of the wall clock that were found while recording.
+pub(super) fn of_clock(steps: u64, last_step_ns: i64) -> [Point; 2] {
+    let point = |name, unit, description, data| Point {
+        name: Cow::Borrowed(name),
+        unit,
+        description,
+        target: module_path!(),
+        labels: Vec::new(),
+        data,
+    };
+    [
+        point(
+            "throughline.clock.last_step",
+            "ns",
+            "By how much the wall clock was set last; negative when it was set back",
+            Data::GaugeInt(last_step_ns),
+        ),
+        point(
+            "throughline.clock.steps",
+            "{step}",
+            "How often the wall clock was found set by more than 0.1 s",
+            Data::Counter(steps),
+        ),
+    ]
+}
+
 /// Calls `f` with the points as views.
 pub(super) fn with_views<R>(
     points: &[Point],

@@ -12,14 +12,17 @@ mod metrics;
 mod remote;
 mod sinks;
 mod stage;
+mod steps;
 
 pub use stage::Stage;
 
 pub(crate) use sinks::{OtlpSink, Sinks, TerminalSink};
 
-use crate::clock::{REFINE_EVERY, Reading, Timeline};
+use crate::clock::{REFINE_EVERY, Reading, WallClock};
+use crate::wall_time::WallTime;
 use assemble::Assembler;
 use drain::Drain;
+use steps::Steps;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
@@ -54,17 +57,22 @@ pub(crate) struct Farewell {
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) clock: Clock,
-    pub(crate) timeline: Timeline,
+    pub(crate) wall_clock: WallClock,
+    pub(crate) wall_time: WallTime,
     pub(crate) key: IdKey,
     pub(crate) options: Options,
     pub(crate) late_fields: usize,
     pub(crate) idle: Duration,
     pub(crate) metrics_every: Duration,
+    /// Whether what goes wrong is told on standard error.
+    pub(crate) report: bool,
 }
 
 pub(crate) struct Pump {
     settings: Settings,
+    /// When metrics began to count.
     start_unix_ns: u64,
+    steps: Steps,
     drain: Drain,
     assembler: Assembler,
     sinks: Sinks,
@@ -83,10 +91,11 @@ impl Pump {
     ) -> Pump {
         let now = Instant::now();
         Pump {
-            start_unix_ns: settings.timeline.unix_ns(settings.clock.ticks()),
+            start_unix_ns: settings.wall_time.unix_ns(settings.clock.ticks()),
+            steps: Steps::default(),
             drain: Drain::default(),
             assembler: Assembler::new(
-                settings.timeline.clone(),
+                settings.wall_time.clone(),
                 settings.key,
                 settings.options,
                 settings.late_fields,
@@ -124,7 +133,7 @@ impl Pump {
         let now = Instant::now();
         if now.duration_since(self.refined) >= REFINE_EVERY {
             self.refined = now;
-            self.assembler.timeline.refine(Reading::now(&self.settings.clock));
+            self.refine(now);
         }
         let (assembler, sinks) = (&mut self.assembler, &mut self.sinks);
         let mut losses = Vec::new();
@@ -136,7 +145,7 @@ impl Pump {
             },
         );
         for loss in losses {
-            let time_unix_ns = assembler.timeline.unix_ns(loss.first);
+            let time_unix_ns = assembler.wall_time.unix_ns(loss.first);
             sinks.loss(LossNote {
                 time_unix_ns,
                 count: loss.count as u64,
@@ -144,12 +153,24 @@ impl Pump {
             });
         }
         assembler.end_round(&self.cells, sinks);
-        sinks.end_round(now, assembler.timeline.unix_ns(self.settings.clock.ticks()));
+        sinks.end_round(now, assembler.wall_time.unix_ns(self.settings.clock.ticks()));
         if now >= self.metrics_at {
             self.metrics_at = now + self.settings.metrics_every;
             self.metrics(false);
         }
         round
+    }
+
+    /// Reads the clocks anew. When the wall clock was set meanwhile, metrics keep their beginning, unless it would lie in the future now: then it
+    /// moves back with the clock.
+    fn refine(&mut self, now: Instant) {
+        let reading = Reading::now(&self.settings.clock, self.settings.wall_clock);
+        let Some(step_ns) = self.assembler.wall_time.refine(reading) else { return };
+        if self.now() < self.start_unix_ns {
+            self.start_unix_ns = self.start_unix_ns.saturating_add_signed(step_ns);
+        }
+        self.sinks.clock_set(step_ns);
+        self.steps.found(step_ns, now, self.settings.report);
     }
 
     fn flush(&mut self, done: SyncSender<()>) {
@@ -189,6 +210,7 @@ impl Pump {
         }
         let mut points = metrics::snapshot();
         points.extend(metrics::of_ledger(&self.cells.read()));
+        points.extend(self.steps.points().into_iter().flatten());
         if !points.is_empty() {
             metrics::with_views(&points, (self.start_unix_ns, self.now()), |points| {
                 self.sinks.metrics(points, last)
@@ -197,6 +219,6 @@ impl Pump {
     }
 
     fn now(&self) -> u64 {
-        self.assembler.timeline.unix_ns(self.settings.clock.ticks())
+        self.assembler.wall_time.unix_ns(self.settings.clock.ticks())
     }
 }

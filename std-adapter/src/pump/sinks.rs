@@ -52,6 +52,13 @@ impl Sinks {
         }
     }
 
+    /// The wall clock was set: what waits for later times waits as long as before.
+    pub(super) fn clock_set(&mut self, step_ns: i64) {
+        if let Some(terminal) = &mut self.terminal {
+            terminal.tree.clock_set(step_ns);
+        }
+    }
+
     /// Hands over what there is, whatever its age.
     pub(super) fn flush(&mut self) {
         if let Some(otlp) = &mut self.otlp {

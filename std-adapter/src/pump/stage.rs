@@ -5,7 +5,7 @@ use super::drain::Drain;
 use super::{OtlpSink, Sinks};
 use crate::clock::best_clock;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use throughline::IdKey;
 use throughline_export::Resource;
 use throughline_export::ledger::Cells;
@@ -33,7 +33,7 @@ impl Stage {
         let sink = OtlpSink::new(resource, options, Arc::clone(&queue), Arc::clone(&cells), batch, false);
         Stage {
             drain: Drain::default(),
-            assembler: Assembler::new(best_clock().1, IdKey::new(7, 0), options, 16_384),
+            assembler: Assembler::new(best_clock(SystemTime::now).1, IdKey::new(7, 0), options, 16_384),
             sinks: Sinks { otlp: Some(sink), terminal: None },
             cells,
             queue,

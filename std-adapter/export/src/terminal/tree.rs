@@ -155,6 +155,14 @@ impl Tree {
         }
     }
 
+    /// The clock that stamps records was set by `step_ns`: what is held here gets as much older or younger, so that it is held as long as it would have
+    /// been.
+    pub fn clock_set(&mut self, step_ns: i64) {
+        let moved = |time: &mut u64| *time = time.saturating_add_signed(step_ns);
+        moved(&mut self.newest);
+        self.traces.values_mut().for_each(|trace| moved(&mut trace.newest));
+    }
+
     /// Says that it is now `unix_ns` in record time, for [`write_idle`](Self::write_idle) when no records come that would.
     pub fn advance(&mut self, unix_ns: u64) {
         self.newest = self.newest.max(unix_ns);

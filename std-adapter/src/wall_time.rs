@@ -1,0 +1,318 @@
+//! Ticks to wall-clock time on a server. Two things are kept apart: a *steady line*, which is measured at the start, refined while the program
+//! runs, and never jumps; and the *offset* of the wall clock from it, which changes when somebody sets that clock.
+//!
+//! A span takes the offset that held when it began, for its start and its end alike. So its length is the ticks it took, and a clock that is set
+//! while it is open moves only what begins later.
+
+use crate::clock::Reading;
+use std::collections::VecDeque;
+use throughline::ring::Word;
+
+/// Fraction bits of a rate: a rate is good to 10^-12, and clocks of 60 Hz and more fit.
+const SHIFT: u32 = 40;
+/// An error beyond this means that the clock was set; one below it, that it drifts.
+const STEP_NS: i64 = 100_000_000;
+/// A rate is bent by at most one part in this to work an error off, so that time never runs backwards.
+const GENTLE: i64 = 1000;
+/// Pieces of the line that are kept beside the newest: spans up to two minutes long are mapped exactly as what happened in them was.
+const OLDER: usize = 127;
+/// Steps of the wall clock that are remembered.
+const STEPS: usize = 64;
+/// A longer duration is a negative one: the counters of two cores differ by a few ticks. 2^62 ticks are 48 years at 3 GHz.
+const LONGEST: u64 = 1 << 62;
+
+/// Maps ticks to Unix time. The steady line is straight between two refinements and bends gently at each, so spans nest whenever they are mapped.
+#[derive(Clone, Debug)]
+pub(crate) struct WallTime {
+    /// The piece of the line that has no end yet; most of what is asked for lies there.
+    newest: Segment,
+    /// What the wall clock is ahead of the line since the last step, in nanoseconds.
+    offset: i64,
+    /// The pieces before `newest`, the last one last.
+    older: VecDeque<Segment>,
+    /// The offsets before `offset`, the last one last.
+    steps: VecDeque<Step>,
+    /// Nanoseconds per tick, measured last.
+    rate: u64,
+    last: Reading,
+}
+
+/// A straight piece of the line: from `ticks` on, until the next one's.
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    ticks: Word,
+    steady_ns: u64,
+    /// Nanoseconds per tick: the rate, bent to meet the wall clock.
+    slope: u64,
+}
+
+/// The wall clock was found set at `ticks`; what began earlier has the offset `before`.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    ticks: Word,
+    before: i64,
+}
+
+/// Whether `ticks` are at or after `since`.
+#[inline]
+fn reaches(since: Word, ticks: Word) -> bool {
+    ticks.wrapping_sub(since) as isize >= 0
+}
+
+impl Segment {
+    fn steady_ns(&self, ticks: Word) -> u64 {
+        let delta = ticks.wrapping_sub(self.ticks) as isize;
+        let ns = (delta as i128 * i128::from(self.slope)) >> SHIFT;
+        self.steady_ns.wrapping_add(ns as u64)
+    }
+
+    /// The time `delta` ticks after the segment's beginning.
+    #[inline]
+    fn steady_ns_after(&self, delta: u64) -> u64 {
+        self.steady_ns.wrapping_add(scaled(delta, self.slope))
+    }
+}
+
+/// `ticks` in nanoseconds at a rate.
+#[inline]
+fn scaled(ticks: u64, rate: u64) -> u64 {
+    ((u128::from(ticks) * u128::from(rate)) >> SHIFT) as u64
+}
+
+impl WallTime {
+    pub(crate) fn new(first: Reading, second: Reading) -> WallTime {
+        let rate = rate(first, second).unwrap_or(1 << SHIFT);
+        let newest = Segment { ticks: second.ticks, steady_ns: second.unix_ns, slope: rate };
+        WallTime { newest, offset: 0, older: VecDeque::new(), steps: VecDeque::new(), rate, last: second }
+    }
+
+    /// Unix time at `ticks`, in nanoseconds. Cost: one multiplication for what is newer than the last refinement, and a step for each refinement
+    /// since for what is older.
+    #[inline]
+    pub(crate) fn unix_ns(&self, ticks: Word) -> u64 {
+        self.span_unix_ns(ticks, 0).0
+    }
+
+    /// Unix time in nanoseconds at which a span of `duration` ticks began at `start`, and at which it ended. The end is never before the start.
+    #[inline]
+    pub(crate) fn span_unix_ns(&self, start: Word, duration: u64) -> (u64, u64) {
+        if reaches(self.newest.ticks, start) && duration < LONGEST {
+            let delta = start.wrapping_sub(self.newest.ticks) as u64;
+            let end = self.newest.steady_ns_after(delta + duration);
+            (at(self.newest.steady_ns_after(delta), self.offset), at(end, self.offset))
+        } else {
+            self.older_span_unix_ns(start, duration)
+        }
+    }
+
+    #[cold]
+    fn older_span_unix_ns(&self, start: Word, duration: u64) -> (u64, u64) {
+        let duration = if duration < LONGEST { duration } else { 0 };
+        let begun = self.steady_ns(start);
+        let ended = match isize::try_from(duration) {
+            Ok(duration) => self.steady_ns(start.wrapping_add(duration as Word)),
+            // Longer than a word of a 32-bit machine can tell.
+            Err(_) => begun.saturating_add(self.nanos(duration)),
+        };
+        let offset = self.offset_at(start);
+        (at(begun, offset), at(ended.max(begun), offset))
+    }
+
+    fn steady_ns(&self, ticks: Word) -> u64 {
+        let mut newest_first = std::iter::once(&self.newest).chain(self.older.iter().rev());
+        let oldest = self.older.front().unwrap_or(&self.newest);
+        newest_first.find(|segment| reaches(segment.ticks, ticks)).unwrap_or(oldest).steady_ns(ticks)
+    }
+
+    /// The offset that held at `ticks`; of what is older than the oldest step remembered, the oldest offset.
+    fn offset_at(&self, ticks: Word) -> i64 {
+        let first_after = self.steps.iter().find(|step| !reaches(step.ticks, ticks));
+        first_after.map_or(self.offset, |step| step.before)
+    }
+
+    /// A duration in nanoseconds.
+    #[inline]
+    pub(crate) fn nanos(&self, ticks: u64) -> u64 {
+        scaled(ticks, self.rate)
+    }
+
+    /// Ticks per second.
+    pub(crate) fn hz(&self) -> u64 {
+        (1_000_000_000u128 << SHIFT).checked_div(u128::from(self.rate)).unwrap_or(1) as u64
+    }
+
+    /// Refines the mapping with what the clocks say now: from here on the line has the rate that was measured since last time, bent so that an error
+    /// is worked off in about as long. When the wall clock was set meanwhile, by more than 0.1 s, the line goes on unbent, the offset changes, and
+    /// this gives by how many nanoseconds: positive when it was set forward.
+    pub(crate) fn refine(&mut self, now: Reading) -> Option<i64> {
+        let rate = rate(self.last, now)?;
+        let steady_ns = self.newest.steady_ns(now.ticks);
+        let error = now.unix_ns.wrapping_sub(at(steady_ns, self.offset)) as i64;
+        let step = (error.unsigned_abs() > STEP_NS as u64).then_some(error);
+        let mut slope = i128::from(rate);
+        if step.is_some() {
+            if self.steps.len() == STEPS {
+                self.steps.pop_front();
+            }
+            self.steps.push_back(Step { ticks: now.ticks, before: self.offset });
+            self.offset = self.offset.wrapping_add(error);
+        } else {
+            let elapsed = i64::try_from(now.mono_ns - self.last.mono_ns).unwrap_or(i64::MAX);
+            let error = error.clamp(-elapsed / GENTLE, elapsed / GENTLE);
+            slope += slope * i128::from(error) / i128::from(elapsed);
+        }
+        let segment = Segment { ticks: now.ticks, steady_ns, slope: slope as u64 };
+        if self.older.len() == OLDER {
+            self.older.pop_front();
+        }
+        self.older.push_back(std::mem::replace(&mut self.newest, segment));
+        (self.rate, self.last) = (rate, now);
+        step
+    }
+}
+
+/// The wall clock's time where the steady line has `steady_ns`; not before 1970.
+#[inline]
+fn at(steady_ns: u64, offset: i64) -> u64 {
+    steady_ns.saturating_add_signed(offset)
+}
+
+/// Nanoseconds per tick between two readings; `None` when no time passed.
+fn rate(first: Reading, second: Reading) -> Option<u64> {
+    let ticks = second.ticks.wrapping_sub(first.ticks) as u64;
+    let ns = second.mono_ns.checked_sub(first.mono_ns)?;
+    if ticks == 0 || ns == 0 {
+        return None;
+    }
+    u64::try_from((u128::from(ns) << SHIFT) / u128::from(ticks)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const S: u64 = 1_000_000_000;
+
+    /// A 3 GHz counter, whose machine's wall clock is `off` nanoseconds ahead of the monotonic one plus 10,000 s.
+    fn reading(mono_ns: u64, off: i64) -> Reading {
+        Reading {
+            ticks: (3 * mono_ns) as Word,
+            mono_ns,
+            unix_ns: (10_000 * S + mono_ns).wrapping_add_signed(off),
+        }
+    }
+
+    fn begun() -> WallTime {
+        WallTime::new(reading(S, 0), reading(2 * S, 0))
+    }
+
+    #[test]
+    fn straight_while_clocks_agree() {
+        let mut wall = begun();
+        assert!(wall.hz().abs_diff(3_000_000_000) <= 3, "{}", wall.hz());
+        assert!(wall.nanos(3 * S).abs_diff(S) <= 1);
+        for t in 3..60 {
+            assert_eq!(wall.refine(reading(t * S, 0)), None);
+        }
+        for t in [57 * S, 58 * S, 59 * S + 17, 60 * S] {
+            assert!(wall.unix_ns((3 * t) as Word).abs_diff(10_000 * S + t) <= 8, "{t}");
+        }
+    }
+
+    #[test]
+    fn works_off_a_small_error_without_a_jump() {
+        let mut wall = begun();
+        // The wall clock runs 200 ppm faster than the monotonic one.
+        let mut previous = 0;
+        for t in 3..100 {
+            let off = |s: u64| (s as i64 - 2) * 200_000;
+            let before = wall.unix_ns((3 * t * S) as Word);
+            assert_eq!(wall.refine(reading(t * S, off(t))), None);
+            assert_eq!(wall.unix_ns((3 * t * S) as Word), before, "continuous");
+            assert!(before > previous);
+            previous = before;
+            let now = wall.unix_ns((3 * (t * S + S)) as Word);
+            let truth = (10_000 * S + (t + 1) * S).wrapping_add_signed(off(t + 1));
+            assert!(now.abs_diff(truth) <= 400_000, "{t}: {}", now.abs_diff(truth));
+        }
+    }
+
+    #[test]
+    fn what_was_mapped_once_is_mapped_so_again() {
+        let mut wall = begun();
+        let asked: Vec<Word> = (2..50).map(|t| (3 * t * S + 1) as Word).collect();
+        let mut answers = Vec::new();
+        for t in 2..50 {
+            // The wall clock wobbles.
+            wall.refine(reading(t * S, (t as i64 % 5) * 90_000));
+            answers.push(wall.unix_ns(asked[t as usize - 2]));
+        }
+        assert_eq!(asked.iter().map(|ticks| wall.unix_ns(*ticks)).collect::<Vec<_>>(), answers);
+        assert!(answers.is_sorted());
+        for t in 50..1000 {
+            wall.refine(reading(t * S, 0));
+        }
+        assert_eq!(wall.older.len(), OLDER);
+    }
+
+    #[test]
+    fn a_step_moves_what_begins_later_and_leaves_what_is_open() {
+        let mut wall = begun();
+        let off = -3600 * S as i64;
+        let set_back = wall.refine(reading(4 * S, off)).unwrap();
+        assert!((set_back - off).abs() < 10, "{set_back}");
+        let (start, end) = wall.span_unix_ns((9 * S) as Word, 6 * S);
+        assert!(start.abs_diff(10_003 * S) < 10 && end.abs_diff(10_005 * S) < 10, "{start} {end}");
+        assert!(wall.unix_ns((15 * S) as Word).abs_diff(6405 * S) < 10);
+        for t in 5..1000 {
+            assert_eq!(wall.refine(reading(t * S, off)), None);
+        }
+        // The piece of the line that it began in is forgotten; the offset it began with is not.
+        assert!(wall.unix_ns((9 * S) as Word).abs_diff(10_003 * S) < 100);
+        assert!(wall.steps.len() == 1 && wall.older.len() == OLDER);
+    }
+
+    #[test]
+    fn a_negative_duration_is_none() {
+        let wall = begun();
+        let (start, end) = wall.span_unix_ns((9 * S) as Word, 5u64.wrapping_neg());
+        assert_eq!((start, end), (wall.unix_ns((9 * S) as Word), start));
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_changes_nothing() {
+        let mut wall = begun();
+        let before = wall.unix_ns(42);
+        assert_eq!(wall.refine(reading(2 * S, 0)), None);
+        assert_eq!(wall.unix_ns(42), before);
+    }
+
+    proptest! {
+        /// Steps at random moments: a span's length is its ticks within the bend of a rate, and it is mapped so for good.
+        #[test]
+        fn a_span_is_as_long_as_its_ticks(
+            steps in proptest::collection::vec((0u64..4, -7200i64..7200), 1..100),
+            spans in proptest::collection::vec((0u64..120 * S, 0u64..60 * S), 1..20),
+        ) {
+            let mut wall = begun();
+            let mut off = 0;
+            let mut seen = vec![None; spans.len()];
+            for (t, (which, by)) in (3u64..).zip(steps) {
+                if which == 0 {
+                    off = by * S as i64;
+                }
+                wall.refine(reading(t * S, off));
+                for ((begin, took), seen) in spans.iter().zip(&mut seen) {
+                    // Mapped at its end or later, as a pump does.
+                    let (begin, took) = (2 * S + begin, *took);
+                    if begin + took <= t * S {
+                        let (start, end) = wall.span_unix_ns((3 * begin) as Word, 3 * took);
+                        prop_assert!(start <= end && (end - start).abs_diff(took) <= took / 500 + 2, "{} {}", end - start, took);
+                        prop_assert_eq!(*seen.get_or_insert((start, end)), (start, end));
+                    }
+                }
+            }
+        }
+    }
+}
