@@ -82,7 +82,7 @@ id_type!(SpanId, 8);
 /// algorithm is §7 of `core/docs/wire-format.md`: SplitMix64's finaliser, a bijection, so two spans of one boot never collide.
 ///
 /// ```
-/// use throughline::IdKey;
+/// use throughline::adapter::IdKey;
 /// let (a, b) = (IdKey::new(7, 0), IdKey::new(7, 1));
 /// assert_ne!(a.span_id(1), a.span_id(2));
 /// assert_ne!(a.trace_id(1), b.trace_id(1), "a reboot does not repeat ids");

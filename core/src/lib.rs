@@ -23,6 +23,8 @@
 //! The binary chooses where that goes: firmware installs a [`Recorder`] and flushes it with `throughline-embedded`; a server calls
 //! `throughline_std::init`. With neither, each call costs a load and a branch.
 //!
+//! Those two adapters stand on [`adapter`], which is no part of the promise that version numbers make.
+//!
 //! | feature | adds |
 //! |---|---|
 //! | `std` | a recorder per thread; `throughline-std` turns it on |
@@ -41,11 +43,12 @@ extern crate std;
 pub mod list;
 #[cfg(all(not(loom), any(registered_callsites, feature = "std")))]
 mod list;
-pub mod ring;
+mod ring;
 mod sync;
 
+pub mod adapter;
 #[cfg(not(loom))]
-pub mod callsite;
+mod callsite;
 #[cfg(not(loom))]
 pub mod clock;
 #[cfg(not(loom))]
@@ -57,7 +60,7 @@ mod future;
 #[cfg(not(loom))]
 mod id;
 #[cfg(not(loom))]
-pub mod level;
+mod level;
 #[cfg(not(loom))]
 mod macros;
 #[cfg(not(loom))]
@@ -67,9 +70,9 @@ pub mod metrics;
 #[path = "recorder/pool.rs"]
 pub mod pool;
 #[cfg(not(loom))]
-pub mod record;
+mod record;
 #[cfg(not(loom))]
-pub mod recorder;
+mod recorder;
 /// How callsites come and are switched, for the model checker.
 #[cfg(loom)]
 #[path = "callsite/registration.rs"]
@@ -82,17 +85,17 @@ pub mod series;
 mod span;
 mod value;
 #[cfg(not(loom))]
-pub mod wire;
+mod wire;
 
 pub use ring::Slots;
-pub use value::{LossReason, SpanKind, Status, Value};
+pub use value::{SpanKind, Status, Value};
 
 #[cfg(not(loom))]
 pub use {
     clock::Clock,
-    fields::{Field, FieldWriter, Fields, StaticStr},
+    fields::{Field, Fields, StaticStr},
     future::{Instrument, Instrumented},
-    id::{IdKey, LocalId, SpanId, TraceContext, TraceId, Traceparent, TraceparentError},
+    id::{SpanId, TraceContext, TraceId, Traceparent, TraceparentError},
     level::{Level, ParseLevelError, set_min_level},
     recorder::{AttachGuard, Context, Recorder, attach, current, install},
     span::Span,
@@ -106,18 +109,24 @@ pub use fields::Postcard;
 #[cfg(not(loom))]
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::callsite::name;
+    pub use crate::callsite::{Callsite, Kind, Meta, name};
     pub use crate::event::event;
     pub use crate::fields::{Debug, Display};
     pub use crate::future::instrument_result;
-    pub use crate::metrics::Entry;
+    pub use crate::level::STATIC_MIN;
+    pub use crate::metrics::list::{Entry, Metric};
+    pub use crate::metrics::series::SeriesKey;
+    pub use crate::metrics::{
+        Counter, CounterFamily, FloatGauge, Gauge, Histogram, HistogramFamily, UpDownCounter,
+    };
     pub use crate::span::add_to_current;
     pub use crate::sync::AtomicWord as Cell;
+    pub use crate::{Level, Span, SpanKind};
 
     /// Cells of one series of a metric.
-    pub const fn cells(kind: crate::callsite::Kind, scale: u32) -> usize {
+    pub const fn cells(kind: Kind, scale: u32) -> usize {
         match kind {
-            crate::callsite::Kind::Histogram => crate::metrics::histogram_cells(scale),
+            Kind::Histogram => crate::metrics::histogram::cells(scale),
             _ => 1,
         }
     }

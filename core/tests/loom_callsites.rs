@@ -7,9 +7,9 @@ use loom::sync::atomic::Ordering::{Acquire, Relaxed};
 use loom::sync::atomic::{AtomicUsize, fence};
 use loom::thread;
 use std::sync::Arc;
+use throughline::adapter::ring::{Head, Mode, RawRecord, RecordKind, Ring, Slot};
 use throughline::list::{Link, Linked};
 use throughline::registration::{Directory, FIRST, OFF, Registered, Registration};
-use throughline::ring::{Head, Mode, RawRecord, RecordKind, Ring, Slot};
 
 /// The settings a callsite is on or off by: both must be 0 for it to be on.
 struct Settings([AtomicUsize; 2]);

@@ -7,7 +7,7 @@
 
 use loom::thread;
 use std::sync::Arc;
-use throughline::ring::{FIRST_WORDS, Head, Mode, RawRecord, Reader, RecordKind, Ring, Slot};
+use throughline::adapter::ring::{FIRST_WORDS, Head, Mode, RawRecord, Reader, RecordKind, Ring, Slot};
 
 /// A body of `words` words, all `n`.
 fn push(ring: &Ring<'_>, n: usize, words: usize) -> bool {

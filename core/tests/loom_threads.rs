@@ -6,9 +6,9 @@ use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use loom::thread;
 use std::sync::Arc;
+use throughline::adapter::ring::{FIRST_WORDS, Head, Mode, RawRecord, RecordKind, Ring, Slot};
 use throughline::list::{Link, Linked};
 use throughline::pool::{Place, Pool, Pooled};
-use throughline::ring::{FIRST_WORDS, Head, Mode, RawRecord, RecordKind, Ring, Slot};
 
 /// What a recorder has of its thread's own: a ring, the next id, a metric cell.
 struct Recorder {

@@ -2,7 +2,9 @@
 #![cfg(not(loom))]
 
 use proptest::prelude::*;
-use throughline::metrics::{self, MAX_SCALE, Series, SeriesKey, bucket_count, position, upper_bound};
+use throughline::adapter::metrics::{
+    self, MAX_SCALE, Series, SeriesKey, bucket_count, position, upper_bound,
+};
 use throughline::{Clock, Recorder, Slots};
 
 static SLOTS: Slots<8> = Slots::new();

@@ -5,11 +5,12 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard};
 use std::task::{Context as Poller, Poll, Waker};
-use throughline::record::Record;
-use throughline::ring::RawRecord;
+use throughline::adapter::record::Record;
+use throughline::adapter::ring::RawRecord;
+use throughline::adapter::{IdKey, recorder};
 use throughline::{
-    Clock, Context, IdKey, Instrument, Level, Recorder, Slots, Status, TraceContext, Value, attach,
-    clock::mock, current, error, event, info, record, recorder, set_min_level, span,
+    Clock, Context, Instrument, Level, Recorder, Slots, Status, TraceContext, Value, attach, clock::mock,
+    current, error, event, info, record, set_min_level, span,
 };
 
 static SLOTS: Slots<256> = Slots::new();
@@ -41,7 +42,7 @@ struct Seen {
 
 fn name_of(callsite: u32) -> String {
     let mut name = String::new();
-    throughline::callsite::registry::for_each(|c| {
+    throughline::adapter::callsite::registry::for_each(|c| {
         if c.id() == callsite {
             name = c.blob().name.to_string();
         }
@@ -49,9 +50,9 @@ fn name_of(callsite: u32) -> String {
     name
 }
 
-fn fields_of(callsite: u32, values: throughline::record::Values<'_>) -> Vec<String> {
+fn fields_of(callsite: u32, values: throughline::adapter::record::Values<'_>) -> Vec<String> {
     let mut names = vec![];
-    throughline::callsite::registry::for_each(|c| {
+    throughline::adapter::callsite::registry::for_each(|c| {
         if c.id() == callsite {
             names = c.blob().fields().map(str::to_string).collect();
         }

@@ -3,11 +3,11 @@
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
-use throughline::record::{Record, Values};
-use throughline::ring::{Loss, Mode, RawRecord};
+use throughline::adapter::LossReason;
+use throughline::adapter::record::{Record, Values};
+use throughline::adapter::ring::{Loss, Mode, RawRecord};
 use throughline::{
-    Clock, Level, LossReason, Recorder, Slots, Status, TraceContext, attach, current, info, record,
-    set_min_level, span,
+    Clock, Level, Recorder, Slots, Status, TraceContext, attach, current, info, record, set_min_level, span,
 };
 
 /// What counts the ticks: the register.
@@ -74,7 +74,7 @@ fn records(work: fn(&'static Recorder)) -> Vec<String> {
 /// A record in a line: kind and name, `id<parent^root` or `<span^root`, when it began and how long it took, and the rest.
 fn told(raw: &RawRecord) -> String {
     let values = |values: Values<'_>| values.into_iter().map(|v| format!(" {v:?}")).collect::<String>();
-    let event = |kind, e: throughline::record::EventRecord<'_>| {
+    let event = |kind, e: throughline::adapter::record::EventRecord<'_>| {
         format!("{kind}{} <{}^{} @{}{}", name(e.callsite), id(e.span), id(e.root), e.time, values(e.values))
     };
     match Record::parse(raw).expect("a record") {
@@ -99,7 +99,7 @@ fn id(id: usize) -> String {
 
 fn name(callsite: u32) -> String {
     let mut name = String::new();
-    throughline::callsite::registry::for_each(|c| {
+    throughline::adapter::callsite::registry::for_each(|c| {
         if c.id() == callsite {
             name = c.blob().name.to_string();
         }

@@ -1,8 +1,8 @@
 //! What a ring says of its losses: how many, why, and when the first was, on every kind of ring.
 #![cfg(not(loom))]
 
-use throughline::LossReason;
-use throughline::ring::{Head, Loss, Mode, RawRecord, RecordKind, Ring, Slot};
+use throughline::adapter::LossReason;
+use throughline::adapter::ring::{Head, Loss, Mode, RawRecord, RecordKind, Ring, Slot};
 
 /// Events of one slot, each with its time as its number; says whether all were kept.
 fn push(ring: &Ring<'_>, times: std::ops::Range<usize>) -> bool {
@@ -62,7 +62,7 @@ fn a_record_that_fills_the_ring_to_its_last_slot_is_kept() {
         let slots: Vec<Slot> = (0..8).map(|_| Slot::new()).collect();
         let ring = Ring::new(&slots, mode);
         assert!(push(&ring, 0..6));
-        let long = [7; throughline::ring::FIRST_WORDS + 1];
+        let long = [7; throughline::adapter::ring::FIRST_WORDS + 1];
         assert!(ring.push(Head::new(RecordKind::Event, 7, 0, 0), &long, 7), "two slots are left");
         assert!(!push(&ring, 8..9));
         assert_eq!(ring.reader().unwrap().drain(|_| {}), 7);

@@ -2,7 +2,7 @@
 #![cfg(not(loom))]
 
 use proptest::prelude::*;
-use throughline::ring::{Head, MAX_BODY, Mode, RawRecord, RecordKind, Ring, Slot};
+use throughline::adapter::ring::{Head, MAX_BODY, Mode, RawRecord, RecordKind, Ring, Slot};
 
 #[derive(Clone, Debug)]
 enum Step {

@@ -3,9 +3,10 @@
 
 use std::cell::Cell;
 use std::sync::atomic::AtomicUsize;
-use throughline::record::{Record, Values};
-use throughline::ring::{Mode, RawRecord, Slot};
-use throughline::{Clock, Recorder, Status, TraceContext, attach, info, record, recorder, span};
+use throughline::adapter::record::{Record, Values};
+use throughline::adapter::recorder;
+use throughline::adapter::ring::{Mode, RawRecord, Slot};
+use throughline::{Clock, Recorder, Status, TraceContext, attach, info, record, span};
 
 thread_local! {
     static MODE: Cell<Mode> = const { Cell::new(Mode::LocalOldest) };

@@ -1,9 +1,10 @@
 //! Frames byte by byte against the normative page, `core/docs/wire-format.md`: what a record must look like, whoever decodes it.
 #![cfg(not(loom))]
 
-use throughline::ring::{Head, Mode, RecordKind, Ring, Slot, Word};
-use throughline::wire::{Batch, Frame, Header, Metrics, Window};
-use throughline::{Clock, Recorder, Slots, metrics};
+use throughline::adapter::metrics;
+use throughline::adapter::ring::{Head, Mode, RecordKind, Ring, Slot, Word};
+use throughline::adapter::wire::{Batch, Frame, Header, Metrics, Window};
+use throughline::{Clock, Recorder, Slots};
 
 const HEADER: Header = Header { sequence: 1, epoch: 2, ordinal: 3, lost: 300 };
 

@@ -1,7 +1,7 @@
 //! The flusher: frames and the link they go to. Here what all links have in common, and frames kept in a buffer for any of them.
 
 use throughline::Recorder;
-use throughline::wire::{DELIMITER, Window};
+use throughline::adapter::wire::{DELIMITER, Window};
 
 use crate::Config;
 use crate::frames::Frames;

@@ -1,11 +1,12 @@
 //! Makes frames of what a recorder holds: preambles, batches of records, metrics snapshots, each right where it goes.
 
-use throughline::metrics::Series;
-use throughline::ring::{Parked, Reader, Word};
-use throughline::wire::{
+use throughline::Recorder;
+use throughline::adapter::LossReason;
+use throughline::adapter::metrics::Series;
+use throughline::adapter::ring::{Parked, Reader, Word};
+use throughline::adapter::wire::{
     Batch, Frame, Header, MAX_BUILD_ID, MAX_NAME, Metrics, PREAMBLE_EVERY, Preamble, Window,
 };
-use throughline::{LossReason, Recorder};
 
 use crate::Config;
 use crate::timeline::Anchor;

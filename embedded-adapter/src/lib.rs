@@ -90,7 +90,8 @@ pub use link::Flushed;
 #[cfg(feature = "embassy")]
 pub use task::flush_task;
 
-use throughline::{IdKey, Recorder};
+use throughline::Recorder;
+use throughline::adapter::IdKey;
 
 /// Makes `recorder` the one that all instrumentation of this program reaches, and gives what sends its records, with frames of at
 /// most 192 bytes. To be called once, before the first record.
@@ -134,7 +135,7 @@ pub fn init_rtt(recorder: &'static Recorder, config: Config, channel: rtt::Chann
 }
 
 fn init_link<L>(recorder: &'static Recorder, config: Config, link: L) -> Flusher<L> {
-    throughline::recorder::set_id_key(IdKey::new(config.device_id.to_u64(), config.boot_epoch));
+    throughline::adapter::recorder::set_id_key(IdKey::new(config.device_id.to_u64(), config.boot_epoch));
     let flusher = Flusher::new(recorder, config, link);
     throughline::install(recorder);
     flusher

@@ -5,8 +5,8 @@
 use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
-use throughline::__private::Cell;
-use throughline::wire::Window;
+use throughline::adapter::AtomicWord as Cell;
+use throughline::adapter::wire::Window;
 
 use crate::{Flushed, Flusher};
 

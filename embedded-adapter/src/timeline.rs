@@ -1,7 +1,7 @@
 //! Extends the 32-bit times of records to 64 bits when they are drained.
 //!
 //! A record holds the low 32 bits of the clock, and is taken for the one moment with these bits between 2^29 ticks before the record before it in the
-//! stream and 7 · 2^29 after ([`Batch`](throughline::wire::Batch) does so). That is right if a record's time is
+//! stream and 7 · 2^29 after ([`Batch`](throughline::adapter::wire::Batch) does so). That is right if a record's time is
 //!
 //! * never more than 2^29 ticks *before* that of a record reserved before it: a record's time is read right before it is put into the ring, so the
 //!   order is off only by how long a context was interrupted in between; and
@@ -20,11 +20,11 @@
 //! Losses are extended as if they were reserved where they are reported.
 //!
 //! A ring that keeps the newest always has room, so clock records are in it; but what lies before the first of them may follow any stretch of time that
-//! was overwritten. [`Reader::not_before`](throughline::ring::Reader::not_before) says what they cannot lie before.
+//! was overwritten. [`Reader::not_before`](throughline::adapter::ring::Reader::not_before) says what they cannot lie before.
 //!
 //! On a machine of 64 bits all this is the identity.
 
-use throughline::ring::Word;
+use throughline::adapter::ring::Word;
 
 /// What is reserved at this position or after it, is of this time or after it.
 #[derive(Clone, Copy, Debug)]

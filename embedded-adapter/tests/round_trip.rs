@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use embedded_io::{ErrorKind, ErrorType, Write};
-use throughline::ring::{Head, RecordKind};
+use throughline::adapter::ring::{Head, RecordKind};
 use throughline::{
     Clock, Recorder, Slots, StaticStr, Status, counter, counter_family, gauge, histogram, histogram_family,
     info, span, up_down_counter,
@@ -253,7 +253,7 @@ fn a_record_too_large_for_a_frame_is_lost_and_said_so() {
             losses.push((loss.reason, loss.count));
         }
     });
-    assert_eq!(losses, [(Some(throughline::LossReason::TooLarge), 1)]);
+    assert_eq!(losses, [(Some(throughline::adapter::LossReason::TooLarge), 1)]);
     assert_eq!((balance.emitted, balance.decoded, balance.device), (3, 2, 1));
 }
 

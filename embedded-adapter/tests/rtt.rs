@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use throughline::ring::{Head, RecordKind};
+use throughline::adapter::ring::{Head, RecordKind};
 use throughline::{Clock, Recorder, Slots, counter, histogram};
 use throughline_decode::{Decoder, Item};
 use throughline_embedded::{Config, init_rtt, rtt, rtt_channel};

@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use proptest::prelude::*;
-use throughline::ring::{Head, Mode, RecordKind, Word};
+use throughline::adapter::ring::{Head, Mode, RecordKind, Word};
 use throughline::{Clock, Instrument, Recorder, Slots, Span, clock::mock, info, span};
 use throughline_decode::{Decoder, Item, OwnedValue};
 use throughline_embedded::{Config, Flusher, init};

@@ -4,7 +4,7 @@ use crate::wall_time::WallTime;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use throughline::Clock;
-use throughline::ring::Word;
+use throughline::adapter::ring::Word;
 
 /// Where the time of day is read: `SystemTime::now`, unless [`Config::wall_clock`](crate::Config::wall_clock) names another source.
 pub(crate) type WallClock = fn() -> SystemTime;

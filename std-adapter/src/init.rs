@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
-use throughline::{IdKey, SpanId, TraceContext, TraceId, recorder};
+use throughline::adapter::{IdKey, recorder};
+use throughline::{SpanId, TraceContext, TraceId};
 use throughline_export::Deadline;
 use throughline_export::ledger::{Cells, Ledger};
 use throughline_export::otlp::{Client, ClientConfig, ConfigError, Options};
@@ -143,7 +144,7 @@ fn spawn(name: &'static str, run: impl FnOnce() + Send + 'static) -> Result<(), 
     let run = move || {
         let nothing = TraceId::from_bytes([1; 16]).zip(SpanId::from_bytes([1; 8]));
         let unsampled = nothing.map(|(trace_id, span_id)| TraceContext { trace_id, span_id, flags: 0 });
-        let _quiet = unsampled.map(recorder::attach);
+        let _quiet = unsampled.map(throughline::attach);
         run();
     };
     // Detached: joining it could take longer than any deadline.

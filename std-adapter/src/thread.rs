@@ -2,8 +2,9 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use throughline::ring::{Mode, Slot, Word};
-use throughline::{Clock, Recorder, recorder};
+use throughline::adapter::recorder;
+use throughline::adapter::ring::{Mode, Slot, Word};
+use throughline::{Clock, Recorder};
 
 /// Ids that a thread's recorder may give before it would run into the next one's: 2^40 on a 64-bit machine, 2^20 on a 32-bit one.
 const IDS: Word = 1 << (Word::BITS * 5 / 8);
@@ -70,7 +71,7 @@ fn make(settings: &Settings) -> Option<&'static Recorder> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use throughline::ring::RawRecord;
+    use throughline::adapter::ring::RawRecord;
     use throughline::{counter, span};
 
     /// The one test of this binary that installs the hook.

@@ -6,7 +6,7 @@
 
 use crate::clock::Reading;
 use std::collections::VecDeque;
-use throughline::ring::Word;
+use throughline::adapter::ring::Word;
 
 /// Fraction bits of a rate: a rate is good to 10^-12, and clocks of 60 Hz and more fit.
 const SHIFT: u32 = 40;

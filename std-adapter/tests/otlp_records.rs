@@ -12,9 +12,10 @@ use prost::Message;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
-use throughline::ring::{Mode, Slot};
+use throughline::adapter::recorder;
+use throughline::adapter::ring::{Mode, Slot};
 use throughline::{
-    Clock, Context, Instrument, Recorder, StaticStr, Status, TraceContext, info, record, recorder, span,
+    Clock, Context, Instrument, Recorder, StaticStr, Status, TraceContext, info, record, span,
 };
 use throughline_std::{Resource, Stage, otlp::Options};
 

@@ -225,7 +225,7 @@ fn short_lived_threads_lose_nothing_and_use_rings_again() {
             }
         }
         let mut recorders = 0;
-        throughline::recorder::for_each_thread(|_| recorders += 1);
+        throughline::adapter::recorder::for_each_thread(|_| recorders += 1);
         assert_eq!(recorders, 3, "of the pump, of the exporter, and of one thread at a time");
         let report = guard.shutdown(LONG);
         assert!(report.complete, "{report:?}");

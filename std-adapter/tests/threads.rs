@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use support::in_own_process;
 use support::receiver::Receiver;
-use throughline::{counter, info, recorder, span};
+use throughline::adapter::recorder;
+use throughline::{counter, info, span};
 use throughline_std::{Config, otlp::ClientConfig};
 
 const THREADS: usize = 10_000;
@@ -92,7 +93,7 @@ fn count_recorders() -> usize {
 /// The counter, summed over the recorders of threads that have all ended.
 fn counted() -> usize {
     let mut sum = 0;
-    throughline::metrics::for_each(|series| {
+    throughline::adapter::metrics::for_each(|series| {
         if series.blob().is_some_and(|blob| blob.name == "threads") {
             sum += series.cell(0);
         }

@@ -169,7 +169,7 @@ fn push(bench: &mut Bench<'_>, what: &str, unit: Unit, samples: &[f64]) {
 fn span_view(
     i: u64,
 ) -> SpanView<'static, impl Iterator<Item = (&'static str, throughline::Value<'static>)> + Clone> {
-    let key = throughline::IdKey::new(7, 0);
+    let key = throughline::adapter::IdKey::new(7, 0);
     let fields = [("bytes", throughline::Value::U64(i)), ("attempt", throughline::Value::U64(3))];
     SpanView {
         trace_id: key.trace_id(i / SPANS_PER_TRACE),

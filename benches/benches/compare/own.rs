@@ -2,7 +2,8 @@
 
 use std::hint::black_box;
 
-use throughline::{TraceContext, attach, current, event, gauge, histogram_family, recorder, span};
+use throughline::adapter::recorder;
+use throughline::{TraceContext, attach, current, event, gauge, histogram_family, span};
 
 use crate::{
     harness::Bench,

@@ -4,13 +4,12 @@
 
 use std::{hint::black_box, sync::Once, sync::atomic::AtomicUsize};
 
-use throughline::{
-    Clock, Level, Recorder, counter, counter_family, histogram, info,
+use throughline::adapter::{
     record::Record,
     recorder,
     ring::{Head, Mode, RawRecord, RecordKind, Ring, Slot},
-    span,
 };
+use throughline::{Clock, Level, Recorder, counter, counter_family, histogram, info, span};
 
 use crate::{
     harness::{Bench, traces},

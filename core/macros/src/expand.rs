@@ -10,7 +10,7 @@ use syn::parse::Parser;
 use syn::visit_mut::{self, VisitMut};
 use syn::{AssocType, Block, Error, Expr, ExprAsync, ExprCall, Result, ReturnType, Stmt, Type, parse_quote};
 
-/// As many as a record holds; the same as `throughline::callsite::MAX_FIELDS`.
+/// As many as a record holds; the same as `throughline::adapter::callsite::MAX_FIELDS`.
 const MAX_FIELDS: usize = 15;
 const NO_RESULT: &str = "`err` needs a function that returns a `Result`";
 

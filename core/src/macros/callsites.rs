@@ -5,8 +5,8 @@
 #[macro_export]
 macro_rules! __enabled {
     ($level:ident, $meta:expr) => {
-        if $crate::Level::$level as u8 >= $crate::level::STATIC_MIN {
-            $crate::__callsite!($crate::Level::$level as u8, $meta)
+        if $crate::__private::Level::$level as u8 >= $crate::__private::STATIC_MIN {
+            $crate::__callsite!($crate::__private::Level::$level as u8, $meta)
         } else {
             ::core::option::Option::None
         }
@@ -18,7 +18,7 @@ macro_rules! __enabled {
 macro_rules! __blob {
     ($meta:expr) => {{
         // Items have no hygiene: a name that the user might also give to a constant would hide it from `$meta`.
-        const __TL_META: $crate::callsite::Meta = $meta;
+        const __TL_META: $crate::__private::Meta = $meta;
         #[cfg_attr(any(target_os = "none", target_os = "linux"), unsafe(link_section = ".throughline"))]
         static __TL_BLOB: [u8; __TL_META.encoded_len()] = __TL_META.blob();
         &__TL_BLOB
@@ -30,8 +30,8 @@ macro_rules! __blob {
 #[macro_export]
 macro_rules! __callsite {
     ($level:expr, $meta:expr) => {{
-        static __TL_CALLSITE: $crate::callsite::Callsite =
-            $crate::callsite::Callsite::new($crate::__blob!($meta), $level);
+        static __TL_CALLSITE: $crate::__private::Callsite =
+            $crate::__private::Callsite::new($crate::__blob!($meta), $level);
         __TL_CALLSITE.enabled()
     }};
 }
@@ -41,6 +41,6 @@ macro_rules! __callsite {
 #[macro_export]
 macro_rules! __callsite {
     ($level:expr, $meta:expr) => {
-        ::core::option::Option::Some($crate::callsite::Callsite::of($crate::__blob!($meta), $level))
+        ::core::option::Option::Some($crate::__private::Callsite::of($crate::__blob!($meta), $level))
     };
 }

@@ -26,7 +26,7 @@ macro_rules! __metric_entry {
     ($entry:ident, $kind:ident, $cells:expr, $keys:expr, $meta:expr) => {
         #[unsafe(link_section = "throughline_metrics")]
         static $entry: $crate::__private::Entry = {
-            const __TL_ENTRY_META: $crate::callsite::Meta = $meta;
+            const __TL_ENTRY_META: $crate::__private::Meta = $meta;
             $crate::__private::Entry::new(
                 $crate::__blob!(__TL_ENTRY_META),
                 $cells,

@@ -32,15 +32,15 @@ macro_rules! __event {
     ($level:ident [$($before:tt)*] $k:literal = ? $v:expr $(, $($rest:tt)*)?) => { $crate::__event!($level [$($before)* $k = ? $v,] $($($rest)*)?) };
     ($level:ident [$($before:tt)*] $k:literal = $v:expr $(, $($rest:tt)*)?) => { $crate::__event!($level [$($before)* $k = $v,] $($($rest)*)?) };
     ($level:ident [$($before:tt)*] $message:literal $(, $($fields:tt)*)?) => {
-        if let ::core::option::Option::Some(callsite) = $crate::__enabled!($level, $crate::callsite::Meta {
-            kind: $crate::callsite::Kind::Event,
-            level: $crate::Level::$level as u8,
+        if let ::core::option::Option::Some(callsite) = $crate::__enabled!($level, $crate::__private::Meta {
+            kind: $crate::__private::Kind::Event,
+            level: $crate::__private::Level::$level as u8,
             name: $message,
             target: ::core::module_path!(),
             file: ::core::file!(),
             line: ::core::line!(),
             fields: $crate::__names!([] $($before)* $($($fields)*)?),
-            ..$crate::callsite::Meta::EMPTY
+            ..$crate::__private::Meta::EMPTY
         }.with_checked_message()) {
             $crate::__private::event(callsite, &$crate::__values!([] $($before)* $($($fields)*)?))
         }

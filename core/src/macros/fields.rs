@@ -17,7 +17,7 @@ macro_rules! record {
     };
     ($span:expr, $($fields:tt)+) => {
         if let ::core::option::Option::Some(callsite) = $crate::__fields_callsite!($($fields)+) {
-            $crate::Span::add(&$span, callsite, &$crate::__values!([] $($fields)+))
+            $crate::__private::Span::add(&$span, callsite, &$crate::__values!([] $($fields)+))
         }
     };
 }
@@ -27,14 +27,14 @@ macro_rules! record {
 macro_rules! __fields_callsite {
     ($($fields:tt)+) => {
         // Fields belong to a span that is already recorded, so no level of their own can turn them off.
-        $crate::__enabled!(Error, $crate::callsite::Meta {
-            kind: $crate::callsite::Kind::Fields,
-            level: $crate::Level::Error as u8,
+        $crate::__enabled!(Error, $crate::__private::Meta {
+            kind: $crate::__private::Kind::Fields,
+            level: $crate::__private::Level::Error as u8,
             target: ::core::module_path!(),
             file: ::core::file!(),
             line: ::core::line!(),
             fields: $crate::__names!([] $($fields)+),
-            ..$crate::callsite::Meta::EMPTY
+            ..$crate::__private::Meta::EMPTY
         })
     };
 }

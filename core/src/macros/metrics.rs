@@ -10,7 +10,7 @@
 #[macro_export]
 macro_rules! counter {
     ($name:literal $(, $($options:tt)*)?) => {
-        $crate::__metric!(Counter, 0, [$crate::metrics::Counter::new] $name [] [] [] [] $($($options)*)?)
+        $crate::__metric!(Counter, 0, [$crate::__private::Counter::new] $name [] [] [] [] $($($options)*)?)
     };
 }
 
@@ -25,7 +25,7 @@ macro_rules! counter {
 #[macro_export]
 macro_rules! up_down_counter {
     ($name:literal $(, $($options:tt)*)?) => {
-        $crate::__metric!(UpDownCounter, 0, [$crate::metrics::UpDownCounter::new] $name [] [] [] [] $($($options)*)?)
+        $crate::__metric!(UpDownCounter, 0, [$crate::__private::UpDownCounter::new] $name [] [] [] [] $($($options)*)?)
     };
 }
 
@@ -39,10 +39,10 @@ macro_rules! up_down_counter {
 #[macro_export]
 macro_rules! gauge {
     ($name:literal as f32 $(, $($options:tt)*)?) => {
-        $crate::__metric!(Gauge, (if usize::BITS == 64 { 2 } else { 1 }), [$crate::metrics::FloatGauge::new] $name [] [] [] [] $($($options)*)?)
+        $crate::__metric!(Gauge, (if usize::BITS == 64 { 2 } else { 1 }), [$crate::__private::FloatGauge::new] $name [] [] [] [] $($($options)*)?)
     };
     ($name:literal $(, $($options:tt)*)?) => {
-        $crate::__metric!(Gauge, 0, [$crate::metrics::Gauge::new] $name [] [] [] [] $($($options)*)?)
+        $crate::__metric!(Gauge, 0, [$crate::__private::Gauge::new] $name [] [] [] [] $($($options)*)?)
     };
 }
 
@@ -56,7 +56,7 @@ macro_rules! gauge {
 #[macro_export]
 macro_rules! histogram {
     ($name:literal $(, $($options:tt)*)?) => {
-        $crate::__metric!(Histogram, 2, [$crate::metrics::Histogram::<{ __TL_SCALE }>::new] $name [] [] [] [] $($($options)*)?)
+        $crate::__metric!(Histogram, 2, [$crate::__private::Histogram::<{ __TL_SCALE }>::new] $name [] [] [] [] $($($options)*)?)
     };
 }
 
@@ -70,7 +70,7 @@ macro_rules! histogram {
 #[macro_export]
 macro_rules! counter_family {
     ($name:literal, labels = [$($label:literal),+ $(,)?], capacity = $capacity:expr $(, $($options:tt)*)?) => {
-        $crate::__family!(Counter, 0, [$crate::metrics::CounterFamily::new] $name [$($label,)+] [$capacity] [] [] $($($options)*)?)
+        $crate::__family!(Counter, 0, [$crate::__private::CounterFamily::new] $name [$($label,)+] [$capacity] [] [] $($($options)*)?)
     };
 }
 
@@ -83,7 +83,7 @@ macro_rules! counter_family {
 #[macro_export]
 macro_rules! histogram_family {
     ($name:literal, labels = [$($label:literal),+ $(,)?], capacity = $capacity:expr $(, $($options:tt)*)?) => {
-        $crate::__family!(Histogram, 2, [$crate::metrics::HistogramFamily::<{ __TL_SCALE }, _>::new] $name [$($label,)+] [$capacity] [] [] $($($options)*)?)
+        $crate::__family!(Histogram, 2, [$crate::__private::HistogramFamily::<{ __TL_SCALE }, _>::new] $name [$($label,)+] [$capacity] [] [] $($($options)*)?)
     };
 }
 
@@ -107,10 +107,10 @@ macro_rules! __metric {
     };
     ($kind:ident, $param:tt, [$($new:tt)*] $name:literal [$($labels:tt)*] [] [$($unit:literal)?] [$($text:literal)?]) => {{
         const __TL_SCALE: u32 = $param;
-        const __TL_CELLS: usize = $crate::__private::cells($crate::callsite::Kind::$kind, __TL_SCALE);
+        const __TL_CELLS: usize = $crate::__private::cells($crate::__private::Kind::$kind, __TL_SCALE);
         static __TL_CELL: [$crate::__private::Cell; __TL_CELLS] = [const { $crate::__private::Cell::new(0) }; __TL_CELLS];
-        $crate::__metric_entry!(__TL_ENTRY, $kind, &__TL_CELL, &[], $crate::callsite::Meta {
-            kind: $crate::callsite::Kind::$kind,
+        $crate::__metric_entry!(__TL_ENTRY, $kind, &__TL_CELL, &[], $crate::__private::Meta {
+            kind: $crate::__private::Kind::$kind,
             param: __TL_SCALE as u8,
             name: $name,
             target: ::core::module_path!(),
@@ -119,9 +119,9 @@ macro_rules! __metric {
             unit: ::core::concat!($($unit)?),
             description: ::core::concat!($($text)?),
             labels: &[$($labels)*],
-            ..$crate::callsite::Meta::EMPTY
+            ..$crate::__private::Meta::EMPTY
         });
-        $($new)*($crate::metrics::Metric::new(&__TL_CELL, $crate::__metric_keep!(__TL_ENTRY)))
+        $($new)*($crate::__private::Metric::new(&__TL_CELL, $crate::__metric_keep!(__TL_ENTRY)))
     }};
 }
 
@@ -140,11 +140,11 @@ macro_rules! __family {
     ($kind:ident, $param:tt, [$($new:tt)*] $name:literal [$($labels:tt)*] [$capacity:expr] [$($unit:literal)?] [$($text:literal)?]) => {{
         const __TL_SCALE: u32 = $param;
         const __TL_CAPACITY: usize = $capacity;
-        const __TL_CELLS: usize = $crate::__private::cells($crate::callsite::Kind::$kind, __TL_SCALE) * (__TL_CAPACITY + 1);
+        const __TL_CELLS: usize = $crate::__private::cells($crate::__private::Kind::$kind, __TL_SCALE) * (__TL_CAPACITY + 1);
         static __TL_CELL: [$crate::__private::Cell; __TL_CELLS] = [const { $crate::__private::Cell::new(0) }; __TL_CELLS];
-        static __TL_KEYS: [$crate::metrics::SeriesKey; __TL_CAPACITY] = [const { $crate::metrics::SeriesKey::new() }; __TL_CAPACITY];
-        $crate::__metric_entry!(__TL_ENTRY, $kind, &__TL_CELL, &__TL_KEYS, $crate::callsite::Meta {
-            kind: $crate::callsite::Kind::$kind,
+        static __TL_KEYS: [$crate::__private::SeriesKey; __TL_CAPACITY] = [const { $crate::__private::SeriesKey::new() }; __TL_CAPACITY];
+        $crate::__metric_entry!(__TL_ENTRY, $kind, &__TL_CELL, &__TL_KEYS, $crate::__private::Meta {
+            kind: $crate::__private::Kind::$kind,
             param: __TL_SCALE as u8,
             name: $name,
             target: ::core::module_path!(),
@@ -153,8 +153,8 @@ macro_rules! __family {
             unit: ::core::concat!($($unit)?),
             description: ::core::concat!($($text)?),
             fields: &[$($labels)*],
-            ..$crate::callsite::Meta::EMPTY
+            ..$crate::__private::Meta::EMPTY
         });
-        $($new)*($crate::metrics::Metric::new(&__TL_CELL, $crate::__metric_keep!(__TL_ENTRY)), &__TL_KEYS)
+        $($new)*($crate::__private::Metric::new(&__TL_CELL, $crate::__metric_keep!(__TL_ENTRY)), &__TL_KEYS)
     }};
 }

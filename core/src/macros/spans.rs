@@ -29,21 +29,21 @@ macro_rules! __span {
     ($level:tt [$kind:ident] $root:tt kind: $new:ident, $($rest:tt)+) => { $crate::__span!($level [$new] $root $($rest)+) };
     ($level:tt $kind:tt [$root:tt] root: $new:tt, $($rest:tt)+) => { $crate::__span!($level $kind [$new] $($rest)+) };
     ([$level:ident] [$kind:ident] [$root:tt] $name:expr $(, $($fields:tt)*)?) => {
-        match $crate::__enabled!($level, $crate::callsite::Meta {
-            kind: $crate::callsite::Kind::Span,
-            level: $crate::Level::$level as u8,
-            span_kind: $crate::SpanKind::$kind,
+        match $crate::__enabled!($level, $crate::__private::Meta {
+            kind: $crate::__private::Kind::Span,
+            level: $crate::__private::Level::$level as u8,
+            span_kind: $crate::__private::SpanKind::$kind,
             name: $name,
             target: ::core::module_path!(),
             file: ::core::file!(),
             line: ::core::line!(),
             fields: $crate::__names!([] $($($fields)*)?),
-            ..$crate::callsite::Meta::EMPTY
+            ..$crate::__private::Meta::EMPTY
         }) {
             ::core::option::Option::Some(callsite) => {
-                $crate::Span::begin(callsite, $root, &$crate::__values!([] $($($fields)*)?))
+                $crate::__private::Span::begin(callsite, $root, &$crate::__values!([] $($($fields)*)?))
             }
-            ::core::option::Option::None => $crate::Span::none(),
+            ::core::option::Option::None => $crate::__private::Span::none(),
         }
     };
 }

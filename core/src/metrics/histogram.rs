@@ -76,7 +76,7 @@ pub(super) fn record<const SCALE: u32>(metric: Metric, at: usize, value: usize) 
 /// The bucket of a value: ⌈log2(value) · 2^scale⌉, that is, OTLP's index + 1. `value` must not be 0, `scale` at most [`MAX_SCALE`].
 ///
 /// ```
-/// use throughline::metrics::position;
+/// use throughline::adapter::metrics::position;
 /// assert_eq!([1, 2, 3, 4, 5].map(|v| position(v, 0)), [0, 1, 2, 2, 3]);
 /// ```
 #[inline(always)]

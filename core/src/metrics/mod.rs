@@ -7,15 +7,14 @@
 mod counter;
 mod family;
 mod gauge;
-mod histogram;
-mod list;
-mod series;
+pub(crate) mod histogram;
+pub(crate) mod list;
+pub(crate) mod series;
 
 pub use counter::{Counter, UpDownCounter};
 pub use family::{CounterFamily, HistogramFamily};
 pub use gauge::{FloatGauge, FloatValue, Gauge};
-pub use histogram::{Histogram, MAX_SCALE, bucket_count, cells as histogram_cells, position, upper_bound};
-#[doc(hidden)]
-pub use list::Entry;
-pub use list::{Metric, Series, for_each};
-pub use series::SeriesKey;
+pub use histogram::Histogram;
+use histogram::cells as histogram_cells;
+use list::Metric;
+use series::SeriesKey;

@@ -16,8 +16,8 @@ pub use context::{AttachGuard, Context, attach, current};
 #[cfg(feature = "std")]
 pub use thread::{ThreadHook, acquire_thread, for_each_thread, refused, release_thread, set_thread_hook};
 
-use crate::IdKey;
 use crate::clock::Clock;
+use crate::id::IdKey;
 #[cfg(feature = "std")]
 use crate::ring::Slot;
 use crate::ring::{Head, Mode, RecordKind, Ring, Slots, Word};

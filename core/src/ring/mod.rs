@@ -31,12 +31,12 @@ pub use layout::{
 pub use reader::{Parked, Reader};
 pub use words::Words;
 
-use crate::LossReason;
 #[cfg(not(loom))]
 use crate::sync::increment;
 use crate::sync::{
     Acquire, AtomicWord, Relaxed, Release, add_up_to, const_unless_loom, fence, load_before_use,
 };
+use crate::value::LossReason;
 
 /// Storage for a ring of `N` slots, zeroed, so that a static of it lies in `.bss`. `N` must be a power of two, 8 or more.
 ///
@@ -103,7 +103,7 @@ pub struct Loss {
 /// build another recorder.
 ///
 /// ```
-/// use throughline::ring::{Head, Mode, RawRecord, RecordKind, Ring};
+/// use throughline::adapter::ring::{Head, Mode, RawRecord, RecordKind, Ring};
 /// static SLOTS: throughline::Slots<8> = throughline::Slots::new();
 /// let ring = Ring::new(SLOTS.as_slice(), Mode::SharedOldest);
 /// assert!(ring.push(Head::new(RecordKind::Event, 7, 0, 0), &[100, 0, 0], 100));

@@ -3,10 +3,10 @@
 use super::layout::RawRecord;
 use super::newest::Scan;
 use super::{Loss, MAX_SLOTS, Mode, NEXT_WORDS, Ring, Words};
-use crate::LossReason;
 #[cfg(not(target_os = "none"))]
 use crate::sync::fence;
 use crate::sync::{Acquire, Relaxed, Release};
+use crate::value::LossReason;
 
 /// The one reader of a ring.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct Reader<'r> {
 /// A [`Reader`] between two visits, without its ring and what it found: for who has little memory. The ring still counts it as its reader.
 ///
 /// ```
-/// use throughline::ring::{Head, Mode, RecordKind, Ring};
+/// use throughline::adapter::ring::{Head, Mode, RecordKind, Ring};
 /// # static SLOTS: throughline::Slots<8> = throughline::Slots::new();
 /// let ring = Ring::new(SLOTS.as_slice(), Mode::SharedNewest);
 /// let write = |time| ring.push(Head::new(RecordKind::Event, 7, 0, 0), &[time, 0, 0], time);

@@ -2,10 +2,10 @@
 //! nearly what the wire wants.
 
 use super::frame::{Frame, FrameKind, Header, Place};
-use crate::LossReason;
 use crate::fields::types;
 use crate::record::NO_BUSY;
 use crate::ring::{RecordKind, TYPES_IN_BODY, Word, Words};
+use crate::value::LossReason;
 
 /// Records being put into a frame.
 ///

@@ -2,7 +2,9 @@
 
 use super::frame::{Frame, FrameKind, Header, Place};
 use crate::callsite::Kind;
-use crate::metrics::{Series, SeriesKey, bucket_count, histogram_cells};
+use crate::metrics::histogram::{bucket_count, cells as histogram_cells};
+use crate::metrics::list::Series;
+use crate::metrics::series::SeriesKey;
 use crate::ring::Word;
 
 /// A frame of a metrics snapshot being written.

@@ -4,8 +4,8 @@
 //! `throughline-embedded` builds frames from a recorder with this; use it directly only to write another such adapter.
 //!
 //! ```
-//! use throughline::ring::{Head, Mode, RecordKind, Ring};
-//! use throughline::wire;
+//! use throughline::adapter::ring::{Head, Mode, RecordKind, Ring};
+//! use throughline::adapter::wire;
 //! # static SLOTS: throughline::Slots<8> = throughline::Slots::new();
 //! # let ring = Ring::new(SLOTS.as_slice(), Mode::SharedOldest);
 //! # ring.push(Head::new(RecordKind::Event, 7, 0, 0), &[100, 0, 0], 100);

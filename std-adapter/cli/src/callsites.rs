@@ -3,7 +3,7 @@
 use std::io::{BufWriter, Write};
 
 use serde_json::json;
-use throughline::callsite::Kind;
+use throughline::adapter::callsite::Kind;
 use throughline_decode::Elf;
 
 use crate::FINE;

@@ -62,11 +62,13 @@ pub(crate) fn loss(loss: &Loss) -> LossNote {
 /// Where and why records were lost.
 pub(crate) fn cause(cause: &LossCause) -> String {
     match cause {
-        LossCause::Device(Some(throughline::LossReason::RingFull)) => "ring full on the device".to_owned(),
-        LossCause::Device(Some(throughline::LossReason::Overwritten)) => {
+        LossCause::Device(Some(throughline::adapter::LossReason::RingFull)) => {
+            "ring full on the device".to_owned()
+        }
+        LossCause::Device(Some(throughline::adapter::LossReason::Overwritten)) => {
             "overwritten on the device".to_owned()
         }
-        LossCause::Device(Some(throughline::LossReason::TooLarge)) => {
+        LossCause::Device(Some(throughline::adapter::LossReason::TooLarge)) => {
             "too large for the device's ring".to_owned()
         }
         LossCause::Device(_) => "on the device".to_owned(),

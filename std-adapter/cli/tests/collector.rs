@@ -12,7 +12,8 @@ use support::received::Received;
 use support::record::{Any, Record, Want, assert_same};
 use support::service::{self, Emitted, SLACK_NS};
 use support::{Collector, LONG, capture, in_own_process, meters, unique, unix_ns};
-use throughline::{IdKey, SpanId, TraceContext, TraceId};
+use throughline::adapter::IdKey;
+use throughline::{SpanId, TraceContext, TraceId};
 use throughline_std::{Config, Guard, Ledger};
 
 #[test]

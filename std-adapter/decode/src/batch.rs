@@ -76,7 +76,7 @@ pub struct RawAttach {
 /// A loss on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawLoss {
-    /// Why, as `throughline::LossReason` numbers it.
+    /// Why, as `throughline::adapter::LossReason` numbers it.
     pub reason: u8,
     /// Records lost.
     pub count: u64,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use throughline::callsite::{Blob, Kind, MAX_FIELDS};
+use throughline::adapter::callsite::{Blob, Kind, MAX_FIELDS};
 use throughline::{Level, SpanKind};
 
 use crate::elf::Elf;

@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
-use throughline::callsite::Kind;
-use throughline::{IdKey, LossReason, SpanId, TraceContext, TraceId};
+use throughline::adapter::callsite::Kind;
+use throughline::adapter::{IdKey, LossReason};
+use throughline::{SpanId, TraceContext, TraceId};
 
 use crate::batch::{Batch, RawAttach, RawPoint, RawSpan, Record};
 use crate::bytes::Malformed;

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use object::{Object, ObjectSection, SectionFlags, elf::SHF_ALLOC};
-use throughline::callsite::{Blob, MAGIC};
+use throughline::adapter::callsite::{Blob, MAGIC};
 
 use crate::preamble::Hex;
 

@@ -1,7 +1,7 @@
 //! Fields of a record (§5): checked once when the record is read, then read again by whoever wants them, without a copy.
 
 use throughline::Value;
-use throughline::callsite::MAX_FIELDS;
+use throughline::adapter::callsite::MAX_FIELDS;
 
 use crate::bytes::{Cursor, Malformed, What};
 use crate::callsite::UNNAMED;

@@ -1,6 +1,7 @@
 //! What a decoder gives out: borrowed views of records with their callsites found, and what went wrong between them.
 
-use throughline::{IdKey, LossReason, SpanId, Status, TraceContext, TraceId};
+use throughline::adapter::{IdKey, LossReason};
+use throughline::{SpanId, Status, TraceContext, TraceId};
 
 use crate::bytes::Malformed;
 use crate::callsite::Callsite;

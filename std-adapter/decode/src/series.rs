@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use throughline::callsite::Kind;
+use throughline::adapter::callsite::Kind;
 
 use crate::callsite::{Callsite, Callsites};
 use crate::metrics::{Cell, Entry};

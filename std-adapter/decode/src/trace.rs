@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use throughline::{IdKey, LossReason, SpanId, Status, TraceContext, TraceId};
+use throughline::adapter::{IdKey, LossReason};
+use throughline::{SpanId, Status, TraceContext, TraceId};
 
 use crate::callsite::Callsite;
 use crate::fields::OwnedValue;

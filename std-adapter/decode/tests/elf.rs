@@ -110,7 +110,7 @@ proptest! {
             *place = byte;
         }
         if let Ok(elf) = Elf::parse("x", file) {
-            let fields = |blob: throughline::callsite::Blob<'_>| blob.fields().count() + blob.labels().count();
+            let fields = |blob: throughline::adapter::callsite::Blob<'_>| blob.fields().count() + blob.labels().count();
             assert!(elf.callsites().all(|(_, blob)| fields(blob) <= 30));
             elf.text(u64::from(RODATA), 7);
         }

@@ -4,7 +4,8 @@ mod common;
 
 use common::scenario::{REMOTE_SPAN, REMOTE_TRACE, span};
 use common::{DEVICE, Device, F, Rec};
-use throughline::{IdKey, SpanId, TraceId};
+use throughline::adapter::IdKey;
+use throughline::{SpanId, TraceId};
 use throughline_decode::trace::{Assembled, Assembler, Entry, LossCause, Trace};
 use throughline_decode::{Decoder, TimeOptions};
 

@@ -15,7 +15,8 @@ use opentelemetry_proto::tonic::{
 };
 use proptest::prelude::*;
 use prost::Message;
-use throughline::{Level, SpanId, SpanKind, Status, TraceId, Value, callsite};
+use throughline::adapter::callsite;
+use throughline::{Level, SpanId, SpanKind, Status, TraceId, Value};
 use throughline_export::{
     Resource, message,
     otlp::{LogEncoder, MetricEncoder, Options, Site, TraceEncoder},

@@ -1,6 +1,6 @@
 //! The pump's table of callsites: what a record's number stands for, prepared once.
 
-use throughline::callsite::{Blob, registry};
+use throughline::adapter::callsite::{Blob, registry};
 use throughline_export::otlp::{Options, Site};
 
 /// A callsite, ready for views.

@@ -1,7 +1,8 @@
 //! Empties the rings of all threads, those of ended threads included.
 
-use throughline::ring::{Loss, RawRecord, Reader};
-use throughline::{Recorder, recorder};
+use throughline::Recorder;
+use throughline::adapter::recorder;
+use throughline::adapter::ring::{Loss, RawRecord, Reader};
 use throughline_export::ledger::{Cells, DropReason};
 
 /// The readers of all rings.

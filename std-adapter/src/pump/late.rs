@@ -1,6 +1,6 @@
 //! Fields that came in records of their own, kept until their span ends. Bounded: beyond the limit the fields kept longest are given up.
 
-use throughline::ring::{RawRecord, Word};
+use throughline::adapter::ring::{RawRecord, Word};
 
 /// No further record.
 const NONE: u32 = u32::MAX;
@@ -227,7 +227,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::VecDeque;
-    use throughline::ring::{Head as RecordHead, RecordKind};
+    use throughline::adapter::ring::{Head as RecordHead, RecordKind};
 
     fn raw(span: Word, mark: Word) -> RawRecord {
         let mut raw = RawRecord::new();

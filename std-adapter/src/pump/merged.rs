@@ -4,7 +4,7 @@ use super::callsites::{Callsites, Entry};
 use super::late::Records;
 use std::slice::Iter;
 use throughline::Value;
-use throughline::record::{Record, Values, ValuesIter};
+use throughline::adapter::record::{Record, Values, ValuesIter};
 
 /// More values than names is no record of ours; the values keep their place.
 const NAMELESS: &str = "?";

@@ -1,8 +1,8 @@
 //! Reads every metric of the program and of the ledger, adds up series that are the same, and shows them as points.
 
 use std::borrow::Cow;
-use throughline::callsite::Kind;
-use throughline::metrics::{self, Series, SeriesKey, bucket_count, histogram_cells};
+use throughline::adapter::callsite::Kind;
+use throughline::adapter::metrics::{self, Series, SeriesKey, bucket_count, histogram_cells};
 use throughline_export::ledger::Ledger;
 use throughline_export::view::{PointData, PointView};
 
@@ -241,7 +241,7 @@ fn coarsen(buckets: &mut Vec<u64>, by: u8) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use throughline::metrics::position;
+    use throughline::adapter::metrics::position;
 
     fn point(name: &'static str, label: &'static str, data: Data) -> Point {
         let labels = vec![("k", Cow::Borrowed(label))];

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use throughline::TraceContext;
-use throughline::ring::Word;
+use throughline::adapter::ring::Word;
 
 /// The bit of a local id that stands for a remote span.
 const REMOTE: Word = 1 << (Word::BITS - 1);

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use throughline::record::Values;
+use throughline::adapter::record::Values;
 use throughline_export::Resource;
 use throughline_export::ledger::{Cells, DropReason};
 use throughline_export::otlp::{LogEncoder, MetricEncoder, Options, Signal, Site, TraceEncoder};

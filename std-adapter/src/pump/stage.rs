@@ -6,7 +6,7 @@ use super::{OtlpSink, Sinks};
 use crate::clock::best_clock;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use throughline::IdKey;
+use throughline::adapter::IdKey;
 use throughline_export::Resource;
 use throughline_export::ledger::Cells;
 use throughline_export::otlp::Options;

@@ -49,7 +49,7 @@ fn main() -> ! {
     gauge!("second").set(-2);
     histogram!("third").record(3);
     let mut metrics = 0;
-    throughline::metrics::for_each(|_| metrics += 1);
+    throughline::adapter::metrics::for_each(|_| metrics += 1);
     hprintln!("metrics {}", metrics);
     finish()
 }

@@ -7,9 +7,10 @@ use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use throughline::callsite::{Blob, registry};
-use throughline::record::{Record, Values};
-use throughline::{Clock, Recorder, Slots, SpanKind, Status, Value, metrics};
+use throughline::adapter::callsite::{Blob, registry};
+use throughline::adapter::metrics;
+use throughline::adapter::record::{Record, Values};
+use throughline::{Clock, Recorder, Slots, SpanKind, Status, Value};
 
 static SLOTS: Slots<1024> = Slots::new();
 static RECORDER: Recorder = Recorder::new(&SLOTS, Clock::mock());
@@ -58,7 +59,7 @@ pub(crate) fn counted(prefix: &str, f: impl FnOnce()) -> Vec<String> {
             return;
         }
         let mut line = format!("{} {:?}", blob.name, blob.kind);
-        if !matches!(blob.kind, throughline::callsite::Kind::Histogram) {
+        if !matches!(blob.kind, throughline::adapter::callsite::Kind::Histogram) {
             _ = write!(line, " {}", series.cell(0).cast_signed());
         }
         if blob.param != 0 {

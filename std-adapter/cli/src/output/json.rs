@@ -210,9 +210,9 @@ fn loss(l: &Loss) -> Json5 {
         LossCause::Device(reason) => ("device", reason, None),
     };
     let reason = reason.map(|r| match r {
-        throughline::LossReason::RingFull => "ring_full".to_owned(),
-        throughline::LossReason::Overwritten => "overwritten".to_owned(),
-        throughline::LossReason::TooLarge => "too_large".to_owned(),
+        throughline::adapter::LossReason::RingFull => "ring_full".to_owned(),
+        throughline::adapter::LossReason::Overwritten => "overwritten".to_owned(),
+        throughline::adapter::LossReason::TooLarge => "too_large".to_owned(),
         other => format!("{other:?}"),
     });
     let mut object =

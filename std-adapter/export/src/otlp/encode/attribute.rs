@@ -5,7 +5,7 @@ use super::proto::{bytes_field, varint, varint_bytes, varint_len, varint_word};
 use super::site::SiteKey;
 use crate::view::Fields;
 use throughline::Value;
-use throughline::record::Values;
+use throughline::adapter::record::Values;
 
 /// The key of a value that has no name.
 const NAMELESS: &str = "?";

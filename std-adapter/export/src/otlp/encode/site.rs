@@ -6,7 +6,8 @@ use super::{
     proto,
     trace::HEAD,
 };
-use throughline::{Level, SpanKind, callsite::Blob};
+use throughline::adapter::callsite::Blob;
+use throughline::{Level, SpanKind};
 
 /// Tag of `Span.attributes`.
 pub(super) const SPAN_ATTRIBUTE: u8 = 0x4a;

@@ -12,7 +12,8 @@ use crate::{
     Resource,
     view::{Fields, SpanView},
 };
-use throughline::{Status, Value, record::Values};
+use throughline::adapter::record::Values;
+use throughline::{Status, Value};
 
 /// `ScopeSpans.spans` with a two-byte length, then the fields of fixed size that every span has: trace id, span id, start, end.
 pub(super) const HEAD: [u8; 49] = {
