@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_budget_that_was_kept_is_kept() {
-        // At most 100 instructions on this target.
+        // The budget on this target is 100 instructions.
         for (before, now, verdict) in [
             (99.0, 100.0, Verdict::Grew),
             (99.0, 101.0, Verdict::OverBudget),
@@ -249,7 +249,7 @@ mod tests {
         ];
         let kept: Vec<_> = Baseline::of(M0, "rustc", &rows).rows.iter().map(|it| it.value).collect();
         assert_eq!(kept, [10.0, 9.0, 20.0]);
-        // Same path, other unit or configuration: not the same figure.
+        // The same path in another unit or configuration is another figure.
         assert!(verdicts(&rows, &mut rows.clone()).iter().all(|it| it.1 == Verdict::Same));
     }
 

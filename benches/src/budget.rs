@@ -88,7 +88,7 @@ pub const BUDGETS: &[Budget] = &[
     server_time("counter_family", Ratio::of_limit(2.1).and_of_peer(0.62).flat()),
     server_time(
         "histogram",
-        // Without its sum a histogram is another job.
+        // metriken's histograms keep no sum, which is a smaller job.
         Ratio::of_limit(1.75).and_of_peer(0.29).except(&["metriken"]).flat(),
     ),
     server_time("encode", Ratio::of_limit(1.03).and_of_peer(0.66)),
@@ -310,7 +310,7 @@ mod tests {
                 }
             };
             let figures = figures.iter().find(on_target).expect("a baseline for each kind of machine");
-            // Times are not exact, and so not in a baseline, but are taken of the same paths.
+            // Baselines hold no times, because times are not exact; the same paths are timed.
             let is_exact = budget.unit != Unit::Ns;
             let is_measured = match budget.path.strip_prefix("export") {
                 Some("") => true,

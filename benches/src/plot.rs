@@ -120,7 +120,7 @@ impl Scale {
     fn of<'a>(rows: impl Iterator<Item = &'a Row>) -> Self {
         let (least, most) = rows
             .fold((1.0_f64, 10.0_f64), |(least, most), row| (least.min(row.median), most.max(row.median)));
-        // Below a tenth of a nanosecond is no time.
+        // A time below a tenth of a nanosecond is drawn as a tenth.
         Self { from: (least.log10().floor() as i32).max(-1), to: most.log10() }
     }
 
@@ -205,7 +205,7 @@ impl Svg {
         if let Some(budget) = row.budget {
             let x = scale.x(budget);
             self.line("budget", x, y - 2.0, y + BAR + 2.0);
-            // A figure that the mark would cross goes beyond it.
+            // A figure that the budget's mark would cross is drawn beyond the mark.
             if x > end - 2.0 && x < end + 60.0 {
                 after = x;
             }
@@ -283,7 +283,7 @@ mod tests {
         {
             assert!(svg.contains(text), "{text} in {svg}");
         }
-        // One in the legend, one at the bar.
+        // The mark appears once in the legend and once at the bar.
         assert_eq!(svg.matches("class=\"budget\"").count(), 2);
     }
 }

@@ -89,7 +89,7 @@ fn parse(mut args: lexopt::Parser) -> Result<Option<Options>> {
 
 /// Builds and runs the benches, as [`report`].
 fn measure(options: &Options) -> Result<(Report, Result<()>)> {
-    // Elsewhere it is not to be had for certain, and times stand without instructions.
+    // Callgrind is not available on every other system, so times are shown without instruction counts there.
     if cfg!(target_os = "linux") {
         setup::ensure(&[Need::Valgrind])?;
     }
@@ -124,7 +124,7 @@ pub fn instructions() -> Result<Vec<Row>> {
 
 /// Runs benches that print a report. It has what ran; the inner result is an error when a subject did not.
 fn report(cmd: &Cmd) -> Result<(Report, Result<()>)> {
-    // Not on standard output, which may be meant for the JSON alone.
+    // The message goes to standard error, because standard output may carry the JSON alone.
     eprintln!("$ {cmd}");
     let start = Instant::now();
     let output = cmd.to_command().stderr(Stdio::inherit()).output().context("can't start `cargo`")?;

@@ -55,7 +55,7 @@ pub fn run(mut args: lexopt::Parser) -> Result<()> {
         println!("{}", collector.program().display());
         return Ok(());
     }
-    // Before the start, so that no moment is left in which Ctrl-C would leave the program running.
+    // The guard exists before the start, so that Ctrl-C never leaves the program running.
     let (stop, stopped) = mpsc::channel();
     ctrlc::set_handler(move || {
         let _ = stop.send(());
@@ -118,7 +118,7 @@ impl Collector {
     ///
     /// As [`Self::start`].
     pub fn start_with(&self, options: Options) -> Result<Running> {
-        // A port may be taken between finding and binding it; that is rare, so once more is enough.
+        // Another process may take the port between finding and binding it; that is rare, so one retry is enough.
         self.try_start(options).or_else(|_| self.try_start(options))
     }
 
@@ -162,7 +162,7 @@ pub struct Running {
     /// The Collector's own log.
     pub log: PathBuf,
     child: Child,
-    // Removed with the folder that holds the files above, after the program has ended.
+    // The folder that holds the files above; dropped, and so removed, after the program has ended.
     _scratch: Scratch,
 }
 
@@ -224,7 +224,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail only when it has ended already.
+        // Both calls fail only when the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -232,13 +232,13 @@ impl Drop for Running {
 
 fn configuration(http: u16, grpc: u16, output: &Path, options: Options) -> String {
     let exporters = if options.debug { "[file, debug]" } else { "[file]" };
-    // Quoted as YAML's double-quoted strings are, which are JSON's.
+    // A YAML double-quoted string is quoted as a JSON string is.
     let output = serde_json::Value::from(output.to_string_lossy());
     let pipelines: String = ["traces", "metrics", "logs"]
         .iter()
         .map(|signal| format!("    {signal}: {{receivers: [otlp], exporters: {exporters}}}\n"))
         .collect();
-    // No batch processor and no telemetry of its own: what arrives is what gets written.
+    // There is no batch processor and no telemetry of the Collector's own, so that exactly what arrives is written.
     format!(
         "\
 receivers:

@@ -70,7 +70,7 @@ pub fn check() -> Result<()> {
             failed.push(label);
         }
     }
-    // All are tried, because it is the set of those that fail which tells the feature at fault.
+    // Every combination is tried, because the set of failures shows which feature is at fault.
     if !failed.is_empty() {
         bail!("{} of {total} combinations failed: {}", failed.len(), failed.join("; "));
     }

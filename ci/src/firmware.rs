@@ -86,7 +86,7 @@ impl Firmware {
             .args(["build", "--release", "--bins", "--target", machine.target()])
             .args(variant.features().iter().copied())
             .run()?;
-        // Kept apart, as the next variant's build replaces them.
+        // The ELFs are copied, because the next variant's build replaces them.
         let built = target_dir.join(machine.target()).join("release");
         let folder = target_dir.join(format!("{}-{}", machine.name(), variant.name()));
         fs::create_dir_all(&folder)?;
@@ -272,14 +272,14 @@ impl Tool {
                 all.push_str(&line);
                 all.push('\n');
             }
-            // Fails only when nobody wants it any more.
+            // Sending fails only when the receiver has gone, which is no error.
             let _ = sender.send(all);
         });
         Ok(Live { input: child.stdin.take(), child, text })
     }
 
     fn decode(&self, capture: &Capture, options: &[&str]) -> Result<String> {
-        // From a file, as a stream's times are by its arrival.
+        // The capture is read from a file, because the times of a stream depend on when it arrives.
         let scratch = Scratch::new("capture")?;
         let path = scratch.path().join("capture.bin");
         fs::write(&path, &capture.bytes)?;

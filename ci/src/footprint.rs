@@ -115,7 +115,7 @@ impl Firmware {
     fn build(machine: Machine, profile: Profile) -> Result<Firmware> {
         let name = if profile == Profile::Fast { "release" } else { "size" };
         let target_dir = workspace::target_dir().join("footprint");
-        // The manifest's features turn the peer on for its own binary alone; the others don't link it.
+        // The manifest enables the peer for its own binary only; the other binaries do not link it.
         let cmd = Cmd::cargo()
             .args(["build", "--quiet", "--bins", "--features", "defmt", "--profile", name])
             .args(["--target", machine.target()])
@@ -123,7 +123,7 @@ impl Firmware {
             .arg(&target_dir)
             .env("DEFMT_LOG", "trace")
             .dir(workspace::root().join("benches/firmware"));
-        // Standard output is the report's.
+        // Progress goes to standard error, because standard output carries the report.
         eprintln!("$ {cmd}");
         cmd.output()?;
         Ok(Firmware { machine, profile, dir: target_dir.join(machine.target()).join(name) })

@@ -68,7 +68,7 @@ fn command(files: &[String], shard: Option<&str>) -> Cmd {
     if let Some(shard) = shard {
         cmd = cmd.args(["--shard", shard]);
     }
-    // Without what only compiles: it is slow, and notices nothing of this.
+    // Tests that only compile code are left out: they are slow and cannot notice a change in behaviour.
     cmd.args(["--", "--tests", "--", "--skip", "mistakes_are_explained"])
 }
 

@@ -18,7 +18,7 @@ pub const POLL: Duration = Duration::from_millis(5);
 ///
 /// When the system has no port left.
 pub fn free_ports<const N: usize>() -> Result<[u16; N]> {
-    // All are held until all are known, so that they differ.
+    // All sockets stay open until every port is known, so that the ports differ.
     let mut listeners = Vec::with_capacity(N);
     let mut ports = [0; N];
     for port in &mut ports {

@@ -136,7 +136,7 @@ impl Cmd {
     pub fn to_command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.args).current_dir(&self.dir);
-        // What `cargo run` says of this package is not for the packages that a nested `cargo` builds.
+        // `cargo run` sets variables about this package, which must not reach a nested `cargo`.
         for (key, _) in std::env::vars_os() {
             if key.to_str().is_some_and(describes_this_package) {
                 command.env_remove(key);

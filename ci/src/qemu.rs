@@ -141,7 +141,7 @@ pub struct Qemu {
     serial_output: Option<SerialReader>,
     serial_input: Option<UnixStream>,
     serial_address: Option<SocketAddr>,
-    // Holds the sockets; removed after the guest is gone.
+    // The folder holds the sockets; it is removed after the guest has exited.
     _scratch: Scratch,
 }
 
@@ -156,7 +156,7 @@ impl Qemu {
     /// When QEMU is not installed or refuses the firmware.
     pub fn boot(machine: Machine, elf: &Path, options: &Options) -> Result<Self> {
         let elf = elf.canonicalize().with_context(|| format!("no firmware at {}", elf.display()))?;
-        // QEMU runs any other file as if it were bare instructions.
+        // QEMU would run a file that is no ELF as raw instructions.
         if !fs::read(&elf)?.starts_with(b"\x7fELF") {
             bail!("{} is not ELF", elf.display());
         }
@@ -164,11 +164,11 @@ impl Qemu {
         let channels = Channels::below(scratch.path());
         let cmd = command(machine, &elf, options, &channels);
         let mut command = cmd.to_command();
-        // Firmware prints to either, depending on the semihosting call it uses and QEMU's version.
+        // Firmware prints to one or the other, depending on the semihosting call and on QEMU's version.
         let (output, both) = io::pipe()?;
         command.stdin(Stdio::null()).stdout(both.try_clone()?).stderr(both);
         let child = command.spawn();
-        // It holds the pipe's other end, which would keep the output from ever ending.
+        // The command holds the pipe's other end; while it lives, the output never ends.
         drop(command);
         let child =
             child.with_context(|| format!("can't start `{cmd}`: `cargo xtask setup` installs QEMU"))?;
@@ -311,7 +311,7 @@ impl Qemu {
 
 impl Drop for Qemu {
     fn drop(&mut self) {
-        // Here and not only in `Guest`, which an `Rtt` may keep alive.
+        // The guest is killed here as well as in `Guest`, because an `Rtt` may keep the `Guest` alive.
         self.guest.kill();
     }
 }
@@ -336,19 +336,19 @@ impl Channels {
 
 fn command(machine: Machine, elf: &Path, options: &Options, channels: &Channels) -> Cmd {
     let socket = |path: &Path| format!("unix:{},server=on,wait=off", path.display());
-    // QEMU takes qtest to mean that no one executes instructions, unless told how to execute them.
+    // With qtest QEMU executes no instructions unless an accelerator is named.
     let mut cmd = Cmd::new(machine.program())
         .args(["-machine", machine.name(), "-accel", "tcg", "-nographic", "-monitor", "none", "-S"])
         .args(["-qmp", &socket(&channels.qmp), "-qtest", &socket(&channels.qtest), "-qtest-log", "none"])
         .args(["-semihosting-config", "enable=on,target=native"]);
     cmd = match options.serial {
-        // Not standard input and output: semihosting prints there too, among the serial port's bytes.
+        // The serial port gets a socket, because semihosting output would mix with its bytes on standard output.
         Serial::Pipe => {
             let path = channels.serial.display();
             cmd.args(["-chardev", &format!("socket,id={SERIAL},path={path},server=on,wait=off")])
                 .args(["-serial", &format!("chardev:{SERIAL}")])
         }
-        // Port 0: QEMU takes a free one and says which, so that no one else can take it first.
+        // With port 0 QEMU chooses a free port and reports it, so no other process can take it first.
         Serial::Tcp => cmd
             .args(["-chardev", &format!("socket,id={SERIAL},host=127.0.0.1,port=0,server=on,wait=off")])
             .args(["-serial", &format!("chardev:{SERIAL}")]),

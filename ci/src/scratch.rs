@@ -20,7 +20,7 @@ impl Scratch {
     /// Those of [`fs::create_dir`].
     pub fn new(prefix: &str) -> io::Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        // A folder may be left from a killed process that had the same pid, so a taken name is passed over.
+        // A killed process with the same pid may have left its folder, so a name that is taken is skipped.
         loop {
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
             let path = env::temp_dir().join(format!("{prefix}-{}-{count}", process::id()));
@@ -41,7 +41,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // Nothing to be done about a failure here; the system clears its temporary folder in time.
+        // A failure is ignored: the system clears its temporary folder in time.
         let _ = fs::remove_dir_all(&self.path);
     }
 }

@@ -39,13 +39,13 @@ pub fn check() -> Result<()> {
 fn commands() -> Vec<Cmd> {
     let mut commands = Vec::new();
     for target in BARE_METAL {
-        // Apart, so that a feature one of them turns on in a shared dependency doesn't hide in the other.
+        // Each package is built apart, so that a feature that one enables in a shared dependency does not help the other.
         for package in ["throughline", "throughline-embedded"] {
             commands.push(Cmd::cargo().args(["build", "-p", package, "--target", target]));
         }
     }
     for target in HOSTED {
-        // A check needs no linker or system library, of which there are none for a foreign host.
+        // `cargo check` suffices: there is no linker or system library for a foreign host.
         let verb = if target.starts_with("x86_64-unknown-linux") { "build" } else { "check" };
         let cmd = Cmd::cargo().args([verb, "-p", "throughline", "--target", target]);
         commands.push(cmd.clone());

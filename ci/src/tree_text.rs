@@ -90,7 +90,7 @@ fn after_time_of_day(line: &str) -> Option<&str> {
 fn duration(text: &str) -> Option<(&str, &str)> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').filter(|end| *end > 0)?;
     let rest = text[digits..].strip_prefix(' ')?;
-    // The longer units first: `s` ends them all.
+    // The longer units are tried first, because all of them end in `s`.
     let unit = ["ns", "µs", "ms", "s"].iter().find(|unit| rest.starts_with(**unit))?;
     Some(text.split_at(digits + 1 + unit.len()))
 }
@@ -98,7 +98,7 @@ fn duration(text: &str) -> Option<(&str, &str)> {
 /// The line without the parts that say how long a future was polled and how exact a time is.
 fn without_times(line: &str) -> String {
     let mut parts = Vec::new();
-    // Two spaces separate a line's parts; a tree's own indentation is at its beginning, and stays.
+    // Two spaces separate a line's parts; the tree's indentation at the line's beginning stays.
     let begin = line.find(|c: char| !" │├└─".contains(c)).unwrap_or(line.len());
     for part in line[begin..].split("  ") {
         let time = part.strip_prefix("busy ").or_else(|| part.strip_prefix('±'));
@@ -123,7 +123,7 @@ fn is_zero(value: &str) -> bool {
 
 /// The lines of the shortest edit from `a` to `b` that are not in both.
 fn diff(a: &[String], b: &[String]) -> String {
-    // Lengths of the longest common subsequences of the ends: some hundred lines, so a table is cheap.
+    // The table holds the lengths of the longest common subsequences of all suffixes; with some hundred lines it is cheap.
     let mut common = vec![vec![0_usize; b.len() + 1]; a.len() + 1];
     for i in (0..a.len()).rev() {
         for j in (0..b.len()).rev() {

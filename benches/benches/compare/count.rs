@@ -33,7 +33,7 @@ const COUNTED: &str = "compare::count::counted";
 pub(crate) fn instructions(path: &str, subject: &str) -> Result<(f64, String), Box<dyn Error>> {
     let profile = env::temp_dir().join(format!("throughline-callgrind-{}", process::id()));
     let counted = under_callgrind(path, subject, &profile);
-    // Absent when Valgrind did not start; what went wrong is in `counted`.
+    // The file is absent when Valgrind did not start; `counted` says why.
     let _ = fs::remove_file(&profile);
     counted
 }
@@ -80,7 +80,7 @@ fn totals(profile: &str) -> Result<Vec<u64>, Box<dyn Error>> {
 pub(crate) fn operations<L>(local: &mut L, op: impl Fn(&mut L, u64), drain: impl Fn(&mut L)) {
     for round in 0..=ROUNDS {
         for n in [BATCH / 2, BATCH] {
-            // Whatever is done once is done by the first pair.
+            // The first pair also does whatever happens only once.
             run(round > 0, &mut || op(local, n));
             drain(local);
         }
@@ -106,6 +106,6 @@ fn run(count: bool, op: &mut dyn FnMut()) {
 #[inline(never)]
 fn counted(op: &mut dyn FnMut()) {
     op();
-    // Keeps the call above from becoming a jump.
+    // This keeps the call above from becoming a tail call.
     black_box(());
 }

@@ -113,11 +113,11 @@ fn windows(bench: &mut Bench<'_>, receiver: &Receiver, producer: impl Fn() -> u6
         Effort::Quick => (3, Duration::from_millis(300)),
         Effort::Smoke | Effort::Count => (1, Duration::from_millis(100)),
     };
-    // Rings and queues fill, buffers grow.
+    // A warm-up lets rings and queues fill and buffers grow.
     thread::sleep(length / 2);
     let (mut wall, mut cpu) = (Vec::new(), Vec::new());
     for _ in 0..count {
-        // From one arrival to another, as some exporters send little and others much at a time.
+        // The stretch runs from one arrival to another, because exporters send batches of very different sizes.
         if !await_arrival(receiver) {
             break;
         }

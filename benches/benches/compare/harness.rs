@@ -5,7 +5,7 @@
 //! the observed code pays. With two threads both start each batch together and run flat out; the time is per operation
 //! and thread. Batches the rest of the machine got in the way of are run again.
 
-// Without the peers some ways of measuring may have no user.
+// Without the feature `peers` some ways of measuring have no user.
 #![cfg_attr(not(feature = "peers"), allow(dead_code))]
 
 use std::{
@@ -115,8 +115,8 @@ impl Bench<'_> {
         op: impl Fn(&mut L, u64) + Sync,
         drain: impl Fn(&mut L),
     ) {
-        // Called through a pointer the compiler cannot see through, so that one copy of the loop serves all: copies differ
-        // in their placement, which shows where an operation takes a cycle.
+        // The operation is called through an opaque pointer, so that one copy of the loop serves all subjects: copies differ
+        // in their placement, which matters where an operation takes a single cycle.
         let op: &(dyn Fn(&mut L, u64) + Sync) = black_box(&op);
         let mut first = make(0);
         self.alone(batch, 1.0, &mut first, op, &drain);

@@ -110,7 +110,7 @@ fn parent(args: &Args) -> Result<(), Box<dyn Error>> {
         if counted && matches!(args.effort, Effort::Full | Effort::Quick) {
             match run_counted(path, name) {
                 Ok(counted) => rows.extend(counted.into_iter().filter(|row| row.unit == Unit::Instructions)),
-                // The times stand without them.
+                // The times are reported without instruction counts.
                 Err(error) => eprintln!("{full}: instructions not counted: {error}"),
             }
         }
@@ -166,7 +166,7 @@ fn run_counted(path: &str, subject: &str) -> Result<Vec<Row>, Box<dyn Error>> {
 /// Measures one subject of one path and prints its rows.
 fn child(args: &Args) -> Result<(), Box<dyn Error>> {
     let Some((path, name)) = &args.child else { return Err("no subject".into()) };
-    // One of two threads that meet each other would wait for ever for one that unwound.
+    // Two threads wait for each other at a barrier; if one unwound, the other would wait for ever.
     let report = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         report(info);
@@ -184,7 +184,7 @@ fn child(args: &Args) -> Result<(), Box<dyn Error>> {
         rows: Vec::new(),
     };
     if args.effort == Effort::Count {
-        // On a stack and a heap that do not begin where arguments and environment leave off: how much a copy takes depends on its alignment.
+        // A thread of its own gives a stack and heap whose alignment does not depend on arguments and environment, which would change the cost of copies.
         thread::scope(|scope| scope.spawn(|| measure(&mut bench)).join()).expect("panics abort");
     } else {
         measure(&mut bench);

@@ -61,7 +61,7 @@ impl Counts {
     fn connection(&self, stream: TcpStream) {
         let clock = CpuClock::of_this_thread();
         self.open.lock().expect("no panic goes on").push(clock);
-        // A client that hangs up ends its connection and nothing else.
+        // A client that hangs up ends only its own connection.
         let _ = self.serve(stream);
         let mut open = self.open.lock().expect("no panic goes on");
         open.retain(|other| *other != clock);

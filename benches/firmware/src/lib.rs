@@ -48,7 +48,7 @@ pub fn measure(name: &str, mut between: impl FnMut(), mut twice: impl FnMut(u32)
     for round in 0..ROUNDS {
         for (double, sum) in sums.iter_mut().enumerate() {
             between();
-            // So that rounds begin at different moments within a tick.
+            // This makes rounds begin at different moments within a tick.
             for _ in 0..round % 23 {
                 cortex_m::asm::nop();
             }

@@ -43,7 +43,7 @@ pub(super) fn ensure() -> Result<PathBuf> {
         return Ok(program);
     }
     fs::create_dir_all(&cache).with_context(|| format!("can't create {}", cache.display()))?;
-    // Two builds at once would cost the machine twice and gain nothing. The lock goes with the process.
+    // A lock keeps two builds from running at once. The system releases it when the process ends.
     let lock = File::create(cache.join("lock"))?;
     lock.lock()?;
     if is_current(&program) {
@@ -63,7 +63,7 @@ fn is_current(program: &Path) -> bool {
 fn build(program: &Path) -> Result<()> {
     let log = program.with_file_name("build.log");
     fs::write(&log, "")?;
-    // Sources are generated, and not kept: the builder writes them again in seconds.
+    // The sources are generated, so they are not kept; the builder writes them again in seconds.
     let scratch = Scratch::new("otelcol-build")?;
     let folder = scratch.path();
     fs::write(folder.join("manifest.yaml"), MANIFEST)?;
@@ -72,11 +72,11 @@ fn build(program: &Path) -> Result<()> {
         .arg("run")
         .arg(format!("go.opentelemetry.io/collector/cmd/builder@v{VERSION}"))
         .args(["--config", "manifest.yaml", "--skip-compilation"])
-        // It leaves a folder behind in the system's temporary one, so it is given ours.
+        // The builder leaves a temporary folder behind, so it gets a folder that we remove.
         .env("TMPDIR", folder)
         .dir(folder);
-    // It ends by running `go mod tidy`, which fails on a test-only dependency of an exporter that can't be had.
-    // The sources it wrote before that are complete, so its success is judged by them.
+    // The builder's last step, `go mod tidy`, fails on a test-only dependency that cannot be downloaded.
+    // The sources are complete by then, so success is judged by whether they exist.
     let outcome = builder.run_logged(&log);
     let sources = folder.join("out");
     if !(sources.join("go.mod").is_file() && sources.join("main.go").is_file()) {

@@ -12,13 +12,13 @@ use crate::firmware::{Firmware, Tool};
 /// Runs it, checks that ids and parents join, and gives the traces as drawn.
 pub(super) fn run(server: &Server, firmware: &Firmware, tool: &Tool) -> Result<String> {
     let running = server.start()?;
-    // Service to microcontroller: its answer says where it was, and that goes down the serial port.
+    // Service to microcontroller: the `traceparent` of the service's answer goes down the serial port.
     let answer = request(running.address, "POST", "/run?rounds=1", None)?;
     ensure!(answer.status == 200, "the service answers {}", answer.status);
     let from_service = answer.header("traceparent").context("the service's answer has no traceparent")?;
     let capture = firmware.run("remote", format!("{from_service}\n").as_bytes(), |_| Ok(()))?;
 
-    // Microcontroller to service: the same the other way.
+    // Microcontroller to service: the `traceparent` that the firmware printed goes into a request.
     let from_device = capture.said("traceparent")?.join(" ");
     let answer = request(running.address, "POST", "/run?rounds=1", Some(&from_device))?;
     ensure!(answer.status == 200, "the service answers {} to the microcontroller", answer.status);

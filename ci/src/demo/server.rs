@@ -76,7 +76,7 @@ impl Server {
     }
 
     fn command(&self) -> Cmd {
-        // The demo draws traces itself: no collector, whatever the environment says.
+        // The demo shows the terminal output, so the environment must not redirect it to a collector.
         Cmd::new(&self.0).env("OTEL_SDK_DISABLED", "").env("OTEL_EXPORTER_OTLP_ENDPOINT", "")
     }
 }
@@ -104,7 +104,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail only when it has ended already.
+        // Both calls fail only when the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -119,7 +119,7 @@ pub(super) fn blocks(drawn: &str) -> Vec<String> {
             within = true;
             blocks.push(String::new());
         } else {
-            // A trace's lines begin with spaces; whatever doesn't is the next thing.
+            // A trace's lines begin with spaces; any other line ends the trace.
             within &= line.starts_with(' ');
         }
         if within && let Some(block) = blocks.last_mut() {

@@ -38,7 +38,7 @@ pub(super) fn rows(firmware: &Firmware) -> Result<Vec<Row>> {
 fn printed(firmware: &Firmware, binary: &str) -> Result<String> {
     let options = Options { serial: Serial::None, count_instructions: true, hold: true, limit: LIMIT };
     let mut qemu = Qemu::boot(firmware.machine, &firmware.binary(binary), &options)?;
-    // A guest this short may be gone before QEMU has answered.
+    // A guest that runs this briefly may have exited before QEMU answers.
     let resumed = qemu.resume();
     let outcome = qemu.wait()?;
     if !outcome.is_success() {
@@ -64,7 +64,7 @@ fn instructions(printed: &str) -> Result<Vec<(String, f64)>> {
     let per_tick = per_tick.context("no line `calibration`")?;
     let empty = ticks.iter().find(|(name, _)| name == "empty").context("no line `ticks empty`")?.1;
     let others = ticks.iter().filter(|(name, _)| name != "empty");
-    // An operation takes a whole number of instructions, and the averaging is good for a tenth of one.
+    // An operation takes a whole number of instructions; the average is exact to a tenth of one.
     Ok(others.map(|(name, n)| (name.clone(), ((n - empty) * per_tick).round())).collect())
 }
 

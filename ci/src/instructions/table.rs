@@ -12,7 +12,7 @@ pub(super) fn table(changes: &[Change]) -> String {
     for line in &lines {
         let mut shown = String::new();
         for (column, (cell, width)) in line.iter().zip(widths).enumerate() {
-            // Figures end below one another, words begin so.
+            // Figures are aligned right, words left.
             let cell =
                 if (3..6).contains(&column) { format!("{cell:>width$}") } else { format!("{cell:<width$}") };
             shown += &cell;

@@ -44,7 +44,7 @@ pub(super) struct Guest {
     timed_out: Arc<AtomicBool>,
     output: Arc<Mutex<Vec<u8>>>,
     output_thread: Mutex<Option<JoinHandle<()>>>,
-    // Dropped with the guest, which ends the thread that watches it.
+    // Dropping this with the guest ends the thread that watches it.
     _alive: Sender<()>,
 }
 
@@ -60,7 +60,7 @@ impl Guest {
             thread::spawn(move || {
                 if dropped.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
                     let mut child = lock(&child);
-                    // One that has exited in the same moment has not timed out.
+                    // A guest that exits at the moment its time is up has not timed out.
                     if matches!(child.try_wait(), Ok(None)) {
                         timed_out.store(true, Ordering::Relaxed);
                         let _ = child.kill();
@@ -104,7 +104,7 @@ impl Guest {
     }
 
     pub(super) fn wait(&self) -> Result<Outcome> {
-        // Polled, so that the lock is free in between for the thread that kills it when its time is up.
+        // The exit is polled, so that the lock is free in between for the thread that kills the guest when its time is up.
         let status = loop {
             if let Some(status) = lock(&self.child).try_wait()? {
                 break status;
@@ -121,7 +121,7 @@ impl Guest {
 
     pub(super) fn kill(&self) {
         let mut child = lock(&self.child);
-        // Both fail only when it has ended already.
+        // Both calls fail only when the process has ended already.
         let _ = child.kill();
         let _ = child.wait();
     }

@@ -44,7 +44,7 @@ impl Qmp {
             if let Some(error) = answer.get("error") {
                 bail!("QEMU refuses `{command}`: {error}");
             }
-            // Anything else is an event, which may come between a command and its answer.
+            // Any other message is an event; events may arrive between a command and its answer.
         }
     }
 

@@ -40,7 +40,7 @@ impl QTest {
 
 impl Memory for QTest {
     fn read(&mut self, address: u64, buffer: &mut [u8]) -> io::Result<()> {
-        // The protocol has no empty read.
+        // The protocol does not allow a read of zero bytes.
         if buffer.is_empty() {
             return Ok(());
         }

@@ -118,7 +118,7 @@ impl<M: Memory> Rtt<M> {
         if count == 0 {
             return Ok(None);
         }
-        // Only now is the space the target's again.
+        // The read offset moves last: from here on the target may reuse the space.
         let read = ring.advanced(count);
         self.memory.write(self.descriptor() + READ_OFFSET, &read.to_le_bytes())?;
         Ok(Some(count))
@@ -132,7 +132,7 @@ impl<M: Memory> Source for Rtt<M> {
             return Ok(Some(0));
         }
         match self.poll(buffer) {
-            // The target is gone: with its memory there is nothing more to read.
+            // The target has exited, and its memory is gone with it.
             Err(error) if matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof) => Ok(Some(0)),
             other => other,
         }
@@ -164,7 +164,7 @@ impl Ring {
     fn parse(descriptor: &[u8; DESCRIPTOR]) -> Option<Self> {
         let [buffer, size, write, read] = [4, 8, 12, 16].map(|offset| word(descriptor, offset));
         buffer.checked_add(size)?;
-        // A channel that was never set up has a buffer of size 0, and is empty.
+        // A channel that was never set up has a buffer of size 0 and counts as empty.
         let is_empty = size == 0 && write == 0 && read == 0;
         (is_empty || (write < size && read < size)).then_some(Self { buffer, size, write, read })
     }

@@ -86,7 +86,7 @@ impl SerialReader {
             let mut chunk = [0; 4096];
             while let Ok(count @ 1..) = stream.read(&mut chunk) {
                 if sender.send(chunk[..count].to_vec()).is_err() {
-                    // The reader is gone, but the socket is still to be kept empty.
+                    // The reader has gone, but the socket must still be drained, or the guest would stall.
                     let _ = io::copy(&mut stream, &mut io::sink());
                 }
             }

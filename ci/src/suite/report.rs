@@ -49,7 +49,7 @@ impl Verdict {
 
     fn reason(&self) -> String {
         const LONGEST: usize = 100;
-        // The rest of a reason, a log's tail for example, stands where the step ran.
+        // The table shows the first line; the rest, such as a log's tail, was printed where the step ran.
         let line = match self {
             Self::Passed | Self::NotRun => "",
             Self::Nothing(reason) | Self::Failed(reason) => {

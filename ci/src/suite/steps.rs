@@ -64,7 +64,7 @@ fn clippy() -> Result<Done> {
         vec![Cmd::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])];
     setup::ensure(&[Need::Target("thumbv7em-none-eabihf")])?;
     commands.extend(FIRMWARE.iter().map(|folder| {
-        // Release, as is what runs: a folder of their own, since they are workspaces of their own.
+        // The lints run on release builds, as the firmware does, in a build folder of their own because these are separate workspaces.
         Cmd::cargo()
             .args(["clippy", "--release", "--bins", "--target", "thumbv7em-none-eabihf", "--manifest-path"])
             .arg(format!("{folder}/Cargo.toml"))

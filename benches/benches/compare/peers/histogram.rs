@@ -31,7 +31,7 @@ pub(super) const SUBJECTS: &[Subject] = &[
     ("metrics (handle)", |bench| {
         let recorder = metrics_setup();
         let histogram = metrics::histogram!("latency");
-        // It keeps every value until the recorder looks at them.
+        // The handle keeps every value until the recorder's upkeep reads them.
         bench.drained(
             |_| &*LATENCIES,
             |values, n| {

@@ -7,7 +7,7 @@ use cortex_m_semihosting::hprintln;
 use defmt_rtt as _;
 use footprint_firmware::{finish, measure, start, ticks};
 
-// As many bits as the timer has.
+// The timestamp has as many bits as the timer.
 defmt::timestamp!("{=u32}", ticks() as u32 & 0x00ff_ffff);
 
 unsafe extern "C" {

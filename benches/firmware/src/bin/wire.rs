@@ -21,7 +21,7 @@ fn pass(ticks: usize) {
 fn bytes(name: &str, flusher: &mut Flusher<Buffer<512>>) {
     while let Some(frame) = flusher.frame(512) {
         let len = frame.len();
-        // A preamble holds none.
+        // A preamble holds no records.
         let records = flusher.sent();
         if records > 0 {
             hprintln!("bytes {} {} {}", name, len, records);
