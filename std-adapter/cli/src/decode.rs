@@ -1,6 +1,6 @@
 //! `throughline decode`: from bytes to outputs.
 
-use throughline_decode::trace::Assembler;
+use throughline_decode::trace::TraceBuilder;
 use throughline_decode::{Context, DamageKind, Decoder, Elf, Item, TimeOptions};
 
 use crate::args::{DecodeArgs, Format};
@@ -27,7 +27,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<u8, CliError> {
     };
     let mut run = Run {
         outputs: outputs(args)?,
-        assembler: Assembler::new(HELD, LINGER),
+        assembler: TraceBuilder::new(HELD, LINGER),
         failed: None,
         wrong_elf: None,
     };
@@ -87,7 +87,7 @@ fn outputs<'elf>(args: &DecodeArgs) -> Result<Vec<Box<dyn Output<'elf> + 'elf>>,
 
 struct Run<'elf> {
     outputs: Vec<Box<dyn Output<'elf> + 'elf>>,
-    assembler: Assembler<'elf>,
+    assembler: TraceBuilder<'elf>,
     failed: Option<CliError>,
     wrong_elf: Option<DamageKind>,
 }

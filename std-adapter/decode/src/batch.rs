@@ -102,9 +102,9 @@ impl Record<'_> {
     }
 }
 
-/// The records of one batch, in order. After an error there are no more.
+/// Reads the records of one batch, in order. After an error there are no more.
 #[derive(Clone, Debug)]
-pub struct Batch<'f> {
+pub struct BatchReader<'f> {
     cursor: Cursor<'f>,
     mask: u64,
     base_time: u64,
@@ -114,13 +114,13 @@ pub struct Batch<'f> {
     over: bool,
 }
 
-impl<'f> Batch<'f> {
+impl<'f> BatchReader<'f> {
     /// A batch whose body begins at `body` in `frame`, of a device with ids of `word_bits` (32 or 64) bits.
-    pub fn parse(frame: &'f [u8], body: usize, word_bits: u8) -> Result<Batch<'f>, Malformed> {
+    pub fn parse(frame: &'f [u8], body: usize, word_bits: u8) -> Result<BatchReader<'f>, Malformed> {
         let mut cursor = Cursor::new(frame, body);
         let (base_time, base_id) = (cursor.varint()?, cursor.varint()?);
         let mask = if word_bits == 64 { u64::MAX } else { u64::from(u32::MAX) };
-        Ok(Batch { cursor, mask, base_time, time: base_time, id: base_id & mask, root: 0, over: false })
+        Ok(BatchReader { cursor, mask, base_time, time: base_time, id: base_id & mask, root: 0, over: false })
     }
 
     /// Ticks from which the first record counts.
@@ -201,7 +201,7 @@ impl<'f> Batch<'f> {
     }
 }
 
-impl<'f> Iterator for Batch<'f> {
+impl<'f> Iterator for BatchReader<'f> {
     type Item = Result<Record<'f>, Malformed>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -6,19 +6,20 @@ use throughline::adapter::callsite::Kind;
 use throughline::adapter::{IdKey, LossReason};
 use throughline::{SpanId, TraceContext, TraceId};
 
-use crate::batch::{Batch, RawAttach, RawPoint, RawSpan, Record};
+use crate::batch::{BatchReader, RawAttach, RawPoint, RawSpan, Record};
 use crate::bytes::Malformed;
 use crate::callsite::{Callsite, Callsites};
+use crate::clock::ClockMap;
 use crate::elf::Elf;
 use crate::fields::Fields;
 use crate::frame::{FrameKind, Header};
 use crate::item::{Attach, Context, Damage, DamageKind, Event, Item, Loss, Span};
-use crate::ledger::{Balance, Ledger};
+use crate::ledger::{Balance, FrameLedger};
 use crate::metrics::Part;
 use crate::preamble::Preamble;
 use crate::series::SeriesTable;
 use crate::stream::{FrameReader, MAX_FRAME, RawFrame, SkipReason, StreamError};
-use crate::time::{TimeOptions, Timeline};
+use crate::time::TimeOptions;
 
 /// Frames held back while no preamble has been seen, as a device sends one at least every 64 frames.
 pub const MAX_HELD: usize = 64;
@@ -103,7 +104,7 @@ impl<'elf> Decoder<'elf> {
             epoch: 0,
             boot: 0,
             preamble: None,
-            timeline: Timeline::new(options),
+            clock: ClockMap::new(options),
             key: IdKey::new(0, 0),
         };
         Decoder {
@@ -114,7 +115,7 @@ impl<'elf> Decoder<'elf> {
                 unnamed: Callsites::default(),
                 trusted: true,
                 context,
-                ledger: Ledger::default(),
+                ledger: FrameLedger::default(),
                 series: SeriesTable::default(),
                 counts: Counts::default(),
                 held: Some(Vec::new()),
@@ -174,7 +175,7 @@ struct State<'elf> {
     unnamed: Callsites<'elf>,
     trusted: bool,
     context: Context,
-    ledger: Ledger,
+    ledger: FrameLedger,
     series: SeriesTable,
     counts: Counts,
     /// Frames held back until the first preamble; `None` after.
@@ -246,7 +247,7 @@ impl<'elf> State<'elf> {
         let read = match header.kind {
             FrameKind::Preamble => self.preamble(frame, header, sink),
             FrameKind::Batch => self.batch(frame, header, arrival, &mut records, sink),
-            FrameKind::Metrics => self.metrics(frame, header, sink),
+            FrameKind::Metrics => self.metrics(frame, header, arrival, sink),
             FrameKind::Unknown(n) => {
                 self.damage(damage(DamageKind::FrameType(n)), sink);
                 self.ledger.read(0, false);
@@ -265,7 +266,7 @@ impl<'elf> State<'elf> {
         let context = &mut self.context;
         context.epoch = boot.epoch;
         context.boot = self.ledger.balance().boots.saturating_sub(1) as u32;
-        context.timeline.reboot();
+        context.clock.reboot();
         let announced = self.announced.take_if(|(epoch, _)| *epoch == boot.epoch);
         if let Some((_, preamble)) = announced {
             self.know(preamble);
@@ -274,12 +275,14 @@ impl<'elf> State<'elf> {
         sink(&self.context, Item::Boot(boot));
     }
 
-    fn know(&mut self, preamble: Preamble) {
-        self.context.timeline.set_tick_hz(preamble.tick_hz);
-        self.context.timeline.set_device_anchor(preamble.unix);
+    /// Takes what a preamble says. Gives back by how many nanoseconds the device set its clock, if it did.
+    fn know(&mut self, preamble: Preamble) -> Option<i64> {
+        self.context.clock.set_tick_hz(preamble.tick_hz);
+        let step = self.context.clock.set_device_anchor(preamble.unix);
         self.trusted = self.elf.is_none_or(|elf| elf.check_build_id(&preamble.build_id).is_ok());
         self.context.preamble = Some(preamble);
         self.rekey();
+        step
     }
 
     fn rekey(&mut self) {
@@ -296,9 +299,12 @@ impl<'elf> State<'elf> {
         let preamble = Preamble::parse(frame.payload, header.body)?;
         let was_trusted = self.trusted;
         let mismatch = self.elf.and_then(|elf| elf.check_build_id(&preamble.build_id).err());
-        self.know(preamble);
+        let step = self.know(preamble);
         if let Some(preamble) = &self.context.preamble {
             sink(&self.context, Item::Preamble(preamble));
+        }
+        if let Some(by_ns) = step {
+            sink(&self.context, Item::ClockSet { by_ns });
         }
         // Said when it is first so, not with every preamble; `announced` may have made it so just before.
         if let Some(mismatch) = mismatch
@@ -318,15 +324,18 @@ impl<'elf> State<'elf> {
         records: &mut u64,
         sink: Sink<'_, 'elf>,
     ) -> Result<(), Malformed> {
-        let batch = Batch::parse(frame.payload, header.body, self.context.word_bits())?;
+        let batch = BatchReader::parse(frame.payload, header.body, self.context.word_bits())?;
         if let Some(arrival) = arrival {
             let newest = batch.clone().map_while(Result::ok).filter_map(|r| r.made_at()).max();
-            self.context.timeline.arrived(arrival, newest.unwrap_or(batch.base_time()));
+            self.context.clock.arrived(arrival, newest.unwrap_or(batch.base_time()));
         }
-        self.context.timeline.batch(batch.base_time());
+        self.context.clock.batch(batch.base_time());
         for record in batch {
             let record = record?;
             *records += u64::from(record.counts());
+            if let Some(ticks) = record.made_at() {
+                self.context.clock.seen(ticks);
+            }
             match record {
                 Record::Span(span) => self.span(span, frame, sink),
                 Record::Event(event) => self.event(event, frame, sink),
@@ -374,10 +383,15 @@ impl<'elf> State<'elf> {
         &mut self,
         frame: RawFrame<'_>,
         header: Header,
+        arrival: Option<u64>,
         sink: Sink<'_, 'elf>,
     ) -> Result<(), Malformed> {
         let mask = self.mask();
         let part = Part::parse(frame.payload, header.body)?;
+        if let Some(arrival) = arrival {
+            self.context.clock.arrived(arrival, part.time);
+        }
+        self.context.clock.seen(part.time);
         let (last, head) = (part.last, (part.snapshot, part.time));
         let callsites = if self.trusted { &self.callsites } else { &self.unnamed };
         if let Some(stale) = self.series.part(head, mask, callsites) {

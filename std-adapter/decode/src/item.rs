@@ -5,13 +5,14 @@ use throughline::{SpanId, Status, TraceContext, TraceId};
 
 use crate::bytes::Malformed;
 use crate::callsite::Callsite;
+use crate::clock::ClockMap;
 use crate::elf::BuildIdMismatch;
 use crate::fields::Fields;
 use crate::ledger::{Boot, Gap};
 use crate::preamble::Preamble;
 use crate::series::Snapshot;
 use crate::stream::SkipReason;
-use crate::time::{Time, Timeline};
+use crate::time::Time;
 
 /// One thing decoded, in the order of the stream. `'elf` is the program's, `'f` the frame's.
 #[derive(Clone, Debug)]
@@ -30,6 +31,11 @@ pub enum Item<'elf, 'f> {
     Attach(Attach),
     /// A reading of the clock, in ticks.
     Clock(u64),
+    /// The device set its wall clock: later times are by the new one, earlier ones stay.
+    ClockSet {
+        /// By how many nanoseconds; negative when it was set back.
+        by_ns: i64,
+    },
     /// Records were lost on the device.
     Loss(Loss),
     /// Frames are missing: the link lost or damaged them.
@@ -155,7 +161,7 @@ pub struct Context {
     /// Who the device is, once it said so.
     pub preamble: Option<Preamble>,
     /// Its clock.
-    pub timeline: Timeline,
+    pub clock: ClockMap,
     pub(crate) key: IdKey,
 }
 
@@ -172,12 +178,12 @@ impl Context {
 
     /// The time at `ticks` since boot.
     pub fn time(&self, ticks: u64) -> Time {
-        self.timeline.time(ticks)
+        self.clock.time(ticks)
     }
 
     /// Ticks as nanoseconds.
     pub fn duration_ns(&self, ticks: u64) -> u64 {
-        self.timeline.duration_ns(ticks)
+        self.clock.duration_ns(ticks)
     }
 
     /// Width of ids and cells: what the preamble said, or 32.

@@ -1,8 +1,8 @@
 //! The loss ledger of a stream: what every boot emitted, and where each record went (§2).
 
-/// Sequence, ordinal and epoch of a stream, followed from frame to frame.
+/// Follows sequence, ordinal and epoch of a stream from frame to frame.
 #[derive(Clone, Debug, Default)]
-pub struct Ledger {
+pub struct FrameLedger {
     closed: Balance,
     boot: Option<Open>,
 }
@@ -87,7 +87,7 @@ struct Open {
     unread: bool,
 }
 
-impl Ledger {
+impl FrameLedger {
     /// Takes the header of the next whole frame.
     pub fn frame(&mut self, header: &crate::frame::Header) -> Step {
         let Some(open) = &self.boot else {
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn counts_every_record_over_a_wrap_a_gap_and_a_reboot() {
-        let mut ledger = Ledger::default();
+        let mut ledger = FrameLedger::default();
         let near = u32::MAX - 2;
         let step = ledger.frame(&header(1, near, near, 7));
         let missed = Gap { frames: near.into(), records: near.into() };
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_reset_without_a_new_epoch_is_seen() {
-        let mut ledger = Ledger::default();
+        let mut ledger = FrameLedger::default();
         ledger.frame(&header(0, 0, 0, 0));
         ledger.read(0, true);
         ledger.frame(&header(0, 1, 0, 0));
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_device_that_contradicts_itself_does_not_balance() {
-        let mut ledger = Ledger::default();
+        let mut ledger = FrameLedger::default();
         ledger.frame(&header(0, 0, 0, 0));
         ledger.read(9, true);
         ledger.frame(&header(0, 1, 3, 0));

@@ -22,6 +22,7 @@
 pub mod batch;
 mod bytes;
 pub mod callsite;
+pub mod clock;
 pub mod decoder;
 pub mod elf;
 pub mod fields;

@@ -15,7 +15,7 @@ use crate::trace_tree::arrange;
 /// Puts items together. Holds at most `limit` records; each takes at most a frame's worth of memory
 /// ([`crate::stream::MAX_FRAME`], times a small factor), and usually about 200 bytes.
 #[derive(Debug)]
-pub struct Assembler<'elf> {
+pub struct TraceBuilder<'elf> {
     limit: usize,
     linger: u64,
     /// Records held, over all groups.
@@ -161,11 +161,11 @@ const PATIENCE: u64 = 4;
 /// Losses held back for the trace they happened in.
 const MAX_LOSSES: usize = 1024;
 
-impl<'elf> Assembler<'elf> {
+impl<'elf> TraceBuilder<'elf> {
     /// An assembler that holds at most `limit` records, and keeps a trace whose root has ended for `linger` more records, as what
     /// other cores and interrupts wrote meanwhile may come after it.
-    pub fn new(limit: usize, linger: u64) -> Assembler<'elf> {
-        Assembler {
+    pub fn new(limit: usize, linger: u64) -> TraceBuilder<'elf> {
+        TraceBuilder {
             limit,
             linger,
             held: 0,
@@ -233,7 +233,7 @@ impl<'elf> Assembler<'elf> {
                     self.made(newest, out);
                 }
             }
-            Item::Preamble(_) | Item::Metrics(_) | Item::Damage(_) => {}
+            Item::Preamble(_) | Item::ClockSet { .. } | Item::Metrics(_) | Item::Damage(_) => {}
         }
         self.key = context.key;
         self.release(out);
@@ -364,7 +364,7 @@ impl<'elf> Assembler<'elf> {
 
     /// Gives out the groups of these roots, and the events and losses that belong to none and came `age` records ago, in order of time.
     fn give(&mut self, out: &mut dyn FnMut(Assembled<'elf>), age: u64, roots: Vec<u64>) {
-        let Assembler { remotes, losses, loose, taken, groups, .. } = self;
+        let TraceBuilder { remotes, losses, loose, taken, groups, .. } = self;
         let mut given: Vec<(u64, Assembled<'elf>)> = Vec::new();
         for root in roots {
             let Some(mut group) = groups.remove(&root) else { continue };

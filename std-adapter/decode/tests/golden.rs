@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use common::scenario::{damaged, everything, program};
 use throughline_decode::message::{Shown, render};
-use throughline_decode::trace::{Assembled, Assembler, Entry, OwnedEvent};
+use throughline_decode::trace::{Assembled, TraceBuilder, Entry, OwnedEvent};
 use throughline_decode::{Context, Decoder, Elf, Fields, Item, Time, TimeOptions};
 
 fn captures() -> PathBuf {
@@ -109,7 +109,7 @@ fn time(t: Time) -> String {
 fn traces(elf: &Elf, wire: &[u8]) -> String {
     let mut out = String::new();
     let mut decoder = Decoder::new(Some(elf), TimeOptions::default());
-    let mut assembler = Assembler::new(1000, 8);
+    let mut assembler = TraceBuilder::new(1000, 8);
     let mut show = |assembled: Assembled<'_>| show(&mut out, assembled);
     decoder.push(wire, None, &mut |context, item| assembler.take(context, &item, &mut show));
     decoder.finish(&mut |context, item| assembler.take(context, &item, &mut show));

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use common::{Device, F, M, Rec};
 use throughline_decode::decoder::MAX_MEMORY;
-use throughline_decode::trace::Assembler;
+use throughline_decode::trace::TraceBuilder;
 use throughline_decode::{Decoder, TimeOptions};
 
 struct Counting;
@@ -94,7 +94,7 @@ fn memory_stays_below_what_is_promised() {
     let mut device = Device::new(32);
     device.preamble();
     let mut decoder = Decoder::new(None, TimeOptions::default());
-    let mut assembler = Assembler::new(100, 10);
+    let mut assembler = TraceBuilder::new(100, 10);
     let before = NOW.load(Relaxed);
     let mut most = 0;
     for n in 0..2_000 {

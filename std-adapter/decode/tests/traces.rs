@@ -6,12 +6,12 @@ use common::scenario::{REMOTE_SPAN, REMOTE_TRACE, span};
 use common::{DEVICE, Device, F, Rec};
 use throughline::adapter::IdKey;
 use throughline::{SpanId, TraceId};
-use throughline_decode::trace::{Assembled, Assembler, Entry, LossCause, Trace};
+use throughline_decode::trace::{Assembled, Entry, LossCause, Trace, TraceBuilder};
 use throughline_decode::{Decoder, TimeOptions};
 
 fn assemble(device: &Device, limit: usize, linger: u64) -> Vec<Assembled<'static>> {
     let mut decoder = Decoder::new(None, TimeOptions::default());
-    let mut assembler = Assembler::new(limit, linger);
+    let mut assembler = TraceBuilder::new(limit, linger);
     let mut out = Vec::new();
     decoder.push(&device.wire, None, &mut |context, item| {
         assembler.take(context, &item, &mut |a| out.push(a));
@@ -187,7 +187,7 @@ fn memory_is_bounded_and_nothing_is_dropped() {
 #[test]
 fn a_trace_comes_out_once_its_root_ended_and_others_had_time_to_follow() {
     let mut decoder = Decoder::new(None, TimeOptions::default());
-    let mut assembler = Assembler::new(1000, 10);
+    let mut assembler = TraceBuilder::new(1000, 10);
     let mut device = Device::new(32);
     device.preamble().batch(0, 0, &[span(0, (1, None, 1), 0, 100)]);
     let mut given = 0;

@@ -89,6 +89,7 @@ impl<'elf> Output<'elf> for Json {
                 self.line(object)
             }
             Item::Metrics(snapshot) => self.metrics(context, snapshot),
+            Item::ClockSet { by_ns } => self.line(json!({ "kind": "clock_set", "by_ns": by_ns })),
             Item::Damage(damage) => self.line(json!({
                 "kind": "damage",
                 "offset": damage.offset,

@@ -8,7 +8,7 @@ use throughline_decode::preamble::Hex;
 use throughline_decode::series::MAX_SERIES;
 use throughline_decode::trace::{Assembled, Entry};
 use throughline_decode::{Context, Item, Point, PointValue, Time, TimeSource};
-use throughline_export::terminal::{Style, Tree, write_metrics};
+use throughline_export::terminal::{Nanoseconds, Style, Tree, write_metrics};
 
 use super::Output;
 use crate::error::CliError;
@@ -84,7 +84,7 @@ impl<'elf> TreeText<'elf> {
         if !preamble.build_id.is_empty() {
             write!(self.out, ", build {}", Hex(&preamble.build_id[..preamble.build_id.len().min(6)]))?;
         }
-        let tick_ns = context.timeline.tick_hz().map(|hz| 1e9 / hz as f64);
+        let tick_ns = context.clock.tick_hz().map(|hz| 1e9 / hz as f64);
         match tick_ns {
             Some(ns) => write!(self.out, ", tick {} ns", (ns * 1000.0).round() / 1000.0)?,
             None => write!(self.out, ", tick rate unknown: durations are in ticks, shown as ns")?,
@@ -128,6 +128,11 @@ impl<'elf> Output<'elf> for TreeText<'elf> {
                         self.metrics.insert(key, point.clone());
                     }
                 }
+            }
+            Item::ClockSet { by_ns } => {
+                let way = if *by_ns < 0 { "back" } else { "forward" };
+                let by = Nanoseconds(by_ns.unsigned_abs());
+                writeln!(self.out, "── the device set its clock {way} by {by}: times below are by the new one")?;
             }
             Item::Damage(damage) if damage.is_late_join() => {
                 writeln!(self.out, "── joined within a frame: {} bytes of it passed over", damage.len)?;

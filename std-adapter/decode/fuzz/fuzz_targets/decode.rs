@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use throughline_decode::trace::Assembler;
+use throughline_decode::trace::TraceBuilder;
 use throughline_decode::{Decoder, TimeOptions};
 
 fuzz_target!(|bytes: &[u8]| {
@@ -22,7 +22,7 @@ fuzz_target!(|bytes: &[u8]| {
 
 fn decode(wire: &[u8], chunk: usize) -> u64 {
     let mut decoder = Decoder::new(None, TimeOptions::default());
-    let mut assembler = Assembler::new(32, 4);
+    let mut assembler = TraceBuilder::new(32, 4);
     let mut items = 0;
     let mut out = |_| {};
     for bytes in wire.chunks(chunk) {
