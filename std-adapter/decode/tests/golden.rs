@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use common::scenario::{damaged, everything, program};
 use throughline_decode::message::{Shown, render};
-use throughline_decode::trace::{Assembled, TraceBuilder, Entry, OwnedEvent};
+use throughline_decode::trace::{Assembled, Entry, OwnedEvent, TraceBuilder};
 use throughline_decode::{Context, Decoder, Elf, Fields, Item, Time, TimeOptions};
 
 fn captures() -> PathBuf {

@@ -112,7 +112,12 @@ fn a_device_that_corrects_its_clock_does_not_run_backwards_28() {
             device.unix = (BOOTED + n * 20_000_000 - n * 100_000, n * 20_000);
             device.preamble();
         }
-        let event = |i: u64| Rec::Event { callsite: 1, time: n * 20_000 + i * 999, span: Some((1, 1)), fields: vec![] };
+        let event = |i: u64| Rec::Event {
+            callsite: 1,
+            time: n * 20_000 + i * 999,
+            span: Some((1, 1)),
+            fields: vec![],
+        };
         device.batch(n * 20_000, 1, &(0..20).map(event).collect::<Vec<_>>());
         frames.push((std::mem::take(&mut device.wire), BOOTED));
     }

@@ -132,7 +132,10 @@ impl<'elf> Output<'elf> for TreeText<'elf> {
             Item::ClockSet { by_ns } => {
                 let way = if *by_ns < 0 { "back" } else { "forward" };
                 let by = Nanoseconds(by_ns.unsigned_abs());
-                writeln!(self.out, "── the device set its clock {way} by {by}: times below are by the new one")?;
+                writeln!(
+                    self.out,
+                    "── the device set its clock {way} by {by}: times below are by the new one"
+                )?;
             }
             Item::Damage(damage) if damage.is_late_join() => {
                 writeln!(self.out, "── joined within a frame: {} bytes of it passed over", damage.len)?;
