@@ -10,7 +10,7 @@ use crate::elf::BuildIdMismatch;
 use crate::fields::Fields;
 use crate::ledger::{Boot, Gap};
 use crate::preamble::Preamble;
-use crate::series::Snapshot;
+use crate::points::Snapshot;
 use crate::stream::SkipReason;
 use crate::time::Time;
 

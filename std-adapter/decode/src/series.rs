@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use throughline::adapter::callsite::Kind;
 
-use crate::callsite::{Callsite, Callsites};
+use crate::callsite::Callsites;
 use crate::metrics::{Cell, Entry};
+use crate::points::{PointValue, Points, Reading, Snapshot, Sparse};
 
 /// Most series whose wraps are followed; the values of others are given as the device's cells have them.
 pub const MAX_SERIES: usize = 4096;
@@ -13,60 +14,6 @@ pub const MAX_SERIES: usize = 4096;
 pub const MAX_BUCKETS: usize = 1 << 16;
 /// Most bytes of label values kept, over all series.
 pub const MAX_LABEL_BYTES: usize = 1 << 20;
-/// A histogram that spans more buckets is given at a lower scale.
-const MAX_SPAN: u64 = 1 << 14;
-
-/// All metrics of a device at one time, cumulative since its boot.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Snapshot<'elf> {
-    /// Number of this snapshot in its boot.
-    pub number: u64,
-    /// Ticks since boot.
-    pub time: u64,
-    /// Whether all its frames arrived.
-    pub complete: bool,
-    /// Its series, in the order of the stream.
-    pub points: Vec<Point<'elf>>,
-}
-
-/// One series.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Point<'elf> {
-    /// The metric.
-    pub callsite: Callsite<'elf>,
-    /// Labels: constant ones, then run-time ones. The overflow series of a family has the one label
-    /// `otel.metric.overflow` = `true` instead of the latter.
-    pub labels: Vec<(&'elf str, String)>,
-    /// What was read.
-    pub value: PointValue,
-}
-
-/// The value of a [`Point`].
-#[derive(Clone, Debug, PartialEq)]
-pub enum PointValue {
-    /// A monotonic sum, extended over wraps.
-    Counter(u64),
-    /// A sum that may go down.
-    UpDown(i64),
-    /// A last value.
-    GaugeInt(i64),
-    /// A last value.
-    GaugeFloat(f64),
-    /// A base-2 exponential histogram of non-negative integers, every bucket extended over wraps.
-    Histogram {
-        /// Buckets per power of two are 2^scale.
-        scale: u8,
-        /// Sum of all values, modulo 2^64.
-        sum: u64,
-        /// How many values were zero.
-        zeros: u64,
-        /// OTLP index of `buckets[0]`; -1 holds the value one.
-        offset: i32,
-        /// Counts of consecutive buckets.
-        buckets: Vec<u64>,
-    },
-}
-
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     callsite: u64,
@@ -83,13 +30,29 @@ struct Extended {
 
 impl Extended {
     fn to(self, cell: u64, mask: u64) -> Extended {
-        Extended { last: cell, total: self.total.wrapping_add(cell.wrapping_sub(self.last) & mask) }
+        Extended { last: cell, total: self.total.saturating_add(cell.wrapping_sub(self.last) & mask) }
+    }
+}
+
+/// The same of a cell that also goes down: its change is the difference with the sign of the device's word.
+#[derive(Clone, Copy, Debug, Default)]
+struct SignedExtended {
+    last: i64,
+    total: i64,
+}
+
+impl SignedExtended {
+    fn to(self, cell: i64, mask: u64) -> SignedExtended {
+        let unused = mask.leading_zeros();
+        let change = cell.wrapping_sub(self.last) << unused >> unused;
+        SignedExtended { last: cell, total: self.total.saturating_add(change) }
     }
 }
 
 #[derive(Clone, Debug, Default)]
 struct Series {
     counter: Extended,
+    up_down: SignedExtended,
     zeros: Extended,
     buckets: BTreeMap<u64, Extended>,
 }
@@ -176,7 +139,8 @@ impl SeriesTable {
         callsites: &Callsites<'elf>,
     ) -> Option<Snapshot<'elf>> {
         let open = self.open.take()?;
-        let points = open.entries.into_iter().map(|(key, merged)| {
+        let mut points = Points::default();
+        for (key, merged) in open.entries {
             let (callsite, names) = callsites.get(key.callsite, |kind| kind as u8 >= Kind::Counter as u8);
             let constant = callsite.blob.into_iter().flat_map(|b| b.labels());
             let mut labels: Vec<_> = constant.map(|(k, v)| (k, v.to_owned())).collect();
@@ -186,45 +150,51 @@ impl SeriesTable {
                 let name = |i: usize| names.get(i).copied().unwrap_or("label");
                 labels.extend(key.labels.iter().enumerate().map(|(i, value)| (name(i), value.clone())));
             }
-            Point { callsite, labels, value: self.extend(key, merged, mask) }
-        });
-        let points = points.collect();
-        Some(Snapshot { number: open.number, time: open.time, complete: whole && open.complete, points })
+            points.push(callsite, labels, self.extend(key, merged, mask));
+        }
+        let (number, time, complete) = (open.number, open.time, whole && open.complete);
+        Some(Snapshot { number, time, complete, points: points.finish() })
     }
 
-    fn extend(&mut self, key: Key, merged: Merged, mask: u64) -> PointValue {
-        match merged {
-            Merged::Plain(Cell::UpDown(n)) => PointValue::UpDown(n),
-            Merged::Plain(Cell::GaugeInt(n)) => PointValue::GaugeInt(n),
-            Merged::Plain(Cell::GaugeFloat(x)) => PointValue::GaugeFloat(x),
-            Merged::Plain(Cell::Counter(cell)) => {
-                PointValue::Counter(match self.room(key, &BTreeMap::new()) {
-                    Some(series) => {
-                        series.counter = series.counter.to(cell, mask);
-                        series.counter.total
-                    }
-                    None => cell,
-                })
-            }
-            Merged::Plain(Cell::Histogram { .. }) => PointValue::Counter(0),
+    fn extend(&mut self, key: Key, merged: Merged, mask: u64) -> Reading {
+        let cell = match merged {
+            Merged::Plain(cell) => cell,
             Merged::Histogram { scale, sum, zeros, mut buckets } => {
                 // An empty bucket is nothing to follow, unless it was not empty before: then its cell wrapped to zero.
                 let known = self.series.get(&key);
                 buckets.retain(|at, n| *n > 0 || known.is_some_and(|s| s.buckets.contains_key(at)));
-                match self.room(key, &buckets) {
-                    Some(series) => {
-                        series.zeros = series.zeros.to(zeros, mask);
-                        for (position, cell) in buckets {
-                            let slot = series.buckets.entry(position).or_default();
-                            *slot = slot.to(cell, mask);
-                        }
-                        let totals = series.buckets.iter().map(|(at, slot)| (*at, slot.total));
-                        histogram(scale, sum, series.zeros.total, totals.collect())
-                    }
-                    None => histogram(scale, sum, zeros, buckets),
+                let Some(series) = self.room(key, &buckets) else {
+                    return Reading::Histogram(Sparse { scale, sum, zeros, counts: buckets });
+                };
+                series.zeros = series.zeros.to(zeros, mask);
+                for (position, cell) in buckets {
+                    let slot = series.buckets.entry(position).or_default();
+                    *slot = slot.to(cell, mask);
                 }
+                let counts = series.buckets.iter().map(|(at, slot)| (*at, slot.total)).collect();
+                return Reading::Histogram(Sparse { scale, sum, zeros: series.zeros.total, counts });
             }
-        }
+        };
+        Reading::Plain(match cell {
+            Cell::Counter(cell) => PointValue::Counter(match self.room(key, &BTreeMap::new()) {
+                Some(series) => {
+                    series.counter = series.counter.to(cell, mask);
+                    series.counter.total
+                }
+                None => cell,
+            }),
+            Cell::UpDown(cell) => PointValue::UpDown(match self.room(key, &BTreeMap::new()) {
+                Some(series) => {
+                    series.up_down = series.up_down.to(cell, mask);
+                    series.up_down.total
+                }
+                None => cell,
+            }),
+            Cell::GaugeInt(n) => PointValue::GaugeInt(n),
+            Cell::GaugeFloat(x) => PointValue::GaugeFloat(x),
+            // A histogram's cell is always merged, above.
+            Cell::Histogram { .. } => PointValue::Counter(0),
+        })
     }
 
     /// The series with this key, unless following it, with these buckets, would take more than the bounds allow.
@@ -254,7 +224,7 @@ impl Merged {
                 Merged::Histogram { scale, sum, zeros, buckets },
                 Merged::Histogram { scale: s, sum: more, zeros: z, buckets: b },
             ) if *scale == s => {
-                *sum = sum.wrapping_add(more);
+                *sum = sum.saturating_add(more);
                 *zeros = zeros.wrapping_add(z) & mask;
                 for (position, count) in b {
                     let slot = buckets.entry(position).or_default();
@@ -267,31 +237,3 @@ impl Merged {
     }
 }
 
-/// Dense buckets from sparse ones. Where few counts lie far apart the scale is lowered, which merges buckets without error:
-/// position p of one scale lies wholly in position ⌈p / 2⌉ of the next.
-fn histogram(mut scale: u8, sum: u64, zeros: u64, mut counts: BTreeMap<u64, u64>) -> PointValue {
-    // Of more than 2^64 values no device knows; without this a forged count would overflow whoever adds them up.
-    let mut left = u64::MAX - zeros;
-    for count in counts.values_mut() {
-        *count = left.min(*count);
-        left -= *count;
-    }
-    let ends = |m: &BTreeMap<u64, u64>| Some((*m.first_key_value()?.0, *m.last_key_value()?.0));
-    loop {
-        let Some((first, last)) = ends(&counts) else {
-            return PointValue::Histogram { scale, sum, zeros, offset: 0, buckets: Vec::new() };
-        };
-        if last - first < MAX_SPAN || scale == 0 {
-            let dense = (first..=last).map(|at| counts.get(&at).copied().unwrap_or(0));
-            let offset = i32::try_from(first).unwrap_or(i32::MAX) - 1;
-            return PointValue::Histogram { scale, sum, zeros, offset, buckets: dense.collect() };
-        }
-        scale -= 1;
-        let mut coarse = BTreeMap::new();
-        for (at, count) in counts {
-            let slot: &mut u64 = coarse.entry(at.div_ceil(2)).or_default();
-            *slot += count;
-        }
-        counts = coarse;
-    }
-}
