@@ -9,8 +9,8 @@ use crate::clock::ClockMap;
 use crate::elf::BuildIdMismatch;
 use crate::fields::Fields;
 use crate::ledger::{Boot, Gap};
-use crate::preamble::Preamble;
 use crate::points::Snapshot;
+use crate::preamble::Preamble;
 use crate::stream::SkipReason;
 use crate::time::Time;
 
