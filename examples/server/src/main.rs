@@ -18,12 +18,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use axum::Router;
 use lexopt::ValueExt;
 use lexopt::prelude::{Long, Short};
 use shared_logic::scenario::ROUNDS;
 use throughline_std::terminal::Style;
 use throughline_std::{Config, Guard};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 use crate::station::Station;
 
@@ -39,7 +41,9 @@ A thermostat as a web service: POST /run?rounds=N, GET /sample. Takes and return
   --deterministic   make the run that the firmware makes, draw it on standard output, then end
 ";
 
-/// How long the last records may take to leave.
+/// How long open requests may take to end once the service is told to stop.
+const REQUESTS: Duration = Duration::from_secs(10);
+/// How long the last records may take to leave after that. The two together stay below the 30 s after which Kubernetes kills a container.
 const SHUTDOWN: Duration = Duration::from_secs(10);
 
 struct Options {
@@ -76,28 +80,59 @@ async fn run(options: &Options) -> anyhow::Result<()> {
     let listener = listener
         .with_context(|| format!("can't listen on {}: choose another with --listen", options.listen))?;
     let address = listener.local_addr()?;
-    println!("listening on http://{address}");
-    let served = axum::serve(listener, web::routes(station));
-    match options.mode {
-        Mode::Drive(requests) => {
-            tokio::spawn(async move { served.await });
-            let answered = tokio::task::spawn_blocking(move || drive::drive(address, requests)).await??;
-            println!("{answered} of {requests} requests answered");
-            if answered < requests {
-                bail!("{} requests failed", requests - answered);
-            }
+    let routes = web::routes(station);
+    if let Mode::Drive(requests) = options.mode {
+        println!("listening on http://{address}");
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        let answered = tokio::task::spawn_blocking(move || drive::drive(address, requests)).await??;
+        println!("{answered} of {requests} requests answered");
+        if answered < requests {
+            bail!("{} requests failed", requests - answered);
         }
-        _ => served.with_graceful_shutdown(stopped()).await?,
+        return Ok(());
+    }
+    serve(listener, routes).await
+}
+
+/// Serves until a signal says to stop, then lets the open requests end.
+async fn serve(listener: TcpListener, routes: Router) -> anyhow::Result<()> {
+    let stop_signal = stop_signal().context("can't listen for signals")?;
+    println!("listening on http://{}", listener.local_addr()?);
+    let stopping = Arc::new(Notify::new());
+    let told = Arc::clone(&stopping);
+    let served = axum::serve(listener, routes).with_graceful_shutdown(async move {
+        stop_signal.await;
+        told.notify_one();
+    });
+    let overdue = async {
+        stopping.notified().await;
+        tokio::time::sleep(REQUESTS).await;
+    };
+    tokio::select! {
+        result = served => result?,
+        () = overdue => eprintln!("some requests were still open after {} s", REQUESTS.as_secs()),
     }
     Ok(())
 }
 
+/// Waits for either signal that asks a process to end: SIGINT, which Ctrl-C sends, and SIGTERM, which service managers and Kubernetes send. Without
+/// a handler SIGTERM kills the process at once, and what the last second recorded is lost. The handlers are there when this returns.
+#[cfg(unix)]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
 /// Waits for Ctrl-C.
-async fn stopped() {
-    // Without a way to hear of Ctrl-C the service runs until it is killed.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
+#[cfg(not(unix))]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async { _ = tokio::signal::ctrl_c().await })
 }
 
 fn config(options: &Options) -> anyhow::Result<Config> {
