@@ -336,6 +336,14 @@ pub(crate) fn write<F: Fields>(fields: &F, words: &mut [Word]) -> usize {
     out.at
 }
 
+/// Writes the types, however few, and the values: the fields of an extended kind, whose head has no room for types.
+pub(crate) fn write_with_types<F: Fields>(fields: &F, words: &mut [Word]) -> usize {
+    let mut out = FieldWriter { words, at: 0, reserved: F::WORDS };
+    out.word64(F::TYPES);
+    fields.write_values(&mut out);
+    out.at
+}
+
 /// Room for the fields of any record.
 pub(crate) const MAX_FIELD_WORDS: usize = MAX_BODY - 5;
 

@@ -1,7 +1,7 @@
 //! A record as its reader sees it: a ring's words, given names.
 
-use crate::fields::{WORDS_64, type_words, types};
-use crate::ring::{HEAD_TYPES, Head, RawRecord, RecordKind, TYPES_IN_BODY, Word};
+use crate::fields::{WORDS_64, types};
+use crate::ring::{ExtendedKind, Head, RawRecord, RecordKind, TYPES_IN_BODY, Word};
 use crate::{SpanId, Status, TraceContext, TraceId, Value};
 
 /// A record read out of a ring. Times are ticks as the record holds them: 64 bits on a 64-bit machine, else the low 32.
@@ -28,6 +28,8 @@ pub enum Record<'a> {
         /// Ticks since the clock began.
         ticks: u64,
     },
+    /// Of a kind that has no variant of its own here.
+    Extended(ExtendedRecord<'a>),
 }
 
 /// A span that ended.
@@ -68,6 +70,21 @@ pub struct EventRecord<'a> {
     pub values: Values<'a>,
 }
 
+/// A record of an extended kind; the kind says what its values mean.
+#[derive(Clone, Copy, Debug)]
+pub struct ExtendedRecord<'a> {
+    /// The kind's number.
+    pub kind: ExtendedKind,
+    /// Its callsite; 0 for kinds that have none.
+    pub callsite: u32,
+    /// Two bits.
+    pub status: u8,
+    /// When.
+    pub time: Word,
+    /// What it holds.
+    pub values: Values<'a>,
+}
+
 impl<'a> Record<'a> {
     /// Names the words; `None` for words no writer writes.
     #[inline(always)]
@@ -75,7 +92,7 @@ impl<'a> Record<'a> {
         let body = raw.body.get(..raw.len)?;
         let head = raw.head;
         let callsite = head.callsite;
-        Some(match head.kind()? {
+        Some(match head.kind() {
             kind @ (RecordKind::Span | RecordKind::SpanBusy | RecordKind::SpanLong) => {
                 let [id, parent, root, start, low] = *body.first_chunk::<5>()?;
                 // Writers leave here whatever was there before when a span has no parent.
@@ -121,6 +138,17 @@ impl<'a> Record<'a> {
                 };
                 Record::Attach { time: *time, id: *id, remote }
             }
+            RecordKind::Extended => {
+                let (time, rest) = body.split_first()?;
+                let (kind, status) = (head.extended_kind()?, head.status());
+                Record::Extended(ExtendedRecord {
+                    kind,
+                    callsite,
+                    status,
+                    time: *time,
+                    values: Values::with_types(rest)?,
+                })
+            }
             RecordKind::Clock => Record::Clock { ticks: join(*body.first()?, *body.get(1)?) },
         })
     }
@@ -131,6 +159,7 @@ impl<'a> Record<'a> {
             Record::Span(span) => span.start.wrapping_add(span.duration as Word),
             Record::Event(event) | Record::Fields(event) => event.time,
             Record::Attach { time, .. } => *time,
+            Record::Extended(extended) => extended.time,
             Record::Clock { ticks } => *ticks as Word,
         }
     }
@@ -191,8 +220,13 @@ impl<'a> Values<'a> {
         if head.types() & 15 != TYPES_IN_BODY {
             return Some(Values { types: head.types() as u64, words: body });
         }
-        let types = join(*body.first()?, *body.get(1)?);
-        Some(Values { types, words: body.get(type_words(HEAD_TYPES + 1)..)? })
+        Values::with_types(body)
+    }
+
+    /// Of words that begin with the types.
+    fn with_types(words: &'a [Word]) -> Option<Values<'a>> {
+        let types = join(*words.first()?, *words.get(1)?);
+        Some(Values { types, words: words.get(WORDS_64..)? })
     }
 
     /// How many there are.

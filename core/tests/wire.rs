@@ -2,9 +2,10 @@
 #![cfg(not(loom))]
 
 use throughline::adapter::metrics;
-use throughline::adapter::ring::{Head, Mode, RecordKind, Ring, Slot, Word};
+use throughline::adapter::record::Record;
+use throughline::adapter::ring::{ExtendedKind, Head, Mode, RawRecord, RecordKind, Ring, Slot, Word};
 use throughline::adapter::wire::{Batch, Frame, Header, Metrics, Window};
-use throughline::{Clock, Recorder, Slots};
+use throughline::{Clock, Recorder, Slots, Value};
 
 const HEADER: Header = Header { sequence: 1, epoch: 2, ordinal: 3, lost: 300 };
 
@@ -133,6 +134,45 @@ fn fields_of_64_bits_are_whole_in_any_word() {
         0x80, 0x80, 0x80, 0x20,
     ];
     assert_eq!(records(&[made(RecordKind::Event, 0, in_head, &words)]), expected);
+}
+
+#[test]
+fn extended_kinds_carry_typed_values_that_any_decoder_can_skip() {
+    static SLOTS: Slots<8> = Slots::new();
+    let recorder = Recorder::new(&SLOTS, Clock::mock());
+    let kind = ExtendedKind(255);
+    assert!(kind.0 >= ExtendedKind::FIRST_PRIVATE.0);
+    assert!(recorder.push_extended(kind, 9, 2, 1001, &(true, 300_u32, [1_u8, 2, 3], -1_i64)));
+    assert!(recorder.push_extended(ExtendedKind(0), 0, 0, 1003, &()));
+
+    let mut buffer = [0; 512];
+    let mut frame = Frame::new(Window { buf: &mut buffer, at: 0, room: 512 });
+    let mut batch = Batch::new(&mut frame, &HEADER, 1000);
+    let mut reader = recorder.ring().reader().unwrap();
+    let mut raw = RawRecord::new();
+    let mut read = vec![];
+    while reader.find() {
+        assert!(batch.push(&mut reader.words(), 0));
+        assert!(reader.next(&mut raw) && reader.commit());
+        let Some(Record::Extended(record)) = Record::parse(&raw) else { panic!("{:?}", raw.head) };
+        assert_eq!(Some(record.kind), raw.head.extended_kind());
+        read.push((
+            record.kind.0,
+            record.callsite,
+            record.status,
+            record.time,
+            record.values.into_iter().count(),
+        ));
+        if record.kind == kind {
+            let values: Vec<_> = record.values.into_iter().collect();
+            let bytes = Value::Bytes { bytes: &[1, 2, 3], truncated: false };
+            assert_eq!(values, [Value::Bool(true), Value::U64(300), bytes, Value::I64(-1)]);
+        }
+    }
+    assert_eq!(read, [(255, 9, 2, 1001, 4), (0, 0, 0, 1003, 0)]);
+    let len = batch.finish();
+    let first: &[u8] = &[7 | 2 << 4 | 3 << 6, 255, 9, 2, 4, 0x21, 0x5a, 1, 0xac, 2, 6, 1, 2, 3, 1];
+    assert_eq!(body(&buffer[..len], 1)[3..], [first, &[7, 0, 0, 4]].concat());
 }
 
 /// The bytes of one entry after its callsite, whose length is the target's: `room` is beside it.

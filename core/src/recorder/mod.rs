@@ -5,6 +5,7 @@
 //! one branch. The measurement behind this is ADR 1, `core/docs/adr/0001-recorder-seam.md`.
 
 mod context;
+mod extended;
 #[cfg(not(registered_callsites))]
 pub(crate) mod gate;
 #[cfg(feature = "std")]

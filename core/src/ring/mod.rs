@@ -25,8 +25,8 @@ mod reader;
 mod words;
 
 pub use layout::{
-    FIRST_WORDS, HEAD_TYPES, Head, MAX_BODY, MAX_SLOTS, NEXT_WORDS, RawRecord, RecordKind, SLOT_WORDS, Slot,
-    TYPES_IN_BODY, Word,
+    ExtendedKind, FIRST_WORDS, HEAD_TYPES, Head, MAX_BODY, MAX_SLOTS, NEXT_WORDS, RawRecord, RecordKind,
+    SLOT_WORDS, Slot, TYPES_IN_BODY, Word,
 };
 pub use reader::{Parked, Reader};
 pub use words::Words;

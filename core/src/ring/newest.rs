@@ -95,9 +95,7 @@ fn oldest_clock(reader: &Reader<'_>) -> Option<u64> {
     for at in (1..=left).rev().map(|left| head.wrapping_sub(left)) {
         let slot = ring.slot(at);
         let word = slot.stamp_word(Acquire);
-        if slot_stamp(word) == state::at(at, state::START)
-            && slot.load_head().kind() == Some(RecordKind::Clock)
-        {
+        if slot_stamp(word) == state::at(at, state::START) && slot.load_head().kind() == RecordKind::Clock {
             let ticks = Words::new(ring, at).wide();
             fence(Acquire);
             if slot.stamp_word(Relaxed) == word {

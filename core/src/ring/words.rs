@@ -33,7 +33,7 @@ impl<'r> Words<'r> {
 
     /// Whether it is a clock record, which no ledger counts.
     pub fn is_clock(&self) -> bool {
-        self.head.kind() == Some(RecordKind::Clock)
+        self.head.kind() == RecordKind::Clock
     }
 
     /// The next word; 0 when there are no more. Slots are read whole, so what follows the record's own words is unspecified.

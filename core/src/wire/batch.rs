@@ -31,6 +31,7 @@ mod kind {
     pub(super) const ATTACH: u8 = 4;
     pub(super) const CLOCK: u8 = 5;
     pub(super) const LOSS: u8 = 6;
+    pub(super) const EXTENDED: u8 = 7;
 }
 
 /// Ticks that a record may lie before one reserved before it.
@@ -72,12 +73,22 @@ impl<'f, 'b> Batch<'f, 'b> {
     pub fn push(&mut self, words: &mut Words<'_>, not_before: u64) -> bool {
         self.0.not_before = not_before;
         let head = words.head();
-        let Some(kind) = head.kind() else { return false };
+        let kind = head.kind();
         if kind == RecordKind::Clock {
             let ticks = words.wide();
             self.0.u8(kind::CLOCK);
             self.0.varint(ticks);
             self.0.at.time = ticks;
+            return self.0.fits();
+        }
+        if let Some(number) = head.extended_kind() {
+            let time = words.next();
+            self.0.types = words.wide();
+            self.0.u8(kind::EXTENDED | head.status() << 4 | count_flags(self.0.types));
+            self.0.u8(number.0);
+            self.0.varint(head.callsite.into());
+            self.time_of(time);
+            self.fields(words);
             return self.0.fits();
         }
         let (first, second, root) = (words.next(), words.next(), words.next());
@@ -175,9 +186,7 @@ impl<'f, 'b> Batch<'f, 'b> {
         } else if root == self.0.at.root {
             tag |= SAME_ROOT;
         }
-        // 3: the number follows.
-        let count = u8::from(types != 0) + u8::from(types > 0xf) + u8::from(types > 0xff);
-        self.0.u8(tag | count << 6);
+        self.0.u8(tag | count_flags(types));
         self.0.varint(head.callsite.into());
         tag < ROOT
     }
@@ -260,6 +269,11 @@ impl<'f, 'b> Batch<'f, 'b> {
             self.0.bytes_of(words, bits as usize >> 1);
         }
     }
+}
+
+/// A tag's bits 6 and 7: how many fields, or 3 when the number follows.
+fn count_flags(types: u64) -> u8 {
+    (u8::from(types != 0) + u8::from(types > 0xf) + u8::from(types > 0xff)) << 6
 }
 
 /// How many fields: no nibble but those after the last is 0.

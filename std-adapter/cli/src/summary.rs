@@ -30,6 +30,13 @@ impl fmt::Display for Summary {
         if b.undecoded > 0 {
             write!(f, ", {} not readable", b.undecoded)?;
         }
+        if c.unknown_records > 0 {
+            write!(
+                f,
+                ", {} skipped because this tool is older than the device",
+                Count(c.unknown_records, "record")
+            )?;
+        }
         if b.frames_before > 0 {
             let (records, frames) = (Count(b.before, "record"), Count(b.frames_before, "frame"));
             write!(f, "; joined late, after {records} in {frames}")?;

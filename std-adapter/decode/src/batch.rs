@@ -20,6 +20,8 @@ pub enum Record<'f> {
     Clock(u64),
     /// Records were lost on the device.
     Loss(RawLoss),
+    /// A record of an extended kind.
+    Extended(RawExtended<'f>),
 }
 
 /// A span as the wire has it.
@@ -84,6 +86,21 @@ pub struct RawLoss {
     pub first: u64,
 }
 
+/// A record of an extended kind, whatever the kind: all have the same form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RawExtended<'f> {
+    /// The kind's number; §4 lists those that are taken.
+    pub kind: u8,
+    /// Two bits.
+    pub status: u8,
+    /// Callsite id; 0 for kinds that have none.
+    pub callsite: u64,
+    /// Ticks since boot.
+    pub time: u64,
+    /// What it holds.
+    pub fields: RawFields<'f>,
+}
+
 impl Record<'_> {
     /// Whether it counts in a frame's `ordinal`; losses and clock readings do not.
     pub fn counts(&self) -> bool {
@@ -96,6 +113,7 @@ impl Record<'_> {
             Record::Span(span) => Some(span.start.wrapping_add(span.duration)),
             Record::Event(point) | Record::Fields(point) => Some(point.time),
             Record::Attach(attach) => Some(attach.time),
+            Record::Extended(extended) => Some(extended.time),
             Record::Clock(ticks) => Some(*ticks),
             Record::Loss(_) => None,
         }
@@ -145,6 +163,7 @@ impl<'f> BatchReader<'f> {
                 count: self.cursor.varint()?,
                 first: self.time.wrapping_add_signed(self.cursor.zigzag()?),
             })),
+            7 => self.extended(tag).map(Record::Extended),
             other => Err(start.fail(What::RecordKind(other))),
         }
     }
@@ -192,6 +211,15 @@ impl<'f> BatchReader<'f> {
         let (trace_id, span_id, flags) = (self.cursor.array()?, self.cursor.array()?, self.cursor.u8()?);
         (self.time, self.id, self.root) = (time, id, id);
         Ok(RawAttach { time, id, trace_id, span_id, flags })
+    }
+
+    fn extended(&mut self, tag: u8) -> Result<RawExtended<'f>, Malformed> {
+        let kind = self.cursor.u8()?;
+        let callsite = self.cursor.varint()?;
+        let time = self.time.wrapping_add_signed(self.cursor.zigzag()?);
+        let fields = RawFields::parse(&mut self.cursor, tag >> 6)?;
+        self.time = time;
+        Ok(RawExtended { kind, status: tag >> 4 & 3, callsite, time, fields })
     }
 
     /// `id` less a delta on the wire; 0 is no id.

@@ -81,6 +81,8 @@ pub struct Counts {
     pub unknown_texts: u64,
     /// Preambles whose build id is not the ELF's.
     pub build_ids: u64,
+    /// Records of extended kinds that this decoder does not know, and skipped; no damage.
+    pub unknown_records: u64,
 }
 
 impl Counts {
@@ -121,6 +123,7 @@ impl<'elf> Decoder<'elf> {
                 held: Some(Vec::new()),
                 announced: None,
                 unknown: HashSet::new(),
+                unknown_kinds: [false; 256],
             },
         }
     }
@@ -183,6 +186,8 @@ struct State<'elf> {
     /// The preamble that ended the wait, and the epoch it is of: it holds for the frames held back, too.
     announced: Option<(u32, Preamble)>,
     unknown: HashSet<u64>,
+    /// Unknown extended kinds that were said.
+    unknown_kinds: [bool; 256],
 }
 
 #[derive(Debug)]
@@ -342,6 +347,7 @@ impl<'elf> State<'elf> {
                 Record::Fields(fields) => self.added(fields, frame, sink),
                 Record::Attach(attach) => sink(&self.context, Item::Attach(attached(attach))),
                 Record::Clock(ticks) => sink(&self.context, Item::Clock(ticks)),
+                Record::Extended(extended) => self.skipped(extended.kind, frame, sink),
                 Record::Loss(loss) => {
                     let reason = LossReason::from_u8(loss.reason);
                     sink(&self.context, Item::Loss(Loss { reason, count: loss.count, first: loss.first }));
@@ -455,6 +461,16 @@ impl<'elf> State<'elf> {
         }
     }
 
+    /// Counts a record of an unknown kind, and says each kind once.
+    fn skipped(&mut self, kind: u8, frame: RawFrame<'_>, sink: Sink<'_, 'elf>) {
+        self.counts.unknown_records += 1;
+        let said = &mut self.unknown_kinds[usize::from(kind)];
+        if !std::mem::replace(said, true) {
+            let kind = DamageKind::RecordKind(kind);
+            sink(&self.context, Item::Damage(Damage { offset: frame.offset, len: frame.encoded_len, kind }));
+        }
+    }
+
     fn damage(&mut self, damage: Damage, sink: Sink<'_, 'elf>) {
         let counts = &mut self.counts;
         match &damage.kind {
@@ -473,7 +489,7 @@ impl<'elf> State<'elf> {
             DamageKind::Version(_) | DamageKind::FrameType(_) => counts.unknown_frames += 1,
             DamageKind::BuildId(_) => counts.build_ids += 1,
             // Counted per record where they are found.
-            DamageKind::Callsite(_) | DamageKind::Text(_) => {}
+            DamageKind::Callsite(_) | DamageKind::Text(_) | DamageKind::RecordKind(_) => {}
         }
         sink(&self.context, Item::Damage(damage));
     }

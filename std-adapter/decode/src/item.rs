@@ -131,6 +131,11 @@ pub enum DamageKind {
     /// A frame of an unknown type.
     #[error("unknown frame type {0}; use a newer decoder")]
     FrameType(u8),
+    /// Records of an extended kind that this decoder does not know; said once per kind. They are skipped and all else stands.
+    #[error(
+        "records of kind {0}, which this decoder does not know, are skipped; use a newer decoder to see them"
+    )]
+    RecordKind(u8),
     /// A callsite the ELF does not have; said once per id.
     #[error("no callsite {0:#x} of that kind in the ELF; give the ELF of the build that runs on the device")]
     Callsite(u64),

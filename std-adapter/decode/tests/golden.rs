@@ -54,7 +54,9 @@ fn dump(elf: &Elf, wire: &[u8], chunk: usize) -> String {
     let mut sink = |context: &Context, item: Item<'_, '_>| line(&mut out, context, &item);
     wire.chunks(chunk).for_each(|bytes| decoder.push(bytes, None, &mut sink));
     decoder.finish(&mut sink);
-    writeln!(out, "{:?}\n{:?}", decoder.balance(), decoder.counts()).unwrap();
+    // Counters that came later than these texts are 0 in their captures and are left out.
+    let counts = format!("{:?}", decoder.counts()).replace(", unknown_records: 0", "");
+    writeln!(out, "{:?}\n{counts}", decoder.balance()).unwrap();
     assert!(decoder.balance().balances(), "{:?}", decoder.balance());
     out
 }

@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use throughline_decode::decoder::MAX_HELD;
 use throughline_decode::stream::MAX_FRAME;
-use throughline_decode::{Decoder, TimeOptions};
+use throughline_decode::{DamageKind, Decoder, Item, TimeOptions};
 
 fn field() -> impl Strategy<Value = F> {
     // No NaN, which equals nothing; its bits pass as any others do.
@@ -91,6 +91,62 @@ fn capture(bits: u32, batches: &[Vec<Rec>]) -> Device {
         device.batch(1 << 32, 7, records);
     }
     device
+}
+
+#[test]
+fn unknown_record_kinds_are_skipped_and_counted_and_all_else_stands() {
+    let event = |time| Rec::Event { callsite: 7, time, span: Some((9, 8)), fields: vec![] };
+    let every_type = vec![
+        F::Bool(true),
+        F::U32(1),
+        F::I32(-1),
+        F::U64(u64::MAX),
+        F::I64(i64::MIN),
+        F::F32(0.5),
+        F::F64(0.5),
+        F::Static(3, 4),
+        F::Text("ä".into(), false),
+        F::Bytes(vec![0; 9], true),
+        F::Postcard(vec![1], false),
+    ];
+    let unknown = |kind, time, fields| Rec::Extended { kind, status: 3, callsite: 0, time, fields };
+    for bits in [32, 64] {
+        let mut device = Device::new(bits);
+        device.preamble().batch(
+            1000,
+            7,
+            &[
+                event(1001),
+                unknown(255, 1005, every_type.clone()),
+                // Its time is relative to that of the record skipped, its span and root to those before.
+                event(1004),
+                unknown(254, 1006, vec![]),
+                unknown(255, 1006, vec![F::U32(5)]),
+                event(1006),
+            ],
+        );
+        let mut said = vec![];
+        let mut decoder = Decoder::new(None, TimeOptions::default());
+        let mut seen = vec![];
+        let mut sink = |_: &throughline_decode::Context, item: Item<'static, '_>| {
+            seen.extend(Seen::of(&item));
+            if let Item::Damage(damage) = &item {
+                said.push(damage.kind.clone());
+            }
+        };
+        decoder.push(&device.wire, None, &mut sink);
+        decoder.finish(&mut sink);
+        let expected: Vec<_> = [1001, 1004, 1006].map(event).iter().map(Seen::expected).collect();
+        assert_eq!(seen, expected);
+        assert_eq!(
+            said,
+            [DamageKind::RecordKind(255), DamageKind::RecordKind(254)],
+            "each kind is said once"
+        );
+        assert_eq!((decoder.counts().unknown_records, decoder.counts().damage()), (3, 0));
+        let balance = decoder.balance();
+        assert!(balance.balances() && balance.emitted == 6 && balance.undecoded == 0, "{balance:?}");
+    }
 }
 
 proptest! {

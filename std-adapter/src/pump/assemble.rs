@@ -64,7 +64,7 @@ impl Assembler {
     #[inline]
     pub(super) fn record(&mut self, raw: &RawRecord, sinks: &mut Sinks) {
         self.tally.input += 1;
-        if raw.head.kind() == Some(RecordKind::Fields) { self.keep(raw) } else { self.take(raw, true, sinks) }
+        if raw.head.kind() == RecordKind::Fields { self.keep(raw) } else { self.take(raw, true, sinks) }
     }
 
     /// Keeps fields until their span ends.

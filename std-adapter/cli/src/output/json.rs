@@ -130,6 +130,7 @@ impl<'elf> Output<'elf> for Json {
             "lost_device": b.device,
             "lost_link": b.link,
             "undecoded": b.undecoded,
+            "unknown_records": c.unknown_records,
             "before": b.before,
             "frames_lost": b.frames_lost,
             "frames_before": b.frames_before,

@@ -64,6 +64,13 @@ pub enum Rec {
         count: u64,
         first: u64,
     },
+    Extended {
+        kind: u8,
+        status: u8,
+        callsite: u64,
+        time: u64,
+        fields: Vec<F>,
+    },
     /// Bytes put as they are; for malformed records. They count as this many records in `ordinal`.
     Raw(Vec<u8>, u32),
 }
@@ -278,6 +285,14 @@ pub fn encode_batch(bits: u32, base_time: u64, base_id: u64, records: &[Rec]) ->
                 zigzag(&mut b, delta(*first, t));
                 count -= 1;
             }
+            Rec::Extended { kind, status, callsite, time, fields } => {
+                b.push(7 | status << 4 | count_bits(fields));
+                b.push(*kind);
+                varint(&mut b, *callsite);
+                zigzag(&mut b, delta(*time, t));
+                t = *time;
+                put_fields(&mut b, fields);
+            }
             Rec::Raw(bytes, n) => {
                 b.extend(bytes);
                 count += n;
@@ -449,6 +464,7 @@ impl Seen {
             }
             Rec::Clock(ticks) => Seen::Clock(*ticks),
             Rec::Loss { count, first, .. } => Seen::Loss(*count, *first),
+            Rec::Extended { .. } => unreachable!("an unknown kind is skipped"),
             Rec::Raw(..) => unreachable!("raw bytes are nothing to be seen"),
         }
     }

@@ -1,0 +1,25 @@
+//! Writing records of extended kinds.
+
+use super::Recorder;
+use crate::fields::{self, Fields};
+use crate::ring::{ExtendedKind, Head, MAX_BODY, Word};
+
+impl Recorder {
+    /// Writes a record of an extended kind; false when it was lost, which is counted. For adapters and for the crate's own kinds.
+    ///
+    /// `callsite` is 0 for kinds that have none, `status` has two bits, `values` is a tuple of at most 15 [`Field`](crate::Field)s. Texts and
+    /// bytes are cut, and marked so, where the record has no more room. `time` is in the clock's ticks. Cost: as for an event with fields.
+    pub fn push_extended<F: Fields>(
+        &self,
+        kind: ExtendedKind,
+        callsite: u32,
+        status: u8,
+        time: Word,
+        values: &F,
+    ) -> bool {
+        let mut body = [0; MAX_BODY];
+        body[0] = time;
+        let len = 1 + fields::write_with_types(values, &mut body[1..]);
+        self.push(Head::extended(kind, callsite, status), &body[..len], time)
+    }
+}
