@@ -214,7 +214,8 @@ impl Config {
         self
     }
 
-    /// Whether an outage of the collector is told on standard error, one line when it begins. Default true.
+    /// Whether what goes wrong is told on standard error, a line each: an outage of the collector when it begins, a wall clock that was set, a
+    /// guard that was dropped before anything was recorded. Default true.
     #[must_use]
     pub fn report_errors(mut self, on: bool) -> Config {
         self.report_errors = on;

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, TerminalOut};
 use crate::pump::{Control, Farewell, OtlpSink, Pump, Settings, Sinks, TerminalSink};
-use crate::{clock, thread};
+use crate::{clock, ended, thread};
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,8 +52,10 @@ pub fn init(config: &Config) -> Result<Guard, InitError> {
     Ok(Guard { running: Some(running?) })
 }
 
-/// What became of all records so far; all zeros before [`init`]. Of rings, as far as the pump has looked.
+/// What became of all records so far; all zeros before [`init`]. Of rings, as far as the pump has looked; what was recorded after the guard had ended
+/// recording counts as [`DropReason::Ended`](crate::DropReason::Ended).
 pub fn ledger() -> Ledger {
+    ended::count();
     LEDGER.get().map(|cells| cells.read()).unwrap_or_default()
 }
 
@@ -136,7 +138,7 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
         queue.close();
     }
     pumping?;
-    Ok(Running { controls, deadline, cells, queue, drop_deadline: config.drop_deadline })
+    Ok(Running { controls, deadline, cells, queue, drop_deadline: config.drop_deadline, begun: Instant::now(), report: config.report_errors })
 }
 
 /// Starts a thread that records nothing, so that a library it calls (an HTTP client that logs, say) cannot feed what it exports.
@@ -173,9 +175,9 @@ impl Write for Shared {
 }
 
 /// Ends recording when dropped: delivers what there is, for up to [`Config::drop_deadline`]. `std::process::exit` drops nothing; call
-/// [`Guard::shutdown`] before it.
+/// [`Guard::shutdown`] before it. A guard that goes before anything was recorded is told on standard error when something is.
 #[derive(Debug)]
-#[must_use = "dropping the guard ends recording; bind it to a variable such as `_guard` for as long as `main` runs"]
+#[must_use = "dropping the guard ends recording, and `let _ = …` drops it at once: bind it to a variable such as `_guard`, for as long as `main` runs"]
 pub struct Guard {
     running: Option<Running>,
 }
@@ -187,6 +189,8 @@ struct Running {
     cells: Arc<Cells>,
     queue: Option<Arc<Queue>>,
     drop_deadline: Duration,
+    begun: Instant,
+    report: bool,
 }
 
 /// How a shutdown went.
@@ -246,6 +250,7 @@ impl Guard {
         if !complete {
             let _ = wait_drained.recv_timeout(COUNTING);
         }
+        ended::count();
         let ledger = running.cells.read();
         ShutdownReport {
             complete: complete && ledger.is_settled(),
@@ -258,7 +263,10 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let within = self.running.as_ref().map_or(Duration::ZERO, |running| running.drop_deadline);
-        self.end(within);
+        let Some(running) = &self.running else { return };
+        let (after, within, report) = (running.begun.elapsed(), running.drop_deadline, running.report);
+        if self.end(within).ledger.ring.input == 0 && report {
+            ended::unused(after);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod clock;
 mod config;
+mod ended;
 mod init;
 mod pump;
 mod thread;

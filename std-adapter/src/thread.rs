@@ -1,5 +1,6 @@
 //! A recorder for each thread: made on its first record, left behind when it ends, used again by the next.
 
+use crate::ended;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use throughline::adapter::recorder;
@@ -47,6 +48,7 @@ thread_local! {
 fn hook() -> Option<&'static Recorder> {
     // No leaver any more: the thread is being torn down, and a recorder taken now would never be given back.
     LEAVER.try_with(|_| ()).ok()?;
+    ended::tell();
     recorder::acquire_thread(|| make(SETTINGS.get()?))
 }
 

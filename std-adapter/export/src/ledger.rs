@@ -27,10 +27,12 @@ pub enum DropReason {
     Shutdown,
     /// Writing to the terminal failed.
     WriteFailed,
+    /// It was recorded after the guard had ended recording.
+    Ended,
 }
 
 impl DropReason {
-    const ALL: [DropReason; 10] = [
+    const ALL: [DropReason; 11] = [
         DropReason::RingFull,
         DropReason::NoRecorder,
         DropReason::Malformed,
@@ -41,6 +43,7 @@ impl DropReason {
         DropReason::Unreachable,
         DropReason::Shutdown,
         DropReason::WriteFailed,
+        DropReason::Ended,
     ];
 
     /// Its name as in the metric `throughline.records`.
@@ -56,6 +59,7 @@ impl DropReason {
             DropReason::Unreachable => "unreachable",
             DropReason::Shutdown => "shutdown",
             DropReason::WriteFailed => "write_failed",
+            DropReason::Ended => "ended",
         }
     }
 }
@@ -235,7 +239,7 @@ mod tests {
             cells.pump.dropped(reason, i as u64 + 1);
         }
         let hop = cells.read().pump;
-        assert_eq!(hop.dropped_total(), 55);
+        assert_eq!(hop.dropped_total(), 66);
         assert_eq!(hop.dropped_for(DropReason::WriteFailed), 10);
     }
 }

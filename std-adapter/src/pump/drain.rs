@@ -7,7 +7,7 @@ use throughline_export::ledger::{Cells, DropReason};
 
 /// The readers of all rings.
 #[derive(Debug, Default)]
-pub(super) struct Drain {
+pub(crate) struct Drain {
     rings: Vec<Source>,
     newest: Option<&'static Recorder>,
     refused: usize,
@@ -21,15 +21,15 @@ struct Source {
 
 /// What one round found.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Round {
-    pub(super) records: u64,
+pub(crate) struct Round {
+    pub(crate) records: u64,
     /// Whether a ring was more than half full.
     pub(super) hurry: bool,
 }
 
 impl Drain {
     /// Hands every record that was there when its ring's turn came to `take`, and what a ring lost to `lost`.
-    pub(super) fn round(
+    pub(crate) fn round(
         &mut self,
         cells: &Cells,
         mut take: impl FnMut(&RawRecord),

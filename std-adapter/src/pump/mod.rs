@@ -21,7 +21,7 @@ pub(crate) use sinks::{OtlpSink, Sinks, TerminalSink};
 use crate::clock::{REFINE_EVERY, Reading, WallClock};
 use crate::wall_time::WallTime;
 use assemble::Assembler;
-use drain::Drain;
+pub(crate) use drain::Drain;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
@@ -192,6 +192,7 @@ impl Pump {
         let times = (self.start_unix_ns, self.now());
         metrics::with_views(&metrics::snapshot(), times, |points| self.sinks.finish(points));
         self.metrics(true);
+        crate::ended::leave(self.drain, self.cells);
         if let Some(Farewell { drained, delivered }) = farewell {
             // Nobody may be waiting any more.
             let _ = drained.try_send(());

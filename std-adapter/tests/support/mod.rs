@@ -4,7 +4,8 @@
 #[path = "../../export/tests/support/receiver.rs"]
 pub mod receiver;
 
-use std::process::Command;
+use std::io::Read;
+use std::process::{Command, Stdio};
 
 const CHILD: &str = "THROUGHLINE_TEST_CHILD";
 
@@ -16,19 +17,38 @@ pub fn in_own_process(test: &str, body: impl FnOnce()) {
 
 /// As [`in_own_process`], with environment variables set.
 pub fn in_own_process_with(test: &str, env: &[(&str, &str)], body: impl FnOnce()) {
+    run(test, env, Stdio::inherit(), body);
+}
+
+/// As [`in_own_process`], and what the process wrote to standard error; `None` in that process itself.
+pub fn stderr_of(test: &str, body: impl FnOnce()) -> Option<String> {
+    let stderr = run(test, &[], Stdio::piped(), body)?;
+    eprint!("{stderr}");
+    Some(stderr)
+}
+
+fn run(test: &str, env: &[(&str, &str)], stderr: Stdio, body: impl FnOnce()) -> Option<String> {
     if std::env::var(CHILD).as_deref() == Ok(test) {
-        return body();
+        body();
+        return None;
     }
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--nocapture", "--test-threads=1"]).env(CHILD, test);
+    command.args(["--exact", test, "--nocapture", "--test-threads=1"]).env(CHILD, test).stderr(stderr);
     for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("OTEL_")) {
         command.env_remove(key);
     }
     let mut child = command.envs(env.iter().copied()).env("NO_PROXY", "127.0.0.1").spawn().unwrap();
+    let stderr = child.stderr.take().map(|mut stderr| {
+        std::thread::spawn(move || {
+            let mut text = String::new();
+            stderr.read_to_string(&mut text).map(|_| text)
+        })
+    });
     for _ in 0..600 {
         if let Some(status) = child.try_wait().unwrap() {
-            assert!(status.success(), "{test} failed in its own process: {status}");
-            return;
+            let stderr = stderr.map(|reader| reader.join().unwrap().unwrap()).unwrap_or_default();
+            assert!(status.success(), "{test} failed in its own process: {status}\n{stderr}");
+            return Some(stderr);
         }
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
