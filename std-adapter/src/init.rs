@@ -138,7 +138,15 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
         queue.close();
     }
     pumping?;
-    Ok(Running { controls, deadline, cells, queue, drop_deadline: config.drop_deadline, begun: Instant::now(), report: config.report_errors })
+    Ok(Running {
+        controls,
+        deadline,
+        cells,
+        queue,
+        drop_deadline: config.drop_deadline,
+        begun: Instant::now(),
+        report: config.report_errors,
+    })
 }
 
 /// Starts a thread that records nothing, so that a library it calls (an HTTP client that logs, say) cannot feed what it exports.
