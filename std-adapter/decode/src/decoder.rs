@@ -378,7 +378,9 @@ impl<'elf> State<'elf> {
     }
 
     fn added(&mut self, raw: RawPoint<'_>, frame: RawFrame<'_>, sink: Sink<'_, 'elf>) {
-        let (callsite, names) = self.known().get(raw.callsite, |kind| kind == Kind::Fields);
+        // A device writes fields that a span does not carry under the span's own callsite.
+        let is_of_span = |kind| kind == Kind::Fields || kind == Kind::Span;
+        let (callsite, names) = self.known().get(raw.callsite, is_of_span);
         let fields = Fields::new(raw.fields, names, self.elf_of(&callsite));
         let missing = (callsite.blob.is_none(), fields.unresolved());
         sink(&self.context, Item::Fields(Event { callsite, time: raw.time, span: raw.span, fields }));

@@ -99,6 +99,25 @@ fn a_callsite_of_another_kind_gives_no_name() {
     assert_eq!((said, decoder.counts().unknown_callsites), (1, 2), "said once, counted twice");
 }
 
+#[test]
+fn fields_written_under_a_spans_own_callsite_have_its_names_24() {
+    let (file, ids) = program();
+    let elf = Elf::parse("fw.elf", file).unwrap();
+    let fields = |callsite| Rec::Fields { callsite, time: 1, span: (1, 1), fields: vec![F::U32(7)] };
+    let mut device = Device::new(32);
+    device.preamble().batch(0, 0, &[fields(ids.measure), fields(ids.tick)]);
+    let mut decoder = Decoder::new(Some(&elf), TimeOptions::default());
+    let mut names = Vec::new();
+    decoder.push(&device.wire, None, &mut |_, item| {
+        if let Item::Fields(added) = item {
+            names.extend(added.fields.map(|(name, _)| name.to_owned()));
+        }
+    });
+    let first = sites().iter().find(|site| site.name == "measure").unwrap().fields[0];
+    assert_eq!(names, [first, "field0"], "an event's callsite is none for fields of a span");
+    assert_eq!(decoder.counts().unknown_callsites, 1);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
