@@ -151,7 +151,7 @@ impl Head {
     }
 
     /// What [`Head::to_word`] made.
-    #[cfg(straight)]
+    #[cfg_attr(not(straight), allow(dead_code))]
     pub(crate) const fn from_word(word: Word) -> Head {
         Head { meta: word as u32 & 0xffff, callsite: word as u32 >> 16 }
     }

@@ -344,7 +344,7 @@ impl<'a> Ring<'a> {
         // What the reader read of these slots, it read before we write them.
         let limit = load_before_use(&self.reader.0.limit);
         let Some(at) = add_up_to(&self.writer.0.head, slots, limit) else {
-            self.lose(time);
+            self.lose(head, time);
             return false;
         };
         self.publish_shared(at, head, body);
@@ -370,7 +370,7 @@ impl<'a> Ring<'a> {
                     self.slot(mine)
                         .store_word0(Slot::word0(state::at(mine, state::VOID), Head::default()), Release);
                 }
-                self.lose(time);
+                self.lose(head, time);
                 return false;
             }
         }
@@ -401,7 +401,9 @@ impl<'a> Ring<'a> {
             let busy = Slot::word0(state::at(position, state::BUSY), Head::default());
             if slot.exchange_word0(word, busy).is_ok() {
                 if stamp & state::MASK == state::START {
-                    self.lose(time);
+                    // The slot is ours, and its head still that of the record it held. On a 64-bit machine the head was in the word exchanged.
+                    let lost = if Word::BITS == 64 { Head::from_word(word) } else { slot.load_head() };
+                    self.lose(lost, time);
                 }
                 return true;
             }
@@ -409,9 +411,13 @@ impl<'a> Ring<'a> {
         false
     }
 
+    /// Counts a record as lost. A reading of the clock is no record of the program's, and no ledger has it.
     #[cold]
     #[inline(never)]
-    fn lose(&self, time: Word) {
+    fn lose(&self, record: Head, time: Word) {
+        if record.kind() == Some(RecordKind::Clock) {
+            return;
+        }
         self.note_first_loss(self.writer.0.lost.load(Relaxed), time);
         self.writer.0.lost.fetch_add(1, Release);
     }

@@ -60,12 +60,12 @@ fn take(reader: &mut Reader<'_>, found: &Found) -> bool {
     fence(Acquire);
     let whole = is_whole(ring, found);
     reader.scan.left = reader.scan.left.saturating_sub(if whole { found.slots } else { 1 });
-    let begun = ring.slot(at).begun();
+    let (record, begun) = (ring.slot(at).load_head(), ring.slot(at).begun());
     let stamp = slot_stamp(found.word) & !state::MASK | state::CONSUMED;
     let ours = ring.slot(at).exchange_word0(found.word, Slot::word0(stamp, Head::default())).is_ok();
     if ours && !whole {
         // Its later slots went to a record whose own first slot did not take this one.
-        ring.lose(begun);
+        ring.lose(record, begun);
     }
     ours && whole
 }
