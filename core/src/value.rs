@@ -109,7 +109,7 @@ pub enum LossReason {
     RingFull = 0,
     /// The ring was full and keeps what is newest.
     Overwritten = 1,
-    /// The record does not fit any ring or frame.
+    /// The record does not fit into a frame of the device, even with its texts cut.
     TooLarge = 2,
 }
 

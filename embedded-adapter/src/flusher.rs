@@ -1,15 +1,17 @@
-//! The flusher: frames and the link they go to. Here what all links have in common, and frames kept in a buffer for any of them.
+//! The flusher: frames and the link they go to. This module has what all links share, and the buffer that keeps a frame until its link has taken it.
 
 use throughline::Recorder;
 use throughline::adapter::wire::{DELIMITER, Window};
 
-use crate::Config;
 use crate::frames::Frames;
+use crate::{Config, Flushed};
 
-/// Sends what a [`Recorder`] holds; made by [`init`](crate::init) with frames that are made in a buffer and kept until their link has taken them, or by
-/// [`init_rtt`](crate::init_rtt) with frames that are made in an RTT channel. It takes about 124 bytes of RAM beside the buffer.
+/// Sends what a [`Recorder`] holds. [`init`](crate::init) makes one with a buffer, which keeps each frame until the link has taken it;
+/// [`init_rtt`](crate::init_rtt) makes one that writes its frames into an RTT channel. It takes about 124 bytes of RAM beside the buffer.
 ///
-/// A record that does not fit a frame by itself is lost and counted: with texts of more than the buffer's length − 60 bytes, choose a longer buffer.
+/// A record that is too long for a frame of its own has its texts cut until it fits, and each is marked as truncated. With texts of more than the
+/// buffer's length − 60 bytes, choose a longer buffer. A record that is too long without its texts (more than twelve large 64-bit numbers, with the
+/// default buffer) is lost and counted.
 ///
 /// [`Flusher::flush`] and its siblings serve links that are writers. For any other link (a radio's packets, USB, a file) take the frames
 /// one by one:
@@ -44,14 +46,14 @@ impl<L> Flusher<L> {
         Flusher { frames: Frames::new(recorder, config), link }
     }
 
-    /// Tells the stream the wall-clock time: `unix_ns` nanoseconds since 1970 at tick `ticks` of the recorder's clock, as
+    /// Puts the wall-clock time into the stream: it was `unix_ns` nanoseconds since 1970 at tick `ticks` of the recorder's clock, as
     /// [`Recorder::mark_clock`] reads it. A preamble with it goes out before the next records.
     pub fn set_wall_clock(&mut self, unix_ns: u64, ticks: u64) {
         self.frames.set_wall_clock(unix_ns, ticks);
     }
 
-    /// The next flushes also send a snapshot of every metric in the program, frame by frame in turns with records. One
-    /// that is still under way is finished, and this call does nothing.
+    /// Makes the next flushes send a snapshot of every metric in the program too; its frames and those of records take turns. While a snapshot is
+    /// under way, this does nothing.
     pub fn snapshot_metrics(&mut self) {
         self.frames.snapshot_metrics();
     }
@@ -60,10 +62,11 @@ impl<L> Flusher<L> {
 /// A frame of at most `FRAME` bytes on the wire, 168 to 4096, kept until its link has taken it.
 #[derive(Debug)]
 pub struct Buffer<const FRAME: usize> {
-    /// A delimiter goes before the frame: one was cut.
+    /// Whether a delimiter goes before the frame, because the link took a part of it before.
     delimit: bool,
-    /// Records in the frame that is kept, and its length; 0 when there is none.
+    /// Number of records in the frame that is kept.
     records: u16,
+    /// Length of the frame that is kept; 0 when there is none.
     len: u16,
     /// A delimiter, then the frame.
     bytes: [u8; FRAME],
@@ -86,9 +89,15 @@ impl<const FRAME: usize> Flusher<Buffer<FRAME>> {
         self.link.len > 0 || self.frames.is_pending()
     }
 
-    /// The next frame, made now unless one was kept, in at most `limit` bytes (`None` when it would be longer, or when there is nothing
-    /// to send). It is kept until [`Flusher::sent`] is called. A limit of `FRAME` always gets on.
+    /// The next frame, made now unless one is kept; `None` when there is nothing to send. It has at most `limit` bytes where a frame that short can
+    /// be made, and never more than `FRAME`: a preamble, a long record or a frame that is kept may be longer than a small limit, and comes all the same.
+    /// For a link that takes packets of a fixed size, choose that size as `FRAME`. The frame is kept until [`Flusher::sent`] is called.
     pub fn frame(&mut self, limit: usize) -> Option<&[u8]> {
+        (self.make(limit) || self.make(FRAME)).then(|| self.link.frame())
+    }
+
+    /// Whether a frame of at most `limit` bytes is kept now; makes one when none is.
+    fn make(&mut self, limit: usize) -> bool {
         if self.link.len == 0 {
             let before = self.frames.records();
             let room = limit.min(FRAME).saturating_sub(1);
@@ -96,29 +105,38 @@ impl<const FRAME: usize> Flusher<Buffer<FRAME>> {
             self.link.len = len as u16;
             self.link.records = self.frames.records().wrapping_sub(before) as u16;
         }
-        let frame = self.link.frame();
-        (self.link.len > 0 && frame.len() <= limit).then_some(frame)
+        self.link.len > 0 && self.link.frame().len() <= limit
     }
 
-    /// The link took the frame. Says how many records were in it.
+    /// Whether a flush that has sent so much is to send another frame, which is then kept: one that its budget still has room for, or the first of all.
+    pub(crate) fn make_within(&mut self, budget: usize, flushed: &Flushed) -> bool {
+        self.make(budget.saturating_sub(flushed.bytes)) || flushed.frames == 0 && self.make(FRAME)
+    }
+
+    /// The frame that is kept.
+    pub(crate) fn kept(&self) -> &[u8] {
+        self.link.frame()
+    }
+
+    /// Call this when the link took the frame. Gives the number of records in it.
     pub fn sent(&mut self) -> u32 {
         self.link.delimit = false;
         self.link.len = 0;
         u32::from(core::mem::take(&mut self.link.records))
     }
 
-    /// The link did not take the frame, which is kept. `cut`: it may have taken a part; the frame will be sent whole again, after
-    /// a delimiter.
+    /// Call this when the link did not take the frame, which is kept. With `cut` the link may have taken a part of it; the frame is then sent whole
+    /// again, after a delimiter.
     pub fn refused(&mut self, cut: bool) {
         self.link.delimit |= cut;
     }
 
-    /// The frame that is kept, as it goes to a link that may be left at any moment: it counts as cut until it is [sent](Flusher::sent).
+    /// The frame that is kept, for a link whose writing may be given up at any moment: the frame counts as cut until it is [sent](Flusher::sent).
     #[cfg(feature = "embassy")]
-    pub(crate) fn begin(&mut self, limit: usize) -> Option<&[u8]> {
-        let len = self.frame(limit)?.len();
+    pub(crate) fn begin(&mut self) -> &[u8] {
+        let len = self.link.frame().len();
         let from = usize::from(!self.link.delimit);
         self.link.delimit = true;
-        Some(&self.link.bytes[from..from + len])
+        &self.link.bytes[from..from + len]
     }
 }

@@ -1,9 +1,9 @@
-//! Makes frames of what a recorder holds: preambles, batches of records, metrics snapshots, each right where it goes.
+//! Makes frames of what a recorder holds: preambles, batches of records, metrics snapshots. Each is written in place, where the link takes it from.
 
 use throughline::Recorder;
 use throughline::adapter::LossReason;
 use throughline::adapter::metrics::Series;
-use throughline::adapter::ring::{Parked, Reader, Word};
+use throughline::adapter::ring::{MAX_BODY, Parked, Reader, Word};
 use throughline::adapter::wire::{
     Batch, Frame, Header, MAX_BUILD_ID, MAX_NAME, Metrics, PREAMBLE_EVERY, Preamble, Window,
 };
@@ -11,7 +11,7 @@ use throughline::adapter::wire::{
 use crate::Config;
 use crate::timeline::Anchor;
 
-/// All that is to be sent, and what frames have in common.
+/// The state that goes on from frame to frame.
 #[derive(Debug)]
 pub(crate) struct Frames {
     recorder: &'static Recorder,
@@ -19,34 +19,39 @@ pub(crate) struct Frames {
     parked: Parked,
     preamble: Preamble<'static>,
     header: Header,
-    /// Of the last record sent.
+    /// Time of the last record sent.
     time: u64,
     anchor: Anchor,
-    /// Records that fitted no frame and were not yet reported.
-    too_large: u32,
+    /// Ticks of the first record that fitted no frame and was not yet reported.
+    first_too_large: Word,
     snapshots: u32,
     snapshot: Option<Snapshot>,
     /// Frames to come before the next preamble.
     until_preamble: u8,
-    /// Whether the frame before was one of metrics; they take turns with batches.
+    /// Records that fitted no frame and were not yet reported.
+    too_large: u8,
+    /// Whether the last frame was one of metrics; they take turns with batches.
     was_metrics: bool,
+    /// Whether the ring had another record after the last frame.
     more: bool,
 }
 
-/// A metrics snapshot that is under way: where it goes on.
+/// A metrics snapshot that is under way, and where it continues.
 #[derive(Clone, Copy, Debug)]
 struct Snapshot {
-    /// `None`: all of it was sent but for its end.
+    /// The series that comes next; `None` when only the end of the snapshot has to be sent.
     series: Option<Series>,
     from: usize,
-    /// A pointer, so that a program that never asks for a snapshot does not link what makes one.
+    /// The function that makes a frame of it. It is called through a pointer so that a program that never asks for a snapshot does not link it.
     build: fn(&mut Frames, &mut Frame<'_>, u64) -> usize,
 }
 
-/// Bytes below which no frame is begun.
-const SMALLEST: usize = 48;
-/// Bytes below which no metrics frame is begun: any one series gets on in it.
+/// No frame is begun in less room than this many bytes: a header and a loss always fit into it.
+const SMALLEST: usize = 62;
+/// No metrics frame is begun in less room than this: at least a part of any series fits into it.
 const SMALLEST_METRICS: usize = 128;
+/// More bytes than any text in a ring has; a power of two.
+const LONGEST_TEXT: usize = (MAX_BODY * size_of::<Word>()).next_power_of_two();
 
 impl Frames {
     pub(crate) fn new(recorder: &'static Recorder, config: Config) -> Frames {
@@ -59,7 +64,7 @@ impl Frames {
             [] => Config { build_id: crate::build_id::build_id(), ..config },
             _ => config,
         };
-        // A zero that the compiler does not know for one: else it calls a `memset` for them, which alone is as long as all that is here.
+        // The compiler must not know that this is zero: it would call `memset`, which is as long as all the rest of this function.
         let zero = if cfg!(target_os = "none") { core::hint::black_box(0) } else { 0u32 };
         Frames {
             recorder,
@@ -74,10 +79,11 @@ impl Frames {
             header: Header { sequence: zero, epoch: config.boot_epoch, ordinal: zero, lost: zero },
             time: zero.into(),
             anchor: Anchor::NONE,
-            too_large: zero,
+            first_too_large: zero as Word,
             snapshots: zero,
             snapshot: None,
             until_preamble: 0,
+            too_large: 0,
             was_metrics: false,
             more: false,
         }
@@ -160,34 +166,46 @@ impl Frames {
         let loss = reader.take_loss();
         let lost = loss.map_or(0, |loss| loss.count as u32);
         let too_large = core::mem::take(&mut self.too_large);
-        self.header.lost = self.header.lost.wrapping_add(lost).wrapping_add(too_large);
+        self.header.lost = self.header.lost.wrapping_add(lost).wrapping_add(too_large.into());
         let mut batch = Batch::new(frame, &self.header, self.time);
         let mut used = false;
         if let Some(loss) = loss {
             used = batch.push_loss(loss.reason, loss.count, loss.first);
         }
         if too_large > 0 {
-            used |= batch.push_loss(LossReason::TooLarge, too_large as usize, self.time as Word);
+            used |= batch.push_loss(LossReason::TooLarge, too_large.into(), self.first_too_large);
         }
         let not_before = reader.not_before(begun.time);
         while reader.find() {
             let before = batch.mark();
             let mut words = reader.words();
             let position = words.position();
-            let fits = batch.push(&mut words, not_before.max(self.anchor.not_before(position)));
-            // Alone in the longest frame there is, it fits none.
-            let stays = !fits && (used || !batch.is_longest());
-            let taken = !stays && reader.commit();
+            let not_before = not_before.max(self.anchor.not_before(position));
+            let mut fits = batch.push(&mut words, not_before);
+            if !fits && (used || !batch.is_longest()) {
+                batch.roll_back(&before);
+                break;
+            }
+            if !fits {
+                batch.roll_back(&before);
+                fits = push_cut(&mut batch, reader, not_before);
+            }
+            let time = batch.time() as Word;
+            let taken = reader.commit();
             if !fits || !taken {
                 batch.roll_back(&before);
-            }
-            if stays {
-                break;
             }
             if taken {
                 self.anchor.pass(position, begun);
                 if !fits {
+                    if self.too_large == 0 {
+                        self.first_too_large = time;
+                    }
                     self.too_large += 1;
+                    // The next frame reports them before there are more than it can count.
+                    if self.too_large == u8::MAX {
+                        break;
+                    }
                 } else {
                     used = true;
                     self.header.ordinal = self.header.ordinal.wrapping_add(u32::from(!words.is_clock()));
@@ -201,7 +219,7 @@ impl Frames {
     fn metrics(&mut self, frame: &mut Frame<'_>, time: u64) -> usize {
         let Some(begun) = self.snapshot else { return 0 };
         let mut frame = Metrics::new(frame, &self.header, self.snapshots);
-        // Whether it is the last frame is said at its beginning: if it turns out not to be, it is made again.
+        // A frame says at its beginning whether it is the last. If that turns out to be wrong, the frame is made again.
         let mut last = true;
         loop {
             frame.begin(last, time);
@@ -229,12 +247,32 @@ impl Frames {
 
 impl Drop for Frames {
     fn drop(&mut self) {
-        // The ring may have another reader then.
+        // This lets the ring have another reader.
         drop(self.parked.resume(self.recorder.ring()));
     }
 }
 
-/// As much of a name as the wire takes.
+/// Puts a record that is too long for any frame into an empty batch, with its texts cut to the greatest length, the same for all, that fits.
+/// False when the record does not fit without any text either. Cost: one encoding for each bit of the length.
+#[cold]
+#[inline(never)]
+fn push_cut(batch: &mut Batch<'_, '_>, reader: &Reader<'_>, not_before: u64) -> bool {
+    let before = batch.mark();
+    let (mut most, mut step) = (0, LONGEST_TEXT);
+    loop {
+        step /= 2;
+        batch.roll_back(&before);
+        let fits = batch.push_cut(&mut reader.words(), not_before, most | step);
+        if step == 0 {
+            return fits;
+        }
+        if fits {
+            most |= step;
+        }
+    }
+}
+
+/// As much of a name as the wire takes, cut between two characters.
 #[inline(always)]
 fn cut(name: &str) -> &str {
     let mut len = name.len().min(MAX_NAME);

@@ -1,4 +1,4 @@
-//! The links a flusher knows that are writers: of `embedded-io`, and their async kin.
+//! Flushing to links that are writers: those of `embedded-io` and of `embedded-io-async`.
 
 use crate::{Buffer, Flusher};
 
@@ -16,7 +16,8 @@ pub struct Flushed {
 }
 
 impl<const FRAME: usize> Flusher<Buffer<FRAME>> {
-    /// Sends whole frames to a writer, at most `budget` bytes in all. A budget below `FRAME` may send nothing for ever.
+    /// Sends whole frames to a writer, at most `budget` bytes in all; but a first frame that does not fit the budget is sent by itself, so that every
+    /// flush gets on, whatever its budget.
     ///
     /// Waits as long as the writer's `write` does, and does not call its `flush`. A writer that takes nothing (`Ok(0)`) ends the flush.
     ///
@@ -25,7 +26,8 @@ impl<const FRAME: usize> Flusher<Buffer<FRAME>> {
     /// The writer's. The frame it failed in is kept and sent whole again by the next flush, after a delimiter; nothing is lost.
     pub fn flush<W: embedded_io::Write>(&mut self, link: &mut W, budget: usize) -> Result<Flushed, W::Error> {
         let mut flushed = Flushed::default();
-        while let Some(frame) = self.frame(budget - flushed.bytes) {
+        while self.make_within(budget, &flushed) {
+            let frame = self.kept();
             let (len, mut at) = (frame.len(), 0);
             while at < len {
                 match link.write(&frame[at..]) {
@@ -45,8 +47,8 @@ impl<const FRAME: usize> Flusher<Buffer<FRAME>> {
         Ok(flushed.until(self))
     }
 
-    /// As [`Flusher::flush`], to an async writer. Dropped while it waits, it may have sent a part of a frame, which the next flush
-    /// sends whole again.
+    /// As [`Flusher::flush`], to an async writer. When this future is dropped while it waits, it may have sent a part of a frame; the next flush
+    /// sends that frame whole again.
     ///
     /// # Errors
     ///
@@ -58,7 +60,8 @@ impl<const FRAME: usize> Flusher<Buffer<FRAME>> {
         budget: usize,
     ) -> Result<Flushed, W::Error> {
         let mut flushed = Flushed::default();
-        while let Some(frame) = self.begin(budget - flushed.bytes) {
+        while self.make_within(budget, &flushed) {
+            let frame = self.begin();
             let (len, mut at) = (frame.len(), 0);
             while at < len {
                 match link.write(&frame[at..]).await? {

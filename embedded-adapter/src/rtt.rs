@@ -158,19 +158,24 @@ impl Channel {
 }
 
 impl Flusher<Channel> {
-    /// Makes whole frames in the channel, at most `budget` bytes in all, without ever waiting: what the channel has no room for stays in the
-    /// recorder's ring.
+    /// Makes whole frames in the channel, at most `budget` bytes in all; but a first frame that does not fit the budget is made by itself, so that every
+    /// flush gets on, whatever its budget. Never waits: what the channel has no room for stays in the recorder's ring.
     pub fn flush(&mut self, budget: usize) -> Flushed {
         let before = self.frames.records();
         let mut flushed = Flushed::default();
+        let mut limit = budget;
         loop {
-            let bytes = self.frames.next(self.link.window(budget - flushed.bytes));
-            if bytes == 0 {
+            let bytes = self.frames.next(self.link.window(limit));
+            if bytes > 0 {
+                self.link.publish(bytes);
+                flushed.frames += 1;
+                flushed.bytes += bytes;
+                limit = budget.saturating_sub(flushed.bytes);
+            } else if flushed.frames == 0 && limit < usize::MAX {
+                limit = usize::MAX;
+            } else {
                 break;
             }
-            self.link.publish(bytes);
-            flushed.frames += 1;
-            flushed.bytes += bytes;
         }
         flushed.records = self.frames.records().wrapping_sub(before);
         flushed.pending = self.frames.is_pending();

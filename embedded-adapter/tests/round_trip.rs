@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use embedded_io::{ErrorKind, ErrorType, Write};
 use throughline::adapter::ring::{Head, RecordKind};
 use throughline::{
-    Clock, Recorder, Slots, StaticStr, Status, counter, counter_family, gauge, histogram, histogram_family,
-    info, span, up_down_counter,
+    Clock, Recorder, Slots, StaticStr, Status, clock::mock, counter, counter_family, gauge, histogram,
+    histogram_family, info, span, up_down_counter,
 };
 use throughline_decode::{Balance, Context, DamageKind, Decoder, Item, OwnedValue, PointValue};
 use throughline_embedded::{Buffer, Config, DeviceId, Flusher, init, init_with_frame};
@@ -240,21 +240,196 @@ fn a_preamble_at_least_every_64_frames_and_first() {
 }
 
 #[test]
-fn a_record_too_large_for_a_frame_is_lost_and_said_so() {
+fn a_record_too_large_for_a_frame_is_lost_at_its_time_30() {
     let _alone = alone();
     let mut flusher = init_with_frame::<168>(recorder!(new, 64), CONFIG);
+    let n = u64::MAX;
+    mock::set(1_000_000);
     info!("before");
-    info!("long", text = "x".repeat(300).as_str());
+    for _ in 0..2 {
+        mock::advance(500);
+        info!(
+            "long",
+            n,
+            b = n,
+            c = n,
+            d = n,
+            e = n,
+            f = n,
+            g = n,
+            h = n,
+            i = n,
+            j = n,
+            k = n,
+            l = n,
+            m = n,
+            o = n,
+            p = n
+        );
+    }
+    mock::advance(500);
     info!("after");
     let bytes = flush_all(&mut flusher);
     let mut losses = Vec::new();
     let balance = decode(&bytes, |_, item| {
         if let Item::Loss(loss) = item {
-            losses.push((loss.reason, loss.count));
+            losses.push((loss.reason, loss.count, loss.first));
         }
     });
-    assert_eq!(losses, [(Some(throughline::adapter::LossReason::TooLarge), 1)]);
-    assert_eq!((balance.emitted, balance.decoded, balance.device), (3, 2, 1));
+    assert_eq!(losses, [(Some(throughline::adapter::LossReason::TooLarge), 2, 1_000_500)]);
+    assert_eq!((balance.emitted, balance.decoded, balance.device), (4, 2, 2));
+}
+
+#[test]
+fn texts_longer_than_a_frame_are_cut_to_fit_and_marked_30() {
+    let _alone = alone();
+    let mut flusher = init_with_frame::<168>(recorder!(new, 64), CONFIG);
+    let long = "0123456789".repeat(30);
+    info!("one", text = long.as_str(), n = 7u32);
+    info!("short ones stay whole", a = "abc", b = &long[..100], c = "déf", d = &[9u8; 90][..]);
+    info!("wide characters", text = "€".repeat(100).as_str());
+    let bytes = flush_all(&mut flusher);
+    let mut seen = Vec::new();
+    let balance = decode(&bytes, |_, item| {
+        if let Item::Event(event) = item {
+            seen.push(event.fields.map(|(_, value)| value.into()).collect::<Vec<OwnedValue>>());
+        }
+    });
+    assert_eq!((balance.emitted, balance.decoded, balance.device), (3, 3, 0));
+    let [one, two, three] = &seen[..] else { panic!("{seen:?}") };
+    let [OwnedValue::Str(text, true), OwnedValue::U64(7)] = &one[..] else { panic!("{one:?}") };
+    // 168 bytes less a delimiter, 21 bytes of header, CRC and COBS, and a dozen of the record.
+    assert!(long.starts_with(&**text) && text.len() > 120, "{} bytes were kept", text.len());
+    let [
+        OwnedValue::Str(a, false),
+        OwnedValue::Str(b, true),
+        OwnedValue::Str(c, false),
+        OwnedValue::Bytes(d, true),
+    ] = &two[..]
+    else {
+        panic!("{two:?}")
+    };
+    assert_eq!((&**a, &**c), ("abc", "déf"));
+    assert!(b.len() == d.len() && b.len() > 50, "both have the same length: {}, {}", b.len(), d.len());
+    let [OwnedValue::Str(text, true)] = &three[..] else { panic!("{three:?}") };
+    assert!(text.len() > 120 && text.chars().all(|c| c == '€'), "cut between characters: {text}");
+}
+
+#[test]
+fn a_loss_always_finds_room_in_a_frame_30() {
+    let _alone = alone();
+    let recorder = recorder!(new, 8);
+    let epoch = Config { boot_epoch: u32::MAX, ..CONFIG };
+    let mut flusher = init(recorder, epoch);
+    let begin = usize::MAX / 2;
+    push(recorder, begin);
+    let mut bytes = flush_all(&mut flusher);
+    for n in 0..200 {
+        push(recorder, begin + n);
+    }
+    // As little room as there may be.
+    while let Some(frame) = flusher.frame(49) {
+        bytes.extend_from_slice(frame);
+        flusher.sent();
+    }
+    let mut losses = 0;
+    decode(&bytes, |_, item| {
+        if let Item::Loss(loss) = item {
+            losses += loss.count;
+        }
+    });
+    assert_eq!(losses, 192);
+}
+
+#[test]
+fn a_flush_gets_on_whatever_its_budget_36() {
+    let _alone = alone();
+    let recorder = recorder!(new, 64);
+    let name = "a name as long as a name can be, so that preambles are long too";
+    let mut flusher = init(recorder, Config { name, ..CONFIG });
+    for budget in [0, 1, 47, 100, 191] {
+        info!("long", text = "x".repeat(150).as_str());
+        counter!("flushes.of.any.budget").add(1);
+        flusher.set_wall_clock(1, 1);
+        flusher.snapshot_metrics();
+        let mut bytes = Vec::new();
+        let mut flushes = 0;
+        loop {
+            let before = bytes.len();
+            let flushed = match flusher.flush(&mut Sink(&mut bytes), budget) {
+                Ok(flushed) => flushed,
+                Err(never) => match never {},
+            };
+            assert_eq!(bytes.len() - before, flushed.bytes);
+            assert!(flushed.bytes <= budget || flushed.frames == 1 && flushed.bytes <= 192, "{flushed:?}");
+            flushes += 1;
+            assert!(flushes < 20, "no progress with a budget of {budget}");
+            if !flushed.pending {
+                break;
+            }
+        }
+        let (mut texts, mut snapshots) = (0, 0);
+        decode(&bytes, |_, item| match item {
+            Item::Event(event) => {
+                texts += event
+                    .fields
+                    .filter(|(_, v)| matches!(v, throughline::Value::Str { truncated: false, .. }))
+                    .count();
+            }
+            Item::Metrics(snapshot) => snapshots += u32::from(snapshot.complete),
+            _ => {}
+        });
+        assert_eq!((texts, snapshots), (1, 1), "with a budget of {budget}");
+    }
+}
+
+#[test]
+fn a_frame_comes_whatever_its_limit_36() {
+    let _alone = alone();
+    let recorder = recorder!(new, 64);
+    let mut flusher = init(recorder, CONFIG);
+    for limit in [0, 10, 61, 100] {
+        push(recorder, 1);
+        let mut frames = 0;
+        while flusher.is_pending() || frames == 0 {
+            assert!(flusher.frame(limit).is_some_and(|frame| frame.len() <= 192));
+            flusher.sent();
+            frames += 1;
+            if flusher.frame(limit).is_none() {
+                break;
+            }
+        }
+    }
+}
+
+/// A ring that overwrites: readings of the clock that were overwritten are no lost records.
+#[test]
+fn overwritten_readings_of_the_clock_are_no_losses_25() {
+    let _alone = alone();
+    let recorder = recorder!(keep_newest, 32);
+    let mut flusher = init(recorder, CONFIG);
+    for n in 0..5000 {
+        push(recorder, n);
+        if n % 100 == 0 {
+            recorder.ring().push(Head::new(RecordKind::Clock, 0, 0, 0), &[n, 0], n);
+        }
+    }
+    let (times, balance) = event_times(&flush_all(&mut flusher));
+    assert_eq!((balance.emitted, balance.decoded), (5000, times.len() as u64));
+}
+
+/// A reading of the clock that finds a full ring is none either.
+#[test]
+fn a_reading_of_the_clock_without_room_is_no_loss_25() {
+    let _alone = alone();
+    let recorder = recorder!(new, 32);
+    let mut flusher = init(recorder, CONFIG);
+    for n in 0..40 {
+        push(recorder, n);
+    }
+    recorder.ring().push(Head::new(RecordKind::Clock, 0, 0, 0), &[40, 0], 40);
+    let (times, balance) = event_times(&flush_all(&mut flusher));
+    assert_eq!((balance.emitted, times.len()), (40, 32));
 }
 
 #[test]

@@ -77,9 +77,11 @@ fn the_host_reads_what_was_recorded() {
         if random >> 24 & 15 == 0 {
             flusher.snapshot_metrics();
         }
-        let budget = 100 + (random >> 16 & 1023) as usize;
+        // Budgets may be too small for any frame: then one goes by itself.
+        let budget = (random >> 16 & 1023) as usize;
         let flushed = flusher.flush(budget);
-        assert!(flushed.bytes <= budget && flushed.bytes < SIZE);
+        let is_alone = flushed.frames == 1 && budget < 200;
+        assert!((flushed.bytes <= budget || is_alone) && flushed.bytes < SIZE, "{flushed:?} of {budget}");
         sent += flushed.records as usize;
         let host_is_away = round / 100 % 4 == 3;
         if !host_is_away {

@@ -34,7 +34,7 @@ mod kind {
     pub(super) const EXTENDED: u8 = 7;
 }
 
-/// Ticks that a record may lie before one reserved before it.
+/// Most ticks by which a record may be earlier than one that was reserved before it.
 const BACK: u64 = 1 << 29;
 
 impl<'f, 'b> Batch<'f, 'b> {
@@ -67,11 +67,17 @@ impl<'f, 'b> Batch<'f, 'b> {
         self.0.at.time
     }
 
-    /// Puts a record in. False when it does not fit; then, as when the record turns out not to be believed, the batch is to be
-    /// rolled back. Its time is at or after `not_before` but for 2^29 ticks.
-    #[cfg_attr(target_os = "none", inline(never))]
+    /// Puts a record in. False when it does not fit; then, and also when the record turns out not to be believed, roll the batch back.
+    /// The record's time is no more than 2^29 ticks before `not_before`.
     pub fn push(&mut self, words: &mut Words<'_>, not_before: u64) -> bool {
+        self.push_cut(words, not_before, usize::MAX)
+    }
+
+    /// As [`Batch::push`], with at most `most` bytes of each text, byte string or encoded value; what is longer is cut and marked as truncated.
+    #[cfg_attr(target_os = "none", inline(never))]
+    pub fn push_cut(&mut self, words: &mut Words<'_>, not_before: u64, most: usize) -> bool {
         self.0.not_before = not_before;
+        self.0.most = most;
         let head = words.head();
         let kind = head.kind();
         if kind == RecordKind::Clock {
@@ -96,7 +102,7 @@ impl<'f, 'b> Batch<'f, 'b> {
             self.0.u8(kind::ATTACH);
             self.time_of(first);
             self.id(second);
-            self.0.bytes_of(words, 24);
+            self.0.bytes_of(words, 24, 24);
             // Its third word are the flags.
             self.0.u8(root as u8);
             self.0.at.root = second;
@@ -250,13 +256,17 @@ impl<'f, 'b> Batch<'f, 'b> {
 
     fn value(&mut self, code: u8, words: &mut Words<'_>) {
         if code == types::F32 || code == types::F64 {
-            return self.0.bytes_of(words, if code == types::F32 { 4 } else { 8 });
+            return self.0.bytes_of(words, if code == types::F32 { 4 } else { 8 }, 8);
         }
-        let bits = match code {
+        let mut bits = match code {
             types::U64 | types::I64 => words.wide(),
             types::I32 => words.next() as i32 as u64,
             _ => words.next() as u64,
         };
+        let len = bits as usize >> 1;
+        if code > types::STATIC && len > self.0.most {
+            bits = (self.0.most as u64) << 1 | 1;
+        }
         if code == types::I32 || code == types::I64 {
             self.0.zigzag(bits as i64);
         } else {
@@ -265,8 +275,8 @@ impl<'f, 'b> Batch<'f, 'b> {
         if code == types::STATIC {
             self.0.varint(words.next() as u64);
         } else if code > types::STATIC {
-            // `length << 1 | truncated` is the same here and there.
-            self.0.bytes_of(words, bits as usize >> 1);
+            // The ring has `length << 1 | truncated` before the bytes, as the wire does.
+            self.0.bytes_of(words, len, self.0.most);
         }
     }
 }

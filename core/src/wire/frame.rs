@@ -51,6 +51,8 @@ pub struct Frame<'b> {
     pub(super) not_before: u64,
     /// Of the record that is put in: its fields' type nibbles, the first in the low one.
     pub(super) types: u64,
+    /// Of the record that is put in: most bytes kept of a text; what is longer is cut and marked.
+    pub(super) most: usize,
     pub(super) at: Place,
 }
 
@@ -81,7 +83,7 @@ impl<'b> Frame<'b> {
         let place =
             Place { at, left: room - TAIL, crc: crc::BEGIN, code: 0, run: 0, root: 0, id: 0, time: 0 };
         // Types are set before they are read. Not to 0: so many zeros in a row the compiler would leave to a `memset`, longer than all of this.
-        Frame { buf, room, not_before: 0, types: u64::MAX, at: place }
+        Frame { buf, room, not_before: 0, types: u64::MAX, most: usize::MAX, at: place }
     }
 
     #[cfg_attr(target_os = "none", inline(never))]
@@ -182,17 +184,19 @@ impl<'b> Frame<'b> {
         }
     }
 
-    /// The first `len` bytes of the words to come, or as many as there are.
+    /// Takes the words that `len` bytes fill, or as many as there are, and puts in the first `most` of these bytes.
     #[cfg_attr(target_os = "none", inline(never))]
-    pub(super) fn bytes_of(&mut self, words: &mut Words<'_>, len: usize) {
+    pub(super) fn bytes_of(&mut self, words: &mut Words<'_>, len: usize, most: usize) {
         let len = len.min(words.left() * size_of::<Word>());
         let mut word = 0;
         for i in 0..len {
             if i % size_of::<Word>() == 0 {
-                // As the bytes were when they were put in, whatever the byte order.
+                // In memory the bytes are in this order, whatever the machine's byte order.
                 word = words.next().to_le();
             }
-            self.u8(word as u8);
+            if i < most {
+                self.u8(word as u8);
+            }
             word >>= 8;
         }
     }

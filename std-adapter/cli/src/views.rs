@@ -69,7 +69,7 @@ pub(crate) fn cause(cause: &LossCause) -> String {
             "overwritten on the device".to_owned()
         }
         LossCause::Device(Some(throughline::adapter::LossReason::TooLarge)) => {
-            "too large for the device's ring".to_owned()
+            "too large for a frame of the device".to_owned()
         }
         LossCause::Device(_) => "on the device".to_owned(),
         LossCause::Link { frames: 1 } => "on the link, in 1 frame".to_owned(),
