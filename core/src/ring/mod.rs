@@ -415,7 +415,7 @@ impl<'a> Ring<'a> {
     #[cold]
     #[inline(never)]
     fn lose(&self, record: Head, time: Word) {
-        if record.kind() == Some(RecordKind::Clock) {
+        if record.kind() == RecordKind::Clock {
             return;
         }
         self.note_first_loss(self.writer.0.lost.load(Relaxed), time);
