@@ -37,6 +37,7 @@ pub mod series;
 pub mod stream;
 pub mod time;
 pub mod trace;
+mod trace_builder;
 mod trace_tree;
 
 pub use bytes::{Malformed, What};

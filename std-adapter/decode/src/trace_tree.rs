@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::trace::{Entry, Group, Ids};
+use crate::trace::Entry;
+use crate::trace_builder::{Group, Ids};
 
 /// The lines of a group, with their depths.
 pub(crate) fn arrange<'elf>(group: Group<'elf>, ids: &Ids<'_>) -> Vec<(usize, Entry<'elf>)> {
@@ -15,75 +16,113 @@ pub(crate) fn arrange<'elf>(group: Group<'elf>, ids: &Ids<'_>) -> Vec<(usize, En
         span.parent_span_id = span.parent.map(|id| ids.span(id));
         span.orphan = span.parent.is_some_and(|id| !at.contains_key(&id) && !ids.is_remote(id));
     }
-    let mut nodes = Vec::with_capacity(spans.len() + events.len());
+    let mut unclaimed = Vec::new();
     for mut event in added {
         event.span = event.span_local.map(|id| (trace_id, ids.span(id)));
         let span = event.span_local.and_then(|id| at.get(&id)).and_then(|i| spans.get_mut(*i));
         match span {
             Some(span) => {
                 for (name, value) in event.fields {
-                    // Set again is set anew, as OpenTelemetry has it.
+                    // A field that is set again has its new value, as in OpenTelemetry.
                     match span.fields.iter_mut().find(|(known, _)| *known == name) {
                         Some((_, old)) => *old = value,
                         None => span.fields.push((name, value)),
                     }
                 }
             }
-            None => nodes.push((event.time.unix_ns, None, Entry::Fields(event))),
+            None => unclaimed.push(event),
         }
     }
     let count = spans.len();
     let place = |id: Option<u64>| id.and_then(|id| at.get(&id).copied());
-    // Spans first, so that the index of a span is that of its node.
-    let mut all: Vec<(u64, Option<usize>, Entry<'elf>)> = Vec::with_capacity(count + nodes.len());
+    // Spans first, so that the index of a span is that of its entry.
+    let mut entries: Vec<(usize, Entry<'elf>)> =
+        Vec::with_capacity(count + unclaimed.len() + events.len() + losses.len());
+    let mut nodes = Vec::with_capacity(entries.capacity());
     for (i, span) in spans.into_iter().enumerate() {
-        let parent = place(span.parent).filter(|p| *p != i);
-        all.push((span.start.unix_ns, parent, Entry::Span(span)));
+        nodes.push(Node { time: span.start.unix_ns, parent: place(span.parent).filter(|p| *p != i) });
+        entries.push((0, Entry::Span(span)));
     }
-    all.append(&mut nodes);
+    for event in unclaimed {
+        nodes.push(Node { time: event.time.unix_ns, parent: None });
+        entries.push((0, Entry::Fields(event)));
+    }
     for mut event in events {
         event.span = event.span_local.map(|id| (trace_id, ids.span(id)));
-        all.push((event.time.unix_ns, place(event.span_local), Entry::Event(event)));
+        nodes.push(Node { time: event.time.unix_ns, parent: place(event.span_local) });
+        entries.push((0, Entry::Event(event)));
     }
-    let top = all.iter().take(count).position(|(_, parent, _)| parent.is_none());
+    let top = nodes.iter().take(count).position(|node| node.parent.is_none());
     for loss in losses {
         // A loss is of no span in particular: below the first of the trace, at its time.
-        all.push((loss.time.unix_ns, top, Entry::Loss(loss)));
+        nodes.push(Node { time: loss.time.unix_ns, parent: top });
+        entries.push((0, Entry::Loss(loss)));
     }
-    walk(all)
+    let order = walk(&nodes);
+    drop(nodes);
+    put_in_order(&mut entries, order);
+    entries
 }
 
-fn walk<'elf>(all: Vec<(u64, Option<usize>, Entry<'elf>)>) -> Vec<(usize, Entry<'elf>)> {
-    let times: Vec<u64> = all.iter().map(|(time, ..)| *time).collect();
-    let mut children: Vec<Vec<usize>> = vec![Vec::new(); all.len()];
+/// What the order of a line depends on.
+struct Node {
+    time: u64,
+    /// Index of the span it is under.
+    parent: Option<usize>,
+}
+
+/// The nodes' indices in the order of their lines, each with its depth.
+fn walk(nodes: &[Node]) -> Vec<(usize, usize)> {
+    let mut children: Vec<Vec<usize>> = vec![Vec::new(); nodes.len()];
     let mut tops = Vec::new();
-    for (i, (_, parent, _)) in all.iter().enumerate() {
-        match parent.and_then(|p| children.get_mut(p)) {
+    for (i, node) in nodes.iter().enumerate() {
+        match node.parent.and_then(|p| children.get_mut(p)) {
             Some(of_parent) => of_parent.push(i),
             None => tops.push(i),
         }
     }
-    let mut left: Vec<Option<Entry<'elf>>> = all.into_iter().map(|(.., entry)| Some(entry)).collect();
-    let mut out = Vec::with_capacity(left.len());
-    let by_time = |list: &mut Vec<usize>| list.sort_by_key(|i| std::cmp::Reverse((times[*i], *i)));
+    let by_time = |list: &mut Vec<usize>| list.sort_by_key(|i| std::cmp::Reverse((nodes[*i].time, *i)));
     by_time(&mut tops);
+    let mut seen = vec![false; nodes.len()];
+    let mut order = Vec::with_capacity(nodes.len());
     let mut stack: Vec<(usize, usize)> = tops.into_iter().map(|i| (i, 0)).collect();
-    // Spans in a circle hang from no top; each circle is entered where it is met.
+    // Spans in a circle hang from no top; each circle is entered at the first of its spans.
     let mut next = 0;
     loop {
         while let Some((i, depth)) = stack.pop() {
-            let Some(entry) = left[i].take() else { continue };
-            out.push((depth, entry));
+            if std::mem::replace(&mut seen[i], true) {
+                continue;
+            }
+            order.push((i, depth));
             let mut below = std::mem::take(&mut children[i]);
             by_time(&mut below);
             stack.extend(below.into_iter().map(|c| (c, depth + 1)));
         }
-        match (next..left.len()).find(|i| left[*i].is_some()) {
+        match (next..nodes.len()).find(|i| !seen[*i]) {
             Some(i) => {
                 next = i;
                 stack.push((i, 0));
             }
-            None => return out,
+            None => return order,
         }
+    }
+}
+
+/// Moves the entries into this order and notes their depths. In place, because a long trace has many large entries.
+fn put_in_order(entries: &mut [(usize, Entry<'_>)], mut order: Vec<(usize, usize)>) {
+    for start in 0..order.len() {
+        // Follows one cycle of the permutation. A place that is done refers to itself.
+        let mut to = start;
+        loop {
+            let from = std::mem::replace(&mut order[to].0, to);
+            if from == start {
+                break;
+            }
+            entries.swap(to, from);
+            to = from;
+        }
+    }
+    for (entry, (_, depth)) in entries.iter_mut().zip(order) {
+        entry.0 = depth;
     }
 }

@@ -111,12 +111,12 @@ fn time(t: Time) -> String {
 fn traces(elf: &Elf, wire: &[u8]) -> String {
     let mut out = String::new();
     let mut decoder = Decoder::new(Some(elf), TimeOptions::default());
-    let mut assembler = TraceBuilder::new(1000, 8);
+    let mut builder = TraceBuilder::new(1000, 8);
     let mut show = |assembled: Assembled<'_>| show(&mut out, assembled);
-    decoder.push(wire, None, &mut |context, item| assembler.take(context, &item, &mut show));
-    decoder.finish(&mut |context, item| assembler.take(context, &item, &mut show));
-    assembler.flush(&mut show);
-    assert_eq!(assembler.held(), 0);
+    decoder.push(wire, None, &mut |context, item| builder.take(context, &item, &mut show));
+    decoder.finish(&mut |context, item| builder.take(context, &item, &mut show));
+    builder.flush(&mut show);
+    assert_eq!(builder.held(), 0);
     out
 }
 

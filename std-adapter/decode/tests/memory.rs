@@ -5,10 +5,14 @@ mod common;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use common::scenario::span;
 use common::{Device, F, M, Rec};
 use throughline_decode::decoder::MAX_MEMORY;
-use throughline_decode::trace::TraceBuilder;
+use throughline_decode::trace::{Assembled, TraceBuilder};
 use throughline_decode::{Decoder, TimeOptions};
+
+/// Records that the host tool holds when it is not told otherwise.
+const LIMIT: usize = 32_768;
 
 struct Counting;
 
@@ -90,11 +94,40 @@ fn memory_stays_below_what_is_promised() {
     assert!(series < MAX_MEMORY, "{series}");
     assert!(series > 1 << 20, "the test means to strain the bound: {series}");
 
-    // An assembler of few records, given many.
+    // A root that never ends, as of a device's main loop, over 800,000 records: as the tool holds them.
     let mut device = Device::new(32);
     device.preamble();
     let mut decoder = Decoder::new(None, TimeOptions::default());
-    let mut assembler = TraceBuilder::new(100, 10);
+    let mut builder = TraceBuilder::new(LIMIT, 64);
+    let (before, mut given) = (NOW.load(Relaxed), 0);
+    PEAK.store(before, Relaxed);
+    for n in 0..20_000u64 {
+        device.wire.clear();
+        device.frames.clear();
+        let round = |i: u64| {
+            let (id, at) = (2 + n * 20 + i, n * 10_000 + i * 500);
+            let fields = vec![F::U32(n as u32), F::Text("charger".into(), false)];
+            let event = Rec::Event { callsite: 1, time: at + 100, span: Some((id, 1)), fields };
+            [event, span(2, (id, Some(1), 1), at, 400)]
+        };
+        device.batch(n * 10_000, 1, &(0..20).flat_map(round).collect::<Vec<_>>());
+        decoder.push(&device.wire, None, &mut |context, item| {
+            builder.take(context, &item, &mut |a| match a {
+                Assembled::Trace(trace) => given += trace.entries.len(),
+                other => panic!("{other:?}"),
+            });
+        });
+    }
+    assert!(given > 800_000 - LIMIT - 1, "shown while the root is open: {given}");
+    let most = PEAK.load(Relaxed) - before;
+    assert!(most < LIMIT * 1024, "{most} bytes for {LIMIT} records held");
+    drop((decoder, builder));
+
+    // A builder of few records, given many.
+    let mut device = Device::new(32);
+    device.preamble();
+    let mut decoder = Decoder::new(None, TimeOptions::default());
+    let mut builder = TraceBuilder::new(100, 10);
     let before = NOW.load(Relaxed);
     let mut most = 0;
     for n in 0..2_000 {
@@ -108,7 +141,7 @@ fn memory_stays_below_what_is_promised() {
             &[Rec::Attach { time: n, id: n + 1, trace_id: [1; 16], span_id: [1; 8], flags: 1 }],
         );
         device.batch(0, 0, &[Rec::Loss { reason: 0, count: 1, first: u64::MAX / 2 }]);
-        decoder.push(&device.wire, None, &mut |context, item| assembler.take(context, &item, &mut drop));
+        decoder.push(&device.wire, None, &mut |context, item| builder.take(context, &item, &mut drop));
         most = most.max(NOW.load(Relaxed) - before);
     }
     assert!(most < 1 << 20, "{most}");

@@ -3,7 +3,7 @@
 mod common;
 
 use common::scenario::{REMOTE_SPAN, REMOTE_TRACE, span};
-use common::{DEVICE, Device, F, Rec};
+use common::{BUILD_ID, DEVICE, Device, F, Rec, Site, elf};
 use throughline::adapter::IdKey;
 use throughline::{SpanId, TraceId};
 use throughline_decode::trace::{Assembled, Entry, LossCause, Trace, TraceBuilder};
@@ -11,15 +11,15 @@ use throughline_decode::{Decoder, TimeOptions};
 
 fn assemble(device: &Device, limit: usize, linger: u64) -> Vec<Assembled<'static>> {
     let mut decoder = Decoder::new(None, TimeOptions::default());
-    let mut assembler = TraceBuilder::new(limit, linger);
+    let mut builder = TraceBuilder::new(limit, linger);
     let mut out = Vec::new();
     decoder.push(&device.wire, None, &mut |context, item| {
-        assembler.take(context, &item, &mut |a| out.push(a));
-        assert!(assembler.held() <= limit, "{} held", assembler.held());
+        builder.take(context, &item, &mut |a| out.push(a));
+        assert!(builder.held() <= limit, "{} held", builder.held());
     });
-    decoder.finish(&mut |context, item| assembler.take(context, &item, &mut |a| out.push(a)));
-    assembler.flush(&mut |a| out.push(a));
-    assert_eq!(assembler.held(), 0);
+    decoder.finish(&mut |context, item| builder.take(context, &item, &mut |a| out.push(a)));
+    builder.flush(&mut |a| out.push(a));
+    assert_eq!(builder.held(), 0);
     out
 }
 
@@ -155,6 +155,95 @@ fn a_loss_on_the_link_stands_where_it_happened() {
 }
 
 #[test]
+fn a_root_that_never_ends_is_given_out_in_parts_as_its_children_end_26() {
+    let mut decoder = Decoder::new(None, TimeOptions::default());
+    let mut builder = TraceBuilder::new(1000, 10);
+    let mut device = Device::new(32);
+    let mut parts: Vec<Trace<'static>> = Vec::new();
+    let mut keep = |a| match a {
+        Assembled::Trace(trace) => parts.push(trace),
+        other => panic!("{other:?}"),
+    };
+    device.preamble();
+    let mut records = 0;
+    for n in 0..20u64 {
+        // One round of a main loop: a child with an event in it. No limit of records is reached.
+        let (child, at) = (10 + n, 1_000 * n);
+        device.batch(at, 1, &[event(at + 5, child, 1), span(0, (child, Some(1), 1), at, 10)]);
+        records += 2;
+        let wire = std::mem::take(&mut device.wire);
+        decoder.push(&wire, None, &mut |context, item| builder.take(context, &item, &mut keep));
+        builder.sweep(&mut keep);
+        assert!(builder.held() <= 2, "shown by the second sweep at the latest");
+    }
+    device.batch(20_000, 1, &[span(0, (1, None, 1), 0, 20_000)]);
+    decoder.push(&device.wire, None, &mut |context, item| builder.take(context, &item, &mut keep));
+    builder.flush(&mut keep);
+    let numbers: Vec<_> = parts.iter().map(|trace| (trace.part, trace.complete)).collect();
+    let last = numbers.len() - 1;
+    assert!(last >= 9, "{numbers:?}");
+    let expected: Vec<_> = (0..=last).map(|n| (n as u32, n == last)).collect();
+    assert_eq!(numbers, expected);
+    assert!(parts.iter().all(|trace| trace.trace_id == IdKey::new(DEVICE, 0).trace_id(1)));
+    assert_eq!(parts.iter().map(|trace| trace.entries.len()).sum::<usize>(), records + 1);
+    let Entry::Span(child) = &parts[1].entries[0].1 else { panic!("{:?}", parts[1]) };
+    assert!(child.orphan, "its parent is still open");
+}
+
+#[test]
+fn fields_of_a_span_that_is_still_open_wait_for_it_while_its_children_are_shown_26() {
+    let set = |time, value| Rec::Fields { callsite: 2, time, span: (1, 1), fields: vec![F::U32(value)] };
+    let mut decoder = Decoder::new(None, TimeOptions::default());
+    let mut builder = TraceBuilder::new(40, 4);
+    let mut device = Device::new(32);
+    device.preamble();
+    let mut parts: Vec<Trace<'static>> = Vec::new();
+    for n in 0..500u64 {
+        device.batch(n * 10, 1, &[set(n * 10, n as u32), span(0, (10 + n, Some(1), 1), n * 10, 5)]);
+    }
+    device.batch(5_000, 1, &[span(7, (1, None, 1), 0, 5_000)]);
+    let mut keep = |a| match a {
+        Assembled::Trace(trace) => parts.push(trace),
+        other => panic!("{other:?}"),
+    };
+    decoder.push(&device.wire, None, &mut |context, item| {
+        builder.take(context, &item, &mut keep);
+        assert!(builder.held() <= 40);
+    });
+    builder.flush(&mut keep);
+    assert!(parts.len() > 10, "in parts, as the limit is small");
+    let entries: Vec<_> = parts.iter().flat_map(|trace| &trace.entries).collect();
+    assert!(!entries.iter().any(|(_, entry)| matches!(entry, Entry::Fields(_))), "all waited");
+    let root = entries.iter().find_map(|(_, entry)| match entry {
+        Entry::Span(span) if span.callsite.id == 7 => Some(span),
+        _ => None,
+    });
+    let fields = &root.expect("the root ends").fields;
+    assert_eq!(format!("{fields:?}"), r#"[("field0", U64(499))]"#);
+}
+
+#[test]
+fn a_name_that_is_set_twice_has_its_last_value_09() {
+    let site = Site { kind: 1, level: 3, name: "set", fields: &["a", "b", "a"], ..Site::default() };
+    let (file, ids) = elf(Some(&[site]), "", &BUILD_ID);
+    let id = ids[0];
+    let elf = throughline_decode::Elf::parse("twice.elf", file).unwrap();
+    let mut decoder = Decoder::new(Some(&elf), TimeOptions::default());
+    let mut builder = TraceBuilder::new(10, 1);
+    let mut device = Device::new(32);
+    let fields = vec![F::U32(1), F::U32(7), F::U32(2)];
+    device.preamble().batch(0, 1, &[Rec::Event { callsite: id, time: 1, span: None, fields }]);
+    let mut seen = Vec::new();
+    let mut keep = |a| match a {
+        Assembled::Event(event) => seen.push(format!("{:?}", event.fields)),
+        other => panic!("{other:?}"),
+    };
+    decoder.push(&device.wire, None, &mut |context, item| builder.take(context, &item, &mut keep));
+    builder.flush(&mut keep);
+    assert_eq!(seen, [r#"[("a", U64(2)), ("b", U64(7))]"#]);
+}
+
+#[test]
 fn memory_is_bounded_and_nothing_is_dropped() {
     let mut device = Device::new(32);
     device.preamble();
@@ -187,20 +276,20 @@ fn memory_is_bounded_and_nothing_is_dropped() {
 #[test]
 fn a_trace_comes_out_once_its_root_ended_and_others_had_time_to_follow() {
     let mut decoder = Decoder::new(None, TimeOptions::default());
-    let mut assembler = TraceBuilder::new(1000, 10);
+    let mut builder = TraceBuilder::new(1000, 10);
     let mut device = Device::new(32);
     device.preamble().batch(0, 0, &[span(0, (1, None, 1), 0, 100)]);
     let mut given = 0;
     decoder
-        .push(&device.wire, None, &mut |context, item| assembler.take(context, &item, &mut |_| given += 1));
+        .push(&device.wire, None, &mut |context, item| builder.take(context, &item, &mut |_| given += 1));
     assert_eq!(given, 0, "lingers");
-    assembler.settle(&mut |_| given += 1);
+    builder.settle(&mut |_| given += 1);
     assert_eq!(given, 1);
     let rest = device.wire.len();
     (0..30)
         .for_each(|n| _ = device.batch(0, 0, &[event(n, 50, 50), span(0, (100 + n, None, 100 + n), n, 1)]));
     decoder.push(&device.wire[rest..], None, &mut |context, item| {
-        assembler.take(context, &item, &mut |_| given += 1);
+        builder.take(context, &item, &mut |_| given += 1);
     });
     assert!((20..30).contains(&given), "all but those that linger, and the one that is open: {given}");
 }

@@ -22,19 +22,19 @@ fuzz_target!(|bytes: &[u8]| {
 
 fn decode(wire: &[u8], chunk: usize) -> u64 {
     let mut decoder = Decoder::new(None, TimeOptions::default());
-    let mut assembler = TraceBuilder::new(32, 4);
+    let mut builder = TraceBuilder::new(32, 4);
     let mut items = 0;
     let mut out = |_| {};
     for bytes in wire.chunks(chunk) {
         decoder.push(bytes, None, &mut |context, item| {
             items += 1;
-            assembler.take(context, &item, &mut out);
-            assert!(assembler.held() <= 32);
+            builder.take(context, &item, &mut out);
+            assert!(builder.held() <= 32);
         });
     }
-    decoder.finish(&mut |context, item| assembler.take(context, &item, &mut out));
-    assembler.flush(&mut out);
-    assert_eq!(assembler.held(), 0);
+    decoder.finish(&mut |context, item| builder.take(context, &item, &mut out));
+    builder.flush(&mut out);
+    assert_eq!(builder.held(), 0);
     let balance = decoder.balance();
     assert!(balance.balances(), "{balance:?}");
     items

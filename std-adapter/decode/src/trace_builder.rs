@@ -1,0 +1,451 @@
+//! Puts decoded items together to traces, in bounded memory and, for a live stream, in bounded time.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+
+use throughline::adapter::IdKey;
+use throughline::{SpanId, TraceContext, TraceId};
+
+use crate::fields::{Fields, OwnedValue};
+use crate::item::{Context, Event, Item, Span};
+use crate::time::{Time, TimeSource};
+use crate::trace::{Assembled, Loss, LossCause, OwnedEvent, OwnedSpan, Trace};
+use crate::trace_tree::arrange;
+
+/// Puts items together to traces.
+///
+/// A trace is given out when its root has ended. One whose root stays open (a device's main loop) is given out in parts, so that
+/// its children and events are seen as they end: the trace that has waited longest when more than the limit of records is held, and all
+/// traces that have waited since the last call of [`sweep`](Self::sweep).
+///
+/// Memory: at most `limit` records, each with at most a frame's worth of bytes ([`crate::stream::MAX_FRAME`], times a small factor) and
+/// usually about 300; while a trace is given out, its records a second time; and some 10 MB of remote parents at most.
+#[derive(Debug)]
+pub struct TraceBuilder<'elf> {
+    limit: usize,
+    linger: u64,
+    /// Records held, over all groups.
+    held: usize,
+    /// Of these, fields that wait for the end of their span after the rest of their trace was given out.
+    kept: usize,
+    /// Records taken so far: the clock by which groups wait.
+    taken: u64,
+    /// Value of `taken` at the last sweep.
+    swept: u64,
+    groups: HashMap<u64, Group<'elf>>,
+    /// Roots of the groups that have something to give out, by the value of `taken` when the oldest of it came.
+    waiting: BTreeMap<u64, u64>,
+    /// Roots of the groups whose root has ended, by `touched`.
+    ended: BTreeMap<u64, u64>,
+    /// How many parts of a trace were given out, of the roots given out last.
+    parts: Recent<u32>,
+    remotes: Recent<TraceContext>,
+    losses: VecDeque<(u64, Loss)>,
+    /// Events outside any span, held so that they come out in order of time with the traces; with each, `taken` when it came.
+    loose: VecDeque<(u64, OwnedEvent<'elf>)>,
+    key: IdKey,
+    /// When the newest record of this boot was made.
+    newest: Option<Time>,
+    /// Losses on the link before the first record of this boot: frames, records.
+    untimed: (u64, u64),
+}
+
+/// What is held of one root.
+#[derive(Debug, Default)]
+pub(crate) struct Group<'elf> {
+    pub(crate) spans: Vec<OwnedSpan<'elf>>,
+    pub(crate) events: Vec<OwnedEvent<'elf>>,
+    pub(crate) added: Vec<OwnedEvent<'elf>>,
+    pub(crate) losses: Vec<Loss>,
+    /// Its root span was seen.
+    rooted: bool,
+    /// A span directly below the root id was seen: the entry span, if the root is a remote one.
+    entered: bool,
+    /// Value of `taken` when its last record came.
+    touched: u64,
+    /// Value of `taken` when the oldest record came that has not been given out; 0 is none.
+    since: u64,
+}
+
+/// Remote parents remembered; the oldest is forgotten first.
+const MAX_REMOTES: usize = 1 << 16;
+/// Traces given out of which the number of parts is remembered.
+const MAX_PARTS: usize = 1024;
+/// The trace a loss belongs to may end later than it: a loss is held back that many times as long as a trace lingers.
+const PATIENCE: u64 = 4;
+/// Losses held back for the trace they happened in.
+const MAX_LOSSES: usize = 1024;
+
+impl<'elf> TraceBuilder<'elf> {
+    /// A builder that holds at most `limit` records, and keeps a trace whose root has ended for `linger` more records, because what
+    /// other cores and interrupts wrote meanwhile may come after it.
+    pub fn new(limit: usize, linger: u64) -> TraceBuilder<'elf> {
+        TraceBuilder {
+            limit,
+            linger,
+            held: 0,
+            kept: 0,
+            taken: 0,
+            swept: 0,
+            groups: HashMap::new(),
+            waiting: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            parts: Recent::new(MAX_PARTS),
+            remotes: Recent::new(MAX_REMOTES),
+            losses: VecDeque::new(),
+            loose: VecDeque::new(),
+            key: IdKey::new(0, 0),
+            newest: None,
+            untimed: (0, 0),
+        }
+    }
+
+    /// Records held now; never more than the limit after a call.
+    pub fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Takes the next item. Items that are no part of a trace (metrics, damage, preambles) are passed over.
+    pub fn take(&mut self, context: &Context, item: &Item<'elf, '_>, out: &mut dyn FnMut(Assembled<'elf>)) {
+        match item {
+            // Ids begin again: nothing of the last boot belongs to this one.
+            Item::Boot(_) => {
+                self.flush(out);
+                self.remotes.clear();
+                self.parts.clear();
+                self.newest = None;
+            }
+            Item::Span(span) => self.span(context, span, out),
+            Item::Event(event) => {
+                let owned = owned_event(context, event);
+                self.made(owned.time, out);
+                match event.span {
+                    Some((_, root)) => self.group(root).events.push(owned),
+                    None => self.loose(owned),
+                }
+            }
+            Item::Fields(event) => {
+                let owned = owned_event(context, event);
+                self.made(owned.time, out);
+                // Without a span there is nothing to add to: shown as what it is, an event with fields.
+                match event.span {
+                    Some((_, root)) => self.group(root).added.push(owned),
+                    None => self.loose(owned),
+                }
+            }
+            Item::Attach(attach) => {
+                if let Some(remote) = attach.remote {
+                    self.remotes.insert(attach.id, remote);
+                    self.note_end(attach.id);
+                }
+            }
+            Item::Clock(ticks) => self.made(context.time(*ticks), out),
+            Item::Loss(loss) => {
+                let cause = LossCause::Device(loss.reason);
+                self.loss(Loss { time: context.time(loss.first), count: loss.count, cause }, out);
+            }
+            Item::Link(gap) => {
+                self.untimed.0 += gap.frames;
+                self.untimed.1 += gap.records;
+                if let Some(newest) = self.newest {
+                    self.made(newest, out);
+                }
+            }
+            Item::Preamble(_) | Item::ClockSet { .. } | Item::Metrics(_) | Item::Damage(_) => {}
+        }
+        self.key = context.key;
+        self.release(out);
+    }
+
+    /// Gives out every trace whose root has ended, without lingering; for a live stream when no bytes are at hand.
+    pub fn settle(&mut self, out: &mut dyn FnMut(Assembled<'elf>)) {
+        let ended = self.ended.values().copied().collect();
+        self.give(out, 0, ended);
+    }
+
+    /// Gives out what came before the last sweep, also of traces whose root is still open. Called every *t* seconds, it bounds the time from a
+    /// record to its being given out by 2 *t*, whether or not its root ever ends.
+    pub fn sweep(&mut self, out: &mut dyn FnMut(Assembled<'elf>)) {
+        let due = self.waiting.range(..=self.swept).map(|(_, root)| *root).collect();
+        let age = self.taken - self.swept;
+        self.swept = self.taken;
+        self.give(out, age, due);
+    }
+
+    /// Gives out everything held.
+    pub fn flush(&mut self, out: &mut dyn FnMut(Assembled<'elf>)) {
+        // No record came after it in its boot.
+        let none = Time { unix_ns: 0, error_ns: None, source: TimeSource::Boot };
+        self.made(self.newest.unwrap_or(none), out);
+        self.give_all(out);
+    }
+
+    /// A record was made at this time. A loss on the link that came before any record of its boot takes the time of the first.
+    fn made(&mut self, time: Time, out: &mut dyn FnMut(Assembled<'elf>)) {
+        self.newest = Some(time);
+        let (frames, count) = std::mem::take(&mut self.untimed);
+        if frames > 0 {
+            self.loss(Loss { time, count, cause: LossCause::Link { frames } }, out);
+        }
+    }
+
+    fn span(&mut self, context: &Context, span: &Span<'elf, '_>, out: &mut dyn FnMut(Assembled<'elf>)) {
+        let start = context.time(span.start);
+        let owned = OwnedSpan {
+            callsite: span.callsite,
+            // Made final when the trace is given out, as a remote parent may come to be known only after.
+            trace_id: context.trace_id(span.root),
+            span_id: context.span_id(span.id),
+            parent_span_id: None,
+            orphan: false,
+            start,
+            duration_ns: context.duration_ns(span.duration),
+            busy_ns: span.busy.map(|ticks| context.duration_ns(ticks)),
+            status: span.status,
+            fields: owned_fields(span.fields),
+            id: span.id,
+            parent: span.parent,
+        };
+        self.made(start, out);
+        self.newest = Some(Time { unix_ns: start.unix_ns.saturating_add(owned.duration_ns), ..start });
+        let group = self.group(span.root);
+        group.rooted |= span.id == span.root;
+        group.entered |= span.parent == Some(span.root);
+        group.spans.push(owned);
+        self.note_end(span.root);
+    }
+
+    /// Remembers a group whose root has ended.
+    fn note_end(&mut self, root: u64) {
+        let Some(group) = self.groups.get(&root) else { return };
+        if group.rooted || group.entered && self.remotes.get(root).is_some() {
+            self.ended.insert(group.touched, root);
+        }
+    }
+
+    fn loss(&mut self, loss: Loss, out: &mut dyn FnMut(Assembled<'elf>)) {
+        self.losses.push_back((self.taken, loss));
+        if self.losses.len() > MAX_LOSSES
+            && let Some((_, oldest)) = self.losses.pop_front()
+        {
+            out(Assembled::Loss(oldest));
+        }
+    }
+
+    /// The group of a root, about to be given one more record.
+    fn group(&mut self, root: u64) -> &mut Group<'elf> {
+        self.held += 1;
+        self.taken += 1;
+        let group = self.groups.entry(root).or_default();
+        if self.ended.remove(&group.touched).is_some() {
+            self.ended.insert(self.taken, root);
+        }
+        group.touched = self.taken;
+        if group.since == 0 {
+            self.kept -= group.kept();
+            group.since = self.taken;
+            self.waiting.insert(self.taken, root);
+        }
+        group
+    }
+
+    fn loose(&mut self, event: OwnedEvent<'elf>) {
+        self.held += 1;
+        self.taken += 1;
+        self.loose.push_back((self.taken, event));
+    }
+
+    /// Gives out what has waited long enough, and the oldest beyond the limit.
+    fn release(&mut self, out: &mut dyn FnMut(Assembled<'elf>)) {
+        let before = |age: u64| self.taken.saturating_sub(age);
+        let due = |queue: &BTreeMap<u64, u64>, age| {
+            let first = queue.first_key_value().filter(|(since, _)| **since <= before(age));
+            first.map(|(_, root)| *root)
+        };
+        let next = due(&self.ended, self.linger).or(due(&self.waiting, self.limit as u64));
+        let loose = self.loose.front().is_some_and(|(since, _)| *since <= before(self.linger));
+        let loss = self.losses.front().is_some_and(|(since, _)| *since <= before(PATIENCE * self.linger));
+        if next.is_some() || loose || loss {
+            self.give(out, self.linger, next.into_iter().collect());
+        }
+        while self.held > self.limit {
+            match self.waiting.first_key_value() {
+                Some((_, root)) => self.give(out, self.linger, vec![*root]),
+                None => self.give_all(out),
+            }
+        }
+    }
+
+    fn give_all(&mut self, out: &mut dyn FnMut(Assembled<'elf>)) {
+        // Nothing is to be kept for spans that may end later.
+        let all = self.groups.keys().copied().collect();
+        self.give_or_keep(out, 0, all, 0);
+    }
+
+    fn give(&mut self, out: &mut dyn FnMut(Assembled<'elf>), age: u64, roots: Vec<u64>) {
+        self.give_or_keep(out, age, roots, self.limit / 4);
+    }
+
+    /// Gives out the groups of these roots, and the events and losses that belong to none and came `age` records ago, in order of time.
+    /// At most `keep` records of fields stay behind for spans that are still open.
+    fn give_or_keep(
+        &mut self,
+        out: &mut dyn FnMut(Assembled<'elf>),
+        age: u64,
+        roots: Vec<u64>,
+        keep: usize,
+    ) {
+        let mut given: Vec<(u64, Assembled<'elf>)> = Vec::new();
+        for root in roots {
+            let Some(mut group) = self.groups.remove(&root) else { continue };
+            self.waiting.remove(&group.since);
+            self.ended.remove(&group.touched);
+            self.held -= group.len();
+            self.kept -= group.kept();
+            let complete = group.rooted || group.entered && self.remotes.get(root).is_some();
+            if !complete {
+                let room = keep.saturating_sub(self.kept);
+                let open = group.take_fields_of_open_spans(room);
+                if !open.added.is_empty() {
+                    self.held += open.len();
+                    self.kept += open.kept();
+                    self.groups.insert(root, open);
+                }
+            }
+            if group.len() == 0 {
+                continue;
+            }
+            let interval = group.interval().unwrap_or_default();
+            let inside = |l: &Loss| (interval.0..=interval.1).contains(&l.time.unix_ns);
+            group.losses = self.losses.iter().map(|(_, l)| *l).filter(inside).collect();
+            self.losses.retain(|(_, loss)| !inside(loss));
+            let part = self.parts.get(root).unwrap_or(0);
+            self.parts.insert(root, part.saturating_add(1));
+            let ids = Ids { key: self.key, root, remotes: &self.remotes };
+            let (trace_id, remote) = (ids.trace(), self.remotes.get(root));
+            let trace = Trace { trace_id, remote, part, complete, entries: arrange(group, &ids) };
+            given.push((interval.0, Assembled::Trace(trace)));
+        }
+        let taken = self.taken;
+        while let Some((_, event)) = self.loose.pop_front_if(|(since, _)| taken - *since >= age) {
+            self.held -= 1;
+            given.push((event.time.unix_ns, Assembled::Event(event)));
+        }
+        while let Some((_, loss)) = self.losses.pop_front_if(|(since, _)| taken - *since >= PATIENCE * age) {
+            given.push((loss.time.unix_ns, Assembled::Loss(loss)));
+        }
+        given.sort_by_key(|(time, _)| *time);
+        given.into_iter().for_each(|(_, assembled)| out(assembled));
+    }
+}
+
+impl<'elf> Group<'elf> {
+    fn len(&self) -> usize {
+        self.spans.len() + self.events.len() + self.added.len()
+    }
+
+    /// Records of fields in a group that waits for nothing else.
+    fn kept(&self) -> usize {
+        if self.since == 0 { self.added.len() } else { 0 }
+    }
+
+    /// Takes the fields whose span is not in the group, as it may still be open, up to `room` of them. Of several records of one
+    /// callsite and span the last one is enough, because it sets the same fields anew.
+    fn take_fields_of_open_spans(&mut self, room: usize) -> Group<'elf> {
+        let here: HashSet<u64> = self.spans.iter().map(|span| span.id).collect();
+        let is_open = |e: &OwnedEvent<'elf>| e.span_local.is_some_and(|id| !here.contains(&id));
+        let (mut open, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.added).into_iter().partition(is_open);
+        self.added = others;
+        let mut seen = HashSet::new();
+        open.reverse();
+        open.retain(|e| seen.insert((e.span_local, e.callsite.id)));
+        // The oldest that find no room are shown by themselves.
+        self.added.extend(open.drain(room.min(open.len())..));
+        open.reverse();
+        Group { added: open, touched: self.touched, ..Group::default() }
+    }
+
+    fn interval(&self) -> Option<(u64, u64)> {
+        let spans =
+            self.spans.iter().map(|s| (s.start.unix_ns, s.start.unix_ns.saturating_add(s.duration_ns)));
+        let events = self.events.iter().chain(&self.added).map(|e| (e.time.unix_ns, e.time.unix_ns));
+        spans.chain(events).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+    }
+}
+
+/// A map that remembers the keys inserted last.
+#[derive(Debug)]
+struct Recent<V> {
+    most: usize,
+    map: HashMap<u64, V>,
+    order: VecDeque<u64>,
+}
+
+impl<V: Copy> Recent<V> {
+    fn new(most: usize) -> Recent<V> {
+        Recent { most, map: HashMap::new(), order: VecDeque::new() }
+    }
+
+    fn get(&self, key: u64) -> Option<V> {
+        self.map.get(&key).copied()
+    }
+
+    fn insert(&mut self, key: u64, value: V) {
+        if self.map.insert(key, value).is_none() {
+            self.order.push_back(key);
+        }
+        if self.order.len() > self.most
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.map.remove(&oldest);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.map.clear();
+        self.order.clear();
+    }
+}
+
+/// From local ids to W3C ids, remote parents put in.
+pub(crate) struct Ids<'a> {
+    key: IdKey,
+    root: u64,
+    remotes: &'a Recent<TraceContext>,
+}
+
+impl Ids<'_> {
+    pub(crate) fn trace(&self) -> TraceId {
+        self.remotes.get(self.root).map_or(self.key.trace_id(self.root), |remote| remote.trace_id)
+    }
+
+    pub(crate) fn span(&self, id: u64) -> SpanId {
+        self.remotes.get(id).map_or(self.key.span_id(id), |remote| remote.span_id)
+    }
+
+    pub(crate) fn is_remote(&self, id: u64) -> bool {
+        self.remotes.get(id).is_some()
+    }
+}
+
+fn owned_event<'elf>(context: &Context, event: &Event<'elf, '_>) -> OwnedEvent<'elf> {
+    OwnedEvent {
+        callsite: event.callsite,
+        span: event.span.map(|(id, root)| (context.trace_id(root), context.span_id(id))),
+        time: context.time(event.time),
+        fields: owned_fields(event.fields),
+        span_local: event.span.map(|(id, _)| id),
+    }
+}
+
+/// The fields with unique names: of a name that is set twice the last value holds, in the first's place, so that a placeholder of a
+/// message still finds its field by position.
+fn owned_fields<'elf>(fields: Fields<'elf, '_>) -> Vec<(&'elf str, OwnedValue)> {
+    let mut owned: Vec<(&'elf str, OwnedValue)> = Vec::with_capacity(fields.len());
+    for (name, value) in fields {
+        match owned.iter_mut().find(|(known, _)| *known == name && !name.is_empty()) {
+            Some((_, old)) => *old = value.into(),
+            None => owned.push((name, value.into())),
+        }
+    }
+    owned
+}
