@@ -287,13 +287,7 @@ impl<'elf> TraceBuilder<'elf> {
 
     /// Gives out the groups of these roots, and the events and losses that belong to none and came `age` records ago, in order of time.
     /// At most `keep` records of fields stay behind for spans that are still open.
-    fn give_or_keep(
-        &mut self,
-        out: &mut dyn FnMut(Assembled<'elf>),
-        age: u64,
-        roots: Vec<u64>,
-        keep: usize,
-    ) {
+    fn give_or_keep(&mut self, out: &mut dyn FnMut(Assembled<'elf>), age: u64, roots: Vec<u64>, keep: usize) {
         let mut given: Vec<(u64, Assembled<'elf>)> = Vec::new();
         for root in roots {
             let Some(mut group) = self.groups.remove(&root) else { continue };
@@ -353,7 +347,8 @@ impl<'elf> Group<'elf> {
     fn take_fields_of_open_spans(&mut self, room: usize) -> Group<'elf> {
         let here: HashSet<u64> = self.spans.iter().map(|span| span.id).collect();
         let is_open = |e: &OwnedEvent<'elf>| e.span_local.is_some_and(|id| !here.contains(&id));
-        let (mut open, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.added).into_iter().partition(is_open);
+        let (mut open, others): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.added).into_iter().partition(is_open);
         self.added = others;
         let mut seen = HashSet::new();
         open.reverse();

@@ -280,8 +280,7 @@ fn a_trace_comes_out_once_its_root_ended_and_others_had_time_to_follow() {
     let mut device = Device::new(32);
     device.preamble().batch(0, 0, &[span(0, (1, None, 1), 0, 100)]);
     let mut given = 0;
-    decoder
-        .push(&device.wire, None, &mut |context, item| builder.take(context, &item, &mut |_| given += 1));
+    decoder.push(&device.wire, None, &mut |context, item| builder.take(context, &item, &mut |_| given += 1));
     assert_eq!(given, 0, "lingers");
     builder.settle(&mut |_| given += 1);
     assert_eq!(given, 1);
