@@ -3,8 +3,10 @@
 
 use crate::{Level, SpanKind};
 
-/// First byte of every blob.
-pub const MAGIC: u8 = 0xA1;
+/// First byte of every blob: format 2.
+pub const MAGIC: u8 = 0xA2;
+/// First byte of a blob of format 1, which ends without package and version.
+const MAGIC_1: u8 = 0xA1;
 /// Bytes before the strings.
 pub const HEADER: usize = 12;
 /// Most fields of one span or event, and most labels of one metric.
@@ -60,6 +62,10 @@ pub struct Meta {
     pub name: &'static str,
     /// Module path.
     pub target: &'static str,
+    /// Package of the code that is instrumented, as Cargo names it; "" where something else builds it.
+    pub package: &'static str,
+    /// The package's version, or "".
+    pub version: &'static str,
     /// Source file.
     pub file: &'static str,
     /// Source line.
@@ -83,6 +89,8 @@ impl Meta {
         param: 0,
         name: "",
         target: "",
+        package: "",
+        version: "",
         file: "",
         line: 0,
         unit: "",
@@ -91,12 +99,24 @@ impl Meta {
         labels: &[],
     };
 
+    /// With the package that it is compiled in, as Cargo's environment variables have it; the macros' way of filling it in.
+    #[doc(hidden)]
+    pub const fn in_package(mut self, package: Option<&'static str>, version: Option<&'static str>) -> Meta {
+        if let Some(package) = package {
+            self.package = package;
+        }
+        if let Some(version) = version {
+            self.version = version;
+        }
+        self
+    }
+
     /// Length of its blob in bytes. Fails, when compiled, if there are more than 15 fields or labels.
     pub const fn encoded_len(&self) -> usize {
         assert!(self.fields.len() <= MAX_FIELDS, "a span, event or metric has at most 15 fields");
         assert!(self.labels.len() <= MAX_FIELDS, "a metric has at most 15 constant labels");
-        let mut n = HEADER + 2 * (5 + self.fields.len() + 2 * self.labels.len());
-        n += self.name.len() + self.target.len() + self.file.len() + self.unit.len() + self.description.len();
+        let mut n = HEADER + 2 * (7 + self.fields.len() + 2 * self.labels.len());
+        n += self.package.len() + self.version.len() + self.name.len() + self.target.len() + self.file.len() + self.unit.len() + self.description.len();
         let mut i = 0;
         while i < self.fields.len() {
             n += self.fields[i].len();
@@ -141,6 +161,8 @@ impl Meta {
             at = put(&mut b, at, self.labels[i].1);
             i += 1;
         }
+        at = put(&mut b, at, self.package);
+        at = put(&mut b, at, self.version);
         assert!(at == N, "N must be Meta::encoded_len()");
         b
     }
@@ -178,6 +200,10 @@ pub struct Blob<'a> {
     pub name: &'a str,
     /// Module path.
     pub target: &'a str,
+    /// Package of the code that is instrumented, or "".
+    pub package: &'a str,
+    /// The package's version, or "".
+    pub version: &'a str,
     /// Source file.
     pub file: &'a str,
     /// Unit of a metric.
@@ -193,7 +219,7 @@ impl<'a> Blob<'a> {
     /// Reads the blob at the start of `bytes`; `None` when there is none, or when it is cut short or malformed. Total: never panics.
     pub fn parse(bytes: &'a [u8]) -> Option<Blob<'a>> {
         let header = bytes.get(..HEADER)?;
-        if header[0] != MAGIC {
+        if !Blob::begins_with(header[0]) {
             return None;
         }
         let len = usize::from(u16::from_le_bytes([header[4], header[5]]));
@@ -212,6 +238,8 @@ impl<'a> Blob<'a> {
             len,
             name: texts.next()?,
             target: texts.next()?,
+            package: "",
+            version: "",
             file: texts.next()?,
             unit: texts.next()?,
             description: texts.next()?,
@@ -221,7 +249,18 @@ impl<'a> Blob<'a> {
         };
         blob.rest = texts.0;
         let wanted = usize::from(field_count) + 2 * usize::from(label_count);
-        (texts.by_ref().count() == wanted && texts.0.is_empty()).then_some(blob)
+        for _ in 0..wanted {
+            texts.next()?;
+        }
+        if header[0] != MAGIC_1 {
+            (blob.package, blob.version) = (texts.next()?, texts.next()?);
+        }
+        texts.0.is_empty().then_some(blob)
+    }
+
+    /// Whether a blob of any format may begin with this byte.
+    pub const fn begins_with(byte: u8) -> bool {
+        matches!(byte, MAGIC_1 | MAGIC)
     }
 
     /// Number of fields, or of run-time label keys.

@@ -18,7 +18,8 @@ macro_rules! __enabled {
 macro_rules! __blob {
     ($meta:expr) => {{
         // Items have no hygiene: a name that the user might also give to a constant would hide it from `$meta`.
-        const __TL_META: $crate::__private::Meta = $meta;
+        const __TL_META: $crate::__private::Meta =
+            $meta.in_package(::core::option_env!("CARGO_PKG_NAME"), ::core::option_env!("CARGO_PKG_VERSION"));
         #[cfg_attr(any(target_os = "none", target_os = "linux"), unsafe(link_section = ".throughline"))]
         static __TL_BLOB: [u8; __TL_META.encoded_len()] = __TL_META.blob();
         &__TL_BLOB

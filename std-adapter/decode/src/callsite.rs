@@ -31,6 +31,16 @@ impl<'elf> Callsite<'elf> {
         self.blob.map_or("", |b| b.target)
     }
 
+    /// Package of the instrumented code, or "".
+    pub fn package(&self) -> &'elf str {
+        self.blob.map_or("", |b| b.package)
+    }
+
+    /// The package's version, or "".
+    pub fn version(&self) -> &'elf str {
+        self.blob.map_or("", |b| b.version)
+    }
+
     /// Source file, or "".
     pub fn file(&self) -> &'elf str {
         self.blob.map_or("", |b| b.file)

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use object::{Object, ObjectSection, SectionFlags, elf::SHF_ALLOC};
-use throughline::adapter::callsite::{Blob, MAGIC};
+use throughline::adapter::callsite::Blob;
 
 use crate::preamble::Hex;
 
@@ -145,7 +145,7 @@ impl Elf {
         std::iter::from_fn(move || {
             loop {
                 let rest = section.get(at..)?;
-                at += rest.iter().position(|b| *b == MAGIC)?;
+                at += rest.iter().position(|b| Blob::begins_with(*b))?;
                 match Blob::parse(section.get(at..)?) {
                     Some(blob) => {
                         let id = self.callsites_address.wrapping_add(at as u64);
