@@ -116,7 +116,13 @@ impl Meta {
         assert!(self.fields.len() <= MAX_FIELDS, "a span, event or metric has at most 15 fields");
         assert!(self.labels.len() <= MAX_FIELDS, "a metric has at most 15 constant labels");
         let mut n = HEADER + 2 * (7 + self.fields.len() + 2 * self.labels.len());
-        n += self.package.len() + self.version.len() + self.name.len() + self.target.len() + self.file.len() + self.unit.len() + self.description.len();
+        n += self.package.len()
+            + self.version.len()
+            + self.name.len()
+            + self.target.len()
+            + self.file.len()
+            + self.unit.len()
+            + self.description.len();
         let mut i = 0;
         while i < self.fields.len() {
             n += self.fields[i].len();
