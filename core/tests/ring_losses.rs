@@ -2,7 +2,7 @@
 #![cfg(not(loom))]
 
 use throughline::adapter::LossReason;
-use throughline::adapter::ring::{Head, Loss, Mode, RawRecord, RecordKind, Ring, Slot};
+use throughline::adapter::ring::{Head, Loss, MAX_BODY, Mode, RawRecord, RecordKind, Ring, Slot};
 
 /// Events of one slot, each with its time as its number; says whether all were kept.
 fn push(ring: &Ring<'_>, times: std::ops::Range<usize>) -> bool {
@@ -66,5 +66,23 @@ fn a_record_that_fills_the_ring_to_its_last_slot_is_kept() {
         assert!(ring.push(Head::new(RecordKind::Event, 7, 0, 0), &long, 7), "two slots are left");
         assert!(!push(&ring, 8..9));
         assert_eq!(ring.reader().unwrap().drain(|_| {}), 7);
+    }
+}
+
+#[test]
+fn a_record_longer_than_eight_slots_is_lost_and_counted_01() {
+    for mode in [Mode::SharedOldest, Mode::LocalOldest, Mode::SharedNewest, Mode::LocalNewest] {
+        let slots: Vec<Slot> = (0..32).map(|_| Slot::new()).collect();
+        let ring = Ring::new(&slots, mode);
+        let types = 0x21;
+        let longest = [7; MAX_BODY];
+        assert!(ring.push(Head::new(RecordKind::Event, 7, 1, types), &longest, 7), "{mode:?}");
+        assert!(!ring.push(Head::new(RecordKind::Event, 8, 1, types), &[8; MAX_BODY + 1], 8), "{mode:?}");
+        assert!(ring.push(Head::new(RecordKind::Event, 9, 5, types), &[9, 0, 0], 9), "{mode:?}");
+        let mut heads = vec![];
+        let mut reader = ring.reader().unwrap();
+        reader.drain(|raw| heads.push((raw.head.callsite, raw.head.status(), raw.head.types(), raw.body[0])));
+        assert_eq!(heads, [(7, 1, types, 7), (9, 1, types, 9)], "{mode:?}");
+        assert_eq!(ring.lost(), 1, "{mode:?}");
     }
 }

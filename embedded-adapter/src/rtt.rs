@@ -22,7 +22,8 @@ macro_rules! rtt_channel {
             // SAFETY: nothing else refers to the buffer.
             unsafe { $crate::rtt::ControlBlock::new((&raw mut _RTT_CHANNEL_BUFFER).cast(), $size) };
         static __TL_RTT_TAKEN: $crate::rtt::Taken = $crate::rtt::Taken::new();
-        __TL_RTT.channel(&__TL_RTT_TAKEN)
+        // SAFETY: the block and what tells whether its channel was given away are defined together.
+        unsafe { __TL_RTT.channel(&__TL_RTT_TAKEN) }
     }};
 }
 
@@ -78,9 +79,19 @@ impl ControlBlock {
         }
     }
 
-    /// For [`rtt_channel!`](crate::rtt_channel!).
+    /// For [`rtt_channel!`](crate::rtt_channel!). Panics when the channel was given away before.
+    ///
+    /// # Safety
+    ///
+    /// `taken` must be the same at every call for this block: a second one would let two writers have the buffer.
+    ///
+    /// ```compile_fail,E0133
+    /// fn second(block: &'static throughline_embedded::rtt::ControlBlock) {
+    ///     let _ = block.channel(&throughline_embedded::rtt::Taken::new());
+    /// }
+    /// ```
     #[doc(hidden)]
-    pub fn channel(&'static self, taken: &Taken) -> Channel {
+    pub unsafe fn channel(&'static self, taken: &Taken) -> Channel {
         assert!(taken.0.swap(1, Acquire) == 0, "an RTT channel has one writer");
         Channel(&self.up[0])
     }

@@ -11,10 +11,15 @@ use crate::sync::{Acquire, AtomicWord, Relaxed, Release, const_unless_loom};
 /// What a [`Pool`] keeps with each of its members.
 #[derive(Debug)]
 pub struct Place<T> {
-    /// 1 while a thread has it; also before it is in the pool, as whoever made it has it.
+    /// [`FREE`], [`OWNED`] by a thread, or [`NEW`].
     owned: AtomicWord,
     pub(super) link: Link<T>,
 }
+
+const FREE: usize = 0;
+const OWNED: usize = 1;
+/// In no pool yet. Whoever made it has it.
+const NEW: usize = 2;
 
 /// What can be in a [`Pool`], once.
 pub trait Pooled: Linked {
@@ -31,7 +36,7 @@ impl<T> Place<T> {
         /// Of what is in no pool yet.
         #[allow(clippy::new_without_default)]
         pub fn new() -> Place<T> {
-            Place { owned: AtomicWord::new(1), link: Link::new() }
+            Place { owned: AtomicWord::new(NEW), link: Link::new() }
         }
     }
 
@@ -52,15 +57,19 @@ impl<T> Pool<T> {
 }
 
 impl<T: Pooled> Pool<T> {
-    /// One that was left, or else the one that `make` makes, which then stays in the pool for ever.
+    /// One that was left, or else the one that `make` makes, which then stays in the pool for ever. `None` when `make` makes none, or gives one that is
+    /// in a pool already: twice in the list, it would make a circle of it.
     pub fn acquire(&self, make: impl FnOnce() -> Option<&'static T>) -> Option<&'static T> {
         let take = |member: &&'static T| {
             let owned = &member.place().owned;
             // Acquire: all that the last owner wrote comes before all that this one writes.
-            owned.load(Relaxed) == 0 && owned.swap(1, Acquire) == 0
+            owned.load(Relaxed) == FREE && owned.swap(OWNED, Acquire) == FREE
         };
         self.iter().find(take).or_else(|| {
             let made = make()?;
+            if made.place().owned.swap(OWNED, Relaxed) != NEW {
+                return None;
+            }
             self.0.push(made);
             Some(made)
         })
@@ -68,11 +77,41 @@ impl<T: Pooled> Pool<T> {
 
     /// Leaves a member to the next thread. The caller must be the one that has it, and no longer use it.
     pub fn release(&self, member: &'static T) {
-        member.place().owned.store(0, Release);
+        member.place().owned.store(FREE, Release);
     }
 
     /// All of them, owned or not.
     pub fn iter(&self) -> Iter<T> {
         self.0.iter()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    struct Member(Place<Member>);
+
+    impl Linked for Member {
+        fn link(&self) -> &Link<Member> {
+            self.0.link()
+        }
+    }
+
+    impl Pooled for Member {
+        fn place(&self) -> &Place<Member> {
+            &self.0
+        }
+    }
+
+    #[test]
+    fn a_member_that_is_there_already_is_refused_01() {
+        static POOL: Pool<Member> = Pool::new();
+        static MEMBERS: [Member; 2] = [const { Member(Place::new()) }; 2];
+        for member in &MEMBERS {
+            assert!(POOL.acquire(|| Some(member)).is_some());
+        }
+        assert!(POOL.acquire(|| Some(&MEMBERS[0])).is_none());
+        assert_eq!(POOL.iter().take(3).count(), 2, "a list, not a circle");
     }
 }

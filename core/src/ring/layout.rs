@@ -103,15 +103,16 @@ pub struct Head {
 }
 
 impl Head {
-    /// A head; the ring fills in the number of slots.
+    /// A head; the ring fills in the number of slots. Of `status` two bits count, of `types` as many as fit.
     #[inline(always)]
     pub const fn new(kind: RecordKind, callsite: u32, status: u8, types: u32) -> Head {
-        Head { meta: kind as u32 | (status as u32) << 6 | types << 8, callsite }
+        let types = types & ((1 << (4 * HEAD_TYPES)) - 1);
+        Head { meta: kind as u32 | (status as u32 & 3) << 6 | types << 8, callsite }
     }
 
     /// The head of a record of an extended kind, with two bits of status; see [`ExtendedKind`].
     pub const fn extended(kind: ExtendedKind, callsite: u32, status: u8) -> Head {
-        Head::new(RecordKind::Extended, callsite, status & 3, kind.0 as u32)
+        Head::new(RecordKind::Extended, callsite, status, kind.0 as u32)
     }
 
     /// What the record is.

@@ -280,15 +280,35 @@ impl<'a> Ring<'a> {
     }
 
     /// Writes a record; false when it was lost, which is counted. `time` is the ticks to report if it is the first loss.
-    /// In a `Local…` mode only one thread may push at a time; breaking that mixes up records, and nothing worse.
+    /// A body of more than [`MAX_BODY`] words is lost too. In a `Local…` mode only one thread may push at a time; breaking that mixes up records,
+    /// and nothing worse.
     #[inline(always)]
     pub fn push(&self, head: Head, body: &[Word], time: Word) -> bool {
+        if body.len() > MAX_BODY {
+            return self.refuse(head, time);
+        }
         match self.mode() {
             #[cfg(not(target_os = "none"))]
             Mode::LocalOldest => self.push_local_oldest(head, body, time),
             Mode::SharedOldest => self.push_shared_oldest(head, body, time),
             mode => self.push_newest(mode, head, body, time),
         }
+    }
+
+    /// Counts a record that is too long for any ring; false.
+    #[cold]
+    #[inline(never)]
+    fn refuse(&self, head: Head, time: Word) -> bool {
+        match self.mode() {
+            // There the reader counts, by the numbers that are missing.
+            #[cfg(not(target_os = "none"))]
+            Mode::LocalNewest => {
+                let written = &self.writer.0.written;
+                written.store(written.load(Relaxed).wrapping_add(1), Relaxed);
+            }
+            _ => self.lose(head, time),
+        }
+        false
     }
 
     /// Writes a record of one slot if the ring keeps what is oldest and has room; false when not, and then nothing has been done. The words are made

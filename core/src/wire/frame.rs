@@ -114,7 +114,7 @@ impl<'b> Frame<'b> {
 
     /// Whether no frame in this buffer could be longer.
     pub(super) fn is_longest(&self) -> bool {
-        self.room >= MAX_FRAME.min(self.buf.len() - 1) as isize
+        self.room >= MAX_FRAME.min(self.buf.len().saturating_sub(1)) as isize
     }
 
     /// Bytes left, but for what closes it.
