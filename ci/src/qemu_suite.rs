@@ -13,13 +13,14 @@ use crate::process::seconds;
 use crate::qemu::Machine;
 
 const HELP: &str = "\
-usage: cargo xtask qemu [--bless]
+usage: cargo xtask qemu [--bless] [--only BINARY]
 
 Boots the example firmware in QEMU, on a Cortex-M4F and a Cortex-M0, over the serial port and over RTT, and checks
 what it sends: every record decoded or counted as lost, and the same traces and metrics as in
 examples/firmware/tests/snapshots.
 
-  --bless  write the snapshots anew (default: compare with them)
+  --bless        write the snapshots anew (default: compare with them)
+  --only BINARY  run this binary alone, on every board (default: all)
 ";
 
 /// A run and what must hold of it; says in a few words what it found.
@@ -32,14 +33,15 @@ const THERMOSTAT: Case = Case { binary: "demo", check: cases::thermostat };
 const OVERFLOW: Case = Case { binary: "overflow", check: cases::overflow };
 const STORM: Case = Case { binary: "isr_storm", check: storm::check };
 const REMOTE: Case = Case { binary: "remote", check: cases::remote };
+const FIELDS: Case = Case { binary: "fields", check: cases::fields };
 const WIRE: Case = Case { binary: "wire", check: cases::wire };
 
 /// What is run where.
 const RUNS: &[(Machine, Variant, &[Case])] = &[
-    (Machine::Mps2An386, Variant::Serial, &[THERMOSTAT, OVERFLOW, STORM, REMOTE, WIRE]),
+    (Machine::Mps2An386, Variant::Serial, &[THERMOSTAT, OVERFLOW, STORM, REMOTE, WIRE, FIELDS]),
     (Machine::Mps2An386, Variant::Rtt, &[THERMOSTAT, OVERFLOW]),
-    (Machine::Mps2An386, Variant::NoFragment, &[THERMOSTAT]),
-    (Machine::Microbit, Variant::Serial, &[THERMOSTAT, OVERFLOW, STORM, REMOTE, WIRE]),
+    (Machine::Mps2An386, Variant::NoFragment, &[THERMOSTAT, FIELDS]),
+    (Machine::Microbit, Variant::Serial, &[THERMOSTAT, OVERFLOW, STORM, REMOTE, WIRE, FIELDS]),
     (Machine::Microbit, Variant::Rtt, &[THERMOSTAT]),
     (Machine::Microbit, Variant::NoFragment, &[THERMOSTAT]),
 ];
@@ -50,10 +52,11 @@ const RUNS: &[(Machine, Variant, &[Case])] = &[
 ///
 /// When something can't be built, or a check fails.
 pub fn run(mut args: lexopt::Parser) -> Result<()> {
-    let mut bless = false;
+    let (mut bless, mut only) = (false, None);
     while let Some(arg) = args.next()? {
         match arg {
             Long("bless") => bless = true,
+            Long("only") => only = Some(args.value()?),
             Short('h') | Long("help") => {
                 print!("{HELP}");
                 return Ok(());
@@ -63,10 +66,16 @@ pub fn run(mut args: lexopt::Parser) -> Result<()> {
     }
     ensure_tools(&Machine::ALL)?;
     let tool = Tool::build()?;
-    let mut failed = 0;
+    let (mut ran, mut failed) = (0, 0);
     for (machine, variant, cases) in RUNS {
+        let is_chosen = |case: &&Case| only.as_ref().is_none_or(|only| only == case.binary);
+        let cases: Vec<&Case> = cases.iter().filter(is_chosen).collect();
+        if cases.is_empty() {
+            continue;
+        }
+        ran += cases.len();
         let firmware = Firmware::build(*machine, *variant)?;
-        for case in *cases {
+        for case in cases {
             let name = format!("{} {} {}", machine.name(), variant.name(), case.binary);
             let start = Instant::now();
             let result = (case.check)(&firmware, &tool, bless).with_context(|| format!("{name} failed"));
@@ -79,6 +88,9 @@ pub fn run(mut args: lexopt::Parser) -> Result<()> {
                 }
             }
         }
+    }
+    if ran == 0 {
+        bail!("there is no such run; `cargo xtask qemu` runs all");
     }
     if failed > 0 {
         bail!("{failed} firmware runs failed");

@@ -75,6 +75,17 @@ pub(super) fn remote(firmware: &Firmware, tool: &Tool, _: bool) -> Result<String
     Ok(format!("{spans} spans in the caller's trace"))
 }
 
+/// Every type and width of field: nothing is lost, and every field has its name and its value.
+pub(super) fn fields(firmware: &Firmware, tool: &Tool, bless: bool) -> Result<String> {
+    let capture = firmware.run("fields", b"", |_| Ok(()))?;
+    let balance = Balance::of(&tool.json(&capture)?)?;
+    ensure!(balance.decoded == balance.emitted, "{} records are lost", balance.emitted - balance.decoded);
+    let tree = tool.tree(&capture)?;
+    ensure!(!tree.contains("field0"), "a field has no name:\n{tree}");
+    snapshot("fields", &TreeText::parse(&tree), bless)?;
+    Ok(format!("{} records, every field with its name", balance.decoded))
+}
+
 /// Bytes on the wire.
 pub(super) fn wire(firmware: &Firmware, tool: &Tool, _: bool) -> Result<String> {
     let capture = firmware.run("wire", b"", |_| Ok(()))?;

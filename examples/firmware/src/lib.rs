@@ -11,6 +11,7 @@
 //! | `demo` | the thermostat of `examples/shared-logic`, its converter a timer interrupt |
 //! | `remote` | the same below a span of a server, whose `traceparent` comes over the serial port |
 //! | `overflow` | a ring that overflows, with every loss counted |
+//! | `fields` | every type and width of field |
 //! | `isr_storm` | interrupts that stop writers in the middle of a record, again and again |
 //! | `wire` | bytes on the wire for one span and one event |
 
