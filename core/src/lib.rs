@@ -48,6 +48,8 @@ mod sync;
 
 pub mod adapter;
 #[cfg(not(loom))]
+mod aside;
+#[cfg(not(loom))]
 mod callsite;
 #[cfg(not(loom))]
 pub mod clock;

@@ -1,6 +1,7 @@
 //! The flusher: frames and the link they go to. This module has what all links share, and the buffer that keeps a frame until its link has taken it.
 
 use throughline::Recorder;
+use throughline::adapter::ring::Reader;
 use throughline::adapter::wire::{DELIMITER, Window};
 
 use crate::frames::Frames;
@@ -111,6 +112,21 @@ impl<const FRAME: usize> Flusher<Buffer<FRAME>> {
     /// Whether a flush that has sent so much is to send another frame, which is then kept: one that its budget still has room for, or the first of all.
     pub(crate) fn make_within(&mut self, budget: usize, flushed: &Flushed) -> bool {
         self.make(budget.saturating_sub(flushed.bytes)) || flushed.frames == 0 && self.make(FRAME)
+    }
+
+    /// Whether a frame is kept.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.link.len > 0
+    }
+
+    /// Makes and keeps a frame of a record in another ring than the recorder's; false when there is none. No frame must be kept before.
+    pub(crate) fn make_aside(&mut self, reader: Option<&mut Reader<'_>>) -> bool {
+        let Some(reader) = reader else { return false };
+        let before = self.frames.records();
+        let window = Window { buf: &mut self.link.bytes, at: 1, room: FRAME - 1 };
+        self.link.len = self.frames.aside(window, reader) as u16;
+        self.link.records = self.frames.records().wrapping_sub(before) as u16;
+        self.link.len > 0
     }
 
     /// The frame that is kept.

@@ -5,7 +5,7 @@ use throughline::adapter::LossReason;
 use throughline::adapter::metrics::Series;
 use throughline::adapter::ring::{MAX_BODY, Parked, Reader, Word};
 use throughline::adapter::wire::{
-    Batch, Frame, Header, MAX_BUILD_ID, MAX_NAME, Metrics, PREAMBLE_EVERY, Preamble, Window,
+    Batch, Frame, Header, Mark, MAX_BUILD_ID, MAX_NAME, Metrics, PREAMBLE_EVERY, Preamble, Window,
 };
 
 use crate::Config;
@@ -146,11 +146,43 @@ impl Frames {
                 self.batch(&mut frame, reader, begun)
             }
         };
+        self.count(len);
+        len
+    }
+
+    /// Makes a frame of the next record of another ring, or a preamble if none was sent yet, and says how many bytes it has; 0 when there is no record.
+    /// Its time is now or a little before.
+    #[cold]
+    pub(crate) fn aside(&mut self, window: Window<'_>, reader: &mut Reader<'_>) -> usize {
+        let now = self.recorder.mark_clock();
+        if !reader.find() {
+            return 0;
+        }
+        let mut frame = Frame::new(window);
+        let len = if self.until_preamble == 0 {
+            self.preamble(&mut frame)
+        } else {
+            let mut batch = Batch::new(&mut frame, &self.header, now);
+            let before = batch.mark();
+            let fits =
+                batch.push(&mut reader.words(), now) || push_cut(&mut batch, &before, reader, now);
+            if fits && reader.commit() {
+                self.header.ordinal = self.header.ordinal.wrapping_add(1);
+                batch.finish()
+            } else {
+                0
+            }
+        };
+        self.count(len);
+        len
+    }
+
+    /// Counts a frame of `len` bytes, if that is one.
+    fn count(&mut self, len: usize) {
         if len > 0 {
             self.header.sequence = self.header.sequence.wrapping_add(1);
             self.until_preamble = self.until_preamble.saturating_sub(1);
         }
-        len
     }
 
     fn preamble(&mut self, frame: &mut Frame<'_>) -> usize {
@@ -187,8 +219,7 @@ impl Frames {
                 break;
             }
             if !fits {
-                batch.roll_back(&before);
-                fits = push_cut(&mut batch, reader, not_before);
+                fits = push_cut(&mut batch, &before, reader, not_before);
             }
             let time = batch.time() as Word;
             let taken = reader.commit();
@@ -252,16 +283,15 @@ impl Drop for Frames {
     }
 }
 
-/// Puts a record that is too long for any frame into an empty batch, with its texts cut to the greatest length, the same for all, that fits.
+/// Puts a record that is too long for any frame into a batch that is as it was when `before` was taken, with its texts cut to the greatest length, the same for all, that fits.
 /// False when the record does not fit without any text either. Cost: one encoding for each bit of the length.
 #[cold]
 #[inline(never)]
-fn push_cut(batch: &mut Batch<'_, '_>, reader: &Reader<'_>, not_before: u64) -> bool {
-    let before = batch.mark();
+fn push_cut(batch: &mut Batch<'_, '_>, before: &Mark, reader: &Reader<'_>, not_before: u64) -> bool {
     let (mut most, mut step) = (0, LONGEST_TEXT);
     loop {
         step /= 2;
-        batch.roll_back(&before);
+        batch.roll_back(before);
         let fits = batch.push_cut(&mut reader.words(), not_before, most | step);
         if step == 0 {
             return fits;

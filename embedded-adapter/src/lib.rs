@@ -78,6 +78,7 @@ mod epoch;
 mod flusher;
 mod frames;
 mod link;
+pub mod panic;
 pub mod rtt;
 #[cfg(feature = "embassy")]
 mod task;
@@ -87,6 +88,7 @@ pub use config::{Config, DeviceId};
 pub use epoch::BootEpoch;
 pub use flusher::{Buffer, Flusher};
 pub use link::Flushed;
+pub use panic::PanicAccess;
 #[cfg(feature = "embassy")]
 pub use task::flush_task;
 

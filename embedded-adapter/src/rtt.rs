@@ -6,6 +6,7 @@ use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 use throughline::adapter::AtomicWord as Cell;
+use throughline::adapter::ring::Reader;
 use throughline::adapter::wire::Window;
 
 use crate::{Flushed, Flusher};
@@ -26,6 +27,9 @@ macro_rules! rtt_channel {
         unsafe { __TL_RTT.channel(&__TL_RTT_TAKEN) }
     }};
 }
+
+/// Bytes of a frame that holds the longest text of a record on a 32-bit machine.
+const USUAL: usize = 250;
 
 /// What a debugger looks for in RAM.
 #[derive(Debug)]
@@ -191,6 +195,23 @@ impl Flusher<Channel> {
         flushed.records = self.frames.records().wrapping_sub(before);
         flushed.pending = self.frames.is_pending();
         flushed
+    }
+
+    /// Looks at the channel at most `polls` times, until the host has made room for a frame of usual length.
+    pub(crate) fn wait_for_room(&mut self, polls: u32) {
+        for _ in 0..polls {
+            if self.link.window(USUAL).room == USUAL {
+                break;
+            }
+        }
+    }
+
+    /// Makes a frame of a record in another ring than the recorder's; false when there is none, or no room for it.
+    pub(crate) fn make_aside(&mut self, reader: Option<&mut Reader<'_>>) -> bool {
+        let Some(reader) = reader else { return false };
+        let bytes = self.frames.aside(self.link.window(usize::MAX), reader);
+        self.link.publish(bytes);
+        bytes > 0
     }
 
     /// Whether the host has read all that was sent.
