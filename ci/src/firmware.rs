@@ -112,7 +112,24 @@ impl Firmware {
     /// # Errors
     ///
     /// When it can't be booted, is killed because its time is up, or exits with failure.
-    pub fn run(
+    pub fn run(&self, binary: &str, input: &[u8], live: impl FnMut(&[u8]) -> Result<()>) -> Result<Capture> {
+        let capture = self.run_to_end(binary, input, live)?;
+        let Outcome { semihosting, timed_out, .. } = &capture.outcome;
+        if !capture.outcome.is_success() {
+            let said = if semihosting.is_empty() { "nothing" } else { semihosting.trim_end() };
+            let end = if *timed_out { "did not end in time" } else { "failed" };
+            let (board, bytes) = (self.machine.name(), capture.bytes.len());
+            bail!("{binary} on {board} {end} after {bytes} bytes; it said: {said}");
+        }
+        Ok(capture)
+    }
+
+    /// As [`Self::run`], whether it exits with success or with failure.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be booted.
+    pub fn run_to_end(
         &self,
         binary: &str,
         input: &[u8],
@@ -143,12 +160,6 @@ impl Firmware {
             }
         }
         let outcome = qemu.wait()?;
-        if !outcome.is_success() {
-            let said =
-                if outcome.semihosting.is_empty() { "nothing" } else { outcome.semihosting.trim_end() };
-            let end = if outcome.timed_out { "did not end in time" } else { "failed" };
-            bail!("{binary} on {} {end} after {} bytes; it said: {said}", self.machine.name(), bytes.len());
-        }
         Ok(Capture { elf, bytes, outcome })
     }
 }

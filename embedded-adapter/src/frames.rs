@@ -5,7 +5,7 @@ use throughline::adapter::LossReason;
 use throughline::adapter::metrics::Series;
 use throughline::adapter::ring::{MAX_BODY, Parked, Reader, Word};
 use throughline::adapter::wire::{
-    Batch, Frame, Header, Mark, MAX_BUILD_ID, MAX_NAME, Metrics, PREAMBLE_EVERY, Preamble, Window,
+    Batch, Frame, Header, MAX_BUILD_ID, MAX_NAME, Mark, Metrics, PREAMBLE_EVERY, Preamble, Window,
 };
 
 use crate::Config;
@@ -164,8 +164,7 @@ impl Frames {
         } else {
             let mut batch = Batch::new(&mut frame, &self.header, now);
             let before = batch.mark();
-            let fits =
-                batch.push(&mut reader.words(), now) || push_cut(&mut batch, &before, reader, now);
+            let fits = batch.push(&mut reader.words(), now) || push_cut(&mut batch, &before, reader, now);
             if fits && reader.commit() {
                 self.header.ordinal = self.header.ordinal.wrapping_add(1);
                 batch.finish()

@@ -74,7 +74,7 @@ impl<T> PanicAccess<T> {
         // SAFETY: only one caller gets past the line above, and `take` gives nothing until `HELD` is stored below.
         let place = unsafe { &mut *self.value.get() };
         let value = place.write(value);
-        self.state.store(HELD, Release);
+        self.state.swap(HELD, Release);
         value
     }
 
@@ -161,16 +161,19 @@ impl Flusher<rtt::Channel> {
 fn words<'s>(slots: &'s Slots<MAX_SLOTS>, location: &dyn Display, message: &dyn Display) -> Ring<'s> {
     let ring = Ring::new(slots.as_slice(), Mode::SharedOldest);
     let (location, message) = (Text::of(location), Text::of(message));
-    let callsite = throughline::__enabled!(Error, throughline::__private::Meta {
-        kind: throughline::__private::Kind::Event,
-        level: throughline::Level::Error as u8,
-        name: "panicked at {location}: {message}",
-        target: module_path!(),
-        file: file!(),
-        line: line!(),
-        fields: &["location", "message"],
-        ..throughline::__private::Meta::EMPTY
-    });
+    let callsite = throughline::__enabled!(
+        Error,
+        throughline::__private::Meta {
+            kind: throughline::__private::Kind::Event,
+            level: throughline::Level::Error as u8,
+            name: "panicked at {location}: {message}",
+            target: module_path!(),
+            file: file!(),
+            line: line!(),
+            fields: &["location", "message"],
+            ..throughline::__private::Meta::EMPTY
+        }
+    );
     if let Some(callsite) = callsite {
         event_to(&ring, callsite, &(location.0.as_str(), message.0.as_str()));
     }

@@ -86,6 +86,23 @@ pub(super) fn fields(firmware: &Firmware, tool: &Tool, bless: bool) -> Result<St
     Ok(format!("{} records, every field with its name", balance.decoded))
 }
 
+/// A panic in an interrupt with a full ring: its message arrives with its place, and so does all that the ring held.
+pub(super) fn panic(firmware: &Firmware, tool: &Tool, _: bool) -> Result<String> {
+    let capture = firmware.run_to_end("panic", b"", |_| Ok(()))?;
+    ensure!(!capture.outcome.is_success() && !capture.outcome.timed_out, "it did not end by its panic");
+    let objects = tool.json(&capture)?;
+    let balance = Balance::of(&objects)?;
+    let kept = objects.iter().filter(|object| object["kind"] == "event").count();
+    ensure!(kept > 16 && balance.lost_device > 0, "the ring was not full: {kept} events");
+    let said = objects.iter().find(|object| object["template"] == "panicked at {location}: {message}");
+    let said = said.context("the panic's message did not arrive")?;
+    let (place, message) = (&said["fields"]["location"], &said["fields"]["message"]);
+    ensure!(place.as_str().is_some_and(|place| place.contains("src/bin/panic.rs:")), "its place is {place}");
+    let begins = "the main loop does not answer: 000000";
+    ensure!(message.as_str().is_some_and(|message| message.starts_with(begins)), "it is {message}");
+    Ok(format!("the message, and {} records more", balance.decoded - 1))
+}
+
 /// Bytes on the wire.
 pub(super) fn wire(firmware: &Firmware, tool: &Tool, _: bool) -> Result<String> {
     let capture = firmware.run("wire", b"", |_| Ok(()))?;

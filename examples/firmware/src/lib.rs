@@ -12,6 +12,7 @@
 //! | `remote` | the same below a span of a server, whose `traceparent` comes over the serial port |
 //! | `overflow` | a ring that overflows, with every loss counted |
 //! | `fields` | every type and width of field |
+//! | `panic` | a panic in an interrupt, whose message arrives although the ring is full |
 //! | `isr_storm` | interrupts that stop writers in the middle of a record, again and again |
 //! | `wire` | bytes on the wire for one span and one event |
 
@@ -27,5 +28,3 @@ pub use board::{CLOCK, NAME, Uart, init};
 pub use finish::{finish, report, report_bytes};
 pub use interrupt::{start_timer, stop_timer};
 pub use link::Link;
-
-use panic_semihosting as _;

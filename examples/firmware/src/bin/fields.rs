@@ -15,10 +15,13 @@ fn main() -> ! {
     init();
     let mut link = Link::new(&RECORDER, "fields");
     {
-        let _all = span!("all", yes = true, u8 = 8u8, u16 = 1600u16, u32 = u32::MAX, u64 = u64::MAX, usize = 7usize);
-        let _signed = span!("signed", i8 = -8i8, i16 = -1600i16, i32 = i32::MIN, i64 = i64::MIN, isize = -7isize);
+        let _all =
+            span!("all", yes = true, u8 = 8u8, u16 = 1600u16, u32 = u32::MAX, u64 = u64::MAX, usize = 7usize);
+        let _signed =
+            span!("signed", i8 = -8i8, i16 = -1600i16, i32 = i32::MIN, i64 = i64::MIN, isize = -7isize);
         let _floats = span!("floats", f32 = 1.5f32, f64 = -0.25f64);
-        let texts = span!("texts", text = "abc", fixed = StaticStr("in the program"), bytes = &[1u8, 2, 3][..]);
+        let texts =
+            span!("texts", text = "abc", fixed = StaticStr("in the program"), bytes = &[1u8, 2, 3][..]);
         record!(texts, late = "added", shown = %7, debug = ?Some(1));
     }
     {
@@ -27,7 +30,16 @@ fn main() -> ! {
         let _three = span!("three", a = u64::MAX, b = 1u64 << 40, c = 0u64);
         greet("world", 2);
     }
-    info!("all", yes = false, i8 = -1i8, u64 = 1u64 << 63, i64 = -1i64, f32 = 0.5f32, f64 = 2.5f64, text = "héllo");
+    info!(
+        "all",
+        yes = false,
+        i8 = -1i8,
+        u64 = 1u64 << 63,
+        i64 = -1i64,
+        f32 = 0.5f32,
+        f64 = 2.5f64,
+        text = "héllo"
+    );
     info!("fixed", fixed = StaticStr("in the program"), bytes = &[255u8, 0][..]);
     link.finish();
     finish()
