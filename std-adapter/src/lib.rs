@@ -4,6 +4,7 @@ mod clock;
 mod config;
 mod ended;
 mod init;
+mod memory;
 mod pump;
 mod thread;
 mod wall_time;

@@ -1,10 +1,11 @@
 //! A recorder for each thread: made on its first record, left behind when it ends, used again by the next.
 
 use crate::ended;
+use crate::memory;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use throughline::adapter::recorder;
-use throughline::adapter::ring::{Mode, Slot, Word};
+use throughline::adapter::ring::{Mode, Word};
 use throughline::{Clock, Recorder};
 
 /// Ids that a thread's recorder may give before it would run into the next one's: 2^40 on a 64-bit machine, 2^20 on a 32-bit one.
@@ -58,13 +59,10 @@ fn make(settings: &Settings) -> Option<&'static Recorder> {
         MADE.fetch_sub(1, Ordering::Relaxed);
         return None;
     }
-    // Zeroed memory comes from the operating system as pages that cost nothing until they are written.
-    let slots = Box::<[Slot]>::new_zeroed_slice(settings.slots);
-    // SAFETY: a slot is atomic integers, for which zeros are valid; `Slots`, whose documentation promises zeros, holds the same.
-    let slots = Box::leak(unsafe { slots.assume_init() });
-    let cells = Box::<[AtomicUsize]>::new_zeroed_slice(settings.cells);
-    // SAFETY: zeros are a valid `AtomicUsize`.
-    let cells = Box::leak(unsafe { cells.assume_init() });
+    let Some((slots, cells)) = memory::for_thread(settings.slots, settings.cells) else {
+        MADE.fetch_sub(1, Ordering::Relaxed);
+        return None;
+    };
     let first_id = IDS.wrapping_mul(number) + 1;
     let recorder = Recorder::for_thread(slots, Mode::LocalOldest, settings.clock, first_id, cells);
     Some(Box::leak(Box::new(recorder)))

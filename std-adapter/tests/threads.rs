@@ -4,6 +4,7 @@ mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use support::in_own_process;
@@ -32,6 +33,14 @@ unsafe impl GlobalAlloc for Counting {
         }
         // SAFETY: the caller's promises are passed on.
         unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if RECORDING.get() {
+            TAKEN.fetch_add(layout.size(), Ordering::Relaxed);
+        }
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
@@ -81,6 +90,45 @@ fn ten_thousand_threads_lose_nothing_and_take_no_memory() {
         assert!(report.complete && report.last_error.is_none(), "{report:?}");
         assert_eq!((report.ledger.otlp.output, report.ledger.otlp.dropped_total()), (2 * THREADS as u64, 0));
         assert_eq!(counted, THREADS);
+    });
+}
+
+/// Bytes of this process that are in memory.
+#[cfg(target_os = "linux")]
+fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    4096 * statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_thread_with_one_span_keeps_a_few_pages_38() {
+    const ALIVE: usize = 500;
+    in_own_process("a_thread_with_one_span_keeps_a_few_pages_38", || {
+        let _guard = throughline_std::init(&Config::new("svc")).unwrap();
+        let threads = |record: bool| {
+            let (at_work, release) = (Barrier::new(ALIVE + 1), Barrier::new(ALIVE + 1));
+            std::thread::scope(|scope| {
+                for _ in 0..ALIVE {
+                    scope.spawn(|| {
+                        drop(record.then(|| span!("one")));
+                        at_work.wait();
+                        release.wait();
+                    });
+                }
+                at_work.wait();
+                let resident = resident();
+                release.wait();
+                resident
+            })
+        };
+        // Stacks, which are there without us too.
+        let without = threads(false);
+        let with = threads(true);
+        let each = with.saturating_sub(without) / ALIVE;
+        println!("{each} resident bytes a thread of one span");
+        // The recorder, its ring's first page and a share of the pages of malloc.
+        assert!(each < 6 * 4096, "{each} bytes a thread");
     });
 }
 
