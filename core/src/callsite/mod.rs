@@ -31,7 +31,7 @@ impl CallsiteId {
         #[cfg(not(registered_callsites))]
         return crate::recorder::gate::get(self.level);
         #[cfg(registered_callsites)]
-        crate::recorder::get()
+        crate::recorder::get_to_record()
     }
 }
 

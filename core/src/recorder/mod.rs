@@ -204,10 +204,12 @@ pub fn install(recorder: &'static Recorder) {
 pub(crate) fn get() -> Option<&'static Recorder> {
     installed()
 }
-#[cfg(feature = "std")]
-pub(crate) use thread::get;
+#[cfg(all(not(feature = "std"), registered_callsites))]
+pub(crate) use get as get_to_record;
 #[cfg(straight)]
 pub(crate) use thread::straight;
+#[cfg(feature = "std")]
+pub(crate) use thread::{get, get_to_record};
 
 #[inline(always)]
 fn installed() -> Option<&'static Recorder> {

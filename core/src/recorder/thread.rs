@@ -69,6 +69,26 @@ pub(crate) fn get() -> Option<&'static Recorder> {
     }
 }
 
+/// The recorder of this thread for a record that is lost if there is none: such a loss is counted. To ask for other reasons (a count in a metric, the
+/// current place) use [`get`], as nothing is lost then.
+#[inline(always)]
+pub(crate) fn get_to_record() -> Option<&'static Recorder> {
+    match get() {
+        None => refuse(),
+        some => some,
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn refuse() -> Option<&'static Recorder> {
+    // Without a hook this program records nothing, or has one recorder for all.
+    if hooked() {
+        REFUSED.fetch_add(1, Ordering::Relaxed);
+    }
+    None
+}
+
 /// The recorder of this thread if spans and events may go the straight way there. Cost: a thread-local read and a branch, which also answer whether there is one.
 #[cfg(straight)]
 #[inline(always)]
@@ -87,12 +107,9 @@ fn first_use() -> Option<&'static Recorder> {
     // SAFETY: only `set_thread_hook` stores here, and it stores a `ThreadHook`.
     let hook = unsafe { core::mem::transmute::<*mut (), ThreadHook>(hook) };
     let recorder = hook();
-    match recorder {
-        Some(recorder) => {
-            CURRENT.set(recorder);
-            STRAIGHT.set(if recorder.thread.straight { recorder } else { core::ptr::null() });
-        }
-        None => _ = REFUSED.fetch_add(1, Ordering::Relaxed),
+    if let Some(recorder) = recorder {
+        CURRENT.set(recorder);
+        STRAIGHT.set(if recorder.thread.straight { recorder } else { core::ptr::null() });
     }
     recorder
 }

@@ -139,8 +139,11 @@ impl Assembler {
         self.publish(cells);
     }
 
-    /// Gives up on fields whose span has not ended.
-    pub(super) fn give_up(&mut self, cells: &Cells) {
+    /// Ends: records that are kept back go on without what they wait for, and fields whose span has not ended are given up.
+    pub(super) fn give_up(&mut self, cells: &Cells, sinks: &mut Sinks) {
+        for (_, raw) in std::mem::take(&mut self.waiting) {
+            self.take(&raw, false, sinks);
+        }
         self.tally.unclaimed += self.late.clear();
         self.publish(cells);
     }

@@ -187,7 +187,9 @@ impl Pump {
 
     fn finish(mut self, farewell: Option<Farewell>) {
         self.round();
-        self.assembler.give_up(&self.cells);
+        // What the round before kept back finds here what it waits for, as in a flush; the last of what is kept back goes on without.
+        self.round();
+        self.assembler.give_up(&self.cells, &mut self.sinks);
         self.sinks.flush();
         let times = (self.start_unix_ns, self.now());
         metrics::with_views(&metrics::snapshot(), times, |points| self.sinks.finish(points));
