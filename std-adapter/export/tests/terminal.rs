@@ -249,3 +249,29 @@ took ......................... count 10  sum 1.50 ms  p50 ≤ 4.00 µs  p90 ≤ 
     let table = written(|out| write_metrics(out, Style::PLAIN, points));
     assert_eq!(table, expected);
 }
+
+/// Spans of several threads arrive in any order; the drawing depends on nothing but their own times and ids.
+#[test]
+fn a_trace_is_drawn_the_same_in_whatever_order_its_records_arrive_23() {
+    // Two pairs of siblings begin at the same time: one pair ends apart, the other does not.
+    let spans = [
+        span(1, 1, None, "root", 0, 900),
+        span(1, 2, Some(1), "short", 100, 200),
+        span(1, 3, Some(1), "long", 100, 400),
+        span(1, 4, Some(1), "twin a", 500, 600),
+        span(1, 5, Some(1), "twin b", 500, 600),
+    ];
+    let drawn = |order: &[usize]| {
+        let mut tree = Tree::new(Style::PLAIN, 100);
+        order.iter().for_each(|i| tree.span(&spans[*i]));
+        let mut out = Vec::new();
+        tree.write_all(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    let expected = drawn(&[0, 1, 2, 3, 4]);
+    let names = expected.lines().skip(1).map(|line| line.rsplit("  ").next().unwrap_or_default());
+    assert_eq!(names.collect::<Vec<_>>(), ["root", "├─ short", "├─ long", "├─ twin a", "└─ twin b"]);
+    for order in [[4, 3, 2, 1, 0], [2, 1, 0, 4, 3], [3, 4, 0, 2, 1]] {
+        assert_eq!(drawn(&order), expected, "arrived as {order:?}");
+    }
+}

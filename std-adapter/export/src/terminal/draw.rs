@@ -49,6 +49,16 @@ impl Node<'_> {
             Node::Loss(n) => n.time_unix_ns,
         }
     }
+
+    /// The order of nodes below one span. It depends on the records alone, since spans of several threads arrive in any order; spans that begin at
+    /// the same time are in the order of their ends, then of their ids. Logs of one time keep the order in which their thread made them.
+    fn order(&self) -> (u64, u8, u64, Option<SpanId>) {
+        match self {
+            Node::Span(s) => (s.start, 0, s.end, Some(s.id)),
+            Node::Log(l) => (l.time, 1, 0, None),
+            Node::Loss(n) => (n.time_unix_ns, 2, 0, None),
+        }
+    }
 }
 
 fn trace(out: &mut impl Write, style: Style, id: TraceId, trace: &Trace) -> io::Result<()> {
@@ -72,7 +82,7 @@ fn trace(out: &mut impl Write, style: Style, id: TraceId, trace: &Trace) -> io::
         children.entry(root).or_default().push(Node::Loss(note));
     }
     for nodes in children.values_mut() {
-        nodes.sort_by_key(Node::time);
+        nodes.sort_by_key(Node::order);
     }
     let mut drawing = Drawing { out, style, start, children, prefix: String::new(), depth: 0 };
     drawing.level(None)?;

@@ -222,6 +222,8 @@ impl Tree {
         let newest = self.newest;
         let mut traces: Vec<(TraceId, Trace)> =
             self.traces.extract_if(|_, trace| ready(newest, trace)).collect();
+        // A hash map's order is random: traces that begin at the same time are drawn in the order of their ids.
+        traces.sort_unstable_by_key(|(id, _)| *id);
         for (_, trace) in &mut traces {
             self.held -= trace.spans.len() + trace.logs.len();
             let (start, end) = trace.interval();
