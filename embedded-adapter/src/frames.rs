@@ -22,14 +22,12 @@ pub(crate) struct Frames {
     /// Time of the last record sent.
     time: u64,
     anchor: Anchor,
-    /// Ticks of the first record that fitted no frame and was not yet reported.
-    first_too_large: Word,
     snapshots: u32,
     snapshot: Option<Snapshot>,
     /// Frames to come before the next preamble.
     until_preamble: u8,
-    /// Records that fitted no frame and were not yet reported.
-    too_large: u8,
+    /// Whether a frame is due although it may have no record: a header has to count a loss that the frame before told of.
+    header_is_due: bool,
     /// Whether the last frame was one of metrics; they take turns with batches.
     was_metrics: bool,
     /// Whether the ring had another record after the last frame.
@@ -79,11 +77,10 @@ impl Frames {
             header: Header { sequence: zero, epoch: config.boot_epoch, ordinal: zero, lost: zero },
             time: zero.into(),
             anchor: Anchor::NONE,
-            first_too_large: zero as Word,
             snapshots: zero,
             snapshot: None,
             until_preamble: 0,
-            too_large: 0,
+            header_is_due: false,
             was_metrics: false,
             more: false,
         }
@@ -126,7 +123,7 @@ impl Frames {
     #[inline(always)]
     fn frame(&mut self, window: Window<'_>, reader: &mut Reader<'_>, begun: &Anchor) -> usize {
         self.more = reader.find();
-        let any = self.more || self.snapshot.is_some() || reader.has_loss() || self.too_large > 0;
+        let any = self.more || self.snapshot.is_some() || reader.has_loss() || self.header_is_due;
         if !any || window.room < SMALLEST {
             return 0;
         }
@@ -196,15 +193,12 @@ impl Frames {
     fn batch(&mut self, frame: &mut Frame<'_>, reader: &mut Reader<'_>, begun: &Anchor) -> usize {
         let loss = reader.take_loss();
         let lost = loss.map_or(0, |loss| loss.count as u32);
-        let too_large = core::mem::take(&mut self.too_large);
-        self.header.lost = self.header.lost.wrapping_add(lost).wrapping_add(too_large.into());
+        self.header.lost = self.header.lost.wrapping_add(lost);
         let mut batch = Batch::new(frame, &self.header, self.time);
-        let mut used = false;
+        let mut is_due = core::mem::take(&mut self.header_is_due);
+        let mut is_empty = true;
         if let Some(loss) = loss {
-            used = batch.push_loss(loss.reason, loss.count, loss.first);
-        }
-        if too_large > 0 {
-            used |= batch.push_loss(LossReason::TooLarge, too_large.into(), self.first_too_large);
+            is_empty = !batch.push_loss(loss.reason, loss.count, loss.first);
         }
         let not_before = reader.not_before(begun.time);
         while reader.find() {
@@ -213,7 +207,7 @@ impl Frames {
             let position = words.position();
             let not_before = not_before.max(self.anchor.not_before(position));
             let mut fits = batch.push(&mut words, not_before);
-            if !fits && (used || !batch.is_longest()) {
+            if !fits && (!is_empty || !batch.is_longest()) {
                 batch.roll_back(&before);
                 break;
             }
@@ -227,23 +221,19 @@ impl Frames {
             }
             if taken {
                 self.anchor.pass(position, begun);
-                if !fits {
-                    if self.too_large == 0 {
-                        self.first_too_large = time;
-                    }
-                    self.too_large += 1;
-                    // The next frame reports them before there are more than it can count.
-                    if self.too_large == u8::MAX {
-                        break;
-                    }
-                } else {
-                    used = true;
+                is_empty = false;
+                if fits {
                     self.header.ordinal = self.header.ordinal.wrapping_add(u32::from(!words.is_clock()));
+                } else {
+                    batch.push_loss(LossReason::TooLarge, 1, time);
+                    self.header.lost = self.header.lost.wrapping_add(1);
+                    self.header_is_due = true;
                 }
             }
         }
         self.time = batch.time();
-        if used { batch.finish() } else { 0 }
+        is_due |= !is_empty;
+        if is_due { batch.finish() } else { 0 }
     }
 
     fn metrics(&mut self, frame: &mut Frame<'_>, time: u64) -> usize {
@@ -282,23 +272,20 @@ impl Drop for Frames {
     }
 }
 
-/// Puts a record that is too long for any frame into a batch that is as it was when `before` was taken, with its texts cut to the greatest length, the same for all, that fits.
-/// False when the record does not fit without any text either. Cost: one encoding for each bit of the length.
+/// Puts a record that is too long for any frame into a batch that is as it was at `before`, with its texts cut to a length, the same for all, at which it
+/// fits. False when the record does not fit without any text either. Cost: one encoding for each sixteenth that is cut off.
 #[cold]
 #[inline(never)]
 fn push_cut(batch: &mut Batch<'_, '_>, before: &Mark, reader: &Reader<'_>, not_before: u64) -> bool {
-    let (mut most, mut step) = (0, LONGEST_TEXT);
-    loop {
-        step /= 2;
+    let mut most = LONGEST_TEXT;
+    while most > 0 {
+        most -= most.div_ceil(16);
         batch.roll_back(before);
-        let fits = batch.push_cut(&mut reader.words(), not_before, most | step);
-        if step == 0 {
-            return fits;
-        }
-        if fits {
-            most |= step;
+        if batch.push_cut(&mut reader.words(), not_before, most) {
+            return true;
         }
     }
+    false
 }
 
 /// As much of a name as the wire takes, cut between two characters.
