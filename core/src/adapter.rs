@@ -50,8 +50,8 @@ mod without_loom {
         pub use crate::aside::event_to;
         #[cfg(feature = "std")]
         pub use crate::recorder::{
-            ThreadHook, acquire_thread, for_each_thread, refused, release_thread, set_sample_ratio,
-            set_thread_hook,
+            ThreadHook, acquire_thread, for_each_thread, forget_threads, refused, release_thread,
+            set_sample_ratio, set_thread_hook,
         };
         pub use crate::recorder::{id_key, set_id_key};
     }

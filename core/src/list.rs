@@ -57,6 +57,12 @@ impl<T: Linked> List<T> {
         }
     }
 
+    /// Forgets its members, which can be in no list again. Nobody may push meanwhile.
+    #[cfg(all(not(loom), feature = "std"))]
+    pub fn clear(&self) {
+        self.0.store(core::ptr::null_mut(), Release);
+    }
+
     /// Its members, newest first, as of now.
     pub fn iter(&self) -> Iter<T> {
         Iter(self.0.load(Acquire))

@@ -1,13 +1,14 @@
 //! One call starts it, one guard ends it, and ending it has a deadline.
 
 use crate::config::{Config, TerminalOut};
+use crate::published::Published;
 use crate::pump::{Control, Farewell, OtlpSink, Pump, Settings, Sinks, TerminalSink};
-use crate::{clock, ended, thread};
+use crate::{clock, ended, fork, thread};
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use throughline::adapter::{IdKey, recorder};
 use throughline::{SpanId, TraceContext, TraceId};
@@ -21,7 +22,13 @@ use throughline_export::terminal::Style;
 const COUNTING: Duration = Duration::from_millis(100);
 
 static BEGUN: AtomicBool = AtomicBool::new(false);
-static LEDGER: OnceLock<Arc<Cells>> = OnceLock::new();
+static LEDGER: Published<Arc<Cells>> = Published::new();
+
+/// In a forked process: nothing has begun.
+pub(crate) fn forget() {
+    LEDGER.clear();
+    BEGUN.store(false, Ordering::Release);
+}
 
 /// Begins recording: every thread of the program records from here on, and a thread of ours exports what they record. Once per process.
 ///
@@ -39,7 +46,7 @@ static LEDGER: OnceLock<Arc<Cells>> = OnceLock::new();
 pub fn init(config: &Config) -> Result<Guard, InitError> {
     let disabled = std::env::var("OTEL_SDK_DISABLED").is_ok_and(|value| value.eq_ignore_ascii_case("true"));
     if disabled {
-        return Ok(Guard { running: None });
+        return Ok(Guard::of(None));
     }
     let client = config.client()?;
     if BEGUN.swap(true, Ordering::AcqRel) {
@@ -49,7 +56,7 @@ pub fn init(config: &Config) -> Result<Guard, InitError> {
     if running.is_err() {
         BEGUN.store(false, Ordering::Release);
     }
-    Ok(Guard { running: Some(running?) })
+    running.map(|running| Guard::of(Some(running)))
 }
 
 /// What became of all records so far; all zeros before [`init`]. Of rings, as far as the pump has looked; what was recorded after the guard had ended
@@ -94,7 +101,9 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
         clock,
     });
 
-    let cells = Arc::clone(LEDGER.get_or_init(Arc::default));
+    fork::watch(config.report_errors);
+    let cells = Arc::<Cells>::default();
+    LEDGER.set(Arc::clone(&cells));
     let deadline = Arc::new(Deadline::never());
     let mut options = Options::default();
     options.code_location = config.code_location;
@@ -188,6 +197,8 @@ impl Write for Shared {
 #[must_use = "dropping the guard ends recording, and `let _ = …` drops it at once: bind it to a variable such as `_guard`, for as long as `main` runs"]
 pub struct Guard {
     running: Option<Running>,
+    /// The process that it is of: a forked one has a copy, whose pump is not there.
+    process: u32,
 }
 
 #[derive(Debug)]
@@ -217,9 +228,21 @@ pub struct ShutdownReport {
 }
 
 impl Guard {
+    fn of(running: Option<Running>) -> Guard {
+        Guard { running, process: std::process::id() }
+    }
+
+    /// In a forked process: lets go of what is the parent's, which may be locked for ever here.
+    fn leave_to_parent(&mut self) {
+        if self.process != std::process::id() {
+            std::mem::forget(self.running.take());
+        }
+    }
+
     /// Delivers all that was recorded before the call, metrics too; waits for it at most this long. Whether it was done in time.
     pub fn flush(&self, within: Duration) -> bool {
-        let Some(running) = &self.running else { return true };
+        let of_this_process = |_: &&Running| self.process == std::process::id();
+        let Some(running) = self.running.as_ref().filter(of_this_process) else { return true };
         let (done, wait) = mpsc::sync_channel(1);
         running.controls.send(Control::Flush(done)).is_ok() && wait.recv_timeout(within).is_ok()
     }
@@ -242,6 +265,7 @@ impl Guard {
 
     fn end(&mut self, within: Duration) -> ShutdownReport {
         let begun = Instant::now();
+        self.leave_to_parent();
         let Some(running) = self.running.take() else {
             return ShutdownReport {
                 complete: true,
@@ -271,6 +295,7 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
+        self.leave_to_parent();
         let Some(running) = &self.running else { return };
         let (after, within, report) = (running.begun.elapsed(), running.drop_deadline, running.report);
         if self.end(within).ledger.ring.input == 0 && report {

@@ -3,8 +3,10 @@
 mod clock;
 mod config;
 mod ended;
+mod fork;
 mod init;
 mod memory;
+mod published;
 mod pump;
 mod thread;
 mod wall_time;

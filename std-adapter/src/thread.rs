@@ -2,7 +2,7 @@
 
 use crate::ended;
 use crate::memory;
-use std::sync::OnceLock;
+use crate::published::Published;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use throughline::adapter::recorder;
 use throughline::adapter::ring::{Mode, Word};
@@ -23,14 +23,18 @@ pub(crate) struct Settings {
     pub(crate) clock: Clock,
 }
 
-static SETTINGS: OnceLock<Settings> = OnceLock::new();
+static SETTINGS: Published<Settings> = Published::new();
 static MADE: AtomicUsize = AtomicUsize::new(0);
 
 /// Gives every thread of the program a recorder from its next record on.
 pub(crate) fn install(settings: Settings) {
-    if SETTINGS.set(settings).is_ok() {
-        recorder::set_thread_hook(hook);
-    }
+    SETTINGS.set(settings);
+    recorder::set_thread_hook(hook);
+}
+
+/// In a forked process: none of the parent's recorders is one of this process.
+pub(crate) fn forget() {
+    MADE.store(0, Ordering::Relaxed);
 }
 
 /// Leaves the recorder behind when its thread ends.

@@ -105,3 +105,118 @@ fn records_that_wait_when_the_pump_ends_are_counted_12() {
         assert!(ledger.is_settled(), "{ledger}");
     });
 }
+
+/// Forks. The child runs `run` and ends with its number; the parent gets it.
+#[cfg(unix)]
+fn forked(run: impl FnOnce() -> u8) -> i32 {
+    // SAFETY: the child is a copy of this thread; what it runs is what is tested here.
+    match unsafe { libc::fork() } {
+        0 => {
+            let number = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or(255);
+            // SAFETY: ends the process.
+            unsafe { libc::_exit(number.into()) }
+        }
+        child => {
+            let mut status = 0;
+            // SAFETY: waits for the child made above, and writes to a place of ours.
+            assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+            libc::WEXITSTATUS(status)
+        }
+    }
+}
+
+/// What a pipe carries from a child that writes once.
+#[cfg(unix)]
+fn told_by_child(run: impl FnOnce() -> String) -> (i32, String) {
+    use std::io::{Read, Write};
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    let number = forked(|| {
+        writer.write_all(run().as_bytes()).unwrap();
+        0
+    });
+    drop(writer);
+    let mut told = String::new();
+    reader.read_to_string(&mut told).unwrap();
+    (number, told)
+}
+
+#[cfg(unix)]
+#[test]
+fn a_forked_child_is_off_says_so_and_exits_at_once_22() {
+    const HANGS: Duration = Duration::from_secs(3600);
+    let stderr = support::stderr_of("a_forked_child_is_off_says_so_and_exits_at_once_22", || {
+        let guard = throughline_std::init(&quiet().drop_deadline(HANGS)).unwrap();
+        let open = span!("open");
+        info!("in the parent");
+        let mut guard = Some(guard);
+        let number = forked(|| {
+            info!("in the child");
+            drop(open);
+            drop(span!("in the child"));
+            assert!(throughline::current().is_none());
+            assert!(guard.as_ref().is_some_and(|guard| guard.flush(HANGS)));
+            // In another thread of the child too.
+            std::thread::spawn(|| info!("in a thread of the child")).join().unwrap();
+            assert_eq!(throughline_std::ledger().ring.input, 0);
+            drop(guard.take());
+            7
+        });
+        assert_eq!(number, 7);
+        info!("in the parent, after");
+        let report = guard.take().unwrap().shutdown(LONG);
+        // The open span ended in both.
+        assert!(report.complete && report.ledger.ring.input == 3, "{}", report.ledger);
+    });
+    if let Some(stderr) = stderr {
+        let told: Vec<_> = stderr.lines().filter(|line| line.contains("forked")).collect();
+        assert!(told.len() == 1 && told[0].contains("throughline_std::init"), "{stderr}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_forked_child_that_calls_init_starts_clean_22() {
+    use support::receiver::Receiver;
+    in_own_process("a_forked_child_that_calls_init_starts_clean_22", || {
+        let receiver = Receiver::start([]);
+        let client = throughline_std::otlp::ClientConfig::new(&receiver.endpoint).unwrap();
+        let guard = throughline_std::init(&quiet()).unwrap();
+        for _ in 0..10 {
+            drop(span!("of the parent"));
+        }
+        let number = forked(|| {
+            let guard = throughline_std::init(&quiet().otlp_client(client)).unwrap();
+            drop(span!("of the child"));
+            std::thread::spawn(|| drop(span!("of the child"))).join().unwrap();
+            let report = guard.shutdown(LONG);
+            assert!(report.complete, "{report:?}");
+            report.ledger.otlp.output as u8
+        });
+        assert_eq!(number, 2, "the child's spans, and none of the parent's");
+        assert!(guard.shutdown(LONG).complete);
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_forked_child_has_ids_of_its_own_41() {
+    in_own_process("a_forked_child_has_ids_of_its_own_41", || {
+        let ids = || {
+            let _span = span!("next");
+            let here = throughline::current();
+            here.map_or_else(|| "none".to_owned(), |here| format!("{} {}", here.trace_id, here.span_id))
+        };
+        let _guard = throughline_std::init(&quiet()).unwrap();
+        drop(span!("first"));
+        let off = told_by_child(ids);
+        let child = || {
+            let _guard = throughline_std::init(&quiet()).unwrap();
+            ids()
+        };
+        let (first, second) = (told_by_child(child), told_by_child(child));
+        assert_eq!((off.0, first.0, second.0), (0, 0, 0));
+        let all = [ids(), off.1, first.1, second.1];
+        let words: std::collections::HashSet<_> = all.iter().flat_map(|ids| ids.split(' ')).collect();
+        assert_eq!(words.len(), 7, "three traces and spans, and none: {all:?}");
+    });
+}

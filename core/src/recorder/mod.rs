@@ -15,7 +15,9 @@ mod thread;
 
 pub use context::{AttachGuard, Context, attach, current};
 #[cfg(feature = "std")]
-pub use thread::{ThreadHook, acquire_thread, for_each_thread, refused, release_thread, set_thread_hook};
+pub use thread::{
+    ThreadHook, acquire_thread, for_each_thread, forget_threads, refused, release_thread, set_thread_hook,
+};
 
 use crate::clock::Clock;
 use crate::id::IdKey;

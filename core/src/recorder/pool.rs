@@ -80,6 +80,12 @@ impl<T: Pooled> Pool<T> {
         member.place().owned.store(FREE, Release);
     }
 
+    /// Forgets all of them. Nobody may take one meanwhile.
+    #[cfg(not(loom))]
+    pub fn clear(&self) {
+        self.0.clear();
+    }
+
     /// All of them, owned or not.
     pub fn iter(&self) -> Iter<T> {
         self.0.iter()

@@ -141,6 +141,15 @@ pub fn release_thread() {
     }
 }
 
+/// Leaves all recorders that threads have or had to nobody: the running thread gets a new one with its next record, readers find none, and what metrics
+/// counted in them is forgotten. For a process that was forked from one that records; must be called while no other thread records. Does what a
+/// signal handler may.
+pub fn forget_threads() {
+    STRAIGHT.set(core::ptr::null());
+    CURRENT.set(core::ptr::null());
+    THREADS.clear();
+}
+
 /// Calls `f` with every thread's recorder, those of ended threads included.
 pub fn for_each_thread(f: impl FnMut(&'static Recorder)) {
     THREADS.iter().for_each(f);
