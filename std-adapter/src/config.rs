@@ -3,12 +3,12 @@
 use crate::clock::WallClock;
 use std::fmt;
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use throughline::Level;
-use throughline_export::Resource;
 use throughline_export::otlp::{ClientConfig, ConfigError};
 use throughline_export::terminal::Style;
+use throughline_export::{Exporter, Resource};
 
 /// Configuration of [`init`](crate::init). Everything but the service's name has a default.
 ///
@@ -42,6 +42,20 @@ pub struct Config {
     pub(crate) code_location: bool,
     pub(crate) report_errors: bool,
     pub(crate) wall_clock: WallClock,
+    pub(crate) exporters: Vec<Given>,
+}
+
+/// An exporter that the program brings, until `init` takes it.
+#[derive(Clone)]
+pub(crate) struct Given {
+    name: String,
+    exporter: Arc<Mutex<Option<Box<dyn Exporter>>>>,
+}
+
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Given").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -89,6 +103,7 @@ impl Config {
             code_location: true,
             report_errors: true,
             wall_clock: SystemTime::now,
+            exporters: Vec::new(),
         }
     }
 
@@ -125,6 +140,34 @@ impl Config {
         self.terminal = Some(true);
         self.terminal_out = Some(TerminalOut { out, style });
         self
+    }
+
+    /// Adds an exporter of the program's own, which gets a thread, a queue and counts of its own, under this name. It may be given beside OTLP and the
+    /// terminal; with it alone, nothing is drawn by default. A clone of the configuration shares it: the first `init` takes it.
+    ///
+    /// ```
+    /// use throughline_std::{Config, Deadline, ExportError, Exporter};
+    /// struct Nowhere;
+    /// impl Exporter for Nowhere {
+    ///     fn flush(&mut self, _deadline: &Deadline) -> Result<(), ExportError> {
+    ///         Ok(())
+    ///     }
+    /// }
+    /// let config = Config::new("shop").exporter("nowhere", Nowhere);
+    /// ```
+    #[must_use]
+    pub fn exporter(mut self, name: &str, exporter: impl Exporter + 'static) -> Config {
+        let exporter: Box<dyn Exporter> = Box::new(exporter);
+        self.exporters.push(Given { name: name.into(), exporter: Arc::new(Mutex::new(Some(exporter))) });
+        self
+    }
+
+    /// The exporters that nobody has taken yet, with their names.
+    pub(crate) fn take_exporters(&self) -> impl Iterator<Item = (String, Box<dyn Exporter>)> {
+        self.exporters.iter().filter_map(|given| {
+            let exporter = given.exporter.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+            Some((given.name.clone(), exporter))
+        })
     }
 
     /// Adds an attribute to the resource, such as `deployment.environment.name`.
@@ -179,7 +222,8 @@ impl Config {
         self
     }
 
-    /// Most batches that wait for a slow collector. Default 16.
+    /// Most batches that wait for a slow exporter, for each exporter and each signal of OTLP; what comes while its queue is full is dropped and counted.
+    /// Default 16.
     #[must_use]
     pub fn queue(mut self, batches: usize) -> Config {
         self.queue_batches = batches.max(1);

@@ -9,22 +9,22 @@ use std::time::Duration;
 use throughline_export::ledger::{Cells, DropReason};
 
 /// The readers of the rings, from the pump that is no more.
-static LEFT: Mutex<Option<(Drain, Arc<Cells>)>> = Mutex::new(None);
+static LEFT: Mutex<Option<(Drain, Arc<Cells>, DropReason)>> = Mutex::new(None);
 /// How long after `init` the guard was dropped, if nothing had been recorded by then.
 static UNUSED: OnceLock<Duration> = OnceLock::new();
 static TOLD: AtomicBool = AtomicBool::new(false);
 
-/// The pump ends and leaves its rings.
-pub(crate) fn leave(drain: Drain, cells: Arc<Cells>) {
-    *LEFT.lock().unwrap_or_else(PoisonError::into_inner) = Some((drain, cells));
+/// The pump ends and leaves its rings. What is recorded from then on is dropped for `reason`.
+pub(crate) fn leave(drain: Drain, cells: Arc<Cells>, reason: DropReason) {
+    *LEFT.lock().unwrap_or_else(PoisonError::into_inner) = Some((drain, cells, reason));
 }
 
 /// Counts what was recorded since the pump ended as dropped.
 pub(crate) fn count() {
-    if let Some((drain, cells)) = &mut *LEFT.lock().unwrap_or_else(PoisonError::into_inner) {
+    if let Some((drain, cells, reason)) = &mut *LEFT.lock().unwrap_or_else(PoisonError::into_inner) {
         let round = drain.round(cells, |_| {}, |_| {});
         cells.pump.input(round.records);
-        cells.pump.dropped(DropReason::Ended, round.records);
+        cells.pump.dropped(*reason, round.records);
     }
 }
 

@@ -2,21 +2,20 @@
 
 use crate::config::{Config, TerminalOut};
 use crate::published::Published;
-use crate::pump::{Control, Farewell, OtlpSink, Pump, Settings, Sinks, TerminalSink};
+use crate::pump::{Control, FanOut, Farewell, Pump, Settings};
 use crate::{clock, ended, fork, thread};
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use throughline::adapter::{IdKey, recorder};
 use throughline::{SpanId, TraceContext, TraceId};
-use throughline_export::Deadline;
-use throughline_export::ledger::{Cells, Ledger};
-use throughline_export::otlp::{Client, ClientConfig, ConfigError, Options};
-use throughline_export::queue::{self, Queue};
-use throughline_export::terminal::Style;
+use throughline_export::ledger::{Cells, DropReason, Ledger};
+use throughline_export::otlp::{ClientConfig, ConfigError, Options, OtlpExporter};
+use throughline_export::terminal::{Style, Terminal};
+use throughline_export::{AnyLane, Attached, Deadline, Health, Launch, Limits};
 
 /// How long after its deadline a shutdown waits for the pump to count what is left.
 const COUNTING: Duration = Duration::from_millis(100);
@@ -42,7 +41,7 @@ pub(crate) fn forget() {
 /// # }
 /// ```
 ///
-/// Cost: 5 ms, in which the processor's clock is measured, and two threads.
+/// Cost: 5 ms, in which the processor's clock is measured, and threads: one for the pump, three for OTLP (one for each signal), one for each other exporter.
 pub fn init(config: &Config) -> Result<Guard, InitError> {
     let disabled = std::env::var("OTEL_SDK_DISABLED").is_ok_and(|value| value.eq_ignore_ascii_case("true"));
     if disabled {
@@ -80,7 +79,7 @@ pub enum InitError {
     #[error("the thread `{name}` could not be started: {source}; raise the limit of threads or memory")]
     Thread {
         /// Its name.
-        name: &'static str,
+        name: String,
         /// Why.
         source: std::io::Error,
     },
@@ -107,28 +106,11 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
     let deadline = Arc::new(Deadline::never());
     let mut options = Options::default();
     options.code_location = config.code_location;
-    let mut sinks = Sinks::default();
-    let terminal = config.terminal.unwrap_or(client.is_none());
-    if terminal {
-        let (out, style): (Box<dyn Write + Send>, Style) = match &config.terminal_out {
-            Some(TerminalOut { out, style }) => (Box::new(Shared(Arc::clone(out))), *style),
-            None => (Box::new(std::io::LineWriter::new(std::io::stderr())), Style::of(&std::io::stderr())),
-        };
-        sinks.terminal = Some(TerminalSink::new(out, style, config.terminal_records, Arc::clone(&cells)));
-    }
-    let mut queue = None;
-    if let Some(client) = client {
-        let exporter = Arc::new(Queue::new(config.queue_batches, Arc::clone(&deadline)));
-        let batch = (config.batch_bytes, config.batch_interval);
-        // A person at the terminal wants to see what happens though the collector is away.
-        let wait = !terminal;
-        let sink =
-            OtlpSink::new(&config.resource, options, Arc::clone(&exporter), Arc::clone(&cells), batch, wait);
-        sinks.otlp = Some(sink);
-        let (for_thread, cells, report) = (Arc::clone(&exporter), Arc::clone(&cells), config.report_errors);
-        spawn("throughline-otlp", move || queue::run(&for_thread, Client::new(client), &cells, report))?;
-        queue = Some(exporter);
-    }
+    let launch = Launch { cells: &cells, deadline: &deadline, report: config.report_errors, spawn: &spawn };
+    let fan_out = exporters(config, client, options, &launch)?;
+    let (lanes, mut healths) = (fan_out.lanes(), fan_out.healths());
+    let health = Arc::new(Health::new("pump", config.report_errors));
+    healths.push(Arc::clone(&health));
     let settings = Settings {
         clock,
         wall_clock: config.wall_clock,
@@ -140,26 +122,62 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
         report: config.report_errors,
         metrics_every: config.metrics_interval(&|name| std::env::var(name).ok()),
     };
-    let pump = Pump::new(settings, sinks, Arc::clone(&cells), queue.clone());
+    let pump = Pump::new(settings, fan_out, Arc::clone(&cells), Arc::clone(&health));
     let (controls, receiver) = mpsc::channel();
-    let pumping = spawn("throughline-pump", move || pump.run(&receiver));
-    if let (Err(_), Some(queue)) = (&pumping, &queue) {
-        queue.close();
-    }
-    pumping?;
+    spawn("pump", Box::new(move || pump.run(&receiver)))
+        .map_err(|source| InitError::Thread { name: "pump".into(), source })?;
     Ok(Running {
         controls,
         deadline,
         cells,
-        queue,
+        lanes,
+        healths,
         drop_deadline: config.drop_deadline,
         begun: Instant::now(),
         report: config.report_errors,
     })
 }
 
+/// Starts the exporters that are configured.
+fn exporters(
+    config: &Config,
+    client: Option<ClientConfig>,
+    options: Options,
+    launch: &Launch<'_>,
+) -> Result<FanOut, InitError> {
+    let limits = Limits {
+        batch_bytes: config.batch_bytes,
+        interval: config.batch_interval,
+        queue: config.queue_batches,
+    };
+    let thread = |name: &str| {
+        let name = name.to_owned();
+        move |source| InitError::Thread { name, source }
+    };
+    let mut fan_out = FanOut::default();
+    if config.terminal.unwrap_or(client.is_none() && config.exporters.is_empty()) {
+        let (out, style): (Box<dyn Write + Send>, Style) = match &config.terminal_out {
+            Some(TerminalOut { out, style }) => (Box::new(Shared(Arc::clone(out))), *style),
+            None => (Box::new(std::io::LineWriter::new(std::io::stderr())), Style::of(&std::io::stderr())),
+        };
+        let terminal = Box::new(Terminal::new(out, style, config.terminal_records));
+        // Who watches wants to see at once what happens.
+        let limits = Limits { interval: Duration::ZERO, ..limits };
+        let terminal = Attached::start("terminal", terminal, limits, launch).map_err(thread("terminal"))?;
+        fan_out.attached.push(terminal);
+    }
+    for (name, exporter) in config.take_exporters() {
+        fan_out.attached.push(Attached::start(&name, exporter, limits, launch).map_err(thread(&name))?);
+    }
+    if let Some(client) = client {
+        let otlp = OtlpExporter::start(&config.resource, options, &client, limits, launch);
+        fan_out.otlp = Some(otlp.map_err(thread("otlp"))?);
+    }
+    Ok(fan_out)
+}
+
 /// Starts a thread that records nothing, so that a library it calls (an HTTP client that logs, say) cannot feed what it exports.
-fn spawn(name: &'static str, run: impl FnOnce() + Send + 'static) -> Result<(), InitError> {
+fn spawn(name: &str, run: Box<dyn FnOnce() + Send>) -> std::io::Result<()> {
     let run = move || {
         let nothing = TraceId::from_bytes([1; 16]).zip(SpanId::from_bytes([1; 8]));
         let unsampled = nothing.map(|(trace_id, span_id)| TraceContext { trace_id, span_id, flags: 0 });
@@ -167,10 +185,7 @@ fn spawn(name: &'static str, run: impl FnOnce() + Send + 'static) -> Result<(), 
         run();
     };
     // Detached: joining it could take longer than any deadline.
-    match std::thread::Builder::new().name(name.into()).spawn(run) {
-        Ok(_) => Ok(()),
-        Err(source) => Err(InitError::Thread { name, source }),
-    }
+    std::thread::Builder::new().name(format!("throughline-{name}")).spawn(run).map(drop)
 }
 
 /// The process's part in its ids: 64 bits that the operating system made, from the keys std's hash tables have.
@@ -206,7 +221,8 @@ struct Running {
     controls: Sender<Control>,
     deadline: Arc<Deadline>,
     cells: Arc<Cells>,
-    queue: Option<Arc<Queue>>,
+    lanes: Vec<Arc<dyn AnyLane>>,
+    healths: Vec<Arc<Health>>,
     drop_deadline: Duration,
     begun: Instant,
     report: bool,
@@ -216,12 +232,12 @@ struct Running {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// Whether everything was delivered or counted as dropped within the deadline. If not, `ledger` has the rest as pending; threads of ours that
-    /// still try are left to themselves.
+    /// Whether everything was delivered, or found to be undeliverable, within the deadline. If not, the rest is counted as
+    /// [`DropReason::Shutdown`](crate::DropReason::Shutdown), and threads of ours that still try are left to themselves.
     pub complete: bool,
     /// What became of all records.
     pub ledger: Ledger,
-    /// What went wrong last at the collector, unless something went right since.
+    /// What went wrong last at an exporter, unless it works again.
     pub last_error: Option<String>,
     /// How long it took.
     pub took: Duration,
@@ -243,8 +259,8 @@ impl Guard {
     pub fn flush(&self, within: Duration) -> bool {
         let of_this_process = |_: &&Running| self.process == std::process::id();
         let Some(running) = self.running.as_ref().filter(of_this_process) else { return true };
-        let (done, wait) = mpsc::sync_channel(1);
-        running.controls.send(Control::Flush(done)).is_ok() && wait.recv_timeout(within).is_ok()
+        let (done, wait) = mpsc::channel();
+        running.controls.send(Control::Flush(done)).is_ok() && all_dropped(&wait, within)
     }
 
     /// Ends recording: delivers what there is, within the deadline; what is left then is counted, which takes at most another 0.1 s. Waits on no
@@ -258,9 +274,9 @@ impl Guard {
         self.running.as_ref().map_or_else(Ledger::default, |running| running.cells.read())
     }
 
-    /// What went wrong last at the collector, unless something went right since.
+    /// What went wrong last at an exporter, unless it works again.
     pub fn last_error(&self) -> Option<String> {
-        self.running.as_ref()?.queue.as_ref()?.last_error()
+        self.running.as_ref()?.last_error()
     }
 
     fn end(&mut self, within: Duration) -> ShutdownReport {
@@ -274,23 +290,42 @@ impl Guard {
                 took: Duration::ZERO,
             };
         };
-        running.deadline.draw_to(begun + within);
-        let (drained, wait_drained) = mpsc::sync_channel(1);
-        let (delivered, wait_delivered) = mpsc::sync_channel(1);
+        running.deadline.draw_within(within);
+        let (drained, wait_drained) = mpsc::channel();
+        let (delivered, wait_delivered) = mpsc::channel();
         let told = running.controls.send(Control::Shutdown(Farewell { drained, delivered })).is_ok();
-        let complete = told && wait_delivered.recv_timeout(within).is_ok();
-        if !complete {
-            let _ = wait_drained.recv_timeout(COUNTING);
+        if !told {
+            // The pump is gone, its exporters need not be.
+            let (delivered, wait_delivered) = mpsc::channel();
+            running.lanes.iter().for_each(|lane| lane.mark(delivered.clone()));
+            drop(delivered);
+            all_dropped(&wait_delivered, within);
         }
+        let complete = told && all_dropped(&wait_delivered, within) && all_dropped(&wait_drained, COUNTING);
+        if !complete {
+            all_dropped(&wait_drained, COUNTING);
+        }
+        running.lanes.iter().for_each(|lane| lane.give_up(DropReason::Shutdown));
         ended::count();
         let ledger = running.cells.read();
         ShutdownReport {
             complete: complete && ledger.is_settled(),
             ledger,
-            last_error: running.queue.and_then(|queue| queue.last_error()),
+            last_error: running.last_error(),
             took: begun.elapsed(),
         }
     }
+}
+
+impl Running {
+    fn last_error(&self) -> Option<String> {
+        self.healths.iter().find_map(|health| health.last_error())
+    }
+}
+
+/// Waits until all senders have been dropped, at most this long. Whether they have.
+fn all_dropped(wait: &Receiver<()>, within: Duration) -> bool {
+    wait.recv_timeout(within) == Err(RecvTimeoutError::Disconnected)
 }
 
 impl Drop for Guard {

@@ -16,4 +16,6 @@ pub use init::{Guard, InitError, ShutdownReport, init, ledger};
 #[doc(hidden)]
 pub use pump::Stage;
 pub use throughline_export::ledger::{DropReason, Hop, Ledger};
-pub use throughline_export::{Resource, message, otlp, terminal, view};
+pub use throughline_export::{
+    Deadline, ExportError, Exporter, Resource, Wants, message, otlp, terminal, text, view,
+};

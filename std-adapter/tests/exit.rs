@@ -100,7 +100,7 @@ fn records_that_wait_when_the_pump_ends_are_counted_12() {
         OVER.store(true, Ordering::Relaxed);
         threads.map(|thread| thread.join().unwrap());
         assert!(report.complete, "{}", report.ledger);
-        assert!(report.ledger.hops().iter().all(|(_, hop)| hop.pending == 0), "{}", report.ledger);
+        assert!(report.ledger.hops().all(|(_, hop)| hop.pending == 0), "{}", report.ledger);
         let ledger = throughline_std::ledger();
         assert!(ledger.is_settled(), "{ledger}");
     });
@@ -190,7 +190,7 @@ fn a_forked_child_that_calls_init_starts_clean_22() {
             std::thread::spawn(|| drop(span!("of the child"))).join().unwrap();
             let report = guard.shutdown(LONG);
             assert!(report.complete, "{report:?}");
-            report.ledger.otlp.output as u8
+            report.ledger.exporter("otlp").output as u8
         });
         assert_eq!(number, 2, "the child's spans, and none of the parent's");
         assert!(guard.shutdown(LONG).complete);

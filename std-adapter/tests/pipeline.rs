@@ -64,7 +64,7 @@ fn spans_logs_and_metrics_arrive() {
         let report = guard.shutdown(LONG);
         assert!(report.complete && report.last_error.is_none(), "{report:?}");
         assert_eq!(
-            (report.ledger.otlp.output, report.ledger.otlp.dropped_total()),
+            (report.ledger.exporter("otlp").output, report.ledger.exporter("otlp").dropped_total()),
             (5, 0),
             "{}",
             report.ledger
@@ -191,11 +191,12 @@ fn with_tiny_rings_every_loss_is_counted() {
         assert_eq!(ledger.ring.input, THREADS * EACH, "{ledger}");
         assert!(ledger.ring.dropped_for(DropReason::RingFull) > 0, "{ledger}");
         assert_eq!(ledger.ring.input, ledger.ring.output + ledger.ring.dropped_total(), "{ledger}");
-        assert_eq!(ledger.pump.output, ledger.otlp.input, "{ledger}");
+        assert_eq!(ledger.pump.output, ledger.exporter("otlp").input, "{ledger}");
         receiver.with(|r| {
-            assert_eq!(r.spans.len() as u64, ledger.otlp.output, "{ledger}");
-            let emitted =
-                ledger.ring.dropped_total() + ledger.pump.dropped_total() + ledger.otlp.dropped_total();
+            assert_eq!(r.spans.len() as u64, ledger.exporter("otlp").output, "{ledger}");
+            let emitted = ledger.ring.dropped_total()
+                + ledger.pump.dropped_total()
+                + ledger.exporter("otlp").dropped_total();
             assert_eq!(r.spans.len() as u64 + emitted, THREADS * EACH);
             assert_eq!(
                 sum(r.metrics.last().unwrap(), "made"),
@@ -226,10 +227,13 @@ fn short_lived_threads_lose_nothing_and_use_rings_again() {
         }
         let mut recorders = 0;
         throughline::adapter::recorder::for_each_thread(|_| recorders += 1);
-        assert_eq!(recorders, 3, "of the pump, of the exporter, and of one thread at a time");
+        assert_eq!(
+            recorders, 5,
+            "of the pump, of one exporting thread for each signal, and of one thread at a time"
+        );
         let report = guard.shutdown(LONG);
         assert!(report.complete, "{report:?}");
-        assert_eq!(report.ledger.otlp.output, THREADS, "{}", report.ledger);
+        assert_eq!(report.ledger.exporter("otlp").output, THREADS, "{}", report.ledger);
         receiver.with(|r| {
             assert_eq!(r.spans.len() as u64, THREADS);
             let ids: std::collections::HashSet<_> = r.spans.iter().map(|s| &s.span_id).collect();
@@ -255,8 +259,8 @@ fn a_hanging_collector_does_not_hold_up_the_end() {
         assert!(!report.complete);
         let ledger = report.ledger;
         assert_eq!(ledger.ring.input, 10, "{ledger}");
-        assert_eq!(ledger.otlp.output, 0, "{ledger}");
-        assert!(ledger.otlp.pending + ledger.otlp.dropped_total() > 0, "{ledger}");
+        let otlp = ledger.exporter("otlp");
+        assert_eq!((otlp.output, otlp.pending, otlp.dropped_total()), (0, 0, 10), "{ledger}");
     });
 }
 
@@ -282,7 +286,11 @@ fn rejected_records_are_counted() {
         }
         assert!(guard.flush(LONG));
         let ledger = guard.ledger();
-        assert_eq!((ledger.otlp.output, ledger.otlp.dropped_for(DropReason::Rejected)), (3, 2), "{ledger}");
+        assert_eq!(
+            (ledger.exporter("otlp").output, ledger.exporter("otlp").dropped_for(DropReason::Rejected)),
+            (3, 2),
+            "{ledger}"
+        );
         assert!(guard.shutdown(LONG).complete);
     });
 }
@@ -295,7 +303,7 @@ fn an_outage_is_counted_and_reported() {
         drop(span!("lost"));
         assert!(guard.flush(LONG));
         let ledger = guard.ledger();
-        assert_eq!(ledger.otlp.dropped_for(DropReason::Unreachable), 1, "{ledger}");
+        assert_eq!(ledger.exporter("otlp").dropped_for(DropReason::Unreachable), 1, "{ledger}");
         let error = guard.last_error().unwrap();
         assert!(error.contains("check that a collector listens there"), "{error}");
         assert!(guard.shutdown(LONG).complete, "counted as dropped is settled");
@@ -391,7 +399,7 @@ fn the_terminal_draws_and_exporting_records_nothing() {
         let report = guard.shutdown(LONG);
         assert!(report.complete, "{report:?}");
         assert_eq!(
-            (report.ledger.terminal.input, report.ledger.terminal.output),
+            (report.ledger.exporter("terminal").input, report.ledger.exporter("terminal").output),
             (3, 3),
             "{}",
             report.ledger

@@ -88,7 +88,10 @@ fn ten_thousand_threads_lose_nothing_and_take_no_memory() {
         let counted = counted();
         let report = guard.shutdown(LONG);
         assert!(report.complete && report.last_error.is_none(), "{report:?}");
-        assert_eq!((report.ledger.otlp.output, report.ledger.otlp.dropped_total()), (2 * THREADS as u64, 0));
+        assert_eq!(
+            (report.ledger.exporter("otlp").output, report.ledger.exporter("otlp").dropped_total()),
+            (2 * THREADS as u64, 0)
+        );
         assert_eq!(counted, THREADS);
     });
 }

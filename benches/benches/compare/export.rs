@@ -70,7 +70,9 @@ pub(crate) fn throughline(bench: &mut Bench<'_>) {
         let ledger = &report.ledger;
         assert!(report.complete, "delivered or counted in time:\n{ledger}");
         assert_eq!(ledger.ring.input, made, "every span is in the ledger:\n{ledger}");
-        let dropped = ledger.ring.dropped_total() + ledger.pump.dropped_total() + ledger.otlp.dropped_total();
+        let dropped = ledger.ring.dropped_total()
+            + ledger.pump.dropped_total()
+            + ledger.exporter("otlp").dropped_total();
         assert_eq!(receiver.spans() + dropped, made, "what did not arrive is counted:\n{ledger}");
     });
 }

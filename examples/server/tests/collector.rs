@@ -42,7 +42,7 @@ fn what_was_recorded_arrives() {
     let emitted = emit_on_server(&firmware);
     let report = guard.shutdown(Duration::from_secs(20));
     assert!(report.complete, "{report:?}");
-    assert_eq!(report.ledger.otlp.output, 4, "two spans and two logs: {}", report.ledger);
+    assert_eq!(report.ledger.exporter("otlp").output, 4, "two spans and two logs: {}", report.ledger);
 
     let device = tool.forward(&emitted.capture, &collector.http, emitted.interval.0).unwrap();
     let balance = Balance::of(&device).unwrap();

@@ -142,12 +142,16 @@ fn arrived(name: &str, sent: &Sent, received: &Received) {
 /// Every hop's account adds up, nothing is dropped, and what it calls delivered is what is there.
 fn delivered_are_received(ledger: &Ledger, received: &Received) {
     let records = (received.spans.len() + received.logs.len()) as u64;
-    assert_eq!(ledger.otlp.output, records, "records delivered and records received: {ledger}");
-    for (name, hop) in [("ring", &ledger.ring), ("pump", &ledger.pump), ("otlp", &ledger.otlp)] {
+    assert_eq!(ledger.exporter("otlp").output, records, "records delivered and records received: {ledger}");
+    for (name, hop) in [("ring", &ledger.ring), ("pump", &ledger.pump), ("otlp", &ledger.exporter("otlp"))] {
         assert_eq!(hop.dropped_total() + hop.pending, 0, "dropped or pending at {name}: {ledger}");
         assert_eq!(hop.input, hop.output + hop.absorbed, "in and out of {name}: {ledger}");
     }
-    assert_eq!((ledger.ring.output, ledger.pump.output), (ledger.pump.input, ledger.otlp.input), "{ledger}");
+    assert_eq!(
+        (ledger.ring.output, ledger.pump.output),
+        (ledger.pump.input, ledger.exporter("otlp").input),
+        "{ledger}"
+    );
 }
 
 /// A span lies within its parent, a log record within its span.

@@ -17,11 +17,18 @@ impl Deadline {
         Deadline { at: Mutex::new(None), changed: Condvar::new() }
     }
 
-    /// A deadline `within` from now.
+    /// A deadline `within` from now; none if that is beyond what an [`Instant`] can say.
     pub fn within(within: Duration) -> Deadline {
         let deadline = Deadline::never();
-        deadline.draw_to(Instant::now() + within);
+        deadline.draw_within(within);
         deadline
+    }
+
+    /// Moves the deadline to `within` from now, unless it is nearer already.
+    pub fn draw_within(&self, within: Duration) {
+        if let Some(at) = Instant::now().checked_add(within) {
+            self.draw_to(at);
+        }
     }
 
     /// Moves the deadline to `at`, unless it is nearer already.
@@ -38,6 +45,11 @@ impl Deadline {
         *self.lock()
     }
 
+    /// Whether it will not have passed yet in `wait` from now.
+    pub fn is_after(&self, wait: Duration) -> bool {
+        self.at().is_none_or(|at| Instant::now().checked_add(wait).is_some_and(|then| then <= at))
+    }
+
     /// What is left of `wanted` before the deadline; `None` when that is nothing.
     pub fn left_of(&self, wanted: Duration) -> Option<Duration> {
         let left = match self.at() {
@@ -49,16 +61,17 @@ impl Deadline {
 
     /// Waits for `pause`, or less when the deadline is nearer or is drawn nearer meanwhile. Whether the whole pause passed.
     pub fn pause(&self, pause: Duration) -> bool {
-        let until = Instant::now() + pause;
+        // `None` is later than anything that an Instant can say.
+        let until = Instant::now().checked_add(pause);
         let mut current = self.lock();
         loop {
-            let now = Instant::now();
-            if current.is_some_and(|at| at < until) {
+            if current.is_some_and(|at| until.is_none_or(|until| at < until)) {
                 return false;
             }
-            let Some(left) = until.checked_duration_since(now).filter(|left| !left.is_zero()) else {
+            let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
                 return true;
-            };
+            }
             current = self.changed.wait_timeout(current, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -80,6 +93,20 @@ mod tests {
         deadline.draw_to(now + Duration::from_secs(9));
         assert_eq!(deadline.at(), Some(now + Duration::from_secs(5)));
         assert!(!deadline.pause(Duration::from_secs(6)), "a pause beyond the deadline is not begun");
+    }
+
+    #[test]
+    fn durations_beyond_any_clock_are_for_ever_02() {
+        assert_eq!(Deadline::within(Duration::MAX).at(), None);
+        assert_eq!(Deadline::within(Duration::MAX).left_of(Duration::MAX), Some(Duration::MAX));
+        let deadline = Deadline::within(Duration::from_secs(60));
+        assert!(!deadline.pause(Duration::MAX), "beyond the deadline");
+        let deadline = Deadline::never();
+        std::thread::scope(|scope| {
+            let pause = scope.spawn(|| deadline.pause(Duration::MAX));
+            deadline.draw_within(Duration::ZERO);
+            assert!(!pause.join().unwrap());
+        });
     }
 
     #[test]

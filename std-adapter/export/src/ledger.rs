@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Why a record went no further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,14 +26,16 @@ pub enum DropReason {
     Unreachable,
     /// The deadline of the shutdown passed first.
     Shutdown,
-    /// Writing to the terminal failed.
-    WriteFailed,
+    /// Writing failed, to the terminal or a file.
+    WriteError,
     /// It was recorded after the guard had ended recording.
     Ended,
+    /// The thread that had to do with it panicked.
+    ThreadDied,
 }
 
 impl DropReason {
-    const ALL: [DropReason; 11] = [
+    const ALL: [DropReason; 12] = [
         DropReason::RingFull,
         DropReason::NoRecorder,
         DropReason::Malformed,
@@ -42,8 +45,9 @@ impl DropReason {
         DropReason::Refused,
         DropReason::Unreachable,
         DropReason::Shutdown,
-        DropReason::WriteFailed,
+        DropReason::WriteError,
         DropReason::Ended,
+        DropReason::ThreadDied,
     ];
 
     /// Its name as in the metric `throughline.records`.
@@ -58,8 +62,9 @@ impl DropReason {
             DropReason::Refused => "refused",
             DropReason::Unreachable => "unreachable",
             DropReason::Shutdown => "shutdown",
-            DropReason::WriteFailed => "write_failed",
+            DropReason::WriteError => "write_error",
             DropReason::Ended => "ended",
+            DropReason::ThreadDied => "thread_died",
         }
     }
 }
@@ -73,10 +78,8 @@ pub struct Ledger {
     pub ring: Hop,
     /// Through the pump, which ties late fields to their spans.
     pub pump: Hop,
-    /// To the collector.
-    pub otlp: Hop,
-    /// To the terminal.
-    pub terminal: Hop,
+    /// To each exporter, by its name: `otlp.traces`, `otlp.logs`, `terminal`, and those given to `Config::exporter`.
+    pub exporters: Vec<(String, Hop)>,
 }
 
 /// One hop: `input = output + absorbed + pending + Σ dropped`.
@@ -101,6 +104,21 @@ impl Hop {
         self.dropped.iter().map(|(_, n)| n).sum()
     }
 
+    /// This hop and another one beside it, added up.
+    fn and(mut self, other: &Hop) -> Hop {
+        self.input += other.input;
+        self.output += other.output;
+        self.absorbed += other.absorbed;
+        self.pending += other.pending;
+        for (reason, n) in &other.dropped {
+            match self.dropped.iter_mut().find(|(r, _)| r == reason) {
+                Some((_, sum)) => *sum += n,
+                None => self.dropped.push((*reason, *n)),
+            }
+        }
+        self
+    }
+
     /// Records dropped for this reason.
     pub fn dropped_for(&self, reason: DropReason) -> u64 {
         self.dropped.iter().find(|(r, _)| *r == reason).map_or(0, |(_, n)| *n)
@@ -109,13 +127,23 @@ impl Hop {
 
 impl Ledger {
     /// All hops, in the order that records take, with their names.
-    pub fn hops(&self) -> [(&'static str, &Hop); 4] {
-        [("ring", &self.ring), ("pump", &self.pump), ("otlp", &self.otlp), ("terminal", &self.terminal)]
+    pub fn hops(&self) -> impl Iterator<Item = (&str, &Hop)> {
+        let exporters = self.exporters.iter().map(|(name, hop)| (&**name, hop));
+        [("ring", &self.ring), ("pump", &self.pump)].into_iter().chain(exporters)
+    }
+
+    /// The counts of the exporter `name`, added up over its lanes: those of `otlp` are those of `otlp.traces` and `otlp.logs` together. Zeros if there
+    /// is none of that name.
+    pub fn exporter(&self, name: &str) -> Hop {
+        let of =
+            |full: &str| full.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        let lanes = self.exporters.iter().filter(|(full, _)| of(full));
+        lanes.fold(Hop::default(), |sum, (_, hop)| sum.and(hop))
     }
 
     /// Whether nothing is under way, and each hop passed on what the next got.
     pub fn is_settled(&self) -> bool {
-        self.hops().iter().all(|(_, hop)| hop.pending == 0) && self.ring.output == self.pump.input
+        self.hops().all(|(_, hop)| hop.pending == 0) && self.ring.output == self.pump.input
     }
 }
 
@@ -148,10 +176,7 @@ pub struct Cells {
     pub ring: HopCells,
     /// See [`Ledger::pump`].
     pub pump: HopCells,
-    /// See [`Ledger::otlp`].
-    pub otlp: HopCells,
-    /// See [`Ledger::terminal`].
-    pub terminal: HopCells,
+    exporters: Mutex<Vec<(String, Arc<HopCells>)>>,
 }
 
 /// The counts of one hop. Each method is one relaxed or releasing atomic addition, so that any thread may count.
@@ -184,7 +209,8 @@ impl HopCells {
         self.dropped[reason as usize].fetch_add(n, Ordering::Release);
     }
 
-    fn read(&self) -> Hop {
+    /// The counts now.
+    pub fn read(&self) -> Hop {
         let load = |cell: &AtomicU64| cell.load(Ordering::Acquire);
         let dropped: Vec<_> = DropReason::ALL
             .into_iter()
@@ -203,9 +229,20 @@ impl Cells {
     /// The counts now.
     pub fn read(&self) -> Ledger {
         // Last hop first, for the same reason.
-        let (terminal, otlp) = (self.terminal.read(), self.otlp.read());
+        let exporters = self.lock().iter().map(|(name, cells)| (name.clone(), cells.read())).collect();
         let pump = self.pump.read();
-        Ledger { ring: self.ring.read(), pump, otlp, terminal }
+        Ledger { ring: self.ring.read(), pump, exporters }
+    }
+
+    /// Adds the hop of an exporter.
+    pub fn exporter(&self, name: &str) -> Arc<HopCells> {
+        let cells = Arc::new(HopCells::default());
+        self.lock().push((name.into(), Arc::clone(&cells)));
+        cells
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(String, Arc<HopCells>)>> {
+        self.exporters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -216,19 +253,36 @@ mod tests {
     #[test]
     fn what_is_neither_out_nor_dropped_is_pending() {
         let cells = Cells::default();
-        cells.otlp.input(10);
-        cells.otlp.output(4);
-        cells.otlp.dropped(DropReason::Rejected, 1);
-        cells.otlp.dropped(DropReason::QueueFull, 2);
+        let otlp = cells.exporter("otlp");
+        otlp.input(10);
+        otlp.output(4);
+        otlp.dropped(DropReason::Rejected, 1);
+        otlp.dropped(DropReason::QueueFull, 2);
         let ledger = cells.read();
-        assert_eq!(ledger.otlp.pending, 3);
+        assert_eq!(ledger.exporter("otlp").pending, 3);
         assert!(!ledger.is_settled());
         assert_eq!(
             ledger.to_string(),
             "otlp: 10 in, 4 out, 3 pending, 2 dropped (queue_full), 1 dropped (rejected)\n"
         );
-        cells.otlp.dropped(DropReason::Shutdown, 3);
+        otlp.dropped(DropReason::Shutdown, 3);
         assert!(cells.read().is_settled());
+    }
+
+    #[test]
+    fn an_exporter_of_several_lanes_is_their_sum() {
+        let cells = Cells::default();
+        let (traces, logs) = (cells.exporter("otlp.traces"), cells.exporter("otlp.logs"));
+        cells.exporter("otlp2").input(100);
+        traces.input(2);
+        traces.dropped(DropReason::QueueFull, 1);
+        logs.input(3);
+        logs.dropped(DropReason::QueueFull, 1);
+        logs.output(2);
+        let sum = cells.read().exporter("otlp");
+        assert_eq!((sum.input, sum.output, sum.pending), (5, 2, 1));
+        assert_eq!(sum.dropped, [(DropReason::QueueFull, 2)]);
+        assert_eq!(cells.read().exporter("none"), Hop::default());
     }
 
     #[test]
@@ -239,7 +293,7 @@ mod tests {
             cells.pump.dropped(reason, i as u64 + 1);
         }
         let hop = cells.read().pump;
-        assert_eq!(hop.dropped_total(), 66);
-        assert_eq!(hop.dropped_for(DropReason::WriteFailed), 10);
+        assert_eq!(hop.dropped_total(), 78);
+        assert_eq!(hop.dropped_for(DropReason::WriteError), 10);
     }
 }

@@ -1,13 +1,23 @@
 #![doc = include_str!("../README.md")]
 
+mod attached;
 mod deadline;
+mod exporter;
+mod health;
+mod lane;
 pub mod ledger;
 pub mod message;
 pub mod otlp;
-pub mod queue;
+mod owned;
 mod resource;
 pub mod terminal;
+pub mod text;
 pub mod view;
 
+pub use attached::{Attached, Launch, Limits, Spawn};
 pub use deadline::Deadline;
+pub use exporter::{ExportError, Exporter, Wants};
+pub use health::{Health, Trouble};
+pub use lane::{AnyLane, Done, panic_message};
+pub use owned::OwnedRecords;
 pub use resource::Resource;

@@ -1,15 +1,51 @@
 //! What exporters take: one borrowed view of a span, a log record or a metric, whether it comes from a ring of this process or from a
 //! decoded device capture. Views own nothing, so a ring record goes to OTLP bytes with no span object between.
 
+use crate::owned::Field;
 use throughline::{Level, SpanId, SpanKind, Status, TraceId, Value};
 
 /// Attributes in order: name, value. Cloned when an exporter needs two passes, so it must be cheap to clone.
 pub trait Fields<'a>: Iterator<Item = (&'a str, Value<'a>)> + Clone {}
 impl<'a, T: Iterator<Item = (&'a str, Value<'a>)> + Clone> Fields<'a> for T {}
 
+/// The attributes that an [`Exporter`](crate::Exporter) gets: an iterator of names and values. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct FieldsView<'a>(Attributes<'a>);
+
+#[derive(Clone, Debug)]
+enum Attributes<'a> {
+    Listed(std::slice::Iter<'a, (&'a str, Value<'a>)>),
+    Stored { fields: std::slice::Iter<'a, Field>, bytes: &'a [u8] },
+}
+
+impl<'a> FieldsView<'a> {
+    /// Fields whose texts lie among `bytes`.
+    pub(crate) fn stored(fields: &'a [Field], bytes: &'a [u8]) -> FieldsView<'a> {
+        FieldsView(Attributes::Stored { fields: fields.iter(), bytes })
+    }
+}
+
+/// For views that are made by hand, in tests for example.
+impl<'a> From<&'a [(&'a str, Value<'a>)]> for FieldsView<'a> {
+    fn from(fields: &'a [(&'a str, Value<'a>)]) -> FieldsView<'a> {
+        FieldsView(Attributes::Listed(fields.iter()))
+    }
+}
+
+impl<'a> Iterator for FieldsView<'a> {
+    type Item = (&'a str, Value<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match &mut self.0 {
+            Attributes::Listed(fields) => fields.next().copied(),
+            Attributes::Stored { fields, bytes } => fields.next().map(|field| field.view(bytes)),
+        }
+    }
+}
+
 /// A finished span.
 #[derive(Clone, Debug)]
-pub struct SpanView<'a, F> {
+pub struct SpanView<'a, F = FieldsView<'a>> {
     /// The trace.
     pub trace_id: TraceId,
     /// The span.
@@ -44,7 +80,7 @@ pub struct SpanView<'a, F> {
 
 /// A log record: an event.
 #[derive(Clone, Debug)]
-pub struct LogView<'a, F> {
+pub struct LogView<'a, F = FieldsView<'a>> {
     /// The span it happened in, if any: its trace's id and its own.
     pub span: Option<(TraceId, SpanId)>,
     /// Nanoseconds since 1970.
@@ -63,6 +99,17 @@ pub struct LogView<'a, F> {
     pub time_error_ns: Option<u64>,
     /// Attributes.
     pub fields: F,
+}
+
+/// Records that were lost on their way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LossView<'a> {
+    /// When the first of them was lost, nanoseconds since 1970.
+    pub time_unix_ns: u64,
+    /// How many.
+    pub count: u64,
+    /// Why and where, in words: `a thread's ring was full`.
+    pub what: &'a str,
 }
 
 /// One series of a metric at one time, cumulative since `start_unix_ns`.

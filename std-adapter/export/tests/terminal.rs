@@ -149,11 +149,11 @@ fn what_has_no_root_is_shown_all_the_same() {
 fn a_settled_trace_has_what_came_right_after_its_root() {
     let mut tree = Tree::new(Style::PLAIN, 100);
     tree.span(&span(1, 2, None, "root", 0, 100));
-    assert_eq!(written(|out| tree.write_settled(1_000_000_000, out)), "");
+    assert_eq!(written(|out| tree.write_settled(std::time::Duration::from_secs(1), out)), "");
     tree.span(&span(1, 3, Some(2), "child of another thread", 10, 22));
-    let out = written(|out| tree.write_settled(1_000_000_000, out));
+    let out = written(|out| tree.write_settled(std::time::Duration::from_secs(1), out));
     assert!(out.contains("root") && out.contains("└─ child of another thread"), "{out}");
-    assert_eq!(written(|out| tree.write_settled(1_000_000_000, out)), "");
+    assert_eq!(written(|out| tree.write_settled(std::time::Duration::from_secs(1), out)), "");
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Records to views: ids made whole, ticks made times, late fields tied to their spans, spans of remote traces to those.
 
 use super::callsites::{Callsites, Entry};
+use super::fan_out::FanOut;
 use super::late::{Chain, Late};
 use super::merged::{Merged, Parts};
 use super::remote::{Remotes, is_remote};
-use super::sinks::Sinks;
 use crate::wall_time::WallTime;
 use throughline::adapter::IdKey;
 use throughline::adapter::record::{EventRecord, Record, SpanRecord, Values};
@@ -62,7 +62,7 @@ impl Assembler {
 
     /// Takes a record out of a ring.
     #[inline]
-    pub(super) fn record(&mut self, raw: &RawRecord, sinks: &mut Sinks) {
+    pub(super) fn record(&mut self, raw: &RawRecord, sinks: &mut FanOut) {
         self.tally.input += 1;
         if raw.head.kind() == RecordKind::Fields { self.keep(raw) } else { self.take(raw, true, sinks) }
     }
@@ -80,7 +80,7 @@ impl Assembler {
 
     /// Does with a record what it is for, or keeps it back if it `may_wait`. One copy, with all that happens to a span in it.
     #[inline(never)]
-    fn take(&mut self, raw: &RawRecord, may_wait: bool, sinks: &mut Sinks) {
+    fn take(&mut self, raw: &RawRecord, may_wait: bool, sinks: &mut FanOut) {
         match Record::parse(raw) {
             Some(Record::Span(span)) => {
                 // A future may have got its fields on one thread and ended on another; a guard cannot leave its thread.
@@ -125,7 +125,7 @@ impl Assembler {
     /// Ends a round over all rings. Records that were kept back in the round before go on: what another thread had recorded before them
     /// has been read by now, as its ring was looked at after they were. A remote parent that still is not known was lost; the trace gets an
     /// id of ours then.
-    pub(super) fn end_round(&mut self, cells: &Cells, sinks: &mut Sinks) {
+    pub(super) fn end_round(&mut self, cells: &Cells, sinks: &mut FanOut) {
         let mut waiting = std::mem::take(&mut self.waiting);
         waiting.retain(|(round, raw)| {
             if *round == self.round {
@@ -140,7 +140,7 @@ impl Assembler {
     }
 
     /// Ends: records that are kept back go on without what they wait for, and fields whose span has not ended are given up.
-    pub(super) fn give_up(&mut self, cells: &Cells, sinks: &mut Sinks) {
+    pub(super) fn give_up(&mut self, cells: &Cells, sinks: &mut FanOut) {
         for (_, raw) in std::mem::take(&mut self.waiting) {
             self.take(&raw, false, sinks);
         }
@@ -148,7 +148,8 @@ impl Assembler {
         self.publish(cells);
     }
 
-    fn publish(&mut self, cells: &Cells) {
+    /// Counts what was done since this was last called.
+    pub(super) fn publish(&mut self, cells: &Cells) {
         let tally = std::mem::take(&mut self.tally);
         cells.pump.input(tally.input);
         cells.pump.output(tally.output);
@@ -158,7 +159,7 @@ impl Assembler {
     }
 
     #[inline]
-    fn span(&mut self, span: &SpanRecord<'_>, sinks: &mut Sinks) {
+    fn span(&mut self, span: &SpanRecord<'_>, sinks: &mut FanOut) {
         self.callsites.learn(span.callsite);
         let chain = self.late.take(span.id);
         let remote = self.remote_of(span.root);
@@ -169,11 +170,12 @@ impl Assembler {
             if let Some(otlp) = &mut sinks.otlp {
                 let parts =
                     self.parts(entry, span.values, chain).map(|(entry, values)| (&entry.site, values));
-                otlp.span(&entry.site, &self.view(span, entry, remote, ()), parts);
+                otlp.span_of(&entry.site, &self.view(span, entry, remote, ()), parts);
             }
-            if let Some(terminal) = &mut sinks.terminal {
+            if !sinks.attached.is_empty() {
                 let fields = Merged::new(self.parts(entry, span.values, chain));
-                terminal.span(&self.view(span, entry, remote, fields));
+                let view = self.view(span, entry, remote, fields);
+                sinks.attached.iter_mut().for_each(|exporter| exporter.span(&view));
             }
             self.tally.output += 1;
         } else {
@@ -220,7 +222,7 @@ impl Assembler {
         }
     }
 
-    fn event(&mut self, event: &EventRecord<'_>, sinks: &mut Sinks) {
+    fn event(&mut self, event: &EventRecord<'_>, sinks: &mut FanOut) {
         self.callsites.learn(event.callsite);
         let remote = self.remote_of(event.root);
         let Some(entry) = self.callsites.get(event.callsite) else {

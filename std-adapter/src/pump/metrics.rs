@@ -55,7 +55,7 @@ pub(super) fn of_ledger(ledger: &Ledger) -> Vec<Point> {
                 unit: "{record}",
                 description: "Records by hop and by what became of them there",
                 target: module_path!(),
-                labels: vec![("hop", Cow::Borrowed(hop)), ("outcome", Cow::Borrowed(outcome))],
+                labels: vec![("hop", Cow::Owned(hop.to_owned())), ("outcome", Cow::Borrowed(outcome))],
                 data: Data::Counter(n),
             });
         }

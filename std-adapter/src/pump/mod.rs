@@ -1,4 +1,9 @@
-//! The pump: one thread of ours that empties the rings, makes views of records and feeds the exporters.
+//! The pump: one thread of ours that empties the rings, makes views of records and feeds the exporters. Its stages, each in a module of its own:
+//!
+//! 1. [`drain`] empties the rings, and counts what they lost.
+//! 2. [`assemble`] makes views of records: ids whole, ticks times, late fields tied to their spans.
+//! 3. Sampling is decided when a trace begins, before anything is recorded. What decides on a trace once it is known goes here, between 2 and 4.
+//! 4. [`fan_out`] hands views to the exporters, each of which has a queue and a thread of its own.
 //!
 //! It polls: every millisecond while there are records, at once while a ring is more than half full, and ever more seldom up to the idle
 //! interval when there is nothing. So recording never has to wake anybody.
@@ -6,41 +11,42 @@
 mod assemble;
 mod callsites;
 mod drain;
+mod fan_out;
 mod late;
 mod merged;
 mod metrics;
 mod remote;
-mod sinks;
 mod stage;
 mod steps;
 
 pub use stage::Stage;
 
-pub(crate) use sinks::{OtlpSink, Sinks, TerminalSink};
+pub(crate) use fan_out::FanOut;
 
 use crate::clock::{REFINE_EVERY, Reading, WallClock};
 use crate::wall_time::WallTime;
 use assemble::Assembler;
 pub(crate) use drain::Drain;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use steps::Steps;
 use throughline::Clock;
 use throughline::adapter::IdKey;
-use throughline_export::ledger::Cells;
+use throughline_export::ledger::{Cells, DropReason};
 use throughline_export::otlp::Options;
-use throughline_export::queue::Queue;
-use throughline_export::terminal::LossNote;
+use throughline_export::view::LossView;
+use throughline_export::{Done, Health, panic_message};
 
 /// Pause while there are records.
 const BUSY: Duration = Duration::from_millis(1);
 
-/// What the guard asks for.
+/// What the guard asks for. Each is answered by dropping the senders in it.
 #[derive(Debug)]
 pub(crate) enum Control {
-    /// Deliver what there is, then tell.
-    Flush(SyncSender<()>),
+    /// Deliver what there is.
+    Flush(Done),
     /// As a flush, and end.
     Shutdown(Farewell),
 }
@@ -48,10 +54,10 @@ pub(crate) enum Control {
 /// Whom to tell of the end.
 #[derive(Debug)]
 pub(crate) struct Farewell {
-    /// The rings are empty and everything in them is counted.
-    pub(crate) drained: SyncSender<()>,
-    /// Everything has been delivered or given up.
-    pub(crate) delivered: SyncSender<()>,
+    /// Dropped when the rings are empty and everything in them is counted.
+    pub(crate) drained: Done,
+    /// Dropped when everything has been delivered or given up.
+    pub(crate) delivered: Done,
 }
 
 /// What a pump is made of.
@@ -69,6 +75,16 @@ pub(crate) struct Settings {
     pub(crate) report: bool,
 }
 
+/// What a round found.
+#[derive(Clone, Copy, Debug)]
+struct Round {
+    records: u64,
+    /// Whether a ring was more than half full.
+    hurry: bool,
+    /// Whether an exporter had no room.
+    shedding: bool,
+}
+
 pub(crate) struct Pump {
     settings: Settings,
     /// When metrics began to count.
@@ -76,20 +92,16 @@ pub(crate) struct Pump {
     steps: Steps,
     drain: Drain,
     assembler: Assembler,
-    sinks: Sinks,
+    fan_out: FanOut,
     cells: Arc<Cells>,
-    queue: Option<Arc<Queue>>,
+    health: Arc<Health>,
     refined: Instant,
-    metrics_at: Instant,
+    /// `None` is later than an [`Instant`] can say.
+    metrics_at: Option<Instant>,
 }
 
 impl Pump {
-    pub(crate) fn new(
-        settings: Settings,
-        sinks: Sinks,
-        cells: Arc<Cells>,
-        queue: Option<Arc<Queue>>,
-    ) -> Pump {
+    pub(crate) fn new(settings: Settings, fan_out: FanOut, cells: Arc<Cells>, health: Arc<Health>) -> Pump {
         let now = Instant::now();
         Pump {
             start_unix_ns: settings.wall_time.unix_ns(settings.clock.ticks()),
@@ -101,17 +113,47 @@ impl Pump {
                 settings.options,
                 settings.late_fields,
             ),
-            sinks,
+            fan_out,
             cells,
-            queue,
+            health,
             refined: now,
-            metrics_at: now + settings.metrics_every,
+            metrics_at: now.checked_add(settings.metrics_every),
             settings,
         }
     }
 
-    /// Pumps until told to shut down, or until nobody is left who could tell.
+    /// Pumps until told to shut down, or until nobody is left who could tell. A panic, in the wall clock that the program brought for example, ends the pump:
+    /// that is told, and what it had and what still comes is counted as lost.
     pub(crate) fn run(mut self, controls: &Receiver<Control>) {
+        let farewell = catch_unwind(AssertUnwindSafe(|| self.pump(controls)));
+        if let Err(panic) = &farewell {
+            let why = panic_message(&**panic);
+            let text = format!(
+                "its thread panicked and is gone, what is recorded from here on is counted as lost: {why}"
+            );
+            self.count_as_lost();
+            self.health.failing(1, &text);
+        }
+        let reason = if farewell.is_ok() { DropReason::Ended } else { DropReason::ThreadDied };
+        crate::ended::leave(self.drain, self.cells, reason);
+        // Dropped at the last, as it tells the guard that all is counted.
+        drop(farewell);
+    }
+
+    /// Counts the records that the pump had when it panicked.
+    fn count_as_lost(&mut self) {
+        self.assembler.publish(&self.cells);
+        let ledger = self.cells.read();
+        // Those of a ring are counted when all of them have been taken, which a panic may have prevented.
+        let uncounted = ledger.pump.input.saturating_sub(ledger.ring.output);
+        self.cells.ring.input(uncounted);
+        self.cells.ring.output(uncounted);
+        self.cells.pump.dropped(DropReason::ThreadDied, ledger.pump.pending);
+        self.fan_out.close();
+    }
+
+    /// Pumps until the end, and gives back whom to tell when the rings are left.
+    fn pump(&mut self, controls: &Receiver<Control>) -> Option<Done> {
         let mut pause = BUSY;
         loop {
             let control = controls.recv_timeout(pause);
@@ -123,43 +165,41 @@ impl Pump {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             pause = match (round.hurry, round.records) {
-                (true, _) => Duration::ZERO,
-                (_, 0) => (pause.max(BUSY) * 2).min(self.settings.idle),
+                // What is dropped for want of room may as well be dropped by a full ring, at less cost.
+                (true, _) if !round.shedding => Duration::ZERO,
+                (_, 0) => pause.max(BUSY).saturating_mul(2).min(self.settings.idle),
                 _ => BUSY,
             };
         }
     }
 
-    fn round(&mut self) -> drain::Round {
+    fn round(&mut self) -> Round {
         let now = Instant::now();
         if now.duration_since(self.refined) >= REFINE_EVERY {
             self.refined = now;
             self.refine(now);
         }
-        let (assembler, sinks) = (&mut self.assembler, &mut self.sinks);
+        let (assembler, fan_out) = (&mut self.assembler, &mut self.fan_out);
         let mut losses = Vec::new();
-        let round = self.drain.round(
+        let drained = self.drain.round(
             &self.cells,
-            |raw| assembler.record(raw, sinks),
+            |raw| assembler.record(raw, fan_out),
             |loss| {
                 losses.push(*loss);
             },
         );
         for loss in losses {
             let time_unix_ns = assembler.wall_time.unix_ns(loss.first);
-            sinks.loss(LossNote {
-                time_unix_ns,
-                count: loss.count as u64,
-                what: "a thread's ring was full".into(),
-            });
+            let (count, what) = (loss.count as u64, "a thread's ring was full");
+            fan_out.loss(&LossView { time_unix_ns, count, what });
         }
-        assembler.end_round(&self.cells, sinks);
-        sinks.end_round(now, assembler.wall_time.unix_ns(self.settings.clock.ticks()));
-        if now >= self.metrics_at {
-            self.metrics_at = now + self.settings.metrics_every;
+        assembler.end_round(&self.cells, fan_out);
+        let shedding = fan_out.end_round(now);
+        if self.metrics_at.is_some_and(|at| now >= at) {
+            self.metrics_at = now.checked_add(self.settings.metrics_every);
             self.metrics(false);
         }
-        round
+        Round { records: drained.records, hurry: drained.hurry, shedding }
     }
 
     /// Reads the clocks anew. When the wall clock was set meanwhile, metrics keep their beginning, unless it would lie in the future now: then it
@@ -170,46 +210,36 @@ impl Pump {
         if self.now() < self.start_unix_ns {
             self.start_unix_ns = self.start_unix_ns.saturating_add_signed(step_ns);
         }
-        self.sinks.clock_set(step_ns);
         self.steps.found(step_ns, now, self.settings.report);
     }
 
-    fn flush(&mut self, done: SyncSender<()>) {
+    fn flush(&mut self, done: Done) {
         // The round before may have kept records back for their remote parent, until this one has gone over all rings.
         self.round();
-        self.sinks.flush();
         self.metrics(false);
-        match &self.queue {
-            Some(queue) => queue.mark(done),
-            None => _ = done.try_send(()),
-        }
+        self.fan_out.flush(done);
     }
 
-    fn finish(mut self, farewell: Option<Farewell>) {
+    fn finish(&mut self, farewell: Option<Farewell>) -> Option<Done> {
         self.round();
         // What the round before kept back finds here what it waits for, as in a flush; the last of what is kept back goes on without.
         self.round();
-        self.assembler.give_up(&self.cells, &mut self.sinks);
-        self.sinks.flush();
-        let times = (self.start_unix_ns, self.now());
-        metrics::with_views(&metrics::snapshot(), times, |points| self.sinks.finish(points));
+        self.assembler.give_up(&self.cells, &mut self.fan_out);
         self.metrics(true);
-        crate::ended::leave(self.drain, self.cells);
-        if let Some(Farewell { drained, delivered }) = farewell {
-            // Nobody may be waiting any more.
-            let _ = drained.try_send(());
-            match &self.queue {
-                Some(queue) => queue.mark(delivered),
-                None => _ = delivered.try_send(()),
+        match farewell {
+            Some(Farewell { drained, delivered }) => {
+                self.fan_out.finish(delivered);
+                Some(drained)
             }
-        }
-        if let Some(queue) = &self.queue {
-            queue.close();
+            None => {
+                self.fan_out.close();
+                None
+            }
         }
     }
 
     fn metrics(&mut self, last: bool) {
-        if self.sinks.otlp.is_none() {
+        if !self.fan_out.wants_points() {
             return;
         }
         let mut points = metrics::snapshot();
@@ -217,7 +247,7 @@ impl Pump {
         points.extend(self.steps.points().into_iter().flatten());
         if !points.is_empty() {
             metrics::with_views(&points, (self.start_unix_ns, self.now()), |points| {
-                self.sinks.metrics(points, last)
+                self.fan_out.points(points, last)
             });
         }
     }

@@ -6,10 +6,14 @@ use super::{
 };
 use crate::Deadline;
 use std::hash::{BuildHasher, RandomState};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 /// The longest pause between two attempts that was not asked for by the collector.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Longer ones could not be added to the time of day.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
+/// What to do when nothing takes a request.
+const CHECK: &str = "check that a collector listens there for OTLP over HTTP";
 /// How much of an answer is read.
 const ANSWER_LIMIT: u64 = 64 * 1024;
 
@@ -74,9 +78,7 @@ pub enum SendError {
         hint: &'static str,
     },
     /// The time was over before the collector took it.
-    #[error(
-        "{url} did not take the request in {attempts} attempt(s): {last}; check that a collector listens there for OTLP over HTTP"
-    )]
+    #[error("{url} did not take the request in {attempts} attempt(s): {last}; {CHECK}")]
     Deadline {
         /// Where it was sent.
         url: String,
@@ -84,6 +86,8 @@ pub enum SendError {
         attempts: u32,
         /// What went wrong last.
         last: String,
+        /// Whether the deadline that the caller gave came before the end of the time for retries.
+        by_caller: bool,
     },
     /// The request could not be made.
     #[error("no request to {url} can be made: {source}; check the endpoint and the headers")]
@@ -157,14 +161,25 @@ impl Client {
         body: &[u8],
         deadline: &Deadline,
     ) -> Result<Delivered, SendError> {
-        let give_up = Instant::now() + self.config.retry_for;
+        self.send_watched(signal, body, deadline, |_| ())
+    }
+
+    /// As [`send_until`](Self::send_until), and calls `failed` with what went wrong after each attempt that will be followed by another.
+    pub fn send_watched(
+        &mut self,
+        signal: Signal,
+        body: &[u8],
+        deadline: &Deadline,
+        failed: impl Fn(&str),
+    ) -> Result<Delivered, SendError> {
+        let give_up = Deadline::within(self.config.retry_for);
         let mut pause = self.config.first_backoff;
         let mut attempts = 0;
         let mut last = String::from("the deadline had passed");
         let url = self.config.url(signal).to_owned();
         let error = loop {
             let Some(timeout) = deadline.left_of(self.config.timeout) else {
-                break SendError::Deadline { url, attempts, last };
+                break SendError::Deadline { url, attempts, last, by_caller: true };
             };
             attempts += 1;
             self.stats.attempts += 1;
@@ -183,9 +198,13 @@ impl Client {
                 Attempt::Later { why, after } => {
                     last = why;
                     let wanted = after.unwrap_or_else(|| jitter(pause));
-                    pause = (2 * pause).min(LONGEST_PAUSE);
-                    if Instant::now() + wanted > give_up || !deadline.pause(wanted) {
-                        break SendError::Deadline { url, attempts, last };
+                    pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+                    if !give_up.is_after(wanted) {
+                        break SendError::Deadline { url, attempts, last, by_caller: false };
+                    }
+                    failed(&format!("{url} did not take a request: {last}; trying again; {CHECK}"));
+                    if !deadline.pause(wanted) {
+                        break SendError::Deadline { url, attempts, last, by_caller: true };
                     }
                 }
             }
@@ -199,7 +218,7 @@ impl Client {
             .agent
             .post(self.config.url(signal))
             .config()
-            .timeout_global(Some(timeout))
+            .timeout_global(Some(timeout.min(LONGEST_TIMEOUT)))
             .build()
             .content_type("application/x-protobuf");
         for (name, value) in &self.config.headers {
@@ -276,7 +295,8 @@ const fn hint(status: u16) -> &'static str {
 /// Between half of `pause` and all of it, so that clients that failed together do not return together.
 fn jitter(pause: Duration) -> Duration {
     let random = RandomState::new().hash_one(0) >> 48;
-    pause / 2 + (pause / 2 * random as u32) / (1 << 16)
+    let half = pause / 2;
+    half + half / (1 << 16) * random as u32
 }
 
 /// `Retry-After`: seconds, or an HTTP date.
@@ -331,7 +351,8 @@ mod tests {
         assert_eq!(refused("").to_string(), format!("http://a/v1/traces answered 404: {hint}"));
         assert_eq!(refused("gone").to_string(), format!("http://a/v1/traces answered 404 (gone): {hint}"));
         assert_eq!(
-            SendError::Deadline { url: url(), attempts: 2, last: "refused".into() }.to_string(),
+            SendError::Deadline { url: url(), attempts: 2, last: "refused".into(), by_caller: false }
+                .to_string(),
             "http://a/v1/traces did not take the request in 2 attempt(s): refused; check that a collector listens there for OTLP over HTTP"
         );
         assert_eq!(

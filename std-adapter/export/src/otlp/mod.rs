@@ -6,8 +6,10 @@
 mod client;
 mod encode;
 mod endpoint;
+mod exporter;
 mod response;
 
 pub use client::{Client, ClientStats, Delivered, SendError};
 pub use encode::{LogEncoder, MetricEncoder, Options, Site, TraceEncoder};
 pub use endpoint::{ClientConfig, ConfigError, Signal};
+pub use exporter::OtlpExporter;

@@ -2,6 +2,7 @@
 
 use super::tree::{Log, Span, Trace};
 use super::{BLUE, BOLD, DIM, GREEN, LossNote, Nanoseconds, RED, Style, TimeOfDay, YELLOW};
+use crate::text::Escaped;
 use std::collections::HashMap;
 use std::io::{self, Write};
 use throughline::{Level, SpanId, Status, TraceId};
@@ -183,5 +184,9 @@ fn log_text(out: &mut impl Write, style: Style, log: &Log) -> io::Result<()> {
 
 fn loss_text(out: &mut impl Write, style: Style, note: &LossNote) -> io::Result<()> {
     let s = if note.count == 1 { "" } else { "s" };
-    writeln!(out, "{}", style.paint(RED, format_args!("▲ {} record{s} lost here: {}", note.count, note.what)))
+    writeln!(
+        out,
+        "{}",
+        style.paint(RED, format_args!("▲ {} record{s} lost here: {}", note.count, Escaped(&note.what)))
+    )
 }

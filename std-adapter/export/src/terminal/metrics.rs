@@ -1,6 +1,7 @@
 //! Metrics as a table: one line a series.
 
 use super::{BOLD, DIM, Nanoseconds, Style};
+use crate::text;
 use crate::view::{PointData, PointView};
 use std::io::{self, Write};
 
@@ -11,7 +12,9 @@ pub fn write_metrics<'a>(
     style: Style,
     points: impl IntoIterator<Item = PointView<'a>>,
 ) -> io::Result<()> {
-    let mut rows: Vec<(String, String)> = points.into_iter().map(|p| (series(&p), value(&p))).collect();
+    let safe = |text: String| text::escaped(&text).into_owned();
+    let mut rows: Vec<(String, String)> =
+        points.into_iter().map(|p| (safe(series(&p)), safe(value(&p)))).collect();
     rows.sort();
     let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     for (name, value) in &rows {

@@ -1,10 +1,12 @@
 //! The terminal exporter: traces as indented trees with logs and losses where they happened, metrics as a table.
 
 mod draw;
+mod exporter;
 mod metrics;
 mod tree;
 mod units;
 
+pub use exporter::Terminal;
 pub use metrics::{quantile, write_metrics};
 pub use tree::{LossNote, Tree};
 pub use units::{Nanoseconds, TimeOfDay};

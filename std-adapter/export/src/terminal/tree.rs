@@ -2,10 +2,12 @@
 
 use super::{Style, draw};
 use crate::message::{self, ValueText};
+use crate::text::{Escaped, escaped, is_dangerous};
 use crate::view::{Fields, LogView, SpanView};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io;
+use std::time::{Duration, Instant};
 use throughline::{Level, SpanId, Status, TraceId};
 
 /// How long after a loss its trace is waited for, in nanoseconds of record time.
@@ -41,10 +43,24 @@ pub struct Tree {
     traces: HashMap<TraceId, Trace>,
     /// Logs outside any span, and losses.
     loose: Vec<Log>,
-    notes: Vec<LossNote>,
+    notes: Vec<Note>,
     /// Time of the newest record seen.
     newest: u64,
     begun: u64,
+}
+
+/// A loss, and when it was heard of.
+#[derive(Debug)]
+struct Note {
+    loss: LossNote,
+    heard: Instant,
+}
+
+/// How old something is by the time of the newest record, nanoseconds, and by the time in which this program runs.
+#[derive(Clone, Copy)]
+struct Age {
+    records: u64,
+    here: Duration,
 }
 
 /// What is known of a trace.
@@ -57,7 +73,9 @@ pub(super) struct Trace {
     pub(super) complete: bool,
     /// It had when [`Tree::write_settled`] was last called.
     settled: bool,
+    /// Time of its newest record, and when that came.
     newest: u64,
+    heard: Option<Instant>,
     /// Place in the order of beginning.
     number: u64,
 }
@@ -108,7 +126,7 @@ impl Tree {
         trace.spans.push(Span {
             id: view.span_id,
             parent: view.parent_span_id,
-            name: view.name.into(),
+            name: escaped(view.name).into(),
             level: view.level,
             status: view.status,
             start: view.start_unix_ns,
@@ -124,6 +142,9 @@ impl Tree {
     pub fn log<'a, F: Fields<'a>>(&mut self, view: &LogView<'a, F>) {
         let mut text = String::new();
         message::render_into(&mut text, view.message, view.fields.clone());
+        if text.contains(is_dangerous) {
+            text = Escaped(&text).to_string();
+        }
         // Fields that the message shows already are not shown twice.
         let shown = Shown::of(view.message);
         let rest = view.fields.clone().enumerate().filter(move |(i, (name, _))| !shown.has(*i, name));
@@ -151,27 +172,19 @@ impl Tree {
     pub fn loss(&mut self, note: LossNote) {
         // Losses come once a poll and ring at most; still, nobody need read more than this.
         if self.notes.len() < 1000 {
-            self.notes.push(note);
+            self.notes.push(Note { loss: note, heard: Instant::now() });
         }
     }
 
-    /// The clock that stamps records was set by `step_ns`: what is held here gets as much older or younger, so that it is held as long as it would have
-    /// been.
-    pub fn clock_set(&mut self, step_ns: i64) {
-        let moved = |time: &mut u64| *time = time.saturating_add_signed(step_ns);
-        moved(&mut self.newest);
-        self.traces.values_mut().for_each(|trace| moved(&mut trace.newest));
-    }
-
-    /// Says that it is now `unix_ns` in record time, for [`write_idle`](Self::write_idle) when no records come that would.
-    pub fn advance(&mut self, unix_ns: u64) {
-        self.newest = self.newest.max(unix_ns);
+    /// Spans and logs taken but not yet written.
+    pub fn held(&self) -> usize {
+        self.held
     }
 
     /// Writes what is whole: complete traces, logs outside any span, losses that belong to neither; and, beyond the limit, the oldest traces
     /// as they are. Call it when a batch of records has been taken, not after each: a root may come before its children.
     pub fn write_complete(&mut self, out: &mut impl io::Write) -> io::Result<()> {
-        self.write(out, |_, trace| trace.complete)?;
+        self.write(out, |_, trace| trace.complete, by_records)?;
         self.write_excess(out)
     }
 
@@ -188,7 +201,7 @@ impl Tree {
                 freed >= excess
             });
             let last = last.map_or(u64::MAX, |(number, _)| *number);
-            self.write(out, move |_, trace| trace.number <= last)?;
+            self.write(out, move |_, trace| trace.number <= last, by_records)?;
         }
         Ok(())
     }
@@ -196,43 +209,52 @@ impl Tree {
     /// Writes, beside what is whole, the traces that have had no record for `age_ns` of record time: their root is in another process,
     /// still open, or lost.
     pub fn write_idle(&mut self, age_ns: u64, out: &mut impl io::Write) -> io::Result<()> {
-        self.write(out, |newest, trace| trace.complete || trace.newest.saturating_add(age_ns) < newest)
+        self.write(out, |age, trace| trace.complete || age.records > age_ns, by_records)
     }
 
-    /// Writes the traces that were complete when this was last called already, the idle ones, and what belongs to none. For records that come from
-    /// many threads, each time all of them have been looked at: a thread that was looked at before the root's may have held spans that ended before it,
-    /// and the second look has found them.
-    pub fn write_settled(&mut self, age_ns: u64, out: &mut impl io::Write) -> io::Result<()> {
-        let old = |newest: u64, trace: &Trace| trace.newest.saturating_add(age_ns) < newest;
-        self.write(out, |newest, trace| trace.settled || !trace.complete && old(newest, trace))?;
+    /// Writes the traces that were complete when this was last called already, those without news for `patience`, and what belongs to none. For records that
+    /// come from many threads of this program, each time all of them have been looked at: a thread that was looked at before the root's may have held
+    /// spans that ended before it, and the second look has found them.
+    pub fn write_settled(&mut self, patience: Duration, out: &mut impl io::Write) -> io::Result<()> {
+        let late = |age: Age| age.here > patience;
+        let written = self.write(out, |age, trace| trace.settled || !trace.complete && late(age), late);
         self.traces.values_mut().for_each(|trace| trace.settled = trace.complete);
-        self.write_excess(out)
+        written.and(self.write_excess(out))
     }
 
     /// Writes everything held back.
     pub fn write_all(&mut self, out: &mut impl io::Write) -> io::Result<()> {
-        self.write(out, |_, _| true)?;
-        for note in self.notes.drain(..) {
-            draw::note(out, self.style, &note)?;
-        }
+        self.write(out, |_, _| true, |_| true)?;
         out.flush()
     }
 
-    fn write(&mut self, out: &mut impl io::Write, ready: impl Fn(u64, &Trace) -> bool) -> io::Result<()> {
-        let newest = self.newest;
+    /// Writes the traces for which `ready` holds, losses and logs outside any trace; of losses those that belong to no trace written, when they are `old`.
+    fn write(
+        &mut self,
+        out: &mut impl io::Write,
+        ready: impl Fn(Age, &Trace) -> bool,
+        old: impl Fn(Age) -> bool,
+    ) -> io::Result<()> {
+        let (newest, now) = (self.newest, Instant::now());
+        let age = |time: u64, heard: Instant| Age {
+            records: newest.saturating_sub(time),
+            here: now.duration_since(heard),
+        };
+        let of_trace = |trace: &Trace| age(trace.newest, trace.heard.unwrap_or(now));
         let mut traces: Vec<(TraceId, Trace)> =
-            self.traces.extract_if(|_, trace| ready(newest, trace)).collect();
+            self.traces.extract_if(|_, trace| ready(of_trace(trace), trace)).collect();
         // A hash map's order is random: traces that begin at the same time are drawn in the order of their ids.
         traces.sort_unstable_by_key(|(id, _)| *id);
         for (_, trace) in &mut traces {
             self.held -= trace.spans.len() + trace.logs.len();
             let (start, end) = trace.interval();
-            trace.notes.extend(self.notes.extract_if(.., |note| (start..=end).contains(&note.time_unix_ns)));
+            let within = self.notes.extract_if(.., |note| (start..=end).contains(&note.loss.time_unix_ns));
+            trace.notes.extend(within.map(|note| note.loss));
         }
         self.held -= self.loose.len();
-        let old = self.notes.extract_if(.., |note| note.time_unix_ns.saturating_add(NOTE_PATIENCE) < newest);
+        let old = self.notes.extract_if(.., |note| old(age(note.loss.time_unix_ns, note.heard)));
         let mut items: Vec<(u64, draw::Item)> =
-            old.map(|note| (note.time_unix_ns, draw::Item::Note(note))).collect();
+            old.map(|note| (note.loss.time_unix_ns, draw::Item::Note(note.loss))).collect();
         items.extend(self.loose.drain(..).map(|log| (log.time, draw::Item::Log(log))));
         items
             .extend(traces.into_iter().map(|(id, trace)| (trace.interval().0, draw::Item::Trace(id, trace))));
@@ -251,8 +273,14 @@ impl Tree {
             Trace { number: *begun, ..Trace::default() }
         });
         trace.newest = trace.newest.max(time);
+        trace.heard = Some(Instant::now());
         trace
     }
+}
+
+/// Whether a loss has waited long enough for its trace.
+fn by_records(age: Age) -> bool {
+    age.records > NOTE_PATIENCE
 }
 
 impl Trace {
@@ -266,18 +294,19 @@ impl Trace {
     }
 }
 
-/// Appends `name=value name=value`, text with spaces or nothing in it in quotes.
+/// Appends `name=value name=value`; text with spaces, quotes or nothing in it in quotes. Escapes what is dangerous in either.
 fn write_fields<'a>(out: &mut String, fields: impl Iterator<Item = (&'a str, throughline::Value<'a>)>) {
     for (i, (name, value)) in fields.enumerate() {
         let space = if i > 0 { " " } else { "" };
+        let _ = write!(out, "{space}{}=", Escaped(name));
         let _ = match value {
             throughline::Value::Str { text, truncated }
                 if text.is_empty()
-                    || text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"') =>
+                    || text.contains(|c: char| c.is_whitespace() || is_dangerous(c) || c == '"') =>
             {
-                write!(out, "{space}{name}={text:?}{}", if truncated { "…" } else { "" })
+                write!(out, "{text:?}{}", if truncated { "…" } else { "" })
             }
-            value => write!(out, "{space}{name}={}", ValueText(&value)),
+            value => write!(out, "{}", Escaped(&ValueText(&value).to_string())),
         };
     }
 }

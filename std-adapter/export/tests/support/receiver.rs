@@ -54,6 +54,11 @@ pub struct Receiver {
 impl Receiver {
     /// Answers the first requests as told and all others with success.
     pub fn start(answers: impl IntoIterator<Item = Answer>) -> Receiver {
+        Self::hanging_at("", answers)
+    }
+
+    /// As [`start`](Self::start), but never answers requests to `path`.
+    pub fn hanging_at(path: &'static str, answers: impl IntoIterator<Item = Answer>) -> Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let received = Arc::new(Mutex::new(Received::default()));
@@ -62,7 +67,7 @@ impl Receiver {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (received, answers) = (Arc::clone(&shared), Arc::clone(&answers));
-                std::thread::spawn(move || serve(stream, &received, &answers));
+                std::thread::spawn(move || serve(stream, path, &received, &answers));
             }
         });
         Receiver { endpoint, received }
@@ -76,10 +81,16 @@ impl Receiver {
     }
 }
 
-fn serve(stream: TcpStream, received: &Mutex<Received>, answers: &Mutex<VecDeque<Answer>>) {
+fn serve(stream: TcpStream, hangs: &str, received: &Mutex<Received>, answers: &Mutex<VecDeque<Answer>>) {
     let mut reader = BufReader::new(stream);
     while let Some((path, headers, body)) = read_request(&mut reader) {
-        let answer = answers.lock().unwrap().pop_front();
+        let answer = if path == hangs {
+            Some(Answer::Hang)
+        } else {
+            // Signals come on connections of their own, in any order: what is said about spans waits for spans.
+            let fits = |answer: &mut Answer| path == "/v1/traces" || !matches!(answer, Answer::Partial(..));
+            answers.lock().unwrap().pop_front_if(fits)
+        };
         let mut reply = (200, "", Vec::new());
         {
             let mut received = received.lock().unwrap();

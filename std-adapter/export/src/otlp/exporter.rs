@@ -1,0 +1,218 @@
+//! OTLP as an exporter of the pump: each signal is encoded as it comes, and has a queue and a thread of its own for its requests.
+
+use super::{
+    Client, ClientConfig, LogEncoder, MetricEncoder, Options, SendError, Signal, Site, TraceEncoder,
+};
+use crate::attached::{Launch, Limits};
+use crate::lane::{Feed, Lane, Outcome, When};
+use crate::ledger::{Cells, DropReason};
+use crate::view::{Fields, LogView, PointView, SpanView};
+use crate::{AnyLane, Done, Health, Resource};
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+use throughline::adapter::record::Values;
+
+/// Encodes spans, logs and points into the bodies of requests, which threads of its own deliver. None of its methods waits.
+#[derive(Debug)]
+pub struct OtlpExporter {
+    traces: TraceEncoder,
+    logs: LogEncoder,
+    metrics: MetricEncoder,
+    /// Of traces, logs and metrics.
+    feeds: [Feed<Vec<u8>>; 3],
+    limits: Limits,
+    health: Arc<Health>,
+}
+
+impl OtlpExporter {
+    /// Starts a thread for each signal.
+    ///
+    /// # Errors
+    ///
+    /// When a thread cannot be started.
+    pub fn start(
+        resource: &Resource,
+        options: Options,
+        client: &ClientConfig,
+        limits: Limits,
+        launch: &Launch<'_>,
+    ) -> io::Result<OtlpExporter> {
+        let health = Arc::new(Health::new("otlp", launch.report));
+        let exporter = Self::new(resource, options, limits, launch, health);
+        for (signal, feed) in Signal::ALL.into_iter().zip(&exporter.feeds) {
+            let lane = Arc::clone(&feed.lane);
+            let mut client = Client::new(client.clone());
+            let work = move || {
+                lane.run(
+                    &mut client,
+                    |client, body, records| deliver(&lane, client, signal, body, records),
+                    |_| None,
+                    |_| Outcome::default(),
+                );
+            };
+            (launch.spawn)(&name(signal), Box::new(work))?;
+        }
+        Ok(exporter)
+    }
+
+    /// An exporter without threads: its bodies are fetched with [`drain`](Self::drain). For benches.
+    pub fn without_threads(resource: &Resource, options: Options, limits: Limits) -> OtlpExporter {
+        let spawn = |_: &str, _: Box<dyn FnOnce() + Send>| Ok(());
+        let (cells, deadline) = (Cells::default(), Arc::default());
+        let launch = Launch { cells: &cells, deadline: &deadline, report: false, spawn: &spawn };
+        Self::new(resource, options, limits, &launch, Arc::new(Health::new("otlp", false)))
+    }
+
+    fn new(
+        resource: &Resource,
+        options: Options,
+        limits: Limits,
+        launch: &Launch<'_>,
+        health: Arc<Health>,
+    ) -> OtlpExporter {
+        let feeds = Signal::ALL.map(|signal| {
+            let name = name(signal);
+            let counts = launch.cells.exporter(&name);
+            let deadline = Arc::clone(launch.deadline);
+            let index = signal as u32;
+            Feed::new(Arc::new(Lane::new(&name, limits.queue, index, counts, Arc::clone(&health), deadline)))
+        });
+        OtlpExporter {
+            traces: TraceEncoder::new(resource, options),
+            logs: LogEncoder::new(resource, options),
+            metrics: MetricEncoder::new(resource, options),
+            feeds,
+            limits,
+            health,
+        }
+    }
+
+    /// What is wrong with it.
+    pub fn health(&self) -> &Arc<Health> {
+        &self.health
+    }
+
+    /// The lanes of its signals.
+    pub fn lanes(&self) -> impl Iterator<Item = Arc<dyn AnyLane>> {
+        self.feeds.iter().map(|feed| Arc::clone(&feed.lane) as _)
+    }
+
+    /// Appends a span of a prepared callsite, its attributes straight from records: the values of each, and the callsite whose fields they are.
+    #[inline(always)]
+    pub fn span_of<'a, F>(
+        &mut self,
+        site: &Site<'a>,
+        view: &SpanView<'a, F>,
+        records: impl Iterator<Item = (&'a Site<'a>, Values<'a>)>,
+    ) {
+        if !self.feeds[Signal::Traces as usize].admits() {
+            return;
+        }
+        self.traces.span_of(site, view, records);
+        if self.traces.record_bytes() >= self.limits.batch_bytes {
+            self.submit(Signal::Traces, When::Due);
+        }
+    }
+
+    /// Appends a log record of a prepared callsite.
+    #[inline]
+    pub fn log_at<'a, F: Fields<'a>>(&mut self, site: &Site<'a>, view: &LogView<'a, F>) {
+        if !self.feeds[Signal::Logs as usize].admits() {
+            return;
+        }
+        self.logs.log_at(site, view);
+        if self.logs.record_bytes() >= self.limits.batch_bytes {
+            self.submit(Signal::Logs, When::Due);
+        }
+    }
+
+    /// Queues a snapshot of all metrics. One that finds no room is dropped: sums are cumulative, so the next one makes up for it, unless it is the `last`.
+    pub fn points(&mut self, points: &[PointView<'_>], last: bool) {
+        self.metrics.clear();
+        points.iter().for_each(|point| self.metrics.point(point));
+        self.submit(Signal::Metrics, if last { When::Last } else { When::Due });
+    }
+
+    /// Ends a round: hands over batches that are old enough. Whether records were dropped for want of room.
+    pub fn end_round(&mut self, now: Instant) -> bool {
+        let mut shedding = false;
+        for (signal, count) in [(Signal::Traces, self.traces.count()), (Signal::Logs, self.logs.count())] {
+            let feed = &mut self.feeds[signal as usize];
+            shedding |= feed.is_shedding();
+            if feed.end_round(now, self.limits.interval, count > 0) {
+                self.submit(signal, When::Due);
+            }
+        }
+        shedding
+    }
+
+    /// Hands over what there is, and drops `done` when that is done with.
+    pub fn flush(&mut self, done: &Done) {
+        self.submit(Signal::Traces, When::Flush);
+        self.submit(Signal::Logs, When::Flush);
+        self.feeds.iter().for_each(|feed| feed.mark(done.clone()));
+    }
+
+    /// Hands over what there is; nothing more will come. Drops `done` when all is done with.
+    pub fn finish(&mut self, done: &Done) {
+        self.submit(Signal::Traces, When::Last);
+        self.submit(Signal::Logs, When::Last);
+        self.feeds.iter_mut().for_each(Feed::close);
+        self.feeds.iter().for_each(|feed| feed.mark(done.clone()));
+    }
+
+    /// Hands over what there is and calls `each` with every body and the number of records in it, instead of delivering them.
+    pub fn drain(&mut self, mut each: impl FnMut(&[u8], u64)) {
+        self.submit(Signal::Traces, When::Last);
+        self.submit(Signal::Logs, When::Last);
+        self.feeds.iter().for_each(|feed| feed.drain(|body, records| each(body, records)));
+    }
+
+    fn submit(&mut self, signal: Signal, when: When) {
+        let records = match signal {
+            Signal::Traces => self.traces.count(),
+            Signal::Logs => self.logs.count(),
+            Signal::Metrics => self.metrics.count(),
+        };
+        let feed = &mut self.feeds[signal as usize];
+        if records == 0 || !feed.has_room(when) {
+            return;
+        }
+        let spare = feed.spare().unwrap_or_default();
+        let (body, records) = match signal {
+            Signal::Traces => (self.traces.take(spare), records as u64),
+            Signal::Logs => (self.logs.take(spare), records as u64),
+            // Points are not in the ledger.
+            Signal::Metrics => (self.metrics.take(spare), 0),
+        };
+        feed.push(body, records);
+    }
+}
+
+/// The name of a signal's hop in the ledger, and of its thread.
+fn name(signal: Signal) -> String {
+    format!("otlp.{}", signal.as_str())
+}
+
+/// Delivers a body, or gives it up.
+fn deliver(lane: &Lane<Vec<u8>>, client: &mut Client, signal: Signal, body: &[u8], records: u64) -> Outcome {
+    let deadline = lane.deadline();
+    match client.send_watched(signal, body, deadline, |why| lane.failing(why)) {
+        Ok(delivered) => {
+            lane.working();
+            let rejected = delivered.rejected.min(records);
+            let dropped = (rejected > 0).then_some((DropReason::Rejected, rejected));
+            Outcome { delivered: records - rejected, dropped }
+        }
+        Err(error) => {
+            lane.failing(&error.to_string());
+            let reason = match error {
+                SendError::Deadline { by_caller: true, .. } => DropReason::Shutdown,
+                SendError::Deadline { .. } => DropReason::Unreachable,
+                _ => DropReason::Refused,
+            };
+            Outcome { delivered: 0, dropped: Some((reason, records)) }
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! Records copied out of their views, to be handed to another thread.
+
+use crate::Exporter;
+use crate::view::{Fields, FieldsView, LogView, LossView, PointData, PointView, SpanView};
+use std::ops::Range;
+use throughline::{Level, SpanId, SpanKind, Status, TraceId, Value};
+
+/// Copies of spans, log records, points and losses, in a few buffers that are used again.
+#[derive(Debug, Default)]
+pub struct OwnedRecords {
+    /// All texts and byte strings.
+    bytes: Vec<u8>,
+    fields: Vec<Field>,
+    records: Vec<Record>,
+    points: Option<Vec<Point>>,
+    losses: Vec<Loss>,
+}
+
+/// A text among the bytes.
+type Text = Range<u32>;
+
+#[derive(Debug)]
+enum Record {
+    Span(Span),
+    Log(Log),
+}
+
+#[derive(Debug)]
+struct Span {
+    trace_id: TraceId,
+    span_id: SpanId,
+    parent_span_id: Option<SpanId>,
+    name: Text,
+    code: Code,
+    kind: SpanKind,
+    level: Level,
+    status: Status,
+    start_unix_ns: u64,
+    end_unix_ns: u64,
+    busy_ns: Option<u64>,
+    time_error_ns: Option<u64>,
+    fields: Range<u32>,
+}
+
+#[derive(Debug)]
+struct Log {
+    span: Option<(TraceId, SpanId)>,
+    time_unix_ns: u64,
+    level: Level,
+    message: Text,
+    code: Code,
+    time_error_ns: Option<u64>,
+    fields: Range<u32>,
+}
+
+/// Where a record was written.
+#[derive(Debug)]
+struct Code {
+    target: Text,
+    file: Text,
+    line: u32,
+}
+
+/// The name and value of an attribute.
+#[derive(Clone, Debug)]
+pub(crate) struct Field {
+    name: Text,
+    value: Stored,
+}
+
+#[derive(Clone, Debug)]
+enum Stored {
+    /// A value that borrows nothing.
+    Plain(Value<'static>),
+    Str {
+        text: Text,
+        truncated: bool,
+    },
+    Bytes {
+        bytes: Text,
+        truncated: bool,
+    },
+    Postcard {
+        bytes: Text,
+        truncated: bool,
+    },
+}
+
+#[derive(Debug)]
+struct Point {
+    name: Box<str>,
+    unit: Box<str>,
+    description: Box<str>,
+    target: Box<str>,
+    start_unix_ns: u64,
+    time_unix_ns: u64,
+    labels: Vec<(Box<str>, Box<str>)>,
+    data: PointData<'static>,
+    /// What `data` would borrow, of a histogram.
+    buckets: Vec<u64>,
+}
+
+#[derive(Debug)]
+struct Loss {
+    time_unix_ns: u64,
+    count: u64,
+    what: Box<str>,
+}
+
+impl OwnedRecords {
+    /// Copies a span.
+    pub fn span<'a, F: Fields<'a>>(&mut self, view: &SpanView<'a, F>) {
+        let span = Span {
+            trace_id: view.trace_id,
+            span_id: view.span_id,
+            parent_span_id: view.parent_span_id,
+            name: self.text(view.name),
+            code: self.code(view.target, view.file, view.line),
+            kind: view.kind,
+            level: view.level,
+            status: view.status,
+            start_unix_ns: view.start_unix_ns,
+            end_unix_ns: view.end_unix_ns,
+            busy_ns: view.busy_ns,
+            time_error_ns: view.time_error_ns,
+            fields: self.fields(view.fields.clone()),
+        };
+        self.records.push(Record::Span(span));
+    }
+
+    /// Copies a log record.
+    pub fn log<'a, F: Fields<'a>>(&mut self, view: &LogView<'a, F>) {
+        let log = Log {
+            span: view.span,
+            time_unix_ns: view.time_unix_ns,
+            level: view.level,
+            message: self.text(view.message),
+            code: self.code(view.target, view.file, view.line),
+            time_error_ns: view.time_error_ns,
+            fields: self.fields(view.fields.clone()),
+        };
+        self.records.push(Record::Log(log));
+    }
+
+    /// Copies a snapshot of metrics, in place of an earlier one.
+    pub fn points(&mut self, points: &[PointView<'_>]) {
+        self.points = Some(points.iter().map(Point::of).collect());
+    }
+
+    /// Copies the news of a loss.
+    pub fn loss(&mut self, loss: &LossView<'_>) {
+        self.losses.push(Loss { time_unix_ns: loss.time_unix_ns, count: loss.count, what: loss.what.into() });
+    }
+
+    /// Spans and log records in it.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there is nothing in it, points and losses included.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.points.is_none() && self.losses.is_empty()
+    }
+
+    /// Bytes that its records take.
+    pub fn size(&self) -> usize {
+        self.bytes.len() + size_of_val(&*self.fields) + size_of_val(&*self.records)
+    }
+
+    /// Forgets all; the memory stays.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.fields.clear();
+        self.records.clear();
+        self.points = None;
+        self.losses.clear();
+    }
+
+    /// Calls `exporter` with everything in it: losses, spans and log records in their order, points.
+    pub fn replay(&self, exporter: &mut (impl Exporter + ?Sized)) {
+        if !self.losses.is_empty() {
+            let losses: Vec<_> = self.losses.iter().map(Loss::view).collect();
+            exporter.losses(&losses);
+        }
+        for record in &self.records {
+            match record {
+                Record::Span(span) => exporter.span(&self.span_view(span)),
+                Record::Log(log) => exporter.log(&self.log_view(log)),
+            }
+        }
+        self.with_points(|points| exporter.points(points));
+    }
+
+    /// Calls `look` with the snapshot of metrics, if there is one.
+    pub fn with_points(&self, look: impl FnOnce(&[PointView<'_>])) {
+        if let Some(points) = &self.points {
+            let labels: Vec<Vec<(&str, &str)>> =
+                points.iter().map(|p| p.labels.iter().map(|(k, v)| (&**k, &**v)).collect()).collect();
+            let views: Vec<_> =
+                points.iter().zip(&labels).map(|(point, labels)| point.view(labels)).collect();
+            look(&views);
+        }
+    }
+
+    fn span_view<'a>(&'a self, span: &Span) -> SpanView<'a> {
+        SpanView {
+            trace_id: span.trace_id,
+            span_id: span.span_id,
+            parent_span_id: span.parent_span_id,
+            name: text(&self.bytes, &span.name),
+            target: text(&self.bytes, &span.code.target),
+            file: text(&self.bytes, &span.code.file),
+            line: span.code.line,
+            kind: span.kind,
+            level: span.level,
+            status: span.status,
+            start_unix_ns: span.start_unix_ns,
+            end_unix_ns: span.end_unix_ns,
+            busy_ns: span.busy_ns,
+            time_error_ns: span.time_error_ns,
+            fields: self.fields_view(&span.fields),
+        }
+    }
+
+    fn log_view<'a>(&'a self, log: &Log) -> LogView<'a> {
+        LogView {
+            span: log.span,
+            time_unix_ns: log.time_unix_ns,
+            level: log.level,
+            message: text(&self.bytes, &log.message),
+            target: text(&self.bytes, &log.code.target),
+            file: text(&self.bytes, &log.code.file),
+            line: log.code.line,
+            time_error_ns: log.time_error_ns,
+            fields: self.fields_view(&log.fields),
+        }
+    }
+
+    fn fields_view(&self, range: &Range<u32>) -> FieldsView<'_> {
+        FieldsView::stored(&self.fields[range.start as usize..range.end as usize], &self.bytes)
+    }
+
+    fn text(&mut self, text: &str) -> Text {
+        self.store(text.as_bytes())
+    }
+
+    /// Batches are handed over long before they have 2^32 bytes; beyond that, texts are left empty.
+    fn store(&mut self, bytes: &[u8]) -> Range<u32> {
+        let start = u32::try_from(self.bytes.len());
+        let end = u32::try_from(self.bytes.len() + bytes.len());
+        let (Ok(start), Ok(end)) = (start, end) else { return 0..0 };
+        self.bytes.extend_from_slice(bytes);
+        start..end
+    }
+
+    fn code(&mut self, target: &str, file: &str, line: u32) -> Code {
+        Code { target: self.text(target), file: self.text(file), line }
+    }
+
+    fn fields<'a>(&mut self, fields: impl Fields<'a>) -> Range<u32> {
+        let start = self.fields.len() as u32;
+        for (name, value) in fields {
+            let name = self.text(name);
+            let value = self.value(value);
+            self.fields.push(Field { name, value });
+        }
+        start..self.fields.len() as u32
+    }
+
+    fn value(&mut self, value: Value<'_>) -> Stored {
+        match value {
+            Value::Bool(b) => Stored::Plain(Value::Bool(b)),
+            Value::U64(n) => Stored::Plain(Value::U64(n)),
+            Value::I64(n) => Stored::Plain(Value::I64(n)),
+            Value::F32(x) => Stored::Plain(Value::F32(x)),
+            Value::F64(x) => Stored::Plain(Value::F64(x)),
+            Value::Str { text, truncated } => Stored::Str { text: self.text(text), truncated },
+            Value::Bytes { bytes, truncated } => Stored::Bytes { bytes: self.store(bytes), truncated },
+            Value::Postcard { bytes, truncated } => Stored::Postcard { bytes: self.store(bytes), truncated },
+            _ => Stored::Plain(Value::Str { text: "(a value of a later version)", truncated: false }),
+        }
+    }
+}
+
+/// The bytes in `range`.
+fn slice<'a>(bytes: &'a [u8], range: &Range<u32>) -> &'a [u8] {
+    &bytes[range.start as usize..range.end as usize]
+}
+
+/// The text in `range`, which was copied from one.
+fn text<'a>(bytes: &'a [u8], range: &Text) -> &'a str {
+    std::str::from_utf8(slice(bytes, range)).unwrap_or_default()
+}
+
+impl Field {
+    /// Name and value, which borrow from the batch's bytes.
+    pub(crate) fn view<'a>(&self, bytes: &'a [u8]) -> (&'a str, Value<'a>) {
+        let value = match &self.value {
+            Stored::Plain(value) => *value,
+            Stored::Str { text: range, truncated } => {
+                Value::Str { text: text(bytes, range), truncated: *truncated }
+            }
+            Stored::Bytes { bytes: range, truncated } => {
+                Value::Bytes { bytes: slice(bytes, range), truncated: *truncated }
+            }
+            Stored::Postcard { bytes: range, truncated } => {
+                Value::Postcard { bytes: slice(bytes, range), truncated: *truncated }
+            }
+        };
+        (text(bytes, &self.name), value)
+    }
+}
+
+impl Point {
+    fn of(view: &PointView<'_>) -> Point {
+        let (data, buckets) = match view.data {
+            PointData::Counter(n) => (PointData::Counter(n), Vec::new()),
+            PointData::UpDown(n) => (PointData::UpDown(n), Vec::new()),
+            PointData::GaugeInt(n) => (PointData::GaugeInt(n), Vec::new()),
+            PointData::GaugeFloat(x) => (PointData::GaugeFloat(x), Vec::new()),
+            PointData::Histogram { scale, sum, zeros, offset, buckets } => {
+                (PointData::Histogram { scale, sum, zeros, offset, buckets: &[] }, buckets.to_vec())
+            }
+        };
+        Point {
+            name: view.name.into(),
+            unit: view.unit.into(),
+            description: view.description.into(),
+            target: view.target.into(),
+            start_unix_ns: view.start_unix_ns,
+            time_unix_ns: view.time_unix_ns,
+            labels: view.labels.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
+            data,
+            buckets,
+        }
+    }
+
+    fn view<'a>(&'a self, labels: &'a [(&'a str, &'a str)]) -> PointView<'a> {
+        let data = match self.data.clone() {
+            PointData::Histogram { scale, sum, zeros, offset, .. } => {
+                PointData::Histogram { scale, sum, zeros, offset, buckets: &self.buckets }
+            }
+            plain => plain,
+        };
+        PointView {
+            name: &self.name,
+            unit: &self.unit,
+            description: &self.description,
+            target: &self.target,
+            start_unix_ns: self.start_unix_ns,
+            time_unix_ns: self.time_unix_ns,
+            labels,
+            data,
+        }
+    }
+}
+
+impl Loss {
+    fn view(&self) -> LossView<'_> {
+        LossView { time_unix_ns: self.time_unix_ns, count: self.count, what: &self.what }
+    }
+}

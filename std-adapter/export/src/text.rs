@@ -1,0 +1,77 @@
+//! Text from outside, made safe to show.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write};
+
+/// Shows a text with everything escaped that could make a reader or a terminal believe something that is not so: control characters (C0 with ESC, CR
+/// and LF, DEL, and C1), and the characters that turn the direction of writing (U+061C, U+200E, U+200F, U+202A–U+202E, U+2066–U+2069). Line and paragraph
+/// separators (U+2028, U+2029) are among them, as some viewers break lines there.
+///
+/// Use it for every text that a program did not write itself: messages, names, keys and values of attributes, labels, answers of a collector. What has
+/// nothing to escape is shown as it is.
+///
+/// ```
+/// use throughline_export::text::Escaped;
+/// assert_eq!(Escaped("tab\there, \x1b[2J").to_string(), r"tab\there, \u{1b}[2J");
+/// assert_eq!(Escaped("exe\u{202e}txt.doc").to_string(), r"exe\u{202e}txt.doc");
+/// assert_eq!(Escaped("Zürich 世界 \\ \"").to_string(), "Zürich 世界 \\ \"");
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Escaped<'a>(pub &'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_dangerous(*c)) {
+            f.write_str(&rest[..at])?;
+            write_escape(f, c)?;
+            rest = &rest[at + c.len_utf8()..];
+        }
+        f.write_str(rest)
+    }
+}
+
+/// As [`Escaped`], as a text: borrowed when there is nothing to escape, one allocation else.
+pub fn escaped(text: &str) -> Cow<'_, str> {
+    if text.contains(is_dangerous) { Cow::Owned(Escaped(text).to_string()) } else { Cow::Borrowed(text) }
+}
+
+/// Whether a character is to be escaped, see [`Escaped`].
+pub const fn is_dangerous(c: char) -> bool {
+    matches!(
+        c,
+        '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
+}
+
+fn write_escape(out: &mut impl Write, c: char) -> fmt::Result {
+    match c {
+        '\n' => out.write_str("\\n"),
+        '\r' => out.write_str("\\r"),
+        '\t' => out.write_str("\\t"),
+        c => write!(out, "\\u{{{:x}}}", u32::from(c)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_dangerous_character_is_escaped_and_no_other_is_touched() {
+        let bidi = ['\u{61c}', '\u{200e}', '\u{200f}', '\u{2028}', '\u{2029}'];
+        let expected = |c: char| {
+            c.is_control()
+                || bidi.contains(&c)
+                || ('\u{202a}'..='\u{202e}').contains(&c)
+                || ('\u{2066}'..='\u{2069}').contains(&c)
+        };
+        for c in '\0'..=char::MAX {
+            let text = format!("a{c}b");
+            let shown = escaped(&text);
+            assert_eq!(shown != text, expected(c), "{c:?}");
+            assert!(!shown.contains(is_dangerous), "{c:?}");
+            assert!(shown.starts_with('a') && shown.ends_with('b'), "{c:?}");
+        }
+    }
+}
