@@ -24,25 +24,49 @@ pub(crate) enum Command {
 #[command(after_help = "\
 Examples:
   throughline decode --elf target/thumbv7em-none-eabihf/release/app capture.bin
+  throughline decode --elf app --serial /dev/ttyACM0 --baud 115200
   nc board.local 19021 | throughline decode --elf app -
-  stty -F /dev/ttyACM0 115200 raw && throughline decode --elf app - < /dev/ttyACM0
-  throughline decode --elf app --format json capture.bin | jq 'select(.kind == \"span\")'
+  throughline decode --elf app --json capture.bin | jq 'select(.kind == \"span\")'
   throughline decode --elf app --otlp http://localhost:4318 --anchor 2026-01-31T12:00:00Z capture.bin
 
+A live stream (a serial port, a pipe) is shown as it comes. Ctrl-C or SIGTERM ends it as if the stream had ended: open
+traces, metrics and the summary are shown, and the exit code is that of what was decoded. A second Ctrl-C ends at once.
+
 Exit codes:
-  0  fine; losses on the device itself (a full ring) are shown and are no damage
-  1  wrong use, a file that cannot be read, a wrong ELF, or a collector that does not take the data
-  2  decoded, but the capture is damaged or the link lost frames")]
+  0    fine; losses on the device itself (a full ring) are shown and are no damage
+  1    wrong use, a file that cannot be read, a wrong ELF, or a collector that does not take the data
+  2    decoded, but the capture is damaged or the link lost frames
+  130  ended by a second Ctrl-C before everything was shown")]
 pub(crate) struct DecodeArgs {
     /// The ELF that runs on the device, as cargo built it; names and source lines come from it
     #[arg(long, value_name = "FILE")]
     pub(crate) elf: PathBuf,
-    /// The capture, or - for a live stream on standard input
+    /// The capture, or - for standard input; a pipe is read live
     #[arg(default_value = "-", value_name = "FILE")]
     pub(crate) input: PathBuf,
+    /// Read this serial port instead: raw, and opened anew when it goes away
+    #[arg(long, value_name = "PORT", conflicts_with = "input")]
+    pub(crate) serial: Option<PathBuf>,
+    /// Bits per second of the serial port
+    #[arg(long, value_name = "N", default_value_t = 115_200, requires = "serial")]
+    pub(crate) baud: u32,
     /// What to print
     #[arg(long, value_enum, default_value_t = Format::Tree)]
     pub(crate) format: Format,
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) json: bool,
+    /// When the tree shows metrics; unless given, each snapshot of a live stream and the last one of a file
+    #[arg(long, value_enum)]
+    pub(crate) metrics: Option<Metrics>,
+    /// Of a live stream, show a record at the latest after this time, though the root of its trace is still open; the trace
+    /// then goes on under a header that says (continued)
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "2s")]
+    pub(crate) patience: Duration,
+    /// Most records held back until the root of their trace ends, about 1 kB each; beyond, the trace that waited longest is
+    /// shown in part
+    #[arg(long, value_name = "RECORDS", default_value_t = 32_768, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) hold: u32,
     /// Send everything on to this OTLP/HTTP endpoint as well, such as http://localhost:4318
     #[arg(long, value_name = "URL")]
     pub(crate) otlp: Option<String>,
@@ -68,6 +92,21 @@ pub(crate) enum Format {
     Json,
     /// Nothing but errors, for use with --otlp
     None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Metrics {
+    /// All of them at each snapshot, and the latest at the end
+    Each,
+    /// The latest at the end, or when the device restarts
+    Last,
+}
+
+impl DecodeArgs {
+    /// What to print.
+    pub(crate) fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.format }
+    }
 }
 
 /// List the callsites of an ELF: every span, event and metric the program can make

@@ -1,60 +1,67 @@
 //! `throughline decode`: from bytes to outputs.
 
-use throughline_decode::trace::TraceBuilder;
+use std::time::{Duration, Instant};
+
+use throughline_decode::trace::{Assembled, TraceBuilder};
 use throughline_decode::{Context, DamageKind, Decoder, Elf, Item, TimeOptions};
 
-use crate::args::{DecodeArgs, Format};
+use crate::args::{DecodeArgs, Format, Metrics};
 use crate::error::CliError;
-use crate::input::{self, Chunk};
+use crate::input::{Chunk, Source};
 use crate::output::{Output, json::Json, otlp::Otlp, tree::TreeText};
 use crate::summary::Summary;
-use crate::{DAMAGED, FAILED, FINE};
+use crate::{DAMAGED, FAILED, FINE, stop};
 
-/// Records held back for their parents: some 100 MB at most for usual records.
-const HELD: usize = 1 << 18;
 /// Records for which a trace is kept after its root has ended.
 const LINGER: u64 = 64;
-/// Silences after which a live stream's unfinished traces are shown as they are.
-const PATIENCE: u32 = 7;
 
 /// Runs the command; the exit code.
 pub(crate) fn run(args: &DecodeArgs) -> Result<u8, CliError> {
     let elf = Elf::read(&args.elf)?;
+    let source = Source::open(args)?;
+    stop::listen();
+    let name = source.name().to_owned();
     let options = TimeOptions {
         anchor_unix_ns: args.anchor,
         drift_ppm: args.drift_ppm,
         max_latency_ns: args.max_latency.map(|d| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)),
     };
+    let hold = usize::try_from(args.hold).unwrap_or(usize::MAX);
     let mut run = Run {
-        outputs: outputs(args)?,
-        assembler: TraceBuilder::new(HELD, LINGER),
+        outputs: outputs(args, &source)?,
+        traces: TraceBuilder::new(hold, LINGER),
+        sweeps: source.is_live().then(|| Sweeps::new(args.patience)),
         failed: None,
         wrong_elf: None,
     };
     let mut decoder = Decoder::new(Some(&elf), options);
-    let read = input::read(&args.input, |chunk| {
+    let read = source.read(|chunk| {
         match chunk {
             // A time that was given is better known than one guessed from arrivals.
             Chunk::Bytes(bytes, arrival) => {
                 let arrival = arrival.filter(|_| args.anchor.is_none());
                 decoder.push(bytes, arrival, &mut |context, item| run.item(context, &item));
-                if arrival.is_some() {
-                    run.each(|output| output.pause());
-                }
             }
-            Chunk::Silence(n) => run.silence(n),
+            Chunk::Reopened => decoder.rejoin(),
+            Chunk::Quiet => run.settle(),
         }
+        run.pause();
         run.failed.take().map_or(Ok(()), Err)
     });
+    let interrupted = stop::requested();
+    if interrupted {
+        // The frame that the signal came in the middle of is no damage.
+        decoder.rejoin();
+    }
     // What was decoded before an error is shown all the same.
     decoder.finish(&mut |context, item| run.item(context, &item));
     run.flush();
-    let summary = Summary { balance: decoder.balance(), counts: decoder.counts() };
+    let summary = Summary { balance: decoder.balance(), counts: decoder.counts(), interrupted };
     if decoder.counts().bytes > 0 {
         run.each(|output| output.finish(&summary));
     }
     if read? == 0 {
-        return Err(CliError::Empty { path: args.input.clone() });
+        return Err(CliError::Empty { path: name });
     }
     if let Some(error) = run.failed {
         return Err(error);
@@ -66,30 +73,53 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<u8, CliError> {
     if summary.counts.frames == 0 {
         eprintln!(
             "throughline: {} holds no throughline frame; check that it is the raw byte stream of the device, and the baud rate",
-            args.input.display()
+            name.display()
         );
     }
     Ok(if summary.damaged() { DAMAGED } else { FINE })
 }
 
-fn outputs<'elf>(args: &DecodeArgs) -> Result<Vec<Box<dyn Output<'elf> + 'elf>>, CliError> {
+fn outputs<'elf>(args: &DecodeArgs, source: &Source) -> Result<Vec<Box<dyn Output<'elf> + 'elf>>, CliError> {
     let mut outputs: Vec<Box<dyn Output<'elf> + 'elf>> = Vec::new();
-    match args.format {
-        Format::Tree => outputs.push(Box::new(TreeText::new())),
+    let metrics = args.metrics.unwrap_or(if source.is_live() { Metrics::Each } else { Metrics::Last });
+    match args.format() {
+        Format::Tree => outputs.push(Box::new(TreeText::new(metrics))),
         Format::Json => outputs.push(Box::new(Json::new())),
         Format::None => {}
     }
     if let Some(url) = &args.otlp {
-        outputs.push(Box::new(Otlp::new(url, args.service_name.clone(), args.input.clone())?));
+        outputs.push(Box::new(Otlp::new(url, args.service_name.clone(), source.name().to_owned())?));
     }
     Ok(outputs)
 }
 
 struct Run<'elf> {
     outputs: Vec<Box<dyn Output<'elf> + 'elf>>,
-    assembler: TraceBuilder<'elf>,
+    traces: TraceBuilder<'elf>,
+    /// When open traces are shown in part, of a live stream.
+    sweeps: Option<Sweeps>,
     failed: Option<CliError>,
     wrong_elf: Option<DamageKind>,
+}
+
+/// The times at which a live stream's open traces are shown in part: twice in the patience, as a sweep shows what came before the last one.
+struct Sweeps {
+    every: Duration,
+    last: Instant,
+}
+
+impl Sweeps {
+    fn new(patience: Duration) -> Sweeps {
+        Sweeps { every: patience / 2, last: Instant::now() }
+    }
+
+    fn is_due(&mut self) -> bool {
+        let due = self.last.elapsed() >= self.every;
+        if due {
+            self.last = Instant::now();
+        }
+        due
+    }
 }
 
 impl<'elf> Run<'elf> {
@@ -99,26 +129,36 @@ impl<'elf> Run<'elf> {
         {
             self.wrong_elf = Some(damage.kind.clone());
         }
-        // First what the item ends (a boot ends all traces), then the item itself.
-        let Run { outputs, assembler, failed, .. } = self;
-        assembler.take(context, item, &mut |a| each(outputs, failed, |output| output.assembled(&a)));
+        // What the item ends comes first (a boot ends all traces), then the item itself.
+        self.give(|traces, show| traces.take(context, item, show));
         self.each(|output| output.item(context, item));
     }
 
-    fn silence(&mut self, times: u32) {
-        let Run { outputs, assembler, failed, .. } = self;
-        let mut show = |a| each(outputs, failed, |output| output.assembled(&a));
-        match times {
-            1 => assembler.settle(&mut show),
-            PATIENCE => assembler.flush(&mut show),
-            _ => return,
+    /// No more bytes are at hand: shows the traces whose root has ended.
+    fn settle(&mut self) {
+        self.give(|traces, show| traces.settle(show));
+    }
+
+    /// Makes everything of a live stream visible that is due.
+    fn pause(&mut self) {
+        let Some(sweeps) = &mut self.sweeps else { return };
+        if sweeps.is_due() {
+            self.give(|traces, show| traces.sweep(show));
         }
         self.each(|output| output.pause());
     }
 
     fn flush(&mut self) {
-        let Run { outputs, assembler, failed, .. } = self;
-        assembler.flush(&mut |a| each(outputs, failed, |output| output.assembled(&a)));
+        self.give(|traces, show| traces.flush(show));
+    }
+
+    /// Passes on to the outputs what `take` gets from the traces.
+    fn give(
+        &mut self,
+        take: impl FnOnce(&mut TraceBuilder<'elf>, &mut dyn FnMut(Assembled<'elf>)),
+    ) {
+        let Run { outputs, traces, failed, .. } = self;
+        take(traces, &mut |a| each(outputs, failed, |output| output.assembled(&a)));
     }
 
     fn each(&mut self, f: impl FnMut(&mut (dyn Output<'elf> + 'elf)) -> Result<(), CliError>) {

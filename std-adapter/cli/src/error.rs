@@ -19,8 +19,36 @@ pub(crate) enum CliError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The serial port cannot be opened.
+    #[error("cannot open {}: {source}; {next}", path.display())]
+    Serial {
+        /// The port.
+        path: PathBuf,
+        /// What the person can do.
+        next: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A serial port in line mode was given as a file.
+    #[error(
+        "{port} is a terminal in line mode, which changes the device's bytes and echoes them back to it; let the tool open the \
+         port: throughline decode --elf {elf} --serial {port} --baud 115200",
+        port = port.display(), elf = elf.display()
+    )]
+    LineMode {
+        /// The port.
+        port: PathBuf,
+        /// The ELF that was given with it.
+        elf: PathBuf,
+    },
+    /// Standard input is the terminal that a person types at.
+    #[error(
+        "standard input is a terminal; give a capture file, pipe a stream into it (`nc board 19021 | throughline decode …`), or let \
+         it read a serial port (`--serial /dev/ttyACM0 --baud 115200`)"
+    )]
+    Terminal,
     /// The capture has no bytes.
-    #[error("{} is empty; capture while the device runs, and check that its throughline bytes go to that link", path.display())]
+    #[error("no bytes came from {}; capture while the device runs, and check that its throughline bytes go to that link", path.display())]
     Empty {
         /// The capture.
         path: PathBuf,

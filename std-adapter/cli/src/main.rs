@@ -6,6 +6,7 @@ mod decode;
 mod error;
 mod input;
 mod output;
+mod stop;
 mod summary;
 mod views;
 
@@ -22,6 +23,8 @@ const FINE: u8 = 0;
 const FAILED: u8 = 1;
 /// Decoded, but the capture had damage, or the link lost frames.
 const DAMAGED: u8 = 2;
+/// Ended by a second signal, as shells write it: 128 and the number of SIGINT.
+const KILLED: u8 = 130;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

@@ -9,6 +9,8 @@ use throughline_decode::{Balance, Counts};
 pub(crate) struct Summary {
     pub(crate) balance: Balance,
     pub(crate) counts: Counts,
+    /// Whether a signal ended the decode, and not the end of the stream.
+    pub(crate) interrupted: bool,
 }
 
 impl Summary {
@@ -20,7 +22,7 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Summary { balance: b, counts: c } = self;
+        let Summary { balance: b, counts: c, .. } = self;
         write!(f, "{} in {}: ", Count(c.frames, "frame"), Count(c.bytes, "byte"))?;
         write!(f, "{} emitted, {} decoded", Count(b.emitted, "record"), b.decoded)?;
         write!(f, ", {} lost on the device, {} on the link", b.device, b.link)?;

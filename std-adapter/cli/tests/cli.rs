@@ -3,62 +3,15 @@
 #[path = "../../decode/tests/common/mod.rs"]
 mod common;
 
+mod tool;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 
 use common::scenario::{STRINGS, everything, program, round};
 use common::{BUILD_ID, Device, elf};
-use tempfile::TempDir;
-
-fn tool() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_throughline"));
-    command.env_remove("NO_COLOR");
-    command
-}
-
-/// A directory with the right ELF, `fw.elf`, and one capture, `capture.bin`.
-struct Bench(TempDir);
-
-impl Bench {
-    fn new(capture: &[u8]) -> Bench {
-        let bench = Bench(TempDir::new().unwrap());
-        bench.put("fw.elf", &program().0);
-        bench.put("capture.bin", capture);
-        bench
-    }
-
-    fn put(&self, name: &str, bytes: &[u8]) {
-        std::fs::write(self.path(name), bytes).unwrap();
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        tool().current_dir(self.0.path()).args(args).output().unwrap()
-    }
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap()
-}
-
-/// Exit code, standard output, standard error.
-fn said(output: &Output) -> (i32, &str, &str) {
-    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
-}
-
-/// A device that measures three times, nothing lost.
-fn healthy() -> Device {
-    let (_, ids) = program();
-    let mut device = Device::new(32);
-    device.preamble();
-    (0..3).for_each(|n| _ = device.batch(n * 2_000, 10, &round(&ids, n * 2_000, 10 + 4 * n)));
-    device
-}
+use tool::{Bench, healthy, said, text, tool};
 
 #[test]
 fn a_healthy_capture_is_shown_as_trees() {
@@ -192,7 +145,7 @@ fn every_error_names_the_file_and_the_next_step() {
             "strip = false",
         ),
         (decode("fw.elf", "none.bin"), "throughline: cannot read none.bin: ", "give a capture"),
-        (decode("fw.elf", "empty.bin"), "throughline: empty.bin is empty; ", "capture while the device runs"),
+        (decode("fw.elf", "empty.bin"), "throughline: no bytes came from empty.bin; ", "capture while the device runs"),
         (bench.run(&["callsites", "--elf", "none.elf"]), "throughline: cannot read none.elf: ", "target/"),
         (bench.run(&["decode", "capture.bin"]), "error: the following required arguments", "--elf <FILE>"),
         (

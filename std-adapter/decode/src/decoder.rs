@@ -154,6 +154,12 @@ impl<'elf> Decoder<'elf> {
         self.state.end_snapshot(false, sink);
     }
 
+    /// The link was lost and opened anew, or reading stops here: a frame that is cut by this is no damage. Records that were lost meanwhile are
+    /// counted when the next frame comes.
+    pub fn rejoin(&mut self) {
+        self.state.counts.joined_bytes += self.reader.rejoin();
+    }
+
     /// Where every record went so far.
     pub fn balance(&self) -> Balance {
         self.state.ledger.balance()

@@ -154,6 +154,14 @@ impl FrameReader {
         if len == 0 { Ok(()) } else { Err(Skipped { offset, len, why: SkipReason::Unfinished }) }
     }
 
+    /// The link was lost, or whoever reads it stops here: forgets an unfinished frame, and what comes next may begin in the middle of
+    /// one. Gives back the number of bytes forgotten; offsets go on.
+    pub fn rejoin(&mut self) -> u64 {
+        self.buffer.clear();
+        self.delimited = false;
+        std::mem::take(&mut self.run)
+    }
+
     fn keep(&mut self, bytes: &[u8]) {
         if self.run == 0 {
             self.buffer.clear();

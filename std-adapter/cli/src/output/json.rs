@@ -120,9 +120,10 @@ impl<'elf> Output<'elf> for Json {
     }
 
     fn finish(&mut self, summary: &Summary) -> Result<(), CliError> {
-        let Summary { balance: b, counts: c } = summary;
+        let Summary { balance: b, counts: c, interrupted } = summary;
         self.line(json!({
             "kind": "summary",
+            "interrupted": interrupted,
             "bytes": c.bytes,
             "frames": c.frames,
             "emitted": b.emitted,

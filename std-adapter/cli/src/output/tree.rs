@@ -1,4 +1,4 @@
-//! Trees for people: traces as they end, then the metrics of each boot, then the summary.
+//! Trees for people: traces as they end, metrics at each snapshot of a live stream and at the end of each boot, then the summary.
 
 use std::collections::BTreeMap;
 use std::io::{BufWriter, StdoutLock, Write};
@@ -7,10 +7,11 @@ use throughline_decode::ledger::{Boot, BootCause};
 use throughline_decode::preamble::Hex;
 use throughline_decode::series::MAX_SERIES;
 use throughline_decode::trace::{Assembled, Entry};
-use throughline_decode::{Context, Item, Point, PointValue, Time, TimeSource};
-use throughline_export::terminal::{Nanoseconds, Style, Tree, write_metrics};
+use throughline_decode::{Context, Item, Point, PointValue, Snapshot, Time, TimeSource};
+use throughline_export::terminal::{Nanoseconds, Style, TimeOfDay, Tree, write_metrics};
 
 use super::Output;
+use crate::args::Metrics;
 use crate::error::CliError;
 use crate::summary::Summary;
 use crate::views::{self, PointTexts};
@@ -18,27 +19,30 @@ use crate::views::{self, PointTexts};
 /// Columns of a histogram's picture.
 const BARS: usize = 32;
 
-type Series = (u64, Vec<(String, String)>);
+/// What makes two points the same series: name, unit, shape, labels.
+type Series<'elf> = (String, &'elf str, u8, Vec<(&'elf str, String)>);
 
 pub(crate) struct TreeText<'elf> {
     out: BufWriter<StdoutLock<'static>>,
     style: Style,
     tree: Tree,
     /// The latest value of every series of this boot.
-    metrics: BTreeMap<Series, Point<'elf>>,
+    metrics: BTreeMap<Series<'elf>, Point<'elf>>,
+    when: Metrics,
     announced: bool,
     /// What the times shown last were known by.
     source: Option<TimeSource>,
 }
 
 impl<'elf> TreeText<'elf> {
-    pub(crate) fn new() -> TreeText<'elf> {
+    pub(crate) fn new(when: Metrics) -> TreeText<'elf> {
         let style = Style::of(&std::io::stdout());
         TreeText {
             out: BufWriter::new(std::io::stdout().lock()),
             style,
             tree: Tree::new(style, usize::MAX),
             metrics: BTreeMap::new(),
+            when,
             announced: false,
             source: None,
         }
@@ -93,16 +97,43 @@ impl<'elf> TreeText<'elf> {
         Ok(())
     }
 
-    /// The metrics so far, and a picture of each histogram.
+    /// Remembers the values of a snapshot, and shows them when each is to be shown.
+    fn snapshot(&mut self, context: &Context, snapshot: &Snapshot<'elf>) -> Result<(), CliError> {
+        for point in &snapshot.points {
+            let name = point.callsite.name().into_owned();
+            let key = (name, point.callsite.unit(), shape(&point.value), point.labels.clone());
+            if self.metrics.len() < MAX_SERIES || self.metrics.contains_key(&key) {
+                self.metrics.insert(key, point.clone());
+            }
+        }
+        if self.when == Metrics::Each {
+            let time = context.time(snapshot.time);
+            self.times(&time)?;
+            let missing = if snapshot.complete { "" } else { ", parts of it missing" };
+            writeln!(self.out, "── metrics at {}{missing}", TimeOfDay(time.unix_ns))?;
+            self.table(snapshot.points.iter())?;
+        }
+        Ok(())
+    }
+
+    /// The latest metrics of a boot that is over.
     fn metrics(&mut self) -> Result<(), CliError> {
         let points = std::mem::take(&mut self.metrics);
         if points.is_empty() {
             return Ok(());
         }
         writeln!(self.out)?;
-        let texts: Vec<_> = points.values().map(PointTexts::new).collect();
+        self.table(points.values())
+    }
+
+    /// A table, and a picture of each histogram.
+    fn table<'p>(&mut self, points: impl Iterator<Item = &'p Point<'elf>> + Clone) -> Result<(), CliError>
+    where
+        'elf: 'p,
+    {
+        let texts: Vec<_> = points.clone().map(PointTexts::new).collect();
         write_metrics(&mut self.out, self.style, texts.iter().map(|t| t.view(0, 0)))?;
-        for (point, text) in points.values().zip(&texts) {
+        for (point, text) in points.zip(&texts) {
             if let Some(picture) = picture(&point.value) {
                 let view = text.view(0, 0);
                 let unit = view.unit.trim_start_matches('{').trim_end_matches('}');
@@ -120,15 +151,7 @@ impl<'elf> Output<'elf> for TreeText<'elf> {
             Item::Preamble(_) => {
                 self.preamble(context)?;
             }
-            Item::Metrics(snapshot) => {
-                for point in &snapshot.points {
-                    let labels = point.labels.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
-                    let key = (point.callsite.id, labels);
-                    if self.metrics.len() < MAX_SERIES || self.metrics.contains_key(&key) {
-                        self.metrics.insert(key, point.clone());
-                    }
-                }
-            }
+            Item::Metrics(snapshot) => self.snapshot(context, snapshot)?,
             Item::ClockSet { by_ns } => {
                 let way = if *by_ns < 0 { "back" } else { "forward" };
                 let by = Nanoseconds(by_ns.unsigned_abs());
@@ -157,6 +180,9 @@ impl<'elf> Output<'elf> for TreeText<'elf> {
                     Entry::Loss(_) => None,
                 });
                 first.map_or(Ok(()), |time| self.times(&time))?;
+                if trace.part > 0 {
+                    self.tree.continued(trace.trace_id);
+                }
                 for (_, entry) in &trace.entries {
                     match entry {
                         Entry::Span(span) => {
@@ -181,7 +207,7 @@ impl<'elf> Output<'elf> for TreeText<'elf> {
             }
             Assembled::Loss(loss) => self.tree.loss(views::loss(loss)),
         }
-        // Each is whole already: nothing is to be held back a second time.
+        // Nothing is held back a second time: each is whole, or the part that is to be shown.
         self.tree.write_all(&mut self.out)?;
         Ok(())
     }
@@ -191,9 +217,22 @@ impl<'elf> Output<'elf> for TreeText<'elf> {
     }
 
     fn finish(&mut self, summary: &Summary) -> Result<(), CliError> {
+        if summary.interrupted {
+            writeln!(self.out, "── stopped by a signal; traces that had not ended are shown as far as they came")?;
+        }
         self.metrics()?;
         writeln!(self.out, "\n{summary}")?;
         Ok(self.out.flush()?)
+    }
+}
+
+fn shape(value: &PointValue) -> u8 {
+    match value {
+        PointValue::Counter(_) => 0,
+        PointValue::UpDown(_) => 1,
+        PointValue::GaugeInt(_) => 2,
+        PointValue::GaugeFloat(_) => 3,
+        PointValue::Histogram { .. } => 4,
     }
 }
 

@@ -64,7 +64,8 @@ impl Node<'_> {
 
 fn trace(out: &mut impl Write, style: Style, id: TraceId, trace: &Trace) -> io::Result<()> {
     let (start, _) = trace.interval();
-    let head = format!("{} trace {id}", TimeOfDay(start));
+    let continued = if trace.continued { " (continued)" } else { "" };
+    let head = format!("{} trace {id}{continued}", TimeOfDay(start));
     let missing = if trace.complete { "" } else { "  (its root has not been seen)" };
     writeln!(out, "{}{}", style.paint(DIM, head), style.paint(YELLOW, missing))?;
     let known: HashMap<SpanId, ()> = trace.spans.iter().map(|s| (s.id, ())).collect();

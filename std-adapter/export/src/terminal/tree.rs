@@ -71,6 +71,8 @@ pub(super) struct Trace {
     pub(super) notes: Vec<LossNote>,
     /// Its root has ended.
     pub(super) complete: bool,
+    /// A part of it was written before.
+    pub(super) continued: bool,
     /// It had when [`Tree::write_settled`] was last called.
     settled: bool,
     /// Time of its newest record, and when that came.
@@ -166,6 +168,12 @@ impl Tree {
             }
         }
         self.held += 1;
+    }
+
+    /// Says that a part of this trace was written before: what is held of it now goes on under a header that says so.
+    pub fn continued(&mut self, id: TraceId) {
+        let newest = self.newest;
+        self.trace(id, newest).continued = true;
     }
 
     /// Takes the news of a loss.

@@ -1,0 +1,159 @@
+//! Serial ports, as pairs of pseudo terminals: opened raw, opened anew when they go away, and refused in line mode.
+#![cfg(unix)]
+
+#[path = "../../decode/tests/common/mod.rs"]
+mod common;
+mod tool;
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use common::scenario::{program, round};
+use common::{Device, F, Rec, elf};
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, tcgetattr};
+use tool::{Bench, said, tool};
+
+/// The device's end of a pseudo terminal, and the name of the other end.
+struct Port {
+    device: File,
+    name: String,
+}
+
+impl Port {
+    fn new() -> Port {
+        let device = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&device).unwrap();
+        unlockpt(&device).unwrap();
+        let name = ptsname(&device, Vec::new()).unwrap().into_string().unwrap();
+        Port { device: device.into(), name }
+    }
+
+    /// Whether what the device sends would come back to it.
+    fn echoes(&self) -> bool {
+        tcgetattr(&self.device).unwrap().local_modes.contains(LocalModes::ECHO)
+    }
+}
+
+fn start(bench: &Bench, port: &Path) -> Child {
+    let args = ["decode", "--elf", "fw.elf", "--baud", "115200", "--serial"];
+    let mut command = tool();
+    command.current_dir(bench.0.path()).args(args).arg(port);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// A device that sends bytes which a terminal in line mode would change: line feeds, carriage returns, Ctrl-C, Ctrl-D, DEL.
+fn device_with_control_bytes() -> Device {
+    let (_, ids) = program();
+    let mut device = Device::new(32);
+    device.preamble();
+    (0..40).for_each(|n| _ = device.batch(n * 2_000, 10, &round(&ids, n * 2_000, 10 + 4 * n)));
+    let text = F::Text("\n\r\x03\x04\x7f\x11\x13\x15\x16\x1a\x1c".to_owned(), false);
+    device.batch(80_000, 1, &[Rec::Event { callsite: ids.low, time: 80_000, span: None, fields: vec![text] }]);
+    device
+}
+
+#[test]
+fn a_serial_port_is_read_raw_and_nothing_is_echoed_29() {
+    let (bench, mut port) = (Bench::new(b""), Port::new());
+    let mut child = start(&bench, port.name.as_ref());
+    let device = device_with_control_bytes();
+    let (first, rest) = device.wire.split_at(device.frames[2].0.start);
+    // The port is raw before anything is read of it, and the first trace says that it is being read.
+    while port.echoes() {
+        assert!(child.try_wait().unwrap().is_none(), "the tool runs");
+        std::thread::yield_now();
+    }
+    port.device.write_all(first).unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("1.24 ms  measure")));
+    port.device.write_all(rest).unwrap();
+    let more = lines.by_ref().filter(|line| line.contains("1.24 ms  measure")).take(39).count();
+    assert_eq!(more, 39);
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let summary = lines.last().unwrap();
+    assert!(summary.contains("161 records emitted, 161 decoded"), "{summary}");
+    assert!(summary.ends_with("no damage"), "{summary}");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    // Whatever had come back would be waiting here.
+    rustix::io::ioctl_fionbio(&port.device, true).unwrap();
+    let nothing = port.device.read(&mut [0; 4096]);
+    assert!(!matches!(nothing, Ok(n) if n > 0), "echoed to the device: {nothing:?}");
+}
+
+#[test]
+fn a_port_that_goes_away_is_opened_anew_29() {
+    let bench = Bench::new(b"");
+    let (mut before, mut after) = (Port::new(), Port::new());
+    // The name stays while what it stands for changes, as with a USB adapter that is plugged in again.
+    let link = bench.path("ttyACM0");
+    symlink(&before.name, &link).unwrap();
+    let mut child = start(&bench, &link);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    while before.echoes() {
+        std::thread::yield_now();
+    }
+    let device = device_with_control_bytes();
+    // It goes away in the middle of a frame, and comes back in the middle of a later one.
+    let cut = |frame: usize| device.frames[frame].0.start + 10;
+    before.device.write_all(&device.wire[..cut(3)]).unwrap();
+    assert!(lines.any(|line| line.contains("1.24 ms  measure")));
+    std::fs::remove_file(&link).unwrap();
+    drop(before);
+    let gone = said.next().unwrap();
+    assert!(gone.contains("ttyACM0 went away") && gone.contains("Ctrl-C"), "{gone}");
+    symlink(&after.name, &link).unwrap();
+    let back = said.next().unwrap();
+    assert!(back.ends_with("ttyACM0 is back"), "{back}");
+    assert!(!after.echoes());
+    after.device.write_all(&device.wire[cut(9)..]).unwrap();
+    // Frames 3 to 9 are lost: 28 records, known once the next frame came.
+    let (mut lost, mut measured) = (0, 0);
+    while lost == 0 || measured < device.frames.len() - 11 {
+        let line = lines.next().expect("the tool goes on");
+        lost += usize::from(line.contains("28 records lost here: on the link, in 7 frames"));
+        measured += usize::from(line.contains("1.24 ms  measure"));
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let summary = lines.last().unwrap();
+    assert!(summary.ends_with("28 on the link (in 7 frames); no damage"), "{summary}");
+    assert_eq!(child.wait().unwrap().code(), Some(2));
+}
+
+#[test]
+fn a_terminal_in_line_mode_is_refused_with_what_to_type_29() {
+    let (bench, port) = (Bench::new(b""), Port::new());
+    let output = bench.run(&["decode", "--elf", "fw.elf", &port.name]);
+    let (code, out, err) = said(&output);
+    assert_eq!((code, out), (1, ""));
+    let next = format!("throughline decode --elf fw.elf --serial {} --baud 115200\n", port.name);
+    assert!(err.starts_with(&format!("throughline: {} is a terminal in line mode", port.name)), "{err}");
+    assert!(err.ends_with(&next), "{err}");
+    // The same on standard input. A person's own terminal is no port: other advice.
+    let stdin = File::options().read(true).write(true).open(&port.name).unwrap();
+    let output =
+        tool().current_dir(bench.0.path()).args(["decode", "--elf", "fw.elf"]).stdin(stdin).output().unwrap();
+    let (code, _, err) = said(&output);
+    assert_eq!(code, 1);
+    assert!(err.starts_with("throughline: standard input is a terminal; give a capture file"), "{err}");
+}
+
+#[test]
+fn a_port_that_cannot_be_opened_says_what_to_do_29() {
+    let bench = Bench::new(b"");
+    bench.put("other.elf", &elf(Some(&common::scenario::sites()), "", &[]).0);
+    for args in [["--serial", "/dev/none"], ["--serial", "fw.elf"]] {
+        let output = bench.run(&["decode", "--elf", "fw.elf", args[0], args[1]]);
+        let (code, _, err) = said(&output);
+        assert_eq!(code, 1);
+        assert!(err.starts_with(&format!("throughline: cannot open {}: ", args[1])), "{err}");
+        assert!(err.contains("check the name and the cable; this machine has "), "{err}");
+    }
+    let output = bench.run(&["decode", "--elf", "fw.elf", "--serial", "/dev/none", "capture.bin"]);
+    assert_eq!(said(&output).0, 1, "a port and a file");
+}
