@@ -153,10 +153,7 @@ impl<'elf> Run<'elf> {
     }
 
     /// Passes on to the outputs what `take` gets from the traces.
-    fn give(
-        &mut self,
-        take: impl FnOnce(&mut TraceBuilder<'elf>, &mut dyn FnMut(Assembled<'elf>)),
-    ) {
+    fn give(&mut self, take: impl FnOnce(&mut TraceBuilder<'elf>, &mut dyn FnMut(Assembled<'elf>))) {
         let Run { outputs, traces, failed, .. } = self;
         take(traces, &mut |a| each(outputs, failed, |output| output.assembled(&a)));
     }

@@ -145,7 +145,11 @@ fn every_error_names_the_file_and_the_next_step() {
             "strip = false",
         ),
         (decode("fw.elf", "none.bin"), "throughline: cannot read none.bin: ", "give a capture"),
-        (decode("fw.elf", "empty.bin"), "throughline: no bytes came from empty.bin; ", "capture while the device runs"),
+        (
+            decode("fw.elf", "empty.bin"),
+            "throughline: no bytes came from empty.bin; ",
+            "capture while the device runs",
+        ),
         (bench.run(&["callsites", "--elf", "none.elf"]), "throughline: cannot read none.elf: ", "target/"),
         (bench.run(&["decode", "capture.bin"]), "error: the following required arguments", "--elf <FILE>"),
         (

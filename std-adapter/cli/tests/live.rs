@@ -191,7 +191,10 @@ fn a_signal_ends_a_live_stream_with_open_traces_metrics_and_the_summary_27() {
         live.wait_for("── stopped by a signal");
         live.wait_for("adc.samples");
         let summary = live.wait_for(" records emitted, ");
-        assert!(summary.contains("2000 records emitted, 2000 decoded, 0 lost on the device, 0 on the link"), "{summary}");
+        assert!(
+            summary.contains("2000 records emitted, 2000 decoded, 0 lost on the device, 0 on the link"),
+            "{summary}"
+        );
         assert!(summary.ends_with("no damage"), "the frame that was cut is none: {summary}");
         // Its input is still open.
         assert_eq!(live.child.wait().unwrap().code(), Some(0), "documented in --help");

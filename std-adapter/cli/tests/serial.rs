@@ -53,7 +53,11 @@ fn device_with_control_bytes() -> Device {
     device.preamble();
     (0..40).for_each(|n| _ = device.batch(n * 2_000, 10, &round(&ids, n * 2_000, 10 + 4 * n)));
     let text = F::Text("\n\r\x03\x04\x7f\x11\x13\x15\x16\x1a\x1c".to_owned(), false);
-    device.batch(80_000, 1, &[Rec::Event { callsite: ids.low, time: 80_000, span: None, fields: vec![text] }]);
+    device.batch(
+        80_000,
+        1,
+        &[Rec::Event { callsite: ids.low, time: 80_000, span: None, fields: vec![text] }],
+    );
     device
 }
 

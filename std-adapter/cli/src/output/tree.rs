@@ -218,7 +218,10 @@ impl<'elf> Output<'elf> for TreeText<'elf> {
 
     fn finish(&mut self, summary: &Summary) -> Result<(), CliError> {
         if summary.interrupted {
-            writeln!(self.out, "── stopped by a signal; traces that had not ended are shown as far as they came")?;
+            writeln!(
+                self.out,
+                "── stopped by a signal; traces that had not ended are shown as far as they came"
+            )?;
         }
         self.metrics()?;
         writeln!(self.out, "\n{summary}")?;
