@@ -64,4 +64,6 @@ mod without_loom {
     pub use crate::fields::FieldWriter;
     pub use crate::id::{IdKey, LocalId};
     pub use crate::sync::AtomicWord;
+    #[cfg(feature = "std")]
+    pub use crate::version::versions;
 }

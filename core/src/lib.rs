@@ -86,6 +86,8 @@ pub mod series;
 #[cfg(not(loom))]
 mod span;
 mod value;
+#[cfg(all(not(loom), registered_callsites))]
+mod version;
 #[cfg(not(loom))]
 mod wire;
 

@@ -3,7 +3,7 @@
 use crate::config::{Config, TerminalOut};
 use crate::published::Published;
 use crate::pump::{Control, FanOut, Farewell, Pump, Settings};
-use crate::{clock, ended, fork, thread};
+use crate::{clock, ended, fork, thread, versions};
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -101,6 +101,9 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
     });
 
     fork::watch(config.report_errors);
+    if config.report_errors {
+        versions::tell();
+    }
     let cells = Arc::<Cells>::default();
     LEDGER.set(Arc::clone(&cells));
     let deadline = Arc::new(Deadline::never());

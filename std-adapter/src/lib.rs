@@ -9,6 +9,7 @@ mod memory;
 mod published;
 mod pump;
 mod thread;
+mod versions;
 mod wall_time;
 
 pub use config::Config;

@@ -42,6 +42,7 @@ impl Callsite {
     #[cold]
     #[inline(never)]
     fn first_use(&'static self) -> Option<CallsiteId> {
+        crate::version::keep();
         // Before there is a recorder nothing is registered: filters may yet come.
         if !crate::recorder::exists() {
             return None;
