@@ -35,14 +35,23 @@ const STORM: Case = Case { binary: "isr_storm", check: storm::check };
 const REMOTE: Case = Case { binary: "remote", check: cases::remote };
 const FIELDS: Case = Case { binary: "fields", check: cases::fields };
 const PANIC: Case = Case { binary: "panic", check: cases::panic };
+const SYSTICK: Case = Case { binary: "systick", check: cases::systick };
 const WIRE: Case = Case { binary: "wire", check: cases::wire };
 
 /// What is run where.
 const RUNS: &[(Machine, Variant, &[Case])] = &[
-    (Machine::Mps2An386, Variant::Serial, &[THERMOSTAT, OVERFLOW, STORM, REMOTE, WIRE, FIELDS, PANIC]),
+    (
+        Machine::Mps2An386,
+        Variant::Serial,
+        &[THERMOSTAT, OVERFLOW, STORM, REMOTE, WIRE, FIELDS, PANIC, SYSTICK],
+    ),
     (Machine::Mps2An386, Variant::Rtt, &[THERMOSTAT, OVERFLOW, PANIC]),
     (Machine::Mps2An386, Variant::NoFragment, &[THERMOSTAT, FIELDS]),
-    (Machine::Microbit, Variant::Serial, &[THERMOSTAT, OVERFLOW, STORM, REMOTE, WIRE, FIELDS, PANIC]),
+    (
+        Machine::Microbit,
+        Variant::Serial,
+        &[THERMOSTAT, OVERFLOW, STORM, REMOTE, WIRE, FIELDS, PANIC, SYSTICK],
+    ),
     (Machine::Microbit, Variant::Rtt, &[THERMOSTAT]),
     (Machine::Microbit, Variant::NoFragment, &[THERMOSTAT]),
 ];

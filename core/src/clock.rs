@@ -1,9 +1,10 @@
 //! The clock seam: ticks plus a frequency, given by the application.
 
 use crate::ring::Word;
+use crate::sync::{AtomicWord, Relaxed};
 
 /// A monotonic clock: a reader of ticks and their frequency. On a 32-bit machine ticks are the low 32 bits, which may wrap: a raw read is
-/// cheap, and the drain extends it.
+/// cheap, and the drain extends it. A counter of fewer bits, or one that counts down, is read through a [`NarrowCounter`].
 ///
 /// ```
 /// use throughline::Clock;
@@ -129,6 +130,59 @@ impl Clock {
     }
 }
 
+/// Extends a hardware counter of fewer than 32 bits, which may count down, to all the bits that a [`Clock`] has.
+///
+/// Each reading gives the first moment since the reading before at which the counter had the value it has now. So it must be read more than once in
+/// a turn of the counter: at least every 2^`BITS` ticks, less the longest time for which a reader is interrupted. Each span and event reads it,
+/// and so does each flush; a timer may call [`Recorder::mark_clock`](crate::Recorder::mark_clock) where these are rare. Any context may read it,
+/// interrupts included: a reading that is interrupted in the middle stores a time that is a little old, which does no harm.
+///
+/// The counter must go through all its values: a SysTick is to have the reload value 2^24 − 1, and no operating system that sets another.
+///
+/// ```
+/// use throughline::Clock;
+/// use throughline::clock::NarrowCounter;
+/// # struct SYST;
+/// # impl SYST { fn get_current() -> u32 { 5 } }
+///
+/// /// SysTick, 24 bits downwards, with the processor's clock of 64 MHz.
+/// static SYSTICK: NarrowCounter<24> = NarrowCounter::new();
+/// const CLOCK: Clock = Clock::new(64_000_000, || SYSTICK.down(SYST::get_current));
+/// # assert_eq!(CLOCK.ticks(), (1 << 24) - 1 - 5);
+/// ```
+#[derive(Debug)]
+pub struct NarrowCounter<const BITS: u32> {
+    /// The last reading, extended.
+    last: AtomicWord,
+}
+
+impl<const BITS: u32> NarrowCounter<BITS> {
+    const MASK: Word = (1 << BITS) - 1;
+
+    /// A counter that was not read yet.
+    #[allow(clippy::new_without_default)] // Only a static makes sense.
+    pub const fn new() -> NarrowCounter<BITS> {
+        const { assert!(BITS > 0 && BITS < 32, "a narrow counter has 1 to 31 bits") };
+        NarrowCounter { last: AtomicWord::new(0) }
+    }
+
+    /// Ticks of a counter that counts up. Bits of `read` beyond `BITS` are ignored. Cost: that of `read`, a load, a store and three instructions.
+    #[inline(always)]
+    pub fn up(&self, read: impl FnOnce() -> u32) -> Word {
+        // The last reading is loaded first: one that another context stores in between is then newer than it and older than what is read next.
+        let last = self.last.load(Relaxed);
+        let now = last.wrapping_add((read() as Word).wrapping_sub(last) & Self::MASK);
+        self.last.store(now, Relaxed);
+        now
+    }
+
+    /// Ticks of a counter that counts down. As [`NarrowCounter::up`], with an instruction more.
+    #[inline(always)]
+    pub fn down(&self, read: impl FnOnce() -> u32) -> Word {
+        self.up(|| !read())
+    }
+}
+
 const fn halves(n: u64) -> [u32; 2] {
     [n as u32, (n >> 32) as u32]
 }
@@ -175,5 +229,59 @@ pub mod mock {
     /// Moves it on, wrapping around.
     pub fn advance(ticks: Word) {
         NOW.fetch_add(ticks, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A counter of 12 bits that a test moves.
+    struct Hardware {
+        now: core::cell::Cell<usize>,
+    }
+
+    impl Hardware {
+        fn read(&self) -> u32 {
+            self.now.get() as u32 & 0xfff
+        }
+
+        fn pass(&self, ticks: usize) {
+            self.now.set(self.now.get() + ticks);
+        }
+    }
+
+    #[test]
+    fn a_narrow_counter_is_extended_over_its_turns_35() {
+        let (up, down) = (NarrowCounter::<12>::new(), NarrowCounter::<12>::new());
+        let hardware = Hardware { now: 0.into() };
+        let mut random = 1u32;
+        for _ in 0..10_000 {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            hardware.pass(random as usize >> 20);
+            assert_eq!(up.up(|| hardware.read()), hardware.now.get());
+            assert_eq!(down.down(|| !hardware.read()), hardware.now.get());
+        }
+    }
+
+    #[test]
+    fn interrupts_amid_a_reading_do_not_disturb_it_35() {
+        let counter = NarrowCounter::<12>::new();
+        let hardware = Hardware { now: 0.into() };
+        let mut random = 1u32;
+        for _ in 0..10_000 {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            hardware.pass(random as usize >> 21);
+            let read = counter.up(|| {
+                // Before the counter is read, and after.
+                hardware.pass(random as usize & 0x1ff);
+                assert_eq!(counter.up(|| hardware.read()), hardware.now.get());
+                let value = hardware.read();
+                hardware.pass(random as usize >> 9 & 0x1ff);
+                assert_eq!(counter.up(|| hardware.read()), hardware.now.get());
+                value
+            });
+            assert_eq!(read, hardware.now.get() - (random as usize >> 9 & 0x1ff));
+        }
     }
 }

@@ -35,24 +35,25 @@
 //!
 //! ## Clocks
 //!
-//! Any counter that goes through all 32 bits at a constant rate will do; wraps are seen as long as a flush (or `Recorder::mark_clock`) comes at least
-//! once in 2^31 ticks, less 2^16. Every span reads it twice, every event once.
+//! Any counter with a constant rate will do. One of 32 bits must be read by a flush (or `Recorder::mark_clock`) at least once in 2^31 ticks, less 2^16; one of
+//! fewer bits, such as SysTick, is read through a `NarrowCounter`, by anything, more than once in each of its turns. Every span reads the clock twice,
+//! every event once. The host tool says when a clock stands still or turns over early.
 //!
 //! | clock | for | a reading costs |
 //! |---|---|---|
 //! | `Clock::register(hz, address)` | a counter that counts up in a register which may be read as it is: `DWT.CYCCNT`, `TIMERAWL` of an RP2040, `CNT` of an STM32's TIM2 | one load, and spans and events make no call for it |
-//! | `Clock::new(hz, function)` | all others: one that counts down, must be captured first, or is put together from two registers | the call, what the function does, and what a call makes its caller keep |
+//! | `Clock::new(hz, function)` | all others: one that must be captured first, or is put together from two registers | the call, what the function does, and what a call makes its caller keep |
+//! | the same with `NarrowCounter::<24>::down` in the function | SysTick, and other counters that count down or have fewer than 32 bits | as above, and five instructions |
 //! | `Clock::embassy()` (feature `embassy-time` of `throughline`) | the `embassy-time` driver that the program has anyway | as above: a call, and the driver's reading |
 //!
 //! ```
 //! use throughline::Clock;
+//! use throughline::clock::NarrowCounter;
+//! # mod syst { pub fn get_current() -> u32 { 0 } }
 //!
-//! /// A counter that goes down.
-//! fn ticks() -> usize {
-//! #   const fn timer_value() -> usize { 0 }
-//!     !timer_value()
-//! }
-//! const CALLED: Clock = Clock::new(25_000_000, ticks);
+//! /// SysTick: 24 bits, downwards. Its reload value is 2^24 − 1.
+//! static SYSTICK: NarrowCounter<24> = NarrowCounter::new();
+//! const CALLED: Clock = Clock::new(25_000_000, || SYSTICK.down(syst::get_current));
 //!
 //! # #[cfg(target_pointer_width = "32")]
 //! // SAFETY: the cycle counter of a Cortex-M4 that runs at 64 MHz; `main` turns it on.

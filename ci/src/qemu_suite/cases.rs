@@ -103,6 +103,23 @@ pub(super) fn panic(firmware: &Firmware, tool: &Tool, _: bool) -> Result<String>
     Ok(format!("the message, and {} records more", balance.decoded - 1))
 }
 
+/// A narrow clock that counts down: spans over several of its turns last as long as another clock says.
+pub(super) fn systick(firmware: &Firmware, tool: &Tool, _: bool) -> Result<String> {
+    let capture = firmware.run("systick", b"", |_| Ok(()))?;
+    let (spans, expected) = (capture.number("spans")?, capture.number("nanoseconds")?);
+    let objects = tool.json(&capture)?;
+    let lasted: Vec<u64> = objects
+        .iter()
+        .filter(|object| object["kind"] == "span")
+        .map(|span| span["duration_ns"].as_u64().context("a span has a duration"))
+        .collect::<Result<_>>()?;
+    ensure!(lasted.len() as u64 == spans, "{} of {spans} spans arrived", lasted.len());
+    for ns in &lasted {
+        ensure!(ns.abs_diff(expected) <= expected / 100, "a span of {expected} ns lasts {ns} ns");
+    }
+    Ok(format!("{spans} spans of {expected} ns, over turns of the clock"))
+}
+
 /// Bytes on the wire.
 pub(super) fn wire(firmware: &Firmware, tool: &Tool, _: bool) -> Result<String> {
     let capture = firmware.run("wire", b"", |_| Ok(()))?;

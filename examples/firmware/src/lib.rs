@@ -13,6 +13,7 @@
 //! | `overflow` | a ring that overflows, with every loss counted |
 //! | `fields` | every type and width of field |
 //! | `panic` | a panic in an interrupt, whose message arrives although the ring is full |
+//! | `systick` | a clock that counts down and has few bits |
 //! | `isr_storm` | interrupts that stop writers in the middle of a record, again and again |
 //! | `wire` | bytes on the wire for one span and one event |
 

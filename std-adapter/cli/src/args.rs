@@ -35,7 +35,7 @@ traces, metrics and the summary are shown, and the exit code is that of what was
 Exit codes:
   0    fine; losses on the device itself (a full ring) are shown and are no damage
   1    wrong use, a file that cannot be read, a wrong ELF, or a collector that does not take the data
-  2    decoded, but the capture is damaged or the link lost frames
+  2    decoded, but the capture is damaged, the link lost frames, or the device's clock does not work
   130  ended by a second Ctrl-C before everything was shown")]
 pub(crate) struct DecodeArgs {
     /// The ELF that runs on the device, as cargo built it; names and source lines come from it

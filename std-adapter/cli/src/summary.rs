@@ -56,6 +56,7 @@ impl fmt::Display for Summary {
             (c.unknown_callsites, "record of an unknown callsite"),
             (c.unknown_texts, "record with an unknown static string"),
             (c.build_ids, "wrong build id"),
+            (c.clocks, "clock that does not work"),
         ];
         let mut found = kinds.iter().filter(|(n, _)| *n > 0).peekable();
         if found.peek().is_none() {

@@ -10,6 +10,7 @@ use crate::batch::{BatchReader, RawAttach, RawPoint, RawSpan, Record};
 use crate::bytes::Malformed;
 use crate::callsite::{Callsite, Callsites};
 use crate::clock::ClockMap;
+use crate::clock_watch::ClockWatch;
 use crate::elf::Elf;
 use crate::fields::Fields;
 use crate::frame::{FrameKind, Header};
@@ -81,6 +82,8 @@ pub struct Counts {
     pub unknown_texts: u64,
     /// Preambles whose build id is not the ELF's.
     pub build_ids: u64,
+    /// Boots whose clock stood still or turned over early, each counted.
+    pub clocks: u64,
     /// Records of extended kinds that this decoder does not know, and skipped; no damage.
     pub unknown_records: u64,
 }
@@ -95,6 +98,7 @@ impl Counts {
             + self.unknown_callsites
             + self.unknown_texts
             + self.build_ids
+            + self.clocks
     }
 }
 
@@ -123,6 +127,7 @@ impl<'elf> Decoder<'elf> {
                 held: Some(Vec::new()),
                 announced: None,
                 unknown: HashSet::new(),
+                watch: ClockWatch::default(),
                 unknown_kinds: [false; 256],
             },
         }
@@ -192,6 +197,7 @@ struct State<'elf> {
     /// The preamble that ended the wait, and the epoch it is of: it holds for the frames held back, too.
     announced: Option<(u32, Preamble)>,
     unknown: HashSet<u64>,
+    watch: ClockWatch,
     /// Unknown extended kinds that were said.
     unknown_kinds: [bool; 256],
 }
@@ -274,6 +280,7 @@ impl<'elf> State<'elf> {
     fn boot(&mut self, boot: crate::ledger::Boot, sink: Sink<'_, 'elf>) {
         self.end_snapshot(false, sink);
         self.series = SeriesTable::default();
+        self.watch = ClockWatch::default();
         let context = &mut self.context;
         context.epoch = boot.epoch;
         context.boot = self.ledger.balance().boots.saturating_sub(1) as u32;
@@ -346,6 +353,7 @@ impl<'elf> State<'elf> {
             *records += u64::from(record.counts());
             if let Some(ticks) = record.made_at() {
                 self.context.clock.seen(ticks);
+                self.watch(&record, ticks, frame, sink);
             }
             match record {
                 Record::Span(span) => self.span(span, frame, sink),
@@ -361,6 +369,19 @@ impl<'elf> State<'elf> {
             }
         }
         Ok(())
+    }
+
+    /// Looks at a record's times for what no working clock shows.
+    fn watch(&mut self, record: &Record<'_>, ticks: u64, frame: RawFrame<'_>, sink: Sink<'_, 'elf>) {
+        let stands = self.watch.made(ticks, self.context.clock.tick_hz());
+        let turns_over = match record {
+            Record::Span(span) if self.context.word_bits() == 32 => self.watch.lasted(span.duration),
+            _ => None,
+        };
+        for fault in stands.into_iter().chain(turns_over) {
+            let kind = DamageKind::Clock(fault);
+            self.damage(Damage { offset: frame.offset, len: frame.encoded_len, kind }, sink);
+        }
     }
 
     fn span(&mut self, raw: RawSpan<'_>, frame: RawFrame<'_>, sink: Sink<'_, 'elf>) {
@@ -496,6 +517,7 @@ impl<'elf> State<'elf> {
             DamageKind::Malformed(_) => counts.malformed += 1,
             DamageKind::Version(_) | DamageKind::FrameType(_) => counts.unknown_frames += 1,
             DamageKind::BuildId(_) => counts.build_ids += 1,
+            DamageKind::Clock(_) => counts.clocks += 1,
             // Counted per record where they are found.
             DamageKind::Callsite(_) | DamageKind::Text(_) | DamageKind::RecordKind(_) => {}
         }

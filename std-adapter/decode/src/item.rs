@@ -6,6 +6,7 @@ use throughline::{SpanId, Status, TraceContext, TraceId};
 use crate::bytes::Malformed;
 use crate::callsite::Callsite;
 use crate::clock::ClockMap;
+use crate::clock_watch::ClockFault;
 use crate::elf::BuildIdMismatch;
 use crate::fields::Fields;
 use crate::ledger::{Boot, Gap};
@@ -144,6 +145,9 @@ pub enum DamageKind {
         "a static string of callsite {0:#x} is not in the ELF; give the ELF of the build that runs on the device"
     )]
     Text(u64),
+    /// The device's clock does not work; said once per boot. Its times and durations are wrong.
+    #[error("{0}")]
+    Clock(ClockFault),
     /// The ELF is of another build. Names are withheld, as they would be wrong.
     #[error("{0}")]
     BuildId(BuildIdMismatch),

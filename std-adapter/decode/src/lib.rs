@@ -23,6 +23,7 @@ pub mod batch;
 mod bytes;
 pub mod callsite;
 pub mod clock;
+pub mod clock_watch;
 pub mod decoder;
 pub mod elf;
 pub mod fields;

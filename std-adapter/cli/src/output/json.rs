@@ -147,6 +147,7 @@ impl<'elf> Output<'elf> for Json {
                 "unknown_callsites": c.unknown_callsites,
                 "unknown_texts": c.unknown_texts,
                 "build_ids": c.build_ids,
+                "clocks": c.clocks,
                 "skipped_bytes": c.skipped_bytes,
             },
         }))?;
