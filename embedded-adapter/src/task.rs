@@ -25,14 +25,15 @@ pub async fn flush_task<const FRAME: usize>(
     every: Duration,
     metrics: Option<Duration>,
 ) -> ! {
-    let mut next_metrics = metrics.map(|period| Instant::now() + period);
+    // `None` when it is never to be: a period may be longer than a clock can say.
+    let mut next_metrics = metrics.and_then(|period| Instant::now().checked_add(period));
     loop {
         Timer::after(every).await;
         if let (Some(at), Some(period)) = (next_metrics, metrics)
             && Instant::now() >= at
         {
             flusher.snapshot_metrics();
-            next_metrics = Some(at + period);
+            next_metrics = at.checked_add(period);
         }
         // An error leaves the frame where it is; the next round sends it again.
         let _ = flusher.flush_async(&mut link, budget).await;

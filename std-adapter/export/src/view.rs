@@ -133,6 +133,11 @@ pub struct PointView<'a> {
     pub data: PointData<'a>,
 }
 
+/// How many values a histogram holds. Counts that a device sent may be anything, so the sum stops at `u64::MAX`.
+pub fn histogram_count(zeros: u64, buckets: &[u64]) -> u64 {
+    buckets.iter().fold(zeros, |sum, n| sum.saturating_add(*n))
+}
+
 /// The value of a [`PointView`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum PointData<'a> {

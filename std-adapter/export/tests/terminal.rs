@@ -1,7 +1,9 @@
 //! The terminal's tree and table, as golden text.
 
+use proptest::prelude::*;
 use throughline::{Level, SpanId, SpanKind, Status, TraceId, Value};
 use throughline_export::terminal::{LossNote, Style, Tree, write_metrics};
+use throughline_export::text::is_dangerous;
 use throughline_export::view::{LogView, PointData, PointView, SpanView};
 
 const T0: u64 = 1_700_000_000_000_000_000;
@@ -273,5 +275,86 @@ fn a_trace_is_drawn_the_same_in_whatever_order_its_records_arrive_23() {
     assert_eq!(names.collect::<Vec<_>>(), ["root", "├─ short", "├─ long", "├─ twin a", "└─ twin b"]);
     for order in [[4, 3, 2, 1, 0], [2, 1, 0, 4, 3], [3, 4, 0, 2, 1]] {
         assert_eq!(drawn(&order), expected, "arrived as {order:?}");
+    }
+}
+
+/// Texts with something in them that a terminal or a reader would fall for.
+fn outside() -> impl Strategy<Value = String> {
+    let parts = prop_oneof![
+        Just("\n00:00:00.000000 ERROR forged".to_owned()),
+        Just("\r\x1b[2J\x1b]0;title\x07".to_owned()),
+        Just("\u{202e}exe.txt\u{2066}\u{200f}".to_owned()),
+        Just("\u{9b}31m\u{85}\u{7f}\0".to_owned()),
+        Just("{} {a} { b } \"quoted\" x=y".to_owned()),
+        any::<String>(),
+    ];
+    proptest::collection::vec(parts, 0..4).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 3 } else { 256 }, ..ProptestConfig::default() })]
+
+    /// Whatever a device or a program put into names, messages, fields and labels: no control character but the line breaks of the drawing reaches the
+    /// terminal, a record takes one line, and no number makes it panic.
+    #[test]
+    fn whatever_comes_from_outside_is_drawn_on_its_own_line_15(
+        texts in proptest::array::uniform8(outside()),
+        times in proptest::array::uniform4(any::<u64>()),
+        bytes in any::<Vec<u8>>(),
+        truncated in any::<bool>(),
+        zeros in any::<u64>(),
+        (scale, offset) in any::<(u8, i32)>(),
+        buckets in proptest::collection::vec(any::<u64>(), 0..5),
+    ) {
+        let [name, message, key, value, what, metric, label, unit] = &texts;
+        let fields = [
+            (&**key, Value::Str { text: value, truncated }),
+            ("error.message", Value::Str { text: what, truncated }),
+            ("a", Value::Bytes { bytes: &bytes, truncated }),
+        ];
+        let mut view = with(span(1, 2, None, "", 0, 0), fields.iter().copied());
+        (view.name, view.start_unix_ns, view.end_unix_ns) = (name, times[0], times[1]);
+        (view.busy_ns, view.time_error_ns) = (Some(times[2]), Some(times[3]));
+        let mut event = LogView {
+            span: Some((trace(1), id(2))),
+            time_unix_ns: times[2],
+            level: Level::Error,
+            message,
+            target: name,
+            file: name,
+            line: 1,
+            time_error_ns: None,
+            fields: fields.iter().copied(),
+        };
+        let mut tree = Tree::new(Style::PLAIN, 100);
+        tree.span(&view);
+        tree.log(&event);
+        event.span = None;
+        tree.log(&event);
+        tree.loss(LossNote { time_unix_ns: times[3], count: times[0], what: what.clone() });
+        let drawn = written(|out| {
+            tree.write_complete(out)?;
+            tree.write_idle(1, out)?;
+            tree.write_all(out)
+        });
+        prop_assert!(!drawn.contains(|c: char| is_dangerous(c) && c != '\n'), "{drawn:?}");
+        prop_assert_eq!(drawn.lines().count(), 5, "{}", drawn);
+
+        let labels = [(&**label, &**value)];
+        let point = |data| PointView {
+            name: metric,
+            unit,
+            description: what,
+            target: name,
+            start_unix_ns: times[0],
+            time_unix_ns: times[1],
+            labels: &labels,
+            data,
+        };
+        let histogram = PointData::Histogram { scale, sum: times[0], zeros, offset, buckets: &buckets };
+        let points = [point(histogram), point(PointData::Counter(times[1]))];
+        let table = written(|out| write_metrics(out, Style::PLAIN, points));
+        prop_assert!(!table.contains(|c: char| is_dangerous(c) && c != '\n'), "{table:?}");
+        prop_assert_eq!(table.lines().count(), 2, "{}", table);
     }
 }

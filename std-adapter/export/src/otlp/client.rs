@@ -90,12 +90,12 @@ pub enum SendError {
         by_caller: bool,
     },
     /// The request could not be made.
-    #[error("no request to {url} can be made: {source}; check the endpoint and the headers")]
+    #[error("no request to {url} can be made: {reason}; check the endpoint and the headers")]
     Request {
         /// Where it was to be sent.
         url: String,
         /// What is wrong with it.
-        source: Box<ureq::Error>,
+        reason: String,
     },
 }
 
@@ -111,7 +111,7 @@ enum Attempt {
         status: u16,
         reason: String,
     },
-    Impossible(Box<ureq::Error>),
+    Impossible(String),
 }
 
 impl Client {
@@ -192,8 +192,8 @@ impl Client {
                 Attempt::Refused { status, reason } => {
                     break SendError::Refused { url, status, reason, hint: hint(status) };
                 }
-                Attempt::Impossible(source) => {
-                    break SendError::Request { url, source };
+                Attempt::Impossible(reason) => {
+                    break SendError::Request { url, reason };
                 }
                 Attempt::Later { why, after } => {
                     last = why;
@@ -234,7 +234,7 @@ impl Client {
         let mut response = match request.send(body) {
             Ok(response) => response,
             Err(error) if passes(&error) => return Attempt::Later { why: error.to_string(), after: None },
-            Err(error) => return Attempt::Impossible(Box::new(error)),
+            Err(error) => return Attempt::Impossible(error.to_string()),
         };
         let status = response.status().as_u16();
         let header =
@@ -356,11 +356,8 @@ mod tests {
             "http://a/v1/traces did not take the request in 2 attempt(s): refused; check that a collector listens there for OTLP over HTTP"
         );
         assert_eq!(
-            SendError::Request { url: url(), source: Box::new(ureq::Error::BadUri("x".into())) }.to_string(),
-            format!(
-                "no request to http://a/v1/traces can be made: {}; check the endpoint and the headers",
-                ureq::Error::BadUri("x".into())
-            )
+            SendError::Request { url: url(), reason: "bad uri: x".into() }.to_string(),
+            "no request to http://a/v1/traces can be made: bad uri: x; check the endpoint and the headers"
         );
     }
 }

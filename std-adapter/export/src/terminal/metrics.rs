@@ -2,7 +2,7 @@
 
 use super::{BOLD, DIM, Nanoseconds, Style};
 use crate::text;
-use crate::view::{PointData, PointView};
+use crate::view::{PointData, PointView, histogram_count};
 use std::io::{self, Write};
 
 /// Writes the points as a table, sorted by name and labels. Histograms show count, sum, and quantiles as upper bounds of the buckets they fall
@@ -45,7 +45,7 @@ fn value(point: &PointView<'_>) -> String {
         PointData::UpDown(n) | PointData::GaugeInt(n) => format!("{n}{}", suffix(unit)),
         PointData::GaugeFloat(x) => format!("{x}{}", suffix(unit)),
         PointData::Histogram { scale, sum, zeros, offset, buckets } => {
-            let count = zeros + buckets.iter().sum::<u64>();
+            let count = histogram_count(zeros, buckets);
             let mut text = format!("count {count}  sum {}", in_unit(sum, unit));
             for (name, q) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)] {
                 if let Some(v) = quantile(q, scale, zeros, offset, buckets) {
@@ -68,7 +68,7 @@ fn value(point: &PointView<'_>) -> String {
 /// assert_eq!(quantile(0.5, 0, 0, -1, &[]), None);
 /// ```
 pub fn quantile(q: f64, scale: u8, zeros: u64, offset: i32, buckets: &[u64]) -> Option<u64> {
-    let count = zeros + buckets.iter().sum::<u64>();
+    let count = histogram_count(zeros, buckets);
     if count == 0 {
         return None;
     }
@@ -78,7 +78,7 @@ pub fn quantile(q: f64, scale: u8, zeros: u64, offset: i32, buckets: &[u64]) -> 
         return Some(0);
     }
     for (i, n) in buckets.iter().enumerate() {
-        seen += n;
+        seen = seen.saturating_add(*n);
         if seen >= rank {
             let upper = i64::from(offset) + i as i64 + 1;
             return Some((upper as f64 / f64::from(1u32 << scale.min(31))).exp2() as u64);

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Resource,
-    view::{PointData, PointView},
+    view::{PointData, PointView, histogram_count},
 };
 
 /// Width of a metric's and its data's length: many series go into one metric.
@@ -59,7 +59,7 @@ impl MetricEncoder {
         if let PointData::Histogram { scale, sum, zeros, offset, buckets } = view.data {
             times(out, view);
             labels(out, 0x0a, view.labels);
-            let count = zeros + buckets.iter().sum::<u64>();
+            let count = histogram_count(zeros, buckets);
             fixed64(out, 0x21, count);
             fixed64(out, 0x29, (sum as f64).to_bits());
             out.push(0x30);
