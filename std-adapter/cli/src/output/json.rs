@@ -9,6 +9,8 @@ use throughline_decode::preamble::Hex;
 use throughline_decode::trace::{Assembled, Entry, Loss, LossCause, OwnedEvent, OwnedSpan};
 use throughline_decode::{Context, Item, OwnedValue, PointValue, Snapshot, Time, TimeSource};
 
+use throughline_export::text::is_dangerous;
+
 use super::Output;
 use crate::error::CliError;
 use crate::summary::Summary;
@@ -23,7 +25,7 @@ impl Json {
     }
 
     fn line(&mut self, value: Json5) -> Result<(), CliError> {
-        Ok(writeln!(self.out, "{value}")?)
+        Ok(write_line(&mut self.out, &value)?)
     }
 
     fn metrics(&mut self, context: &Context, snapshot: &Snapshot<'_>) -> Result<(), CliError> {
@@ -153,6 +155,18 @@ impl<'elf> Output<'elf> for Json {
         }))?;
         Ok(self.out.flush()?)
     }
+}
+
+/// Writes an object on a line. What would command a terminal (C1 codes, or characters that turn the direction of writing, which JSON lets
+/// stand as they are) is written as `\u` escapes, which a reader of JSON takes for the same text.
+pub(crate) fn write_line(out: &mut impl Write, value: &Json5) -> std::io::Result<()> {
+    let text = value.to_string();
+    let mut rest = text.as_str();
+    while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_dangerous(*c)) {
+        write!(out, "{}\\u{:04x}", &rest[..at], u32::from(c))?;
+        rest = &rest[at + c.len_utf8()..];
+    }
+    writeln!(out, "{rest}")
 }
 
 fn span(s: &OwnedSpan<'_>) -> Json5 {
