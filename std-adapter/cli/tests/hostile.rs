@@ -11,10 +11,12 @@ use common::{BUILD_ID, Device, F, M, Rec, Site, elf};
 use tool::{Bench, healthy, said};
 
 /// A forged line, a cleared screen, a window title, a C1 command, DEL, and a text that runs the other way.
-const FORGED: &str = "a\n00:00:00.000000 ERROR forged\r\x1b[2J\x1b]0;title\x07\u{9b}2J\x7f\u{202e}txt\u{2066}\u{2028}b";
+const FORGED: &str =
+    "a\n00:00:00.000000 ERROR forged\r\x1b[2J\x1b]0;title\x07\u{9b}2J\x7f\u{202e}txt\u{2066}\u{2028}b";
 
 fn is_dangerous(c: char) -> bool {
-    c.is_control() && c != '\n' || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control() && c != '\n'
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A device all of whose texts are `text`, in the program and in the records.
@@ -109,7 +111,16 @@ fn a_collector_that_refuses_cannot_command_the_terminal_15() {
     let bench = Bench::new(&healthy().wire);
     let anchor = "2026-01-31T12:00:00Z";
     let output = bench.run(&[
-        "decode", "--elf", "fw.elf", "--format", "none", "--anchor", anchor, "--otlp", &url, "capture.bin",
+        "decode",
+        "--elf",
+        "fw.elf",
+        "--format",
+        "none",
+        "--anchor",
+        anchor,
+        "--otlp",
+        &url,
+        "capture.bin",
     ]);
     let (code, _, err) = said(&output);
     assert_eq!(code, 1);

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::io::{BufWriter, StdoutLock, Write};
 
+use super::Output;
 use throughline_decode::ledger::{Boot, BootCause};
 use throughline_decode::preamble::Hex;
 use throughline_decode::series::MAX_SERIES;
 use throughline_decode::trace::{Assembled, Entry};
 use throughline_decode::{Context, Item, Point, PointValue, Snapshot, Time, TimeSource};
 use throughline_export::terminal::{Nanoseconds, Style, TimeOfDay, Tree, write_metrics};
-use super::Output;
 use throughline_export::text::Escaped;
 
 use crate::args::Metrics;
@@ -165,7 +165,13 @@ impl<'elf> Output<'elf> for TreeText<'elf> {
                 writeln!(self.out, "── joined within a frame: {} bytes of it passed over", damage.len)?;
             }
             Item::Damage(damage) => {
-                writeln!(self.out, "▲ bytes {}+{}: {}", damage.offset, damage.len, Escaped(&damage.kind.to_string()))?;
+                writeln!(
+                    self.out,
+                    "▲ bytes {}+{}: {}",
+                    damage.offset,
+                    damage.len,
+                    Escaped(&damage.kind.to_string())
+                )?;
             }
             _ => {}
         }
