@@ -3,12 +3,13 @@
 use std::io::{BufWriter, StdoutLock, Write};
 
 use serde_json::{Map, Value as Json5, json};
+use throughline::adapter::record::ExtendedValue;
 use throughline::{SpanKind, Status, Value};
-use throughline_decode::message::render;
 use throughline_decode::preamble::Hex;
 use throughline_decode::trace::{Assembled, Entry, Loss, LossCause, OwnedEvent, OwnedSpan};
 use throughline_decode::{Context, Item, OwnedValue, PointValue, Snapshot, Time, TimeSource};
 
+use throughline_export::message::{ValueText, render};
 use throughline_export::text::is_dangerous;
 
 use super::Output;
@@ -255,7 +256,11 @@ fn put_fields(object: &mut Json5, fields: &[(&str, OwnedValue)]) {
     let mut values = Map::new();
     let mut truncated = Vec::new();
     for (name, value) in fields {
-        let (value, cut) = field(value.as_value());
+        let value = value.as_value();
+        if value == Value::Absent {
+            continue;
+        }
+        let (value, cut) = field(value);
         if cut {
             truncated.push(*name);
         }
@@ -281,7 +286,14 @@ fn field(value: Value<'_>) -> (Json5, bool) {
         Value::Bytes { bytes, truncated } | Value::Postcard { bytes, truncated } => {
             (json!(format!("0x{}", Hex(bytes))), truncated)
         }
-        other => (json!(format!("{other:?}")), false),
+        Value::Extended(extended) => match extended.get() {
+            ExtendedValue::Duration(duration) => (float(duration.as_secs_f64()), false),
+            ExtendedValue::List(list) => {
+                (list.iter().map(|element| field(element).0).collect(), value.is_truncated())
+            }
+            _ => (json!(ValueText(&value).to_string()), value.is_truncated()),
+        },
+        other => (json!(ValueText(&other).to_string()), other.is_truncated()),
     }
 }
 
