@@ -43,7 +43,6 @@ mod without_loom {
     /// Records as a drain sees them.
     pub mod record {
         pub use crate::record::*;
-        pub use crate::value::{Extended, ExtendedValue, List};
     }
 
     /// The id key, events past a recorder's ring, and on a host the recorders of threads and the share of traces that is recorded.
@@ -51,9 +50,10 @@ mod without_loom {
         pub use crate::aside::event_to;
         #[cfg(feature = "std")]
         pub use crate::recorder::{
-            ThreadHook, acquire_thread, for_each_thread, forget_threads, refused, release_thread,
+            ThreadHook, acquire_thread, for_each_thread, forget_threads, mute_thread, refused, release_thread,
             set_sample_ratio, set_thread_hook,
         };
+        pub use crate::recorder::place::ID_BITS;
         pub use crate::recorder::{id_key, set_id_key};
     }
 

@@ -3,15 +3,14 @@
 
 use crate::callsite::CallsiteId;
 use crate::fields::{self, Fields, MAX_FIELD_WORDS, head_types};
-use crate::recorder::{self, UNSAMPLED};
+use crate::recorder;
 use crate::ring::{Head, RecordKind, Ring};
 
 /// Writes an event of the current span to `ring`, which is not the recorder's, whatever the run-time level. False when it finds no room.
 pub fn event_to<F: Fields>(ring: &Ring<'_>, callsite: CallsiteId, values: &F) -> bool {
     let recorder = recorder::get();
     let time = recorder.map_or(0, |recorder| recorder.ticks());
-    let place = recorder.map_or((0, 0), |recorder| recorder.place());
-    let (span, root) = if place.1 == UNSAMPLED { (0, 0) } else { place };
+    let (span, root) = recorder.map_or((0, 0), |recorder| recorder.place());
     let mut body = [0; 3 + MAX_FIELD_WORDS];
     body[..3].copy_from_slice(&[time, span, root]);
     let len = 3 + fields::write(values, &mut body[3..]);

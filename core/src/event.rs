@@ -4,7 +4,7 @@ use crate::callsite::CallsiteId;
 use crate::fields::{self, Fields, MAX_FIELD_WORDS, head_types, min_words};
 #[cfg(straight)]
 use crate::recorder::straight;
-use crate::recorder::{Recorder, UNSAMPLED};
+use crate::recorder::Recorder;
 use crate::ring::{Head, RecordKind, Word};
 
 /// Records an event; the macros' way in.
@@ -57,9 +57,6 @@ fn is_done<const N: usize>(callsite: CallsiteId, types: u32, a: Word, b: Word) -
     let Some(recorder) = callsite.recorder() else { return true };
     let time = recorder.ticks();
     let (span, root) = recorder.place();
-    if root == UNSAMPLED {
-        return true;
-    }
     let head = Head::new(RecordKind::Event, callsite.id, 0, types);
     match N {
         0 => recorder.ring().try_push(head, || [time, span, root]),
@@ -81,8 +78,7 @@ fn again<const N: usize>(callsite: CallsiteId, types: u32, a: Word, b: Word) {
 #[inline(always)]
 fn enabled(callsite: CallsiteId) -> Option<(&'static Recorder, (Word, Word))> {
     let recorder = callsite.recorder()?;
-    let place = recorder.place();
-    (place.1 != UNSAMPLED).then_some((recorder, place))
+    Some((recorder, recorder.place()))
 }
 
 /// Writes an event, or fields of a span.
@@ -104,7 +100,7 @@ pub(crate) fn write<F: Fields>(
 /// The straight way of a server's thread, inlined into the call site as a span's is.
 #[cfg(straight)]
 mod local {
-    use super::{Fields, Head, Recorder, UNSAMPLED, Word, min_words};
+    use super::{Fields, Head, Recorder, Word, min_words};
     use crate::clock::processor_ticks;
     use crate::ring::FIRST_WORDS;
 
@@ -114,9 +110,6 @@ mod local {
     #[inline(always)]
     pub(super) fn event<F: Fields>(recorder: &'static Recorder, head: Head, words: [Word; WORDS]) {
         let (span, root) = recorder.place();
-        if root == UNSAMPLED {
-            return;
-        }
         let [a, b, c, d] = words;
         let Some(slot) = recorder.ring().fill() else {
             return full(recorder, head.to_word() | const { min_words::<F>() } << 32, a, b, c, d);

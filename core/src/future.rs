@@ -3,13 +3,17 @@
 use crate::span::Suspended;
 use crate::{Span, Status};
 use core::future::Future;
+use core::mem::ManuallyDrop;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
 /// Ties a span to a future.
 pub trait Instrument: Future + Sized {
     /// Runs this future in `span`: the span is current whenever the future is polled, on whatever thread, and ends when the future is done.
-    /// A future dropped before that ends its span with [`Status::Cancelled`]. Time being polled is recorded as busy.
+    /// A future dropped before that ends its span with [`Status::Cancelled`], or when it panicked with [`Status::Error`]; what it holds is dropped in the span.
+    /// Time being polled is recorded as busy.
+    ///
+    /// A span or context that the future's code holds across an `await` is current again in the next poll, and never between polls.
     ///
     /// ```
     /// use throughline::{Instrument, info, span};
@@ -18,7 +22,7 @@ pub trait Instrument: Future + Sized {
     /// # let _ = traced;
     /// ```
     fn instrument(self, span: Span) -> Instrumented<Self> {
-        Instrumented { future: self, span: Suspended::new(span), done: |_| Status::Unset }
+        instrument_result(self, span, |_| Status::Unset)
     }
 }
 
@@ -28,7 +32,8 @@ impl<F: Future> Instrument for F {}
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct Instrumented<F: Future> {
-    future: F,
+    /// Dropped in the span.
+    future: ManuallyDrop<F>,
     span: Suspended,
     /// Looks at the result, with the span current.
     done: fn(&F::Output) -> Status,
@@ -40,17 +45,17 @@ pub fn instrument_result<F: Future>(
     span: Span,
     done: fn(&F::Output) -> Status,
 ) -> Instrumented<F> {
-    Instrumented { future, span: Suspended::new(span), done }
+    Instrumented { future: ManuallyDrop::new(future), span: Suspended::new(span), done }
 }
 
 impl<F: Future> Future for Instrumented<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        // SAFETY: `future` is never moved out of `self`, and nothing else here needs pinning.
+        // SAFETY: `future` is never moved out of `self`, where it stays until `drop` drops it in place; nothing else here needs pinning.
         let this = unsafe { self.get_unchecked_mut() };
         // SAFETY: `this.future` is pinned because `self` is.
-        let future = unsafe { Pin::new_unchecked(&mut this.future) };
+        let future = unsafe { Pin::new_unchecked(&mut *this.future) };
         let done = this.done;
         let (result, status) = this.span.run(|| match future.poll(cx) {
             Poll::Ready(output) => {
@@ -69,7 +74,16 @@ impl<F: Future> Future for Instrumented<F> {
 
 impl<F: Future> Drop for Instrumented<F> {
     fn drop(&mut self) {
-        self.span.set_status(Status::Cancelled);
-        self.span.end();
+        /// Ends the span even when dropping the future panics.
+        struct Abandon<'a>(&'a mut Suspended);
+        impl Drop for Abandon<'_> {
+            fn drop(&mut self) {
+                self.0.abandon();
+            }
+        }
+        let abandon = Abandon(&mut self.span);
+        let future = &mut self.future;
+        // SAFETY: this is its only drop, and nothing uses it afterwards. It has not been moved since it was pinned.
+        abandon.0.run(|| unsafe { ManuallyDrop::drop(future) });
     }
 }

@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-/// A span's id within one boot (or process), in the width of the machine; 0 is none. Unique for 2^31 spans on a
-/// 32-bit machine, for ever on a 64-bit one.
+/// A span's id within one boot (or process), in the width of the machine; 0 is none. Unique for 2^30 spans on a
+/// 32-bit machine, for ever on a 64-bit one. [`is_remote`](crate::adapter::record::is_remote) tells whether it stands for a span of another process.
 pub type LocalId = usize;
 
 /// A W3C trace id: 128 bits, never zero.

@@ -97,11 +97,11 @@ pub use value::{SpanKind, Status, Value};
 #[cfg(not(loom))]
 pub use {
     clock::Clock,
-    fields::{Empty, Field, Fields, StaticStr},
+    fields::{Field, Fields, StaticStr},
     future::{Instrument, Instrumented},
     id::{SpanId, TraceContext, TraceId, Traceparent, TraceparentError},
     level::{Level, ParseLevelError, set_min_level},
-    recorder::{AttachGuard, Context, Recorder, attach, current, install},
+    recorder::{AttachGuard, Context, ContextGuard, Recorder, attach, current, install, sampler},
     span::Span,
     throughline_macros::{instrument, traced},
 };
@@ -113,9 +113,8 @@ pub use fields::Postcard;
 #[cfg(not(loom))]
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::callsite::{Callsite, Kind, Meta, is_enabled};
+    pub use crate::callsite::{Callsite, Kind, Meta, name};
     pub use crate::event::event;
-    pub use crate::fields::via as values;
     pub use crate::fields::{Debug, Display};
     pub use crate::future::instrument_result;
     pub use crate::level::STATIC_MIN;
@@ -124,10 +123,9 @@ pub mod __private {
     pub use crate::metrics::{
         Counter, CounterFamily, FloatGauge, Gauge, Histogram, HistogramFamily, UpDownCounter,
     };
-    pub use crate::span::{add_to_current, below, outside};
+    pub use crate::span::add_to_current;
     pub use crate::sync::AtomicWord as Cell;
     pub use crate::{Level, Span, SpanKind};
-    pub use throughline_macros::{__enabled_call, __event_call, __record_call, __span_call};
 
     /// Cells of one series of a metric.
     pub const fn cells(kind: Kind, scale: u32) -> usize {

@@ -2,7 +2,7 @@
 
 use crate::fields::{WORDS_64, types};
 use crate::ring::{ExtendedKind, Head, RawRecord, RecordKind, TYPES_IN_BODY, Word};
-use crate::value::Extended;
+use crate::recorder::place::{REMOTE, is_outside, is_sampled, own_root, root_id, span_id};
 use crate::{SpanId, Status, TraceContext, TraceId, Value};
 
 /// A record read out of a ring. Times are ticks as the record holds them: 64 bits on a 64-bit machine, else the low 32.
@@ -65,8 +65,10 @@ pub struct EventRecord<'a> {
     pub time: Word,
     /// The span it belongs to; 0 when none.
     pub span: Word,
-    /// That span's root.
+    /// That span's root; 0 when none.
     pub root: Word,
+    /// Whether the spans of that trace are recorded. Directly below a remote parent, about which no sampler has been asked yet, always true.
+    pub sampled: bool,
     /// Values in the order of the callsite's names.
     pub values: Values<'a>,
 }
@@ -96,8 +98,14 @@ impl<'a> Record<'a> {
         Some(match head.kind() {
             kind @ (RecordKind::Span | RecordKind::SpanBusy | RecordKind::SpanLong) => {
                 let [id, parent, root, start, low] = *body.first_chunk::<5>()?;
-                // Writers leave here whatever was there before when a span has no parent.
-                let root = if parent == 0 { id } else { root };
+                let id = root_id(id);
+                // Without a parent a span is a root, whatever stands in the word for it.
+                let (parent, root) = if is_outside(parent) {
+                    (0, id)
+                } else {
+                    let root = own_root(parent, root);
+                    (span_id(parent, root), root_id(root))
+                };
                 let mut rest = &body[5..];
                 let mut duration = low as u64;
                 let mut busy = None;
@@ -126,7 +134,19 @@ impl<'a> Record<'a> {
             kind @ (RecordKind::Event | RecordKind::Fields) => {
                 let ([time, span, root], rest) = body.split_first_chunk::<3>()?;
                 let values = Values::new(head, rest)?;
-                let event = EventRecord { callsite, time: *time, span: *span, root: *root, values };
+                let event = if is_outside(*span) {
+                    EventRecord { callsite, time: *time, span: 0, root: 0, sampled: true, values }
+                } else {
+                    let root = own_root(*span, *root);
+                    EventRecord {
+                        callsite,
+                        time: *time,
+                        span: span_id(*span, root),
+                        root: root_id(root),
+                        sampled: is_sampled(root),
+                        values,
+                    }
+                };
                 if kind == RecordKind::Event { Record::Event(event) } else { Record::Fields(event) }
             }
             RecordKind::Attach => {
@@ -164,6 +184,12 @@ impl<'a> Record<'a> {
             Record::Clock { ticks } => *ticks as Word,
         }
     }
+}
+
+/// Whether the local id stands for a span of another process, which an [`Record::Attach`] names.
+#[inline(always)]
+pub fn is_remote(id: Word) -> bool {
+    id & REMOTE != 0
 }
 
 /// Marks "no busy time" in a long span's words.
@@ -311,40 +337,19 @@ impl<'a> Values<'a> {
                 self.words = r;
                 return Some(TypedValue::Static { address: *first, len: *len });
             }
-            types::OPTION => {
-                self.words = rest;
-                return self.next_option(*first);
-            }
-            types::STR | types::BYTES | types::POSTCARD | types::SHOWN | types::EXTENDED => {
+            types::STR | types::BYTES | types::POSTCARD => {
                 let (len, truncated) = (*first >> 1, *first & 1 == 1);
                 let (words, after) = rest.split_at_checked(len.div_ceil(size_of::<Word>()))?;
                 rest = after;
-                let bytes = || as_bytes(words).get(..len);
                 match code {
                     types::STR => Value::Str { text: text(words, len)?, truncated },
-                    types::SHOWN => Value::Shown { text: text(words, len)?, truncated },
-                    types::BYTES => Value::Bytes { bytes: bytes()?, truncated },
-                    types::POSTCARD => Value::Postcard { bytes: bytes()?, truncated },
-                    _ => Value::Extended(Extended::new(bytes()?, truncated)),
+                    types::BYTES => Value::Bytes { bytes: as_bytes(words).get(..len)?, truncated },
+                    _ => Value::Postcard { bytes: as_bytes(words).get(..len)?, truncated },
                 }
             }
             _ => return None,
         };
         self.words = rest;
         Some(TypedValue::Value(code, value))
-    }
-
-    /// The value of an `Option` after its first word. Out of line: it is rare, and reads a value in turn.
-    #[inline(never)]
-    fn next_option(&mut self, first: Word) -> Option<TypedValue<'a>> {
-        let code = (first & 15) as u8;
-        if code == 0 {
-            self.words = self.words.get(first >> 4..)?;
-            return Some(TypedValue::Value(types::OPTION, Value::Absent));
-        }
-        let after = core::mem::replace(&mut self.types, code.into());
-        let value = self.next_typed();
-        self.types = after;
-        value
     }
 }

@@ -38,6 +38,9 @@ pub(crate) use const_unless_loom;
 pub(crate) use core::sync::atomic::Ordering::SeqCst;
 pub(crate) use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
+/// The first id. On a 32-bit machine every id carries bit 30, so that what stands for a span elsewhere can be marked by its absence.
+pub(crate) const FIRST_ID: usize = if usize::BITS == 64 { 1 } else { 1 << (usize::BITS - 2) | 1 };
+
 /// Loads what tells this context that memory is its own to use: what it reads by way of the value, or writes only if the value says so, comes
 /// after. An acquiring load, which on Arm needs no barrier: there accesses stay behind the loads that their address, or a branch before
 /// a store, depends on (Armv6-M to Armv8-M, "dependency ordering").
@@ -75,7 +78,7 @@ pub(crate) fn add_up_to(word: &AtomicWord, n: usize, limit: usize) -> Option<usi
     }
 }
 
-/// Adds 1 to `word` and gives what it was; after the greatest number without the upper bit it goes on with 1.
+/// Adds 1 to the id in `word` and gives what it was; after the greatest number without the upper bit it goes on with [`FIRST_ID`].
 #[cfg(not(any(loom, exclusive)))]
 #[inline(always)]
 pub(crate) fn next(word: &AtomicWord) -> usize {
@@ -83,7 +86,7 @@ pub(crate) fn next(word: &AtomicWord) -> usize {
     return word.next();
     #[cfg(target_has_atomic = "ptr")]
     {
-        let after = |old: usize| if old.wrapping_add(1) as isize > 0 { old.wrapping_add(1) } else { 1 };
+        let after = |old: usize| if old.wrapping_add(1) as isize > 0 { old.wrapping_add(1) } else { FIRST_ID };
         let mut old = word.load(Relaxed);
         loop {
             match word.compare_exchange_weak(old, after(old), Relaxed, Relaxed) {
@@ -116,6 +119,8 @@ macro_rules! increment {
                 "cbz r4, 3f",
                 "b 2b",
                 "5: movs {new}, #1",
+                "lsls {new}, #30",
+                "adds {new}, #1",
                 "b 4b",
                 "3:",
                 whole = in(reg) core::ptr::from_ref::<$type>($whole),
@@ -188,6 +193,8 @@ pub(crate) fn count_and_sum(count: &AtomicWord, low: &AtomicWord, high: &AtomicW
 
 #[cfg(all(not(loom), not(target_has_atomic = "ptr")))]
 mod emulated {
+    #[cfg(not(target_arch = "arm"))]
+    use super::FIRST_ID;
     use core::sync::atomic::{AtomicUsize, Ordering};
 
     /// `AtomicUsize` with its read-modify-writes under a critical section. Loads and stores are the hardware's.
@@ -228,10 +235,10 @@ mod emulated {
                 #[cfg(target_arch = "arm")]
                 // The compiler would compare with a constant that it has to load. SAFETY: works on a register.
                 unsafe {
-                    core::arch::asm!("adds {new}, #1", "bpl 2f", "movs {new}, #1", "2:", new = inout(reg) new, options(pure, nomem, nostack))
+                    core::arch::asm!("adds {new}, #1", "bpl 2f", "movs {new}, #1", "lsls {new}, #30", "adds {new}, #1", "2:", new = inout(reg) new, options(pure, nomem, nostack))
                 };
                 #[cfg(not(target_arch = "arm"))]
-                let new = if old.wrapping_add(1) as isize > 0 { old.wrapping_add(1) } else { 1 };
+                let new = if old.wrapping_add(1) as isize > 0 { old.wrapping_add(1) } else { FIRST_ID };
                 self.0.store(new, Ordering::Relaxed);
                 old
             })

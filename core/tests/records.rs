@@ -235,7 +235,7 @@ fn a_remote_trace_within_a_remote_trace_leaves_the_outer_one_as_it_was() {
 }
 
 #[test]
-fn a_remote_parent_that_is_not_sampled_switches_recording_off() {
+fn below_a_remote_parent_that_is_not_sampled_events_are_recorded_and_spans_are_not_06() {
     let _one = begin();
     {
         let not_sampled =
@@ -247,7 +247,9 @@ fn a_remote_parent_that_is_not_sampled_switches_recording_off() {
         assert_eq!(current().unwrap().trace_id, not_sampled.trace_id);
     }
     drop(span!("seen"));
-    assert_eq!(seen().iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["seen"]);
+    let all = seen();
+    assert_eq!(all.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["attach", "unseen", "seen"]);
+    assert_ne!(all[1].parent, 0, "it belongs to the trace that is not recorded");
 }
 
 #[test]

@@ -181,7 +181,7 @@ fn guards_dropped_in_any_order() {
     });
     let [outer, rest @ ..] = &all[..] else { panic!("nothing") };
     assert_eq!(outer, "outer 1<0^1 @1000+1");
-    assert_eq!(rest, ["! after outer <0^0 @1001", "inner 2<1^1 @1000+1", "next 3<1^1 @1001+0"]);
+    assert_eq!(rest, ["! after outer <2^1 @1001", "inner 2<1^1 @1000+1", "next 3<0^3 @1001+0"]);
 }
 
 #[test]
@@ -245,6 +245,8 @@ fn below_a_remote_parent() {
             "leaf 4<3^r1 @1001+0",
             "! serving <3^r1 @1001",
             "served 3<r1^r1 @1001+0",
+            "attach r5 @1001",
+            "! unseen <r5^r5 @1001",
             "own 8<0^8 @1002+0",
         ]
     );

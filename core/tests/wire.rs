@@ -66,6 +66,11 @@ fn spans_and_events_are_deltas_against_the_registers() {
     use RecordKind::{Event, Fields, Span, SpanBusy};
     const OUTSIDE: u8 = 0x10;
     const SAME_ROOT: u8 = 0x20;
+    // The marks that words of a place carry in a ring.
+    const WIDE: bool = usize::BITS == 64;
+    const MADE: usize = if WIDE { 0 } else { 1 << 30 };
+    const UNSAMPLED_SPAN: usize = if WIDE { 0 } else { 3 << 30 };
+    const UNSAMPLED_ROOT: usize = if WIDE { 1 << (usize::BITS - 1) } else { 0 };
     let all = [
         // A root, as it has no parent: id 6, from 1001 to 1003. Its third word is what was there before it, which is no root of its own.
         made(Span, 0, 0, &[6, 0, 4, 1001, 2]),
@@ -77,10 +82,12 @@ fn spans_and_events_are_deltas_against_the_registers() {
         made(SpanBusy, 2, 0, &[10, 9, 3, 1005, 2, 1]),
         // Cancelled: an extension without a busy time.
         made(Span, 3, 0, &[11, 9, 3, 1007, 0]),
-        made(Event, 0, 0, &[1007, 10, 3]),
-        made(Event, 0, 0, &[1008, 10, 2]),
+        made(Event, 0, 0, &[1007, MADE | 10, MADE | 3]),
+        made(Event, 0, 0, &[1008, MADE | 10, MADE | 2]),
         made(Event, 0, 0, &[1008, 0, 0]),
-        made(Fields, 0, 0, &[1008, 12, 2]),
+        made(Fields, 0, 0, &[1008, MADE | 12, MADE | 2]),
+        // In a trace that is not sampled.
+        made(Event, 0, 0, &[1009, UNSAMPLED_SPAN | 2, UNSAMPLED_ROOT | 2]),
     ];
     let expected: &[&[u8]] = &[
         &[OUTSIDE, 9, 12, 2, 2],
@@ -92,6 +99,7 @@ fn spans_and_events_are_deltas_against_the_registers() {
         &[2, 9, 2, 0, 16],
         &[2 | OUTSIDE, 9, 0],
         &[3 | SAME_ROOT, 9, 0, 4],
+        &[8 | SAME_ROOT, 9, 2, 19],
     ];
     assert_eq!(records(&all), expected.concat());
 }

@@ -11,7 +11,6 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use throughline::adapter::{IdKey, recorder};
-use throughline::{SpanId, TraceContext, TraceId};
 use throughline_export::ledger::{Cells, DropReason, Ledger};
 use throughline_export::otlp::{ClientConfig, ConfigError, Options, OtlpExporter};
 use throughline_export::terminal::{Style, Terminal};
@@ -182,9 +181,7 @@ fn exporters(
 /// Starts a thread that records nothing, so that a library it calls (an HTTP client that logs, say) cannot feed what it exports.
 fn spawn(name: &str, run: Box<dyn FnOnce() + Send>) -> std::io::Result<()> {
     let run = move || {
-        let nothing = TraceId::from_bytes([1; 16]).zip(SpanId::from_bytes([1; 8]));
-        let unsampled = nothing.map(|(trace_id, span_id)| TraceContext { trace_id, span_id, flags: 0 });
-        let _quiet = unsampled.map(throughline::attach);
+        recorder::mute_thread();
         run();
     };
     // Detached: joining it could take longer than any deadline.

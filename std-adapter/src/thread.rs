@@ -11,6 +11,9 @@ use throughline::{Clock, Recorder};
 /// Ids that a thread's recorder may give before it would run into the next one's: 2^40 on a 64-bit machine, 2^20 on a 32-bit one.
 const IDS: Word = 1 << (Word::BITS * 5 / 8);
 
+/// As many recorders have ids of their own.
+const RECORDERS: usize = 1 << (recorder::ID_BITS - Word::BITS * 5 / 8);
+
 /// How recorders are made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
@@ -59,7 +62,7 @@ fn hook() -> Option<&'static Recorder> {
 
 fn make(settings: &Settings) -> Option<&'static Recorder> {
     let number = MADE.fetch_add(1, Ordering::Relaxed);
-    if number >= settings.threads {
+    if number >= settings.threads.min(RECORDERS) {
         MADE.fetch_sub(1, Ordering::Relaxed);
         return None;
     }

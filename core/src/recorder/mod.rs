@@ -5,19 +5,25 @@
 //! one branch. The measurement behind this is ADR 1, `core/docs/adr/0001-recorder-seam.md`.
 
 mod context;
+mod ended;
 mod extended;
 #[cfg(not(registered_callsites))]
 pub(crate) mod gate;
+pub(crate) mod place;
 #[cfg(feature = "std")]
 mod pool;
 #[cfg(feature = "std")]
 mod thread;
+pub mod sampler;
 
-pub use context::{AttachGuard, Context, attach, current};
+pub use context::{AttachGuard, Context, ContextGuard, attach, current};
+pub(crate) use context::Resting;
 #[cfg(feature = "std")]
 pub use thread::{
-    ThreadHook, acquire_thread, for_each_thread, forget_threads, refused, release_thread, set_thread_hook,
+    ThreadHook, acquire_thread, for_each_thread, forget_threads, mute_thread, refused, release_thread, set_thread_hook,
 };
+#[cfg(feature = "std")]
+pub use sampler::set_sample_ratio;
 
 use crate::clock::Clock;
 use crate::id::IdKey;
@@ -45,25 +51,38 @@ pub struct Recorder {
     /// First, and all in this order: what a record needs lies where Cortex-M reaches it with the shortest instructions.
     ring: Ring<'static>,
     clock: Clock,
-    /// Trace context that was attached last, valid while the root has [`REMOTE`]: flags, trace id.
-    remote: [AtomicWord; REMOTE_WORDS],
+    /// Remote parent that was attached last.
+    #[cfg(feature = "std")]
+    remote: context::RemoteCells,
     /// Half wraps of the clock as of the last [`Recorder::mark_clock`], above [`ERA`]; tells a long span from a short one on 32-bit machines.
     era: AtomicWord,
     /// 64-bit ticks at the last mark.
     marked: [AtomicWord; 2],
     /// Ticks, low word, of the last clock record; while it found no room, as if that were just due.
     recorded_mark: AtomicWord,
+    /// What ended before what was above it.
+    ended: ended::Ended,
     #[cfg(feature = "std")]
     pub(crate) thread: thread::ThreadPart,
 }
 
-/// The bit of a local id that stands for a remote span.
-pub(crate) const REMOTE: Word = 1 << (Word::BITS - 1);
 /// Bits of a span's flags, below the era in one word with it.
 pub(crate) const ERA: u32 = 8;
-/// The root of what is not sampled.
-pub(crate) const UNSAMPLED: Word = Word::MAX;
-const REMOTE_WORDS: usize = 16 / size_of::<Word>() + 1;
+
+/// Remote parent that was attached last. A program has one recorder that all share, and many have no remote parents: a static by itself is left
+/// out of their firmware.
+#[cfg(not(feature = "std"))]
+static REMOTE_PARENT: context::RemoteCells = context::no_remote();
+
+/// The word of a place where nothing is current.
+#[inline(always)]
+fn outside() -> Word {
+    if cfg!(short) && sampler::asks_below_remote() { place::OUTSIDE } else { 0 }
+}
+
+/// Spans that a sampler decided against; a static for the same reason.
+#[cfg(not(feature = "std"))]
+static SAMPLED_OUT: AtomicWord = AtomicWord::new(0);
 
 impl Recorder {
     /// A recorder for all contexts of a microcontroller. When full it drops what is new; see [`Recorder::keep_newest`].
@@ -80,7 +99,9 @@ impl Recorder {
         Recorder {
             ring,
             clock,
-            remote: [const { AtomicWord::new(0) }; REMOTE_WORDS],
+            #[cfg(feature = "std")]
+            remote: context::no_remote(),
+            ended: ended::Ended::new(),
             era: AtomicWord::new(0),
             marked: [const { AtomicWord::new(0) }; 2],
             recorded_mark: AtomicWord::new(0),
@@ -89,7 +110,7 @@ impl Recorder {
         }
     }
 
-    /// A recorder for one thread of a server, with the first id it may give to a span (so that no two threads give the same) and its
+    /// A recorder for one thread of a server, with the first id (of [`ID_BITS`](place::ID_BITS) bits) it may give to a span (so that no two threads give the same) and its
     /// metric cells. For adapters.
     #[cfg(feature = "std")]
     pub fn for_thread(
@@ -100,7 +121,7 @@ impl Recorder {
         cells: &'static [core::sync::atomic::AtomicUsize],
     ) -> Recorder {
         let mut recorder = Recorder::with_ring(Ring::new(slots, mode), clock);
-        recorder.ring.owner().next_id.store(first_id, Relaxed);
+        recorder.ring.owner().next_id.store(first_id & place::ID | place::MADE, Relaxed);
         let straight = matches!(mode, Mode::LocalOldest) && clock.is_processor();
         recorder.thread = thread::ThreadPart::new(cells, straight);
         recorder
@@ -131,6 +152,7 @@ impl Recorder {
         }
         self.marked[0].store(now, Relaxed);
         self.era.store((high << 1 | now >> (Word::BITS - 1)) << ERA, Relaxed);
+        self.renew_short_era();
         if now.wrapping_sub(self.recorded_mark.load(Relaxed)) >= 1 << 30 {
             // Not into a ring without room: that would count as a lost record, which it is not. The next call tries again.
             let is_there =
@@ -153,7 +175,53 @@ impl Recorder {
         if Word::BITS == 64 { 0 } else { self.era.load(Relaxed) }
     }
 
-    /// A local id nobody else has: never 0, never with the [`REMOTE`] bit.
+    /// Spans that a sampler decided against, until now. Exact while no span begins.
+    pub fn sampled_out(&self) -> usize {
+        self.sampled_out_cell().load(Relaxed)
+    }
+
+    /// Counts a span that is not recorded because its trace is not.
+    #[inline(always)]
+    pub(crate) fn count_sampled_out(&self) {
+        let cell = self.sampled_out_cell();
+        #[cfg(feature = "std")]
+        if self.is_local() {
+            return self.count_local_sampled_out();
+        }
+        cell.fetch_add(1, Relaxed);
+    }
+
+    /// The same, of a thread's own recorder.
+    #[cfg(feature = "std")]
+    #[inline(always)]
+    pub(crate) fn count_local_sampled_out(&self) {
+        let cell = &self.thread.sampled_out;
+        cell.store(cell.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
+    #[inline(always)]
+    fn sampled_out_cell(&self) -> &AtomicWord {
+        #[cfg(feature = "std")]
+        return &self.thread.sampled_out;
+        #[cfg(not(feature = "std"))]
+        &SAMPLED_OUT
+    }
+
+    /// Has the next span ask the sampler, where a span outside any other would not.
+    pub(crate) fn lead_outside(&self) {
+        if self.place().0 == 0 {
+            self.make_current((0, 0));
+        }
+    }
+
+    fn remote_cells(&self) -> &context::RemoteCells {
+        #[cfg(feature = "std")]
+        return &self.remote;
+        #[cfg(not(feature = "std"))]
+        &REMOTE_PARENT
+    }
+
+    /// A local id nobody else has: never 0, never with a mark.
     #[inline(always)]
     pub(crate) fn next_id(&self) -> Word {
         if self.is_local() {
@@ -195,6 +263,7 @@ static INSTALLED: AtomicPtr<Recorder> = AtomicPtr::new(core::ptr::null_mut());
 /// Makes `recorder` the one that all instrumentation of this program reaches. Firmware calls it once, before its first record;
 /// with feature `std` it is what threads use that have no recorder of their own.
 pub fn install(recorder: &'static Recorder) {
+    recorder.lead_outside();
     INSTALLED.store(core::ptr::from_ref(recorder).cast_mut(), core::sync::atomic::Ordering::Release);
     #[cfg(not(registered_callsites))]
     gate::set();
@@ -243,36 +312,4 @@ pub fn set_id_key(key: IdKey) {
 pub fn id_key() -> IdKey {
     let high = KEY[1].load(Acquire) as u64;
     IdKey::from_bits(KEY[0].load(Relaxed) as u64 & 0xffff_ffff | high << 32)
-}
-
-/// Threshold of [`set_sample_ratio`], against a root's id spread over all words.
-#[cfg(feature = "std")]
-static SAMPLED_TO: AtomicWord = AtomicWord::new(Word::MAX);
-
-/// Records only this share of traces, 0.0 to 1.0, decided when a root begins and kept for all below it. Counters and histograms
-/// count everything all the same.
-#[cfg(feature = "std")]
-pub fn set_sample_ratio(ratio: f64) {
-    SAMPLED_TO.store((ratio.clamp(0.0, 1.0) * Word::MAX as f64) as Word, Relaxed);
-}
-
-/// Whether the trace of this root is recorded. Two rounds of SplitMix64's finaliser: one multiplication would make the golden-ratio sequence, whose
-/// answers depend on each other, and as the answer decides how many ids a trace takes, the share kept would be off by a third.
-#[inline(always)]
-pub(crate) fn sampled(root: Word) -> bool {
-    #[cfg(feature = "std")]
-    {
-        let to = SAMPLED_TO.load(Relaxed);
-        let spread = || {
-            let x = (root as u64).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            let x = (x ^ x >> 29).wrapping_mul(0x94D0_49BB_1331_11EB);
-            ((x ^ x >> 32) >> (64 - Word::BITS)) as Word
-        };
-        to == Word::MAX || spread() < to
-    }
-    #[cfg(not(feature = "std"))]
-    {
-        let _ = root;
-        true
-    }
 }

@@ -19,6 +19,8 @@ pub(crate) struct ThreadPart {
     pub(crate) local: bool,
     /// Whether it keeps what is oldest and reads the processor's clock, so that spans and events may go the straight way.
     pub(crate) straight: bool,
+    /// Spans that a sampler decided against; written by this thread only.
+    pub(super) sampled_out: crate::sync::AtomicWord,
     /// Metric cells; written by this thread only, summed by the reader.
     pub(crate) cells: &'static [AtomicUsize],
     place: Place<Recorder>,
@@ -38,7 +40,13 @@ impl Pooled for Recorder {
 
 impl ThreadPart {
     pub(super) const fn none() -> ThreadPart {
-        ThreadPart { local: false, straight: false, cells: &[], place: Place::new() }
+        ThreadPart {
+            local: false,
+            straight: false,
+            sampled_out: crate::sync::AtomicWord::new(0),
+            cells: &[],
+            place: Place::new(),
+        }
     }
 
     pub(super) const fn new(cells: &'static [AtomicUsize], straight: bool) -> ThreadPart {
@@ -50,6 +58,11 @@ std::thread_local! {
     static CURRENT: Cell<*const Recorder> = const { Cell::new(core::ptr::null()) };
     /// The same, when spans and events may go the straight way; null sends the caller the general way, whatever the reason.
     static STRAIGHT: Cell<*const Recorder> = const { Cell::new(core::ptr::null()) };
+}
+
+std::thread_local! {
+    /// Whether this thread records nothing, on purpose.
+    static MUTED: Cell<bool> = const { Cell::new(false) };
 }
 
 static THREADS: Pool<Recorder> = Pool::new();
@@ -83,7 +96,7 @@ pub(crate) fn get_to_record() -> Option<&'static Recorder> {
 #[inline(never)]
 fn refuse() -> Option<&'static Recorder> {
     // Without a hook this program records nothing, or has one recorder for all.
-    if hooked() {
+    if hooked() && !MUTED.get() {
         REFUSED.fetch_add(1, Ordering::Relaxed);
     }
     None
@@ -100,6 +113,9 @@ pub(crate) fn straight() -> Option<&'static Recorder> {
 #[cold]
 #[inline(never)]
 fn first_use() -> Option<&'static Recorder> {
+    if MUTED.get() {
+        return None;
+    }
     let hook = HOOK.load(Ordering::Acquire);
     if hook.is_null() {
         return super::installed();
@@ -136,7 +152,7 @@ pub fn release_thread() {
     STRAIGHT.set(core::ptr::null());
     // SAFETY: as in `get`.
     if let Some(recorder) = unsafe { CURRENT.replace(core::ptr::null()).as_ref() } {
-        recorder.set_place(0, 0);
+        recorder.clear_place();
         THREADS.release(recorder);
     }
 }
@@ -148,6 +164,13 @@ pub fn forget_threads() {
     STRAIGHT.set(core::ptr::null());
     CURRENT.set(core::ptr::null());
     THREADS.clear();
+}
+
+/// Has the running thread record nothing from now on, neither spans and events nor metrics, and without counting them as lost: for threads that
+/// deliver records, so that what they call cannot feed what they deliver.
+pub fn mute_thread() {
+    MUTED.set(true);
+    release_thread();
 }
 
 /// Calls `f` with every thread's recorder, those of ended threads included.

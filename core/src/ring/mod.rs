@@ -28,11 +28,15 @@ pub use layout::{
     ExtendedKind, FIRST_WORDS, HEAD_TYPES, Head, MAX_BODY, MAX_SLOTS, NEXT_WORDS, RawRecord, RecordKind,
     SLOT_WORDS, Slot, TYPES_IN_BODY, Word,
 };
+#[cfg(not(loom))]
+pub(crate) use crate::sync::FIRST_ID;
 pub use reader::{Parked, Reader};
 pub use words::Words;
 
 #[cfg(not(loom))]
 use crate::sync::increment;
+#[cfg(loom)]
+use crate::sync::FIRST_ID;
 use crate::sync::{
     Acquire, AtomicWord, Relaxed, Release, add_up_to, const_unless_loom, fence, load_before_use,
 };
@@ -236,7 +240,7 @@ impl<'a> Ring<'a> {
                 writer: Line(WriterSide {
                     head: AtomicWord::new(first_position(mode, slots.len())),
                     owner: Owner {
-                        next_id: AtomicWord::new(1),
+                        next_id: AtomicWord::new(FIRST_ID),
                         span: AtomicWord::new(0),
                         root: AtomicWord::new(0),
                     },
@@ -351,7 +355,7 @@ impl<'a> Ring<'a> {
         &self.writer.0.owner
     }
 
-    /// An id nobody else has: never 0, never with the upper bit; after 2^31 spans a 32-bit machine begins again with 1.
+    /// An id nobody else has: never 0, never with the upper bit; after 2^30 spans a 32-bit machine begins again with the first.
     #[cfg(not(loom))]
     #[inline(always)]
     pub(crate) fn next_id(&self) -> Word {

@@ -4,12 +4,12 @@
 //! A span's guard is the words of its record, which the compiler keeps in registers where nothing in the span may panic. On x86-64, with fat link-time
 //! optimisation, a call site takes some 350 bytes without fields and 410 with two, and 510 to 540 where it must end the span on a panic too.
 
-use super::{APART, CARRIED, Span, State};
+use super::{APART, CARRIED, NOT_RECORDED, Span, State, is_panicking};
 use crate::Status;
 use crate::callsite::CallsiteId;
 use crate::clock::processor_ticks;
 use crate::fields::{Fields, head_types, min_words};
-use crate::recorder::{Recorder, UNSAMPLED, straight};
+use crate::recorder::{Recorder, straight};
 use crate::ring::{Head, RecordKind, Word};
 use core::mem::{ManuallyDrop, MaybeUninit};
 
@@ -27,13 +27,13 @@ struct InSlot {
     recorder: &'static Recorder,
     /// The lower half of the record's first word; the upper is 0.
     head: u32,
-    /// [`GENERAL`], [`MOVED`].
+    /// [`GENERAL`], [`FIRST`], [`OUT`].
     flags: u16,
     /// Field words carried. Apart from the flags, because call sites know it; 0 only of a span that is on the straight way.
     carried: u16,
     id: Word,
     previous: Word,
-    /// The root; of a span that [moved](MOVED), the root before.
+    /// The root; of the [first](FIRST) of a trace, the root before.
     root: Word,
     start: Word,
     /// Both are initialised if any word is carried.
@@ -46,8 +46,10 @@ const IN_SLOT: usize = 2;
 const NONE_GENERAL: u16 = u16::MAX;
 /// The span ends the general way.
 const GENERAL: u16 = 1;
-/// The trace changed when it began: it is a root, or (without an id) stands for one that is not sampled.
-const MOVED: u16 = 2;
+/// It is a root.
+const FIRST: u16 = 2;
+/// It stands for a trace that is not sampled.
+const OUT: u16 = 4;
 
 const NO_WORDS: [MaybeUninit<Word>; IN_SLOT] = [MaybeUninit::uninit(); IN_SLOT];
 const NO_MORE: [MaybeUninit<Word>; CARRIED - IN_SLOT] = [MaybeUninit::uninit(); CARRIED - IN_SLOT];
@@ -55,11 +57,12 @@ const NO_MORE: [MaybeUninit<Word>; CARRIED - IN_SLOT] = [MaybeUninit::uninit(); 
 impl Running {
     /// A span that began the general way.
     pub(super) fn new(recorder: &'static Recorder, state: State) -> Running {
-        let moved = if state.is_root() { MOVED } else { 0 };
+        let first = if state.is_root() { FIRST } else { 0 };
+        let out = if state.is_recorded() { 0 } else { OUT };
         let slot = InSlot {
             recorder,
             head: head(state.callsite),
-            flags: GENERAL | moved,
+            flags: GENERAL | first | out,
             carried: NONE_GENERAL,
             id: state.id,
             previous: state.previous,
@@ -89,12 +92,17 @@ impl Running {
         self.slot.id
     }
 
+    #[inline(always)]
+    pub(super) fn is_recorded(&self) -> bool {
+        self.slot.flags & OUT == 0
+    }
+
     pub(super) fn root(&self) -> Word {
-        match (self.slot.flags & MOVED, self.slot.id) {
-            (0, _) => self.slot.root,
-            (_, 0) => UNSAMPLED,
-            (_, id) => id,
-        }
+        self.state().root()
+    }
+
+    pub(super) fn word(&self) -> Word {
+        self.state().word()
     }
 
     #[inline(always)]
@@ -144,8 +152,11 @@ impl Running {
         let InSlot { head, flags, id, previous, root, start, .. } = self.slot;
         let head = Head::from_word(head as Word);
         let mut state = State::new(head.callsite, id, (previous, root));
-        if flags & MOVED != 0 {
-            state.flags = APART;
+        if flags & FIRST != 0 {
+            state.flags |= APART;
+        }
+        if flags & OUT != 0 {
+            state.flags |= NOT_RECORDED;
         }
         state.start = start;
         state.set_status(head.status());
@@ -164,9 +175,8 @@ fn head(callsite: u32) -> u32 {
 pub(super) fn begin(callsite: CallsiteId) -> Span {
     if let Some(recorder) = straight() {
         let (previous, root) = recorder.place();
-        // One comparison: neither outside any trace, where the root is 0, nor in one that is not sampled.
-        const { assert!(UNSAMPLED == Word::MAX) };
-        if root.wrapping_add(1) > 1 {
+        // One comparison: a root is 0 outside any trace and where a sampler must be asked, and negative in a trace that is not sampled.
+        if root as isize > 0 {
             let id = recorder.next_local_id();
             recorder.set_span(id);
             let (head, start) = (head(callsite.id), processor_ticks());
@@ -174,7 +184,8 @@ pub(super) fn begin(callsite: CallsiteId) -> Span {
                 InSlot { recorder, head, flags: 0, carried: 0, id, previous, root, start, words: NO_WORDS };
             return Span::of(Running { slot, more: NO_MORE });
         }
-        if root == UNSAMPLED {
+        if root != 0 {
+            recorder.count_local_sampled_out();
             return Span::none();
         }
     }
@@ -192,12 +203,12 @@ pub(super) fn begin(callsite: CallsiteId) -> Span {
 pub(super) fn end(running: &Running) {
     let InSlot { recorder, head, flags, carried, id, previous, root, start, words } = running.slot;
     if flags == 0
+        && recorder.is_current(id)
+        && !is_panicking()
         && carried <= IN_SLOT as u16
         && let Some(slot) = recorder.ring().fill()
     {
         recorder.set_span(previous);
-        // The same, unless guards are dropped out of order.
-        recorder.set_root(root);
         slot.head(head as Word);
         slot.body(0, [id, previous, root, start]);
         slot.body(4, [processor_ticks().wrapping_sub(start)]);
@@ -212,19 +223,23 @@ pub(super) fn end(running: &Running) {
     }
 }
 
-/// A record of two slots, or no room for one that the writer knows of, or a span that began the general way.
+/// A record of two slots, or no room for one that the writer knows of, or a span that began the general way, or is not the innermost that is alive, or
+/// is left by a panic.
 #[inline(never)]
 fn end_out_of_line(running: &Running) {
     let InSlot { recorder, head, flags, id, previous, root, start, .. } = running.slot;
     if flags & GENERAL != 0 {
         return super::end(recorder, &running.state());
     }
-    recorder.set_span(previous);
-    recorder.set_root(root);
+    recorder.leave(id, (previous, root));
     let now = processor_ticks();
+    let mut head = Head::from_word(head as Word);
+    if is_panicking() && head.status() == 0 {
+        head = head.with_status(Status::Error as u8);
+    }
     let mut body = [0; 5 + CARRIED];
     body[..5].copy_from_slice(&[id, previous, root, start, now.wrapping_sub(start)]);
     // All of them, as copying a number known here is cheaper than copying the number there are.
     body[5..].copy_from_slice(&running.words());
-    recorder.ring().push(Head::from_word(head as Word), &body[..5 + running.carried()], now);
+    recorder.ring().push(head, &body[..5 + running.carried()], now);
 }

@@ -6,19 +6,18 @@
 
 #[cfg(straight)]
 mod local;
-mod parent;
 #[cfg(short)]
 mod short;
 mod suspended;
 
-pub use parent::{below, outside};
 pub(crate) use suspended::Suspended;
 
 use crate::Status;
 use crate::callsite::CallsiteId;
 use crate::fields::{self, Fields, min_words};
 use crate::record::NO_BUSY;
-use crate::recorder::{self, ERA, Recorder, UNSAMPLED};
+use crate::recorder::place::{REMOTE, is_outside, is_sampled, own_root, root_id, root_word, unsampled_span_word};
+use crate::recorder::{self, ERA, Recorder, sampler};
 use crate::ring::{Head, RecordKind, Word};
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
@@ -83,6 +82,15 @@ impl Running {
         self.state.root()
     }
 
+    fn word(&self) -> Word {
+        self.state.word()
+    }
+
+    #[inline(always)]
+    fn is_recorded(&self) -> bool {
+        self.state.is_recorded()
+    }
+
     #[inline(always)]
     fn start(&self) -> Word {
         self.state.start
@@ -124,9 +132,11 @@ pub(crate) struct State {
 const STATUS: Word = 3;
 /// In [`State::flags`]: a root of its own, whatever was before.
 const APART: Word = 4;
+/// In [`State::flags`]: the root of a trace that is not sampled, which stands for all below it.
+const NOT_RECORDED: Word = 1 << 6;
 /// In [`State::flags`]: number of field words carried, from this bit on.
 const CARRIED_SHIFT: u32 = 3;
-const _: () = assert!(CARRIED << CARRIED_SHIFT < 1 << ERA);
+const _: () = assert!(CARRIED << CARRIED_SHIFT < NOT_RECORDED && NOT_RECORDED < 1 << ERA);
 
 impl State {
     #[inline(always)]
@@ -143,19 +153,25 @@ impl State {
         }
     }
 
-    /// The root; of what stands for a trace that is not sampled, and has no id, [`UNSAMPLED`].
-    #[cfg(not(straight))]
+    /// The root's word.
     fn root(&self) -> Word {
-        match self.id {
-            0 => UNSAMPLED,
-            id if self.is_root() => id,
-            _ => self.previous_root,
-        }
+        let root = if self.is_root() { self.id } else { own_root(self.previous, self.previous_root) };
+        root_word(root, self.is_recorded())
+    }
+
+    /// The span's word as it is when the span is current.
+    fn word(&self) -> Word {
+        if self.is_recorded() { self.id } else { unsampled_span_word(self.id) }
+    }
+
+    #[inline(always)]
+    fn is_recorded(&self) -> bool {
+        self.flags & NOT_RECORDED == 0
     }
 
     #[inline(always)]
     fn is_root(&self) -> bool {
-        self.previous == 0 || self.flags & APART != 0
+        is_outside(self.previous) || self.flags & APART != 0
     }
 
     #[inline(always)]
@@ -179,7 +195,7 @@ impl State {
     /// Number of field words that count.
     #[inline(always)]
     fn carried(&self) -> usize {
-        (self.flags & ((1 << ERA) - 1)) >> CARRIED_SHIFT
+        (self.flags & (NOT_RECORDED - 1)) >> CARRIED_SHIFT
     }
 
     /// The fields' types.
@@ -221,7 +237,7 @@ impl Span {
             let mut words = [0; CARRIED];
             fields::write(values, &mut words);
             running.carry::<F>(words);
-        } else if running.id() != 0 {
+        } else if running.is_recorded() {
             add(running, running.start(), callsite, values);
         }
         span
@@ -280,12 +296,16 @@ impl Span {
     }
 
     fn recorded(&self) -> Option<&Running> {
-        self.running.as_ref().filter(|running| running.id() != 0)
+        self.running.as_ref().filter(|running| running.is_recorded())
     }
 
-    /// This span as a place to enter elsewhere; see [`Context`](recorder::Context).
+    /// This span as a place to enter elsewhere, whatever is current; see [`Context`](recorder::Context). Of a span that is not recorded because its
+    /// callsite is off, or because its trace is not, the place where the running code is.
     pub fn context(&self) -> recorder::Context {
-        recorder::Context::current()
+        match &self.running {
+            Some(running) => running.recorder().context_of(running.word(), running.root()),
+            None => recorder::Context::current(),
+        }
     }
 }
 
@@ -306,72 +326,62 @@ impl Drop for Span {
 #[inline(never)]
 fn begin(callsite: CallsiteId) -> Span {
     let Some(recorder) = callsite.recorder() else { return Span::none() };
-    let (previous, previous_root) = recorder.place();
-    if previous_root == UNSAMPLED {
+    let (previous, root) = recorder.place();
+    if is_outside(previous) || root == 0 {
+        return begin_trace(callsite, recorder, 0);
+    }
+    if !is_sampled(root) {
+        recorder.count_sampled_out();
         return Span::none();
     }
     let id = recorder.next_id();
-    if previous == 0 {
-        if !recorder::sampled(id) {
-            return unsampled_root(recorder);
-        }
-        recorder.set_root(id);
-    }
     recorder.set_span(id);
-    started(recorder, State::new(callsite.id, id, (previous, previous_root)), recorder.ticks())
+    started(recorder, State::new(callsite.id, id, (previous, root)))
 }
 
 #[inline(never)]
 fn begin_root(callsite: CallsiteId) -> Span {
     let Some(recorder) = callsite.recorder() else { return Span::none() };
+    begin_trace(callsite, recorder, APART)
+}
+
+/// Begins the first span of a trace, or the first below a remote parent about which the sampler has not been asked.
+fn begin_trace(callsite: CallsiteId, recorder: &'static Recorder, apart: Word) -> Span {
     let place = recorder.place();
     let id = recorder.next_id();
-    if !recorder::sampled(id) {
-        return unsampled_root(recorder);
-    }
-    recorder.set_place(id, id);
     let mut state = State::new(callsite.id, id, place);
-    state.flags = APART;
-    started(recorder, state, recorder.ticks())
+    state.flags = apart;
+    let remote = if state.is_root() { None } else { recorder.context().trace_context() };
+    if !sampler::samples(callsite, root_id(id), remote) {
+        recorder.count_sampled_out();
+        state.flags |= NOT_RECORDED;
+    }
+    recorder.set_place(state.word(), state.root());
+    started(recorder, state)
 }
 
 #[inline(always)]
-fn started(recorder: &'static Recorder, mut state: State, start: Word) -> Span {
+fn started(recorder: &'static Recorder, mut state: State) -> Span {
+    state.start = recorder.ticks();
     state.flags |= recorder.era();
-    state.start = start;
-    Span::of(Running::new(recorder, state))
-}
-
-/// A root that is not sampled: all below it is off until it is dropped.
-#[inline]
-fn unsampled_root(recorder: &'static Recorder) -> Span {
-    let previous = recorder.place();
-    if previous.1 == UNSAMPLED {
-        return Span::none();
-    }
-    recorder.set_place(0, UNSAMPLED);
-    let mut state = State::new(0, 0, previous);
-    state.flags = APART;
     Span::of(Running::new(recorder, state))
 }
 
 #[inline(never)]
 fn end(recorder: &Recorder, state: &State) {
-    leave(recorder, state);
-    if state.id != 0 {
+    recorder.leave(state.word(), (state.previous, state.previous_root));
+    if state.is_recorded() {
         finish(recorder, state, None);
     }
 }
 
-/// Back to where the context was before the span.
+/// Whether the running code is leaving spans because it panicked.
 #[inline(always)]
-fn leave(recorder: &Recorder, state: &State) {
-    if state.flags & APART == 0 {
-        recorder.set_span(state.previous);
-        recorder.set_root(state.previous_root);
-    } else {
-        recorder.set_place(state.previous, state.previous_root);
-    }
+pub(crate) fn is_panicking() -> bool {
+    #[cfg(feature = "std")]
+    return std::thread::panicking();
+    #[cfg(not(feature = "std"))]
+    false
 }
 
 /// Writes the record.
@@ -384,6 +394,10 @@ fn finish(recorder: &Recorder, state: &State, busy: Option<u64>) {
     if state.is_root() {
         body[1] = 0;
     }
+    let status = match state.status() {
+        0 if busy.is_none() && is_panicking() => Status::Error as u8,
+        status => status,
+    };
     let mut at = 5;
     let mut kind = RecordKind::Span;
     if high != 0 {
@@ -399,7 +413,7 @@ fn finish(recorder: &Recorder, state: &State, busy: Option<u64>) {
     }
     // All of them, as copying a number known here is cheaper than copying the number there are.
     body[at..at + CARRIED].copy_from_slice(&state.words());
-    let head = Head::new(kind, state.callsite, state.status(), state.types());
+    let head = Head::new(kind, state.callsite, status, state.types());
     recorder.push(head, &body[..at + state.carried().min(CARRIED)], now);
 }
 
@@ -433,19 +447,13 @@ fn add<F: Fields>(running: &Running, time: Word, callsite: CallsiteId, values: &
     crate::event::write(running.recorder(), RecordKind::Fields, callsite.id, time, place, values);
 }
 
-/// Adds fields to the current span; the way in of [`record!`](crate::record!).
+/// Adds fields to the current span, if it is one of ours and recorded; the way in of [`record!`](crate::record!).
 pub fn add_to_current<F: Fields>(callsite: CallsiteId, values: &F) {
     if let Some(recorder) = recorder::get() {
-        let (span, root) = recorder.place();
-        if span != 0 && root != UNSAMPLED {
-            crate::event::write(
-                recorder,
-                RecordKind::Fields,
-                callsite.id,
-                recorder.ticks(),
-                (span, root),
-                values,
-            );
+        let (span, root) = recorder.current();
+        if !is_outside(span) && span & REMOTE == 0 && is_sampled(root) {
+            let time = recorder.ticks();
+            crate::event::write(recorder, RecordKind::Fields, callsite.id, time, (span, root), values);
         }
     }
 }

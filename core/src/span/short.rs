@@ -6,7 +6,8 @@
 
 use super::{Running, Span, State, place};
 use crate::callsite::CallsiteId;
-use crate::recorder::{REMOTE, Recorder};
+use crate::recorder::Recorder;
+use crate::recorder::place::REMOTE;
 use crate::ring::{Head, RecordKind, Word};
 
 /// Begins a span.
@@ -27,10 +28,10 @@ fn begin_called(callsite: CallsiteId) -> Span {
 
 #[inline(always)]
 fn begin_at(start: Word, recorder: &'static Recorder, callsite: CallsiteId) -> Span {
-    // So early, when few registers are taken; where it turns out to be of no use, a number is lost.
+    // Allocate the id while register pressure is low; an unused id is skipped, which is harmless.
     let id = recorder.next_id();
     let (previous, previous_root) = recorder.place();
-    // Below a remote span, which may be one that is not sampled. (Without `std` nothing else is.)
+    // Below a remote span, in a trace that is not sampled, or where a sampler must be asked.
     if previous & REMOTE != 0 {
         return super::begin(callsite);
     }
@@ -60,11 +61,12 @@ fn end_called(recorder: &Recorder, state: &State) {
 
 #[inline(always)]
 fn end_at(now: Word, recorder: &Recorder, state: &State) {
-    if state.flags == recorder.era() {
-        recorder.set_span(state.previous);
-        recorder.set_root(state.previous_root);
+    // A plain span that began in this era and is the innermost that is alive, while no ended entry is remembered.
+    if state.flags == recorder.short_era() && recorder.is_current(state.id) {
         let head = Head::new(RecordKind::Span, state.callsite, 0, 0);
         if recorder.ring().try_push(head, || place(state, now)) {
+            // Of the same trace: a root's word is set before a span outside any other begins.
+            recorder.set_span(state.previous);
             return;
         }
     }

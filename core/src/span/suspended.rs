@@ -1,14 +1,14 @@
 //! A future's span between polls.
 
-use super::{Span, State, finish, leave};
+use super::{Span, State, finish, is_panicking};
 use crate::Status;
-use crate::recorder;
+use crate::recorder::{self, Resting};
 
 /// A span that is not current anywhere: a future's, between polls. It may move to another thread.
 #[derive(Debug)]
 pub(crate) struct Suspended {
     state: State,
-    outer: recorder::Context,
+    place: Resting,
     /// All its bits, as a task may be polled for longer in all than a 32-bit clock counts, though not in one poll.
     busy: u64,
     recorded: bool,
@@ -17,25 +17,24 @@ pub(crate) struct Suspended {
 impl Suspended {
     /// Takes a span that has just begun off its thread.
     pub(crate) fn new(span: Span) -> Suspended {
+        let own = span.context();
         let span = core::mem::ManuallyDrop::new(span);
-        let inner = recorder::Context::current();
         let Some(running) = &span.running else {
-            return Suspended { state: State::new(0, 0, (0, 0)), outer: inner, busy: 0, recorded: false };
+            let state = State::new(0, 0, (0, 0));
+            return Suspended { state, place: Resting::new(own), busy: 0, recorded: false };
         };
         let state = running.state();
-        leave(running.recorder(), &state);
-        Suspended { state, outer: inner, busy: 0, recorded: state.id != 0 }
+        running.recorder().leave(state.word(), (state.previous, state.previous_root));
+        Suspended { recorded: state.is_recorded(), state, place: Resting::new(own), busy: 0 }
     }
 
-    /// Runs `f` with the span current, and counts its time as busy.
+    /// Runs `f` where the future's code was, with the span current, and counts its time as busy, also when it panics; then the span has failed.
     pub(crate) fn run<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        let entered = self.outer.enter();
-        let begun = recorder::get().map(|r| (r, r.ticks()));
+        let timing = Timing::of(&mut self.state, &mut self.busy);
+        let poll = self.place.poll();
         let result = f();
-        if let Some((recorder, begun)) = begun {
-            self.busy = self.busy.wrapping_add(recorder.ticks().wrapping_sub(begun) as u64);
-        }
-        drop(entered);
+        drop(poll);
+        drop(timing);
         result
     }
 
@@ -45,12 +44,44 @@ impl Suspended {
         }
     }
 
+    /// The future is gone before it was done: cancelled, or taken down by a panic.
+    pub(crate) fn abandon(&mut self) {
+        self.set_status(if is_panicking() { Status::Error } else { Status::Cancelled });
+        self.end();
+    }
+
     /// Ends the span. Once.
     pub(crate) fn end(&mut self) {
         if core::mem::take(&mut self.recorded)
             && let Some(recorder) = recorder::get()
         {
             finish(recorder, &self.state, Some(self.busy));
+        }
+    }
+}
+
+/// Counts the time until it is dropped.
+struct Timing<'a> {
+    state: &'a mut State,
+    busy: &'a mut u64,
+    begun: Option<(&'static crate::Recorder, crate::ring::Word)>,
+    was_panicking: bool,
+}
+
+impl<'a> Timing<'a> {
+    fn of(state: &'a mut State, busy: &'a mut u64) -> Timing<'a> {
+        let begun = recorder::get().map(|recorder| (recorder, recorder.ticks()));
+        Timing { state, busy, begun, was_panicking: is_panicking() }
+    }
+}
+
+impl Drop for Timing<'_> {
+    fn drop(&mut self) {
+        if let Some((recorder, begun)) = self.begun {
+            *self.busy = self.busy.wrapping_add(recorder.ticks().wrapping_sub(begun) as u64);
+        }
+        if is_panicking() && !self.was_panicking && self.state.status() == Status::Unset as u8 {
+            self.state.set_status(Status::Error as u8);
         }
     }
 }

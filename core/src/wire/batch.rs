@@ -4,6 +4,7 @@
 use super::frame::{Frame, FrameKind, Header, Place};
 use crate::fields::types;
 use crate::record::NO_BUSY;
+use crate::recorder::place::{is_outside, is_sampled, own_root, root_id, span_id};
 use crate::ring::{RecordKind, TYPES_IN_BODY, Word, Words};
 use crate::value::LossReason;
 
@@ -32,6 +33,7 @@ mod kind {
     pub(super) const CLOCK: u8 = 5;
     pub(super) const LOSS: u8 = 6;
     pub(super) const EXTENDED: u8 = 7;
+    pub(super) const UNSAMPLED_EVENT: u8 = 8;
 }
 
 /// Most ticks by which a record may be earlier than one that was reserved before it.
@@ -101,18 +103,24 @@ impl<'f, 'b> Batch<'f, 'b> {
         if kind == RecordKind::Attach {
             self.0.u8(kind::ATTACH);
             self.time_of(first);
-            self.id(second);
+            self.id(root_id(second));
             self.0.bytes_of(words, 24, 24);
             // Its third word are the flags.
             self.0.u8(root as u8);
-            self.0.at.root = second;
+            self.0.at.root = root_id(second);
         } else if kind == RecordKind::Event || kind == RecordKind::Fields {
-            let tag = if kind == RecordKind::Event { kind::EVENT } else { kind::FIELDS };
-            let is_outside = second == 0;
+            let is_outside = is_outside(second);
+            let root = own_root(second, root);
+            let tag = match kind {
+                RecordKind::Event if is_outside || is_sampled(root) => kind::EVENT,
+                RecordKind::Event => kind::UNSAMPLED_EVENT,
+                _ => kind::FIELDS,
+            };
+            let (span, root) = (span_id(second, root), root_id(root));
             let needs_root = self.head(tag, words, is_outside, root);
             self.time_of(first);
             if !is_outside {
-                self.id(second);
+                self.id(span);
                 if needs_root {
                     self.root(root);
                 }
@@ -155,9 +163,11 @@ impl<'f, 'b> Batch<'f, 'b> {
         }
         let status = words.head().status();
         let extension = status != 0 || busy != NO_BUSY;
-        // Writers leave here whatever was there before when a span has no parent.
-        let is_root = previous == 0;
-        let root = if is_root { id } else { root };
+        // Without a parent a span is a root, whatever stands in the word for it.
+        let is_root = is_outside(previous);
+        let root = own_root(previous, root);
+        let (id, previous) = (root_id(id), span_id(previous, root));
+        let root = if is_root { id } else { root_id(root) };
         let tag = if extension { kind::SPAN_EXTENDED } else { kind::SPAN };
         let needs_root = self.head(tag, words, is_root, root);
         self.id(id);
@@ -254,18 +264,7 @@ impl<'f, 'b> Batch<'f, 'b> {
         }
     }
 
-    fn value(&mut self, mut code: u8, words: &mut Words<'_>) {
-        while code == types::OPTION {
-            let first = words.next();
-            code = (first & 15) as u8;
-            self.0.u8(code);
-            if code == 0 {
-                for _ in 0..first >> 4 {
-                    words.next();
-                }
-                return;
-            }
-        }
+    fn value(&mut self, code: u8, words: &mut Words<'_>) {
         if code == types::F32 || code == types::F64 {
             return self.0.bytes_of(words, if code == types::F32 { 4 } else { 8 }, 8);
         }

@@ -42,6 +42,7 @@ pub(crate) fn log<'a>(event: &'a OwnedEvent<'_>, message: &'a str) -> LogView<'a
         time_unix_ns: event.time.unix_ns,
         level: event.callsite.level(),
         message,
+        trace_flags: u8::from(event.sampled),
         target: event.callsite.target(),
         file: event.callsite.file(),
         line: event.callsite.line(),

@@ -5,6 +5,9 @@ use throughline::Status;
 use crate::bytes::{Cursor, Malformed, What};
 use crate::fields::RawFields;
 
+/// Tag of an event in a trace that is not sampled.
+const UNSAMPLED_EVENT: u8 = 8;
+
 /// A record with its deltas undone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Record<'f> {
@@ -56,6 +59,8 @@ pub struct RawPoint<'f> {
     pub time: u64,
     /// Local ids of the span and of its trace's root.
     pub span: Option<(u64, u64)>,
+    /// Whether the spans of that trace are recorded.
+    pub sampled: bool,
     /// Its fields.
     pub fields: RawFields<'f>,
 }
@@ -151,7 +156,7 @@ impl<'f> BatchReader<'f> {
         let tag = self.cursor.u8()?;
         match tag & 15 {
             kind @ (0 | 1) => self.span(tag, kind == 1).map(Record::Span),
-            2 => self.point(tag).map(Record::Event),
+            2 | UNSAMPLED_EVENT => self.point(tag).map(Record::Event),
             3 => self.point(tag).map(Record::Fields),
             4 => self.attach().map(Record::Attach),
             5 => {
@@ -202,7 +207,7 @@ impl<'f> BatchReader<'f> {
         if let Some((id, root)) = span {
             (self.id, self.root) = (id, root);
         }
-        Ok(RawPoint { callsite, time, span, fields })
+        Ok(RawPoint { callsite, time, span, sampled: tag & 15 != UNSAMPLED_EVENT, fields })
     }
 
     fn attach(&mut self) -> Result<RawAttach, Malformed> {

@@ -400,7 +400,8 @@ impl<'elf> State<'elf> {
         let (callsite, names) = self.known().get(raw.callsite, |kind| kind == Kind::Event);
         let fields = Fields::new(raw.fields, names, self.elf_of(&callsite));
         let missing = (callsite.blob.is_none(), fields.unresolved());
-        sink(&self.context, Item::Event(Event { callsite, time: raw.time, span: raw.span, fields }));
+        let RawPoint { time, span, sampled, .. } = raw;
+        sink(&self.context, Item::Event(Event { callsite, time, span, sampled, fields }));
         self.missing(raw.callsite, missing, frame, sink);
     }
 
@@ -410,7 +411,8 @@ impl<'elf> State<'elf> {
         let (callsite, names) = self.known().get(raw.callsite, is_of_span);
         let fields = Fields::new(raw.fields, names, self.elf_of(&callsite));
         let missing = (callsite.blob.is_none(), fields.unresolved());
-        sink(&self.context, Item::Fields(Event { callsite, time: raw.time, span: raw.span, fields }));
+        let RawPoint { time, span, sampled, .. } = raw;
+        sink(&self.context, Item::Fields(Event { callsite, time, span, sampled, fields }));
         self.missing(raw.callsite, missing, frame, sink);
     }
 

@@ -79,6 +79,8 @@ pub struct Event<'elf, 'f> {
     pub time: u64,
     /// Local ids of its span and of that span's root; `None` outside any span.
     pub span: Option<(u64, u64)>,
+    /// Whether the spans of that trace are recorded.
+    pub sampled: bool,
     /// Its fields.
     pub fields: Fields<'elf, 'f>,
 }

@@ -30,6 +30,7 @@ pub mod fields;
 pub mod frame;
 pub mod item;
 pub mod ledger;
+pub mod message;
 pub mod metrics;
 pub mod points;
 pub mod preamble;

@@ -82,6 +82,8 @@ pub struct OwnedEvent<'elf> {
     pub callsite: Callsite<'elf>,
     /// The W3C ids of its trace and span.
     pub span: Option<(TraceId, SpanId)>,
+    /// Whether the spans of its trace are recorded.
+    pub sampled: bool,
     /// When.
     pub time: Time,
     /// Its fields.

@@ -426,6 +426,7 @@ fn owned_event<'elf>(context: &Context, event: &Event<'elf, '_>) -> OwnedEvent<'
     OwnedEvent {
         callsite: event.callsite,
         span: event.span.map(|(id, root)| (context.trace_id(root), context.span_id(id))),
+        sampled: event.sampled,
         time: context.time(event.time),
         fields: owned_fields(event.fields),
         span_local: event.span.map(|(id, _)| id),

@@ -89,6 +89,8 @@ pub struct LogView<'a, F = FieldsView<'a>> {
     pub level: Level,
     /// The message as it stands in the source, with its `{}`; [`render`](crate::message::render) fills them in.
     pub message: &'a str,
+    /// W3C flags of its span's trace; bit 0: the spans of the trace are recorded.
+    pub trace_flags: u8,
     /// Module path of the code.
     pub target: &'a str,
     /// Source file.

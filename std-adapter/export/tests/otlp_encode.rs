@@ -300,6 +300,7 @@ proptest! {
             time_unix_ns: time,
             level: site.level,
             message: &site.name,
+            trace_flags: 1,
             target: &site.target,
             file: &site.file,
             line: site.line,

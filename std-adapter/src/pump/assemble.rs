@@ -235,6 +235,7 @@ impl Assembler {
             time_unix_ns: self.wall_time.unix_ns(event.time),
             level: entry.blob.level.unwrap_or(Level::Info),
             message: entry.blob.name,
+            trace_flags: u8::from(is_sampled(event, remote)),
             target: entry.blob.target,
             file: entry.blob.file,
             line: entry.blob.line,
@@ -262,4 +263,9 @@ impl Assembler {
             _ => self.key.span_id(id as u64),
         }
     }
+}
+
+/// Whether the spans of an event's trace are recorded: directly below a remote parent, about whose trace the sampler may yet be asked, as that one's flag says.
+fn is_sampled(event: &EventRecord<'_>, remote: Option<TraceContext>) -> bool {
+    event.sampled && (event.span != event.root || remote.is_none_or(|remote| remote.sampled()))
 }

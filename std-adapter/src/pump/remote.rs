@@ -3,16 +3,8 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use throughline::TraceContext;
+pub(super) use throughline::adapter::record::is_remote;
 use throughline::adapter::ring::Word;
-
-/// The bit of a local id that stands for a remote span.
-const REMOTE: Word = 1 << (Word::BITS - 1);
-
-/// Whether `id` stands for a span of another process.
-#[inline]
-pub(super) fn is_remote(id: Word) -> bool {
-    id & REMOTE != 0
-}
 
 type Table = HashMap<Word, TraceContext, BuildHasherDefault<IdHasher>>;
 
@@ -73,6 +65,8 @@ impl Hasher for IdHasher {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const REMOTE: Word = 1 << (Word::BITS - 2);
 
     #[test]
     fn bounded_and_what_is_in_use_stays() {

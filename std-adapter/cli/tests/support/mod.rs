@@ -51,6 +51,7 @@ impl Collector {
             time_unix_ns: 1,
             level: Level::Info,
             message: &last,
+            trace_flags: 1,
             target: "",
             file: "",
             line: 0,

@@ -69,8 +69,9 @@ impl LogEncoder {
         out.extend_from_slice(&times);
         if let Some((trace_id, span_id)) = view.span {
             let mut ids = [0; 33];
-            // trace_id, span_id, flags: sampled
-            (ids[0], ids[1], ids[18], ids[19], ids[28], ids[29]) = (0x4a, 16, 0x52, 8, 0x45, 1);
+            // trace_id, span_id, flags
+            (ids[0], ids[1], ids[18], ids[19], ids[28], ids[29]) =
+                (0x4a, 16, 0x52, 8, 0x45, view.trace_flags);
             ids[2..18].copy_from_slice(&trace_id.to_bytes());
             ids[20..28].copy_from_slice(&span_id.to_bytes());
             out.extend_from_slice(&ids);

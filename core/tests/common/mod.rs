@@ -1,0 +1,161 @@
+//! A recorder for each piece of work, and what the work left in its ring. With threads' recorders (feature `std`) and without.
+#![allow(dead_code, unreachable_pub)]
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use throughline::adapter::record::{Record, Values, is_remote};
+use throughline::adapter::ring::RawRecord;
+use throughline::{Clock, Recorder, Status};
+
+/// A record as a test compares it: everything but its times.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Told {
+    Span { name: String, id: usize, parent: usize, root: usize, status: Status, busy: Option<u64> },
+    Event { name: String, span: usize, root: usize, sampled: bool },
+    Fields { span: usize, values: String },
+    Attach { id: usize },
+    Other,
+}
+
+impl Told {
+    pub fn name(&self) -> &str {
+        match self {
+            Told::Span { name, .. } | Told::Event { name, .. } => name,
+            _ => "",
+        }
+    }
+}
+
+/// What was recorded under this name; panics unless once.
+pub fn one<'a>(all: &'a [Told], name: &str) -> &'a Told {
+    let mut found = all.iter().filter(|told| told.name() == name);
+    match (found.next(), found.next()) {
+        (Some(told), None) => told,
+        _ => panic!("not one {name}: {all:#?}"),
+    }
+}
+
+/// Id, parent and root of the one span of this name.
+pub fn span(all: &[Told], name: &str) -> (usize, usize, usize) {
+    match one(all, name) {
+        Told::Span { id, parent, root, .. } => (*id, *parent, *root),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Span and root of the one event of this name.
+pub fn event(all: &[Told], name: &str) -> (usize, usize) {
+    match one(all, name) {
+        Told::Event { span, root, .. } => (*span, *root),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub fn remote(id: usize) -> bool {
+    is_remote(id)
+}
+
+fn told(raw: &RawRecord) -> Told {
+    let values = |values: Values<'_>| values.into_iter().map(|v| format!("{v:?}")).collect::<Vec<_>>().join(" ");
+    match Record::parse(raw).expect("a record") {
+        Record::Span(s) => Told::Span {
+            name: name(s.callsite),
+            id: s.id,
+            parent: s.parent,
+            root: s.root,
+            status: s.status,
+            busy: s.busy,
+        },
+        Record::Event(e) => {
+            Told::Event { name: name(e.callsite), span: e.span, root: e.root, sampled: e.sampled }
+        }
+        Record::Fields(e) => Told::Fields { span: e.span, values: values(e.values) },
+        Record::Attach { id, .. } => Told::Attach { id },
+        _ => Told::Other,
+    }
+}
+
+fn name(callsite: u32) -> String {
+    let mut name = String::new();
+    throughline::adapter::callsite::registry::for_each(|c| {
+        if c.id() == callsite {
+            name = c.blob().name.to_string();
+        }
+    });
+    name
+}
+
+pub fn drain(recorder: &Recorder) -> Vec<Told> {
+    let mut all = vec![];
+    recorder.ring().reader().expect("the only reader").drain(|raw| all.push(told(raw)));
+    all
+}
+
+/// One at a time: settings such as the sampler, and without threads' recorders the recorder, are the process's.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(not(feature = "std"))]
+mod recorders {
+    use super::*;
+    use throughline::Slots;
+
+    /// Does the work on a new recorder, on this thread.
+    pub fn on_recorder<R: Send + 'static>(work: impl FnOnce(&'static Recorder) -> R + Send + 'static) -> R {
+        static ALL: Mutex<Vec<&'static Recorder>> = Mutex::new(vec![]);
+        let slots: &'static Slots<4096> = Box::leak(Box::new(Slots::new()));
+        let recorder: &'static Recorder = Box::leak(Box::new(Recorder::new(slots, Clock::mock())));
+        ALL.lock().unwrap_or_else(PoisonError::into_inner).push(recorder);
+        throughline::install(recorder);
+        work(recorder)
+    }
+}
+
+#[cfg(feature = "std")]
+mod recorders {
+    use super::*;
+    use std::cell::Cell;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use throughline::adapter::recorder;
+    use throughline::adapter::ring::{Mode, Slot};
+
+    thread_local! {
+        static MINE: Cell<Option<&'static Recorder>> = const { Cell::new(None) };
+    }
+
+    fn hook() -> Option<&'static Recorder> {
+        static FIRST: AtomicUsize = AtomicUsize::new(1);
+        let slots = Vec::leak((0..4096).map(|_| Slot::new()).collect());
+        let first = FIRST.fetch_add(1 << 20, Ordering::Relaxed);
+        let clock = Clock::processor(1_000_000_000);
+        let recorder = Recorder::for_thread(slots, Mode::LocalOldest, clock, first, &[]);
+        let recorder: &'static Recorder = Box::leak(Box::new(recorder));
+        MINE.set(Some(recorder));
+        // A new one each time: what another thread left is not taken.
+        recorder::acquire_thread(|| Some(recorder)).map(|_| recorder)
+    }
+
+    /// Does the work on a thread with a new recorder, whose spans and events go the straight way.
+    pub fn on_recorder<R: Send + 'static>(work: impl FnOnce(&'static Recorder) -> R + Send + 'static) -> R {
+        recorder::set_thread_hook(hook);
+        let thread = std::thread::spawn(move || {
+            throughline::info!("the first record gives a thread its recorder");
+            let recorder = MINE.get().expect("the hook was called");
+            drain(recorder);
+            work(recorder)
+        });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+pub use recorders::on_recorder;
+
+/// Does the work alone, and gives back what it left in its ring.
+pub fn records(work: impl FnOnce() + Send + 'static) -> Vec<Told> {
+    let _alone = alone();
+    on_recorder(|recorder| {
+        work();
+        drain(recorder)
+    })
+}
