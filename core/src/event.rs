@@ -2,9 +2,9 @@
 
 use crate::callsite::CallsiteId;
 use crate::fields::{self, Fields, MAX_FIELD_WORDS, head_types, min_words};
+use crate::recorder::Recorder;
 #[cfg(straight)]
 use crate::recorder::straight;
-use crate::recorder::Recorder;
 use crate::ring::{Head, RecordKind, Word};
 
 /// Records an event; the macros' way in.

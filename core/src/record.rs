@@ -1,8 +1,8 @@
 //! A record as its reader sees it: a ring's words, given names.
 
 use crate::fields::{WORDS_64, types};
-use crate::ring::{ExtendedKind, Head, RawRecord, RecordKind, TYPES_IN_BODY, Word};
 use crate::recorder::place::{REMOTE, is_outside, is_sampled, own_root, root_id, span_id};
+use crate::ring::{ExtendedKind, Head, RawRecord, RecordKind, TYPES_IN_BODY, Word};
 use crate::{SpanId, Status, TraceContext, TraceId, Value};
 
 /// A record read out of a ring. Times are ticks as the record holds them: 64 bits on a 64-bit machine, else the low 32.

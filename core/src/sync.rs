@@ -86,7 +86,8 @@ pub(crate) fn next(word: &AtomicWord) -> usize {
     return word.next();
     #[cfg(target_has_atomic = "ptr")]
     {
-        let after = |old: usize| if old.wrapping_add(1) as isize > 0 { old.wrapping_add(1) } else { FIRST_ID };
+        let after =
+            |old: usize| if old.wrapping_add(1) as isize > 0 { old.wrapping_add(1) } else { FIRST_ID };
         let mut old = word.load(Relaxed);
         loop {
             match word.compare_exchange_weak(old, after(old), Relaxed, Relaxed) {

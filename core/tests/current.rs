@@ -234,7 +234,10 @@ fn what_a_cancelled_future_holds_is_dropped_in_its_span_13() {
     assert_eq!(inner.1, work.0);
     assert_eq!(event(&all, "held goes"), (work.0, work.0), "{all:#?}");
     assert_eq!(event(&all, "after"), (0, 0));
-    assert!(matches!(common::one(&all, "work"), common::Told::Span { status: throughline::Status::Cancelled, .. }));
+    assert!(matches!(
+        common::one(&all, "work"),
+        common::Told::Span { status: throughline::Status::Cancelled, .. }
+    ));
 }
 
 #[cfg(feature = "std")]
@@ -265,9 +268,12 @@ mod panics {
             assert!(result.is_err());
             drop(span!("after"));
         });
-        for (name, is) in
-            [("outer", Status::Error), ("with fields", Status::Error), ("said", Status::Ok), ("after", Status::Unset)]
-        {
+        for (name, is) in [
+            ("outer", Status::Error),
+            ("with fields", Status::Error),
+            ("said", Status::Ok),
+            ("after", Status::Unset),
+        ] {
             assert_eq!(status(&all, name).0, is, "{name}");
         }
     }

@@ -1,6 +1,8 @@
 //! Places to enter: which span is current, whose trace it is, and how a remote parent becomes part of it.
 
-use super::place::{ID, MADE, MARK, REMOTE, is_outside, is_sampled, own_root, polled, root_id, root_word, span_id};
+use super::place::{
+    ID, MADE, MARK, REMOTE, is_outside, is_sampled, own_root, polled, root_id, root_word, span_id,
+};
 use super::{Recorder, get, id_key};
 use crate::record::ATTACH_WORDS;
 use crate::ring::{Head, RecordKind, Word};
@@ -61,7 +63,13 @@ impl Context {
             recorder.forget();
         }
         let before = recorder.replace(Context { span, ..self });
-        ContextGuard::of(Entered { recorder, entry: span, before, number: Some(number), clearings: recorder.clearings() })
+        ContextGuard::of(Entered {
+            recorder,
+            entry: span,
+            before,
+            number: Some(number),
+            clearings: recorder.clearings(),
+        })
     }
 
     /// As it travels to another process; `None` outside any trace. In a trace that is not sampled the flags say so, and the ids are real ones: the
@@ -203,7 +211,13 @@ pub fn attach(remote: TraceContext) -> AttachGuard {
     body[0] = time;
     body[1..].copy_from_slice(&words);
     recorder.push(Head::new(RecordKind::Attach, 0, 0, 0), &body, time);
-    AttachGuard(ContextGuard::of(Entered { recorder, entry: id, before, number: None, clearings: recorder.clearings() }))
+    AttachGuard(ContextGuard::of(Entered {
+        recorder,
+        entry: id,
+        before,
+        number: None,
+        clearings: recorder.clearings(),
+    }))
 }
 
 /// The place of a future's code between polls.

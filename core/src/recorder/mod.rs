@@ -12,18 +12,19 @@ pub(crate) mod gate;
 pub(crate) mod place;
 #[cfg(feature = "std")]
 mod pool;
+pub mod sampler;
 #[cfg(feature = "std")]
 mod thread;
-pub mod sampler;
 
-pub use context::{AttachGuard, Context, ContextGuard, attach, current};
 pub(crate) use context::Resting;
-#[cfg(feature = "std")]
-pub use thread::{
-    ThreadHook, acquire_thread, for_each_thread, forget_threads, mute_thread, refused, release_thread, set_thread_hook,
-};
+pub use context::{AttachGuard, Context, ContextGuard, attach, current};
 #[cfg(feature = "std")]
 pub use sampler::set_sample_ratio;
+#[cfg(feature = "std")]
+pub use thread::{
+    ThreadHook, acquire_thread, for_each_thread, forget_threads, mute_thread, refused, release_thread,
+    set_thread_hook,
+};
 
 use crate::clock::Clock;
 use crate::id::IdKey;

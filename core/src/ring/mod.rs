@@ -24,19 +24,19 @@ mod newest;
 mod reader;
 mod words;
 
+#[cfg(not(loom))]
+pub(crate) use crate::sync::FIRST_ID;
 pub use layout::{
     ExtendedKind, FIRST_WORDS, HEAD_TYPES, Head, MAX_BODY, MAX_SLOTS, NEXT_WORDS, RawRecord, RecordKind,
     SLOT_WORDS, Slot, TYPES_IN_BODY, Word,
 };
-#[cfg(not(loom))]
-pub(crate) use crate::sync::FIRST_ID;
 pub use reader::{Parked, Reader};
 pub use words::Words;
 
-#[cfg(not(loom))]
-use crate::sync::increment;
 #[cfg(loom)]
 use crate::sync::FIRST_ID;
+#[cfg(not(loom))]
+use crate::sync::increment;
 use crate::sync::{
     Acquire, AtomicWord, Relaxed, Release, add_up_to, const_unless_loom, fence, load_before_use,
 };

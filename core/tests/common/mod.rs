@@ -55,7 +55,8 @@ pub fn remote(id: usize) -> bool {
 }
 
 fn told(raw: &RawRecord) -> Told {
-    let values = |values: Values<'_>| values.into_iter().map(|v| format!("{v:?}")).collect::<Vec<_>>().join(" ");
+    let values =
+        |values: Values<'_>| values.into_iter().map(|v| format!("{v:?}")).collect::<Vec<_>>().join(" ");
     match Record::parse(raw).expect("a record") {
         Record::Span(s) => Told::Span {
             name: name(s.callsite),
