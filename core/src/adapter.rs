@@ -36,8 +36,10 @@ mod without_loom {
         pub use crate::metrics::histogram::{
             MAX_SCALE, bucket_count, cells as histogram_cells, position, upper_bound,
         };
-        pub use crate::metrics::list::{Series, for_each};
+        pub use crate::metrics::read::{HistogramReading, Reading, Series, for_each};
         pub use crate::metrics::series::SeriesKey;
+        pub use crate::metrics::shape::{fraction_bits, is_summary, scale};
+        pub use crate::sync::{Cell, Count};
     }
 
     /// Records as a drain sees them.

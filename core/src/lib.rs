@@ -118,20 +118,21 @@ pub mod __private {
     pub use crate::fields::{Debug, Display};
     pub use crate::future::instrument_result;
     pub use crate::level::STATIC_MIN;
-    pub use crate::metrics::list::{Entry, Metric};
+    pub use crate::metrics::entry::Entry;
+    pub use crate::metrics::histogram::cells as histogram_cells;
+    pub use crate::metrics::home::Home;
+    pub use crate::metrics::metric::Metric;
+    pub use crate::metrics::number::nanoseconds_in;
     pub use crate::metrics::series::SeriesKey;
+    pub use crate::metrics::shape::{
+        FLOAT_COUNTER_CELLS, FLOAT_GAUGE, capacity, fraction_bits_or_default, histogram_param,
+        scale_or_default,
+    };
     pub use crate::metrics::{
-        Counter, CounterFamily, FloatGauge, Gauge, Histogram, HistogramFamily, UpDownCounter,
+        Counter, CounterFamily, FloatCounter, FloatGauge, Gauge, GaugeFamily, Histogram, HistogramFamily,
+        UpDownCounter, UpDownCounterFamily,
     };
     pub use crate::span::add_to_current;
-    pub use crate::sync::AtomicWord as Cell;
+    pub use crate::sync::Cell;
     pub use crate::{Level, Span, SpanKind};
-
-    /// Cells of one series of a metric.
-    pub const fn cells(kind: Kind, scale: u32) -> usize {
-        match kind {
-            Kind::Histogram => crate::metrics::histogram::cells(scale),
-            _ => 1,
-        }
-    }
 }

@@ -1,14 +1,15 @@
 //! A list of statics that only grows: what registers itself on first use is found here by its reader.
 //!
-//! Pushing is lock-free (it retries only when another push got in between), walking is wait-free in the list's length. The model checker's
-//! view is in `core/tests/loom_threads.rs` and `core/tests/loom_callsites.rs`.
+//! A list takes its members in front ([`List::push`]) or at its end ([`List::find_or_append`]), always in the same way. Both are lock-free (they retry only
+//! when another member got in between); walking is wait-free in the list's length. The model checker's view is in `core/tests/loom_threads.rs`,
+//! `core/tests/loom_callsites.rs` and `core/tests/loom_series.rs`.
 
 // Public to the model checker.
 #![cfg_attr(not(loom), allow(unreachable_pub))]
 
 use crate::sync::{Acquire, AtomicPtr, Relaxed, Release, const_unless_loom};
 
-/// A member's pointer to the one pushed before it.
+/// A member's pointer to the next one.
 #[derive(Debug)]
 pub struct Link<T>(AtomicPtr<T>);
 
@@ -49,7 +50,7 @@ impl<T: Linked> List<T> {
         let mut head = self.0.load(Relaxed);
         loop {
             member.link().0.store(head, Relaxed);
-            // Release: who finds the member finds it whole. Later pushes are read-modify-writes too, so that holds for those behind it as well.
+            // Release: whoever finds the member finds it whole.
             match self.0.compare_exchange_weak(head, this, Release, Relaxed) {
                 Ok(_) => return,
                 Err(now) => head = now,
@@ -63,16 +64,40 @@ impl<T: Linked> List<T> {
         self.0.store(core::ptr::null_mut(), Release);
     }
 
-    /// Its members, newest first, as of now.
+    /// Finds the first member of which `is_same` holds, or else puts `member` at the end; gives the one that is in the list then. All callers with the
+    /// same `is_same` get the same one, and a member may come any number of times, as long as `is_same` holds of itself. Cost: a walk over the list.
+    #[cfg_attr(not(any(loom, registered_callsites)), allow(dead_code))]
+    pub fn find_or_append(&self, member: &'static T, is_same: impl Fn(&T) -> bool) -> &'static T {
+        let mut end = &self.0;
+        let mut next = end.load(Acquire);
+        loop {
+            // SAFETY: null, or a `&'static T` that the exchange below published with Release; it was acquired.
+            if let Some(there) = unsafe { next.cast_const().as_ref() } {
+                if is_same(there) {
+                    return there;
+                }
+                end = &there.link().0;
+                next = end.load(Acquire);
+                continue;
+            }
+            let this = core::ptr::from_ref(member).cast_mut();
+            match end.compare_exchange(core::ptr::null_mut(), this, Release, Acquire) {
+                Ok(_) => return member,
+                Err(now) => next = now,
+            }
+        }
+    }
+
+    /// Its members as of now: those that were pushed newest first, those that were appended oldest first.
     pub fn iter(&self) -> Iter<T> {
         Iter(self.0.load(Acquire))
     }
 }
 
 impl<T: Linked> Iter<T> {
-    /// The members pushed before this one, which must have been found in the list.
+    /// The members after this one, which must have been found in the list.
     pub fn after(member: &T) -> Iter<T> {
-        Iter(member.link().0.load(Relaxed))
+        Iter(member.link().0.load(Acquire))
     }
 }
 
@@ -83,9 +108,9 @@ pub struct Iter<T>(*mut T);
 impl<T: Linked> Iterator for Iter<T> {
     type Item = &'static T;
     fn next(&mut self) -> Option<&'static T> {
-        // SAFETY: null, or a `&'static T` that `List::push` published with Release; `List::iter` acquired it.
+        // SAFETY: null, or a `&'static T` that `List` published with Release; it was acquired.
         let member = unsafe { self.0.cast_const().as_ref() }?;
-        self.0 = member.link().0.load(Relaxed);
+        self.0 = member.link().0.load(Acquire);
         Some(member)
     }
 }

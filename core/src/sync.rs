@@ -17,6 +17,36 @@ pub(crate) use core::sync::atomic::fence;
 #[cfg(all(not(loom), not(target_has_atomic = "ptr")))]
 pub use emulated::AtomicWord;
 
+/// A cell of a metric: 64 bits where the target has 64-bit atomics, else the machine's word. (Emulated 64-bit atomics are no way out on a microcontroller: an
+/// interrupt that meets one half-written would wait for ever for the code that it interrupted.)
+#[cfg(all(not(loom), target_has_atomic = "64"))]
+pub use core::sync::atomic::AtomicU64 as Cell;
+#[cfg(all(not(loom), not(target_has_atomic = "64")))]
+pub use AtomicWord as Cell;
+
+#[cfg(all(not(loom), target_has_atomic = "64"))]
+mod numbers {
+    /// The number in a [`Cell`](super::Cell).
+    pub type Count = u64;
+    /// The same with a sign.
+    pub(crate) type Signed = i64;
+    /// A float as large as a [`Cell`](super::Cell).
+    pub(crate) type Float = f64;
+}
+#[cfg(all(not(loom), not(target_has_atomic = "64")))]
+mod numbers {
+    /// The number in a [`Cell`](super::Cell).
+    pub type Count = usize;
+    /// The same with a sign.
+    pub(crate) type Signed = isize;
+    /// A float as large as a [`Cell`](super::Cell).
+    pub(crate) type Float = f32;
+}
+#[cfg(not(loom))]
+pub use numbers::Count;
+#[cfg(not(loom))]
+pub(crate) use numbers::{Float, Signed};
+
 /// Pointers and 32-bit words with compare-and-swap; only where lists of statics are made as the program runs, and there every target has it.
 #[cfg(all(not(loom), any(registered_callsites, feature = "std")))]
 pub(crate) use core::sync::atomic::AtomicPtr;
@@ -171,7 +201,8 @@ macro_rules! increment {
 pub(crate) use increment;
 
 /// Adds 1 to `count`, and `n` to the number whose lower and upper halves are `low` and `high`: where words are added to in critical sections, in one.
-#[cfg(target_pointer_width = "32")]
+/// The upper half stops short of its end, so that a sum that came there is not taken for a small one.
+#[cfg(all(not(loom), not(target_has_atomic = "64")))]
 #[inline(always)]
 pub(crate) fn count_and_sum(count: &AtomicWord, low: &AtomicWord, high: &AtomicWord, n: usize) {
     #[cfg(all(not(loom), not(target_has_atomic = "ptr")))]
@@ -179,18 +210,22 @@ pub(crate) fn count_and_sum(count: &AtomicWord, low: &AtomicWord, high: &AtomicW
         count.store(count.load(Relaxed).wrapping_add(1), Relaxed);
         let (sum, carry) = low.load(Relaxed).overflowing_add(n);
         low.store(sum, Relaxed);
-        if carry {
+        if carry && high.load(Relaxed) < FULL {
             high.store(high.load(Relaxed).wrapping_add(1), Relaxed);
         }
     });
-    #[cfg(any(loom, target_has_atomic = "ptr"))]
+    #[cfg(target_has_atomic = "ptr")]
     {
         count.fetch_add(1, Relaxed);
-        if low.fetch_add(n, Relaxed).overflowing_add(n).1 {
+        if low.fetch_add(n, Relaxed).overflowing_add(n).1 && high.load(Relaxed) < FULL {
             high.fetch_add(1, Relaxed);
         }
     }
 }
+
+/// The upper half of a sum that is taken for full. Below the greatest number by more than contexts can interrupt each other between looking and adding.
+#[cfg(all(not(loom), not(target_has_atomic = "64")))]
+pub(crate) const FULL: usize = usize::MAX - 0xFF;
 
 #[cfg(all(not(loom), not(target_has_atomic = "ptr")))]
 mod emulated {

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use throughline::adapter::metrics::{
-    self, MAX_SCALE, Series, SeriesKey, bucket_count, position, upper_bound,
+    self, Count, MAX_SCALE, Reading, Series, SeriesKey, bucket_count, position, upper_bound,
 };
 use throughline::{Clock, Recorder, Slots};
 
@@ -20,6 +20,14 @@ fn series(name: &str) -> Vec<Series> {
     found
 }
 
+/// What a counter holds.
+fn count(series: &Series) -> u64 {
+    match series.read() {
+        Reading::Counter(n) => n,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn counts_can_be_read() {
     throughline::install(&RECORDER);
@@ -32,20 +40,16 @@ fn counts_can_be_read() {
     }
     let [frames] = series("frames").try_into().unwrap();
     let blob = frames.blob().unwrap();
-    assert_eq!((frames.cell(0), blob.unit, blob.description), (6, "{frame}", "Seen"));
+    assert_eq!((count(&frames), blob.unit, blob.description), (6, "{frame}", "Seen"));
     assert_eq!(blob.labels().collect::<Vec<_>>(), [("bus", "can0")]);
-    assert_eq!(series("open")[0].cell(0) as isize, -6);
-    assert_eq!(series("depth")[0].cell(0) as isize, -3);
-    if usize::BITS == 64 {
-        assert_eq!(f64::from_bits(series("celsius")[0].cell(0) as u64), 1.5);
-    } else {
-        assert_eq!(f32::from_bits(series("celsius")[0].cell(0) as u32), 1.5);
-    }
+    assert_eq!(series("open")[0].read(), Reading::UpDown(-6));
+    assert_eq!(series("depth")[0].read(), Reading::GaugeInt(-3));
+    assert_eq!(series("celsius")[0].read(), Reading::GaugeFloat(1.5));
     let [latency] = series("latency").try_into().unwrap();
-    assert_eq!((latency.kind(), latency.param()), (6, 1));
-    let first_bucket = latency.len() - bucket_count(1);
-    assert_eq!((latency.cell(0), latency.cell(1)), (1, 3), "zeros and sum");
-    assert_eq!((latency.cell(first_bucket), latency.cell(first_bucket + 2)), (1, 1), "one and two");
+    assert_eq!((latency.kind(), latency.scale(), latency.bucket_count()), (6, 1, bucket_count(1)));
+    let Reading::Histogram(read) = latency.read() else { panic!("a histogram") };
+    assert_eq!((read.zeros, read.sum), (1, 3));
+    assert_eq!((latency.bucket(0), latency.bucket(2), latency.bucket(bucket_count(1))), (1, 1, 0));
 }
 
 #[test]
@@ -61,12 +65,12 @@ fn a_family_is_bounded_and_loses_nothing() {
     let all = series("requests");
     let (overflow, own): (Vec<Series>, Vec<Series>) = all.iter().copied().partition(Series::is_overflow);
     assert_eq!((own.len(), overflow.len()), (4, 1));
-    assert_eq!(all.iter().map(|s| s.cell(0)).sum::<usize>(), 55 + 5);
+    assert_eq!(all.iter().map(count).sum::<u64>(), 55 + 5);
     for s in own {
         let mut key = [0; SeriesKey::BYTES];
         s.labels(&mut key);
         let route = std::str::from_utf8(&key[1..=key[0] as usize]).unwrap();
-        assert_eq!(s.cell(0), route.strip_prefix("/r").unwrap().parse::<usize>().unwrap() + 1);
+        assert_eq!(count(&s), route.strip_prefix("/r").unwrap().parse::<u64>().unwrap() + 1);
     }
 }
 
@@ -118,10 +122,10 @@ fn one_label_of_every_length_comes_out_as_it_came() {
         // The first time each gets a place, the second it is found there.
         expected.iter().for_each(|label| family.add([label], count));
     }
-    let mut seen: Vec<(String, usize)> =
-        series("length").iter().map(|s| (values(s).concat(), s.cell(0))).collect();
+    let mut seen: Vec<(String, u64)> =
+        series("length").iter().map(|s| (values(s).concat(), count(s))).collect();
     seen.sort();
-    let mut expected: Vec<(String, usize)> = expected.iter().map(|label| (label.to_string(), 3)).collect();
+    let mut expected: Vec<(String, u64)> = expected.iter().map(|label| (label.to_string(), 3)).collect();
     expected.sort();
     assert_eq!(seen, expected);
 }
@@ -150,7 +154,7 @@ fn are_told_apart(family: throughline::metrics::CounterFamily<1>, name: &str, tw
         family.add([twin], count);
         family.add([twin], count);
     }
-    let mut counts: Vec<usize> = series(name).iter().map(|s| s.cell(0)).collect();
+    let mut counts: Vec<u64> = series(name).iter().map(count).collect();
     counts.sort_unstable();
     assert_eq!(counts, [2, 4]);
 }
@@ -238,13 +242,13 @@ fn positions_are_exact_around_every_boundary() {
     for scale in 0..=MAX_SCALE {
         for p in 0..bucket_count(scale) - 1 {
             let (power, step) = (p as u32 >> scale, p as u32 & ((1 << scale) - 1));
-            let bound = upper_bound(p, scale);
+            let bound = upper_bound(p, scale).unwrap();
             for value in [bound.saturating_sub(1), bound, bound.saturating_add(1)] {
-                if value == 0 || value > usize::MAX as u64 || value.ilog2() != power {
+                if value == 0 || value > Count::MAX as u64 || value.ilog2() != power {
                     continue;
                 }
                 let above = is_above(value, power, step, scale);
-                assert_eq!(position(value as usize, scale) > p, above, "{value} at scale {scale}, bound {p}");
+                assert_eq!(position(value, scale).unwrap() > p, above, "{value} at scale {scale}, bound {p}");
             }
         }
     }
@@ -253,11 +257,12 @@ fn positions_are_exact_around_every_boundary() {
 /// Two histograms merged are the one that saw all: at any coarser scale, by halving positions, and of any two by adding up.
 #[test]
 fn merging_is_without_error() {
-    for bits in 0..usize::BITS {
-        for low in [0, 1, 0x5555_5555, usize::MAX >> 1, usize::MAX] {
+    for bits in 0..Count::BITS {
+        for low in [0, 1, 0x5555_5555, u64::MAX >> 1, u64::MAX] {
             let value = 1 << bits | low & ((1 << bits) - 1);
             for scale in 1..=MAX_SCALE {
-                assert_eq!(position(value, scale).div_ceil(2), position(value, scale - 1), "{value}");
+                let coarser = position(value, scale).map(|p| p.div_ceil(2));
+                assert_eq!(coarser, position(value, scale - 1), "{value}");
             }
         }
     }
@@ -272,23 +277,23 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 8 } else { 4096 }, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn positions_are_otlps(bits in 0_u32..usize::BITS, low in any::<usize>(), scale in 0..=MAX_SCALE) {
+    fn positions_are_otlps(bits in 0_u32..Count::BITS, low in any::<u64>(), scale in 0..=MAX_SCALE) {
         let value = 1 << bits | low & ((1 << bits) - 1);
-        let exact = by_logarithm(value as u64, scale);
-        let p = position(value, scale);
+        let exact = by_logarithm(value, scale);
+        let p = position(value, scale).unwrap();
         prop_assert!(p < bucket_count(scale));
         prop_assert!((p as f64) > exact - 1e-9 && (p as f64) < exact + 1.0 + 1e-9, "{value} at scale {scale}: {p}, log {exact}");
-        prop_assert!(value as u64 <= upper_bound(p, scale));
-        prop_assert!(p == 0 || value as u64 > upper_bound(p - 1, scale), "{value} at scale {scale}: {p}");
+        prop_assert!(Some(value) <= upper_bound(p, scale));
+        prop_assert!(p == 0 || Some(value) > upper_bound(p - 1, scale), "{value} at scale {scale}: {p}");
     }
 
     #[test]
-    fn positions_grow_with_values_and_powers_end_their_bucket(bits in 0..usize::BITS, scale in 0..=MAX_SCALE) {
-        let power = 1_usize << bits;
-        prop_assert_eq!(position(power, scale), (bits as usize) << scale);
+    fn positions_grow_with_values_and_powers_end_their_bucket(bits in 0..Count::BITS, scale in 0..=MAX_SCALE) {
+        let power = 1_u64 << bits;
+        prop_assert_eq!(position(power, scale), Some((bits as usize) << scale));
         // From 256 on, neighbours are nearer than the finest bucket is wide.
         if bits >= 8 {
-            prop_assert_eq!(position(power + 1, scale), ((bits as usize) << scale) + 1);
+            prop_assert_eq!(position(power + 1, scale), Some(((bits as usize) << scale) + 1));
         }
     }
 }
@@ -300,10 +305,10 @@ fn the_table_of_errors_and_sizes_is_true() {
     for scale in 0..=MAX_SCALE {
         let base = 2_f64.powf(1.0 / f64::from(1 << scale));
         let error = (base - 1.0) / (base + 1.0) * 100.0;
-        let (narrow, wide) = (3 + (32 << scale) + 1, 2 + (64 << scale) + 1);
+        let (narrow, wide) = (3 + (32 << scale) + 1, 4 + (64 << scale) + 1);
         let row = format!("| {scale} | {error:.2} % | {narrow} | {} | {wide} | {} |", narrow * 4, wide * 8);
         assert!(source.contains(&row), "no such row: {row}");
-        let here = if usize::BITS == 64 { wide } else { narrow };
+        let here = if Count::BITS == 64 { wide } else { narrow };
         assert_eq!(metrics::histogram_cells(scale), here);
     }
 }

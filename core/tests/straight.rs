@@ -2,7 +2,6 @@
 #![cfg(all(feature = "std", not(loom)))]
 
 use std::cell::Cell;
-use std::sync::atomic::AtomicUsize;
 use throughline::adapter::record::{Record, Values};
 use throughline::adapter::recorder;
 use throughline::adapter::ring::{Mode, RawRecord, Slot};
@@ -17,8 +16,7 @@ const SLOTS: usize = 32;
 
 fn hook() -> Option<&'static Recorder> {
     let slots = Vec::leak((0..SLOTS).map(|_| Slot::new()).collect());
-    let cells: &'static [AtomicUsize] = &[];
-    let recorder = Recorder::for_thread(slots, MODE.get(), Clock::processor(1_000_000_000), 1, cells);
+    let recorder = Recorder::for_thread(slots, MODE.get(), Clock::processor(1_000_000_000), 1, &[]);
     let recorder = Box::leak(Box::new(recorder));
     MINE.set(Some(recorder));
     recorder::acquire_thread(|| Some(recorder))

@@ -4,19 +4,19 @@
 //! small alignments: for slots aligned to a cache line it takes memory as it is and fills it with zeros, and a thread with one span
 //! would keep 512 KiB resident. So the operating system is asked directly where it can be.
 
-use std::sync::atomic::AtomicUsize;
+use throughline::adapter::metrics::Cell;
 use throughline::adapter::ring::Slot;
 
 /// The slots of a ring and the metric cells of one thread; `None` when there is no memory.
-pub(crate) fn for_thread(slots: usize, cells: usize) -> Option<(&'static [Slot], &'static [AtomicUsize])> {
+pub(crate) fn for_thread(slots: usize, cells: usize) -> Option<(&'static [Slot], &'static [Cell])> {
     let bytes_of_slots = slots.checked_mul(size_of::<Slot>())?;
-    let bytes = bytes_of_slots.checked_add(cells.checked_mul(size_of::<AtomicUsize>())?)?;
+    let bytes = bytes_of_slots.checked_add(cells.checked_mul(size_of::<Cell>())?)?;
     let first = zeroed(bytes)?;
     // SAFETY: the memory begins at a multiple of a slot's alignment, holds that many slots and is nobody else's for ever. A slot is atomic integers,
     // for which zeros are valid.
     let slots = unsafe { std::slice::from_raw_parts(first.cast::<Slot>(), slots) };
     // SAFETY: the cells follow the slots in the same memory, whose size is a multiple of a cell's alignment.
-    let cells = unsafe { std::slice::from_raw_parts(first.add(bytes_of_slots).cast::<AtomicUsize>(), cells) };
+    let cells = unsafe { std::slice::from_raw_parts(first.add(bytes_of_slots).cast::<Cell>(), cells) };
     Some((slots, cells))
 }
 
@@ -44,7 +44,7 @@ fn zeroed(bytes: usize) -> Option<*const u8> {
     use std::alloc::{Layout, alloc_zeroed};
     // With an alignment that every allocator gives anyway, and more bytes than are needed, so that a multiple of the right one is among them.
     let layout =
-        Layout::from_size_align(bytes.checked_add(align_of::<Slot>())?, align_of::<AtomicUsize>()).ok()?;
+        Layout::from_size_align(bytes.checked_add(align_of::<Slot>())?, align_of::<Cell>()).ok()?;
     // SAFETY: the size is not 0.
     let at = unsafe { alloc_zeroed(layout) };
     if at.is_null() {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use support::in_own_process;
+use throughline::adapter::metrics::Reading;
 use throughline::{Instrument, counter, info, span};
 use throughline_std::{Config, DropReason};
 
@@ -52,8 +53,8 @@ fn what_is_counted_as_a_thread_ends_is_no_loss_12() {
         });
         let mut late = 0;
         throughline::adapter::metrics::for_each(|series| {
-            if series.blob().is_some_and(|blob| blob.name == "late") {
-                late = series.cell(0);
+            if let (Some("late"), Reading::Counter(n)) = (series.blob().map(|blob| blob.name), series.read()) {
+                late = n;
             }
         });
         let report = guard.shutdown(LONG);

@@ -12,7 +12,7 @@ use prost::Message;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
-use throughline::adapter::recorder;
+use throughline::adapter::{metrics::Cell, recorder};
 use throughline::adapter::ring::{Mode, Slot};
 use throughline::{
     Clock, Context, Instrument, Recorder, StaticStr, Status, TraceContext, info, record, span,
@@ -36,7 +36,7 @@ fn stage() -> MutexGuard<'static, Option<Stage>> {
 fn new_recorder() -> &'static Recorder {
     static SERIAL: AtomicUsize = AtomicUsize::new(0);
     let slots = Vec::leak((0..4096).map(|_| Slot::new()).collect());
-    let cells = Vec::leak((0..8).map(|_| AtomicUsize::new(0)).collect());
+    let cells = Vec::leak((0..8).map(|_| Cell::new(0)).collect());
     let first_id = SERIAL.fetch_add(1, Ordering::Relaxed) << 40 | 1;
     Box::leak(Box::new(Recorder::for_thread(
         slots,

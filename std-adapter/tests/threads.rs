@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use support::in_own_process;
 use support::receiver::Receiver;
-use throughline::adapter::recorder;
+use throughline::adapter::{metrics::Reading, recorder};
 use throughline::{counter, info, span};
 use throughline_std::{Config, otlp::ClientConfig};
 
@@ -145,8 +145,8 @@ fn count_recorders() -> usize {
 fn counted() -> usize {
     let mut sum = 0;
     throughline::adapter::metrics::for_each(|series| {
-        if series.blob().is_some_and(|blob| blob.name == "threads") {
-            sum += series.cell(0);
+        if let (Some("threads"), Reading::Counter(n)) = (series.blob().map(|blob| blob.name), series.read()) {
+            sum += n as usize;
         }
     });
     sum

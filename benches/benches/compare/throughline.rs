@@ -7,6 +7,7 @@ use std::{hint::black_box, sync::Once, sync::atomic::AtomicUsize};
 use throughline::adapter::{
     record::Record,
     recorder,
+    metrics::Cell,
     ring::{Head, Mode, RawRecord, RecordKind, Ring, Slot},
 };
 use throughline::{Clock, Level, Recorder, counter, counter_family, histogram, info, span};
@@ -30,7 +31,7 @@ pub(crate) fn init() {
 fn new_recorder() -> &'static Recorder {
     static SERIAL: AtomicUsize = AtomicUsize::new(0);
     let slots = Vec::leak((0..SLOTS).map(|_| Slot::new()).collect());
-    let cells = Vec::leak((0..CELLS).map(|_| AtomicUsize::new(0)).collect());
+    let cells = Vec::leak((0..CELLS).map(|_| Cell::new(0)).collect());
     let first_id = SERIAL.fetch_add(1, std::sync::atomic::Ordering::Relaxed) << 40 | 1;
     Box::leak(Box::new(Recorder::for_thread(slots, Mode::LocalOldest, clock(), first_id, cells)))
 }

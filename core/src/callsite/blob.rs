@@ -111,6 +111,28 @@ impl Meta {
         self
     }
 
+    /// The same, checked: fails, when compiled, if two labels have the same key.
+    pub const fn with_checked_labels(self) -> Meta {
+        let mut i = 0;
+        while i < self.labels.len() + self.fields.len() {
+            let mut j = 0;
+            while j < i {
+                assert!(
+                    !is_equal(self.label_key(i), self.label_key(j)),
+                    "two labels of this metric have the same key: give each key once"
+                );
+                j += 1;
+            }
+            i += 1;
+        }
+        self
+    }
+
+    /// Key `i` of the constant labels and those known when it runs, these last.
+    const fn label_key(&self, i: usize) -> &'static str {
+        if i < self.labels.len() { self.labels[i].0 } else { self.fields[i - self.labels.len()] }
+    }
+
     /// Length of its blob in bytes. Fails, when compiled, if there are more than 15 fields or labels.
     pub const fn encoded_len(&self) -> usize {
         assert!(self.fields.len() <= MAX_FIELDS, "a span, event or metric has at most 15 fields");
@@ -172,6 +194,15 @@ impl Meta {
         assert!(at == N, "N must be Meta::encoded_len()");
         b
     }
+}
+
+const fn is_equal(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut i = 0;
+    while i < a.len() && i < b.len() && a[i] == b[i] {
+        i += 1;
+    }
+    i == a.len() && i == b.len()
 }
 
 const fn put<const N: usize>(b: &mut [u8; N], mut at: usize, s: &str) -> usize {

@@ -4,7 +4,7 @@
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __metric_entry {
-    ($entry:ident, $kind:ident, $cells:expr, $keys:expr, $meta:expr) => {
+    ($entry:ident, $cells:expr, $keys:expr, $meta:expr) => {
         static $entry: $crate::__private::Entry =
             $crate::__private::Entry::new($crate::__blob!($meta), $cells, $keys);
     };
@@ -23,18 +23,11 @@ macro_rules! __metric_keep {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __metric_entry {
-    ($entry:ident, $kind:ident, $cells:expr, $keys:expr, $meta:expr) => {
+    ($entry:ident, $cells:expr, $keys:expr, $meta:expr) => {
         #[unsafe(link_section = "throughline_metrics")]
         static $entry: $crate::__private::Entry = {
             const __TL_ENTRY_META: $crate::__private::Meta = $meta;
-            $crate::__private::Entry::new(
-                $crate::__blob!(__TL_ENTRY_META),
-                $cells,
-                $keys,
-                __TL_ENTRY_META.kind as u8,
-                __TL_ENTRY_META.param,
-                __TL_ENTRY_META.fields.len() as u8,
-            )
+            $crate::__private::Entry::new($crate::__blob!(__TL_ENTRY_META), $cells, $keys, &__TL_ENTRY_META)
         };
     };
 }

@@ -1,17 +1,24 @@
-//! Metrics: counters, gauges, histograms, and families of them.
+//! Metrics: counters, gauges, histograms, summaries, and families of them. What they expand to is in [`metric_sites`](super::metric_sites).
 
-/// A monotonic counter: a static, bound here. After the name may come `unit = "…"` ([UCUM](https://ucum.org), such as `By` or `{request}`),
-/// `description = "…"`, and constant labels `key = "value"`.
+/// A monotonic counter: a static, bound here; `counter!("name" as f64)` for a sum of fractions. After the name may come
+///
+/// - `unit = "…"` ([UCUM](https://ucum.org), such as `By`, `ms` or `{request}`),
+/// - `description = "…"`,
+/// - constant labels `key = "value"`. The key may be `dotted.words`; in quotes it may be anything, also the name of an option.
+///
+/// Callsites with the same name, unit and labels count into one series. Labels known only when it runs are for [`counter_family!`](crate::counter_family!).
 ///
 /// ```
 /// use throughline::counter;
 /// counter!("frames.received", unit = "{frame}", bus = "can0").add(1);
+/// counter!("energy.used" as f64, unit = "J").add(0.25);
 /// ```
 #[macro_export]
 macro_rules! counter {
-    ($name:literal $(, $($options:tt)*)?) => {
-        $crate::__metric!(Counter, 0, [$crate::__private::Counter::new] $name [] [] [] [] $($($options)*)?)
-    };
+    ($name:literal as f64 $(, $($options:tt)*)?) => { $crate::__metric!(FloatCounter $name [] [] [] [] [] [] [] $($($options)*)?) };
+    ($name:literal as f32 $(, $($options:tt)*)?) => { $crate::__metric!(FloatCounter $name [] [] [] [] [] [] [] $($($options)*)?) };
+    ($name:literal $(, $($options:tt)*)?) => { $crate::__metric!(Counter $name [] [] [] [] [] [] [] $($($options)*)?) };
+    ($($other:tt)*) => { $crate::__metric_without_name!("counter!") };
 }
 
 /// A counter that may go down; options as in [`counter!`](crate::counter!).
@@ -24,43 +31,67 @@ macro_rules! counter {
 /// ```
 #[macro_export]
 macro_rules! up_down_counter {
-    ($name:literal $(, $($options:tt)*)?) => {
-        $crate::__metric!(UpDownCounter, 0, [$crate::__private::UpDownCounter::new] $name [] [] [] [] $($($options)*)?)
-    };
+    ($name:literal $(, $($options:tt)*)?) => { $crate::__metric!(UpDownCounter $name [] [] [] [] [] [] [] $($($options)*)?) };
+    ($($other:tt)*) => { $crate::__metric_without_name!("up_down_counter!") };
 }
 
-/// A last value; `gauge!("name" as f32)` for floats. Options as in [`counter!`](crate::counter!).
+/// A last value; `gauge!("name" as f64)` for floats. Options as in [`counter!`](crate::counter!). Its value is the one that was set last, by whatever
+/// thread and callsite; callsites with the same name, unit, labels and type of value are one gauge.
 ///
 /// ```
 /// use throughline::gauge;
 /// gauge!("queue.depth").set(17);
-/// gauge!("room.temperature" as f32, unit = "Cel").set(21.5_f32);
+/// gauge!("room.temperature" as f64, unit = "Cel").set(21.5);
+/// let _request = gauge!("http.requests.active").in_flight(); // adds 1, and subtracts it when it is dropped
 /// ```
 #[macro_export]
 macro_rules! gauge {
-    ($name:literal as f32 $(, $($options:tt)*)?) => {
-        $crate::__metric!(Gauge, (if usize::BITS == 64 { 2 } else { 1 }), [$crate::__private::FloatGauge::new] $name [] [] [] [] $($($options)*)?)
-    };
-    ($name:literal $(, $($options:tt)*)?) => {
-        $crate::__metric!(Gauge, 0, [$crate::__private::Gauge::new] $name [] [] [] [] $($($options)*)?)
-    };
+    ($name:literal as f64 $(, $($options:tt)*)?) => { $crate::__metric!(FloatGauge $name [] [] [] [] [] [] [] $($($options)*)?) };
+    ($name:literal as f32 $(, $($options:tt)*)?) => { $crate::__metric!(FloatGauge $name [] [] [] [] [] [] [] $($($options)*)?) };
+    ($name:literal $(, $($options:tt)*)?) => { $crate::__metric!(Gauge $name [] [] [] [] [] [] [] $($($options)*)?) };
+    ($($other:tt)*) => { $crate::__metric_without_name!("gauge!") };
 }
 
 /// A distribution of non-negative integers: an exponential histogram with 2^`scale` buckets per power of two, 0 to 4 (2 when not given). Options as in
 /// [`counter!`](crate::counter!), and `scale = n`; memory and error per scale are in [`metrics`](mod@crate::metrics).
 ///
+/// `histogram!("name" as f64)` is one of fractions. It counts multiples of 2^-20, about a millionth; `fraction_bits = n`, an even number to 30, chooses
+/// another step. Where cells have 32 bits (see [`metrics`](mod@crate::metrics)) values reach 2^(32 − `fraction_bits`).
+///
+/// A `Duration` is recorded in the unit given here: `s`, `ms`, `us`, `ns`, `min` or `h`; nanoseconds when none is given.
+///
 /// ```
+/// use std::time::Duration;
 /// use throughline::histogram;
 /// histogram!("request.duration", unit = "us", scale = 3).record(1250);
+/// histogram!("http.server.request.duration" as f64, unit = "s").record(Duration::from_millis(7));
 /// ```
 #[macro_export]
 macro_rules! histogram {
-    ($name:literal $(, $($options:tt)*)?) => {
-        $crate::__metric!(Histogram, 2, [$crate::__private::Histogram::<{ __TL_SCALE }>::new] $name [] [] [] [] $($($options)*)?)
-    };
+    ($name:literal as f64 $(, $($options:tt)*)?) => { $crate::__metric!(FloatHistogram $name [] [] [] [] [] [] [] $($($options)*)?) };
+    ($name:literal as f32 $(, $($options:tt)*)?) => { $crate::__metric!(FloatHistogram $name [] [] [] [] [] [] [] $($($options)*)?) };
+    ($name:literal $(, $($options:tt)*)?) => { $crate::__metric!(Histogram $name [] [] [] [] [] [] [] $($($options)*)?) };
+    ($($other:tt)*) => { $crate::__metric_without_name!("histogram!") };
 }
 
-/// Counters with run-time labels, at most `capacity` sets of them; more are counted together. Options as in [`counter!`](crate::counter!).
+/// A [`histogram!`](crate::histogram!) that is exported as quantiles (OTLP's `Summary`: the least value, 50 %, 90 %, 95 %, 99 %, the greatest), for backends
+/// that take no histograms. The quantiles are those of the exponential histogram behind it, since the process began, each no more than one bucket's width
+/// above the true value; `scale` chooses how wide that is. Quantiles of several processes cannot be joined, histograms can: prefer those.
+///
+/// ```
+/// use throughline::summary;
+/// summary!("job.duration", unit = "ms", scale = 4).record(31);
+/// ```
+#[macro_export]
+macro_rules! summary {
+    ($name:literal as f64 $(, $($options:tt)*)?) => { $crate::__metric!(FloatSummary $name [] [] [] [] [] [] [] $($($options)*)?) };
+    ($name:literal as f32 $(, $($options:tt)*)?) => { $crate::__metric!(FloatSummary $name [] [] [] [] [] [] [] $($($options)*)?) };
+    ($name:literal $(, $($options:tt)*)?) => { $crate::__metric!(Summary $name [] [] [] [] [] [] [] $($($options)*)?) };
+    ($($other:tt)*) => { $crate::__metric_without_name!("summary!") };
+}
+
+/// Counters with run-time labels, at most `capacity` sets of them; more are counted together. Other options: `unit`, `description`, as in
+/// [`counter!`](crate::counter!), in any order.
 ///
 /// ```
 /// use throughline::counter_family;
@@ -69,9 +100,32 @@ macro_rules! histogram {
 /// ```
 #[macro_export]
 macro_rules! counter_family {
-    ($name:literal, labels = [$($label:literal),+ $(,)?], capacity = $capacity:expr $(, $($options:tt)*)?) => {
-        $crate::__family!(Counter, 0, [$crate::__private::CounterFamily::new] $name [$($label,)+] [$capacity] [] [] $($($options)*)?)
-    };
+    ($name:literal $(, $($options:tt)*)?) => { $crate::__metric!(CounterFamily $name [] [] [] [] [] [] [] $($($options)*)?) };
+    ($($other:tt)*) => { $crate::__metric_without_name!("counter_family!") };
+}
+
+/// Up-down counters with run-time labels; see [`counter_family!`](crate::counter_family!).
+///
+/// ```
+/// use throughline::up_down_counter_family;
+/// up_down_counter_family!("connections.open", labels = ["peer"], capacity = 8).add(["10.0.0.7"], -1);
+/// ```
+#[macro_export]
+macro_rules! up_down_counter_family {
+    ($name:literal $(, $($options:tt)*)?) => { $crate::__metric!(UpDownCounterFamily $name [] [] [] [] [] [] [] $($($options)*)?) };
+    ($($other:tt)*) => { $crate::__metric_without_name!("up_down_counter_family!") };
+}
+
+/// Gauges with run-time labels; see [`counter_family!`](crate::counter_family!) and [`gauge!`](crate::gauge!).
+///
+/// ```
+/// use throughline::gauge_family;
+/// gauge_family!("queue.depth", labels = ["queue"], capacity = 8).set(["mail"], 17);
+/// ```
+#[macro_export]
+macro_rules! gauge_family {
+    ($name:literal $(, $($options:tt)*)?) => { $crate::__metric!(GaugeFamily $name [] [] [] [] [] [] [] $($($options)*)?) };
+    ($($other:tt)*) => { $crate::__metric_without_name!("gauge_family!") };
 }
 
 /// Histograms with run-time labels; see [`counter_family!`](crate::counter_family!) and [`histogram!`](crate::histogram!).
@@ -82,79 +136,8 @@ macro_rules! counter_family {
 /// ```
 #[macro_export]
 macro_rules! histogram_family {
-    ($name:literal, labels = [$($label:literal),+ $(,)?], capacity = $capacity:expr $(, $($options:tt)*)?) => {
-        $crate::__family!(Histogram, 2, [$crate::__private::HistogramFamily::<{ __TL_SCALE }, _>::new] $name [$($label,)+] [$capacity] [] [] $($($options)*)?)
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __metric {
-    ($kind:ident, $param:tt, $new:tt $name:literal $labels:tt [] $unit:tt $text:tt scale = $scale:literal $(, $($rest:tt)*)?) => {
-        $crate::__metric!($kind, $scale, $new $name $labels [] $unit $text $($($rest)*)?)
-    };
-    ($kind:ident, $param:tt, $new:tt $name:literal $labels:tt [] [] $text:tt unit = $unit:literal $(, $($rest:tt)*)?) => {
-        $crate::__metric!($kind, $param, $new $name $labels [] [$unit] $text $($($rest)*)?)
-    };
-    ($kind:ident, $param:tt, $new:tt $name:literal $labels:tt [] $unit:tt [] description = $text:literal $(, $($rest:tt)*)?) => {
-        $crate::__metric!($kind, $param, $new $name $labels [] $unit [$text] $($($rest)*)?)
-    };
-    ($kind:ident, $param:tt, $new:tt $name:literal [$($labels:tt)*] [] $unit:tt $text:tt $k:ident $(. $ks:ident)* = $v:literal $(, $($rest:tt)*)?) => {
-        $crate::__metric!($kind, $param, $new $name [$($labels)* (::core::concat!(::core::stringify!($k) $(, ".", ::core::stringify!($ks))*), $v),] [] $unit $text $($($rest)*)?)
-    };
-    ($kind:ident, $param:tt, $new:tt $name:literal [$($labels:tt)*] [] $unit:tt $text:tt $k:literal = $v:literal $(, $($rest:tt)*)?) => {
-        $crate::__metric!($kind, $param, $new $name [$($labels)* ($k, $v),] [] $unit $text $($($rest)*)?)
-    };
-    ($kind:ident, $param:tt, [$($new:tt)*] $name:literal [$($labels:tt)*] [] [$($unit:literal)?] [$($text:literal)?]) => {{
-        const __TL_SCALE: u32 = $param;
-        const __TL_CELLS: usize = $crate::__private::cells($crate::__private::Kind::$kind, __TL_SCALE);
-        static __TL_CELL: [$crate::__private::Cell; __TL_CELLS] = [const { $crate::__private::Cell::new(0) }; __TL_CELLS];
-        $crate::__metric_entry!(__TL_ENTRY, $kind, &__TL_CELL, &[], $crate::__private::Meta {
-            kind: $crate::__private::Kind::$kind,
-            param: __TL_SCALE as u8,
-            name: $name,
-            target: ::core::module_path!(),
-            file: ::core::file!(),
-            line: ::core::line!(),
-            unit: ::core::concat!($($unit)?),
-            description: ::core::concat!($($text)?),
-            labels: &[$($labels)*],
-            ..$crate::__private::Meta::EMPTY
-        });
-        $($new)*($crate::__private::Metric::new(&__TL_CELL, $crate::__metric_keep!(__TL_ENTRY)))
-    }};
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __family {
-    ($kind:ident, $param:tt, $new:tt $name:literal $labels:tt $capacity:tt $unit:tt $text:tt scale = $scale:literal $(, $($rest:tt)*)?) => {
-        $crate::__family!($kind, $scale, $new $name $labels $capacity $unit $text $($($rest)*)?)
-    };
-    ($kind:ident, $param:tt, $new:tt $name:literal $labels:tt $capacity:tt [] $text:tt unit = $unit:literal $(, $($rest:tt)*)?) => {
-        $crate::__family!($kind, $param, $new $name $labels $capacity [$unit] $text $($($rest)*)?)
-    };
-    ($kind:ident, $param:tt, $new:tt $name:literal $labels:tt $capacity:tt $unit:tt [] description = $text:literal $(, $($rest:tt)*)?) => {
-        $crate::__family!($kind, $param, $new $name $labels $capacity $unit [$text] $($($rest)*)?)
-    };
-    ($kind:ident, $param:tt, [$($new:tt)*] $name:literal [$($labels:tt)*] [$capacity:expr] [$($unit:literal)?] [$($text:literal)?]) => {{
-        const __TL_SCALE: u32 = $param;
-        const __TL_CAPACITY: usize = $capacity;
-        const __TL_CELLS: usize = $crate::__private::cells($crate::__private::Kind::$kind, __TL_SCALE) * (__TL_CAPACITY + 1);
-        static __TL_CELL: [$crate::__private::Cell; __TL_CELLS] = [const { $crate::__private::Cell::new(0) }; __TL_CELLS];
-        static __TL_KEYS: [$crate::__private::SeriesKey; __TL_CAPACITY] = [const { $crate::__private::SeriesKey::new() }; __TL_CAPACITY];
-        $crate::__metric_entry!(__TL_ENTRY, $kind, &__TL_CELL, &__TL_KEYS, $crate::__private::Meta {
-            kind: $crate::__private::Kind::$kind,
-            param: __TL_SCALE as u8,
-            name: $name,
-            target: ::core::module_path!(),
-            file: ::core::file!(),
-            line: ::core::line!(),
-            unit: ::core::concat!($($unit)?),
-            description: ::core::concat!($($text)?),
-            fields: &[$($labels)*],
-            ..$crate::__private::Meta::EMPTY
-        });
-        $($new)*($crate::__private::Metric::new(&__TL_CELL, $crate::__metric_keep!(__TL_ENTRY)), &__TL_KEYS)
-    }};
+    ($name:literal as f64 $(, $($options:tt)*)?) => { $crate::__metric!(FloatHistogramFamily $name [] [] [] [] [] [] [] $($($options)*)?) };
+    ($name:literal as f32 $(, $($options:tt)*)?) => { $crate::__metric!(FloatHistogramFamily $name [] [] [] [] [] [] [] $($($options)*)?) };
+    ($name:literal $(, $($options:tt)*)?) => { $crate::__metric!(HistogramFamily $name [] [] [] [] [] [] [] $($($options)*)?) };
+    ($($other:tt)*) => { $crate::__metric_without_name!("histogram_family!") };
 }

@@ -6,5 +6,6 @@ mod callsites;
 mod entries;
 mod events;
 mod fields;
+mod metric_sites;
 mod metrics;
 mod spans;

@@ -1,15 +1,20 @@
 //! Counters: sums that only grow, and sums that may shrink.
 
-use super::Metric;
+use super::gauge::{InFlight, Steps};
+use super::metric::Metric;
+use super::number::{Integer, Number, Unsigned};
+use crate::sync::Signed;
 
 /// A monotonic sum; made by [`counter!`](crate::counter!).
 ///
 /// ```
 /// use throughline::counter;
 /// counter!("frames.received", unit = "{frame}", bus = "can0").add(1);
+/// # let payload = [0_u8; 8];
+/// counter!("bytes.received", unit = "By").add(payload.len());
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Counter(pub(super) Metric);
+pub struct Counter(Metric);
 
 impl Counter {
     /// For the macro.
@@ -19,12 +24,46 @@ impl Counter {
         Counter(metric)
     }
 
-    /// Adds. Cost: a thread's own load and store on a server, one atomic add (a critical section on thumbv6m) on a microcontroller. A cell has
-    /// 32 bits on a 32-bit machine and wraps; readers extend it as long as they see it once in 2^32.
+    /// Adds an unsigned integer of any width. Cost: a load and a store of the thread's own cell on a server; one atomic add (a critical section on
+    /// thumbv6m) on a microcontroller.
+    ///
+    /// The sum never goes down. On a server it stays at `u64::MAX` once it gets there. On a 32-bit microcontroller a cell has 32 bits and wraps, and the
+    /// host extends it, which is exact as long as less than 2^32 is added between two snapshots.
     #[inline(always)]
-    pub fn add(self, n: usize) {
+    pub fn add(self, n: impl Unsigned) {
         self.0.keep();
-        self.0.add(0, n);
+        self.0.add(0, n.to_count());
+    }
+}
+
+/// A monotonic sum of fractions; made by `counter!("…" as f64)`.
+///
+/// ```
+/// use throughline::counter;
+/// counter!("energy.used" as f64, unit = "J").add(0.25);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct FloatCounter(Metric);
+
+impl FloatCounter {
+    /// For the macro.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub const fn new(metric: Metric) -> FloatCounter {
+        FloatCounter(metric)
+    }
+
+    /// Adds. What is negative, infinite or not a number adds nothing, so the sum never goes down. Cost: as [`Counter::add`], and an addition of floats.
+    ///
+    /// The sum is an `f64`. On a target without 64-bit atomics it grows in an `f32`, which every snapshot moves into the `f64`: between two snapshots
+    /// the sum has the precision of an `f32`.
+    #[inline(always)]
+    pub fn add(self, n: impl Number) {
+        self.0.keep();
+        let n = n.to_float();
+        if n > 0.0 && n.is_finite() {
+            self.0.add_float(n);
+        }
     }
 }
 
@@ -33,7 +72,7 @@ impl Counter {
 /// ```
 /// use throughline::up_down_counter;
 /// up_down_counter!("connections.open").add(1);
-/// up_down_counter!("connections.open").add(-1); // another callsite: the exporter adds equal names up
+/// up_down_counter!("connections.open").add(-1); // another callsite of the same sum
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct UpDownCounter(Metric);
@@ -46,10 +85,29 @@ impl UpDownCounter {
         UpDownCounter(metric)
     }
 
-    /// Adds or subtracts. Cost: as [`Counter::add`].
+    /// Adds, or subtracts what is negative. Cost: as [`Counter::add`]. The sum stays within an `i64`.
     #[inline(always)]
-    pub fn add(self, n: isize) {
+    pub fn add(self, n: impl Integer) {
         self.0.keep();
-        self.0.add(0, n as usize);
+        self.0.add_signed(0, n.to_signed());
+    }
+
+    /// Adds 1 now, and subtracts it when the returned guard is dropped.
+    ///
+    /// ```
+    /// # use throughline::up_down_counter;
+    /// let _open = up_down_counter!("connections.open").in_flight();
+    /// ```
+    #[inline(always)]
+    pub fn in_flight(self) -> InFlight<UpDownCounter> {
+        InFlight::begin(self)
+    }
+}
+
+impl Steps for UpDownCounter {
+    #[inline(always)]
+    fn step(self, n: Signed) -> bool {
+        self.0.keep();
+        self.0.add_signed(0, n)
     }
 }

@@ -4,32 +4,45 @@
 //! At scale *s* each power of two has 2^s buckets; bucket boundaries are 2^(i / 2^s). A value taken for the geometric middle of its
 //! bucket is off by at most:
 //!
-//! | scale | worst relative error | cells, 32-bit machine | bytes | cells, 64-bit machine | bytes |
+//! | scale | worst relative error | cells of 32 bits | bytes | cells of 64 bits | bytes |
 //! |---|---|---|---|---|---|
-//! | 0 | 33.33 % | 36 | 144 | 67 | 536 |
-//! | 1 | 17.16 % | 68 | 272 | 131 | 1048 |
-//! | 2 | 8.64 % | 132 | 528 | 259 | 2072 |
-//! | 3 | 4.33 % | 260 | 1040 | 515 | 4120 |
-//! | 4 | 2.17 % | 516 | 2064 | 1027 | 8216 |
+//! | 0 | 33.33 % | 36 | 144 | 69 | 552 |
+//! | 1 | 17.16 % | 68 | 272 | 133 | 1064 |
+//! | 2 | 8.64 % | 132 | 528 | 261 | 2088 |
+//! | 3 | 4.33 % | 260 | 1040 | 517 | 4136 |
+//! | 4 | 2.17 % | 516 | 2064 | 1029 | 8232 |
 //!
-//! (Cells: zeros, sum, buckets. On a server each thread that records has them, lazily.)
+//! Cells have 64 bits where the target has 64-bit atomics, else 32. They are zeros, sum, buckets, and, of 64 bits, the least and the greatest value. On a
+//! server each thread that records has them, lazily. Where cells have 32 bits there is no room in the budget for the two extremes; readers take the bounds of the
+//! outermost buckets that counted for them.
+//!
+//! A histogram of fractions (`histogram!("…" as f64)`) counts multiples of 2^-`fraction_bits` in the same cells: a power of two moves every boundary to
+//! another boundary, so the buckets stay OTLP's, and no code beside the conversion of the value is added.
 //!
 //! Source: OpenTelemetry, *Metrics Data Model*, "ExponentialHistogram"; the boundary table is 2^(j/16) in fixed point, rounded down, and comparing an
 //! integer with it is exact, as every boundary but the first is irrational.
 
-use super::Metric;
+use super::metric::Metric;
+use super::number::Measure;
+use crate::sync::{Count, Float};
 
 /// Most buckets per power of two are 2^this.
 pub const MAX_SCALE: u32 = 4;
 
 /// Index of the cell that counts zeros.
-const ZEROS: usize = 0;
-/// Index of the sum's low word.
-const SUM: usize = 1;
+pub(crate) const ZEROS: usize = 0;
+/// Index of the sum; of 32-bit cells the one after it has its upper half.
+pub(crate) const SUM: usize = 1;
+/// Index of the cell with the least value, all bits inverted, so that 0 says that there is none.
+#[cfg(target_has_atomic = "64")]
+pub(crate) const LEAST: usize = 2;
+/// Index of the cell with the greatest value.
+#[cfg(target_has_atomic = "64")]
+pub(crate) const GREATEST: usize = 3;
 /// Index of the first bucket.
-pub(super) const BUCKETS: usize = if usize::BITS == 64 { 2 } else { 3 };
+pub(crate) const BUCKETS: usize = if Count::BITS == 64 { 4 } else { 3 };
 
-/// Cells of a histogram: zeros, sum (two words on a 32-bit machine), buckets.
+/// Cells of a histogram.
 pub const fn cells(scale: u32) -> usize {
     assert!(scale <= MAX_SCALE, "a histogram's scale is 0 to 4");
     BUCKETS + bucket_count(scale)
@@ -37,19 +50,23 @@ pub const fn cells(scale: u32) -> usize {
 
 /// Buckets of a histogram on this machine.
 pub const fn bucket_count(scale: u32) -> usize {
-    ((usize::BITS as usize) << scale) + 1
+    ((Count::BITS as usize) << scale) + 1
 }
 
-/// A distribution of non-negative integers; made by [`histogram!`](crate::histogram!).
+/// A distribution of non-negative numbers; made by [`histogram!`](crate::histogram!) and [`summary!`](crate::summary!). `UNIT` is how many nanoseconds its
+/// unit has, if it is one of time; values are counted as multiples of 2^-`FRACTION`.
 ///
 /// ```
+/// use std::time::Duration;
 /// use throughline::histogram;
 /// histogram!("request.duration", unit = "us", scale = 3).record(1250);
+/// histogram!("request.duration", unit = "us", scale = 3).record(Duration::from_millis(3));
+/// histogram!("load" as f64).record(0.75);
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Histogram<const SCALE: u32>(Metric);
+pub struct Histogram<const SCALE: u32, const UNIT: u64 = 1, const FRACTION: u32 = 0>(Metric);
 
-impl<const SCALE: u32> Histogram<SCALE> {
+impl<const SCALE: u32, const UNIT: u64, const FRACTION: u32> Histogram<SCALE, UNIT, FRACTION> {
     /// For the macro.
     #[doc(hidden)]
     #[inline(always)]
@@ -57,44 +74,59 @@ impl<const SCALE: u32> Histogram<SCALE> {
         Histogram(metric)
     }
 
-    /// Counts a value, in the histogram's unit. Cost: the index, and two adds as [`Counter::add`](super::Counter::add)'s.
+    /// Counts a number, which is in the histogram's unit, or a `Duration`, which is converted to it (see [`Measure`]). What is negative or not a number
+    /// counts as zero; a fraction is rounded to the nearest integer, or, in a histogram `as f64`, to the nearest multiple of 2^-`fraction_bits`.
+    /// Cost: the index, and two adds as [`Counter::add`](super::Counter::add)'s.
     #[inline(always)]
-    pub fn record(self, value: usize) {
+    pub fn record(self, value: impl Measure) {
         self.0.keep();
-        record::<SCALE>(self.0, 0, value);
+        record::<SCALE>(self.0, 0, counted::<UNIT, FRACTION>(value));
     }
+}
+
+/// A value as a histogram's cells count it.
+#[inline(always)]
+pub(super) fn counted<const UNIT: u64, const FRACTION: u32>(value: impl Measure) -> Count {
+    if FRACTION == 0 {
+        return value.to_count_of::<UNIT>();
+    }
+    // A cast truncates, so half is added to round; it also clamps, and makes 0 of what is negative or not a number.
+    (value.to_float_of::<UNIT>() * (1_u64 << FRACTION) as Float + 0.5) as Count
 }
 
 /// Counts a value in the series whose first cell is `at`. On a microcontroller one copy serves every histogram of a scale.
 #[cfg_attr(target_os = "none", inline(never))]
 #[cfg_attr(not(target_os = "none"), inline(always))]
-pub(super) fn record<const SCALE: u32>(metric: Metric, at: usize, value: usize) {
+pub(super) fn record<const SCALE: u32>(metric: Metric, at: usize, value: Count) {
     let bucket = if value == 0 { ZEROS } else { BUCKETS + position_at::<SCALE>(value) };
-    metric.count_and_sum(at + bucket, at + SUM, value);
+    metric.record(at, at + bucket, value);
 }
 
-/// The bucket of a value: ⌈log2(value) · 2^scale⌉, that is, OTLP's index + 1. `value` must not be 0, `scale` at most [`MAX_SCALE`].
+/// The bucket of a value: ⌈log2(value) · 2^scale⌉, that is, OTLP's index + 1. `None` for 0, which no bucket holds, for a scale above
+/// [`MAX_SCALE`], and for a value that this machine's cells cannot hold.
 ///
 /// ```
 /// use throughline::adapter::metrics::position;
-/// assert_eq!([1, 2, 3, 4, 5].map(|v| position(v, 0)), [0, 1, 2, 2, 3]);
+/// assert_eq!([1, 2, 3, 4, 5].map(|v| position(v, 0)), [0, 1, 2, 2, 3].map(Some));
+/// assert_eq!((position(0, 2), position(1, 9)), (None, None));
 /// ```
-#[inline(always)]
-pub fn position(value: usize, scale: u32) -> usize {
-    match scale {
+pub fn position(value: u64, scale: u32) -> Option<usize> {
+    let value = Count::try_from(value).ok().filter(|value| *value != 0)?;
+    Some(match scale {
         0 => position_at::<0>(value),
         1 => position_at::<1>(value),
         2 => position_at::<2>(value),
         3 => position_at::<3>(value),
-        _ => position_at::<4>(value),
-    }
+        4 => position_at::<4>(value),
+        _ => return None,
+    })
 }
 
-/// As [`position`]; a program has the tables of the scales it uses, and no others.
+/// As [`position`], for a value that is not 0; a program has the tables of the scales it uses, and no others.
 #[inline(always)]
-fn position_at<const SCALE: u32>(value: usize) -> usize {
+fn position_at<const SCALE: u32>(value: Count) -> usize {
     let below: &[u8; 32] = const { &below(SCALE) };
-    let boundaries: &[usize] = match SCALE {
+    let boundaries: &[Count] = match SCALE {
         0 => const { &boundaries::<2>() },
         1 => const { &boundaries::<3>() },
         2 => const { &boundaries::<5>() },
@@ -103,40 +135,40 @@ fn position_at<const SCALE: u32>(value: usize) -> usize {
     };
     let (power, mantissa) = normalize(value);
     // Boundaries lie at least 1/32 apart, so those below the mantissa are those below its thirty-second, and perhaps one more.
-    let below = below[(mantissa >> (usize::BITS - 6)) & 31] as usize;
+    let below = below[(mantissa >> (Count::BITS - 6)) as usize & 31] as usize;
     // SAFETY: the table counts boundaries, of which there are 2^SCALE; `counts_no_more_than_there_are` asserts it.
     unsafe { core::hint::assert_unchecked(below <= 1 << SCALE) };
     let position = ((power as usize) << SCALE) + below + (mantissa > boundaries[below]) as usize;
     // SAFETY: the boundary after the last is the largest mantissa, so a position is never beyond the last power's last.
-    unsafe { core::hint::assert_unchecked(position <= (usize::BITS as usize) << SCALE) };
+    unsafe { core::hint::assert_unchecked(position <= (Count::BITS as usize) << SCALE) };
     position
 }
 
-/// Which power of two the highest bit is of what is not 0, and it without leading zeros.
+/// The position of the highest bit of a value that is not 0, and the value shifted so that this bit is the topmost.
 #[inline(always)]
-fn normalize(value: usize) -> (u32, usize) {
+fn normalize(value: Count) -> (u32, Count) {
     #[cfg(not(counts_zeros))]
     {
-        // The processor has no instruction for it, and the library's function would be twice this.
+        // The processor has no instruction that counts leading zeros, and the library's function takes twice as many instructions as this.
         let (power, rest) = halve(value);
         const LAST: [u8; 16] = [0, 0, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3];
-        let last = u32::from(LAST[rest >> (usize::BITS - 4)]) & 3;
+        let last = u32::from(LAST[(rest >> (Count::BITS - 4)) as usize]) & 3;
         (power + last, rest << (3 - last))
     }
     #[cfg(counts_zeros)]
     {
         let zeros = leading_zeros(value);
-        (usize::BITS - 1 - zeros, value << zeros)
+        (Count::BITS - 1 - zeros, value << zeros)
     }
 }
 
-/// What is not 0, shifted so that a bit of its upper four is set, and which power of two the lowest of these is.
+/// Shifts a value that is not 0 until one of its four topmost bits is set. Returns the power of two of the lowest of these four, and the shifted value.
 #[cfg(not(counts_zeros))]
 #[inline(always)]
-fn halve(value: usize) -> (u32, usize) {
+fn halve(value: Count) -> (u32, Count) {
     let (mut power, mut rest) = (28, value);
     #[cfg(target_arch = "arm")]
-    // The compiler would make shifts by a register of these. SAFETY: works on registers.
+    // The compiler would shift by a register here, which takes more instructions. SAFETY: reads and writes registers only.
     unsafe {
         core::arch::asm!(
             "lsrs {t}, {rest}, #16; bne 2f; lsls {rest}, #16; subs {power}, #16; 2:",
@@ -150,7 +182,7 @@ fn halve(value: usize) -> (u32, usize) {
     }
     #[cfg(not(target_arch = "arm"))]
     for step in [16, 8, 4] {
-        if rest >> (usize::BITS - step) == 0 {
+        if rest >> (Count::BITS - step) == 0 {
             rest <<= step;
             power -= step;
         }
@@ -158,16 +190,16 @@ fn halve(value: usize) -> (u32, usize) {
     (power, rest)
 }
 
-/// Leading zeros of what is not 0.
+/// Leading zeros of a value that is not 0.
 ///
-/// On x86-64 without `lzcnt` this is `bsr`, which waits for whatever its output register held before; there that is the position of the value
-/// before this one, and recording would take 5 ns for waiting alone. So the register is zeroed first, which processors know to depend on nothing.
+/// On x86-64 without `lzcnt` this is `bsr`, which depends on the old content of its output register. That content is the position of the value
+/// recorded before, so consecutive records would form a chain of 5 ns each. Zeroing the register first breaks the chain.
 #[cfg(counts_zeros)]
 #[inline(always)]
-fn leading_zeros(value: usize) -> u32 {
+fn leading_zeros(value: Count) -> u32 {
     #[cfg(all(target_arch = "x86_64", not(target_feature = "lzcnt"), not(miri)))]
     {
-        let top: usize;
+        let top: u64;
         // SAFETY: reads and writes registers only; `bsr` leaves its output as it was when the input is 0, and it was zeroed.
         unsafe {
             core::arch::asm!(
@@ -178,7 +210,7 @@ fn leading_zeros(value: usize) -> u32 {
                 options(pure, nomem, nostack),
             );
         }
-        usize::BITS - 1 - top as u32
+        Count::BITS - 1 - top as u32
     }
     #[cfg(not(all(target_arch = "x86_64", not(target_feature = "lzcnt"), not(miri))))]
     value.leading_zeros()
@@ -200,11 +232,14 @@ const fn below(scale: u32) -> [u8; 32] {
     out
 }
 
-/// The largest value of the bucket at `position`, rounded down.
-pub fn upper_bound(position: usize, scale: u32) -> u64 {
+/// The largest value of the bucket at `position`, rounded down. `None` for a scale above [`MAX_SCALE`].
+pub fn upper_bound(position: usize, scale: u32) -> Option<u64> {
+    if scale > MAX_SCALE {
+        return None;
+    }
     let (power, step) = (position >> scale, position & ((1 << scale) - 1));
     let boundary = BOUNDARIES_64[step << (MAX_SCALE - scale)];
-    if power > 63 { u64::MAX } else { boundary >> (63 - power) }
+    Some(if power > 63 { u64::MAX } else { boundary >> (63 - power) })
 }
 
 /// ⌊2^(j/16) · 2^63⌋.
@@ -228,11 +263,11 @@ const BOUNDARIES_64: [u64; 16] = [
 ];
 
 /// The boundaries of a scale in the machine's word, and a last one that no mantissa exceeds.
-const fn boundaries<const N: usize>() -> [usize; N] {
-    let mut out = [usize::MAX; N];
+const fn boundaries<const N: usize>() -> [Count; N] {
+    let mut out = [Count::MAX; N];
     let mut j = 0;
     while j < N - 1 {
-        out[j] = (BOUNDARIES_64[j * (16 / (N - 1))] >> (64 - usize::BITS)) as usize;
+        out[j] = (BOUNDARIES_64[j * (16 / (N - 1))] >> (64 - Count::BITS)) as Count;
         j += 1;
     }
     out
@@ -249,10 +284,10 @@ mod tests {
         }
         assert_eq!(
             (boundaries::<2>(), boundaries::<17>()[16]),
-            ([1 << (usize::BITS - 1), usize::MAX], usize::MAX)
+            ([1 << (Count::BITS - 1), Count::MAX], Count::MAX)
         );
         for scale in 0..=MAX_SCALE {
-            assert_eq!(position(usize::MAX, scale), (usize::BITS as usize) << scale);
+            assert_eq!(position(Count::MAX.into(), scale), Some((Count::BITS as usize) << scale));
         }
     }
 }

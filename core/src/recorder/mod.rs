@@ -119,7 +119,7 @@ impl Recorder {
         mode: Mode,
         clock: Clock,
         first_id: Word,
-        cells: &'static [core::sync::atomic::AtomicUsize],
+        cells: &'static [crate::sync::Cell],
     ) -> Recorder {
         let mut recorder = Recorder::with_ring(Ring::new(slots, mode), clock);
         recorder.ring.owner().next_id.store(first_id & place::ID | place::MADE, Relaxed);

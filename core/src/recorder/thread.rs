@@ -22,7 +22,7 @@ pub(crate) struct ThreadPart {
     /// Spans that a sampler decided against; written by this thread only.
     pub(super) sampled_out: crate::sync::AtomicWord,
     /// Metric cells; written by this thread only, summed by the reader.
-    pub(crate) cells: &'static [AtomicUsize],
+    pub(crate) cells: &'static [crate::sync::Cell],
     place: Place<Recorder>,
 }
 
@@ -49,7 +49,7 @@ impl ThreadPart {
         }
     }
 
-    pub(super) const fn new(cells: &'static [AtomicUsize], straight: bool) -> ThreadPart {
+    pub(super) const fn new(cells: &'static [crate::sync::Cell], straight: bool) -> ThreadPart {
         ThreadPart { local: true, straight, cells, ..ThreadPart::none() }
     }
 }

@@ -1,10 +1,8 @@
 //! A part of a metrics snapshot (§8): every series as it stands, a histogram in as many pieces as frames want.
 
 use super::frame::{Frame, FrameKind, Header, Place};
-use crate::callsite::Kind;
-use crate::metrics::histogram::{bucket_count, cells as histogram_cells};
-use crate::metrics::list::Series;
-use crate::metrics::series::SeriesKey;
+use crate::metrics::read::Series;
+use crate::metrics::shape;
 use crate::ring::Word;
 
 /// A frame of a metrics snapshot being written.
@@ -16,25 +14,6 @@ pub struct Metrics<'f, 'b> {
 
 const LABELS: u8 = 0x80;
 const OVERFLOW: u8 = 0x40;
-
-mod shape {
-    pub(super) const COUNTER: u8 = 0;
-    pub(super) const UP_DOWN: u8 = 1;
-    pub(super) const GAUGE: u8 = 2;
-    pub(super) const GAUGE_FLOAT: u8 = if usize::BITS == 64 { 4 } else { 3 };
-    pub(super) const HISTOGRAM: u8 = 5;
-}
-
-/// The shape of a metric on the wire.
-pub(crate) const fn shape_of(kind: u8, param: u8) -> u8 {
-    match kind {
-        KIND_UP_DOWN => shape::UP_DOWN,
-        KIND_GAUGE if param == 0 => shape::GAUGE,
-        KIND_GAUGE => shape::GAUGE_FLOAT,
-        KIND_HISTOGRAM => shape::HISTOGRAM,
-        _ => shape::COUNTER,
-    }
-}
 
 impl<'f, 'b> Metrics<'f, 'b> {
     /// An empty part of snapshot number `snapshot`; to be [begun](Metrics::begin).
@@ -58,12 +37,12 @@ impl<'f, 'b> Metrics<'f, 'b> {
     #[cfg_attr(target_os = "none", inline(never))]
     pub fn push(&mut self, series: &Series, from: usize) -> usize {
         let (mut first, mut end) = (from, 0);
-        if series.shape() == shape::HISTOGRAM {
-            end = bucket_count(series.param().into());
-            while end > first && bucket(series, end - 1) == 0 {
+        if matches!(series.shape(), shape::HISTOGRAM | shape::HISTOGRAM_FIXED) {
+            end = series.bucket_count();
+            while end > first && series.bucket(end - 1) == 0 {
                 end -= 1;
             }
-            while first < end && bucket(series, first) == 0 {
+            while first < end && series.bucket(first) == 0 {
                 first += 1;
             }
         }
@@ -97,81 +76,46 @@ impl<'f, 'b> Metrics<'f, 'b> {
         let frame = &mut *self.frame;
         let shape = series.shape();
         frame.varint(series.callsite() as u64);
-        match series.family_labels() {
-            Some(FamilyLabels(put)) => put(frame, series, shape),
-            None => frame.u8(shape),
+        if !series.is_of_family() {
+            frame.u8(shape);
+        } else if series.is_overflow() {
+            frame.u8(shape | OVERFLOW);
+        } else {
+            frame.u8(shape | LABELS);
+            // A value's length byte is the varint a `string` begins with, as it is below 128.
+            series.put_labels(&mut |bytes| frame.bytes(bytes));
         }
-        let mut cell = series.cell(0);
         match shape {
-            shape::COUNTER => frame.varint(cell as u64),
-            shape::GAUGE_FLOAT => {
-                for _ in 0..size_of::<Word>() {
-                    frame.u8(cell as u8);
-                    cell >>= 8;
+            shape::COUNTER => frame.varint(word(series.cell(0) as u64)),
+            shape::GAUGE_FLOAT => fixed(frame, series.cell(0) as u64, if shape == 3 { 4 } else { 8 }),
+            shape::COUNTER_FLOAT => fixed(frame, series.float_sum(), 8),
+            shape::HISTOGRAM | shape::HISTOGRAM_FIXED => {
+                frame.u8(series.scale());
+                if shape == shape::HISTOGRAM_FIXED {
+                    frame.u8(series.fraction_bits());
                 }
-            }
-            shape::HISTOGRAM => {
-                frame.u8(series.param());
-                frame.varint(if head { sum(series) } else { 0 });
-                frame.varint(if head { cell as u64 } else { 0 });
+                frame.varint(if head { series.sum() } else { 0 });
+                frame.varint(if head { word(series.zeros()) } else { 0 });
                 frame.varint(first as u64);
                 frame.varint(count as u64);
                 for i in first..first + count {
-                    frame.varint(bucket(series, i) as u64);
+                    frame.varint(word(series.bucket(i)));
                 }
             }
-            _ => frame.zigzag(cell as isize as i64),
+            _ => frame.zigzag(series.signed_cell() as isize as i64),
         }
     }
 }
 
-/// Puts the shape and the run-time labels of a family's series into a frame; [`LABELS_OF_FAMILY`], wherever there is one.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct FamilyLabels(fn(&mut Frame<'_>, &Series, u8));
-
-pub(crate) const LABELS_OF_FAMILY: FamilyLabels = FamilyLabels(labels);
-
-fn labels(frame: &mut Frame<'_>, series: &Series, shape: u8) {
-    if series.is_overflow() {
-        return frame.u8(shape | OVERFLOW);
-    }
-    let count = series.label_count();
-    frame.u8(shape | LABELS);
-    frame.u8(count as u8);
-    let mut bytes = [0; SeriesKey::BYTES];
-    series.labels(&mut bytes);
-    // A value's length byte is the varint a `string` begins with, as it is below 128.
-    let mut at = 0;
-    for _ in 0..count {
-        let end = at + 1 + usize::from(bytes[at & (SeriesKey::BYTES - 1)]);
-        frame.bytes(bytes.get(at..end).unwrap_or(&[0]));
-        at = end;
-    }
+/// The lower half of a count where the wire's words have 32 bits: cells may have 64 there, and the decoder extends what it gets.
+fn word(count: u64) -> u64 {
+    count as Word as u64
 }
 
-const KIND_UP_DOWN: u8 = Kind::UpDownCounter as u8;
-const KIND_GAUGE: u8 = Kind::Gauge as u8;
-const KIND_HISTOGRAM: u8 = Kind::Histogram as u8;
-/// Cells of a histogram: zeros, sum (low word first), buckets.
-const SUM: usize = 1;
-const BUCKETS: usize = histogram_cells(0) - bucket_count(0);
-
-fn bucket(series: &Series, position: usize) -> Word {
-    series.cell(BUCKETS + position)
-}
-
-/// The sum. On a 32-bit machine it is two cells; reading the upper one twice sees a carry that came in between.
-fn sum(series: &Series) -> u64 {
-    if Word::BITS == 64 {
-        return series.cell(SUM) as u64;
-    }
-    let mut high = series.cell(SUM + 1);
-    loop {
-        let low = series.cell(SUM);
-        let again = series.cell(SUM + 1);
-        if high == again {
-            return low as u64 | (high as u64) << (Word::BITS % 64);
-        }
-        high = again;
+/// The lower `len` bytes, the lowest first.
+fn fixed(frame: &mut Frame<'_>, mut bits: u64, len: usize) {
+    for _ in 0..len {
+        frame.u8(bits as u8);
+        bits >>= 8;
     }
 }

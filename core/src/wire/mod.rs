@@ -36,7 +36,6 @@ mod preamble;
 pub use batch::{Batch, Mark};
 pub use frame::{Frame, Header, MAX_FRAME, Window};
 pub use metrics::Metrics;
-pub(crate) use metrics::{FamilyLabels, LABELS_OF_FAMILY, shape_of};
 pub use preamble::{MAX_BUILD_ID, MAX_NAME, Preamble};
 
 /// Version of the format, in the first byte of every frame.

@@ -7,7 +7,7 @@ use throughline_decode::time::TimeSource;
 use throughline_decode::trace::{Loss, LossCause, OwnedEvent, OwnedSpan};
 use throughline_decode::{OwnedValue, Point, PointValue, Time};
 use throughline_export::terminal::LossNote;
-use throughline_export::view::{Fields, LogView, PointData, PointView, SpanView};
+use throughline_export::view::{Fields, HistogramView, LogView, PointData, PointView, SpanView, SummaryView};
 
 /// Whether a time counts from 1970.
 pub(crate) fn is_wall_clock(time: &Time) -> bool {
@@ -78,17 +78,23 @@ pub(crate) fn cause(cause: &LossCause) -> String {
     }
 }
 
-/// Name and labels of a series, from which its view borrows.
+/// What the view of a series borrows.
 pub(crate) struct PointTexts<'a> {
     point: &'a Point<'a>,
     name: Cow<'a, str>,
     labels: Vec<(&'a str, &'a str)>,
+    /// Those of a summary.
+    quantiles: Vec<(f64, f64)>,
 }
 
 impl<'a> PointTexts<'a> {
     pub(crate) fn new(point: &'a Point<'_>) -> PointTexts<'a> {
         let labels = point.labels.iter().map(|(k, v)| (*k, v.as_str())).collect();
-        PointTexts { point, name: point.callsite.name(), labels }
+        let quantiles = match histogram(&point.value) {
+            Some(view) if is_summary(point) => view.quantiles(),
+            _ => Vec::new(),
+        };
+        PointTexts { point, name: point.callsite.name(), labels, quantiles }
     }
 
     /// The series, counted since `start` and read at `now`, both in nanoseconds since 1970.
@@ -101,15 +107,38 @@ impl<'a> PointTexts<'a> {
             start_unix_ns: start,
             time_unix_ns: now,
             labels: &self.labels,
-            data: match &self.point.value {
-                PointValue::Counter(n) => PointData::Counter(*n),
-                PointValue::UpDown(n) => PointData::UpDown(*n),
-                PointValue::GaugeInt(n) => PointData::GaugeInt(*n),
-                PointValue::GaugeFloat(x) => PointData::GaugeFloat(*x),
-                PointValue::Histogram { scale, sum, zeros, offset, buckets } => {
-                    PointData::Histogram { scale: *scale, sum: *sum, zeros: *zeros, offset: *offset, buckets }
-                }
-            },
+            data: self.data(),
         }
     }
+
+    fn data(&self) -> PointData<'_> {
+        if let Some(view) = histogram(&self.point.value) {
+            if is_summary(self.point) {
+                let quantiles = &self.quantiles;
+                return PointData::Summary(SummaryView { count: view.count(), sum: view.sum, quantiles });
+            }
+            return PointData::Histogram(view);
+        }
+        match self.point.value {
+            PointValue::CounterFloat(x) => PointData::CounterFloat(x),
+            PointValue::UpDown(n) => PointData::UpDown(n),
+            PointValue::GaugeInt(n) => PointData::GaugeInt(n),
+            PointValue::GaugeFloat(x) => PointData::GaugeFloat(x),
+            PointValue::Counter(n) => PointData::Counter(n),
+            PointValue::Histogram { sum, .. } => PointData::Counter(sum),
+        }
+    }
+}
+
+/// Whether a histogram's callsite wants it exported as quantiles.
+fn is_summary(point: &Point<'_>) -> bool {
+    point.callsite.blob.is_some_and(|blob| throughline::adapter::metrics::is_summary(blob.param))
+}
+
+/// The view of a histogram; a device does not keep its extremes, so they are the bounds of its outermost buckets.
+pub(crate) fn histogram(value: &PointValue) -> Option<HistogramView<'_>> {
+    let PointValue::Histogram { scale, fraction_bits, sum, zeros, offset, buckets } = value else { return None };
+    let sum = *sum as f64 * (-f64::from(*fraction_bits)).exp2();
+    let view = HistogramView::new(*scale, sum, *zeros, *offset, buckets).with_fraction_bits(*fraction_bits);
+    Some(view.with_extremes_of_buckets())
 }

@@ -33,6 +33,8 @@ pub struct Entry {
 pub enum Cell {
     /// Wraps at the device's word.
     Counter(u64),
+    /// A sum of fractions.
+    CounterFloat(f64),
     /// Signed.
     UpDown(i64),
     /// An integer gauge.
@@ -43,7 +45,9 @@ pub enum Cell {
     Histogram {
         /// Buckets per power of two are 2^scale.
         scale: u8,
-        /// Sum of all values, modulo 2^64.
+        /// Values are multiples of 2^-this.
+        fraction_bits: u8,
+        /// Sum of all values.
         sum: u64,
         /// How many values were zero.
         zeros: u64,
@@ -89,7 +93,9 @@ impl<'f> Part<'f> {
             2 => Cell::GaugeInt(c.zigzag()?),
             3 => Cell::GaugeFloat(widened(f32::from_le_bytes(c.array()?))),
             4 => Cell::GaugeFloat(f64::from_le_bytes(c.array()?)),
-            5 => histogram(c)?,
+            5 => histogram(c, false)?,
+            6 => Cell::CounterFloat(f64::from_le_bytes(c.array()?)),
+            7 => histogram(c, true)?,
             other => return Err(start.fail(What::Shape(other))),
         };
         Ok(Entry { callsite, labels, overflow: shape & 0x40 != 0, cell })
@@ -101,12 +107,17 @@ fn widened(x: f32) -> f64 {
     x.to_string().parse().unwrap_or(f64::from(x))
 }
 
-fn histogram(c: &mut Cursor<'_>) -> Result<Cell, Malformed> {
+/// Most binary digits behind the point.
+const MAX_FRACTION_BITS: u8 = 30;
+
+fn histogram(c: &mut Cursor<'_>, is_fixed_point: bool) -> Result<Cell, Malformed> {
     let start = *c;
-    let (scale, sum, zeros) = (c.u8()?, c.varint()?, c.varint()?);
+    let scale = c.u8()?;
+    let fraction_bits = if is_fixed_point { c.u8()? } else { 0 };
+    let (sum, zeros) = (c.varint()?, c.varint()?);
     let (first, n) = (c.varint()?, c.varint()?);
     // Position p holds values up to 2^(p / 2^scale), so none lies beyond 64 · 2^scale.
-    let in_range = scale <= MAX_SCALE && first.checked_add(n).is_some_and(|end| end <= (64 << scale) + 1);
+    let in_range = scale <= MAX_SCALE && fraction_bits <= MAX_FRACTION_BITS && first.checked_add(n).is_some_and(|end| end <= (64 << scale) + 1);
     if !in_range {
         return Err(start.fail(What::Bucket));
     }
@@ -114,7 +125,7 @@ fn histogram(c: &mut Cursor<'_>) -> Result<Cell, Malformed> {
     for _ in 0..n {
         buckets.push(c.varint()?);
     }
-    Ok(Cell::Histogram { scale, sum, zeros, first, buckets })
+    Ok(Cell::Histogram { scale, fraction_bits, sum, zeros, first, buckets })
 }
 
 impl Iterator for Part<'_> {

@@ -38,17 +38,21 @@ pub struct Point<'elf> {
 pub enum PointValue {
     /// A monotonic sum, extended over wraps; it stays at `u64::MAX` once it gets there.
     Counter(u64),
+    /// A monotonic sum of fractions.
+    CounterFloat(f64),
     /// A sum that may go down, extended over wraps.
     UpDown(i64),
     /// A last value.
     GaugeInt(i64),
     /// A last value.
     GaugeFloat(f64),
-    /// A base-2 exponential histogram of non-negative integers, every bucket extended over wraps.
+    /// A base-2 exponential histogram of non-negative numbers, every bucket extended over wraps.
     Histogram {
         /// Buckets per power of two are 2^scale.
         scale: u8,
-        /// Sum of all values; it stays at `u64::MAX` once it gets there.
+        /// All values are multiples of 2^-this; 0 says that they are whole numbers.
+        fraction_bits: u8,
+        /// Sum of all values as a multiple of 2^-`fraction_bits`; it stays at `u64::MAX` once it gets there.
         sum: u64,
         /// How many values were zero.
         zeros: u64,
@@ -70,6 +74,7 @@ pub(crate) enum Reading {
 #[derive(Clone, Debug)]
 pub(crate) struct Sparse {
     pub(crate) scale: u8,
+    pub(crate) fraction_bits: u8,
     pub(crate) sum: u64,
     pub(crate) zeros: u64,
     pub(crate) counts: BTreeMap<u64, u64>,
@@ -139,7 +144,7 @@ fn unique<'elf>(labels: Labels<'elf>) -> Labels<'elf> {
 impl Reading {
     fn kind(&self) -> u8 {
         match self {
-            Reading::Plain(PointValue::Counter(_)) => 0,
+            Reading::Plain(PointValue::Counter(_) | PointValue::CounterFloat(_)) => 0,
             Reading::Plain(PointValue::UpDown(_)) => 1,
             Reading::Plain(PointValue::GaugeInt(_)) => 2,
             Reading::Plain(PointValue::GaugeFloat(_)) => 3,
@@ -152,6 +157,16 @@ impl Reading {
             (Reading::Plain(PointValue::Counter(a)), Reading::Plain(PointValue::Counter(b))) => {
                 *a = a.saturating_add(b);
             }
+            (Reading::Plain(PointValue::CounterFloat(a)), Reading::Plain(PointValue::CounterFloat(b))) => {
+                *a += b;
+            }
+            (Reading::Plain(PointValue::CounterFloat(a)), Reading::Plain(PointValue::Counter(b))) => {
+                *a += b as f64;
+            }
+            (Reading::Plain(a @ PointValue::Counter(_)), Reading::Plain(PointValue::CounterFloat(b))) => {
+                let PointValue::Counter(n) = *a else { return };
+                *a = PointValue::CounterFloat(n as f64 + b);
+            }
             (Reading::Plain(PointValue::UpDown(a)), Reading::Plain(PointValue::UpDown(b))) => {
                 *a = a.saturating_add(b);
             }
@@ -163,19 +178,33 @@ impl Reading {
 }
 
 impl Sparse {
-    /// Adds another histogram; the coarser scale of the two remains.
+    /// Adds another histogram: at the coarser scale of the two, in the finer steps of the two. Both are exact.
     fn merge(&mut self, mut other: Sparse) {
+        let fraction_bits = self.fraction_bits.max(other.fraction_bits);
         while self.scale > other.scale {
             self.coarsen();
         }
         while other.scale > self.scale {
             other.coarsen();
         }
+        self.refine_to(fraction_bits);
+        other.refine_to(fraction_bits);
         self.sum = self.sum.saturating_add(other.sum);
         self.zeros = self.zeros.saturating_add(other.zeros);
         for (position, n) in other.counts {
             let slot = self.counts.entry(position).or_default();
             *slot = slot.saturating_add(n);
+        }
+    }
+
+    /// Counts in smaller steps: every value is a larger multiple of them.
+    fn refine_to(&mut self, fraction_bits: u8) {
+        let by = fraction_bits - self.fraction_bits;
+        if by > 0 {
+            let up = u64::from(by) << self.scale;
+            self.counts = self.counts.iter().map(|(position, n)| (position + up, *n)).collect();
+            self.sum = self.sum.saturating_mul(1 << by);
+            self.fraction_bits = fraction_bits;
         }
     }
 
@@ -205,10 +234,10 @@ impl Sparse {
                 self.coarsen();
                 continue;
             }
-            let Sparse { scale, sum, zeros, counts } = self;
+            let Sparse { scale, fraction_bits, sum, zeros, counts } = self;
             let buckets = (first..=last).map(|at| counts.get(&at).copied().unwrap_or(0)).collect();
-            let offset = i32::try_from(first).unwrap_or(i32::MAX) - 1;
-            return PointValue::Histogram { scale, sum, zeros, offset, buckets };
+            let offset = i32::try_from(first).unwrap_or(i32::MAX) - 1 - (i32::from(fraction_bits) << scale);
+            return PointValue::Histogram { scale, fraction_bits, sum, zeros, offset, buckets };
         }
     }
 }

@@ -61,7 +61,7 @@ struct Series {
 #[derive(Clone, Debug)]
 enum Merged {
     Plain(Cell),
-    Histogram { scale: u8, sum: u64, zeros: u64, buckets: BTreeMap<u64, u64> },
+    Histogram { scale: u8, fraction_bits: u8, sum: u64, zeros: u64, buckets: BTreeMap<u64, u64> },
 }
 
 /// Follows the metrics of one boot.
@@ -115,9 +115,10 @@ impl SeriesTable {
         let key = Key { callsite: entry.callsite, labels: entry.labels, overflow: entry.overflow };
         open.weight += 1 + key.labels.iter().map(|l| 1 + l.len() / 16).sum::<usize>();
         let merged = match entry.cell {
-            Cell::Histogram { scale, sum, zeros, first, buckets } => {
+            Cell::Histogram { scale, fraction_bits, sum, zeros, first, buckets } => {
                 open.weight += buckets.len();
-                Merged::Histogram { scale, sum, zeros, buckets: (first..).zip(buckets).collect() }
+                let buckets = (first..).zip(buckets).collect();
+                Merged::Histogram { scale, fraction_bits, sum, zeros, buckets }
             }
             cell => Merged::Plain(cell),
         };
@@ -159,12 +160,12 @@ impl SeriesTable {
     fn extend(&mut self, key: Key, merged: Merged, mask: u64) -> Reading {
         let cell = match merged {
             Merged::Plain(cell) => cell,
-            Merged::Histogram { scale, sum, zeros, mut buckets } => {
+            Merged::Histogram { scale, fraction_bits, sum, zeros, mut buckets } => {
                 // An empty bucket is nothing to follow, unless it was not empty before: then its cell wrapped to zero.
                 let known = self.series.get(&key);
                 buckets.retain(|at, n| *n > 0 || known.is_some_and(|s| s.buckets.contains_key(at)));
                 let Some(series) = self.room(key, &buckets) else {
-                    return Reading::Histogram(Sparse { scale, sum, zeros, counts: buckets });
+                    return Reading::Histogram(Sparse { scale, fraction_bits, sum, zeros, counts: buckets });
                 };
                 series.zeros = series.zeros.to(zeros, mask);
                 for (position, cell) in buckets {
@@ -172,7 +173,8 @@ impl SeriesTable {
                     *slot = slot.to(cell, mask);
                 }
                 let counts = series.buckets.iter().map(|(at, slot)| (*at, slot.total)).collect();
-                return Reading::Histogram(Sparse { scale, sum, zeros: series.zeros.total, counts });
+                let zeros = series.zeros.total;
+                return Reading::Histogram(Sparse { scale, fraction_bits, sum, zeros, counts });
             }
         };
         Reading::Plain(match cell {
@@ -190,6 +192,7 @@ impl SeriesTable {
                 }
                 None => cell,
             }),
+            Cell::CounterFloat(x) => PointValue::CounterFloat(x),
             Cell::GaugeInt(n) => PointValue::GaugeInt(n),
             Cell::GaugeFloat(x) => PointValue::GaugeFloat(x),
             // A histogram's cell is always merged, above.
@@ -221,9 +224,9 @@ impl Merged {
     fn merge(&mut self, part: Merged, mask: u64) {
         match (self, part) {
             (
-                Merged::Histogram { scale, sum, zeros, buckets },
-                Merged::Histogram { scale: s, sum: more, zeros: z, buckets: b },
-            ) if *scale == s => {
+                Merged::Histogram { scale, fraction_bits, sum, zeros, buckets },
+                Merged::Histogram { scale: s, fraction_bits: f, sum: more, zeros: z, buckets: b },
+            ) if (*scale, *fraction_bits) == (s, f) => {
                 *sum = sum.saturating_add(more);
                 *zeros = zeros.wrapping_add(z) & mask;
                 for (position, count) in b {

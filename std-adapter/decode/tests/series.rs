@@ -123,7 +123,7 @@ fn histograms_of_several_callsites_are_one_at_the_coarser_scale_32() {
         0,
         &[(ids[0], 0, &[], histogram(1, &[1, 2, 4, 8])), (ids[1], 0, &[], histogram(0, &[100]))],
     );
-    let [PointValue::Histogram { scale, sum, zeros, offset, buckets }] =
+    let [PointValue::Histogram { scale, sum, zeros, offset, buckets, .. }] =
         &values(points(&device.wire, &elf))[..]
     else {
         panic!("one series");

@@ -4,6 +4,7 @@ mod attached;
 mod deadline;
 mod exporter;
 mod health;
+mod histogram;
 mod lane;
 pub mod ledger;
 pub mod message;

@@ -1,7 +1,9 @@
 //! Records copied out of their views, to be handed to another thread.
 
 use crate::Exporter;
-use crate::view::{Fields, FieldsView, LogView, LossView, PointData, PointView, SpanView};
+use crate::view::{
+    Fields, FieldsView, HistogramView, LogView, LossView, PointData, PointView, SpanView, SummaryView,
+};
 use std::ops::Range;
 use throughline::{Level, SpanId, SpanKind, Status, TraceId, Value};
 
@@ -99,6 +101,8 @@ struct Point {
     data: PointData<'static>,
     /// What `data` would borrow, of a histogram.
     buckets: Vec<u64>,
+    /// What `data` would borrow, of a summary.
+    quantiles: Vec<(f64, f64)>,
 }
 
 #[derive(Debug)]
@@ -316,13 +320,20 @@ impl Field {
 
 impl Point {
     fn of(view: &PointView<'_>) -> Point {
-        let (data, buckets) = match view.data {
-            PointData::Counter(n) => (PointData::Counter(n), Vec::new()),
-            PointData::UpDown(n) => (PointData::UpDown(n), Vec::new()),
-            PointData::GaugeInt(n) => (PointData::GaugeInt(n), Vec::new()),
-            PointData::GaugeFloat(x) => (PointData::GaugeFloat(x), Vec::new()),
-            PointData::Histogram { scale, sum, zeros, offset, buckets } => {
-                (PointData::Histogram { scale, sum, zeros, offset, buckets: &[] }, buckets.to_vec())
+        let (mut buckets, mut quantiles) = (Vec::new(), Vec::new());
+        let data = match view.data {
+            PointData::Counter(n) => PointData::Counter(n),
+            PointData::CounterFloat(x) => PointData::CounterFloat(x),
+            PointData::UpDown(n) => PointData::UpDown(n),
+            PointData::GaugeInt(n) => PointData::GaugeInt(n),
+            PointData::GaugeFloat(x) => PointData::GaugeFloat(x),
+            PointData::Histogram(histogram) => {
+                buckets = histogram.buckets.to_vec();
+                PointData::Histogram(HistogramView { buckets: &[], ..histogram })
+            }
+            PointData::Summary(summary) => {
+                quantiles = summary.quantiles.to_vec();
+                PointData::Summary(SummaryView { quantiles: &[], ..summary })
             }
         };
         Point {
@@ -335,13 +346,17 @@ impl Point {
             labels: view.labels.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
             data,
             buckets,
+            quantiles,
         }
     }
 
     fn view<'a>(&'a self, labels: &'a [(&'a str, &'a str)]) -> PointView<'a> {
         let data = match self.data.clone() {
-            PointData::Histogram { scale, sum, zeros, offset, .. } => {
-                PointData::Histogram { scale, sum, zeros, offset, buckets: &self.buckets }
+            PointData::Histogram(histogram) => {
+                PointData::Histogram(HistogramView { buckets: &self.buckets, ..histogram })
+            }
+            PointData::Summary(summary) => {
+                PointData::Summary(SummaryView { quantiles: &self.quantiles, ..summary })
             }
             plain => plain,
         };

@@ -1,6 +1,7 @@
 //! What exporters take: one borrowed view of a span, a log record or a metric, whether it comes from a ring of this process or from a
 //! decoded device capture. Views own nothing, so a ring record goes to OTLP bytes with no span object between.
 
+pub use crate::histogram::{HistogramView, QUANTILES};
 use crate::owned::Field;
 use throughline::{Level, SpanId, SpanKind, Status, TraceId, Value};
 
@@ -135,33 +136,33 @@ pub struct PointView<'a> {
     pub data: PointData<'a>,
 }
 
-/// How many values a histogram holds. Counts that a device sent may be anything, so the sum stops at `u64::MAX`.
-pub fn histogram_count(zeros: u64, buckets: &[u64]) -> u64 {
-    buckets.iter().fold(zeros, |sum, n| sum.saturating_add(*n))
-}
-
 /// The value of a [`PointView`].
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum PointData<'a> {
-    /// A monotonic sum.
+    /// A monotonic sum; `u64::MAX` stands for all above as well.
     Counter(u64),
+    /// A monotonic sum of fractions.
+    CounterFloat(f64),
     /// A sum that may go down.
     UpDown(i64),
     /// A last value.
     GaugeInt(i64),
     /// A last value.
     GaugeFloat(f64),
-    /// A base-2 exponential histogram of non-negative integers.
-    Histogram {
-        /// Buckets per power of two are 2^scale.
-        scale: u8,
-        /// Sum of all values.
-        sum: u64,
-        /// How many values were zero.
-        zeros: u64,
-        /// OTLP index of `buckets[0]`; -1 holds the value one.
-        offset: i32,
-        /// Counts of consecutive buckets.
-        buckets: &'a [u64],
-    },
+    /// A distribution.
+    Histogram(HistogramView<'a>),
+    /// A distribution by its quantiles.
+    Summary(SummaryView<'a>),
+}
+
+/// A distribution by its quantiles, for backends that take no histograms.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SummaryView<'a> {
+    /// How many values there were.
+    pub count: u64,
+    /// Sum of all values.
+    pub sum: f64,
+    /// Quantile (0 to 1) and value, in order.
+    pub quantiles: &'a [(f64, f64)],
 }

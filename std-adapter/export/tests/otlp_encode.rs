@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::{
     logs::v1::LogRecord,
     metrics::v1::{
         ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Metric, NumberDataPoint, Sum,
-        exponential_histogram_data_point::Buckets, metric, number_data_point,
+        exponential_histogram_data_point::Buckets, Summary, SummaryDataPoint, metric, summary_data_point::ValueAtQuantile, number_data_point,
     },
     trace::v1::{Span, Status as OtlpStatus},
 };
@@ -20,7 +20,7 @@ use throughline::{Level, SpanId, SpanKind, Status, TraceId, Value};
 use throughline_export::{
     Resource, message,
     otlp::{LogEncoder, MetricEncoder, Options, Site, TraceEncoder},
-    view::{LogView, PointData, PointView, SpanView},
+    view::{HistogramView, LogView, PointData, PointView, SpanView, SummaryView},
 };
 
 /// A value that owns its text, to be borrowed by views.
@@ -349,17 +349,26 @@ proptest! {
             encoder.point(&PointView { name, unit, description, target: "t", start_unix_ns: 5, time_unix_ns: 6, labels: &labels, data: data.clone() });
             let temporality = 2;
             let fresh = match data {
-                PointData::Counter(_) => metric::Data::Sum(Sum { data_points: vec![point], aggregation_temporality: temporality, is_monotonic: true }),
+                PointData::Counter(_) | PointData::CounterFloat(_) => metric::Data::Sum(Sum { data_points: vec![point], aggregation_temporality: temporality, is_monotonic: true }),
                 PointData::UpDown(_) => metric::Data::Sum(Sum { data_points: vec![point], aggregation_temporality: temporality, is_monotonic: false }),
                 PointData::GaugeInt(_) | PointData::GaugeFloat(_) => metric::Data::Gauge(Gauge { data_points: vec![point] }),
-                PointData::Histogram { scale, sum, zeros, offset, buckets } => metric::Data::ExponentialHistogram(ExponentialHistogram {
+                PointData::Histogram(h) => metric::Data::ExponentialHistogram(ExponentialHistogram {
                     data_points: vec![ExponentialHistogramDataPoint {
-                        attributes: attributes.clone(), start_time_unix_nano: 5, time_unix_nano: 6, count: zeros + buckets.iter().sum::<u64>(),
-                        sum: Some(sum as f64), scale: i32::from(scale), zero_count: zeros,
-                        positive: Some(Buckets { offset, bucket_counts: buckets.to_vec() }), ..Default::default()
+                        attributes: attributes.clone(), start_time_unix_nano: 5, time_unix_nano: 6, count: h.count(),
+                        sum: Some(h.sum), scale: i32::from(h.scale), zero_count: h.zeros,
+                        min: h.extremes.map(|(min, _)| min), max: h.extremes.map(|(_, max)| max),
+                        positive: Some(Buckets { offset: h.offset, bucket_counts: h.buckets.to_vec() }), ..Default::default()
                     }],
                     aggregation_temporality: temporality,
                 }),
+                PointData::Summary(s) => metric::Data::Summary(Summary {
+                    data_points: vec![SummaryDataPoint {
+                        attributes: attributes.clone(), start_time_unix_nano: 5, time_unix_nano: 6, count: s.count, sum: s.sum,
+                        quantile_values: s.quantiles.iter().map(|&(quantile, value)| ValueAtQuantile { quantile, value }).collect(),
+                        ..Default::default()
+                    }],
+                }),
+                other => panic!("no such kind: {other:?}"),
             };
             // Consecutive points of one metric are one metric.
             match (expected.last_mut().filter(|m| m.name == name).and_then(|m| m.data.as_mut()), fresh) {
@@ -370,26 +379,32 @@ proptest! {
         };
         for &(name, n, i, x) in &values {
             let name = ["a", "b", "c"][usize::from(name)];
-            point(name, match n % 4 {
-                0 => PointData::Counter(n >> 1),
+            point(name, match n % 5 {
+                0 => PointData::Counter(n),
+                4 => PointData::CounterFloat(x),
                 1 => PointData::UpDown(i),
                 2 => PointData::GaugeInt(i),
                 _ => PointData::GaugeFloat(x),
             });
         }
-        point("h", PointData::Histogram { scale, sum, zeros, offset, buckets: &buckets });
+        let histogram = HistogramView::new(scale, sum as f64, zeros, offset, &buckets);
+        let extremes = (sum % 3 > 0).then_some((sum as f64 / 2.0, sum as f64));
+        point("h", PointData::Histogram(histogram.with_extremes(extremes)));
+        let quantiles: Vec<_> = values.iter().map(|(_, n, _, x)| (*n as f64, *x)).collect();
+        point("s", PointData::Summary(SummaryView { count: zeros, sum: sum as f64, quantiles: &quantiles }));
         let request = ExportMetricsServiceRequest::decode(encoder.finish()).unwrap();
         prop_assert_eq!(&request.resource_metrics[0].scope_metrics[0].metrics, &expected);
-        prop_assert_eq!(encoder.count(), values.len() + 1);
+        prop_assert_eq!(encoder.count(), values.len() + 2);
     }
 }
 
 fn number(attributes: &[KeyValue], data: &PointData<'_>) -> NumberDataPoint {
     let value = match *data {
+        PointData::Counter(n) if n > i64::MAX as u64 => number_data_point::Value::AsDouble(n as f64),
         PointData::Counter(n) => number_data_point::Value::AsInt(n as i64),
         PointData::UpDown(n) | PointData::GaugeInt(n) => number_data_point::Value::AsInt(n),
-        PointData::GaugeFloat(x) => number_data_point::Value::AsDouble(x),
-        PointData::Histogram { .. } => number_data_point::Value::AsInt(0),
+        PointData::GaugeFloat(x) | PointData::CounterFloat(x) => number_data_point::Value::AsDouble(x),
+        _ => number_data_point::Value::AsInt(0),
     };
     NumberDataPoint {
         attributes: attributes.to_vec(),

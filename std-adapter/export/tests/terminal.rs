@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use throughline::{Level, SpanId, SpanKind, Status, TraceId, Value};
 use throughline_export::terminal::{LossNote, Style, Tree, write_metrics};
 use throughline_export::text::is_dangerous;
-use throughline_export::view::{LogView, PointData, PointView, SpanView};
+use throughline_export::view::{HistogramView, LogView, PointData, PointView, SpanView};
 
 const T0: u64 = 1_700_000_000_000_000_000;
 
@@ -237,7 +237,7 @@ fn metrics_table() {
         labels,
         data,
     };
-    let histogram = PointData::Histogram { scale: 0, sum: 1_500, zeros: 1, offset: -1, buckets: &[1, 0, 8] };
+    let histogram = PointData::Histogram(HistogramView::new(0, 1_500.0, 1, -1, &[1, 0, 8]));
     let points = [
         point("requests", "{request}", &[("route", "/a"), ("code", "200")][..], PointData::Counter(12)),
         point("open", "", &[], PointData::UpDown(-2)),
@@ -354,7 +354,7 @@ proptest! {
             labels: &labels,
             data,
         };
-        let histogram = PointData::Histogram { scale, sum: times[0], zeros, offset, buckets: &buckets };
+        let histogram = PointData::Histogram(HistogramView::new(scale, times[0] as f64, zeros, offset, &buckets));
         let points = [point(histogram), point(PointData::Counter(times[1]))];
         let table = written(|out| write_metrics(out, Style::PLAIN, points));
         prop_assert!(!table.contains(|c: char| is_dangerous(c) && c != '\n'), "{table:?}");

@@ -1,10 +1,10 @@
 //! Reads every metric of the program and of the ledger, adds up series that are the same, and shows them as points.
 
 use std::borrow::Cow;
-use throughline::adapter::callsite::Kind;
-use throughline::adapter::metrics::{self, Series, SeriesKey, bucket_count, histogram_cells};
+use std::collections::{BTreeMap, btree_map::Entry};
+use throughline::adapter::metrics::{self, HistogramReading, Reading, Series, SeriesKey};
 use throughline_export::ledger::Ledger;
-use throughline_export::view::{PointData, PointView};
+use throughline_export::view::{HistogramView, PointData, PointView, SummaryView};
 
 /// One series, owned; read in one go so that points can borrow from it.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,16 +20,25 @@ pub(super) struct Point {
 #[derive(Clone, Debug, PartialEq)]
 enum Data {
     Counter(u64),
+    CounterFloat(f64),
     UpDown(i64),
     GaugeInt(i64),
     GaugeFloat(f64),
-    /// Buckets by position; position p is OTLP's index p − 1.
-    Histogram {
-        scale: u8,
-        sum: u64,
-        zeros: u64,
-        buckets: Vec<u64>,
-    },
+    Histogram(Histogram),
+}
+
+/// Counts of multiples of 2^-`fraction_bits`, by position; position p is OTLP's index p − 1 of the whole numbers that they are multiples by.
+#[derive(Clone, Debug, PartialEq)]
+struct Histogram {
+    scale: u8,
+    fraction_bits: u8,
+    is_summary: bool,
+    sum: u64,
+    zeros: u64,
+    extremes: Option<(u64, u64)>,
+    buckets: Vec<u64>,
+    /// Those of a summary; filled in when all callsites are merged.
+    quantiles: Vec<(f64, f64)>,
 }
 
 /// All metrics now, in order of name, then of labels.
@@ -116,14 +125,13 @@ pub(super) fn with_views<R>(
 
 fn read(series: &Series) -> Option<Point> {
     let blob = series.blob()?;
-    let data = match blob.kind {
-        Kind::Counter => Data::Counter(series.cell(0) as u64),
-        Kind::UpDownCounter => Data::UpDown(series.cell(0) as isize as i64),
-        Kind::Gauge if blob.param == 0 => Data::GaugeInt(series.cell(0) as isize as i64),
-        Kind::Gauge if usize::BITS == 64 => Data::GaugeFloat(f64::from_bits(series.cell(0) as u64)),
-        Kind::Gauge => Data::GaugeFloat(f64::from(f32::from_bits(series.cell(0) as u32))),
-        Kind::Histogram => histogram(series, blob.param),
-        _ => return None,
+    let data = match series.read() {
+        Reading::Counter(n) => Data::Counter(n),
+        Reading::CounterFloat(x) => Data::CounterFloat(x),
+        Reading::UpDown(n) => Data::UpDown(n),
+        Reading::GaugeInt(n) => Data::GaugeInt(n),
+        Reading::GaugeFloat(x) => Data::GaugeFloat(x),
+        Reading::Histogram(reading) => Data::Histogram(Histogram::new(series, reading)),
     };
     let mut labels: Vec<_> = blob.labels().map(|(key, value)| (key, Cow::Borrowed(value))).collect();
     if series.is_overflow() {
@@ -143,105 +151,149 @@ fn read(series: &Series) -> Option<Point> {
     Some(Point { name: Cow::Borrowed(blob.name), unit, description, target, labels, data })
 }
 
-fn histogram(series: &Series, scale: u8) -> Data {
-    let buckets = bucket_count(u32::from(scale));
-    let first = histogram_cells(u32::from(scale)) - buckets;
-    let mut sum = series.cell(1) as u64;
-    if first == 3 {
-        sum |= (series.cell(2) as u64) << 32;
-    }
-    let buckets = (first..first + buckets).map(|i| series.cell(i) as u64).collect();
-    Data::Histogram { scale, sum, zeros: series.cell(0) as u64, buckets }
-}
-
 /// Sorts, and adds up what has equal name, unit, labels and kind: several callsites may count one thing.
-fn merged(mut points: Vec<Point>) -> Vec<Point> {
-    let kind = |p: &Point| std::mem::discriminant(&p.data);
-    points.sort_by(|a, b| (&a.name, a.unit, &a.labels).cmp(&(&b.name, b.unit, &b.labels)));
-    let mut out: Vec<Point> = Vec::with_capacity(points.len());
+fn merged(points: Vec<Point>) -> Vec<Point> {
+    let mut by_identity = BTreeMap::new();
     for point in points {
-        // Equal names of different kinds may alternate; there are few.
-        let same = out
-            .iter_mut()
-            .rev()
-            .take_while(|p| p.name == point.name)
-            .find(|p| p.unit == point.unit && p.labels == point.labels && kind(p) == kind(&point));
-        match same {
-            Some(same) => same.data.add(point.data),
-            None => out.push(point),
+        let mut labels = point.labels.clone();
+        labels.sort();
+        match by_identity.entry((point.name.clone(), point.unit, labels, point.data.kind())) {
+            Entry::Vacant(place) => _ = place.insert(point),
+            Entry::Occupied(mut same) => same.get_mut().data.add(point.data),
+        }
+    }
+    let mut out: Vec<Point> = by_identity.into_values().collect();
+    for point in &mut out {
+        if let Data::Histogram(histogram) = &mut point.data
+            && histogram.is_summary
+        {
+            histogram.quantiles = histogram.view().quantiles();
         }
     }
     out
 }
 
 impl Data {
+    /// Data of one kind add up. Gauges of whole numbers and of floats do not: they are two last values.
+    fn kind(&self) -> u8 {
+        match self {
+            Data::Counter(_) | Data::CounterFloat(_) => 0,
+            Data::UpDown(_) => 1,
+            Data::GaugeInt(_) => 2,
+            Data::GaugeFloat(_) => 3,
+            Data::Histogram(_) => 4,
+        }
+    }
+
     fn add(&mut self, other: Data) {
         match (self, other) {
-            (Data::Counter(a), Data::Counter(b)) => *a = a.wrapping_add(b),
-            (Data::UpDown(a), Data::UpDown(b)) => *a = a.wrapping_add(b),
-            // Of two last values neither is known to be later.
-            (Data::GaugeInt(a), Data::GaugeInt(b)) => *a = b,
-            (Data::GaugeFloat(a), Data::GaugeFloat(b)) => *a = b,
-            (
-                Data::Histogram { scale, sum, zeros, buckets },
-                Data::Histogram { scale: scale_b, sum: sum_b, zeros: zeros_b, buckets: mut buckets_b },
-            ) => {
-                let coarse = (*scale).min(scale_b);
-                coarsen(buckets, *scale - coarse);
-                coarsen(&mut buckets_b, scale_b - coarse);
-                *scale = coarse;
-                *sum = sum.wrapping_add(sum_b);
-                *zeros += zeros_b;
-                if buckets.len() < buckets_b.len() {
-                    buckets.resize(buckets_b.len(), 0);
-                }
-                buckets.iter_mut().zip(buckets_b).for_each(|(a, b)| *a += b);
+            (Data::Counter(a), Data::Counter(b)) => *a = a.saturating_add(b),
+            (Data::CounterFloat(a), Data::CounterFloat(b)) => *a += b,
+            (Data::CounterFloat(a), Data::Counter(b)) => *a += b as f64,
+            (this @ Data::Counter(_), Data::CounterFloat(b)) => {
+                let Data::Counter(a) = *this else { return };
+                *this = Data::CounterFloat(a as f64 + b);
             }
-            _ => {}
+            (Data::UpDown(a), Data::UpDown(b)) => *a = a.saturating_add(b),
+            (Data::Histogram(a), Data::Histogram(b)) => a.add(b),
+            // All callsites of a gauge share one cell, so a gauge comes once.
+            (this, other) => *this = other,
         }
     }
 
     fn view(&self) -> PointData<'_> {
-        match *self {
-            Data::Counter(n) => PointData::Counter(n),
-            Data::UpDown(n) => PointData::UpDown(n),
-            Data::GaugeInt(n) => PointData::GaugeInt(n),
-            Data::GaugeFloat(x) => PointData::GaugeFloat(x),
-            Data::Histogram { scale, sum, zeros, ref buckets } => {
-                let first = buckets.iter().position(|n| *n > 0).unwrap_or(0);
-                let end = buckets.iter().rposition(|n| *n > 0).map_or(first, |last| last + 1);
-                PointData::Histogram {
-                    scale,
-                    sum,
-                    zeros,
-                    offset: first as i32 - 1,
-                    buckets: &buckets[first..end],
-                }
+        match self {
+            Data::Counter(n) => PointData::Counter(*n),
+            Data::CounterFloat(x) => PointData::CounterFloat(*x),
+            Data::UpDown(n) => PointData::UpDown(*n),
+            Data::GaugeInt(n) => PointData::GaugeInt(*n),
+            Data::GaugeFloat(x) => PointData::GaugeFloat(*x),
+            Data::Histogram(histogram) if histogram.is_summary => {
+                let view = histogram.view();
+                let (count, sum, quantiles) = (view.count(), view.sum, &histogram.quantiles[..]);
+                PointData::Summary(SummaryView { count, sum, quantiles })
             }
+            Data::Histogram(histogram) => PointData::Histogram(histogram.view()),
         }
     }
 }
 
-/// Lowers the scale by `by`: OTLP's index i becomes ⌊i / 2^by⌋, and position is index + 1. Exact: boundaries of a scale are boundaries of all above.
-fn coarsen(buckets: &mut Vec<u64>, by: u8) {
-    if by == 0 {
-        return;
+impl Histogram {
+    fn new(series: &Series, reading: HistogramReading) -> Histogram {
+        let HistogramReading { scale, fraction_bits, is_summary, sum, zeros, extremes, .. } = reading;
+        let buckets = (0..series.bucket_count()).map(|position| series.bucket(position)).collect();
+        Histogram { scale, fraction_bits, is_summary, sum, zeros, extremes, buckets, quantiles: Vec::new() }
     }
-    let mut coarse = Vec::new();
-    for (position, n) in buckets.iter().enumerate() {
-        let to = (((position as i64 - 1) >> by) + 1) as usize;
-        if coarse.len() <= to {
-            coarse.resize(to + 1, 0);
+
+    /// Adds another: at the coarser scale of the two, in the finer steps of the two. Both are exact.
+    fn add(&mut self, mut other: Histogram) {
+        let scale = self.scale.min(other.scale);
+        let fraction_bits = self.fraction_bits.max(other.fraction_bits);
+        for histogram in [&mut *self, &mut other] {
+            histogram.coarsen_to(scale);
+            histogram.refine_to(fraction_bits);
         }
-        coarse[to] += n;
+        self.sum = self.sum.saturating_add(other.sum);
+        self.zeros += other.zeros;
+        self.extremes = match (self.extremes, other.extremes) {
+            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
+            (a, b) => a.or(b),
+        };
+        if self.buckets.len() < other.buckets.len() {
+            self.buckets.resize(other.buckets.len(), 0);
+        }
+        self.buckets.iter_mut().zip(other.buckets).for_each(|(a, b)| *a += b);
     }
-    *buckets = coarse;
+
+    /// Lowers the scale: OTLP's index i becomes ⌊i / 2^by⌋, and position is index + 1. Exact: boundaries of a scale are boundaries of all above.
+    fn coarsen_to(&mut self, scale: u8) {
+        let by = self.scale - scale;
+        if by == 0 {
+            return;
+        }
+        let mut coarse = Vec::new();
+        for (position, n) in self.buckets.iter().enumerate() {
+            let to = (((position as i64 - 1) >> by) + 1) as usize;
+            if coarse.len() <= to {
+                coarse.resize(to + 1, 0);
+            }
+            coarse[to] += n;
+        }
+        (self.scale, self.buckets) = (scale, coarse);
+    }
+
+    /// Counts in smaller steps: every value is a larger multiple of them.
+    fn refine_to(&mut self, fraction_bits: u8) {
+        let by = fraction_bits - self.fraction_bits;
+        if by == 0 {
+            return;
+        }
+        let larger = |n: u64| n.saturating_mul(1 << by);
+        self.buckets.splice(0..0, std::iter::repeat_n(0, usize::from(by) << self.scale));
+        self.sum = larger(self.sum);
+        self.extremes = self.extremes.map(|(least, greatest)| (larger(least), larger(greatest)));
+        self.fraction_bits = fraction_bits;
+    }
+
+    fn view(&self) -> HistogramView<'_> {
+        let first = self.buckets.iter().position(|n| *n > 0).unwrap_or(0);
+        let end = self.buckets.iter().rposition(|n| *n > 0).map_or(first, |last| last + 1);
+        let step = (-f64::from(self.fraction_bits)).exp2();
+        let offset = first as i32 - 1 - (i32::from(self.fraction_bits) << self.scale);
+        let sum = self.sum as f64 * step;
+        let view = HistogramView::new(self.scale, sum, self.zeros, offset, &self.buckets[first..end])
+            .with_fraction_bits(self.fraction_bits);
+        match self.extremes {
+            Some((least, greatest)) => view.with_extremes(Some((least as f64 * step, greatest as f64 * step))),
+            None => view.with_extremes_of_buckets(),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use throughline::adapter::metrics::position;
+    use throughline::adapter::metrics::{bucket_count, position};
 
     fn point(name: &'static str, label: &'static str, data: Data) -> Point {
         let labels = vec![("k", Cow::Borrowed(label))];
@@ -267,33 +319,65 @@ mod tests {
         assert_eq!(merged(points), expected);
     }
 
+    fn histogram(scale: u8, fraction_bits: u8, values: &[u64]) -> Histogram {
+        let mut buckets = vec![0; bucket_count(u32::from(scale))];
+        for value in values {
+            buckets[position(*value, u32::from(scale)).unwrap()] += 1;
+        }
+        let extremes = values.iter().min().copied().zip(values.iter().max().copied());
+        Histogram {
+            scale,
+            fraction_bits,
+            is_summary: false,
+            sum: values.iter().sum(),
+            zeros: 2,
+            extremes,
+            buckets,
+            quantiles: Vec::new(),
+        }
+    }
+
     #[test]
     fn histograms_of_unlike_scales_merge_exactly() {
-        let fill = |scale: u8| {
-            let mut buckets = vec![0; bucket_count(u32::from(scale))];
-            for v in 1..5000usize {
-                buckets[position(v, u32::from(scale))] += 1;
-            }
-            Data::Histogram { scale, sum: 1, zeros: 2, buckets }
-        };
-        let mut fine = fill(3);
-        fine.add(fill(1));
-        let Data::Histogram { scale, sum, zeros, buckets } = fine else { panic!() };
-        let Data::Histogram { buckets: single, .. } = fill(1) else { panic!() };
-        let twice: Vec<u64> = single.iter().map(|n| 2 * n).collect();
-        assert_eq!((scale, sum, zeros), (1, 2, 4));
-        assert_eq!(buckets, twice);
+        let values: Vec<u64> = (1..5000).collect();
+        let mut fine = histogram(3, 0, &values);
+        fine.add(histogram(1, 0, &values));
+        let mut single = histogram(1, 0, &values);
+        single.buckets.iter_mut().for_each(|n| *n *= 2);
+        let sum = 2 * single.sum;
+        assert_eq!(fine, Histogram { sum, zeros: 4, ..single });
+    }
+
+    #[test]
+    fn histograms_of_unlike_steps_merge_exactly() {
+        // Whole numbers, and the same in quarters.
+        let mut whole = histogram(2, 0, &[1, 3, 1000]);
+        whole.add(histogram(2, 2, &[1, 6]));
+        let quarters = histogram(2, 2, &[1, 4, 6, 12, 4000]);
+        whole.buckets.truncate(quarters.buckets.len());
+        assert_eq!(whole, Histogram { zeros: 4, ..quarters });
+        assert_eq!(whole.view().extremes, Some((0.25, 1000.0)));
+    }
+
+    #[test]
+    fn no_sum_goes_down_18() {
+        let mut counter = Data::Counter(u64::MAX - 1);
+        counter.add(Data::Counter(7));
+        assert_eq!(counter, Data::Counter(u64::MAX));
+        let mut sum = histogram(0, 0, &[u64::MAX - 1]);
+        sum.add(histogram(0, 0, &[9]));
+        assert_eq!(sum.sum, u64::MAX);
     }
 
     #[test]
     fn empty_buckets_are_not_sent() {
-        let data = Data::Histogram { scale: 0, sum: 9, zeros: 0, buckets: vec![0, 0, 4, 0, 1, 0] };
-        let expected = PointData::Histogram { scale: 0, sum: 9, zeros: 0, offset: 1, buckets: &[4, 0, 1] };
-        assert_eq!(data.view(), expected);
-        let data = Data::Histogram { scale: 0, sum: 0, zeros: 3, buckets: vec![0, 0] };
-        assert_eq!(
-            data.view(),
-            PointData::Histogram { scale: 0, sum: 0, zeros: 3, offset: -1, buckets: &[] }
-        );
+        let mut data = histogram(0, 0, &[]);
+        data.buckets = vec![0, 0, 4, 0, 1, 0];
+        data.zeros = 0;
+        let view = data.view();
+        assert_eq!((view.offset, view.buckets, view.extremes), (1, &[4, 0, 1][..], Some((3.0, 16.0))));
+        data.buckets = vec![0, 0];
+        let view = data.view();
+        assert_eq!((view.offset, view.buckets, view.extremes), (-1, &[][..], None));
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use throughline::adapter::callsite::{Blob, registry};
-use throughline::adapter::metrics;
+use throughline::adapter::metrics::{self, Reading};
 use throughline::adapter::record::{Record, Values};
 use throughline::{Clock, Recorder, Slots, SpanKind, Status, Value};
 
@@ -59,8 +59,11 @@ pub(crate) fn counted(prefix: &str, f: impl FnOnce()) -> Vec<String> {
             return;
         }
         let mut line = format!("{} {:?}", blob.name, blob.kind);
-        if !matches!(blob.kind, throughline::adapter::callsite::Kind::Histogram) {
-            _ = write!(line, " {}", series.cell(0).cast_signed());
+        match series.read() {
+            Reading::Counter(n) => _ = write!(line, " {n}"),
+            Reading::UpDown(n) | Reading::GaugeInt(n) => _ = write!(line, " {n}"),
+            Reading::CounterFloat(x) | Reading::GaugeFloat(x) => _ = write!(line, " {x:?}"),
+            Reading::Histogram(_) => {}
         }
         if blob.param != 0 {
             _ = write!(line, " param {}", blob.param);

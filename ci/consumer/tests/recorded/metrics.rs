@@ -9,7 +9,7 @@ fn metrics_need_only_a_name() {
     let expected = [
         "bare.counter Counter 1",
         "bare.family Counter 1 a=*",
-        "bare.float Gauge 4602678819172646912 param 2",
+        "bare.float Gauge 0.5 param 2",
         "bare.gauge Gauge -3",
         "bare.histogram Histogram param 2",
         "bare.histograms Histogram param 2 a=*",
@@ -19,7 +19,7 @@ fn metrics_need_only_a_name() {
     let expected = [
         "trailing.counter Counter 1",
         "trailing.family Counter 1 a=* b=*",
-        "trailing.float Gauge 4607182418800017408 param 2",
+        "trailing.float Gauge 1.0 param 2",
         "trailing.gauge Gauge 1",
         "trailing.histogram Histogram",
         "trailing.histograms Histogram param 2 a=*",
@@ -35,7 +35,7 @@ fn options_come_in_any_order() {
         "options.counter Counter 1 \"By\" \"bytes\" bus=can0 a.b=c any key=d",
         "options.family Counter 1 \"1\" \"d\" a=*",
         "options.fine Histogram param 4 \"fine\"",
-        "options.float Gauge 4626744929681408000 param 2 \"Cel\" zone=2",
+        "options.float Gauge 21.5 param 2 \"Cel\" zone=2",
         "options.gauge Gauge 21 \"Cel\" zone=1",
         "options.histogram Histogram param 3 \"us\" route=/",
         "options.histograms Histogram param 1 \"us\" \"d\" a=*",

@@ -274,11 +274,16 @@ fn field(value: Value<'_>) -> (Json5, bool) {
 fn value(value: &PointValue) -> (&'static str, Json5) {
     match value {
         PointValue::Counter(n) => ("counter", json!(n)),
+        PointValue::CounterFloat(x) => ("counter", field(Value::F64(*x)).0),
         PointValue::UpDown(n) => ("up_down_counter", json!(n)),
         PointValue::GaugeInt(n) => ("gauge", json!(n)),
         PointValue::GaugeFloat(x) => ("gauge", field(Value::F64(*x)).0),
-        PointValue::Histogram { scale, sum, zeros, offset, buckets } => {
+        PointValue::Histogram { scale, fraction_bits, sum, zeros, offset, buckets } => {
             let count = buckets.iter().fold(*zeros, |a, n| a.saturating_add(*n));
+            let sum = match fraction_bits {
+                0 => json!(sum),
+                bits => json!(*sum as f64 * (-f64::from(*bits)).exp2()),
+            };
             let value = json!({
                 "count": count, "sum": sum, "zeros": zeros, "scale": scale, "offset": offset, "buckets": buckets,
             });

@@ -231,7 +231,7 @@ impl<'elf> Output<'elf> for TreeText<'elf> {
 
 fn shape(value: &PointValue) -> u8 {
     match value {
-        PointValue::Counter(_) => 0,
+        PointValue::Counter(_) | PointValue::CounterFloat(_) => 0,
         PointValue::UpDown(_) => 1,
         PointValue::GaugeInt(_) => 2,
         PointValue::GaugeFloat(_) => 3,
@@ -241,7 +241,7 @@ fn shape(value: &PointValue) -> u8 {
 
 /// A histogram's buckets as bars, at most [`BARS`] of them: neighbours are added up.
 fn picture(value: &PointValue) -> Option<String> {
-    let PointValue::Histogram { scale, offset, buckets, .. } = value else { return None };
+    let PointValue::Histogram { scale, fraction_bits, offset, buckets, .. } = value else { return None };
     let per_bar = buckets.len().div_ceil(BARS).max(1);
     let bars: Vec<u64> =
         buckets.chunks(per_bar).map(|c| c.iter().fold(0u64, |a, n| a.saturating_add(*n))).collect();
@@ -251,5 +251,6 @@ fn picture(value: &PointValue) -> Option<String> {
     const LEVELS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     // Rounded up: a bucket with anything in it is seen.
     let level = |n: &u64| LEVELS[(n.saturating_mul(8).div_ceil(most)).min(8) as usize];
-    Some(format!("{low:.0} ▕{}▏ {high:.0}", bars.iter().map(level).collect::<String>()))
+    let digits = if *fraction_bits > 0 { 3 } else { 0 };
+    Some(format!("{low:.digits$} ▕{}▏ {high:.digits$}", bars.iter().map(level).collect::<String>()))
 }

@@ -7,7 +7,7 @@ mod tree;
 mod units;
 
 pub use exporter::Terminal;
-pub use metrics::{quantile, write_metrics};
+pub use metrics::write_metrics;
 pub use tree::{LossNote, Tree};
 pub use units::{Nanoseconds, TimeOfDay};
 

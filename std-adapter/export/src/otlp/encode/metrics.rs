@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Resource,
-    view::{PointData, PointView, histogram_count},
+    view::{HistogramView, PointData, PointView, SummaryView},
 };
 
 /// Width of a metric's and its data's length: many series go into one metric.
@@ -43,6 +43,7 @@ enum Shape {
     Gauge,
     Sum { monotonic: bool },
     ExponentialHistogram,
+    Summary,
 }
 
 impl MetricEncoder {
@@ -56,30 +57,19 @@ impl MetricEncoder {
         self.open_metric(view);
         let out = &mut self.batch.out;
         let start = proto::open::<POINT>(out, 0x0a);
-        if let PointData::Histogram { scale, sum, zeros, offset, buckets } = view.data {
-            times(out, view);
-            labels(out, 0x0a, view.labels);
-            let count = histogram_count(zeros, buckets);
-            fixed64(out, 0x21, count);
-            fixed64(out, 0x29, (sum as f64).to_bits());
-            out.push(0x30);
-            proto::varint(out, zigzag(i64::from(scale)));
-            fixed64(out, 0x39, zeros);
-            let positive = proto::open::<3>(out, 0x42);
-            out.push(0x08);
-            proto::varint(out, zigzag(i64::from(offset)));
-            let counts = proto::open::<3>(out, 0x12);
-            buckets.iter().for_each(|&n| proto::varint(out, n));
-            proto::close::<3>(out, counts);
-            proto::close::<3>(out, positive);
-        } else {
-            times(out, view);
-            labels(out, 0x3a, view.labels);
-            match view.data {
-                PointData::Counter(n) => fixed64(out, 0x31, n),
-                PointData::UpDown(n) | PointData::GaugeInt(n) => fixed64(out, 0x31, n as u64),
-                PointData::GaugeFloat(x) => fixed64(out, 0x21, x.to_bits()),
-                PointData::Histogram { .. } => {}
+        times(out, view);
+        match &view.data {
+            PointData::Histogram(histogram) => {
+                labels(out, 0x0a, view.labels);
+                put_histogram(out, histogram);
+            }
+            PointData::Summary(summary) => {
+                labels(out, 0x3a, view.labels);
+                put_summary(out, summary);
+            }
+            number => {
+                labels(out, 0x3a, view.labels);
+                put_number(out, number);
             }
         }
         proto::close::<POINT>(out, start);
@@ -89,10 +79,11 @@ impl MetricEncoder {
     /// Begins a metric unless the last point was of the same one.
     fn open_metric(&mut self, view: &PointView<'_>) {
         let shape = match view.data {
-            PointData::Counter(_) => Shape::Sum { monotonic: true },
+            PointData::Counter(_) | PointData::CounterFloat(_) => Shape::Sum { monotonic: true },
             PointData::UpDown(_) => Shape::Sum { monotonic: false },
             PointData::GaugeInt(_) | PointData::GaugeFloat(_) => Shape::Gauge,
-            PointData::Histogram { .. } => Shape::ExponentialHistogram,
+            PointData::Histogram(_) => Shape::ExponentialHistogram,
+            PointData::Summary(_) => Shape::Summary,
         };
         if self.open.as_ref().is_some_and(|o| o.shape == shape && o.name == view.name && o.unit == view.unit)
         {
@@ -118,6 +109,7 @@ impl MetricEncoder {
                 out.extend_from_slice(&[0x10, CUMULATIVE]);
                 start
             }
+            Shape::Summary => proto::open::<METRIC>(out, 0x5a),
         };
         self.open =
             Some(Open { name: view.name.into(), unit: view.unit.into(), shape, metric_start, data_start });
@@ -159,7 +151,60 @@ impl MetricEncoder {
     }
 }
 
-/// `start_time_unix_nano` and `time_unix_nano`, which have the same numbers in both kinds of point.
+/// The value of a `NumberDataPoint`: a whole number as `as_int`, unless it is beyond an `i64`, where it goes on as a double, and a monotonic sum does not go
+/// down.
+fn put_number(out: &mut Out, data: &PointData<'_>) {
+    let (mut int, mut double) = (None, None);
+    match *data {
+        PointData::Counter(n) => match i64::try_from(n) {
+            Ok(n) => int = Some(n),
+            Err(_) => double = Some(n as f64),
+        },
+        PointData::UpDown(n) | PointData::GaugeInt(n) => int = Some(n),
+        PointData::CounterFloat(x) | PointData::GaugeFloat(x) => double = Some(x),
+        PointData::Histogram(_) | PointData::Summary(_) => {}
+    }
+    if let Some(n) = int {
+        fixed64(out, 0x31, n as u64);
+    }
+    if let Some(x) = double {
+        fixed64(out, 0x21, x.to_bits());
+    }
+}
+
+/// The rest of an `ExponentialHistogramDataPoint`.
+fn put_histogram(out: &mut Out, histogram: &HistogramView<'_>) {
+    fixed64(out, 0x21, histogram.count());
+    fixed64(out, 0x29, histogram.sum.to_bits());
+    out.push(0x30);
+    proto::varint(out, zigzag(i64::from(histogram.scale)));
+    fixed64(out, 0x39, histogram.zeros);
+    let positive = proto::open::<3>(out, 0x42);
+    out.push(0x08);
+    proto::varint(out, zigzag(i64::from(histogram.offset)));
+    let counts = proto::open::<3>(out, 0x12);
+    histogram.buckets.iter().for_each(|&n| proto::varint(out, n));
+    proto::close::<3>(out, counts);
+    proto::close::<3>(out, positive);
+    if let Some((min, max)) = histogram.extremes {
+        fixed64(out, 0x61, min.to_bits());
+        fixed64(out, 0x69, max.to_bits());
+    }
+}
+
+/// The rest of a `SummaryDataPoint`.
+fn put_summary(out: &mut Out, summary: &SummaryView<'_>) {
+    fixed64(out, 0x21, summary.count);
+    fixed64(out, 0x29, summary.sum.to_bits());
+    for (quantile, value) in summary.quantiles {
+        let start = proto::open::<1>(out, 0x32);
+        fixed64(out, 0x09, quantile.to_bits());
+        fixed64(out, 0x11, value.to_bits());
+        proto::close::<1>(out, start);
+    }
+}
+
+/// `start_time_unix_nano` and `time_unix_nano`, which have the same numbers in all kinds of point.
 fn times(out: &mut Out, view: &PointView<'_>) {
     fixed64(out, 0x11, view.start_unix_ns);
     fixed64(out, 0x19, view.time_unix_ns);

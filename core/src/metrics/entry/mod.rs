@@ -1,0 +1,42 @@
+//! A metric's place among all of the program: in a list that it enters on first use, or, on a 32-bit microcontroller, in a table that the linker makes.
+
+#[cfg(registered_callsites)]
+mod registered;
+#[cfg(not(registered_callsites))]
+mod section;
+
+#[cfg(registered_callsites)]
+pub use registered::Entry;
+#[cfg(not(registered_callsites))]
+pub use section::Entry;
+
+use super::read::Series;
+use super::series::SeriesKey;
+use crate::callsite::Kind;
+
+/// What only some metrics need. The entry points to it, so that firmware without such a metric does not link the code.
+#[derive(Debug)]
+pub(crate) struct Special {
+    /// Whether a series of a family has counted anything.
+    pub(super) is_in_use: fn(&Series) -> bool,
+    /// Gives the values of the run-time labels to a sink: how many there are, then each as a length byte and its bytes.
+    pub(super) labels: fn(&Series, &mut dyn FnMut(&[u8])),
+    /// The float that a counter of fractions adds up to, as bits.
+    pub(super) float_sum: fn(&Series) -> u64,
+}
+
+static FAMILY: Special =
+    Special { is_in_use: Series::is_in_use, labels: Series::give_labels, float_sum: |_| 0 };
+static FLOAT_COUNTER: Special =
+    Special { is_in_use: |_| true, labels: |_, _| {}, float_sum: Series::read_float_sum };
+
+/// Says what a metric needs beside the ordinary.
+const fn special(keys: &[SeriesKey], kind: u8, param: u8) -> Option<&'static Special> {
+    if !keys.is_empty() {
+        Some(&FAMILY)
+    } else if kind == Kind::Counter as u8 && param != 0 {
+        Some(&FLOAT_COUNTER)
+    } else {
+        None
+    }
+}

@@ -1,0 +1,223 @@
+//! A metric as its cells, and the ways to add to them.
+
+#[cfg(registered_callsites)]
+use super::entry::Entry;
+use crate::sync::{Cell, Count, Float, Relaxed, Signed};
+
+/// A metric: its cells and where the reader finds it. Made by the macros.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    cells: &'static [Cell],
+    #[cfg(registered_callsites)]
+    entry: &'static Entry,
+    #[cfg(not(registered_callsites))]
+    keep: fn(),
+}
+
+impl Metric {
+    /// For the macros.
+    #[cfg(registered_callsites)]
+    #[doc(hidden)]
+    #[inline(always)]
+    pub const fn new(cells: &'static [Cell], entry: &'static Entry) -> Metric {
+        Metric { cells, entry }
+    }
+
+    /// For the macros. `keep` does nothing but refer to the metric's [`Entry`]: the linker drops what nothing refers to, and the code that
+    /// counts refers to the cells alone. Calls of it are inlined and leave a relocation, no instruction.
+    #[cfg(not(registered_callsites))]
+    #[doc(hidden)]
+    #[inline(always)]
+    pub const fn new(cells: &'static [Cell], keep: fn()) -> Metric {
+        Metric { cells, keep }
+    }
+
+    /// Makes the calling code refer to the metric's entry, on targets where that is what puts it into the table of all. To be
+    /// called where the metric is a constant, that is, from inlined functions.
+    #[inline(always)]
+    pub(super) fn keep(self) {
+        #[cfg(not(registered_callsites))]
+        (self.keep)();
+    }
+
+    /// Adds to cell `i`, which must exist. A 64-bit cell stays at its greatest number, a 32-bit one wraps.
+    #[inline(always)]
+    pub(super) fn add(self, i: usize, n: Count) {
+        #[cfg(registered_callsites)]
+        {
+            #[cfg(feature = "std")]
+            if let Some(cell) = self.entry.thread_cell(i) {
+                return add_to_own(cell, n);
+            }
+            self.entry.add_shared(&self.cells[i], n);
+        }
+        #[cfg(not(registered_callsites))]
+        add_to_shared(&self.cells[i], n);
+    }
+
+    /// Adds to the signed number in cell `i`, which must exist. Says whether it did: not when nobody may come to read it. A 64-bit cell stays at its
+    /// least or greatest number, a 32-bit one wraps.
+    #[inline(always)]
+    pub(super) fn add_signed(self, i: usize, n: Signed) -> bool {
+        #[cfg(registered_callsites)]
+        {
+            #[cfg(feature = "std")]
+            if let Some(cell) = self.entry.thread_cell(i) {
+                let (sum, overflow) = (cell.load(Relaxed) as Signed).overflowing_add(n);
+                cell.store(sum as Count, Relaxed);
+                if overflow && WIDE {
+                    clamp_signed(cell, n);
+                }
+                return true;
+            }
+            if !self.entry.ready() {
+                return false;
+            }
+        }
+        let old = self.cells[i].fetch_add(n as Count, Relaxed) as Signed;
+        if WIDE && old.overflowing_add(n).1 {
+            clamp_signed(&self.cells[i], n);
+        }
+        true
+    }
+
+    /// Adds to the float in cell 0.
+    #[inline(always)]
+    pub(super) fn add_float(self, n: Float) {
+        #[cfg(registered_callsites)]
+        {
+            #[cfg(all(feature = "std", target_has_atomic = "64"))]
+            if let Some(cell) = self.entry.thread_cell(0) {
+                return cell.store((Float::from_bits(cell.load(Relaxed)) + n).to_bits(), Relaxed);
+            }
+            if !self.entry.ready() {
+                return;
+            }
+        }
+        super::gauge::add_float(&self.cells[0], n);
+    }
+
+    /// Counts a value of a histogram whose first cell is `at` in the bucket in cell `bucket`.
+    #[cfg(target_has_atomic = "64")]
+    #[inline(always)]
+    pub(super) fn record(self, at: usize, bucket: usize, value: Count) {
+        #[cfg(registered_callsites)]
+        {
+            #[cfg(feature = "std")]
+            if self.record_in_own(at, bucket, value) {
+                return;
+            }
+            record_apart(self.entry, self.cells, at, bucket, value);
+        }
+        #[cfg(not(registered_callsites))]
+        record_in_shared(self.cells, at, bucket, value);
+    }
+
+    /// The same in this thread's cells; false when it has none.
+    #[cfg(all(feature = "std", target_has_atomic = "64"))]
+    #[inline(always)]
+    fn record_in_own(self, at: usize, bucket: usize, value: Count) -> bool {
+        use super::histogram::{GREATEST, LEAST, SUM};
+        let Some(cells) = self.entry.thread_cells() else { return false };
+        let Some(bucket) = cells.get(bucket) else { return false };
+        let Some(head) = cells.get(at..).and_then(|cells| cells.first_chunk::<{ super::histogram::BUCKETS }>())
+        else {
+            return false;
+        };
+        bucket.store(bucket.load(Relaxed).wrapping_add(1), Relaxed);
+        add_to_own(&head[SUM], value);
+        if !value > head[LEAST].load(Relaxed) {
+            head[LEAST].store(!value, Relaxed);
+        }
+        if value > head[GREATEST].load(Relaxed) {
+            head[GREATEST].store(value, Relaxed);
+        }
+        true
+    }
+
+    /// Counts a value of a histogram whose first cell is `at` in the bucket in cell `bucket`.
+    #[cfg(not(target_has_atomic = "64"))]
+    #[inline(always)]
+    pub(super) fn record(self, at: usize, bucket: usize, value: Count) {
+        use super::histogram::SUM;
+        #[cfg(registered_callsites)]
+        if !self.entry.ready() {
+            return;
+        }
+        let sum = at + SUM;
+        crate::sync::count_and_sum(&self.cells[bucket], &self.cells[sum], &self.cells[sum + 1], value);
+    }
+}
+
+/// Whether cells have 64 bits. Those of 32 bits are extended by whoever reads them, so they must wrap.
+const WIDE: bool = Count::BITS == 64;
+
+/// Adds to a cell that this thread alone writes.
+#[cfg(feature = "std")]
+#[inline(always)]
+fn add_to_own(cell: &Cell, n: Count) {
+    let (sum, overflow) = cell.load(Relaxed).overflowing_add(n);
+    if overflow && WIDE {
+        return fill(cell);
+    }
+    cell.store(sum, Relaxed);
+}
+
+/// Sets a sum that has come to its end to the greatest number.
+#[cfg(feature = "std")]
+#[cold]
+#[inline(never)]
+fn fill(cell: &Cell) {
+    cell.store(Count::MAX, Relaxed);
+}
+
+/// Corrects a signed sum that has just wrapped by adding `n`.
+#[cold]
+#[inline(never)]
+fn clamp_signed(cell: &Cell, n: Signed) {
+    cell.store(if n < 0 { Signed::MIN } else { Signed::MAX } as Count, Relaxed);
+}
+
+/// Adds to a cell that several contexts write.
+#[inline(always)]
+pub(super) fn add_to_shared(cell: &Cell, n: Count) {
+    #[cfg(target_has_atomic = "64")]
+    {
+        let mut old = cell.load(Relaxed);
+        while let Err(now) = cell.compare_exchange_weak(old, old.saturating_add(n), Relaxed, Relaxed) {
+            old = now;
+        }
+    }
+    #[cfg(not(target_has_atomic = "64"))]
+    cell.fetch_add(n, Relaxed);
+}
+
+/// [`Metric::record`] cell by cell, for threads without cells of their own and for metrics that have no place in them yet. The metric comes in its
+/// parts, which fit registers.
+#[cfg(all(registered_callsites, target_has_atomic = "64"))]
+#[cfg_attr(feature = "std", cold)]
+#[inline(never)]
+fn record_apart(
+    entry: &'static Entry,
+    cells: &'static [Cell],
+    at: usize,
+    bucket: usize,
+    value: Count,
+) {
+    if entry.ready() {
+        #[cfg(feature = "std")]
+        if (Metric { cells, entry }).record_in_own(at, bucket, value) {
+            return;
+        }
+        record_in_shared(cells, at, bucket, value);
+    }
+}
+
+#[cfg(target_has_atomic = "64")]
+fn record_in_shared(cells: &[Cell], at: usize, bucket: usize, value: Count) {
+    use super::histogram::{GREATEST, LEAST, SUM};
+    cells[bucket].fetch_add(1, Relaxed);
+    add_to_shared(&cells[at + SUM], value);
+    cells[at + LEAST].fetch_max(!value, Relaxed);
+    cells[at + GREATEST].fetch_max(value, Relaxed);
+}

@@ -1,0 +1,319 @@
+//! Reading metrics: a walk over all series, and what each holds.
+
+use super::entry::Entry;
+use super::gauge::float;
+use super::histogram::{BUCKETS, SUM, ZEROS, bucket_count, cells as histogram_cells};
+use super::series::SeriesKey;
+use super::shape;
+use crate::callsite::{Blob, Kind};
+use crate::sync::{Count, Relaxed, Signed};
+
+/// One series of a metric, to be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Series {
+    entry: &'static Entry,
+    index: usize,
+}
+
+/// What a series holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Reading {
+    /// A monotonic sum; `u64::MAX` stands for all above as well.
+    Counter(u64),
+    /// A monotonic sum of fractions.
+    CounterFloat(f64),
+    /// A sum that may go down.
+    UpDown(i64),
+    /// A last value.
+    GaugeInt(i64),
+    /// A last value.
+    GaugeFloat(f64),
+    /// A histogram. Its buckets are read one by one with [`Series::bucket`].
+    Histogram(HistogramReading),
+}
+
+/// What a histogram holds beside its buckets. All numbers are multiples of 2^-`fraction_bits`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistogramReading {
+    /// Buckets per power of two are 2^this.
+    pub scale: u8,
+    /// Binary digits behind the point that the cells count.
+    pub fraction_bits: u8,
+    /// Whether it is to be exported as quantiles.
+    pub is_summary: bool,
+    /// Sum of all values; `u64::MAX` stands for all above as well.
+    pub sum: u64,
+    /// How many values were zero.
+    pub zeros: u64,
+    /// Least and greatest value, where they are kept and any was recorded.
+    pub extremes: Option<(u64, u64)>,
+}
+
+/// Calls `f` with every series of every metric: on a microcontroller of the program, elsewhere used so far. Reads race with writers only in that
+/// a series is as of some moment during the call; no count is ever lost or read twice. Cost: cells × threads.
+pub fn for_each(mut f: impl FnMut(Series)) {
+    let mut next = Series::first();
+    while let Some(series) = next {
+        f(series);
+        next = series.next();
+    }
+}
+
+impl Series {
+    /// The first there is. With [`Series::next`] a walk over all, that may be broken off and gone on with later.
+    pub fn first() -> Option<Series> {
+        Series::in_use_from(Entry::first()?, 0)
+    }
+
+    /// The one after it. Metrics that were first used since the walk began are not in it.
+    pub fn next(&self) -> Option<Series> {
+        Series::in_use_from(self.entry, self.index + 1)
+    }
+
+    #[cfg_attr(target_os = "none", inline(never))]
+    fn in_use_from(mut entry: &'static Entry, mut index: usize) -> Option<Series> {
+        loop {
+            // The callsites of one gauge share the cells of one entry; the others have nothing to show.
+            if index > 0 || !entry.is_away() {
+                while index <= entry.keys.len() {
+                    let series = Series { entry, index };
+                    if entry.special.is_none_or(|special| (special.is_in_use)(&series)) {
+                        return Some(series);
+                    }
+                    index += 1;
+                }
+            }
+            (entry, index) = (entry.next()?, 0);
+        }
+    }
+
+    /// The metric's callsite: its address on a microcontroller, elsewhere its place in memory, which is only good for telling metrics apart.
+    pub fn callsite(&self) -> usize {
+        self.entry.callsite()
+    }
+
+    /// What is known of the metric; `None` on a microcontroller, whose blobs are on the host.
+    pub fn blob(&self) -> Option<Blob<'static>> {
+        self.entry.blob()
+    }
+
+    /// The metric's kind, as in its blob: 3 counter, 4 up-down counter, 5 gauge, 6 histogram.
+    pub fn kind(&self) -> u8 {
+        self.entry.kind
+    }
+
+    /// The metric's parameter, as in its blob.
+    pub fn param(&self) -> u8 {
+        self.entry.param
+    }
+
+    /// Of a histogram: buckets per power of two are 2^this.
+    pub fn scale(&self) -> u8 {
+        shape::scale(self.entry.param)
+    }
+
+    /// Of a histogram: its cells count multiples of 2^-this.
+    pub fn fraction_bits(&self) -> u8 {
+        shape::fraction_bits(self.entry.param)
+    }
+
+    /// Number of cells.
+    pub fn len(&self) -> usize {
+        if self.is_histogram() { histogram_cells(self.scale().into()) } else { 1 }
+    }
+
+    /// Never: a metric has a cell.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn is_histogram(&self) -> bool {
+        self.kind() == Kind::Histogram as u8
+    }
+
+    /// Index of its cell `i` among all of the metric.
+    fn at(&self, i: usize) -> usize {
+        if self.index == 0 { i } else { self.index * self.len() + i }
+    }
+
+    /// Cell `i`, summed over all threads: a 64-bit cell up to its greatest number, a 32-bit one modulo 2^32.
+    #[cfg_attr(target_os = "none", inline(never))]
+    pub(crate) fn cell(&self, i: usize) -> Count {
+        let sum = |a: Count, b| if Count::BITS == 64 { a.saturating_add(b) } else { a.wrapping_add(b) };
+        self.fold(i, sum)
+    }
+
+    /// The same of a signed cell.
+    #[cfg_attr(target_os = "none", inline(never))]
+    pub(crate) fn signed_cell(&self) -> Signed {
+        let sum = |a: Signed, b| if Count::BITS == 64 { a.saturating_add(b) } else { a.wrapping_add(b) };
+        self.fold(0, |a, b| sum(a as Signed, b as Signed) as Count) as Signed
+    }
+
+    /// Cell `i` of all threads made one by `join`.
+    #[cfg_attr(not(feature = "std"), allow(unused_variables))]
+    #[inline(always)]
+    fn fold(&self, i: usize, join: impl Fn(Count, Count) -> Count) -> Count {
+        let i = self.at(i);
+        let shared = self.entry.cells.get(i).map_or(0, |cell| cell.load(Relaxed));
+        #[cfg(feature = "std")]
+        let shared = {
+            let mut all = shared;
+            if self.kind() != Kind::Gauge as u8 {
+                self.entry.for_each_thread(i, |cell| all = join(all, cell));
+            }
+            all
+        };
+        shared
+    }
+
+    /// What it holds. For microcontrollers it is too large; the wire's encoder reads what it needs.
+    pub fn read(&self) -> Reading {
+        match self.entry.shape {
+            shape::UP_DOWN => Reading::UpDown(self.signed_cell() as i64),
+            shape::GAUGE => Reading::GaugeInt(self.signed_cell() as i64),
+            shape::GAUGE_FLOAT => Reading::GaugeFloat(float(self.cell(0)).into()),
+            shape::COUNTER_FLOAT => Reading::CounterFloat(f64::from_bits(self.float_sum())),
+            shape::HISTOGRAM | shape::HISTOGRAM_FIXED => Reading::Histogram(HistogramReading {
+                scale: self.scale(),
+                fraction_bits: self.fraction_bits(),
+                is_summary: shape::is_summary(self.param()),
+                sum: self.sum(),
+                zeros: self.zeros(),
+                extremes: self.extremes(),
+            }),
+            _ => Reading::Counter(self.cell(0) as u64),
+        }
+    }
+
+    /// Of a histogram: how many values were zero.
+    pub(crate) fn zeros(&self) -> u64 {
+        self.cell(ZEROS) as u64
+    }
+
+    /// Of a histogram: how many values fell into the bucket at `position`. 0 for a metric that is none.
+    #[cfg_attr(target_os = "none", inline(never))]
+    pub fn bucket(&self, position: usize) -> u64 {
+        if self.is_histogram() && position < self.bucket_count() { self.cell(BUCKETS + position) as u64 } else { 0 }
+    }
+
+    /// Of a histogram: how many buckets it has.
+    pub fn bucket_count(&self) -> usize {
+        bucket_count(self.scale().into())
+    }
+
+    /// Of a histogram: the sum of all values.
+    #[cfg(target_has_atomic = "64")]
+    pub(crate) fn sum(&self) -> u64 {
+        self.cell(SUM)
+    }
+
+    /// Of a histogram: the sum of all values. It is in two cells; reading the upper one twice shows a carry that came in between.
+    #[cfg(not(target_has_atomic = "64"))]
+    pub(crate) fn sum(&self) -> u64 {
+        let mut high = self.cell(SUM + 1);
+        loop {
+            let low = self.cell(SUM);
+            let again = self.cell(SUM + 1);
+            if high == again {
+                return if high >= crate::sync::FULL { u64::MAX } else { low as u64 | (high as u64) << 32 };
+            }
+            high = again;
+        }
+    }
+
+    #[cfg(target_has_atomic = "64")]
+    fn extremes(&self) -> Option<(u64, u64)> {
+        use super::histogram::{GREATEST, LEAST};
+        let greatest = self.fold(GREATEST, Count::max);
+        let least = !self.fold(LEAST, Count::max);
+        // No value was recorded, or none but the greatest there is.
+        (least <= greatest).then_some((least, greatest))
+    }
+
+    #[cfg(not(target_has_atomic = "64"))]
+    fn extremes(&self) -> Option<(u64, u64)> {
+        None
+    }
+
+    /// Of a counter of fractions: its sum as the bits of an `f64`.
+    pub(crate) fn float_sum(&self) -> u64 {
+        self.entry.special.map_or(0, |special| (special.float_sum)(self))
+    }
+
+    #[cfg(target_has_atomic = "64")]
+    pub(super) fn read_float_sum(&self) -> u64 {
+        self.fold(0, |a, b| (f64::from_bits(a) + f64::from_bits(b)).to_bits())
+    }
+
+    /// Moves what the `f32` has gathered into the `f64` beside it. There is one reader at a time, so nobody else writes the latter.
+    #[cfg(not(target_has_atomic = "64"))]
+    pub(super) fn read_float_sum(&self) -> u64 {
+        let [gathered, low, high] = self.entry.cells else { return 0 };
+        let bits = low.load(Relaxed) as u64 | (high.load(Relaxed) as u64) << 32;
+        let sum = f64::from_bits(bits) + f64::from(float(gathered.swap(0, Relaxed)));
+        low.store(sum.to_bits() as Count, Relaxed);
+        high.store((sum.to_bits() >> 32) as Count, Relaxed);
+        sum.to_bits()
+    }
+
+    /// Its shape on the wire.
+    pub(crate) fn shape(&self) -> u8 {
+        self.entry.shape
+    }
+
+    /// Its place among the series of its metric: 0 for a metric without run-time labels. With [`Series::callsite`] it tells a series from all
+    /// others, for as long as the program runs.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Number of run-time labels.
+    pub fn label_count(&self) -> usize {
+        usize::from(self.entry.labels)
+    }
+
+    /// Writes the run-time labels' values, each as a length byte and its bytes, to `out`; 0 for a metric without. The
+    /// overflow series has none; see [`Series::is_overflow`].
+    pub fn labels(&self, out: &mut [u8; SeriesKey::BYTES]) -> usize {
+        self.entry.keys.get(self.index).map_or(0, |key| key.read(out))
+    }
+
+    /// Gives the values of the run-time labels to `sink`: how many there are, then each as a length byte and its bytes. Code that only families link.
+    pub(crate) fn put_labels(&self, sink: &mut dyn FnMut(&[u8])) {
+        if let Some(special) = self.entry.special {
+            (special.labels)(self, sink);
+        }
+    }
+
+    pub(super) fn give_labels(&self, sink: &mut dyn FnMut(&[u8])) {
+        let count = self.label_count();
+        sink(&[count as u8]);
+        let mut bytes = [0; SeriesKey::BYTES];
+        self.labels(&mut bytes);
+        let mut at = 0;
+        for _ in 0..count {
+            let end = at + 1 + usize::from(bytes[at & (SeriesKey::BYTES - 1)]);
+            sink(bytes.get(at..end).unwrap_or(&[0]));
+            at = end;
+        }
+    }
+
+    /// Whether it is of a family.
+    pub(crate) fn is_of_family(&self) -> bool {
+        !self.entry.keys.is_empty()
+    }
+
+    /// Whether it collects what found no room in its family.
+    pub fn is_overflow(&self) -> bool {
+        self.is_of_family() && self.index == self.entry.keys.len()
+    }
+
+    /// Of a family: whether the place is taken, or the overflow series counted anything.
+    pub(super) fn is_in_use(&self) -> bool {
+        match self.entry.keys.get(self.index) {
+            Some(key) => key.is_set(),
+            None => (0..self.len()).any(|i| self.cell(i) != 0),
+        }
+    }
+}
