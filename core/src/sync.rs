@@ -17,12 +17,12 @@ pub(crate) use core::sync::atomic::fence;
 #[cfg(all(not(loom), not(target_has_atomic = "ptr")))]
 pub use emulated::AtomicWord;
 
+#[cfg(all(not(loom), not(target_has_atomic = "64")))]
+pub use AtomicWord as Cell;
 /// A cell of a metric: 64 bits where the target has 64-bit atomics, else the machine's word. (Emulated 64-bit atomics are no way out on a microcontroller: an
 /// interrupt that meets one half-written would wait for ever for the code that it interrupted.)
 #[cfg(all(not(loom), target_has_atomic = "64"))]
 pub use core::sync::atomic::AtomicU64 as Cell;
-#[cfg(all(not(loom), not(target_has_atomic = "64")))]
-pub use AtomicWord as Cell;
 
 #[cfg(all(not(loom), target_has_atomic = "64"))]
 mod numbers {

@@ -212,7 +212,8 @@ fn the_least_and_the_greatest_value_are_kept_45() {
 #[test]
 fn families_of_every_kind_count_by_label() {
     throughline::install(&RECORDER);
-    let depth = |labels, value: i64| gauge_family!("depths", labels = ["queue"], capacity = 2).set(labels, value);
+    let depth =
+        |labels, value: i64| gauge_family!("depths", labels = ["queue"], capacity = 2).set(labels, value);
     depth(["mail"], 3);
     depth(["jobs"], 4);
     // Another callsite of the same family; what finds no place shares one series.
@@ -223,11 +224,10 @@ fn families_of_every_kind_count_by_label() {
     other.set(["third"], 9);
     let mut read: Vec<_> = series("depths").iter().map(|s| (s.is_overflow(), s.read())).collect();
     read.sort_by_key(|(overflow, value)| (*overflow, format!("{value:?}")));
-    assert_eq!(read, [
-        (false, Reading::GaugeInt(5)),
-        (false, Reading::GaugeInt(5)),
-        (true, Reading::GaugeInt(9)),
-    ]);
+    assert_eq!(
+        read,
+        [(false, Reading::GaugeInt(5)), (false, Reading::GaugeInt(5)), (true, Reading::GaugeInt(9)),]
+    );
     let open = up_down_counter_family!("opened", labels = ["peer"], capacity = 4);
     open.add(["a"], 3);
     open.add(["a"], -5);

@@ -43,8 +43,7 @@ fn zeroed(bytes: usize) -> Option<*const u8> {
 fn zeroed(bytes: usize) -> Option<*const u8> {
     use std::alloc::{Layout, alloc_zeroed};
     // With an alignment that every allocator gives anyway, and more bytes than are needed, so that a multiple of the right one is among them.
-    let layout =
-        Layout::from_size_align(bytes.checked_add(align_of::<Slot>())?, align_of::<Cell>()).ok()?;
+    let layout = Layout::from_size_align(bytes.checked_add(align_of::<Slot>())?, align_of::<Cell>()).ok()?;
     // SAFETY: the size is not 0.
     let at = unsafe { alloc_zeroed(layout) };
     if at.is_null() {

@@ -53,7 +53,8 @@ fn what_is_counted_as_a_thread_ends_is_no_loss_12() {
         });
         let mut late = 0;
         throughline::adapter::metrics::for_each(|series| {
-            if let (Some("late"), Reading::Counter(n)) = (series.blob().map(|blob| blob.name), series.read()) {
+            if let (Some("late"), Reading::Counter(n)) = (series.blob().map(|blob| blob.name), series.read())
+            {
                 late = n;
             }
         });

@@ -12,8 +12,8 @@ use prost::Message;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
-use throughline::adapter::{metrics::Cell, recorder};
 use throughline::adapter::ring::{Mode, Slot};
+use throughline::adapter::{metrics::Cell, recorder};
 use throughline::{
     Clock, Context, Instrument, Recorder, StaticStr, Status, TraceContext, info, record, span,
 };

@@ -5,9 +5,9 @@
 use std::{hint::black_box, sync::Once, sync::atomic::AtomicUsize};
 
 use throughline::adapter::{
+    metrics::Cell,
     record::Record,
     recorder,
-    metrics::Cell,
     ring::{Head, Mode, RawRecord, RecordKind, Ring, Slot},
 };
 use throughline::{Clock, Level, Recorder, counter, counter_family, histogram, info, span};

@@ -1,7 +1,7 @@
 //! Gauges: last values. One cell for all threads and all callsites of the same gauge, as the last value is one.
 
-use super::home::Home;
 use super::entry::Entry;
+use super::home::Home;
 use super::number::{Integer, Number};
 use crate::sync::{Cell, Count, Float, Relaxed, Signed};
 

@@ -120,7 +120,8 @@ impl Metric {
         use super::histogram::{GREATEST, LEAST, SUM};
         let Some(cells) = self.entry.thread_cells() else { return false };
         let Some(bucket) = cells.get(bucket) else { return false };
-        let Some(head) = cells.get(at..).and_then(|cells| cells.first_chunk::<{ super::histogram::BUCKETS }>())
+        let Some(head) =
+            cells.get(at..).and_then(|cells| cells.first_chunk::<{ super::histogram::BUCKETS }>())
         else {
             return false;
         };
@@ -197,13 +198,7 @@ pub(super) fn add_to_shared(cell: &Cell, n: Count) {
 #[cfg(all(registered_callsites, target_has_atomic = "64"))]
 #[cfg_attr(feature = "std", cold)]
 #[inline(never)]
-fn record_apart(
-    entry: &'static Entry,
-    cells: &'static [Cell],
-    at: usize,
-    bucket: usize,
-    value: Count,
-) {
+fn record_apart(entry: &'static Entry, cells: &'static [Cell], at: usize, bucket: usize, value: Count) {
     if entry.ready() {
         #[cfg(feature = "std")]
         if (Metric { cells, entry }).record_in_own(at, bucket, value) {

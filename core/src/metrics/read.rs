@@ -194,7 +194,11 @@ impl Series {
     /// Of a histogram: how many values fell into the bucket at `position`. 0 for a metric that is none.
     #[cfg_attr(target_os = "none", inline(never))]
     pub fn bucket(&self, position: usize) -> u64 {
-        if self.is_histogram() && position < self.bucket_count() { self.cell(BUCKETS + position) as u64 } else { 0 }
+        if self.is_histogram() && position < self.bucket_count() {
+            self.cell(BUCKETS + position) as u64
+        } else {
+            0
+        }
     }
 
     /// Of a histogram: how many buckets it has.

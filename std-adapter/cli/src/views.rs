@@ -137,7 +137,9 @@ fn is_summary(point: &Point<'_>) -> bool {
 
 /// The view of a histogram; a device does not keep its extremes, so they are the bounds of its outermost buckets.
 pub(crate) fn histogram(value: &PointValue) -> Option<HistogramView<'_>> {
-    let PointValue::Histogram { scale, fraction_bits, sum, zeros, offset, buckets } = value else { return None };
+    let PointValue::Histogram { scale, fraction_bits, sum, zeros, offset, buckets } = value else {
+        return None;
+    };
     let sum = *sum as f64 * (-f64::from(*fraction_bits)).exp2();
     let view = HistogramView::new(*scale, sum, *zeros, *offset, buckets).with_fraction_bits(*fraction_bits);
     Some(view.with_extremes_of_buckets())

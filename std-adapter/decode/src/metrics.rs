@@ -117,7 +117,9 @@ fn histogram(c: &mut Cursor<'_>, is_fixed_point: bool) -> Result<Cell, Malformed
     let (sum, zeros) = (c.varint()?, c.varint()?);
     let (first, n) = (c.varint()?, c.varint()?);
     // Position p holds values up to 2^(p / 2^scale), so none lies beyond 64 · 2^scale.
-    let in_range = scale <= MAX_SCALE && fraction_bits <= MAX_FRACTION_BITS && first.checked_add(n).is_some_and(|end| end <= (64 << scale) + 1);
+    let in_range = scale <= MAX_SCALE
+        && fraction_bits <= MAX_FRACTION_BITS
+        && first.checked_add(n).is_some_and(|end| end <= (64 << scale) + 1);
     if !in_range {
         return Err(start.fail(What::Bucket));
     }

@@ -8,8 +8,9 @@ use opentelemetry_proto::tonic::{
     common::v1::{AnyValue, KeyValue, any_value},
     logs::v1::LogRecord,
     metrics::v1::{
-        ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Metric, NumberDataPoint, Sum,
-        exponential_histogram_data_point::Buckets, Summary, SummaryDataPoint, metric, summary_data_point::ValueAtQuantile, number_data_point,
+        ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Metric, NumberDataPoint, Sum, Summary,
+        SummaryDataPoint, exponential_histogram_data_point::Buckets, metric, number_data_point,
+        summary_data_point::ValueAtQuantile,
     },
     trace::v1::{Span, Status as OtlpStatus},
 };

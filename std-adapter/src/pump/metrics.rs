@@ -284,7 +284,9 @@ impl Histogram {
         let view = HistogramView::new(self.scale, sum, self.zeros, offset, &self.buckets[first..end])
             .with_fraction_bits(self.fraction_bits);
         match self.extremes {
-            Some((least, greatest)) => view.with_extremes(Some((least as f64 * step, greatest as f64 * step))),
+            Some((least, greatest)) => {
+                view.with_extremes(Some((least as f64 * step, greatest as f64 * step)))
+            }
             None => view.with_extremes_of_buckets(),
         }
     }

@@ -46,7 +46,8 @@ fn value(point: &PointView<'_>) -> String {
         PointData::UpDown(n) | PointData::GaugeInt(n) => format!("{n}{}", suffix(unit)),
         PointData::CounterFloat(x) | PointData::GaugeFloat(x) => format!("{x}{}", suffix(unit)),
         PointData::Histogram(histogram) => {
-            let mut text = format!("count {}  sum {}", histogram.count(), in_unit(histogram.sum, histogram.sum, unit));
+            let mut text =
+                format!("count {}  sum {}", histogram.count(), in_unit(histogram.sum, histogram.sum, unit));
             for (name, q) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)] {
                 // By the buckets alone, so that a device and a server that counted the same show the same.
                 if let Some(v) = histogram.with_extremes(None).quantile(q) {
@@ -56,7 +57,8 @@ fn value(point: &PointView<'_>) -> String {
             text
         }
         PointData::Summary(summary) => {
-            let mut text = format!("count {}  sum {}", summary.count, in_unit(summary.sum, summary.sum, unit));
+            let mut text =
+                format!("count {}  sum {}", summary.count, in_unit(summary.sum, summary.sum, unit));
             for (q, v) in summary.quantiles {
                 text.push_str(&format!("  p{} ≤ {}", q * 100.0, in_unit(*v, *v, unit)));
             }
