@@ -108,7 +108,16 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
     let deadline = Arc::new(Deadline::never());
     let mut options = Options::default();
     options.code_location = config.code_location;
-    let launch = Launch { cells: &cells, deadline: &deadline, report: config.report_errors, spawn: &spawn };
+    let (controls, receiver) = mpsc::channel();
+    let pump = controls.clone();
+    let launch = Launch {
+        cells: &cells,
+        deadline: &deadline,
+        report: config.report_errors,
+        spawn: &spawn,
+        // A pump that is gone needs no waking.
+        wake: Arc::new(move || _ = pump.send(Control::Room)),
+    };
     let fan_out = exporters(config, client, options, &launch)?;
     let (lanes, mut healths) = (fan_out.lanes(), fan_out.healths());
     let health = Arc::new(Health::new("pump", config.report_errors));
@@ -125,7 +134,6 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
         metrics_every: config.metrics_interval(&|name| std::env::var(name).ok()),
     };
     let pump = Pump::new(settings, fan_out, Arc::clone(&cells), Arc::clone(&health));
-    let (controls, receiver) = mpsc::channel();
     spawn("pump", Box::new(move || pump.run(&receiver)))
         .map_err(|source| InitError::Thread { name: "pump".into(), source })?;
     Ok(Running {

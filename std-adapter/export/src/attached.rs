@@ -1,6 +1,6 @@
 //! An exporter on a thread of its own, as the pump sees it.
 
-use crate::lane::{Feed, Lane, Outcome, When};
+use crate::lane::{Feed, Lane, Outcome, Wake, When};
 use crate::ledger::{Cells, DropReason};
 use crate::view::{Fields, LogView, LossView, PointView, SpanView};
 use crate::{AnyLane, Deadline, Done, ExportError, Exporter, Health, OwnedRecords, Wants};
@@ -29,6 +29,8 @@ pub struct Launch<'l> {
     pub report: bool,
     /// Starts a thread of this name.
     pub spawn: &'l Spawn,
+    /// Called when an exporter that had no room has room again.
+    pub wake: Wake,
 }
 
 /// Starts a thread.
@@ -59,7 +61,8 @@ impl Attached {
         let health = Arc::new(Health::new(name, launch.report));
         let counts = launch.cells.exporter(name);
         let deadline = Arc::clone(launch.deadline);
-        let lane = Arc::new(Lane::new(name, limits.queue, 0, counts, Arc::clone(&health), deadline));
+        let wake = Arc::clone(&launch.wake);
+        let lane = Arc::new(Lane::new(name, limits.queue, 0, counts, Arc::clone(&health), deadline, wake));
         let wants = exporter.wants();
         let for_thread = Arc::clone(&lane);
         (launch.spawn)(name, Box::new(move || work(&for_thread, exporter)))?;
@@ -109,6 +112,13 @@ impl Attached {
     pub fn loss(&mut self, loss: &LossView<'_>) {
         if self.wants.losses {
             self.batch.loss(loss);
+        }
+    }
+
+    /// Begins a round: hands over the batch that found no room before, if there is room now.
+    pub fn begin_round(&mut self) {
+        if self.feed.begin_round() {
+            self.submit_full();
         }
     }
 

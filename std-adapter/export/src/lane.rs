@@ -41,7 +41,11 @@ pub(crate) struct Lane<T> {
     deadline: Arc<Deadline>,
     /// The bit of a failed delivery; that of an overload is the next.
     trouble: Trouble,
+    wake: Wake,
 }
+
+/// Wakes the pump.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 struct State<T> {
     items: VecDeque<Item<T>>,
@@ -53,6 +57,8 @@ struct State<T> {
     /// Why nothing is taken any more: all that was there is counted for this reason.
     given_up: Option<DropReason>,
     spares: Vec<T>,
+    /// Whether the pump drops records until there is room, and is to be woken then.
+    starved: bool,
 }
 
 /// How the delivery of some work went, for the ledger. What it does not name is still pending.
@@ -116,6 +122,7 @@ impl<T: Send> Lane<T> {
         counts: Arc<HopCells>,
         health: Arc<Health>,
         deadline: Arc<Deadline>,
+        wake: Wake,
     ) -> Lane<T> {
         let state = State {
             items: VecDeque::new(),
@@ -124,10 +131,11 @@ impl<T: Send> Lane<T> {
             ended: false,
             given_up: None,
             spares: Vec::new(),
+            starved: false,
         };
         let trouble = 1 << (2 * index);
         let (state, changed) = (Mutex::new(state), Condvar::new());
-        Lane { state, changed, name: name.into(), limit, counts, health, deadline, trouble }
+        Lane { state, changed, name: name.into(), limit, counts, health, deadline, trouble, wake }
     }
 
     pub(crate) fn deadline(&self) -> &Deadline {
@@ -230,6 +238,12 @@ impl<T: Send> Lane<T> {
             if state.spares.len() < SPARES {
                 state.spares.push(work);
             }
+            // Half the queue, as the pump then brings as much as the rings hold.
+            if state.starved && state.queued <= self.limit / 2 {
+                state.starved = false;
+                drop(state);
+                (self.wake)();
+            }
         }
     }
 
@@ -319,6 +333,15 @@ impl<T: Send> Feed<T> {
         !self.full
     }
 
+    /// Begins a round: looks whether there is room again. Whether there was none before.
+    pub(crate) fn begin_round(&mut self) -> bool {
+        let was_full = self.full;
+        if was_full {
+            self.has_room(When::Due);
+        }
+        was_full
+    }
+
     /// Whether records were dropped since the end of the round before.
     pub(crate) fn is_shedding(&self) -> bool {
         self.shed > 0
@@ -327,9 +350,7 @@ impl<T: Send> Feed<T> {
     /// Counts what came since. Whether something is not handed over and is as old as `age`.
     pub(crate) fn end_round(&mut self, now: Instant, age: Duration, unsent: bool) -> bool {
         self.publish();
-        if self.full {
-            self.has_room(When::Due);
-        } else if self.overloaded.is_some_and(|last| now.duration_since(last) >= CALM) {
+        if !self.full && self.overloaded.is_some_and(|last| now.duration_since(last) >= CALM) {
             self.overloaded = None;
             self.lane.health.working(self.lane.trouble << 1);
         }
@@ -368,8 +389,9 @@ impl<T: Send> Feed<T> {
             When::Flush => 2 * self.lane.limit,
             When::Last => usize::MAX,
         };
-        let state = self.lane.lock();
+        let mut state = self.lane.lock();
         self.full = state.given_up.is_none() && state.queued >= limit;
+        state.starved = self.full && when == When::Due;
         !self.full
     }
 

@@ -19,6 +19,6 @@ pub use attached::{Attached, Launch, Limits, Spawn};
 pub use deadline::Deadline;
 pub use exporter::{ExportError, Exporter, Wants};
 pub use health::{Health, Trouble};
-pub use lane::{AnyLane, Done, panic_message};
+pub use lane::{AnyLane, Done, Wake, panic_message};
 pub use owned::OwnedRecords;
 pub use resource::Resource;

@@ -29,6 +29,14 @@ impl FanOut {
         self.attached.iter_mut().for_each(|exporter| exporter.loss(loss));
     }
 
+    /// Begins a round: hands over what found no room before.
+    pub(super) fn begin_round(&mut self) {
+        if let Some(otlp) = &mut self.otlp {
+            otlp.begin_round();
+        }
+        self.attached.iter_mut().for_each(Attached::begin_round);
+    }
+
     /// Ends a round: hands over batches that are large or old enough. Whether records were dropped for want of room.
     pub(super) fn end_round(&mut self, now: Instant) -> bool {
         let mut shedding = false;

@@ -41,10 +41,15 @@ use throughline_export::{Done, Health, panic_message};
 
 /// Pause while there are records.
 const BUSY: Duration = Duration::from_millis(1);
+/// Pause while an exporter has no room, unless it gets some. What the pump would have to drop may as well be dropped by a full ring, which costs less;
+/// but other exporters must not wait long, and losses must be seen.
+const STARVED: Duration = Duration::from_millis(10);
 
-/// What the guard asks for. Each is answered by dropping the senders in it.
+/// What the guard and the exporters ask for. The guard is answered by dropping the senders in it.
 #[derive(Debug)]
 pub(crate) enum Control {
+    /// An exporter that had no room has room again.
+    Room,
     /// Deliver what there is.
     Flush(Done),
     /// As a flush, and end.
@@ -162,11 +167,11 @@ impl Pump {
                 Ok(Control::Flush(done)) => self.flush(done),
                 Ok(Control::Shutdown(farewell)) => return self.finish(Some(farewell)),
                 Err(RecvTimeoutError::Disconnected) => return self.finish(None),
-                Err(RecvTimeoutError::Timeout) => {}
+                Ok(Control::Room) | Err(RecvTimeoutError::Timeout) => {}
             }
             pause = match (round.hurry, round.records) {
-                // What is dropped for want of room may as well be dropped by a full ring, at less cost.
-                (true, _) if !round.shedding => Duration::ZERO,
+                _ if round.shedding => STARVED,
+                (true, _) => Duration::ZERO,
                 (_, 0) => pause.max(BUSY).saturating_mul(2).min(self.settings.idle),
                 _ => BUSY,
             };
@@ -180,6 +185,7 @@ impl Pump {
             self.refine(now);
         }
         let (assembler, fan_out) = (&mut self.assembler, &mut self.fan_out);
+        fan_out.begin_round();
         let mut losses = Vec::new();
         let drained = self.drain.round(
             &self.cells,

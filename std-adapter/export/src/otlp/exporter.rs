@@ -60,7 +60,8 @@ impl OtlpExporter {
     pub fn without_threads(resource: &Resource, options: Options, limits: Limits) -> OtlpExporter {
         let spawn = |_: &str, _: Box<dyn FnOnce() + Send>| Ok(());
         let (cells, deadline) = (Cells::default(), Arc::default());
-        let launch = Launch { cells: &cells, deadline: &deadline, report: false, spawn: &spawn };
+        let wake = Arc::new(|| ());
+        let launch = Launch { cells: &cells, deadline: &deadline, report: false, spawn: &spawn, wake };
         Self::new(resource, options, limits, &launch, Arc::new(Health::new("otlp", false)))
     }
 
@@ -76,7 +77,8 @@ impl OtlpExporter {
             let counts = launch.cells.exporter(&name);
             let deadline = Arc::clone(launch.deadline);
             let index = signal as u32;
-            Feed::new(Arc::new(Lane::new(&name, limits.queue, index, counts, Arc::clone(&health), deadline)))
+            let (health, wake) = (Arc::clone(&health), Arc::clone(&launch.wake));
+            Feed::new(Arc::new(Lane::new(&name, limits.queue, index, counts, health, deadline, wake)))
         });
         OtlpExporter {
             traces: TraceEncoder::new(resource, options),
@@ -132,6 +134,17 @@ impl OtlpExporter {
         self.metrics.clear();
         points.iter().for_each(|point| self.metrics.point(point));
         self.submit(Signal::Metrics, if last { When::Last } else { When::Due });
+    }
+
+    /// Begins a round: hands over the batches that found no room before, if there is room now.
+    pub fn begin_round(&mut self) {
+        for (signal, bytes) in
+            [(Signal::Traces, self.traces.record_bytes()), (Signal::Logs, self.logs.record_bytes())]
+        {
+            if self.feeds[signal as usize].begin_round() && bytes >= self.limits.batch_bytes {
+                self.submit(signal, When::Due);
+            }
+        }
     }
 
     /// Ends a round: hands over batches that are old enough. Whether records were dropped for want of room.
