@@ -45,6 +45,7 @@ mod without_loom {
     /// Records as a drain sees them.
     pub mod record {
         pub use crate::record::*;
+        pub use crate::value::{Extended, ExtendedValue, List};
     }
 
     /// The id key, events past a recorder's ring, and on a host the recorders of threads and the share of traces that is recorded.

@@ -97,7 +97,7 @@ pub use value::{SpanKind, Status, Value};
 #[cfg(not(loom))]
 pub use {
     clock::Clock,
-    fields::{Field, Fields, StaticStr},
+    fields::{Empty, Field, Fields, StaticStr},
     future::{Instrument, Instrumented},
     id::{SpanId, TraceContext, TraceId, Traceparent, TraceparentError},
     level::{Level, ParseLevelError, set_min_level},
@@ -113,8 +113,9 @@ pub use fields::Postcard;
 #[cfg(not(loom))]
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::callsite::{Callsite, Kind, Meta, name};
+    pub use crate::callsite::{Callsite, Kind, Meta, is_enabled};
     pub use crate::event::event;
+    pub use crate::fields::via as values;
     pub use crate::fields::{Debug, Display};
     pub use crate::future::instrument_result;
     pub use crate::level::STATIC_MIN;
@@ -132,7 +133,8 @@ pub mod __private {
         Counter, CounterFamily, FloatCounter, FloatGauge, Gauge, GaugeFamily, Histogram, HistogramFamily,
         UpDownCounter, UpDownCounterFamily,
     };
-    pub use crate::span::add_to_current;
+    pub use crate::span::{add_to_current, below, outside};
     pub use crate::sync::Cell;
     pub use crate::{Level, Span, SpanKind};
+    pub use throughline_macros::{__enabled_call, __event_call, __record_call, __span_call};
 }

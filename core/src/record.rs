@@ -3,6 +3,7 @@
 use crate::fields::{WORDS_64, types};
 use crate::recorder::place::{REMOTE, is_outside, is_sampled, own_root, root_id, span_id};
 use crate::ring::{ExtendedKind, Head, RawRecord, RecordKind, TYPES_IN_BODY, Word};
+use crate::value::Extended;
 use crate::{SpanId, Status, TraceContext, TraceId, Value};
 
 /// A record read out of a ring. Times are ticks as the record holds them: 64 bits on a 64-bit machine, else the low 32.
@@ -337,19 +338,40 @@ impl<'a> Values<'a> {
                 self.words = r;
                 return Some(TypedValue::Static { address: *first, len: *len });
             }
-            types::STR | types::BYTES | types::POSTCARD => {
+            types::OPTION => {
+                self.words = rest;
+                return self.next_option(*first);
+            }
+            types::STR | types::BYTES | types::POSTCARD | types::SHOWN | types::EXTENDED => {
                 let (len, truncated) = (*first >> 1, *first & 1 == 1);
                 let (words, after) = rest.split_at_checked(len.div_ceil(size_of::<Word>()))?;
                 rest = after;
+                let bytes = || as_bytes(words).get(..len);
                 match code {
                     types::STR => Value::Str { text: text(words, len)?, truncated },
-                    types::BYTES => Value::Bytes { bytes: as_bytes(words).get(..len)?, truncated },
-                    _ => Value::Postcard { bytes: as_bytes(words).get(..len)?, truncated },
+                    types::SHOWN => Value::Shown { text: text(words, len)?, truncated },
+                    types::BYTES => Value::Bytes { bytes: bytes()?, truncated },
+                    types::POSTCARD => Value::Postcard { bytes: bytes()?, truncated },
+                    _ => Value::Extended(Extended::new(bytes()?, truncated)),
                 }
             }
             _ => return None,
         };
         self.words = rest;
         Some(TypedValue::Value(code, value))
+    }
+
+    /// The value of an `Option` after its first word. Out of line: it is rare, and reads a value in turn.
+    #[inline(never)]
+    fn next_option(&mut self, first: Word) -> Option<TypedValue<'a>> {
+        let code = (first & 15) as u8;
+        if code == 0 {
+            self.words = self.words.get(first >> 4..)?;
+            return Some(TypedValue::Value(types::OPTION, Value::Absent));
+        }
+        let after = core::mem::replace(&mut self.types, code.into());
+        let value = self.next_typed();
+        self.types = after;
+        value
     }
 }

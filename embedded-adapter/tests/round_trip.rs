@@ -107,6 +107,51 @@ fn what_macros_record_is_what_a_decoder_reads() {
     assert_eq!(seen, expected);
 }
 
+#[test]
+fn optional_extended_and_shown_values_reach_the_decoder() {
+    let _alone = alone();
+    let mut flusher = init(recorder!(new, 64), CONFIG);
+    info!(
+        "optional",
+        a = None::<u64>,
+        b = Some(7u8),
+        c = None::<&str>,
+        d = Some("d"),
+        e = Some(None::<i32>),
+        end = 1
+    );
+    let took = core::time::Duration::new(3, 5);
+    info!(
+        "extended",
+        a = 'ü',
+        b = u128::MAX,
+        c = -1i128,
+        took,
+        list = [-1i8, 2],
+        ip = [127u8, 0, 0, 1],
+        end = 2
+    );
+    info!("shown {:.1?}", Some(0.25));
+    let mut seen = Vec::new();
+    decode(&flush_all(&mut flusher), |_, item| {
+        if let Item::Event(event) = item {
+            let fields = event.fields.map(|(_, value)| match value {
+                throughline::Value::Extended(value) => format!("{:?}", value.get()),
+                value => format!("{value:?}"),
+            });
+            seen.push(fields.collect::<Vec<_>>().join(" "));
+        }
+    });
+    let expected = [
+        "Absent U64(7) Absent Str { text: \"d\", truncated: false } Absent I64(1)",
+        "Char('ü') U128(340282366920938463463374607431768211455) I128(-1) Duration(3.000000005s) \
+         List(List { code: 3, elements: [255, 255, 255, 255, 2, 0, 0, 0] }) \
+         Bytes { bytes: [127, 0, 0, 1], truncated: false } I64(2)",
+        "Shown { text: \"Some(0.2)\", truncated: false }",
+    ];
+    assert_eq!(seen, expected);
+}
+
 /// A link that fails where a fixed sequence says, after having taken some bytes.
 struct Flaky {
     bytes: Vec<u8>,

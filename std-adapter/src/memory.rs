@@ -15,8 +15,10 @@ pub(crate) fn for_thread(slots: usize, cells: usize) -> Option<(&'static [Slot],
     // SAFETY: the memory begins at a multiple of a slot's alignment, holds that many slots and is nobody else's for ever. A slot is atomic integers,
     // for which zeros are valid.
     let slots = unsafe { std::slice::from_raw_parts(first.cast::<Slot>(), slots) };
-    // SAFETY: the cells follow the slots in the same memory, whose size is a multiple of a cell's alignment.
-    let cells = unsafe { std::slice::from_raw_parts(first.add(bytes_of_slots).cast::<Cell>(), cells) };
+    // SAFETY: the cells follow the slots in the same memory.
+    let first_cell = unsafe { first.add(bytes_of_slots) };
+    // SAFETY: the slots' size is a multiple of a cell's alignment, the memory holds that many cells, and zeros are valid for them.
+    let cells = unsafe { std::slice::from_raw_parts(first_cell.cast::<Cell>(), cells) };
     Some((slots, cells))
 }
 

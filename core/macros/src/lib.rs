@@ -1,6 +1,7 @@
 //! Attribute macros of `throughline`, which re-exports them: `#[instrument]`, also called `#[traced]`.
 
 mod args;
+mod call;
 mod expand;
 mod function;
 mod params;
@@ -81,4 +82,32 @@ pub fn instrument(args: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn traced(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::instrument(args.into(), item.into()).into()
+}
+
+/// What `event!` and its levels expand to; called by `throughline`'s own macros alone.
+#[doc(hidden)]
+#[proc_macro]
+pub fn __event_call(input: TokenStream) -> TokenStream {
+    call::event(input.into()).into()
+}
+
+/// What `span!` and its levels expand to; called by `throughline`'s own macros alone.
+#[doc(hidden)]
+#[proc_macro]
+pub fn __span_call(input: TokenStream) -> TokenStream {
+    call::span(input.into()).into()
+}
+
+/// What `record!` expand to; called by `throughline`'s own macros alone.
+#[doc(hidden)]
+#[proc_macro]
+pub fn __record_call(input: TokenStream) -> TokenStream {
+    call::record(input.into()).into()
+}
+
+/// What `enabled!` expand to; called by `throughline`'s own macros alone.
+#[doc(hidden)]
+#[proc_macro]
+pub fn __enabled_call(input: TokenStream) -> TokenStream {
+    call::enabled(input.into()).into()
 }

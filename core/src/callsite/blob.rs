@@ -70,7 +70,7 @@ pub struct Meta {
     pub file: &'static str,
     /// Source line.
     pub line: u32,
-    /// Unit of a metric in UCUM, such as `ms` or `By`.
+    /// Unit of a metric in UCUM, such as `ms` or `By`; of an event its name, if it has one.
     pub unit: &'static str,
     /// What a metric means.
     pub description: &'static str,
@@ -243,7 +243,7 @@ pub struct Blob<'a> {
     pub version: &'a str,
     /// Source file.
     pub file: &'a str,
-    /// Unit of a metric.
+    /// Unit of a metric; of an event its name, if it has one.
     pub unit: &'a str,
     /// What a metric means.
     pub description: &'a str,

@@ -5,15 +5,12 @@
 //! disabled callsite costs one load and one branch.
 
 mod blob;
-mod message;
 #[cfg(registered_callsites)]
 mod registration;
 #[cfg(registered_callsites)]
 pub mod registry;
 
 pub use blob::{Blob, HEADER, Kind, MAGIC, MAX_FIELDS, Meta};
-#[doc(hidden)]
-pub use message::name;
 
 /// A place in the code, as its record names it.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +30,13 @@ impl CallsiteId {
         #[cfg(registered_callsites)]
         crate::recorder::get_to_record()
     }
+}
+
+/// Whether a record of this callsite would be made now; what `enabled!` asks.
+#[doc(hidden)]
+#[inline]
+pub fn is_enabled(callsite: Option<CallsiteId>) -> bool {
+    callsite.is_some_and(|callsite| callsite.recorder().is_some())
 }
 
 #[cfg(registered_callsites)]

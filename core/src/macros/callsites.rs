@@ -5,8 +5,8 @@
 #[macro_export]
 macro_rules! __enabled {
     ($level:ident, $meta:expr) => {
-        if $crate::__private::Level::$level as u8 >= $crate::__private::STATIC_MIN {
-            $crate::__callsite!($crate::__private::Level::$level as u8, $meta)
+        if $crate::__private::Level::$level as ::core::primitive::u8 >= $crate::__private::STATIC_MIN {
+            $crate::__callsite!($crate::__private::Level::$level as ::core::primitive::u8, $meta)
         } else {
             ::core::option::Option::None
         }
@@ -21,7 +21,7 @@ macro_rules! __blob {
         const __TL_META: $crate::__private::Meta =
             $meta.in_package(::core::option_env!("CARGO_PKG_NAME"), ::core::option_env!("CARGO_PKG_VERSION"));
         #[cfg_attr(any(target_os = "none", target_os = "linux"), unsafe(link_section = ".throughline"))]
-        static __TL_BLOB: [u8; __TL_META.encoded_len()] = __TL_META.blob();
+        static __TL_BLOB: [::core::primitive::u8; __TL_META.encoded_len()] = __TL_META.blob();
         &__TL_BLOB
     }};
 }

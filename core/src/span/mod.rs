@@ -6,10 +6,12 @@
 
 #[cfg(straight)]
 mod local;
+mod parent;
 #[cfg(short)]
 mod short;
 mod suspended;
 
+pub use parent::{below, outside};
 pub(crate) use suspended::Suspended;
 
 use crate::Status;

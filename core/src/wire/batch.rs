@@ -264,7 +264,18 @@ impl<'f, 'b> Batch<'f, 'b> {
         }
     }
 
-    fn value(&mut self, code: u8, words: &mut Words<'_>) {
+    fn value(&mut self, mut code: u8, words: &mut Words<'_>) {
+        while code == types::OPTION {
+            let first = words.next();
+            code = (first & 15) as u8;
+            self.0.u8(code);
+            if code == 0 {
+                for _ in 0..first >> 4 {
+                    words.next();
+                }
+                return;
+            }
+        }
         if code == types::F32 || code == types::F64 {
             return self.0.bytes_of(words, if code == types::F32 { 4 } else { 8 }, 8);
         }

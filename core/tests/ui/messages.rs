@@ -1,11 +1,25 @@
-//! Messages that show what is not among their fields.
+//! Messages that show what is not there, and formats that no reader could honour.
 
 use throughline::{info, warn};
 
 fn main() {
     let ms = 3;
-    info!("took {ms} ms");
+    info!("took {unknown} ms");
     warn!("{} of {}", ms);
+    warn!("{2}", ms);
     info!("open {");
     info!("closed }");
+    info!("{http.status}");
+    info!("{ms + 1}");
+    info!("{ms:width$} {ms}", width = 3);
+    info!("{ms:.*}");
+    info!("{ms:y}");
+    info!("{ms:x}", ms = %ms);
+    info!("{:x}", true);
+    info!("{}", Some(1));
+    info!("lost", ms + 1);
+    let text = [1, 2];
+    info!("{text:?} {text:#?}");
+    info!(5);
+    info!();
 }

@@ -5,10 +5,12 @@ use std::io::{BufWriter, Write};
 use serde_json::json;
 use throughline::adapter::callsite::Kind;
 use throughline_decode::Elf;
+use throughline_export::text::Escaped;
 
 use crate::FINE;
 use crate::args::CallsitesArgs;
 use crate::error::CliError;
+use crate::output::json::write_line;
 
 /// Runs the command; the exit code.
 pub(crate) fn run(args: &CallsitesArgs) -> Result<u8, CliError> {
@@ -42,21 +44,21 @@ pub(crate) fn run(args: &CallsitesArgs) -> Result<u8, CliError> {
                 "labels": site.labels().map(|(k, v)| json!([k, v])).collect::<Vec<_>>(),
                 "bytes": site.len,
             });
-            writeln!(out, "{object}")?;
+            write_line(&mut out, &object)?;
             continue;
         }
         let level = site.level.map_or("", |l| l.as_str());
-        write!(out, "{id:#10x}  {kind:<15}  {level:<5}  {}", site.name)?;
+        write!(out, "{id:#10x}  {kind:<15}  {level:<5}  {}", Escaped(site.name))?;
         if !fields.is_empty() {
-            write!(out, " [{}]", fields.join(", "))?;
+            write!(out, " [{}]", Escaped(&fields.join(", ")))?;
         }
         for (key, value) in site.labels() {
-            write!(out, " {key}={value}")?;
+            write!(out, " {}={}", Escaped(key), Escaped(value))?;
         }
         if !site.unit.is_empty() {
-            write!(out, " ({})", site.unit)?;
+            write!(out, " ({})", Escaped(site.unit))?;
         }
-        writeln!(out, "  {}:{}", site.file, site.line)?;
+        writeln!(out, "  {}:{}", Escaped(site.file), site.line)?;
     }
     if !args.json {
         writeln!(out, "{count} callsites in {}", elf.path().display())?;

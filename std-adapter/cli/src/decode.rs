@@ -10,7 +10,7 @@ use crate::error::CliError;
 use crate::input::{Chunk, Source};
 use crate::output::{Output, json::Json, otlp::Otlp, tree::TreeText};
 use crate::summary::Summary;
-use crate::{DAMAGED, FAILED, FINE, stop};
+use crate::{DAMAGED, FAILED, FINE, say, stop};
 
 /// Records for which a trace is kept after its root has ended.
 const LINGER: u64 = 64;
@@ -67,14 +67,14 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<u8, CliError> {
         return Err(error);
     }
     if let Some(mismatch) = run.wrong_elf {
-        eprintln!("throughline: {mismatch}");
+        say(&mismatch);
         return Ok(FAILED);
     }
     if summary.counts.frames == 0 {
-        eprintln!(
-            "throughline: {} holds no throughline frame; check that it is the raw byte stream of the device, and the baud rate",
+        say(&format_args!(
+            "{} holds no throughline frame; check that it is the raw byte stream of the device, and the baud rate",
             name.display()
-        );
+        ));
     }
     Ok(if summary.damaged() { DAMAGED } else { FINE })
 }

@@ -13,6 +13,7 @@ mod views;
 use std::process::ExitCode;
 
 use clap::Parser;
+use throughline_export::text::Escaped;
 
 use args::{Cli, Command};
 use error::CliError;
@@ -45,8 +46,13 @@ fn main() -> ExitCode {
         // A reader such as `head` has seen enough.
         Err(CliError::Output(e)) if e.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(FINE),
         Err(error) => {
-            eprintln!("throughline: {error}");
+            say(&error);
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// Tells a person something on standard error, in one line. What it quotes may come from a device or a collector, so it is escaped.
+fn say(what: &dyn std::fmt::Display) {
+    eprintln!("throughline: {}", Escaped(&what.to_string()));
 }

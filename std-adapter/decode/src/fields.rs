@@ -2,6 +2,7 @@
 
 use throughline::Value;
 use throughline::adapter::callsite::MAX_FIELDS;
+use throughline::adapter::record::Extended;
 
 use crate::bytes::{Cursor, Malformed, What};
 use crate::callsite::UNNAMED;
@@ -84,9 +85,30 @@ fn value<'f>(c: &mut Cursor<'f>, nibble: u8) -> Result<RawValue<'f>, Malformed> 
         9 => c.text().map(|(bytes, truncated)| text(bytes, truncated))?,
         10 => c.text().map(|(bytes, truncated)| Value::Bytes { bytes, truncated })?,
         11 => c.text().map(|(bytes, truncated)| Value::Postcard { bytes, truncated })?,
+        12 => return option(c),
+        13 => c.text().map(|(bytes, truncated)| match text(bytes, truncated) {
+            Value::Str { text, truncated } => Value::Shown { text, truncated },
+            other => other,
+        })?,
+        14 => c.text().map(|(bytes, truncated)| Value::Extended(Extended::new(bytes, truncated)))?,
         other => return Err(c.fail(What::FieldType(other))),
     }))
 }
+
+/// A value that may be absent: the type nibble of what is there, or 0. An `Option` in an `Option` is a nibble more.
+fn option<'f>(c: &mut Cursor<'f>) -> Result<RawValue<'f>, Malformed> {
+    for _ in 0..MAX_DEPTH {
+        match c.u8()? {
+            0 => return Ok(RawValue::Inline(Value::Absent)),
+            12 => {}
+            nibble => return value(c, nibble),
+        }
+    }
+    Err(c.fail(What::FieldType(12)))
+}
+
+/// Most levels of options within options.
+const MAX_DEPTH: usize = 16;
 
 /// Text that was cut may end within a character, which is then dropped. Text that is not UTF-8 otherwise is given as the
 /// bytes it is, so that nothing is lost.
@@ -185,6 +207,12 @@ pub enum OwnedValue {
     Bytes(Box<[u8]>, bool),
     /// A value in postcard encoding, and whether the device cut it.
     Postcard(Box<[u8]>, bool),
+    /// Text that already has the form in which the message shows it, and whether the device cut it.
+    Shown(Box<str>, bool),
+    /// A value of a rarer type in its extended encoding, and whether the device cut it.
+    Extended(Box<[u8]>, bool),
+    /// No value.
+    Absent,
 }
 
 impl OwnedValue {
@@ -199,6 +227,9 @@ impl OwnedValue {
             OwnedValue::Str(ref text, truncated) => Value::Str { text, truncated },
             OwnedValue::Bytes(ref bytes, truncated) => Value::Bytes { bytes, truncated },
             OwnedValue::Postcard(ref bytes, truncated) => Value::Postcard { bytes, truncated },
+            OwnedValue::Shown(ref text, truncated) => Value::Shown { text, truncated },
+            OwnedValue::Extended(ref bytes, truncated) => Value::Extended(Extended::new(bytes, truncated)),
+            OwnedValue::Absent => Value::Absent,
         }
     }
 }
@@ -214,6 +245,9 @@ impl From<Value<'_>> for OwnedValue {
             Value::Str { text, truncated } => OwnedValue::Str(text.into(), truncated),
             Value::Bytes { bytes, truncated } => OwnedValue::Bytes(bytes.into(), truncated),
             Value::Postcard { bytes, truncated } => OwnedValue::Postcard(bytes.into(), truncated),
+            Value::Shown { text, truncated } => OwnedValue::Shown(text.into(), truncated),
+            Value::Extended(v) => OwnedValue::Extended(v.encoding().into(), value.is_truncated()),
+            Value::Absent => OwnedValue::Absent,
             // `Value` may grow; what is new is shown rather than dropped.
             other => OwnedValue::Str(format!("{other:?}").into(), false),
         }

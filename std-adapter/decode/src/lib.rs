@@ -30,7 +30,6 @@ pub mod fields;
 pub mod frame;
 pub mod item;
 pub mod ledger;
-pub mod message;
 pub mod metrics;
 pub mod points;
 pub mod preamble;

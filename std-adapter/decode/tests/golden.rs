@@ -9,9 +9,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use common::scenario::{damaged, everything, program};
-use throughline_decode::message::{Shown, render};
 use throughline_decode::trace::{Assembled, Entry, OwnedEvent, TraceBuilder};
 use throughline_decode::{Context, Decoder, Elf, Fields, Item, Time, TimeOptions};
+use throughline_export::message::{ValueText, render};
 
 fn captures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures")
@@ -80,7 +80,8 @@ fn line(out: &mut String, context: &Context, item: &Item<'_, '_>) {
             fields(s.fields)
         ),
         Item::Event(e) => {
-            let text = render(&e.callsite.name(), e.fields);
+            let message = e.callsite.name();
+            let text = render(&message, e.fields);
             let (level, time) = (e.callsite.level(), e.time);
             write!(out, "event {time} {:?} {level} {text:?}{}", e.span, fields(e.fields))
         }
@@ -132,8 +133,11 @@ fn show(out: &mut String, assembled: Assembled<'_>) {
                     Entry::Span(s) => {
                         write!(out, "{} {} in {:?}", s.callsite.name(), s.span_id, s.parent_span_id).unwrap();
                         write!(out, " {} took {} ns", time(s.start), s.duration_ns).unwrap();
-                        let fields: String =
-                            s.fields.iter().map(|(k, v)| format!(" {k}={}", Shown(v.as_value()))).collect();
+                        let fields: String = s
+                            .fields
+                            .iter()
+                            .map(|(k, v)| format!(" {k}={}", ValueText(&v.as_value())))
+                            .collect();
                         writeln!(out, " {:?} busy {:?}{fields}", s.status, s.busy_ns).unwrap();
                     }
                     Entry::Event(e) => event(out, &e),
@@ -148,6 +152,7 @@ fn show(out: &mut String, assembled: Assembled<'_>) {
 
 fn event(out: &mut String, e: &OwnedEvent<'_>) {
     let fields = e.fields.iter().map(|(k, v)| (*k, v.as_value()));
-    let text = render(&e.callsite.name(), fields);
+    let message = e.callsite.name();
+    let text = render(&message, fields);
     writeln!(out, "{} {text:?} in {:?} {}", e.callsite.level(), e.span, time(e.time)).unwrap();
 }

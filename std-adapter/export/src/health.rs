@@ -13,7 +13,7 @@ pub type Trouble = u32;
 
 /// The state of one exporter, shared by its lanes and by who asks for the last error.
 ///
-/// [`note`](Health::note) and [`working`](Health::working) only note; [`tell`](Health::tell) and [`failing`](Health::failing) write what is to be said on
+/// `note` and `working` only note; `tell` and `failing` write what is to be said on
 /// standard error, which may block, so they are left to the exporter's own threads.
 #[derive(Debug)]
 pub struct Health {

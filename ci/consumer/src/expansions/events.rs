@@ -35,7 +35,7 @@ pub fn fields_before_the_message() {
     info!(a = 1, "ident");
     info!(a.b = 1, a.c = %x, a.d = ?y, "dotted");
     info!("any key" = 1, "another" = %x, "third" = ?y, "literal");
-    info!(x, %x, ?y, "short");
+    info!(x, ?y, "short");
     info!(a = 1, "both {b} {}", b = 2);
     info!(a = x + 1, "trailing",);
 }
@@ -57,7 +57,7 @@ pub fn without_a_message() {
     let x = 1;
     info!(a = 1);
     info!(x);
-    info!(a = 1, b.c = %x, x, ?x,);
+    info!(a = 1, b.c = %x, x,);
     event!(Error, "key" = x);
 }
 

@@ -72,11 +72,13 @@ pub fn every_name() {
     let value = 4;
     info!("names", r#type);
     info!("names", r#match = 1, error.type = 2, a.b.c.d = 3, "with space" = 4, "" = 5);
-    info!("names", value, %value, ?value);
+    info!("names", value);
+    info!("names", %value);
+    info!("names", ?value);
     info!("names", value = value, v.x = %value, v.y = ?value);
-    info!("names", 1 + 1, value + 1);
+    info!("names {} {}", 1 + 1, value + 1);
     let pair = (5, Inner { x: 6 });
-    info!("names", pair.0, pair.1.x, %pair.1.x);
+    info!("names", pair.0, pair.1.x);
 }
 
 struct Inner {

@@ -68,7 +68,7 @@ pub fn not_scalars(a: u128, b: char, c: &[u8], d: Option<u8>, _e: u8, f: impl De
     _ = (a, b, c, d, f);
 }
 
-#[instrument(skip(b), fields(c = ?c, sum = a + b, "any key" = %b, d.len = d.len(), d.0 = d[0], ?c))]
+#[instrument(skip(b), fields(c = ?c, sum = a + b, "any key" = %b, d.len = d.len(), d.0 = d[0]))]
 pub fn skip_and_fields(a: u8, b: u8, c: Option<u8>, d: [u8; 3]) {}
 
 #[instrument(skip_all, fields(%b,),)]

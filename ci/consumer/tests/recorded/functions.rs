@@ -72,7 +72,7 @@ fn fields_are_added_and_arguments_skipped() {
         functions::skip_all(1, 2);
     });
     let expected = [
-        "fields a=1u c=\"Some(3)\" sum=3u any key=\"2\" d.len=3u d.0=4u c=\"Some(3)\" in skip_and_fields",
+        "fields a=1u c=\"Some(3)\" sum=3u any key=\"2\" d.len=3u d.0=4u in skip_and_fields",
         "span skip_and_fields",
         "fields b=\"2\" in skip_all",
         "span skip_all",

@@ -10,6 +10,7 @@ use serial2::SerialPort;
 use super::CHUNK;
 use super::live::{Arrival, Arrivals, now_ns, spawn};
 use crate::error::CliError;
+use crate::say;
 
 /// How often a port that went away is looked for.
 const AGAIN: Duration = Duration::from_millis(250);
@@ -42,12 +43,12 @@ fn read(path: &Path, baud: u32, mut port: SerialPort, sender: &SyncSender<Arriva
 
 /// Waits until the port can be opened again.
 fn reopen(path: &Path, baud: u32, port: &mut SerialPort, why: &str) -> Arrival {
-    eprintln!("throughline: {} went away ({why}); waiting for it, Ctrl-C ends", path.display());
+    say(&format_args!("{} went away ({why}); waiting for it, Ctrl-C ends", path.display()));
     loop {
         std::thread::sleep(AGAIN);
         if let Ok(opened) = SerialPort::open(path, baud) {
             *port = opened;
-            eprintln!("throughline: {} is back", path.display());
+            say(&format_args!("{} is back", path.display()));
             return Arrival::Reopened;
         }
     }

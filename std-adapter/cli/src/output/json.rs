@@ -3,11 +3,14 @@
 use std::io::{BufWriter, StdoutLock, Write};
 
 use serde_json::{Map, Value as Json5, json};
+use throughline::adapter::record::ExtendedValue;
 use throughline::{SpanKind, Status, Value};
-use throughline_decode::message::render;
 use throughline_decode::preamble::Hex;
 use throughline_decode::trace::{Assembled, Entry, Loss, LossCause, OwnedEvent, OwnedSpan};
 use throughline_decode::{Context, Item, OwnedValue, PointValue, Snapshot, Time, TimeSource};
+
+use throughline_export::message::{ValueText, render};
+use throughline_export::text::is_dangerous;
 
 use super::Output;
 use crate::error::CliError;
@@ -23,7 +26,7 @@ impl Json {
     }
 
     fn line(&mut self, value: Json5) -> Result<(), CliError> {
-        Ok(writeln!(self.out, "{value}")?)
+        Ok(write_line(&mut self.out, &value)?)
     }
 
     fn metrics(&mut self, context: &Context, snapshot: &Snapshot<'_>) -> Result<(), CliError> {
@@ -155,6 +158,18 @@ impl<'elf> Output<'elf> for Json {
     }
 }
 
+/// Writes an object on a line. What would command a terminal (C1 codes, or characters that turn the direction of writing, which JSON lets
+/// stand as they are) is written as `\u` escapes, which a reader of JSON takes for the same text.
+pub(crate) fn write_line(out: &mut impl Write, value: &Json5) -> std::io::Result<()> {
+    let text = value.to_string();
+    let mut rest = text.as_str();
+    while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_dangerous(*c)) {
+        write!(out, "{}\\u{:04x}", &rest[..at], u32::from(c))?;
+        rest = &rest[at + c.len_utf8()..];
+    }
+    writeln!(out, "{rest}")
+}
+
 fn span(s: &OwnedSpan<'_>) -> Json5 {
     let kind = match s.callsite.span_kind() {
         SpanKind::Server => "server",
@@ -241,7 +256,11 @@ fn put_fields(object: &mut Json5, fields: &[(&str, OwnedValue)]) {
     let mut values = Map::new();
     let mut truncated = Vec::new();
     for (name, value) in fields {
-        let (value, cut) = field(value.as_value());
+        let value = value.as_value();
+        if value == Value::Absent {
+            continue;
+        }
+        let (value, cut) = field(value);
         if cut {
             truncated.push(*name);
         }
@@ -267,7 +286,14 @@ fn field(value: Value<'_>) -> (Json5, bool) {
         Value::Bytes { bytes, truncated } | Value::Postcard { bytes, truncated } => {
             (json!(format!("0x{}", Hex(bytes))), truncated)
         }
-        other => (json!(format!("{other:?}")), false),
+        Value::Extended(extended) => match extended.get() {
+            ExtendedValue::Duration(duration) => (float(duration.as_secs_f64()), false),
+            ExtendedValue::List(list) => {
+                (list.iter().map(|element| field(element).0).collect(), value.is_truncated())
+            }
+            _ => (json!(ValueText(&value).to_string()), value.is_truncated()),
+        },
+        other => (json!(ValueText(&other).to_string()), other.is_truncated()),
     }
 }
 

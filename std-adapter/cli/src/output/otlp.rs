@@ -13,6 +13,7 @@ use throughline_export::otlp::{
 
 use super::Output;
 use crate::error::CliError;
+use crate::say;
 use crate::summary::Summary;
 use crate::views::{self, PointTexts};
 
@@ -139,7 +140,7 @@ impl Otlp {
                     self.sent += count.saturating_sub(delivered.rejected);
                     self.rejected += delivered.rejected;
                     if !delivered.message.is_empty() {
-                        eprintln!("throughline: the collector says: {}", delivered.message);
+                        say(&format_args!("the collector says: {}", delivered.message));
                     }
                 }
                 // The rest of the capture is still worth sending.
@@ -183,7 +184,7 @@ impl<'elf> Output<'elf> for Otlp {
 
     fn finish(&mut self, _: &Summary) -> Result<(), CliError> {
         self.send_all();
-        eprintln!("throughline: {} records delivered, {} rejected", self.sent, self.rejected);
+        say(&format_args!("{} records delivered, {} rejected", self.sent, self.rejected));
         match self.failure.take() {
             Some(source) => Err(CliError::Send { records: self.undelivered, source: Box::new(source) }),
             None => Ok(()),

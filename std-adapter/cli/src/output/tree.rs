@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::io::{BufWriter, StdoutLock, Write};
 
+use super::Output;
 use throughline_decode::ledger::{Boot, BootCause};
 use throughline_decode::preamble::Hex;
 use throughline_decode::series::MAX_SERIES;
 use throughline_decode::trace::{Assembled, Entry};
 use throughline_decode::{Context, Item, Point, PointValue, Snapshot, Time, TimeSource};
 use throughline_export::terminal::{Nanoseconds, Style, TimeOfDay, Tree, write_metrics};
+use throughline_export::text::Escaped;
 
-use super::Output;
 use crate::args::Metrics;
 use crate::error::CliError;
 use crate::summary::Summary;
@@ -84,7 +85,7 @@ impl<'elf> TreeText<'elf> {
         let Some(preamble) = context.preamble.as_ref().filter(|_| !self.announced) else { return Ok(()) };
         self.announced = true;
         let name = if preamble.name.is_empty() { "device" } else { &preamble.name };
-        write!(self.out, "── {name} {:016x}, epoch {}", preamble.device_id, context.epoch)?;
+        write!(self.out, "── {} {:016x}, epoch {}", Escaped(name), preamble.device_id, context.epoch)?;
         if !preamble.build_id.is_empty() {
             write!(self.out, ", build {}", Hex(&preamble.build_id[..preamble.build_id.len().min(6)]))?;
         }
@@ -137,7 +138,7 @@ impl<'elf> TreeText<'elf> {
             if let Some(picture) = picture(&point.value) {
                 let view = text.view(0, 0);
                 let unit = view.unit.trim_start_matches('{').trim_end_matches('}');
-                writeln!(self.out, "{} {picture} {unit}", view.name)?;
+                writeln!(self.out, "{} {picture} {}", Escaped(view.name), Escaped(unit))?;
             }
         }
         Ok(())
@@ -164,7 +165,13 @@ impl<'elf> Output<'elf> for TreeText<'elf> {
                 writeln!(self.out, "── joined within a frame: {} bytes of it passed over", damage.len)?;
             }
             Item::Damage(damage) => {
-                writeln!(self.out, "▲ bytes {}+{}: {}", damage.offset, damage.len, damage.kind)?;
+                writeln!(
+                    self.out,
+                    "▲ bytes {}+{}: {}",
+                    damage.offset,
+                    damage.len,
+                    Escaped(&damage.kind.to_string())
+                )?;
             }
             _ => {}
         }

@@ -100,6 +100,7 @@ pub struct Device {
     pub lost: u32,
     pub build_id: Vec<u8>,
     pub unix: (u64, u64),
+    pub name: &'static str,
     pub wire: Vec<u8>,
     /// Where each frame is in `wire`, delimiter included, and how many counted records it holds.
     pub frames: Vec<(Range<usize>, u32)>,
@@ -115,6 +116,7 @@ impl Device {
             lost: 0,
             build_id: BUILD_ID.to_vec(),
             unix: (0, 0),
+            name: "pump-7",
             wire: vec![0],
             frames: Vec::new(),
         }
@@ -132,7 +134,7 @@ impl Device {
         varint(&mut body, self.unix.0);
         varint(&mut body, self.unix.1);
         counted(&mut body, &self.build_id);
-        counted(&mut body, b"pump-7");
+        counted(&mut body, self.name.as_bytes());
         self.frame(0, &body, 0)
     }
 

@@ -148,8 +148,9 @@ impl Tree {
             text = Escaped(&text).to_string();
         }
         // Fields that the message shows already are not shown twice.
-        let shown = Shown::of(view.message);
-        let rest = view.fields.clone().enumerate().filter(move |(i, (name, _))| !shown.has(*i, name));
+        let message = view.message;
+        let rest =
+            view.fields.clone().enumerate().filter(move |(i, (name, _))| !message::shows(message, *i, name));
         if rest.clone().next().is_some() {
             text.push_str("  ");
             write_fields(&mut text, rest.map(|(_, field)| field));
@@ -304,11 +305,12 @@ impl Trace {
 
 /// Appends `name=value name=value`; text with spaces, quotes or nothing in it in quotes. Escapes what is dangerous in either.
 fn write_fields<'a>(out: &mut String, fields: impl Iterator<Item = (&'a str, throughline::Value<'a>)>) {
-    for (i, (name, value)) in fields.enumerate() {
+    let present = fields.filter(|(_, value)| *value != throughline::Value::Absent);
+    for (i, (name, value)) in present.enumerate() {
         let space = if i > 0 { " " } else { "" };
         let _ = write!(out, "{space}{}=", Escaped(name));
         let _ = match value {
-            throughline::Value::Str { text, truncated }
+            throughline::Value::Str { text, truncated } | throughline::Value::Shown { text, truncated }
                 if text.is_empty()
                     || text.contains(|c: char| c.is_whitespace() || is_dangerous(c) || c == '"') =>
             {
@@ -317,44 +319,4 @@ fn write_fields<'a>(out: &mut String, fields: impl Iterator<Item = (&'a str, thr
             value => write!(out, "{}", Escaped(&ValueText(&value).to_string())),
         };
     }
-}
-
-/// Which fields a message shows itself.
-#[derive(Clone, Copy)]
-struct Shown<'a> {
-    message: &'a str,
-    positional: usize,
-}
-
-impl<'a> Shown<'a> {
-    fn of(message: &'a str) -> Shown<'a> {
-        let positional = if message.contains('{') {
-            placeholders(message).filter(|name| name.is_empty()).count()
-        } else {
-            0
-        };
-        Shown { message, positional }
-    }
-
-    fn has(self, index: usize, name: &str) -> bool {
-        index < self.positional || self.message.contains('{') && placeholders(self.message).any(|p| p == name)
-    }
-}
-
-/// Names of a message's placeholders, empty for `{}`.
-fn placeholders(message: &str) -> impl Iterator<Item = &str> {
-    let mut rest = message;
-    std::iter::from_fn(move || {
-        loop {
-            let at = rest.find('{')?;
-            let tail = &rest[at + 1..];
-            if let Some(after) = tail.strip_prefix('{') {
-                rest = after;
-                continue;
-            }
-            let (inside, after) = tail.split_once('}')?;
-            rest = after;
-            return Some(inside.split_once(':').map_or(inside, |(name, _)| name));
-        }
-    })
 }

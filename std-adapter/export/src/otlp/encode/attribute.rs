@@ -3,9 +3,10 @@
 use super::out::Out;
 use super::proto::{bytes_field, varint, varint_bytes, varint_len, varint_word};
 use super::site::SiteKey;
+use crate::message::ValueText;
 use crate::view::Fields;
 use throughline::Value;
-use throughline::adapter::record::Values;
+use throughline::adapter::record::{ExtendedValue, Values};
 
 /// The key of a value that has no name.
 const NAMELESS: &str = "?";
@@ -15,6 +16,7 @@ const STRING: u8 = 0x0a;
 const BOOL: u8 = 0x10;
 const INT: u8 = 0x18;
 const DOUBLE: u8 = 0x21;
+const ARRAY: u8 = 0x2a;
 const BYTES: u8 = 0x3a;
 
 /// A key as it stands in a `KeyValue`: plain, or prepared.
@@ -74,7 +76,7 @@ pub(super) fn all<'k, 'a: 'k>(
 ) {
     for (i, (name, value)) in fields.enumerate() {
         attribute(out, tag, key(i, name), &value);
-        if truncated(&value) {
+        if value.is_truncated() {
             truncated_attribute(out, tag, name);
         }
     }
@@ -91,7 +93,7 @@ pub(super) fn all_of_record(out: &mut Out, tag: u8, keys: &[SiteKey<'_>], values
             Some(SiteKey { name, encoded: Some(key) }) => {
                 let Some(value) = values.next() else { return };
                 attribute(out, tag, Key::Encoded(key), &value);
-                if truncated(&value) {
+                if value.is_truncated() {
                     truncated_attribute(out, tag, name);
                 }
             }
@@ -123,19 +125,57 @@ pub(super) fn attribute(out: &mut Out, tag: u8, key: Key<'_>, value: &Value<'_>)
         Value::F64(x) => double(out, tag, key, x),
         Value::Str { text, .. } => long(out, tag, key, STRING, text.as_bytes()),
         Value::Bytes { bytes, .. } | Value::Postcard { bytes, .. } => long(out, tag, key, BYTES, bytes),
-        _ => long(out, tag, key, STRING, b"(a value of a later version)"),
+        Value::Shown { text, .. } => long(out, tag, key, STRING, text.as_bytes()),
+        Value::Absent => {}
+        ref other => rare(out, tag, key, other),
     }
 }
 
-/// Whether the recorder cut the value short.
-#[inline]
-fn truncated(value: &Value<'_>) -> bool {
-    matches!(
-        value,
-        Value::Str { truncated: true, .. }
-            | Value::Bytes { truncated: true, .. }
-            | Value::Postcard { truncated: true, .. }
-    )
+/// The values that are too rare to be encoded in line. OTLP has no word for most of them: they become text, a `Duration` seconds, a list an array.
+#[inline(never)]
+fn rare(out: &mut Out, tag: u8, key: Key<'_>, value: &Value<'_>) {
+    let Value::Extended(extended) = value else {
+        return long(out, tag, key, STRING, ValueText(value).to_string().as_bytes());
+    };
+    match extended.get() {
+        ExtendedValue::Duration(duration) => double(out, tag, key, duration.as_secs_f64()),
+        ExtendedValue::U128(n) if n <= i64::MAX as u128 => int(out, tag, key, n as u64),
+        ExtendedValue::I128(n) if i64::try_from(n).is_ok() => int(out, tag, key, n as u64),
+        ExtendedValue::List(list) => {
+            let mut elements = Out::default();
+            list.iter().for_each(|element| element_of_array(&mut elements, &element));
+            long(out, tag, key, ARRAY, elements.as_slice());
+        }
+        ExtendedValue::Unknown(bytes) => long(out, tag, key, BYTES, bytes),
+        _ => long(out, tag, key, STRING, ValueText(value).to_string().as_bytes()),
+    }
+}
+
+/// One of an `ArrayValue.values`: the `AnyValue` of a scalar.
+fn element_of_array(out: &mut Out, element: &Value<'_>) {
+    let mut any = Out::default();
+    let mut int = |n: u64| {
+        any.push(INT);
+        varint(&mut any, n);
+    };
+    match *element {
+        Value::Bool(b) => {
+            any.push(BOOL);
+            any.push(b.into());
+        }
+        Value::I64(n) => int(n as u64),
+        Value::U64(n) if n <= i64::MAX as u64 => int(n),
+        Value::F32(x) => {
+            any.push(DOUBLE);
+            any.extend_from_slice(&f64::from(x).to_le_bytes());
+        }
+        Value::F64(x) => {
+            any.push(DOUBLE);
+            any.extend_from_slice(&x.to_le_bytes());
+        }
+        other => bytes_field(&mut any, STRING, ValueText(&other).to_string().as_bytes()),
+    }
+    bytes_field(out, 0x0a, any.as_slice());
 }
 
 /// Appends the attribute `<key>.truncated = true`.

@@ -1,0 +1,315 @@
+//! `event!` and its levels, and `enabled!`.
+
+use super::field::{Field, Fields, Item, no_name};
+use super::input::Input;
+use super::message::{Hole, Message, Piece, Reference};
+use super::options::{Macro, Options, Parent};
+use super::or_error;
+use super::span::{callsite, target};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::quote;
+use syn::parse::{ParseStream, Parser};
+use syn::{Error, Expr, ExprPath, LitStr, Path, Result, Token, braced, parse_quote};
+
+/// The whole of `event!`.
+pub(crate) fn event(input: TokenStream) -> TokenStream {
+    with_input(input, expand_event, TokenStream::new)
+}
+
+/// The whole of `enabled!`.
+pub(crate) fn enabled(input: TokenStream) -> TokenStream {
+    with_input(input, expand_enabled, || quote!(false))
+}
+
+fn with_input(
+    input: TokenStream,
+    expand: fn(ParseStream<'_>, &Path, Options) -> Result<TokenStream>,
+    instead: fn() -> TokenStream,
+) -> TokenStream {
+    let Input { krate, level, rest } = match syn::parse2(input) {
+        Ok(input) => input,
+        Err(error) => return error.into_compile_error(),
+    };
+    let parser = |input: ParseStream<'_>| {
+        let mut options = Options::parse(input, Macro::Event)?;
+        match (level.clone(), &options.level) {
+            (Some(level), _) => options.level = Some(level),
+            (None, None) => {
+                return Err(Error::new(
+                    input.span(),
+                    "an event needs a level: `Trace`, `Debug`, `Info`, `Warn` or `Error`",
+                ));
+            }
+            (None, Some(_)) => {}
+        }
+        expand(input, &krate, options)
+    };
+    or_error(parser.parse2(rest), instead)
+}
+
+fn expand_event(input: ParseStream<'_>, krate: &Path, options: Options) -> Result<TokenStream> {
+    let Arguments { message, fields } = Arguments::parse(input)?;
+    let (level, target) = (options.level(), target(options.target.as_ref()));
+    let (names, values, callsite) = (fields.names(), fields.values(krate), callsite());
+    let name = options.name.map(|name| quote!(unit: #name,));
+    let record = match options.parent {
+        None => quote!(#krate::__private::event(#callsite, #values)),
+        Some(Parent::None) => {
+            quote!(#krate::__private::outside(|| #krate::__private::event(#callsite, #values)))
+        }
+        Some(Parent::Place(place)) => {
+            quote!(#krate::__private::below(#place, || #krate::__private::event(#callsite, #values)))
+        }
+    };
+    let record = fields.with_traits(krate, record);
+    Ok(quote! {
+        if let ::core::option::Option::Some(#callsite) = #krate::__enabled!(#level, #krate::__private::Meta {
+            kind: #krate::__private::Kind::Event,
+            level: #krate::__private::Level::#level as ::core::primitive::u8,
+            name: #message,
+            target: #target,
+            file: ::core::file!(),
+            line: ::core::line!(),
+            #name
+            fields: #names,
+            ..#krate::__private::Meta::EMPTY
+        }) {
+            #record
+        }
+    })
+}
+
+fn expand_enabled(input: ParseStream<'_>, krate: &Path, options: Options) -> Result<TokenStream> {
+    if !input.is_empty() {
+        return Err(input.error("`enabled!` takes a level, as in `enabled!(Debug)`, and nothing else"));
+    }
+    let (level, target) = (options.level(), target(options.target.as_ref()));
+    Ok(quote! {
+        #krate::__private::is_enabled(#krate::__enabled!(#level, #krate::__private::Meta {
+            kind: #krate::__private::Kind::Event,
+            level: #krate::__private::Level::#level as ::core::primitive::u8,
+            target: #target,
+            file: ::core::file!(),
+            line: ::core::line!(),
+            ..#krate::__private::Meta::EMPTY
+        }))
+    })
+}
+
+/// What comes after the options.
+struct Arguments {
+    /// The message as readers get it: each placeholder by its field's name.
+    message: LitStr,
+    fields: Fields,
+}
+
+impl Arguments {
+    fn parse(input: ParseStream<'_>) -> Result<Arguments> {
+        let mut fields = Fields::default();
+        let mut literal: Option<LitStr> = None;
+        // The fields that the values after the message are, in order.
+        let mut values: Vec<usize> = Vec::new();
+        // Those among them that only a placeholder gives a sense.
+        let mut unnamed: Vec<(usize, Expr)> = Vec::new();
+        if input.is_empty() {
+            return Err(Error::new(Span::call_site(), "an event needs a message or a field"));
+        }
+        if input.peek(syn::token::Brace) {
+            let inner;
+            braced!(inner in input);
+            fields = Fields::parse_named(&inner)?;
+            comma(input)?;
+        }
+        while !input.is_empty() {
+            if literal.is_none() && is_message(input) {
+                literal = Some(input.parse()?);
+                comma(input)?;
+                continue;
+            }
+            let item = Item::parse(input)?;
+            comma(input)?;
+            match item {
+                Item::Named(field) => {
+                    // A variable given twice after the message, as in `"{} {}", n, n`, is one field.
+                    let known = fields.index_of(&field.key).filter(|_| literal.is_some());
+                    if let Some(index) = known.filter(|index| fields.0[*index].is_same_variable(&field)) {
+                        values.push(index);
+                        continue;
+                    }
+                    fields.push(field)?;
+                }
+                Item::Unnamed(sigil, value) => {
+                    if literal.is_none() {
+                        return Err(not_a_message(&value));
+                    }
+                    let key = format!("arg{}", values.len());
+                    unnamed.push((fields.0.len(), value.clone()));
+                    let span = syn::spanned::Spanned::span(&value);
+                    fields.push(Field { key, span, sigil, value, shown: Vec::new() })?;
+                }
+            }
+            if literal.is_some() {
+                values.push(fields.0.len() - 1);
+            }
+        }
+        let Some(literal) = literal else {
+            return Ok(Arguments { message: LitStr::new("", Span::mixed_site()), fields });
+        };
+        let message = tie(&Message::parse(&literal)?, &mut fields, &values)?;
+        for (index, value) in unnamed {
+            if fields.0[index].shown.is_empty() && !message.shown[index] {
+                return Err(no_name(&value));
+            }
+        }
+        Ok(Arguments { message: LitStr::new(&message.text, literal.span()), fields })
+    }
+}
+
+fn comma(input: ParseStream<'_>) -> Result<()> {
+    if !input.is_empty() {
+        input.parse::<Token![,]>()?;
+    }
+    Ok(())
+}
+
+/// A string that is no field's key.
+fn is_message(input: ParseStream<'_>) -> bool {
+    input.peek(LitStr) && (!input.peek2(Token![=]) || input.peek2(Token![==]))
+}
+
+fn not_a_message(value: &Expr) -> Error {
+    Error::new_spanned(
+        value,
+        "expected a message, which is a string literal, or a field: `key = value`, `key = %display`, `key = ?debug`, or a variable",
+    )
+}
+
+impl Field {
+    fn is_same_variable(&self, other: &Field) -> bool {
+        variable(&self.value).is_some()
+            && variable(&self.value) == variable(&other.value)
+            && self.sigil.is_none()
+            && other.sigil.is_none()
+    }
+}
+
+/// The variable that an expression is by itself.
+fn variable(value: &Expr) -> Option<&Ident> {
+    match value {
+        Expr::Path(ExprPath { qself: None, path, .. }) => path.get_ident(),
+        Expr::Group(group) => variable(&group.expr),
+        _ => None,
+    }
+}
+
+/// A message whose placeholders have found their fields.
+struct Tied {
+    text: String,
+    /// By index of the field.
+    shown: [bool; super::MAX_FIELDS],
+}
+
+/// Finds the field of each placeholder; a name that is no field's is that of a variable, which becomes one.
+fn tie(message: &Message, fields: &mut Fields, values: &[usize]) -> Result<Tied> {
+    let fail = |text: String| Error::new(message.span, text);
+    let mut next = 0;
+    let mut indices = Vec::new();
+    for Hole { value, .. } in message.holes() {
+        let index = match value {
+            Reference::Next => {
+                next += 1;
+                values.get(next - 1).copied().ok_or_else(|| {
+                    fail(format!(
+                        "the message has more `{{}}` than there are values after it, {}: give one for each",
+                        values.len()
+                    ))
+                })?
+            }
+            Reference::Index(n) => values.get(*n).copied().ok_or_else(|| {
+                fail(format!(
+                    "the message shows `{{{n}}}`, counted from 0, but the number of values after it is {}",
+                    values.len()
+                ))
+            })?,
+            Reference::Name(name) => {
+                let key = name.strip_prefix("r#").unwrap_or(name);
+                match fields.index_of(key) {
+                    Some(index) => index,
+                    None => {
+                        fields.push(captured(name, message.span)?)?;
+                        fields.0.len() - 1
+                    }
+                }
+            }
+        };
+        indices.push(index);
+    }
+    let mut tied = Tied { text: String::new(), shown: [false; super::MAX_FIELDS] };
+    let mut indices = indices.into_iter();
+    for piece in &message.pieces {
+        match piece {
+            Piece::Text(text) => tied.text.push_str(text),
+            Piece::Hole(hole) => {
+                let index = indices.next().unwrap_or_default();
+                tied.shown[index] = true;
+                let field = &mut fields.0[index];
+                field.show(hole, message.span)?;
+                tied.text.push('{');
+                tied.text.push_str(&placeholder_name(&field.key, index));
+                if !hole.spec.text.is_empty() {
+                    tied.text.push(':');
+                    tied.text.push_str(&hole.spec.text);
+                }
+                tied.text.push('}');
+            }
+        }
+    }
+    Ok(tied)
+}
+
+/// How a reader finds the field: by its name, or, where that is no word, by its number.
+fn placeholder_name(key: &str, index: usize) -> String {
+    let is_word = |part: &str| {
+        part.starts_with(|c: char| c.is_alphabetic() || c == '_')
+            && part.chars().all(|c| c.is_alphanumeric() || c == '_')
+    };
+    let mut parts = key.split('.');
+    let is_name =
+        parts.next().is_some_and(is_word) && parts.all(|part| is_word(part) || part.parse::<u32>().is_ok());
+    if is_name { key.into() } else { index.to_string() }
+}
+
+impl Field {
+    fn show(&mut self, hole: &Hole, at: Span) -> Result<()> {
+        use super::message::Style::{Debug, Display};
+        if self.sigil.is_some() && !matches!(hole.spec.style, Display | Debug) {
+            let message = format!(
+                "`{{:{}}}` shows a number, and the field `{}` is text: leave out its `%` or `?`",
+                hole.spec.text, self.key
+            );
+            return Err(Error::new(at, message));
+        }
+        if !self.shown.contains(&hole.spec) {
+            self.shown.push(hole.spec.clone());
+        }
+        Ok(())
+    }
+}
+
+/// The field that a variable named in the message becomes.
+fn captured(name: &str, span: Span) -> Result<Field> {
+    let (word, is_raw) = name.strip_prefix("r#").map_or((name, false), |word| (word, true));
+    if word.contains('.') {
+        let message = format!(
+            "the message shows `{{{name}}}`, which is no field; a message names variables, so give the value after it, as in `\"{{}}\", {name}`"
+        );
+        return Err(Error::new(span, message));
+    }
+    if matches!(word, "super" | "crate" | "Self" | "_") {
+        return Err(Error::new(span, format!("`{{{name}}}` names no variable")));
+    }
+    let is_keyword = syn::parse_str::<Ident>(word).is_err() && word != "self";
+    let ident = if is_raw || is_keyword { Ident::new_raw(word, span) } else { Ident::new(word, span) };
+    let value: Expr = parse_quote!(#ident);
+    Ok(Field { key: word.into(), span, sigil: None, value, shown: Vec::new() })
+}

@@ -1,0 +1,273 @@
+//! Fields of a call: how they are written, and the names and values they become.
+
+use super::message::{Spec, Style};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::parse::ParseStream;
+use syn::spanned::Spanned;
+use syn::{Error, Expr, ExprField, LitStr, Member, Path, Result, Token};
+
+/// As many as a record holds; the same as `throughline::callsite::MAX_FIELDS`.
+pub(crate) const MAX_FIELDS: usize = 15;
+
+/// A field of a span, of an event or of a later record.
+pub(crate) struct Field {
+    pub(crate) key: String,
+    pub(crate) span: Span,
+    pub(crate) sigil: Option<Sigil>,
+    pub(crate) value: Expr,
+    /// The formats in which the message shows it.
+    pub(crate) shown: Vec<Spec>,
+}
+
+/// `%` or `?`, and where it stands.
+#[derive(Clone, Copy)]
+pub(crate) enum Sigil {
+    Display(Span),
+    Debug(Span),
+}
+
+/// What one place in a field list holds.
+pub(crate) enum Item {
+    /// A field with its key.
+    Named(Field),
+    /// A value without one: neither `key = value` nor a variable.
+    Unnamed(Option<Sigil>, Expr),
+}
+
+impl Item {
+    pub(crate) fn parse(input: ParseStream<'_>) -> Result<Item> {
+        if let Some(sigil) = Sigil::parse(input)? {
+            return Ok(Item::of(Some(sigil), input.parse()?));
+        }
+        if input.peek(LitStr) && input.peek2(Token![=]) && !input.peek2(Token![==]) {
+            let key: LitStr = input.parse()?;
+            return Item::named(key.value(), key.span(), input);
+        }
+        if let Some((key, span)) = dotted_key(input)? {
+            return Item::named(key, span, input);
+        }
+        Ok(Item::of(None, input.parse()?))
+    }
+
+    fn named(key: String, span: Span, input: ParseStream<'_>) -> Result<Item> {
+        input.parse::<Token![=]>()?;
+        let sigil = Sigil::parse(input)?;
+        Ok(Item::Named(Field { key, span, sigil, value: input.parse()?, shown: Vec::new() }))
+    }
+
+    /// A variable, or a field of one, is its own name.
+    fn of(sigil: Option<Sigil>, value: Expr) -> Item {
+        match name_of(&value) {
+            Some(key) => {
+                let span = value.span();
+                Item::Named(Field { key, span, sigil, value, shown: Vec::new() })
+            }
+            None => Item::Unnamed(sigil, value),
+        }
+    }
+}
+
+impl Sigil {
+    pub(crate) fn parse(input: ParseStream<'_>) -> Result<Option<Sigil>> {
+        let span = input.span();
+        Ok(if input.parse::<Option<Token![%]>>()?.is_some() {
+            Some(Sigil::Display(span))
+        } else if input.parse::<Option<Token![?]>>()?.is_some() {
+            Some(Sigil::Debug(span))
+        } else {
+            None
+        })
+    }
+}
+
+/// The `a.b.c` of `a.b.c = …`, where any word may be part of a name, such as the `type` of `error.type`. Reads nothing if no `=` follows.
+fn dotted_key(input: ParseStream<'_>) -> Result<Option<(String, Span)>> {
+    let ahead = input.fork();
+    if !ahead.peek(Ident::peek_any) {
+        return Ok(None);
+    }
+    let mut length = 1;
+    Ident::parse_any(&ahead)?;
+    while ahead.peek(Token![.]) && ahead.peek2(Ident::peek_any) {
+        ahead.parse::<Token![.]>()?;
+        Ident::parse_any(&ahead)?;
+        length += 1;
+    }
+    if !ahead.peek(Token![=]) || ahead.peek(Token![==]) || ahead.peek(Token![=>]) {
+        return Ok(None);
+    }
+    let first = Ident::parse_any(input)?;
+    let mut key = first.unraw().to_string();
+    for _ in 1..length {
+        input.parse::<Token![.]>()?;
+        key = format!("{key}.{}", Ident::parse_any(input)?.unraw());
+    }
+    Ok(Some((key, first.span())))
+}
+
+/// The name of a variable, or of a field of one: `value`, `self.id`, `pair.0`.
+fn name_of(value: &Expr) -> Option<String> {
+    match value {
+        Expr::Path(path) if path.qself.is_none() => Some(path.path.get_ident()?.unraw().to_string()),
+        Expr::Field(ExprField { base, member, .. }) => {
+            let base = name_of(base)?;
+            Some(match member {
+                Member::Named(name) => format!("{base}.{}", name.unraw()),
+                Member::Unnamed(index) => format!("{base}.{}", index.index),
+            })
+        }
+        Expr::Group(group) => name_of(&group.expr),
+        _ => None,
+    }
+}
+
+/// The fields of one record, in order. Their keys are unique.
+#[derive(Default)]
+pub(crate) struct Fields(pub(crate) Vec<Field>);
+
+impl Fields {
+    pub(crate) fn push(&mut self, field: Field) -> Result<()> {
+        if self.index_of(&field.key).is_some() {
+            let message =
+                format!("the field `{}` is given twice: the keys of a record are unique", field.key);
+            return Err(Error::new(field.span, message));
+        }
+        if self.0.len() == MAX_FIELDS {
+            return Err(Error::new(field.span, format!("a record has at most {MAX_FIELDS} fields")));
+        }
+        self.0.push(field);
+        Ok(())
+    }
+
+    pub(crate) fn index_of(&self, key: &str) -> Option<usize> {
+        self.0.iter().position(|field| field.key == key)
+    }
+
+    /// A list of nothing but named fields.
+    pub(crate) fn parse_named(input: ParseStream<'_>) -> Result<Fields> {
+        let mut fields = Fields::default();
+        while !input.is_empty() {
+            match Item::parse(input)? {
+                Item::Named(field) => fields.push(field)?,
+                Item::Unnamed(_, value) => return Err(no_name(&value)),
+            }
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+        }
+        Ok(fields)
+    }
+
+    /// What goes into the callsite's `fields`.
+    pub(crate) fn names(&self) -> TokenStream {
+        let keys = self.0.iter().map(|field| LitStr::new(&field.key, Span::mixed_site()));
+        quote!(&[#(#keys),*])
+    }
+
+    /// `call`, in which `values` may be used, with the traits in scope that choose how a value is recorded.
+    pub(crate) fn with_traits(&self, krate: &Path, call: TokenStream) -> TokenStream {
+        if self.0.iter().all(|field| field.sigil.is_some()) {
+            return call;
+        }
+        quote! {{
+            #[allow(unused_imports)]
+            use #krate::__private::values::{
+                AsDeref as _, AsField as _, AsFieldOrError as _, AsOptionDeref as _, AsRaw as _, AsText as _,
+            };
+            #call
+        }}
+    }
+
+    /// A reference to the tuple of their values.
+    pub(crate) fn values(&self, krate: &Path) -> TokenStream {
+        let values = self.0.iter().map(|field| field.recorded(krate));
+        quote!(&(#(#values,)*))
+    }
+}
+
+/// The error for a value that nothing names.
+pub(crate) fn no_name(value: &Expr) -> Error {
+    Error::new(
+        value.span(),
+        "this value has no name: write `name = value`, or `{}` in the message to show it there",
+    )
+}
+
+impl Field {
+    /// The expression of its value in the record.
+    fn recorded(&self, krate: &Path) -> TokenStream {
+        let (value, span) = (&self.value, Span::mixed_site().located_at(self.value.span()));
+        match self.sigil {
+            Some(Sigil::Display(at)) => {
+                let span = Span::mixed_site().located_at(at);
+                let wrapper = quote_spanned!(span=> #krate::__private::Display);
+                quote_spanned!(span=> #wrapper(&(#value)))
+            }
+            Some(Sigil::Debug(at)) => {
+                let span = Span::mixed_site().located_at(at);
+                let wrapper = quote_spanned!(span=> #krate::__private::Debug);
+                quote_spanned!(span=> #wrapper(&(#value)))
+            }
+            None => match self.shown.split_first() {
+                None => quote_spanned! {span=>
+                    (&&&&&#krate::__private::values::Given(&(#value))).throughline_field()
+                },
+                Some((spec, [])) => self.shown_once(krate, spec, span),
+                Some(_) => {
+                    let check = Ident::new(self.check_of_several(), span);
+                    quote_spanned!(span=> #krate::__private::values::#check(&(#value)))
+                }
+            },
+        }
+    }
+
+    /// A value whose type the reader can format is recorded as it is; any other as the text that the placeholder makes of it.
+    fn shown_once(&self, krate: &Path, spec: &Spec, span: Span) -> TokenStream {
+        let value = &self.value;
+        let (value_name, formatter) = (Ident::new("value", span), Ident::new("formatter", span));
+        let kind = Ident::new(spec.style.marker(), Span::mixed_site());
+        let format = LitStr::new(&format!("{{:{}}}", spec.text), span);
+        let body = match (spec.text.as_str(), spec.style) {
+            ("", _) => quote_spanned!(span=> ::core::fmt::Display::fmt(#value_name, #formatter)),
+            ("?", _) => quote_spanned!(span=> ::core::fmt::Debug::fmt(#value_name, #formatter)),
+            (_, Style::Pointer) => {
+                quote_spanned!(span=> ::core::fmt::Formatter::write_fmt(#formatter, ::core::format_args!(#format, *#value_name)))
+            }
+            _ => {
+                quote_spanned!(span=> ::core::fmt::Formatter::write_fmt(#formatter, ::core::format_args!(#format, #value_name)))
+            }
+        };
+        quote_spanned! {span=>
+            (&&#krate::__private::values::Shown(&(#value), #krate::__private::values::#kind))
+                .throughline_shown(|#value_name, #formatter| #body)
+        }
+    }
+
+    /// The function that accepts what can be shown in each of several formats.
+    fn check_of_several(&self) -> &'static str {
+        let has = |style| self.shown.iter().any(|spec| spec.style == style);
+        if has(Style::Bits) || has(Style::HexDebug) {
+            "in_several_formats_with_bits"
+        } else if has(Style::Exponent) {
+            "in_several_formats_with_exponent"
+        } else {
+            "in_several_formats"
+        }
+    }
+}
+
+impl Style {
+    /// The type that stands for it in `throughline::__private::values`.
+    fn marker(self) -> &'static str {
+        match self {
+            Style::Display => "InDisplay",
+            Style::Debug => "InDebug",
+            Style::HexDebug => "InHexDebug",
+            Style::Bits => "InBits",
+            Style::Exponent => "InExponent",
+            Style::Pointer => "InPointer",
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The macros `event!` and its levels, `span!` and its levels, `record!` and `enabled!`: what they are given, and what becomes of it.
+
+mod event;
+mod field;
+mod input;
+mod level;
+mod message;
+mod options;
+mod span;
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::Result;
+
+pub(crate) use event::{enabled, event};
+pub(crate) use field::MAX_FIELDS;
+pub(crate) use span::{record, span};
+
+/// The macro's code; on a mistake, its message and `instead`, so that it is the only thing the compiler reports.
+fn or_error(expanded: Result<TokenStream>, instead: impl FnOnce() -> TokenStream) -> TokenStream {
+    expanded.unwrap_or_else(|error| {
+        let (error, instead) = (error.into_compile_error(), instead());
+        quote!({ #error #instead })
+    })
+}

@@ -1,0 +1,250 @@
+//! Field values on their way into a record: each type knows its words, a tuple of them is what a macro call passes.
+//!
+//! Scalars are one word (64-bit ones two on a 32-bit machine). Text and bytes are a word of `length << 1 | truncated` and
+//! then the bytes, cut to what the record can hold.
+
+mod text;
+mod values;
+pub mod via;
+
+#[cfg(feature = "postcard")]
+pub use text::Postcard;
+pub use text::{Debug, Display};
+pub use values::{Empty, StaticStr};
+
+use crate::ring::{HEAD_TYPES, MAX_BODY, TYPES_IN_BODY, Word};
+
+/// Type nibbles, as on the wire (`core/docs/wire-format.md` §5).
+pub(crate) mod types {
+    #![allow(missing_docs)]
+    pub(crate) const BOOL: u8 = 1;
+    pub(crate) const U32: u8 = 2;
+    pub(crate) const I32: u8 = 3;
+    pub(crate) const U64: u8 = 4;
+    pub(crate) const I64: u8 = 5;
+    pub(crate) const F32: u8 = 6;
+    pub(crate) const F64: u8 = 7;
+    pub(crate) const STATIC: u8 = 8;
+    pub(crate) const STR: u8 = 9;
+    pub(crate) const BYTES: u8 = 10;
+    pub(crate) const POSTCARD: u8 = 11;
+    pub(crate) const OPTION: u8 = 12;
+    pub(crate) const SHOWN: u8 = 13;
+    pub(crate) const EXTENDED: u8 = 14;
+}
+
+/// What an extended value is: the first of its bytes (`core/docs/wire-format.md` §5).
+pub(crate) mod extended {
+    #![allow(missing_docs)]
+    pub(crate) const CHAR: u8 = 1;
+    pub(crate) const U128: u8 = 2;
+    pub(crate) const I128: u8 = 3;
+    pub(crate) const DURATION: u8 = 4;
+    pub(crate) const IP: u8 = 5;
+    pub(crate) const SOCKET: u8 = 6;
+    pub(crate) const LIST: u8 = 7;
+}
+
+const WORD_BYTES: usize = size_of::<Word>();
+/// Words of a 64-bit scalar.
+pub(crate) const WORDS_64: usize = 8 / WORD_BYTES;
+
+/// A type that can be a field of a span or an event.
+///
+/// Implemented for `bool`, `char`, the integers, floats, `str`, byte slices, arrays and slices of scalars, [`Duration`](core::time::Duration),
+/// the addresses of [`core::net`], `dyn Error` (its text and those of its sources), [`StaticStr`], [`Empty`], references to them, and `Option` of them
+/// (`None` records nothing). The macros also take whatever dereferences to one of them, such as `String`, `Cow<str>`, `Box<T>` or
+/// `heapless::Vec<u8, N>`, and, through `%` and `?`, anything with `Display` or `Debug`. No other crate can implement it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a field as it is",
+    note = "write `%value` to record its `Display`, `?value` for its `Debug`, or wrap it in `throughline::Postcard` (feature `postcard`)"
+)]
+pub trait Field: sealed::Sealed {
+    /// Its type nibble.
+    const TYPE: u8;
+    /// Words it takes at least, unless it is absent; of text and bytes, the first word alone.
+    const WORDS: usize;
+    /// Whether it always takes `WORDS`.
+    const FIXED: bool;
+    /// Appends its words.
+    fn write(&self, out: &mut FieldWriter<'_>);
+}
+
+mod sealed {
+    /// Closes [`Field`](super::Field): its words are private to this crate.
+    pub trait Sealed {}
+}
+
+/// Where a [`Field`] puts its words. Cuts text and bytes so that the fields after them still fit.
+#[derive(Debug)]
+pub struct FieldWriter<'b> {
+    words: &'b mut [Word],
+    at: usize,
+    /// Words that fields still to come need at least.
+    reserved: usize,
+}
+
+impl FieldWriter<'_> {
+    #[inline(always)]
+    fn word(&mut self, w: Word) {
+        self.words[self.at] = w;
+        self.at += 1;
+    }
+
+    #[inline(always)]
+    fn word64(&mut self, v: u64) {
+        self.word(v as Word);
+        if WORDS_64 == 2 {
+            self.word((v >> 32) as Word);
+        }
+    }
+
+    /// Bytes that still fit after one more word.
+    fn room(&self) -> usize {
+        self.words.len().saturating_sub(self.at + 1 + self.reserved) * WORD_BYTES
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.cut(bytes, bytes.len().min(self.room()));
+    }
+
+    fn text(&mut self, text: &str) {
+        self.cut(text.as_bytes(), floor_char_boundary(text, self.room()));
+    }
+
+    /// Writes the first `kept` of `bytes`, marked if that is not all.
+    fn cut(&mut self, bytes: &[u8], kept: usize) {
+        self.word(kept << 1 | Word::from(kept < bytes.len()));
+        BytesWriter { out: self, len: 0 }.push(&bytes[..kept]);
+    }
+
+    /// An [`extended`] value of fixed length: its kind, and then its bytes, least significant first.
+    #[inline(always)]
+    fn extended<const N: usize>(&mut self, kind: u8, bytes: [u8; N]) {
+        self.word((N + 1) << 1);
+        let mut next = [kind].into_iter().chain(bytes);
+        for _ in 0..const { (N + 1).div_ceil(WORD_BYTES) } {
+            self.word(Word::from_ne_bytes(core::array::from_fn(|_| next.next().unwrap_or(0))));
+        }
+    }
+}
+
+/// Appends bytes to the words, after a first word that is set when their number is known.
+struct BytesWriter<'w, 'b> {
+    out: &'w mut FieldWriter<'b>,
+    len: usize,
+}
+
+impl BytesWriter<'_, '_> {
+    /// Appends bytes for which there is room.
+    fn push(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let within = self.len % WORD_BYTES;
+            if within == 0 {
+                self.out.word(0);
+            }
+            let count = bytes.len().min(WORD_BYTES - within);
+            let word = &mut self.out.words[self.out.at - 1];
+            let mut ne = word.to_ne_bytes();
+            ne[within..within + count].copy_from_slice(&bytes[..count]);
+            *word = Word::from_ne_bytes(ne);
+            self.len += count;
+            bytes = &bytes[count..];
+        }
+    }
+}
+
+/// The longest beginning of `text` of at most `most` bytes that ends between two characters.
+fn floor_char_boundary(text: &str, most: usize) -> usize {
+    let mut kept = text.len().min(most);
+    while !text.is_char_boundary(kept) {
+        kept -= 1;
+    }
+    kept
+}
+
+/// A tuple of [`Field`]s: what a macro call passes on.
+pub trait Fields {
+    /// How many.
+    const COUNT: usize;
+    /// Their types, a nibble each, the first in the low one.
+    const TYPES: u64;
+    /// Words of the values at least.
+    const WORDS: usize;
+    /// Whether they never take more.
+    const FIXED: bool;
+    /// Appends the values.
+    fn write_values(&self, out: &mut FieldWriter<'_>);
+}
+
+/// Words of types that precede the values because the head has no room for them: 15 nibbles, whatever the count.
+pub(crate) const fn type_words(count: usize) -> usize {
+    if count <= HEAD_TYPES { 0 } else { WORDS_64 }
+}
+
+/// The head's part of the types.
+pub(crate) const fn head_types(count: usize, types: u64) -> u32 {
+    if count <= HEAD_TYPES { types as u32 } else { TYPES_IN_BODY }
+}
+
+/// Words that `F` takes at least, types included.
+pub(crate) const fn min_words<F: Fields>() -> usize {
+    type_words(F::COUNT) + F::WORDS
+}
+
+/// Writes types (when the head has no room for them) and values to `words`, and says how many words they took.
+#[inline(always)]
+pub(crate) fn write<F: Fields>(fields: &F, words: &mut [Word]) -> usize {
+    let mut out = FieldWriter { words, at: 0, reserved: F::WORDS };
+    for i in 0..const { type_words(F::COUNT) } {
+        out.word((F::TYPES >> (i as u32 * Word::BITS)) as Word);
+    }
+    fields.write_values(&mut out);
+    out.at
+}
+
+/// Writes the types, however few, and the values: the fields of an extended kind, whose head has no room for types.
+pub(crate) fn write_with_types<F: Fields>(fields: &F, words: &mut [Word]) -> usize {
+    let mut out = FieldWriter { words, at: 0, reserved: F::WORDS };
+    out.word64(F::TYPES);
+    fields.write_values(&mut out);
+    out.at
+}
+
+/// Room for the fields of any record.
+pub(crate) const MAX_FIELD_WORDS: usize = MAX_BODY - 5;
+
+macro_rules! tuples {
+    ($($name:ident $index:tt)*) => {
+        impl<$($name: Field),*> Fields for ($($name,)*) {
+            const COUNT: usize = 0 $(+ { let _ = $index; 1 })*;
+            const TYPES: u64 = 0 $(| ($name::TYPE as u64) << (4 * $index))*;
+            const WORDS: usize = 0 $(+ $name::WORDS)*;
+            const FIXED: bool = true $(&& $name::FIXED)*;
+            #[inline(always)]
+            #[allow(unused_variables)]
+            fn write_values(&self, out: &mut FieldWriter<'_>) {
+                $(
+                    out.reserved -= $name::WORDS;
+                    self.$index.write(out);
+                )*
+            }
+        }
+    };
+}
+tuples!();
+tuples!(A 0);
+tuples!(A 0 B 1);
+tuples!(A 0 B 1 C 2);
+tuples!(A 0 B 1 C 2 D 3);
+tuples!(A 0 B 1 C 2 D 3 E 4);
+tuples!(A 0 B 1 C 2 D 3 E 4 F 5);
+tuples!(A 0 B 1 C 2 D 3 E 4 F 5 G 6);
+tuples!(A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7);
+tuples!(A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8);
+tuples!(A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9);
+tuples!(A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10);
+tuples!(A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11);
+tuples!(A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11 M 12);
+tuples!(A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11 M 12 N 13);
+tuples!(A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11 M 12 N 13 O 14);
