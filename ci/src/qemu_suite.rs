@@ -34,6 +34,7 @@ const OVERFLOW: Case = Case { binary: "overflow", check: cases::overflow };
 const STORM: Case = Case { binary: "isr_storm", check: storm::check };
 const REMOTE: Case = Case { binary: "remote", check: cases::remote };
 const FIELDS: Case = Case { binary: "fields", check: cases::fields };
+const METRICS: Case = Case { binary: "metrics", check: cases::metrics };
 const PANIC: Case = Case { binary: "panic", check: cases::panic };
 const SYSTICK: Case = Case { binary: "systick", check: cases::systick };
 const WIRE: Case = Case { binary: "wire", check: cases::wire };
@@ -43,14 +44,14 @@ const RUNS: &[(Machine, Variant, &[Case])] = &[
     (
         Machine::Mps2An386,
         Variant::Serial,
-        &[THERMOSTAT, OVERFLOW, STORM, REMOTE, WIRE, FIELDS, PANIC, SYSTICK],
+        &[THERMOSTAT, OVERFLOW, STORM, REMOTE, WIRE, FIELDS, METRICS, PANIC, SYSTICK],
     ),
     (Machine::Mps2An386, Variant::Rtt, &[THERMOSTAT, OVERFLOW, PANIC]),
     (Machine::Mps2An386, Variant::NoFragment, &[THERMOSTAT, FIELDS]),
     (
         Machine::Microbit,
         Variant::Serial,
-        &[THERMOSTAT, OVERFLOW, STORM, REMOTE, WIRE, FIELDS, PANIC, SYSTICK],
+        &[THERMOSTAT, OVERFLOW, STORM, REMOTE, WIRE, FIELDS, METRICS, PANIC, SYSTICK],
     ),
     (Machine::Microbit, Variant::Rtt, &[THERMOSTAT]),
     (Machine::Microbit, Variant::NoFragment, &[THERMOSTAT]),

@@ -210,8 +210,12 @@ pub(crate) fn count_and_sum(count: &AtomicWord, low: &AtomicWord, high: &AtomicW
         count.store(count.load(Relaxed).wrapping_add(1), Relaxed);
         let (sum, carry) = low.load(Relaxed).overflowing_add(n);
         low.store(sum, Relaxed);
-        if carry && high.load(Relaxed) < FULL {
-            high.store(high.load(Relaxed).wrapping_add(1), Relaxed);
+        if carry {
+            let next = high.load(Relaxed).wrapping_add(1);
+            // A full upper half stays full.
+            if next != 0 {
+                high.store(next, Relaxed);
+            }
         }
     });
     #[cfg(target_has_atomic = "ptr")]

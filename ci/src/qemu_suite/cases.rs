@@ -86,6 +86,23 @@ pub(super) fn fields(firmware: &Firmware, tool: &Tool, bless: bool) -> Result<St
     Ok(format!("{} records, every field with its name", balance.decoded))
 }
 
+/// Metrics of every kind from several callsites each: every series comes once, with what all its callsites counted, or with what was set last.
+pub(super) fn metrics(firmware: &Firmware, tool: &Tool, bless: bool) -> Result<String> {
+    let capture = firmware.run("metrics", b"", |_| Ok(()))?;
+    let objects = tool.json(&capture)?;
+    let series = objects.iter().filter(|object| object["kind"] == "metric").count();
+    let depth = |bus: &str| {
+        let of_bus = |object: &&serde_json::Value| {
+            object["name"] == "queue.depth" && object["labels"]["bus"].as_str() == Some(bus)
+        };
+        objects.iter().filter(of_bus).map(|object| object["value"].clone()).collect::<Vec<_>>()
+    };
+    ensure!(depth("1") == [2], "the gauge is not what was set last: {:?}", depth("1"));
+    ensure!(depth("2") == [100], "the gauge of other labels is {:?}", depth("2"));
+    snapshot("metrics", &TreeText::parse(&tool.tree(&capture)?), bless)?;
+    Ok(format!("{series} series, each once"))
+}
+
 /// A panic in an interrupt with a full ring: its message arrives with its place, and so does all that the ring held.
 pub(super) fn panic(firmware: &Firmware, tool: &Tool, _: bool) -> Result<String> {
     let capture = firmware.run_to_end("panic", b"", |_| Ok(()))?;

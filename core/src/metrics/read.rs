@@ -73,15 +73,12 @@ impl Series {
     #[cfg_attr(target_os = "none", inline(never))]
     fn in_use_from(mut entry: &'static Entry, mut index: usize) -> Option<Series> {
         loop {
-            // The callsites of one gauge share the cells of one entry; the others have nothing to show.
-            if index > 0 || !entry.is_away() {
-                while index <= entry.keys.len() {
-                    let series = Series { entry, index };
-                    if entry.special.is_none_or(|special| (special.is_in_use)(&series)) {
-                        return Some(series);
-                    }
-                    index += 1;
+            while index <= entry.keys.len() {
+                let series = Series { entry, index };
+                if entry.special.is_none_or(|special| (special.is_in_use)(&series)) {
+                    return Some(series);
                 }
+                index += 1;
             }
             (entry, index) = (entry.next()?, 0);
         }
@@ -311,6 +308,11 @@ impl Series {
     /// Whether it collects what found no room in its family.
     pub fn is_overflow(&self) -> bool {
         self.is_of_family() && self.index == self.entry.keys.len()
+    }
+
+    /// Of a gauge: whether another callsite's cells stand for it.
+    pub(super) fn is_away(&self) -> bool {
+        self.entry.is_away()
     }
 
     /// Of a family: whether the place is taken, or the overflow series counted anything.

@@ -17,7 +17,7 @@ use crate::callsite::Kind;
 /// What only some metrics need. The entry points to it, so that firmware without such a metric does not link the code.
 #[derive(Debug)]
 pub(crate) struct Special {
-    /// Whether a series of a family has counted anything.
+    /// Whether a series has anything to show.
     pub(super) is_in_use: fn(&Series) -> bool,
     /// Gives the values of the run-time labels to a sink: how many there are, then each as a length byte and its bytes.
     pub(super) labels: fn(&Series, &mut dyn FnMut(&[u8])),
@@ -25,18 +25,27 @@ pub(crate) struct Special {
     pub(super) float_sum: fn(&Series) -> u64,
 }
 
-static FAMILY: Special =
-    Special { is_in_use: Series::is_in_use, labels: Series::give_labels, float_sum: |_| 0 };
+static FAMILY: Special = Special { is_in_use: Series::is_in_use, labels: Series::give_labels, float_sum: |_| 0 };
+/// Of the callsites of one gauge only one has cells with something in them.
+static GAUGE: Special =
+    Special { is_in_use: |series| !series.is_away(), labels: |_, _| {}, float_sum: |_| 0 };
+static GAUGE_FAMILY: Special = Special {
+    is_in_use: |series| !series.is_away() && series.is_in_use(),
+    labels: Series::give_labels,
+    float_sum: |_| 0,
+};
 static FLOAT_COUNTER: Special =
     Special { is_in_use: |_| true, labels: |_, _| {}, float_sum: Series::read_float_sum };
 
 /// Says what a metric needs beside the ordinary.
 const fn special(keys: &[SeriesKey], kind: u8, param: u8) -> Option<&'static Special> {
-    if !keys.is_empty() {
-        Some(&FAMILY)
-    } else if kind == Kind::Counter as u8 && param != 0 {
-        Some(&FLOAT_COUNTER)
-    } else {
-        None
+    const COUNTER: u8 = Kind::Counter as u8;
+    const GAUGE_KIND: u8 = Kind::Gauge as u8;
+    match kind {
+        GAUGE_KIND if keys.is_empty() => Some(&GAUGE),
+        GAUGE_KIND => Some(&GAUGE_FAMILY),
+        _ if !keys.is_empty() => Some(&FAMILY),
+        COUNTER if param != 0 => Some(&FLOAT_COUNTER),
+        _ => None,
     }
 }

@@ -85,7 +85,7 @@ impl Entry {
 
     /// Whether another entry stands for this gauge.
     pub(crate) fn is_away(&'static self) -> bool {
-        self.kind == Kind::Gauge as u8 && self.home().is_some_and(|home| !core::ptr::eq(home, self))
+        self.home().is_some_and(|home| !core::ptr::eq(home, self))
     }
 }
 

@@ -1,0 +1,215 @@
+//! Metrics of a server as a collector receives them: one series a metric, whatever thread and callsite counted, and right at the edges.
+
+mod support;
+
+use opentelemetry_proto::tonic::common::v1::any_value;
+use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
+use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
+use opentelemetry_proto::tonic::metrics::v1::{
+    ExponentialHistogramDataPoint, Metric, NumberDataPoint, SummaryDataPoint, metric::Data,
+};
+use std::time::Duration;
+use support::in_own_process;
+use support::receiver::Receiver;
+use throughline::{
+    counter, counter_family, gauge, gauge_family, histogram, summary, up_down_counter,
+    up_down_counter_family,
+};
+use throughline_std::{Config, otlp::ClientConfig};
+
+/// The metrics that a collector has at the end of a process that runs `body`.
+fn exported(body: impl FnOnce()) -> Vec<Metric> {
+    let receiver = Receiver::start([]);
+    let client = ClientConfig::new(&receiver.endpoint).unwrap().timeout(Duration::from_secs(30));
+    let config = Config::new("svc").otlp_client(client).report_errors(false);
+    let guard = throughline_std::init(&config).unwrap();
+    body();
+    let report = guard.shutdown(Duration::from_secs(30));
+    assert!(report.complete, "{report:?}");
+    receiver.with(|r| r.metrics.last().unwrap().clone())
+}
+
+/// The data of the only metric of that name.
+fn data<'m>(metrics: &'m [Metric], name: &str) -> &'m Data {
+    let mut found = metrics.iter().filter(|m| m.name == name);
+    let metric = found.next().unwrap_or_else(|| panic!("no metric {name}"));
+    assert!(found.next().is_none(), "{name} comes twice");
+    metric.data.as_ref().unwrap()
+}
+
+/// Value and labels of the points of a sum, with whether it is monotonic, or of a gauge.
+fn numbers(metrics: &[Metric], name: &str) -> (Option<bool>, Vec<(Value, Vec<String>)>) {
+    let (monotonic, points) = match data(metrics, name) {
+        Data::Sum(sum) => (Some(sum.is_monotonic), &sum.data_points),
+        Data::Gauge(gauge) => (None, &gauge.data_points),
+        other => panic!("{other:?}"),
+    };
+    (monotonic, points.iter().map(|p| (p.value.unwrap(), labels(p))).collect())
+}
+
+fn labels(point: &NumberDataPoint) -> Vec<String> {
+    let text = |value: &any_value::Value| match value {
+        any_value::Value::StringValue(text) => text.clone(),
+        other => format!("{other:?}"),
+    };
+    let value = |kv: &opentelemetry_proto::tonic::common::v1::KeyValue| {
+        text(kv.value.as_ref().unwrap().value.as_ref().unwrap())
+    };
+    point.attributes.iter().map(|kv| format!("{}={}", kv.key, value(kv))).collect()
+}
+
+/// The only point of a sum or gauge.
+fn number(metrics: &[Metric], name: &str) -> Value {
+    let (_, points) = numbers(metrics, name);
+    assert_eq!(points.len(), 1, "{name} is one series: {points:?}");
+    points[0].0
+}
+
+fn histogram_of<'m>(metrics: &'m [Metric], name: &str) -> &'m ExponentialHistogramDataPoint {
+    let Data::ExponentialHistogram(histogram) = data(metrics, name) else { panic!("{name}") };
+    assert_eq!(histogram.aggregation_temporality, 2, "cumulative");
+    assert_eq!(histogram.data_points.len(), 1, "{name} is one series");
+    &histogram.data_points[0]
+}
+
+fn summary_of<'m>(metrics: &'m [Metric], name: &str) -> &'m SummaryDataPoint {
+    let Data::Summary(summary) = data(metrics, name) else { panic!("{name}") };
+    assert_eq!(summary.data_points.len(), 1, "{name} is one series");
+    &summary.data_points[0]
+}
+
+/// Runs `f` in a thread of its own to its end.
+fn in_thread(f: impl FnOnce() + Send) {
+    std::thread::scope(|scope| scope.spawn(f).join().unwrap());
+}
+
+#[test]
+fn a_gauge_is_the_last_value_of_any_thread_and_callsite_04() {
+    in_own_process("a_gauge_is_the_last_value_of_any_thread_and_callsite_04", || {
+        let metrics = exported(|| {
+            in_thread(|| gauge!("depth", queue = "mail").set(17));
+            in_thread(|| gauge!("depth", queue = "mail").set(0));
+            in_thread(|| gauge!("level" as f64).set(2.5));
+            gauge!("level" as f64).add(0.25);
+            // Two callsites in turn, each of which was used before.
+            let set = |n: i64| match n % 2 {
+                0 => gauge!("turns").set(n),
+                _ => gauge!("turns").set(n),
+            };
+            (0..=6).for_each(set);
+            let family = |n: i64| gauge_family!("depths", labels = ["queue"], capacity = 4).set(["jobs"], n);
+            in_thread(|| family(5));
+            gauge_family!("depths", labels = ["queue"], capacity = 4).sub(["jobs"], 1);
+            let _active = gauge!("active").in_flight();
+            in_thread(|| drop(gauge!("active").in_flight()));
+            std::mem::forget(gauge!("active").in_flight());
+            drop(_active);
+        });
+        assert_eq!(number(&metrics, "depth"), Value::AsInt(0));
+        assert_eq!(number(&metrics, "level"), Value::AsDouble(2.75));
+        assert_eq!(number(&metrics, "turns"), Value::AsInt(6));
+        assert_eq!(number(&metrics, "active"), Value::AsInt(1));
+        assert_eq!(numbers(&metrics, "depths"), (None, vec![(Value::AsInt(4), vec!["queue=jobs".to_owned()])]));
+    });
+}
+
+#[test]
+fn no_monotonic_sum_goes_down_18() {
+    in_own_process("no_monotonic_sum_goes_down_18", || {
+        let metrics = exported(|| {
+            let full = || {
+                counter!("full").add(usize::MAX);
+                counter!("full").add(9);
+            };
+            full();
+            in_thread(full);
+            counter!("beyond").add(i64::MAX as u64);
+            counter!("beyond").add(1);
+            counter!("to.the.end").add(i64::MAX as u64);
+            let up = || up_down_counter!("up").add(i64::MAX);
+            let down = || up_down_counter!("down").add(i64::MIN);
+            for _ in 0..3 {
+                up();
+                down();
+                in_thread(up);
+                in_thread(down);
+            }
+            let sums = || histogram!("sum", scale = 0).record(u64::MAX);
+            sums();
+            sums();
+            in_thread(sums);
+        });
+        assert_eq!(number(&metrics, "full"), Value::AsDouble(u64::MAX as f64));
+        assert_eq!(number(&metrics, "beyond"), Value::AsDouble((1_u64 << 63) as f64));
+        assert_eq!(number(&metrics, "to.the.end"), Value::AsInt(i64::MAX));
+        assert_eq!(number(&metrics, "up"), Value::AsInt(i64::MAX));
+        assert_eq!(number(&metrics, "down"), Value::AsInt(i64::MIN));
+        let sum = histogram_of(&metrics, "sum");
+        assert_eq!((sum.count, sum.sum), (3, Some(u64::MAX as f64)));
+    });
+}
+
+#[test]
+fn callsites_and_threads_of_one_counter_are_one_sum_32() {
+    in_own_process("callsites_and_threads_of_one_counter_are_one_sum_32", || {
+        let metrics = exported(|| {
+            counter!("c", a = "1", b = "2").add(1_u8);
+            counter!("c", b = "2", a = "1").add(2_u128);
+            in_thread(|| counter!("c", a = "1", b = "2").add(4_usize));
+            counter!("energy" as f64).add(0.5);
+            in_thread(|| counter!("energy" as f64).add(1));
+            counter!("mixed").add(1);
+            counter!("mixed" as f64).add(0.5);
+            counter_family!("f", labels = ["code"], capacity = 2).add(["200"], 8_u32);
+            in_thread(|| counter_family!("f", labels = ["code"], capacity = 2).add(["200"], 16));
+            up_down_counter_family!("u", labels = ["code"], capacity = 2).add(["200"], -3);
+        });
+        let labels = vec!["a=1".to_owned(), "b=2".to_owned()];
+        assert_eq!(numbers(&metrics, "c"), (Some(true), vec![(Value::AsInt(7), labels)]));
+        assert_eq!(numbers(&metrics, "energy"), (Some(true), vec![(Value::AsDouble(1.5), vec![])]));
+        assert_eq!(number(&metrics, "mixed"), Value::AsDouble(1.5));
+        assert_eq!(number(&metrics, "f"), Value::AsInt(24));
+        assert_eq!(numbers(&metrics, "u"), (Some(false), vec![(Value::AsInt(-3), vec!["code=200".to_owned()])]));
+    });
+}
+
+#[test]
+fn histograms_send_their_least_and_greatest_value_45() {
+    in_own_process("histograms_send_their_least_and_greatest_value_45", || {
+        let metrics = exported(|| {
+            let took = |value: Duration| histogram!("took", unit = "us", scale = 0).record(value);
+            took(Duration::from_micros(700));
+            in_thread(|| took(Duration::from_micros(33)));
+            in_thread(|| histogram!("took", unit = "us", scale = 0).record(5_000));
+            let seconds = histogram!("seconds" as f64, unit = "s", scale = 0);
+            seconds.record(Duration::from_millis(1_500));
+            seconds.record(0.25);
+        });
+        let took = histogram_of(&metrics, "took");
+        assert_eq!((took.count, took.sum, took.min, took.max), (3, Some(5_733.0), Some(33.0), Some(5_000.0)));
+        let seconds = histogram_of(&metrics, "seconds");
+        assert_eq!((seconds.sum, seconds.min, seconds.max), (Some(1.75), Some(0.25), Some(1.5)));
+        // OTLP's index i holds what is above 2^i, up to 2^(i + 1): 1/4 is in -3, 3/2 in 0.
+        let buckets = Buckets { offset: -3, bucket_counts: vec![1, 0, 0, 1] };
+        assert_eq!(seconds.positive, Some(buckets));
+    });
+}
+
+#[test]
+fn a_summary_sends_quantiles() {
+    in_own_process("a_summary_sends_quantiles", || {
+        let metrics = exported(|| {
+            (1..=100).for_each(|n: u32| summary!("job", unit = "ms", scale = 4).record(n));
+        });
+        let job = summary_of(&metrics, "job");
+        assert_eq!((job.count, job.sum), (100, 5_050.0));
+        let quantiles: Vec<f64> = job.quantile_values.iter().map(|q| q.quantile).collect();
+        assert_eq!(quantiles, [0.0, 0.5, 0.9, 0.95, 0.99, 1.0]);
+        for at in &job.quantile_values {
+            let exact = (at.quantile * 100.0).max(1.0);
+            let width = 2_f64.powf(1.0 / 16.0);
+            assert!(at.value >= exact && at.value <= exact * width, "{at:?}, {exact}");
+        }
+        assert_eq!((job.quantile_values[0].value, job.quantile_values[5].value), (1.0, 100.0));
+    });
+}
