@@ -12,8 +12,7 @@ use std::time::Duration;
 use support::in_own_process;
 use support::receiver::Receiver;
 use throughline::{
-    counter, counter_family, gauge, gauge_family, histogram, summary, up_down_counter,
-    up_down_counter_family,
+    counter, counter_family, gauge, gauge_family, histogram, summary, up_down_counter, up_down_counter_family,
 };
 use throughline_std::{Config, otlp::ClientConfig};
 
@@ -109,7 +108,10 @@ fn a_gauge_is_the_last_value_of_any_thread_and_callsite_04() {
         assert_eq!(number(&metrics, "level"), Value::AsDouble(2.75));
         assert_eq!(number(&metrics, "turns"), Value::AsInt(6));
         assert_eq!(number(&metrics, "active"), Value::AsInt(1));
-        assert_eq!(numbers(&metrics, "depths"), (None, vec![(Value::AsInt(4), vec!["queue=jobs".to_owned()])]));
+        assert_eq!(
+            numbers(&metrics, "depths"),
+            (None, vec![(Value::AsInt(4), vec!["queue=jobs".to_owned()])])
+        );
     });
 }
 
@@ -169,7 +171,10 @@ fn callsites_and_threads_of_one_counter_are_one_sum_32() {
         assert_eq!(numbers(&metrics, "energy"), (Some(true), vec![(Value::AsDouble(1.5), vec![])]));
         assert_eq!(number(&metrics, "mixed"), Value::AsDouble(1.5));
         assert_eq!(number(&metrics, "f"), Value::AsInt(24));
-        assert_eq!(numbers(&metrics, "u"), (Some(false), vec![(Value::AsInt(-3), vec!["code=200".to_owned()])]));
+        assert_eq!(
+            numbers(&metrics, "u"),
+            (Some(false), vec![(Value::AsInt(-3), vec!["code=200".to_owned()])])
+        );
     });
 }
 

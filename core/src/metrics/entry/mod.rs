@@ -25,7 +25,8 @@ pub(crate) struct Special {
     pub(super) float_sum: fn(&Series) -> u64,
 }
 
-static FAMILY: Special = Special { is_in_use: Series::is_in_use, labels: Series::give_labels, float_sum: |_| 0 };
+static FAMILY: Special =
+    Special { is_in_use: Series::is_in_use, labels: Series::give_labels, float_sum: |_| 0 };
 /// Of the callsites of one gauge only one has cells with something in them.
 static GAUGE: Special =
     Special { is_in_use: |series| !series.is_away(), labels: |_, _| {}, float_sum: |_| 0 };
