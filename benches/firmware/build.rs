@@ -24,6 +24,7 @@ fn main() {
     // A switch, so that a test sees that the fragment is an optimisation and no requirement.
     if env::var_os("FOOTPRINT_WITHOUT_FRAGMENT").is_none() {
         println!("cargo::rustc-link-arg-bins=-Tthroughline.x");
+        println!("cargo::rustc-link-arg-bins=--build-id");
     }
     if env::var_os("CARGO_FEATURE_DEFMT").is_some() {
         println!("cargo::rustc-link-arg-bin=ops_defmt=-Tdefmt.x");

@@ -289,6 +289,20 @@ impl Tool {
         Ok(Live { input: child.stdin.take(), child, text })
     }
 
+    /// Decodes a capture with the ELF of another build; gives the exit code and all that the tool says.
+    ///
+    /// # Errors
+    ///
+    /// When the tool can't be started.
+    pub fn decode_with(&self, capture: &Capture, elf: &Path) -> Result<(Option<i32>, String)> {
+        let scratch = Scratch::new("capture")?;
+        let path = scratch.path().join("capture.bin");
+        fs::write(&path, &capture.bytes)?;
+        let output = Command::new(&self.0).arg("decode").arg("--elf").arg(elf).arg(path).output()?;
+        let said = [output.stdout, output.stderr].concat();
+        Ok((output.status.code(), String::from_utf8_lossy(&said).into_owned()))
+    }
+
     fn decode(&self, capture: &Capture, options: &[&str]) -> Result<String> {
         // The capture is read from a file, because the times of a stream depend on when it arrives.
         let scratch = Scratch::new("capture")?;

@@ -1,19 +1,57 @@
-//! The GNU build id that the linker put into the program.
+//! What the program tells of itself, so that the host knows whether it has the right ELF: the build id that the linker made, or a checksum of the callsites
+//! where those lie in flash.
+
+use throughline::adapter::wire::{Check, checksum};
+
+// A table of addresses, some of which the linker may not know: a weak symbol that is not defined is 0.
+core::arch::global_asm!(
+    ".section .rodata.__throughline_links, \"a\", %progbits",
+    ".global __throughline_links",
+    ".weak __throughline_build_id",
+    ".weak __throughline_build_id_end",
+    ".weak __start_throughline_callsites",
+    ".weak __stop_throughline_callsites",
+    ".balign 4",
+    "__throughline_links:",
+    ".long __throughline_build_id",
+    ".long __throughline_build_id_end",
+    ".long __start_throughline_callsites",
+    ".long __stop_throughline_callsites",
+    ".text",
+);
 
 unsafe extern "C" {
-    #[link_name = "__throughline_build_id"]
-    static START: u8;
-    #[link_name = "__throughline_build_id_end"]
-    static END: u8;
+    #[link_name = "__throughline_links"]
+    static LINKS: [Range; 2];
+}
+
+/// Where something begins and ends in flash.
+#[repr(C)]
+struct Range {
+    start: *const u8,
+    end: *const u8,
+}
+
+impl Range {
+    fn bytes(&self) -> &'static [u8] {
+        let len = self.end.addr().wrapping_sub(self.start.addr());
+        if len == 0 {
+            return &[];
+        }
+        // SAFETY: both symbols are there, and so begin and end of one section in read-only memory.
+        unsafe { core::slice::from_raw_parts(self.start, len) }
+    }
 }
 
 /// Bytes of an ELF note before its description, with the name `GNU`.
 const NOTE_HEADER: usize = 16;
 
-/// The build id; empty when the note is not one.
-pub(crate) fn build_id() -> &'static [u8] {
-    let len = (&raw const END).addr().wrapping_sub((&raw const START).addr());
-    // SAFETY: the fragment defines the symbols as begin and end of the note, which is in read-only memory.
-    let note = unsafe { core::slice::from_raw_parts(&raw const START, len) };
-    note.get(NOTE_HEADER..).unwrap_or(&[])
+/// The build id, if the fragment `throughline.x` was used, or else the callsites' checksum.
+pub(crate) fn check() -> Check<'static> {
+    // SAFETY: the table above has this layout, and is never written to.
+    let [note, callsites] = unsafe { &LINKS };
+    match note.bytes().get(NOTE_HEADER..) {
+        Some(build_id) => Check::BuildId(build_id),
+        None => Check::Callsites(checksum(callsites.bytes())),
+    }
 }

@@ -1,4 +1,4 @@
-//! Who this device is.
+//! The identity of the device.
 
 /// What the stream says of the device; all of it is in the preamble.
 ///
@@ -14,7 +14,8 @@ pub struct Config {
     pub device_id: DeviceId,
     /// Number of this boot: another after each reset, or span ids repeat. See [`BootEpoch`](crate::BootEpoch).
     pub boot_epoch: u32,
-    /// GNU build id of the ELF, at most 32 bytes; empty when unknown. The feature `build-id` fills it in.
+    /// GNU build id of the ELF, at most 32 bytes. When it is empty, the program finds out by itself: the build id that the linker made if it
+    /// was given `throughline.x`, and else a checksum of the callsites, which then lie in flash.
     pub build_id: &'static [u8],
 }
 

@@ -5,7 +5,7 @@ use throughline::adapter::LossReason;
 use throughline::adapter::metrics::Series;
 use throughline::adapter::ring::{MAX_BODY, Parked, Reader, Word};
 use throughline::adapter::wire::{
-    Batch, Frame, Header, MAX_BUILD_ID, MAX_NAME, Mark, Metrics, PREAMBLE_EVERY, Preamble, Window,
+    Batch, Check, Frame, Header, MAX_BUILD_ID, MAX_NAME, Mark, Metrics, PREAMBLE_EVERY, Preamble, Window,
 };
 
 use crate::Config;
@@ -57,11 +57,6 @@ impl Frames {
             panic!("this recorder has a flusher already: call throughline_embedded::init once")
         };
         recorder.mark_clock();
-        #[cfg(all(feature = "build-id", target_os = "none"))]
-        let config = match config.build_id {
-            [] => Config { build_id: crate::build_id::build_id(), ..config },
-            _ => config,
-        };
         // The compiler must not know that this is zero: it would call `memset`, which is as long as all the rest of this function.
         let zero = if cfg!(target_os = "none") { core::hint::black_box(0) } else { 0u32 };
         Frames {
@@ -71,7 +66,11 @@ impl Frames {
                 device_id: config.device_id.to_u64().to_le_bytes(),
                 unix_ns: zero.into(),
                 unix_ticks: zero.into(),
-                build_id: &config.build_id[..config.build_id.len().min(MAX_BUILD_ID)],
+                check: match config.build_id {
+                    #[cfg(target_os = "none")]
+                    [] => crate::build_id::check(),
+                    id => Check::BuildId(&id[..id.len().min(MAX_BUILD_ID)]),
+                },
                 name: cut(config.name),
             },
             header: Header { sequence: zero, epoch: config.boot_epoch, ordinal: zero, lost: zero },

@@ -62,17 +62,19 @@
 //!
 //! ## Linking
 //!
-//! Add `-Tthroughline.x` to the linker arguments, after the runtime's script (`-Tlink.x`). This crate's build script puts the
+//! Add `-Tthroughline.x` and `--build-id` to the linker arguments, after the runtime's script (`-Tlink.x`). This crate's build script puts the
 //! fragment where the linker finds it. It saves flash and bytes on the wire (see its comment); nothing depends on it.
+//!
+//! Every preamble says of which build the program is, so that the host refuses the ELF of another: by the linker's build id with the fragment, by a
+//! checksum of the callsites without it. [`init`] makes that checksum, at some five instructions for each byte of the callsites.
 //!
 //! | feature | adds |
 //! |---|---|
 //! | `embassy` | `flush_task`: an async loop over `embedded-io-async` and `embassy-time` |
-//! | `build-id` | the ELF's build id in the preamble, so that the host can tell that it has the right ELF; needs `throughline.x` and `-C link-arg=--build-id` |
 
 #![no_std]
 
-#[cfg(all(feature = "build-id", target_os = "none"))]
+#[cfg(target_os = "none")]
 mod build_id;
 mod config;
 mod epoch;

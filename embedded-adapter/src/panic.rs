@@ -69,6 +69,7 @@ impl<T> PanicAccess<T> {
     /// # Panics
     ///
     /// When it was called before.
+    #[allow(clippy::mut_from_ref)] // The value is lent once.
     pub fn hold(&'static self, value: T) -> &'static mut T {
         assert!(self.state.swap(CLOSED, Relaxed) == EMPTY, "a PanicAccess holds one value");
         // SAFETY: only one caller gets past the line above, and `take` gives nothing until `HELD` is stored below.
@@ -83,6 +84,7 @@ impl<T> PanicAccess<T> {
     /// # Safety
     ///
     /// Whoever was lent the value must never run again: interrupts are off, other cores are halted, and the caller does not return.
+    #[allow(clippy::mut_from_ref)] // As above.
     pub unsafe fn take(&'static self) -> Option<&'static mut T> {
         if self.state.swap(CLOSED, Acquire) != HELD {
             return None;

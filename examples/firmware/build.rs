@@ -15,13 +15,11 @@ fn main() {
         println!("cargo::rustc-cfg=microbit");
     }
     std::fs::copy(format!("memory/{board}.x"), out.join("memory.x")).expect("the build folder is writable");
-    std::fs::copy("memory/build-id.x", out.join("build-id.x")).expect("the build folder is writable");
     println!("cargo::rustc-link-search={}", out.display());
     println!("cargo::rustc-link-arg-bins=-Tlink.x");
     println!("cargo::rustc-link-arg-bins=--nmagic");
     if env::var_os("CARGO_FEATURE_FRAGMENT").is_some() {
         println!("cargo::rustc-link-arg-bins=-Tthroughline.x");
-        println!("cargo::rustc-link-arg-bins=-Tbuild-id.x");
         println!("cargo::rustc-link-arg-bins=--build-id");
     }
 }

@@ -137,6 +137,16 @@ pub(super) fn systick(firmware: &Firmware, tool: &Tool, _: bool) -> Result<Strin
     Ok(format!("{spans} spans of {expected} ns, over turns of the clock"))
 }
 
+/// The ELF of another program: refused, and no name is taken from it.
+pub(super) fn wrong_elf(firmware: &Firmware, tool: &Tool, _: bool) -> Result<String> {
+    let capture = firmware.run("overflow", b"", |_| Ok(()))?;
+    let (code, said) = tool.decode_with(&capture, &firmware.elf("isr_storm"))?;
+    ensure!(code == Some(1), "the exit code is {code:?}: {said}");
+    ensure!(said.contains("give the ELF of that build"), "it does not say what to do: {said}");
+    ensure!(said.contains("callsite@") && !said.contains("made"), "a name is from the wrong ELF: {said}");
+    Ok("refused".to_owned())
+}
+
 /// Bytes on the wire.
 pub(super) fn wire(firmware: &Firmware, tool: &Tool, _: bool) -> Result<String> {
     let capture = firmware.run("wire", b"", |_| Ok(()))?;

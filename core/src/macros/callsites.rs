@@ -20,7 +20,9 @@ macro_rules! __blob {
         // Items have no hygiene: a name that the user might also give to a constant would hide it from `$meta`.
         const __TL_META: $crate::__private::Meta =
             $meta.in_package(::core::option_env!("CARGO_PKG_NAME"), ::core::option_env!("CARGO_PKG_VERSION"));
-        #[cfg_attr(any(target_os = "none", target_os = "linux"), unsafe(link_section = ".throughline"))]
+        // On bare metal the section is named so that the linker gives its beginning and end, by which a program can sum it up.
+        #[cfg_attr(target_os = "none", unsafe(link_section = "throughline_callsites"))]
+        #[cfg_attr(target_os = "linux", unsafe(link_section = ".throughline"))]
         static __TL_BLOB: [::core::primitive::u8; __TL_META.encoded_len()] = __TL_META.blob();
         &__TL_BLOB
     }};

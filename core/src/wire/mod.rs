@@ -36,7 +36,7 @@ mod preamble;
 pub use batch::{Batch, Mark};
 pub use frame::{Frame, Header, MAX_FRAME, Window};
 pub use metrics::Metrics;
-pub use preamble::{MAX_BUILD_ID, MAX_NAME, Preamble};
+pub use preamble::{Check, MAX_BUILD_ID, MAX_NAME, Preamble, checksum};
 
 /// Version of the format, in the first byte of every frame.
 pub const VERSION: u8 = 1;

@@ -80,7 +80,7 @@ pub struct Counts {
     pub unknown_callsites: u64,
     /// Records with a static string the ELF does not have.
     pub unknown_texts: u64,
-    /// Preambles whose build id is not the ELF's.
+    /// Preambles whose build id, or checksum of the callsites, is not the ELF's.
     pub build_ids: u64,
     /// Boots whose clock stood still or turned over early, each counted.
     pub clocks: u64,

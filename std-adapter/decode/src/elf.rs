@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 
 use object::{Object, ObjectSection, SectionFlags, elf::SHF_ALLOC};
 use throughline::adapter::callsite::Blob;
+use throughline::adapter::wire::checksum;
 
 use crate::preamble::Hex;
 
-/// Name of the section that holds the callsites.
+/// Name of the section that holds the callsites, where the program was linked with `throughline.x` or runs on a host.
 pub const SECTION: &str = ".throughline";
+/// Its name in firmware that was linked without the fragment.
+pub const SECTION_IN_FLASH: &str = "throughline_callsites";
 
 /// An ELF in memory. Reading one costs the file's size once; what is asked of it later borrows from it.
 #[derive(Debug)]
@@ -61,16 +64,37 @@ pub enum ElfError {
 /// The ELF is not of the program that made the stream.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{} has build id {}, but the device runs {}; give the ELF of that build, or flash this one",
-    path.display(), Hex(elf), Hex(device)
+    "{} has {} {}, but the device runs {}; give the ELF of that build, or flash this one",
+    path.display(), what.name(), if elf.is_empty() { "none".to_owned() } else { Hex(elf).to_string() }, Hex(device)
 )]
 pub struct BuildIdMismatch {
     /// The ELF's file.
     pub path: PathBuf,
-    /// Its build id.
+    /// What was compared.
+    pub what: BuildMark,
+    /// The ELF's; empty when it has none.
     pub elf: Vec<u8>,
-    /// The build id the device sent.
+    /// The one that the device sent.
     pub device: Vec<u8>,
+}
+
+/// What tells builds of a program from each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BuildMark {
+    /// The GNU build id.
+    BuildId,
+    /// The checksum of the callsites.
+    Callsites,
+}
+
+impl BuildMark {
+    fn name(self) -> &'static str {
+        match self {
+            BuildMark::BuildId => "build id",
+            BuildMark::Callsites => "callsites with checksum",
+        }
+    }
 }
 
 impl Elf {
@@ -102,7 +126,7 @@ impl Elf {
                     (end <= data.len()).then_some(start..end)
                 });
                 let Some(place) = place else { continue };
-                if section.name() == Ok(SECTION) {
+                if section.name() == Ok(SECTION) || section.name() == Ok(SECTION_IN_FLASH) {
                     callsites = Some((section.address(), place.clone()));
                 }
                 let flags = section.flags();
@@ -127,15 +151,24 @@ impl Elf {
         &self.build_id
     }
 
-    /// Checks the build id a device sent. `Ok(false)`: one of the two has none, so nothing is proved.
+    /// Checks the build id that a device sent, or the checksum of its callsites. `Ok(false)`: it sent none, so nothing is proved. Cost: with a
+    /// checksum, one pass over the callsites.
     pub fn check_build_id(&self, device: &[u8]) -> Result<bool, BuildIdMismatch> {
-        if device.is_empty() || self.build_id.is_empty() {
+        if device.is_empty() {
             return Ok(false);
         }
         if self.build_id == device {
             return Ok(true);
         }
-        Err(BuildIdMismatch { path: self.path.clone(), elf: self.build_id.clone(), device: device.to_vec() })
+        let (mut what, mut elf) = (BuildMark::BuildId, self.build_id.clone());
+        if device.len() == size_of::<u32>() {
+            let section = self.data.get(self.callsites.clone()).unwrap_or_default();
+            (what, elf) = (BuildMark::Callsites, checksum(section).to_le_bytes().to_vec());
+        }
+        if elf == device {
+            return Ok(true);
+        }
+        Err(BuildIdMismatch { path: self.path.clone(), what, elf, device: device.to_vec() })
     }
 
     /// Every callsite with its id, in the order of the section. Bytes that are no blob (padding) are stepped over.

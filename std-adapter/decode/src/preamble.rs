@@ -17,7 +17,7 @@ pub struct Preamble {
     pub device_id: u64,
     /// Wall-clock time the device knows: nanoseconds since 1970, at which tick.
     pub unix: Option<(u64, u64)>,
-    /// GNU build id of the program; empty when unknown.
+    /// GNU build id of the program, or 4 bytes: the checksum of its callsites, least significant byte first. Empty when the device knows neither.
     pub build_id: Vec<u8>,
     /// Service name.
     pub name: String,

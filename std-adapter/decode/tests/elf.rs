@@ -3,9 +3,9 @@
 mod common;
 
 use common::scenario::{CHARGER, STRINGS, program, sites};
-use common::{BUILD_ID, Device, F, RODATA, Rec, elf};
+use common::{BUILD_ID, Device, F, RODATA, Rec, elf, fnv1a, section};
 use proptest::prelude::*;
-use throughline_decode::{DamageKind, Decoder, Elf, ElfError, Item, TimeOptions};
+use throughline_decode::{DamageKind, Decoder, Elf, ElfError, Item, TimeOptions, preamble::Hex};
 
 #[test]
 fn callsites_strings_and_build_id_are_read() {
@@ -44,12 +44,40 @@ fn every_error_names_the_file_and_the_next_step() {
 }
 
 #[test]
-fn build_ids_are_compared_only_when_both_are_known() {
+fn an_elf_without_the_devices_build_id_is_of_another_build_33() {
     let with = Elf::parse("a", program().0).unwrap();
     assert_eq!(with.check_build_id(&BUILD_ID), Ok(true));
-    assert_eq!(with.check_build_id(&[]), Ok(false));
+    assert_eq!(with.check_build_id(&[]), Ok(false), "nothing is proved");
     let without = Elf::parse("b", elf(Some(&sites()), STRINGS, &[]).0).unwrap();
-    assert_eq!(without.check_build_id(&BUILD_ID), Ok(false));
+    let mismatch = without.check_build_id(&[7; 2]).unwrap_err();
+    assert!(mismatch.to_string().starts_with("b has build id none, but the device runs 0707;"), "{mismatch}");
+}
+
+#[test]
+fn callsites_are_compared_by_their_checksum_where_there_is_no_build_id_33() {
+    let (file, ids) = elf(Some(&sites()), STRINGS, &[]);
+    let elf = Elf::parse("fw.elf", file).unwrap();
+    let sum = fnv1a(&section(&sites())).to_le_bytes();
+    assert_eq!(elf.check_build_id(&sum), Ok(true));
+    // One letter of one message is another.
+    let mut others = sites();
+    others[4].name = "tock {{idle}}";
+    let others = fnv1a(&section(&others)).to_le_bytes();
+    let mut device = Device::new(32);
+    device.build_id = others.to_vec();
+    device.preamble().batch(0, 0, &[Rec::Event { callsite: ids[4], time: 1, span: None, fields: vec![] }]);
+    let mut decoder = Decoder::new(Some(&elf), TimeOptions::default());
+    let mut said = Vec::new();
+    decoder.push(&device.wire, None, &mut |_, item| match item {
+        Item::Event(event) => said.push(event.callsite.name().into_owned()),
+        Item::Damage(damage) => said.push(damage.kind.to_string()),
+        _ => {}
+    });
+    let wrong =
+        format!("fw.elf has callsites with checksum {}, but the device runs {};", Hex(&sum), Hex(&others));
+    assert!(said[0].starts_with(&wrong), "{said:?}");
+    assert_eq!(said[1..], [format!("callsite@{:#x}?", ids[4])], "no name rather than a wrong one");
+    assert_eq!((decoder.counts().build_ids, decoder.counts().damage()), (1, 1));
 }
 
 #[test]

@@ -386,6 +386,16 @@ fn crc32(bytes: &[u8]) -> u32 {
     !crc
 }
 
+/// 32-bit FNV-1a.
+pub fn fnv1a(bytes: &[u8]) -> u32 {
+    let mut hash = 2_166_136_261u32;
+    for byte in bytes {
+        hash ^= u32::from(*byte);
+        hash = hash.wrapping_mul(16_777_619);
+    }
+    hash
+}
+
 /// COBS as Cheshire and Baker have it, without the delimiter.
 fn cobs(bytes: &[u8]) -> Vec<u8> {
     let mut out = vec![0];
@@ -537,19 +547,24 @@ impl Site {
 /// Address of the first static string in [`elf`].
 pub const RODATA: u32 = 0x0800_1000;
 
+/// The section of these callsites.
+pub fn section(sites: &[Site]) -> Vec<u8> {
+    // With padding, as a linker may leave.
+    sites.iter().flat_map(|site| [site.blob(), vec![0; 3]].concat()).collect()
+}
+
 /// An ELF32 for ARM with these callsites and static strings, and the callsites' ids. `None` as callsites leaves the section out.
 pub fn elf(sites: Option<&[Site]>, strings: &str, build_id: &[u8]) -> (Vec<u8>, Vec<u64>) {
     let mut note = Vec::new();
     [4, build_id.len() as u32, 3].iter().for_each(|n: &u32| note.extend(n.to_le_bytes()));
     note.extend(b"GNU\0");
     note.extend(build_id);
-    let mut blobs = Vec::new();
+    let blobs = section(sites.unwrap_or_default());
     let mut ids = Vec::new();
+    let mut at = 0;
     for site in sites.unwrap_or_default() {
-        ids.push(blobs.len() as u64);
-        blobs.extend(site.blob());
-        // Padding, as a linker may leave.
-        blobs.extend([0; 3]);
+        ids.push(at);
+        at += site.blob().len() as u64 + 3;
     }
     // Name, type, flags, address, contents.
     let mut sections = vec![(".rodata", 1u32, 2u32, RODATA, strings.as_bytes().to_vec())];
