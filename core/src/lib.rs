@@ -50,6 +50,8 @@ pub mod adapter;
 #[cfg(not(loom))]
 mod aside;
 #[cfg(not(loom))]
+mod attribute;
+#[cfg(not(loom))]
 mod callsite;
 #[cfg(not(loom))]
 pub mod clock;
@@ -113,11 +115,12 @@ pub use fields::Postcard;
 #[cfg(not(loom))]
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::attribute::{Branch, call};
     pub use crate::callsite::{Callsite, Kind, Meta, is_enabled};
     pub use crate::event::event;
     pub use crate::fields::via as values;
     pub use crate::fields::{Debug, Display};
-    pub use crate::future::instrument_result;
+    pub use crate::future::{Instrument, instrument_result};
     pub use crate::level::STATIC_MIN;
     pub use crate::metrics::entry::Entry;
     pub use crate::metrics::histogram::cells as histogram_cells;
@@ -135,6 +138,6 @@ pub mod __private {
     };
     pub use crate::span::{add_to_current, below, outside};
     pub use crate::sync::Cell;
-    pub use crate::{Level, Span, SpanKind};
+    pub use crate::{Level, Span, SpanKind, Status};
     pub use throughline_macros::{__enabled_call, __event_call, __record_call, __span_call};
 }

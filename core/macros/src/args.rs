@@ -1,38 +1,34 @@
 //! The arguments of `#[instrument(…)]`.
 
+use crate::call::{Field, Fields, Item, KINDS, LEVELS, Options, Parent, no_name, variant};
 use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-use syn::{Error, Expr, Ident, LitStr, Member, Path, Result, Token, parenthesized, parse_quote};
+use syn::{Error, Expr, Ident, LitStr, Path, Result, Token, parenthesized, parse_quote};
 
-const LEVELS: [&str; 5] = ["Trace", "Debug", "Info", "Warn", "Error"];
-const KINDS: [&str; 5] = ["Internal", "Server", "Client", "Producer", "Consumer"];
-const KNOWN: &str = "`name`, `level`, `kind`, `root`, `skip`, `skip_all`, `fields`, `err`, `ret` and `crate`";
+const KNOWN: &str = "`name`, `level`, `target`, `parent`, `kind`, `root`, `skip`, `skip_all`, `fields`, `err`, `ret` and `crate`";
 
 /// What was asked for.
 pub(crate) struct Args {
     pub(crate) name: Option<Expr>,
-    /// A variant of `Level`.
-    pub(crate) level: Option<Ident>,
-    /// A variant of `SpanKind`.
-    pub(crate) kind: Option<Ident>,
-    pub(crate) root: bool,
+    /// The span's level, target, parent and kind.
+    pub(crate) options: Options,
     pub(crate) skip: Vec<Ident>,
     pub(crate) skip_all: bool,
-    pub(crate) fields: Vec<Field>,
-    pub(crate) err: Option<Format>,
-    pub(crate) ret: Option<Format>,
+    /// What is in `fields(…)`.
+    pub(crate) fields: Fields,
+    pub(crate) err: Option<Emit>,
+    pub(crate) ret: Option<Emit>,
     /// Where the crate `throughline` is.
     pub(crate) krate: Path,
 }
 
-/// One of `fields(…)`.
-pub(crate) struct Field {
-    pub(crate) key: LitStr,
-    /// Neither: the value as it is.
-    pub(crate) format: Option<Format>,
-    pub(crate) value: Expr,
+/// How what a function returns is recorded.
+pub(crate) struct Emit {
+    pub(crate) format: Format,
+    /// The level of an event that is recorded, too.
+    pub(crate) level: Option<Ident>,
 }
 
 /// How a value becomes text, and where that was said.
@@ -46,12 +42,10 @@ impl Parse for Args {
     fn parse(input: ParseStream<'_>) -> Result<Args> {
         let mut args = Args {
             name: None,
-            level: None,
-            kind: None,
-            root: false,
+            options: Options::default(),
             skip: Vec::new(),
             skip_all: false,
-            fields: Vec::new(),
+            fields: Fields::default(),
             err: None,
             ret: None,
             krate: parse_quote!(::throughline),
@@ -82,14 +76,20 @@ impl Args {
         }
         match text.as_str() {
             "name" => self.name = Some(value(input)?),
-            "level" => self.level = Some(variant(input, "level", &LEVELS)?),
-            "kind" => self.kind = Some(variant(input, "kind", &KINDS)?),
-            "root" => self.root = true,
+            "level" => self.options.level = Some(assigned(input, |input| variant(input, "level", &LEVELS))?),
+            "kind" => self.options.kind = Some(assigned(input, |input| variant(input, "kind", &KINDS))?),
+            "target" => self.options.target = Some(value(input)?),
+            "parent" => self.options.parent = Some(assigned(input, Parent::parse)?),
+            "root" => self.options.parent = Some(Parent::None),
             "skip" => self.skip = list(input, Ident::parse_any)?,
             "skip_all" => self.skip_all = true,
-            "fields" => self.fields = list(input, Field::parse)?,
-            "err" => self.err = Some(format(input)?.unwrap_or(Format::Display(word.span()))),
-            "ret" => self.ret = Some(format(input)?.unwrap_or(Format::Debug(word.span()))),
+            "fields" => {
+                for field in list(input, field)? {
+                    self.fields.push(field)?;
+                }
+            }
+            "err" => self.err = Some(Emit::parse(input, Format::Display(word.span()))?),
+            "ret" => self.ret = Some(Emit::parse(input, Format::Debug(word.span()))?),
             "crate" => {
                 input.parse::<Token![=]>()?;
                 self.krate = Path::parse_mod_style(input)?;
@@ -103,18 +103,19 @@ impl Args {
 
 fn unknown(word: &Ident) -> Error {
     let hint = match word.to_string().as_str() {
-        "parent" | "follows_from" => {
-            "; a span's parent is the span that is current: use `root` for none, `Context::enter` for another"
-        }
-        "target" => "; the target is the module's path",
+        "follows_from" => "; for a cause that is no parent, call `Span::follows_from` in the function",
         _ => "",
     };
     Error::new(word.span(), format!("unknown argument `{word}`{hint}; there are {KNOWN}"))
 }
 
-fn value(input: ParseStream<'_>) -> Result<Expr> {
+fn assigned<T>(input: ParseStream<'_>, value: impl FnOnce(ParseStream<'_>) -> Result<T>) -> Result<T> {
     input.parse::<Token![=]>()?;
-    input.parse()
+    value(input)
+}
+
+fn value(input: ParseStream<'_>) -> Result<Expr> {
+    assigned(input, |input| input.parse())
 }
 
 fn list<T>(input: ParseStream<'_>, item: fn(ParseStream<'_>) -> Result<T>) -> Result<Vec<T>> {
@@ -123,107 +124,36 @@ fn list<T>(input: ParseStream<'_>, item: fn(ParseStream<'_>) -> Result<T>) -> Re
     Ok(Punctuated::<T, Token![,]>::parse_terminated_with(&content, item)?.into_iter().collect())
 }
 
-/// `= "debug"`, `= Debug`, `= DEBUG` or `= Level::DEBUG`, as one of `known`.
-fn variant(input: ParseStream<'_>, what: &str, known: &[&str]) -> Result<Ident> {
-    input.parse::<Token![=]>()?;
-    let (given, span) = if input.peek(LitStr) {
-        let text: LitStr = input.parse()?;
-        (text.value(), text.span())
-    } else {
-        let path: Path = input.parse()?;
-        let last = &path.segments[path.segments.len() - 1].ident;
-        (last.to_string(), last.span())
-    };
-    match known.iter().find(|name| name.eq_ignore_ascii_case(&given)) {
-        Some(name) => Ok(Ident::new(name, Span::call_site())),
-        None => {
-            let known = known.join("`, `");
-            Err(Error::new(span, format!("unknown {what} `{given}`; there are `{known}`")))
-        }
+fn field(input: ParseStream<'_>) -> Result<Field> {
+    match Item::parse(input)? {
+        Item::Named(field) => Ok(field),
+        Item::Unnamed(_, value) => Err(no_name(&value)),
     }
 }
 
-/// `(Debug)`, `(Display)` or nothing.
-fn format(input: ParseStream<'_>) -> Result<Option<Format>> {
-    if !input.peek(syn::token::Paren) {
-        return Ok(None);
-    }
-    let content;
-    parenthesized!(content in input);
-    let word = Ident::parse_any(&content)?;
-    let format = match word.to_string().as_str() {
-        "Display" => Format::Display(word.span()),
-        "Debug" => Format::Debug(word.span()),
-        _ => return Err(Error::new(word.span(), "expected `Debug` or `Display`")),
-    };
-    if !content.is_empty() {
-        return Err(content.error("expected nothing after it"));
-    }
-    Ok(Some(format))
-}
-
-impl Field {
-    fn parse(input: ParseStream<'_>) -> Result<Field> {
-        if let Some(format) = sigil(input)? {
-            let (key, value) = dotted(input)?;
-            return Ok(Field { key, format: Some(format), value });
+impl Emit {
+    /// `(Debug)`, `(Display)`, `(level = "info")`, both, or nothing.
+    fn parse(input: ParseStream<'_>, otherwise: Format) -> Result<Emit> {
+        let mut emit = Emit { format: otherwise, level: None };
+        if !input.peek(syn::token::Paren) {
+            return Ok(emit);
         }
-        let (key, short) = if input.peek(LitStr) {
-            (input.parse()?, None)
-        } else {
-            let (key, value) = dotted(input)?;
-            (key, Some(value))
-        };
-        match short {
-            Some(value) if !input.peek(Token![=]) => Ok(Field { key, format: None, value }),
-            _ => {
-                input.parse::<Token![=]>()?;
-                Ok(Field { key, format: sigil(input)?, value: input.parse()? })
+        let content;
+        parenthesized!(content in input);
+        while !content.is_empty() {
+            let word = Ident::parse_any(&content)?;
+            match word.to_string().as_str() {
+                "Display" => emit.format = Format::Display(word.span()),
+                "Debug" => emit.format = Format::Debug(word.span()),
+                "level" => {
+                    emit.level = Some(assigned(&content, |input| variant(input, "level", &LEVELS))?);
+                }
+                _ => return Err(Error::new(word.span(), "expected `Debug`, `Display` or `level = …`")),
+            }
+            if !content.is_empty() {
+                content.parse::<Token![,]>()?;
             }
         }
+        Ok(emit)
     }
-}
-
-fn sigil(input: ParseStream<'_>) -> Result<Option<Format>> {
-    let span = input.span();
-    Ok(if input.parse::<Option<Token![%]>>()?.is_some() {
-        Some(Format::Display(span))
-    } else if input.parse::<Option<Token![?]>>()?.is_some() {
-        Some(Format::Debug(span))
-    } else {
-        None
-    })
-}
-
-/// `a.b.c`, both as a name and as the expression it is.
-fn dotted(input: ParseStream<'_>) -> Result<(LitStr, Expr)> {
-    if !input.peek(Ident::peek_any) {
-        return Err(
-            input.error("expected a field: `key = value`, `key = %display`, `key = ?debug`, or a variable")
-        );
-    }
-    let first = Ident::parse_any(input)?;
-    let mut key = first.unraw().to_string();
-    let span = first.span();
-    let mut value: Expr = parse_quote!(#first);
-    while input.parse::<Option<Token![.]>>()?.is_some() {
-        // Any word may be part of a name, such as the `type` of `error.type`; whether it may be part of an expression is
-        // decided where it is used as one.
-        let member = if input.peek(Ident::peek_any) {
-            Member::Named(Ident::parse_any(input)?)
-        } else {
-            input.parse()?
-        };
-        match &member {
-            Member::Named(name) => key = format!("{key}.{}", name.unraw()),
-            Member::Unnamed(index) => key = format!("{key}.{}", index.index),
-        }
-        value = Expr::Field(syn::ExprField {
-            attrs: Vec::new(),
-            base: Box::new(value),
-            dot_token: Token![.](span),
-            member,
-        });
-    }
-    Ok((LitStr::new(&key, span), value))
 }

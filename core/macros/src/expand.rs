@@ -1,17 +1,19 @@
 //! What `#[instrument]` makes of a function. Generated code names only `::core` and the crate itself.
 
-use crate::args::{Args, Field, Format};
+use crate::args::{Args, Emit, Format};
+use crate::call::{Field, Fields, MAX_FIELDS, begin};
 use crate::function::Function;
-use crate::params::{self, Param};
+use crate::params;
+use crate::returned;
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::Parser;
 use syn::visit_mut::{self, VisitMut};
-use syn::{AssocType, Block, Error, Expr, ExprAsync, ExprCall, Result, ReturnType, Stmt, Type, parse_quote};
+use syn::{
+    AssocType, Block, Error, Expr, ExprAsync, ExprCall, LitStr, Result, ReturnType, Stmt, Type, parse_quote,
+};
 
-/// As many as a record holds; the same as `throughline::adapter::callsite::MAX_FIELDS`.
-const MAX_FIELDS: usize = 15;
 const NO_RESULT: &str = "`err` needs a function that returns a `Result`";
 
 /// The whole of the macro: on a mistake, its message and the function as it was, so that its callers still find it.
@@ -26,8 +28,8 @@ pub(crate) fn instrument(args: TokenStream, item: TokenStream) -> TokenStream {
 fn expand(args: &Args, function: Function) -> Result<TokenStream> {
     let Function { attrs, vis, sig, body } = &function;
     let span = span(args, &function)?;
-    if let (Some(err), ReturnType::Default) = (args.err, &sig.output) {
-        let (Format::Display(at) | Format::Debug(at)) = err;
+    if let (Some(err), ReturnType::Default) = (&args.err, &sig.output) {
+        let (Format::Display(at) | Format::Debug(at)) = err.format;
         return Err(Error::new(at, NO_RESULT));
     }
     let statements = if sig.asyncness.is_some() {
@@ -41,91 +43,73 @@ fn expand(args: &Args, function: Function) -> Result<TokenStream> {
         let inner = in_future(args, &span, &hint, &syn::parse2(future.block.into_token_stream())?);
         let pin = call.func;
         quote!(#(#before)* #pin(async move { #inner }))
-    } else if let Some(statements) = in_closure(args, &span, &sig.output, body) {
+    } else if let Some(statements) = returned::future(args, &span, &sig.output, body) {
+        statements
+    } else if let Some(statements) = in_closure(args, &span, &function) {
         statements
     } else {
-        let (guard, statements) = (local("_throughline_span"), body.stream());
-        quote!(let #guard = #span; #statements)
+        let guard = local("span");
+        quote!(let #guard = #span; #body)
     };
     let mut braces = Group::new(Delimiter::Brace, statements);
     braces.set_span(body.span());
-    Ok(quote!(#(#attrs)* #vis #sig #braces))
+    // Braces that the user's own macro wrote around the body are not for the compiler to complain of.
+    Ok(quote!(#(#attrs)* #[allow(unused_braces)] #vis #sig #braces))
 }
 
 /// The expression that begins the span.
 fn span(args: &Args, function: &Function) -> Result<TokenStream> {
-    let Args { krate, .. } = args;
     let params = params::of(&function.sig);
     check_skipped(args, &params)?;
-    let recorded = params.iter().filter_map(|param| argument(args, param));
-    let named = args.fields.iter().map(|Field { key, format, value }| {
-        let format = sigil(*format);
-        quote_spanned!(key.span()=> #key = #format #value)
-    });
-    let fields: Vec<TokenStream> = recorded.chain(named).collect();
-    if fields.len() > MAX_FIELDS {
+    let recorded: Vec<Field> = params.iter().filter_map(|param| argument(args, param)).collect();
+    let count = recorded.len() + args.fields.0.len();
+    if count > MAX_FIELDS {
         let message = format!(
-            "this span would have {} fields, and one has at most {MAX_FIELDS}: name arguments in `skip(…)`",
-            fields.len()
+            "this span would have {count} fields, and one has at most {MAX_FIELDS}: name arguments in `skip(…)`"
         );
         return Err(Error::new(function.sig.ident.span(), message));
     }
+    let mut fields = Fields::default();
+    for field in recorded.into_iter().chain(args.fields.0.iter().cloned()) {
+        fields.push(field)?;
+    }
     let name = match &args.name {
-        Some(name) => name.to_token_stream(),
-        None => function.sig.ident.unraw().to_string().into_token_stream(),
+        Some(name) => name.clone(),
+        None => {
+            let name = LitStr::new(&function.sig.ident.unraw().to_string(), Span::mixed_site());
+            parse_quote!(#name)
+        }
     };
-    let mut options = TokenStream::new();
-    if let Some(level) = &args.level {
-        options.extend(quote!(level: #level,));
-    }
-    if let Some(kind) = &args.kind {
-        options.extend(quote!(kind: #kind,));
-    }
-    if args.root {
-        options.extend(quote!(root: true,));
-    }
-    Ok(quote!(#krate::span!(#options #name #(, #fields)*)))
+    begin(&args.krate, &args.options, &name, &fields)
 }
 
-fn check_skipped(args: &Args, params: &[Param]) -> Result<()> {
-    let unknown = args.skip.iter().find(|name| *name != "self" && !params.iter().any(|p| p.ident == **name));
+fn check_skipped(args: &Args, params: &[Ident]) -> Result<()> {
+    let unknown = args.skip.iter().find(|name| *name != "self" && !params.contains(name));
     let Some(name) = unknown else { return Ok(()) };
-    let known: Vec<String> = params.iter().map(|p| format!("`{}`", p.ident)).collect();
+    let known: Vec<String> = params.iter().map(|param| format!("`{param}`")).collect();
     let known =
         if known.is_empty() { "it has none".into() } else { format!("there are {}", known.join(", ")) };
     Err(Error::new(name.span(), format!("`{name}` is no argument of this function; {known}")))
 }
 
 /// The field that an argument makes by itself.
-fn argument(args: &Args, Param { ident, derefs }: &Param) -> Option<TokenStream> {
-    let name = ident.unraw().to_string();
-    let replaced = args.fields.iter().any(|field| field.key.value() == name);
-    if args.skip_all || args.skip.contains(ident) || replaced || name.starts_with('_') {
+fn argument(args: &Args, ident: &Ident) -> Option<Field> {
+    let key = ident.unraw().to_string();
+    let is_replaced = args.fields.index_of(&key).is_some();
+    if args.skip_all || args.skip.contains(ident) || is_replaced || key.starts_with('_') {
         return None;
     }
-    let stars = (0..(*derefs)?).map(|_| quote_spanned!(ident.span()=> *));
-    Some(quote!(#name = #(#stars)* #ident))
-}
-
-fn sigil(format: Option<Format>) -> TokenStream {
-    match format {
-        Some(Format::Display(span)) => quote_spanned!(span=> %),
-        Some(Format::Debug(span)) => quote_spanned!(span=> ?),
-        None => TokenStream::new(),
-    }
+    let value = parse_quote!(#ident);
+    Some(Field { key, span: ident.span(), sigil: None, value, shown: Vec::new(), is_argument: true })
 }
 
 /// The body as a future that carries the span. The span is made before the future, which takes the arguments with it, and within a block of
 /// its own, so that nothing of it, which is bound to its thread, is kept across the `await`.
 fn in_future(args: &Args, span: &TokenStream, hint: &TokenStream, body: &Group) -> TokenStream {
-    let krate = &args.krate;
-    let (guard, output) = (local("throughline_span"), local("throughline_output"));
-    let statements = body.stream();
-    let future = quote_spanned!(body.span()=> async move { #hint #statements });
-    let instrumented = match look(args, &output, &quote!(current)) {
-        Some(status) => quote!(#krate::__private::instrument_result(#future, #guard, |#output| #status)),
-        None => quote!(#krate::Instrument::instrument(#future, #guard)),
-    };
+    let (guard, output) = (local("span"), local("output"));
+    // The body is a block of its own, so that what it declares or imports means nothing to the hint.
+    let future = quote_spanned!(body.span()=> async move { #hint #body });
+    let instrumented = instrumented(args, &future, &guard, &output);
     quote! {
         ({
             let #guard = #span;
@@ -135,26 +119,40 @@ fn in_future(args: &Args, span: &TokenStream, hint: &TokenStream, body: &Group) 
     }
 }
 
+/// `future` with the span `guard`, and its result looked at if that was asked for.
+pub(crate) fn instrumented(args: &Args, future: &TokenStream, guard: &Ident, output: &Ident) -> TokenStream {
+    let krate = &args.krate;
+    match look(args, output, &quote!(current)) {
+        Some(status) => quote!(#krate::__private::instrument_result(#future, #guard, |#output| #status)),
+        None => quote!(#krate::__private::Instrument::instrument(#future, #guard)),
+    }
+}
+
 /// The body as a closure, whose result is looked at. It is called through a function, which makes it a closure that is called once: one
 /// that may return what it has captured.
-fn in_closure(args: &Args, span: &TokenStream, returns: &ReturnType, body: &Group) -> Option<TokenStream> {
-    let (guard, output, result) =
-        (local("throughline_span"), local("throughline_output"), local("throughline_result"));
+///
+/// Within a closure, `#[track_caller]` would report the closure's place, so there the body is a labelled block instead.
+fn in_closure(args: &Args, span: &TokenStream, function: &Function) -> Option<TokenStream> {
+    let krate = &args.krate;
+    let (guard, output, result) = (local("span"), local("output"), local("result"));
     let status = look(args, &result, &quote!(#guard))?;
-    let returns = match returns {
-        ReturnType::Default => TokenStream::new(),
-        ReturnType::Type(arrow, ty) => {
-            let ty = without_impl(ty);
-            quote!(#arrow #ty)
-        }
+    let Function { attrs, sig, body, .. } = function;
+    let returns = match &sig.output {
+        ReturnType::Default => None,
+        ReturnType::Type(_, ty) => Some(without_impl(ty)),
     };
+    let block = attrs
+        .iter()
+        .any(|attr| attr.path().is_ident("track_caller"))
+        .then(|| returned::block(krate, returns.as_ref(), body))
+        .flatten();
+    let value = block.unwrap_or_else(|| {
+        let returns = returns.map(|ty| quote!(-> #ty));
+        quote!(#krate::__private::call(move || #returns #body))
+    });
     Some(quote! {
-        #[inline(always)]
-        fn throughline_call<R>(body: impl ::core::ops::FnOnce() -> R) -> R {
-            body()
-        }
         let mut #guard = #span;
-        let #output = throughline_call(move || #returns #body);
+        let #output = #value;
         let #result = &#output;
         let #result = #status;
         #guard.set_status(#result);
@@ -166,32 +164,57 @@ fn in_closure(args: &Args, span: &TokenStream, returns: &ReturnType, body: &Grou
 /// is asked.
 fn look(args: &Args, output: &Ident, place: &TokenStream) -> Option<TokenStream> {
     let krate = &args.krate;
-    let Some(err) = args.err else {
-        let record = args.ret.map(|ret| record(args, ret, "return", output, place))?;
-        return Some(quote!({ #record #krate::Status::Unset }));
+    let Some(err) = &args.err else {
+        let record = args.ret.as_ref().map(|ret| returned_value(args, ret, output, place))?;
+        return Some(quote!({ #record #krate::__private::Status::Unset }));
     };
-    let (returned, error) = (local("throughline_returned"), local("throughline_error"));
-    let (ok, record_returned) = match args.ret {
-        Some(ret) => (returned.to_token_stream(), record(args, ret, "return", &returned, place)),
+    let (returned, error) = (local("returned"), local("error"));
+    let (ok, record_returned) = match &args.ret {
+        Some(ret) => (returned.to_token_stream(), returned_value(args, ret, &returned, place)),
         None => (quote!(_), TokenStream::new()),
     };
-    let record_error = record(args, err, "error.message", &error, place);
-    let at = err.span();
+    let mut record_error = record(args, err.format, "error.message", &error, &quote!(record), place);
+    if let Some(level) = &err.level {
+        record_error.extend(record(
+            args,
+            err.format,
+            "error.message",
+            &error,
+            &quote!(event),
+            &quote!(#level),
+        ));
+    }
+    let at = err.format.span();
     let (ok, err) = (
         quote_spanned!(at=> ::core::result::Result::Ok(#ok)),
         quote_spanned!(at=> ::core::result::Result::Err(#error)),
     );
     Some(quote! {
         match #output {
-            #ok => { #record_returned #krate::Status::Unset }
-            #err => { #record_error #krate::Status::Error }
+            #ok => { #record_returned #krate::__private::Status::Unset }
+            #err => { #record_error #krate::__private::Status::Error }
         }
     })
 }
 
-/// Records `*value` as `key`. Through a trait object: a missing implementation is then reported as just that, and the code that writes
-/// text is there once for all types.
-fn record(args: &Args, format: Format, key: &str, value: &Ident, place: &TokenStream) -> TokenStream {
+/// Records what a function returns: in its span, or, with a level, as an event.
+fn returned_value(args: &Args, ret: &Emit, value: &Ident, place: &TokenStream) -> TokenStream {
+    match &ret.level {
+        None => record(args, ret.format, "return", value, &quote!(record), place),
+        Some(level) => record(args, ret.format, "return", value, &quote!(event), &quote!(#level)),
+    }
+}
+
+/// Records `*value` as `key` by a macro, `record!` or `event!`, whose first argument is the span or the level. Through a trait object: a missing
+/// implementation is then reported as just that, and the code that writes text is there once for all types.
+fn record(
+    args: &Args,
+    format: Format,
+    key: &str,
+    value: &Ident,
+    with: &TokenStream,
+    first: &TokenStream,
+) -> TokenStream {
     let krate = &args.krate;
     let (bound, sigil) = match format {
         Format::Display(_) => (quote!(Display), quote!(%)),
@@ -199,7 +222,7 @@ fn record(args: &Args, format: Format, key: &str, value: &Ident, place: &TokenSt
     };
     quote_spanned! {format.span()=>
         let #value: &dyn ::core::fmt::#bound = #value;
-        #krate::record!(#place, #key = #sigil #value);
+        #krate::#with!(#first, #key = #sigil #value);
     }
 }
 
@@ -220,7 +243,7 @@ fn hint(output: &Type) -> TokenStream {
     if matches!(output, Type::Never(_)) {
         return TokenStream::new();
     }
-    let (ty, value) = (without_impl(output), local("throughline_output"));
+    let (ty, value) = (without_impl(output), local("output"));
     quote! {
         if let ::core::option::Option::Some(#value) = ::core::option::Option::None::<#ty> {
             return #value;
@@ -244,7 +267,7 @@ fn future_output(returns: &ReturnType) -> Option<Type> {
 }
 
 /// The type with `_` for every `impl Trait`, which may be written only in signatures.
-fn without_impl(ty: &Type) -> Type {
+pub(crate) fn without_impl(ty: &Type) -> Type {
     struct Erase;
     impl VisitMut for Erase {
         fn visit_type_mut(&mut self, ty: &mut Type) {
@@ -260,9 +283,10 @@ fn without_impl(ty: &Type) -> Type {
     ty
 }
 
-/// A local variable that no name in the body can mean.
-fn local(name: &str) -> Ident {
-    Ident::new(name, Span::mixed_site())
+/// A local variable, which no name in the body can mean. A constant or static of its name would be taken for the pattern, so it has one that nobody
+/// gives.
+pub(crate) fn local(name: &str) -> Ident {
+    Ident::new(&format!("__throughline_{name}"), Span::mixed_site())
 }
 
 impl Format {

@@ -1,8 +1,8 @@
 //! The function under the attribute, with its body unread, so that a mistake in the body is reported by the compiler and at its place.
 
-use proc_macro2::{Group, TokenStream};
+use proc_macro2::{Delimiter, Group, TokenStream};
 use syn::parse::{Parse, ParseStream};
-use syn::{AttrStyle, Attribute, Error, Result, Signature, Token, Visibility};
+use syn::{AttrStyle, Attribute, Error, Result, Signature, Token, Visibility, braced};
 
 pub(crate) struct Function {
     /// Those before it, and those at the start of its body, which hold for it all the same.
@@ -33,11 +33,13 @@ impl Parse for Function {
                 "a `const fn` cannot be instrumented: it may run when the program is compiled, where nothing is recorded",
             ));
         }
-        let group: Group = input.parse()?;
-        let Body { attrs: inner, rest } = syn::parse2(group.stream())?;
+        // A body that a macro was given as `$body:block` is in an invisible group, which `braced!` looks into.
+        let content;
+        let braces = braced!(content in input);
+        let Body { attrs: inner, rest } = content.parse()?;
         attrs.extend(inner.into_iter().map(|attr| Attribute { style: AttrStyle::Outer, ..attr }));
-        let mut body = Group::new(group.delimiter(), rest);
-        body.set_span(group.span());
+        let mut body = Group::new(Delimiter::Brace, rest);
+        body.set_span(braces.span.join());
         Ok(Function { attrs, vis, sig, body })
     }
 }

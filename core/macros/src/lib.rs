@@ -5,6 +5,7 @@ mod call;
 mod expand;
 mod function;
 mod params;
+mod returned;
 
 use proc_macro::TokenStream;
 
@@ -32,21 +33,25 @@ use proc_macro::TokenStream;
 /// |---|---|---|
 /// | `name = "…"` | the span's name: a literal or a constant `&'static str` | the function's name |
 /// | `level = "debug"` | its level; also `Debug`, `Level::Debug`, `Level::DEBUG` | `Info` |
+/// | `target = "…"` | its target: a literal or a constant | the module's path |
 /// | `kind = Server` | its role: `Internal`, `Server`, `Client`, `Producer` or `Consumer` | `Internal` |
-/// | `root` | begins a trace of its own, whatever is current | child of the current span |
+/// | `parent = &span` | its parent, a `&Span` or a `Context`; any expression, with the arguments in scope | the current span |
+/// | `root`, `parent = None` | begins a trace of its own, whatever is current | child of the current span |
 /// | `skip(a, b)` | arguments not to record | |
 /// | `skip_all` | records no argument | |
 /// | `fields(…)` | fields besides, as in `span!`: `key = value`, `dotted.key = %display`, `"any key" = ?debug`, `%x`, `?x`, `x`; evaluated before the body, with the arguments in scope; a field named as an argument is recorded in its place | |
-/// | `err` | a returned `Err` makes the span's status an error, and its `Display` the field `error.message`; `err(Debug)` for its `Debug` | |
-/// | `ret` | records what is returned (with `err`: what is in `Ok`) as field `return`: its `Debug`, or its `Display` with `ret(Display)` | |
+/// | `err` | a returned `Err` makes the span's status an error, and its `Display` the field `error.message`; `err(Debug)` for its `Debug`; `err(level = "warn")` records an event besides | |
+/// | `ret` | records what is returned (with `err`: what is in `Ok`) as field `return`: its `Debug`, or its `Display` with `ret(Display)`; as an event with `ret(level = "debug")` | |
 /// | `crate = path` | where `throughline` is, for crates that re-export it | `::throughline` |
 ///
-/// # Which arguments are recorded
+/// A function that panics makes its span's status an error, too.
 ///
-/// Those whose type, as written, is `bool`, an integer of up to 64 bits, a float, `str` or `String`, or a reference to one: as they are, for the price
-/// of their words. Nothing else is, for formatting a value costs the function more than its span does: name it in `fields(…)`, as in
-/// `fields(?request)`. Of a tuple pattern with a tuple type each element is looked at; `self`, and names that begin with `_`, are never
-/// recorded. A span has at most 15 fields.
+/// # How arguments are recorded
+///
+/// One whose type is a [field](https://docs.rs/throughline/latest/throughline/trait.Field.html), or dereferences to one as `String` does, is recorded
+/// as it is, for the price of its words. Of any other the `Debug` is recorded: that costs more than the span does, and on a microcontroller some flash for
+/// the formatting code, so `skip` what you do not need. One that has neither is not recorded. `self`, and names that begin with `_`, never are; name
+/// them in `fields(…)`, as in `fields(?self)`. A span has at most 15 fields.
 ///
 /// ```
 /// # use throughline::instrument;
@@ -54,17 +59,18 @@ use proc_macro::TokenStream;
 /// # struct Server { port: u16 }
 /// impl Server {
 ///     // Fields: `attempt` (an integer), `request` (its `Debug`), `port`, `http.route`.
-///     #[instrument(name = "handle", kind = Server, fields(?request, port = self.port, http.route = %request.path))]
+///     #[instrument(name = "handle", kind = Server, fields(port = self.port, http.route = %request.path))]
 ///     async fn handle(&self, request: Request, attempt: u32) {}
 /// }
 /// ```
 ///
 /// # What a function may be
 ///
-/// A function or method: generic, `unsafe`, `extern`, `async`, returning `impl Trait`; not a `const fn`, which may run where nothing is recorded.
-/// When a function that is not `async` ends with `Box::pin(async move { … })`, as those made by `async_trait` do, the span is that of the
-/// future. Of any other function that returns a future (`-> impl Future`) the span covers making the future, not its work: use
-/// `Instrument::instrument` there.
+/// A function or method: generic, `unsafe`, `extern`, `async`, of a trait, with `#[track_caller]`, returning `impl Trait`; not a `const fn`, which may run
+/// where nothing is recorded. When a function that is not `async` ends with `Box::pin(async move { … })`, as those made by `async_trait` do, the span is that
+/// of the future. A function that returns `impl Future` or `Pin<Box<dyn Future>>` begins its span when it is called, makes the future within it, and ends
+/// it when the future is done. Of a function whose type hides that it returns a future, as `BoxFuture` does, the span covers making the future alone:
+/// use `Instrument::instrument` there.
 #[proc_macro_attribute]
 pub fn instrument(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::instrument(args.into(), item.into()).into()

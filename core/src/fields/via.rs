@@ -13,17 +13,14 @@ use core::ops::Deref;
 #[derive(Clone, Copy, Debug)]
 pub struct Given<'a, T: ?Sized>(pub &'a T);
 
+/// An argument of an instrumented function, which is recorded without having been asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Argument<'a, T: ?Sized>(pub &'a T);
+
 /// First: a type that is a field.
 pub trait AsField<'a, T: ?Sized> {
     /// The value itself.
     fn throughline_field(&self) -> &'a T;
-}
-
-impl<'a, T: Field + ?Sized> AsField<'a, T> for &&&&Given<'a, T> {
-    #[inline(always)]
-    fn throughline_field(&self) -> &'a T {
-        self.0
-    }
 }
 
 /// Second: a type that dereferences to a field, such as `String`.
@@ -32,53 +29,66 @@ pub trait AsDeref<'a, T: ?Sized> {
     fn throughline_field(&self) -> &'a T;
 }
 
-impl<'a, T: Deref<Target: Field> + ?Sized> AsDeref<'a, T::Target> for &&&Given<'a, T> {
-    #[inline(always)]
-    fn throughline_field(&self) -> &'a T::Target {
-        self.0
-    }
-}
-
 /// Third: an `Option` of such a type.
 pub trait AsOptionDeref<'a, T: ?Sized> {
     /// What it refers to, if it is there.
     fn throughline_field(&self) -> Option<&'a T>;
 }
 
-impl<'a, T: Deref<Target: Field>> AsOptionDeref<'a, T::Target> for &&Given<'a, Option<T>> {
-    #[inline(always)]
-    fn throughline_field(&self) -> Option<&'a T::Target> {
-        self.0.as_deref()
-    }
+macro_rules! ways {
+    ($($wrapper:ident)*) => {$(
+        impl<'a, T: Field + ?Sized> AsField<'a, T> for &&&&$wrapper<'a, T> {
+            #[inline(always)]
+            fn throughline_field(&self) -> &'a T {
+                self.0
+            }
+        }
+
+        impl<'a, T: Deref<Target: Field> + ?Sized> AsDeref<'a, T::Target> for &&&$wrapper<'a, T> {
+            #[inline(always)]
+            fn throughline_field(&self) -> &'a T::Target {
+                self.0
+            }
+        }
+
+        impl<'a, T: Deref<Target: Field>> AsOptionDeref<'a, T::Target> for &&$wrapper<'a, Option<T>> {
+            #[inline(always)]
+            fn throughline_field(&self) -> Option<&'a T::Target> {
+                self.0.as_deref()
+            }
+        }
+    )*};
 }
 
-/// Fourth, for arguments of an instrumented function: a type with `Debug`.
+ways!(Given Argument);
+
+/// Fourth, of arguments: a type with `Debug`.
 pub trait AsDebug<'a, T: ?Sized> {
     /// Its `Debug`.
     fn throughline_field(&self) -> Debug<&'a T>;
 }
 
-impl<'a, T: fmt::Debug + ?Sized> AsDebug<'a, T> for &Given<'a, T> {
+impl<'a, T: fmt::Debug + ?Sized> AsDebug<'a, T> for &Argument<'a, T> {
     #[inline(always)]
     fn throughline_field(&self) -> Debug<&'a T> {
         Debug(self.0)
     }
 }
 
-/// Last, for arguments of an instrumented function: nothing, which is no reason for the function not to compile.
+/// Last, of arguments: nothing, so that the function compiles as it does without the attribute.
 pub trait AsNothing {
     /// No value.
     fn throughline_field(&self) -> super::Empty;
 }
 
-impl<T: ?Sized> AsNothing for Given<'_, T> {
+impl<T: ?Sized> AsNothing for Argument<'_, T> {
     #[inline(always)]
     fn throughline_field(&self) -> super::Empty {
         super::Empty
     }
 }
 
-/// Last, for all else: what the compiler then says is that the type is no [`Field`].
+/// Last, of all else: what the compiler then says is that the type is no [`Field`].
 pub trait AsFieldOrError<'a, T: ?Sized> {
     /// The value itself, were it a field.
     fn throughline_field(&self) -> &'a T

@@ -7,11 +7,17 @@ use throughline::instrument;
 #[instrument(nmae = "x")]
 fn unknown() {}
 
-#[instrument(target = "x")]
+#[instrument(follows_from = [])]
 fn known_elsewhere() {}
 
-#[instrument(parent = None)]
+#[instrument(parent = 3)]
 fn parent() {}
+
+#[instrument(fields(a = 1, b, a = 2))]
+fn field_twice(b: u8) {}
+
+#[instrument(ret(level = "loud"))]
+fn level_of_an_event() {}
 
 #[instrument(level = "loud")]
 fn level() {}

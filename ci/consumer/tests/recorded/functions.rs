@@ -46,7 +46,7 @@ fn a_root_is_in_no_span() {
 }
 
 #[test]
-fn arguments_of_known_types_are_recorded() {
+fn arguments_are_recorded_as_they_are_or_by_their_debug() {
     let lines = recorded(|| {
         let mut f = 6;
         functions::scalars(true, 1, -2, 0.5, "e", &mut f, &&7);
@@ -58,8 +58,10 @@ fn arguments_of_known_types_are_recorded() {
     let expected = [
         "fields a=true b=1u c=-2 d=0.5f32 e=\"e\" f=6u g=7u in scalars",
         "span scalars",
+        "fields a=1u b='b' c=[99] f=\"6\" in not_scalars",
         "span not_scalars",
-        "span patterns a=1u b=2u c=4u type=9u",
+        "fields a=1u b=2u c=4u d=5u e=\"e\" type=9u in patterns",
+        "span patterns",
         "span cfg_of_an_argument a=1u",
     ];
     assert_eq!(lines, expected);
@@ -72,7 +74,7 @@ fn fields_are_added_and_arguments_skipped() {
         functions::skip_all(1, 2);
     });
     let expected = [
-        "fields a=1u c=\"Some(3)\" sum=3u any key=\"2\" d.len=3u d.0=4u in skip_and_fields",
+        "fields a=1u d=[4, 5, 6] c=\"Some(3)\" sum=3u any key=\"2\" d.len=3u d.0=4u in skip_and_fields",
         "span skip_and_fields",
         "fields b=\"2\" in skip_all",
         "span skip_all",
@@ -150,6 +152,7 @@ fn any_kind_of_function_may_be_instrumented() {
         "fields a=\"\" b=\"b\" in lifetimes",
         "span lifetimes",
         "span impl_trait n=3u",
+        "fields values=[1] in impl_trait_borrowed",
         "span impl_trait_borrowed",
         "span foreign n=1u",
         "span inner_attributes",
@@ -158,11 +161,11 @@ fn any_kind_of_function_may_be_instrumented() {
 }
 
 #[test]
-fn a_span_ends_when_its_function_panics() {
+fn a_span_of_a_function_that_panics_ends_as_an_error_37() {
     let lines = recorded(|| {
         let stopped: std::thread::Result<()> = std::panic::catch_unwind(|| functions::diverges(true));
         assert!(stopped.is_err());
         functions::plain();
     });
-    assert_eq!(lines, ["span diverges stop=true", "span plain"]);
+    assert_eq!(lines, ["span diverges stop=true Error", "span plain"]);
 }

@@ -117,13 +117,13 @@ fn a_future_dropped_midway_is_cancelled_and_one_never_polled_leaves_nothing() {
 }
 
 #[test]
-fn of_a_function_that_makes_a_future_the_making_is_recorded() {
+fn of_a_function_that_makes_a_future_the_span_is_that_of_both() {
     let lines = recorded(|| {
         let future = functions::made_future(1);
         info!("made");
         run(future);
     });
-    assert_eq!(lines, ["span made_future n=1u", "event \"made\""]);
+    assert_eq!(lines, ["event \"made\"", "span made_future n=1u"]);
 }
 
 #[async_trait::async_trait]

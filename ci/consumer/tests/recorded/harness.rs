@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use throughline::adapter::callsite::{Blob, registry};
 use throughline::adapter::metrics::{self, Reading};
-use throughline::adapter::record::{Record, Values};
+use throughline::adapter::record::{ExtendedValue, Record, Values};
 use throughline::{Clock, Recorder, Slots, SpanKind, Status, Value};
 
 static SLOTS: Slots<1024> = Slots::new();
@@ -127,7 +127,7 @@ fn write_level(line: &mut String, blob: &Blob<'_>) {
 
 fn write_fields(line: &mut String, blob: &Blob<'_>, values: Values<'_>) {
     assert!(values.count() == 0 || values.count() == blob.field_count());
-    for (key, value) in blob.fields().zip(values) {
+    for (key, value) in blob.fields().zip(values).filter(|(_, value)| *value != Value::Absent) {
         _ = write!(line, " {key}=");
         _ = match value {
             Value::Bool(v) => write!(line, "{v}"),
@@ -137,6 +137,12 @@ fn write_fields(line: &mut String, blob: &Blob<'_>, values: Values<'_>) {
             Value::F64(v) => write!(line, "{v:?}f64"),
             Value::Str { text, truncated: false } => write!(line, "{text:?}"),
             Value::Bytes { bytes, truncated: false } => write!(line, "{bytes:?}"),
+            Value::Shown { text, truncated: false } => write!(line, "shown {text:?}"),
+            Value::Extended(value) => match value.get() {
+                ExtendedValue::Char(c) => write!(line, "{c:?}"),
+                ExtendedValue::U128(n) => write!(line, "{n}u"),
+                other => write!(line, "{other:?}"),
+            },
             other => write!(line, "{other:?}"),
         };
     }

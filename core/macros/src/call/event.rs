@@ -145,7 +145,7 @@ impl Arguments {
                     let key = format!("arg{}", values.len());
                     unnamed.push((fields.0.len(), value.clone()));
                     let span = syn::spanned::Spanned::span(&value);
-                    fields.push(Field { key, span, sigil, value, shown: Vec::new() })?;
+                    fields.push(Field { key, span, sigil, value, shown: Vec::new(), is_argument: false })?;
                 }
             }
             if literal.is_some() {
@@ -311,5 +311,5 @@ fn captured(name: &str, span: Span) -> Result<Field> {
     let is_keyword = syn::parse_str::<Ident>(word).is_err() && word != "self";
     let ident = if is_raw || is_keyword { Ident::new_raw(word, span) } else { Ident::new(word, span) };
     let value: Expr = parse_quote!(#ident);
-    Ok(Field { key: word.into(), span, sigil: None, value, shown: Vec::new() })
+    Ok(Field { key: word.into(), span, sigil: None, value, shown: Vec::new(), is_argument: false })
 }

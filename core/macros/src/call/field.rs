@@ -2,16 +2,17 @@
 
 use super::message::{Spec, Style};
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
 use syn::spanned::Spanned;
-use syn::{Error, Expr, ExprField, LitStr, Member, Path, Result, Token};
+use syn::{Error, Expr, ExprField, Lit, LitStr, Member, Path, Result, Token};
 
 /// As many as a record holds; the same as `throughline::callsite::MAX_FIELDS`.
 pub(crate) const MAX_FIELDS: usize = 15;
 
 /// A field of a span, of an event or of a later record.
+#[derive(Clone)]
 pub(crate) struct Field {
     pub(crate) key: String,
     pub(crate) span: Span,
@@ -19,6 +20,8 @@ pub(crate) struct Field {
     pub(crate) value: Expr,
     /// The formats in which the message shows it.
     pub(crate) shown: Vec<Spec>,
+    /// Whether it is an argument of an instrumented function, which nobody asked for by name: one that cannot be recorded is no mistake.
+    pub(crate) is_argument: bool,
 }
 
 /// `%` or `?`, and where it stands.
@@ -54,7 +57,14 @@ impl Item {
     fn named(key: String, span: Span, input: ParseStream<'_>) -> Result<Item> {
         input.parse::<Token![=]>()?;
         let sigil = Sigil::parse(input)?;
-        Ok(Item::Named(Field { key, span, sigil, value: input.parse()?, shown: Vec::new() }))
+        Ok(Item::Named(Field {
+            key,
+            span,
+            sigil,
+            value: input.parse()?,
+            shown: Vec::new(),
+            is_argument: false,
+        }))
     }
 
     /// A variable, or a field of one, is its own name.
@@ -62,7 +72,7 @@ impl Item {
         match name_of(&value) {
             Some(key) => {
                 let span = value.span();
-                Item::Named(Field { key, span, sigil, value, shown: Vec::new() })
+                Item::Named(Field { key, span, sigil, value, shown: Vec::new(), is_argument: false })
             }
             None => Item::Unnamed(sigil, value),
         }
@@ -82,29 +92,27 @@ impl Sigil {
     }
 }
 
-/// The `a.b.c` of `a.b.c = …`, where any word may be part of a name, such as the `type` of `error.type`. Reads nothing if no `=` follows.
+/// The `a.b.c` of `a.b.c = …`, where any word may be part of a name, such as the `type` of `error.type`, and so may numbers. Reads nothing if no `=`
+/// follows.
 fn dotted_key(input: ParseStream<'_>) -> Result<Option<(String, Span)>> {
+    let read = |input: ParseStream<'_>| -> Result<(String, Span)> {
+        let first = Ident::parse_any(input)?;
+        let mut key = first.unraw().to_string();
+        while input.parse::<Option<Token![.]>>()?.is_some() {
+            let part = if input.peek(Ident::peek_any) {
+                Ident::parse_any(input)?.unraw().to_string()
+            } else {
+                // `0`, or the `0.1` of `pair.0.1`.
+                input.parse::<Lit>()?.to_token_stream().to_string()
+            };
+            key = format!("{key}.{part}");
+        }
+        Ok((key, first.span()))
+    };
     let ahead = input.fork();
-    if !ahead.peek(Ident::peek_any) {
-        return Ok(None);
-    }
-    let mut length = 1;
-    Ident::parse_any(&ahead)?;
-    while ahead.peek(Token![.]) && ahead.peek2(Ident::peek_any) {
-        ahead.parse::<Token![.]>()?;
-        Ident::parse_any(&ahead)?;
-        length += 1;
-    }
-    if !ahead.peek(Token![=]) || ahead.peek(Token![==]) || ahead.peek(Token![=>]) {
-        return Ok(None);
-    }
-    let first = Ident::parse_any(input)?;
-    let mut key = first.unraw().to_string();
-    for _ in 1..length {
-        input.parse::<Token![.]>()?;
-        key = format!("{key}.{}", Ident::parse_any(input)?.unraw());
-    }
-    Ok(Some((key, first.span())))
+    let is_key =
+        read(&ahead).is_ok() && ahead.peek(Token![=]) && !ahead.peek(Token![==]) && !ahead.peek(Token![=>]);
+    if is_key { read(input).map(Some) } else { Ok(None) }
 }
 
 /// The name of a variable, or of a field of one: `value`, `self.id`, `pair.0`.
@@ -174,7 +182,7 @@ impl Fields {
         quote! {{
             #[allow(unused_imports)]
             use #krate::__private::values::{
-                AsDeref as _, AsField as _, AsFieldOrError as _, AsOptionDeref as _, AsRaw as _, AsText as _,
+                AsDebug as _, AsDeref as _, AsField as _, AsFieldOrError as _, AsNothing as _, AsOptionDeref as _, AsRaw as _, AsText as _,
             };
             #call
         }}
@@ -211,9 +219,12 @@ impl Field {
                 quote_spanned!(span=> #wrapper(&(#value)))
             }
             None => match self.shown.split_first() {
-                None => quote_spanned! {span=>
-                    (&&&&&#krate::__private::values::Given(&(#value))).throughline_field()
-                },
+                None => {
+                    let wrapper = Ident::new(if self.is_argument { "Argument" } else { "Given" }, span);
+                    quote_spanned! {span=>
+                        (&&&&&#krate::__private::values::#wrapper(&(#value))).throughline_field()
+                    }
+                }
                 Some((spec, [])) => self.shown_once(krate, spec, span),
                 Some(_) => {
                     let check = Ident::new(self.check_of_several(), span);
@@ -226,7 +237,8 @@ impl Field {
     /// A value whose type the reader can format is recorded as it is; any other as the text that the placeholder makes of it.
     fn shown_once(&self, krate: &Path, spec: &Spec, span: Span) -> TokenStream {
         let value = &self.value;
-        let (value_name, formatter) = (Ident::new("value", span), Ident::new("formatter", span));
+        let (value_name, formatter) =
+            (Ident::new("__throughline_value", span), Ident::new("__throughline_formatter", span));
         let kind = Ident::new(spec.style.marker(), Span::mixed_site());
         let format = LitStr::new(&format!("{{:{}}}", spec.text), span);
         let body = match (spec.text.as_str(), spec.style) {

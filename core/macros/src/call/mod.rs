@@ -13,8 +13,10 @@ use quote::quote;
 use syn::Result;
 
 pub(crate) use event::{enabled, event};
-pub(crate) use field::MAX_FIELDS;
-pub(crate) use span::{record, span};
+pub(crate) use field::{Field, Fields, Item, MAX_FIELDS, no_name};
+pub(crate) use level::{KINDS, LEVELS, variant};
+pub(crate) use options::{Options, Parent};
+pub(crate) use span::{begin, record, span};
 
 /// The macro's code; on a mistake, its message and `instead`, so that it is the only thing the compiler reports.
 fn or_error(expanded: Result<TokenStream>, instead: impl FnOnce() -> TokenStream) -> TokenStream {

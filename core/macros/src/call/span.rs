@@ -34,12 +34,17 @@ fn expand_span(input: ParseStream<'_>, krate: &Path, level: Option<Ident>) -> Re
         input.parse::<Token![,]>()?;
     }
     let fields = Fields::parse_named(input)?;
+    begin(krate, &options, &name, &fields)
+}
+
+/// The expression that begins a span.
+pub(crate) fn begin(krate: &Path, options: &Options, name: &Expr, fields: &Fields) -> Result<TokenStream> {
     let level = options.level();
-    let kind = options.kind.unwrap_or_else(|| Ident::new("Internal", Span::mixed_site()));
+    let kind = options.kind.clone().unwrap_or_else(|| Ident::new("Internal", Span::mixed_site()));
     let target = target(options.target.as_ref());
     let names = fields.names();
     let callsite = callsite();
-    let (root, parent) = match (&options.root, options.parent) {
+    let (root, parent) = match (&options.root, &options.parent) {
         (Some(_), Some(Parent::Place(place))) => {
             return Err(Error::new_spanned(
                 place,
