@@ -15,7 +15,7 @@ use throughline_benches::{Row, Unit};
 use throughline_std::{
     Config, Resource,
     otlp::{Client, ClientConfig, Options, Signal, TraceEncoder},
-    view::SpanView,
+    view::{Scope, SpanView},
 };
 
 use crate::{
@@ -177,6 +177,8 @@ fn span_view(
         trace_id: key.trace_id(i / SPANS_PER_TRACE),
         span_id: key.span_id(i),
         parent_span_id: Some(key.span_id(i / SPANS_PER_TRACE * SPANS_PER_TRACE)),
+        parent_is_remote: false,
+        scope: Scope { name: "compare", version: "" },
         name: "child",
         target: "compare::export",
         file: file!(),

@@ -49,6 +49,11 @@ fn delivers_everything_when_sent(signal: &str) {
     receiver.with(|received| {
         let spans = received.spans.iter().filter(|span| span.name == "http.request").count();
         assert_eq!(spans, REQUESTS, "{errors}");
+        // Each library under its own name, the service and what it calls.
+        assert_eq!(received.scope("http.request"), ("server-example", env!("CARGO_PKG_VERSION")));
+        assert_eq!(received.scope("http.requests"), ("server-example", env!("CARGO_PKG_VERSION")));
+        assert_eq!(received.scope("sensor.measure").0, "shared-logic");
+        assert_eq!(received.scope("throughline.records").0, "throughline");
     });
     assert!(errors.contains("otlp: "), "the ledger is told: {errors}");
 }

@@ -5,13 +5,20 @@ use std::borrow::Cow;
 use throughline::Value;
 use throughline_decode::time::TimeSource;
 use throughline_decode::trace::{Loss, LossCause, OwnedEvent, OwnedSpan};
-use throughline_decode::{OwnedValue, Point, PointValue, Time};
+use throughline_decode::{Callsite, OwnedValue, Point, PointValue, Time};
 use throughline_export::terminal::LossNote;
-use throughline_export::view::{Fields, HistogramView, LogView, PointData, PointView, SpanView, SummaryView};
+use throughline_export::view::{
+    Fields, HistogramView, LogView, PointData, PointView, Scope, SpanView, SummaryView,
+};
 
 /// Whether a time counts from 1970.
 pub(crate) fn is_wall_clock(time: &Time) -> bool {
     time.source != TimeSource::Boot
+}
+
+/// The package of a callsite.
+fn scope<'elf>(callsite: &Callsite<'elf>) -> Scope<'elf> {
+    Scope::of(callsite.package(), callsite.version(), callsite.target())
 }
 
 /// A span; `name` is its callsite's.
@@ -20,7 +27,9 @@ pub(crate) fn span<'a>(span: &'a OwnedSpan<'_>, name: &'a str) -> SpanView<'a, i
         trace_id: span.trace_id,
         span_id: span.span_id,
         parent_span_id: span.parent_span_id,
+        parent_is_remote: span.parent_is_remote,
         name,
+        scope: scope(&span.callsite),
         target: span.callsite.target(),
         file: span.callsite.file(),
         line: span.callsite.line(),
@@ -43,6 +52,7 @@ pub(crate) fn log<'a>(event: &'a OwnedEvent<'_>, message: &'a str) -> LogView<'a
         level: event.callsite.level(),
         message,
         trace_flags: u8::from(event.sampled),
+        scope: scope(&event.callsite),
         target: event.callsite.target(),
         file: event.callsite.file(),
         line: event.callsite.line(),
@@ -103,6 +113,7 @@ impl<'a> PointTexts<'a> {
             name: &self.name,
             unit: self.point.callsite.unit(),
             description: self.point.callsite.description(),
+            scope: scope(&self.point.callsite),
             target: self.point.callsite.target(),
             start_unix_ns: start,
             time_unix_ns: now,

@@ -59,6 +59,8 @@ pub struct OwnedSpan<'elf> {
     pub span_id: SpanId,
     /// Its parent's, here or remote.
     pub parent_span_id: Option<SpanId>,
+    /// Whether its parent is not on this device.
+    pub parent_is_remote: bool,
     /// Whether its parent is on this device and not in this part of the trace: still open, given out before, or lost.
     pub orphan: bool,
     /// When it began.

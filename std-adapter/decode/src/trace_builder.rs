@@ -196,6 +196,7 @@ impl<'elf> TraceBuilder<'elf> {
             trace_id: context.trace_id(span.root),
             span_id: context.span_id(span.id),
             parent_span_id: None,
+            parent_is_remote: false,
             orphan: false,
             start,
             duration_ns: context.duration_ns(span.duration),

@@ -14,7 +14,8 @@ pub(crate) fn arrange<'elf>(group: Group<'elf>, ids: &Ids<'_>) -> Vec<(usize, En
         span.trace_id = trace_id;
         span.span_id = ids.span(span.id);
         span.parent_span_id = span.parent.map(|id| ids.span(id));
-        span.orphan = span.parent.is_some_and(|id| !at.contains_key(&id) && !ids.is_remote(id));
+        span.parent_is_remote = span.parent.is_some_and(|id| ids.is_remote(id));
+        span.orphan = span.parent.is_some_and(|id| !at.contains_key(&id) && !span.parent_is_remote);
     }
     let mut unclaimed = Vec::new();
     for mut event in added {

@@ -2,7 +2,7 @@
 
 use crate::Exporter;
 use crate::view::{
-    Fields, FieldsView, HistogramView, LogView, LossView, PointData, PointView, SpanView, SummaryView,
+    Fields, FieldsView, HistogramView, LogView, LossView, PointData, PointView, Scope, SpanView, SummaryView,
 };
 use std::ops::Range;
 use throughline::{Level, SpanId, SpanKind, Status, TraceId, Value};
@@ -32,6 +32,7 @@ struct Span {
     trace_id: TraceId,
     span_id: SpanId,
     parent_span_id: Option<SpanId>,
+    parent_is_remote: bool,
     name: Text,
     code: Code,
     kind: SpanKind,
@@ -59,6 +60,8 @@ struct Log {
 /// Where a record was written.
 #[derive(Debug)]
 struct Code {
+    package: Text,
+    version: Text,
     target: Text,
     file: Text,
     line: u32,
@@ -94,6 +97,7 @@ struct Point {
     name: Box<str>,
     unit: Box<str>,
     description: Box<str>,
+    scope: (Box<str>, Box<str>),
     target: Box<str>,
     start_unix_ns: u64,
     time_unix_ns: u64,
@@ -119,8 +123,9 @@ impl OwnedRecords {
             trace_id: view.trace_id,
             span_id: view.span_id,
             parent_span_id: view.parent_span_id,
+            parent_is_remote: view.parent_is_remote,
             name: self.text(view.name),
-            code: self.code(view.target, view.file, view.line),
+            code: self.code(view.scope, view.target, view.file, view.line),
             kind: view.kind,
             level: view.level,
             status: view.status,
@@ -141,7 +146,7 @@ impl OwnedRecords {
             level: view.level,
             message: self.text(view.message),
             trace_flags: view.trace_flags,
-            code: self.code(view.target, view.file, view.line),
+            code: self.code(view.scope, view.target, view.file, view.line),
             time_error_ns: view.time_error_ns,
             fields: self.fields(view.fields.clone()),
         };
@@ -213,7 +218,9 @@ impl OwnedRecords {
             trace_id: span.trace_id,
             span_id: span.span_id,
             parent_span_id: span.parent_span_id,
+            parent_is_remote: span.parent_is_remote,
             name: text(&self.bytes, &span.name),
+            scope: self.scope(&span.code),
             target: text(&self.bytes, &span.code.target),
             file: text(&self.bytes, &span.code.file),
             line: span.code.line,
@@ -235,12 +242,17 @@ impl OwnedRecords {
             level: log.level,
             message: text(&self.bytes, &log.message),
             trace_flags: log.trace_flags,
+            scope: self.scope(&log.code),
             target: text(&self.bytes, &log.code.target),
             file: text(&self.bytes, &log.code.file),
             line: log.code.line,
             time_error_ns: log.time_error_ns,
             fields: self.fields_view(&log.fields),
         }
+    }
+
+    fn scope(&self, code: &Code) -> Scope<'_> {
+        Scope { name: text(&self.bytes, &code.package), version: text(&self.bytes, &code.version) }
     }
 
     fn fields_view(&self, range: &Range<u32>) -> FieldsView<'_> {
@@ -260,8 +272,9 @@ impl OwnedRecords {
         start..end
     }
 
-    fn code(&mut self, target: &str, file: &str, line: u32) -> Code {
-        Code { target: self.text(target), file: self.text(file), line }
+    fn code(&mut self, scope: Scope<'_>, target: &str, file: &str, line: u32) -> Code {
+        let (package, version) = (self.text(scope.name), self.text(scope.version));
+        Code { package, version, target: self.text(target), file: self.text(file), line }
     }
 
     fn fields<'a>(&mut self, fields: impl Fields<'a>) -> Range<u32> {
@@ -340,6 +353,7 @@ impl Point {
             name: view.name.into(),
             unit: view.unit.into(),
             description: view.description.into(),
+            scope: (view.scope.name.into(), view.scope.version.into()),
             target: view.target.into(),
             start_unix_ns: view.start_unix_ns,
             time_unix_ns: view.time_unix_ns,
@@ -364,6 +378,7 @@ impl Point {
             name: &self.name,
             unit: &self.unit,
             description: &self.description,
+            scope: Scope { name: &self.scope.0, version: &self.scope.1 },
             target: &self.target,
             start_unix_ns: self.start_unix_ns,
             time_unix_ns: self.time_unix_ns,

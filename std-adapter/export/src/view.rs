@@ -44,6 +44,29 @@ impl<'a> Iterator for FieldsView<'a> {
     }
 }
 
+/// Who made a record: the instrumented package, OTLP's instrumentation scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scope<'a> {
+    /// Its name, as Cargo has it.
+    pub name: &'a str,
+    /// Its version, or "".
+    pub version: &'a str,
+}
+
+impl<'a> Scope<'a> {
+    /// Throughline itself, for what it says of its own accord.
+    pub const OWN: Scope<'static> = Scope { name: "throughline", version: env!("CARGO_PKG_VERSION") };
+
+    /// The scope of a callsite: its package, or else the crate that its module path begins with.
+    pub fn of(package: &'a str, version: &'a str, target: &'a str) -> Scope<'a> {
+        match (package, target.split("::").next().unwrap_or_default()) {
+            ("", "") => Scope::OWN,
+            ("", name) => Scope { name, version },
+            (name, _) => Scope { name, version },
+        }
+    }
+}
+
 /// A finished span.
 #[derive(Clone, Debug)]
 pub struct SpanView<'a, F = FieldsView<'a>> {
@@ -53,9 +76,13 @@ pub struct SpanView<'a, F = FieldsView<'a>> {
     pub span_id: SpanId,
     /// Its parent, in this process or another.
     pub parent_span_id: Option<SpanId>,
+    /// Whether the parent is in another process, or on another device.
+    pub parent_is_remote: bool,
     /// Its name.
     pub name: &'a str,
-    /// Module path of the code, the instrumentation scope of OTLP.
+    /// The package it was made in.
+    pub scope: Scope<'a>,
+    /// Module path of the code.
     pub target: &'a str,
     /// Source file.
     pub file: &'a str,
@@ -92,6 +119,8 @@ pub struct LogView<'a, F = FieldsView<'a>> {
     pub message: &'a str,
     /// W3C flags of its span's trace; bit 0: the spans of the trace are recorded.
     pub trace_flags: u8,
+    /// The package it was made in.
+    pub scope: Scope<'a>,
     /// Module path of the code.
     pub target: &'a str,
     /// Source file.
@@ -124,6 +153,8 @@ pub struct PointView<'a> {
     pub unit: &'a str,
     /// What it means, or "".
     pub description: &'a str,
+    /// The package it was made in.
+    pub scope: Scope<'a>,
     /// Module path of the code.
     pub target: &'a str,
     /// When counting began, nanoseconds since 1970.

@@ -5,7 +5,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 use throughline::{Level, SpanId, SpanKind, Status, TraceId, Value};
 use throughline_export::ledger::{Cells, DropReason};
-use throughline_export::view::{LogView, SpanView};
+use throughline_export::view::{LogView, Scope, SpanView};
 use throughline_export::{Attached, Deadline, ExportError, Exporter, Launch, Limits};
 
 /// What an exporter does at a flush.
@@ -78,6 +78,8 @@ fn span(attached: &mut Attached) {
         trace_id: TraceId::from_bytes([1; 16]).unwrap(),
         span_id: SpanId::from_bytes([1; 8]).unwrap(),
         parent_span_id: None,
+        parent_is_remote: false,
+        scope: Scope::OWN,
         name: "span",
         target: "t",
         file: "f.rs",
@@ -100,6 +102,7 @@ fn log(attached: &mut Attached) {
         time_unix_ns: 1,
         level: Level::Info,
         message: "log",
+        scope: Scope::OWN,
         target: "t",
         file: "f.rs",
         line: 1,

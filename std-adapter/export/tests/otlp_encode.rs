@@ -12,7 +12,7 @@ use opentelemetry_proto::tonic::{
         SummaryDataPoint, exponential_histogram_data_point::Buckets, metric, number_data_point,
         summary_data_point::ValueAtQuantile,
     },
-    trace::v1::{Span, Status as OtlpStatus},
+    trace::v1::{ScopeSpans, Span, Status as OtlpStatus},
 };
 use proptest::prelude::*;
 use prost::Message;
@@ -21,7 +21,7 @@ use throughline::{Level, SpanId, SpanKind, Status, TraceId, Value};
 use throughline_export::{
     Resource, message,
     otlp::{LogEncoder, MetricEncoder, Options, Site, TraceEncoder},
-    view::{HistogramView, LogView, PointData, PointView, SpanView, SummaryView},
+    view::{HistogramView, LogView, PointData, PointView, Scope, SpanView, SummaryView},
 };
 
 /// A value that owns its text, to be borrowed by views.
@@ -102,7 +102,10 @@ fn owned() -> impl Strategy<Value = Owned> {
 }
 
 fn fields() -> impl Strategy<Value = Vec<(String, Owned)>> {
-    proptest::collection::vec(("[a-z.]{0,12}|[a-z]{100,140}", owned()), 0..6)
+    proptest::collection::vec(
+        ("[a-z.]{0,12}|[a-z]{100,140}|[ab]|a.truncated|code.line.number|busy_ns|error.message", owned()),
+        0..6,
+    )
 }
 
 #[derive(Clone, Debug)]
@@ -116,19 +119,30 @@ struct Callsite {
 }
 
 fn site() -> impl Strategy<Value = Callsite> {
-    (".{0,20}|.{120,200}", "[a-z:]{0,30}", "[a-z/.]{0,30}", any::<u32>(), 1u8..=5, 0u8..=4).prop_map(
-        |(name, target, file, line, level, kind)| Callsite {
+    (
+        ".{0,20}|.{120,200}",
+        "[a-z:]{0,30}|(one|two)::[a-z]{0,5}",
+        "[a-z/.]{0,30}",
+        any::<u32>(),
+        1u8..=5,
+        0u8..=4,
+    )
+        .prop_map(|(name, target, file, line, level, kind)| Callsite {
             name,
             target,
             file,
             line,
             level: Level::from_u8(level).unwrap(),
             kind: SpanKind::from_u8(kind),
-        },
-    )
+        })
 }
 
 impl Callsite {
+    /// The blob's package is "", so the scope is the crate that the module path begins with.
+    fn scope(&self) -> Scope<'_> {
+        Scope::of("", "", &self.target)
+    }
+
     fn attributes(&self) -> Vec<KeyValue> {
         let mut all = Vec::new();
         if !self.target.is_empty() {
@@ -156,12 +170,28 @@ impl Callsite {
     }
 }
 
+/// What of these is sent: the exporter's own attributes unless there is one of the same name, and of the others the last of each name.
+fn unique(own_first: Vec<KeyValue>, fields: &[(String, Owned)], own_last: Vec<KeyValue>) -> Vec<KeyValue> {
+    let named = |name: &str| fields.iter().any(|(k, _)| k == name);
+    let last = |i: usize| !fields[i + 1..].iter().any(|(later, _)| *later == fields[i].0);
+    let of_fields = fields.iter().enumerate().filter(|(i, _)| last(*i)).flat_map(|(_, (name, value))| {
+        let mut attributes = value.attributes(name);
+        if named(&format!("{name}.truncated")) {
+            attributes.truncate(1);
+        }
+        attributes
+    });
+    let own = |list: Vec<KeyValue>| list.into_iter().filter(|kv| !named(&kv.key)).collect::<Vec<_>>();
+    own(own_first).into_iter().chain(of_fields).chain(own(own_last)).collect()
+}
+
 #[derive(Clone, Debug)]
 struct SpanModel {
     site: Callsite,
     trace: u128,
     span: u64,
     parent: Option<u64>,
+    parent_is_remote: bool,
     status: u8,
     times: (u64, u64),
     busy: Option<u64>,
@@ -171,18 +201,17 @@ struct SpanModel {
 
 prop_compose! {
     fn span_model()(
-        site in site(), trace in 1u128.., span in 1u64.., parent in proptest::option::of(1u64..), status in 0u8..4,
+        site in site(), trace in 1u128.., span in 1u64.., parent in proptest::option::of(1u64..), parent_is_remote in any::<bool>(), status in 0u8..4,
         times in any::<(u64, u64)>(), busy in proptest::option::of(0..=i64::MAX as u64),
         error in proptest::option::of(0..=i64::MAX as u64), fields in fields(),
     ) -> SpanModel {
-        SpanModel { site, trace, span, parent, status, times, busy, error, fields }
+        SpanModel { site, trace, span, parent, parent_is_remote, status, times, busy, error, fields }
     }
 }
 
 impl SpanModel {
     fn expected(&self) -> Span {
-        let mut attributes = self.site.attributes();
-        attributes.extend(self.fields.iter().flat_map(|(k, v)| v.attributes(k)));
+        let mut attributes = Vec::new();
         if let Some(busy) = self.busy {
             attributes.push(int("busy_ns", busy as i64));
             let idle = self.times.1.saturating_sub(self.times.0).saturating_sub(busy);
@@ -197,7 +226,15 @@ impl SpanModel {
         if self.status == 3 {
             attributes.push(kv("throughline.cancelled", any_value::Value::BoolValue(true)));
         }
+        let attributes = unique(self.site.attributes(), &self.fields, attributes);
+        let message =
+            self.fields.iter().rev().find(|(k, v)| k == "error.message" && matches!(v, Owned::Str(..)));
+        let message = message.map_or(String::new(), |(_, v)| match v {
+            Owned::Str(text, _) => text.clone(),
+            _ => String::new(),
+        });
         Span {
+            flags: if self.parent_is_remote { 0x301 } else { 0x101 },
             trace_id: self.trace.to_be_bytes().into(),
             span_id: self.span.to_be_bytes().into(),
             parent_span_id: self.parent.map_or(Vec::new(), |p| p.to_be_bytes().into()),
@@ -206,8 +243,10 @@ impl SpanModel {
             start_time_unix_nano: self.times.0,
             end_time_unix_nano: self.times.1,
             attributes,
-            status: matches!(self.status, 1 | 2)
-                .then(|| OtlpStatus { code: i32::from(self.status), ..Default::default() }),
+            status: matches!(self.status, 1 | 2).then(|| OtlpStatus {
+                code: i32::from(self.status),
+                message: if self.status == 2 { message } else { String::new() },
+            }),
             ..Default::default()
         }
     }
@@ -222,6 +261,8 @@ impl SpanModel {
             trace_id: TraceId::from_bytes(self.trace.to_be_bytes()).unwrap(),
             span_id: SpanId::from_bytes(self.span.to_be_bytes()).unwrap(),
             parent_span_id: self.parent.and_then(|p| SpanId::from_bytes(p.to_be_bytes())),
+            parent_is_remote: self.parent_is_remote,
+            scope: self.site.scope(),
             name: &self.site.name,
             target: &self.site.target,
             file: &self.site.file,
@@ -246,17 +287,31 @@ fn resource() -> Resource {
     Resource::new("svc").with("zone", "é")
 }
 
-fn spans(bytes: &[u8]) -> Vec<Span> {
+/// The spans of each scope.
+fn spans(bytes: &[u8]) -> Vec<(String, Vec<Span>)> {
     let mut request = ExportTraceServiceRequest::decode(bytes).unwrap();
     assert_eq!(request.resource_spans.len(), 1);
-    let mut resource_spans = request.resource_spans.remove(0);
+    let resource_spans = request.resource_spans.remove(0);
     let attributes = resource_spans.resource.unwrap().attributes;
     assert!(attributes.contains(&text("service.name", "svc")) && attributes.contains(&text("zone", "é")));
-    assert_eq!(resource_spans.scope_spans.len(), 1);
-    let scope_spans = resource_spans.scope_spans.remove(0);
-    let scope = scope_spans.scope.unwrap();
-    assert_eq!((&*scope.name, &*scope.version), ("throughline", env!("CARGO_PKG_VERSION")));
-    scope_spans.spans
+    let of_scope = |scope_spans: ScopeSpans| (scope_spans.scope.unwrap().name, scope_spans.spans);
+    resource_spans.scope_spans.into_iter().map(of_scope).collect()
+}
+
+/// The same of models: scopes in the order in which they come, and the spans of each in theirs.
+fn expected_spans(models: &[SpanModel]) -> Vec<(String, Vec<Span>)> {
+    let mut scopes: Vec<(String, Vec<Span>)> = Vec::new();
+    for model in models {
+        let name = model.site.scope().name;
+        match scopes.iter_mut().find(|(known, _)| known == name) {
+            Some((_, spans)) => spans.push(model.expected()),
+            None => scopes.push((name.into(), vec![model.expected()])),
+        }
+    }
+    if scopes.is_empty() {
+        scopes.push((Scope::OWN.name.into(), vec![]));
+    }
+    scopes
 }
 
 proptest! {
@@ -267,11 +322,15 @@ proptest! {
         let mut encoder = TraceEncoder::new(&resource(), Options::default());
         // Twice, with a batch in between: a used buffer starts clean.
         for _ in 0..2 {
-            encoder.clear();
-            models.iter().for_each(|m| m.encode(&mut encoder, None));
+            let (before, after) = models.split_at(models.len() / 2);
+            before.iter().for_each(|m| m.encode(&mut encoder, None));
+            prop_assert_eq!(spans(encoder.finish()), expected_spans(before));
+            after.iter().for_each(|m| m.encode(&mut encoder, None));
             prop_assert_eq!(encoder.count(), models.len());
-            let expected: Vec<_> = models.iter().map(SpanModel::expected).collect();
-            prop_assert_eq!(spans(encoder.finish()), expected);
+            let whole = encoder.finish().to_vec();
+            prop_assert_eq!(spans(&whole), expected_spans(&models));
+            prop_assert_eq!(encoder.take(vec![7; 100]), whole);
+            prop_assert_eq!((encoder.count(), encoder.record_bytes()), (0, 0));
         }
     }
 
@@ -302,6 +361,7 @@ proptest! {
             level: site.level,
             message: &site.name,
             trace_flags: 1,
+            scope: site.scope(),
             target: &site.target,
             file: &site.file,
             line: site.line,
@@ -315,9 +375,8 @@ proptest! {
             encoder.log(&view);
         }
         let request = ExportLogsServiceRequest::decode(encoder.finish()).unwrap();
-        let mut attributes = site.attributes();
-        attributes.extend(fields.iter().flat_map(|(k, v)| v.attributes(k)));
-        attributes.extend(error.map(|e| int("throughline.time_error_ns", e as i64)));
+        let error = error.map(|e| int("throughline.time_error_ns", e as i64));
+        let attributes = unique(site.attributes(), &fields, error.into_iter().collect());
         let body = message::render(&site.name, values.iter().copied()).into_owned();
         let expected = LogRecord {
             time_unix_nano: time,
@@ -340,14 +399,14 @@ proptest! {
         buckets in proptest::collection::vec(0u64..1 << 40, 0..200), scale in 0u8..9, sum in any::<u64>(), zeros in 0u64..1 << 40, offset in any::<i32>(),
         label in ".{0,9}",
     ) {
-        let mut encoder = MetricEncoder::new(&resource(), Options::default());
+        let mut encoder = MetricEncoder::new(&resource());
         let mut expected: Vec<Metric> = Vec::new();
         let labels = [("k", &*label), ("otel.metric.overflow", "true")];
         let attributes = vec![text("k", &label), kv("otel.metric.overflow", any_value::Value::BoolValue(true))];
         let mut point = |name: &str, data: PointData<'_>| {
             let point = number(&attributes, &data);
             let (unit, description) = ("By", "what it is");
-            encoder.point(&PointView { name, unit, description, target: "t", start_unix_ns: 5, time_unix_ns: 6, labels: &labels, data: data.clone() });
+            encoder.point(&PointView { name, unit, description, scope: Scope::OWN, target: "t", start_unix_ns: 5, time_unix_ns: 6, labels: &labels, data: data.clone() });
             let temporality = 2;
             let fresh = match data {
                 PointData::Counter(_) | PointData::CounterFloat(_) => metric::Data::Sum(Sum { data_points: vec![point], aggregation_temporality: temporality, is_monotonic: true }),
@@ -427,6 +486,8 @@ fn nan_keeps_its_bits_and_locations_can_be_left_out() {
         trace_id: TraceId::from_bytes([1; 16]).unwrap(),
         span_id: SpanId::from_bytes([2; 8]).unwrap(),
         parent_span_id: None,
+        parent_is_remote: false,
+        scope: Scope::OWN,
         name: "n",
         target: "t",
         file: "f",
@@ -440,7 +501,7 @@ fn nan_keeps_its_bits_and_locations_can_be_left_out() {
         time_error_ns: None,
         fields: fields.into_iter(),
     });
-    let spans = spans(encoder.finish());
+    let spans = &spans(encoder.finish())[0].1;
     assert_eq!(spans[0].attributes.len(), 1);
     let Some(any_value::Value::DoubleValue(x)) = spans[0].attributes[0].value.as_ref().unwrap().value else {
         panic!("not a double")

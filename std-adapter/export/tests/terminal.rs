@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use throughline::{Level, SpanId, SpanKind, Status, TraceId, Value};
 use throughline_export::terminal::{LossNote, Style, Tree, write_metrics};
 use throughline_export::text::is_dangerous;
-use throughline_export::view::{HistogramView, LogView, PointData, PointView, SpanView};
+use throughline_export::view::{HistogramView, LogView, PointData, PointView, Scope, SpanView};
 
 const T0: u64 = 1_700_000_000_000_000_000;
 
@@ -30,6 +30,8 @@ fn span(
         trace_id: trace(t),
         span_id: id(n),
         parent_span_id: parent.map(id),
+        parent_is_remote: false,
+        scope: Scope::OWN,
         name,
         target: "t",
         file: "f.rs",
@@ -52,6 +54,7 @@ fn log(span: Option<(u8, u8)>, time: u64, level: Level, message: &'static str) -
         level,
         message,
         trace_flags: 1,
+        scope: Scope::OWN,
         target: "t",
         file: "f.rs",
         line: 1,
@@ -64,13 +67,28 @@ fn with<'a, A, F: Iterator<Item = (&'a str, Value<'a>)> + Clone>(
     view: SpanView<'a, A>,
     fields: F,
 ) -> SpanView<'a, F> {
-    let SpanView { trace_id, span_id, parent_span_id, name, target, file, line, kind, level, status, .. } =
-        view;
+    let SpanView {
+        trace_id,
+        span_id,
+        parent_span_id,
+        parent_is_remote,
+        scope,
+        name,
+        target,
+        file,
+        line,
+        kind,
+        level,
+        status,
+        ..
+    } = view;
     let SpanView { start_unix_ns, end_unix_ns, busy_ns, time_error_ns, .. } = view;
     SpanView {
         trace_id,
         span_id,
         parent_span_id,
+        parent_is_remote,
+        scope,
         name,
         target,
         file,
@@ -196,7 +214,7 @@ fn circles_and_deep_trees_end() {
 fn a_log_does_not_show_a_field_twice() {
     let mut tree = Tree::new(Style::PLAIN, 10);
     let fields = [("a", Value::U64(1)), ("b", Value::U64(2)), ("c", Value::U64(3))];
-    let LogView { span, time_unix_ns, level, target, file, line, time_error_ns, .. } =
+    let LogView { span, time_unix_ns, level, scope, target, file, line, time_error_ns, .. } =
         log(None, 0, Level::Info, "");
     let message = "{} and {{}} and {c:?}";
     tree.log(&LogView {
@@ -205,6 +223,7 @@ fn a_log_does_not_show_a_field_twice() {
         level,
         message,
         trace_flags: 0,
+        scope,
         target,
         file,
         line,
@@ -231,6 +250,7 @@ fn metrics_table() {
         name,
         unit,
         description: "",
+        scope: Scope::OWN,
         target: "t",
         start_unix_ns: T0,
         time_unix_ns: T0,
@@ -323,6 +343,7 @@ proptest! {
             level: Level::Error,
             message,
             trace_flags: 1,
+            scope: Scope::OWN,
             target: name,
             file: name,
             line: 1,
@@ -348,6 +369,7 @@ proptest! {
             name: metric,
             unit,
             description: what,
+            scope: Scope::OWN,
             target: name,
             start_unix_ns: times[0],
             time_unix_ns: times[1],

@@ -3,7 +3,7 @@
 use super::callsites::{Callsites, Entry};
 use super::fan_out::FanOut;
 use super::late::{Chain, Late};
-use super::merged::{Merged, Parts};
+use super::merged::{Merged, Parts, SiteParts};
 use super::remote::{Remotes, is_remote};
 use crate::wall_time::WallTime;
 use throughline::adapter::IdKey;
@@ -167,13 +167,13 @@ impl Assembler {
             self.trace = (span.root, self.key.trace_id(span.root as u64));
         }
         if let Some(entry) = self.callsites.get(span.callsite) {
+            let is_distinct = self.is_distinct(entry, span.values, chain);
             if let Some(otlp) = &mut sinks.otlp {
-                let parts =
-                    self.parts(entry, span.values, chain).map(|(entry, values)| (&entry.site, values));
-                otlp.span_of(&entry.site, &self.view(span, entry, remote, ()), parts);
+                let parts = SiteParts(self.parts(entry, span.values, chain));
+                otlp.span_of(&entry.site, &self.view(span, entry, remote, ()), parts, is_distinct);
             }
             if !sinks.attached.is_empty() {
-                let fields = Merged::new(self.parts(entry, span.values, chain));
+                let fields = Merged::new(self.parts(entry, span.values, chain), is_distinct);
                 let view = self.view(span, entry, remote, fields);
                 sinks.attached.iter_mut().for_each(|exporter| exporter.span(&view));
             }
@@ -183,6 +183,16 @@ impl Assembler {
         }
         if let Some(chain) = chain {
             self.tally.absorbed += self.late.release(chain);
+        }
+    }
+
+    /// Whether no two fields of a span can have one name, nor one that the exporter uses itself: all are in one record, at a plain callsite. Of a record that
+    /// was kept the callsite is not looked up; nearly always all of the program's are plain.
+    #[inline]
+    fn is_distinct(&self, entry: &Entry, values: Values<'_>, chain: Option<Chain>) -> bool {
+        match chain {
+            None => values.types() == 0 || entry.site.is_plain(),
+            Some(chain) => chain.is_single() && values.types() == 0 && self.callsites.all_plain(),
         }
     }
 
@@ -206,7 +216,9 @@ impl Assembler {
             trace_id: remote.map_or(self.trace.1, |remote| remote.trace_id),
             span_id: self.key.span_id(span.id as u64),
             parent_span_id: (span.parent != 0).then(|| self.span_id(span.parent, remote)),
+            parent_is_remote: remote.is_some() && is_remote(span.parent),
             name: entry.blob.name,
+            scope: entry.scope,
             target: entry.blob.target,
             file: entry.blob.file,
             line: entry.blob.line,
@@ -236,11 +248,12 @@ impl Assembler {
             level: entry.blob.level.unwrap_or(Level::Info),
             message: entry.blob.name,
             trace_flags: u8::from(is_sampled(event, remote)),
+            scope: entry.scope,
             target: entry.blob.target,
             file: entry.blob.file,
             line: entry.blob.line,
             time_error_ns: None,
-            fields: Merged::new(self.parts(entry, event.values, None)),
+            fields: Merged::new(self.parts(entry, event.values, None), entry.site.is_plain()),
         };
         sinks.log(&entry.site, &view);
         self.tally.output += 1;

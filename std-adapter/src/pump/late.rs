@@ -50,6 +50,14 @@ pub(super) struct Chain {
     last: u32,
 }
 
+impl Chain {
+    /// Whether it is one record.
+    #[inline]
+    pub(super) fn is_single(self) -> bool {
+        self.first == self.last
+    }
+}
+
 impl Late {
     /// Keeps at most `limit` records (of about 500 bytes).
     pub(super) fn new(limit: usize) -> Late {

@@ -5,6 +5,7 @@ use super::late::Records;
 use std::slice::Iter;
 use throughline::Value;
 use throughline::adapter::record::{Record, Values, ValuesIter};
+use throughline_export::otlp::Site;
 
 /// More values than names is no record of ours; the values keep their place.
 const NAMELESS: &str = "?";
@@ -49,18 +50,54 @@ impl<'a> Iterator for Parts<'a> {
     }
 }
 
-/// Names and values of all [`Parts`].
+/// The same, with callsites as encoders want them. Not a `Map`: its `next` would be one copy for all callers, and not be inlined into the loop over values.
+#[derive(Clone, Debug)]
+pub(super) struct SiteParts<'a>(pub(super) Parts<'a>);
+
+impl<'a> Iterator for SiteParts<'a> {
+    type Item = (&'a Site<'a>, Values<'a>);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next().map(|(entry, values)| (&entry.site, values))
+    }
+}
+
+/// Names and values of all [`Parts`], each name once: of several values the last.
 #[derive(Clone, Debug)]
 pub(super) struct Merged<'a> {
     parts: Parts<'a>,
     names: Iter<'a, &'static str>,
     values: Option<ValuesIter<'a>>,
+    /// No name is there twice, so none need be looked for.
+    is_distinct: bool,
 }
 
 impl<'a> Merged<'a> {
     #[inline]
-    pub(super) fn new(parts: Parts<'a>) -> Merged<'a> {
-        Merged { parts, names: [].iter(), values: None }
+    pub(super) fn new(parts: Parts<'a>, is_distinct: bool) -> Merged<'a> {
+        Merged { parts, names: [].iter(), values: None, is_distinct }
+    }
+}
+
+impl<'a> Merged<'a> {
+    fn next_of_all(&mut self) -> Option<(&'a str, Value<'a>)> {
+        loop {
+            if let Some(value) = self.values.as_mut().and_then(Iterator::next) {
+                return Some((self.names.next().copied().unwrap_or(NAMELESS), value));
+            }
+            let (entry, values) = self.parts.next()?;
+            self.names = entry.names.iter();
+            self.values = Some(values.into_iter());
+        }
+    }
+
+    /// Whether a value that follows has this name.
+    #[cold]
+    fn comes_again(&self, name: &str) -> bool {
+        let mut rest = self.clone();
+        std::iter::from_fn(|| rest.next_of_all())
+            .any(|(later, value)| later == name && value != Value::Absent)
     }
 }
 
@@ -69,12 +106,10 @@ impl<'a> Iterator for Merged<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(value) = self.values.as_mut().and_then(Iterator::next) {
-                return Some((self.names.next().copied().unwrap_or(NAMELESS), value));
+            let (name, value) = self.next_of_all()?;
+            if self.is_distinct || !self.comes_again(name) {
+                return Some((name, value));
             }
-            let (entry, values) = self.parts.next()?;
-            self.names = entry.names.iter();
-            self.values = Some(values.into_iter());
         }
     }
 }

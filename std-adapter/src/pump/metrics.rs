@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, btree_map::Entry};
 use throughline::adapter::metrics::{self, HistogramReading, Reading, Series, SeriesKey};
 use throughline_export::ledger::Ledger;
-use throughline_export::view::{HistogramView, PointData, PointView, SummaryView};
+use throughline_export::view::{HistogramView, PointData, PointView, Scope, SummaryView};
 
 /// One series, owned; read in one go so that points can borrow from it.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,6 +12,7 @@ pub(super) struct Point {
     name: Cow<'static, str>,
     unit: &'static str,
     description: &'static str,
+    scope: Scope<'static>,
     target: &'static str,
     labels: Vec<(&'static str, Cow<'static, str>)>,
     data: Data,
@@ -63,6 +64,7 @@ pub(super) fn of_ledger(ledger: &Ledger) -> Vec<Point> {
                 name: Cow::Borrowed("throughline.records"),
                 unit: "{record}",
                 description: "Records by hop and by what became of them there",
+                scope: Scope::OWN,
                 target: module_path!(),
                 labels: vec![("hop", Cow::Owned(hop.to_owned())), ("outcome", Cow::Borrowed(outcome))],
                 data: Data::Counter(n),
@@ -78,6 +80,7 @@ pub(super) fn of_clock(steps: u64, last_step_ns: i64) -> [Point; 2] {
         name: Cow::Borrowed(name),
         unit,
         description,
+        scope: Scope::OWN,
         target: module_path!(),
         labels: Vec::new(),
         data,
@@ -113,6 +116,7 @@ pub(super) fn with_views<R>(
             name: &point.name,
             unit: point.unit,
             description: point.description,
+            scope: point.scope,
             target: point.target,
             start_unix_ns,
             time_unix_ns,
@@ -148,7 +152,8 @@ fn read(series: &Series) -> Option<Point> {
         }
     }
     let (unit, description, target) = (blob.unit, blob.description, blob.target);
-    Some(Point { name: Cow::Borrowed(blob.name), unit, description, target, labels, data })
+    let scope = Scope::of(blob.package, blob.version, target);
+    Some(Point { name: Cow::Borrowed(blob.name), unit, description, scope, target, labels, data })
 }
 
 /// Sorts, and adds up what has equal name, unit, labels and kind: several callsites may count one thing.
@@ -169,6 +174,11 @@ fn merged(points: Vec<Point>) -> Vec<Point> {
         {
             histogram.quantiles = histogram.view().quantiles();
         }
+    }
+    // A metric of several packages is sent under one of them, so that its series stay together.
+    for metric in out.chunk_by_mut(|a, b| a.name == b.name) {
+        let scope = metric.iter().map(|point| point.scope).min_by_key(|scope| (scope.name, scope.version));
+        metric.iter_mut().for_each(|point| point.scope = scope.unwrap_or(Scope::OWN));
     }
     out
 }
@@ -299,7 +309,15 @@ mod tests {
 
     fn point(name: &'static str, label: &'static str, data: Data) -> Point {
         let labels = vec![("k", Cow::Borrowed(label))];
-        Point { name: Cow::Borrowed(name), unit: "", description: "", target: "", labels, data }
+        Point {
+            name: Cow::Borrowed(name),
+            unit: "",
+            description: "",
+            scope: Scope::OWN,
+            target: "",
+            labels,
+            data,
+        }
     }
 
     #[test]

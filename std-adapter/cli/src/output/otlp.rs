@@ -194,11 +194,7 @@ impl<'elf> Output<'elf> for Otlp {
 
 fn encoders(resource: &Resource) -> (TraceEncoder, LogEncoder, MetricEncoder) {
     let options = Options::default();
-    (
-        TraceEncoder::new(resource, options),
-        LogEncoder::new(resource, options),
-        MetricEncoder::new(resource, options),
-    )
+    (TraceEncoder::new(resource, options), LogEncoder::new(resource, options), MetricEncoder::new(resource))
 }
 
 fn resource(service_name: Option<&str>, preamble: Option<&Preamble>, epoch: u32) -> Resource {

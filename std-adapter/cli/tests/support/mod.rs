@@ -14,7 +14,7 @@ use received::Received;
 use throughline::Level;
 use throughline_export::Resource;
 use throughline_export::otlp::{Client, ClientConfig, LogEncoder, Options};
-use throughline_export::view::LogView;
+use throughline_export::view::{LogView, Scope};
 
 /// The step that sets these variables; they are explained there.
 const STEP: &str = "cargo xtask test --only collector";
@@ -52,6 +52,7 @@ impl Collector {
             level: Level::Info,
             message: &last,
             trace_flags: 1,
+            scope: Scope::OWN,
             target: "",
             file: "",
             line: 0,

@@ -83,7 +83,7 @@ impl OtlpExporter {
         OtlpExporter {
             traces: TraceEncoder::new(resource, options),
             logs: LogEncoder::new(resource, options),
-            metrics: MetricEncoder::new(resource, options),
+            metrics: MetricEncoder::new(resource),
             feeds,
             limits,
             health,
@@ -100,18 +100,19 @@ impl OtlpExporter {
         self.feeds.iter().map(|feed| Arc::clone(&feed.lane) as _)
     }
 
-    /// Appends a span of a prepared callsite, its attributes straight from records: the values of each, and the callsite whose fields they are.
+    /// Appends a span of a prepared callsite, its attributes straight from records; see [`TraceEncoder::span_of`].
     #[inline(always)]
     pub fn span_of<'a, F>(
         &mut self,
         site: &Site<'a>,
         view: &SpanView<'a, F>,
-        records: impl Iterator<Item = (&'a Site<'a>, Values<'a>)>,
+        records: impl Iterator<Item = (&'a Site<'a>, Values<'a>)> + Clone,
+        is_distinct: bool,
     ) {
         if !self.feeds[Signal::Traces as usize].admits() {
             return;
         }
-        self.traces.span_of(site, view, records);
+        self.traces.span_of(site, view, records, is_distinct);
         if self.traces.record_bytes() >= self.limits.batch_bytes {
             self.submit(Signal::Traces, When::Due);
         }

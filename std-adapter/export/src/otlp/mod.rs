@@ -10,6 +10,6 @@ mod exporter;
 mod response;
 
 pub use client::{Client, ClientStats, Delivered, SendError};
-pub use encode::{LogEncoder, MetricEncoder, Options, Site, TraceEncoder};
+pub use encode::{AttributeLimits, Counts, LogEncoder, MetricEncoder, Options, Site, TraceEncoder};
 pub use endpoint::{ClientConfig, ConfigError, Signal};
 pub use exporter::OtlpExporter;

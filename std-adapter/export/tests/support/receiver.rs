@@ -6,7 +6,7 @@ use opentelemetry_proto::tonic::{
         metrics::v1::ExportMetricsServiceRequest,
         trace::v1::{ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse},
     },
-    common::v1::{KeyValue, any_value},
+    common::v1::{InstrumentationScope, KeyValue, any_value},
     logs::v1::LogRecord,
     metrics::v1::Metric,
     trace::v1::Span,
@@ -38,6 +38,8 @@ pub struct Received {
     /// Of each request, newest last.
     pub metrics: Vec<Vec<Metric>>,
     pub resource: Vec<KeyValue>,
+    /// The scope of each span, log record and metric, by its name; a log record's is its body.
+    pub scopes: Vec<(String, InstrumentationScope)>,
     pub headers: Vec<String>,
     pub last_body: Vec<u8>,
     pub requests: usize,
@@ -155,17 +157,28 @@ impl Received {
                 let request = ExportTraceServiceRequest::decode(body).unwrap();
                 for rs in request.resource_spans {
                     self.resource = rs.resource.unwrap().attributes;
-                    for span in rs.scope_spans.into_iter().flat_map(|s| s.spans) {
+                    let spans = rs.scope_spans.into_iter().flat_map(|s| {
+                        let scope = s.scope.unwrap();
+                        s.spans.into_iter().map(move |span| (scope.clone(), span))
+                    });
+                    for (scope, span) in spans {
                         self.check_span(&span);
+                        self.scopes.push((span.name.clone(), scope));
                         self.spans.push(span);
                     }
                 }
             }
             "/v1/logs" => {
                 let request = ExportLogsServiceRequest::decode(body).unwrap();
-                for log in
-                    request.resource_logs.into_iter().flat_map(|r| r.scope_logs).flat_map(|s| s.log_records)
-                {
+                let logs = request.resource_logs.into_iter().flat_map(|r| r.scope_logs).flat_map(|s| {
+                    let scope = s.scope.unwrap();
+                    s.log_records.into_iter().map(move |log| (scope.clone(), log))
+                });
+                for (scope, log) in logs {
+                    let body = log.body.clone().and_then(|body| body.value);
+                    if let Some(any_value::Value::StringValue(body)) = body {
+                        self.scopes.push((body, scope));
+                    }
                     self.unless(
                         [0, 16].contains(&log.trace_id.len()) && [0, 8].contains(&log.span_id.len()),
                         "ids of a log",
@@ -180,11 +193,13 @@ impl Received {
             }
             "/v1/metrics" => {
                 let request = ExportMetricsServiceRequest::decode(body).unwrap();
-                let metrics = request
-                    .resource_metrics
-                    .into_iter()
-                    .flat_map(|r| r.scope_metrics)
-                    .flat_map(|s| s.metrics);
+                let metrics =
+                    request.resource_metrics.into_iter().flat_map(|r| r.scope_metrics).flat_map(|s| {
+                        let scope = s.scope.unwrap();
+                        let names = s.metrics.iter().map(|metric| (metric.name.clone(), scope.clone()));
+                        self.scopes.extend(names);
+                        s.metrics
+                    });
                 let metrics: Vec<_> = metrics.collect();
                 let names: HashSet<_> = metrics.iter().map(|m| &m.name).collect();
                 self.unless(
@@ -219,6 +234,16 @@ impl Received {
         if !fine {
             self.violations.push(what.into());
         }
+    }
+}
+
+impl Received {
+    /// Name and version of the scope of the span, log record or metric of this name.
+    pub fn scope(&self, name: &str) -> (&str, &str) {
+        let mut found = self.scopes.iter().filter(|(known, _)| known == name).map(|(_, scope)| scope);
+        let scope = found.next().unwrap_or_else(|| panic!("nothing is named {name}"));
+        assert!(found.all(|other| other == scope), "{name} has several scopes");
+        (&scope.name, &scope.version)
     }
 }
 

@@ -1,15 +1,17 @@
 //! Attributes: `KeyValue` messages, with keys that may have been encoded beforehand.
 
+use super::limits::{AttributeLimits, Counts};
 use super::out::Out;
 use super::proto::{bytes_field, varint, varint_bytes, varint_len, varint_word};
 use super::site::SiteKey;
 use crate::message::ValueText;
-use crate::view::Fields;
 use throughline::Value;
 use throughline::adapter::record::{ExtendedValue, Values};
 
 /// The key of a value that has no name.
-const NAMELESS: &str = "?";
+pub(super) const NAMELESS: &str = "?";
+/// What ends the key that marks a value as cut.
+pub(super) const TRUNCATED: &str = ".truncated";
 
 /// What an `AnyValue` is tagged with inside its message.
 const STRING: u8 = 0x0a;
@@ -20,7 +22,7 @@ const ARRAY: u8 = 0x2a;
 const BYTES: u8 = 0x3a;
 
 /// A key as it stands in a `KeyValue`: plain, or prepared.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Key<'a> {
     Plain(&'a str),
     Encoded(&'a EncodedKey),
@@ -66,25 +68,17 @@ fn plain_len(key: &str) -> usize {
     2 + varint_len(key.len()) + key.len()
 }
 
-/// Appends an attribute for each field, and another for each that was cut short. `key` finds the key of the field of this number and name.
-#[inline]
-pub(super) fn all<'k, 'a: 'k>(
+/// Appends an attribute for each value of a record, straight from its words; the names are those of `keys`, each once. What has no name is
+/// named "?", and is the last. Counts values that are cut.
+#[inline(always)]
+pub(super) fn all_of_record(
     out: &mut Out,
     tag: u8,
-    fields: impl Fields<'a>,
-    key: impl Fn(usize, &'a str) -> Key<'k>,
+    keys: &[SiteKey<'_>],
+    values: Values<'_>,
+    limits: &AttributeLimits,
+    counts: &mut Counts,
 ) {
-    for (i, (name, value)) in fields.enumerate() {
-        attribute(out, tag, key(i, name), &value);
-        if value.is_truncated() {
-            truncated_attribute(out, tag, name);
-        }
-    }
-}
-
-/// As [`all`], straight from a record's words: the values of the fields that `keys` are those of. What is beyond them is named "?".
-#[inline(always)]
-pub(super) fn all_of_record(out: &mut Out, tag: u8, keys: &[SiteKey<'_>], values: Values<'_>) {
     let mut keys = keys.iter();
     let mut values = values.into_iter();
     loop {
@@ -92,14 +86,19 @@ pub(super) fn all_of_record(out: &mut Out, tag: u8, keys: &[SiteKey<'_>], values
         match keys.next() {
             Some(SiteKey { name, encoded: Some(key) }) => {
                 let Some(value) = values.next() else { return };
-                attribute(out, tag, Key::Encoded(key), &value);
-                if value.is_truncated() {
-                    truncated_attribute(out, tag, name);
+                if limits.cuts(&value) {
+                    cut(out, tag, Key::Encoded(key), name, value, limits, counts);
+                } else {
+                    attribute(out, tag, Key::Encoded(key), &value);
                 }
             }
             other => {
                 let Some(value) = values.next() else { return };
-                plain(out, tag, other.map_or(NAMELESS, |key| key.name), value);
+                let name = other.map_or(NAMELESS, |key| key.name);
+                plain(out, tag, name, value, limits, counts);
+                if other.is_none() {
+                    return;
+                }
             }
         }
     }
@@ -107,13 +106,45 @@ pub(super) fn all_of_record(out: &mut Out, tag: u8, keys: &[SiteKey<'_>], values
 
 /// An attribute whose key is not prepared.
 #[inline(never)]
-fn plain(out: &mut Out, tag: u8, key: &str, value: Value<'_>) {
-    all(out, tag, std::iter::once((key, value)), |_, key| Key::Plain(key));
+pub(super) fn plain(
+    out: &mut Out,
+    tag: u8,
+    name: &str,
+    value: Value<'_>,
+    limits: &AttributeLimits,
+    counts: &mut Counts,
+) {
+    if limits.cuts(&value) {
+        cut(out, tag, Key::Plain(name), name, value, limits, counts);
+    } else {
+        attribute(out, tag, Key::Plain(name), &value);
+    }
+}
+
+/// An attribute whose value the recorder cut or the limit cuts, and the attribute `<name>.truncated = true`.
+#[cold]
+fn cut(
+    out: &mut Out,
+    tag: u8,
+    key: Key<'_>,
+    name: &str,
+    value: Value<'_>,
+    limits: &AttributeLimits,
+    counts: &mut Counts,
+) {
+    attribute(out, tag, key, &limits.cut(value));
+    attribute(out, tag, Key::Plain(&truncated_name(name)), &Value::Bool(true));
+    counts.cut_values += 1;
+}
+
+/// The key that marks a value as cut.
+pub(super) fn truncated_name(name: &str) -> String {
+    format!("{name}{TRUNCATED}")
 }
 
 /// Appends the attribute `key = value` as a `KeyValue` tagged `tag`.
 ///
-/// OTLP has no unsigned integers: those above `i64::MAX` become decimal text, so that no digit is lost.
+/// OTLP has no unsigned integers: those above `i64::MAX` become decimal text, so that no digit is lost. Limits are not looked at.
 #[inline(always)]
 pub(super) fn attribute(out: &mut Out, tag: u8, key: Key<'_>, value: &Value<'_>) {
     match *value {
@@ -178,20 +209,9 @@ fn element_of_array(out: &mut Out, element: &Value<'_>) {
     bytes_field(out, 0x0a, any.as_slice());
 }
 
-/// Appends the attribute `<key>.truncated = true`.
-#[cold]
-fn truncated_attribute(out: &mut Out, tag: u8, key: &str) {
-    attribute(out, tag, Key::Plain(&format!("{key}.truncated")), &Value::Bool(true));
-}
-
 /// Appends the text attribute `key = text`.
 pub(in crate::otlp) fn text_attribute(out: &mut Out, tag: u8, key: &str, text: &str) {
     long(out, tag, Key::Plain(key), STRING, text.as_bytes());
-}
-
-/// Appends the integer attribute `key = n`.
-pub(super) fn int_attribute(out: &mut Out, tag: u8, key: &str, n: i64) {
-    int(out, tag, Key::Plain(key), n as u64);
 }
 
 #[inline(always)]

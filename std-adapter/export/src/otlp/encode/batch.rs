@@ -1,88 +1,213 @@
-//! What the three encoders share: a buffer that begins with the resource and the scope, written once and kept from batch to batch.
+//! What the three encoders share: a request under construction, its records apart by the scope that made them.
 
 use super::{attribute::text_attribute, out::Out, proto};
 use crate::Resource;
+use crate::view::Scope;
 
-/// Width of the two outer lengths: 35 bits, more than any body.
+/// Width of the outer lengths: 35 bits, more than any body.
 const OUTER: usize = 5;
+/// A buffer of a scope that is larger than this is not kept for the next request.
+const KEPT: usize = 64 * 1024;
 
-/// What an encoder writes beside what a view says.
+/// A scope as encoders look it up: the key is compared, the texts are written once a request.
 #[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct Options {
-    /// Whether each span and log carries where it was written: `code.module.name`, `code.file.path`, `code.line.number`. About
-    /// 100 bytes each, which compress well. On by default.
-    pub code_location: bool,
+pub(super) struct ScopeKey<'a> {
+    key: u64,
+    scope: Scope<'a>,
 }
 
-/// The attributes as a protobuf `Resource`.
-fn encoded(resource: &Resource) -> Vec<u8> {
-    let mut out = Out::default();
-    resource.attributes().for_each(|(key, value)| text_attribute(&mut out, 0x0a, key, value));
-    out.into_vec()
-}
+impl<'a> ScopeKey<'a> {
+    /// Hashes the texts by FNV-1a. Two scopes of one program with equal keys (odds of 2^-64) would share the name of the first.
+    pub(super) fn new(scope: Scope<'a>) -> ScopeKey<'a> {
+        let bytes = scope.name.bytes().chain([0]).chain(scope.version.bytes());
+        let hash = bytes.fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        // Zero stands for no scope.
+        ScopeKey { key: hash | 1, scope }
+    }
 
-impl Default for Options {
-    fn default() -> Self {
-        Options { code_location: true }
+    pub(super) fn key(&self) -> u64 {
+        self.key
     }
 }
 
 /// One request under construction: `Export…ServiceRequest { resource_…: [{ resource, scope_…: [{ scope, … }] }] }`. The three
 /// signals have the same field numbers down to there.
+///
+/// Records are appended to a buffer of their scope. The buffer of the scope that came first begins with the resource, so that a request of one scope, the
+/// usual one, is whole without a copy; those of the others are copied behind it at the end.
 #[derive(Clone, Debug)]
 pub(super) struct Batch {
-    pub(super) out: Out,
+    /// Of the scopes of this request in the order in which they came; behind them, buffers to be used again.
+    parts: Vec<Part>,
+    used: usize,
+    /// The part that records are being appended to, and its key; 0 when there is none.
+    current: usize,
+    current_key: u64,
+    /// Bytes of records in all parts but the current one.
+    elsewhere: usize,
     pub(super) count: usize,
-    pub(super) options: Options,
-    /// Where the resource message begins, just after its length.
-    resource_start: usize,
+    /// The field `resource`, encoded.
+    resource: Vec<u8>,
+    /// A request of several scopes, put together by `finish`.
+    whole: Out,
+}
+
+/// What one scope has in a request.
+#[derive(Clone, Debug, Default)]
+struct Part {
+    key: u64,
+    out: Out,
     /// Where the scope message begins, just after its length.
-    scope_start: usize,
+    start: usize,
     /// Where the records begin.
     head: usize,
 }
 
+impl Part {
+    fn record_bytes(&self) -> usize {
+        self.out.len() - self.head
+    }
+}
+
 impl Batch {
-    pub(super) fn new(resource: &Resource, options: Options) -> Batch {
-        let mut out = Out::default();
-        // resource_spans / resource_logs / resource_metrics
-        let resource_start = proto::open::<OUTER>(&mut out, 0x0a);
-        proto::bytes_field(&mut out, 0x0a, &encoded(resource));
+    pub(super) fn new(resource: &Resource) -> Batch {
+        Batch {
+            parts: Vec::new(),
+            used: 0,
+            current: 0,
+            current_key: 0,
+            elsewhere: 0,
+            count: 0,
+            resource: encoded(resource),
+            whole: Out::default(),
+        }
+    }
+
+    /// The buffer of a scope, to append one record to.
+    #[inline]
+    pub(super) fn of(&mut self, scope: &ScopeKey<'_>) -> &mut Out {
+        if self.current_key != scope.key {
+            self.switch(scope);
+        }
+        self.current()
+    }
+
+    /// The buffer of the scope asked for last.
+    #[inline]
+    pub(super) fn current(&mut self) -> &mut Out {
+        &mut self.parts[self.current].out
+    }
+
+    #[inline(never)]
+    fn switch(&mut self, scope: &ScopeKey<'_>) {
+        if self.count == 0 {
+            // A request that was finished while it was empty has a scope without records.
+            self.clear();
+        } else {
+            self.elsewhere += self.parts[self.current].record_bytes();
+        }
+        let known = self.parts[..self.used].iter().position(|part| part.key == scope.key);
+        self.current = known.unwrap_or_else(|| self.open(scope));
+        self.current_key = scope.key;
+        self.elsewhere -= self.parts[self.current].record_bytes();
+    }
+
+    /// Begins the part of a scope that this request does not have yet.
+    #[cold]
+    fn open(&mut self, ScopeKey { key, scope }: &ScopeKey<'_>) -> usize {
+        if self.used == self.parts.len() {
+            self.parts.push(Part::default());
+        }
+        let part = &mut self.parts[self.used];
+        part.key = *key;
+        part.out.truncate(0);
+        if self.used == 0 {
+            // resource_spans / resource_logs / resource_metrics
+            let start = proto::open::<OUTER>(&mut part.out, 0x0a);
+            debug_assert_eq!(start, RESOURCE_START);
+            part.out.extend_from_slice(&self.resource);
+        }
         // scope_spans / scope_logs / scope_metrics
-        let scope_start = proto::open::<OUTER>(&mut out, 0x12);
-        let mut scope = Out::default();
-        proto::bytes_field(&mut scope, 0x0a, b"throughline");
-        proto::bytes_field(&mut scope, 0x12, env!("CARGO_PKG_VERSION").as_bytes());
-        proto::bytes_field(&mut out, 0x0a, scope.as_slice());
-        let head = out.len();
-        Batch { out, count: 0, options, resource_start, scope_start, head }
+        part.start = proto::open::<OUTER>(&mut part.out, 0x12);
+        let mut message = Out::default();
+        proto::bytes_field(&mut message, 0x0a, scope.name.as_bytes());
+        if !scope.version.is_empty() {
+            proto::bytes_field(&mut message, 0x12, scope.version.as_bytes());
+        }
+        proto::bytes_field(&mut part.out, 0x0a, message.as_slice());
+        part.head = part.out.len();
+        self.used += 1;
+        self.used - 1
     }
 
-    /// The request's bytes. Only lengths are filled in, so more may be appended afterwards and `finish` called again.
+    /// Fills in the lengths of the scopes; there is at least one afterwards.
+    fn close_scopes(&mut self) {
+        if self.used == 0 {
+            self.of(&ScopeKey::new(Scope::OWN));
+        }
+        for part in &mut self.parts[..self.used] {
+            proto::close::<OUTER>(&mut part.out, part.start);
+        }
+    }
+
+    /// The request's bytes. More may be appended afterwards and `finish` called again. Cost: of one scope nothing, of several a copy.
     pub(super) fn finish(&mut self) -> &[u8] {
-        proto::close::<OUTER>(&mut self.out, self.scope_start);
-        proto::close::<OUTER>(&mut self.out, self.resource_start);
-        self.out.as_slice()
+        self.close_scopes();
+        let (first, rest) = self.parts[..self.used].split_at_mut(1);
+        let [first] = first else { unreachable!("`close_scopes` made one") };
+        if rest.is_empty() {
+            proto::close::<OUTER>(&mut first.out, RESOURCE_START);
+            return first.out.as_slice();
+        }
+        self.whole.truncate(0);
+        self.whole.extend_from_slice(first.out.as_slice());
+        rest.iter().for_each(|part| self.whole.extend_from_slice(part.out.as_slice()));
+        proto::close::<OUTER>(&mut self.whole, RESOURCE_START);
+        self.whole.as_slice()
     }
 
-    /// Forgets the records, keeps the head and the memory.
+    /// Forgets the records and scopes, keeps the resource and the memory.
     pub(super) fn clear(&mut self) {
-        self.out.truncate(self.head);
-        self.count = 0;
+        (self.used, self.current, self.current_key, self.elsewhere, self.count) = (0, 0, 0, 0, 0);
     }
 
     /// The request's bytes, given away; `spare` becomes the buffer of the next one.
     pub(super) fn take(&mut self, spare: Vec<u8>) -> Vec<u8> {
-        self.finish();
-        let mut next = Out::reusing(spare);
-        next.extend_from_slice(&self.out.as_slice()[..self.head]);
-        self.count = 0;
-        core::mem::replace(&mut self.out, next).into_vec()
+        self.close_scopes();
+        let (first, rest) = self.parts[..self.used].split_at_mut(1);
+        let [first] = first else { unreachable!("`close_scopes` made one") };
+        for part in rest {
+            first.out.extend_from_slice(part.out.as_slice());
+            if part.out.len() > KEPT {
+                part.out = Out::default();
+            }
+        }
+        proto::close::<OUTER>(&mut first.out, RESOURCE_START);
+        let body = core::mem::replace(&mut first.out, Out::reusing(spare)).into_vec();
+        self.clear();
+        body
     }
 
     /// Bytes that the records take so far.
+    #[inline]
     pub(super) fn record_bytes(&self) -> usize {
-        self.out.len() - self.head
+        match self.parts[..self.used].get(self.current) {
+            Some(part) => self.elsewhere + part.record_bytes(),
+            None => 0,
+        }
     }
+}
+
+/// Where the resource message begins in the first part: after a tag and a length.
+const RESOURCE_START: usize = 1 + OUTER;
+
+/// The field `resource` with the attributes.
+fn encoded(resource: &Resource) -> Vec<u8> {
+    let mut message = Out::default();
+    resource.attributes().for_each(|(key, value)| text_attribute(&mut message, 0x0a, key, value));
+    let mut out = Out::default();
+    proto::bytes_field(&mut out, 0x0a, message.as_slice());
+    out.into_vec()
 }

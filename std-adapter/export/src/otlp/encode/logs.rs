@@ -1,12 +1,13 @@
 //! Events to the body of `/v1/logs`.
 
 use super::{
-    Options, Site,
+    Counts, Options, Site,
     attribute::{self, Key},
-    batch::Batch,
+    batch::{Batch, ScopeKey},
     out::Out,
     proto,
     site::{Code, LOG_ATTRIBUTE, log_body, log_fixed},
+    unique::Attributes,
 };
 use crate::{
     Resource, message,
@@ -14,13 +15,18 @@ use crate::{
 };
 use throughline::Value;
 
+/// Tag of `LogRecord.dropped_attributes_count`.
+const DROPPED: u8 = 0x38;
+
 /// Appends log records to the body of one request. The body of a record is its message with the fields filled in; the fields are
-/// attributes as well.
+/// attributes as well. Each scope, that is each instrumented package, has its own part of the request.
 ///
 /// Cost: no allocation once the buffers have grown.
 #[derive(Clone, Debug)]
 pub struct LogEncoder {
     batch: Batch,
+    options: Options,
+    counts: Counts,
     /// The message being rendered.
     text: String,
 }
@@ -28,67 +34,83 @@ pub struct LogEncoder {
 impl LogEncoder {
     /// An empty request for logs of `resource`.
     pub fn new(resource: &Resource, options: Options) -> LogEncoder {
-        LogEncoder { batch: Batch::new(resource, options), text: String::new() }
+        LogEncoder { batch: Batch::new(resource), options, counts: Counts::default(), text: String::new() }
     }
 
     /// Appends a log record.
     pub fn log<'a, F: Fields<'a>>(&mut self, view: &LogView<'a, F>) {
-        let code = self.batch.options.code_location.then_some(Code {
-            target: view.target,
-            file: view.file,
-            line: view.line,
-        });
-        self.append(view, true, |out| log_fixed(out, view.level, code), |_, name| Key::Plain(name));
+        let code = Code { target: view.target, file: view.file, line: view.line };
+        let code = self.options.code_location.then_some(code);
+        let fixed = |out: &mut Out| log_fixed(out, view.level);
+        self.mixed(&ScopeKey::new(view.scope), view, true, fixed, code, |_, name| Key::Plain(name));
     }
 
-    /// Appends a log record of a prepared callsite. Message, severity and code location are taken from `site`.
+    /// Appends a log record of a prepared callsite, whose fields the view must have, and no others. Scope, message, severity and code location are taken
+    /// from `site`.
     pub fn log_at<'a, F: Fields<'a>>(&mut self, site: &Site<'a>, view: &LogView<'a, F>) {
-        self.append(
-            view,
-            site.has_placeholders,
-            |out| out.extend_from_slice(&site.log),
-            |i, name| site.key(i, name),
-        );
+        if !site.is_plain() {
+            let fixed = |out: &mut Out| out.extend_from_slice(&site.log[..site.log_code]);
+            let key = |i, name| site.key(i, name);
+            return self.mixed(&site.scope, view, site.has_placeholders, fixed, site.code, key);
+        }
+        let LogEncoder { batch, options, counts, text } = self;
+        let out = batch.of(&site.scope);
+        let start = begin(out, view);
+        out.extend_from_slice(&site.log);
+        if site.has_placeholders {
+            body(out, text, view);
+        }
+        let limits = &options.logs;
+        for (i, (name, value)) in view.fields.clone().enumerate() {
+            match site.key(i, name) {
+                key @ Key::Encoded(_) if !limits.cuts(&value) => {
+                    attribute::attribute(out, LOG_ATTRIBUTE, key, &value);
+                }
+                _ => attribute::plain(out, LOG_ATTRIBUTE, name, value, limits, counts),
+            }
+        }
+        if let Some(error) = view.time_error_ns {
+            attribute::attribute(out, LOG_ATTRIBUTE, Key::Plain(TIME_ERROR), &Value::U64(error));
+        }
+        proto::close::<2>(out, start);
+        batch.count += 1;
     }
 
-    #[inline]
-    fn append<'k, 'a: 'k, F: Fields<'a>>(
+    /// A record whose fields must be compared.
+    fn mixed<'k, 'a: 'k, F: Fields<'a>>(
         &mut self,
+        scope: &ScopeKey<'_>,
         view: &LogView<'a, F>,
         render: bool,
         fixed: impl FnOnce(&mut Out),
+        code: Option<Code<'_>>,
         key: impl Fn(usize, &'a str) -> Key<'k>,
     ) {
-        let out = &mut self.batch.out;
-        let start = proto::open::<2>(out, 0x12);
-        let mut times = [0; 18];
-        // time_unix_nano, observed_time_unix_nano
-        (times[0], times[9]) = (0x09, 0x59);
-        times[1..9].copy_from_slice(&view.time_unix_ns.to_le_bytes());
-        times[10..].copy_from_slice(&view.time_unix_ns.to_le_bytes());
-        out.extend_from_slice(&times);
-        if let Some((trace_id, span_id)) = view.span {
-            let mut ids = [0; 33];
-            // trace_id, span_id, flags
-            (ids[0], ids[1], ids[18], ids[19], ids[28], ids[29]) =
-                (0x4a, 16, 0x52, 8, 0x45, view.trace_flags);
-            ids[2..18].copy_from_slice(&trace_id.to_bytes());
-            ids[20..28].copy_from_slice(&span_id.to_bytes());
-            out.extend_from_slice(&ids);
+        let LogEncoder { batch, options, counts, text } = self;
+        let mut attributes = Attributes::default();
+        for (i, (name, value)) in view.fields.clone().enumerate() {
+            attributes.push(name, key(i, name), value);
         }
+        let out = batch.of(scope);
+        let start = begin(out, view);
         fixed(out);
         if render {
-            self.text.clear();
-            message::render_into(&mut self.text, view.message, view.fields.clone());
-            log_body(out, &self.text);
+            body(out, text, view);
         }
-        attribute::all(out, LOG_ATTRIBUTE, view.fields.clone(), key);
+        if let Some(code) = code {
+            code.attributes(|name, value| attributes.write_own(out, LOG_ATTRIBUTE, name, value));
+        }
+        attributes.write(out, LOG_ATTRIBUTE, DROPPED, &options.logs, counts);
         if let Some(error) = view.time_error_ns {
-            let key = Key::Plain("throughline.time_error_ns");
-            attribute::attribute(out, LOG_ATTRIBUTE, key, &Value::U64(error));
+            attributes.write_own(out, LOG_ATTRIBUTE, TIME_ERROR, Value::U64(error));
         }
         proto::close::<2>(out, start);
-        self.batch.count += 1;
+        batch.count += 1;
+    }
+
+    /// Values cut and attributes left out, of all records so far.
+    pub fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// Records appended since the last [`clear`](Self::clear).
@@ -115,4 +137,35 @@ impl LogEncoder {
     pub fn clear(&mut self) {
         self.batch.clear();
     }
+}
+
+/// How far the time may be off.
+const TIME_ERROR: &str = "throughline.time_error_ns";
+
+/// Begins a record with its times and ids, and says where.
+#[inline]
+fn begin<F>(out: &mut Out, view: &LogView<'_, F>) -> usize {
+    let start = proto::open::<2>(out, 0x12);
+    let mut times = [0; 18];
+    // time_unix_nano, observed_time_unix_nano
+    (times[0], times[9]) = (0x09, 0x59);
+    times[1..9].copy_from_slice(&view.time_unix_ns.to_le_bytes());
+    times[10..].copy_from_slice(&view.time_unix_ns.to_le_bytes());
+    out.extend_from_slice(&times);
+    if let Some((trace_id, span_id)) = view.span {
+        let mut ids = [0; 33];
+        // trace_id, span_id, flags
+        (ids[0], ids[1], ids[18], ids[19], ids[28], ids[29]) = (0x4a, 16, 0x52, 8, 0x45, view.trace_flags);
+        ids[2..18].copy_from_slice(&trace_id.to_bytes());
+        ids[20..28].copy_from_slice(&span_id.to_bytes());
+        out.extend_from_slice(&ids);
+    }
+    start
+}
+
+/// The message with the fields filled in.
+fn body<'a, F: Fields<'a>>(out: &mut Out, text: &mut String, view: &LogView<'a, F>) {
+    text.clear();
+    message::render_into(text, view.message, view.fields.clone());
+    log_body(out, text);
 }

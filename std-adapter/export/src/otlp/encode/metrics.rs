@@ -1,9 +1,8 @@
 //! Metric points to the body of `/v1/metrics`.
 
 use super::{
-    Options,
     attribute::{self, Key},
-    batch::Batch,
+    batch::{Batch, ScopeKey},
     out::Out,
     proto,
 };
@@ -20,7 +19,7 @@ const POINT: usize = 2;
 const CUMULATIVE: u8 = 2;
 
 /// Appends points to the body of one request. Consecutive points of one metric share one `Metric`, so give the series of a family
-/// one after the other.
+/// one after the other. Each scope, that is each instrumented package, has its own part of the request.
 #[derive(Clone, Debug)]
 pub struct MetricEncoder {
     batch: Batch,
@@ -30,6 +29,7 @@ pub struct MetricEncoder {
 /// The metric to which the next point may belong.
 #[derive(Clone, Debug)]
 struct Open {
+    scope: u64,
     name: String,
     unit: String,
     shape: Shape,
@@ -48,14 +48,14 @@ enum Shape {
 
 impl MetricEncoder {
     /// An empty request for metrics of `resource`.
-    pub fn new(resource: &Resource, options: Options) -> MetricEncoder {
-        MetricEncoder { batch: Batch::new(resource, options), open: None }
+    pub fn new(resource: &Resource) -> MetricEncoder {
+        MetricEncoder { batch: Batch::new(resource), open: None }
     }
 
     /// Appends one series.
     pub fn point(&mut self, view: &PointView<'_>) {
         self.open_metric(view);
-        let out = &mut self.batch.out;
+        let out = self.batch.current();
         let start = proto::open::<POINT>(out, 0x0a);
         times(out, view);
         match &view.data {
@@ -85,12 +85,14 @@ impl MetricEncoder {
             PointData::Histogram(_) => Shape::ExponentialHistogram,
             PointData::Summary(_) => Shape::Summary,
         };
-        if self.open.as_ref().is_some_and(|o| o.shape == shape && o.name == view.name && o.unit == view.unit)
-        {
+        let scope = ScopeKey::new(view.scope);
+        if self.open.as_ref().is_some_and(|o| {
+            o.scope == scope.key() && o.shape == shape && o.name == view.name && o.unit == view.unit
+        }) {
             return;
         }
         self.close_metric();
-        let out = &mut self.batch.out;
+        let out = self.batch.of(&scope);
         let metric_start = proto::open::<METRIC>(out, 0x12);
         for (tag, text) in [(0x0a, view.name), (0x12, view.description), (0x1a, view.unit)] {
             if !text.is_empty() {
@@ -111,14 +113,21 @@ impl MetricEncoder {
             }
             Shape::Summary => proto::open::<METRIC>(out, 0x5a),
         };
-        self.open =
-            Some(Open { name: view.name.into(), unit: view.unit.into(), shape, metric_start, data_start });
+        self.open = Some(Open {
+            scope: scope.key(),
+            name: view.name.into(),
+            unit: view.unit.into(),
+            shape,
+            metric_start,
+            data_start,
+        });
     }
 
     fn close_metric(&mut self) {
         if let Some(open) = self.open.take() {
-            proto::close::<METRIC>(&mut self.batch.out, open.data_start);
-            proto::close::<METRIC>(&mut self.batch.out, open.metric_start);
+            let out = self.batch.current();
+            proto::close::<METRIC>(out, open.data_start);
+            proto::close::<METRIC>(out, open.metric_start);
         }
     }
 
@@ -211,7 +220,11 @@ fn times(out: &mut Out, view: &PointView<'_>) {
 }
 
 fn labels(out: &mut Out, tag: u8, labels: &[(&str, &str)]) {
-    for (key, value) in labels {
+    for (i, (key, value)) in labels.iter().enumerate() {
+        // Keys are unique; the last wins.
+        if labels[i + 1..].iter().any(|(later, _)| later == key) {
+            continue;
+        }
         // The one label whose value the specification wants as a truth value.
         if *key == "otel.metric.overflow" {
             let truth = throughline::Value::Bool(*value == "true");

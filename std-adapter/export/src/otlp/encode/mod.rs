@@ -3,14 +3,16 @@
 
 pub(super) mod attribute;
 mod batch;
+mod limits;
 mod logs;
 mod metrics;
 pub(super) mod out;
 mod proto;
 mod site;
 mod trace;
+mod unique;
 
-pub use batch::Options;
+pub use limits::{AttributeLimits, Counts, Options};
 pub use logs::LogEncoder;
 pub use metrics::MetricEncoder;
 pub use site::Site;

@@ -1,32 +1,45 @@
 //! What a callsite contributes to each of its records, encoded once.
 
 use super::{
-    attribute::{EncodedKey, Key, int_attribute, text_attribute},
+    attribute::{self, EncodedKey, Key},
+    batch::ScopeKey,
+    limits::AttributeLimits,
     out::Out,
     proto,
     trace::HEAD,
+    unique,
 };
+use crate::view::Scope;
 use throughline::adapter::callsite::Blob;
-use throughline::{Level, SpanKind};
+use throughline::{Level, SpanKind, Value};
 
 /// Tag of `Span.attributes`.
 pub(super) const SPAN_ATTRIBUTE: u8 = 0x4a;
 /// Tag of `LogRecord.attributes`.
 pub(super) const LOG_ATTRIBUTE: u8 = 0x32;
 
-/// A callsite ready to be copied into records: name, kind or severity, code location, and the keys of its fields. It borrows the callsite's
+/// A callsite ready to be copied into records: scope, name, kind or severity, code location, and the keys of its fields. It borrows the callsite's
 /// texts, so that a field's name can be recognised by its address.
 ///
 /// Optional: [`TraceEncoder::span`](super::TraceEncoder::span) does without, and takes four times as long.
 #[derive(Clone, Debug)]
 pub struct Site<'a> {
-    /// A `Span` up to its code location, ids and times to be filled in.
+    pub(super) scope: ScopeKey<'a>,
+    /// A `Span` up to and with its code location, ids and times to be filled in.
     pub(super) span: Vec<u8>,
+    /// Where in `span` the code location begins.
+    pub(super) span_code: usize,
     /// Fields of a `LogRecord`, complete.
     pub(super) log: Vec<u8>,
+    /// Where in `log` the code location begins.
+    pub(super) log_code: usize,
+    /// Where it is, if that is told.
+    pub(super) code: Option<Code<'a>>,
     /// Whether the message has placeholders; if not, `log` has the body already.
     pub(super) has_placeholders: bool,
     pub(super) keys: Vec<SiteKey<'a>>,
+    /// See [`Site::is_plain`].
+    is_plain: bool,
 }
 
 /// The key of a field.
@@ -44,13 +57,39 @@ impl<'a> Site<'a> {
             options.code_location.then_some(Code { target: blob.target, file: blob.file, line: blob.line });
         let (mut span, mut log) = (Out::default(), Out::default());
         let has_placeholders = blob.name.contains(['{', '}']);
-        span_begin(&mut span, blob.name, blob.span_kind, code);
-        log_fixed(&mut log, blob.level.unwrap_or(Level::Info), code);
+        span_begin(&mut span, blob.name, blob.span_kind);
+        let span_code = span.len();
+        log_fixed(&mut log, blob.level.unwrap_or(Level::Info));
         if !has_placeholders {
             log_body(&mut log, blob.name);
         }
-        let keys = blob.fields().map(|name| SiteKey { name, encoded: EncodedKey::new(name) });
-        Site { span: span.into_vec(), log: log.into_vec(), has_placeholders, keys: keys.collect() }
+        let log_code = log.len();
+        if let Some(code) = code {
+            code.attributes(|name, value| own_attribute(&mut span, SPAN_ATTRIBUTE, name, value));
+            code.attributes(|name, value| own_attribute(&mut log, LOG_ATTRIBUTE, name, value));
+        }
+        let names: Vec<_> = blob.fields().collect();
+        let fits = |limits: &AttributeLimits| names.len() <= limits.count;
+        let is_plain = fits(&options.spans)
+            && fits(&options.logs)
+            && names.iter().enumerate().all(|(i, name)| !names[..i].contains(name) && !unique::is_own(name));
+        Site {
+            scope: ScopeKey::new(Scope::of(blob.package, blob.version, blob.target)),
+            span: span.into_vec(),
+            span_code,
+            log: log.into_vec(),
+            log_code,
+            code,
+            has_placeholders,
+            keys: names.iter().map(|name| SiteKey { name, encoded: EncodedKey::new(name) }).collect(),
+            is_plain,
+        }
+    }
+
+    /// Whether its fields can be written without a look at each other: no two have one name, none has a name that the exporter uses itself, and the limits
+    /// allow as many.
+    pub fn is_plain(&self) -> bool {
+        self.is_plain
     }
 
     /// The key of the `i`-th field, encoded if it is the callsite's own.
@@ -67,29 +106,35 @@ impl<'a> Site<'a> {
 }
 
 /// Where a record was written.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Code<'a> {
     pub(super) target: &'a str,
     pub(super) file: &'a str,
     pub(super) line: u32,
 }
 
-impl Code<'_> {
-    fn write(self, out: &mut Out, tag: u8) {
+impl<'a> Code<'a> {
+    /// Names and values of the attributes that tell it.
+    pub(super) fn attributes(self, mut each: impl FnMut(&'static str, Value<'a>)) {
+        let text = |text| Value::Str { text, truncated: false };
         // `code.namespace` is deprecated in favour of `code.function.name`, which a module path is not; the `tracing` world
         // settled on `code.module.name`.
         if !self.target.is_empty() {
-            text_attribute(out, tag, "code.module.name", self.target);
+            each("code.module.name", text(self.target));
         }
         if !self.file.is_empty() {
-            text_attribute(out, tag, "code.file.path", self.file);
-            int_attribute(out, tag, "code.line.number", i64::from(self.line));
+            each("code.file.path", text(self.file));
+            each("code.line.number", Value::U64(self.line.into()));
         }
     }
 }
 
-/// [`HEAD`], `Span.name`, `Span.kind` and the code location.
-pub(super) fn span_begin(out: &mut Out, name: &str, kind: SpanKind, code: Option<Code<'_>>) {
+fn own_attribute(out: &mut Out, tag: u8, name: &str, value: Value<'_>) {
+    attribute::attribute(out, tag, Key::Plain(name), &value);
+}
+
+/// [`HEAD`], `Span.name` and `Span.kind`.
+pub(super) fn span_begin(out: &mut Out, name: &str, kind: SpanKind) {
     out.extend_from_slice(&HEAD);
     proto::bytes_field(out, 0x2a, name.as_bytes());
     let kind = match kind {
@@ -100,13 +145,10 @@ pub(super) fn span_begin(out: &mut Out, name: &str, kind: SpanKind, code: Option
         SpanKind::Consumer => 5,
     };
     out.extend_from_slice(&[0x30, kind]);
-    if let Some(code) = code {
-        code.write(out, SPAN_ATTRIBUTE);
-    }
 }
 
-/// `LogRecord.severity_number`, `severity_text` and the code location.
-pub(super) fn log_fixed(out: &mut Out, level: Level, code: Option<Code<'_>>) {
+/// `LogRecord.severity_number` and `severity_text`.
+pub(super) fn log_fixed(out: &mut Out, level: Level) {
     let number = match level {
         Level::Trace => 1,
         Level::Debug => 5,
@@ -116,9 +158,6 @@ pub(super) fn log_fixed(out: &mut Out, level: Level, code: Option<Code<'_>>) {
     };
     out.extend_from_slice(&[0x10, number]);
     proto::bytes_field(out, 0x1a, level.as_str().as_bytes());
-    if let Some(code) = code {
-        code.write(out, LOG_ATTRIBUTE);
-    }
 }
 
 /// `LogRecord.body`, a text.

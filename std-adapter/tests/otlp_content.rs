@@ -1,0 +1,151 @@
+//! What OTLP says of a span beside its name and times: scope, status message, flags, each key once, limits.
+
+mod support;
+
+use opentelemetry_proto::tonic::trace::v1::Span;
+use std::time::Duration;
+use support::in_own_process;
+use support::receiver::{Received, Receiver, int, text};
+use throughline::{Instrument, Status, TraceContext, info, instrument, record, span};
+use throughline_std::Config;
+
+const LONG: Duration = Duration::from_secs(30);
+
+/// What a receiver got of what `work` recorded.
+fn received(configure: impl FnOnce(Config) -> Config, work: impl FnOnce()) -> Receiver {
+    let receiver = Receiver::start([]);
+    let config = Config::new("svc").otlp(&receiver.endpoint).unwrap().report_errors(false);
+    let guard = throughline_std::init(&configure(config)).unwrap();
+    work();
+    let report = guard.shutdown(LONG);
+    assert!(report.complete, "{report:?}");
+    receiver
+}
+
+fn find<'s>(received: &'s Received, name: &str) -> &'s Span {
+    received.spans.iter().find(|s| s.name == name).unwrap_or_else(|| panic!("no span {name}"))
+}
+
+#[instrument(err)]
+fn parse(text: &str) -> Result<u32, std::num::ParseIntError> {
+    text.parse()
+}
+
+#[instrument(err)]
+async fn parse_later(text: &str) -> Result<u32, std::num::ParseIntError> {
+    text.parse()
+}
+
+#[test]
+fn a_failed_span_says_why_in_its_status_45() {
+    in_own_process("a_failed_span_says_why_in_its_status_45", || {
+        let receiver = received(
+            |c| c,
+            || {
+                let _ = parse("x");
+                let mut later = Box::pin(parse_later(""));
+                let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+                assert!(later.as_mut().poll(&mut context).is_ready());
+                span!("by hand", user = "ann").fail("no bread left");
+                span!("twice").fail("first");
+                let mut span = span!("last wins");
+                span.fail("first");
+                span.fail("second");
+                drop(span);
+                span!("without a word").set_status(Status::Error);
+                span!("fine", error.message = "none").set_status(Status::Ok);
+            },
+        );
+        receiver.with(|r| {
+            let status = |name| {
+                let status = find(r, name).status.clone().unwrap();
+                (status.code, status.message)
+            };
+            assert_eq!(status("parse"), (2, "invalid digit found in string".into()));
+            assert_eq!(status("parse_later"), (2, "cannot parse integer from empty string".into()));
+            assert_eq!(status("by hand"), (2, "no bread left".into()));
+            assert_eq!(text(&find(r, "by hand").attributes, "error.message").unwrap(), "no bread left");
+            assert_eq!(status("last wins"), (2, "second".into()));
+            assert_eq!(status("without a word"), (2, String::new()));
+            assert_eq!(status("fine"), (1, String::new()));
+        });
+    });
+}
+
+#[test]
+fn the_scope_is_the_instrumented_package_45() {
+    in_own_process("the_scope_is_the_instrumented_package_45", || {
+        let receiver = received(
+            |c| c,
+            || {
+                drop(span!("work"));
+                info!("said");
+                throughline::counter!("counted").add(1);
+            },
+        );
+        receiver.with(|r| {
+            for name in ["work", "said", "counted"] {
+                assert_eq!(r.scope(name), ("throughline-std", env!("CARGO_PKG_VERSION")), "{name}");
+            }
+        });
+    });
+}
+
+#[test]
+fn flags_tell_sampling_and_a_remote_parent_45() {
+    in_own_process("flags_tell_sampling_and_a_remote_parent_45", || {
+        let remote = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
+        let receiver = received(
+            |c| c,
+            || {
+                drop(span!("root"));
+                let _there = throughline::attach(remote);
+                let _entry = span!("entry");
+                drop(span!("below"));
+            },
+        );
+        receiver.with(|r| {
+            let flags = ["root", "entry", "below"].map(|name| find(r, name).flags);
+            assert_eq!(flags, [0x101, 0x301, 0x101]);
+        });
+    });
+}
+
+#[test]
+fn each_key_is_sent_once_and_the_last_value_wins_09() {
+    in_own_process("each_key_is_sent_once_and_the_last_value_wins_09", || {
+        let receiver = received(
+            |c| c.attribute("zone", "a").attribute("zone", "b").attribute("service.name", "own"),
+            || {
+                let span = span!("late", rows = 1, user = "ann");
+                record!(span, rows = 2);
+                record!(span, rows = 3, user = "bob");
+                record!(span, code.file.path = "mine.rs");
+                drop(span);
+                drop(span!("place", code.line.number = 7, code.module.name = "m"));
+                info!("place", code.line.number = 8);
+                let polled = async { record!(current, busy_ns = 1) }.instrument(span!("async", idle_ns = 2));
+                let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+                assert!(Box::pin(polled).as_mut().poll(&mut context).is_ready());
+            },
+        );
+        // That each key is there once, the receiver checks itself.
+        receiver.with(|r| {
+            assert_eq!(text(&r.resource, "zone").unwrap(), "b");
+            assert_eq!(text(&r.resource, "service.name").unwrap(), "own");
+            let late = &find(r, "late").attributes;
+            assert_eq!((int(late, "rows"), text(late, "user")), (Some(3), Some("bob".into())));
+            assert_eq!(text(late, "code.file.path").unwrap(), "mine.rs");
+            assert!(int(late, "code.line.number").is_some());
+            let place = &find(r, "place").attributes;
+            assert_eq!(
+                (int(place, "code.line.number"), text(place, "code.module.name")),
+                (Some(7), Some("m".into()))
+            );
+            assert!(text(place, "code.file.path").unwrap().ends_with("otlp_content.rs"));
+            assert_eq!(int(&r.logs[0].attributes, "code.line.number"), Some(8));
+            let of_async = &find(r, "async").attributes;
+            assert_eq!((int(of_async, "busy_ns"), int(of_async, "idle_ns")), (Some(1), Some(2)));
+        });
+    });
+}
