@@ -176,9 +176,7 @@ fn what_cannot_be_remembered_is_not_current_03() {
     });
     let (next, last) = (told_span(&all, "next"), told_span(&all, "last"));
     assert_eq!(event(&all, "forgotten"), (0, 0));
-    assert_eq!(next.1, 0);
-    // Those that were forgotten may take up the table again, where ids do not tell them.
-    assert!(usize::BITS == 32 || event(&all, "in next") == (next.0, next.0), "{all:#?}");
+    assert_eq!((next.1, event(&all, "in next")), (0, (next.0, next.0)));
     assert_eq!((event(&all, "loose"), last.1), ((0, 0), 0));
 }
 
@@ -296,7 +294,7 @@ mod panics {
         let (status, busy) = status(&all, "work");
         assert_eq!(status, Status::Error);
         // Two milliseconds, by the slowest of processors' clocks.
-        assert!(busy.unwrap() > 2_000, "{busy:?}");
+        assert!(busy.unwrap() > 2_000 || cfg!(not(any(target_arch = "x86_64", target_arch = "aarch64"))), "{busy:?}");
         assert_eq!(event(&all, "between"), (0, 0));
     }
 

@@ -58,10 +58,6 @@ impl Context {
     pub fn enter(self) -> ContextGuard {
         let Some(recorder) = get() else { return ContextGuard::nowhere() };
         let (span, number) = recorder.enter_number(self.span);
-        if recorder.has_ended(span) {
-            // An entry of the same word is remembered, and could not be told from this one.
-            recorder.forget();
-        }
         let before = recorder.replace(Context { span, ..self });
         ContextGuard::of(Entered {
             recorder,
@@ -133,11 +129,11 @@ struct Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         let Entered { recorder, entry, before, number, clearings } = *self;
-        let is_unique = number.is_none_or(|number| recorder.leave_number(number));
         if recorder.clearings() != clearings {
             // Everything was forgotten since, and no other entry returns to this one.
             return;
         }
+        let is_unique = number.is_none_or(|number| recorder.leave_number(number));
         if recorder.current().0 == entry {
             recorder.set_place(0, 0);
             recorder.set_remote(&before.remote);
@@ -221,7 +217,7 @@ pub fn attach(remote: TraceContext) -> AttachGuard {
 }
 
 /// The place of a future's code between polls.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Resting {
     /// The future's own span.
     own: Context,
@@ -243,17 +239,23 @@ impl Resting {
         Resting { own, held: None }
     }
 
+    fn take_held(&mut self) -> Option<(Context, &'static Recorder, Word)> {
+        let held = self.held.take()?;
+        held.1.hold(false);
+        Some(held)
+    }
+
     /// Moves the running code to where the future's code was.
     pub(crate) fn poll(&mut self) -> Option<Poll<'_>> {
         let recorder = get()?;
         let own = polled(self.own.span);
-        recorder.count_entered(true);
         if recorder.has_ended(own) {
             recorder.forget();
         }
+        recorder.count_entered(true);
         let clearings = recorder.clearings();
         let before = recorder.replace(Context { span: own, ..self.own });
-        if let Some((held, of, cleared)) = self.held.take()
+        if let Some((held, of, cleared)) = self.take_held()
             && core::ptr::eq(of, recorder)
             && cleared == clearings
         {
@@ -265,15 +267,24 @@ impl Resting {
     }
 }
 
+impl Drop for Resting {
+    fn drop(&mut self) {
+        self.take_held();
+    }
+}
+
 impl Drop for Poll<'_> {
     fn drop(&mut self) {
         let Poll { recorder, own, before, .. } = *self;
         let now = recorder.raw_context();
         let clearings = recorder.clearings();
         if now.span & !MARK != own && !is_outside(now.span) {
+            recorder.hold(true);
             self.resting.held = Some((now, recorder, clearings));
         }
-        recorder.count_entered(false);
+        if clearings == self.clearings {
+            recorder.count_entered(false);
+        }
         recorder.set_place(0, 0);
         recorder.set_remote(&before.remote);
         // What was current before may have ended since; after a clearing nobody knows.

@@ -10,12 +10,10 @@
 //! [`MARK`] and is taken for another's, on a 32-bit machine without threads the era that ends compare with is one that no span has.
 //!
 //! When the table is full, everything is forgotten: nothing is current until the next entry, and those that are still alive end without
-//! moving the place. So what was forgotten is never taken for current. (On a 32-bit machine their ends may take up the table again, and have newer entries forgotten.)
+//! moving the place. So what was forgotten is never taken for current.
 
 use super::Recorder;
-#[cfg(feature = "std")]
-use super::place::ID;
-use super::place::{MADE, MARK, NUMBERS, OUTSIDE, REMOTE, entered, is_outside};
+use super::place::{ID, MADE, MARK, NUMBERS, OUTSIDE, REMOTE, entered, is_outside};
 use crate::ring::Word;
 use crate::sync::{AtomicWord, Relaxed};
 
@@ -27,7 +25,7 @@ const BUSY: Word = MARK | REMOTE | MADE;
 
 /// An era that no span began in.
 #[cfg(short)]
-const NO_ERA: Word = 1 << (super::ERA - 1);
+const NO_ERA: Word = (1 << super::ERA) - 1;
 
 /// An ended entry and the place before it.
 #[derive(Debug)]
@@ -42,22 +40,23 @@ struct Line {
 #[derive(Debug)]
 pub(super) struct Ended {
     lines: [Line; RUNS],
-    /// Lower half: of a 64-bit machine a bit for each number that an entered context has, of a 32-bit machine how many places are
-    /// entered. Upper half: how often all lines were cleared.
+    /// Below [`HOLDER`]: of a 64-bit machine a bit for each number that an entered context has, of a 32-bit machine how many places are
+    /// entered. Then how many futures hold guards between polls, and from [`CLEARING`] on how often all lines were cleared.
     entered: AtomicWord,
     /// The era in which a span must have begun to end the short way.
     #[cfg(short)]
     short_era: AtomicWord,
     /// How often everything was forgotten.
-    #[cfg(feature = "std")]
+    #[cfg(not(target_os = "none"))]
     forgotten: AtomicWord,
-    /// Spans with lower ids were alive, if they were, when everything was forgotten last.
-    #[cfg(feature = "std")]
+    /// The id that was next when everything was forgotten last, and 0 before that and long after: entries with ids before it are alive no more for others.
     forgotten_before: AtomicWord,
 }
 
-/// One clearing, in the upper half of [`Ended::entered`].
-const CLEARING: Word = 1 << (Word::BITS / 2);
+/// One future that holds guards, in [`Ended::entered`].
+const HOLDER: Word = if Word::BITS == 64 { 1 << (Word::BITS / 2) } else { 1 << 10 };
+/// One clearing, in [`Ended::entered`].
+const CLEARING: Word = if Word::BITS == 64 { 1 << (Word::BITS / 4 * 3) } else { 1 << 20 };
 
 impl Ended {
     pub(super) const fn new() -> Ended {
@@ -68,9 +67,8 @@ impl Ended {
             entered: AtomicWord::new(0),
             #[cfg(short)]
             short_era: AtomicWord::new(0),
-            #[cfg(feature = "std")]
+            #[cfg(not(target_os = "none"))]
             forgotten: AtomicWord::new(0),
-            #[cfg(feature = "std")]
             forgotten_before: AtomicWord::new(0),
         }
     }
@@ -112,7 +110,18 @@ impl Ended {
 
     fn clear(&self) {
         self.lines.iter().for_each(|line| line.entry.store(0, Relaxed));
-        self.entered.fetch_add(CLEARING, Relaxed);
+        // Numbers are given out anew: who has one from before does not give it back.
+        let mut old = self.entered.load(Relaxed);
+        let new = |old: Word| old / HOLDER * HOLDER;
+        while let Err(now) =
+            self.entered.compare_exchange(old, new(old).wrapping_add(CLEARING), Relaxed, Relaxed)
+        {
+            old = now;
+        }
+    }
+
+    fn is_held(&self) -> bool {
+        self.entered.load(Relaxed) % CLEARING >= HOLDER
     }
 }
 
@@ -137,13 +146,16 @@ impl Recorder {
     /// Makes a place current in which an entry lies that may have ended.
     pub(crate) fn return_to(&self, place: (Word, Word)) {
         let clearings = self.clearings();
+        if is_outside(place.0) {
+            self.renew_forgotten();
+        }
         let (mut span, mut root) = place;
         if !self.ended.is_empty() {
             while let Some(before) = self.ended.take(span) {
                 (span, root) = before;
             }
-            // No entry is left that could return to those in the table.
-            if span == 0 || span == OUTSIDE {
+            // No entry is left that could return to those in the table, unless a future has some.
+            if (span == 0 || span == OUTSIDE) && !self.ended.is_held() {
                 self.ended.clear();
             }
         }
@@ -165,13 +177,16 @@ impl Recorder {
 
     /// Whether this entry, whose id is its own, was alive when everything was forgotten: then no other entry returns to it.
     fn was_forgotten(&self, entry: Word) -> bool {
-        #[cfg(feature = "std")]
-        // Of 32 bits, ids begin again.
-        return Word::BITS == 64 && entry & ID < self.ended.forgotten_before.load(Relaxed);
-        #[cfg(not(feature = "std"))]
-        {
-            let _ = entry;
-            false
+        let before = self.ended.forgotten_before.load(Relaxed);
+        // Ids of a 32-bit machine begin again, so what is up to half of all ids behind counts as before.
+        before != 0 && before.wrapping_sub(entry).wrapping_sub(1) & ID < ID / 2
+    }
+
+    /// Has no id taken for one from before a forgetting that is long ago. To be called at least once in a quarter of all ids.
+    fn renew_forgotten(&self) {
+        let before = self.ended.forgotten_before.load(Relaxed);
+        if before != 0 && self.ring.owner().next_id.load(Relaxed).wrapping_sub(before) & ID > ID / 4 {
+            self.ended.forgotten_before.store(0, Relaxed);
         }
     }
 
@@ -188,15 +203,15 @@ impl Recorder {
     #[inline(never)]
     pub(crate) fn forget(&self) {
         self.ended.clear();
-        #[cfg(feature = "std")]
+        #[cfg(not(target_os = "none"))]
         self.ended.forgotten.fetch_add(1, Relaxed);
-        #[cfg(feature = "std")]
         self.ended.forgotten_before.store(self.ring.owner().next_id.load(Relaxed), Relaxed);
         self.make_current((0, 0));
     }
 
-    /// How often there were too many ended entries to remember, upon which nothing was current although guards were alive.
-    #[cfg(feature = "std")]
+    /// How often there were too many ended entries to remember, upon which nothing was current although guards were alive. Not
+    /// counted on bare metal.
+    #[cfg(not(target_os = "none"))]
     pub fn forgotten(&self) -> usize {
         self.ended.forgotten.load(Relaxed)
     }
@@ -214,6 +229,10 @@ impl Recorder {
     /// The word and number with which the place of this span word is entered.
     pub(super) fn enter_number(&self, span: Word) -> (Word, Option<u32>) {
         if Word::BITS == 32 {
+            if self.has_ended(entered(span, None)) {
+                // An entry of the same word is remembered, and could not be told from this one.
+                self.forget();
+            }
             self.count_entered(true);
             return (entered(span, None), None);
         }
@@ -230,7 +249,7 @@ impl Recorder {
     pub(super) fn leave_number(&self, number: Option<u32>) -> bool {
         if Word::BITS == 32 {
             self.count_entered(false);
-            return self.ended.entered.load(Relaxed) % CLEARING == 0;
+            return self.ended.entered.load(Relaxed) % HOLDER == 0;
         }
         if let Some(number) = number {
             self.ended.entered.fetch_add((1 as Word).wrapping_shl(number).wrapping_neg(), Relaxed);
@@ -245,11 +264,15 @@ impl Recorder {
         }
     }
 
+    /// A future holds guards between polls from now on, or no longer.
+    pub(super) fn hold(&self, more: bool) {
+        self.ended.entered.fetch_add(if more { HOLDER } else { HOLDER.wrapping_neg() }, Relaxed);
+    }
+
     /// Leaves no trace of the thread that had this recorder.
     #[cfg(feature = "std")]
     pub(super) fn clear_place(&self) {
         self.ended.clear();
-        self.ended.entered.store(self.clearings().wrapping_mul(CLEARING), Relaxed);
         self.make_current((0, 0));
     }
 
@@ -269,6 +292,7 @@ impl Recorder {
 
     /// After the era changed.
     pub(super) fn renew_short_era(&self) {
+        self.renew_forgotten();
         self.set_short_era(self.ended.is_empty());
     }
 }

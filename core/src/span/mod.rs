@@ -138,9 +138,11 @@ const STATUS: Word = 3;
 const APART: Word = 4;
 /// In [`State::flags`]: the root of a trace that is not sampled, which stands for all below it.
 const NOT_RECORDED: Word = 1 << 6;
+/// In [`State::flags`]: the first span below a remote parent about which the sampler was asked; its end moves to another root's word.
+const ASKED: Word = 1 << 7;
 /// In [`State::flags`]: number of field words carried, from this bit on.
 const CARRIED_SHIFT: u32 = 3;
-const _: () = assert!(CARRIED << CARRIED_SHIFT < NOT_RECORDED && NOT_RECORDED < 1 << ERA);
+const _: () = assert!(CARRIED << CARRIED_SHIFT < NOT_RECORDED && ASKED < 1 << ERA);
 
 impl State {
     #[inline(always)]
@@ -355,7 +357,11 @@ fn begin_trace(callsite: CallsiteId, recorder: &'static Recorder, apart: Word) -
     let id = recorder.next_id();
     let mut state = State::new(callsite.id, id, place);
     state.flags = apart;
-    let remote = if state.is_root() { None } else { recorder.context().trace_context() };
+    let mut remote = None;
+    if !state.is_root() {
+        remote = recorder.context().trace_context();
+        state.flags |= ASKED;
+    }
     if !sampler::samples(callsite, root_id(id), remote) {
         recorder.count_sampled_out();
         state.flags |= NOT_RECORDED;

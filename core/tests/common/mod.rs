@@ -105,7 +105,7 @@ mod recorders {
     /// Does the work on a new recorder, on this thread.
     pub fn on_recorder<R: Send + 'static>(work: impl FnOnce(&'static Recorder) -> R + Send + 'static) -> R {
         static ALL: Mutex<Vec<&'static Recorder>> = Mutex::new(vec![]);
-        let slots: &'static Slots<4096> = Box::leak(Box::new(Slots::new()));
+        let slots: &'static Slots<2048> = Box::leak(Box::new(Slots::new()));
         let recorder: &'static Recorder = Box::leak(Box::new(Recorder::new(slots, Clock::mock())));
         ALL.lock().unwrap_or_else(PoisonError::into_inner).push(recorder);
         throughline::install(recorder);
@@ -127,9 +127,12 @@ mod recorders {
 
     fn hook() -> Option<&'static Recorder> {
         static FIRST: AtomicUsize = AtomicUsize::new(1);
-        let slots = Vec::leak((0..4096).map(|_| Slot::new()).collect());
+        let slots = Vec::leak((0..2048).map(|_| Slot::new()).collect());
         let first = FIRST.fetch_add(1 << 20, Ordering::Relaxed);
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
         let clock = Clock::processor(1_000_000_000);
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        let clock = Clock::mock();
         let recorder = Recorder::for_thread(slots, Mode::LocalOldest, clock, first, &[]);
         let recorder: &'static Recorder = Box::leak(Box::new(recorder));
         MINE.set(Some(recorder));
