@@ -294,7 +294,10 @@ mod panics {
         let (status, busy) = status(&all, "work");
         assert_eq!(status, Status::Error);
         // Two milliseconds, by the slowest of processors' clocks.
-        assert!(busy.unwrap() > 2_000 || cfg!(not(any(target_arch = "x86_64", target_arch = "aarch64"))), "{busy:?}");
+        assert!(
+            busy.unwrap() > 2_000 || cfg!(not(any(target_arch = "x86_64", target_arch = "aarch64"))),
+            "{busy:?}"
+        );
         assert_eq!(event(&all, "between"), (0, 0));
     }
 

@@ -290,7 +290,8 @@ fn check_run(recorder: &'static throughline::Recorder, ops: &[Op]) -> Result<(),
         prop_assert_eq!(spans.len(), expected_spans.len());
         for (event, expected) in events.iter().zip(&expected_events) {
             // Ids may be others by then, so of a remote trace no more can be said.
-            let other = remote(event.1) || spans.iter().any(|(id, (parent, _))| *parent == 0 && *id == event.1);
+            let other =
+                remote(event.1) || spans.iter().any(|(id, (parent, _))| *parent == 0 && *id == event.1);
             let fine = event.1 == expected.1 || *event == (0, 0) || other;
             prop_assert!(fine, "{:?} for {:?} of {:?}: {:?}", event, expected, spans, shown);
         }

@@ -21,7 +21,10 @@ fn parent(flags: &str) -> TraceContext {
 }
 
 /// Does the work with this sampler; what it recorded, and how many spans were left out.
-fn sampled(sampler: &'static &'static dyn Sampler, work: impl FnOnce() + Send + 'static) -> (Vec<Told>, usize) {
+fn sampled(
+    sampler: &'static &'static dyn Sampler,
+    work: impl FnOnce() + Send + 'static,
+) -> (Vec<Told>, usize) {
     let _alone = alone();
     on_recorder(move |recorder| {
         set_sampler(sampler);
@@ -147,7 +150,11 @@ fn the_sampler_is_asked_about_first_spans_only_and_told_what_there_is_to_know() 
     assert!(!remote(span) && root == first.2 && !is_sampled(one(&all, "in it")));
     assert_eq!(out, 2);
     let wanted = told_span(&all, "wanted");
-    assert!(all.iter().filter(|told| told.name() == "below").all(|told| matches!(told, Told::Span { parent, .. } if *parent == wanted.0)));
+    assert!(
+        all.iter()
+            .filter(|told| told.name() == "below")
+            .all(|told| matches!(told, Told::Span { parent, .. } if *parent == wanted.0))
+    );
 }
 
 #[test]
@@ -174,7 +181,9 @@ fn a_share_is_chosen_by_the_traces_id_alone() {
     let (asked, recorded) = *COUNT.lock().unwrap();
     assert_eq!((asked, all.len(), out), (1000, recorded as usize, 1000 - recorded as usize));
     assert!((190..310).contains(&recorded), "{recorded}");
-    for (ratio, all_or_none) in [(0.0, Sampling::Drop), (1.0, Sampling::Record), (-1.0, Sampling::Drop), (7.0, Sampling::Record)] {
+    for (ratio, all_or_none) in
+        [(0.0, Sampling::Drop), (1.0, Sampling::Record), (-1.0, Sampling::Drop), (7.0, Sampling::Record)]
+    {
         struct Fixed(TraceIdRatio);
         impl Sampler for Fixed {
             fn sample(&self, trace: &NewTrace) -> Sampling {
@@ -194,9 +203,14 @@ fn a_fixed_share_is_the_same_without_a_sampler() {
     let _alone = alone();
     let chosen = |ask: bool| {
         on_recorder(move |recorder| {
-            let quarter: &'static ParentBased<TraceIdRatio> = Box::leak(Box::new(ParentBased(TraceIdRatio::new(0.25))));
+            let quarter: &'static ParentBased<TraceIdRatio> =
+                Box::leak(Box::new(ParentBased(TraceIdRatio::new(0.25))));
             let sampler: &'static &'static dyn Sampler = Box::leak(Box::new(quarter as &dyn Sampler));
-            if ask { set_sampler(sampler) } else { throughline::adapter::recorder::set_sample_ratio(0.25) }
+            if ask {
+                set_sampler(sampler)
+            } else {
+                throughline::adapter::recorder::set_sample_ratio(0.25)
+            }
             drain(recorder);
             (0..400).for_each(|_| drop(span!("root")));
             for flags in ["01", "00"] {
