@@ -38,6 +38,7 @@ const METRICS: Case = Case { binary: "metrics", check: cases::metrics };
 const PANIC: Case = Case { binary: "panic", check: cases::panic };
 const SYSTICK: Case = Case { binary: "systick", check: cases::systick };
 const WRONG_ELF: Case = Case { binary: "overflow", check: cases::wrong_elf };
+const EMBASSY: Case = Case { binary: "embassy", check: cases::embassy };
 const WIRE: Case = Case { binary: "wire", check: cases::wire };
 
 /// What is run where.
@@ -45,14 +46,14 @@ const RUNS: &[(Machine, Variant, &[Case])] = &[
     (
         Machine::Mps2An386,
         Variant::Serial,
-        &[THERMOSTAT, OVERFLOW, STORM, REMOTE, WIRE, FIELDS, METRICS, PANIC, SYSTICK, WRONG_ELF],
+        &[THERMOSTAT, OVERFLOW, STORM, REMOTE, WIRE, FIELDS, METRICS, PANIC, SYSTICK, WRONG_ELF, EMBASSY],
     ),
     (Machine::Mps2An386, Variant::Rtt, &[THERMOSTAT, OVERFLOW, PANIC]),
     (Machine::Mps2An386, Variant::NoFragment, &[THERMOSTAT, FIELDS, WRONG_ELF]),
     (
         Machine::Microbit,
         Variant::Serial,
-        &[THERMOSTAT, OVERFLOW, STORM, REMOTE, WIRE, FIELDS, METRICS, PANIC, SYSTICK, WRONG_ELF],
+        &[THERMOSTAT, OVERFLOW, STORM, REMOTE, WIRE, FIELDS, METRICS, PANIC, SYSTICK, WRONG_ELF, EMBASSY],
     ),
     (Machine::Microbit, Variant::Rtt, &[THERMOSTAT]),
     (Machine::Microbit, Variant::NoFragment, &[THERMOSTAT, WRONG_ELF]),

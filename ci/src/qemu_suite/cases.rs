@@ -147,6 +147,38 @@ pub(super) fn wrong_elf(firmware: &Firmware, tool: &Tool, _: bool) -> Result<Str
     Ok("refused".to_owned())
 }
 
+/// An embassy program: its flush task sends every record and the metrics.
+pub(super) fn embassy(firmware: &Firmware, tool: &Tool, _: bool) -> Result<String> {
+    let capture = firmware.run("embassy", b"", |_| Ok(()))?;
+    let emitted = capture.number("emitted")?;
+    let objects = tool.json(&capture)?;
+    let balance = Balance::of(&objects)?;
+    ensure!(
+        (balance.emitted, balance.decoded) == (emitted, emitted),
+        "the firmware made {emitted} records, the stream tells of {}, {} were decoded",
+        balance.emitted,
+        balance.decoded
+    );
+    let rounds: Vec<_> = objects.iter().filter(|object| object["name"] == "round").collect();
+    for round in &rounds {
+        let (lasted, busy) = (round["duration_ns"].as_u64(), round["busy_ns"].as_u64());
+        // It waits for seven milliseconds, of ticks of a tenth.
+        ensure!(
+            lasted.is_some_and(|ns| (6_900_000..10_000_000).contains(&ns)),
+            "it lasts otherwise: {round}"
+        );
+        ensure!(busy.is_some_and(|ns| ns < 1_000_000), "it is busy while it waits: {round}");
+    }
+    let metrics = TreeText::parse(&tool.tree(&capture)?).metrics;
+    let counted = metrics.get("rounds").is_some_and(|value| *value == rounds.len().to_string());
+    ensure!(
+        counted && rounds.len() as u64 == emitted / 2,
+        "{} rounds, but metrics {metrics:?}",
+        rounds.len()
+    );
+    Ok(format!("{emitted} records and the metrics by `flush_task`"))
+}
+
 /// Bytes on the wire.
 pub(super) fn wire(firmware: &Firmware, tool: &Tool, _: bool) -> Result<String> {
     let capture = firmware.run("wire", b"", |_| Ok(()))?;

@@ -14,6 +14,7 @@
 //! | `fields` | every type and width of field |
 //! | `panic` | a panic in an interrupt, whose message arrives although the ring is full |
 //! | `systick` | a clock that counts down and has few bits |
+//! | `embassy` | an embassy program: `flush_task` on its executor, embassy-time as the clock |
 //! | `isr_storm` | interrupts that stop writers in the middle of a record, again and again |
 //! | `wire` | bytes on the wire for one span and one event |
 
