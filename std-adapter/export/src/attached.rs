@@ -84,7 +84,7 @@ impl Attached {
         self.wants.points
     }
 
-    /// Takes a span. Costs about 100 ns.
+    /// Takes a span. Costs about 60 ns.
     pub fn span<'a, F: Fields<'a>>(&mut self, view: &SpanView<'a, F>) {
         if self.wants.spans && self.feed.admits() {
             self.batch.span(view);
@@ -92,7 +92,7 @@ impl Attached {
         }
     }
 
-    /// Takes a log record. Costs about 100 ns.
+    /// Takes a log record. Costs about 60 ns.
     pub fn log<'a, F: Fields<'a>>(&mut self, view: &LogView<'a, F>) {
         if self.wants.logs && self.feed.admits() {
             self.batch.log(view);

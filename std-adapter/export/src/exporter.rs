@@ -64,7 +64,7 @@ use crate::view::{LogView, LossView, PointView, SpanView};
 ///
 /// # What it costs
 ///
-/// Copying a record into a batch takes the pump about 100 ns, once for each exporter. OTLP goes without the copy: the pump encodes records straight
+/// Copying a record into a batch takes the pump about 60 ns (a span with four attributes, x86-64), once for each exporter. OTLP goes without the copy: the pump encodes records straight
 /// into the bodies of requests, as that is what most of them are for, and only bodies are queued.
 pub trait Exporter: Send {
     /// What it wants to be called with; asked once, at the start. By default everything.
