@@ -148,3 +148,19 @@ fn refuse(stream: TcpStream) {
     let head = "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\nconnection: close\r\ncontent-length:";
     write!(reader.get_mut(), "{head} {}\r\n\r\n{answer}", answer.len()).unwrap();
 }
+
+#[test]
+fn a_chain_of_spans_as_deep_as_what_is_held_is_shown_26() {
+    let mut device = Device::new(32);
+    device.preamble();
+    let depth = 30_000;
+    for first in (1..=depth).step_by(100) {
+        let span = |id: u64| common::scenario::span(0, (id, (id > 1).then(|| id - 1), 1), id, 2 * (depth - id) + 1);
+        device.batch(0, 1, &(first..first + 100).map(span).collect::<Vec<_>>());
+    }
+    let bench = Bench::new(&device.wire);
+    let output = bench.run(&["decode", "--elf", "fw.elf", "capture.bin"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let (_, out, _) = said(&output);
+    assert_eq!(out.matches(" measure").count() as u64, depth);
+}

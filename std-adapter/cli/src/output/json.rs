@@ -8,7 +8,6 @@ use throughline::{SpanKind, Status, Value};
 use throughline_decode::preamble::Hex;
 use throughline_decode::trace::{Assembled, Entry, Loss, LossCause, OwnedEvent, OwnedSpan};
 use throughline_decode::{Context, Item, OwnedValue, PointValue, Snapshot, Time, TimeSource};
-
 use throughline_export::message::{ValueText, render};
 use throughline_export::text::is_dangerous;
 

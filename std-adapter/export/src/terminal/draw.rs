@@ -86,11 +86,11 @@ fn trace(out: &mut impl Write, style: Style, id: TraceId, trace: &Trace) -> io::
     for nodes in children.values_mut() {
         nodes.sort_by_key(Node::order);
     }
-    let mut drawing = Drawing { out, style, start, children, prefix: String::new(), depth: 0 };
-    drawing.level(None)?;
+    let mut drawing = Drawing { out, style, start, children, prefix: String::new() };
+    drawing.below(None)?;
     // Spans in a circle hang from nowhere; what is left is drawn all the same.
     while let Some(&left) = drawing.children.keys().next() {
-        drawing.level(left)?;
+        drawing.below(left)?;
     }
     Ok(())
 }
@@ -100,16 +100,30 @@ struct Drawing<'t, 'o, W> {
     style: Style,
     start: u64,
     children: HashMap<Option<SpanId>, Vec<Node<'t>>>,
+    /// What stands before the lines of the innermost level: the branches of the levels above.
     prefix: String,
-    depth: usize,
 }
 
-impl<W: Write> Drawing<'_, '_, W> {
-    fn level(&mut self, of: Option<SpanId>) -> io::Result<()> {
-        let Some(nodes) = self.children.remove(&of) else { return Ok(()) };
-        let last = nodes.len() - 1;
-        for (i, node) in nodes.iter().enumerate() {
-            let (branch, below) = match (self.depth, i == last) {
+/// The nodes below one span that are still to be drawn.
+struct Siblings<'t> {
+    left: std::vec::IntoIter<Node<'t>>,
+    /// Length of the prefix of the level above.
+    prefix_above: usize,
+}
+
+impl<'t, W: Write> Drawing<'t, '_, W> {
+    /// Draws everything below a span, level by level. No recursion, because a chain of spans may be longer than the stack is deep.
+    fn below(&mut self, of: Option<SpanId>) -> io::Result<()> {
+        let mut open: Vec<Siblings<'t>> = self.level(of, "").into_iter().collect();
+        while let Some(level) = open.last_mut() {
+            let Some(node) = level.left.next() else {
+                self.prefix.truncate(level.prefix_above);
+                open.pop();
+                continue;
+            };
+            let is_last = level.left.len() == 0;
+            let depth = open.len() - 1;
+            let (branch, below) = match (depth, is_last) {
                 (0, _) => ("", ""),
                 (_, false) => ("├─ ", "│  "),
                 (_, true) => ("└─ ", "   "),
@@ -124,22 +138,21 @@ impl<W: Write> Drawing<'_, '_, W> {
                 Node::Log(log) => log_text(self.out, self.style, log)?,
                 Node::Loss(note) => loss_text(self.out, self.style, note)?,
                 Node::Span(span) => {
-                    let torn = of.is_none() && span.parent.is_some();
+                    let torn = depth == 0 && of.is_none() && span.parent.is_some();
                     span_text(self.out, self.style, span, torn)?;
-                    let deeper = self.depth < DEEPEST;
-                    if deeper {
-                        self.prefix.push_str(below);
-                        self.depth += 1;
-                    }
-                    self.level(Some(span.id))?;
-                    if deeper {
-                        self.prefix.truncate(self.prefix.len() - below.len());
-                        self.depth -= 1;
-                    }
+                    open.extend(self.level(Some(span.id), if depth < DEEPEST { below } else { "" }));
                 }
             }
         }
         Ok(())
+    }
+
+    /// Opens the level below a span, whose lines have this before them in addition; `None` when there is nothing below it.
+    fn level(&mut self, of: Option<SpanId>, indent: &str) -> Option<Siblings<'t>> {
+        let nodes = self.children.remove(&of)?;
+        let prefix_above = self.prefix.len();
+        self.prefix.push_str(indent);
+        Some(Siblings { left: nodes.into_iter(), prefix_above })
     }
 }
 
