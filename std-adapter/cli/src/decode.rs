@@ -58,7 +58,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<u8, CliError> {
     run.flush();
     let summary = Summary { balance: decoder.balance(), counts: decoder.counts(), interrupted };
     if decoder.counts().bytes > 0 {
-        run.each(|output| output.finish(&summary));
+        run.each(|output| output.finish(decoder.context(), &summary));
     }
     if read? == 0 {
         return Err(CliError::Empty { path: name });

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use throughline::Value;
 use throughline_decode::time::TimeSource;
 use throughline_decode::trace::{Loss, LossCause, OwnedEvent, OwnedSpan};
-use throughline_decode::{Callsite, OwnedValue, Point, PointValue, Time};
+use throughline_decode::{Balance, Callsite, OwnedValue, Point, PointValue, Time};
 use throughline_export::terminal::LossNote;
 use throughline_export::view::{
     Fields, HistogramView, LogView, PointData, PointView, Scope, SpanView, SummaryView,
@@ -85,6 +85,35 @@ pub(crate) fn cause(cause: &LossCause) -> String {
         LossCause::Device(_) => "on the device".to_owned(),
         LossCause::Link { frames: 1 } => "on the link, in 1 frame".to_owned(),
         LossCause::Link { frames } => format!("on the link, in {frames} frames"),
+    }
+}
+
+/// Where a boot's records went, as points of `throughline.records` by hop and by what became of them there: the same metric as a
+/// server's own ledger. `times`: when the boot began, and now, in nanoseconds since 1970.
+pub(crate) fn ledger(balance: &Balance, times: (u64, u64), mut take: impl FnMut(PointView<'_>)) {
+    let Balance { emitted, decoded, device, link, undecoded, before, .. } = *balance;
+    let framed = emitted.saturating_sub(device).saturating_sub(before);
+    let arrived = framed.saturating_sub(link);
+    let hops = [
+        ("device", "output", framed),
+        ("device", "lost", device),
+        ("link", "output", arrived),
+        ("link", "lost", link),
+        ("decoder", "output", decoded),
+        ("decoder", "undecoded", undecoded),
+    ];
+    for (hop, outcome, records) in hops {
+        take(PointView {
+            name: "throughline.records",
+            unit: "{record}",
+            description: "Records by hop and by what became of them there",
+            scope: Scope::OWN,
+            target: module_path!(),
+            start_unix_ns: times.0,
+            time_unix_ns: times.1,
+            labels: &[("hop", hop), ("outcome", outcome)],
+            data: PointData::Counter(records),
+        });
     }
 }
 

@@ -5,13 +5,13 @@ mod common;
 
 mod tool;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::process::Stdio;
 
 use common::scenario::{STRINGS, everything, program, round};
-use common::{BUILD_ID, Device, elf};
-use tool::{Bench, healthy, said, text, tool};
+use common::{BUILD_ID, Device, F, Rec, Site, elf};
+use tool::{Bench, collect, healthy, said, text, tool};
 
 #[test]
 fn a_healthy_capture_is_shown_as_trees() {
@@ -286,33 +286,32 @@ fn otlp_is_sent_on_with_the_devices_name_or_the_one_given() {
     }
 }
 
-/// Answers requests on one connection until it is closed: paths and bodies.
-fn collect(listener: &TcpListener) -> Vec<(String, Vec<u8>)> {
-    let (stream, _) = listener.accept().unwrap();
-    let mut reader = BufReader::new(stream);
-    let mut requests = Vec::new();
-    loop {
-        let mut head = Vec::new();
-        let mut len = 0;
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line).unwrap() == 0 {
-                return requests;
-            }
-            if let Some(n) = line.to_lowercase().strip_prefix("content-length:") {
-                len = n.trim().parse().unwrap();
-            }
-            if line.trim().is_empty() {
-                break;
-            }
-            head.push(line);
-        }
-        let mut body = vec![0; len];
-        reader.read_exact(&mut body).unwrap();
-        requests.push((head[0].split(' ').nth(1).unwrap().to_owned(), body));
-        let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
-        reader.get_mut().write_all(answer.as_bytes()).unwrap();
+#[test]
+fn a_message_is_filled_in_alike_in_trees_in_json_and_by_the_exporters_renderer_20() {
+    use throughline::Value;
+    let messages = ["{ n } left", "{n:>4}|{n:#x}", "{} of {n}", "{other} {{n}}"];
+    let sites: Vec<_> =
+        messages.map(|name| Site { kind: 1, level: 3, name, fields: &["n"], ..Site::default() }).into();
+    let (file, ids) = elf(Some(&sites), "", &BUILD_ID);
+    let mut device = Device::new(32);
+    device.preamble();
+    let event = |(time, id): (u64, &u64)| Rec::Event {
+        callsite: *id,
+        time,
+        span: None,
+        fields: vec![F::U32(26)],
+    };
+    device.batch(0, 1, &(1..).zip(&ids).map(event).collect::<Vec<_>>());
+    let bench = Bench::new(&device.wire);
+    bench.put("fw.elf", &file);
+    let tree = bench.run(&["decode", "--elf", "fw.elf", "capture.bin"]);
+    let json = bench.run(&["decode", "--elf", "fw.elf", "--json", "capture.bin"]);
+    for message in messages {
+        let text = throughline_export::message::render(message, [("n", Value::U64(26))].into_iter());
+        assert!(said(&tree).1.contains(&format!(" INFO {text}")), "{text}: {}", said(&tree).1);
+        assert!(said(&json).1.contains(&format!("\"message\":\"{text}\"")), "{text}: {}", said(&json).1);
     }
+    assert!(said(&tree).1.contains("INFO 26 left\n"));
 }
 
 #[test]

@@ -111,6 +111,7 @@ impl<'elf> Decoder<'elf> {
             boot: 0,
             preamble: None,
             clock: ClockMap::new(options),
+            balance: Balance::default(),
             key: IdKey::new(0, 0),
         };
         Decoder {
@@ -250,12 +251,14 @@ impl<'elf> State<'elf> {
             return self.damage(damage(DamageKind::Version(header.version)), sink);
         }
         let step = self.ledger.frame(&header);
+        let balance = self.ledger.of_boot();
         if step.duplicate {
             return;
         }
         if let Some(boot) = step.boot {
             self.boot(boot, sink);
         }
+        self.context.balance = balance;
         if let Some(gap) = step.gap {
             self.series.gap();
             sink(&self.context, Item::Link(gap));
@@ -272,6 +275,7 @@ impl<'elf> State<'elf> {
             }
         };
         self.ledger.read(records, read.is_ok());
+        self.context.balance = self.ledger.of_boot();
         if let Err(e) = read {
             self.damage(damage(DamageKind::Malformed(e)), sink);
         }

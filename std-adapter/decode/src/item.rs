@@ -9,7 +9,7 @@ use crate::clock::ClockMap;
 use crate::clock_watch::ClockFault;
 use crate::elf::BuildIdMismatch;
 use crate::fields::Fields;
-use crate::ledger::{Boot, Gap};
+use crate::ledger::{Balance, Boot, Gap};
 use crate::points::Snapshot;
 use crate::preamble::Preamble;
 use crate::stream::SkipReason;
@@ -173,6 +173,8 @@ pub struct Context {
     pub preamble: Option<Preamble>,
     /// Its clock.
     pub clock: ClockMap,
+    /// Where the records of this boot went, up to the frame that the item is of; with an [`Item::Boot`], those of the boot before, to its end.
+    pub balance: Balance,
     pub(crate) key: IdKey,
 }
 

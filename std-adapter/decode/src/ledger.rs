@@ -4,6 +4,8 @@
 #[derive(Clone, Debug, Default)]
 pub struct FrameLedger {
     closed: Balance,
+    /// What had been counted when the present boot began.
+    before_boot: Balance,
     boot: Option<Open>,
 }
 
@@ -128,8 +130,26 @@ impl FrameLedger {
         balance
     }
 
+    /// Where everything of the present boot went so far.
+    pub fn of_boot(&self) -> Balance {
+        let (all, before) = (self.balance(), self.before_boot);
+        Balance {
+            emitted: all.emitted - before.emitted,
+            decoded: all.decoded - before.decoded,
+            device: all.device - before.device,
+            link: all.link - before.link,
+            undecoded: all.undecoded - before.undecoded,
+            before: all.before - before.before,
+            frames_lost: all.frames_lost - before.frames_lost,
+            frames_before: all.frames_before - before.frames_before,
+            duplicates: all.duplicates - before.duplicates,
+            boots: all.boots - before.boots,
+        }
+    }
+
     fn begin(&mut self, header: &crate::frame::Header, cause: BootCause) -> Step {
         self.closed = self.balance();
+        self.before_boot = self.closed;
         self.closed.boots += 1;
         let missed = Gap { frames: u64::from(header.sequence), records: u64::from(header.ordinal) };
         let missed = (missed.frames > 0).then_some(missed);

@@ -121,7 +121,7 @@ impl<'elf> Output<'elf> for Json {
         Ok(self.out.flush()?)
     }
 
-    fn finish(&mut self, summary: &Summary) -> Result<(), CliError> {
+    fn finish(&mut self, _: &Context, summary: &Summary) -> Result<(), CliError> {
         let Summary { balance: b, counts: c, interrupted } = summary;
         self.line(json!({
             "kind": "summary",

@@ -18,6 +18,6 @@ pub(crate) trait Output<'elf> {
     fn assembled(&mut self, assembled: &Assembled<'elf>) -> Result<(), CliError>;
     /// No more is at hand just now: show what there is.
     fn pause(&mut self) -> Result<(), CliError>;
-    /// The end.
-    fn finish(&mut self, summary: &Summary) -> Result<(), CliError>;
+    /// The end; the context is that of the last item.
+    fn finish(&mut self, context: &Context, summary: &Summary) -> Result<(), CliError>;
 }

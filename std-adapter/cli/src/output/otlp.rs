@@ -1,11 +1,12 @@
-//! Sends everything on as OTLP over HTTP, in requests of bounded size; one resource per boot of the device.
+//! Sends everything on as OTLP over HTTP, in requests of bounded size; one resource per boot of the device. With each snapshot of the
+//! metrics, and at the end of each boot, goes the account of where the boot's records went.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use throughline_decode::preamble::Hex;
 use throughline_decode::trace::{Assembled, Entry, OwnedEvent, OwnedSpan};
-use throughline_decode::{Context, Item, Preamble, Snapshot, Time};
+use throughline_decode::{Balance, Context, Item, Preamble, Snapshot, Time};
 use throughline_export::Resource;
 use throughline_export::otlp::{
     Client, ClientConfig, LogEncoder, MetricEncoder, Options, SendError, Signal, TraceEncoder,
@@ -30,8 +31,14 @@ pub(crate) struct Otlp {
     traces: TraceEncoder,
     logs: LogEncoder,
     metrics: MetricEncoder,
+    /// Points of the loss ledger in the request for metrics; they are no records of the device.
+    own: u64,
     /// Who the requests under construction are of.
     resource: Resource,
+    /// When this boot began, as it was first known; it does not move, so that sums go on from one snapshot to the next.
+    started: Option<u64>,
+    /// The latest time of anything taken of this boot.
+    latest: u64,
     /// Records that a collector did not take.
     undelivered: u64,
     rejected: u64,
@@ -52,7 +59,10 @@ impl Otlp {
             traces,
             logs,
             metrics,
+            own: 0,
             resource,
+            started: None,
+            latest: 0,
             undelivered: 0,
             rejected: 0,
             failure: None,
@@ -77,6 +87,7 @@ impl Otlp {
 
     fn span(&mut self, span: &OwnedSpan<'_>) -> Result<(), CliError> {
         self.wall_clock(&span.start)?;
+        self.latest = self.latest.max(span.start.unix_ns.saturating_add(span.duration_ns));
         let name = span.callsite.name();
         self.traces.span(&views::span(span, &name));
         self.send_full();
@@ -85,6 +96,7 @@ impl Otlp {
 
     fn log(&mut self, event: &OwnedEvent<'_>) -> Result<(), CliError> {
         self.wall_clock(&event.time)?;
+        self.latest = self.latest.max(event.time.unix_ns);
         let message = event.callsite.name();
         self.logs.log(&views::log(event, &message));
         self.send_full();
@@ -94,15 +106,26 @@ impl Otlp {
     fn snapshot(&mut self, context: &Context, snapshot: &Snapshot<'_>) -> Result<(), CliError> {
         let now = context.time(snapshot.time);
         self.wall_clock(&now)?;
-        let start = context.time(0).unix_ns;
+        self.latest = self.latest.max(now.unix_ns);
+        let start = self.started.unwrap_or(now.unix_ns);
         // Series of one metric one after the other, so that they share its head.
         let mut points: Vec<_> = snapshot.points.iter().collect();
         points.sort_by_key(|p| p.callsite.id);
         for point in points {
             self.metrics.point(&PointTexts::new(point).view(start, now.unix_ns));
         }
+        self.ledger(&context.balance);
         self.send_full();
         Ok(())
+    }
+
+    /// Takes the account of the present boot. Without wall-clock time it cannot be sent, nor was anything else.
+    fn ledger(&mut self, balance: &Balance) {
+        let Some(start) = self.started.filter(|_| self.latest > 0) else { return };
+        views::ledger(balance, (start, self.latest), |point| {
+            self.metrics.point(&point);
+            self.own += 1;
+        });
     }
 
     fn send_full(&mut self) {
@@ -118,6 +141,7 @@ impl Otlp {
     fn send_all(&mut self) {
         let Otlp { client, traces, logs, metrics, .. } = self;
         let counts = [traces.count(), logs.count(), metrics.count()];
+        let own = std::mem::take(&mut self.own);
         let mut results = Vec::new();
         for (signal, count) in [Signal::Traces, Signal::Logs, Signal::Metrics].into_iter().zip(counts) {
             if count == 0 {
@@ -128,7 +152,8 @@ impl Otlp {
                 Signal::Logs => logs.finish(),
                 Signal::Metrics => metrics.finish(),
             };
-            results.push((count as u64, client.send(signal, body)));
+            let own = if signal == Signal::Metrics { own } else { 0 };
+            results.push(((count as u64).saturating_sub(own), client.send(signal, body)));
         }
         self.last_sent = Instant::now();
         traces.clear();
@@ -155,6 +180,15 @@ impl Otlp {
 
 impl<'elf> Output<'elf> for Otlp {
     fn item(&mut self, context: &Context, item: &Item<'elf, '_>) -> Result<(), CliError> {
+        if let Item::Boot(_) = item {
+            // The boot before is over.
+            self.ledger(&context.balance);
+            (self.started, self.latest) = (None, 0);
+        }
+        let boot = context.time(0);
+        if self.started.is_none() && views::is_wall_clock(&boot) {
+            self.started = Some(boot.unix_ns);
+        }
         match item {
             Item::Boot(_) | Item::Preamble(_) => self.become_device(context),
             Item::Metrics(snapshot) => self.snapshot(context, snapshot)?,
@@ -182,7 +216,8 @@ impl<'elf> Output<'elf> for Otlp {
         Ok(())
     }
 
-    fn finish(&mut self, _: &Summary) -> Result<(), CliError> {
+    fn finish(&mut self, context: &Context, _: &Summary) -> Result<(), CliError> {
+        self.ledger(&context.balance);
         self.send_all();
         say(&format_args!("{} records delivered, {} rejected", self.sent, self.rejected));
         match self.failure.take() {

@@ -223,7 +223,7 @@ impl<'elf> Output<'elf> for TreeText<'elf> {
         Ok(self.out.flush()?)
     }
 
-    fn finish(&mut self, summary: &Summary) -> Result<(), CliError> {
+    fn finish(&mut self, _: &Context, summary: &Summary) -> Result<(), CliError> {
         if summary.interrupted {
             writeln!(
                 self.out,

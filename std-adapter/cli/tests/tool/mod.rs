@@ -1,6 +1,8 @@
 //! The tool as a process, in a directory of its own with an ELF and a capture.
 #![allow(dead_code, unreachable_pub, missing_docs)] // Each test binary uses a part of it.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -55,4 +57,33 @@ pub fn healthy() -> Device {
     device.preamble();
     (0..3).for_each(|n| _ = device.batch(n * 2_000, 10, &round(&ids, n * 2_000, 10 + 4 * n)));
     device
+}
+
+/// Answers requests on one connection until it is closed: paths and bodies.
+pub fn collect(listener: &TcpListener) -> Vec<(String, Vec<u8>)> {
+    let (stream, _) = listener.accept().unwrap();
+    let mut reader = BufReader::new(stream);
+    let mut requests = Vec::new();
+    loop {
+        let mut head = Vec::new();
+        let mut len = 0;
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line).unwrap() == 0 {
+                return requests;
+            }
+            if let Some(n) = line.to_lowercase().strip_prefix("content-length:") {
+                len = n.trim().parse().unwrap();
+            }
+            if line.trim().is_empty() {
+                break;
+            }
+            head.push(line);
+        }
+        let mut body = vec![0; len];
+        reader.read_exact(&mut body).unwrap();
+        requests.push((head[0].split(' ').nth(1).unwrap().to_owned(), body));
+        let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
+        reader.get_mut().write_all(answer.as_bytes()).unwrap();
+    }
 }

@@ -1,0 +1,128 @@
+//! What `decode --otlp` sends of metrics, read with another library's types: series, and the account of where records went.
+
+#[path = "../../decode/tests/common/mod.rs"]
+mod common;
+mod tool;
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+
+use common::scenario::{program, round};
+use common::{BUILD_ID, Device, M, Rec, Site, elf};
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
+use opentelemetry_proto::tonic::metrics::v1::{Metric, metric::Data};
+use prost::Message;
+use tool::{Bench, collect, said};
+
+/// Sends the capture on; the metrics by service.instance.id, in order of arrival.
+fn send(bench: &Bench) -> (i32, BTreeMap<String, Vec<Metric>>, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let collector = std::thread::spawn(move || collect(&listener));
+    let output = bench.run(&["decode", "--elf", "fw.elf", "--format", "none", "--otlp", &url, "capture.bin"]);
+    let (code, _, err) = said(&output);
+    let mut metrics: BTreeMap<String, Vec<Metric>> = BTreeMap::new();
+    for (path, body) in collector.join().unwrap() {
+        if path != "/v1/metrics" {
+            continue;
+        }
+        for of_resource in ExportMetricsServiceRequest::decode(&*body).unwrap().resource_metrics {
+            let instance = text(&of_resource.resource.unwrap().attributes, "service.instance.id");
+            let all = of_resource.scope_metrics.into_iter().flat_map(|scope| scope.metrics);
+            metrics.entry(instance).or_default().extend(all);
+        }
+    }
+    (code, metrics, err.to_owned())
+}
+
+fn text(attributes: &[KeyValue], key: &str) -> String {
+    let found = attributes.iter().find(|a| a.key == key).and_then(|a| a.value.clone()).and_then(|v| v.value);
+    match found {
+        Some(Value::StringValue(text)) => text,
+        other => panic!("{key} is {other:?}"),
+    }
+}
+
+/// Labels and value of each point of the sums with this name.
+fn sums<'m>(metrics: &'m [Metric], name: &str) -> Vec<(&'m [KeyValue], i64)> {
+    let of_name = metrics.iter().filter(|metric| metric.name == name);
+    let points = of_name.flat_map(|metric| match metric.data.as_ref() {
+        Some(Data::Sum(sum)) => &sum.data_points[..],
+        other => panic!("{name} is {other:?}"),
+    });
+    points
+        .map(|point| match point.value {
+            Some(Number::AsInt(n)) => (&point.attributes[..], n),
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+#[test]
+fn metrics_of_one_name_at_two_callsites_are_sent_as_one_sum_21() {
+    let site = |line| Site { kind: 3, line, name: "retries", unit: "{try}", ..Site::default() };
+    let (file, ids) = elf(Some(&[site(1), site(2)]), "", &BUILD_ID);
+    let mut device = Device::new(32);
+    device.unix = (1_700_000_000_000_000_000, 1);
+    device.preamble();
+    let snapshot = |device: &mut Device, n, counts: [u64; 2]| {
+        let at = |i: usize| (ids[i], 0, &[] as &[&str], M::Counter(counts[i]));
+        device.metrics(n, true, 1_000 * (n + 1), &[at(0), at(1)]);
+    };
+    snapshot(&mut device, 0, [2, 40]);
+    snapshot(&mut device, 1, [3, 40]);
+    let bench = Bench::new(&device.wire);
+    bench.put("fw.elf", &file);
+    let (code, metrics, _) = send(&bench);
+    assert_eq!(code, 0);
+    let metrics = &metrics["1122334455667788-0"];
+    assert_eq!(sums(metrics, "retries"), [(&[] as &[KeyValue], 42), (&[], 43)]);
+}
+
+#[test]
+fn where_records_went_is_sent_as_a_metric_of_each_boot_21() {
+    let (_, ids) = program();
+    let mut device = Device::new(32);
+    device.unix = (1_700_000_000_000_000_000, 1);
+    device.preamble();
+    device.batch(0, 0, &round(&ids, 0, 10));
+    // Five are lost in the device's ring, then four on the link.
+    device.lost = 5;
+    device.batch(2_000, 0, &[Rec::Loss { reason: 0, count: 5, first: 1_500 }]);
+    let lost = device.batch(3_000, 0, &round(&ids, 3_000, 20)).frames.last().unwrap().0.clone();
+    device.metrics(0, true, 5_000, &[(ids.samples, 0, &[], M::Counter(1))]);
+    // A batch that is cut short: the first record is read, the others cannot be.
+    device.batch(6_000, 0, &[round(&ids, 6_000, 30)[0].clone(), Rec::Raw(vec![0xff], 2)]);
+    // How many records it held is known from the next frame.
+    device.preamble();
+    device.reset(1);
+    device.unix = (1_700_000_100_000_000_000, 1);
+    device.preamble();
+    device.batch(0, 0, &round(&ids, 0, 10));
+    device.wire.drain(lost);
+    let (code, metrics, err) = send(&Bench::new(&device.wire));
+    assert_eq!(code, 2, "damaged");
+    assert_eq!(err, "throughline: 10 records delivered, 0 rejected\n", "nine of the device's, and one series");
+    let account = |instance: &str| {
+        let of_hop = |(labels, n): (&[KeyValue], i64)| ((text(labels, "hop"), text(labels, "outcome")), n);
+        sums(&metrics[instance], "throughline.records").into_iter().map(of_hop).collect::<Vec<_>>()
+    };
+    let hops = |counts: [i64; 6]| {
+        let names = [
+            ("device", "output"),
+            ("device", "lost"),
+            ("link", "output"),
+            ("link", "lost"),
+            ("decoder", "output"),
+            ("decoder", "undecoded"),
+        ];
+        names.map(|(hop, outcome)| (hop.to_owned(), outcome.to_owned())).into_iter().zip(counts).collect::<Vec<_>>()
+    };
+    // With the snapshot, and at the end of the boot.
+    let first = account("1122334455667788-0");
+    assert_eq!(first[..6], hops([8, 5, 4, 4, 4, 0]));
+    assert_eq!(first[6..], hops([11, 5, 7, 4, 5, 2]));
+    assert_eq!(account("1122334455667788-1"), hops([4, 0, 4, 0, 4, 0]));
+}
