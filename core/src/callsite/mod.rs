@@ -39,6 +39,16 @@ pub fn is_enabled(callsite: Option<CallsiteId>) -> bool {
     callsite.is_some_and(|callsite| callsite.recorder().is_some())
 }
 
+/// What a record's callsite is called on the wire: the address of its blob. On a microcontroller records hold that address. A number that no
+/// registered callsite has stays as it is. Cost elsewhere: a walk over the callsites used so far.
+#[inline(always)]
+pub(crate) fn wire_id(callsite: u32) -> u64 {
+    #[cfg(not(registered_callsites))]
+    return callsite.into();
+    #[cfg(registered_callsites)]
+    registry::address(callsite).unwrap_or(callsite.into())
+}
+
 #[cfg(registered_callsites)]
 pub use registry::Callsite;
 

@@ -98,6 +98,12 @@ pub(crate) fn refilter() {
     CALLSITES.settings_changed();
 }
 
+/// The address of the blob of the callsite with this id.
+pub(crate) fn address(id: u32) -> Option<u64> {
+    let callsite = CALLSITES.iter().find(|callsite| callsite.id() == id)?;
+    Some(callsite.blob.as_ptr().addr() as u64)
+}
+
 /// Calls `f` with every callsite used so far, newest first. Ids are small numbers from 2 on, so a reader that keeps a table needs
 /// to look again only when it meets a number that it has not. If it is not here either, another thread is about to put it here: of those that use
 /// a callsite first at the same time one does so, while the others record already.

@@ -2,6 +2,7 @@
 //! nearly what the wire wants.
 
 use super::frame::{Frame, FrameKind, Header, Place};
+use crate::callsite::wire_id;
 use crate::fields::types;
 use crate::record::NO_BUSY;
 use crate::recorder::place::{is_outside, is_sampled, own_root, root_id, span_id};
@@ -94,7 +95,7 @@ impl<'f, 'b> Batch<'f, 'b> {
             self.0.types = words.wide();
             self.0.u8(kind::EXTENDED | head.status() << 4 | count_flags(self.0.types));
             self.0.u8(number.0);
-            self.0.varint(head.callsite.into());
+            self.0.varint(wire_id(head.callsite));
             self.time_of(time);
             self.fields(words);
             return self.0.fits();
@@ -203,7 +204,7 @@ impl<'f, 'b> Batch<'f, 'b> {
             tag |= SAME_ROOT;
         }
         self.0.u8(tag | count_flags(types));
-        self.0.varint(head.callsite.into());
+        self.0.varint(wire_id(head.callsite));
         tag < ROOT
     }
 

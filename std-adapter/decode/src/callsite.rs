@@ -7,6 +7,7 @@ use throughline::adapter::callsite::{Blob, Kind, MAX_FIELDS};
 use throughline::{Level, SpanKind};
 
 use crate::elf::Elf;
+use crate::place::{Place, Seen};
 
 /// A callsite as far as the ELF knows it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,25 +73,54 @@ impl<'elf> Callsite<'elf> {
     }
 }
 
-/// All callsites of an ELF by id, their field names at hand.
+/// All callsites of an ELF by their address in it, their field names at hand.
 #[derive(Debug, Default)]
 pub(crate) struct Callsites<'elf> {
-    by_id: HashMap<u64, (Blob<'elf>, Box<[&'elf str]>)>,
+    by_address: HashMap<u64, (Blob<'elf>, Box<[&'elf str]>)>,
+    place: Place,
 }
 
 impl<'elf> Callsites<'elf> {
     pub(crate) fn new(elf: Option<&'elf Elf>) -> Callsites<'elf> {
         let entries = elf.into_iter().flat_map(Elf::callsites);
-        Callsites { by_id: entries.map(|(id, blob)| (id, (blob, blob.fields().collect()))).collect() }
+        Callsites {
+            by_address: entries.map(|(at, blob)| (at, (blob, blob.fields().collect()))).collect(),
+            place: Place::of(elf),
+        }
     }
 
     /// The callsite with this id and the names of its fields. A record's callsite must be of the record's kind: otherwise
     /// the id is of another program, and a name that is not the record's own is worse than none.
     pub(crate) fn get<'f>(&'f self, id: u64, is: impl Fn(Kind) -> bool) -> (Callsite<'elf>, &'f [&'elf str]) {
-        match self.by_id.get(&id).filter(|(blob, _)| is(blob.kind)) {
+        let found = self.place.bias().and_then(|bias| self.by_address.get(&id.wrapping_sub(bias)));
+        match found.filter(|(blob, _)| is(blob.kind)) {
             Some((blob, names)) => (Callsite { id, blob: Some(*blob) }, names),
             None => (Callsite { id, blob: None }, &UNNAMED),
         }
+    }
+
+    /// How far above its addresses in the ELF the program was loaded, once that is known.
+    pub(crate) fn bias(&self) -> Option<u64> {
+        self.place.bias()
+    }
+
+    /// Learns from the records of a frame where the program was loaded. Cost: nothing once it is known.
+    pub(crate) fn learn(&mut self, seen: impl Iterator<Item = Seen>) {
+        let Callsites { by_address, place } = self;
+        place.learn(
+            seen,
+            || by_address.keys().copied(),
+            |seen, address| {
+                by_address
+                    .get(&address)
+                    .is_some_and(|(blob, names)| seen.role.fits(blob.kind) && seen.fields <= names.len())
+            },
+        );
+    }
+
+    /// A new boot: a host loads the program elsewhere.
+    pub(crate) fn reboot(&mut self) {
+        self.place.forget();
     }
 }
 

@@ -12,11 +12,12 @@ use crate::callsite::{Callsite, Callsites};
 use crate::clock::ClockMap;
 use crate::clock_watch::ClockWatch;
 use crate::elf::Elf;
-use crate::fields::Fields;
+use crate::fields::{Fields, Loaded};
 use crate::frame::{FrameKind, Header};
 use crate::item::{Attach, Context, Damage, DamageKind, Event, Item, Loss, Span};
 use crate::ledger::{Balance, FrameLedger};
 use crate::metrics::Part;
+use crate::place::{Role, Seen};
 use crate::preamble::Preamble;
 use crate::series::SeriesTable;
 use crate::stream::{FrameReader, MAX_FRAME, RawFrame, SkipReason, StreamError};
@@ -285,6 +286,7 @@ impl<'elf> State<'elf> {
         self.end_snapshot(false, sink);
         self.series = SeriesTable::default();
         self.watch = ClockWatch::default();
+        self.callsites.reboot();
         let context = &mut self.context;
         context.epoch = boot.epoch;
         context.boot = self.ledger.balance().boots.saturating_sub(1) as u32;
@@ -352,6 +354,7 @@ impl<'elf> State<'elf> {
             self.context.clock.arrived(arrival, newest.unwrap_or(batch.base_time()));
         }
         self.context.clock.batch(batch.base_time());
+        self.callsites.learn(batch.clone().map_while(Result::ok).filter_map(|record| seen(&record)));
         for record in batch {
             let record = record?;
             *records += u64::from(record.counts());
@@ -410,9 +413,7 @@ impl<'elf> State<'elf> {
     }
 
     fn added(&mut self, raw: RawPoint<'_>, frame: RawFrame<'_>, sink: Sink<'_, 'elf>) {
-        // A device writes fields that a span does not carry under the span's own callsite.
-        let is_of_span = |kind| kind == Kind::Fields || kind == Kind::Span;
-        let (callsite, names) = self.known().get(raw.callsite, is_of_span);
+        let (callsite, names) = self.known().get(raw.callsite, |kind| Role::Fields.fits(kind));
         let fields = Fields::new(raw.fields, names, self.elf_of(&callsite));
         let missing = (callsite.blob.is_none(), fields.unresolved());
         let RawPoint { time, span, sampled, .. } = raw;
@@ -434,6 +435,8 @@ impl<'elf> State<'elf> {
         }
         self.context.clock.seen(part.time);
         let (last, head) = (part.last, (part.snapshot, part.time));
+        let entries = part.clone().map_while(Result::ok);
+        self.callsites.learn(entries.map(|e| Seen { id: e.callsite, role: Role::Metric, fields: e.labels.len() }));
         let callsites = if self.trusted { &self.callsites } else { &self.unnamed };
         if let Some(stale) = self.series.part(head, mask, callsites) {
             sink(&self.context, Item::Metrics(stale));
@@ -475,8 +478,9 @@ impl<'elf> State<'elf> {
     }
 
     /// The ELF, unless it does not know this callsite: then it is of another program, and what it has at an address means nothing.
-    fn elf_of(&self, callsite: &Callsite<'elf>) -> Option<&'elf Elf> {
-        self.elf.filter(|_| callsite.blob.is_some())
+    fn elf_of(&self, callsite: &Callsite<'elf>) -> Option<Loaded<'elf>> {
+        callsite.blob?;
+        Some(Loaded { elf: self.elf?, bias: self.callsites.bias()? })
     }
 
     fn known(&self) -> &Callsites<'elf> {
@@ -529,6 +533,17 @@ impl<'elf> State<'elf> {
         }
         sink(&self.context, Item::Damage(damage));
     }
+}
+
+/// What a record says of its callsite.
+fn seen(record: &Record<'_>) -> Option<Seen> {
+    let (id, role, fields) = match record {
+        Record::Span(span) => (span.callsite, Role::Span, span.fields.len()),
+        Record::Event(event) => (event.callsite, Role::Event, event.fields.len()),
+        Record::Fields(added) => (added.callsite, Role::Fields, added.fields.len()),
+        _ => return None,
+    };
+    Some(Seen { id, role, fields })
 }
 
 fn attached(raw: RawAttach) -> Attach {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use object::{Object, ObjectSection, SectionFlags, elf::SHF_ALLOC};
+use object::{Object, ObjectKind, ObjectSection, SectionFlags, elf::SHF_ALLOC};
 use throughline::adapter::callsite::Blob;
 use throughline::adapter::wire::checksum;
 
@@ -22,6 +22,7 @@ pub struct Elf {
     callsites: Range<usize>,
     callsites_address: u64,
     build_id: Vec<u8>,
+    is_position_independent: bool,
     /// Address and place in the file of every section the device holds.
     loaded: Vec<(u64, Range<usize>)>,
 }
@@ -112,13 +113,14 @@ impl Elf {
         let path = path.into();
         let mut loaded = Vec::new();
         let mut callsites = None;
-        let build_id;
+        let (build_id, is_position_independent);
         {
             let file = match object::File::parse(&*data) {
                 Ok(file) => file,
                 Err(source) => return Err(ElfError::NotElf { path, source }),
             };
             build_id = file.build_id().ok().flatten().unwrap_or_default().to_vec();
+            is_position_independent = file.kind() == ObjectKind::Dynamic;
             for section in file.sections() {
                 let place = section.file_range().and_then(|(start, len)| {
                     let start = usize::try_from(start).ok()?;
@@ -138,7 +140,7 @@ impl Elf {
         let Some((callsites_address, callsites)) = callsites else {
             return Err(ElfError::NoSection { path });
         };
-        Ok(Elf { path, data, callsites, callsites_address, build_id, loaded })
+        Ok(Elf { path, data, callsites, callsites_address, build_id, is_position_independent, loaded })
     }
 
     /// The file it was read from.
@@ -149,6 +151,12 @@ impl Elf {
     /// GNU build id; empty when it was linked without `--build-id`.
     pub fn build_id(&self) -> &[u8] {
         &self.build_id
+    }
+
+    /// Whether the system chooses at which address the program is loaded, as it does for most programs of a host (PIE). Ids of callsites
+    /// are then that much greater than the ELF's addresses.
+    pub fn is_position_independent(&self) -> bool {
+        self.is_position_independent
     }
 
     /// Checks the build id that a device sent, or the checksum of its callsites. `Ok(false)`: it sent none, so nothing is proved. Cost: with a

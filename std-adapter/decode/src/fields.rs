@@ -128,9 +128,16 @@ fn text(bytes: &[u8], truncated: bool) -> Value<'_> {
 pub struct Fields<'elf, 'f> {
     raw: RawFields<'f>,
     names: &'f [&'elf str],
-    elf: Option<&'elf Elf>,
+    elf: Option<Loaded<'elf>>,
     index: u8,
     at: usize,
+}
+
+/// An ELF, and how far above its addresses it was loaded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Loaded<'elf> {
+    pub(crate) elf: &'elf Elf,
+    pub(crate) bias: u64,
 }
 
 /// What stands for a static string that the ELF does not hold, or that is not UTF-8 there.
@@ -140,7 +147,7 @@ impl<'elf, 'f> Fields<'elf, 'f> {
     pub(crate) fn new(
         raw: RawFields<'f>,
         names: &'f [&'elf str],
-        elf: Option<&'elf Elf>,
+        elf: Option<Loaded<'elf>>,
     ) -> Fields<'elf, 'f> {
         Fields { raw, names, elf, index: 0, at: 0 }
     }
@@ -153,7 +160,8 @@ impl<'elf, 'f> Fields<'elf, 'f> {
     }
 
     fn resolve(&self, address: u64, len: u64) -> Option<&'elf str> {
-        self.elf?.text(address, len)
+        let Loaded { elf, bias } = self.elf?;
+        elf.text(address.wrapping_sub(bias), len)
     }
 }
 

@@ -31,6 +31,7 @@ pub mod frame;
 pub mod item;
 pub mod ledger;
 pub mod metrics;
+mod place;
 pub mod points;
 pub mod preamble;
 pub mod series;

@@ -1,0 +1,145 @@
+//! Where a position-independent program was loaded, worked out from the ids of its records.
+//!
+//! A program of a host is loaded at an address of the system's choice, a multiple of the page size, which is the same for all its
+//! callsites. Every record narrows it down: its id less that address must be a callsite of the record's kind. Two or three
+//! different callsites leave one possibility, and in a program with less than a page of callsites the first one does.
+
+use throughline::adapter::callsite::Kind;
+
+use crate::elf::Elf;
+
+/// Loaders place programs at multiples of this; larger pages are multiples of it, too.
+const PAGE: u64 = 4096;
+
+/// How far above its addresses in the ELF a program was loaded.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// At its addresses, as firmware is.
+    AsLinked,
+    /// Not known yet: what it may be, once a record was seen.
+    Unknown(Option<Vec<u64>>),
+    /// So far above.
+    Known(u64),
+}
+
+/// What a record says of its callsite.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    pub(crate) id: u64,
+    pub(crate) role: Role,
+    pub(crate) fields: usize,
+}
+
+/// What a callsite is used for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Role {
+    Span,
+    Event,
+    Fields,
+    Metric,
+}
+
+impl Role {
+    /// Whether a callsite of this kind is used so.
+    pub(crate) fn fits(self, kind: Kind) -> bool {
+        match self {
+            Role::Span => kind == Kind::Span,
+            Role::Event => kind == Kind::Event,
+            // A device writes fields that a span does not carry under the span's own callsite.
+            Role::Fields => kind == Kind::Fields || kind == Kind::Span,
+            Role::Metric => kind as u8 >= Kind::Counter as u8,
+        }
+    }
+}
+
+impl Default for Place {
+    fn default() -> Place {
+        Place::AsLinked
+    }
+}
+
+impl Place {
+    pub(crate) fn of(elf: Option<&Elf>) -> Place {
+        if elf.is_some_and(Elf::is_position_independent) { Place::Unknown(None) } else { Place::AsLinked }
+    }
+
+    pub(crate) fn bias(&self) -> Option<u64> {
+        match self {
+            Place::AsLinked => Some(0),
+            Place::Unknown(_) => None,
+            Place::Known(bias) => Some(*bias),
+        }
+    }
+
+    pub(crate) fn forget(&mut self) {
+        if !matches!(self, Place::AsLinked) {
+            *self = Place::Unknown(None);
+        }
+    }
+
+    /// Takes the records of a frame. `addresses` are those of all callsites, `fits` says whether a record can be of the callsite at an address.
+    pub(crate) fn learn<A: Iterator<Item = u64>>(
+        &mut self,
+        seen: impl Iterator<Item = Seen>,
+        addresses: impl Fn() -> A,
+        fits: impl Fn(&Seen, u64) -> bool,
+    ) {
+        let Place::Unknown(possible) = self else { return };
+        for seen in seen {
+            if let Some(biases) = possible {
+                biases.retain(|bias| seen.id.checked_sub(*bias).is_some_and(|address| fits(&seen, address)));
+            }
+            // Records that contradict each other prove nothing: begin again.
+            if possible.as_ref().is_none_or(Vec::is_empty) {
+                let of_pages = |bias: &u64| bias.is_multiple_of(PAGE);
+                let fitting = addresses().filter(|address| fits(&seen, *address));
+                let mut biases: Vec<u64> =
+                    fitting.filter_map(|address| seen.id.checked_sub(address)).filter(of_pages).collect();
+                // A program may also run where it was linked.
+                if biases.contains(&0) {
+                    biases = vec![0];
+                }
+                *possible = Some(biases);
+            }
+        }
+        if let Some([bias]) = possible.as_deref() {
+            *self = Place::Known(*bias);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Callsites 48 bytes apart over eight pages, all alike: every page has some at the same places.
+    fn addresses() -> impl Iterator<Item = u64> {
+        (0..8 * PAGE).step_by(48).map(|at| 0x1000 + at)
+    }
+
+    fn learn(place: &mut Place, ids: &[u64]) {
+        let seen = ids.iter().map(|id| Seen { id: *id, role: Role::Event, fields: 0 });
+        place.learn(seen, addresses, |_, address| addresses().any(|at| at == address));
+    }
+
+    #[test]
+    fn records_narrow_down_where_a_program_is() {
+        let bias = 0x5555_5555_4000;
+        let all: Vec<u64> = addresses().map(|at| at + bias).collect();
+        let mut place = Place::Unknown(None);
+        // 48 divides three pages: what is at one place of a page is there again three pages on.
+        learn(&mut place, &all[..1]);
+        assert_eq!(place.bias(), None, "{place:?}");
+        // The last callsite leaves no room for another place.
+        learn(&mut place, &all[all.len() - 1..]);
+        assert_eq!(place.bias(), Some(bias));
+        place.forget();
+        assert_eq!(place.bias(), None, "the next start is elsewhere");
+        learn(&mut place, &[all[0], 7, all[0], all[all.len() - 1]]);
+        assert_eq!(place.bias(), Some(bias), "a foreign id between is no obstacle");
+        let mut fixed = Place::AsLinked;
+        fixed.forget();
+        learn(&mut fixed, &all);
+        assert_eq!(fixed.bias(), Some(0), "firmware is where it was linked");
+    }
+}
