@@ -33,7 +33,9 @@ fn a_position_independent_program_decodes_with_its_own_elf() {
         };
         match item {
             Item::Span(span) => seen.push(format!("span {}{}", span.callsite.name(), fields(span.fields))),
-            Item::Event(event) => seen.push(format!("event {}{}", event.callsite.name(), fields(event.fields))),
+            Item::Event(event) => {
+                seen.push(format!("event {}{}", event.callsite.name(), fields(event.fields)))
+            }
             Item::Fields(added) => seen.push(format!("fields{}", fields(added.fields))),
             Item::Metrics(snapshot) => {
                 let needles = snapshot.points.iter().find(|point| point.callsite.name() == "needles");

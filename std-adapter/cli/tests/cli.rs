@@ -295,12 +295,8 @@ fn a_message_is_filled_in_alike_in_trees_in_json_and_by_the_exporters_renderer_2
     let (file, ids) = elf(Some(&sites), "", &BUILD_ID);
     let mut device = Device::new(32);
     device.preamble();
-    let event = |(time, id): (u64, &u64)| Rec::Event {
-        callsite: *id,
-        time,
-        span: None,
-        fields: vec![F::U32(26)],
-    };
+    let event =
+        |(time, id): (u64, &u64)| Rec::Event { callsite: *id, time, span: None, fields: vec![F::U32(26)] };
     device.batch(0, 1, &(1..).zip(&ids).map(event).collect::<Vec<_>>());
     let bench = Bench::new(&device.wire);
     bench.put("fw.elf", &file);

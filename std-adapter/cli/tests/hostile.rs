@@ -155,7 +155,8 @@ fn a_chain_of_spans_as_deep_as_what_is_held_is_shown_26() {
     device.preamble();
     let depth = 30_000;
     for first in (1..=depth).step_by(100) {
-        let span = |id: u64| common::scenario::span(0, (id, (id > 1).then(|| id - 1), 1), id, 2 * (depth - id) + 1);
+        let span =
+            |id: u64| common::scenario::span(0, (id, (id > 1).then(|| id - 1), 1), id, 2 * (depth - id) + 1);
         device.batch(0, 1, &(first..first + 100).map(span).collect::<Vec<_>>());
     }
     let bench = Bench::new(&device.wire);

@@ -104,7 +104,10 @@ fn where_records_went_is_sent_as_a_metric_of_each_boot_21() {
     device.wire.drain(lost);
     let (code, metrics, err) = send(&Bench::new(&device.wire));
     assert_eq!(code, 2, "damaged");
-    assert_eq!(err, "throughline: 10 records delivered, 0 rejected\n", "nine of the device's, and one series");
+    assert_eq!(
+        err, "throughline: 10 records delivered, 0 rejected\n",
+        "nine of the device's, and one series"
+    );
     let account = |instance: &str| {
         let of_hop = |(labels, n): (&[KeyValue], i64)| ((text(labels, "hop"), text(labels, "outcome")), n);
         sums(&metrics[instance], "throughline.records").into_iter().map(of_hop).collect::<Vec<_>>()
@@ -118,7 +121,11 @@ fn where_records_went_is_sent_as_a_metric_of_each_boot_21() {
             ("decoder", "output"),
             ("decoder", "undecoded"),
         ];
-        names.map(|(hop, outcome)| (hop.to_owned(), outcome.to_owned())).into_iter().zip(counts).collect::<Vec<_>>()
+        names
+            .map(|(hop, outcome)| (hop.to_owned(), outcome.to_owned()))
+            .into_iter()
+            .zip(counts)
+            .collect::<Vec<_>>()
     };
     // With the snapshot, and at the end of the boot.
     let first = account("1122334455667788-0");

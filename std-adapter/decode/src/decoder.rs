@@ -436,7 +436,11 @@ impl<'elf> State<'elf> {
         self.context.clock.seen(part.time);
         let (last, head) = (part.last, (part.snapshot, part.time));
         let entries = part.clone().map_while(Result::ok);
-        self.callsites.learn(entries.map(|e| Seen { id: e.callsite, role: Role::Metric, fields: e.labels.len() }));
+        self.callsites.learn(entries.map(|e| Seen {
+            id: e.callsite,
+            role: Role::Metric,
+            fields: e.labels.len(),
+        }));
         let callsites = if self.trusted { &self.callsites } else { &self.unnamed };
         if let Some(stale) = self.series.part(head, mask, callsites) {
             sink(&self.context, Item::Metrics(stale));
