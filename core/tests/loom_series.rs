@@ -1,10 +1,11 @@
 //! The table of label sets under the model checker: whatever the interleaving, an addition lands in a series with its own labels, and
-//! none is lost in sum. Run with `cargo xtask test --only loom`.
+//! none is lost in sum. And the list of gauges: all callsites of one gauge agree on which of them has the cells. Run with `cargo xtask test --only loom`.
 #![cfg(loom)]
 
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use std::sync::Arc;
+use throughline::list::{Link, Linked, List};
 use throughline::series::{SeriesKey, find};
 
 const PLACES: usize = 2;
@@ -81,5 +82,39 @@ fn two_bring_different_labels_and_the_table_overflows_without_loss() {
         assert_eq!(total(&all, "a"), 2, "{all:?}");
         assert_eq!(total(&all, "b") + total(&all, "c"), 1, "one found a place: {all:?}");
         assert_eq!(total(&all, ""), 1, "the other is in the overflow: {all:?}");
+    });
+}
+
+/// A callsite of the gauge `name`.
+struct Gauge {
+    name: u8,
+    link: Link<Gauge>,
+}
+
+impl Linked for Gauge {
+    fn link(&self) -> &Link<Gauge> {
+        &self.link
+    }
+}
+
+#[test]
+fn all_callsites_of_a_gauge_agree_on_one_of_them() {
+    loom::model(|| {
+        let gauge = |name| -> &'static Gauge { Box::leak(Box::new(Gauge { name, link: Link::new() })) };
+        // Two callsites of one gauge, and one of another; the first is met by two threads at once.
+        let (a, same, other) = (gauge(1), gauge(1), gauge(2));
+        let list: &'static List<Gauge> = Box::leak(Box::new(List::new()));
+        let home = move |gauge: &'static Gauge| -> &'static Gauge {
+            list.find_or_append(gauge, |there| there.name == gauge.name)
+        };
+        let threads = [[a, other], [same, a]].map(|[first, second]| {
+            thread::spawn(move || [home(first), home(second)].map(|gauge| core::ptr::from_ref(gauge).addr()))
+        });
+        let [[a_1, other_1], [same_2, a_2]] = threads.map(|thread| thread.join().unwrap());
+        assert_eq!(a_1, a_2, "one callsite has one home in all threads");
+        assert_eq!(a_1, same_2, "callsites of one gauge have one home");
+        assert_eq!(other_1, core::ptr::from_ref(other).addr());
+        let in_list: Vec<_> = list.iter().map(|gauge| gauge.name).collect();
+        assert!(in_list == [1, 2] || in_list == [2, 1], "each gauge once: {in_list:?}");
     });
 }

@@ -6,6 +6,7 @@ mod ended;
 mod fork;
 mod init;
 mod memory;
+pub mod observe;
 mod published;
 mod pump;
 mod thread;

@@ -14,7 +14,7 @@ use support::receiver::Receiver;
 use throughline::{
     counter, counter_family, gauge, gauge_family, histogram, summary, up_down_counter, up_down_counter_family,
 };
-use throughline_std::{Config, otlp::ClientConfig};
+use throughline_std::{Config, observe, otlp::ClientConfig};
 
 /// The metrics that a collector has at the end of a process that runs `body`.
 fn exported(body: impl FnOnce()) -> Vec<Metric> {
@@ -216,5 +216,34 @@ fn a_summary_sends_quantiles() {
             assert!(at.value >= exact && at.value <= exact * width, "{at:?}, {exact}");
         }
         assert_eq!((job.quantile_values[0].value, job.quantile_values[5].value), (1.0, 100.0));
+    });
+}
+
+#[test]
+fn observed_metrics_are_asked_for_when_they_are_read() {
+    in_own_process("observed_metrics_are_asked_for_when_they_are_read", || {
+        let metrics = exported(|| {
+            observe::gauge("depth").unit("{item}").label("queue", "mail").with(|| 17_usize).keep();
+            observe::gauge("load").with(|| Some(0.5)).keep();
+            observe::gauge("absent").with(|| None::<i64>).keep();
+            observe::up_down_counter("open").with(|| -4).keep();
+            observe::up_down_counter("credit").with(|| -0.5).keep();
+            observe::counter("cpu.time").with(|| 1.25).keep();
+            // Counters of one name add up, with those that are counted.
+            observe::counter("both").with(|| 5).keep();
+            counter!("both").add(2);
+            drop(observe::gauge("gone").with(|| 1));
+            observe::gauge("broken").with(|| -> i64 { panic!("as the test wants it") }).keep();
+        });
+        let labels = vec!["queue=mail".to_owned()];
+        assert_eq!(numbers(&metrics, "depth"), (None, vec![(Value::AsInt(17), labels)]));
+        assert_eq!(number(&metrics, "load"), Value::AsDouble(0.5));
+        assert_eq!(numbers(&metrics, "open"), (Some(false), vec![(Value::AsInt(-4), vec![])]));
+        assert_eq!(numbers(&metrics, "credit"), (Some(false), vec![(Value::AsDouble(-0.5), vec![])]));
+        assert_eq!(numbers(&metrics, "cpu.time"), (Some(true), vec![(Value::AsDouble(1.25), vec![])]));
+        assert_eq!(number(&metrics, "both"), Value::AsInt(7));
+        for name in ["absent", "gone", "broken"] {
+            assert!(metrics.iter().all(|m| m.name != name), "{name}");
+        }
     });
 }

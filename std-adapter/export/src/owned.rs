@@ -338,6 +338,7 @@ impl Point {
             PointData::Counter(n) => PointData::Counter(n),
             PointData::CounterFloat(x) => PointData::CounterFloat(x),
             PointData::UpDown(n) => PointData::UpDown(n),
+            PointData::UpDownFloat(x) => PointData::UpDownFloat(x),
             PointData::GaugeInt(n) => PointData::GaugeInt(n),
             PointData::GaugeFloat(x) => PointData::GaugeFloat(x),
             PointData::Histogram(histogram) => {

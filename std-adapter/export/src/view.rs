@@ -177,6 +177,8 @@ pub enum PointData<'a> {
     CounterFloat(f64),
     /// A sum that may go down.
     UpDown(i64),
+    /// A sum of fractions that may go down.
+    UpDownFloat(f64),
     /// A last value.
     GaugeInt(i64),
     /// A last value.

@@ -410,7 +410,7 @@ proptest! {
             let temporality = 2;
             let fresh = match data {
                 PointData::Counter(_) | PointData::CounterFloat(_) => metric::Data::Sum(Sum { data_points: vec![point], aggregation_temporality: temporality, is_monotonic: true }),
-                PointData::UpDown(_) => metric::Data::Sum(Sum { data_points: vec![point], aggregation_temporality: temporality, is_monotonic: false }),
+                PointData::UpDown(_) | PointData::UpDownFloat(_) => metric::Data::Sum(Sum { data_points: vec![point], aggregation_temporality: temporality, is_monotonic: false }),
                 PointData::GaugeInt(_) | PointData::GaugeFloat(_) => metric::Data::Gauge(Gauge { data_points: vec![point] }),
                 PointData::Histogram(h) => metric::Data::ExponentialHistogram(ExponentialHistogram {
                     data_points: vec![ExponentialHistogramDataPoint {
@@ -439,9 +439,10 @@ proptest! {
         };
         for &(name, n, i, x) in &values {
             let name = ["a", "b", "c"][usize::from(name)];
-            point(name, match n % 5 {
+            point(name, match n % 6 {
                 0 => PointData::Counter(n),
                 4 => PointData::CounterFloat(x),
+                5 => PointData::UpDownFloat(x),
                 1 => PointData::UpDown(i),
                 2 => PointData::GaugeInt(i),
                 _ => PointData::GaugeFloat(x),
@@ -463,7 +464,7 @@ fn number(attributes: &[KeyValue], data: &PointData<'_>) -> NumberDataPoint {
         PointData::Counter(n) if n > i64::MAX as u64 => number_data_point::Value::AsDouble(n as f64),
         PointData::Counter(n) => number_data_point::Value::AsInt(n as i64),
         PointData::UpDown(n) | PointData::GaugeInt(n) => number_data_point::Value::AsInt(n),
-        PointData::GaugeFloat(x) | PointData::CounterFloat(x) => number_data_point::Value::AsDouble(x),
+        PointData::GaugeFloat(x) | PointData::CounterFloat(x) | PointData::UpDownFloat(x) => number_data_point::Value::AsDouble(x),
         _ => number_data_point::Value::AsInt(0),
     };
     NumberDataPoint {

@@ -1,5 +1,6 @@
 //! Reads every metric of the program and of the ledger, adds up series that are the same, and shows them as points.
 
+use crate::observe::{self, Answer, Kind, Number};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, btree_map::Entry};
 use throughline::adapter::metrics::{self, HistogramReading, Reading, Series, SeriesKey};
@@ -23,6 +24,7 @@ enum Data {
     Counter(u64),
     CounterFloat(f64),
     UpDown(i64),
+    UpDownFloat(f64),
     GaugeInt(i64),
     GaugeFloat(f64),
     Histogram(Histogram),
@@ -46,7 +48,24 @@ struct Histogram {
 pub(super) fn snapshot() -> Vec<Point> {
     let mut points = Vec::new();
     metrics::for_each(|series| points.extend(read(&series)));
+    points.extend(observe::ask_all().into_iter().map(Point::from));
     merged(points)
+}
+
+impl From<Answer> for Point {
+    fn from(answer: Answer) -> Point {
+        let Answer { name, unit, description, labels, kind, number } = answer;
+        let data = match (kind, number) {
+            // Never negative: it begins at 0 and only grows.
+            (Kind::Counter, Number::Int(n)) => Data::Counter(n.unsigned_abs()),
+            (Kind::Counter, Number::Float(x)) => Data::CounterFloat(x),
+            (Kind::UpDown, Number::Int(n)) => Data::UpDown(n),
+            (Kind::UpDown, Number::Float(x)) => Data::UpDownFloat(x),
+            (Kind::Gauge, Number::Int(n)) => Data::GaugeInt(n),
+            (Kind::Gauge, Number::Float(x)) => Data::GaugeFloat(x),
+        };
+        Point { name: Cow::Borrowed(name), unit, description, target: "", labels, data }
+    }
 }
 
 /// The ledger's counts, as `throughline.records` by hop and outcome.
@@ -188,7 +207,7 @@ impl Data {
     fn kind(&self) -> u8 {
         match self {
             Data::Counter(_) | Data::CounterFloat(_) => 0,
-            Data::UpDown(_) => 1,
+            Data::UpDown(_) | Data::UpDownFloat(_) => 1,
             Data::GaugeInt(_) => 2,
             Data::GaugeFloat(_) => 3,
             Data::Histogram(_) => 4,
@@ -205,8 +224,14 @@ impl Data {
                 *this = Data::CounterFloat(a as f64 + b);
             }
             (Data::UpDown(a), Data::UpDown(b)) => *a = a.saturating_add(b),
+            (Data::UpDownFloat(a), Data::UpDownFloat(b)) => *a += b,
+            (Data::UpDownFloat(a), Data::UpDown(b)) => *a += b as f64,
+            (this @ Data::UpDown(_), Data::UpDownFloat(b)) => {
+                let Data::UpDown(a) = *this else { return };
+                *this = Data::UpDownFloat(a as f64 + b);
+            }
             (Data::Histogram(a), Data::Histogram(b)) => a.add(b),
-            // All callsites of a gauge share one cell, so a gauge comes once.
+            // All callsites of a gauge share one cell, so a gauge comes once, unless it is observed as well: the observer made last is taken.
             (this, other) => *this = other,
         }
     }
@@ -216,6 +241,7 @@ impl Data {
             Data::Counter(n) => PointData::Counter(*n),
             Data::CounterFloat(x) => PointData::CounterFloat(*x),
             Data::UpDown(n) => PointData::UpDown(*n),
+            Data::UpDownFloat(x) => PointData::UpDownFloat(*x),
             Data::GaugeInt(n) => PointData::GaugeInt(*n),
             Data::GaugeFloat(x) => PointData::GaugeFloat(*x),
             Data::Histogram(histogram) if histogram.is_summary => {

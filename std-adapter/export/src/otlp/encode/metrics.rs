@@ -80,7 +80,7 @@ impl MetricEncoder {
     fn open_metric(&mut self, view: &PointView<'_>) {
         let shape = match view.data {
             PointData::Counter(_) | PointData::CounterFloat(_) => Shape::Sum { monotonic: true },
-            PointData::UpDown(_) => Shape::Sum { monotonic: false },
+            PointData::UpDown(_) | PointData::UpDownFloat(_) => Shape::Sum { monotonic: false },
             PointData::GaugeInt(_) | PointData::GaugeFloat(_) => Shape::Gauge,
             PointData::Histogram(_) => Shape::ExponentialHistogram,
             PointData::Summary(_) => Shape::Summary,
@@ -170,7 +170,7 @@ fn put_number(out: &mut Out, data: &PointData<'_>) {
             Err(_) => double = Some(n as f64),
         },
         PointData::UpDown(n) | PointData::GaugeInt(n) => int = Some(n),
-        PointData::CounterFloat(x) | PointData::GaugeFloat(x) => double = Some(x),
+        PointData::CounterFloat(x) | PointData::UpDownFloat(x) | PointData::GaugeFloat(x) => double = Some(x),
         PointData::Histogram(_) | PointData::Summary(_) => {}
     }
     if let Some(n) = int {

@@ -1,0 +1,262 @@
+//! Observable metrics: a value that exists anyway, asked for when metrics are read. Nothing is counted in between.
+//!
+//! ```
+//! use std::sync::{Arc, Mutex};
+//! use throughline_std::observe;
+//!
+//! let jobs = Arc::new(Mutex::new(vec!["mail"]));
+//! let depth = {
+//!     let jobs = Arc::clone(&jobs);
+//!     observe::gauge("queue.depth").unit("{item}").label("queue", "jobs").with(move || jobs.lock().map(|jobs| jobs.len()).ok())
+//! };
+//! // A metric of the whole process, asked for as long as it runs.
+//! observe::counter("process.cpu.time").unit("s").with(|| 1.25).keep();
+//! drop(depth); // not asked for any more
+//! ```
+//!
+//! A callback runs on the pump's thread, at every reading of the metrics, so it should be quick and wait for nothing. It may return any number, or an
+//! `Option` of one: `None` says that there is no value now. One that panics is not asked again, and that is told once on standard error.
+
+use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A last value.
+pub fn gauge(name: &'static str) -> Observable {
+    Observable::new(name, Kind::Gauge)
+}
+
+/// A sum that only grows. The callback returns the total so far; one below what it returned before is taken for that, so that the sum never goes down.
+pub fn counter(name: &'static str) -> Observable {
+    Observable::new(name, Kind::Counter)
+}
+
+/// A sum that may go down. The callback returns the total so far.
+pub fn up_down_counter(name: &'static str) -> Observable {
+    Observable::new(name, Kind::UpDown)
+}
+
+/// A metric to be asked for; [`Observable::with`] says how.
+#[derive(Clone, Debug)]
+#[must_use = "it is asked for when it has a callback: call `with`"]
+pub struct Observable {
+    name: &'static str,
+    kind: Kind,
+    unit: &'static str,
+    description: &'static str,
+    labels: Vec<(&'static str, Cow<'static, str>)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Counter,
+    UpDown,
+    Gauge,
+}
+
+impl Observable {
+    fn new(name: &'static str, kind: Kind) -> Observable {
+        Observable { name, kind, unit: "", description: "", labels: Vec::new() }
+    }
+
+    /// With this unit in [UCUM](https://ucum.org), such as `By` or `{item}`.
+    pub fn unit(self, unit: &'static str) -> Observable {
+        Observable { unit, ..self }
+    }
+
+    /// With this description.
+    pub fn description(self, description: &'static str) -> Observable {
+        Observable { description, ..self }
+    }
+
+    /// With a label; of two with the same key the last is taken.
+    pub fn label(mut self, key: &'static str, value: impl Into<Cow<'static, str>>) -> Observable {
+        self.labels.retain(|(there, _)| *there != key);
+        self.labels.push((key, value.into()));
+        self
+    }
+
+    /// Asks `callback` for the value at every reading, until the returned guard is dropped. Of two gauges with the same name, unit and labels the one that was
+    /// made later is taken; counters add up.
+    pub fn with<T: Observation>(self, callback: impl FnMut() -> T + Send + 'static) -> Observer {
+        let mut callback = callback;
+        let observed = Arc::new(Observed {
+            metric: self,
+            state: Mutex::new(State {
+                callback: Some(Box::new(move || callback().observed())),
+                greatest: Number::Int(0),
+            }),
+        });
+        all().push(Arc::clone(&observed));
+        Observer(observed)
+    }
+}
+
+/// What is asked at every reading of the metrics. A metric is no longer asked for when this is dropped; a callback that runs just then comes to its end.
+#[derive(Debug)]
+#[must_use = "the metric is asked for only as long as this lives: bind it to a name, or call `keep`"]
+pub struct Observer(Arc<Observed>);
+
+impl Observer {
+    /// Asks for the metric as long as the program runs.
+    pub fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Observer {
+    fn drop(&mut self) {
+        all().retain(|observed| !Arc::ptr_eq(observed, &self.0));
+    }
+}
+
+/// What a callback may return: a number, or an `Option` of one.
+pub trait Observation: sealed::Sealed {}
+
+pub(crate) use sealed::Number;
+
+mod sealed {
+    /// A whole number or a float.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub enum Number {
+        Int(i64),
+        Float(f64),
+    }
+
+    pub trait Sealed {
+        fn observed(self) -> Option<Number>;
+    }
+}
+
+impl<T: sealed::Sealed> Observation for T {}
+
+macro_rules! observation {
+    ($variant:ident: $($type:ty => $convert:expr),*) => {$(
+        impl sealed::Sealed for $type {
+            fn observed(self) -> Option<Number> {
+                Some(Number::$variant($convert(self)))
+            }
+        }
+    )*};
+}
+observation!(Int: i8 => i64::from, i16 => i64::from, i32 => i64::from, i64 => i64::from, u8 => i64::from, u16 => i64::from, u32 => i64::from,
+    u64 => |n| i64::try_from(n).unwrap_or(i64::MAX), usize => |n| i64::try_from(n).unwrap_or(i64::MAX), isize => |n| n as i64);
+observation!(Float: f32 => f64::from, f64 => f64::from);
+
+impl<T: sealed::Sealed> sealed::Sealed for Option<T> {
+    fn observed(self) -> Option<Number> {
+        self.and_then(T::observed)
+    }
+}
+
+struct Observed {
+    metric: Observable,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// `None` after it panicked.
+    callback: Option<Box<dyn FnMut() -> Option<Number> + Send>>,
+    /// Of a counter: the greatest value so far.
+    greatest: Number,
+}
+
+impl std::fmt::Debug for Observed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.metric.fmt(f)
+    }
+}
+
+impl Observed {
+    fn ask(&self) -> Option<Number> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let callback = state.callback.as_mut()?;
+        let Ok(number) = catch_unwind(AssertUnwindSafe(callback)) else {
+            // What the callback holds may be broken by now: it is not dropped, either.
+            std::mem::forget(state.callback.take());
+            eprintln!("throughline: the callback of the metric {:?} panicked and is not asked again", self.metric.name);
+            return None;
+        };
+        if self.metric.kind == Kind::Counter {
+            state.greatest = greater(state.greatest, number?);
+            return Some(state.greatest);
+        }
+        number
+    }
+}
+
+/// The greater of two numbers; what is not a number is not greater.
+fn greater(a: Number, b: Number) -> Number {
+    let float = |number| match number {
+        Number::Int(n) => n as f64,
+        Number::Float(x) => x,
+    };
+    match (a, b) {
+        (Number::Int(a), Number::Int(b)) => Number::Int(a.max(b)),
+        (a, b) if float(b) > float(a) => b,
+        // The type of the callback, also when it says 0 at first.
+        (Number::Int(0), Number::Float(_)) => Number::Float(0.0),
+        (a, _) => a,
+    }
+}
+
+static ALL: Mutex<Vec<Arc<Observed>>> = Mutex::new(Vec::new());
+
+fn all() -> std::sync::MutexGuard<'static, Vec<Arc<Observed>>> {
+    ALL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A metric that was asked for.
+pub(crate) struct Answer {
+    pub(crate) name: &'static str,
+    pub(crate) unit: &'static str,
+    pub(crate) description: &'static str,
+    pub(crate) labels: Vec<(&'static str, Cow<'static, str>)>,
+    pub(crate) kind: Kind,
+    pub(crate) number: Number,
+}
+
+/// Asks for all, in the order in which they were made. No lock is held meanwhile, so callbacks may make and drop observers.
+pub(crate) fn ask_all() -> Vec<Answer> {
+    let observers = all().clone();
+    let answer = |observed: &Arc<Observed>| {
+        let number = observed.ask()?;
+        let Observable { name, kind, unit, description, labels } = observed.metric.clone();
+        Some(Answer { name, unit, description, labels, kind, number })
+    };
+    observers.iter().filter_map(answer).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_total_never_goes_down_18() {
+        let mut totals = [0.0, 2.5, 1.0, f64::NAN, 3.0].into_iter();
+        let observer = counter("total").with(move || totals.next());
+        let seen: Vec<_> = (0..6).map(|_| observer.0.ask()).collect();
+        let float = |x| Some(Number::Float(x));
+        assert_eq!(seen, [float(0.0), float(2.5), float(2.5), float(2.5), float(3.0), None]);
+        let observer = counter("total").with(|| -3);
+        assert_eq!(observer.0.ask(), Some(Number::Int(0)));
+        let observer = counter("total").with(|| u64::MAX);
+        assert_eq!(observer.0.ask(), Some(Number::Int(i64::MAX)));
+    }
+
+    #[test]
+    fn a_callback_may_drop_its_own_observer_and_panic() {
+        let slot: Arc<Mutex<Option<Observer>>> = Arc::default();
+        let own = Arc::clone(&slot);
+        let observer = gauge("own").with(move || {
+            drop(own.lock().unwrap().take());
+            7
+        });
+        let observed = Arc::clone(&observer.0);
+        *slot.lock().unwrap() = Some(observer);
+        assert_eq!(observed.ask(), Some(Number::Int(7)));
+        assert!(all().iter().all(|there| !Arc::ptr_eq(there, &observed)));
+        let observer = gauge("broken").with(|| -> i64 { panic!("as the test wants it") });
+        assert_eq!((observer.0.ask(), observer.0.ask()), (None, None));
+    }
+}
