@@ -174,7 +174,10 @@ impl Observed {
         let Ok(number) = catch_unwind(AssertUnwindSafe(callback)) else {
             // What the callback holds may be broken by now: it is not dropped, either.
             std::mem::forget(state.callback.take());
-            eprintln!("throughline: the callback of the metric {:?} panicked and is not asked again", self.metric.name);
+            eprintln!(
+                "throughline: the callback of the metric {:?} panicked and is not asked again",
+                self.metric.name
+            );
             return None;
         };
         if self.metric.kind == Kind::Counter {

@@ -464,7 +464,9 @@ fn number(attributes: &[KeyValue], data: &PointData<'_>) -> NumberDataPoint {
         PointData::Counter(n) if n > i64::MAX as u64 => number_data_point::Value::AsDouble(n as f64),
         PointData::Counter(n) => number_data_point::Value::AsInt(n as i64),
         PointData::UpDown(n) | PointData::GaugeInt(n) => number_data_point::Value::AsInt(n),
-        PointData::GaugeFloat(x) | PointData::CounterFloat(x) | PointData::UpDownFloat(x) => number_data_point::Value::AsDouble(x),
+        PointData::GaugeFloat(x) | PointData::CounterFloat(x) | PointData::UpDownFloat(x) => {
+            number_data_point::Value::AsDouble(x)
+        }
         _ => number_data_point::Value::AsInt(0),
     };
     NumberDataPoint {

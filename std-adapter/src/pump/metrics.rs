@@ -64,7 +64,7 @@ impl From<Answer> for Point {
             (Kind::Gauge, Number::Int(n)) => Data::GaugeInt(n),
             (Kind::Gauge, Number::Float(x)) => Data::GaugeFloat(x),
         };
-        Point { name: Cow::Borrowed(name), unit, description, target: "", labels, data }
+        Point { name: Cow::Borrowed(name), unit, description, scope: Scope::OWN, target: "", labels, data }
     }
 }
 

@@ -44,7 +44,9 @@ fn value(point: &PointView<'_>) -> String {
     match point.data {
         PointData::Counter(n) => in_unit(n as f64, n, unit),
         PointData::UpDown(n) | PointData::GaugeInt(n) => format!("{n}{}", suffix(unit)),
-        PointData::CounterFloat(x) | PointData::UpDownFloat(x) | PointData::GaugeFloat(x) => format!("{x}{}", suffix(unit)),
+        PointData::CounterFloat(x) | PointData::UpDownFloat(x) | PointData::GaugeFloat(x) => {
+            format!("{x}{}", suffix(unit))
+        }
         PointData::Histogram(histogram) => {
             let mut text =
                 format!("count {}  sum {}", histogram.count(), in_unit(histogram.sum, histogram.sum, unit));
