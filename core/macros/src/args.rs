@@ -102,11 +102,7 @@ impl Args {
 }
 
 fn unknown(word: &Ident) -> Error {
-    let hint = match word.to_string().as_str() {
-        "follows_from" => "; for a cause that is no parent, call `Span::follows_from` in the function",
-        _ => "",
-    };
-    Error::new(word.span(), format!("unknown argument `{word}`{hint}; there are {KNOWN}"))
+    Error::new(word.span(), format!("unknown argument `{word}`; there are {KNOWN}"))
 }
 
 fn assigned<T>(input: ParseStream<'_>, value: impl FnOnce(ParseStream<'_>) -> Result<T>) -> Result<T> {

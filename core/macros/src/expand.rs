@@ -100,7 +100,15 @@ fn argument(args: &Args, ident: &Ident) -> Option<Field> {
         return None;
     }
     let value = parse_quote!(#ident);
-    Some(Field { key, span: ident.span(), sigil: None, value, shown: Vec::new(), is_argument: true })
+    Some(Field {
+        key,
+        span: ident.span(),
+        sigil: None,
+        value,
+        shown: Vec::new(),
+        is_argument: true,
+        is_its_own_name: true,
+    })
 }
 
 /// The body as a future that carries the span. The span is made before the future, which takes the arguments with it, and within a block of

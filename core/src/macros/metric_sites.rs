@@ -43,7 +43,10 @@ macro_rules! __metric {
         ::core::compile_error!("`capacity` is given once: `capacity = 32`")
     };
 
-    // Constant labels.
+    // Constant labels, with `=` or, as the crate `metrics` has it, with `=>`.
+    ($kind:ident $name:literal $scale:tt $fraction:tt $unit:tt $text:tt $labels:tt $keys:tt $capacity:tt $k:literal => $($rest:tt)*) => {
+        $crate::__metric!($kind $name $scale $fraction $unit $text $labels $keys $capacity $k = $($rest)*)
+    };
     ($kind:ident $name:literal $scale:tt $fraction:tt $unit:tt $text:tt [$($labels:tt)*] $keys:tt $capacity:tt $k:ident $(. $ks:ident)* = $v:literal $(, $($rest:tt)*)?) => {
         $crate::__metric!($kind $name $scale $fraction $unit $text [$($labels)* (::core::concat!(::core::stringify!($k) $(, ".", ::core::stringify!($ks))*), ::core::concat!($v)),] $keys $capacity $($($rest)*)?)
     };

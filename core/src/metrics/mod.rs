@@ -22,6 +22,7 @@ mod family;
 mod gauge;
 pub(crate) mod histogram;
 pub(crate) mod home;
+mod idiom;
 pub(crate) mod metric;
 pub(crate) mod number;
 pub(crate) mod read;

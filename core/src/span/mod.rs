@@ -7,6 +7,7 @@
 #[cfg(straight)]
 mod local;
 mod parent;
+mod scope;
 #[cfg(short)]
 mod short;
 mod suspended;

@@ -7,9 +7,9 @@ use super::options::{Macro, Options, Parent};
 use super::or_error;
 use super::span::{callsite, target};
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::quote;
+use quote::{ToTokens, quote};
 use syn::parse::{ParseStream, Parser};
-use syn::{Error, Expr, ExprPath, LitStr, Path, Result, Token, braced, parse_quote};
+use syn::{Error, Expr, LitStr, Path, Result, Token, braced, parse_quote};
 
 /// The whole of `event!`.
 pub(crate) fn event(input: TokenStream) -> TokenStream {
@@ -129,12 +129,17 @@ impl Arguments {
             let item = Item::parse(input)?;
             comma(input)?;
             match item {
-                Item::Named(field) => {
-                    // A variable given twice after the message, as in `"{} {}", n, n`, is one field.
-                    let known = fields.index_of(&field.key).filter(|_| literal.is_some());
-                    if let Some(index) = known.filter(|index| fields.0[*index].is_same_variable(&field)) {
-                        values.push(index);
-                        continue;
+                Item::Named(mut field) => {
+                    let known =
+                        fields.index_of(&field.key).filter(|_| field.is_its_own_name && literal.is_some());
+                    if let Some(index) = known {
+                        if fields.0[index].is_same_value(&field) {
+                            values.push(index);
+                            continue;
+                        }
+                        // The name is taken by another value, so this one has none.
+                        field.key = format!("arg{}", values.len());
+                        unnamed.push((fields.0.len(), field.value.clone()));
                     }
                     fields.push(field)?;
                 }
@@ -145,7 +150,15 @@ impl Arguments {
                     let key = format!("arg{}", values.len());
                     unnamed.push((fields.0.len(), value.clone()));
                     let span = syn::spanned::Spanned::span(&value);
-                    fields.push(Field { key, span, sigil, value, shown: Vec::new(), is_argument: false })?;
+                    fields.push(Field {
+                        key,
+                        span,
+                        sigil,
+                        value,
+                        shown: Vec::new(),
+                        is_argument: false,
+                        is_its_own_name: false,
+                    })?;
                 }
             }
             if literal.is_some() {
@@ -185,20 +198,10 @@ fn not_a_message(value: &Expr) -> Error {
 }
 
 impl Field {
-    fn is_same_variable(&self, other: &Field) -> bool {
-        variable(&self.value).is_some()
-            && variable(&self.value) == variable(&other.value)
-            && self.sigil.is_none()
-            && other.sigil.is_none()
-    }
-}
-
-/// The variable that an expression is by itself.
-fn variable(value: &Expr) -> Option<&Ident> {
-    match value {
-        Expr::Path(ExprPath { qself: None, path, .. }) => path.get_ident(),
-        Expr::Group(group) => variable(&group.expr),
-        _ => None,
+    /// Whether both are recorded as they are, from the same expression: `{} {}` may show a value twice, and a field may be shown, too.
+    fn is_same_value(&self, other: &Field) -> bool {
+        let text = |field: &Field| field.value.to_token_stream().to_string();
+        self.sigil.is_none() && other.sigil.is_none() && text(self) == text(other)
     }
 }
 
@@ -311,5 +314,13 @@ fn captured(name: &str, span: Span) -> Result<Field> {
     let is_keyword = syn::parse_str::<Ident>(word).is_err() && word != "self";
     let ident = if is_raw || is_keyword { Ident::new_raw(word, span) } else { Ident::new(word, span) };
     let value: Expr = parse_quote!(#ident);
-    Ok(Field { key: word.into(), span, sigil: None, value, shown: Vec::new(), is_argument: false })
+    Ok(Field {
+        key: word.into(),
+        span,
+        sigil: None,
+        value,
+        shown: Vec::new(),
+        is_argument: false,
+        is_its_own_name: false,
+    })
 }

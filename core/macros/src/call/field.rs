@@ -22,6 +22,8 @@ pub(crate) struct Field {
     pub(crate) shown: Vec<Spec>,
     /// Whether it is an argument of an instrumented function, which nobody asked for by name: one that cannot be recorded is no mistake.
     pub(crate) is_argument: bool,
+    /// Whether it was written as a variable, which is its own name.
+    pub(crate) is_its_own_name: bool,
 }
 
 /// `%` or `?`, and where it stands.
@@ -64,6 +66,7 @@ impl Item {
             value: input.parse()?,
             shown: Vec::new(),
             is_argument: false,
+            is_its_own_name: false,
         }))
     }
 
@@ -72,7 +75,15 @@ impl Item {
         match name_of(&value) {
             Some(key) => {
                 let span = value.span();
-                Item::Named(Field { key, span, sigil, value, shown: Vec::new(), is_argument: false })
+                Item::Named(Field {
+                    key,
+                    span,
+                    sigil,
+                    value,
+                    shown: Vec::new(),
+                    is_argument: false,
+                    is_its_own_name: true,
+                })
             }
             None => Item::Unnamed(sigil, value),
         }
