@@ -6,7 +6,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use throughline::Level;
-use throughline_export::otlp::{ClientConfig, ConfigError};
+use throughline_export::otlp::{ClientConfig, ConfigError, Options};
 use throughline_export::terminal::Style;
 use throughline_export::{Exporter, Resource};
 
@@ -39,7 +39,7 @@ pub struct Config {
     pub(crate) idle_poll: Duration,
     pub(crate) metrics_every: Option<Duration>,
     pub(crate) drop_deadline: Duration,
-    pub(crate) code_location: bool,
+    pub(crate) options: Options,
     pub(crate) report_errors: bool,
     pub(crate) wall_clock: WallClock,
     pub(crate) exporters: Vec<Given>,
@@ -100,7 +100,7 @@ impl Config {
             idle_poll: Duration::from_millis(50),
             metrics_every: None,
             drop_deadline: Duration::from_secs(2),
-            code_location: true,
+            options: Options::default().with_env(),
             report_errors: true,
             wall_clock: SystemTime::now,
             exporters: Vec::new(),
@@ -254,7 +254,25 @@ impl Config {
     /// Whether spans and logs carry module, file and line. Default true.
     #[must_use]
     pub fn code_location(mut self, on: bool) -> Config {
-        self.code_location = on;
+        self.options.code_location = on;
+        self
+    }
+
+    /// Most characters of a text attribute and bytes of a byte string, of spans and logs. What is cut has `<key>.truncated = true` beside it. By default what
+    /// `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` says, else no limit beyond the record's own, which is 400 bytes for all fields together.
+    #[must_use]
+    pub fn attribute_value_length(mut self, characters: usize) -> Config {
+        self.options.spans.value_length = characters;
+        self.options.logs.value_length = characters;
+        self
+    }
+
+    /// Most attributes of a span or log; more are left out and counted in OTLP's `dropped_attributes_count`. By default what
+    /// `OTEL_ATTRIBUTE_COUNT_LIMIT` says, else 128.
+    #[must_use]
+    pub fn attribute_count(mut self, attributes: usize) -> Config {
+        self.options.spans.count = attributes;
+        self.options.logs.count = attributes;
         self
     }
 

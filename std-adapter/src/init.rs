@@ -106,8 +106,7 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
     let cells = Arc::<Cells>::default();
     LEDGER.set(Arc::clone(&cells));
     let deadline = Arc::new(Deadline::never());
-    let mut options = Options::default();
-    options.code_location = config.code_location;
+    let options = config.options;
     let (controls, receiver) = mpsc::channel();
     let pump = controls.clone();
     let launch = Launch {

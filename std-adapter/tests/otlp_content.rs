@@ -2,12 +2,14 @@
 
 mod support;
 
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::metrics::v1::{metric::Data, number_data_point};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use std::time::Duration;
-use support::in_own_process;
-use support::receiver::{Received, Receiver, int, text};
+use support::receiver::{Answer, Received, Receiver, attribute, int, text};
+use support::{in_own_process, in_own_process_with};
 use throughline::{Instrument, Status, TraceContext, info, instrument, record, span};
-use throughline_std::Config;
+use throughline_std::{Config, DropReason};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -146,6 +148,120 @@ fn each_key_is_sent_once_and_the_last_value_wins_09() {
             assert_eq!(int(&r.logs[0].attributes, "code.line.number"), Some(8));
             let of_async = &find(r, "async").attributes;
             assert_eq!((int(of_async, "busy_ns"), int(of_async, "idle_ns")), (Some(1), Some(2)));
+        });
+    });
+}
+
+/// The values of a metric by its label `key`.
+fn sums(received: &Received, name: &str, key: &str) -> Vec<(String, i64)> {
+    let metric = received.metrics.last().unwrap().iter().find(|m| m.name == name);
+    let Some(Data::Sum(sum)) = metric.and_then(|m| m.data.clone()) else { panic!("no sum {name}") };
+    assert!(sum.is_monotonic && sum.aggregation_temporality == 2);
+    let value = |value| match value {
+        number_data_point::Value::AsInt(n) => n,
+        number_data_point::Value::AsDouble(x) => panic!("{x}"),
+    };
+    sum.data_points.iter().map(|p| (text(&p.attributes, key).unwrap(), value(p.value.unwrap()))).collect()
+}
+
+#[test]
+fn limits_cut_and_drop_what_is_marked_and_counted_46() {
+    let env = [("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "5"), ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "3")];
+    in_own_process_with("limits_cut_and_drop_what_is_marked_and_counted_46", &env, || {
+        let receiver = received(
+            |c| c,
+            || {
+                let span = span!("many", a = "世世世世世", b = "世世世世世世", c = [1_u8; 6]);
+                record!(span, d = 4, b = "new");
+                drop(span);
+                drop(span!("few", a = 1, b = 2, c = 3, d = 4));
+                info!("long {}", "abcdef");
+            },
+        );
+        receiver.with(|r| {
+            let many = find(r, "many");
+            let a = &many.attributes;
+            assert_eq!((text(a, "a").unwrap(), attribute(a, "a.truncated")), ("世世世世世".into(), None));
+            assert_eq!((text(a, "b").unwrap(), attribute(a, "b.truncated")), ("new".into(), None));
+            assert_eq!(attribute(a, "c"), Some(Value::BytesValue(vec![1; 5])));
+            assert_eq!(attribute(a, "c.truncated"), Some(Value::BoolValue(true)));
+            assert_eq!((attribute(a, "d"), many.dropped_attributes_count), (None, 1));
+            assert!(int(a, "code.line.number").is_some(), "the exporter's own are not counted");
+            let few = find(r, "few");
+            assert_eq!((int(&few.attributes, "c"), few.dropped_attributes_count), (Some(3), 1));
+            assert_eq!(
+                sums(r, "throughline.attributes", "outcome"),
+                [("cut".into(), 2), ("dropped".into(), 2)]
+            );
+        });
+    });
+}
+
+#[test]
+fn texts_of_one_record_share_its_room_46() {
+    in_own_process("texts_of_one_record_share_its_room_46", || {
+        let long = "世".repeat(200);
+        let receiver = received(
+            |c| c,
+            || {
+                drop(span!("two", a = %long, b = %long));
+                drop(span!("one", a = %long));
+                drop(span!("three", a = %long, b = ?long, n = 7, c = "short"));
+            },
+        );
+        receiver.with(|r| {
+            let kept = |span: &str, key: &str| {
+                let attributes = &find(r, span).attributes;
+                let cut = attribute(attributes, &format!("{key}.truncated")).is_some();
+                (text(attributes, key).unwrap().chars().count(), cut)
+            };
+            // 400 bytes of content at least; of those, 64 for each text that follows.
+            assert!(kept("one", "a").0 >= 130 && kept("one", "a").1);
+            assert!(kept("two", "a").0 >= 108 && kept("two", "a").1);
+            assert!(kept("two", "b").0 >= 21 && kept("two", "b").1);
+            assert!(kept("three", "b").0 >= 20 && kept("three", "b").1);
+            assert_eq!(kept("three", "c"), (5, false));
+            assert_eq!(sums(r, "throughline.attributes", "outcome"), [("cut".into(), 5)]);
+        });
+    });
+}
+
+#[test]
+fn every_hop_is_sent_as_a_metric_with_its_losses_21() {
+    in_own_process("every_hop_is_sent_as_a_metric_with_its_losses_21", || {
+        let receiver = Receiver::start([Answer::Partial(2, "no room")]);
+        let config = Config::new("svc").otlp(&receiver.endpoint).unwrap().report_errors(false);
+        let guard = throughline_std::init(&config.ring_slots(8)).unwrap();
+        for _ in 0..5 {
+            drop(span!("few"));
+        }
+        assert!(guard.flush(LONG));
+        for _ in 0..100_000 {
+            drop(span!("many"));
+        }
+        let report = guard.shutdown(LONG);
+        assert!(report.complete, "{report:?}");
+        receiver.with(|r| {
+            let last = r.metrics.last().unwrap().iter().find(|m| m.name == "throughline.records").unwrap();
+            assert_eq!(last.unit, "{record}");
+            let Some(Data::Sum(sum)) = &last.data else { panic!("{last:?}") };
+            let labels: std::collections::HashSet<_> = sum
+                .data_points
+                .iter()
+                .map(|p| (text(&p.attributes, "hop").unwrap(), text(&p.attributes, "outcome").unwrap()))
+                .collect();
+            let expected = [
+                ("ring", "output"),
+                ("ring", "ring_full"),
+                ("pump", "output"),
+                ("otlp.traces", "output"),
+                ("otlp.traces", "rejected"),
+            ];
+            for (hop, outcome) in expected {
+                assert!(labels.contains(&(hop.into(), outcome.into())), "no {hop} {outcome} in {labels:?}");
+            }
+            let ring_full = report.ledger.ring.dropped_for(DropReason::RingFull) as i64;
+            assert!(sums(r, "throughline.records", "outcome").contains(&("ring_full".into(), ring_full)));
         });
     });
 }

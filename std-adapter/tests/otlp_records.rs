@@ -225,8 +225,8 @@ proptest! {
         prop_assert_eq!(&named(&spans, "bare").attributes, &[]);
         let carried = named(&spans, "carried");
         prop_assert_eq!(&carried.attributes, &[
-            kv("truth", V::BoolValue(g.truth)), int("isize", g.wide.3 as i64), double("f32", g.floats.0.into()),
-            text("later", &g.texts.0), unsigned("u64", g.wide.0),
+            kv("truth", V::BoolValue(g.truth)), unsigned("u64", g.wide.0), int("isize", g.wide.3 as i64), double("f32", g.floats.0.into()),
+            text("later", &g.texts.0),
         ]);
         let all = named(&spans, "all");
         prop_assert_eq!(&all.attributes, &g.attributes());

@@ -82,6 +82,8 @@ pub struct FieldWriter<'b> {
     at: usize,
     /// Words that fields still to come need at least.
     reserved: usize,
+    /// How many of those are texts or bytes.
+    texts: usize,
 }
 
 impl FieldWriter<'_> {
@@ -99,9 +101,11 @@ impl FieldWriter<'_> {
         }
     }
 
-    /// Bytes that still fit after one more word.
+    /// Bytes that this text may take after one more word: what is left, but for a share that each text after it is sure of.
     fn room(&self) -> usize {
-        self.words.len().saturating_sub(self.at + 1 + self.reserved) * WORD_BYTES
+        let words = self.words.len().saturating_sub(self.at + 1 + self.reserved);
+        let share = SHARE.min(words / (self.texts + 1));
+        (words - self.texts * share) * WORD_BYTES
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
@@ -173,6 +177,8 @@ pub trait Fields {
     const WORDS: usize;
     /// Whether they never take more.
     const FIXED: bool;
+    /// How many may take more.
+    const TEXTS: usize;
     /// Appends the values.
     fn write_values(&self, out: &mut FieldWriter<'_>);
 }
@@ -195,7 +201,7 @@ pub(crate) const fn min_words<F: Fields>() -> usize {
 /// Writes types (when the head has no room for them) and values to `words`, and says how many words they took.
 #[inline(always)]
 pub(crate) fn write<F: Fields>(fields: &F, words: &mut [Word]) -> usize {
-    let mut out = FieldWriter { words, at: 0, reserved: F::WORDS };
+    let mut out = FieldWriter { words, at: 0, reserved: F::WORDS, texts: F::TEXTS };
     for i in 0..const { type_words(F::COUNT) } {
         out.word((F::TYPES >> (i as u32 * Word::BITS)) as Word);
     }
@@ -205,11 +211,14 @@ pub(crate) fn write<F: Fields>(fields: &F, words: &mut [Word]) -> usize {
 
 /// Writes the types, however few, and the values: the fields of an extended kind, whose head has no room for types.
 pub(crate) fn write_with_types<F: Fields>(fields: &F, words: &mut [Word]) -> usize {
-    let mut out = FieldWriter { words, at: 0, reserved: F::WORDS };
+    let mut out = FieldWriter { words, at: 0, reserved: F::WORDS, texts: F::TEXTS };
     out.word64(F::TYPES);
     fields.write_values(&mut out);
     out.at
 }
+
+/// Words of content that a text is sure of, however long the texts before it are, where the record has as many.
+const SHARE: usize = 8;
 
 /// Room for the fields of any record.
 pub(crate) const MAX_FIELD_WORDS: usize = MAX_BODY - 5;
@@ -221,11 +230,13 @@ macro_rules! tuples {
             const TYPES: u64 = 0 $(| ($name::TYPE as u64) << (4 * $index))*;
             const WORDS: usize = 0 $(+ $name::WORDS)*;
             const FIXED: bool = true $(&& $name::FIXED)*;
+            const TEXTS: usize = 0 $(+ !$name::FIXED as usize)*;
             #[inline(always)]
             #[allow(unused_variables)]
             fn write_values(&self, out: &mut FieldWriter<'_>) {
                 $(
                     out.reserved -= $name::WORDS;
+                    out.texts -= !$name::FIXED as usize;
                     self.$index.write(out);
                 )*
             }

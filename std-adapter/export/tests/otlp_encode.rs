@@ -173,9 +173,10 @@ impl Callsite {
 /// What of these is sent: the exporter's own attributes unless there is one of the same name, and of the others the last of each name.
 fn unique(own_first: Vec<KeyValue>, fields: &[(String, Owned)], own_last: Vec<KeyValue>) -> Vec<KeyValue> {
     let named = |name: &str| fields.iter().any(|(k, _)| k == name);
-    let last = |i: usize| !fields[i + 1..].iter().any(|(later, _)| *later == fields[i].0);
-    let of_fields = fields.iter().enumerate().filter(|(i, _)| last(*i)).flat_map(|(_, (name, value))| {
-        let mut attributes = value.attributes(name);
+    let is_first = |i: usize| !fields[..i].iter().any(|(earlier, _)| *earlier == fields[i].0);
+    let last = |name: &str| fields.iter().rev().find(|(k, _)| k == name).map(|(_, v)| v).unwrap();
+    let of_fields = fields.iter().enumerate().filter(|(i, _)| is_first(*i)).flat_map(|(_, (name, _))| {
+        let mut attributes = last(name).attributes(name);
         if named(&format!("{name}.truncated")) {
             attributes.truncate(1);
         }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, btree_map::Entry};
 use throughline::adapter::metrics::{self, HistogramReading, Reading, Series, SeriesKey};
 use throughline_export::ledger::Ledger;
+use throughline_export::otlp::Counts;
 use throughline_export::view::{HistogramView, PointData, PointView, Scope, SummaryView};
 
 /// One series, owned; read in one go so that points can borrow from it.
@@ -91,6 +92,20 @@ pub(super) fn of_ledger(ledger: &Ledger) -> Vec<Point> {
         }
     }
     points
+}
+
+/// What OTLP's limits and the records' cost so far.
+pub(super) fn of_attributes(counts: Counts) -> impl Iterator<Item = Point> {
+    let outcomes = [("cut", counts.cut_values), ("dropped", counts.dropped_attributes)];
+    outcomes.into_iter().filter(|(_, n)| *n > 0).map(|(outcome, n)| Point {
+        name: Cow::Borrowed("throughline.attributes"),
+        unit: "{attribute}",
+        description: "Attributes of spans and logs whose values were cut, or that were left out",
+        scope: Scope::OWN,
+        target: module_path!(),
+        labels: vec![("outcome", Cow::Borrowed(outcome))],
+        data: Data::Counter(n),
+    })
 }
 
 /// Steps of the wall clock that were found while recording.

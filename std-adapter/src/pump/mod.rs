@@ -250,6 +250,9 @@ impl Pump {
         }
         let mut points = metrics::snapshot();
         points.extend(metrics::of_ledger(&self.cells.read()));
+        if let Some(otlp) = &self.fan_out.otlp {
+            points.extend(metrics::of_attributes(otlp.counts()));
+        }
         points.extend(self.steps.points().into_iter().flatten());
         if !points.is_empty() {
             metrics::with_views(&points, (self.start_unix_ns, self.now()), |points| {

@@ -1,7 +1,7 @@
 //! OTLP as an exporter of the pump: each signal is encoded as it comes, and has a queue and a thread of its own for its requests.
 
 use super::{
-    Client, ClientConfig, LogEncoder, MetricEncoder, Options, SendError, Signal, Site, TraceEncoder,
+    Client, ClientConfig, Counts, LogEncoder, MetricEncoder, Options, SendError, Signal, Site, TraceEncoder,
 };
 use crate::attached::{Launch, Limits};
 use crate::lane::{Feed, Lane, Outcome, When};
@@ -88,6 +88,11 @@ impl OtlpExporter {
             limits,
             health,
         }
+    }
+
+    /// Values cut and attributes left out so far.
+    pub fn counts(&self) -> Counts {
+        self.traces.counts() + self.logs.counts()
     }
 
     /// What is wrong with it.

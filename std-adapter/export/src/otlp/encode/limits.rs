@@ -15,6 +15,28 @@ pub struct Options {
     pub logs: AttributeLimits,
 }
 
+impl Options {
+    /// With the limits that OpenTelemetry's variables ask for: `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` and `OTEL_ATTRIBUTE_COUNT_LIMIT`, of spans and of logs
+    /// alone `OTEL_SPAN_ATTRIBUTE_…` and `OTEL_LOGRECORD_ATTRIBUTE_…`. What is no number is as if it were not set.
+    #[must_use]
+    pub fn with_env(self) -> Options {
+        self.with_lookup(&|name| std::env::var(name).ok())
+    }
+
+    fn with_lookup(mut self, env: &dyn Fn(&str) -> Option<String>) -> Options {
+        let number = |name: &str| env(name)?.trim().parse().ok();
+        for (limits, of) in [(&mut self.spans, "SPAN_"), (&mut self.logs, "LOGRECORD_")] {
+            let get = |what: &str| {
+                number(&format!("OTEL_{of}ATTRIBUTE_{what}_LIMIT"))
+                    .or_else(|| number(&format!("OTEL_ATTRIBUTE_{what}_LIMIT")))
+            };
+            limits.value_length = get("VALUE_LENGTH").unwrap_or(limits.value_length);
+            limits.count = get("COUNT").unwrap_or(limits.count);
+        }
+        self
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Options { code_location: true, spans: AttributeLimits::default(), logs: AttributeLimits::default() }
@@ -90,4 +112,46 @@ pub struct Counts {
     pub cut_values: u64,
     /// Attributes that were left out, as there were too many.
     pub dropped_attributes: u64,
+}
+
+impl std::ops::Add for Counts {
+    type Output = Counts;
+
+    fn add(self, other: Counts) -> Counts {
+        Counts {
+            cut_values: self.cut_values + other.cut_values,
+            dropped_attributes: self.dropped_attributes + other.dropped_attributes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_limits_both_or_one_46() {
+        let env = |name: &str| match name {
+            "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT" => Some("100".to_owned()),
+            "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT" => Some(" 20".to_owned()),
+            "OTEL_ATTRIBUTE_COUNT_LIMIT" => Some("many".to_owned()),
+            "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT" => Some("7".to_owned()),
+            _ => None,
+        };
+        let options = Options::default().with_lookup(&env);
+        assert_eq!(options.spans, AttributeLimits { value_length: 20, count: 128 });
+        assert_eq!(options.logs, AttributeLimits { value_length: 100, count: 7 });
+    }
+
+    #[test]
+    fn a_text_is_cut_at_characters_46() {
+        let limits = AttributeLimits { value_length: 3, count: 1 };
+        let text = |text| Value::Str { text, truncated: false };
+        assert!(!limits.cuts(&text("abc")) && !limits.cuts(&text("世世世")));
+        assert!(limits.cuts(&text("世世世界")));
+        assert_eq!(limits.cut(text("世世世界")), Value::Str { text: "世世世", truncated: true });
+        let bytes = |bytes| Value::Bytes { bytes, truncated: false };
+        assert!(!limits.cuts(&bytes(b"abc")) && limits.cuts(&bytes(b"abcd")));
+        assert_eq!(limits.cut(bytes(b"abcd")), Value::Bytes { bytes: b"abc", truncated: true });
+    }
 }

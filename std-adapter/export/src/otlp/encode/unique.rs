@@ -26,7 +26,7 @@ impl<'k, 'a: 'k> Attributes<'k, 'a> {
         self.0.iter().rev().find(|(own, ..)| *own == name).map(|(.., value)| *value)
     }
 
-    /// Appends each key once, with the last of its values, as far as the limits allow. Leaves the number of those left out in a field tagged
+    /// Appends each key once, where it first comes, with the last of its values, as far as the limits allow. Leaves the number of those left out in a field tagged
     /// `dropped_tag`.
     pub(super) fn write(
         &self,
@@ -38,10 +38,11 @@ impl<'k, 'a: 'k> Attributes<'k, 'a> {
     ) {
         let mut written = 0;
         let mut dropped = 0;
-        for (i, &(name, key, value)) in self.0.iter().enumerate() {
-            if self.0[i + 1..].iter().any(|(later, ..)| *later == name) {
+        for (i, &(name, key, first)) in self.0.iter().enumerate() {
+            if self.0[..i].iter().any(|(earlier, ..)| *earlier == name) {
                 continue;
             }
+            let value = self.get(name).unwrap_or(first);
             if written == limits.count {
                 dropped += 1;
                 continue;
