@@ -21,3 +21,8 @@ pub use throughline_export::ledger::{DropReason, Hop, Ledger};
 pub use throughline_export::{
     Deadline, ExportError, Exporter, Resource, Wants, message, otlp, terminal, text, view,
 };
+
+/// Compiles the blocks of the page.
+#[cfg(doctest)]
+#[doc = include_str!("../../core/docs/coming-from.md")]
+struct ComingFrom;
