@@ -5,6 +5,7 @@ use crate::view::{
     Fields, FieldsView, HistogramView, LogView, LossView, PointData, PointView, Scope, SpanView, SummaryView,
 };
 use std::ops::Range;
+use throughline::adapter::record::Extended;
 use throughline::{Level, SpanId, SpanKind, Status, TraceId, Value};
 
 /// Copies of spans, log records, points and losses, in a few buffers that are used again.
@@ -88,6 +89,14 @@ enum Stored {
     },
     Postcard {
         bytes: Text,
+        truncated: bool,
+    },
+    Shown {
+        text: Text,
+        truncated: bool,
+    },
+    Extended {
+        encoding: Text,
         truncated: bool,
     },
 }
@@ -297,6 +306,12 @@ impl OwnedRecords {
             Value::Str { text, truncated } => Stored::Str { text: self.text(text), truncated },
             Value::Bytes { bytes, truncated } => Stored::Bytes { bytes: self.store(bytes), truncated },
             Value::Postcard { bytes, truncated } => Stored::Postcard { bytes: self.store(bytes), truncated },
+            Value::Shown { text, truncated } => Stored::Shown { text: self.text(text), truncated },
+            Value::Extended(extended) => {
+                let encoding = self.store(extended.encoding());
+                Stored::Extended { encoding, truncated: value.is_truncated() }
+            }
+            Value::Absent => Stored::Plain(Value::Absent),
             _ => Stored::Plain(Value::Str { text: "(a value of a later version)", truncated: false }),
         }
     }
@@ -325,6 +340,12 @@ impl Field {
             }
             Stored::Postcard { bytes: range, truncated } => {
                 Value::Postcard { bytes: slice(bytes, range), truncated: *truncated }
+            }
+            Stored::Shown { text: range, truncated } => {
+                Value::Shown { text: text(bytes, range), truncated: *truncated }
+            }
+            Stored::Extended { encoding, truncated } => {
+                Value::Extended(Extended::new(slice(bytes, encoding), *truncated))
             }
         };
         (text(bytes, &self.name), value)
@@ -392,5 +413,67 @@ impl Point {
 impl Loss {
     fn view(&self) -> LossView<'_> {
         LossView { time_unix_ns: self.time_unix_ns, count: self.count, what: &self.what }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes the fields of spans, as the values that they were.
+    #[derive(Default)]
+    struct Values(Vec<String>);
+
+    impl Exporter for Values {
+        fn log(&mut self, log: &LogView<'_>) {
+            self.0.extend(log.fields.clone().map(|(name, value)| format!("{name} {value:?}")));
+        }
+
+        fn flush(&mut self, _deadline: &crate::Deadline) -> Result<(), crate::ExportError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn values_of_every_kind_are_what_they_were() {
+        let (text, bytes) = ("a text", &[1, 2, 3][..]);
+        let encoding = [&[2][..], &u128::MAX.to_le_bytes()].concat();
+        let mut fields = vec![
+            Value::Bool(true),
+            Value::U64(u64::MAX),
+            Value::I64(i64::MIN),
+            Value::F32(0.1),
+            Value::F64(-0.0),
+            Value::Absent,
+        ];
+        for truncated in [false, true] {
+            fields.extend([
+                Value::Str { text, truncated },
+                Value::Bytes { bytes, truncated },
+                Value::Postcard { bytes, truncated },
+                Value::Shown { text, truncated },
+                Value::Extended(Extended::new(&encoding, truncated)),
+            ]);
+        }
+        let fields = fields.iter().map(|value| ("name", *value));
+        let view = LogView {
+            span: None,
+            trace_flags: 0,
+            time_unix_ns: 1,
+            level: Level::Info,
+            message: "",
+            scope: Scope { name: "", version: "" },
+            target: "",
+            file: "",
+            line: 0,
+            time_error_ns: None,
+            fields: fields.clone(),
+        };
+        let mut owned = OwnedRecords::default();
+        owned.log(&view);
+        let mut values = Values::default();
+        owned.replay(&mut values);
+        let expected: Vec<_> = fields.map(|(name, value)| format!("{name} {value:?}")).collect();
+        assert_eq!(values.0, expected);
     }
 }
