@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use embedded_io::{ErrorKind, ErrorType, Write};
 use throughline::adapter::ring::{Head, RecordKind};
 use throughline::{
-    Clock, Recorder, Slots, StaticStr, Status, clock::mock, counter, counter_family, gauge, histogram,
+    Clock, Recorder, Slots, StaticStr, Status, clock::mock, counter, counter_family, gauge, gauge_family, histogram,
     histogram_family, info, span, up_down_counter,
 };
 use throughline_decode::{Balance, Context, DamageKind, Decoder, Item, OwnedValue, PointValue};
@@ -596,6 +596,48 @@ fn a_snapshot_over_many_frames_adds_up() {
     assert_eq!(histograms(&["a"]), [(1, 0, 1, 0)]);
     assert_eq!(histograms(&["b"]), [(1, 5, 1, 2)]);
     assert_eq!(histograms(&["true"]), [(1, 5, 2, 1)]);
+}
+
+#[test]
+fn metrics_of_every_kind_come_from_all_their_callsites_04_32() {
+    let _alone = alone();
+    let mut flusher = init(recorder!(new, 16), CONFIG);
+    // On a host callsites have no names in an ELF, so that what several have in common shows in how few there are.
+    gauge!("round.depth").set(17);
+    gauge!("round.depth").set(-1_000_017);
+    gauge!("round.level" as f64).set(1_000_000.25);
+    gauge!("round.level" as f64).add(0.25);
+    let _active = [gauge!("round.active"), gauge!("round.active")].map(|gauge| gauge.in_flight());
+    gauge!("round.active").add(1_000_020);
+    counter!("round.energy" as f64).add(1_000_000.125);
+    counter!("round.energy" as f64).add(f64::NAN);
+    histogram!("round.load" as f64, scale = 1, fraction_bits = 4).record(0.25);
+    let rooms = || gauge_family!("round.rooms", labels = ["room"], capacity = 2);
+    rooms().set(["round-hall"], 1_000_021);
+    gauge_family!("round.rooms", labels = ["room"], capacity = 2).sub(["round-hall"], 1);
+    let mut all = Vec::new();
+    for _ in 0..2 {
+        flusher.snapshot_metrics();
+        decode(&flush_all(&mut flusher), |_, item| {
+            if let Item::Metrics(snapshot) = item {
+                all.push(snapshot.points.iter().map(|point| point.value.clone()).collect::<Vec<_>>());
+            }
+        });
+    }
+    let [first, second] = &all[..] else { panic!("two snapshots: {all:?}") };
+    assert_eq!(first, second, "reading changes nothing");
+    let once = |value: PointValue| {
+        assert_eq!(first.iter().filter(|there| **there == value).count(), 1, "{value:?} in {first:?}");
+    };
+    once(PointValue::GaugeInt(-1_000_017));
+    once(PointValue::GaugeFloat(1_000_000.5));
+    once(PointValue::GaugeInt(1_000_022));
+    once(PointValue::GaugeInt(1_000_020));
+    once(PointValue::CounterFloat(1_000_000.125));
+    let (scale, fraction_bits, sum, zeros) = (1, 4, 4, 0);
+    // A quarter is four sixteenths: position 4, which is OTLP's index 4 - 1 - (4 << 1).
+    once(PointValue::Histogram { scale, fraction_bits, sum, zeros, offset: -5, buckets: vec![1] });
+    assert!(!first.contains(&PointValue::GaugeInt(17)));
 }
 
 #[test]

@@ -173,3 +173,66 @@ fn an_up_down_counter_is_extended_over_its_wraps_18() {
     let expected = [top - 10, top + 10, top - 20, -5, -top + 1, -top - 1];
     assert_eq!(seen, expected.map(PointValue::UpDown));
 }
+
+#[test]
+fn sums_of_fractions_and_of_whole_numbers_are_one_sum_32() {
+    let float = Site { param: 2, ..site(3, "c") };
+    let (elf, ids) = program(&[float.clone(), site(3, "c"), float]);
+    let mut device = Device::new(32);
+    device.preamble().metrics(
+        0,
+        true,
+        0,
+        &[
+            (ids[0], 0, &[], M::CounterF64(0.25)),
+            (ids[1], 0, &[], M::Counter(3)),
+            (ids[2], 0, &[], M::CounterF64(0.5)),
+        ],
+    );
+    assert_eq!(values(points(&device.wire, &elf)), [PointValue::CounterFloat(3.75)]);
+}
+
+#[test]
+fn histograms_in_steps_of_any_size_are_one_32() {
+    // Scale 1, in quarters: 1 is four of them, at position 4; and, in whole numbers, at position 0.
+    let (elf, ids) = program(&[site(6, "h"), site(6, "h")]);
+    let mut device = Device::new(32);
+    let quarters = M::Fixed { scale: 1, bits: 2, sum: 5, zeros: 0, first: 0, buckets: vec![1, 0, 0, 0, 1] };
+    let whole = M::Histogram { scale: 1, sum: 1, zeros: 2, first: 0, buckets: vec![1] };
+    device.preamble().metrics(0, true, 0, &[(ids[0], 0, &[], quarters), (ids[1], 0, &[], whole)]);
+    let expected = PointValue::Histogram {
+        scale: 1,
+        fraction_bits: 2,
+        sum: 5 + 4,
+        zeros: 2,
+        // OTLP's index -1 holds the value one; a quarter is two powers of two, that is four buckets, below.
+        offset: -5,
+        buckets: vec![1, 0, 0, 0, 2],
+    };
+    assert_eq!(values(points(&device.wire, &elf)), [expected]);
+}
+
+#[test]
+fn steps_that_no_device_has_are_refused() {
+    let fixed = |bits| M::Fixed { scale: 0, bits, sum: 0, zeros: 0, first: 0, buckets: vec![1] };
+    for (bits, malformed) in [(30, 0), (31, 1), (255, 1)] {
+        let mut device = Device::new(32);
+        device.preamble().metrics(0, true, 0, &[(1, 0, &[], fixed(bits))]);
+        let mut decoder = Decoder::new(None, TimeOptions::default());
+        decoder.push(&device.wire, None, &mut |_, _| {});
+        assert_eq!(decoder.counts().malformed, malformed, "{bits}");
+    }
+}
+
+#[test]
+fn of_a_gauge_that_older_firmware_sent_for_each_callsite_one_value_is_given() {
+    let (elf, ids) = program(&[site(5, "g"), site(5, "g")]);
+    let mut device = Device::new(32);
+    device.preamble().metrics(
+        0,
+        true,
+        0,
+        &[(ids[0], 0, &[], M::GaugeInt(17)), (ids[1], 0, &[], M::GaugeInt(4))],
+    );
+    assert_eq!(values(points(&device.wire, &elf)), [PointValue::GaugeInt(4)]);
+}

@@ -1,6 +1,8 @@
 //! Names of the user's that the macros might take for their own.
 
-use throughline::{counter, counter_family, histogram_family, info, instrument, record, span};
+use throughline::{
+    counter, counter_family, gauge, gauge_family, histogram, histogram_family, info, instrument, record, span,
+};
 
 /// A module in the way of `::core`.
 #[allow(clippy::module_inception)]
@@ -23,6 +25,8 @@ const CAPACITY: usize = 2;
 const CELLS: usize = 2;
 const SCALE: usize = 2;
 const KEYS: usize = 2;
+const HOME: usize = 2;
+const SCALE_OF_HISTOGRAM: u32 = 2;
 
 #[allow(non_camel_case_types, dead_code)]
 type Option = u8;
@@ -54,6 +58,24 @@ pub fn constants() {
     histogram_family!("hygiene.scale", labels = ["a"], capacity = SCALE).record(["x"], 1);
     histogram_family!("hygiene.keys", labels = ["a"], capacity = KEYS).record(["x"], 1);
     counter!("hygiene.counter").add(1);
+    histogram!("hygiene.histogram" as f64, scale = SCALE_OF_HISTOGRAM, fraction_bits = 2).record(1);
+    gauge!("hygiene.gauge").set(1);
+    gauge_family!("hygiene.gauges", labels = ["a"], capacity = HOME).set(["x"], 1);
+}
+
+/// Types by the names of primitive ones, of which the macros' items have some.
+pub fn primitives() {
+    #![allow(non_camel_case_types, dead_code)]
+    struct u8;
+    struct u32;
+    struct u64;
+    struct usize;
+    counter!("hygiene.primitives").add(1);
+    gauge!("hygiene.primitives").set(1);
+    histogram!("hygiene.primitives").record(1);
+    counter_family!("hygiene.primitives", labels = ["a"], capacity = 2).add(["x"], 1);
+    gauge_family!("hygiene.primitives", labels = ["a"], capacity = 2).set(["x"], 1);
+    histogram_family!("hygiene.primitives" as f64, labels = ["a"], capacity = 2).record(["x"], 1);
 }
 
 #[instrument(err, ret)]

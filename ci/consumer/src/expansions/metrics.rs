@@ -1,6 +1,10 @@
 //! The metric macros.
 
-use throughline::{counter, counter_family, gauge, histogram, histogram_family, up_down_counter};
+use core::time::Duration;
+use throughline::{
+    counter, counter_family, gauge, gauge_family, histogram, histogram_family, summary, up_down_counter,
+    up_down_counter_family,
+};
 
 const MOST: usize = 4;
 
@@ -44,6 +48,24 @@ pub fn options() {
         description = "d"
     )
     .record(["x"], 1);
+}
+
+pub fn kinds() {
+    counter!("kinds.a" as f64, unit = "J", description = "energy", zone = "1").add(0.5);
+    counter!("kinds.b" as f32).add(1);
+    gauge!("kinds.c" as f64).set(0.5_f32);
+    gauge!("kinds.d").add(3);
+    gauge!("kinds.d").sub(1);
+    histogram!("kinds.e" as f64, unit = "s", scale = 1, fraction_bits = 10).record(Duration::from_millis(500));
+    summary!("kinds.f", scale = 4, unit = "us").record(Duration::from_millis(1));
+    summary!("kinds.g" as f64,).record(1);
+    gauge_family!("kinds.h", capacity = 2, labels = ["a"], unit = "1").set(["x"], -4);
+    up_down_counter_family!("kinds.i", labels = ["a", "b"], description = "d", capacity = 2).add(["x", "y"], -1);
+    histogram_family!("kinds.j" as f64, labels = ["a"], capacity = 1, fraction_bits = 4).record(["x"], 0.25);
+    // Literals of other types are labels, too; the names of options are, in quotes.
+    counter!("kinds.k", status = 200, ok = true, "scale" = "s", "unit" = "u").add(1_u8);
+    let _open = up_down_counter!("kinds.l").in_flight();
+    let _depth = gauge!("kinds.m").in_flight();
 }
 
 pub fn kept() {

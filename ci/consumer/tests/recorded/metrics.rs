@@ -45,6 +45,26 @@ fn options_come_in_any_order() {
 }
 
 #[test]
+fn there_are_metrics_of_every_kind() {
+    let expected = [
+        "kinds.a Counter 0.5 param 2 \"J\" \"energy\" zone=1",
+        "kinds.b Counter 1.0 param 2",
+        "kinds.c Gauge 0.5 param 2",
+        "kinds.d Gauge 2",
+        "kinds.e Histogram param 81 \"s\"",
+        "kinds.f Histogram param 12 \"us\"",
+        "kinds.g Histogram param 170",
+        "kinds.h Gauge -4 \"1\" a=*",
+        "kinds.i UpDownCounter -1 \"d\" a=* b=*",
+        "kinds.j Histogram param 34 a=*",
+        "kinds.k Counter 1 status=200 ok=true scale=s unit=u",
+        "kinds.l UpDownCounter 0",
+        "kinds.m Gauge 0",
+    ];
+    assert_eq!(counted("kinds.", metrics::kinds), expected);
+}
+
+#[test]
 fn a_metric_is_one_wherever_it_is_used_from() {
     let expected = [
         "kept.counter Counter 3",

@@ -84,6 +84,9 @@ pub enum M {
     GaugeF32(f32),
     GaugeF64(f64),
     Histogram { scale: u8, sum: u64, zeros: u64, first: u64, buckets: Vec<u64> },
+    CounterF64(f64),
+    /// A histogram of multiples of 2^-`bits`.
+    Fixed { scale: u8, bits: u8, sum: u64, zeros: u64, first: u64, buckets: Vec<u64> },
 }
 
 pub const HZ: u64 = 1_000_000;
@@ -163,6 +166,8 @@ impl Device {
                 M::GaugeF32(_) => 3,
                 M::GaugeF64(_) => 4,
                 M::Histogram { .. } => 5,
+                M::CounterF64(_) => 6,
+                M::Fixed { .. } => 7,
             };
             body.push(shape | flags | if labels.is_empty() { 0 } else { 0x80 });
             if !labels.is_empty() {
@@ -173,9 +178,14 @@ impl Device {
                 M::Counter(n) => varint(&mut body, *n),
                 M::UpDown(n) | M::GaugeInt(n) => zigzag(&mut body, *n),
                 M::GaugeF32(x) => body.extend(x.to_bits().to_le_bytes()),
-                M::GaugeF64(x) => body.extend(x.to_bits().to_le_bytes()),
+                M::GaugeF64(x) | M::CounterF64(x) => body.extend(x.to_bits().to_le_bytes()),
                 M::Histogram { scale, sum, zeros, first, buckets } => {
                     body.push(*scale);
+                    [*sum, *zeros, *first, buckets.len() as u64].iter().for_each(|n| varint(&mut body, *n));
+                    buckets.iter().for_each(|n| varint(&mut body, *n));
+                }
+                M::Fixed { scale, bits, sum, zeros, first, buckets } => {
+                    body.extend([*scale, *bits]);
                     [*sum, *zeros, *first, buckets.len() as u64].iter().for_each(|n| varint(&mut body, *n));
                     buckets.iter().for_each(|n| varint(&mut body, *n));
                 }
