@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use embedded_io::{ErrorKind, ErrorType, Write};
 use throughline::adapter::ring::{Head, RecordKind};
 use throughline::{
-    Clock, Recorder, Slots, StaticStr, Status, clock::mock, counter, counter_family, gauge, gauge_family, histogram,
-    histogram_family, info, span, up_down_counter,
+    Clock, Recorder, Slots, StaticStr, Status, clock::mock, counter, counter_family, gauge, gauge_family,
+    histogram, histogram_family, info, span, up_down_counter,
 };
 use throughline_decode::{Balance, Context, DamageKind, Decoder, Item, OwnedValue, PointValue};
 use throughline_embedded::{Buffer, Config, DeviceId, Flusher, init, init_with_frame};

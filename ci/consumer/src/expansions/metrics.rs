@@ -56,11 +56,13 @@ pub fn kinds() {
     gauge!("kinds.c" as f64).set(0.5_f32);
     gauge!("kinds.d").add(3);
     gauge!("kinds.d").sub(1);
-    histogram!("kinds.e" as f64, unit = "s", scale = 1, fraction_bits = 10).record(Duration::from_millis(500));
+    histogram!("kinds.e" as f64, unit = "s", scale = 1, fraction_bits = 10)
+        .record(Duration::from_millis(500));
     summary!("kinds.f", scale = 4, unit = "us").record(Duration::from_millis(1));
     summary!("kinds.g" as f64,).record(1);
     gauge_family!("kinds.h", capacity = 2, labels = ["a"], unit = "1").set(["x"], -4);
-    up_down_counter_family!("kinds.i", labels = ["a", "b"], description = "d", capacity = 2).add(["x", "y"], -1);
+    up_down_counter_family!("kinds.i", labels = ["a", "b"], description = "d", capacity = 2)
+        .add(["x", "y"], -1);
     histogram_family!("kinds.j" as f64, labels = ["a"], capacity = 1, fraction_bits = 4).record(["x"], 0.25);
     // Literals of other types are labels, too; the names of options are, in quotes.
     counter!("kinds.k", status = 200, ok = true, "scale" = "s", "unit" = "u").add(1_u8);

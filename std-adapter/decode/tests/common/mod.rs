@@ -83,10 +83,23 @@ pub enum M {
     GaugeInt(i64),
     GaugeF32(f32),
     GaugeF64(f64),
-    Histogram { scale: u8, sum: u64, zeros: u64, first: u64, buckets: Vec<u64> },
+    Histogram {
+        scale: u8,
+        sum: u64,
+        zeros: u64,
+        first: u64,
+        buckets: Vec<u64>,
+    },
     CounterF64(f64),
     /// A histogram of multiples of 2^-`bits`.
-    Fixed { scale: u8, bits: u8, sum: u64, zeros: u64, first: u64, buckets: Vec<u64> },
+    Fixed {
+        scale: u8,
+        bits: u8,
+        sum: u64,
+        zeros: u64,
+        first: u64,
+        buckets: Vec<u64>,
+    },
 }
 
 pub const HZ: u64 = 1_000_000;
