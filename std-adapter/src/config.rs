@@ -6,6 +6,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use throughline::Level;
+use throughline::sampler::Sampler;
 use throughline_export::otlp::{ClientConfig, ConfigError, Options};
 use throughline_export::terminal::Style;
 use throughline_export::{Exporter, Resource};
@@ -27,11 +28,13 @@ pub struct Config {
     pub(crate) terminal: Option<bool>,
     pub(crate) terminal_out: Option<TerminalOut>,
     pub(crate) sample_ratio: f64,
+    pub(crate) sampler: Option<SharedSampler>,
     pub(crate) min_level: Option<Level>,
     pub(crate) ring_slots: usize,
     pub(crate) metric_cells: usize,
     pub(crate) max_threads: usize,
     pub(crate) late_fields: usize,
+    pub(crate) remote_parents: usize,
     pub(crate) terminal_records: usize,
     pub(crate) batch_bytes: usize,
     pub(crate) batch_interval: Duration,
@@ -78,6 +81,16 @@ impl fmt::Debug for TerminalOut {
     }
 }
 
+/// A sampler for the rest of the process.
+#[derive(Clone, Copy)]
+pub(crate) struct SharedSampler(pub(crate) &'static &'static dyn Sampler);
+
+impl std::fmt::Debug for SharedSampler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sampler")
+    }
+}
+
 impl Config {
     /// Defaults, for a service of this name. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` amend it; `OTEL_TRACES_SAMPLER` and its `_ARG` set
     /// the share of traces that is recorded.
@@ -87,12 +100,14 @@ impl Config {
             otlp: Otlp::Env,
             terminal: None,
             terminal_out: None,
+            sampler: None,
             sample_ratio: sample_ratio(&|name| std::env::var(name).ok()),
             min_level: Some(Level::Trace),
             ring_slots: 8192,
             metric_cells: 32_768,
             max_threads: 4096,
             late_fields: 16_384,
+            remote_parents: 1 << 18,
             terminal_records: 10_000,
             batch_bytes: 512 * 1024,
             batch_interval: Duration::from_secs(1),
@@ -177,7 +192,24 @@ impl Config {
         self
     }
 
-    /// Records only this share of the traces that begin here, 0.0 to 1.0. A remote parent's decision is followed. Metrics count everything.
+    /// Has a sampler decide which traces are recorded, in place of [`Config::sample_ratio`]. It is asked about every trace that begins here, and about spans
+    /// directly below a remote parent. It lives for the rest of the process.
+    #[must_use]
+    pub fn sampler(mut self, sampler: impl Sampler + 'static) -> Config {
+        self.sampler = Some(SharedSampler(Box::leak(Box::new(Box::leak(Box::new(sampler)) as &dyn Sampler))));
+        self
+    }
+
+    /// Remote parents whose ids are kept for the spans below them. One is forgotten when nothing can be below it any more; when this many are
+    /// needed at a time, the first to come is forgotten, and spans of its trace are counted as `unknown_parent`. Default: 262,144, which take 24 MiB.
+    #[must_use]
+    pub fn remote_parents(mut self, most: usize) -> Config {
+        self.remote_parents = most;
+        self
+    }
+
+    /// Records only this share of the traces that begin here, 0.0 to 1.0, chosen by the trace's id, so that processes with the same share choose the same
+    /// traces. A remote parent's decision is followed. Events and metrics are recorded all the same.
     #[must_use]
     pub fn sample_ratio(mut self, ratio: f64) -> Config {
         self.sample_ratio = ratio;

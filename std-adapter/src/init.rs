@@ -88,7 +88,10 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
     let (clock, wall_time) = clock::best_clock(config.wall_clock);
     let key = IdKey::new(seed(), 0);
     recorder::set_id_key(key);
-    recorder::set_sample_ratio(config.sample_ratio);
+    match config.sampler {
+        Some(sampler) => throughline::sampler::set_sampler(sampler.0),
+        None => recorder::set_sample_ratio(config.sample_ratio),
+    }
     throughline::set_min_level(config.min_level);
 
     // Before our threads start: they have recorders too, which they use to record nothing.
@@ -128,6 +131,7 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
         key,
         options,
         late_fields: config.late_fields,
+        remote_parents: config.remote_parents,
         idle: config.idle_poll,
         report: config.report_errors,
         metrics_every: config.metrics_interval(&|name| std::env::var(name).ok()),

@@ -13,6 +13,8 @@ use core::marker::PhantomData;
 /// What is known of the remote parent that was attached last: the id that stands for it, its flags, trace id and span id.
 pub(crate) type RemoteWords = [Word; REMOTE_WORDS];
 pub(super) type RemoteCells = [AtomicWord; REMOTE_WORDS];
+/// Beside the flags: a place below the remote parent was copied to be entered elsewhere.
+const HELD: Word = 1 << 8;
 const REMOTE_WORDS: usize = 2 + 24 / size_of::<Word>();
 
 pub(super) const fn no_remote() -> RemoteCells {
@@ -131,7 +133,13 @@ impl Drop for Entered {
         let Entered { recorder, entry, before, number, clearings } = *self;
         if recorder.clearings() != clearings {
             // Everything was forgotten since, and no other entry returns to this one.
+            if number.is_none() {
+                recorder.record_detach(entry);
+            }
             return;
+        }
+        if number.is_none() {
+            recorder.record_detach(entry);
         }
         let is_unique = number.is_none_or(|number| recorder.leave_number(number));
         if recorder.current().0 == entry {
@@ -175,7 +183,7 @@ pub struct AttachGuard(#[allow(dead_code)] ContextGuard);
 /// let header = throughline::current().map(|here| here.traceparent());
 /// ```
 pub fn current() -> Option<TraceContext> {
-    Context::current().trace_context()
+    get()?.trace_context()
 }
 
 /// Puts the running code below a span of another process, until the guard is dropped: what a server does with a request's `traceparent`,
@@ -302,12 +310,38 @@ fn order_for_interrupts() {
 impl Recorder {
     /// The place, to be entered elsewhere.
     pub(crate) fn context(&self) -> Context {
-        self.raw_context().unmarked()
+        let (span, root) = self.place();
+        self.context_of(span, root)
     }
 
     /// The place of a span, to be entered elsewhere.
     pub(crate) fn context_of(&self, span: Word, root: Word) -> Context {
-        Context { span, root, remote: self.remote() }.unmarked()
+        let context = Context { span, root, remote: self.remote() }.unmarked();
+        let [id, flags, ..] = context.remote;
+        if root_id(own_root(span, root)) == id && id != 0 {
+            // Until the remote parent is detached, remember that somebody else may go on below it.
+            self.remote_cells()[1].store(flags | HELD, Relaxed);
+        }
+        context
+    }
+
+    /// As it travels to another process.
+    pub(crate) fn trace_context(&self) -> Option<TraceContext> {
+        self.raw_context().trace_context()
+    }
+
+    /// Records that a remote parent is detached, for a pump that keeps its ids as long as they may be needed. A device's decoder does not.
+    fn record_detach(&self, entry: Word) {
+        #[cfg(feature = "std")]
+        {
+            let [id, flags, ..] = self.remote();
+            let is_innermost = self.current().0 == entry && id == root_id(entry);
+            let held = !is_innermost || flags & HELD != 0;
+            let values = (&(root_id(entry) as u64), &held);
+            self.push_extended(crate::ring::ExtendedKind::DETACH, 0, 0, self.ticks(), &values);
+        }
+        #[cfg(not(feature = "std"))]
+        let _ = entry;
     }
 
     /// The place with its marks, and with it always the remote words: they may belong to a place further out, to which the code will return.

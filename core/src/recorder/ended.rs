@@ -40,6 +40,9 @@ struct Line {
 #[derive(Debug)]
 pub(super) struct Ended {
     lines: [Line; RUNS],
+    /// How many lines are taken, where looking at all of them would cost too much.
+    #[cfg(feature = "std")]
+    taken: AtomicWord,
     /// Below [`HOLDER`]: of a 64-bit machine a bit for each number that an entered context has, of a 32-bit machine how many places are
     /// entered. Then how many futures hold guards between polls, and from [`CLEARING`] on how often all lines were cleared.
     entered: AtomicWord,
@@ -64,6 +67,8 @@ impl Ended {
             Line { entry: AtomicWord::new(0), span: AtomicWord::new(0), root: AtomicWord::new(0) };
         Ended {
             lines: [FREE; RUNS],
+            #[cfg(feature = "std")]
+            taken: AtomicWord::new(0),
             entered: AtomicWord::new(0),
             #[cfg(short)]
             short_era: AtomicWord::new(0),
@@ -73,12 +78,23 @@ impl Ended {
         }
     }
 
+    #[inline(always)]
     fn is_empty(&self) -> bool {
+        #[cfg(feature = "std")]
+        return self.taken.load(Relaxed) == 0;
+        #[cfg(not(feature = "std"))]
         self.lines.iter().all(|line| line.entry.load(Relaxed) == 0)
     }
 
+    /// Counts lines as taken, or as free again.
+    fn count(&self, change: Word) {
+        #[cfg(feature = "std")]
+        self.taken.store(self.taken.load(Relaxed).wrapping_add(change), Relaxed);
+        let _ = change;
+    }
+
     fn holds(&self, entry: Word) -> bool {
-        self.lines.iter().any(|line| line.entry.load(Relaxed) == entry)
+        !self.is_empty() && self.lines.iter().any(|line| line.entry.load(Relaxed) == entry)
     }
 
     /// Takes an entry out, and says what was before it.
@@ -87,6 +103,7 @@ impl Ended {
         let line = self.lines.iter().find(|line| is_entry && line.entry.load(Relaxed) == entry)?;
         let before = (line.span.load(Relaxed), line.root.load(Relaxed));
         line.entry.store(0, Relaxed);
+        self.count(Word::MAX);
         Some(before)
     }
 
@@ -102,6 +119,7 @@ impl Ended {
         // Claimed first: an interrupt that needs a line takes another one.
         let claim = |line: &&Line| line.entry.compare_exchange(0, BUSY, Relaxed, Relaxed).is_ok();
         let Some(line) = self.lines.iter().find(claim) else { return false };
+        self.count(1);
         line.span.store(span, Relaxed);
         line.root.store(root, Relaxed);
         line.entry.store(entry, Relaxed);
@@ -109,6 +127,8 @@ impl Ended {
     }
 
     fn clear(&self) {
+        #[cfg(feature = "std")]
+        self.taken.store(0, Relaxed);
         self.lines.iter().for_each(|line| line.entry.store(0, Relaxed));
         // Numbers are given out anew: who has one from before does not give it back.
         let mut old = self.entered.load(Relaxed);
@@ -144,20 +164,25 @@ impl Recorder {
     }
 
     /// Makes a place current in which an entry lies that may have ended.
+    #[inline]
     pub(crate) fn return_to(&self, place: (Word, Word)) {
-        let clearings = self.clearings();
         if is_outside(place.0) {
             self.renew_forgotten();
         }
+        if self.ended.is_empty() { self.make_current(place) } else { self.return_below(place) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn return_below(&self, place: (Word, Word)) {
+        let clearings = self.clearings();
         let (mut span, mut root) = place;
-        if !self.ended.is_empty() {
-            while let Some(before) = self.ended.take(span) {
-                (span, root) = before;
-            }
-            // No entry is left that could return to those in the table, unless a future has some.
-            if (span == 0 || span == OUTSIDE) && !self.ended.is_held() {
-                self.ended.clear();
-            }
+        while let Some(before) = self.ended.take(span) {
+            (span, root) = before;
+        }
+        // No entry is left that could return to those in the table, unless a future has some.
+        if (span == 0 || span == OUTSIDE) && !self.ended.is_held() {
+            self.ended.clear();
         }
         self.make_current((span, root));
         // An interrupt that forgot everything meanwhile has the last word.
@@ -167,6 +192,7 @@ impl Recorder {
     }
 
     /// Makes a place current whose entry is alive.
+    #[inline]
     pub(crate) fn make_current(&self, (span, root): (Word, Word)) {
         let empty = self.ended.is_empty();
         self.set_short_era(empty);
@@ -272,7 +298,10 @@ impl Recorder {
     /// Leaves no trace of the thread that had this recorder.
     #[cfg(feature = "std")]
     pub(super) fn clear_place(&self) {
-        self.ended.clear();
+        // Nothing to clear also means that no guard is left that would give a number back.
+        if !self.ended.is_empty() || self.ended.entered.load(Relaxed) % CLEARING != 0 {
+            self.ended.clear();
+        }
         self.make_current((0, 0));
     }
 

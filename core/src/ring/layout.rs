@@ -71,6 +71,8 @@ pub enum RecordKind {
 pub struct ExtendedKind(pub u8);
 
 impl ExtendedKind {
+    /// A remote parent was detached: the id that stood for it, and whether something made meanwhile may go on elsewhere. A server's only.
+    pub const DETACH: ExtendedKind = ExtendedKind(0);
     /// From here on numbers are for experiments: this format never assigns them.
     pub const FIRST_PRIVATE: ExtendedKind = ExtendedKind(224);
 }

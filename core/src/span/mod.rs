@@ -360,7 +360,7 @@ fn begin_trace(callsite: CallsiteId, recorder: &'static Recorder, apart: Word) -
     state.flags = apart;
     let mut remote = None;
     if !state.is_root() {
-        remote = recorder.context().trace_context();
+        remote = recorder.trace_context();
         state.flags |= ASKED;
     }
     if !sampler::samples(callsite, root_id(id), remote) {

@@ -63,12 +63,13 @@ fn end_called(recorder: &Recorder, state: &State) {
 fn end_at(now: Word, recorder: &Recorder, state: &State) {
     // A plain span that began in this era and is the innermost that is alive, while no ended entry is remembered.
     if state.flags == recorder.short_era() && recorder.is_current(state.id) {
+        // Of the same trace: a root's word is set before a span outside any other begins.
+        recorder.set_span(state.previous);
         let head = Head::new(RecordKind::Span, state.callsite, 0, 0);
         if recorder.ring().try_push(head, || place(state, now)) {
-            // Of the same trace: a root's word is set before a span outside any other begins.
-            recorder.set_span(state.previous);
             return;
         }
+        return super::finish(recorder, state, None);
     }
     super::end(recorder, state);
 }

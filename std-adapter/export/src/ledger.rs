@@ -32,10 +32,15 @@ pub enum DropReason {
     Ended,
     /// The thread that had to do with it panicked.
     ThreadDied,
+    /// The sampler decided against its trace.
+    SampledOut,
+    /// A span of a remote trace whose ids are not known: the record that named the remote parent was lost, or there were more remote parents at a time
+    /// than `Config::remote_parents`.
+    UnknownParent,
 }
 
 impl DropReason {
-    const ALL: [DropReason; 12] = [
+    const ALL: [DropReason; 14] = [
         DropReason::RingFull,
         DropReason::NoRecorder,
         DropReason::Malformed,
@@ -48,6 +53,8 @@ impl DropReason {
         DropReason::WriteError,
         DropReason::Ended,
         DropReason::ThreadDied,
+        DropReason::SampledOut,
+        DropReason::UnknownParent,
     ];
 
     /// Its name as in the metric `throughline.records`.
@@ -65,6 +72,8 @@ impl DropReason {
             DropReason::WriteError => "write_error",
             DropReason::Ended => "ended",
             DropReason::ThreadDied => "thread_died",
+            DropReason::SampledOut => "sampled_out",
+            DropReason::UnknownParent => "unknown_parent",
         }
     }
 }
@@ -74,6 +83,8 @@ impl DropReason {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Ledger {
+    /// What a sampler decided against before it became a record: spans, each with the children that it would have had. All zeros while every trace is recorded.
+    pub sampler: Hop,
     /// From the program into the threads' rings.
     pub ring: Hop,
     /// Through the pump, which ties late fields to their spans.
@@ -129,7 +140,8 @@ impl Ledger {
     /// All hops, in the order that records take, with their names.
     pub fn hops(&self) -> impl Iterator<Item = (&str, &Hop)> {
         let exporters = self.exporters.iter().map(|(name, hop)| (&**name, hop));
-        [("ring", &self.ring), ("pump", &self.pump)].into_iter().chain(exporters)
+        let ours = [("sampler", &self.sampler), ("ring", &self.ring), ("pump", &self.pump)];
+        ours.into_iter().chain(exporters)
     }
 
     /// The counts of the exporter `name`, added up over its lanes: those of `otlp` are those of `otlp.traces` and `otlp.logs` together. Zeros if there
@@ -172,6 +184,8 @@ impl fmt::Display for Ledger {
 /// The counts as the pump and the exporter keep them.
 #[derive(Debug, Default)]
 pub struct Cells {
+    /// See [`Ledger::sampler`]; only what is dropped is counted here.
+    pub sampler: HopCells,
     /// See [`Ledger::ring`].
     pub ring: HopCells,
     /// See [`Ledger::pump`].
@@ -231,7 +245,13 @@ impl Cells {
         // Last hop first, for the same reason.
         let exporters = self.lock().iter().map(|(name, cells)| (name.clone(), cells.read())).collect();
         let pump = self.pump.read();
-        Ledger { ring: self.ring.read(), pump, exporters }
+        let ring = self.ring.read();
+        let mut sampler = self.sampler.read();
+        if sampler.dropped_total() > 0 {
+            sampler.output = ring.input;
+            sampler.input = ring.input + sampler.dropped_total();
+        }
+        Ledger { sampler, ring, pump, exporters }
     }
 
     /// Adds the hop of an exporter.
@@ -293,7 +313,7 @@ mod tests {
             cells.pump.dropped(reason, i as u64 + 1);
         }
         let hop = cells.read().pump;
-        assert_eq!(hop.dropped_total(), 78);
+        assert_eq!(hop.dropped_total(), 105);
         assert_eq!(hop.dropped_for(DropReason::WriteError), 10);
     }
 }

@@ -8,16 +8,14 @@ use super::remote::{Remotes, is_remote};
 use crate::wall_time::WallTime;
 use throughline::adapter::IdKey;
 use throughline::adapter::record::{EventRecord, Record, SpanRecord, Values};
-use throughline::adapter::ring::{RawRecord, RecordKind, Word};
-use throughline::{Level, SpanId, TraceContext, TraceId};
+use throughline::adapter::ring::{ExtendedKind, RawRecord, RecordKind, Word};
+use throughline::{Level, SpanId, TraceContext, TraceId, Value};
 use throughline_export::ledger::{Cells, DropReason};
 use throughline_export::otlp::Options;
 use throughline_export::view::{LogView, SpanView};
 
 /// Most records kept back for a round.
 const WAITING: usize = 16_384;
-/// Most remote parents remembered, twice.
-const REMOTES: usize = 32_768;
 
 /// Turns records into views. Single-threaded; all its tables are bounded.
 #[derive(Debug)]
@@ -35,6 +33,15 @@ pub(super) struct Assembler {
     tally: Tally,
 }
 
+/// How much an assembler keeps.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Records of fields whose span has not ended.
+    pub(super) late_fields: usize,
+    /// Remote parents.
+    pub(super) remote_parents: usize,
+}
+
 /// Counts of a round, published at its end: counting each record where others read would cost a locked instruction.
 #[derive(Debug, Default)]
 struct Tally {
@@ -43,17 +50,18 @@ struct Tally {
     absorbed: u64,
     malformed: u64,
     unclaimed: u64,
+    unknown_parent: u64,
 }
 
 impl Assembler {
-    pub(super) fn new(wall_time: WallTime, key: IdKey, options: Options, late_fields: usize) -> Assembler {
+    pub(super) fn new(wall_time: WallTime, key: IdKey, options: Options, limits: Bounds) -> Assembler {
         Assembler {
             wall_time,
             key,
             trace: (0, key.trace_id(0)),
             callsites: Callsites::new(options),
-            late: Late::new(late_fields),
-            remotes: Remotes::new(REMOTES),
+            late: Late::new(limits.late_fields),
+            remotes: Remotes::new(limits.remote_parents),
             waiting: Vec::new(),
             round: 0,
             tally: Tally::default(),
@@ -100,6 +108,13 @@ impl Assembler {
                 self.remotes.insert(id, remote);
                 self.tally.absorbed += 1;
             }
+            Some(Record::Extended(record)) if record.kind == ExtendedKind::DETACH => {
+                let mut values = record.values.into_iter();
+                if let (Some(Value::U64(id)), Some(Value::Bool(held))) = (values.next(), values.next()) {
+                    self.remotes.detach(id as Word, held);
+                }
+                self.tally.absorbed += 1;
+            }
             // A clock's; fields do not come this way.
             Some(_) => self.tally.absorbed += 1,
             None => self.tally.malformed += 1,
@@ -108,7 +123,7 @@ impl Assembler {
 
     /// Whether `root` stands for a span of another process of which nothing has been read.
     #[inline]
-    fn is_unknown(&mut self, root: Word) -> bool {
+    fn is_unknown(&self, root: Word) -> bool {
         is_remote(root) && self.remotes.get(root).is_none()
     }
 
@@ -123,8 +138,8 @@ impl Assembler {
     }
 
     /// Ends a round over all rings. Records that were kept back in the round before go on: what another thread had recorded before them
-    /// has been read by now, as its ring was looked at after they were. A remote parent that still is not known was lost; the trace gets an
-    /// id of ours then.
+    /// has been read by now, as its ring was looked at after they were. The ids of a remote trace that still are
+    /// not known never will be: then no trace is made up.
     pub(super) fn end_round(&mut self, cells: &Cells, sinks: &mut FanOut) {
         let mut waiting = std::mem::take(&mut self.waiting);
         waiting.retain(|(round, raw)| {
@@ -156,6 +171,7 @@ impl Assembler {
         cells.pump.absorbed(tally.absorbed);
         cells.pump.dropped(DropReason::Malformed, tally.malformed);
         cells.pump.dropped(DropReason::Unclaimed, tally.unclaimed);
+        cells.pump.dropped(DropReason::UnknownParent, tally.unknown_parent);
     }
 
     #[inline]
@@ -163,6 +179,13 @@ impl Assembler {
         self.callsites.learn(span.callsite);
         let chain = self.late.take(span.id);
         let remote = self.remote_of(span.root);
+        if is_remote(span.root) && remote.is_none() {
+            self.tally.unknown_parent += 1;
+            if let Some(chain) = chain {
+                self.tally.absorbed += self.late.release(chain);
+            }
+            return;
+        }
         if self.trace.0 != span.root {
             self.trace = (span.root, self.key.trace_id(span.root as u64));
         }
@@ -183,6 +206,9 @@ impl Assembler {
         }
         if let Some(chain) = chain {
             self.tally.absorbed += self.late.release(chain);
+        }
+        if span.parent == span.root && remote.is_some() {
+            self.remotes.ended(span.root);
         }
     }
 
@@ -242,7 +268,8 @@ impl Assembler {
             return;
         };
         let view = LogView {
-            span: (event.span != 0)
+            // In a remote trace whose ids are not known it stands by itself.
+            span: (event.span != 0 && (!is_remote(event.root) || remote.is_some()))
                 .then(|| (self.trace_id(event.root, remote), self.span_id(event.span, remote))),
             time_unix_ns: self.wall_time.unix_ns(event.time),
             level: entry.blob.level.unwrap_or(Level::Info),
@@ -260,7 +287,7 @@ impl Assembler {
     }
 
     #[inline]
-    fn remote_of(&mut self, root: Word) -> Option<TraceContext> {
+    fn remote_of(&self, root: Word) -> Option<TraceContext> {
         if is_remote(root) { self.remotes.get(root) } else { None }
     }
 

@@ -17,6 +17,7 @@ pub(crate) struct Drain {
 struct Source {
     recorder: &'static Recorder,
     reader: Reader<'static>,
+    sampled_out: usize,
 }
 
 /// What one round found.
@@ -52,6 +53,11 @@ impl Drain {
                 cells.ring.input(records);
             }
             cells.ring.output(records);
+            let sampled_out = source.recorder.sampled_out();
+            let new = sampled_out.wrapping_sub(std::mem::replace(&mut source.sampled_out, sampled_out));
+            if new > 0 {
+                cells.sampler.dropped(DropReason::SampledOut, new as u64);
+            }
         }
         let refused = recorder::refused();
         let new = refused.wrapping_sub(std::mem::replace(&mut self.refused, refused)) as u64;
@@ -75,7 +81,7 @@ impl Drain {
                 self.newest = Some(recorder);
             }
             if let Some(reader) = recorder.ring().reader() {
-                self.rings.push(Source { recorder, reader });
+                self.rings.push(Source { recorder, reader, sampled_out: 0 });
             }
         });
     }

@@ -25,7 +25,7 @@ pub(crate) use fan_out::FanOut;
 
 use crate::clock::{REFINE_EVERY, Reading, WallClock};
 use crate::wall_time::WallTime;
-use assemble::Assembler;
+use assemble::{Assembler, Bounds};
 pub(crate) use drain::Drain;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -74,6 +74,7 @@ pub(crate) struct Settings {
     pub(crate) key: IdKey,
     pub(crate) options: Options,
     pub(crate) late_fields: usize,
+    pub(crate) remote_parents: usize,
     pub(crate) idle: Duration,
     pub(crate) metrics_every: Duration,
     /// Whether what goes wrong is told on standard error.
@@ -116,7 +117,7 @@ impl Pump {
                 settings.wall_time.clone(),
                 settings.key,
                 settings.options,
-                settings.late_fields,
+                Bounds { late_fields: settings.late_fields, remote_parents: settings.remote_parents },
             ),
             fan_out,
             cells,

@@ -1,42 +1,83 @@
-//! Remote parents: which local id stands for which span of another process. Bounded, and what is in use is not forgotten.
+//! Remote parents: which local id stands for which span of another process. Bounded, and what an open span may need is not forgotten.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use throughline::TraceContext;
 pub(super) use throughline::adapter::record::is_remote;
 use throughline::adapter::ring::Word;
 
-type Table = HashMap<Word, TraceContext, BuildHasherDefault<IdHasher>>;
+type Table = HashMap<Word, Entry, BuildHasherDefault<IdHasher>>;
 
-/// Two generations of remote parents. When the young one is full, the old one is forgotten and the young one is old; an id that is asked
-/// for is young again. So any of the last `limit` in use are known.
+/// The remote parents that spans still to come may belong to, up to a limit. One is forgotten only to make room, and only when nothing is left that could
+/// name it: its guard is gone, and what was made to go on elsewhere (a future, a context) has had a span that ended. When there is none of
+/// those, the one that came first is forgotten: it may be there only because the record of its end was lost.
 #[derive(Debug)]
 pub(super) struct Remotes {
-    young: Table,
-    old: Table,
+    table: Table,
+    /// Those that may be forgotten, the first to be first.
+    done: VecDeque<Word>,
+    /// All, and some that are gone, in the order in which they came.
+    order: VecDeque<Word>,
     limit: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    remote: TraceContext,
+    life: Life,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    /// Its guard is alive; whether the first span below it has ended.
+    Attached(bool),
+    /// Its guard is gone, and something went on elsewhere.
+    Held,
+    Done,
 }
 
 impl Remotes {
     pub(super) fn new(limit: usize) -> Remotes {
-        Remotes { young: Table::default(), old: Table::default(), limit: limit.max(1) }
+        Remotes { table: Table::default(), done: VecDeque::new(), order: VecDeque::new(), limit: limit.max(1) }
     }
 
     pub(super) fn insert(&mut self, id: Word, remote: TraceContext) {
-        if self.young.len() >= self.limit {
-            std::mem::swap(&mut self.young, &mut self.old);
-            self.young.clear();
+        while self.table.len() >= self.limit {
+            let Some(next) = self.done.pop_front().or_else(|| self.order.pop_front()) else { break };
+            self.table.remove(&next);
         }
-        self.young.insert(id, remote);
+        if self.order.len() >= 2 * self.limit {
+            self.order.retain(|id| self.table.contains_key(id));
+        }
+        self.order.push_back(id);
+        self.table.insert(id, Entry { remote, life: Life::Attached(false) });
     }
 
-    pub(super) fn get(&mut self, id: Word) -> Option<TraceContext> {
-        if let Some(remote) = self.young.get(&id) {
-            return Some(*remote);
+    pub(super) fn get(&self, id: Word) -> Option<TraceContext> {
+        self.table.get(&id).map(|entry| entry.remote)
+    }
+
+    /// The guard is gone; what was made meanwhile may go on elsewhere if it is `held`.
+    pub(super) fn detach(&mut self, id: Word, held: bool) {
+        let Some(entry) = self.table.get_mut(&id) else { return };
+        let is_over = !held || entry.life == Life::Attached(true);
+        entry.life = if is_over { Life::Done } else { Life::Held };
+        if is_over {
+            self.done.push_back(id);
         }
-        let remote = self.old.remove(&id)?;
-        self.insert(id, remote);
-        Some(remote)
+    }
+
+    /// A span directly below it has ended.
+    pub(super) fn ended(&mut self, id: Word) {
+        let Some(entry) = self.table.get_mut(&id) else { return };
+        match entry.life {
+            Life::Attached(_) => entry.life = Life::Attached(true),
+            Life::Held => {
+                entry.life = Life::Done;
+                self.done.push_back(id);
+            }
+            Life::Done => {}
+        }
     }
 }
 
@@ -68,23 +109,42 @@ mod tests {
 
     const REMOTE: Word = 1 << (Word::BITS - 2);
 
+    fn context(n: u8) -> TraceContext {
+        let (trace, span) = (format!("{n:02x}").repeat(16), format!("{n:02x}").repeat(8));
+        TraceContext::parse(&format!("00-{trace}-{span}-01")).unwrap()
+    }
+
     #[test]
-    fn bounded_and_what_is_in_use_stays() {
-        let context = |n: u8| {
-            TraceContext::parse(&format!(
-                "00-{}-{}-01",
-                format!("{n:02x}").repeat(16),
-                format!("{n:02x}").repeat(8)
-            ))
-            .unwrap()
-        };
+    fn what_an_open_span_may_need_outlives_any_number_of_others_07() {
         let mut remotes = Remotes::new(100);
-        remotes.insert(REMOTE | 1, context(7));
-        for id in 2..1000 {
-            remotes.insert(REMOTE | id, context(9));
-            assert_eq!(remotes.get(REMOTE | 1), Some(context(7)), "{id}");
+        let [attached, held, over] = [1, 2, 3].map(|id| REMOTE | id);
+        for (id, n) in [(attached, 7), (held, 8), (over, 9)] {
+            remotes.insert(id, context(n));
         }
-        assert_eq!(remotes.get(REMOTE | 2), None);
-        assert!(remotes.young.len() + remotes.old.len() <= 200);
+        remotes.detach(held, true);
+        remotes.ended(over);
+        remotes.detach(over, true);
+        for id in 4..10_000 {
+            remotes.insert(REMOTE | id, context(5));
+            remotes.detach(REMOTE | id, false);
+        }
+        assert_eq!((remotes.get(attached), remotes.get(held)), (Some(context(7)), Some(context(8))));
+        assert_eq!(remotes.get(over), None);
+        assert_eq!(remotes.get(REMOTE | 9_999), Some(context(5)), "the last are still known");
+        assert!(remotes.table.len() <= 100 && remotes.done.len() <= 100);
+        remotes.ended(held);
+        (10_000..10_100).for_each(|id| {
+            remotes.insert(REMOTE | id, context(5));
+            remotes.detach(REMOTE | id, false);
+        });
+        assert_eq!(remotes.get(held), None);
+    }
+
+    #[test]
+    fn beyond_the_limit_those_that_came_first_are_unknown_07() {
+        let mut remotes = Remotes::new(100);
+        (0..1000).for_each(|id| remotes.insert(REMOTE | id, context(5)));
+        assert_eq!((remotes.get(REMOTE | 899), remotes.get(REMOTE | 900)), (None, Some(context(5))));
+        assert!(remotes.table.len() <= 100 && remotes.order.len() <= 200);
     }
 }

@@ -1,7 +1,7 @@
 //! The pump's work without its thread and without a client, one round at a time, so that a bench can measure just that.
 
 use super::FanOut;
-use super::assemble::Assembler;
+use super::assemble::{Assembler, Bounds};
 use super::drain::Drain;
 use crate::clock::best_clock;
 use std::time::{Duration, SystemTime};
@@ -9,6 +9,8 @@ use throughline::adapter::IdKey;
 use throughline_export::ledger::Cells;
 use throughline_export::otlp::{Options, OtlpExporter};
 use throughline_export::{Limits, Resource};
+
+const BOUNDS: Bounds = Bounds { late_fields: 16_384, remote_parents: 1 << 16 };
 
 /// From the rings of all threads to the bodies of requests. For the project's benches, not part of the API.
 #[doc(hidden)]
@@ -28,7 +30,7 @@ impl Stage {
         let otlp = OtlpExporter::without_threads(resource, options, limits);
         Stage {
             drain: Drain::default(),
-            assembler: Assembler::new(best_clock(SystemTime::now).1, IdKey::new(7, 0), options, 16_384),
+            assembler: Assembler::new(best_clock(SystemTime::now).1, IdKey::new(7, 0), options, BOUNDS),
             fan_out: FanOut { otlp: Some(otlp), attached: Vec::new() },
             cells: Cells::default(),
         }
