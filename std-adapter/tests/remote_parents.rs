@@ -45,7 +45,12 @@ fn an_open_span_keeps_its_remote_trace_however_many_come_after_it_07() {
         drop(remote);
         let report = guard.shutdown(LONG);
         assert!(report.complete && report.ledger.is_settled(), "{}", report.ledger);
-        assert_eq!(report.ledger.ring.dropped_total() + report.ledger.pump.dropped_total(), 0, "{}", report.ledger);
+        assert_eq!(
+            report.ledger.ring.dropped_total() + report.ledger.pump.dropped_total(),
+            0,
+            "{}",
+            report.ledger
+        );
         receiver.with(|r| {
             assert_eq!(r.spans.len(), 70_000);
             for (name, n) in [("first", 0), ("future", 1)] {
@@ -108,7 +113,9 @@ fn what_a_sampler_decides_against_is_a_hop_of_the_ledger_06() {
         assert_eq!(sampler.output, report.ledger.ring.input);
         receiver.with(|r| {
             assert_eq!((r.spans.len(), r.logs.len()), (1, 100));
-            assert!(r.logs.iter().all(|log| log.flags == 0 && log.trace_id.len() == 16 && log.span_id.len() == 8));
+            assert!(
+                r.logs.iter().all(|log| log.flags == 0 && log.trace_id.len() == 16 && log.span_id.len() == 8)
+            );
             assert_ne!(r.logs[0].trace_id, r.logs[1].trace_id);
         });
     });

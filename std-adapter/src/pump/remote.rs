@@ -38,7 +38,12 @@ enum Life {
 
 impl Remotes {
     pub(super) fn new(limit: usize) -> Remotes {
-        Remotes { table: Table::default(), done: VecDeque::new(), order: VecDeque::new(), limit: limit.max(1) }
+        Remotes {
+            table: Table::default(),
+            done: VecDeque::new(),
+            order: VecDeque::new(),
+            limit: limit.max(1),
+        }
     }
 
     pub(super) fn insert(&mut self, id: Word, remote: TraceContext) {
