@@ -272,7 +272,9 @@ impl Tool {
     /// When the tool can't be started.
     pub fn live(&self, elf: &Path, mut show: impl FnMut(&str) + Send + 'static) -> Result<Live> {
         let mut command = Command::new(&self.0);
-        command.arg("decode").arg("--elf").arg(elf).arg("-").stdin(Stdio::piped()).stdout(Stdio::piped());
+        // On a busy machine a board may take long between two records of a trace; it is drawn as a whole all the same.
+        command.args(["decode", "--patience", "10m", "--metrics", "last", "--elf"]).arg(elf).arg("-");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("can't start {}", self.0.display()))?;
         let output = child.stdout.take().context("its output is a pipe")?;
         let (sender, text) = mpsc::channel();

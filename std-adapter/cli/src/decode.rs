@@ -37,7 +37,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<u8, CliError> {
     let mut decoder = Decoder::new(Some(&elf), options);
     let read = source.read(|chunk| {
         match chunk {
-            // A time that was given is better known than one guessed from arrivals.
+            // A given anchor takes precedence over times of arrival.
             Chunk::Bytes(bytes, arrival) => {
                 let arrival = arrival.filter(|_| args.anchor.is_none());
                 decoder.push(bytes, arrival, &mut |context, item| run.item(context, &item));

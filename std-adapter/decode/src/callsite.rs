@@ -7,7 +7,7 @@ use throughline::adapter::callsite::{Blob, Kind, MAX_FIELDS};
 use throughline::{Level, SpanKind};
 
 use crate::elf::Elf;
-use crate::place::{Place, Seen};
+use crate::load_address::{LoadAddress, Seen};
 
 /// A callsite as far as the ELF knows it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -77,7 +77,7 @@ impl<'elf> Callsite<'elf> {
 #[derive(Debug, Default)]
 pub(crate) struct Callsites<'elf> {
     by_address: HashMap<u64, (Blob<'elf>, Box<[&'elf str]>)>,
-    place: Place,
+    loaded_at: LoadAddress,
 }
 
 impl<'elf> Callsites<'elf> {
@@ -85,14 +85,14 @@ impl<'elf> Callsites<'elf> {
         let entries = elf.into_iter().flat_map(Elf::callsites);
         Callsites {
             by_address: entries.map(|(at, blob)| (at, (blob, blob.fields().collect()))).collect(),
-            place: Place::of(elf),
+            loaded_at: LoadAddress::of(elf),
         }
     }
 
     /// The callsite with this id and the names of its fields. A record's callsite must be of the record's kind: otherwise
     /// the id is of another program, and a name that is not the record's own is worse than none.
     pub(crate) fn get<'f>(&'f self, id: u64, is: impl Fn(Kind) -> bool) -> (Callsite<'elf>, &'f [&'elf str]) {
-        let found = self.place.bias().and_then(|bias| self.by_address.get(&id.wrapping_sub(bias)));
+        let found = self.loaded_at.bias().and_then(|bias| self.by_address.get(&id.wrapping_sub(bias)));
         match found.filter(|(blob, _)| is(blob.kind)) {
             Some((blob, names)) => (Callsite { id, blob: Some(*blob) }, names),
             None => (Callsite { id, blob: None }, &UNNAMED),
@@ -101,13 +101,13 @@ impl<'elf> Callsites<'elf> {
 
     /// How far above its addresses in the ELF the program was loaded, once that is known.
     pub(crate) fn bias(&self) -> Option<u64> {
-        self.place.bias()
+        self.loaded_at.bias()
     }
 
     /// Learns from the records of a frame where the program was loaded. Cost: nothing once it is known.
     pub(crate) fn learn(&mut self, seen: impl Iterator<Item = Seen>) {
-        let Callsites { by_address, place } = self;
-        place.learn(
+        let Callsites { by_address, loaded_at } = self;
+        loaded_at.learn(
             seen,
             || by_address.keys().copied(),
             |seen, address| {
@@ -120,7 +120,7 @@ impl<'elf> Callsites<'elf> {
 
     /// A new boot: a host loads the program elsewhere.
     pub(crate) fn reboot(&mut self) {
-        self.place.forget();
+        self.loaded_at.forget();
     }
 }
 

@@ -1,4 +1,4 @@
-//! The whole way from bytes to items: frames, ledger, callsites, clock and metrics put together.
+//! From bytes to items: reads frames and follows the ledger, the callsites, the clock and the metrics of each boot.
 
 use std::collections::HashSet;
 
@@ -11,31 +11,32 @@ use crate::bytes::Malformed;
 use crate::callsite::{Callsite, Callsites};
 use crate::clock::ClockMap;
 use crate::clock_watch::ClockWatch;
+use crate::counts::Counts;
 use crate::elf::Elf;
 use crate::fields::{Fields, Loaded};
 use crate::frame::{FrameKind, Header};
 use crate::item::{Attach, Context, Damage, DamageKind, Event, Item, Loss, Span};
 use crate::ledger::{Balance, FrameLedger};
 use crate::metrics::Part;
-use crate::place::{Role, Seen};
+use crate::load_address::{Role, Seen};
 use crate::preamble::Preamble;
 use crate::series::SeriesTable;
-use crate::stream::{FrameReader, MAX_FRAME, RawFrame, SkipReason, StreamError};
+use crate::stream::{FrameReader, MAX_FRAME, RawFrame, StreamError};
 use crate::time::TimeOptions;
 
-/// Frames held back while no preamble has been seen, as a device sends one at least every 64 frames.
+/// Frames held back until the first preamble; a device sends one at least every 64 frames.
 pub const MAX_HELD: usize = 64;
-/// Bytes of heap a decoder never exceeds, on a 64-bit host.
+/// Most bytes of heap that a decoder takes, on a 64-bit host.
 pub const MAX_MEMORY: usize = 32 << 20;
-/// Unknown callsite ids remembered, so that each is said once.
+/// Unknown callsite ids remembered, so that each is reported once.
 const MAX_UNKNOWN: usize = 1024;
 
-/// Where items go: the context holds for the item given with it.
+/// Receives the items; the context is valid for the item given with it.
 pub type Sink<'s, 'elf> = &'s mut dyn FnMut(&Context, Item<'elf, '_>);
 
 /// Decodes one stream of one device.
 ///
-/// Until the first preamble, up to [`MAX_HELD`] frames are held back, as ticks and ids mean nothing without one.
+/// Up to [`MAX_HELD`] frames are held back until the first preamble, because ticks and ids cannot be interpreted without one.
 ///
 /// Memory, whatever the bytes: one frame, [`MAX_HELD`] frames held, and what [`crate::series`] bounds; less than [`MAX_MEMORY`] in all
 /// beside the table of the ELF's callsites. Asserted by a test.
@@ -52,55 +53,6 @@ pub type Sink<'s, 'elf> = &'s mut dyn FnMut(&Context, Item<'elf, '_>);
 pub struct Decoder<'elf> {
     reader: FrameReader,
     state: State<'elf>,
-}
-
-/// What was counted of a stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Bytes taken.
-    pub bytes: u64,
-    /// Frames whose CRC was right.
-    pub frames: u64,
-    /// Bytes of a frame the stream began in the middle of; no damage.
-    pub joined_bytes: u64,
-    /// Bytes that held no frame.
-    pub skipped_bytes: u64,
-    /// Runs of bytes that held no frame, by reason: not COBS, or too short.
-    pub not_frames: u64,
-    /// Frames whose CRC did not match.
-    pub crc: u64,
-    /// Runs without a delimiter that were longer than a frame may be.
-    pub too_long: u64,
-    /// Streams that ended within a frame, 0 or 1.
-    pub unfinished: u64,
-    /// Frames whose CRC was right and whose body was not as specified.
-    pub malformed: u64,
-    /// Frames of another version or an unknown type.
-    pub unknown_frames: u64,
-    /// Records and series whose callsite the ELF does not have.
-    pub unknown_callsites: u64,
-    /// Records with a static string the ELF does not have.
-    pub unknown_texts: u64,
-    /// Preambles whose build id, or checksum of the callsites, is not the ELF's.
-    pub build_ids: u64,
-    /// Boots whose clock stood still or turned over early, each counted.
-    pub clocks: u64,
-    /// Records of extended kinds that this decoder does not know, and skipped; no damage.
-    pub unknown_records: u64,
-}
-
-impl Counts {
-    /// Everything counted as damage: of bytes (runs, not bytes), frames and names.
-    pub fn damage(&self) -> u64 {
-        let stream = self.not_frames + self.crc + self.too_long + self.unfinished;
-        stream
-            + self.malformed
-            + self.unknown_frames
-            + self.unknown_callsites
-            + self.unknown_texts
-            + self.build_ids
-            + self.clocks
-    }
 }
 
 impl<'elf> Decoder<'elf> {
@@ -187,7 +139,7 @@ impl<'elf> Decoder<'elf> {
 struct State<'elf> {
     elf: Option<&'elf Elf>,
     callsites: Callsites<'elf>,
-    /// No callsites at all, for when the ELF is of another build.
+    /// An empty table, used when the ELF is of another build.
     unnamed: Callsites<'elf>,
     trusted: bool,
     context: Context,
@@ -196,11 +148,11 @@ struct State<'elf> {
     counts: Counts,
     /// Frames held back until the first preamble; `None` after.
     held: Option<Vec<Held>>,
-    /// The preamble that ended the wait, and the epoch it is of: it holds for the frames held back, too.
+    /// The first preamble and its epoch; it is valid for the frames held back, too.
     announced: Option<(u32, Preamble)>,
     unknown: HashSet<u64>,
     watch: ClockWatch,
-    /// Unknown extended kinds that were said.
+    /// Which unknown extended kinds were reported.
     unknown_kinds: [bool; 256],
 }
 
@@ -237,7 +189,7 @@ impl<'elf> State<'elf> {
             let Held { offset, encoded_len, ref payload, arrival } = held;
             self.frame(RawFrame { offset, encoded_len, payload }, arrival, sink);
         }
-        // A preamble of another boot says nothing of the clock of this one.
+        // A preamble of another boot does not describe the clock of this one.
         self.announced = None;
     }
 
@@ -330,7 +282,7 @@ impl<'elf> State<'elf> {
         if let Some(by_ns) = step {
             sink(&self.context, Item::ClockSet { by_ns });
         }
-        // Said when it is first so, not with every preamble; `announced` may have made it so just before.
+        // Reported for the first preamble of a build, not for each. `announced` may have set `trusted` just before.
         if let Some(mismatch) = mismatch
             && (was_trusted || self.counts.build_ids == 0)
         {
@@ -378,7 +330,7 @@ impl<'elf> State<'elf> {
         Ok(())
     }
 
-    /// Looks at a record's times for what no working clock shows.
+    /// Checks a record's times for signs of a clock that stands still or turns over early.
     fn watch(&mut self, record: &Record<'_>, ticks: u64, frame: RawFrame<'_>, sink: Sink<'_, 'elf>) {
         let stands = self.watch.made(ticks, self.context.clock.tick_hz());
         let turns_over = match record {
@@ -481,7 +433,8 @@ impl<'elf> State<'elf> {
         if self.context.word_bits() == 64 { u64::MAX } else { u64::from(u32::MAX) }
     }
 
-    /// The ELF, unless it does not know this callsite: then it is of another program, and what it has at an address means nothing.
+    /// The ELF to read static strings from; `None` when it does not know this callsite. Then it is of another program, and its
+    /// bytes at an address mean nothing.
     fn elf_of(&self, callsite: &Callsite<'elf>) -> Option<Loaded<'elf>> {
         callsite.blob?;
         Some(Loaded { elf: self.elf?, bias: self.callsites.bias()? })
@@ -491,7 +444,7 @@ impl<'elf> State<'elf> {
         if self.trusted { &self.callsites } else { &self.unnamed }
     }
 
-    /// Counts names that are missing and says each once. With a wrong ELF, which was said, or none, none is expected.
+    /// Counts missing names, and reports each once. With no ELF, or with a wrong one, which was reported, no names are expected.
     fn missing(&mut self, id: u64, what: (bool, bool), frame: RawFrame<'_>, sink: Sink<'_, 'elf>) {
         if what == (false, false) || self.elf.is_none() || !self.trusted {
             return;
@@ -504,7 +457,7 @@ impl<'elf> State<'elf> {
         }
     }
 
-    /// Counts a record of an unknown kind, and says each kind once.
+    /// Counts a record of an unknown kind, and reports each kind once.
     fn skipped(&mut self, kind: u8, frame: RawFrame<'_>, sink: Sink<'_, 'elf>) {
         self.counts.unknown_records += 1;
         let said = &mut self.unknown_kinds[usize::from(kind)];
@@ -515,26 +468,7 @@ impl<'elf> State<'elf> {
     }
 
     fn damage(&mut self, damage: Damage, sink: Sink<'_, 'elf>) {
-        let counts = &mut self.counts;
-        match &damage.kind {
-            DamageKind::Skipped(why) => {
-                let late = *why == SkipReason::PartialStart;
-                *(if late { &mut counts.joined_bytes } else { &mut counts.skipped_bytes }) += damage.len;
-                match why {
-                    SkipReason::PartialStart => {}
-                    SkipReason::Cobs | SkipReason::TooShort => counts.not_frames += 1,
-                    SkipReason::Crc => counts.crc += 1,
-                    SkipReason::TooLong => counts.too_long += 1,
-                    SkipReason::Unfinished => counts.unfinished += 1,
-                }
-            }
-            DamageKind::Malformed(_) => counts.malformed += 1,
-            DamageKind::Version(_) | DamageKind::FrameType(_) => counts.unknown_frames += 1,
-            DamageKind::BuildId(_) => counts.build_ids += 1,
-            DamageKind::Clock(_) => counts.clocks += 1,
-            // Counted per record where they are found.
-            DamageKind::Callsite(_) | DamageKind::Text(_) | DamageKind::RecordKind(_) => {}
-        }
+        self.counts.count(&damage);
         sink(&self.context, Item::Damage(damage));
     }
 }

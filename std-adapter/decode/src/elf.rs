@@ -14,7 +14,7 @@ pub const SECTION: &str = ".throughline";
 /// Its name in firmware that was linked without the fragment.
 pub const SECTION_IN_FLASH: &str = "throughline_callsites";
 
-/// An ELF in memory. Reading one costs the file's size once; what is asked of it later borrows from it.
+/// An ELF in memory, as large as the file. What its methods return borrows from it.
 #[derive(Debug)]
 pub struct Elf {
     path: PathBuf,

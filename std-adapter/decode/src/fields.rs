@@ -1,4 +1,4 @@
-//! Fields of a record (§5): checked once when the record is read, then read again by whoever wants them, without a copy.
+//! Fields of a record (§5). They are checked once, when the record is read; an iterator then reads them without a copy.
 
 use throughline::Value;
 use throughline::adapter::callsite::MAX_FIELDS;

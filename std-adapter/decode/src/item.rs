@@ -139,10 +139,10 @@ pub enum DamageKind {
         "records of kind {0}, which this decoder does not know, are skipped; use a newer decoder to see them"
     )]
     RecordKind(u8),
-    /// A callsite the ELF does not have; said once per id.
+    /// A callsite the ELF does not have; reported once per id.
     #[error("no callsite {0:#x} of that kind in the ELF; give the ELF of the build that runs on the device")]
     Callsite(u64),
-    /// A static string the ELF does not have; said once per callsite id.
+    /// A static string the ELF does not have; reported once per callsite id.
     #[error(
         "a static string of callsite {0:#x} is not in the ELF; give the ELF of the build that runs on the device"
     )]

@@ -99,7 +99,7 @@ impl FrameLedger {
             return self.begin(header, BootCause::Epoch);
         }
         let jump = header.sequence.wrapping_sub(open.sequence);
-        // Frame 0 again is a reset before anything else was sent.
+        // Frame 0 twice in a row means a reset before anything else was sent, not a duplicate.
         if jump == u32::MAX && header.sequence != 0 {
             self.closed.duplicates += 1;
             return Step { duplicate: true, ..Step::default() };
@@ -177,7 +177,8 @@ impl FrameLedger {
     fn advance(&mut self, header: &crate::frame::Header, frames: u64) -> Option<Gap> {
         let open = self.boot.as_mut()?;
         let records = header.ordinal.wrapping_sub(open.ordinal);
-        // A device that counts fewer records than its frames hold contradicts itself; the sum then shows it, no number is invented.
+        // A device whose count of records is smaller than what its frames held contradicts itself. Nothing is added then, so that no number is
+        // invented; the balance shows the contradiction.
         let records = if records > i32::MAX as u32 { 0 } else { u64::from(records) };
         let lost = header.lost.wrapping_sub(open.lost);
         open.lost64 += if lost > i32::MAX as u32 { 0 } else { u64::from(lost) };

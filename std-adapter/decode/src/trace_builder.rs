@@ -107,7 +107,7 @@ impl<'elf> TraceBuilder<'elf> {
     /// Takes the next item. Items that are no part of a trace (metrics, damage, preambles) are passed over.
     pub fn take(&mut self, context: &Context, item: &Item<'elf, '_>, out: &mut dyn FnMut(Assembled<'elf>)) {
         match item {
-            // Ids begin again: nothing of the last boot belongs to this one.
+            // Ids start anew with a boot, so no trace continues over one.
             Item::Boot(_) => {
                 self.flush(out);
                 self.remotes.clear();
@@ -126,7 +126,7 @@ impl<'elf> TraceBuilder<'elf> {
             Item::Fields(event) => {
                 let owned = owned_event(context, event);
                 self.made(owned.time, out);
-                // Without a span there is nothing to add to: shown as what it is, an event with fields.
+                // Without a span there is nothing to add the fields to; they are shown as an event.
                 match event.span {
                     Some((_, root)) => self.group(root).added.push(owned),
                     None => self.loose(owned),
@@ -173,7 +173,7 @@ impl<'elf> TraceBuilder<'elf> {
 
     /// Gives out everything held.
     pub fn flush(&mut self, out: &mut dyn FnMut(Assembled<'elf>)) {
-        // No record came after it in its boot.
+        // A loss on the link that no record followed takes the time of the newest record, if there is one.
         let none = Time { unix_ns: 0, error_ns: None, source: TimeSource::Boot };
         self.made(self.newest.unwrap_or(none), out);
         self.give_all(out);
@@ -192,7 +192,7 @@ impl<'elf> TraceBuilder<'elf> {
         let start = context.time(span.start);
         let owned = OwnedSpan {
             callsite: span.callsite,
-            // Made final when the trace is given out, as a remote parent may come to be known only after.
+            // The ids are made final when the trace is given out, because its remote parent may become known later.
             trace_id: context.trace_id(span.root),
             span_id: context.span_id(span.id),
             parent_span_id: None,

@@ -55,7 +55,7 @@ pub(crate) fn arrange<'elf>(group: Group<'elf>, ids: &Ids<'_>) -> Vec<(usize, En
     }
     let top = nodes.iter().take(count).position(|node| node.parent.is_none());
     for loss in losses {
-        // A loss is of no span in particular: below the first of the trace, at its time.
+        // A loss belongs to no span in particular; it is shown below the first span of the trace, at its time.
         nodes.push(Node { time: loss.time.unix_ns, parent: top });
         entries.push((0, Entry::Loss(loss)));
     }

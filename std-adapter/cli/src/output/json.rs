@@ -99,7 +99,7 @@ impl<'elf> Output<'elf> for Json {
                 "late_join": damage.is_late_join(),
                 "what": damage.kind.to_string(),
             })),
-            // These come assembled; a clock reading is no news.
+            // Records come again, put together to traces; a clock reading is not shown.
             Item::Span(_)
             | Item::Event(_)
             | Item::Fields(_)
@@ -271,14 +271,14 @@ fn put_fields(object: &mut Json5, fields: &[(&str, OwnedValue)]) {
     }
 }
 
-/// A field's value, and whether the device cut it. What JSON has no word for (bytes, infinities) is a string.
+/// A field's value, and whether the device cut it. A value that JSON cannot express (bytes, infinities) becomes a string.
 fn field(value: Value<'_>) -> (Json5, bool) {
     let float = |x: f64| if x.is_finite() { json!(x) } else { json!(x.to_string()) };
     match value {
         Value::Bool(v) => (json!(v), false),
         Value::U64(v) => (json!(v), false),
         Value::I64(v) => (json!(v), false),
-        // Through its own shortest form, so that 0.1 does not become 0.10000000149011612.
+        // Converted through its shortest text, so that 0.1 does not become 0.10000000149011612.
         Value::F32(v) => (float(v.to_string().parse().unwrap_or(f64::from(v))), false),
         Value::F64(v) => (float(v), false),
         Value::Str { text, truncated } => (json!(text), truncated),

@@ -16,7 +16,7 @@ pub(crate) trait Output<'elf> {
     fn item(&mut self, context: &Context, item: &Item<'elf, '_>) -> Result<(), CliError>;
     /// A trace, or what belongs to none.
     fn assembled(&mut self, assembled: &Assembled<'elf>) -> Result<(), CliError>;
-    /// No more is at hand just now: show what there is.
+    /// No more bytes are at hand just now: shows what there is.
     fn pause(&mut self) -> Result<(), CliError>;
     /// The end; the context is that of the last item.
     fn finish(&mut self, context: &Context, summary: &Summary) -> Result<(), CliError>;

@@ -33,7 +33,7 @@ pub(crate) struct Otlp {
     metrics: MetricEncoder,
     /// Points of the loss ledger in the request for metrics; they are no records of the device.
     own: u64,
-    /// Who the requests under construction are of.
+    /// The device and boot that the requests under construction are of.
     resource: Resource,
     /// When this boot began, as it was first known; it does not move, so that sums go on from one snapshot to the next.
     started: Option<u64>,
@@ -108,7 +108,7 @@ impl Otlp {
         self.wall_clock(&now)?;
         self.latest = self.latest.max(now.unix_ns);
         let start = self.started.unwrap_or(now.unix_ns);
-        // Series of one metric one after the other, so that they share its head.
+        // Series of one metric follow each other, so that the encoder writes the metric's head once.
         let mut points: Vec<_> = snapshot.points.iter().collect();
         points.sort_by_key(|p| p.callsite.id);
         for point in points {
@@ -168,7 +168,7 @@ impl Otlp {
                         say(&format_args!("the collector says: {}", delivered.message));
                     }
                 }
-                // The rest of the capture is still worth sending.
+                // Goes on, because the rest of the capture may still be delivered.
                 Err(error) => {
                     self.undelivered += count;
                     self.failure = Some(error);

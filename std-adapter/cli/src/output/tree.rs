@@ -31,7 +31,7 @@ pub(crate) struct TreeText<'elf> {
     metrics: BTreeMap<Series<'elf>, Point<'elf>>,
     when: Metrics,
     announced: bool,
-    /// What the times shown last were known by.
+    /// The source of the times shown last.
     source: Option<TimeSource>,
 }
 
@@ -66,7 +66,7 @@ impl<'elf> TreeText<'elf> {
         Ok(())
     }
 
-    /// Says what the times below are known by, when that changes.
+    /// Says what the times below were computed from, when that changes.
     fn times(&mut self, time: &Time) -> Result<(), CliError> {
         if self.source.replace(time.source) == Some(time.source) {
             return Ok(());
@@ -256,7 +256,7 @@ fn picture(value: &PointValue) -> Option<String> {
     let bound = |index: i64| (index as f64 / f64::from(1u32 << scale.min(&31))).exp2();
     let (low, high) = (bound(i64::from(*offset)), bound(i64::from(*offset) + buckets.len() as i64));
     const LEVELS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    // Rounded up: a bucket with anything in it is seen.
+    // Rounded up, so that a bucket with a single value is visible.
     let level = |n: &u64| LEVELS[(n.saturating_mul(8).div_ceil(most)).min(8) as usize];
     let digits = if *fraction_bits > 0 { 3 } else { 0 };
     Some(format!("{low:.digits$} ▕{}▏ {high:.digits$}", bars.iter().map(level).collect::<String>()))

@@ -13,7 +13,7 @@ const PAGE: u64 = 4096;
 
 /// How far above its addresses in the ELF a program was loaded.
 #[derive(Debug)]
-pub(crate) enum Place {
+pub(crate) enum LoadAddress {
     /// At its addresses, as firmware is.
     AsLinked,
     /// Not known yet: what it may be, once a record was seen.
@@ -52,28 +52,28 @@ impl Role {
     }
 }
 
-impl Default for Place {
-    fn default() -> Place {
-        Place::AsLinked
+impl Default for LoadAddress {
+    fn default() -> LoadAddress {
+        LoadAddress::AsLinked
     }
 }
 
-impl Place {
-    pub(crate) fn of(elf: Option<&Elf>) -> Place {
-        if elf.is_some_and(Elf::is_position_independent) { Place::Unknown(None) } else { Place::AsLinked }
+impl LoadAddress {
+    pub(crate) fn of(elf: Option<&Elf>) -> LoadAddress {
+        if elf.is_some_and(Elf::is_position_independent) { LoadAddress::Unknown(None) } else { LoadAddress::AsLinked }
     }
 
     pub(crate) fn bias(&self) -> Option<u64> {
         match self {
-            Place::AsLinked => Some(0),
-            Place::Unknown(_) => None,
-            Place::Known(bias) => Some(*bias),
+            LoadAddress::AsLinked => Some(0),
+            LoadAddress::Unknown(_) => None,
+            LoadAddress::Known(bias) => Some(*bias),
         }
     }
 
     pub(crate) fn forget(&mut self) {
-        if !matches!(self, Place::AsLinked) {
-            *self = Place::Unknown(None);
+        if !matches!(self, LoadAddress::AsLinked) {
+            *self = LoadAddress::Unknown(None);
         }
     }
 
@@ -84,7 +84,7 @@ impl Place {
         addresses: impl Fn() -> A,
         fits: impl Fn(&Seen, u64) -> bool,
     ) {
-        let Place::Unknown(possible) = self else { return };
+        let LoadAddress::Unknown(possible) = self else { return };
         for seen in seen {
             if let Some(biases) = possible {
                 biases.retain(|bias| seen.id.checked_sub(*bias).is_some_and(|address| fits(&seen, address)));
@@ -103,7 +103,7 @@ impl Place {
             }
         }
         if let Some([bias]) = possible.as_deref() {
-            *self = Place::Known(*bias);
+            *self = LoadAddress::Known(*bias);
         }
     }
 }
@@ -117,7 +117,7 @@ mod tests {
         (0..8 * PAGE).step_by(48).map(|at| 0x1000 + at)
     }
 
-    fn learn(place: &mut Place, ids: &[u64]) {
+    fn learn(place: &mut LoadAddress, ids: &[u64]) {
         let seen = ids.iter().map(|id| Seen { id: *id, role: Role::Event, fields: 0 });
         place.learn(seen, addresses, |_, address| addresses().any(|at| at == address));
     }
@@ -126,18 +126,18 @@ mod tests {
     fn records_narrow_down_where_a_program_is() {
         let bias = 0x5555_5555_4000;
         let all: Vec<u64> = addresses().map(|at| at + bias).collect();
-        let mut place = Place::Unknown(None);
+        let mut address = LoadAddress::Unknown(None);
         // 48 divides three pages: what is at one place of a page is there again three pages on.
-        learn(&mut place, &all[..1]);
-        assert_eq!(place.bias(), None, "{place:?}");
-        // The last callsite leaves no room for another place.
-        learn(&mut place, &all[all.len() - 1..]);
-        assert_eq!(place.bias(), Some(bias));
-        place.forget();
-        assert_eq!(place.bias(), None, "the next start is elsewhere");
-        learn(&mut place, &[all[0], 7, all[0], all[all.len() - 1]]);
-        assert_eq!(place.bias(), Some(bias), "a foreign id between is no obstacle");
-        let mut fixed = Place::AsLinked;
+        learn(&mut address, &all[..1]);
+        assert_eq!(address.bias(), None, "{address:?}");
+        // The last callsite leaves no room for another address.
+        learn(&mut address, &all[all.len() - 1..]);
+        assert_eq!(address.bias(), Some(bias));
+        address.forget();
+        assert_eq!(address.bias(), None, "the next start is elsewhere");
+        learn(&mut address, &[all[0], 7, all[0], all[all.len() - 1]]);
+        assert_eq!(address.bias(), Some(bias), "a foreign id between is no obstacle");
+        let mut fixed = LoadAddress::AsLinked;
         fixed.forget();
         learn(&mut fixed, &all);
         assert_eq!(fixed.bias(), Some(0), "firmware is where it was linked");
