@@ -60,7 +60,11 @@ impl Default for LoadAddress {
 
 impl LoadAddress {
     pub(crate) fn of(elf: Option<&Elf>) -> LoadAddress {
-        if elf.is_some_and(Elf::is_position_independent) { LoadAddress::Unknown(None) } else { LoadAddress::AsLinked }
+        if elf.is_some_and(Elf::is_position_independent) {
+            LoadAddress::Unknown(None)
+        } else {
+            LoadAddress::AsLinked
+        }
     }
 
     pub(crate) fn bias(&self) -> Option<u64> {
