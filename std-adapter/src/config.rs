@@ -308,7 +308,7 @@ impl Config {
         self
     }
 
-    /// Whether what goes wrong is told on standard error, a line each: an outage of the collector when it begins, a wall clock that was set, a
+    /// Whether what goes wrong is told on standard error, a line each: an exporter that begins to fail and one that works again, a wall clock that was set, a
     /// guard that was dropped before anything was recorded. Default true.
     #[must_use]
     pub fn report_errors(mut self, on: bool) -> Config {

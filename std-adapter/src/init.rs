@@ -117,7 +117,7 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
         deadline: &deadline,
         report: config.report_errors,
         spawn: &spawn,
-        // A pump that is gone needs no waking.
+        // Sending fails only when the pump has ended, and then nothing is to be woken.
         wake: Arc::new(move || _ = pump.send(Control::Room)),
     };
     let fan_out = exporters(config, client, options, &launch)?;
@@ -174,7 +174,7 @@ fn exporters(
             None => (Box::new(std::io::LineWriter::new(std::io::stderr())), Style::of(&std::io::stderr())),
         };
         let terminal = Box::new(Terminal::new(out, style, config.terminal_records));
-        // Who watches wants to see at once what happens.
+        // A batch is handed over in every round, so that the terminal shows records at once.
         let limits = Limits { interval: Duration::ZERO, ..limits };
         let terminal = Attached::start("terminal", terminal, limits, launch).map_err(thread("terminal"))?;
         fan_out.attached.push(terminal);
@@ -306,7 +306,7 @@ impl Guard {
         let (delivered, wait_delivered) = mpsc::channel();
         let told = running.controls.send(Control::Shutdown(Farewell { drained, delivered })).is_ok();
         if !told {
-            // The pump is gone, its exporters need not be.
+            // The pump has panicked, but its exporters may still be delivering.
             let (delivered, wait_delivered) = mpsc::channel();
             running.lanes.iter().for_each(|lane| lane.mark(delivered.clone()));
             drop(delivered);

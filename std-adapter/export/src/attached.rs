@@ -187,7 +187,7 @@ fn work(lane: &Lane<OwnedRecords>, exporter: Box<dyn Exporter>) {
         |worker| {
             let finished = worker.exporter.finish(lane.deadline());
             let mut outcome = worker.outcome(lane, finished);
-            // What it still holds goes nowhere.
+            // After `finish` the exporter is not called again, so records that it still holds are lost.
             let (reason, lost) = outcome.dropped.unwrap_or((DropReason::Shutdown, 0));
             outcome.dropped = Some((reason, lost + std::mem::take(&mut worker.taken)));
             outcome

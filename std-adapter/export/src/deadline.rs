@@ -17,7 +17,7 @@ impl Deadline {
         Deadline { at: Mutex::new(None), changed: Condvar::new() }
     }
 
-    /// A deadline `within` from now; none if that is beyond what an [`Instant`] can say.
+    /// A deadline `within` from now; none if that is beyond the range of [`Instant`].
     pub fn within(within: Duration) -> Deadline {
         let deadline = Deadline::never();
         deadline.draw_within(within);
@@ -61,7 +61,7 @@ impl Deadline {
 
     /// Waits for `pause`, or less when the deadline is nearer or is drawn nearer meanwhile. Whether the whole pause passed.
     pub fn pause(&self, pause: Duration) -> bool {
-        // `None` is later than anything that an Instant can say.
+        // `None` when the end of the pause is beyond the range of `Instant`.
         let until = Instant::now().checked_add(pause);
         let mut current = self.lock();
         loop {

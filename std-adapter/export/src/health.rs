@@ -1,17 +1,17 @@
-//! What is wrong with an exporter: told once when it begins and once when it ends, never once per record.
+//! What is wrong with an exporter. An outage is reported on standard error in two lines, one when it begins and one when it ends, never one per record.
 
 use crate::text::Escaped;
 use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Shortest time between the lines about two troubles: a collector that fails and works by turns fills no log.
+/// Shortest time between the reports of two outages, so that a collector that keeps failing and recovering does not fill the log.
 const QUIET: Duration = Duration::from_secs(30);
 
-/// What can be wrong, one bit each; an exporter of several lanes has several.
+/// Kinds of trouble, one bit each. An exporter with several lanes has several bits per lane.
 pub type Trouble = u32;
 
-/// The state of one exporter, shared by its lanes and by who asks for the last error.
+/// The health of one exporter, shared by its lanes and by the guard, which reports the last error.
 ///
 /// `note` and `working` only note; `tell` and `failing` write what is to be said on
 /// standard error, which may block, so they are left to the exporter's own threads.
@@ -38,7 +38,7 @@ struct State {
 }
 
 impl Health {
-    /// Nothing is wrong with the exporter `name`. `report` says whether troubles are told on standard error.
+    /// A healthy exporter of this name. `report` says whether outages are reported on standard error.
     pub fn new(name: &str, report: bool) -> Health {
         Health { name: name.into(), report, state: Mutex::default() }
     }
@@ -99,7 +99,7 @@ impl Health {
     pub(crate) fn ended(&self) {
         let mut state = self.lock();
         if state.troubles != 0 {
-            self.over(&mut state, "ends as it was");
+            self.over(&mut state, "still failing at the end,");
         }
     }
 
@@ -119,7 +119,7 @@ impl Health {
     pub(crate) fn tell(&self) {
         let lines = std::mem::take(&mut self.lock().lines);
         if self.report {
-            // Nobody can be told that nobody can be told.
+            // If standard error cannot be written to, there is no other place to report it.
             lines.iter().for_each(|line| _ = writeln!(std::io::stderr(), "{line}"));
         }
     }
@@ -169,6 +169,6 @@ mod tests {
         health.lock().last_told = Instant::now().checked_sub(QUIET);
         health.note(1, "refused");
         health.ended();
-        assert!(lines(&health)[1].contains("ends as it was after 0.0 s; 99 records lost"));
+        assert!(lines(&health)[1].contains("still failing at the end, after 0.0 s; 99 records lost"));
     }
 }

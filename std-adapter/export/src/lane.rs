@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 
 /// Buffers kept for further use.
 const SPARES: usize = 4;
-/// How often a thread with nothing to do looks after what its exporter holds back.
+/// How often an idle thread calls `flush` while its exporter holds records back.
 const IDLE: Duration = Duration::from_millis(50);
 /// How long a queue must have had room before it counts as no longer overloaded.
 const CALM: Duration = Duration::from_secs(1);
 
-/// Tells who holds the other end that all clones of it are gone: every lane has done what came before it.
+/// A token that lanes drop when everything queued before it is done. The receiver sees that all lanes are done when all clones have been dropped.
 pub type Done = Sender<()>;
 
 #[derive(Debug)]
@@ -54,14 +54,14 @@ struct State<T> {
     closed: bool,
     /// Whether the thread is done.
     ended: bool,
-    /// Why nothing is taken any more: all that was there is counted for this reason.
+    /// Set when the lane was given up: everything in it has been counted as dropped for this reason, and so is everything that still comes.
     given_up: Option<DropReason>,
     spares: Vec<T>,
     /// Whether the pump drops records until there is room, and is to be woken then.
     starved: bool,
 }
 
-/// How the delivery of some work went, for the ledger. What it does not name is still pending.
+/// What became of some records, for the ledger. Records that it does not mention are still pending.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(crate) delivered: u64,
@@ -75,7 +75,7 @@ enum Next<T> {
     End,
 }
 
-/// The pump's grip on a lane, whatever it carries.
+/// A lane as the guard sees it, whatever kind of work it carries.
 pub trait AnyLane: Send + Sync + fmt::Debug {
     /// Drops `done` when all that is queued by now has been delivered or given up.
     fn mark(&self, done: Done);
@@ -107,7 +107,7 @@ impl<T: Send> AnyLane for Lane<T> {
             self.counts.dropped(reason, pending);
             self.health.lost(pending);
         }
-        // With them go the markers, as nothing is to be waited for any more.
+        // This drops the markers too, so nobody waits for this lane any more.
         state.items.clear();
         self.changed.notify_all();
     }
@@ -191,7 +191,7 @@ impl<T: Send> Lane<T> {
                 &format!("its thread panicked and is gone, what comes is counted as lost: {why}"),
             );
             self.give_up(DropReason::ThreadDied);
-            // The exporter may be in any state: it is left alone.
+            // After a panic the exporter may be in any state, so it is not called again.
         } else {
             self.health.ended();
             self.health.tell();
@@ -207,7 +207,7 @@ impl<T: Send> Lane<T> {
         let mut state = self.lock();
         loop {
             let is_work = |item: &Item<T>| matches!(item, Item::Work(..));
-            // Markers behind the last piece of work wait until the exporter has finished, too.
+            // Markers behind the last piece of work stay until the exporter has finished: a shutdown waits for that too.
             if state.given_up.is_some() || state.closed && !state.items.iter().any(is_work) {
                 return Next::End;
             }
@@ -238,7 +238,7 @@ impl<T: Send> Lane<T> {
             if state.spares.len() < SPARES {
                 state.spares.push(work);
             }
-            // Half the queue, as the pump then brings as much as the rings hold.
+            // The pump is woken when half the queue is free: it then brings all that the rings hold, which may be several batches.
             if state.starved && state.queued <= self.limit / 2 {
                 state.starved = false;
                 drop(state);
@@ -249,7 +249,7 @@ impl<T: Send> Lane<T> {
 
     fn count(&self, outcome: Outcome) {
         let state = self.lock();
-        // Counted already.
+        // `give_up` has counted these records already.
         if state.given_up.is_some() {
             return;
         }
@@ -311,7 +311,7 @@ impl<T> fmt::Debug for Feed<T> {
     }
 }
 
-/// The thread ends when the pump is gone, or never came to be.
+/// Lets the lane's thread end when the pump has ended, or was never started.
 impl<T> Drop for Feed<T> {
     fn drop(&mut self) {
         self.lane.close();
@@ -400,7 +400,7 @@ impl<T: Send> Feed<T> {
         self.publish();
         self.oldest = None;
         let mut state = self.lane.lock();
-        // What was there when the lane was given up is counted.
+        // `give_up` has counted these records as dropped.
         if state.given_up.is_none() {
             state.queued += 1;
             state.items.push_back(Item::Work(work, records));

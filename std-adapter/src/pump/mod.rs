@@ -41,8 +41,8 @@ use throughline_export::{Done, Health, panic_message};
 
 /// Pause while there are records.
 const BUSY: Duration = Duration::from_millis(1);
-/// Pause while an exporter has no room, unless it gets some. What the pump would have to drop may as well be dropped by a full ring, which costs less;
-/// but other exporters must not wait long, and losses must be seen.
+/// Pause while an exporter's queue is full, unless it gets room first. Records that the pump would drop are cheaper to drop at a full ring, but the pause
+/// must be short, for the sake of other exporters and so that losses are counted soon.
 const STARVED: Duration = Duration::from_millis(10);
 
 /// What the guard and the exporters ask for. The guard is answered by dropping the senders in it.
@@ -102,7 +102,7 @@ pub(crate) struct Pump {
     cells: Arc<Cells>,
     health: Arc<Health>,
     refined: Instant,
-    /// `None` is later than an [`Instant`] can say.
+    /// `None` when the time of the next snapshot is beyond the range of [`Instant`].
     metrics_at: Option<Instant>,
 }
 
@@ -142,7 +142,7 @@ impl Pump {
         }
         let reason = if farewell.is_ok() { DropReason::Ended } else { DropReason::ThreadDied };
         crate::ended::leave(self.drain, self.cells, reason);
-        // Dropped at the last, as it tells the guard that all is counted.
+        // Dropped last: it tells the guard that everything has been counted.
         drop(farewell);
     }
 
@@ -150,7 +150,7 @@ impl Pump {
     fn count_as_lost(&mut self) {
         self.assembler.publish(&self.cells);
         let ledger = self.cells.read();
-        // Those of a ring are counted when all of them have been taken, which a panic may have prevented.
+        // A ring's records are counted after all of them have been taken, which the panic may have prevented.
         let uncounted = ledger.pump.input.saturating_sub(ledger.ring.output);
         self.cells.ring.input(uncounted);
         self.cells.ring.output(uncounted);

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 /// The longest pause between two attempts that was not asked for by the collector.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// Longer ones could not be added to the time of day.
+/// The HTTP library adds the timeout to the current time; a longer one could overflow.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 /// What to do when nothing takes a request.
 const CHECK: &str = "check that a collector listens there for OTLP over HTTP";
@@ -153,8 +153,8 @@ impl Client {
         self.send_until(signal, body, &Deadline::never())
     }
 
-    /// As [`send`](Self::send), but never beyond `deadline`, which another thread may draw nearer meanwhile. Of a request that is on its
-    /// way it is the time limit at its start that counts.
+    /// As [`send`](Self::send), but never beyond `deadline`, which another thread may draw nearer meanwhile. A request that is
+    /// under way keeps the time limit that it was started with.
     pub fn send_until(
         &mut self,
         signal: Signal,
@@ -240,7 +240,7 @@ impl Client {
         let header =
             |name| response.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
         let (content_type, retry_after) = (header("content-type"), header("retry-after"));
-        // An answer cut short after its status line still is an answer.
+        // The status line is enough: if the rest of the answer is cut short, it is ignored.
         let answer = response.body_mut().with_config().limit(ANSWER_LIMIT).read_to_vec().unwrap_or_default();
         match status {
             200..=299 => {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// How long a trace without news is kept off the terminal.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Metrics of ours, which are for those who operate a service and not for who reads a terminal.
+/// Prefix of this library's own metrics. They are meant for dashboards and are left out of the table.
 const OWN: &str = "throughline.";
 
 /// Draws on a terminal, or into a file.

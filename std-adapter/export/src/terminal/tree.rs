@@ -49,14 +49,14 @@ pub struct Tree {
     begun: u64,
 }
 
-/// A loss, and when it was heard of.
+/// A loss, and when this program learned of it.
 #[derive(Debug)]
 struct Note {
     loss: LossNote,
     heard: Instant,
 }
 
-/// How old something is by the time of the newest record, nanoseconds, and by the time in which this program runs.
+/// How old something is: in record time, compared with the newest record (nanoseconds), and in the running time of this program.
 #[derive(Clone, Copy)]
 struct Age {
     records: u64,

@@ -31,8 +31,8 @@ pub(super) enum Key<'a> {
 /// Longest prepared key, tags and length included.
 const PREPARED: usize = 32;
 
-/// A key with its tag, its length and the tag of the value around it, in an array of fixed size: copying all of it is two moves, where
-/// copying just as much as there is would be a call.
+/// A key with its tag, its length and the tag of the value that follows. The array has a fixed size because copying all 32 bytes takes two moves, while
+/// copying only the used part would be a call to `memcpy`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EncodedKey {
     bytes: [u8; PREPARED],
@@ -52,7 +52,7 @@ impl EncodedKey {
 
     #[inline]
     fn len(&self) -> usize {
-        // Lets the compiler leave out checks.
+        // The bound lets the compiler drop bounds checks.
         usize::from(self.len).min(PREPARED)
     }
 }
@@ -82,7 +82,7 @@ pub(super) fn all_of_record(
     let mut keys = keys.iter();
     let mut values = values.into_iter();
     loop {
-        // First the key, then the value: then what is done with its kind is done where its type was looked at.
+        // Fetch the key before the value: the compiler then encodes each type of value in the branch that has decoded it, without a second match.
         match keys.next() {
             Some(SiteKey { name, encoded: Some(key) }) => {
                 let Some(value) = values.next() else { return };

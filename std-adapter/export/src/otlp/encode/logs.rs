@@ -3,9 +3,9 @@
 use super::{
     Counts, Options, Site,
     attribute::{self, Key},
-    batch::{Batch, ScopeKey},
     out::Out,
     proto,
+    request::{Request, ScopeKey},
     site::{Code, LOG_ATTRIBUTE, log_body, log_fixed},
     unique::Attributes,
 };
@@ -24,7 +24,7 @@ const DROPPED: u8 = 0x38;
 /// Cost: no allocation once the buffers have grown.
 #[derive(Clone, Debug)]
 pub struct LogEncoder {
-    batch: Batch,
+    request: Request,
     options: Options,
     counts: Counts,
     /// The message being rendered.
@@ -34,7 +34,12 @@ pub struct LogEncoder {
 impl LogEncoder {
     /// An empty request for logs of `resource`.
     pub fn new(resource: &Resource, options: Options) -> LogEncoder {
-        LogEncoder { batch: Batch::new(resource), options, counts: Counts::default(), text: String::new() }
+        LogEncoder {
+            request: Request::new(resource),
+            options,
+            counts: Counts::default(),
+            text: String::new(),
+        }
     }
 
     /// Appends a log record.
@@ -53,8 +58,8 @@ impl LogEncoder {
             let key = |i, name| site.key(i, name);
             return self.mixed(&site.scope, view, site.has_placeholders, fixed, site.code, key);
         }
-        let LogEncoder { batch, options, counts, text } = self;
-        let out = batch.of(&site.scope);
+        let LogEncoder { request, options, counts, text } = self;
+        let out = request.of(&site.scope);
         let start = begin(out, view);
         out.extend_from_slice(&site.log);
         if site.has_placeholders {
@@ -73,7 +78,7 @@ impl LogEncoder {
             attribute::attribute(out, LOG_ATTRIBUTE, Key::Plain(TIME_ERROR), &Value::U64(error));
         }
         proto::close::<2>(out, start);
-        batch.count += 1;
+        request.count += 1;
     }
 
     /// A record whose fields must be compared.
@@ -86,12 +91,12 @@ impl LogEncoder {
         code: Option<Code<'_>>,
         key: impl Fn(usize, &'a str) -> Key<'k>,
     ) {
-        let LogEncoder { batch, options, counts, text } = self;
+        let LogEncoder { request, options, counts, text } = self;
         let mut attributes = Attributes::default();
         for (i, (name, value)) in view.fields.clone().enumerate() {
             attributes.push(name, key(i, name), value);
         }
-        let out = batch.of(scope);
+        let out = request.of(scope);
         let start = begin(out, view);
         fixed(out);
         if render {
@@ -105,7 +110,7 @@ impl LogEncoder {
             attributes.write_own(out, LOG_ATTRIBUTE, TIME_ERROR, Value::U64(error));
         }
         proto::close::<2>(out, start);
-        batch.count += 1;
+        request.count += 1;
     }
 
     /// Values cut and attributes left out, of all records so far.
@@ -115,27 +120,27 @@ impl LogEncoder {
 
     /// Records appended since the last [`clear`](Self::clear).
     pub fn count(&self) -> usize {
-        self.batch.count
+        self.request.count
     }
 
     /// Bytes they take.
     pub fn record_bytes(&self) -> usize {
-        self.batch.record_bytes()
+        self.request.record_bytes()
     }
 
     /// The body of the request. More records may be appended afterwards, and it be taken again.
     pub fn finish(&mut self) -> &[u8] {
-        self.batch.finish()
+        self.request.finish()
     }
 
     /// As [`finish`](Self::finish), but gives the bytes away; `spare` (empty, or one that was given away before) becomes the next buffer.
     pub fn take(&mut self, spare: Vec<u8>) -> Vec<u8> {
-        self.batch.take(spare)
+        self.request.take(spare)
     }
 
     /// Forgets the records; resource, options and memory stay.
     pub fn clear(&mut self) {
-        self.batch.clear();
+        self.request.clear();
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::{
     attribute::{self, Key},
-    batch::{Batch, ScopeKey},
     out::Out,
     proto,
+    request::{Request, ScopeKey},
 };
 use crate::{
     Resource,
@@ -22,7 +22,7 @@ const CUMULATIVE: u8 = 2;
 /// one after the other. Each scope, that is each instrumented package, has its own part of the request.
 #[derive(Clone, Debug)]
 pub struct MetricEncoder {
-    batch: Batch,
+    request: Request,
     open: Option<Open>,
 }
 
@@ -49,13 +49,13 @@ enum Shape {
 impl MetricEncoder {
     /// An empty request for metrics of `resource`.
     pub fn new(resource: &Resource) -> MetricEncoder {
-        MetricEncoder { batch: Batch::new(resource), open: None }
+        MetricEncoder { request: Request::new(resource), open: None }
     }
 
     /// Appends one series.
     pub fn point(&mut self, view: &PointView<'_>) {
         self.open_metric(view);
-        let out = self.batch.current();
+        let out = self.request.current();
         let start = proto::open::<POINT>(out, 0x0a);
         times(out, view);
         match &view.data {
@@ -73,7 +73,7 @@ impl MetricEncoder {
             }
         }
         proto::close::<POINT>(out, start);
-        self.batch.count += 1;
+        self.request.count += 1;
     }
 
     /// Begins a metric unless the last point was of the same one.
@@ -92,7 +92,7 @@ impl MetricEncoder {
             return;
         }
         self.close_metric();
-        let out = self.batch.of(&scope);
+        let out = self.request.of(&scope);
         let metric_start = proto::open::<METRIC>(out, 0x12);
         for (tag, text) in [(0x0a, view.name), (0x12, view.description), (0x1a, view.unit)] {
             if !text.is_empty() {
@@ -125,7 +125,7 @@ impl MetricEncoder {
 
     fn close_metric(&mut self) {
         if let Some(open) = self.open.take() {
-            let out = self.batch.current();
+            let out = self.request.current();
             proto::close::<METRIC>(out, open.data_start);
             proto::close::<METRIC>(out, open.metric_start);
         }
@@ -133,30 +133,30 @@ impl MetricEncoder {
 
     /// Series appended since the last [`clear`](Self::clear).
     pub fn count(&self) -> usize {
-        self.batch.count
+        self.request.count
     }
 
     /// Bytes they take.
     pub fn record_bytes(&self) -> usize {
-        self.batch.record_bytes()
+        self.request.record_bytes()
     }
 
     /// The body of the request. More points may be appended afterwards, and it be taken again.
     pub fn finish(&mut self) -> &[u8] {
         self.close_metric();
-        self.batch.finish()
+        self.request.finish()
     }
 
     /// As [`finish`](Self::finish), but gives the bytes away; `spare` (empty, or one that was given away before) becomes the next buffer.
     pub fn take(&mut self, spare: Vec<u8>) -> Vec<u8> {
         self.close_metric();
-        self.batch.take(spare)
+        self.request.take(spare)
     }
 
     /// Forgets the points; resource and memory stay.
     pub fn clear(&mut self) {
         self.open = None;
-        self.batch.clear();
+        self.request.clear();
     }
 }
 

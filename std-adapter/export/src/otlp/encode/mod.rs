@@ -2,12 +2,12 @@
 //! are written as the tag bytes that go on the wire, each with its name beside it.
 
 pub(super) mod attribute;
-mod batch;
 mod limits;
 mod logs;
 mod metrics;
 pub(super) mod out;
 mod proto;
+mod request;
 mod site;
 mod trace;
 mod unique;

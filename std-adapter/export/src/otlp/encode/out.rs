@@ -3,17 +3,17 @@
 /// Bytes that a growing buffer gets beyond those asked for, as far as they cost no allocation.
 const AHEAD: usize = 4 * 1024;
 
-/// Bytes in order, like a `Vec<u8>`. Beyond them lie initialised ones, to be written over: [`Out::room`] then only has to look whether there are enough, where
-/// appending piece by piece looks for room, copies and counts at each piece.
+/// A growing byte buffer, like a `Vec<u8>`, but with initialised spare bytes behind the content. [`Out::room`] hands out a window of them after a single
+/// capacity check, so several pieces can be written with fixed-size stores; `Vec::extend` would check, copy and update the length for each piece.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Out {
-    /// What was appended, and after it bytes that mean nothing.
+    /// The content, followed by spare bytes of no meaning.
     bytes: Vec<u8>,
     len: usize,
 }
 
 impl Out {
-    /// Continues with the memory of `spare`, whose content goes.
+    /// An empty buffer that reuses the memory of `spare`.
     pub(crate) fn reusing(spare: Vec<u8>) -> Out {
         Out { bytes: spare, len: 0 }
     }
@@ -92,7 +92,7 @@ impl Out {
     fn grow(&mut self, n: usize) {
         let wanted = self.len + n;
         let len = if wanted <= self.bytes.capacity() {
-            // Not all there is: the bytes are cleared first, and bodies are about as long as the one before.
+            // Not the whole capacity: new spare bytes are zeroed, which costs time, and a body is about as long as the one before it.
             self.bytes.capacity().min(wanted + AHEAD)
         } else {
             2 * wanted

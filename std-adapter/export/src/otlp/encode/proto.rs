@@ -1,4 +1,4 @@
-//! Protobuf primitives: varints, and lengths that are known only afterwards.
+//! Protobuf primitives: varints, and lengths that are filled in once the message is complete.
 
 use super::out::Out;
 
@@ -34,7 +34,7 @@ pub(crate) const fn varint_len(v: usize) -> usize {
     (bits as usize * 9 + 64) / 64
 }
 
-/// `v`, below 2^56, as a varint in the low bytes of a word, and how many it takes. Has no branches: lengths of a program's integers vary.
+/// `v`, below 2^56, as a varint in the low bytes of a word, and how many it takes. Free of branches, because the lengths of integers vary too much to be predicted.
 #[inline]
 pub(super) const fn varint_word(v: u64) -> (u64, usize) {
     // Seven bits to each byte: halves of 28 to halves of 32, quarters of 14 to quarters of 16, and so on.

@@ -2,10 +2,10 @@
 
 use super::{
     attribute::{self, EncodedKey, Key},
-    batch::ScopeKey,
     limits::AttributeLimits,
     out::Out,
     proto,
+    request::ScopeKey,
     trace::HEAD,
     unique,
 };

@@ -3,9 +3,9 @@
 use super::{
     Counts, Options, Site,
     attribute::{self, Key, NAMELESS},
-    batch::{Batch, ScopeKey},
     out::Out,
     proto,
+    request::{Request, ScopeKey},
     site::{Code, SPAN_ATTRIBUTE, span_begin},
     unique::Attributes,
 };
@@ -55,7 +55,7 @@ const ERROR_TEXTS: [&str; 2] = ["error.message", "exception.message"];
 /// ```
 #[derive(Clone, Debug)]
 pub struct TraceEncoder {
-    batch: Batch,
+    request: Request,
     options: Options,
     counts: Counts,
 }
@@ -63,7 +63,7 @@ pub struct TraceEncoder {
 impl TraceEncoder {
     /// An empty request for spans of `resource`.
     pub fn new(resource: &Resource, options: Options) -> TraceEncoder {
-        TraceEncoder { batch: Batch::new(resource), options, counts: Counts::default() }
+        TraceEncoder { request: Request::new(resource), options, counts: Counts::default() }
     }
 
     /// Appends a span.
@@ -99,9 +99,9 @@ impl TraceEncoder {
         if !is_distinct {
             return self.span_of_several(site, view, records);
         }
-        let TraceEncoder { batch, options, counts } = self;
+        let TraceEncoder { request, options, counts } = self;
         append(
-            batch.of(&site.scope),
+            request.of(&site.scope),
             view,
             |out| out.extend_from_slice(&site.span),
             |out| {
@@ -116,7 +116,7 @@ impl TraceEncoder {
             },
             plain,
         );
-        batch.count += 1;
+        request.count += 1;
     }
 
     /// A span whose fields must be compared.
@@ -147,9 +147,9 @@ impl TraceEncoder {
         code: Option<Code<'_>>,
         attributes: &Attributes<'_, '_>,
     ) {
-        let TraceEncoder { batch, options, counts } = self;
+        let TraceEncoder { request, options, counts } = self;
         append(
-            batch.of(scope),
+            request.of(scope),
             view,
             begin,
             |out| {
@@ -161,7 +161,7 @@ impl TraceEncoder {
             },
             |out, name, value| attributes.write_own(out, SPAN_ATTRIBUTE, name, value),
         );
-        batch.count += 1;
+        request.count += 1;
     }
 
     /// Values cut and attributes left out, of all spans so far.
@@ -171,27 +171,27 @@ impl TraceEncoder {
 
     /// Spans appended since the last [`clear`](Self::clear).
     pub fn count(&self) -> usize {
-        self.batch.count
+        self.request.count
     }
 
     /// Bytes they take.
     pub fn record_bytes(&self) -> usize {
-        self.batch.record_bytes()
+        self.request.record_bytes()
     }
 
     /// The body of the request. More spans may be appended afterwards, and it be taken again.
     pub fn finish(&mut self) -> &[u8] {
-        self.batch.finish()
+        self.request.finish()
     }
 
     /// As [`finish`](Self::finish), but gives the bytes away; `spare` (empty, or one that was given away before) becomes the next buffer.
     pub fn take(&mut self, spare: Vec<u8>) -> Vec<u8> {
-        self.batch.take(spare)
+        self.request.take(spare)
     }
 
     /// Forgets the spans; resource, options and memory stay.
     pub fn clear(&mut self) {
-        self.batch.clear();
+        self.request.clear();
     }
 }
 

@@ -38,7 +38,7 @@ impl<'a> ScopeKey<'a> {
 /// Records are appended to a buffer of their scope. The buffer of the scope that came first begins with the resource, so that a request of one scope, the
 /// usual one, is whole without a copy; those of the others are copied behind it at the end.
 #[derive(Clone, Debug)]
-pub(super) struct Batch {
+pub(super) struct Request {
     /// Of the scopes of this request in the order in which they came; behind them, buffers to be used again.
     parts: Vec<Part>,
     used: usize,
@@ -71,9 +71,9 @@ impl Part {
     }
 }
 
-impl Batch {
-    pub(super) fn new(resource: &Resource) -> Batch {
-        Batch {
+impl Request {
+    pub(super) fn new(resource: &Resource) -> Request {
+        Request {
             parts: Vec::new(),
             used: 0,
             current: 0,
