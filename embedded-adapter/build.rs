@@ -14,6 +14,12 @@ fn main() {
     };
     fs::write(out.join("throughline.x"), fragment + &build_id_in(flash)).expect("OUT_DIR can be written to");
     println!("cargo::rustc-link-search={}", out.display());
+    println!("cargo::rerun-if-changed=throughline-rtt.x");
+    if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "none") {
+        // Linkers take a library that is a text for a linker script. Unlike a linker argument, a library is passed on to the final binary.
+        fs::copy("throughline-rtt.x", out.join("libthroughline_rtt.a")).expect("OUT_DIR can be written to");
+        println!("cargo::rustc-link-lib=dylib=throughline_rtt");
+    }
 }
 
 /// The linker would put the note where the code begins, a place that the runtimes keep for `.text`.

@@ -1,6 +1,7 @@
 //! Firmware tests: boots the example firmware in QEMU and checks what comes out of it.
 
 mod cases;
+mod rtt_sharing;
 mod storm;
 
 use std::time::Instant;
@@ -20,7 +21,7 @@ what it sends: every record decoded or counted as lost, and the same traces and 
 examples/firmware/tests/snapshots.
 
   --bless        write the snapshots anew (default: compare with them)
-  --only BINARY  run this binary alone, on every board (default: all)
+  --only BINARY  run this binary alone, on every board (default: all); `rtt-sharing`: defmt beside throughline
 ";
 
 /// A run and what must hold of it; says in a few words what it found.
@@ -40,6 +41,9 @@ const SYSTICK: Case = Case { binary: "systick", check: cases::systick };
 const WRONG_ELF: Case = Case { binary: "overflow", check: cases::wrong_elf };
 const EMBASSY: Case = Case { binary: "embassy", check: cases::embassy };
 const WIRE: Case = Case { binary: "wire", check: cases::wire };
+
+/// Name of the run that is of another firmware.
+const RTT_SHARING: &str = "rtt-sharing";
 
 /// What is run where.
 const RUNS: &[(Machine, Variant, &[Case])] = &[
@@ -99,6 +103,16 @@ pub fn run(mut args: lexopt::Parser) -> Result<()> {
                     failed += 1;
                     eprintln!("{name:<34} FAILED in {time}\nerror: {error:#}");
                 }
+            }
+        }
+    }
+    if only.as_ref().is_none_or(|only| only == RTT_SHARING) {
+        ran += 1;
+        match rtt_sharing::check(&tool) {
+            Ok(found) => println!("{RTT_SHARING:<34} ok: {found}"),
+            Err(error) => {
+                failed += 1;
+                eprintln!("{RTT_SHARING:<34} FAILED\nerror: {error:#}");
             }
         }
     }

@@ -1,5 +1,21 @@
 //! RTT, Segger's way to a debugger: frames are made in the channel's own buffer, which the debugger empties while the program runs.
 //!
+//! A program has one RTT control block, with a channel for each stream. Beside `defmt`, let `rtt-target` define it, with its feature `defmt` in place of
+//! the crate `defmt-rtt`, whose block has no second channel:
+//!
+//! ```ignore
+//! let channels = rtt_target::rtt_init! {
+//!     up: {
+//!         0: { size: 1024, name: "defmt" }
+//!         1: { size: 1024, name: "throughline" }
+//!     }
+//! };
+//! rtt_target::set_defmt_channel(channels.up.0);
+//! // SAFETY: `channels.up.1` is not used.
+//! let channel = unsafe { throughline_embedded::rtt::Channel::of_program(1) }.expect("it is defined above");
+//! let mut flusher = throughline_embedded::init_rtt(&RECORDER, config, channel);
+//! ```
+//!
 //! The layout is that of Segger's *J-Link/J-Trace User Guide* (UM08001), "RTT control block"; it is the same whichever crate defines it.
 
 use core::ptr;
@@ -11,14 +27,16 @@ use throughline::adapter::wire::Window;
 
 use crate::{Flushed, Flusher};
 
-/// Defines the program's RTT control block, with one channel to the host of this many bytes, and gives that channel. For programs in which no
-/// other crate defines one (`rtt-target`, `defmt-rtt`); for those see [`Channel::of_program`]. To be called once; a longest
-/// record takes 250 bytes.
+/// Defines the program's RTT control block, with one channel to the host of this many bytes, and gives that channel. To be called once; a longest
+/// record takes 250 bytes. A program has one control block: where another crate defines one (`rtt-target`, `defmt-rtt`) this does not link, and
+/// [`Channel::of_program`] is the way.
 #[macro_export]
 macro_rules! rtt_channel {
     ($size:expr) => {{
         static mut _RTT_CHANNEL_BUFFER: [u8; $size] = [0; $size];
-        #[unsafe(export_name = "_SEGGER_RTT")]
+        // On bare metal the linker gives it the name that debuggers look for, if no other crate has taken that.
+        #[cfg_attr(target_os = "none", unsafe(export_name = "__throughline_rtt"))]
+        #[cfg_attr(not(target_os = "none"), unsafe(export_name = "_SEGGER_RTT"))]
         static __TL_RTT: $crate::rtt::ControlBlock =
             // SAFETY: nothing else refers to the buffer.
             unsafe { $crate::rtt::ControlBlock::new((&raw mut _RTT_CHANNEL_BUFFER).cast(), $size) };
@@ -96,6 +114,19 @@ impl ControlBlock {
     /// ```
     #[doc(hidden)]
     pub unsafe fn channel(&'static self, taken: &Taken) -> Channel {
+        // The linker is to name the block and to see that it is alone; both is said in `throughline-rtt.x`. The references are in a section that the
+        // linker drops.
+        // SAFETY: there is no instruction.
+        #[cfg(target_os = "none")]
+        unsafe {
+            core::arch::asm!(
+                ".pushsection .rodata.__throughline_rtt_references, \"a\", %progbits",
+                ".long _SEGGER_RTT",
+                ".long __throughline_rtt_is_alone",
+                ".popsection",
+                options(nomem, nostack, preserves_flags)
+            );
+        }
         assert!(taken.0.swap(1, Acquire) == 0, "an RTT channel has one writer");
         Channel(&self.up[0])
     }

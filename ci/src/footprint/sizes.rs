@@ -15,7 +15,7 @@ const MORE_CALLSITES: f64 = 100.0;
 /// Statics that are metrics' cells.
 const CELLS: &str = "CELL";
 /// Statics that are the ring, metrics' cells, or RTT's: no part of the RAM beside the ring.
-const NOT_OURS: [&str; 4] = ["SLOTS", CELLS, "_SEGGER_RTT", "_RTT_CHANNEL_BUFFER"];
+const NOT_OURS: [&str; 4] = ["SLOTS", CELLS, "__throughline_rtt", "_RTT_CHANNEL_BUFFER"];
 
 /// Flash of the whole, flash per call site, RAM beside the ring, and RAM of the metrics: a counter and a histogram of scale 2.
 pub(super) fn rows(firmware: &Firmware) -> Result<Vec<Row>> {
