@@ -45,6 +45,7 @@ mod without_loom {
     /// Records as a drain sees them.
     pub mod record {
         pub use crate::record::*;
+        pub use crate::span::{LINK_FIELD, NAME_FIELD};
         pub use crate::value::{Extended, ExtendedValue, List};
     }
 

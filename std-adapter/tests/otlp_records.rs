@@ -272,6 +272,32 @@ proptest! {
 }
 
 #[test]
+fn names_given_later_and_links_are_the_spans_own() {
+    let mut stage = stage();
+    let sender = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
+    let cause = {
+        let request = span!("request");
+        let apart = span!(root: true, "apart", n = 1_u64);
+        apart.set_name("GET /");
+        apart.follows_from(&request);
+        apart.set_name("GET /users/{id}");
+        apart.link(sender);
+        request.context().trace_context().unwrap()
+    };
+    let spans = spans(&mut stage);
+    let (apart, request) = (named(&spans, "GET /users/{id}"), named(&spans, "request"));
+    assert_eq!(apart.attributes, [unsigned("n", 1)]);
+    assert_ne!(apart.trace_id, request.trace_id);
+    let links: Vec<_> =
+        apart.links.iter().map(|link| (&link.trace_id[..], &link.span_id[..], link.flags)).collect();
+    let expected = [
+        (&cause.trace_id.to_bytes()[..], &cause.span_id.to_bytes()[..], 1),
+        (&sender.trace_id.to_bytes()[..], &sender.span_id.to_bytes()[..], 1),
+    ];
+    assert_eq!(links, expected);
+}
+
+#[test]
 fn a_remote_parent_is_the_parent_wherever_its_record_is() {
     let mut stage = stage();
     let remote = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();

@@ -7,12 +7,14 @@
 #[cfg(straight)]
 mod local;
 mod parent;
+mod relations;
 mod scope;
 #[cfg(short)]
 mod short;
 mod suspended;
 
 pub use parent::{below, outside};
+pub use relations::{LINK_FIELD, NAME_FIELD};
 pub(crate) use suspended::Suspended;
 
 use crate::Status;

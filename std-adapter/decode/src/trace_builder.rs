@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use throughline::adapter::IdKey;
+use throughline::adapter::record::LINK_FIELD;
 use throughline::{SpanId, TraceContext, TraceId};
 
 use crate::fields::{Fields, OwnedValue};
@@ -344,7 +345,7 @@ impl<'elf> Group<'elf> {
     }
 
     /// Takes the fields whose span is not in the group, as it may still be open, up to `room` of them. Of several records of one
-    /// callsite and span the last one is enough, because it sets the same fields anew.
+    /// callsite and span the last one is enough, because it sets the same fields anew; but links add up.
     fn take_fields_of_open_spans(&mut self, room: usize) -> Group<'elf> {
         let here: HashSet<u64> = self.spans.iter().map(|span| span.id).collect();
         let is_open = |e: &OwnedEvent<'elf>| e.span_local.is_some_and(|id| !here.contains(&id));
@@ -353,7 +354,8 @@ impl<'elf> Group<'elf> {
         self.added = others;
         let mut seen = HashSet::new();
         open.reverse();
-        open.retain(|e| seen.insert((e.span_local, e.callsite.id)));
+        let is_link = |e: &OwnedEvent<'elf>| e.fields.iter().any(|(name, _)| *name == LINK_FIELD);
+        open.retain(|e| is_link(e) || seen.insert((e.span_local, e.callsite.id)));
         // The oldest that find no room are shown by themselves.
         self.added.extend(open.drain(room.min(open.len())..));
         open.reverse();
@@ -439,7 +441,7 @@ fn owned_event<'elf>(context: &Context, event: &Event<'elf, '_>) -> OwnedEvent<'
 fn owned_fields<'elf>(fields: Fields<'elf, '_>) -> Vec<(&'elf str, OwnedValue)> {
     let mut owned: Vec<(&'elf str, OwnedValue)> = Vec::with_capacity(fields.len());
     for (name, value) in fields {
-        match owned.iter_mut().find(|(known, _)| *known == name && !name.is_empty()) {
+        match owned.iter_mut().find(|(known, _)| *known == name && !name.is_empty() && name != LINK_FIELD) {
             Some((_, old)) => *old = value.into(),
             None => owned.push((name, value.into())),
         }

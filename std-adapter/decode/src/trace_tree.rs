@@ -1,6 +1,7 @@
 //! The order of one trace's lines: parents before children, siblings by time. No recursion, as a chain of spans may be long.
 
 use std::collections::HashMap;
+use throughline::adapter::record::LINK_FIELD;
 
 use crate::trace::Entry;
 use crate::trace_builder::{Group, Ids};
@@ -25,7 +26,7 @@ pub(crate) fn arrange<'elf>(group: Group<'elf>, ids: &Ids<'_>) -> Vec<(usize, En
             Some(span) => {
                 for (name, value) in event.fields {
                     // A field that is set again has its new value, as in OpenTelemetry.
-                    match span.fields.iter_mut().find(|(known, _)| *known == name) {
+                    match span.fields.iter_mut().find(|(known, _)| *known == name && name != LINK_FIELD) {
                         Some((_, old)) => *old = value,
                         None => span.fields.push((name, value)),
                     }

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io;
 use std::time::{Duration, Instant};
-use throughline::{Level, SpanId, Status, TraceId};
+use throughline::adapter::record::NAME_FIELD;
+use throughline::{Level, SpanId, Status, TraceId, Value};
 
 /// How long after a loss its trace is waited for, in nanoseconds of record time.
 const NOTE_PATIENCE: u64 = 2_000_000_000;
@@ -122,13 +123,18 @@ impl Tree {
     /// Takes a span that ended. The span without a parent completes its trace.
     pub fn span<'a, F: Fields<'a>>(&mut self, view: &SpanView<'a, F>) {
         let mut fields = String::new();
-        write_fields(&mut fields, view.fields.clone());
+        let name_of = |(name, value)| match value {
+            Value::Str { text, .. } if name == NAME_FIELD => Some(text),
+            _ => None,
+        };
+        let name = view.fields.clone().filter_map(name_of).last().unwrap_or(view.name);
+        write_fields(&mut fields, view.fields.clone().filter(|(name, _)| *name != NAME_FIELD));
         let trace = self.trace(view.trace_id, view.end_unix_ns);
         trace.complete |= view.parent_span_id.is_none();
         trace.spans.push(Span {
             id: view.span_id,
             parent: view.parent_span_id,
-            name: escaped(view.name).into(),
+            name: escaped(name).into(),
             level: view.level,
             status: view.status,
             start: view.start_unix_ns,

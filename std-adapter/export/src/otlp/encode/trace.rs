@@ -158,6 +158,7 @@ impl TraceEncoder {
                     code.attributes(|name, value| attributes.write_own(out, SPAN_ATTRIBUTE, name, value));
                 }
                 attributes.write(out, SPAN_ATTRIBUTE, DROPPED, &options.spans, counts);
+                attributes.write_relations(out);
             },
             |out, name, value| attributes.write_own(out, SPAN_ATTRIBUTE, name, value),
         );

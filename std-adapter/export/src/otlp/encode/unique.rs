@@ -8,22 +8,52 @@ use super::{
     proto,
 };
 use throughline::Value;
+use throughline::adapter::record::{LINK_FIELD, NAME_FIELD};
 
-/// Attributes in order, each key perhaps several times.
+/// Attributes in order, each key perhaps several times; and what is recorded as fields but is none.
 #[derive(Debug, Default)]
-pub(super) struct Attributes<'k, 'a>(Vec<(&'a str, Key<'k>, Value<'a>)>);
+pub(super) struct Attributes<'k, 'a> {
+    all: Vec<(&'a str, Key<'k>, Value<'a>)>,
+    /// The name that the span was given later.
+    name: Option<&'a str>,
+    /// Trace id, span id and flags of each span that this one is linked to.
+    links: Vec<&'a [u8; LINK]>,
+}
+
+/// Bytes of a link.
+const LINK: usize = 25;
 
 impl<'k, 'a: 'k> Attributes<'k, 'a> {
     pub(super) fn push(&mut self, name: &'a str, key: Key<'k>, value: Value<'a>) {
-        // A value that is absent is no field, and takes no other's place.
-        if value != Value::Absent {
-            self.0.push((name, key, value));
+        match value {
+            // A value that is absent is no field, and takes no other's place.
+            Value::Absent => {}
+            Value::Str { text, .. } if name == NAME_FIELD => self.name = Some(text),
+            Value::Bytes { bytes, truncated: false } if name == LINK_FIELD => {
+                self.links.extend(<&[u8; LINK]>::try_from(bytes).ok())
+            }
+            value => self.all.push((name, key, value)),
+        }
+    }
+
+    /// Appends `Span.links`, and `Span.name` once more if there is another: of a field that comes twice, readers take the last.
+    pub(super) fn write_relations(&self, out: &mut Out) {
+        if let Some(name) = self.name {
+            proto::bytes_field(out, 0x2a, name.as_bytes());
+        }
+        for link in &self.links {
+            out.extend_from_slice(&[0x6a, 2 + 16 + 2 + 8 + 5, 0x0a, 16]);
+            out.extend_from_slice(&link[..16]);
+            out.extend_from_slice(&[0x12, 8]);
+            out.extend_from_slice(&link[16..24]);
+            // Fixed 32 bits; only the lowest eight are W3C's.
+            out.extend_from_slice(&[0x35, link[24], 0, 0, 0]);
         }
     }
 
     /// The last value of this name.
     pub(super) fn get(&self, name: &str) -> Option<Value<'a>> {
-        self.0.iter().rev().find(|(own, ..)| *own == name).map(|(.., value)| *value)
+        self.all.iter().rev().find(|(own, ..)| *own == name).map(|(.., value)| *value)
     }
 
     /// Appends each key once, where it first comes, with the last of its values, as far as the limits allow. Leaves the number of those left out in a field tagged
@@ -38,8 +68,8 @@ impl<'k, 'a: 'k> Attributes<'k, 'a> {
     ) {
         let mut written = 0;
         let mut dropped = 0;
-        for (i, &(name, key, first)) in self.0.iter().enumerate() {
-            if self.0[..i].iter().any(|(earlier, ..)| *earlier == name) {
+        for (i, &(name, key, first)) in self.all.iter().enumerate() {
+            if self.all[..i].iter().any(|(earlier, ..)| *earlier == name) {
                 continue;
             }
             let value = self.get(name).unwrap_or(first);

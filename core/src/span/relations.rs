@@ -1,0 +1,58 @@
+//! What is said of a running span beside its fields: another name, and links to other spans.
+//!
+//! Both are recorded as fields with names of their own, which exporters turn into what their format has for them. A record kind for each was
+//! rejected: fields already find their span, in every thread and through the wire.
+
+use super::Span;
+use super::parent::Parent;
+use crate::TraceContext;
+
+/// The field whose value is the span's name from then on.
+pub const NAME_FIELD: &str = "throughline.name";
+
+/// The field that links the span to another: trace id (16 bytes), span id (8), W3C flags (1). A span may have several.
+pub const LINK_FIELD: &str = "throughline.link";
+
+impl Span {
+    /// Gives the span another name, such as the route of a request, which is known only after the span has begun. Cost: that of a field.
+    ///
+    /// ```
+    /// let span = throughline::span!("request");
+    /// span.set_name("GET /users/{id}");
+    /// ```
+    pub fn set_name(&self, name: &str) {
+        crate::record!(self, "throughline.name" = name);
+    }
+
+    /// Links the span to another that is not its parent, in this trace or another: such as the request that put a message into the queue
+    /// from which this span took it. Cost: that of a field.
+    ///
+    /// ```
+    /// use throughline::{TraceContext, span};
+    /// let span = span!(kind: Consumer, "process");
+    /// if let Some(sender) = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01") {
+    ///     span.link(sender);
+    /// }
+    /// ```
+    pub fn link(&self, other: TraceContext) {
+        let mut bytes = [0; 25];
+        bytes[..16].copy_from_slice(&other.trace_id.to_bytes());
+        bytes[16..24].copy_from_slice(&other.span_id.to_bytes());
+        bytes[24] = other.flags;
+        crate::record!(self, "throughline.link" = bytes);
+    }
+
+    /// Links the span to one that caused it and does not wait for it: a `&Span` or a [`Context`](crate::Context). Outside any trace it does nothing.
+    ///
+    /// ```
+    /// use throughline::span;
+    /// let request = span!("request");
+    /// let cleanup = span!(root: true, "cleanup");
+    /// cleanup.follows_from(&request);
+    /// ```
+    pub fn follows_from(&self, cause: impl Parent) {
+        if let Some(cause) = cause.place().trace_context() {
+            self.link(cause);
+        }
+    }
+}
