@@ -89,6 +89,16 @@ pub enum SendError {
         /// Whether the deadline that the caller gave came before the end of the time for retries.
         by_caller: bool,
     },
+    /// The collector's certificate is not to be trusted; another attempt would find the same.
+    #[error(
+        "the certificate of {url} is not accepted: {reason}; name the authority that signed it with OTEL_EXPORTER_OTLP_CERTIFICATE, or mend the names and dates in it"
+    )]
+    Certificate {
+        /// Where it was to be sent.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The request could not be made.
     #[error("no request to {url} can be made: {reason}; check the endpoint and the headers")]
     Request {
@@ -111,13 +121,22 @@ enum Attempt {
         status: u16,
         reason: String,
     },
+    Untrusted(String),
     Impossible(String),
 }
 
 impl Client {
     /// A client; connects when it first sends.
     pub fn new(config: ClientConfig) -> Client {
-        let agent = ureq::Agent::config_builder()
+        let builder = ureq::Agent::config_builder();
+        #[cfg(feature = "tls")]
+        let builder = match &config.roots {
+            Some(roots) => {
+                builder.tls_config(ureq::tls::TlsConfig::builder().root_certs(roots.clone()).build())
+            }
+            None => builder,
+        };
+        let agent = builder
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -192,6 +211,9 @@ impl Client {
                 Attempt::Refused { status, reason } => {
                     break SendError::Refused { url, status, reason, hint: hint(status) };
                 }
+                Attempt::Untrusted(reason) => {
+                    break SendError::Certificate { url, reason };
+                }
                 Attempt::Impossible(reason) => {
                     break SendError::Request { url, reason };
                 }
@@ -233,6 +255,9 @@ impl Client {
         };
         let mut response = match request.send(body) {
             Ok(response) => response,
+            Err(error) if is_about_a_certificate(&error) => {
+                return Attempt::Untrusted(error.to_string());
+            }
             Err(error) if passes(&error) => return Attempt::Later { why: error.to_string(), after: None },
             Err(error) => return Attempt::Impossible(error.to_string()),
         };
@@ -264,6 +289,12 @@ impl Client {
     pub fn config(&self) -> &ClientConfig {
         &self.config
     }
+}
+
+/// Whether the collector's certificate was not accepted. That is found in the handshake, whose errors come as those of input and output.
+fn is_about_a_certificate(error: &ureq::Error) -> bool {
+    matches!(error, ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData)
+        && error.to_string().contains("certificate")
 }
 
 /// Whether another attempt may fare better.

@@ -45,6 +45,9 @@ pub struct ClientConfig {
     pub(super) first_backoff: Duration,
     #[cfg_attr(not(feature = "gzip"), allow(dead_code, reason = "refused when it is set"))]
     pub(super) gzip: bool,
+    /// Who may sign the collector's certificate; Mozilla's list when it is `None`.
+    #[cfg(feature = "tls")]
+    pub(super) roots: Option<ureq::tls::RootCerts>,
 }
 
 /// The configuration cannot work.
@@ -62,6 +65,16 @@ pub enum ConfigError {
     NoTls {
         /// As given.
         url: String,
+    },
+    /// The file of certificates cannot be used.
+    #[error(
+        "the certificates in `{path}` cannot be used: {reason}; give a PEM file with the certificate of the authority that signed the collector's"
+    )]
+    Certificate {
+        /// As given.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
     },
     /// An environment variable asks for what this exporter does not do.
     #[error("{variable}={value}: {hint}")]
@@ -87,11 +100,14 @@ impl ClientConfig {
             retry_for: Duration::from_secs(60),
             first_backoff: Duration::from_millis(500),
             gzip: false,
+            #[cfg(feature = "tls")]
+            roots: None,
         })
     }
 
     /// From the environment: `OTEL_EXPORTER_OTLP_ENDPOINT` and `…_TRACES_ENDPOINT`, `…_LOGS_ENDPOINT`, `…_METRICS_ENDPOINT` (used as they are),
-    /// `OTEL_EXPORTER_OTLP_HEADERS`, `…_TIMEOUT` (milliseconds), `…_COMPRESSION` (`none` or `gzip`), `…_PROTOCOL` (`http/protobuf` alone).
+    /// `OTEL_EXPORTER_OTLP_HEADERS`, `…_TIMEOUT` (milliseconds), `…_COMPRESSION` (`none` or `gzip`), `…_PROTOCOL` (`http/protobuf` alone), `…_CERTIFICATE` (see
+    /// `ca_certificate`; read for an https endpoint).
     /// `None` when no endpoint is set.
     pub fn from_env() -> Result<Option<ClientConfig>, ConfigError> {
         Self::from_lookup(&|name| std::env::var(name).ok())
@@ -141,6 +157,12 @@ impl ClientConfig {
                 hint: "only http/protobuf is spoken; set that, and port 4318",
             });
         }
+        #[cfg(feature = "tls")]
+        if let Some((_, path)) = get("CERTIFICATE")
+            && config.urls.iter().any(|url| url.starts_with("https:"))
+        {
+            config = config.ca_certificate(path)?;
+        }
         match get("COMPRESSION") {
             Some((_, value)) if value == "none" => {}
             Some((_, value)) if value == "gzip" && cfg!(feature = "gzip") => config.gzip = true,
@@ -179,6 +201,32 @@ impl ClientConfig {
     pub fn first_backoff(mut self, pause: Duration) -> Self {
         self.first_backoff = pause;
         self
+    }
+
+    /// Trusts collectors whose certificate is signed by one of those in this PEM file, instead of by one of Mozilla's list: for an authority of one's own, or a
+    /// certificate that signs itself.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, or has no certificate.
+    #[cfg(feature = "tls")]
+    pub fn ca_certificate(mut self, path: impl AsRef<std::path::Path>) -> Result<Self, ConfigError> {
+        let path = path.as_ref();
+        let unusable = |reason: String| ConfigError::Certificate { path: path.display().to_string(), reason };
+        let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+        let mut certificates = Vec::new();
+        for item in ureq::tls::parse_pem(&pem) {
+            if let ureq::tls::PemItem::Certificate(certificate) =
+                item.map_err(|error| unusable(error.to_string()))?
+            {
+                certificates.push(certificate);
+            }
+        }
+        if certificates.is_empty() {
+            return Err(unusable("there is no certificate in it".into()));
+        }
+        self.roots = Some(ureq::tls::RootCerts::new_with_certs(&certificates));
+        Ok(self)
     }
 
     /// Compresses bodies.

@@ -228,7 +228,7 @@ fn deliver(lane: &Lane<Vec<u8>>, client: &mut Client, signal: Signal, body: &[u8
             lane.failing(&error.to_string());
             let reason = match error {
                 SendError::Deadline { by_caller: true, .. } => DropReason::Shutdown,
-                SendError::Deadline { .. } => DropReason::Unreachable,
+                SendError::Deadline { .. } | SendError::Certificate { .. } => DropReason::Unreachable,
                 _ => DropReason::Refused,
             };
             Outcome { delivered: 0, dropped: Some((reason, records)) }

@@ -86,11 +86,7 @@ pub(super) fn all_of_record(
         match keys.next() {
             Some(SiteKey { name, encoded: Some(key) }) => {
                 let Some(value) = values.next() else { return };
-                if limits.cuts(&value) {
-                    cut(out, tag, Key::Encoded(key), name, value, limits, counts);
-                } else {
-                    attribute(out, tag, Key::Encoded(key), &value);
-                }
+                limited(out, tag, Key::Encoded(key), name, &value, limits, counts);
             }
             other => {
                 let Some(value) = values.next() else { return };
@@ -114,16 +110,43 @@ pub(super) fn plain(
     limits: &AttributeLimits,
     counts: &mut Counts,
 ) {
-    if limits.cuts(&value) {
-        cut(out, tag, Key::Plain(name), name, value, limits, counts);
-    } else {
-        attribute(out, tag, Key::Plain(name), &value);
+    limited(out, tag, Key::Plain(name), name, &value, limits, counts);
+}
+
+/// Appends an attribute within the limits. The limit is looked at where the value's type is, so that the type is looked at once.
+#[inline(always)]
+pub(super) fn limited(
+    out: &mut Out,
+    tag: u8,
+    key: Key<'_>,
+    name: &str,
+    value: &Value<'_>,
+    limits: &AttributeLimits,
+    counts: &mut Counts,
+) {
+    match *value {
+        Value::Str { text, truncated: false } | Value::Shown { text, truncated: false }
+            if text.len() <= limits.value_length =>
+        {
+            long(out, tag, key, STRING, text.as_bytes());
+        }
+        Value::Bytes { bytes, truncated: false } | Value::Postcard { bytes, truncated: false }
+            if bytes.len() <= limits.value_length =>
+        {
+            long(out, tag, key, BYTES, bytes);
+        }
+        Value::Str { .. }
+        | Value::Shown { .. }
+        | Value::Bytes { .. }
+        | Value::Postcard { .. }
+        | Value::Extended(_) => perhaps_cut(out, tag, key, name, *value, limits, counts),
+        ref scalar => attribute(out, tag, key, scalar),
     }
 }
 
-/// An attribute whose value the recorder cut or the limit cuts, and the attribute `<name>.truncated = true`.
-#[cold]
-fn cut(
+/// An attribute whose value the recorder cut or the limit may cut; when it is cut, `<name>.truncated = true` follows.
+#[inline(never)]
+fn perhaps_cut(
     out: &mut Out,
     tag: u8,
     key: Key<'_>,
@@ -132,6 +155,9 @@ fn cut(
     limits: &AttributeLimits,
     counts: &mut Counts,
 ) {
+    if !limits.cuts(&value) {
+        return attribute(out, tag, key, &value);
+    }
     attribute(out, tag, key, &limits.cut(value));
     attribute(out, tag, Key::Plain(&truncated_name(name)), &Value::Bool(true));
     counts.cut_values += 1;

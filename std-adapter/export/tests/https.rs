@@ -1,0 +1,123 @@
+//! OTLP over https: a real handshake with a collector whose certificate a test's own authority has signed.
+
+#![cfg(feature = "tls")]
+
+use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+use throughline_export::otlp::{Client, ClientConfig, ConfigError, SendError, Signal};
+
+/// A file that goes with the test.
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str, content: &str) -> File {
+        let path = std::env::temp_dir().join(format!("throughline-https-{}-{name}", std::process::id()));
+        std::fs::write(&path, content).unwrap();
+        File(path)
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Listens for https as `name`; gives the port, the authority's certificate as PEM, and the bodies it gets.
+fn collector(name: &str) -> (u16, String, Receiver<Vec<u8>>) {
+    let mut authority = CertificateParams::new([]).unwrap();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    let chain = vec![CertificateDer::from(certificate.der().to_vec())];
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider);
+    let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let config = Arc::new(config.with_single_cert(chain, key).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (bodies, received) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            // A client that does not trust the certificate ends the handshake.
+            if let Some(body) = answer(BufReader::new(rustls::StreamOwned::new(connection, stream))) {
+                let _ = bodies.send(body);
+            }
+        }
+    });
+    (port, authority.pem(), received)
+}
+
+/// Takes one request.
+fn answer<S: Read + Write>(mut stream: BufReader<S>) -> Option<Vec<u8>> {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).ok().filter(|n| *n > 0)?;
+        let line = line.trim_end().to_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        if let Some(value) = line.strip_prefix("content-length: ") {
+            length = value.parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).ok()?;
+    stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").ok()?;
+    Some(body)
+}
+
+fn config(port: u16) -> ClientConfig {
+    // One attempt: what a certificate is refused for, a second would find as well.
+    ClientConfig::new(&format!("https://localhost:{port}")).unwrap().retry_for(Duration::from_secs(30))
+}
+
+#[test]
+fn delivers_to_a_collector_of_an_authority_that_was_named() {
+    let (port, authority, received) = collector("localhost");
+    let file = File::new("named.pem", &authority);
+    let mut client = Client::new(config(port).ca_certificate(&file.0).unwrap());
+    assert_eq!(client.send(Signal::Traces, b"spans").unwrap().rejected, 0);
+    assert_eq!(received.recv().unwrap(), b"spans");
+}
+
+#[test]
+fn an_unknown_authority_is_told_with_what_to_do() {
+    let (port, ..) = collector("localhost");
+    let mut client = Client::new(config(port));
+    let error = client.send(Signal::Traces, b"spans").unwrap_err();
+    assert!(matches!(error, SendError::Certificate { .. }), "{error}");
+    let error = error.to_string();
+    assert!(error.contains("UnknownIssuer") && error.contains("OTEL_EXPORTER_OTLP_CERTIFICATE"), "{error}");
+    assert_eq!(client.stats().attempts, 1, "another attempt would find the same");
+}
+
+#[test]
+fn a_certificate_of_another_name_is_told() {
+    let (port, authority, _) = collector("collector.example");
+    let file = File::new("name.pem", &authority);
+    let mut client = Client::new(config(port).ca_certificate(&file.0).unwrap());
+    let error = client.send(Signal::Traces, b"spans").unwrap_err();
+    assert!(matches!(error, SendError::Certificate { .. }), "{error}");
+    assert!(error.to_string().contains("mend the names and dates"), "{error}");
+}
+
+#[test]
+fn a_file_without_a_certificate_is_refused_when_it_is_named() {
+    let file = File::new("empty.pem", "nothing here");
+    let error = config(1).ca_certificate(&file.0).unwrap_err();
+    assert!(matches!(error, ConfigError::Certificate { .. }));
+    assert!(error.to_string().contains("there is no certificate in it; give a PEM file"), "{error}");
+    let missing = config(1).ca_certificate("/no/such/file.pem").unwrap_err().to_string();
+    assert!(missing.contains("/no/such/file.pem"), "{missing}");
+}
