@@ -19,7 +19,11 @@ pub const STEPS: &[Step] = &[
         about: "every bench of Throughline itself, a few operations each",
         run: bench_smoke,
     },
-    Step { name: "features", about: "the core with all of its features and with none, https and gzip", run: features },
+    Step {
+        name: "features",
+        about: "the core with all of its features and with none, https and gzip",
+        run: features,
+    },
     Step { name: "consumer", about: "every macro under every feature combination", run: all_features },
     Step { name: "targets", about: "the libraries on every supported target", run: all_targets },
     Step { name: "loom", about: "every protocol under every interleaving", run: loom },
