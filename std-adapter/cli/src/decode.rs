@@ -88,7 +88,8 @@ fn outputs<'elf>(args: &DecodeArgs, source: &Source) -> Result<Vec<Box<dyn Outpu
         Format::None => {}
     }
     if let Some(url) = &args.otlp {
-        outputs.push(Box::new(Otlp::new(url, args.service_name.clone(), source.name().to_owned())?));
+        let name = args.service_name.clone();
+        outputs.push(Box::new(Otlp::new(url, name, source.name().to_owned(), source.is_live())?));
     }
     Ok(outputs)
 }

@@ -67,6 +67,15 @@ pub(crate) enum CliError {
         /// What went wrong last.
         source: Box<SendError>,
     },
+    /// The collector took longer than the stream gave it.
+    #[error(
+        "{records} records were not sent, because the collector takes them more slowly than they come; give it more room, or send a \
+         capture file later"
+    )]
+    SlowCollector {
+        /// Records that found no room in the queue.
+        records: u64,
+    },
     /// OTLP needs wall-clock time.
     #[error(
         "{} has no wall-clock time: the device sent none; give the time of its first record as --anchor \

@@ -9,14 +9,17 @@ use throughline_decode::trace::{Assembled, Entry, OwnedEvent, OwnedSpan};
 use throughline_decode::{Balance, Context, Item, Preamble, Snapshot, Time};
 use throughline_export::Resource;
 use throughline_export::otlp::{
-    Client, ClientConfig, LogEncoder, MetricEncoder, Options, SendError, Signal, TraceEncoder,
+    Client, ClientConfig, LogEncoder, MetricEncoder, Options, Signal, TraceEncoder,
 };
+
+mod sender;
 
 use super::Output;
 use crate::error::CliError;
 use crate::say;
 use crate::summary::Summary;
 use crate::views::{self, PointTexts};
+use sender::{Outcome, Request, Sender};
 
 /// A request goes out when it holds this many records, or bytes.
 const RECORDS: usize = 2048;
@@ -25,7 +28,8 @@ const BYTES: usize = 1 << 20;
 const EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) struct Otlp {
-    client: Client,
+    /// Taken at the end.
+    sender: Option<Sender>,
     service_name: Option<String>,
     input: PathBuf,
     traces: TraceEncoder,
@@ -39,21 +43,21 @@ pub(crate) struct Otlp {
     started: Option<u64>,
     /// The latest time of anything taken of this boot.
     latest: u64,
-    /// Records that a collector did not take.
-    undelivered: u64,
-    rejected: u64,
-    failure: Option<SendError>,
-    sent: u64,
     last_sent: Instant,
 }
 
 impl Otlp {
-    pub(crate) fn new(url: &str, service_name: Option<String>, input: PathBuf) -> Result<Otlp, CliError> {
+    pub(crate) fn new(
+        url: &str,
+        service_name: Option<String>,
+        input: PathBuf,
+        is_live: bool,
+    ) -> Result<Otlp, CliError> {
         let client = Client::new(ClientConfig::new(url)?);
         let resource = resource(service_name.as_deref(), None, 0);
         let (traces, logs, metrics) = encoders(&resource);
         Ok(Otlp {
-            client,
+            sender: Some(Sender::new(client, is_live)),
             service_name,
             input,
             traces,
@@ -63,10 +67,6 @@ impl Otlp {
             resource,
             started: None,
             latest: 0,
-            undelivered: 0,
-            rejected: 0,
-            failure: None,
-            sent: 0,
             last_sent: Instant::now(),
         })
     }
@@ -139,42 +139,27 @@ impl Otlp {
     }
 
     fn send_all(&mut self) {
-        let Otlp { client, traces, logs, metrics, .. } = self;
+        let Otlp { sender, traces, logs, metrics, .. } = self;
         let counts = [traces.count(), logs.count(), metrics.count()];
         let own = std::mem::take(&mut self.own);
-        let mut results = Vec::new();
         for (signal, count) in [Signal::Traces, Signal::Logs, Signal::Metrics].into_iter().zip(counts) {
             if count == 0 {
                 continue;
             }
-            let body = match signal {
-                Signal::Traces => traces.finish(),
-                Signal::Logs => logs.finish(),
-                Signal::Metrics => metrics.finish(),
+            let (body, own) = match signal {
+                Signal::Traces => (traces.finish(), 0),
+                Signal::Logs => (logs.finish(), 0),
+                Signal::Metrics => (metrics.finish(), own),
             };
-            let own = if signal == Signal::Metrics { own } else { 0 };
-            results.push(((count as u64).saturating_sub(own), client.send(signal, body)));
+            let records = (count as u64).saturating_sub(own);
+            if let Some(sender) = sender {
+                sender.send(Request { signal, body: body.to_vec(), records });
+            }
         }
         self.last_sent = Instant::now();
         traces.clear();
         logs.clear();
         metrics.clear();
-        for (count, result) in results {
-            match result {
-                Ok(delivered) => {
-                    self.sent += count.saturating_sub(delivered.rejected);
-                    self.rejected += delivered.rejected;
-                    if !delivered.message.is_empty() {
-                        say(&format_args!("the collector says: {}", delivered.message));
-                    }
-                }
-                // Goes on, because the rest of the capture may still be delivered.
-                Err(error) => {
-                    self.undelivered += count;
-                    self.failure = Some(error);
-                }
-            }
-        }
     }
 }
 
@@ -219,9 +204,12 @@ impl<'elf> Output<'elf> for Otlp {
     fn finish(&mut self, context: &Context, _: &Summary) -> Result<(), CliError> {
         self.ledger(&context.balance);
         self.send_all();
-        say(&format_args!("{} records delivered, {} rejected", self.sent, self.rejected));
-        match self.failure.take() {
-            Some(source) => Err(CliError::Send { records: self.undelivered, source: Box::new(source) }),
+        let Outcome { delivered, rejected, undelivered, no_room, failure } =
+            self.sender.take().map(Sender::finish).unwrap_or_default();
+        say(&format_args!("{delivered} records delivered, {rejected} rejected"));
+        match failure {
+            Some(source) => Err(CliError::Send { records: undelivered + no_room, source: Box::new(source) }),
+            None if no_room > 0 => Err(CliError::SlowCollector { records: no_room }),
             None => Ok(()),
         }
     }
