@@ -141,7 +141,7 @@ impl Attached {
     pub fn finish(&mut self, done: Done) {
         self.submit(When::Last);
         self.feed.close();
-        self.feed.mark(done);
+        self.feed.lane.mark(done);
     }
 
     fn submit_full(&mut self) {

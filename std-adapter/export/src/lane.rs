@@ -303,6 +303,8 @@ pub(crate) struct Feed<T> {
     full: bool,
     /// When records were last dropped for want of room.
     overloaded: Option<Instant>,
+    /// Markers for records that are not queued yet, as there was no room.
+    markers: Vec<Done>,
 }
 
 impl<T> fmt::Debug for Feed<T> {
@@ -320,7 +322,7 @@ impl<T> Drop for Feed<T> {
 
 impl<T: Send> Feed<T> {
     pub(crate) fn new(lane: Arc<Lane<T>>) -> Feed<T> {
-        Feed { lane, new: 0, shed: 0, oldest: None, full: false, overloaded: None }
+        Feed { lane, new: 0, shed: 0, oldest: None, full: false, overloaded: None, markers: Vec::new() }
     }
 
     /// Whether a record is to be prepared at all: while the queue is full it would be work for nothing.
@@ -404,8 +406,10 @@ impl<T: Send> Feed<T> {
         if state.given_up.is_none() {
             state.queued += 1;
             state.items.push_back(Item::Work(work, records));
+            state.items.extend(self.markers.drain(..).map(Item::Marker));
             self.lane.changed.notify_all();
         }
+        self.markers.clear();
     }
 
     /// Work done before, whose memory may be used again.
@@ -413,9 +417,9 @@ impl<T: Send> Feed<T> {
         self.lane.lock().spares.pop()
     }
 
-    /// Drops `done` when all that is queued by now has been delivered or given up.
-    pub(crate) fn mark(&self, done: Done) {
-        self.lane.mark(done);
+    /// Drops `done` when everything taken by now has been delivered or given up.
+    pub(crate) fn mark(&mut self, done: Done) {
+        if self.full { self.markers.push(done) } else { self.lane.mark(done) }
     }
 
     /// Nothing more will come.

@@ -164,3 +164,46 @@ proptest! {
         prop_assert_eq!(cells.read().exporter("scripted"), hop);
     }
 }
+
+/// Waits at each flush until it is let go, once for each.
+struct Gated(mpsc::Receiver<()>);
+
+impl Exporter for Gated {
+    fn flush(&mut self, _deadline: &Deadline) -> Result<(), ExportError> {
+        _ = self.0.recv();
+        Ok(())
+    }
+}
+
+/// With more than twice the queue's limit waiting, what a flush finds stays where it is until there is room; the flush must not end before it is delivered.
+#[test]
+fn a_flush_waits_for_what_finds_no_room() {
+    let (cells, deadline) = (Cells::default(), Arc::new(Deadline::never()));
+    let spawn = |_: &str, run: Box<dyn FnOnce() + Send>| std::thread::Builder::new().spawn(run).map(drop);
+    let launch =
+        Launch { cells: &cells, deadline: &deadline, report: false, spawn: &spawn, wake: Arc::new(|| ()) };
+    let limits = Limits { batch_bytes: 1 << 20, interval: Duration::ZERO, queue: 1 };
+    let (let_go, gate) = mpsc::channel();
+    let mut attached = Attached::start("gated", Box::new(Gated(gate)), limits, &launch).unwrap();
+    let mut waits = Vec::new();
+    for _ in 0..3 {
+        span(&mut attached);
+        let (done, wait) = mpsc::channel();
+        attached.flush(done);
+        waits.push(wait);
+    }
+    for delivered in 1..=3 {
+        let_go.send(()).unwrap();
+        while cells.read().exporter("gated").output < delivered {
+            attached.begin_round();
+            attached.end_round(Instant::now());
+            std::thread::yield_now();
+        }
+        let last = waits.last().unwrap().try_recv();
+        if delivered < 3 {
+            assert_eq!(last, Err(mpsc::TryRecvError::Empty), "{delivered} of 3 delivered");
+        }
+    }
+    let ended = waits.last().unwrap().recv_timeout(Duration::from_secs(30));
+    assert_eq!(ended, Err(mpsc::RecvTimeoutError::Disconnected));
+}

@@ -170,7 +170,11 @@ impl OtlpExporter {
     pub fn flush(&mut self, done: &Done) {
         self.submit(Signal::Traces, When::Flush);
         self.submit(Signal::Logs, When::Flush);
-        self.feeds.iter().for_each(|feed| feed.mark(done.clone()));
+        let [traces, logs, metrics] = &mut self.feeds;
+        traces.mark(done.clone());
+        logs.mark(done.clone());
+        // A snapshot that found no room is not waited for, as another one will take its place.
+        metrics.lane.mark(done.clone());
     }
 
     /// Hands over what there is; nothing more will come. Drops `done` when all is done with.
@@ -178,7 +182,7 @@ impl OtlpExporter {
         self.submit(Signal::Traces, When::Last);
         self.submit(Signal::Logs, When::Last);
         self.feeds.iter_mut().for_each(Feed::close);
-        self.feeds.iter().for_each(|feed| feed.mark(done.clone()));
+        self.feeds.iter().for_each(|feed| feed.lane.mark(done.clone()));
     }
 
     /// Hands over what there is and calls `each` with every body and the number of records in it, instead of delivering them.
