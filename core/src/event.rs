@@ -7,7 +7,7 @@ use crate::recorder::Recorder;
 use crate::recorder::straight;
 use crate::ring::{Head, RecordKind, Word};
 
-/// Records an event; the macros' way in.
+/// Records an event. Called by the macros.
 #[doc(hidden)]
 #[inline(always)]
 pub fn event<F: Fields>(callsite: CallsiteId, values: &F) {
@@ -22,7 +22,7 @@ pub fn event<F: Fields>(callsite: CallsiteId, values: &F) {
         local::event::<F>(recorder, Head::new(RecordKind::Event, callsite.id, 0, types), words);
         return;
     }
-    // One copy of the writing code for up to two words serves all call sites.
+    // All call sites with up to two words of values share one copy of the writing code.
     if F::FIXED && min_words::<F>() <= SHORT {
         let mut words = [0; SHORT];
         fields::write(values, &mut words);
@@ -37,7 +37,7 @@ pub fn event<F: Fields>(callsite: CallsiteId, values: &F) {
     }
 }
 
-/// Words of the longest event for which there is such a copy.
+/// The most words of values for which there is such a copy.
 const SHORT: usize = 2;
 
 /// An event with `N` words of values.
@@ -50,7 +50,7 @@ fn short<const N: usize>(callsite: CallsiteId, types: u32, a: Word, b: Word) {
     again::<N>(callsite, types, a, b);
 }
 
-/// The short way of firmware: false when there is no room on it. Then all is done again, so that here nothing has to be kept for that.
+/// The short path of firmware. False when the ring has no room that it can use; the caller then starts again, so nothing needs to be saved for that case.
 #[cfg(short)]
 #[inline(always)]
 fn is_done<const N: usize>(callsite: CallsiteId, types: u32, a: Word, b: Word) -> bool {
@@ -97,7 +97,7 @@ pub(crate) fn write<F: Fields>(
     recorder.push(head, &body[..len], time);
 }
 
-/// The straight way of a server's thread, inlined into the call site as a span's is.
+/// The straight path of a server thread, inlined into the call site like that of spans.
 #[cfg(straight)]
 mod local {
     use super::{Fields, Head, Recorder, Word, min_words};
@@ -126,7 +126,7 @@ mod local {
         slot.publish();
     }
 
-    /// The same when the writer knows of no room. As many arguments as there are registers, so that the caller needs no memory for it.
+    /// The same when the writer knows of no room. All arguments fit registers, so that the caller needs no memory for the call.
     #[cold]
     #[inline(never)]
     fn full(recorder: &'static Recorder, head: Word, a: Word, b: Word, c: Word, d: Word) {

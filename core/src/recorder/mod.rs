@@ -49,19 +49,19 @@ use core::sync::atomic::AtomicPtr;
 #[derive(Debug)]
 #[repr(C)]
 pub struct Recorder {
-    /// First, and all in this order: what a record needs lies where Cortex-M reaches it with the shortest instructions.
+    /// The order of the fields matters: Cortex-M reaches the first 124 bytes with its shortest load and store instructions.
     ring: Ring<'static>,
     clock: Clock,
     /// Remote parent that was attached last.
     #[cfg(feature = "std")]
     remote: context::RemoteCells,
-    /// Half wraps of the clock as of the last [`Recorder::mark_clock`], above [`ERA`]; tells a long span from a short one on 32-bit machines.
+    /// How many half wraps the clock had made at the last [`Recorder::mark_clock`], above [`ERA`] bits of 0. It tells long spans from short ones on 32-bit machines.
     era: AtomicWord,
     /// 64-bit ticks at the last mark.
     marked: [AtomicWord; 2],
-    /// Ticks, low word, of the last clock record; while it found no room, as if that were just due.
+    /// Low word of the ticks of the last clock record. While one is due and the ring has no room, a value that keeps it due.
     recorded_mark: AtomicWord,
-    /// What ended before what was above it.
+    /// Entries that ended before the ones above them.
     ended: ended::Ended,
     #[cfg(feature = "std")]
     pub(crate) thread: thread::ThreadPart,
@@ -70,8 +70,8 @@ pub struct Recorder {
 /// Bits of a span's flags, below the era in one word with it.
 pub(crate) const ERA: u32 = 8;
 
-/// Remote parent that was attached last. A program has one recorder that all share, and many have no remote parents: a static by itself is left
-/// out of their firmware.
+/// The remote parent that was attached last. Without threads all contexts share one recorder, so it can be a static; the linker leaves it out of firmware that
+/// attaches none.
 #[cfg(not(feature = "std"))]
 static REMOTE_PARENT: context::RemoteCells = context::no_remote();
 
@@ -158,7 +158,7 @@ impl Recorder {
             // Not into a ring without room: that would count as a lost record, which it is not. The next call tries again.
             let is_there =
                 self.ring.has_room() && self.push(Head::new(RecordKind::Clock, 0, 0, 0), &[now, high], now);
-            // What is overdue stays so, even when by the time that there is room the clock has gone all the way round.
+            // An overdue record stays due, even if the clock makes a whole turn before there is room.
             let recorded = if is_there { now } else { now.wrapping_sub(1 << 30) };
             self.recorded_mark.store(recorded, Relaxed);
         }
@@ -176,7 +176,8 @@ impl Recorder {
         if Word::BITS == 64 { 0 } else { self.era.load(Relaxed) }
     }
 
-    /// Spans that a sampler decided against, until now. Exact while no span begins.
+    /// Spans that a sampler decided against, until now. Exact while no span begins. A microcontroller does not count spans below an unsampled remote parent while it has
+    /// no sampler of its own.
     pub fn sampled_out(&self) -> usize {
         self.sampled_out_cell().load(Relaxed)
     }
@@ -184,12 +185,14 @@ impl Recorder {
     /// Counts a span that is not recorded because its trace is not.
     #[inline(always)]
     pub(crate) fn count_sampled_out(&self) {
-        let cell = self.sampled_out_cell();
         #[cfg(feature = "std")]
         if self.is_local() {
             return self.count_local_sampled_out();
         }
-        cell.fetch_add(1, Relaxed);
+        // Asked first, so that firmware without a sampler is linked without the counter.
+        if cfg!(feature = "std") || sampler::asks_below_remote() {
+            self.sampled_out_cell().fetch_add(1, Relaxed);
+        }
     }
 
     /// The same, of a thread's own recorder.

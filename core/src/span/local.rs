@@ -1,7 +1,7 @@
-//! The straight way of a server's thread: its own ring that keeps what is oldest, the processor's clock. Inlined into every call site, so that
-//! what is known there (no fields, no status) costs nothing; all else goes the general way, out of line.
+//! The straight path of a server thread that has its own ring, keeps the oldest records and reads the processor's clock. It is inlined into every call site, so
+//! that what the call site knows (no fields, no status) costs nothing. Everything else takes the general path, out of line.
 //!
-//! A span's guard is the words of its record, which the compiler keeps in registers where nothing in the span may panic. On x86-64, with fat link-time
+//! A span's guard holds the words of the future record. The compiler keeps them in registers where nothing inside the span can panic. On x86-64, with fat link-time
 //! optimisation, a call site takes some 350 bytes without fields and 410 with two, and 510 to 540 where it must end the span on a panic too.
 
 use super::{APART, CARRIED, NOT_RECORDED, Span, State, is_panicking};
@@ -17,19 +17,19 @@ use core::mem::{ManuallyDrop, MaybeUninit};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Running {
     slot: InSlot,
-    /// Field words beyond those of `slot`, as many as are carried.
+    /// The field words that do not fit `slot`.
     more: [MaybeUninit<Word>; CARRIED - IN_SLOT],
 }
 
-/// A span whose record takes one slot: a cache line, as here.
+/// The part of a span that fits one slot of the ring; like a slot it is one cache line.
 #[derive(Clone, Copy, Debug)]
 struct InSlot {
     recorder: &'static Recorder,
-    /// The lower half of the record's first word; the upper is 0.
+    /// The lower half of the record's first word; the upper half is 0.
     head: u32,
     /// [`GENERAL`], [`FIRST`], [`OUT`].
     flags: u16,
-    /// Field words carried. Apart from the flags, because call sites know it; 0 only of a span that is on the straight way.
+    /// How many field words there are. Not among the flags, because each call site knows it at compile time. 0 only for a span that began on the straight path.
     carried: u16,
     id: Word,
     previous: Word,
@@ -73,7 +73,7 @@ impl Running {
         Running { slot, more: NO_MORE }
     }
 
-    /// The same, before it carries anything, word by word: so the compiler, which had to put it into memory for a call, need not keep it there.
+    /// A copy made word by word, before there are field words. The compiler had to put the original into memory for a call; the copy can live in registers.
     #[inline(always)]
     fn taken_apart(&self) -> Running {
         let InSlot { recorder, head, flags, id, previous, root, start, .. } = self.slot;
@@ -116,7 +116,7 @@ impl Running {
         self.slot.head = head.with_status(status as u8).to_word() as u32;
     }
 
-    /// Has it carry fields' words until it ends.
+    /// Stores field words until the span ends.
     #[inline(always)]
     pub(super) fn carry<F: Fields>(&mut self, words: [Word; CARRIED]) {
         let types = const { head_types(F::COUNT, F::TYPES) };
@@ -147,7 +147,7 @@ impl Running {
         words
     }
 
-    /// All that the general way knows of a span.
+    /// The same span as the general path represents it.
     pub(super) fn state(&self) -> State {
         let InSlot { head, flags, id, previous, root, start, .. } = self.slot;
         let head = Head::from_word(head as Word);
@@ -170,12 +170,12 @@ fn head(callsite: u32) -> u32 {
     Head::new(RecordKind::Span, callsite, 0, 0).to_word() as u32
 }
 
-/// Begins a span: below another in line, else out of line.
+/// Begins a span: in line when it has a parent, otherwise out of line.
 #[inline(always)]
 pub(super) fn begin(callsite: CallsiteId) -> Span {
     if let Some(recorder) = straight() {
         let (previous, root) = recorder.place();
-        // One comparison: a root is 0 outside any trace and where a sampler must be asked, and negative in a trace that is not sampled.
+        // One comparison suffices: the root's word is 0 outside any trace and where a sampler must be asked, and negative in a trace that is not sampled.
         if root as isize > 0 {
             let id = recorder.next_local_id();
             recorder.set_span(id);
@@ -195,17 +195,18 @@ pub(super) fn begin(callsite: CallsiteId) -> Span {
     }
 }
 
-/// Ends a span: in line what takes one slot, and there is one.
+/// Ends a span. The usual case is in line: the span is the innermost one, its record takes one slot, and the writer knows of a free one.
 ///
-/// In line, since a call stores its return address: with that on its way to memory too, a processor is slower to get slots back from the reader's core
-/// (see [`Owner`](crate::ring::Owner)). Words are stored before the clock is read, so that they need no registers after it.
+/// It is in line because a call stores its return address, and every additional store makes the processor slower to fetch slots back from the reader's core
+/// (see [`Owner`](crate::ring::Owner)). The words are stored before the clock is read, so that they need no registers across the read.
 #[inline(always)]
 pub(super) fn end(running: &Running) {
     let InSlot { recorder, head, flags, carried, id, previous, root, start, words } = running.slot;
+    // First what the call site knows of a span that it began itself.
     if flags == 0
+        && carried <= IN_SLOT as u16
         && recorder.is_current(id)
         && !is_panicking()
-        && carried <= IN_SLOT as u16
         && let Some(slot) = recorder.ring().fill()
     {
         recorder.set_span(previous);
@@ -218,7 +219,7 @@ pub(super) fn end(running: &Running) {
         }
         slot.publish();
     } else {
-        // A copy: a reference to the guard itself would keep it in memory where it need not be there.
+        // Pass a copy: a reference to the guard would force it into memory on the straight path too.
         end_out_of_line(&{ *running });
     }
 }
@@ -239,7 +240,7 @@ fn end_out_of_line(running: &Running) {
     }
     let mut body = [0; 5 + CARRIED];
     body[..5].copy_from_slice(&[id, previous, root, start, now.wrapping_sub(start)]);
-    // All of them, as copying a number known here is cheaper than copying the number there are.
+    // Copy all of them: copying a fixed number is cheaper than copying the number in use.
     body[5..].copy_from_slice(&running.words());
     recorder.ring().push(head, &body[..5 + running.carried()], now);
 }

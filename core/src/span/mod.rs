@@ -1,8 +1,7 @@
 //! Spans: a guard that ends with its work, written as one record when it ends.
 //!
-//! The functions here work on every target. On a server they are the exception: a thread with a ring and the processor's clock
-//! takes the straight way in `local`, which is inlined into the call site. And on a microcontroller whose clock is a register, a span without fields
-//! takes the short way in `short`.
+//! The functions here are the general path, which works on every target. Two faster paths handle the usual cases: `local`, inlined into the call site, for a
+//! server thread that has its own ring and reads the processor's clock; and `short`, for a span without fields on a microcontroller whose clock is a register.
 
 #[cfg(straight)]
 mod local;
@@ -29,7 +28,7 @@ use crate::ring::{Head, RecordKind, Word};
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 
-/// Field words that a span carries until it ends; more are written when it begins, as a record of their own.
+/// How many field words a span's guard keeps until the span ends. When there are more, all are written at the beginning, as a separate record.
 const CARRIED: usize = if Word::BITS == 64 { 6 } else { 4 };
 
 /// A span that is running: it began when it was made and ends when it is dropped. The current span of its thread (or, on a microcontroller, of its
@@ -50,7 +49,7 @@ const CARRIED: usize = if Word::BITS == 64 { 6 } else { 4 };
 #[derive(Debug)]
 #[must_use = "a span ends when it is dropped; bind it to a variable such as `_span`"]
 pub struct Span {
-    /// `None`: not recorded. Then nothing else is written, nor copied when the guard is moved.
+    /// `None` when the span is not recorded: then creating and moving the guard touches no other memory.
     running: Option<Running>,
     not_send: PhantomData<*const ()>,
 }
@@ -58,7 +57,7 @@ pub struct Span {
 #[cfg(straight)]
 use local::Running;
 
-/// What its guard keeps.
+/// What the guard of a recorded span holds.
 #[cfg(not(straight))]
 #[derive(Debug)]
 #[repr(C)]
@@ -118,26 +117,26 @@ impl Running {
     }
 }
 
-/// All that a running span knows. In this order, in which a few instructions store it.
+/// Everything known about a running span. The fields are in the order in which a few store-multiple instructions can write them.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(crate) struct State {
     callsite: u32,
     id: Word,
-    /// Where the context was before: outside of any span, or in the span that is the parent, unless this one is [`APART`].
+    /// The span word that was current before: the parent's, unless this span is [`APART`]; outside of any span its id is 0.
     previous: Word,
     previous_root: Word,
     start: Word,
-    /// The recorder's era when it began, and below it what makes a span more than plain: so that one comparison tells both.
+    /// The recorder's era when the span began, and below it the flags. All flags are 0 for a plain span, so one comparison with the era checks both.
     flags: Word,
-    /// Types, and words of values: all initialised when some are carried, else none, so that a span without fields does not pay for them.
+    /// The fields' types and values. All words are initialised if the span carries fields, none otherwise, so a span without fields does not pay for them.
     types: MaybeUninit<u32>,
     words: [MaybeUninit<Word>; CARRIED],
 }
 
 /// In [`State::flags`]: the status.
 const STATUS: Word = 3;
-/// In [`State::flags`]: a root of its own, whatever was before.
+/// In [`State::flags`]: the span starts a trace of its own, whatever was current before.
 const APART: Word = 4;
 /// In [`State::flags`]: the root of a trace that is not sampled, which stands for all below it.
 const NOT_RECORDED: Word = 1 << 6;
@@ -193,7 +192,7 @@ impl State {
         self.flags = self.flags & !STATUS | Word::from(status);
     }
 
-    /// Has it carry fields' words, of which `count` count, until it ends. Once.
+    /// Stores field words, of which the first `count` are used, until the span ends. To be called at most once.
     #[inline(always)]
     fn carry(&mut self, types: u32, count: usize, words: [Word; CARRIED]) {
         self.flags |= count << CARRIED_SHIFT;
@@ -201,7 +200,7 @@ impl State {
         self.words = words.map(MaybeUninit::new);
     }
 
-    /// Number of field words that count.
+    /// How many field words are used.
     #[inline(always)]
     fn carried(&self) -> usize {
         (self.flags & (NOT_RECORDED - 1)) >> CARRIED_SHIFT
@@ -214,7 +213,7 @@ impl State {
         if self.carried() == 0 { 0 } else { unsafe { self.types.assume_init() } }
     }
 
-    /// The fields' words, the first [`State::carried`] of which count.
+    /// The field words, of which the first [`State::carried`] are used.
     #[inline(always)]
     fn words(&self) -> [Word; CARRIED] {
         if self.carried() == 0 {
@@ -237,7 +236,7 @@ impl Span {
     #[inline(always)]
     pub fn begin<F: Fields>(callsite: CallsiteId, root: bool, values: &F) -> Span {
         if F::COUNT == 0 {
-            // On its own, so that the span is made in its place and not copied there.
+            // A separate return, so that the span is built in the caller's memory and not copied there.
             return Span::begin_bare(callsite, root);
         }
         let mut span = Span::begin_bare(callsite, root);
@@ -331,7 +330,7 @@ impl Drop for Span {
     }
 }
 
-/// One copy serves every call site.
+/// Begins a span on the general path. Not inlined: one copy serves every call site.
 #[inline(never)]
 fn begin(callsite: CallsiteId) -> Span {
     let Some(recorder) = callsite.recorder() else { return Span::none() };
@@ -419,18 +418,18 @@ fn finish(recorder: &Recorder, state: &State, busy: Option<u64>) {
         at = 8;
         kind = RecordKind::SpanLong;
     } else if let Some(busy) = busy {
-        // What is not long took less than 2^32 ticks, and was busy for no more.
+        // A span that is not long took less than 2^32 ticks, so its busy time fits one word.
         body[5] = busy as Word;
         at = 6;
         kind = RecordKind::SpanBusy;
     }
-    // All of them, as copying a number known here is cheaper than copying the number there are.
+    // Copy all of them: copying a fixed number is cheaper than copying the number in use.
     body[at..at + CARRIED].copy_from_slice(&state.words());
     let head = Head::new(kind, state.callsite, status, state.types());
     recorder.push(head, &body[..at + state.carried().min(CARRIED)], now);
 }
 
-/// What a span's record begins with. Where there is no parent, the span is a root, whatever stands for one.
+/// The first five words of a span's record. A span without a parent is a root; the word for its root then means nothing.
 #[inline(always)]
 fn place(state: &State, now: Word) -> [Word; 5] {
     [state.id, state.previous, state.previous_root, state.start, now.wrapping_sub(state.start)]
@@ -438,8 +437,8 @@ fn place(state: &State, now: Word) -> [Word; 5] {
 
 /// Upper half of the ticks a span took, on a 32-bit machine, whose clock may have wrapped more than once.
 ///
-/// An era is half a wrap. A moment lies less than half a wrap after the mark that set the era as of then, so it is in the same half or the next:
-/// its own upper bit says which.
+/// An era is half a wrap of the clock. Any moment lies less than half a wrap after the mark that set its era, so it is in the same half or in the next one; the upper bit
+/// of its ticks tells which.
 fn high_half(state: &State, era: Word, now: Word) -> Word {
     if Word::BITS == 64 {
         return 0;
@@ -449,11 +448,11 @@ fn high_half(state: &State, era: Word, now: Word) -> Word {
         (half as u64) << 31 | (ticks & (Word::MAX >> 1)) as u64
     };
     let elapsed = whole(era >> ERA, now).wrapping_sub(whole(state.flags >> ERA, state.start));
-    // Eras are counted modulo 2^24.
+    // Eras are counted modulo 2^24, so the upper 9 bits of the difference mean nothing.
     (elapsed << 9 >> 9 >> 32) as Word
 }
 
-/// Writes fields of a span as a record of their own.
+/// Writes fields of a span as a separate record.
 #[inline(always)]
 fn add<F: Fields>(running: &Running, time: Word, callsite: CallsiteId, values: &F) {
     let place = (running.id(), running.root());

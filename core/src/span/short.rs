@@ -1,8 +1,8 @@
-//! The short way of firmware: a ring that keeps what is oldest and has room, a span without fields. Nothing is kept in memory but the span itself; what
-//! does not fit goes the general way from its start, with the same arguments, so that nothing has to be kept for that either.
+//! The short path of firmware, for a span without fields in a ring that keeps the oldest records and has room. Whatever does not qualify starts again on the general
+//! path with the same arguments, so nothing needs to be saved for that case.
 //!
-//! With a clock that is a register no function is called on it. A clock that is a function takes copies of their own, as a call among all this would have
-//! the registers saved for every clock.
+//! When the clock is a register, no function is called at all. A clock that is a function is served by separate copies of the code, because a call would make
+//! the compiler save registers for every kind of clock.
 
 use super::{Running, Span, State, place};
 use crate::callsite::CallsiteId;
@@ -45,7 +45,7 @@ fn begin_at(start: Word, recorder: &'static Recorder, callsite: CallsiteId) -> S
     Span::of(Running { recorder, state })
 }
 
-/// Ends it.
+/// Ends a span.
 #[inline(never)]
 pub(super) fn end(recorder: &Recorder, state: &State) {
     match recorder.clock().register_ticks() {
@@ -63,7 +63,7 @@ fn end_called(recorder: &Recorder, state: &State) {
 fn end_at(now: Word, recorder: &Recorder, state: &State) {
     // A plain span that began in this era and is the innermost that is alive, while no ended entry is remembered.
     if state.flags == recorder.short_era() && recorder.is_current(state.id) {
-        // Of the same trace: a root's word is set before a span outside any other begins.
+        // The root's word stays: the parent is in the same trace, and without a parent the next root sets the word anew.
         recorder.set_span(state.previous);
         let head = Head::new(RecordKind::Span, state.callsite, 0, 0);
         if recorder.ring().try_push(head, || place(state, now)) {

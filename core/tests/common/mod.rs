@@ -13,7 +13,6 @@ pub enum Told {
     Event { name: String, span: usize, root: usize, sampled: bool },
     Fields { span: usize, values: String },
     Attach { id: usize },
-    Other,
 }
 
 impl Told {
@@ -54,10 +53,11 @@ pub fn remote(id: usize) -> bool {
     is_remote(id)
 }
 
-fn told(raw: &RawRecord) -> Told {
+/// `None` of readings of the clock and of what only a server's recorders write.
+fn told(raw: &RawRecord) -> Option<Told> {
     let values =
         |values: Values<'_>| values.into_iter().map(|v| format!("{v:?}")).collect::<Vec<_>>().join(" ");
-    match Record::parse(raw).expect("a record") {
+    Some(match Record::parse(raw).expect("a record") {
         Record::Span(s) => Told::Span {
             name: name(s.callsite),
             id: s.id,
@@ -71,8 +71,8 @@ fn told(raw: &RawRecord) -> Told {
         }
         Record::Fields(e) => Told::Fields { span: e.span, values: values(e.values) },
         Record::Attach { id, .. } => Told::Attach { id },
-        _ => Told::Other,
-    }
+        _ => return None,
+    })
 }
 
 fn name(callsite: u32) -> String {
@@ -87,7 +87,7 @@ fn name(callsite: u32) -> String {
 
 pub fn drain(recorder: &Recorder) -> Vec<Told> {
     let mut all = vec![];
-    recorder.ring().reader().expect("the only reader").drain(|raw| all.push(told(raw)));
+    recorder.ring().reader().expect("the only reader").drain(|raw| all.extend(told(raw)));
     all
 }
 
