@@ -1,7 +1,7 @@
 //! Messages with their fields filled in: the one renderer of events, for this process and for captures of devices.
 //!
 //! A recorder keeps the message with its placeholders and the values apart. `{name}` shows that field, `{3}` the fourth, `{}` the next one, and what is after
-//! a colon is the format, as `format!` has it: [`spec`] applies it to the value. `{{` and `}}` are braces.
+//! a colon is the format, as `format!` has it: `spec` applies it to the value. `{{` and `}}` are braces.
 
 mod spec;
 
