@@ -52,7 +52,6 @@ mod without_loom {
     /// The id key, events past a recorder's ring, and on a host the recorders of threads and the share of traces that is recorded.
     pub mod recorder {
         pub use crate::aside::event_to;
-        pub use crate::recorder::place::ID_BITS;
         #[cfg(feature = "std")]
         pub use crate::recorder::{
             ThreadHook, acquire_thread, for_each_thread, forget_threads, mute_thread, refused,

@@ -71,6 +71,13 @@ pub(crate) use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release}
 /// The first id. On a 32-bit machine every id carries bit 30, so that what stands for a span elsewhere can be marked by its absence.
 pub(crate) const FIRST_ID: usize = if usize::BITS == 64 { 1 } else { 1 << (usize::BITS - 2) | 1 };
 
+/// Keeps the compiler from moving accesses over this point, which is all the order that a context needs that interrupts this one on its own
+/// processor: an interrupt handler, or a signal handler on its own thread. No instruction.
+#[inline(always)]
+pub(crate) fn order_for_interrupts() {
+    core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
+}
+
 /// Loads what tells this context that memory is its own to use: what it reads by way of the value, or writes only if the value says so, comes
 /// after. An acquiring load, which on Arm needs no barrier: there accesses stay behind the loads that their address, or a branch before
 /// a store, depends on (Armv6-M to Armv8-M, "dependency ordering").

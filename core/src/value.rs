@@ -255,6 +255,8 @@ pub enum LossReason {
     Overwritten = 1,
     /// The record does not fit into a frame of the device, even with its texts cut.
     TooLarge = 2,
+    /// A signal handler made the record while it interrupted its own thread in the writing of another.
+    Reentrant = 3,
 }
 
 impl LossReason {
@@ -264,6 +266,7 @@ impl LossReason {
             0 => Some(LossReason::RingFull),
             1 => Some(LossReason::Overwritten),
             2 => Some(LossReason::TooLarge),
+            3 => Some(LossReason::Reentrant),
             _ => None,
         }
     }

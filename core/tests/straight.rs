@@ -16,7 +16,7 @@ const SLOTS: usize = 32;
 
 fn hook() -> Option<&'static Recorder> {
     let slots = Vec::leak((0..SLOTS).map(|_| Slot::new()).collect());
-    let recorder = Recorder::for_thread(slots, MODE.get(), Clock::processor(1_000_000_000), 1, &[]);
+    let recorder = Recorder::for_thread(slots, MODE.get(), Clock::processor(1_000_000_000), &[]);
     let recorder = Box::leak(Box::new(recorder));
     MINE.set(Some(recorder));
     recorder::acquire_thread(|| Some(recorder))
@@ -30,10 +30,25 @@ fn on_a_thread<R: Send + 'static>(mode: Mode, work: fn(&'static Recorder) -> R) 
         // The first record gives the thread its recorder.
         info!("hello");
         let recorder = MINE.get().expect("the hook was called");
-        drain(recorder);
+        drop(span!("before all others"));
+        recorder.ring().reader().expect("the only reader").drain(|raw| {
+            if let Some(Record::Span(span)) = Record::parse(raw) {
+                BEFORE.set(span.id);
+            }
+        });
         work(recorder)
     });
     thread.join().unwrap()
+}
+
+thread_local! {
+    /// The id of a span made before all others.
+    static BEFORE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// An id counted from the thread's first: recorders begin to count in different places.
+fn nth(id: usize) -> usize {
+    if id == 0 { 0 } else { id.wrapping_sub(BEFORE.get()) }
 }
 
 /// Everything in a record but its times.
@@ -43,7 +58,7 @@ fn told(raw: &RawRecord) -> String {
     match Record::parse(raw).expect("a record") {
         Record::Span(s) => {
             assert!(s.duration < 1 << 60, "it ended after it began");
-            let place = (s.id, s.parent, s.root);
+            let place = (nth(s.id), nth(s.parent), nth(s.root));
             format!(
                 "span {} {place:?} {:?} {:?} {}",
                 s.callsite,
@@ -52,8 +67,12 @@ fn told(raw: &RawRecord) -> String {
                 values(s.values)
             )
         }
-        Record::Event(e) => format!("event {} {:?} {}", e.callsite, (e.span, e.root), values(e.values)),
-        Record::Fields(e) => format!("fields {} {:?} {}", e.callsite, (e.span, e.root), values(e.values)),
+        Record::Event(e) => {
+            format!("event {} {:?} {}", e.callsite, (nth(e.span), nth(e.root)), values(e.values))
+        }
+        Record::Fields(e) => {
+            format!("fields {} {:?} {}", e.callsite, (nth(e.span), nth(e.root)), values(e.values))
+        }
         other => format!("{:?}", std::mem::discriminant(&other)),
     }
 }

@@ -5,14 +5,8 @@ use crate::memory;
 use crate::published::Published;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use throughline::adapter::recorder;
-use throughline::adapter::ring::{Mode, Word};
+use throughline::adapter::ring::Mode;
 use throughline::{Clock, Recorder};
-
-/// Ids that a thread's recorder may give before it would run into the next one's: 2^40 on a 64-bit machine, 2^20 on a 32-bit one.
-const IDS: Word = 1 << (Word::BITS * 5 / 8);
-
-/// As many recorders have ids of their own.
-const RECORDERS: usize = 1 << (recorder::ID_BITS - Word::BITS * 5 / 8);
 
 /// How recorders are made.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +56,7 @@ fn hook() -> Option<&'static Recorder> {
 
 fn make(settings: &Settings) -> Option<&'static Recorder> {
     let number = MADE.fetch_add(1, Ordering::Relaxed);
-    if number >= settings.threads.min(RECORDERS) {
+    if number >= settings.threads {
         MADE.fetch_sub(1, Ordering::Relaxed);
         return None;
     }
@@ -70,8 +64,7 @@ fn make(settings: &Settings) -> Option<&'static Recorder> {
         MADE.fetch_sub(1, Ordering::Relaxed);
         return None;
     };
-    let first_id = IDS.wrapping_mul(number) + 1;
-    let recorder = Recorder::for_thread(slots, Mode::LocalOldest, settings.clock, first_id, cells);
+    let recorder = Recorder::for_thread(slots, Mode::LocalOldest, settings.clock, cells);
     Some(Box::leak(Box::new(recorder)))
 }
 

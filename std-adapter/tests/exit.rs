@@ -79,6 +79,64 @@ fn what_is_recorded_as_a_thread_ends_is_a_loss_12() {
 }
 
 #[test]
+fn a_guard_that_outlives_its_recorder_touches_nothing_of_another_thread_11() {
+    use std::sync::mpsc;
+    struct Holder {
+        span: Option<throughline::Span>,
+        remote: Option<throughline::AttachGuard>,
+    }
+    impl Drop for Holder {
+        fn drop(&mut self) {
+            if self.span.is_none() {
+                return;
+            }
+            // The recorder is free: another thread takes it.
+            let (there, is_there) = mpsc::channel();
+            let (go_on, may_go_on) = mpsc::channel();
+            let other = std::thread::spawn(move || {
+                let _root = span!("root of the other");
+                let root = throughline::current();
+                there.send(()).unwrap();
+                may_go_on.recv().unwrap();
+                assert_eq!(throughline::current(), root);
+                drop(span!("child"));
+                assert_eq!(throughline::current(), root);
+            });
+            is_there.recv().unwrap();
+            if let Some(span) = &self.span {
+                throughline::record!(span, late = 1);
+            }
+            drop(self.span.take());
+            drop(self.remote.take());
+            go_on.send(()).unwrap();
+            other.join().unwrap();
+        }
+    }
+    thread_local! {
+        static HOLDER: std::cell::RefCell<Holder> = const { std::cell::RefCell::new(Holder { span: None, remote: None }) };
+    }
+    in_own_process("a_guard_that_outlives_its_recorder_touches_nothing_of_another_thread_11", || {
+        let guard = throughline_std::init(&quiet().max_threads(2)).unwrap();
+        let holding = std::thread::spawn(|| {
+            // First, so that it is torn down last.
+            HOLDER.with(|_| ());
+            let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+            let remote = throughline::TraceContext::parse(header).map(throughline::attach).unwrap();
+            let span = span!("held");
+            HOLDER.with_borrow_mut(|holder| *holder = Holder { span: Some(span), remote: Some(remote) });
+        });
+        holding.join().unwrap();
+        let ledger = guard.shutdown(LONG).ledger;
+        // The held span and what was added to it; the remote parent, the root and its child are there.
+        assert_eq!(ledger.ring.dropped_for(DropReason::NoRecorder), 2, "{ledger}");
+        assert_eq!(ledger.ring.output, 3, "{ledger}");
+        let mut recorders = 0;
+        throughline::adapter::recorder::for_each_thread(|_| recorders += 1);
+        assert!(recorders <= 2, "the other thread had the holder's: {recorders}");
+    });
+}
+
+#[test]
 fn records_that_wait_when_the_pump_ends_are_counted_12() {
     in_own_process("records_that_wait_when_the_pump_ends_are_counted_12", || {
         static OVER: AtomicBool = AtomicBool::new(false);
@@ -100,7 +158,7 @@ fn records_that_wait_when_the_pump_ends_are_counted_12() {
         }
         let report = guard.shutdown(LONG);
         OVER.store(true, Ordering::Relaxed);
-        threads.map(|thread| thread.join().unwrap());
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert!(report.complete, "{}", report.ledger);
         assert!(report.ledger.hops().all(|(_, hop)| hop.pending == 0), "{}", report.ledger);
         let ledger = throughline_std::ledger();

@@ -10,7 +10,6 @@ use opentelemetry_proto::tonic::{
 use proptest::prelude::*;
 use prost::Message;
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use throughline::adapter::ring::{Mode, Slot};
 use throughline::adapter::{metrics::Cell, recorder};
@@ -34,15 +33,12 @@ fn stage() -> MutexGuard<'static, Option<Stage>> {
 }
 
 fn new_recorder() -> &'static Recorder {
-    static SERIAL: AtomicUsize = AtomicUsize::new(0);
     let slots = Vec::leak((0..4096).map(|_| Slot::new()).collect());
     let cells = Vec::leak((0..8).map(|_| Cell::new(0)).collect());
-    let first_id = SERIAL.fetch_add(1, Ordering::Relaxed) << 40 | 1;
     Box::leak(Box::new(Recorder::for_thread(
         slots,
         Mode::LocalOldest,
         Clock::processor(1_000_000_000),
-        first_id,
         cells,
     )))
 }

@@ -2,7 +2,7 @@
 //!
 //! Threads get their recorders as `throughline-std` gives them, but are drained here, between batches, as the peers are.
 
-use std::{hint::black_box, sync::Once, sync::atomic::AtomicUsize};
+use std::{hint::black_box, sync::Once};
 
 use throughline::adapter::{
     metrics::Cell,
@@ -29,11 +29,9 @@ pub(crate) fn init() {
 }
 
 fn new_recorder() -> &'static Recorder {
-    static SERIAL: AtomicUsize = AtomicUsize::new(0);
     let slots = Vec::leak((0..SLOTS).map(|_| Slot::new()).collect());
     let cells = Vec::leak((0..CELLS).map(|_| Cell::new(0)).collect());
-    let first_id = SERIAL.fetch_add(1, std::sync::atomic::Ordering::Relaxed) << 40 | 1;
-    Box::leak(Box::new(Recorder::for_thread(slots, Mode::LocalOldest, clock(), first_id, cells)))
+    Box::leak(Box::new(Recorder::for_thread(slots, Mode::LocalOldest, clock(), cells)))
 }
 
 fn clock() -> Clock {

@@ -157,6 +157,28 @@ const WIDE: bool = Count::BITS == 64;
 #[cfg(feature = "std")]
 #[inline(always)]
 fn add_to_own(cell: &Cell, n: Count) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: adds to a word that is atomic. Without the lock: other threads only read it, and a signal handler on this one that counts too runs before the
+    // instruction or after it.
+    unsafe {
+        core::arch::asm!(
+            "add qword ptr [{cell}], {n}",
+            "jc {full}",
+            cell = in(reg) cell.as_ptr(),
+            n = in(reg) n,
+            full = label { fill(cell) },
+            options(nostack),
+        );
+        return;
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    add_in_two_steps(cell, n);
+}
+
+/// The same for processors that do not add to memory: a signal handler that counts in the same cell between the two steps is overruled.
+#[cfg(all(feature = "std", not(all(target_arch = "x86_64", not(miri)))))]
+#[inline(always)]
+fn add_in_two_steps(cell: &Cell, n: Count) {
     let (sum, overflow) = cell.load(Relaxed).overflowing_add(n);
     if overflow && WIDE {
         return fill(cell);

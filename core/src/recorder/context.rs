@@ -6,7 +6,7 @@ use super::place::{
 use super::{Recorder, get, id_key};
 use crate::record::ATTACH_WORDS;
 use crate::ring::{Head, RecordKind, Word};
-use crate::sync::{AtomicWord, Relaxed};
+use crate::sync::{AtomicWord, Relaxed, order_for_interrupts};
 use crate::{SpanId, TraceContext, TraceId};
 use core::marker::PhantomData;
 
@@ -299,12 +299,6 @@ impl Drop for Poll<'_> {
         let before = if clearings == self.clearings { (before.span & !MARK, before.root) } else { (0, 0) };
         recorder.return_to(before);
     }
-}
-
-/// A place is read by the contexts that interrupt this one, on the same core, so the compiler's order is all it takes.
-#[inline(always)]
-fn order_for_interrupts() {
-    core::sync::atomic::compiler_fence(crate::sync::Release);
 }
 
 impl Recorder {

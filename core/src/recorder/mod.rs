@@ -9,6 +9,8 @@ mod ended;
 mod extended;
 #[cfg(not(registered_callsites))]
 pub(crate) mod gate;
+#[cfg(feature = "std")]
+mod ids;
 pub(crate) mod place;
 #[cfg(feature = "std")]
 mod pool;
@@ -111,18 +113,16 @@ impl Recorder {
         }
     }
 
-    /// A recorder for one thread of a server, with the first id (of [`ID_BITS`](place::ID_BITS) bits) it may give to a span (so that no two threads give the same) and its
-    /// metric cells. For adapters.
+    /// A recorder for one thread of a server, with its metric cells. It gives ids that no other recorder of the process gives. For adapters.
     #[cfg(feature = "std")]
     pub fn for_thread(
         slots: &'static [Slot],
         mode: Mode,
         clock: Clock,
-        first_id: Word,
         cells: &'static [crate::sync::Cell],
     ) -> Recorder {
         let mut recorder = Recorder::with_ring(Ring::new(slots, mode), clock);
-        recorder.ring.owner().next_id.store(first_id & place::ID | place::MADE, Relaxed);
+        recorder.ring.owner().next_id.store(ids::first(), Relaxed);
         let straight = matches!(mode, Mode::LocalOldest) && clock.is_processor();
         recorder.thread = thread::ThreadPart::new(cells, straight);
         recorder
@@ -238,10 +238,7 @@ impl Recorder {
     #[cfg(feature = "std")]
     #[inline(always)]
     pub(crate) fn next_local_id(&self) -> Word {
-        let next_id = &self.ring.owner().next_id;
-        let id = next_id.load(Relaxed);
-        next_id.store(id.wrapping_add(1), Relaxed);
-        id
+        ids::next(&self.ring)
     }
 
     /// Pushes a record: out of line where flash is scarce.
@@ -284,7 +281,7 @@ pub(crate) use get as get_to_record;
 #[cfg(straight)]
 pub(crate) use thread::straight;
 #[cfg(feature = "std")]
-pub(crate) use thread::{get, get_to_record};
+pub(crate) use thread::{get, get_to_record, refuse};
 
 #[inline(always)]
 fn installed() -> Option<&'static Recorder> {

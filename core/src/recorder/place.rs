@@ -22,7 +22,8 @@ pub(crate) const REMOTE: Word = if WIDE { 1 << (Word::BITS - 2) } else { 1 << (W
 /// The bits of an id.
 pub(crate) const ID: Word = if WIDE { Word::MAX >> 8 } else { Word::MAX >> 2 };
 /// How many bits an id has: 56, on a 32-bit machine 30.
-pub const ID_BITS: u32 = ID.count_ones();
+#[cfg(all(feature = "std", target_pointer_width = "64"))]
+pub(crate) const ID_BITS: u32 = ID.count_ones();
 /// What every id carries from the moment it is made.
 pub(crate) const MADE: Word = FIRST_ID - 1;
 /// In a span word of a 64-bit machine: an entry below has ended already, so that whoever ends must look where to return to.

@@ -92,9 +92,18 @@ pub(crate) fn get_to_record() -> Option<&'static Recorder> {
     }
 }
 
+impl Recorder {
+    /// Whether the running thread may write to it: not when it is the recorder of a thread and that thread has left it, as then it may be another
+    /// thread's. For guards that end in an unusual way; those that find their own span current need not ask.
+    pub(crate) fn is_here(&self) -> bool {
+        !self.thread.local || core::ptr::eq(CURRENT.get(), self)
+    }
+}
+
+/// Counts a record that is lost because its thread has no recorder any more.
 #[cold]
 #[inline(never)]
-fn refuse() -> Option<&'static Recorder> {
+pub(crate) fn refuse() -> Option<&'static Recorder> {
     // Without a hook this program records nothing, or has one recorder for all.
     if hooked() && !MUTED.get() {
         REFUSED.fetch_add(1, Ordering::Relaxed);
@@ -164,6 +173,7 @@ pub fn forget_threads() {
     STRAIGHT.set(core::ptr::null());
     CURRENT.set(core::ptr::null());
     THREADS.clear();
+    REFUSED.store(0, Ordering::Relaxed);
 }
 
 /// Has the running thread record nothing from now on, neither spans and events nor metrics, and without counting them as lost: for threads that

@@ -155,7 +155,7 @@ struct WriterSide {
     /// `SharedNewest` only: slots reserved since the beginning.
     next: AtomicWord,
     /// Local only: the position it may write up to, which is a whole ring after the tail as the writer last saw it. So it seldom touches the
-    /// reader's line, and one comparison tells whether there is room.
+    /// reader's line, and one comparison tells whether there is room. While a record is being written, the mark that says so.
     #[cfg(not(target_os = "none"))]
     room_to: AtomicWord,
     /// `LocalNewest` only: slots announced before they are written.
@@ -167,6 +167,12 @@ struct WriterSide {
     /// `LocalNewest` only: 1 + `reported` as it was when `first_loss` was last set.
     #[cfg(not(target_os = "none"))]
     noted: AtomicWord,
+    /// Local only: records lost because a signal handler made them while it interrupted the writing of another, and ticks at the first that was not yet
+    /// reported.
+    #[cfg(not(target_os = "none"))]
+    reentrant: AtomicWord,
+    #[cfg(not(target_os = "none"))]
+    first_reentrant: AtomicWord,
     /// Records lost.
     lost: AtomicWord,
     /// Ticks at the first loss that was not yet reported.
@@ -203,6 +209,9 @@ struct ReaderSide {
     expected: AtomicWord,
     /// `lost` as last reported.
     reported: AtomicWord,
+    /// Local only: `reentrant` as last reported.
+    #[cfg(not(target_os = "none"))]
+    reported_reentrant: AtomicWord,
     /// 1 while a [`Reader`] exists.
     reading: AtomicWord,
 }
@@ -253,6 +262,10 @@ impl<'a> Ring<'a> {
                     written: AtomicWord::new(0),
                     #[cfg(not(target_os = "none"))]
                     noted: AtomicWord::new(0),
+                    #[cfg(not(target_os = "none"))]
+                    reentrant: AtomicWord::new(0),
+                    #[cfg(not(target_os = "none"))]
+                    first_reentrant: AtomicWord::new(0),
                     lost: AtomicWord::new(0),
                     first_loss: AtomicWord::new(0),
                 }),
@@ -263,6 +276,8 @@ impl<'a> Ring<'a> {
                     #[cfg(not(target_os = "none"))]
                     expected: AtomicWord::new(0),
                     reported: AtomicWord::new(0),
+                    #[cfg(not(target_os = "none"))]
+                    reported_reentrant: AtomicWord::new(0),
                     reading: AtomicWord::new(0),
                 }),
             }
@@ -360,6 +375,30 @@ impl<'a> Ring<'a> {
     #[inline(always)]
     pub(crate) fn next_id(&self) -> Word {
         increment!(self, Ring<'_>, writer.0.owner.next_id)
+    }
+
+    /// The next id of a ring that one thread writes: counted up in one instruction where there is one, so that a signal handler cannot take the same.
+    #[cfg(all(not(loom), feature = "std", target_pointer_width = "64"))]
+    #[inline(always)]
+    pub(crate) fn next_own_id(&self) -> Word {
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        {
+            let mut id: Word = 1;
+            // SAFETY: adds to a word that is atomic. Without the lock: other threads only read it, and a signal on this one comes before the
+            // instruction or after it.
+            unsafe {
+                core::arch::asm!(
+                    "xadd qword ptr [{ring} + {at}], {id}",
+                    ring = in(reg) core::ptr::from_ref(self),
+                    at = const core::mem::offset_of!(Ring<'_>, writer.0.owner.next_id),
+                    id = inout(reg) id,
+                    options(nostack),
+                );
+            }
+            id
+        }
+        #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+        self.owner().next_id.fetch_add(1, Relaxed)
     }
 
     #[inline(always)]

@@ -226,18 +226,21 @@ impl<'r> Reader<'r> {
         self.ring.newest.map_or(0, |newest| (newest.not_before)(self, now))
     }
 
-    /// Whether [`Reader::take_loss`] has something to tell.
+    /// Whether [`Reader::take_loss`] has something to tell of a shared ring.
     pub fn has_loss(&self) -> bool {
         self.ring.writer.0.lost.load(Relaxed) != self.ring.reader.0.reported.load(Relaxed)
     }
 
-    /// What was lost since this was last asked; `None` when nothing.
+    /// What was lost since this was last asked, one reason at a time; `None` when nothing more.
     #[cfg_attr(target_os = "none", inline(never))]
     pub fn take_loss(&mut self) -> Option<Loss> {
         let ring = self.ring;
         let total = ring.writer.0.lost.load(Acquire);
         let count = total.wrapping_sub(ring.reader.0.reported.load(Relaxed));
         if count == 0 {
+            #[cfg(not(target_os = "none"))]
+            return self.take_reentrant();
+            #[cfg(target_os = "none")]
             return None;
         }
         let first = ring.writer.0.first_loss.load(Relaxed);
@@ -249,6 +252,20 @@ impl<'r> Reader<'r> {
             _ => LossReason::Overwritten,
         };
         Some(Loss { reason, count, total, first })
+    }
+
+    /// Records of signal handlers that were lost since this was last asked.
+    #[cfg(not(target_os = "none"))]
+    fn take_reentrant(&mut self) -> Option<Loss> {
+        let (writer, reported) = (&self.ring.writer.0, &self.ring.reader.0.reported_reentrant);
+        let total = writer.reentrant.load(Acquire);
+        let count = total.wrapping_sub(reported.load(Relaxed));
+        if count == 0 {
+            return None;
+        }
+        let first = writer.first_reentrant.load(Relaxed);
+        reported.store(total, Relaxed);
+        Some(Loss { reason: LossReason::Reentrant, count, total, first })
     }
 
     #[cfg(not(target_os = "none"))]

@@ -9,7 +9,7 @@ use crate::Status;
 use crate::callsite::CallsiteId;
 use crate::clock::processor_ticks;
 use crate::fields::{Fields, head_types, min_words};
-use crate::recorder::{Recorder, straight};
+use crate::recorder::{Recorder, refuse, straight};
 use crate::ring::{Head, RecordKind, Word};
 use core::mem::{ManuallyDrop, MaybeUninit};
 
@@ -231,6 +231,10 @@ fn end_out_of_line(running: &Running) {
     let InSlot { recorder, head, flags, id, previous, root, start, .. } = running.slot;
     if flags & GENERAL != 0 {
         return super::end(recorder, &running.state());
+    }
+    if !recorder.is_here() {
+        refuse();
+        return;
     }
     recorder.leave(id, (previous, root));
     let now = processor_ticks();

@@ -299,6 +299,11 @@ impl Span {
     #[doc(hidden)]
     pub fn add<F: Fields>(&self, callsite: CallsiteId, values: &F) {
         if let Some(running) = self.recorded() {
+            #[cfg(feature = "std")]
+            if !running.recorder().is_here() {
+                recorder::refuse();
+                return;
+            }
             add(running, running.recorder().ticks(), callsite, values);
         }
     }
@@ -381,6 +386,13 @@ fn started(recorder: &'static Recorder, mut state: State) -> Span {
 
 #[inline(never)]
 fn end(recorder: &Recorder, state: &State) {
+    #[cfg(feature = "std")]
+    if !recorder.is_here() {
+        if state.is_recorded() {
+            recorder::refuse();
+        }
+        return;
+    }
     recorder.leave(state.word(), (state.previous, state.previous_root));
     if state.is_recorded() {
         finish(recorder, state, None);

@@ -117,7 +117,6 @@ mod recorders {
 mod recorders {
     use super::*;
     use std::cell::Cell;
-    use std::sync::atomic::{AtomicUsize, Ordering};
     use throughline::adapter::recorder;
     use throughline::adapter::ring::{Mode, Slot};
 
@@ -126,14 +125,12 @@ mod recorders {
     }
 
     fn hook() -> Option<&'static Recorder> {
-        static FIRST: AtomicUsize = AtomicUsize::new(1);
         let slots = Vec::leak((0..2048).map(|_| Slot::new()).collect());
-        let first = FIRST.fetch_add(1 << 20, Ordering::Relaxed);
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
         let clock = Clock::processor(1_000_000_000);
         #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         let clock = Clock::mock();
-        let recorder = Recorder::for_thread(slots, Mode::LocalOldest, clock, first, &[]);
+        let recorder = Recorder::for_thread(slots, Mode::LocalOldest, clock, &[]);
         let recorder: &'static Recorder = Box::leak(Box::new(recorder));
         MINE.set(Some(recorder));
         // A new one each time: what another thread left is not taken.

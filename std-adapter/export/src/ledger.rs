@@ -37,10 +37,12 @@ pub enum DropReason {
     /// A span of a remote trace whose ids are not known: the record that named the remote parent was lost, or there were more remote parents at a time
     /// than `Config::remote_parents`.
     UnknownParent,
+    /// A signal handler made it while it interrupted its own thread in the writing of another record.
+    Reentrant,
 }
 
 impl DropReason {
-    const ALL: [DropReason; 14] = [
+    const ALL: [DropReason; 15] = [
         DropReason::RingFull,
         DropReason::NoRecorder,
         DropReason::Malformed,
@@ -55,6 +57,7 @@ impl DropReason {
         DropReason::ThreadDied,
         DropReason::SampledOut,
         DropReason::UnknownParent,
+        DropReason::Reentrant,
     ];
 
     /// Its name as in the metric `throughline.records`.
@@ -74,6 +77,7 @@ impl DropReason {
             DropReason::ThreadDied => "thread_died",
             DropReason::SampledOut => "sampled_out",
             DropReason::UnknownParent => "unknown_parent",
+            DropReason::Reentrant => "reentrant",
         }
     }
 }
@@ -313,7 +317,7 @@ mod tests {
             cells.pump.dropped(reason, i as u64 + 1);
         }
         let hop = cells.read().pump;
-        assert_eq!(hop.dropped_total(), 105);
+        assert_eq!(hop.dropped_total(), 120);
         assert_eq!(hop.dropped_for(DropReason::WriteError), 10);
     }
 }

@@ -1,8 +1,8 @@
 //! Empties the rings of all threads, those of ended threads included.
 
 use throughline::Recorder;
-use throughline::adapter::recorder;
 use throughline::adapter::ring::{Loss, RawRecord, Reader};
+use throughline::adapter::{LossReason, recorder};
 use throughline_export::ledger::{Cells, DropReason};
 
 /// The readers of all rings.
@@ -28,6 +28,13 @@ pub(crate) struct Round {
     pub(super) hurry: bool,
 }
 
+fn reason(reason: LossReason) -> DropReason {
+    match reason {
+        LossReason::Reentrant => DropReason::Reentrant,
+        _ => DropReason::RingFull,
+    }
+}
+
 impl Drain {
     /// Hands every record that was there when its ring's turn came to `take`, and what a ring lost to `lost`.
     pub(crate) fn round(
@@ -45,12 +52,13 @@ impl Drain {
             round.hurry |= source.reader.slots_before(head) > ring.capacity() / 2;
             let records = source.reader.drain_until(head, &mut take) as u64;
             round.records += records;
-            if let Some(loss) = source.reader.take_loss() {
-                cells.ring.input(records + loss.count as u64);
-                cells.ring.dropped(DropReason::RingFull, loss.count as u64);
-                lost(&loss);
-            } else if records > 0 {
+            if records > 0 {
                 cells.ring.input(records);
+            }
+            while let Some(loss) = source.reader.take_loss() {
+                cells.ring.input(loss.count as u64);
+                cells.ring.dropped(reason(loss.reason), loss.count as u64);
+                lost(&loss);
             }
             cells.ring.output(records);
             let sampled_out = source.recorder.sampled_out();

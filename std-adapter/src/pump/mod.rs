@@ -33,7 +33,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use steps::Steps;
 use throughline::Clock;
-use throughline::adapter::IdKey;
+use throughline::adapter::{IdKey, LossReason};
 use throughline_export::ledger::{Cells, DropReason};
 use throughline_export::otlp::Options;
 use throughline_export::view::LossView;
@@ -197,7 +197,11 @@ impl Pump {
         );
         for loss in losses {
             let time_unix_ns = assembler.wall_time.unix_ns(loss.first);
-            let (count, what) = (loss.count as u64, "a thread's ring was full");
+            let what = match loss.reason {
+                LossReason::Reentrant => "a signal handler recorded amid a record of its thread",
+                _ => "a thread's ring was full",
+            };
+            let count = loss.count as u64;
             fan_out.loss(&LossView { time_unix_ns, count, what });
         }
         assembler.end_round(&self.cells, fan_out);

@@ -231,6 +231,7 @@ fn loss(l: &Loss) -> Json5 {
         throughline::adapter::LossReason::RingFull => "ring_full".to_owned(),
         throughline::adapter::LossReason::Overwritten => "overwritten".to_owned(),
         throughline::adapter::LossReason::TooLarge => "too_large".to_owned(),
+        throughline::adapter::LossReason::Reentrant => "reentrant".to_owned(),
         other => format!("{other:?}"),
     });
     let mut object =

@@ -1,0 +1,198 @@
+//! A signal handler that records on the thread that it interrupts, at any instruction, under a storm of signals: records of both stay whole, ids stay
+//! unique, and every record is either read or counted as lost.
+#![cfg(all(target_os = "linux", feature = "std", not(loom), not(miri)))]
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use throughline::adapter::record::Record;
+use throughline::adapter::ring::{Mode, Slot};
+use throughline::adapter::{LossReason, metrics, metrics::Reading, recorder};
+use throughline::{Clock, Recorder, Value, counter, histogram, info, span};
+
+static MODE_IS_NEWEST: AtomicBool = AtomicBool::new(false);
+/// How often the handler ran.
+static HANDLED: AtomicUsize = AtomicUsize::new(0);
+
+fn hook() -> Option<&'static Recorder> {
+    recorder::acquire_thread(|| {
+        let slots = Vec::leak((0..1 << 12).map(|_| Slot::new()).collect());
+        let cells = Vec::leak((0..4096).map(|_| metrics::Cell::new(0)).collect());
+        let mode = if MODE_IS_NEWEST.load(Relaxed) { Mode::LocalNewest } else { Mode::LocalOldest };
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        let clock = Clock::processor(1_000_000_000);
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        let clock = Clock::mock();
+        Some(Box::leak(Box::new(Recorder::for_thread(slots, mode, clock, cells))))
+    })
+}
+
+/// A span, an event with numbers that belong together, and a longer one.
+fn work(who: u32, n: usize) {
+    let _span = span!("work", who, n);
+    counter!("both").add(1);
+    info!("numbers", n, inverse = !n);
+    info!(
+        "more numbers",
+        who,
+        n,
+        inverse = !n,
+        again = n,
+        text = "of more than one slot, whatever the machine's word"
+    );
+}
+
+extern "C" fn handler(_: libc::c_int) {
+    let n = HANDLED.load(Relaxed);
+    HANDLED.store(n + 1, Relaxed);
+    work(2, n);
+}
+
+/// Values of a record that do not belong together.
+fn is_mixed(values: &[Value<'_>]) -> bool {
+    match values {
+        [Value::U64(n), Value::U64(inverse)] => *n as usize != !(*inverse as usize),
+        [Value::U64(_), Value::U64(n), Value::U64(inverse), Value::U64(again), Value::Str { text, .. }] => {
+            *n as usize != !(*inverse as usize) || n != again || !text.starts_with("of more")
+        }
+        _ => true,
+    }
+}
+
+#[derive(Default)]
+struct Seen {
+    records: usize,
+    mixed: usize,
+    ids: HashSet<usize>,
+    repeated: usize,
+    lost: usize,
+    reentrant: usize,
+}
+
+impl Seen {
+    fn read(&mut self) {
+        recorder::for_each_thread(|recorder| {
+            let mut reader = recorder.ring().reader().expect("the only reader");
+            reader.drain(|raw| {
+                self.records += 1;
+                match Record::parse(raw) {
+                    Some(Record::Span(span)) => {
+                        let values: Vec<_> = span.values.into_iter().collect();
+                        let whole = matches!(values[..], [Value::U64(1 | 2), Value::U64(_)]);
+                        self.mixed += usize::from(!whole);
+                        self.repeated += usize::from(!self.ids.insert(span.id));
+                    }
+                    Some(Record::Event(event)) => {
+                        let values: Vec<_> = event.values.into_iter().collect();
+                        self.mixed += usize::from(is_mixed(&values));
+                    }
+                    _ => self.mixed += 1,
+                }
+            });
+            while let Some(loss) = reader.take_loss() {
+                match loss.reason {
+                    LossReason::Reentrant => self.reentrant += loss.count,
+                    _ => self.lost += loss.count,
+                }
+            }
+        });
+    }
+}
+
+/// Has SIGPROF sent to this thread every few microseconds, for as long as it lives.
+struct Storm(libc::timer_t);
+
+impl Storm {
+    fn begin() -> Storm {
+        let mut timer = core::ptr::null_mut();
+        // SAFETY: installs a handler that does what this test is about, and a timer of this process that sends the signal to this thread.
+        unsafe {
+            let mut action: libc::sigaction = core::mem::zeroed();
+            action.sa_sigaction = handler as *const () as usize;
+            action.sa_flags = libc::SA_RESTART;
+            assert_eq!(libc::sigaction(libc::SIGPROF, &raw const action, core::ptr::null_mut()), 0);
+            let mut event: libc::sigevent = core::mem::zeroed();
+            event.sigev_notify = libc::SIGEV_THREAD_ID;
+            event.sigev_signo = libc::SIGPROF;
+            event.sigev_notify_thread_id = libc::gettid();
+            assert_eq!(libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer), 0);
+            let every = libc::timespec { tv_sec: 0, tv_nsec: 9_973 };
+            let times = libc::itimerspec { it_interval: every, it_value: every };
+            assert_eq!(libc::timer_settime(timer, 0, &raw const times, core::ptr::null_mut()), 0);
+        }
+        Storm(timer)
+    }
+}
+
+impl Drop for Storm {
+    fn drop(&mut self) {
+        // SAFETY: the timer is ours; once it is gone no signal comes any more, as one that is pending is taken before the call returns.
+        unsafe { libc::timer_delete(self.0) };
+    }
+}
+
+/// Runs a storm of this many signals over a thread that records. Says how many rounds of work were done, and what was read meanwhile.
+fn storm(signals: usize) -> (usize, Seen) {
+    recorder::set_thread_hook(hook);
+    let over = AtomicBool::new(false);
+    let mut seen = Seen::default();
+    let rounds = std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            // The thread has a recorder, and callsites are known, before the first signal: neither can be made in a handler.
+            work(1, 0);
+            handler(0);
+            let first = HANDLED.load(Relaxed);
+            let storm = Storm::begin();
+            let mut rounds = 1;
+            while HANDLED.load(Relaxed) - first < signals {
+                work(1, rounds);
+                counter!("done").add(1);
+                histogram!("sizes").record(rounds);
+                rounds += 1;
+            }
+            drop(storm);
+            over.store(true, Relaxed);
+            rounds
+        });
+        while !over.load(Relaxed) {
+            seen.read();
+        }
+        thread.join().unwrap()
+    });
+    seen.read();
+    (rounds, seen)
+}
+
+fn sum(name: &str) -> u64 {
+    let mut sum = 0;
+    metrics::for_each(|series| {
+        if series.blob().is_some_and(|blob| blob.name == name) {
+            let Reading::Counter(n) = series.read() else { panic!("{name} is no counter") };
+            sum += n;
+        }
+    });
+    sum
+}
+
+#[test]
+fn a_handler_that_interrupts_a_record_corrupts_nothing_and_loses_nothing_uncounted_16() {
+    for newest in [false, true] {
+        MODE_IS_NEWEST.store(newest, Relaxed);
+        let before = (HANDLED.load(Relaxed), sum("done"), sum("both"));
+        let (rounds, seen) = storm(10_000);
+        let handled = HANDLED.load(Relaxed) - before.0;
+        println!(
+            "{handled} signals in {rounds} rounds: {} records read, {} lost, {} lost as reentrant, {} mixed, {} ids twice",
+            seen.records, seen.lost, seen.reentrant, seen.mixed, seen.repeated
+        );
+        assert_eq!((seen.mixed, seen.repeated), (0, 0));
+        assert_eq!(seen.records + seen.lost + seen.reentrant, 3 * (rounds + handled));
+        assert_eq!(sum("done") - before.1, rounds as u64 - 1);
+        let both = (rounds + handled) as u64;
+        if cfg!(target_arch = "x86_64") {
+            assert_eq!(sum("both") - before.2, both, "one cell, in both contexts");
+        } else {
+            assert!(sum("both") - before.2 <= both);
+        }
+        recorder::forget_threads();
+    }
+}
