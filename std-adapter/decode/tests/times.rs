@@ -129,3 +129,28 @@ fn a_device_that_corrects_its_clock_does_not_run_backwards_28() {
     let (ticks, unix_ns, _) = shown[3_990];
     assert_eq!(unix_ns, BOOTED + ticks * 1_000 - 15_000_000, "the newest word of the device holds");
 }
+
+#[test]
+fn a_device_that_sets_its_clock_back_by_an_hour_says_so_and_what_was_shown_stays_28() {
+    let event = |time| Rec::Event { callsite: 1, time, span: Some((1, 1)), fields: vec![] };
+    let mut device = Device::new(32);
+    device.unix = (BOOTED, 0);
+    device.preamble().batch(0, 1, &[event(1_000), event(2_000_000)]);
+    device.unix = (BOOTED - 3_600 * S + 2_000_000_000, 2_000_000);
+    // The same word comes again with each preamble; it is one step.
+    device.preamble().preamble();
+    device.batch(2_000_000, 1, &[event(3_000_000), event(1_500_000)]);
+    let (mut shown, mut steps) = (Vec::new(), Vec::new());
+    let mut decoder = Decoder::new(None, TimeOptions::default());
+    decoder.push(&device.wire, None, &mut |context, item| {
+        if let Item::ClockSet { by_ns } = item {
+            steps.push(by_ns);
+        }
+        show(context, &item, &mut shown);
+    });
+    assert_eq!(steps, [-3_600 * S as i64]);
+    let times: Vec<_> = shown.iter().map(|(_, unix_ns, _)| *unix_ns).collect();
+    // The last one was made before the step, and came after it.
+    let expected = [BOOTED + S / 1_000, BOOTED + 2 * S, BOOTED + 3 * S - 3_600 * S, BOOTED + 3 * S / 2];
+    assert_eq!(times, expected);
+}
