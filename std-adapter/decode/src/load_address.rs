@@ -12,9 +12,10 @@ use crate::elf::Elf;
 const PAGE: u64 = 4096;
 
 /// How far above its addresses in the ELF a program was loaded.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) enum LoadAddress {
     /// At its addresses, as firmware is.
+    #[default]
     AsLinked,
     /// Not known yet: what it may be, once a record was seen.
     Unknown(Option<Vec<u64>>),
@@ -49,12 +50,6 @@ impl Role {
             Role::Fields => kind == Kind::Fields || kind == Kind::Span,
             Role::Metric => kind as u8 >= Kind::Counter as u8,
         }
-    }
-}
-
-impl Default for LoadAddress {
-    fn default() -> LoadAddress {
-        LoadAddress::AsLinked
     }
 }
 

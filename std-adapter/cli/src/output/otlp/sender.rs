@@ -1,6 +1,5 @@
 //! Sends requests on a thread of its own, so that a collector that is slow or away holds up neither what is shown nor the reading of a live stream.
 
-use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -92,11 +91,11 @@ fn run(mut client: Client, requests: &Receiver<Request>, closing: &AtomicBool) -
             // Goes on, because the rest may still be delivered.
             Err(error) => {
                 outcome.undelivered += records;
-                if mem::replace(&mut outcome.failure, Some(error)).is_none()
-                    && let Some(error) = &outcome.failure
-                {
+                // The first failure is told at once, the last one at the end.
+                if outcome.failure.is_none() {
                     say(&format_args!("{records} records were not delivered: {error}"));
                 }
+                outcome.failure = Some(error);
             }
         }
     }
