@@ -27,7 +27,7 @@ impl TreeText {
             } else if let Some((series, value)) = metric_line(line)
                 && !is_zero(value)
             {
-                this.metrics.insert(series.to_owned(), value.to_owned());
+                this.metrics.insert(with_sorted_labels(series), value.to_owned());
             }
         }
         this
@@ -115,6 +115,17 @@ fn metric_line(line: &str) -> Option<(&str, &str)> {
     let (series, rest) = line.split_once(" ..")?;
     let value = rest.trim_start_matches('.').strip_prefix(' ')?;
     (!series.contains(' ')).then_some((series, value))
+}
+
+/// The series with its labels in order of their text. Callsites of one series may give them in different orders, and which of them names the series on a
+/// microcontroller depends on the linker.
+fn with_sorted_labels(series: &str) -> String {
+    let Some((name, labels)) = series.strip_suffix('}').and_then(|series| series.split_once('{')) else {
+        return series.to_owned();
+    };
+    let mut labels: Vec<&str> = labels.split(',').collect();
+    labels.sort_unstable();
+    format!("{name}{{{}}}", labels.join(","))
 }
 
 fn is_zero(value: &str) -> bool {
