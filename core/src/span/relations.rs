@@ -30,7 +30,7 @@ impl Span {
     /// ```
     /// use throughline::{TraceContext, span};
     /// let span = span!(kind: Consumer, "process");
-    /// if let Some(sender) = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01") {
+    /// if let Ok(sender) = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01") {
     ///     span.link(sender);
     /// }
     /// ```
