@@ -1,4 +1,4 @@
-//! A list of statics that only grows: what registers itself on first use is found here by its reader.
+//! A list of statics that only grows. Callsites and metrics enter it on their first use, and readers find them here.
 //!
 //! A list takes its members in front ([`List::push`]) or at its end ([`List::find_or_append`]), always in the same way. Both are lock-free (they retry only
 //! when another member got in between); walking is wait-free in the list's length. The model checker's view is in `core/tests/loom_threads.rs`,
@@ -13,7 +13,7 @@ use crate::sync::{Acquire, AtomicPtr, Relaxed, Release, const_unless_loom};
 #[derive(Debug)]
 pub struct Link<T>(AtomicPtr<T>);
 
-/// What can be in a [`List`], once.
+/// A type whose values can be in a [`List`], each at most once.
 pub trait Linked: Sync + Sized + 'static {
     /// Its link.
     fn link(&self) -> &Link<Self>;
@@ -25,7 +25,7 @@ pub struct List<T>(AtomicPtr<T>);
 
 impl<T> Link<T> {
     const_unless_loom! {
-        /// Of what is in no list yet.
+        /// The link of a member that is in no list yet.
         #[allow(clippy::new_without_default)]
         pub fn new() -> Link<T> {
             Link(AtomicPtr::new(core::ptr::null_mut()))
@@ -44,7 +44,7 @@ impl<T> List<T> {
 }
 
 impl<T: Linked> List<T> {
-    /// Puts `member` in front. It must be in no list yet.
+    /// Puts `member` in front. It must not be in a list yet.
     pub fn push(&self, member: &'static T) {
         let this = core::ptr::from_ref(member).cast_mut();
         let mut head = self.0.load(Relaxed);

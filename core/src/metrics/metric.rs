@@ -23,8 +23,8 @@ impl Metric {
         Metric { cells, entry }
     }
 
-    /// For the macros. `keep` does nothing but refer to the metric's [`Entry`]: the linker drops what nothing refers to, and the code that
-    /// counts refers to the cells alone. Calls of it are inlined and leave a relocation, no instruction.
+    /// For the macros. `keep` does nothing but refer to the metric's [`Entry`](super::entry::Entry). Without it the linker would drop the entry, because the code
+    /// that counts refers to the cells alone. A call of it is inlined and leaves a relocation, no instruction.
     #[cfg(not(registered_callsites))]
     #[doc(hidden)]
     #[inline(always)]
@@ -32,8 +32,8 @@ impl Metric {
         Metric { cells, keep }
     }
 
-    /// Makes the calling code refer to the metric's entry, on targets where that is what puts it into the table of all. To be
-    /// called where the metric is a constant, that is, from inlined functions.
+    /// Makes the calling code refer to the metric's entry, on targets where this reference puts the entry into the table of all metrics. Call it only from
+    /// inlined functions, where the metric is a constant.
     #[inline(always)]
     pub(super) fn keep(self) {
         #[cfg(not(registered_callsites))]
@@ -55,7 +55,7 @@ impl Metric {
         add_to_shared(&self.cells[i], n);
     }
 
-    /// Adds to the signed number in cell `i`, which must exist. Says whether it did: not when nobody may come to read it. A 64-bit cell stays at its
+    /// Adds to the signed number in cell `i`, which must exist. Returns false, and adds nothing, as long as the program has no recorder. A 64-bit cell stays at its
     /// least or greatest number, a 32-bit one wraps.
     #[inline(always)]
     pub(super) fn add_signed(self, i: usize, n: Signed) -> bool {
@@ -215,8 +215,8 @@ pub(super) fn add_to_shared(cell: &Cell, n: Count) {
     cell.fetch_add(n, Relaxed);
 }
 
-/// [`Metric::record`] cell by cell, for threads without cells of their own and for metrics that have no place in them yet. The metric comes in its
-/// parts, which fit registers.
+/// [`Metric::record`] for threads without cells of their own and for metrics that have no place in them yet. The metric is passed in its
+/// parts, so that they stay in registers.
 #[cfg(all(registered_callsites, target_has_atomic = "64"))]
 #[cfg_attr(feature = "std", cold)]
 #[inline(never)]

@@ -49,8 +49,8 @@ pub struct HistogramReading {
     pub extremes: Option<(u64, u64)>,
 }
 
-/// Calls `f` with every series of every metric: on a microcontroller of the program, elsewhere used so far. Reads race with writers only in that
-/// a series is as of some moment during the call; no count is ever lost or read twice. Cost: cells × threads.
+/// Calls `f` with every series: on a 32-bit microcontroller of all metrics in the program, elsewhere of those used so far. Writers may go on meanwhile: a series is
+/// read as of some moment during the call, and no count is lost or read twice. Cost: cells × threads.
 pub fn for_each(mut f: impl FnMut(Series)) {
     let mut next = Series::first();
     while let Some(series) = next {
@@ -60,12 +60,12 @@ pub fn for_each(mut f: impl FnMut(Series)) {
 }
 
 impl Series {
-    /// The first there is. With [`Series::next`] a walk over all, that may be broken off and gone on with later.
+    /// The first series. Together with [`Series::next`] it walks over all; the walk may pause and go on later.
     pub fn first() -> Option<Series> {
         Series::in_use_from(Entry::first()?, 0)
     }
 
-    /// The one after it. Metrics that were first used since the walk began are not in it.
+    /// The series after this one. Metrics that were first used since the walk began may be missing.
     pub fn next(&self) -> Option<Series> {
         Series::in_use_from(self.entry, self.index + 1)
     }
@@ -84,7 +84,7 @@ impl Series {
         }
     }
 
-    /// The metric's callsite: its address on a microcontroller, elsewhere its place in memory, which is only good for telling metrics apart.
+    /// The metric's callsite: on a microcontroller its id, elsewhere the address of its blob, which only tells metrics apart.
     pub fn callsite(&self) -> usize {
         self.entry.callsite()
     }
@@ -119,7 +119,7 @@ impl Series {
         if self.is_histogram() { histogram_cells(self.scale().into()) } else { 1 }
     }
 
-    /// Never: a metric has a cell.
+    /// Always false: every metric has a cell.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -263,8 +263,8 @@ impl Series {
         self.entry.shape
     }
 
-    /// Its place among the series of its metric: 0 for a metric without run-time labels. With [`Series::callsite`] it tells a series from all
-    /// others, for as long as the program runs.
+    /// Its place among the series of its metric; 0 for a metric without run-time labels. Together with [`Series::callsite`] it identifies the series
+    /// as long as the program runs.
     pub fn index(&self) -> usize {
         self.index
     }

@@ -1,8 +1,8 @@
 //! The table of label sets behind a family: hashing, linear probing, one compare-and-swap for a new one.
 //!
-//! Looking up and inserting are wait-free where the target compares and swaps in one instruction: at most one round over the places, and no place is
-//! waited for. A place that another context is just writing is passed by, so the same new label set brought by two at once may get two places;
-//! readers add series with equal labels up. The model checker's view is in `core/tests/loom_series.rs`.
+//! Looking up and inserting are wait-free where the target compares and swaps in one instruction: the search visits each place at most once and waits for
+//! none. It skips a place that another context is just writing, so when two contexts bring the same new label set at once, it may get two places;
+//! readers add up series with equal labels. The model checker's view is in `core/tests/loom_series.rs`.
 
 use crate::ring::Word;
 use crate::sync::{Acquire, AtomicWord, Relaxed, Release};
@@ -10,17 +10,17 @@ use crate::sync::{Acquire, AtomicWord, Relaxed, Release};
 const KEY_WORDS: usize = 8;
 const WORD_BYTES: usize = size_of::<Word>();
 
-/// The label values of one series: 32 bytes on a 32-bit machine, 64 on a 64-bit one, of which each value takes one more than its length.
+/// The label values of one series, in 32 bytes on a 32-bit machine and 64 on a 64-bit one. Each value takes its length plus one byte.
 #[derive(Debug)]
 pub struct SeriesKey {
-    /// 0: free. 1: being written. Else the hash, whose low bits are set.
+    /// 0: free. 1: being written. Any other value: the hash of the labels, which has [`SET`] in it.
     state: AtomicWord,
     words: [AtomicWord; KEY_WORDS],
 }
 
 const FREE: Word = 0;
 const WRITING: Word = 1;
-/// Or-ed into a hash, so that it is neither of the above.
+/// Set in every hash, so that a hash is never `FREE` or `WRITING`.
 const SET: Word = 2;
 
 impl SeriesKey {
@@ -117,25 +117,25 @@ impl Packed {
 /// The golden ratio's bits.
 const SPREAD: Word = 0x9E37_79B9_7F4A_7C15u64 as Word;
 
-/// A multiplication leaves its best bits on top; a place is found by the lower half.
+/// Mixes the upper half into the lower one. After a multiplication the upper bits depend on all input bits, but the place is chosen by the lower half.
 #[inline(always)]
 fn finished(hash: Word) -> Word {
     (hash ^ hash >> (Word::BITS / 2)) | SET
 }
 
-/// Where the search for a hash begins: the upper half of hash × places, as even as a remainder, and no division.
+/// Where the search for a hash begins: the upper half of hash × places. It spreads hashes as evenly as a remainder does, without a division.
 #[inline(always)]
 fn first_place(hash: Word, places: usize) -> usize {
     ((u64::from(hash as u32) * places as u64) >> 32) as usize
 }
 
-/// The last, incomplete word of `bytes`, zero-padded, without a loop over its bytes where one load gives it.
+/// The last, incomplete word of `bytes`, padded with zeros. Where `bytes` has at least a whole word, one load reads it, without a loop over bytes.
 #[inline(always)]
 fn partial_word(bytes: &[u8], rest: &[u8]) -> Word {
     if cfg!(target_endian = "little")
         && let Some(last) = bytes.last_chunk::<WORD_BYTES>()
     {
-        // The last whole word's worth of bytes, less those that are not of the rest.
+        // Load the last eight (or four) bytes and shift out those that belong to the word before.
         return Word::from_ne_bytes(*last) >> (8 * (WORD_BYTES - rest.len()));
     }
     let mut word = [0; WORD_BYTES];
@@ -163,7 +163,7 @@ fn find_packed<const L: usize>(keys: &[SeriesKey], labels: &[&str; L]) -> usize 
     Packed::new(labels).map_or(keys.len(), |key| search(keys, &key))
 }
 
-/// Looks from the first place on for the key's own, and gives it a free one if that comes first.
+/// Searches from the key's first place on. Returns the place that has the key, or takes a free place for it if the search meets one first.
 #[inline(never)]
 fn search(keys: &[SeriesKey], key: &Packed) -> usize {
     let mut at = first_place(key.hash, keys.len());
@@ -191,12 +191,12 @@ fn search(keys: &[SeriesKey], key: &Packed) -> usize {
     keys.len()
 }
 
-/// One label of 16 bytes at most, as most are: packed in registers, and found in its first place in line.
+/// A single label of at most 16 bytes, the common case: it is packed in registers, and its first place is compared in line.
 ///
-/// Its hash is another than [`Packed::new`]'s, which is as good: what label set has which depends on nothing but its length.
+/// It has another hash function than [`Packed::new`]. That is no conflict, as the number and length of the labels alone decide which of the two is used.
 #[cfg(all(target_pointer_width = "64", target_endian = "little"))]
 struct Short {
-    /// As in a [`SeriesKey`]; those that follow are 0.
+    /// The first words of a [`SeriesKey`]; the others are 0.
     words: [Word; 3],
     hash: Word,
 }
@@ -211,19 +211,19 @@ impl Short {
             return None;
         }
         let (a, b) = if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
-            // Of the last eight bytes those that are not of the first word: none to eight. Twice half the bits, as a word cannot be shifted by 64.
+            // Of the last eight bytes, keep those after the first word: none to eight. The shift is done in two halves because a shift by 64 is not allowed.
             let half = 4 * (2 * WORD_BYTES - len);
             (u64::from_le_bytes(*first), u64::from_le_bytes(*last) >> half >> half)
         } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
             let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
             (u64::from(first) | u64::from(last) << (8 * (len - 4)), 0)
         } else {
-            // One to three bytes; what two of the three read twice is the same.
+            // No byte to three bytes. With fewer than three, some of these reads give the same byte, which `|` does not mind.
             let byte = |i: usize| bytes.get(i).map_or(0, |byte| u64::from(*byte) << (8 * i));
             (byte(0) | byte(len / 2) | byte(len.saturating_sub(1)), 0)
         };
         let (words, a, b) = ([len + 1, a as Word, b as Word], a as Word, b as Word);
-        // Two multiplications that do not wait for each other.
+        // The two multiplications are independent, so the processor runs them in parallel.
         let hash = (a ^ len).wrapping_mul(SPREAD) ^ (b.rotate_left(32) ^ SPREAD).wrapping_mul(OTHER_SPREAD);
         Some(Short { words, hash: finished(hash) })
     }
@@ -233,7 +233,7 @@ impl Short {
         let at = first_place(self.hash, keys.len());
         let Some(place) = keys.get(at) else { return keys.len() };
         let same = |i: usize| place.words[i].load(Relaxed) == self.words[i];
-        // Acquire: who sees the hash sees the words.
+        // Acquire: a context that sees the hash also sees the words that were written before it.
         if place.state.load(Acquire) == self.hash && same(0) && same(1) && same(2) {
             return at;
         }
@@ -248,6 +248,6 @@ impl Short {
     }
 }
 
-/// SplitMix64's.
+/// A constant of SplitMix64's finaliser.
 #[cfg(all(target_pointer_width = "64", target_endian = "little"))]
 const OTHER_SPREAD: Word = 0xBF58_476D_1CE4_E5B9;

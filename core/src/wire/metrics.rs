@@ -1,4 +1,4 @@
-//! A part of a metrics snapshot (§8): every series as it stands, a histogram in as many pieces as frames want.
+//! A frame of a metrics snapshot (§8): the series with their current values. A histogram that is too large for a frame is split over several.
 
 use super::frame::{Frame, FrameKind, Header, Place};
 use crate::metrics::read::Series;
@@ -16,7 +16,7 @@ const LABELS: u8 = 0x80;
 const OVERFLOW: u8 = 0x40;
 
 impl<'f, 'b> Metrics<'f, 'b> {
-    /// An empty part of snapshot number `snapshot`; to be [begun](Metrics::begin).
+    /// An empty part of snapshot number `snapshot`. Call [`begin`](Metrics::begin) before the first series.
     pub fn new(frame: &'f mut Frame<'b>, header: &Header, snapshot: u32) -> Self {
         frame.begin(FrameKind::Metrics, header);
         frame.varint(snapshot.into());
@@ -24,7 +24,7 @@ impl<'f, 'b> Metrics<'f, 'b> {
         Metrics { frame, begun }
     }
 
-    /// Begins it, or begins it again, as of `time` (ticks); `last`: after it the snapshot is complete.
+    /// Begins the part, or begins it again, as of `time` in ticks. `last` says that the snapshot is complete after it.
     #[cfg_attr(target_os = "none", inline(never))]
     pub fn begin(&mut self, last: bool, time: u64) {
         self.frame.go_back(&self.begun);
@@ -32,8 +32,8 @@ impl<'f, 'b> Metrics<'f, 'b> {
         self.frame.varint(time);
     }
 
-    /// Puts a series in, from its bucket `from` on if it is a histogram's; begin with 0. Gives what to go on from: [`WHOLE`](Metrics::WHOLE) when
-    /// all of it is in; `from` when nothing fits any more. A frame with room for its labels and about 40 bytes more gets on with any series.
+    /// Puts a series in; of a histogram the buckets from `from` on. Start with 0. Returns where to go on in the next frame: [`WHOLE`](Metrics::WHOLE) when
+    /// the whole series is in, `from` when nothing of it fitted. A frame with room for the labels and about 40 bytes more makes progress with any series.
     #[cfg_attr(target_os = "none", inline(never))]
     pub fn push(&mut self, series: &Series, from: usize) -> usize {
         let (mut first, mut end) = (from, 0);
@@ -62,15 +62,15 @@ impl<'f, 'b> Metrics<'f, 'b> {
         }
     }
 
-    /// All of a series is in.
+    /// What [`push`](Metrics::push) returns when the whole series is in.
     pub const WHOLE: usize = usize::MAX;
 
-    /// Closes it, and says how many bytes it has on the wire, delimiter included.
+    /// Closes the frame and returns its length on the wire in bytes, delimiter included.
     pub fn finish(self) -> usize {
         self.frame.finish()
     }
 
-    /// A series; of a histogram `count` buckets from `first` on, with sum and zeros if they are the first.
+    /// Writes a series; of a histogram `count` buckets from `first` on, and with `head` its sum and zeros, which one of its parts must have.
     #[cfg_attr(target_os = "none", inline(never))]
     fn entry(&mut self, series: &Series, head: bool, first: usize, count: usize) {
         let frame = &mut *self.frame;

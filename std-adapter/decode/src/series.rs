@@ -8,7 +8,7 @@ use crate::callsite::Callsites;
 use crate::metrics::{Cell, Entry};
 use crate::points::{PointValue, Points, Reading, Snapshot, Sparse};
 
-/// Most series whose wraps are followed; the values of others are given as the device's cells have them.
+/// Most series whose wraps are followed. The values of further series are given as the device's cells have them.
 pub const MAX_SERIES: usize = 4096;
 /// Most histogram buckets followed, over all series.
 pub const MAX_BUCKETS: usize = 1 << 16;
@@ -21,7 +21,7 @@ struct Key {
     overflow: bool,
 }
 
-/// What a cell was, and what it adds up to.
+/// A cell that wraps: its last reading, and the sum of all its changes.
 #[derive(Clone, Copy, Debug, Default)]
 struct Extended {
     last: u64,
@@ -84,14 +84,14 @@ struct Open {
 }
 
 impl SeriesTable {
-    /// Frames are missing: a snapshot in progress may lack a part.
+    /// Notes that frames are missing, so that a snapshot in progress may lack a part.
     pub(crate) fn gap(&mut self) {
         if let Some(open) = &mut self.open {
             open.complete = false;
         }
     }
 
-    /// Begins (or goes on with) a snapshot. Gives back another one that never saw its last frame.
+    /// Begins a snapshot or goes on with it. Returns the snapshot before it, if that has not been finished because its last frame is missing.
     pub(crate) fn part<'elf>(
         &mut self,
         (number, time): (u64, u64),
@@ -104,7 +104,7 @@ impl SeriesTable {
         stale
     }
 
-    /// Adds an entry to the snapshot in progress. Gives that back, incomplete, when it grows beyond all bounds.
+    /// Adds an entry to the snapshot in progress. Returns that snapshot, marked incomplete, when it outgrows its bound.
     pub(crate) fn entry<'elf>(
         &mut self,
         entry: Entry,
@@ -161,7 +161,7 @@ impl SeriesTable {
         let cell = match merged {
             Merged::Plain(cell) => cell,
             Merged::Histogram { scale, fraction_bits, sum, zeros, mut buckets } => {
-                // An empty bucket is nothing to follow, unless it was not empty before: then its cell wrapped to zero.
+                // Drop empty buckets, but not those that had counts before: their cells have wrapped to zero.
                 let known = self.series.get(&key);
                 buckets.retain(|at, n| *n > 0 || known.is_some_and(|s| s.buckets.contains_key(at)));
                 let Some(series) = self.room(key, &buckets) else {
@@ -234,7 +234,7 @@ impl Merged {
                     *slot = slot.wrapping_add(count) & mask;
                 }
             }
-            // A series that came twice and is no histogram: the later reading is the newer.
+            // A series other than a histogram came twice: keep the later reading.
             (this, other) => *this = other,
         }
     }

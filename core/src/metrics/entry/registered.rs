@@ -31,8 +31,8 @@ impl Linked for Entry {
     }
 }
 
-/// Beyond every thread's cells, so that one comparison finds a metric that is new and one that found no room;
-/// and so far from the end that adding a cell's index does not wrap around to another metric's cells.
+/// The base of a metric that was not used yet. It lies beyond every thread's cells, so that the bounds check that finds a metric without room also finds a new one;
+/// and it is so far from the greatest `usize` that adding a cell's index does not wrap around to another metric's cells.
 const NEW: usize = usize::MAX / 2 + 2;
 const BUSY: usize = usize::MAX / 2 + 1;
 
@@ -83,7 +83,7 @@ impl Entry {
         self.kind == Kind::Gauge as u8
     }
 
-    /// The entry that stands for all callsites of this gauge: the first of them that was used. `None` while nobody may come to read it.
+    /// The entry that stands for all callsites of this gauge: the first of them that was used. `None` as long as the program has no recorder.
     pub(crate) fn home(&'static self) -> Option<&'static Entry> {
         crate::recorder::exists().then(|| GAUGES.find_or_append(self, |other| other.is_same_gauge(self)))
     }
@@ -131,7 +131,7 @@ impl Entry {
         }
     }
 
-    /// What threads without cells do, and every thread before the metric has a place.
+    /// Adds to a cell that all threads share: for threads without cells of their own, and before the metric has a place in them.
     #[cfg_attr(feature = "std", cold)]
     #[inline(never)]
     pub(crate) fn add_shared(&'static self, cell: &'static Cell, n: Count) {
@@ -140,7 +140,7 @@ impl Entry {
         }
     }
 
-    /// Whether somebody may come to read it; puts it into the list then.
+    /// Whether the program has a recorder, so that somebody may read the metric; puts it into the list on its first use.
     #[inline(always)]
     pub(crate) fn ready(&'static self) -> bool {
         self.base.load(Ordering::Relaxed) < BUSY || self.first_use()
