@@ -192,6 +192,7 @@ fn server_metrics(received: &Received, interval: (u64, u64)) {
         (5, 1, Some(1))
     );
     assert_eq!(point["sum"].as_f64(), Some(2003.0));
+    assert_eq!((point["min"].as_f64().unwrap_or(0.0), point["max"].as_f64()), (0.0, Some(1000.0)));
     assert_eq!(buckets(point), [(-1, 1), (1, 1), (19, 2)]);
 
     let durations = received.metric(SERVER, "query.duration");

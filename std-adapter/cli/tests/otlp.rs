@@ -133,3 +133,47 @@ fn where_records_went_is_sent_as_a_metric_of_each_boot_21() {
     assert_eq!(first[6..], hops([11, 5, 7, 4, 5, 2]));
     assert_eq!(account("1122334455667788-1"), hops([4, 0, 4, 0, 4, 0]));
 }
+
+#[test]
+fn a_devices_histograms_have_extremes_and_its_summaries_quantiles_45() {
+    let site = |param, line, name| Site { kind: 6, param, line, name, unit: "ms", ..Site::default() };
+    // Scale 1 of whole numbers, the same in quarters, and a summary of scale 0.
+    let (file, ids) = elf(Some(&[site(1, 1, "took"), site(1 | 1 << 4, 2, "load"), site(8, 3, "job")]), "", &BUILD_ID);
+    let mut device = Device::new(32);
+    device.unix = (1_700_000_000_000_000_000, 1);
+    device.preamble();
+    let whole = |scale, zeros, first, buckets: &[u64]| M::Histogram { scale, sum: 99, zeros, first, buckets: buckets.to_vec() };
+    let quarters = M::Fixed { scale: 1, bits: 2, sum: 99, zeros: 0, first: 0, buckets: vec![1, 0, 1] };
+    device.metrics(
+        0,
+        true,
+        1_000,
+        &[
+            (ids[0], 0, &[], whole(1, 0, 3, &[2, 0, 1])),
+            (ids[1], 0, &[], quarters),
+            (ids[2], 0, &[], whole(0, 1, 2, &[1, 7, 1])),
+        ],
+    );
+    let bench = Bench::new(&device.wire);
+    bench.put("fw.elf", &file);
+    let (code, metrics, _) = send(&bench);
+    assert_eq!(code, 0);
+    let metrics = &metrics["1122334455667788-0"];
+    let data = |name| metrics.iter().find(|metric| metric.name == name).unwrap().data.clone().unwrap();
+    let histogram = |name| match data(name) {
+        Data::ExponentialHistogram(histogram) => histogram.data_points[0].clone(),
+        other => panic!("{other:?}"),
+    };
+    // At scale 1 position 3 holds 3 only, and position 5 holds 5 (what is above 4 and up to 5.6).
+    let took = histogram("took");
+    assert_eq!((took.sum, took.min, took.max), (Some(99.0), Some(3.0), Some(5.0)));
+    // Four times as much: position 0 is one quarter, position 2 is two.
+    let load = histogram("load");
+    assert_eq!((load.sum, load.min, load.max), (Some(24.75), Some(0.25), Some(0.5)));
+    assert_eq!(load.positive.unwrap().offset, -5);
+    let Data::Summary(job) = data("job") else { panic!("a summary") };
+    let job = &job.data_points[0];
+    assert_eq!((job.count, job.sum), (10, 99.0));
+    let quantiles: Vec<_> = job.quantile_values.iter().map(|at| (at.quantile, at.value)).collect();
+    assert_eq!(quantiles, [(0.0, 0.0), (0.5, 8.0), (0.9, 8.0), (0.95, 16.0), (0.99, 16.0), (1.0, 16.0)]);
+}

@@ -177,6 +177,8 @@ impl Sent {
                 .is("aggregationTemporality", CUMULATIVE)
                 .is("count", count(value, "count"))
                 .is("sum", value["sum"].as_f64().unwrap())
+                .is("min", extremes(value).0)
+                .is("max", extremes(value).1)
                 .is("scale", value["scale"].as_i64().unwrap())
                 .is("zeroCount", count(value, "zeros"))
                 .is("offset", value["offset"].as_i64().unwrap())
@@ -271,4 +273,20 @@ fn count(object: &Value, name: &str) -> u64 {
 fn number(numbers: &[(&str, i64)], word: &str) -> i64 {
     let found = numbers.iter().find(|(name, _)| *name == word);
     found.unwrap_or_else(|| panic!("`{word}` is none of {numbers:?}")).1
+}
+
+/// The least and the greatest whole number that the outermost buckets with a count can hold: a device does not keep the extremes themselves.
+fn extremes(histogram: &Value) -> (f64, f64) {
+    let (offset, scale) = (histogram["offset"].as_i64().unwrap(), histogram["scale"].as_i64().unwrap());
+    let counted = histogram["buckets"].as_array().unwrap().iter().zip(offset..);
+    let indices: Vec<i64> =
+        counted.filter(|(n, _)| n.as_u64() != Some(0)).map(|(_, index)| index).collect();
+    let bound = |index: i64| 2_f64.powf(index as f64 / 2_f64.powi(scale as i32)).floor();
+    let least = match indices.first() {
+        Some(index) if *index >= 0 => bound(*index) + 1.0,
+        Some(_) => 1.0,
+        None => 0.0,
+    };
+    let zeros = count(histogram, "zeros") > 0;
+    (if zeros { 0.0 } else { least }, indices.last().map_or(0.0, |index| bound(index + 1)))
 }

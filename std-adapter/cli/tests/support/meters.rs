@@ -69,6 +69,8 @@ pub(crate) fn expected(service: &str, times: u64) -> Vec<Expected> {
             .is("aggregationTemporality", CUMULATIVE)
             .is("count", times * values.len() as u64)
             .is("sum", (times * values.iter().sum::<usize>() as u64) as f64)
+            .is("min", values.iter().min().map_or(0.0, |least| *least as f64))
+            .is("max", values.iter().max().map_or(0.0, |greatest| *greatest as f64))
             .is("scale", i64::from(scale))
             .is("zeroCount", times * values.iter().filter(|v| **v == 0).count() as u64)
             .is("offset", offset)

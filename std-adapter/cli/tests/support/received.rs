@@ -142,6 +142,10 @@ fn point(mut point: Members, shape: &str, mut parts: Parts) -> Record {
         let sum = point.0.remove("sum").and_then(|sum| sum.as_f64()).expect("a histogram's sum is a number");
         parts.insert("sum".into(), Any::Double(sum));
         parts.insert("scale".into(), Any::Int(point.number("scale")));
+        for name in ["min", "max"] {
+            let value = point.0.remove(name).map_or(0.0, |value| double(&value));
+            parts.insert(name.into(), Any::Double(value));
+        }
         for name in ["count", "zeroCount"] {
             parts.insert(name.into(), Any::Count(point.0.remove(name).map_or(0, unsigned)));
         }
