@@ -138,11 +138,18 @@ fn where_records_went_is_sent_as_a_metric_of_each_boot_21() {
 fn a_devices_histograms_have_extremes_and_its_summaries_quantiles_45() {
     let site = |param, line, name| Site { kind: 6, param, line, name, unit: "ms", ..Site::default() };
     // Scale 1 of whole numbers, the same in quarters, and a summary of scale 0.
-    let (file, ids) = elf(Some(&[site(1, 1, "took"), site(1 | 1 << 4, 2, "load"), site(8, 3, "job")]), "", &BUILD_ID);
+    let (file, ids) =
+        elf(Some(&[site(1, 1, "took"), site(1 | 1 << 4, 2, "load"), site(8, 3, "job")]), "", &BUILD_ID);
     let mut device = Device::new(32);
     device.unix = (1_700_000_000_000_000_000, 1);
     device.preamble();
-    let whole = |scale, zeros, first, buckets: &[u64]| M::Histogram { scale, sum: 99, zeros, first, buckets: buckets.to_vec() };
+    let whole = |scale, zeros, first, buckets: &[u64]| M::Histogram {
+        scale,
+        sum: 99,
+        zeros,
+        first,
+        buckets: buckets.to_vec(),
+    };
     let quarters = M::Fixed { scale: 1, bits: 2, sum: 99, zeros: 0, first: 0, buckets: vec![1, 0, 1] };
     device.metrics(
         0,

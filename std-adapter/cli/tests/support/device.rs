@@ -279,8 +279,7 @@ fn number(numbers: &[(&str, i64)], word: &str) -> i64 {
 fn extremes(histogram: &Value) -> (f64, f64) {
     let (offset, scale) = (histogram["offset"].as_i64().unwrap(), histogram["scale"].as_i64().unwrap());
     let counted = histogram["buckets"].as_array().unwrap().iter().zip(offset..);
-    let indices: Vec<i64> =
-        counted.filter(|(n, _)| n.as_u64() != Some(0)).map(|(_, index)| index).collect();
+    let indices: Vec<i64> = counted.filter(|(n, _)| n.as_u64() != Some(0)).map(|(_, index)| index).collect();
     let bound = |index: i64| 2_f64.powf(index as f64 / 2_f64.powi(scale as i32)).floor();
     let least = match indices.first() {
         Some(index) if *index >= 0 => bound(*index) + 1.0,
