@@ -39,7 +39,7 @@ pub const STEPS: &[Step] = &[
 ];
 
 /// Workspaces of firmware, which the root's does not reach.
-const FIRMWARE: &[&str] = &["examples/firmware", "benches/firmware"];
+const FIRMWARE: &[&str] = &["examples/firmware", "benches/firmware", "ci/rtt"];
 
 /// The `--test` targets of the core that are written for loom.
 const LOOM_TESTS: &[&str] = &["loom_ring", "loom_series", "loom_threads", "loom_callsites"];
