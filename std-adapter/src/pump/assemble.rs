@@ -11,7 +11,7 @@ use throughline::adapter::record::{EventRecord, Record, SpanRecord, Values};
 use throughline::adapter::ring::{ExtendedKind, RawRecord, RecordKind, Word};
 use throughline::{Level, SpanId, TraceContext, TraceId, Value};
 use throughline_export::ledger::{Cells, DropReason};
-use throughline_export::otlp::Options;
+use throughline_export::otlp::{Options, OtlpExporter};
 use throughline_export::view::{LogView, SpanView};
 
 /// Most records kept back for a round.
@@ -192,8 +192,12 @@ impl Assembler {
         if let Some(entry) = self.callsites.get(span.callsite) {
             let is_distinct = self.is_distinct(entry, span.values, chain);
             if let Some(otlp) = &mut sinks.otlp {
-                let parts = SiteParts(self.parts(entry, span.values, chain));
-                otlp.span_of(&entry.site, &self.view(span, entry, remote, ()), parts, is_distinct);
+                if is_distinct {
+                    let parts = SiteParts(self.parts(entry, span.values, chain));
+                    otlp.span_of(&entry.site, &self.view(span, entry, remote, ()), parts);
+                } else {
+                    self.mixed_span(otlp, span, entry, remote, chain);
+                }
             }
             if !sinks.attached.is_empty() {
                 let fields = Merged::new(self.parts(entry, span.values, chain), is_distinct);
@@ -210,6 +214,21 @@ impl Assembler {
         if span.parent == span.root && remote.is_some() {
             self.remotes.ended(span.root);
         }
+    }
+
+    /// A span whose fields the encoder has to compare. With a view of its own, so that the usual one stays in registers.
+    #[cold]
+    #[inline(never)]
+    fn mixed_span(
+        &self,
+        otlp: &mut OtlpExporter,
+        span: &SpanRecord<'_>,
+        entry: &Entry,
+        remote: Option<TraceContext>,
+        chain: Option<Chain>,
+    ) {
+        let all = Merged::new(self.parts(entry, span.values, chain), true);
+        otlp.span_at(&entry.site, &self.view(span, entry, remote, all));
     }
 
     /// Whether no two fields of a span can have one name, nor one that the exporter uses itself: all are in one record, at a plain callsite. Of a record that

@@ -69,14 +69,14 @@ pub(super) struct Merged<'a> {
     parts: Parts<'a>,
     names: Iter<'a, &'static str>,
     values: Option<ValuesIter<'a>>,
-    /// No name is there twice, so none need be looked for.
-    is_distinct: bool,
+    /// Gives every value and looks for no name that comes again: either none does, or the caller compares them itself.
+    gives_all: bool,
 }
 
 impl<'a> Merged<'a> {
     #[inline]
-    pub(super) fn new(parts: Parts<'a>, is_distinct: bool) -> Merged<'a> {
-        Merged { parts, names: [].iter(), values: None, is_distinct }
+    pub(super) fn new(parts: Parts<'a>, gives_all: bool) -> Merged<'a> {
+        Merged { parts, names: [].iter(), values: None, gives_all }
     }
 }
 
@@ -107,7 +107,7 @@ impl<'a> Iterator for Merged<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let (name, value) = self.next_of_all()?;
-            if self.is_distinct || !self.comes_again(name) {
+            if self.gives_all || !self.comes_again(name) {
                 return Some((name, value));
             }
         }

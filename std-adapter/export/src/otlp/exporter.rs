@@ -112,12 +112,22 @@ impl OtlpExporter {
         site: &Site<'a>,
         view: &SpanView<'a, F>,
         records: impl Iterator<Item = (&'a Site<'a>, Values<'a>)> + Clone,
-        is_distinct: bool,
     ) {
         if !self.feeds[Signal::Traces as usize].admits() {
             return;
         }
-        self.traces.span_of(site, view, records, is_distinct);
+        self.traces.span_of(site, view, records);
+        if self.traces.record_bytes() >= self.limits.batch_bytes {
+            self.submit(Signal::Traces, When::Due);
+        }
+    }
+
+    /// Appends a span of a prepared callsite, two fields of which may have one name; see [`TraceEncoder::span_at`].
+    pub fn span_at<'a, F: Fields<'a>>(&mut self, site: &Site<'a>, view: &SpanView<'a, F>) {
+        if !self.feeds[Signal::Traces as usize].admits() {
+            return;
+        }
+        self.traces.span_at(site, view);
         if self.traces.record_bytes() >= self.limits.batch_bytes {
             self.submit(Signal::Traces, When::Due);
         }

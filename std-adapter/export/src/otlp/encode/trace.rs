@@ -2,7 +2,7 @@
 
 use super::{
     Counts, Options, Site,
-    attribute::{self, Key, NAMELESS},
+    attribute::{self, Key},
     out::Out,
     proto,
     request::{Request, ScopeKey},
@@ -86,19 +86,17 @@ impl TraceEncoder {
         self.mixed(&site.scope, view, begin, site.code, &attributes);
     }
 
-    /// As [`span_at`](Self::span_at), with the attributes straight from records: the values of each, and the callsite whose fields they are. `is_distinct`
-    /// says that all values are in one record, at a callsite that [is plain](Site::is_plain), so that no two have one name.
+    /// As [`span_at`](Self::span_at), with the attributes straight from records: the values of each, and the callsite whose fields they are. Only for spans
+    /// whose values are all in one record, at a callsite that [is plain](Site::is_plain), so that no two have one name.
+    ///
+    /// It is inlined, and the view with it, which then never lies in memory: pass one that is made for this call and goes nowhere else.
     #[inline(always)]
     pub fn span_of<'a, F>(
         &mut self,
         site: &Site<'a>,
         view: &SpanView<'a, F>,
         records: impl Iterator<Item = (&'a Site<'a>, Values<'a>)> + Clone,
-        is_distinct: bool,
     ) {
-        if !is_distinct {
-            return self.span_of_several(site, view, records);
-        }
         let TraceEncoder { request, options, counts } = self;
         append(
             request.of(&site.scope),
@@ -117,26 +115,6 @@ impl TraceEncoder {
             plain,
         );
         request.count += 1;
-    }
-
-    /// A span whose fields must be compared.
-    #[cold]
-    #[inline(never)]
-    fn span_of_several<'a, F>(
-        &mut self,
-        site: &Site<'a>,
-        view: &SpanView<'a, F>,
-        records: impl Iterator<Item = (&'a Site<'a>, Values<'a>)>,
-    ) {
-        let mut attributes = Attributes::default();
-        for (site, values) in records {
-            for (i, value) in values.into_iter().enumerate() {
-                let name = site.keys.get(i).map_or(NAMELESS, |key| key.name);
-                attributes.push(name, site.key(i, name), value);
-            }
-        }
-        let begin = |out: &mut Out| out.extend_from_slice(&site.span[..site.span_code]);
-        self.mixed(&site.scope, view, begin, site.code, &attributes);
     }
 
     fn mixed<F>(
@@ -247,6 +225,7 @@ fn status(out: &mut Out, status: Status, message: Option<Value<'_>>) {
 }
 
 #[cold]
+#[inline(never)]
 fn error(out: &mut Out, message: Option<Value<'_>>) {
     let start = proto::open::<2>(out, 0x7a);
     if let Some(Value::Str { text, .. }) = message {
@@ -258,6 +237,7 @@ fn error(out: &mut Out, message: Option<Value<'_>>) {
 
 /// The status of a span that failed, with the text that its records have.
 #[cold]
+#[inline(never)]
 fn failed<'a>(out: &mut Out, records: impl Iterator<Item = (&'a Site<'a>, Values<'a>)> + Clone) {
     let text_of = |name: &&str| {
         records.clone().find_map(|(site, values)| {
@@ -269,6 +249,7 @@ fn failed<'a>(out: &mut Out, records: impl Iterator<Item = (&'a Site<'a>, Values
 }
 
 #[cold]
+#[inline(never)]
 fn plain(out: &mut Out, key: &str, value: Value<'_>) {
     attribute::attribute(out, SPAN_ATTRIBUTE, Key::Plain(key), &value);
 }
