@@ -135,6 +135,27 @@ fn a_thread_with_one_span_keeps_a_few_pages_38() {
     });
 }
 
+#[test]
+fn spans_of_all_threads_have_ids_of_their_own_08() {
+    // More than a 32-bit machine's threads once had each for themselves.
+    const SPANS: usize = (1 << 20) + 1000;
+    in_own_process("spans_of_all_threads_have_ids_of_their_own_08", || {
+        let _guard = throughline_std::init(&Config::new("svc").terminal(false)).unwrap();
+        let ids = || {
+            let id = |_| {
+                let _span = span!("one of many");
+                throughline::current().map(|here| u64::from_be_bytes(here.span_id.to_bytes()))
+            };
+            (0..SPANS).map(|n| id(n).expect("a span is current")).collect::<Vec<u64>>()
+        };
+        let threads = [(); 2].map(|()| std::thread::spawn(ids));
+        let mut all: Vec<u64> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 2 * SPANS, "ids that two spans had");
+    });
+}
+
 fn count_recorders() -> usize {
     let mut count = 0;
     recorder::for_each_thread(|_| count += 1);

@@ -13,7 +13,11 @@ pub const STEPS: &[Step] = &[
     Step { name: "clippy", about: "lints, as errors", run: clippy },
     Step { name: "docs", about: "documentation without a dead link", run: docs },
     Step { name: "unit", about: "unit, property and documentation tests of every package", run: unit },
-    Step { name: "unit-32", about: "tests of the device's half with 32-bit words", run: unit_32 },
+    Step {
+        name: "unit-32",
+        about: "tests with 32-bit words: of the device's half, and of a server's threads",
+        run: unit_32,
+    },
     Step {
         name: "bench-smoke",
         about: "every bench of Throughline itself, a few operations each",
@@ -102,13 +106,21 @@ fn unit() -> Result<Done> {
 fn unit_32() -> Result<Done> {
     const TARGET: &str = "i686-unknown-linux-musl";
     setup::ensure(&[Need::Target(TARGET)])?;
-    all(&[Cmd::cargo()
-        .args(["test", "-p", "throughline", "-p", "throughline-embedded", "--tests", "--target", TARGET])
-        .env("CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_LINKER", "rust-lld")
-        .env(
-            "CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_RUSTFLAGS",
-            "-Clink-self-contained=yes -Clinker-flavor=ld.lld",
-        )])
+    let test = |packages: &[&str]| {
+        Cmd::cargo()
+            .args(["test", "--target", TARGET])
+            .args(packages)
+            .env("CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_LINKER", "rust-lld")
+            .env(
+                "CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_RUSTFLAGS",
+                "-Clink-self-contained=yes -Clinker-flavor=ld.lld",
+            )
+    };
+    all(&[
+        test(&["-p", "throughline", "-p", "throughline-embedded", "--tests"]),
+        // Apart, as it turns on the core's feature `std`, which a device has not.
+        test(&["-p", "throughline-std", "--test", "exit", "--test", "threads"]),
+    ])
 }
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
