@@ -125,22 +125,16 @@ pub(super) fn limited(
     counts: &mut Counts,
 ) {
     match *value {
-        Value::Str { text, truncated: false } | Value::Shown { text, truncated: false }
-            if text.len() <= limits.value_length =>
-        {
+        Value::Bool(b) => scalar(out, tag, key, BOOL, b.into(), 1),
+        Value::I64(n) => int(out, tag, key, n as u64),
+        Value::U64(n) if n <= i64::MAX as u64 => int(out, tag, key, n),
+        Value::U64(n) => huge(out, tag, key, n),
+        Value::F32(x) => double(out, tag, key, x.into()),
+        Value::F64(x) => double(out, tag, key, x),
+        Value::Str { text, truncated } if !truncated && text.len() <= limits.value_length => {
             long(out, tag, key, STRING, text.as_bytes());
         }
-        Value::Bytes { bytes, truncated: false } | Value::Postcard { bytes, truncated: false }
-            if bytes.len() <= limits.value_length =>
-        {
-            long(out, tag, key, BYTES, bytes);
-        }
-        Value::Str { .. }
-        | Value::Shown { .. }
-        | Value::Bytes { .. }
-        | Value::Postcard { .. }
-        | Value::Extended(_) => perhaps_cut(out, tag, key, name, *value, limits, counts),
-        ref scalar => attribute(out, tag, key, scalar),
+        ref other => perhaps_cut(out, tag, key, name, *other, limits, counts),
     }
 }
 

@@ -154,6 +154,7 @@ impl TraceEncoder {
     }
 
     /// Bytes they take.
+    #[inline]
     pub fn record_bytes(&self) -> usize {
         self.request.record_bytes()
     }
