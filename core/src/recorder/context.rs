@@ -189,7 +189,7 @@ pub fn current() -> Option<TraceContext> {
 /// Puts the running code below a span of another process, until the guard is dropped: what a server does with a request's `traceparent`,
 /// and a device with that of a command. Spans made meanwhile have the remote trace's id. Recorded once.
 ///
-/// Below a remote parent that is not sampled no span is recorded either, unless a [`Sampler`](crate::Sampler) says otherwise; events are, and say so.
+/// Below a remote parent that is not sampled no span is recorded either, unless a [`Sampler`](crate::sampler::Sampler) says otherwise; events are, and say so.
 ///
 /// ```
 /// # let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";

@@ -36,6 +36,12 @@ struct Line {
     root: AtomicWord,
 }
 
+impl Line {
+    const fn free() -> Line {
+        Line { entry: AtomicWord::new(0), span: AtomicWord::new(0), root: AtomicWord::new(0) }
+    }
+}
+
 /// Entries that ended before those above them, and what tells entered places apart.
 #[derive(Debug)]
 pub(super) struct Ended {
@@ -63,10 +69,8 @@ const CLEARING: Word = if Word::BITS == 64 { 1 << (Word::BITS / 4 * 3) } else { 
 
 impl Ended {
     pub(super) const fn new() -> Ended {
-        const FREE: Line =
-            Line { entry: AtomicWord::new(0), span: AtomicWord::new(0), root: AtomicWord::new(0) };
         Ended {
-            lines: [FREE; RUNS],
+            lines: [const { Line::free() }; RUNS],
             #[cfg(feature = "std")]
             taken: AtomicWord::new(0),
             entered: AtomicWord::new(0),
@@ -275,7 +279,7 @@ impl Recorder {
     pub(super) fn leave_number(&self, number: Option<u32>) -> bool {
         if Word::BITS == 32 {
             self.count_entered(false);
-            return self.ended.entered.load(Relaxed) % HOLDER == 0;
+            return self.ended.entered.load(Relaxed).is_multiple_of(HOLDER);
         }
         if let Some(number) = number {
             self.ended.entered.fetch_add((1 as Word).wrapping_shl(number).wrapping_neg(), Relaxed);
@@ -299,7 +303,7 @@ impl Recorder {
     #[cfg(feature = "std")]
     pub(super) fn clear_place(&self) {
         // Nothing to clear also means that no guard is left that would give a number back.
-        if !self.ended.is_empty() || self.ended.entered.load(Relaxed) % CLEARING != 0 {
+        if !self.ended.is_empty() || !self.ended.entered.load(Relaxed).is_multiple_of(CLEARING) {
             self.ended.clear();
         }
         self.make_current((0, 0));

@@ -49,7 +49,8 @@ pub(crate) fn is_outside(span: Word) -> bool {
 /// Whether the trace with this root word is recorded.
 #[inline(always)]
 pub(crate) fn is_sampled(root: Word) -> bool {
-    if WIDE { root & UNSAMPLED == 0 } else { root & MADE != 0 }
+    // A 64-bit machine sets a bit when it is not, a 32-bit one clears one.
+    root & (UNSAMPLED | MADE) == MADE
 }
 
 /// A root word of the trace that `id` stands for.
