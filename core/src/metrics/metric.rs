@@ -169,7 +169,6 @@ fn add_to_own(cell: &Cell, n: Count) {
             full = label { fill(cell) },
             options(nostack),
         );
-        return;
     }
     #[cfg(not(all(target_arch = "x86_64", not(miri))))]
     add_in_two_steps(cell, n);

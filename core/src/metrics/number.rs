@@ -161,7 +161,12 @@ impl Measure for Duration {
         let count = if UNIT > SECOND {
             self.as_secs() / const { UNIT / SECOND }
         } else {
-            let per_second = const { if UNIT == 0 { 0 } else { SECOND / UNIT } };
+            let per_second = const {
+                match SECOND.checked_div(UNIT) {
+                    Some(per_second) => per_second,
+                    None => 0,
+                }
+            };
             let rest = u64::from(self.subsec_nanos()) / const { if UNIT == 0 { 1 } else { UNIT } };
             self.as_secs().saturating_mul(per_second).saturating_add(rest)
         };

@@ -1,5 +1,8 @@
 //! Reading metrics: a walk over all series, and what each holds.
 
+// A cell has 32 or 64 bits, depending on the target: where it has 64, widening it changes nothing.
+#![allow(clippy::unnecessary_cast, clippy::useless_conversion)]
+
 use super::entry::Entry;
 use super::gauge::float;
 use super::histogram::{BUCKETS, SUM, ZEROS, bucket_count, cells as histogram_cells};

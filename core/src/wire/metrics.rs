@@ -1,5 +1,8 @@
 //! A frame of a metrics snapshot (§8): the series with their current values. A histogram that is too large for a frame is split over several.
 
+// A cell has 32 or 64 bits, depending on the target: where it has 64, widening it changes nothing.
+#![allow(clippy::unnecessary_cast, clippy::useless_conversion)]
+
 use super::frame::{Frame, FrameKind, Header, Place};
 use crate::metrics::read::Series;
 use crate::metrics::shape;

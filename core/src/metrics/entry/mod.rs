@@ -14,13 +14,16 @@ use super::read::Series;
 use super::series::SeriesKey;
 use crate::callsite::Kind;
 
+/// Gives a series' labels to a sink.
+type GiveLabels = fn(&Series, &mut dyn FnMut(&[u8]));
+
 /// What only some metrics need. The entry points to it, so that firmware without such a metric does not link the code.
 #[derive(Debug)]
 pub(crate) struct Special {
     /// Whether a series has anything to show.
     pub(super) is_in_use: fn(&Series) -> bool,
     /// Gives the values of the run-time labels to a sink: how many there are, then each as a length byte and its bytes.
-    pub(super) labels: fn(&Series, &mut dyn FnMut(&[u8])),
+    pub(super) labels: GiveLabels,
     /// The float that a counter of fractions adds up to, as bits.
     pub(super) float_sum: fn(&Series) -> u64,
 }
