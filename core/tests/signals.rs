@@ -102,6 +102,7 @@ impl Seen {
 struct Storm(libc::timer_t);
 
 impl Storm {
+    #[allow(clippy::multiple_unsafe_ops_per_block, reason = "calls of the system, one after the other")]
     fn begin() -> Storm {
         let mut timer = core::ptr::null_mut();
         // SAFETY: installs a handler that does what this test is about, and a timer of this process that sends the signal to this thread.
