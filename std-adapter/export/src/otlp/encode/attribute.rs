@@ -124,6 +124,7 @@ pub(super) fn limited(
     limits: &AttributeLimits,
     counts: &mut Counts,
 ) {
+    // What goes out of line is made anew in its arm: a reference to `value` itself would keep it in memory, and its type would be looked at twice.
     match *value {
         Value::Bool(b) => scalar(out, tag, key, BOOL, b.into(), 1),
         Value::I64(n) => int(out, tag, key, n as u64),
@@ -131,10 +132,24 @@ pub(super) fn limited(
         Value::U64(n) => huge(out, tag, key, n),
         Value::F32(x) => double(out, tag, key, x.into()),
         Value::F64(x) => double(out, tag, key, x),
-        Value::Str { text, truncated } if !truncated && text.len() <= limits.value_length => {
+        Value::Str { text, truncated: false } if text.len() <= limits.value_length => {
             long(out, tag, key, STRING, text.as_bytes());
         }
-        ref other => perhaps_cut(out, tag, key, name, *other, limits, counts),
+        Value::Str { text, truncated } => {
+            perhaps_cut(out, tag, key, name, Value::Str { text, truncated }, limits, counts);
+        }
+        Value::Shown { text, truncated } => {
+            perhaps_cut(out, tag, key, name, Value::Shown { text, truncated }, limits, counts);
+        }
+        Value::Bytes { bytes, truncated } => {
+            perhaps_cut(out, tag, key, name, Value::Bytes { bytes, truncated }, limits, counts);
+        }
+        Value::Postcard { bytes, truncated } => {
+            perhaps_cut(out, tag, key, name, Value::Postcard { bytes, truncated }, limits, counts);
+        }
+        Value::Extended(value) => perhaps_cut(out, tag, key, name, Value::Extended(value), limits, counts),
+        Value::Absent => {}
+        _ => long(out, tag, key, STRING, b"(a value of a later version)"),
     }
 }
 
