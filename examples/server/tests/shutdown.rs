@@ -55,7 +55,7 @@ fn delivers_everything_when_sent(signal: &str) {
         assert_eq!(received.scope("sensor.measure").0, "shared-logic");
         assert_eq!(received.scope("throughline.records").0, "throughline");
     });
-    assert!(errors.contains("otlp: "), "the ledger is told: {errors}");
+    assert!(errors.contains("otlp.traces: "), "the ledger is told: {errors}");
 }
 
 #[test]
