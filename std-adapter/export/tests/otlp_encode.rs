@@ -228,8 +228,8 @@ impl SpanModel {
             attributes.push(kv("throughline.cancelled", any_value::Value::BoolValue(true)));
         }
         let attributes = unique(self.site.attributes(), &self.fields, attributes);
-        let message =
-            self.fields.iter().rev().find(|(k, v)| k == "error.message" && matches!(v, Owned::Str(..)));
+        // The last value of a key wins, whatever its type; only a text can be a status message.
+        let message = self.fields.iter().rev().find(|(k, _)| k == "error.message");
         let message = message.map_or(String::new(), |(_, v)| match v {
             Owned::Str(text, _) => text.clone(),
             _ => String::new(),

@@ -36,7 +36,7 @@ pub fn caller() -> u32 {
 #[track_caller]
 #[instrument(err, ret)]
 pub fn caller_and_result(way: u8) -> Result<u32, Failure> {
-    let closure = |n: u8| -> Option<u8> { Some(n.checked_sub(1)?) };
+    let closure = |n: u8| -> Option<u8> { Some(n.checked_sub(1)? / 2) };
     if way == 0 {
         return Ok(Location::caller().line());
     }
