@@ -243,6 +243,25 @@ pub enum TypedValue<'a> {
     },
 }
 
+impl<'a> TypedValue<'a> {
+    /// The value as far as the record itself has it: static text of a microcontroller, which only the ELF has, is empty text marked truncated.
+    #[inline(always)]
+    fn in_words(self) -> Value<'a> {
+        match self {
+            TypedValue::Value(_, value) => value,
+            TypedValue::Static { .. } => Value::Str { text: "", truncated: true },
+        }
+    }
+}
+
+/// What is done with the values of a record; see [`Values::visit_next`].
+pub trait Visitor<'a> {
+    /// A boolean, a number or text.
+    fn value(&mut self, value: Value<'a>);
+    /// A value of another type.
+    fn rare(&mut self, value: Value<'a>);
+}
+
 impl<'a> Values<'a> {
     fn new(head: Head, body: &'a [Word]) -> Option<Values<'a>> {
         if head.types() & 15 != TYPES_IN_BODY {
@@ -291,10 +310,7 @@ impl<'a> Iterator for ValuesIter<'a> {
     // Inlined whole: what the caller does with each kind of value then follows the look at its type, without a second one.
     #[inline(always)]
     fn next(&mut self) -> Option<Value<'a>> {
-        match self.0.next_typed()? {
-            TypedValue::Value(_, v) => Some(v),
-            TypedValue::Static { .. } => Some(Value::Str { text: "", truncated: true }),
-        }
+        self.0.next_typed().map(TypedValue::in_words)
     }
 }
 
@@ -310,9 +326,53 @@ impl<'a> Iterator for TypedValues<'a> {
 }
 
 impl<'a> Values<'a> {
+    /// Hands the next value to `visitor`; `None` when there is none.
+    ///
+    /// Each usual type has a copy of its own of the reading and of what the visitor does: where that is inlined, the type is looked at once.
+    #[inline(always)]
+    pub fn visit_next(&mut self, visitor: &mut impl Visitor<'a>) -> Option<()> {
+        match self.next_code() {
+            0 => return None,
+            types::BOOL => visitor.value(self.next_of(types::BOOL)?.in_words()),
+            types::U32 => visitor.value(self.next_of(types::U32)?.in_words()),
+            types::I32 => visitor.value(self.next_of(types::I32)?.in_words()),
+            types::F32 => visitor.value(self.next_of(types::F32)?.in_words()),
+            types::U64 => visitor.value(self.next_of(types::U64)?.in_words()),
+            types::I64 => visitor.value(self.next_of(types::I64)?.in_words()),
+            types::F64 => visitor.value(self.next_of(types::F64)?.in_words()),
+            types::STR => visitor.value(self.next_of(types::STR)?.in_words()),
+            _ => visitor.rare(self.next_apart()?),
+        }
+        Some(())
+    }
+
+    /// The next value, read out of line.
+    #[inline(always)]
+    pub fn next_apart(&mut self) -> Option<Value<'a>> {
+        // Passed and given back, not lent: so it need not lie in memory where it is used in line.
+        let (value, rest) = self.split_apart();
+        *self = rest;
+        value
+    }
+
+    #[inline(never)]
+    fn split_apart(mut self) -> (Option<Value<'a>>, Values<'a>) {
+        (self.next_typed().map(TypedValue::in_words), self)
+    }
+
+    #[inline(always)]
+    fn next_code(self) -> u8 {
+        (self.types & 15) as u8
+    }
+
     #[inline(always)]
     fn next_typed(&mut self) -> Option<TypedValue<'a>> {
-        let code = (self.types & 15) as u8;
+        self.next_of(self.next_code())
+    }
+
+    /// The next value, which is of the type `code`.
+    #[inline(always)]
+    fn next_of(&mut self, code: u8) -> Option<TypedValue<'a>> {
         let (first, mut rest) = self.words.split_first()?;
         self.types >>= 4;
         let value = match code {

@@ -3,7 +3,7 @@
 use super::callsites::{Callsites, Entry};
 use super::fan_out::FanOut;
 use super::late::{Chain, Late};
-use super::merged::{Merged, Parts, SiteParts};
+use super::merged::{Merged, Parts, next_kept};
 use super::remote::{Remotes, is_remote};
 use crate::wall_time::WallTime;
 use throughline::adapter::IdKey;
@@ -190,17 +190,17 @@ impl Assembler {
             self.trace = (span.root, self.key.trace_id(span.root as u64));
         }
         if let Some(entry) = self.callsites.get(span.callsite) {
-            let is_distinct = self.is_distinct(entry, span.values, chain);
+            let distinct = self.distinct(entry, span.values, chain);
             if let Some(otlp) = &mut sinks.otlp {
-                if is_distinct {
-                    let parts = SiteParts(self.parts(entry, span.values, chain));
-                    otlp.span_of(&entry.site, &self.view(span, entry, remote, ()), parts);
+                if let Some((fields_of, values)) = distinct {
+                    let view = self.view(span, entry, remote, ());
+                    otlp.span_of(&entry.site, &view, (&fields_of.site, values));
                 } else {
-                    self.mixed_span(otlp, span, entry, remote, chain);
+                    self.mixed_span(otlp, *span, entry, remote, chain);
                 }
             }
             if !sinks.attached.is_empty() {
-                let fields = Merged::new(self.parts(entry, span.values, chain), is_distinct);
+                let fields = Merged::new(self.parts(entry, span.values, chain), distinct.is_some());
                 let view = self.view(span, entry, remote, fields);
                 sinks.attached.iter_mut().for_each(|exporter| exporter.span(&view));
             }
@@ -216,29 +216,38 @@ impl Assembler {
         }
     }
 
-    /// A span whose fields the encoder has to compare. With a view of its own, so that the usual one stays in registers.
+    /// A span whose fields the encoder has to compare. With a record and a view of its own, so that the usual ones stay in registers.
     #[cold]
     #[inline(never)]
     fn mixed_span(
         &self,
         otlp: &mut OtlpExporter,
-        span: &SpanRecord<'_>,
+        span: SpanRecord<'_>,
         entry: &Entry,
         remote: Option<TraceContext>,
         chain: Option<Chain>,
     ) {
         let all = Merged::new(self.parts(entry, span.values, chain), true);
-        otlp.span_at(&entry.site, &self.view(span, entry, remote, all));
+        otlp.span_at(&entry.site, &self.view(&span, entry, remote, all));
     }
 
-    /// Whether no two fields of a span can have one name, nor one that the exporter uses itself: all are in one record, at a plain callsite. Of a record that
-    /// was kept the callsite is not looked up; nearly always all of the program's are plain.
-    #[inline]
-    fn is_distinct(&self, entry: &Entry, values: Values<'_>, chain: Option<Chain>) -> bool {
-        match chain {
-            None => values.types() == 0 || entry.site.is_plain(),
-            Some(chain) => chain.is_single() && values.types() == 0 && self.callsites.all_plain(),
-        }
+    /// The record that has all fields of a span, if no two of them can have one name, nor one that the exporter uses itself: all are in one record, at a
+    /// plain callsite.
+    #[inline(always)]
+    fn distinct<'a>(
+        &'a self,
+        entry: &'a Entry,
+        values: Values<'a>,
+        chain: Option<Chain>,
+    ) -> Option<(&'a Entry, Values<'a>)> {
+        let (entry, values) = match chain {
+            None => (entry, values),
+            Some(chain) if chain.is_single() && values.types() == 0 => {
+                next_kept(&mut self.late.records(Some(chain)), &self.callsites)?
+            }
+            Some(_) => return None,
+        };
+        (values.types() == 0 || entry.site.is_plain()).then_some((entry, values))
     }
 
     /// The fields of a record, and of those kept for it.

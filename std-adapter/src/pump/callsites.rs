@@ -17,26 +17,18 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) struct Callsites {
     table: Vec<Option<Box<Entry>>>,
-    /// Whether every callsite in the table [is plain](Site::is_plain).
-    all_plain: bool,
     options: Options,
 }
 
 impl Callsites {
     pub(super) fn new(options: Options) -> Callsites {
-        Callsites { table: Vec::new(), all_plain: true, options }
+        Callsites { table: Vec::new(), options }
     }
 
     /// The callsite with this number, if it is in the table; see [`Callsites::learn`].
     #[inline]
     pub(super) fn get(&self, number: u32) -> Option<&Entry> {
         self.table.get(number as usize)?.as_deref()
-    }
-
-    /// Whether no callsite has fields of equal names, or of names that the exporter uses itself.
-    #[inline]
-    pub(super) fn all_plain(&self) -> bool {
-        self.all_plain
     }
 
     /// Makes sure that the table has `number`, if the program has it.
@@ -69,7 +61,6 @@ impl Callsites {
             if self.table[number].is_none() {
                 let blob = callsite.blob();
                 let site = Site::new(&blob, self.options);
-                self.all_plain &= site.is_plain();
                 let scope = Scope::of(blob.package, blob.version, blob.target);
                 self.table[number] =
                     Some(Box::new(Entry { blob, names: blob.fields().collect(), scope, site }));

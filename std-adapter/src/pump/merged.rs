@@ -5,7 +5,6 @@ use super::late::Records;
 use std::slice::Iter;
 use throughline::Value;
 use throughline::adapter::record::{Record, Values, ValuesIter};
-use throughline_export::otlp::Site;
 
 /// More values than names is no record of ours; the values keep their place.
 const NAMELESS: &str = "?";
@@ -28,14 +27,17 @@ impl<'a> Parts<'a> {
     ) -> Parts<'a> {
         Parts { next: Some((entry, values)), kept, callsites }
     }
+}
 
-    /// What was looked at before it was kept is a record of fields of a known callsite.
-    #[inline(always)]
-    fn next_kept(&mut self) -> Option<(&'a Entry, Values<'a>)> {
-        match Record::parse(self.kept.next()?)? {
-            Record::Fields(fields) => Some((self.callsites.get(fields.callsite)?, fields.values)),
-            _ => None,
-        }
+/// The next record that was kept. As it was looked at before, it is a record of fields of a known callsite.
+#[inline(always)]
+pub(super) fn next_kept<'a>(
+    kept: &mut Records<'a>,
+    callsites: &'a Callsites,
+) -> Option<(&'a Entry, Values<'a>)> {
+    match Record::parse(kept.next()?)? {
+        Record::Fields(fields) => Some((callsites.get(fields.callsite)?, fields.values)),
+        _ => None,
     }
 }
 
@@ -45,21 +47,8 @@ impl<'a> Iterator for Parts<'a> {
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         let current = self.next.take()?;
-        self.next = self.next_kept();
+        self.next = next_kept(&mut self.kept, self.callsites);
         Some(current)
-    }
-}
-
-/// The same, with callsites as encoders want them. Not a `Map`: its `next` would be one copy for all callers, and not be inlined into the loop over values.
-#[derive(Clone, Debug)]
-pub(super) struct SiteParts<'a>(pub(super) Parts<'a>);
-
-impl<'a> Iterator for SiteParts<'a> {
-    type Item = (&'a Site<'a>, Values<'a>);
-
-    #[inline(always)]
-    fn next(&mut self) -> Option<Self::Item> {
-        self.0.next().map(|(entry, values)| (&entry.site, values))
     }
 }
 

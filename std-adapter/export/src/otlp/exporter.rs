@@ -105,18 +105,18 @@ impl OtlpExporter {
         self.feeds.iter().map(|feed| Arc::clone(&feed.lane) as _)
     }
 
-    /// Appends a span of a prepared callsite, its attributes straight from records; see [`TraceEncoder::span_of`].
+    /// Appends a span of a prepared callsite, its attributes straight from a record; see [`TraceEncoder::span_of`].
     #[inline(always)]
     pub fn span_of<'a, F>(
         &mut self,
         site: &Site<'a>,
         view: &SpanView<'a, F>,
-        records: impl Iterator<Item = (&'a Site<'a>, Values<'a>)> + Clone,
+        fields: (&Site<'_>, Values<'a>),
     ) {
         if !self.feeds[Signal::Traces as usize].admits() {
             return;
         }
-        self.traces.span_of(site, view, records);
+        self.traces.span_of(site, view, fields);
         if self.traces.record_bytes() >= self.limits.batch_bytes {
             self.submit(Signal::Traces, When::Due);
         }

@@ -6,7 +6,7 @@ use super::proto::{bytes_field, varint, varint_bytes, varint_len, varint_word};
 use super::site::SiteKey;
 use crate::message::ValueText;
 use throughline::Value;
-use throughline::adapter::record::{ExtendedValue, Values};
+use throughline::adapter::record::{ExtendedValue, Values, Visitor};
 
 /// The key of a value that has no name.
 pub(super) const NAMELESS: &str = "?";
@@ -75,42 +75,62 @@ pub(super) fn all_of_record(
     out: &mut Out,
     tag: u8,
     keys: &[SiteKey<'_>],
-    values: Values<'_>,
+    mut values: Values<'_>,
     limits: &AttributeLimits,
     counts: &mut Counts,
 ) {
-    let mut keys = keys.iter();
-    let mut values = values.into_iter();
-    loop {
-        // Fetch the key before the value: the compiler then encodes each type of value in the branch that has decoded it, without a second match.
-        match keys.next() {
-            Some(SiteKey { name, encoded: Some(key) }) => {
-                let Some(value) = values.next() else { return };
-                limited(out, tag, Key::Encoded(key), name, &value, limits, counts);
+    for SiteKey { name, encoded } in keys {
+        if let Some(key) = encoded {
+            let mut append = Append { out, tag, key, name, limits, counts };
+            if values.visit_next(&mut append).is_none() {
+                return;
             }
-            other => {
-                let Some(value) = values.next() else { return };
-                let name = other.map_or(NAMELESS, |key| key.name);
-                plain(out, tag, name, value, limits, counts);
-                if other.is_none() {
-                    return;
-                }
-            }
+        } else {
+            let Some(value) = values.next_apart() else { return };
+            apart(out, tag, Key::Plain(name), name, value, limits, counts);
         }
+    }
+    if values.types() != 0
+        && let Some(value) = values.next_apart()
+    {
+        apart(out, tag, Key::Plain(NAMELESS), NAMELESS, value, limits, counts);
     }
 }
 
-/// An attribute whose key is not prepared.
+/// Appends the value that it is given as the attribute of a prepared key.
+struct Append<'k> {
+    out: &'k mut Out,
+    tag: u8,
+    key: &'k EncodedKey,
+    name: &'k str,
+    limits: &'k AttributeLimits,
+    counts: &'k mut Counts,
+}
+
+impl<'a> Visitor<'a> for Append<'_> {
+    #[inline(always)]
+    fn value(&mut self, value: Value<'a>) {
+        limited(self.out, self.tag, Key::Encoded(self.key), self.name, value, self.limits, self.counts);
+    }
+
+    #[inline(always)]
+    fn rare(&mut self, value: Value<'a>) {
+        apart(self.out, self.tag, Key::Encoded(self.key), self.name, value, self.limits, self.counts);
+    }
+}
+
+/// As [`limited`], out of line.
 #[inline(never)]
-pub(super) fn plain(
+fn apart(
     out: &mut Out,
     tag: u8,
+    key: Key<'_>,
     name: &str,
     value: Value<'_>,
     limits: &AttributeLimits,
     counts: &mut Counts,
 ) {
-    limited(out, tag, Key::Plain(name), name, &value, limits, counts);
+    limited(out, tag, key, name, value, limits, counts);
 }
 
 /// Appends an attribute within the limits. The limit is looked at where the value's type is, so that the type is looked at once.
@@ -120,12 +140,12 @@ pub(super) fn limited(
     tag: u8,
     key: Key<'_>,
     name: &str,
-    value: &Value<'_>,
+    value: Value<'_>,
     limits: &AttributeLimits,
     counts: &mut Counts,
 ) {
-    // What goes out of line is made anew in its arm: a reference to `value` itself would keep it in memory, and its type would be looked at twice.
-    match *value {
+    // What goes out of line is made anew in its arm: a reference to `value` itself would keep it in memory.
+    match value {
         Value::Bool(b) => scalar(out, tag, key, BOOL, b.into(), 1),
         Value::I64(n) => int(out, tag, key, n as u64),
         Value::U64(n) if n <= i64::MAX as u64 => int(out, tag, key, n),
@@ -138,18 +158,7 @@ pub(super) fn limited(
         Value::Str { text, truncated } => {
             perhaps_cut(out, tag, key, name, Value::Str { text, truncated }, limits, counts);
         }
-        Value::Shown { text, truncated } => {
-            perhaps_cut(out, tag, key, name, Value::Shown { text, truncated }, limits, counts);
-        }
-        Value::Bytes { bytes, truncated } => {
-            perhaps_cut(out, tag, key, name, Value::Bytes { bytes, truncated }, limits, counts);
-        }
-        Value::Postcard { bytes, truncated } => {
-            perhaps_cut(out, tag, key, name, Value::Postcard { bytes, truncated }, limits, counts);
-        }
-        Value::Extended(value) => perhaps_cut(out, tag, key, name, Value::Extended(value), limits, counts),
-        Value::Absent => {}
-        _ => long(out, tag, key, STRING, b"(a value of a later version)"),
+        other => perhaps_cut(out, tag, key, name, other, limits, counts),
     }
 }
 

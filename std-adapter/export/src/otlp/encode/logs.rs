@@ -67,7 +67,7 @@ impl LogEncoder {
         }
         let limits = &options.logs;
         for (i, (name, value)) in view.fields.clone().enumerate() {
-            attribute::limited(out, LOG_ATTRIBUTE, site.key(i, name), name, &value, limits, counts);
+            attribute::limited(out, LOG_ATTRIBUTE, site.key(i, name), name, value, limits, counts);
         }
         if let Some(error) = view.time_error_ns {
             attribute::attribute(out, LOG_ATTRIBUTE, Key::Plain(TIME_ERROR), &Value::U64(error));

@@ -35,13 +35,19 @@ impl Out {
     /// The next `N` bytes, of any content. Those that are written count after [`Out::advance`].
     #[inline(always)]
     pub(crate) fn room<const N: usize>(&mut self) -> &mut [u8; N] {
-        if self.bytes.len() - self.len < N {
+        if !self.has_room(N) {
             self.grow(N);
         }
         match self.bytes[self.len..].first_chunk_mut() {
             Some(room) => room,
             None => unreachable!("`grow` made room"),
         }
+    }
+
+    /// Whether there are `n` spare bytes. Asked as the slice is taken afterwards, so that the compiler sees that nothing is left to check there.
+    #[inline(always)]
+    fn has_room(&self, n: usize) -> bool {
+        self.bytes.get(self.len..).is_some_and(|spare| spare.len() >= n)
     }
 
     /// Appends the next `n` bytes as they stand in the room.
@@ -59,7 +65,7 @@ impl Out {
 
     #[inline]
     pub(crate) fn extend_from_slice(&mut self, bytes: &[u8]) {
-        if self.bytes.len() - self.len < bytes.len() {
+        if !self.has_room(bytes.len()) {
             self.grow(bytes.len());
         }
         self.bytes[self.len..][..bytes.len()].copy_from_slice(bytes);

@@ -6,7 +6,7 @@ use super::{
     out::Out,
     proto,
     request::{Request, ScopeKey},
-    site::{Code, SPAN_ATTRIBUTE, span_begin},
+    site::{Code, SPAN_ATTRIBUTE, SiteKey, span_begin},
     unique::Attributes,
 };
 use crate::{
@@ -86,8 +86,8 @@ impl TraceEncoder {
         self.mixed(&site.scope, view, begin, site.code, &attributes);
     }
 
-    /// As [`span_at`](Self::span_at), with the attributes straight from records: the values of each, and the callsite whose fields they are. Only for spans
-    /// whose values are all in one record, at a callsite that [is plain](Site::is_plain), so that no two have one name.
+    /// As [`span_at`](Self::span_at), with the attributes straight from the record that has all their values, and the callsite whose fields they are. That one
+    /// must [be plain](Site::is_plain), so that no two have one name.
     ///
     /// It is inlined, and the view with it, which then never lies in memory: pass one that is made for this call and goes nowhere else.
     #[inline(always)]
@@ -95,7 +95,7 @@ impl TraceEncoder {
         &mut self,
         site: &Site<'a>,
         view: &SpanView<'a, F>,
-        records: impl Iterator<Item = (&'a Site<'a>, Values<'a>)> + Clone,
+        (fields_of, values): (&Site<'_>, Values<'a>),
     ) {
         let TraceEncoder { request, options, counts } = self;
         append(
@@ -104,13 +104,18 @@ impl TraceEncoder {
             |out| out.extend_from_slice(&site.span),
             |out| {
                 if view.status == Status::Error {
-                    failed(out, records.clone());
+                    failed(out, &fields_of.keys, values);
                 } else {
                     status(out, view.status, None);
                 }
-                for (site, values) in records {
-                    attribute::all_of_record(out, SPAN_ATTRIBUTE, &site.keys, values, &options.spans, counts);
-                }
+                attribute::all_of_record(
+                    out,
+                    SPAN_ATTRIBUTE,
+                    &fields_of.keys,
+                    values,
+                    &options.spans,
+                    counts,
+                );
             },
             plain,
         );
@@ -236,15 +241,13 @@ fn error(out: &mut Out, message: Option<Value<'_>>) {
     proto::close::<2>(out, start);
 }
 
-/// The status of a span that failed, with the text that its records have.
+/// The status of a span that failed, with the text that its record has.
 #[cold]
 #[inline(never)]
-fn failed<'a>(out: &mut Out, records: impl Iterator<Item = (&'a Site<'a>, Values<'a>)> + Clone) {
+fn failed(out: &mut Out, keys: &[SiteKey<'_>], values: Values<'_>) {
     let text_of = |name: &&str| {
-        records.clone().find_map(|(site, values)| {
-            let at = site.keys.iter().position(|key| key.name == *name)?;
-            values.into_iter().nth(at)
-        })
+        let at = keys.iter().position(|key| key.name == *name)?;
+        values.into_iter().nth(at)
     };
     error(out, ERROR_TEXTS.iter().find_map(text_of));
 }
