@@ -96,7 +96,7 @@ impl Assembler {
                 if may_wait && (moved || self.is_unknown(span.root)) && self.wait(raw) {
                     return;
                 }
-                self.span(&span, sinks);
+                self.span(raw, &span, sinks);
             }
             Some(Record::Event(event)) => {
                 if may_wait && self.is_unknown(event.root) && self.wait(raw) {
@@ -175,8 +175,7 @@ impl Assembler {
     }
 
     #[inline]
-    fn span(&mut self, span: &SpanRecord<'_>, sinks: &mut FanOut) {
-        self.callsites.learn(span.callsite);
+    fn span(&mut self, raw: &RawRecord, span: &SpanRecord<'_>, sinks: &mut FanOut) {
         let chain = self.late.take(span.id);
         let remote = self.remote_of(span.root);
         if is_remote(span.root) && remote.is_none() {
@@ -189,6 +188,7 @@ impl Assembler {
         if self.trace.0 != span.root {
             self.trace = (span.root, self.key.trace_id(span.root as u64));
         }
+        self.callsites.learn(span.callsite);
         if let Some(entry) = self.callsites.get(span.callsite) {
             let distinct = self.distinct(entry, span.values, chain);
             if let Some(otlp) = &mut sinks.otlp {
@@ -196,7 +196,7 @@ impl Assembler {
                     let view = self.view(span, entry, remote, ());
                     otlp.span_of(&entry.site, &view, (&fields_of.site, values));
                 } else {
-                    self.mixed_span(otlp, *span, entry, remote, chain);
+                    self.mixed_span(otlp, raw, entry, remote, chain);
                 }
             }
             if !sinks.attached.is_empty() {
@@ -216,17 +216,18 @@ impl Assembler {
         }
     }
 
-    /// A span whose fields the encoder has to compare. With a record and a view of its own, so that the usual ones stay in registers.
+    /// A span whose fields the encoder has to compare. It parses the record anew, so that what is parsed of the usual one stays in registers.
     #[cold]
     #[inline(never)]
     fn mixed_span(
         &self,
         otlp: &mut OtlpExporter,
-        span: SpanRecord<'_>,
+        raw: &RawRecord,
         entry: &Entry,
         remote: Option<TraceContext>,
         chain: Option<Chain>,
     ) {
+        let Some(Record::Span(span)) = Record::parse(raw) else { return };
         let all = Merged::new(self.parts(entry, span.values, chain), true);
         otlp.span_at(&entry.site, &self.view(&span, entry, remote, all));
     }

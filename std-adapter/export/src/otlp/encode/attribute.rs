@@ -28,7 +28,7 @@ pub(super) enum Key<'a> {
     Encoded(&'a EncodedKey),
 }
 
-/// Longest prepared key, tags and length included.
+/// A prepared key, tags and length included, is shorter than this power of two.
 const PREPARED: usize = 32;
 
 /// A key with its tag, its length and the tag of the value that follows. The array has a fixed size because copying all 32 bytes takes two moves, while
@@ -46,14 +46,14 @@ impl EncodedKey {
         write_plain(&mut encoded, key);
         let encoded = encoded.as_slice();
         let mut bytes = [0; PREPARED];
-        bytes.get_mut(..encoded.len())?.copy_from_slice(encoded);
+        bytes[..PREPARED - 1].get_mut(..encoded.len())?.copy_from_slice(encoded);
         Some(EncodedKey { bytes, len: encoded.len() as u8 })
     }
 
     #[inline]
     fn len(&self) -> usize {
-        // The bound lets the compiler drop bounds checks.
-        usize::from(self.len).min(PREPARED)
+        // The mask lets the compiler drop bounds checks.
+        usize::from(self.len) & (PREPARED - 1)
     }
 }
 
@@ -144,7 +144,7 @@ pub(super) fn limited(
     limits: &AttributeLimits,
     counts: &mut Counts,
 ) {
-    // What goes out of line is made anew in its arm: a reference to `value` itself would keep it in memory.
+    // Out of line a text goes by its parts: a reference to `value` itself would keep it in memory.
     match value {
         Value::Bool(b) => scalar(out, tag, key, BOOL, b.into(), 1),
         Value::I64(n) => int(out, tag, key, n as u64),
@@ -156,10 +156,27 @@ pub(super) fn limited(
             long(out, tag, key, STRING, text.as_bytes());
         }
         Value::Str { text, truncated } => {
-            perhaps_cut(out, tag, key, name, Value::Str { text, truncated }, limits, counts);
+            perhaps_cut_text(out, tag, key, name, text, truncated, limits, counts)
         }
         other => perhaps_cut(out, tag, key, name, other, limits, counts),
     }
+}
+
+/// As [`perhaps_cut`], of a text.
+#[cold]
+#[inline(never)]
+#[expect(clippy::too_many_arguments, reason = "in registers, most of them")]
+fn perhaps_cut_text(
+    out: &mut Out,
+    tag: u8,
+    key: Key<'_>,
+    name: &str,
+    text: &str,
+    truncated: bool,
+    limits: &AttributeLimits,
+    counts: &mut Counts,
+) {
+    perhaps_cut(out, tag, key, name, Value::Str { text, truncated }, limits, counts);
 }
 
 /// An attribute whose value the recorder cut or the limit may cut; when it is cut, `<name>.truncated = true` follows.

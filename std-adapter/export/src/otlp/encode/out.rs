@@ -36,18 +36,33 @@ impl Out {
     #[inline(always)]
     pub(crate) fn room<const N: usize>(&mut self) -> &mut [u8; N] {
         if !self.has_room(N) {
-            self.grow(N);
+            return self.grown_room();
         }
         match self.bytes[self.len..].first_chunk_mut() {
             Some(room) => room,
-            None => unreachable!("`grow` made room"),
+            None => unreachable!("there is room"),
         }
     }
 
-    /// Whether there are `n` spare bytes. Asked as the slice is taken afterwards, so that the compiler sees that nothing is left to check there.
+    /// Whether there are `n` spare bytes. Asked as the slice is taken afterwards, and with growing out of the way, so that the compiler sees that nothing is
+    /// left to check there.
     #[inline(always)]
     fn has_room(&self, n: usize) -> bool {
-        self.bytes.get(self.len..).is_some_and(|spare| spare.len() >= n)
+        self.len <= self.bytes.len() && self.bytes.len() - self.len >= n
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grown_room<const N: usize>(&mut self) -> &mut [u8; N] {
+        self.grow(N);
+        self.room()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn extend_grown(&mut self, bytes: &[u8]) {
+        self.grow(bytes.len());
+        self.extend_from_slice(bytes);
     }
 
     /// Appends the next `n` bytes as they stand in the room.
@@ -63,10 +78,10 @@ impl Out {
         self.advance(1);
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn extend_from_slice(&mut self, bytes: &[u8]) {
         if !self.has_room(bytes.len()) {
-            self.grow(bytes.len());
+            return self.extend_grown(bytes);
         }
         self.bytes[self.len..][..bytes.len()].copy_from_slice(bytes);
         self.advance(bytes.len());
