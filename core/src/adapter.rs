@@ -49,7 +49,7 @@ mod without_loom {
         pub use crate::value::{Extended, ExtendedValue, List};
     }
 
-    /// The id key, events past a recorder's ring, and on a host the recorders of threads and the share of traces that is recorded.
+    /// The id key, events past a recorder's ring, and on a host the recorders of threads, the share of traces that is recorded and the messages of panics.
     pub mod recorder {
         pub use crate::aside::event_to;
         #[cfg(feature = "std")]
@@ -57,6 +57,8 @@ mod without_loom {
             ThreadHook, acquire_thread, for_each_thread, forget_threads, mute_thread, refused,
             release_thread, set_sample_ratio, set_thread_hook,
         };
+        #[cfg(feature = "std")]
+        pub use crate::span::{PanicMessage, set_panic_message};
         pub use crate::recorder::{id_key, set_id_key};
     }
 

@@ -3,7 +3,7 @@
 use crate::config::{Config, TerminalOut};
 use crate::published::Published;
 use crate::pump::{Control, FanOut, Farewell, Pump, Settings};
-use crate::{clock, ended, fork, thread, versions};
+use crate::{clock, ended, fork, panic, thread, versions};
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -103,6 +103,7 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
     });
 
     fork::watch(config.report_errors);
+    panic::watch(clock);
     if config.report_errors {
         versions::tell();
     }

@@ -7,6 +7,7 @@ mod fork;
 mod init;
 mod memory;
 pub mod observe;
+mod panic;
 mod published;
 mod pump;
 mod thread;

@@ -44,7 +44,7 @@ use proc_macro::TokenStream;
 /// | `ret` | records what is returned (with `err`: what is in `Ok`) as field `return`: its `Debug`, or its `Display` with `ret(Display)`; as an event with `ret(level = "debug")` | |
 /// | `crate = path` | where `throughline` is, for crates that re-export it | `::throughline` |
 ///
-/// A function that panics makes its span's status an error, too.
+/// A function that panics makes its span's status an error, too; on a server with the panic's message as `error.message`.
 ///
 /// # How arguments are recorded
 ///

@@ -4,7 +4,7 @@
 //! A span's guard holds the words of the future record. The compiler keeps them in registers where nothing inside the span can panic. On x86-64, with fat link-time
 //! optimisation, a call site takes some 350 bytes without fields and 410 with two, and 510 to 540 where it must end the span on a panic too.
 
-use super::{APART, CARRIED, NOT_RECORDED, Span, State, is_panicking};
+use super::{APART, CARRIED, NOT_RECORDED, Span, State, is_panicking, panic};
 use crate::Status;
 use crate::callsite::CallsiteId;
 use crate::clock::processor_ticks;
@@ -241,6 +241,7 @@ fn end_out_of_line(running: &Running) {
     let mut head = Head::from_word(head as Word);
     if is_panicking() && head.status() == 0 {
         head = head.with_status(Status::Error as u8);
+        panic::say_why(recorder, (id, running.root()), start);
     }
     let mut body = [0; 5 + CARRIED];
     body[..5].copy_from_slice(&[id, previous, root, start, now.wrapping_sub(start)]);

@@ -5,6 +5,7 @@
 
 #[cfg(straight)]
 mod local;
+mod panic;
 mod parent;
 mod relations;
 mod scope;
@@ -12,6 +13,9 @@ mod scope;
 mod short;
 mod suspended;
 
+use panic::is_panicking;
+#[cfg(feature = "std")]
+pub use panic::{PanicMessage, set_panic_message};
 pub use parent::{below, outside};
 pub use relations::{LINK_FIELD, NAME_FIELD};
 pub(crate) use suspended::Suspended;
@@ -399,15 +403,6 @@ fn end(recorder: &Recorder, state: &State) {
     }
 }
 
-/// Whether the running code is leaving spans because it panicked.
-#[inline(always)]
-pub(crate) fn is_panicking() -> bool {
-    #[cfg(feature = "std")]
-    return std::thread::panicking();
-    #[cfg(not(feature = "std"))]
-    false
-}
-
 /// Writes the record.
 #[inline(never)]
 fn finish(recorder: &Recorder, state: &State, busy: Option<u64>) {
@@ -419,7 +414,10 @@ fn finish(recorder: &Recorder, state: &State, busy: Option<u64>) {
         body[1] = 0;
     }
     let status = match state.status() {
-        0 if busy.is_none() && is_panicking() => Status::Error as u8,
+        0 if busy.is_none() && is_panicking() => {
+            panic::say_why(recorder, (state.id, state.root()), state.start);
+            Status::Error as u8
+        }
         status => status,
     };
     let mut at = 5;

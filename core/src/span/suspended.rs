@@ -1,6 +1,6 @@
 //! A future's span between polls.
 
-use super::{Span, State, finish, is_panicking};
+use super::{Span, State, finish, is_panicking, panic};
 use crate::Status;
 use crate::recorder::{self, Resting};
 
@@ -30,7 +30,7 @@ impl Suspended {
 
     /// Runs `f` where the future's code was, with the span current, and counts its time as busy, also when it panics; then the span has failed.
     pub(crate) fn run<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        let timing = Timing::of(&mut self.state, &mut self.busy);
+        let timing = Timing::of(self.recorded, &mut self.state, &mut self.busy);
         let poll = self.place.poll();
         let result = f();
         drop(poll);
@@ -46,7 +46,14 @@ impl Suspended {
 
     /// The future is gone before it was done: cancelled, or taken down by a panic.
     pub(crate) fn abandon(&mut self) {
-        self.set_status(if is_panicking() { Status::Error } else { Status::Cancelled });
+        if !is_panicking() {
+            self.set_status(Status::Cancelled);
+        } else if self.state.status() == Status::Unset as u8 {
+            self.state.set_status(Status::Error as u8);
+            if let Some(recorder) = recorder::get().filter(|_| self.recorded) {
+                panic::say_why(recorder, (self.state.id, self.state.root()), self.state.start);
+            }
+        }
         self.end();
     }
 
@@ -65,13 +72,14 @@ struct Timing<'a> {
     state: &'a mut State,
     busy: &'a mut u64,
     begun: Option<(&'static crate::Recorder, crate::ring::Word)>,
+    recorded: bool,
     was_panicking: bool,
 }
 
 impl<'a> Timing<'a> {
-    fn of(state: &'a mut State, busy: &'a mut u64) -> Timing<'a> {
+    fn of(recorded: bool, state: &'a mut State, busy: &'a mut u64) -> Timing<'a> {
         let begun = recorder::get().map(|recorder| (recorder, recorder.ticks()));
-        Timing { state, busy, begun, was_panicking: is_panicking() }
+        Timing { state, busy, begun, recorded, was_panicking: is_panicking() }
     }
 }
 
@@ -82,6 +90,10 @@ impl Drop for Timing<'_> {
         }
         if is_panicking() && !self.was_panicking && self.state.status() == Status::Unset as u8 {
             self.state.set_status(Status::Error as u8);
+            // Of the panics that this thread has had, this one came within the poll.
+            if let Some((recorder, begun)) = self.begun.filter(|_| self.recorded) {
+                panic::say_why(recorder, (self.state.id, self.state.root()), begun);
+            }
         }
     }
 }
