@@ -57,9 +57,9 @@ mod without_loom {
             ThreadHook, acquire_thread, for_each_thread, forget_threads, mute_thread, refused,
             release_thread, set_sample_ratio, set_thread_hook,
         };
+        pub use crate::recorder::{id_key, set_id_key};
         #[cfg(feature = "std")]
         pub use crate::span::{PanicMessage, set_panic_message};
-        pub use crate::recorder::{id_key, set_id_key};
     }
 
     /// The encoder of the wire format.

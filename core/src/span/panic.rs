@@ -58,15 +58,18 @@ mod with_std {
     }
 
     pub(super) fn record(recorder: &Recorder, place: (Word, Word), message: &str) {
-        let callsite = crate::__enabled!(Error, Meta {
-            kind: Kind::Fields,
-            level: Level::Error as u8,
-            target: module_path!(),
-            file: file!(),
-            line: line!(),
-            fields: &["error.message"],
-            ..Meta::EMPTY
-        });
+        let callsite = crate::__enabled!(
+            Error,
+            Meta {
+                kind: Kind::Fields,
+                level: Level::Error as u8,
+                target: module_path!(),
+                file: file!(),
+                line: line!(),
+                fields: &["error.message"],
+                ..Meta::EMPTY
+            }
+        );
         if let Some(callsite) = callsite {
             event::write(recorder, RecordKind::Fields, callsite.id, recorder.ticks(), place, &(message,));
         }
