@@ -56,7 +56,9 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<u8, CliError> {
     // What was decoded before an error is shown all the same.
     decoder.finish(&mut |context, item| run.item(context, &item));
     run.flush();
-    let summary = Summary { balance: decoder.balance(), counts: decoder.counts(), interrupted };
+    let unknown_parent = run.traces.unknown_parent();
+    let summary =
+        Summary { balance: decoder.balance(), counts: decoder.counts(), unknown_parent, interrupted };
     if decoder.counts().bytes > 0 {
         run.each(|output| output.finish(decoder.context(), &summary));
     }

@@ -9,6 +9,8 @@ use throughline_decode::{Balance, Counts};
 pub(crate) struct Summary {
     pub(crate) balance: Balance,
     pub(crate) counts: Counts,
+    /// Records that belong to a remote trace whose ids are not known.
+    pub(crate) unknown_parent: u64,
     /// Whether a signal ended the decode, and not the end of the stream.
     pub(crate) interrupted: bool,
 }
@@ -38,6 +40,9 @@ impl fmt::Display for Summary {
                 ", {} skipped because this tool is older than the device",
                 Count(c.unknown_records, "record")
             )?;
+        }
+        if self.unknown_parent > 0 {
+            write!(f, ", {} of remote traces that are not known", self.unknown_parent)?;
         }
         if b.frames_before > 0 {
             let (records, frames) = (Count(b.before, "record"), Count(b.frames_before, "frame"));

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use throughline::Value;
+use throughline::{TraceId, Value};
 use throughline_decode::time::TimeSource;
 use throughline_decode::trace::{Loss, LossCause, OwnedEvent, OwnedSpan};
 use throughline_decode::{Balance, Callsite, OwnedValue, Point, PointValue, Time};
@@ -21,10 +21,14 @@ fn scope<'elf>(callsite: &Callsite<'elf>) -> Scope<'elf> {
     Scope::of(callsite.package(), callsite.version(), callsite.target())
 }
 
-/// A span; `name` is its callsite's.
-pub(crate) fn span<'a>(span: &'a OwnedSpan<'_>, name: &'a str) -> SpanView<'a, impl Fields<'a>> {
+/// A span of this trace; `name` is its callsite's.
+pub(crate) fn span<'a>(
+    span: &'a OwnedSpan<'_>,
+    trace_id: TraceId,
+    name: &'a str,
+) -> SpanView<'a, impl Fields<'a>> {
     SpanView {
-        trace_id: span.trace_id,
+        trace_id,
         span_id: span.span_id,
         parent_span_id: span.parent_span_id,
         parent_is_remote: span.parent_is_remote,
@@ -44,10 +48,14 @@ pub(crate) fn span<'a>(span: &'a OwnedSpan<'_>, name: &'a str) -> SpanView<'a, i
     }
 }
 
-/// An event; `message` is its callsite's.
-pub(crate) fn log<'a>(event: &'a OwnedEvent<'_>, message: &'a str) -> LogView<'a, impl Fields<'a>> {
+/// An event, in this trace if in any; `message` is its callsite's.
+pub(crate) fn log<'a>(
+    event: &'a OwnedEvent<'_>,
+    trace_id: Option<TraceId>,
+    message: &'a str,
+) -> LogView<'a, impl Fields<'a>> {
     LogView {
-        span: event.span,
+        span: trace_id.zip(event.span_id),
         time_unix_ns: event.time.unix_ns,
         level: event.callsite.level(),
         message,
@@ -89,8 +97,13 @@ pub(crate) fn cause(cause: &LossCause) -> String {
 }
 
 /// Where a boot's records went, as points of `throughline.records` by hop and by what became of them there: the same metric as a
-/// server's own ledger. `times`: when the boot began, and now, in nanoseconds since 1970.
-pub(crate) fn ledger(balance: &Balance, times: (u64, u64), mut take: impl FnMut(PointView<'_>)) {
+/// server's own ledger. `unknown_parent`: spans of remote traces that are not known. `times`: when the boot began, and now, in nanoseconds since 1970.
+pub(crate) fn ledger(
+    balance: &Balance,
+    unknown_parent: u64,
+    times: (u64, u64),
+    mut take: impl FnMut(PointView<'_>),
+) {
     let Balance { emitted, decoded, device, link, undecoded, before, .. } = *balance;
     let framed = emitted.saturating_sub(device).saturating_sub(before);
     let arrived = framed.saturating_sub(link);
@@ -101,6 +114,7 @@ pub(crate) fn ledger(balance: &Balance, times: (u64, u64), mut take: impl FnMut(
         ("link", "lost", link),
         ("decoder", "output", decoded),
         ("decoder", "undecoded", undecoded),
+        ("traces", "unknown_parent", unknown_parent),
     ];
     for (hop, outcome, records) in hops {
         take(PointView {

@@ -3,19 +3,20 @@
 use std::collections::HashSet;
 
 use throughline::adapter::callsite::Kind;
+use throughline::adapter::ring::ExtendedKind;
 use throughline::adapter::{IdKey, LossReason};
-use throughline::{SpanId, TraceContext, TraceId};
+use throughline::{SpanId, TraceContext, TraceId, Value};
 
-use crate::batch::{BatchReader, RawAttach, RawPoint, RawSpan, Record};
+use crate::batch::{BatchReader, RawAttach, RawExtended, RawPoint, RawSpan, Record};
 use crate::bytes::Malformed;
 use crate::callsite::{Callsite, Callsites};
 use crate::clock::ClockMap;
 use crate::clock_watch::ClockWatch;
 use crate::counts::Counts;
 use crate::elf::Elf;
-use crate::fields::{Fields, Loaded};
+use crate::fields::{Fields, Loaded, RawValue};
 use crate::frame::{FrameKind, Header};
-use crate::item::{Attach, Context, Damage, DamageKind, Event, Item, Loss, Span};
+use crate::item::{Attach, Context, Damage, DamageKind, Detach, Event, Item, Loss, Span};
 use crate::ledger::{Balance, FrameLedger};
 use crate::load_address::{Role, Seen};
 use crate::metrics::Part;
@@ -320,7 +321,10 @@ impl<'elf> State<'elf> {
                 Record::Fields(fields) => self.added(fields, frame, sink),
                 Record::Attach(attach) => sink(&self.context, Item::Attach(attached(attach))),
                 Record::Clock(ticks) => sink(&self.context, Item::Clock(ticks)),
-                Record::Extended(extended) => self.skipped(extended.kind, frame, sink),
+                Record::Extended(extended) => match detached(&extended) {
+                    Some(detach) => sink(&self.context, Item::Detach(detach)),
+                    None => self.skipped(extended.kind, frame, sink),
+                },
                 Record::Loss(loss) => {
                     let reason = LossReason::from_u8(loss.reason);
                     sink(&self.context, Item::Loss(Loss { reason, count: loss.count, first: loss.first }));
@@ -482,6 +486,18 @@ fn seen(record: &Record<'_>) -> Option<Seen> {
         _ => return None,
     };
     Some(Seen { id, role, fields })
+}
+
+fn detached(raw: &RawExtended<'_>) -> Option<Detach> {
+    let mut values = raw.fields.values();
+    match (raw.kind, values.next()?, values.next()?) {
+        (kind, RawValue::Inline(Value::U64(id)), RawValue::Inline(Value::Bool(held)))
+            if kind == ExtendedKind::DETACH.0 =>
+        {
+            Some(Detach { time: raw.time, id, held })
+        }
+        _ => None,
+    }
 }
 
 fn attached(raw: RawAttach) -> Attach {

@@ -30,6 +30,8 @@ pub enum Item<'elf, 'f> {
     Fields(Event<'elf, 'f>),
     /// A remote parent was attached.
     Attach(Attach),
+    /// A remote parent was detached.
+    Detach(Detach),
     /// A reading of the clock, in ticks.
     Clock(u64),
     /// The device set its wall clock: later times are by the new one, earlier ones stay.
@@ -94,6 +96,17 @@ pub struct Attach {
     pub id: u64,
     /// The remote span; `None` when the device sent an id of zeros.
     pub remote: Option<TraceContext>,
+}
+
+/// The end of a remote parent's guard. Servers record it, devices do not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Detach {
+    /// Ticks since boot.
+    pub time: u64,
+    /// The local id that stands for the remote span.
+    pub id: u64,
+    /// Whether a future or context made before may go on elsewhere, so that spans may still belong to the remote trace.
+    pub held: bool,
 }
 
 /// Records lost on the device.

@@ -23,8 +23,9 @@ pub enum Assembled<'elf> {
 /// The spans of one root, and what happened in them; or a part of them, when the trace was too long to be held as a whole.
 #[derive(Clone, Debug)]
 pub struct Trace<'elf> {
-    /// Its W3C id: derived, or the remote one when a remote parent was attached.
-    pub trace_id: TraceId,
+    /// Its W3C id: derived, or the remote one when a remote parent was attached. `None` when it is a remote trace whose ids are not known,
+    /// because the record that named them was lost, or was one of too many: no trace is made up then.
+    pub trace_id: Option<TraceId>,
     /// The remote parent, when there is one.
     pub remote: Option<TraceContext>,
     /// Parts of this trace that were given out before this one; 0 is the usual case.
@@ -53,11 +54,11 @@ pub enum Entry<'elf> {
 pub struct OwnedSpan<'elf> {
     /// Where in the program.
     pub callsite: Callsite<'elf>,
-    /// Its trace.
-    pub trace_id: TraceId,
+    /// Its trace; `None` as of [`Trace::trace_id`].
+    pub trace_id: Option<TraceId>,
     /// Its W3C id.
     pub span_id: SpanId,
-    /// Its parent's, here or remote.
+    /// Its parent's, here or remote; `None` of a root, and of a remote parent that is not known.
     pub parent_span_id: Option<SpanId>,
     /// Whether its parent is not on this device.
     pub parent_is_remote: bool,
@@ -82,8 +83,10 @@ pub struct OwnedSpan<'elf> {
 pub struct OwnedEvent<'elf> {
     /// Where in the program.
     pub callsite: Callsite<'elf>,
-    /// The W3C ids of its trace and span.
-    pub span: Option<(TraceId, SpanId)>,
+    /// The W3C id of its trace; `None` outside any span, and as of [`Trace::trace_id`].
+    pub trace_id: Option<TraceId>,
+    /// The W3C id of its span; `None` outside any span, and of a remote span that is not known.
+    pub span_id: Option<SpanId>,
     /// Whether the spans of its trace are recorded.
     pub sampled: bool,
     /// When.

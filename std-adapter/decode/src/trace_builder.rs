@@ -8,6 +8,7 @@ use throughline::{SpanId, TraceContext, TraceId};
 
 use crate::fields::{Fields, OwnedValue};
 use crate::item::{Context, Event, Item, Span};
+use crate::remotes::{Remotes, is_remote};
 use crate::time::{Time, TimeSource};
 use crate::trace::{Assembled, Loss, LossCause, OwnedEvent, OwnedSpan, Trace};
 use crate::trace_tree::arrange;
@@ -20,6 +21,9 @@ use crate::trace_tree::arrange;
 ///
 /// Memory: at most `limit` records, each with at most a frame's worth of bytes ([`crate::stream::MAX_FRAME`], times a small factor) and
 /// usually about 300; while a trace is given out, its records a second time; and some 10 MB of remote parents at most.
+///
+/// Which trace is a remote one an id tells by its mark. When its attach record was lost, or when more remote parents were open than are
+/// remembered, what belongs to it is given out as a [`Trace`] without an id, and counted as [`unknown_parent`](Self::unknown_parent).
 #[derive(Debug)]
 pub struct TraceBuilder<'elf> {
     limit: usize,
@@ -39,7 +43,10 @@ pub struct TraceBuilder<'elf> {
     ended: BTreeMap<u64, u64>,
     /// How many parts of a trace were given out, of the roots given out last.
     parts: Recent<u32>,
-    remotes: Recent<TraceContext>,
+    remotes: Remotes,
+    /// Records given out that belong to a remote trace whose ids are not known.
+    unknown_parent: u64,
+    word_bits: u8,
     losses: VecDeque<(u64, Loss)>,
     /// Events outside any span, held so that they come out in order of time with the traces; with each, `taken` when it came.
     loose: VecDeque<(u64, OwnedEvent<'elf>)>,
@@ -57,6 +64,8 @@ pub(crate) struct Group<'elf> {
     pub(crate) events: Vec<OwnedEvent<'elf>>,
     pub(crate) added: Vec<OwnedEvent<'elf>>,
     pub(crate) losses: Vec<Loss>,
+    /// What its root id stands for, if that is a span of another process. Kept here, it cannot be forgotten before what belongs to it is given out.
+    remote: Option<TraceContext>,
     /// Its root span was seen.
     rooted: bool,
     /// A span directly below the root id was seen: the entry span, if the root is a remote one.
@@ -67,7 +76,7 @@ pub(crate) struct Group<'elf> {
     since: u64,
 }
 
-/// Remote parents remembered; the oldest is forgotten first.
+/// Remote parents remembered.
 const MAX_REMOTES: usize = 1 << 16;
 /// Traces given out of which the number of parts is remembered.
 const MAX_PARTS: usize = 1024;
@@ -91,7 +100,9 @@ impl<'elf> TraceBuilder<'elf> {
             waiting: BTreeMap::new(),
             ended: BTreeMap::new(),
             parts: Recent::new(MAX_PARTS),
-            remotes: Recent::new(MAX_REMOTES),
+            remotes: Remotes::new(MAX_REMOTES),
+            unknown_parent: 0,
+            word_bits: 32,
             losses: VecDeque::new(),
             loose: VecDeque::new(),
             key: IdKey::new(0, 0),
@@ -103,6 +114,11 @@ impl<'elf> TraceBuilder<'elf> {
     /// Records held now; never more than the limit after a call.
     pub fn held(&self) -> usize {
         self.held
+    }
+
+    /// Records given out so far that belong to a remote trace whose ids are not known.
+    pub fn unknown_parent(&self) -> u64 {
+        self.unknown_parent
     }
 
     /// Takes the next item. Items that are no part of a trace (metrics, damage, preambles) are passed over.
@@ -136,9 +152,16 @@ impl<'elf> TraceBuilder<'elf> {
             Item::Attach(attach) => {
                 if let Some(remote) = attach.remote {
                     self.remotes.insert(attach.id, remote);
+                    if let Some(group) = self.groups.get_mut(&attach.id) {
+                        group.remote = Some(remote);
+                        if group.entered {
+                            self.remotes.ended(attach.id);
+                        }
+                    }
                     self.note_end(attach.id);
                 }
             }
+            Item::Detach(detach) => self.remotes.detach(detach.id, detach.held),
             Item::Clock(ticks) => self.made(context.time(*ticks), out),
             Item::Loss(loss) => {
                 let cause = LossCause::Device(loss.reason);
@@ -154,6 +177,7 @@ impl<'elf> TraceBuilder<'elf> {
             Item::Preamble(_) | Item::ClockSet { .. } | Item::Metrics(_) | Item::Damage(_) => {}
         }
         self.key = context.key;
+        self.word_bits = context.word_bits();
         self.release(out);
     }
 
@@ -193,8 +217,8 @@ impl<'elf> TraceBuilder<'elf> {
         let start = context.time(span.start);
         let owned = OwnedSpan {
             callsite: span.callsite,
-            // The ids are made final when the trace is given out, because its remote parent may become known later.
-            trace_id: context.trace_id(span.root),
+            // These are filled in when the trace is given out, because its remote parent may become known later.
+            trace_id: None,
             span_id: context.span_id(span.id),
             parent_span_id: None,
             parent_is_remote: false,
@@ -213,13 +237,16 @@ impl<'elf> TraceBuilder<'elf> {
         group.rooted |= span.id == span.root;
         group.entered |= span.parent == Some(span.root);
         group.spans.push(owned);
+        if span.parent == Some(span.root) {
+            self.remotes.ended(span.root);
+        }
         self.note_end(span.root);
     }
 
     /// Remembers a group whose root has ended.
     fn note_end(&mut self, root: u64) {
         let Some(group) = self.groups.get(&root) else { return };
-        if group.rooted || group.entered && self.remotes.get(root).is_some() {
+        if group.is_complete() {
             self.ended.insert(group.touched, root);
         }
     }
@@ -237,7 +264,11 @@ impl<'elf> TraceBuilder<'elf> {
     fn group(&mut self, root: u64) -> &mut Group<'elf> {
         self.held += 1;
         self.taken += 1;
-        let group = self.groups.entry(root).or_default();
+        let remotes = &self.remotes;
+        let group = self
+            .groups
+            .entry(root)
+            .or_insert_with(|| Group { remote: remotes.get(root), ..Group::default() });
         if self.ended.remove(&group.touched).is_some() {
             self.ended.insert(self.taken, root);
         }
@@ -297,7 +328,7 @@ impl<'elf> TraceBuilder<'elf> {
             self.ended.remove(&group.touched);
             self.held -= group.len();
             self.kept -= group.kept();
-            let complete = group.rooted || group.entered && self.remotes.get(root).is_some();
+            let complete = group.is_complete();
             if !complete {
                 let room = keep.saturating_sub(self.kept);
                 let open = group.take_fields_of_open_spans(room);
@@ -316,9 +347,14 @@ impl<'elf> TraceBuilder<'elf> {
             self.losses.retain(|(_, loss)| !inside(loss));
             let part = self.parts.get(root).unwrap_or(0);
             self.parts.insert(root, part.saturating_add(1));
-            let ids = Ids { key: self.key, root, remotes: &self.remotes };
-            let (trace_id, remote) = (ids.trace(), self.remotes.get(root));
-            let trace = Trace { trace_id, remote, part, complete, entries: arrange(group, &ids) };
+            let remote = group.remote;
+            let is_known = remote.is_some() || !is_remote(root, self.word_bits);
+            if !is_known {
+                self.unknown_parent += group.len() as u64;
+            }
+            let ids = Ids { key: self.key, root, remote, is_known };
+            let trace =
+                Trace { trace_id: ids.trace(), remote, part, complete, entries: arrange(group, &ids) };
             given.push((interval.0, Assembled::Trace(trace)));
         }
         let taken = self.taken;
@@ -337,6 +373,11 @@ impl<'elf> TraceBuilder<'elf> {
 impl<'elf> Group<'elf> {
     fn len(&self) -> usize {
         self.spans.len() + self.events.len() + self.added.len()
+    }
+
+    /// Whether its root has ended; of a remote parent's trace, whether a span directly below it has.
+    fn is_complete(&self) -> bool {
+        self.rooted || self.entered && self.remote.is_some()
     }
 
     /// Records of fields in a group that waits for nothing else.
@@ -359,7 +400,7 @@ impl<'elf> Group<'elf> {
         // The oldest that find no room are shown by themselves.
         self.added.extend(open.drain(room.min(open.len())..));
         open.reverse();
-        Group { added: open, touched: self.touched, ..Group::default() }
+        Group { added: open, touched: self.touched, remote: self.remote, ..Group::default() }
     }
 
     fn interval(&self) -> Option<(u64, u64)> {
@@ -404,31 +445,47 @@ impl<V: Copy> Recent<V> {
     }
 }
 
-/// From local ids to W3C ids, remote parents put in.
-pub(crate) struct Ids<'a> {
+/// From local ids to W3C ids, the remote parent put in.
+pub(crate) struct Ids {
     key: IdKey,
     root: u64,
-    remotes: &'a Recent<TraceContext>,
+    remote: Option<TraceContext>,
+    /// Whether the trace is one of this device, or of a remote parent that is known.
+    is_known: bool,
 }
 
-impl Ids<'_> {
-    pub(crate) fn trace(&self) -> TraceId {
-        self.remotes.get(self.root).map_or(self.key.trace_id(self.root), |remote| remote.trace_id)
+impl Ids {
+    /// `None` in a remote trace whose ids are not known.
+    pub(crate) fn trace(&self) -> Option<TraceId> {
+        let derived = || self.is_known.then(|| self.key.trace_id(self.root));
+        self.remote.map(|remote| remote.trace_id).or_else(derived)
     }
 
-    pub(crate) fn span(&self, id: u64) -> SpanId {
-        self.remotes.get(id).map_or(self.key.span_id(id), |remote| remote.span_id)
+    /// Of a span of this device.
+    pub(crate) fn own(&self, id: u64) -> SpanId {
+        self.key.span_id(id)
+    }
+
+    /// `None` of a remote span that is not known.
+    pub(crate) fn span(&self, id: u64) -> Option<SpanId> {
+        match self.remote {
+            Some(remote) if id == self.root => Some(remote.span_id),
+            None if self.is_remote(id) => None,
+            _ => Some(self.own(id)),
+        }
     }
 
     pub(crate) fn is_remote(&self, id: u64) -> bool {
-        self.remotes.get(id).is_some()
+        id == self.root && (self.remote.is_some() || !self.is_known)
     }
 }
 
 fn owned_event<'elf>(context: &Context, event: &Event<'elf, '_>) -> OwnedEvent<'elf> {
     OwnedEvent {
         callsite: event.callsite,
-        span: event.span.map(|(id, root)| (context.trace_id(root), context.span_id(id))),
+        // These are filled in when the trace is given out.
+        trace_id: None,
+        span_id: None,
         sampled: event.sampled,
         time: context.time(event.time),
         fields: owned_fields(event.fields),

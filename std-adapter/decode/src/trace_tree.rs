@@ -7,20 +7,20 @@ use crate::trace::Entry;
 use crate::trace_builder::{Group, Ids};
 
 /// The lines of a group, with their depths.
-pub(crate) fn arrange<'elf>(group: Group<'elf>, ids: &Ids<'_>) -> Vec<(usize, Entry<'elf>)> {
+pub(crate) fn arrange<'elf>(group: Group<'elf>, ids: &Ids) -> Vec<(usize, Entry<'elf>)> {
     let Group { mut spans, events, added, losses, .. } = group;
     let at: HashMap<u64, usize> = spans.iter().enumerate().map(|(i, span)| (span.id, i)).collect();
     let trace_id = ids.trace();
     for span in &mut spans {
         span.trace_id = trace_id;
-        span.span_id = ids.span(span.id);
-        span.parent_span_id = span.parent.map(|id| ids.span(id));
+        span.span_id = ids.own(span.id);
+        span.parent_span_id = span.parent.and_then(|id| ids.span(id));
         span.parent_is_remote = span.parent.is_some_and(|id| ids.is_remote(id));
         span.orphan = span.parent.is_some_and(|id| !at.contains_key(&id) && !span.parent_is_remote);
     }
     let mut unclaimed = Vec::new();
     for mut event in added {
-        event.span = event.span_local.map(|id| (trace_id, ids.span(id)));
+        (event.trace_id, event.span_id) = (trace_id, event.span_local.and_then(|id| ids.span(id)));
         let span = event.span_local.and_then(|id| at.get(&id)).and_then(|i| spans.get_mut(*i));
         match span {
             Some(span) => {
@@ -50,7 +50,7 @@ pub(crate) fn arrange<'elf>(group: Group<'elf>, ids: &Ids<'_>) -> Vec<(usize, En
         entries.push((0, Entry::Fields(event)));
     }
     for mut event in events {
-        event.span = event.span_local.map(|id| (trace_id, ids.span(id)));
+        (event.trace_id, event.span_id) = (trace_id, event.span_local.and_then(|id| ids.span(id)));
         nodes.push(Node { time: event.time.unix_ns, parent: place(event.span_local) });
         entries.push((0, Entry::Event(event)));
     }

@@ -125,8 +125,8 @@ fn traces(elf: &Elf, wire: &[u8]) -> String {
 fn show(out: &mut String, assembled: Assembled<'_>) {
     match assembled {
         Assembled::Trace(trace) => {
-            writeln!(out, "trace {} remote {:?} complete {}", trace.trace_id, trace.remote, trace.complete)
-                .unwrap();
+            let id = trace.trace_id.map_or_else(|| "unknown".to_owned(), |id| id.to_string());
+            writeln!(out, "trace {id} remote {:?} complete {}", trace.remote, trace.complete).unwrap();
             for (depth, entry) in trace.entries {
                 write!(out, "{:width$}", "", width = 2 + 2 * depth).unwrap();
                 match entry {
@@ -154,5 +154,6 @@ fn event(out: &mut String, e: &OwnedEvent<'_>) {
     let fields = e.fields.iter().map(|(k, v)| (*k, v.as_value()));
     let message = e.callsite.name();
     let text = render(&message, fields);
-    writeln!(out, "{} {text:?} in {:?} {}", e.callsite.level(), e.span, time(e.time)).unwrap();
+    writeln!(out, "{} {text:?} in {:?} {}", e.callsite.level(), e.trace_id.zip(e.span_id), time(e.time))
+        .unwrap();
 }

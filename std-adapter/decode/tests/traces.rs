@@ -7,7 +7,7 @@ use common::{BUILD_ID, DEVICE, Device, F, Rec, Site, elf};
 use throughline::adapter::IdKey;
 use throughline::{SpanId, TraceId};
 use throughline_decode::trace::{Assembled, Entry, LossCause, Trace, TraceBuilder};
-use throughline_decode::{Decoder, TimeOptions};
+use throughline_decode::{Decoder, OwnedValue, TimeOptions};
 
 fn assemble(device: &Device, limit: usize, linger: u64) -> Vec<Assembled<'static>> {
     let mut decoder = Decoder::new(None, TimeOptions::default());
@@ -75,7 +75,7 @@ fn children_come_under_their_parents_whatever_the_order() {
         assert_eq!(lines(&trace), expected, "turned by {turn}");
         assert!(trace.complete && trace.remote.is_none());
         let key = IdKey::new(DEVICE, 0);
-        assert_eq!(trace.trace_id, key.trace_id(1));
+        assert_eq!(trace.trace_id, Some(key.trace_id(1)));
         let Entry::Span(grandchild) = &trace.entries[2].1 else { panic!() };
         assert_eq!((grandchild.span_id, grandchild.parent_span_id), (key.span_id(3), Some(key.span_id(2))));
     }
@@ -115,12 +115,141 @@ fn a_remote_parent_gives_its_trace_and_stands_for_its_span() {
         let mut device = Device::new(32);
         device.preamble().batch(0, 0, &records);
         let trace = only_trace(assemble(&device, 100, 50));
-        assert_eq!(Some(trace.trace_id), TraceId::from_bytes(REMOTE_TRACE));
+        assert_eq!(trace.trace_id, TraceId::from_bytes(REMOTE_TRACE));
         assert!(trace.complete);
         let Entry::Span(top) = &trace.entries[0].1 else { panic!() };
         assert_eq!(top.parent_span_id, SpanId::from_bytes(REMOTE_SPAN));
         assert!(!top.orphan);
         assert_eq!(lines(&trace), [(0, "span", 2), (1, "span", 3)]);
+    }
+}
+
+/// The mark of an id that stands for a remote span, by the width of ids.
+fn mark(bits: u32) -> u64 {
+    if bits == 64 { 1 << 62 } else { 1 << 31 }
+}
+
+#[test]
+fn what_belongs_to_a_remote_trace_that_is_not_known_is_put_into_no_invented_trace_07() {
+    for bits in [32, 64] {
+        let remote = mark(bits) | 5;
+        let added = Rec::Fields { callsite: 2, time: 4, span: (6, remote), fields: vec![F::U32(9)] };
+        let mut device = Device::new(bits);
+        device.preamble();
+        // Its attach record was lost, so that nobody can know the ids of the caller.
+        device.batch(
+            0,
+            0,
+            &[
+                added,
+                event(5, 6, remote),
+                span(0, (7, Some(6), remote), 3, 2),
+                span(0, (6, Some(remote), remote), 2, 10),
+            ],
+        );
+        let trace = only_trace(assemble(&device, 100, 50));
+        let key = IdKey::new(DEVICE, 0);
+        let all = format!("{trace:?}");
+        assert!(!all.contains(&key.trace_id(remote).to_string()), "an invented trace: {all}");
+        assert!(!all.contains(&key.span_id(remote).to_string()), "an invented parent: {all}");
+        assert_eq!(trace.trace_id, None);
+        assert!(!trace.complete);
+        assert_eq!(lines(&trace), [(0, "span", 2), (1, "span", 3), (1, "event", 5)]);
+    }
+}
+
+#[test]
+fn records_of_unknown_remote_traces_are_counted_and_later_ones_find_a_late_attach_07() {
+    let remote = mark(32) | 5;
+    let attach = Rec::Attach { time: 9, id: remote, trace_id: REMOTE_TRACE, span_id: REMOTE_SPAN, flags: 1 };
+    let mut decoder = Decoder::new(None, TimeOptions::default());
+    let mut builder = TraceBuilder::new(100, 50);
+    let mut device = Device::new(32);
+    let mut ids = Vec::new();
+    let mut keep = |a| match a {
+        Assembled::Trace(trace) => ids.push(trace.trace_id),
+        other => panic!("{other:?}"),
+    };
+    device.preamble().batch(0, 0, &[event(3, 6, remote), span(0, (7, Some(6), remote), 3, 2)]);
+    let early = device.wire.len();
+    device.batch(0, 0, &[attach, span(0, (6, Some(remote), remote), 2, 10)]);
+    decoder.push(&device.wire[..early], None, &mut |context, item| builder.take(context, &item, &mut keep));
+    builder.flush(&mut keep);
+    assert_eq!(builder.unknown_parent(), 2);
+    decoder.push(&device.wire[early..], None, &mut |context, item| builder.take(context, &item, &mut keep));
+    builder.flush(&mut keep);
+    assert_eq!(builder.unknown_parent(), 2);
+    assert_eq!(ids, [None, TraceId::from_bytes(REMOTE_TRACE)]);
+}
+
+#[test]
+fn the_ids_of_a_remote_parent_whose_span_is_open_outlive_any_number_of_others_07() {
+    let attach = |id: u64, trace_id| Rec::Attach { time: 1, id, trace_id, span_id: REMOTE_SPAN, flags: 1 };
+    for says_detach in [false, true] {
+        let mut device = Device::new(32);
+        let ours = mark(32) | 1;
+        device.preamble().batch(0, 0, &[attach(ours, REMOTE_TRACE)]);
+        for n in 1..35_000u64 {
+            // Two requests that are over: a span was recorded below each, or its detach says so.
+            let ids = [2 * n, 2 * n + 1].map(|id| mark(32) | id);
+            let over = |id: u64| match says_detach {
+                true => Rec::Extended {
+                    kind: 0,
+                    status: 0,
+                    callsite: 0,
+                    time: 2,
+                    fields: vec![F::U64(id), F::Bool(false)],
+                },
+                false => span(0, (id & !mark(32) | 1 << 24, Some(id), id), 1, 1),
+            };
+            let [a, b] = ids;
+            device.batch(0, a, &[attach(a, [7; 16]), over(a), attach(b, [7; 16]), over(b)]);
+        }
+        device.batch(0, 0, &[span(0, (1 << 25, Some(ours), ours), 1, 100)]);
+        let out = assemble(&device, 100, 50);
+        let ours = out.iter().find_map(|assembled| match assembled {
+            Assembled::Trace(trace) => trace.entries.iter().find_map(|(_, entry)| match entry {
+                Entry::Span(span) if span.duration_ns == 100_000 => Some(span),
+                _ => None,
+            }),
+            _ => None,
+        });
+        assert_eq!(ours.expect("it ended").trace_id, TraceId::from_bytes(REMOTE_TRACE));
+    }
+}
+
+#[test]
+fn links_recorded_at_one_callsite_are_all_kept_07() {
+    let site = Site { kind: 2, level: 3, fields: &["throughline.link"], ..Site::default() };
+    let (file, ids) = elf(Some(&[site]), "", &BUILD_ID);
+    let elf = throughline_decode::Elf::parse("links.elf", file).unwrap();
+    let link = |time, n| {
+        let fields = vec![F::Bytes(vec![n; 25], false)];
+        Rec::Fields { callsite: ids[0], time, span: (1, 1), fields }
+    };
+    // Held together with their span, and kept back for it while the rest of its trace is given out.
+    for children in [0, 100] {
+        let mut decoder = Decoder::new(Some(&elf), TimeOptions::default());
+        let mut builder = TraceBuilder::new(40, 4);
+        let mut device = Device::new(32);
+        device.preamble().batch(0, 1, &[link(1, 1), link(2, 2), link(3, 2)]);
+        (0..children).for_each(|n| _ = device.batch(n, 1, &[span(0, (10 + n, Some(1), 1), n, 5)]));
+        device.batch(0, 1, &[span(7, (1, None, 1), 0, 500)]);
+        let mut links = Vec::new();
+        let mut keep = |a| {
+            let Assembled::Trace(trace) = a else { panic!("{a:?}") };
+            for (_, entry) in trace.entries {
+                match entry {
+                    Entry::Span(span) if span.callsite.id == 7 => links.extend(span.fields),
+                    Entry::Span(_) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+        };
+        decoder.push(&device.wire, None, &mut |context, item| builder.take(context, &item, &mut keep));
+        builder.flush(&mut keep);
+        let expected = [1, 2, 2].map(|n| ("throughline.link", OwnedValue::Bytes(vec![n; 25].into(), false)));
+        assert_eq!(links, expected);
     }
 }
 
@@ -184,7 +313,7 @@ fn a_root_that_never_ends_is_given_out_in_parts_as_its_children_end_26() {
     assert!(last >= 9, "{numbers:?}");
     let expected: Vec<_> = (0..=last).map(|n| (n as u32, n == last)).collect();
     assert_eq!(numbers, expected);
-    assert!(parts.iter().all(|trace| trace.trace_id == IdKey::new(DEVICE, 0).trace_id(1)));
+    assert!(parts.iter().all(|trace| trace.trace_id == Some(IdKey::new(DEVICE, 0).trace_id(1))));
     assert_eq!(parts.iter().map(|trace| trace.entries.len()).sum::<usize>(), records + 1);
     let Entry::Span(child) = &parts[1].entries[0].1 else { panic!("{:?}", parts[1]) };
     assert!(child.orphan, "its parent is still open");

@@ -3,8 +3,8 @@
 use std::io::{BufWriter, StdoutLock, Write};
 
 use serde_json::{Map, Value as Json5, json};
-use throughline::adapter::record::ExtendedValue;
-use throughline::{SpanKind, Status, Value};
+use throughline::adapter::record::{ExtendedValue, LINK_FIELD};
+use throughline::{SpanId, SpanKind, Status, TraceId, Value};
 use throughline_decode::preamble::Hex;
 use throughline_decode::trace::{Assembled, Entry, Loss, LossCause, OwnedEvent, OwnedSpan};
 use throughline_decode::{Context, Item, OwnedValue, PointValue, Snapshot, Time, TimeSource};
@@ -99,12 +99,13 @@ impl<'elf> Output<'elf> for Json {
                 "late_join": damage.is_late_join(),
                 "what": damage.kind.to_string(),
             })),
-            // Records come again, put together to traces; a clock reading is not shown.
+            // Records come again, put together to traces; a clock reading and the end of a remote parent are not shown.
             Item::Span(_)
             | Item::Event(_)
             | Item::Fields(_)
             | Item::Loss(_)
             | Item::Link(_)
+            | Item::Detach(_)
             | Item::Clock(_) => Ok(()),
         }
     }
@@ -122,7 +123,7 @@ impl<'elf> Output<'elf> for Json {
     }
 
     fn finish(&mut self, _: &Context, summary: &Summary) -> Result<(), CliError> {
-        let Summary { balance: b, counts: c, interrupted } = summary;
+        let Summary { balance: b, counts: c, unknown_parent, interrupted } = summary;
         self.line(json!({
             "kind": "summary",
             "interrupted": interrupted,
@@ -134,6 +135,7 @@ impl<'elf> Output<'elf> for Json {
             "lost_link": b.link,
             "undecoded": b.undecoded,
             "unknown_records": c.unknown_records,
+            "unknown_parent": unknown_parent,
             "before": b.before,
             "frames_lost": b.frames_lost,
             "frames_before": b.frames_before,
@@ -185,9 +187,10 @@ fn span(s: &OwnedSpan<'_>) -> Json5 {
     };
     let mut object = json!({
         "kind": "span",
-        "trace_id": s.trace_id.to_string(),
+        "trace_id": s.trace_id.map(|id| id.to_string()),
         "span_id": s.span_id.to_string(),
         "parent_span_id": s.parent_span_id.map(|id| id.to_string()),
+        "parent_is_remote": s.parent_is_remote,
         "name": s.callsite.name(),
         "target": s.callsite.target(),
         "file": s.callsite.file(),
@@ -208,8 +211,8 @@ fn event(kind: &str, e: &OwnedEvent<'_>) -> Json5 {
     let message = e.callsite.name();
     let mut object = json!({
         "kind": kind,
-        "trace_id": e.span.map(|(trace, _)| trace.to_string()),
-        "span_id": e.span.map(|(_, span)| span.to_string()),
+        "trace_id": e.trace_id.map(|id| id.to_string()),
+        "span_id": e.span_id.map(|id| id.to_string()),
         "level": e.callsite.level().as_str(),
         "message": render(&message, fields),
         "template": message,
@@ -255,9 +258,17 @@ fn put_time(object: &mut Json5, name: &str, time: Time) {
 fn put_fields(object: &mut Json5, fields: &[(&str, OwnedValue)]) {
     let mut values = Map::new();
     let mut truncated = Vec::new();
+    let mut links = Vec::new();
     for (name, value) in fields {
         let value = value.as_value();
         if value == Value::Absent {
+            continue;
+        }
+        // A span may have several links, all in fields of one name.
+        if *name == LINK_FIELD
+            && let Some(link) = link(value)
+        {
+            links.push(link);
             continue;
         }
         let (value, cut) = field(value);
@@ -267,9 +278,22 @@ fn put_fields(object: &mut Json5, fields: &[(&str, OwnedValue)]) {
         values.insert((*name).to_owned(), value);
     }
     object["fields"] = Json5::Object(values);
+    if !links.is_empty() {
+        object["links"] = Json5::Array(links);
+    }
     if !truncated.is_empty() {
         object["truncated"] = json!(truncated);
     }
+}
+
+/// A link to another span: trace id, span id and flags, as [`LINK_FIELD`] has them; `None` when the value is no link.
+fn link(value: Value<'_>) -> Option<Json5> {
+    let Value::Bytes { bytes, truncated: false } = value else { return None };
+    let (trace_id, rest) = bytes.split_first_chunk()?;
+    let (span_id, flags) = rest.split_first_chunk()?;
+    let (trace_id, span_id) = (TraceId::from_bytes(*trace_id)?, SpanId::from_bytes(*span_id)?);
+    let [flags] = flags else { return None };
+    Some(json!({ "trace_id": trace_id.to_string(), "span_id": span_id.to_string(), "flags": flags }))
 }
 
 /// A field's value, and whether the device cut it. A value that JSON cannot express (bytes, infinities) becomes a string.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufWriter, StdoutLock, Write};
 
 use super::Output;
+use throughline::TraceId;
 use throughline_decode::ledger::{Boot, BootCause};
 use throughline_decode::preamble::Hex;
 use throughline_decode::series::MAX_SERIES;
@@ -19,6 +20,12 @@ use crate::views::{self, PointTexts};
 
 /// Columns of a histogram's picture.
 const BARS: usize = 32;
+
+/// Stands for the id of a trace whose id is not known. Each trace is drawn at once, so that two of them never meet; it is not shown.
+const NO_ID: TraceId = match TraceId::from_bytes([0xff; 16]) {
+    Some(id) => id,
+    None => unreachable!(),
+};
 
 /// What makes two points the same series: name, unit, shape, labels.
 type Series<'elf> = (String, &'elf str, u8, Vec<(&'elf str, String)>);
@@ -187,21 +194,25 @@ impl<'elf> Output<'elf> for TreeText<'elf> {
                     Entry::Loss(_) => None,
                 });
                 first.map_or(Ok(()), |time| self.times(&time))?;
+                let trace_id = trace.trace_id.unwrap_or(NO_ID);
+                if trace.trace_id.is_none() {
+                    self.tree.unknown(trace_id);
+                }
                 if trace.part > 0 {
-                    self.tree.continued(trace.trace_id);
+                    self.tree.continued(trace_id);
                 }
                 for (_, entry) in &trace.entries {
                     match entry {
                         Entry::Span(span) => {
                             let name = span.callsite.name();
-                            self.tree.span(&views::span(span, &name));
+                            self.tree.span(&views::span(span, trace_id, &name));
                         }
                         Entry::Event(event) => {
                             let message = event.callsite.name();
-                            self.tree.log(&views::log(event, &message));
+                            self.tree.log(&views::log(event, Some(trace_id), &message));
                         }
                         Entry::Fields(event) => {
-                            self.tree.log(&views::log(event, "fields of a span not seen"));
+                            self.tree.log(&views::log(event, Some(trace_id), "fields of a span not seen"));
                         }
                         Entry::Loss(loss) => self.tree.loss(views::loss(loss)),
                     }
@@ -210,7 +221,7 @@ impl<'elf> Output<'elf> for TreeText<'elf> {
             Assembled::Event(event) => {
                 self.times(&event.time)?;
                 let message = event.callsite.name();
-                self.tree.log(&views::log(event, &message));
+                self.tree.log(&views::log(event, None, &message));
             }
             Assembled::Loss(loss) => self.tree.loss(views::loss(loss)),
         }

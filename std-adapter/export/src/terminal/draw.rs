@@ -65,8 +65,13 @@ impl Node<'_> {
 fn trace(out: &mut impl Write, style: Style, id: TraceId, trace: &Trace) -> io::Result<()> {
     let (start, _) = trace.interval();
     let continued = if trace.continued { " (continued)" } else { "" };
+    let id = if trace.unknown { "⋯".to_owned() } else { id.to_string() };
     let head = format!("{} trace {id}{continued}", TimeOfDay(start));
-    let missing = if trace.complete { "" } else { "  (its root has not been seen)" };
+    let missing = match (trace.unknown, trace.complete) {
+        (true, _) => "  (its remote trace is not known)",
+        (false, true) => "",
+        (false, false) => "  (its root has not been seen)",
+    };
     writeln!(out, "{}{}", style.paint(DIM, head), style.paint(YELLOW, missing))?;
     let known: HashMap<SpanId, ()> = trace.spans.iter().map(|s| (s.id, ())).collect();
     let mut children: HashMap<Option<SpanId>, Vec<Node<'_>>> = HashMap::new();
@@ -86,7 +91,8 @@ fn trace(out: &mut impl Write, style: Style, id: TraceId, trace: &Trace) -> io::
     for nodes in children.values_mut() {
         nodes.sort_by_key(Node::order);
     }
-    let mut drawing = Drawing { out, style, start, children, prefix: String::new() };
+    let unknown = trace.unknown;
+    let mut drawing = Drawing { out, style, start, unknown, children, prefix: String::new() };
     drawing.below(None)?;
     // Spans in a circle hang from nowhere; what is left is drawn all the same.
     while let Some(&left) = drawing.children.keys().next() {
@@ -99,6 +105,8 @@ struct Drawing<'t, 'o, W> {
     out: &'o mut W,
     style: Style,
     start: u64,
+    /// Whether the parent of its first spans is a remote one that is not known.
+    unknown: bool,
     children: HashMap<Option<SpanId>, Vec<Node<'t>>>,
     /// What stands before the lines of the innermost level: the branches of the levels above.
     prefix: String,
@@ -138,7 +146,7 @@ impl<'t, W: Write> Drawing<'t, '_, W> {
                 Node::Log(log) => log_text(self.out, self.style, log)?,
                 Node::Loss(note) => loss_text(self.out, self.style, note)?,
                 Node::Span(span) => {
-                    let torn = depth == 0 && of.is_none() && span.parent.is_some();
+                    let torn = depth == 0 && of.is_none() && (self.unknown || span.parent.is_some());
                     span_text(self.out, self.style, span, torn)?;
                     open.extend(self.level(Some(span.id), if depth < DEEPEST { below } else { "" }));
                 }

@@ -74,6 +74,8 @@ pub(super) struct Trace {
     pub(super) complete: bool,
     /// A part of it was written before.
     pub(super) continued: bool,
+    /// Its id is not known: the key under which it is held is not to be shown.
+    pub(super) unknown: bool,
     /// It had when [`Tree::write_settled`] was last called.
     settled: bool,
     /// Time of its newest record, and when that came.
@@ -181,6 +183,13 @@ impl Tree {
     pub fn continued(&mut self, id: TraceId) {
         let newest = self.newest;
         self.trace(id, newest).continued = true;
+    }
+
+    /// Says that a trace's id is not known, as it began in another process of which nothing was recorded. What is taken under this `key`
+    /// is drawn without an id.
+    pub fn unknown(&mut self, key: TraceId) {
+        let newest = self.newest;
+        self.trace(key, newest).unknown = true;
     }
 
     /// Takes the news of a loss.

@@ -35,6 +35,8 @@ pub(crate) struct Otlp {
     traces: TraceEncoder,
     logs: LogEncoder,
     metrics: MetricEncoder,
+    /// Spans of this boot that are not sent, because they belong to a remote trace whose ids are not known.
+    unknown_parent: u64,
     /// Points of the loss ledger in the request for metrics; they are no records of the device.
     own: u64,
     /// The device and boot that the requests under construction are of.
@@ -63,6 +65,7 @@ impl Otlp {
             traces,
             logs,
             metrics,
+            unknown_parent: 0,
             own: 0,
             resource,
             started: None,
@@ -88,8 +91,12 @@ impl Otlp {
     fn span(&mut self, span: &OwnedSpan<'_>) -> Result<(), CliError> {
         self.wall_clock(&span.start)?;
         self.latest = self.latest.max(span.start.unix_ns.saturating_add(span.duration_ns));
+        let Some(trace_id) = span.trace_id else {
+            self.unknown_parent += 1;
+            return Ok(());
+        };
         let name = span.callsite.name();
-        self.traces.span(&views::span(span, &name));
+        self.traces.span(&views::span(span, trace_id, &name));
         self.send_full();
         Ok(())
     }
@@ -98,7 +105,7 @@ impl Otlp {
         self.wall_clock(&event.time)?;
         self.latest = self.latest.max(event.time.unix_ns);
         let message = event.callsite.name();
-        self.logs.log(&views::log(event, &message));
+        self.logs.log(&views::log(event, event.trace_id, &message));
         self.send_full();
         Ok(())
     }
@@ -122,7 +129,7 @@ impl Otlp {
     /// Takes the account of the present boot. Without wall-clock time it cannot be sent, nor was anything else.
     fn ledger(&mut self, balance: &Balance) {
         let Some(start) = self.started.filter(|_| self.latest > 0) else { return };
-        views::ledger(balance, (start, self.latest), |point| {
+        views::ledger(balance, self.unknown_parent, (start, self.latest), |point| {
             self.metrics.point(&point);
             self.own += 1;
         });
@@ -168,7 +175,7 @@ impl<'elf> Output<'elf> for Otlp {
         if let Item::Boot(_) = item {
             // The boot before is over.
             self.ledger(&context.balance);
-            (self.started, self.latest) = (None, 0);
+            (self.started, self.latest, self.unknown_parent) = (None, 0, 0);
         }
         let boot = context.time(0);
         if self.started.is_none() && views::is_wall_clock(&boot) {
