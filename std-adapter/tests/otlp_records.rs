@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use throughline::adapter::ring::{Mode, Slot};
 use throughline::adapter::{metrics::Cell, recorder};
 use throughline::{
-    Clock, Context, Instrument, Recorder, StaticStr, Status, TraceContext, info, record, span,
+    Clock, Context, Instrument, Recorder, StaticStr, Status, TraceContext, info, instrument, record, span,
 };
 use throughline_std::{Resource, Stage, otlp::Options};
 
@@ -291,6 +291,30 @@ fn names_given_later_and_links_are_the_spans_own() {
         (&sender.trace_id.to_bytes()[..], &sender.span_id.to_bytes()[..], 1),
     ];
     assert_eq!(links, expected);
+}
+
+#[instrument(skip_all, follows_from = causes)]
+fn merge(causes: &[Context]) -> usize {
+    causes.len()
+}
+
+#[instrument(skip_all, follows_from = Some(cause))]
+async fn clean_up(cause: &throughline::Span) {}
+
+#[test]
+fn an_instrumented_function_follows_from_its_causes() {
+    let mut stage = stage();
+    let (first, second) = (span!(root: true, "first"), span!(root: true, "second"));
+    let causes = [first.context(), second.context()];
+    assert_eq!(merge(&causes), 2);
+    let mut cleaning = Box::pin(clean_up(&first));
+    assert!(cleaning.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_ready());
+    drop(cleaning);
+    let spans = spans(&mut stage);
+    let links = |name| named(&spans, name).links.iter().map(|link| link.span_id.clone()).collect::<Vec<_>>();
+    let [first, second] = causes.map(|cause| cause.trace_context().unwrap().span_id.to_bytes().to_vec());
+    assert_eq!(links("merge"), [first.clone(), second]);
+    assert_eq!(links("clean_up"), [first]);
 }
 
 #[test]

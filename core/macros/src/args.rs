@@ -7,13 +7,15 @@ use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Error, Expr, Ident, LitStr, Path, Result, Token, parenthesized, parse_quote};
 
-const KNOWN: &str = "`name`, `level`, `target`, `parent`, `kind`, `root`, `skip`, `skip_all`, `fields`, `err`, `ret` and `crate`";
+const KNOWN: &str = "`name`, `level`, `target`, `parent`, `follows_from`, `kind`, `root`, `skip`, `skip_all`, `fields`, `err`, `ret` and `crate`";
 
 /// What was asked for.
 pub(crate) struct Args {
     pub(crate) name: Option<Expr>,
     /// The span's level, target, parent and kind.
     pub(crate) options: Options,
+    /// The spans that caused it.
+    pub(crate) follows_from: Option<Expr>,
     pub(crate) skip: Vec<Ident>,
     pub(crate) skip_all: bool,
     /// What is in `fields(…)`.
@@ -43,6 +45,7 @@ impl Parse for Args {
         let mut args = Args {
             name: None,
             options: Options::default(),
+            follows_from: None,
             skip: Vec::new(),
             skip_all: false,
             fields: Fields::default(),
@@ -80,6 +83,7 @@ impl Args {
             "kind" => self.options.kind = Some(assigned(input, |input| variant(input, "kind", &KINDS))?),
             "target" => self.options.target = Some(value(input)?),
             "parent" => self.options.parent = Some(assigned(input, Parent::parse)?),
+            "follows_from" => self.follows_from = Some(value(input)?),
             "root" => self.options.parent = Some(Parent::None),
             "skip" => self.skip = list(input, Ident::parse_any)?,
             "skip_all" => self.skip_all = true,

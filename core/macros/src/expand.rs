@@ -80,7 +80,16 @@ fn span(args: &Args, function: &Function) -> Result<TokenStream> {
             parse_quote!(#name)
         }
     };
-    begin(&args.krate, &args.options, &name, &fields)
+    let span = begin(&args.krate, &args.options, &name, &fields)?;
+    let (Some(causes), krate) = (&args.follows_from, &args.krate) else { return Ok(span) };
+    let (guard, cause) = (local("span"), local("cause"));
+    Ok(quote!({
+        let #guard = #span;
+        for #cause in #causes {
+            #krate::__private::Span::follows_from(&#guard, #cause);
+        }
+        #guard
+    }))
 }
 
 fn check_skipped(args: &Args, params: &[Ident]) -> Result<()> {

@@ -36,6 +36,7 @@ use proc_macro::TokenStream;
 /// | `target = "…"` | its target: a literal or a constant | the module's path |
 /// | `kind = Server` | its role: `Internal`, `Server`, `Client`, `Producer` or `Consumer` | `Internal` |
 /// | `parent = &span` | its parent, a `&Span` or a `Context`; any expression, with the arguments in scope | the current span |
+/// | `follows_from = [&span]` | links to the spans that caused it: anything that iterates over `&Span` or `Context`, with the arguments in scope | |
 /// | `root`, `parent = None` | begins a trace of its own, whatever is current | child of the current span |
 /// | `skip(a, b)` | arguments not to record | |
 /// | `skip_all` | records no argument | |

@@ -7,8 +7,11 @@ use throughline::instrument;
 #[instrument(nmae = "x")]
 fn unknown() {}
 
-#[instrument(follows_from = [])]
+#[instrument(follows = [])]
 fn known_elsewhere() {}
+
+#[instrument(follows_from = [3])]
+fn cause() {}
 
 #[instrument(parent = 3)]
 fn parent() {}
