@@ -230,8 +230,7 @@ fn run(ops: &[Op], first: usize) -> Vec<Said> {
     drop(tasks);
     line.guards.drain(..).for_each(|(guard, _)| drop(guard));
     world.borrow_mut().step(&mut line, &Op::Event);
-    let said = std::mem::take(&mut world.borrow_mut().said);
-    said
+    std::mem::take(&mut world.borrow_mut().said)
 }
 
 /// The records as the model has them, spans by id and events in order.

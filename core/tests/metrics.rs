@@ -244,7 +244,7 @@ fn positions_are_exact_around_every_boundary() {
             let (power, step) = (p as u32 >> scale, p as u32 & ((1 << scale) - 1));
             let bound = upper_bound(p, scale).unwrap();
             for value in [bound.saturating_sub(1), bound, bound.saturating_add(1)] {
-                if value == 0 || value > Count::MAX as u64 || value.ilog2() != power {
+                if value == 0 || Count::try_from(value).is_err() || value.ilog2() != power {
                     continue;
                 }
                 let above = is_above(value, power, step, scale);

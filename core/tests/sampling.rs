@@ -113,7 +113,9 @@ fn events_in_an_unsampled_trace_are_recorded_with_its_ids_06() {
 fn the_sampler_is_asked_about_first_spans_only_and_told_what_there_is_to_know() {
     #[derive(Debug)]
     struct Asks;
-    static ASKED: Mutex<Vec<(Option<&str>, Option<TraceContext>, String)>> = Mutex::new(vec![]);
+    /// Name of the root's callsite, its remote parent, its trace.
+    type Asked = (Option<&'static str>, Option<TraceContext>, String);
+    static ASKED: Mutex<Vec<Asked>> = Mutex::new(vec![]);
     impl Sampler for Asks {
         fn sample(&self, trace: &NewTrace) -> Sampling {
             assert!(trace.target().unwrap().contains("sampling") && trace.callsite() != 0);
