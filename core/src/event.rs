@@ -57,11 +57,12 @@ fn is_done<const N: usize>(callsite: CallsiteId, types: u32, a: Word, b: Word) -
     let Some(recorder) = callsite.recorder() else { return true };
     let time = recorder.ticks();
     let (span, root) = recorder.place();
-    let head = Head::new(RecordKind::Event, callsite.id, 0, types);
+    let head = || Head::new(RecordKind::Event, callsite.id, 0, types);
+    let word = |i| [time, span, root, a, b][i];
     match N {
-        0 => recorder.ring().try_push(head, || [time, span, root]),
-        1 => recorder.ring().try_push(head, || [time, span, root, a]),
-        _ => recorder.ring().try_push(head, || [time, span, root, a, b]),
+        0 => recorder.ring().try_push::<3>(head, word),
+        1 => recorder.ring().try_push::<4>(head, word),
+        _ => recorder.ring().try_push::<5>(head, word),
     }
 }
 

@@ -59,10 +59,8 @@ pub struct Recorder {
     remote: context::RemoteCells,
     /// How many half wraps the clock had made at the last [`Recorder::mark_clock`], above [`ERA`] bits of 0. It tells long spans from short ones on 32-bit machines.
     era: AtomicWord,
-    /// 64-bit ticks at the last mark.
+    /// 64-bit ticks at the last mark, of which the lowest bit is [`DUE`] instead.
     marked: [AtomicWord; 2],
-    /// Low word of the ticks of the last clock record. While one is due and the ring has no room, a value that keeps it due.
-    recorded_mark: AtomicWord,
     /// Entries that ended before the ones above them.
     ended: ended::Ended,
     #[cfg(feature = "std")]
@@ -71,6 +69,9 @@ pub struct Recorder {
 
 /// Bits of a span's flags, below the era in one word with it.
 pub(crate) const ERA: u32 = 8;
+
+/// In the low word of [`Recorder::marked`]: a clock record is due that found no room in the ring.
+const DUE: Word = 1;
 
 /// The remote parent that was attached last. Without threads all contexts share one recorder, so it can be a static; the linker leaves it out of firmware that
 /// attaches none.
@@ -107,7 +108,6 @@ impl Recorder {
             ended: ended::Ended::new(),
             era: AtomicWord::new(0),
             marked: [const { AtomicWord::new(0) }; 2],
-            recorded_mark: AtomicWord::new(0),
             #[cfg(feature = "std")]
             thread: thread::ThreadPart::none(),
         }
@@ -139,29 +139,29 @@ impl Recorder {
     }
 
     /// Ticks now, extended to 64 bits. On a 32-bit machine this must be called at least once in 2^31 − 2^16 ticks, by one context at a time;
-    /// a flush does so, and a timer may when flushes are rarer. Puts a clock record into the ring when the last is 2^30 ticks old, so that a
-    /// wrap is seen in the records too.
+    /// a flush does so, and a timer may when flushes are rarer. Puts a clock record into the ring at the first call in each stretch of 2^30
+    /// ticks, so that a wrap is seen in the records too.
     pub fn mark_clock(&self) -> u64 {
         let now = self.clock.ticks();
         if Word::BITS == 64 {
             return now as u64;
         }
-        let (low, mut high) = (self.marked[0].load(Relaxed), self.marked[1].load(Relaxed));
-        if now < low {
+        let (before, mut high) = (self.marked[0].load(Relaxed), self.marked[1].load(Relaxed));
+        if now < before & !DUE {
             high = high.wrapping_add(1);
             self.marked[1].store(high, Relaxed);
         }
-        self.marked[0].store(now, Relaxed);
         self.era.store((high << 1 | now >> (Word::BITS - 1)) << ERA, Relaxed);
         self.renew_short_era();
-        if now.wrapping_sub(self.recorded_mark.load(Relaxed)) >= 1 << 30 {
+        let mut marked = now & !DUE;
+        // A record that is due stays so until there is room, even if the clock makes a whole turn meanwhile.
+        if (now ^ before) >> 30 != 0 || before & DUE != 0 {
             // Not into a ring without room: that would count as a lost record, which it is not. The next call tries again.
             let is_there =
                 self.ring.has_room() && self.push(Head::new(RecordKind::Clock, 0, 0, 0), &[now, high], now);
-            // An overdue record stays due, even if the clock makes a whole turn before there is room.
-            let recorded = if is_there { now } else { now.wrapping_sub(1 << 30) };
-            self.recorded_mark.store(recorded, Relaxed);
+            marked |= Word::from(!is_there);
         }
+        self.marked[0].store(marked, Relaxed);
         now as u64 | (high as u64) << 32
     }
 

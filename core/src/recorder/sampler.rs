@@ -200,11 +200,16 @@ pub(super) fn asks_below_remote() -> bool {
 
 /// Whether the trace is recorded whose root has this id, without marks, or which goes on from a remote parent.
 #[inline]
-pub(crate) fn samples(callsite: CallsiteId, root: Word, remote: Option<TraceContext>) -> bool {
+pub(crate) fn samples(
+    callsite: CallsiteId,
+    root: Word,
+    remote: impl FnOnce() -> Option<TraceContext>,
+) -> bool {
     let below = REJECTED_BELOW.load(Relaxed);
     if below == 0 || below == (RANDOM >> CUT) as Word {
         return below == 0;
     }
+    let remote = remote();
     let trace_id = remote.map_or_else(|| id_key().trace_id(root as u64), |remote| remote.trace_id);
     if below != ASK {
         return (randomness(trace_id) >> CUT) as Word >= below;

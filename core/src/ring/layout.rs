@@ -254,12 +254,12 @@ pub(super) mod slot_access {
         /// Writes the head and a body that fits, without a loop whatever the compiler optimises for.
         #[cfg(short)]
         #[inline(always)]
-        pub(in super::super) fn store_short<const N: usize>(&self, head: Head, words: [Word; N]) {
+        pub(in super::super) fn store_short<const N: usize>(&self, head: Head, word: impl Fn(usize) -> Word) {
             const { assert!(N <= 5 && N <= FIRST_WORDS) };
             self.store_head(head);
             let store = |i: usize| {
-                if let (Some(to), Some(word)) = (self.0.get(BODY + i), words.get(i)) {
-                    to.store(*word, Relaxed);
+                if i < N {
+                    self.0[BODY + i].store(word(i), Relaxed);
                 }
             };
             store(0);

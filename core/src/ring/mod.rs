@@ -330,16 +330,21 @@ impl<'a> Ring<'a> {
         false
     }
 
-    /// Writes a record of one slot if the ring keeps what is oldest and has room; false when not, and then nothing has been done. The words are made
-    /// when there is a slot for them, so that until then they need no registers.
+    /// Writes a record of one slot if the ring keeps what is oldest and has room; false when not, and then nothing has been done. Head and words are made
+    /// when there is a slot for them, and one by one, so that they need few registers.
     #[cfg(short)]
     #[inline(always)]
-    pub(crate) fn try_push<const N: usize>(&self, head: Head, words: impl FnOnce() -> [Word; N]) -> bool {
+    pub(crate) fn try_push<const N: usize>(
+        &self,
+        head: impl FnOnce() -> Head,
+        word: impl Fn(usize) -> Word,
+    ) -> bool {
         const { assert!(N <= FIRST_WORDS) };
         let limit = load_before_use(&self.reader.0.limit);
         let Some(at) = increment!(self, Ring<'_>, writer.0.head, up to limit) else { return false };
         let slot = self.slot(at);
-        slot.store_short(head, words());
+        let head = head();
+        slot.store_short::<N>(head, word);
         slot.store_word0(Slot::word0(at as u32, head), Release);
         true
     }

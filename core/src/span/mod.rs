@@ -368,11 +368,12 @@ fn begin_trace(callsite: CallsiteId, recorder: &'static Recorder, apart: Word) -
     let id = recorder.next_id();
     let mut state = State::new(callsite.id, id, place);
     state.flags = apart;
-    let mut remote = None;
-    if !state.is_root() {
-        remote = recorder.trace_context();
+    let is_root = state.is_root();
+    if !is_root {
         state.flags |= ASKED;
     }
+    // The remote parent is looked up only for a sampler, so that firmware without one is linked without the look-up and the key of ids.
+    let remote = || if is_root { None } else { recorder.trace_context() };
     if !sampler::samples(callsite, root_id(id), remote) {
         recorder.count_sampled_out();
         state.flags |= NOT_RECORDED;

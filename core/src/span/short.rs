@@ -65,8 +65,8 @@ fn end_at(now: Word, recorder: &Recorder, state: &State) {
     if state.flags == recorder.short_era() && recorder.is_current(state.id) {
         // The root's word stays: the parent is in the same trace, and without a parent the next root sets the word anew.
         recorder.set_span(state.previous);
-        let head = Head::new(RecordKind::Span, state.callsite, 0, 0);
-        if recorder.ring().try_push(head, || place(state, now)) {
+        let head = || Head::new(RecordKind::Span, state.callsite, 0, 0);
+        if recorder.ring().try_push::<5>(head, |i| place(state, now)[i]) {
             return;
         }
         return super::finish(recorder, state, None);
