@@ -66,6 +66,8 @@ mod id;
 #[cfg(not(loom))]
 mod level;
 #[cfg(not(loom))]
+mod linked;
+#[cfg(not(loom))]
 mod macros;
 #[cfg(not(loom))]
 pub mod metrics;

@@ -160,7 +160,8 @@ impl Frames {
         } else {
             let mut batch = Batch::new(&mut frame, &self.header, now);
             let before = batch.mark();
-            let fits = batch.push(&mut reader.words(), now) || push_cut(&mut batch, &before, reader, now);
+            let fits = batch.push(&mut reader.words(), now)
+                || batch.has_texts() && push_cut(&mut batch, &before, reader, now);
             if fits && reader.commit() {
                 self.header.ordinal = self.header.ordinal.wrapping_add(1);
                 batch.finish()
@@ -210,7 +211,7 @@ impl Frames {
                 batch.roll_back(&before);
                 break;
             }
-            if !fits {
+            if !fits && batch.has_texts() {
                 fits = push_cut(&mut batch, &before, reader, not_before);
             }
             let time = batch.time() as Word;

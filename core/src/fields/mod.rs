@@ -125,6 +125,7 @@ impl FieldWriter<'_> {
     /// An [`extended`] value of fixed length: its kind, and then its bytes, least significant first.
     #[inline(always)]
     fn extended<const N: usize>(&mut self, kind: u8, bytes: [u8; N]) {
+        crate::linked::TEXTS.set();
         self.word((N + 1) << 1);
         let mut next = [kind].into_iter().chain(bytes);
         for _ in 0..const { (N + 1).div_ceil(WORD_BYTES) } {
@@ -142,6 +143,7 @@ struct BytesWriter<'w, 'b> {
 impl BytesWriter<'_, '_> {
     /// Appends bytes for which there is room.
     fn push(&mut self, mut bytes: &[u8]) {
+        crate::linked::TEXTS.set();
         while !bytes.is_empty() {
             let within = self.len % WORD_BYTES;
             if within == 0 {

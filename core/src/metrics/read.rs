@@ -144,10 +144,17 @@ impl Series {
     }
 
     /// The same of a signed cell.
-    #[cfg_attr(target_os = "none", inline(never))]
     pub(crate) fn signed_cell(&self) -> Signed {
-        let sum = |a: Signed, b| if Count::BITS == 64 { a.saturating_add(b) } else { a.wrapping_add(b) };
-        self.fold(0, |a, b| sum(a as Signed, b as Signed) as Count) as Signed
+        #[cfg(feature = "std")]
+        {
+            let sum = |a: Signed, b| if Count::BITS == 64 { a.saturating_add(b) } else { a.wrapping_add(b) };
+            self.fold(0, |a, b| sum(a as Signed, b as Signed) as Count) as Signed
+        }
+        // One cell is its own sum.
+        #[cfg(not(feature = "std"))]
+        {
+            self.cell(0) as Signed
+        }
     }
 
     /// Cell `i` of all threads made one by `join`.
@@ -173,7 +180,7 @@ impl Series {
             shape::UP_DOWN => Reading::UpDown(self.signed_cell() as i64),
             shape::GAUGE => Reading::GaugeInt(self.signed_cell() as i64),
             shape::GAUGE_FLOAT => Reading::GaugeFloat(float(self.cell(0)).into()),
-            shape::COUNTER_FLOAT => Reading::CounterFloat(f64::from_bits(self.float_sum())),
+            shape::COUNTER_FLOAT => Reading::CounterFloat(f64::from_bits(self.read_float_sum())),
             shape::HISTOGRAM | shape::HISTOGRAM_FIXED => Reading::Histogram(HistogramReading {
                 scale: self.scale(),
                 fraction_bits: self.fraction_bits(),
@@ -240,19 +247,30 @@ impl Series {
         None
     }
 
-    /// Of a counter of fractions: its sum as the bits of an `f64`.
-    pub(crate) fn float_sum(&self) -> u64 {
-        self.entry.special.map_or(0, |special| (special.float_sum)(self))
+    /// Gives a float's bytes to `sink`, the lowest first: those of a gauge's cell, or of a counter's sum. Code that only such metrics link.
+    pub(crate) fn put_float(&self, sink: &mut dyn FnMut(&[u8])) {
+        if let Some(special) = self.entry.special {
+            (special.float)(self, sink);
+        }
     }
 
+    pub(super) fn give_cell(&self, sink: &mut dyn FnMut(&[u8])) {
+        sink(&self.cell(0).to_le_bytes());
+    }
+
+    pub(super) fn give_float_sum(&self, sink: &mut dyn FnMut(&[u8])) {
+        sink(&self.read_float_sum().to_le_bytes());
+    }
+
+    /// Of a counter of fractions: its sum as the bits of an `f64`.
     #[cfg(target_has_atomic = "64")]
-    pub(super) fn read_float_sum(&self) -> u64 {
+    fn read_float_sum(&self) -> u64 {
         self.fold(0, |a, b| (f64::from_bits(a) + f64::from_bits(b)).to_bits())
     }
 
     /// Moves what the `f32` has gathered into the `f64` beside it. There is one reader at a time, so nobody else writes the latter.
     #[cfg(not(target_has_atomic = "64"))]
-    pub(super) fn read_float_sum(&self) -> u64 {
+    fn read_float_sum(&self) -> u64 {
         let [gathered, low, high] = self.entry.cells else { return 0 };
         let bits = low.load(Relaxed) as u64 | (high.load(Relaxed) as u64) << 32;
         let sum = f64::from_bits(bits) + f64::from(float(gathered.swap(0, Relaxed)));

@@ -198,6 +198,7 @@ pub fn current() -> Option<TraceContext> {
 #[must_use = "dropping the guard leaves the remote trace"]
 pub fn attach(remote: TraceContext) -> AttachGuard {
     let Some(recorder) = get() else { return AttachGuard(ContextGuard::nowhere()) };
+    crate::linked::SPECIAL_TRACES.set();
     let id = recorder.next_id() | REMOTE;
     let mut words = [0; REMOTE_WORDS];
     words[..2].copy_from_slice(&[root_id(id), remote.flags as Word]);

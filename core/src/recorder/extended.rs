@@ -17,6 +17,7 @@ impl Recorder {
         time: Word,
         values: &F,
     ) -> bool {
+        crate::linked::EXTENDED.set();
         let mut body = [0; MAX_BODY];
         body[0] = time;
         let len = 1 + fields::write_with_types(values, &mut body[1..]);

@@ -59,7 +59,7 @@ pub struct Recorder {
     remote: context::RemoteCells,
     /// How many half wraps the clock had made at the last [`Recorder::mark_clock`], above [`ERA`] bits of 0. It tells long spans from short ones on 32-bit machines.
     era: AtomicWord,
-    /// 64-bit ticks at the last mark, of which the lowest bit is [`DUE`] instead.
+    /// 64-bit ticks at the last mark, of which the lowest bits are those of [`RECORDED`] instead.
     marked: [AtomicWord; 2],
     /// Entries that ended before the ones above them.
     ended: ended::Ended,
@@ -70,8 +70,12 @@ pub struct Recorder {
 /// Bits of a span's flags, below the era in one word with it.
 pub(crate) const ERA: u32 = 8;
 
-/// In the low word of [`Recorder::marked`]: a clock record is due that found no room in the ring.
-const DUE: Word = 1;
+/// In the low word of [`Recorder::marked`]: the upper bits of the ticks of the last clock record. While one is due and the ring has no room, a value that
+/// keeps it due. To a 64th of the time between two such records that is exact enough.
+const RECORDED: Word = 0xff;
+const RECORDED_SHIFT: u32 = 24;
+/// The time between two clock records.
+const RECORDED_EVERY: Word = 1 << (30 - RECORDED_SHIFT);
 
 /// The remote parent that was attached last. Without threads all contexts share one recorder, so it can be a static; the linker leaves it out of firmware that
 /// attaches none.
@@ -139,29 +143,30 @@ impl Recorder {
     }
 
     /// Ticks now, extended to 64 bits. On a 32-bit machine this must be called at least once in 2^31 − 2^16 ticks, by one context at a time;
-    /// a flush does so, and a timer may when flushes are rarer. Puts a clock record into the ring at the first call in each stretch of 2^30
-    /// ticks, so that a wrap is seen in the records too.
+    /// a flush does so, and a timer may when flushes are rarer. Puts a clock record into the ring when the last is 2^30 ticks old (or up to
+    /// 2^24 less), so that a wrap is seen in the records too.
     pub fn mark_clock(&self) -> u64 {
         let now = self.clock.ticks();
         if Word::BITS == 64 {
             return now as u64;
         }
         let (before, mut high) = (self.marked[0].load(Relaxed), self.marked[1].load(Relaxed));
-        if now < before & !DUE {
+        if now < before & !RECORDED {
             high = high.wrapping_add(1);
             self.marked[1].store(high, Relaxed);
         }
         self.era.store((high << 1 | now >> (Word::BITS - 1)) << ERA, Relaxed);
         self.renew_short_era();
-        let mut marked = now & !DUE;
-        // A record that is due stays so until there is room, even if the clock makes a whole turn meanwhile.
-        if (now ^ before) >> 30 != 0 || before & DUE != 0 {
+        let upper = now >> RECORDED_SHIFT;
+        let mut recorded = before;
+        if upper.wrapping_sub(before) & RECORDED >= RECORDED_EVERY {
             // Not into a ring without room: that would count as a lost record, which it is not. The next call tries again.
             let is_there =
                 self.ring.has_room() && self.push(Head::new(RecordKind::Clock, 0, 0, 0), &[now, high], now);
-            marked |= Word::from(!is_there);
+            // An overdue record stays due, even if the clock makes a whole turn before there is room.
+            recorded = if is_there { upper } else { upper.wrapping_sub(RECORDED_EVERY) };
         }
-        self.marked[0].store(marked, Relaxed);
+        self.marked[0].store(now & !RECORDED | recorded & RECORDED, Relaxed);
         now as u64 | (high as u64) << 32
     }
 
@@ -213,7 +218,7 @@ impl Recorder {
 
     /// Has the next span ask the sampler, where a span outside any other would not.
     pub(crate) fn lead_outside(&self) {
-        if self.place().0 == 0 {
+        if outside() != 0 && self.place().0 == 0 {
             self.make_current((0, 0));
         }
     }

@@ -13,6 +13,7 @@
 //!
 //! Records hold the words as they were; [`span_id`] and [`root_id`] take the marks off when a record is read.
 
+use crate::linked::SPECIAL_TRACES;
 use crate::ring::{FIRST_ID, Word};
 
 const WIDE: bool = Word::BITS == 64;
@@ -50,7 +51,7 @@ pub(crate) fn is_outside(span: Word) -> bool {
 #[inline(always)]
 pub(crate) fn is_sampled(root: Word) -> bool {
     // A 64-bit machine sets a bit when it is not, a 32-bit one clears one.
-    root & (UNSAMPLED | MADE) == MADE
+    !SPECIAL_TRACES.get() || root & (UNSAMPLED | MADE) == MADE
 }
 
 /// A root word of the trace that `id` stands for.
@@ -72,7 +73,7 @@ pub(crate) fn unsampled_span_word(id: Word) -> Word {
 /// The root word of a place. Where it is 0 the sampler has not yet been asked about the remote parent that is current, which is its own root.
 #[inline(always)]
 pub(crate) fn own_root(span: Word, root: Word) -> Word {
-    if root == 0 && span & REMOTE != 0 { span & (REMOTE | ID | MADE) } else { root }
+    if SPECIAL_TRACES.get() && root == 0 && span & REMOTE != 0 { span & (REMOTE | ID | MADE) } else { root }
 }
 
 /// The id in a root word, with [`REMOTE`] when it stands for a remote span.
@@ -86,7 +87,7 @@ pub(crate) fn root_id(root: Word) -> Word {
 pub(crate) fn span_id(span: Word, root: Word) -> Word {
     let id = span & (REMOTE | ID);
     // Of all ids that bit 31 marks, only a remote trace's own root stands for a remote span.
-    if !WIDE && root_id(root) != id { id & ID } else { id }
+    if !WIDE && (!SPECIAL_TRACES.get() || root_id(root) != id) { id & ID } else { id }
 }
 
 /// The span word of a future's poll in the span of this word.

@@ -177,6 +177,7 @@ static SAMPLER: AtomicPtr<&'static dyn Sampler> = AtomicPtr::new(core::ptr::null
 ///
 /// Before, all traces that begin here are recorded, and below a remote parent what its flag says. Cost: a few stores.
 pub fn set_sampler(sampler: &'static &'static dyn Sampler) {
+    crate::linked::SPECIAL_TRACES.set();
     SAMPLER.store(core::ptr::from_ref(sampler).cast_mut(), Ordering::Release);
     REJECTED_BELOW.store(ASK, Release);
     // Where it goes the short way when nothing is current, it must be led off it.

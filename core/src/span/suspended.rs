@@ -62,6 +62,7 @@ impl Suspended {
         if core::mem::take(&mut self.recorded)
             && let Some(recorder) = recorder::get()
         {
+            crate::linked::FUTURES.set();
             finish(recorder, &self.state, Some(self.busy));
         }
     }

@@ -4,6 +4,7 @@
 use super::frame::{Frame, FrameKind, Header, Place};
 use crate::callsite::wire_id;
 use crate::fields::types;
+use crate::linked;
 use crate::record::NO_BUSY;
 use crate::recorder::place::{is_outside, is_sampled, own_root, root_id, span_id};
 use crate::ring::{RecordKind, TYPES_IN_BODY, Word, Words};
@@ -76,6 +77,11 @@ impl<'f, 'b> Batch<'f, 'b> {
         self.push_cut(words, not_before, usize::MAX)
     }
 
+    /// Whether a record may be shorter with its texts cut; false in a program that records none.
+    pub fn has_texts(&self) -> bool {
+        linked::TEXTS.get()
+    }
+
     /// As [`Batch::push`], with at most `most` bytes of each text, byte string or encoded value; what is longer is cut and marked as truncated.
     #[cfg_attr(target_os = "none", inline(never))]
     pub fn push_cut(&mut self, words: &mut Words<'_>, not_before: u64, most: usize) -> bool {
@@ -90,7 +96,9 @@ impl<'f, 'b> Batch<'f, 'b> {
             self.0.at.time = ticks;
             return self.0.fits();
         }
-        if let Some(number) = head.extended_kind() {
+        if linked::EXTENDED.get()
+            && let Some(number) = head.extended_kind()
+        {
             let time = words.next();
             self.0.types = words.wide();
             self.0.u8(kind::EXTENDED | head.status() << 4 | count_flags(self.0.types));
@@ -101,7 +109,7 @@ impl<'f, 'b> Batch<'f, 'b> {
             return self.0.fits();
         }
         let (first, second, root) = (words.next(), words.next(), words.next());
-        if kind == RecordKind::Attach {
+        if linked::SPECIAL_TRACES.get() && kind == RecordKind::Attach {
             self.0.u8(kind::ATTACH);
             self.time_of(first);
             self.id(root_id(second));
@@ -158,8 +166,11 @@ impl<'f, 'b> Batch<'f, 'b> {
         let mut busy = NO_BUSY;
         if kind == RecordKind::SpanLong {
             duration |= (words.next() as u64) << 32;
-            busy = words.wide();
-        } else if kind == RecordKind::SpanBusy {
+            let some = words.wide();
+            if linked::FUTURES.get() {
+                busy = some;
+            }
+        } else if linked::FUTURES.get() && kind == RecordKind::SpanBusy {
             busy = words.next() as u64;
         }
         let status = words.head().status();
@@ -286,7 +297,7 @@ impl<'f, 'b> Batch<'f, 'b> {
             _ => words.next() as u64,
         };
         let len = bits as usize >> 1;
-        if code > types::STATIC && len > self.0.most {
+        if linked::TEXTS.get() && code > types::STATIC && len > self.0.most {
             bits = (self.0.most as u64) << 1 | 1;
         }
         if code == types::I32 || code == types::I64 {
@@ -296,7 +307,7 @@ impl<'f, 'b> Batch<'f, 'b> {
         }
         if code == types::STATIC {
             self.0.varint(words.next() as u64);
-        } else if code > types::STATIC {
+        } else if linked::TEXTS.get() && code > types::STATIC {
             // The ring has `length << 1 | truncated` before the bytes, as the wire does.
             self.0.bytes_of(words, len, self.0.most);
         }

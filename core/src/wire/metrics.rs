@@ -90,8 +90,7 @@ impl<'f, 'b> Metrics<'f, 'b> {
         }
         match shape {
             shape::COUNTER => frame.varint(word(series.cell(0) as u64)),
-            shape::GAUGE_FLOAT => fixed(frame, series.cell(0) as u64, if shape == 3 { 4 } else { 8 }),
-            shape::COUNTER_FLOAT => fixed(frame, series.float_sum(), 8),
+            shape::GAUGE_FLOAT | shape::COUNTER_FLOAT => series.put_float(&mut |bytes| frame.bytes(bytes)),
             shape::HISTOGRAM | shape::HISTOGRAM_FIXED => {
                 frame.u8(series.scale());
                 if shape == shape::HISTOGRAM_FIXED {
@@ -113,12 +112,4 @@ impl<'f, 'b> Metrics<'f, 'b> {
 /// The lower half of a count where the wire's words have 32 bits: cells may have 64 there, and the decoder extends what it gets.
 fn word(count: u64) -> u64 {
     count as Word as u64
-}
-
-/// The lower `len` bytes, the lowest first.
-fn fixed(frame: &mut Frame<'_>, mut bits: u64, len: usize) {
-    for _ in 0..len {
-        frame.u8(bits as u8);
-        bits >>= 8;
-    }
 }

@@ -15,7 +15,7 @@ use super::series::SeriesKey;
 use crate::callsite::Kind;
 
 /// Gives a series' labels to a sink.
-type GiveLabels = fn(&Series, &mut dyn FnMut(&[u8]));
+type GiveBytes = fn(&Series, &mut dyn FnMut(&[u8]));
 
 /// What only some metrics need. The entry points to it, so that firmware without such a metric does not link the code.
 #[derive(Debug)]
@@ -23,23 +23,23 @@ pub(crate) struct Special {
     /// Whether a series has anything to show.
     pub(super) is_in_use: fn(&Series) -> bool,
     /// Gives the values of the run-time labels to a sink: how many there are, then each as a length byte and its bytes.
-    pub(super) labels: GiveLabels,
-    /// The float that a counter of fractions adds up to, as bits.
-    pub(super) float_sum: fn(&Series) -> u64,
+    pub(super) labels: GiveBytes,
+    /// Gives the bytes of the float that a gauge holds or a counter of fractions adds up to, the lowest first.
+    pub(super) float: GiveBytes,
 }
 
 static FAMILY: Special =
-    Special { is_in_use: Series::is_in_use, labels: Series::give_labels, float_sum: |_| 0 };
+    Special { is_in_use: Series::is_in_use, labels: Series::give_labels, float: |_, _| {} };
 /// Of the callsites of one gauge only one has cells with something in them.
 static GAUGE: Special =
-    Special { is_in_use: |series| !series.is_away(), labels: |_, _| {}, float_sum: |_| 0 };
+    Special { is_in_use: |series| !series.is_away(), labels: |_, _| {}, float: Series::give_cell };
 static GAUGE_FAMILY: Special = Special {
     is_in_use: |series| !series.is_away() && series.is_in_use(),
     labels: Series::give_labels,
-    float_sum: |_| 0,
+    float: Series::give_cell,
 };
 static FLOAT_COUNTER: Special =
-    Special { is_in_use: |_| true, labels: |_, _| {}, float_sum: Series::read_float_sum };
+    Special { is_in_use: |_| true, labels: |_, _| {}, float: Series::give_float_sum };
 
 /// Says what a metric needs beside the ordinary.
 const fn special(keys: &[SeriesKey], kind: u8, param: u8) -> Option<&'static Special> {
