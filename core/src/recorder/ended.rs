@@ -87,7 +87,16 @@ impl Ended {
         #[cfg(feature = "std")]
         return self.taken.load(Relaxed) == 0;
         #[cfg(not(feature = "std"))]
-        self.lines.iter().all(|line| line.entry.load(Relaxed) == 0)
+        self.find(|line| line.entry.load(Relaxed) != 0).is_none()
+    }
+
+    /// The first line for which this holds. One line needs no loop, which the compiler would leave in where it optimises for size.
+    #[inline(always)]
+    fn find(&self, is_it: impl Fn(&Line) -> bool) -> Option<&Line> {
+        if let [line] = self.lines.as_slice() {
+            return is_it(line).then_some(line);
+        }
+        self.lines.iter().find(|line| is_it(line))
     }
 
     /// Counts lines as taken, or as free again.
@@ -98,13 +107,13 @@ impl Ended {
     }
 
     fn holds(&self, entry: Word) -> bool {
-        !self.is_empty() && self.lines.iter().any(|line| line.entry.load(Relaxed) == entry)
+        !self.is_empty() && self.find(|line| line.entry.load(Relaxed) == entry).is_some()
     }
 
     /// Takes an entry out, and says what was before it.
     fn take(&self, entry: Word) -> Option<(Word, Word)> {
         let is_entry = entry != 0 && entry != BUSY;
-        let line = self.lines.iter().find(|line| is_entry && line.entry.load(Relaxed) == entry)?;
+        let line = self.find(|line| is_entry && line.entry.load(Relaxed) == entry)?;
         let before = (line.span.load(Relaxed), line.root.load(Relaxed));
         line.entry.store(0, Relaxed);
         self.count(Word::MAX);
@@ -114,15 +123,15 @@ impl Ended {
     /// False when all lines are taken.
     fn put(&self, entry: Word, (span, root): (Word, Word)) -> bool {
         // The entry that is above this one in the same run, if there is one, takes over what is before this one.
-        let above = |line: &&Line| line.span.load(Relaxed) & !MARK == entry && line.entry.load(Relaxed) != 0;
-        if let Some(line) = self.lines.iter().find(above) {
+        let above = |line: &Line| line.span.load(Relaxed) & !MARK == entry && line.entry.load(Relaxed) != 0;
+        if let Some(line) = self.find(above) {
             line.span.store(span, Relaxed);
             line.root.store(root, Relaxed);
             return true;
         }
         // Claimed first: an interrupt that needs a line takes another one.
-        let claim = |line: &&Line| line.entry.compare_exchange(0, BUSY, Relaxed, Relaxed).is_ok();
-        let Some(line) = self.lines.iter().find(claim) else { return false };
+        let claim = |line: &Line| line.entry.compare_exchange(0, BUSY, Relaxed, Relaxed).is_ok();
+        let Some(line) = self.find(claim) else { return false };
         self.count(1);
         line.span.store(span, Relaxed);
         line.root.store(root, Relaxed);
@@ -196,7 +205,8 @@ impl Recorder {
     }
 
     /// Makes a place current whose entry is alive.
-    #[inline]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(never))]
     pub(crate) fn make_current(&self, (span, root): (Word, Word)) {
         let empty = self.ended.is_empty();
         self.set_short_era(empty);
