@@ -14,7 +14,7 @@ use super::read::Series;
 use super::series::SeriesKey;
 use crate::callsite::Kind;
 
-/// Gives a series' labels to a sink.
+/// Gives bytes of a series to a sink.
 type GiveBytes = fn(&Series, &mut dyn FnMut(&[u8]));
 
 /// What only some metrics need. The entry points to it, so that firmware without such a metric does not link the code.
