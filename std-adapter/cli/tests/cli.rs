@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::process::Stdio;
 
-use common::scenario::{STRINGS, everything, program, round};
+use common::scenario::{STRINGS, everything, program, round, span};
 use common::{BUILD_ID, Device, F, Rec, Site, elf};
 use tool::{Bench, collect, healthy, said, text, tool};
 
@@ -218,6 +218,32 @@ fn json_is_one_object_a_line_of_the_documented_kinds() {
     assert_eq!(upload["time_error_ns"], 1250);
     assert_eq!(upload["fields"]["retries"], -2, "added later");
     assert_eq!(upload["truncated"], serde_json::json!(["host"]));
+}
+
+#[test]
+fn a_remote_trace_that_is_not_known_is_shown_without_an_id_and_counted_07() {
+    let (_, ids) = program();
+    let root = 1 << 31 | 5;
+    let added = Rec::Fields { callsite: ids.retries, time: 3, span: (6, root), fields: vec![F::U32(1)] };
+    let entry = span(ids.adc, (6, Some(root), root), 2, 10);
+    let mut device = Device::new(32);
+    // No attach record says which trace it is.
+    device.preamble().batch(0, 0, &[span(ids.adc, (7, Some(6), root), 3, 2), entry, added]);
+    let bench = Bench::new(&device.wire);
+    let output = bench.run(&["decode", "--elf", "fw.elf", "capture.bin"]);
+    let (_, out, _) = said(&output);
+    assert!(out.contains("trace ⋯  (its remote trace is not known)\n"), "{out}");
+    assert!(out.contains("⋯ adc") && out.contains("└─ adc"), "{out}");
+    assert!(out.contains(", 3 of remote traces that are not known"), "{out}");
+    let output = bench.run(&["decode", "--elf", "fw.elf", "--format", "json", "capture.bin"]);
+    let (_, out, _) = said(&output);
+    let objects: Vec<serde_json::Value> = out.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let spans: Vec<_> = objects.iter().filter(|o| o["kind"] == "span").collect();
+    assert_eq!(spans.len(), 2);
+    assert!(spans.iter().all(|span| span["trace_id"].is_null() && span["span_id"].is_string()), "{out}");
+    assert!(spans[0]["parent_span_id"].is_null() && spans[0]["parent_is_remote"] == true, "{out}");
+    assert_eq!(spans[1]["parent_span_id"], spans[0]["span_id"]);
+    assert_eq!(objects.last().unwrap()["unknown_parent"], 3);
 }
 
 #[test]
