@@ -7,7 +7,7 @@ mod tool;
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 
-use common::scenario::{program, round};
+use common::scenario::{program, round, span};
 use common::{BUILD_ID, Device, M, Rec, Site, elf};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
@@ -101,6 +101,9 @@ fn where_records_went_is_sent_as_a_metric_of_each_boot_21() {
     device.unix = (1_700_000_100_000_000_000, 1);
     device.preamble();
     device.batch(0, 0, &round(&ids, 0, 10));
+    // A span of a remote trace that no attach record names: it is decoded, and not sent.
+    let root = 1 << 31 | 20;
+    device.batch(0, 0, &[span(ids.adc, (21, Some(root), root), 2, 10)]);
     device.wire.drain(lost);
     let (code, metrics, err) = send(&Bench::new(&device.wire));
     assert_eq!(code, 2, "damaged");
@@ -112,7 +115,7 @@ fn where_records_went_is_sent_as_a_metric_of_each_boot_21() {
         let of_hop = |(labels, n): (&[KeyValue], i64)| ((text(labels, "hop"), text(labels, "outcome")), n);
         sums(&metrics[instance], "throughline.records").into_iter().map(of_hop).collect::<Vec<_>>()
     };
-    let hops = |counts: [i64; 6]| {
+    let hops = |counts: [i64; 7]| {
         let names = [
             ("device", "output"),
             ("device", "lost"),
@@ -120,6 +123,7 @@ fn where_records_went_is_sent_as_a_metric_of_each_boot_21() {
             ("link", "lost"),
             ("decoder", "output"),
             ("decoder", "undecoded"),
+            ("traces", "unknown_parent"),
         ];
         names
             .map(|(hop, outcome)| (hop.to_owned(), outcome.to_owned()))
@@ -129,9 +133,9 @@ fn where_records_went_is_sent_as_a_metric_of_each_boot_21() {
     };
     // With the snapshot, and at the end of the boot.
     let first = account("1122334455667788-0");
-    assert_eq!(first[..6], hops([8, 5, 4, 4, 4, 0]));
-    assert_eq!(first[6..], hops([11, 5, 7, 4, 5, 2]));
-    assert_eq!(account("1122334455667788-1"), hops([4, 0, 4, 0, 4, 0]));
+    assert_eq!(first[..7], hops([8, 5, 4, 4, 4, 0, 0]));
+    assert_eq!(first[7..], hops([11, 5, 7, 4, 5, 2, 0]));
+    assert_eq!(account("1122334455667788-1"), hops([5, 0, 5, 0, 5, 0, 1]));
 }
 
 #[test]
