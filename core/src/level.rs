@@ -112,14 +112,9 @@ const fn static_min(text: Option<&str>) -> u8 {
 /// static is all zeros.
 static MIN: AtomicU8 = AtomicU8::new(0);
 
-/// Records from now on only what is at `level` or above; `None` turns spans and events off. Metrics go on.
-/// Cost: some ten stores on firmware; on a server, a walk over the callsites seen so far.
-pub fn set_min_level(level: Option<Level>) {
+/// Sets the run-time floor; what is switched by it is [`set_min_level`](crate::set_min_level)'s to tell.
+pub(crate) fn set_min(level: Option<Level>) {
     MIN.store(level.map_or(6, |l| l as u8), Ordering::Relaxed);
-    #[cfg(registered_callsites)]
-    crate::callsite::registry::refilter();
-    #[cfg(not(registered_callsites))]
-    crate::recorder::gate::set();
 }
 
 /// The run-time floor as a number to compare a callsite's level with.

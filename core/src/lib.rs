@@ -71,6 +71,8 @@ mod linked;
 mod macros;
 #[cfg(not(loom))]
 pub mod metrics;
+#[cfg(not(loom))]
+mod place;
 /// How threads take recorders and leave them, for the model checker.
 #[cfg(loom)]
 #[path = "recorder/pool.rs"]
@@ -104,8 +106,10 @@ pub use {
     fields::{Empty, Field, Fields, StaticStr},
     future::{Instrument, Instrumented},
     id::{SpanId, TraceContext, TraceId, Traceparent, TraceparentError},
-    level::{Level, ParseLevelError, set_min_level},
-    recorder::{AttachGuard, Context, ContextGuard, Recorder, attach, current, install, sampler},
+    level::{Level, ParseLevelError},
+    recorder::{
+        AttachGuard, Context, ContextGuard, Recorder, attach, current, install, sampler, set_min_level,
+    },
     span::Span,
     throughline_macros::{instrument, traced},
 };
@@ -118,7 +122,7 @@ pub use fields::Postcard;
 #[doc(hidden)]
 pub mod __private {
     pub use crate::attribute::{Branch, call};
-    pub use crate::callsite::{Callsite, Kind, Meta, is_enabled};
+    pub use crate::callsite::{Callsite, Kind, Meta};
     pub use crate::event::event;
     pub use crate::fields::via as values;
     pub use crate::fields::{Debug, Display};
@@ -138,6 +142,7 @@ pub mod __private {
         Counter, CounterFamily, FloatCounter, FloatGauge, Gauge, GaugeFamily, Histogram, HistogramFamily,
         UpDownCounter, UpDownCounterFamily,
     };
+    pub use crate::recorder::is_enabled;
     pub use crate::span::{add_to_current, below, outside};
     pub use crate::sync::Cell;
     pub use crate::{Level, Span, SpanKind, Status};

@@ -1,7 +1,7 @@
 //! A record as its reader sees it: a ring's words, given names.
 
 use crate::fields::{WORDS_64, types};
-use crate::recorder::place::{REMOTE, is_outside, is_sampled, own_root, root_id, span_id};
+use crate::place::{REMOTE, is_outside, is_sampled, own_root, root_id, span_id};
 use crate::ring::{ExtendedKind, Head, RawRecord, RecordKind, TYPES_IN_BODY, Word};
 use crate::value::Extended;
 use crate::{SpanId, Status, TraceContext, TraceId, Value};

@@ -8,11 +8,11 @@ use loom::thread;
 use std::sync::Arc;
 use throughline::adapter::ring::{FIRST_WORDS, Head, Mode, RawRecord, RecordKind, Ring, Slot};
 use throughline::list::{Link, Linked};
-use throughline::pool::{Place, Pool, Pooled};
+use throughline::pool::{Membership, Pool, Pooled};
 
 /// What a recorder has of its thread's own: a ring, the next id, a metric cell.
 struct Recorder {
-    place: Place<Recorder>,
+    membership: Membership<Recorder>,
     ring: Ring<'static>,
     next_id: AtomicUsize,
     cell: AtomicUsize,
@@ -25,13 +25,13 @@ unsafe impl Sync for Recorder {}
 
 impl Linked for Recorder {
     fn link(&self) -> &Link<Recorder> {
-        self.place.link()
+        self.membership.link()
     }
 }
 
 impl Pooled for Recorder {
-    fn place(&self) -> &Place<Recorder> {
-        &self.place
+    fn membership(&self) -> &Membership<Recorder> {
+        &self.membership
     }
 }
 
@@ -44,7 +44,7 @@ impl Recorder {
             assert!(push(&ring, 0));
         }
         Some(Box::leak(Box::new(Recorder {
-            place: Place::new(),
+            membership: Membership::new(),
             ring,
             next_id: AtomicUsize::new(1),
             cell: AtomicUsize::new(0),

@@ -21,24 +21,6 @@ pub struct CallsiteId {
     pub(crate) level: u8,
 }
 
-impl CallsiteId {
-    /// The recorder, if there is one and the run-time level lets the callsite through. (Where callsites have a state, it has been asked already.)
-    #[inline(always)]
-    pub(crate) fn recorder(self) -> Option<&'static crate::Recorder> {
-        #[cfg(not(registered_callsites))]
-        return crate::recorder::gate::get(self.level);
-        #[cfg(registered_callsites)]
-        crate::recorder::get_to_record()
-    }
-}
-
-/// Whether a record of this callsite would be made now; what `enabled!` asks.
-#[doc(hidden)]
-#[inline]
-pub fn is_enabled(callsite: Option<CallsiteId>) -> bool {
-    callsite.is_some_and(|callsite| callsite.recorder().is_some())
-}
-
 /// What a record's callsite is called on the wire: the address of its blob. On a microcontroller records hold that address. A number that no
 /// registered callsite has stays as it is. Cost elsewhere: a walk over the callsites used so far.
 #[inline(always)]

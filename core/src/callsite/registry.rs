@@ -3,7 +3,7 @@
 use super::registration::{Directory, FIRST, OFF, Registered, Registration};
 use super::{Blob, CallsiteId};
 use crate::list::{Link, Linked};
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 /// A place in the code; a static that a macro makes.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub struct Callsite {
 }
 
 static CALLSITES: Directory<Callsite> = Directory::new();
+/// Whether callsites register on their first use.
+static OPEN: AtomicBool = AtomicBool::new(false);
 static FILTER: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
 /// Decides whether a callsite is on; see [`set_filter`].
@@ -44,7 +46,7 @@ impl Callsite {
     fn first_use(&'static self) -> Option<CallsiteId> {
         crate::version::keep();
         // Before there is a recorder nothing is registered: filters may yet come.
-        if !crate::recorder::exists() {
+        if !is_open() {
             return None;
         }
         CALLSITES.register(self).map(|id| CallsiteId { id })
@@ -84,6 +86,16 @@ fn filter() -> Option<Filter> {
     }
     // SAFETY: only `set_filter` stores here, and it stores a `Filter`.
     Some(unsafe { core::mem::transmute::<*mut (), Filter>(f) })
+}
+
+/// Has callsites register on their first use from now on: there is a recorder, or a hook that makes one for a thread.
+pub(crate) fn open() {
+    OPEN.store(true, Ordering::Release);
+}
+
+/// Whether [`open`] was called. Metrics that register on their first use go by it too.
+pub(crate) fn is_open() -> bool {
+    OPEN.load(Ordering::Acquire)
 }
 
 /// Turns callsites on or off, now and as they come: by target, by name, by any part of the blob. The run-time level applies

@@ -1,9 +1,9 @@
 //! Places to enter: which span is current, whose trace it is, and how a remote parent becomes part of it.
 
-use super::place::{
+use super::{Recorder, get, id_key};
+use crate::place::{
     ID, MADE, MARK, REMOTE, is_outside, is_sampled, own_root, polled, root_id, root_word, span_id,
 };
-use super::{Recorder, get, id_key};
 use crate::record::ATTACH_WORDS;
 use crate::ring::{Head, RecordKind, Word};
 use crate::sync::{AtomicWord, Relaxed, order_for_interrupts};
@@ -34,7 +34,7 @@ pub(super) const fn no_remote() -> RemoteCells {
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Context {
-    /// The words of [`place`](super::place).
+    /// The words of [`place`](crate::place).
     pub(crate) span: Word,
     pub(crate) root: Word,
     remote: RemoteWords,

@@ -13,7 +13,7 @@
 //! moving the place. So what was forgotten is never taken for current.
 
 use super::Recorder;
-use super::place::{ID, MADE, MARK, NUMBERS, OUTSIDE, REMOTE, entered, is_outside};
+use crate::place::{ID, MADE, MARK, NUMBERS, OUTSIDE, REMOTE, entered, is_outside};
 use crate::ring::Word;
 use crate::sync::{AtomicWord, Relaxed};
 

@@ -4,7 +4,7 @@
 //! are few, a recorder takes a block of them at a time. Both are safe against signal handlers that take ids amid this.
 
 #[cfg(not(target_pointer_width = "64"))]
-use super::place;
+use crate::place;
 use crate::ring::{Ring, Word};
 use crate::sync::{AtomicWord, Relaxed};
 
@@ -18,7 +18,7 @@ static TAKEN: AtomicWord = AtomicWord::new(0);
 #[cfg(target_pointer_width = "64")]
 pub(super) fn first() -> Word {
     let number = TAKEN.fetch_add(1, Relaxed);
-    (number.reverse_bits() >> (Word::BITS - super::place::ID_BITS)) + 1
+    (number.reverse_bits() >> (Word::BITS - crate::place::ID_BITS)) + 1
 }
 
 /// The next id. Cost: one addition to memory, as one instruction on x86-64.

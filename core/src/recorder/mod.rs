@@ -5,13 +5,13 @@
 //! one branch. The measurement behind this is ADR 1, `core/docs/adr/0001-recorder-seam.md`.
 
 mod context;
+mod enabled;
 mod ended;
 mod extended;
 #[cfg(not(registered_callsites))]
 pub(crate) mod gate;
 #[cfg(feature = "std")]
 mod ids;
-pub(crate) mod place;
 #[cfg(feature = "std")]
 mod pool;
 pub mod sampler;
@@ -20,6 +20,7 @@ mod thread;
 
 pub(crate) use context::Resting;
 pub use context::{AttachGuard, Context, ContextGuard, attach, current};
+pub use enabled::{is_enabled, set_min_level};
 #[cfg(feature = "std")]
 pub use sampler::set_sample_ratio;
 #[cfg(feature = "std")]
@@ -30,6 +31,7 @@ pub use thread::{
 
 use crate::clock::Clock;
 use crate::id::IdKey;
+use crate::place;
 #[cfg(feature = "std")]
 use crate::ring::Slot;
 use crate::ring::{Head, Mode, RecordKind, Ring, Slots, Word};
@@ -271,6 +273,8 @@ static INSTALLED: AtomicPtr<Recorder> = AtomicPtr::new(core::ptr::null_mut());
 pub fn install(recorder: &'static Recorder) {
     recorder.lead_outside();
     INSTALLED.store(core::ptr::from_ref(recorder).cast_mut(), core::sync::atomic::Ordering::Release);
+    #[cfg(registered_callsites)]
+    crate::callsite::registry::open();
     #[cfg(not(registered_callsites))]
     gate::set();
 }
@@ -293,16 +297,6 @@ fn installed() -> Option<&'static Recorder> {
     let recorder = INSTALLED.load(core::sync::atomic::Ordering::Acquire).cast_const();
     // SAFETY: only `install` stores here, and it stores a `&'static Recorder`, with Release.
     unsafe { recorder.as_ref() }
-}
-
-/// Whether this program has a recorder at all.
-#[cfg(registered_callsites)]
-pub(crate) fn exists() -> bool {
-    #[cfg(feature = "std")]
-    if thread::hooked() {
-        return true;
-    }
-    installed().is_some()
 }
 
 static KEY: [AtomicWord; 2] = [const { AtomicWord::new(0) }; 2];

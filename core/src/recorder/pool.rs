@@ -10,7 +10,7 @@ use crate::sync::{Acquire, AtomicWord, Relaxed, Release, const_unless_loom};
 
 /// What a [`Pool`] keeps with each of its members.
 #[derive(Debug)]
-pub struct Place<T> {
+pub struct Membership<T> {
     /// [`FREE`], [`OWNED`] by a thread, or [`NEW`].
     owned: AtomicWord,
     pub(super) link: Link<T>,
@@ -23,20 +23,20 @@ const NEW: usize = 2;
 
 /// What can be in a [`Pool`], once.
 pub trait Pooled: Linked {
-    /// Its place.
-    fn place(&self) -> &Place<Self>;
+    /// Its membership.
+    fn membership(&self) -> &Membership<Self>;
 }
 
 /// The pool.
 #[derive(Debug)]
 pub struct Pool<T>(List<T>);
 
-impl<T> Place<T> {
+impl<T> Membership<T> {
     const_unless_loom! {
         /// Of what is in no pool yet.
         #[allow(clippy::new_without_default)]
-        pub fn new() -> Place<T> {
-            Place { owned: AtomicWord::new(NEW), link: Link::new() }
+        pub fn new() -> Membership<T> {
+            Membership { owned: AtomicWord::new(NEW), link: Link::new() }
         }
     }
 
@@ -61,13 +61,13 @@ impl<T: Pooled> Pool<T> {
     /// in a pool already: twice in the list, it would make a circle of it.
     pub fn acquire(&self, make: impl FnOnce() -> Option<&'static T>) -> Option<&'static T> {
         let take = |member: &&'static T| {
-            let owned = &member.place().owned;
+            let owned = &member.membership().owned;
             // Acquire: all that the last owner wrote comes before all that this one writes.
             owned.load(Relaxed) == FREE && owned.swap(OWNED, Acquire) == FREE
         };
         self.iter().find(take).or_else(|| {
             let made = make()?;
-            if made.place().owned.swap(OWNED, Relaxed) != NEW {
+            if made.membership().owned.swap(OWNED, Relaxed) != NEW {
                 return None;
             }
             self.0.push(made);
@@ -77,7 +77,7 @@ impl<T: Pooled> Pool<T> {
 
     /// Leaves a member to the next thread. The caller must be the one that has it, and no longer use it.
     pub fn release(&self, member: &'static T) {
-        member.place().owned.store(FREE, Release);
+        member.membership().owned.store(FREE, Release);
     }
 
     /// Forgets all of them. Nobody may take one meanwhile.
@@ -96,7 +96,7 @@ impl<T: Pooled> Pool<T> {
 mod tests {
     use super::*;
 
-    struct Member(Place<Member>);
+    struct Member(Membership<Member>);
 
     impl Linked for Member {
         fn link(&self) -> &Link<Member> {
@@ -105,7 +105,7 @@ mod tests {
     }
 
     impl Pooled for Member {
-        fn place(&self) -> &Place<Member> {
+        fn membership(&self) -> &Membership<Member> {
             &self.0
         }
     }
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn a_member_that_is_there_already_is_refused_01() {
         static POOL: Pool<Member> = Pool::new();
-        static MEMBERS: [Member; 2] = [const { Member(Place::new()) }; 2];
+        static MEMBERS: [Member; 2] = [const { Member(Membership::new()) }; 2];
         for member in &MEMBERS {
             assert!(POOL.acquire(|| Some(member)).is_some());
         }

@@ -7,7 +7,7 @@
 extern crate std;
 
 use super::Recorder;
-use super::pool::{Place, Pool, Pooled};
+use super::pool::{Membership, Pool, Pooled};
 use crate::list::{Link, Linked};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
@@ -23,18 +23,18 @@ pub(crate) struct ThreadPart {
     pub(super) sampled_out: crate::sync::AtomicWord,
     /// Metric cells; written by this thread only, summed by the reader.
     pub(crate) cells: &'static [crate::sync::Cell],
-    place: Place<Recorder>,
+    membership: Membership<Recorder>,
 }
 
 impl Linked for Recorder {
     fn link(&self) -> &Link<Recorder> {
-        self.thread.place.link()
+        self.thread.membership.link()
     }
 }
 
 impl Pooled for Recorder {
-    fn place(&self) -> &Place<Recorder> {
-        &self.thread.place
+    fn membership(&self) -> &Membership<Recorder> {
+        &self.thread.membership
     }
 }
 
@@ -45,7 +45,7 @@ impl ThreadPart {
             straight: false,
             sampled_out: crate::sync::AtomicWord::new(0),
             cells: &[],
-            place: Place::new(),
+            membership: Membership::new(),
         }
     }
 
@@ -144,9 +144,10 @@ fn first_use() -> Option<&'static Recorder> {
 /// far gone for that. It must not record. For adapters.
 pub fn set_thread_hook(hook: ThreadHook) {
     HOOK.store(hook as *mut (), Ordering::Release);
+    crate::callsite::registry::open();
 }
 
-pub(super) fn hooked() -> bool {
+fn hooked() -> bool {
     !HOOK.load(Ordering::Relaxed).is_null()
 }
 

@@ -22,6 +22,7 @@ mod layout;
 mod local;
 mod newest;
 mod reader;
+mod scan;
 mod words;
 
 #[cfg(not(loom))]
@@ -118,7 +119,7 @@ pub struct Loss {
 /// ```
 #[derive(Debug)]
 pub struct Ring<'a> {
-    slots: Place<'a>,
+    slots: SlotArray<'a>,
     #[cfg(not(target_os = "none"))]
     mode: Mode,
     /// Of a ring with many writers that keeps the newest.
@@ -129,7 +130,7 @@ pub struct Ring<'a> {
 
 /// A power of two of slots.
 #[derive(Debug)]
-struct Place<'a> {
+struct SlotArray<'a> {
     first: core::ptr::NonNull<Slot>,
     /// Their number less 1.
     mask: usize,
@@ -137,9 +138,9 @@ struct Place<'a> {
 }
 
 // SAFETY: it stands for a `&[Slot]`, and slots are atomics.
-unsafe impl Send for Place<'_> {}
+unsafe impl Send for SlotArray<'_> {}
 // SAFETY: as above.
-unsafe impl Sync for Place<'_> {}
+unsafe impl Sync for SlotArray<'_> {}
 
 /// Keeps writer's and reader's words on cache lines of their own, where there are caches.
 #[derive(Debug)]
@@ -237,7 +238,7 @@ impl<'a> Ring<'a> {
         pub fn new(slots: &'a [Slot], mode: Mode) -> Ring<'a> {
             assert!(slots.len().is_power_of_two() && slots.len() >= MAX_SLOTS, "a ring has a power of two of slots, 8 or more");
             Ring {
-                slots: Place {
+                slots: SlotArray {
                     // SAFETY: a slice's pointer is not null.
                     first: unsafe { core::ptr::NonNull::new_unchecked(slots.as_ptr().cast_mut()) },
                     mask: slots.len() - 1,

@@ -4,6 +4,7 @@
 //! keep what is oldest does not link it.
 
 use super::reader::{Found, Reader};
+use super::scan::Scan;
 use super::{Head, RecordKind, Ring, Slot, Word, Words, slot_stamp, state};
 use crate::sync::{Acquire, Relaxed, fence};
 
@@ -104,30 +105,4 @@ fn oldest_clock(reader: &Reader<'_>) -> Option<u64> {
         }
     }
     None
-}
-
-/// A walk over the ring's slots, to the head as it was at the beginning.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Scan {
-    end: usize,
-    left: usize,
-}
-
-impl Scan {
-    /// None is under way.
-    pub(super) const NONE: Scan = Scan { end: 0, left: usize::MAX };
-
-    fn or_begin(self, ring: &Ring<'_>) -> Scan {
-        if self.left == usize::MAX { Scan { end: ring.head(), left: ring.capacity() } } else { self }
-    }
-
-    /// Where it is.
-    #[cfg(not(target_os = "none"))]
-    pub(super) fn position(self) -> Option<usize> {
-        (self.left != usize::MAX).then(|| self.at())
-    }
-
-    fn at(self) -> usize {
-        self.end.wrapping_sub(self.left)
-    }
 }

@@ -1,7 +1,7 @@
 //! The reading end of a ring: copy a record out or read it where it lies, then commit, which says whether what was read may be believed.
 
 use super::layout::RawRecord;
-use super::newest::Scan;
+use super::scan::Scan;
 use super::{Loss, MAX_SLOTS, Mode, NEXT_WORDS, Ring, Words};
 #[cfg(not(target_os = "none"))]
 use crate::sync::fence;

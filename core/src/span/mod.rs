@@ -23,10 +23,8 @@ pub(crate) use suspended::Suspended;
 use crate::Status;
 use crate::callsite::CallsiteId;
 use crate::fields::{self, Fields, min_words};
+use crate::place::{REMOTE, is_outside, is_sampled, own_root, root_id, root_word, unsampled_span_word};
 use crate::record::NO_BUSY;
-use crate::recorder::place::{
-    REMOTE, is_outside, is_sampled, own_root, root_id, root_word, unsampled_span_word,
-};
 use crate::recorder::{self, ERA, Recorder, sampler};
 use crate::ring::{Head, RecordKind, Word};
 use core::marker::PhantomData;

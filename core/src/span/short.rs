@@ -6,8 +6,8 @@
 
 use super::{Running, Span, State, place};
 use crate::callsite::CallsiteId;
+use crate::place::REMOTE;
 use crate::recorder::Recorder;
-use crate::recorder::place::REMOTE;
 use crate::ring::{Head, RecordKind, Word};
 
 /// Begins a span.

@@ -1,12 +1,12 @@
 //! A batch of records (§4) and their fields (§5), as deltas against registers that the records move; right from the words of a ring, which are
 //! nearly what the wire wants.
 
-use super::frame::{Frame, FrameKind, Header, Place};
+use super::frame::{Cursor, Frame, FrameKind, Header};
 use crate::callsite::wire_id;
 use crate::fields::types;
 use crate::linked;
+use crate::place::{is_outside, is_sampled, own_root, root_id, span_id};
 use crate::record::NO_BUSY;
-use crate::recorder::place::{is_outside, is_sampled, own_root, root_id, span_id};
 use crate::ring::{RecordKind, TYPES_IN_BODY, Word, Words};
 use crate::value::LossReason;
 
@@ -19,7 +19,7 @@ pub struct Batch<'f, 'b>(&'f mut Frame<'b>);
 
 /// Where a batch was, to go back to; see [`Batch::roll_back`].
 #[derive(Clone, Copy, Debug)]
-pub struct Mark(Place);
+pub struct Mark(Cursor);
 
 /// Flag of a span without a parent, and of an event outside any span.
 const ROOT: u8 = 0x10;

@@ -53,12 +53,12 @@ pub struct Frame<'b> {
     pub(super) types: u64,
     /// Of the record that is put in: most bytes kept of a text; what is longer is cut and marked.
     pub(super) most: usize,
-    pub(super) at: Place,
+    pub(super) at: Cursor,
 }
 
 /// How far a frame is.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct Cursor {
     /// Index of the next byte.
     at: usize,
     /// Bytes left; below 0 when something did not fit.
@@ -81,7 +81,7 @@ impl<'b> Frame<'b> {
         let Window { buf, at, room } = window;
         let room = room.min(MAX_FRAME) as isize;
         let place =
-            Place { at, left: room - TAIL, crc: crc::BEGIN, code: 0, run: 0, root: 0, id: 0, time: 0 };
+            Cursor { at, left: room - TAIL, crc: crc::BEGIN, code: 0, run: 0, root: 0, id: 0, time: 0 };
         // Types are set before they are read. Not to 0: so many zeros in a row the compiler would leave to a `memset`, longer than all of this.
         Frame { buf, room, not_before: 0, types: u64::MAX, most: usize::MAX, at: place }
     }
@@ -108,7 +108,7 @@ impl<'b> Frame<'b> {
 
     /// Goes back to where it was.
     #[cfg_attr(target_os = "none", inline(never))]
-    pub(super) fn go_back(&mut self, place: &Place) {
+    pub(super) fn go_back(&mut self, place: &Cursor) {
         self.at = *place;
     }
 

@@ -3,7 +3,7 @@
 // A cell has 32 or 64 bits, depending on the target: where it has 64, widening it changes nothing.
 #![allow(clippy::unnecessary_cast, clippy::useless_conversion)]
 
-use super::frame::{Frame, FrameKind, Header, Place};
+use super::frame::{Cursor, Frame, FrameKind, Header};
 use crate::metrics::read::Series;
 use crate::metrics::shape;
 use crate::ring::Word;
@@ -12,7 +12,7 @@ use crate::ring::Word;
 #[derive(Debug)]
 pub struct Metrics<'f, 'b> {
     frame: &'f mut Frame<'b>,
-    begun: Place,
+    begun: Cursor,
 }
 
 const LABELS: u8 = 0x80;

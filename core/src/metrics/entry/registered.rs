@@ -85,7 +85,8 @@ impl Entry {
 
     /// The entry that stands for all callsites of this gauge: the first of them that was used. `None` as long as the program has no recorder.
     pub(crate) fn home(&'static self) -> Option<&'static Entry> {
-        crate::recorder::exists().then(|| GAUGES.find_or_append(self, |other| other.is_same_gauge(self)))
+        crate::callsite::registry::is_open()
+            .then(|| GAUGES.find_or_append(self, |other| other.is_same_gauge(self)))
     }
 
     /// Whether two callsites set the same gauge: equal name, unit, value type and labels, in whatever order.
@@ -149,7 +150,7 @@ impl Entry {
     #[cold]
     #[inline(never)]
     fn first_use(&'static self) -> bool {
-        if !crate::recorder::exists() {
+        if !crate::callsite::registry::is_open() {
             return false;
         }
         if self.base.compare_exchange(NEW, BUSY, Ordering::Acquire, Ordering::Relaxed).is_err() {
