@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use lexopt::Arg::{Long, Short, Value};
 
-use crate::{bench, collector, consumer, demo, fuzz, mutants, setup, suite, targets};
+use crate::{api, bench, collector, consumer, demo, fuzz, mutants, setup, suite, targets};
 
 /// One subcommand.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,11 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
         name: "targets",
         about: "build or check the libraries for every supported target",
         run: targets::run,
+    },
+    Subcommand {
+        name: "api",
+        about: "compare the crates' public items with the committed listings",
+        run: api::run,
     },
     Subcommand { name: "fuzz", about: "fuzz the decoder", run: fuzz::run },
     Subcommand { name: "mutants", about: "change the core and see whether tests notice", run: mutants::run },

@@ -8,6 +8,7 @@
 //! | `test` | [`suite`] | every check in order, with a table of results |
 //! | `consumer` | [`consumer`] | expands every macro under every feature combination |
 //! | `targets` | [`targets`] | builds or checks the libraries for every supported target |
+//! | `api` | [`api`] | compares the public items of each crate with the committed listings |
 //! | `fuzz` | [`fuzz`] | runs the decoder's fuzz targets |
 //! | `mutants` | [`mutants`] | changes the core's code and says which changes no test notices |
 //! | `qemu` | `qemu_suite` | runs firmware in QEMU and decodes what it sends |
@@ -18,6 +19,7 @@
 //! [`process`] runs commands, [`net`] finds and watches loopback ports, and `qemu` boots firmware: those are
 //! the parts that other subcommands and tests build on.
 
+pub mod api;
 pub mod bench;
 pub mod cli;
 pub mod collector;

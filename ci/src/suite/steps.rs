@@ -5,13 +5,18 @@ use anyhow::Result;
 use super::{Done, Step};
 use crate::process::{Cmd, run_all};
 use crate::setup::{self, Need};
-use crate::{consumer, fuzz, targets, workspace};
+use crate::{api, consumer, fuzz, targets, workspace};
 
 /// Every step of `cargo xtask test`.
 pub const STEPS: &[Step] = &[
     Step { name: "fmt", about: "formatting", run: fmt },
     Step { name: "clippy", about: "lints, as errors", run: clippy },
     Step { name: "docs", about: "documentation without a dead link", run: docs },
+    Step {
+        name: "api",
+        about: "the crates' public items, against the committed listings",
+        run: public_items,
+    },
     Step { name: "unit", about: "unit, property and documentation tests of every package", run: unit },
     Step {
         name: "unit-32",
@@ -95,6 +100,11 @@ fn docs() -> Result<Done> {
         .args(["doc", "--no-deps"])
         .args(libraries.iter().flat_map(|package| ["-p", package]))
         .env("RUSTDOCFLAGS", "-D warnings")])
+}
+
+fn public_items() -> Result<Done> {
+    api::check()?;
+    Ok(Done::Passed)
 }
 
 fn unit() -> Result<Done> {
