@@ -214,16 +214,6 @@ impl State {
         // SAFETY: some are carried, so `carry` initialised it.
         if self.carried() == 0 { 0 } else { unsafe { self.types.assume_init() } }
     }
-
-    /// The field words, of which the first [`State::carried`] are used.
-    #[inline(always)]
-    fn words(&self) -> [Word; CARRIED] {
-        if self.carried() == 0 {
-            return [0; CARRIED];
-        }
-        // SAFETY: as in `types`.
-        self.words.map(|w| unsafe { w.assume_init() })
-    }
 }
 
 impl Span {
@@ -407,10 +397,11 @@ fn end(recorder: &Recorder, state: &State) {
 fn finish(recorder: &Recorder, state: &State, busy: Option<u64>) {
     let now = recorder.ticks();
     let high = high_half(state, recorder.era(), now);
-    let mut body = [0; 5 + 3 + CARRIED];
-    body[..5].copy_from_slice(&place(state, now));
+    // Not initialised, because so many zeros in a row the compiler would leave to a `memset`.
+    let mut body = [MaybeUninit::<Word>::uninit(); 5 + 3 + CARRIED];
+    body[..5].copy_from_slice(&place(state, now).map(MaybeUninit::new));
     if state.is_root() {
-        body[1] = 0;
+        body[1] = MaybeUninit::new(0);
     }
     let status = match state.status() {
         0 if busy.is_none() && is_panicking() => {
@@ -423,19 +414,23 @@ fn finish(recorder: &Recorder, state: &State, busy: Option<u64>) {
     let mut kind = RecordKind::Span;
     if high != 0 {
         let busy = busy.unwrap_or(NO_BUSY);
-        body[5..8].copy_from_slice(&[high, busy as Word, (busy >> 32) as Word]);
+        let long = [high, busy as Word, (busy >> 32) as Word];
+        body[5..8].copy_from_slice(&long.map(MaybeUninit::new));
         at = 8;
         kind = RecordKind::SpanLong;
     } else if let Some(busy) = busy {
         // A span that is not long took less than 2^32 ticks, so its busy time fits one word.
-        body[5] = busy as Word;
+        body[5] = MaybeUninit::new(busy as Word);
         at = 6;
         kind = RecordKind::SpanBusy;
     }
     // Copy all of them: copying a fixed number is cheaper than copying the number in use.
-    body[at..at + CARRIED].copy_from_slice(&state.words());
+    body[at..at + CARRIED].copy_from_slice(&state.words);
     let head = Head::new(kind, state.callsite, status, state.types());
-    recorder.push(head, &body[..at + state.carried().min(CARRIED)], now);
+    let body = &body[..at + state.carried().min(CARRIED)];
+    // SAFETY: the first `at` words are set above, and those of the fields are initialised as far as they are in use.
+    let body = unsafe { &*(core::ptr::from_ref(body) as *const [Word]) };
+    recorder.push(head, body, now);
 }
 
 /// The first five words of a span's record. A span without a parent is a root; the word for its root then means nothing.
