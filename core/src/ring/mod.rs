@@ -23,6 +23,7 @@ mod local;
 mod newest;
 mod reader;
 mod scan;
+mod sides;
 mod words;
 
 #[cfg(not(loom))]
@@ -33,6 +34,8 @@ pub use layout::{
 };
 pub use reader::{Parked, Reader};
 pub use words::Words;
+
+use sides::{Line, Owner, ReaderSide, WriterSide};
 
 #[cfg(loom)]
 use crate::sync::FIRST_ID;
@@ -141,81 +144,6 @@ struct SlotArray<'a> {
 unsafe impl Send for SlotArray<'_> {}
 // SAFETY: as above.
 unsafe impl Sync for SlotArray<'_> {}
-
-/// Keeps writer's and reader's words on cache lines of their own, where there are caches.
-#[derive(Debug)]
-#[cfg_attr(target_pointer_width = "64", repr(align(64)))]
-struct Line<T>(T);
-
-#[derive(Debug)]
-#[repr(C)]
-struct WriterSide {
-    /// Slots reserved (shared) or published (local) since the beginning, counted from [`first_position`]. Of `SharedNewest` always 0.
-    head: AtomicWord,
-    owner: Owner,
-    /// `SharedNewest` only: slots reserved since the beginning.
-    next: AtomicWord,
-    /// Local only: the position it may write up to, which is a whole ring after the tail as the writer last saw it. So it seldom touches the
-    /// reader's line, and one comparison tells whether there is room. While a record is being written, the mark that says so.
-    #[cfg(not(target_os = "none"))]
-    room_to: AtomicWord,
-    /// `LocalNewest` only: slots announced before they are written.
-    #[cfg(not(target_os = "none"))]
-    begin: AtomicWord,
-    /// `LocalNewest` only: records written.
-    #[cfg(not(target_os = "none"))]
-    written: AtomicWord,
-    /// `LocalNewest` only: 1 + `reported` as it was when `first_loss` was last set.
-    #[cfg(not(target_os = "none"))]
-    noted: AtomicWord,
-    /// Local only: records lost because a signal handler made them while it interrupted the writing of another, and ticks at the first that was not yet
-    /// reported.
-    #[cfg(not(target_os = "none"))]
-    reentrant: AtomicWord,
-    #[cfg(not(target_os = "none"))]
-    first_reentrant: AtomicWord,
-    /// Records lost.
-    lost: AtomicWord,
-    /// Ticks at the first loss that was not yet reported.
-    first_loss: AtomicWord,
-}
-
-/// What a [`Recorder`](crate::Recorder) writes with every span: beside the ring's position, and on a 64-bit machine in the same 32 bytes.
-///
-/// A slot that the reader on another core has had takes 70 to 140 ns to get back. A processor asks for the next one meanwhile, as long as there are
-/// few stores to other places in between: on Zen 4, with these words on a line of their own, two threads take twice as long for a span.
-#[derive(Debug)]
-#[repr(C)]
-pub(crate) struct Owner {
-    /// The id that the next span gets.
-    pub(crate) next_id: AtomicWord,
-    /// The current span.
-    pub(crate) span: AtomicWord,
-    /// Its root.
-    pub(crate) root: AtomicWord,
-}
-
-const _: () = assert!(core::mem::offset_of!(WriterSide, owner) + size_of::<Owner>() <= 32 || cfg!(loom));
-
-#[derive(Debug)]
-struct ReaderSide {
-    /// `SharedOldest` only: how far `head` may go, which is one ring ahead of what was consumed. Of `SharedNewest` 0, so that whoever
-    /// takes it for the other finds no room, and looks again.
-    limit: AtomicWord,
-    /// Local only: slots consumed since the beginning.
-    #[cfg(not(target_os = "none"))]
-    tail: AtomicWord,
-    /// `LocalNewest` only: number of the record expected next.
-    #[cfg(not(target_os = "none"))]
-    expected: AtomicWord,
-    /// `lost` as last reported.
-    reported: AtomicWord,
-    /// Local only: `reentrant` as last reported.
-    #[cfg(not(target_os = "none"))]
-    reported_reentrant: AtomicWord,
-    /// 1 while a [`Reader`] exists.
-    reading: AtomicWord,
-}
 
 /// Of `SharedNewest`: states of a slot in its stamp's low three bits; the upper bits are the position's. (The position's low three bits are the
 /// slot's own, as a ring has at least eight.) Of `SharedOldest` and the local modes a stamp is the position, or a number.
