@@ -1,5 +1,7 @@
 //! A callsite knows the package that it was compiled in; blobs of before the package was in them still parse.
 
+#![cfg(not(loom))]
+
 use throughline::adapter::callsite::{Blob, Kind, Meta};
 
 const META: Meta = Meta {

@@ -301,7 +301,7 @@ fn check_run(recorder: &'static throughline::Recorder, ops: &[Op]) -> Result<(),
 #[test]
 fn what_is_current_is_what_a_plain_model_says_03() {
     let _alone = alone();
-    let cases = if cfg!(miri) { 4 } else { 500 };
+    let cases = if cfg!(miri) { 2 } else { 500 };
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     let runs = prop::collection::vec(prop::collection::vec(ops(1), 0..40), 1..6);
     TestRunner::new(config).run(&runs, check).unwrap_or_else(|e| panic!("{e}"));

@@ -159,7 +159,17 @@ fn the_sampler_is_asked_about_first_spans_only_and_told_what_there_is_to_know() 
     );
 }
 
+/// A sampler for ever, as a program's is; the list keeps it reachable, so that it is no leak.
+fn kept(sampler: impl Sampler + 'static) -> &'static &'static dyn Sampler {
+    static KEPT: Mutex<Vec<&'static &'static dyn Sampler>> = Mutex::new(vec![]);
+    let sampler: &'static dyn Sampler = Box::leak(Box::new(sampler));
+    let sampler: &'static &'static dyn Sampler = Box::leak(Box::new(sampler));
+    KEPT.lock().unwrap().push(sampler);
+    sampler
+}
+
 #[test]
+#[cfg_attr(miri, ignore = "statistics over a thousand traces touch no memory that the other tests do not")]
 fn a_share_is_chosen_by_the_traces_id_alone() {
     /// As another process would compute it.
     fn is_chosen(trace_id: &str, ratio: f64) -> bool {
@@ -192,24 +202,21 @@ fn a_share_is_chosen_by_the_traces_id_alone() {
                 self.0.sample(trace)
             }
         }
-        let fixed: &'static Fixed = Box::leak(Box::new(Fixed(TraceIdRatio::new(ratio))));
-        let sampler: &'static &'static dyn Sampler = Box::leak(Box::new(fixed as &dyn Sampler));
-        let (all, _) = sampled(sampler, || (0..100).for_each(|_| drop(span!("root"))));
+        let (all, _) =
+            sampled(kept(Fixed(TraceIdRatio::new(ratio))), || (0..100).for_each(|_| drop(span!("root"))));
         assert_eq!(all.len(), if all_or_none == Sampling::Record { 100 } else { 0 }, "{ratio}");
     }
 }
 
 #[cfg(feature = "std")]
 #[test]
+#[cfg_attr(miri, ignore = "as above")]
 fn a_fixed_share_is_the_same_without_a_sampler() {
     let _alone = alone();
     let chosen = |ask: bool| {
         on_recorder(move |recorder| {
-            let quarter: &'static ParentBased<TraceIdRatio> =
-                Box::leak(Box::new(ParentBased(TraceIdRatio::new(0.25))));
-            let sampler: &'static &'static dyn Sampler = Box::leak(Box::new(quarter as &dyn Sampler));
             if ask {
-                set_sampler(sampler)
+                set_sampler(kept(ParentBased(TraceIdRatio::new(0.25))))
             } else {
                 throughline::adapter::recorder::set_sample_ratio(0.25)
             }
