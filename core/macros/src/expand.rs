@@ -85,7 +85,8 @@ fn span(args: &Args, function: &Function) -> Result<TokenStream> {
     let (guard, cause) = (local("span"), local("cause"));
     Ok(quote!({
         let #guard = #span;
-        for #cause in #causes {
+        // By name, so that an `Option` of a cause is no lint at the call site.
+        for #cause in ::core::iter::IntoIterator::into_iter(#causes) {
             #krate::__private::Span::follows_from(&#guard, #cause);
         }
         #guard
