@@ -277,8 +277,8 @@ mod tests {
                 if let Some(byte) = zero.and_then(|at| data.get_mut(at)) {
                     *byte = 0;
                 }
-                for at in [0, 1, 500, 1023] {
-                    assert_eq!(decode(&encode(&data, at, 1024, 1023)), data, "{len} {zero:?} {at}");
+                for at in if cfg!(miri) { &[0, 1023][..] } else { &[0, 1, 500, 1023] } {
+                    assert_eq!(decode(&encode(&data, *at, 1024, 1023)), data, "{len} {zero:?} {at}");
                 }
             }
         }
@@ -287,7 +287,7 @@ mod tests {
     #[test]
     fn a_frame_takes_no_more_than_its_room_and_is_there_if_it_fits() {
         let whole = encode(&[3; 300], 0, 1024, 1023).len();
-        for room in 0..whole + 3 {
+        for room in (0..whole + 3).step_by(if cfg!(miri) { 31 } else { 1 }) {
             let wire = encode(&[3; 300], 7, 512, room);
             assert!(wire.len() <= room);
             // One byte is kept free for a code of COBS that may come.
