@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::meters::CUMULATIVE;
 use super::received::{log_key, point_key};
 use super::record::{Any, Expected, Want};
-use super::service::{CLIENT, CONSUMER, ERROR, INTERNAL, OK, PRODUCER, SERVER, UNSET, resource};
+use super::service::{CLIENT, CONSUMER, ERROR, INTERNAL, OK, PRODUCER, SERVER, UNSET, resource_of};
 use super::{Collector, capture};
 
 /// Where the tool has the times from.
@@ -112,7 +112,7 @@ impl Sent {
         let statuses = [("unset", UNSET), ("ok", OK), ("error", ERROR), ("cancelled", UNSET)];
         let (start, took) = (count(span, "start_ns"), count(span, "duration_ns"));
         let mut expected = self
-            .resource(Expected::new(format!("span {}", text(span, "span_id"))))
+            .resource(Expected::new(format!("span {}", text(span, "span_id"))), span)
             .texts([
                 ("traceId", text(span, "trace_id")),
                 ("spanId", text(span, "span_id")),
@@ -120,9 +120,13 @@ impl Sent {
                 ("name", text(span, "name")),
             ])
             .is("kind", number(&kinds, text(span, "span_kind")))
+            .is("flags", if span["parent_is_remote"] == true { 0x301_i64 } else { 0x101 })
             .is("status.code", number(&statuses, text(span, "status")))
             .is("startTimeUnixNano", start)
             .is("endTimeUnixNano", start + took);
+        if let (Some(message), "error") = (span["fields"]["error.message"].as_str(), text(span, "status")) {
+            expected.want("status.message", Want::Is(message.into()));
+        }
         if let Some(busy) = span["busy_ns"].as_u64() {
             expected.want("attributes.busy_ns", Want::Within(busy..=busy));
             expected.want("attributes.idle_ns", Want::Within(took - busy..=took - busy));
@@ -139,7 +143,7 @@ impl Sent {
         let span = event["span_id"].as_str().unwrap_or_default();
         let time = count(event, "time_ns");
         let mut expected = self
-            .resource(Expected::new(log_key(text(event, "message"), span)))
+            .resource(Expected::new(log_key(text(event, "message"), span)), event)
             .texts([("traceId", event["trace_id"].as_str().unwrap_or_default()), ("spanId", span)])
             .is("flags", i64::from(!span.is_empty()))
             .is("severityText", text(event, "level"))
@@ -157,7 +161,7 @@ impl Sent {
             labels.iter().map(|(k, v)| (k.clone(), v.as_str().unwrap().to_owned())).collect();
         let name = text(metric, "name");
         let mut expected = self
-            .resource(Expected::new(point_key(name, &mut texts)))
+            .resource(Expected::new(point_key(name, &mut texts)), metric)
             .texts([
                 ("name", name),
                 ("unit", text(metric, "unit")),
@@ -204,9 +208,12 @@ impl Sent {
         }
     }
 
-    fn resource(&self, expected: Expected) -> Expected {
+    fn resource(&self, expected: Expected, object: &Value) -> Expected {
         let id = text(&self.preamble, "device_id");
-        resource(expected, &self.service)
+        // The thermostat's logic, which has all the metrics, and the firmware around it are packages of their own.
+        let of_logic = object["target"].as_str().is_none_or(|target| target.starts_with("shared_logic"));
+        resource_of(expected, &self.service)
+            .is("scope.name", if of_logic { "shared-logic" } else { "firmware-example" })
             .is("resource.device.id", id)
             .is("resource.service.instance.id", format!("{id}-{}", self.preamble["epoch"]))
             .texts([("resource.service.version", text(&self.preamble, "build_id"))])

@@ -82,6 +82,7 @@ fn span(mut record: Members, mut parts: Parts) -> Record {
     put_texts(&mut parts, &mut record, &names.map(|name| (name, name)));
     put_times(&mut parts, &mut record, &["startTimeUnixNano", "endTimeUnixNano"]);
     parts.insert("kind".into(), Any::Int(record.number("kind")));
+    parts.insert("flags".into(), Any::Int(record.number("flags")));
     let mut status = record.object("status");
     parts.insert("status.code".into(), Any::Int(status.number("code")));
     put_texts(&mut parts, &mut status, &[("message", "status.message")]);

@@ -36,13 +36,21 @@ pub(crate) struct Emitted {
     pub(crate) spans: Vec<Expected>,
     pub(crate) logs: Vec<Expected>,
     began: u64,
+    /// The place in another process where the work went on.
+    remote: Option<TraceContext>,
 }
 
 type Fields<'a> = &'a [(&'a str, Any)];
 
 impl Emitted {
     pub(crate) fn new(service: &str) -> Emitted {
-        Emitted { service: service.to_owned(), spans: Vec::new(), logs: Vec::new(), began: unix_ns() }
+        Emitted {
+            service: service.to_owned(),
+            spans: Vec::new(),
+            logs: Vec::new(),
+            began: unix_ns(),
+            remote: None,
+        }
     }
 
     /// A span that is current, begun in these lines of this file.
@@ -55,13 +63,20 @@ impl Emitted {
     ) -> TraceContext {
         let here = current().unwrap_or_else(|| panic!("{name} is not recorded"));
         let trace = parent.map_or(here.trace_id, |parent| parent.trace_id);
+        let remote = parent.is_some_and(|parent| self.remote == Some(parent));
         let parent = parent.map_or(String::new(), |parent| parent.span_id.to_string());
-        let span = Expected::new(format!("span {}", here.span_id))
+        let mut span = Expected::new(format!("span {}", here.span_id))
             .is("traceId", trace.to_string())
             .is("spanId", here.span_id.to_string())
             .texts([("parentSpanId", parent.as_str()), ("name", name)])
             .is("kind", kind)
+            // Sampled, and whether the parent is in another process, which is said in two bits.
+            .is("flags", if remote { 0x301_i64 } else { 0x101 })
             .is("status.code", status);
+        let message = fields.iter().find(|(key, _)| status == ERROR && *key == "error.message");
+        if let Some((_, message)) = message {
+            span.want("status.message", Want::Is(message.clone()));
+        }
         self.spans.push(self.common(span, lines, fields));
         here
     }
@@ -121,18 +136,23 @@ impl Emitted {
 
 /// What every record of a service says of it.
 pub(crate) fn resource(expected: Expected, service: &str) -> Expected {
+    resource_of(expected, service).is("scope.name", env!("CARGO_PKG_NAME"))
+}
+
+/// What every record says of the service or device; the package that made it is another matter.
+pub(crate) fn resource_of(expected: Expected, service: &str) -> Expected {
     expected
         .is("resource.service.name", service)
         .is("resource.telemetry.sdk.name", "throughline")
         .is("resource.telemetry.sdk.language", "rust")
         .is("resource.telemetry.sdk.version", env!("CARGO_PKG_VERSION"))
-        .is("scope.name", "throughline")
         .is("scope.version", env!("CARGO_PKG_VERSION"))
 }
 
 /// A request that goes on where `remote` is, and what is done for it: every kind of span, status, field and event.
 pub(crate) fn request(emitted: &mut Emitted, remote: TraceContext) -> TraceContext {
     let _remote = attach(remote);
+    emitted.remote = Some(remote);
     let from = line!();
     let span = span!(kind: Server, "request", http.route = "/orders/{id}", attempt = 2_u8);
     let fields = [
@@ -177,7 +197,7 @@ fn types(emitted: &mut Emitted, parent: TraceContext) {
     );
     let lines = from..=line!();
     let long = "ab".repeat(100);
-    record!(current, shown = %parent.span_id, debugged = ?Some("q\"uote"), cut = %long);
+    record!(current, shown = %parent.span_id, debugged = ?Some("q\"uote"), long_text = %long);
     let fields = [
         ("truth", true.into()),
         ("byte", Any::Int(255)),
@@ -198,8 +218,7 @@ fn types(emitted: &mut Emitted, parent: TraceContext) {
         ("encoded", Any::Bytes(vec![3, 0xac, 0x06])),
         ("shown", parent.span_id.to_string().into()),
         ("debugged", "Some(\"q\\\"uote\")".into()),
-        ("cut", "ab".repeat(64).into()),
-        ("cut.truncated", true.into()),
+        ("long_text", "ab".repeat(100).into()),
     ];
     emitted.span(("types", INTERNAL, UNSET), Some(parent), lines, &fields);
 }
@@ -222,7 +241,7 @@ fn kinds(emitted: &mut Emitted, parent: TraceContext) {
 }
 
 /// Fails, in a span made by the attribute.
-#[instrument(skip(emitted), err)]
+#[instrument(skip(emitted, parent), err)]
 fn refuse(emitted: &mut Emitted, parent: TraceContext, code: u32) -> Result<(), &'static str> {
     let fields = [("code", Any::Int(code.into())), ("error.message", "refused".into())];
     emitted.span(("refuse", INTERNAL, ERROR), Some(parent), line!() - 5..=line!(), &fields);
