@@ -24,6 +24,7 @@ mod newest;
 mod reader;
 mod scan;
 mod sides;
+mod slots;
 mod words;
 
 #[cfg(not(loom))]
@@ -33,9 +34,11 @@ pub use layout::{
     SLOT_WORDS, Slot, TYPES_IN_BODY, Word,
 };
 pub use reader::{Parked, Reader};
+pub use slots::Slots;
 pub use words::Words;
 
 use sides::{Line, Owner, ReaderSide, WriterSide};
+use slots::SlotArray;
 
 #[cfg(loom)]
 use crate::sync::FIRST_ID;
@@ -45,38 +48,6 @@ use crate::sync::{
     Acquire, AtomicWord, Relaxed, Release, add_up_to, const_unless_loom, fence, load_before_use,
 };
 use crate::value::LossReason;
-
-/// Storage for a ring of `N` slots, zeroed, so that a static of it lies in `.bss`. `N` must be a power of two, 8 or more.
-///
-/// ```
-/// static SLOTS: throughline::Slots<256> = throughline::Slots::new();
-/// ```
-///
-/// ```compile_fail
-/// static SLOTS: throughline::Slots<100> = throughline::Slots::new(); // not a power of two
-/// ```
-pub struct Slots<const N: usize>([Slot; N]);
-
-impl<const N: usize> Slots<N> {
-    /// Empty slots.
-    #[cfg(not(loom))]
-    pub const fn new() -> Self {
-        const { assert!(N.is_power_of_two() && N >= MAX_SLOTS, "a ring has a power of two of slots, 8 or more") };
-        Self([const { Slot::new() }; N])
-    }
-
-    /// As a slice.
-    pub const fn as_slice(&self) -> &[Slot] {
-        &self.0
-    }
-}
-
-#[cfg(not(loom))]
-impl<const N: usize> Default for Slots<N> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
 
 /// Who writes a ring, and what it does when full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,20 +102,6 @@ pub struct Ring<'a> {
     reader: Line<ReaderSide>,
 }
 
-/// A power of two of slots.
-#[derive(Debug)]
-struct SlotArray<'a> {
-    first: core::ptr::NonNull<Slot>,
-    /// Their number less 1.
-    mask: usize,
-    slots: core::marker::PhantomData<&'a [Slot]>,
-}
-
-// SAFETY: it stands for a `&[Slot]`, and slots are atomics.
-unsafe impl Send for SlotArray<'_> {}
-// SAFETY: as above.
-unsafe impl Sync for SlotArray<'_> {}
-
 /// Of `SharedNewest`: states of a slot in its stamp's low three bits; the upper bits are the position's. (The position's low three bits are the
 /// slot's own, as a ring has at least eight.) Of `SharedOldest` and the local modes a stamp is the position, or a number.
 mod state {
@@ -164,14 +121,8 @@ impl<'a> Ring<'a> {
     const_unless_loom! {
         /// A ring over `slots`, whose number must be a power of two, 8 or more (else this panics; in a static, at compile time).
         pub fn new(slots: &'a [Slot], mode: Mode) -> Ring<'a> {
-            assert!(slots.len().is_power_of_two() && slots.len() >= MAX_SLOTS, "a ring has a power of two of slots, 8 or more");
             Ring {
-                slots: SlotArray {
-                    // SAFETY: a slice's pointer is not null.
-                    first: unsafe { core::ptr::NonNull::new_unchecked(slots.as_ptr().cast_mut()) },
-                    mask: slots.len() - 1,
-                    slots: core::marker::PhantomData,
-                },
+                slots: SlotArray::new(slots),
                 #[cfg(not(target_os = "none"))]
                 mode,
                 newest: if matches!(mode, Mode::SharedNewest) { Some(&newest::NEWEST) } else { None },
@@ -215,7 +166,7 @@ impl<'a> Ring<'a> {
 
     /// Number of slots.
     pub fn capacity(&self) -> usize {
-        self.slots.mask + 1
+        self.slots.len()
     }
 
     /// Who writes it, and what it does when full.
@@ -444,10 +395,7 @@ impl<'a> Ring<'a> {
 
     #[inline(always)]
     fn slot(&self, position: usize) -> &Slot {
-        // SAFETY: `new` made sure that the number of slots is a power of two, so the masked index is below it.
-        let slot = unsafe { self.slots.first.add(position & self.slots.mask) };
-        // SAFETY: it is one of the slots, which are borrowed for as long as the ring lives.
-        unsafe { &*one_address(slot.as_ptr()) }
+        self.slots.at(position)
     }
 
     /// The one reader, until it is dropped; `None` while there is another.
@@ -477,22 +425,6 @@ impl<'a> Ring<'a> {
     pub fn lost(&self) -> usize {
         self.writer.0.lost.load(Acquire)
     }
-}
-
-/// The pointer, of which the compiler then knows nothing. It would keep base and offset, and add them up for some of the accesses only.
-#[inline(always)]
-fn one_address(slot: *const Slot) -> *const Slot {
-    #[cfg(target_arch = "arm")]
-    {
-        let mut slot = slot;
-        // SAFETY: there is no instruction.
-        unsafe {
-            core::arch::asm!("/* {} */", inout(reg) slot, options(pure, nomem, nostack, preserves_flags))
-        };
-        slot
-    }
-    #[cfg(not(target_arch = "arm"))]
-    slot
 }
 
 /// Where writers begin. In `SharedOldest` a slot that has its own position for a stamp is published, so no position is that of a slot of zeros.
