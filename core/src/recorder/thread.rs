@@ -58,9 +58,6 @@ std::thread_local! {
     static CURRENT: Cell<*const Recorder> = const { Cell::new(core::ptr::null()) };
     /// The same, when spans and events may go the straight way; null sends the caller the general way, whatever the reason.
     static STRAIGHT: Cell<*const Recorder> = const { Cell::new(core::ptr::null()) };
-}
-
-std::thread_local! {
     /// Whether this thread records nothing, on purpose.
     static MUTED: Cell<bool> = const { Cell::new(false) };
 }

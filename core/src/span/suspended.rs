@@ -72,15 +72,16 @@ impl Suspended {
 struct Timing<'a> {
     state: &'a mut State,
     busy: &'a mut u64,
+    /// `None` when the span is not recorded: then nobody asks for its time, and the clock is not read.
     begun: Option<(&'static crate::Recorder, crate::ring::Word)>,
-    recorded: bool,
     was_panicking: bool,
 }
 
 impl<'a> Timing<'a> {
     fn of(recorded: bool, state: &'a mut State, busy: &'a mut u64) -> Timing<'a> {
-        let begun = recorder::get().map(|recorder| (recorder, recorder.ticks()));
-        Timing { state, busy, begun, recorded, was_panicking: is_panicking() }
+        let recorder = if recorded { recorder::get() } else { None };
+        let begun = recorder.map(|recorder| (recorder, recorder.ticks()));
+        Timing { state, busy, begun, was_panicking: is_panicking() }
     }
 }
 
@@ -92,7 +93,7 @@ impl Drop for Timing<'_> {
         if is_panicking() && !self.was_panicking && self.state.status() == Status::Unset as u8 {
             self.state.set_status(Status::Error as u8);
             // Of the panics that this thread has had, this one came within the poll.
-            if let Some((recorder, begun)) = self.begun.filter(|_| self.recorded) {
+            if let Some((recorder, begun)) = self.begun {
                 panic::say_why(recorder, (self.state.id, self.state.root()), begun);
             }
         }
