@@ -1,19 +1,21 @@
-//! What adapters build on: the ring and its records, the wire, callsites, recorders of threads, and reading metrics.
+//! What adapters build on: the ring and its records, the wire format, callsites, recorders of threads, and
+//! reading metrics.
 //!
-//! **Outside the semver promise.** Programs and libraries that instrument themselves need nothing from here: all that they type is at the root of
-//! the crate. `throughline-std`, `throughline-embedded` and `throughline-decode` use this module and are released together with this
-//! crate; whoever writes another adapter should pin the exact version.
+//! **Outside the semver promise.** Programs and libraries that instrument themselves need nothing from this
+//! module: everything for them is at the root of the crate. `throughline-std`, `throughline-embedded` and
+//! `throughline-decode` use this module and are released together with this crate. An adapter of your own
+//! should pin the exact version.
 //!
-//! | to | use |
+//! | task | use |
 //! |---|---|
-//! | write records, or drain them | [`ring`]: [`Ring`](ring::Ring), [`Reader`](ring::Reader) |
-//! | read what a drained record says | [`record`]: [`Record`](record::Record), [`Values`](record::Values) |
-//! | turn records and metrics into frames | [`wire`] |
-//! | give threads recorders, set the id key and the share of traces recorded | [`recorder`] |
+//! | write or drain records | [`ring`]: [`Ring`](ring::Ring), [`Reader`](ring::Reader) |
+//! | read the content of a drained record | [`record`]: [`Record`](record::Record), [`Values`](record::Values) |
+//! | encode records and metrics as frames | [`wire`] |
+//! | give threads recorders, set the id key and the share of traces that is recorded | [`recorder`] |
 //! | parse, list or switch callsites | [`callsite`] |
-//! | walk over all metrics, and know the buckets of histograms | [`metrics`] |
+//! | read all metrics and the bucket bounds of histograms | [`metrics`] |
 
-/// How records lie in memory, and the ring that holds them.
+/// The ring and the layout of records in it.
 pub mod ring {
     pub use crate::ring::*;
 }
@@ -23,15 +25,16 @@ pub use crate::value::LossReason;
 #[cfg(not(loom))]
 pub use without_loom::*;
 
-/// The model checker sees the ring alone.
+/// Everything except the ring: the model checker builds the ring alone.
 #[cfg(not(loom))]
 mod without_loom {
-    /// Callsites: what is known of an instrumented place when it is compiled, and on a host the registry of all.
+    /// Callsites: the compile-time description of each instrumented place and, on a host, the registry of all
+    /// callsites.
     pub mod callsite {
         pub use crate::callsite::*;
     }
 
-    /// Reading metrics: all series of the program, and the buckets of a histogram.
+    /// Reading metrics: all series of the program and the bucket bounds of histograms.
     pub mod metrics {
         pub use crate::metrics::histogram::{
             MAX_SCALE, bucket_count, cells as histogram_cells, position, upper_bound,
@@ -42,14 +45,15 @@ mod without_loom {
         pub use crate::sync::{Cell, Count};
     }
 
-    /// Records as a drain sees them.
+    /// Records as a reader sees them.
     pub mod record {
         pub use crate::record::*;
         pub use crate::span::{LINK_FIELD, NAME_FIELD};
         pub use crate::value::{Extended, ExtendedValue, List};
     }
 
-    /// The id key, events past a recorder's ring, and on a host the recorders of threads, the share of traces that is recorded and the messages of panics.
+    /// The id key and events written to another ring; on a host also the recorders of threads, the share of
+    /// traces that is recorded, and panic messages.
     pub mod recorder {
         pub use crate::aside::event_to;
         #[cfg(feature = "std")]

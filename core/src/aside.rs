@@ -1,12 +1,13 @@
-//! Events that are written past the recorder's ring: what a panic or fault handler has to say when that ring may be full, or have a record in it that
-//! its writer will never finish.
+//! Events written to another ring than the recorder's. A panic or fault handler needs this: the recorder's
+//! ring may be full, or may hold a record that its interrupted writer will never finish.
 
 use crate::callsite::CallsiteId;
 use crate::fields::{self, Fields, MAX_FIELD_WORDS, head_types};
 use crate::recorder;
 use crate::ring::{Head, RecordKind, Ring};
 
-/// Writes an event of the current span to `ring`, which is not the recorder's, whatever the run-time level. False when it finds no room.
+/// Writes an event of the current span to `ring`, a ring other than the recorder's. The run-time level is
+/// ignored. Returns false when the ring has no room; the ring then counts the event as lost.
 pub fn event_to<F: Fields>(ring: &Ring<'_>, callsite: CallsiteId, values: &F) -> bool {
     let recorder = recorder::get();
     let time = recorder.map_or(0, |recorder| recorder.ticks());

@@ -1,18 +1,20 @@
-//! What `#[instrument]` makes use of, beside spans and futures.
+//! Helpers for the code that `#[instrument]` generates.
 
 use core::ops::ControlFlow;
 
-/// Calls a closure. Passed here, a closure is one that is called once, and may return what it has captured.
+/// Calls a closure. Passing the closure here makes the compiler infer `FnOnce`, so the body may return what
+/// it has captured.
 #[inline(always)]
 pub fn call<R>(body: impl FnOnce() -> R) -> R {
     body()
 }
 
-/// What `?` does with a value, in a function that returns an `R`: stable Rust has it for its own use alone.
+/// What the `?` operator does in a function that returns `R`. The standard library's own trait for it is
+/// unstable.
 pub trait Branch<R> {
-    /// What `?` gives.
+    /// The value that `?` evaluates to.
     type Output;
-    /// Goes on with a value, or leaves with an `R`.
+    /// Continues with the value, or breaks with the `R` to return.
     #[track_caller]
     fn branch(self) -> ControlFlow<R, Self::Output>;
 }

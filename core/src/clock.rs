@@ -1,10 +1,13 @@
-//! The clock seam: ticks plus a frequency, given by the application.
+//! The clock seam: a source of ticks and its frequency, both given by the application.
 
 use crate::ring::Word;
 use crate::sync::{AtomicWord, Relaxed};
 
-/// A monotonic clock: a reader of ticks and their frequency. On a 32-bit machine ticks are the low 32 bits, which may wrap: a raw read is
-/// cheap, and the drain extends it. A counter of fewer bits, or one that counts down, is read through a [`NarrowCounter`].
+/// A monotonic clock: a function or register that gives ticks, and the number of ticks per second.
+///
+/// On a 32-bit machine ticks are the low 32 bits of the time and may wrap. A raw read is cheap, and the
+/// reader of the ring extends it. A counter that has fewer bits, or counts down, is read through a
+/// [`NarrowCounter`].
 ///
 /// ```
 /// use throughline::Clock;
@@ -13,20 +16,21 @@ use crate::sync::{AtomicWord, Relaxed};
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
-    /// Low half first: a 64-bit number would have a 32-bit machine's recorder padded to eight bytes.
+    /// The low half first. A `u64` would align a 32-bit machine's recorder to eight bytes and pad it.
     hz: [u32; 2],
     #[cfg(target_pointer_width = "32")]
     register: Option<Register>,
-    /// `None`: the processor's counter, or else the register.
+    /// `None` when the clock is the processor's counter or a register.
     ticks: Option<fn() -> Word>,
 }
 
-/// A counter's register.
+/// The address of a counter's register.
 #[cfg(target_pointer_width = "32")]
 #[derive(Clone, Copy, Debug)]
 struct Register(core::ptr::NonNull<u32>);
 
-// SAFETY: it is only read, and who made the clock has promised that any context may do so.
+// SAFETY: the register is only read, and the caller of `Clock::register` promised that any context may read
+// it.
 #[cfg(target_pointer_width = "32")]
 unsafe impl Send for Register {}
 // SAFETY: as above.
@@ -34,8 +38,8 @@ unsafe impl Send for Register {}
 unsafe impl Sync for Register {}
 
 impl Clock {
-    /// A clock of `hz` ticks per second, read by `ticks`. On a 32-bit machine `ticks` must count through all 32 bits before it wraps.
-    /// It is called in whatever context records, interrupts included.
+    /// A clock of `hz` ticks per second that calls `ticks`. On a 32-bit machine `ticks` must count through
+    /// all 32 bits before it wraps. Any context that records calls it, interrupt handlers included.
     pub const fn new(hz: u64, ticks: fn() -> Word) -> Clock {
         Clock {
             hz: halves(hz),
@@ -45,14 +49,18 @@ impl Clock {
         }
     }
 
-    /// A clock of `hz` ticks per second that is a register: one load, where a function is called for five to ten instructions. The register
-    /// counts up through all 32 bits: `DWT.CYCCNT` of a Cortex-M3 or later, `TIMERAWL` of an RP2040, `CNT` of an STM32's TIM2.
+    /// A clock of `hz` ticks per second that is read from a register. A read is one load; a function takes
+    /// five to ten instructions. The register must count up through all 32 bits: for example `DWT.CYCCNT` of
+    /// a Cortex-M3 or later, `TIMERAWL` of an RP2040, or `CNT` of an STM32's TIM2.
     ///
-    /// Panics when `register` is null; in a constant, at compile time.
+    /// # Panics
+    ///
+    /// Panics when `register` is null; in a constant that is a compile error.
     ///
     /// # Safety
     ///
-    /// `register` must be aligned, and reading it must be allowed and without effect, always and in any context.
+    /// `register` must be aligned. Reading it must always be allowed, from any context, and must have no side
+    /// effect.
     ///
     /// ```
     /// # #[cfg(target_os = "none")] {
@@ -69,19 +77,19 @@ impl Clock {
         Clock { hz: halves(hz), register: Some(Register(register)), ticks: None }
     }
 
-    /// The clock of a test: stands still until [`mock::advance`] is called. One tick is one nanosecond.
+    /// A clock for tests that stands still until [`mock::advance`] is called. One tick is one nanosecond.
     pub const fn mock() -> Clock {
         Clock::new(1_000_000_000, mock::now)
     }
 
-    /// Time from whatever `embassy-time` driver the binary links.
+    /// A clock that reads the `embassy-time` driver that the binary links.
     #[cfg(feature = "embassy-time")]
     pub const fn embassy() -> Clock {
         Clock::new(embassy_time::TICK_HZ, || embassy_time::Instant::now().as_ticks() as Word)
     }
 
-    /// The processor's own counter, read with one instruction in line: TSC on x86-64, CNTVCT on AArch64. The caller has made sure that it runs at
-    /// a constant `hz` on all cores.
+    /// The processor's own counter, read inline with one instruction: the TSC on x86-64, CNTVCT on AArch64.
+    /// The caller must have checked that it runs at a constant `hz` on all cores.
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     pub const fn processor(hz: u64) -> Clock {
         Clock { hz: halves(hz), ticks: None }
@@ -92,28 +100,29 @@ impl Clock {
         self.hz[0] as u64 | (self.hz[1] as u64) << 32
     }
 
-    /// Whether it is [`Clock::processor`].
+    /// Whether the clock is [`Clock::processor`].
     #[cfg(feature = "std")]
     pub(crate) fn is_processor(&self) -> bool {
         self.ticks.is_none()
     }
 
-    /// Reads it if it is a register.
+    /// Reads the clock if it is a register.
     #[cfg(target_pointer_width = "32")]
     #[inline(always)]
     pub(crate) fn register_ticks(&self) -> Option<Word> {
         let register = self.register?;
-        // SAFETY: who made the clock has promised that this may be read.
+        // SAFETY: the caller of `Clock::register` promised that the register may be read.
         Some(unsafe { register.0.as_ptr().read_volatile() } as Word)
     }
 
-    /// Reads it. Cost: a load, or that of the function given, or of one TSC read (about 9 ns on a virtual machine).
+    /// Reads the clock. Cost: one load for a register, one call for a function, or one read of the
+    /// processor's counter (about 9 ns for a TSC on a virtual machine).
     #[inline(always)]
     pub fn ticks(&self) -> Word {
         #[cfg(target_pointer_width = "32")]
         match self.register_ticks() {
             Some(ticks) => return ticks,
-            // What takes a call may take a jump too.
+            // A clock that needs a call can afford a jump as well.
             None => core::hint::cold_path(),
         }
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -123,21 +132,24 @@ impl Clock {
         };
         #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         match self.ticks {
-            // SAFETY: a clock without a function is a register, or else the processor's counter, which these targets don't have.
+            // SAFETY: a clock without a function is a register, or else the processor's counter, and these
+            // targets have no clock of the latter kind.
             None => unsafe { core::hint::unreachable_unchecked() },
             Some(ticks) => ticks(),
         }
     }
 }
 
-/// Extends a hardware counter of fewer than 32 bits, which may count down, to all the bits that a [`Clock`] has.
+/// Extends a hardware counter of fewer than 32 bits, which may count down, to all bits of a [`Clock`].
 ///
-/// Each reading gives the first moment since the reading before at which the counter had the value it has now. So it must be read more than once in
-/// a turn of the counter: at least every 2^`BITS` ticks, less the longest time for which a reader is interrupted. Each span and event reads it,
-/// and so does each flush; a timer may call [`Recorder::mark_clock`](crate::Recorder::mark_clock) where these are rare. Any context may read it,
-/// interrupts included: a reading that is interrupted in the middle stores a time that is a little old, which does no harm.
+/// A reading gives the first moment since the previous reading at which the counter had its current value.
+/// The counter must therefore be read more than once per turn: at least every 2^`BITS` ticks, less the
+/// longest time for which a reader can be interrupted. Each span, event and flush reads it; where these are
+/// rare, a timer may call [`Recorder::mark_clock`](crate::Recorder::mark_clock). Any context may read it,
+/// interrupt handlers included. A reading that is interrupted stores a slightly old time, which is harmless.
 ///
-/// The counter must go through all its values: a SysTick is to have the reload value 2^24 − 1, and no operating system that sets another.
+/// The counter must go through all its values. A SysTick needs the reload value 2^24 − 1, so an operating
+/// system must not set another.
 ///
 /// ```
 /// use throughline::Clock;
@@ -145,38 +157,40 @@ impl Clock {
 /// # struct SYST;
 /// # impl SYST { fn get_current() -> u32 { 5 } }
 ///
-/// /// SysTick, 24 bits downwards, with the processor's clock of 64 MHz.
+/// /// SysTick counts down through 24 bits, at the processor's 64 MHz.
 /// static SYSTICK: NarrowCounter<24> = NarrowCounter::new();
 /// const CLOCK: Clock = Clock::new(64_000_000, || SYSTICK.down(SYST::get_current));
 /// # assert_eq!(CLOCK.ticks(), (1 << 24) - 1 - 5);
 /// ```
 #[derive(Debug)]
 pub struct NarrowCounter<const BITS: u32> {
-    /// The last reading, extended.
+    /// The previous reading, extended.
     last: AtomicWord,
 }
 
 impl<const BITS: u32> NarrowCounter<BITS> {
     const MASK: Word = (1 << BITS) - 1;
 
-    /// A counter that was not read yet.
+    /// A counter that has not been read yet.
     #[allow(clippy::new_without_default)] // Only a static makes sense.
     pub const fn new() -> NarrowCounter<BITS> {
         const { assert!(BITS > 0 && BITS < 32, "a narrow counter has 1 to 31 bits") };
         NarrowCounter { last: AtomicWord::new(0) }
     }
 
-    /// Ticks of a counter that counts up. Bits of `read` beyond `BITS` are ignored. Cost: that of `read`, a load, a store and three instructions.
+    /// Reads a counter that counts up, in ticks. Bits of `read` beyond `BITS` are ignored. Cost: `read`, a
+    /// load, a store and three instructions.
     #[inline(always)]
     pub fn up(&self, read: impl FnOnce() -> u32) -> Word {
-        // The last reading is loaded first: one that another context stores in between is then newer than it and older than what is read next.
+        // Load the last reading before reading the counter: a reading that another context stores in between
+        // is then newer than `last` and older than the value read here.
         let last = self.last.load(Relaxed);
         let now = last.wrapping_add((read() as Word).wrapping_sub(last) & Self::MASK);
         self.last.store(now, Relaxed);
         now
     }
 
-    /// Ticks of a counter that counts down. As [`NarrowCounter::up`], with an instruction more.
+    /// Reads a counter that counts down, in ticks. Cost: that of [`NarrowCounter::up`] and one instruction.
     #[inline(always)]
     pub fn down(&self, read: impl FnOnce() -> u32) -> Word {
         self.up(|| !read())
@@ -190,11 +204,12 @@ const fn halves(n: u64) -> [u32; 2] {
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(crate) fn processor_ticks() -> Word {
-    // miri has no TSC; its runs are about memory, not time.
+    // Miri has no TSC; its runs check memory, not time.
     if cfg!(miri) {
         return mock::now();
     }
-    // SAFETY: every x86-64 processor has RDTSC, and no operating system we know of turns it off for user code.
+    // SAFETY: every x86-64 processor has RDTSC, and no operating system that we know of forbids it in user
+    // code.
     unsafe { core::arch::x86_64::_rdtsc() as Word }
 }
 
@@ -202,31 +217,32 @@ pub(crate) fn processor_ticks() -> Word {
 #[inline(always)]
 pub(crate) fn processor_ticks() -> Word {
     let ticks: u64;
-    // SAFETY: reads the virtual counter, which has no effect and which operating systems allow user code to read.
+    // SAFETY: this reads the virtual counter, which has no side effect and which operating systems allow in
+    // user code.
     unsafe {
         core::arch::asm!("mrs {}, cntvct_el0", out(reg) ticks, options(nomem, nostack, preserves_flags))
     };
     ticks as Word
 }
 
-/// The clock that tests move by hand. One for the whole process.
+/// A clock that tests move by hand; one for the whole process.
 pub mod mock {
     use crate::ring::Word;
     use crate::sync::{AtomicWord, Relaxed};
 
     static NOW: AtomicWord = AtomicWord::new(0);
 
-    /// Its reading.
+    /// The current reading, in ticks.
     pub fn now() -> Word {
         NOW.load(Relaxed)
     }
 
-    /// Sets it.
+    /// Sets the reading, in ticks.
     pub fn set(ticks: Word) {
         NOW.store(ticks, Relaxed);
     }
 
-    /// Moves it on, wrapping around.
+    /// Adds `ticks` to the reading; it wraps around.
     pub fn advance(ticks: Word) {
         NOW.fetch_add(ticks, Relaxed);
     }
@@ -236,7 +252,7 @@ pub mod mock {
 mod tests {
     use super::*;
 
-    /// A counter of 12 bits that a test moves.
+    /// A 12-bit counter that a test moves.
     struct Hardware {
         now: core::cell::Cell<usize>,
     }
@@ -273,7 +289,7 @@ mod tests {
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             hardware.pass(random as usize >> 21);
             let read = counter.up(|| {
-                // Before the counter is read, and after.
+                // Interrupts come both before and after the counter is read.
                 hardware.pass(random as usize & 0x1ff);
                 assert_eq!(counter.up(|| hardware.read()), hardware.now.get());
                 let value = hardware.read();

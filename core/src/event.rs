@@ -1,4 +1,4 @@
-//! Events: a message with fields at a moment, tied to the current span.
+//! Events: a message with fields at a point in time, attached to the current span.
 
 use crate::callsite::CallsiteId;
 use crate::fields::{self, Fields, MAX_FIELD_WORDS, head_types, min_words};
@@ -7,7 +7,7 @@ use crate::recorder::Recorder;
 use crate::recorder::straight;
 use crate::ring::{Head, RecordKind, Word};
 
-/// Records an event. Called by the macros.
+/// Records an event. The macros call it.
 #[doc(hidden)]
 #[inline(always)]
 pub fn event<F: Fields>(callsite: CallsiteId, values: &F) {
@@ -22,7 +22,7 @@ pub fn event<F: Fields>(callsite: CallsiteId, values: &F) {
         local::event::<F>(recorder, Head::new(RecordKind::Event, callsite.id, 0, types), words);
         return;
     }
-    // All call sites with up to two words of values share one copy of the writing code.
+    // All callsites with at most two words of values share one copy of the writing code.
     if F::FIXED && min_words::<F>() <= SHORT {
         let mut words = [0; SHORT];
         fields::write(values, &mut words);
@@ -37,10 +37,10 @@ pub fn event<F: Fields>(callsite: CallsiteId, values: &F) {
     }
 }
 
-/// The most words of values for which there is such a copy.
+/// The largest number of value words that the shared copies serve.
 const SHORT: usize = 2;
 
-/// An event with `N` words of values.
+/// Records an event with `N` words of values.
 #[inline(never)]
 fn short<const N: usize>(callsite: CallsiteId, types: u32, a: Word, b: Word) {
     #[cfg(short)]
@@ -50,7 +50,8 @@ fn short<const N: usize>(callsite: CallsiteId, types: u32, a: Word, b: Word) {
     again::<N>(callsite, types, a, b);
 }
 
-/// The short path of firmware. False when the ring has no room that it can use; the caller then starts again, so nothing needs to be saved for that case.
+/// The short path of firmware. Returns false when the ring has no room on this path; the caller then starts
+/// over, so that no values must be kept in registers or on the stack for that case.
 #[cfg(short)]
 #[inline(always)]
 fn is_done<const N: usize>(callsite: CallsiteId, types: u32, a: Word, b: Word) -> bool {
@@ -75,14 +76,14 @@ fn again<const N: usize>(callsite: CallsiteId, types: u32, a: Word, b: Word) {
     recorder.push(head, &[time, span, root, a, b][..3 + N], time);
 }
 
-/// The recorder and the current span, if an event of this callsite is to be recorded now.
+/// The recorder and the current span, when an event of this callsite is to be recorded now.
 #[inline(always)]
 fn enabled(callsite: CallsiteId) -> Option<(&'static Recorder, (Word, Word))> {
     let recorder = callsite.recorder()?;
     Some((recorder, recorder.place()))
 }
 
-/// Writes an event, or fields of a span.
+/// Writes an event, or fields that are added to a span.
 pub(crate) fn write<F: Fields>(
     recorder: &Recorder,
     kind: RecordKind,
@@ -98,14 +99,14 @@ pub(crate) fn write<F: Fields>(
     recorder.push(head, &body[..len], time);
 }
 
-/// The straight path of a server thread, inlined into the call site like that of spans.
+/// The straight path of a server thread, inlined into the callsite as it is for spans.
 #[cfg(straight)]
 mod local {
     use super::{Fields, Head, Recorder, Word, min_words};
     use crate::clock::processor_ticks;
     use crate::ring::FIRST_WORDS;
 
-    /// Field words that fill a slot together with an event's own three.
+    /// The number of field words that fill a slot together with an event's own three words.
     pub(super) const WORDS: usize = FIRST_WORDS - 3;
 
     #[inline(always)]
@@ -127,7 +128,8 @@ mod local {
         slot.publish();
     }
 
-    /// The same when the writer knows of no room. All arguments fit registers, so that the caller needs no memory for the call.
+    /// Records the event when the writer sees no room in the ring. All arguments fit in registers, so the
+    /// caller needs no stack memory for the call.
     #[cold]
     #[inline(never)]
     fn full(recorder: &'static Recorder, head: Word, a: Word, b: Word, c: Word, d: Word) {

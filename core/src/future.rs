@@ -1,4 +1,5 @@
-//! Spans of futures: current while the future is polled, ended when it is done, with busy and idle time apart.
+//! Spans of futures: a span is current while its future is polled, and ends when the future completes. Busy
+//! and idle time are recorded separately.
 
 use crate::span::Suspended;
 use crate::{Span, Status};
@@ -7,13 +8,15 @@ use core::mem::ManuallyDrop;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-/// Ties a span to a future.
+/// Attaches a span to a future.
 pub trait Instrument: Future + Sized {
-    /// Runs this future in `span`: the span is current whenever the future is polled, on whatever thread, and ends when the future is done.
-    /// A future dropped before that ends its span with [`Status::Cancelled`], or when it panicked with [`Status::Error`]; what it holds is dropped in the span.
-    /// Time being polled is recorded as busy.
+    /// Runs this future in `span`. The span is current whenever the future is polled, on any thread, and ends
+    /// when the future completes. A future that is dropped earlier ends its span with [`Status::Cancelled`];
+    /// one that panicked ends it with [`Status::Error`]. The span is also current while the future's own
+    /// values are dropped. The time spent in polls is recorded as busy time.
     ///
-    /// A span or context that the future's code holds across an `await` is current again in the next poll, and never between polls.
+    /// A span or context that the future's code holds across an `await` is current again in the next poll,
+    /// and never between polls.
     ///
     /// ```
     /// use throughline::{Instrument, info, span};
@@ -32,14 +35,15 @@ impl<F: Future> Instrument for F {}
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct Instrumented<F: Future> {
-    /// Dropped in the span.
+    /// Dropped while the span is current.
     future: ManuallyDrop<F>,
     span: Suspended,
-    /// Looks at the result, with the span current.
+    /// Derives the status from the output. Called while the span is current.
     done: fn(&F::Output) -> Status,
 }
 
-/// As [`Instrument::instrument`], and `done` says how it went; for `#[instrument(err)]` and `#[instrument(ret)]`.
+/// Like [`Instrument::instrument`], with a function that derives the status from the output.
+/// `#[instrument(err)]` and `#[instrument(ret)]` use it.
 pub fn instrument_result<F: Future>(
     future: F,
     span: Span,
@@ -52,7 +56,8 @@ impl<F: Future> Future for Instrumented<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        // SAFETY: `future` is never moved out of `self`, where it stays until `drop` drops it in place; nothing else here needs pinning.
+        // SAFETY: `future` is never moved out of `self`, and `drop` drops it in place. Nothing else here
+        // needs pinning.
         let this = unsafe { self.get_unchecked_mut() };
         // SAFETY: `this.future` is pinned because `self` is.
         let future = unsafe { Pin::new_unchecked(&mut *this.future) };
@@ -74,7 +79,7 @@ impl<F: Future> Future for Instrumented<F> {
 
 impl<F: Future> Drop for Instrumented<F> {
     fn drop(&mut self) {
-        /// Ends the span even when dropping the future panics.
+        /// Ends the span even if dropping the future panics.
         struct Abandon<'a>(&'a mut Suspended);
         impl Drop for Abandon<'_> {
             fn drop(&mut self) {
@@ -83,7 +88,8 @@ impl<F: Future> Drop for Instrumented<F> {
         }
         let abandon = Abandon(&mut self.span);
         let future = &mut self.future;
-        // SAFETY: this is its only drop, and nothing uses it afterwards. It has not been moved since it was pinned.
+        // SAFETY: this is the only drop of `future`, and nothing uses it afterwards. It has not been moved
+        // since it was pinned.
         abandon.0.run(|| unsafe { ManuallyDrop::drop(future) });
     }
 }

@@ -1,9 +1,12 @@
-//! Identity: small local ids inside, W3C ids outside, derived by mixing so that a device never sends them.
+//! Span and trace ids: short local ids in memory and on the wire, and W3C ids derived from them, so that a
+//! device never sends W3C ids.
 
 use core::fmt;
 
-/// A span's id within one boot (or process), in the width of the machine; 0 is none. Unique for 2^30 spans on a
-/// 32-bit machine, for ever on a 64-bit one. [`is_remote`](crate::adapter::record::is_remote) tells whether it stands for a span of another process.
+/// A span's id within one boot (or process), as wide as the machine's word; 0 means none. Ids repeat after
+/// 2^30 spans on a 32-bit machine and never within a process on a 64-bit one.
+/// [`is_remote`](crate::adapter::record::is_remote) tells whether the id stands for a span of another
+/// process.
 pub type LocalId = usize;
 
 /// A W3C trace id: 128 bits, never zero.
@@ -23,7 +26,8 @@ pub struct SpanId([u8; 8]);
 macro_rules! id_type {
     ($name:ident, $len:literal) => {
         impl $name {
-            /// From its big-endian bytes; `None` when all are zero, which the W3C forbids.
+            /// Makes an id from its big-endian bytes. `None` when all of them are zero, which W3C Trace
+            /// Context forbids.
             pub const fn from_bytes(bytes: [u8; $len]) -> Option<Self> {
                 let mut i = 0;
                 while i < $len {
@@ -35,12 +39,13 @@ macro_rules! id_type {
                 None
             }
 
-            /// Its big-endian bytes.
+            /// The id's big-endian bytes.
             pub const fn to_bytes(self) -> [u8; $len] {
                 self.0
             }
 
-            /// From lower- or upper-case hexadecimal digits.
+            /// Parses lower- or upper-case hexadecimal digits. `None` when the length is wrong, a character
+            /// is not a digit, or all digits are zero.
             pub fn from_hex(hex: &str) -> Option<Self> {
                 let mut bytes = [0; $len];
                 decode_hex(hex.as_bytes(), &mut bytes)?;
@@ -78,8 +83,9 @@ macro_rules! id_type {
 id_type!(TraceId, 16);
 id_type!(SpanId, 8);
 
-/// What spreads local ids over the W3C id space: made of the device's (or process's) seed and its boot epoch. The
-/// algorithm is §7 of `core/docs/wire-format.md`: SplitMix64's finaliser, a bijection, so two spans of one boot never collide.
+/// Derives W3C ids from local ids. The key is made of the device's (or process's) id and its boot epoch. The
+/// algorithm is §7 of `core/docs/wire-format.md`: SplitMix64's finaliser, a bijection, so the span ids of one
+/// boot never collide.
 ///
 /// ```
 /// use throughline::adapter::IdKey;
@@ -91,7 +97,7 @@ id_type!(SpanId, 8);
 pub struct IdKey(u64);
 
 impl IdKey {
-    /// The key of a device (or process) in its `epoch`-th boot.
+    /// The key of a device (or process) in boot number `epoch`.
     pub const fn new(device_id: u64, epoch: u32) -> IdKey {
         IdKey(mix(device_id.wrapping_add(0x9E37_79B9_7F4A_7C15u64.wrapping_mul(epoch as u64 + 1))))
     }
@@ -128,7 +134,7 @@ const fn mix(mut x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// A position in a trace as it travels between processes: W3C Trace Context, version 00.
+/// A position in a trace that travels between processes: W3C Trace Context, version 00.
 ///
 /// ```
 /// use throughline::TraceContext;
@@ -141,26 +147,26 @@ const fn mix(mut x: u64) -> u64 {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct TraceContext {
-    /// The trace.
+    /// The trace's id.
     pub trace_id: TraceId,
-    /// The span that is the parent of what follows.
+    /// The id of the span that is the parent of the spans that follow.
     pub span_id: SpanId,
-    /// W3C flags; bit 0 is *sampled*.
+    /// W3C flags; bit 0 means *sampled*.
     pub flags: u8,
 }
 
-/// Why a `traceparent` was refused.
+/// Why a `traceparent` header was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum TraceparentError {
-    /// Shorter or longer than its version allows, or without a dash where one belongs.
+    /// The length is wrong for the version, or a dash is missing.
     Shape,
-    /// Something other than lower-case hexadecimal digits in a field.
+    /// A field has a character that is not a lower-case hexadecimal digit.
     Digit,
-    /// Version `ff`, which the W3C forbids.
+    /// The version is `ff`, which W3C Trace Context forbids.
     Version,
-    /// A trace or span id of zeros.
+    /// The trace id or the span id is all zeros.
     ZeroId,
 }
 
@@ -178,7 +184,12 @@ impl fmt::Display for TraceparentError {
 impl core::error::Error for TraceparentError {}
 
 impl TraceContext {
-    /// Parses a `traceparent` header: version 00 strictly, later versions by their first four fields, as the W3C asks.
+    /// Parses a `traceparent` header. Version 00 must match exactly; of later versions only the first four
+    /// fields are read, as W3C Trace Context requires.
+    ///
+    /// # Errors
+    ///
+    /// [`TraceparentError`] says which rule the header breaks.
     pub fn parse(header: &str) -> Result<TraceContext, TraceparentError> {
         use TraceparentError::*;
         let b = header.as_bytes();
@@ -206,7 +217,7 @@ impl TraceContext {
         })
     }
 
-    /// The `traceparent` header. No allocation; 55 bytes on the stack.
+    /// Formats the `traceparent` header: 55 bytes, no allocation.
     pub fn traceparent(&self) -> Traceparent {
         let mut out = *b"00-00000000000000000000000000000000-0000000000000000-00";
         encode_hex(&self.trace_id.0, &mut out[3..35]);
@@ -215,7 +226,7 @@ impl TraceContext {
         Traceparent(out)
     }
 
-    /// Whether the caller records this trace.
+    /// Whether the *sampled* flag is set: the caller records this trace.
     pub const fn sampled(&self) -> bool {
         self.flags & 1 == 1
     }
@@ -302,7 +313,7 @@ mod tests {
         assert_eq!(std::format!("{}", key.trace_id(1)), GOLDEN_TRACE);
     }
 
-    /// Computed from §7 of the wire format by other means than this code.
+    /// Computed from §7 of the wire format with another program.
     const GOLDEN_SPAN: &str = "d615d3450d7e4943";
     const GOLDEN_TRACE: &str = "1a8f10619983c8107cb8c38021fe614b";
 }

@@ -1,8 +1,8 @@
-//! Severity of a callsite, and the two ceilings: one compiled in, one set at run time.
+//! Severity of a callsite, and the two minimum levels: one set at compile time, one at run time.
 
 use core::sync::atomic::{AtomicU8, Ordering};
 
-/// How important a span or event is. Ordered: `Trace < Debug < Info < Warn < Error`.
+/// The severity of a span or event. Ordered: `Trace < Debug < Info < Warn < Error`.
 ///
 /// ```
 /// use throughline::Level;
@@ -14,13 +14,13 @@ use core::sync::atomic::{AtomicU8, Ordering};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
 #[repr(u8)]
 pub enum Level {
-    /// Step by step detail.
+    /// Step-by-step detail.
     Trace = 1,
-    /// Of use to who wrote the code.
+    /// Useful to the developers of the code.
     Debug = 2,
-    /// Of use to who runs it; the level of a span unless it says otherwise.
+    /// Useful to the operators of the program. The default level of a span.
     Info = 3,
-    /// Something to look at.
+    /// Something that needs a look.
     Warn = 4,
     /// Something failed.
     Error = 5,
@@ -38,7 +38,7 @@ impl Level {
     /// [`Level::Error`] as `tracing` spells it.
     pub const ERROR: Level = Level::Error;
 
-    /// The level with this number, 1 to 5, as it stands in a callsite.
+    /// The level with this number, 1 to 5, as callsites store it; `None` for any other number.
     pub const fn from_u8(n: u8) -> Option<Level> {
         match n {
             1 => Some(Level::Trace),
@@ -50,7 +50,7 @@ impl Level {
         }
     }
 
-    /// Its name in capitals, as logs show it.
+    /// The name in capitals, as logs show it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Level::Trace => "TRACE",
@@ -68,7 +68,7 @@ impl core::fmt::Display for Level {
     }
 }
 
-/// The text is not the name of a level.
+/// Returned when a text is not the name of a level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParseLevelError;
 
@@ -90,9 +90,9 @@ impl core::str::FromStr for Level {
     }
 }
 
-/// The compiled-in floor: callsites below it vanish from the binary. Set by the final build, never by a library,
-/// with the environment variable `THROUGHLINE_LEVEL` (`trace`, `debug`, `info`, `warn`, `error` or `off`), most
-/// conveniently in `[env]` of `.cargo/config.toml`. Without it everything is compiled in.
+/// The compile-time minimum level: callsites below it are left out of the binary. The final build sets it,
+/// never a library, with the environment variable `THROUGHLINE_LEVEL` (`trace`, `debug`, `info`, `warn`,
+/// `error` or `off`), best in `[env]` of `.cargo/config.toml`. When it is unset, every level is compiled in.
 pub const STATIC_MIN: u8 = static_min(option_env!("THROUGHLINE_LEVEL"));
 
 const fn static_min(text: Option<&str>) -> u8 {
@@ -108,16 +108,16 @@ const fn static_min(text: Option<&str>) -> u8 {
     }
 }
 
-/// The run-time floor, as [`Level`]'s number; 6 is off. Starts at `Trace`: 0 and 1 both let everything through, so that the
-/// static is all zeros.
+/// The run-time minimum as a [`Level`]'s number; 6 is off. It starts at 0, which lets everything through as 1
+/// does, so that the static lies in zero-initialised memory.
 static MIN: AtomicU8 = AtomicU8::new(0);
 
-/// Sets the run-time floor; what is switched by it is [`set_min_level`](crate::set_min_level)'s to tell.
+/// Sets the run-time minimum. [`set_min_level`](crate::set_min_level) then updates the callsites.
 pub(crate) fn set_min(level: Option<Level>) {
     MIN.store(level.map_or(6, |l| l as u8), Ordering::Relaxed);
 }
 
-/// The run-time floor as a number to compare a callsite's level with.
+/// The run-time minimum, to compare with a callsite's level.
 #[inline(always)]
 pub(crate) fn min() -> u8 {
     MIN.load(Ordering::Relaxed)

@@ -1,7 +1,8 @@
-//! Observability that is one thing from a microcontroller's interrupt to a server's database call: spans, events, counters, gauges and
-//! histograms with the same ids everywhere. `no_std`, no allocation, no waiting.
+//! One observability library from a microcontroller's interrupt handler to a server's database call: spans,
+//! events, counters, gauges and histograms with the same ids on every target. It is `no_std`; recording
+//! neither allocates nor waits.
 //!
-//! A library instruments itself and depends on nothing but this crate, with no features:
+//! A library instruments itself with this crate alone and needs none of its features:
 //!
 //! ```
 //! use throughline::{counter, histogram, info, instrument, span};
@@ -20,10 +21,11 @@
 //! # read_sensor(3).unwrap();
 //! ```
 //!
-//! The binary chooses where that goes: firmware installs a [`Recorder`] and flushes it with `throughline-embedded`; a server calls
-//! `throughline_std::init`. With neither, each call costs a load and a branch.
+//! The binary chooses where records go. Firmware installs a [`Recorder`] and flushes it with
+//! `throughline-embedded`; a server calls `throughline_std::init`. Without either, each call costs one load
+//! and one branch.
 //!
-//! Those two adapters stand on [`adapter`], which is no part of the promise that version numbers make.
+//! Both adapters are built on [`adapter`], which is outside the semver promise.
 //!
 //! | feature | adds |
 //! |---|---|
@@ -73,7 +75,7 @@ mod macros;
 pub mod metrics;
 #[cfg(not(loom))]
 mod place;
-/// How threads take recorders and leave them, for the model checker.
+/// How threads acquire and release recorders; public for the model checker.
 #[cfg(loom)]
 #[path = "recorder/pool.rs"]
 pub mod pool;
@@ -81,11 +83,12 @@ pub mod pool;
 mod record;
 #[cfg(not(loom))]
 mod recorder;
-/// How callsites come and are switched, for the model checker.
+/// How callsites register and are switched on and off; public for the model checker.
 #[cfg(loom)]
 #[path = "callsite/registration.rs"]
 pub mod registration;
-/// The one part of the metrics that has a protocol to check.
+/// The label sets of metric families, the part of metrics with a protocol to check; public for the model
+/// checker.
 #[cfg(loom)]
 #[path = "metrics/series.rs"]
 pub mod series;
@@ -117,7 +120,7 @@ pub use {
 #[cfg(all(not(loom), feature = "postcard"))]
 pub use fields::Postcard;
 
-/// What the macros expand to; no part of the API.
+/// What the macros expand to. Not part of the API.
 #[cfg(not(loom))]
 #[doc(hidden)]
 pub mod __private {

@@ -1,16 +1,18 @@
-//! What a microcontroller's program uses of the library, so that the flusher's code for the rest is left out of its flash.
+//! Which parts of the library a microcontroller's program uses, so that the encoder's code for the other
+//! parts is left out of flash.
 //!
-//! Everything that makes records of a kind first sets a flag here. Where nothing of the kind is linked, nothing sets the flag; the optimiser then
-//! knows its value in all of the program (with `lto = "fat"`), and leaves out the code that asks. Without LTO the flags are asked when the program runs, with the
-//! same results. A record is published after its flag is set, so who reads the record finds the flag set.
+//! Code that makes records of an optional kind first sets a flag here. A program without such code never sets
+//! the flag. With `lto = "fat"` the optimiser sees that the flag is always false and removes the code that
+//! depends on it. Without LTO the flag is read at run time, with the same results. A record is published
+//! after its flag is set, so a reader of the record always finds the flag set.
 
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// Whether the program uses something. Always true where flash is not scarce.
+/// Whether the program uses one part of the library. Always true except on bare metal, where flash is scarce.
 pub(crate) struct Linked(AtomicBool);
 
 impl Linked {
-    /// Says so: one store on a microcontroller, nothing elsewhere.
+    /// Marks the part as used. Cost: one store on bare metal, nothing elsewhere.
     #[inline(always)]
     pub(crate) fn set(&self) {
         if cfg!(target_os = "none") {
@@ -28,7 +30,7 @@ impl Linked {
 pub(crate) static SPECIAL_TRACES: Linked = Linked(AtomicBool::new(false));
 /// Records of extended kinds.
 pub(crate) static EXTENDED: Linked = Linked(AtomicBool::new(false));
-/// Values whose bytes are in the record: texts, byte strings, and what is encoded.
+/// Values whose bytes are in the record: texts, byte strings and encoded values.
 pub(crate) static TEXTS: Linked = Linked(AtomicBool::new(false));
 /// Spans of futures, which have a busy time.
 pub(crate) static FUTURES: Linked = Linked(AtomicBool::new(false));

@@ -1,4 +1,4 @@
-//! A record as its reader sees it: a ring's words, given names.
+//! A record as its reader sees it: the words of a ring's record with names and types.
 
 use crate::fields::{WORDS_64, types};
 use crate::place::{REMOTE, is_outside, is_sampled, own_root, root_id, span_id};
@@ -6,7 +6,8 @@ use crate::ring::{ExtendedKind, Head, RawRecord, RecordKind, TYPES_IN_BODY, Word
 use crate::value::Extended;
 use crate::{SpanId, Status, TraceContext, TraceId, Value};
 
-/// A record read out of a ring. Times are ticks as the record holds them: 64 bits on a 64-bit machine, else the low 32.
+/// A record read from a ring. Times are ticks as the record holds them: 64 bits on a 64-bit machine, else the
+/// low 32 bits.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Record<'a> {
@@ -14,83 +15,84 @@ pub enum Record<'a> {
     Span(SpanRecord<'a>),
     /// An event.
     Event(EventRecord<'a>),
-    /// Fields added to a span that had begun.
+    /// Fields added to a span after it began.
     Fields(EventRecord<'a>),
-    /// A remote parent, for which `id` stands.
+    /// A remote parent was attached; `id` stands for it.
     Attach {
-        /// When.
+        /// Ticks when it was attached.
         time: Word,
-        /// The local id.
+        /// The local id that stands for the remote span.
         id: Word,
         /// The remote span.
         remote: TraceContext,
     },
-    /// A wrap-proof reading of the clock.
+    /// A full-width reading of the clock, which does not wrap.
     Clock {
-        /// Ticks since the clock began.
+        /// Ticks since the clock started.
         ticks: u64,
     },
-    /// Of a kind that has no variant of its own here.
+    /// A record of a kind without its own variant here.
     Extended(ExtendedRecord<'a>),
 }
 
 /// A span that ended.
 #[derive(Clone, Copy, Debug)]
 pub struct SpanRecord<'a> {
-    /// Its callsite: an address on a microcontroller, a number in the registry elsewhere.
+    /// The callsite: the blob's address on a microcontroller, the number in the registry elsewhere.
     pub callsite: u32,
-    /// Its id.
+    /// The span's id.
     pub id: Word,
-    /// Its parent's id; 0 for a root.
+    /// The parent's id; 0 for a root.
     pub parent: Word,
-    /// Its root's id.
+    /// The id of the trace's root span.
     pub root: Word,
-    /// Ticks when it began.
+    /// Ticks when the span began.
     pub start: Word,
-    /// Ticks it took.
+    /// Duration in ticks.
     pub duration: u64,
-    /// Ticks in which its future was polled; `None` when it was no future's.
+    /// Ticks during which the span's future was polled; `None` for a span without a future.
     pub busy: Option<u64>,
-    /// How it ended.
+    /// How the span ended.
     pub status: Status,
-    /// Values in the order of the callsite's names.
+    /// The values, in the order of the field names in the callsite.
     pub values: Values<'a>,
 }
 
-/// An event, or fields added later.
+/// An event, or fields added to a span later.
 #[derive(Clone, Copy, Debug)]
 pub struct EventRecord<'a> {
-    /// Its callsite.
+    /// The callsite; see [`SpanRecord::callsite`].
     pub callsite: u32,
-    /// When.
+    /// Ticks when the event or the addition happened.
     pub time: Word,
-    /// The span it belongs to; 0 when none.
+    /// The id of the span it belongs to; 0 for none.
     pub span: Word,
-    /// That span's root; 0 when none.
+    /// The id of that span's root; 0 for none.
     pub root: Word,
-    /// Whether the spans of that trace are recorded. Directly below a remote parent, about which no sampler has been asked yet, always true.
+    /// Whether the spans of the trace are recorded. Always true directly below a remote parent about which
+    /// the sampler has not been asked yet.
     pub sampled: bool,
-    /// Values in the order of the callsite's names.
+    /// The values, in the order of the field names in the callsite.
     pub values: Values<'a>,
 }
 
-/// A record of an extended kind; the kind says what its values mean.
+/// A record of an extended kind. The kind defines what the values mean.
 #[derive(Clone, Copy, Debug)]
 pub struct ExtendedRecord<'a> {
-    /// The kind's number.
+    /// The number of the kind.
     pub kind: ExtendedKind,
-    /// Its callsite; 0 for kinds that have none.
+    /// The callsite; 0 for kinds that have none.
     pub callsite: u32,
-    /// Two bits.
+    /// Two bits whose meaning the kind defines.
     pub status: u8,
-    /// When.
+    /// Ticks when the record was made.
     pub time: Word,
-    /// What it holds.
+    /// The values.
     pub values: Values<'a>,
 }
 
 impl<'a> Record<'a> {
-    /// Names the words; `None` for words no writer writes.
+    /// Reads a record's words; `None` for words that no writer produces.
     #[inline(always)]
     pub fn parse(raw: &'a RawRecord) -> Option<Record<'a>> {
         let body = raw.body.get(..raw.len)?;
@@ -100,7 +102,7 @@ impl<'a> Record<'a> {
             kind @ (RecordKind::Span | RecordKind::SpanBusy | RecordKind::SpanLong) => {
                 let [id, parent, root, start, low] = *body.first_chunk::<5>()?;
                 let id = root_id(id);
-                // Without a parent a span is a root, whatever stands in the word for it.
+                // A span without a parent is a root, whatever its root word holds.
                 let (parent, root) = if is_outside(parent) {
                     (0, id)
                 } else {
@@ -175,7 +177,8 @@ impl<'a> Record<'a> {
         })
     }
 
-    /// Ticks, in the machine's word, when it was put into the ring or right before: of a span, its end.
+    /// Ticks, in the machine's word, at which the record was put into the ring or shortly before; the end of
+    /// a span.
     pub fn time(&self) -> Word {
         match self {
             Record::Span(span) => span.start.wrapping_add(span.duration as Word),
@@ -187,36 +190,38 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Whether the local id stands for a span of another process, which an [`Record::Attach`] names.
+/// Whether the local id stands for a span of another process, which a [`Record::Attach`] names.
 #[inline(always)]
 pub fn is_remote(id: Word) -> bool {
     id & REMOTE != 0
 }
 
-/// Marks "no busy time" in a long span's words.
+/// Means "no busy time" in the words of a long span.
 pub(crate) const NO_BUSY: u64 = u64::MAX;
 
-/// Words of an [`Record::Attach`]'s ids.
+/// Number of body words of a [`Record::Attach`].
 pub(crate) const ATTACH_WORDS: usize = 3 + 24 / size_of::<Word>();
 
-/// A 64-bit number from two words; on a 64-bit machine the first is all of it.
+/// Joins two words to a 64-bit number; on a 64-bit machine `low` is all of it.
 fn join(low: Word, high: Word) -> u64 {
     if Word::BITS == 64 { low as u64 } else { low as u64 | (high as u64) << (Word::BITS % 64) }
 }
 
 fn as_bytes(words: &[Word]) -> &[u8] {
-    // SAFETY: any word is `size_of::<Word>()` initialised bytes, and bytes need no alignment; the lifetime is that of `words`.
+    // SAFETY: any word is `size_of::<Word>()` initialised bytes, and bytes need no alignment. The lifetime is
+    // that of `words`.
     unsafe { core::slice::from_raw_parts(words.as_ptr().cast(), size_of_val(words)) }
 }
 
-/// The text in the first `len` bytes of `words`: `None` if there are fewer, U+FFFD if they are not UTF-8. Most texts are ASCII, which is seen a word
-/// at a time.
+/// The text in the first `len` bytes of `words`. `None` if there are fewer bytes, U+FFFD if they are not
+/// UTF-8. Most texts are ASCII, so test for that first, a word at a time.
 #[inline]
 fn text(words: &[Word], len: usize) -> Option<&str> {
     const HIGH: Word = Word::MAX / 0xff * 0x80;
     let bytes = as_bytes(words).get(..len)?;
     if words.iter().fold(0, |all, word| all | word) & HIGH == 0 {
-        // SAFETY: `bytes` are bytes of `words`, and none of those has its highest bit set: they are ASCII, and so UTF-8.
+        // SAFETY: `bytes` are bytes of `words`, none of which has its highest bit set, so they are ASCII and
+        // therefore UTF-8.
         return Some(unsafe { core::str::from_utf8_unchecked(bytes) });
     }
     Some(core::str::from_utf8(bytes).unwrap_or("\u{fffd}"))
@@ -229,14 +234,14 @@ pub struct Values<'a> {
     words: &'a [Word],
 }
 
-/// A value with its exact type: what a wire encoder needs beside [`Value`].
+/// A value with its exact type, which the wire encoder needs in addition to [`Value`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum TypedValue<'a> {
-    /// A value that stands by itself, and its type nibble.
+    /// A value whose content is in the record, and its type nibble.
     Value(u8, Value<'a>),
-    /// Text in the program's image, on microcontrollers.
+    /// Text in the program's image, on a microcontroller.
     Static {
-        /// Address of its first byte.
+        /// Address of the first byte.
         address: Word,
         /// Length in bytes.
         len: Word,
@@ -244,7 +249,8 @@ pub enum TypedValue<'a> {
 }
 
 impl<'a> TypedValue<'a> {
-    /// The value as far as the record itself has it: static text of a microcontroller, which only the ELF has, is empty text marked truncated.
+    /// The value as far as the record holds it. A microcontroller's static text is only in the ELF; it comes
+    /// as empty text marked as truncated.
     #[inline(always)]
     fn in_words(self) -> Value<'a> {
         match self {
@@ -254,7 +260,7 @@ impl<'a> TypedValue<'a> {
     }
 }
 
-/// What is done with the values of a record; see [`Values::visit_next`].
+/// Receives the values of a record; see [`Values::visit_next`].
 pub trait Visitor<'a> {
     /// A boolean, a number or text.
     fn value(&mut self, value: Value<'a>);
@@ -270,23 +276,23 @@ impl<'a> Values<'a> {
         Values::with_types(body)
     }
 
-    /// Of words that begin with the types.
+    /// Reads values whose types are in the first words.
     fn with_types(words: &'a [Word]) -> Option<Values<'a>> {
         let types = join(*words.first()?, *words.get(1)?);
         Some(Values { types, words: words.get(WORDS_64..)? })
     }
 
-    /// How many there are.
+    /// The number of values.
     pub fn count(self) -> usize {
         (0..16).take_while(|i| self.types >> (4 * i) & 15 != 0).count()
     }
 
-    /// Their type nibbles, the first in the low one.
+    /// The type nibbles, the first value's in the lowest one.
     pub fn types(self) -> u64 {
         self.types
     }
 
-    /// With their exact types.
+    /// Iterates over the values with their exact types.
     pub fn typed(self) -> TypedValues<'a> {
         TypedValues(self)
     }
@@ -300,14 +306,15 @@ impl<'a> IntoIterator for Values<'a> {
     }
 }
 
-/// Iterates over the [`Values`] of a record of this program. Static text of a microcontroller, which only the ELF has, comes as
-/// empty text marked truncated.
+/// Iterates over the [`Values`] of a record of this program. A microcontroller's static text is only in the
+/// ELF; it comes as empty text marked as truncated.
 #[derive(Clone, Debug)]
 pub struct ValuesIter<'a>(Values<'a>);
 
 impl<'a> Iterator for ValuesIter<'a> {
     type Item = Value<'a>;
-    // Inlined whole: what the caller does with each kind of value then follows the look at its type, without a second one.
+    // Inline all of it: the caller's code for each kind of value is then merged with the match on the type,
+    // and the type is tested once.
     #[inline(always)]
     fn next(&mut self) -> Option<Value<'a>> {
         self.0.next_typed().map(TypedValue::in_words)
@@ -328,7 +335,8 @@ impl<'a> Iterator for TypedValues<'a> {
 impl<'a> Values<'a> {
     /// Hands the next value to `visitor`; `None` when there is none.
     ///
-    /// Each usual type has a copy of its own of the reading and of what the visitor does: where that is inlined, the type is looked at once.
+    /// Each common type has its own copy of the reading and of the visitor's code, so that inlined code tests
+    /// the type once.
     #[inline(always)]
     pub fn visit_next(&mut self, visitor: &mut impl Visitor<'a>) -> Option<()> {
         match self.next_code() {
@@ -346,10 +354,10 @@ impl<'a> Values<'a> {
         Some(())
     }
 
-    /// The next value, read out of line.
+    /// The next value, read by a function that is not inlined.
     #[inline(always)]
     pub fn next_apart(&mut self) -> Option<Value<'a>> {
-        // Passed and given back, not lent: so it need not lie in memory where it is used in line.
+        // Pass `self` by value and return the rest. A reference would force it into memory in inlined code.
         let (value, rest) = self.split_apart();
         *self = rest;
         value
@@ -370,7 +378,7 @@ impl<'a> Values<'a> {
         self.next_of(self.next_code())
     }
 
-    /// The next value, which is of the type `code`.
+    /// The next value, which has the type `code`.
     #[inline(always)]
     fn next_of(&mut self, code: u8) -> Option<TypedValue<'a>> {
         let (first, mut rest) = self.words.split_first()?;
@@ -421,7 +429,8 @@ impl<'a> Values<'a> {
         Some(TypedValue::Value(code, value))
     }
 
-    /// The value of an `Option` after its first word. Out of line: it is rare, and reads a value in turn.
+    /// The value of an `Option` after its first word. Not inlined: options are rare, and this calls the
+    /// reading function again.
     #[inline(never)]
     fn next_option(&mut self, first: Word) -> Option<TypedValue<'a>> {
         let code = (first & 15) as u8;

@@ -1,8 +1,8 @@
-//! One atomic word for every target: the hardware's where it can compare-and-swap, a critical section where it cannot
-//! (thumbv6m), loom's when the protocols are model-checked.
+//! One atomic word for every target: the hardware's where the target has compare-and-swap, one with critical
+//! sections where it has none (thumbv6m), and loom's when the protocols are model-checked.
 //!
-//! A critical section here covers one read-modify-write of one word and nothing else; the longest one is measured by
-//! `cargo xtask footprint`.
+//! A critical section covers one read-modify-write of one word, or in [`count_and_sum`] of up to three words.
+//! `cargo xtask footprint` measures the longest one.
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicUsize as AtomicWord, fence};
@@ -19,8 +19,9 @@ pub use emulated::AtomicWord;
 
 #[cfg(all(not(loom), not(target_has_atomic = "64")))]
 pub use AtomicWord as Cell;
-/// A cell of a metric: 64 bits where the target has 64-bit atomics, else the machine's word. (Emulated 64-bit atomics are no way out on a microcontroller: an
-/// interrupt that meets one half-written would wait for ever for the code that it interrupted.)
+/// A cell of a metric: 64 bits where the target has 64-bit atomics, else the machine's word. Emulated 64-bit
+/// atomics are no alternative on a microcontroller: an interrupt handler that finds one half-written would
+/// wait forever for the code that it interrupted.
 #[cfg(all(not(loom), target_has_atomic = "64"))]
 pub use core::sync::atomic::AtomicU64 as Cell;
 
@@ -28,18 +29,18 @@ pub use core::sync::atomic::AtomicU64 as Cell;
 mod numbers {
     /// The number in a [`Cell`](super::Cell).
     pub type Count = u64;
-    /// The same with a sign.
+    /// The signed number in a [`Cell`](super::Cell).
     pub(crate) type Signed = i64;
-    /// A float as large as a [`Cell`](super::Cell).
+    /// The float that fits in a [`Cell`](super::Cell).
     pub(crate) type Float = f64;
 }
 #[cfg(all(not(loom), not(target_has_atomic = "64")))]
 mod numbers {
     /// The number in a [`Cell`](super::Cell).
     pub type Count = usize;
-    /// The same with a sign.
+    /// The signed number in a [`Cell`](super::Cell).
     pub(crate) type Signed = isize;
-    /// A float as large as a [`Cell`](super::Cell).
+    /// The float that fits in a [`Cell`](super::Cell).
     pub(crate) type Float = f32;
 }
 #[cfg(not(loom))]
@@ -47,7 +48,8 @@ pub use numbers::Count;
 #[cfg(not(loom))]
 pub(crate) use numbers::{Float, Signed};
 
-/// Pointers and 32-bit words with compare-and-swap; only where lists of statics are made as the program runs, and there every target has it.
+/// Pointers and 32-bit words with compare-and-swap. They are needed only where statics enter lists at run
+/// time, and every such target has them.
 #[cfg(all(not(loom), any(registered_callsites, feature = "std")))]
 pub(crate) use core::sync::atomic::AtomicPtr;
 #[cfg(all(not(loom), registered_callsites))]
@@ -55,7 +57,7 @@ pub(crate) use core::sync::atomic::AtomicU32;
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU32};
 
-/// Makes a function `const`, but for the model checker, whose atomics are made as it runs.
+/// Makes a function `const`, except for the model checker, whose atomics cannot be made in constants.
 macro_rules! const_unless_loom {
     ($(#[$doc:meta])* $vis:vis fn $($rest:tt)*) => {
         #[cfg(not(loom))] $(#[$doc])* $vis const fn $($rest)*
@@ -68,19 +70,21 @@ pub(crate) use const_unless_loom;
 pub(crate) use core::sync::atomic::Ordering::SeqCst;
 pub(crate) use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-/// The first id. On a 32-bit machine every id carries bit 30, so that what stands for a span elsewhere can be marked by its absence.
+/// The first id. On a 32-bit machine every id has bit 30 set, so that clearing the bit can mark a word that
+/// stands for a place entered elsewhere.
 pub(crate) const FIRST_ID: usize = if usize::BITS == 64 { 1 } else { 1 << (usize::BITS - 2) | 1 };
 
-/// Keeps the compiler from moving accesses over this point, which is all the order that a context needs that interrupts this one on its own
-/// processor: an interrupt handler, or a signal handler on its own thread. No instruction.
+/// Keeps the compiler from moving memory accesses across this point. An interrupt handler on the same
+/// processor, or a signal handler on the same thread, needs no stronger order. Emits no instruction.
 #[inline(always)]
 pub(crate) fn order_for_interrupts() {
     core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
 }
 
-/// Loads what tells this context that memory is its own to use: what it reads by way of the value, or writes only if the value says so, comes
-/// after. An acquiring load, which on Arm needs no barrier: there accesses stay behind the loads that their address, or a branch before
-/// a store, depends on (Armv6-M to Armv8-M, "dependency ordering").
+/// Loads a word that tells this context which memory it may use. Reads through the loaded value, and writes
+/// that depend on a branch on it, come after the load. This is an Acquire load, which on Arm needs no
+/// barrier: the processor keeps an access after the loads that its address depends on, and a store after the
+/// loads that a branch before it depends on (Armv6-M to Armv8-M, "dependency ordering").
 #[inline(always)]
 pub(crate) fn load_before_use(word: &AtomicWord) -> usize {
     #[cfg(all(not(loom), target_arch = "arm"))]
@@ -93,8 +97,8 @@ pub(crate) fn load_before_use(word: &AtomicWord) -> usize {
     word.load(Acquire)
 }
 
-/// Adds `n` to `word` and gives what it was, unless the sum would be past `limit`. With a stale `limit` it may refuse what would just have
-/// fitted, never take what does not.
+/// Adds `n` to `word` and returns the old value, unless the sum would exceed `limit`. With a stale `limit` it
+/// may refuse an addition that would just have fitted, but it never allows one that does not fit.
 #[inline(always)]
 pub(crate) fn add_up_to(word: &AtomicWord, n: usize, limit: usize) -> Option<usize> {
     #[cfg(all(not(loom), not(target_has_atomic = "ptr")))]
@@ -115,7 +119,8 @@ pub(crate) fn add_up_to(word: &AtomicWord, n: usize, limit: usize) -> Option<usi
     }
 }
 
-/// Adds 1 to the id in `word` and gives what it was; after the greatest number without the upper bit it goes on with [`FIRST_ID`].
+/// Adds 1 to the id in `word` and returns the old value. After the greatest id, which has all bits but the
+/// sign bit set, it continues with [`FIRST_ID`].
 #[cfg(not(any(loom, exclusive)))]
 #[inline(always)]
 pub(crate) fn next(word: &AtomicWord) -> usize {
@@ -135,9 +140,9 @@ pub(crate) fn next(word: &AtomicWord) -> usize {
     }
 }
 
-/// [`add_up_to`] of 1 and [`next`] of the field `$field` of `$whole`, which is a `$type`. On Cortex-M with exclusive accesses shorter than what the
-/// compiler makes of them: what is checked is checked between load and store of one pair, the store that succeeds takes one
-/// branch, and no register holds the field's address.
+/// [`add_up_to`] with 1, and [`next`], for the field `$field` of `$whole`, which is a `$type`. On a Cortex-M
+/// with exclusive accesses the assembly is shorter than the compiler's code: it checks between the load and
+/// the store of one pair, a successful store takes one branch, and no register holds the field's address.
 #[cfg(not(loom))]
 macro_rules! increment {
     ($whole:expr, $type:ty, $($field:tt).+) => {{
@@ -146,10 +151,12 @@ macro_rules! increment {
         #[cfg(exclusive)]
         let old: usize;
         #[cfg(exclusive)]
-        // SAFETY: `$field` is an atomic word, which exclusive accesses may touch; nothing else is read or written. Relaxed: no barrier.
+        // SAFETY: `$field` is an atomic word, which exclusive accesses may touch; nothing else is read or
+        // written. The order is Relaxed, so no barrier is needed.
         unsafe {
             core::arch::asm!(
-                // In few lines: the compiler takes each for four bytes, and `cbz` around it reaches only so far.
+                // Use few lines: the compiler assumes four bytes for each, and a `cbz` around this code
+                // reaches only 126 bytes.
                 "2: ldrex {old}, [{whole}, #{at}]",
                 "adds {new}, {old}, #1",
                 "bmi 5f",
@@ -165,7 +172,7 @@ macro_rules! increment {
                 at = const core::mem::offset_of!($type, $($field).+),
                 old = out(reg) old,
                 new = out(reg) _,
-                // `cbz` takes one of the lower eight.
+                // `cbz` accepts only r0 to r7.
                 out("r4") _,
                 options(nostack),
             );
@@ -178,7 +185,7 @@ macro_rules! increment {
         #[cfg(exclusive)]
         let (old, refused): (usize, usize);
         #[cfg(exclusive)]
-        // SAFETY: as above.
+        // SAFETY: as for the other arm.
         unsafe {
             core::arch::asm!(
                 "2: ldrex {old}, [{whole}, #{at}]",
@@ -198,7 +205,7 @@ macro_rules! increment {
                 options(nostack),
             );
         }
-        // Below 0 when it was refused; else the 0 of a store that was made.
+        // `refused` is below 0 after a refusal; after a successful store it is the 0 that `strex` returns.
         #[cfg(exclusive)]
         let old = (refused == 0).then_some(old);
         old
@@ -207,8 +214,9 @@ macro_rules! increment {
 #[cfg(not(loom))]
 pub(crate) use increment;
 
-/// Adds 1 to `count`, and `n` to the number whose lower and upper halves are `low` and `high`: where words are added to in critical sections, in one.
-/// The upper half stops short of its end, so that a sum that came there is not taken for a small one.
+/// Adds 1 to `count`, and `n` to the sum whose lower and upper halves are `low` and `high`. On targets
+/// without compare-and-swap one critical section does all of it. The upper half saturates, so that an
+/// overflowed sum is not taken for a small one.
 #[cfg(all(not(loom), not(target_has_atomic = "64")))]
 #[inline(always)]
 pub(crate) fn count_and_sum(count: &AtomicWord, low: &AtomicWord, high: &AtomicWord, n: usize) {
@@ -234,7 +242,8 @@ pub(crate) fn count_and_sum(count: &AtomicWord, low: &AtomicWord, high: &AtomicW
     }
 }
 
-/// The upper half of a sum that is taken for full. Below the greatest number by more than contexts can interrupt each other between looking and adding.
+/// An upper half from which the sum counts as full. It is below the greatest number by more than the number
+/// of contexts that can interrupt each other between the check and the addition.
 #[cfg(all(not(loom), not(target_has_atomic = "64")))]
 pub(crate) const FULL: usize = usize::MAX - 0xFF;
 
@@ -244,12 +253,13 @@ mod emulated {
     use super::FIRST_ID;
     use core::sync::atomic::{AtomicUsize, Ordering};
 
-    /// `AtomicUsize` with its read-modify-writes under a critical section. Loads and stores are the hardware's.
+    /// An `AtomicUsize` whose read-modify-writes run in a critical section. Loads and stores are the
+    /// hardware's.
     #[derive(Debug)]
     pub struct AtomicWord(AtomicUsize);
 
     impl AtomicWord {
-        /// A word of this value.
+        /// A word with this value.
         pub const fn new(v: usize) -> Self {
             Self(AtomicUsize::new(v))
         }
@@ -280,7 +290,8 @@ mod emulated {
                 #[cfg(target_arch = "arm")]
                 let mut new = old;
                 #[cfg(target_arch = "arm")]
-                // The compiler would compare with a constant that it has to load. SAFETY: works on a register.
+                // In assembly because the compiler would load a constant to compare with. SAFETY: the code
+                // works on a register only.
                 unsafe {
                     core::arch::asm!("adds {new}, #1", "bpl 2f", "movs {new}, #1", "lsls {new}, #30", "adds {new}, #1", "2:", new = inout(reg) new, options(pure, nomem, nostack))
                 };
@@ -304,7 +315,7 @@ mod emulated {
             })
         }
 
-        /// Puts a value in and gives what was there.
+        /// Stores a value and returns the old one.
         #[inline(always)]
         pub fn swap(&self, v: usize, _order: Ordering) -> usize {
             critical_section::with(|_| {

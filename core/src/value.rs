@@ -1,4 +1,4 @@
-//! Field values as a reader sees them; how they are packed into words is in [`crate::record`].
+//! Field values as a reader sees them. [`crate::record`] reads them from the words of a record.
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -7,52 +7,52 @@ use core::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Value<'a> {
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
     /// An unsigned integer.
     U64(u64),
     /// A signed integer.
     I64(i64),
-    /// A float recorded as `f32`.
+    /// A float that was recorded as `f32`.
     F32(f32),
-    /// A float recorded as `f64`.
+    /// A float that was recorded as `f64`.
     F64(f64),
-    /// Text; `truncated` when the record could not hold all of it.
+    /// Text.
     Str {
-        /// What was kept.
+        /// The text that was kept.
         text: &'a str,
-        /// Whether that is less than was given.
+        /// Whether the record could not hold all of the text.
         truncated: bool,
     },
-    /// Bytes; `truncated` when the record could not hold all of them.
+    /// Bytes.
     Bytes {
-        /// What was kept.
+        /// The bytes that were kept.
         bytes: &'a [u8],
-        /// Whether that is less than was given.
+        /// Whether the record could not hold all of the bytes.
         truncated: bool,
     },
-    /// A value in postcard encoding, of a type the reader must know.
+    /// A value in postcard encoding. The reader must know its type.
     Postcard {
         /// The encoding.
         bytes: &'a [u8],
-        /// Whether it was cut; it then cannot be decoded whole.
+        /// Whether the encoding was cut; a cut value cannot be decoded completely.
         truncated: bool,
     },
-    /// Text that already has the form in which the message shows it.
+    /// Text that the recorder has already formatted as the message's placeholder asks.
     Shown {
-        /// What was kept.
+        /// The text that was kept.
         text: &'a str,
-        /// Whether that is less than was given.
+        /// Whether the record could not hold all of the text.
         truncated: bool,
     },
-    /// A value of a type that is rarer or larger: [`Extended::get`] reads it.
+    /// A value of a rarer or larger type; [`Extended::get`] decodes it.
     Extended(Extended<'a>),
-    /// No value: that of a `None`. Outputs leave the field out.
+    /// No value: a field that was `None`. Exporters leave the field out.
     Absent,
 }
 
 impl Value<'_> {
-    /// Whether the recorder kept less than it was given.
+    /// Whether the recorder kept only a part of the value.
     #[inline]
     pub fn is_truncated(&self) -> bool {
         match self {
@@ -66,15 +66,16 @@ impl Value<'_> {
     }
 }
 
-/// A value in its extended encoding (§5 of `core/docs/wire-format.md`), read when someone asks, so that a [`Value`] stays small.
+/// A value in the extended encoding (§5 of `core/docs/wire-format.md`). It is decoded on request, so that
+/// [`Value`] stays small.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Extended<'a> {
-    /// The kind, and then the bytes.
+    /// The kind's byte, then the value's bytes.
     encoding: &'a [u8],
     truncated: bool,
 }
 
-/// What an [`Extended`] value is.
+/// A decoded [`Extended`] value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ExtendedValue<'a> {
@@ -84,7 +85,7 @@ pub enum ExtendedValue<'a> {
     U128(u128),
     /// A signed integer of 128 bits.
     I128(i128),
-    /// A span of time.
+    /// A duration.
     Duration(Duration),
     /// An IP address.
     Ip(IpAddr),
@@ -92,22 +93,22 @@ pub enum ExtendedValue<'a> {
     Socket(SocketAddr),
     /// A list of scalars.
     List(List<'a>),
-    /// A value of a kind that is not known here, or that makes no sense: the bytes it is.
+    /// The undecoded bytes, kind included, of a value whose kind is unknown here or whose bytes are invalid.
     Unknown(&'a [u8]),
 }
 
 impl<'a> Extended<'a> {
-    /// A value in this encoding.
+    /// Wraps an encoded value. `truncated` says that the record could not hold all of it.
     pub const fn new(encoding: &'a [u8], truncated: bool) -> Extended<'a> {
         Extended { encoding, truncated }
     }
 
-    /// As it stands in a record.
+    /// The encoded bytes, kind included, as they are in the record.
     pub const fn encoding(self) -> &'a [u8] {
         self.encoding
     }
 
-    /// Reads it.
+    /// Decodes the value. Bytes that cannot be decoded come back as [`ExtendedValue::Unknown`].
     pub fn get(self) -> ExtendedValue<'a> {
         self.read().unwrap_or(ExtendedValue::Unknown(self.encoding))
     }
@@ -121,7 +122,8 @@ impl<'a> Extended<'a> {
             4 => {
                 let (seconds, nanos) = bytes.split_first_chunk::<8>()?;
                 let nanos = u32::from_le_bytes(nanos.try_into().ok()?);
-                // A whole second or more of them is nothing that a recorder writes, and could overflow.
+                // Recorders write less than a second's nanoseconds. More could make `Duration::new` overflow
+                // and panic.
                 let nanos = Some(nanos).filter(|n| *n < 1_000_000_000)?;
                 ExtendedValue::Duration(Duration::new(u64::from_le_bytes(*seconds), nanos))
             }
@@ -147,17 +149,17 @@ fn ip(bytes: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// A list of scalars of one type, as it lies in a record.
+/// A list of scalars of one type, as it is stored in a record.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct List<'a> {
-    /// The type nibble of its elements, 1 to 7.
+    /// The type nibble of the elements, 1 to 7.
     code: u8,
-    /// 1, 4 or 8 bytes each, little-endian.
+    /// The elements, 1, 4 or 8 bytes each, little-endian.
     elements: &'a [u8],
 }
 
 impl<'a> List<'a> {
-    /// Its elements.
+    /// The elements in order.
     pub fn iter(&self) -> impl Iterator<Item = Value<'a>> + Clone + use<'a> {
         let code = self.code;
         let width = match code {
@@ -181,25 +183,25 @@ impl<'a> List<'a> {
     }
 }
 
-/// How a span ended, in OpenTelemetry's words and one of ours.
+/// How a span ended: OpenTelemetry's three statuses, and `Cancelled`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
 #[repr(u8)]
 pub enum Status {
-    /// Nothing was said; backends take it as success.
+    /// No status was set; backends treat the span as successful.
     #[default]
     Unset = 0,
-    /// Said to have gone well.
+    /// The code reported success.
     Ok = 1,
-    /// Said to have failed.
+    /// The code reported a failure.
     Error = 2,
-    /// A future dropped before it was done.
+    /// The span's future was dropped before it completed.
     Cancelled = 3,
 }
 
 impl Status {
-    /// The status with this number, 0 to 3.
+    /// The status with this number. Only the low two bits of `n` count.
     pub const fn from_u8(n: u8) -> Status {
         match n & 3 {
             1 => Status::Ok,
@@ -216,21 +218,21 @@ impl Status {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
 #[repr(u8)]
 pub enum SpanKind {
-    /// Work within a process.
+    /// Work inside a process.
     #[default]
     Internal = 0,
-    /// Answers a remote request.
+    /// Answers a request from another process.
     Server = 1,
-    /// Makes a remote request.
+    /// Sends a request to another process.
     Client = 2,
-    /// Hands a message over.
+    /// Sends a message to a queue or broker.
     Producer = 3,
-    /// Takes a message.
+    /// Processes a message from a queue or broker.
     Consumer = 4,
 }
 
 impl SpanKind {
-    /// The kind with this number; unknown ones are internal.
+    /// The kind with this number; unknown numbers give `Internal`.
     pub const fn from_u8(n: u8) -> SpanKind {
         match n {
             1 => SpanKind::Server,
@@ -242,25 +244,26 @@ impl SpanKind {
     }
 }
 
-/// Why records were lost on the way.
+/// Why records were lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[repr(u8)]
 #[non_exhaustive]
 pub enum LossReason {
-    /// The ring was full and keeps what is oldest.
+    /// The ring was full, and it keeps the oldest records.
     RingFull = 0,
-    /// The ring was full and keeps what is newest.
+    /// The ring was full, and it keeps the newest records.
     Overwritten = 1,
-    /// The record does not fit into a frame of the device, even with its texts cut.
+    /// The record does not fit in a frame of the device, even with its texts cut.
     TooLarge = 2,
-    /// A signal handler made the record while it interrupted its own thread in the writing of another.
+    /// A signal handler made the record after interrupting its own thread while that thread was writing a
+    /// record.
     Reentrant = 3,
 }
 
 impl LossReason {
-    /// The reason with this number.
+    /// The reason with this number; `None` for an unknown one.
     pub const fn from_u8(n: u8) -> Option<LossReason> {
         match n {
             0 => Some(LossReason::RingFull),

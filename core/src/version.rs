@@ -1,10 +1,11 @@
-//! The version of this crate, where a program that has several of them finds each.
+//! The versions of this crate that are linked into a program.
 //!
-//! Cargo links two versions of one crate side by side, each with statics of its own. What uses the version that no adapter knows of records nothing,
-//! and nothing else would say so. So each puts a note into one section of the program, by whose linker-made bounds an adapter finds them all. A note has
-//! the same form in all versions: 32 bytes of text, filled up with zeros.
+//! Cargo can link two versions of one crate side by side, each with its own statics. Code that uses a version
+//! without an adapter records nothing, and nothing else would reveal that. So each version puts a note into
+//! one linker section, and an adapter finds all notes between the symbols that the linker makes for the
+//! section's bounds. A note has the same form in all versions: 32 bytes of text, padded with zeros.
 
-/// Bytes of a note.
+/// Length of a note in bytes.
 const LEN: usize = 32;
 
 #[cfg(target_os = "linux")]
@@ -16,7 +17,7 @@ static NOTE: [u8; LEN] = note(env!("CARGO_PKG_VERSION"));
 const fn note(version: &str) -> [u8; LEN] {
     let mut out = [0; LEN];
     let mut at = 0;
-    // What does not fit is of no use to a reader, and no reason not to build.
+    // Cut a longer version: it would be useless to a reader, but it must not stop the build.
     while at < version.len() && at < LEN {
         out[at] = version.as_bytes()[at];
         at += 1;
@@ -24,14 +25,15 @@ const fn note(version: &str) -> [u8; LEN] {
     out
 }
 
-/// Refers to the note, so that no linker drops it.
+/// References the note, so that no linker discards it.
 #[inline(always)]
 pub(crate) fn keep() {
     #[cfg(target_os = "linux")]
     core::hint::black_box(&NOTE);
 }
 
-/// Versions of this crate in the program, this one among them. Empty where the linker offers no way to know: elsewhere than on Linux.
+/// All versions of this crate in the program, this one included. Empty on targets other than Linux, where the
+/// linker makes no such symbols.
 #[cfg(feature = "std")]
 pub fn versions() -> impl Iterator<Item = &'static str> {
     notes().chunks_exact(LEN).map(|note| {
@@ -42,7 +44,7 @@ pub fn versions() -> impl Iterator<Item = &'static str> {
 
 #[cfg(all(feature = "std", target_os = "linux", not(miri)))]
 fn notes() -> &'static [u8] {
-    // The first and the last byte of the section; only their addresses mean anything.
+    // The first byte of the section and the byte after its last. Only their addresses are used.
     unsafe extern "C" {
         #[link_name = "__start_throughline_versions"]
         static START: u8;
@@ -51,7 +53,8 @@ fn notes() -> &'static [u8] {
     }
     keep();
     let (start, stop) = (&raw const START, &raw const STOP);
-    // SAFETY: between the two symbols the linker put the section, which is read-only data of the program: bytes, whoever put them there.
+    // SAFETY: the linker puts the section between the two symbols; it is read-only data, valid as bytes
+    // whoever wrote it.
     unsafe { core::slice::from_raw_parts(start, stop.addr() - start.addr()) }
 }
 
