@@ -2,6 +2,7 @@
 
 use crate::lane::{Feed, Lane, Outcome, Wake, When};
 use crate::ledger::{Cells, DropReason};
+use crate::log::Filter;
 use crate::view::{Fields, LogView, LossView, PointView, SpanView};
 use crate::{AnyLane, Deadline, Done, ExportError, Exporter, Health, OwnedRecords, Wants};
 use std::io;
@@ -42,6 +43,7 @@ pub struct Attached {
     feed: Feed<OwnedRecords>,
     batch: OwnedRecords,
     wants: Wants,
+    filter: Filter,
     limits: Limits,
     health: Arc<Health>,
 }
@@ -63,10 +65,10 @@ impl Attached {
         let deadline = Arc::clone(launch.deadline);
         let wake = Arc::clone(&launch.wake);
         let lane = Arc::new(Lane::new(name, limits.queue, 0, counts, Arc::clone(&health), deadline, wake));
-        let wants = exporter.wants();
+        let (wants, filter) = (exporter.wants(), exporter.log_filter());
         let for_thread = Arc::clone(&lane);
         (launch.spawn)(name, Box::new(move || work(&for_thread, exporter)))?;
-        Ok(Attached { feed: Feed::new(lane), batch: OwnedRecords::default(), wants, limits, health })
+        Ok(Attached { feed: Feed::new(lane), batch: OwnedRecords::default(), wants, filter, limits, health })
     }
 
     /// What is wrong with it.
@@ -94,7 +96,7 @@ impl Attached {
 
     /// Takes a log record. Costs about 60 ns.
     pub fn log<'a, F: Fields<'a>>(&mut self, view: &LogView<'a, F>) {
-        if self.wants.logs && self.feed.admits() {
+        if self.wants.logs && self.filter.takes(view.target, view.level) && self.feed.admits() {
             self.batch.log(view);
             self.submit_full();
         }

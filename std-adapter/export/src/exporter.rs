@@ -2,6 +2,7 @@
 
 use crate::Deadline;
 use crate::ledger::DropReason;
+use crate::log::Filter;
 use crate::view::{LogView, LossView, PointView, SpanView};
 
 /// Takes spans, log records, metric points and losses, and delivers them somewhere: to a file, a database, a queue, a page that a scraper reads.
@@ -70,6 +71,12 @@ pub trait Exporter: Send {
     /// What it wants to be called with; asked once, at the start. By default everything.
     fn wants(&self) -> Wants {
         Wants::ALL
+    }
+
+    /// Which log records it wants, of those that [`wants`](Exporter::wants) says it wants at all; asked once, at the start. What it does not take is
+    /// not copied for it, and does not count as delivered. By default all.
+    fn log_filter(&self) -> Filter {
+        Filter::all()
     }
 
     /// A span has ended.

@@ -1,0 +1,256 @@
+//! A file that begins anew by size or time.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// When a [`RollingFile`] begins anew, besides by its size. Periods are those of UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Period {
+    /// Only by its size.
+    #[default]
+    Never,
+    /// At each full hour.
+    Hourly,
+    /// At midnight.
+    Daily,
+}
+
+impl Period {
+    const fn seconds(self) -> Option<u64> {
+        match self {
+            Period::Never => None,
+            Period::Hourly => Some(3600),
+            Period::Daily => Some(24 * 3600),
+        }
+    }
+}
+
+/// How a log file is opened, when it begins anew, and how many old ones are kept.
+///
+/// The file keeps its name. When it begins anew, the old one is renamed to `NAME.TIME`, with the time in UTC as in `shop.log.20261128T100000Z`, and the oldest
+/// beyond [`keep`](RollingFile::keep) are removed. A line is never divided between two files.
+///
+/// Other programs may rename or remove the file, as logrotate does: the next batch goes to a new one of the name. (Its `copytruncate` is not needed.)
+#[derive(Clone, Debug)]
+pub struct RollingFile {
+    path: PathBuf,
+    max_bytes: u64,
+    period: Period,
+    keep: usize,
+}
+
+impl RollingFile {
+    /// A file that never begins anew of its own accord. Folders on the way to it are made when it is opened.
+    pub fn new(path: impl Into<PathBuf>) -> RollingFile {
+        RollingFile { path: path.into(), max_bytes: u64::MAX, period: Period::Never, keep: 7 }
+    }
+
+    /// Begins anew before it takes more bytes than this. A longer line has a file of its own.
+    #[must_use]
+    pub fn max_bytes(mut self, bytes: u64) -> RollingFile {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// Begins anew at the first line of each period.
+    #[must_use]
+    pub fn period(mut self, period: Period) -> RollingFile {
+        self.period = period;
+        self
+    }
+
+    /// How many old files are kept. Default 7.
+    #[must_use]
+    pub fn keep(mut self, files: usize) -> RollingFile {
+        self.keep = files;
+        self
+    }
+
+    /// Opens the file, and goes on at its end if it is there.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made or written to. The message names it.
+    pub fn open(self) -> io::Result<RollingWriter> {
+        let named = |error: io::Error| {
+            let path = self.path.display();
+            io::Error::new(error.kind(), format!("{path} cannot be opened for writing: {error}; check the path and its permissions"))
+        };
+        if let Some(folder) = self.path.parent() {
+            fs::create_dir_all(folder).map_err(named)?;
+        }
+        let current = Current::open(&self.path, self.period).map_err(named)?;
+        Ok(RollingWriter { settings: self, current, clock: Box::new(SystemTime::now) })
+    }
+}
+
+/// Reads the time of day.
+type Clock = Box<dyn Fn() -> SystemTime + Send>;
+
+/// A [`RollingFile`] that is open. It writes whole lines: each call of `write` takes as many as go into the file at hand.
+pub struct RollingWriter {
+    settings: RollingFile,
+    current: Current,
+    clock: Clock,
+}
+
+impl fmt::Debug for RollingWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RollingWriter").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct Current {
+    file: File,
+    bytes: u64,
+    /// Which period since 1970 its first line is of.
+    period: u64,
+    /// Whether an error has cut a line short, whose rest is still to come.
+    in_line: bool,
+}
+
+impl Current {
+    fn open(path: &Path, period: Period) -> io::Result<Current> {
+        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let metadata = file.metadata()?;
+        // A file that another run has begun belongs to the period in which it was written to last.
+        let since = metadata.modified().unwrap_or(UNIX_EPOCH);
+        Ok(Current { bytes: metadata.len(), period: period_at(period, since), in_line: false, file })
+    }
+
+    /// Whether `path` still is this file.
+    fn is_at(&self, path: &Path) -> bool {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let (Ok(open), Ok(named)) = (self.file.metadata(), fs::metadata(path)) else { return false };
+            open.dev() == named.dev() && open.ino() == named.ino()
+        }
+        #[cfg(not(unix))]
+        {
+            path.exists()
+        }
+    }
+}
+
+fn period_at(period: Period, time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    period.seconds().map_or(0, |seconds| since / seconds)
+}
+
+impl RollingWriter {
+    /// Reads the time of day from `clock` instead of [`SystemTime::now`]: a test's own, for example.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Fn() -> SystemTime + Send + 'static) -> RollingWriter {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    fn roll(&mut self, now: SystemTime) -> io::Result<()> {
+        let path = &self.settings.path;
+        let stamp = stamp(now);
+        // Several files of one second are told apart by a number, which grows, so that names sort by age.
+        let of_now = old_files(path).into_iter().filter(|old| old.stamp == stamp);
+        let suffix = match of_now.map(|old| old.number).max() {
+            None => stamp,
+            Some(number) => format!("{stamp}.{}", number.saturating_add(1)),
+        };
+        fs::rename(path, with_suffix(path, &suffix))?;
+        self.current = Current::open(path, self.settings.period)?;
+        self.current.period = period_at(self.settings.period, now);
+        self.remove_old();
+        Ok(())
+    }
+
+    /// Removes the oldest files beyond those to keep. What cannot be removed stays, and is tried again next time.
+    fn remove_old(&self) {
+        let mut old = old_files(&self.settings.path);
+        old.sort();
+        let beyond = old.len().saturating_sub(self.settings.keep);
+        for file in &old[..beyond] {
+            let _ = fs::remove_file(with_suffix(&self.settings.path, &file.suffix));
+        }
+    }
+}
+
+/// What the file at hand was before. Sorts by age.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct OldFile {
+    stamp: String,
+    number: u32,
+    suffix: String,
+}
+
+impl OldFile {
+    /// The file with this suffix; `None` for one that [`RollingWriter`] does not make, so that nothing else is removed.
+    fn of(suffix: &str) -> Option<OldFile> {
+        let (stamp, number) = suffix.split_once('.').unwrap_or((suffix, "0"));
+        let bytes = stamp.as_bytes();
+        let is_stamp = bytes.len() == 16
+            && (bytes[8], bytes[15]) == (b'T', b'Z')
+            && bytes[..15].iter().enumerate().all(|(at, byte)| at == 8 || byte.is_ascii_digit());
+        let number = number.parse().ok()?;
+        is_stamp.then(|| OldFile { stamp: stamp.into(), number, suffix: suffix.into() })
+    }
+}
+
+/// The files that `path` was before, in no order.
+fn old_files(path: &Path) -> Vec<OldFile> {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Vec::new() };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let old = |entry: fs::DirEntry| OldFile::of(entry.file_name().to_str()?.strip_prefix(name)?.strip_prefix('.')?);
+    entries.filter_map(old).collect()
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(suffix);
+    name.into()
+}
+
+/// `20261128T100000Z`, which sorts by time.
+fn stamp(time: SystemTime) -> String {
+    let whole = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let text = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(whole)).to_string();
+    text.replace(['-', ':'], "")
+}
+
+impl Write for RollingWriter {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let now = (self.clock)();
+        if !self.current.is_at(&self.settings.path) {
+            self.current = Current::open(&self.settings.path, self.settings.period)?;
+        }
+        let room = self.settings.max_bytes.saturating_sub(self.current.bytes);
+        let is_full = fitting(buf, room) == 0 || period_at(self.settings.period, now) != self.current.period;
+        if is_full && self.current.bytes > 0 && !self.current.in_line {
+            self.roll(now)?;
+        }
+        self.current.period = period_at(self.settings.period, now);
+        let room = self.settings.max_bytes.saturating_sub(self.current.bytes);
+        let first_line = buf.iter().position(|byte| *byte == b'\n').map_or(buf.len(), |at| at + 1);
+        // A line that is too long for any file is written all the same.
+        let lines = &buf[..fitting(buf, room).max(first_line)];
+        let written = self.current.file.write(lines)?;
+        self.current.bytes += written as u64;
+        self.current.in_line = written > 0 && lines[written - 1] != b'\n';
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.current.file.flush()
+    }
+}
+
+/// How many bytes of `buf` are whole lines that fit into `room`.
+fn fitting(buf: &[u8], room: u64) -> usize {
+    let room = usize::try_from(room).unwrap_or(usize::MAX).min(buf.len());
+    buf[..room].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)
+}

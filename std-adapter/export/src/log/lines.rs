@@ -1,0 +1,95 @@
+//! Log records as lines, to standard output, a file, or whatever can be written to.
+
+use super::{Filter, Format};
+use crate::ledger::DropReason;
+use crate::view::LogView;
+use crate::{Deadline, ExportError, Exporter, Wants};
+use std::io::{self, Write};
+
+/// Writes each log record as a line, in a [`Format`], to a writer such as [`std::io::stdout`] or a [`RollingFile`](super::RollingFile).
+///
+/// Each batch is written at once and flushed. When writing fails, the records that were not written whole count as `dropped[write_error]`, and the next
+/// batch is tried all the same. Costs about 1 µs a record.
+///
+/// ```
+/// use throughline_export::log::{Format, Lines, RollingFile};
+/// # let folder = std::env::temp_dir().join(format!("throughline-lines-{}", std::process::id()));
+/// # let path = folder.join("shop.log");
+/// let file = RollingFile::new(&path).max_bytes(100 << 20).keep(7).open()?;
+/// let lines = Lines::new(file, Format::Json).filter("info,shop::db=debug".parse()?);
+/// // let config = throughline_std::Config::new("shop").exporter("log", lines);
+/// # drop(lines);
+/// # std::fs::remove_dir_all(folder)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Lines<W> {
+    out: W,
+    format: Format,
+    filter: Filter,
+    batch: String,
+    /// Whether the last line was cut short by an error, and must be ended before the next one begins.
+    torn: bool,
+}
+
+impl<W: Write + Send> Lines<W> {
+    /// Writes to `out`.
+    pub fn new(out: W, format: Format) -> Lines<W> {
+        Lines { out, format, filter: Filter::all(), batch: String::new(), torn: false }
+    }
+
+    /// Takes only the records that `filter` takes. By default all.
+    #[must_use]
+    pub fn filter(mut self, filter: Filter) -> Lines<W> {
+        self.filter = filter;
+        self
+    }
+
+    /// Writes the batch. On an error, says how many lines of it are not whole in the output.
+    fn write(&mut self) -> Result<(), (io::Error, u64)> {
+        let mut rest = self.batch.as_bytes();
+        while !rest.is_empty() {
+            if self.torn {
+                self.out.write_all(b"\n").map_err(|error| (error, lines(rest)))?;
+                self.torn = false;
+            }
+            match self.out.write(rest) {
+                Ok(0) => return Err((io::ErrorKind::WriteZero.into(), lines(rest))),
+                Ok(n) => rest = &rest[n..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let written = self.batch.len() - rest.len();
+                    self.torn = written > 0 && self.batch.as_bytes()[written - 1] != b'\n';
+                    return Err((error, lines(rest)));
+                }
+            }
+        }
+        self.out.flush().map_err(|error| (error, 0))
+    }
+}
+
+fn lines(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+}
+
+impl<W: Write + Send> Exporter for Lines<W> {
+    fn wants(&self) -> Wants {
+        Wants { logs: true, ..Wants::NOTHING }
+    }
+
+    fn log_filter(&self) -> Filter {
+        self.filter.clone()
+    }
+
+    fn log(&mut self, log: &LogView<'_>) {
+        self.format.push(&mut self.batch, log);
+    }
+
+    fn flush(&mut self, _deadline: &Deadline) -> Result<(), ExportError> {
+        let written = self.write();
+        self.batch.clear();
+        written.map_err(|(error, lost)| {
+            let message = format!("log lines cannot be written: {error}; check the disk, and where the output goes");
+            ExportError::new(DropReason::WriteError, lost, message)
+        })
+    }
+}
