@@ -136,7 +136,8 @@ mod tests {
         let inner = object.object("in");
         inner.end();
         object.end();
-        let expected = r#"{"te\"xt":"a\\b\n\u001b[2J\u202e世","n":18446744073709551615,"none":null,"id":"7","in":{}}"#;
+        let expected =
+            r#"{"te\"xt":"a\\b\n\u001b[2J\u202e世","n":18446744073709551615,"none":null,"id":"7","in":{}}"#;
         assert_eq!(out, expected);
     }
 

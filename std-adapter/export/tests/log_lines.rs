@@ -85,20 +85,29 @@ fn text(text: &str) -> Value<'_> {
 #[test]
 fn text_has_the_shape_that_was_asked_for() {
     let ids = "trace_id=abababababababababababababababab span_id=1212121212121212";
-    let fields = [("event_id", text("evt-1")), ("note", text("two words")), ("n", Value::U64(3)), ("gone", Value::Absent)];
+    let fields = [
+        ("event_id", text("evt-1")),
+        ("note", text("two words")),
+        ("n", Value::U64(3)),
+        ("gone", Value::Absent),
+    ];
     assert_eq!(
         line(Format::Text, &log("Processing event {n}", true, &fields)),
         format!(
             "2026-01-22T10:00:00.123Z INFO shop::events {ids} event_id=evt-1 note=\"two words\" Processing event 3\n"
         )
     );
-    assert_eq!(line(Format::Text, &log("loose", false, &[])), "2026-01-22T10:00:00.123Z INFO shop::events loose\n");
+    assert_eq!(
+        line(Format::Text, &log("loose", false, &[])),
+        "2026-01-22T10:00:00.123Z INFO shop::events loose\n"
+    );
 }
 
 #[test]
 fn json_has_the_documented_members() {
     let cut = Value::Str { text: "lo", truncated: true };
-    let fields = [("event_id", text("evt \"1\"")), ("n", Value::U64(3)), ("long", cut), ("x", Value::F64(0.5))];
+    let fields =
+        [("event_id", text("evt \"1\"")), ("n", Value::U64(3)), ("long", cut), ("x", Value::F64(0.5))];
     let expected = concat!(
         r#"{"timestamp":"2026-01-22T10:00:00.123456789Z","level":"INFO","target":"shop::events","message":"Event 3","#,
         r#""trace_id":"abababababababababababababababab","span_id":"1212121212121212","trace_sampled":true,"#,
@@ -166,7 +175,8 @@ impl Folder {
     fn files(&self) -> Vec<(String, String)> {
         let entries = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path());
         let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
-        let mut files: Vec<_> = entries.map(|path| (name(&path), fs::read_to_string(path).unwrap())).collect();
+        let mut files: Vec<_> =
+            entries.map(|path| (name(&path), fs::read_to_string(path).unwrap())).collect();
         files.sort();
         files
     }

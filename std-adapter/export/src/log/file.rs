@@ -78,7 +78,10 @@ impl RollingFile {
     pub fn open(self) -> io::Result<RollingWriter> {
         let named = |error: io::Error| {
             let path = self.path.display();
-            io::Error::new(error.kind(), format!("{path} cannot be opened for writing: {error}; check the path and its permissions"))
+            io::Error::new(
+                error.kind(),
+                format!("{path} cannot be opened for writing: {error}; check the path and its permissions"),
+            )
         };
         if let Some(folder) = self.path.parent() {
             fs::create_dir_all(folder).map_err(named)?;
@@ -204,7 +207,8 @@ fn old_files(path: &Path) -> Vec<OldFile> {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Vec::new() };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let old = |entry: fs::DirEntry| OldFile::of(entry.file_name().to_str()?.strip_prefix(name)?.strip_prefix('.')?);
+    let old =
+        |entry: fs::DirEntry| OldFile::of(entry.file_name().to_str()?.strip_prefix(name)?.strip_prefix('.')?);
     entries.filter_map(old).collect()
 }
 

@@ -74,8 +74,8 @@ fn push_text(out: &mut String, log: &LogView<'_>) {
 
 /// Appends a value so that a reader sees where it ends.
 fn push_word(out: &mut String, text: &str) {
-    let is_plain =
-        !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '=' | '\\') || is_dangerous(c));
+    let is_plain = !text.is_empty()
+        && !text.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '=' | '\\') || is_dangerous(c));
     if is_plain { out.push_str(text) } else { crate::json::push_text(out, text) }
 }
 

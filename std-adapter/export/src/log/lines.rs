@@ -88,7 +88,8 @@ impl<W: Write + Send> Exporter for Lines<W> {
         let written = self.write();
         self.batch.clear();
         written.map_err(|(error, lost)| {
-            let message = format!("log lines cannot be written: {error}; check the disk, and where the output goes");
+            let message =
+                format!("log lines cannot be written: {error}; check the disk, and where the output goes");
             ExportError::new(DropReason::WriteError, lost, message)
         })
     }
