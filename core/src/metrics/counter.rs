@@ -1,4 +1,4 @@
-//! Counters: sums that only grow, and sums that may shrink.
+//! Counters: sums that only grow, and sums that may go down.
 
 use super::gauge::{InFlight, Steps};
 use super::metric::Metric;
@@ -17,18 +17,19 @@ use crate::sync::Signed;
 pub struct Counter(Metric);
 
 impl Counter {
-    /// For the macro.
+    /// The macro calls this.
     #[doc(hidden)]
     #[inline(always)]
     pub const fn new(metric: Metric) -> Counter {
         Counter(metric)
     }
 
-    /// Adds an unsigned integer of any width. Cost: a load and a store of the thread's own cell on a server; one atomic add (a critical section on
-    /// thumbv6m) on a microcontroller.
+    /// Adds an unsigned integer of any width. Cost: on a server a load and a store of the thread's own cell;
+    /// on a microcontroller one atomic add (a critical section on thumbv6m).
     ///
-    /// The sum never goes down. On a server it stays at `u64::MAX` once it gets there. On a 32-bit microcontroller a cell has 32 bits and wraps, and the
-    /// host extends it, which is exact as long as less than 2^32 is added between two snapshots.
+    /// The sum never goes down. On a server it saturates at `u64::MAX`. On a 32-bit microcontroller a cell
+    /// has 32 bits and wraps; the host extends it, which is exact while less than 2^32 is added between two
+    /// snapshots.
     #[inline(always)]
     pub fn add(self, n: impl Unsigned) {
         self.0.keep();
@@ -46,17 +47,19 @@ impl Counter {
 pub struct FloatCounter(Metric);
 
 impl FloatCounter {
-    /// For the macro.
+    /// The macro calls this.
     #[doc(hidden)]
     #[inline(always)]
     pub const fn new(metric: Metric) -> FloatCounter {
         FloatCounter(metric)
     }
 
-    /// Adds. What is negative, infinite or not a number adds nothing, so the sum never goes down. Cost: as [`Counter::add`], and an addition of floats.
+    /// Adds `n`. Negative numbers, infinity and NaN add nothing, so the sum never goes down. Cost: on a
+    /// server a load, a float addition and a store of the thread's own cell; on a microcontroller a float
+    /// addition and a compare-and-swap, both repeated for each change that comes in between.
     ///
-    /// The sum is an `f64`. On a target without 64-bit atomics it grows in an `f32`, which every snapshot moves into the `f64`: between two snapshots
-    /// the sum has the precision of an `f32`.
+    /// The sum is an `f64`. Targets without 64-bit atomics add to an `f32`, which every snapshot moves into
+    /// the `f64`; between two snapshots the sum has the precision of an `f32`.
     #[inline(always)]
     pub fn add(self, n: impl Number) {
         self.0.keep();
@@ -78,21 +81,22 @@ impl FloatCounter {
 pub struct UpDownCounter(Metric);
 
 impl UpDownCounter {
-    /// For the macro.
+    /// The macro calls this.
     #[doc(hidden)]
     #[inline(always)]
     pub const fn new(metric: Metric) -> UpDownCounter {
         UpDownCounter(metric)
     }
 
-    /// Adds, or subtracts what is negative. Cost: as [`Counter::add`]. The sum stays within an `i64`.
+    /// Adds `n`, which may be negative. Cost: as [`Counter::add`]. With 64-bit cells the sum saturates at the
+    /// ends of `i64`; 32-bit cells wrap, and the host extends them.
     #[inline(always)]
     pub fn add(self, n: impl Integer) {
         self.0.keep();
         self.0.add_signed(0, n.to_signed());
     }
 
-    /// Adds 1 now, and subtracts it when the returned guard is dropped.
+    /// Adds 1 now and subtracts it when the returned guard is dropped.
     ///
     /// ```
     /// # use throughline::up_down_counter;

@@ -1,9 +1,10 @@
-//! Families: metrics with labels known only when they run, in a table of fixed size.
+//! Families: metrics with run-time labels, in a table of fixed size.
 //!
-//! A label set is found by hashing and linear probing; a new one takes a free place with one compare-and-swap and never leaves. What finds
-//! no place, or is longer than a place holds, is counted in the overflow series (`otel.metric.overflow` = `true`), so memory is bounded by
-//! construction and no count is lost. Two threads that bring the same new set at once may give it two places; readers
-//! add series with equal labels up. No loop waits for another thread.
+//! A label set is found by hashing and linear probing. A new set takes a free slot with one compare-and-swap
+//! and keeps it. Sets that find no free slot, or are longer than a slot, are counted in the overflow series
+//! (`otel.metric.overflow` = `true`), so memory is bounded and no count is lost. Two threads that insert the
+//! same new set at the same time may fill two slots; readers add up series with equal labels. No loop waits
+//! for another thread.
 
 use super::entry::Entry;
 use super::gauge::Site;
@@ -28,14 +29,15 @@ pub struct CounterFamily<const L: usize> {
 }
 
 impl<const L: usize> CounterFamily<L> {
-    /// For the macro.
+    /// The macro calls this.
     #[doc(hidden)]
     #[inline(always)]
     pub const fn new(metric: Metric, keys: &'static [SeriesKey]) -> Self {
         CounterFamily { metric, keys }
     }
 
-    /// Adds to the series with these label values. Cost: hashing them, one comparison, and [`Counter::add`](super::Counter::add).
+    /// Adds to the series with these label values. Cost: hashing the labels, one comparison, and
+    /// [`Counter::add`](super::Counter::add).
     #[inline]
     pub fn add(self, labels: [&str; L], n: impl Unsigned) {
         self.metric.keep();
@@ -58,14 +60,15 @@ pub struct UpDownCounterFamily<const L: usize> {
 }
 
 impl<const L: usize> UpDownCounterFamily<L> {
-    /// For the macro.
+    /// The macro calls this.
     #[doc(hidden)]
     #[inline(always)]
     pub const fn new(metric: Metric, keys: &'static [SeriesKey]) -> Self {
         UpDownCounterFamily { metric, keys }
     }
 
-    /// Adds to the series with these label values, or subtracts what is negative. Cost: as [`CounterFamily::add`].
+    /// Adds `n`, which may be negative, to the series with these label values. Cost: as
+    /// [`CounterFamily::add`].
     #[inline]
     pub fn add(self, labels: [&str; L], n: impl Integer) {
         self.metric.keep();
@@ -73,7 +76,8 @@ impl<const L: usize> UpDownCounterFamily<L> {
     }
 }
 
-/// Gauges with `L` run-time labels; made by [`gauge_family!`](crate::gauge_family!). All callsites of one family share one table, that of the first.
+/// Gauges with `L` run-time labels; made by [`gauge_family!`](crate::gauge_family!). All callsites of one
+/// family share the table of its first callsite.
 ///
 /// ```
 /// use throughline::gauge_family;
@@ -85,15 +89,16 @@ impl<const L: usize> UpDownCounterFamily<L> {
 pub struct GaugeFamily<const L: usize>(Site);
 
 impl<const L: usize> GaugeFamily<L> {
-    /// For the macro.
+    /// The macro calls this.
     #[doc(hidden)]
     #[inline(always)]
     pub const fn new(entry: &'static Entry, home: &'static Home) -> Self {
         GaugeFamily(Site { entry, home })
     }
 
-    /// Sets the series with these label values. Label sets that find no place share the overflow series, which then has the value set last. Cost:
-    /// hashing them, one comparison and a store.
+    /// Sets the series with these label values. Label sets without a slot share the overflow series, which
+    /// holds the last value set for any of them. Cost: hashing the labels, one comparison, and
+    /// [`Gauge::set`](super::Gauge::set).
     #[inline]
     pub fn set(self, labels: [&str; L], value: impl Integer) {
         if let Some(cell) = self.cell(&labels) {
@@ -101,7 +106,8 @@ impl<const L: usize> GaugeFamily<L> {
         }
     }
 
-    /// Adds to the series with these label values, or subtracts what is negative.
+    /// Adds `n`, which may be negative, to the series with these label values. Cost: hashing the labels, one
+    /// comparison, and [`Gauge::add`](super::Gauge::add).
     #[inline]
     pub fn add(self, labels: [&str; L], n: impl Integer) {
         if let Some(cell) = self.cell(&labels) {
@@ -109,7 +115,7 @@ impl<const L: usize> GaugeFamily<L> {
         }
     }
 
-    /// Subtracts from the series with these label values.
+    /// Subtracts `n` from the series with these label values. Cost: as [`GaugeFamily::add`].
     #[inline]
     pub fn sub(self, labels: [&str; L], n: impl Integer) {
         if let Some(cell) = self.cell(&labels) {
@@ -138,14 +144,15 @@ pub struct HistogramFamily<const SCALE: u32, const L: usize, const UNIT: u64 = 1
 impl<const SCALE: u32, const L: usize, const UNIT: u64, const FRACTION: u32>
     HistogramFamily<SCALE, L, UNIT, FRACTION>
 {
-    /// For the macro.
+    /// The macro calls this.
     #[doc(hidden)]
     #[inline(always)]
     pub const fn new(metric: Metric, keys: &'static [SeriesKey]) -> Self {
         HistogramFamily { metric, keys }
     }
 
-    /// Counts a value in the series with these label values, as [`Histogram::record`](super::Histogram::record) does.
+    /// Counts a value in the series with these label values. Cost: hashing the labels, one comparison, and
+    /// [`Histogram::record`](super::Histogram::record).
     #[inline]
     pub fn record(self, labels: [&str; L], value: impl Measure) {
         self.metric.keep();

@@ -1,11 +1,12 @@
-//! Gauges: last values. One cell for all threads and all callsites of the same gauge, as the last value is one.
+//! Gauges: last values. All threads and all callsites of a gauge share one cell, because only one value can
+//! be the last.
 
 use super::entry::Entry;
 use super::home::Home;
 use super::number::{Integer, Number};
 use crate::sync::{Cell, Count, Float, Relaxed, Signed};
 
-/// A last value, an integer; made by [`gauge!`](crate::gauge!).
+/// The last value of an integer; made by [`gauge!`](crate::gauge!).
 ///
 /// ```
 /// use throughline::gauge;
@@ -16,14 +17,14 @@ use crate::sync::{Cell, Count, Float, Relaxed, Signed};
 pub struct Gauge(Site);
 
 impl Gauge {
-    /// For the macro.
+    /// The macro calls this.
     #[doc(hidden)]
     #[inline(always)]
     pub const fn new(entry: &'static Entry, home: &'static Home) -> Gauge {
         Gauge(Site { entry, home })
     }
 
-    /// Sets it. Cost: two loads, a branch and a store.
+    /// Sets the value. Cost: three loads, two branches and a store.
     #[inline(always)]
     pub fn set(self, value: impl Integer) {
         if let Some(cell) = self.0.cell() {
@@ -31,19 +32,20 @@ impl Gauge {
         }
     }
 
-    /// Adds, or subtracts what is negative. Cost: an atomic add (a critical section on thumbv6m) beside what [`Gauge::set`] costs.
+    /// Adds `n`, which may be negative. Cost: that of [`Gauge::set`] with an atomic add (a critical section
+    /// on thumbv6m) in place of the store.
     #[inline(always)]
     pub fn add(self, n: impl Integer) {
         self.step(n.to_signed());
     }
 
-    /// Subtracts. Cost: as [`Gauge::add`].
+    /// Subtracts `n`. Cost: as [`Gauge::add`].
     #[inline(always)]
     pub fn sub(self, n: impl Integer) {
         self.step(n.to_signed().wrapping_neg());
     }
 
-    /// Adds 1 now, and subtracts it when the returned guard is dropped.
+    /// Adds 1 now and subtracts it when the returned guard is dropped.
     ///
     /// ```
     /// # use throughline::gauge;
@@ -64,7 +66,8 @@ impl Steps for Gauge {
     }
 }
 
-/// A last value, a float; made by `gauge!("…" as f64)`. On a target without 64-bit atomics it is kept as an `f32`.
+/// The last value of a float; made by `gauge!("…" as f64)`. Targets without 64-bit atomics keep it as an
+/// `f32`.
 ///
 /// ```
 /// use throughline::gauge;
@@ -74,14 +77,14 @@ impl Steps for Gauge {
 pub struct FloatGauge(Site);
 
 impl FloatGauge {
-    /// For the macro.
+    /// The macro calls this.
     #[doc(hidden)]
     #[inline(always)]
     pub const fn new(entry: &'static Entry, home: &'static Home) -> FloatGauge {
         FloatGauge(Site { entry, home })
     }
 
-    /// Sets it. Cost: as [`Gauge::set`].
+    /// Sets the value. Cost: as [`Gauge::set`].
     #[inline(always)]
     pub fn set(self, value: impl Number) {
         if let Some(cell) = self.0.cell() {
@@ -89,7 +92,8 @@ impl FloatGauge {
         }
     }
 
-    /// Adds. Cost: a compare-and-swap, again for every other change that gets in between; a change takes a bounded time, so this is lock-free.
+    /// Adds `n`. Cost: a compare-and-swap, which is repeated for each change that another context makes in
+    /// between (lock-free).
     #[inline(always)]
     pub fn add(self, n: impl Number) {
         if let Some(cell) = self.0.cell() {
@@ -97,7 +101,7 @@ impl FloatGauge {
         }
     }
 
-    /// Subtracts. Cost: as [`FloatGauge::add`].
+    /// Subtracts `n`. Cost: as [`FloatGauge::add`].
     #[inline(always)]
     pub fn sub(self, n: impl Number) {
         if let Some(cell) = self.0.cell() {
@@ -106,7 +110,7 @@ impl FloatGauge {
     }
 }
 
-/// Adds to the float in a cell that several contexts share.
+/// Adds to the float in a cell that several contexts write.
 #[inline]
 pub(super) fn add_float(cell: &Cell, n: Float) {
     let mut old = cell.load(Relaxed);
@@ -141,26 +145,28 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// The one cell of all callsites of this gauge; `None` while nobody may come to read it.
+    /// The one cell of all callsites of this gauge; `None` while the program has no recorder, so nothing can
+    /// read it.
     #[inline(always)]
     fn cell(self) -> Option<&'static Cell> {
         self.home.of(self.entry)?.cells.first()
     }
 }
 
-/// What an [`InFlight`] guard counts up and down.
+/// The metrics that an [`InFlight`] guard can count in.
 pub trait Steps: Copy {
-    /// Adds; says whether it did.
+    /// Adds `n`. Returns whether it was added.
     #[doc(hidden)]
     fn step(self, n: Signed) -> bool;
 }
 
-/// Counts as one as long as it lives; made by [`Gauge::in_flight`] and [`UpDownCounter::in_flight`](super::UpDownCounter::in_flight).
+/// Counts as one while it lives; made by [`Gauge::in_flight`] and
+/// [`UpDownCounter::in_flight`](super::UpDownCounter::in_flight).
 #[derive(Debug)]
 #[must_use = "the count goes down again when the guard is dropped: bind it to a name such as `_guard`"]
 pub struct InFlight<T: Steps> {
     metric: T,
-    /// Whether the 1 was added; there may have been no recorder yet.
+    /// Whether the 1 was added. It is not added while the program has no recorder.
     counted: bool,
 }
 

@@ -1,8 +1,9 @@
-//! Base-2 exponential histograms with an integer-only index, so that a Cortex-M0 makes just what OTLP's `ExponentialHistogram` and
-//! Prometheus's native histograms carry, and any two merge without error.
+//! Base-2 exponential histograms with an integer-only bucket index. A Cortex-M0 produces exactly the buckets
+//! of OTLP's `ExponentialHistogram` and of Prometheus's native histograms, and any two of them merge without
+//! error.
 //!
-//! At scale *s* each power of two has 2^s buckets; bucket boundaries are 2^(i / 2^s). A value taken for the geometric middle of its
-//! bucket is off by at most:
+//! At scale *s* each power of two has 2^s buckets, and the bucket boundaries are 2^(i / 2^s). If the
+//! geometric middle of its bucket stands for a value, the error is at most:
 //!
 //! | scale | worst relative error | cells of 32 bits | bytes | cells of 64 bits | bytes |
 //! |---|---|---|---|---|---|
@@ -12,28 +13,32 @@
 //! | 3 | 4.33 % | 260 | 1040 | 517 | 4136 |
 //! | 4 | 2.17 % | 516 | 2064 | 1029 | 8232 |
 //!
-//! Cells have 64 bits where the target has 64-bit atomics, else 32. They are zeros, sum, buckets, and, of 64 bits, the least and the greatest value. On a
-//! server each thread that records has them, lazily. Where cells have 32 bits there is no room in the budget for the two extremes; readers take the bounds of the
-//! outermost buckets that counted for them.
+//! Cells have 64 bits where the target has 64-bit atomics, else 32. They hold the zeros, the sum, the buckets
+//! and, if they have 64 bits, the least and the greatest value. On a server each thread that records gets its
+//! own cells on first use. Histograms with 32-bit cells keep no least and greatest value, because the
+//! instruction budget has no room for them; readers use the bounds of the outermost non-empty buckets
+//! instead.
 //!
-//! A histogram of fractions (`histogram!("…" as f64)`) counts multiples of 2^-`fraction_bits` in the same cells: a power of two moves every boundary to
-//! another boundary, so the buckets stay OTLP's, and no code beside the conversion of the value is added.
+//! A histogram of fractions (`histogram!("…" as f64)`) counts multiples of 2^-`fraction_bits` in the same
+//! cells. A power of two moves every boundary to another boundary, so the buckets stay OTLP's, and only the
+//! conversion of the value is added.
 //!
-//! Source: OpenTelemetry, *Metrics Data Model*, "ExponentialHistogram"; the boundary table is 2^(j/16) in fixed point, rounded down, and comparing an
-//! integer with it is exact, as every boundary but the first is irrational.
+//! Source: OpenTelemetry, *Metrics Data Model*, "ExponentialHistogram". The boundary table is 2^(j/16) in
+//! fixed point, rounded down. Comparing an integer with it is exact, because every boundary but the first is
+//! irrational.
 
 use super::metric::Metric;
 use super::number::Measure;
 use crate::sync::{Count, Float};
 
-/// Most buckets per power of two are 2^this.
+/// The greatest scale: a power of two has at most 2^`MAX_SCALE` buckets.
 pub const MAX_SCALE: u32 = 4;
 
 /// Index of the cell that counts zeros.
 pub(crate) const ZEROS: usize = 0;
-/// Index of the sum; of 32-bit cells the one after it has its upper half.
+/// Index of the sum's cell. If cells have 32 bits, the next one holds the upper half.
 pub(crate) const SUM: usize = 1;
-/// Index of the cell with the least value, all bits inverted, so that 0 says that there is none.
+/// Index of the cell with the least value. The value's bits are inverted, so that 0 means "no value".
 #[cfg(target_has_atomic = "64")]
 pub(crate) const LEAST: usize = 2;
 /// Index of the cell with the greatest value.
@@ -42,19 +47,24 @@ pub(crate) const GREATEST: usize = 3;
 /// Index of the first bucket.
 pub(crate) const BUCKETS: usize = if Count::BITS == 64 { 4 } else { 3 };
 
-/// Cells of a histogram.
+/// The number of cells of a histogram with this scale.
+///
+/// # Panics
+///
+/// Panics when `scale` is above [`MAX_SCALE`].
 pub const fn cells(scale: u32) -> usize {
-    assert!(scale <= MAX_SCALE, "a histogram's scale is 0 to 4");
+    assert!(scale <= MAX_SCALE, "`scale` must be 0 to 4");
     BUCKETS + bucket_count(scale)
 }
 
-/// Buckets of a histogram on this machine.
+/// The number of buckets of a histogram with this scale on this machine.
 pub const fn bucket_count(scale: u32) -> usize {
     ((Count::BITS as usize) << scale) + 1
 }
 
-/// A distribution of non-negative numbers; made by [`histogram!`](crate::histogram!) and [`summary!`](crate::summary!). `UNIT` is how many nanoseconds its
-/// unit has, if it is one of time; values are counted as multiples of 2^-`FRACTION`.
+/// A distribution of non-negative numbers; made by [`histogram!`](crate::histogram!) and
+/// [`summary!`](crate::summary!). `UNIT` is the number of nanoseconds in its unit if that is a unit of time.
+/// Values are counted as multiples of 2^-`FRACTION`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -74,9 +84,10 @@ impl<const SCALE: u32, const UNIT: u64, const FRACTION: u32> Histogram<SCALE, UN
         Histogram(metric)
     }
 
-    /// Counts a number, which is in the histogram's unit, or a `Duration`, which is converted to it (see [`Measure`]). What is negative or not a number
-    /// counts as zero; a fraction is rounded to the nearest integer, or, in a histogram `as f64`, to the nearest multiple of 2^-`fraction_bits`.
-    /// Cost: the index, and two adds as [`Counter::add`](super::Counter::add)'s.
+    /// Counts a number in the histogram's unit, or a `Duration`, which is converted to that unit (see
+    /// [`Measure`]). Negative numbers and NaN count as zero. A fraction is rounded to the nearest integer or,
+    /// in a histogram `as f64`, to the nearest multiple of 2^-`fraction_bits`. Cost: computing the index, and
+    /// two additions like [`Counter::add`](super::Counter::add)'s.
     #[inline(always)]
     pub fn record(self, value: impl Measure) {
         self.0.keep();
@@ -84,17 +95,19 @@ impl<const SCALE: u32, const UNIT: u64, const FRACTION: u32> Histogram<SCALE, UN
     }
 }
 
-/// A value as a histogram's cells count it.
+/// Converts a value to the number that the cells count.
 #[inline(always)]
 pub(super) fn counted<const UNIT: u64, const FRACTION: u32>(value: impl Measure) -> Count {
     if FRACTION == 0 {
         return value.to_count_of::<UNIT>();
     }
-    // A cast truncates, so half is added to round; it also clamps, and makes 0 of what is negative or not a number.
+    // A cast truncates, so add a half to round. The cast also clamps, and turns negative numbers and NaN into
+    // 0.
     (value.to_float_of::<UNIT>() * (1_u64 << FRACTION) as Float + 0.5) as Count
 }
 
-/// Counts a value in the series whose first cell is `at`. On a microcontroller one copy serves every histogram of a scale.
+/// Counts a value in the series whose first cell is `at`. On a microcontroller all histograms of one scale
+/// share one copy.
 #[cfg_attr(target_os = "none", inline(never))]
 #[cfg_attr(not(target_os = "none"), inline(always))]
 pub(super) fn record<const SCALE: u32>(metric: Metric, at: usize, value: Count) {
@@ -102,8 +115,8 @@ pub(super) fn record<const SCALE: u32>(metric: Metric, at: usize, value: Count) 
     metric.record(at, at + bucket, value);
 }
 
-/// The bucket of a value: ⌈log2(value) · 2^scale⌉, that is, OTLP's index + 1. `None` for 0, which no bucket holds, for a scale above
-/// [`MAX_SCALE`], and for a value that this machine's cells cannot hold.
+/// The bucket of a value: ⌈log2(value) · 2^scale⌉, which is OTLP's index + 1. `None` for 0, which belongs to
+/// no bucket, for a scale above [`MAX_SCALE`], and for a value too large for this machine's cells.
 ///
 /// ```
 /// use throughline::adapter::metrics::position;
@@ -122,7 +135,8 @@ pub fn position(value: u64, scale: u32) -> Option<usize> {
     })
 }
 
-/// As [`position`], for a value that is not 0; a program has the tables of the scales it uses, and no others.
+/// Like [`position`], for a value other than 0. A program contains the tables of only those scales that it
+/// uses.
 #[inline(always)]
 fn position_at<const SCALE: u32>(value: Count) -> usize {
     let below: &[u8; 32] = const { &below(SCALE) };
@@ -134,22 +148,27 @@ fn position_at<const SCALE: u32>(value: Count) -> usize {
         _ => const { &boundaries::<17>() },
     };
     let (power, mantissa) = normalize(value);
-    // Boundaries lie at least 1/32 apart, so those below the mantissa are those below its thirty-second, and perhaps one more.
+    // Boundaries are at least 1/32 apart, so the boundaries below the mantissa are those below its
+    // thirty-second and at most one more.
     let below = below[(mantissa >> (Count::BITS - 6)) as usize & 31] as usize;
-    // SAFETY: the table counts boundaries, of which there are 2^SCALE; `counts_no_more_than_there_are` asserts it.
+    // SAFETY: the table counts boundaries, of which there are 2^SCALE; the test
+    // `counts_no_more_than_there_are` checks it.
     unsafe { core::hint::assert_unchecked(below <= 1 << SCALE) };
     let position = ((power as usize) << SCALE) + below + (mantissa > boundaries[below]) as usize;
-    // SAFETY: the boundary after the last is the largest mantissa, so a position is never beyond the last power's last.
+    // SAFETY: the last boundary is the largest mantissa, so a position is never beyond the last one of the
+    // last power of two.
     unsafe { core::hint::assert_unchecked(position <= (Count::BITS as usize) << SCALE) };
     position
 }
 
-/// The position of the highest bit of a value that is not 0, and the value shifted so that this bit is the topmost.
+/// The position of the highest bit of a value other than 0, and the value shifted so that this bit is the
+/// topmost.
 #[inline(always)]
 fn normalize(value: Count) -> (u32, Count) {
     #[cfg(not(counts_zeros))]
     {
-        // The processor has no instruction that counts leading zeros, and the library's function takes twice as many instructions as this.
+        // The processor has no instruction that counts leading zeros, and the library function for it takes
+        // twice as many instructions as this code.
         let (power, rest) = halve(value);
         const LAST: [u8; 16] = [0, 0, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3];
         let last = u32::from(LAST[(rest >> (Count::BITS - 4)) as usize]) & 3;
@@ -162,13 +181,15 @@ fn normalize(value: Count) -> (u32, Count) {
     }
 }
 
-/// Shifts a value that is not 0 until one of its four topmost bits is set. Returns the power of two of the lowest of these four, and the shifted value.
+/// Shifts a value other than 0 until one of its four topmost bits is set. Returns the power of two of the
+/// lowest of these four bits, and the shifted value.
 #[cfg(not(counts_zeros))]
 #[inline(always)]
 fn halve(value: Count) -> (u32, Count) {
     let (mut power, mut rest) = (28, value);
     #[cfg(target_arch = "arm")]
-    // The compiler would shift by a register here, which takes more instructions. SAFETY: reads and writes registers only.
+    // In assembly because the compiler would shift by a register here, which takes more instructions. SAFETY:
+    // the code reads and writes registers only.
     unsafe {
         core::arch::asm!(
             "lsrs {t}, {rest}, #16; bne 2f; lsls {rest}, #16; subs {power}, #16; 2:",
@@ -190,17 +211,19 @@ fn halve(value: Count) -> (u32, Count) {
     (power, rest)
 }
 
-/// Leading zeros of a value that is not 0.
+/// Leading zeros of a value other than 0.
 ///
-/// On x86-64 without `lzcnt` this is `bsr`, which depends on the old content of its output register. That content is the position of the value
-/// recorded before, so consecutive records would form a chain of 5 ns each. Zeroing the register first breaks the chain.
+/// On x86-64 without `lzcnt` this is `bsr`, which depends on the old content of its output register. That
+/// content is the previous record's result, so consecutive records would form a dependency chain of 5 ns
+/// each. Zeroing the register first breaks the chain.
 #[cfg(counts_zeros)]
 #[inline(always)]
 fn leading_zeros(value: Count) -> u32 {
     #[cfg(all(target_arch = "x86_64", not(target_feature = "lzcnt"), not(miri)))]
     {
         let top: u64;
-        // SAFETY: reads and writes registers only; `bsr` leaves its output as it was when the input is 0, and it was zeroed.
+        // SAFETY: the code reads and writes registers only. `bsr` leaves its output unchanged when the input
+        // is 0; the output was zeroed.
         unsafe {
             core::arch::asm!(
                 "xor {top:e}, {top:e}",
@@ -216,7 +239,7 @@ fn leading_zeros(value: Count) -> u32 {
     value.leading_zeros()
 }
 
-/// How many boundaries are below 1 + i/32.
+/// For each i below 32, the number of boundaries below 1 + i/32.
 const fn below(scale: u32) -> [u8; 32] {
     let mut out = [0; 32];
     let mut i = 0;
@@ -262,7 +285,7 @@ const BOUNDARIES_64: [u64; 16] = [
     0xF525_7D15_2486_CC2C,
 ];
 
-/// The boundaries of a scale in the machine's word, and a last one that no mantissa exceeds.
+/// The boundaries of a scale in the width of a cell, and a last one that no mantissa exceeds.
 const fn boundaries<const N: usize>() -> [Count; N] {
     let mut out = [Count::MAX; N];
     let mut j = 0;

@@ -1,4 +1,4 @@
-//! The names that the crate `metrics` has for the same: code written for it compiles as it is.
+//! The method names of the `metrics` crate, so that code written for it compiles unchanged.
 
 use super::number::{Integer, Number, Unsigned};
 use super::{Counter, FloatCounter, FloatGauge, Gauge};

@@ -1,10 +1,10 @@
-//! A metric as its cells, and the ways to add to them.
+//! The cells of a metric and the operations that add to them.
 
 #[cfg(registered_callsites)]
 use super::entry::Entry;
 use crate::sync::{Cell, Count, Float, Relaxed, Signed};
 
-/// A metric: its cells and where the reader finds it. Made by the macros.
+/// A metric: its cells, and the entry through which readers find it. The macros make it.
 #[derive(Clone, Copy, Debug)]
 pub struct Metric {
     cells: &'static [Cell],
@@ -15,7 +15,7 @@ pub struct Metric {
 }
 
 impl Metric {
-    /// For the macros.
+    /// The macros call this.
     #[cfg(registered_callsites)]
     #[doc(hidden)]
     #[inline(always)]
@@ -23,8 +23,9 @@ impl Metric {
         Metric { cells, entry }
     }
 
-    /// For the macros. `keep` does nothing but refer to the metric's [`Entry`](super::entry::Entry). Without it the linker would drop the entry, because the code
-    /// that counts refers to the cells alone. A call of it is inlined and leaves a relocation, no instruction.
+    /// The macros call this. `keep` only refers to the metric's [`Entry`](super::entry::Entry): the counting
+    /// code refers to the cells alone, so without it the linker would drop the entry. An inlined call of
+    /// `keep` leaves a relocation and no instruction.
     #[cfg(not(registered_callsites))]
     #[doc(hidden)]
     #[inline(always)]
@@ -32,15 +33,15 @@ impl Metric {
         Metric { cells, keep }
     }
 
-    /// Makes the calling code refer to the metric's entry, on targets where this reference puts the entry into the table of all metrics. Call it only from
-    /// inlined functions, where the metric is a constant.
+    /// Makes the calling code refer to the metric's entry, on targets where such a reference puts the entry
+    /// into the table of all metrics. Call it only from inlined functions, where the metric is a constant.
     #[inline(always)]
     pub(super) fn keep(self) {
         #[cfg(not(registered_callsites))]
         (self.keep)();
     }
 
-    /// Adds to cell `i`, which must exist. A 64-bit cell stays at its greatest number, a 32-bit one wraps.
+    /// Adds to cell `i`, which must exist. A 64-bit cell saturates, a 32-bit one wraps.
     #[inline(always)]
     pub(super) fn add(self, i: usize, n: Count) {
         #[cfg(registered_callsites)]
@@ -55,8 +56,8 @@ impl Metric {
         add_to_shared(&self.cells[i], n);
     }
 
-    /// Adds to the signed number in cell `i`, which must exist. Returns false, and adds nothing, as long as the program has no recorder. A 64-bit cell stays at its
-    /// least or greatest number, a 32-bit one wraps.
+    /// Adds to the signed number in cell `i`, which must exist. Returns false and adds nothing while the
+    /// program has no recorder. A 64-bit cell saturates, a 32-bit one wraps.
     #[inline(always)]
     pub(super) fn add_signed(self, i: usize, n: Signed) -> bool {
         #[cfg(registered_callsites)]
@@ -97,7 +98,7 @@ impl Metric {
         super::gauge::add_float(&self.cells[0], n);
     }
 
-    /// Counts a value of a histogram whose first cell is `at` in the bucket in cell `bucket`.
+    /// Counts a value of a histogram: `at` is the histogram's first cell, `bucket` the cell of the bucket.
     #[cfg(target_has_atomic = "64")]
     #[inline(always)]
     pub(super) fn record(self, at: usize, bucket: usize, value: Count) {
@@ -113,7 +114,7 @@ impl Metric {
         record_in_shared(self.cells, at, bucket, value);
     }
 
-    /// The same in this thread's cells; false when it has none.
+    /// Counts in this thread's cells. Returns false when the thread has none for the metric.
     #[cfg(all(feature = "std", target_has_atomic = "64"))]
     #[inline(always)]
     fn record_in_own(self, at: usize, bucket: usize, value: Count) -> bool {
@@ -136,7 +137,7 @@ impl Metric {
         true
     }
 
-    /// Counts a value of a histogram whose first cell is `at` in the bucket in cell `bucket`.
+    /// Counts a value of a histogram: `at` is the histogram's first cell, `bucket` the cell of the bucket.
     #[cfg(not(target_has_atomic = "64"))]
     #[inline(always)]
     pub(super) fn record(self, at: usize, bucket: usize, value: Count) {
@@ -150,16 +151,16 @@ impl Metric {
     }
 }
 
-/// Whether cells have 64 bits. Those of 32 bits are extended by whoever reads them, so they must wrap.
+/// Whether cells have 64 bits. Readers extend 32-bit cells, so these must wrap.
 const WIDE: bool = Count::BITS == 64;
 
-/// Adds to a cell that this thread alone writes.
+/// Adds to a cell that only this thread writes.
 #[cfg(feature = "std")]
 #[inline(always)]
 fn add_to_own(cell: &Cell, n: Count) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
-    // SAFETY: adds to a word that is atomic. Without the lock: other threads only read it, and a signal handler on this one that counts too runs before the
-    // instruction or after it.
+    // SAFETY: this adds to a word that is an atomic. No lock prefix is needed: other threads only read the
+    // word, and a signal handler on this thread runs before or after the instruction.
     unsafe {
         core::arch::asm!(
             "add qword ptr [{cell}], {n}",
@@ -174,7 +175,8 @@ fn add_to_own(cell: &Cell, n: Count) {
     add_in_two_steps(cell, n);
 }
 
-/// The same for processors that do not add to memory: a signal handler that counts in the same cell between the two steps is overruled.
+/// Adds on processors without an instruction that adds to memory. A count that a signal handler makes in the
+/// same cell between load and store is lost.
 #[cfg(all(feature = "std", not(all(target_arch = "x86_64", not(miri)))))]
 #[inline(always)]
 fn add_in_two_steps(cell: &Cell, n: Count) {
@@ -185,7 +187,7 @@ fn add_in_two_steps(cell: &Cell, n: Count) {
     cell.store(sum, Relaxed);
 }
 
-/// Sets a sum that has come to its end to the greatest number.
+/// Sets an overflowing sum to the greatest number.
 #[cfg(feature = "std")]
 #[cold]
 #[inline(never)]
@@ -193,7 +195,7 @@ fn fill(cell: &Cell) {
     cell.store(Count::MAX, Relaxed);
 }
 
-/// Corrects a signed sum that has just wrapped by adding `n`.
+/// Corrects a signed sum that adding `n` has just made wrap.
 #[cold]
 #[inline(never)]
 fn clamp_signed(cell: &Cell, n: Signed) {
@@ -214,8 +216,8 @@ pub(super) fn add_to_shared(cell: &Cell, n: Count) {
     cell.fetch_add(n, Relaxed);
 }
 
-/// [`Metric::record`] for threads without cells of their own and for metrics that have no place in them yet. The metric is passed in its
-/// parts, so that they stay in registers.
+/// [`Metric::record`] for threads without their own cells, and for metrics that have no index in them yet.
+/// The parts of the metric are passed separately, so that they stay in registers.
 #[cfg(all(registered_callsites, target_has_atomic = "64"))]
 #[cfg_attr(feature = "std", cold)]
 #[inline(never)]

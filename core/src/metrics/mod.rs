@@ -1,20 +1,22 @@
-//! Metrics: statics bound when compiled, found by no lookup, counted by no lock.
+//! Metrics: statics bound at compile time, so that counting needs no lookup and no lock.
 //!
-//! On a microcontroller a metric is its cells and nothing else; an atomic add counts. On a server each thread has cells of its own and
-//! adds with a plain load and store; the reader sums. (`cargo xtask bench` measures it beside one shared atomic, which costs more alone and several
-//! times that with two threads.) Cells have 64 bits where the target has 64-bit atomics. Elsewhere they have 32 and wrap, and the reader extends
-//! them by their differences.
+//! On a microcontroller a metric consists of its cells, and counting is an atomic add. On a server each
+//! thread has its own cells and adds to them with a plain load and store; the reader sums over the threads.
+//! (`cargo xtask bench` compares this with one shared atomic, which costs more on one thread and several
+//! times more on two.) Cells have 64 bits where the target has 64-bit atomics. Elsewhere they have 32 bits
+//! and wrap, and the reader extends them from the difference between two readings.
 //!
-//! | macro | what it is | methods | takes |
+//! | macro | metric | methods | accepts |
 //! |---|---|---|---|
 //! | [`counter!`](crate::counter!), `as f64` | a sum that only grows | `add` | [`Unsigned`]; `as f64` any [`Number`] |
 //! | [`up_down_counter!`](crate::up_down_counter!) | a sum | `add`, `in_flight` | [`Integer`] |
 //! | [`gauge!`](crate::gauge!), `as f64` | a last value | `set`, `add`, `sub`, `in_flight` | [`Integer`]; `as f64` any [`Number`] |
 //! | [`histogram!`](crate::histogram!), `as f64` | a distribution | `record` | [`Measure`]: any number, `Duration` |
-//! | [`summary!`](crate::summary!), `as f64` | the same, exported as quantiles | `record` | [`Measure`] |
-//! | [`counter_family!`](crate::counter_family!) and its kin | the same with labels known when it runs | the same, labels first | the same |
+//! | [`summary!`](crate::summary!), `as f64` | a distribution, exported as quantiles | `record` | [`Measure`] |
+//! | [`counter_family!`](crate::counter_family!) and the other `…_family!` macros | the same with run-time labels | the same, labels first | the same |
 //!
-//! Callsites with the same name, unit, labels and kind are one series, in one thread or many.
+//! Callsites with the same name, unit, labels and kind are one series, whether one thread or several use
+//! them.
 
 mod counter;
 pub(crate) mod entry;

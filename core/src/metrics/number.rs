@@ -1,13 +1,13 @@
-//! The numbers that metrics take, and how each becomes what a cell holds.
+//! The number types that metrics accept, and how each is converted to the content of a cell.
 //!
-//! | method | takes |
+//! | method | accepts |
 //! |---|---|
 //! | `add` of a counter | [`Unsigned`]: unsigned integers of any width (and `i32`, the type of a bare literal) |
 //! | `add` of an up-down counter, `set`, `add`, `sub` of a gauge | [`Integer`]: integers of any width and sign |
-//! | the same of metrics `as f64` | [`Number`]: integers and floats |
+//! | the same methods of metrics `as f64` | [`Number`]: integers and floats |
 //! | `record` of a histogram | [`Measure`]: integers, floats, and [`Duration`] |
 //!
-//! What does not fit is clamped to the nearest number that does.
+//! A number that does not fit in a cell is clamped to the nearest one that does.
 
 use crate::sync::{Count, Float, Signed};
 use core::time::Duration;
@@ -19,54 +19,54 @@ use sealed::Sealed;
 
 /// An integer or a float.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no number that a metric takes",
-    label = "an integer or a float is wanted here"
+    message = "`{Self}` is not a number that a metric accepts",
+    label = "expected an integer or a float"
 )]
 pub trait Number: Copy + Sealed {
-    /// The nearest unsigned integer; 0 for what is negative or not a number.
+    /// The nearest unsigned integer; 0 for a negative number and for NaN.
     #[doc(hidden)]
     fn to_count(self) -> Count;
-    /// The same number as a float, as precise as the metric's cell is.
+    /// The same number as a float with the precision of the metric's cell.
     #[doc(hidden)]
     fn to_float(self) -> Float;
 }
 
 /// An integer of any width and sign.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no integer",
-    label = "an integer is wanted here",
-    note = "for fractions declare the metric as a float: `gauge!(\"name\" as f64)`"
+    message = "`{Self}` is not an integer",
+    label = "expected an integer",
+    note = "to use fractions, declare the metric as a float: `gauge!(\"name\" as f64)`"
 )]
 pub trait Integer: Number {
-    /// The same number, clamped to what a cell holds.
+    /// The same number, clamped to the range of a cell.
     #[doc(hidden)]
     fn to_signed(self) -> Signed;
 }
 
-/// An amount that a counter may grow by: an unsigned integer of any width. `i32` is among them because a literal such as `1` has that type when
-/// nothing else decides; a negative `i32` adds nothing.
+/// An amount that a counter may grow by: an unsigned integer of any width. `i32` is included because a bare
+/// literal such as `1` has that type; a negative `i32` adds nothing.
 #[diagnostic::on_unimplemented(
     message = "a counter cannot grow by `{Self}`",
-    label = "an unsigned integer is wanted here",
-    note = "a sum that may go down is an `up_down_counter!`",
-    note = "a sum of fractions is a `counter!(\"name\" as f64)`"
+    label = "expected an unsigned integer",
+    note = "for a sum that may go down, use `up_down_counter!`",
+    note = "for a sum of fractions, use `counter!(\"name\" as f64)`"
 )]
 pub trait Unsigned: Integer {}
 
-/// What a histogram records: an integer, a float, or a [`Duration`].
+/// A value that a histogram records: an integer, a float, or a [`Duration`].
 ///
-/// A plain number is in the unit that the histogram declares. A `Duration` is converted to that unit, which must be one of time: `s`, `ms`, `us`,
-/// `ns`, `min` or `h`. A histogram that declares no unit takes a `Duration` in nanoseconds. With any other unit, recording a `Duration`
-/// does not compile.
+/// A plain number is in the unit that the histogram declares. A `Duration` is converted to that unit, which
+/// must be a unit of time: `s`, `ms`, `us`, `ns`, `min` or `h`. A histogram without a unit takes a `Duration`
+/// in nanoseconds. With any other unit, recording a `Duration` does not compile.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be recorded in a histogram",
-    label = "an integer, a float or a `Duration` is wanted here"
+    label = "expected an integer, a float or a `Duration`"
 )]
 pub trait Measure: Copy + Sealed {
-    /// In units of `UNIT` nanoseconds, if a time.
+    /// The value as an integer; a duration in units of `UNIT` nanoseconds.
     #[doc(hidden)]
     fn to_count_of<const UNIT: u64>(self) -> Count;
-    /// The same as a float.
+    /// The value as a float; a duration in units of `UNIT` nanoseconds.
     #[doc(hidden)]
     fn to_float_of<const UNIT: u64>(self) -> Float;
 }
@@ -129,7 +129,7 @@ macro_rules! float {
         impl Number for $type {
             #[inline(always)]
             fn to_count(self) -> Count {
-                // A cast truncates, so half is added to round; it also clamps, and makes 0 of what is not a number.
+                // A cast truncates, so add a half to round. The cast also clamps, and turns NaN into 0.
                 (self + 0.5) as Count
             }
             #[inline(always)]
@@ -189,7 +189,7 @@ const fn assert_is_time(unit: u64) {
     );
 }
 
-/// Nanoseconds in a unit of time as UCUM writes it; 1 when there is no unit, 0 when it is not one of time.
+/// The nanoseconds in a UCUM unit of time; 1 for no unit, 0 for any other unit.
 pub const fn nanoseconds_in(unit: &str) -> u64 {
     match unit.as_bytes() {
         b"" | b"ns" => 1,
@@ -210,7 +210,7 @@ mod tests {
     fn what_does_not_fit_is_clamped() {
         assert_eq!((u128::MAX.to_count(), i128::MIN.to_count(), (-1_i8).to_count()), (Count::MAX, 0, 0));
         assert_eq!((i128::MIN.to_signed(), u64::MAX.to_signed()), (Signed::MIN, Signed::MAX));
-        // A cell may be wider than a machine word, and then holds all that a word can.
+        // A cell may be wider than a machine word and then holds every word.
         let most = Signed::try_from(usize::MAX).unwrap_or(Signed::MAX);
         assert_eq!((usize::MAX.to_signed(), isize::MIN.to_signed()), (most, isize::MIN as Signed));
         assert_eq!((7_u8.to_signed(), (-7_i16).to_signed()), (7, -7));

@@ -1,6 +1,7 @@
-//! Reading metrics: a walk over all series, and what each holds.
+//! Reads metrics: walks over all series and returns their values.
 
-// A cell has 32 or 64 bits, depending on the target: where it has 64, widening it changes nothing.
+// A cell has 32 or 64 bits, depending on the target. On targets with 64-bit cells these conversions change
+// nothing.
 #![allow(clippy::unnecessary_cast, clippy::useless_conversion)]
 
 use super::entry::Entry;
@@ -11,49 +12,50 @@ use super::shape;
 use crate::callsite::{Blob, Kind};
 use crate::sync::{Count, Relaxed, Signed};
 
-/// One series of a metric, to be read.
+/// One series of a metric.
 #[derive(Clone, Copy, Debug)]
 pub struct Series {
     entry: &'static Entry,
     index: usize,
 }
 
-/// What a series holds.
+/// The value of a series.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Reading {
-    /// A monotonic sum; `u64::MAX` stands for all above as well.
+    /// A monotonic sum. It saturates at `u64::MAX`.
     Counter(u64),
     /// A monotonic sum of fractions.
     CounterFloat(f64),
     /// A sum that may go down.
     UpDown(i64),
-    /// A last value.
+    /// An integer gauge's last value.
     GaugeInt(i64),
-    /// A last value.
+    /// A float gauge's last value.
     GaugeFloat(f64),
-    /// A histogram. Its buckets are read one by one with [`Series::bucket`].
+    /// A histogram. [`Series::bucket`] reads its buckets one by one.
     Histogram(HistogramReading),
 }
 
-/// What a histogram holds beside its buckets. All numbers are multiples of 2^-`fraction_bits`.
+/// A histogram's values other than its buckets. All values are multiples of 2^-`fraction_bits`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistogramReading {
-    /// Buckets per power of two are 2^this.
+    /// A power of two has 2^`scale` buckets.
     pub scale: u8,
-    /// Binary digits behind the point that the cells count.
+    /// Number of binary fraction digits of the values.
     pub fraction_bits: u8,
-    /// Whether it is to be exported as quantiles.
+    /// Whether the histogram is to be exported as quantiles.
     pub is_summary: bool,
-    /// Sum of all values; `u64::MAX` stands for all above as well.
+    /// Sum of all values. It saturates at `u64::MAX`.
     pub sum: u64,
-    /// How many values were zero.
+    /// Number of values that were zero.
     pub zeros: u64,
-    /// Least and greatest value, where they are kept and any was recorded.
+    /// The least and the greatest value; `None` where cells do not keep them or no value was recorded.
     pub extremes: Option<(u64, u64)>,
 }
 
-/// Calls `f` with every series: on a 32-bit microcontroller of all metrics in the program, elsewhere of those used so far. Writers may go on meanwhile: a series is
-/// read as of some moment during the call, and no count is lost or read twice. Cost: cells × threads.
+/// Calls `f` with every series: on a 32-bit microcontroller those of all metrics in the program, elsewhere
+/// those of the metrics used so far. Writers may continue meanwhile; a series is read as of some moment
+/// during the call, and no count is lost or read twice. Cost: cells × threads.
 pub fn for_each(mut f: impl FnMut(Series)) {
     let mut next = Series::first();
     while let Some(series) = next {
@@ -63,12 +65,13 @@ pub fn for_each(mut f: impl FnMut(Series)) {
 }
 
 impl Series {
-    /// The first series. Together with [`Series::next`] it walks over all; the walk may pause and go on later.
+    /// The first series. With [`Series::next`] it walks over all series; the walk may pause and continue
+    /// later.
     pub fn first() -> Option<Series> {
         Series::in_use_from(Entry::first()?, 0)
     }
 
-    /// The series after this one. Metrics that were first used since the walk began may be missing.
+    /// The next series. Metrics that were first used after the walk began may be missing.
     pub fn next(&self) -> Option<Series> {
         Series::in_use_from(self.entry, self.index + 1)
     }
@@ -87,32 +90,34 @@ impl Series {
         }
     }
 
-    /// The metric's callsite: on a microcontroller its id, elsewhere the address of its blob, which only tells metrics apart.
+    /// The metric's callsite: its id on a microcontroller, elsewhere the address of its blob, which only
+    /// identifies the metric.
     pub fn callsite(&self) -> usize {
         self.entry.callsite()
     }
 
-    /// What is known of the metric; `None` on a microcontroller, whose blobs are on the host.
+    /// The description of the metric; `None` on a microcontroller, whose blobs are only in the ELF on the
+    /// host.
     pub fn blob(&self) -> Option<Blob<'static>> {
         self.entry.blob()
     }
 
-    /// The metric's kind, as in its blob: 3 counter, 4 up-down counter, 5 gauge, 6 histogram.
+    /// The kind of the metric, as in its blob: 3 counter, 4 up-down counter, 5 gauge, 6 histogram.
     pub fn kind(&self) -> u8 {
         self.entry.kind
     }
 
-    /// The metric's parameter, as in its blob.
+    /// The parameter of the metric, as in its blob.
     pub fn param(&self) -> u8 {
         self.entry.param
     }
 
-    /// Of a histogram: buckets per power of two are 2^this.
+    /// For a histogram: a power of two has 2^`scale` buckets.
     pub fn scale(&self) -> u8 {
         shape::scale(self.entry.param)
     }
 
-    /// Of a histogram: its cells count multiples of 2^-this.
+    /// For a histogram: its cells count multiples of 2^-`fraction_bits`.
     pub fn fraction_bits(&self) -> u8 {
         shape::fraction_bits(self.entry.param)
     }
@@ -131,33 +136,33 @@ impl Series {
         self.kind() == Kind::Histogram as u8
     }
 
-    /// Index of its cell `i` among all of the metric.
+    /// Index of cell `i` of this series among all cells of the metric.
     fn at(&self, i: usize) -> usize {
         if self.index == 0 { i } else { self.index * self.len() + i }
     }
 
-    /// Cell `i`, summed over all threads: a 64-bit cell up to its greatest number, a 32-bit one modulo 2^32.
+    /// Cell `i`, summed over all threads. 64-bit sums saturate; 32-bit sums wrap.
     #[cfg_attr(target_os = "none", inline(never))]
     pub(crate) fn cell(&self, i: usize) -> Count {
         let sum = |a: Count, b| if Count::BITS == 64 { a.saturating_add(b) } else { a.wrapping_add(b) };
         self.fold(i, sum)
     }
 
-    /// The same of a signed cell.
+    /// The signed cell 0, summed over all threads in the same way.
     pub(crate) fn signed_cell(&self) -> Signed {
         #[cfg(feature = "std")]
         {
             let sum = |a: Signed, b| if Count::BITS == 64 { a.saturating_add(b) } else { a.wrapping_add(b) };
             self.fold(0, |a, b| sum(a as Signed, b as Signed) as Count) as Signed
         }
-        // One cell is its own sum.
+        // Without threads there is only one cell, which is the sum.
         #[cfg(not(feature = "std"))]
         {
             self.cell(0) as Signed
         }
     }
 
-    /// Cell `i` of all threads made one by `join`.
+    /// Combines cell `i` of all threads with `join`.
     #[cfg_attr(not(feature = "std"), allow(unused_variables))]
     #[inline(always)]
     fn fold(&self, i: usize, join: impl Fn(Count, Count) -> Count) -> Count {
@@ -174,7 +179,8 @@ impl Series {
         shared
     }
 
-    /// What it holds. For microcontrollers it is too large; the wire's encoder reads what it needs.
+    /// The value of the series. This function is too large for microcontrollers; the wire encoder reads only
+    /// the parts that it needs.
     pub fn read(&self) -> Reading {
         match self.entry.shape {
             shape::UP_DOWN => Reading::UpDown(self.signed_cell() as i64),
@@ -193,12 +199,12 @@ impl Series {
         }
     }
 
-    /// Of a histogram: how many values were zero.
+    /// For a histogram: the number of values that were zero.
     pub(crate) fn zeros(&self) -> u64 {
         self.cell(ZEROS) as u64
     }
 
-    /// Of a histogram: how many values fell into the bucket at `position`. 0 for a metric that is none.
+    /// For a histogram: the number of values in the bucket at `position`. 0 for other metrics.
     #[cfg_attr(target_os = "none", inline(never))]
     pub fn bucket(&self, position: usize) -> u64 {
         if self.is_histogram() && position < self.bucket_count() {
@@ -208,18 +214,19 @@ impl Series {
         }
     }
 
-    /// Of a histogram: how many buckets it has.
+    /// For a histogram: the number of buckets.
     pub fn bucket_count(&self) -> usize {
         bucket_count(self.scale().into())
     }
 
-    /// Of a histogram: the sum of all values.
+    /// For a histogram: the sum of all values.
     #[cfg(target_has_atomic = "64")]
     pub(crate) fn sum(&self) -> u64 {
         self.cell(SUM)
     }
 
-    /// Of a histogram: the sum of all values. It is in two cells; reading the upper one twice shows a carry that came in between.
+    /// For a histogram: the sum of all values. Two cells hold it; reading the upper one twice detects a carry
+    /// between the reads.
     #[cfg(not(target_has_atomic = "64"))]
     pub(crate) fn sum(&self) -> u64 {
         let mut high = self.cell(SUM + 1);
@@ -238,7 +245,7 @@ impl Series {
         use super::histogram::{GREATEST, LEAST};
         let greatest = self.fold(GREATEST, Count::max);
         let least = !self.fold(LEAST, Count::max);
-        // No value was recorded, or none but the greatest there is.
+        // Initial cells give `least > greatest`: no value was recorded.
         (least <= greatest).then_some((least, greatest))
     }
 
@@ -247,7 +254,8 @@ impl Series {
         None
     }
 
-    /// Gives a float's bytes to `sink`, the lowest first: those of a gauge's cell, or of a counter's sum. Code that only such metrics link.
+    /// Passes a float's bytes to `sink`, the lowest first: those of a gauge's cell or of a counter's sum.
+    /// Only programs with such metrics link this code.
     pub(crate) fn put_float(&self, sink: &mut dyn FnMut(&[u8])) {
         if let Some(special) = self.entry.special {
             (special.float)(self, sink);
@@ -262,13 +270,14 @@ impl Series {
         sink(&self.read_float_sum().to_le_bytes());
     }
 
-    /// Of a counter of fractions: its sum as the bits of an `f64`.
+    /// For a counter of fractions: its sum as the bits of an `f64`.
     #[cfg(target_has_atomic = "64")]
     fn read_float_sum(&self) -> u64 {
         self.fold(0, |a, b| (f64::from_bits(a) + f64::from_bits(b)).to_bits())
     }
 
-    /// Moves what the `f32` has gathered into the `f64` beside it. There is one reader at a time, so nobody else writes the latter.
+    /// Moves the amount gathered in the `f32` into the `f64` beside it. There is only one reader at a time,
+    /// so nothing else writes the `f64`.
     #[cfg(not(target_has_atomic = "64"))]
     fn read_float_sum(&self) -> u64 {
         let [gathered, low, high] = self.entry.cells else { return 0 };
@@ -279,29 +288,31 @@ impl Series {
         sum.to_bits()
     }
 
-    /// Its shape on the wire.
+    /// The shape on the wire.
     pub(crate) fn shape(&self) -> u8 {
         self.entry.shape
     }
 
-    /// Its place among the series of its metric; 0 for a metric without run-time labels. Together with [`Series::callsite`] it identifies the series
-    /// as long as the program runs.
+    /// The position of the series in its metric's table; 0 for a metric without run-time labels. Together
+    /// with [`Series::callsite`] it identifies the series while the program runs.
     pub fn index(&self) -> usize {
         self.index
     }
 
-    /// Number of run-time labels.
+    /// The number of run-time labels.
     pub fn label_count(&self) -> usize {
         usize::from(self.entry.labels)
     }
 
-    /// Writes the run-time labels' values, each as a length byte and its bytes, to `out`; 0 for a metric without. The
-    /// overflow series has none; see [`Series::is_overflow`].
+    /// Writes the values of the run-time labels to `out`, each as a length byte and its bytes. Returns the
+    /// number of bytes; 0 for a metric without labels and for the overflow series (see
+    /// [`Series::is_overflow`]).
     pub fn labels(&self, out: &mut [u8; SeriesKey::BYTES]) -> usize {
         self.entry.keys.get(self.index).map_or(0, |key| key.read(out))
     }
 
-    /// Gives the values of the run-time labels to `sink`: how many there are, then each as a length byte and its bytes. Code that only families link.
+    /// Passes the values of the run-time labels to `sink`: their number, then each as a length byte and its
+    /// bytes. Only programs with families link this code.
     pub(crate) fn put_labels(&self, sink: &mut dyn FnMut(&[u8])) {
         if let Some(special) = self.entry.special {
             (special.labels)(self, sink);
@@ -321,22 +332,22 @@ impl Series {
         }
     }
 
-    /// Whether it is of a family.
+    /// Whether the series belongs to a family.
     pub(crate) fn is_of_family(&self) -> bool {
         !self.entry.keys.is_empty()
     }
 
-    /// Whether it collects what found no room in its family.
+    /// Whether this is the overflow series, which counts the label sets that found no room in the family.
     pub fn is_overflow(&self) -> bool {
         self.is_of_family() && self.index == self.entry.keys.len()
     }
 
-    /// Of a gauge: whether another callsite's cells stand for it.
+    /// For a gauge: whether it uses the cells of another callsite.
     pub(super) fn is_away(&self) -> bool {
         self.entry.is_away()
     }
 
-    /// Of a family: whether the place is taken, or the overflow series counted anything.
+    /// For a family: whether the slot is taken, or the overflow series has counted anything.
     pub(super) fn is_in_use(&self) -> bool {
         match self.entry.keys.get(self.index) {
             Some(key) => key.is_set(),

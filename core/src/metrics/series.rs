@@ -1,8 +1,10 @@
-//! The table of label sets behind a family: hashing, linear probing, one compare-and-swap for a new one.
+//! The table of label sets behind a family: hashing, linear probing, and one compare-and-swap to insert a new
+//! set.
 //!
-//! Looking up and inserting are wait-free where the target compares and swaps in one instruction: the search visits each place at most once and waits for
-//! none. It skips a place that another context is just writing, so when two contexts bring the same new label set at once, it may get two places;
-//! readers add up series with equal labels. The model checker's view is in `core/tests/loom_series.rs`.
+//! Lookup and insertion are wait-free where the target has compare-and-swap as one instruction: the search
+//! visits each slot at most once and waits for none. It skips a slot that another context is still writing.
+//! Two contexts that insert the same new label set at the same time may therefore fill two slots; readers add
+//! up series with equal labels. The model is in `core/tests/loom_series.rs`.
 
 use crate::ring::Word;
 use crate::sync::{Acquire, AtomicWord, Relaxed, Release};
@@ -10,31 +12,32 @@ use crate::sync::{Acquire, AtomicWord, Relaxed, Release};
 const KEY_WORDS: usize = 8;
 const WORD_BYTES: usize = size_of::<Word>();
 
-/// The label values of one series, in 32 bytes on a 32-bit machine and 64 on a 64-bit one. Each value takes its length plus one byte.
+/// The label values of one series, in 32 bytes on a 32-bit machine and 64 bytes on a 64-bit one. The lengths
+/// take one word, and each value takes whole words.
 #[derive(Debug)]
 pub struct SeriesKey {
-    /// 0: free. 1: being written. Any other value: the hash of the labels, which has [`SET`] in it.
+    /// 0: free. 1: being written. Any other value is the hash of the labels, which has the bit [`SET`] set.
     state: AtomicWord,
     words: [AtomicWord; KEY_WORDS],
 }
 
 const FREE: Word = 0;
 const WRITING: Word = 1;
-/// Set in every hash, so that a hash is never `FREE` or `WRITING`.
+/// Set in every hash, so that no hash equals `FREE` or `WRITING`.
 const SET: Word = 2;
 
 impl SeriesKey {
-    /// Bytes of a label set.
+    /// Size of a label set in bytes.
     pub const BYTES: usize = KEY_WORDS * WORD_BYTES;
 
-    /// A free place.
+    /// A free slot.
     #[cfg(not(loom))]
     #[allow(clippy::new_without_default)]
     pub const fn new() -> SeriesKey {
         SeriesKey { state: AtomicWord::new(FREE), words: [const { AtomicWord::new(0) }; KEY_WORDS] }
     }
 
-    /// A free place.
+    /// A free slot.
     #[cfg(loom)]
     #[allow(clippy::new_without_default)]
     pub fn new() -> SeriesKey {
@@ -46,7 +49,8 @@ impl SeriesKey {
         self.state.load(Acquire) > WRITING
     }
 
-    /// Writes each value to `out` as a length byte and its bytes, and says how many bytes that takes; the rest is zeros.
+    /// Writes each value to `out` as a length byte and its bytes, followed by zeros. Returns the number of
+    /// bytes before the zeros.
     pub fn read(&self, out: &mut [u8; Self::BYTES]) -> usize {
         let mut packed = [0; Self::BYTES];
         for (chunk, word) in packed.chunks_exact_mut(WORD_BYTES).zip(&self.words) {
@@ -56,7 +60,7 @@ impl SeriesKey {
         let mut at = 0;
         out.fill(0);
         for len in lengths.iter().map(|l| usize::from(*l)).take_while(|l| *l > 0) {
-            // Kept as length + 1, so that 0 ends the list.
+            // Lengths are stored plus 1, so that a 0 ends the list.
             let len = len - 1;
             out[at] = len as u8;
             out[at + 1..at + 1 + len].copy_from_slice(&values[..len]);
@@ -67,7 +71,8 @@ impl SeriesKey {
     }
 }
 
-/// A label set packed into words, with its hash: a word of lengths (plus one each), then each value in words of its own.
+/// A label set packed into words, and its hash. The first word holds the lengths, each plus one; then each
+/// value begins a new word.
 struct Packed {
     words: [Word; KEY_WORDS],
     used: usize,
@@ -114,28 +119,31 @@ impl Packed {
     }
 }
 
-/// The golden ratio's bits.
+/// The bits of the golden ratio.
 const SPREAD: Word = 0x9E37_79B9_7F4A_7C15u64 as Word;
 
-/// Mixes the upper half into the lower one. After a multiplication the upper bits depend on all input bits, but the place is chosen by the lower half.
+/// Mixes the upper half into the lower half. After a multiplication the upper bits depend on all input bits,
+/// but the slot is chosen by the lower half.
 #[inline(always)]
 fn finished(hash: Word) -> Word {
     (hash ^ hash >> (Word::BITS / 2)) | SET
 }
 
-/// Where the search for a hash begins: the upper half of hash × places. It spreads hashes as evenly as a remainder does, without a division.
+/// The slot where the search for a hash begins: the upper half of hash × slots. This spreads hashes as evenly
+/// as a remainder, without a division.
 #[inline(always)]
-fn first_place(hash: Word, places: usize) -> usize {
-    ((u64::from(hash as u32) * places as u64) >> 32) as usize
+fn first_slot(hash: Word, slots: usize) -> usize {
+    ((u64::from(hash as u32) * slots as u64) >> 32) as usize
 }
 
-/// The last, incomplete word of `bytes`, padded with zeros. Where `bytes` has at least a whole word, one load reads it, without a loop over bytes.
+/// The last, incomplete word of `bytes`, padded with zeros. When `bytes` has at least one whole word, one
+/// load reads it, without a loop over bytes.
 #[inline(always)]
 fn partial_word(bytes: &[u8], rest: &[u8]) -> Word {
     if cfg!(target_endian = "little")
         && let Some(last) = bytes.last_chunk::<WORD_BYTES>()
     {
-        // Load the last eight (or four) bytes and shift out those that belong to the word before.
+        // Load the last eight (or four) bytes and shift out those that belong to the previous word.
         return Word::from_ne_bytes(*last) >> (8 * (WORD_BYTES - rest.len()));
     }
     let mut word = [0; WORD_BYTES];
@@ -145,7 +153,7 @@ fn partial_word(bytes: &[u8], rest: &[u8]) -> Word {
     Word::from_ne_bytes(word)
 }
 
-/// The index of the series with these labels; that of the overflow series when there is no room.
+/// The index of the series with these labels, or of the overflow series when there is no room.
 #[inline(always)]
 #[cfg_attr(not(loom), allow(unreachable_pub))]
 pub fn find<const L: usize>(keys: &[SeriesKey], labels: &[&str; L]) -> usize {
@@ -163,26 +171,27 @@ fn find_packed<const L: usize>(keys: &[SeriesKey], labels: &[&str; L]) -> usize 
     Packed::new(labels).map_or(keys.len(), |key| search(keys, &key))
 }
 
-/// Searches from the key's first place on. Returns the place that has the key, or takes a free place for it if the search meets one first.
+/// Searches from the key's first slot on. Returns the slot that has the key; if the search meets a free slot
+/// first, it takes that one.
 #[inline(never)]
 fn search(keys: &[SeriesKey], key: &Packed) -> usize {
-    let mut at = first_place(key.hash, keys.len());
+    let mut at = first_slot(key.hash, keys.len());
     for _ in 0..keys.len() {
-        let place = &keys[at];
-        let mut state = place.state.load(Acquire);
+        let slot = &keys[at];
+        let mut state = slot.state.load(Acquire);
         if state == FREE {
-            match place.state.compare_exchange(FREE, WRITING, Acquire, Acquire) {
+            match slot.state.compare_exchange(FREE, WRITING, Acquire, Acquire) {
                 Ok(_) => {
-                    for (to, from) in place.words.iter().zip(key.words) {
+                    for (to, from) in slot.words.iter().zip(key.words) {
                         to.store(from, Relaxed);
                     }
-                    place.state.store(key.hash, Release);
+                    slot.state.store(key.hash, Release);
                     return at;
                 }
                 Err(now) => state = now,
             }
         }
-        let same = || place.words[..key.used].iter().zip(key.words).all(|(a, b)| a.load(Relaxed) == b);
+        let same = || slot.words[..key.used].iter().zip(key.words).all(|(a, b)| a.load(Relaxed) == b);
         if state == key.hash && same() {
             return at;
         }
@@ -191,9 +200,11 @@ fn search(keys: &[SeriesKey], key: &Packed) -> usize {
     keys.len()
 }
 
-/// A single label of at most 16 bytes, the common case: it is packed in registers, and its first place is compared in line.
+/// A single label of at most 16 bytes, the common case: it is packed in registers, and its first slot is
+/// compared inline.
 ///
-/// It has another hash function than [`Packed::new`]. That is no conflict, as the number and length of the labels alone decide which of the two is used.
+/// Its hash function differs from that of [`Packed::new`]. They cannot conflict, because the number and
+/// length of the labels alone decide which one is used.
 #[cfg(all(target_pointer_width = "64", target_endian = "little"))]
 struct Short {
     /// The first words of a [`SeriesKey`]; the others are 0.
@@ -211,14 +222,16 @@ impl Short {
             return None;
         }
         let (a, b) = if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
-            // Of the last eight bytes, keep those after the first word: none to eight. The shift is done in two halves because a shift by 64 is not allowed.
+            // Keep those of the last eight bytes that come after the first word: zero to eight bytes. Shift
+            // in two halves, because a shift by 64 is not allowed.
             let half = 4 * (2 * WORD_BYTES - len);
             (u64::from_le_bytes(*first), u64::from_le_bytes(*last) >> half >> half)
         } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
             let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
             (u64::from(first) | u64::from(last) << (8 * (len - 4)), 0)
         } else {
-            // No byte to three bytes. With fewer than three, some of these reads give the same byte, which `|` does not mind.
+            // Zero to three bytes. With fewer than three, some of these reads give the same byte; `|` gives
+            // the same result then.
             let byte = |i: usize| bytes.get(i).map_or(0, |byte| u64::from(*byte) << (8 * i));
             (byte(0) | byte(len / 2) | byte(len.saturating_sub(1)), 0)
         };
@@ -230,11 +243,11 @@ impl Short {
 
     #[inline(always)]
     fn find(self, keys: &[SeriesKey]) -> usize {
-        let at = first_place(self.hash, keys.len());
-        let Some(place) = keys.get(at) else { return keys.len() };
-        let same = |i: usize| place.words[i].load(Relaxed) == self.words[i];
+        let at = first_slot(self.hash, keys.len());
+        let Some(slot) = keys.get(at) else { return keys.len() };
+        let same = |i: usize| slot.words[i].load(Relaxed) == self.words[i];
         // Acquire: a context that sees the hash also sees the words that were written before it.
-        if place.state.load(Acquire) == self.hash && same(0) && same(1) && same(2) {
+        if slot.state.load(Acquire) == self.hash && same(0) && same(1) && same(2) {
             return at;
         }
         self.find_further(keys)

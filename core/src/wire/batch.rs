@@ -1,5 +1,5 @@
-//! A batch of records (§4) and their fields (§5), as deltas against registers that the records move; right from the words of a ring, which are
-//! nearly what the wire wants.
+//! Encodes a batch of records (§4) and their fields (§5) as deltas against registers that the records move.
+//! It reads the words of a ring directly, because they are nearly in wire form.
 
 use super::frame::{Cursor, Frame, FrameKind, Header};
 use crate::callsite::wire_id;
@@ -10,20 +10,21 @@ use crate::record::NO_BUSY;
 use crate::ring::{RecordKind, TYPES_IN_BODY, Word, Words};
 use crate::value::LossReason;
 
-/// Records being put into a frame.
+/// A batch of records that is being written to a frame.
 ///
-/// On a 32-bit machine a record holds the low 32 bits of its time. It is taken for the one moment with these bits between 2^29 ticks before the
-/// record before it and 7 · 2^29 ticks after; what else is known of its time is said by `not_before`.
+/// On a 32-bit machine a record holds the low 32 bits of its time. The encoder extends them to the one time
+/// between 2^29 ticks before and 7 · 2^29 ticks after a reference: the previous record's time or
+/// `not_before`, whichever is later.
 #[derive(Debug)]
 pub struct Batch<'f, 'b>(&'f mut Frame<'b>);
 
-/// Where a batch was, to go back to; see [`Batch::roll_back`].
+/// A position in a batch to return to; see [`Batch::roll_back`].
 #[derive(Clone, Copy, Debug)]
 pub struct Mark(Cursor);
 
-/// Flag of a span without a parent, and of an event outside any span.
+/// Flag: the span has no parent, or the event is outside any span.
 const ROOT: u8 = 0x10;
-/// Flag of a record whose root is the register's.
+/// Flag: the record's root is the one in the root register.
 const SAME_ROOT: u8 = 0x20;
 
 mod kind {
@@ -38,11 +39,12 @@ mod kind {
     pub(super) const UNSAMPLED_EVENT: u8 = 8;
 }
 
-/// Most ticks by which a record may be earlier than one that was reserved before it.
+/// The most ticks by which a record may be earlier than a record reserved before it.
 const BACK: u64 = 1 << 29;
 
 impl<'f, 'b> Batch<'f, 'b> {
-    /// An empty batch. `base_time` is the time of the last record of the batch before, or any that is not after the first's.
+    /// Begins an empty batch. `base_time` is in ticks: the time of the last record of the previous batch, or
+    /// any time that is not after the first record's.
     pub fn new(frame: &'f mut Frame<'b>, header: &Header, base_time: u64) -> Self {
         frame.begin(FrameKind::Batch, header);
         frame.varint(base_time);
@@ -51,38 +53,41 @@ impl<'f, 'b> Batch<'f, 'b> {
         Batch(frame)
     }
 
-    /// Where it is now.
+    /// The current position.
     pub fn mark(&self) -> Mark {
         Mark(self.0.at)
     }
 
-    /// Takes out what was put in after `mark`.
+    /// Removes everything that was written after `mark`.
     pub fn roll_back(&mut self, mark: &Mark) {
         self.0.go_back(&mark.0);
     }
 
-    /// Whether no frame in this buffer could be longer: what does not fit it alone, fits none.
+    /// Whether no frame in this buffer could be longer. A record that does not fit alone in such a frame fits
+    /// in none.
     pub fn is_longest(&self) -> bool {
         self.0.is_longest()
     }
 
-    /// Time of the last record put in: of a span, of its end.
+    /// The time in ticks of the last record written; for a span, its end.
     pub fn time(&self) -> u64 {
         self.0.at.time
     }
 
-    /// Puts a record in. False when it does not fit; then, and also when the record turns out not to be believed, roll the batch back.
-    /// The record's time is no more than 2^29 ticks before `not_before`.
+    /// Writes a record. Returns false when it does not fit. Roll the batch back then, and also when the
+    /// reader afterwards finds that the record was overwritten while it was read. The record's time must be
+    /// at most 2^29 ticks before `not_before`.
     pub fn push(&mut self, words: &mut Words<'_>, not_before: u64) -> bool {
         self.push_cut(words, not_before, usize::MAX)
     }
 
-    /// Whether a record may be shorter with its texts cut; false in a program that records none.
+    /// Whether cutting texts can make a record shorter; false in a program that records no texts.
     pub fn has_texts(&self) -> bool {
         linked::TEXTS.get()
     }
 
-    /// As [`Batch::push`], with at most `most` bytes of each text, byte string or encoded value; what is longer is cut and marked as truncated.
+    /// Like [`Batch::push`], with at most `most` bytes of each text, byte string and encoded value. Longer
+    /// values are cut and marked as truncated.
     #[cfg_attr(target_os = "none", inline(never))]
     pub fn push_cut(&mut self, words: &mut Words<'_>, not_before: u64, most: usize) -> bool {
         self.0.not_before = not_before;
@@ -114,7 +119,7 @@ impl<'f, 'b> Batch<'f, 'b> {
             self.time_of(first);
             self.id(root_id(second));
             self.0.bytes_of(words, 24, 24);
-            // Its third word are the flags.
+            // The third word holds the flags.
             self.0.u8(root as u8);
             self.0.at.root = root_id(second);
         } else if kind == RecordKind::Event || kind == RecordKind::Fields {
@@ -141,10 +146,10 @@ impl<'f, 'b> Batch<'f, 'b> {
         self.0.fits()
     }
 
-    /// Puts a loss in; false, and nothing is, when it may not fit.
+    /// Writes a loss record. Returns false and writes nothing when there may not be enough room.
     #[cfg_attr(target_os = "none", inline(never))]
     pub fn push_loss(&mut self, reason: LossReason, count: usize, first: Word) -> bool {
-        // Kind, reason, and two numbers of 64 bits.
+        // Kind, reason, and two 64-bit varints.
         if self.0.left() < 1 + 1 + 10 + 10 {
             return false;
         }
@@ -155,7 +160,8 @@ impl<'f, 'b> Batch<'f, 'b> {
         true
     }
 
-    /// Closes it, and says how many bytes it has on the wire, delimiter included; 0 when not even its header fitted.
+    /// Closes the frame and returns its length on the wire in bytes, delimiter included; 0 when not even the
+    /// header fitted.
     pub fn finish(self) -> usize {
         self.0.finish()
     }
@@ -175,7 +181,7 @@ impl<'f, 'b> Batch<'f, 'b> {
         }
         let status = words.head().status();
         let extension = status != 0 || busy != NO_BUSY;
-        // Without a parent a span is a root, whatever stands in the word for it.
+        // A span without a parent is a root, whatever its root word holds.
         let is_root = is_outside(previous);
         let root = own_root(previous, root);
         let (id, previous) = (root_id(id), span_id(previous, root));
@@ -203,7 +209,8 @@ impl<'f, 'b> Batch<'f, 'b> {
         self.fields(words);
     }
 
-    /// Tag and callsite; whether the root must be said, as the tag does not. The fields' types are then known.
+    /// Writes the tag and the callsite, and sets the fields' types. Returns whether the root's id must follow
+    /// because the tag does not imply it.
     #[cfg_attr(target_os = "none", inline(never))]
     fn head(&mut self, mut tag: u8, words: &mut Words<'_>, is_root: bool, root: Word) -> bool {
         let head = words.head();
@@ -230,7 +237,7 @@ impl<'f, 'b> Batch<'f, 'b> {
         self.0.at.time = time;
     }
 
-    /// The whole of a time of which `time` is what a word holds.
+    /// Extends a time from the bits that a word holds to 64 bits.
     #[cfg_attr(target_os = "none", inline(never))]
     fn extended(&self, time: Word) -> u64 {
         if Word::BITS == 64 {
@@ -246,13 +253,13 @@ impl<'f, 'b> Batch<'f, 'b> {
         self.below(before);
     }
 
-    /// How far `other` is below the id.
+    /// Writes how far `other` is below the id register.
     #[cfg_attr(target_os = "none", inline(never))]
     fn below(&mut self, other: Word) {
         self.0.zigzag(self.0.at.id.wrapping_sub(other) as isize as i64);
     }
 
-    /// Says the root of the id.
+    /// Writes the root of the id and moves the root register.
     fn root(&mut self, root: Word) {
         self.below(root);
         self.0.at.root = root;
@@ -308,18 +315,18 @@ impl<'f, 'b> Batch<'f, 'b> {
         if code == types::STATIC {
             self.0.varint(words.next() as u64);
         } else if linked::TEXTS.get() && code > types::STATIC {
-            // The ring has `length << 1 | truncated` before the bytes, as the wire does.
+            // The ring stores `length << 1 | truncated` before the bytes, as the wire does.
             self.0.bytes_of(words, len, self.0.most);
         }
     }
 }
 
-/// A tag's bits 6 and 7: how many fields, or 3 when the number follows.
+/// Bits 6 and 7 of a tag: the number of fields, or 3 when a count byte follows.
 fn count_flags(types: u64) -> u8 {
     (u8::from(types != 0) + u8::from(types > 0xf) + u8::from(types > 0xff)) << 6
 }
 
-/// How many fields: no nibble but those after the last is 0.
+/// The number of fields: a nibble is 0 only after the last field's.
 fn count(types: u64) -> u8 {
     (u64::BITS - types.leading_zeros()).div_ceil(4) as u8
 }

@@ -1,11 +1,11 @@
-//! CRC-32/ISO-HDLC, four bits at a time: a table of 64 bytes.
+//! CRC-32/ISO-HDLC, computed four bits at a time with a table of 64 bytes.
 //!
-//! Bit by bit it is 20 bytes smaller and three times slower; with the usual table of 1 KiB it is twice as fast.
+//! A bitwise version is 20 bytes smaller and three times slower; the usual table of 1 KiB is twice as fast.
 
-/// The register before the first byte; the CRC is its complement after the last.
+/// The initial value of the register. The CRC is the complement of the register after the last byte.
 pub(super) const BEGIN: u32 = !0;
 
-/// The register after one more byte.
+/// Updates the register with one byte.
 #[inline(always)]
 pub(super) fn step(crc: u32, byte: u8) -> u32 {
     let crc = crc ^ u32::from(byte);

@@ -1,38 +1,40 @@
-//! A frame being written (§2): CRC and COBS go along byte by byte, so it needs no room beside its own; and the primitives (§1).
+//! Writes a frame (§2) and the primitives (§1). CRC and COBS are computed byte by byte as the frame is
+//! written, so no second buffer is needed.
 
 use super::{VERSION, crc};
 use crate::ring::{Word, Words};
 
-/// Most bytes of a frame on the wire that this encoder makes; the format has room for a few more.
+/// The longest frame on the wire that this encoder makes, in bytes. The format allows slightly longer ones.
 pub const MAX_FRAME: usize = 4096;
-/// Bytes at the end: the CRC, the code that a full block of COBS may add to it, and the delimiter.
+/// Bytes at the end of a frame: the CRC, the code byte that COBS inserts if the CRC fills a block, and the
+/// delimiter.
 const TAIL: isize = 4 + 1 + 1;
 
-/// Where a frame goes: a buffer, or a part of one that is used as a ring.
+/// The memory for a frame: a buffer, or a part of a buffer that is used as a ring.
 #[derive(Debug)]
 pub struct Window<'b> {
-    /// The memory. Past its end, writing goes on at its start.
+    /// The buffer. Writing continues at its start after its end.
     pub buf: &'b mut [u8],
     /// Index of the first byte to write.
     pub at: usize,
-    /// Most bytes to write; what lies beyond is left alone. At most the length of `buf`.
+    /// The most bytes to write, at most the length of `buf`. The bytes beyond are left alone.
     pub room: usize,
 }
 
-/// What every frame begins with.
+/// The header of a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header {
-    /// Frames made before this one in this boot.
+    /// Number of frames made before this one in this boot.
     pub sequence: u32,
     /// Boot epoch.
     pub epoch: u32,
-    /// Records put into frames before this one in this boot.
+    /// Number of records put into frames before this one in this boot.
     pub ordinal: u32,
-    /// Records lost before they reached a frame, in this boot.
+    /// Number of records lost before they reached a frame, in this boot.
     pub lost: u32,
 }
 
-/// What a frame holds; the numbers are the wire's.
+/// What a frame holds. The numbers are those of the wire format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum FrameKind {
@@ -41,55 +43,57 @@ pub(super) enum FrameKind {
     Metrics = 2,
 }
 
-/// A frame to be written. Writing beyond its end writes nothing but is remembered, so that a caller asks once per record,
-/// not once per byte, and goes back to where it was.
+/// A frame that is being written. A write beyond its end writes nothing but is remembered, so that the caller
+/// checks once per record instead of once per byte, and then goes back to where the record began.
 #[derive(Debug)]
 pub struct Frame<'b> {
     buf: &'b mut [u8],
     room: isize,
-    /// Of a batch: what times are extended from, at least.
+    /// For a batch: a lower bound of the time from which times are extended.
     pub(super) not_before: u64,
-    /// Of the record that is put in: its fields' type nibbles, the first in the low one.
+    /// The type nibbles of the current record's fields, the first field's in the lowest one.
     pub(super) types: u64,
-    /// Of the record that is put in: most bytes kept of a text; what is longer is cut and marked.
+    /// The most bytes kept of each text of the current record. Longer texts are cut and marked.
     pub(super) most: usize,
     pub(super) at: Cursor,
 }
 
-/// How far a frame is.
+/// The state of the encoder between two bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor {
-    /// Index of the next byte.
+    /// Index of the next byte to write.
     at: usize,
-    /// Bytes left; below 0 when something did not fit.
+    /// Bytes left for the body; below 0 when something did not fit.
     left: isize,
     crc: u32,
-    /// Index of the code of COBS that is open, and bytes since.
+    /// Index of the COBS code of the open block, and the number of bytes since.
     code: usize,
     run: u8,
-    /// What a batch takes deltas against.
+    /// The registers that a batch's deltas are taken against.
     pub(super) root: Word,
     pub(super) id: Word,
     pub(super) time: u64,
 }
 
-// One copy of each of these serves all that is encoded.
+// On bare metal one copy of each function serves all encoders, to save flash.
 impl<'b> Frame<'b> {
-    /// Nothing yet; for [`Preamble`](super::Preamble), [`Batch`](super::Batch) or [`Metrics`](super::Metrics) to begin.
+    /// An empty frame. A [`Preamble`](super::Preamble), [`Batch`](super::Batch) or
+    /// [`Metrics`](super::Metrics) begins it.
     #[inline]
     pub fn new(window: Window<'b>) -> Frame<'b> {
         let Window { buf, at, room } = window;
         let room = room.min(MAX_FRAME) as isize;
         let place =
             Cursor { at, left: room - TAIL, crc: crc::BEGIN, code: 0, run: 0, root: 0, id: 0, time: 0 };
-        // Types are set before they are read. Not to 0: so many zeros in a row the compiler would leave to a `memset`, longer than all of this.
+        // `types` is set before it is read, so its initial value does not matter. With 0 the compiler would
+        // zero all fields with a call of `memset`, which takes more code.
         Frame { buf, room, not_before: 0, types: u64::MAX, most: usize::MAX, at: place }
     }
 
     #[cfg_attr(target_os = "none", inline(never))]
     pub(super) fn begin(&mut self, kind: FrameKind, header: &Header) {
         if kind == FrameKind::Preamble {
-            // What came before, if anything did, ends here.
+            // The delimiter ends an incomplete frame that may have been sent before.
             self.raw(super::DELIMITER);
         }
         self.at.code = self.at.at;
@@ -101,12 +105,12 @@ impl<'b> Frame<'b> {
         self.varint(header.lost.into());
     }
 
-    /// Whether all that was written is there.
+    /// Whether everything written so far has fitted.
     pub(super) fn fits(&self) -> bool {
         self.at.left >= 0
     }
 
-    /// Goes back to where it was.
+    /// Returns to an earlier state.
     #[cfg_attr(target_os = "none", inline(never))]
     pub(super) fn go_back(&mut self, place: &Cursor) {
         self.at = *place;
@@ -117,12 +121,13 @@ impl<'b> Frame<'b> {
         self.room >= MAX_FRAME.min(self.buf.len().saturating_sub(1)) as isize
     }
 
-    /// Bytes left, but for what closes it.
+    /// Bytes left, not counting those that close the frame.
     pub(super) fn left(&self) -> isize {
         self.at.left
     }
 
-    /// Closes it, and says how many bytes it has on the wire, delimiter included; 0 when something did not fit.
+    /// Closes the frame and returns its length on the wire in bytes, delimiter included; 0 when something did
+    /// not fit.
     #[cfg_attr(target_os = "none", inline(never))]
     pub(super) fn finish(&mut self) -> usize {
         if !self.fits() {
@@ -134,7 +139,7 @@ impl<'b> Frame<'b> {
             self.u8(crc as u8);
             crc >>= 8;
         }
-        // The code that would come next is the delimiter.
+        // `end_block` writes a 0 where the next code would go. This 0 is the delimiter.
         self.end_block();
         (self.room - self.at.left) as usize
     }
@@ -146,7 +151,7 @@ impl<'b> Frame<'b> {
             self.raw(byte);
             self.at.run += 1;
         }
-        // A zero becomes the place of the next code; so does the place after 254 bytes without one.
+        // COBS replaces a zero by the next code, and inserts a code after 254 bytes without a zero.
         if byte == 0 || self.at.run == 254 {
             self.end_block();
         }
@@ -184,14 +189,15 @@ impl<'b> Frame<'b> {
         }
     }
 
-    /// Takes the words that `len` bytes fill, or as many as there are, and puts in the first `most` of these bytes.
+    /// Takes the words that hold `len` bytes, or as many as there are, and writes the first `most` of these
+    /// bytes.
     #[cfg_attr(target_os = "none", inline(never))]
     pub(super) fn bytes_of(&mut self, words: &mut Words<'_>, len: usize, most: usize) {
         let len = len.min(words.left() * size_of::<Word>());
         let mut word = 0;
         for i in 0..len {
             if i % size_of::<Word>() == 0 {
-                // In memory the bytes are in this order, whatever the machine's byte order.
+                // The bytes lie in the word in memory order, whatever the machine's byte order.
                 word = words.next().to_le();
             }
             if i < most {
@@ -215,7 +221,7 @@ impl<'b> Frame<'b> {
         self.varint((n << 1 ^ n >> 63) as u64);
     }
 
-    /// `string` of §1.
+    /// Writes a `string` of §1.
     #[cfg_attr(target_os = "none", inline(never))]
     pub(super) fn string(&mut self, bytes: &[u8]) {
         self.varint(bytes.len() as u64);
@@ -231,10 +237,10 @@ mod tests {
     use std::vec::Vec;
 
     const HEADER: Header = Header { sequence: 1, epoch: 0, ordinal: 300, lost: 0 };
-    /// Version and type, then the header's numbers.
+    /// The version and type, then the numbers of `HEADER`.
     const BEFORE: [u8; 6] = [0x12, 1, 0, 0xac, 2, 0];
 
-    /// What a frame on the wire holds, less header and CRC.
+    /// Decodes a frame from the wire and returns it without header and CRC.
     fn decode(wire: &[u8]) -> Vec<u8> {
         let (delimiter, mut rest) = wire.split_last().unwrap();
         assert!(*delimiter == 0 && !rest.contains(&0), "{wire:?}");
@@ -253,7 +259,8 @@ mod tests {
         out.split_off(BEFORE.len())
     }
 
-    /// Encodes `data` at `at` of a ring of `size` bytes, having begun and taken back something else; gives what is on the wire.
+    /// Encodes `data` at index `at` of a ring of `size` bytes, rolling back some other bytes midway. Returns
+    /// the bytes on the wire.
     fn encode(data: &[u8], at: usize, size: usize, room: usize) -> Vec<u8> {
         let mut ring = vec![0xAA; size];
         let mut frame = Frame::new(Window { buf: &mut ring, at, room });
@@ -290,7 +297,7 @@ mod tests {
         for room in (0..whole + 3).step_by(if cfg!(miri) { 31 } else { 1 }) {
             let wire = encode(&[3; 300], 7, 512, room);
             assert!(wire.len() <= room);
-            // One byte is kept free for a code of COBS that may come.
+            // The encoder keeps one byte free for a COBS code that may be inserted.
             assert_eq!(wire.len(), if room > whole { whole } else { wire.len() }, "{room}");
             if !wire.is_empty() {
                 assert_eq!(decode(&wire), [3; 300]);

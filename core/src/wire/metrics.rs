@@ -1,6 +1,8 @@
-//! A frame of a metrics snapshot (§8): the series with their current values. A histogram that is too large for a frame is split over several.
+//! Encodes a frame of a metrics snapshot (§8): the series with their current values. A histogram that is too
+//! large for one frame is split over several.
 
-// A cell has 32 or 64 bits, depending on the target: where it has 64, widening it changes nothing.
+// A cell has 32 or 64 bits, depending on the target. On targets with 64-bit cells these conversions change
+// nothing.
 #![allow(clippy::unnecessary_cast, clippy::useless_conversion)]
 
 use super::frame::{Cursor, Frame, FrameKind, Header};
@@ -8,7 +10,7 @@ use crate::metrics::read::Series;
 use crate::metrics::shape;
 use crate::ring::Word;
 
-/// A frame of a metrics snapshot being written.
+/// A frame of a metrics snapshot that is being written.
 #[derive(Debug)]
 pub struct Metrics<'f, 'b> {
     frame: &'f mut Frame<'b>,
@@ -19,7 +21,7 @@ const LABELS: u8 = 0x80;
 const OVERFLOW: u8 = 0x40;
 
 impl<'f, 'b> Metrics<'f, 'b> {
-    /// An empty part of snapshot number `snapshot`. Call [`begin`](Metrics::begin) before the first series.
+    /// Begins a frame of snapshot number `snapshot`. Call [`begin`](Metrics::begin) before the first series.
     pub fn new(frame: &'f mut Frame<'b>, header: &Header, snapshot: u32) -> Self {
         frame.begin(FrameKind::Metrics, header);
         frame.varint(snapshot.into());
@@ -27,7 +29,8 @@ impl<'f, 'b> Metrics<'f, 'b> {
         Metrics { frame, begun }
     }
 
-    /// Begins the part, or begins it again, as of `time` in ticks. `last` says that the snapshot is complete after it.
+    /// Begins the frame's content, or begins it again, with `time` in ticks. `last` says that this frame
+    /// completes the snapshot.
     #[cfg_attr(target_os = "none", inline(never))]
     pub fn begin(&mut self, last: bool, time: u64) {
         self.frame.go_back(&self.begun);
@@ -35,8 +38,10 @@ impl<'f, 'b> Metrics<'f, 'b> {
         self.frame.varint(time);
     }
 
-    /// Puts a series in; of a histogram the buckets from `from` on. Start with 0. Returns where to go on in the next frame: [`WHOLE`](Metrics::WHOLE) when
-    /// the whole series is in, `from` when nothing of it fitted. A frame with room for the labels and about 40 bytes more makes progress with any series.
+    /// Writes a series; of a histogram, the buckets from index `from` on. Start with 0. Returns the `from`
+    /// for the next frame: [`WHOLE`](Metrics::WHOLE) when the series is complete, or the same `from` when
+    /// nothing fitted. A frame with room for the labels and about 40 more bytes makes progress with any
+    /// series.
     #[cfg_attr(target_os = "none", inline(never))]
     pub fn push(&mut self, series: &Series, from: usize) -> usize {
         let (mut first, mut end) = (from, 0);
@@ -65,7 +70,7 @@ impl<'f, 'b> Metrics<'f, 'b> {
         }
     }
 
-    /// What [`push`](Metrics::push) returns when the whole series is in.
+    /// What [`push`](Metrics::push) returns when the series is complete.
     pub const WHOLE: usize = usize::MAX;
 
     /// Closes the frame and returns its length on the wire in bytes, delimiter included.
@@ -73,7 +78,8 @@ impl<'f, 'b> Metrics<'f, 'b> {
         self.frame.finish()
     }
 
-    /// Writes a series; of a histogram `count` buckets from `first` on, and with `head` its sum and zeros, which one of its parts must have.
+    /// Writes an entry; of a histogram, `count` buckets from index `first` on. Sum and zeros are written as 0
+    /// unless `head` is set, which it must be for exactly one part of a histogram.
     #[cfg_attr(target_os = "none", inline(never))]
     fn entry(&mut self, series: &Series, head: bool, first: usize, count: usize) {
         let frame = &mut *self.frame;
@@ -85,7 +91,7 @@ impl<'f, 'b> Metrics<'f, 'b> {
             frame.u8(shape | OVERFLOW);
         } else {
             frame.u8(shape | LABELS);
-            // A value's length byte is the varint a `string` begins with, as it is below 128.
+            // A value's length byte equals the varint that begins a `string`, because it is below 128.
             series.put_labels(&mut |bytes| frame.bytes(bytes));
         }
         match shape {
@@ -109,7 +115,8 @@ impl<'f, 'b> Metrics<'f, 'b> {
     }
 }
 
-/// The lower half of a count where the wire's words have 32 bits: cells may have 64 there, and the decoder extends what it gets.
+/// The low half of a count where the wire's words have 32 bits. Cells may have 64 bits there; the decoder
+/// extends what it gets.
 fn word(count: u64) -> u64 {
     count as Word as u64
 }

@@ -1,7 +1,9 @@
-//! The encoder of wire format 1: records and metrics to frames, right where they go. Nothing is allocated, nothing copied.
+//! The encoder of wire format 1: it writes records and metrics as frames directly into the output buffer,
+//! without allocation or copies.
 //!
-//! The format is `core/docs/wire-format.md`; the sections (§) in this module are that page's. Decoding is `throughline-decode`'s, on the host.
-//! `throughline-embedded` builds frames from a recorder with this; use it directly only to write another such adapter.
+//! The format is specified in `core/docs/wire-format.md`; the sections (§) named in this module are those of
+//! that page. `throughline-decode` decodes it on the host. `throughline-embedded` builds a recorder's frames
+//! with this module; use it directly only to write another such adapter.
 //!
 //! ```
 //! use throughline::adapter::ring::{Head, Mode, RecordKind, Ring};
@@ -38,9 +40,9 @@ pub use frame::{Frame, Header, MAX_FRAME, Window};
 pub use metrics::Metrics;
 pub use preamble::{Check, MAX_BUILD_ID, MAX_NAME, Preamble, checksum};
 
-/// Version of the format, in the first byte of every frame.
+/// The version of the format, in the first byte of every frame.
 pub const VERSION: u8 = 1;
-/// Ends every frame, and precedes the first.
+/// The byte that ends every frame and precedes the first.
 pub const DELIMITER: u8 = 0;
-/// A preamble is due after this many frames.
+/// The number of frames after which the preamble must be sent again.
 pub const PREAMBLE_EVERY: u32 = 64;

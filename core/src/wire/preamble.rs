@@ -1,20 +1,20 @@
-//! The preamble (§3): who sends, and what its ticks and ids mean.
+//! The preamble (§3): the identity of the sender and the meaning of its ticks and ids.
 
 use super::frame::{Frame, FrameKind, Header};
 use crate::ring::Word;
 
-/// Most bytes of a build id.
+/// The most bytes of a build id.
 pub const MAX_BUILD_ID: usize = 32;
-/// Most bytes of a name.
+/// The most bytes of a service name.
 pub const MAX_NAME: usize = 63;
 const MINOR: u8 = 0;
 
-/// What tells the ELF of a program from those of other builds.
+/// Identifies the build, so that the host can tell its ELF from those of other builds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Check<'a> {
-    /// GNU build id, at most [`MAX_BUILD_ID`] bytes; empty when nothing is known.
+    /// The GNU build id, at most [`MAX_BUILD_ID`] bytes; empty when it is unknown.
     BuildId(&'a [u8]),
-    /// The [`checksum`] of the callsites, where they lie in memory.
+    /// The [`checksum`] of the callsites, on devices that have them in memory.
     Callsites(u32),
 }
 
@@ -24,29 +24,31 @@ impl Default for Check<'_> {
     }
 }
 
-/// Who sends.
+/// The identity of the sender.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Preamble<'a> {
     /// Identity of the device, little-endian; the seed of its trace ids.
     pub device_id: [u8; 8],
     /// Wall-clock time, ns since 1970, at tick `unix_ticks`; 0 when unknown.
     pub unix_ns: u64,
-    /// The tick `unix_ns` is of.
+    /// The tick at which `unix_ns` was the time.
     pub unix_ticks: u64,
-    /// What tells its ELF from those of other builds.
+    /// Identifies the build.
     pub check: Check<'a>,
     /// Service name, at most [`MAX_NAME`] bytes.
     pub name: &'a str,
 }
 
-/// What stands for a section of callsites: the 32-bit FNV-1a hash. Cost: some five instructions a byte.
+/// The 32-bit FNV-1a hash, used as the checksum of a section of callsites. Cost: about five instructions per
+/// byte.
 pub fn checksum(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 impl Preamble<'_> {
-    /// Writes a delimiter, so that what came before ends, and the frame, of a clock with `tick_hz` ticks per second. Gives the number of bytes that
-    /// takes, 0 when it does not fit: at most 165, for the longest name and build id.
+    /// Writes a delimiter, which ends an incomplete frame before it, and then the preamble's frame. `tick_hz`
+    /// is the clock's ticks per second. Returns the number of bytes written, at most 165 with the longest
+    /// name and build id; 0 when the preamble does not fit.
     pub fn encode(&self, frame: &mut Frame<'_>, header: &Header, tick_hz: u64) -> usize {
         frame.begin(FrameKind::Preamble, header);
         let bytes;

@@ -1,4 +1,5 @@
-//! Where callsites register themselves: two lists of all metrics that were used, one of them for gauges.
+//! Entries on targets where callsites register at run time: they form two lists of the metrics in use, one of
+//! them for gauges.
 
 use super::{Special, special};
 use crate::callsite::{Blob, Kind};
@@ -9,7 +10,7 @@ use crate::metrics::shape::shape_of;
 use crate::sync::{Cell, Count};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-/// A metric's place in the list of all.
+/// A metric in the list of all metrics in use.
 #[derive(Debug)]
 pub struct Entry {
     blob: &'static [u8],
@@ -20,7 +21,7 @@ pub struct Entry {
     pub(crate) labels: u8,
     pub(crate) shape: u8,
     pub(crate) special: Option<&'static Special>,
-    /// Index of its first cell in every thread's; [`NEW`] before the first use.
+    /// Index of the metric's first cell among the cells of every thread; [`NEW`] before the first use.
     base: AtomicUsize,
     link: Link<Entry>,
 }
@@ -31,19 +32,20 @@ impl Linked for Entry {
     }
 }
 
-/// The base of a metric that was not used yet. It lies beyond every thread's cells, so that the bounds check that finds a metric without room also finds a new one;
-/// and it is so far from the greatest `usize` that adding a cell's index does not wrap around to another metric's cells.
+/// The base of a metric that has not been used. It is beyond the cells of every thread, so the bounds check
+/// that detects a metric without room also detects a new one. It is far enough below the greatest `usize`
+/// that adding a cell's index cannot wrap around to the cells of another metric.
 const NEW: usize = usize::MAX / 2 + 2;
 const BUSY: usize = usize::MAX / 2 + 1;
 
-/// All metrics in use but gauges.
+/// All metrics in use except gauges.
 static LIST: List<Entry> = List::new();
-/// All gauges in use, one entry for each however many callsites it has.
+/// All gauges in use, with one entry for each gauge, however many callsites it has.
 static GAUGES: List<Entry> = List::new();
 static NEXT_BASE: AtomicUsize = AtomicUsize::new(0);
 
 impl Entry {
-    /// For the macros.
+    /// The macros call this.
     #[doc(hidden)]
     pub const fn new(blob: &'static [u8], cells: &'static [Cell], keys: &'static [SeriesKey]) -> Entry {
         let (kind, param, labels) = (blob[1], blob[3], blob[10]);
@@ -61,7 +63,7 @@ impl Entry {
         }
     }
 
-    /// The callsite's address, which tells metrics apart.
+    /// The address of the blob, which identifies the metric.
     pub(crate) fn callsite(&self) -> usize {
         self.blob.as_ptr().addr()
     }
@@ -83,13 +85,15 @@ impl Entry {
         self.kind == Kind::Gauge as u8
     }
 
-    /// The entry that stands for all callsites of this gauge: the first of them that was used. `None` as long as the program has no recorder.
+    /// The entry whose cells all callsites of this gauge use: the callsite that was used first. `None` while
+    /// the program has no recorder.
     pub(crate) fn home(&'static self) -> Option<&'static Entry> {
         crate::callsite::registry::is_open()
             .then(|| GAUGES.find_or_append(self, |other| other.is_same_gauge(self)))
     }
 
-    /// Whether two callsites set the same gauge: equal name, unit, value type and labels, in whatever order.
+    /// Whether two callsites are the same gauge: equal name, unit, value type and labels, the labels in any
+    /// order.
     fn is_same_gauge(&self, other: &Entry) -> bool {
         let (Some(a), Some(b)) = (self.blob(), other.blob()) else { return false };
         let labels_of_a_in_b = a.labels().all(|label| b.labels().any(|other| other == label));
@@ -99,12 +103,12 @@ impl Entry {
             && labels_of_a_in_b
     }
 
-    /// Always false: only a gauge's home is in the list.
+    /// Always false, because only homes are in the list of gauges.
     pub(crate) fn is_away(&self) -> bool {
         false
     }
 
-    /// This thread's cell `i`, if it has one.
+    /// Cell `i` of this metric in this thread's cells, if the thread has it.
     #[cfg(feature = "std")]
     #[inline(always)]
     pub(crate) fn thread_cell(&'static self, i: usize) -> Option<&'static Cell> {
@@ -112,14 +116,14 @@ impl Entry {
         recorder.thread.cells.get(self.base.load(Ordering::Relaxed).wrapping_add(i))
     }
 
-    /// This thread's cells from the metric's first on, if it has any.
+    /// This thread's cells from the metric's first one on, if it has any.
     #[cfg(all(feature = "std", target_has_atomic = "64"))]
     #[inline(always)]
     pub(crate) fn thread_cells(&'static self) -> Option<&'static [Cell]> {
         crate::recorder::get()?.thread.cells.get(self.base.load(Ordering::Relaxed)..)
     }
 
-    /// Calls `f` with every thread's cell `i`.
+    /// Calls `f` with cell `i` of every thread.
     #[cfg(feature = "std")]
     pub(crate) fn for_each_thread(&self, i: usize, mut f: impl FnMut(Count)) {
         let base = self.base.load(Ordering::Relaxed);
@@ -132,7 +136,8 @@ impl Entry {
         }
     }
 
-    /// Adds to a cell that all threads share: for threads without cells of their own, and before the metric has a place in them.
+    /// Adds to a cell that all threads share. Used by threads without their own cells, and before the metric
+    /// has an index in them.
     #[cfg_attr(feature = "std", cold)]
     #[inline(never)]
     pub(crate) fn add_shared(&'static self, cell: &'static Cell, n: Count) {
@@ -141,7 +146,7 @@ impl Entry {
         }
     }
 
-    /// Whether the program has a recorder, so that somebody may read the metric; puts it into the list on its first use.
+    /// Whether the program has a recorder, so that the metric may be read. Registers the metric on first use.
     #[inline(always)]
     pub(crate) fn ready(&'static self) -> bool {
         self.base.load(Ordering::Relaxed) < BUSY || self.first_use()
@@ -154,7 +159,7 @@ impl Entry {
             return false;
         }
         if self.base.compare_exchange(NEW, BUSY, Ordering::Acquire, Ordering::Relaxed).is_err() {
-            // Another thread is putting it into the list.
+            // Another thread is registering the metric.
             return true;
         }
         LIST.push(self);

@@ -1,4 +1,5 @@
-//! On a 32-bit microcontroller: a table of all metrics, which the linker makes of the section `throughline_metrics`; in flash.
+//! Entries on a 32-bit microcontroller: the linker collects them in the section `throughline_metrics` in
+//! flash, a table of all metrics.
 
 use super::{Special, special};
 use crate::callsite::{Blob, Kind, Meta};
@@ -6,11 +7,11 @@ use crate::metrics::series::SeriesKey;
 use crate::metrics::shape::shape_of;
 use crate::sync::Cell;
 
-/// A metric's place in the table.
+/// A metric in the table.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Entry {
-    /// Its address is the callsite's id; what it holds is on the host.
+    /// The address is the callsite's id. The content is only in the ELF on the host.
     blob: &'static u8,
     pub(crate) cells: &'static [Cell],
     pub(crate) keys: &'static [SeriesKey],
@@ -19,12 +20,13 @@ pub struct Entry {
     pub(crate) param: u8,
     pub(crate) labels: u8,
     pub(crate) shape: u8,
-    /// Of a gauge: a hash of what makes callsites one gauge. The texts themselves are on the host.
+    /// For a gauge: the hash of the properties that make callsites the same gauge. The texts themselves are
+    /// only on the host.
     identity: [u32; 2],
 }
 
 impl Entry {
-    /// For the macros.
+    /// The macros call this.
     #[doc(hidden)]
     pub const fn new(
         blob: &'static [u8],
@@ -52,7 +54,7 @@ impl Entry {
         core::ptr::from_ref(self.blob).addr()
     }
 
-    /// What is known of the metric is on the host.
+    /// Always `None`: the description of the metric is only on the host.
     pub(crate) fn blob(&self) -> Option<Blob<'static>> {
         None
     }
@@ -67,11 +69,12 @@ impl Entry {
     }
 
     fn at(at: *const Entry) -> Option<&'static Entry> {
-        // SAFETY: between the two symbols the linker put the section's entries, back to back; `at` is the first or follows another.
+        // SAFETY: the linker put the section's entries back to back between the two symbols. `at` is the
+        // first entry or follows another one.
         (at < (&raw const STOP).cast::<Entry>()).then(|| unsafe { &*at })
     }
 
-    /// The entry that stands for all callsites of this gauge: the first of them in the table. Never `None`.
+    /// The entry whose cells all callsites of this gauge use: the first one in the table. Never `None`.
     pub(crate) fn home(&'static self) -> Option<&'static Entry> {
         let mut entry = Entry::first();
         while let Some(other) = entry {
@@ -83,13 +86,14 @@ impl Entry {
         entry
     }
 
-    /// Whether another entry stands for this gauge.
+    /// Whether this gauge uses the cells of another entry.
     pub(crate) fn is_away(&'static self) -> bool {
         self.home().is_some_and(|home| !core::ptr::eq(home, self))
     }
 }
 
-/// A hash of what makes callsites one gauge: name, unit, value type and labels, these in any order.
+/// The hash of the properties that make callsites the same gauge: name, unit, value type and labels, the
+/// labels in any order.
 const fn identity(meta: &Meta) -> u64 {
     let mut labels = 0_u64;
     let mut i = 0;
@@ -107,11 +111,11 @@ const fn identity(meta: &Meta) -> u64 {
     finished(hash)
 }
 
-/// FNV-1a's.
+/// The constants of FNV-1a.
 const BASIS: u64 = 0xCBF2_9CE4_8422_2325;
 const PRIME: u64 = 0x0000_0100_0000_01B3;
 
-/// FNV-1a over a text and a mark of its end, which no UTF-8 has.
+/// FNV-1a of a text and an end mark, 0xFF, which no UTF-8 text contains.
 const fn text(mut hash: u64, text: &str) -> u64 {
     let bytes = text.as_bytes();
     let mut i = 0;
@@ -122,18 +126,18 @@ const fn text(mut hash: u64, text: &str) -> u64 {
     (hash ^ 0xFF).wrapping_mul(PRIME)
 }
 
-/// SplitMix64's finaliser, so that adding hashes up does not let like texts cancel each other.
+/// SplitMix64's finaliser. It keeps the sum of the labels' hashes from cancelling out for similar texts.
 const fn finished(hash: u64) -> u64 {
     let x = (hash ^ hash >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let x = (x ^ x >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
     x ^ x >> 31
 }
 
-// So that the section, and with it the symbols below, exist in a program without metrics.
+// An empty entry list, so that the section and the symbols below exist in a program without metrics.
 #[unsafe(link_section = "throughline_metrics")]
 static NONE: [Entry; 0] = [];
 
-// The first and the last byte of the section, whatever is in it; only their addresses mean anything.
+// The first byte of the section and the byte after its last. Only their addresses are used.
 unsafe extern "C" {
     #[link_name = "__start_throughline_metrics"]
     static START: u8;
