@@ -1,9 +1,9 @@
-//! What the program tells of itself, so that the host knows whether it has the right ELF: the build id that the linker made, or a checksum of the callsites
-//! where those lie in flash.
+//! How the program identifies its ELF to the host: by the build id that the linker made, or by a checksum of
+//! the callsites when they are in flash.
 
 use throughline::adapter::wire::{Check, checksum};
 
-// A table of addresses, some of which the linker may not know: a weak symbol that is not defined is 0.
+// The linker may not define some of these addresses; an undefined weak symbol has the address 0.
 core::arch::global_asm!(
     ".section .rodata.__throughline_links, \"a\", %progbits",
     ".global __throughline_links",
@@ -25,7 +25,7 @@ unsafe extern "C" {
     static LINKS: [Range; 2];
 }
 
-/// Where something begins and ends in flash.
+/// Start and end address of something in flash.
 #[repr(C)]
 struct Range {
     start: *const u8,
@@ -38,17 +38,18 @@ impl Range {
         if len == 0 {
             return &[];
         }
-        // SAFETY: both symbols are there, and so begin and end of one section in read-only memory.
+        // SAFETY: the length is not 0, so the linker defined both symbols: the start and the end of one
+        // section in read-only memory.
         unsafe { core::slice::from_raw_parts(self.start, len) }
     }
 }
 
-/// Bytes of an ELF note before its description, with the name `GNU`.
+/// Bytes of an ELF note before its description, when the note's name is `GNU`.
 const NOTE_HEADER: usize = 16;
 
-/// The build id, if the fragment `throughline.x` was used, or else the callsites' checksum.
+/// The build id, if the linker was given `throughline.x`; otherwise the checksum of the callsites.
 pub(crate) fn check() -> Check<'static> {
-    // SAFETY: the table above has this layout, and is never written to.
+    // SAFETY: the table above has this layout and is never written.
     let [note, callsites] = unsafe { &LINKS };
     match note.bytes().get(NOTE_HEADER..) {
         Some(build_id) => Check::BuildId(build_id),

@@ -1,6 +1,6 @@
-//! The identity of the device.
+//! Configuration of the flusher: the identity of the device and of its program.
 
-/// What the stream says of the device; all of it is in the preamble.
+/// The identity that a device sends in each preamble.
 ///
 /// ```
 /// use throughline_embedded::{Config, DeviceId};
@@ -8,19 +8,21 @@
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
-    /// Service name, at most 63 bytes.
+    /// Service name. At most 63 bytes are sent; a longer name is cut between two characters.
     pub name: &'static str,
-    /// Identity of the device; its trace ids are derived from it.
+    /// Identity of the device. Its trace ids are derived from it.
     pub device_id: DeviceId,
-    /// Number of this boot: another after each reset, or span ids repeat. See [`BootEpoch`](crate::BootEpoch).
+    /// Number of this boot. It must differ after each reset, because span ids repeat otherwise. See
+    /// [`BootEpoch`](crate::BootEpoch).
     pub boot_epoch: u32,
-    /// GNU build id of the ELF, at most 32 bytes. When it is empty, the program finds out by itself: the build id that the linker made if it
-    /// was given `throughline.x`, and else a checksum of the callsites, which then lie in flash.
+    /// GNU build id of the ELF; at most 32 bytes are sent. If it is empty, the program determines it: it
+    /// sends the linker's build id if it was linked with `throughline.x`, and otherwise a checksum of the
+    /// callsites, which are then in flash.
     pub build_id: &'static [u8],
 }
 
 impl Config {
-    /// A device with no name and identity 0, in boot 0: to be filled in with struct update syntax.
+    /// A device without a name, with identity 0, in boot 0. Use it with struct update syntax.
     pub const DEFAULT: Config =
         Config { name: "", device_id: DeviceId::new(0), boot_epoch: 0, build_id: &[] };
 }
@@ -31,19 +33,20 @@ impl Default for Config {
     }
 }
 
-/// Identity of a device: 64 bits that no other device has.
+/// Identity of a device: 64 bits that no other device uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DeviceId(u64);
 
 impl DeviceId {
-    /// An identity that was assigned, a serial number, say.
+    /// An assigned identity, for example a serial number.
     pub const fn new(id: u64) -> DeviceId {
         DeviceId(id)
     }
 
-    /// An identity made of the unique id that most microcontrollers have (96 bits of lot, wafer and position on an STM32, 64 on an nRF or
-    /// RP2040). FNV-1a of 64 bits and then SplitMix64's finaliser, which spreads ids that differ in few bits; of 10,000 devices two are the same
-    /// with a probability of 3 · 10⁻¹².
+    /// An identity derived from the unique id of the microcontroller (96 bits of lot, wafer and position on
+    /// an STM32; 64 bits on an nRF or RP2040). It is the 64-bit FNV-1a hash, then the finaliser of
+    /// SplitMix64, because unique ids differ in few bits. The probability that two of 10,000 devices get the
+    /// same identity is 3 · 10⁻¹².
     ///
     /// ```
     /// use throughline_embedded::DeviceId;
@@ -61,7 +64,7 @@ impl DeviceId {
         DeviceId(x ^ x >> 31)
     }
 
-    /// The identity as the wire has it.
+    /// The identity as an integer, as it is sent.
     pub const fn to_u64(self) -> u64 {
         self.0
     }

@@ -1,12 +1,13 @@
-//! The boot epoch: a counter of resets in RAM that a reset leaves alone.
+//! The boot epoch: a counter of resets, kept in RAM that the startup code does not clear.
 
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// Counts boots in RAM that is not cleared at start, so that ids of one boot are not those of the boot before.
+/// Counts boots in RAM that the startup code does not clear, so that ids differ from those of the boot
+/// before.
 ///
 /// ```
 /// use throughline_embedded::BootEpoch;
-/// // cortex-m-rt and riscv-rt leave `.uninit` alone.
+/// // cortex-m-rt and riscv-rt do not clear `.uninit`.
 /// # #[cfg(target_os = "none")]
 /// #[unsafe(link_section = ".uninit.boot_epoch")]
 /// static EPOCH: BootEpoch = BootEpoch::new();
@@ -16,10 +17,11 @@ use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 /// # assert_eq!((boot_epoch, EPOCH.advance()), (1, 2));
 /// ```
 ///
-/// It survives a reset (watchdog, panic, button, debugger) and not a loss of power, after which it begins again at 1. A device that is switched on
-/// and off keeps its counter in flash or EEPROM instead and passes it as [`Config::boot_epoch`](crate::Config::boot_epoch): read it, add one,
-/// write it back, before [`init`](crate::init). A counter that needs an erase per boot can go up in steps: keep its upper
-/// bits in flash, which change only after a loss of power, and add this one's count below them:
+/// The counter survives a reset (watchdog, panic, button, debugger) but not a loss of power, after which it
+/// starts at 1 again. A device that loses power should keep its counter in flash or EEPROM: read it, add one
+/// and write it back before [`init`](crate::init), and pass it as
+/// [`Config::boot_epoch`](crate::Config::boot_epoch). If each write costs an erase, keep only the upper bits
+/// in flash, write them only after a loss of power, and put the count of this type below them:
 ///
 /// ```
 /// # use throughline_embedded::BootEpoch;
@@ -39,18 +41,19 @@ pub struct BootEpoch {
 const MAGIC: u32 = 0x7B1E_E90C;
 
 impl BootEpoch {
-    /// A counter not yet valid; what RAM holds at the first boot decides nothing.
+    /// A counter that is not valid yet. Random contents of RAM at the first boot are detected by a checksum.
     #[allow(clippy::new_without_default)]
     pub const fn new() -> BootEpoch {
         BootEpoch { magic: AtomicU32::new(0), count: AtomicU32::new(0), check: AtomicU32::new(0) }
     }
 
-    /// Counts this boot and says its number: one more than the last time, or 1 when RAM held no valid count. Call it once per boot.
+    /// Counts this boot and returns its number: one more than at the last boot, or 1 if RAM held no valid
+    /// count. Call it once per boot.
     pub fn advance(&self) -> u32 {
         let count = self.count.load(Relaxed);
         let valid = self.magic.load(Relaxed) == MAGIC && self.check.load(Relaxed) == check(count);
         let count = if valid { count.wrapping_add(1) } else { 1 };
-        // A reset amid these finds a wrong check and begins again.
+        // A reset between these stores leaves a wrong checksum, so the next boot starts at 1.
         self.check.store(check(count), Relaxed);
         self.count.store(count, Relaxed);
         self.magic.store(MAGIC, Relaxed);

@@ -1,4 +1,5 @@
-//! The flusher: frames and the link they go to. This module has what all links share, and the buffer that keeps a frame until its link has taken it.
+//! The flusher: it makes frames and passes them to a link. This module has the part that all links share, and
+//! the buffer that keeps a frame until its link has taken it.
 
 use throughline::Recorder;
 use throughline::adapter::ring::Reader;
@@ -7,15 +8,16 @@ use throughline::adapter::wire::{DELIMITER, Window};
 use crate::frames::Frames;
 use crate::{Config, Flushed};
 
-/// Sends what a [`Recorder`] holds. [`init`](crate::init) makes one with a buffer, which keeps each frame until the link has taken it;
-/// [`init_rtt`](crate::init_rtt) makes one that writes its frames into an RTT channel. It takes about 124 bytes of RAM beside the buffer.
+/// Sends the records of a [`Recorder`]. [`init`](crate::init) makes a flusher with a buffer, which keeps each
+/// frame until the link has taken it; [`init_rtt`](crate::init_rtt) makes one that writes its frames into an
+/// RTT channel. A flusher takes about 124 bytes of RAM plus the buffer.
 ///
-/// A record that is too long for a frame of its own has its texts cut until it fits, and each is marked as truncated. With texts of more than the
-/// buffer's length − 60 bytes, choose a longer buffer. A record that is too long without its texts (more than twelve large 64-bit numbers, with the
-/// default buffer) is lost and counted.
+/// If a record is too long for a frame, its texts are cut until it fits and are marked as truncated. Choose a
+/// longer buffer for texts of more than its length − 60 bytes. A record that is too long even without its
+/// texts (more than twelve large 64-bit numbers, with the default buffer) is lost and counted.
 ///
-/// [`Flusher::flush`] and its siblings serve links that are writers. For any other link (a radio's packets, USB, a file) take the frames
-/// one by one:
+/// [`Flusher::flush`] and the other flush functions serve links that are writers. For any other link (packets
+/// of a radio, USB, a file), take the frames one by one:
 ///
 /// ```
 /// # use throughline::{Clock, Recorder, Slots, info};
@@ -30,7 +32,7 @@ use crate::{Config, Flushed};
 ///     if send(frame) {
 ///         records += flusher.sent();
 ///     } else {
-///         flusher.refused(false); // kept; the next `frame` gives it again
+///         flusher.refused(false); // kept; the next call of `frame` returns it again
 ///         break;
 ///     }
 /// }
@@ -47,27 +49,29 @@ impl<L> Flusher<L> {
         Flusher { frames: Frames::new(recorder, config), link }
     }
 
-    /// Puts the wall-clock time into the stream: it was `unix_ns` nanoseconds since 1970 at tick `ticks` of the recorder's clock, as
-    /// [`Recorder::mark_clock`] reads it. A preamble with it goes out before the next records.
+    /// Puts the wall-clock time into the stream: `unix_ns` nanoseconds since 1970 at tick `ticks` of the
+    /// recorder's clock, which [`Recorder::mark_clock`] returns. The flusher sends a preamble with it before
+    /// the next records.
     pub fn set_wall_clock(&mut self, unix_ns: u64, ticks: u64) {
         self.frames.set_wall_clock(unix_ns, ticks);
     }
 
-    /// Makes the next flushes send a snapshot of every metric in the program too; its frames and those of records take turns. While a snapshot is
-    /// under way, this does nothing.
+    /// Makes the next flushes send a snapshot of every metric in the program. Its frames alternate with those
+    /// of records. Does nothing while a snapshot is already being sent.
     pub fn snapshot_metrics(&mut self) {
         self.frames.snapshot_metrics();
     }
 }
 
-/// A frame of at most `FRAME` bytes on the wire, 168 to 4096, kept until its link has taken it.
+/// A buffer for one frame of at most `FRAME` bytes on the wire (168 to 4096), kept until the link has taken
+/// it.
 #[derive(Debug)]
 pub struct Buffer<const FRAME: usize> {
-    /// Whether a delimiter goes before the frame, because the link took a part of it before.
+    /// Whether a delimiter must be sent before the frame, because the link took a part of the frame earlier.
     delimit: bool,
-    /// Number of records in the frame that is kept.
+    /// Number of records in the kept frame.
     records: u16,
-    /// Length of the frame that is kept; 0 when there is none.
+    /// Length of the kept frame in bytes; 0 if there is none.
     len: u16,
     /// A delimiter, then the frame.
     bytes: [u8; FRAME],
@@ -85,19 +89,21 @@ impl<const FRAME: usize> Buffer<FRAME> {
 }
 
 impl<const FRAME: usize> Flusher<Buffer<FRAME>> {
-    /// Whether the last flush left something: a frame the link did not take, or records or metrics beyond its budget.
+    /// Whether the last flush left something to send: a frame that the link did not take, or records or
+    /// metrics beyond its budget.
     pub fn is_pending(&self) -> bool {
         self.link.len > 0 || self.frames.is_pending()
     }
 
-    /// The next frame, made now unless one is kept; `None` when there is nothing to send. It has at most `limit` bytes where a frame that short can
-    /// be made, and never more than `FRAME`: a preamble, a long record or a frame that is kept may be longer than a small limit, and comes all the same.
-    /// For a link that takes packets of a fixed size, choose that size as `FRAME`. The frame is kept until [`Flusher::sent`] is called.
+    /// The kept frame, or else a new one; `None` if there is nothing to send. The frame has at most `limit`
+    /// bytes if a frame that short can be made. A preamble, a long record or a kept frame may be longer than
+    /// a small limit and is returned anyway, but no frame is longer than `FRAME`. If the link takes packets
+    /// of a fixed size, choose that size as `FRAME`. The frame is kept until [`Flusher::sent`] is called.
     pub fn frame(&mut self, limit: usize) -> Option<&[u8]> {
         (self.make(limit) || self.make(FRAME)).then(|| self.link.frame())
     }
 
-    /// Whether a frame of at most `limit` bytes is kept now; makes one when none is.
+    /// Makes a frame if none is kept. Returns whether the kept frame now has at most `limit` bytes.
     fn make(&mut self, limit: usize) -> bool {
         if self.link.len == 0 {
             let before = self.frames.records();
@@ -109,17 +115,18 @@ impl<const FRAME: usize> Flusher<Buffer<FRAME>> {
         self.link.len > 0 && self.link.frame().len() <= limit
     }
 
-    /// Whether a flush that has sent so much is to send another frame, which is then kept: one that its budget still has room for, or the first of all.
+    /// Whether a flush that has already sent `flushed` should send the frame that is now kept: it fits into
+    /// the rest of the budget, or it is the flush's first frame.
     pub(crate) fn make_within(&mut self, budget: usize, flushed: &Flushed) -> bool {
         self.make(budget.saturating_sub(flushed.bytes)) || flushed.frames == 0 && self.make(FRAME)
     }
 
-    /// Whether a frame is kept.
     pub(crate) fn is_kept(&self) -> bool {
         self.link.len > 0
     }
 
-    /// Makes and keeps a frame of a record in another ring than the recorder's; false when there is none. No frame must be kept before.
+    /// Makes and keeps a frame of a record in a ring that is not the recorder's. Returns false if there is no
+    /// record. The caller makes sure that no frame is kept.
     pub(crate) fn make_aside(&mut self, reader: Option<&mut Reader<'_>>) -> bool {
         let Some(reader) = reader else { return false };
         let before = self.frames.records();
@@ -129,25 +136,26 @@ impl<const FRAME: usize> Flusher<Buffer<FRAME>> {
         self.link.len > 0
     }
 
-    /// The frame that is kept.
+    /// The kept frame.
     pub(crate) fn kept(&self) -> &[u8] {
         self.link.frame()
     }
 
-    /// Call this when the link took the frame. Gives the number of records in it.
+    /// Call this when the link has taken the frame. Returns the number of records in it.
     pub fn sent(&mut self) -> u32 {
         self.link.delimit = false;
         self.link.len = 0;
         u32::from(core::mem::take(&mut self.link.records))
     }
 
-    /// Call this when the link did not take the frame, which is kept. With `cut` the link may have taken a part of it; the frame is then sent whole
-    /// again, after a delimiter.
+    /// Call this when the link did not take the frame; the flusher keeps it. Pass `cut` = true if the link
+    /// may have taken a part of it: the whole frame is then sent again after a delimiter.
     pub fn refused(&mut self, cut: bool) {
         self.link.delimit |= cut;
     }
 
-    /// The frame that is kept, for a link whose writing may be given up at any moment: the frame counts as cut until it is [sent](Flusher::sent).
+    /// The kept frame, for a link whose write may be cancelled at any moment: the frame counts as cut until
+    /// [`Flusher::sent`] is called.
     #[cfg(feature = "embassy")]
     pub(crate) fn begin(&mut self) -> &[u8] {
         let len = self.link.frame().len();

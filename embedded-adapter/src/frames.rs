@@ -1,4 +1,5 @@
-//! Makes frames of what a recorder holds: preambles, batches of records, metrics snapshots. Each is written in place, where the link takes it from.
+//! Makes frames of a recorder's contents: preambles, batches of records and metrics snapshots. Each frame is
+//! written directly into the buffer from which the link takes it.
 
 use throughline::Recorder;
 use throughline::adapter::LossReason;
@@ -11,11 +12,11 @@ use throughline::adapter::wire::{
 use crate::Config;
 use crate::timeline::Anchor;
 
-/// The state that goes on from frame to frame.
+/// The state that is kept from one frame to the next.
 #[derive(Debug)]
 pub(crate) struct Frames {
     recorder: &'static Recorder,
-    /// The ring's reader between two frames.
+    /// State of the ring's reader between two frames.
     parked: Parked,
     preamble: Preamble<'static>,
     header: Header,
@@ -24,31 +25,33 @@ pub(crate) struct Frames {
     anchor: Anchor,
     snapshots: u32,
     snapshot: Option<Snapshot>,
-    /// Frames to come before the next preamble.
+    /// Number of frames until the next preamble.
     until_preamble: u8,
-    /// Whether a frame is due although it may have no record: a header has to count a loss that the frame before told of.
+    /// Whether a frame is due even if it has no record, because its header must count a loss that the
+    /// previous frame reported.
     header_is_due: bool,
-    /// Whether the last frame was one of metrics; they take turns with batches.
+    /// Whether the last frame was a metrics frame. Metrics frames and batches alternate.
     was_metrics: bool,
-    /// Whether the ring had another record after the last frame.
+    /// Whether the ring held another record after the last frame.
     more: bool,
 }
 
-/// A metrics snapshot that is under way, and where it continues.
+/// A metrics snapshot that is being sent, and where it continues.
 #[derive(Clone, Copy, Debug)]
 struct Snapshot {
-    /// The series that comes next; `None` when only the end of the snapshot has to be sent.
+    /// The next series; `None` if only the end of the snapshot is left to send.
     series: Option<Series>,
     from: usize,
-    /// The function that makes a frame of it. It is called through a pointer so that a program that never asks for a snapshot does not link it.
+    /// The function that makes a frame of the snapshot. It is called through a pointer, so that a program
+    /// that never asks for a snapshot does not link it.
     build: fn(&mut Frames, &mut Frame<'_>, u64) -> usize,
 }
 
-/// No frame is begun in less room than this many bytes: a header and a loss always fit into it.
+/// Smallest room in bytes in which a frame is begun: a header and a loss always fit into it.
 const SMALLEST: usize = 62;
-/// No metrics frame is begun in less room than this: at least a part of any series fits into it.
+/// Smallest room in bytes in which a metrics frame is begun: a part of any series fits into it.
 const SMALLEST_METRICS: usize = 128;
-/// More bytes than any text in a ring has; a power of two.
+/// An upper bound of the length in bytes of any text in a ring.
 const LONGEST_TEXT: usize = (MAX_BODY * size_of::<Word>()).next_power_of_two();
 
 impl Frames {
@@ -57,7 +60,8 @@ impl Frames {
             panic!("this recorder has a flusher already: call throughline_embedded::init once")
         };
         recorder.mark_clock();
-        // The compiler must not know that this is zero: it would call `memset`, which is as long as all the rest of this function.
+        // `black_box` hides from the compiler that this is zero. Otherwise it links `memset`, which is as
+        // long as the rest of this function.
         let zero = if cfg!(target_os = "none") { core::hint::black_box(0) } else { 0u32 };
         Frames {
             recorder,
@@ -96,17 +100,18 @@ impl Frames {
         }
     }
 
-    /// Whether there was more to say after the last frame.
+    /// Whether something was left to send after the last frame.
     pub(crate) fn is_pending(&self) -> bool {
         self.more || self.snapshot.is_some()
     }
 
-    /// Records put into frames so far.
+    /// Number of records put into frames so far.
     pub(crate) fn records(&self) -> u32 {
         self.header.ordinal
     }
 
-    /// Makes the next frame and says how many bytes it has on the wire; 0 when there is nothing to send, or too little room.
+    /// Makes the next frame and returns its length on the wire in bytes; 0 if there is nothing to send or too
+    /// little room.
     #[cfg_attr(target_os = "none", inline(never))]
     pub(crate) fn next(&mut self, window: Window<'_>) -> usize {
         let now = self.recorder.mark_clock();
@@ -146,8 +151,8 @@ impl Frames {
         len
     }
 
-    /// Makes a frame of the next record of another ring, or a preamble if none was sent yet, and says how many bytes it has; 0 when there is no record.
-    /// Its time is now or a little before.
+    /// Makes a frame of the next record of another ring, or a preamble if none was sent yet, and returns its
+    /// length in bytes; 0 if there is no record. The record's time must be now or slightly earlier.
     #[cold]
     pub(crate) fn aside(&mut self, window: Window<'_>, reader: &mut Reader<'_>) -> usize {
         let now = self.recorder.mark_clock();
@@ -173,7 +178,7 @@ impl Frames {
         len
     }
 
-    /// Counts a frame of `len` bytes, if that is one.
+    /// Counts a frame of `len` bytes; a length of 0 means that no frame was made.
     fn count(&mut self, len: usize) {
         if len > 0 {
             self.header.sequence = self.header.sequence.wrapping_add(1);
@@ -239,7 +244,8 @@ impl Frames {
     fn metrics(&mut self, frame: &mut Frame<'_>, time: u64) -> usize {
         let Some(begun) = self.snapshot else { return 0 };
         let mut frame = Metrics::new(frame, &self.header, self.snapshots);
-        // A frame says at its beginning whether it is the last. If that turns out to be wrong, the frame is made again.
+        // Each frame states at its start whether it is the last of the snapshot. Assume that it is, and make
+        // it again if the series do not fit.
         let mut last = true;
         loop {
             frame.begin(last, time);
@@ -267,13 +273,14 @@ impl Frames {
 
 impl Drop for Frames {
     fn drop(&mut self) {
-        // This lets the ring have another reader.
+        // A resumed reader gives up its claim when it is dropped, so the ring can have a new reader.
         drop(self.parked.resume(self.recorder.ring()));
     }
 }
 
-/// Puts a record that is too long for any frame into a batch that is as it was at `before`, with its texts cut to a length, the same for all, at which it
-/// fits. False when the record does not fit without any text either. Cost: one encoding for each sixteenth that is cut off.
+/// Puts a record that is too long for any frame into a batch that was last at `before`. All its texts are cut
+/// to the same length, the first tried at which the record fits. Returns false if the record does not fit
+/// even without texts. Costs one encoding for each sixteenth that is cut off.
 #[cold]
 #[inline(never)]
 fn push_cut(batch: &mut Batch<'_, '_>, before: &Mark, reader: &Reader<'_>, not_before: u64) -> bool {
@@ -288,7 +295,7 @@ fn push_cut(batch: &mut Batch<'_, '_>, before: &Mark, reader: &Reader<'_>, not_b
     false
 }
 
-/// As much of a name as the wire takes, cut between two characters.
+/// Cuts a name to the length that the wire format allows, between two characters.
 #[inline(always)]
 fn cut(name: &str) -> &str {
     let mut len = name.len().min(MAX_NAME);

@@ -1,4 +1,5 @@
-//! Throughline on a microcontroller: sends what the recorder's ring holds over RTT, serial or any link, in wire format 1.
+//! Throughline on a microcontroller: sends the records of the ring over RTT, serial or any other link, in
+//! wire format 1.
 //!
 //! ```no_run
 //! # use throughline::{Clock, Recorder, Slots};
@@ -29,44 +30,50 @@
 //! # Ok::<(), embedded_io::SliceWriteError>(())
 //! ```
 //!
-//! Nothing here runs in the code being observed: a record is put into the ring there, and all the rest happens in whatever context calls
-//! `flush`, which should be the one with the lowest priority. A flush sends whole frames only and no more bytes than it is told. What the link
-//! does not take is kept; what then finds no room in the ring is counted and reported in the stream.
+//! Nothing of this crate runs in the code being observed. That code only puts records into the ring; the rest
+//! happens in the context that calls `flush`, which should be the one with the lowest priority. A flush sends
+//! whole frames only, and at most as many bytes as its budget; only its first frame may be longer. Whatever
+//! the link does not take is kept. Records that then find the ring full are counted, and the count is reported
+//! in the stream.
 //!
 //! ## Clocks
 //!
-//! Any counter with a constant rate will do. One of 32 bits must be read by a flush (or `Recorder::mark_clock`) at least once in 2^31 ticks, less 2^16; one of
-//! fewer bits, such as SysTick, is read through a `NarrowCounter`, by anything, more than once in each of its turns. Every span reads the clock twice,
-//! every event once. The host tool says when a clock stands still or turns over early.
+//! Any counter with a constant rate will do. A 32-bit counter must be read by a flush (or
+//! `Recorder::mark_clock`) at least once in 2^31 − 2^16 ticks. A counter of fewer bits, such as SysTick,
+//! needs a `NarrowCounter` and must be read more than once in each of its periods; any reading counts. Every
+//! span reads the clock twice, every event once. The host tool reports a clock that stands still or wraps
+//! early.
 //!
-//! | clock | for | a reading costs |
+//! | clock | for | cost of a reading |
 //! |---|---|---|
-//! | `Clock::register(hz, address)` | a counter that counts up in a register which may be read as it is: `DWT.CYCCNT`, `TIMERAWL` of an RP2040, `CNT` of an STM32's TIM2 | one load, and spans and events make no call for it |
-//! | `Clock::new(hz, function)` | all others: one that must be captured first, or is put together from two registers | the call, what the function does, and what a call makes its caller keep |
+//! | `Clock::register(hz, address)` | a counter that counts up, in a register that can be read directly: `DWT.CYCCNT`, `TIMERAWL` of an RP2040, `CNT` of an STM32's TIM2 | one load; spans and events make no call for it |
+//! | `Clock::new(hz, function)` | any other counter, for example one that must be captured first or that spans two registers | the call, the registers that the caller saves for it, and the function itself |
 //! | the same with `NarrowCounter::<24>::down` in the function | SysTick, and other counters that count down or have fewer than 32 bits | as above, and five instructions |
-//! | `Clock::embassy()` (feature `embassy-time` of `throughline`) | the `embassy-time` driver that the program has anyway | as above: a call, and the driver's reading |
+//! | `Clock::embassy()` (feature `embassy-time` of `throughline`) | the `embassy-time` driver that the program already has | as above: a call, and the driver's reading |
 //!
 //! ```
 //! use throughline::Clock;
 //! use throughline::clock::NarrowCounter;
 //! # mod syst { pub fn get_current() -> u32 { 0 } }
 //!
-//! /// SysTick: 24 bits, downwards. Its reload value is 2^24 − 1.
+//! /// SysTick: 24 bits, counts down. Its reload value is 2^24 − 1.
 //! static SYSTICK: NarrowCounter<24> = NarrowCounter::new();
 //! const CALLED: Clock = Clock::new(25_000_000, || SYSTICK.down(syst::get_current));
 //!
 //! # #[cfg(target_pointer_width = "32")]
-//! // SAFETY: the cycle counter of a Cortex-M4 that runs at 64 MHz; `main` turns it on.
+//! // SAFETY: this is the cycle counter of a Cortex-M4 that runs at 64 MHz; `main` turns it on.
 //! const REGISTER: Clock = unsafe { Clock::register(64_000_000, 0xE000_1004 as *const u32) };
 //! ```
 //!
 //! ## Linking
 //!
-//! Add `-Tthroughline.x` and `--build-id` to the linker arguments, after the runtime's script (`-Tlink.x`). This crate's build script puts the
-//! fragment where the linker finds it. It saves flash and bytes on the wire (see its comment); nothing depends on it.
+//! Add `-Tthroughline.x` and `--build-id` to the linker arguments, after the runtime's script (`-Tlink.x`).
+//! This crate's build script puts the file where the linker finds it. It is optional: it saves flash and
+//! bytes on the wire (its comment says how).
 //!
-//! Every preamble says of which build the program is, so that the host refuses the ELF of another: by the linker's build id with the fragment, by a
-//! checksum of the callsites without it. [`init`] makes that checksum, at some five instructions for each byte of the callsites.
+//! Every preamble identifies the program's build, so that the host refuses the ELF of another build: by the
+//! linker's build id if `throughline.x` is used, by a checksum of the callsites otherwise. [`init`] computes
+//! that checksum, which takes about five instructions for each byte of the callsites.
 //!
 //! | feature | adds |
 //! |---|---|
@@ -98,18 +105,18 @@ pub use task::flush_task;
 use throughline::Recorder;
 use throughline::adapter::IdKey;
 
-/// Makes `recorder` the one that all instrumentation of this program reaches, and gives what sends its records, with frames of at
-/// most 192 bytes. To be called once, before the first record.
+/// Makes `recorder` the one that all instrumentation of this program uses, and returns the flusher that sends
+/// its records in frames of at most 192 bytes. Call it once, before the first record.
 ///
 /// # Panics
 ///
-/// When the recorder's ring has a reader already: it was given to `init` before.
+/// If the recorder's ring already has a reader, because the recorder was passed to `init` before.
 pub fn init(recorder: &'static Recorder, config: Config) -> Flusher {
     init_with_frame(recorder, config)
 }
 
-/// As [`init`], with frames of at most `FRAME` bytes on the wire, 168 to 4096. Longer frames have less overhead (about 22 bytes each) and take
-/// as much more RAM.
+/// Like [`init`], with frames of at most `FRAME` bytes on the wire (168 to 4096). Each frame has about 22
+/// bytes of overhead, so longer frames have less of it in total; the buffer takes `FRAME` bytes of RAM.
 pub fn init_with_frame<const FRAME: usize>(
     recorder: &'static Recorder,
     config: Config,
@@ -117,7 +124,8 @@ pub fn init_with_frame<const FRAME: usize>(
     init_link(recorder, config, Buffer::new())
 }
 
-/// As [`init`], with frames that are made right in an RTT channel's buffer, so that there is no other.
+/// Like [`init`], but makes the frames directly in an RTT channel's buffer, so that no other buffer is
+/// needed.
 ///
 /// ```no_run
 /// # use throughline::{Clock, Recorder, Slots};
@@ -134,7 +142,7 @@ pub fn init_with_frame<const FRAME: usize>(
 ///
 /// # Panics
 ///
-/// As [`init`].
+/// Like [`init`].
 pub fn init_rtt(recorder: &'static Recorder, config: Config, channel: rtt::Channel) -> Flusher<rtt::Channel> {
     init_link(recorder, config, channel)
 }

@@ -1,29 +1,31 @@
-//! Flushing to links that are writers: those of `embedded-io` and of `embedded-io-async`.
+//! Flushing to links that are writers, those of `embedded-io` and of `embedded-io-async`.
 
 use crate::{Buffer, Flusher};
 
-/// What a flush sent.
+/// The result of a flush.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flushed {
-    /// Frames.
+    /// Number of frames sent.
     pub frames: u32,
-    /// Bytes, delimiters included.
+    /// Number of bytes sent, including delimiters.
     pub bytes: usize,
-    /// Records in the frames.
+    /// Number of records in these frames.
     pub records: u32,
-    /// Whether something is left: the budget was spent, or the link did not take it.
+    /// Whether something is left to send, because the budget was spent or the link did not take it.
     pub pending: bool,
 }
 
 impl<const FRAME: usize> Flusher<Buffer<FRAME>> {
-    /// Sends whole frames to a writer, at most `budget` bytes in all; but a first frame that does not fit the budget is sent by itself, so that every
-    /// flush gets on, whatever its budget.
+    /// Sends whole frames to a writer, at most `budget` bytes in all. If the first frame does not fit the
+    /// budget, it is sent anyway and alone, so that every flush makes progress.
     ///
-    /// Waits as long as the writer's `write` does, and does not call its `flush`. A writer that takes nothing (`Ok(0)`) ends the flush.
+    /// Blocks as long as the writer's `write` does, and does not call its `flush`. The flush ends when the
+    /// writer takes nothing (`Ok(0)`).
     ///
     /// # Errors
     ///
-    /// The writer's. The frame it failed in is kept and sent whole again by the next flush, after a delimiter; nothing is lost.
+    /// Returns the writer's error. The frame that failed is kept, and the next flush sends it whole again
+    /// after a delimiter; nothing is lost.
     pub fn flush<W: embedded_io::Write>(&mut self, link: &mut W, budget: usize) -> Result<Flushed, W::Error> {
         let mut flushed = Flushed::default();
         while self.make_within(budget, &flushed) {
@@ -47,12 +49,12 @@ impl<const FRAME: usize> Flusher<Buffer<FRAME>> {
         Ok(flushed.until(self))
     }
 
-    /// As [`Flusher::flush`], to an async writer. When this future is dropped while it waits, it may have sent a part of a frame; the next flush
-    /// sends that frame whole again.
+    /// Like [`Flusher::flush`], for an async writer. If this future is dropped while it waits, it may have
+    /// sent a part of a frame; the next flush sends that frame whole again.
     ///
     /// # Errors
     ///
-    /// As [`Flusher::flush`].
+    /// Like [`Flusher::flush`].
     #[cfg(feature = "embassy")]
     pub async fn flush_async<W: embedded_io_async::Write>(
         &mut self,

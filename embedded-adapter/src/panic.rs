@@ -1,4 +1,5 @@
-//! The message of a panic or a fault, sent at once: past the ring, which may be full, and whatever was going on in the flusher and on its link.
+//! Sends the message of a panic or a fault at once. It bypasses the ring, which may be full, and works
+//! whatever the flusher and its link were doing.
 //!
 //! ```no_run
 //! # use core::panic::PanicInfo;
@@ -12,7 +13,7 @@
 //!
 //! fn main() {
 //!     let flusher = FLUSHER.hold(init(&RECORDER, Config::DEFAULT));
-//!     // … flush with it, as ever …
+//!     // … flush with it as usual …
 //! }
 //!
 //! # #[cfg(target_os = "none")]
@@ -41,34 +42,36 @@ use throughline::adapter::ring::{MAX_SLOTS, Mode, Ring};
 
 use crate::{Buffer, Flushed, Flusher, rtt};
 
-/// Holds a flusher in a static, where the panic handler can reach it while other code still has it borrowed. Costs a word of RAM beside the flusher.
+/// Holds a flusher in a static, where the panic handler can reach it even while other code has it borrowed.
+/// It takes a word of RAM plus the flusher.
 #[derive(Debug)]
 pub struct PanicAccess<T> {
     state: AtomicWord,
     value: UnsafeCell<MaybeUninit<T>>,
 }
 
-/// Nothing is held yet.
+/// Holds nothing yet.
 const EMPTY: usize = 0;
-/// A value is being put in, or was taken.
+/// A value is being put in, or it was taken.
 const CLOSED: usize = 1;
 const HELD: usize = 2;
 
-// SAFETY: `hold` gives the value to one context, and whoever calls `take` promises that this context runs no more.
+// SAFETY: `hold` gives the value to one context, and the caller of `take` promises that this context never
+// runs again.
 unsafe impl<T: Send> Sync for PanicAccess<T> {}
 
 impl<T> PanicAccess<T> {
-    /// Holds nothing yet.
+    /// Makes an access that holds nothing yet.
     #[allow(clippy::new_without_default)] // Only a static makes sense.
     pub const fn new() -> PanicAccess<T> {
         PanicAccess { state: AtomicWord::new(EMPTY), value: UnsafeCell::new(MaybeUninit::uninit()) }
     }
 
-    /// Moves the value in and lends it out. To be called once.
+    /// Moves the value in and lends it out. Call it once.
     ///
     /// # Panics
     ///
-    /// When it was called before.
+    /// If it was called before.
     #[allow(clippy::mut_from_ref)] // The value is lent once.
     pub fn hold(&'static self, value: T) -> &'static mut T {
         assert!(self.state.swap(CLOSED, Relaxed) == EMPTY, "a PanicAccess holds one value");
@@ -79,11 +82,13 @@ impl<T> PanicAccess<T> {
         value
     }
 
-    /// The value, once; `None` when there is none, or when it was taken before, as by a panic within the panic handler.
+    /// Returns the value, once. Returns `None` if there is no value, or if it was taken before, for example
+    /// because the panic handler itself panics.
     ///
     /// # Safety
     ///
-    /// Whoever was lent the value must never run again: interrupts are off, other cores are halted, and the caller does not return.
+    /// The code that borrowed the value must never run again: interrupts are off, other cores are halted, and
+    /// the caller does not return.
     #[allow(clippy::mut_from_ref)] // As above.
     pub unsafe fn take(&'static self) -> Option<&'static mut T> {
         if self.state.swap(CLOSED, Acquire) != HELD {
@@ -91,18 +96,18 @@ impl<T> PanicAccess<T> {
         }
         // SAFETY: `hold` has put a value in, and the caller promises that no other reference to it is used again.
         let place = unsafe { &mut *self.value.get() };
-        // SAFETY: as above, it is initialised.
+        // SAFETY: `hold` has initialised it.
         Some(unsafe { place.assume_init_mut() })
     }
 }
 
 impl<const FRAME: usize> Flusher<Buffer<FRAME>> {
-    /// For a panic handler: sends the panic's message and place as an event of level error in the span that panicked, and then all that the ring
-    /// holds. A frame that was being sent is sent again first. The message is cut to what fits into a frame.
-    ///
+    /// For a panic handler: sends the panic's message and location as an event of level error in the span
+    /// that panicked, then everything in the ring. A frame that was being sent is sent again first. The
+    /// message is cut to what fits into a frame.
     /// # Errors
     ///
-    /// The writer's.
+    /// Returns the writer's error.
     pub fn panicked<W: embedded_io::Write>(
         &mut self,
         info: &PanicInfo<'_>,
@@ -111,11 +116,12 @@ impl<const FRAME: usize> Flusher<Buffer<FRAME>> {
         self.last_words(&Location(info), &info.message(), link)
     }
 
-    /// As [`Flusher::panicked`], for what is no panic: a fault or a watchdog's warning, at a place such as the program counter.
+    /// Like [`Flusher::panicked`], for a fault or a watchdog's warning instead of a panic. `location` is for
+    /// example the program counter.
     ///
     /// # Errors
     ///
-    /// The writer's.
+    /// Returns the writer's error.
     pub fn last_words<W: embedded_io::Write>(
         &mut self,
         location: &dyn Display,
@@ -125,11 +131,11 @@ impl<const FRAME: usize> Flusher<Buffer<FRAME>> {
         let slots = Slots::new();
         let ring = words(&slots, location, message);
         let mut reader = ring.reader();
-        // The link may have had a part of the frame that is kept.
+        // The link may have taken a part of the kept frame.
         self.refused(true);
         let mut flushed = Flushed { pending: self.is_kept(), ..Flushed::default() };
         while flushed.pending || self.make_aside(reader.as_mut()) {
-            // A budget of 0 sends the one frame that is kept.
+            // With a budget of 0, `flush` sends only the kept frame.
             flushed = self.flush(link, 0)?;
             if self.is_kept() {
                 return Ok(flushed);
@@ -141,14 +147,16 @@ impl<const FRAME: usize> Flusher<Buffer<FRAME>> {
 }
 
 impl Flusher<rtt::Channel> {
-    /// For a panic handler: makes frames of the panic's message and place, as an event of level error in the span that panicked, and then of all
-    /// that the ring holds, as far as the channel has room. When it has none, this first looks `polls` times whether the host has made some; each look
-    /// takes some ten instructions. The message is cut to what fits into the channel.
+    /// For a panic handler: makes frames of the panic's message and location, as an event of level error in
+    /// the span that panicked, and then of everything in the ring, as far as the channel has room. If it has
+    /// too little room, this first checks up to `polls` times whether the host has made some; each check
+    /// takes about ten instructions. The message is cut to what fits into the channel.
     pub fn panicked(&mut self, info: &PanicInfo<'_>, polls: u32) -> Flushed {
         self.last_words(&Location(info), &info.message(), polls)
     }
 
-    /// As [`Flusher::panicked`], for what is no panic: a fault or a watchdog's warning, at a place such as the program counter.
+    /// Like [`Flusher::panicked`], for a fault or a watchdog's warning instead of a panic. `location` is for
+    /// example the program counter.
     pub fn last_words(&mut self, location: &dyn Display, message: &dyn Display, polls: u32) -> Flushed {
         let slots = Slots::new();
         let ring = words(&slots, location, message);
@@ -159,7 +167,7 @@ impl Flusher<rtt::Channel> {
     }
 }
 
-/// A ring that holds one event with these words.
+/// A ring with one event that has this location and message.
 fn words<'s>(slots: &'s Slots<MAX_SLOTS>, location: &dyn Display, message: &dyn Display) -> Ring<'s> {
     let ring = Ring::new(slots.as_slice(), Mode::SharedOldest);
     let (location, message) = (Text::of(location), Text::of(message));
@@ -190,16 +198,17 @@ impl Display for Location<'_> {
     }
 }
 
-/// More bytes than fit a record, which marks what it cuts.
+/// More bytes than fit into a record, so that the record is marked as truncated when the text is cut here.
 const LONGEST: usize = 256;
 
-/// The beginning of what a value displays.
+/// The beginning of a value's text, at most `LONGEST` bytes.
 struct Text(heapless::String<LONGEST>);
 
 impl Text {
     fn of(value: &dyn Display) -> Text {
         let mut text = Text(heapless::String::new());
-        // An error is that it is full, or the value's own; either leaves what was written.
+        // An error means that the text is full, or comes from the value itself; the text written so far is
+        // kept in both cases.
         let _ = write!(text, "{value}");
         text
     }

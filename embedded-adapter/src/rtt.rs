@@ -1,7 +1,9 @@
-//! RTT, Segger's way to a debugger: frames are made in the channel's own buffer, which the debugger empties while the program runs.
+//! RTT, Segger's transport to a debugger. Frames are made directly in the channel's buffer, which the
+//! debugger empties while the program runs.
 //!
-//! A program has one RTT control block, with a channel for each stream. Beside `defmt`, let `rtt-target` define it, with its feature `defmt` in place of
-//! the crate `defmt-rtt`, whose block has no second channel:
+//! A program has one RTT control block, with a channel for each stream. To use `defmt` as well, let
+//! `rtt-target` define the block, with its feature `defmt`. This replaces the crate `defmt-rtt`, whose
+//! block has only one channel:
 //!
 //! ```ignore
 //! let channels = rtt_target::rtt_init! {
@@ -11,12 +13,13 @@
 //!     }
 //! };
 //! rtt_target::set_defmt_channel(channels.up.0);
-//! // SAFETY: `channels.up.1` is not used.
+//! // SAFETY: `channels.up.1` is not used elsewhere.
 //! let channel = unsafe { throughline_embedded::rtt::Channel::of_program(1) }.expect("it is defined above");
 //! let mut flusher = throughline_embedded::init_rtt(&RECORDER, config, channel);
 //! ```
 //!
-//! The layout is that of Segger's *J-Link/J-Trace User Guide* (UM08001), "RTT control block"; it is the same whichever crate defines it.
+//! The layout comes from Segger's *J-Link/J-Trace User Guide* (UM08001), "RTT control block". It is the same
+//! in every crate that defines the block.
 
 use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
@@ -27,29 +30,30 @@ use throughline::adapter::wire::Window;
 
 use crate::{Flushed, Flusher};
 
-/// Defines the program's RTT control block, with one channel to the host of this many bytes, and gives that channel. To be called once; a longest
-/// record takes 250 bytes. A program has one control block: where another crate defines one (`rtt-target`, `defmt-rtt`) this does not link, and
-/// [`Channel::of_program`] is the way.
+/// Defines the program's RTT control block, with one channel of `$size` bytes to the host, and returns that
+/// channel. Call it once. The longest record takes 250 bytes. A program has one control block: if another
+/// crate defines it (`rtt-target`, `defmt-rtt`), linking fails, and you use [`Channel::of_program`] instead.
 #[macro_export]
 macro_rules! rtt_channel {
     ($size:expr) => {{
         static mut _RTT_CHANNEL_BUFFER: [u8; $size] = [0; $size];
-        // On bare metal the linker gives it the name that debuggers look for, if no other crate has taken that.
+        // On bare metal the linker gives this block the name that debuggers look for, unless another crate
+        // defines that name.
         #[cfg_attr(target_os = "none", unsafe(export_name = "__throughline_rtt"))]
         #[cfg_attr(not(target_os = "none"), unsafe(export_name = "_SEGGER_RTT"))]
         static __TL_RTT: $crate::rtt::ControlBlock =
             // SAFETY: nothing else refers to the buffer.
             unsafe { $crate::rtt::ControlBlock::new((&raw mut _RTT_CHANNEL_BUFFER).cast(), $size) };
         static __TL_RTT_TAKEN: $crate::rtt::Taken = $crate::rtt::Taken::new();
-        // SAFETY: the block and what tells whether its channel was given away are defined together.
+        // SAFETY: the block and its flag `Taken` are defined together.
         unsafe { __TL_RTT.channel(&__TL_RTT_TAKEN) }
     }};
 }
 
-/// Bytes of a frame that holds the longest text of a record on a 32-bit machine.
+/// Length in bytes of a frame that holds the longest text of a record on a 32-bit machine.
 const USUAL: usize = 250;
 
-/// What a debugger looks for in RAM.
+/// The block that a debugger looks for in RAM.
 #[derive(Debug)]
 #[repr(C)]
 pub struct ControlBlock {
@@ -59,7 +63,8 @@ pub struct ControlBlock {
     up: [UpChannel; 1],
 }
 
-// SAFETY: what is in it does not change but for the offsets, which are atomic; the buffer behind its pointer belongs to who has the channel.
+// SAFETY: only the offsets change, and they are atomic. The buffer behind the pointer belongs to the owner of
+// the channel.
 unsafe impl Sync for ControlBlock {}
 
 /// A channel to the host.
@@ -69,11 +74,11 @@ struct UpChannel {
     name: *const u8,
     buffer: *mut u8,
     size: usize,
-    /// Where the program writes next; the program's.
+    /// Offset of the next byte that the program writes; only the program changes it.
     write: AtomicUsize,
-    /// Where the host reads next; the host's.
+    /// Offset of the next byte that the host reads; only the host changes it.
     read: AtomicUsize,
-    /// How a writer meets a full buffer: 0, not at all. Ours never looks.
+    /// The mode of a full buffer; 0 means that the writer skips. This crate never reads it.
     flags: AtomicUsize,
 }
 
@@ -82,7 +87,8 @@ impl ControlBlock {
     ///
     /// # Safety
     ///
-    /// `buffer` must be good for writes of `size` bytes for as long as the program runs, and nobody else's.
+    /// `buffer` must be valid for writes of `size` bytes as long as the program runs, and nothing else may
+    /// use it.
     #[doc(hidden)]
     pub const unsafe fn new(buffer: *mut u8, size: usize) -> ControlBlock {
         assert!(size >= 256, "an RTT channel has at least 256 bytes");
@@ -101,11 +107,11 @@ impl ControlBlock {
         }
     }
 
-    /// For [`rtt_channel!`](crate::rtt_channel!). Panics when the channel was given away before.
+    /// For [`rtt_channel!`](crate::rtt_channel!). Panics if the channel was given away before.
     ///
     /// # Safety
     ///
-    /// `taken` must be the same at every call for this block: a second one would let two writers have the buffer.
+    /// `taken` must be the same at every call for this block; otherwise two writers could get the buffer.
     ///
     /// ```compile_fail,E0133
     /// fn second(block: &'static throughline_embedded::rtt::ControlBlock) {
@@ -114,9 +120,9 @@ impl ControlBlock {
     /// ```
     #[doc(hidden)]
     pub unsafe fn channel(&'static self, taken: &Taken) -> Channel {
-        // The linker is to name the block and to see that it is alone; both is said in `throughline-rtt.x`. The references are in a section that the
-        // linker drops.
-        // SAFETY: there is no instruction.
+        // These references make the linker name the block and check that it is the only one;
+        // `throughline-rtt.x` does both. The linker drops the section with the references.
+        // SAFETY: this adds no instruction.
         #[cfg(target_os = "none")]
         unsafe {
             core::arch::asm!(
@@ -148,7 +154,7 @@ impl Taken {
 #[derive(Debug)]
 pub struct Channel(&'static UpChannel);
 
-// SAFETY: who has it, has the buffer behind its pointer.
+// SAFETY: the owner of the channel is the only user of the buffer behind its pointer.
 unsafe impl Send for Channel {}
 
 unsafe extern "C" {
@@ -157,55 +163,60 @@ unsafe extern "C" {
 }
 
 impl Channel {
-    /// The channel to the host with this number of the program's control block, which another crate defines and has initialised; `None` when there
-    /// is none such, or its buffer has less than 256 bytes. What its mode is makes no difference: this crate never waits and never
-    /// writes in parts.
+    /// The channel to the host with this number in the program's control block, which another crate defines
+    /// and has initialised. Returns `None` if there is no such channel, or if its buffer has fewer than 256
+    /// bytes. The channel's mode does not matter, because this crate never waits and never writes a part of a
+    /// frame.
     ///
     /// # Safety
     ///
-    /// Nothing else may write to the channel from now on, as a handle of the crate that defines it would.
+    /// Nothing else may write to the channel from now on, for example through a handle of the crate that
+    /// defines it.
     pub unsafe fn of_program(number: usize) -> Option<Channel> {
-        // SAFETY: a block of this name has this layout, but for its length; what another crate has initialised, it changes no more.
+        // SAFETY: a block of this name has this layout, except for the number of channels, and it does not
+        // change once it is initialised.
         let count = unsafe { ptr::read_volatile(&raw const PROGRAMS.up_channels) };
         if number >= count {
             return None;
         }
-        // SAFETY: as above; no more than its place is asked for.
+        // SAFETY: as above; this only takes the address.
         let first = unsafe { &raw const PROGRAMS.up };
-        // SAFETY: there are `count` channels, of which this is one.
+        // SAFETY: the block has `count` channels, and `number` is less.
         let up = unsafe { &*first.cast::<UpChannel>().wrapping_add(number) };
         (!up.buffer.is_null() && up.size >= 256).then_some(Channel(up))
     }
 
-    /// Where the next frame goes, and how many bytes the host has left room for.
+    /// The place of the next frame, and how many bytes the host has left free there.
     fn window(&mut self, limit: usize) -> Window<'_> {
         let UpChannel { buffer, size, ref write, ref read, .. } = *self.0;
         let at = write.load(Relaxed);
-        // Acquire: the host has read what we write next.
+        // Acquire: the host has finished reading the bytes that are overwritten next.
         let used = at.wrapping_sub(read.load(Acquire));
-        // Offsets count up to the size.
+        // Offsets start again at 0 after `size` − 1.
         let used = if used > size { used.wrapping_add(size) } else { used };
         let free = size.wrapping_sub(used).wrapping_sub(1);
-        // SAFETY: a channel's buffer is good for that many bytes, and whoever has `self` is its only writer.
+        // SAFETY: a channel's buffer is valid for `size` bytes, and the owner of `self` is its only writer.
         let buf = unsafe { core::slice::from_raw_parts_mut(buffer, size) };
-        // A free space beyond the size is one of offsets that something has overwritten.
+        // A result outside the buffer means that something has overwritten the offsets; then nothing is
+        // written.
         Window { buf, at, room: if at < size && free < size { free.min(limit) } else { 0 } }
     }
 
-    /// Shows the host that many more bytes.
+    /// Makes `bytes` more bytes visible to the host.
     fn publish(&mut self, bytes: usize) {
         let mut at = self.0.write.load(Relaxed) + bytes;
         if at >= self.0.size {
             at -= self.0.size;
         }
-        // Release: they are there.
+        // Release: the bytes are written before the host sees the new offset.
         self.0.write.store(at, Release);
     }
 }
 
 impl Flusher<Channel> {
-    /// Makes whole frames in the channel, at most `budget` bytes in all; but a first frame that does not fit the budget is made by itself, so that every
-    /// flush gets on, whatever its budget. Never waits: what the channel has no room for stays in the recorder's ring.
+    /// Makes whole frames in the channel, at most `budget` bytes in all. If the first frame does not fit the
+    /// budget, it is made anyway and alone, so that every flush makes progress. Never waits: records for
+    /// which the channel has no room stay in the recorder's ring.
     pub fn flush(&mut self, budget: usize) -> Flushed {
         let before = self.frames.records();
         let mut flushed = Flushed::default();
@@ -228,7 +239,7 @@ impl Flusher<Channel> {
         flushed
     }
 
-    /// Looks at the channel at most `polls` times, until the host has made room for a frame of usual length.
+    /// Polls the channel at most `polls` times, until the host has made room for a frame of `USUAL` bytes.
     pub(crate) fn wait_for_room(&mut self, polls: u32) {
         for _ in 0..polls {
             if self.link.window(USUAL).room == USUAL {
@@ -237,7 +248,8 @@ impl Flusher<Channel> {
         }
     }
 
-    /// Makes a frame of a record in another ring than the recorder's; false when there is none, or no room for it.
+    /// Makes a frame of a record in a ring that is not the recorder's. Returns false if there is no record or
+    /// no room for it.
     pub(crate) fn make_aside(&mut self, reader: Option<&mut Reader<'_>>) -> bool {
         let Some(reader) = reader else { return false };
         let bytes = self.frames.aside(self.link.window(usize::MAX), reader);
@@ -245,7 +257,7 @@ impl Flusher<Channel> {
         bytes > 0
     }
 
-    /// Whether the host has read all that was sent.
+    /// Whether the host has read everything that was sent.
     pub fn is_read(&self) -> bool {
         let channel = self.link.0;
         channel.read.load(Relaxed) == channel.write.load(Relaxed)

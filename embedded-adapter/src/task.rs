@@ -5,10 +5,11 @@ use embedded_io_async::Write;
 
 use crate::{Buffer, Flusher};
 
-/// Flushes for ever: every `every`, at most `budget` bytes, and a metrics snapshot every `metrics` if that is given. An error of the link
-/// is met by trying again the next time; what finds no room in the ring meanwhile is counted and reported in the stream.
+/// Flushes forever: at most `budget` bytes every `every`, and a metrics snapshot every `metrics` if that is
+/// given. After an error of the link it tries again in the next round; records that meanwhile find the ring
+/// full are counted and reported in the stream.
 ///
-/// `every` must be less than 2^30 ticks of the recorder's clock, so that no wrap goes unseen.
+/// `every` must be shorter than 2^30 ticks of the recorder's clock, so that each wrap of the clock is seen.
 ///
 /// ```no_run
 /// # use embassy_time::Duration;
@@ -25,7 +26,7 @@ pub async fn flush_task<const FRAME: usize>(
     every: Duration,
     metrics: Option<Duration>,
 ) -> ! {
-    // `None` when it is never to be: a period may be longer than a clock can say.
+    // `None` also if the first snapshot lies beyond the range of the clock: then there is never one.
     let mut next_metrics = metrics.and_then(|period| Instant::now().checked_add(period));
     loop {
         Timer::after(every).await;
@@ -35,7 +36,7 @@ pub async fn flush_task<const FRAME: usize>(
             flusher.snapshot_metrics();
             next_metrics = at.checked_add(period);
         }
-        // An error leaves the frame where it is; the next round sends it again.
+        // After an error the frame is kept, and the next round sends it again.
         let _ = flusher.flush_async(&mut link, budget).await;
     }
 }

@@ -1,32 +1,39 @@
 //! Extends the 32-bit times of records to 64 bits when they are drained.
 //!
-//! A record holds the low 32 bits of the clock, and is taken for the one moment with these bits between 2^29 ticks before the record before it in the
-//! stream and 7 · 2^29 after ([`Batch`](throughline::adapter::wire::Batch) does so). That is right if a record's time is
+//! A record holds the low 32 bits of the clock. [`Batch`](throughline::adapter::wire::Batch) extends them to
+//! the one time with these bits that is between 2^29 ticks before the previous record in the stream and 7 ·
+//! 2^29 ticks after it. That is right if a record's time is
 //!
-//! * never more than 2^29 ticks *before* that of a record reserved before it: a record's time is read right before it is put into the ring, so the
-//!   order is off only by how long a context was interrupted in between; and
-//! * never more than 7 · 2^29 ticks *after* that of the record reserved before it. While the ring has room this holds because every flush calls
-//!   `mark_clock`, which puts a clock record with all 64 bits into the ring every 2^30 ticks, provided flushes (or calls of `mark_clock`)
-//!   are at most 2^31 ticks apart. So the gap is at most 2^30 + 2^31 ticks, or a clock record is in between.
+//! * never more than 2^29 ticks *before* the time of a record reserved earlier. The time is read right before
+//!   the record is put into the ring, so the order is wrong only by the time for which a context was
+//!   interrupted in between; and
+//! * never more than 7 · 2^29 ticks *after* the time of the record reserved just before it. While the ring
+//!   has room this holds, because every flush calls `mark_clock`, which puts a clock record with all 64 bits
+//!   into the ring every 2^30 ticks, provided that flushes (or calls of `mark_clock`) are at most 2^31 ticks
+//!   apart. So the gap is at most 2^30 + 2^31 ticks, or there is a clock record in between.
 //!
-//! While the ring is full (a link that does not take anything, for days perhaps) no clock record finds room either. But then nothing is reserved
-//! until a frame makes room, so what is reserved next is at or after the ring's head as it was when that frame began, and its time at or after the
-//! frame's own 64-bit reading. So each frame remembers both, as an *anchor*; when the drain gets to that position, the record is taken for a moment
-//! after that time. One anchor is enough for one standstill: the frame that passes it leaves its own in its place, and while nothing is reserved
-//! it is renewed. A ring in which one drain is so slow that two standstills of more than 7 · 2^29 ticks each are in it at once is not covered:
-//! times between them may be off by multiples of 2^32 ticks.
+//! While the ring is full (if the link takes nothing for days, for example), clock records do not fit either.
+//! But then nothing is reserved until a frame makes room. So the next record is reserved at or after the
+//! position that the ring's head had when that frame began, and its time is not before the 64-bit time at
+//! which the frame began. Each frame therefore remembers both as an *anchor*. When the drain reaches that
+//! position, it takes the record's time to be after the anchor's time. One anchor is enough for one
+//! standstill: the frame that passes it replaces it by its own, and the anchor is renewed while nothing is
+//! reserved. One case is not covered: a drain so slow that two standstills of more than 7 · 2^29 ticks each
+//! are in the ring at once. Times between them may be wrong by multiples of 2^32 ticks.
 //!
-//! The spans' key time is their end: its low bits are start + duration, and the duration, which the device knows to 64 bits, gives the start.
-//! Losses are extended as if they were reserved where they are reported.
+//! The time of a span is its end: the low bits are start + duration. The device knows the duration to 64
+//! bits, which gives the start. Losses are extended as if they were reserved where they are reported.
 //!
-//! A ring that keeps the newest always has room, so clock records are in it; but what lies before the first of them may follow any stretch of time that
-//! was overwritten. [`Reader::not_before`](throughline::adapter::ring::Reader::not_before) says what they cannot lie before.
+//! A ring that keeps the newest records always has room for clock records. But before the first one that
+//! remains, any length of time may have been overwritten.
+//! [`Reader::not_before`](throughline::adapter::ring::Reader::not_before) gives a lower bound for the records
+//! there.
 //!
-//! On a machine of 64 bits all this is the identity.
+//! On a 64-bit machine times need no extension, and all of this changes nothing.
 
 use throughline::adapter::ring::Word;
 
-/// What is reserved at this position or after it, is of this time or after it.
+/// Whatever is reserved at this position or after it has this time or a later one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Anchor {
     pub(crate) position: Word,
@@ -34,24 +41,26 @@ pub(crate) struct Anchor {
 }
 
 impl Anchor {
-    /// True of every record; the first that is taken passes it.
+    /// Holds for every record; the first record that is taken passes it.
     pub(crate) const NONE: Anchor = Anchor { position: 0, time: 0 };
 
-    /// A frame begins: `begun` is the ring's head and the clock now, read in that order or the other, but before anything is taken from the ring.
+    /// Called when a frame begins, before anything is taken from the ring. `begun` is the ring's head and the
+    /// clock, read now in either order.
     pub(crate) fn begin(&mut self, begun: &Anchor) {
-        // At the same position the later time is as true, and nearer to what comes next.
+        // At the same position the later time is also true, and it is closer to the next record's time.
         if begun.position == self.position {
             *self = *begun;
         }
     }
 
-    /// What the record at this position is not before; 0 when that is not known.
+    /// A lower bound for the time of the record at this position; 0 if none is known.
     pub(crate) fn not_before(&self, position: Word) -> u64 {
         if self.is_passed(position) { self.time } else { 0 }
     }
 
-    /// The record at this position was taken, into the frame that `begun` is the beginning of. When this anchor is passed, that one takes over: that frame may
-    /// have made the room for what comes next.
+    /// Called when the record at this position was taken into the frame that began at `begun`. If the record
+    /// passes this anchor, `begun` replaces it, because that frame may have made the room for the next
+    /// records.
     pub(crate) fn pass(&mut self, position: Word, begun: &Anchor) {
         if self.is_passed(position) {
             *self = *begun;

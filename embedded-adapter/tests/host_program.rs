@@ -1,4 +1,4 @@
-//! A program of a host: it is loaded where the system likes, and what it sends decodes with its own ELF all the same.
+//! A program of a host: the system loads it at any address, and what it sends still decodes with its own ELF.
 #![cfg(target_os = "linux")]
 
 use throughline::{Clock, Recorder, Slots, StaticStr, counter, info, record, span};
@@ -8,12 +8,12 @@ use throughline_embedded::{Config, init};
 static SLOTS: Slots<64> = Slots::new();
 static RECORDER: Recorder = Recorder::new(&SLOTS, Clock::mock());
 
-// The linker of the 32-bit musl target makes programs at a fixed address.
+// The linker of the 32-bit musl target makes programs with a fixed address.
 #[cfg_attr(target_env = "musl", ignore = "programs of this target are not position-independent")]
 #[test]
 fn a_position_independent_program_decodes_with_its_own_elf() {
     let elf = Elf::read(std::env::current_exe().unwrap()).unwrap();
-    assert!(elf.is_position_independent(), "programs of this host are; otherwise this shows nothing");
+    assert!(elf.is_position_independent(), "this test needs a position-independent program");
     let mut flusher = init(&RECORDER, Config { name: "host", ..Config::DEFAULT });
     {
         let outer = span!("outer", answer = 42u32);

@@ -1,4 +1,5 @@
-//! Last words of a panic handler: they arrive first, with a full ring, with a frame half sent, and before anything else was sent.
+//! The last words of a panic handler arrive first: with a full ring, with a frame half sent, and before
+//! anything else was sent.
 
 use embedded_io::{ErrorKind, ErrorType, Write};
 use throughline::adapter::ring::{Head, RecordKind};
@@ -14,7 +15,7 @@ macro_rules! recorder {
     }};
 }
 
-/// A link that takes only so many bytes.
+/// A link that takes only `room` bytes.
 #[derive(Default)]
 struct Link {
     bytes: Vec<u8>,
@@ -38,7 +39,7 @@ impl Write for Link {
     }
 }
 
-/// Names and fields of the events in order, and the balance.
+/// The fields of each event, in order, and the balance.
 fn decode(bytes: &[u8]) -> (Vec<String>, Balance) {
     let mut decoder = Decoder::new(None, Default::default());
     let mut seen = Vec::new();
@@ -53,17 +54,17 @@ fn decode(bytes: &[u8]) -> (Vec<String>, Balance) {
     (seen, decoder.balance())
 }
 
-// One test, as the recorder that macros reach is one for the process.
+// This is one test, because a process has only one recorder that the macros use.
 #[test]
 fn last_words_arrive_whatever_state_ring_and_link_are_in_30() {
     static ACCESS: PanicAccess<Flusher> = PanicAccess::new();
     static EMPTY: PanicAccess<Flusher> = PanicAccess::new();
     let recorder = recorder!();
-    // SAFETY: it lent nothing.
+    // SAFETY: nothing was lent out.
     assert!(unsafe { EMPTY.take() }.is_none(), "nothing is held");
     let flusher = ACCESS.hold(init(recorder, Config::DEFAULT));
 
-    // Before anything was sent.
+    // Case 1: nothing was sent before.
     mock::set(1000);
     let mut link = Link { room: usize::MAX, ..Link::default() };
     let _span = span!("at.work");
@@ -72,7 +73,7 @@ fn last_words_arrive_whatever_state_ring_and_link_are_in_30() {
     let first = r#"Str { text: "main.rs:1:2", truncated: false } Str { text: "first", truncated: false }"#;
     assert_eq!((&seen[..], balance.emitted), (&[first.to_owned()][..], 1));
 
-    // A full ring, and a frame that the link took ten bytes of.
+    // Case 2: the ring is full, and the link took only ten bytes of a frame.
     for n in 0..40 {
         recorder.ring().push(Head::new(RecordKind::Event, 7, 0, 0), &[1000 + n, 0, 0], 1000 + n);
     }

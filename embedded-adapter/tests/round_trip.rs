@@ -1,4 +1,5 @@
-//! From ring to decoder: what a flusher sends, whatever its link does, decodes to what was recorded, and the ledger balances.
+//! From ring to decoder: whatever the link does, what a flusher sends decodes to what was recorded, and the
+//! ledger balances.
 
 use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,7 @@ use throughline::{
 use throughline_decode::{Balance, Context, DamageKind, Decoder, Item, OwnedValue, PointValue};
 use throughline_embedded::{Buffer, Config, DeviceId, Flusher, init, init_with_frame};
 
-/// The recorder that macros reach is one for the process.
+/// Serialises the tests, because a process has only one recorder that the macros use.
 static ALONE: Mutex<()> = Mutex::new(());
 
 fn alone() -> MutexGuard<'static, ()> {
@@ -47,7 +48,7 @@ fn event_times(bytes: &[u8]) -> (Vec<u64>, Balance) {
     let mut times = Vec::new();
     let balance = decode(bytes, |_, item| match item {
         Item::Event(event) => times.push(event.time),
-        // A frame cut by the link, and a callsite that is in no ELF here.
+        // Accept a frame that the link cut, and a callsite that is not in an ELF, because there is none here.
         Item::Damage(damage) => {
             assert!(matches!(damage.kind, DamageKind::Skipped(_) | DamageKind::Callsite(_)), "{damage:?}");
         }
@@ -152,7 +153,7 @@ fn optional_extended_and_shown_values_reach_the_decoder() {
     assert_eq!(seen, expected);
 }
 
-/// A link that fails where a fixed sequence says, after having taken some bytes.
+/// A link that takes some bytes of each write, and fails at fixed points of a pseudorandom sequence.
 struct Flaky {
     bytes: Vec<u8>,
     random: u32,
@@ -187,7 +188,8 @@ impl Write for Flaky {
     }
 }
 
-/// Writes and flushes in turns over a bad link; gives what decoding says and how many were written.
+/// Writes and flushes alternately over a bad link. Returns the decoded times, the balance, and the number of
+/// records written.
 fn in_turns(recorder: &'static Recorder) -> (Vec<u64>, Balance, u64) {
     let mut flusher = init(recorder, CONFIG);
     let mut link = Flaky { bytes: Vec::new(), random: 1 };
@@ -204,7 +206,7 @@ fn in_turns(recorder: &'static Recorder) -> (Vec<u64>, Balance, u64) {
             assert!(link.bytes.len() - before <= budget);
         }
     }
-    // One more record carries what was lost after the last.
+    // The next record carries the count of losses after the last one.
     link.bytes.extend(flush_all(&mut flusher));
     written += 1;
     push(recorder, 1000 * written as usize);
@@ -270,7 +272,7 @@ fn a_preamble_at_least_every_64_frames_and_first() {
     for time in 0..1000 {
         push(recorder, time);
         while let Some(frame) = flusher.frame(192) {
-            // The second byte of a frame is version and type, as long as the first code is not 2.
+            // The second byte of a frame is its version and type, if the first COBS code is not 2.
             let start = usize::from(frame[0] == 0);
             if frame[start + 1] == 0x10 {
                 since = 0;
@@ -344,7 +346,7 @@ fn texts_longer_than_a_frame_are_cut_to_fit_and_marked_30() {
     assert_eq!((balance.emitted, balance.decoded, balance.device), (3, 3, 0));
     let [one, two, three] = &seen[..] else { panic!("{seen:?}") };
     let [OwnedValue::Str(text, true), OwnedValue::U64(7)] = &one[..] else { panic!("{one:?}") };
-    // 168 bytes less a delimiter, 21 bytes of header, CRC and COBS, and a dozen of the record.
+    // 168 bytes less a delimiter, 21 bytes of header, CRC and COBS, and about twelve bytes of the record.
     assert!(long.starts_with(&**text) && text.len() > 120, "{} bytes were kept", text.len());
     let [
         OwnedValue::Str(a, false),
@@ -373,8 +375,8 @@ fn a_loss_always_finds_room_in_a_frame_30() {
     for n in 0..200 {
         push(recorder, begin + n);
     }
-    // As little room as there may be.
-    while let Some(frame) = flusher.frame(49) {
+    // 63 bytes, delimiter included, is the smallest limit at which a frame is made.
+    while let Some(frame) = flusher.frame(63) {
         bytes.extend_from_slice(frame);
         flusher.sent();
     }
@@ -448,7 +450,7 @@ fn a_frame_comes_whatever_its_limit_36() {
     }
 }
 
-/// A ring that overwrites: readings of the clock that were overwritten are no lost records.
+/// A ring that overwrites: a clock record that is overwritten is not a lost record.
 #[test]
 fn overwritten_readings_of_the_clock_are_no_losses_25() {
     let _alone = alone();
@@ -464,7 +466,7 @@ fn overwritten_readings_of_the_clock_are_no_losses_25() {
     assert_eq!((balance.emitted, balance.decoded), (5000, times.len() as u64));
 }
 
-/// A reading of the clock that finds a full ring is none either.
+/// A clock record that finds the ring full is not a lost record either.
 #[test]
 fn a_reading_of_the_clock_without_room_is_no_loss_25() {
     let _alone = alone();
@@ -602,7 +604,8 @@ fn a_snapshot_over_many_frames_adds_up() {
 fn metrics_of_every_kind_come_from_all_their_callsites_04_32() {
     let _alone = alone();
     let mut flusher = init(recorder!(new, 16), CONFIG);
-    // On a host callsites have no names in an ELF, so that what several have in common shows in how few there are.
+    // Here callsites have no names from an ELF, so callsites that share a series show only in the small
+    // number of points.
     gauge!("round.depth").set(17);
     gauge!("round.depth").set(-1_000_017);
     gauge!("round.level" as f64).set(1_000_000.25);

@@ -1,4 +1,5 @@
-//! RTT: what the host reads from the channel, at whatever pace, decodes to what was recorded; nothing waits for it.
+//! RTT: what the host reads from the channel, at any pace, decodes to what was recorded, and nothing waits
+//! for the host.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -9,7 +10,7 @@ use throughline_embedded::{Config, init_rtt, rtt, rtt_channel};
 
 const SIZE: usize = 512;
 
-/// Segger's layout, as a debugger knows it.
+/// Segger's layout, as a debugger reads it.
 #[repr(C)]
 struct ControlBlock {
     id: [u8; 16],
@@ -23,7 +24,7 @@ struct ControlBlock {
     flags: AtomicUsize,
 }
 
-// SAFETY: the pointers are to statics.
+// SAFETY: the pointers point to statics.
 unsafe impl Sync for ControlBlock {}
 
 unsafe extern "C" {
@@ -31,7 +32,7 @@ unsafe extern "C" {
     static BLOCK: ControlBlock;
 }
 
-/// The debugger's end: takes at most `most` bytes.
+/// The debugger's side: reads at most `most` bytes.
 fn host_reads(most: usize, into: &mut Vec<u8>) {
     // SAFETY: `rtt_channel!` defines the block.
     let block = unsafe { &BLOCK };
@@ -56,7 +57,7 @@ fn the_host_reads_what_was_recorded() {
     // SAFETY: `rtt_channel!` defines the block.
     let block = unsafe { &BLOCK };
     assert_eq!((&block.id, block.up_channels, block.size), (b"SEGGER RTT\0\0\0\0\0\0", 1, SIZE));
-    // SAFETY: it is not written to.
+    // SAFETY: nothing is written to these channels.
     let of_program = |number| unsafe { rtt::Channel::of_program(number) };
     assert!(of_program(0).is_some() && of_program(1).is_none());
 
@@ -77,7 +78,7 @@ fn the_host_reads_what_was_recorded() {
         if random >> 24 & 15 == 0 {
             flusher.snapshot_metrics();
         }
-        // Budgets may be too small for any frame: then one goes by itself.
+        // If a budget is too small for any frame, the flush makes one frame anyway.
         let budget = (random >> 16 & 1023) as usize;
         let flushed = flusher.flush(budget);
         let is_alone = flushed.frames == 1 && budget < 200;
@@ -91,7 +92,7 @@ fn the_host_reads_what_was_recorded() {
     while !flusher.is_read() || flusher.flush(SIZE).pending {
         host_reads(SIZE, &mut bytes);
     }
-    // One more carries what was lost after the last.
+    // The next record carries the count of losses after the last one.
     written += 1;
     RECORDER.ring().push(Head::new(RecordKind::Event, 7, 0, 0), &[1000 * written, 0, 0], 1000 * written);
     flusher.flush(SIZE);

@@ -1,7 +1,9 @@
-//! Random schedules of writers, readers and a clock that wraps, from macro to decoder: every record's time comes out with all its bits.
+//! Random schedules of writers, readers and a clock that wraps, from macro to decoder: every record's time is
+//! decoded with all its bits.
 //!
-//! On a 64-bit host the clock never wraps and this only checks the deltas of the wire. It is meant for a target with 32-bit words, where a
-//! record holds half of its time: `cargo xtask test --only unit-32`.
+//! On a 64-bit host the clock never wraps, and this checks only the time deltas of the wire format. It is
+//! meant for a target with 32-bit words, where a record holds the low half of its time: `cargo xtask test
+//! --only unit-32`.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -17,38 +19,38 @@ use throughline::{Clock, Instrument, Recorder, Slots, Span, clock::mock, info, s
 use throughline_decode::{Decoder, Item, OwnedValue};
 use throughline_embedded::{Config, Flusher, init};
 
-/// The clock and the recorder that macros reach are one for the process.
+/// Serialises the tests, because a process has only one clock and one recorder that the macros use.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// The longest time between two calls of `mark_clock` that its documentation allows.
+/// The longest time in ticks between two calls of `mark_clock` that its documentation allows.
 const MARK_WITHIN: u64 = (1 << 31) - (1 << 16);
 
-/// How far a record's time may be before that of one reserved before it.
+/// How many ticks a record's time may be before that of a record reserved earlier.
 const BACK: u64 = 1 << 29;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Time goes by.
+    /// Time passes, in ticks.
     Wait(u64),
-    /// So many events.
+    /// This many events are recorded.
     Events(usize),
     /// An event whose context read the clock and was then interrupted for this long.
     Late(u64),
     Begin,
     End,
-    /// A task is begun.
+    /// A task begins.
     Spawn,
-    /// The task is polled, which takes this long; every fourth time it is done.
+    /// The task is polled, which takes this many ticks; it is done after the fourth poll.
     Poll(u64),
-    /// The link takes this many frames, or all there are.
+    /// The link takes this many frames, or all of them.
     Flush(Option<usize>),
 }
 
 fn ticks() -> impl Strategy<Value = u64> {
     prop_oneof![
-        // A microsecond or an afternoon, at any clock: as many of each magnitude.
+        // From a tick to 2^36 ticks, with the same probability for each magnitude.
         4 => (0_u32..36, any::<u64>()).prop_map(|(bits, low)| 1 << bits | low & ((1 << bits) - 1)),
-        // Around the multiples of all the spans that something is decided by.
+        // Close to multiples of every interval at which a decision changes.
         1 => (1_u64..40, 0_u64..5).prop_map(|(n, more)| (n << 29) + more - 2),
         1 => (1_u64..4, 0_u64..5).prop_map(|(n, more)| n * MARK_WITHIN + more - 2),
     ]
@@ -70,7 +72,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..120)
 }
 
-/// What a record must say: its time, or a span's start, duration and busy time.
+/// What a decoded record must say: an event's time, or a span's start, duration and busy time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Truth {
     Event(u64),
@@ -94,11 +96,11 @@ struct Device {
     spans: Vec<(Span, usize, u64)>,
     task: Option<Task>,
     sent: Vec<u8>,
-    /// When the link last took all there was.
+    /// When the link last took everything.
     emptied: u64,
 }
 
-/// All 64 bits of the time, which the device's clock has the low word of.
+/// All 64 bits of the time, of which the device's clock shows the low word.
 struct Now {
     recorder: &'static Recorder,
     ticks: Cell<u64>,
@@ -106,7 +108,7 @@ struct Now {
 }
 
 impl Now {
-    /// Time goes by, and what has to look at the clock now and then does so.
+    /// Lets time pass, and marks the clock as often as its documentation demands.
     fn wait(&self, ticks: u64) {
         let until = self.ticks.get() + ticks;
         while until - self.marked.get() > MARK_WITHIN {
@@ -155,7 +157,7 @@ impl Device {
         self.truth.insert(n, Truth::Event(self.now.ticks.get()));
     }
 
-    /// Reserved and written now, by a context that read the clock earlier.
+    /// Reserves and writes an event now, for a context that read the clock `by` ticks ago.
     fn late(&mut self, by: u64) {
         const U32: u32 = 2;
         let n = self.number();
@@ -200,7 +202,8 @@ impl Device {
     }
 
     fn flush(&mut self, frames: Option<usize>) {
-        // Two standstills of more than 7 · 2^29 ticks in one ring are more than a device tells apart; see `timeline`.
+        // A device does not tell apart two standstills of more than 7 · 2^29 ticks in one ring; see
+        // `timeline`.
         let all = frames.is_none() || self.now.ticks.get() - self.emptied > 1 << 31;
         self.now.mark();
         for _ in 0..if all { usize::MAX } else { frames.unwrap_or(0) } {
@@ -231,7 +234,7 @@ impl Device {
 }
 
 thread_local! {
-    /// How long the next poll takes, and whether it is the last.
+    /// How many ticks the next poll takes, and whether it is the last.
     static POLL: Cell<(u64, bool)> = const { Cell::new((0, false)) };
 }
 
@@ -246,7 +249,8 @@ fn run(recorder: &'static Recorder, start: u32, steps: Vec<Step>) {
         device.end_span();
         device.flush(None);
     }
-    // One more carries what was lost after the last; the task is cancelled, and its time no matter here.
+    // One more record carries the count of losses after the last one. The task is cancelled; its time is not
+    // checked.
     let cancelled = u64::from(device.task.take().is_some());
     device.event();
     device.flush(None);
@@ -272,7 +276,7 @@ fn run(recorder: &'static Recorder, start: u32, steps: Vec<Step>) {
     assert!(balance.balances() && balance.undecoded == 0, "{balance:?}");
     assert_eq!(balance.decoded, seen.len() as u64);
     for (n, said) in &seen {
-        // A task that was cancelled has no truth here.
+        // A cancelled task has no entry in `truth`.
         if let Some(truth) = device.truth.get(n) {
             assert_eq!(said, truth, "record {n} of {}", device.numbers);
         }
@@ -280,12 +284,12 @@ fn run(recorder: &'static Recorder, start: u32, steps: Vec<Step>) {
     let missing = device.truth.keys().filter(|n| !seen.contains_key(n)).count() as u64;
     assert!(missing <= balance.device, "{missing} are missing, {} counted as lost", balance.device);
     if recorder.ring().mode() == Mode::SharedOldest {
-        // Nothing else is lost: a clock record that finds no room is no loss.
+        // Nothing else is lost, because a clock record that finds no room is not counted as a loss.
         assert!(balance.device - missing <= cancelled, "{} of {missing}", balance.device);
     }
 }
 
-/// A recorder for one run; a few hundred runs may leak a few kilobytes each.
+/// A recorder for one run, never freed: a few hundred runs leak a few kilobytes each.
 fn leaked(make: fn(&'static Slots<64>, Clock) -> Recorder) -> &'static Recorder {
     Box::leak(Box::new(make(Box::leak(Box::new(Slots::new())), Clock::mock())))
 }
@@ -304,12 +308,13 @@ proptest! {
     }
 }
 
-/// A frame begins when the ring is full, so that there is no room for a clock record, and takes the first record after the frame before it, which noted
-/// when that one began. What is then reserved in the room it made, is known to be after this frame began, and by nothing else.
+/// The second of two frames begins while the ring is full, so no clock record fits. It takes the first record
+/// after the frame before it, whose anchor dates from that frame's beginning. The record that is then
+/// reserved in the freed room is known only by the second frame's anchor to be later than it.
 #[test]
 fn what_follows_two_standstills_comes_out_whole() {
     let steps = [
-        // A clock record goes in with the first flush, and finds room with none of the others.
+        // The first flush puts in a clock record; the others find no room for one.
         Step::Wait(1 << 30),
         Step::Flush(None),
         Step::Events(80),
@@ -321,17 +326,18 @@ fn what_follows_two_standstills_comes_out_whole() {
     run(leaked(Recorder::new), 0, steps.to_vec());
 }
 
-/// A clock record that found no room is still due when the clock is again where it was at the one before, a whole wrap later.
+/// A clock record that found no room is still due one whole wrap later, when the clock shows the same low
+/// word again.
 #[test]
 fn a_clock_record_stays_due_for_longer_than_a_wrap() {
     let steps = [
-        // The clock is looked at, and recorded, after `MARK_WITHIN`.
+        // The clock is read and recorded after `MARK_WITHIN`.
         Step::Wait((1 << 32) - MARK_WITHIN),
         Step::Flush(None),
         Step::Events(80),
         Step::Wait(MARK_WITHIN),
         Step::Flush(Some(1)),
-        // And looked at, a wrap later.
+        // The clock is read again one wrap later.
         Step::Wait(2 * MARK_WITHIN - 2),
         Step::Events(1),
     ];
