@@ -1,4 +1,4 @@
-//! The clocks of a server: which one stamps records, and readings of all of them at one moment.
+//! The clocks of a server: choosing the one that stamps records, and reading all of them at one moment.
 
 use crate::wall_time::WallTime;
 use std::sync::OnceLock;
@@ -6,14 +6,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use throughline::Clock;
 use throughline::adapter::ring::Word;
 
-/// Where the time of day is read: `SystemTime::now`, unless [`Config::wall_clock`](crate::Config::wall_clock) names another source.
+/// Source of the time of day: `SystemTime::now`, unless [`Config::wall_clock`](crate::Config::wall_clock)
+/// names another one.
 pub(crate) type WallClock = fn() -> SystemTime;
 
 /// Shortest time between two readings that refine a [`WallTime`].
 pub(crate) const REFINE_EVERY: Duration = Duration::from_secs(1);
 
-/// The fastest clock of this machine that can be trusted: the processor's counter where it runs at one rate on all cores, else
-/// `std::time::Instant`.
+/// The fastest clock of this machine that is reliable: the processor's counter if it has the same rate on all
+/// cores, otherwise `std::time::Instant`. Measuring the counter's rate takes about 5 ms.
 pub(crate) fn best_clock(wall: WallClock) -> (Clock, WallTime) {
     let (first, second, clock);
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -59,7 +60,7 @@ fn instant_ticks() -> Word {
     base().elapsed().as_nanos() as Word
 }
 
-/// Three clocks at one moment.
+/// The three clocks at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reading {
     pub(crate) ticks: Word,
@@ -68,7 +69,8 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    /// Reads the three clocks a few times and keeps the reading that took least, which is the least uncertain one.
+    /// Reads the three clocks five times and keeps the reading that took the shortest time, because its error
+    /// is smallest.
     pub(crate) fn now(clock: &Clock, wall: WallClock) -> Reading {
         let mut best = None;
         for _ in 0..5 {

@@ -1,5 +1,5 @@
-//! What is recorded after the guard has ended recording: nobody exports it, but it is counted, and told when the guard went before anything
-//! was recorded at all.
+//! Records made after the guard has ended recording. They are not exported, but they are counted. If the
+//! guard was dropped before anything was recorded, the first such record prints a message.
 
 use crate::pump::Drain;
 use std::io::Write;
@@ -8,18 +8,18 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use throughline_export::ledger::{Cells, DropReason};
 
-/// The readers of the rings, from the pump that is no more.
+/// The readers of the rings, left by the pump when it ended.
 static LEFT: Mutex<Option<(Drain, Arc<Cells>, DropReason)>> = Mutex::new(None);
 /// How long after `init` the guard was dropped, if nothing had been recorded by then.
 static UNUSED: OnceLock<Duration> = OnceLock::new();
 static TOLD: AtomicBool = AtomicBool::new(false);
 
-/// The pump ends and leaves its rings. What is recorded from then on is dropped for `reason`.
+/// Takes the rings from a pump that ends. Whatever is recorded from then on is dropped for `reason`.
 pub(crate) fn leave(drain: Drain, cells: Arc<Cells>, reason: DropReason) {
     *LEFT.lock().unwrap_or_else(PoisonError::into_inner) = Some((drain, cells, reason));
 }
 
-/// Counts what was recorded since the pump ended as dropped.
+/// Counts the records made since the pump ended, or since the last call, as dropped.
 pub(crate) fn count() {
     if let Some((drain, cells, reason)) = &mut *LEFT.lock().unwrap_or_else(PoisonError::into_inner) {
         let round = drain.round(cells, |_| {}, |_| {});
@@ -28,13 +28,14 @@ pub(crate) fn count() {
     }
 }
 
-/// The guard was dropped this long after `init`, before anything was recorded. That is no mistake of a program that had nothing to record; what tells
-/// is the next record.
+/// Notes that the guard was dropped this long after `init`, before anything was recorded. A program without
+/// anything to record may do that; only a later record shows a mistake.
 pub(crate) fn unused(after: Duration) {
     let _ = UNUSED.set(after);
 }
 
-/// A thread makes its first record: says on standard error, once, when the guard was dropped before anybody had recorded.
+/// Called when a thread makes its first record. Prints a message on standard error, once, if the guard was
+/// dropped before anything was recorded.
 pub(crate) fn tell() {
     if let Some(after) = UNUSED.get()
         && !TOLD.swap(true, Ordering::Relaxed)

@@ -1,5 +1,6 @@
-//! A process that was forked from one that records. Its only thread is a copy of the one that forked: there is no pump in it, and its rings hold copies
-//! of what the parent exports. So it begins as a process without `init`, with ids of its own, and says so when something would have been recorded.
+//! A process that is forked from one that records. Its only thread is a copy of the thread that forked: it
+//! has no pump, and its rings hold copies of records that the parent exports. Therefore it starts like a
+//! process without `init`, with ids of its own, and prints a message when something would have been recorded.
 
 use crate::{init, thread};
 use std::sync::Once;
@@ -10,14 +11,15 @@ use throughline::adapter::{IdKey, recorder};
 static REPORT: AtomicBool = AtomicBool::new(false);
 static TOLD: AtomicBool = AtomicBool::new(false);
 
-/// Has children of this process begin anew, from now on. `report`: whether they say that they do not record.
+/// Makes future children of this process start anew. `report` is whether they print a message that they do
+/// not record.
 pub(crate) fn watch(report: bool) {
     static WATCHED: Once = Once::new();
     REPORT.store(report, Ordering::Relaxed);
     TOLD.store(false, Ordering::Relaxed);
     WATCHED.call_once(|| {
-        // SAFETY: the handler is a function of this program; in a child of a process with many threads it does no more than is allowed there. That it may
-        // fail for want of memory changes nothing for this process.
+        // SAFETY: the handler is a function of this program. In a child of a multi-threaded process it does
+        // only what is allowed there. The call fails only without memory, which this process may ignore.
         #[cfg(unix)]
         unsafe {
             libc::pthread_atfork(None, None, Some(child));
@@ -25,7 +27,8 @@ pub(crate) fn watch(report: bool) {
     });
 }
 
-/// Runs in a child, before its fork returns. It may do only what a signal handler may: here atomic stores, and reading a clock and the process id.
+/// Runs in a child before `fork` returns. It may do only what a signal handler may do: here atomic stores,
+/// and reading a clock and the process id.
 #[cfg(unix)]
 extern "C" fn child() {
     recorder::forget_threads();
@@ -33,25 +36,26 @@ extern "C" fn child() {
     thread::forget();
     init::forget();
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the time is written to a place of ours.
+    // SAFETY: the time is written to a local variable.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
-    // SAFETY: it only reads.
+    // SAFETY: `getpid` only reads.
     let pid = unsafe { libc::getpid() };
-    // No two children of one parent have the same, and none the parent's.
+    // Unique to this child: no sibling has the same, nor has the parent.
     let salt = (pid as u64) << 40 ^ (now.tv_sec as u64) << 30 ^ now.tv_nsec as u64;
     let seed = u64::from_be_bytes(recorder::id_key().span_id(salt).to_bytes());
     recorder::set_id_key(IdKey::new(seed, 0));
 }
 
-/// What gives a thread of a child its recorder: none, and the first time a line that says why.
+/// The thread hook of a child. It returns no recorder, and on its first call prints why.
 #[cfg(unix)]
 fn off() -> Option<&'static Recorder> {
     if !TOLD.swap(true, Ordering::Relaxed) && REPORT.load(Ordering::Relaxed) {
         let line: &[u8] =
             b"throughline: this process was forked from one that records, and records nothing itself; \
             call throughline_std::init in it, after the fork\n";
-        // Not by way of `std::io::stderr`: a thread of the parent's may have held its lock when the process was forked.
-        // SAFETY: the bytes are there, and the descriptor is looked at by the system alone.
+        // `std::io::stderr` has a lock, which a thread of the parent may have held when the process was
+        // forked.
+        // SAFETY: the bytes are valid, and only the system uses the descriptor.
         unsafe { libc::write(2, line.as_ptr().cast(), line.len()) };
     }
     None

@@ -23,7 +23,7 @@ pub use throughline_export::{
     Deadline, ExportError, Exporter, Resource, Wants, message, otlp, terminal, text, view,
 };
 
-/// Compiles the blocks of the page.
+/// Compiles the code blocks of this page as doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../../core/docs/coming-from.md")]
 struct ComingFrom;

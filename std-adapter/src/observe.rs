@@ -1,4 +1,5 @@
-//! Observable metrics: a value that exists anyway, asked for when metrics are read. Nothing is counted in between.
+//! Observable metrics: a callback returns a value that already exists when metrics are read. Nothing is
+//! counted in between.
 //!
 //! ```
 //! use std::sync::{Arc, Mutex};
@@ -9,24 +10,26 @@
 //!     let jobs = Arc::clone(&jobs);
 //!     observe::gauge("queue.depth").unit("{item}").label("queue", "jobs").with(move || jobs.lock().map(|jobs| jobs.len()).ok())
 //! };
-//! // A metric of the whole process, asked for as long as it runs.
+//! // A metric of the whole process, read as long as it runs.
 //! observe::counter("process.cpu.time").unit("s").with(|| 1.25).keep();
-//! drop(depth); // not asked for any more
+//! drop(depth); // its callback is not called any more
 //! ```
 //!
-//! A callback runs on the pump's thread, at every reading of the metrics, so it should be quick and wait for nothing. It may return any number, or an
-//! `Option` of one: `None` says that there is no value now. One that panics is not asked again, and that is told once on standard error.
+//! Callbacks run on the pump's thread each time metrics are read, so a callback should be quick and never
+//! block. It may return any number, or an `Option` of one; `None` means that there is no value now. A
+//! callback that panics is not called again, which is reported once on standard error.
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A last value.
+/// A gauge: its last value counts.
 pub fn gauge(name: &'static str) -> Observable {
     Observable::new(name, Kind::Gauge)
 }
 
-/// A sum that only grows. The callback returns the total so far; one below what it returned before is taken for that, so that the sum never goes down.
+/// A sum that only grows. The callback returns the total so far. If it returns less than before, the earlier
+/// total is kept, so that the sum never goes down.
 pub fn counter(name: &'static str) -> Observable {
     Observable::new(name, Kind::Counter)
 }
@@ -36,9 +39,9 @@ pub fn up_down_counter(name: &'static str) -> Observable {
     Observable::new(name, Kind::UpDown)
 }
 
-/// A metric to be asked for; [`Observable::with`] says how.
+/// An observable metric without a callback; [`Observable::with`] adds the callback.
 #[derive(Clone, Debug)]
-#[must_use = "it is asked for when it has a callback: call `with`"]
+#[must_use = "it is observed only when it has a callback: call `with`"]
 pub struct Observable {
     name: &'static str,
     kind: Kind,
@@ -59,25 +62,25 @@ impl Observable {
         Observable { name, kind, unit: "", description: "", labels: Vec::new() }
     }
 
-    /// With this unit in [UCUM](https://ucum.org), such as `By` or `{item}`.
+    /// Sets the unit in [UCUM](https://ucum.org), such as `By` or `{item}`.
     pub fn unit(self, unit: &'static str) -> Observable {
         Observable { unit, ..self }
     }
 
-    /// With this description.
+    /// Sets the description.
     pub fn description(self, description: &'static str) -> Observable {
         Observable { description, ..self }
     }
 
-    /// With a label; of two with the same key the last is taken.
+    /// Adds a label. A later label replaces an earlier one with the same key.
     pub fn label(mut self, key: &'static str, value: impl Into<Cow<'static, str>>) -> Observable {
         self.labels.retain(|(there, _)| *there != key);
         self.labels.push((key, value.into()));
         self
     }
 
-    /// Asks `callback` for the value at every reading, until the returned guard is dropped. Of two gauges with the same name, unit and labels the one that was
-    /// made later is taken; counters add up.
+    /// Calls `callback` for the value each time metrics are read, until the returned guard is dropped. If two
+    /// gauges have the same name, unit and labels, the one made later counts; counters are added up.
     pub fn with<T: Observation>(self, callback: impl FnMut() -> T + Send + 'static) -> Observer {
         let mut callback = callback;
         let observed = Arc::new(Observed {
@@ -92,13 +95,14 @@ impl Observable {
     }
 }
 
-/// What is asked at every reading of the metrics. A metric is no longer asked for when this is dropped; a callback that runs just then comes to its end.
+/// The guard of an observable metric. When it is dropped, the metric is no longer read; a callback that is
+/// running at that moment finishes.
 #[derive(Debug)]
-#[must_use = "the metric is asked for only as long as this lives: bind it to a name, or call `keep`"]
+#[must_use = "the metric is observed only as long as this guard lives: bind it to a name, or call `keep`"]
 pub struct Observer(Arc<Observed>);
 
 impl Observer {
-    /// Asks for the metric as long as the program runs.
+    /// Keeps the metric as long as the program runs.
     pub fn keep(self) {
         std::mem::forget(self);
     }
@@ -155,9 +159,9 @@ struct Observed {
 }
 
 struct State {
-    /// `None` after it panicked.
+    /// `None` after the callback panicked.
     callback: Option<Box<dyn FnMut() -> Option<Number> + Send>>,
-    /// Of a counter: the greatest value so far.
+    /// For a counter: the greatest value so far.
     greatest: Number,
 }
 
@@ -172,10 +176,10 @@ impl Observed {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let callback = state.callback.as_mut()?;
         let Ok(number) = catch_unwind(AssertUnwindSafe(callback)) else {
-            // What the callback holds may be broken by now: it is not dropped, either.
+            // The callback's captures may be inconsistent after a panic, so they are not dropped either.
             std::mem::forget(state.callback.take());
             eprintln!(
-                "throughline: the callback of the metric {:?} panicked and is not asked again",
+                "throughline: the callback of the metric {:?} panicked and is not called again",
                 self.metric.name
             );
             return None;
@@ -188,7 +192,7 @@ impl Observed {
     }
 }
 
-/// The greater of two numbers; what is not a number is not greater.
+/// The greater of two numbers; NaN is never greater.
 fn greater(a: Number, b: Number) -> Number {
     let float = |number| match number {
         Number::Int(n) => n as f64,
@@ -197,7 +201,7 @@ fn greater(a: Number, b: Number) -> Number {
     match (a, b) {
         (Number::Int(a), Number::Int(b)) => Number::Int(a.max(b)),
         (a, b) if float(b) > float(a) => b,
-        // The type of the callback, also when it says 0 at first.
+        // Keep the type that the callback returns, even if its first value is 0.
         (Number::Int(0), Number::Float(_)) => Number::Float(0.0),
         (a, _) => a,
     }
@@ -209,7 +213,7 @@ fn all() -> std::sync::MutexGuard<'static, Vec<Arc<Observed>>> {
     ALL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A metric that was asked for.
+/// The answer of one callback.
 pub(crate) struct Answer {
     pub(crate) name: &'static str,
     pub(crate) unit: &'static str,
@@ -219,7 +223,8 @@ pub(crate) struct Answer {
     pub(crate) number: Number,
 }
 
-/// Asks for all, in the order in which they were made. No lock is held meanwhile, so callbacks may make and drop observers.
+/// Calls all callbacks, in the order in which they were made. It holds no lock meanwhile, so a callback may
+/// make and drop observers.
 pub(crate) fn ask_all() -> Vec<Answer> {
     let observers = all().clone();
     let answer = |observed: &Arc<Observed>| {

@@ -1,4 +1,5 @@
-//! The message of a panic, kept for the spans that it goes through: only the panic hook sees it.
+//! Keeps the message of a panic for the spans that it unwinds through, because only the panic hook can read
+//! it.
 
 use std::cell::RefCell;
 use std::panic::PanicHookInfo;
@@ -7,10 +8,12 @@ use throughline::Clock;
 use throughline::adapter::recorder;
 use throughline::adapter::ring::Word;
 
-/// Most bytes of a message that are kept. More than a record has room for, so that the record marks a message that was cut here too.
+/// Bytes of a message that are kept. A record has less room, so it marks a message that is cut here as
+/// truncated too.
 const MOST: usize = 512;
 
-/// The last panic of a thread. It has no destructor, so spans in other thread-locals' destructors may still ask.
+/// The last panic of a thread. It has no destructor, so that spans in the destructors of other thread-locals
+/// can still read it.
 struct Panicked {
     at: Word,
     len: usize,
@@ -23,9 +26,10 @@ thread_local! {
 
 static CLOCK: OnceLock<Clock> = OnceLock::new();
 
-/// From now on spans that a panic goes through have its message. Puts a hook before the one that is there, once per process.
+/// Makes spans that a panic unwinds through carry its message. Puts a hook in front of the current one, once
+/// per process.
 pub(crate) fn watch(clock: Clock) {
-    // A thread that panics may not change the hook: that would be a second panic.
+    // Changing the hook in a thread that panics would be a second panic.
     if std::thread::panicking() || CLOCK.set(clock).is_err() {
         return;
     }
@@ -37,7 +41,7 @@ pub(crate) fn watch(clock: Clock) {
     recorder::set_panic_message(say);
 }
 
-/// Keeps the message of a panic; of a payload that is no text, that there is none.
+/// Keeps the message of a panic. If the payload is not text, the kept message is empty.
 fn keep(info: &PanicHookInfo<'_>) {
     let message = info.payload_as_str().unwrap_or_default();
     let kept = &message.as_bytes()[..message.floor_char_boundary(MOST)];
@@ -50,11 +54,11 @@ fn keep(info: &PanicHookInfo<'_>) {
     });
 }
 
-/// Calls `say` with the message of this thread's last panic, if that came at `since` or later.
+/// Calls `say` with the message of this thread's last panic if it happened at `since` or later.
 fn say(since: Word, say: &mut dyn FnMut(&str)) {
     LAST.with(|last| {
         let Ok(last) = last.try_borrow() else { return };
-        // A clock of 32 bits wraps too often to tell.
+        // A 32-bit clock wraps too often to compare times.
         let is_before = Word::BITS == 64 && last.at < since;
         let message = str::from_utf8(&last.text[..last.len]).unwrap_or_default();
         if !is_before && !message.is_empty() {

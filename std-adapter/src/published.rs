@@ -1,13 +1,14 @@
-//! A value that is set seldom and read by anyone at any time, without a lock: a lock could be held for ever in a forked process.
+//! A value that is rarely set and may be read at any time, without a lock: a forked process could find a lock
+//! held forever.
 
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// A static's place for a value. What was set is kept for ever, so that readers need nothing to hold on to.
+/// Place in a static for a value. Values are never freed, so a reader may keep its reference forever.
 #[derive(Debug)]
 pub(crate) struct Published<T: 'static>(AtomicPtr<T>);
 
 impl<T: Send + Sync> Published<T> {
-    /// Nothing yet.
+    /// Makes a place without a value.
     pub(crate) const fn new() -> Published<T> {
         Published(AtomicPtr::new(std::ptr::null_mut()))
     }
@@ -17,14 +18,15 @@ impl<T: Send + Sync> Published<T> {
         self.0.store(Box::into_raw(Box::new(value)), Ordering::Release);
     }
 
-    /// Goes back to nothing.
+    /// Removes the value.
     pub(crate) fn clear(&self) {
         self.0.store(std::ptr::null_mut(), Ordering::Release);
     }
 
     /// The value, if one is set.
     pub(crate) fn get(&self) -> Option<&'static T> {
-        // SAFETY: null, or what `set` has leaked, which lives for ever; Acquire makes it whole.
+        // SAFETY: the pointer is null or a value that `set` leaked, which lives forever. Acquire makes its
+        // contents visible.
         unsafe { self.0.load(Ordering::Acquire).cast_const().as_ref() }
     }
 }

@@ -1,4 +1,5 @@
-//! A recorder for each thread: made on its first record, left behind when it ends, used again by the next.
+//! One recorder per thread: it is made at the thread's first record, left behind when the thread ends, and
+//! reused by a later thread.
 
 use crate::ended;
 use crate::memory;
@@ -11,11 +12,11 @@ use throughline::{Clock, Recorder};
 /// How recorders are made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
-    /// Slots of 64 bytes in a ring, a power of two.
+    /// Slots of 64 bytes in a ring; a power of two.
     pub(crate) slots: usize,
-    /// Metric cells of 8 bytes.
+    /// Number of metric cells of 8 bytes.
     pub(crate) cells: usize,
-    /// Most threads at a time.
+    /// Most threads that may have a recorder at the same time.
     pub(crate) threads: usize,
     pub(crate) clock: Clock,
 }
@@ -29,7 +30,7 @@ pub(crate) fn install(settings: Settings) {
     recorder::set_thread_hook(hook);
 }
 
-/// In a forked process: none of the parent's recorders is one of this process.
+/// Called in a forked process, where no recorder of the parent counts.
 pub(crate) fn forget() {
     MADE.store(0, Ordering::Relaxed);
 }
@@ -48,7 +49,7 @@ thread_local! {
 }
 
 fn hook() -> Option<&'static Recorder> {
-    // No leaver any more: the thread is being torn down, and a recorder taken now would never be given back.
+    // Without the leaver the thread is being torn down, and a recorder taken now would never be released.
     LEAVER.try_with(|_| ()).ok()?;
     ended::tell();
     recorder::acquire_thread(|| make(SETTINGS.get()?))
@@ -74,7 +75,7 @@ mod tests {
     use throughline::adapter::ring::RawRecord;
     use throughline::{counter, span};
 
-    /// The one test of this binary that installs the hook.
+    /// Only this test of the binary installs the hook.
     #[test]
     fn a_thread_records_and_leaves_its_recorder_to_the_next() {
         install(Settings { slots: 64, cells: 16, threads: 2, clock: Clock::mock() });

@@ -1,8 +1,8 @@
-//! Says when a program has several versions of `throughline`, of which only one is recorded.
+//! Reports a program with several versions of `throughline`, of which only one is recorded.
 
 use std::io::Write;
 
-/// Says so on standard error, if it is so.
+/// Prints a message on standard error if the program has several versions.
 pub(crate) fn tell() {
     let ours = env!("CARGO_PKG_VERSION");
     let mut versions: Vec<&str> = throughline::adapter::versions().collect();
@@ -12,8 +12,8 @@ pub(crate) fn tell() {
     versions.sort_unstable();
     let _ = writeln!(
         std::io::stderr(),
-        "throughline: this program has {} versions of the crate `throughline` ({}); what uses another than {ours} records nothing. \
-         `cargo tree --duplicates` shows which crates ask for which; make them agree",
+        "throughline: this program has {} versions of the crate `throughline` ({}); code that uses another version than {ours} records nothing. \
+         `cargo tree --duplicates` shows which crates need which version; make them agree",
         versions.len(),
         versions.join(", "),
     );

@@ -1,52 +1,57 @@
-//! Ticks to wall-clock time on a server. Two things are kept apart: a *steady line*, which is measured at the start, refined while the program
-//! runs, and never jumps; and the *offset* of the wall clock from it, which changes when somebody sets that clock.
+//! Maps ticks to wall-clock time on a server. It keeps two things apart: a *steady line*, which is measured
+//! at the start, refined while the program runs, and never jumps; and the *offset* of the wall clock from
+//! this line, which changes when somebody sets the clock.
 //!
-//! A span takes the offset that held when it began, for its start and its end alike. So its length is the ticks it took, and a clock that is set
-//! while it is open moves only what begins later.
+//! Both ends of a span use the offset that held when it began. So the span is as long as its ticks, and
+//! setting the clock while it is open moves only what begins later.
 
 use crate::clock::Reading;
 use std::collections::VecDeque;
 use throughline::adapter::ring::Word;
 
-/// Fraction bits of a rate: a rate is good to 10^-12, and clocks of 60 Hz and more fit.
+/// Fraction bits of a rate. They give a rate 12 digits, and there is room for clocks of 60 Hz and more.
 const SHIFT: u32 = 40;
-/// An error beyond this means that the clock was set; one below it, that it drifts.
+/// A larger error in nanoseconds means that the clock was set; a smaller one means that it drifts.
 const STEP_NS: i64 = 100_000_000;
-/// A rate is bent by at most one part in this to work an error off, so that time never runs backwards.
+/// The rate is changed by at most 1/1000 to remove an error, so that time never runs backwards.
 const GENTLE: i64 = 1000;
-/// Pieces of the line that are kept beside the newest: spans up to two minutes long are mapped exactly as what happened in them was.
+/// Older segments that are kept. They let a span of up to two minutes be mapped with the same segments as the
+/// records within it.
 const OLDER: usize = 127;
-/// Steps of the wall clock that are remembered.
+/// How many steps of the wall clock are remembered.
 const STEPS: usize = 64;
-/// A longer duration is a negative one: the counters of two cores differ by a few ticks. 2^62 ticks are 48 years at 3 GHz.
+/// A longer duration in ticks is really a negative one, because the counters of two cores may differ by a few
+/// ticks. 2^62 ticks are 48 years at 3 GHz.
 const LONGEST: u64 = 1 << 62;
 
-/// Maps ticks to Unix time. The steady line is straight between two refinements and bends gently at each, so spans nest whenever they are mapped.
+/// Maps ticks to Unix time. The steady line is straight between two refinements and changes its slope
+/// slightly at each, so spans nest whenever they are mapped.
 #[derive(Clone, Debug)]
 pub(crate) struct WallTime {
-    /// The piece of the line that has no end yet; most of what is asked for lies there.
+    /// The last segment, which is still open; most times lie in it.
     newest: Segment,
-    /// What the wall clock is ahead of the line since the last step, in nanoseconds.
+    /// How many nanoseconds the wall clock is ahead of the line since the last step.
     offset: i64,
-    /// The pieces before `newest`, the last one last.
+    /// The segments before `newest`, oldest first.
     older: VecDeque<Segment>,
-    /// The offsets before `offset`, the last one last.
+    /// The offsets before `offset`, oldest first.
     steps: VecDeque<Step>,
-    /// Nanoseconds per tick, measured last.
+    /// Nanoseconds per tick at the last measurement, with `SHIFT` fraction bits.
     rate: u64,
     last: Reading,
 }
 
-/// A straight piece of the line: from `ticks` on, until the next one's.
+/// A straight segment of the line, from `ticks` to the start of the next segment.
 #[derive(Clone, Copy, Debug)]
 struct Segment {
     ticks: Word,
     steady_ns: u64,
-    /// Nanoseconds per tick: the rate, bent to meet the wall clock.
+    /// Nanoseconds per tick with `SHIFT` fraction bits: the measured rate, adjusted to approach the wall
+    /// clock.
     slope: u64,
 }
 
-/// The wall clock was found set at `ticks`; what began earlier has the offset `before`.
+/// A step of the wall clock, found at `ticks`; whatever began earlier has the offset `before`.
 #[derive(Clone, Copy, Debug)]
 struct Step {
     ticks: Word,
@@ -73,7 +78,7 @@ impl Segment {
     }
 }
 
-/// `ticks` in nanoseconds at a rate.
+/// Converts ticks to nanoseconds at a rate.
 #[inline]
 fn scaled(ticks: u64, rate: u64) -> u64 {
     ((u128::from(ticks) * u128::from(rate)) >> SHIFT) as u64
@@ -86,14 +91,15 @@ impl WallTime {
         WallTime { newest, offset: 0, older: VecDeque::new(), steps: VecDeque::new(), rate, last: second }
     }
 
-    /// Unix time at `ticks`, in nanoseconds. Cost: one multiplication for what is newer than the last refinement, and a step for each refinement
-    /// since for what is older.
+    /// Unix time at `ticks`, in nanoseconds. It costs one multiplication if `ticks` are after the last
+    /// refinement, and otherwise one step for each refinement since.
     #[inline]
     pub(crate) fn unix_ns(&self, ticks: Word) -> u64 {
         self.span_unix_ns(ticks, 0).0
     }
 
-    /// Unix time in nanoseconds at which a span of `duration` ticks began at `start`, and at which it ended. The end is never before the start.
+    /// Unix times in nanoseconds of the start and the end of a span that began at `start` and lasted
+    /// `duration` ticks. The end is never before the start.
     #[inline]
     pub(crate) fn span_unix_ns(&self, start: Word, duration: u64) -> (u64, u64) {
         if reaches(self.newest.ticks, start) && duration < LONGEST {
@@ -111,7 +117,7 @@ impl WallTime {
         let begun = self.steady_ns(start);
         let ended = match isize::try_from(duration) {
             Ok(duration) => self.steady_ns(start.wrapping_add(duration as Word)),
-            // Longer than a word of a 32-bit machine can tell.
+            // The duration does not fit into a word of a 32-bit machine.
             Err(_) => begun.saturating_add(self.nanos(duration)),
         };
         let offset = self.offset_at(start);
@@ -124,13 +130,14 @@ impl WallTime {
         newest_first.find(|segment| reaches(segment.ticks, ticks)).unwrap_or(oldest).steady_ns(ticks)
     }
 
-    /// The offset that held at `ticks`; of what is older than the oldest step remembered, the oldest offset.
+    /// The offset that held at `ticks`. Before the oldest remembered step, that is the offset before this
+    /// step.
     fn offset_at(&self, ticks: Word) -> i64 {
         let first_after = self.steps.iter().find(|step| !reaches(step.ticks, ticks));
         first_after.map_or(self.offset, |step| step.before)
     }
 
-    /// A duration in nanoseconds.
+    /// Converts a duration from ticks to nanoseconds.
     #[inline]
     pub(crate) fn nanos(&self, ticks: u64) -> u64 {
         scaled(ticks, self.rate)
@@ -141,9 +148,10 @@ impl WallTime {
         (1_000_000_000u128 << SHIFT).checked_div(u128::from(self.rate)).unwrap_or(1) as u64
     }
 
-    /// Refines the mapping with what the clocks say now: from here on the line has the rate that was measured since last time, bent so that an error
-    /// is worked off in about as long. When the wall clock was set meanwhile, by more than 0.1 s, the line goes on unbent, the offset changes, and
-    /// this gives by how many nanoseconds: positive when it was set forward.
+    /// Refines the mapping with a new reading. From here on the line has the rate measured since the last
+    /// reading, adjusted so that the error is gone after about the same time again. If the wall clock was set
+    /// by more than 0.1 s, the line continues without adjustment and the offset changes. Then this returns by
+    /// how many nanoseconds it was set, positive if forward.
     pub(crate) fn refine(&mut self, now: Reading) -> Option<i64> {
         let rate = rate(self.last, now)?;
         let steady_ns = self.newest.steady_ns(now.ticks);
@@ -171,13 +179,13 @@ impl WallTime {
     }
 }
 
-/// The wall clock's time where the steady line has `steady_ns`; not before 1970.
+/// The wall clock's time when the steady line is at `steady_ns`; not before 1970.
 #[inline]
 fn at(steady_ns: u64, offset: i64) -> u64 {
     steady_ns.saturating_add_signed(offset)
 }
 
-/// Nanoseconds per tick between two readings; `None` when no time passed.
+/// Nanoseconds per tick between two readings; `None` if no time passed.
 fn rate(first: Reading, second: Reading) -> Option<u64> {
     let ticks = second.ticks.wrapping_sub(first.ticks) as u64;
     let ns = second.mono_ns.checked_sub(first.mono_ns)?;
@@ -194,7 +202,8 @@ mod tests {
 
     const S: u64 = 1_000_000_000;
 
-    /// A 3 GHz counter, whose machine's wall clock is `off` nanoseconds ahead of the monotonic one plus 10,000 s.
+    /// A 3 GHz counter on a machine whose wall clock is the monotonic clock plus 10,000 s plus `off`
+    /// nanoseconds.
     fn reading(mono_ns: u64, off: i64) -> Reading {
         Reading {
             ticks: (3 * mono_ns) as Word,
@@ -244,7 +253,7 @@ mod tests {
         let asked: Vec<Word> = (2..50).map(|t| (3 * t * S + 1) as Word).collect();
         let mut answers = Vec::new();
         for t in 2..50 {
-            // The wall clock wobbles.
+            // The wall clock wobbles by up to 0.36 ms.
             wall.refine(reading(t * S, (t as i64 % 5) * 90_000));
             answers.push(wall.unix_ns(asked[t as usize - 2]));
         }
@@ -268,7 +277,7 @@ mod tests {
         for t in 5..1000 {
             assert_eq!(wall.refine(reading(t * S, off)), None);
         }
-        // The piece of the line that it began in is forgotten; the offset it began with is not.
+        // The segment in which it began is forgotten, but the offset at its start is not.
         let start = wall.unix_ns((9 * S) as Word);
         assert!(start.abs_diff(10_003 * S) < 1_000_000, "{start}");
         assert!(wall.steps.len() == 1 && wall.older.len() == OLDER);
@@ -290,7 +299,8 @@ mod tests {
     }
 
     proptest! {
-        /// Steps at random moments: a span's length is its ticks within the bend of a rate, and it is mapped so for good.
+        /// With steps at random moments, a span is as long as its ticks (up to the adjustment of the rate),
+        /// and its mapping never changes.
         #[test]
         fn a_span_is_as_long_as_its_ticks(
             steps in proptest::collection::vec((0u64..4, -7200i64..7200), 1..100),
@@ -305,7 +315,7 @@ mod tests {
                 }
                 wall.refine(reading(t * S, off));
                 for ((begin, took), seen) in spans.iter().zip(&mut seen) {
-                    // Mapped at its end or later, as a pump does.
+                    // Map the span at its end or later, as the pump does.
                     let (begin, took) = (2 * S + begin, *took);
                     if begin + took <= t * S {
                         let (start, end) = wall.span_unix_ns((3 * begin) as Word, 3 * took);

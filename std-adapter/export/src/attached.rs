@@ -1,4 +1,4 @@
-//! An exporter on a thread of its own, as the pump sees it.
+//! The pump's handle of an exporter that runs on its own thread.
 
 use crate::lane::{Feed, Lane, Outcome, Wake, When};
 use crate::ledger::{Cells, DropReason};
@@ -9,35 +9,36 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How much is gathered before it is handed over, and how much may wait.
+/// Limits of an exporter's batches and queue.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Bytes of records that make a batch.
+    /// A batch is complete at this many bytes of records.
     pub batch_bytes: usize,
-    /// Age of the first record that makes a batch.
+    /// A batch is complete when its first record has this age.
     pub interval: Duration,
-    /// Batches that may wait.
+    /// Number of batches that may wait in the queue.
     pub queue: usize,
 }
 
-/// What exporters are started with.
+/// What exporters need to start.
 pub struct Launch<'l> {
-    /// Where their counts go.
+    /// Ledger cells for their counts.
     pub cells: &'l Cells,
-    /// By when all must be done, once it is known.
+    /// The deadline of the shutdown, once there is one.
     pub deadline: &'l Arc<Deadline>,
-    /// Whether what goes wrong is told on standard error.
+    /// Whether failures are reported on standard error.
     pub report: bool,
-    /// Starts a thread of this name.
+    /// Starts a thread with a given name.
     pub spawn: &'l Spawn,
-    /// Called when an exporter that had no room has room again.
+    /// Called when an exporter whose queue was full has room again.
     pub wake: Wake,
 }
 
-/// Starts a thread.
+/// A function that starts a thread with this name.
 pub type Spawn = dyn Fn(&str, Box<dyn FnOnce() + Send>) -> io::Result<()>;
 
-/// An [`Exporter`] that runs on its own thread, and the batch that is being gathered for it. None of its methods waits.
+/// An [`Exporter`] that runs on its own thread, and the batch that is being filled for it. None of its
+/// methods blocks.
 #[derive(Debug)]
 pub struct Attached {
     feed: Feed<OwnedRecords>,
@@ -53,7 +54,7 @@ impl Attached {
     ///
     /// # Errors
     ///
-    /// When the thread cannot be started.
+    /// Returns the error of starting the thread.
     pub fn start(
         name: &str,
         exporter: Box<dyn Exporter>,
@@ -71,7 +72,7 @@ impl Attached {
         Ok(Attached { feed: Feed::new(lane), batch: OwnedRecords::default(), wants, filter, limits, health })
     }
 
-    /// What is wrong with it.
+    /// Its health: the state of its deliveries.
     pub fn health(&self) -> &Arc<Health> {
         &self.health
     }
@@ -102,7 +103,7 @@ impl Attached {
         }
     }
 
-    /// Takes a snapshot of all metrics.
+    /// Takes a snapshot of all metrics and passes it on.
     pub fn points(&mut self, points: &[PointView<'_>]) {
         if self.wants.points {
             self.batch.points(points);
@@ -110,21 +111,22 @@ impl Attached {
         }
     }
 
-    /// Takes the news of a loss.
+    /// Takes a report of a loss.
     pub fn loss(&mut self, loss: &LossView<'_>) {
         if self.wants.losses {
             self.batch.loss(loss);
         }
     }
 
-    /// Begins a round: hands over the batch that found no room before, if there is room now.
+    /// Begins a round: passes on a batch that found no room before, if there is room now.
     pub fn begin_round(&mut self) {
         if self.feed.begin_round() {
             self.submit_full();
         }
     }
 
-    /// Ends a round: hands over a batch that is old enough. Whether records were dropped for want of room.
+    /// Ends a round: passes on a batch that is old enough. Returns whether records were dropped because the
+    /// queue was full.
     pub fn end_round(&mut self, now: Instant) -> bool {
         let shedding = self.feed.is_shedding();
         if self.feed.end_round(now, self.limits.interval, !self.batch.is_empty()) {
@@ -133,13 +135,13 @@ impl Attached {
         shedding
     }
 
-    /// Hands over what there is, and drops `done` when that is done with.
+    /// Passes on everything taken so far. `done` is dropped when it has been delivered or given up.
     pub fn flush(&mut self, done: Done) {
         self.submit(When::Flush);
         self.feed.mark(done);
     }
 
-    /// Hands over what there is; nothing more will come. Drops `done` when all is done with.
+    /// Passes on everything and ends the exporter. `done` is dropped when it has been delivered or given up.
     pub fn finish(&mut self, done: Done) {
         self.submit(When::Last);
         self.feed.close();
@@ -163,13 +165,13 @@ impl Attached {
     }
 }
 
-/// The exporter and how many records it took that are neither delivered nor lost.
+/// The exporter, and how many records it took that are neither delivered nor lost.
 struct Worker {
     exporter: Box<dyn Exporter>,
     taken: u64,
 }
 
-/// The work of an exporter's thread.
+/// The main function of an exporter's thread.
 fn work(lane: &Lane<OwnedRecords>, exporter: Box<dyn Exporter>) {
     let mut worker = Worker { exporter, taken: 0 };
     lane.run(

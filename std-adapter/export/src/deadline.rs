@@ -1,10 +1,10 @@
-//! A deadline that another thread may draw nearer, and that wakes whoever waits for it.
+//! A deadline that another thread may bring forward, which wakes every thread that waits for it.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// By when an export must be done. Shared between the thread that exports and the one that shuts down: drawing the deadline nearer ends
-/// pauses between retries and shortens the requests to come.
+/// The time by which an export must end. The exporting thread and the one that shuts down share it: bringing
+/// the deadline forward ends pauses between retries and shortens later requests.
 #[derive(Debug, Default)]
 pub struct Deadline {
     at: Mutex<Option<Instant>>,
@@ -12,26 +12,26 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// No deadline yet.
+    /// A deadline that is not set yet.
     pub const fn never() -> Deadline {
         Deadline { at: Mutex::new(None), changed: Condvar::new() }
     }
 
-    /// A deadline `within` from now; none if that is beyond the range of [`Instant`].
+    /// A deadline `within` from now. It is not set if that is beyond the range of [`Instant`].
     pub fn within(within: Duration) -> Deadline {
         let deadline = Deadline::never();
         deadline.draw_within(within);
         deadline
     }
 
-    /// Moves the deadline to `within` from now, unless it is nearer already.
+    /// Moves the deadline to `within` from now, unless it is earlier already.
     pub fn draw_within(&self, within: Duration) {
         if let Some(at) = Instant::now().checked_add(within) {
             self.draw_to(at);
         }
     }
 
-    /// Moves the deadline to `at`, unless it is nearer already.
+    /// Moves the deadline to `at`, unless it is earlier already.
     pub fn draw_to(&self, at: Instant) {
         let mut current = self.lock();
         if current.is_none_or(|c| at < c) {
@@ -40,17 +40,17 @@ impl Deadline {
         }
     }
 
-    /// When it is.
+    /// The time of the deadline, if it is set.
     pub fn at(&self) -> Option<Instant> {
         *self.lock()
     }
 
-    /// Whether it will not have passed yet in `wait` from now.
+    /// Whether the deadline is at least `wait` from now.
     pub fn is_after(&self, wait: Duration) -> bool {
         self.at().is_none_or(|at| Instant::now().checked_add(wait).is_some_and(|then| then <= at))
     }
 
-    /// What is left of `wanted` before the deadline; `None` when that is nothing.
+    /// The time left until the deadline, at most `wanted`; `None` if it has passed.
     pub fn left_of(&self, wanted: Duration) -> Option<Duration> {
         let left = match self.at() {
             Some(at) => wanted.min(at.saturating_duration_since(Instant::now())),
@@ -59,7 +59,8 @@ impl Deadline {
         (!left.is_zero()).then_some(left)
     }
 
-    /// Waits for `pause`, or less when the deadline is nearer or is drawn nearer meanwhile. Whether the whole pause passed.
+    /// Waits for `pause`, but not beyond the deadline. Returns false if the deadline is earlier than the end
+    /// of the pause, at once or when it is brought forward.
     pub fn pause(&self, pause: Duration) -> bool {
         // `None` when the end of the pause is beyond the range of `Instant`.
         let until = Instant::now().checked_add(pause);

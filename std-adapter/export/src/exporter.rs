@@ -1,30 +1,38 @@
-//! The seam between the pump and whatever takes its records.
+//! The interface between the pump and an exporter.
 
 use crate::Deadline;
 use crate::ledger::DropReason;
 use crate::log::Filter;
 use crate::view::{LogView, LossView, PointView, SpanView};
 
-/// Takes spans, log records, metric points and losses, and delivers them somewhere: to a file, a database, a queue, a page that a scraper reads.
+/// Takes spans, log records, metric points and losses, and delivers them, for example to a file, a database,
+/// a queue, or a page for a scraper.
 ///
 /// # How to write one
 ///
-/// Implement [`flush`](Exporter::flush), and of the other methods those whose records you want ([`wants`](Exporter::wants) says which, so that others
-/// are not copied for you). Then give it to `throughline_std::Config::exporter`, which runs it like this:
+/// Implement [`flush`](Exporter::flush) and the methods for the records that you want. Let
+/// [`wants`](Exporter::wants) name these, so that other records are not copied. Then pass it to
+/// `throughline_std::Config::exporter`, which runs it like this:
 ///
-/// * It gets a thread of its own. All its methods are called on that thread, one at a time, so it may block, and it needs no locks. Nothing that it
-///   records itself is exported, so it cannot feed on itself.
-/// * It gets a bounded queue of its own. The pump copies records into batches and never waits: while the queue is full, further records are
-///   counted as `dropped[queue_full]` of this exporter, and other exporters do not notice.
-/// * For each batch its methods are called with one view after the other, and then `flush`. Views borrow from the batch: keep what you need, not the
-///   view. While there is nothing to do but something is [`held`](Exporter::held), `flush` is called every 50 ms.
-/// * `flush` delivers what was taken. `Ok` counts it as delivered; an [`ExportError`] counts as many as it names as dropped, for the reason that it names.
-/// * The first error is told on standard error, and so is the end of the trouble, with the number of records lost; `Guard::last_error` has the last one.
-/// * If it panics, its thread ends: that is told once, and its records are counted as `dropped[thread_died]` from then on. Everything else goes on.
-/// * At the end [`finish`](Exporter::finish) is called. `deadline` is when the shutdown ends: what has not returned by then is left to itself, and
+/// * It has its own thread. All its methods are called on that thread, one at a time, so it may block and
+///   needs no locks. Records that it makes itself are not exported, so it cannot feed itself.
+/// * It has its own bounded queue. The pump copies records into batches and never waits. While the queue is
+///   full, further records are counted as `dropped[queue_full]` of this exporter; other exporters are not
+///   affected.
+/// * For each batch, its methods are called with one view after another, then `flush`. Views borrow from the
+///   batch, so keep what you need, not the view. While no batch comes but something is
+///   [`held`](Exporter::held), `flush` is called every 50 ms.
+/// * `flush` delivers what was taken. `Ok` counts it as delivered. An [`ExportError`] states how many records
+///   are dropped and the reason.
+/// * The first error is reported on standard error, and so is the end of the outage, with the number of
+///   records lost. `Guard::last_error` returns the last error.
+/// * If it panics, its thread ends. This is reported once, and its records are counted as
+///   `dropped[thread_died]` from then on. Everything else continues.
+/// * At the end, [`finish`](Exporter::finish) is called with the `deadline` of the shutdown. If it does not
+///   return by then, it is abandoned, and its records are counted as `dropped[shutdown]`.
 ///   its records are counted as `dropped[shutdown]`.
 ///
-/// A complete one, which writes a line for each log record:
+/// A complete exporter, which writes a line for each log record:
 ///
 /// ```
 /// use std::io::{self, Write};
@@ -45,7 +53,7 @@ use crate::view::{LogView, LossView, PointView, SpanView};
 ///
 ///     fn log(&mut self, log: &LogView<'_>) {
 ///         let text = message::render(log.message, log.fields.clone());
-///         // What comes from outside may hold line breaks and terminal commands.
+///         // Text from outside may contain line breaks and terminal commands.
 ///         self.batch += &format!("{} {} {}\n", log.time_unix_ns, log.level, text::escaped(&text));
 ///         self.taken += 1;
 ///     }
@@ -65,79 +73,83 @@ use crate::view::{LogView, LossView, PointView, SpanView};
 ///
 /// # What it costs
 ///
-/// Copying a record into a batch takes the pump about 60 ns (a span with four attributes, x86-64), once for each exporter. OTLP goes without the copy: the pump encodes records straight
-/// into the bodies of requests, as that is what most of them are for, and only bodies are queued.
+/// Copying a record into a batch takes the pump about 60 ns (a span with four attributes, x86-64), once per
+/// exporter. OTLP needs no copy: the pump encodes records directly into request bodies, because most records
+/// go there, and only bodies are queued.
 pub trait Exporter: Send {
-    /// What it wants to be called with; asked once, at the start. By default everything.
+    /// Which methods should be called; read once at the start. The default is all of them.
     fn wants(&self) -> Wants {
         Wants::ALL
     }
 
-    /// Which log records it wants, of those that [`wants`](Exporter::wants) says it wants at all; asked once, at the start. What it does not take is
-    /// not copied for it, and does not count as delivered. By default all.
+    /// Which of the log records that it wants are passed on; read once at the start. Other records are not copied
+    /// and do not count as delivered. The default is all of them.
     fn log_filter(&self) -> Filter {
         Filter::all()
     }
 
-    /// A span has ended.
+    /// Called when a span has ended.
     fn span(&mut self, span: &SpanView<'_>) {
         let _ = span;
     }
 
-    /// An event was recorded.
+    /// Called when an event was recorded.
     fn log(&mut self, log: &LogView<'_>) {
         let _ = log;
     }
 
-    /// All metrics, as they are now. Sums are cumulative, so a snapshot that does not arrive is made up for by the next.
+    /// Called with the current values of all metrics. Sums are cumulative, so the next snapshot replaces one
+    /// that is lost.
     fn points(&mut self, points: &[PointView<'_>]) {
         let _ = points;
     }
 
-    /// Records were lost before they came here.
+    /// Called when records were lost before they reached the exporter.
     fn losses(&mut self, losses: &[LossView<'_>]) {
         let _ = losses;
     }
 
-    /// Delivers what was taken, until `deadline` at most; the deadline may be drawn nearer meanwhile.
+    /// Delivers what was taken. It must return by `deadline`, which may be brought forward meanwhile.
     ///
     /// # Errors
     ///
-    /// What was lost, how many and why. What is neither lost nor [`held`](Exporter::held) counts as delivered.
+    /// Returns how many records were lost and why. Records that are neither lost nor [`held`](Exporter::held)
+    /// count as delivered.
     fn flush(&mut self, deadline: &Deadline) -> Result<(), ExportError>;
 
-    /// The last call: delivers what was taken and what is held.
+    /// The last call: delivers everything that was taken or held.
     ///
     /// # Errors
     ///
-    /// As [`flush`](Exporter::flush).
+    /// Like [`flush`](Exporter::flush).
     fn finish(&mut self, deadline: &Deadline) -> Result<(), ExportError> {
         self.flush(deadline)
     }
 
-    /// How many of the spans and log records taken are kept back for a later flush, such as the spans of a trace that is not complete. By default none.
+    /// How many of the taken spans and log records are kept for a later flush, for example the spans of an
+    /// incomplete trace. The default is none.
     fn held(&self) -> u64 {
         0
     }
 }
 
-/// What an [`Exporter`] wants to be called with.
+/// The methods that an [`Exporter`] wants to be called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wants {
-    /// Whether spans are wanted.
+    /// Whether it wants spans.
     pub spans: bool,
-    /// Whether log records are wanted.
+    /// Whether it wants log records.
     pub logs: bool,
-    /// Whether metric points are wanted.
+    /// Whether it wants metric points.
     pub points: bool,
-    /// Whether the news of losses is wanted.
+    /// Whether it wants reports of losses.
     pub losses: bool,
 }
 
 impl Wants {
     /// All of them.
     pub const ALL: Wants = Wants { spans: true, logs: true, points: true, losses: true };
-    /// None of them; for `Wants { points: true, ..Wants::NOTHING }`.
+    /// None of them; use it as in `Wants { points: true, ..Wants::NOTHING }`.
     pub const NOTHING: Wants = Wants { spans: false, logs: false, points: false, losses: false };
 }
 
@@ -146,16 +158,16 @@ impl Wants {
 #[error("{message}")]
 #[non_exhaustive]
 pub struct ExportError {
-    /// Why, for the ledger.
+    /// The reason, for the ledger.
     pub reason: DropReason,
     /// How many spans and log records are lost.
     pub lost: u64,
-    /// What happened and what to do, for people.
+    /// What happened and what to do, for the operator.
     pub message: String,
 }
 
 impl ExportError {
-    /// An error that `lost` spans and log records did not survive.
+    /// An error that lost this many spans and log records.
     pub fn new(reason: DropReason, lost: u64, message: impl Into<String>) -> ExportError {
         ExportError { reason, lost, message: message.into() }
     }

@@ -1,4 +1,5 @@
-//! What is wrong with an exporter. An outage is reported on standard error in two lines, one when it begins and one when it ends, never one per record.
+//! The health of an exporter. An outage is reported on standard error in two lines, one when it begins and
+//! one when it ends, never one per record.
 
 use crate::text::Escaped;
 use std::io::Write;
@@ -8,17 +9,17 @@ use std::time::{Duration, Instant};
 /// Shortest time between the reports of two outages, so that a collector that keeps failing and recovering does not fill the log.
 const QUIET: Duration = Duration::from_secs(30);
 
-/// Kinds of trouble, one bit each. An exporter with several lanes has several bits per lane.
+/// A set of failures, one bit each. An exporter with several lanes uses several bits per lane.
 pub type Trouble = u32;
 
 /// The health of one exporter, shared by its lanes and by the guard, which reports the last error.
 ///
-/// `note` and `working` only note; `tell` and `failing` write what is to be said on
-/// standard error, which may block, so they are left to the exporter's own threads.
+/// `note` and `working` only update the state. `tell` and `failing` also write the lines that are due to
+/// standard error. That may block, so only the exporter's own threads call them.
 #[derive(Debug)]
 pub struct Health {
     name: String,
-    /// Whether lines are written.
+    /// Whether lines are written to standard error.
     report: bool,
     state: Mutex<State>,
 }
@@ -27,11 +28,11 @@ pub struct Health {
 struct State {
     troubles: Trouble,
     since: Option<Instant>,
-    /// Whether the beginning of this trouble was told.
+    /// Whether the beginning of this outage was reported.
     told: bool,
-    /// When a beginning was last told.
+    /// When the beginning of an outage was last reported.
     last_told: Option<Instant>,
-    /// Records lost in troubles whose end has not been told.
+    /// Records lost in outages whose end has not been reported.
     lost: u64,
     last_error: Option<String>,
     lines: Vec<String>,
@@ -43,19 +44,20 @@ impl Health {
         Health { name: name.into(), report, state: Mutex::default() }
     }
 
-    /// What went wrong last, until everything works again.
+    /// The last error; `None` after everything works again.
     pub fn last_error(&self) -> Option<String> {
         self.lock().last_error.clone()
     }
 
-    /// Tells a trouble if it is the first, then lets it be known as the last error. May block as standard error may.
+    /// Reports the beginning of an outage if this is its first failure, then makes it the last error. May
+    /// block on standard error.
     pub fn failing(&self, trouble: Trouble, why: &str) {
         self.begin(trouble, why);
         self.tell();
         self.lock().last_error = Some(why.into());
     }
 
-    /// Notes a trouble; a line is due if it is the first.
+    /// Notes a failure. A line is due if it is the first of an outage.
     pub(crate) fn note(&self, trouble: Trouble, why: &str) {
         self.begin(trouble, why);
         self.lock().last_error = Some(why.into());
@@ -77,12 +79,12 @@ impl Health {
         }
     }
 
-    /// Counts records lost, for the line about the end.
+    /// Counts lost records for the line at the end of the outage.
     pub(crate) fn lost(&self, records: u64) {
         self.lock().lost += records;
     }
 
-    /// Notes that a trouble is over; a line is due if it was the last and its beginning was told.
+    /// Notes that a failure is over. A line is due if it was the last one and the beginning was reported.
     pub(crate) fn working(&self, trouble: Trouble) {
         let mut state = self.lock();
         if state.troubles & trouble == 0 {
@@ -95,7 +97,7 @@ impl Health {
         }
     }
 
-    /// Notes that nothing more comes: what is still wrong stays so.
+    /// Notes the end of the exporter: what fails now stays so.
     pub(crate) fn ended(&self) {
         let mut state = self.lock();
         if state.troubles != 0 {
@@ -115,7 +117,7 @@ impl Health {
         }
     }
 
-    /// Writes the lines that are due. May block as standard error may.
+    /// Writes the lines that are due. May block on standard error.
     pub(crate) fn tell(&self) {
         let lines = std::mem::take(&mut self.lock().lines);
         if self.report {
@@ -165,7 +167,7 @@ mod tests {
             health.working(1);
         }
         assert_eq!(lines(&health).len(), 2);
-        // Long after, what was not told is made up for.
+        // A later outage also reports the records lost in outages that were not reported.
         health.lock().last_told = Instant::now().checked_sub(QUIET);
         health.note(1, "refused");
         health.ended();

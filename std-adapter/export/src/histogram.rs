@@ -1,4 +1,4 @@
-//! A histogram to be exported: what its buckets say about quantiles and extremes.
+//! A view of a histogram for export, with the quantiles and extremes that its buckets imply.
 
 /// A base-2 exponential histogram of non-negative numbers.
 ///
@@ -6,43 +6,43 @@
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct HistogramView<'a> {
-    /// Buckets per power of two are 2^scale.
+    /// A power of two has 2^scale buckets.
     pub scale: u8,
-    /// All values are multiples of 2^-this; 0 says that they are whole numbers.
+    /// All values are multiples of 2^-`fraction_bits`; 0 means that they are integers.
     pub fraction_bits: u8,
     /// Sum of all values.
     pub sum: f64,
-    /// How many values were zero.
+    /// Number of values that were zero.
     pub zeros: u64,
-    /// Least and greatest value, where they are known.
+    /// Least and greatest value, if they are known.
     pub extremes: Option<(f64, f64)>,
-    /// OTLP index of `buckets[0]`; -1 holds the value one.
+    /// OTLP index of `buckets[0]`. The value 1 is in the bucket with index -1.
     pub offset: i32,
     /// Counts of consecutive buckets.
     pub buckets: &'a [u64],
 }
 
-/// The quantiles of a summary: OTLP takes 0 for the least value and 1 for the greatest.
+/// The quantiles of a summary. In OTLP 0 means the least value and 1 the greatest.
 pub const QUANTILES: [f64; 6] = [0.0, 0.5, 0.9, 0.95, 0.99, 1.0];
 
 impl<'a> HistogramView<'a> {
-    /// A histogram of whole numbers whose extremes are not known.
+    /// A histogram of integers whose extremes are not known.
     pub fn new(scale: u8, sum: f64, zeros: u64, offset: i32, buckets: &'a [u64]) -> HistogramView<'a> {
         HistogramView { scale, fraction_bits: 0, sum, zeros, extremes: None, offset, buckets }
     }
 
-    /// The same, of multiples of 2^-`fraction_bits`.
+    /// This histogram with values that are multiples of 2^-`fraction_bits`.
     pub fn with_fraction_bits(self, fraction_bits: u8) -> HistogramView<'a> {
         HistogramView { fraction_bits, ..self }
     }
 
-    /// The same with these extremes.
+    /// This histogram with these extremes.
     pub fn with_extremes(self, extremes: Option<(f64, f64)>) -> HistogramView<'a> {
         HistogramView { extremes, ..self }
     }
 
-    /// The same with the bounds of the outermost buckets for extremes: the least value that can be in the lowest bucket that counted anything, and the
-    /// greatest that can be in the highest.
+    /// This histogram with the bounds of its outermost buckets as extremes: the least value possible in the
+    /// lowest bucket that is not empty, and the greatest possible in the highest.
     pub fn with_extremes_of_buckets(self) -> HistogramView<'a> {
         let first = self.buckets.iter().position(|n| *n > 0).map(|i| self.least_of(i));
         let last = self.buckets.iter().rposition(|n| *n > 0).map(|i| self.greatest_of(i));
@@ -50,12 +50,13 @@ impl<'a> HistogramView<'a> {
         self.with_extremes(zero.or(first).zip(last.or(zero)))
     }
 
-    /// How many values it counted.
+    /// Number of values counted.
     pub fn count(&self) -> u64 {
         self.buckets.iter().fold(self.zeros, |sum, n| sum.saturating_add(*n))
     }
 
-    /// An upper bound of the `q`-quantile: no more than the true value times 2^(2^-scale). `None` when the histogram is empty.
+    /// An upper bound of the `q`-quantile, at most the true value times 2^(2^-scale). `None` if the histogram
+    /// is empty.
     ///
     /// ```
     /// use throughline_export::view::HistogramView;
@@ -83,7 +84,7 @@ impl<'a> HistogramView<'a> {
         Some(self.extremes.map_or(bound, |(least, greatest)| bound.min(greatest).max(least)))
     }
 
-    /// The values of [`QUANTILES`], for a summary. Empty when the histogram is.
+    /// The values of [`QUANTILES`], for a summary. Empty if the histogram is empty.
     pub fn quantiles(&self) -> Vec<(f64, f64)> {
         let known = if self.extremes.is_some() { *self } else { self.with_extremes_of_buckets() };
         let value = |q: f64| match (q, known.extremes) {
@@ -93,23 +94,24 @@ impl<'a> HistogramView<'a> {
         QUANTILES.into_iter().filter_map(|q| Some((q, value(q)?))).collect()
     }
 
-    /// The least value that can be in bucket `i`.
+    /// The least value possible in bucket `i`.
     fn least_of(&self, i: usize) -> f64 {
         let below = self.position(i) - 1;
         self.step() * if below < 0 { 1.0 } else { self.boundary(below) + 1.0 }
     }
 
-    /// The greatest value that can be in bucket `i`.
+    /// The greatest value possible in bucket `i`.
     fn greatest_of(&self, i: usize) -> f64 {
         self.step() * self.boundary(self.position(i))
     }
 
-    /// Of bucket `i`: the position among those of whole numbers if every value were multiplied by 2^`fraction_bits`.
+    /// The position of bucket `i` in a histogram of integers, if every value is multiplied by
+    /// 2^`fraction_bits`.
     fn position(&self, i: usize) -> i64 {
         i64::from(self.offset) + 1 + i as i64 + (i64::from(self.fraction_bits) << self.scale.min(31))
     }
 
-    /// The greatest whole number at `position`.
+    /// The greatest integer at `position`.
     fn boundary(&self, position: i64) -> f64 {
         (position as f64 / f64::from(1_u32 << self.scale.min(31))).exp2().floor()
     }

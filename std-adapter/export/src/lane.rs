@@ -1,7 +1,7 @@
-//! A lane: a bounded queue and the thread that empties it, with counts of its own. Each exporter has one, OTLP has one for each signal; so one that
-//! blocks holds up nobody else.
+//! A lane is a bounded queue and the thread that empties it, with its own counts. Each exporter has one, and
+//! OTLP has one per signal, so an exporter that blocks does not delay another.
 //!
-//! [`Feed`] is the pump's end and never waits, [`Lane::run`] the thread's.
+//! [`Feed`] is the pump's end and never blocks; [`Lane::run`] is the thread's end.
 
 use crate::Deadline;
 use crate::health::{Health, Trouble};
@@ -13,24 +13,25 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Buffers kept for further use.
+/// Number of buffers kept for reuse.
 const SPARES: usize = 4;
 /// How often an idle thread calls `flush` while its exporter holds records back.
 const IDLE: Duration = Duration::from_millis(50);
 /// How long a queue must have had room before it counts as no longer overloaded.
 const CALM: Duration = Duration::from_secs(1);
 
-/// A token that lanes drop when everything queued before it is done. The receiver sees that all lanes are done when all clones have been dropped.
+/// A token that lanes drop when everything queued before it is done. When all clones are dropped, the
+/// receiver sees that all lanes are done.
 pub type Done = Sender<()>;
 
 #[derive(Debug)]
 enum Item<T> {
     Work(T, u64),
-    /// Dropped when all before it is done.
-    Marker(#[expect(dead_code, reason = "it tells by being dropped")] Done),
+    /// Dropped when everything before it is done.
+    Marker(#[expect(dead_code, reason = "dropping it is the signal")] Done),
 }
 
-/// A queue of work, and what became of it.
+/// A queue of work and its counts.
 pub(crate) struct Lane<T> {
     state: Mutex<State<T>>,
     changed: Condvar,
@@ -39,7 +40,7 @@ pub(crate) struct Lane<T> {
     counts: Arc<HopCells>,
     health: Arc<Health>,
     deadline: Arc<Deadline>,
-    /// The bit of a failed delivery; that of an overload is the next.
+    /// The bit of a failed delivery; the next bit means an overload.
     trouble: Trouble,
     wake: Wake,
 }
@@ -49,38 +50,40 @@ pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 struct State<T> {
     items: VecDeque<Item<T>>,
-    /// Work in the queue and in the thread's hands.
+    /// Number of pieces of work in the queue and in the thread's hands.
     queued: usize,
     closed: bool,
-    /// Whether the thread is done.
+    /// Whether the thread has ended.
     ended: bool,
-    /// Set when the lane was given up: everything in it has been counted as dropped for this reason, and so is everything that still comes.
+    /// Set when the lane was given up: everything in it, and everything that still comes, is counted as
+    /// dropped for this reason.
     given_up: Option<DropReason>,
     spares: Vec<T>,
-    /// Whether the pump drops records until there is room, and is to be woken then.
+    /// Whether the pump drops records and must be woken when there is room.
     starved: bool,
 }
 
-/// What became of some records, for the ledger. Records that it does not mention are still pending.
+/// The outcome of some records, for the ledger. Records that it does not mention are still pending.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(crate) delivered: u64,
     pub(crate) dropped: Option<(DropReason, u64)>,
 }
 
-/// What a lane's thread is to do next.
+/// What a lane's thread does next.
 enum Next<T> {
     Work(T, u64),
     Idle,
     End,
 }
 
-/// A lane as the guard sees it, whatever kind of work it carries.
+/// A lane of any kind of work, for the guard.
 pub trait AnyLane: Send + Sync + fmt::Debug {
-    /// Drops `done` when all that is queued by now has been delivered or given up.
+    /// Drops `done` when everything queued so far has been delivered or given up.
     fn mark(&self, done: Done);
 
-    /// Counts what is still there as dropped at the shutdown, and has the lane take nothing more. What its thread does later counts no more.
+    /// Counts everything still there as dropped for `reason`, and takes nothing more. What its thread does
+    /// later is not counted.
     fn give_up(&self, reason: DropReason);
 }
 
@@ -114,7 +117,8 @@ impl<T: Send> AnyLane for Lane<T> {
 }
 
 impl<T: Send> Lane<T> {
-    /// A lane that queues at most `limit` pieces of work. `index` tells the lanes of one `health` apart, up to 16.
+    /// A lane that queues at most `limit` pieces of work. `index` (up to 15) tells apart the lanes that share
+    /// one `health`.
     pub(crate) fn new(
         name: &str,
         limit: usize,
@@ -153,8 +157,10 @@ impl<T: Send> Lane<T> {
         self.health.tell();
     }
 
-    /// Has `work` done by `deliver`, piece by piece, until the lane is closed and empty; `finish` comes last. `held` is whether something waits for a
-    /// later `idle`. A panic in any of them ends the lane: what it has and what still comes is counted as dropped.
+    /// Calls `deliver` for each piece of work until the lane is closed and empty, and `finish` at the end.
+    /// `idle` is called when no work has come for a while; it returns `None` if nothing is held for later. A
+    /// panic in any of them ends the lane: everything it has and everything that still comes is counted as
+    /// dropped.
     pub(crate) fn run<E>(
         &self,
         exporter: &mut E,
@@ -188,7 +194,7 @@ impl<T: Send> Lane<T> {
             let why = panic_message(&*panic);
             self.health.failing(
                 self.trouble,
-                &format!("its thread panicked and is gone, what comes is counted as lost: {why}"),
+                &format!("its thread panicked and has ended; records for it are counted as lost from now on: {why}"),
             );
             self.give_up(DropReason::ThreadDied);
             // After a panic the exporter may be in any state, so it is not called again.
@@ -198,16 +204,17 @@ impl<T: Send> Lane<T> {
         }
         let mut state = self.lock();
         state.ended = true;
-        // Markers that came with the end.
+        // Drop markers that came while the thread was ending.
         state.items.clear();
     }
 
-    /// The next piece of work; `Idle` when none has come for a while, unless `wait_long`.
+    /// The next piece of work; `Idle` if none has come for a while, unless `wait_long`.
     fn next(&self, wait_long: bool) -> Next<T> {
         let mut state = self.lock();
         loop {
             let is_work = |item: &Item<T>| matches!(item, Item::Work(..));
-            // Markers behind the last piece of work stay until the exporter has finished: a shutdown waits for that too.
+            // Markers behind the last piece of work stay until the exporter has finished, because a shutdown
+            // waits for that too.
             if state.given_up.is_some() || state.closed && !state.items.iter().any(is_work) {
                 return Next::End;
             }
@@ -229,7 +236,7 @@ impl<T: Send> Lane<T> {
         }
     }
 
-    /// Counts what became of some work; its memory may be used again.
+    /// Counts the outcome of some work and keeps its memory for reuse.
     fn done(&self, outcome: Outcome, work: Option<T>) {
         self.count(outcome);
         let mut state = self.lock();
@@ -238,7 +245,8 @@ impl<T: Send> Lane<T> {
             if state.spares.len() < SPARES {
                 state.spares.push(work);
             }
-            // The pump is woken when half the queue is free: it then brings all that the rings hold, which may be several batches.
+            // Wake the pump when half the queue is free, because it then brings everything from the rings,
+            // which may be several batches.
             if state.starved && state.queued <= self.limit / 2 {
                 state.starved = false;
                 drop(state);
@@ -262,7 +270,7 @@ impl<T: Send> Lane<T> {
 }
 
 impl<T> Lane<T> {
-    /// Nothing more will come.
+    /// Marks the lane as closed: no more work comes.
     fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
@@ -273,37 +281,38 @@ impl<T> Lane<T> {
     }
 }
 
-/// What a panic was about.
+/// The message of a panic.
 pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)")
 }
 
-/// Why work is queued, which says how much the queue may hold then.
+/// Why work is queued. It decides how much the queue may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum When {
     /// A batch is large or old enough.
     Due,
-    /// Somebody asks for all there is: up to twice the limit.
+    /// A flush asks for everything: up to twice the limit.
     Flush,
-    /// Nothing follows: without a limit, as it is one piece.
+    /// The last piece of work: without a limit.
     Last,
 }
 
-/// The pump's end of a lane: counts what comes, and puts finished work into the queue or drops it, without ever waiting.
+/// The pump's end of a lane. It counts records, and puts batches into the queue or drops them, without ever
+/// blocking.
 pub(crate) struct Feed<T> {
     pub(crate) lane: Arc<Lane<T>>,
     /// Records taken but not yet counted.
     new: u64,
     /// Records dropped but not yet counted.
     shed: u64,
-    /// When the first of the records not handed over came.
+    /// When the first record of the current batch came.
     oldest: Option<Instant>,
-    /// Whether the queue had no room when last looked at.
+    /// Whether the queue was full when it was last checked.
     full: bool,
-    /// When records were last dropped for want of room.
+    /// When records were last dropped because the queue was full.
     overloaded: Option<Instant>,
-    /// Markers for records that are not queued yet, as there was no room.
+    /// Markers for records that are not queued yet because the queue is full.
     markers: Vec<Done>,
 }
 
@@ -313,7 +322,7 @@ impl<T> fmt::Debug for Feed<T> {
     }
 }
 
-/// Lets the lane's thread end when the pump has ended, or was never started.
+/// Lets the lane's thread end when the pump has ended or was never started.
 impl<T> Drop for Feed<T> {
     fn drop(&mut self) {
         self.lane.close();
@@ -325,7 +334,8 @@ impl<T: Send> Feed<T> {
         Feed { lane, new: 0, shed: 0, oldest: None, full: false, overloaded: None, markers: Vec::new() }
     }
 
-    /// Whether a record is to be prepared at all: while the queue is full it would be work for nothing.
+    /// Whether to prepare a record at all. While the queue is full that would be wasted work, so the record
+    /// is counted as dropped.
     #[inline(always)]
     pub(crate) fn admits(&mut self) -> bool {
         self.new += 1;
@@ -335,7 +345,7 @@ impl<T: Send> Feed<T> {
         !self.full
     }
 
-    /// Begins a round: looks whether there is room again. Whether there was none before.
+    /// Begins a round: checks whether the queue has room again. Returns whether it was full before.
     pub(crate) fn begin_round(&mut self) -> bool {
         let was_full = self.full;
         if was_full {
@@ -344,12 +354,12 @@ impl<T: Send> Feed<T> {
         was_full
     }
 
-    /// Whether records were dropped since the end of the round before.
+    /// Whether records were dropped since the end of the last round.
     pub(crate) fn is_shedding(&self) -> bool {
         self.shed > 0
     }
 
-    /// Counts what came since. Whether something is not handed over and is as old as `age`.
+    /// Publishes the counts. Returns whether the current batch is at least as old as `age`.
     pub(crate) fn end_round(&mut self, now: Instant, age: Duration, unsent: bool) -> bool {
         self.publish();
         if !self.full && self.overloaded.is_some_and(|last| now.duration_since(last) >= CALM) {
@@ -377,14 +387,15 @@ impl<T: Send> Feed<T> {
         if shed > 0 && state.given_up.is_none() {
             self.overloaded = Some(Instant::now());
             let why = format!(
-                "the queue of {} is full: records come faster than they are delivered, further ones are dropped and counted",
+                "the queue of {} is full: records come faster than they are delivered; further ones are dropped and counted",
                 lane.name
             );
             lane.health.note(lane.trouble << 1, &why);
         }
     }
 
-    /// Whether another piece of work may be queued. If not, records that come from now on are dropped until there is room.
+    /// Whether another piece of work may be queued. If not, records are dropped from now on until there is
+    /// room.
     pub(crate) fn has_room(&mut self, when: When) -> bool {
         let limit = match when {
             When::Due => self.lane.limit,
@@ -397,7 +408,7 @@ impl<T: Send> Feed<T> {
         !self.full
     }
 
-    /// Queues work with this many records in it; after [`has_room`](Feed::has_room).
+    /// Queues work with this many records. Call [`has_room`](Feed::has_room) first.
     pub(crate) fn push(&mut self, work: T, records: u64) {
         self.publish();
         self.oldest = None;
@@ -412,23 +423,23 @@ impl<T: Send> Feed<T> {
         self.markers.clear();
     }
 
-    /// Work done before, whose memory may be used again.
+    /// A finished piece of work whose memory may be reused.
     pub(crate) fn spare(&self) -> Option<T> {
         self.lane.lock().spares.pop()
     }
 
-    /// Drops `done` when everything taken by now has been delivered or given up.
+    /// Drops `done` when everything taken so far has been delivered or given up.
     pub(crate) fn mark(&mut self, done: Done) {
         if self.full { self.markers.push(done) } else { self.lane.mark(done) }
     }
 
-    /// Nothing more will come.
+    /// Publishes the counts and closes the lane.
     pub(crate) fn close(&mut self) {
         self.publish();
         self.lane.close();
     }
 
-    /// Hands what is queued to `each` instead of to a thread.
+    /// Passes what is queued to `each`, for use without a thread.
     pub(crate) fn drain(&self, mut each: impl FnMut(&T, u64)) {
         loop {
             let item = self.lane.lock().items.pop_front();

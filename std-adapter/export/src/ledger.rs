@@ -1,24 +1,26 @@
-//! The loss ledger: at every hop, what came in is what went out, was absorbed, was dropped for a reason, or is still there.
+//! The loss ledger. At every hop, each record that came in went out, was absorbed, was dropped for a reason,
+//! or is still there.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Why a record went no further.
+/// Why a record was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DropReason {
-    /// A thread's ring was full: the pump did not come in time. Make rings larger, or record less.
+    /// A thread's ring was full because the pump was not fast enough. Make rings larger, or record less.
     RingFull,
-    /// A thread had no ring: beyond the limit of threads, or already being torn down.
+    /// A thread had no ring, because the limit of threads was reached or the thread was already being torn
+    /// down.
     NoRecorder,
-    /// The words were not those of a record.
+    /// The contents of a slot were not a valid record.
     Malformed,
     /// Fields of a span whose end never came: it was lost, or is still open at shutdown.
     Unclaimed,
-    /// The exporter's queue was full: the collector is slower than the program, or away.
+    /// The exporter's queue was full: the collector is slower than the program, or it does not answer.
     QueueFull,
-    /// The collector took the request, but not this record (partial success).
+    /// The collector took the request but not this record (a partial success).
     Rejected,
     /// The collector refused the request.
     Refused,
@@ -26,18 +28,18 @@ pub enum DropReason {
     Unreachable,
     /// The deadline of the shutdown passed first.
     Shutdown,
-    /// Writing failed, to the terminal or a file.
+    /// Writing to the terminal or to a file failed.
     WriteError,
-    /// It was recorded after the guard had ended recording.
+    /// The record was made after the guard had ended recording.
     Ended,
-    /// The thread that had to do with it panicked.
+    /// The thread that was handling the record panicked.
     ThreadDied,
-    /// The sampler decided against its trace.
+    /// The sampler decided not to record its trace.
     SampledOut,
-    /// A span of a remote trace whose ids are not known: the record that named the remote parent was lost, or there were more remote parents at a time
-    /// than `Config::remote_parents`.
+    /// A span of a remote trace whose ids are not known: the record that named the remote parent was lost, or
+    /// there were more remote parents at once than `Config::remote_parents`.
     UnknownParent,
-    /// A signal handler made it while it interrupted its own thread in the writing of another record.
+    /// A signal handler made the record while its thread was writing another one.
     Reentrant,
 }
 
@@ -60,7 +62,7 @@ impl DropReason {
         DropReason::Reentrant,
     ];
 
-    /// Its name as in the metric `throughline.records`.
+    /// The name in the metric `throughline.records`.
     pub const fn as_str(self) -> &'static str {
         match self {
             DropReason::RingFull => "ring_full",
@@ -82,18 +84,20 @@ impl DropReason {
     }
 }
 
-/// What became of the records, hop by hop. Counts are of spans and events, and up to the pump also of fields added later and of
-/// remote parents.
+/// The counts of records, hop by hop. They count spans and events, and up to the pump also fields added later
+/// and remote parents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Ledger {
-    /// What a sampler decided against before it became a record: spans, each with the children that it would have had. All zeros while every trace is recorded.
+    /// Spans that a sampler decided not to record, each with the children that it would have had. All zeros
+    /// while every trace is recorded.
     pub sampler: Hop,
-    /// From the program into the threads' rings.
+    /// From the program into the rings of the threads.
     pub ring: Hop,
-    /// Through the pump, which ties late fields to their spans.
+    /// Through the pump, which adds late fields to their spans.
     pub pump: Hop,
-    /// To each exporter, by its name: `otlp.traces`, `otlp.logs`, `terminal`, and those given to `Config::exporter`.
+    /// To each exporter by name: `otlp.traces`, `otlp.logs`, `terminal`, and those passed to
+    /// `Config::exporter`.
     pub exporters: Vec<(String, Hop)>,
 }
 
@@ -101,25 +105,25 @@ pub struct Ledger {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Hop {
-    /// Records that came in.
+    /// Number of records that came in.
     pub input: u64,
-    /// Records that went on.
+    /// Number of records that went on.
     pub output: u64,
-    /// Records that became part of another: fields of their span, remote parents of their trace.
+    /// Number of records that became part of another: fields of their span, remote parents of their trace.
     pub absorbed: u64,
-    /// Records that are still there.
+    /// Number of records that are still there.
     pub pending: u64,
-    /// Records dropped, by reason; none of them zero.
+    /// Number of records dropped, by reason. Reasons without records are left out.
     pub dropped: Vec<(DropReason, u64)>,
 }
 
 impl Hop {
-    /// Records dropped for any reason.
+    /// Number of records dropped for any reason.
     pub fn dropped_total(&self) -> u64 {
         self.dropped.iter().map(|(_, n)| n).sum()
     }
 
-    /// This hop and another one beside it, added up.
+    /// The sum of this hop and another one.
     fn and(mut self, other: &Hop) -> Hop {
         self.input += other.input;
         self.output += other.output;
@@ -134,22 +138,22 @@ impl Hop {
         self
     }
 
-    /// Records dropped for this reason.
+    /// Number of records dropped for this reason.
     pub fn dropped_for(&self, reason: DropReason) -> u64 {
         self.dropped.iter().find(|(r, _)| *r == reason).map_or(0, |(_, n)| *n)
     }
 }
 
 impl Ledger {
-    /// All hops, in the order that records take, with their names.
+    /// All hops with their names, in the order in which records pass them.
     pub fn hops(&self) -> impl Iterator<Item = (&str, &Hop)> {
         let exporters = self.exporters.iter().map(|(name, hop)| (&**name, hop));
         let ours = [("sampler", &self.sampler), ("ring", &self.ring), ("pump", &self.pump)];
         ours.into_iter().chain(exporters)
     }
 
-    /// The counts of the exporter `name`, added up over its lanes: those of `otlp` are those of `otlp.traces` and `otlp.logs` together. Zeros if there
-    /// is none of that name.
+    /// The counts of the exporter `name`, added up over its lanes: `otlp` is the sum of `otlp.traces` and
+    /// `otlp.logs`. Zeros if there is no exporter of that name.
     pub fn exporter(&self, name: &str) -> Hop {
         let of =
             |full: &str| full.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
@@ -157,13 +161,13 @@ impl Ledger {
         lanes.fold(Hop::default(), |sum, (_, hop)| sum.and(hop))
     }
 
-    /// Whether nothing is under way, and each hop passed on what the next got.
+    /// Whether no record is on its way, and the pump got everything that left the rings.
     pub fn is_settled(&self) -> bool {
         self.hops().all(|(_, hop)| hop.pending == 0) && self.ring.output == self.pump.input
     }
 }
 
-/// A line a hop.
+/// One line per hop.
 impl fmt::Display for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, hop) in self.hops() {
@@ -185,10 +189,10 @@ impl fmt::Display for Ledger {
     }
 }
 
-/// The counts as the pump and the exporter keep them.
+/// The counts while the pump and the exporters update them.
 #[derive(Debug, Default)]
 pub struct Cells {
-    /// See [`Ledger::sampler`]; only what is dropped is counted here.
+    /// See [`Ledger::sampler`]; only dropped spans are counted here.
     pub sampler: HopCells,
     /// See [`Ledger::ring`].
     pub ring: HopCells,
@@ -227,7 +231,7 @@ impl HopCells {
         self.dropped[reason as usize].fetch_add(n, Ordering::Release);
     }
 
-    /// The counts now.
+    /// The current counts.
     pub fn read(&self) -> Hop {
         let load = |cell: &AtomicU64| cell.load(Ordering::Acquire);
         let dropped: Vec<_> = DropReason::ALL
@@ -236,7 +240,7 @@ impl HopCells {
             .filter(|(_, n)| *n > 0)
             .collect();
         let (output, absorbed) = (load(&self.output), load(&self.absorbed));
-        // Read last: what has gone on by now had come in.
+        // Read `input` last, so that it includes everything that has gone on by now.
         let input = load(&self.input);
         let gone = output + absorbed + dropped.iter().map(|(_, n)| n).sum::<u64>();
         Hop { input, output, absorbed, pending: input.saturating_sub(gone), dropped }
@@ -244,9 +248,9 @@ impl HopCells {
 }
 
 impl Cells {
-    /// The counts now.
+    /// The current counts.
     pub fn read(&self) -> Ledger {
-        // Last hop first, for the same reason.
+        // Read the last hop first, for the same reason as in `HopCells::read`.
         let exporters = self.lock().iter().map(|(name, cells)| (name.clone(), cells.read())).collect();
         let pump = self.pump.read();
         let ring = self.ring.read();
@@ -258,7 +262,7 @@ impl Cells {
         Ledger { sampler, ring, pump, exporters }
     }
 
-    /// Adds the hop of an exporter.
+    /// Adds the hop of an exporter and returns its counts.
     pub fn exporter(&self, name: &str) -> Arc<HopCells> {
         let cells = Arc::new(HopCells::default());
         self.lock().push((name.into(), Arc::clone(&cells)));

@@ -1,4 +1,4 @@
-//! Records copied out of their views, to be handed to another thread.
+//! Copies of records, which can be passed to another thread.
 
 use crate::Exporter;
 use crate::view::{
@@ -8,10 +8,10 @@ use std::ops::Range;
 use throughline::adapter::record::Extended;
 use throughline::{Level, SpanId, SpanKind, Status, TraceId, Value};
 
-/// Copies of spans, log records, points and losses, in a few buffers that are used again.
+/// Copies of spans, log records, points and losses, in a few buffers that are reused.
 #[derive(Debug, Default)]
 pub struct OwnedRecords {
-    /// All texts and byte strings.
+    /// All texts and byte strings, one after another.
     bytes: Vec<u8>,
     fields: Vec<Field>,
     records: Vec<Record>,
@@ -19,7 +19,7 @@ pub struct OwnedRecords {
     losses: Vec<Loss>,
 }
 
-/// A text among the bytes.
+/// The place of a text in `bytes`.
 type Text = Range<u32>;
 
 #[derive(Debug)]
@@ -58,7 +58,7 @@ struct Log {
     fields: Range<u32>,
 }
 
-/// Where a record was written.
+/// Where in the source a record was made.
 #[derive(Debug)]
 struct Code {
     package: Text,
@@ -112,9 +112,9 @@ struct Point {
     time_unix_ns: u64,
     labels: Vec<(Box<str>, Box<str>)>,
     data: PointData<'static>,
-    /// What `data` would borrow, of a histogram.
+    /// The buckets of a histogram, which `data` would borrow.
     buckets: Vec<u64>,
-    /// What `data` would borrow, of a summary.
+    /// The quantiles of a summary, which `data` would borrow.
     quantiles: Vec<(f64, f64)>,
 }
 
@@ -162,32 +162,32 @@ impl OwnedRecords {
         self.records.push(Record::Log(log));
     }
 
-    /// Copies a snapshot of metrics, in place of an earlier one.
+    /// Copies a snapshot of metrics, which replaces an earlier one.
     pub fn points(&mut self, points: &[PointView<'_>]) {
         self.points = Some(points.iter().map(Point::of).collect());
     }
 
-    /// Copies the news of a loss.
+    /// Copies a report of a loss.
     pub fn loss(&mut self, loss: &LossView<'_>) {
         self.losses.push(Loss { time_unix_ns: loss.time_unix_ns, count: loss.count, what: loss.what.into() });
     }
 
-    /// Spans and log records in it.
+    /// Number of spans and log records.
     pub fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// Whether there is nothing in it, points and losses included.
+    /// Whether it holds nothing, not even points or losses.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty() && self.points.is_none() && self.losses.is_empty()
     }
 
-    /// Bytes that its records take.
+    /// Size of its records in bytes, without points and losses.
     pub fn size(&self) -> usize {
         self.bytes.len() + size_of_val(&*self.fields) + size_of_val(&*self.records)
     }
 
-    /// Forgets all; the memory stays.
+    /// Removes everything and keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.fields.clear();
@@ -196,7 +196,8 @@ impl OwnedRecords {
         self.losses.clear();
     }
 
-    /// Calls `exporter` with everything in it: losses, spans and log records in their order, points.
+    /// Calls the methods of `exporter` with everything: losses, then spans and log records in order, then
+    /// points.
     pub fn replay(&self, exporter: &mut (impl Exporter + ?Sized)) {
         if !self.losses.is_empty() {
             let losses: Vec<_> = self.losses.iter().map(Loss::view).collect();
@@ -272,7 +273,8 @@ impl OwnedRecords {
         self.store(text.as_bytes())
     }
 
-    /// Batches are handed over long before they have 2^32 bytes; beyond that, texts are left empty.
+    /// Stores `bytes`. Batches are passed on long before they reach 2^32 bytes; beyond that, texts are left
+    /// empty.
     fn store(&mut self, bytes: &[u8]) -> Range<u32> {
         let start = u32::try_from(self.bytes.len());
         let end = u32::try_from(self.bytes.len() + bytes.len());
@@ -322,13 +324,13 @@ fn slice<'a>(bytes: &'a [u8], range: &Range<u32>) -> &'a [u8] {
     &bytes[range.start as usize..range.end as usize]
 }
 
-/// The text in `range`, which was copied from one.
+/// The text in `range`.
 fn text<'a>(bytes: &'a [u8], range: &Text) -> &'a str {
     std::str::from_utf8(slice(bytes, range)).unwrap_or_default()
 }
 
 impl Field {
-    /// Name and value, which borrow from the batch's bytes.
+    /// The name and the value, which borrow from the batch's bytes.
     pub(crate) fn view<'a>(&self, bytes: &'a [u8]) -> (&'a str, Value<'a>) {
         let value = match &self.value {
             Stored::Plain(value) => *value,
@@ -420,7 +422,7 @@ impl Loss {
 mod tests {
     use super::*;
 
-    /// Takes the fields of spans, as the values that they were.
+    /// Collects the fields of log records as text.
     #[derive(Default)]
     struct Values(Vec<String>);
 

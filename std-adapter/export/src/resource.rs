@@ -1,6 +1,7 @@
-//! The resource: what is being observed, as attributes that hold for every record of a batch.
+//! The resource: what is observed, as attributes that hold for every record of a batch.
 
-/// Attributes of the process or device whose records are sent. Begins with `service.name` and the SDK's own name.
+/// Attributes of the process or device whose records are sent. It starts with `service.name` and the name of
+/// this SDK.
 ///
 /// ```
 /// use throughline_export::Resource;
@@ -20,7 +21,7 @@ impl Resource {
             .with("telemetry.sdk.version", env!("CARGO_PKG_VERSION"))
     }
 
-    /// The resource with `key` set to `value`, in place of an earlier value.
+    /// The resource with `key` set to `value`, which replaces an earlier value.
     #[must_use]
     pub fn with(mut self, key: impl Into<String>, value: impl Into<String>) -> Resource {
         let (key, value) = (key.into(), value.into());
@@ -31,8 +32,8 @@ impl Resource {
         self
     }
 
-    /// The resource as `OTEL_RESOURCE_ATTRIBUTES` (`key=value,…`, percent-encoded) and `OTEL_SERVICE_NAME` amend it; the latter wins.
-    /// Pairs that are malformed are left out.
+    /// The resource changed by `OTEL_RESOURCE_ATTRIBUTES` (`key=value,…`, percent-encoded) and then by
+    /// `OTEL_SERVICE_NAME`. Malformed pairs are left out.
     #[must_use]
     pub fn with_env(self) -> Resource {
         self.with_lookup(&|name| std::env::var(name).ok())
@@ -59,7 +60,8 @@ impl Resource {
     }
 }
 
-/// The pairs of `key=value,key=value`, percent-decoded, as W3C Baggage writes them and OpenTelemetry's environment variables do.
+/// The pairs of `key=value,key=value`, percent-decoded. W3C Baggage and OpenTelemetry's environment variables
+/// use this format.
 pub(crate) fn pairs(text: &str) -> impl Iterator<Item = (String, String)> + '_ {
     text.split(',').filter_map(|pair| {
         let (key, value) = pair.split_once('=')?;

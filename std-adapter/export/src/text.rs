@@ -1,14 +1,15 @@
-//! Text from outside, made safe to show.
+//! Makes text from outside safe to show.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
-/// Shows a text with everything escaped that could make a reader or a terminal believe something that is not so: control characters (C0 with ESC, CR
-/// and LF, DEL, and C1), and the characters that turn the direction of writing (U+061C, U+200E, U+200F, U+202A–U+202E, U+2066–U+2069). Line and paragraph
-/// separators (U+2028, U+2029) are among them, as some viewers break lines there.
+/// Displays a text with every character escaped that could mislead a reader or a terminal: control characters
+/// (C0 with ESC, CR and LF; DEL; C1) and characters that change the direction of writing (U+061C, U+200E,
+/// U+200F, U+202A–U+202E, U+2066–U+2069). Line and paragraph separators (U+2028, U+2029) are escaped too,
+/// because some viewers break lines there.
 ///
-/// Use it for every text that a program did not write itself: messages, names, keys and values of attributes, labels, answers of a collector. What has
-/// nothing to escape is shown as it is.
+/// Use it for every text that your program did not write itself: messages, names, keys and values of
+/// attributes, labels, answers of a collector. Text without such characters is shown unchanged.
 ///
 /// ```
 /// use throughline_export::text::Escaped;
@@ -31,12 +32,13 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// As [`Escaped`], as a text: borrowed when there is nothing to escape, one allocation else.
+/// Like [`Escaped`], but returns a string: it borrows if there is nothing to escape, and allocates once
+/// otherwise.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     if text.contains(is_dangerous) { Cow::Owned(Escaped(text).to_string()) } else { Cow::Borrowed(text) }
 }
 
-/// Whether a character is to be escaped, see [`Escaped`].
+/// Whether [`Escaped`] escapes this character.
 pub const fn is_dangerous(c: char) -> bool {
     matches!(
         c,

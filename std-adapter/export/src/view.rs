@@ -1,15 +1,18 @@
-//! What exporters take: one borrowed view of a span, a log record or a metric, whether it comes from a ring of this process or from a
-//! decoded device capture. Views own nothing, so a ring record goes to OTLP bytes with no span object between.
+//! The views that exporters take: one borrowed view of a span, a log record or a metric, whether it comes
+//! from a ring of this process or from a decoded device capture. Views own nothing, so a record in a ring
+//! becomes OTLP bytes without a span object in between.
 
 pub use crate::histogram::{HistogramView, QUANTILES};
 use crate::owned::Field;
 use throughline::{Level, SpanId, SpanKind, Status, TraceId, Value};
 
-/// Attributes in order: name, value. Cloned when an exporter needs two passes, so it must be cheap to clone.
+/// Attributes as pairs of name and value, in order. Exporters clone it if they need two passes, so a clone
+/// must be cheap.
 pub trait Fields<'a>: Iterator<Item = (&'a str, Value<'a>)> + Clone {}
 impl<'a, T: Iterator<Item = (&'a str, Value<'a>)> + Clone> Fields<'a> for T {}
 
-/// The attributes that an [`Exporter`](crate::Exporter) gets: an iterator of names and values. Cheap to clone.
+/// The attributes for an [`Exporter`](crate::Exporter): an iterator over names and values. Cloning it is
+/// cheap.
 #[derive(Clone, Debug)]
 pub struct FieldsView<'a>(Attributes<'a>);
 
@@ -20,13 +23,13 @@ enum Attributes<'a> {
 }
 
 impl<'a> FieldsView<'a> {
-    /// Fields whose texts lie among `bytes`.
+    /// Fields whose texts are stored in `bytes`.
     pub(crate) fn stored(fields: &'a [Field], bytes: &'a [u8]) -> FieldsView<'a> {
         FieldsView(Attributes::Stored { fields: fields.iter(), bytes })
     }
 }
 
-/// For views that are made by hand, in tests for example.
+/// For views that are built by hand, for example in tests.
 impl<'a> From<&'a [(&'a str, Value<'a>)]> for FieldsView<'a> {
     fn from(fields: &'a [(&'a str, Value<'a>)]) -> FieldsView<'a> {
         FieldsView(Attributes::Listed(fields.iter()))
@@ -44,20 +47,21 @@ impl<'a> Iterator for FieldsView<'a> {
     }
 }
 
-/// Who made a record: the instrumented package, OTLP's instrumentation scope.
+/// The instrumented package that made a record: OTLP's instrumentation scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scope<'a> {
-    /// Its name, as Cargo has it.
+    /// The package's name in Cargo.
     pub name: &'a str,
     /// Its version, or "".
     pub version: &'a str,
 }
 
 impl<'a> Scope<'a> {
-    /// Throughline itself, for what it says of its own accord.
+    /// The scope of throughline itself, for records of its own.
     pub const OWN: Scope<'static> = Scope { name: "throughline", version: env!("CARGO_PKG_VERSION") };
 
-    /// The scope of a callsite: its package, or else the crate that its module path begins with.
+    /// The scope of a callsite: its package, or the crate at the start of its module path if the package is
+    /// not known.
     pub fn of(package: &'a str, version: &'a str, target: &'a str) -> Scope<'a> {
         match (package, target.split("::").next().unwrap_or_default()) {
             ("", "") => Scope::OWN,
@@ -70,17 +74,17 @@ impl<'a> Scope<'a> {
 /// A finished span.
 #[derive(Clone, Debug)]
 pub struct SpanView<'a, F = FieldsView<'a>> {
-    /// The trace.
+    /// Id of the trace.
     pub trace_id: TraceId,
-    /// The span.
+    /// Id of the span.
     pub span_id: SpanId,
-    /// Its parent, in this process or another.
+    /// Id of its parent, in this process or another one.
     pub parent_span_id: Option<SpanId>,
-    /// Whether the parent is in another process, or on another device.
+    /// Whether the parent is in another process or on another device.
     pub parent_is_remote: bool,
-    /// Its name.
+    /// Name of the span.
     pub name: &'a str,
-    /// The package it was made in.
+    /// The package that made it.
     pub scope: Scope<'a>,
     /// Module path of the code.
     pub target: &'a str,
@@ -90,36 +94,36 @@ pub struct SpanView<'a, F = FieldsView<'a>> {
     pub line: u32,
     /// Its role in a call between processes.
     pub kind: SpanKind,
-    /// Severity of its callsite.
+    /// Level of its callsite.
     pub level: Level,
     /// How it ended.
     pub status: Status,
-    /// Nanoseconds since 1970.
+    /// Start, in nanoseconds since 1970.
     pub start_unix_ns: u64,
-    /// Nanoseconds since 1970.
+    /// End, in nanoseconds since 1970.
     pub end_unix_ns: u64,
-    /// Time a future was being polled, of an async span, in nanoseconds.
+    /// For an async span: how long its future was being polled, in nanoseconds.
     pub busy_ns: Option<u64>,
-    /// Half width of the interval in which the true time lies, where clocks had to be mapped, in nanoseconds.
+    /// For mapped clocks: half the width of the interval in which the true time lies, in nanoseconds.
     pub time_error_ns: Option<u64>,
-    /// Attributes, those given at the start and those added later.
+    /// Attributes given at the start, then those added later.
     pub fields: F,
 }
 
-/// A log record: an event.
+/// A log record, made from an event.
 #[derive(Clone, Debug)]
 pub struct LogView<'a, F = FieldsView<'a>> {
-    /// The span it happened in, if any: its trace's id and its own.
+    /// Trace id and span id of the span in which it happened, if any.
     pub span: Option<(TraceId, SpanId)>,
-    /// Nanoseconds since 1970.
+    /// Time, in nanoseconds since 1970.
     pub time_unix_ns: u64,
     /// Severity.
     pub level: Level,
-    /// The message as it stands in the source, with its `{}`; [`render`](crate::message::render) fills them in.
+    /// The message as in the source, with its `{}`; [`render`](crate::message::render) fills in the values.
     pub message: &'a str,
-    /// W3C flags of its span's trace; bit 0: the spans of the trace are recorded.
+    /// W3C flags of its span's trace. Bit 0 means that the spans of the trace are recorded.
     pub trace_flags: u8,
-    /// The package it was made in.
+    /// The package that made it.
     pub scope: Scope<'a>,
     /// Module path of the code.
     pub target: &'a str,
@@ -127,7 +131,7 @@ pub struct LogView<'a, F = FieldsView<'a>> {
     pub file: &'a str,
     /// Source line.
     pub line: u32,
-    /// Half width of the interval in which the true time lies, where clocks had to be mapped, in nanoseconds.
+    /// For mapped clocks: half the width of the interval in which the true time lies, in nanoseconds.
     pub time_error_ns: Option<u64>,
     /// Attributes.
     pub fields: F,
@@ -136,11 +140,11 @@ pub struct LogView<'a, F = FieldsView<'a>> {
 /// Records that were lost on their way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LossView<'a> {
-    /// When the first of them was lost, nanoseconds since 1970.
+    /// Time of the first loss, in nanoseconds since 1970.
     pub time_unix_ns: u64,
-    /// How many.
+    /// Number of records lost.
     pub count: u64,
-    /// Why and where, in words: `a thread's ring was full`.
+    /// The reason and the place as text, such as `a thread's ring was full`.
     pub what: &'a str,
 }
 
@@ -151,19 +155,19 @@ pub struct PointView<'a> {
     pub name: &'a str,
     /// Its unit in UCUM, or "".
     pub unit: &'a str,
-    /// What it means, or "".
+    /// Description of the metric, or "".
     pub description: &'a str,
-    /// The package it was made in.
+    /// The package that made it.
     pub scope: Scope<'a>,
     /// Module path of the code.
     pub target: &'a str,
-    /// When counting began, nanoseconds since 1970.
+    /// Time at which counting began, in nanoseconds since 1970.
     pub start_unix_ns: u64,
-    /// When it was read, nanoseconds since 1970.
+    /// Time of the reading, in nanoseconds since 1970.
     pub time_unix_ns: u64,
     /// Labels, constant ones first. The overflow series of a family has the one label `otel.metric.overflow` = `true`.
     pub labels: &'a [(&'a str, &'a str)],
-    /// What was read.
+    /// The value.
     pub data: PointData<'a>,
 }
 
@@ -171,31 +175,31 @@ pub struct PointView<'a> {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum PointData<'a> {
-    /// A monotonic sum; `u64::MAX` stands for all above as well.
+    /// A monotonic integer sum. It saturates at `u64::MAX`.
     Counter(u64),
-    /// A monotonic sum of fractions.
+    /// A monotonic floating-point sum.
     CounterFloat(f64),
-    /// A sum that may go down.
+    /// An integer sum that may go down.
     UpDown(i64),
-    /// A sum of fractions that may go down.
+    /// A floating-point sum that may go down.
     UpDownFloat(f64),
-    /// A last value.
+    /// An integer gauge.
     GaugeInt(i64),
-    /// A last value.
+    /// A floating-point gauge.
     GaugeFloat(f64),
     /// A distribution.
     Histogram(HistogramView<'a>),
-    /// A distribution by its quantiles.
+    /// A distribution as quantiles.
     Summary(SummaryView<'a>),
 }
 
-/// A distribution by its quantiles, for backends that take no histograms.
+/// A distribution as quantiles, for backends without histograms.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SummaryView<'a> {
-    /// How many values there were.
+    /// Number of values.
     pub count: u64,
     /// Sum of all values.
     pub sum: f64,
-    /// Quantile (0 to 1) and value, in order.
+    /// Pairs of quantile (0 to 1) and value, in ascending order.
     pub quantiles: &'a [(f64, f64)],
 }

@@ -1,4 +1,5 @@
-//! Whatever an exporter does, the ledger balances: each record that it was given went out, or was dropped for a reason.
+//! The ledger balances whatever an exporter does: each record that it was given went out or was dropped for a
+//! reason.
 
 use proptest::prelude::*;
 use std::sync::{Arc, mpsc};
@@ -12,9 +13,9 @@ use throughline_export::{Attached, Deadline, ExportError, Exporter, Launch, Limi
 #[derive(Clone, Debug)]
 enum Does {
     Delivers,
-    /// Says that it lost this many, which may be more than it has.
+    /// Reports this many losses, which may be more than it has.
     Loses(u64),
-    /// Says that it holds this many back, which may be more than it has.
+    /// Reports that it holds this many records back, which may be more than it has.
     Holds(u64),
     Panics,
 }
@@ -28,7 +29,7 @@ enum Step {
     Flush,
 }
 
-/// Does at each flush what comes next, then delivers.
+/// At each flush does the next step of the script, then delivers.
 struct Scripted {
     script: std::vec::IntoIter<Does>,
     held: u64,
@@ -159,13 +160,13 @@ proptest! {
         let hop = cells.read().exporter("scripted");
         prop_assert_eq!((hop.input, hop.pending), (given, 0), "{}", cells.read());
         prop_assert_eq!(hop.input, hop.output + hop.dropped_total(), "{}", cells.read());
-        // Nothing that its thread does later counts.
+        // Whatever the exporter's thread does later is not counted.
         drop(wait);
         prop_assert_eq!(cells.read().exporter("scripted"), hop);
     }
 }
 
-/// Waits at each flush until it is let go, once for each.
+/// Each flush waits for one signal.
 struct Gated(mpsc::Receiver<()>);
 
 impl Exporter for Gated {
@@ -175,7 +176,8 @@ impl Exporter for Gated {
     }
 }
 
-/// With more than twice the queue's limit waiting, what a flush finds stays where it is until there is room; the flush must not end before it is delivered.
+/// With more than twice the queue's limit waiting, records of a flush stay in the batch until the queue has
+/// room. The flush must not end before they are delivered.
 #[test]
 fn a_flush_waits_for_what_finds_no_room() {
     let (cells, deadline) = (Cells::default(), Arc::new(Deadline::never()));

@@ -31,7 +31,7 @@ fn tries_again_until_it_is_taken() {
     assert_eq!((delivered.rejected, &*delivered.message), (0, ""));
     let stats = client.stats();
     assert_eq!((stats.delivered, stats.failed), (1, 0));
-    // The HTTP library itself may send once more on a connection that was closed while idle.
+    // The HTTP library itself may retry once when an idle connection was closed.
     assert!(stats.attempts >= 5, "{stats:?}");
     receiver.with(|r| {
         assert!(r.requests >= 6);

@@ -1,4 +1,5 @@
-//! OTLP over https: a real handshake with a collector whose certificate a test's own authority has signed.
+//! OTLP over https: a real handshake with a collector whose certificate is signed by a certificate authority
+//! of the test.
 
 #![cfg(feature = "tls")]
 
@@ -12,7 +13,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 use throughline_export::otlp::{Client, ClientConfig, ConfigError, SendError, Signal};
 
-/// A file that goes with the test.
+/// A temporary file, removed at the end of the test.
 struct File(PathBuf);
 
 impl File {
@@ -29,7 +30,8 @@ impl Drop for File {
     }
 }
 
-/// Listens for https as `name`; gives the port, the authority's certificate as PEM, and the bodies it gets.
+/// Listens for https as `name`. Returns the port, the authority's certificate as PEM, and the received
+/// bodies.
 fn collector(name: &str) -> (u16, String, Receiver<Vec<u8>>) {
     let mut authority = CertificateParams::new([]).unwrap();
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -48,7 +50,7 @@ fn collector(name: &str) -> (u16, String, Receiver<Vec<u8>>) {
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
-            // A client that does not trust the certificate ends the handshake.
+            // A client that does not trust the certificate ends the handshake, so there is no body.
             if let Some(body) = answer(BufReader::new(rustls::StreamOwned::new(connection, stream))) {
                 let _ = bodies.send(body);
             }
@@ -57,7 +59,7 @@ fn collector(name: &str) -> (u16, String, Receiver<Vec<u8>>) {
     (port, authority.pem(), received)
 }
 
-/// Takes one request.
+/// Reads one request and answers it.
 fn answer<S: Read + Write>(mut stream: BufReader<S>) -> Option<Vec<u8>> {
     let mut length = 0;
     loop {
@@ -78,7 +80,7 @@ fn answer<S: Read + Write>(mut stream: BufReader<S>) -> Option<Vec<u8>> {
 }
 
 fn config(port: u16) -> ClientConfig {
-    // One attempt: what a certificate is refused for, a second would find as well.
+    // Only one attempt must be made, because a second one would meet the same certificate.
     ClientConfig::new(&format!("https://localhost:{port}")).unwrap().retry_for(Duration::from_secs(30))
 }
 

@@ -1,4 +1,5 @@
-//! Messages from the call in the program to the text that a reader sees: what `format!` would have made of the same arguments.
+//! Messages from the macro call to the text that a reader sees: the same as `format!` makes of these
+//! arguments.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -34,14 +35,14 @@ fn recorded(f: impl FnOnce()) -> (String, Vec<String>) {
     seen.expect("an event")
 }
 
-/// `info!` with these arguments shows what `format!` makes of them.
+/// Checks that `info!` with these arguments shows what `format!` makes of them.
 macro_rules! as_format_does {
     ($($message:literal $(, $argument:expr)*;)*) => {$(
         assert_eq!(recorded(|| info!($message $(, $argument)*)).0, format!($message $(, $argument)*), "{}", $message);
     )*};
 }
 
-/// Has no other form than its own.
+/// A type with only a `Display` form.
 struct Percent(f64);
 
 impl fmt::Display for Percent {
@@ -122,7 +123,7 @@ fn positional_values_fill_their_place_and_have_plain_keys_42() {
     let (text, fields) = recorded(|| info!("{} {} {}", std::process::id(), 3_u8 + 4, n));
     assert_eq!(text, format!("{} 7 2", std::process::id()));
     assert_eq!(fields, [format!("arg0={}", std::process::id()), "arg1=7".into(), "n=2".into()]);
-    // Those before the message do not move them.
+    // Named fields before the message do not shift the positional ones.
     let (text, fields) = recorded(|| info!(unit = "bar", "pressure {} is high", 7.5_f32));
     assert_eq!((text.as_str(), fields.len()), ("pressure 7.5 is high", 2));
     assert_eq!(recorded(|| info!("{} {n} {}", n, n)).1, ["n=2"]);
@@ -155,7 +156,7 @@ impl std::error::Error for Outer {
 #[test]
 fn values_of_every_type_are_fields() {
     let error: Box<dyn std::error::Error> = Box::new(Outer("x".parse::<u8>().unwrap_err()));
-    // In several events, as texts share the room of a record.
+    // Use several events, because the texts of a record share its room.
     let (_, mut fields) = recorded(|| {
         info!(
             "optional",

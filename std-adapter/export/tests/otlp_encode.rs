@@ -1,4 +1,5 @@
-//! What the encoders write is what `opentelemetry-proto`'s own types read: for any span, log and metric, field by field.
+//! Whatever the encoders write is read back by the types of `opentelemetry-proto`, field by field, for any
+//! span, log and metric.
 
 use opentelemetry_proto::tonic::{
     collector::{
@@ -24,7 +25,7 @@ use throughline_export::{
     view::{HistogramView, LogView, PointData, PointView, Scope, SpanView, SummaryView},
 };
 
-/// A value that owns its text, to be borrowed by views.
+/// A value that owns its text, from which views borrow.
 #[derive(Clone, Debug)]
 enum Owned {
     Bool(bool),
@@ -91,7 +92,7 @@ fn owned() -> impl Strategy<Value = Owned> {
         any::<u64>().prop_map(Owned::U64),
         (0u64..300).prop_map(Owned::U64),
         any::<i64>().prop_map(Owned::I64),
-        // NaN is unequal to itself; its bits are checked apart.
+        // NaN is left out, because it is unequal to itself.
         any::<f32>().prop_filter("NaN", |x| !x.is_nan()).prop_map(Owned::F32),
         any::<f64>().prop_filter("NaN", |x| !x.is_nan()).prop_map(Owned::F64),
         (".{0,40}", any::<bool>()).prop_map(|(s, t)| Owned::Str(s, t)),
@@ -138,7 +139,7 @@ fn site() -> impl Strategy<Value = Callsite> {
 }
 
 impl Callsite {
-    /// The blob's package is "", so the scope is the crate that the module path begins with.
+    /// The blob's package is "", so the scope is the crate at the start of the module path.
     fn scope(&self) -> Scope<'_> {
         Scope::of("", "", &self.target)
     }
@@ -155,7 +156,7 @@ impl Callsite {
         all
     }
 
-    /// The blob a macro would have made of it, with these field names.
+    /// The blob that a macro would make of this callsite with these field names.
     fn blob(&self, kind: callsite::Kind, names: &[&str]) -> Vec<u8> {
         let mut b = vec![0xA1, kind as u8, self.level as u8 | (self.kind as u8) << 4, 0, 0, 0];
         b.extend_from_slice(&self.line.to_le_bytes());
@@ -170,7 +171,8 @@ impl Callsite {
     }
 }
 
-/// What of these is sent: the exporter's own attributes unless there is one of the same name, and of the others the last of each name.
+/// The attributes that are sent: the exporter's own ones unless a field has the same name, and the last field
+/// of each name.
 fn unique(own_first: Vec<KeyValue>, fields: &[(String, Owned)], own_last: Vec<KeyValue>) -> Vec<KeyValue> {
     let named = |name: &str| fields.iter().any(|(k, _)| k == name);
     let is_first = |i: usize| !fields[..i].iter().any(|(earlier, _)| *earlier == fields[i].0);
@@ -228,7 +230,7 @@ impl SpanModel {
             attributes.push(kv("throughline.cancelled", any_value::Value::BoolValue(true)));
         }
         let attributes = unique(self.site.attributes(), &self.fields, attributes);
-        // The last value of a key wins, whatever its type; only a text can be a status message.
+        // The last value of a key wins, whatever its type, but only a text can be a status message.
         let message = self.fields.iter().rev().find(|(k, _)| k == "error.message");
         let message = message.map_or(String::new(), |(_, v)| match v {
             Owned::Str(text, _) => text.clone(),
@@ -299,7 +301,8 @@ fn spans(bytes: &[u8]) -> Vec<(String, Vec<Span>)> {
     resource_spans.scope_spans.into_iter().map(of_scope).collect()
 }
 
-/// The same of models: scopes in the order in which they come, and the spans of each in theirs.
+/// The expected spans of the models: scopes in the order of their first spans, and the spans of each scope in
+/// order.
 fn expected_spans(models: &[SpanModel]) -> Vec<(String, Vec<Span>)> {
     let mut scopes: Vec<(String, Vec<Span>)> = Vec::new();
     for model in models {
@@ -321,7 +324,7 @@ proptest! {
     #[test]
     fn spans_mean_the_same(models in proptest::collection::vec(span_model(), 0..6)) {
         let mut encoder = TraceEncoder::new(&resource(), Options::default());
-        // Twice, with a batch in between: a used buffer starts clean.
+        // Encode twice with a batch in between, because a reused buffer must start clean.
         for _ in 0..2 {
             let (before, after) = models.split_at(models.len() / 2);
             before.iter().for_each(|m| m.encode(&mut encoder, None));
@@ -431,7 +434,7 @@ proptest! {
                 }),
                 other => panic!("no such kind: {other:?}"),
             };
-            // Consecutive points of one metric are one metric.
+            // Consecutive points of one metric become one metric.
             match (expected.last_mut().filter(|m| m.name == name).and_then(|m| m.data.as_mut()), fresh) {
                 (Some(metric::Data::Sum(last)), metric::Data::Sum(fresh)) if last.is_monotonic == fresh.is_monotonic => last.data_points.extend(fresh.data_points),
                 (Some(metric::Data::Gauge(last)), metric::Data::Gauge(fresh)) => last.data_points.extend(fresh.data_points),

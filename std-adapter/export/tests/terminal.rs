@@ -1,4 +1,4 @@
-//! The terminal's tree and table, as golden text.
+//! The terminal's tree and table, compared with expected text.
 
 use proptest::prelude::*;
 use throughline::{Level, SpanId, SpanKind, Status, TraceId, Value};
@@ -274,10 +274,11 @@ took ......................... count 10  sum 1.50 ms  p50 ≤ 4.00 µs  p90 ≤ 
     assert_eq!(table, expected);
 }
 
-/// Spans of several threads arrive in any order; the drawing depends on nothing but their own times and ids.
+/// Spans of several threads arrive in any order, but the drawing depends only on their times and ids.
 #[test]
 fn a_trace_is_drawn_the_same_in_whatever_order_its_records_arrive_23() {
-    // Two pairs of siblings begin at the same time: one pair ends apart, the other does not.
+    // Two pairs of siblings start at the same time; one pair ends at different times, the other at the same
+    // time.
     let spans = [
         span(1, 1, None, "root", 0, 900),
         span(1, 2, Some(1), "short", 100, 200),
@@ -300,7 +301,7 @@ fn a_trace_is_drawn_the_same_in_whatever_order_its_records_arrive_23() {
     }
 }
 
-/// Texts with something in them that a terminal or a reader would fall for.
+/// Texts with characters that could mislead a terminal or a reader.
 fn outside() -> impl Strategy<Value = String> {
     let parts = prop_oneof![
         Just("\n00:00:00.000000 ERROR forged".to_owned()),
@@ -316,8 +317,9 @@ fn outside() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 3 } else { 256 }, ..ProptestConfig::default() })]
 
-    /// Whatever a device or a program put into names, messages, fields and labels: no control character but the line breaks of the drawing reaches the
-    /// terminal, a record takes one line, and no number makes it panic.
+    /// Whatever a device or a program puts into names, messages, fields and labels, no control character
+    /// reaches the terminal except the line breaks of the drawing, a record takes one line, and no number
+    /// causes a panic.
     #[test]
     fn whatever_comes_from_outside_is_drawn_on_its_own_line_15(
         texts in proptest::array::uniform8(outside()),

@@ -1,4 +1,5 @@
-//! Records to views: ids made whole, ticks made times, late fields tied to their spans, spans of remote traces to those.
+//! Turns records into views: completes ids, converts ticks to times, adds late fields to their spans, and
+//! gives spans of remote traces the remote ids.
 
 use super::callsites::{Callsites, Entry};
 use super::fan_out::FanOut;
@@ -14,35 +15,37 @@ use throughline_export::ledger::{Cells, DropReason};
 use throughline_export::otlp::{Options, OtlpExporter};
 use throughline_export::view::{LogView, SpanView};
 
-/// Most records kept back for a round.
+/// Most records that are kept back for a round.
 const WAITING: usize = 16_384;
 
-/// Turns records into views. Single-threaded; all its tables are bounded.
+/// Turns records into views. It is single-threaded, and all its tables are bounded.
 #[derive(Debug)]
 pub(super) struct Assembler {
     pub(super) wall_time: WallTime,
     key: IdKey,
-    /// The trace made last, by its root: spans of one trace come one after the other.
+    /// The last trace id and its root. Keep it because spans of one trace usually come one after the other.
     trace: (Word, TraceId),
     callsites: Callsites,
     late: Late,
     remotes: Remotes,
-    /// Records that need what another thread's ring may still hold, and the round in which they came.
+    /// Records that need something that another thread's ring may still hold, each with the round in which it
+    /// came.
     waiting: Vec<(u64, RawRecord)>,
     round: u64,
     tally: Tally,
 }
 
-/// How much an assembler keeps.
+/// Limits of an assembler's tables, in records.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    /// Records of fields whose span has not ended.
+    /// Field records whose span has not ended.
     pub(super) late_fields: usize,
     /// Remote parents.
     pub(super) remote_parents: usize,
 }
 
-/// Counts of a round, published at its end: counting each record where others read would cost a locked instruction.
+/// Counts of a round. They are published at its end, because counting each record in shared cells would cost
+/// an atomic read-modify-write.
 #[derive(Debug, Default)]
 struct Tally {
     input: u64,
@@ -68,14 +71,14 @@ impl Assembler {
         }
     }
 
-    /// Takes a record out of a ring.
+    /// Takes a record from a ring.
     #[inline]
     pub(super) fn record(&mut self, raw: &RawRecord, sinks: &mut FanOut) {
         self.tally.input += 1;
         if raw.head.kind() == RecordKind::Fields { self.keep(raw) } else { self.take(raw, true, sinks) }
     }
 
-    /// Keeps fields until their span ends.
+    /// Keeps a field record until its span ends.
     #[inline]
     fn keep(&mut self, raw: &RawRecord) {
         let Some(Record::Fields(fields)) = Record::parse(raw) else { return self.tally.malformed += 1 };
@@ -86,12 +89,14 @@ impl Assembler {
         }
     }
 
-    /// Does with a record what it is for, or keeps it back if it `may_wait`. One copy, with all that happens to a span in it.
+    /// Handles a record, or keeps it back if it `may_wait`. Never inlined, so that there is one copy with
+    /// everything that happens to a span.
     #[inline(never)]
     fn take(&mut self, raw: &RawRecord, may_wait: bool, sinks: &mut FanOut) {
         match Record::parse(raw) {
             Some(Record::Span(span)) => {
-                // A future may have got its fields on one thread and ended on another; a guard cannot leave its thread.
+                // A future may have got fields on one thread and ended on another. A guard cannot leave its
+                // thread.
                 let moved = span.busy.is_some();
                 if may_wait && (moved || self.is_unknown(span.root)) && self.wait(raw) {
                     return;
@@ -115,19 +120,19 @@ impl Assembler {
                 }
                 self.tally.absorbed += 1;
             }
-            // A clock's; fields do not come this way.
+            // Clock records; field records do not come here.
             Some(_) => self.tally.absorbed += 1,
             None => self.tally.malformed += 1,
         }
     }
 
-    /// Whether `root` stands for a span of another process of which nothing has been read.
+    /// Whether `root` stands for a span of another process whose attach record has not been read.
     #[inline]
     fn is_unknown(&self, root: Word) -> bool {
         is_remote(root) && self.remotes.get(root).is_none()
     }
 
-    /// Keeps a record back until all rings have been looked at again; false when too many are.
+    /// Keeps a record back until all rings have been read again. Returns false if too many records are kept.
     #[cold]
     fn wait(&mut self, raw: &RawRecord) -> bool {
         let room = self.waiting.len() < WAITING;
@@ -137,9 +142,9 @@ impl Assembler {
         room
     }
 
-    /// Ends a round over all rings. Records that were kept back in the round before go on: what another thread had recorded before them
-    /// has been read by now, as its ring was looked at after they were. The ids of a remote trace that still are
-    /// not known never will be: then no trace is made up.
+    /// Ends a round over all rings. Records that the previous round kept back go on now: their rings were
+    /// read before all rings were read again, so everything recorded before them has been read. If the ids of
+    /// a remote trace are still not known, they never will be, and no trace is invented.
     pub(super) fn end_round(&mut self, cells: &Cells, sinks: &mut FanOut) {
         let mut waiting = std::mem::take(&mut self.waiting);
         waiting.retain(|(round, raw)| {
@@ -154,7 +159,8 @@ impl Assembler {
         self.publish(cells);
     }
 
-    /// Ends: records that are kept back go on without what they wait for, and fields whose span has not ended are given up.
+    /// Ends the assembler: records that are kept back go on without what they wait for, and fields whose span
+    /// has not ended are dropped.
     pub(super) fn give_up(&mut self, cells: &Cells, sinks: &mut FanOut) {
         for (_, raw) in std::mem::take(&mut self.waiting) {
             self.take(&raw, false, sinks);
@@ -163,7 +169,7 @@ impl Assembler {
         self.publish(cells);
     }
 
-    /// Counts what was done since this was last called.
+    /// Publishes the counts since the last call.
     pub(super) fn publish(&mut self, cells: &Cells) {
         let tally = std::mem::take(&mut self.tally);
         cells.pump.input(tally.input);
@@ -216,7 +222,8 @@ impl Assembler {
         }
     }
 
-    /// A span whose fields the encoder has to compare. It parses the record anew, so that what is parsed of the usual one stays in registers.
+    /// A span whose fields the encoder must compare. This parses the record again, so that a usual span stays
+    /// in registers.
     #[cold]
     #[inline(never)]
     fn mixed_span(
@@ -232,8 +239,8 @@ impl Assembler {
         otlp.span_at(&entry.site, &self.view(&span, entry, remote, all));
     }
 
-    /// The record that has all fields of a span, if no two of them can have one name, nor one that the exporter uses itself: all are in one record, at a
-    /// plain callsite.
+    /// The one record that has all fields of a span, if no two fields can have the same name, nor a name that
+    /// the exporter uses itself. That is so if all fields are in one record of a plain callsite.
     #[inline(always)]
     fn distinct<'a>(
         &'a self,
@@ -251,13 +258,14 @@ impl Assembler {
         (values.types() == 0 || entry.site.is_plain()).then_some((entry, values))
     }
 
-    /// The fields of a record, and of those kept for it.
+    /// The fields of a record, and those of the records kept for it.
     #[inline(always)]
     fn parts<'a>(&'a self, entry: &'a Entry, values: Values<'a>, chain: Option<Chain>) -> Parts<'a> {
         Parts::new(entry, values, self.late.records(chain), &self.callsites)
     }
 
-    /// What exporters get to see of a span. Made anew for each: what is inlined there never lies in memory.
+    /// The view of a span for an exporter. It is made again for each exporter, because an inlined view needs
+    /// no memory.
     #[inline(always)]
     fn view<'a, F>(
         &self,
@@ -282,7 +290,7 @@ impl Assembler {
             status: span.status,
             start_unix_ns: start,
             end_unix_ns: end,
-            // Measured apart, a hair may be missing.
+            // The two are converted separately, so rounding could make busy longer than the span.
             busy_ns: span.busy.map(|busy| self.wall_time.nanos(busy).min(end.saturating_sub(start))),
             time_error_ns: None,
             fields,
@@ -297,7 +305,7 @@ impl Assembler {
             return;
         };
         let view = LogView {
-            // In a remote trace whose ids are not known it stands by itself.
+            // An event in a remote trace whose ids are not known gets no span.
             span: (event.span != 0 && (!is_remote(event.root) || remote.is_some()))
                 .then(|| (self.trace_id(event.root, remote), self.span_id(event.span, remote))),
             time_unix_ns: self.wall_time.unix_ns(event.time),
@@ -334,7 +342,8 @@ impl Assembler {
     }
 }
 
-/// Whether the spans of an event's trace are recorded: directly below a remote parent, about whose trace the sampler may yet be asked, as that one's flag says.
+/// Whether the spans of an event's trace are recorded. Directly below a remote parent the local sampler may
+/// not have decided yet, so the parent's flag decides.
 fn is_sampled(event: &EventRecord<'_>, remote: Option<TraceContext>) -> bool {
     event.sampled && (event.span != event.root || remote.is_none_or(|remote| remote.sampled()))
 }

@@ -1,10 +1,10 @@
-//! The pump's table of callsites: what a record's number stands for, prepared once.
+//! The pump's table of callsites: maps the number in a record to its callsite, prepared once.
 
 use throughline::adapter::callsite::{Blob, registry};
 use throughline_export::otlp::{Options, Site};
 use throughline_export::view::Scope;
 
-/// A callsite, ready for views.
+/// A callsite, prepared for views.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) blob: Blob<'static>,
@@ -13,7 +13,7 @@ pub(super) struct Entry {
     pub(super) site: Site<'static>,
 }
 
-/// Callsites by number. Grows with the program's callsites, of which there are at most 65,534.
+/// Callsites by number. The table grows with the program's callsites, of which there are at most 65,534.
 #[derive(Debug)]
 pub(super) struct Callsites {
     table: Vec<Option<Box<Entry>>>,
@@ -31,7 +31,7 @@ impl Callsites {
         self.table.get(number as usize)?.as_deref()
     }
 
-    /// Makes sure that the table has `number`, if the program has it.
+    /// Makes sure that the table has callsite `number`, if the program has it.
     #[inline]
     pub(super) fn learn(&mut self, number: u32) {
         if self.get(number).is_none() {
@@ -39,8 +39,9 @@ impl Callsites {
         }
     }
 
-    /// Of threads that use a callsite first at the same time, one puts it in the list, while the others record already. So what is not there may be on its
-    /// way: this waits for it (threads that record never do), though not for ever.
+    /// When threads first use a callsite at the same time, one of them adds it to the list while the others
+    /// already record. So a missing callsite may be added in a moment, and this waits for it, but not
+    /// forever. Recording threads never wait.
     #[cold]
     fn look_for(&mut self, number: u32) {
         for _ in 0..100 {

@@ -1,4 +1,4 @@
-//! Empties the rings of all threads, those of ended threads included.
+//! Empties the rings of all threads, including those of ended threads.
 
 use throughline::Recorder;
 use throughline::adapter::ring::{Loss, RawRecord, Reader};
@@ -20,7 +20,7 @@ struct Source {
     sampled_out: usize,
 }
 
-/// What one round found.
+/// The result of one round.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Round {
     pub(crate) records: u64,
@@ -36,7 +36,7 @@ fn reason(reason: LossReason) -> DropReason {
 }
 
 impl Drain {
-    /// Hands every record that was there when its ring's turn came to `take`, and what a ring lost to `lost`.
+    /// Passes each ring's records up to its current head to `take`, and its losses to `lost`.
     pub(crate) fn round(
         &mut self,
         cells: &Cells,
@@ -47,7 +47,8 @@ impl Drain {
         let mut round = Round::default();
         for source in &mut self.rings {
             let ring = source.recorder.ring();
-            // Not beyond what is there now: a thread that never pauses must not keep the others waiting.
+            // Stop at the current head, because a thread that records without pause must not keep the others
+            // waiting.
             let head = ring.head();
             round.hurry |= source.reader.slots_before(head) > ring.capacity() / 2;
             let records = source.reader.drain_until(head, &mut take) as u64;
@@ -76,7 +77,7 @@ impl Drain {
         round
     }
 
-    /// The list of recorders only grows, at its front.
+    /// Adds recorders that are new in the list, which only grows, at its front.
     fn find_new(&mut self) {
         let known = self.newest;
         let mut met = false;

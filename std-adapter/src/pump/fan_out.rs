@@ -1,5 +1,5 @@
-//! The last stage: hands views to the exporters. None of them can hold up the pump: each has a queue and a thread of its own, and what finds no room
-//! there is dropped and counted.
+//! The last stage: passes views to the exporters. No exporter can delay the pump, because each has its own
+//! queue and thread; records that find a queue full are dropped and counted.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,12 +7,12 @@ use throughline_export::otlp::{OtlpExporter, Site};
 use throughline_export::view::{Fields, LogView, LossView, PointView};
 use throughline_export::{AnyLane, Attached, Done, Health};
 
-/// The exporters that are on.
+/// The active exporters.
 #[derive(Debug, Default)]
 pub(crate) struct FanOut {
-    /// By its type, so that encoding is part of the loop over records.
+    /// Kept as its concrete type, so that encoding is compiled into the loop over records.
     pub(crate) otlp: Option<OtlpExporter>,
-    /// The terminal, and those that the program brought.
+    /// The terminal, and the exporters of the program.
     pub(crate) attached: Vec<Attached>,
 }
 
@@ -29,7 +29,7 @@ impl FanOut {
         self.attached.iter_mut().for_each(|exporter| exporter.loss(loss));
     }
 
-    /// Begins a round: hands over what found no room before.
+    /// Begins a round: passes on what found no room before.
     pub(super) fn begin_round(&mut self) {
         if let Some(otlp) = &mut self.otlp {
             otlp.begin_round();
@@ -37,7 +37,8 @@ impl FanOut {
         self.attached.iter_mut().for_each(Attached::begin_round);
     }
 
-    /// Ends a round: hands over batches that are large or old enough. Whether records were dropped for want of room.
+    /// Ends a round: passes on batches that are large or old enough. Returns whether records were dropped
+    /// because a queue was full.
     pub(super) fn end_round(&mut self, now: Instant) -> bool {
         let mut shedding = false;
         if let Some(otlp) = &mut self.otlp {
@@ -54,7 +55,7 @@ impl FanOut {
         self.otlp.is_some() || self.attached.iter().any(Attached::wants_points)
     }
 
-    /// Hands over a snapshot of the metrics; `last` says that no other will follow.
+    /// Passes on a snapshot of the metrics. `last` means that no other will follow.
     pub(super) fn points(&mut self, points: &[PointView<'_>], last: bool) {
         if let Some(otlp) = &mut self.otlp {
             otlp.points(points, last);
@@ -62,7 +63,7 @@ impl FanOut {
         self.attached.iter_mut().for_each(|exporter| exporter.points(points));
     }
 
-    /// Hands over what there is, whatever its age, and drops `done` when that is done with.
+    /// Passes on everything, whatever its age. `done` is dropped when it has been delivered or given up.
     pub(super) fn flush(&mut self, done: Done) {
         if let Some(otlp) = &mut self.otlp {
             otlp.flush(&done);
@@ -70,7 +71,7 @@ impl FanOut {
         self.attached.iter_mut().for_each(|exporter| exporter.flush(done.clone()));
     }
 
-    /// Hands over what there is; nothing more will come. Drops `done` when all is done with.
+    /// Passes on everything and ends the exporters. `done` is dropped when it has been delivered or given up.
     pub(super) fn finish(&mut self, done: Done) {
         if let Some(otlp) = &mut self.otlp {
             otlp.finish(&done);
@@ -78,19 +79,19 @@ impl FanOut {
         self.attached.iter_mut().for_each(|exporter| exporter.finish(done.clone()));
     }
 
-    /// Nothing more will come, and nobody waits. What was not handed over goes no further.
+    /// Ends the exporters when nobody waits for them. What was not handed over is not sent.
     pub(super) fn close(&mut self) {
         let (nobody, _) = std::sync::mpsc::channel();
         self.finish(nobody);
     }
 
-    /// The lanes of all exporters.
+    /// The queues of all exporters.
     pub(crate) fn lanes(&self) -> Vec<Arc<dyn AnyLane>> {
         let otlp = self.otlp.iter().flat_map(OtlpExporter::lanes);
         otlp.chain(self.attached.iter().map(Attached::lane)).collect()
     }
 
-    /// What is wrong with each exporter.
+    /// The state of each exporter.
     pub(crate) fn healths(&self) -> Vec<Arc<Health>> {
         let otlp = self.otlp.iter().map(OtlpExporter::health);
         otlp.chain(self.attached.iter().map(Attached::health)).cloned().collect()

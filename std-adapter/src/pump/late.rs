@@ -1,19 +1,22 @@
-//! Fields that came in records of their own, kept until their span ends. Bounded: beyond the limit the fields kept longest are given up.
+//! Fields that came in records of their own, kept until their span ends. Their number is limited; beyond the
+//! limit the oldest fields are dropped.
 
 use throughline::adapter::ring::{RawRecord, Word};
 
-/// No further record.
+/// Marks the end of a list.
 const NONE: u32 = u32::MAX;
-/// Buckets at first; a power of two.
+/// Initial number of buckets; a power of two.
 const BUCKETS: usize = 64;
 
-/// Records of kind Fields, by span: chains, found through a table of buckets and given up in the order of their first records. All links are
-/// in the records' own slots, whose memory is used again, so that keeping one allocates nothing once the table has grown.
+/// Records of kind Fields by span. The records of a span form a chain, which is found through a hash table;
+/// chains are dropped in the order of their first records. All links are in the records' own slots, and slots
+/// are reused, so keeping a record allocates nothing once the table has grown.
 #[derive(Debug)]
 pub(super) struct Late {
     slots: Vec<Slot>,
     free: u32,
-    /// The first chain of each bucket; as many as a power of two, at least as many as slots.
+    /// The first chain of each bucket. The number of buckets is a power of two, and at least the number of
+    /// slots.
     buckets: Box<[u32]>,
     oldest: u32,
     newest: u32,
@@ -25,25 +28,25 @@ pub(super) struct Late {
 struct Slot {
     /// The next record of the span, or the next free slot.
     next: u32,
-    /// Of the first record of a chain.
+    /// Valid in the first record of a chain.
     head: Head,
     raw: RawRecord,
 }
 
-/// A chain and its place among others.
+/// A chain and its links to other chains.
 #[derive(Clone, Copy, Debug)]
 struct Head {
     span: Word,
-    /// Its last record.
+    /// The chain's last record.
     last: u32,
     /// The next chain of the same bucket.
     neighbour: u32,
-    /// The chains begun before and after.
+    /// The chains begun just before and just after this one.
     older: u32,
     newer: u32,
 }
 
-/// Records of one span, in order.
+/// The records of one span, in order.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Chain {
     first: u32,
@@ -51,7 +54,7 @@ pub(super) struct Chain {
 }
 
 impl Chain {
-    /// Whether it is one record.
+    /// Whether the chain has only one record.
     #[inline]
     pub(super) fn is_single(self) -> bool {
         self.first == self.last
@@ -59,7 +62,7 @@ impl Chain {
 }
 
 impl Late {
-    /// Keeps at most `limit` records (of about 500 bytes).
+    /// Keeps at most `limit` records of about 500 bytes each.
     pub(super) fn new(limit: usize) -> Late {
         Late {
             slots: Vec::new(),
@@ -72,7 +75,7 @@ impl Late {
         }
     }
 
-    /// Keeps a record for `span`, and says how many had to be given up for it.
+    /// Keeps a record for `span`. Returns how many records were dropped to make room.
     #[inline]
     pub(super) fn keep(&mut self, span: Word, raw: &RawRecord) -> u64 {
         let mut given_up = 0;
@@ -99,7 +102,7 @@ impl Late {
         given_up
     }
 
-    /// The records of a span that ended, to be given back with [`Late::release`].
+    /// Takes the records of a span that ended out of the table. Give them back with [`Late::release`].
     #[inline(always)]
     pub(super) fn take(&mut self, span: Word) -> Option<Chain> {
         if self.kept == 0 {
@@ -125,12 +128,12 @@ impl Late {
         None
     }
 
-    /// The records of a chain that was taken.
+    /// The records of a chain returned by [`Late::take`].
     pub(super) fn records(&self, chain: Option<Chain>) -> Records<'_> {
         Records { slots: &self.slots, next: chain.map_or(NONE, |chain| chain.first) }
     }
 
-    /// Makes a chain's memory free again, and says how many records it had.
+    /// Frees the memory of a chain and returns how many records it had.
     #[inline]
     pub(super) fn release(&mut self, chain: Chain) -> u64 {
         let mut n = 1;
@@ -145,7 +148,7 @@ impl Late {
         n as u64
     }
 
-    /// Gives up everything, and says how many records that were.
+    /// Drops everything and returns how many records that were.
     pub(super) fn clear(&mut self) -> u64 {
         let kept = self.kept as u64;
         *self = Late::new(self.limit);
@@ -189,20 +192,20 @@ impl Late {
         at
     }
 
-    /// Ids are consecutive in each thread: a multiplication spreads them (Knuth).
+    /// The bucket of a span. The ids of a thread are consecutive, so a multiplication spreads them (Knuth).
     #[inline]
     fn bucket(&self, span: Word) -> usize {
         let spread = (span as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         (spread >> 32) as usize & (self.buckets.len() - 1)
     }
 
-    /// Which chain comes after `chain`, or first of all.
+    /// The link to the chain after `chain`, or to the oldest chain for `NONE`.
     #[inline]
     fn newer_link(&mut self, chain: u32) -> &mut u32 {
         if chain == NONE { &mut self.oldest } else { &mut self.slots[chain as usize].head.newer }
     }
 
-    /// Which chain comes before `chain`, or last of all.
+    /// The link to the chain before `chain`, or to the newest chain for `NONE`.
     #[inline]
     fn older_link(&mut self, chain: u32) -> &mut u32 {
         if chain == NONE { &mut self.newest } else { &mut self.slots[chain as usize].head.older }
@@ -267,7 +270,7 @@ mod tests {
         assert_eq!(late.clear(), 10);
     }
 
-    /// What it is to do, done plainly: spans with the marks of their records, oldest first.
+    /// A plain model of [`Late`]: each span with the marks of its records, oldest first.
     #[derive(Default)]
     struct Model(VecDeque<(Word, Vec<Word>)>);
 
@@ -301,7 +304,7 @@ mod tests {
         ) {
             let (mut late, mut model) = (Late::new(limit), Model::default());
             for (mark, (index, what)) in steps.into_iter().enumerate() {
-                // Ids of two threads.
+                // Use ids of two threads.
                 let span = index.index(spans) + 1;
                 let span = span | (span & 1) << (Word::BITS - 8);
                 if what > 0 {

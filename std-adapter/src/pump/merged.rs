@@ -1,4 +1,4 @@
-//! The fields of a span: those of its own record, and after them those that came in records of their own.
+//! The fields of a span: those of its own record, then those that came in records of their own.
 
 use super::callsites::{Callsites, Entry};
 use super::late::Records;
@@ -6,10 +6,11 @@ use std::slice::Iter;
 use throughline::Value;
 use throughline::adapter::record::{Record, Values, ValuesIter};
 
-/// More values than names is no record of ours; the values keep their place.
+/// Name of a value beyond the callsite's names. This library makes no such record, but the value is still
+/// shown.
 const NAMELESS: &str = "?";
 
-/// The values of a record, and after them those of the records kept for it, each with its callsite.
+/// The values of a record, then those of the records kept for it, each with its callsite.
 #[derive(Clone, Debug)]
 pub(super) struct Parts<'a> {
     next: Option<(&'a Entry, Values<'a>)>,
@@ -29,7 +30,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// The next record that was kept. As it was looked at before, it is a record of fields of a known callsite.
+/// The next kept record. It was checked when it was kept: it is a record of fields of a known callsite.
 #[inline(always)]
 pub(super) fn next_kept<'a>(
     kept: &mut Records<'a>,
@@ -52,13 +53,14 @@ impl<'a> Iterator for Parts<'a> {
     }
 }
 
-/// Names and values of all [`Parts`], each name once: of several values the last.
+/// Names and values of all [`Parts`]. Each name comes once, with its last value.
 #[derive(Clone, Debug)]
 pub(super) struct Merged<'a> {
     parts: Parts<'a>,
     names: Iter<'a, &'static str>,
     values: Option<ValuesIter<'a>>,
-    /// Gives every value and looks for no name that comes again: either none does, or the caller compares them itself.
+    /// Returns every value without looking for repeated names: either there are none, or the caller compares
+    /// them.
     gives_all: bool,
 }
 
@@ -81,7 +83,7 @@ impl<'a> Merged<'a> {
         }
     }
 
-    /// Whether a value that follows has this name.
+    /// Whether a later value has this name.
     #[cold]
     fn comes_again(&self, name: &str) -> bool {
         let mut rest = self.clone();

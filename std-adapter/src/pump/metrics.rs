@@ -1,4 +1,4 @@
-//! Reads every metric of the program and of the ledger, adds up series that are the same, and shows them as points.
+//! Reads every metric of the program and of the ledger, adds up equal series, and shows them as points.
 
 use crate::observe::{self, Answer, Kind, Number};
 use std::borrow::Cow;
@@ -8,7 +8,7 @@ use throughline_export::ledger::Ledger;
 use throughline_export::otlp::Counts;
 use throughline_export::view::{HistogramView, PointData, PointView, Scope, SummaryView};
 
-/// One series, owned; read in one go so that points can borrow from it.
+/// One series with owned data, so that all points can be read first and then borrow from it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Point {
     name: Cow<'static, str>,
@@ -31,7 +31,8 @@ enum Data {
     Histogram(Histogram),
 }
 
-/// Counts of multiples of 2^-`fraction_bits`, by position; position p is OTLP's index p − 1 of the whole numbers that they are multiples by.
+/// Bucket counts of integers, which are values in units of 2^-`fraction_bits`. Position p is OTLP's bucket
+/// index p − 1 of these integers.
 #[derive(Clone, Debug, PartialEq)]
 struct Histogram {
     scale: u8,
@@ -41,11 +42,11 @@ struct Histogram {
     zeros: u64,
     extremes: Option<(u64, u64)>,
     buckets: Vec<u64>,
-    /// Those of a summary; filled in when all callsites are merged.
+    /// Quantiles of a summary; filled in after all callsites are merged.
     quantiles: Vec<(f64, f64)>,
 }
 
-/// All metrics now, in order of name, then of labels.
+/// The current values of all metrics, sorted by name, then by labels.
 pub(super) fn snapshot() -> Vec<Point> {
     let mut points = Vec::new();
     metrics::for_each(|series| points.extend(read(&series)));
@@ -57,7 +58,7 @@ impl From<Answer> for Point {
     fn from(answer: Answer) -> Point {
         let Answer { name, unit, description, labels, kind, number } = answer;
         let data = match (kind, number) {
-            // Never negative: it begins at 0 and only grows.
+            // A counter's number is never negative, because it starts at 0 and only grows.
             (Kind::Counter, Number::Int(n)) => Data::Counter(n.unsigned_abs()),
             (Kind::Counter, Number::Float(x)) => Data::CounterFloat(x),
             (Kind::UpDown, Number::Int(n)) => Data::UpDown(n),
@@ -69,7 +70,7 @@ impl From<Answer> for Point {
     }
 }
 
-/// The ledger's counts, as `throughline.records` by hop and outcome.
+/// The ledger's counts as the metric `throughline.records`, by hop and outcome.
 pub(super) fn of_ledger(ledger: &Ledger) -> Vec<Point> {
     let mut points = Vec::new();
     for (hop, counts) in ledger.hops() {
@@ -94,7 +95,7 @@ pub(super) fn of_ledger(ledger: &Ledger) -> Vec<Point> {
     points
 }
 
-/// What OTLP's limits and the records' cost so far.
+/// Attributes that were cut or dropped so far, because of OTLP's limits or the room in records.
 pub(super) fn of_attributes(counts: Counts) -> impl Iterator<Item = Point> {
     let outcomes = [("cut", counts.cut_values), ("dropped", counts.dropped_attributes)];
     outcomes.into_iter().filter(|(_, n)| *n > 0).map(|(outcome, n)| Point {
@@ -190,7 +191,8 @@ fn read(series: &Series) -> Option<Point> {
     Some(Point { name: Cow::Borrowed(blob.name), unit, description, scope, target, labels, data })
 }
 
-/// Sorts, and adds up what has equal name, unit, labels and kind: several callsites may count one thing.
+/// Sorts the points and adds up those with equal name, unit, labels and kind, because several callsites may
+/// count one thing.
 fn merged(points: Vec<Point>) -> Vec<Point> {
     let mut by_identity = BTreeMap::new();
     for point in points {
@@ -209,7 +211,7 @@ fn merged(points: Vec<Point>) -> Vec<Point> {
             histogram.quantiles = histogram.view().quantiles();
         }
     }
-    // A metric of several packages is sent under one of them, so that its series stay together.
+    // If several packages have a metric, it is sent under one of them, so that its series stay together.
     for metric in out.chunk_by_mut(|a, b| a.name == b.name) {
         let scope = metric.iter().map(|point| point.scope).min_by_key(|scope| (scope.name, scope.version));
         metric.iter_mut().for_each(|point| point.scope = scope.unwrap_or(Scope::OWN));
@@ -218,7 +220,8 @@ fn merged(points: Vec<Point>) -> Vec<Point> {
 }
 
 impl Data {
-    /// Data of one kind add up. Gauges of whole numbers and of floats do not: they are two last values.
+    /// Data of equal kind are added up. A gauge of integers and one of floats are not, because they are two
+    /// last values.
     fn kind(&self) -> u8 {
         match self {
             Data::Counter(_) | Data::CounterFloat(_) => 0,
@@ -246,7 +249,8 @@ impl Data {
                 *this = Data::UpDownFloat(a as f64 + b);
             }
             (Data::Histogram(a), Data::Histogram(b)) => a.add(b),
-            // All callsites of a gauge share one cell, so a gauge comes once, unless it is observed as well: the observer made last is taken.
+            // All callsites of a gauge share one cell, so a gauge has several points only if it is observed;
+            // then the last observer counts.
             (this, other) => *this = other,
         }
     }
@@ -276,7 +280,8 @@ impl Histogram {
         Histogram { scale, fraction_bits, is_summary, sum, zeros, extremes, buckets, quantiles: Vec::new() }
     }
 
-    /// Adds another: at the coarser scale of the two, in the finer steps of the two. Both are exact.
+    /// Adds another histogram, at the coarser scale and in the finer steps of the two. Both conversions are
+    /// exact.
     fn add(&mut self, mut other: Histogram) {
         let scale = self.scale.min(other.scale);
         let fraction_bits = self.fraction_bits.max(other.fraction_bits);
@@ -296,7 +301,8 @@ impl Histogram {
         self.buckets.iter_mut().zip(other.buckets).for_each(|(a, b)| *a += b);
     }
 
-    /// Lowers the scale: OTLP's index i becomes ⌊i / 2^by⌋, and position is index + 1. Exact: boundaries of a scale are boundaries of all above.
+    /// Lowers the scale: OTLP's index i becomes ⌊i / 2^by⌋, and a position is an index + 1. This is exact,
+    /// because the bucket boundaries of a scale are also boundaries of every higher scale.
     fn coarsen_to(&mut self, scale: u8) {
         let by = self.scale - scale;
         if by == 0 {
@@ -313,7 +319,7 @@ impl Histogram {
         (self.scale, self.buckets) = (scale, coarse);
     }
 
-    /// Counts in smaller steps: every value is a larger multiple of them.
+    /// Converts to smaller steps, of which every value is a larger multiple.
     fn refine_to(&mut self, fraction_bits: u8) {
         let by = fraction_bits - self.fraction_bits;
         if by == 0 {
@@ -411,7 +417,7 @@ mod tests {
 
     #[test]
     fn histograms_of_unlike_steps_merge_exactly() {
-        // Whole numbers, and the same in quarters.
+        // Merge integers with values in quarters.
         let mut whole = histogram(2, 0, &[1, 3, 1000]);
         whole.add(histogram(2, 2, &[1, 6]));
         let quarters = histogram(2, 2, &[1, 4, 6, 12, 4000]);

@@ -1,12 +1,15 @@
-//! The pump: one thread of ours that empties the rings, makes views of records and feeds the exporters. Its stages, each in a module of its own:
+//! The pump: a thread of this library that empties the rings, makes views of records and passes them to the
+//! exporters. Each stage is a module:
 //!
-//! 1. [`drain`] empties the rings, and counts what they lost.
-//! 2. [`assemble`] makes views of records: ids whole, ticks times, late fields tied to their spans.
-//! 3. Sampling is decided when a trace begins, before anything is recorded. What decides on a trace once it is known goes here, between 2 and 4.
-//! 4. [`fan_out`] hands views to the exporters, each of which has a queue and a thread of its own.
+//! 1. [`drain`] empties the rings and counts what they lost.
+//! 2. [`assemble`] turns records into views: with whole ids, wall-clock times, and late fields added to their spans.
+//! 3. Sampling happens when a trace begins, before anything is recorded. A sampler that decides on complete traces
+//!    would go here, between 2 and 4.
+//! 4. [`fan_out`] passes views to the exporters, each of which has its own queue and thread.
 //!
-//! It polls: every millisecond while there are records, at once while a ring is more than half full, and ever more seldom up to the idle
-//! interval when there is nothing. So recording never has to wake anybody.
+//! The pump polls, so that recording never has to wake it: every millisecond while there are records,
+//! immediately while a ring is more than half full, and less and less often, up to the idle interval, while
+//! there are none.
 
 mod assemble;
 mod callsites;
@@ -39,24 +42,25 @@ use throughline_export::otlp::Options;
 use throughline_export::view::LossView;
 use throughline_export::{Done, Health, panic_message};
 
-/// Pause while there are records.
+/// Pause between rounds while there are records.
 const BUSY: Duration = Duration::from_millis(1);
-/// Pause while an exporter's queue is full, unless it gets room first. Records that the pump would drop are cheaper to drop at a full ring, but the pause
-/// must be short, for the sake of other exporters and so that losses are counted soon.
+/// Pause while an exporter's queue is full; it ends early when the queue has room. A full ring drops records
+/// at less cost than the pump does, but the pause must be short so that other exporters get their records and
+/// losses are counted soon.
 const STARVED: Duration = Duration::from_millis(10);
 
-/// What the guard and the exporters ask for. The guard is answered by dropping the senders in it.
+/// Requests of the guard and of the exporters. Dropping the senders inside answers the guard.
 #[derive(Debug)]
 pub(crate) enum Control {
-    /// An exporter that had no room has room again.
+    /// An exporter whose queue was full has room again.
     Room,
-    /// Deliver what there is.
+    /// Deliver everything recorded so far.
     Flush(Done),
-    /// As a flush, and end.
+    /// Deliver everything as for a flush, then end.
     Shutdown(Farewell),
 }
 
-/// Whom to tell of the end.
+/// Senders that are dropped to report the progress of a shutdown.
 #[derive(Debug)]
 pub(crate) struct Farewell {
     /// Dropped when the rings are empty and everything in them is counted.
@@ -65,7 +69,7 @@ pub(crate) struct Farewell {
     pub(crate) delivered: Done,
 }
 
-/// What a pump is made of.
+/// The parts and settings of a pump.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) clock: Clock,
@@ -77,11 +81,11 @@ pub(crate) struct Settings {
     pub(crate) remote_parents: usize,
     pub(crate) idle: Duration,
     pub(crate) metrics_every: Duration,
-    /// Whether what goes wrong is told on standard error.
+    /// Whether failures are reported on standard error.
     pub(crate) report: bool,
 }
 
-/// What a round found.
+/// The result of a round.
 #[derive(Clone, Copy, Debug)]
 struct Round {
     records: u64,
@@ -93,7 +97,7 @@ struct Round {
 
 pub(crate) struct Pump {
     settings: Settings,
-    /// When metrics began to count.
+    /// When metrics began to count, in nanoseconds since 1970.
     start_unix_ns: u64,
     steps: Steps,
     drain: Drain,
@@ -128,29 +132,30 @@ impl Pump {
         }
     }
 
-    /// Pumps until told to shut down, or until nobody is left who could tell. A panic, in the wall clock that the program brought for example, ends the pump:
-    /// that is told, and what it had and what still comes is counted as lost.
+    /// Pumps until it is told to shut down, or until nothing is left that could tell it. A panic ends the
+    /// pump, for example one in the program's own wall clock. It is reported, and the records that the pump
+    /// held or that still come are counted as lost.
     pub(crate) fn run(mut self, controls: &Receiver<Control>) {
         let farewell = catch_unwind(AssertUnwindSafe(|| self.pump(controls)));
         if let Err(panic) = &farewell {
             let why = panic_message(&**panic);
             let text = format!(
-                "its thread panicked and is gone, what is recorded from here on is counted as lost: {why}"
+                "its thread panicked and has ended; records made from now on are counted as lost: {why}"
             );
             self.count_as_lost();
             self.health.failing(1, &text);
         }
         let reason = if farewell.is_ok() { DropReason::Ended } else { DropReason::ThreadDied };
         crate::ended::leave(self.drain, self.cells, reason);
-        // Dropped last: it tells the guard that everything has been counted.
+        // This must be dropped last, because it tells the guard that everything has been counted.
         drop(farewell);
     }
 
-    /// Counts the records that the pump had when it panicked.
+    /// Counts the records that the pump held when it panicked.
     fn count_as_lost(&mut self) {
         self.assembler.publish(&self.cells);
         let ledger = self.cells.read();
-        // A ring's records are counted after all of them have been taken, which the panic may have prevented.
+        // A ring's records are counted only after all of them are taken, which the panic may have prevented.
         let uncounted = ledger.pump.input.saturating_sub(ledger.ring.output);
         self.cells.ring.input(uncounted);
         self.cells.ring.output(uncounted);
@@ -158,7 +163,7 @@ impl Pump {
         self.fan_out.close();
     }
 
-    /// Pumps until the end, and gives back whom to tell when the rings are left.
+    /// Pumps until the end. Returns the sender to drop once the rings are left.
     fn pump(&mut self, controls: &Receiver<Control>) -> Option<Done> {
         let mut pause = BUSY;
         loop {
@@ -198,7 +203,7 @@ impl Pump {
         for loss in losses {
             let time_unix_ns = assembler.wall_time.unix_ns(loss.first);
             let what = match loss.reason {
-                LossReason::Reentrant => "a signal handler recorded amid a record of its thread",
+                LossReason::Reentrant => "a signal handler recorded while its thread was writing a record",
                 _ => "a thread's ring was full",
             };
             let count = loss.count as u64;
@@ -213,8 +218,8 @@ impl Pump {
         Round { records: drained.records, hurry: drained.hurry, shedding }
     }
 
-    /// Reads the clocks anew. When the wall clock was set meanwhile, metrics keep their beginning, unless it would lie in the future now: then it
-    /// moves back with the clock.
+    /// Reads the clocks again. If the wall clock was set, metrics keep their start time, unless it would now
+    /// be in the future; then it moves with the clock.
     fn refine(&mut self, now: Instant) {
         let reading = Reading::now(&self.settings.clock, self.settings.wall_clock);
         let Some(step_ns) = self.assembler.wall_time.refine(reading) else { return };
@@ -225,7 +230,8 @@ impl Pump {
     }
 
     fn flush(&mut self, done: Done) {
-        // The round before may have kept records back for their remote parent, until this one has gone over all rings.
+        // The round before may have kept records back that need a remote parent; this round has read all
+        // rings since, so it passes them on.
         self.round();
         self.metrics(false);
         self.fan_out.flush(done);
@@ -233,7 +239,8 @@ impl Pump {
 
     fn finish(&mut self, farewell: Option<Farewell>) -> Option<Done> {
         self.round();
-        // What the round before kept back finds here what it waits for, as in a flush; the last of what is kept back goes on without.
+        // As in a flush, this second round passes on what the first kept back. Records that it keeps back
+        // itself go on without what they wait for.
         self.round();
         self.assembler.give_up(&self.cells, &mut self.fan_out);
         self.metrics(true);

@@ -1,4 +1,5 @@
-//! Remote parents: which local id stands for which span of another process. Bounded, and what an open span may need is not forgotten.
+//! Remote parents: maps local ids to spans of other processes. The table is bounded, and an entry that an
+//! open span may need is not dropped.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -8,15 +9,16 @@ use throughline::adapter::ring::Word;
 
 type Table = HashMap<Word, Entry, BuildHasherDefault<IdHasher>>;
 
-/// The remote parents that spans still to come may belong to, up to a limit. One is forgotten only to make room, and only when nothing is left that could
-/// name it: its guard is gone, and what was made to go on elsewhere (a future, a context) has had a span that ended. When there is none of
-/// those, the one that came first is forgotten: it may be there only because the record of its end was lost.
+/// The remote parents to which later spans may belong, up to a limit. One is dropped only to make room, and
+/// only if nothing can refer to it any more: its guard is gone, and if a future or a context carried it
+/// elsewhere, a span of that has ended. If there is none of these, the oldest one is dropped, because the
+/// record of its end may have been lost.
 #[derive(Debug)]
 pub(super) struct Remotes {
     table: Table,
-    /// Those that may be forgotten, the first to be first.
+    /// Entries that may be dropped, in this order.
     done: VecDeque<Word>,
-    /// All, and some that are gone, in the order in which they came.
+    /// All entries, and some that were dropped, in the order in which they came.
     order: VecDeque<Word>,
     limit: usize,
 }
@@ -29,9 +31,9 @@ struct Entry {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Life {
-    /// Its guard is alive; whether the first span below it has ended.
+    /// Its guard is alive. The flag says whether the first span below it has ended.
     Attached(bool),
-    /// Its guard is gone, and something went on elsewhere.
+    /// Its guard is gone, and something carries it elsewhere.
     Held,
     Done,
 }
@@ -62,7 +64,8 @@ impl Remotes {
         self.table.get(&id).map(|entry| entry.remote)
     }
 
-    /// The guard is gone; what was made meanwhile may go on elsewhere if it is `held`.
+    /// Notes that the guard is gone. `held` says whether something made meanwhile may carry the parent
+    /// elsewhere.
     pub(super) fn detach(&mut self, id: Word, held: bool) {
         let Some(entry) = self.table.get_mut(&id) else { return };
         let is_over = !held || entry.life == Life::Attached(true);
@@ -72,7 +75,7 @@ impl Remotes {
         }
     }
 
-    /// A span directly below it has ended.
+    /// Notes that a span directly below it has ended.
     pub(super) fn ended(&mut self, id: Word) {
         let Some(entry) = self.table.get_mut(&id) else { return };
         match entry.life {
@@ -86,7 +89,7 @@ impl Remotes {
     }
 }
 
-/// Hashes ids, which are consecutive: a multiplication spreads them (Knuth).
+/// Hashes ids. Ids are consecutive, so a multiplication spreads them (Knuth).
 #[derive(Debug, Default)]
 struct IdHasher(u64);
 

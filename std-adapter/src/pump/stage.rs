@@ -1,4 +1,5 @@
-//! The pump's work without its thread and without a client, one round at a time, so that a bench can measure just that.
+//! The pump's work without its thread and without a client, one round at a time, so that a benchmark can
+//! measure just this work.
 
 use super::FanOut;
 use super::assemble::{Assembler, Bounds};
@@ -12,7 +13,8 @@ use throughline_export::{Limits, Resource};
 
 const BOUNDS: Bounds = Bounds { late_fields: 16_384, remote_parents: 1 << 16 };
 
-/// From the rings of all threads to the bodies of requests. For the project's benches, not part of the API.
+/// The work from the rings of all threads to request bodies. It is for the project's benchmarks and not part
+/// of the API.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Stage {
@@ -23,9 +25,9 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Takes the rings' readers, which no pump may have.
+    /// Takes the readers of the rings. No pump may hold them.
     pub fn new(resource: &Resource, options: Options) -> Stage {
-        // A batch is what a round finds.
+        // Without these limits, a batch is exactly what a round finds.
         let limits = Limits { batch_bytes: usize::MAX, interval: Duration::MAX, queue: 16 };
         let otlp = OtlpExporter::without_threads(resource, options, limits);
         Stage {
@@ -36,7 +38,8 @@ impl Stage {
         }
     }
 
-    /// Encodes what is in the rings and hands each body to `each` with how many spans or events it has; how many records were lost before.
+    /// Encodes what is in the rings and passes each body to `each` with its number of spans or events.
+    /// Returns how many records were lost before.
     pub fn round(&mut self, each: impl FnMut(&[u8], u64)) -> usize {
         let (assembler, fan_out) = (&mut self.assembler, &mut self.fan_out);
         let mut lost = 0;

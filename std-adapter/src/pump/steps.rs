@@ -1,14 +1,14 @@
-//! Steps of the wall clock: counted, and told on standard error now and then.
+//! Steps of the wall clock: counts them, and reports them on standard error at most once a minute.
 
 use super::metrics::{self, Point};
 use std::fmt;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-/// Shortest time between two lines on standard error: a clock that is set again and again fills no log.
+/// Shortest time between two reports, so that a clock that is set again and again does not fill a log.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// What is known of the steps so far.
+/// The steps found so far.
 #[derive(Debug, Default)]
 pub(super) struct Steps {
     count: u64,
@@ -17,7 +17,7 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    /// The wall clock was found set by `step_ns`, positive when forward.
+    /// Notes that the wall clock was set by `step_ns`; positive means forward.
     pub(super) fn found(&mut self, step_ns: i64, now: Instant, report: bool) {
         self.count += 1;
         self.last_ns = step_ns;
@@ -27,20 +27,20 @@ impl Steps {
         }
     }
 
-    /// As metrics, if there were any.
+    /// The steps as metrics, if there were any.
     pub(super) fn points(&self) -> Option<[Point; 2]> {
         (self.count > 0).then(|| metrics::of_clock(self.count, self.last_ns))
     }
 }
 
-/// The line about the last step.
+/// The report of the last step.
 impl fmt::Display for Steps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let direction = if self.last_ns < 0 { "back" } else { "forward" };
         let seconds = self.last_ns.unsigned_abs() as f64 / 1e9;
         write!(
             f,
-            "throughline: the wall clock was set {direction} by {seconds:.1} s; spans that are open keep their times, what begins now follows the clock"
+            "throughline: the wall clock was set {direction} by {seconds:.1} s; open spans keep their times, and what begins from now on follows the clock"
         )
     }
 }

@@ -1,7 +1,9 @@
-//! Messages with their fields filled in: the one renderer of events, for this process and for captures of devices.
+//! Messages with their fields filled in: the one renderer of events, for this process and for captures of
+//! devices.
 //!
-//! A recorder keeps the message with its placeholders and the values apart. `{name}` shows that field, `{3}` the fourth, `{}` the next one, and what is after
-//! a colon is the format, as `format!` has it: `spec` applies it to the value. `{{` and `}}` are braces.
+//! A recorder keeps the message with its placeholders apart from the values. `{name}` shows the field of this
+//! name, `{3}` the fourth field, `{}` the next one. The text after a colon is a format as in `format!`;
+//! `spec` applies it to the value. `{{` and `}}` are braces.
 
 mod spec;
 
@@ -11,9 +13,10 @@ use std::fmt::{self, Write};
 use throughline::Value;
 use throughline::adapter::record::ExtendedValue;
 
-/// `message` with its placeholders filled in from `fields`. Borrowed when there is nothing to fill in, one allocation else.
+/// Fills the placeholders of `message` in from `fields`. It borrows if there is nothing to fill in, and
+/// allocates once otherwise.
 ///
-/// A placeholder with no field stays as it is, so that nothing vanishes silently.
+/// A placeholder without a field stays as it is, so that the mistake can be seen.
 ///
 /// ```
 /// use throughline::Value;
@@ -33,7 +36,7 @@ where
     Cow::Owned(out)
 }
 
-/// Appends to `out` what [`render`] returns. Cost: no allocation beside what `out` needs.
+/// Appends the result of [`render`] to `out`, without other allocations.
 pub fn render_into<'a, F>(out: &mut String, message: &str, fields: F)
 where
     F: Iterator<Item = (&'a str, Value<'a>)> + Clone,
@@ -52,7 +55,7 @@ where
     }
 }
 
-/// Whether the message itself shows the field, by its number and its name.
+/// Whether the message itself shows the field with this number and name.
 pub(crate) fn shows(message: &str, field: usize, name: &str) -> bool {
     let mut next = 0;
     message.contains('{')
@@ -82,7 +85,7 @@ fn index<'a>(
 /// A part of a message.
 enum Piece<'a> {
     Text(&'a str),
-    /// A placeholder: what it shows, how, and as it stands in the message.
+    /// A placeholder: the field that it names, its format, and its text in the message.
     Hole {
         name: &'a str,
         spec: &'a str,
@@ -111,7 +114,7 @@ impl<'a> Iterator for Pieces<'a> {
             return Some(Piece::Text(&rest[..1]));
         }
         let Some(end) = end_of_hole(rest) else {
-            // A brace by itself: the recorder's compiler would have refused it, but a decoder's input may come from anywhere.
+            // The macros refuse a single brace, but a decoder's input may come from anywhere.
             self.0 = &rest[1..];
             return Some(Piece::Text(&rest[..1]));
         };
@@ -121,14 +124,16 @@ impl<'a> Iterator for Pieces<'a> {
     }
 }
 
-/// Where the `}` is that ends the placeholder at the start of `text`. A fill may be a brace, too, as in `{:}>4}`.
+/// Position of the `}` that ends the placeholder at the start of `text`. The fill character may also be a
+/// brace, as in `{:}>4}`.
 fn end_of_hole(text: &str) -> Option<usize> {
     let end = text.find('}').filter(|_| text.starts_with('{'))?;
     let is_fill = text[..end].ends_with(':') && text[end + 1..].starts_with(['<', '^', '>']);
     if is_fill { text[end + 1..].find('}').map(|more| end + 1 + more) } else { Some(end) }
 }
 
-/// Appends a value in the format that `spec` asks for; as [`ValueText`] shows it where it asks for none that the value has.
+/// Appends a value in the format `spec`, or as [`ValueText`] shows it if there is no format that fits the
+/// value.
 fn push_value(out: &mut String, spec: &str, value: &Value<'_>) {
     let is_written = !spec.is_empty() && Spec::parse(spec).is_some_and(|spec| spec.write(out, value));
     if !is_written {
@@ -137,7 +142,7 @@ fn push_value(out: &mut String, spec: &str, value: &Value<'_>) {
     }
 }
 
-/// Shows a value as people read it: text bare, bytes in hex, `…` after what was cut short.
+/// Shows a value as people read it: text without quotes, bytes in hex, and `…` after a value that was cut.
 ///
 /// ```
 /// use throughline::Value;

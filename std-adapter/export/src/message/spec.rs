@@ -1,13 +1,14 @@
-//! Format specs: what is after the colon of a placeholder, and values formatted by it exactly as `format!` does.
+//! Format specs, the part of a placeholder after its colon. Values are formatted exactly as `format!` does.
 //!
-//! Rust takes its flags from the format string when it is compiled, so each combination of flags is a call of its own here. Fill and alignment
-//! are added afterwards, as they do not depend on the value's type.
+//! Rust reads the flags of a format string at compile time, so each combination of flags needs its own call
+//! here. Fill and alignment are added afterwards, because they do not depend on the value's type.
 
 use std::fmt::Write;
 use throughline::Value;
 use throughline::adapter::record::ExtendedValue;
 
-/// Writes a value in the type `$t` of a format string, with the flags of the spec; with a width only if zeros are to fill it.
+/// Writes a value with the type `$t` of a format string and the flags of the spec. The width is passed on
+/// only if zeros fill it.
 macro_rules! write_with {
     ($spec:ident, $out:ident, $value:expr, $t:literal) => {{
         // Writing to a String cannot fail.
@@ -48,7 +49,7 @@ macro_rules! write_with {
     }};
 }
 
-/// Writes an integer; every style is one of an integer's.
+/// Writes an integer, which every style can format.
 macro_rules! integer {
     ($spec:ident, $out:ident, $value:expr) => {{
         match $spec.style {
@@ -66,7 +67,7 @@ macro_rules! integer {
     }};
 }
 
-/// Writes a float; there is none when floats have no such style.
+/// Writes a float. Returns `None` from the caller if floats do not have this style.
 macro_rules! float {
     ($spec:ident, $out:ident, $value:expr) => {{
         match $spec.style {
@@ -81,7 +82,8 @@ macro_rules! float {
     }};
 }
 
-/// Writes what is not a number; there is none when it is to be formatted as one. Zeros do not fill it.
+/// Writes a value that is not a number, without filling it with zeros. Returns `None` from the caller for a
+/// style of numbers.
 macro_rules! plain {
     ($spec:ident, $out:ident, $value:expr) => {{
         let spec = Spec { zero: false, ..*$spec };
@@ -140,11 +142,11 @@ impl Align {
     }
 }
 
-/// Most that a spec asks for: `format!` takes no more either.
+/// Greatest width and precision; `format!` has the same limit.
 const MOST: usize = u16::MAX as usize;
 
 impl Spec {
-    /// Reads a spec; `None` when it is none that a recorder lets through.
+    /// Parses a spec. Returns `None` for a spec that the macros refuse.
     pub(super) fn parse(text: &str) -> Option<Spec> {
         let mut rest = text.trim_end();
         let mut chars = rest.chars();
@@ -189,7 +191,7 @@ impl Spec {
         Some(Spec { fill, align, plus, alternate, zero, width, precision, style })
     }
 
-    /// Appends `value`; false, and nothing appended, when values of its type are not formatted in this style.
+    /// Appends `value`. Returns false and appends nothing if values of its type do not have this style.
     pub(super) fn write(&self, out: &mut String, value: &Value<'_>) -> bool {
         let begin = out.len();
         let Some(padding) = self.write_unpadded(out, value) else { return false };
@@ -210,13 +212,14 @@ impl Spec {
         true
     }
 
-    /// Appends `value` without fill, and says how it is aligned when nothing else is asked for.
+    /// Appends `value` without fill. Returns how to pad it if the spec has no alignment.
     fn write_unpadded(&self, out: &mut String, value: &Value<'_>) -> Option<Padding> {
-        // Zeros stand between the sign and the digits, so they are the formatter's, and nothing is left to fill.
+        // Zeros go between the sign and the digits, so the formatter writes them and no padding is left to
+        // do.
         let numeric = if self.zero { Padding::Done } else { Padding::To(Align::Right) };
         let is_debug = matches!(self.style, Style::Debug | Style::LowerHexDebug | Style::UpperHexDebug);
         let textual = Padding::To(Align::Left);
-        // `Debug` of text heeds no width.
+        // `Debug` of text ignores the width.
         let quoted = if is_debug { Padding::Done } else { textual };
         Some(match *value {
             Value::U64(n) => {
@@ -279,14 +282,14 @@ impl Spec {
     }
 }
 
-/// What remains to be done about the width.
+/// The padding that is still missing.
 #[derive(Clone, Copy)]
 enum Padding {
     Done,
     To(Align),
 }
 
-/// Reads digits: `Some(None)` when there are none, `None` when the number is too large.
+/// Parses digits. Returns `Some(None)` if there are none, and `None` if the number is too large.
 fn number(rest: &mut &str) -> Option<Option<usize>> {
     let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
     let digits = &rest[..rest.len() - after.len()];
@@ -312,7 +315,7 @@ mod tests {
         out[1..].into()
     }
 
-    /// Formats by both, for each spec a call, as `format!` takes no other.
+    /// Compares both formatters, with one call per spec because `format!` needs a literal.
     macro_rules! as_format_does {
         ($value:expr => $recorded:expr; $($spec:literal)*) => {$(
             assert_eq!(formatted($spec, $recorded), format!(concat!("{:", $spec, "}"), $value), "{} of {:?}", $spec, $value);

@@ -1,4 +1,4 @@
-//! Draws a trace: one line a span, log or loss, in order of time below what it belongs to.
+//! Draws a trace: one line per span, log or loss, sorted by time below its parent.
 
 use super::tree::{Log, Span, Trace};
 use super::{BLUE, BOLD, DIM, GREEN, LossNote, Nanoseconds, RED, Style, TimeOfDay, YELLOW};
@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use throughline::{Level, SpanId, Status, TraceId};
 
-/// Deepest indentation; spans below are drawn at it.
+/// Deepest indentation; deeper spans are drawn at this level.
 const DEEPEST: usize = 64;
 
 pub(super) enum Item {
@@ -16,7 +16,7 @@ pub(super) enum Item {
     Note(LossNote),
 }
 
-/// Draws what stands by itself.
+/// Draws an item that stands alone: a trace, or a log or a loss outside of traces.
 pub(super) fn item(out: &mut impl Write, style: Style, item: &Item) -> io::Result<()> {
     match item {
         Item::Trace(id, trace) => self::trace(out, style, *id, trace),
@@ -28,7 +28,7 @@ pub(super) fn item(out: &mut impl Write, style: Style, item: &Item) -> io::Resul
     }
 }
 
-/// Draws a loss that belongs to no trace.
+/// Draws a loss outside of traces.
 pub(super) fn note(out: &mut impl Write, style: Style, note: &LossNote) -> io::Result<()> {
     write!(out, "{} ", style.paint(DIM, TimeOfDay(note.time_unix_ns)))?;
     loss_text(out, style, note)
@@ -51,8 +51,9 @@ impl Node<'_> {
         }
     }
 
-    /// The order of nodes below one span. It depends on the records alone, since spans of several threads arrive in any order; spans that begin at
-    /// the same time are in the order of their ends, then of their ids. Logs of one time keep the order in which their thread made them.
+    /// The sort key of nodes below one span. It depends only on the records, because spans of several threads
+    /// arrive in any order: spans that start at the same time are sorted by their ends, then by their ids.
+    /// Logs with the same time stay in the order in which their thread made them.
     fn order(&self) -> (u64, u8, u64, Option<SpanId>) {
         match self {
             Node::Span(s) => (s.start, 0, s.end, Some(s.id)),
@@ -83,7 +84,7 @@ fn trace(out: &mut impl Write, style: Style, id: TraceId, trace: &Trace) -> io::
     for log in &trace.logs {
         children.entry(place(log.span)).or_default().push(Node::Log(log));
     }
-    // A loss is of no span in particular: it goes below the root, at its time.
+    // A loss belongs to no span, so it is drawn below the root at its time.
     let root = trace.spans.iter().find(|s| s.parent.is_none()).map(|s| s.id);
     for note in &trace.notes {
         children.entry(root).or_default().push(Node::Loss(note));
@@ -94,7 +95,7 @@ fn trace(out: &mut impl Write, style: Style, id: TraceId, trace: &Trace) -> io::
     let unknown = trace.unknown;
     let mut drawing = Drawing { out, style, start, unknown, children, prefix: String::new() };
     drawing.below(None)?;
-    // Spans in a circle hang from nowhere; what is left is drawn all the same.
+    // Spans whose parents form a cycle are below no root; draw them too.
     while let Some(&left) = drawing.children.keys().next() {
         drawing.below(left)?;
     }
@@ -105,10 +106,10 @@ struct Drawing<'t, 'o, W> {
     out: &'o mut W,
     style: Style,
     start: u64,
-    /// Whether the parent of its first spans is a remote one that is not known.
+    /// Whether the first spans have a remote parent that is not known.
     unknown: bool,
     children: HashMap<Option<SpanId>, Vec<Node<'t>>>,
-    /// What stands before the lines of the innermost level: the branches of the levels above.
+    /// Text before the lines of the innermost level: the branches of the levels above.
     prefix: String,
 }
 
@@ -120,7 +121,8 @@ struct Siblings<'t> {
 }
 
 impl<'t, W: Write> Drawing<'t, '_, W> {
-    /// Draws everything below a span, level by level. No recursion, because a chain of spans may be longer than the stack is deep.
+    /// Draws everything below a span, level by level. It does not recurse, because a chain of spans may be
+    /// deeper than the stack allows.
     fn below(&mut self, of: Option<SpanId>) -> io::Result<()> {
         let mut open: Vec<Siblings<'t>> = self.level(of, "").into_iter().collect();
         while let Some(level) = open.last_mut() {
@@ -155,7 +157,8 @@ impl<'t, W: Write> Drawing<'t, '_, W> {
         Ok(())
     }
 
-    /// Opens the level below a span, whose lines have this before them in addition; `None` when there is nothing below it.
+    /// Opens the level below a span, whose lines get `indent` added before them. Returns `None` if nothing is
+    /// below it.
     fn level(&mut self, of: Option<SpanId>, indent: &str) -> Option<Siblings<'t>> {
         let nodes = self.children.remove(&of)?;
         let prefix_above = self.prefix.len();
@@ -165,7 +168,7 @@ impl<'t, W: Write> Drawing<'t, '_, W> {
 }
 
 fn span_text(out: &mut impl Write, style: Style, span: &Span, torn: bool) -> io::Result<()> {
-    // Its parent is in another process, or lost.
+    // The span's parent is in another process, or it was lost.
     if torn {
         write!(out, "{} ", style.paint(DIM, "⋯"))?;
     }

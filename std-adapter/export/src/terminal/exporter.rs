@@ -1,4 +1,4 @@
-//! The terminal as an exporter: draws traces when they are whole, and the metrics at the end.
+//! The terminal as an exporter: draws traces when they are complete, and the metrics at the end.
 
 use super::{LossNote, Style, Tree, write_metrics};
 use crate::ledger::DropReason;
@@ -7,12 +7,12 @@ use crate::{Deadline, ExportError, Exporter, OwnedRecords};
 use std::io::{self, Write};
 use std::time::Duration;
 
-/// How long a trace without news is kept off the terminal.
+/// How long a trace without new records is held back.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Prefix of this library's own metrics. They are meant for dashboards and are left out of the table.
 const OWN: &str = "throughline.";
 
-/// Draws on a terminal, or into a file.
+/// Draws on a terminal or into a file.
 pub struct Terminal {
     tree: Tree,
     out: Box<dyn Write + Send>,
@@ -21,12 +21,13 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Draws to `out`, and holds back at most `held` spans and log records of traces that are not whole.
+    /// Draws to `out`. At most `held` spans and log records of incomplete traces are held back.
     pub fn new(out: Box<dyn Write + Send>, style: Style, held: usize) -> Terminal {
         Terminal { tree: Tree::new(style, held), out, style, metrics: OwnedRecords::default() }
     }
 
-    /// Draws with `draw`. What left the tree counts as delivered when all of it was written, and as lost otherwise.
+    /// Draws with `draw`. Records that left the tree count as delivered if everything was written, and as
+    /// lost otherwise.
     fn draw(
         &mut self,
         draw: impl FnOnce(&mut Tree, &mut Box<dyn Write + Send>) -> io::Result<()>,

@@ -1,4 +1,4 @@
-//! Metrics as a table: one line a series.
+//! Metrics as a table with one line per series.
 
 use super::{BOLD, DIM, Nanoseconds, Style};
 use crate::text;
@@ -6,8 +6,8 @@ use crate::view::{PointData, PointView};
 use std::fmt::Display;
 use std::io::{self, Write};
 
-/// Writes the points as a table, sorted by name and labels. Histograms show count, sum, and quantiles as upper bounds of the buckets they fall
-/// into; values in a unit of time show as durations.
+/// Writes the points as a table, sorted by name and labels. A histogram is shown with its count, its sum and
+/// its quantiles, as upper bounds of their buckets. Values in a unit of time are shown as durations.
 pub fn write_metrics<'a>(
     out: &mut impl Write,
     style: Style,
@@ -51,7 +51,8 @@ fn value(point: &PointView<'_>) -> String {
             let mut text =
                 format!("count {}  sum {}", histogram.count(), in_unit(histogram.sum, histogram.sum, unit));
             for (name, q) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)] {
-                // By the buckets alone, so that a device and a server that counted the same show the same.
+                // Use the buckets without the extremes, so that a device and a server with the same values
+                // show the same.
                 if let Some(v) = histogram.with_extremes(None).quantile(q) {
                     text.push_str(&format!("  {name} ≤ {}", in_unit(v, v, unit)));
                 }
@@ -69,7 +70,7 @@ fn value(point: &PointView<'_>) -> String {
     }
 }
 
-/// A number, which is shown as `text`, with its unit; durations as durations.
+/// The number `n`, shown as `text` with its unit, or as a duration if the unit is one of time.
 fn in_unit(n: f64, text: impl Display, unit: &str) -> String {
     let factor = match unit {
         "ns" => 1.0,
@@ -82,7 +83,7 @@ fn in_unit(n: f64, text: impl Display, unit: &str) -> String {
     Nanoseconds((n * factor).round() as u64).to_string()
 }
 
-/// A unit after a number; annotations such as `{request}` without their braces.
+/// The unit after a number, without the braces of annotations such as `{request}`.
 fn suffix(unit: &str) -> String {
     let unit = unit.trim_start_matches('{').trim_end_matches('}');
     if unit.is_empty() || unit == "1" { String::new() } else { format!(" {unit}") }

@@ -1,4 +1,5 @@
-//! The terminal exporter: traces as indented trees with logs and losses where they happened, metrics as a table.
+//! The terminal exporter: shows traces as indented trees, with logs and losses where they happened, and
+//! metrics as a table.
 
 mod draw;
 mod exporter;
@@ -14,7 +15,7 @@ pub use units::{Nanoseconds, TimeOfDay};
 use anstyle::{AnsiColor, Style as Ansi};
 use std::io::IsTerminal;
 
-/// How lines look.
+/// Whether output is coloured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
     /// Whether ANSI colours are written.
@@ -22,18 +23,18 @@ pub struct Style {
 }
 
 impl Style {
-    /// No colours.
+    /// Without colours.
     pub const PLAIN: Style = Style { color: false };
-    /// Colours.
+    /// With colours.
     pub const COLOR: Style = Style { color: true };
 
-    /// Colours when `out` is a terminal and `NO_COLOR` is not set (or empty), see <https://no-color.org>.
+    /// With colours if `out` is a terminal and `NO_COLOR` is unset or empty, see <https://no-color.org>.
     pub fn of(out: &impl IsTerminal) -> Style {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Style { color: out.is_terminal() && !refused }
     }
 
-    /// `text` as `ansi` paints it.
+    /// Shows `text` in the style `ansi`, if colours are on.
     fn paint<T: std::fmt::Display>(self, ansi: Ansi, text: T) -> Painted<T> {
         Painted { ansi: if self.color { ansi } else { Ansi::new() }, text }
     }

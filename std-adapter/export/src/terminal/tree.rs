@@ -1,4 +1,4 @@
-//! Collects spans, logs and losses until a trace is whole, in bounded memory.
+//! Collects spans, logs and losses until their trace is complete, in bounded memory.
 
 use super::{Style, draw};
 use crate::message::{self, ValueText};
@@ -11,23 +11,24 @@ use std::time::{Duration, Instant};
 use throughline::adapter::record::NAME_FIELD;
 use throughline::{Level, SpanId, Status, TraceId, Value};
 
-/// How long after a loss its trace is waited for, in nanoseconds of record time.
+/// How long a loss waits for its trace, in nanoseconds of record time.
 const NOTE_PATIENCE: u64 = 2_000_000_000;
 
-/// Records that were lost, to be shown where they are missing.
+/// Records that were lost, shown where they are missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LossNote {
-    /// When the first of them was lost, nanoseconds since 1970.
+    /// Time of the first loss, in nanoseconds since 1970.
     pub time_unix_ns: u64,
-    /// How many.
+    /// Number of records lost.
     pub count: u64,
-    /// Why and where, in words: `ring full`, `lost on the link`.
+    /// The reason and the place as text, such as `ring full` or `lost on the link`.
     pub what: String,
 }
 
 /// Prints traces as trees once their root has ended.
 ///
-/// What it holds back is bounded: beyond `limit` spans and logs, the trace that was begun first is printed as it is.
+/// It holds at most `limit` spans and logs back. Beyond that, the trace that began first is printed
+/// incomplete.
 ///
 /// ```
 /// use throughline_export::terminal::{Style, Tree};
@@ -42,7 +43,7 @@ pub struct Tree {
     limit: usize,
     held: usize,
     traces: HashMap<TraceId, Trace>,
-    /// Logs outside any span, and losses.
+    /// Logs outside of spans.
     loose: Vec<Log>,
     notes: Vec<Note>,
     /// Time of the newest record seen.
@@ -50,38 +51,39 @@ pub struct Tree {
     begun: u64,
 }
 
-/// A loss, and when this program learned of it.
+/// A loss, and when this program was told of it.
 #[derive(Debug)]
 struct Note {
     loss: LossNote,
     heard: Instant,
 }
 
-/// How old something is: in record time, compared with the newest record (nanoseconds), and in the running time of this program.
+/// The age of something: in record time relative to the newest record (nanoseconds), and in this program's
+/// running time.
 #[derive(Clone, Copy)]
 struct Age {
     records: u64,
     here: Duration,
 }
 
-/// What is known of a trace.
+/// The records of a trace so far.
 #[derive(Debug, Default)]
 pub(super) struct Trace {
     pub(super) spans: Vec<Span>,
     pub(super) logs: Vec<Log>,
     pub(super) notes: Vec<LossNote>,
-    /// Its root has ended.
+    /// Whether its root has ended.
     pub(super) complete: bool,
-    /// A part of it was written before.
+    /// Whether a part of it was written before.
     pub(super) continued: bool,
-    /// Its id is not known: the key under which it is held is not to be shown.
+    /// Whether its id is not known. The key under which it is held must not be shown then.
     pub(super) unknown: bool,
-    /// It had when [`Tree::write_settled`] was last called.
+    /// Whether it was complete when [`Tree::write_settled`] was last called.
     settled: bool,
-    /// Time of its newest record, and when that came.
+    /// Time of its newest record, and when that record came.
     newest: u64,
     heard: Option<Instant>,
-    /// Place in the order of beginning.
+    /// Its number in the order in which traces began.
     number: u64,
 }
 
@@ -108,7 +110,7 @@ pub(super) struct Log {
 }
 
 impl Tree {
-    /// A tree that holds back at most `limit` spans and logs (about 200 bytes each).
+    /// A tree that holds back at most `limit` spans and logs of about 200 bytes each.
     pub fn new(style: Style, limit: usize) -> Tree {
         Tree {
             style,
@@ -122,7 +124,7 @@ impl Tree {
         }
     }
 
-    /// Takes a span that ended. The span without a parent completes its trace.
+    /// Takes a finished span. A span without a parent completes its trace.
     pub fn span<'a, F: Fields<'a>>(&mut self, view: &SpanView<'a, F>) {
         let mut fields = String::new();
         let name_of = |(name, value)| match value {
@@ -155,7 +157,7 @@ impl Tree {
         if text.contains(is_dangerous) {
             text = Escaped(&text).to_string();
         }
-        // Fields that the message shows already are not shown twice.
+        // Fields that the message already shows are not repeated.
         let message = view.message;
         let rest =
             view.fields.clone().enumerate().filter(move |(i, (name, _))| !message::shows(message, *i, name));
@@ -179,34 +181,35 @@ impl Tree {
         self.held += 1;
     }
 
-    /// Says that a part of this trace was written before: what is held of it now goes on under a header that says so.
+    /// Notes that a part of this trace was written before. The rest is drawn under a header that says so.
     pub fn continued(&mut self, id: TraceId) {
         let newest = self.newest;
         self.trace(id, newest).continued = true;
     }
 
-    /// Says that a trace's id is not known, as it began in another process of which nothing was recorded. What is taken under this `key`
-    /// is drawn without an id.
+    /// Notes that a trace's id is not known, because it began in another process and no record named it.
+    /// Whatever is taken under this `key` is drawn without an id.
     pub fn unknown(&mut self, key: TraceId) {
         let newest = self.newest;
         self.trace(key, newest).unknown = true;
     }
 
-    /// Takes the news of a loss.
+    /// Takes a report of a loss.
     pub fn loss(&mut self, note: LossNote) {
-        // Losses come once a poll and ring at most; still, nobody need read more than this.
+        // At most one loss comes per poll and ring; the limit bounds memory in any case.
         if self.notes.len() < 1000 {
             self.notes.push(Note { loss: note, heard: Instant::now() });
         }
     }
 
-    /// Spans and logs taken but not yet written.
+    /// Number of spans and logs taken but not yet written.
     pub fn held(&self) -> usize {
         self.held
     }
 
-    /// Writes what is whole: complete traces, logs outside any span, losses that belong to neither; and, beyond the limit, the oldest traces
-    /// as they are. Call it when a batch of records has been taken, not after each: a root may come before its children.
+    /// Writes complete traces, logs outside of spans, and losses outside of traces; then, beyond the limit,
+    /// the oldest traces as they are. Call it after each batch of records, not after each record, because a
+    /// root may come before its children.
     pub fn write_complete(&mut self, out: &mut impl io::Write) -> io::Result<()> {
         self.write(out, |_, trace| trace.complete, by_records)?;
         self.write_excess(out)
@@ -230,15 +233,16 @@ impl Tree {
         Ok(())
     }
 
-    /// Writes, beside what is whole, the traces that have had no record for `age_ns` of record time: their root is in another process,
-    /// still open, or lost.
+    /// Writes complete traces, and traces without a record for `age_ns` nanoseconds of record time: their
+    /// root is in another process, still open, or lost.
     pub fn write_idle(&mut self, age_ns: u64, out: &mut impl io::Write) -> io::Result<()> {
         self.write(out, |age, trace| trace.complete || age.records > age_ns, by_records)
     }
 
-    /// Writes the traces that were complete when this was last called already, those without news for `patience`, and what belongs to none. For records that
-    /// come from many threads of this program, each time all of them have been looked at: a thread that was looked at before the root's may have held
-    /// spans that ended before it, and the second look has found them.
+    /// Writes traces that were already complete at the last call, traces without new records for `patience`,
+    /// and logs and losses outside of traces. Use it for records from many threads of this program, and call
+    /// it each time all threads have been read: a thread that was read before the root's thread may have held
+    /// spans that ended earlier, and the second reading has found them.
     pub fn write_settled(&mut self, patience: Duration, out: &mut impl io::Write) -> io::Result<()> {
         let late = |age: Age| age.here > patience;
         let written = self.write(out, |age, trace| trace.settled || !trace.complete && late(age), late);
@@ -246,13 +250,14 @@ impl Tree {
         written.and(self.write_excess(out))
     }
 
-    /// Writes everything held back.
+    /// Writes everything that is held back.
     pub fn write_all(&mut self, out: &mut impl io::Write) -> io::Result<()> {
         self.write(out, |_, _| true, |_| true)?;
         out.flush()
     }
 
-    /// Writes the traces for which `ready` holds, losses and logs outside any trace; of losses those that belong to no trace written, when they are `old`.
+    /// Writes the traces for which `ready` holds with the losses in their time, logs outside of spans, and
+    /// the remaining losses that are `old`.
     fn write(
         &mut self,
         out: &mut impl io::Write,
@@ -267,7 +272,8 @@ impl Tree {
         let of_trace = |trace: &Trace| age(trace.newest, trace.heard.unwrap_or(now));
         let mut traces: Vec<(TraceId, Trace)> =
             self.traces.extract_if(|_, trace| ready(of_trace(trace), trace)).collect();
-        // A hash map's order is random: traces that begin at the same time are drawn in the order of their ids.
+        // The order of a hash map is random, so sort traces by id; those that begin at the same time stay in
+        // this order.
         traces.sort_unstable_by_key(|(id, _)| *id);
         for (_, trace) in &mut traces {
             self.held -= trace.spans.len() + trace.logs.len();
@@ -302,13 +308,13 @@ impl Tree {
     }
 }
 
-/// Whether a loss has waited long enough for its trace.
+/// Whether a loss has waited long enough for its trace, in record time.
 fn by_records(age: Age) -> bool {
     age.records > NOTE_PATIENCE
 }
 
 impl Trace {
-    /// From its first start to its last end.
+    /// The time from the first start to the last end.
     pub(super) fn interval(&self) -> (u64, u64) {
         let spans = self.spans.iter().map(|s| (s.start, s.end));
         spans
@@ -318,7 +324,8 @@ impl Trace {
     }
 }
 
-/// Appends `name=value name=value`; text with spaces, quotes or nothing in it in quotes. Escapes what is dangerous in either.
+/// Appends `name=value name=value`. Text that is empty or contains whitespace or quotes is quoted. Dangerous
+/// characters are escaped in both.
 fn write_fields<'a>(out: &mut String, fields: impl Iterator<Item = (&'a str, throughline::Value<'a>)>) {
     let present = fields.filter(|(_, value)| *value != throughline::Value::Absent);
     for (i, (name, value)) in present.enumerate() {

@@ -1,4 +1,4 @@
-//! Numbers as people read them: durations in three digits and a unit, times of day in UTC.
+//! Numbers as people read them: durations with three digits and a unit, and times of day in UTC.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ impl fmt::Display for Nanoseconds {
         if n < 1000 {
             return f.pad(&format!("{n} ns"));
         }
-        // Rounded before the unit is chosen, so that 999.9 µs is 1.00 ms and not 1000 µs.
+        // Round before the unit is chosen, so that 999.9 µs becomes 1.00 ms and not 1000 µs.
         for (unit, name) in [(1_000u64, "µs"), (1_000_000, "ms"), (1_000_000_000, "s")] {
             let hundredths = n.saturating_add(unit / 200) / (unit / 100);
             let text = match hundredths {

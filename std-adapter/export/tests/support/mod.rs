@@ -1,4 +1,4 @@
-//! What the integration tests share: a strict OTLP receiver.
+//! Support for the integration tests: a strict OTLP receiver.
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
 pub mod receiver;

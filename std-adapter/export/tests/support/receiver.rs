@@ -1,4 +1,5 @@
-//! A strict OTLP/HTTP receiver: takes only what the specification allows, decodes with `opentelemetry-proto`'s types, answers as told.
+//! A strict OTLP/HTTP receiver: accepts only what the specification allows, decodes with the types of
+//! `opentelemetry-proto`, and answers as a test asks.
 
 use opentelemetry_proto::tonic::{
     collector::{
@@ -20,30 +21,30 @@ use std::sync::{Arc, Mutex};
 /// How to answer a request.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// This status, these headers, this body; the request is not kept.
+    /// Answers with this status, header and body; the request is not kept.
     Status(u16, &'static str, Vec<u8>),
-    /// Takes it but for this many spans.
+    /// Accepts the request except for this many spans.
     Partial(i64, &'static str),
-    /// Closes the connection without a word.
+    /// Closes the connection without an answer.
     Close,
     /// Never answers.
     Hang,
 }
 
-/// What was received.
+/// Everything received.
 #[derive(Debug, Default)]
 pub struct Received {
     pub spans: Vec<Span>,
     pub logs: Vec<LogRecord>,
-    /// Of each request, newest last.
+    /// The metrics of each request, newest last.
     pub metrics: Vec<Vec<Metric>>,
     pub resource: Vec<KeyValue>,
-    /// The scope of each span, log record and metric, by its name; a log record's is its body.
+    /// The scope of each span, log record and metric, by its name; for a log record, by its body.
     pub scopes: Vec<(String, InstrumentationScope)>,
     pub headers: Vec<String>,
     pub last_body: Vec<u8>,
     pub requests: usize,
-    /// What the specification forbids.
+    /// What the specification forbids but the client did.
     pub violations: Vec<String>,
 }
 
@@ -54,12 +55,12 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Answers the first requests as told and all others with success.
+    /// Answers the first requests with `answers`, and all others with success.
     pub fn start(answers: impl IntoIterator<Item = Answer>) -> Receiver {
         Self::hanging_at("", answers)
     }
 
-    /// As [`start`](Self::start), but never answers requests to `path`.
+    /// Like [`start`](Self::start), but never answers requests to `path`.
     pub fn hanging_at(path: &'static str, answers: impl IntoIterator<Item = Answer>) -> Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -75,7 +76,7 @@ impl Receiver {
         Receiver { endpoint, received }
     }
 
-    /// A look at what has been received.
+    /// Gives access to what has been received.
     pub fn with<R>(&self, look: impl FnOnce(&Received) -> R) -> R {
         let received = self.received.lock().unwrap();
         assert_eq!(received.violations, [""; 0], "the receiver is strict");
@@ -89,7 +90,8 @@ fn serve(stream: TcpStream, hangs: &str, received: &Mutex<Received>, answers: &M
         let answer = if path == hangs {
             Some(Answer::Hang)
         } else {
-            // Signals come on connections of their own, in any order: what is said about spans waits for spans.
+            // Each signal has its own connection, so requests come in any order. An answer about spans waits
+            // for a request with spans.
             let fits = |answer: &mut Answer| path == "/v1/traces" || !matches!(answer, Answer::Partial(..));
             answers.lock().unwrap().pop_front_if(fits)
         };
