@@ -321,7 +321,8 @@ fn one_that_panics_is_seen_and_the_others_go_on_02() {
     let lines = ours(&told);
     assert_eq!(lines.len(), 1, "{told}");
     assert!(
-        lines[0].contains("panics: its thread panicked and has ended") && lines[0].contains("a span too many")
+        lines[0].contains("panics: its thread panicked and has ended")
+            && lines[0].contains("a span too many")
     );
 }
 

@@ -194,7 +194,9 @@ impl<T: Send> Lane<T> {
             let why = panic_message(&*panic);
             self.health.failing(
                 self.trouble,
-                &format!("its thread panicked and has ended; records for it are counted as lost from now on: {why}"),
+                &format!(
+                    "its thread panicked and has ended; records for it are counted as lost from now on: {why}"
+                ),
             );
             self.give_up(DropReason::ThreadDied);
             // After a panic the exporter may be in any state, so it is not called again.
