@@ -9,31 +9,31 @@ use syn::{Error, Expr, Ident, LitStr, Path, Result, Token, parenthesized, parse_
 
 const KNOWN: &str = "`name`, `level`, `target`, `parent`, `follows_from`, `kind`, `root`, `skip`, `skip_all`, `fields`, `err`, `ret` and `crate`";
 
-/// What was asked for.
+/// The parsed arguments.
 pub(crate) struct Args {
     pub(crate) name: Option<Expr>,
-    /// The span's level, target, parent and kind.
+    /// The level, target, parent and kind of the span.
     pub(crate) options: Options,
-    /// The spans that caused it.
+    /// The spans that caused this one.
     pub(crate) follows_from: Option<Expr>,
     pub(crate) skip: Vec<Ident>,
     pub(crate) skip_all: bool,
-    /// What is in `fields(…)`.
+    /// The content of `fields(…)`.
     pub(crate) fields: Fields,
     pub(crate) err: Option<Emit>,
     pub(crate) ret: Option<Emit>,
-    /// Where the crate `throughline` is.
+    /// The path of the crate `throughline`.
     pub(crate) krate: Path,
 }
 
-/// How what a function returns is recorded.
+/// How a returned value is recorded.
 pub(crate) struct Emit {
     pub(crate) format: Format,
-    /// The level of an event that is recorded, too.
+    /// The level of an additional event, if one was requested.
     pub(crate) level: Option<Ident>,
 }
 
-/// How a value becomes text, and where that was said.
+/// The trait that turns a value into text, and the position in the source where it was requested.
 #[derive(Clone, Copy)]
 pub(crate) enum Format {
     Display(Span),
@@ -67,7 +67,7 @@ impl Parse for Args {
 
 impl Args {
     fn parse_one(&mut self, input: ParseStream<'_>, seen: &mut Vec<String>) -> Result<()> {
-        // As `tracing` allows: the name by itself.
+        // `tracing` also allows the name alone.
         if input.peek(LitStr) {
             self.name = Some(Expr::Lit(input.parse()?));
             return Ok(());
@@ -106,7 +106,7 @@ impl Args {
 }
 
 fn unknown(word: &Ident) -> Error {
-    Error::new(word.span(), format!("unknown argument `{word}`; there are {KNOWN}"))
+    Error::new(word.span(), format!("unknown argument `{word}`; the arguments are {KNOWN}"))
 }
 
 fn assigned<T>(input: ParseStream<'_>, value: impl FnOnce(ParseStream<'_>) -> Result<T>) -> Result<T> {
@@ -132,7 +132,7 @@ fn field(input: ParseStream<'_>) -> Result<Field> {
 }
 
 impl Emit {
-    /// `(Debug)`, `(Display)`, `(level = "info")`, both, or nothing.
+    /// Parses `(Debug)`, `(Display)`, `(level = "info")`, a combination of them, or nothing.
     fn parse(input: ParseStream<'_>, otherwise: Format) -> Result<Emit> {
         let mut emit = Emit { format: otherwise, level: None };
         if !input.peek(syn::token::Paren) {

@@ -1,4 +1,4 @@
-//! What `#[instrument]` makes of a function. Generated code names only `::core` and the crate itself.
+//! The expansion of `#[instrument]`. Generated code refers only to `::core` and to the crate itself.
 
 use crate::args::{Args, Emit, Format};
 use crate::call::{Field, Fields, MAX_FIELDS, begin};
@@ -16,7 +16,8 @@ use syn::{
 
 const NO_RESULT: &str = "`err` needs a function that returns a `Result`";
 
-/// The whole of the macro: on a mistake, its message and the function as it was, so that its callers still find it.
+/// The complete expansion. On a mistake it is the error and the unchanged function, so that its callers still
+/// compile.
 pub(crate) fn instrument(args: TokenStream, item: TokenStream) -> TokenStream {
     let expanded = syn::parse2(args).and_then(|args| expand(&args, syn::parse2(item.clone())?));
     expanded.unwrap_or_else(|error| {
@@ -53,7 +54,7 @@ fn expand(args: &Args, function: Function) -> Result<TokenStream> {
     };
     let mut braces = Group::new(Delimiter::Brace, statements);
     braces.set_span(body.span());
-    // Braces that the user's own macro wrote around the body are not for the compiler to complain of.
+    // The user's own macro may have written braces around the body; the compiler must not warn about them.
     Ok(quote!(#(#attrs)* #[allow(unused_braces)] #vis #sig #braces))
 }
 
@@ -65,7 +66,7 @@ fn span(args: &Args, function: &Function) -> Result<TokenStream> {
     let count = recorded.len() + args.fields.0.len();
     if count > MAX_FIELDS {
         let message = format!(
-            "this span would have {count} fields, and one has at most {MAX_FIELDS}: name arguments in `skip(…)`"
+            "this span would have {count} fields, but the limit is {MAX_FIELDS}: name arguments in `skip(…)`"
         );
         return Err(Error::new(function.sig.ident.span(), message));
     }
@@ -85,7 +86,7 @@ fn span(args: &Args, function: &Function) -> Result<TokenStream> {
     let (guard, cause) = (local("span"), local("cause"));
     Ok(quote!({
         let #guard = #span;
-        // By name, so that an `Option` of a cause is no lint at the call site.
+        // Call the method by its path, so that iterating over an `Option` raises no lint at the callsite.
         for #cause in ::core::iter::IntoIterator::into_iter(#causes) {
             #krate::__private::Span::follows_from(&#guard, #cause);
         }
@@ -97,12 +98,15 @@ fn check_skipped(args: &Args, params: &[Ident]) -> Result<()> {
     let unknown = args.skip.iter().find(|name| *name != "self" && !params.contains(name));
     let Some(name) = unknown else { return Ok(()) };
     let known: Vec<String> = params.iter().map(|param| format!("`{param}`")).collect();
-    let known =
-        if known.is_empty() { "it has none".into() } else { format!("there are {}", known.join(", ")) };
-    Err(Error::new(name.span(), format!("`{name}` is no argument of this function; {known}")))
+    let known = if known.is_empty() {
+        "it has no arguments".into()
+    } else {
+        format!("its arguments are {}", known.join(", "))
+    };
+    Err(Error::new(name.span(), format!("`{name}` is not an argument of this function; {known}")))
 }
 
-/// The field that an argument makes by itself.
+/// The field for an argument; `None` when the argument is not recorded.
 fn argument(args: &Args, ident: &Ident) -> Option<Field> {
     let key = ident.unraw().to_string();
     let is_replaced = args.fields.index_of(&key).is_some();
@@ -121,11 +125,12 @@ fn argument(args: &Args, ident: &Ident) -> Option<Field> {
     })
 }
 
-/// The body as a future that carries the span. The span is made before the future, which takes the arguments with it, and within a block of
-/// its own, so that nothing of it, which is bound to its thread, is kept across the `await`.
+/// The body as a future that carries the span. The span is made before the future, because the future takes
+/// the arguments with it. It is made in its own block, because the guard is bound to its thread and must not
+/// be kept across the `await`.
 fn in_future(args: &Args, span: &TokenStream, hint: &TokenStream, body: &Group) -> TokenStream {
     let (guard, output) = (local("span"), local("output"));
-    // The body is a block of its own, so that what it declares or imports means nothing to the hint.
+    // Give the body its own block, so that its declarations and imports do not affect the hint.
     let future = quote_spanned!(body.span()=> async move { #hint #body });
     let instrumented = instrumented(args, &future, &guard, &output);
     quote! {
@@ -137,23 +142,24 @@ fn in_future(args: &Args, span: &TokenStream, hint: &TokenStream, body: &Group) 
     }
 }
 
-/// `future` with the span `guard`, and its result looked at if that was asked for.
+/// `future` in the span `guard`, with its result recorded if `err` or `ret` asks for it.
 pub(crate) fn instrumented(args: &Args, future: &TokenStream, guard: &Ident, output: &Ident) -> TokenStream {
     let krate = &args.krate;
-    match look(args, output, &quote!(current)) {
+    match record_result(args, output, &quote!(current)) {
         Some(status) => quote!(#krate::__private::instrument_result(#future, #guard, |#output| #status)),
         None => quote!(#krate::__private::Instrument::instrument(#future, #guard)),
     }
 }
 
-/// The body as a closure, whose result is looked at. It is called through a function, which makes it a closure that is called once: one
-/// that may return what it has captured.
+/// The body as a closure whose result is recorded. Passing the closure to a function makes the compiler infer
+/// `FnOnce`, so the body may return what it has captured.
 ///
-/// Within a closure, `#[track_caller]` would report the closure's place, so there the body is a labelled block instead.
+/// Inside a closure `#[track_caller]` would report the closure's location, so such a function's body becomes
+/// a labelled block instead.
 fn in_closure(args: &Args, span: &TokenStream, function: &Function) -> Option<TokenStream> {
     let krate = &args.krate;
     let (guard, output, result) = (local("span"), local("output"), local("result"));
-    let status = look(args, &result, &quote!(#guard))?;
+    let status = record_result(args, &result, &quote!(#guard))?;
     let Function { attrs, sig, body, .. } = function;
     let returns = match &sig.output {
         ReturnType::Default => None,
@@ -178,9 +184,9 @@ fn in_closure(args: &Args, span: &TokenStream, function: &Function) -> Option<To
     })
 }
 
-/// An expression that records what `err` and `ret` ask for of `*output` in the span called `place`, and says how it went; `None` when nothing
-/// is asked.
-fn look(args: &Args, output: &Ident, place: &TokenStream) -> Option<TokenStream> {
+/// An expression that records from `*output` what `err` and `ret` ask for, in the span `place`, and evaluates
+/// to the span's status. `None` when neither is given.
+fn record_result(args: &Args, output: &Ident, place: &TokenStream) -> Option<TokenStream> {
     let krate = &args.krate;
     let Some(err) = &args.err else {
         let record = args.ret.as_ref().map(|ret| returned_value(args, ret, output, place))?;
@@ -215,7 +221,7 @@ fn look(args: &Args, output: &Ident, place: &TokenStream) -> Option<TokenStream>
     })
 }
 
-/// Records what a function returns: in its span, or, with a level, as an event.
+/// Records the returned value: in the function's span or, if a level is given, as an event.
 fn returned_value(args: &Args, ret: &Emit, value: &Ident, place: &TokenStream) -> TokenStream {
     match &ret.level {
         None => record(args, ret.format, "return", value, &quote!(record), place),
@@ -223,8 +229,9 @@ fn returned_value(args: &Args, ret: &Emit, value: &Ident, place: &TokenStream) -
     }
 }
 
-/// Records `*value` as `key` by a macro, `record!` or `event!`, whose first argument is the span or the level. Through a trait object: a missing
-/// implementation is then reported as just that, and the code that writes text is there once for all types.
+/// Records `*value` under `key` with the macro `record!` or `event!`, whose first argument is the span or the
+/// level. The value is passed as a trait object, so that the compiler reports a missing implementation as
+/// such, and one copy of the formatting code serves all types.
 fn record(
     args: &Args,
     format: Format,
@@ -244,7 +251,8 @@ fn record(
     }
 }
 
-/// When a body ends with `Box::pin(async move { … })`: the statements before, and the call.
+/// If the body ends with `Box::pin(async move { … })`: the statements before it, the call, and the async
+/// block.
 fn boxed_future(body: &Group) -> Option<(Vec<Stmt>, ExprCall, ExprAsync)> {
     let mut statements = Block::parse_within.parse2(body.stream()).ok()?;
     let Some(Stmt::Expr(Expr::Call(call), None)) = statements.pop() else { return None };
@@ -256,7 +264,8 @@ fn boxed_future(body: &Group) -> Option<(Vec<Stmt>, ExprCall, ExprAsync)> {
     is_it.then(|| (statements, call.clone(), future.clone()))
 }
 
-/// Tells the compiler what a future's block returns, which it otherwise learns only after the block, too late for `?` and for coercions.
+/// Tells the compiler the output type of a future's block. Otherwise it infers the type only after the block,
+/// too late for `?` and for coercions.
 fn hint(output: &Type) -> TokenStream {
     if matches!(output, Type::Never(_)) {
         return TokenStream::new();
@@ -269,7 +278,7 @@ fn hint(output: &Type) -> TokenStream {
     }
 }
 
-/// The `T` of the `Output = T` in a type such as `Pin<Box<dyn Future<Output = T>>>`.
+/// The `T` of `Output = T` in a type such as `Pin<Box<dyn Future<Output = T>>>`.
 fn future_output(returns: &ReturnType) -> Option<Type> {
     struct Find(Option<Type>);
     impl VisitMut for Find {
@@ -284,7 +293,7 @@ fn future_output(returns: &ReturnType) -> Option<Type> {
     find.0
 }
 
-/// The type with `_` for every `impl Trait`, which may be written only in signatures.
+/// The type with `_` in place of every `impl Trait`, which is allowed only in signatures.
 pub(crate) fn without_impl(ty: &Type) -> Type {
     struct Erase;
     impl VisitMut for Erase {
@@ -301,14 +310,14 @@ pub(crate) fn without_impl(ty: &Type) -> Type {
     ty
 }
 
-/// A local variable, which no name in the body can mean. A constant or static of its name would be taken for the pattern, so it has one that nobody
-/// gives.
+/// A local variable that no name in the body can refer to. A constant or static with the same name would turn
+/// the pattern into a comparison, so the prefix is one that nobody else uses.
 pub(crate) fn local(name: &str) -> Ident {
     Ident::new(&format!("__throughline_{name}"), Span::mixed_site())
 }
 
 impl Format {
-    /// Where it was asked for, to report mistakes there.
+    /// The position where the format was requested, for error messages.
     fn span(self) -> Span {
         let (Format::Display(span) | Format::Debug(span)) = self;
         Span::mixed_site().located_at(span)

@@ -1,15 +1,17 @@
-//! The function under the attribute, with its body unread, so that a mistake in the body is reported by the compiler and at its place.
+//! The function under the attribute. Its body is not parsed, so that the compiler reports mistakes in the
+//! body at their place.
 
 use proc_macro2::{Delimiter, Group, TokenStream};
 use syn::parse::{Parse, ParseStream};
 use syn::{AttrStyle, Attribute, Error, Result, Signature, Token, Visibility, braced};
 
 pub(crate) struct Function {
-    /// Those before it, and those at the start of its body, which hold for it all the same.
+    /// The attributes before the function and those at the start of its body, which apply to the function as
+    /// well.
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) vis: Visibility,
     pub(crate) sig: Signature,
-    /// In its braces, without attributes.
+    /// The body with its braces, without attributes.
     pub(crate) body: Group,
 }
 
@@ -30,10 +32,10 @@ impl Parse for Function {
         if let Some(constness) = &sig.constness {
             return Err(Error::new(
                 constness.span,
-                "a `const fn` cannot be instrumented: it may run when the program is compiled, where nothing is recorded",
+                "a `const fn` cannot be instrumented: it may run at compile time, where nothing can be recorded",
             ));
         }
-        // A body that a macro was given as `$body:block` is in an invisible group, which `braced!` looks into.
+        // A body that a macro received as `$body:block` is in an invisible group; `braced!` looks inside it.
         let content;
         let braces = braced!(content in input);
         let Body { attrs: inner, rest } = content.parse()?;

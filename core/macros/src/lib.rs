@@ -1,4 +1,5 @@
-//! Attribute macros of `throughline`, which re-exports them: `#[instrument]`, also called `#[traced]`.
+//! Procedural macros of `throughline`, which re-exports them: the attribute `#[instrument]`, also called
+//! `#[traced]`, and the parts of `event!`, `span!` and their relatives that read messages and fields.
 
 mod args;
 mod call;
@@ -9,8 +10,9 @@ mod returned;
 
 use proc_macro::TokenStream;
 
-/// Runs a function in a span of its own: the span begins when the function is called, is current while it runs, and ends when it returns. The span
-/// of an `async fn` begins when its future is first polled, is current whenever it is polled, and ends when it is done; the future stays `Send`.
+/// Runs a function in its own span. The span begins when the function is called, is current while the
+/// function runs, and ends when it returns. The span of an `async fn` begins at the first poll of its future,
+/// is current during each poll, and ends when the future completes. The future stays `Send`.
 ///
 /// ```
 /// use throughline::instrument;
@@ -29,30 +31,33 @@ use proc_macro::TokenStream;
 ///
 /// # Arguments
 ///
-/// | argument | meaning | else |
+/// | argument | meaning | default |
 /// |---|---|---|
 /// | `name = "…"` | the span's name: a literal or a constant `&'static str` | the function's name |
-/// | `level = "debug"` | its level; also `Debug`, `Level::Debug`, `Level::DEBUG` | `Info` |
-/// | `target = "…"` | its target: a literal or a constant | the module's path |
-/// | `kind = Server` | its role: `Internal`, `Server`, `Client`, `Producer` or `Consumer` | `Internal` |
-/// | `parent = &span` | its parent, a `&Span` or a `Context`; any expression, with the arguments in scope | the current span |
-/// | `follows_from = [&span]` | links to the spans that caused it: anything that iterates over `&Span` or `Context`, with the arguments in scope | |
-/// | `root`, `parent = None` | begins a trace of its own, whatever is current | child of the current span |
-/// | `skip(a, b)` | arguments not to record | |
-/// | `skip_all` | records no argument | |
-/// | `fields(…)` | fields besides, as in `span!`: `key = value`, `dotted.key = %display`, `"any key" = ?debug`, `%x`, `?x`, `x`; evaluated before the body, with the arguments in scope; a field named as an argument is recorded in its place | |
-/// | `err` | a returned `Err` makes the span's status an error, and its `Display` the field `error.message`; `err(Debug)` for its `Debug`; `err(level = "warn")` records an event besides | |
-/// | `ret` | records what is returned (with `err`: what is in `Ok`) as field `return`: its `Debug`, or its `Display` with `ret(Display)`; as an event with `ret(level = "debug")` | |
-/// | `crate = path` | where `throughline` is, for crates that re-export it | `::throughline` |
+/// | `level = "debug"` | the level; also `Debug`, `Level::Debug`, `Level::DEBUG` | `Info` |
+/// | `target = "…"` | the target: a literal or a constant | the module's path |
+/// | `kind = Server` | the span's role: `Internal`, `Server`, `Client`, `Producer` or `Consumer` | `Internal` |
+/// | `parent = &span` | the parent, a `&Span` or a `Context`; any expression, which may use the function's arguments | the current span |
+/// | `follows_from = [&span]` | links to the spans that caused this one: anything that iterates over `&Span` or `Context`; it may use the function's arguments | no links |
+/// | `root`, `parent = None` | begins a new trace, whatever span is current | child of the current span |
+/// | `skip(a, b)` | arguments that are not recorded | |
+/// | `skip_all` | no argument is recorded | |
+/// | `fields(…)` | additional fields, written as in `span!`: `key = value`, `dotted.key = %display`, `"any key" = ?debug`, `%x`, `?x`, `x`. They are evaluated before the body and may use the function's arguments. A field with the name of an argument replaces that argument. | |
+/// | `err` | a returned `Err` sets the span's status to error and is recorded as the field `error.message` with its `Display`; `err(Debug)` uses its `Debug`; `err(level = "warn")` also records an event | |
+/// | `ret` | the returned value (with `err`, the value in `Ok`) is recorded as the field `return` with its `Debug`; `ret(Display)` uses its `Display`; `ret(level = "debug")` records an event instead | |
+/// | `crate = path` | the path of `throughline`, for crates that re-export it | `::throughline` |
 ///
-/// A function that panics makes its span's status an error, too; on a server with the panic's message as `error.message`.
+/// When the function panics, the span's status is error as well; on a server the panic's message becomes `error.message`.
 ///
 /// # How arguments are recorded
 ///
-/// One whose type is a [field](https://docs.rs/throughline/latest/throughline/trait.Field.html), or dereferences to one as `String` does, is recorded
-/// as it is, for the price of its words. Of any other the `Debug` is recorded: that costs more than the span does, and on a microcontroller some flash for
-/// the formatting code, so `skip` what you do not need. One that has neither is not recorded. `self`, and names that begin with `_`, never are; name
-/// them in `fields(…)`, as in `fields(?self)`. A span has at most 15 fields.
+/// An argument is recorded as it is if its type is a
+/// [field](https://docs.rs/throughline/latest/throughline/trait.Field.html), or dereferences to one as
+/// `String` does. The cost is then that of its words. Of any other argument the `Debug` text is recorded,
+/// which costs more than the span itself and, on a microcontroller, some flash for formatting code: `skip`
+/// the arguments that you do not need. An argument with neither is not recorded. `self`, and names that begin
+/// with `_`, are never recorded by default; name them in `fields(…)`, as in `fields(?self)`. A span has at
+/// most 15 fields.
 ///
 /// ```
 /// # use throughline::instrument;
@@ -65,13 +70,17 @@ use proc_macro::TokenStream;
 /// }
 /// ```
 ///
-/// # What a function may be
+/// # Which functions can be instrumented
 ///
-/// A function or method: generic, `unsafe`, `extern`, `async`, of a trait, with `#[track_caller]`, returning `impl Trait`; not a `const fn`, which may run
-/// where nothing is recorded. When a function that is not `async` ends with `Box::pin(async move { … })`, as those made by `async_trait` do, the span is that
-/// of the future. A function that returns `impl Future` or `Pin<Box<dyn Future>>` begins its span when it is called, makes the future within it, and ends
-/// it when the future is done. Of a function whose type hides that it returns a future, as `BoxFuture` does, the span covers making the future alone:
-/// use `Instrument::instrument` there.
+/// The attribute works on functions and methods, including generic, `unsafe`, `extern` and `async` ones,
+/// trait methods, functions with `#[track_caller]`, and functions that return `impl Trait`. It does not work
+/// on a `const fn`, which may run at compile time, where nothing can be recorded.
+///
+/// When a function that is not `async` ends with `Box::pin(async move { … })`, as `async_trait` generates,
+/// the span is that of the future. In a function that returns `impl Future` or `Pin<Box<dyn Future>>`, the
+/// span begins at the call, is current while the function makes the future, and ends when the future
+/// completes. If the return type hides that it is a future, as `BoxFuture` does, the span covers only the
+/// making of the future: use `Instrument::instrument` there.
 #[proc_macro_attribute]
 pub fn instrument(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::instrument(args.into(), item.into()).into()
@@ -91,28 +100,28 @@ pub fn traced(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::instrument(args.into(), item.into()).into()
 }
 
-/// What `event!` and its levels expand to; called by `throughline`'s own macros alone.
+/// The expansion of `event!` and its levels. Only `throughline`'s own macros call it.
 #[doc(hidden)]
 #[proc_macro]
 pub fn __event_call(input: TokenStream) -> TokenStream {
     call::event(input.into()).into()
 }
 
-/// What `span!` and its levels expand to; called by `throughline`'s own macros alone.
+/// The expansion of `span!` and its levels. Only `throughline`'s own macros call it.
 #[doc(hidden)]
 #[proc_macro]
 pub fn __span_call(input: TokenStream) -> TokenStream {
     call::span(input.into()).into()
 }
 
-/// What `record!` expand to; called by `throughline`'s own macros alone.
+/// The expansion of `record!`. Only `throughline`'s own macros call it.
 #[doc(hidden)]
 #[proc_macro]
 pub fn __record_call(input: TokenStream) -> TokenStream {
     call::record(input.into()).into()
 }
 
-/// What `enabled!` expand to; called by `throughline`'s own macros alone.
+/// The expansion of `enabled!`. Only `throughline`'s own macros call it.
 #[doc(hidden)]
 #[proc_macro]
 pub fn __enabled_call(input: TokenStream) -> TokenStream {

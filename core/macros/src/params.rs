@@ -1,13 +1,13 @@
-//! The arguments of a function: what they are called.
+//! The names of a function's arguments.
 
 use syn::{FnArg, Ident, Pat, Signature};
 
-/// All names that they bind, in order, without `self`.
+/// All names that the arguments bind, in order, without `self`.
 pub(crate) fn of(sig: &Signature) -> Vec<Ident> {
     let mut names = Vec::new();
     for input in &sig.inputs {
         match input {
-            // Whether it is there is decided after this macro has run.
+            // Whether the argument exists is decided after this macro has run.
             FnArg::Typed(typed) if typed.attrs.iter().any(|attr| attr.path().is_ident("cfg")) => {}
             FnArg::Typed(typed) => bind(&typed.pat, &mut names),
             FnArg::Receiver(_) => {}
@@ -16,7 +16,7 @@ pub(crate) fn of(sig: &Signature) -> Vec<Ident> {
     names
 }
 
-/// Adds what `pat` binds.
+/// Adds the names that `pat` binds.
 fn bind(pat: &Pat, names: &mut Vec<Ident>) {
     match pat {
         Pat::Ident(name) => {
@@ -32,7 +32,7 @@ fn bind(pat: &Pat, names: &mut Vec<Ident>) {
         Pat::TupleStruct(inner) => inner.elems.iter().for_each(|pat| bind(pat, names)),
         Pat::Slice(inner) => inner.elems.iter().for_each(|pat| bind(pat, names)),
         Pat::Struct(inner) => inner.fields.iter().for_each(|field| bind(&field.pat, names)),
-        // Arguments are matched by patterns that cannot fail, whose alternatives all bind the same names.
+        // Argument patterns cannot fail, and all alternatives of a pattern bind the same names.
         Pat::Or(inner) => bind(&inner.cases[0], names),
         _ => {}
     }

@@ -1,5 +1,5 @@
-//! Functions whose returned value needs more than a closure around their body: those that return a future without being `async`, and those with
-//! `#[track_caller]`.
+//! Functions that need more than a closure around the body to handle the returned value: those that return a
+//! future without being `async`, and those with `#[track_caller]`.
 
 use crate::args::Args;
 use crate::expand::{instrumented, local, without_impl};
@@ -11,7 +11,8 @@ use syn::{
     Type, TypeParamBound, parse_quote,
 };
 
-/// The body of a function that returns `impl Future` or `Pin<Box<dyn Future>>`: it runs in the span, and the future that it makes carries the span on.
+/// The body of a function that returns `impl Future` or `Pin<Box<dyn Future>>`. The body runs in the span,
+/// and the future that it returns carries the span on.
 pub(crate) fn future(
     args: &Args,
     span: &TokenStream,
@@ -60,10 +61,11 @@ fn box_of(pin: &Path) -> Option<Path> {
     is_future.then_some(path)
 }
 
-/// The body as a block whose value is what the function would return: `return` and `?` leave the block. `None` when the body does not parse, so that
-/// the compiler reports why.
+/// The body as a block whose value is the function's return value: `return` and `?` leave the block. `None`
+/// when the body does not parse; the compiler then reports why.
 ///
-/// A `return` that a macro within the body makes leaves the function, as it would without the attribute; it is not looked at then.
+/// A `return` in the expansion of a macro inside the body is not rewritten: it leaves the function as usual,
+/// and its value is not recorded.
 pub(crate) fn block(krate: &Path, returns: Option<&Type>, body: &Group) -> Option<TokenStream> {
     let mut block: Block = syn::parse2(body.to_token_stream()).ok()?;
     let label = Lifetime::new("'throughline_body", Span::mixed_site());
@@ -80,7 +82,7 @@ pub(crate) fn block(krate: &Path, returns: Option<&Type>, body: &Group) -> Optio
     }})
 }
 
-/// Has `return` and `?` leave the labelled block.
+/// Rewrites `return` and `?` so that they leave the labelled block.
 struct Leave<'a> {
     krate: &'a Path,
     label: &'a Lifetime,
@@ -109,7 +111,7 @@ impl VisitMut for Leave<'_> {
         }
     }
 
-    // What is within these does not leave the function.
+    // A `return` or `?` in a closure, an async block or an item does not leave the function.
     fn visit_expr_closure_mut(&mut self, _: &mut ExprClosure) {}
     fn visit_expr_async_mut(&mut self, _: &mut ExprAsync) {}
     fn visit_item_mut(&mut self, _: &mut Item) {}

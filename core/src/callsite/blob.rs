@@ -1,18 +1,18 @@
-//! A callsite as data: built by a `const fn` into a link section, read by one parser on server and host.
-//! The layout is §6 of `core/docs/wire-format.md`.
+//! A callsite's description as bytes. A `const fn` writes it into a link section, and one parser reads it on
+//! servers and hosts. The layout is §6 of `core/docs/wire-format.md`.
 
 use crate::{Level, SpanKind};
 
-/// First byte of every blob: format 2.
+/// The first byte of every blob: format 2.
 pub const MAGIC: u8 = 0xA2;
-/// First byte of a blob of format 1, which ends without package and version.
+/// The first byte of a blob of format 1, which has no package and version at its end.
 const MAGIC_1: u8 = 0xA1;
-/// Bytes before the strings.
+/// Length of the header before the strings, in bytes.
 pub const HEADER: usize = 12;
-/// Most fields of one span or event, and most labels of one metric.
+/// The most fields of one span or event, and the most labels of one metric.
 pub const MAX_FIELDS: usize = 15;
 
-/// What a callsite makes.
+/// The kind of record or metric that a callsite makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
@@ -24,7 +24,7 @@ pub enum Kind {
     Fields = 2,
     /// A monotonic counter.
     Counter = 3,
-    /// A counter that also goes down.
+    /// A counter that may go down.
     UpDownCounter = 4,
     /// A last value.
     Gauge = 5,
@@ -47,41 +47,41 @@ impl Kind {
     }
 }
 
-/// Everything known about a callsite when it is compiled; the macros fill it in.
+/// The compile-time description of a callsite. The macros fill it in.
 #[derive(Clone, Copy, Debug)]
 pub struct Meta {
-    /// What it makes.
+    /// The kind of record or metric.
     pub kind: Kind,
-    /// Its severity; 0 for metrics.
+    /// The severity; 0 for metrics.
     pub level: u8,
-    /// Role of a span; internal for all else.
+    /// The role of a span; `Internal` for everything else.
     pub span_kind: SpanKind,
-    /// Value type of a gauge, scale of a histogram.
+    /// The value type of a gauge or counter, or the parameters of a histogram; see §6.
     pub param: u8,
-    /// Name of the span or metric, message of the event.
+    /// The name of the span or metric, or the message of the event.
     pub name: &'static str,
     /// Module path.
     pub target: &'static str,
-    /// Package of the code that is instrumented, as Cargo names it; "" where something else builds it.
+    /// The Cargo package of the instrumented code; empty when another tool builds it.
     pub package: &'static str,
-    /// The package's version, or "".
+    /// The package's version, or empty.
     pub version: &'static str,
     /// Source file.
     pub file: &'static str,
     /// Source line.
     pub line: u32,
-    /// Unit of a metric in UCUM, such as `ms` or `By`; of an event its name, if it has one.
+    /// The unit of a metric in UCUM, such as `ms` or `By`; for an event, its name if it has one.
     pub unit: &'static str,
-    /// What a metric means.
+    /// The description of a metric.
     pub description: &'static str,
-    /// Names of fields, or keys of run-time labels.
+    /// The names of fields, or the keys of run-time labels.
     pub fields: &'static [&'static str],
-    /// Constant labels: key, value.
+    /// The constant labels: key, value.
     pub labels: &'static [(&'static str, &'static str)],
 }
 
 impl Meta {
-    /// A blank to fill in with struct update syntax.
+    /// An empty description, for struct update syntax.
     pub const EMPTY: Meta = Meta {
         kind: Kind::Span,
         level: 0,
@@ -99,7 +99,8 @@ impl Meta {
         labels: &[],
     };
 
-    /// With the package that it is compiled in, as Cargo's environment variables have it; the macros' way of filling it in.
+    /// Sets the package in which the callsite is compiled, from Cargo's environment variables. The macros
+    /// call this.
     #[doc(hidden)]
     pub const fn in_package(mut self, package: Option<&'static str>, version: Option<&'static str>) -> Meta {
         if let Some(package) = package {
@@ -111,7 +112,7 @@ impl Meta {
         self
     }
 
-    /// The same, checked: fails, when compiled, if two labels have the same key.
+    /// Fails to compile if two labels have the same key.
     pub const fn with_checked_labels(self) -> Meta {
         let mut i = 0;
         while i < self.labels.len() + self.fields.len() {
@@ -128,12 +129,12 @@ impl Meta {
         self
     }
 
-    /// Key `i` of the constant labels and those known when it runs, these last.
+    /// Key `i` of all labels, the constant labels first and then the run-time ones.
     const fn label_key(&self, i: usize) -> &'static str {
         if i < self.labels.len() { self.labels[i].0 } else { self.fields[i - self.labels.len()] }
     }
 
-    /// Length of its blob in bytes. Fails, when compiled, if there are more than 15 fields or labels.
+    /// The length of the blob in bytes. Fails to compile if there are more than 15 fields or labels.
     pub const fn encoded_len(&self) -> usize {
         assert!(self.fields.len() <= MAX_FIELDS, "a span, event or metric has at most 15 fields");
         assert!(self.labels.len() <= MAX_FIELDS, "a metric has at most 15 constant labels");
@@ -158,7 +159,7 @@ impl Meta {
         n
     }
 
-    /// The blob itself. `N` must be [`Meta::encoded_len`].
+    /// Encodes the blob. `N` must be [`Meta::encoded_len`].
     pub const fn blob<const N: usize>(&self) -> [u8; N] {
         assert!(N <= u16::MAX as usize, "the callsite's texts are longer than 64 KiB");
         let mut b = [0; N];
@@ -218,34 +219,36 @@ const fn put<const N: usize>(b: &mut [u8; N], mut at: usize, s: &str) -> usize {
     at + s.len()
 }
 
-/// A parsed blob, borrowing its texts. Made by [`Blob::parse`], from a program's own memory or from an ELF's section.
+/// A parsed blob that borrows its texts. [`Blob::parse`] makes it from a program's own memory or from an
+/// ELF's section.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Blob<'a> {
-    /// What the callsite makes.
+    /// The kind of record or metric that the callsite makes.
     pub kind: Kind,
-    /// Its severity; `None` for metrics.
+    /// The severity; `None` for metrics.
     pub level: Option<Level>,
-    /// Role of a span.
+    /// The role of a span.
     pub span_kind: SpanKind,
-    /// Value type of a gauge (0 integer, 1 `f32`, 2 `f64`), scale of a histogram.
+    /// The value type of a gauge or counter (0 integer, 1 `f32`, 2 `f64`), or the parameters of a histogram;
+    /// see §6.
     pub param: u8,
     /// Source line.
     pub line: u32,
-    /// Length of the blob in bytes; the next one may begin right after.
+    /// The length of the blob in bytes. The next blob may follow directly.
     pub len: usize,
-    /// Name of the span or metric, message of the event.
+    /// The name of the span or metric, or the message of the event.
     pub name: &'a str,
     /// Module path.
     pub target: &'a str,
-    /// Package of the code that is instrumented, or "".
+    /// The package of the instrumented code, or empty.
     pub package: &'a str,
-    /// The package's version, or "".
+    /// The package's version, or empty.
     pub version: &'a str,
     /// Source file.
     pub file: &'a str,
-    /// Unit of a metric; of an event its name, if it has one.
+    /// The unit of a metric; for an event, its name if it has one.
     pub unit: &'a str,
-    /// What a metric means.
+    /// The description of a metric.
     pub description: &'a str,
     field_count: u8,
     label_count: u8,
@@ -253,7 +256,8 @@ pub struct Blob<'a> {
 }
 
 impl<'a> Blob<'a> {
-    /// Reads the blob at the start of `bytes`; `None` when there is none, or when it is cut short or malformed. Total: never panics.
+    /// Parses the blob at the start of `bytes`. `None` when there is no blob, or it is cut short or
+    /// malformed. Never panics.
     pub fn parse(bytes: &'a [u8]) -> Option<Blob<'a>> {
         let header = bytes.get(..HEADER)?;
         if !Blob::begins_with(header[0]) {
@@ -295,22 +299,22 @@ impl<'a> Blob<'a> {
         texts.0.is_empty().then_some(blob)
     }
 
-    /// Whether a blob of any format may begin with this byte.
+    /// Whether a blob of any format begins with this byte.
     pub const fn begins_with(byte: u8) -> bool {
         matches!(byte, MAGIC_1 | MAGIC)
     }
 
-    /// Number of fields, or of run-time label keys.
+    /// The number of fields or of run-time label keys.
     pub fn field_count(&self) -> usize {
         usize::from(self.field_count)
     }
 
-    /// Names of the fields, or keys of the run-time labels, in order.
+    /// The names of the fields or the keys of the run-time labels, in order.
     pub fn fields(&self) -> impl Iterator<Item = &'a str> + Clone + use<'a> {
         Texts(self.rest).take(usize::from(self.field_count))
     }
 
-    /// Constant labels of a metric.
+    /// The constant labels of a metric: key, value.
     pub fn labels(&self) -> impl Iterator<Item = (&'a str, &'a str)> + Clone + use<'a> {
         let mut texts = Texts(self.rest);
         for _ in 0..self.field_count {

@@ -1,8 +1,9 @@
-//! Callsites: what is known of an instrumented place when it is compiled, and how a record names it.
+//! Callsites: the compile-time description of an instrumented place, and the id by which records refer to it.
 //!
-//! On a 32-bit microcontroller a callsite's id is the address of its blob: no RAM, no registration. Elsewhere a callsite is a small
-//! static that registers itself on its first use and is then a number; the same word says whether it is on, so a
-//! disabled callsite costs one load and one branch.
+//! On a 32-bit microcontroller a callsite's id is the address of its blob, so it needs no RAM and no
+//! registration. Elsewhere a callsite is a small static that registers on first use and then has a number.
+//! One word holds both the number and whether the callsite is enabled, so a disabled callsite costs one load
+//! and one branch.
 
 mod blob;
 #[cfg(registered_callsites)]
@@ -12,17 +13,18 @@ pub mod registry;
 
 pub use blob::{Blob, HEADER, Kind, MAGIC, MAX_FIELDS, Meta};
 
-/// A place in the code, as its record names it.
+/// The id of a callsite in its records.
 #[derive(Clone, Copy, Debug)]
 pub struct CallsiteId {
     pub(crate) id: u32,
-    /// Checked where the record is made: here the callsite itself has no state that could answer.
+    /// The level is checked where the record is made, because the callsite itself has no state here.
     #[cfg(not(registered_callsites))]
     pub(crate) level: u8,
 }
 
-/// What a record's callsite is called on the wire: the address of its blob. On a microcontroller records hold that address. A number that no
-/// registered callsite has stays as it is. Cost elsewhere: a walk over the callsites used so far.
+/// The id of a record's callsite on the wire: the address of its blob. On a microcontroller records hold that
+/// address. Elsewhere this walks over the callsites used so far; a number that no callsite has is returned
+/// unchanged.
 #[inline(always)]
 pub(crate) fn wire_id(callsite: u32) -> u64 {
     #[cfg(not(registered_callsites))]
@@ -34,7 +36,7 @@ pub(crate) fn wire_id(callsite: u32) -> u64 {
 #[cfg(registered_callsites)]
 pub use registry::Callsite;
 
-/// A place in the code.
+/// A place in the code that makes records.
 #[cfg(not(registered_callsites))]
 #[derive(Debug)]
 pub struct Callsite;

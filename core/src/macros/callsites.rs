@@ -1,6 +1,6 @@
-//! Making a callsite on the spot and asking whether it is on.
+//! Defines a callsite in the calling code and checks whether it is enabled.
 
-/// The id of a callsite made on the spot, if it is compiled in and on.
+/// The id of a callsite that is defined in the calling code, if the callsite is compiled in and enabled.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __enabled {
@@ -17,10 +17,12 @@ macro_rules! __enabled {
 #[macro_export]
 macro_rules! __blob {
     ($meta:expr) => {{
-        // Items have no hygiene: a name that the user might also give to a constant would hide it from `$meta`.
+        // Items have no hygiene: if this constant had a name that the user's code also uses, it would shadow
+        // that name in `$meta`.
         const __TL_META: $crate::__private::Meta =
             $meta.in_package(::core::option_env!("CARGO_PKG_NAME"), ::core::option_env!("CARGO_PKG_VERSION"));
-        // On bare metal the section is named so that the linker gives its beginning and end, by which a program can sum it up.
+        // On bare metal the section has a name for which the linker defines start and stop symbols, so that a
+        // program can compute a checksum of it.
         #[cfg_attr(target_os = "none", unsafe(link_section = "throughline_callsites"))]
         #[cfg_attr(target_os = "linux", unsafe(link_section = ".throughline"))]
         static __TL_BLOB: [::core::primitive::u8; __TL_META.encoded_len()] = __TL_META.blob();

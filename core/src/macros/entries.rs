@@ -1,4 +1,5 @@
-//! What a metric leaves in the binary: its entry in the list of metrics, and what keeps the linker from dropping it.
+//! The parts of a metric in the binary: its entry in the list of metrics, and a reference that keeps the
+//! linker from dropping the entry.
 
 #[cfg(registered_callsites)]
 #[doc(hidden)]
@@ -32,8 +33,9 @@ macro_rules! __metric_entry {
     };
 }
 
-/// A function that refers to a metric's entry by a relocation of type NONE and is otherwise empty. Rejected: a reference in the
-/// entry's own register, which costs an instruction or two per count; `#[used]`, which the linker's garbage collection does not heed.
+/// A function that refers to a metric's entry by a relocation of type NONE and is otherwise empty. Two
+/// alternatives were rejected: holding the entry's address in a register costs one or two instructions per
+/// count, and the linker's garbage collection ignores `#[used]`.
 #[cfg(not(registered_callsites))]
 #[doc(hidden)]
 #[macro_export]
@@ -51,7 +53,7 @@ macro_rules! __metric_keep {
 #[macro_export]
 macro_rules! __metric_reloc {
     ($entry:ident) => {
-        // SAFETY: assembles to nothing.
+        // SAFETY: this assembles to no instruction.
         unsafe {
             ::core::arch::asm!(
                 ".reloc ., R_ARM_NONE, {}",
@@ -67,7 +69,7 @@ macro_rules! __metric_reloc {
 #[macro_export]
 macro_rules! __metric_reloc {
     ($entry:ident) => {
-        // SAFETY: assembles to nothing.
+        // SAFETY: this assembles to no instruction.
         unsafe {
             ::core::arch::asm!(
                 ".reloc ., R_RISCV_NONE, {}",
@@ -78,7 +80,7 @@ macro_rules! __metric_reloc {
     };
 }
 
-/// On other architectures the entry's address passes through a register.
+/// On other architectures the entry's address is loaded into a register.
 #[cfg(all(not(registered_callsites), not(any(target_arch = "arm", target_arch = "riscv32"))))]
 #[doc(hidden)]
 #[macro_export]

@@ -1,21 +1,26 @@
-//! Recording events.
+//! The macros that record events.
 
-/// Records an event at the given [`Level`](crate::Level): a message, and fields as in [`span!`](crate::span!), before or after it.
+/// Records an event at the given [`Level`](crate::Level): a message, and fields as in [`span!`](crate::span!)
+/// before or after it.
 ///
 /// # The message
 ///
-/// It has placeholders as `format!` has: `{ms}` shows the variable `ms`, or the field of that name; `{}` the next of the values after the message, `{0}` the
-/// first; after a colon stands the format, as in `{:?}`, `{took:.1}`, `{mask:#010x}` or `{name:>8}`. Whatever it shows is a field, too: a variable under its
-/// own name, any other expression as `arg0`, `arg1`, …, by its place. There may be no message, just fields.
+/// Placeholders are written as in `format!`: `{ms}` shows the variable `ms` or the field of that name, `{}`
+/// the next value after the message, and `{0}` the first one. A format may follow a colon, as in `{:?}`,
+/// `{took:.1}`, `{mask:#010x}` or `{name:>8}`. Every value shown is also a field: a variable under its own
+/// name, any other expression as `arg0`, `arg1` and so on, by its position. The message may be left out if
+/// there are fields.
 ///
-/// The message stays in the binary, and whoever reads the record fills it in and applies the formats, so that formatting costs the running code
-/// nothing. This holds for numbers, `bool`, `char`, text, IP addresses and (with `{:?}`) `Duration`. A value of another type is recorded as the text
-/// that the placeholder makes of it, when the event is recorded. A width or a precision must be a number: `{:width$}` and `{:.*}` do not compile.
+/// The message stays in the binary. The reader of the record fills it in and applies the formats, so
+/// formatting costs the running code nothing. This holds for numbers, `bool`, `char`, text, IP addresses and
+/// (with `{:?}`) `Duration`. A value of another type is formatted when the event is recorded, and recorded as
+/// text. A width or precision must be a number: `{:width$}` and `{:.*}` do not compile.
 ///
 /// # Options
 ///
-/// Before all else may come, in any order: `target: "…"` in place of the module's path; `parent: &span` (or a [`Context`](crate::Context)) in place of
-/// the current span, or `parent: None`; `name: "…"`, the event's name as OpenTelemetry has it.
+/// Options come first, in any order: `target: "…"` replaces the module's path; `parent: &span` (or a
+/// [`Context`](crate::Context)) replaces the current span, and `parent: None` means no span; `name: "…"` is
+/// the event's name as in OpenTelemetry.
 ///
 /// ```
 /// use throughline::{event, info};
@@ -26,7 +31,7 @@
 /// info!(target: "audit", name: "user.login", "user {} came in", 3 + 4);
 /// ```
 ///
-/// What cannot be shown does not compile:
+/// A message that cannot be filled in does not compile:
 ///
 /// ```compile_fail
 /// throughline::info!("temperature {celsius} °C");
@@ -36,38 +41,38 @@ macro_rules! event {
     ($($input:tt)*) => { $crate::__private::__event_call!([$crate] [] $($input)*) };
 }
 
-/// An event at `Trace`; see [`event!`](crate::event!).
+/// Records an event at `Trace`; see [`event!`](crate::event!).
 #[macro_export]
 macro_rules! trace {
     ($($input:tt)*) => { $crate::__private::__event_call!([$crate] [Trace] $($input)*) };
 }
 
-/// An event at `Debug`; see [`event!`](crate::event!).
+/// Records an event at `Debug`; see [`event!`](crate::event!).
 #[macro_export]
 macro_rules! debug {
     ($($input:tt)*) => { $crate::__private::__event_call!([$crate] [Debug] $($input)*) };
 }
 
-/// An event at `Info`; see [`event!`](crate::event!).
+/// Records an event at `Info`; see [`event!`](crate::event!).
 #[macro_export]
 macro_rules! info {
     ($($input:tt)*) => { $crate::__private::__event_call!([$crate] [Info] $($input)*) };
 }
 
-/// An event at `Warn`; see [`event!`](crate::event!).
+/// Records an event at `Warn`; see [`event!`](crate::event!).
 #[macro_export]
 macro_rules! warn {
     ($($input:tt)*) => { $crate::__private::__event_call!([$crate] [Warn] $($input)*) };
 }
 
-/// An event at `Error`; see [`event!`](crate::event!).
+/// Records an event at `Error`; see [`event!`](crate::event!).
 #[macro_export]
 macro_rules! error {
     ($($input:tt)*) => { $crate::__private::__event_call!([$crate] [Error] $($input)*) };
 }
 
-/// Whether an event of this level would be recorded here and now: for work that is needed only for one. An adapter's filter by target heeds
-/// `target: "…"`, else the module's path.
+/// Whether an event of this level would be recorded here and now. Use it to skip work that only such an event
+/// needs. An adapter's filter by target uses `target: "…"` if given, else the module's path.
 ///
 /// ```
 /// use throughline::{debug, enabled};

@@ -1,6 +1,7 @@
-//! Fields that are added to a span after it began.
+//! The macro that adds fields to a span after it began.
 
-/// Adds fields to a running span; they need not have been declared. `record!(current, …)` adds to whatever span is current.
+/// Adds fields to a running span. The span need not have declared them. `record!(current, …)` adds to the
+/// current span.
 ///
 /// ```
 /// use throughline::{record, span};

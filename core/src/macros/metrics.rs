@@ -1,12 +1,16 @@
-//! Metrics: counters, gauges, histograms, summaries, and families of them. What they expand to is in [`metric_sites`](super::metric_sites).
+//! The macros for counters, gauges, histograms, summaries, and families of them.
+//! [`metric_sites`](super::metric_sites) expands them.
 
-/// A monotonic counter: a static, bound here; `counter!("name" as f64)` for a sum of fractions. After the name may come
+/// A monotonic counter, a static bound at this callsite; `counter!("name" as f64)` is a sum of fractions.
+/// These options may follow the name:
 ///
 /// - `unit = "…"` ([UCUM](https://ucum.org), such as `By`, `ms` or `{request}`),
 /// - `description = "…"`,
-/// - constant labels `key = "value"`. The key may be `dotted.words`; in quotes it may be anything, also the name of an option.
+/// - constant labels, `key = "value"`. A key may consist of `dotted.words`; in quotes it may be any text,
+///   also the name of an option.
 ///
-/// Callsites with the same name, unit and labels count into one series. Labels known only when it runs are for [`counter_family!`](crate::counter_family!).
+/// Callsites with the same name, unit and labels count in one series. For labels known only at run time use
+/// [`counter_family!`](crate::counter_family!).
 ///
 /// ```
 /// use throughline::counter;
@@ -35,14 +39,15 @@ macro_rules! up_down_counter {
     ($($other:tt)*) => { $crate::__metric_without_name!("up_down_counter!") };
 }
 
-/// A last value; `gauge!("name" as f64)` for floats. Options as in [`counter!`](crate::counter!). Its value is the one that was set last, by whatever
-/// thread and callsite; callsites with the same name, unit, labels and type of value are one gauge.
+/// A last value; `gauge!("name" as f64)` for floats. The options are those of [`counter!`](crate::counter!).
+/// The value is the one that was set last by any thread at any callsite: callsites with the same name, unit,
+/// labels and value type are one gauge.
 ///
 /// ```
 /// use throughline::gauge;
 /// gauge!("queue.depth").set(17);
 /// gauge!("room.temperature" as f64, unit = "Cel").set(21.5);
-/// let _request = gauge!("http.requests.active").in_flight(); // adds 1, and subtracts it when it is dropped
+/// let _request = gauge!("http.requests.active").in_flight(); // adds 1 and, when dropped, subtracts it
 /// ```
 #[macro_export]
 macro_rules! gauge {
@@ -52,13 +57,16 @@ macro_rules! gauge {
     ($($other:tt)*) => { $crate::__metric_without_name!("gauge!") };
 }
 
-/// A distribution of non-negative integers: an exponential histogram with 2^`scale` buckets per power of two, 0 to 4 (2 when not given). Options as in
-/// [`counter!`](crate::counter!), and `scale = n`; memory and error per scale are in [`metrics`](mod@crate::metrics).
+/// A distribution of non-negative integers: an exponential histogram with 2^`scale` buckets per power of two,
+/// `scale` 0 to 4 (default 2). The options are those of [`counter!`](crate::counter!) and `scale = n`.
+/// [`metrics`](mod@crate::metrics) lists memory and error for each scale.
 ///
-/// `histogram!("name" as f64)` is one of fractions. It counts multiples of 2^-20, about a millionth; `fraction_bits = n`, an even number to 30, chooses
-/// another step. Where cells have 32 bits (see [`metrics`](mod@crate::metrics)) values reach 2^(32 − `fraction_bits`).
+/// `histogram!("name" as f64)` is a distribution of fractions. It counts multiples of 2^-20, about a
+/// millionth; `fraction_bits = n`, an even number up to 30, chooses another step. Where cells have 32 bits
+/// (see [`metrics`](mod@crate::metrics)) values reach 2^(32 − `fraction_bits`).
 ///
-/// A `Duration` is recorded in the unit given here: `s`, `ms`, `us`, `ns`, `min` or `h`; nanoseconds when none is given.
+/// A `Duration` is recorded in the unit given here: `s`, `ms`, `us`, `ns`, `min` or `h`; in nanoseconds when
+/// no unit is given.
 ///
 /// ```
 /// use std::time::Duration;
@@ -74,9 +82,11 @@ macro_rules! histogram {
     ($($other:tt)*) => { $crate::__metric_without_name!("histogram!") };
 }
 
-/// A [`histogram!`](crate::histogram!) that is exported as quantiles (OTLP's `Summary`: the least value, 50 %, 90 %, 95 %, 99 %, the greatest), for backends
-/// that take no histograms. The quantiles are those of the exponential histogram behind it, since the process began, each no more than one bucket's width
-/// above the true value; `scale` chooses how wide that is. Quantiles of several processes cannot be joined, histograms can: prefer those.
+/// A [`histogram!`](crate::histogram!) that is exported as quantiles (OTLP's `Summary`: the minimum, 50 %, 90
+/// %, 95 %, 99 % and the maximum), for backends that take no histograms. The quantiles are computed from the
+/// exponential histogram since the process began, and each is at most one bucket's width above the true
+/// value; `scale` sets that width. Quantiles of several processes cannot be merged but histograms can, so
+/// prefer those.
 ///
 /// ```
 /// use throughline::summary;
@@ -90,8 +100,9 @@ macro_rules! summary {
     ($($other:tt)*) => { $crate::__metric_without_name!("summary!") };
 }
 
-/// Counters with run-time labels, at most `capacity` sets of them; more are counted together. Other options: `unit`, `description`, as in
-/// [`counter!`](crate::counter!), in any order.
+/// Counters with run-time labels. `capacity` is the number of label sets that are kept apart; all further
+/// sets are counted together. The other options are `unit` and `description`, as in
+/// [`counter!`](crate::counter!). The options may come in any order.
 ///
 /// ```
 /// use throughline::counter_family;

@@ -1,6 +1,7 @@
-//! The macros a user calls. Each makes a callsite in the binary and one call; field names go into the callsite, values into the record.
+//! The macros that users call. Each defines a callsite in the binary and expands to one call. Field names go
+//! into the callsite, field values into the record.
 //!
-//! Field values may be evaluated even where the record is then not made, so they should have no side effects.
+//! Field values may be evaluated even if no record is made, so they should have no side effects.
 
 mod callsites;
 mod entries;

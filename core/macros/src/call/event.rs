@@ -1,8 +1,8 @@
-//! `event!` and its levels, and `enabled!`.
+//! `event!`, its variants for each level, and `enabled!`.
 
 use super::field::{Field, Fields, Item, no_name};
 use super::input::Input;
-use super::message::{Hole, Message, Piece, Reference};
+use super::message::{Message, Piece, Placeholder, Reference};
 use super::options::{Macro, Options, Parent};
 use super::or_error;
 use super::span::{callsite, target};
@@ -11,12 +11,12 @@ use quote::{ToTokens, quote};
 use syn::parse::{ParseStream, Parser};
 use syn::{Error, Expr, LitStr, Path, Result, Token, braced, parse_quote};
 
-/// The whole of `event!`.
+/// The complete expansion of `event!`.
 pub(crate) fn event(input: TokenStream) -> TokenStream {
     with_input(input, expand_event, TokenStream::new)
 }
 
-/// The whole of `enabled!`.
+/// The complete expansion of `enabled!`.
 pub(crate) fn enabled(input: TokenStream) -> TokenStream {
     with_input(input, expand_enabled, || quote!(false))
 }
@@ -96,9 +96,9 @@ fn expand_enabled(input: ParseStream<'_>, krate: &Path, options: Options) -> Res
     })
 }
 
-/// What comes after the options.
+/// The arguments after the options.
 struct Arguments {
-    /// The message as readers get it: each placeholder by its field's name.
+    /// The message as readers get it: each placeholder names its field.
     message: LitStr,
     fields: Fields,
 }
@@ -107,9 +107,9 @@ impl Arguments {
     fn parse(input: ParseStream<'_>) -> Result<Arguments> {
         let mut fields = Fields::default();
         let mut literal: Option<LitStr> = None;
-        // The fields that the values after the message are, in order.
+        // The indices of the fields for the values after the message, in order.
         let mut values: Vec<usize> = Vec::new();
-        // Those among them that only a placeholder gives a sense.
+        // Those of them that are an error unless a placeholder shows them.
         let mut unnamed: Vec<(usize, Expr)> = Vec::new();
         if input.is_empty() {
             return Err(Error::new(Span::call_site(), "an event needs a message or a field"));
@@ -137,7 +137,7 @@ impl Arguments {
                             values.push(index);
                             continue;
                         }
-                        // The name is taken by another value, so this one has none.
+                        // Another value already has this name, so this one gets a number instead.
                         field.key = format!("arg{}", values.len());
                         unnamed.push((fields.0.len(), field.value.clone()));
                     }
@@ -168,7 +168,7 @@ impl Arguments {
         let Some(literal) = literal else {
             return Ok(Arguments { message: LitStr::new("", Span::mixed_site()), fields });
         };
-        let message = tie(&Message::parse(&literal)?, &mut fields, &values)?;
+        let message = resolve(&Message::parse(&literal)?, &mut fields, &values)?;
         for (index, value) in unnamed {
             if fields.0[index].shown.is_empty() && !message.shown[index] {
                 return Err(no_name(&value));
@@ -185,7 +185,7 @@ fn comma(input: ParseStream<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A string that is no field's key.
+/// Whether a string follows that is not a field's key.
 fn is_message(input: ParseStream<'_>) -> bool {
     input.peek(LitStr) && (!input.peek2(Token![=]) || input.peek2(Token![==]))
 }
@@ -198,39 +198,40 @@ fn not_a_message(value: &Expr) -> Error {
 }
 
 impl Field {
-    /// Whether both are recorded as they are, from the same expression: `{} {}` may show a value twice, and a field may be shown, too.
+    /// Whether both fields record the same expression as it is: `{} {}` may show a value twice, and a field
+    /// may also be shown.
     fn is_same_value(&self, other: &Field) -> bool {
         let text = |field: &Field| field.value.to_token_stream().to_string();
         self.sigil.is_none() && other.sigil.is_none() && text(self) == text(other)
     }
 }
 
-/// A message whose placeholders have found their fields.
-struct Tied {
+/// A message with its placeholders resolved to fields.
+struct Resolved {
     text: String,
-    /// By index of the field.
+    /// Whether the message shows the field, by index of the field.
     shown: [bool; super::MAX_FIELDS],
 }
 
-/// Finds the field of each placeholder; a name that is no field's is that of a variable, which becomes one.
-fn tie(message: &Message, fields: &mut Fields, values: &[usize]) -> Result<Tied> {
+/// Resolves each placeholder to a field. A name that is not a field's is a variable's, and adds a field.
+fn resolve(message: &Message, fields: &mut Fields, values: &[usize]) -> Result<Resolved> {
     let fail = |text: String| Error::new(message.span, text);
     let mut next = 0;
     let mut indices = Vec::new();
-    for Hole { value, .. } in message.holes() {
+    for Placeholder { value, .. } in message.placeholders() {
         let index = match value {
             Reference::Next => {
                 next += 1;
                 values.get(next - 1).copied().ok_or_else(|| {
                     fail(format!(
-                        "the message has more `{{}}` than there are values after it, {}: give one for each",
+                        "the message has more `{{}}` than values after it ({}): give one value for each",
                         values.len()
                     ))
                 })?
             }
             Reference::Index(n) => values.get(*n).copied().ok_or_else(|| {
                 fail(format!(
-                    "the message shows `{{{n}}}`, counted from 0, but the number of values after it is {}",
+                    "the message shows `{{{n}}}`, counted from 0, but the number of values after the message is {}",
                     values.len()
                 ))
             })?,
@@ -247,30 +248,30 @@ fn tie(message: &Message, fields: &mut Fields, values: &[usize]) -> Result<Tied>
         };
         indices.push(index);
     }
-    let mut tied = Tied { text: String::new(), shown: [false; super::MAX_FIELDS] };
+    let mut resolved = Resolved { text: String::new(), shown: [false; super::MAX_FIELDS] };
     let mut indices = indices.into_iter();
     for piece in &message.pieces {
         match piece {
-            Piece::Text(text) => tied.text.push_str(text),
-            Piece::Hole(hole) => {
+            Piece::Text(text) => resolved.text.push_str(text),
+            Piece::Placeholder(placeholder) => {
                 let index = indices.next().unwrap_or_default();
-                tied.shown[index] = true;
+                resolved.shown[index] = true;
                 let field = &mut fields.0[index];
-                field.show(hole, message.span)?;
-                tied.text.push('{');
-                tied.text.push_str(&placeholder_name(&field.key, index));
-                if !hole.spec.text.is_empty() {
-                    tied.text.push(':');
-                    tied.text.push_str(&hole.spec.text);
+                field.show(placeholder, message.span)?;
+                resolved.text.push('{');
+                resolved.text.push_str(&placeholder_name(&field.key, index));
+                if !placeholder.spec.text.is_empty() {
+                    resolved.text.push(':');
+                    resolved.text.push_str(&placeholder.spec.text);
                 }
-                tied.text.push('}');
+                resolved.text.push('}');
             }
         }
     }
-    Ok(tied)
+    Ok(resolved)
 }
 
-/// How a reader finds the field: by its name, or, where that is no word, by its number.
+/// The name by which a reader finds the field: its key or, if the key is not a valid name, its number.
 fn placeholder_name(key: &str, index: usize) -> String {
     let is_word = |part: &str| {
         part.starts_with(|c: char| c.is_alphabetic() || c == '_')
@@ -283,33 +284,33 @@ fn placeholder_name(key: &str, index: usize) -> String {
 }
 
 impl Field {
-    fn show(&mut self, hole: &Hole, at: Span) -> Result<()> {
+    fn show(&mut self, placeholder: &Placeholder, at: Span) -> Result<()> {
         use super::message::Style::{Debug, Display};
-        if self.sigil.is_some() && !matches!(hole.spec.style, Display | Debug) {
+        if self.sigil.is_some() && !matches!(placeholder.spec.style, Display | Debug) {
             let message = format!(
                 "`{{:{}}}` shows a number, and the field `{}` is text: leave out its `%` or `?`",
-                hole.spec.text, self.key
+                placeholder.spec.text, self.key
             );
             return Err(Error::new(at, message));
         }
-        if !self.shown.contains(&hole.spec) {
-            self.shown.push(hole.spec.clone());
+        if !self.shown.contains(&placeholder.spec) {
+            self.shown.push(placeholder.spec.clone());
         }
         Ok(())
     }
 }
 
-/// The field that a variable named in the message becomes.
+/// The field for a variable that the message names.
 fn captured(name: &str, span: Span) -> Result<Field> {
     let (word, is_raw) = name.strip_prefix("r#").map_or((name, false), |word| (word, true));
     if word.contains('.') {
         let message = format!(
-            "the message shows `{{{name}}}`, which is no field; a message names variables, so give the value after it, as in `\"{{}}\", {name}`"
+            "the message shows `{{{name}}}`, which is not a field; a message names variables, so give the value after it, as in `\"{{}}\", {name}`"
         );
         return Err(Error::new(span, message));
     }
     if matches!(word, "super" | "crate" | "Self" | "_") {
-        return Err(Error::new(span, format!("`{{{name}}}` names no variable")));
+        return Err(Error::new(span, format!("`{{{name}}}` does not name a variable")));
     }
     let is_keyword = syn::parse_str::<Ident>(word).is_err() && word != "self";
     let ident = if is_raw || is_keyword { Ident::new_raw(word, span) } else { Ident::new(word, span) };

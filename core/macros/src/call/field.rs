@@ -1,4 +1,4 @@
-//! Fields of a call: how they are written, and the names and values they become.
+//! The fields of a call: their syntax, and the names and values that they expand to.
 
 use super::message::{Spec, Style};
 use proc_macro2::{Ident, Span, TokenStream};
@@ -8,36 +8,37 @@ use syn::parse::ParseStream;
 use syn::spanned::Spanned;
 use syn::{Error, Expr, ExprField, Lit, LitStr, Member, Path, Result, Token};
 
-/// As many as a record holds; the same as `throughline::callsite::MAX_FIELDS`.
+/// The most fields that a record holds; equal to `throughline::callsite::MAX_FIELDS`.
 pub(crate) const MAX_FIELDS: usize = 15;
 
-/// A field of a span, of an event or of a later record.
+/// A field of a span, an event or a `record!`.
 #[derive(Clone)]
 pub(crate) struct Field {
     pub(crate) key: String,
     pub(crate) span: Span,
     pub(crate) sigil: Option<Sigil>,
     pub(crate) value: Expr,
-    /// The formats in which the message shows it.
+    /// The formats in which the message shows the field.
     pub(crate) shown: Vec<Spec>,
-    /// Whether it is an argument of an instrumented function, which nobody asked for by name: one that cannot be recorded is no mistake.
+    /// Whether the field is an argument of an instrumented function that was not named explicitly. If it
+    /// cannot be recorded, that is not an error.
     pub(crate) is_argument: bool,
-    /// Whether it was written as a variable, which is its own name.
+    /// Whether the field was written as a variable, so that its name is the variable's.
     pub(crate) is_its_own_name: bool,
 }
 
-/// `%` or `?`, and where it stands.
+/// `%` or `?`, and its position.
 #[derive(Clone, Copy)]
 pub(crate) enum Sigil {
     Display(Span),
     Debug(Span),
 }
 
-/// What one place in a field list holds.
+/// An element of a field list.
 pub(crate) enum Item {
     /// A field with its key.
     Named(Field),
-    /// A value without one: neither `key = value` nor a variable.
+    /// A value without a key: neither `key = value` nor a variable.
     Unnamed(Option<Sigil>, Expr),
 }
 
@@ -70,7 +71,7 @@ impl Item {
         }))
     }
 
-    /// A variable, or a field of one, is its own name.
+    /// A variable, or a field of one, is a field with its own name; any other value has no name.
     fn of(sigil: Option<Sigil>, value: Expr) -> Item {
         match name_of(&value) {
             Some(key) => {
@@ -103,8 +104,8 @@ impl Sigil {
     }
 }
 
-/// The `a.b.c` of `a.b.c = …`, where any word may be part of a name, such as the `type` of `error.type`, and so may numbers. Reads nothing if no `=`
-/// follows.
+/// Parses the `a.b.c` of `a.b.c = …`. Its parts may be keywords, such as the `type` of `error.type`, and
+/// numbers. Consumes nothing if no `=` follows.
 fn dotted_key(input: ParseStream<'_>) -> Result<Option<(String, Span)>> {
     let read = |input: ParseStream<'_>| -> Result<(String, Span)> {
         let first = Ident::parse_any(input)?;
@@ -126,7 +127,7 @@ fn dotted_key(input: ParseStream<'_>) -> Result<Option<(String, Span)>> {
     if is_key { read(input).map(Some) } else { Ok(None) }
 }
 
-/// The name of a variable, or of a field of one: `value`, `self.id`, `pair.0`.
+/// The name of a variable or of a field of one: `value`, `self.id`, `pair.0`.
 fn name_of(value: &Expr) -> Option<String> {
     match value {
         Expr::Path(path) if path.qself.is_none() => Some(path.path.get_ident()?.unraw().to_string()),
@@ -164,7 +165,7 @@ impl Fields {
         self.0.iter().position(|field| field.key == key)
     }
 
-    /// A list of nothing but named fields.
+    /// Parses a list in which every field must have a name.
     pub(crate) fn parse_named(input: ParseStream<'_>) -> Result<Fields> {
         let mut fields = Fields::default();
         while !input.is_empty() {
@@ -179,13 +180,13 @@ impl Fields {
         Ok(fields)
     }
 
-    /// What goes into the callsite's `fields`.
+    /// The array for the callsite's `fields`.
     pub(crate) fn names(&self) -> TokenStream {
         let keys = self.0.iter().map(|field| LitStr::new(&field.key, Span::mixed_site()));
         quote!(&[#(#keys),*])
     }
 
-    /// `call`, in which `values` may be used, with the traits in scope that choose how a value is recorded.
+    /// `call`, which may use `values`, with the traits in scope that choose how each value is recorded.
     pub(crate) fn with_traits(&self, krate: &Path, call: TokenStream) -> TokenStream {
         if self.0.iter().all(|field| field.sigil.is_some()) {
             return call;
@@ -199,14 +200,14 @@ impl Fields {
         }}
     }
 
-    /// A reference to the tuple of their values.
+    /// A reference to the tuple of the values.
     pub(crate) fn values(&self, krate: &Path) -> TokenStream {
         let values = self.0.iter().map(|field| field.recorded(krate));
         quote!(&(#(#values,)*))
     }
 }
 
-/// The error for a value that nothing names.
+/// The error for a value without a name.
 pub(crate) fn no_name(value: &Expr) -> Error {
     Error::new(
         value.span(),
@@ -215,7 +216,7 @@ pub(crate) fn no_name(value: &Expr) -> Error {
 }
 
 impl Field {
-    /// The expression of its value in the record.
+    /// The expression for the value in the record.
     fn recorded(&self, krate: &Path) -> TokenStream {
         let (value, span) = (&self.value, Span::mixed_site().located_at(self.value.span()));
         match self.sigil {
@@ -245,7 +246,8 @@ impl Field {
         }
     }
 
-    /// A value whose type the reader can format is recorded as it is; any other as the text that the placeholder makes of it.
+    /// A value that the reader can format is recorded as it is; any other value is recorded as the text that
+    /// the placeholder produces.
     fn shown_once(&self, krate: &Path, spec: &Spec, span: Span) -> TokenStream {
         let value = &self.value;
         let (value_name, formatter) =
@@ -268,7 +270,7 @@ impl Field {
         }
     }
 
-    /// The function that accepts what can be shown in each of several formats.
+    /// The function that accepts only values that can be shown in all of the formats used.
     fn check_of_several(&self) -> &'static str {
         let has = |style| self.shown.iter().any(|spec| spec.style == style);
         if has(Style::Bits) || has(Style::HexDebug) {
@@ -282,7 +284,7 @@ impl Field {
 }
 
 impl Style {
-    /// The type that stands for it in `throughline::__private::values`.
+    /// The marker type for this style in `throughline::__private::values`.
     fn marker(self) -> &'static str {
         match self {
             Style::Display => "InDisplay",

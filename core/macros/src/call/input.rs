@@ -1,13 +1,14 @@
-//! What the `macro_rules!` of the core pass on: where the crate is, the level if the macro has one, and the user's own words.
+//! The input that the core's `macro_rules!` pass on: the path of the crate, the level if the macro implies
+//! one, and the user's tokens.
 
 use proc_macro2::{Group, Ident, TokenStream};
 use syn::parse::{Parse, ParseStream};
 use syn::{Path, Result};
 
 pub(crate) struct Input {
-    /// `$crate`, or what `crate = …` said.
+    /// `$crate`, or the path given with `crate = …`.
     pub(crate) krate: Path,
-    /// The level that the macro stands for, such as `Warn` of `warn!`.
+    /// The level that the macro implies, such as `Warn` for `warn!`.
     pub(crate) level: Option<Ident>,
     pub(crate) rest: TokenStream,
 }

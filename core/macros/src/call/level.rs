@@ -1,4 +1,4 @@
-//! Words that name a level or a span's kind, as a user may write them.
+//! Levels and span kinds as a user may write them.
 
 use proc_macro2::{Ident, Span};
 use syn::parse::ParseStream;
@@ -7,7 +7,7 @@ use syn::{Error, LitStr, Path, Result};
 pub(crate) const LEVELS: [&str; 5] = ["Trace", "Debug", "Info", "Warn", "Error"];
 pub(crate) const KINDS: [&str; 5] = ["Internal", "Server", "Client", "Producer", "Consumer"];
 
-/// `"debug"`, `Debug`, `DEBUG` or `Level::DEBUG`, as one of `known`.
+/// Parses `"debug"`, `Debug`, `DEBUG` or `Level::DEBUG` as one of `known`.
 pub(crate) fn variant(input: ParseStream<'_>, what: &str, known: &[&str]) -> Result<Ident> {
     let (given, span) = if input.peek(LitStr) {
         let text: LitStr = input.parse()?;
@@ -21,12 +21,13 @@ pub(crate) fn variant(input: ParseStream<'_>, what: &str, known: &[&str]) -> Res
         Some(name) => Ok(Ident::new(name, Span::mixed_site())),
         None => {
             let known = known.join("`, `");
-            Err(Error::new(span, format!("unknown {what} `{given}`; there are `{known}`")))
+            Err(Error::new(span, format!("unknown {what} `{given}`; expected one of `{known}`")))
         }
     }
 }
 
-/// Whether a path follows that ends in a level: `Level::INFO`, `throughline::Level::Info`, and, if `bare`, `INFO` by itself.
+/// Whether the next tokens are a path that ends in a level: `Level::INFO`, `throughline::Level::Info` or, if
+/// `bare`, `INFO` alone.
 pub(crate) fn is_level(input: ParseStream<'_>, bare: bool) -> bool {
     let ahead = input.fork();
     let Ok(path) = ahead.call(Path::parse_mod_style) else { return false };

@@ -1,26 +1,27 @@
-//! An event's message: its text, and its placeholders as `format!` has them.
+//! The message of an event: its text and its placeholders, in the syntax of `format!`.
 //!
-//! The message stays in the binary with its format specs, and the reader of a record applies them to the values. A placeholder that the reader could
-//! not honour is refused here.
+//! The message stays in the binary with its format specs, and the reader of a record applies them to the
+//! values. This module rejects placeholders that the reader could not format.
 
 use proc_macro2::Span;
 use syn::{Error, LitStr, Result};
 
-/// A message, taken apart.
+/// A parsed message.
 pub(crate) struct Message {
     pub(crate) pieces: Vec<Piece>,
-    /// Where its literal is, with the hygiene of whoever wrote it: variables that it names are looked up from there.
+    /// The span of the message's literal. Variables that the message names are resolved with its hygiene, in
+    /// the scope of the author.
     pub(crate) span: Span,
 }
 
 pub(crate) enum Piece {
-    /// Text between placeholders, with its braces still doubled.
+    /// Text between placeholders. Its braces are still doubled.
     Text(String),
-    Hole(Hole),
+    Placeholder(Placeholder),
 }
 
 /// A placeholder.
-pub(crate) struct Hole {
+pub(crate) struct Placeholder {
     pub(crate) value: Reference,
     pub(crate) spec: Spec,
 }
@@ -38,12 +39,12 @@ pub(crate) enum Reference {
 /// How a placeholder shows its value.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Spec {
-    /// What is after the colon, without spaces at its end; empty when nothing is.
+    /// The text after the colon, without spaces at its end; empty when there is none.
     pub(crate) text: String,
     pub(crate) style: Style,
 }
 
-/// The trait of `core::fmt` that a spec asks for.
+/// The trait of `core::fmt` that a format spec asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Style {
     Display,
@@ -76,12 +77,12 @@ impl Message {
             if tail.starts_with('}') {
                 return Err(fail("the message has a `}` without a `{`: write `}}` for a brace".into()));
             }
-            // A fill may be a brace, as in `{:}>4}`, which `format!` accepts too.
-            let Some(end) = end_of_hole(tail) else {
+            // A fill character may be a brace, as in `{:}>4}`, which `format!` accepts as well.
+            let Some(end) = end_of_placeholder(tail) else {
                 return Err(fail("the message has a `{` without a `}`: write `{{` for a brace".into()));
             };
             pieces.push(Piece::Text(std::mem::take(&mut plain)));
-            pieces.push(Piece::Hole(Hole::parse(&tail[1..end]).map_err(fail)?));
+            pieces.push(Piece::Placeholder(Placeholder::parse(&tail[1..end]).map_err(fail)?));
             rest = &tail[end + 1..];
         }
         plain.push_str(rest);
@@ -89,23 +90,23 @@ impl Message {
         Ok(Message { pieces, span: literal.span() })
     }
 
-    pub(crate) fn holes(&self) -> impl Iterator<Item = &Hole> {
+    pub(crate) fn placeholders(&self) -> impl Iterator<Item = &Placeholder> {
         self.pieces.iter().filter_map(|piece| match piece {
-            Piece::Hole(hole) => Some(hole),
+            Piece::Placeholder(placeholder) => Some(placeholder),
             Piece::Text(_) => None,
         })
     }
 }
 
-/// Where the `}` is that ends the placeholder at the start of `tail`.
-fn end_of_hole(tail: &str) -> Option<usize> {
+/// The index of the `}` that ends the placeholder at the start of `tail`.
+fn end_of_placeholder(tail: &str) -> Option<usize> {
     let end = tail.find('}')?;
     let is_fill = tail[..end].ends_with(':') && tail[end + 1..].starts_with(['<', '^', '>']);
     if is_fill { tail[end + 1..].find('}').map(|more| end + 1 + more) } else { Some(end) }
 }
 
-impl Hole {
-    fn parse(inner: &str) -> std::result::Result<Hole, String> {
+impl Placeholder {
+    fn parse(inner: &str) -> std::result::Result<Placeholder, String> {
         let (name, spec) = inner.split_once(':').unwrap_or((inner, ""));
         let name = name.trim();
         let value = if name.is_empty() {
@@ -116,10 +117,10 @@ impl Hole {
             Reference::Name(name.into())
         } else {
             return Err(format!(
-                "`{{{inner}}}` names no value: a placeholder holds a variable, the name of a field or a number, as in `{{ms}}`, `{{http.route}}` or `{{0}}`; give an expression after the message, as in `\"{{}}\", a + b`"
+                "`{{{inner}}}` does not name a value: a placeholder holds a variable, the name of a field or a number, as in `{{ms}}`, `{{http.route}}` or `{{0}}`; give an expression after the message, as in `\"{{}}\", a + b`"
             ));
         };
-        Ok(Hole { value, spec: Spec::parse(spec.trim_end())? })
+        Ok(Placeholder { value, spec: Spec::parse(spec.trim_end())? })
     }
 }
 
@@ -161,7 +162,7 @@ impl Spec {
             _ if rest.contains(['$', '*']) => return Err(dynamic(text)),
             _ => {
                 return Err(format!(
-                    "unknown format `{rest}` in `{{:{text}}}`; there are `?`, `x?`, `X?`, `x`, `X`, `o`, `b`, `e`, `E` and `p`"
+                    "unknown format `{rest}` in `{{:{text}}}`; the formats are `?`, `x?`, `X?`, `x`, `X`, `o`, `b`, `e`, `E` and `p`"
                 ));
             }
         };
@@ -169,7 +170,7 @@ impl Spec {
     }
 }
 
-/// Passes over a number.
+/// Skips a number.
 fn width<'a>(rest: &'a str, spec: &str) -> std::result::Result<&'a str, String> {
     let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
     let digits = &rest[..rest.len() - after.len()];

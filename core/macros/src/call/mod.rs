@@ -1,4 +1,4 @@
-//! The macros `event!` and its levels, `span!` and its levels, `record!` and `enabled!`: what they are given, and what becomes of it.
+//! The input and the expansion of `event!`, `span!`, their variants for each level, `record!` and `enabled!`.
 
 mod event;
 mod field;
@@ -18,7 +18,7 @@ pub(crate) use level::{KINDS, LEVELS, variant};
 pub(crate) use options::{Options, Parent};
 pub(crate) use span::{begin, record, span};
 
-/// The macro's code; on a mistake, its message and `instead`, so that it is the only thing the compiler reports.
+/// The expansion; on a mistake, the error and `instead`, so that the compiler reports nothing else.
 fn or_error(expanded: Result<TokenStream>, instead: impl FnOnce() -> TokenStream) -> TokenStream {
     expanded.unwrap_or_else(|error| {
         let (error, instead) = (error.into_compile_error(), instead());

@@ -1,4 +1,4 @@
-//! What may come before the name of a span or the message of an event: `target: …`, `parent: …` and their like.
+//! The options before the name of a span or the message of an event, such as `target: …` and `parent: …`.
 
 use super::level::{KINDS, LEVELS, is_level, variant};
 use proc_macro2::{Ident, Span};
@@ -17,15 +17,15 @@ pub(crate) struct Options {
     pub(crate) root: Option<Expr>,
 }
 
-/// Where a span or an event belongs.
+/// The parent of a span or an event.
 pub(crate) enum Parent {
-    /// `parent: None`: nowhere.
+    /// `parent: None`: no parent.
     None,
-    /// To this span or context.
+    /// The given span or context.
     Place(Expr),
 }
 
-/// Which macro's options they are.
+/// The macro that the options belong to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Macro {
     Span,
@@ -42,7 +42,8 @@ impl Macro {
 }
 
 impl Options {
-    /// Reads all there are. A level may also stand by itself among them; in an event also without `Level::`.
+    /// Parses all options. A level may also stand among them without a keyword; in an event, also without
+    /// `Level::`.
     pub(crate) fn parse(input: ParseStream<'_>, of: Macro) -> Result<Options> {
         let mut options = Options::default();
         loop {
@@ -72,18 +73,18 @@ impl Options {
             ("root", Macro::Span) => self.root.replace(input.parse()?).is_some(),
             (other, _) => {
                 let hint = match other {
-                    "name" => "; a span's name is its first argument by itself",
-                    "kind" | "root" => "; that is for spans",
+                    "name" => "; give a span's name as the first argument, without a keyword",
+                    "kind" | "root" => "; it is for spans only",
                     _ => "",
                 };
-                let message = format!("unknown option `{other}`{hint}; there are {}", of.options());
+                let message = format!("unknown option `{other}`{hint}; the options are {}", of.options());
                 return Err(Error::new(word.span(), message));
             }
         };
         if is_twice { Err(Error::new(word.span(), format!("`{word}` is given twice"))) } else { Ok(()) }
     }
 
-    /// The level, which is `Info` if none is given.
+    /// The level; `Info` if none is given.
     pub(crate) fn level(&self) -> Ident {
         self.level.clone().unwrap_or_else(|| Ident::new("Info", Span::mixed_site()))
     }

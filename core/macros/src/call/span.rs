@@ -1,4 +1,4 @@
-//! `span!` and its levels, and `record!`.
+//! `span!`, its variants for each level, and `record!`.
 
 use super::field::Fields;
 use super::input::Input;
@@ -10,7 +10,7 @@ use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
 use syn::{Error, Expr, Path, Result, Token};
 
-/// The whole of `span!`.
+/// The complete expansion of `span!`.
 pub(crate) fn span(input: TokenStream) -> TokenStream {
     let Input { krate, level, rest } = match syn::parse2(input) {
         Ok(input) => input,
@@ -48,7 +48,7 @@ pub(crate) fn begin(krate: &Path, options: &Options, name: &Expr, fields: &Field
         (Some(_), Some(Parent::Place(place))) => {
             return Err(Error::new_spanned(
                 place,
-                "a span with a parent is no root: give `root` or `parent`",
+                "a root span has no parent: give either `root` or `parent`",
             ));
         }
         (_, Some(Parent::None)) => (quote!(true), None),
@@ -80,7 +80,7 @@ pub(crate) fn begin(krate: &Path, options: &Options, name: &Expr, fields: &Field
     })
 }
 
-/// The whole of `record!`.
+/// The complete expansion of `record!`.
 pub(crate) fn record(input: TokenStream) -> TokenStream {
     let Input { krate, rest, .. } = match syn::parse2(input) {
         Ok(input) => input,
@@ -103,7 +103,8 @@ fn expand_record(input: ParseStream<'_>, krate: &Path) -> Result<TokenStream> {
         quote!(#krate::__private::Span::add(&#span, #callsite, #values))
     };
     let add = fields.with_traits(krate, add);
-    // Fields belong to a span that is already recorded, so no level of their own can turn them off.
+    // The fields belong to a span that is already recorded, so they have no level of their own that could
+    // turn them off.
     Ok(quote! {
         if let ::core::option::Option::Some(#callsite) = #krate::__enabled!(Error, #krate::__private::Meta {
             kind: #krate::__private::Kind::Fields,
@@ -119,7 +120,7 @@ fn expand_record(input: ParseStream<'_>, krate: &Path) -> Result<TokenStream> {
     })
 }
 
-/// The target: what was asked for, else the module's path.
+/// The given target, or the module's path.
 pub(super) fn target(given: Option<&Expr>) -> TokenStream {
     match given {
         Some(target) => target.to_token_stream(),
@@ -127,8 +128,9 @@ pub(super) fn target(given: Option<&Expr>) -> TokenStream {
     }
 }
 
-/// The variable that holds the callsite's id. Local variables of a macro are not seen by the user's code; but a constant of this name in the
-/// user's scope would be taken for the pattern, so the name is one that nobody has.
+/// The variable that holds the callsite's id. Hygiene hides a macro's local variables from the user's code,
+/// but a constant with the same name in the user's scope would turn the pattern into a comparison, so the
+/// prefix is one that nobody else uses.
 pub(super) fn callsite() -> Ident {
     Ident::new("__throughline_callsite", Span::mixed_site())
 }
