@@ -52,14 +52,14 @@ mod without_loom {
         pub use crate::value::{Extended, ExtendedValue, List};
     }
 
-    /// The id key and events written to another ring; on a host also the recorders of threads, the share of
-    /// traces that is recorded, and panic messages.
+    /// The id key and events written to another ring; on a host also the recorders of threads, remote parents,
+    /// the share of traces that is recorded, and panic messages.
     pub mod recorder {
         pub use crate::aside::event_to;
         #[cfg(feature = "std")]
         pub use crate::recorder::{
             ThreadHook, acquire_thread, for_each_thread, forget_threads, mute_thread, refused,
-            release_thread, set_sample_ratio, set_thread_hook,
+            release_thread, remote_parent, set_sample_ratio, set_thread_hook, turn_remote_parents,
         };
         pub use crate::recorder::{id_key, set_id_key};
         #[cfg(feature = "std")]

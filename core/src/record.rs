@@ -25,6 +25,9 @@ pub enum Record<'a> {
         id: Word,
         /// The remote span.
         remote: TraceContext,
+        /// Whether it was recorded before. A server records it again when a place below it is entered, because
+        /// its pump may have forgotten it.
+        again: bool,
     },
     /// A full-width reading of the clock, which does not wrap.
     Clock {
@@ -160,7 +163,7 @@ impl<'a> Record<'a> {
                     span_id: SpanId::from_bytes(*bytes.get(16..)?.first_chunk()?)?,
                     flags: *flags as u8,
                 };
-                Record::Attach { time: *time, id: *id, remote }
+                Record::Attach { time: *time, id: *id, remote, again: *flags & AGAIN != 0 }
             }
             RecordKind::Extended => {
                 let (time, rest) = body.split_first()?;
@@ -198,6 +201,9 @@ pub fn is_remote(id: Word) -> bool {
 
 /// Means "no busy time" in the words of a long span.
 pub(crate) const NO_BUSY: u64 = u64::MAX;
+
+/// Set in the flags word of an [`Record::Attach`] that is recorded again.
+pub(crate) const AGAIN: Word = 1 << 9;
 
 /// Number of body words of a [`Record::Attach`].
 pub(crate) const ATTACH_WORDS: usize = 3 + 24 / size_of::<Word>();

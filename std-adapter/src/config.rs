@@ -107,7 +107,7 @@ impl Config {
             metric_cells: 32_768,
             max_threads: 4096,
             late_fields: 16_384,
-            remote_parents: 1 << 18,
+            remote_parents: 1 << 16,
             terminal_records: 10_000,
             batch_bytes: 512 * 1024,
             batch_interval: Duration::from_secs(1),
@@ -200,11 +200,13 @@ impl Config {
         self
     }
 
-    /// Remote parents whose ids are kept for the spans below them. One is forgotten when nothing can be below it any more; when this many are
-    /// needed at a time, the first to come is forgotten, and spans of its trace are counted as `unknown_parent`. Default: 262,144, which take 24 MiB.
+    /// Sets how many other remote parents must come before the pump forgets one that is detached and current on
+    /// no thread. Nothing is lost by that: when a future or context below it is entered later, the ids are
+    /// recorded again, which takes one more record. Besides those that are attached, the pump keeps at most three
+    /// times this many, of about 90 bytes each. Default: 65,536.
     #[must_use]
-    pub fn remote_parents(mut self, most: usize) -> Config {
-        self.remote_parents = most;
+    pub fn remote_parents(mut self, others: usize) -> Config {
+        self.remote_parents = others;
         self
     }
 

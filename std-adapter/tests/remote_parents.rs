@@ -3,14 +3,21 @@
 
 mod support;
 
+use opentelemetry_proto::tonic::common::v1::any_value::Value::BoolValue;
+use std::collections::HashMap;
+use std::future::ready;
+use std::ops::Range;
+use std::sync::mpsc;
 use std::time::Duration;
 use support::in_own_process;
-use support::receiver::Receiver;
+use support::receiver::{Receiver, attribute, int};
 use throughline::sampler::{NewTrace, Sampler, Sampling};
-use throughline::{Instrument, TraceContext, attach, error, span};
-use throughline_std::{Config, DropReason, otlp::ClientConfig};
+use throughline::{Context, Instrument, TraceContext, attach, error, info, span};
+use throughline_std::{Config, DropReason, Guard, otlp::ClientConfig};
 
 const LONG: Duration = Duration::from_secs(30);
+/// Says of an event that its remote trace is not known.
+const MARK: &str = "throughline.unknown_parent";
 
 fn config(receiver: &Receiver) -> Config {
     let client = ClientConfig::new(&receiver.endpoint).unwrap().timeout(LONG);
@@ -21,69 +28,149 @@ fn parent(n: u32) -> TraceContext {
     TraceContext::parse(&format!("00-{:032x}-{:016x}-01", n + 1, n + 1)).unwrap()
 }
 
+/// Attaches and detaches a remote parent with a span below it, for each of these numbers, and lets the pump come in between.
+fn serve(guard: &Guard, requests: Range<u32>) {
+    for n in requests {
+        let _remote = attach(parent(n));
+        drop(span!("served"));
+        if n % 1000 == 0 {
+            assert!(guard.flush(LONG));
+        }
+    }
+}
+
+/// What the receiver got, when nothing was lost: the trace and the parent of each span that is not one of [`serve`], by its name.
+fn delivered(guard: Guard, receiver: &Receiver) -> HashMap<String, (Vec<u8>, Vec<u8>)> {
+    let report = guard.shutdown(LONG);
+    assert!(report.complete && report.ledger.is_settled(), "{}", report.ledger);
+    let lost = report.ledger.ring.dropped_total() + report.ledger.pump.dropped_total();
+    assert_eq!(lost, 0, "{}", report.ledger);
+    receiver.with(|r| {
+        let others = r.spans.iter().filter(|span| span.name != "served");
+        others.map(|span| (span.name.clone(), (span.trace_id.clone(), span.parent_span_id.clone()))).collect()
+    })
+}
+
 #[test]
 fn an_open_span_keeps_its_remote_trace_however_many_come_after_it_07() {
     in_own_process("an_open_span_keeps_its_remote_trace_however_many_come_after_it_07", || {
         let receiver = Receiver::start([]);
+        // What is kept is bounded by far less than comes.
         let guard = throughline_std::init(&config(&receiver).remote_parents(1000)).unwrap();
-        // One whose guard is held, and one that goes on as a future.
+        // The guard of one is held.
         let remote = attach(parent(0));
-        let first = span!("first");
+        let guarded = span!("guarded");
+        // One goes on as a future, and one as a future below a span that has ended.
         let future = {
             let _remote = attach(parent(1));
-            std::future::ready(()).instrument(span!("future"))
+            ready(()).instrument(span!("future"))
         };
-        for n in 2..70_000 {
-            let _remote = attach(parent(n));
+        let grandchild = {
+            let _remote = attach(parent(2));
+            let _over = span!("served");
+            ready(()).instrument(span!("grandchild"))
+        };
+        // One goes on in another thread, which is in it all the time.
+        let place = {
+            let _remote = attach(parent(3));
+            Context::current()
+        };
+        let (entered, is_entered) = mpsc::channel();
+        let (over, is_over) = mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let _there = place.enter();
             drop(span!("served"));
-            if n % 1000 == 0 {
-                assert!(guard.flush(LONG));
+            entered.send(()).unwrap();
+            is_over.recv().unwrap_err();
+            drop(span!("entered"));
+        });
+        is_entered.recv().unwrap();
+        serve(&guard, 10..70_000);
+
+        drop(over);
+        thread.join().unwrap();
+        drop((future, grandchild));
+        {
+            let _there = place.enter();
+            drop(span!("entered late"));
+        }
+        drop(guarded);
+        drop(remote);
+        let spans = delivered(guard, &receiver);
+        for (name, n) in
+            [("guarded", 0), ("future", 1), ("grandchild", 2), ("entered", 3), ("entered late", 3)]
+        {
+            let (trace, above) = &spans[name];
+            assert_eq!(trace, &parent(n).trace_id.to_bytes(), "{name}");
+            if name != "grandchild" {
+                assert_eq!(above, &parent(n).span_id.to_bytes(), "{name}");
             }
         }
-        drop(future);
-        drop(first);
-        drop(remote);
+    });
+}
+
+#[test]
+fn more_open_spans_than_remote_parents_are_kept_for_have_their_traces_07() {
+    in_own_process("more_open_spans_than_remote_parents_are_kept_for_have_their_traces_07", || {
+        let receiver = Receiver::start([]);
+        let guard = throughline_std::init(&config(&receiver).remote_parents(10)).unwrap();
+        let mut all = Vec::new();
+        for n in 0..1000 {
+            all.push((attach(parent(n)), span!("open", n)));
+            assert!(guard.flush(LONG));
+        }
+        error!("in the last one");
+        // In the order in which they began, so that none is the current one.
+        all.into_iter().for_each(|(remote, span)| {
+            drop(span);
+            drop(remote);
+        });
         let report = guard.shutdown(LONG);
         assert!(report.complete && report.ledger.is_settled(), "{}", report.ledger);
-        assert_eq!(
-            report.ledger.ring.dropped_total() + report.ledger.pump.dropped_total(),
-            0,
-            "{}",
-            report.ledger
-        );
+        assert_eq!(report.ledger.pump.dropped_total(), 0, "{}", report.ledger);
         receiver.with(|r| {
-            assert_eq!(r.spans.len(), 70_000);
-            for (name, n) in [("first", 0), ("future", 1)] {
-                let span = r.spans.iter().find(|span| span.name == name).unwrap();
-                assert_eq!(span.trace_id, parent(n).trace_id.to_bytes(), "{name}");
-                assert_eq!(span.parent_span_id, parent(n).span_id.to_bytes(), "{name}");
+            assert_eq!(r.spans.len(), 1000);
+            for span in &r.spans {
+                let n = int(&span.attributes, "n").unwrap() as u32;
+                assert_eq!(span.trace_id, parent(n).trace_id.to_bytes(), "{n}");
             }
+            assert_eq!(r.logs[0].trace_id, parent(999).trace_id.to_bytes());
+            assert_eq!(attribute(&r.logs[0].attributes, MARK), None);
         });
     });
 }
 
 #[test]
-fn a_remote_trace_that_is_no_longer_known_is_counted_and_not_made_up_07() {
-    in_own_process("a_remote_trace_that_is_no_longer_known_is_counted_and_not_made_up_07", || {
+fn a_remote_trace_that_is_not_known_is_counted_and_marked_and_not_made_up_07() {
+    in_own_process("a_remote_trace_that_is_not_known_is_counted_and_marked_and_not_made_up_07", || {
         let receiver = Receiver::start([]);
-        let guard = throughline_std::init(&config(&receiver).remote_parents(10)).unwrap();
-        let all: Vec<_> = (0..20)
-            .map(|n| {
-                let remote = attach(parent(n));
-                (span!("open"), remote)
-            })
-            .collect();
-        error!("in the last one");
-        drop(all);
+        let guard = throughline_std::init(&config(&receiver).ring_slots(8)).unwrap();
+        let unknown = || guard.ledger().pump.dropped_for(DropReason::UnknownParent);
+        // The record that names a remote parent is lost when the ring is full, which it is in almost every round.
+        let mut rounds = 0;
+        while unknown() == 0 {
+            rounds += 1;
+            (0..1000).for_each(|_| info!("fill"));
+            let _remote = attach(parent(0));
+            assert!(guard.flush(LONG));
+            error!("inside");
+            drop(span!("inside"));
+            assert!(guard.flush(LONG));
+            // It is named again when a place below it is entered anew.
+            drop(ready(()).instrument(span!("later")));
+            assert!(guard.flush(LONG));
+        }
         let report = guard.shutdown(LONG);
         assert!(report.complete && report.ledger.is_settled(), "{}", report.ledger);
-        assert_eq!(report.ledger.pump.dropped_for(DropReason::UnknownParent), 10, "{}", report.ledger);
+        assert_eq!(report.ledger.pump.dropped_for(DropReason::UnknownParent), 1, "{}", report.ledger);
         receiver.with(|r| {
-            let mut traces: Vec<_> = r.spans.iter().map(|span| span.trace_id.clone()).collect();
-            traces.sort();
-            let known: Vec<_> = (10..20).map(|n| parent(n).trace_id.to_bytes().to_vec()).collect();
-            assert_eq!(traces, known);
-            assert_eq!(r.logs[0].trace_id, parent(19).trace_id.to_bytes());
+            let inside = r.spans.iter().filter(|span| span.name == "inside").count();
+            assert_eq!(inside, rounds - 1, "{rounds} rounds");
+            assert!(r.spans.iter().all(|span| span.trace_id == parent(0).trace_id.to_bytes()));
+            assert_eq!(r.spans.iter().filter(|span| span.name == "later").count(), rounds);
+            let log = r.logs.iter().rfind(|log| log.severity_number >= 17).unwrap();
+            assert!(log.trace_id.is_empty() && log.span_id.is_empty(), "{log:?}");
+            assert_eq!(attribute(&log.attributes, MARK), Some(BoolValue(true)));
         });
     });
 }

@@ -4,18 +4,43 @@ use super::{Recorder, get, id_key};
 use crate::place::{
     ID, MADE, MARK, REMOTE, is_outside, is_sampled, own_root, polled, root_id, root_word, span_id,
 };
+#[cfg(feature = "std")]
+use crate::record::AGAIN;
 use crate::record::ATTACH_WORDS;
 use crate::ring::{Head, RecordKind, Word};
 use crate::sync::{AtomicWord, Relaxed, order_for_interrupts};
 use crate::{SpanId, TraceContext, TraceId};
 use core::marker::PhantomData;
 
-/// What is known of the remote parent that was attached last: the id that stands for it, its flags, trace id and span id.
+/// What is known of a remote parent: the id that stands for it, its flags and what stands beside them, trace id and span id.
 pub(crate) type RemoteWords = [Word; REMOTE_WORDS];
 pub(super) type RemoteCells = [AtomicWord; REMOTE_WORDS];
 /// Beside the flags: a place below the remote parent was copied to be entered elsewhere.
 const HELD: Word = 1 << 8;
+/// The bits from here on, beside the flags, hold the [`TURN`] in which the remote parent was last recorded.
+#[cfg(feature = "std")]
+const TURN_SHIFT: u32 = 16;
 const REMOTE_WORDS: usize = 2 + 24 / size_of::<Word>();
+
+/// Counts how often the pump has begun to forget remote parents. A remote parent that was last recorded in an
+/// earlier turn is recorded again when a place below it becomes current. So the pump need not remember those
+/// that only futures and contexts know.
+#[cfg(feature = "std")]
+static TURN: AtomicWord = AtomicWord::new(0);
+
+/// Begins a new turn, for a pump that is about to forget the remote parents recorded before the last turn. It
+/// must keep those that are attached and those that [`remote_parent`] gives.
+#[cfg(feature = "std")]
+pub fn turn_remote_parents() {
+    TURN.fetch_add(1, Relaxed);
+}
+
+/// Returns the id of the remote parent to which a thread's current place belongs, or a place further out; 0 if
+/// there is none.
+#[cfg(feature = "std")]
+pub fn remote_parent(recorder: &Recorder) -> Word {
+    recorder.remote_cells()[0].load(Relaxed)
+}
 
 pub(super) const fn no_remote() -> RemoteCells {
     [const { AtomicWord::new(0) }; REMOTE_WORDS]
@@ -210,12 +235,17 @@ pub fn attach(remote: TraceContext) -> AttachGuard {
         *word = Word::from_ne_bytes(bytes);
     }
     let root = if super::sampler::asks_below_remote() { 0 } else { root_word(id, remote.sampled()) };
+    #[cfg(feature = "std")]
+    {
+        words[1] |= TURN.load(Relaxed) << TURN_SHIFT;
+    }
     let before = recorder.replace(Context { span: id, root, remote: words });
-    let time = recorder.ticks();
-    let mut body = [0; ATTACH_WORDS];
-    body[0] = time;
-    body[1..].copy_from_slice(&words);
-    recorder.push(Head::new(RecordKind::Attach, 0, 0, 0), &body, time);
+    let _is_known = recorder.record_remote(&words);
+    #[cfg(feature = "std")]
+    if !_is_known {
+        // With an earlier turn it is recorded again when its place becomes current again.
+        recorder.remote_cells()[1].store(words[1].wrapping_sub(1 << TURN_SHIFT), Relaxed);
+    }
     AttachGuard(ContextGuard::of(Entered {
         recorder,
         entry: id,
@@ -264,6 +294,10 @@ impl Resting {
         recorder.count_entered(true);
         let clearings = recorder.clearings();
         let before = recorder.replace(Context { span: own, ..self.own });
+        #[cfg(feature = "std")]
+        {
+            self.own.remote[1] = recorder.remote_cells()[1].load(Relaxed);
+        }
         if let Some((held, of, cleared)) = self.take_held()
             && core::ptr::eq(of, recorder)
             && cleared == clearings
@@ -390,6 +424,34 @@ impl Recorder {
         for (cell, word) in self.remote_cells().iter().zip(words) {
             cell.store(*word, Relaxed);
         }
+        #[cfg(feature = "std")]
+        if words[0] != 0 && words[1] >> TURN_SHIFT != TURN.load(Relaxed) & Word::MAX >> TURN_SHIFT {
+            self.record_remote_again(words);
+        }
+    }
+
+    /// Records a remote parent again whose ids the pump may have forgotten.
+    #[cfg(feature = "std")]
+    #[cold]
+    #[inline(never)]
+    fn record_remote_again(&self, words: &RemoteWords) {
+        let [_, flags, ..] = *words;
+        let flags = flags & (Word::MAX >> (Word::BITS - TURN_SHIFT)) | TURN.load(Relaxed) << TURN_SHIFT;
+        let mut words = *words;
+        words[1] = flags | AGAIN;
+        // If the ring is full, this is tried again when the place becomes current again.
+        if self.record_remote(&words) {
+            self.remote_cells()[1].store(flags, Relaxed);
+        }
+    }
+
+    /// Records which span of another process an id stands for.
+    fn record_remote(&self, words: &RemoteWords) -> bool {
+        let time = self.ticks();
+        let mut body = [0; ATTACH_WORDS];
+        body[0] = time;
+        body[1..].copy_from_slice(words);
+        self.push(Head::new(RecordKind::Attach, 0, 0, 0), &body, time)
     }
 
     /// Moves to another place whose entry is alive. An interrupt in between that does the same puts back what it found, so that the words

@@ -20,6 +20,8 @@ mod thread;
 
 pub(crate) use context::Resting;
 pub use context::{AttachGuard, Context, ContextGuard, attach, current};
+#[cfg(feature = "std")]
+pub use context::{remote_parent, turn_remote_parents};
 pub use enabled::{is_enabled, set_min_level};
 #[cfg(feature = "std")]
 pub use sampler::set_sample_ratio;
@@ -56,7 +58,7 @@ pub struct Recorder {
     /// The order of the fields matters: Cortex-M reaches the first 124 bytes with its shortest load and store instructions.
     ring: Ring<'static>,
     clock: Clock,
-    /// Remote parent that was attached last.
+    /// The remote parent that belongs to the current place, or to one further out.
     #[cfg(feature = "std")]
     remote: context::RemoteCells,
     /// How many half wraps the clock had made at the last [`Recorder::mark_clock`], above [`ERA`] bits of 0. It tells long spans from short ones on 32-bit machines.

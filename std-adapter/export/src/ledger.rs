@@ -36,8 +36,9 @@ pub enum DropReason {
     ThreadDied,
     /// The sampler decided not to record its trace.
     SampledOut,
-    /// A span of a remote trace whose ids are not known: the record that named the remote parent was lost, or
-    /// there were more remote parents at once than `Config::remote_parents`.
+    /// A span of a remote trace whose ids are not known, because the record that named the remote parent was
+    /// lost. OTLP has no span without a trace, and none is made up. Events of such a trace are delivered
+    /// without one, marked with [`UNKNOWN_PARENT`](crate::view::UNKNOWN_PARENT).
     UnknownParent,
     /// A signal handler made the record while its thread was writing another one.
     Reentrant,

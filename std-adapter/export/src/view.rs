@@ -6,6 +6,10 @@ pub use crate::histogram::{HistogramView, QUANTILES};
 use crate::owned::Field;
 use throughline::{Level, SpanId, SpanKind, Status, TraceId, Value};
 
+/// Attribute that is `true` on a log record of a remote trace whose ids are not known, because the record that
+/// named the remote parent was lost. Such a log record has no trace and no span.
+pub const UNKNOWN_PARENT: &str = "throughline.unknown_parent";
+
 /// Attributes as pairs of name and value, in order. Exporters clone it if they need two passes, so a clone
 /// must be cheap.
 pub trait Fields<'a>: Iterator<Item = (&'a str, Value<'a>)> + Clone {}

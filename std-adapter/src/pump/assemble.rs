@@ -5,7 +5,7 @@ use super::callsites::{Callsites, Entry};
 use super::fan_out::FanOut;
 use super::late::{Chain, Late};
 use super::merged::{Merged, Parts, next_kept};
-use super::remote::{Remotes, is_remote};
+use super::remote::{self, Remotes, is_remote};
 use crate::wall_time::WallTime;
 use throughline::adapter::IdKey;
 use throughline::adapter::record::{EventRecord, Record, SpanRecord, Values};
@@ -13,7 +13,7 @@ use throughline::adapter::ring::{ExtendedKind, RawRecord, RecordKind, Word};
 use throughline::{Level, SpanId, TraceContext, TraceId, Value};
 use throughline_export::ledger::{Cells, DropReason};
 use throughline_export::otlp::{Options, OtlpExporter};
-use throughline_export::view::{LogView, SpanView};
+use throughline_export::view::{LogView, SpanView, UNKNOWN_PARENT};
 
 /// Most records that are kept back for a round.
 const WAITING: usize = 16_384;
@@ -109,14 +109,13 @@ impl Assembler {
                 }
                 self.event(&event, sinks);
             }
-            Some(Record::Attach { id, remote, .. }) => {
-                self.remotes.insert(id, remote);
+            Some(Record::Attach { id, remote, again, .. }) => {
+                self.remotes.insert(id, remote, again);
                 self.tally.absorbed += 1;
             }
             Some(Record::Extended(record)) if record.kind == ExtendedKind::DETACH => {
-                let mut values = record.values.into_iter();
-                if let (Some(Value::U64(id)), Some(Value::Bool(held))) = (values.next(), values.next()) {
-                    self.remotes.detach(id as Word, held);
+                if let Some(Value::U64(id)) = record.values.into_iter().next() {
+                    self.remotes.detach(id as Word);
                 }
                 self.tally.absorbed += 1;
             }
@@ -155,6 +154,7 @@ impl Assembler {
             false
         });
         self.waiting = waiting;
+        self.remotes.end_round(remote::current);
         self.round += 1;
         self.publish(cells);
     }
@@ -167,6 +167,11 @@ impl Assembler {
         }
         self.tally.unclaimed += self.late.clear();
         self.publish(cells);
+    }
+
+    /// Notes that rings lost records in this round.
+    pub(super) fn lost(&mut self) {
+        self.remotes.lost();
     }
 
     /// Publishes the counts since the last call.
@@ -216,9 +221,6 @@ impl Assembler {
         }
         if let Some(chain) = chain {
             self.tally.absorbed += self.late.release(chain);
-        }
-        if span.parent == span.root && remote.is_some() {
-            self.remotes.ended(span.root);
         }
     }
 
@@ -304,10 +306,29 @@ impl Assembler {
             self.tally.malformed += 1;
             return;
         };
-        let view = LogView {
-            // An event in a remote trace whose ids are not known gets no span.
-            span: (event.span != 0 && (!is_remote(event.root) || remote.is_some()))
-                .then(|| (self.trace_id(event.root, remote), self.span_id(event.span, remote))),
+        let fields = Merged::new(self.parts(entry, event.values, None), entry.site.is_plain());
+        if is_remote(event.root) && remote.is_none() {
+            // The event gets no ids, because they would be made up, and an attribute says why.
+            let mark = (UNKNOWN_PARENT, Value::Bool(true));
+            let view = self.log_view(event, entry, None, fields.chain([mark]));
+            sinks.log(&entry.site, &view);
+        } else {
+            sinks.log(&entry.site, &self.log_view(event, entry, remote, fields));
+        }
+        self.tally.output += 1;
+    }
+
+    #[inline(always)]
+    fn log_view<'a, F>(
+        &self,
+        event: &EventRecord<'a>,
+        entry: &'a Entry,
+        remote: Option<TraceContext>,
+        fields: F,
+    ) -> LogView<'a, F> {
+        let is_known = event.span != 0 && (!is_remote(event.root) || remote.is_some());
+        LogView {
+            span: is_known.then(|| (self.trace_id(event.root, remote), self.span_id(event.span, remote))),
             time_unix_ns: self.wall_time.unix_ns(event.time),
             level: entry.blob.level.unwrap_or(Level::Info),
             message: entry.blob.name,
@@ -317,10 +338,8 @@ impl Assembler {
             file: entry.blob.file,
             line: entry.blob.line,
             time_error_ns: None,
-            fields: Merged::new(self.parts(entry, event.values, None), entry.site.is_plain()),
-        };
-        sinks.log(&entry.site, &view);
-        self.tally.output += 1;
+            fields,
+        }
     }
 
     #[inline]

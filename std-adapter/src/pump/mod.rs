@@ -200,6 +200,9 @@ impl Pump {
                 losses.push(*loss);
             },
         );
+        if !losses.is_empty() {
+            assembler.lost();
+        }
         for loss in losses {
             let time_unix_ns = assembler.wall_time.unix_ns(loss.first);
             let what = match loss.reason {

@@ -1,92 +1,118 @@
-//! Remote parents: maps local ids to spans of other processes. The table is bounded, and an entry that an
-//! open span may need is not dropped.
+//! Remote parents: maps local ids to spans of other processes. The ids of an open span are never forgotten, and
+//! the table is bounded.
+//!
+//! An open span needs the ids of its remote parent until it ends, but nothing tells the pump which spans are
+//! open. Three rules keep the ids known:
+//!
+//! * A remote parent whose guard is alive is kept. The end of a guard is recorded.
+//! * A remote parent that belongs to the current place of a thread is kept.
+//! * All others are known only to futures and contexts. When one of these is entered, and the ids were last
+//!   recorded in an earlier turn, the ids are recorded again before anything else ([`turn_remote_parents`]).
+//!
+//! So the pump forgets remote parents one turn at a time. A turn ends after as many records as the limit says.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use throughline::TraceContext;
 pub(super) use throughline::adapter::record::is_remote;
+use throughline::adapter::recorder::{for_each_thread, remote_parent, turn_remote_parents};
 use throughline::adapter::ring::Word;
 
 type Table = HashMap<Word, Entry, BuildHasherDefault<IdHasher>>;
 
-/// The remote parents to which later spans may belong, up to a limit. One is dropped only to make room, and
-/// only if nothing can refer to it any more: its guard is gone, and if a future or a context carried it
-/// elsewhere, a span of that has ended. If there is none of these, the oldest one is dropped, because the
-/// record of its end may have been lost.
 #[derive(Debug)]
 pub(super) struct Remotes {
-    table: Table,
-    /// Entries that may be dropped, in this order.
-    done: VecDeque<Word>,
-    /// All entries, and some that were dropped, in the order in which they came.
-    order: VecDeque<Word>,
+    /// Entries recorded in this turn, and those that were kept when it began.
+    young: Table,
+    /// Entries of the last turn.
+    old: Table,
+    /// Entries of the turn before that. They are dropped one round later, because rings may still hold records
+    /// that were made before the current places were read.
+    going: Option<Table>,
+    /// Number of records in this turn.
+    recorded: usize,
     limit: usize,
+    /// Number of rounds in which records were lost. The end of a guard may be among the lost records.
+    losses: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     remote: TraceContext,
-    life: Life,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Life {
-    /// Its guard is alive. The flag says whether the first span below it has ended.
-    Attached(bool),
-    /// Its guard is gone, and something carries it elsewhere.
-    Held,
-    Done,
+    /// While its guard is alive: the number of losses when it was attached.
+    attached: Option<u64>,
 }
 
 impl Remotes {
     pub(super) fn new(limit: usize) -> Remotes {
         Remotes {
-            table: Table::default(),
-            done: VecDeque::new(),
-            order: VecDeque::new(),
+            young: Table::default(),
+            old: Table::default(),
+            going: None,
+            recorded: 0,
             limit: limit.max(1),
+            losses: 0,
         }
     }
 
-    pub(super) fn insert(&mut self, id: Word, remote: TraceContext) {
-        while self.table.len() >= self.limit {
-            let Some(next) = self.done.pop_front().or_else(|| self.order.pop_front()) else { break };
-            self.table.remove(&next);
-        }
-        if self.order.len() >= 2 * self.limit {
-            self.order.retain(|id| self.table.contains_key(id));
-        }
-        self.order.push_back(id);
-        self.table.insert(id, Entry { remote, life: Life::Attached(false) });
+    /// Adds a remote parent that was attached, or recorded `again`.
+    pub(super) fn insert(&mut self, id: Word, remote: TraceContext, again: bool) {
+        self.recorded += 1;
+        let attached =
+            if again { self.entry(id).and_then(|entry| entry.attached) } else { Some(self.losses) };
+        self.young.insert(id, Entry { remote, attached });
     }
 
+    #[inline]
     pub(super) fn get(&self, id: Word) -> Option<TraceContext> {
-        self.table.get(&id).map(|entry| entry.remote)
+        self.young.get(&id).or_else(|| self.get_old(id)).map(|entry| entry.remote)
     }
 
-    /// Notes that the guard is gone. `held` says whether something made meanwhile may carry the parent
-    /// elsewhere.
-    pub(super) fn detach(&mut self, id: Word, held: bool) {
-        let Some(entry) = self.table.get_mut(&id) else { return };
-        let is_over = !held || entry.life == Life::Attached(true);
-        entry.life = if is_over { Life::Done } else { Life::Held };
-        if is_over {
-            self.done.push_back(id);
+    #[cold]
+    fn get_old(&self, id: Word) -> Option<&Entry> {
+        self.old.get(&id).or_else(|| self.going.as_ref()?.get(&id))
+    }
+
+    fn entry(&mut self, id: Word) -> Option<&mut Entry> {
+        let Remotes { young, old, going, .. } = self;
+        young.get_mut(&id).or_else(|| old.get_mut(&id)).or_else(|| going.as_mut()?.get_mut(&id))
+    }
+
+    /// Notes that the guard is gone. Futures and contexts that go on elsewhere record it again if they must.
+    pub(super) fn detach(&mut self, id: Word) {
+        if let Some(entry) = self.entry(id) {
+            entry.attached = None;
         }
     }
 
-    /// Notes that a span directly below it has ended.
-    pub(super) fn ended(&mut self, id: Word) {
-        let Some(entry) = self.table.get_mut(&id) else { return };
-        match entry.life {
-            Life::Attached(_) => entry.life = Life::Attached(true),
-            Life::Held => {
-                entry.life = Life::Done;
-                self.done.push_back(id);
+    /// Notes that records were lost in this round.
+    pub(super) fn lost(&mut self) {
+        self.losses += 1;
+    }
+
+    /// Ends a round over all rings. `current` gives the ids that belong to the current places of threads.
+    pub(super) fn end_round(&mut self, current: impl FnOnce(&mut dyn FnMut(Word))) {
+        if self.going.take().is_some() || self.recorded < self.limit {
+            return;
+        }
+        // The turn begins before places are read, so that every place entered afterwards is recorded again.
+        turn_remote_parents();
+        self.recorded = 0;
+        let mut going = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
+        current(&mut |id| {
+            if let Some(entry) = going.remove(&id) {
+                self.young.insert(id, entry);
             }
-            Life::Done => {}
-        }
+        });
+        let open = going.extract_if(|_, entry| entry.attached == Some(self.losses));
+        self.young.extend(open);
+        self.going = Some(going);
     }
+}
+
+/// Calls `each` with the id of the remote parent that belongs to the current place of each thread.
+pub(super) fn current(each: &mut dyn FnMut(Word)) {
+    for_each_thread(|recorder| each(remote_parent(recorder)));
 }
 
 /// Hashes ids. Ids are consecutive, so a multiplication spreads them (Knuth).
@@ -122,37 +148,64 @@ mod tests {
         TraceContext::parse(&format!("00-{trace}-{span}-01")).unwrap()
     }
 
-    #[test]
-    fn what_an_open_span_may_need_outlives_any_number_of_others_07() {
-        let mut remotes = Remotes::new(100);
-        let [attached, held, over] = [1, 2, 3].map(|id| REMOTE | id);
-        for (id, n) in [(attached, 7), (held, 8), (over, 9)] {
-            remotes.insert(id, context(n));
+    /// Attaches and detaches these, with a round after each.
+    fn pass(remotes: &mut Remotes, ids: std::ops::Range<Word>, current: &[Word]) {
+        for id in ids {
+            remotes.insert(REMOTE | id, context(5), false);
+            remotes.detach(REMOTE | id);
+            remotes.end_round(|each| current.iter().for_each(|id| each(*id)));
         }
-        remotes.detach(held, true);
-        remotes.ended(over);
-        remotes.detach(over, true);
-        for id in 4..10_000 {
-            remotes.insert(REMOTE | id, context(5));
-            remotes.detach(REMOTE | id, false);
-        }
-        assert_eq!((remotes.get(attached), remotes.get(held)), (Some(context(7)), Some(context(8))));
-        assert_eq!(remotes.get(over), None);
-        assert_eq!(remotes.get(REMOTE | 9_999), Some(context(5)), "the last are still known");
-        assert!(remotes.table.len() <= 100 && remotes.done.len() <= 100);
-        remotes.ended(held);
-        (10_000..10_100).for_each(|id| {
-            remotes.insert(REMOTE | id, context(5));
-            remotes.detach(REMOTE | id, false);
-        });
-        assert_eq!(remotes.get(held), None);
+    }
+
+    fn kept(remotes: &Remotes) -> usize {
+        remotes.young.len() + remotes.old.len() + remotes.going.as_ref().map_or(0, HashMap::len)
     }
 
     #[test]
-    fn beyond_the_limit_those_that_came_first_are_unknown_07() {
+    fn what_an_open_span_may_need_outlives_any_number_of_others_07() {
         let mut remotes = Remotes::new(100);
-        (0..1000).for_each(|id| remotes.insert(REMOTE | id, context(5)));
-        assert_eq!((remotes.get(REMOTE | 899), remotes.get(REMOTE | 900)), (None, Some(context(5))));
-        assert!(remotes.table.len() <= 100 && remotes.order.len() <= 200);
+        let [attached, current, over] = [1, 2, 3].map(|id| REMOTE | id);
+        for (id, n) in [(attached, 7), (current, 8), (over, 9)] {
+            remotes.insert(id, context(n), false);
+        }
+        remotes.detach(current);
+        remotes.detach(over);
+        pass(&mut remotes, 4..10_000, &[current]);
+        assert_eq!((remotes.get(attached), remotes.get(current)), (Some(context(7)), Some(context(8))));
+        assert_eq!(remotes.get(over), None);
+        assert_eq!(remotes.get(REMOTE | 9_900), Some(context(5)), "the last are still known");
+        assert!(kept(&remotes) <= 3 * 100 + 2);
+        remotes.detach(attached);
+        pass(&mut remotes, 10_000..10_400, &[]);
+        assert_eq!((remotes.get(attached), remotes.get(current)), (None, None));
+    }
+
+    #[test]
+    fn one_that_is_recorded_again_is_as_young_as_it_is_then_07() {
+        let mut remotes = Remotes::new(100);
+        let [waiting, attached] = [1, 2].map(|id| REMOTE | id);
+        remotes.insert(waiting, context(7), false);
+        remotes.insert(attached, context(8), false);
+        remotes.detach(waiting);
+        pass(&mut remotes, 3..1_000, &[]);
+        assert_eq!(remotes.get(waiting), None);
+        remotes.insert(waiting, context(7), true);
+        remotes.insert(attached, context(8), true);
+        pass(&mut remotes, 1_000..1_090, &[]);
+        assert_eq!(remotes.get(waiting), Some(context(7)));
+        pass(&mut remotes, 1_090..2_000, &[]);
+        assert_eq!((remotes.get(waiting), remotes.get(attached)), (None, Some(context(8))));
+    }
+
+    #[test]
+    fn guards_whose_end_may_be_lost_take_no_memory_for_ever_07() {
+        let mut remotes = Remotes::new(100);
+        (0..1000).for_each(|id| remotes.insert(REMOTE | id, context(7), false));
+        pass(&mut remotes, 1000..2000, &[]);
+        assert!(remotes.get(REMOTE).is_some() && kept(&remotes) >= 1000);
+        remotes.lost();
+        pass(&mut remotes, 2000..3000, &[]);
+        assert_eq!(remotes.get(REMOTE), None);
+        assert!(kept(&remotes) <= 3 * 100);
     }
 }

@@ -11,7 +11,7 @@ use throughline_export::ledger::Cells;
 use throughline_export::otlp::{Options, OtlpExporter};
 use throughline_export::{Limits, Resource};
 
-const BOUNDS: Bounds = Bounds { late_fields: 16_384, remote_parents: 1 << 16 };
+const BOUNDS: Bounds = Bounds { late_fields: 16_384, remote_parents: 1 << 14 };
 
 /// The work from the rings of all threads to request bodies. It is for the project's benchmarks and not part
 /// of the API.
