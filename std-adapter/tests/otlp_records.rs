@@ -247,6 +247,18 @@ proptest! {
         prop_assert_eq!(&logs[0].attributes, &g.attributes());
         prop_assert_eq!(&logs[1].attributes, &[unsigned("u64", g.wide.0), int("i64", g.wide.1)]);
         prop_assert_eq!(logs[1].body.clone(), Some(AnyValue { value: Some(V::StringValue("two".into())) }));
+        prop_assert!(logs.iter().all(|log| log.event_name.is_empty()));
+    }
+
+    #[test]
+    fn an_event_keeps_its_name_beside_its_message(n in any::<u32>()) {
+        let mut stage = stage();
+        info!(name: "user.login", "user {n} came in");
+        info!(target: "audit", name: "user.logout", n);
+        let logs = logs(&mut stage);
+        let found: Vec<_> = logs.iter().map(|log| (&*log.event_name, log.body.clone().and_then(|body| body.value))).collect();
+        let body = |text: String| Some(V::StringValue(text));
+        prop_assert_eq!(found, [("user.login", body(format!("user {n} came in"))), ("user.logout", body(String::new()))]);
     }
 
     #[test]

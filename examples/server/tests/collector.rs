@@ -81,7 +81,7 @@ fn emit_on_server(firmware: &Firmware) -> Emitted {
     {
         let _checkout = span!(kind: Server, "checkout", customer = "eve", items = 3_u32, price = 12.5, paid = true, delta = -4_i64);
         checkout = here();
-        info!("order {order} taken", order = 42_u64);
+        info!(name: "order.taken", "order {order} taken", order = 42_u64);
         let mut span = span!(kind: Client, "charge");
         charge = here();
         record!(span, attempt = 2_u8);
@@ -137,12 +137,14 @@ fn server_traces_and_logs(received: &Received, emitted: &Emitted) {
 
     let logs = received.logs_of(SERVER);
     assert_eq!(logs.len(), 2, "{logs:#?}");
-    for (text, severity, span) in
-        [("order 42 taken", SEVERITY_INFO, checkout), ("declined", SEVERITY_ERROR, charge)]
-    {
+    for (text, name, severity, span) in [
+        ("order 42 taken", "order.taken", SEVERITY_INFO, checkout),
+        ("declined", "", SEVERITY_ERROR, charge),
+    ] {
         let log = logs.iter().find(|log| log["body"]["stringValue"] == text);
         let log = log.unwrap_or_else(|| panic!("no log `{text}`: {logs:#?}"));
         assert_eq!(log["severityNumber"], severity);
+        assert_eq!(log["eventName"].as_str().unwrap_or(""), name);
         assert_eq!(
             (&log["traceId"], &log["spanId"]),
             (&span["traceId"], &span["spanId"]),

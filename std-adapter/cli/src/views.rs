@@ -59,6 +59,7 @@ pub(crate) fn log<'a>(
         time_unix_ns: event.time.unix_ns,
         level: event.callsite.level(),
         message,
+        event_name: event.callsite.event_name(),
         trace_flags: u8::from(event.sampled),
         scope: scope(&event.callsite),
         target: event.callsite.target(),

@@ -337,6 +337,26 @@ fn a_message_is_filled_in_alike_in_trees_in_json_and_by_the_exporters_renderer_2
 }
 
 #[test]
+fn the_name_of_an_event_is_shown_in_trees_and_in_json() {
+    let named = Site { kind: 1, level: 3, name: "ada came in", unit: "user.login", ..Site::default() };
+    let plain = Site { unit: "", name: "of no name", ..named };
+    let (file, ids) = elf(Some(&[named, plain]), "", &BUILD_ID);
+    let mut device = Device::new(32);
+    device.preamble();
+    let event = |(time, id): (u64, &u64)| Rec::Event { callsite: *id, time, span: None, fields: vec![] };
+    device.batch(0, 1, &(1..).zip(&ids).map(event).collect::<Vec<_>>());
+    let bench = Bench::new(&device.wire);
+    bench.put("fw.elf", &file);
+    let tree = bench.run(&["decode", "--elf", "fw.elf", "capture.bin"]);
+    let tree = said(&tree).1;
+    assert!(tree.contains(" INFO user.login: ada came in\n") && tree.contains(" INFO of no name\n"), "{tree}");
+    let json = bench.run(&["decode", "--elf", "fw.elf", "--json", "capture.bin"]);
+    let objects = said(&json).1.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let names: Vec<_> = objects.filter(|o| o["kind"] == "event").map(|o| o["event_name"].clone()).collect();
+    assert_eq!(names, [serde_json::json!("user.login"), serde_json::Value::Null]);
+}
+
+#[test]
 fn callsites_are_listed() {
     let bench = Bench::new(b"");
     let output = bench.run(&["callsites", "--elf", "fw.elf"]);

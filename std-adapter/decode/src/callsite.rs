@@ -57,6 +57,11 @@ impl<'elf> Callsite<'elf> {
         self.blob.map_or("", |b| b.unit)
     }
 
+    /// Name of an event as OpenTelemetry has it, or "".
+    pub fn event_name(&self) -> &'elf str {
+        self.blob.filter(|b| b.kind == Kind::Event).map_or("", |b| b.unit)
+    }
+
     /// What a metric means, or "".
     pub fn description(&self) -> &'elf str {
         self.blob.map_or("", |b| b.description)

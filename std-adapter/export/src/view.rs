@@ -125,6 +125,8 @@ pub struct LogView<'a, F = FieldsView<'a>> {
     pub level: Level,
     /// The message as in the source, with its `{}`; [`render`](crate::message::render) fills in the values.
     pub message: &'a str,
+    /// The event's name as OpenTelemetry has it, which tells what kind of event it is; "" for most.
+    pub event_name: &'a str,
     /// W3C flags of its span's trace. Bit 0 means that the spans of the trace are recorded.
     pub trace_flags: u8,
     /// The package that made it.

@@ -103,6 +103,7 @@ fn log(attached: &mut Attached) {
         time_unix_ns: 1,
         level: Level::Info,
         message: "log",
+        event_name: "",
         scope: Scope::OWN,
         target: "t",
         file: "f.rs",

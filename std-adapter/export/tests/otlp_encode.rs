@@ -157,11 +157,11 @@ impl Callsite {
     }
 
     /// The blob that a macro would make of this callsite with these field names.
-    fn blob(&self, kind: callsite::Kind, names: &[&str]) -> Vec<u8> {
+    fn blob(&self, kind: callsite::Kind, unit: &str, names: &[&str]) -> Vec<u8> {
         let mut b = vec![0xA1, kind as u8, self.level as u8 | (self.kind as u8) << 4, 0, 0, 0];
         b.extend_from_slice(&self.line.to_le_bytes());
         b.extend_from_slice(&[names.len() as u8, 0]);
-        for s in [&*self.name, &*self.target, &*self.file, "", ""].iter().chain(names) {
+        for s in [&*self.name, &*self.target, &*self.file, unit, ""].iter().chain(names) {
             b.extend_from_slice(&(s.len() as u16).to_le_bytes());
             b.extend_from_slice(s.as_bytes());
         }
@@ -341,7 +341,7 @@ proptest! {
     #[test]
     fn a_prepared_callsite_changes_nothing(model in span_model()) {
         let names: Vec<_> = model.fields.iter().map(|(name, _)| &**name).collect();
-        let blob = model.site.blob(callsite::Kind::Span, &names);
+        let blob = model.site.blob(callsite::Kind::Span, "", &names);
         let blob = callsite::Blob::parse(&blob).unwrap();
         let (mut plain, mut prepared) = (TraceEncoder::new(&resource(), Options::default()), TraceEncoder::new(&resource(), Options::default()));
         model.encode(&mut plain, None);
@@ -352,11 +352,11 @@ proptest! {
     #[test]
     fn logs_mean_the_same(
         site in site(), message in "[a-z ]{0,10}(\\{\\}){0,2}[a-z]{0,5}", ids in proptest::option::of((1u128.., 1u64..)), time in any::<u64>(),
-        error in proptest::option::of(0..=i64::MAX as u64), fields in fields(), prepared in any::<bool>(),
+        error in proptest::option::of(0..=i64::MAX as u64), fields in fields(), prepared in any::<bool>(), event_name in "|[a-z.]{1,200}",
     ) {
         let site = Callsite { name: message, kind: SpanKind::Internal, ..site };
         let names: Vec<_> = fields.iter().map(|(name, _)| &**name).collect();
-        let blob = site.blob(callsite::Kind::Event, &names);
+        let blob = site.blob(callsite::Kind::Event, &event_name, &names);
         let blob = callsite::Blob::parse(&blob).unwrap();
         let values: Vec<_> = blob.fields().zip(fields.iter().map(|(_, v)| v.value())).collect();
         let view = LogView {
@@ -364,6 +364,7 @@ proptest! {
             time_unix_ns: time,
             level: site.level,
             message: &site.name,
+            event_name: &event_name,
             trace_flags: 1,
             scope: site.scope(),
             target: &site.target,
@@ -392,6 +393,7 @@ proptest! {
             flags: u32::from(ids.is_some()),
             trace_id: ids.map_or(Vec::new(), |(t, _)| t.to_be_bytes().into()),
             span_id: ids.map_or(Vec::new(), |(_, s)| s.to_be_bytes().into()),
+            event_name: event_name.clone(),
             ..Default::default()
         };
         prop_assert_eq!(&request.resource_logs[0].scope_logs[0].log_records[..], &[expected][..]);

@@ -53,6 +53,7 @@ fn log(span: Option<(u8, u8)>, time: u64, level: Level, message: &'static str) -
         time_unix_ns: T0 + time,
         level,
         message,
+        event_name: "",
         trace_flags: 1,
         scope: Scope::OWN,
         target: "t",
@@ -222,6 +223,7 @@ fn a_log_does_not_show_a_field_twice() {
         time_unix_ns,
         level,
         message,
+        event_name: "",
         trace_flags: 0,
         scope,
         target,
@@ -231,6 +233,16 @@ fn a_log_does_not_show_a_field_twice() {
         fields: fields.into_iter(),
     });
     assert_eq!(written(|out| tree.write_all(out)), "22:13:20.000000 INFO 1 and {} and 3  b=2\n");
+}
+
+#[test]
+fn the_name_of_an_event_precedes_its_message() {
+    let mut tree = Tree::new(Style::PLAIN, 10);
+    for (event_name, message) in [("user.login", "ada came in"), ("user.logout", ""), ("bad\u{1b}", "{")] {
+        tree.log(&LogView { event_name, ..log(None, 0, Level::Info, message) });
+    }
+    let expected = "22:13:20.000000 INFO user.login: ada came in\n22:13:20.000000 INFO user.logout\n22:13:20.000000 INFO bad\\u{1b}: {\n";
+    assert_eq!(written(|out| tree.write_all(out)), expected);
 }
 
 #[test]
@@ -344,6 +356,7 @@ proptest! {
             time_unix_ns: times[2],
             level: Level::Error,
             message,
+            event_name: name,
             trace_flags: 1,
             scope: Scope::OWN,
             target: name,

@@ -332,6 +332,7 @@ impl Assembler {
             time_unix_ns: self.wall_time.unix_ns(event.time),
             level: entry.blob.level.unwrap_or(Level::Info),
             message: entry.blob.name,
+            event_name: entry.blob.unit,
             trace_flags: u8::from(is_sampled(event, remote)),
             scope: entry.scope,
             target: entry.blob.target,

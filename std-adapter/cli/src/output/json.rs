@@ -216,6 +216,7 @@ fn event(kind: &str, e: &OwnedEvent<'_>) -> Json5 {
         "level": e.callsite.level().as_str(),
         "message": render(&message, fields),
         "template": message,
+        "event_name": Some(e.callsite.event_name()).filter(|name| !name.is_empty()),
         "target": e.callsite.target(),
         "file": e.callsite.file(),
         "line": e.callsite.line(),

@@ -51,6 +51,7 @@ impl Collector {
             time_unix_ns: 1,
             level: Level::Info,
             message: &last,
+            event_name: "",
             trace_flags: 1,
             scope: Scope::OWN,
             target: "",

@@ -154,6 +154,10 @@ impl Tree {
     pub fn log<'a, F: Fields<'a>>(&mut self, view: &LogView<'a, F>) {
         let mut text = String::new();
         message::render_into(&mut text, view.message, view.fields.clone());
+        if !view.event_name.is_empty() {
+            text.insert_str(0, if text.is_empty() { "" } else { ": " });
+            text.insert_str(0, view.event_name);
+        }
         if text.contains(is_dangerous) {
             text = Escaped(&text).to_string();
         }

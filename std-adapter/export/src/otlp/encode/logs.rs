@@ -46,11 +46,11 @@ impl LogEncoder {
     pub fn log<'a, F: Fields<'a>>(&mut self, view: &LogView<'a, F>) {
         let code = Code { target: view.target, file: view.file, line: view.line };
         let code = self.options.code_location.then_some(code);
-        let fixed = |out: &mut Out| log_fixed(out, view.level);
+        let fixed = |out: &mut Out| log_fixed(out, view.level, view.event_name);
         self.mixed(&ScopeKey::new(view.scope), view, true, fixed, code, |_, name| Key::Plain(name));
     }
 
-    /// Appends a log record of a prepared callsite, whose fields the view must have, and no others. Scope, message, severity and code location are taken
+    /// Appends a log record of a prepared callsite, whose fields the view must have, and no others. Scope, message, event name, severity and code location are taken
     /// from `site`.
     pub fn log_at<'a, F: Fields<'a>>(&mut self, site: &Site<'a>, view: &LogView<'a, F>) {
         if !site.is_plain() {

@@ -59,7 +59,8 @@ impl<'a> Site<'a> {
         let has_placeholders = blob.name.contains(['{', '}']);
         span_begin(&mut span, blob.name, blob.span_kind);
         let span_code = span.len();
-        log_fixed(&mut log, blob.level.unwrap_or(Level::Info));
+        // Of an event, the unit holds its name.
+        log_fixed(&mut log, blob.level.unwrap_or(Level::Info), blob.unit);
         if !has_placeholders {
             log_body(&mut log, blob.name);
         }
@@ -147,8 +148,8 @@ pub(super) fn span_begin(out: &mut Out, name: &str, kind: SpanKind) {
     out.extend_from_slice(&[0x30, kind]);
 }
 
-/// `LogRecord.severity_number` and `severity_text`.
-pub(super) fn log_fixed(out: &mut Out, level: Level) {
+/// `LogRecord.severity_number`, `severity_text` and, if it has one, `event_name`.
+pub(super) fn log_fixed(out: &mut Out, level: Level, event_name: &str) {
     let number = match level {
         Level::Trace => 1,
         Level::Debug => 5,
@@ -158,6 +159,9 @@ pub(super) fn log_fixed(out: &mut Out, level: Level) {
     };
     out.extend_from_slice(&[0x10, number]);
     proto::bytes_field(out, 0x1a, level.as_str().as_bytes());
+    if !event_name.is_empty() {
+        proto::bytes_field(out, 0x62, event_name.as_bytes());
+    }
 }
 
 /// `LogRecord.body`, a text.
