@@ -137,10 +137,9 @@ fn server_traces_and_logs(received: &Received, emitted: &Emitted) {
 
     let logs = received.logs_of(SERVER);
     assert_eq!(logs.len(), 2, "{logs:#?}");
-    for (text, name, severity, span) in [
-        ("order 42 taken", "order.taken", SEVERITY_INFO, checkout),
-        ("declined", "", SEVERITY_ERROR, charge),
-    ] {
+    for (text, name, severity, span) in
+        [("order 42 taken", "order.taken", SEVERITY_INFO, checkout), ("declined", "", SEVERITY_ERROR, charge)]
+    {
         let log = logs.iter().find(|log| log["body"]["stringValue"] == text);
         let log = log.unwrap_or_else(|| panic!("no log `{text}`: {logs:#?}"));
         assert_eq!(log["severityNumber"], severity);

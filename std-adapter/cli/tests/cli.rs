@@ -349,7 +349,10 @@ fn the_name_of_an_event_is_shown_in_trees_and_in_json() {
     bench.put("fw.elf", &file);
     let tree = bench.run(&["decode", "--elf", "fw.elf", "capture.bin"]);
     let tree = said(&tree).1;
-    assert!(tree.contains(" INFO user.login: ada came in\n") && tree.contains(" INFO of no name\n"), "{tree}");
+    assert!(
+        tree.contains(" INFO user.login: ada came in\n") && tree.contains(" INFO of no name\n"),
+        "{tree}"
+    );
     let json = bench.run(&["decode", "--elf", "fw.elf", "--json", "capture.bin"]);
     let objects = said(&json).1.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let names: Vec<_> = objects.filter(|o| o["kind"] == "event").map(|o| o["event_name"].clone()).collect();
