@@ -23,6 +23,7 @@ fn log<'a>(message: &'a str, in_span: bool, fields: &'a [(&'a str, Value<'a>)]) 
         time_unix_ns: TIME,
         level: Level::Info,
         message,
+        event_name: "",
         trace_flags: 1,
         scope: Scope::OWN,
         target: "shop::events",
@@ -101,6 +102,10 @@ fn text_has_the_shape_that_was_asked_for() {
         line(Format::Text, &log("loose", false, &[])),
         "2026-01-22T10:00:00.123Z INFO shop::events loose\n"
     );
+    assert_eq!(
+        line(Format::Text, &LogView { event_name: "user login", ..log("came in", false, &[]) }),
+        "2026-01-22T10:00:00.123Z INFO shop::events event_name=\"user login\" came in\n"
+    );
 }
 
 #[test]
@@ -117,6 +122,9 @@ fn json_has_the_documented_members() {
     assert_eq!(line(Format::Json, &log("Event {n}", true, &fields)), expected);
     let loose = line(Format::Json, &log("loose", false, &[]));
     assert!(loose.contains(r#""trace_id":null,"span_id":null,"file""#), "{loose}");
+    assert!(!loose.contains("event_name"), "{loose}");
+    let named = line(Format::Json, &LogView { event_name: "user.login", ..log("came in", false, &[]) });
+    assert!(named.contains(r#""message":"came in","event_name":"user.login","trace_id""#), "{named}");
 }
 
 proptest! {

@@ -13,13 +13,13 @@ use throughline::Value;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Format {
-    /// `TIME LEVEL target trace_id=… span_id=… key=value … message`, as people and `grep` read it:
+    /// `TIME LEVEL target trace_id=… span_id=… event_name=… key=value … message`, as people and `grep` read it:
     ///
     /// ```text
     /// 2026-01-22T10:00:00.123Z INFO shop::events trace_id=0af7651916cd43dd8448eb211c80319c span_id=b7ad6b7169203331 event_id=evt-1 Processing event
     /// ```
     ///
-    /// The time is UTC to the millisecond. The ids are absent outside of spans. Values with spaces, quotes or `=` in them stand in double quotes. A field that the message itself
+    /// The time is UTC to the millisecond. The ids are absent outside of spans, `event_name` of an event that has none. Values with spaces, quotes or `=` in them stand in double quotes. A field that the message itself
     /// shows is not repeated.
     #[default]
     Text,
@@ -31,6 +31,7 @@ pub enum Format {
     /// | `level` | `TRACE`, `DEBUG`, `INFO`, `WARN` or `ERROR` |
     /// | `target` | module path of the code |
     /// | `message` | the message, with its values filled in |
+    /// | `event_name` | the event's name; absent when it has none |
     /// | `trace_id`, `span_id` | 32 and 16 hexadecimal digits; `null` outside of spans |
     /// | `trace_sampled` | whether the spans of the trace are recorded; absent outside of spans |
     /// | `file`, `line` | where the code is; absent when they are not known |
@@ -60,6 +61,10 @@ fn push_text(out: &mut String, log: &LogView<'_>) {
     if let Some((trace_id, span_id)) = log.span {
         push(out, format_args!(" trace_id={trace_id} span_id={span_id}"));
     }
+    if !log.event_name.is_empty() {
+        out.push_str(" event_name=");
+        push_word(out, log.event_name);
+    }
     for (i, (name, value)) in log.fields.clone().enumerate() {
         if value != Value::Absent && !message::shows(log.message, i, name) {
             push(out, format_args!(" {}=", Escaped(name)));
@@ -85,6 +90,9 @@ fn push_json(out: &mut String, log: &LogView<'_>) {
     object.plain("level", log.level);
     object.text("target", log.target);
     object.text("message", &message::render(log.message, log.fields.clone()));
+    if !log.event_name.is_empty() {
+        object.text("event_name", log.event_name);
+    }
     match log.span {
         Some((trace_id, span_id)) => {
             object.plain("trace_id", trace_id);
