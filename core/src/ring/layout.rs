@@ -1,8 +1,10 @@
-//! How a record lies in slots: eight machine words each, 32 bytes on a 32-bit machine, a cache line on a 64-bit one.
+//! The layout of records in slots. A slot has eight machine words: 32 bytes on a 32-bit machine, a cache line
+//! on a 64-bit one.
 //!
-//! Word 0 of a slot is its *stamp*, by which a reader tells a published record from a torn or overwritten one. On a
-//! 64-bit machine the stamp takes the upper half and the record's head the lower; on a 32-bit one the head takes words 1
-//! and 2. The body follows, and goes on in the next slots after their stamps.
+//! Word 0 of a slot is its *stamp*, by which a reader distinguishes a published record from a torn or
+//! overwritten one. On a 64-bit machine the stamp is in the upper half of the word and the record's head in
+//! the lower half; on a 32-bit machine the head is in words 1 and 2. The body follows, and continues in the
+//! next slots after their stamps.
 //!
 //! | | 32-bit | 64-bit |
 //! |---|---|---|
@@ -17,63 +19,68 @@ use crate::sync::AtomicWord;
 /// A machine word: the unit of a record.
 pub type Word = usize;
 
-/// Words in a slot.
+/// Number of words in a slot.
 pub const SLOT_WORDS: usize = 8;
-/// Slots of the longest record.
+/// Number of slots of the longest record.
 pub const MAX_SLOTS: usize = 8;
 const WIDE: bool = Word::BITS == 64;
 /// Index of the first body word in a record's first slot.
 const BODY: usize = if WIDE { 1 } else { 3 };
-/// Body words that fit the first slot.
+/// Number of body words in the first slot.
 pub const FIRST_WORDS: usize = SLOT_WORDS - BODY;
-/// Body words that fit each further slot.
+/// Number of body words in each further slot.
 pub const NEXT_WORDS: usize = SLOT_WORDS - 1;
-/// Body words of the longest record: 54 on a 32-bit machine, 56 on a 64-bit one.
+/// Number of body words of the longest record: 54 on a 32-bit machine, 56 on a 64-bit one.
 pub const MAX_BODY: usize = FIRST_WORDS + (MAX_SLOTS - 1) * NEXT_WORDS;
-/// Field types that fit the head; a record with more has them in the first words of its fields.
+/// Number of field types that the head can hold. A record with more fields has the types before its values.
 pub const HEAD_TYPES: usize = if WIDE { 2 } else { 6 };
-/// Value of a head's types that says they are in the body.
+/// The value of a head's types that says that the types are in the body.
 pub const TYPES_IN_BODY: u32 = 15;
-/// Bits of a stamp.
+/// Position of the stamp in word 0.
 const STAMP_SHIFT: u32 = if WIDE { Word::BITS / 2 } else { 0 };
 
 const _: () = assert!(Word::BITS == 32 || Word::BITS == 64, "throughline needs 32- or 64-bit words");
 
-/// What a record is. The numbers are those in a ring, not those on the wire.
+/// The kind of a record. These are the numbers in a ring, not those on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum RecordKind {
     /// id, parent, root, start, duration, fields.
     Span = 0,
-    /// As a span, with the busy time before the fields.
+    /// Like a span, with the busy time before the fields.
     SpanBusy = 1,
     /// time, span, root, fields.
     Event = 2,
-    /// As an event: fields added to the span.
+    /// Like an event: fields that are added to the span.
     Fields = 3,
     /// time, id, flags, trace id (16 bytes), span id (8 bytes).
     Attach = 4,
     /// Ticks, 64 bits.
     Clock = 5,
-    /// As a span, with the upper half of the duration and a two-word busy time before the fields. 32-bit machines only.
+    /// Like a span, with the upper half of the duration and a two-word busy time before the fields. Only on
+    /// 32-bit machines.
     SpanLong = 6,
-    /// Of an [`ExtendedKind`], whose number is in the head where other kinds have types: time, types (64 bits), values.
+    /// A record of an [`ExtendedKind`]: time, types (64 bits), values. The head has the kind's number in
+    /// place of types.
     Extended = 7,
 }
 
-/// Number of a record kind beyond the seven that the head's three bits name. The same in a ring and on the wire, where §4 of
-/// `core/docs/wire-format.md` lists the numbers that are taken; from [`ExtendedKind::FIRST_PRIVATE`] on none ever will be.
+/// The number of a record kind beyond the seven that the head's three bits can name. It is the same in a ring
+/// and on the wire; §4 of `core/docs/wire-format.md` lists the assigned numbers. Numbers from
+/// [`ExtendedKind::FIRST_PRIVATE`] on are never assigned.
 ///
-/// All extended records look alike: a callsite, a time, two bits of status and up to 15 typed values, of which the kind says what they mean. So
-/// a new kind needs no encoder of its own, and a decoder that does not know it can skip it.
+/// All extended records have the same form: a callsite, a time, two bits of status and up to 15 typed values.
+/// The kind defines what the values mean. A new kind therefore needs no encoder of its own, and a decoder
+/// that does not know it can skip it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ExtendedKind(pub u8);
 
 impl ExtendedKind {
-    /// A remote parent was detached: the id that stood for it, and whether something made meanwhile may go on elsewhere. A server's only.
+    /// A remote parent was detached. The values are the id that stood for it, and whether a future or context
+    /// made below it may continue elsewhere. Only servers write it.
     pub const DETACH: ExtendedKind = ExtendedKind(0);
-    /// From here on numbers are for experiments: this format never assigns them.
+    /// The first number for experiments. The format never assigns the numbers from here on.
     pub const FIRST_PRIVATE: ExtendedKind = ExtendedKind(224);
 }
 
@@ -96,33 +103,34 @@ impl RecordKind {
     }
 }
 
-/// A record's head, packed.
+/// The packed head of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Head {
     meta: u32,
-    /// The callsite: its address on a microcontroller, its number in the registry elsewhere.
+    /// The callsite: the blob's address on a microcontroller, the number in the registry elsewhere.
     pub callsite: u32,
 }
 
 impl Head {
-    /// A head; the ring fills in the number of slots. Of `status` two bits count, of `types` as many as fit.
+    /// Makes a head; the ring fills in the number of slots. Two bits of `status` are kept, and as many
+    /// `types` as the head can hold.
     #[inline(always)]
     pub const fn new(kind: RecordKind, callsite: u32, status: u8, types: u32) -> Head {
         let types = types & ((1 << (4 * HEAD_TYPES)) - 1);
         Head { meta: kind as u32 | (status as u32 & 3) << 6 | types << 8, callsite }
     }
 
-    /// The head of a record of an extended kind, with two bits of status; see [`ExtendedKind`].
+    /// Makes the head of a record of an extended kind, with two bits of status; see [`ExtendedKind`].
     pub const fn extended(kind: ExtendedKind, callsite: u32, status: u8) -> Head {
         Head::new(RecordKind::Extended, callsite, status, kind.0 as u32)
     }
 
-    /// What the record is.
+    /// The kind of the record.
     pub const fn kind(self) -> RecordKind {
         RecordKind::from_bits(self.meta)
     }
 
-    /// The number of its kind, if that is an extended one.
+    /// The number of the extended kind; `None` for other kinds.
     pub const fn extended_kind(self) -> Option<ExtendedKind> {
         match self.kind() {
             RecordKind::Extended => Some(ExtendedKind((self.meta >> 8) as u8)),
@@ -130,30 +138,31 @@ impl Head {
         }
     }
 
-    /// With another status.
+    /// The head with another status.
     #[cfg(straight)]
     #[inline(always)]
     pub(crate) const fn with_status(self, status: u8) -> Head {
         Head { meta: self.meta & !(3 << 6) | (status as u32) << 6, callsite: self.callsite }
     }
 
-    /// Status bits, of a span or an extended kind.
+    /// The status bits of a span or of an extended kind.
     pub const fn status(self) -> u8 {
         (self.meta >> 6 & 3) as u8
     }
 
-    /// Types of the first fields, a nibble each; [`TYPES_IN_BODY`] when there are more than [`HEAD_TYPES`].
+    /// The types of the first fields, a nibble each; [`TYPES_IN_BODY`] when there are more than
+    /// [`HEAD_TYPES`] fields.
     pub const fn types(self) -> u32 {
         self.meta >> 8 & ((1 << (4 * HEAD_TYPES)) - 1)
     }
 
-    /// As it stands in the lower half of a 64-bit machine's first word; the whole of it in a ring that needs no stamps.
+    /// The lower half of a 64-bit machine's word 0; the whole word in a ring without stamps.
     #[inline(always)]
     pub(crate) const fn to_word(self) -> Word {
         (self.meta & 0xffff | self.callsite << 16) as Word
     }
 
-    /// What [`Head::to_word`] made.
+    /// Reverses [`Head::to_word`].
     #[cfg_attr(not(straight), allow(dead_code))]
     pub(crate) const fn from_word(word: Word) -> Head {
         Head { meta: word as u32 & 0xffff, callsite: word as u32 >> 16 }
@@ -169,13 +178,13 @@ impl Head {
     }
 }
 
-/// Slots that a record with a body of `words` takes.
+/// The number of slots for a record with a body of `words` words.
 #[inline(always)]
 pub(super) const fn slots_for(words: usize) -> usize {
     if words <= FIRST_WORDS { 1 } else { 1 + (words - FIRST_WORDS).div_ceil(NEXT_WORDS) }
 }
 
-/// Eight words of a ring. All zeros is the empty slot, so that statics land in `.bss`.
+/// Eight words of a ring. An empty slot is all zeros, so that statics lie in `.bss`.
 #[derive(Debug)]
 #[cfg_attr(target_pointer_width = "64", repr(align(64)))]
 pub struct Slot([AtomicWord; SLOT_WORDS]);
@@ -201,7 +210,7 @@ impl Default for Slot {
 }
 
 pub(super) mod slot_access {
-    //! Loads and stores of a slot's parts. All relaxed but for the stamp, whose order the ring chooses.
+    //! Access to the parts of a slot. Everything is relaxed except the stamp, whose order the caller chooses.
     use super::*;
     use crate::sync::Relaxed;
     use core::sync::atomic::Ordering;
@@ -217,7 +226,7 @@ pub(super) mod slot_access {
             (self.stamp_word(order) >> STAMP_SHIFT) as u32
         }
 
-        /// The word 0 that has this stamp and the head of a first slot.
+        /// Makes a word 0 from a stamp and the head of a record's first slot.
         #[inline(always)]
         pub(in super::super) fn word0(stamp: u32, head: Head) -> Word {
             if WIDE { (stamp as Word) << STAMP_SHIFT | head.to_word() } else { stamp as Word }
@@ -233,7 +242,7 @@ pub(super) mod slot_access {
             self.0[0].compare_exchange(old, new, crate::sync::AcqRel, Relaxed)
         }
 
-        /// Writes the head's words other than word 0.
+        /// Writes the head's words except word 0.
         #[inline(always)]
         pub(in super::super) fn store_head(&self, head: Head) {
             if !WIDE {
@@ -251,7 +260,8 @@ pub(super) mod slot_access {
             }
         }
 
-        /// Writes the head and a body that fits, without a loop whatever the compiler optimises for.
+        /// Writes the head and a body of at most five words. It has no loop, whatever the compiler optimises
+        /// for.
         #[cfg(short)]
         #[inline(always)]
         pub(in super::super) fn store_short<const N: usize>(&self, head: Head, word: impl Fn(usize) -> Word) {
@@ -269,7 +279,7 @@ pub(super) mod slot_access {
             store(4);
         }
 
-        /// Writes body words of a first slot, from the `from`-th on.
+        /// Writes body words of a first slot, beginning with word `from`.
         #[inline(always)]
         pub(in super::super) fn store_first(&self, from: usize, words: &[Word]) {
             for (w, v) in self.0[BODY + from..].iter().zip(words) {
@@ -284,13 +294,13 @@ pub(super) mod slot_access {
             }
         }
 
-        /// Word `index`, which is not the stamp's.
+        /// Loads word `index`, which must not be the stamp's.
         #[inline(always)]
         pub(in super::super) fn load(&self, index: usize) -> Word {
             self.0[index % SLOT_WORDS].load(Relaxed)
         }
 
-        /// When its record was, or began.
+        /// The time of the slot's record; for a span, its begin.
         pub(in super::super) fn begun(&self) -> Word {
             self.load(if self.load_head().kind().is_span() { BODY + 3 } else { BODY })
         }
@@ -311,19 +321,19 @@ pub(super) mod slot_access {
     }
 }
 
-/// A record copied out of a ring: its head and the words of its body, rounded up to whole slots.
+/// A copy of a record: its head and the words of its body, rounded up to whole slots.
 #[derive(Clone, Debug)]
 pub struct RawRecord {
     /// The head.
     pub head: Head,
-    /// Body words; those past the record's own are unspecified.
+    /// The body words. Those beyond the record's own are unspecified.
     pub body: [Word; MAX_BODY],
-    /// How many of `body` were copied.
+    /// The number of words of `body` that were copied.
     pub len: usize,
 }
 
 impl RawRecord {
-    /// Nothing yet.
+    /// An empty record.
     pub const fn new() -> RawRecord {
         RawRecord { head: Head { meta: 0, callsite: 0 }, body: [0; MAX_BODY], len: 0 }
     }

@@ -1,23 +1,26 @@
-//! The writing end of a ring that one thread writes: plain loads and stores, published by the position.
+//! The writer of a ring with one writing thread: plain loads and stores; the position publishes a record.
 //!
-//! A signal handler may interrupt its own thread amid a record and make one too. So a writer first marks the ring: it puts [`BUSY`] where the position is
-//! that it may write up to. Whoever finds the mark has interrupted a writer; its record is counted as [`LossReason::Reentrant`](crate::value::LossReason) and
-//! touches nothing else. That costs a store before the record and one after it, and no comparison, as a ring with the mark has room for no record.
+//! A signal handler may interrupt its own thread while a record is being written, and make a record too. The
+//! writer therefore first marks the ring: it replaces the position up to which it may write by [`BUSY`]. A
+//! context that finds the mark has interrupted a writer. Its record is counted as
+//! [`LossReason::Reentrant`](crate::value::LossReason), and nothing else is touched. This costs a store
+//! before the record and a store after it, and no comparison, because a marked ring has no room for any
+//! record.
 
 use super::{Head, Ring, Slot, Word};
 #[cfg(straight)]
 use crate::sync::AtomicWord;
 use crate::sync::{Acquire, Relaxed, Release, fence, order_for_interrupts};
 
-/// In place of the position that a writer may write up to: a record is being written.
+/// Replaces the position up to which a writer may write while it writes a record.
 const BUSY: usize = 0;
 
 impl Ring<'_> {
-    /// Marks the ring as being written, and gives the position that may be written up to as far as is known; `None` when this context has
-    /// interrupted a writer.
+    /// Marks the ring as being written. Returns the known position up to which writing is allowed, or `None`
+    /// if this context has interrupted a writer.
     ///
-    /// A handler that comes between load and store leaves the ring as it finds it but for its records, and for a position further on
-    /// than the one loaded, of which the older one is right too.
+    /// A signal handler may run between the load and the store. It adds its records and restores the word,
+    /// possibly to a later position than the one loaded; the older position remains valid.
     #[inline(always)]
     fn begin_write(&self) -> Option<usize> {
         let room_to = self.writer.0.room_to.load(Relaxed);
@@ -35,7 +38,7 @@ impl Ring<'_> {
         self.writer.0.room_to.store(room_to, Relaxed);
     }
 
-    /// Counts the record of a context that has interrupted a writer; false.
+    /// Counts the record of a context that interrupted a writer as lost. Returns false.
     #[cold]
     #[inline(never)]
     fn lose_reentrant(&self, time: Word) -> bool {
@@ -59,7 +62,7 @@ impl Ring<'_> {
         if fits(room_to) {
             let first = self.slot(at);
             self.write_at(first, at, head, body);
-            // No stamp: a reader goes by the position, which is stored last.
+            // The stamp is not used: the reader goes by the position, which is stored last.
             first.store_word0(Slot::word0(0, head), Relaxed);
             self.writer.0.head.store(end, Release);
         } else {
@@ -71,24 +74,27 @@ impl Ring<'_> {
         fits(room_to)
     }
 
-    /// Looks at the reader's position, and says up to where that allows to write.
+    /// Reads the reader's position and returns the position up to which it allows writing.
     #[cold]
     #[inline(never)]
     fn look_at_tail(&self) -> usize {
-        // Acquire: what the reader read of these slots, it read before we write them.
+        // Acquire: the reader's last reads of these slots come before our writes.
         let room_to = self.reader.0.tail.load(Acquire).wrapping_add(self.capacity());
-        // On a 32-bit machine positions wrap, and once in 2^32 slots this is the mark; then one slot is left unused until the reader goes on.
+        // On a 32-bit machine positions wrap, and once in 2^32 slots the position equals the mark. One slot
+        // is then left unused until the reader moves on.
         if room_to == BUSY { room_to.wrapping_sub(1) } else { room_to }
     }
 
-    /// The next slot of a `LocalOldest` ring, for its writer to fill in place; `None` when it knows of no room, upon which [`Ring::push`] looks again. Until
-    /// the slot is published no other record of this thread is written.
+    /// The next slot of a `LocalOldest` ring, for its writer to fill in place. `None` when the known position
+    /// allows no slot; [`Ring::push`] then reads the reader's position. This thread must write no other
+    /// record before the slot is published.
     #[cfg(straight)]
     #[inline(always)]
     pub(crate) fn fill(&self) -> Option<Filling<'_>> {
         let writer = &self.writer.0;
         let room_to = writer.room_to.load(Relaxed);
-        // Whatever it was; if it was the mark, it is less than any position, and no slot is given.
+        // Mark the ring without a test. If it was already marked, `room_to` is 0, no position is below it,
+        // and no slot is given.
         writer.room_to.store(BUSY, Relaxed);
         order_for_interrupts();
         let at = writer.head.load(Relaxed);
@@ -109,7 +115,8 @@ impl Ring<'_> {
             room_to = self.look_at_tail();
         }
         if !fits(room_to) {
-            // The reader counts how many, when it gets there; only the writer knows when it began.
+            // The reader later counts how many records were overwritten. Only the writer knows when the first
+            // one was.
             let report = self.reader.0.reported.load(Relaxed).wrapping_add(1);
             if self.writer.0.noted.load(Relaxed) != report {
                 self.writer.0.noted.store(report, Relaxed);
@@ -119,7 +126,7 @@ impl Ring<'_> {
         let number = self.writer.0.written.load(Relaxed);
         self.writer.0.written.store(number.wrapping_add(1), Relaxed);
         self.writer.0.begin.store(end, Relaxed);
-        // Whoever sees a word written below also sees `begin`.
+        // A reader that sees a word written below also sees `begin`.
         fence(Release);
         self.write(at, head, body);
         for i in 1..slots {
@@ -136,7 +143,7 @@ impl Ring<'_> {
 #[cfg(straight)]
 pub(crate) struct Filling<'r> {
     head: &'r AtomicWord,
-    /// Where the position goes that may be written up to, when the slot is published.
+    /// The word for the position up to which the writer may write. Publishing restores it.
     room: &'r AtomicWord,
     room_to: usize,
     at: usize,
@@ -145,19 +152,19 @@ pub(crate) struct Filling<'r> {
 
 #[cfg(straight)]
 impl Filling<'_> {
-    /// Writes the first word: a [`Head::to_word`].
+    /// Writes word 0, made by [`Head::to_word`].
     #[inline(always)]
     pub(crate) fn head(&self, word: Word) {
         self.slot.store_word0(word, Relaxed);
     }
 
-    /// Writes words of the body, from the `from`-th on.
+    /// Writes body words, beginning with word `from`.
     #[inline(always)]
     pub(crate) fn body<const N: usize>(&self, from: usize, words: [Word; N]) {
         self.slot.store_first(from, &words);
     }
 
-    /// Hands it to the reader.
+    /// Publishes the slot to the reader.
     #[inline(always)]
     pub(crate) fn publish(self) {
         self.head.store(self.at.wrapping_add(1), Release);

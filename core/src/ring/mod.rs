@@ -1,21 +1,23 @@
-//! The ring: fixed slots of atomic words, written in place by the code being observed, read by one drain.
+//! The ring: fixed slots of atomic words. The observed code writes records in place, and one reader drains
+//! them.
 //!
-//! Every word is an atomic, so there is no data race to excuse: a torn or overwritten record is *seen* (by its stamp, or by
-//! the position of the writer) and never believed. All writers are bounded: they do a fixed number of steps, whatever
-//! other contexts do, save the one compare-and-swap loop named below.
+//! Every word is an atomic, so there are no data races. A reader *detects* a torn or overwritten record by
+//! its stamp or by the writer's position, and discards it. All writers are bounded: they do a fixed number of
+//! steps whatever other contexts do, except for the one compare-and-swap loop named below.
 //!
-//! | [`Mode`] | writers | when full | a push is | why |
+//! | [`Mode`] | writers | when full | a push is | because |
 //! |---|---|---|---|---|
-//! | `SharedOldest` | any context | the new record is lost | lock-free; on thumbv6m a critical section of one read-modify-write | the reservation retries only when another push got in between; an ISR never retries against the context it interrupted |
-//! | `SharedNewest` | any context | the oldest is lost | wait-free where a read-modify-write is one instruction; thumbv6m a critical section for each | one `fetch_add`, then at most four claims a slot; a slot another writer is still in is given up, not waited for |
-//! | `LocalOldest` | one thread | the new record is lost | wait-free, no read-modify-write | plain loads and stores, published by the position |
-//! | `LocalNewest` | one thread | the oldest is lost | wait-free, no read-modify-write | as above, with the position announced first, as a seqlock |
+//! | `SharedOldest` | any context | the new record is lost | lock-free; on thumbv6m one critical section around a read-modify-write | the reservation retries only when another push came in between; an ISR never retries against the context it interrupted |
+//! | `SharedNewest` | any context | the oldest record is lost | wait-free where a read-modify-write is one instruction; on thumbv6m a critical section for each | it takes one `fetch_add`, then at most four tries to claim each slot; it gives up a slot that another writer still uses instead of waiting |
+//! | `LocalOldest` | one thread | the new record is lost | wait-free, without read-modify-write | it uses plain loads and stores, and publishes with the position |
+//! | `LocalNewest` | one thread | the oldest record is lost | wait-free, without read-modify-write | it works like `LocalOldest`, but announces the position before it writes, as a seqlock does |
 //!
-//! "Wait-free" for `fetch_add` presumes one instruction (x86-64, AArch64 LSE); with load-exclusive and store-exclusive it is lock-free, and on a
-//! single core an exclusive store fails only when an interrupt came in between. What each target gives, instruction by instruction, how long
-//! interrupts are masked, and what is not guaranteed: `core/docs/guarantees.md`.
+//! `fetch_add` is wait-free where it is one instruction (x86-64, AArch64 LSE). With load-exclusive and
+//! store-exclusive it is lock-free; on a single core a store-exclusive fails only after an interrupt in
+//! between. `core/docs/guarantees.md` lists the instructions of each target, how long interrupts are masked,
+//! and what is not guaranteed.
 //!
-//! The model checker's view of each protocol is in `core/tests/loom_ring.rs`.
+//! The models of the protocols are in `core/tests/loom_ring.rs`.
 
 mod layout;
 #[cfg(not(target_os = "none"))]
@@ -49,37 +51,39 @@ use crate::sync::{
 };
 use crate::value::LossReason;
 
-/// Who writes a ring, and what it does when full.
+/// The writers of a ring, and what it does when full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Many contexts write; when full, a new record is dropped and counted.
     SharedOldest,
     /// Many contexts write; when full, the oldest record is overwritten and counted: a flight recorder.
     SharedNewest,
-    /// One thread writes; when full, a new record is dropped and counted. Not on bare metal, where it would only take flash.
+    /// One thread writes; when full, a new record is dropped and counted. Not available on bare metal, where
+    /// it would only take flash.
     #[cfg(not(target_os = "none"))]
     LocalOldest,
-    /// One thread writes; when full, the oldest record is overwritten and counted. Not on bare metal.
+    /// One thread writes; when full, the oldest record is overwritten and counted. Not available on bare
+    /// metal.
     #[cfg(not(target_os = "none"))]
     LocalNewest,
 }
 
-/// What was lost since last asked.
+/// The records lost since the last report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Loss {
-    /// Why.
+    /// Why they were lost.
     pub reason: LossReason,
-    /// Records lost since the last report.
+    /// Number of records lost since the last report.
     pub count: usize,
-    /// Records lost since the ring was made, modulo 2^32 on a 32-bit machine.
+    /// Number of records lost since the ring was made, modulo 2^32 on a 32-bit machine.
     pub total: usize,
-    /// Ticks when the first of `count` was lost.
+    /// Ticks when the first of the `count` records was lost.
     pub first: Word,
 }
 
-/// A ring over borrowed slots. [`Recorder`](crate::Recorder) has one; by itself it is of use to tests and to those who
-/// build another recorder.
+/// A ring over borrowed slots. [`Recorder`](crate::Recorder) contains one. A ring alone is useful in tests
+/// and for building another recorder.
 ///
 /// ```
 /// use throughline::adapter::ring::{Head, Mode, RawRecord, RecordKind, Ring};
@@ -96,14 +100,16 @@ pub struct Ring<'a> {
     slots: SlotArray<'a>,
     #[cfg(not(target_os = "none"))]
     mode: Mode,
-    /// Of a ring with many writers that keeps the newest.
+    /// The functions of a `SharedNewest` ring; `None` in other modes.
     newest: Option<&'static newest::Newest>,
     writer: Line<WriterSide>,
     reader: Line<ReaderSide>,
 }
 
-/// Of `SharedNewest`: states of a slot in its stamp's low three bits; the upper bits are the position's. (The position's low three bits are the
-/// slot's own, as a ring has at least eight.) Of `SharedOldest` and the local modes a stamp is the position, or a number.
+/// In `SharedNewest` mode the low three bits of a slot's stamp hold its state, and the upper bits those of
+/// the position. (The low three bits of the position follow from the slot's index, because a ring has at
+/// least eight slots.) `SharedOldest` uses the position as the stamp, `LocalNewest` the record's number, and
+/// `LocalOldest` no stamp.
 mod state {
     pub(super) const BUSY: u32 = 1;
     pub(super) const START: u32 = 2;
@@ -119,7 +125,12 @@ mod state {
 
 impl<'a> Ring<'a> {
     const_unless_loom! {
-        /// A ring over `slots`, whose number must be a power of two, 8 or more (else this panics; in a static, at compile time).
+        /// A ring over `slots`.
+        ///
+        /// # Panics
+        ///
+        /// Panics when the number of slots is not a power of two of at least 8; in a static that is a compile
+        /// error.
         pub fn new(slots: &'a [Slot], mode: Mode) -> Ring<'a> {
             Ring {
                 slots: SlotArray::new(slots),
@@ -164,12 +175,12 @@ impl<'a> Ring<'a> {
         }
     }
 
-    /// Number of slots.
+    /// The number of slots.
     pub fn capacity(&self) -> usize {
         self.slots.len()
     }
 
-    /// Who writes it, and what it does when full.
+    /// The writers of the ring, and what it does when full.
     #[inline(always)]
     pub fn mode(&self) -> Mode {
         #[cfg(not(target_os = "none"))]
@@ -178,9 +189,10 @@ impl<'a> Ring<'a> {
         if self.newest.is_some() { Mode::SharedNewest } else { Mode::SharedOldest }
     }
 
-    /// Writes a record; false when it was lost, which is counted. `time` is the ticks to report if it is the first loss.
-    /// A body of more than [`MAX_BODY`] words is lost too. In a `Local…` mode only one thread may push at a time; breaking that mixes up records,
-    /// and nothing worse.
+    /// Writes a record. Returns false when the record was lost, which the ring counts. `time` is the current
+    /// time in ticks; it is reported if this is the first loss. A body of more than [`MAX_BODY`] words is
+    /// lost as well. In the `Local…` modes only one thread may push; if several do, records get mixed up, but
+    /// memory stays safe.
     #[inline(always)]
     pub fn push(&self, head: Head, body: &[Word], time: Word) -> bool {
         if body.len() > MAX_BODY {
@@ -194,12 +206,12 @@ impl<'a> Ring<'a> {
         }
     }
 
-    /// Counts a record that is too long for any ring; false.
+    /// Counts a record that is too long for any ring as lost. Returns false.
     #[cold]
     #[inline(never)]
     fn refuse(&self, head: Head, time: Word) -> bool {
         match self.mode() {
-            // There the reader counts, by the numbers that are missing.
+            // Here the reader counts losses by missing numbers, so skip a number.
             #[cfg(not(target_os = "none"))]
             Mode::LocalNewest => {
                 let written = &self.writer.0.written;
@@ -210,8 +222,9 @@ impl<'a> Ring<'a> {
         false
     }
 
-    /// Writes a record of one slot if the ring keeps what is oldest and has room; false when not, and then nothing has been done. Head and words are made
-    /// when there is a slot for them, and one by one, so that they need few registers.
+    /// Writes a record of one slot if the ring keeps the oldest and has room. Otherwise it returns false and
+    /// has no effect. Head and words are computed one by one after the reservation, so that they need few
+    /// registers.
     #[cfg(short)]
     #[inline(always)]
     pub(crate) fn try_push<const N: usize>(
@@ -229,7 +242,8 @@ impl<'a> Ring<'a> {
         true
     }
 
-    /// As [`Ring::push`] on a ring that is known to be shared, for firmware: records of any length, in one place.
+    /// Like [`Ring::push`], for records of any length in a shared ring. It is never inlined, so firmware has
+    /// one copy.
     #[cfg(not(any(feature = "std", loom)))]
     #[inline(never)]
     pub(crate) fn push_shared_long(&self, head: Head, body: &[Word], time: Word) -> bool {
@@ -248,29 +262,31 @@ impl<'a> Ring<'a> {
         }
     }
 
-    /// What its recorder keeps beside the position.
+    /// The recorder's own words, which lie beside the position.
     #[cfg(not(loom))]
     #[inline(always)]
     pub(crate) fn owner(&self) -> &Owner {
         &self.writer.0.owner
     }
 
-    /// An id nobody else has: never 0, never with the upper bit; after 2^30 spans a 32-bit machine begins again with the first.
+    /// The next id. Ids are unique, never 0, and never have the sign bit set; on a 32-bit machine they start
+    /// over after 2^30 spans.
     #[cfg(not(loom))]
     #[inline(always)]
     pub(crate) fn next_id(&self) -> Word {
         increment!(self, Ring<'_>, writer.0.owner.next_id)
     }
 
-    /// The next id of a ring that one thread writes: counted up in one instruction where there is one, so that a signal handler cannot take the same.
+    /// The next id in a ring with one writer. On x86-64 one instruction increments it, so a signal handler
+    /// cannot take the same id.
     #[cfg(all(not(loom), feature = "std", target_pointer_width = "64"))]
     #[inline(always)]
     pub(crate) fn next_own_id(&self) -> Word {
         #[cfg(all(target_arch = "x86_64", not(miri)))]
         {
             let mut id: Word = 1;
-            // SAFETY: adds to a word that is atomic. Without the lock: other threads only read it, and a signal on this one comes before the
-            // instruction or after it.
+            // SAFETY: this adds to a word that is an atomic. No lock prefix is needed: other threads only
+            // read the word, and a signal handler on this thread runs before or after the instruction.
             unsafe {
                 core::arch::asm!(
                     "xadd qword ptr [{ring} + {at}], {id}",
@@ -289,7 +305,7 @@ impl<'a> Ring<'a> {
     #[inline(always)]
     fn push_shared_oldest(&self, head: Head, body: &[Word], time: Word) -> bool {
         let (head, slots) = head.sized(body.len());
-        // What the reader read of these slots, it read before we write them.
+        // Acquire: the reader's last reads of these slots come before our writes.
         let limit = load_before_use(&self.reader.0.limit);
         let Some(at) = add_up_to(&self.writer.0.head, slots, limit) else {
             self.lose(head, time);
@@ -299,7 +315,7 @@ impl<'a> Ring<'a> {
         true
     }
 
-    /// Writes where slots are reserved.
+    /// Writes a record into reserved slots.
     #[inline(always)]
     fn publish_shared(&self, at: usize, head: Head, body: &[Word]) {
         let first = self.slot(at);
@@ -322,7 +338,7 @@ impl<'a> Ring<'a> {
                 return false;
             }
         }
-        // Whoever sees a word written below also sees the slot claimed.
+        // A reader that sees a word written below also sees that the slot is claimed.
         fence(Release);
         self.write(at, head, body);
         for i in 1..slots {
@@ -333,12 +349,13 @@ impl<'a> Ring<'a> {
         true
     }
 
-    /// Takes a slot for the writer of `position`, and counts the record it overwrites. False when another writer is still in it,
-    /// or a later one has been: its owner was stopped for a whole lap of the ring.
+    /// Claims a slot for the writer of `position`, and counts the record that it overwrites. Returns false if
+    /// another writer is still using the slot, or if a later writer has already taken it because this one was
+    /// stopped for a whole lap.
     fn claim(&self, position: usize, time: Word) -> bool {
         let slot = self.slot(position);
-        // A slot changes at most three times under us before it belongs to a later lap: its writer publishes, the reader
-        // consumes, a later writer claims. So four tries decide.
+        // The stamp changes at most three times before the slot belongs to a later lap: its writer publishes,
+        // the reader consumes, a later writer claims. So four tries are enough.
         for _ in 0..4 {
             let word = slot.stamp_word(Acquire);
             let stamp = slot_stamp(word);
@@ -349,7 +366,8 @@ impl<'a> Ring<'a> {
             let busy = Slot::word0(state::at(position, state::BUSY), Head::default());
             if slot.exchange_word0(word, busy).is_ok() {
                 if stamp & state::MASK == state::START {
-                    // The slot is ours, and its head still that of the record it held. On a 64-bit machine the head was in the word exchanged.
+                    // The slot is ours, and its head is still that of the overwritten record. On a 64-bit
+                    // machine the head was in the exchanged word.
                     let lost = if Word::BITS == 64 { Head::from_word(word) } else { slot.load_head() };
                     self.lose(lost, time);
                 }
@@ -359,7 +377,7 @@ impl<'a> Ring<'a> {
         false
     }
 
-    /// Counts a record as lost. A reading of the clock is no record of the program's, and no ledger has it.
+    /// Counts a record as lost. Clock records are not counted, because they are not the program's.
     #[cold]
     #[inline(never)]
     fn lose(&self, record: Head, time: Word) {
@@ -381,7 +399,7 @@ impl<'a> Ring<'a> {
         self.write_at(self.slot(at), at, head, body);
     }
 
-    /// As `write`, of one who has the first slot.
+    /// Like `write`, for a caller that already has the first slot.
     #[inline(always)]
     fn write_at(&self, first: &Slot, at: usize, head: Head, body: &[Word]) {
         first.store_head(head);
@@ -398,7 +416,7 @@ impl<'a> Ring<'a> {
         self.slots.at(position)
     }
 
-    /// The one reader, until it is dropped; `None` while there is another.
+    /// The ring's only reader, until it is dropped; `None` while another one exists.
     pub fn reader(&self) -> Option<Reader<'_>> {
         if self.reader.0.reading.swap(1, Acquire) == 1 {
             return None;
@@ -406,7 +424,7 @@ impl<'a> Ring<'a> {
         Some(Reader::new(self))
     }
 
-    /// Position after the last reserved slot: records at or after it were begun after this call.
+    /// The position after the last reserved slot. Records at or after it were begun after this call.
     pub fn head(&self) -> usize {
         match self.mode() {
             Mode::SharedNewest => self.writer.0.next.load(Acquire),
@@ -414,20 +432,22 @@ impl<'a> Ring<'a> {
         }
     }
 
-    /// Whether a record of one slot would be kept just now.
+    /// Whether a record of one slot would be kept now.
     #[cfg(not(loom))]
     pub(crate) fn has_room(&self) -> bool {
         self.mode() != Mode::SharedOldest
             || self.writer.0.head.load(Relaxed) != self.reader.0.limit.load(Relaxed)
     }
 
-    /// Records lost since the ring was made. Exact when no push is under way; of `LocalNewest`, as far as has been read.
+    /// Number of records lost since the ring was made. Exact while no push is under way; for `LocalNewest`
+    /// only the losses found by reading so far.
     pub fn lost(&self) -> usize {
         self.writer.0.lost.load(Acquire)
     }
 }
 
-/// Where writers begin. In `SharedOldest` a slot that has its own position for a stamp is published, so no position is that of a slot of zeros.
+/// The position where writers begin. In `SharedOldest` a slot is published when its stamp equals its
+/// position, so no position may equal the 0 of an empty slot.
 const fn first_position(mode: Mode, slots: usize) -> usize {
     if matches!(mode, Mode::SharedOldest) { slots } else { 0 }
 }

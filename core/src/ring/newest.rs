@@ -1,14 +1,15 @@
-//! The reading end of a ring that keeps what is newest, for many writers: a scan of its slots, whose finds the writers may take back.
+//! The reader of a `SharedNewest` ring: it scans the slots, and writers may overwrite a record that it has
+//! found.
 //!
-//! All of it, and the writing end's part, is reached by the pointers of [`NEWEST`], which only such a ring refers to: firmware whose rings
-//! keep what is oldest does not link it.
+//! The code of this mode, the writer's part included, is called through the pointers of [`NEWEST`], to which
+//! only such a ring refers. Firmware whose rings keep the oldest therefore does not link it.
 
 use super::reader::{Found, Reader};
 use super::scan::Scan;
 use super::{Head, RecordKind, Ring, Slot, Word, Words, slot_stamp, state};
 use crate::sync::{Acquire, Relaxed, fence};
 
-/// What a ring that keeps the newest does in its own way.
+/// The functions of a ring that keeps the newest.
 #[derive(Debug)]
 pub(super) struct Newest {
     #[cfg_attr(any(feature = "std", loom), allow(dead_code))]
@@ -25,14 +26,15 @@ pub(super) static NEWEST: Newest = Newest {
     not_before,
 };
 
-/// The next record; false ends one scan of the ring.
+/// Finds the next record. Returns false at the end of a scan.
 fn find(reader: &mut Reader<'_>) -> bool {
     let mut overtaken = false;
-    // If writers went over what was left of this scan, what they wrote is of the next.
+    // If writers overtook this scan, their records belong to the next scan, so begin it at once.
     scan_on(reader, &mut overtaken) || overtaken && scan_on(reader, &mut overtaken)
 }
 
-/// Goes on with the scan until it finds a record or ends. Notes whether it met one that is newer than the scan.
+/// Continues the scan until it finds a record or ends. Sets `overtaken` if it met a record newer than the
+/// scan.
 fn scan_on(reader: &mut Reader<'_>, overtaken: &mut bool) -> bool {
     let ring = reader.ring;
     let mut scan = reader.scan.or_begin(ring);
@@ -42,7 +44,7 @@ fn scan_on(reader: &mut Reader<'_>, overtaken: &mut bool) -> bool {
         let stamp = slot_stamp(word);
         let is_record = stamp & state::MASK == state::START;
         if is_record && stamp.wrapping_sub(state::at(at, state::START)) as i32 > 0 {
-            // Left to the next scan, so that what is older than it comes first.
+            // Leave it to the next scan, so that older records come first.
             *overtaken = true;
         } else if is_record {
             reader.scan = scan;
@@ -54,10 +56,11 @@ fn scan_on(reader: &mut Reader<'_>, overtaken: &mut bool) -> bool {
     false
 }
 
-/// Takes the record out, unless a writer was faster; whether what was read of it may be believed.
+/// Takes the record out of the ring, unless a writer was faster. Returns whether the words that were read are
+/// valid.
 fn take(reader: &mut Reader<'_>, found: &Found) -> bool {
     let (ring, at) = (reader.ring, found.position);
-    // What was read of the record, was read before what is now looked at.
+    // The reads of the record come before the checks below.
     fence(Acquire);
     let whole = is_whole(ring, found);
     reader.scan.left = reader.scan.left.saturating_sub(if whole { found.slots } else { 1 });
@@ -65,13 +68,14 @@ fn take(reader: &mut Reader<'_>, found: &Found) -> bool {
     let stamp = slot_stamp(found.word) & !state::MASK | state::CONSUMED;
     let ours = ring.slot(at).exchange_word0(found.word, Slot::word0(stamp, Head::default())).is_ok();
     if ours && !whole {
-        // Its later slots went to a record whose own first slot did not take this one.
+        // A newer record took the later slots, but its own first slot is another one, so its writer did not
+        // count this loss.
         ring.lose(record, begun);
     }
     ours && whole
 }
 
-/// Whether the slots after the first belong to the record still.
+/// Whether the slots after the first still belong to the record.
 fn is_whole(ring: &Ring<'_>, found: &Found) -> bool {
     let first = slot_stamp(found.word) & !state::MASK | found.position as u32 & state::MASK;
     (1..found.slots).all(|i| {
@@ -80,7 +84,8 @@ fn is_whole(ring: &Ring<'_>, found: &Found) -> bool {
     })
 }
 
-/// Ticks before the oldest clock record at which what precedes it may begin; see [`Reader::not_before`].
+/// A record before the oldest clock record may begin up to this many ticks before that clock record; see
+/// [`Reader::not_before`].
 const BEFORE_CLOCK: u64 = 6 << 29;
 
 fn not_before(reader: &Reader<'_>, now: u64) -> u64 {
@@ -90,7 +95,8 @@ fn not_before(reader: &Reader<'_>, now: u64) -> u64 {
 fn oldest_clock(reader: &Reader<'_>) -> Option<u64> {
     let ring = reader.ring;
     let head = ring.head();
-    // What was written since the scan began comes after it, so the walk goes on to the newest; and begins at the oldest that can be there.
+    // Records written since the scan began come after it, so walk up to the newest. Begin at the oldest
+    // position that can still be in the ring.
     let begun = reader.scan.or_begin(ring);
     let left = head.wrapping_sub(begun.at()).min(ring.capacity());
     for at in (1..=left).rev().map(|left| head.wrapping_sub(left)) {

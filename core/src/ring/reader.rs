@@ -1,4 +1,5 @@
-//! The reading end of a ring: copy a record out or read it where it lies, then commit, which says whether what was read may be believed.
+//! The reader of a ring. It copies a record or reads it in place, then commits, which tells whether the words
+//! read are valid.
 
 use super::layout::RawRecord;
 use super::scan::Scan;
@@ -8,19 +9,21 @@ use crate::sync::fence;
 use crate::sync::{Acquire, Relaxed, Release};
 use crate::value::LossReason;
 
-/// The one reader of a ring.
+/// The only reader of a ring.
 #[derive(Debug)]
 pub struct Reader<'r> {
     pub(super) ring: &'r Ring<'r>,
-    /// `LocalOldest`: the writer's position as last seen, so that its line is not taken from it for every record.
+    /// `LocalOldest`: the writer's position when it was last read, so that the reader does not fetch the
+    /// writer's cache line for every record.
     #[cfg(not(target_os = "none"))]
     seen: usize,
-    /// Of a ring that keeps the newest.
+    /// The scan of a ring that keeps the newest.
     pub(super) scan: Scan,
     pub(super) found: Found,
 }
 
-/// A [`Reader`] between two visits, without its ring and what it found: for who has little memory. The ring still counts it as its reader.
+/// A [`Reader`] that is put away between two visits. It takes little memory, because it keeps neither its
+/// ring nor the record that it found. The ring still counts it as its reader.
 ///
 /// ```
 /// use throughline::adapter::ring::{Head, Mode, RecordKind, Ring};
@@ -40,22 +43,23 @@ pub struct Reader<'r> {
 pub struct Parked(Scan);
 
 impl Parked {
-    /// Goes on where [`Reader::park`] left off; `ring` must be the same. With another, records are read in an order of their own, or twice.
+    /// Makes a reader that continues where [`Reader::park`] left off. `ring` must be the same ring; with
+    /// another one, records are read out of order or twice.
     #[inline]
     pub fn resume<'r>(&self, ring: &'r Ring<'r>) -> Reader<'r> {
         Reader { scan: self.0, ..Reader::new(ring) }
     }
 }
 
-/// The record found last.
+/// The record that was found last.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Found {
     pub(super) position: usize,
-    /// 0 when there is none.
+    /// 0 when no record was found.
     pub(super) slots: usize,
-    /// Word 0 as read; `SharedNewest` takes the record against it.
+    /// Word 0 when it was read. `SharedNewest` takes the record only if the word is still the same.
     pub(super) word: usize,
-    /// `LocalNewest`: records lost before this one, and its number.
+    /// `LocalNewest`: the number of records lost before this one, and this record's number.
     #[cfg(not(target_os = "none"))]
     gap: usize,
     #[cfg(not(target_os = "none"))]
@@ -73,7 +77,8 @@ impl<'r> Reader<'r> {
         }
     }
 
-    /// Puts it away until [`Parked::resume`]. A record that was found and not committed is found again then.
+    /// Puts the reader away until [`Parked::resume`]. A record that was found but not committed will be found
+    /// again.
     #[inline]
     pub fn park(self) -> Parked {
         let parked = Parked(self.scan);
@@ -81,18 +86,20 @@ impl<'r> Reader<'r> {
         parked
     }
 
-    /// Copies the next record into `out`; false when there is none for now. The record stays in the ring until [`Reader::commit`];
-    /// without one, the next call gives it again.
+    /// Copies the next record into `out`. Returns false when there is none at present. The record stays in
+    /// the ring until [`Reader::commit`]; without a commit the next call returns it again.
     ///
-    /// In `SharedNewest` mode the ring is read scan by scan: false ends one, and the call after it starts another. Records come in the order of
-    /// their writing, save for those of writers that were stopped for a lap; what is written while a scan is under way is of the next.
+    /// In `SharedNewest` mode the ring is read scan by scan: false ends a scan, and the next call begins
+    /// another one. Records come in the order in which they were written, except for those of writers that
+    /// were stopped for a whole lap. Records that are written during a scan belong to the next one.
     #[inline]
     pub fn next(&mut self, out: &mut RawRecord) -> bool {
         let found = match self.ring.mode() {
             #[cfg(not(target_os = "none"))]
             Mode::LocalOldest => self.find_local_oldest(),
             #[cfg(not(target_os = "none"))]
-            // What was copied is looked at again at once, as the writer says no more than how far it is.
+            // Here the copy must be checked at once, because the writer's position is the only evidence that
+            // it is valid.
             Mode::LocalNewest => return self.next_local_newest(out),
             _ => self.find(),
         };
@@ -102,8 +109,9 @@ impl<'r> Reader<'r> {
         found
     }
 
-    /// Finds the next record, to be read where it lies by way of [`Reader::words`]; false when there is none for now, and for rings with one
-    /// writer. As with [`Reader::next`] the record stays until [`Reader::commit`].
+    /// Finds the next record, to be read in place with [`Reader::words`]. Returns false when there is none at
+    /// present, and always for rings with one writer. As with [`Reader::next`], the record stays in the ring
+    /// until [`Reader::commit`].
     #[cfg_attr(target_os = "none", inline(never))]
     pub fn find(&mut self) -> bool {
         if let Some(newest) = self.ring.newest {
@@ -115,7 +123,7 @@ impl<'r> Reader<'r> {
         is_there && self.found(at, slot.load_head().slots(), 0)
     }
 
-    /// The words of the record last found.
+    /// The words of the record that was found last.
     pub fn words(&self) -> Words<'r> {
         Words::new(self.ring, self.found.position)
     }
@@ -126,8 +134,8 @@ impl<'r> Reader<'r> {
         true
     }
 
-    /// Takes the record last found out of the ring. False when it was overwritten meanwhile: what was read must be thrown away (its
-    /// loss is counted).
+    /// Takes the record that was found last out of the ring. Returns false when it was overwritten meanwhile:
+    /// discard what was read; the loss is counted.
     #[cfg_attr(target_os = "none", inline(never))]
     #[cfg_attr(not(target_os = "none"), inline)]
     pub fn commit(&mut self) -> bool {
@@ -148,16 +156,16 @@ impl<'r> Reader<'r> {
                 ring.writer.0.lost.store(lost.wrapping_add(found.gap), Release);
                 ring.reader.0.expected.store(found.number.wrapping_add(1), Relaxed);
             }
-            // As below.
+            // Release: as for `limit` below.
             ring.reader.0.tail.store(end, Release);
             return true;
         }
-        // Release: our reads of these slots come before a writer's next writes of them.
+        // Release: our reads of these slots come before a writer's next writes to them.
         ring.reader.0.limit.store(end.wrapping_add(ring.capacity()), Release);
         true
     }
 
-    /// Hands every record to `f` until there is none, and says how many.
+    /// Passes every record to `f` until there is none left. Returns the number of records.
     pub fn drain(&mut self, mut f: impl FnMut(&RawRecord)) -> usize {
         let mut out = RawRecord::new();
         let mut n = 0;
@@ -170,7 +178,8 @@ impl<'r> Reader<'r> {
         n
     }
 
-    /// As [`Reader::drain`], but only what is before `end`, a position of [`Ring::head`]: ends however fast records come.
+    /// Like [`Reader::drain`], for records before `end`, a position from [`Ring::head`]. It ends however fast
+    /// records arrive.
     #[cfg(not(target_os = "none"))]
     #[inline]
     pub fn drain_until(&mut self, end: usize, mut f: impl FnMut(&RawRecord)) -> usize {
@@ -179,13 +188,13 @@ impl<'r> Reader<'r> {
         let mut n = 0;
         if self.ring.mode == Mode::LocalOldest {
             let tail = &self.ring.reader.0.tail;
-            // Acquire: whoever gave us `end` may not have seen what was written before it.
+            // Acquire: the context that read `end` may not have synchronised with the writes before it.
             let head = self.ring.head();
             let end = if before_end(head) { head } else { end };
             let mut at = tail.load(Relaxed);
             while end.wrapping_sub(at) as isize > 0 {
                 at = at.wrapping_add(self.copy(at, &mut out));
-                // Release: our reads of these slots come before a writer's next writes of them.
+                // Release: our reads of these slots come before a writer's next writes to them.
                 tail.store(at, Release);
                 f(&out);
                 n += 1;
@@ -201,7 +210,7 @@ impl<'r> Reader<'r> {
         n
     }
 
-    /// Slots from where the reader is to `end`, a position of [`Ring::head`].
+    /// The number of slots from the reader's position to `end`, a position from [`Ring::head`].
     #[cfg(not(target_os = "none"))]
     pub fn slots_before(&self, end: usize) -> usize {
         let reader = &self.ring.reader.0;
@@ -212,26 +221,28 @@ impl<'r> Reader<'r> {
         end.wrapping_sub(consumed).min(self.ring.capacity())
     }
 
-    /// Position of the record last found; compare with [`Ring::head`].
+    /// Position of the record that was found last; compare it with [`Ring::head`].
     pub fn position(&self) -> Option<usize> {
         (self.found.slots > 0).then_some(self.found.position)
     }
 
-    /// Of a `SharedNewest` ring: a time, in ticks extended to 64 bits, that nothing to be read lies before, with `now` the clock. Elsewhere 0.
+    /// For a `SharedNewest` ring: a lower bound, in ticks extended to 64 bits, of the times of the records to
+    /// be read. `now` is the clock's current reading. In other modes 0.
     ///
-    /// Such a ring always has room, so clock records are in it. But what precedes the oldest of them may follow any stretch of time that was
-    /// overwritten; it is at most 2^30 + 2^31 ticks before that clock record, or before now if there is none (see
-    /// [`Recorder::mark_clock`](crate::Recorder::mark_clock)). Cost: a walk over the ring's stamps.
+    /// Such a ring always has room, so it contains clock records. The records before the oldest clock record
+    /// may follow a gap of overwritten records. They are at most 2^30 + 2^31 ticks older than that clock
+    /// record, or than `now` if there is none (see [`Recorder::mark_clock`](crate::Recorder::mark_clock)).
+    /// Cost: a walk over the stamps of the ring.
     pub fn not_before(&self, now: u64) -> u64 {
         self.ring.newest.map_or(0, |newest| (newest.not_before)(self, now))
     }
 
-    /// Whether [`Reader::take_loss`] has something to tell of a shared ring.
+    /// Whether [`Reader::take_loss`] has a loss of a shared ring to report.
     pub fn has_loss(&self) -> bool {
         self.ring.writer.0.lost.load(Relaxed) != self.ring.reader.0.reported.load(Relaxed)
     }
 
-    /// What was lost since this was last asked, one reason at a time; `None` when nothing more.
+    /// The losses since the last call, one reason per call; `None` when there are no more.
     #[cfg_attr(target_os = "none", inline(never))]
     pub fn take_loss(&mut self) -> Option<Loss> {
         let ring = self.ring;
@@ -254,7 +265,7 @@ impl<'r> Reader<'r> {
         Some(Loss { reason, count, total, first })
     }
 
-    /// Records of signal handlers that were lost since this was last asked.
+    /// The losses of signal handlers' records since the last call.
     #[cfg(not(target_os = "none"))]
     fn take_reentrant(&mut self) -> Option<Loss> {
         let (writer, reported) = (&self.ring.writer.0, &self.ring.reader.0.reported_reentrant);
@@ -272,7 +283,7 @@ impl<'r> Reader<'r> {
     #[inline]
     fn find_local_oldest(&mut self) -> bool {
         let at = self.ring.reader.0.tail.load(Relaxed);
-        // Or before it, when `drain_until` went further.
+        // `seen` is behind the tail when `drain_until` went further.
         if self.seen.wrapping_sub(at) as isize <= 0 {
             self.seen = self.ring.writer.0.head.load(Acquire);
             if self.seen == at {
@@ -286,7 +297,7 @@ impl<'r> Reader<'r> {
     fn next_local_newest(&mut self, out: &mut RawRecord) -> bool {
         let (w, r) = (&self.ring.writer.0, &self.ring.reader.0);
         let capacity = self.ring.capacity();
-        // The writer may lap us again while we look; it can do so for ever, we need not follow for ever.
+        // The writer may lap the reader again and again, so bound the number of tries.
         for _ in 0..4 * capacity {
             let head = w.head.load(Acquire);
             let at = r.tail.load(Relaxed);
@@ -309,7 +320,7 @@ impl<'r> Reader<'r> {
                 continue;
             }
             if stamp & 1 == 0 {
-                // The rest of a record whose start was overwritten.
+                // This slot is the rest of a record whose first slot was overwritten.
                 r.tail.store(at.wrapping_add(1), Relaxed);
                 continue;
             }
@@ -322,7 +333,7 @@ impl<'r> Reader<'r> {
         false
     }
 
-    /// Copies head and body, and says how many slots they take.
+    /// Copies the head and the body of a record. Returns the number of its slots.
     #[cfg_attr(target_os = "none", inline(never))]
     #[cfg_attr(not(target_os = "none"), inline)]
     fn copy(&self, at: usize, out: &mut RawRecord) -> usize {

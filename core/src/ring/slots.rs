@@ -1,8 +1,9 @@
-//! The slots of a ring: their storage, and how a position finds its slot.
+//! Storage for a ring's slots, and the mapping from positions to slots.
 
 use super::{MAX_SLOTS, Slot};
 
-/// Storage for a ring of `N` slots, zeroed, so that a static of it lies in `.bss`. `N` must be a power of two, 8 or more.
+/// Storage for a ring of `N` slots. It is all zeros, so a static of it lies in `.bss`. `N` must be a power of
+/// two, 8 or more.
 ///
 /// ```
 /// static SLOTS: throughline::Slots<256> = throughline::Slots::new();
@@ -17,11 +18,11 @@ impl<const N: usize> Slots<N> {
     /// Empty slots.
     #[cfg(not(loom))]
     pub const fn new() -> Self {
-        const { assert!(N.is_power_of_two() && N >= MAX_SLOTS, "a ring has a power of two of slots, 8 or more") };
+        const { assert!(N.is_power_of_two() && N >= MAX_SLOTS, "the number of slots must be a power of two, 8 or more") };
         Self([const { Slot::new() }; N])
     }
 
-    /// As a slice.
+    /// The slots as a slice, to make a [`Ring`](super::Ring) of.
     pub const fn as_slice(&self) -> &[Slot] {
         &self.0
     }
@@ -34,26 +35,26 @@ impl<const N: usize> Default for Slots<N> {
     }
 }
 
-/// A power of two of slots.
+/// A borrowed array of slots whose number is a power of two.
 #[derive(Debug)]
 pub(super) struct SlotArray<'a> {
     first: core::ptr::NonNull<Slot>,
-    /// Their number less 1.
+    /// The number of slots less 1.
     mask: usize,
     slots: core::marker::PhantomData<&'a [Slot]>,
 }
 
-// SAFETY: it stands for a `&[Slot]`, and slots are atomics.
+// SAFETY: the pointer stands for a `&[Slot]`, and slots are atomics.
 unsafe impl Send for SlotArray<'_> {}
-// SAFETY: as above.
+// SAFETY: as for `Send`.
 unsafe impl Sync for SlotArray<'_> {}
 
 impl<'a> SlotArray<'a> {
-    /// Panics when their number is not a power of two, 8 or more.
+    /// Panics when the number of slots is not a power of two of at least 8.
     pub(super) const fn new(slots: &'a [Slot]) -> SlotArray<'a> {
         assert!(
             slots.len().is_power_of_two() && slots.len() >= MAX_SLOTS,
-            "a ring has a power of two of slots, 8 or more"
+            "the number of slots must be a power of two, 8 or more"
         );
         SlotArray {
             // SAFETY: a slice's pointer is not null.
@@ -68,23 +69,24 @@ impl<'a> SlotArray<'a> {
         self.mask + 1
     }
 
-    /// The slot of a position.
+    /// The slot for a position.
     #[inline(always)]
     pub(super) fn at(&self, position: usize) -> &Slot {
-        // SAFETY: `new` made sure that the number of slots is a power of two, so the masked index is below it.
+        // SAFETY: `new` checked that the number of slots is a power of two, so the masked index is below it.
         let slot = unsafe { self.first.add(position & self.mask) };
-        // SAFETY: it is one of the slots, which are borrowed for as long as this lives.
+        // SAFETY: it points to one of the slots, which are borrowed for as long as `self`.
         unsafe { &*one_address(slot.as_ptr()) }
     }
 }
 
-/// The pointer, of which the compiler then knows nothing. It would keep base and offset, and add them up for some of the accesses only.
+/// Returns the pointer unchanged, but hides its origin from the compiler, which would otherwise keep base and
+/// offset apart and add them up again for some of the accesses.
 #[inline(always)]
 fn one_address(slot: *const Slot) -> *const Slot {
     #[cfg(target_arch = "arm")]
     {
         let mut slot = slot;
-        // SAFETY: there is no instruction.
+        // SAFETY: the assembly has no instruction.
         unsafe {
             core::arch::asm!("/* {} */", inout(reg) slot, options(pure, nomem, nostack, preserves_flags))
         };

@@ -1,14 +1,14 @@
-//! A record's words where they lie in the ring, one after the other.
+//! Reads the words of a record in place, one after the other.
 
 use super::{FIRST_WORDS, Head, MAX_SLOTS, NEXT_WORDS, RecordKind, Ring, SLOT_WORDS, Word};
 
-/// The words of a record's body, read in place. What comes out may be believed when [`Reader::commit`](super::Reader::commit) says so; until
-/// then it may be anything, if the ring keeps the newest.
+/// The words of a record's body, read in place. In a ring that keeps the newest the words are valid only if
+/// [`Reader::commit`](super::Reader::commit) then returns true.
 #[derive(Clone, Debug)]
 pub struct Words<'r> {
     ring: &'r Ring<'r>,
     head: Head,
-    /// Position of the slot the next word is in, and the word's index there.
+    /// Position of the slot that the next word is in, and the word's index in that slot.
     slot: usize,
     index: usize,
     left: usize,
@@ -26,17 +26,19 @@ impl<'r> Words<'r> {
         self.head
     }
 
-    /// Position of the slot the next word is in: at the beginning the record's; compare with [`Ring::head`].
+    /// Position of the slot that the next word is in, at first that of the record; compare it with
+    /// [`Ring::head`].
     pub fn position(&self) -> usize {
         self.slot
     }
 
-    /// Whether it is a clock record, which no ledger counts.
+    /// Whether this is a clock record. Clock records are not counted as records.
     pub fn is_clock(&self) -> bool {
         self.head.kind() == RecordKind::Clock
     }
 
-    /// The next word; 0 when there are no more. Slots are read whole, so what follows the record's own words is unspecified.
+    /// The next word; 0 after the last one. Slots are read completely, so the words after the record's own
+    /// are unspecified.
     #[allow(clippy::should_implement_trait)] // It never ends.
     #[cfg_attr(target_os = "none", inline(never))]
     pub fn next(&mut self) -> Word {
@@ -53,13 +55,13 @@ impl<'r> Words<'r> {
         word
     }
 
-    /// The next 64 bits: two words, low one first, or one.
+    /// The next 64 bits: on a 32-bit machine two words, the low one first.
     pub fn wide(&mut self) -> u64 {
         let low = self.next() as u64;
         if Word::BITS == 64 { low } else { low | (self.next() as u64) << 32 }
     }
 
-    /// How many words are left.
+    /// The number of words left.
     pub fn left(&self) -> usize {
         self.left
     }
