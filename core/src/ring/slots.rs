@@ -18,7 +18,12 @@ impl<const N: usize> Slots<N> {
     /// Empty slots.
     #[cfg(not(loom))]
     pub const fn new() -> Self {
-        const { assert!(N.is_power_of_two() && N >= MAX_SLOTS, "the number of slots must be a power of two, 8 or more") };
+        const {
+            assert!(
+                N.is_power_of_two() && N >= MAX_SLOTS,
+                "the number of slots must be a power of two, 8 or more"
+            )
+        };
         Self([const { Slot::new() }; N])
     }
 
