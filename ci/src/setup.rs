@@ -13,7 +13,7 @@ usage: cargo xtask setup
 Installs what the other commands need and the machine lacks:
   rustup targets     those of `cargo xtask targets`
   rustup components  llvm-tools; miri and rust-src on nightly
-  Debian packages    qemu-system-arm, qemu-system-misc, valgrind
+  Debian packages    qemu-system-arm, qemu-system-misc, rsyslog, valgrind
   cargo packages     cargo-fuzz
 and checks for Go, which it can't install. The other commands install what they need themselves; this one does
 it all at once, for example while a container image is built.
@@ -49,6 +49,8 @@ pub enum Need {
     Qemu,
     /// `valgrind`.
     Valgrind,
+    /// `rsyslogd`.
+    Rsyslog,
     /// The Go tool chain.
     Go,
 }
@@ -63,8 +65,15 @@ pub fn run(args: lexopt::Parser) -> Result<()> {
         return Ok(());
     }
     let targets = BARE_METAL.iter().chain(HOSTED).map(|target| Need::Target(target));
-    let others =
-        [Need::Component("llvm-tools"), Need::Miri, Need::CargoFuzz, Need::Qemu, Need::Valgrind, Need::Go];
+    let others = [
+        Need::Component("llvm-tools"),
+        Need::Miri,
+        Need::CargoFuzz,
+        Need::Qemu,
+        Need::Valgrind,
+        Need::Rsyslog,
+        Need::Go,
+    ];
     for need in targets.chain(others) {
         let was_there = need.is_there()?;
         ensure(&[need])?;
@@ -104,6 +113,7 @@ impl Need {
             Self::CargoMutants => "cargo-mutants".into(),
             Self::Qemu => "qemu-system-arm, qemu-system-misc".into(),
             Self::Valgrind => "valgrind".into(),
+            Self::Rsyslog => "rsyslog".into(),
             Self::Go => "go".into(),
         }
     }
@@ -120,6 +130,7 @@ impl Need {
             Self::CargoMutants => on_path("cargo-mutants"),
             Self::Qemu => on_path("qemu-system-arm") && on_path("qemu-system-riscv32"),
             Self::Valgrind => on_path("valgrind"),
+            Self::Rsyslog => on_path("rsyslogd"),
             Self::Go => Cmd::new("go").arg("version").succeeds(),
         })
     }
@@ -144,6 +155,7 @@ impl Need {
             Self::CargoMutants => Cmd::cargo().args(["install", "--locked", "cargo-mutants"]).run(),
             Self::Qemu => apt_install(&["qemu-system-arm", "qemu-system-misc"]),
             Self::Valgrind => apt_install(&["valgrind"]),
+            Self::Rsyslog => apt_install(&["rsyslog"]),
             Self::Go => {
                 bail!("Go is missing: install 1.25 or later from https://go.dev/dl and put it on PATH")
             }

@@ -44,6 +44,7 @@ pub const STEPS: &[Step] = &[
         run: exact,
     },
     Step { name: "collector", about: "OTLP against a real Collector", run: collector },
+    Step { name: "logs", about: "syslog messages to a real rsyslog", run: logs },
     Step { name: "fuzz", about: "the decoder's fuzz targets, briefly", run: fuzz_smoke },
 ];
 
@@ -209,6 +210,14 @@ fn collector() -> Result<Done> {
 #[cfg(not(unix))]
 fn collector() -> Result<Done> {
     anyhow::bail!("the devices' captures come from QEMU: run this step on Linux or macOS")
+}
+
+/// The test starts the daemon itself, with a configuration of its own.
+fn logs() -> Result<Done> {
+    setup::ensure(&[Need::Rsyslog])?;
+    all(&[Cmd::cargo()
+        .args(["test", "-p", "throughline-export", "--test", "syslog", "--", "--include-ignored"])
+        .env("THROUGHLINE_RSYSLOGD", "rsyslogd")])
 }
 
 fn fuzz_smoke() -> Result<Done> {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod attached;
+mod backlog;
 mod deadline;
 mod exporter;
 mod health;

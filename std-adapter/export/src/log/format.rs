@@ -132,6 +132,11 @@ pub(crate) fn millis(unix_ns: u64) -> impl std::fmt::Display {
     humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_nanos(unix_ns))
 }
 
+/// A time as RFC 3339 has it, in UTC, to the microsecond.
+pub(crate) fn micros(unix_ns: u64) -> impl std::fmt::Display {
+    humantime::format_rfc3339_micros(UNIX_EPOCH + Duration::from_nanos(unix_ns))
+}
+
 /// A time as RFC 3339 has it, in UTC, to the nanosecond.
 pub(crate) fn nanos(unix_ns: u64) -> impl std::fmt::Display {
     humantime::format_rfc3339_nanos(UNIX_EPOCH + Duration::from_nanos(unix_ns))

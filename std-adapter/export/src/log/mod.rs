@@ -1,13 +1,20 @@
-//! Log records as operators collect them: lines of text or JSON, in files that begin anew.
+//! Log records as operators collect them: lines of text or JSON, in files that begin anew, syslog, the journal.
 //!
-//! [`Lines`] is the exporter; a [`Format`] says what a line looks like, a [`Filter`] which records it takes, a [`RollingFile`] where it goes.
+//! [`Lines`] writes lines: a [`Format`] says what one looks like, a [`RollingFile`] where it goes. [`Syslog`] and `Journald` send to the system's own log.
+//! For each of them a [`Filter`] says which records it takes.
 
 mod file;
 mod filter;
 mod format;
+#[cfg(unix)]
+mod journald;
 mod lines;
+mod syslog;
 
 pub use file::{Period, RollingFile, RollingWriter};
 pub use filter::{Filter, FilterError};
 pub use format::Format;
+#[cfg(unix)]
+pub use journald::Journald;
 pub use lines::Lines;
+pub use syslog::{Syslog, SyslogTarget, SyslogTargetError};

@@ -1,0 +1,198 @@
+//! What a peer that is away has not taken yet: kept in order and in bounds, and tried again.
+
+use crate::ledger::DropReason;
+use crate::{Deadline, ExportError};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Messages in the order in which they are to be sent.
+#[derive(Debug)]
+pub(crate) struct Backlog {
+    messages: VecDeque<Message>,
+    /// Bytes of all messages, and most that are kept.
+    bytes: usize,
+    most: usize,
+    /// Records of all messages.
+    records: u64,
+    /// Records that found no room since the last delivery.
+    overflow: u64,
+    /// When and after which pause to try again, and why sending failed; `None` while it works.
+    away: Option<Away>,
+}
+
+#[derive(Debug)]
+struct Message {
+    body: Vec<u8>,
+    records: u64,
+}
+
+#[derive(Debug)]
+struct Away {
+    next: Option<Instant>,
+    pause: Duration,
+    why: String,
+}
+
+/// Why a message was not taken.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Trying again may help, after this pause if the peer has asked for one.
+    Later { why: String, after: Option<Duration> },
+    /// It will never be taken.
+    Never { why: String, reason: DropReason },
+}
+
+impl Backlog {
+    /// Keeps at most `most` bytes of messages, and one message in any case.
+    pub(crate) fn new(most: usize) -> Backlog {
+        Backlog { messages: VecDeque::new(), bytes: 0, most, records: 0, overflow: 0, away: None }
+    }
+
+    /// Records that wait.
+    pub(crate) fn held(&self) -> u64 {
+        self.records
+    }
+
+    /// Puts a message at the end. When there is no room for it, its records are counted as lost by the next [`deliver`](Backlog::deliver).
+    pub(crate) fn push(&mut self, body: Vec<u8>, records: u64) {
+        if !self.messages.is_empty() && self.bytes + body.len() > self.most {
+            self.overflow += records;
+            return;
+        }
+        self.bytes += body.len();
+        self.records += records;
+        self.messages.push_back(Message { body, records });
+    }
+
+    /// Sends what waits, in order, until a message is not taken. While the peer is away this returns the same error at once until the next attempt is due; with `last`,
+    /// it tries until the deadline.
+    pub(crate) fn deliver(
+        &mut self,
+        deadline: &Deadline,
+        last: bool,
+        mut send: impl FnMut(&[u8]) -> Result<(), Failure>,
+    ) -> Result<(), ExportError> {
+        let mut lost = Lost::default();
+        let overflow = std::mem::take(&mut self.overflow);
+        while let Some(message) = self.messages.front() {
+            if let Some(away) = &self.away
+                && !last
+                && away.next.is_some_and(|next| Instant::now() < next)
+            {
+                break;
+            }
+            match send(&message.body) {
+                Ok(()) => {
+                    self.away = None;
+                    self.pop();
+                }
+                Err(Failure::Never { why, reason }) => {
+                    self.away = None;
+                    lost.add(reason, self.pop(), why);
+                }
+                Err(Failure::Later { why, after }) => {
+                    let pause =
+                        self.away.as_ref().map_or(FIRST_PAUSE, |away| (away.pause * 2).min(LONGEST_PAUSE));
+                    // A pause beyond the range of `Instant` leaves no next attempt but the last one.
+                    let wait = after.unwrap_or(pause);
+                    self.away = Some(Away { next: Instant::now().checked_add(wait), pause, why });
+                    if !last || !deadline.pause(wait) {
+                        break;
+                    }
+                }
+            }
+        }
+        if let Some(away) = &self.away {
+            lost.add(DropReason::Unreachable, overflow, away.why.clone());
+        } else if overflow > 0 {
+            lost.add(DropReason::QueueFull, overflow, "more came at once than may wait".into());
+        }
+        lost.into_result()
+    }
+
+    fn pop(&mut self) -> u64 {
+        let Some(message) = self.messages.pop_front() else { return 0 };
+        self.bytes -= message.body.len();
+        self.records -= message.records;
+        message.records
+    }
+}
+
+/// Why records were lost. An error has one reason, so that of the first loss stands for all.
+#[derive(Default)]
+struct Lost(Option<ExportError>);
+
+impl Lost {
+    fn add(&mut self, reason: DropReason, records: u64, why: String) {
+        self.0.get_or_insert_with(|| ExportError::new(reason, 0, why)).lost += records;
+    }
+
+    fn into_result(self) -> Result<(), ExportError> {
+        self.0.map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn later(after: Option<Duration>) -> Failure {
+        Failure::Later { why: "away".into(), after }
+    }
+
+    #[test]
+    fn what_is_not_taken_waits_in_order_and_in_bounds() {
+        let mut backlog = Backlog::new(5);
+        for message in ["abc", "de", "f"] {
+            backlog.push(message.into(), 10);
+        }
+        let long = Some(Duration::from_secs(3600));
+        let error = backlog.deliver(&Deadline::never(), false, |_| Err(later(long))).unwrap_err();
+        assert_eq!((error.reason, error.lost, backlog.held()), (DropReason::Unreachable, 10, 20));
+        let error = backlog.deliver(&Deadline::never(), false, |_| panic!("it is too early")).unwrap_err();
+        assert_eq!((&*error.message, error.lost, backlog.held()), ("away", 0, 20));
+        let mut sent = Vec::new();
+        let taken = |body: &[u8]| {
+            sent.push(body.to_vec());
+            Ok(())
+        };
+        backlog.deliver(&Deadline::never(), true, taken).unwrap();
+        assert_eq!((sent, backlog.held()), (vec![b"abc".to_vec(), b"de".to_vec()], 0));
+    }
+
+    #[test]
+    fn a_message_that_will_never_be_taken_holds_up_no_other() {
+        let mut backlog = Backlog::new(100);
+        ["a", "b", "c"].into_iter().for_each(|message| backlog.push(message.into(), 1));
+        let never = |body: &[u8]| match body {
+            b"b" => Err(Failure::Never { why: "no b".into(), reason: DropReason::Refused }),
+            _ => Ok(()),
+        };
+        let error = backlog.deliver(&Deadline::never(), false, never).unwrap_err();
+        assert_eq!((error.reason, error.lost, &*error.message), (DropReason::Refused, 1, "no b"));
+        assert_eq!(backlog.held(), 0);
+    }
+
+    #[test]
+    fn the_last_delivery_ends_at_the_deadline_and_no_pause_overflows() {
+        for after in [None, Some(Duration::MAX)] {
+            let mut backlog = Backlog::new(100);
+            backlog.push("a".into(), 1);
+            let deadline = Deadline::within(Duration::from_millis(1));
+            let error = backlog.deliver(&deadline, true, |_| Err(later(after))).unwrap_err();
+            assert_eq!((error.lost, backlog.held()), (0, 1));
+        }
+    }
+
+    #[test]
+    fn a_message_larger_than_all_room_is_sent_by_itself() {
+        let mut backlog = Backlog::new(1);
+        backlog.push("long".into(), 1);
+        backlog.push("b".into(), 1);
+        let error = backlog.deliver(&Deadline::never(), false, |_| Ok(())).unwrap_err();
+        assert_eq!((error.reason, error.lost), (DropReason::QueueFull, 1));
+    }
+}

@@ -1,0 +1,150 @@
+//! Log records for systemd's journal, by its native protocol (<https://systemd.io/JOURNAL_NATIVE_PROTOCOL>).
+
+use super::Filter;
+use crate::backlog::{Backlog, Failure};
+use crate::ledger::DropReason;
+use crate::message::{self, ValueText};
+use crate::view::LogView;
+use crate::{Deadline, ExportError, Exporter, Wants};
+use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use throughline::{Level, Value};
+
+/// Where the journal listens.
+const SOCKET: &str = "/run/systemd/journal/socket";
+/// Bytes of entries that wait while the journal is away.
+const BACKLOG: usize = 4 << 20;
+
+/// Sends each log record to systemd's journal, one entry each.
+///
+/// `MESSAGE`, `PRIORITY`, `SYSLOG_IDENTIFIER` (the service), `CODE_FILE` and `CODE_LINE` are the journal's own; `TARGET`, `TRACE_ID` and `SPAN_ID` are there for
+/// `journalctl TRACE_ID=…`. Each field becomes one of its name in capitals with `F_` before it, as `tracing-journald` has it.
+///
+/// While the journal is away, up to 4 MiB of entries wait for it, in order; what finds no room is counted as `dropped[unreachable]`.
+#[derive(Debug)]
+pub struct Journald {
+    path: PathBuf,
+    identifier: String,
+    filter: Filter,
+    socket: Option<UnixDatagram>,
+    backlog: Backlog,
+}
+
+impl Journald {
+    /// Sends in the name of `service` to the journal of this machine.
+    pub fn new(service: &str) -> Journald {
+        let (path, filter, backlog) = (SOCKET.into(), Filter::all(), Backlog::new(BACKLOG));
+        Journald { path, identifier: service.into(), filter, socket: None, backlog }
+    }
+
+    /// Sends to the socket at `path` instead: that of a journal's namespace, for example.
+    #[must_use]
+    pub fn socket(mut self, path: impl Into<PathBuf>) -> Journald {
+        self.path = path.into();
+        self
+    }
+
+    /// Takes only the records that `filter` takes. By default all.
+    #[must_use]
+    pub fn filter(mut self, filter: Filter) -> Journald {
+        self.filter = filter;
+        self
+    }
+
+    fn deliver(&mut self, deadline: &Deadline, last: bool) -> Result<(), ExportError> {
+        let (path, socket) = (&self.path, &mut self.socket);
+        self.backlog.deliver(deadline, last, |entry| {
+            let open = match socket {
+                Some(open) => Ok(open),
+                None => UnixDatagram::unbound().and_then(|new| {
+                    new.connect(path)?;
+                    Ok(socket.insert(new))
+                }),
+            };
+            open.and_then(|socket| socket.send(entry))
+                .map(drop)
+                .map_err(|error| failure(path, socket, &error))
+        })
+    }
+}
+
+fn failure(path: &std::path::Path, socket: &mut Option<UnixDatagram>, error: &io::Error) -> Failure {
+    let path = path.display();
+    if error.raw_os_error() == Some(libc::EMSGSIZE) {
+        let why = format!("{path} takes no entry of this size: {error}; make values shorter");
+        return Failure::Never { why, reason: DropReason::Refused };
+    }
+    *socket = None;
+    Failure::Later {
+        why: format!("{path} takes no entries: {error}; check that systemd-journald runs"),
+        after: None,
+    }
+}
+
+impl Exporter for Journald {
+    fn wants(&self) -> Wants {
+        Wants { logs: true, ..Wants::NOTHING }
+    }
+
+    fn log_filter(&self) -> Filter {
+        self.filter.clone()
+    }
+
+    fn log(&mut self, log: &LogView<'_>) {
+        let priority = match log.level {
+            Level::Error => "3",
+            Level::Warn => "4",
+            Level::Info => "6",
+            Level::Debug | Level::Trace => "7",
+        };
+        let mut entry = Vec::with_capacity(512);
+        put(&mut entry, "MESSAGE", &message::render(log.message, log.fields.clone()));
+        put(&mut entry, "PRIORITY", priority);
+        put(&mut entry, "SYSLOG_IDENTIFIER", &self.identifier);
+        put(&mut entry, "TARGET", log.target);
+        if !log.file.is_empty() {
+            put(&mut entry, "CODE_FILE", log.file);
+            put(&mut entry, "CODE_LINE", &log.line.to_string());
+        }
+        if let Some((trace_id, span_id)) = log.span {
+            put(&mut entry, "TRACE_ID", &trace_id.to_string());
+            put(&mut entry, "SPAN_ID", &span_id.to_string());
+        }
+        for (name, value) in log.fields.clone().filter(|(_, value)| *value != Value::Absent) {
+            put(&mut entry, &field_name(name), &ValueText(&value).to_string());
+        }
+        self.backlog.push(entry, 1);
+    }
+
+    fn flush(&mut self, deadline: &Deadline) -> Result<(), ExportError> {
+        self.deliver(deadline, false)
+    }
+
+    fn finish(&mut self, deadline: &Deadline) -> Result<(), ExportError> {
+        self.deliver(deadline, true)
+    }
+
+    fn held(&self) -> u64 {
+        self.backlog.held()
+    }
+}
+
+/// The journal takes capitals, digits and underscores, 64 of them at most.
+fn field_name(name: &str) -> String {
+    let name = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' });
+    "F_".chars().chain(name).take(64).collect()
+}
+
+/// Appends a field. A value with line breaks stands behind its length instead of a `=`, so that it cannot pass for further fields.
+fn put(entry: &mut Vec<u8>, name: &str, value: &str) {
+    entry.extend_from_slice(name.as_bytes());
+    if value.contains('\n') {
+        entry.push(b'\n');
+        entry.extend_from_slice(&(value.len() as u64).to_le_bytes());
+    } else {
+        entry.push(b'=');
+    }
+    entry.extend_from_slice(value.as_bytes());
+    entry.push(b'\n');
+}

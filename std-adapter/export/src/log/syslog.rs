@@ -1,0 +1,418 @@
+//! Log records as syslog messages (RFC 5424): over a Unix socket, UDP or TCP.
+
+use super::{Filter, format};
+use crate::backlog::{Backlog, Failure};
+use crate::message::{self, ValueText};
+use crate::text::{Escaped, is_dangerous};
+use crate::view::LogView;
+use crate::{Deadline, ExportError, Exporter, Wants};
+use std::fmt::{self, Write as _};
+use std::io::{self, Write};
+use std::net::{TcpStream, ToSocketAddrs, UdpSocket};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+use throughline::{Level, Value};
+
+/// How long connecting and each write may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Bytes of messages that wait while the receiver is away.
+const BACKLOG: usize = 4 << 20;
+/// Most bytes of a datagram. RFC 5426 has every receiver take 2048 by UDP, and a Unix socket takes far more.
+const DATAGRAM: usize = 2048;
+/// Where a local syslog daemon listens.
+const LOCAL: &str = "/dev/log";
+
+/// Where syslog messages go.
+///
+/// ```
+/// use throughline_export::log::SyslogTarget;
+/// assert_eq!("udp://logs.example:514".parse::<SyslogTarget>()?.to_string(), "udp://logs.example:514");
+/// assert_eq!("tcp://[::1]".parse::<SyslogTarget>()?.to_string(), "tcp://[::1]:514");
+/// assert_eq!("unix:/dev/log".parse::<SyslogTarget>()?.to_string(), "unix:/dev/log");
+/// # Ok::<(), throughline_export::log::SyslogTargetError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SyslogTarget {
+    /// A Unix datagram socket, as a local daemon has at `/dev/log`.
+    Unix(PathBuf),
+    /// Host and port; a message a datagram (RFC 5426), cut at 2048 bytes and marked then.
+    Udp(String),
+    /// Host and port; messages one after the other, each behind its length (octet counting, RFC 6587).
+    Tcp(String),
+}
+
+impl Default for SyslogTarget {
+    fn default() -> SyslogTarget {
+        SyslogTarget::Unix(LOCAL.into())
+    }
+}
+
+impl fmt::Display for SyslogTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SyslogTarget::Unix(path) => write!(f, "unix:{}", path.display()),
+            SyslogTarget::Udp(address) => write!(f, "udp://{address}"),
+            SyslogTarget::Tcp(address) => write!(f, "tcp://{address}"),
+        }
+    }
+}
+
+impl FromStr for SyslogTarget {
+    type Err = SyslogTargetError;
+
+    fn from_str(text: &str) -> Result<SyslogTarget, SyslogTargetError> {
+        let (scheme, rest) = text.split_once(':').unwrap_or_default();
+        let address = || {
+            let address = rest.strip_prefix("//")?.trim_end_matches('/');
+            let port =
+                address.rsplit_once(':').filter(|(host, _)| !host.ends_with(':') && !address.ends_with(']'));
+            match port {
+                Some((host, port)) => {
+                    (!host.is_empty() && port.parse::<u16>().is_ok()).then(|| address.to_owned())
+                }
+                None => (!address.is_empty()).then(|| format!("{address}:514")),
+            }
+        };
+        let target = match scheme {
+            "unix" if !rest.is_empty() => Some(SyslogTarget::Unix(rest.trim_start_matches("//").into())),
+            "udp" => address().map(SyslogTarget::Udp),
+            "tcp" => address().map(SyslogTarget::Tcp),
+            _ => None,
+        };
+        target.ok_or_else(|| SyslogTargetError(text.into()))
+    }
+}
+
+/// A text is no [`SyslogTarget`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no place for syslog messages; write unix:/dev/log, udp://HOST:514 or tcp://HOST:514")]
+pub struct SyslogTargetError(String);
+
+/// Sends each log record as a syslog message of RFC 5424.
+///
+/// The message's APP-NAME is the service, its MSGID the record's target, its text the record's message, its severity the record's level. Ids and fields are structured data:
+/// `[throughline@32473 trace_id="…" span_id="…" order="7"]`. A field's name keeps its printable ASCII characters, 32 of them at most, as the RFC wants it.
+///
+/// While the receiver is away, up to 4 MiB of messages wait for it, in order; what finds no room is counted as `dropped[unreachable]`. What is sent by UDP may be
+/// lost on the way, unseen by anybody. After a connection by TCP breaks, what it may have lost is sent again, so that a message may arrive twice.
+///
+/// ```
+/// use throughline_export::log::Syslog;
+/// let syslog = Syslog::new("udp://127.0.0.1:514".parse()?, "shop").filter("info".parse()?);
+/// // let config = throughline_std::Config::new("shop").exporter("syslog", syslog);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Syslog {
+    target: SyslogTarget,
+    facility: u8,
+    hostname: String,
+    app_name: String,
+    filter: Filter,
+    socket: Option<Socket>,
+    backlog: Backlog,
+    /// Messages of the batch at hand, for a stream.
+    batch: Vec<u8>,
+    taken: u64,
+    message: String,
+}
+
+#[derive(Debug)]
+enum Socket {
+    #[cfg(unix)]
+    Unix(std::os::unix::net::UnixDatagram),
+    Udp(UdpSocket),
+    Tcp(TcpStream),
+}
+
+impl Syslog {
+    /// Sends to `target` in the name of `service`, with facility 16 (local0) and this machine's host name.
+    pub fn new(target: SyslogTarget, service: &str) -> Syslog {
+        Syslog {
+            target,
+            facility: 16,
+            hostname: header_word(&hostname(), 255),
+            app_name: header_word(service, 48),
+            filter: Filter::all(),
+            socket: None,
+            backlog: Backlog::new(BACKLOG),
+            batch: Vec::new(),
+            taken: 0,
+            message: String::new(),
+        }
+    }
+
+    /// The facility's number, 0 to 23: 1 is user, 3 daemon, 16 to 23 are local0 to local7.
+    #[must_use]
+    pub fn facility(mut self, facility: u8) -> Syslog {
+        self.facility = facility.min(23);
+        self
+    }
+
+    /// The host's name in the messages.
+    #[must_use]
+    pub fn hostname(mut self, name: &str) -> Syslog {
+        self.hostname = header_word(name, 255);
+        self
+    }
+
+    /// Takes only the records that `filter` takes. By default all.
+    #[must_use]
+    pub fn filter(mut self, filter: Filter) -> Syslog {
+        self.filter = filter;
+        self
+    }
+
+    fn is_stream(&self) -> bool {
+        matches!(self.target, SyslogTarget::Tcp(_))
+    }
+
+    fn deliver(&mut self, deadline: &Deadline, last: bool) -> Result<(), ExportError> {
+        if !self.batch.is_empty() {
+            self.backlog.push(std::mem::take(&mut self.batch), std::mem::take(&mut self.taken));
+        }
+        let (target, socket) = (&self.target, &mut self.socket);
+        self.backlog.deliver(deadline, last, |body| {
+            let sent = connect(target, socket, deadline).and_then(|socket| socket.send(body));
+            sent.map_err(|error| {
+                *socket = None;
+                let why = format!(
+                    "{target} takes no syslog messages: {error}; check that a syslog daemon listens there"
+                );
+                Failure::Later { why, after: None }
+            })
+        })
+    }
+}
+
+fn connect<'s>(
+    target: &SyslogTarget,
+    socket: &'s mut Option<Socket>,
+    deadline: &Deadline,
+) -> io::Result<&'s mut Socket> {
+    if let Some(open) = socket.take_if(|open| open.is_broken()) {
+        drop(open);
+    }
+    match socket {
+        Some(open) => Ok(open),
+        None => Ok(socket.insert(Socket::open(target, deadline)?)),
+    }
+}
+
+impl Socket {
+    fn open(target: &SyslogTarget, deadline: &Deadline) -> io::Result<Socket> {
+        let patience = deadline.left_of(PATIENCE).ok_or(io::ErrorKind::TimedOut)?;
+        match target {
+            #[cfg(unix)]
+            SyslogTarget::Unix(path) => {
+                let socket = std::os::unix::net::UnixDatagram::unbound()?;
+                socket.connect(path)?;
+                socket.set_write_timeout(Some(PATIENCE))?;
+                Ok(Socket::Unix(socket))
+            }
+            #[cfg(not(unix))]
+            SyslogTarget::Unix(_) => {
+                Err(io::Error::new(io::ErrorKind::Unsupported, "there are no Unix sockets here"))
+            }
+            SyslogTarget::Udp(address) => each(address, |address| {
+                let any: std::net::IpAddr = match address {
+                    std::net::SocketAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
+                    std::net::SocketAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+                };
+                let socket = UdpSocket::bind((any, 0))?;
+                socket.connect(address)?;
+                Ok(Socket::Udp(socket))
+            }),
+            SyslogTarget::Tcp(address) => each(address, |address| {
+                let stream = TcpStream::connect_timeout(&address, patience)?;
+                stream.set_write_timeout(Some(PATIENCE))?;
+                stream.set_nodelay(true)?;
+                Ok(Socket::Tcp(stream))
+            }),
+        }
+    }
+
+    /// Whether the receiver has closed the connection. A write would not tell before the one after it.
+    fn is_broken(&self) -> bool {
+        let Socket::Tcp(stream) = self else { return false };
+        let peeked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
+        let is_open = match peeked {
+            Ok(n) => n > 0,
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        };
+        stream.set_nonblocking(false).is_err() || !is_open
+    }
+
+    fn send(&mut self, body: &[u8]) -> io::Result<()> {
+        match self {
+            #[cfg(unix)]
+            Socket::Unix(socket) => socket.send(body).map(drop),
+            Socket::Udp(socket) => socket.send(body).map(drop),
+            Socket::Tcp(stream) => stream.write_all(body),
+        }
+    }
+}
+
+/// Tries the addresses of a name one after the other.
+fn each<T>(address: &str, mut open: impl FnMut(std::net::SocketAddr) -> io::Result<T>) -> io::Result<T> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "its name has no address");
+    for address in address.to_socket_addrs()? {
+        match open(address) {
+            Ok(opened) => return Ok(opened),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+impl Exporter for Syslog {
+    fn wants(&self) -> Wants {
+        Wants { logs: true, ..Wants::NOTHING }
+    }
+
+    fn log_filter(&self) -> Filter {
+        self.filter.clone()
+    }
+
+    fn log(&mut self, log: &LogView<'_>) {
+        self.message.clear();
+        let header = Header { facility: self.facility, hostname: &self.hostname, app_name: &self.app_name };
+        push_message(&mut self.message, &header, log);
+        if self.is_stream() {
+            // Writing to a Vec cannot fail.
+            let _ = write!(self.batch, "{} {}", self.message.len(), self.message);
+            self.taken += 1;
+        } else {
+            if matches!(self.target, SyslogTarget::Udp(_)) {
+                cut(&mut self.message, DATAGRAM);
+            }
+            self.backlog.push(self.message.clone().into_bytes(), 1);
+        }
+    }
+
+    fn flush(&mut self, deadline: &Deadline) -> Result<(), ExportError> {
+        self.deliver(deadline, false)
+    }
+
+    fn finish(&mut self, deadline: &Deadline) -> Result<(), ExportError> {
+        self.deliver(deadline, true)
+    }
+
+    fn held(&self) -> u64 {
+        self.backlog.held()
+    }
+}
+
+/// Shortens a message to `most` bytes, with `…` as its end.
+fn cut(message: &mut String, most: usize) {
+    if message.len() > most {
+        let end = (0..=most - '…'.len_utf8()).rev().find(|at| message.is_char_boundary(*at));
+        message.truncate(end.unwrap_or(0));
+        message.push('…');
+    }
+}
+
+/// What all messages of an exporter begin with.
+struct Header<'a> {
+    facility: u8,
+    hostname: &'a str,
+    app_name: &'a str,
+}
+
+fn push_message(out: &mut String, header: &Header<'_>, log: &LogView<'_>) {
+    let severity = match log.level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    };
+    let priority = header.facility * 8 + severity;
+    let (time, process) = (format::micros(log.time_unix_ns), std::process::id());
+    let Header { hostname, app_name, .. } = header;
+    let target = header_word(log.target, 32);
+    // Writing to a String cannot fail.
+    let _ = write!(out, "<{priority}>1 {time} {hostname} {app_name} {process} {target} ");
+    push_structured(out, log);
+    if !log.message.is_empty() {
+        let text = message::render(log.message, log.fields.clone());
+        // The mark says that the text is UTF-8.
+        let _ = write!(out, " \u{feff}{}", Escaped(&text));
+    }
+}
+
+/// The number is the one that IANA keeps for examples: this library's own makers have none.
+fn push_structured(out: &mut String, log: &LogView<'_>) {
+    let start = out.len();
+    if let Some((trace_id, span_id)) = log.span {
+        let _ = write!(out, " trace_id=\"{trace_id}\" span_id=\"{span_id}\"");
+    }
+    for (name, value) in log.fields.clone().filter(|(_, value)| *value != Value::Absent) {
+        out.push(' ');
+        let name =
+            name.chars().map(|c| if c.is_ascii_graphic() && !matches!(c, '=' | ']' | '"') { c } else { '_' });
+        out.extend(name.take(32));
+        out.push_str("=\"");
+        for c in ValueText(&value).to_string().chars() {
+            match c {
+                '"' | '\\' | ']' => out.extend(['\\', c]),
+                c if is_dangerous(c) => {
+                    let _ = write!(out, "{}", Escaped(c.encode_utf8(&mut [0; 4])));
+                }
+                c => out.push(c),
+            }
+        }
+        out.push('"');
+    }
+    if out.len() == start {
+        out.push('-');
+    } else {
+        out.insert_str(start, "[throughline@32473");
+        out.push(']');
+    }
+}
+
+/// A word of a message's header: printable ASCII without spaces, or `-` for none.
+fn header_word(text: &str, most: usize) -> String {
+    let word: String = text.chars().map(|c| if c.is_ascii_graphic() { c } else { '_' }).take(most).collect();
+    if word.is_empty() { "-".into() } else { word }
+}
+
+fn hostname() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| std::env::var("HOSTNAME"));
+    name.unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_with_and_without_ports() {
+        let target =
+            |text: &str| text.parse::<SyslogTarget>().map(|target| target.to_string()).unwrap_or_default();
+        assert_eq!(target("udp://a"), "udp://a:514");
+        assert_eq!(target("tcp://a:6514/"), "tcp://a:6514");
+        assert_eq!(target("tcp://[::1]:7"), "tcp://[::1]:7");
+        assert_eq!(target("unix:///run/log"), "unix:/run/log");
+        for wrong in ["", "a:514", "udp:a", "tcp://", "tcp://:514", "tcp://a:x", "http://a", "unix:"] {
+            assert_eq!(target(wrong), "", "{wrong}");
+        }
+        assert_eq!(
+            "http://a".parse::<SyslogTarget>().unwrap_err().to_string(),
+            "`http://a` is no place for syslog messages; write unix:/dev/log, udp://HOST:514 or tcp://HOST:514"
+        );
+    }
+
+    #[test]
+    fn what_is_cut_ends_at_a_character_and_is_marked() {
+        let mut text = "ab世界c".to_owned();
+        cut(&mut text, 8);
+        assert_eq!(text, "ab世…");
+        cut(&mut text, 8);
+        assert_eq!(text, "ab世…");
+        cut(&mut text, 3);
+        assert_eq!(text, "…");
+    }
+}
