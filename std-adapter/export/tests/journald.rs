@@ -17,6 +17,7 @@ fn log<'a>(message: &'a str, fields: &'a [(&'a str, Value<'a>)]) -> LogView<'a> 
         message,
         trace_flags: 1,
         scope: Scope::OWN,
+        event_name: "",
         target: "shop::events",
         file: "src/events.rs",
         line: 12,

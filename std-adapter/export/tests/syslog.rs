@@ -25,6 +25,7 @@ fn log<'a>(level: Level, message: &'a str, fields: &'a [(&'a str, Value<'a>)]) -
         message,
         trace_flags: 1,
         scope: Scope::OWN,
+        event_name: "",
         target: "shop::events",
         file: "src/events.rs",
         line: 12,

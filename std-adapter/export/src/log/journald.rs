@@ -18,7 +18,7 @@ const BACKLOG: usize = 4 << 20;
 
 /// Sends each log record to systemd's journal, one entry each.
 ///
-/// `MESSAGE`, `PRIORITY`, `SYSLOG_IDENTIFIER` (the service), `CODE_FILE` and `CODE_LINE` are the journal's own; `TARGET`, `TRACE_ID` and `SPAN_ID` are there for
+/// `MESSAGE`, `PRIORITY`, `SYSLOG_IDENTIFIER` (the service), `CODE_FILE` and `CODE_LINE` are the journal's own; `TARGET`, `EVENT_NAME`, `TRACE_ID` and `SPAN_ID` are there for
 /// `journalctl TRACE_ID=…`. Each field becomes one of its name in capitals with `F_` before it, as `tracing-journald` has it.
 ///
 /// While the journal is away, up to 4 MiB of entries wait for it, in order; what finds no room is counted as `dropped[unreachable]`.
@@ -103,6 +103,9 @@ impl Exporter for Journald {
         put(&mut entry, "PRIORITY", priority);
         put(&mut entry, "SYSLOG_IDENTIFIER", &self.identifier);
         put(&mut entry, "TARGET", log.target);
+        if !log.event_name.is_empty() {
+            put(&mut entry, "EVENT_NAME", log.event_name);
+        }
         if !log.file.is_empty() {
             put(&mut entry, "CODE_FILE", log.file);
             put(&mut entry, "CODE_LINE", &log.line.to_string());

@@ -92,7 +92,7 @@ pub struct SyslogTargetError(String);
 
 /// Sends each log record as a syslog message of RFC 5424.
 ///
-/// The message's APP-NAME is the service, its MSGID the record's target, its text the record's message, its severity the record's level. Ids and fields are structured data:
+/// The message's APP-NAME is the service, its MSGID the event's name or else its target, its text the record's message, its severity the record's level. Ids and fields are structured data:
 /// `[throughline@32473 trace_id="…" span_id="…" order="7"]`. A field's name keeps its printable ASCII characters, 32 of them at most, as the RFC wants it.
 ///
 /// While the receiver is away, up to 4 MiB of messages wait for it, in order; what finds no room is counted as `dropped[unreachable]`. What is sent by UDP may be
@@ -331,9 +331,9 @@ fn push_message(out: &mut String, header: &Header<'_>, log: &LogView<'_>) {
     let priority = header.facility * 8 + severity;
     let (time, process) = (format::micros(log.time_unix_ns), std::process::id());
     let Header { hostname, app_name, .. } = header;
-    let target = header_word(log.target, 32);
+    let id = header_word(if log.event_name.is_empty() { log.target } else { log.event_name }, 32);
     // Writing to a String cannot fail.
-    let _ = write!(out, "<{priority}>1 {time} {hostname} {app_name} {process} {target} ");
+    let _ = write!(out, "<{priority}>1 {time} {hostname} {app_name} {process} {id} ");
     push_structured(out, log);
     if !log.message.is_empty() {
         let text = message::render(log.message, log.fields.clone());
