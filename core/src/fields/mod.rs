@@ -1,7 +1,8 @@
-//! Field values on their way into a record: each type knows its words, a tuple of them is what a macro call passes.
+//! Encodes field values into a record's words. Each field type knows how to write itself, and a macro call
+//! passes its values as a tuple.
 //!
-//! Scalars are one word (64-bit ones two on a 32-bit machine). Text and bytes are a word of `length << 1 | truncated` and
-//! then the bytes, cut to what the record can hold.
+//! A scalar takes one word (a 64-bit one two words on a 32-bit machine). Text and bytes take a word of
+//! `length << 1 | truncated` and then the bytes, cut to what the record can hold.
 
 mod text;
 mod values;
@@ -33,7 +34,7 @@ pub(crate) mod types {
     pub(crate) const EXTENDED: u8 = 14;
 }
 
-/// What an extended value is: the first of its bytes (`core/docs/wire-format.md` §5).
+/// The kinds of extended values, which are the first of their bytes (`core/docs/wire-format.md` §5).
 pub(crate) mod extended {
     #![allow(missing_docs)]
     pub(crate) const CHAR: u8 = 1;
@@ -46,43 +47,45 @@ pub(crate) mod extended {
 }
 
 const WORD_BYTES: usize = size_of::<Word>();
-/// Words of a 64-bit scalar.
+/// Number of words of a 64-bit scalar.
 pub(crate) const WORDS_64: usize = 8 / WORD_BYTES;
 
 /// A type that can be a field of a span or an event.
 ///
-/// Implemented for `bool`, `char`, the integers, floats, `str`, byte slices, arrays and slices of scalars, [`Duration`](core::time::Duration),
-/// the addresses of [`core::net`], `dyn Error` (its text and those of its sources), [`StaticStr`], [`Empty`], references to them, and `Option` of them
-/// (`None` records nothing). The macros also take whatever dereferences to one of them, such as `String`, `Cow<str>`, `Box<T>` or
-/// `heapless::Vec<u8, N>`, and, through `%` and `?`, anything with `Display` or `Debug`. No other crate can implement it.
+/// Implemented for `bool`, `char`, integers, floats, `str`, byte slices, arrays and slices of scalars,
+/// [`Duration`](core::time::Duration), the addresses of [`core::net`], `dyn Error` (its text and those of its
+/// sources), [`StaticStr`], [`Empty`], references to all of these, and `Option`s of them (`None` records no
+/// value). The macros also accept types that dereference to one of these, such as `String`, `Cow<str>`,
+/// `Box<T>` or `heapless::Vec<u8, N>`, and with `%` and `?` any type that has `Display` or `Debug`. Other
+/// crates cannot implement the trait.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a field as it is",
     note = "write `%value` to record its `Display`, `?value` for its `Debug`, or wrap it in `throughline::Postcard` (feature `postcard`)"
 )]
 pub trait Field: sealed::Sealed {
-    /// Its type nibble.
+    /// The type nibble.
     const TYPE: u8;
-    /// Words it takes at least, unless it is absent; of text and bytes, the first word alone.
+    /// The least number of words that a present value takes; for text and bytes, only the first word.
     const WORDS: usize;
-    /// Whether it always takes `WORDS`.
+    /// Whether a value always takes `WORDS` words.
     const FIXED: bool;
-    /// Appends its words.
+    /// Appends the words of the value.
     fn write(&self, out: &mut FieldWriter<'_>);
 }
 
 mod sealed {
-    /// Closes [`Field`](super::Field): its words are private to this crate.
+    /// Seals [`Field`](super::Field), because the encoding into words is private to this crate.
     pub trait Sealed {}
 }
 
-/// Where a [`Field`] puts its words. Cuts text and bytes so that the fields after them still fit.
+/// Receives the words of [`Field`]s. It cuts text and bytes so that the fields after them still fit.
 #[derive(Debug)]
 pub struct FieldWriter<'b> {
     words: &'b mut [Word],
     at: usize,
-    /// Words that fields still to come need at least.
+    /// The least number of words that the remaining fields need.
     reserved: usize,
-    /// How many of those are texts or bytes.
+    /// How many of the remaining fields are texts or bytes.
     texts: usize,
 }
 
@@ -101,7 +104,8 @@ impl FieldWriter<'_> {
         }
     }
 
-    /// Bytes that this text may take after one more word: what is left, but for a share that each text after it is sure of.
+    /// The number of bytes that this text may take after one more word: the free words, without the share
+    /// that is guaranteed to each text after it.
     fn room(&self) -> usize {
         let words = self.words.len().saturating_sub(self.at + 1 + self.reserved);
         let share = SHARE.min(words / (self.texts + 1));
@@ -116,13 +120,13 @@ impl FieldWriter<'_> {
         self.cut(text.as_bytes(), floor_char_boundary(text, self.room()));
     }
 
-    /// Writes the first `kept` of `bytes`, marked if that is not all.
+    /// Writes the first `kept` of `bytes`, marked as truncated if there are more.
     fn cut(&mut self, bytes: &[u8], kept: usize) {
         self.word(kept << 1 | Word::from(kept < bytes.len()));
         BytesWriter { out: self, len: 0 }.push(&bytes[..kept]);
     }
 
-    /// An [`extended`] value of fixed length: its kind, and then its bytes, least significant first.
+    /// Writes an [`extended`] value of fixed length: its kind and then its bytes, least significant first.
     #[inline(always)]
     fn extended<const N: usize>(&mut self, kind: u8, bytes: [u8; N]) {
         crate::linked::TEXTS.set();
@@ -134,14 +138,14 @@ impl FieldWriter<'_> {
     }
 }
 
-/// Appends bytes to the words, after a first word that is set when their number is known.
+/// Appends bytes to the words, after a first word that is set once their number is known.
 struct BytesWriter<'w, 'b> {
     out: &'w mut FieldWriter<'b>,
     len: usize,
 }
 
 impl BytesWriter<'_, '_> {
-    /// Appends bytes for which there is room.
+    /// Appends bytes. The caller must have checked that there is room.
     fn push(&mut self, mut bytes: &[u8]) {
         crate::linked::TEXTS.set();
         while !bytes.is_empty() {
@@ -160,7 +164,7 @@ impl BytesWriter<'_, '_> {
     }
 }
 
-/// The longest beginning of `text` of at most `most` bytes that ends between two characters.
+/// The greatest length of at most `most` bytes at which `text` can be cut between two characters.
 fn floor_char_boundary(text: &str, most: usize) -> usize {
     let mut kept = text.len().min(most);
     while !text.is_char_boundary(kept) {
@@ -169,38 +173,39 @@ fn floor_char_boundary(text: &str, most: usize) -> usize {
     kept
 }
 
-/// A tuple of [`Field`]s: what a macro call passes on.
+/// A tuple of [`Field`]s, which a macro call passes.
 pub trait Fields {
-    /// How many.
+    /// The number of fields.
     const COUNT: usize;
-    /// Their types, a nibble each, the first in the low one.
+    /// The type nibbles, the first field's in the lowest one.
     const TYPES: u64;
-    /// Words of the values at least.
+    /// The least number of words of the values.
     const WORDS: usize;
-    /// Whether they never take more.
+    /// Whether the values never take more words than `WORDS`.
     const FIXED: bool;
-    /// How many may take more.
+    /// The number of values that may take more words.
     const TEXTS: usize;
     /// Appends the values.
     fn write_values(&self, out: &mut FieldWriter<'_>);
 }
 
-/// Words of types that precede the values because the head has no room for them: 15 nibbles, whatever the count.
+/// Number of words of types before the values when the head cannot hold the types: always 15 nibbles.
 pub(crate) const fn type_words(count: usize) -> usize {
     if count <= HEAD_TYPES { 0 } else { WORDS_64 }
 }
 
-/// The head's part of the types.
+/// The types as they go into the head.
 pub(crate) const fn head_types(count: usize, types: u64) -> u32 {
     if count <= HEAD_TYPES { types as u32 } else { TYPES_IN_BODY }
 }
 
-/// Words that `F` takes at least, types included.
+/// The least number of words of `F`, types included.
 pub(crate) const fn min_words<F: Fields>() -> usize {
     type_words(F::COUNT) + F::WORDS
 }
 
-/// Writes types (when the head has no room for them) and values to `words`, and says how many words they took.
+/// Writes the types (if the head cannot hold them) and the values to `words`. Returns the number of words
+/// written.
 #[inline(always)]
 pub(crate) fn write<F: Fields>(fields: &F, words: &mut [Word]) -> usize {
     let mut out = FieldWriter { words, at: 0, reserved: F::WORDS, texts: F::TEXTS };
@@ -211,7 +216,8 @@ pub(crate) fn write<F: Fields>(fields: &F, words: &mut [Word]) -> usize {
     out.at
 }
 
-/// Writes the types, however few, and the values: the fields of an extended kind, whose head has no room for types.
+/// Writes the types, even if there are few, and the values. An extended kind needs this, because its head
+/// cannot hold types.
 pub(crate) fn write_with_types<F: Fields>(fields: &F, words: &mut [Word]) -> usize {
     let mut out = FieldWriter { words, at: 0, reserved: F::WORDS, texts: F::TEXTS };
     out.word64(F::TYPES);
@@ -219,10 +225,11 @@ pub(crate) fn write_with_types<F: Fields>(fields: &F, words: &mut [Word]) -> usi
     out.at
 }
 
-/// Words of content that a text is sure of, however long the texts before it are, where the record has as many.
+/// The number of words guaranteed to each text however long the texts before it are, if the record has as
+/// many.
 const SHARE: usize = 8;
 
-/// Room for the fields of any record.
+/// Room for the fields of any record, in words.
 pub(crate) const MAX_FIELD_WORDS: usize = MAX_BODY - 5;
 
 macro_rules! tuples {

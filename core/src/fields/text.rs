@@ -1,4 +1,4 @@
-//! Values that are recorded as the text they make: `%value`, `?value`, and what a message's placeholder shows of a type that its
+//! Values that are recorded as text: `%value`, `?value`, and a message's placeholder for a type that the
 //! reader cannot format.
 
 use super::sealed::Sealed;
@@ -6,15 +6,15 @@ use super::{BytesWriter, Field, FieldWriter, WORD_BYTES, floor_char_boundary, ty
 use crate::ring::Word;
 use core::fmt;
 
-/// Records a value's `Display`; what the macros' `%value` makes.
+/// Records a value's `Display`. The macros' `%value` expands to it.
 #[derive(Clone, Copy, Debug)]
 pub struct Display<T>(pub T);
 
-/// Records a value's `Debug`; what the macros' `?value` makes.
+/// Records a value's `Debug`. The macros' `?value` expands to it.
 #[derive(Clone, Copy, Debug)]
 pub struct Debug<T>(pub T);
 
-/// Records what `format` writes of a value: the text of a placeholder.
+/// Records the text that `format` writes for a value in a placeholder.
 #[derive(Clone, Copy, Debug)]
 pub struct Formatted<'a, T: ?Sized, F> {
     pub(super) value: &'a T,
@@ -46,7 +46,7 @@ text! {
     [] dyn core::error::Error + Send + Sync + '_ => STR, self format_args!("{}", Chain(self));
 }
 
-/// Shows what a closure writes.
+/// Displays what a closure writes.
 struct By<F>(F);
 
 impl<F: Fn(&mut fmt::Formatter<'_>) -> fmt::Result> fmt::Display for By<F> {
@@ -55,7 +55,7 @@ impl<F: Fn(&mut fmt::Formatter<'_>) -> fmt::Result> fmt::Display for By<F> {
     }
 }
 
-/// Shows an error and, after a colon each, the errors that caused it.
+/// Displays an error and the errors that caused it, separated by colons.
 struct Chain<'a>(&'a (dyn core::error::Error + 'a));
 
 impl fmt::Display for Chain<'_> {
@@ -70,7 +70,8 @@ impl fmt::Display for Chain<'_> {
     }
 }
 
-/// Writes text straight into the record's words. It is cut where the record ends, or where the value's own code fails, and is then marked.
+/// Writes formatted text directly into the record's words. The text is cut, and marked as truncated, where
+/// the record ends or where the value's own code returns an error.
 fn write_formatted(args: fmt::Arguments<'_>, out: &mut FieldWriter<'_>) {
     struct Text<'w, 'b> {
         bytes: BytesWriter<'w, 'b>,
@@ -81,7 +82,7 @@ fn write_formatted(args: fmt::Arguments<'_>, out: &mut FieldWriter<'_>) {
             let kept = floor_char_boundary(s, self.room - self.bytes.len);
             self.bytes.push(&s.as_bytes()[..kept]);
             if kept < s.len() {
-                // Nothing may follow the cut, however short.
+                // After a cut, write nothing more, not even a text that would fit.
                 self.room = self.bytes.len;
                 return Err(fmt::Error);
             }
@@ -98,11 +99,13 @@ fn write_formatted(args: fmt::Arguments<'_>, out: &mut FieldWriter<'_>) {
     out.words[first] = len << 1 | Word::from(is_cut);
 }
 
-/// Most bytes of a value in postcard encoding.
+/// The most bytes of a value in postcard encoding.
 #[cfg(feature = "postcard")]
 const ENCODED: usize = 128;
 
-/// Records any `serde::Serialize` in postcard encoding, at most 128 bytes of it; a longer value is marked as truncated.
+/// Records any `serde::Serialize` in postcard encoding. An encoding of more than 128 bytes is not recorded;
+/// the field is then an empty value marked as truncated. Cost: the encoding goes through a buffer of 128
+/// bytes on the stack.
 ///
 /// ```
 /// # #[derive(serde::Serialize)] struct Reading { channel: u8, raw: u16 }
@@ -125,7 +128,8 @@ impl<T: serde::Serialize> Field for Postcard<T> {
         let mut buffer = [0; ENCODED];
         match postcard::to_slice(&self.0, &mut buffer) {
             Ok(bytes) => out.bytes(bytes),
-            // postcard does not say how far it came, and part of an encoding is of no use.
+            // Record nothing: postcard does not tell how many bytes it wrote, and a part of an encoding is
+            // useless.
             Err(_) => out.word(1),
         }
     }

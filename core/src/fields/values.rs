@@ -1,4 +1,4 @@
-//! The types that are recorded as they are.
+//! The types that are recorded without conversion to text.
 
 use super::sealed::Sealed;
 use super::{BytesWriter, Field, FieldWriter, WORD_BYTES, WORDS_64, extended, types};
@@ -43,7 +43,7 @@ scalar! {
     isize => I64, self out out.word(*self as Word), 1;
 }
 
-/// Words of an extended value of `bytes` bytes beside its kind.
+/// Number of words of an extended value with `bytes` bytes after its kind.
 const fn extended_words(bytes: usize) -> usize {
     1 + (1 + bytes).div_ceil(WORD_BYTES)
 }
@@ -104,9 +104,9 @@ varying! {
     [] std::string::String => types::STR, 1, self out out.text(self);
 }
 
-/// A type of which a list can be a field.
+/// A type whose lists can be fields.
 pub trait Element: Sized + Sealed {
-    /// The type nibble of a list of it.
+    /// The type nibble of a list of this type.
     const LIST: u8;
     /// Writes a list.
     fn write_list(list: &[Self], out: &mut FieldWriter<'_>);
@@ -145,7 +145,7 @@ element! {
     f64 => F64, v v.to_le_bytes();
 }
 
-/// A list: the element's type nibble, and as many whole elements as there is room for.
+/// Writes a list: its kind, the type nibble of the elements, and as many whole elements as there is room for.
 fn write_elements<const N: usize>(
     code: u8,
     elements: impl ExactSizeIterator<Item = [u8; N]>,
@@ -184,8 +184,8 @@ macro_rules! pointers {
 
 pointers!(&T, &mut T);
 
-/// A value that may be absent: then its field is, too. Its words are `0 << 4`, or more exactly `unused words << 4`, when it is absent, else the
-/// type nibble and the value.
+/// An absent value is recorded as a word with type nibble 0 and the number of unused words after it, `unused
+/// words << 4`. A present value is recorded as a word with its type nibble, followed by the value.
 impl<T: Field> Sealed for Option<T> {}
 impl<T: Field> Field for Option<T> {
     const TYPE: u8 = types::OPTION;
@@ -198,7 +198,8 @@ impl<T: Field> Field for Option<T> {
                 out.word(T::TYPE.into());
                 value.write(out);
             }
-            // As many words as there would else be, so that a record's length does not depend on its values.
+            // Take as many words as a present value, so that the record's length does not depend on its
+            // values.
             None if T::FIXED => {
                 out.word(T::WORDS << 4);
                 for _ in 0..T::WORDS {
@@ -210,7 +211,7 @@ impl<T: Field> Field for Option<T> {
     }
 }
 
-/// A field that has no value yet: [`record!`](crate::record!) may give it one later.
+/// A field that has no value yet. [`record!`](crate::record!) may give it one later.
 ///
 /// ```
 /// use throughline::{Empty, record, span};
@@ -224,8 +225,8 @@ scalar! {
     Empty => OPTION, self out out.word(0), 1;
 }
 
-/// Text that lives in the program. On a microcontroller it is recorded as address and length, and the host reads it from the ELF: two words,
-/// whatever its length. Elsewhere it is copied as any text.
+/// Text in the program's image. A microcontroller records its address and length, two words, and the host
+/// reads the text from the ELF. Elsewhere the text is copied like any other.
 ///
 /// ```
 /// use throughline::{StaticStr, info};

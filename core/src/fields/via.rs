@@ -1,37 +1,38 @@
-//! How a macro call chooses the way in which a value is recorded, by its type, which the macro does not know.
+//! Chooses how a macro call records a value by the value's type, which the macro does not know.
 //!
-//! A method call looks for a method of the receiver's type, then of what that type refers to. The macros call a method on a reference to a reference to … a
-//! wrapper, and each way is a trait implemented for one depth of references: the compiler takes the first whose bounds hold. Unlike a trait with
-//! overlapping implementations this is stable Rust, and costs nothing when the program runs.
+//! A method call first looks for a method of the receiver's type, and then of the type that it refers to. The
+//! macros call a method on several nested references to a wrapper. Each way of recording is a trait that is
+//! implemented for one depth of references, so the compiler takes the first way whose bounds hold. Unlike
+//! specialization, this works on stable Rust, and it costs nothing at run time.
 
 use super::Field;
 use super::text::{Debug, Formatted};
 use core::fmt;
 use core::ops::Deref;
 
-/// A value given as a field, without `%` or `?`.
+/// A value that was given as a field without `%` or `?`.
 #[derive(Clone, Copy, Debug)]
 pub struct Given<'a, T: ?Sized>(pub &'a T);
 
-/// An argument of an instrumented function, which is recorded without having been asked for.
+/// An argument of an instrumented function, which is recorded without being named.
 #[derive(Clone, Copy, Debug)]
 pub struct Argument<'a, T: ?Sized>(pub &'a T);
 
-/// First: a type that is a field.
+/// First choice: a type that is a field.
 pub trait AsField<'a, T: ?Sized> {
     /// The value itself.
     fn throughline_field(&self) -> &'a T;
 }
 
-/// Second: a type that dereferences to a field, such as `String`.
+/// Second choice: a type that dereferences to a field, such as `String`.
 pub trait AsDeref<'a, T: ?Sized> {
-    /// What it refers to.
+    /// The value that it dereferences to.
     fn throughline_field(&self) -> &'a T;
 }
 
-/// Third: an `Option` of such a type.
+/// Third choice: an `Option` of such a type.
 pub trait AsOptionDeref<'a, T: ?Sized> {
-    /// What it refers to, if it is there.
+    /// The value that it dereferences to, if there is one.
     fn throughline_field(&self) -> Option<&'a T>;
 }
 
@@ -62,9 +63,9 @@ macro_rules! ways {
 
 ways!(Given Argument);
 
-/// Fourth, of arguments: a type with `Debug`.
+/// Fourth choice, for arguments only: a type with `Debug`.
 pub trait AsDebug<'a, T: ?Sized> {
-    /// Its `Debug`.
+    /// The value's `Debug`.
     fn throughline_field(&self) -> Debug<&'a T>;
 }
 
@@ -75,7 +76,7 @@ impl<'a, T: fmt::Debug + ?Sized> AsDebug<'a, T> for &Argument<'a, T> {
     }
 }
 
-/// Last, of arguments: nothing, so that the function compiles as it does without the attribute.
+/// Last choice for arguments: no value, so that the function compiles as it would without the attribute.
 pub trait AsNothing {
     /// No value.
     fn throughline_field(&self) -> super::Empty;
@@ -88,9 +89,9 @@ impl<T: ?Sized> AsNothing for Argument<'_, T> {
     }
 }
 
-/// Last, of all else: what the compiler then says is that the type is no [`Field`].
+/// Last choice for everything else: the compiler reports that the type is not a [`Field`].
 pub trait AsFieldOrError<'a, T: ?Sized> {
-    /// The value itself, were it a field.
+    /// The value itself, if it were a field.
     fn throughline_field(&self) -> &'a T
     where
         T: Field;
@@ -106,13 +107,13 @@ impl<'a, T: ?Sized> AsFieldOrError<'a, T> for Given<'a, T> {
     }
 }
 
-/// A value shown by a message's placeholder, and the style in which.
+/// A value that a placeholder shows, and the style of the placeholder.
 #[derive(Clone, Copy, Debug)]
 pub struct Shown<'a, T: ?Sized, S>(pub &'a T, pub S);
 
-/// First: a type whose value the reader of a record formats as `format!` does.
+/// First choice: a type whose values the reader of a record formats as `format!` does.
 pub trait AsRaw<'a, T: ?Sized> {
-    /// The value itself. The closure is there for the compiler to check.
+    /// The value itself. The closure only lets the compiler check the format.
     fn throughline_shown<F: Fn(&T, &mut fmt::Formatter<'_>) -> fmt::Result>(&self, format: F) -> &'a T;
 }
 
@@ -123,7 +124,7 @@ impl<'a, T: Raw<S> + ?Sized, S> AsRaw<'a, T> for &Shown<'a, T, S> {
     }
 }
 
-/// Second: any other type, as the text that the placeholder makes of it.
+/// Second choice: for any other type, the text that the placeholder produces.
 pub trait AsText<'a, T: ?Sized> {
     /// The value and how to format it.
     fn throughline_shown<F: Fn(&T, &mut fmt::Formatter<'_>) -> fmt::Result>(
@@ -142,7 +143,7 @@ impl<'a, T: ?Sized, S> AsText<'a, T> for Shown<'a, T, S> {
     }
 }
 
-/// A type whose value the reader of a record formats exactly as `format!` does, in the style `S`.
+/// A type whose values the reader of a record formats exactly as `format!` does, in the style `S`.
 #[diagnostic::on_unimplemented(
     message = "the message shows this value in several formats, and `{Self}` is not recorded in a way that its reader can format",
     note = "give each format a field of its own, as in `\"{{a}} {{b:?}}\", a = %value, b = ?value`"
@@ -169,13 +170,14 @@ styles! {
     InDebug:
         bool char u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize f32 f64 str
         core::net::Ipv4Addr core::net::Ipv6Addr core::net::IpAddr core::time::Duration;
-    /// `{:x?}`. Of the smaller signed integers the record does not keep the width, on which its digits depend.
+    /// `{:x?}`. Smaller signed integers are missing: their digits depend on their width, which the record
+    /// does not keep.
     InHexDebug: u8 u16 u32 u64 u128 usize i64 i128;
-    /// `{:x}`, `{:X}`, `{:o}` and `{:b}`; as for `{:x?}`.
+    /// `{:x}`, `{:X}`, `{:o}` and `{:b}`; smaller signed integers are missing as for `{:x?}`.
     InBits: u8 u16 u32 u64 u128 usize i64 i128;
     /// `{:e}`
     InExponent: u8 u16 u32 u64 usize i8 i16 i32 i64 isize f32 f64;
-    /// `{:p}`, which no record can keep.
+    /// `{:p}`. No record can hold an address that the reader could show.
     InPointer: ;
 }
 
@@ -184,19 +186,19 @@ impl Raw<InDisplay> for std::string::String {}
 #[cfg(feature = "std")]
 impl Raw<InDebug> for std::string::String {}
 
-/// A value that the message shows as text in several formats.
+/// Accepts a value that the message shows in several formats, all of them `Display` or `Debug`.
 #[inline(always)]
 pub fn in_several_formats<T: Raw<InDisplay> + ?Sized>(value: &T) -> &T {
     value
 }
 
-/// A value that the message shows in several formats, one of them by its bits.
+/// Accepts a value that the message shows in several formats, one of them by its bits.
 #[inline(always)]
 pub fn in_several_formats_with_bits<T: Raw<InBits> + ?Sized>(value: &T) -> &T {
     value
 }
 
-/// A value that the message shows in several formats, one of them with an exponent.
+/// Accepts a value that the message shows in several formats, one of them with an exponent.
 #[inline(always)]
 pub fn in_several_formats_with_exponent<T: Raw<InExponent> + ?Sized>(value: &T) -> &T {
     value

@@ -1,4 +1,4 @@
-//! Places to enter: which span is current, whose trace it is, and how a remote parent becomes part of it.
+//! Places in a trace that can be entered: the current span, its trace, and remote parents.
 
 use super::{Recorder, get, id_key};
 use crate::place::{
@@ -12,19 +12,20 @@ use crate::sync::{AtomicWord, Relaxed, order_for_interrupts};
 use crate::{SpanId, TraceContext, TraceId};
 use core::marker::PhantomData;
 
-/// What is known of a remote parent: the id that stands for it, its flags and what stands beside them, trace id and span id.
+/// The description of a remote parent: the id that stands for it, its flags with the bits below, trace id and
+/// span id.
 pub(crate) type RemoteWords = [Word; REMOTE_WORDS];
 pub(super) type RemoteCells = [AtomicWord; REMOTE_WORDS];
-/// Beside the flags: a place below the remote parent was copied to be entered elsewhere.
+/// In the word of the flags: a place below the remote parent was copied and may be entered elsewhere.
 const HELD: Word = 1 << 8;
-/// The bits from here on, beside the flags, hold the [`TURN`] in which the remote parent was last recorded.
+/// In the word of the flags: position of the [`TURN`] in which the remote parent was last recorded.
 #[cfg(feature = "std")]
 const TURN_SHIFT: u32 = 16;
 const REMOTE_WORDS: usize = 2 + 24 / size_of::<Word>();
 
 /// Counts how often the pump has begun to forget remote parents. A remote parent that was last recorded in an
-/// earlier turn is recorded again when a place below it becomes current. So the pump need not remember those
-/// that only futures and contexts know.
+/// earlier turn is recorded again when a place below it becomes current. The pump therefore need not remember
+/// remote parents that only futures and contexts hold.
 #[cfg(feature = "std")]
 static TURN: AtomicWord = AtomicWord::new(0);
 
@@ -35,8 +36,8 @@ pub fn turn_remote_parents() {
     TURN.fetch_add(1, Relaxed);
 }
 
-/// Returns the id of the remote parent to which a thread's current place belongs, or a place further out; 0 if
-/// there is none.
+/// The id of the remote parent that a thread's current place, or one further out, belongs to; 0 if there is
+/// none.
 #[cfg(feature = "std")]
 pub fn remote_parent(recorder: &Recorder) -> Word {
     recorder.remote_cells()[0].load(Relaxed)
@@ -46,7 +47,8 @@ pub(super) const fn no_remote() -> RemoteCells {
     [const { AtomicWord::new(0) }; REMOTE_WORDS]
 }
 
-/// A place in a trace: copy it to another task or thread and enter it there, and spans there become children of the span here.
+/// A place in a trace. Copy it to another task or thread and enter it there: spans there become children of
+/// the span here.
 ///
 /// ```
 /// use throughline::Context;
@@ -54,12 +56,12 @@ pub(super) const fn no_remote() -> RemoteCells {
 /// # #[cfg(not(target_os = "none"))]
 /// std::thread::spawn(move || {
 ///     let _there = here.enter();
-///     // spans of this thread now belong to the trace of the other
+///     // spans of this thread now belong to the other thread's trace
 /// });
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Context {
-    /// The words of [`place`](crate::place).
+    /// The two words that [`place`](crate::place) describes.
     pub(crate) span: Word,
     pub(crate) root: Word,
     remote: RemoteWords,
@@ -74,13 +76,15 @@ impl PartialEq for Context {
 impl Eq for Context {}
 
 impl Context {
-    /// The place of the running code; outside any span (or without a recorder) a place outside any trace.
+    /// The place of the running code. Outside any span, or without a recorder, it is a place outside any
+    /// trace.
     pub fn current() -> Context {
         get().map_or(Context::default(), Recorder::context)
     }
 
-    /// Moves the running code to this place, until the guard is dropped. Guards may be dropped in any order: what is current is always the place of the
-    /// innermost guard or span that is still alive. Cost: some 50 instructions; more when the order is not that of a stack.
+    /// Moves the running code to this place until the guard is dropped. Guards may be dropped in any order:
+    /// the current place is always that of the innermost guard or span that is still alive. Cost: about 50
+    /// instructions; more if guards are not dropped in reverse order.
     #[must_use = "dropping the guard leaves the context"]
     pub fn enter(self) -> ContextGuard {
         let Some(recorder) = get() else { return ContextGuard::nowhere() };
@@ -95,10 +99,11 @@ impl Context {
         })
     }
 
-    /// As it travels to another process; `None` outside any trace. In a trace that is not sampled the flags say so, and the ids are real ones: the
-    /// other process can then follow the decision, and tie its logs to ours.
+    /// The place as it travels to another process; `None` outside any trace. In an unsampled trace the flags
+    /// say so, but the ids are real: the other process can follow the decision and relate its logs to ours.
     ///
-    /// `None` also in a remote trace whose ids are no longer known, which takes three remote parents, of which the second was detached first.
+    /// `None` also in a remote trace whose ids are no longer known. That takes three nested remote parents,
+    /// of which the second was detached first.
     pub fn trace_context(self) -> Option<TraceContext> {
         if is_outside(self.span) {
             return None;
@@ -118,7 +123,8 @@ impl Context {
         for (chunk, word) in bytes.chunks_exact_mut(size_of::<Word>()).zip(ids) {
             chunk.copy_from_slice(&word.to_ne_bytes());
         }
-        // The sampler decides about all below a remote parent; until it is asked the parent's flag stands.
+        // The sampler decides for everything below a remote parent. Until it is asked, the parent's own flag
+        // counts.
         let sampled = if self.root == 0 { *flags as u8 & 1 } else { is_sampled(self.root) as u8 };
         let remote_span = SpanId::from_bytes(*bytes[16..].first_chunk()?)?;
         Some(TraceContext {
@@ -128,28 +134,28 @@ impl Context {
         })
     }
 
-    /// Span and root without marks.
+    /// The ids of span and root without marks.
     fn ids(&self) -> (Word, Word) {
         let root = own_root(self.span, self.root);
         if is_outside(self.span) { (0, 0) } else { (span_id(self.span, root), root_id(root)) }
     }
 
-    /// The same place without what tells this entry of it from others.
+    /// The same place without the number that distinguishes its entries.
     fn unmarked(self) -> Context {
         let span = if is_outside(self.span) { 0 } else { self.span & (REMOTE | ID) | MADE };
         Context { span, ..self }
     }
 }
 
-/// An entry that [`Context::enter`] or [`attach`] made.
+/// An entry made by [`Context::enter`] or [`attach`].
 #[derive(Debug)]
 struct Entered {
     recorder: &'static Recorder,
     entry: Word,
     before: Context,
-    /// Of a context, by which number it is told from others. A remote parent has an id of its own.
+    /// For a context: the number that distinguishes its entries. A remote parent has its own id instead.
     number: Option<Option<u32>>,
-    /// How often the recorder's table had been cleared.
+    /// How often the recorder's table had been cleared when the entry was made.
     clearings: Word,
 }
 
@@ -157,7 +163,7 @@ impl Drop for Entered {
     fn drop(&mut self) {
         let Entered { recorder, entry, before, number, clearings } = *self;
         if recorder.clearings() != clearings {
-            // Everything was forgotten since, and no other entry returns to this one.
+            // Everything was forgotten since then, and no other entry returns to this one.
             if number.is_none() {
                 recorder.record_detach(entry);
             }
@@ -179,7 +185,7 @@ impl Drop for Entered {
     }
 }
 
-/// Leaves an entered [`Context`] when dropped.
+/// Leaves an entered [`Context`] when it is dropped.
 #[derive(Debug)]
 pub struct ContextGuard {
     #[allow(dead_code)]
@@ -197,12 +203,12 @@ impl ContextGuard {
     }
 }
 
-/// Leaves an attached remote trace when dropped.
+/// Leaves an attached remote trace when it is dropped.
 #[derive(Debug)]
 pub struct AttachGuard(#[allow(dead_code)] ContextGuard);
 
-/// The place of the running code as it travels to another process, for a `traceparent` header; `None` outside any span.
-/// Cost: three multiplications of 64 bits, each twice; made when asked for, never kept.
+/// The place of the running code as it travels to another process, for a `traceparent` header; `None` outside
+/// any span. Cost: six 64-bit multiplications; the ids are computed on each call and not kept.
 ///
 /// ```
 /// let header = throughline::current().map(|here| here.traceparent());
@@ -211,10 +217,12 @@ pub fn current() -> Option<TraceContext> {
     get()?.trace_context()
 }
 
-/// Puts the running code below a span of another process, until the guard is dropped: what a server does with a request's `traceparent`,
-/// and a device with that of a command. Spans made meanwhile have the remote trace's id. Recorded once.
+/// Puts the running code below a span of another process until the guard is dropped. A server does this with
+/// a request's `traceparent`, a device with that of a command. Spans that begin meanwhile have the remote
+/// trace's id. Cost: one record for the attachment, and on a server another when the guard is dropped.
 ///
-/// Below a remote parent that is not sampled no span is recorded either, unless a [`Sampler`](crate::sampler::Sampler) says otherwise; events are, and say so.
+/// Below an unsampled remote parent no span is recorded either, unless a [`Sampler`](crate::sampler::Sampler)
+/// decides otherwise. Events are recorded, with a mark that their trace is not sampled.
 ///
 /// ```
 /// # let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -243,7 +251,8 @@ pub fn attach(remote: TraceContext) -> AttachGuard {
     let _is_known = recorder.record_remote(&words);
     #[cfg(feature = "std")]
     if !_is_known {
-        // With an earlier turn it is recorded again when its place becomes current again.
+        // Keep an earlier turn, so that the remote parent is recorded again when its place becomes current
+        // again.
         recorder.remote_cells()[1].store(words[1].wrapping_sub(1 << TURN_SHIFT), Relaxed);
     }
     AttachGuard(ContextGuard::of(Entered {
@@ -260,11 +269,12 @@ pub fn attach(remote: TraceContext) -> AttachGuard {
 pub(crate) struct Resting {
     /// The future's own span.
     own: Context,
-    /// The innermost guard that the future's code holds across polls, on which recorder, and how often its table had been cleared.
+    /// The innermost guard that the future's code holds across polls, its recorder, and how often the
+    /// recorder's table had been cleared.
     held: Option<(Context, &'static Recorder, Word)>,
 }
 
-/// A poll of a future's code: current is a place of the future, whatever was before.
+/// A poll of a future's code. A place of the future is current meanwhile, whatever was current before.
 pub(crate) struct Poll<'a> {
     resting: &'a mut Resting,
     recorder: &'static Recorder,
@@ -284,7 +294,7 @@ impl Resting {
         Some(held)
     }
 
-    /// Moves the running code to where the future's code was.
+    /// Moves the running code to the place where the future's code was.
     pub(crate) fn poll(&mut self) -> Option<Poll<'_>> {
         let recorder = get()?;
         let own = polled(self.own.span);
@@ -330,14 +340,15 @@ impl Drop for Poll<'_> {
         }
         recorder.set_place(0, 0);
         recorder.set_remote(&before.remote);
-        // What was current before may have ended since; after a clearing nobody knows.
+        // The place before may have ended since. After a clearing that is unknown, so nothing becomes
+        // current.
         let before = if clearings == self.clearings { (before.span & !MARK, before.root) } else { (0, 0) };
         recorder.return_to(before);
     }
 }
 
 impl Recorder {
-    /// The place, to be entered elsewhere.
+    /// The current place, to be entered elsewhere.
     pub(crate) fn context(&self) -> Context {
         let (span, root) = self.place();
         self.context_of(span, root)
@@ -348,18 +359,19 @@ impl Recorder {
         let context = Context { span, root, remote: self.remote() }.unmarked();
         let [id, flags, ..] = context.remote;
         if root_id(own_root(span, root)) == id && id != 0 {
-            // Until the remote parent is detached, remember that somebody else may go on below it.
+            // Until the remote parent is detached, remember that other code may continue below it.
             self.remote_cells()[1].store(flags | HELD, Relaxed);
         }
         context
     }
 
-    /// As it travels to another process.
+    /// The current place as it travels to another process.
     pub(crate) fn trace_context(&self) -> Option<TraceContext> {
         self.raw_context().trace_context()
     }
 
-    /// Records that a remote parent is detached, for a pump that keeps its ids as long as they may be needed. A device's decoder does not.
+    /// Records that a remote parent is detached. The pump keeps the ids of a remote parent as long as they
+    /// may be needed; a device's decoder does not need this record.
     fn record_detach(&self, entry: Word) {
         #[cfg(feature = "std")]
         {
@@ -373,7 +385,8 @@ impl Recorder {
         let _ = entry;
     }
 
-    /// The place with its marks, and with it always the remote words: they may belong to a place further out, to which the code will return.
+    /// The current place with its marks. It always includes the remote words, which may belong to a place
+    /// further out, to which the code will return.
     fn raw_context(&self) -> Context {
         let (span, root) = self.place();
         Context { span, root, remote: self.remote() }
@@ -385,7 +398,7 @@ impl Recorder {
         (owner.span.load(Relaxed), owner.root.load(Relaxed))
     }
 
-    /// Whether the current span word is this one, and so its entry the innermost that is alive.
+    /// Whether this span word is the current one, so that its entry is the innermost one alive.
     #[cfg(any(straight, short))]
     #[inline(always)]
     pub(crate) fn is_current(&self, span: Word) -> bool {
@@ -398,7 +411,8 @@ impl Recorder {
         self.ring.owner().span.store(span, Relaxed);
     }
 
-    /// Says whose trace the next span that is set belongs to. While the current span is of another trace, use [`Recorder::set_place`].
+    /// Sets the root word for the next span that is set. While the current span is in another trace, use
+    /// [`Recorder::set_place`].
     #[inline(always)]
     pub(crate) fn set_root(&self, root: Word) {
         order_for_interrupts();
@@ -406,7 +420,8 @@ impl Recorder {
         order_for_interrupts();
     }
 
-    /// Moves to a span of another trace. An interrupt between the stores sees no span at all, never one of each trace.
+    /// Moves to a span of another trace. An interrupt between the stores sees no span at all, never words of
+    /// two traces.
     #[inline]
     pub(crate) fn set_place(&self, span: Word, root: Word) {
         self.set_span(0);
@@ -419,7 +434,7 @@ impl Recorder {
         core::array::from_fn(|i| cells[i].load(Relaxed))
     }
 
-    /// Only while nothing is current.
+    /// Sets the remote words. Call this only while nothing is current.
     fn set_remote(&self, words: &RemoteWords) {
         for (cell, word) in self.remote_cells().iter().zip(words) {
             cell.store(*word, Relaxed);
@@ -430,7 +445,7 @@ impl Recorder {
         }
     }
 
-    /// Records a remote parent again whose ids the pump may have forgotten.
+    /// Records a remote parent again, because the pump may have forgotten its ids.
     #[cfg(feature = "std")]
     #[cold]
     #[inline(never)]
@@ -454,8 +469,8 @@ impl Recorder {
         self.push(Head::new(RecordKind::Attach, 0, 0, 0), &body, time)
     }
 
-    /// Moves to another place whose entry is alive. An interrupt in between that does the same puts back what it found, so that the words
-    /// come out whole.
+    /// Moves to another place whose entry is alive. An interrupt in between that does the same restores what
+    /// it found, so the words stay consistent.
     fn replace(&self, new: Context) -> Context {
         let old = self.raw_context();
         self.set_place(0, 0);

@@ -1,36 +1,42 @@
-//! Leaving a place. What is current is the innermost entry that is still alive, in whatever order guards are dropped.
+//! Leaving a place. The current place is that of the innermost entry that is still alive, in whatever order
+//! guards are dropped.
 //!
-//! An entry is a span's guard, an attached remote parent, an entered context or a future's poll; its guard keeps the place that was current before, and
-//! so the entries form a chain. Usually the innermost ends first: its guard sees that its own word is current, and puts back the place before. An entry that
-//! ends while others are above it cannot reach into their guards, so the recorder remembers it, with the place before it, in a small table. Whoever
-//! returns to a remembered entry goes on to the place before that one instead. A run of ended entries needs one line of the table, so a vector of spans dropped
-//! from its front needs one in all.
+//! An entry is a span's guard, an attached remote parent, an entered context or a future's poll. Its guard
+//! keeps the place that was current before, so the entries form a chain. Usually the innermost entry ends
+//! first: its guard sees that its own word is current and restores the place before it. An entry that ends
+//! while others are above it cannot reach into their guards, so the recorder remembers it, with the place
+//! before it, in a small table. A guard that returns to a remembered entry goes on to the place before that
+//! entry instead. A run of ended entries takes one line of the table, so a vector of spans that is dropped
+//! from its front takes only one line.
 //!
-//! While the table holds anything, every end must look there. Nothing more is checked for it on the straight path: on a 64-bit machine the current word then carries
-//! [`MARK`] and is taken for another's, on a 32-bit machine without threads the era that ends compare with is one that no span has.
+//! While the table holds anything, every end must look there. The straight path needs no extra test for this.
+//! On a 64-bit machine the current word then carries [`MARK`] and equals no entry's word; on a 32-bit machine
+//! without threads the era that ends compare with is one that no span has.
 //!
-//! When the table is full, everything is forgotten: nothing is current until the next entry, and those that are still alive end without
-//! moving the place. So what was forgotten is never taken for current.
+//! When the table is full, everything is forgotten: nothing is current until the next entry, and the entries
+//! that are still alive end without changing the place. A forgotten place is therefore never taken for the
+//! current one.
 
 use super::Recorder;
 use crate::place::{ID, MADE, MARK, NUMBERS, OUTSIDE, REMOTE, entered, is_outside};
 use crate::ring::Word;
 use crate::sync::{AtomicWord, Relaxed};
 
-/// Runs of ended entries that are remembered. With threads each has its own; a microcontroller has few bytes and few guards.
+/// The number of runs of ended entries that are remembered. With threads each recorder has its own table; a
+/// microcontroller has little memory and few guards.
 pub(super) const RUNS: usize = if cfg!(feature = "std") { 16 } else { 1 };
 
-/// No entry's word, and not 0: a line that a context which was interrupted is just writing.
+/// Marks a line that an interrupted context is writing. It is neither 0 nor any entry's word.
 const BUSY: Word = MARK | REMOTE | MADE;
 
-/// An era that no span began in.
+/// An era in which no span began.
 #[cfg(short)]
 const NO_ERA: Word = (1 << super::ERA) - 1;
 
 /// An ended entry and the place before it.
 #[derive(Debug)]
 struct Line {
-    /// The entry's span word; 0 when the line is free.
+    /// The entry's span word; 0 for a free line.
     entry: AtomicWord,
     span: AtomicWord,
     root: AtomicWord,
@@ -42,23 +48,25 @@ impl Line {
     }
 }
 
-/// Entries that ended before those above them, and what tells entered places apart.
+/// Entries that ended before the entries above them, and the numbers that distinguish entered places.
 #[derive(Debug)]
 pub(super) struct Ended {
     lines: [Line; RUNS],
-    /// How many lines are taken, where looking at all of them would cost too much.
+    /// The number of taken lines, where looking at every line would cost too much.
     #[cfg(feature = "std")]
     taken: AtomicWord,
-    /// Below [`HOLDER`]: of a 64-bit machine a bit for each number that an entered context has, of a 32-bit machine how many places are
-    /// entered. Then how many futures hold guards between polls, and from [`CLEARING`] on how often all lines were cleared.
+    /// Three counts in one word. Below [`HOLDER`]: on a 64-bit machine a bit for each number that an entered
+    /// context has, on a 32-bit machine the number of entered places. From [`HOLDER`] on: the number of
+    /// futures that hold guards between polls. From [`CLEARING`] on: how often all lines were cleared.
     entered: AtomicWord,
-    /// The era in which a span must have begun to end the short way.
+    /// The era in which a span must have begun to end on the short path.
     #[cfg(short)]
     short_era: AtomicWord,
     /// How often everything was forgotten.
     #[cfg(not(target_os = "none"))]
     forgotten: AtomicWord,
-    /// The id that was next when everything was forgotten last, and 0 before that and long after: entries with ids before it are alive no more for others.
+    /// The next id at the time when everything was last forgotten; 0 before that, and again long after it.
+    /// Entries with earlier ids can no longer be reached from other entries.
     forgotten_before: AtomicWord,
 }
 
@@ -90,7 +98,8 @@ impl Ended {
         self.find(|line| line.entry.load(Relaxed) != 0).is_none()
     }
 
-    /// The first line for which this holds. One line needs no loop, which the compiler would leave in where it optimises for size.
+    /// The first line for which `is_it` holds. A table of one line needs no loop, which the compiler would
+    /// keep when it optimises for size.
     #[inline(always)]
     fn find(&self, is_it: impl Fn(&Line) -> bool) -> Option<&Line> {
         if let [line] = self.lines.as_slice() {
@@ -99,7 +108,7 @@ impl Ended {
         self.lines.iter().find(|line| is_it(line))
     }
 
-    /// Counts lines as taken, or as free again.
+    /// Counts lines as taken or as free again.
     fn count(&self, change: Word) {
         #[cfg(feature = "std")]
         self.taken.store(self.taken.load(Relaxed).wrapping_add(change), Relaxed);
@@ -110,7 +119,7 @@ impl Ended {
         !self.is_empty() && self.find(|line| line.entry.load(Relaxed) == entry).is_some()
     }
 
-    /// Takes an entry out, and says what was before it.
+    /// Removes an entry and returns the place before it; `None` if it is not in the table.
     fn take(&self, entry: Word) -> Option<(Word, Word)> {
         let is_entry = entry != 0 && entry != BUSY;
         let line = self.find(|line| is_entry && line.entry.load(Relaxed) == entry)?;
@@ -120,16 +129,16 @@ impl Ended {
         Some(before)
     }
 
-    /// False when all lines are taken.
+    /// Adds an entry. Returns false when all lines are taken.
     fn put(&self, entry: Word, (span, root): (Word, Word)) -> bool {
-        // The entry that is above this one in the same run, if there is one, takes over what is before this one.
+        // If the entry above this one is in the table, its line takes over the place before this one.
         let above = |line: &Line| line.span.load(Relaxed) & !MARK == entry && line.entry.load(Relaxed) != 0;
         if let Some(line) = self.find(above) {
             line.span.store(span, Relaxed);
             line.root.store(root, Relaxed);
             return true;
         }
-        // Claimed first: an interrupt that needs a line takes another one.
+        // Claim the line first, so that an interrupt that needs a line takes another one.
         let claim = |line: &Line| line.entry.compare_exchange(0, BUSY, Relaxed, Relaxed).is_ok();
         let Some(line) = self.find(claim) else { return false };
         self.count(1);
@@ -143,7 +152,7 @@ impl Ended {
         #[cfg(feature = "std")]
         self.taken.store(0, Relaxed);
         self.lines.iter().for_each(|line| line.entry.store(0, Relaxed));
-        // Numbers are given out anew: who has one from before does not give it back.
+        // Numbers are given out again from the start; an entry with an older number does not give it back.
         let mut old = self.entered.load(Relaxed);
         let new = |old: Word| old / HOLDER * HOLDER;
         while let Err(now) =
@@ -159,14 +168,15 @@ impl Ended {
 }
 
 impl Recorder {
-    /// The place, its span word without [`MARK`].
+    /// The current place, without [`MARK`] in its span word.
     #[inline(always)]
     pub(crate) fn current(&self) -> (Word, Word) {
         let (span, root) = self.place();
         (span & !MARK, root)
     }
 
-    /// Leaves the entry whose span word is `entry` for the place before it, or for what is alive below that.
+    /// Leaves the entry with the span word `entry` for the place before it, or for the next one below that is
+    /// alive.
     pub(crate) fn leave(&self, entry: Word, before: (Word, Word)) {
         let before = (before.0 & !MARK, before.1);
         if self.current().0 == entry {
@@ -176,7 +186,7 @@ impl Recorder {
         }
     }
 
-    /// Makes a place current in which an entry lies that may have ended.
+    /// Makes a place current whose entry may have ended.
     #[inline]
     pub(crate) fn return_to(&self, place: (Word, Word)) {
         if is_outside(place.0) {
@@ -193,12 +203,12 @@ impl Recorder {
         while let Some(before) = self.ended.take(span) {
             (span, root) = before;
         }
-        // No entry is left that could return to those in the table, unless a future has some.
+        // No entry is left that could return to the entries in the table, unless a future holds one.
         if (span == 0 || span == OUTSIDE) && !self.ended.is_held() {
             self.ended.clear();
         }
         self.make_current((span, root));
-        // An interrupt that forgot everything meanwhile has the last word.
+        // If an interrupt forgot everything meanwhile, nothing may be current.
         if self.clearings() != clearings && !is_outside(span) {
             self.make_current((0, 0));
         }
@@ -215,14 +225,16 @@ impl Recorder {
         self.set_place(if empty { span } else { span | MARK }, root);
     }
 
-    /// Whether this entry, whose id is its own, was alive when everything was forgotten: then no other entry returns to it.
+    /// Whether this entry, which has its own id, was alive when everything was last forgotten. No other entry
+    /// returns to it then.
     fn was_forgotten(&self, entry: Word) -> bool {
         let before = self.ended.forgotten_before.load(Relaxed);
-        // Ids of a 32-bit machine begin again, so what is up to half of all ids behind counts as before.
+        // Ids of a 32-bit machine start over, so up to half of all ids before the mark count as earlier.
         before != 0 && before.wrapping_sub(entry).wrapping_sub(1) & ID < ID / 2
     }
 
-    /// Has no id taken for one from before a forgetting that is long ago. To be called at least once in a quarter of all ids.
+    /// Removes the mark of a forgetting that is long past, so that no new id is taken for an earlier one.
+    /// Must be called at least once every quarter of all ids.
     fn renew_forgotten(&self) {
         let before = self.ended.forgotten_before.load(Relaxed);
         if before != 0 && self.ring.owner().next_id.load(Relaxed).wrapping_sub(before) & ID > ID / 4 {
@@ -233,12 +245,13 @@ impl Recorder {
     #[cold]
     #[inline(never)]
     pub(super) fn remember(&self, entry: Word, before: (Word, Word)) {
-        // What is before it may have ended too: then this one stands for both.
+        // The entry before this one may have ended too; then this entry stands for both.
         let before = self.ended.take(before.0).map_or(before, |(span, root)| (span & !MARK, root));
         if self.ended.put(entry, before) { self.make_current(self.current()) } else { self.forget() }
     }
 
-    /// Forgets all entries: nothing is current, and those that are alive will not move the place when they end.
+    /// Forgets all entries: nothing is current, and the entries that are alive will not change the place when
+    /// they end.
     #[cold]
     #[inline(never)]
     pub(crate) fn forget(&self) {
@@ -249,28 +262,30 @@ impl Recorder {
         self.make_current((0, 0));
     }
 
-    /// How often there were too many ended entries to remember, upon which nothing was current although guards were alive. Not
-    /// counted on bare metal.
+    /// How often there were too many ended entries to remember, so that nothing was current although guards
+    /// were alive. Not counted on bare metal.
     #[cfg(not(target_os = "none"))]
     pub fn forgotten(&self) -> usize {
         self.ended.forgotten.load(Relaxed)
     }
 
-    /// How often the table was cleared: a place kept since before may hold entries that have ended.
+    /// How often the table was cleared. A place kept since before a clearing may contain entries that have
+    /// ended.
     pub(crate) fn clearings(&self) -> Word {
         self.ended.entered.load(Relaxed) / CLEARING
     }
 
-    /// Whether an entry of this word has ended and is remembered.
+    /// Whether an entry with this word has ended and is remembered.
     pub(super) fn has_ended(&self, entry: Word) -> bool {
         self.ended.holds(entry)
     }
 
-    /// The word and number with which the place of this span word is entered.
+    /// The word and the number for a new entry of the place with this span word.
     pub(super) fn enter_number(&self, span: Word) -> (Word, Option<u32>) {
         if Word::BITS == 32 {
             if self.has_ended(entered(span, None)) {
-                // An entry of the same word is remembered, and could not be told from this one.
+                // An ended entry with the same word is remembered and could not be distinguished from this
+                // one.
                 self.forget();
             }
             self.count_entered(true);
@@ -285,7 +300,8 @@ impl Recorder {
         (entered(span, number), number)
     }
 
-    /// Gives a number back; false when the entry could not be told from another that may be alive.
+    /// Gives a number back. Returns false when the entry could not be distinguished from another one that may
+    /// be alive.
     pub(super) fn leave_number(&self, number: Option<u32>) -> bool {
         if Word::BITS == 32 {
             self.count_entered(false);
@@ -297,43 +313,43 @@ impl Recorder {
         number.is_some()
     }
 
-    /// Counts a place that is entered or left, where entered places have no numbers.
+    /// Counts an entry or exit, on machines where entered places have no numbers.
     pub(super) fn count_entered(&self, more: bool) {
         if Word::BITS == 32 {
             self.ended.entered.fetch_add(if more { 1 } else { Word::MAX }, Relaxed);
         }
     }
 
-    /// A future holds guards between polls from now on, or no longer.
+    /// Counts a future that begins or ceases to hold guards between polls.
     pub(super) fn hold(&self, more: bool) {
         self.ended.entered.fetch_add(if more { HOLDER } else { HOLDER.wrapping_neg() }, Relaxed);
     }
 
-    /// Leaves no trace of the thread that had this recorder.
+    /// Removes all traces of the thread that had this recorder.
     #[cfg(feature = "std")]
     pub(super) fn clear_place(&self) {
-        // Nothing to clear also means that no guard is left that would give a number back.
+        // If there is nothing to clear, there is also no guard left that would give a number back.
         if !self.ended.is_empty() || !self.ended.entered.load(Relaxed).is_multiple_of(CLEARING) {
             self.ended.clear();
         }
         self.make_current((0, 0));
     }
 
-    /// The era in which a span must have begun to end the short way.
+    /// The era in which a span must have begun to end on the short path.
     #[cfg(short)]
     #[inline(always)]
     pub(crate) fn short_era(&self) -> Word {
         self.ended.short_era.load(Relaxed)
     }
 
-    /// Opens the short way, or closes it while ended entries are remembered.
+    /// Opens the short path, or closes it while ended entries are remembered.
     pub(super) fn set_short_era(&self, open: bool) {
         #[cfg(short)]
         self.ended.short_era.store(if open { self.era() } else { NO_ERA }, Relaxed);
         let _ = open;
     }
 
-    /// After the era changed.
+    /// Updates the short path's era after the era changed.
     pub(super) fn renew_short_era(&self) {
         self.renew_forgotten();
         self.set_short_era(self.ended.is_empty());

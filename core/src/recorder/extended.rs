@@ -1,14 +1,16 @@
-//! Writing records of extended kinds.
+//! Writes records of extended kinds.
 
 use super::Recorder;
 use crate::fields::{self, Fields};
 use crate::ring::{ExtendedKind, Head, MAX_BODY, Word};
 
 impl Recorder {
-    /// Writes a record of an extended kind; false when it was lost, which is counted. For adapters and for the crate's own kinds.
+    /// Writes a record of an extended kind. Returns false when it was lost, which is counted. For adapters
+    /// and for the crate's own kinds.
     ///
-    /// `callsite` is 0 for kinds that have none, `status` has two bits, `values` is a tuple of at most 15 [`Field`](crate::Field)s. Texts and
-    /// bytes are cut, and marked so, where the record has no more room. `time` is in the clock's ticks. Cost: as for an event with fields.
+    /// `callsite` is 0 for kinds without one, `status` has two bits, `time` is in the clock's ticks, and
+    /// `values` is a tuple of at most 15 [`Field`](crate::Field)s. Texts and bytes are cut, and marked as
+    /// truncated, if the record has no more room. Cost: as for an event with fields.
     pub fn push_extended<F: Fields>(
         &self,
         kind: ExtendedKind,

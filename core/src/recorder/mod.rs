@@ -1,8 +1,10 @@
-//! The recorder: what a span or event reaches from anywhere in the program. The binary chooses it; a library never names it.
+//! The recorder, which spans and events reach from anywhere in the program. The binary chooses it; a library
+//! never names it.
 //!
-//! Firmware installs one static, and every context shares its ring. On a server (feature `std`, set by `throughline-std`) each thread has
-//! one of its own, reached by a thread-local read that is inlined into the caller. With neither, instrumentation costs one load and
-//! one branch. The measurement behind this is ADR 1, `core/docs/adr/0001-recorder-seam.md`.
+//! Firmware installs one static recorder, whose ring all contexts share. On a server (feature `std`, enabled
+//! by `throughline-std`) each thread has its own recorder, reached by a thread-local read that is inlined
+//! into the caller. Without either, instrumentation costs one load and one branch. The measurements are in
+//! ADR 1, `core/docs/adr/0001-recorder-seam.md`.
 
 mod context;
 mod enabled;
@@ -40,7 +42,7 @@ use crate::ring::{Head, Mode, RecordKind, Ring, Slots, Word};
 use crate::sync::{Acquire, AtomicWord, Relaxed, Release};
 use core::sync::atomic::AtomicPtr;
 
-/// A ring, a clock and the place in the trace, for one microcontroller or one thread.
+/// A ring, a clock and the current place in the trace, for one microcontroller or one thread.
 ///
 /// ```
 /// use throughline::{Clock, Recorder, Slots, info};
@@ -55,54 +57,58 @@ use core::sync::atomic::AtomicPtr;
 #[derive(Debug)]
 #[repr(C)]
 pub struct Recorder {
-    /// The order of the fields matters: Cortex-M reaches the first 124 bytes with its shortest load and store instructions.
+    /// The order of the fields matters: Cortex-M reaches the first 124 bytes with its shortest load and store
+    /// instructions.
     ring: Ring<'static>,
     clock: Clock,
-    /// The remote parent that belongs to the current place, or to one further out.
+    /// The remote parent that the current place, or one further out, belongs to.
     #[cfg(feature = "std")]
     remote: context::RemoteCells,
-    /// How many half wraps the clock had made at the last [`Recorder::mark_clock`], above [`ERA`] bits of 0. It tells long spans from short ones on 32-bit machines.
+    /// The number of half wraps of the clock at the last [`Recorder::mark_clock`], above [`ERA`] bits of 0.
+    /// On a 32-bit machine it distinguishes long spans from short ones.
     era: AtomicWord,
-    /// 64-bit ticks at the last mark, of which the lowest bits are those of [`RECORDED`] instead.
+    /// 64-bit ticks at the last mark. The lowest bits are replaced by those of [`RECORDED`].
     marked: [AtomicWord; 2],
-    /// Entries that ended before the ones above them.
+    /// Entries that ended before the entries above them.
     ended: ended::Ended,
     #[cfg(feature = "std")]
     pub(crate) thread: thread::ThreadPart,
 }
 
-/// Bits of a span's flags, below the era in one word with it.
+/// The number of bits for a span's flags, below the era in the same word.
 pub(crate) const ERA: u32 = 8;
 
-/// In the low word of [`Recorder::marked`]: the upper bits of the ticks of the last clock record. While one is due and the ring has no room, a value that
-/// keeps it due. To a 64th of the time between two such records that is exact enough.
+/// Bits of the low word of [`Recorder::marked`]: the upper bits of the ticks of the last clock record. If one
+/// is due but the ring has no room, they hold a value that keeps it due. They are exact to a 64th of the time
+/// between two clock records, which is enough.
 const RECORDED: Word = 0xff;
 const RECORDED_SHIFT: u32 = 24;
 /// The time between two clock records.
 const RECORDED_EVERY: Word = 1 << (30 - RECORDED_SHIFT);
 
-/// The remote parent that was attached last. Without threads all contexts share one recorder, so it can be a static; the linker leaves it out of firmware that
-/// attaches none.
+/// The remote parent that was attached last. Without threads all contexts share one recorder, so this can be
+/// a static, which the linker leaves out of firmware that attaches none.
 #[cfg(not(feature = "std"))]
 static REMOTE_PARENT: context::RemoteCells = context::no_remote();
 
-/// The word of a place where nothing is current.
+/// The span word of a place where nothing is current.
 #[inline(always)]
 fn outside() -> Word {
     if cfg!(short) && sampler::asks_below_remote() { place::OUTSIDE } else { 0 }
 }
 
-/// Spans that a sampler decided against; a static for the same reason.
+/// The number of spans that a sampler rejected. A static for the same reason as `REMOTE_PARENT`.
 #[cfg(not(feature = "std"))]
 static SAMPLED_OUT: AtomicWord = AtomicWord::new(0);
 
 impl Recorder {
-    /// A recorder for all contexts of a microcontroller. When full it drops what is new; see [`Recorder::keep_newest`].
+    /// A recorder for all contexts of a microcontroller. A full ring drops new records; see
+    /// [`Recorder::keep_newest`].
     pub const fn new<const N: usize>(slots: &'static Slots<N>, clock: Clock) -> Recorder {
         Recorder::with_ring(Ring::new(slots.as_slice(), Mode::SharedOldest), clock)
     }
 
-    /// As [`Recorder::new`], but when full the oldest records are overwritten: a flight recorder.
+    /// Like [`Recorder::new`], but a full ring overwrites the oldest records: a flight recorder.
     pub const fn keep_newest<const N: usize>(slots: &'static Slots<N>, clock: Clock) -> Recorder {
         Recorder::with_ring(Ring::new(slots.as_slice(), Mode::SharedNewest), clock)
     }
@@ -121,7 +127,8 @@ impl Recorder {
         }
     }
 
-    /// A recorder for one thread of a server, with its metric cells. It gives ids that no other recorder of the process gives. For adapters.
+    /// A recorder for one thread of a server, with the thread's metric cells. Its ids are different from
+    /// those of all other recorders of the process. For adapters.
     #[cfg(feature = "std")]
     pub fn for_thread(
         slots: &'static [Slot],
@@ -136,19 +143,20 @@ impl Recorder {
         recorder
     }
 
-    /// Its ring.
+    /// The ring.
     pub fn ring(&self) -> &Ring<'static> {
         &self.ring
     }
 
-    /// Its clock.
+    /// The clock.
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// Ticks now, extended to 64 bits. On a 32-bit machine this must be called at least once in 2^31 − 2^16 ticks, by one context at a time;
-    /// a flush does so, and a timer may when flushes are rarer. Puts a clock record into the ring when the last is 2^30 ticks old (or up to
-    /// 2^24 less), so that a wrap is seen in the records too.
+    /// The current ticks, extended to 64 bits. On a 32-bit machine call this at least once every 2^31 − 2^16
+    /// ticks, from one context at a time. Each flush calls it; if flushes are rarer, a timer may. It writes a
+    /// clock record to the ring when the last one is 2^30 ticks old (or up to 2^24 ticks less), so that
+    /// readers of the records see every wrap.
     pub fn mark_clock(&self) -> u64 {
         let now = self.clock.ticks();
         if Word::BITS == 64 {
@@ -164,7 +172,8 @@ impl Recorder {
         let upper = now >> RECORDED_SHIFT;
         let mut recorded = before;
         if upper.wrapping_sub(before) & RECORDED >= RECORDED_EVERY {
-            // Not into a ring without room: that would count as a lost record, which it is not. The next call tries again.
+            // Do not push into a full ring: that would count as a lost record, which a clock record is not.
+            // The next call tries again.
             let is_there =
                 self.ring.has_room() && self.push(Head::new(RecordKind::Clock, 0, 0, 0), &[now, high], now);
             // An overdue record stays due, even if the clock makes a whole turn before there is room.
@@ -179,32 +188,32 @@ impl Recorder {
         self.clock.ticks()
     }
 
-    /// Half wraps of the clock so far, above [`ERA`]: as many as there were at the last mark.
+    /// The number of half wraps of the clock at the last mark, above [`ERA`] bits.
     #[inline(always)]
     pub(crate) fn era(&self) -> Word {
         if Word::BITS == 64 { 0 } else { self.era.load(Relaxed) }
     }
 
-    /// Spans that a sampler decided against, until now. Exact while no span begins. A microcontroller does not count spans below an unsampled remote parent while it has
-    /// no sampler of its own.
+    /// The number of spans that a sampler has rejected so far. Exact while no span begins. A microcontroller
+    /// without a sampler of its own does not count spans below an unsampled remote parent.
     pub fn sampled_out(&self) -> usize {
         self.sampled_out_cell().load(Relaxed)
     }
 
-    /// Counts a span that is not recorded because its trace is not.
+    /// Counts a span that is not recorded because its trace is not sampled.
     #[inline(always)]
     pub(crate) fn count_sampled_out(&self) {
         #[cfg(feature = "std")]
         if self.is_local() {
             return self.count_local_sampled_out();
         }
-        // Asked first, so that firmware without a sampler is linked without the counter.
+        // Test this first, so that firmware without a sampler is linked without the counter.
         if cfg!(feature = "std") || sampler::asks_below_remote() {
             self.sampled_out_cell().fetch_add(1, Relaxed);
         }
     }
 
-    /// The same, of a thread's own recorder.
+    /// Counts such a span in a thread's own recorder.
     #[cfg(feature = "std")]
     #[inline(always)]
     pub(crate) fn count_local_sampled_out(&self) {
@@ -220,7 +229,7 @@ impl Recorder {
         &SAMPLED_OUT
     }
 
-    /// Has the next span ask the sampler, where a span outside any other would not.
+    /// Makes the next span that begins a trace ask the sampler, on machines where it otherwise would not.
     pub(crate) fn lead_outside(&self) {
         if outside() != 0 && self.place().0 == 0 {
             self.make_current((0, 0));
@@ -234,7 +243,7 @@ impl Recorder {
         &REMOTE_PARENT
     }
 
-    /// A local id nobody else has: never 0, never with a mark.
+    /// The next local id. Ids are unique, never 0 and never marked.
     #[inline(always)]
     pub(crate) fn next_id(&self) -> Word {
         if self.is_local() {
@@ -250,7 +259,7 @@ impl Recorder {
         ids::next(&self.ring)
     }
 
-    /// Pushes a record: out of line where flash is scarce.
+    /// Pushes a record. Not inlined where flash is scarce.
     #[inline(always)]
     pub(crate) fn push(&self, head: Head, body: &[Word], time: Word) -> bool {
         #[cfg(feature = "std")]
@@ -270,8 +279,8 @@ impl Recorder {
 
 static INSTALLED: AtomicPtr<Recorder> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Makes `recorder` the one that all instrumentation of this program reaches. Firmware calls it once, before its first record;
-/// with feature `std` it is what threads use that have no recorder of their own.
+/// Makes `recorder` the one that all instrumentation of this program uses. Firmware calls this once, before
+/// its first record. With feature `std` it serves the threads that have no recorder of their own.
 pub fn install(recorder: &'static Recorder) {
     recorder.lead_outside();
     INSTALLED.store(core::ptr::from_ref(recorder).cast_mut(), core::sync::atomic::Ordering::Release);
@@ -297,20 +306,21 @@ pub(crate) use thread::{get, get_to_record, refuse};
 #[inline(always)]
 fn installed() -> Option<&'static Recorder> {
     let recorder = INSTALLED.load(core::sync::atomic::Ordering::Acquire).cast_const();
-    // SAFETY: only `install` stores here, and it stores a `&'static Recorder`, with Release.
+    // SAFETY: only `install` stores this pointer, and it stores a `&'static Recorder` with Release.
     unsafe { recorder.as_ref() }
 }
 
 static KEY: [AtomicWord; 2] = [const { AtomicWord::new(0) }; 2];
 
-/// Sets what W3C ids are derived with; adapters do so once, before the first `traceparent` is made.
+/// Sets the key from which W3C ids are derived. Adapters call this once, before the first `traceparent` is
+/// made.
 pub fn set_id_key(key: IdKey) {
     let bits = key.to_bits();
     KEY[0].store(bits as Word, Relaxed);
     KEY[1].store((bits >> 32) as Word, Release);
 }
 
-/// What W3C ids are derived with.
+/// The key from which W3C ids are derived.
 pub fn id_key() -> IdKey {
     let high = KEY[1].load(Acquire) as u64;
     IdKey::from_bits(KEY[0].load(Relaxed) as u64 & 0xffff_ffff | high << 32)

@@ -1,14 +1,15 @@
-//! Things that threads take, leave behind and take again: never two threads at a time, and each sees all that the one before it wrote.
+//! A pool of objects that threads acquire and release. Only one thread has an object at a time, and it sees
+//! everything that the previous owner wrote.
 //!
-//! Taking walks over the list once and waits for nobody. The model checker's view is in `core/tests/loom_threads.rs`.
+//! Acquiring walks over the list once and waits for no thread. The model is in `core/tests/loom_threads.rs`.
 
-// Public to the model checker.
+// The model checker needs these items public.
 #![cfg_attr(not(loom), allow(unreachable_pub))]
 
 use crate::list::{Iter, Link, Linked, List};
 use crate::sync::{Acquire, AtomicWord, Relaxed, Release, const_unless_loom};
 
-/// What a [`Pool`] keeps with each of its members.
+/// The state that a [`Pool`] keeps in each member.
 #[derive(Debug)]
 pub struct Membership<T> {
     /// [`FREE`], [`OWNED`] by a thread, or [`NEW`].
@@ -18,29 +19,29 @@ pub struct Membership<T> {
 
 const FREE: usize = 0;
 const OWNED: usize = 1;
-/// In no pool yet. Whoever made it has it.
+/// Not in a pool yet; the context that made the member owns it.
 const NEW: usize = 2;
 
-/// What can be in a [`Pool`], once.
+/// A type whose values can be in a [`Pool`], each at most once.
 pub trait Pooled: Linked {
-    /// Its membership.
+    /// The member's state.
     fn membership(&self) -> &Membership<Self>;
 }
 
-/// The pool.
+/// A pool of members.
 #[derive(Debug)]
 pub struct Pool<T>(List<T>);
 
 impl<T> Membership<T> {
     const_unless_loom! {
-        /// Of what is in no pool yet.
+        /// The state of a value that is not in a pool yet.
         #[allow(clippy::new_without_default)]
         pub fn new() -> Membership<T> {
             Membership { owned: AtomicWord::new(NEW), link: Link::new() }
         }
     }
 
-    /// The link that the pool needs.
+    /// The link for the pool's list.
     pub fn link(&self) -> &Link<T> {
         &self.link
     }
@@ -57,12 +58,13 @@ impl<T> Pool<T> {
 }
 
 impl<T: Pooled> Pool<T> {
-    /// One that was left, or else the one that `make` makes, which then stays in the pool for ever. `None` when `make` makes none, or gives one that is
-    /// in a pool already: twice in the list, it would make a circle of it.
+    /// A free member or, if there is none, the one that `make` makes, which then stays in the pool. `None`
+    /// when `make` returns `None` or a value that is already in a pool: adding it twice would make the list a
+    /// circle.
     pub fn acquire(&self, make: impl FnOnce() -> Option<&'static T>) -> Option<&'static T> {
         let take = |member: &&'static T| {
             let owned = &member.membership().owned;
-            // Acquire: all that the last owner wrote comes before all that this one writes.
+            // Acquire: everything that the previous owner wrote comes before everything that this one writes.
             owned.load(Relaxed) == FREE && owned.swap(OWNED, Acquire) == FREE
         };
         self.iter().find(take).or_else(|| {
@@ -75,18 +77,18 @@ impl<T: Pooled> Pool<T> {
         })
     }
 
-    /// Leaves a member to the next thread. The caller must be the one that has it, and no longer use it.
+    /// Releases a member for the next thread. The caller must own it, and must not use it afterwards.
     pub fn release(&self, member: &'static T) {
         member.membership().owned.store(FREE, Release);
     }
 
-    /// Forgets all of them. Nobody may take one meanwhile.
+    /// Forgets all members. No other thread may acquire one at the same time.
     #[cfg(not(loom))]
     pub fn clear(&self) {
         self.0.clear();
     }
 
-    /// All of them, owned or not.
+    /// All members, owned or free.
     pub fn iter(&self) -> Iter<T> {
         self.0.iter()
     }

@@ -1,4 +1,5 @@
-//! Which traces are recorded: asked once, when a trace's first span here begins, and kept for all below it.
+//! Decides which traces are recorded. The decision is made once, when a trace's first span in this process
+//! begins, and holds for everything below it.
 
 use super::{get, id_key};
 use crate::callsite::{Blob, CallsiteId};
@@ -7,10 +8,11 @@ use crate::sync::{AtomicWord, Relaxed, Release};
 use crate::{Level, SpanKind, TraceContext, TraceId};
 use core::sync::atomic::{AtomicPtr, Ordering};
 
-/// Decides which traces are recorded. Counters and histograms count everything all the same, and so do events: they are recorded by their own
-/// level, and say that their trace is not.
+/// Decides which traces are recorded. Metrics are not sampled. Neither are events: they are recorded by their
+/// own level, with a mark that their trace is not sampled.
 ///
-/// It is asked in the thread that begins the span, so it must be quick, and must not record. A device installs a static:
+/// The sampler is called in the thread that begins the span, so it must be fast and must not record anything.
+/// A device installs a static:
 ///
 /// ```
 /// use throughline::sampler::{NewTrace, Sampler, Sampling, set_sampler};
@@ -25,7 +27,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 /// set_sampler(&ERRANDS);
 /// ```
 pub trait Sampler: Sync {
-    /// Whether the spans of this trace are recorded.
+    /// Whether to record the spans of this trace.
     fn sample(&self, trace: &NewTrace) -> Sampling;
 }
 
@@ -35,39 +37,42 @@ pub trait Sampler: Sync {
 pub enum Sampling {
     /// The spans of the trace are recorded.
     Record,
-    /// They are not: they are counted, and cost next to nothing.
+    /// The spans of the trace are not recorded. They are counted, and cost almost nothing.
     Drop,
 }
 
-/// What a [`Sampler`] is told of a trace: its first span in this process.
+/// The information that a [`Sampler`] gets about a trace: its first span in this process.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct NewTrace {
-    /// The trace's id: of a remote parent's trace when there is one.
+    /// The trace's id; that of the remote trace if there is a remote parent.
     pub trace_id: TraceId,
-    /// The remote parent, with the flag that says whether its process records the trace; `None` of a trace that begins here.
+    /// The remote parent, whose flags say whether its process records the trace; `None` for a trace that
+    /// begins here.
     pub remote: Option<TraceContext>,
     callsite: CallsiteId,
 }
 
 impl NewTrace {
-    /// The name of the span that begins; `None` on a microcontroller, where names are not in memory. Cost: a walk over the
-    /// callsites seen so far.
+    /// The name of the span that begins; `None` on a microcontroller, where names are not in memory. Cost: a
+    /// walk over the callsites used so far.
     pub fn name(&self) -> Option<&'static str> {
         self.blob().map(|blob| blob.name)
     }
 
-    /// Module path of the code that begins the span; as for [`NewTrace::name`].
+    /// The module path of the code that begins the span. Availability and cost are those of
+    /// [`NewTrace::name`].
     pub fn target(&self) -> Option<&'static str> {
         self.blob().map(|blob| blob.target)
     }
 
-    /// The role of the span that begins; as for [`NewTrace::name`].
+    /// The role of the span that begins. Availability and cost are those of [`NewTrace::name`].
     pub fn kind(&self) -> Option<SpanKind> {
         self.blob().map(|blob| blob.span_kind)
     }
 
-    /// The level of the span that begins; as for [`NewTrace::name`], but known on a microcontroller too.
+    /// The level of the span that begins. It is also known on a microcontroller, where it costs nothing;
+    /// elsewhere the cost is that of [`NewTrace::name`].
     pub fn level(&self) -> Option<Level> {
         #[cfg(not(registered_callsites))]
         return Level::from_u8(self.callsite.level);
@@ -75,13 +80,13 @@ impl NewTrace {
         self.blob().and_then(|blob| blob.level)
     }
 
-    /// The callsite's id, as records have it.
+    /// The callsite's id, as records contain it.
     pub fn callsite(&self) -> u32 {
         self.callsite.id
     }
 
-    /// A number from 0 to below 2^56 that every process makes of the trace's id in the same way (W3C Trace Context level 2): samplers that compare it with
-    /// a threshold agree with each other.
+    /// A number below 2^56 that every process derives from the trace's id in the same way (W3C Trace Context
+    /// level 2). Samplers that compare it with a threshold therefore agree with each other.
     pub fn randomness(&self) -> u64 {
         randomness(self.trace_id)
     }
@@ -122,18 +127,18 @@ impl Sampler for AlwaysOff {
     }
 }
 
-/// Records a share of all traces, decided by the trace's id: processes with the same share record the same traces, and one with a larger share records
-/// those of the smaller and more.
+/// Records a share of all traces, chosen by the trace's id. Processes with the same share record the same
+/// traces, and a process with a larger share records all traces of one with a smaller share.
 #[derive(Clone, Copy, Debug)]
 pub struct TraceIdRatio {
-    /// Traces whose [`NewTrace::randomness`] is below are not recorded.
+    /// Traces whose [`NewTrace::randomness`] is below this are not recorded.
     rejected_below: u64,
 }
 
 impl TraceIdRatio {
-    /// The share of traces to record, 0.0 to 1.0.
+    /// A sampler that records this share of the traces, 0.0 to 1.0.
     pub fn new(ratio: f64) -> TraceIdRatio {
-        // The cast saturates, and makes 0 of what is no number.
+        // The cast saturates, and turns NaN into 0.
         TraceIdRatio { rejected_below: ((1.0 - ratio) * RANDOM as f64) as u64 }
     }
 }
@@ -144,10 +149,10 @@ impl Sampler for TraceIdRatio {
     }
 }
 
-/// Follows the decision of the remote parent; asks another sampler about traces that begin here.
+/// Follows the decision of the remote parent, and asks another sampler about traces that begin here.
 #[derive(Clone, Copy, Debug)]
 pub struct ParentBased<S>(
-    /// Who is asked about traces that begin here.
+    /// The sampler for traces that begin here.
     pub S,
 );
 
@@ -161,45 +166,49 @@ impl<S: Sampler> Sampler for ParentBased<S> {
     }
 }
 
-/// How many values [`NewTrace::randomness`] has.
+/// The number of values that [`NewTrace::randomness`] can have.
 const RANDOM: u64 = 1 << 56;
-/// Bits by which randomness is cut to compare it with [`REJECTED_BELOW`].
+/// The number of low bits that are removed from the randomness before it is compared with [`REJECTED_BELOW`].
 const CUT: u32 = if Word::BITS == 64 { 0 } else { 25 };
-/// In [`REJECTED_BELOW`]: the sampler is asked.
+/// In [`REJECTED_BELOW`]: ask the sampler.
 const ASK: Word = Word::MAX;
 
-/// Traces whose randomness, less its last [`CUT`] bits, is below this are not recorded. 0, as it is at first, records all.
+/// Traces whose randomness, without its last [`CUT`] bits, is below this are not recorded. The initial 0
+/// records all traces.
 static REJECTED_BELOW: AtomicWord = AtomicWord::new(0);
 static SAMPLER: AtomicPtr<&'static dyn Sampler> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Records from now on the traces that `sampler` chooses. It is asked about every trace that begins here, and about the spans directly below a remote
-/// parent. Traces that have begun keep the decision that was made for them.
+/// From now on `sampler` decides which traces are recorded. It is asked about every trace that begins here
+/// and about the spans directly below a remote parent. Traces that have already begun keep their decision.
 ///
-/// Before, all traces that begin here are recorded, and below a remote parent what its flag says. Cost: a few stores.
+/// Without this call all traces that begin here are recorded, and below a remote parent its *sampled* flag
+/// decides. Cost: a few stores.
 pub fn set_sampler(sampler: &'static &'static dyn Sampler) {
     crate::linked::SPECIAL_TRACES.set();
     SAMPLER.store(core::ptr::from_ref(sampler).cast_mut(), Ordering::Release);
     REJECTED_BELOW.store(ASK, Release);
-    // Where it goes the short way when nothing is current, it must be led off it.
+    // If nothing is current, the next span must not take the short path, which does not ask the sampler.
     if let Some(recorder) = get() {
         recorder.lead_outside();
     }
 }
 
-/// Records this share of the traces that begin here, 0.0 to 1.0, as [`TraceIdRatio`] chooses, and below a remote parent what its flag says: the same as
-/// [`ParentBased`] over [`TraceIdRatio`] as a sampler, but without a call.
+/// Records this share of the traces that begin here, 0.0 to 1.0, as [`TraceIdRatio`] chooses them; below a
+/// remote parent its *sampled* flag decides. This is the same as [`ParentBased`] over [`TraceIdRatio`], but
+/// needs no call.
 #[cfg(feature = "std")]
 pub fn set_sample_ratio(ratio: f64) {
     REJECTED_BELOW.store((TraceIdRatio::new(ratio).rejected_below >> CUT) as Word, Relaxed);
 }
 
-/// Whether the spans directly below a remote parent are asked about.
+/// Whether the sampler must be asked about spans directly below a remote parent.
 #[inline(always)]
 pub(super) fn asks_below_remote() -> bool {
     REJECTED_BELOW.load(Relaxed) == ASK
 }
 
-/// Whether the trace is recorded whose root has this id, without marks, or which goes on from a remote parent.
+/// Whether to record a trace. `root` is the id of its root, without marks; `remote` gives the remote parent
+/// if the trace has one.
 #[inline]
 pub(crate) fn samples(
     callsite: CallsiteId,
@@ -215,7 +224,7 @@ pub(crate) fn samples(
     if below != ASK {
         return (randomness(trace_id) >> CUT) as Word >= below;
     }
-    // SAFETY: only `set_sampler` stores here, and it stores a reference that lives for ever.
+    // SAFETY: only `set_sampler` stores this pointer, and it stores a `'static` reference.
     let sampler = unsafe { SAMPLER.load(Ordering::Acquire).cast_const().as_ref() };
     sampler.is_none_or(|it| it.sample(&NewTrace { trace_id, remote, callsite }) == Sampling::Record)
 }

@@ -1,8 +1,9 @@
-//! A server's recorders: one a thread, found by a thread-local read, kept in a list that only grows and whose members are used again.
+//! The recorders of a server, one for each thread. A thread finds its recorder by a thread-local read. The
+//! recorders are in a list that only grows, and are reused.
 //!
-//! A recorder outlives its thread: what the thread left in the ring is drained later, what it counted stays counted, and the next new thread
-//! takes it over. So no record or count is lost with a thread, and 10,000 short-lived threads need no more memory than the most
-//! that ran at once.
+//! A recorder outlives its thread: the records that the thread left in the ring are drained later, its counts
+//! remain, and the next new thread takes the recorder over. So no record or count is lost when a thread ends,
+//! and 10,000 short-lived threads need only as much memory as the greatest number that ran at the same time.
 
 extern crate std;
 
@@ -12,16 +13,17 @@ use crate::list::{Link, Linked};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-/// What a [`Recorder`] has when it belongs to one thread.
+/// The part of a [`Recorder`] that belongs to one thread.
 #[derive(Debug)]
 pub(crate) struct ThreadPart {
-    /// Written by one thread only.
+    /// Whether only one thread writes the recorder.
     pub(crate) local: bool,
-    /// Whether it keeps what is oldest and reads the processor's clock, so that spans and events may go the straight way.
+    /// Whether the recorder keeps the oldest records and reads the processor's clock, so that spans and
+    /// events may take the straight path.
     pub(crate) straight: bool,
-    /// Spans that a sampler decided against; written by this thread only.
+    /// The number of spans that a sampler rejected. Only this thread writes it.
     pub(super) sampled_out: crate::sync::AtomicWord,
-    /// Metric cells; written by this thread only, summed by the reader.
+    /// Metric cells. Only this thread writes them; the reader sums over all threads.
     pub(crate) cells: &'static [crate::sync::Cell],
     membership: Membership<Recorder>,
 }
@@ -56,9 +58,10 @@ impl ThreadPart {
 
 std::thread_local! {
     static CURRENT: Cell<*const Recorder> = const { Cell::new(core::ptr::null()) };
-    /// The same, when spans and events may go the straight way; null sends the caller the general way, whatever the reason.
+    /// The same recorder if spans and events may take the straight path. Null sends the caller to the general
+    /// path, for whatever reason.
     static STRAIGHT: Cell<*const Recorder> = const { Cell::new(core::ptr::null()) };
-    /// Whether this thread records nothing, on purpose.
+    /// Whether this thread has been told to record nothing.
     static MUTED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -66,21 +69,21 @@ static THREADS: Pool<Recorder> = Pool::new();
 static HOOK: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 static REFUSED: AtomicUsize = AtomicUsize::new(0);
 
-/// Gives the running thread a recorder; see [`set_thread_hook`].
+/// Returns a recorder for the running thread; see [`set_thread_hook`].
 pub type ThreadHook = fn() -> Option<&'static Recorder>;
 
 /// The recorder of this thread, made on the thread's first record. Cost: a thread-local read and a branch.
 #[inline(always)]
 pub(crate) fn get() -> Option<&'static Recorder> {
-    // SAFETY: only `first_use` stores here, and it stores null or a `&'static Recorder`.
+    // SAFETY: only `first_use` stores this pointer, and it stores null or a `&'static Recorder`.
     match unsafe { CURRENT.get().as_ref() } {
         None => first_use(),
         some => some,
     }
 }
 
-/// The recorder of this thread for a record that is lost if there is none: such a loss is counted. To ask for other reasons (a count in a metric, the
-/// current place) use [`get`], as nothing is lost then.
+/// The recorder of this thread for a record. If there is none, the record is counted as lost. Where nothing
+/// would be lost (to add to a metric or to read the current place) use [`get`].
 #[inline(always)]
 pub(crate) fn get_to_record() -> Option<&'static Recorder> {
     match get() {
@@ -90,29 +93,31 @@ pub(crate) fn get_to_record() -> Option<&'static Recorder> {
 }
 
 impl Recorder {
-    /// Whether the running thread may write to it: not when it is the recorder of a thread and that thread has left it, as then it may be another
-    /// thread's. For guards that end in an unusual way; those that find their own span current need not ask.
+    /// Whether the running thread may write to this recorder. It may not if the recorder belongs to a thread
+    /// that has left it, because another thread may have it by now. Guards that find their own span current
+    /// need not ask.
     pub(crate) fn is_here(&self) -> bool {
         !self.thread.local || core::ptr::eq(CURRENT.get(), self)
     }
 }
 
-/// Counts a record that is lost because its thread has no recorder any more.
+/// Counts a record that is lost because its thread no longer has a recorder.
 #[cold]
 #[inline(never)]
 pub(crate) fn refuse() -> Option<&'static Recorder> {
-    // Without a hook this program records nothing, or has one recorder for all.
+    // Without a hook the program records nothing, or has one recorder for all threads.
     if hooked() && !MUTED.get() {
         REFUSED.fetch_add(1, Ordering::Relaxed);
     }
     None
 }
 
-/// The recorder of this thread if spans and events may go the straight way there. Cost: a thread-local read and a branch, which also answer whether there is one.
+/// The recorder of this thread, if spans and events may take the straight path there. Cost: a thread-local
+/// read and a branch, which also tell whether there is a recorder.
 #[cfg(straight)]
 #[inline(always)]
 pub(crate) fn straight() -> Option<&'static Recorder> {
-    // SAFETY: only `first_use` stores here, and it stores null or a `&'static Recorder`.
+    // SAFETY: only `first_use` stores this pointer, and it stores null or a `&'static Recorder`.
     unsafe { STRAIGHT.get().as_ref() }
 }
 
@@ -126,7 +131,7 @@ fn first_use() -> Option<&'static Recorder> {
     if hook.is_null() {
         return super::installed();
     }
-    // SAFETY: only `set_thread_hook` stores here, and it stores a `ThreadHook`.
+    // SAFETY: only `set_thread_hook` stores this pointer, and it stores a `ThreadHook`.
     let hook = unsafe { core::mem::transmute::<*mut (), ThreadHook>(hook) };
     let recorder = hook();
     if let Some(recorder) = recorder {
@@ -136,9 +141,9 @@ fn first_use() -> Option<&'static Recorder> {
     recorder
 }
 
-/// Sets what gives a thread its recorder, on the thread's first record. The hook must see to it that [`release_thread`] is
-/// called when the thread ends, and get the recorder from [`acquire_thread`]; it returns `None` when the thread is too
-/// far gone for that. It must not record. For adapters.
+/// Sets the hook that gives a thread its recorder on the thread's first record. The hook must get the
+/// recorder from [`acquire_thread`] and must arrange that [`release_thread`] is called when the thread ends.
+/// It returns `None` if it is too late for that. It must not record. For adapters.
 pub fn set_thread_hook(hook: ThreadHook) {
     HOOK.store(hook as *mut (), Ordering::Release);
     crate::callsite::registry::open();
@@ -148,13 +153,14 @@ fn hooked() -> bool {
     !HOOK.load(Ordering::Relaxed).is_null()
 }
 
-/// A recorder that an ended thread left, or else the one that `make` makes ([`Recorder::for_thread`]), which then stays in the list for ever.
-/// Cost: a walk over the list.
+/// A recorder that an ended thread left or, if there is none, the one that `make` makes
+/// ([`Recorder::for_thread`]), which then stays in the list for the life of the process. Cost: a walk over
+/// the list.
 pub fn acquire_thread(make: impl FnOnce() -> Option<&'static Recorder>) -> Option<&'static Recorder> {
     THREADS.acquire(make)
 }
 
-/// Leaves the running thread's recorder to the next thread that needs one.
+/// Releases the running thread's recorder for the next thread that needs one.
 pub fn release_thread() {
     STRAIGHT.set(core::ptr::null());
     // SAFETY: as in `get`.
@@ -164,9 +170,9 @@ pub fn release_thread() {
     }
 }
 
-/// Leaves all recorders that threads have or had to nobody: the running thread gets a new one with its next record, readers find none, and what metrics
-/// counted in them is forgotten. For a process that was forked from one that records; must be called while no other thread records. Does what a
-/// signal handler may.
+/// Forgets all recorders that threads have or had. The running thread gets a new one on its next record,
+/// readers find none, and the metrics counted in them are forgotten. For a process that was forked from one
+/// that records. Call it while no other thread records. It does only what a signal handler may do.
 pub fn forget_threads() {
     STRAIGHT.set(core::ptr::null());
     CURRENT.set(core::ptr::null());
@@ -174,19 +180,21 @@ pub fn forget_threads() {
     REFUSED.store(0, Ordering::Relaxed);
 }
 
-/// Has the running thread record nothing from now on, neither spans and events nor metrics, and without counting them as lost: for threads that
-/// deliver records, so that what they call cannot feed what they deliver.
+/// From now on the running thread records nothing, neither spans and events nor metrics, and this is not
+/// counted as loss. For threads that deliver records, so that the code they call cannot produce more records
+/// to deliver.
 pub fn mute_thread() {
     MUTED.set(true);
     release_thread();
 }
 
-/// Calls `f` with every thread's recorder, those of ended threads included.
+/// Calls `f` with the recorder of every thread, including threads that have ended.
 pub fn for_each_thread(f: impl FnMut(&'static Recorder)) {
     THREADS.iter().for_each(f);
 }
 
-/// Records that were not made because their thread could have no recorder: it was already being torn down.
+/// The number of records that were lost because their thread, which was already being torn down, could have
+/// no recorder.
 pub fn refused() -> usize {
     REFUSED.load(Ordering::Relaxed)
 }

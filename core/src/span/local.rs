@@ -1,8 +1,10 @@
-//! The straight path of a server thread that has its own ring, keeps the oldest records and reads the processor's clock. It is inlined into every call site, so
-//! that what the call site knows (no fields, no status) costs nothing. Everything else takes the general path, out of line.
+//! The straight path of a server thread that has its own ring, keeps the oldest records and reads the
+//! processor's clock. It is inlined into every callsite, so that the callsite's knowledge (no fields, no
+//! status) costs nothing. All other cases take the general path, which is not inlined.
 //!
-//! A span's guard holds the words of the future record. The compiler keeps them in registers where nothing inside the span can panic. On x86-64, with fat link-time
-//! optimisation, a call site takes some 350 bytes without fields and 410 with two, and 510 to 540 where it must end the span on a panic too.
+//! A span's guard holds the words of the future record. The compiler keeps them in registers where nothing
+//! inside the span can panic. On x86-64 with fat link-time optimisation, a callsite takes about 350 bytes
+//! without fields and 410 bytes with two, or 510 to 540 bytes if a panic can end the span.
 
 use super::{APART, CARRIED, NOT_RECORDED, Span, State, is_panicking, panic};
 use crate::Status;
@@ -13,49 +15,50 @@ use crate::recorder::{Recorder, refuse, straight};
 use crate::ring::{Head, RecordKind, Word};
 use core::mem::{ManuallyDrop, MaybeUninit};
 
-/// What a span's guard keeps on a server.
+/// The guard of a span on a server.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Running {
     slot: InSlot,
-    /// The field words that do not fit `slot`.
+    /// The field words that do not fit in `slot`.
     more: [MaybeUninit<Word>; CARRIED - IN_SLOT],
 }
 
-/// The part of a span that fits one slot of the ring; like a slot it is one cache line.
+/// The part of a span that fits in one slot of the ring; like a slot, it is one cache line.
 #[derive(Clone, Copy, Debug)]
 struct InSlot {
     recorder: &'static Recorder,
-    /// The lower half of the record's first word; the upper half is 0.
+    /// The lower half of the record's first word. The upper half is 0.
     head: u32,
-    /// [`GENERAL`], [`FIRST`], [`OUT`].
+    /// A combination of [`GENERAL`], [`FIRST`] and [`OUT`].
     flags: u16,
-    /// How many field words there are. Not among the flags, because each call site knows it at compile time. 0 only for a span that began on the straight path.
+    /// The number of field words. It is not one of the flags, because each callsite knows it at compile time.
+    /// It is 0 only for a span that began on the straight path.
     carried: u16,
     id: Word,
     previous: Word,
-    /// The root; of the [first](FIRST) of a trace, the root before.
+    /// The root word; for the [first](FIRST) span of a trace, the previous root word.
     root: Word,
     start: Word,
-    /// Both are initialised if any word is carried.
+    /// Either both words are initialised or none.
     words: [MaybeUninit<Word>; IN_SLOT],
 }
 
-/// Field words that fill a slot together with a span's own five.
+/// The number of field words that fill a slot together with a span's own five words.
 const IN_SLOT: usize = 2;
-/// The number carried by a span without fields that began the general way.
+/// The value of `carried` for a span without fields that began on the general path.
 const NONE_GENERAL: u16 = u16::MAX;
-/// The span ends the general way.
+/// Flag: the span ends on the general path.
 const GENERAL: u16 = 1;
-/// It is a root.
+/// Flag: the span is a root.
 const FIRST: u16 = 2;
-/// It stands for a trace that is not sampled.
+/// Flag: the span stands for an unsampled trace.
 const OUT: u16 = 4;
 
 const NO_WORDS: [MaybeUninit<Word>; IN_SLOT] = [MaybeUninit::uninit(); IN_SLOT];
 const NO_MORE: [MaybeUninit<Word>; CARRIED - IN_SLOT] = [MaybeUninit::uninit(); CARRIED - IN_SLOT];
 
 impl Running {
-    /// A span that began the general way.
+    /// Makes the guard of a span that began on the general path.
     pub(super) fn new(recorder: &'static Recorder, state: State) -> Running {
         let first = if state.is_root() { FIRST } else { 0 };
         let out = if state.is_recorded() { 0 } else { OUT };
@@ -73,7 +76,8 @@ impl Running {
         Running { slot, more: NO_MORE }
     }
 
-    /// A copy made word by word, before there are field words. The compiler had to put the original into memory for a call; the copy can live in registers.
+    /// Copies the guard word by word; it must not carry fields yet. The compiler had to put the original in
+    /// memory for a call, but the copy can live in registers.
     #[inline(always)]
     fn taken_apart(&self) -> Running {
         let InSlot { recorder, head, flags, id, previous, root, start, .. } = self.slot;
@@ -116,7 +120,7 @@ impl Running {
         self.slot.head = head.with_status(status as u8).to_word() as u32;
     }
 
-    /// Stores field words until the span ends.
+    /// Keeps field words until the span ends.
     #[inline(always)]
     pub(super) fn carry<F: Fields>(&mut self, words: [Word; CARRIED]) {
         let types = const { head_types(F::COUNT, F::TYPES) };
@@ -136,18 +140,18 @@ impl Running {
         }
     }
 
-    /// The words carried, and zeros after them.
+    /// The carried words, followed by zeros.
     fn words(&self) -> [Word; CARRIED] {
         let mut words = [0; CARRIED];
         let all = self.slot.words.iter().chain(&self.more);
         for (to, from) in words.iter_mut().zip(all).take(self.carried()) {
-            // SAFETY: as many as are carried are initialised.
+            // SAFETY: as many words as are carried are initialised.
             *to = unsafe { from.assume_init() };
         }
         words
     }
 
-    /// The same span as the general path represents it.
+    /// The same span in the representation of the general path.
     pub(super) fn state(&self) -> State {
         let InSlot { head, flags, id, previous, root, start, .. } = self.slot;
         let head = Head::from_word(head as Word);
@@ -170,12 +174,13 @@ fn head(callsite: u32) -> u32 {
     Head::new(RecordKind::Span, callsite, 0, 0).to_word() as u32
 }
 
-/// Begins a span: in line when it has a parent, otherwise out of line.
+/// Begins a span: inline if it has a parent, otherwise through a call.
 #[inline(always)]
 pub(super) fn begin(callsite: CallsiteId) -> Span {
     if let Some(recorder) = straight() {
         let (previous, root) = recorder.place();
-        // One comparison suffices: the root's word is 0 outside any trace and where a sampler must be asked, and negative in a trace that is not sampled.
+        // One comparison is enough: the root word is 0 outside any trace and where a sampler must be asked,
+        // and negative in an unsampled trace.
         if root as isize > 0 {
             let id = recorder.next_local_id();
             recorder.set_span(id);
@@ -195,14 +200,16 @@ pub(super) fn begin(callsite: CallsiteId) -> Span {
     }
 }
 
-/// Ends a span. The usual case is in line: the span is the innermost one, its record takes one slot, and the writer knows of a free one.
+/// Ends a span. The usual case is inline: the span is the innermost one, its record takes one slot, and the
+/// writer knows of a free slot.
 ///
-/// It is in line because a call stores its return address, and every additional store makes the processor slower to fetch slots back from the reader's core
-/// (see [`Owner`](crate::ring::Owner)). The words are stored before the clock is read, so that they need no registers across the read.
+/// It is inline because a call stores its return address, and every additional store slows down refetching
+/// slots from the reader's core (see [`Owner`](crate::ring::Owner)). The words are stored before the clock is
+/// read, so that they need no registers during the read.
 #[inline(always)]
 pub(super) fn end(running: &Running) {
     let InSlot { recorder, head, flags, carried, id, previous, root, start, words } = running.slot;
-    // First what the call site knows of a span that it began itself.
+    // Test first what the callsite knows about a span that it began itself.
     if flags == 0
         && carried <= IN_SLOT as u16
         && recorder.is_current(id)
@@ -214,18 +221,18 @@ pub(super) fn end(running: &Running) {
         slot.body(0, [id, previous, root, start]);
         slot.body(4, [processor_ticks().wrapping_sub(start)]);
         if carried > 0 {
-            // SAFETY: both are initialised if any word is carried.
+            // SAFETY: both words are initialised if any word is carried.
             slot.body(5, words.map(|word| unsafe { word.assume_init() }));
         }
         slot.publish();
     } else {
-        // Pass a copy: a reference to the guard would force it into memory on the straight path too.
+        // Pass a copy: a reference to the guard would force it into memory on the straight path as well.
         end_out_of_line(&{ *running });
     }
 }
 
-/// A record of two slots, or no room for one that the writer knows of, or a span that began the general way, or is not the innermost that is alive, or
-/// is left by a panic.
+/// Ends a span in all other cases: the record takes two slots, the writer knows of no room, the span began on
+/// the general path, it is not the innermost one, or a panic ends it.
 #[inline(never)]
 fn end_out_of_line(running: &Running) {
     let InSlot { recorder, head, flags, id, previous, root, start, .. } = running.slot;
@@ -245,7 +252,7 @@ fn end_out_of_line(running: &Running) {
     }
     let mut body = [0; 5 + CARRIED];
     body[..5].copy_from_slice(&[id, previous, root, start, now.wrapping_sub(start)]);
-    // Copy all of them: copying a fixed number is cheaper than copying the number in use.
+    // Copy all field words: copying a fixed number is cheaper than copying the number in use.
     body[5..].copy_from_slice(&running.words());
     recorder.ring().push(head, &body[..5 + running.carried()], now);
 }

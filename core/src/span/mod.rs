@@ -1,7 +1,8 @@
-//! Spans: a guard that ends with its work, written as one record when it ends.
+//! Spans: a guard begins a span, and its drop ends the span and writes one record.
 //!
-//! The functions here are the general path, which works on every target. Two faster paths handle the usual cases: `local`, inlined into the call site, for a
-//! server thread that has its own ring and reads the processor's clock; and `short`, for a span without fields on a microcontroller whose clock is a register.
+//! The functions in this file are the general path, which works on every target. Two faster paths handle the
+//! usual cases. `local` is inlined into the callsite; it serves a server thread that has its own ring and
+//! reads the processor's clock. `short` serves spans without fields on a microcontroller.
 
 #[cfg(straight)]
 mod local;
@@ -30,13 +31,15 @@ use crate::ring::{Head, RecordKind, Word};
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 
-/// How many field words a span's guard keeps until the span ends. When there are more, all are written at the beginning, as a separate record.
+/// How many field words a span's guard keeps until the span ends. If there are more, all fields are written
+/// at the beginning as a separate record.
 const CARRIED: usize = if Word::BITS == 64 { 6 } else { 4 };
 
-/// A span that is running: it began when it was made and ends when it is dropped. The current span of its thread (or, on a microcontroller, of its
-/// context) meanwhile. Made by [`span!`](crate::span!).
+/// A running span. It begins when it is made, is current in its thread (on a microcontroller, in its context)
+/// while it lives, and ends when it is dropped. [`span!`](crate::span!) makes it.
 ///
-/// It cannot leave its thread; a future has [`Instrument::instrument`](crate::Instrument::instrument) instead.
+/// A span cannot leave its thread. For a future use
+/// [`Instrument::instrument`](crate::Instrument::instrument).
 ///
 /// ```
 /// use throughline::{Status, record, span};
@@ -51,7 +54,7 @@ const CARRIED: usize = if Word::BITS == 64 { 6 } else { 4 };
 #[derive(Debug)]
 #[must_use = "a span ends when it is dropped; bind it to a variable such as `_span`"]
 pub struct Span {
-    /// `None` when the span is not recorded: then creating and moving the guard touches no other memory.
+    /// `None` when the span is not recorded; creating and moving the guard then touches no other memory.
     running: Option<Running>,
     not_send: PhantomData<*const ()>,
 }
@@ -59,7 +62,7 @@ pub struct Span {
 #[cfg(straight)]
 use local::Running;
 
-/// What the guard of a recorded span holds.
+/// The guard of a recorded span.
 #[cfg(not(straight))]
 #[derive(Debug)]
 #[repr(C)]
@@ -119,32 +122,37 @@ impl Running {
     }
 }
 
-/// Everything known about a running span. The fields are in the order in which a few store-multiple instructions can write them.
+/// The state of a running span. The fields are in an order in which a few store-multiple instructions can
+/// write them.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(crate) struct State {
     callsite: u32,
     id: Word,
-    /// The span word that was current before: the parent's, unless this span is [`APART`]; outside of any span its id is 0.
+    /// The span word of the place before this span. It is the parent's word, unless this span is [`APART`];
+    /// outside any span its id is 0.
     previous: Word,
     previous_root: Word,
     start: Word,
-    /// The recorder's era when the span began, and below it the flags. All flags are 0 for a plain span, so one comparison with the era checks both.
+    /// The recorder's era when the span began, and the flags below it. A plain span has no flag set, so one
+    /// comparison with the era checks both.
     flags: Word,
-    /// The fields' types and values. All words are initialised if the span carries fields, none otherwise, so a span without fields does not pay for them.
+    /// The types and values of the fields. Either all of these words are initialised or none, so a span
+    /// without fields pays nothing for them.
     types: MaybeUninit<u32>,
     words: [MaybeUninit<Word>; CARRIED],
 }
 
 /// In [`State::flags`]: the status.
 const STATUS: Word = 3;
-/// In [`State::flags`]: the span starts a trace of its own, whatever was current before.
+/// In [`State::flags`]: the span begins a new trace, whatever was current before.
 const APART: Word = 4;
-/// In [`State::flags`]: the root of a trace that is not sampled, which stands for all below it.
+/// In [`State::flags`]: the span is the root of an unsampled trace and stands for all spans below it.
 const NOT_RECORDED: Word = 1 << 6;
-/// In [`State::flags`]: the first span below a remote parent about which the sampler was asked; its end moves to another root's word.
+/// In [`State::flags`]: the span is the first one below a remote parent about which the sampler was asked.
+/// Its end restores a different root word.
 const ASKED: Word = 1 << 7;
-/// In [`State::flags`]: number of field words carried, from this bit on.
+/// In [`State::flags`]: position of the number of carried field words.
 const CARRIED_SHIFT: u32 = 3;
 const _: () = assert!(CARRIED << CARRIED_SHIFT < NOT_RECORDED && ASKED < 1 << ERA);
 
@@ -163,13 +171,13 @@ impl State {
         }
     }
 
-    /// The root's word.
+    /// The root word.
     fn root(&self) -> Word {
         let root = if self.is_root() { self.id } else { own_root(self.previous, self.previous_root) };
         root_word(root, self.is_recorded())
     }
 
-    /// The span's word as it is when the span is current.
+    /// The span word while the span is current.
     fn word(&self) -> Word {
         if self.is_recorded() { self.id } else { unsampled_span_word(self.id) }
     }
@@ -194,7 +202,8 @@ impl State {
         self.flags = self.flags & !STATUS | Word::from(status);
     }
 
-    /// Stores field words, of which the first `count` are used, until the span ends. To be called at most once.
+    /// Keeps field words until the span ends; the first `count` of them are used. Must be called at most
+    /// once.
     #[inline(always)]
     fn carry(&mut self, types: u32, count: usize, words: [Word; CARRIED]) {
         self.flags |= count << CARRIED_SHIFT;
@@ -202,33 +211,33 @@ impl State {
         self.words = words.map(MaybeUninit::new);
     }
 
-    /// How many field words are used.
+    /// The number of carried field words.
     #[inline(always)]
     fn carried(&self) -> usize {
         (self.flags & (NOT_RECORDED - 1)) >> CARRIED_SHIFT
     }
 
-    /// The fields' types.
+    /// The types of the carried fields.
     #[inline(always)]
     fn types(&self) -> u32 {
-        // SAFETY: some are carried, so `carry` initialised it.
+        // SAFETY: some words are carried, so `carry` has initialised the types.
         if self.carried() == 0 { 0 } else { unsafe { self.types.assume_init() } }
     }
 }
 
 impl Span {
-    /// A span that records nothing: what a disabled callsite gives.
+    /// A span that records nothing, as a disabled callsite returns.
     #[inline(always)]
     pub const fn none() -> Span {
         Span { running: None, not_send: PhantomData }
     }
 
-    /// Begins a span; the macros' way in.
+    /// Begins a span. The macros call this.
     #[doc(hidden)]
     #[inline(always)]
     pub fn begin<F: Fields>(callsite: CallsiteId, root: bool, values: &F) -> Span {
         if F::COUNT == 0 {
-            // A separate return, so that the span is built in the caller's memory and not copied there.
+            // Return separately, so that the span is built in the caller's memory and not copied there.
             return Span::begin_bare(callsite, root);
         }
         let mut span = Span::begin_bare(callsite, root);
@@ -261,12 +270,13 @@ impl Span {
         begin(callsite)
     }
 
-    /// Whether it will be recorded: its callsite is on, its trace sampled, and there is a recorder.
+    /// Whether the span will be recorded: its callsite is enabled, its trace is sampled, and there is a
+    /// recorder.
     pub fn is_recorded(&self) -> bool {
         self.recorded().is_some()
     }
 
-    /// Says how its work went.
+    /// Sets the status that is recorded when the span ends.
     #[inline]
     pub fn set_status(&mut self, status: Status) {
         if let Some(running) = &mut self.running {
@@ -274,7 +284,7 @@ impl Span {
         }
     }
 
-    /// Marks it as failed, with the error's text as its field `error.message`.
+    /// Sets the status to error and records the error's text as the field `error.message`.
     ///
     /// ```
     /// let mut span = throughline::span!("parse");
@@ -287,7 +297,7 @@ impl Span {
         crate::record!(self, "error.message" = %error);
     }
 
-    /// Adds fields; the way in of [`record!`](crate::record!).
+    /// Adds fields. [`record!`](crate::record!) calls this.
     #[doc(hidden)]
     pub fn add<F: Fields>(&self, callsite: CallsiteId, values: &F) {
         if let Some(running) = self.recorded() {
@@ -304,8 +314,9 @@ impl Span {
         self.running.as_ref().filter(|running| running.is_recorded())
     }
 
-    /// This span as a place to enter elsewhere, whatever is current; see [`Context`](recorder::Context). Of a span that is not recorded because its
-    /// callsite is off, or because its trace is not, the place where the running code is.
+    /// The place of this span, which can be entered elsewhere; see [`Context`](recorder::Context). For a span
+    /// that is not recorded, because its callsite is disabled or its trace is not sampled, it is the place of
+    /// the running code.
     pub fn context(&self) -> recorder::Context {
         match &self.running {
             Some(running) => running.recorder().context_of(running.word(), running.root()),
@@ -327,7 +338,7 @@ impl Drop for Span {
     }
 }
 
-/// Begins a span on the general path. Not inlined: one copy serves every call site.
+/// Begins a span on the general path. Not inlined, so that one copy serves every callsite.
 #[inline(never)]
 fn begin(callsite: CallsiteId) -> Span {
     let Some(recorder) = callsite.recorder() else { return Span::none() };
@@ -350,7 +361,8 @@ fn begin_root(callsite: CallsiteId) -> Span {
     begin_trace(callsite, recorder, APART)
 }
 
-/// Begins the first span of a trace, or the first below a remote parent about which the sampler has not been asked.
+/// Begins the first span of a trace, or the first one below a remote parent about which the sampler has not
+/// been asked.
 fn begin_trace(callsite: CallsiteId, recorder: &'static Recorder, apart: Word) -> Span {
     let place = recorder.place();
     let id = recorder.next_id();
@@ -360,7 +372,8 @@ fn begin_trace(callsite: CallsiteId, recorder: &'static Recorder, apart: Word) -
     if !is_root {
         state.flags |= ASKED;
     }
-    // The remote parent is looked up only for a sampler, so that firmware without one is linked without the look-up and the key of ids.
+    // Look up the remote parent only for a sampler: firmware without one is then linked without the lookup
+    // and the key of ids.
     let remote = || if is_root { None } else { recorder.trace_context() };
     if !sampler::samples(callsite, root_id(id), remote) {
         recorder.count_sampled_out();
@@ -392,12 +405,12 @@ fn end(recorder: &Recorder, state: &State) {
     }
 }
 
-/// Writes the record.
+/// Writes the span's record.
 #[inline(never)]
 fn finish(recorder: &Recorder, state: &State, busy: Option<u64>) {
     let now = recorder.ticks();
     let high = high_half(state, recorder.era(), now);
-    // Not initialised, because so many zeros in a row the compiler would leave to a `memset`.
+    // Leave it uninitialised: the compiler would zero so many words with a call of `memset`.
     let mut body = [MaybeUninit::<Word>::uninit(); 5 + 3 + CARRIED];
     body[..5].copy_from_slice(&place(state, now).map(MaybeUninit::new));
     if state.is_root() {
@@ -419,30 +432,33 @@ fn finish(recorder: &Recorder, state: &State, busy: Option<u64>) {
         at = 8;
         kind = RecordKind::SpanLong;
     } else if let Some(busy) = busy {
-        // A span that is not long took less than 2^32 ticks, so its busy time fits one word.
+        // A span that is not long took less than 2^32 ticks, so its busy time fits in one word.
         body[5] = MaybeUninit::new(busy as Word);
         at = 6;
         kind = RecordKind::SpanBusy;
     }
-    // Copy all of them: copying a fixed number is cheaper than copying the number in use.
+    // Copy all field words: copying a fixed number is cheaper than copying the number in use.
     body[at..at + CARRIED].copy_from_slice(&state.words);
     let head = Head::new(kind, state.callsite, status, state.types());
     let body = &body[..at + state.carried().min(CARRIED)];
-    // SAFETY: the first `at` words are set above, and those of the fields are initialised as far as they are in use.
+    // SAFETY: the first `at` words are set above, and as many of the field words as are in use are
+    // initialised.
     let body = unsafe { &*(core::ptr::from_ref(body) as *const [Word]) };
     recorder.push(head, body, now);
 }
 
-/// The first five words of a span's record. A span without a parent is a root; the word for its root then means nothing.
+/// The first five words of a span's record. For a span without a parent the root word is meaningless; the
+/// span is its own root.
 #[inline(always)]
 fn place(state: &State, now: Word) -> [Word; 5] {
     [state.id, state.previous, state.previous_root, state.start, now.wrapping_sub(state.start)]
 }
 
-/// Upper half of the ticks a span took, on a 32-bit machine, whose clock may have wrapped more than once.
+/// The upper half of a span's duration in ticks. It is needed on a 32-bit machine, whose clock may have
+/// wrapped more than once.
 ///
-/// An era is half a wrap of the clock. Any moment lies less than half a wrap after the mark that set its era, so it is in the same half or in the next one; the upper bit
-/// of its ticks tells which.
+/// An era is half a wrap of the clock. Every moment is less than half a wrap after the mark that set its era,
+/// so it is in the same half or in the next one. The upper bit of its ticks tells which.
 fn high_half(state: &State, era: Word, now: Word) -> Word {
     if Word::BITS == 64 {
         return 0;
@@ -452,7 +468,7 @@ fn high_half(state: &State, era: Word, now: Word) -> Word {
         (half as u64) << 31 | (ticks & (Word::MAX >> 1)) as u64
     };
     let elapsed = whole(era >> ERA, now).wrapping_sub(whole(state.flags >> ERA, state.start));
-    // Eras are counted modulo 2^24, so the upper 9 bits of the difference mean nothing.
+    // Eras are counted modulo 2^24, so the upper 9 bits of the difference are meaningless.
     (elapsed << 9 >> 9 >> 32) as Word
 }
 
@@ -463,7 +479,7 @@ fn add<F: Fields>(running: &Running, time: Word, callsite: CallsiteId, values: &
     crate::event::write(running.recorder(), RecordKind::Fields, callsite.id, time, place, values);
 }
 
-/// Adds fields to the current span, if it is one of ours and recorded; the way in of [`record!`](crate::record!).
+/// Adds fields to the current span if this process recorded it. [`record!`](crate::record!) calls this.
 pub fn add_to_current<F: Fields>(callsite: CallsiteId, values: &F) {
     if let Some(recorder) = recorder::get() {
         let (span, root) = recorder.current();

@@ -1,14 +1,15 @@
-//! A panic that goes through spans: they have failed, and its message says why.
+//! Spans that a panic unwinds through: their status becomes error, and the panic's message is recorded.
 //!
-//! The standard library shows a panic's message to the panic hook alone, before anything unwinds. So an adapter's hook keeps it, and a span that ends while its
-//! thread unwinds asks for it here. Nothing of this is on the way of a span that ends otherwise.
+//! The standard library passes a panic's message only to the panic hook, before unwinding begins. An
+//! adapter's hook therefore keeps the message, and a span that ends while its thread unwinds asks for it
+//! here. Spans that end normally run none of this code.
 
 use crate::recorder::Recorder;
 use crate::ring::Word;
 #[cfg(feature = "std")]
 pub use with_std::{PanicMessage, set_panic_message};
 
-/// Whether the running code is leaving spans because it panicked.
+/// Whether the running code is unwinding from a panic.
 #[inline(always)]
 pub(super) fn is_panicking() -> bool {
     #[cfg(feature = "std")]
@@ -17,8 +18,8 @@ pub(super) fn is_panicking() -> bool {
     false
 }
 
-/// Records the message of the panic that the thread is unwinding from as `error.message` of the span at `place`, if the panic came at `since`
-/// or later and an adapter kept its message.
+/// Records the message of the panic that the thread is unwinding from as the field `error.message` of the
+/// span at `place`. Does nothing if the panic came before `since` or no adapter kept its message.
 #[cfg_attr(not(feature = "std"), inline(always), expect(unused_variables, reason = "nothing unwinds here"))]
 #[cfg_attr(feature = "std", cold, inline(never))]
 pub(super) fn say_why(recorder: &Recorder, place: (Word, Word), since: Word) {
@@ -35,14 +36,14 @@ mod with_std {
     use crate::ring::RecordKind;
     use core::sync::atomic::{AtomicPtr, Ordering};
 
-    /// Calls its second argument with the message of this thread's last panic, unless that came before `since` (in ticks of the recorder's clock) or
-    /// its message is not known.
+    /// Calls its second argument with the message of this thread's last panic, unless the panic came before
+    /// `since` (in ticks of the recorder's clock) or its message is unknown.
     pub type PanicMessage = fn(since: Word, say: &mut dyn FnMut(&str));
 
     static MESSAGE: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
-    /// Has spans that end while their thread unwinds from a panic ask for its message; without it they only say that they failed. For adapters,
-    /// which learn messages from a panic hook.
+    /// Sets the function that spans ask for a panic's message if they end while their thread unwinds. Without
+    /// it such spans only get the status error. For adapters, which learn the messages from a panic hook.
     pub fn set_panic_message(message: PanicMessage) {
         MESSAGE.store(message as *mut (), Ordering::Release);
     }
@@ -52,7 +53,7 @@ mod with_std {
         if message.is_null() {
             return;
         }
-        // SAFETY: only `set_panic_message` stores here, and it stores a `PanicMessage`.
+        // SAFETY: only `set_panic_message` stores this pointer, and it stores a `PanicMessage`.
         let message = unsafe { core::mem::transmute::<*mut (), PanicMessage>(message) };
         message(since, say);
     }

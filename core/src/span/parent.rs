@@ -1,15 +1,15 @@
-//! A parent that is named at the call: `span!(parent: &request, "query")`.
+//! An explicit parent: `span!(parent: &request, "query")`.
 
 use super::Span;
 use crate::recorder::Context;
 
-/// What may be named as a parent.
+/// A type that can be given as a parent.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a parent",
     note = "a parent is a `&Span` or a `Context`; for a span of another process use `throughline::attach`"
 )]
 pub trait Parent {
-    /// Where it is.
+    /// The place of the parent.
     fn place(&self) -> Context;
 }
 
@@ -37,7 +37,7 @@ impl<T: Parent + ?Sized> Parent for &mut T {
     }
 }
 
-/// Runs `f` below `parent`. What is current afterwards is what was before, or the span that `f` returns.
+/// Runs `f` below `parent`. Afterwards the previous place is current again, or the span that `f` returns.
 pub fn below<R>(parent: impl Parent, f: impl FnOnce() -> R) -> R {
     let _entered = parent.place().enter();
     f()

@@ -1,20 +1,23 @@
-//! What is said of a running span beside its fields: another name, and links to other spans.
+//! Properties of a running span that are not attributes: another name, and links to other spans.
 //!
-//! Both are recorded as fields with names of their own, which exporters turn into what their format has for them. A record kind for each was
-//! rejected: fields already find their span, in every thread and through the wire.
+//! Both are recorded as fields with reserved names, which exporters convert to what their format has.
+//! Separate record kinds were rejected, because fields already find their span in every thread and on the
+//! wire.
 
 use super::Span;
 use super::parent::Parent;
 use crate::TraceContext;
 
-/// The field whose value is the span's name from then on.
+/// The field whose value replaces the span's name.
 pub const NAME_FIELD: &str = "throughline.name";
 
-/// The field that links the span to another: trace id (16 bytes), span id (8), W3C flags (1). A span may have several.
+/// The field that links the span to another one: trace id (16 bytes), span id (8 bytes), W3C flags (1 byte).
+/// A span may have several.
 pub const LINK_FIELD: &str = "throughline.link";
 
 impl Span {
-    /// Gives the span another name, such as the route of a request, which is known only after the span has begun. Cost: that of a field.
+    /// Gives the span another name that is known only after the span has begun, such as the route of a
+    /// request. Cost: that of a field.
     ///
     /// ```
     /// let span = throughline::span!("request");
@@ -24,8 +27,8 @@ impl Span {
         crate::record!(self, "throughline.name" = name);
     }
 
-    /// Links the span to another that is not its parent, in this trace or another: such as the request that put a message into the queue
-    /// from which this span took it. Cost: that of a field.
+    /// Links the span to another span that is not its parent, in this trace or another one: for example to
+    /// the request that put a message into the queue from which this span took it. Cost: that of a field.
     ///
     /// ```
     /// use throughline::{TraceContext, span};
@@ -42,7 +45,8 @@ impl Span {
         crate::record!(self, "throughline.link" = bytes);
     }
 
-    /// Links the span to one that caused it and does not wait for it: a `&Span` or a [`Context`](crate::Context). Outside any trace it does nothing.
+    /// Links the span to the span that caused it but does not wait for it: a `&Span` or a
+    /// [`Context`](crate::Context). Outside any trace it does nothing.
     ///
     /// ```
     /// use throughline::span;

@@ -1,4 +1,4 @@
-//! Running code within a span that is not the innermost one.
+//! Runs code in a span that is not the innermost one.
 
 use super::Span;
 use crate::recorder::ContextGuard;
@@ -6,7 +6,7 @@ use crate::recorder::ContextGuard;
 impl Span {
     /// Runs `f` with this span current, whatever is current now.
     ///
-    /// A span is current from its beginning as it is; this is for one that is kept while others run.
+    /// A span is already current when it begins. Use this for a span that is kept while other spans run.
     ///
     /// ```
     /// use throughline::{info, info_span};
@@ -25,7 +25,7 @@ impl Span {
         self.context().enter()
     }
 
-    /// The span itself, which is current as it is: for code that was written for `tracing`.
+    /// Returns the span itself, which is already current. For code that was written for `tracing`.
     pub fn entered(self) -> Span {
         self
     }

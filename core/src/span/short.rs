@@ -1,8 +1,9 @@
-//! The short path of firmware, for a span without fields in a ring that keeps the oldest records and has room. Whatever does not qualify starts again on the general
-//! path with the same arguments, so nothing needs to be saved for that case.
+//! The short path of firmware, for a span without fields in a ring that keeps the oldest records and has
+//! room. All other cases start over on the general path with the same arguments, so no values must be kept in
+//! registers or on the stack for them.
 //!
-//! When the clock is a register, no function is called at all. A clock that is a function is served by separate copies of the code, because a call would make
-//! the compiler save registers for every kind of clock.
+//! If the clock is a register, this path calls no function. A clock that is a function is served by separate
+//! copies of the code, because a call would make the compiler save registers for every kind of clock.
 
 use super::{Running, Span, State, place};
 use crate::callsite::CallsiteId;
@@ -31,7 +32,7 @@ fn begin_at(start: Word, recorder: &'static Recorder, callsite: CallsiteId) -> S
     // Allocate the id while register pressure is low; an unused id is skipped, which is harmless.
     let id = recorder.next_id();
     let (previous, previous_root) = recorder.place();
-    // Below a remote span, in a trace that is not sampled, or where a sampler must be asked.
+    // Below a remote span, in an unsampled trace, or where a sampler must be asked, take the general path.
     if previous & REMOTE != 0 {
         return super::begin(callsite);
     }
@@ -61,9 +62,10 @@ fn end_called(recorder: &Recorder, state: &State) {
 
 #[inline(always)]
 fn end_at(now: Word, recorder: &Recorder, state: &State) {
-    // A plain span that began in this era and is the innermost that is alive, while no ended entry is remembered.
+    // The span is plain, began in this era and is the innermost one, and no ended entry is remembered.
     if state.flags == recorder.short_era() && recorder.is_current(state.id) {
-        // The root's word stays: the parent is in the same trace, and without a parent the next root sets the word anew.
+        // The root word stays: the parent is in the same trace, and if there is no parent the next root sets
+        // the word.
         recorder.set_span(state.previous);
         let head = || Head::new(RecordKind::Span, state.callsite, 0, 0);
         if recorder.ring().try_push::<5>(head, |i| place(state, now)[i]) {

@@ -1,21 +1,22 @@
-//! A future's span between polls.
+//! The span of a future between polls.
 
 use super::{Span, State, finish, is_panicking, panic};
 use crate::Status;
 use crate::recorder::{self, Resting};
 
-/// A span that is not current anywhere: a future's, between polls. It may move to another thread.
+/// A future's span between polls. It is not current anywhere and may move to another thread.
 #[derive(Debug)]
 pub(crate) struct Suspended {
     state: State,
     place: Resting,
-    /// All its bits, as a task may be polled for longer in all than a 32-bit clock counts, though not in one poll.
+    /// 64 bits, because a task may be polled in total for longer than a 32-bit clock counts, although not in
+    /// one poll.
     busy: u64,
     recorded: bool,
 }
 
 impl Suspended {
-    /// Takes a span that has just begun off its thread.
+    /// Detaches a span that has just begun from its thread.
     pub(crate) fn new(span: Span) -> Suspended {
         let own = span.context();
         let span = core::mem::ManuallyDrop::new(span);
@@ -28,7 +29,8 @@ impl Suspended {
         Suspended { recorded: state.is_recorded(), state, place: Resting::new(own), busy: 0 }
     }
 
-    /// Runs `f` where the future's code was, with the span current, and counts its time as busy, also when it panics; then the span has failed.
+    /// Runs `f` at the place where the future's code was, with the span current, and counts the time as busy.
+    /// If `f` panics, the span's status becomes error.
     pub(crate) fn run<R>(&mut self, f: impl FnOnce() -> R) -> R {
         let timing = Timing::of(self.recorded, &mut self.state, &mut self.busy);
         let poll = self.place.poll();
@@ -44,7 +46,7 @@ impl Suspended {
         }
     }
 
-    /// The future is gone before it was done: cancelled, or taken down by a panic.
+    /// The future was dropped before it completed: it was cancelled or a panic unwound through it.
     pub(crate) fn abandon(&mut self) {
         if !is_panicking() {
             self.set_status(Status::Cancelled);
@@ -57,7 +59,7 @@ impl Suspended {
         self.end();
     }
 
-    /// Ends the span. Once.
+    /// Ends the span. Only the first call has an effect.
     pub(crate) fn end(&mut self) {
         if core::mem::take(&mut self.recorded)
             && let Some(recorder) = recorder::get()
@@ -72,7 +74,7 @@ impl Suspended {
 struct Timing<'a> {
     state: &'a mut State,
     busy: &'a mut u64,
-    /// `None` when the span is not recorded: then nobody asks for its time, and the clock is not read.
+    /// `None` when the span is not recorded; its busy time is then not needed and the clock is not read.
     begun: Option<(&'static crate::Recorder, crate::ring::Word)>,
     was_panicking: bool,
 }
@@ -92,7 +94,7 @@ impl Drop for Timing<'_> {
         }
         if is_panicking() && !self.was_panicking && self.state.status() == Status::Unset as u8 {
             self.state.set_status(Status::Error as u8);
-            // Of the panics that this thread has had, this one came within the poll.
+            // Of all panics in this thread, only one that began during the poll counts.
             if let Some((recorder, begun)) = self.begun {
                 panic::say_why(recorder, (self.state.id, self.state.root()), begun);
             }
