@@ -31,8 +31,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("throughline", &["--all-features"]),
     ("throughline-macros", &[]),
     ("throughline-embedded", &["--all-features"]),
-    ("throughline-std", &[]),
-    ("throughline-export", &[]),
+    ("throughline-std", &["--features", "prometheus"]),
+    ("throughline-export", &["--features", "prometheus"]),
     ("throughline-decode", &[]),
 ];
 

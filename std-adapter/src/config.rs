@@ -46,6 +46,8 @@ pub struct Config {
     pub(crate) report_errors: bool,
     pub(crate) wall_clock: WallClock,
     pub(crate) exporters: Vec<Given>,
+    #[cfg(feature = "prometheus")]
+    pub(crate) prometheus: Option<throughline_export::prometheus::PrometheusOptions>,
 }
 
 /// An exporter that the program brings, until `init` takes it.
@@ -119,6 +121,8 @@ impl Config {
             report_errors: true,
             wall_clock: SystemTime::now,
             exporters: Vec::new(),
+            #[cfg(feature = "prometheus")]
+            prometheus: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, TerminalOut};
 use crate::published::Published;
-use crate::pump::{Control, FanOut, Farewell, Pump, Settings};
+use crate::pump::{Control, FanOut, Farewell, Pump, Readings, Settings};
 use crate::{clock, ended, fork, panic, thread, versions};
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
@@ -14,7 +14,7 @@ use throughline::adapter::{IdKey, recorder};
 use throughline_export::ledger::{Cells, DropReason, Ledger};
 use throughline_export::otlp::{ClientConfig, ConfigError, Options, OtlpExporter};
 use throughline_export::terminal::{Style, Terminal};
-use throughline_export::{AnyLane, Attached, Deadline, Health, Launch, Limits};
+use throughline_export::{AnyLane, Attached, Deadline, Exporter, Health, Host, Launch, Limits, ReadMetrics};
 
 /// How long after its deadline a shutdown waits for the pump to count what is left.
 const COUNTING: Duration = Duration::from_millis(100);
@@ -74,6 +74,10 @@ pub enum InitError {
     /// The exporter cannot be configured so.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Metrics cannot be served or pushed so.
+    #[cfg(feature = "prometheus")]
+    #[error(transparent)]
+    Prometheus(#[from] throughline_export::prometheus::PrometheusError),
     /// A thread could not be started.
     #[error("the thread `{name}` could not be started: {source}; raise the limit of threads or memory")]
     Thread {
@@ -85,6 +89,11 @@ pub enum InitError {
 }
 
 fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitError> {
+    // First, so that a port that is taken is found while nothing has begun.
+    #[cfg(feature = "prometheus")]
+    let own = crate::prometheus::exporters(config)?;
+    #[cfg(not(feature = "prometheus"))]
+    let own = Vec::new();
     let (clock, wall_time) = clock::best_clock(config.wall_clock);
     let key = IdKey::new(seed(), 0);
     recorder::set_id_key(key);
@@ -121,7 +130,8 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
         // Sending fails only when the pump has ended, and then nothing is to be woken.
         wake: Arc::new(move || _ = pump.send(Control::Room)),
     };
-    let fan_out = exporters(config, client, options, &launch)?;
+    let readings = Arc::new(Readings::new(clock, Arc::clone(&cells), wall_time.clone()));
+    let fan_out = exporters(config, own, client, options, &launch, &readings)?;
     let (lanes, mut healths) = (fan_out.lanes(), fan_out.healths());
     let health = Arc::new(Health::new("pump", config.report_errors));
     healths.push(Arc::clone(&health));
@@ -137,7 +147,7 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
         report: config.report_errors,
         metrics_every: config.metrics_interval(&|name| std::env::var(name).ok()),
     };
-    let pump = Pump::new(settings, fan_out, Arc::clone(&cells), Arc::clone(&health));
+    let pump = Pump::new(settings, fan_out, Arc::clone(&cells), readings, Arc::clone(&health));
     spawn("pump", Box::new(move || pump.run(&receiver)))
         .map_err(|source| InitError::Thread { name: "pump".into(), source })?;
     Ok(Running {
@@ -152,12 +162,17 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
     })
 }
 
-/// Starts the exporters that are configured.
+/// An exporter and its name.
+pub(crate) type Named = (String, Box<dyn Exporter>);
+
+/// Starts the exporters that are configured. `own` are those of this library that need no more than a program's.
 fn exporters(
     config: &Config,
+    own: Vec<Named>,
     client: Option<ClientConfig>,
     options: Options,
     launch: &Launch<'_>,
+    readings: &Arc<Readings>,
 ) -> Result<FanOut, InitError> {
     let limits = Limits {
         batch_bytes: config.batch_bytes,
@@ -180,8 +195,16 @@ fn exporters(
         let terminal = Attached::start("terminal", terminal, limits, launch).map_err(thread("terminal"))?;
         fan_out.attached.push(terminal);
     }
-    for (name, exporter) in config.take_exporters() {
-        fan_out.attached.push(Attached::start(&name, exporter, limits, launch).map_err(thread(&name))?);
+    let readings = Arc::clone(readings);
+    let metrics = ReadMetrics::new(move |look| readings.read(look));
+    let host = Host::new(&config.resource, &spawn).with_metrics(&metrics);
+    let mut attach = |name: &str, mut exporter: Box<dyn Exporter>| {
+        exporter.begin(&host).map_err(thread(name))?;
+        fan_out.attached.push(Attached::start(name, exporter, limits, launch).map_err(thread(name))?);
+        Ok::<_, InitError>(())
+    };
+    for (name, exporter) in own.into_iter().chain(config.take_exporters()) {
+        attach(&name, exporter)?;
     }
     if let Some(client) = client {
         let otlp = OtlpExporter::start(&config.resource, options, &client, limits, launch);

@@ -8,6 +8,8 @@ mod init;
 mod memory;
 pub mod observe;
 mod panic;
+#[cfg(feature = "prometheus")]
+pub mod prometheus;
 mod published;
 mod pump;
 mod thread;
@@ -20,7 +22,7 @@ pub use init::{Guard, InitError, ShutdownReport, init, ledger};
 pub use pump::Stage;
 pub use throughline_export::ledger::{DropReason, Hop, Ledger};
 pub use throughline_export::{
-    Deadline, ExportError, Exporter, Resource, Wants, message, otlp, terminal, text, view,
+    Deadline, ExportError, Exporter, Host, ReadMetrics, Resource, Wants, message, otlp, terminal, text, view,
 };
 
 /// Compiles the code blocks of this page as doctests.

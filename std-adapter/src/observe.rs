@@ -15,9 +15,10 @@
 //! drop(depth); // its callback is not called any more
 //! ```
 //!
-//! Callbacks run on the pump's thread each time metrics are read, so a callback should be quick and never
-//! block. It may return any number, or an `Option` of one; `None` means that there is no value now. A
-//! callback that panics is not called again, which is reported once on standard error.
+//! Callbacks run each time metrics are read, on the pump's thread or on the one that answers a scrape, but never
+//! on two at a time. A callback should be quick and never block. It may return any number, or an `Option` of one;
+//! `None` means that there is no value now. A callback that panics is not called again, which is reported once on
+//! standard error.
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};

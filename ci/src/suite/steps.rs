@@ -30,7 +30,7 @@ pub const STEPS: &[Step] = &[
     },
     Step {
         name: "features",
-        about: "the core with all of its features and with none, https and gzip",
+        about: "the core with all of its features and with none, https, gzip and Prometheus",
         run: features,
     },
     Step { name: "consumer", about: "every macro under every feature combination", run: all_features },
@@ -74,8 +74,14 @@ fn fmt() -> Result<Done> {
 }
 
 fn clippy() -> Result<Done> {
-    let mut commands =
-        vec![Cmd::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])];
+    let clippy =
+        |what: &[&str]| Cmd::cargo().arg("clippy").args(what).args(["--all-targets", "--", "-D", "warnings"]);
+    let optional = ["-p", "throughline-std", "--features", "prometheus,gzip"];
+    let mut commands = vec![
+        clippy(&["--workspace"]),
+        clippy(&["-p", "throughline-export", "--features", "prometheus,gzip"]),
+        clippy(&optional),
+    ];
     setup::ensure(&[Need::Target("thumbv7em-none-eabihf")])?;
     commands.extend(FIRMWARE.iter().map(|folder| {
         // The lints run on release builds, as the firmware does, in a build folder of their own because these are separate workspaces.
@@ -100,6 +106,7 @@ fn docs() -> Result<Done> {
     all(&[Cmd::cargo()
         .args(["doc", "--no-deps"])
         .args(libraries.iter().flat_map(|package| ["-p", package]))
+        .args(["--features", "throughline-std/prometheus"])
         .env("RUSTDOCFLAGS", "-D warnings")])
 }
 
@@ -146,8 +153,17 @@ fn bench_smoke() -> Result<Done> {
 
 fn features() -> Result<Done> {
     let core = Cmd::cargo().args(["test", "-p", "throughline"]);
-    let export = Cmd::cargo().args(["test", "-p", "throughline-export", "--features", "tls,gzip"]);
-    all(&[core.clone().arg("--all-features"), core.arg("--no-default-features"), export])
+    let export = Cmd::cargo().args(["test", "-p", "throughline-export", "--features", "tls,gzip,prometheus"]);
+    let server = Cmd::cargo().args([
+        "test",
+        "-p",
+        "throughline-std",
+        "--features",
+        "prometheus",
+        "--test",
+        "prometheus",
+    ]);
+    all(&[core.clone().arg("--all-features"), core.arg("--no-default-features"), export, server])
 }
 
 fn all_features() -> Result<Done> {

@@ -1,9 +1,10 @@
 //! The interface between the pump and an exporter.
 
-use crate::Deadline;
 use crate::ledger::DropReason;
 use crate::log::Filter;
 use crate::view::{LogView, LossView, PointView, SpanView};
+use crate::{Deadline, Host};
+use std::io;
 
 /// Takes spans, log records, metric points and losses, and delivers them, for example to a file, a database,
 /// a queue, or a page for a scraper.
@@ -77,7 +78,18 @@ use crate::view::{LogView, LossView, PointView, SpanView};
 /// exporter. OTLP needs no copy: the pump encodes records directly into request bodies, because most records
 /// go there, and only bodies are queued.
 pub trait Exporter: Send {
-    /// Which methods should be called; read once at the start. The default is all of them.
+    /// Called first, on the thread that starts the exporter. `host` is what the program offers to an exporter that
+    /// needs threads of its own, or that reads metrics on demand. The default does nothing.
+    ///
+    /// # Errors
+    ///
+    /// When a thread cannot be started.
+    fn begin(&mut self, host: &Host<'_>) -> io::Result<()> {
+        let _ = host;
+        Ok(())
+    }
+
+    /// Which methods should be called; read once, after [`begin`](Exporter::begin). The default is all of them.
     fn wants(&self) -> Wants {
         Wants::ALL
     }

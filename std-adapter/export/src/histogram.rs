@@ -1,5 +1,7 @@
 //! A view of a histogram for export, with the quantiles and extremes that its buckets imply.
 
+use throughline::{SpanId, TraceId};
+
 /// A base-2 exponential histogram of non-negative numbers.
 ///
 /// Bucket `i` of `buckets` has OTLP's index `offset + i` and counts the values above 2^(index / 2^scale), up to and including 2^((index + 1) / 2^scale).
@@ -20,6 +22,21 @@ pub struct HistogramView<'a> {
     pub offset: i32,
     /// Counts of consecutive buckets.
     pub buckets: &'a [u64],
+    /// Values with the spans that they were recorded in, in any order; empty where none are kept.
+    pub exemplars: &'a [ExemplarView],
+}
+
+/// A value of a histogram, and the span in which it was recorded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ExemplarView {
+    /// The value.
+    pub value: f64,
+    /// When it was recorded, nanoseconds since 1970.
+    pub time_unix_ns: u64,
+    /// The span's trace.
+    pub trace_id: TraceId,
+    /// The span.
+    pub span_id: SpanId,
 }
 
 /// The quantiles of a summary. In OTLP 0 means the least value and 1 the greatest.
@@ -28,7 +45,7 @@ pub const QUANTILES: [f64; 6] = [0.0, 0.5, 0.9, 0.95, 0.99, 1.0];
 impl<'a> HistogramView<'a> {
     /// A histogram of integers whose extremes are not known.
     pub fn new(scale: u8, sum: f64, zeros: u64, offset: i32, buckets: &'a [u64]) -> HistogramView<'a> {
-        HistogramView { scale, fraction_bits: 0, sum, zeros, extremes: None, offset, buckets }
+        HistogramView { scale, fraction_bits: 0, sum, zeros, extremes: None, offset, buckets, exemplars: &[] }
     }
 
     /// This histogram with values that are multiples of 2^-`fraction_bits`.
@@ -39,6 +56,11 @@ impl<'a> HistogramView<'a> {
     /// This histogram with these extremes.
     pub fn with_extremes(self, extremes: Option<(f64, f64)>) -> HistogramView<'a> {
         HistogramView { extremes, ..self }
+    }
+
+    /// This histogram with these exemplars.
+    pub fn with_exemplars(self, exemplars: &'a [ExemplarView]) -> HistogramView<'a> {
+        HistogramView { exemplars, ..self }
     }
 
     /// This histogram with the bounds of its outermost buckets as extremes: the least value possible in the

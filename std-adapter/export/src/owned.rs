@@ -2,7 +2,8 @@
 
 use crate::Exporter;
 use crate::view::{
-    Fields, FieldsView, HistogramView, LogView, LossView, PointData, PointView, Scope, SpanView, SummaryView,
+    ExemplarView, Fields, FieldsView, HistogramView, LogView, LossView, PointData, PointView, Scope,
+    SpanView, SummaryView,
 };
 use std::ops::Range;
 use throughline::adapter::record::Extended;
@@ -115,6 +116,8 @@ struct Point {
     data: PointData<'static>,
     /// The buckets of a histogram, which `data` would borrow.
     buckets: Vec<u64>,
+    /// The exemplars of a histogram, which `data` would borrow.
+    exemplars: Vec<ExemplarView>,
     /// The quantiles of a summary, which `data` would borrow.
     quantiles: Vec<(f64, f64)>,
 }
@@ -359,7 +362,7 @@ impl Field {
 
 impl Point {
     fn of(view: &PointView<'_>) -> Point {
-        let (mut buckets, mut quantiles) = (Vec::new(), Vec::new());
+        let (mut buckets, mut exemplars, mut quantiles) = (Vec::new(), Vec::new(), Vec::new());
         let data = match view.data {
             PointData::Counter(n) => PointData::Counter(n),
             PointData::CounterFloat(x) => PointData::CounterFloat(x),
@@ -369,7 +372,8 @@ impl Point {
             PointData::GaugeFloat(x) => PointData::GaugeFloat(x),
             PointData::Histogram(histogram) => {
                 buckets = histogram.buckets.to_vec();
-                PointData::Histogram(HistogramView { buckets: &[], ..histogram })
+                exemplars = histogram.exemplars.to_vec();
+                PointData::Histogram(HistogramView { buckets: &[], exemplars: &[], ..histogram })
             }
             PointData::Summary(summary) => {
                 quantiles = summary.quantiles.to_vec();
@@ -387,6 +391,7 @@ impl Point {
             labels: view.labels.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
             data,
             buckets,
+            exemplars,
             quantiles,
         }
     }
@@ -394,7 +399,8 @@ impl Point {
     fn view<'a>(&'a self, labels: &'a [(&'a str, &'a str)]) -> PointView<'a> {
         let data = match self.data.clone() {
             PointData::Histogram(histogram) => {
-                PointData::Histogram(HistogramView { buckets: &self.buckets, ..histogram })
+                let (buckets, exemplars) = (&self.buckets, &self.exemplars);
+                PointData::Histogram(HistogramView { buckets, exemplars, ..histogram })
             }
             PointData::Summary(summary) => {
                 PointData::Summary(SummaryView { quantiles: &self.quantiles, ..summary })

@@ -18,6 +18,7 @@ mod fan_out;
 mod late;
 mod merged;
 mod metrics;
+mod readings;
 mod remote;
 mod stage;
 mod steps;
@@ -25,6 +26,7 @@ mod steps;
 pub use stage::Stage;
 
 pub(crate) use fan_out::FanOut;
+pub(crate) use readings::Readings;
 
 use crate::clock::{REFINE_EVERY, Reading, WallClock};
 use crate::wall_time::WallTime;
@@ -97,8 +99,7 @@ struct Round {
 
 pub(crate) struct Pump {
     settings: Settings,
-    /// When metrics began to count, in nanoseconds since 1970.
-    start_unix_ns: u64,
+    readings: Arc<Readings>,
     steps: Steps,
     drain: Drain,
     assembler: Assembler,
@@ -111,10 +112,16 @@ pub(crate) struct Pump {
 }
 
 impl Pump {
-    pub(crate) fn new(settings: Settings, fan_out: FanOut, cells: Arc<Cells>, health: Arc<Health>) -> Pump {
+    pub(crate) fn new(
+        settings: Settings,
+        fan_out: FanOut,
+        cells: Arc<Cells>,
+        readings: Arc<Readings>,
+        health: Arc<Health>,
+    ) -> Pump {
         let now = Instant::now();
         Pump {
-            start_unix_ns: settings.wall_time.unix_ns(settings.clock.ticks()),
+            readings,
             steps: Steps::default(),
             drain: Drain::default(),
             assembler: Assembler::new(
@@ -225,11 +232,20 @@ impl Pump {
     /// be in the future; then it moves with the clock.
     fn refine(&mut self, now: Instant) {
         let reading = Reading::now(&self.settings.clock, self.settings.wall_clock);
-        let Some(step_ns) = self.assembler.wall_time.refine(reading) else { return };
-        if self.now() < self.start_unix_ns {
-            self.start_unix_ns = self.start_unix_ns.saturating_add_signed(step_ns);
+        let step = self.assembler.wall_time.refine(reading);
+        if let Some(step_ns) = step {
+            self.steps.found(step_ns, now, self.settings.report);
         }
-        self.steps.found(step_ns, now, self.settings.report);
+        let (wall_time, ticks) = (&self.assembler.wall_time, self.settings.clock.ticks());
+        self.readings.update(|known| {
+            known.wall_time.clone_from(wall_time);
+            if let Some(step_ns) = step {
+                if wall_time.unix_ns(ticks) < known.start_unix_ns {
+                    known.start_unix_ns = known.start_unix_ns.saturating_add_signed(step_ns);
+                }
+                known.steps = self.steps.points();
+            }
+        });
     }
 
     fn flush(&mut self, done: Done) {
@@ -263,20 +279,14 @@ impl Pump {
         if !self.fan_out.wants_points() {
             return;
         }
-        let mut points = metrics::snapshot();
-        points.extend(metrics::of_ledger(&self.cells.read()));
         if let Some(otlp) = &self.fan_out.otlp {
-            points.extend(metrics::of_attributes(otlp.counts()));
+            self.readings.update(|known| known.attributes = otlp.counts());
         }
-        points.extend(self.steps.points().into_iter().flatten());
-        if !points.is_empty() {
-            metrics::with_views(&points, (self.start_unix_ns, self.now()), |points| {
-                self.fan_out.points(points, last)
-            });
-        }
-    }
-
-    fn now(&self) -> u64 {
-        self.assembler.wall_time.unix_ns(self.settings.clock.ticks())
+        let fan_out = &mut self.fan_out;
+        self.readings.read(|points| {
+            if !points.is_empty() {
+                fan_out.points(points, last);
+            }
+        });
     }
 }

@@ -1,0 +1,44 @@
+//! Why metrics cannot be served or pushed as configured.
+
+use std::io;
+
+/// The configuration cannot work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PrometheusError {
+    /// The address cannot be listened on.
+    #[error("the metrics' page cannot be served on {address}: {source}; {}", bind_hint(source))]
+    Bind {
+        /// Host and port, as given.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The path is not one.
+    #[error("`{path}` is no path for the metrics' page; give one that begins with a slash, such as /metrics")]
+    Path {
+        /// As given.
+        path: String,
+    },
+    /// An environment variable cannot be understood.
+    #[error("{variable}={value}: {hint}")]
+    Variable {
+        /// Its name.
+        variable: &'static str,
+        /// Its value.
+        value: String,
+        /// What to set instead.
+        hint: &'static str,
+    },
+}
+
+fn bind_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "another program listens there: end it, or give another port",
+        io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege: give one above, such as 9464",
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine has no such address: give 127.0.0.1, or 0.0.0.0 for all of its networks"
+        }
+        _ => "give an address of this machine, such as 127.0.0.1 or 0.0.0.0, and a free port",
+    }
+}

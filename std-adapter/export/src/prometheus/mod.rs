@@ -1,0 +1,46 @@
+//! Prometheus: a page of all metrics for it to scrape.
+//!
+//! ```no_run
+//! use throughline_export::prometheus::{Prometheus, PrometheusOptions};
+//! // http://127.0.0.1:9464/metrics, with what is set here:
+//! let prometheus = Prometheus::bind(&PrometheusOptions::default().port(9090).path("/metrics"))?;
+//! # Ok::<(), throughline_export::prometheus::PrometheusError>(())
+//! ```
+//!
+//! # Formats
+//!
+//! What the scraper accepts decides: the protobuf format with native histograms, OpenMetrics 1.0, or the text format 0.0.4; compressed with gzip where the crate's
+//! feature of that name is on. [`render`] makes the same pages for other purposes.
+//!
+//! # Names
+//!
+//! Names, units and labels follow [OpenTelemetry's rules](https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/): `http.requests` becomes
+//! `http_requests_total`, a histogram `request.duration` in `ms` becomes `request_duration_milliseconds`, labels of one name are joined by `;`, the scope goes into
+//! `otel_scope_name` and `otel_scope_version`, the resource into `target_info`. Sums that may go down are gauges. A metric without a description has its own
+//! name for help. Series that become the same are added up; where two metrics of different kinds would take one name, the later is left out,
+//! and `throughline_prometheus_conflicts` counts its series.
+//!
+//! # Histograms
+//!
+//! In protobuf, base-2 exponential histograms are native histograms, bucket for bucket. The text formats have classic buckets: their bounds are powers of two,
+//! every one from a power of 16 at or below the least value to a power of 16 at or above the greatest, and zero. These are bounds of exponential
+//! buckets of every scale, so each count is exact; a quantile that Prometheus estimates from them is in the true value's bucket, so between half and twice
+//! it. [`PageOptions::buckets_per_power_of_two`] makes them finer.
+
+mod error;
+mod exporter;
+mod histogram;
+mod http;
+mod name;
+mod negotiate;
+
+mod options;
+mod page;
+mod server;
+mod text;
+
+pub use error::PrometheusError;
+pub use exporter::Prometheus;
+pub use negotiate::Format;
+pub use options::{PageOptions, PrometheusOptions};
+pub use page::render;

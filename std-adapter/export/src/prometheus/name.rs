@@ -1,0 +1,201 @@
+//! Names that Prometheus takes, made of OpenTelemetry's.
+//!
+//! Source: OpenTelemetry, *Prometheus and OpenMetrics Compatibility*; the words for units are those of the Collector's translator.
+
+use std::borrow::Cow;
+
+/// What a unit is called in a metric's name: words for UCUM's symbols, `_per_` for a slash, nothing for annotations such as `{request}` and for `1`.
+pub(super) fn unit(ucum: &str) -> String {
+    let (of, per) = ucum.split_once('/').unwrap_or((ucum, ""));
+    let word = |symbol: &str, words: &[(&str, &'static str)]| {
+        let symbol = symbol.trim();
+        if symbol.contains(['{', '}']) || symbol == "1" {
+            return String::new();
+        }
+        match words.iter().find(|(known, _)| *known == symbol) {
+            Some((_, word)) => (*word).to_owned(),
+            None => tokens(symbol).collect::<Vec<_>>().join("_"),
+        }
+    };
+    let (of, per) = (word(of, UNITS), word(per, PER));
+    match (&*of, &*per) {
+        (_, "") => of,
+        ("", _) => format!("per_{per}"),
+        _ => format!("{of}_per_{per}"),
+    }
+}
+
+const UNITS: &[(&str, &str)] = &[
+    ("d", "days"),
+    ("h", "hours"),
+    ("min", "minutes"),
+    ("s", "seconds"),
+    ("ms", "milliseconds"),
+    ("us", "microseconds"),
+    ("ns", "nanoseconds"),
+    ("By", "bytes"),
+    ("KiBy", "kibibytes"),
+    ("MiBy", "mebibytes"),
+    ("GiBy", "gibibytes"),
+    ("TiBy", "tibibytes"),
+    ("KBy", "kilobytes"),
+    ("kBy", "kilobytes"),
+    ("MBy", "megabytes"),
+    ("GBy", "gigabytes"),
+    ("TBy", "terabytes"),
+    ("m", "meters"),
+    ("V", "volts"),
+    ("A", "amperes"),
+    ("J", "joules"),
+    ("W", "watts"),
+    ("g", "grams"),
+    ("Cel", "celsius"),
+    ("Hz", "hertz"),
+    ("%", "percent"),
+    ("$", "dollars"),
+];
+
+const PER: &[(&str, &str)] = &[
+    ("s", "second"),
+    ("m", "minute"),
+    ("min", "minute"),
+    ("h", "hour"),
+    ("d", "day"),
+    ("w", "week"),
+    ("mo", "month"),
+    ("y", "year"),
+    ("By", "byte"),
+];
+
+/// A metric's name without the suffixes of its kind: invalid characters replaced, one `_` in place of several, the unit's word at the end unless it is in the name. A
+/// counter's `total` is taken off, as the suffix is added when it is written. A gauge of unit `1` is a ratio.
+pub(super) fn metric(namespace: &str, name: &str, ucum: &str, unit: &str, kind: Kind) -> String {
+    let mut words: Vec<&str> = tokens(namespace).chain(tokens(name)).collect();
+    if kind == Kind::Counter && words.len() > 1 && words.last() == Some(&"total") {
+        words.pop();
+    }
+    let unit = if kind == Kind::Gauge && ucum == "1" { "ratio" } else { unit };
+    let (of, per) = match unit.split_once("per_") {
+        Some((of, per)) => (of.trim_end_matches('_'), per),
+        None => (unit, ""),
+    };
+    let has = |words: &[&str], word: &str| word.split('_').all(|part| words.contains(&part));
+    if !of.is_empty() && !has(&words, of) {
+        words.push(of);
+    }
+    if !per.is_empty() && !has(&words, per) {
+        words.extend(["per", per]);
+    }
+    let name = words.join("_");
+    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) { format!("_{name}") } else { name }
+}
+
+/// The parts of a name between characters that Prometheus does not take in a metric's name, and underscores.
+fn tokens(name: &str) -> impl Iterator<Item = &str> {
+    name.split(|c: char| !c.is_ascii_alphanumeric() && c != ':').filter(|word| !word.is_empty())
+}
+
+/// A label's name: invalid characters replaced, one `_` in place of several. A name that the format keeps for itself gets the prefix `exported_`, as
+/// Prometheus gives it to labels that its own stand in the way of.
+pub(super) fn label<'a>(name: &'a str, kind: Kind) -> Cow<'a, str> {
+    let reserved = match kind {
+        Kind::Histogram => name == "le",
+        Kind::Summary => name == "quantile",
+        _ => false,
+    };
+    if reserved {
+        return Cow::Owned(format!("exported_{name}"));
+    }
+    let valid = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    let bytes = name.as_bytes();
+    let fits = bytes.first().is_some_and(|b| !b.is_ascii_digit())
+        && bytes.iter().all(|b| valid(*b))
+        && !name.contains("__");
+    if fits {
+        return Cow::Borrowed(name);
+    }
+    let mut out = String::with_capacity(name.len() + 1);
+    if bytes.first().is_none_or(u8::is_ascii_digit) {
+        out.push('_');
+    }
+    for c in name.chars() {
+        let c = if c.is_ascii_alphanumeric() { c } else { '_' };
+        if c != '_' || !out.ends_with('_') {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// What a metric is to Prometheus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+    Summary,
+    /// The series of `target_info`.
+    Info,
+}
+
+impl Kind {
+    /// What the kind appends to the name of a metric for its samples.
+    pub(super) const fn suffixes(self) -> &'static [&'static str] {
+        match self {
+            Kind::Counter => &["", "_total", "_created"],
+            Kind::Gauge => &[""],
+            Kind::Histogram => &["", "_bucket", "_sum", "_count", "_created"],
+            Kind::Summary => &["", "_sum", "_count", "_created"],
+            Kind::Info => &["", "_info"],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(name: &str, ucum: &str, kind: Kind) -> String {
+        metric("", name, ucum, &unit(ucum), kind)
+    }
+
+    #[test]
+    fn metrics_are_named_by_the_rules_of_opentelemetry() {
+        let cases = [
+            ("http.requests", "{request}", Kind::Counter, "http_requests"),
+            ("http.requests.total", "", Kind::Counter, "http_requests"),
+            ("total", "", Kind::Counter, "total"),
+            ("request.duration", "ms", Kind::Histogram, "request_duration_milliseconds"),
+            ("request_duration_seconds", "s", Kind::Histogram, "request_duration_seconds"),
+            ("seconds.spent.here", "s", Kind::Counter, "seconds_spent_here"),
+            ("room.temperature", "Cel", Kind::Gauge, "room_temperature_celsius"),
+            ("cpu.utilization", "1", Kind::Gauge, "cpu_utilization_ratio"),
+            ("tries", "1", Kind::Counter, "tries"),
+            ("disk.io", "By/s", Kind::Gauge, "disk_io_bytes_per_second"),
+            ("arrivals", "{item}/s", Kind::Gauge, "arrivals_per_second"),
+            ("valve.position", "%", Kind::Gauge, "valve_position_percent"),
+            ("speed", "foo.bar", Kind::Gauge, "speed_foo_bar"),
+            ("a..b--c__d", "", Kind::Gauge, "a_b_c_d"),
+            ("job:rate", "", Kind::Gauge, "job:rate"),
+            ("2nd", "", Kind::Gauge, "_2nd"),
+            ("größe", "", Kind::Gauge, "gr_e"),
+            ("", "", Kind::Gauge, "_"),
+        ];
+        for (name, ucum, kind, expected) in cases {
+            assert_eq!(named(name, ucum, kind), expected, "{name} in {ucum:?}");
+        }
+        assert_eq!(metric("my-shop", "orders", "", "", Kind::Counter), "my_shop_orders");
+    }
+
+    #[test]
+    fn labels_keep_what_is_valid_and_leave_names_that_are_taken() {
+        for (name, expected) in
+            [("a", "a"), ("http.route", "http_route"), ("__x", "_x"), ("a-.b", "a_b"), ("9", "_9"), ("", "_")]
+        {
+            assert_eq!(label(name, Kind::Gauge), expected);
+        }
+        assert_eq!(label("le", Kind::Histogram), "exported_le");
+        assert_eq!(label("le", Kind::Summary), "le");
+        assert_eq!(label("quantile", Kind::Summary), "exported_quantile");
+    }
+}

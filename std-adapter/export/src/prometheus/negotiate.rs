@@ -1,0 +1,166 @@
+//! Which format a scraper gets: what it accepts, the best of it first.
+
+/// A format of the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// Prometheus's text format, version 0.0.4.
+    Text,
+    /// OpenMetrics, version 1.0.0.
+    OpenMetrics,
+}
+
+impl Format {
+    /// Of formats that are accepted alike, the first is sent.
+    const PREFERRED: [Format; 2] = [Format::OpenMetrics, Format::Text];
+
+    /// Its `Content-Type`.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Format::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+
+    /// The best format for an `Accept` header. A scraper that accepts none of ours gets the text format, as clients of Prometheus have always done.
+    pub fn accepted(accept: &str) -> Format {
+        let ranges: Vec<Range<'_>> = accept.split(',').filter_map(Range::parse).collect();
+        let quality = |format: Format| {
+            let of_range = |range: &Range<'_>| Some((range.specificity(format)?, range.quality));
+            // The most specific range that names a format decides on it.
+            ranges
+                .iter()
+                .filter_map(of_range)
+                .max_by_key(|(specificity, _)| *specificity)
+                .map_or(0, |(_, q)| q)
+        };
+        let mut best = (Format::Text, 0);
+        for format in Format::PREFERRED {
+            if quality(format) > best.1 {
+                best = (format, quality(format));
+            }
+        }
+        best.0
+    }
+
+    /// Whether a media range's parameter is one that the format has.
+    fn has(self, name: &str, value: &str) -> bool {
+        match (self, name) {
+            (Format::Text, "version") => value == "0.0.4",
+            (Format::OpenMetrics, "version") => value == "1.0.0",
+            (_, "charset") => value.eq_ignore_ascii_case("utf-8"),
+            // Names are escaped with underscores, which every scheme allows for.
+            (_, "escaping") => true,
+            _ => false,
+        }
+    }
+
+    const fn media_type(self) -> &'static str {
+        match self {
+            Format::Text => "text/plain",
+            Format::OpenMetrics => "application/openmetrics-text",
+        }
+    }
+}
+
+/// One media range of an `Accept` header.
+struct Range<'a> {
+    media_type: &'a str,
+    parameters: Vec<(&'a str, &'a str)>,
+    /// In thousandths.
+    quality: u16,
+}
+
+impl<'a> Range<'a> {
+    fn parse(text: &'a str) -> Option<Range<'a>> {
+        let mut parts = text.split(';').map(str::trim);
+        let media_type = parts.next().filter(|media_type| !media_type.is_empty())?;
+        let mut range = Range { media_type, parameters: Vec::new(), quality: 1000 };
+        for part in parts {
+            let (name, value) = part.split_once('=')?;
+            let (name, value) = (name.trim(), value.trim().trim_matches('"'));
+            if name.eq_ignore_ascii_case("q") {
+                range.quality = quality(value);
+            } else {
+                range.parameters.push((name, value));
+            }
+        }
+        Some(range)
+    }
+
+    /// How closely it names a format; `None` when it does not.
+    fn specificity(&self, format: Format) -> Option<usize> {
+        let wanted = format.media_type();
+        if self.media_type.eq_ignore_ascii_case(wanted) {
+            let all = self.parameters.iter().all(|(name, value)| format.has(name, value));
+            return all.then_some(2 + self.parameters.len());
+        }
+        if self.media_type == "*/*" {
+            return Some(0);
+        }
+        let (kind, _) = wanted.split_once('/')?;
+        self.media_type.strip_suffix("/*").is_some_and(|of| of.eq_ignore_ascii_case(kind)).then_some(1)
+    }
+}
+
+/// A quality from 0 to 1 in thousandths; 0 for what is none.
+fn quality(text: &str) -> u16 {
+    text.parse::<f32>().ok().filter(|q| (0.0..=1.0).contains(q)).map_or(0, |q| (q * 1000.0) as u16)
+}
+
+/// Whether an `Accept-Encoding` header takes gzip.
+#[cfg(feature = "gzip")]
+pub(super) fn accepts_gzip(accept_encoding: &str) -> bool {
+    let of = |wanted: &str| {
+        accept_encoding.split(',').find_map(|coding| {
+            let mut parts = coding.split(';').map(str::trim);
+            parts.next().filter(|name| name.eq_ignore_ascii_case(wanted))?;
+            Some(parts.find_map(|part| part.strip_prefix("q=")).map_or(1000, quality))
+        })
+    };
+    of("gzip").or_else(|| of("*")).is_some_and(|q| q > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_format_that_is_accepted() {
+        let prometheus_2 = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+        let prometheus_3 = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+        let cases = [
+            ("", Format::Text),
+            ("text/html, image/png", Format::Text),
+            ("text/plain", Format::Text),
+            ("text/*;q=0.5, application/openmetrics-text;q=0.4", Format::Text),
+            ("application/openmetrics-text; version=1.0.0; charset=utf-8", Format::OpenMetrics),
+            ("application/openmetrics-text;version=0.0.1, text/plain;q=0.2", Format::Text),
+            ("APPLICATION/OpenMetrics-Text;Q=0.9,text/plain;q=0.8", Format::OpenMetrics),
+            ("application/openmetrics-text;q=0, */*", Format::Text),
+            ("application/openmetrics-text;q=x, text/plain;q=0.001", Format::Text),
+            (prometheus_2, Format::OpenMetrics),
+            (prometheus_3, Format::OpenMetrics),
+        ];
+        for (accept, format) in cases {
+            assert_eq!(Format::accepted(accept), format, "{accept}");
+        }
+    }
+
+    #[cfg(feature = "gzip")]
+    #[test]
+    fn gzip_is_taken_where_it_is_not_refused() {
+        let cases = [
+            ("", false),
+            ("gzip", true),
+            ("deflate, GZIP;q=0.5", true),
+            ("gzip;q=0", false),
+            ("*", true),
+            ("gzip;q=0, *", false),
+            ("identity", false),
+        ];
+        for (accept, taken) in cases {
+            assert_eq!(accepts_gzip(accept), taken, "{accept}");
+        }
+    }
+}

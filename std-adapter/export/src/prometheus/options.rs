@@ -1,0 +1,189 @@
+//! What can be chosen about the page and where it is served.
+
+use super::PrometheusError;
+use std::time::Duration;
+
+/// Most buckets per power of two of a classic histogram: as many as an exponential one of the highest scale has.
+const MAX_CLASSIC_SCALE: u8 = 4;
+
+/// What is on a page of metrics, whether it is scraped or pushed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageOptions {
+    pub(super) namespace: String,
+    pub(super) scope_labels: bool,
+    pub(super) target_info: bool,
+    pub(super) created: bool,
+    pub(super) classic_scale: u8,
+}
+
+impl Default for PageOptions {
+    fn default() -> PageOptions {
+        PageOptions {
+            namespace: String::new(),
+            scope_labels: true,
+            target_info: true,
+            created: false,
+            classic_scale: 0,
+        }
+    }
+}
+
+impl PageOptions {
+    /// Begins the program's metrics with this word and an underscore: `orders_total` becomes `shop_orders_total`. `target_info` stays as it is. By default
+    /// nothing is added.
+    #[must_use]
+    pub fn namespace(self, namespace: impl Into<String>) -> PageOptions {
+        PageOptions { namespace: namespace.into(), ..self }
+    }
+
+    /// Whether every series carries the instrumented package in `otel_scope_name` and `otel_scope_version`. Default true.
+    #[must_use]
+    pub fn scope_labels(self, on: bool) -> PageOptions {
+        PageOptions { scope_labels: on, ..self }
+    }
+
+    /// Whether the resource's attributes are there as labels of `target_info`. Default true.
+    #[must_use]
+    pub fn target_info(self, on: bool) -> PageOptions {
+        PageOptions { target_info: on, ..self }
+    }
+
+    /// Whether OpenMetrics pages say when counting began, in a sample `…_created` for each series. Prometheus keeps each as a series of its own, which doubles the
+    /// number of counters. Default false. The protobuf format always says it, at no such cost.
+    #[must_use]
+    pub fn created_samples(self, on: bool) -> PageOptions {
+        PageOptions { created: on, ..self }
+    }
+
+    /// Classic buckets per power of two: 1 (the default), 2, 4, 8 or 16, as far as the histogram's own scale goes; others are rounded down. A quantile estimated from
+    /// *n* is off by at most a factor of 2^(1/*n*).
+    #[must_use]
+    pub fn buckets_per_power_of_two(self, n: u32) -> PageOptions {
+        let scale = n.max(1).ilog2().min(u32::from(MAX_CLASSIC_SCALE)) as u8;
+        PageOptions { classic_scale: scale, ..self }
+    }
+}
+
+/// Where the page is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrometheusOptions {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) path: String,
+    pub(super) page: PageOptions,
+    pub(super) connections: usize,
+    pub(super) request_timeout: Duration,
+    pub(super) response_timeout: Duration,
+}
+
+impl Default for PrometheusOptions {
+    fn default() -> PrometheusOptions {
+        PrometheusOptions {
+            host: "127.0.0.1".into(),
+            port: 9464,
+            path: "/metrics".into(),
+            page: PageOptions::default(),
+            connections: 4,
+            request_timeout: Duration::from_secs(5),
+            response_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl PrometheusOptions {
+    /// The host's name or address to listen on. Default `127.0.0.1`, which only programs on this machine reach; `0.0.0.0` for all networks.
+    #[must_use]
+    pub fn host(self, host: impl Into<String>) -> PrometheusOptions {
+        PrometheusOptions { host: host.into(), ..self }
+    }
+
+    /// The port. Default 9464; 0 for one that is free.
+    #[must_use]
+    pub fn port(self, port: u16) -> PrometheusOptions {
+        PrometheusOptions { port, ..self }
+    }
+
+    /// The path. Default `/metrics`.
+    #[must_use]
+    pub fn path(self, path: impl Into<String>) -> PrometheusOptions {
+        PrometheusOptions { path: path.into(), ..self }
+    }
+
+    /// What is on the page.
+    #[must_use]
+    pub fn page(self, page: PageOptions) -> PrometheusOptions {
+        PrometheusOptions { page, ..self }
+    }
+
+    /// Connections that are served at a time, each by a thread; further ones wait their turn with the operating system. Default 4.
+    #[must_use]
+    pub fn connections(self, most: usize) -> PrometheusOptions {
+        PrometheusOptions { connections: most.clamp(1, 64), ..self }
+    }
+
+    /// By when a client must have sent its request, and by when it must have taken the page; a connection that takes longer is closed. Defaults 5 s
+    /// and 30 s.
+    #[must_use]
+    pub fn timeouts(self, request: Duration, response: Duration) -> PrometheusOptions {
+        let at_least = Duration::from_millis(1);
+        PrometheusOptions {
+            request_timeout: request.max(at_least),
+            response_timeout: response.max(at_least),
+            ..self
+        }
+    }
+
+    /// These options as `OTEL_EXPORTER_PROMETHEUS_HOST` and `OTEL_EXPORTER_PROMETHEUS_PORT` amend them.
+    ///
+    /// # Errors
+    ///
+    /// When the port is none.
+    pub fn with_env(self) -> Result<PrometheusOptions, PrometheusError> {
+        self.with_lookup(&|name| std::env::var(name).ok())
+    }
+
+    fn with_lookup(
+        mut self,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<PrometheusOptions, PrometheusError> {
+        const HOST: &str = "OTEL_EXPORTER_PROMETHEUS_HOST";
+        const PORT: &str = "OTEL_EXPORTER_PROMETHEUS_PORT";
+        let get = |name| env(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        if let Some(host) = get(HOST) {
+            self.host = host;
+        }
+        if let Some(value) = get(PORT) {
+            let hint = "give a port from 0 to 65535, such as 9464";
+            self.port =
+                value.parse().map_err(|_| PrometheusError::Variable { variable: PORT, value, hint })?;
+        }
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_amends_host_and_port() {
+        let env = |port: &'static str| {
+            move |name: &str| Some(if name.ends_with("HOST") { "0.0.0.0".into() } else { port.to_owned() })
+        };
+        let options = PrometheusOptions::default().with_lookup(&env(" 9091 ")).unwrap();
+        assert_eq!((&*options.host, options.port), ("0.0.0.0", 9091));
+        let error = PrometheusOptions::default().with_lookup(&env("http")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "OTEL_EXPORTER_PROMETHEUS_PORT=http: give a port from 0 to 65535, such as 9464"
+        );
+        let none = PrometheusOptions::default().with_lookup(&|_| None).unwrap();
+        assert_eq!(none, PrometheusOptions::default());
+    }
+
+    #[test]
+    fn buckets_are_powers_of_two() {
+        let scale = |n| PageOptions::default().buckets_per_power_of_two(n).classic_scale;
+        assert_eq!([0, 1, 2, 3, 4, 16, 1000].map(scale), [0, 0, 1, 1, 2, 4, 4]);
+    }
+}

@@ -1,0 +1,319 @@
+//! A page: points sorted into families, made what Prometheus takes, and given to a format's encoder family by family.
+
+use super::histogram::Histogram;
+use super::name::{self, Kind};
+use super::text::Text;
+use super::{Format, PageOptions};
+use crate::Resource;
+use crate::view::{PointData, PointView, Scope};
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+/// Appends a page of `points` to `out`; `resource` is for `target_info`. Cost for each series, x86-64: some 300 ns, or 2 µs of a histogram in text.
+///
+/// ```
+/// use throughline_export::Resource;
+/// use throughline_export::prometheus::{Format, PageOptions, render};
+/// use throughline_export::view::{PointData, PointView, Scope};
+/// let point = PointView {
+///     name: "orders",
+///     unit: "{order}",
+///     description: "Orders taken",
+///     scope: Scope { name: "shop", version: "1.2.0" },
+///     target: "shop",
+///     start_unix_ns: 0,
+///     time_unix_ns: 0,
+///     labels: &[("paid.by", "card")],
+///     data: PointData::Counter(7),
+/// };
+/// let mut page = Vec::new();
+/// render(&[point], &Resource::new("shop"), &PageOptions::default().target_info(false), Format::Text, &mut page);
+/// assert_eq!(String::from_utf8(page).unwrap(), "\
+/// ## HELP orders_total Orders taken
+/// ## TYPE orders_total counter
+/// orders_total{otel_scope_name=\"shop\",otel_scope_version=\"1.2.0\",paid_by=\"card\"} 7
+/// ");
+/// ```
+pub fn render(
+    points: &[PointView<'_>],
+    resource: &Resource,
+    options: &PageOptions,
+    format: Format,
+    out: &mut Vec<u8>,
+) {
+    let mut encoder: Box<dyn Encoder> = match format {
+        Format::Text => Box::new(Text::new(out, false, options)),
+        Format::OpenMetrics => Box::new(Text::new(out, true, options)),
+    };
+    let mut page = Page::new(&mut *encoder, options);
+    page.points(points);
+    if options.target_info {
+        page.target(resource);
+    }
+    page.conflicts();
+    encoder.finish();
+}
+
+/// Writes families in a format.
+pub(super) trait Encoder {
+    fn family(&mut self, family: &Family<'_>, series: &[Series<'_>]);
+
+    fn finish(&mut self);
+}
+
+/// What the series of a metric have in common.
+#[derive(Debug)]
+pub(super) struct Family<'p> {
+    /// With the unit, without the kind's suffix.
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    pub(super) help: Cow<'p, str>,
+    pub(super) unit: String,
+}
+
+/// A series: its labels, in order of name, and what it holds.
+#[derive(Debug)]
+pub(super) struct Series<'p> {
+    pub(super) labels: Vec<Label<'p>>,
+    pub(super) created_unix_ns: u64,
+    pub(super) value: Value<'p>,
+    /// Whether it is a last value, which another one replaces where others are added.
+    is_last: bool,
+}
+
+pub(super) type Label<'p> = (Cow<'p, str>, Cow<'p, str>);
+
+#[derive(Debug)]
+pub(super) enum Value<'p> {
+    Unsigned(u64),
+    Signed(i64),
+    Float(f64),
+    Histogram(Histogram<'p>),
+    Summary { count: u64, sum: f64, quantiles: &'p [(f64, f64)] },
+}
+
+struct Page<'e> {
+    encoder: &'e mut dyn Encoder,
+    options: &'e PageOptions,
+    /// The names that samples have, and the families that they are of.
+    names: HashMap<String, usize>,
+    /// Series that are left out.
+    conflicts: u64,
+}
+
+impl<'e> Page<'e> {
+    fn new(encoder: &'e mut dyn Encoder, options: &'e PageOptions) -> Page<'e> {
+        Page { encoder, options, names: HashMap::new(), conflicts: 0 }
+    }
+
+    fn points(&mut self, points: &[PointView<'_>]) {
+        let (families, mut members) = self.sorted(points);
+        // Stable, so that points stay in their order within a family.
+        members.sort_by_key(|(family, _)| *family);
+        let mut series = Vec::new();
+        for members in members.chunk_by(|a, b| a.0 == b.0) {
+            let Some((family, _)) = members.first() else { continue };
+            let family = &families[*family];
+            series.clear();
+            series.extend(members.iter().map(|(_, point)| self.series(family, &points[*point])));
+            merge(&mut series);
+            self.encoder.family(family, &series);
+        }
+    }
+
+    /// The families of these points, and for each point that is shown its family's index and its own.
+    fn sorted<'p>(&mut self, points: &[PointView<'p>]) -> (Vec<Family<'p>>, Vec<(usize, usize)>) {
+        let mut families: Vec<Family<'p>> = Vec::new();
+        let mut members = Vec::with_capacity(points.len());
+        // Points of one metric mostly follow one another.
+        let mut last: Option<(&PointView<'_>, Option<usize>)> = None;
+        for (i, point) in points.iter().enumerate() {
+            let kind = kind(&point.data);
+            let family = match last {
+                Some((like, family))
+                    if like.name == point.name
+                        && like.unit == point.unit
+                        && self::kind(&like.data) == kind =>
+                {
+                    family
+                }
+                _ => self.family(point, kind, &mut families),
+            };
+            last = Some((point, family));
+            match family {
+                Some(family) => members.push((family, i)),
+                None => self.conflicts += 1,
+            }
+        }
+        (families, members)
+    }
+
+    /// The index of the family that a point belongs to; `None` when its names are taken by another.
+    fn family<'p>(
+        &mut self,
+        point: &PointView<'p>,
+        kind: Kind,
+        families: &mut Vec<Family<'p>>,
+    ) -> Option<usize> {
+        let unit = name::unit(point.unit);
+        let name = name::metric(&self.options.namespace, point.name, point.unit, &unit, kind);
+        let help = if point.description.is_empty() { point.name } else { point.description };
+        let index = families.len();
+        match self.claim(&name, kind, index) {
+            Ok(()) => {
+                families.push(Family { name, kind, help: Cow::Borrowed(help), unit });
+                Some(index)
+            }
+            Err(other) => {
+                families.get(other).is_some_and(|f| f.name == name && f.kind == kind).then_some(other)
+            }
+        }
+    }
+
+    /// Takes the names that samples of a family have. The family that has one of them already is the error.
+    fn claim(&mut self, name: &str, kind: Kind, family: usize) -> Result<(), usize> {
+        let names = || kind.suffixes().iter().map(|suffix| format!("{name}{suffix}"));
+        if let Some(other) = names().find_map(|name| self.names.get(&name)) {
+            return Err(*other);
+        }
+        self.names.extend(names().map(|name| (name, family)));
+        Ok(())
+    }
+
+    fn series<'p>(&self, family: &Family<'_>, point: &PointView<'p>) -> Series<'p> {
+        let value = match &point.data {
+            PointData::Counter(n) => Value::Unsigned(*n),
+            PointData::UpDown(n) | PointData::GaugeInt(n) => Value::Signed(*n),
+            PointData::CounterFloat(x) | PointData::UpDownFloat(x) | PointData::GaugeFloat(x) => {
+                Value::Float(*x)
+            }
+            PointData::Histogram(view) => Value::Histogram(Histogram::of(view)),
+            PointData::Summary(view) => {
+                Value::Summary { count: view.count, sum: view.sum, quantiles: view.quantiles }
+            }
+        };
+        let scope = self.options.scope_labels.then_some(point.scope);
+        let scope = scope
+            .into_iter()
+            .flat_map(|Scope { name, version }| [("otel_scope_name", name), ("otel_scope_version", version)]);
+        let labels = labels(point.labels.iter().copied().chain(scope), family.kind);
+        let is_last = matches!(point.data, PointData::GaugeInt(_) | PointData::GaugeFloat(_));
+        Series { labels, created_unix_ns: point.start_unix_ns, value, is_last }
+    }
+
+    /// The resource, as the labels of a series that is always 1.
+    fn target(&mut self, resource: &Resource) {
+        let family = Family {
+            name: "target".into(),
+            kind: Kind::Info,
+            help: Cow::Borrowed("What is being observed"),
+            unit: String::new(),
+        };
+        if self.claim(&family.name, family.kind, usize::MAX).is_err() {
+            self.conflicts += 1;
+            return;
+        }
+        let labels = labels(resource.attributes(), family.kind);
+        self.encoder.family(&family, &[Series::constant(labels, 1)]);
+    }
+
+    /// How many series were left out, if any.
+    fn conflicts(&mut self) {
+        if self.conflicts > 0 {
+            let family = Family {
+                name: "throughline_prometheus_conflicts".into(),
+                kind: Kind::Gauge,
+                help: Cow::Borrowed(
+                    "Series left out of this page, as a metric of another kind has their name",
+                ),
+                unit: String::new(),
+            };
+            if self.claim(&family.name, family.kind, usize::MAX).is_ok() {
+                self.encoder.family(&family, &[Series::constant(Vec::new(), self.conflicts)]);
+            }
+        }
+    }
+}
+
+const fn kind(data: &PointData<'_>) -> Kind {
+    match data {
+        PointData::Counter(_) | PointData::CounterFloat(_) => Kind::Counter,
+        PointData::Histogram(_) => Kind::Histogram,
+        PointData::Summary(_) => Kind::Summary,
+        // A sum that may go down is a gauge to Prometheus.
+        _ => Kind::Gauge,
+    }
+}
+
+/// Labels with valid names, in order of name, each once: values of one name are joined by `;` in the order of their original names. Empty values are left
+/// out: to Prometheus that is the same as no label.
+fn labels<'p>(given: impl Iterator<Item = (&'p str, &'p str)>, kind: Kind) -> Vec<Label<'p>> {
+    let mut given: Vec<(Cow<'p, str>, &str, &'p str)> = given
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(key, value)| (name::label(key, kind), key, value))
+        .collect();
+    given.sort_unstable_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+    let mut labels: Vec<Label<'p>> = Vec::with_capacity(given.len());
+    for (name, _, value) in given {
+        match labels.last_mut() {
+            Some((last, joined)) if *last == name => {
+                let joined = joined.to_mut();
+                joined.push(';');
+                joined.push_str(value);
+            }
+            _ => labels.push((name, Cow::Borrowed(value))),
+        }
+    }
+    labels
+}
+
+/// Sorts series by their labels, and adds up those with the same ones.
+fn merge(series: &mut Vec<Series<'_>>) {
+    if series.is_sorted_by(|a, b| a.labels < b.labels) {
+        return;
+    }
+    series.sort_by(|a, b| a.labels.cmp(&b.labels));
+    series.dedup_by(|next, kept| {
+        let same = next.labels == kept.labels;
+        if same {
+            kept.created_unix_ns = kept.created_unix_ns.min(next.created_unix_ns);
+            let value = std::mem::replace(&mut next.value, Value::Unsigned(0));
+            if next.is_last { kept.value = value } else { kept.value.add(value) }
+        }
+        same
+    });
+}
+
+impl<'p> Series<'p> {
+    fn constant(labels: Vec<Label<'p>>, n: u64) -> Series<'p> {
+        Series { labels, created_unix_ns: 0, value: Value::Unsigned(n), is_last: true }
+    }
+}
+
+impl<'p> Value<'p> {
+    /// Adds what another series of the same name and labels holds. Of two summaries the quantiles cannot be added; the later ones stay, with the count and the sum
+    /// of both.
+    fn add(&mut self, other: Value<'p>) {
+        match (&mut *self, other) {
+            (Value::Unsigned(a), Value::Unsigned(b)) => *a = a.saturating_add(b),
+            (Value::Signed(a), Value::Signed(b)) => *a = a.saturating_add(b),
+            (Value::Histogram(a), Value::Histogram(b)) => a.add(b),
+            (
+                Value::Summary { count, sum, quantiles },
+                Value::Summary { count: n, sum: s, quantiles: later },
+            ) => {
+                (*count, *sum, *quantiles) = (count.saturating_add(n), *sum + s, later);
+            }
+            (this, other) => *this = Value::Float(this.number() + other.number()),
+        }
+    }
+
+    fn number(&self) -> f64 {
+        match self {
+            Value::Unsigned(n) => *n as f64,
+            Value::Signed(n) => *n as f64,
+            Value::Float(x) => *x,
+            Value::Histogram(_) | Value::Summary { .. } => f64::NAN,
+        }
+    }
+}

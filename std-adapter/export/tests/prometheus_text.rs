@@ -1,0 +1,284 @@
+//! The text pages for Prometheus: as expected to the byte, and, whatever the points are, parsed by a strict parser.
+#![cfg(feature = "prometheus")]
+
+#[path = "support/exposition.rs"]
+mod exposition;
+#[path = "support/points.rs"]
+mod points;
+
+use exposition::parse;
+use points::point;
+use proptest::prelude::*;
+use throughline::{SpanId, TraceId};
+use throughline_export::Resource;
+use throughline_export::prometheus::{Format, PageOptions, render};
+use throughline_export::view::{ExemplarView, HistogramView, PointData, PointView, SummaryView};
+
+fn page(points: &[PointView<'_>], options: &PageOptions, format: Format) -> String {
+    let mut out = Vec::new();
+    render(points, &Resource::new("shop"), options, format, &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+/// Without what every page has.
+fn bare() -> PageOptions {
+    PageOptions::default().scope_labels(false).target_info(false)
+}
+
+#[test]
+fn every_kind_in_the_text_format() {
+    let quantiles = [(0.5, 2.0), (0.99, f64::NAN)];
+    let points = [
+        point("http.requests", "{request}", &[("http.route", "/a\"b\\c\nd\0")], PointData::Counter(u64::MAX)),
+        point("queue.depth", "{item}", &[], PointData::UpDown(-3)),
+        point("load", "1", &[], PointData::GaugeFloat(f64::NEG_INFINITY)),
+        point(
+            "request.duration",
+            "ms",
+            &[("code", "200")],
+            PointData::Histogram(HistogramView::new(0, 11.5, 1, -1, &[1, 0, 2])),
+        ),
+        point(
+            "size",
+            "By",
+            &[],
+            PointData::Summary(SummaryView { count: 9, sum: 1e300, quantiles: &quantiles }),
+        ),
+    ];
+    let expected = r#"# HELP http_requests_total http.requests
+# TYPE http_requests_total counter
+http_requests_total{http_route="/a\"b\\c\nd�"} 18446744073709551615
+# HELP queue_depth queue.depth
+# TYPE queue_depth gauge
+queue_depth -3
+# HELP load_ratio load
+# TYPE load_ratio gauge
+load_ratio -Inf
+# HELP request_duration_milliseconds request.duration
+# TYPE request_duration_milliseconds histogram
+request_duration_milliseconds_bucket{code="200",le="0.0"} 1
+request_duration_milliseconds_bucket{code="200",le="0.0625"} 1
+request_duration_milliseconds_bucket{code="200",le="0.125"} 1
+request_duration_milliseconds_bucket{code="200",le="0.25"} 1
+request_duration_milliseconds_bucket{code="200",le="0.5"} 1
+request_duration_milliseconds_bucket{code="200",le="1.0"} 2
+request_duration_milliseconds_bucket{code="200",le="2.0"} 2
+request_duration_milliseconds_bucket{code="200",le="4.0"} 4
+request_duration_milliseconds_bucket{code="200",le="8.0"} 4
+request_duration_milliseconds_bucket{code="200",le="16.0"} 4
+request_duration_milliseconds_bucket{code="200",le="+Inf"} 4
+request_duration_milliseconds_sum{code="200"} 11.5
+request_duration_milliseconds_count{code="200"} 4
+# HELP size_bytes size
+# TYPE size_bytes summary
+size_bytes{quantile="0.5"} 2.0
+size_bytes{quantile="0.99"} NaN
+size_bytes_sum 1e300
+size_bytes_count 9
+"#;
+    assert_eq!(page(&points, &bare(), Format::Text), expected);
+    parse(expected, false);
+}
+
+#[test]
+fn open_metrics_has_units_exemplars_and_an_end() {
+    let exemplar = |value| ExemplarView {
+        value,
+        time_unix_ns: 1_700_000_050_000_000_001,
+        trace_id: TraceId::from_bytes([0x4b; 16]).unwrap(),
+        span_id: SpanId::from_bytes([0x0f; 8]).unwrap(),
+    };
+    let exemplars = [exemplar(3.0), exemplar(4.0), exemplar(1.0), exemplar(0.0)];
+    let histogram = HistogramView::new(0, 8.0, 1, -1, &[1, 0, 2]).with_exemplars(&exemplars);
+    let points = [
+        point("spent", "s", &[], PointData::CounterFloat(0.5)),
+        point("duration", "ms", &[], PointData::Histogram(histogram)),
+    ];
+    let text = page(&points, &PageOptions::default().created_samples(true), Format::OpenMetrics);
+    let families = parse(&text, true);
+    let spent = &families["spent_seconds"];
+    assert_eq!(spent.unit.as_deref(), Some("seconds"));
+    let scope = |name: &str| spent.samples[0].labels[name].clone();
+    assert_eq!((scope("otel_scope_name"), scope("otel_scope_version")), ("shop".into(), "1.2.0".into()));
+    assert_eq!(spent.samples[0].name, "spent_seconds_total");
+    assert_eq!(
+        (&*spent.samples[1].name, spent.samples[1].value),
+        ("spent_seconds_created", 1_700_000_000.25)
+    );
+    let shown: Vec<_> = families["duration_milliseconds"]
+        .samples
+        .iter()
+        .filter_map(|s| Some((s.labels.get("le")?.clone(), s.exemplar.clone()?)))
+        .collect();
+    let shown: Vec<_> = shown.iter().map(|(le, (_, value, time))| (&**le, *value, *time)).collect();
+    let time = 1_700_000_050.000_000_001;
+    assert_eq!(shown, [("0.0", 0.0, time), ("1.0", 1.0, time), ("4.0", 4.0, time)]);
+    let line = "duration_milliseconds_bucket{otel_scope_name=\"shop\",otel_scope_version=\"1.2.0\",le=\"4.0\"} 4 # {trace_id=\"4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b\",span_id=\"0f0f0f0f0f0f0f0f\"} 4.0 1700000050.000000001\n";
+    assert!(text.contains(line), "{text}");
+    let target = &families["target"];
+    assert_eq!(
+        (target.kind.as_deref(), target.samples[0].labels["service_name"].as_str()),
+        (Some("info"), "shop")
+    );
+    assert!(text.contains("# TYPE target info\n") && text.ends_with("# EOF\n"), "{text}");
+    assert!(!page(&points, &PageOptions::default(), Format::OpenMetrics).contains("_created"));
+}
+
+#[test]
+fn what_becomes_one_series_is_one() {
+    let labels = [("a.b", "2"), ("a_b", "3"), ("a-b", "1"), ("empty", "")];
+    let reversed = [("a-b", "1"), ("a_b", "3"), ("a.b", "2")];
+    let points = [
+        point("n", "", &labels, PointData::Counter(5)),
+        point("n", "", &reversed, PointData::CounterFloat(0.5)),
+        point("g.x", "", &[], PointData::GaugeInt(1)),
+        point("g_x", "", &[], PointData::GaugeFloat(2.5)),
+        point("u", "", &[], PointData::UpDown(1)),
+        point("u", "", &[], PointData::UpDown(2)),
+        point("h", "", &[("le", "x")], PointData::Histogram(HistogramView::new(1, 4.0, 0, 2, &[1, 1]))),
+        point("h", "", &[("le", "x")], PointData::Histogram(HistogramView::new(0, 2.0, 1, 0, &[1]))),
+    ];
+    let families = parse(&page(&points, &bare(), Format::Text), false);
+    let only = |name: &str| {
+        assert_eq!(families[name].samples.len(), 1, "{name}");
+        families[name].samples[0].clone()
+    };
+    // In the order of the original names.
+    assert_eq!((only("n_total").labels["a_b"].as_str(), only("n_total").value), ("1;2;3", 5.5));
+    assert_eq!((only("g_x").value, only("u").value), (2.5, 3.0));
+    let last = families["h"].samples.iter().rfind(|s| s.name == "h_bucket").unwrap();
+    assert_eq!((last.labels["exported_le"].as_str(), last.value), ("x", 4.0));
+}
+
+#[test]
+fn a_name_taken_by_another_kind_is_left_out_and_counted() {
+    let points = [
+        point("jobs", "", &[], PointData::Counter(5)),
+        point("jobs", "", &[("a", "1")], PointData::GaugeInt(1)),
+        point("jobs", "", &[("a", "2")], PointData::GaugeInt(2)),
+        point("wait", "", &[], PointData::Histogram(HistogramView::new(0, 0.0, 0, 0, &[]))),
+        point("wait.count", "", &[], PointData::GaugeInt(3)),
+        point("jobs", "", &[("a", "3")], PointData::Counter(6)),
+    ];
+    for (format, jobs) in [(Format::Text, "jobs_total"), (Format::OpenMetrics, "jobs")] {
+        let families = parse(&page(&points, &bare(), format), format == Format::OpenMetrics);
+        let names: Vec<_> = families.keys().map(String::as_str).collect();
+        assert_eq!(names, [jobs, "throughline_prometheus_conflicts", "wait"]);
+        assert_eq!(families[jobs].samples.len(), 2);
+        assert_eq!(families["throughline_prometheus_conflicts"].samples[0].value, 3.0);
+    }
+}
+
+#[test]
+fn a_namespace_is_put_before_the_programs_metrics() {
+    let points = [point("orders", "", &[], PointData::Counter(5))];
+    let text = page(&points, &PageOptions::default().namespace("my-shop"), Format::Text);
+    let families = parse(&text, false);
+    assert_eq!(families.keys().collect::<Vec<_>>(), ["my_shop_orders_total", "target_info"]);
+}
+
+#[derive(Clone, Debug)]
+struct Owned {
+    name: String,
+    unit: String,
+    labels: Vec<(String, String)>,
+    data: Data,
+}
+
+#[derive(Clone, Debug)]
+enum Data {
+    Counter(u32),
+    CounterFloat(f64),
+    UpDown(i64),
+    Gauge(f64),
+    Histogram { scale: u8, zeros: u32, offset: i32, buckets: Vec<u64>, exemplars: Vec<f64> },
+    Summary(Vec<(f64, f64)>),
+}
+
+fn name() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-c][._-]?[a-c]{0,2}", "[a-c](_total|.count|_sum|_bucket|.info)", any::<String>()]
+}
+
+fn label() -> impl Strategy<Value = (String, String)> {
+    let key =
+        prop_oneof!["[ab][._-]?[ab]?", Just("le".to_owned()), Just("quantile".to_owned()), any::<String>()];
+    (key, prop_oneof!["[a-z]{0,3}", "[\\\\\"\n\0x]{0,6}", any::<String>()])
+}
+
+fn data() -> impl Strategy<Value = Data> {
+    let bucket = prop_oneof![Just(0), 0..1000_u64, Just(u64::MAX)];
+    let offset = prop_oneof![-2000..2000, any::<i32>()];
+    prop_oneof![
+        any::<u32>().prop_map(Data::Counter),
+        (0.0..f64::MAX).prop_map(Data::CounterFloat),
+        any::<i64>().prop_map(Data::UpDown),
+        any::<f64>().prop_map(Data::Gauge),
+        (
+            0..10_u8,
+            any::<u32>(),
+            offset,
+            prop::collection::vec(bucket, 0..80),
+            prop::collection::vec(0.0..1e6, 0..4)
+        )
+            .prop_map(|(scale, zeros, offset, buckets, exemplars)| Data::Histogram {
+                scale,
+                zeros,
+                offset,
+                buckets,
+                exemplars
+            }),
+        prop::collection::vec((0.0..1.0, any::<f64>()), 0..3).prop_map(|mut quantiles: Vec<(f64, f64)>| {
+            quantiles.sort_by(|a, b| a.0.total_cmp(&b.0));
+            quantiles.dedup_by(|a, b| a.0 == b.0);
+            Data::Summary(quantiles)
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn every_page_is_parsed(
+        given in prop::collection::vec((name(), "[a-z%{}/1]{0,3}", prop::collection::vec(label(), 0..4), data()), 0..24),
+        (created, scope, target) in any::<(bool, bool, bool)>(),
+        classic in 0..20_u32,
+        namespace in prop_oneof![Just(String::new()), any::<String>()],
+    ) {
+        let options = PageOptions::default().created_samples(created).scope_labels(scope).target_info(target)
+            .buckets_per_power_of_two(classic).namespace(namespace);
+        let owned: Vec<Owned> =
+            given.into_iter().map(|(name, unit, labels, data)| Owned { name, unit, labels, data }).collect();
+        let labels: Vec<Vec<(&str, &str)>> =
+            owned.iter().map(|o| o.labels.iter().map(|(k, v)| (&**k, &**v)).collect()).collect();
+        let exemplars: Vec<Vec<ExemplarView>> = owned.iter().map(|o| match &o.data {
+            Data::Histogram { exemplars, .. } => exemplars.iter().map(|value| ExemplarView {
+                value: *value,
+                time_unix_ns: 5,
+                trace_id: TraceId::from_bytes([1; 16]).unwrap(),
+                span_id: SpanId::from_bytes([2; 8]).unwrap(),
+            }).collect(),
+            _ => Vec::new(),
+        }).collect();
+        let points: Vec<_> = owned.iter().zip(&labels).zip(&exemplars).map(|((o, labels), exemplars)| {
+            let data = match &o.data {
+                Data::Counter(n) => PointData::Counter((*n).into()),
+                Data::CounterFloat(x) => PointData::CounterFloat(*x),
+                Data::UpDown(n) => PointData::UpDown(*n),
+                Data::Gauge(x) => PointData::GaugeFloat(*x),
+                Data::Histogram { scale, zeros, offset, buckets, .. } => PointData::Histogram(
+                    HistogramView::new(*scale, 1.5, (*zeros).into(), *offset, buckets).with_exemplars(exemplars)),
+                Data::Summary(quantiles) => PointData::Summary(SummaryView { count: 3, sum: 2.5, quantiles }),
+            };
+            point(&o.name, &o.unit, labels, data)
+        }).collect();
+        let text = parse(&page(&points, &options, Format::Text), false);
+        let open = parse(&page(&points, &options, Format::OpenMetrics), true);
+        prop_assert_eq!(text.len(), open.len());
+        // Nothing is lost: whole counters add up to what was counted, unless the page says that it left something out.
+        if !text.contains_key("throughline_prometheus_conflicts") && !owned.iter().any(|o| matches!(o.data, Data::CounterFloat(_))) {
+            let counted: u64 = owned.iter().map(|o| if let Data::Counter(n) = o.data { n.into() } else { 0 }).sum();
+            let of_counters = |f: &&exposition::Family| f.kind.as_deref() == Some("counter");
+            let shown: f64 = text.values().filter(of_counters).flat_map(|f| &f.samples).map(|s| s.value).sum();
+            prop_assert_eq!(shown, counted as f64);
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Metrics for Prometheus: a page that it scrapes.
+//!
+//! ```
+//! use throughline_std::Config;
+//! use throughline_std::prometheus::PrometheusOptions;
+//! // http://127.0.0.1:9464/metrics
+//! let config = Config::new("shop").prometheus(PrometheusOptions::default());
+//! // http://HOST:9090/metrics, from all networks
+//! let config = Config::new("shop").prometheus(PrometheusOptions::default().host("0.0.0.0").port(9090));
+//! ```
+//!
+//! The page is made when it is asked for, so it shows what the metrics are then, whatever [`Config::metrics_every`](crate::Config::metrics_every) says.
+
+use crate::Config;
+use crate::init::Named;
+pub use throughline_export::prometheus::{
+    Format, PageOptions, Prometheus, PrometheusError, PrometheusOptions, render,
+};
+
+impl Config {
+    /// Serves all metrics for Prometheus to scrape; by default at `http://127.0.0.1:9464/metrics`. [`init`](crate::init) fails when the port is taken.
+    /// It may be given beside OTLP and the terminal.
+    #[must_use]
+    pub fn prometheus(mut self, options: PrometheusOptions) -> Config {
+        self.prometheus = Some(options);
+        self
+    }
+}
+
+/// The exporters that are configured, with their names.
+pub(crate) fn exporters(config: &Config) -> Result<Vec<Named>, PrometheusError> {
+    let mut exporters: Vec<Named> = Vec::new();
+    if let Some(options) = &config.prometheus {
+        exporters.push(("prometheus".into(), Box::new(Prometheus::bind(options)?)));
+    }
+    Ok(exporters)
+}

@@ -1,0 +1,64 @@
+//! All metrics of the process as they are now, for whatever thread asks: the pump at its interval, an exporter that is scraped.
+
+use super::metrics::{self, Point};
+use crate::wall_time::WallTime;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use throughline::Clock;
+use throughline_export::ledger::Cells;
+use throughline_export::otlp::Counts;
+use throughline_export::view::PointView;
+
+/// Reads the metrics.
+#[derive(Debug)]
+pub(crate) struct Readings {
+    clock: Clock,
+    cells: Arc<Cells>,
+    known: Mutex<Known>,
+    /// Held while metrics are read: where sums of fractions take two cells, there may be one reader at a time.
+    reading: Mutex<()>,
+}
+
+/// What the pump alone finds out.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    /// When metrics began to count.
+    pub(super) start_unix_ns: u64,
+    pub(super) wall_time: WallTime,
+    /// The wall clock's steps, if there were any.
+    pub(super) steps: Option<[Point; 2]>,
+    /// What OTLP's limits cost.
+    pub(super) attributes: Counts,
+}
+
+impl Readings {
+    pub(crate) fn new(clock: Clock, cells: Arc<Cells>, wall_time: WallTime) -> Readings {
+        let start_unix_ns = wall_time.unix_ns(clock.ticks());
+        let known = Known { start_unix_ns, wall_time, steps: None, attributes: Counts::default() };
+        Readings { clock, cells, known: Mutex::new(known), reading: Mutex::default() }
+    }
+
+    /// Takes note of what the pump has found out.
+    pub(super) fn update(&self, note: impl FnOnce(&mut Known)) {
+        note(&mut lock(&self.known));
+    }
+
+    /// Calls `look` with all metrics.
+    pub(crate) fn read<R>(&self, look: impl FnOnce(&[PointView<'_>]) -> R) -> R {
+        let mut points = {
+            let _alone = lock(&self.reading);
+            metrics::snapshot()
+        };
+        points.extend(metrics::of_ledger(&self.cells.read()));
+        let times = {
+            let known = lock(&self.known);
+            points.extend(metrics::of_attributes(known.attributes));
+            points.extend(known.steps.iter().flatten().cloned());
+            (known.start_unix_ns, known.wall_time.unix_ns(self.clock.ticks()))
+        };
+        metrics::with_views(&points, times, look)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
