@@ -2,6 +2,7 @@
 
 mod attached;
 mod backlog;
+pub mod chrome;
 mod deadline;
 mod exporter;
 mod health;
