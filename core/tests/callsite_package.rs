@@ -1,4 +1,4 @@
-//! A callsite knows the package that it was compiled in; blobs of before the package was in them still parse.
+//! A callsite contains the package in which it was compiled. Blobs from before this was added still parse.
 
 #![cfg(not(loom))]
 

@@ -1,4 +1,5 @@
-//! What is current is the innermost guard that is still alive, in whatever order guards go; see also `current_model`.
+//! The current place is that of the innermost guard that is still alive, in whatever order guards are
+//! dropped; see also `current_model`.
 #![cfg(not(loom))]
 
 mod common;
@@ -14,7 +15,7 @@ fn parent(n: u8) -> TraceContext {
     TraceContext::parse(&format!("00-{trace}-{id}-01")).unwrap()
 }
 
-/// Pending the first `n` times.
+/// A future that is pending the first `n` times.
 fn pause(n: usize) -> impl Future<Output = ()> {
     struct Pause(usize);
     impl Future for Pause {
@@ -155,7 +156,8 @@ fn contexts_left_in_any_order_03() {
         assert_eq!(event(&all, "in inner").0, inner.0);
         assert_eq!(event(&all, "in outer's place").0, outer.0);
     } else {
-        // Two entries of one place cannot be told apart there: nothing is current rather than the wrong one.
+        // A 32-bit machine cannot distinguish two entries of one place, so nothing is current rather than the
+        // wrong place.
         assert_eq!((event(&all, "in inner"), event(&all, "in outer's place")), ((0, 0), (0, 0)));
     }
 }
@@ -163,7 +165,7 @@ fn contexts_left_in_any_order_03() {
 #[test]
 fn what_cannot_be_remembered_is_not_current_03() {
     let all = records(|| {
-        // Every second one goes first: as many runs of ended spans as there are left.
+        // Drop every second span first, which leaves as many runs of ended spans as there are spans left.
         let mut spans: Vec<_> = (0..100).map(|_| Some(span!("one of many"))).collect();
         spans.iter_mut().step_by(2).for_each(|span| drop(span.take()));
         info!("forgotten");
@@ -260,7 +262,7 @@ mod panics {
                 let _fields = span!("with fields", a = 1, b = 2, c = 3);
                 let mut _said = span!("said");
                 _said.set_status(Status::Ok);
-                // As a value, so that nothing is printed.
+                // Unwind with a value instead of a panic message, so that nothing is printed.
                 resume_unwind(Box::new("left"));
             });
             assert!(result.is_err());
@@ -293,7 +295,7 @@ mod panics {
         });
         let (status, busy) = status(&all, "work");
         assert_eq!(status, Status::Error);
-        // Two milliseconds, by the slowest of processors' clocks.
+        // Two milliseconds, on the slowest processor clock.
         assert!(
             busy.unwrap() > 2_000 || cfg!(not(any(target_arch = "x86_64", target_arch = "aarch64"))),
             "{busy:?}"

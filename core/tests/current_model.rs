@@ -1,5 +1,6 @@
-//! Random orders of begin, end, attach, detach, enter, leave, poll and drop, across tasks and threads, against a plain model: a list of the guards that are
-//! alive, whose last one is current; each task has a list of its own.
+//! Random orders of begin, end, attach, detach, enter, leave, poll and drop across tasks and threads,
+//! compared with a plain model. The model is a list of the guards that are alive, of which the last one is
+//! current; each task has its own list.
 #![cfg(not(loom))]
 
 mod common;
@@ -15,22 +16,22 @@ use std::task::{Context as Task, Poll, Waker};
 use throughline::adapter::record::Record;
 use throughline::{AttachGuard, Context, ContextGuard, Instrument, Span, TraceContext, attach, info, span};
 
-/// One step of a thread, or of a task in one of its polls.
+/// A step of a thread, or of a task during a poll.
 #[derive(Clone, Debug)]
 enum Op {
     Begin,
     BeginRoot,
     Attach,
-    /// Enters the place of a span that is alive, or of one that was.
+    /// Enter the place of a span that is alive or has been.
     Enter(prop::sample::Index),
-    /// Drops any guard of this thread or task.
+    /// Drop any guard of this thread or task.
     End(prop::sample::Index),
     Event,
-    /// Starts a task in a span of its own. Not in a task.
+    /// Start a task in its own span. Not inside a task.
     Spawn,
-    /// Polls a task once: some steps, then it waits. Not in a task.
+    /// Poll a task once: it does some steps and then waits. Not inside a task.
     Poll(prop::sample::Index, Vec<Op>),
-    /// Drops a task before it is done. Not in a task.
+    /// Drop a task before it completes. Not inside a task.
     Cancel(prop::sample::Index),
 }
 
@@ -56,7 +57,7 @@ fn ops(depth: u32) -> BoxedStrategy<Op> {
     .boxed()
 }
 
-/// A place in the model: local ids of the span and of its root; zeros outside any span.
+/// A place in the model: the local ids of the span and of its root; zeros outside any span.
 type Place = (usize, usize);
 
 enum Guard {
@@ -65,10 +66,11 @@ enum Guard {
     Context(#[allow(dead_code)] ContextGuard),
 }
 
-/// The guards of a thread or a task, in the order in which they were made, each with the place that it makes current.
+/// The guards of a thread or a task in the order in which they were made, each with the place that it makes
+/// current.
 #[derive(Default)]
 struct Line {
-    /// Where it is without any guard: outside, or in the task's span.
+    /// The place without any guard: outside, or the task's span.
     base: Place,
     guards: Vec<(Guard, Place)>,
 }
@@ -79,17 +81,17 @@ impl Line {
     }
 }
 
-/// What the records must say.
+/// What the records must contain.
 #[derive(Debug, PartialEq)]
 enum Said {
-    /// Parent and root.
+    /// The id of the parent, and that of the root.
     Span(usize, Place),
     Event(Place),
 }
 
 struct World {
     said: Vec<Said>,
-    /// Places that were current once.
+    /// Places that have been current.
     places: Vec<(Context, Place)>,
     /// Spans that are entered.
     entered: Vec<usize>,
@@ -103,7 +105,8 @@ impl World {
         self.next - 1
     }
 
-    /// The id that a span gets here. Without threads' recorders a 32-bit machine skips one when it finds itself right below a remote span.
+    /// The id that a span gets here. Without a recorder per thread, a 32-bit machine skips an id directly
+    /// below a remote span.
     fn span_id(&mut self, now: Place, apart: bool) -> usize {
         if cfg!(not(feature = "std")) && usize::BITS == 32 && now.0 & REMOTE != 0 && !apart {
             self.id();
@@ -132,7 +135,7 @@ impl World {
             }
             Op::Enter(index) if !self.places.is_empty() => {
                 let (context, place) = *index.get(&self.places);
-                // Two entries of one place cannot be told apart on a 32-bit machine.
+                // A 32-bit machine cannot distinguish two entries of one place.
                 if usize::BITS == 32 && self.entered.contains(&place.0) {
                     return;
                 }
@@ -159,7 +162,7 @@ impl World {
 
 const REMOTE: usize = if usize::BITS == 64 { 1 << (usize::BITS - 2) } else { 1 << (usize::BITS - 1) };
 
-/// What a task does in its next poll, and its guards, which live in the future.
+/// The steps of a task's next poll, and its guards, which live in the future.
 #[derive(Default)]
 struct Plan {
     ops: Vec<Op>,
@@ -180,7 +183,7 @@ impl Future for Work {
         let mut world = this.world.borrow_mut();
         plan.ops.iter().for_each(|op| world.step(&mut this.line, op));
         if plan.done {
-            // From the front, which is what no stack does.
+            // Drop the guards from the front, which a stack never does.
             this.line.guards.drain(..).for_each(drop);
             return Poll::Ready(());
         }
@@ -190,7 +193,7 @@ impl Future for Work {
 
 type Running = (Pin<Box<dyn Future<Output = ()>>>, Rc<RefCell<Plan>>);
 
-/// Runs the steps, and compares every record with the model.
+/// Runs the steps and compares every record with the model.
 fn run(ops: &[Op], first: usize) -> Vec<Said> {
     let world = World { said: vec![], places: vec![], entered: vec![], next: first };
     let world = Rc::new(RefCell::new(world));
@@ -224,7 +227,7 @@ fn run(ops: &[Op], first: usize) -> Vec<Said> {
             Op::Poll(..) | Op::Cancel(_) => {}
             plain => world.borrow_mut().step(&mut line, plain),
         }
-        // Whatever a task did, the thread is where it was.
+        // Whatever a task did, the thread is back at its place.
         world.borrow_mut().step(&mut line, &Op::Event);
     }
     drop(tasks);
@@ -233,7 +236,7 @@ fn run(ops: &[Op], first: usize) -> Vec<Said> {
     std::mem::take(&mut world.borrow_mut().said)
 }
 
-/// The records as the model has them, spans by id and events in order.
+/// The records in the form of the model: spans by id, events in order.
 fn as_said(all: Vec<Told>) -> (Vec<(usize, Place)>, Vec<Place>) {
     let (mut spans, mut events) = (vec![], vec![]);
     for told in all {
@@ -247,7 +250,7 @@ fn as_said(all: Vec<Told>) -> (Vec<(usize, Place)>, Vec<Place>) {
     (spans, events)
 }
 
-/// The id that the next span of this recorder gets: that of a remote parent is the one before.
+/// The id that the next span of this recorder gets: a remote parent takes the id before it.
 fn next_id(recorder: &'static throughline::Recorder) -> usize {
     drop(attach(TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap()));
     let mut next = 0;
@@ -260,7 +263,7 @@ fn next_id(recorder: &'static throughline::Recorder) -> usize {
     next
 }
 
-/// Some runs of steps one after the other on a new recorder.
+/// Runs several lists of steps one after the other on a new recorder.
 fn check(runs: Vec<Vec<Op>>) -> Result<(), TestCaseError> {
     on_recorder(move |recorder| runs.iter().try_for_each(|ops| check_run(recorder, ops)))
 }
@@ -285,10 +288,10 @@ fn check_run(recorder: &'static throughline::Recorder, ops: &[Op]) -> Result<(),
         prop_assert_eq!(spans, expected_spans, "{:?}", shown);
         prop_assert_eq!(events, expected_events, "{:?}", shown);
     } else {
-        // Where it could not be remembered, nothing is current: never another trace.
+        // If the place could not be remembered, nothing is current; another trace never is.
         prop_assert_eq!(spans.len(), expected_spans.len());
         for (event, expected) in events.iter().zip(&expected_events) {
-            // Ids may be others by then, so of a remote trace no more can be said.
+            // Ids may differ by then, so nothing more can be checked in a remote trace.
             let other =
                 remote(event.1) || spans.iter().any(|(id, (parent, _))| *parent == 0 && *id == event.1);
             let fine = event.1 == expected.1 || *event == (0, 0) || other;

@@ -1,6 +1,7 @@
-//! Callsites that register themselves under the model checker: numbers are unique, all who use a callsite first record by its one number, it is in the list
-//! when the one who puts it there is through, and whatever the
-//! interleaving with a changing filter, in the end each is on or off by the last settings. Run with `cargo xtask test --only loom`.
+//! Callsites that register on first use, under the model checker. Numbers are unique, and contexts that use a
+//! callsite first at the same time all record with its one number. A callsite is in the list when the context
+//! that adds it is done. In every interleaving with a changing filter, each callsite is in the end on or off
+//! as the last settings say. Run with `cargo xtask test --only loom`.
 #![cfg(loom)]
 
 use loom::sync::atomic::Ordering::{Acquire, Relaxed};
@@ -11,7 +12,7 @@ use throughline::adapter::ring::{Head, Mode, RawRecord, RecordKind, Ring, Slot};
 use throughline::list::{Link, Linked};
 use throughline::registration::{Directory, FIRST, OFF, Registered, Registration};
 
-/// The settings a callsite is on or off by: both must be 0 for it to be on.
+/// The settings that switch callsites: a callsite is on if both are 0.
 struct Settings([AtomicUsize; 2]);
 
 struct Site {
@@ -54,7 +55,7 @@ impl Program {
         }
     }
 
-    /// What a call site does before it records: `Callsite::enabled`.
+    /// What a callsite does before it records, as in `Callsite::enabled`.
     fn enabled(&self, site: usize) -> Option<u32> {
         match self.sites[site].registration.state() {
             OFF => None,
@@ -87,7 +88,7 @@ fn two_threads_use_the_same_callsite_first() {
         let other = program.spawn(|p| p.enabled(0));
         let mine = program.enabled(0);
         let theirs = other.join().unwrap();
-        // Both record, by one number, though the other may have drawn one too.
+        // Both record with one number, although the other context may have drawn a number too.
         assert_eq!(mine, theirs);
         assert!(mine.is_some_and(|n| n <= FIRST + 1), "{mine:?}");
         assert_eq!(program.enabled(0), mine);
@@ -110,8 +111,9 @@ fn two_callsites_register_at_once() {
     });
 }
 
-/// Who uses a callsite second has its number from the state alone. The language orders that read with nothing; every processor we support does, as it
-/// comes before the stores of the record with that number, the last of which is a release. The fence says so to the checker.
+/// A context that uses a callsite second gets its number from the state alone. The language does not order
+/// that read with the list. Every supported processor does, because the read comes before the stores of the
+/// record with that number, and the last of these is a release. The fence tells the model checker so.
 #[test]
 fn a_reader_that_meets_a_number_finds_its_callsite_in_the_end() {
     model(4, || {
@@ -136,7 +138,8 @@ fn a_reader_that_meets_a_number_finds_its_callsite_in_the_end() {
         let met = ring.reader().unwrap().next(&mut raw);
         writer.join().unwrap();
         second.join().unwrap();
-        // It may have to look again: who met it may not be who puts it there.
+        // The reader may have to look again: the context whose record it read may not be the one that adds
+        // the callsite to the list.
         let number = raw.head.callsite;
         assert!(!met || program.directory.iter().any(|s| s.registration.number() == number), "no {number}");
     });
@@ -148,7 +151,7 @@ fn a_filter_that_changes_during_the_first_use_has_the_last_word() {
         let program = Program::new();
         let user = program.spawn(|p| p.enabled(0));
         program.set(0, 1);
-        // Off at once if it was on before the change, and else by the time its first use is over.
+        // If it was on before the change, it is off at once; otherwise it is off when its first use is done.
         user.join().unwrap();
         assert_eq!(program.enabled(0), None);
         program.set(0, 0);
@@ -162,7 +165,8 @@ fn two_settings_that_change_at_once_both_count() {
         let program = Program::new();
         program.set(0, 1);
         assert_eq!(program.enabled(0), None);
-        // One turns off, the other on: whoever decides by the state in between must not decide last.
+        // One change turns it off, the other one on. A context that decided by the state in between must not
+        // be the last to decide.
         let other = program.spawn(|p| p.set(1, 1));
         program.set(0, 0);
         other.join().unwrap();

@@ -1,31 +1,32 @@
-//! The ring's protocols under the model checker: every interleaving (and every reordering that the memory model allows) of writers and
-//! reader. Run with `cargo xtask test --only loom`, which sets `--cfg loom`.
+//! The ring's protocols under the model checker: every interleaving of writers and reader, and every
+//! reordering that the memory model allows. Run with `cargo xtask test --only loom`, which sets `--cfg loom`.
 //!
-//! Each record carries the same number in all its words, so a torn one shows; each run ends with the ledger:
-//! pushed = read + lost.
+//! Each record has the same number in all its words, so that a torn record is detected. Each run ends with a
+//! check of the ledger: pushed = read + lost.
 #![cfg(loom)]
 
 use loom::thread;
 use std::sync::Arc;
 use throughline::adapter::ring::{FIRST_WORDS, Head, Mode, RawRecord, Reader, RecordKind, Ring, Slot};
 
-/// A body of `words` words, all `n`.
+/// Pushes a record whose body has `words` words, all of them `n`.
 fn push(ring: &Ring<'_>, n: usize, words: usize) -> bool {
     let body = [n; 24];
     ring.push(Head::new(RecordKind::Event, n as u32, 0, 0), &body[..words], n)
 }
 
-/// Reads everything there is; panics on a torn record.
+/// Reads all records. Panics on a torn record.
 fn drain(ring: &Ring<'_>, words: impl Fn(usize) -> usize) -> Vec<usize> {
     read(ring, usize::MAX, words)
 }
 
-/// Reads at most `most` records; while writers run, a few suffice, and each one more multiplies the interleavings.
+/// Reads at most `most` records. While writers run a few are enough, and each further one multiplies the
+/// interleavings.
 fn read(ring: &Ring<'_>, most: usize, words: impl Fn(usize) -> usize) -> Vec<usize> {
     read_on(&mut ring.reader().expect("one reader at a time"), most, words)
 }
 
-/// As `read`, from where the reader is.
+/// Like `read`, continuing with an existing reader.
 fn read_on(reader: &mut Reader<'_>, most: usize, words: impl Fn(usize) -> usize) -> Vec<usize> {
     let mut seen = Vec::new();
     let mut raw = RawRecord::new();
@@ -43,7 +44,7 @@ fn read_on(reader: &mut Reader<'_>, most: usize, words: impl Fn(usize) -> usize)
 }
 
 fn ring(mode: Mode) -> Arc<Ring<'static>> {
-    // The model checker runs a closure many times; eight slots leaked per run are cheap.
+    // The model checker runs a closure many times. Leaking eight slots per run costs little.
     let slots: &'static [Slot] = Vec::leak((0..8).map(|_| Slot::new()).collect());
     Arc::new(Ring::new(slots, mode))
 }
@@ -58,7 +59,7 @@ fn one(_: usize) -> usize {
     FIRST_WORDS
 }
 
-/// Fills the ring so that only `free` slots are left, and empties it again when 8 are: positions are then past the first lap.
+/// Pushes `records` records of one slot, numbered from 1.
 fn prefill(ring: &Ring<'_>, records: usize) {
     for n in 1..=records {
         assert!(push(ring, n, 1));
@@ -214,7 +215,7 @@ fn shared_newest_a_scan_that_the_writer_overtakes_stays_in_order() {
         let mut reader = ring.reader().unwrap();
         let mut seen = read_on(&mut reader, 1, words);
         other.join().unwrap();
-        // The rest of the scan that was under way, and what is new.
+        // The rest of the scan that was under way, and then the new records.
         seen.extend(read_on(&mut reader, usize::MAX, words));
         seen.extend(read_on(&mut reader, usize::MAX, words));
         assert_eq!(seen.len() + ring.lost(), 11, "{seen:?}");
@@ -228,7 +229,8 @@ fn shared_newest_a_record_whose_second_slot_a_later_lap_took() {
         let ring = ring(Mode::SharedNewest);
         push(&ring, 1, FIRST_WORDS + 1);
         prefill_more(&ring, 6);
-        // While this one is stopped before it takes the record's first slot, the next one takes its second.
+        // While this writer is stopped before it claims the record's first slot, the next writer claims the
+        // record's second slot.
         let stalled = {
             let ring = ring.clone();
             thread::spawn(move || push(&ring, 100, 1) as usize)
@@ -248,7 +250,8 @@ fn shared_newest_a_record_whose_second_slot_a_later_lap_took() {
 fn shared_newest_with_a_writer_stalled_for_a_lap() {
     model(6, || {
         let ring = ring(Mode::SharedNewest);
-        // One writer may be stopped anywhere in its push while the other goes once around the ring and over it.
+        // One writer may be stopped anywhere in its push while the other one goes around the whole ring and
+        // over the same slot.
         let stalled = {
             let ring = ring.clone();
             thread::spawn(move || push(&ring, 100, FIRST_WORDS + 1) as usize)

@@ -1,5 +1,6 @@
-//! The table of label sets under the model checker: whatever the interleaving, an addition lands in a series with its own labels, and
-//! none is lost in sum. And the list of gauges: all callsites of one gauge agree on which of them has the cells. Run with `cargo xtask test --only loom`.
+//! The table of label sets under the model checker: in every interleaving an addition goes to a series with
+//! its own labels, and the sum of all series loses nothing. Also the list of gauges: all callsites of one
+//! gauge agree on the one whose cells they use. Run with `cargo xtask test --only loom`.
 #![cfg(loom)]
 
 use loom::sync::atomic::{AtomicUsize, Ordering};
@@ -27,7 +28,7 @@ impl Family {
         self.counts[find(&self.keys, &[label])].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// (label, count) of every series in use; "" is the overflow.
+    /// The label and count of every series in use. The label "" is the overflow series.
     fn read(&self) -> Vec<(String, usize)> {
         let mut all = vec![];
         for (i, count) in self.counts.iter().enumerate() {
@@ -101,7 +102,8 @@ impl Linked for Gauge {
 fn all_callsites_of_a_gauge_agree_on_one_of_them() {
     loom::model(|| {
         let gauge = |name| -> &'static Gauge { Box::leak(Box::new(Gauge { name, link: Link::new() })) };
-        // Two callsites of one gauge, and one of another; the first is met by two threads at once.
+        // Two callsites of one gauge, and one of another gauge. Two threads use the first callsite at the
+        // same time.
         let (a, same, other) = (gauge(1), gauge(1), gauge(2));
         let list: &'static List<Gauge> = Box::leak(Box::new(List::new()));
         let home = move |gauge: &'static Gauge| -> &'static Gauge {

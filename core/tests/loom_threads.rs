@@ -1,5 +1,6 @@
-//! The pool of recorders under the model checker: threads that come and go, and one reader. No two threads have a recorder at once, each finds all
-//! that its last owner wrote, and nothing that was recorded or counted is lost or read twice. Run with `cargo xtask test --only loom`.
+//! The pool of recorders under the model checker: threads that come and go, and one reader. No two threads
+//! have a recorder at the same time, each thread sees everything that the previous owner wrote, and no record
+//! or count is lost or read twice. Run with `cargo xtask test --only loom`.
 #![cfg(loom)]
 
 use loom::cell::UnsafeCell;
@@ -10,17 +11,18 @@ use throughline::adapter::ring::{FIRST_WORDS, Head, Mode, RawRecord, RecordKind,
 use throughline::list::{Link, Linked};
 use throughline::pool::{Membership, Pool, Pooled};
 
-/// What a recorder has of its thread's own: a ring, the next id, a metric cell.
+/// The part of a recorder that one thread owns: a ring, the next id, a metric cell.
 struct Recorder {
     membership: Membership<Recorder>,
     ring: Ring<'static>,
     next_id: AtomicUsize,
     cell: AtomicUsize,
-    /// Touched by the owner alone: two at once, or one that does not see what the last did, and the model checker panics.
+    /// Only the owner accesses it. The model checker panics if two threads access it at once, or if one does
+    /// not see what the previous owner did.
     mine: UnsafeCell<usize>,
 }
 
-// SAFETY: the checker watches the one member that is not `Sync`.
+// SAFETY: the model checker watches the only member that is not `Sync`.
 unsafe impl Sync for Recorder {}
 
 impl Linked for Recorder {
@@ -36,7 +38,7 @@ impl Pooled for Recorder {
 }
 
 impl Recorder {
-    /// One in whose ring `room` slots are left, so that the writers go over its end.
+    /// A recorder with `room` slots left in its ring, so that the writers wrap around its end.
     fn make(room: usize) -> Option<&'static Recorder> {
         let slots: &'static [Slot] = Vec::leak((0..8).map(|_| Slot::new()).collect());
         let ring = Ring::new(slots, Mode::LocalOldest);
@@ -52,9 +54,10 @@ impl Recorder {
         })))
     }
 
-    /// What a thread does with it: an id, a record, a count, all with plain loads and stores. False when the record was lost.
+    /// The work of a thread with its recorder: an id, a record and a count, all with plain loads and stores.
+    /// Returns false when the record was lost.
     fn work(&self, n: usize) -> bool {
-        // SAFETY: nobody else has it, which is what the checker checks.
+        // SAFETY: no other thread has the recorder, which is what the model checker checks.
         self.mine.with_mut(|mine| unsafe { *mine += 1 });
         self.next_id.store(self.next_id.load(Relaxed) + 1, Relaxed);
         self.cell.store(self.cell.load(Relaxed) + 1, Relaxed);
@@ -66,7 +69,8 @@ fn push(ring: &Ring<'_>, n: usize) -> bool {
     ring.push(Head::new(RecordKind::Event, n as u32, 0, 0), &[n; FIRST_WORDS], n)
 }
 
-/// Reads at most `most` records of each recorder; panics on a torn one. What fills a ring beforehand is left out.
+/// Reads at most `most` records of each recorder. Panics on a torn record. The records that filled the ring
+/// beforehand are left out.
 fn read(pool: &Pool<Recorder>, most: usize) -> Vec<usize> {
     let mut seen = vec![];
     for recorder in pool.iter() {
@@ -87,7 +91,7 @@ fn read(pool: &Pool<Recorder>, most: usize) -> Vec<usize> {
     seen
 }
 
-/// The life of a thread.
+/// The life of a thread: it acquires a recorder, works, and releases it.
 fn live(pool: &Pool<Recorder>, room: usize, n: usize) -> bool {
     let recorder = pool.acquire(|| Recorder::make(room)).expect("made when none is left");
     let kept = recorder.work(n);
@@ -104,7 +108,7 @@ fn model(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
 fn run(first_round: usize, room: usize, read_meanwhile: usize) {
     let pool = Arc::new(Pool::<Recorder>::new());
     for n in 0..first_round {
-        // What a thread left that is long gone.
+        // The recorder of a thread that ended earlier.
         assert!(live(&pool, room, 100 + n));
     }
     let threads = [200, 300].map(|n| {

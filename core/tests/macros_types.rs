@@ -1,10 +1,11 @@
-//! What the types that macros make may be used for.
+//! Properties of the types that macros generate.
 
 #![cfg(not(loom))]
 
 use throughline::{Instrumented, Span};
 
-/// A type that is `Send` has two implementations of this, so that naming one without saying which does not compile.
+/// A type that is `Send` has two implementations of this trait, so naming the trait without its parameter
+/// does not compile.
 trait AmbiguousIfSend<Which> {
     fn is_not() {}
 }

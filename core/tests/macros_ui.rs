@@ -1,7 +1,8 @@
-//! What the compiler says about macro calls that cannot be: `tests/ui/*.rs` and, beside each, the text. After a change of wording,
-//! `TRYBUILD=overwrite cargo test -p throughline --test macros_ui` writes the texts anew.
+//! The compiler's messages for mistakes in macro calls: `tests/ui/*.rs`, and the expected text beside each.
+//! After changing a message, write the expected texts anew with `TRYBUILD=overwrite cargo test -p throughline
+//! --test macros_ui`.
 
-/// Only without features: the compiler lists types that implement a trait, and features add some.
+/// Runs only without features: the compiler lists the types that implement a trait, and features add some.
 #[test]
 #[cfg_attr(
     any(miri, feature = "std", feature = "postcard", feature = "serde", feature = "defmt"),

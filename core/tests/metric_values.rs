@@ -1,4 +1,5 @@
-//! What metrics take, and what is read of them: numbers of every type, sums at their ends, one gauge for all its callsites.
+//! The number types that metrics accept and the values that readers get: numbers of every type, sums at their
+//! limits, one gauge for all its callsites.
 #![cfg(not(loom))]
 
 use std::time::Duration;
@@ -21,14 +22,14 @@ fn series(name: &str) -> Vec<Series> {
     found
 }
 
-/// What the only series of that name holds.
+/// The value of the only series with that name.
 fn read(name: &str) -> Reading {
     let all = series(name);
     assert_eq!(all.len(), 1, "{name}");
     all[0].read()
 }
 
-/// Sum, zeros and extremes of the only histogram of that name.
+/// Sum, zeros and extremes of the only histogram with that name.
 fn histogram_of(name: &str) -> (u64, u64, Option<(u64, u64)>) {
     match read(name) {
         Reading::Histogram(h) => (h.sum, h.zeros, h.extremes),
@@ -48,7 +49,7 @@ fn a_gauge_is_what_was_set_last_by_whatever_callsite_04() {
         gauge.set(n as f64 + 0.5);
         assert_eq!(read("level"), Reading::GaugeFloat(n as f64 + 0.5));
     }
-    // What differs in unit, labels or the type of value is another gauge.
+    // A different unit, label or value type makes a different gauge.
     gauge!("apart").set(1);
     gauge!("apart", unit = "By").set(2);
     gauge!("apart", a = "b").set(3);
@@ -66,7 +67,7 @@ fn a_gauge_is_what_was_set_last_by_whatever_thread_04() {
             let start = &start;
             scope.spawn(move || {
                 start.wait();
-                // Every thread meets two callsites at their first use, at the same time as all others.
+                // Every thread uses two callsites first at the same time as all others.
                 gauge!("shared").add(n);
                 gauge!("shared").add(1);
             });
@@ -216,7 +217,7 @@ fn families_of_every_kind_count_by_label() {
         |labels, value: i64| gauge_family!("depths", labels = ["queue"], capacity = 2).set(labels, value);
     depth(["mail"], 3);
     depth(["jobs"], 4);
-    // Another callsite of the same family; what finds no place shares one series.
+    // Another callsite of the same family. Label sets without a slot share one series.
     let other = gauge_family!("depths", labels = ["queue"], capacity = 2);
     other.set(["mail"], 5_u8);
     other.add(["jobs"], 2);

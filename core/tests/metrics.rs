@@ -1,4 +1,4 @@
-//! Metrics: what is counted can be read, histograms are what OTLP says, families are bounded.
+//! Metrics: counts can be read, histograms have OTLP's buckets, and families are bounded.
 #![cfg(not(loom))]
 
 use proptest::prelude::*;
@@ -20,7 +20,7 @@ fn series(name: &str) -> Vec<Series> {
     found
 }
 
-/// What a counter holds.
+/// The value of a counter.
 fn count(series: &Series) -> u64 {
     match series.read() {
         Reading::Counter(n) => n,
@@ -119,7 +119,7 @@ fn one_label_of_every_length_comes_out_as_it_came() {
     let ends = |len: usize| [&text[..len], &text[text.len() - len..]];
     let expected: Vec<_> = (0..text.len()).flat_map(ends).skip(1).collect();
     for count in [1, 2] {
-        // The first time each gets a place, the second it is found there.
+        // The first use takes a slot for each, the second one finds it.
         expected.iter().for_each(|label| family.add([label], count));
     }
     let mut seen: Vec<(String, u64)> =
@@ -131,10 +131,11 @@ fn one_label_of_every_length_comes_out_as_it_came() {
 }
 
 const WORD: usize = size_of::<usize>();
-/// As in `metrics/series.rs`.
+/// The same as in `metrics/series.rs`.
 const SPREAD: usize = 0x9E37_79B9_7F4A_7C15_u64 as usize;
 
-/// Two texts of `before` and two words more which get one hash: `other(a)` is the last word that makes up for `a` in place of the word before it.
+/// Two texts with the same hash: `before` and two more words. `other(a)` is the last word that compensates
+/// for `a` as the word before it.
 fn twins(before: &str, first: [u8; WORD], other: impl Fn([u8; WORD]) -> usize) -> [String; 2] {
     let text = |a: [u8; WORD]| {
         let bytes = [before.as_bytes(), &a, &other(a).to_ne_bytes()].concat();
@@ -161,7 +162,8 @@ fn are_told_apart(family: throughline::metrics::CounterFamily<1>, name: &str, tw
 
 #[test]
 fn label_sets_of_one_hash_are_told_apart() {
-    // The hash of words a, b, … is ((a · SPREAD) ⋘ 5 ⊕ b) · SPREAD …: change a, and b by what that changes.
+    // The hash of words a, b, … is ((a · SPREAD) ⋘ 5 ⊕ b) · SPREAD …: change a, and change b by the
+    // difference that this makes.
     let before = ["c"; WORD].concat();
     let begun = usize::from_ne_bytes([b'c'; WORD]).wrapping_mul(SPREAD).rotate_left(5);
     let part = |a: [u8; WORD]| (begun ^ usize::from_ne_bytes(a)).wrapping_mul(SPREAD).rotate_left(5);
@@ -173,9 +175,9 @@ fn label_sets_of_one_hash_are_told_apart() {
 #[cfg(all(target_pointer_width = "64", target_endian = "little"))]
 #[test]
 fn short_labels_of_one_hash_are_told_apart() {
-    // The hash of words a, b is ((a ⊕ 16) · SPREAD) ⊕ ((b ⋘ 32 ⊕ SPREAD) · OTHER), of which bit 1 is not kept.
+    // The hash of words a, b is ((a ⊕ 16) · SPREAD) ⊕ ((b ⋘ 32 ⊕ SPREAD) · OTHER). Its bit 1 is not kept.
     const OTHER: usize = 0xBF58_476D_1CE4_E5B9;
-    // Newton's way to the inverse of an odd number: each step doubles the bits that are right.
+    // Newton's method for the inverse of an odd number: each step doubles the number of correct bits.
     let inverse = |n: usize| (0..6).fold(n, |x, _| x.wrapping_mul(2_usize.wrapping_sub(n.wrapping_mul(x))));
     let part = |a: usize| (a ^ 16).wrapping_mul(SPREAD);
     let part_of_last = |b: usize| (b.rotate_left(32) ^ SPREAD).wrapping_mul(OTHER);
@@ -186,7 +188,7 @@ fn short_labels_of_one_hash_are_told_apart() {
     let twins = twins("", first, |a| last(both ^ part(usize::from_ne_bytes(a))));
     are_told_apart(throughline::counter_family!("both", labels = ["a"], capacity = 4), "both", &twins);
 
-    // Twins of which only one word differs.
+    // Texts with the same hash that differ in only one word.
     let texts = (1..1 << 16)
         .map(|n: usize| usize::from_ne_bytes(n.wrapping_mul(SPREAD).to_ne_bytes().map(|byte| byte & 127)));
     let is_ascii = |word: &usize| word.to_ne_bytes().is_ascii();
@@ -201,7 +203,7 @@ fn short_labels_of_one_hash_are_told_apart() {
     are_told_apart(throughline::counter_family!("last", labels = ["a"], capacity = 4), "last", &twins);
 }
 
-/// `a` times `a`, as two words of 128 bits: high, low.
+/// `a` times `a` as two words of 128 bits: high, low.
 fn squared(a: u128) -> (u128, u128) {
     let (high, low) = (a >> 64, a & u128::from(u64::MAX));
     let (cross, carried) = (2 * high.wrapping_mul(low)).overflowing_add((low * low) >> 64);
@@ -209,9 +211,11 @@ fn squared(a: u128) -> (u128, u128) {
     (high * high + (cross >> 64), cross << 64 | (low * low) & u128::from(u64::MAX))
 }
 
-/// Whether `value` is above 2^(power + step / 2^scale), in integers alone: its 2^scale-th power against one of 2.
+/// Whether `value` is above 2^(power + step / 2^scale), computed with integers alone: its 2^scale-th power is
+/// compared with a power of 2.
 fn is_above(value: u64, power: u32, step: u32, scale: u32) -> bool {
-    // value = m · 2^(power − 63); m is squared `scale` times, cut to 127 bits each time and kept as an interval.
+    // value = m · 2^(power − 63). m is squared `scale` times, cut to 127 bits each time and kept as an
+    // interval.
     let m = u128::from(value) << 63 >> power;
     let (mut least, mut most, mut exponent) = (m << 63, m << 63, 0_u32);
     for _ in 0..scale {
@@ -224,7 +228,8 @@ fn is_above(value: u64, power: u32, step: u32, scale: u32) -> bool {
             most = (most >> 1) + 1;
         }
     }
-    // value's mantissa to the 2^scale is between least and most, times 2^exponent, in units of 2^126.
+    // The value's mantissa to the power of 2^scale is between least and most, times 2^exponent, in units of
+    // 2^126.
     let one = 1_u128 << 126;
     if exponent != step {
         return exponent > step;
@@ -236,7 +241,8 @@ fn is_above(value: u64, power: u32, step: u32, scale: u32) -> bool {
     least > one
 }
 
-/// Every boundary of every scale, and the integers around it, against a reference without floating point.
+/// Compares every boundary of every scale, and the integers around it, with a reference without floating
+/// point.
 #[test]
 fn positions_are_exact_around_every_boundary() {
     for scale in 0..=MAX_SCALE {
@@ -254,7 +260,8 @@ fn positions_are_exact_around_every_boundary() {
     }
 }
 
-/// Two histograms merged are the one that saw all: at any coarser scale, by halving positions, and of any two by adding up.
+/// Merging two histograms gives the histogram of all values: at any coarser scale by halving positions, and
+/// for any two by addition.
 #[test]
 fn merging_is_without_error() {
     for bits in 0..Count::BITS {
@@ -268,7 +275,8 @@ fn merging_is_without_error() {
     }
 }
 
-/// OTLP's index + 1 by its definition, in floating point; right but for values within an ulp of a boundary.
+/// OTLP's index + 1 by its definition, in floating point. It is correct except for values within an ulp of a
+/// boundary.
 fn by_logarithm(value: u64, scale: u32) -> f64 {
     (value as f64).log2() * f64::from(1 << scale)
 }
@@ -291,14 +299,14 @@ proptest! {
     fn positions_grow_with_values_and_powers_end_their_bucket(bits in 0..Count::BITS, scale in 0..=MAX_SCALE) {
         let power = 1_u64 << bits;
         prop_assert_eq!(position(power, scale), Some((bits as usize) << scale));
-        // From 256 on, neighbours are nearer than the finest bucket is wide.
+        // From 256 on, neighbouring integers are closer together than the finest bucket is wide.
         if bits >= 8 {
             prop_assert_eq!(position(power + 1, scale), Some(((bits as usize) << scale) + 1));
         }
     }
 }
 
-/// The table in `metrics/histogram.rs` says what the code does.
+/// The table in `metrics/histogram.rs` agrees with the code.
 #[test]
 fn the_table_of_errors_and_sizes_is_true() {
     let source = include_str!("../src/metrics/histogram.rs");

@@ -1,4 +1,5 @@
-//! The modules of this crate import each other without circles. The test reads the sources, so that a new circle fails here and not in a reader's head.
+//! The modules of this crate import each other without cycles. The test reads the sources, so that it finds a
+//! new cycle before a reader of the code does.
 #![cfg(not(any(miri, loom)))]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,7 +40,8 @@ fn the_modules_of_the_ring_import_each_other_without_circles() {
     assert_no_circle(graph);
 }
 
-/// Takes away what imports nothing that is left, until nothing is left: what stays is a circle, or imports one.
+/// Removes modules that import none of the remaining ones, until none is left. Modules that stay are in a
+/// cycle, or import one that is.
 fn assert_no_circle(mut graph: Graph) {
     loop {
         let modules: BTreeSet<String> = graph.keys().cloned().collect();
@@ -74,7 +76,8 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The first names of all paths that begin with `prefix`, those in braces included. What a macro of this crate names (`$crate::`) is of its caller.
+/// The first name of every path that begins with `prefix`, including those in braces. Names in a macro of
+/// this crate (`$crate::`) belong to the macro's caller.
 fn after(code: &str, prefix: &str) -> Vec<String> {
     let mut names = Vec::new();
     for (at, _) in code.match_indices(prefix) {
@@ -91,7 +94,7 @@ fn after(code: &str, prefix: &str) -> Vec<String> {
     names
 }
 
-/// What stands in a group of imports, up to its closing brace.
+/// The members of a group of imports, up to its closing brace.
 fn members(group: &str) -> Vec<String> {
     let mut members = vec![String::new()];
     let mut depth = 0;
@@ -114,7 +117,7 @@ fn first_name(path: &str) -> String {
     path.trim_start().chars().take_while(|it| it.is_alphanumeric() || *it == '_').collect()
 }
 
-/// Which module each name comes from that the crate's root has: `Level` from `level`.
+/// The module behind each name at the crate's root: `Level` comes from `level`.
 fn reexports(root: &str) -> BTreeMap<String, String> {
     let mut modules = BTreeMap::new();
     for (at, _) in root.match_indices("pub use ") {

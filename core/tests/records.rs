@@ -1,4 +1,4 @@
-//! What instrumentation leaves in the ring: identity, nesting, times, fields, status, remote parents, futures.
+//! What instrumentation leaves in the ring: ids, nesting, times, fields, status, remote parents, futures.
 #![cfg(not(loom))]
 
 use std::future::Future;
@@ -16,7 +16,7 @@ use throughline::{
 static SLOTS: Slots<256> = Slots::new();
 static RECORDER: Recorder = Recorder::new(&SLOTS, Clock::mock());
 
-/// One test at a time, as they share a recorder, and each from a clean slate.
+/// Runs one test at a time, because the tests share a recorder, and clears what the previous one left.
 fn begin() -> MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
     let guard = ONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -57,7 +57,7 @@ fn fields_of(callsite: u32, values: throughline::adapter::record::Values<'_>) ->
             names = c.blob().fields().map(str::to_string).collect();
         }
     });
-    // A span whose fields it does not carry has them in a record of their own.
+    // A span that cannot carry its fields has them in a separate record.
     assert!(values.count() == names.len() || values.count() == 0);
     let show = |v| match v {
         Value::Str { text, truncated } => format!("{text}{}", if truncated { "…" } else { "" }),
@@ -71,7 +71,7 @@ fn fields_of(callsite: u32, values: throughline::adapter::record::Values<'_>) ->
     names.iter().zip(values).map(|(n, v)| format!("{n}={}", show(v))).collect()
 }
 
-/// Everything in the ring, spans and events alike; an event has its time in `start` and its span in `parent`.
+/// Everything in the ring, spans and events alike. An event has its time in `start` and its span in `parent`.
 fn seen() -> Vec<Seen> {
     let mut all = vec![];
     let mut reader = RECORDER.ring().reader().unwrap();
@@ -99,7 +99,7 @@ fn seen() -> Vec<Seen> {
                 ..Seen::default()
             },
             Record::Attach { id, .. } => Seen { name: "attach".into(), id, ..Seen::default() },
-            // The other end of an attach, which only a server's recorders write.
+            // The end of an attachment, which only a server's recorders write.
             Record::Extended(record) if record.kind == ExtendedKind::DETACH => continue,
             other => panic!("{other:?}"),
         });
@@ -226,7 +226,8 @@ fn a_remote_trace_within_a_remote_trace_leaves_the_outer_one_as_it_was() {
     let inner = TraceContext::parse("00-11111111111111111111111111111111-2222222222222222-01").unwrap();
     let _outer = attach(outer);
     {
-        // A root of this process's own in between: the place to return to from the inner trace is no remote one.
+        // A root of this process's own in between, so that the place to return to from the inner trace is not
+        // remote.
         let _root = span!(root: true, "between");
         let _inner = attach(inner);
         assert_eq!(current().unwrap().trace_id, inner.trace_id);
@@ -270,7 +271,7 @@ fn a_context_carries_the_trace_to_another_place() {
     assert_eq!(after.root, after.id);
 }
 
-/// Ready at the second poll.
+/// Completes at the second poll.
 async fn yield_once() {
     let mut polled = false;
     std::future::poll_fn(

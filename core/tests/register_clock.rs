@@ -1,4 +1,5 @@
-//! Firmware whose clock is a register: its short way leaves what a function as clock leaves, and on a ring that keeps the newest, the general way.
+//! Firmware whose clock is a register: the short path records the same as with a function as the clock, and
+//! the same as the general path on a ring that keeps the newest.
 #![cfg(all(target_pointer_width = "32", not(feature = "std"), not(loom)))]
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -10,12 +11,13 @@ use throughline::{
     Clock, Level, Recorder, Slots, Status, TraceContext, attach, current, info, record, set_min_level, span,
 };
 
-/// What counts the ticks: the register.
+/// The register that counts the ticks.
 static COUNTER: AtomicU32 = AtomicU32::new(0);
 const HZ: u64 = 25_000_000;
 const START: u32 = 1000;
 
-// SAFETY: an aligned static, which reading has no effect on; the tests write it while none of them reads.
+// SAFETY: the register is an aligned static, and reading it has no side effect. The tests write it while none
+// of them reads it.
 const REGISTER: Clock = unsafe { Clock::register(HZ, COUNTER.as_ptr()) };
 const FUNCTION: Clock = Clock::new(HZ, || COUNTER.load(Relaxed) as usize);
 
@@ -33,9 +35,9 @@ struct Left {
     now: u64,
 }
 
-/// Does the work on a new recorder.
+/// Runs the work on a new recorder.
 fn left(mode: Mode, clock: Clock, work: fn(&'static Recorder)) -> Left {
-    /// Recorders are never given back, and are kept where they are seen to be in use.
+    /// Recorders are never freed, so keep them reachable.
     static ALL: Mutex<Vec<&'static Recorder>> = Mutex::new(vec![]);
     let slots: &'static Slots<SLOTS> = Box::leak(Box::new(Slots::new()));
     let recorder = match mode {
@@ -43,7 +45,7 @@ fn left(mode: Mode, clock: Clock, work: fn(&'static Recorder)) -> Left {
         _ => Recorder::new(slots, clock),
     };
     let recorder = Box::leak(Box::new(recorder));
-    // One at a time: counter and installed recorder are the process's.
+    // One at a time, because the counter and the installed recorder belong to the process.
     let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
     all.push(recorder);
     COUNTER.store(START, Relaxed);
@@ -56,14 +58,14 @@ fn left(mode: Mode, clock: Clock, work: fn(&'static Recorder)) -> Left {
     Left { records, loss: reader.take_loss(), now: recorder.mark_clock() }
 }
 
-/// Does the work with either clock, which makes no difference.
+/// Runs the work with either clock, which must make no difference.
 fn with_either(mode: Mode, work: fn(&'static Recorder)) -> Left {
     let register = left(mode, REGISTER, work);
     assert_eq!(register, left(mode, FUNCTION, work));
     register
 }
 
-/// The records of work that the ring has room for: then it makes no difference either what the ring keeps.
+/// The records of work that fits in the ring, so that the ring's mode must make no difference.
 fn records(work: fn(&'static Recorder)) -> Vec<String> {
     let oldest = with_either(Mode::SharedOldest, work);
     assert_eq!(oldest, with_either(Mode::SharedNewest, work));
@@ -71,7 +73,7 @@ fn records(work: fn(&'static Recorder)) -> Vec<String> {
     oldest.records
 }
 
-/// A record in a line: kind and name, `id<parent^root` or `<span^root`, when it began and how long it took, and the rest.
+/// A record as one line: kind and name, `id<parent^root` or `<span^root`, begin and duration, and the rest.
 fn told(raw: &RawRecord) -> String {
     let values = |values: Values<'_>| values.into_iter().map(|v| format!(" {v:?}")).collect::<String>();
     let event = |kind, e: throughline::adapter::record::EventRecord<'_>| {
@@ -91,7 +93,7 @@ fn told(raw: &RawRecord) -> String {
     }
 }
 
-/// An id, with an `r` when it stands for a remote span.
+/// An id, with an `r` if it stands for a remote span.
 fn id(id: usize) -> String {
     const REMOTE: usize = 1 << 31;
     if id & REMOTE != 0 { format!("r{}", id & !REMOTE) } else { id.to_string() }
@@ -237,7 +239,7 @@ fn below_a_remote_parent() {
         wait(1);
         drop(span!("own"));
     });
-    // What begins right below a remote span takes two numbers and keeps the second, or none.
+    // A span directly below a remote span takes two ids and keeps the second one, or none.
     assert_eq!(
         all,
         [
@@ -285,7 +287,7 @@ fn a_full_ring_counts_what_it_loses_and_writes_nothing() {
         info!("lost", a = 1_u64, b = 2_u64);
         drop(span!("lost", n = 1_u32));
         assert_eq!(recorder.ring().head(), head);
-        // The place in the trace is what it would be, had there been room.
+        // The place in the trace is the same as if there had been room.
         assert_ne!(current(), None);
         drop(_outer);
         assert_eq!(current(), None);
@@ -335,19 +337,19 @@ fn a_ring_that_keeps_the_newest_overwrites() {
 
 #[test]
 fn spans_over_half_wraps_and_whole_ones() {
-    /// As long as the clock may go without being looked at.
+    /// The longest time for which the clock may run without a mark.
     const MARK: u32 = (1 << 31) - (1 << 16);
     let left = with_either(Mode::SharedOldest, |recorder| {
         let _days = span!("days");
         {
-            // Across a half wrap, and the clock is looked at before its end.
+            // Across a half wrap, with a mark before its end.
             let _half = span!("half");
             wait(MARK);
             recorder.mark_clock();
             wait(1 << 17);
             recorder.mark_clock();
             drop(span!("second half"));
-            // Across the wrap, and nothing looks at the clock.
+            // Across the wrap, without a mark.
             let _unseen = span!("unseen");
             wait(MARK);
         }

@@ -1,17 +1,18 @@
-//! What a ring says of its losses: how many, why, and when the first was, on every kind of ring.
+//! What each kind of ring reports about its losses: their number, their reason, and the time of the first
+//! one.
 #![cfg(not(loom))]
 
 use throughline::adapter::LossReason;
 use throughline::adapter::ring::{Head, Loss, MAX_BODY, Mode, RawRecord, RecordKind, Ring, Slot};
 
-/// Events of one slot, each with its time as its number; says whether all were kept.
+/// Pushes events of one slot, each with its number as its time. Returns whether all of them were kept.
 fn push(ring: &Ring<'_>, times: std::ops::Range<usize>) -> bool {
     times
         .map(|time| ring.push(Head::new(RecordKind::Event, time as u32, 0, 0), &[time, 0, 0], time))
         .fold(true, |all, kept| all & kept)
 }
 
-/// Twice over the end of a ring, with its losses told in between.
+/// Fills the ring beyond its end twice, and takes the report of its losses in between.
 fn check(mode: Mode, reason: LossReason) {
     let slots: Vec<Slot> = (0..8).map(|_| Slot::new()).collect();
     let ring = Ring::new(&slots, mode);

@@ -1,4 +1,5 @@
-//! Random schedules of pushes and reads, on every kind of ring: no record is torn, none is read twice, and the ledger balances.
+//! Random schedules of pushes and reads on every kind of ring: no record is torn, none is read twice, and the
+//! ledger balances.
 #![cfg(not(loom))]
 
 use proptest::prelude::*;
@@ -6,15 +7,15 @@ use throughline::adapter::ring::{Head, MAX_BODY, Mode, RawRecord, RecordKind, Ri
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// A record of this many words.
+    /// Push a record of this many words.
     Push(usize),
-    /// Reads of at most this many records.
+    /// Read at most this many records.
     Read(usize),
-    /// A record is copied out, then others are pushed before it is committed.
+    /// Copy a record, then push this many others before committing it.
     ReadLate(usize),
-    /// Everything that is there is read, while after each record another of this many words is pushed.
+    /// Read everything, and after each record push another one of this many words.
     ReadUntil(usize),
-    /// The reader goes, wherever it is, and another comes.
+    /// Drop the reader, wherever it is, and make another one.
     Reopen,
 }
 
@@ -32,7 +33,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 struct Run<'a> {
     ring: &'a Ring<'a>,
-    /// Words of each record pushed, by its number.
+    /// The number of words of each record pushed, by the record's number.
     words: Vec<usize>,
     refused: usize,
     seen: Vec<usize>,
@@ -71,7 +72,8 @@ fn run(mode: Mode, capacity: usize, steps: Vec<Step>) {
                     }
                 }
                 if let Some(loss) = reader.take_loss() {
-                    // The time given to push is the record's number, and what is lost first was pushed by then.
+                    // The time given to `push` is the record's number, so the first lost record must already
+                    // have been pushed.
                     assert!(loss.first < run.words.len() && loss.count <= loss.total);
                     first_loss_seen = true;
                 }
@@ -107,7 +109,7 @@ fn run(mode: Mode, capacity: usize, steps: Vec<Step>) {
             }
         }
     }
-    // Twice: what was written while a scan was under way is of the next.
+    // Read twice: records that were written during a scan belong to the next one.
     for _ in 0..2 {
         while reader.next(&mut raw) {
             if reader.commit() {

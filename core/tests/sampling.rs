@@ -1,5 +1,5 @@
-//! Traces that are not recorded: their ids are real and travel, their events are recorded and say so, and what is left out is counted. Which traces
-//! they are is the sampler's to say.
+//! Unsampled traces: their ids are real and travel to other processes, their events are recorded with a mark,
+//! and spans that are left out are counted. The sampler chooses these traces.
 #![cfg(not(loom))]
 
 mod common;
@@ -20,7 +20,7 @@ fn parent(flags: &str) -> TraceContext {
     TraceContext::parse(&format!("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-{flags}")).unwrap()
 }
 
-/// Does the work with this sampler; what it recorded, and how many spans were left out.
+/// Runs the work with this sampler. Returns the records and the number of spans that were left out.
 fn sampled(
     sampler: &'static &'static dyn Sampler,
     work: impl FnOnce() + Send + 'static,
@@ -52,7 +52,7 @@ fn an_unsampled_trace_travels_with_its_ids_and_says_so_05() {
         let below = span!("below");
         assert_eq!(current(), Some(here), "one place stands for the whole trace");
         assert_eq!(root.context().trace_context(), Some(here));
-        // Where it is entered again, too.
+        // Also where the place is entered again.
         let there = Context::current().enter();
         assert_eq!(current(), Some(here));
         drop(there);
@@ -113,7 +113,7 @@ fn events_in_an_unsampled_trace_are_recorded_with_its_ids_06() {
 fn the_sampler_is_asked_about_first_spans_only_and_told_what_there_is_to_know() {
     #[derive(Debug)]
     struct Asks;
-    /// Name of the root's callsite, its remote parent, its trace.
+    /// The name of the root's callsite, the remote parent, and the trace.
     type Asked = (Option<&'static str>, Option<TraceContext>, String);
     static ASKED: Mutex<Vec<Asked>> = Mutex::new(vec![]);
     impl Sampler for Asks {
@@ -159,7 +159,8 @@ fn the_sampler_is_asked_about_first_spans_only_and_told_what_there_is_to_know() 
     );
 }
 
-/// A sampler for ever, as a program's is; the list keeps it reachable, so that it is no leak.
+/// A sampler that lives as long as the program. The list keeps it reachable, so that leak checkers do not
+/// report it.
 fn kept(sampler: impl Sampler + 'static) -> &'static &'static dyn Sampler {
     static KEPT: Mutex<Vec<&'static &'static dyn Sampler>> = Mutex::new(vec![]);
     let sampler: &'static dyn Sampler = Box::leak(Box::new(sampler));
@@ -171,7 +172,7 @@ fn kept(sampler: impl Sampler + 'static) -> &'static &'static dyn Sampler {
 #[test]
 #[cfg_attr(miri, ignore = "statistics over a thousand traces touch no memory that the other tests do not")]
 fn a_share_is_chosen_by_the_traces_id_alone() {
-    /// As another process would compute it.
+    /// The choice as another process would compute it.
     fn is_chosen(trace_id: &str, ratio: f64) -> bool {
         let randomness = u64::from_str_radix(&trace_id[18..], 16).unwrap();
         randomness as f64 >= (1.0 - ratio) * 72_057_594_037_927_936.0

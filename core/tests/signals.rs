@@ -1,5 +1,6 @@
-//! A signal handler that records on the thread that it interrupts, at any instruction, under a storm of signals: records of both stay whole, ids stay
-//! unique, and every record is either read or counted as lost.
+//! A signal handler that records on the thread that it interrupts, at any instruction, during a storm of
+//! signals: the records of both stay whole, ids stay unique, and every record is either read or counted as
+//! lost.
 #![cfg(all(target_os = "linux", feature = "std", not(loom), not(miri)))]
 
 use std::collections::HashSet;
@@ -12,7 +13,7 @@ use throughline::{Clock, Recorder, Value, counter, histogram, info, span};
 static MODE_IS_NEWEST: AtomicBool = AtomicBool::new(false);
 /// How often the handler ran.
 static HANDLED: AtomicUsize = AtomicUsize::new(0);
-/// After so many times it does nothing more.
+/// After this many signals the handler does nothing.
 static ENOUGH: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 fn hook() -> Option<&'static Recorder> {
@@ -28,7 +29,7 @@ fn hook() -> Option<&'static Recorder> {
     })
 }
 
-/// A span, an event with numbers that belong together, and a longer one.
+/// Records a span, an event with numbers that belong together, and a longer event.
 fn work(who: u32, n: usize) {
     let _span = span!("work", who, n);
     counter!("both").add(1);
@@ -46,14 +47,15 @@ fn work(who: u32, n: usize) {
 extern "C" fn handler(_: libc::c_int) {
     let n = HANDLED.load(Relaxed);
     if n >= ENOUGH.load(Relaxed) {
-        // So that a machine on which this takes longer than the time between two signals gets on.
+        // On a slow machine the work may take longer than the time between two signals. Return, so that the
+        // test makes progress.
         return;
     }
     HANDLED.store(n + 1, Relaxed);
     work(2, n);
 }
 
-/// Values of a record that do not belong together.
+/// Whether the values of a record do not belong together.
 fn is_mixed(values: &[Value<'_>]) -> bool {
     match values {
         [Value::U64(n), Value::U64(inverse)] => *n as usize != !(*inverse as usize),
@@ -104,14 +106,15 @@ impl Seen {
     }
 }
 
-/// Has SIGPROF sent to this thread every few microseconds, for as long as it lives.
+/// Sends SIGPROF to this thread every few microseconds while it lives.
 struct Storm(libc::timer_t);
 
 impl Storm {
     #[allow(clippy::multiple_unsafe_ops_per_block, reason = "calls of the system, one after the other")]
     fn begin() -> Storm {
         let mut timer = core::ptr::null_mut();
-        // SAFETY: installs a handler that does what this test is about, and a timer of this process that sends the signal to this thread.
+        // SAFETY: this installs a handler that does what the test is about, and a timer of this process that
+        // sends the signal to this thread.
         unsafe {
             let mut action: libc::sigaction = core::mem::zeroed();
             action.sa_sigaction = handler as *const () as usize;
@@ -132,19 +135,22 @@ impl Storm {
 
 impl Drop for Storm {
     fn drop(&mut self) {
-        // SAFETY: the timer is ours; once it is gone no signal comes any more, as one that is pending is taken before the call returns.
+        // SAFETY: the timer is ours. No signal arrives after it is deleted, because a pending one is
+        // delivered before the call returns.
         unsafe { libc::timer_delete(self.0) };
     }
 }
 
-/// Runs a storm of this many signals over a thread that records. Says how many rounds of work were done, and what was read meanwhile.
+/// Runs a storm of this many signals over a thread that records. Returns the number of rounds of work and the
+/// records that were read meanwhile.
 fn storm(signals: usize) -> (usize, Seen) {
     recorder::set_thread_hook(hook);
     let over = AtomicBool::new(false);
     let mut seen = Seen::default();
     let rounds = std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
-            // The thread has a recorder, and callsites are known, before the first signal: neither can be made in a handler.
+            // The thread gets its recorder and the callsites register before the first signal, because a
+            // handler must do neither.
             work(1, 0);
             handler(0);
             let first = HANDLED.load(Relaxed);

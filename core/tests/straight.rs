@@ -1,4 +1,5 @@
-//! A server thread's straight way leaves what the general way leaves: the same work on a ring that takes the one, and on one that takes the other.
+//! The straight path of a server thread records the same as the general path: the same work runs on a ring
+//! that takes the one and on a ring that takes the other.
 #![cfg(all(feature = "std", not(loom)))]
 
 use std::cell::Cell;
@@ -22,7 +23,7 @@ fn hook() -> Option<&'static Recorder> {
     recorder::acquire_thread(|| Some(recorder))
 }
 
-/// Runs `work` on a thread of its own, whose ring has this mode, and hands it the ring's recorder.
+/// Runs `work` on a new thread whose ring has this mode, and passes it the ring's recorder.
 fn on_a_thread<R: Send + 'static>(mode: Mode, work: fn(&'static Recorder) -> R) -> R {
     recorder::set_thread_hook(hook);
     let thread = std::thread::spawn(move || {
@@ -46,12 +47,12 @@ thread_local! {
     static BEFORE: Cell<usize> = const { Cell::new(0) };
 }
 
-/// An id counted from the thread's first: recorders begin to count in different places.
+/// An id relative to the thread's first one, because recorders start counting in different places.
 fn nth(id: usize) -> usize {
     if id == 0 { 0 } else { id.wrapping_sub(BEFORE.get()) }
 }
 
-/// Everything in a record but its times.
+/// Everything in a record except its times.
 fn told(raw: &RawRecord) -> String {
     let values =
         |values: Values<'_>| values.into_iter().map(|v| format!("{v:?}")).collect::<Vec<_>>().join(" ");
@@ -83,9 +84,9 @@ fn drain(recorder: &Recorder) -> Vec<String> {
     all
 }
 
-/// Both ways of the same code, record by record.
+/// Runs the work on both paths, and compares them record by record.
 fn both(work: fn(&'static Recorder) -> Vec<String>) -> Vec<String> {
-    // The first thread to come by registers the callsites, and so numbers them, for both.
+    // The first thread registers the callsites, and so numbers them for both.
     let straight = on_a_thread(Mode::LocalOldest, work);
     let general = on_a_thread(Mode::LocalNewest, work);
     assert_eq!(straight, general);
@@ -109,7 +110,8 @@ fn fields_of_any_number() {
         info!("five", a = 1, b = 2, c = 3, d = 4, e = 5);
         drain(recorder)
     });
-    // Six values, and the types, are more than a guard carries; so is a text.
+    // Six values and their types are more than a guard can hold, and so is a text. Such fields become a
+    // record of their own.
     assert_eq!(all.len(), 13, "{all:#?}");
     assert!(all[0].contains("(2, 1, 1)") && all[0].ends_with("Unset "), "{all:#?}");
     assert!(all[2].ends_with("I64(1) I64(-2)"), "{all:#?}");
@@ -173,7 +175,7 @@ fn a_panic_ends_the_spans_it_leaves() {
         let result = std::panic::catch_unwind(|| {
             let _outer = span!("outer");
             let _inner = span!("inner", a = 1, b = 2);
-            // As a value, so that nothing is printed.
+            // Unwind with a value instead of a panic message, so that nothing is printed.
             std::panic::resume_unwind(Box::new("left"));
         });
         assert!(result.is_err());
@@ -196,7 +198,7 @@ fn what_finds_no_room_is_counted_and_what_comes_after_a_drain_is_kept() {
                     _ => info!("event", a = i),
                 }
             }
-            // Whatever its size.
+            // Whatever the span's size.
             drop(span!("bare"));
             drop(span!("fields", a = 1, b = 2));
             drop(span!("long", a = 1, b = 2, c = 3));

@@ -1,4 +1,5 @@
-//! Frames byte by byte against the normative page, `core/docs/wire-format.md`: what a record must look like, whoever decodes it.
+//! Compares frames byte by byte with the normative page, `core/docs/wire-format.md`, independently of our
+//! decoder.
 #![cfg(not(loom))]
 
 use throughline::adapter::metrics;
@@ -9,7 +10,7 @@ use throughline::{Clock, Recorder, Slots, Value};
 
 const HEADER: Header = Header { sequence: 1, epoch: 2, ordinal: 3, lost: 300 };
 
-/// Undoes COBS, and checks the delimiter.
+/// Decodes COBS and checks the delimiter.
 fn unstuffed(frame: &[u8]) -> Vec<u8> {
     let (delimiter, mut rest) = frame.split_last().unwrap();
     assert_eq!(*delimiter, 0);
@@ -33,14 +34,14 @@ fn body(frame: &[u8], kind: u8) -> Vec<u8> {
     bytes[head.len()..bytes.len() - 4].to_vec()
 }
 
-/// A record: its head, and the words of its body.
+/// A record: its head and the words of its body.
 type Made = (Head, Vec<Word>);
 
 fn made(kind: RecordKind, status: u8, types: u32, words: &[Word]) -> Made {
     (Head::new(kind, 9, status, types), words.to_vec())
 }
 
-/// The bytes of these records in a batch of base time 1000.
+/// The bytes of these records in a batch with base time 1000.
 fn records(all: &[Made]) -> Vec<u8> {
     let slots: Vec<Slot> = (0..32).map(|_| Slot::new()).collect();
     let ring = Ring::new(&slots, Mode::SharedOldest);
@@ -66,27 +67,28 @@ fn spans_and_events_are_deltas_against_the_registers() {
     use RecordKind::{Event, Fields, Span, SpanBusy};
     const OUTSIDE: u8 = 0x10;
     const SAME_ROOT: u8 = 0x20;
-    // The marks that words of a place carry in a ring.
+    // The marks that the words of a place carry in a ring.
     const WIDE: bool = usize::BITS == 64;
     const MADE: usize = if WIDE { 0 } else { 1 << 30 };
     const UNSAMPLED_SPAN: usize = if WIDE { 0 } else { 3 << 30 };
     const UNSAMPLED_ROOT: usize = if WIDE { 1 << (usize::BITS - 1) } else { 0 };
     let all = [
-        // A root, as it has no parent: id 6, from 1001 to 1003. Its third word is what was there before it, which is no root of its own.
+        // A root, because it has no parent: id 6, from 1001 to 1003. Its third word is the previous place's
+        // root word, not its own root.
         made(Span, 0, 0, &[6, 0, 4, 1001, 2]),
-        // Below it, in its trace.
+        // Below it, in the same trace.
         made(Span, 0, 0, &[8, 6, 6, 1002, 3]),
         // In another trace.
         made(Span, 0, 0, &[9, 7, 3, 1005, 0]),
-        // Failed, and busy for 1.
+        // With status error, and busy for 1 tick.
         made(SpanBusy, 2, 0, &[10, 9, 3, 1005, 2, 1]),
-        // Cancelled: an extension without a busy time.
+        // Cancelled: it has an extension but no busy time.
         made(Span, 3, 0, &[11, 9, 3, 1007, 0]),
         made(Event, 0, 0, &[1007, MADE | 10, MADE | 3]),
         made(Event, 0, 0, &[1008, MADE | 10, MADE | 2]),
         made(Event, 0, 0, &[1008, 0, 0]),
         made(Fields, 0, 0, &[1008, MADE | 12, MADE | 2]),
-        // In a trace that is not sampled.
+        // In an unsampled trace.
         made(Event, 0, 0, &[1009, UNSAMPLED_SPAN | 2, UNSAMPLED_ROOT | 2]),
     ];
     let expected: &[&[u8]] = &[
@@ -129,7 +131,7 @@ fn fields_of_64_bits_are_whole_in_any_word() {
             words.push((n >> 32) as Word);
         }
     };
-    // More types than a 64-bit machine's head has room for are in the body.
+    // A 64-bit machine's head has no room for this many types, so they are in the body.
     let in_head = if Word::BITS == 64 {
         put(TYPES);
         15
@@ -183,7 +185,8 @@ fn extended_kinds_carry_typed_values_that_any_decoder_can_skip() {
     assert_eq!(body(&buffer[..len], 1)[3..], [first, &[7, 0, 0, 4]].concat());
 }
 
-/// The bytes of one entry after its callsite, whose length is the target's: `room` is beside it.
+/// The bytes of one entry after its callsite, whose length depends on the target. `room` does not include the
+/// callsite.
 fn entry(name: &str, room: usize) -> Vec<Vec<u8>> {
     let mut pieces = vec![];
     metrics::for_each(|series| {
@@ -216,7 +219,7 @@ fn entry(name: &str, room: usize) -> Vec<Vec<u8>> {
     pieces
 }
 
-/// Alone in this file: metrics need a recorder, which is one for the process.
+/// The only test in this file that needs a recorder, because metrics do and the process has only one.
 #[test]
 fn a_histogram_is_sent_without_its_empty_ends_and_in_pieces_that_fit() {
     static SLOTS: Slots<8> = Slots::new();
@@ -231,7 +234,8 @@ fn a_histogram_is_sent_without_its_empty_ends_and_in_pieces_that_fit() {
     whole.push(1);
     assert_eq!(entry("h", 128), [whole]);
 
-    // In a frame that is too short for it the first half goes first; what follows says nothing twice, nor the zeros between.
+    // If the frame is too short, the first half of the buckets is sent first. The next piece repeats neither
+    // the first half nor the zeros between them.
     let pieces = entry("h", 42);
     assert_eq!(pieces[0], [&[HISTOGRAM, 0], &sum[..], &[1, 2, 9, 1, 0, 2, 0, 0, 0, 0, 0, 0]].concat());
     assert_eq!(pieces[1..], [vec![HISTOGRAM, 0, 0, 0, 20, 1, 1]]);

@@ -1,4 +1,5 @@
-//! A recorder for each piece of work, and what the work left in its ring. With threads' recorders (feature `std`) and without.
+//! Gives each piece of work a recorder of its own, and returns what the work left in its ring. Works with and
+//! without a recorder per thread (feature `std`).
 #![allow(dead_code, unreachable_pub)]
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,7 +7,7 @@ use throughline::adapter::record::{Record, Values, is_remote};
 use throughline::adapter::ring::RawRecord;
 use throughline::{Clock, Recorder, Status};
 
-/// A record as a test compares it: everything but its times.
+/// A record as tests compare it: everything except its times.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Told {
     Span { name: String, id: usize, parent: usize, root: usize, status: Status, busy: Option<u64> },
@@ -24,7 +25,7 @@ impl Told {
     }
 }
 
-/// What was recorded under this name; panics unless once.
+/// The record with this name. Panics unless there is exactly one.
 pub fn one<'a>(all: &'a [Told], name: &str) -> &'a Told {
     let mut found = all.iter().filter(|told| told.name() == name);
     match (found.next(), found.next()) {
@@ -33,7 +34,7 @@ pub fn one<'a>(all: &'a [Told], name: &str) -> &'a Told {
     }
 }
 
-/// Id, parent and root of the one span of this name.
+/// The ids of the only span with this name, of its parent and of its root.
 pub fn span(all: &[Told], name: &str) -> (usize, usize, usize) {
     match one(all, name) {
         Told::Span { id, parent, root, .. } => (*id, *parent, *root),
@@ -41,7 +42,7 @@ pub fn span(all: &[Told], name: &str) -> (usize, usize, usize) {
     }
 }
 
-/// Span and root of the one event of this name.
+/// The span and root of the only event with this name.
 pub fn event(all: &[Told], name: &str) -> (usize, usize) {
     match one(all, name) {
         Told::Event { span, root, .. } => (*span, *root),
@@ -53,7 +54,7 @@ pub fn remote(id: usize) -> bool {
     is_remote(id)
 }
 
-/// `None` of readings of the clock and of what only a server's recorders write.
+/// `None` for clock records and for records that only a server's recorders write.
 fn told(raw: &RawRecord) -> Option<Told> {
     let values =
         |values: Values<'_>| values.into_iter().map(|v| format!("{v:?}")).collect::<Vec<_>>().join(" ");
@@ -91,7 +92,8 @@ pub fn drain(recorder: &Recorder) -> Vec<Told> {
     all
 }
 
-/// One at a time: settings such as the sampler, and without threads' recorders the recorder, are the process's.
+/// Lets one piece of work run at a time: settings such as the sampler, and without a recorder per thread also
+/// the recorder, belong to the process.
 pub fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -102,7 +104,7 @@ mod recorders {
     use super::*;
     use throughline::Slots;
 
-    /// Does the work on a new recorder, on this thread.
+    /// Runs the work on this thread with a new recorder.
     pub fn on_recorder<R: Send + 'static>(work: impl FnOnce(&'static Recorder) -> R + Send + 'static) -> R {
         static ALL: Mutex<Vec<&'static Recorder>> = Mutex::new(vec![]);
         let slots: &'static Slots<2048> = Box::leak(Box::new(Slots::new()));
@@ -133,11 +135,11 @@ mod recorders {
         let recorder = Recorder::for_thread(slots, Mode::LocalOldest, clock, &[]);
         let recorder: &'static Recorder = Box::leak(Box::new(recorder));
         MINE.set(Some(recorder));
-        // A new one each time: what another thread left is not taken.
+        // Make a new recorder each time. No recorder is reused, because none is released here.
         recorder::acquire_thread(|| Some(recorder)).map(|_| recorder)
     }
 
-    /// Does the work on a thread with a new recorder, whose spans and events go the straight way.
+    /// Runs the work on a thread with a new recorder, whose spans and events take the straight path.
     pub fn on_recorder<R: Send + 'static>(work: impl FnOnce(&'static Recorder) -> R + Send + 'static) -> R {
         recorder::set_thread_hook(hook);
         let thread = std::thread::spawn(move || {
@@ -152,7 +154,7 @@ mod recorders {
 
 pub use recorders::on_recorder;
 
-/// Does the work alone, and gives back what it left in its ring.
+/// Runs the work alone, and returns the records that it left in its ring.
 pub fn records(work: impl FnOnce() + Send + 'static) -> Vec<Told> {
     let _alone = alone();
     on_recorder(|recorder| {

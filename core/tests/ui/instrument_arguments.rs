@@ -1,4 +1,4 @@
-//! Arguments of `#[instrument]` that there are not.
+//! Invalid arguments of `#[instrument]`.
 
 #![allow(unused_variables)]
 
@@ -56,7 +56,7 @@ fn field_without_value() {}
 fn many(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: u8, i: u8, j: u8, k: u8, l: u8, m: u8, n: u8, o: u8, p: u8) {}
 
 fn main() {
-    // Each is still there for its callers: no error but its own.
+    // Each function still exists for its callers, so the only error is its own.
     unknown();
     skip(1, 2);
 }

@@ -1,4 +1,4 @@
-//! What `#[instrument]` does not go on.
+//! Items on which `#[instrument]` does not work.
 
 use throughline::instrument;
 

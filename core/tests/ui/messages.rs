@@ -1,4 +1,4 @@
-//! Messages that show what is not there, and formats that no reader could honour.
+//! Messages that show missing values, and formats that no reader can apply.
 
 use throughline::{info, warn};
 

@@ -1,4 +1,4 @@
-//! Mistakes in metrics, each of which says what to write instead.
+//! Mistakes in metrics. Each message says what to write instead.
 
 use throughline::{counter, counter_family, gauge, histogram, histogram_family, up_down_counter};
 

@@ -1,4 +1,4 @@
-//! Options that there are not, and words in the wrong place.
+//! Options that do not exist, and options in the wrong place.
 
 use throughline::{event, info, info_span, span};
 
