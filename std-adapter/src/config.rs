@@ -1,6 +1,41 @@
-//! What a server's binary chooses: where records go, how much memory they may take, how often they are looked for.
+//! What a server's binary chooses: where records go, how much memory they may take, how often they are looked for. From code here, from files and the
+//! environment by the table of keys in [`keys`].
+
+mod aliases;
+mod detect;
+mod environment;
+mod expand;
+mod explain;
+pub(crate) mod filter;
+mod key;
+mod keys;
+mod load;
+mod node;
+mod problem;
+mod read;
+mod reference;
+mod schema;
+mod settings;
+#[cfg(feature = "toml")]
+mod toml;
+mod units;
+mod url;
+mod value;
+mod variables;
+pub(crate) mod wire;
+#[cfg(feature = "yaml")]
+mod yaml;
+
+pub use explain::Explained;
+pub use problem::{LoadError, Problem};
+pub use reference::reference;
+pub use schema::json_schema;
+pub use settings::Origin;
 
 use crate::clock::WallClock;
+use detect::Detectors;
+use filter::Filters;
+use settings::Settings;
 use std::fmt;
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +45,8 @@ use throughline::sampler::Sampler;
 use throughline_export::otlp::{ClientConfig, ConfigError, Options};
 use throughline_export::terminal::Style;
 use throughline_export::{Exporter, Resource};
+use variables::Variables;
+use wire::{OtlpKeys, Routes, Sampling};
 
 /// Configuration of [`init`](crate::init). Everything but the service's name has a default.
 ///
@@ -25,9 +62,16 @@ use throughline_export::{Exporter, Resource};
 pub struct Config {
     pub(crate) resource: Resource,
     pub(crate) otlp: Otlp,
+    otlp_keys: OtlpKeys,
+    routes: Routes,
+    detectors: Detectors,
+    pub(crate) filters: Filters,
+    pub(crate) disabled: bool,
     pub(crate) terminal: Option<bool>,
+    pub(crate) terminal_stdout: bool,
     pub(crate) terminal_out: Option<TerminalOut>,
-    pub(crate) sample_ratio: f64,
+    sampling: Sampling,
+    sample_ratio: f64,
     pub(crate) sampler: Option<SharedSampler>,
     pub(crate) min_level: Option<Level>,
     pub(crate) ring_slots: usize,
@@ -38,7 +82,7 @@ pub struct Config {
     pub(crate) terminal_records: usize,
     pub(crate) batch_bytes: usize,
     pub(crate) batch_interval: Duration,
-    pub(crate) queue_batches: usize,
+    queue: Queue,
     pub(crate) idle_poll: Duration,
     pub(crate) metrics_every: Option<Duration>,
     pub(crate) drop_deadline: Duration,
@@ -48,6 +92,20 @@ pub struct Config {
     pub(crate) exporters: Vec<Given>,
     #[cfg(feature = "prometheus")]
     pub(crate) prometheus: Option<throughline_export::prometheus::PrometheusOptions>,
+    pub(crate) reload_every: Option<Duration>,
+    settings: Settings,
+    variables: Variables,
+    /// What is wrong, for `init` to tell.
+    problems: Vec<Problem>,
+    warnings: Vec<Problem>,
+}
+
+/// How much may wait for an exporter.
+#[derive(Clone, Copy, Debug)]
+enum Queue {
+    Batches(usize),
+    /// Each taken for 1 KiB.
+    Records(usize),
 }
 
 /// An exporter that the program brings, until `init` takes it.
@@ -65,7 +123,8 @@ impl fmt::Debug for Given {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Otlp {
-    Env,
+    /// As [`OtlpKeys`] says.
+    Keys,
     Off,
     To(ClientConfig),
 }
@@ -94,16 +153,31 @@ impl std::fmt::Debug for SharedSampler {
 }
 
 impl Config {
-    /// Defaults, for a service of this name. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` amend it; `OTEL_TRACES_SAMPLER` and its `_ARG` set
-    /// the share of traces that is recorded.
+    /// Defaults, for a service of this name, amended by the environment. What is called on it afterwards goes before the environment;
+    /// [`with_env`](Config::with_env) at the end turns that round.
     pub fn new(service_name: &str) -> Config {
+        let mut config = Config::bare(service_name, Variables::of_process());
+        let reading = environment::read(&config.variables);
+        config.take(reading);
+        config
+    }
+
+    /// Defaults alone, in this environment.
+    fn bare(service_name: &str, variables: Variables) -> Config {
         Config {
-            resource: Resource::new(service_name).with_env(),
-            otlp: Otlp::Env,
+            resource: Resource::new(service_name),
+            otlp: Otlp::Keys,
+            otlp_keys: OtlpKeys::default(),
+            routes: Routes::default(),
+            detectors: Detectors::default(),
+            filters: Filters::default(),
+            disabled: false,
             terminal: None,
+            terminal_stdout: false,
             terminal_out: None,
             sampler: None,
-            sample_ratio: sample_ratio(&|name| std::env::var(name).ok()),
+            sampling: Sampling::Share,
+            sample_ratio: 1.0,
             min_level: Some(Level::Trace),
             ring_slots: 8192,
             metric_cells: 32_768,
@@ -113,16 +187,21 @@ impl Config {
             terminal_records: 10_000,
             batch_bytes: 512 * 1024,
             batch_interval: Duration::from_secs(1),
-            queue_batches: 16,
+            queue: Queue::Batches(16),
             idle_poll: Duration::from_millis(50),
             metrics_every: None,
             drop_deadline: Duration::from_secs(2),
-            options: Options::default().with_env(),
+            options: Options::default(),
             report_errors: true,
             wall_clock: SystemTime::now,
             exporters: Vec::new(),
             #[cfg(feature = "prometheus")]
             prometheus: None,
+            reload_every: None,
+            settings: Settings::default(),
+            variables,
+            problems: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 
@@ -218,7 +297,7 @@ impl Config {
     /// traces. A remote parent's decision is followed. Events and metrics are recorded all the same.
     #[must_use]
     pub fn sample_ratio(mut self, ratio: f64) -> Config {
-        self.sample_ratio = ratio;
+        (self.sampling, self.sample_ratio) = (Sampling::Share, ratio);
         self
     }
 
@@ -264,7 +343,7 @@ impl Config {
     /// Default 16.
     #[must_use]
     pub fn queue(mut self, batches: usize) -> Config {
-        self.queue_batches = batches.max(1);
+        self.queue = Queue::Batches(batches.max(1));
         self
     }
 
@@ -330,34 +409,23 @@ impl Config {
         self
     }
 
-    pub(crate) fn metrics_interval(&self, env: &dyn Fn(&str) -> Option<String>) -> Duration {
-        let from_env = || env("OTEL_METRIC_EXPORT_INTERVAL")?.trim().parse().ok().map(Duration::from_millis);
-        let interval = self.metrics_every.or_else(from_env).unwrap_or(Duration::from_secs(10));
-        interval.max(Duration::from_millis(1))
+    pub(crate) fn metrics_interval(&self) -> Duration {
+        self.metrics_every.unwrap_or(Duration::from_secs(10)).max(Duration::from_millis(1))
     }
 
-    pub(crate) fn client(&self) -> Result<Option<ClientConfig>, ConfigError> {
-        match &self.otlp {
-            Otlp::Env => ClientConfig::from_env(),
-            Otlp::Off => Ok(None),
-            Otlp::To(client) => Ok(Some(client.clone())),
+    /// The share of traces that is recorded.
+    pub(crate) fn share(&self) -> f64 {
+        match self.sampling {
+            Sampling::All => 1.0,
+            Sampling::None => 0.0,
+            Sampling::Share => self.sample_ratio,
         }
     }
 }
 
-/// The ratio that OpenTelemetry's variables ask for; 1 when they ask for nothing we know. Every sampler of ours follows a remote parent, so the
-/// `parentbased_` ones are the plain ones.
-fn sample_ratio(env: &dyn Fn(&str) -> Option<String>) -> f64 {
-    let sampler = env("OTEL_TRACES_SAMPLER").unwrap_or_default();
-    match sampler.trim().trim_start_matches("parentbased_") {
-        "always_off" => 0.0,
-        "traceidratio" => {
-            let ratio = env("OTEL_TRACES_SAMPLER_ARG").and_then(|text| text.trim().parse().ok());
-            ratio.filter(|ratio| (0.0..=1.0).contains(ratio)).unwrap_or(1.0)
-        }
-        _ => 1.0,
-    }
-}
+#[cfg(all(test, feature = "toml", feature = "yaml"))]
+#[path = "config/tests/mod.rs"]
+mod table_tests;
 
 #[cfg(test)]
 mod tests {
@@ -367,36 +435,8 @@ mod tests {
     fn sizes_are_made_possible() {
         let config =
             Config::new("x").ring_slots(100).batch(0, Duration::ZERO).queue(0).idle_poll(Duration::ZERO);
-        assert_eq!((config.ring_slots, config.batch_bytes, config.queue_batches), (128, 1, 1));
+        assert_eq!((config.ring_slots, config.batch_bytes, wire::queue_batches(&config)), (128, 1, 1));
         assert_eq!(config.idle_poll, Duration::from_millis(1));
         assert_eq!(Config::new("x").ring_slots(0).ring_slots, 8);
-    }
-
-    #[test]
-    fn the_metrics_interval_comes_from_code_then_environment() {
-        let env = |name: &str| (name == "OTEL_METRIC_EXPORT_INTERVAL").then(|| "250".to_owned());
-        let config = Config::new("x");
-        assert_eq!(config.metrics_interval(&env), Duration::from_millis(250));
-        assert_eq!(config.metrics_interval(&|_| None), Duration::from_secs(10));
-        assert_eq!(
-            config.metrics_every(Duration::from_secs(3)).metrics_interval(&env),
-            Duration::from_secs(3)
-        );
-    }
-
-    #[test]
-    fn samplers_of_the_environment() {
-        let ratio = |sampler: &'static str, arg: &'static str| {
-            sample_ratio(&move |name| match name {
-                "OTEL_TRACES_SAMPLER" => Some(sampler.into()),
-                _ => Some(arg.into()),
-            })
-        };
-        assert_eq!(ratio("always_off", ""), 0.0);
-        assert_eq!(ratio("parentbased_always_on", ""), 1.0);
-        assert_eq!(ratio("parentbased_traceidratio", "0.25"), 0.25);
-        assert_eq!(ratio("traceidratio", "2"), 1.0);
-        assert_eq!(ratio("jaeger_remote", "0.1"), 1.0);
-        assert_eq!(sample_ratio(&|_| None), 1.0);
     }
 }

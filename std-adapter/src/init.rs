@@ -1,6 +1,6 @@
 //! One call starts it, one guard ends it, and ending it has a deadline.
 
-use crate::config::{Config, TerminalOut};
+use crate::config::{Config, LoadError, TerminalOut, filter, wire};
 use crate::published::Published;
 use crate::pump::{Control, FanOut, Farewell, Pump, Readings, Settings};
 use crate::{clock, ended, fork, panic, thread, versions};
@@ -42,11 +42,11 @@ pub(crate) fn forget() {
 ///
 /// Cost: 5 ms, in which the processor's clock is measured, and threads: one for the pump, three for OTLP (one for each signal), one for each other exporter.
 pub fn init(config: &Config) -> Result<Guard, InitError> {
-    let disabled = std::env::var("OTEL_SDK_DISABLED").is_ok_and(|value| value.eq_ignore_ascii_case("true"));
-    if disabled {
+    if config.disabled {
         return Ok(Guard::of(None));
     }
-    let client = config.client()?;
+    config.check()?;
+    let client = wire::client(config)?;
     if BEGUN.swap(true, Ordering::AcqRel) {
         return Err(InitError::AlreadyBegun);
     }
@@ -55,6 +55,15 @@ pub fn init(config: &Config) -> Result<Guard, InitError> {
         BEGUN.store(false, Ordering::Release);
     }
     running.map(|running| Guard::of(Some(running)))
+}
+
+/// Begins recording as the environment says, and the file that `THROUGHLINE_CONFIG` names, if it names one: [`Config::from_env`], then [`init`].
+///
+/// # Errors
+///
+/// As of these two.
+pub fn init_from_env() -> Result<Guard, InitError> {
+    init(&Config::from_env()?)
 }
 
 /// What became of all records so far; all zeros before [`init`]. Of rings, as far as the pump has looked; what was recorded after the guard had ended
@@ -71,6 +80,9 @@ pub enum InitError {
     /// It was called before in this process.
     #[error("throughline_std::init was called before; call it once, in main, and pass its guard on")]
     AlreadyBegun,
+    /// The file or the environment is wrong.
+    #[error(transparent)]
+    Load(#[from] LoadError),
     /// The exporter cannot be configured so.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -99,9 +111,10 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
     recorder::set_id_key(key);
     match config.sampler {
         Some(sampler) => throughline::sampler::set_sampler(sampler.0),
-        None => recorder::set_sample_ratio(config.sample_ratio),
+        None => recorder::set_sample_ratio(config.share()),
     }
     throughline::set_min_level(config.min_level);
+    filter::install(&config.filters);
 
     // Before our threads start: they have recorders too, which they use to record nothing.
     thread::install(thread::Settings {
@@ -115,6 +128,7 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
     panic::watch(clock);
     if config.report_errors {
         versions::tell();
+        config.tell_warnings();
     }
     let cells = Arc::<Cells>::default();
     LEDGER.set(Arc::clone(&cells));
@@ -145,7 +159,7 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
         remote_parents: config.remote_parents,
         idle: config.idle_poll,
         report: config.report_errors,
-        metrics_every: config.metrics_interval(&|name| std::env::var(name).ok()),
+        metrics_every: config.metrics_interval(),
     };
     let pump = Pump::new(settings, fan_out, Arc::clone(&cells), readings, Arc::clone(&health));
     spawn("pump", Box::new(move || pump.run(&receiver)))
@@ -177,16 +191,17 @@ fn exporters(
     let limits = Limits {
         batch_bytes: config.batch_bytes,
         interval: config.batch_interval,
-        queue: config.queue_batches,
+        queue: wire::queue_batches(config),
     };
     let thread = |name: &str| {
         let name = name.to_owned();
         move |source| InitError::Thread { name, source }
     };
     let mut fan_out = FanOut::default();
-    if config.terminal.unwrap_or(client.is_none() && config.exporters.is_empty()) {
+    if config.draws(client.is_some()) {
         let (out, style): (Box<dyn Write + Send>, Style) = match &config.terminal_out {
             Some(TerminalOut { out, style }) => (Box::new(Shared(Arc::clone(out))), *style),
+            None if config.terminal_stdout => (Box::new(std::io::stdout()), Style::of(&std::io::stdout())),
             None => (Box::new(std::io::LineWriter::new(std::io::stderr())), Style::of(&std::io::stderr())),
         };
         let terminal = Box::new(Terminal::new(out, style, config.terminal_records));
@@ -197,7 +212,8 @@ fn exporters(
     }
     let readings = Arc::clone(readings);
     let metrics = ReadMetrics::new(move |look| readings.read(look));
-    let host = Host::new(&config.resource, &spawn).with_metrics(&metrics);
+    let resource = config.detected_resource();
+    let host = Host::new(&resource, &spawn).with_metrics(&metrics);
     let mut attach = |name: &str, mut exporter: Box<dyn Exporter>| {
         exporter.begin(&host).map_err(thread(name))?;
         fan_out.attached.push(Attached::start(name, exporter, limits, launch).map_err(thread(name))?);
@@ -207,7 +223,7 @@ fn exporters(
         attach(&name, exporter)?;
     }
     if let Some(client) = client {
-        let otlp = OtlpExporter::start(&config.resource, options, &client, limits, launch);
+        let otlp = OtlpExporter::start(&resource, options, &client, limits, launch);
         fan_out.otlp = Some(otlp.map_err(thread("otlp"))?);
     }
     Ok(fan_out)

@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod clock;
-mod config;
+pub mod config;
 mod ended;
 mod fork;
 mod init;
@@ -16,8 +16,8 @@ mod thread;
 mod versions;
 mod wall_time;
 
-pub use config::Config;
-pub use init::{Guard, InitError, ShutdownReport, init, ledger};
+pub use config::{Config, LoadError};
+pub use init::{Guard, InitError, ShutdownReport, init, init_from_env, ledger};
 #[doc(hidden)]
 pub use pump::Stage;
 pub use throughline_export::ledger::{DropReason, Hop, Ledger};

@@ -17,6 +17,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Decode(DecodeArgs),
     Callsites(CallsitesArgs),
+    Config(ConfigArgs),
 }
 
 /// Decode a capture, or a live stream: traces as trees, then the metrics, then what was lost
@@ -122,6 +123,40 @@ pub(crate) struct CallsitesArgs {
     /// Print one JSON object a line
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Check and explain the configuration of a service that records with throughline-std
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Find all mistakes in a file, TOML or YAML, and in the environment; the exit code is 1 if there are any
+    #[command(after_help = "\
+Examples:
+  throughline config check shop.toml
+  OTLP_TOKEN=x throughline config check shop.yaml     # variables that the file needs have to be set")]
+    Check {
+        /// The file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Show what holds, and for each value where it comes from: the default, a line of the file, or a variable. Secrets are masked
+    Print {
+        /// The file; without it, the environment alone and the file that THROUGHLINE_CONFIG names
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print all keys, with what they are for and their defaults, as a TOML file to copy from
+    Reference,
+    /// Print the JSON Schema, by which editors complete and check files
+    Schema,
 }
 
 fn parse_anchor(text: &str) -> Result<u64, String> {

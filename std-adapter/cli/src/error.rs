@@ -56,6 +56,14 @@ pub(crate) enum CliError {
     /// Standard output cannot be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] std::io::Error),
+    /// A service's configuration is wrong; the mistakes have been told.
+    #[error("{mistakes} in {what}; mend what is told above")]
+    Config {
+        /// How many.
+        mistakes: String,
+        /// The file, or the environment.
+        what: String,
+    },
     /// Not an OTLP endpoint.
     #[error(transparent)]
     Endpoint(#[from] ConfigError),

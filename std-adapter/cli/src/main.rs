@@ -2,6 +2,7 @@
 
 mod args;
 mod callsites;
+mod config;
 mod decode;
 mod error;
 mod input;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Decode(args) => decode::run(args),
         Command::Callsites(args) => callsites::run(args),
+        Command::Config(args) => config::run(args),
     };
     match result {
         Ok(code) => ExitCode::from(code),

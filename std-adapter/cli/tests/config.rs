@@ -1,0 +1,79 @@
+//! `throughline config`, as a person calls it.
+
+use std::process::{Command, Output};
+
+const GOOD: &str = "\
+[service]
+name = \"shop\"
+[otlp]
+endpoint = \"http://localhost:4318\"
+headers.authorization = \"Bearer ${SHOP_TOKEN}\"
+[profiling]
+enabled = true
+";
+
+/// Runs the tool in a folder with these files and no variables but the one.
+fn run(args: &[&str], files: &[(&str, &str)]) -> (i32, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_throughline"));
+    command.arg("config").args(args).current_dir(folder.path()).env_clear();
+    let Output { status, stdout, stderr } = command.env("SHOP_TOKEN", "hunter2").output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+#[test]
+fn check_tells_all_mistakes_at_once() {
+    let bad = "[service]\nnmae = \"shop\"\n[tracing.sampling]\nprobability = 10\n";
+    let (code, out, err) = run(&["check", "bad.toml"], &[("bad.toml", bad)]);
+    let expected = "\
+throughline: bad.toml:2: service.nmae is not a key; did you mean service.name?
+throughline: bad.toml:4: tracing.sampling.probability = `10` is not a number from 0.0 to 1.0
+throughline: 2 mistakes in bad.toml; mend what is told above
+";
+    assert_eq!((code, &*out, &*err), (1, "", expected));
+    let (code, out, err) = run(&["check", "good.toml"], &[("good.toml", GOOD)]);
+    let told = "throughline: warning: good.toml:6: profiling is not read: profiling is not built yet, so nothing comes of it\n";
+    assert_eq!((code, &*out, &*err), (0, "good.toml: no mistakes\n", told));
+    let (code, _, err) = run(&["check", "none.yaml"], &[]);
+    assert_eq!(code, 1);
+    assert!(err.starts_with("throughline: none.yaml: cannot be read"), "{err}");
+}
+
+#[test]
+fn print_says_where_each_value_comes_from_and_masks_secrets() {
+    let (code, out, err) = run(&["print", "good.toml"], &[("good.toml", GOOD)]);
+    assert_eq!(code, 0, "{err}");
+    for line in [
+        "service.name = \"shop\"  # good.toml:2",
+        "otlp.headers = { \"authorization\" = \"[REDACTED]\" }  # good.toml:5",
+        "otlp.timeout = \"10s\"  # default",
+    ] {
+        assert!(out.lines().any(|it| it == line), "{line} in\n{out}");
+    }
+    assert!(!out.contains("hunter2") && !err.contains("hunter2"));
+    let (_, out, _) = run(&["print", "--json"], &[]);
+    for line in out.lines() {
+        let object: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(
+            object["key"].is_string() && object["value"].is_string() && object["origin"] == "default",
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn the_reference_file_is_right_and_the_schema_is_json() {
+    let (_, reference, _) = run(&["reference"], &[]);
+    let (code, _, err) = run(&["check", "all.toml"], &[("all.toml", &reference)]);
+    assert_eq!((code, &*err), (0, ""));
+    let (_, schema, _) = run(&["schema"], &[]);
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    assert_eq!(
+        schema["properties"]["tracing"]["properties"]["sampling"]["properties"]["probability"]["default"],
+        1.0
+    );
+}

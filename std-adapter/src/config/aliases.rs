@@ -1,0 +1,117 @@
+//! Other names for keys: those of files that people have already, and what to write in place of what is no key here.
+
+use super::key::Key;
+use super::keys;
+use super::value::Kind;
+
+/// Roots that a file may have around everything.
+pub(super) fn is_root(key: &str) -> bool {
+    matches!(key, "telemetry" | "observability" | "throughline")
+}
+
+/// The unit of a time that is given as a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// The value has it.
+    Own,
+    Seconds,
+    Milliseconds,
+}
+
+impl Unit {
+    pub(super) fn name(self) -> Option<&'static str> {
+        match self {
+            Unit::Own => None,
+            Unit::Seconds => Some("s"),
+            Unit::Milliseconds => Some("ms"),
+        }
+    }
+}
+
+/// Why a key that is known is not read, and what to do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Advice {
+    pub(super) text: &'static str,
+    pub(super) is_error: bool,
+}
+
+const ALIASES: &[(&str, &str)] = &[
+    ("tracing.endpoint", "tracing.otlp.endpoint"),
+    ("tracing.service_name", "service.name"),
+    ("tracing.sample_rate", "tracing.sampling.probability"),
+    ("tracing.sampling.ratio", "tracing.sampling.probability"),
+    ("tracing.otlp.batch.scheduled_delay", "tracing.batch.scheduled_delay"),
+    ("tracing.otlp.batch.max_export_batch_size", "tracing.batch.max_export_batch_size"),
+    ("tracing.otlp.batch.max_queue_size", "tracing.batch.max_queue_size"),
+    ("tracing.batch.schedule_delay", "tracing.batch.scheduled_delay"),
+    ("metrics.otlp.interval", "metrics.interval"),
+    ("metrics.collection_interval", "metrics.interval"),
+    ("metrics.port", "metrics.prometheus.port"),
+    ("metrics.path", "metrics.prometheus.path"),
+    ("metrics.otlp.temporality", "metrics.temporality"),
+    ("service.instance", "service.instance_id"),
+    ("service.deployment_environment", "service.environment"),
+];
+
+const ADVICE: &[(&str, Advice)] = &[
+    (
+        "logging.structured",
+        Advice { text: "is not needed: every record keeps its fields apart; remove it", is_error: false },
+    ),
+    (
+        "metrics.retention",
+        Advice {
+            text: "is not done here: how long metrics are kept is for Prometheus (--storage.tsdb.retention.time) or another backend to say; remove it",
+            is_error: false,
+        },
+    ),
+    (
+        "tracing.intelligent_sampling",
+        Advice {
+            text: "is not done: sampling by load or outcome is not built yet; use tracing.sampling.probability",
+            is_error: false,
+        },
+    ),
+];
+
+/// The key that this path is of, by its own or another name, and the unit that the name says. The error says what to do instead.
+pub(super) fn resolve(path: &str) -> Result<Option<(&'static Key, Unit)>, Advice> {
+    if let Some((_, advice)) = ADVICE.iter().find(|(known, _)| *known == path) {
+        return Err(*advice);
+    }
+    if let Some(key) = named(path) {
+        return Ok(Some((key, Unit::Own)));
+    }
+    let units = [
+        ("_seconds", Unit::Seconds),
+        ("_secs", Unit::Seconds),
+        ("_millis", Unit::Milliseconds),
+        ("_ms", Unit::Milliseconds),
+    ];
+    let of_unit = |(suffix, unit): (&str, Unit)| {
+        let key = named(path.strip_suffix(suffix)?)?;
+        (key.kind == Kind::Duration).then_some((key, unit))
+    };
+    Ok(units.into_iter().find_map(of_unit))
+}
+
+fn named(path: &str) -> Option<&'static Key> {
+    let other = ALIASES.iter().find(|(alias, _)| *alias == path);
+    keys::find(other.map_or(path, |(_, path)| path))
+}
+
+/// Whether there are other names of keys below this path.
+pub(super) fn is_section(path: &str) -> bool {
+    let below = |known: &str| known.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+    ALIASES.iter().any(|(alias, _)| below(alias))
+}
+
+/// The name of a type of exporter.
+pub(super) fn exporter(kind: &str) -> &str {
+    match kind {
+        "stdout" | "stderr" | "terminal" | "logging" => "console",
+        // Jaeger takes OTLP.
+        "jaeger" | "tempo" | "collector" | "otel" => "otlp",
+        other => other,
+    }
+}

@@ -1,0 +1,117 @@
+//! What the environment says: `THROUGHLINE_…` for every key, and the variables of other standards.
+
+use super::key::{Key, Standard};
+use super::keys;
+use super::problem::Problem;
+use super::read::Reading;
+use super::settings::{Origin, Setting};
+use super::value::Kind;
+use super::variables::Variables;
+
+/// OpenTelemetry's variables, and others that people have, that are known and not honoured, and what to do instead.
+const NOT_HONOURED: &[(&str, &str)] = &[
+    ("OTEL_BSP_EXPORT_TIMEOUT", "set OTEL_EXPORTER_OTLP_TRACES_TIMEOUT, the time for one attempt"),
+    ("OTEL_BLRP_SCHEDULE_DELAY", "batches of all signals go by OTEL_BSP_SCHEDULE_DELAY"),
+    ("OTEL_BLRP_EXPORT_TIMEOUT", "set OTEL_EXPORTER_OTLP_LOGS_TIMEOUT, the time for one attempt"),
+    ("OTEL_BLRP_MAX_QUEUE_SIZE", "queues of all signals go by OTEL_BSP_MAX_QUEUE_SIZE"),
+    ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "batches of all signals go by OTEL_BSP_MAX_EXPORT_BATCH_SIZE"),
+    ("OTEL_METRIC_EXPORT_TIMEOUT", "set OTEL_EXPORTER_OTLP_METRICS_TIMEOUT, the time for one attempt"),
+    ("OTEL_METRICS_EXEMPLAR_FILTER", "metrics have no exemplars yet"),
+    ("OTEL_SPAN_EVENT_COUNT_LIMIT", "events are logs of their own, and are not limited"),
+    ("OTEL_SPAN_LINK_COUNT_LIMIT", "links are not limited"),
+    ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "events are logs: set OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT"),
+    ("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "links have no attributes"),
+    ("OTEL_LOG_LEVEL", "what goes wrong is always told; set RUST_LOG for the program's own logs"),
+    ("OTEL_CONFIG_FILE", "its schema is another one; set THROUGHLINE_CONFIG to a file of ours"),
+    ("OTEL_EXPERIMENTAL_CONFIG_FILE", "its schema is another one; set THROUGHLINE_CONFIG to a file of ours"),
+    ("OTEL_EXPORTER_OTLP_INSECURE", "write http:// or https:// in the endpoint"),
+    ("OTEL_EXPORTER_JAEGER_ENDPOINT", "Jaeger takes OTLP: set OTEL_EXPORTER_OTLP_ENDPOINT=http://HOST:4318"),
+    (
+        "OTEL_EXPORTER_JAEGER_AGENT_HOST",
+        "Jaeger takes OTLP: set OTEL_EXPORTER_OTLP_ENDPOINT=http://HOST:4318",
+    ),
+    ("JAEGER_EXPORTER", "Jaeger takes OTLP: set OTEL_TRACES_EXPORTER=otlp"),
+    (
+        "JAEGER_GRPC_ENDPOINT",
+        "Jaeger takes OTLP: set OTEL_EXPORTER_OTLP_ENDPOINT=http://HOST:4317 and OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
+    ),
+    ("JAEGER_BATCH_SIZE", "set OTEL_BSP_MAX_EXPORT_BATCH_SIZE"),
+    ("JAEGER_EXPORT_TIMEOUT_MS", "set OTEL_EXPORTER_OTLP_TIMEOUT"),
+];
+
+/// Variables of ours that are no keys.
+const OURS: &[&str] = &["THROUGHLINE_CONFIG", "THROUGHLINE_LEVEL"];
+
+/// Reads it. What is wrong with a variable of another standard is a warning, as those standards want it, unless records would go astray.
+pub(crate) fn read(variables: &Variables) -> Reading {
+    let mut reading = Reading::default();
+    for key in keys::all() {
+        for standard in key.standard {
+            of_standard(key, standard, variables, &mut reading);
+        }
+        let name = key.variable();
+        if let Some(text) = variables.set(&name) {
+            match key.kind.read(text) {
+                Ok(value) => reading.settings.push(setting(key, value, &name)),
+                Err(error) => reading.problems.push(bad(&name, key.kind, text, &error)),
+            }
+        }
+    }
+    for (name, instead) in NOT_HONOURED {
+        if variables.set(name).is_some() {
+            reading.warnings.push(Problem::variable(name, format!("is not honoured: {instead}")));
+        }
+    }
+    unknown(variables, &mut reading);
+    reading
+}
+
+fn of_standard(key: &'static Key, standard: &Standard, variables: &Variables, reading: &mut Reading) {
+    let Some(text) = variables.set(standard.name) else { return };
+    let text = text.trim();
+    let value = (standard.translate)(text).and_then(|text| key.kind.read(&text));
+    match value {
+        Ok(value) => reading.settings.push(setting(key, value, standard.name)),
+        Err(error) if key.kind == Kind::Url => {
+            reading.problems.push(bad(standard.name, key.kind, text, &error));
+        }
+        Err(error) => {
+            let mut problem = bad(standard.name, key.kind, text, &error);
+            problem.text += "; it is not honoured";
+            reading.warnings.push(problem);
+        }
+    }
+}
+
+/// Names that begin as ours and are none: the ones that may be meant as ours.
+fn unknown(variables: &Variables, reading: &mut Reading) {
+    for name in variables.beginning("THROUGHLINE_") {
+        let known = OURS.contains(&name) || keys::all().any(|key| key.variable() == name);
+        // Kubernetes sets these for a service that is called throughline.
+        let kubernetes = ["SERVICE_HOST", "SERVICE_PORT", "PORT"]
+            .iter()
+            .any(|what| name["THROUGHLINE_".len()..].starts_with(what));
+        if known || kubernetes {
+            continue;
+        }
+        let near = keys::all()
+            .map(Key::variable)
+            .map(|known| (strsim::damerau_levenshtein(&known, name), known))
+            .min_by_key(|(distance, _)| *distance);
+        if let Some((1..=3, near)) = near {
+            reading
+                .warnings
+                .push(Problem::variable(name, format!("is not a variable of ours; did you mean {near}?")));
+        }
+    }
+}
+
+fn setting(key: &'static Key, value: super::value::Value, name: &str) -> Setting {
+    let origin = Origin::Variable(name.into());
+    Setting { key, value, origin, written: name.into(), tainted: false }
+}
+
+fn bad(name: &str, kind: Kind, text: &str, error: &str) -> Problem {
+    let secret = kind.is_secret() || super::url::without_password(text).is_some();
+    Problem::variable(name, if secret { error.to_owned() } else { format!("= `{text}` {error}") })
+}

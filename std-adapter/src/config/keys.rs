@@ -1,0 +1,141 @@
+//! All keys, section by section, and looking one up. A new option is a line in one of these tables; nothing else lists keys.
+
+/// Sets a field of the configuration to the value as this type: `set!(detectors.host, bool)`.
+macro_rules! set {
+    ($($field:ident).+, $as:ident) => {
+        |config, value| {
+            config.$($field).+ = value.$as();
+            Ok(())
+        }
+    };
+}
+
+/// Sets a field that may be missing.
+macro_rules! set_some {
+    ($($field:ident).+, $as:ident) => {
+        |config, value| {
+            config.$($field).+ = Some(value.$as().into());
+            Ok(())
+        }
+    };
+}
+
+/// Sets an attribute of the resource.
+macro_rules! attribute {
+    ($name:literal) => {
+        |config, value| {
+            config.resource = config.resource.clone().with($name, value.text());
+            Ok(())
+        }
+    };
+}
+
+mod logging;
+mod metrics;
+mod otlp;
+mod process;
+mod service;
+mod tracing;
+
+use super::key::{Key, State};
+
+/// All keys, in the order of the reference file.
+pub(crate) fn all() -> impl Iterator<Item = &'static Key> + Clone {
+    let tables: [&[Key]; 10] = [
+        service::KEYS,
+        otlp::SHARED,
+        logging::KEYS,
+        otlp::LOGS,
+        tracing::KEYS,
+        otlp::TRACES,
+        metrics::KEYS,
+        otlp::METRICS,
+        process::KEYS,
+        process::LATER,
+    ];
+    tables.into_iter().flatten()
+}
+
+/// What a section is for.
+pub(crate) const SECTIONS: &[(&str, &str)] = &[
+    ("service", "What is observed: attributes of the resource, which every backend shows with every record."),
+    ("service.detect", "What is found out about the process by itself and added to the resource."),
+    (
+        "otlp",
+        "Where OTLP goes, for all signals. With an endpoint here or in a signal's own section, OTLP is on.",
+    ),
+    (
+        "terminal",
+        "Traces, logs and metrics drawn for people. On by itself when there is nowhere else to send to.",
+    ),
+    ("logging", "Events, which are logs."),
+    ("logging.otlp", "OTLP for logs, where it differs from the section otlp."),
+    ("logging.file", "Logs to files that are rolled."),
+    ("logging.loki", "Logs to Loki."),
+    ("logging.elasticsearch", "Logs to Elasticsearch, by its _bulk API."),
+    ("logging.syslog", "Logs to syslog, RFC 5424."),
+    ("logging.journald", "Logs to systemd's journal."),
+    ("logging.redaction", "What is never put out, whatever the output."),
+    ("logging.limits", "Limits of the attributes of logs."),
+    ("tracing", "Spans."),
+    ("tracing.sampling", "Which traces are recorded. A remote parent's decision is followed."),
+    ("tracing.batch", "How records are put into batches, for all signals and exporters."),
+    ("tracing.limits", "Limits of the attributes of spans."),
+    ("tracing.otlp", "OTLP for traces, where it differs from the section otlp."),
+    ("tracing.zipkin", "Traces to Zipkin, as its v2 JSON."),
+    ("tracing.chrome", "Traces to a file for Perfetto or chrome://tracing."),
+    (
+        "tracing.file",
+        "Traces to a file of OTLP JSON lines, as the Collector's file exporter writes and reads them.",
+    ),
+    ("metrics", "Counters, gauges and histograms."),
+    ("metrics.otlp", "OTLP for metrics, where it differs from the section otlp."),
+    ("metrics.prometheus", "A page of metrics that Prometheus scrapes."),
+    ("metrics.pushgateway", "Metrics pushed to a Pushgateway, for jobs that end before they are scraped."),
+    ("limits", "Limits of attributes, of spans and logs alike."),
+    ("recording", "Memory that recording may take, and how the program ends."),
+    (
+        "reload",
+        "Reading the file again while the program runs: levels, filters and sampling change, the rest stays.",
+    ),
+    ("profiling", "Profiles of the process."),
+    ("health", "A page that says whether the service is well."),
+    ("alerts", "Rules that tell people."),
+];
+
+/// The key of this path.
+pub(crate) fn find(path: &str) -> Option<&'static Key> {
+    all().find(|key| key.path == path)
+}
+
+/// Whether there are keys below this path.
+pub(crate) fn is_section(path: &str) -> bool {
+    all().any(|key| key.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
+}
+
+/// The whole of this section is for later; what it is.
+pub(crate) fn later(section: &str) -> Option<&'static str> {
+    let mut keys = all().filter(|key| key.path.split('.').next() == Some(section));
+    match keys.next()?.state {
+        State::NotYet(what) if keys.all(|key| matches!(key.state, State::NotYet(_))) => Some(what),
+        _ => None,
+    }
+}
+
+/// The key that was most likely meant: one of this name in another section, or one that is written nearly so.
+pub(crate) fn nearest(path: &str) -> Option<&'static str> {
+    let path = path.to_ascii_lowercase().replace('-', "_");
+    let (section, name) = path.rsplit_once('.').unwrap_or(("", &path));
+    // Within the section first, as most mistakes are of one letter; then a right name in a wrong place.
+    let here = all().map(|key| key.path).chain(SECTIONS.iter().map(|(path, _)| *path));
+    let near = here
+        .map(|known| (strsim::damerau_levenshtein(known, &path), known))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, _)| *distance <= 2.max(name.len() / 3));
+    let same_name = all().filter(|key| key.name() == name);
+    let same_name = same_name.max_by_key(|key| {
+        let common = key.path.split('.').zip(section.split('.')).take_while(|(a, b)| a == b).count();
+        (common, std::cmp::Reverse(key.path.len()))
+    });
+    near.map(|(_, known)| known).or(same_name.map(|key| key.path))
+}

@@ -1,0 +1,99 @@
+//! Keys of metrics.
+
+use crate::config::key::{Key, Standard};
+use crate::config::value::Kind::{self, Bool, Duration, Int, List, Map, OneOf, Secret, Text, Url};
+use crate::config::wire;
+
+const PORT: Kind = Int { least: 0, most: 65535 };
+const PROMETHEUS: &str = "Prometheus";
+const PUSHGATEWAY: &str = "Pushgateway";
+
+pub(super) const KEYS: &[Key] = &[
+    Key::new(
+        "metrics.enabled",
+        Bool,
+        "true",
+        "Whether metrics are sent. They are counted all the same, as that costs next to nothing.",
+        set!(routes.metrics_on, bool),
+    ),
+    Key::new(
+        "metrics.interval",
+        Duration,
+        "10s",
+        "How often metrics are sent.",
+        set_some!(metrics_every, duration),
+    )
+    .standard(&[Standard::milliseconds("OTEL_METRIC_EXPORT_INTERVAL")]),
+    Key::new(
+        "metrics.exporters",
+        List(&["otlp", "console", "prometheus", "none"]),
+        "",
+        "Where metrics go. Unless given: to OTLP, if it has an endpoint, else to the terminal.",
+        |config, value| wire::exporters(&mut config.routes.metrics, value),
+    )
+    .example("otlp")
+    .standard(&[Standard { name: "OTEL_METRICS_EXPORTER", translate: wire::exporter_names }]),
+    Key::new(
+        "metrics.temporality",
+        OneOf(&["cumulative", "delta", "lowmemory"]),
+        "cumulative",
+        "Whether OTLP's sums count from the start or from the last export.",
+        wire::temporality,
+    )
+    .standard(&[Standard::same("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE")]),
+    Key::new(
+        "metrics.histograms",
+        OneOf(&["exponential", "explicit"]),
+        "exponential",
+        "How OTLP's histograms are sent: as they are, or with fixed bounds.",
+        wire::histograms,
+    )
+    .standard(&[Standard {
+        name: "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+        translate: wire::aggregation,
+    }]),
+    Key::no_exporter(
+        "metrics.namespace",
+        Text,
+        "",
+        "What the names on Prometheus' page begin with.",
+        PROMETHEUS,
+    )
+    .example("shop"),
+    Key::no_exporter("metrics.prometheus.enabled", Bool, "false", "Whether there is a page.", PROMETHEUS),
+    Key::no_exporter(
+        "metrics.prometheus.host",
+        Text,
+        "127.0.0.1",
+        "The address that it listens on; 0.0.0.0 for all.",
+        PROMETHEUS,
+    )
+    .standard(&[Standard::same("OTEL_EXPORTER_PROMETHEUS_HOST")]),
+    Key::no_exporter("metrics.prometheus.port", PORT, "9464", "The port that it listens on.", PROMETHEUS)
+        .standard(&[Standard::same("OTEL_EXPORTER_PROMETHEUS_PORT")]),
+    Key::no_exporter("metrics.prometheus.path", Text, "/metrics", "The path of the page.", PROMETHEUS),
+    Key::no_exporter("metrics.pushgateway.endpoint", Url, "", "Where the Pushgateway is.", PUSHGATEWAY)
+        .example("http://localhost:9091"),
+    Key::no_exporter(
+        "metrics.pushgateway.job",
+        Text,
+        "",
+        "The job; the service's name unless given.",
+        PUSHGATEWAY,
+    )
+    .example("shop"),
+    Key::no_exporter("metrics.pushgateway.grouping", Map, "", "Further labels of the group.", PUSHGATEWAY)
+        .example("instance=shop-0"),
+    Key::no_exporter("metrics.pushgateway.interval", Duration, "10s", "How often is pushed.", PUSHGATEWAY),
+    Key::no_exporter(
+        "metrics.pushgateway.delete_on_exit",
+        Bool,
+        "false",
+        "Whether the group is deleted when the program ends.",
+        PUSHGATEWAY,
+    ),
+    Key::no_exporter("metrics.pushgateway.username", Text, "", "User for basic authentication.", PUSHGATEWAY)
+        .example("shop"),
+    Key::no_exporter("metrics.pushgateway.password", Secret, "", "Its password.", PUSHGATEWAY)
+        .example("${PUSHGATEWAY_PASSWORD:-none}"),
+];

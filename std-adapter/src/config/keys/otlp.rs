@@ -1,0 +1,126 @@
+//! Keys of OTLP: the same for all signals together and for each.
+
+use crate::config::key::{Key, Standard};
+use crate::config::url;
+use crate::config::value::Kind::{Duration, OneOf, Path, SecretMap, Url};
+
+const PROTOCOLS: &[&str] = &["http/protobuf", "http/json", "grpc"];
+const COMPRESSIONS: &[&str] = &["none", "gzip", "zstd"];
+
+/// The keys of a section, for the signals whose settings are in `otlp_keys.$of`, and OpenTelemetry's variables for them, in whose names the signal is
+/// `$signal`. A signal has no defaults of its own.
+macro_rules! section {
+    ($section:literal, $signal:literal, $of:ident, $endpoint:literal, $as_it_is:expr, [$protocol:literal, $timeout:literal, $compression:literal]) => {
+        &[
+            Key::new(concat!($section, ".endpoint"), Url, "", $endpoint, set_some!(otlp_keys.$of.endpoint, text))
+                .example("http://localhost:4318")
+                .standard(&[Standard {
+                    name: concat!("OTEL_EXPORTER_OTLP_", $signal, "ENDPOINT"),
+                    translate: $as_it_is,
+                }]),
+            Key::new(
+                concat!($section, ".protocol"),
+                OneOf(PROTOCOLS),
+                $protocol,
+                "How it is spoken. The usual port of gRPC is 4317, that of HTTP 4318.",
+                set_some!(otlp_keys.$of.protocol, text),
+            )
+            .example("http/protobuf")
+            .standard(&[Standard::same(concat!("OTEL_EXPORTER_OTLP_", $signal, "PROTOCOL"))]),
+            Key::new(
+                concat!($section, ".headers"),
+                SecretMap,
+                "",
+                "Headers of every request, such as a key of the backend. Never shown.",
+                |config, value| {
+                    config.otlp_keys.$of.headers = Some(value.pairs().to_vec());
+                    Ok(())
+                },
+            )
+            .example("authorization=Bearer%20${OTLP_TOKEN:-none}")
+            .standard(&[Standard::same(concat!("OTEL_EXPORTER_OTLP_", $signal, "HEADERS"))]),
+            Key::new(
+                concat!($section, ".timeout"),
+                Duration,
+                $timeout,
+                "How long one attempt at a request may take.",
+                set_some!(otlp_keys.$of.timeout, duration),
+            )
+            .example("10s")
+            .standard(&[Standard::milliseconds(concat!("OTEL_EXPORTER_OTLP_", $signal, "TIMEOUT"))]),
+            Key::new(
+                concat!($section, ".compression"),
+                OneOf(COMPRESSIONS),
+                $compression,
+                "How bodies are compressed; gzip and zstd want the feature of that name.",
+                set_some!(otlp_keys.$of.compression, text),
+            )
+            .example("none")
+            .standard(&[Standard::same(concat!("OTEL_EXPORTER_OTLP_", $signal, "COMPRESSION"))]),
+            Key::new(
+                concat!($section, ".certificate"),
+                Path,
+                "",
+                "A PEM file with the authority that signed the collector's certificate, in place of Mozilla's list.",
+                set_some!(otlp_keys.$of.certificate, text),
+            )
+            .example("/etc/shop/ca.pem")
+            .standard(&[Standard::same(concat!("OTEL_EXPORTER_OTLP_", $signal, "CERTIFICATE"))]),
+            Key::new(
+                concat!($section, ".client_certificate"),
+                Path,
+                "",
+                "A PEM file with the certificate to show to a collector that asks for one; wants client_key too.",
+                set_some!(otlp_keys.$of.client_certificate, text),
+            )
+            .example("/etc/shop/client.pem")
+            .standard(&[Standard::same(concat!("OTEL_EXPORTER_OTLP_", $signal, "CLIENT_CERTIFICATE"))]),
+            Key::new(
+                concat!($section, ".client_key"),
+                Path,
+                "",
+                "A PEM file with the key of client_certificate.",
+                set_some!(otlp_keys.$of.client_key, text),
+            )
+            .example("/etc/shop/client.key")
+            .standard(&[Standard::same(concat!("OTEL_EXPORTER_OTLP_", $signal, "CLIENT_KEY"))]),
+        ]
+    };
+}
+
+pub(super) const SHARED: &[Key] = section!(
+    "otlp",
+    "",
+    all,
+    "The collector: scheme, host and port. /v1/traces and so on are appended.",
+    same,
+    ["http/protobuf", "10s", "none"]
+);
+pub(super) const TRACES: &[Key] = section!(
+    "tracing.otlp",
+    "TRACES_",
+    traces,
+    "Where traces go. Used as it is; only when it has no path at all, /v1/traces is appended.",
+    url::as_it_is,
+    ["", "", ""]
+);
+pub(super) const LOGS: &[Key] = section!(
+    "logging.otlp",
+    "LOGS_",
+    logs,
+    "Where logs go. Used as it is; only when it has no path at all, /v1/logs is appended.",
+    url::as_it_is,
+    ["", "", ""]
+);
+pub(super) const METRICS: &[Key] = section!(
+    "metrics.otlp",
+    "METRICS_",
+    metrics,
+    "Where metrics go. Used as it is; only when it has no path at all, /v1/metrics is appended.",
+    url::as_it_is,
+    ["", "", ""]
+);
+
+fn same(text: &str) -> Result<String, String> {
+    Ok(text.to_owned())
+}

@@ -1,0 +1,317 @@
+//! From a file's tree to settings, by the table of keys.
+
+use super::aliases::{self, Unit};
+use super::expand::expand;
+use super::key::Key;
+use super::keys;
+use super::node::{Data, Entry, Node};
+use super::problem::Problem;
+use super::settings::{Origin, Setting};
+use super::value::{Kind, Value, list_word, put};
+use super::variables::Variables;
+use std::path::Path;
+
+/// What a file says.
+#[derive(Debug, Default)]
+pub(crate) struct Reading {
+    pub(crate) settings: Vec<Setting>,
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) warnings: Vec<Problem>,
+}
+
+/// Reads the tree of the file at `path`.
+pub(crate) fn read(root: &Node, path: &Path, variables: &Variables) -> Reading {
+    let mut reader = Reader { path, variables, reading: Reading::default() };
+    match &root.data {
+        Data::Table(entries) => reader.root(entries),
+        Data::Null => {}
+        other => {
+            let text = format!("holds {}, not sections with keys", other.describe());
+            reader.problem(Problem::at(root.line, text));
+        }
+    }
+    let in_file = |problem: Problem| if problem.file.is_none() { problem.in_file(path) } else { problem };
+    let mut reading = reader.reading;
+    reading.problems = reading.problems.into_iter().map(in_file).collect();
+    reading.warnings = reading.warnings.into_iter().map(in_file).collect();
+    reading
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    variables: &'a Variables,
+    reading: Reading,
+}
+
+impl Reader<'_> {
+    /// The top of the file. Where everything is below a root of its own, what is beside that root is the application's.
+    fn root(&mut self, entries: &[Entry]) {
+        let has_root = entries.iter().any(|entry| aliases::is_root(&entry.key));
+        for entry in entries {
+            match &entry.node.data {
+                Data::Table(below) if aliases::is_root(&entry.key) => self.section(below, "", &entry.key),
+                _ if has_root && keys::nearest(&entry.key).is_none() => {}
+                _ => self.entry(entry, "", ""),
+            }
+        }
+    }
+
+    /// The entries of the section at `path`, which is `written` in the file.
+    fn section(&mut self, entries: &[Entry], path: &str, written: &str) {
+        for entry in entries {
+            self.entry(entry, path, written);
+        }
+    }
+
+    fn entry(&mut self, entry: &Entry, section: &str, written_section: &str) {
+        let path = joined(section, &entry.key);
+        let written = joined(written_section, &entry.key);
+        if let Some(what) = keys::later(path.split('.').next().unwrap_or_default()) {
+            self.later(entry, &written, what);
+            return;
+        }
+        if let Data::List(items) = &entry.node.data
+            && items.iter().any(|item| matches!(item.data, Data::Table(_)))
+            && path.ends_with(".exporters")
+        {
+            self.exporters(items, &path, &written);
+            return;
+        }
+        let (key, unit) = match aliases::resolve(&path) {
+            Ok(Some(found)) => found,
+            Ok(None) if keys::is_section(&path) || aliases::is_section(&path) => {
+                self.below(entry, &path, &written);
+                return;
+            }
+            Ok(None) => {
+                let text = match keys::nearest(&path) {
+                    Some(near) => {
+                        format!("is not a key; did you mean {}?", as_written(near, &path, &written))
+                    }
+                    None => "is not a key; `throughline config reference` lists all of them".into(),
+                };
+                self.problem(Problem::of(entry.line, &written, text));
+                return;
+            }
+            Err(advice) if advice.is_error => {
+                self.problem(Problem::of(entry.line, &written, advice.text));
+                return;
+            }
+            Err(advice) => {
+                self.reading.warnings.push(Problem::of(entry.line, &written, advice.text));
+                return;
+            }
+        };
+        self.value(key, unit, &entry.node, entry.line, &written);
+    }
+
+    /// What is below a section.
+    fn below(&mut self, entry: &Entry, path: &str, written: &str) {
+        match &entry.node.data {
+            Data::Table(entries) => self.section(entries, path, written),
+            Data::Null => {}
+            // `logging = true` for `logging.enabled = true`.
+            Data::Bool(_) if keys::find(&joined(path, "enabled")).is_some() => {
+                if let Some(key) = keys::find(&joined(path, "enabled")) {
+                    self.value(key, Unit::Own, &entry.node, entry.line, written);
+                }
+            }
+            other => {
+                let keys: Vec<&str> =
+                    keys::all().filter(|key| key.section() == path).map(Key::name).collect();
+                let text = format!(
+                    "is a section, but is {} here; its keys are {}",
+                    other.describe(),
+                    keys.join(", ")
+                );
+                self.problem(Problem::of(entry.line, written, text));
+            }
+        }
+    }
+
+    /// A section of what is not built yet: one warning, if it is not turned off.
+    fn later(&mut self, entry: &Entry, written: &str, what: &str) {
+        let off = match &entry.node.data {
+            Data::Bool(on) => !on,
+            Data::Table(entries) => {
+                entries.is_empty()
+                    || entries
+                        .iter()
+                        .any(|entry| entry.key == "enabled" && entry.node.data == Data::Bool(false))
+            }
+            Data::Null => true,
+            _ => false,
+        };
+        if !off {
+            let text = format!("is not read: {what} is not built yet, so nothing comes of it");
+            self.reading.warnings.push(Problem::of(entry.line, written, text));
+        }
+    }
+
+    /// A list of exporters, each with its settings: what they say is the same as a list of names and a section for each.
+    fn exporters(&mut self, items: &[Node], path: &str, written: &str) {
+        let signal = path.strip_suffix(".exporters").unwrap_or(path);
+        let mut names = Vec::new();
+        for item in items {
+            let Data::Table(entries) = &item.data else {
+                self.problem(Problem::of(
+                    item.line,
+                    written,
+                    "must be names alone, or a section with a type each",
+                ));
+                continue;
+            };
+            let kind = entries.iter().find(|entry| entry.key == "type");
+            let Some(Entry { node: Node { data: Data::Text(kind), line }, .. }) = kind else {
+                self.problem(Problem::of(
+                    item.line,
+                    written,
+                    "has no type; give one such as type = \"otlp\"",
+                ));
+                continue;
+            };
+            let name = aliases::exporter(kind);
+            names.push((name.to_owned(), *line));
+            for entry in entries.iter().filter(|entry| entry.key != "type") {
+                self.entry(entry, &joined(signal, name), written);
+            }
+        }
+        let Some(key) = keys::find(path) else { return };
+        let (Kind::List(words), Some((_, line))) = (key.kind, names.first().cloned()) else { return };
+        let known = names.iter().map(|(name, line)| (list_word(words, name), *line));
+        let mut list = Vec::new();
+        for (name, line) in known {
+            match name {
+                Ok(name) => list.push(name),
+                Err(text) => self.problem(Problem::of(line, written, text)),
+            }
+        }
+        self.set(key, Value::List(list), line, written, false);
+    }
+
+    fn value(&mut self, key: &'static Key, unit: Unit, node: &Node, line: u32, written: &str) {
+        let mut tainted = false;
+        match self.convert(key.kind, unit, node, &mut tainted) {
+            Ok(value) => self.set(key, value, line, written, tainted),
+            Err(text) => self.problem(Problem::of(line, written, text)),
+        }
+    }
+
+    fn set(&mut self, key: &'static Key, value: Value, line: u32, written: &str, tainted: bool) {
+        let origin = Origin::File { path: self.path.into(), line };
+        self.reading.settings.push(Setting { key, value, origin, written: written.into(), tainted });
+    }
+
+    /// The node as a value of this kind; the error follows the key.
+    fn convert(&self, kind: Kind, unit: Unit, node: &Node, tainted: &mut bool) -> Result<Value, String> {
+        let wrong = || {
+            let hint =
+                if let (Kind::Text | Kind::Secret | Kind::OneOf(_), Data::Number(..)) = (kind, &node.data) {
+                    "; write it in quotes"
+                } else {
+                    ""
+                };
+            Err(format!("must be {}, but is {}{hint}", kind.expects(), node.data.describe()))
+        };
+        match (kind, &node.data) {
+            (_, Data::Text(text)) => {
+                let expanded = expand(text, self.variables)?;
+                *tainted |= expanded.secret;
+                match kind {
+                    // Text is read as another type only when it comes from a variable, which has no types.
+                    Kind::Bool | Kind::Int { .. } | Kind::Ratio if !expanded.has_variable => {
+                        Err(format!("= `{text}` must be {}, without quotes", kind.expects()))
+                    }
+                    Kind::Map | Kind::SecretMap if !expanded.has_variable => wrong(),
+                    _ => self.text(kind, unit, &expanded.text, expanded.has_variable),
+                }
+            }
+            (Kind::Bool, Data::Bool(on)) => Ok(Value::Bool(*on)),
+            (Kind::Int { .. } | Kind::Ratio | Kind::Size, Data::Number(number, _)) => {
+                self.text(kind, unit, number, false)
+            }
+            (Kind::Duration, Data::Number(number, _)) => match unit {
+                Unit::Own => Err(format!("is {number} of what? Write \"{number}s\" or \"{number}ms\"")),
+                unit => self.text(kind, unit, number, false),
+            },
+            (Kind::Text | Kind::Secret | Kind::OneOf(_) | Kind::Path, Data::Number(number, true)) => {
+                self.text(kind, unit, number, false)
+            }
+            (Kind::OneOf(words), Data::Bool(false)) if words.contains(&"off") => {
+                Ok(Value::Text("off".into()))
+            }
+            (Kind::List(words), Data::List(items)) => self.list(kind, words, items, tainted),
+            (Kind::Map, Data::Table(entries)) => Ok(Value::Map(self.pairs(entries, tainted)?)),
+            (Kind::SecretMap, Data::Table(entries)) => Ok(Value::SecretMap(self.pairs(entries, tainted)?)),
+            _ => wrong(),
+        }
+    }
+
+    /// Reads text; what a variable gave is not shown.
+    fn text(&self, kind: Kind, unit: Unit, text: &str, from_variable: bool) -> Result<Value, String> {
+        let with_unit = unit.name().map(|unit| format!("{text}{unit}"));
+        kind.read(with_unit.as_deref().unwrap_or(text)).map_err(|error| {
+            if from_variable || kind.is_secret() {
+                format!("{error} (the value comes from a variable and is not shown)")
+            } else {
+                format!("= `{text}` {error}")
+            }
+        })
+    }
+
+    fn list(&self, kind: Kind, words: &[&str], items: &[Node], tainted: &mut bool) -> Result<Value, String> {
+        let item = |item: &Node| match &item.data {
+            Data::Text(text) => {
+                let expanded = expand(text, self.variables)?;
+                *tainted |= expanded.secret;
+                list_word(words, &expanded.text)
+            }
+            other => Err(format!("must be {}, but holds {}", kind.expects(), other.describe())),
+        };
+        Ok(Value::List(items.iter().map(item).collect::<Result<_, _>>()?))
+    }
+
+    /// Names with texts; sections within are names with dots.
+    fn pairs(&self, entries: &[Entry], tainted: &mut bool) -> Result<Vec<(String, String)>, String> {
+        let mut all = Vec::new();
+        for entry in entries {
+            let text = match &entry.node.data {
+                Data::Text(text) => {
+                    let expanded = expand(text, self.variables)?;
+                    *tainted |= expanded.secret;
+                    expanded.text
+                }
+                Data::Number(number, _) => number.clone(),
+                Data::Bool(on) => on.to_string(),
+                Data::Table(below) => {
+                    for (name, text) in self.pairs(below, tainted)? {
+                        put(&mut all, joined(&entry.key, &name), text);
+                    }
+                    continue;
+                }
+                other => {
+                    return Err(format!(
+                        "must have a text for {}, but it is {}",
+                        entry.key,
+                        other.describe()
+                    ));
+                }
+            };
+            put(&mut all, entry.key.clone(), text);
+        }
+        Ok(all)
+    }
+
+    fn problem(&mut self, problem: Problem) {
+        self.reading.problems.push(problem);
+    }
+}
+
+fn joined(section: &str, name: &str) -> String {
+    if section.is_empty() { name.into() } else { format!("{section}.{name}") }
+}
+
+/// A key below the same root as in the file.
+fn as_written(key: &str, path: &str, written: &str) -> String {
+    format!("{}{key}", written.strip_suffix(path).unwrap_or_default())
+}

@@ -1,0 +1,64 @@
+//! The reference file: every key with what it is for, its default and its variables, as a TOML file to copy from.
+
+use super::key::{Key, State};
+use super::keys::{self, SECTIONS};
+use std::fmt::Write;
+
+const HEAD: &str = "\
+# All keys of Throughline's configuration. Lines that begin with #name are keys; take the # away to set one. The value is the default, or an
+# example where there is no default.
+#
+# The environment goes before this file: each key has a variable, THROUGHLINE_ and its sections and name with _ between them, and the
+# variables of other standards that are named beside it. \"${NAME}\" in a text is the variable NAME, \"${NAME:-default}\" says what holds when it is
+# not set, and \"$${\" is the characters themselves. Times have a unit: 250ms, 10s, 1m, 1h, 1d; sizes may: 64KiB, 10MiB.
+#
+# `throughline config check FILE` finds mistakes, `throughline config print FILE` shows what holds and why.
+
+";
+
+/// The reference file, in TOML.
+pub fn reference() -> String {
+    let mut out = String::from(HEAD);
+    for key in keys::all().filter(|key| key.section().is_empty()) {
+        describe(key, &mut out);
+    }
+    for (section, doc) in SECTIONS {
+        let _ = writeln!(out, "# {doc}\n[{section}]");
+        keys::all().filter(|key| key.section() == *section).for_each(|key| describe(key, &mut out));
+    }
+    out.truncate(out.trim_end().len());
+    out + "\n"
+}
+
+fn describe(key: &Key, out: &mut String) {
+    let wanted = match key.state {
+        State::Built => String::new(),
+        State::NoExporter(exporter) => format!(" (This build has no {exporter} exporter.)"),
+        State::NotYet(_) => " (Not built yet.)".into(),
+    };
+    wrap(&format!("{}{wanted}", key.doc), out);
+    if !matches!(key.kind, super::value::Kind::Bool) {
+        wrap(&format!("It is {}.", key.kind.expects()), out);
+    }
+    if !key.standard.is_empty() {
+        let names: Vec<&str> = key.standard.iter().map(|standard| standard.name).collect();
+        wrap(&format!("Also set by {}.", names.join(", ")), out);
+    }
+    let shown = key.shown_value().map_or_else(|| "\"\"".into(), |value| value.toml());
+    // A variable in an example is to be one.
+    let _ = writeln!(out, "#{} = {}\n", key.name(), shown.replace("$${", "${"));
+}
+
+/// As comments of at most 110 columns.
+fn wrap(text: &str, out: &mut String) {
+    let mut line = String::from("#");
+    for word in text.split(' ') {
+        if line.len() + 1 + word.len() > 110 {
+            let _ = writeln!(out, "{line}");
+            line = "#".into();
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    let _ = writeln!(out, "{line}");
+}

@@ -1,0 +1,101 @@
+//! The JSON Schema of the configuration, for editors.
+
+use super::key::Key;
+use super::keys::{self, SECTIONS};
+use super::value::{Kind, quoted};
+
+/// The JSON Schema (draft 2020-12), by which editors complete and check TOML and YAML files.
+pub fn json_schema() -> String {
+    let top = object("", 2);
+    format!(
+        "{{\n  \"$schema\": \"https://json-schema.org/draft/2020-12/schema\",\n  \"title\": \"Throughline's configuration\",\n{}\n}}\n",
+        &top[2..top.len() - 4]
+    )
+}
+
+/// The object that a section is.
+fn object(section: &str, indent: usize) -> String {
+    let pad = " ".repeat(indent);
+    let mut members: Vec<String> = Vec::new();
+    for key in keys::all().filter(|key| key.section() == section) {
+        members.push(format!("{pad}    {}: {}", quoted(key.name()), property(key)));
+    }
+    for name in subsections(section) {
+        let path = if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") };
+        members.push(format!("{pad}    {}: {}", quoted(name), object(&path, indent + 4)));
+    }
+    let doc = SECTIONS.iter().find(|(path, _)| *path == section).map(|(_, doc)| *doc);
+    let doc = doc.map(|doc| format!("{pad}  \"description\": {},\n", quoted(doc))).unwrap_or_default();
+    format!(
+        "{{\n{doc}{pad}  \"type\": \"object\",\n{pad}  \"additionalProperties\": {},\n{pad}  \"properties\": {{\n{}\n{pad}  }}\n{pad}}}",
+        keys::later(section).is_some(),
+        members.join(",\n"),
+    )
+}
+
+/// The names of the sections right below one.
+fn subsections(section: &str) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for key in keys::all() {
+        let below = if section.is_empty() {
+            Some(key.path)
+        } else {
+            key.path.strip_prefix(section).and_then(|rest| rest.strip_prefix('.'))
+        };
+        if let Some((name, _)) = below.and_then(|below| below.split_once('.'))
+            && !names.contains(&name)
+        {
+            names.push(name);
+        }
+    }
+    names
+}
+
+fn property(key: &Key) -> String {
+    let description =
+        format!("\"description\": {}", quoted(&format!("{} {} sets it too.", key.doc, key.variable())));
+    let default = match key.default_value() {
+        Some(value) if !matches!(key.kind, Kind::Map | Kind::SecretMap) => {
+            format!(", \"default\": {}", value.toml())
+        }
+        _ => String::new(),
+    };
+    format!("{{ {description}, {}{default} }}", kind(key.kind))
+}
+
+/// What restricts a value of this kind.
+fn kind(kind: Kind) -> String {
+    // The value of a variable may be of any type.
+    let or_variable = |schema: &str| {
+        format!("\"anyOf\": [{{ {schema} }}, {{ \"type\": \"string\", \"pattern\": \"\\\\$\\\\{{\" }}]")
+    };
+    match kind {
+        Kind::Bool => or_variable("\"type\": \"boolean\""),
+        Kind::Int { least, most: u64::MAX } => {
+            or_variable(&format!("\"type\": \"integer\", \"minimum\": {least}"))
+        }
+        Kind::Int { least, most } => {
+            or_variable(&format!("\"type\": \"integer\", \"minimum\": {least}, \"maximum\": {most}"))
+        }
+        Kind::Ratio => or_variable("\"type\": \"number\", \"minimum\": 0, \"maximum\": 1"),
+        Kind::Duration => {
+            or_variable("\"type\": \"string\", \"pattern\": \"^[0-9.]+ *(d|h|m|s|ms|us|µs|ns)$\"")
+        }
+        Kind::Size => or_variable(
+            "\"anyOf\": [{ \"type\": \"integer\", \"minimum\": 0 }, { \"type\": \"string\", \"pattern\": \"^[0-9.]+ *([KMG]i?)?[bB]$\" }]",
+        ),
+        Kind::Text | Kind::Path | Kind::Secret => "\"type\": \"string\"".into(),
+        Kind::Url => or_variable("\"type\": \"string\", \"pattern\": \"^https?://\""),
+        Kind::OneOf(words) => or_variable(&format!("\"enum\": [{}]", list(words))),
+        Kind::List([]) => "\"type\": \"array\", \"items\": { \"type\": \"string\" }".into(),
+        Kind::List(words) => format!(
+            "\"type\": \"array\", \"items\": {{ \"anyOf\": [{{ \"enum\": [{}] }}, {{ \"type\": \"object\", \"required\": [\"type\"] }}] }}",
+            list(words)
+        ),
+        Kind::Map | Kind::SecretMap => "\"type\": \"object\"".into(),
+    }
+}
+
+fn list(words: &[&str]) -> String {
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(", ")
+}

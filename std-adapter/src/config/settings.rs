@@ -1,0 +1,154 @@
+//! Values that a file or the environment gives, each with where it came from.
+
+use super::key::{Key, State};
+use super::problem::Problem;
+use super::value::{Value, put};
+use std::fmt;
+use std::path::PathBuf;
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Origin {
+    /// Nothing says otherwise.
+    Default,
+    /// A file.
+    File {
+        /// Its path, as it was given.
+        path: PathBuf,
+        /// 1 is the first.
+        line: u32,
+    },
+    /// The environment variable of this name.
+    Variable(String),
+}
+
+/// `default`, `shop.toml:12` or the variable's name.
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Default => f.write_str("default"),
+            Origin::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Origin::Variable(name) => f.write_str(name),
+        }
+    }
+}
+
+/// A value for a key. `Debug` shows no secret.
+#[derive(Clone)]
+pub(crate) struct Setting {
+    pub(crate) key: &'static Key,
+    pub(crate) value: Value,
+    pub(crate) origin: Origin,
+    /// The key as it is written there.
+    pub(crate) written: String,
+    /// Whether it may hold a secret though its key is no secret's.
+    pub(crate) tainted: bool,
+}
+
+impl fmt::Debug for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {} ({})", self.key.path, self.shown(), self.origin)
+    }
+}
+
+impl Setting {
+    /// Whether a variable of another standard gave it: what is wrong with one of those is told and does no harm.
+    pub(crate) fn is_of_standard(&self) -> bool {
+        matches!(&self.origin, Origin::Variable(name) if !name.starts_with("THROUGHLINE_"))
+    }
+
+    /// What is wrong with it.
+    pub(crate) fn problem(&self, text: impl Into<String>) -> Problem {
+        match &self.origin {
+            Origin::File { path, line } => Problem::of(*line, &self.written, text).in_file(path),
+            _ => Problem::variable(&self.written, text),
+        }
+    }
+
+    /// The value as TOML, with a mask in place of what may be a secret.
+    pub(crate) fn shown(&self) -> String {
+        if self.tainted {
+            return match &self.value {
+                Value::Map(pairs) | Value::SecretMap(pairs) => Value::SecretMap(pairs.clone()).masked(),
+                _ => Value::Secret(String::new()).masked(),
+            };
+        }
+        match super::url::without_password(self.value.text()) {
+            Some(url) => Value::Text(url).masked(),
+            None => self.value.masked(),
+        }
+    }
+}
+
+/// At most one value for each key.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settings(Vec<Setting>);
+
+impl Settings {
+    pub(crate) fn get(&self, path: &str) -> Option<&Setting> {
+        self.0.iter().find(|setting| setting.key.path == path)
+    }
+
+    /// Whether what is said of OTLP is said by OpenTelemetry's variables alone.
+    pub(crate) fn only_standard_otlp(&self) -> bool {
+        let mut otlp = self.0.iter().filter(|setting| setting.key.path.contains("otlp."));
+        otlp.all(|setting| setting.written.starts_with("OTEL_"))
+    }
+
+    /// Forgets the value of a key.
+    pub(crate) fn remove(&mut self, path: &str) {
+        self.0.retain(|setting| setting.key.path != path);
+    }
+
+    /// Takes a value in place of an earlier one; names with texts are added to those that are there.
+    pub(crate) fn put(&mut self, mut setting: Setting) {
+        let Some(known) = self.0.iter_mut().find(|known| std::ptr::eq(known.key, setting.key)) else {
+            self.0.push(setting);
+            return;
+        };
+        if let (Value::Map(known) | Value::SecretMap(known), Value::Map(pairs) | Value::SecretMap(pairs)) =
+            (&mut known.value, &mut setting.value)
+        {
+            let mut all = std::mem::take(known);
+            pairs.drain(..).for_each(|(name, text)| put(&mut all, name, text));
+            *pairs = all;
+        }
+        *known = setting;
+    }
+
+    /// What is asked for and not in this build: errors, then warnings.
+    pub(crate) fn missing(&self) -> (Vec<Problem>, Vec<Problem>) {
+        let (mut errors, mut warnings) = (Vec::new(), Vec::new());
+        let mut told = Vec::new();
+        for setting in &self.0 {
+            let off = |section: &str| {
+                self.get(&format!("{section}.enabled")).is_some_and(|setting| !setting.value.bool())
+            };
+            let section = setting.key.section();
+            if setting.key.state == State::Built || off(section) || told.contains(&section) {
+                continue;
+            }
+            match setting.key.state {
+                State::Built => {}
+                State::NoExporter(exporter) => {
+                    told.push(section);
+                    errors.push(setting.problem(format!(
+                        "cannot be used: this build has no {exporter} exporter; remove it, and send to OTLP, which most backends take"
+                    )));
+                }
+                State::NotYet(what) if is_asked_for(&setting.value) => {
+                    told.push(section);
+                    warnings.push(setting.problem(format!("is not done: {what} is not built yet")));
+                }
+                State::NotYet(_) => {}
+            }
+        }
+        (errors, warnings)
+    }
+}
+
+/// Whether a value asks for something: `false` does not.
+fn is_asked_for(value: &Value) -> bool {
+    !matches!(value, Value::Bool(false))
+}

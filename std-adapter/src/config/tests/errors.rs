@@ -1,0 +1,120 @@
+//! The text of every error, as a person will read it, is committed in `errors.txt`.
+
+use super::{assert_committed, errors, of_text, warnings};
+use crate::config::environment;
+use crate::config::node::Language;
+use std::fmt::Write;
+
+const TOML: &[&str] = &[
+    "tracing.sampling.probabilty = 0.1",
+    "tracing.probability = 0.1",
+    "[servce]\nname = \"shop\"",
+    "[service]\nnmae = \"shop\"\nVersion = \"1\"",
+    "nonsense.at.all = 1",
+    "service.name = 3",
+    "service.name = [\"a\"]",
+    "service = \"shop\"",
+    "logging.enabled = \"yes\"",
+    "logging.enabled = 1",
+    "logging.level = \"verbose\"",
+    "logging.filter = \"shop=loud\"",
+    "tracing.sampling.probability = 10",
+    "tracing.sampling.probability = \"0.1\"",
+    "tracing.batch.scheduled_delay = 5",
+    "tracing.batch.scheduled_delay = \"5 seconds\"",
+    "tracing.batch.max_queue_size = 0",
+    "tracing.batch.max_queue_size = 1.5",
+    "tracing.exporters = [\"zipkn\"]",
+    "tracing.exporters = [\"none\", \"otlp\"]",
+    "[[tracing.exporters]]\ntype = \"stdotu\"",
+    "[[tracing.exporters]]\nendpoint = \"http://a:4318\"",
+    "[[tracing.exporters]]\ntype = \"jaeger\"\nendpoint = \"http://jaeger:14250\"",
+    "tracing.endpoint = \"http://jaeger:14268/api/traces\"",
+    "otlp.endpoint = \"localhost:4318\"",
+    "otlp.endpoint = \"http://localhost:431800\"",
+    "otlp.endpoint = \"${COLLECTOR}\"",
+    "otlp.endpoint = \"http://${COLLECTOR\"",
+    "otlp.endpoint = \"http://${BAD NAME}\"",
+    "otlp.protocol = \"thrift\"",
+    "otlp.headers = \"k=v\"",
+    "otlp.headers.authorization = [1]",
+    "otlp.timeout = \"${TIMEOUT}\"",
+    "otlp.client_certificate = \"/c.pem\"",
+    "otlp.client_key = \"/c.key\"",
+    "[otlp]\nendpoint = \"http://a\"\ncertificate = \"/ca.pem\"",
+    "[tracing.sampling]\nstrategy = \"always_on\"\nprobability = 0.1",
+    "logging.file.path = \"/var/log/shop.log\"",
+    "logging.format = \"json\"",
+    "metrics.temporality = \"delta\"",
+    "metrics.histograms = \"explicit\"",
+    "logging.redaction.fields = [\"password\"]",
+    "profiling.enabled = true\nhealth = { enabled = true, port = 8081 }\nalerts.enabled = false",
+    "service.name = \"a\"\nservice.name = \"b\"",
+    "[service\nname = \"a\"",
+    "service.name = 'a\nlogging.level = \"info\"",
+];
+
+const YAML: &[&str] = &[
+    "service: {name: shop, name: shop2}",
+    "service:\n  name: shop\n name: x",
+    "- a\n- b",
+    "just text",
+    "service:\n  name:",
+    "logging:\n  enabled: yes",
+    "service: {[a]: b}",
+    "<<: {a: b}",
+    "service: {name: a}\n---\nservice: {name: b}",
+    "tracing:\n  batch: 5",
+    "observability:\n  metrics:\n    retention: 7d\n  logging:\n    structured: true\n  tracing:\n    intelligent_sampling: true",
+];
+
+const VARIABLES: &[&[(&str, &str)]] = &[
+    &[("THROUGHLINE_LOGGING_LEVEL", "verbose")],
+    &[("THROUGHLINE_TRACING_SAMPLING_PROBABILITY", "10")],
+    &[("THROUGHLINE_OTLP_HEADERS", "secret")],
+    &[("THROUGHLINE_TRACING_EXPORTERS", "zipkn")],
+    &[("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4317")],
+    &[("OTEL_EXPORTER_OTLP_TIMEOUT", "10s")],
+    &[("OTEL_EXPORTER_OTLP_PROTOCOL", "http/thrift")],
+    &[("OTEL_EXPORTER_OTLP_HEADERS", "secret")],
+    &[("OTEL_TRACES_SAMPLER", "jaeger_remote")],
+    &[("OTEL_TRACES_SAMPLER_ARG", "ten")],
+    &[("OTEL_TRACES_EXPORTER", "datadog")],
+    &[("OTEL_SDK_DISABLED", "1")],
+    &[("OTEL_RESOURCE_ATTRIBUTES", "team")],
+    &[("RUST_LOG", "loud=shop")],
+    &[("OTEL_CONFIG_FILE", "otel.yaml")],
+];
+
+#[test]
+fn every_error_reads_as_it_is_committed() {
+    let mut out = String::new();
+    for (texts, language) in [(TOML, Language::Toml), (YAML, Language::Yaml)] {
+        for text in texts {
+            let config = of_text(text, language, &[("TIMEOUT", "hunter2")]);
+            let indented = text.lines().map(|line| format!("    {line}\n"));
+            show(&mut out, &indented.collect::<String>(), &errors(&config), &warnings(&config));
+        }
+    }
+    for variables in VARIABLES {
+        let mut config = super::bare(variables);
+        let reading = environment::read(&config.variables);
+        config.take(reading);
+        let set = variables.iter().map(|(name, value)| format!("    {name}={value}\n"));
+        show(&mut out, &set.collect::<String>(), &errors(&config), &warnings(&config));
+    }
+    assert!(!out.contains("hunter2"));
+    assert_committed("src/config/tests/errors.txt", &out);
+}
+
+fn show(out: &mut String, input: &str, errors: &[String], warnings: &[String]) {
+    assert!(!(errors.is_empty() && warnings.is_empty()), "nothing is said of\n{input}");
+    out.push_str(input);
+    for error in errors {
+        let _ = writeln!(out, "{error}");
+    }
+    for warning in warnings {
+        let _ = writeln!(out, "warning: {warning}");
+    }
+    out.push('\n');
+}

@@ -1,0 +1,169 @@
+//! Code, file, environment: which holds; and that no secret is shown.
+
+use super::{bare, errors, of_text, toml, value, warnings};
+use crate::config::environment;
+use crate::config::keys;
+use crate::config::node::Language;
+use crate::config::value::MASK;
+use crate::config::{Config, Origin};
+
+/// Nothing but the environment, on top of code's.
+fn with_env(mut config: Config) -> Config {
+    let reading = environment::read(&config.variables);
+    config.take(reading);
+    config
+}
+
+#[test]
+fn every_key_is_set_by_its_variable() {
+    for key in keys::all() {
+        let text = if key.default.is_empty() { key.example } else { key.default };
+        let name = key.variable();
+        let config = with_env(bare(&[(&name, text)]));
+        let setting = config.settings.get(key.path).unwrap_or_else(|| panic!("{name} sets nothing"));
+        assert_eq!(setting.origin, Origin::Variable(name));
+    }
+}
+
+#[test]
+fn every_variable_of_a_standard_sets_its_key() {
+    for (name, text, key, expected) in [
+        ("OTEL_SDK_DISABLED", "TRUE", "enabled", "false"),
+        ("OTEL_SERVICE_NAME", "shop", "service.name", "\"shop\""),
+        (
+            "OTEL_RESOURCE_ATTRIBUTES",
+            "a=b%20c,d=e",
+            "service.attributes",
+            "{ \"a\" = \"b c\", \"d\" = \"e\" }",
+        ),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:4318", "otlp.endpoint", "\"http://a:4318\""),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://a", "tracing.otlp.endpoint", "\"http://a/\""),
+        ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://a/l", "logging.otlp.endpoint", "\"http://a/l\""),
+        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://a/m", "metrics.otlp.endpoint", "\"http://a/m\""),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "otlp.protocol", "\"grpc\""),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "k=v", "tracing.otlp.headers", "{ \"k\" = \"v\" }"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "250", "otlp.timeout", "\"250ms\""),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip", "otlp.compression", "\"gzip\""),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca", "otlp.certificate", "\"/ca\""),
+        ("OTEL_TRACES_EXPORTER", "otlp,console", "tracing.exporters", "[\"otlp\", \"console\"]"),
+        ("OTEL_METRICS_EXPORTER", "none", "metrics.exporters", "[\"none\"]"),
+        ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio", "tracing.sampling.strategy", "\"probability\""),
+        ("OTEL_TRACES_SAMPLER_ARG", "0.25", "tracing.sampling.probability", "0.25"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "5000", "tracing.batch.scheduled_delay", "\"5s\""),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "2048", "tracing.batch.max_queue_size", "2048"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "60000", "metrics.interval", "\"1m\""),
+        ("OTEL_ATTRIBUTE_COUNT_LIMIT", "7", "limits.attribute_count", "7"),
+        ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "9", "tracing.limits.attribute_value_length", "9"),
+        ("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "3", "logging.limits.attribute_count", "3"),
+        ("RUST_LOG", "info,shop=debug", "logging.filter", "\"info,shop=debug\""),
+    ] {
+        let config = with_env(bare(&[(name, text)]));
+        assert_eq!((errors(&config), warnings(&config)), (vec![], vec![]), "{name}");
+        assert_eq!(value(&config, key).as_deref(), Some(expected), "{name}");
+    }
+}
+
+#[test]
+fn samplers_of_the_environment() {
+    let share = |sampler, arg| {
+        let variables = [("OTEL_TRACES_SAMPLER", sampler), ("OTEL_TRACES_SAMPLER_ARG", arg)];
+        let config = with_env(bare(&variables));
+        (config.share(), warnings(&config).len() + errors(&config).len())
+    };
+    assert_eq!(share("always_off", ""), (0.0, 0));
+    assert_eq!(share("parentbased_always_on", ""), (1.0, 0));
+    assert_eq!(share("parentbased_traceidratio", "0.25"), (0.25, 0));
+    assert_eq!(share("traceidratio", "2"), (1.0, 1));
+    assert_eq!(share("jaeger_remote", ""), (1.0, 1));
+    assert_eq!(share("", ""), (1.0, 0));
+}
+
+#[test]
+fn the_environment_goes_before_the_file_and_the_file_before_code() {
+    let text = "[tracing.sampling]\nprobability = 0.5\n[service.attributes]\nteam = \"a\"\nzone.name = \"z\"";
+    let variables = [("OTEL_RESOURCE_ATTRIBUTES", "team=b")];
+    let mut config = bare(&variables).sample_ratio(0.1);
+    assert_eq!(config.share(), 0.1);
+    let file = of_text(text, Language::Toml, &[]);
+    assert_eq!((file.share(), file.resource.get("team")), (0.5, Some("a")));
+    let reading =
+        crate::config::load::read_text(text, Language::Toml, "shop.toml".as_ref(), &config.variables);
+    config.take(reading);
+    let config = with_env(config);
+    assert_eq!((config.share(), config.resource.get("team")), (0.5, Some("b")));
+    assert_eq!(config.resource.get("zone.name"), Some("z"));
+    let variables = [("THROUGHLINE_TRACING_SAMPLING_PROBABILITY", "0.7"), ("OTEL_TRACES_SAMPLER_ARG", "0.6")];
+    let config = with_env(of_text(text, Language::Toml, &variables));
+    assert_eq!(config.share(), 0.7, "ours before OpenTelemetry's");
+    let explained = config.explain().into_iter().find(|it| it.key == "tracing.sampling.probability").unwrap();
+    assert_eq!(
+        explained.to_string(),
+        "tracing.sampling.probability = 0.7  # THROUGHLINE_TRACING_SAMPLING_PROBABILITY"
+    );
+    let explained = toml(text).explain();
+    let line = |key| explained.iter().find(|it| it.key == key).unwrap().to_string();
+    assert_eq!(line("tracing.sampling.probability"), "tracing.sampling.probability = 0.5  # shop.toml:2");
+    assert_eq!(line("metrics.interval"), "metrics.interval = \"10s\"  # default");
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let text = r#"
+        [otlp]
+        endpoint = "https://user:hunter1@collector:4318"
+        headers = { authorization = "Bearer hunter2" }
+        [service]
+        version = "${DEPLOY_TOKEN}"
+        [logging.loki]
+        password = "hunter4"
+        labels = "hunter5"
+        batch_size = "${LOKI_PASSWORD}"
+    "#;
+    let variables = [
+        ("DEPLOY_TOKEN", "hunter3"),
+        ("LOKI_PASSWORD", "hunter6"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "hunter7"),
+        ("THROUGHLINE_METRICS_OTLP_HEADERS", "x=hunter8"),
+        ("THROUGHLINE_LOGGING_ELASTICSEARCH_API_KEY", "hunter9"),
+    ];
+    let config = with_env(of_text(text, Language::Toml, &variables));
+    let mut shown =
+        format!("{:?}\n{}\n{}", config.settings, errors(&config).join("\n"), warnings(&config).join("\n"));
+    for explained in config.explain() {
+        shown += &format!("\n{explained}\n{}", explained.json());
+    }
+    let found: Vec<&str> = shown.lines().filter(|line| line.contains("hunter")).collect();
+    assert!(found.is_empty(), "{found:#?}");
+    assert!(shown.contains(MASK) && shown.contains("https://[REDACTED]@collector:4318"), "{shown}");
+    // What is in the resource is meant to be sent, but no header is in a debug text.
+    let config = with_env(bare(&[("OTEL_EXPORTER_OTLP_HEADERS", "k=hunter2"), ("OTHER", "hunter3")]));
+    assert!(!format!("{config:?}").contains("hunter"));
+}
+
+#[test]
+fn variables_that_are_not_honoured_are_told() {
+    let variables = [
+        ("OTEL_BLRP_SCHEDULE_DELAY", "1000"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "1s"),
+        ("RUST_LOG", "shop[span]=info"),
+        ("THROUGHLINE_LOGING_LEVEL", "info"),
+        ("THROUGHLINE_SERVICE_HOST", "10.0.0.1"),
+        ("THROUGHLINE_PORT_4318_TCP", "tcp://10.0.0.1:4318"),
+        ("THROUGHLINE_SOMETHING_OF_THE_PROGRAMS_OWN", "1"),
+        ("JAEGER_GRPC_ENDPOINT", "jaeger:14250"),
+    ];
+    let config = with_env(bare(&variables));
+    assert_eq!(errors(&config), Vec::<String>::new());
+    let mut told = warnings(&config);
+    told.sort();
+    assert_eq!(
+        told,
+        [
+            "JAEGER_GRPC_ENDPOINT is not honoured: Jaeger takes OTLP: set OTEL_EXPORTER_OTLP_ENDPOINT=http://HOST:4317 and OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
+            "OTEL_BLRP_SCHEDULE_DELAY is not honoured: batches of all signals go by OTEL_BSP_SCHEDULE_DELAY",
+            "OTEL_BSP_SCHEDULE_DELAY = `1s` is not a number of milliseconds; give one such as 5000; it is not honoured",
+            "RUST_LOG has `shop[span]=info`, and directives by span, field or regular expression are not honoured; give levels and module=level; it is not honoured",
+            "THROUGHLINE_LOGING_LEVEL is not a variable of ours; did you mean THROUGHLINE_LOGGING_LEVEL?",
+        ]
+    );
+}

@@ -1,0 +1,156 @@
+//! Files that people have already.
+
+use super::{errors, of_text, value, warnings};
+use crate::config::node::Language;
+
+/// A file with everything below `telemetry`.
+#[test]
+fn a_file_with_the_root_telemetry_is_read() {
+    let text = r#"
+        [server]
+        port = 8080
+
+        [telemetry]
+        enabled = true
+        logging = true
+
+        [telemetry.tracing]
+        enabled = true
+
+        [telemetry.tracing.otlp]
+        endpoint = "http://localhost:4318"
+        protocol = "http/protobuf"
+        timeout_seconds = 10
+
+        [telemetry.tracing.otlp.headers]
+        authorization = "Bearer ${TOKEN}"
+
+        [telemetry.tracing.otlp.batch]
+        scheduled_delay_seconds = 5
+        max_export_batch_size = 512
+        max_queue_size = 2048
+
+        [telemetry.tracing.sampling]
+        strategy = "parent_based"
+        probability = 0.25
+        always_sample_errors = true
+        always_sample_slow_seconds = 1.5
+
+        [[telemetry.tracing.exporters]]
+        type = "stdout"
+
+        [[telemetry.tracing.exporters]]
+        type = "jaeger"
+        endpoint = "http://jaeger:4318"
+
+        [telemetry.metrics]
+        enabled = true
+
+        [telemetry.metrics.otlp]
+        endpoint = "http://localhost:4318"
+        interval_seconds = 60
+
+        [telemetry.profiling]
+        enabled = true
+        cpu.frequency = 100
+    "#;
+    let config = of_text(text, Language::Toml, &[("TOKEN", "hunter2")]);
+    assert_eq!(errors(&config), Vec::<String>::new());
+    for (key, expected) in [
+        ("enabled", "true"),
+        ("logging.enabled", "true"),
+        ("tracing.otlp.endpoint", "\"http://jaeger:4318\""),
+        ("tracing.otlp.timeout", "\"10s\""),
+        ("tracing.otlp.headers", "{ \"authorization\" = \"Bearer hunter2\" }"),
+        ("tracing.batch.scheduled_delay", "\"5s\""),
+        ("tracing.batch.max_queue_size", "2048"),
+        ("tracing.sampling.probability", "0.25"),
+        ("tracing.sampling.always_sample_slow", "\"1500ms\""),
+        ("tracing.exporters", "[\"console\", \"otlp\"]"),
+        ("metrics.interval", "\"1m\""),
+    ] {
+        assert_eq!(value(&config, key).as_deref(), Some(expected), "{key}");
+    }
+    assert_eq!((config.share(), config.batch_interval.as_secs()), (0.25, 5));
+    let told = warnings(&config);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told.iter().any(|it| it.starts_with("shop.toml:45: telemetry.profiling is not read")),
+        "{told:?}"
+    );
+    assert!(
+        told.iter().any(|it| it.contains("telemetry.tracing.sampling.always_sample_errors is not done")),
+        "{told:?}"
+    );
+}
+
+/// A file with everything below `observability`.
+#[test]
+fn a_file_with_the_root_observability_is_read() {
+    let text = "
+observability:
+  logging:
+    level: warn
+    format: pretty
+    output: stdout
+    structured: true
+    loki: {enabled: false, endpoint: 'http://loki:3100/loki/api/v1/push'}
+  metrics: {enabled: true, collection_interval: 15s, retention: 7d}
+  tracing:
+    enabled: true
+    endpoint: http://tempo:4318
+    service_name: shop
+    sample_rate: 0.1
+  profiling: {enabled: true, interval: 1m}
+  health: {enabled: false, port: 8081}
+  alerts:
+    enabled: true
+    notification: {email: {recipients: [a@b]}}
+";
+    let config = of_text(text, Language::Yaml, &[]);
+    assert_eq!(errors(&config), Vec::<String>::new());
+    for (key, expected) in [
+        ("logging.level", "\"warn\""),
+        ("logging.output", "\"stdout\""),
+        ("metrics.interval", "\"15s\""),
+        ("tracing.otlp.endpoint", "\"http://tempo:4318\""),
+        ("service.name", "\"shop\""),
+        ("tracing.sampling.probability", "0.1"),
+    ] {
+        assert_eq!(value(&config, key).as_deref(), Some(expected), "{key}");
+    }
+    assert_eq!(config.resource.get("service.name"), Some("shop"));
+    let told = warnings(&config).join("\n");
+    for part in [
+        "logging.structured is not needed",
+        "metrics.retention is not done here",
+        "profiling is not read",
+        "alerts is not read",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(!told.contains("health"), "it is off: {told}");
+}
+
+/// JSON is YAML; a file of ours needs no root.
+#[test]
+fn json_is_read() {
+    let config =
+        of_text(r#"{"service": {"name": "shop", "version": 1.10}, "logging": false}"#, Language::Yaml, &[]);
+    assert_eq!(errors(&config), Vec::<String>::new());
+    assert_eq!(config.resource.get("service.version"), Some("1.10"), "not the number 1.1");
+    assert!(!config.filters.logs_on);
+}
+
+#[test]
+fn yaml_aliases_are_read_and_do_not_explode() {
+    let config = of_text("service: &s {name: shop}\nobservability: {service: *s}", Language::Yaml, &[]);
+    assert_eq!(value(&config, "service.name").as_deref(), Some("\"shop\""));
+    let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
+    for i in 1..20 {
+        let list = vec![format!("*a{}", i - 1); 9].join(", ");
+        bomb += &format!("a{i}: &a{i} [{list}]\n");
+    }
+    let told = errors(&of_text(&bomb, Language::Yaml, &[])).join("\n");
+    assert!(told.contains("larger than 10000 values"), "{told}");
+}

@@ -1,0 +1,61 @@
+//! TOML to the tree.
+
+use super::node::{Data, Entry, Node};
+use super::problem::Problem;
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Reads as much as can be read.
+pub(super) fn parse(text: &str) -> (Node, Vec<Problem>) {
+    let lines = Lines::new(text);
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let problem = |error: toml::de::Error| {
+        let line = error.span().map_or(1, |span| lines.of(&span));
+        Problem::at(line, format!("is not TOML: {}", error.message()))
+    };
+    let problems = errors.into_iter().map(problem).collect();
+    let line = lines.of(&table.span());
+    (Node { line, data: lines.table(table.into_inner()) }, problems)
+}
+
+/// Where lines begin.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn new(text: &str) -> Lines {
+        Lines(text.match_indices('\n').map(|(at, _)| at).collect())
+    }
+
+    fn of(&self, span: &Range<usize>) -> u32 {
+        u32::try_from(self.0.partition_point(|end| *end < span.start)).unwrap_or(u32::MAX).saturating_add(1)
+    }
+
+    fn table(&self, table: DeTable<'_>) -> Data {
+        let entries = table.into_iter().map(|(key, value)| {
+            let line = self.of(&key.span());
+            Entry { key: key.into_inner().into_owned(), line, node: self.node(value) }
+        });
+        let mut entries: Vec<Entry> = entries.collect();
+        // The parser's table is in the order of names.
+        entries.sort_by_key(|entry| entry.line);
+        Data::Table(entries)
+    }
+
+    fn node(&self, value: Spanned<DeValue<'_>>) -> Node {
+        let line = self.of(&value.span());
+        let data = match value.into_inner() {
+            DeValue::String(text) => Data::Text(text.into_owned()),
+            DeValue::Integer(number) => match i128::from_str_radix(number.as_str(), number.radix()) {
+                Ok(decimal) => Data::Number(decimal.to_string(), false),
+                Err(_) => Data::Number(number.as_str().to_owned(), false),
+            },
+            DeValue::Float(number) => Data::Number(number.as_str().to_owned(), false),
+            DeValue::Boolean(on) => Data::Bool(on),
+            DeValue::Datetime(time) => Data::Text(time.to_string()),
+            DeValue::Array(items) => Data::List(items.into_iter().map(|item| self.node(item)).collect()),
+            DeValue::Table(table) => self.table(table),
+        };
+        Node { line, data }
+    }
+}

@@ -1,0 +1,84 @@
+//! Addresses: what may be one, and what to write in place of one that no longer works.
+
+/// The address, when it is one that can be sent to.
+pub(super) fn check(url: &str) -> Result<String, String> {
+    if let Some(instead) = retired(url) {
+        return Err(instead);
+    }
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let host = rest.map(|rest| authority(rest).rsplit_once('@').map_or(authority(rest), |(_, host)| host));
+    let host =
+        host.filter(|host| !host.is_empty() && !host.starts_with(':') && !url.contains(char::is_whitespace));
+    let Some(host) = host else {
+        return Err("is not an http:// URL; give one such as http://localhost:4318".into());
+    };
+    match host.rsplit_once(':') {
+        Some((_, port)) if !port.ends_with(']') && port.parse::<u16>().is_err() => {
+            Err("has a port that is not a number from 0 to 65535".into())
+        }
+        _ => Ok(url.into()),
+    }
+}
+
+/// What to write in place of an address of Jaeger's own protocols, which Jaeger has given up for OTLP.
+fn retired(url: &str) -> Option<String> {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let (host, port) = authority(rest).rsplit_once(':')?;
+    let port_of = match port {
+        "14250" => ("gRPC", format!("http://{host}:4317 with protocol grpc, or http://{host}:4318")),
+        "14268" => ("HTTP", format!("http://{host}:4318")),
+        "6831" | "6832" | "5778" => ("agent", format!("http://{host}:4318")),
+        _ => return None,
+    };
+    let (protocol, instead) = port_of;
+    Some(format!(
+        "is a port of Jaeger's old {protocol} protocol, which Jaeger no longer takes; Jaeger takes OTLP, so write {instead}"
+    ))
+}
+
+/// The part of `rest`, which is what comes after the scheme, up to the path.
+fn authority(rest: &str) -> &str {
+    rest.split(['/', '?', '#']).next().unwrap_or_default()
+}
+
+/// Whether there is nothing after host and port.
+pub(super) fn has_no_path(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    authority(rest).len() == rest.len()
+}
+
+/// An address of OpenTelemetry's variables for one signal, which is used as it is, in the words of a key, where one without a path is not.
+pub(super) fn as_it_is(url: &str) -> Result<String, String> {
+    Ok(if has_no_path(url) { format!("{url}/") } else { url.to_owned() })
+}
+
+/// The address with a mask in place of user and password.
+pub(super) fn without_password(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (_, host) = authority(rest).rsplit_once('@')?;
+    let path = &rest[authority(rest).len()..];
+    Some(format!("{scheme}://{}@{host}{path}", super::value::MASK))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_and_what_is_none() {
+        for good in ["http://a", "https://a:1/x?y=1", "http://[::1]:4318", "http://[::1]", "http://u:p@h:80/"]
+        {
+            assert_eq!(check(good).as_deref(), Ok(good));
+        }
+        for bad in
+            ["a:4318", "http://", "http://:80", "ftp://a", "http://a b", "http://a:99999", "http://a:x", ""]
+        {
+            assert!(check(bad).is_err(), "{bad}");
+        }
+        assert!(check("jaeger:14250").unwrap_err().contains("http://jaeger:4317 with protocol grpc"));
+        assert!(check("http://j:14268/api/traces").unwrap_err().ends_with("write http://j:4318"));
+        assert!(has_no_path("http://a:1") && !has_no_path("http://a/") && !has_no_path("http://a?x"));
+        assert_eq!(without_password("https://u:p@h/x").as_deref(), Some("https://[REDACTED]@h/x"));
+        assert_eq!(without_password("https://h/u@x"), None);
+    }
+}

@@ -1,0 +1,287 @@
+//! The types that a key may have, and how a value is read from text and shown as text.
+
+use super::units::{duration, show_duration, show_size, size};
+use std::fmt;
+use std::time::Duration;
+
+/// The type of a key.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Kind {
+    /// `true` or `false`.
+    Bool,
+    /// A whole number within these bounds.
+    Int { least: u64, most: u64 },
+    /// A number from 0 to 1.
+    Ratio,
+    /// A time with its unit: `250ms`, `10s`, `1m`.
+    Duration,
+    /// Bytes, with or without a unit: `65536`, `64KiB`.
+    Size,
+    /// Any text.
+    Text,
+    /// The path of a file or a folder.
+    Path,
+    /// An address, `http://…` or `https://…`.
+    Url,
+    /// A text that is never shown.
+    Secret,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// Several of these words; any words when there are none.
+    List(&'static [&'static str]),
+    /// Texts by name.
+    Map,
+    /// Texts by name that are never shown.
+    SecretMap,
+}
+
+/// A value of a key's type. `Debug` shows no secret.
+#[derive(Clone, PartialEq)]
+pub(crate) enum Value {
+    Bool(bool),
+    Int(u64),
+    Float(f64),
+    Duration(Duration),
+    Size(u64),
+    Text(String),
+    Secret(String),
+    List(Vec<String>),
+    Map(Vec<(String, String)>),
+    SecretMap(Vec<(String, String)>),
+}
+
+/// What is shown of a secret.
+pub(crate) const MASK: &str = "[REDACTED]";
+
+impl Kind {
+    /// Reads a value from the text of a variable. The error says what is wrong with `text`, so that it can follow a name and `text` itself.
+    pub(crate) fn read(self, text: &str) -> Result<Value, String> {
+        let trimmed = text.trim();
+        Ok(match self {
+            Kind::Bool => match trimmed.to_ascii_lowercase().as_str() {
+                "true" => Value::Bool(true),
+                "false" => Value::Bool(false),
+                _ => return Err(self.wanted()),
+            },
+            Kind::Int { least, most } => {
+                let number = trimmed.parse().ok().filter(|number| (least..=most).contains(number));
+                Value::Int(number.ok_or_else(|| self.wanted())?)
+            }
+            Kind::Ratio => {
+                let number: f64 = trimmed.parse().map_err(|_| self.wanted())?;
+                if !(0.0..=1.0).contains(&number) {
+                    return Err(self.wanted());
+                }
+                Value::Float(number)
+            }
+            Kind::Duration => Value::Duration(duration(trimmed).ok_or_else(|| self.wanted())?),
+            Kind::Size => Value::Size(size(trimmed).ok_or_else(|| self.wanted())?),
+            Kind::Text => Value::Text(text.to_owned()),
+            Kind::Path if trimmed.is_empty() => return Err(self.wanted()),
+            Kind::Path => Value::Text(trimmed.to_owned()),
+            Kind::Url => Value::Text(super::url::check(trimmed)?),
+            Kind::Secret => Value::Secret(text.to_owned()),
+            Kind::OneOf(words) => Value::Text(word(words, trimmed).ok_or_else(|| self.wanted())?),
+            Kind::List(words) => {
+                let items = trimmed.split(',').map(str::trim).filter(|item| !item.is_empty());
+                Value::List(items.map(|item| list_word(words, item)).collect::<Result<_, _>>()?)
+            }
+            Kind::Map => Value::Map(pairs(trimmed)?),
+            Kind::SecretMap => Value::SecretMap(pairs(trimmed)?),
+        })
+    }
+
+    /// What a value of this type is, after "must be" or "is not".
+    pub(crate) fn expects(self) -> String {
+        match self {
+            Kind::Bool => "true or false".into(),
+            Kind::Int { least, most: u64::MAX } => format!("a whole number, {least} or more"),
+            Kind::Int { least, most } => format!("a whole number from {least} to {most}"),
+            Kind::Ratio => "a number from 0.0 to 1.0".into(),
+            Kind::Duration => "a time with its unit, such as 10s or 250ms".into(),
+            Kind::Size => "a size such as 64KiB or 10MiB".into(),
+            Kind::Text => "a text".into(),
+            Kind::Path => "the path of a file".into(),
+            Kind::Url => "a URL such as http://localhost:4318".into(),
+            Kind::Secret => "a text (write it as \"${VARIABLE}\" to keep it out of the file)".into(),
+            Kind::OneOf(words) => one_of(words),
+            Kind::List([]) => "a list of texts".into(),
+            Kind::List(words) => format!("a list of {}", one_of(words)),
+            Kind::Map | Kind::SecretMap => "names with a text each".into(),
+        }
+    }
+
+    /// Whether it is shown only as a mask.
+    pub(crate) fn is_secret(self) -> bool {
+        matches!(self, Kind::Secret | Kind::SecretMap)
+    }
+
+    fn wanted(self) -> String {
+        format!("is not {}", self.expects())
+    }
+}
+
+/// The words, with commas and "or".
+fn one_of(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [word] => (*word).into(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
+
+/// The word of the list that `text` is, whatever its case.
+fn word(words: &[&str], text: &str) -> Option<String> {
+    words.iter().find(|word| word.eq_ignore_ascii_case(text)).map(|word| (*word).to_owned())
+}
+
+/// An item of a list of these words; of any words when there are none.
+pub(super) fn list_word(words: &[&str], item: &str) -> Result<String, String> {
+    if words.is_empty() {
+        return Ok(item.to_owned());
+    }
+    word(words, item).ok_or_else(|| format!("has `{item}`, which is not {}", one_of(words)))
+}
+
+/// `name=value,name=value`, percent-encoded as in W3C Baggage and in OpenTelemetry's variables.
+fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
+    const WANTED: &str = "is not name=value pairs with commas between them (a comma within a value is %2C)";
+    let decode = |part: &str| percent_decode(part.trim()).ok_or_else(|| WANTED.to_owned());
+    let mut all = Vec::new();
+    for pair in text.split(',').filter(|pair| !pair.trim().is_empty()) {
+        let (name, value) = pair.split_once('=').ok_or(WANTED)?;
+        let name = decode(name)?;
+        if name.is_empty() {
+            return Err(WANTED.into());
+        }
+        put(&mut all, name, decode(value)?);
+    }
+    Ok(all)
+}
+
+/// Sets a name's text, in place of an earlier one.
+pub(super) fn put(pairs: &mut Vec<(String, String)>, name: String, text: String) {
+    match pairs.iter_mut().find(|(known, _)| *known == name) {
+        Some((_, known)) => *known = text,
+        None => pairs.push((name, text)),
+    }
+}
+
+fn percent_decode(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(b) = bytes.next() {
+        if b == b'%' {
+            let digit = |b: Option<u8>| char::from(b?).to_digit(16);
+            out.push((digit(bytes.next())? << 4 | digit(bytes.next())?) as u8);
+        } else {
+            out.push(b);
+        }
+    }
+    String::from_utf8(out).ok()
+}
+
+impl Value {
+    pub(crate) fn bool(&self) -> bool {
+        matches!(self, Value::Bool(true))
+    }
+
+    pub(crate) fn int(&self) -> u64 {
+        match self {
+            Value::Int(number) | Value::Size(number) => *number,
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn size(&self) -> usize {
+        usize::try_from(self.int()).unwrap_or(usize::MAX)
+    }
+
+    pub(crate) fn float(&self) -> f64 {
+        if let Value::Float(number) = self { *number } else { 0.0 }
+    }
+
+    pub(crate) fn duration(&self) -> Duration {
+        if let Value::Duration(duration) = self { *duration } else { Duration::ZERO }
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        match self {
+            Value::Text(text) | Value::Secret(text) => text,
+            _ => "",
+        }
+    }
+
+    pub(crate) fn list(&self) -> &[String] {
+        if let Value::List(list) = self { list } else { &[] }
+    }
+
+    pub(crate) fn pairs(&self) -> &[(String, String)] {
+        match self {
+            Value::Map(pairs) | Value::SecretMap(pairs) => pairs,
+            _ => &[],
+        }
+    }
+
+    /// As TOML writes it; secrets too.
+    pub(crate) fn toml(&self) -> String {
+        match self {
+            Value::Bool(on) => on.to_string(),
+            Value::Int(number) => number.to_string(),
+            Value::Float(number) => format!("{number:?}"),
+            Value::Duration(time) => quoted(&show_duration(*time)),
+            Value::Size(bytes) => quoted(&show_size(*bytes)),
+            Value::Text(text) | Value::Secret(text) => quoted(&literal(text)),
+            Value::List(items) => {
+                let items: Vec<String> = items.iter().map(|item| quoted(&literal(item))).collect();
+                format!("[{}]", items.join(", "))
+            }
+            Value::Map(pairs) | Value::SecretMap(pairs) => table(pairs, literal),
+        }
+    }
+
+    /// As TOML writes it, with a mask in place of each secret.
+    pub(crate) fn masked(&self) -> String {
+        match self {
+            Value::Secret(_) => quoted(MASK),
+            Value::SecretMap(pairs) => table(pairs, |_| MASK.into()),
+            other => other.toml(),
+        }
+    }
+}
+
+/// Text that reads back as itself: `${` would be taken for a variable.
+fn literal(text: &str) -> String {
+    text.replace("${", "$${")
+}
+
+fn table(pairs: &[(String, String)], show: impl Fn(&str) -> String) -> String {
+    let pairs: Vec<String> =
+        pairs.iter().map(|(name, text)| format!("{} = {}", quoted(name), quoted(&show(text)))).collect();
+    if pairs.is_empty() { "{}".into() } else { format!("{{ {} }}", pairs.join(", ")) }
+}
+
+/// A basic string of TOML, which is a string of JSON too.
+pub(super) fn quoted(text: &str) -> String {
+    use fmt::Write;
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            c if c.is_control() => _ = write!(out, "\\u{:04X}", c as u32),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.masked())
+    }
+}
