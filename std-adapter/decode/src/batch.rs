@@ -1,4 +1,5 @@
-//! Records of a batch (§4): deltas undone, callsites still ids. Total on any bytes; the records before a malformed one stand.
+//! The records of a batch (§4 of the wire format), with whole times and ids; callsites are still ids. Any
+//! bytes can be read, and the records before a malformed one are kept.
 
 use throughline::Status;
 
@@ -8,7 +9,7 @@ use crate::fields::RawFields;
 /// Tag of an event in a trace that is not sampled.
 const UNSAMPLED_EVENT: u8 = 8;
 
-/// A record with its deltas undone.
+/// A record with whole times and ids instead of deltas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Record<'f> {
     /// A finished span.
@@ -27,7 +28,7 @@ pub enum Record<'f> {
     Extended(RawExtended<'f>),
 }
 
-/// A span as the wire has it.
+/// A span as it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawSpan<'f> {
     /// Callsite id.
@@ -40,17 +41,17 @@ pub struct RawSpan<'f> {
     pub root: u64,
     /// Ticks since boot.
     pub start: u64,
-    /// Ticks.
+    /// Length in ticks.
     pub duration: u64,
     /// How it ended.
     pub status: Status,
-    /// Ticks in which its future was being polled.
+    /// How many ticks its future was being polled.
     pub busy: Option<u64>,
     /// Its fields.
     pub fields: RawFields<'f>,
 }
 
-/// An event, or late fields, as the wire has them.
+/// An event or late fields, as they are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawPoint<'f> {
     /// Callsite id.
@@ -59,13 +60,13 @@ pub struct RawPoint<'f> {
     pub time: u64,
     /// Local ids of the span and of its trace's root.
     pub span: Option<(u64, u64)>,
-    /// Whether the spans of that trace are recorded.
+    /// Whether the spans of its trace are recorded.
     pub sampled: bool,
     /// Its fields.
     pub fields: RawFields<'f>,
 }
 
-/// A remote parent, standing under a local id.
+/// A remote parent and the local id that stands for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawAttach {
     /// Ticks since boot.
@@ -83,22 +84,22 @@ pub struct RawAttach {
 /// A loss on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawLoss {
-    /// Why, as `throughline::adapter::LossReason` numbers it.
+    /// The reason, as a number of `throughline::adapter::LossReason`.
     pub reason: u8,
-    /// Records lost.
+    /// Number of records lost.
     pub count: u64,
     /// Ticks of the first loss.
     pub first: u64,
 }
 
-/// A record of an extended kind, whatever the kind: all have the same form.
+/// A record of an extended kind. All extended kinds have the same form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawExtended<'f> {
-    /// The kind's number; §4 lists those that are taken.
+    /// Number of the kind; §4 lists the numbers in use.
     pub kind: u8,
-    /// Two bits.
+    /// A status of two bits.
     pub status: u8,
-    /// Callsite id; 0 for kinds that have none.
+    /// Callsite id; 0 for kinds without a callsite.
     pub callsite: u64,
     /// Ticks since boot.
     pub time: u64,
@@ -107,12 +108,13 @@ pub struct RawExtended<'f> {
 }
 
 impl Record<'_> {
-    /// Whether it counts in a frame's `ordinal`; losses and clock readings do not.
+    /// Whether it counts in a frame's `ordinal`. Losses and clock records do not.
     pub fn counts(&self) -> bool {
         !matches!(self, Record::Clock(_) | Record::Loss(_))
     }
 
-    /// Ticks at which it was made (of a span: at which it ended); `None` of a loss, which tells only its first.
+    /// Tick at which it was made; for a span, at which it ended. `None` for a loss, which has only the time
+    /// of the first loss.
     pub fn made_at(&self) -> Option<u64> {
         match self {
             Record::Span(span) => Some(span.start.wrapping_add(span.duration)),
@@ -125,7 +127,7 @@ impl Record<'_> {
     }
 }
 
-/// Reads the records of one batch, in order. After an error there are no more.
+/// Reads the records of one batch in order. An error ends the iteration.
 #[derive(Clone, Debug)]
 pub struct BatchReader<'f> {
     cursor: Cursor<'f>,
@@ -138,7 +140,8 @@ pub struct BatchReader<'f> {
 }
 
 impl<'f> BatchReader<'f> {
-    /// A batch whose body begins at `body` in `frame`, of a device with ids of `word_bits` (32 or 64) bits.
+    /// Starts to read a batch whose body begins at byte `body` of `frame`. `word_bits` is the width of the
+    /// device's ids: 32 or 64.
     pub fn parse(frame: &'f [u8], body: usize, word_bits: u8) -> Result<BatchReader<'f>, Malformed> {
         let mut cursor = Cursor::new(frame, body);
         let (base_time, base_id) = (cursor.varint()?, cursor.varint()?);
@@ -146,7 +149,7 @@ impl<'f> BatchReader<'f> {
         Ok(BatchReader { cursor, mask, base_time, time: base_time, id: base_id & mask, root: 0, over: false })
     }
 
-    /// Ticks from which the first record counts.
+    /// Base time of the batch in ticks; the first record's time is relative to it.
     pub fn base_time(&self) -> u64 {
         self.base_time
     }
@@ -227,7 +230,7 @@ impl<'f> BatchReader<'f> {
         Ok(RawExtended { kind, status: tag >> 4 & 3, callsite, time, fields })
     }
 
-    /// `id` less a delta on the wire; 0 is no id.
+    /// `id` less a delta that is read from the wire; `None` for 0, which is not an id.
     fn below(&mut self, id: u64) -> Result<Option<u64>, Malformed> {
         let other = id.wrapping_sub(self.cursor.zigzag()? as u64) & self.mask;
         Ok((other != 0).then_some(other))

@@ -1,25 +1,26 @@
-//! The primitives of the wire format (§1): a cursor over a frame that never reads past its end and never panics.
+//! The primitives of the wire format (§1): a cursor over a frame that never reads beyond its end and never
+//! panics.
 
 use std::borrow::Cow;
 
-/// Where in a frame the bytes stopped making sense, and how.
+/// Where a frame is malformed, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} (byte {at} of the decoded frame)")]
 pub struct Malformed {
-    /// Bytes into the frame's body, counted from the frame's first byte after COBS decoding.
+    /// Offset in bytes from the start of the frame after COBS decoding.
     pub at: usize,
-    /// What was wrong there.
+    /// What is wrong there.
     pub what: What,
 }
 
-/// What was wrong with the bytes of a frame whose CRC was right.
+/// What is wrong in a frame whose CRC is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum What {
     /// The frame ended within a value.
     #[error("a value is cut short by the end of the frame")]
     CutShort,
-    /// More than 10 bytes, or bits above the 64th.
+    /// A varint has more than 10 bytes, or bits above the 64th.
     #[error("a varint is longer than 64 bits")]
     Varint,
     /// A record kind that wire format 1 does not have.
@@ -34,7 +35,7 @@ pub enum What {
     /// A metric shape that wire format 1 does not have.
     #[error("unknown metric shape {0}")]
     Shape(u8),
-    /// A histogram bucket outside what its scale allows.
+    /// A histogram bucket outside of the range of its scale.
     #[error("a histogram bucket beyond the largest 64-bit value")]
     Bucket,
     /// More than 15 labels on one series.
@@ -53,7 +54,7 @@ pub(crate) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// Reads `bytes` from `at` on; offsets in errors count from the start of `bytes`.
+    /// Starts to read `bytes` at offset `at`. Offsets in errors count from the start of `bytes`.
     pub(crate) fn new(bytes: &'a [u8], at: usize) -> Cursor<'a> {
         Cursor { bytes, at }
     }
@@ -114,18 +115,18 @@ impl<'a> Cursor<'a> {
         Ok((n >> 1) as i64 ^ -((n & 1) as i64))
     }
 
-    /// A varint length and that many bytes.
+    /// Reads a varint length and that many bytes.
     pub(crate) fn counted(&mut self) -> Result<&'a [u8], Malformed> {
         let len = self.varint()?;
         self.take(usize::try_from(len).unwrap_or(usize::MAX))
     }
 
-    /// A `string`: invalid sequences decode as U+FFFD.
+    /// Reads a `string`. Invalid sequences become U+FFFD.
     pub(crate) fn string(&mut self) -> Result<Cow<'a, str>, Malformed> {
         Ok(String::from_utf8_lossy(self.counted()?))
     }
 
-    /// A `text`: the bytes, and whether the device cut them.
+    /// Reads a `text`: the bytes, and whether the device cut them.
     pub(crate) fn text(&mut self) -> Result<(&'a [u8], bool), Malformed> {
         let head = self.varint()?;
         let len = usize::try_from(head >> 1).unwrap_or(usize::MAX);

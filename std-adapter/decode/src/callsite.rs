@@ -1,4 +1,4 @@
-//! What a record's callsite id stands for, and the table of all callsites of one ELF.
+//! Maps the callsite id in a record to its callsite, and holds the table of all callsites of an ELF.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -9,17 +9,17 @@ use throughline::{Level, SpanKind};
 use crate::elf::Elf;
 use crate::load_address::{LoadAddress, Seen};
 
-/// A callsite as far as the ELF knows it.
+/// A callsite, with its description if the ELF has it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Callsite<'elf> {
     /// Its id: the address of its blob.
     pub id: u64,
-    /// What the ELF says of it; `None` when there is no such blob, as with the wrong ELF or none.
+    /// Its description in the ELF; `None` if the ELF is the wrong one or there is none.
     pub blob: Option<Blob<'elf>>,
 }
 
 impl<'elf> Callsite<'elf> {
-    /// Its name (of an event: its message), or one made of its id such as `callsite@0x1234?`.
+    /// Its name (for an event: its message), or a name made from its id, such as `callsite@0x1234?`.
     pub fn name(&self) -> Cow<'elf, str> {
         match self.blob {
             Some(blob) => Cow::Borrowed(blob.name),
@@ -57,28 +57,28 @@ impl<'elf> Callsite<'elf> {
         self.blob.map_or("", |b| b.unit)
     }
 
-    /// Name of an event as OpenTelemetry has it, or "".
+    /// OpenTelemetry name of an event, or "".
     pub fn event_name(&self) -> &'elf str {
         self.blob.filter(|b| b.kind == Kind::Event).map_or("", |b| b.unit)
     }
 
-    /// What a metric means, or "".
+    /// Description of a metric, or "".
     pub fn description(&self) -> &'elf str {
         self.blob.map_or("", |b| b.description)
     }
 
-    /// Severity; info when unknown.
+    /// Its level; info if it is not known.
     pub fn level(&self) -> Level {
         self.blob.and_then(|b| b.level).unwrap_or(Level::Info)
     }
 
-    /// Role of a span; internal when unknown.
+    /// Role of a span; internal if it is not known.
     pub fn span_kind(&self) -> SpanKind {
         self.blob.map_or(SpanKind::Internal, |b| b.span_kind)
     }
 }
 
-/// All callsites of an ELF by their address in it, their field names at hand.
+/// All callsites of an ELF by their address in it, with the names of their fields.
 #[derive(Debug, Default)]
 pub(crate) struct Callsites<'elf> {
     by_address: HashMap<u64, (Blob<'elf>, Box<[&'elf str]>)>,
@@ -94,8 +94,9 @@ impl<'elf> Callsites<'elf> {
         }
     }
 
-    /// The callsite with this id and the names of its fields. A record's callsite must be of the record's kind: otherwise
-    /// the id is of another program, and a name that is not the record's own is worse than none.
+    /// The callsite with this id and the names of its fields. `is` checks the kind of the callsite against
+    /// the record's kind. If it does not fit, the id belongs to another program, and a wrong name would be
+    /// worse than none.
     pub(crate) fn get<'f>(&'f self, id: u64, is: impl Fn(Kind) -> bool) -> (Callsite<'elf>, &'f [&'elf str]) {
         let found = self.loaded_at.bias().and_then(|bias| self.by_address.get(&id.wrapping_sub(bias)));
         match found.filter(|(blob, _)| is(blob.kind)) {
@@ -104,12 +105,12 @@ impl<'elf> Callsites<'elf> {
         }
     }
 
-    /// How far above its addresses in the ELF the program was loaded, once that is known.
+    /// How far above its addresses in the ELF the program was loaded, if this is known.
     pub(crate) fn bias(&self) -> Option<u64> {
         self.loaded_at.bias()
     }
 
-    /// Learns from the records of a frame where the program was loaded. Cost: nothing once it is known.
+    /// Learns from the records of a frame where the program was loaded. Costs nothing once it is known.
     pub(crate) fn learn(&mut self, seen: impl Iterator<Item = Seen>) {
         let Callsites { by_address, loaded_at } = self;
         loaded_at.learn(
@@ -123,13 +124,13 @@ impl<'elf> Callsites<'elf> {
         );
     }
 
-    /// A new boot: a host loads the program elsewhere.
+    /// Call this at a new boot, because a host then loads the program at another address.
     pub(crate) fn reboot(&mut self) {
         self.loaded_at.forget();
     }
 }
 
-/// Names of fields whose callsite is unknown, or of fields beyond those it declares.
+/// Names of fields whose callsite is not known, or that the callsite does not declare.
 pub(crate) const UNNAMED: [&str; MAX_FIELDS] = [
     "field0", "field1", "field2", "field3", "field4", "field5", "field6", "field7", "field8", "field9",
     "field10", "field11", "field12", "field13", "field14",

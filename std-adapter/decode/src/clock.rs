@@ -1,8 +1,10 @@
-//! The map from a device's ticks to Unix time. It improves while the stream runs, and a time that was given out never moves.
+//! Maps a device's ticks to Unix time. The map improves while the stream runs, but a time that was given out
+//! never changes.
 //!
-//! The map is piecewise linear. When a better offset becomes known (a frame with less delay, a newer word of the device), the map
-//! keeps what it was up to the newest tick seen, and from there runs slower or faster than the device's clock until it has reached the
-//! new offset. Its slope is never below one half, so times of one boot never run backwards.
+//! The map is piecewise linear. When a better offset becomes known (from a frame with less delay, or a newer
+//! time from the device), the map stays as it is up to the newest tick seen. From there it runs slower or
+//! faster than the device's clock until it has reached the new offset. Its slope is at least one half, so
+//! times of one boot never run backwards.
 
 use std::collections::VecDeque;
 
@@ -13,52 +15,55 @@ use crate::time::{Time, TimeOptions, TimeSource};
 pub struct ClockMap {
     options: TimeOptions,
     tick_hz: Option<u64>,
-    /// Unix nanoseconds, and the tick at which the device said it was that time.
+    /// Unix time in nanoseconds that the device sent, and the tick at which it was valid.
     device: Option<(u64, u64)>,
     given: Option<(u64, u64)>,
     /// The present and the last window of arrivals.
     arrival: [Option<Window>; 2],
     /// The pieces of the map, oldest first.
     pieces: VecDeque<Piece>,
-    /// The newest tick of any record seen; times up to it may have been given out.
+    /// The newest tick of any record seen. Times up to it may have been given out.
     newest: u64,
-    /// The latest time computed from an arbitrary anchor; the next boot goes on from there.
+    /// The latest time computed from an arbitrary anchor. The next boot continues from there.
     latest: u64,
 }
 
-/// The least delay within a span of time.
+/// The smallest delay within an interval.
 #[derive(Clone, Copy, Debug)]
 struct Window {
     /// Device time at which the window began, in nanoseconds since boot.
     began_ns: i128,
-    /// The least difference of arrival and device time, in nanoseconds.
+    /// The smallest difference of arrival time and device time, in nanoseconds.
     offset_ns: i128,
 }
 
-/// Unix time less device time, for device times above `from` up to the next piece.
+/// The offset (Unix time less device time) from the device time `from` until the next piece.
 #[derive(Clone, Copy, Debug)]
 struct Piece {
     from: i128,
-    /// The offset at `from`; it moves to `target` and stays there.
+    /// The offset at `from`. From there it moves to `target` and then stays.
     offset: i128,
     target: i128,
     source: TimeSource,
 }
 
-/// Arrivals older than one to two windows are forgotten, so that the drift of the device's oscillator does not add up.
+/// Length of a window in nanoseconds. Older arrivals are dropped after one to two windows, so that the drift
+/// of the device's oscillator does not add up.
 const WINDOW_NS: i128 = 60_000_000_000;
-/// Pieces kept. A record older than the oldest piece takes that piece's first offset.
+/// Most pieces kept. A record older than the oldest piece gets that piece's first offset.
 const MAX_PIECES: usize = 256;
-/// A correction by the device that is larger is a clock that was set anew: applied at once, and told.
+/// A larger correction by the device, in nanoseconds, means that its clock was set: it is applied at once and
+/// reported.
 const STEP_NS: i128 = 1_000_000_000;
-/// Moving to an earlier time, the map takes this many nanoseconds of device time per nanosecond of correction: slope 1/2.
+/// Towards an earlier time, the map corrects one nanosecond per this many nanoseconds of device time: slope
+/// 1/2.
 const SLOWER: i128 = 2;
-/// Moving to a later time, likewise: slope 17/16. It is gentle, because a span that began before the correction keeps its length, and
-/// its later children should not seem to outlast it.
+/// The same towards a later time: slope 17/16. This is gentle, because a span that began before the
+/// correction keeps its length, and its later children should not seem to outlast it.
 const FASTER: i128 = 16;
 
 impl ClockMap {
-    /// A map of a device of which nothing is known yet.
+    /// A map for a device of which nothing is known yet.
     pub fn new(options: TimeOptions) -> ClockMap {
         ClockMap {
             options,
@@ -72,24 +77,25 @@ impl ClockMap {
         }
     }
 
-    /// Ticks per second, once known.
+    /// Ticks per second, if known.
     pub fn tick_hz(&self) -> Option<u64> {
         self.tick_hz
     }
 
-    /// Ticks as nanoseconds; the ticks themselves while the tick rate is unknown.
+    /// Converts ticks to nanoseconds. Returns the ticks while the tick rate is unknown.
     pub fn duration_ns(&self, ticks: u64) -> u64 {
         u64::try_from(self.ns(ticks)).unwrap_or(u64::MAX)
     }
 
-    /// The time at `ticks` since boot, by the best source there is. Never decreases with `ticks`, unless the device's clock was set
-    /// back by more than a second. Cost: a 128-bit division.
+    /// The time at `ticks` since boot, from the best source. It never decreases with `ticks`, unless the
+    /// device's clock was set back by more than a second. Costs a 128-bit division.
     pub fn time(&self, ticks: u64) -> Time {
         let here = self.ns(ticks);
         let Some((offset, source)) = self.offset(here) else {
             return Time { unix_ns: clamp(here), error_ns: None, source: TimeSource::Boot };
         };
-        // A time that was computed with another offset than the one known best by now is off by the difference, too.
+        // If a time was computed with another offset than the best one known now, its error includes the
+        // difference.
         let off = |best: i128| (offset - best).abs();
         let error = match (source, self.device, self.best_window()) {
             (TimeSource::Device, Some((unix, at)), _) => {
@@ -109,27 +115,28 @@ impl ClockMap {
         let hz = (hz > 0).then_some(hz);
         if self.tick_hz != hz {
             self.tick_hz = hz;
-            // The pieces count in nanoseconds by the old rate.
+            // The pieces were computed with the old rate.
             self.pieces.clear();
             self.refine();
         }
     }
 
-    /// The device says what time it is. Gives back by how many nanoseconds it set its clock, when that is a step and no correction.
+    /// Takes the time that the device sent. Returns by how many nanoseconds the device set its clock, if this
+    /// is a step and not a correction.
     pub(crate) fn set_device_anchor(&mut self, anchor: Option<(u64, u64)>) -> Option<i64> {
         self.device = anchor.or(self.device);
         self.refine()
     }
 
-    /// A new boot: ticks begin again, and no anchor of the last boot holds.
+    /// Call this at a new boot: ticks start at 0 again, and no anchor of the last boot is valid.
     pub(crate) fn reboot(&mut self) {
         (self.device, self.given, self.arrival) = (None, None, [None; 2]);
         self.pieces.clear();
         self.newest = 0;
     }
 
-    /// A batch begins at `ticks`. A given anchor applies to the first batch of the first boot; a later boot goes on where the last one was
-    /// left, which is the earliest it can have been.
+    /// Notes that a batch begins at `ticks`. A given anchor applies to the first batch of the first boot. A
+    /// later boot continues at the time where the last one ended, because it cannot have begun earlier.
     pub(crate) fn batch(&mut self, ticks: u64) {
         if self.given.is_none()
             && let Some(anchor) = self.options.anchor_unix_ns
@@ -142,12 +149,12 @@ impl ClockMap {
         }
     }
 
-    /// A record of `ticks` is about to be given out.
+    /// Notes that a record with the time `ticks` is about to be given out.
     pub(crate) fn seen(&mut self, ticks: u64) {
         self.newest = self.newest.max(ticks);
     }
 
-    /// A frame whose newest record is of `ticks` arrived at `unix_ns`.
+    /// Notes that a frame whose newest record has the time `ticks` arrived at `unix_ns`.
     pub(crate) fn arrived(&mut self, unix_ns: u64, ticks: u64) {
         let here = self.ns(ticks);
         let offset_ns = i128::from(unix_ns) - here;
@@ -161,7 +168,7 @@ impl ClockMap {
         self.refine();
     }
 
-    /// The best offset there is, and its source; `None` when times count from boot.
+    /// The best offset and its source; `None` if times count from boot.
     fn best(&self) -> Option<(i128, TimeSource)> {
         let anchored = |(unix, at): (u64, u64)| i128::from(unix) - self.ns(at);
         if self.tick_hz.is_some() {
@@ -169,19 +176,21 @@ impl ClockMap {
                 return Some((anchored(anchor), TimeSource::Device));
             }
             if let Some(window) = self.best_window() {
-                // The true offset lies between the one observed and that less the delay: the middle is taken.
+                // The true offset is between the observed one and the observed one less the longest delay;
+                // take the middle.
                 return Some((window.offset_ns - self.half_latency(), TimeSource::Arrival));
             }
         }
         self.given.map(|anchor| (anchored(anchor), TimeSource::Given))
     }
 
-    /// Makes the best offset hold for times not yet given out; the step, when the device set its clock.
+    /// Uses the best offset for times that are not given out yet. Returns the step if the device set its
+    /// clock.
     fn refine(&mut self) -> Option<i64> {
         let (target, source) = self.best()?;
         let from = self.ns(self.newest);
         let Some(last) = self.pieces.back().copied().filter(|last| is_measured(last.source)) else {
-            // Times from boot, and those from a given anchor, are on another scale: nothing is to be continued.
+            // Times from boot and times from a given anchor are on another scale, so the map starts anew.
             self.pieces = [Piece { from, offset: target, target, source }].into();
             return None;
         };
@@ -191,7 +200,7 @@ impl ClockMap {
         let now = self.offset(from).map_or(target, |(offset, _)| offset);
         let step = source == TimeSource::Device && (target - now).abs() > STEP_NS;
         if !step {
-            // A piece that begins here was not used yet: no later time was given out.
+            // No time of a piece that begins here has been given out, so it can be replaced.
             self.pieces.pop_back_if(|last| last.from == from);
         }
         self.pieces.push_back(Piece { from, offset: if step { target } else { now }, target, source });
@@ -274,7 +283,7 @@ mod tests {
     fn the_fastest_frame_tells_the_offset() {
         let options = TimeOptions { max_latency_ns: Some(2_000_000), ..TimeOptions::default() };
         let mut line = at_1_mhz(options);
-        // True offset 500 s; latencies 9 ms, 1 ms, 5 ms.
+        // The true offset is 500 s; the latencies are 9 ms, 1 ms and 5 ms.
         for (ticks, latency) in [(0, 9_000_000), (1_000_000, 1_000_000), (2_000_000, 5_000_000)] {
             line.arrived(500 * S + ticks * 1_000 + latency, ticks);
         }

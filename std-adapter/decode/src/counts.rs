@@ -1,28 +1,28 @@
-//! What a decoder counts of a stream.
+//! The counters of a decoder.
 
 use crate::item::{Damage, DamageKind};
 use crate::stream::SkipReason;
 
-/// What was counted of a stream.
+/// Counts of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Bytes taken.
+    /// Bytes read.
     pub bytes: u64,
     /// Frames whose CRC was right.
     pub frames: u64,
-    /// Bytes of the frame in whose middle the stream began; no damage.
+    /// Bytes of the frame in which the stream was joined; these are not damage.
     pub joined_bytes: u64,
-    /// Bytes that held no frame.
+    /// Bytes that are not part of a frame.
     pub skipped_bytes: u64,
-    /// Runs of bytes that held no frame, by reason: not COBS, or too short.
+    /// Runs of bytes that are not a frame because they are not COBS or are too short.
     pub not_frames: u64,
     /// Frames whose CRC did not match.
     pub crc: u64,
-    /// Runs without a delimiter that were longer than a frame may be.
+    /// Runs without a delimiter that are longer than a frame may be.
     pub too_long: u64,
-    /// Streams that ended within a frame, 0 or 1.
+    /// Whether the stream ended within a frame: 0 or 1.
     pub unfinished: u64,
-    /// Frames whose CRC was right and whose body was not as specified.
+    /// Frames whose CRC is right but whose body is malformed.
     pub malformed: u64,
     /// Frames of another version or an unknown type.
     pub unknown_frames: u64,
@@ -32,14 +32,14 @@ pub struct Counts {
     pub unknown_texts: u64,
     /// Preambles whose build id, or checksum of the callsites, is not the ELF's.
     pub build_ids: u64,
-    /// Boots whose clock stood still or turned over early, each counted.
+    /// Boots whose clock stood still, plus boots whose clock wrapped early.
     pub clocks: u64,
-    /// Records of extended kinds that this decoder does not know, and skipped; no damage.
+    /// Records of extended kinds that this decoder does not know. It skips them; they are not damage.
     pub unknown_records: u64,
 }
 
 impl Counts {
-    /// Everything counted as damage: of bytes (runs, not bytes), frames and names.
+    /// Everything that counts as damage: runs of bytes (not bytes), frames and names.
     pub fn damage(&self) -> u64 {
         let stream = self.not_frames + self.crc + self.too_long + self.unfinished;
         stream
@@ -69,7 +69,7 @@ impl Counts {
             DamageKind::Version(_) | DamageKind::FrameType(_) => self.unknown_frames += 1,
             DamageKind::BuildId(_) => self.build_ids += 1,
             DamageKind::Clock(_) => self.clocks += 1,
-            // These are counted for each record; as damage each is told once.
+            // These are counted for each record, but reported only once each.
             DamageKind::Callsite(_) | DamageKind::Text(_) | DamageKind::RecordKind(_) => {}
         }
     }

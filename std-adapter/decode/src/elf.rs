@@ -1,4 +1,4 @@
-//! The program the device runs, as an ELF: its callsites, its static strings, its build id.
+//! The program on the device, as an ELF: its callsites, its static strings and its build id.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,12 @@ use throughline::adapter::wire::checksum;
 
 use crate::preamble::Hex;
 
-/// Name of the section that holds the callsites, where the program was linked with `throughline.x` or runs on a host.
+/// Name of the section with the callsites, if the program was linked with `throughline.x` or runs on a host.
 pub const SECTION: &str = ".throughline";
-/// Its name in firmware that was linked without the fragment.
+/// Name of this section in firmware that was linked without `throughline.x`.
 pub const SECTION_IN_FLASH: &str = "throughline_callsites";
 
-/// An ELF in memory, as large as the file. What its methods return borrows from it.
+/// An ELF in memory, which takes as much as the file. The results of its methods borrow from it.
 #[derive(Debug)]
 pub struct Elf {
     path: PathBuf,
@@ -23,7 +23,7 @@ pub struct Elf {
     callsites_address: u64,
     build_id: Vec<u8>,
     is_position_independent: bool,
-    /// Address and place in the file of every section the device holds.
+    /// Address and range in the file of every section that the device holds.
     loaded: Vec<(u64, Range<usize>)>,
 }
 
@@ -32,28 +32,28 @@ pub struct Elf {
 #[non_exhaustive]
 pub enum ElfError {
     /// The file cannot be read.
-    #[error("cannot read {}: {source}; give the ELF that cargo built, such as target/<target>/release/<name>", path.display())]
+    #[error("cannot read {}: {source}; pass the ELF that cargo built, such as target/<target>/release/<name>", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The file is something else.
+    /// The file is not an ELF.
     #[error(
-        "{} is not an ELF ({source}); give the file that cargo built, not the .bin, .hex or .uf2 made from it",
+        "{} is not an ELF ({source}); pass the file that cargo built, not the .bin, .hex or .uf2 made from it",
         path.display()
     )]
     NotElf {
         /// The file.
         path: PathBuf,
-        /// What the parser said.
+        /// The parser's error.
         source: object::Error,
     },
-    /// No callsites in it.
+    /// The file has no callsites.
     #[error(
         "{} has no section {SECTION}: the program has no throughline callsites, or it was stripped; \
-         build with `strip = false` or `strip = \"debuginfo\"` and give the file before any objcopy",
+         build with `strip = false` or `strip = \"debuginfo\"` and pass the file before any objcopy",
         path.display()
     )]
     NoSection {
@@ -62,24 +62,24 @@ pub enum ElfError {
     },
 }
 
-/// The ELF is not of the program that made the stream.
+/// The ELF does not belong to the program that made the stream.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{} has {} {}, but the device runs {}; give the ELF of that build, or flash this one",
+    "{} has {} {}, but the device runs {}; pass the ELF of that build, or flash this one",
     path.display(), what.name(), if elf.is_empty() { "none".to_owned() } else { Hex(elf).to_string() }, Hex(device)
 )]
 pub struct BuildIdMismatch {
-    /// The ELF's file.
+    /// The file of the ELF.
     pub path: PathBuf,
     /// What was compared.
     pub what: BuildMark,
-    /// The ELF's; empty when it has none.
+    /// The mark of the ELF; empty if it has none.
     pub elf: Vec<u8>,
-    /// The one that the device sent.
+    /// The mark that the device sent.
     pub device: Vec<u8>,
 }
 
-/// What tells builds of a program from each other.
+/// What identifies a build of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildMark {
@@ -100,6 +100,10 @@ impl BuildMark {
 
 impl Elf {
     /// Reads the ELF at `path`.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, is not an ELF, or has no callsites.
     pub fn read(path: impl Into<PathBuf>) -> Result<Elf, ElfError> {
         let path = path.into();
         match std::fs::read(&path) {
@@ -108,7 +112,11 @@ impl Elf {
         }
     }
 
-    /// An ELF already in memory; `path` is what errors name. Total on any bytes.
+    /// Parses an ELF that is already in memory. Errors name `path`. Accepts any bytes without panicking.
+    ///
+    /// # Errors
+    ///
+    /// If the data is not an ELF or has no callsites.
     pub fn parse(path: impl Into<PathBuf>, data: Vec<u8>) -> Result<Elf, ElfError> {
         let path = path.into();
         let mut loaded = Vec::new();
@@ -143,24 +151,28 @@ impl Elf {
         Ok(Elf { path, data, callsites, callsites_address, build_id, is_position_independent, loaded })
     }
 
-    /// The file it was read from.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// GNU build id; empty when it was linked without `--build-id`.
+    /// GNU build id; empty if the program was linked without `--build-id`.
     pub fn build_id(&self) -> &[u8] {
         &self.build_id
     }
 
-    /// Whether the system chooses at which address the program is loaded, as it does for most programs of a host (PIE). Ids of callsites
-    /// are then that much greater than the ELF's addresses.
+    /// Whether the system chooses the address at which the program is loaded, as for most programs of a host
+    /// (PIE). The ids of its callsites are then higher than the addresses in the ELF, all by the same amount.
     pub fn is_position_independent(&self) -> bool {
         self.is_position_independent
     }
 
-    /// Checks the build id that a device sent, or the checksum of its callsites. `Ok(false)`: it sent none, so nothing is proved. Cost: with a
-    /// checksum, one pass over the callsites.
+    /// Checks the build id that a device sent, or its checksum of the callsites. `Ok(false)` means that the
+    /// device sent neither, so nothing is known. A checksum costs one pass over the callsites.
+    ///
+    /// # Errors
+    ///
+    /// If the ELF belongs to another build.
     pub fn check_build_id(&self, device: &[u8]) -> Result<bool, BuildIdMismatch> {
         if device.is_empty() {
             return Ok(false);
@@ -179,7 +191,7 @@ impl Elf {
         Err(BuildIdMismatch { path: self.path.clone(), what, elf, device: device.to_vec() })
     }
 
-    /// Every callsite with its id, in the order of the section. Bytes that are no blob (padding) are stepped over.
+    /// Every callsite with its id, in the order of the section. Padding is skipped.
     pub fn callsites(&self) -> impl Iterator<Item = (u64, Blob<'_>)> {
         let section = self.data.get(self.callsites.clone()).unwrap_or_default();
         let mut at = 0;

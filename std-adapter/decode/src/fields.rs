@@ -1,4 +1,5 @@
-//! Fields of a record (§5). They are checked once, when the record is read; an iterator then reads them without a copy.
+//! The fields of a record (§5). They are checked once, when the record is read; an iterator then reads them
+//! without copying.
 
 use throughline::Value;
 use throughline::adapter::callsite::MAX_FIELDS;
@@ -8,7 +9,7 @@ use crate::bytes::{Cursor, Malformed, What};
 use crate::callsite::UNNAMED;
 use crate::elf::Elf;
 
-/// Fields as they stand in a record: types and values, names not yet known.
+/// The fields of a record as they are sent: types and values without names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RawFields<'f> {
     count: u8,
@@ -16,10 +17,10 @@ pub struct RawFields<'f> {
     values: &'f [u8],
 }
 
-/// A field's value with a static string still an address.
+/// A field's value, in which a static string is still an address.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum RawValue<'f> {
-    /// A value that is whole in the record.
+    /// A value that is complete in the record.
     Inline(Value<'f>),
     /// Text in the ELF.
     Static {
@@ -31,7 +32,8 @@ pub enum RawValue<'f> {
 }
 
 impl<'f> RawFields<'f> {
-    /// Reads the fields of a record whose flags said `flags` (0 to 3), leaving the cursor behind them.
+    /// Parses the fields of a record with the field flags `flags` (0 to 3), and leaves the cursor behind
+    /// them.
     pub(crate) fn parse(c: &mut Cursor<'f>, flags: u8) -> Result<RawFields<'f>, Malformed> {
         let count = if flags < 3 {
             flags
@@ -95,7 +97,7 @@ fn value<'f>(c: &mut Cursor<'f>, nibble: u8) -> Result<RawValue<'f>, Malformed> 
     }))
 }
 
-/// A value that may be absent: the type nibble of what is there, or 0. An `Option` in an `Option` is a nibble more.
+/// Parses an optional value: the type nibble of the value, or 0 for none. Each nested `Option` adds a nibble.
 fn option<'f>(c: &mut Cursor<'f>) -> Result<RawValue<'f>, Malformed> {
     for _ in 0..MAX_DEPTH {
         match c.u8()? {
@@ -107,11 +109,11 @@ fn option<'f>(c: &mut Cursor<'f>) -> Result<RawValue<'f>, Malformed> {
     Err(c.fail(What::FieldType(12)))
 }
 
-/// Most levels of options within options.
+/// Most levels of nested options.
 const MAX_DEPTH: usize = 16;
 
-/// Text that was cut may end within a character, which is then dropped. Text that is not UTF-8 otherwise is given as the
-/// bytes it is, so that nothing is lost.
+/// Text that was cut may end within a character; that character is dropped. Text that is not UTF-8 for
+/// another reason is returned as bytes, so that nothing is lost.
 fn text(bytes: &[u8], truncated: bool) -> Value<'_> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Value::Str { text, truncated },
@@ -123,7 +125,7 @@ fn text(bytes: &[u8], truncated: bool) -> Value<'_> {
     }
 }
 
-/// Named fields of a record: an iterator of (name, value), cheap to clone.
+/// The named fields of a record: an iterator over (name, value). Cloning it is cheap.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Fields<'elf, 'f> {
     raw: RawFields<'f>,
@@ -133,14 +135,14 @@ pub struct Fields<'elf, 'f> {
     at: usize,
 }
 
-/// An ELF, and how far above its addresses it was loaded.
+/// An ELF, and how far above its addresses the program was loaded.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Loaded<'elf> {
     pub(crate) elf: &'elf Elf,
     pub(crate) bias: u64,
 }
 
-/// What stands for a static string that the ELF does not hold, or that is not UTF-8 there.
+/// Shown for a static string that is not in the ELF or not UTF-8 there.
 pub const UNRESOLVED: &str = "<static string not in the ELF>";
 
 impl<'elf, 'f> Fields<'elf, 'f> {
@@ -152,7 +154,7 @@ impl<'elf, 'f> Fields<'elf, 'f> {
         Fields { raw, names, elf, index: 0, at: 0 }
     }
 
-    /// Whether a static string among them is not in the ELF.
+    /// Whether any static string is not in the ELF.
     pub(crate) fn unresolved(&self) -> bool {
         let missing =
             |v| matches!(v, RawValue::Static { address, len } if self.resolve(address, len).is_none());
@@ -196,7 +198,7 @@ impl<'elf: 'f, 'f> Iterator for Fields<'elf, 'f> {
 
 impl<'elf: 'f, 'f> ExactSizeIterator for Fields<'elf, 'f> {}
 
-/// A value that outlives the frame it came in.
+/// A value that outlives its frame.
 #[derive(Clone, Debug, PartialEq)]
 pub enum OwnedValue {
     /// A truth value.
@@ -256,7 +258,7 @@ impl From<Value<'_>> for OwnedValue {
             Value::Shown { text, truncated } => OwnedValue::Shown(text.into(), truncated),
             Value::Extended(v) => OwnedValue::Extended(v.encoding().into(), value.is_truncated()),
             Value::Absent => OwnedValue::Absent,
-            // `Value` may grow; what is new is shown rather than dropped.
+            // `Value` may get new kinds; show them rather than drop them.
             other => OwnedValue::Str(format!("{other:?}").into(), false),
         }
     }

@@ -1,4 +1,4 @@
-//! The header every frame has (§2), and which of the three bodies follows it.
+//! The header of every frame (§2), and which of the three bodies follows.
 
 use crate::bytes::{Cursor, Malformed};
 
@@ -7,35 +7,35 @@ use crate::bytes::{Cursor, Malformed};
 pub struct Header {
     /// Wire format version; this decoder knows 1.
     pub version: u8,
-    /// What the body is.
+    /// Kind of the body.
     pub kind: FrameKind,
-    /// Frames made before this one in this boot, modulo 2^32.
+    /// Number of frames before this one in this boot, modulo 2^32.
     pub sequence: u32,
     /// Boot epoch.
     pub epoch: u32,
-    /// Records put into frames before this one in this boot, modulo 2^32.
+    /// Number of records in earlier frames of this boot, modulo 2^32.
     pub ordinal: u32,
-    /// Records lost on the device before they reached a frame, in this boot, modulo 2^32.
+    /// Number of records lost on the device in this boot before they reached a frame, modulo 2^32.
     pub lost: u32,
-    /// Where the body begins, in bytes from the frame's start.
+    /// Offset of the body in bytes from the frame's start.
     pub body: usize,
 }
 
-/// What the body of a frame is.
+/// The kind of a frame's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameKind {
-    /// The device says who it is (§3).
+    /// The identity of the device (§3).
     Preamble,
     /// Records (§4).
     Batch,
     /// A snapshot of metrics, or part of one (§8).
     Metrics,
-    /// A type this version does not have; the frame is skipped and counted.
+    /// A type that this version does not have. The frame is skipped and counted.
     Unknown(u8),
 }
 
 impl Header {
-    /// Reads the header at the start of a frame. A later version's first byte is read too, but nothing is promised of the rest.
+    /// Parses the header at the start of a frame. Of a later version, only the version number is reliable.
     pub fn parse(frame: &[u8]) -> Result<Header, Malformed> {
         let mut c = Cursor::new(frame, 0);
         let version_type = c.u8()?;
@@ -48,7 +48,7 @@ impl Header {
         Ok(Header {
             version: version_type >> 4,
             kind,
-            // Modulo 2^32 by their definition, so that a device with wider counters is no error.
+            // These are defined modulo 2^32, so a device with wider counters is not an error.
             sequence: c.varint()? as u32,
             epoch: c.varint()? as u32,
             ordinal: c.varint()? as u32,

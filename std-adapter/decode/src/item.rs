@@ -1,4 +1,5 @@
-//! What a decoder gives out: borrowed views of records with their callsites found, and what went wrong between them.
+//! The items that a decoder gives out: borrowed views of records with their callsites, and what went wrong
+//! between them.
 
 use throughline::adapter::{IdKey, LossReason};
 use throughline::{SpanId, Status, TraceContext, TraceId};
@@ -15,12 +16,12 @@ use crate::preamble::Preamble;
 use crate::stream::SkipReason;
 use crate::time::Time;
 
-/// One thing decoded, in the order of the stream. `'elf` is the program's, `'f` the frame's.
+/// A decoded item. Items come in stream order. `'elf` is the lifetime of the ELF, `'f` that of the frame.
 #[derive(Clone, Debug)]
 pub enum Item<'elf, 'f> {
-    /// A boot begins, or the stream does.
+    /// A boot or the stream begins.
     Boot(Boot),
-    /// The device says who it is.
+    /// The device sent its identity.
     Preamble(&'f Preamble),
     /// A finished span.
     Span(Span<'elf, 'f>),
@@ -34,14 +35,14 @@ pub enum Item<'elf, 'f> {
     Detach(Detach),
     /// A reading of the clock, in ticks.
     Clock(u64),
-    /// The device set its wall clock: later times are by the new one, earlier ones stay.
+    /// The device set its wall clock. Later times use the new clock; earlier times stay.
     ClockSet {
-        /// By how many nanoseconds; negative when it was set back.
+        /// By how many nanoseconds; negative if it was set back.
         by_ns: i64,
     },
     /// Records were lost on the device.
     Loss(Loss),
-    /// Frames are missing: the link lost or damaged them.
+    /// Frames are missing because the link lost or damaged them.
     Link(Gap),
     /// A snapshot of the metrics.
     Metrics(Snapshot<'elf>),
@@ -49,10 +50,10 @@ pub enum Item<'elf, 'f> {
     Damage(Damage),
 }
 
-/// A finished span. Times are ticks; [`Context::time`] maps them.
+/// A finished span. Times are in ticks; [`Context::time`] maps them to Unix time.
 #[derive(Clone, Copy, Debug)]
 pub struct Span<'elf, 'f> {
-    /// Where in the program.
+    /// Where in the program it was made.
     pub callsite: Callsite<'elf>,
     /// Local id.
     pub id: u64,
@@ -62,11 +63,11 @@ pub struct Span<'elf, 'f> {
     pub root: u64,
     /// Ticks since boot.
     pub start: u64,
-    /// Ticks.
+    /// Length in ticks.
     pub duration: u64,
     /// How it ended.
     pub status: Status,
-    /// Ticks in which its future was being polled, of an async span.
+    /// For an async span: how many ticks its future was being polled.
     pub busy: Option<u64>,
     /// Its fields.
     pub fields: Fields<'elf, 'f>,
@@ -75,59 +76,60 @@ pub struct Span<'elf, 'f> {
 /// An event, or fields added to a span.
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'elf, 'f> {
-    /// Where in the program.
+    /// Where in the program it was made.
     pub callsite: Callsite<'elf>,
     /// Ticks since boot.
     pub time: u64,
-    /// Local ids of its span and of that span's root; `None` outside any span.
+    /// Local ids of its span and of that span's root; `None` outside of spans.
     pub span: Option<(u64, u64)>,
-    /// Whether the spans of that trace are recorded.
+    /// Whether the spans of its trace are recorded.
     pub sampled: bool,
     /// Its fields.
     pub fields: Fields<'elf, 'f>,
 }
 
-/// A remote parent, standing under a local id.
+/// A remote parent and the local id that stands for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attach {
     /// Ticks since boot.
     pub time: u64,
     /// The local id that stands for the remote span.
     pub id: u64,
-    /// The remote span; `None` when the device sent an id of zeros.
+    /// The remote span; `None` if the device sent an id of zeros.
     pub remote: Option<TraceContext>,
 }
 
-/// The end of a remote parent's guard. Servers record it, devices do not.
+/// The end of a remote parent's guard. Servers record it; devices do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Detach {
     /// Ticks since boot.
     pub time: u64,
     /// The local id that stands for the remote span.
     pub id: u64,
-    /// Whether a future or context made before may go on elsewhere, so that spans may still belong to the remote trace.
+    /// Whether a future or context made earlier may carry the parent elsewhere, so that later spans may
+    /// belong to the remote trace.
     pub held: bool,
 }
 
 /// Records lost on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Loss {
-    /// Why, when this decoder knows the reason.
+    /// The reason, if this decoder knows it.
     pub reason: Option<LossReason>,
-    /// Records lost.
+    /// Number of records lost.
     pub count: u64,
     /// Ticks of the first loss.
     pub first: u64,
 }
 
-/// Something that could not be read. What came before and comes after stands.
+/// Something that could not be read. What comes before and after it is still valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
-    /// Stream offset of the frame or run of bytes.
+    /// Offset of the frame or run of bytes in the stream, in bytes.
     pub offset: u64,
     /// Its length in bytes.
     pub len: u64,
-    /// What was wrong.
+    /// What is wrong.
     pub kind: DamageKind,
 }
 
@@ -135,10 +137,10 @@ pub struct Damage {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DamageKind {
-    /// Bytes that are no frame.
+    /// Bytes that are not a frame.
     #[error("{0}")]
     Skipped(SkipReason),
-    /// A frame whose CRC is right but whose body is not as specified.
+    /// A frame whose CRC is right but whose body is malformed.
     #[error("malformed frame: {0}")]
     Malformed(Malformed),
     /// A frame of another version of the format.
@@ -147,46 +149,48 @@ pub enum DamageKind {
     /// A frame of an unknown type.
     #[error("unknown frame type {0}; use a newer decoder")]
     FrameType(u8),
-    /// Records of an extended kind that this decoder does not know; said once per kind. They are skipped and all else stands.
+    /// Records of an extended kind that this decoder does not know; reported once per kind. They are skipped,
+    /// and everything else is still valid.
     #[error(
         "records of kind {0}, which this decoder does not know, are skipped; use a newer decoder to see them"
     )]
     RecordKind(u8),
-    /// A callsite the ELF does not have; reported once per id.
-    #[error("no callsite {0:#x} of that kind in the ELF; give the ELF of the build that runs on the device")]
+    /// A callsite that the ELF does not have; reported once per id.
+    #[error("no callsite {0:#x} of that kind in the ELF; pass the ELF of the build that runs on the device")]
     Callsite(u64),
-    /// A static string the ELF does not have; reported once per callsite id.
+    /// A static string that the ELF does not have; reported once per callsite id.
     #[error(
-        "a static string of callsite {0:#x} is not in the ELF; give the ELF of the build that runs on the device"
+        "a static string of callsite {0:#x} is not in the ELF; pass the ELF of the build that runs on the device"
     )]
     Text(u64),
-    /// The device's clock does not work; said once per boot. Its times and durations are wrong.
+    /// The device's clock does not work, so its times and durations are wrong; reported once per boot.
     #[error("{0}")]
     Clock(ClockFault),
-    /// The ELF is of another build. Names are withheld, as they would be wrong.
+    /// The ELF belongs to another build. Names are withheld, because they would be wrong.
     #[error("{0}")]
     BuildId(BuildIdMismatch),
 }
 
 impl Damage {
-    /// Whether it is no damage to the stream: it was merely joined in the middle of a frame.
+    /// Whether it is not damage, but the start of a stream that was joined within a frame.
     pub fn is_late_join(&self) -> bool {
         self.kind == DamageKind::Skipped(SkipReason::PartialStart)
     }
 }
 
-/// What holds for the items being given out: the device and its clock.
+/// What is known about the device at an item: its identity and its clock.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// Boot epoch.
     pub epoch: u32,
-    /// Boots seen before this one in the stream.
+    /// Number of boots in the stream before this one.
     pub boot: u32,
-    /// Who the device is, once it said so.
+    /// The identity of the device, once it was sent.
     pub preamble: Option<Preamble>,
     /// Its clock.
     pub clock: ClockMap,
-    /// Where the records of this boot went, up to the frame that the item is of; with an [`Item::Boot`], those of the boot before, to its end.
+    /// Where the records of this boot went, up to the item's frame. With an [`Item::Boot`], this is the final
+    /// balance of the boot before.
     pub balance: Balance,
     pub(crate) key: IdKey,
 }
@@ -197,7 +201,7 @@ impl Context {
         self.key.span_id(id)
     }
 
-    /// W3C id of the trace whose root has this local id and was not attached.
+    /// W3C id of the trace whose root has this local id and is not a remote parent.
     pub fn trace_id(&self, root: u64) -> TraceId {
         self.key.trace_id(root)
     }
@@ -207,12 +211,12 @@ impl Context {
         self.clock.time(ticks)
     }
 
-    /// Ticks as nanoseconds.
+    /// Converts ticks to nanoseconds.
     pub fn duration_ns(&self, ticks: u64) -> u64 {
         self.clock.duration_ns(ticks)
     }
 
-    /// Width of ids and cells: what the preamble said, or 32.
+    /// Width of ids and cells in bits: from the preamble, or 32.
     pub fn word_bits(&self) -> u8 {
         self.preamble.as_ref().map_or(32, |p| p.word_bits)
     }

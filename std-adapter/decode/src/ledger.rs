@@ -1,18 +1,19 @@
-//! The loss ledger of a stream: what every boot emitted, and where each record went (§2).
+//! The loss ledger of a stream: how many records each boot emitted, and where they went (§2).
 
-/// Follows sequence, ordinal and epoch of a stream from frame to frame.
+/// Follows sequence, ordinal and epoch from frame to frame.
 #[derive(Clone, Debug, Default)]
 pub struct FrameLedger {
     closed: Balance,
-    /// What had been counted when the present boot began.
+    /// The counts when the present boot began.
     before_boot: Balance,
     boot: Option<Open>,
 }
 
-/// Where records went, in records unless it says otherwise. `emitted = decoded + device + link + undecoded + before`, always.
+/// Where records went, counted in records unless stated otherwise. Always `emitted = decoded + device + link
+/// + undecoded + before`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Balance {
-    /// Records that the device's code made, as far as the newest frame tells.
+    /// Records that the device made, as far as the newest frame tells.
     pub emitted: u64,
     /// Records decoded.
     pub decoded: u64,
@@ -20,7 +21,7 @@ pub struct Balance {
     pub device: u64,
     /// Records in frames that the link lost or damaged.
     pub link: u64,
-    /// Records in frames that arrived whole and yet could not be read (malformed, or of an unknown type).
+    /// Records in frames that arrived whole but could not be read (malformed, or of an unknown type).
     pub undecoded: u64,
     /// Records sent before this stream was joined.
     pub before: u64,
@@ -34,14 +35,14 @@ pub struct Balance {
     pub boots: u64,
 }
 
-/// What one frame's header told beyond its body.
+/// What a frame's header implies about the stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Step {
-    /// The frame is the first of a boot.
+    /// Set if the frame is the first of a boot.
     pub boot: Option<Boot>,
-    /// Frames are missing before it.
+    /// Set if frames are missing before it.
     pub gap: Option<Gap>,
-    /// The frame is the one before, again: skip it.
+    /// Whether the frame is a repetition of the one before and must be skipped.
     pub duplicate: bool,
 }
 
@@ -50,29 +51,30 @@ pub struct Step {
 pub struct Boot {
     /// Its epoch.
     pub epoch: u32,
-    /// Why it is taken for a boot.
+    /// How the boot was recognised.
     pub cause: BootCause,
-    /// What was sent before this stream was joined.
+    /// Frames sent before this stream was joined.
     pub missed: Option<Gap>,
 }
 
-/// Why a frame is taken for the first of a boot.
+/// How a frame was recognised as the first of a boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BootCause {
     /// It is the first of the stream.
     Joined,
-    /// Its epoch is another.
+    /// Its epoch differs from the last one.
     Epoch,
-    /// Its sequence number is smaller than the one before: the device was reset without a new epoch. Ids may repeat.
+    /// Its sequence number is less than the last one: the device was reset without a new epoch. Ids may
+    /// repeat.
     Sequence,
 }
 
 /// Frames missing from a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
-    /// How many frames.
+    /// Number of frames.
     pub frames: u64,
-    /// How many records were in them.
+    /// Number of records in them.
     pub records: u64,
 }
 
@@ -85,7 +87,8 @@ struct Open {
     ordinal64: u64,
     lost: u32,
     lost64: u64,
-    /// The frame before was not read to its end, so that a jump in `ordinal` is what it held.
+    /// Whether the frame before was not read to its end. A jump in `ordinal` is then the number of its unread
+    /// records.
     unread: bool,
 }
 
@@ -99,7 +102,7 @@ impl FrameLedger {
             return self.begin(header, BootCause::Epoch);
         }
         let jump = header.sequence.wrapping_sub(open.sequence);
-        // Frame 0 twice in a row means a reset before anything else was sent, not a duplicate.
+        // Frame 0 twice in a row is a reset before anything else was sent, not a duplicate.
         if jump == u32::MAX && header.sequence != 0 {
             self.closed.duplicates += 1;
             return Step { duplicate: true, ..Step::default() };
@@ -111,7 +114,7 @@ impl FrameLedger {
         Step { gap, ..Step::default() }
     }
 
-    /// Says how many counted records the frame just taken held, and whether it was read to its end.
+    /// Takes the number of counted records in the last frame, and whether it was read to its end.
     pub fn read(&mut self, records: u64, whole: bool) {
         let Some(open) = &mut self.boot else { return };
         self.closed.decoded += records;
@@ -120,7 +123,7 @@ impl FrameLedger {
         open.unread = !whole;
     }
 
-    /// Where everything went so far.
+    /// The balance so far.
     pub fn balance(&self) -> Balance {
         let mut balance = self.closed;
         if let Some(open) = &self.boot {
@@ -130,7 +133,7 @@ impl FrameLedger {
         balance
     }
 
-    /// Where everything of the present boot went so far.
+    /// The balance of the present boot so far.
     pub fn of_boot(&self) -> Balance {
         let (all, before) = (self.balance(), self.before_boot);
         Balance {
@@ -177,8 +180,8 @@ impl FrameLedger {
     fn advance(&mut self, header: &crate::frame::Header, frames: u64) -> Option<Gap> {
         let open = self.boot.as_mut()?;
         let records = header.ordinal.wrapping_sub(open.ordinal);
-        // A device whose count of records is smaller than what its frames held contradicts itself. Nothing is added then, so that no number is
-        // invented; the balance shows the contradiction.
+        // A device that reports fewer records than its frames held contradicts itself. Add nothing then, so
+        // that no number is invented; the balance shows the contradiction.
         let records = if records > i32::MAX as u32 { 0 } else { u64::from(records) };
         let lost = header.lost.wrapping_sub(open.lost);
         open.lost64 += if lost > i32::MAX as u32 { 0 } else { u64::from(lost) };

@@ -1,7 +1,8 @@
-//! Decodes what a throughline device sends: from bytes of a serial line, RTT or a file to spans, events and metrics with
-//! names, wall-clock times and W3C ids, every loss accounted for.
+//! Decodes what a throughline device sends: turns the bytes of a serial port, an RTT channel or a file into
+//! spans, events and metrics with names, wall-clock times and W3C ids. Every loss is counted.
 //!
-//! The format is `core/docs/wire-format.md`; the sections (§) in this crate are that page's.
+//! The format is described in `core/docs/wire-format.md`; section numbers (§) in this crate refer to that
+//! page.
 //!
 //! ```no_run
 //! use throughline_decode::{Decoder, Elf, Item, TimeOptions};
@@ -41,6 +42,7 @@ pub mod stream;
 pub mod time;
 pub mod trace;
 mod trace_builder;
+mod trace_group;
 mod trace_tree;
 
 pub use bytes::{Malformed, What};

@@ -1,29 +1,30 @@
-//! Where a position-independent program was loaded, worked out from the ids of its records.
+//! Determines where a position-independent program was loaded from the ids in its records.
 //!
-//! A program of a host is loaded at an address of the system's choice, a multiple of the page size, which is the same for all its
-//! callsites. Every record narrows it down: its id less that address must be a callsite of the record's kind. Two or three
-//! different callsites leave one possibility, and in a program with less than a page of callsites the first one does.
+//! The system loads a program of a host at an address of its choice, a multiple of the page size. The offset
+//! is the same for all its callsites. Every record excludes offsets, because its id less the offset must be a
+//! callsite of the record's kind. Two or three different callsites usually leave one offset; in a program
+//! with less than a page of callsites, the first one does.
 
 use throughline::adapter::callsite::Kind;
 
 use crate::elf::Elf;
 
-/// Loaders place programs at multiples of this; larger pages are multiples of it, too.
+/// Loaders place programs at multiples of this; larger page sizes are multiples of it.
 const PAGE: u64 = 4096;
 
-/// How far above its addresses in the ELF a program was loaded.
+/// How far above its addresses in the ELF a program was loaded, in bytes.
 #[derive(Debug, Default)]
 pub(crate) enum LoadAddress {
-    /// At its addresses, as firmware is.
+    /// At its addresses in the ELF, as firmware is.
     #[default]
     AsLinked,
-    /// Not known yet: what it may be, once a record was seen.
+    /// Not known yet. Once a record was seen, this holds the offsets that are still possible.
     Unknown(Option<Vec<u64>>),
-    /// So far above.
+    /// This far above.
     Known(u64),
 }
 
-/// What a record says of its callsite.
+/// The callsite id of a record, and what the record implies about that callsite.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
     pub(crate) id: u64,
@@ -41,12 +42,12 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    /// Whether a callsite of this kind is used so.
+    /// Whether a callsite of this kind is used for this.
     pub(crate) fn fits(self, kind: Kind) -> bool {
         match self {
             Role::Span => kind == Kind::Span,
             Role::Event => kind == Kind::Event,
-            // A device writes fields that a span does not carry under the span's own callsite.
+            // A device records fields for which a span has no room under the span's own callsite.
             Role::Fields => kind == Kind::Fields || kind == Kind::Span,
             Role::Metric => kind as u8 >= Kind::Counter as u8,
         }
@@ -76,7 +77,8 @@ impl LoadAddress {
         }
     }
 
-    /// Takes the records of a frame. `addresses` are those of all callsites, `fits` says whether a record can be of the callsite at an address.
+    /// Takes the records of a frame. `addresses` are the addresses of all callsites, and `fits` tells whether
+    /// a record can belong to the callsite at an address.
     pub(crate) fn learn<A: Iterator<Item = u64>>(
         &mut self,
         seen: impl Iterator<Item = Seen>,
@@ -88,13 +90,13 @@ impl LoadAddress {
             if let Some(biases) = possible {
                 biases.retain(|bias| seen.id.checked_sub(*bias).is_some_and(|address| fits(&seen, address)));
             }
-            // Records that contradict each other prove nothing: begin again.
+            // Records that contradict each other prove nothing, so start again.
             if possible.as_ref().is_none_or(Vec::is_empty) {
                 let of_pages = |bias: &u64| bias.is_multiple_of(PAGE);
                 let fitting = addresses().filter(|address| fits(&seen, *address));
                 let mut biases: Vec<u64> =
                     fitting.filter_map(|address| seen.id.checked_sub(address)).filter(of_pages).collect();
-                // A program may also run where it was linked.
+                // A program may also run at its addresses in the ELF.
                 if biases.contains(&0) {
                     biases = vec![0];
                 }
@@ -111,7 +113,7 @@ impl LoadAddress {
 mod tests {
     use super::*;
 
-    /// Callsites 48 bytes apart over eight pages, all alike: every page has some at the same places.
+    /// Callsites 48 bytes apart over eight pages, all alike, so that every page has some at the same offsets.
     fn addresses() -> impl Iterator<Item = u64> {
         (0..8 * PAGE).step_by(48).map(|at| 0x1000 + at)
     }
@@ -126,10 +128,10 @@ mod tests {
         let bias = 0x5555_5555_4000;
         let all: Vec<u64> = addresses().map(|at| at + bias).collect();
         let mut address = LoadAddress::Unknown(None);
-        // 48 divides three pages: what is at one place of a page is there again three pages on.
+        // 48 divides three pages, so what is at an offset in one page is there again three pages later.
         learn(&mut address, &all[..1]);
         assert_eq!(address.bias(), None, "{address:?}");
-        // The last callsite leaves no room for another address.
+        // The last callsite leaves only one offset.
         learn(&mut address, &all[all.len() - 1..]);
         assert_eq!(address.bias(), Some(bias));
         address.forget();

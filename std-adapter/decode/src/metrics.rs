@@ -1,55 +1,56 @@
-//! Entries of a metrics frame (§8), as they stand on the wire: cells may have wrapped, histograms may be in parts.
+//! The entries of a metrics frame (§8), as they are sent: cells may have wrapped, and histograms may be
+//! split.
 
 use crate::bytes::{Cursor, Malformed, What};
 
-/// The part of a snapshot that is in one frame: an iterator of its entries. After an error there are no more.
+/// The part of a snapshot in one frame: an iterator over its entries. An error ends the iteration.
 #[derive(Clone, Debug)]
 pub struct Part<'f> {
     /// Number of the snapshot in this boot.
     pub snapshot: u64,
     /// Whether this is its last frame.
     pub last: bool,
-    /// Ticks since boot.
+    /// Time of the reading, in ticks since boot.
     pub time: u64,
     cursor: Cursor<'f>,
     over: bool,
 }
 
-/// One series, or a part of a histogram.
+/// A series, or a part of a histogram.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// Callsite id.
     pub callsite: u64,
-    /// Values of run-time labels; their keys are the callsite's field names.
+    /// Values of the run-time labels. Their keys are the callsite's field names.
     pub labels: Vec<String>,
     /// Whether it is the overflow series of a family.
     pub overflow: bool,
-    /// What was read.
+    /// The value.
     pub cell: Cell,
 }
 
-/// What a series holds on the device.
+/// The value of a series on the device.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {
-    /// Wraps at the device's word.
+    /// A counter, which wraps at the device's word.
     Counter(u64),
-    /// A sum of fractions.
+    /// A floating-point sum.
     CounterFloat(f64),
-    /// Signed.
+    /// A sum that may go down, which wraps at the device's word.
     UpDown(i64),
     /// An integer gauge.
     GaugeInt(i64),
     /// A float gauge.
     GaugeFloat(f64),
-    /// Counts per bucket, each wrapping at the device's word.
+    /// Counts per bucket, each of which wraps at the device's word.
     Histogram {
-        /// Buckets per power of two are 2^scale.
+        /// A power of two has 2^scale buckets.
         scale: u8,
-        /// Values are multiples of 2^-this.
+        /// Values are multiples of 2^-`fraction_bits`.
         fraction_bits: u8,
-        /// Sum of all values.
+        /// Sum of all values, as a multiple of 2^-`fraction_bits`.
         sum: u64,
-        /// How many values were zero.
+        /// Number of values that were zero.
         zeros: u64,
         /// Position of the first bucket.
         first: u64,
@@ -58,11 +59,11 @@ pub enum Cell {
     },
 }
 
-/// Largest scale OTLP knows; with it a position fits 26 bits.
+/// Largest scale in OTLP. With it, a position fits into 26 bits.
 const MAX_SCALE: u8 = 20;
 
 impl<'f> Part<'f> {
-    /// A metrics body that begins at `body` in `frame`.
+    /// Parses a metrics body that begins at byte `body` of `frame`.
     pub fn parse(frame: &'f [u8], body: usize) -> Result<Part<'f>, Malformed> {
         let mut cursor = Cursor::new(frame, body);
         let snapshot = cursor.varint()?;
@@ -102,12 +103,12 @@ impl<'f> Part<'f> {
     }
 }
 
-/// The `f64` that reads as the `f32` does: 18.26 and not 18.260000228881836.
+/// The `f64` with the same shortest decimal form: 18.26 and not 18.260000228881836.
 fn widened(x: f32) -> f64 {
     x.to_string().parse().unwrap_or(f64::from(x))
 }
 
-/// Most binary digits behind the point.
+/// Most binary digits after the point.
 const MAX_FRACTION_BITS: u8 = 30;
 
 fn histogram(c: &mut Cursor<'_>, is_fixed_point: bool) -> Result<Cell, Malformed> {
@@ -116,7 +117,7 @@ fn histogram(c: &mut Cursor<'_>, is_fixed_point: bool) -> Result<Cell, Malformed
     let fraction_bits = if is_fixed_point { c.u8()? } else { 0 };
     let (sum, zeros) = (c.varint()?, c.varint()?);
     let (first, n) = (c.varint()?, c.varint()?);
-    // Position p holds values up to 2^(p / 2^scale), so none lies beyond 64 · 2^scale.
+    // Position p holds values up to 2^(p / 2^scale), so no position is above 64 · 2^scale.
     let in_range = scale <= MAX_SCALE
         && fraction_bits <= MAX_FRACTION_BITS
         && first.checked_add(n).is_some_and(|end| end <= (64 << scale) + 1);

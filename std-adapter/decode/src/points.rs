@@ -1,10 +1,10 @@
-//! What a metrics snapshot gives: its series, those that several callsites share made one.
+//! The result of a metrics snapshot: its series, with those merged that several callsites share.
 
 use std::collections::{BTreeMap, HashMap};
 
 use crate::callsite::Callsite;
 
-/// A histogram that spans more buckets is given at a lower scale.
+/// A histogram with more buckets than this is converted to a lower scale.
 const MAX_SPAN: u64 = 1 << 14;
 
 /// All metrics of a device at one time, cumulative since its boot.
@@ -12,58 +12,58 @@ const MAX_SPAN: u64 = 1 << 14;
 pub struct Snapshot<'elf> {
     /// Number of this snapshot in its boot.
     pub number: u64,
-    /// Ticks since boot.
+    /// Time of the reading, in ticks since boot.
     pub time: u64,
     /// Whether all its frames arrived.
     pub complete: bool,
-    /// Its series, in the order of the stream. Callsites with the same name, unit, labels and kind are one series: counts add up, and of gauges the
-    /// one that comes last in the stream is given.
+    /// Its series, in stream order. Callsites with the same name, unit, labels and kind are one series:
+    /// counts are added up, and the last gauge in the stream counts.
     pub points: Vec<Point<'elf>>,
 }
 
 /// One series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Point<'elf> {
-    /// The metric; the first in the stream of those that share the series.
+    /// The callsite of the metric; the first in the stream if several share the series.
     pub callsite: Callsite<'elf>,
-    /// Labels: constant ones, then run-time ones. The overflow series of a family has the one label
-    /// `otel.metric.overflow` = `true` instead of the latter. No key comes twice.
+    /// Labels: constant ones, then run-time ones. The overflow series of a family has the label
+    /// `otel.metric.overflow` = `true` instead of run-time labels. No key comes twice.
     pub labels: Vec<(&'elf str, String)>,
-    /// What was read.
+    /// The value.
     pub value: PointValue,
 }
 
 /// The value of a [`Point`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum PointValue {
-    /// A monotonic sum, extended over wraps; it stays at `u64::MAX` once it gets there.
+    /// A monotonic sum, extended over wraps. It saturates at `u64::MAX`.
     Counter(u64),
-    /// A monotonic sum of fractions.
+    /// A monotonic floating-point sum.
     CounterFloat(f64),
     /// A sum that may go down, extended over wraps.
     UpDown(i64),
-    /// A last value.
+    /// An integer gauge.
     GaugeInt(i64),
-    /// A last value.
+    /// A floating-point gauge.
     GaugeFloat(f64),
     /// A base-2 exponential histogram of non-negative numbers, every bucket extended over wraps.
     Histogram {
-        /// Buckets per power of two are 2^scale.
+        /// A power of two has 2^scale buckets.
         scale: u8,
-        /// All values are multiples of 2^-this; 0 says that they are whole numbers.
+        /// All values are multiples of 2^-`fraction_bits`; 0 means that they are integers.
         fraction_bits: u8,
-        /// Sum of all values as a multiple of 2^-`fraction_bits`; it stays at `u64::MAX` once it gets there.
+        /// Sum of all values as a multiple of 2^-`fraction_bits`. It saturates at `u64::MAX`.
         sum: u64,
-        /// How many values were zero.
+        /// Number of values that were zero.
         zeros: u64,
-        /// OTLP index of `buckets[0]`; -1 holds the value one.
+        /// OTLP index of `buckets[0]`. The value 1 is in the bucket with index -1.
         offset: i32,
         /// Counts of consecutive buckets.
         buckets: Vec<u64>,
     },
 }
 
-/// What one callsite counted, before callsites of one series are merged.
+/// The reading of one callsite, before callsites of one series are merged.
 #[derive(Clone, Debug)]
 pub(crate) enum Reading {
     Plain(PointValue),
@@ -84,13 +84,13 @@ pub(crate) struct Sparse {
 #[derive(Debug, Default)]
 pub(crate) struct Points<'elf> {
     points: Vec<(Callsite<'elf>, Labels<'elf>, Reading)>,
-    /// Where a series is in `points`.
+    /// Index of each series in `points`.
     by_identity: HashMap<Identity<'elf>, usize>,
 }
 
 pub(crate) type Labels<'elf> = Vec<(&'elf str, String)>;
 
-/// What makes two callsites one series.
+/// Callsites with the same identity are one series.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Identity<'elf> {
     name: &'elf str,
@@ -100,7 +100,8 @@ struct Identity<'elf> {
 }
 
 impl<'elf> Points<'elf> {
-    /// Adds what a callsite counted. Callsites that the ELF does not know have no name to share and stay apart.
+    /// Adds the reading of a callsite. Callsites that the ELF does not have are kept apart, because they have
+    /// no name to share.
     pub(crate) fn push(&mut self, callsite: Callsite<'elf>, labels: Labels<'elf>, reading: Reading) {
         let labels = unique(labels);
         if let Some(blob) = callsite.blob {
@@ -129,7 +130,7 @@ impl<'elf> Points<'elf> {
     }
 }
 
-/// Every key once, with the value that came last.
+/// Keeps every key once, with its last value.
 fn unique<'elf>(labels: Labels<'elf>) -> Labels<'elf> {
     let mut out: Labels<'elf> = Vec::with_capacity(labels.len());
     for (key, value) in labels {
@@ -171,14 +172,16 @@ impl Reading {
                 *a = a.saturating_add(b);
             }
             (Reading::Histogram(a), Reading::Histogram(b)) => a.merge(b),
-            // Firmware of today gives all callsites of a gauge one cell; older firmware does not say which was set last.
+            // Current firmware gives all callsites of a gauge one cell. Older firmware does not tell which
+            // one was set last.
             (this, other) => *this = other,
         }
     }
 }
 
 impl Sparse {
-    /// Adds another histogram: at the coarser scale of the two, in the finer steps of the two. Both are exact.
+    /// Adds another histogram, at the coarser scale and in the finer steps of the two. Both conversions are
+    /// exact.
     fn merge(&mut self, mut other: Sparse) {
         let fraction_bits = self.fraction_bits.max(other.fraction_bits);
         while self.scale > other.scale {
@@ -197,7 +200,7 @@ impl Sparse {
         }
     }
 
-    /// Counts in smaller steps: every value is a larger multiple of them.
+    /// Converts to smaller steps, of which every value is a larger multiple.
     fn refine_to(&mut self, fraction_bits: u8) {
         let by = fraction_bits - self.fraction_bits;
         if by > 0 {
@@ -208,7 +211,8 @@ impl Sparse {
         }
     }
 
-    /// Lowers the scale by one. Exact: position p of one scale lies wholly in position ⌈p / 2⌉ of the next.
+    /// Lowers the scale by one. This is exact, because position p of a scale lies entirely in position ⌈p /
+    /// 2⌉ of the next lower one.
     fn coarsen(&mut self) {
         let mut coarse = BTreeMap::new();
         for (position, n) in &self.counts {
@@ -219,9 +223,11 @@ impl Sparse {
         self.scale -= 1;
     }
 
-    /// Consecutive buckets. Where few counts lie far apart the scale is lowered until they span few buckets.
+    /// Converts to consecutive buckets. If few counts are far apart, the scale is lowered until they span few
+    /// buckets.
     fn dense(mut self) -> PointValue {
-        // No device knows more than 2^64 values; without this limit a forged count would overflow whoever adds them up.
+        // No device counts more than 2^64 values. Without this limit, a forged count could overflow the sum
+        // of all buckets.
         let mut left = u64::MAX - self.zeros;
         for n in self.counts.values_mut() {
             *n = left.min(*n);

@@ -1,30 +1,32 @@
-//! The preamble (§3): who the device is and how its ticks count.
+//! The preamble (§3): the identity of the device and the rate of its ticks.
 
 use std::fmt;
 
 use crate::bytes::{Cursor, Malformed, What};
 
-/// What a device says of itself, first and again at least every 64 frames.
+/// The identity that a device sends first, and again at least every 64 frames.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preamble {
-    /// Additions to the format that this decoder may ignore.
+    /// Number of additions to the format, which this decoder may ignore.
     pub minor: u8,
-    /// Width of ids and cells: 32 or 64.
+    /// Width of ids and cells in bits: 32 or 64.
     pub word_bits: u8,
-    /// Ticks per second of the device's clock; 0 is not told.
+    /// Ticks per second of the device's clock; 0 if it was not sent.
     pub tick_hz: u64,
     /// Identity of the device, and the seed of its trace ids.
     pub device_id: u64,
-    /// Wall-clock time the device knows: nanoseconds since 1970, at which tick.
+    /// Wall-clock time that the device knows: nanoseconds since 1970, and the tick at that time.
     pub unix: Option<(u64, u64)>,
-    /// GNU build id of the program, or 4 bytes: the checksum of its callsites, least significant byte first. Empty when the device knows neither.
+    /// GNU build id of the program, or 4 bytes: the checksum of its callsites, least significant byte first.
+    /// Empty if the device knows neither.
     pub build_id: Vec<u8>,
     /// Service name.
     pub name: String,
 }
 
 impl Preamble {
-    /// Reads a preamble's body, which begins at `body` in `frame`. Bytes behind it belong to later minors and are ignored.
+    /// Parses a preamble's body, which begins at byte `body` of `frame`. Bytes after it belong to later minor
+    /// versions and are ignored.
     pub fn parse(frame: &[u8], body: usize) -> Result<Preamble, Malformed> {
         let mut c = Cursor::new(frame, body);
         let minor = c.u8()?;
@@ -48,7 +50,7 @@ impl Preamble {
     }
 }
 
-/// Bytes as lower-case hexadecimal digits.
+/// Shows bytes as lower-case hexadecimal digits.
 #[derive(Clone, Copy, Debug)]
 pub struct Hex<'a>(pub &'a [u8]);
 

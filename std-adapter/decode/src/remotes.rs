@@ -1,24 +1,26 @@
-//! Remote parents: which local id stands for which span of another process. Bounded, and what an open span may need is forgotten last.
+//! Remote parents: maps local ids to spans of other processes. The table is bounded, and an entry that an
+//! open span may need is dropped last.
 
 use std::collections::{HashMap, VecDeque};
 
 use throughline::TraceContext;
 
-/// Whether the id, of a device with ids of `word_bits` bits, stands for a span of another process, which an attach record names.
+/// Whether the id stands for a span of another process, which an attach record names. `word_bits` is the
+/// width of the device's ids.
 pub(crate) fn is_remote(id: u64, word_bits: u8) -> bool {
     let mark = if word_bits == 64 { 1 << 62 } else { 1 << 31 };
     id & mark != 0
 }
 
-/// The remote parents that spans still to come may belong to, up to a limit. One is forgotten only to make room: first those to which, as
-/// their detach record says, nothing more will belong; then those below which a span has ended, because devices send no detach records;
-/// then the one that came first.
+/// The remote parents to which later spans may belong, up to a limit. One is dropped only to make room: first
+/// those to which nothing more belongs, according to their detach records; then those below which a span has
+/// ended, because devices send no detach records; then the oldest.
 #[derive(Debug)]
 pub(crate) struct Remotes {
     table: HashMap<u64, Entry>,
     done: VecDeque<u64>,
     used: VecDeque<u64>,
-    /// All, in the order in which they came. Each queue may also hold ids that have been forgotten or have become something else since.
+    /// All entries, oldest first. Each queue may also hold ids that were dropped or have changed their state.
     order: VecDeque<u64>,
     limit: usize,
 }
@@ -35,7 +37,7 @@ enum Life {
     Attached,
     /// A span directly below it has ended; others may follow.
     Used,
-    /// It was detached, and something made before may go on elsewhere.
+    /// It was detached, but something made earlier may carry it elsewhere.
     Held,
     /// Nothing more belongs to it.
     Done,
@@ -90,7 +92,7 @@ impl Remotes {
         }
     }
 
-    /// A span directly below it has ended.
+    /// Notes that a span directly below it has ended.
     pub(crate) fn ended(&mut self, id: u64) {
         let Some(entry) = self.table.get_mut(&id) else { return };
         match entry.life {
@@ -106,7 +108,8 @@ impl Remotes {
         }
     }
 
-    /// Its guard is gone; what was made before may go on elsewhere if it is `held`.
+    /// Notes that its guard is gone. `held` says whether something made earlier may carry the parent
+    /// elsewhere.
     pub(crate) fn detach(&mut self, id: u64, held: bool) {
         let Some(entry) = self.table.get_mut(&id) else { return };
         if entry.life == Life::Done {

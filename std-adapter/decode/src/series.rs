@@ -1,4 +1,5 @@
-//! Metrics over time: counters extended over their wraps, the parts of split histograms merged, frames joined to snapshots.
+//! Metrics over time: extends counters over their wraps, merges the parts of split histograms, and joins
+//! frames into snapshots.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,11 +9,11 @@ use crate::callsite::Callsites;
 use crate::metrics::{Cell, Entry};
 use crate::points::{PointValue, Points, Reading, Snapshot, Sparse};
 
-/// Most series whose wraps are followed. The values of further series are given as the device's cells have them.
+/// Most series whose wraps are followed. Values of further series are returned as in the device's cells.
 pub const MAX_SERIES: usize = 4096;
-/// Most histogram buckets followed, over all series.
+/// Most histogram buckets that are followed, in all series.
 pub const MAX_BUCKETS: usize = 1 << 16;
-/// Most bytes of label values kept, over all series.
+/// Most bytes of label values that are kept, for all series.
 pub const MAX_LABEL_BYTES: usize = 1 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
@@ -21,7 +22,7 @@ struct Key {
     overflow: bool,
 }
 
-/// A cell that wraps: its last reading, and the sum of all its changes.
+/// A cell that wraps: its last reading and the sum of all its changes.
 #[derive(Clone, Copy, Debug, Default)]
 struct Extended {
     last: u64,
@@ -34,7 +35,7 @@ impl Extended {
     }
 }
 
-/// The same of a cell that also goes down: its change is the difference with the sign of the device's word.
+/// The same for a cell that may also go down: its change is the difference as a signed word of the device.
 #[derive(Clone, Copy, Debug, Default)]
 struct SignedExtended {
     last: i64,
@@ -57,7 +58,7 @@ struct Series {
     buckets: BTreeMap<u64, Extended>,
 }
 
-/// The values of one series in the snapshot being received, its parts merged.
+/// The reading of one series in the present snapshot, with its parts merged.
 #[derive(Clone, Debug)]
 enum Merged {
     Plain(Cell),
@@ -91,7 +92,8 @@ impl SeriesTable {
         }
     }
 
-    /// Begins a snapshot or goes on with it. Returns the snapshot before it, if that has not been finished because its last frame is missing.
+    /// Begins or continues a snapshot. Returns the snapshot before it if that is unfinished, because its last
+    /// frame is missing.
     pub(crate) fn part<'elf>(
         &mut self,
         (number, time): (u64, u64),
@@ -104,7 +106,8 @@ impl SeriesTable {
         stale
     }
 
-    /// Adds an entry to the snapshot in progress. Returns that snapshot, marked incomplete, when it outgrows its bound.
+    /// Adds an entry to the present snapshot. Returns the snapshot, marked incomplete, if it outgrows its
+    /// limit.
     pub(crate) fn entry<'elf>(
         &mut self,
         entry: Entry,
@@ -132,7 +135,7 @@ impl SeriesTable {
         if open.weight > MAX_BUCKETS + MAX_SERIES { self.finish(false, mask, callsites) } else { None }
     }
 
-    /// Ends the snapshot in progress.
+    /// Ends the present snapshot.
     pub(crate) fn finish<'elf>(
         &mut self,
         whole: bool,
@@ -161,7 +164,7 @@ impl SeriesTable {
         let cell = match merged {
             Merged::Plain(cell) => cell,
             Merged::Histogram { scale, fraction_bits, sum, zeros, mut buckets } => {
-                // Drop empty buckets, but not those that had counts before: their cells have wrapped to zero.
+                // Drop empty buckets, except those that had counts before: their cells have wrapped to zero.
                 let known = self.series.get(&key);
                 buckets.retain(|at, n| *n > 0 || known.is_some_and(|s| s.buckets.contains_key(at)));
                 let Some(series) = self.room(key, &buckets) else {
@@ -195,12 +198,12 @@ impl SeriesTable {
             Cell::CounterFloat(x) => PointValue::CounterFloat(x),
             Cell::GaugeInt(n) => PointValue::GaugeInt(n),
             Cell::GaugeFloat(x) => PointValue::GaugeFloat(x),
-            // A histogram's cell is always merged, above.
+            // Histograms are always merged, so they were handled above.
             Cell::Histogram { .. } => PointValue::Counter(0),
         })
     }
 
-    /// The series with this key, unless following it, with these buckets, would take more than the bounds allow.
+    /// The series with this key; `None` if following it with these buckets would exceed the limits.
     fn room(&mut self, key: Key, buckets: &BTreeMap<u64, u64>) -> Option<&mut Series> {
         let known = self.series.get(&key);
         let new = |at: &&u64| known.is_none_or(|s| !s.buckets.contains_key(at));

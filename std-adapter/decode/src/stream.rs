@@ -1,13 +1,14 @@
-//! From bytes in any chunks to frames whose CRC is right: finds its place again after damage, in bounded memory (§2).
+//! Splits bytes, in chunks of any size, into frames whose CRC is right. It finds the next frame after damage,
+//! in bounded memory (§2).
 
 use std::fmt;
 
-/// Most bytes of a frame before COBS, CRC included.
+/// Most bytes of a frame before COBS, including the CRC.
 pub const MAX_FRAME: usize = 4096;
 /// Most bytes of a frame on the wire: COBS adds at most 18 (17 code bytes and a final empty group), then one delimiter.
 pub const MAX_ENCODED: usize = MAX_FRAME + 18 + 1;
 
-/// Splits a byte stream into frames. Its memory is one buffer of [`MAX_ENCODED`] bytes, whatever arrives.
+/// Splits a byte stream into frames. It needs one buffer of [`MAX_ENCODED`] bytes, whatever arrives.
 ///
 /// ```
 /// use throughline_decode::stream::{FrameReader, StreamError};
@@ -21,9 +22,9 @@ pub const MAX_ENCODED: usize = MAX_FRAME + 18 + 1;
 #[derive(Debug)]
 pub struct FrameReader {
     buffer: Vec<u8>,
-    /// Stream offset of the next byte to come.
+    /// Offset in the stream of the next byte.
     offset: u64,
-    /// Bytes of the present run, also those beyond the buffer.
+    /// Length in bytes of the present run, including bytes beyond the buffer.
     run: u64,
     delimited: bool,
 }
@@ -31,44 +32,44 @@ pub struct FrameReader {
 /// A frame whose CRC is right: header and body, without the CRC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawFrame<'a> {
-    /// Stream offset of its first byte, in bytes.
+    /// Offset in the stream of its first byte.
     pub offset: u64,
-    /// Its bytes on the wire, delimiter included.
+    /// Its length on the wire in bytes, including the delimiter.
     pub encoded_len: u64,
     /// Header and body.
     pub payload: &'a [u8],
 }
 
-/// Why there is no frame: either class can be acted on.
+/// Why there is no frame, and thus what to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StreamError {
-    /// All input is consumed and the frame it ends in is not whole yet: read more.
+    /// All input is consumed, and the frame at its end is incomplete: read more bytes.
     #[error("needs more bytes")]
     NeedMore,
-    /// A run of bytes was skipped. The reader is at the next delimiter already: call again.
+    /// A run of bytes was skipped. The reader is already at the next delimiter: call it again.
     #[error(transparent)]
     Malformed(#[from] Skipped),
 }
 
-/// A run of bytes that held no frame.
+/// A run of bytes that is not a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{len} bytes skipped at offset {offset}: {why}")]
 pub struct Skipped {
-    /// Stream offset of the first byte skipped.
+    /// Offset in the stream of the first skipped byte.
     pub offset: u64,
-    /// Bytes skipped, the delimiter included if there was one.
+    /// Number of bytes skipped, including the delimiter if there was one.
     pub len: u64,
-    /// What was wrong with them.
+    /// Why they were skipped.
     pub why: SkipReason,
 }
 
-/// What was wrong with a run of bytes.
+/// Why a run of bytes is not a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SkipReason {
-    /// The stream began in the middle of a frame. Not damage: what joins late sees this.
+    /// The stream began within a frame. This is not damage, because a reader that joins late sees it.
     PartialStart,
-    /// Not a COBS code: bytes were lost or added, or are noise.
+    /// Not a COBS code: bytes were lost or added, or the bytes are noise.
     Cobs,
     /// Too few bytes for a frame.
     TooShort,
@@ -105,18 +106,18 @@ impl FrameReader {
         FrameReader { buffer: Vec::with_capacity(MAX_ENCODED), offset: 0, run: 0, delimited: false }
     }
 
-    /// Bytes consumed so far.
+    /// Number of bytes consumed so far.
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Bytes of memory the buffer holds; never more than [`MAX_ENCODED`].
+    /// Capacity of the buffer in bytes; never more than [`MAX_ENCODED`].
     pub fn memory(&self) -> usize {
         self.buffer.capacity()
     }
 
-    /// The next frame. Moves `input` behind what it consumed; call until it says [`StreamError::NeedMore`].
-    /// Cost: one copy and one CRC over the frame.
+    /// The next frame. Moves `input` behind the bytes it consumed; call it until it returns
+    /// [`StreamError::NeedMore`]. Costs one copy and one CRC over the frame.
     pub fn next<'a>(&'a mut self, input: &mut &[u8]) -> Result<RawFrame<'a>, StreamError> {
         loop {
             let Some(end) = input.iter().position(|b| *b == 0) else {
@@ -146,7 +147,8 @@ impl FrameReader {
         }
     }
 
-    /// The stream is over: what is left of an unfinished frame. The reader can be used for another stream after.
+    /// Ends the stream and returns the unfinished frame, if there is one. The reader can then be used for
+    /// another stream.
     pub fn finish(&mut self) -> Result<(), Skipped> {
         let (offset, len) = (self.offset - self.run, self.run);
         *self = FrameReader { buffer: std::mem::take(&mut self.buffer), offset: 0, run: 0, delimited: false };
@@ -154,8 +156,8 @@ impl FrameReader {
         if len == 0 { Ok(()) } else { Err(Skipped { offset, len, why: SkipReason::Unfinished }) }
     }
 
-    /// The link was lost, or whoever reads it stops here: forgets an unfinished frame, and what comes next may begin in the middle of
-    /// one. Gives back the number of bytes forgotten; offsets go on.
+    /// Call this when the link was lost or when reading stops here. It drops an unfinished frame, and the
+    /// next bytes may begin within one. Returns the number of dropped bytes; offsets continue.
     pub fn rejoin(&mut self) -> u64 {
         self.buffer.clear();
         self.delimited = false;
@@ -185,12 +187,12 @@ impl Run {
     }
 }
 
-/// Decodes the run in place and checks its CRC; the length of the payload without it.
+/// Decodes the run in place and checks its CRC. Returns the length of the payload without the CRC.
 fn check(buffer: &mut Vec<u8>, run: Run) -> Result<usize, SkipReason> {
     if run.len > MAX_ENCODED as u64 {
         return Err(SkipReason::TooLong);
     }
-    // The state machine of `cobs` completes a message on its delimiter.
+    // The decoder of `cobs` completes a message only at its delimiter.
     buffer.push(0);
     let len = cobs::decode_in_place(buffer).map_err(|_| SkipReason::Cobs)?;
     if len > MAX_FRAME {

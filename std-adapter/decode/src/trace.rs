@@ -1,5 +1,5 @@
-//! A trace as it is given out: spans under their parents, late fields in their spans, events and losses in their places, W3C ids
-//! derived and remote parents put in. [`TraceBuilder`] makes them.
+//! A trace as it is given out: spans below their parents, late fields in their spans, events and losses at
+//! their places, with W3C ids and remote parents. [`TraceBuilder`] makes traces.
 
 use throughline::adapter::LossReason;
 use throughline::{SpanId, Status, TraceContext, TraceId};
@@ -9,30 +9,33 @@ use crate::fields::OwnedValue;
 use crate::time::Time;
 pub use crate::trace_builder::TraceBuilder;
 
-/// What comes out: traces or parts of them, and what belongs to none.
+/// The output of a [`TraceBuilder`]: traces or parts of them, and records outside of traces.
 #[derive(Clone, Debug)]
 pub enum Assembled<'elf> {
     /// A trace, or a part of it.
     Trace(Trace<'elf>),
-    /// An event outside any span.
+    /// An event outside of spans.
     Event(OwnedEvent<'elf>),
-    /// A loss that happened within no trace held.
+    /// A loss outside of the traces that were held.
     Loss(Loss),
 }
 
-/// The spans of one root, and what happened in them; or a part of them, when the trace was too long to be held as a whole.
+/// The spans of one root and what happened in them, or a part of these if the trace was given out before its
+/// root ended.
 #[derive(Clone, Debug)]
 pub struct Trace<'elf> {
-    /// Its W3C id: derived, or the remote one when a remote parent was attached. `None` when it is a remote trace whose ids are not known,
-    /// because the record that named them was lost, or was one of too many: no trace is made up then.
+    /// Its W3C id: derived, or the remote one if a remote parent was attached. `None` for a remote trace
+    /// whose ids are not known, because the record that named them was lost or there were too many remote
+    /// parents; no trace id is invented then.
     pub trace_id: Option<TraceId>,
-    /// The remote parent, when there is one.
+    /// The remote parent, if there is one.
     pub remote: Option<TraceContext>,
-    /// Parts of this trace that were given out before this one; 0 is the usual case.
+    /// How many parts of this trace were given out before this one; usually 0.
     pub part: u32,
-    /// Whether its root (or of a remote parent's trace, its entry span) is in this part. Otherwise the root is still open, or was lost.
+    /// Whether its root (for a remote root, its entry span) is in this part. Otherwise the root is still open
+    /// or was lost.
     pub complete: bool,
-    /// Parents before children, siblings in order of time; with each its depth, 0 at the top.
+    /// Parents before children, siblings by time. Each entry has its depth, 0 at the top.
     pub entries: Vec<(usize, Entry<'elf>)>,
 }
 
@@ -41,28 +44,30 @@ pub struct Trace<'elf> {
 pub enum Entry<'elf> {
     /// A span.
     Span(OwnedSpan<'elf>),
-    /// An event in the span above it with a smaller depth.
+    /// An event. Its span is the nearest entry above with a smaller depth.
     Event(OwnedEvent<'elf>),
-    /// Fields of a span that was not seen: lost, or still open.
+    /// Fields of a span that was not seen, because it was lost or is still open.
     Fields(OwnedEvent<'elf>),
-    /// Records lost while the trace went on.
+    /// Records lost during the trace.
     Loss(Loss),
 }
 
-/// A span with everything known of it.
+/// A span with everything known about it.
 #[derive(Clone, Debug)]
 pub struct OwnedSpan<'elf> {
-    /// Where in the program.
+    /// Where in the program it was made.
     pub callsite: Callsite<'elf>,
-    /// Its trace; `None` as of [`Trace::trace_id`].
+    /// Id of its trace; `None` as for [`Trace::trace_id`].
     pub trace_id: Option<TraceId>,
     /// Its W3C id.
     pub span_id: SpanId,
-    /// Its parent's, here or remote; `None` of a root, and of a remote parent that is not known.
+    /// W3C id of its parent, on this device or remote; `None` for a root, and for a remote parent that is not
+    /// known.
     pub parent_span_id: Option<SpanId>,
     /// Whether its parent is not on this device.
     pub parent_is_remote: bool,
-    /// Whether its parent is on this device and not in this part of the trace: still open, given out before, or lost.
+    /// Whether its parent is on this device but not in this part of the trace: still open, given out before,
+    /// or lost.
     pub orphan: bool,
     /// When it began.
     pub start: Time,
@@ -72,24 +77,24 @@ pub struct OwnedSpan<'elf> {
     pub busy_ns: Option<u64>,
     /// How it ended.
     pub status: Status,
-    /// Its fields, those added later included.
+    /// Its fields, including those added later.
     pub fields: Vec<(&'elf str, OwnedValue)>,
     pub(crate) id: u64,
     pub(crate) parent: Option<u64>,
 }
 
-/// An event (or late fields) with everything known of it.
+/// An event (or late fields) with everything known about it.
 #[derive(Clone, Debug)]
 pub struct OwnedEvent<'elf> {
-    /// Where in the program.
+    /// Where in the program it was made.
     pub callsite: Callsite<'elf>,
-    /// The W3C id of its trace; `None` outside any span, and as of [`Trace::trace_id`].
+    /// W3C id of its trace; `None` outside of spans, and as for [`Trace::trace_id`].
     pub trace_id: Option<TraceId>,
-    /// The W3C id of its span; `None` outside any span, and of a remote span that is not known.
+    /// W3C id of its span; `None` outside of spans, and for a remote span that is not known.
     pub span_id: Option<SpanId>,
     /// Whether the spans of its trace are recorded.
     pub sampled: bool,
-    /// When.
+    /// Its time.
     pub time: Time,
     /// Its fields.
     pub fields: Vec<(&'elf str, OwnedValue)>,
@@ -99,22 +104,23 @@ pub struct OwnedEvent<'elf> {
 /// Records that were lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Loss {
-    /// When the first was lost; of a loss on the link, when the record before it was made, or else the one after it.
+    /// Time of the first loss. For a loss on the link: time of the record before it, or else of the record
+    /// after it.
     pub time: Time,
-    /// How many.
+    /// Number of records.
     pub count: u64,
-    /// Where and why.
+    /// Where and why they were lost.
     pub cause: LossCause,
 }
 
 /// Where records were lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LossCause {
-    /// On the device, for a reason this decoder may not know.
+    /// On the device, for this reason; `None` if this decoder does not know the reason.
     Device(Option<LossReason>),
-    /// On the link, with so many frames.
+    /// On the link, in this many frames.
     Link {
-        /// Frames lost or damaged.
+        /// Number of frames lost or damaged.
         frames: u64,
     },
 }

@@ -1,93 +1,81 @@
-//! Puts decoded items together to traces, in bounded memory and, for a live stream, in bounded time.
+//! Assembles decoded items into traces, in bounded memory and, for a live stream, in bounded time.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use throughline::adapter::IdKey;
 use throughline::adapter::record::LINK_FIELD;
-use throughline::{SpanId, TraceContext, TraceId};
 
 use crate::fields::{Fields, OwnedValue};
 use crate::item::{Context, Event, Item, Span};
 use crate::remotes::{Remotes, is_remote};
 use crate::time::{Time, TimeSource};
 use crate::trace::{Assembled, Loss, LossCause, OwnedEvent, OwnedSpan, Trace};
+use crate::trace_group::{Group, Ids};
 use crate::trace_tree::arrange;
 
-/// Puts items together to traces.
+/// Assembles items into traces.
 ///
-/// A trace is given out when its root has ended. One whose root stays open (a device's main loop) is given out in parts, so that
-/// its children and events are seen as they end: the trace that has waited longest when more than the limit of records is held, and all
-/// traces that have waited since the last call of [`sweep`](Self::sweep).
+/// A trace is given out when its root has ended. If the root stays open (such as a device's main loop), the
+/// trace is given out in parts, so that its children and events are seen as they end. Two things trigger
+/// that: when more records than the limit are held, the trace that has waited longest is given out; and
+/// [`sweep`](Self::sweep) gives out all traces that have waited since the last sweep.
 ///
-/// Memory: at most `limit` records, each with at most a frame's worth of bytes ([`crate::stream::MAX_FRAME`], times a small factor) and
-/// usually about 300; while a trace is given out, its records a second time; and some 10 MB of remote parents at most.
+/// Memory: at most `limit` records, each of at most a frame's worth of bytes ([`crate::stream::MAX_FRAME`]
+/// times a small factor) but usually about 300; a second copy of a trace's records while it is given out; and
+/// at most about 10 MB of remote parents.
 ///
-/// Which trace is a remote one an id tells by its mark. When its attach record was lost, or when more remote parents were open than are
-/// remembered, what belongs to it is given out as a [`Trace`] without an id, and counted as [`unknown_parent`](Self::unknown_parent).
+/// A mark in the root id tells a remote trace. If its attach record was lost, or if more remote parents were
+/// open than are remembered, its records are given out as a [`Trace`] without an id and counted in
+/// [`unknown_parent`](Self::unknown_parent).
 #[derive(Debug)]
 pub struct TraceBuilder<'elf> {
     limit: usize,
     linger: u64,
-    /// Records held, over all groups.
+    /// Number of records held in all groups.
     held: usize,
-    /// Of these, fields that wait for the end of their span after the rest of their trace was given out.
+    /// How many of these are fields that wait for the end of their span after the rest of their trace was
+    /// given out.
     kept: usize,
-    /// Records taken so far: the clock by which groups wait.
+    /// Number of records taken so far. Waiting times are measured with it.
     taken: u64,
     /// Value of `taken` at the last sweep.
     swept: u64,
     groups: HashMap<u64, Group<'elf>>,
-    /// Roots of the groups that have something to give out, by the value of `taken` when the oldest of it came.
+    /// Roots of the groups that have something to give out, by the value of `taken` when the oldest part of
+    /// it came.
     waiting: BTreeMap<u64, u64>,
     /// Roots of the groups whose root has ended, by `touched`.
     ended: BTreeMap<u64, u64>,
-    /// How many parts of a trace were given out, of the roots given out last.
+    /// How many parts of a trace were given out, for the roots given out most recently.
     parts: Recent<u32>,
     remotes: Remotes,
-    /// Records given out that belong to a remote trace whose ids are not known.
+    /// Number of records given out that belong to a remote trace whose ids are not known.
     unknown_parent: u64,
     word_bits: u8,
     losses: VecDeque<(u64, Loss)>,
-    /// Events outside any span, held so that they come out in order of time with the traces; with each, `taken` when it came.
+    /// Events outside of spans, held so that they are given out in time order with the traces; with each, the
+    /// value of `taken` when it came.
     loose: VecDeque<(u64, OwnedEvent<'elf>)>,
     key: IdKey,
-    /// When the newest record of this boot was made.
+    /// Time of the newest record of this boot.
     newest: Option<Time>,
-    /// Losses on the link before the first record of this boot: frames, records.
+    /// Losses on the link before the first record of this boot: frames and records.
     untimed: (u64, u64),
 }
 
-/// What is held of one root.
-#[derive(Debug, Default)]
-pub(crate) struct Group<'elf> {
-    pub(crate) spans: Vec<OwnedSpan<'elf>>,
-    pub(crate) events: Vec<OwnedEvent<'elf>>,
-    pub(crate) added: Vec<OwnedEvent<'elf>>,
-    pub(crate) losses: Vec<Loss>,
-    /// What its root id stands for, if that is a span of another process. Kept here, it cannot be forgotten before what belongs to it is given out.
-    remote: Option<TraceContext>,
-    /// Its root span was seen.
-    rooted: bool,
-    /// A span directly below the root id was seen: the entry span, if the root is a remote one.
-    entered: bool,
-    /// Value of `taken` when its last record came.
-    touched: u64,
-    /// Value of `taken` when the oldest record came that has not been given out; 0 is none.
-    since: u64,
-}
-
-/// Remote parents remembered.
+/// Most remote parents remembered.
 const MAX_REMOTES: usize = 1 << 16;
-/// Traces given out of which the number of parts is remembered.
+/// For how many traces the number of parts is remembered.
 const MAX_PARTS: usize = 1024;
-/// The trace a loss belongs to may end later than it: a loss is held back that many times as long as a trace lingers.
+/// The trace of a loss may end later than the loss. A loss is therefore held back this many times as long as
+/// a trace lingers.
 const PATIENCE: u64 = 4;
-/// Losses held back for the trace they happened in.
+/// Most losses held back for their trace.
 const MAX_LOSSES: usize = 1024;
 
 impl<'elf> TraceBuilder<'elf> {
-    /// A builder that holds at most `limit` records, and keeps a trace whose root has ended for `linger` more records, because what
-    /// other cores and interrupts wrote meanwhile may come after it.
+    /// A builder that holds at most `limit` records. It keeps a trace whose root has ended until `linger`
+    /// more records have come, because records of other cores and interrupts may come later.
     pub fn new(limit: usize, linger: u64) -> TraceBuilder<'elf> {
         TraceBuilder {
             limit,
@@ -111,20 +99,20 @@ impl<'elf> TraceBuilder<'elf> {
         }
     }
 
-    /// Records held now; never more than the limit after a call.
+    /// Number of records held now; after a call never more than the limit.
     pub fn held(&self) -> usize {
         self.held
     }
 
-    /// Records given out so far that belong to a remote trace whose ids are not known.
+    /// Number of records given out so far that belong to a remote trace whose ids are not known.
     pub fn unknown_parent(&self) -> u64 {
         self.unknown_parent
     }
 
-    /// Takes the next item. Items that are no part of a trace (metrics, damage, preambles) are passed over.
+    /// Takes the next item. Items that do not belong to a trace (metrics, damage, preambles) are ignored.
     pub fn take(&mut self, context: &Context, item: &Item<'elf, '_>, out: &mut dyn FnMut(Assembled<'elf>)) {
         match item {
-            // Ids start anew with a boot, so no trace continues over one.
+            // Ids start again at a boot, so no trace continues over one.
             Item::Boot(_) => {
                 self.flush(out);
                 self.remotes.clear();
@@ -143,7 +131,7 @@ impl<'elf> TraceBuilder<'elf> {
             Item::Fields(event) => {
                 let owned = owned_event(context, event);
                 self.made(owned.time, out);
-                // Without a span there is nothing to add the fields to; they are shown as an event.
+                // Without a span the fields belong to nothing, so they are shown as an event.
                 match event.span {
                     Some((_, root)) => self.group(root).added.push(owned),
                     None => self.loose(owned),
@@ -181,14 +169,15 @@ impl<'elf> TraceBuilder<'elf> {
         self.release(out);
     }
 
-    /// Gives out every trace whose root has ended, without lingering; for a live stream when no bytes are at hand.
+    /// Gives out every trace whose root has ended, without lingering. For a live stream when no bytes are
+    /// available.
     pub fn settle(&mut self, out: &mut dyn FnMut(Assembled<'elf>)) {
         let ended = self.ended.values().copied().collect();
         self.give(out, 0, ended);
     }
 
-    /// Gives out what came before the last sweep, also of traces whose root is still open. Called every *t* seconds, it bounds the time from a
-    /// record to its being given out by 2 *t*, whether or not its root ever ends.
+    /// Gives out everything that came before the last sweep, even if its root is still open. If this is
+    /// called every *t* seconds, each record is given out within 2 *t*, whether or not its root ever ends.
     pub fn sweep(&mut self, out: &mut dyn FnMut(Assembled<'elf>)) {
         let due = self.waiting.range(..=self.swept).map(|(_, root)| *root).collect();
         let age = self.taken - self.swept;
@@ -198,13 +187,14 @@ impl<'elf> TraceBuilder<'elf> {
 
     /// Gives out everything held.
     pub fn flush(&mut self, out: &mut dyn FnMut(Assembled<'elf>)) {
-        // A loss on the link that no record followed takes the time of the newest record, if there is one.
+        // A loss on the link without a later record gets the time of the newest record, if there is one.
         let none = Time { unix_ns: 0, error_ns: None, source: TimeSource::Boot };
         self.made(self.newest.unwrap_or(none), out);
         self.give_all(out);
     }
 
-    /// A record was made at this time. A loss on the link that came before any record of its boot takes the time of the first.
+    /// Notes that a record was made at this time. A loss on the link that came before the first record of its
+    /// boot gets the time of that record.
     fn made(&mut self, time: Time, out: &mut dyn FnMut(Assembled<'elf>)) {
         self.newest = Some(time);
         let (frames, count) = std::mem::take(&mut self.untimed);
@@ -217,7 +207,8 @@ impl<'elf> TraceBuilder<'elf> {
         let start = context.time(span.start);
         let owned = OwnedSpan {
             callsite: span.callsite,
-            // These are filled in when the trace is given out, because its remote parent may become known later.
+            // These are filled in when the trace is given out, because its remote parent may become known
+            // later.
             trace_id: None,
             span_id: context.span_id(span.id),
             parent_span_id: None,
@@ -243,7 +234,7 @@ impl<'elf> TraceBuilder<'elf> {
         self.note_end(span.root);
     }
 
-    /// Remembers a group whose root has ended.
+    /// Notes a group whose root has ended.
     fn note_end(&mut self, root: u64) {
         let Some(group) = self.groups.get(&root) else { return };
         if group.is_complete() {
@@ -260,7 +251,7 @@ impl<'elf> TraceBuilder<'elf> {
         }
     }
 
-    /// The group of a root, about to be given one more record.
+    /// The group of a root, which is about to get one more record.
     fn group(&mut self, root: u64) -> &mut Group<'elf> {
         self.held += 1;
         self.taken += 1;
@@ -287,7 +278,7 @@ impl<'elf> TraceBuilder<'elf> {
         self.loose.push_back((self.taken, event));
     }
 
-    /// Gives out what has waited long enough, and the oldest beyond the limit.
+    /// Gives out what has waited long enough, and the oldest traces beyond the limit.
     fn release(&mut self, out: &mut dyn FnMut(Assembled<'elf>)) {
         let before = |age: u64| self.taken.saturating_sub(age);
         let due = |queue: &BTreeMap<u64, u64>, age| {
@@ -309,7 +300,7 @@ impl<'elf> TraceBuilder<'elf> {
     }
 
     fn give_all(&mut self, out: &mut dyn FnMut(Assembled<'elf>)) {
-        // Nothing is to be kept for spans that may end later.
+        // No spans follow, so no fields must be kept for them.
         let all = self.groups.keys().copied().collect();
         self.give_or_keep(out, 0, all, 0);
     }
@@ -318,8 +309,8 @@ impl<'elf> TraceBuilder<'elf> {
         self.give_or_keep(out, age, roots, self.limit / 4);
     }
 
-    /// Gives out the groups of these roots, and the events and losses that belong to none and came `age` records ago, in order of time.
-    /// At most `keep` records of fields stay behind for spans that are still open.
+    /// Gives out, in time order, the groups of these roots, and the events and losses outside of them that
+    /// came at least `age` records ago. At most `keep` field records are kept for spans that are still open.
     fn give_or_keep(&mut self, out: &mut dyn FnMut(Assembled<'elf>), age: u64, roots: Vec<u64>, keep: usize) {
         let mut given: Vec<(u64, Assembled<'elf>)> = Vec::new();
         for root in roots {
@@ -370,48 +361,7 @@ impl<'elf> TraceBuilder<'elf> {
     }
 }
 
-impl<'elf> Group<'elf> {
-    fn len(&self) -> usize {
-        self.spans.len() + self.events.len() + self.added.len()
-    }
-
-    /// Whether its root has ended; of a remote parent's trace, whether a span directly below it has.
-    fn is_complete(&self) -> bool {
-        self.rooted || self.entered && self.remote.is_some()
-    }
-
-    /// Records of fields in a group that waits for nothing else.
-    fn kept(&self) -> usize {
-        if self.since == 0 { self.added.len() } else { 0 }
-    }
-
-    /// Takes the fields whose span is not in the group, as it may still be open, up to `room` of them. Of several records of one
-    /// callsite and span the last one is enough, because it sets the same fields anew; but links add up.
-    fn take_fields_of_open_spans(&mut self, room: usize) -> Group<'elf> {
-        let here: HashSet<u64> = self.spans.iter().map(|span| span.id).collect();
-        let is_open = |e: &OwnedEvent<'elf>| e.span_local.is_some_and(|id| !here.contains(&id));
-        let (mut open, others): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.added).into_iter().partition(is_open);
-        self.added = others;
-        let mut seen = HashSet::new();
-        open.reverse();
-        let is_link = |e: &OwnedEvent<'elf>| e.fields.iter().any(|(name, _)| *name == LINK_FIELD);
-        open.retain(|e| is_link(e) || seen.insert((e.span_local, e.callsite.id)));
-        // The oldest that find no room are shown by themselves.
-        self.added.extend(open.drain(room.min(open.len())..));
-        open.reverse();
-        Group { added: open, touched: self.touched, remote: self.remote, ..Group::default() }
-    }
-
-    fn interval(&self) -> Option<(u64, u64)> {
-        let spans =
-            self.spans.iter().map(|s| (s.start.unix_ns, s.start.unix_ns.saturating_add(s.duration_ns)));
-        let events = self.events.iter().chain(&self.added).map(|e| (e.time.unix_ns, e.time.unix_ns));
-        spans.chain(events).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
-    }
-}
-
-/// A map that remembers the keys inserted last.
+/// A map that keeps only the keys inserted last.
 #[derive(Debug)]
 struct Recent<V> {
     most: usize,
@@ -445,41 +395,6 @@ impl<V: Copy> Recent<V> {
     }
 }
 
-/// From local ids to W3C ids, the remote parent put in.
-pub(crate) struct Ids {
-    key: IdKey,
-    root: u64,
-    remote: Option<TraceContext>,
-    /// Whether the trace is one of this device, or of a remote parent that is known.
-    is_known: bool,
-}
-
-impl Ids {
-    /// `None` in a remote trace whose ids are not known.
-    pub(crate) fn trace(&self) -> Option<TraceId> {
-        let derived = || self.is_known.then(|| self.key.trace_id(self.root));
-        self.remote.map(|remote| remote.trace_id).or_else(derived)
-    }
-
-    /// Of a span of this device.
-    pub(crate) fn own(&self, id: u64) -> SpanId {
-        self.key.span_id(id)
-    }
-
-    /// `None` of a remote span that is not known.
-    pub(crate) fn span(&self, id: u64) -> Option<SpanId> {
-        match self.remote {
-            Some(remote) if id == self.root => Some(remote.span_id),
-            None if self.is_remote(id) => None,
-            _ => Some(self.own(id)),
-        }
-    }
-
-    pub(crate) fn is_remote(&self, id: u64) -> bool {
-        id == self.root && (self.remote.is_some() || !self.is_known)
-    }
-}
-
 fn owned_event<'elf>(context: &Context, event: &Event<'elf, '_>) -> OwnedEvent<'elf> {
     OwnedEvent {
         callsite: event.callsite,
@@ -493,8 +408,8 @@ fn owned_event<'elf>(context: &Context, event: &Event<'elf, '_>) -> OwnedEvent<'
     }
 }
 
-/// The fields with unique names: of a name that is set twice the last value holds, in the first's place, so that a placeholder of a
-/// message still finds its field by position.
+/// The fields with unique names. If a name is set twice, its last value is put in the place of the first, so
+/// that a placeholder of a message still finds its field by position.
 fn owned_fields<'elf>(fields: Fields<'elf, '_>) -> Vec<(&'elf str, OwnedValue)> {
     let mut owned: Vec<(&'elf str, OwnedValue)> = Vec::with_capacity(fields.len());
     for (name, value) in fields {

@@ -1,12 +1,13 @@
-//! The order of one trace's lines: parents before children, siblings by time. No recursion, as a chain of spans may be long.
+//! Orders the lines of a trace: parents before children, siblings by time. It does not recurse, because a
+//! chain of spans may be long.
 
 use std::collections::HashMap;
 use throughline::adapter::record::LINK_FIELD;
 
 use crate::trace::Entry;
-use crate::trace_builder::{Group, Ids};
+use crate::trace_group::{Group, Ids};
 
-/// The lines of a group, with their depths.
+/// The lines of a group with their depths.
 pub(crate) fn arrange<'elf>(group: Group<'elf>, ids: &Ids) -> Vec<(usize, Entry<'elf>)> {
     let Group { mut spans, events, added, losses, .. } = group;
     let at: HashMap<u64, usize> = spans.iter().enumerate().map(|(i, span)| (span.id, i)).collect();
@@ -25,7 +26,7 @@ pub(crate) fn arrange<'elf>(group: Group<'elf>, ids: &Ids) -> Vec<(usize, Entry<
         match span {
             Some(span) => {
                 for (name, value) in event.fields {
-                    // A field that is set again has its new value, as in OpenTelemetry.
+                    // A field that is set again gets its new value, as in OpenTelemetry.
                     match span.fields.iter_mut().find(|(known, _)| *known == name && name != LINK_FIELD) {
                         Some((_, old)) => *old = value,
                         None => span.fields.push((name, value)),
@@ -37,7 +38,7 @@ pub(crate) fn arrange<'elf>(group: Group<'elf>, ids: &Ids) -> Vec<(usize, Entry<
     }
     let count = spans.len();
     let place = |id: Option<u64>| id.and_then(|id| at.get(&id).copied());
-    // Spans first, so that the index of a span is that of its entry.
+    // Add spans first, so that the index of a span is also that of its entry.
     let mut entries: Vec<(usize, Entry<'elf>)> =
         Vec::with_capacity(count + unclaimed.len() + events.len() + losses.len());
     let mut nodes = Vec::with_capacity(entries.capacity());
@@ -56,7 +57,7 @@ pub(crate) fn arrange<'elf>(group: Group<'elf>, ids: &Ids) -> Vec<(usize, Entry<
     }
     let top = nodes.iter().take(count).position(|node| node.parent.is_none());
     for loss in losses {
-        // A loss belongs to no span in particular; it is shown below the first span of the trace, at its time.
+        // A loss belongs to no span, so it is shown below the first span of the trace, at its time.
         nodes.push(Node { time: loss.time.unix_ns, parent: top });
         entries.push((0, Entry::Loss(loss)));
     }
@@ -66,14 +67,14 @@ pub(crate) fn arrange<'elf>(group: Group<'elf>, ids: &Ids) -> Vec<(usize, Entry<
     entries
 }
 
-/// What the order of a line depends on.
+/// The properties of a line that determine its place.
 struct Node {
     time: u64,
-    /// Index of the span it is under.
+    /// Index of the span above it.
     parent: Option<usize>,
 }
 
-/// The nodes' indices in the order of their lines, each with its depth.
+/// The indices of the nodes in the order of their lines, each with its depth.
 fn walk(nodes: &[Node]) -> Vec<(usize, usize)> {
     let mut children: Vec<Vec<usize>> = vec![Vec::new(); nodes.len()];
     let mut tops = Vec::new();
@@ -88,7 +89,7 @@ fn walk(nodes: &[Node]) -> Vec<(usize, usize)> {
     let mut seen = vec![false; nodes.len()];
     let mut order = Vec::with_capacity(nodes.len());
     let mut stack: Vec<(usize, usize)> = tops.into_iter().map(|i| (i, 0)).collect();
-    // Spans in a circle hang from no top; each circle is entered at the first of its spans.
+    // Spans whose parents form a cycle are below no top; enter each cycle at its first span.
     let mut next = 0;
     loop {
         while let Some((i, depth)) = stack.pop() {
@@ -110,10 +111,11 @@ fn walk(nodes: &[Node]) -> Vec<(usize, usize)> {
     }
 }
 
-/// Moves the entries into this order and notes their depths. In place, because a long trace has many large entries.
+/// Moves the entries into this order and sets their depths. It works in place, because a long trace has many
+/// large entries.
 fn put_in_order(entries: &mut [(usize, Entry<'_>)], mut order: Vec<(usize, usize)>) {
     for start in 0..order.len() {
-        // Follows one cycle of the permutation. A place that is done refers to itself.
+        // Follow one cycle of the permutation. A finished place refers to itself.
         let mut to = start;
         loop {
             let from = std::mem::replace(&mut order[to].0, to);

@@ -1,4 +1,4 @@
-//! ELFs: what is read from one, what a wrong one says, and that any bytes are survived.
+//! ELFs: what is read from one, what is reported about a wrong one, and that any bytes are survived.
 
 mod common;
 
@@ -59,7 +59,7 @@ fn callsites_are_compared_by_their_checksum_where_there_is_no_build_id_33() {
     let elf = Elf::parse("fw.elf", file).unwrap();
     let sum = fnv1a(&section(&sites())).to_le_bytes();
     assert_eq!(elf.check_build_id(&sum), Ok(true));
-    // One letter of one message is another.
+    // The same program with one letter of one message changed.
     let mut others = sites();
     others[4].name = "tock {{idle}}";
     let others = fnv1a(&section(&others)).to_le_bytes();
@@ -89,7 +89,7 @@ fn a_wrong_elf_gives_no_names_but_every_record() {
     device.build_id = vec![7; 20];
     device.preamble().batch(0, 0, std::slice::from_ref(&event));
     device.preamble();
-    // The right program after a reset.
+    // After a reset, the device runs the right program.
     device.reset(1);
     device.build_id = BUILD_ID.to_vec();
     device.preamble().batch(0, 0, &[event]);
@@ -104,7 +104,7 @@ fn a_wrong_elf_gives_no_names_but_every_record() {
         _ => {}
     });
     let unknown = format!("callsite@{:#x}?", ids.tick);
-    // What stands at the string's address in a wrong ELF is not the string.
+    // The bytes at the string's address in a wrong ELF are not the string.
     assert_eq!(names, [(unknown, false), ("tick {{idle}}".to_owned(), true)]);
     assert_eq!((mismatches, decoder.counts().build_ids), (1, 1), "said once");
 }

@@ -1,7 +1,7 @@
-//! Captures of released wire format versions, kept in the tree, decode to the same text for ever.
+//! Captures of released wire format versions, kept in the repository, must always decode to the same text.
 //!
-//! After a change that is meant, run with `THROUGHLINE_BLESS=1` and read the difference. Captures of a released version are
-//! never written again; a new version gets new files.
+//! After an intended change, run with `THROUGHLINE_BLESS=1` and read the difference. Captures of a released
+//! version are never written again; a new version gets new files.
 
 mod common;
 
@@ -17,7 +17,7 @@ fn captures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures")
 }
 
-/// Compares with the file, or writes it when asked to.
+/// Compares with the file, or writes it if `THROUGHLINE_BLESS` is set.
 fn same(name: &str, bytes: &[u8]) {
     let path = captures().join(name);
     if std::env::var_os("THROUGHLINE_BLESS").is_some() {
@@ -54,7 +54,7 @@ fn dump(elf: &Elf, wire: &[u8], chunk: usize) -> String {
     let mut sink = |context: &Context, item: Item<'_, '_>| line(&mut out, context, &item);
     wire.chunks(chunk).for_each(|bytes| decoder.push(bytes, None, &mut sink));
     decoder.finish(&mut sink);
-    // Counters that came later than these texts are 0 in their captures and are left out.
+    // Counters that were added after these captures are 0 there, so leave them out.
     let counts =
         format!("{:?}", decoder.counts()).replace(", unknown_records: 0", "").replace(", clocks: 0", "");
     writeln!(out, "{:?}\n{counts}", decoder.balance()).unwrap();

@@ -1,4 +1,4 @@
-//! The decoder's memory bound, measured by an allocator that counts, on streams made to exceed it.
+//! The decoder's memory limit, measured by a counting allocator on streams made to exceed it.
 
 mod common;
 
@@ -11,7 +11,7 @@ use throughline_decode::decoder::MAX_MEMORY;
 use throughline_decode::trace::{Assembled, TraceBuilder};
 use throughline_decode::{Decoder, TimeOptions};
 
-/// Records that the host tool holds when it is not told otherwise.
+/// How many records the host tool holds by default.
 const LIMIT: usize = 32_768;
 
 struct Counting;
@@ -19,12 +19,12 @@ struct Counting;
 static NOW: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: every call is passed on to the system's allocator as it came; counting allocates nothing.
+// SAFETY: every call is passed unchanged to the system's allocator; counting allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let now = NOW.fetch_add(layout.size(), Relaxed) + layout.size();
         PEAK.fetch_max(now, Relaxed);
-        // SAFETY: the caller keeps `alloc`'s contract, which is the system's.
+        // SAFETY: the caller keeps the contract of `alloc`, which is also the system's.
         unsafe { System.alloc(layout) }
     }
 
@@ -38,12 +38,12 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// One test, so that no other allocates meanwhile.
+/// There is only one test, so that no other one allocates meanwhile.
 #[test]
 fn memory_stays_below_what_is_promised() {
     let decoder_peak = |wires: &mut dyn FnMut(u64) -> Option<Vec<u8>>| {
         let mut decoder = Decoder::new(None, TimeOptions::default());
-        // Bytes the decoder holds between calls, and the most it held within one.
+        // Bytes that the decoder holds between calls, and the most that it held within one call.
         let (mut held, mut peak) = (0, 0);
         for n in 0.. {
             let Some(wire) = wires(n) else { break };
@@ -57,11 +57,11 @@ fn memory_stays_below_what_is_promised() {
         peak
     };
 
-    // No delimiter, ever.
+    // There is never a delimiter.
     let noise = decoder_peak(&mut |n| (n < 100).then(|| vec![0x55; 100_000]));
     assert!(noise < 64 << 10, "{noise}");
 
-    // Frames that wait for a preamble that never comes.
+    // Frames wait for a preamble that never comes.
     let mut device = Device::new(32);
     let held = decoder_peak(&mut |n| {
         device.wire.clear();
@@ -71,7 +71,8 @@ fn memory_stays_below_what_is_promised() {
     });
     assert!(held < 1 << 20, "{held}");
 
-    // Ever new series, with labels long and empty, and histograms wide and sparse, in a snapshot that never ends.
+    // New series come without end, with long and empty labels and with wide and sparse histograms, in a
+    // snapshot that never ends.
     let mut device = Device::new(64);
     device.preamble();
     let long = "x".repeat(200);
@@ -94,7 +95,7 @@ fn memory_stays_below_what_is_promised() {
     assert!(series < MAX_MEMORY, "{series}");
     assert!(series > 1 << 20, "the test means to strain the bound: {series}");
 
-    // A root that never ends, as of a device's main loop, over 800,000 records: as the tool holds them.
+    // A root that never ends, like a device's main loop, over 800,000 records, held as the tool holds them.
     let mut device = Device::new(32);
     device.preamble();
     let mut decoder = Decoder::new(None, TimeOptions::default());
@@ -123,7 +124,7 @@ fn memory_stays_below_what_is_promised() {
     assert!(most < LIMIT * 1024, "{most} bytes for {LIMIT} records held");
     drop((decoder, builder));
 
-    // A builder of few records, given many.
+    // A builder with a small limit gets many records.
     let mut device = Device::new(32);
     device.preamble();
     let mut decoder = Decoder::new(None, TimeOptions::default());

@@ -1,4 +1,4 @@
-//! Metrics over time: wraps, parts, gaps, resets, and memory that stays bounded whatever is sent.
+//! Metrics over time: wraps, parts, gaps, resets, and bounded memory whatever is sent.
 
 mod common;
 
@@ -76,7 +76,7 @@ fn a_reset_begins_again() {
 #[test]
 fn buckets_far_apart_are_merged_without_error() {
     let mut device = Device::new(64);
-    // Scale 20: the value 1 is position 0, 2^63 is position 63 · 2^20.
+    // At scale 20, the value 1 is at position 0 and 2^63 is at position 63 · 2^20.
     let far = 63u64 << 20;
     device.preamble().metrics(
         0,
@@ -88,7 +88,7 @@ fn buckets_far_apart_are_merged_without_error() {
     let PointValue::Histogram { scale, offset, buckets, .. } = &seen[0].points[0].value else { panic!() };
     assert!(buckets.len() <= 1 << 14);
     assert_eq!((buckets[0], *buckets.last().unwrap(), buckets.iter().sum::<u64>()), (3, 2, 5));
-    // Position p of scale s holds values up to 2^(p / 2^s); the upper bounds are those of the values.
+    // Position p of scale s holds values up to 2^(p / 2^s), so the upper bounds must match the values.
     let upper = |index: i64| (index + 1) as f64 / f64::from(1u32 << scale);
     assert_eq!(upper(i64::from(*offset)), 0.0);
     assert_eq!(upper(i64::from(*offset) + buckets.len() as i64 - 1), 63.0);
@@ -128,7 +128,7 @@ fn memory_is_bounded_and_values_beyond_it_are_still_given() {
         }
         number += 1;
     }
-    // More buckets than are followed, and more in one snapshot than are held.
+    // Send more buckets than are followed, and more in one snapshot than are held.
     for id in 0..200 {
         let first = 1 + id * 1000 % 50_000;
         device.metrics(number, false, 0, &[(id, 0, &[], histogram(10, 1, 0, first, &[1; 1000]))]);
@@ -141,7 +141,7 @@ fn memory_is_bounded_and_values_beyond_it_are_still_given() {
 
 #[test]
 fn wraps_are_followed_for_as_many_buckets_as_there_is_room() {
-    // Scale 10 has the positions 0 to 65536; one series takes all the room there is, or leaves some.
+    // Scale 10 has the positions 0 to 65536. One series takes all the room, or leaves some.
     for (taken, followed) in [(MAX_BUCKETS as u64, false), (MAX_BUCKETS as u64 - 1, true)] {
         let mut device = Device::new(32);
         device.preamble();

@@ -1,4 +1,5 @@
-//! Whatever is encoded decodes to the same records; damage costs the frames it touches and no other; nothing panics.
+//! Whatever is encoded decodes to the same records; damage affects only the frames that it touches; nothing
+//! panics.
 
 mod common;
 
@@ -10,7 +11,7 @@ use throughline_decode::stream::MAX_FRAME;
 use throughline_decode::{DamageKind, Decoder, Item, TimeOptions};
 
 fn field() -> impl Strategy<Value = F> {
-    // No NaN, which equals nothing; its bits pass as any others do.
+    // NaN is left out, because it is unequal to itself.
     let text = "[a-zß€𝄞]{0,20}";
     prop_oneof![
         any::<bool>().prop_map(F::Bool),
@@ -32,7 +33,7 @@ fn id(bits: u32) -> BoxedStrategy<u64> {
     prop_oneof![1..20u64, 1..=u64::MAX >> (64 - bits)].boxed()
 }
 
-/// Times near enough to each other for 32-bit deltas, over a wrap of 32 bits.
+/// Times that are close enough for 32-bit deltas, around a wrap of 32 bits.
 fn time() -> impl Strategy<Value = u64> {
     (1u64 << 32) - 1_000_000..(1u64 << 32) + 1_000_000
 }
@@ -82,7 +83,7 @@ fn batches() -> impl Strategy<Value = (u32, Vec<Vec<Rec>>)> {
     prop_oneof![Just(32u32), Just(64)].prop_flat_map(|bits| (Just(bits), vec(vec(record(bits), 0..6), 1..6)))
 }
 
-/// A capture of these batches, a preamble first.
+/// A capture of these batches with a preamble at its start.
 fn capture(bits: u32, batches: &[Vec<Rec>]) -> Device {
     let mut device = Device::new(bits);
     device.preamble();
@@ -118,7 +119,8 @@ fn unknown_record_kinds_are_skipped_and_counted_and_all_else_stands() {
             &[
                 event(1001),
                 unknown(255, 1005, every_type.clone()),
-                // Its time is relative to that of the record skipped, its span and root to those before.
+                // Its time is relative to that of the skipped record; its span and root are relative to
+                // earlier ones.
                 event(1004),
                 unknown(254, 1006, vec![]),
                 unknown(255, 1006, vec![F::U32(5)]),
@@ -174,17 +176,18 @@ proptest! {
     ) {
         let device = capture(bits, &batches);
         let mut wire = device.wire.clone();
-        // Behind the first delimiter: what comes before it is no frame.
+        // Start behind the first delimiter, because bytes before it are not a frame.
         let from = 1 + cut.index(wire.len() - 1);
         let to = (from + deleted).min(wire.len());
         wire.splice(from..to, garbage.iter().copied());
-        // A byte put before a frame's first runs into it, so an insertion touches the frame whose byte it pushes away.
+        // A byte inserted before a frame becomes part of it, so an insertion affects the frame whose byte it
+        // moves.
         let touched = |at: &std::ops::Range<usize>| match from == to {
             true => !garbage.is_empty() && at.contains(&from),
-            // What is deleted up to a frame's start takes the delimiter before it, so that two frames run together.
+            // Deleting up to a frame's start removes the delimiter before it, so two frames become one.
             false => at.start <= to && from < at.end,
         };
-        // A new end of the capture: one more preamble tells how much was lost.
+        // Send one more preamble at the end, which tells how many records were lost.
         let mut whole = device.clone();
         whole.wire.clear();
         whole.wire.push(0);
@@ -199,7 +202,7 @@ proptest! {
                 fewest += u64::from(*count);
             }
         }
-        // Every record outside the damage, in order.
+        // Every record outside of the damage must come, in order.
         let mut left = seen.iter();
         for record in &expected {
             prop_assert!(left.any(|s| s == record), "{:?} is missing", record);
@@ -226,7 +229,7 @@ proptest! {
             device.frame(*kind, body, 0);
         }
         let (_, decoder) = decode(&device.wire, chunk);
-        // Right CRCs: nothing is skipped, every frame is told apart.
+        // The CRCs are right, so nothing is skipped and every frame is recognised.
         prop_assert_eq!(decoder.counts().skipped_bytes, 0);
         prop_assert_eq!(decoder.counts().frames, bodies.len() as u64);
     }
@@ -237,7 +240,7 @@ fn records_before_a_malformed_one_stand_and_the_rest_is_counted() {
     let event = |time| Rec::Event { callsite: 9, time, span: None, fields: vec![F::U32(1)] };
     let mut device = Device::new(32);
     device.preamble();
-    // Kind 9 does not exist; it and the two records behind it cannot be read.
+    // Kind 9 does not exist, so it and the two records after it cannot be read.
     device.batch(0, 0, &[event(1), event(2), Rec::Raw(vec![9], 1), event(3), event(4)]);
     device.batch(0, 0, &[event(5)]);
     let (seen, decoder) = decode(&device.wire, 11);
@@ -263,7 +266,7 @@ fn frames_before_the_preamble_wait_for_it_but_not_for_ever() {
     decoder.push(rest, None, &mut |_, item| seen += u32::from(Seen::of(&item).is_some()));
     assert_eq!(u64::from(seen), frames, "given out in full once no more are held");
 
-    // Joined late: the preamble that comes gives the frames before it their clock and ids.
+    // Joined late: the first preamble also gives the earlier frames their clock and ids.
     let mut device = Device::new(32);
     device.preamble().batch(HZ_TIMES_3, 0, &[event(HZ_TIMES_3)]);
     device.unix = (50_000_000_000, 1_000_000);

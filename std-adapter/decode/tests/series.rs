@@ -128,7 +128,7 @@ fn histograms_of_several_callsites_are_one_at_the_coarser_scale_32() {
     else {
         panic!("one series");
     };
-    // Positions 1 and 2 of scale 1 are position 1 of scale 0, 3 and 4 are position 2.
+    // Positions 1 and 2 of scale 1 are position 1 of scale 0; positions 3 and 4 are position 2.
     assert_eq!((*scale, *sum, *zeros, *offset, &buckets[..]), (0, 20, 2, 0, &[103, 12][..]));
 }
 
@@ -163,7 +163,7 @@ fn an_up_down_counter_is_extended_over_its_wraps_18() {
     let (elf, ids) = program(&[site(4, "u")]);
     let mut device = Device::new(32);
     device.preamble();
-    // 2^31 - 10, then 20 more, then 30 fewer; and down past the lower end.
+    // Go to 2^31 - 10, up by 20, down by 30, and below the lower end.
     let cells = [i32::MAX - 9, i32::MIN + 10, i32::MAX - 19, -5, i32::MIN + 1, i32::MAX];
     for (number, cell) in cells.into_iter().enumerate() {
         device.metrics(number as u64, true, 0, &[(ids[0], 0, &[], M::UpDown(cell.into()))]);
@@ -194,7 +194,8 @@ fn sums_of_fractions_and_of_whole_numbers_are_one_sum_32() {
 
 #[test]
 fn histograms_in_steps_of_any_size_are_one_32() {
-    // Scale 1, in quarters: 1 is four of them, at position 4; and, in whole numbers, at position 0.
+    // At scale 1 in quarters, the value 1 is four quarters and at position 4; in integers, it is at position
+    // 0.
     let (elf, ids) = program(&[site(6, "h"), site(6, "h")]);
     let mut device = Device::new(32);
     let quarters = M::Fixed { scale: 1, bits: 2, sum: 5, zeros: 0, first: 0, buckets: vec![1, 0, 0, 0, 1] };
@@ -205,7 +206,7 @@ fn histograms_in_steps_of_any_size_are_one_32() {
         fraction_bits: 2,
         sum: 5 + 4,
         zeros: 2,
-        // OTLP's index -1 holds the value one; a quarter is two powers of two, that is four buckets, below.
+        // OTLP's index -1 holds the value 1. A quarter is two powers of two below, which is four buckets.
         offset: -5,
         buckets: vec![1, 0, 0, 0, 2],
     };

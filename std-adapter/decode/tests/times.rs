@@ -1,4 +1,5 @@
-//! Times of a live stream: better knowledge of the clock never moves a time that was shown, and no time of a boot runs backwards.
+//! Times of a live stream: a better estimate of the clock never changes a time that was shown, and times of a
+//! boot never run backwards.
 
 mod common;
 
@@ -10,7 +11,7 @@ const S: u64 = 1_000_000_000;
 /// The true Unix time of tick 0, in nanoseconds.
 const BOOTED: u64 = 1_700_000_000 * S;
 
-/// What was shown of each record: ticks since boot, the mapped time, and the error stated.
+/// What was shown for each record: ticks since boot, mapped time, and stated error.
 type Shown = Vec<(u64, u64, Option<u64>)>;
 
 fn show(context: &Context, item: &Item<'_, '_>, shown: &mut Shown) {
@@ -24,12 +25,12 @@ fn show(context: &Context, item: &Item<'_, '_>, shown: &mut Shown) {
     shown.push((ticks, time.unix_ns, time.error_ns));
 }
 
-/// A number that looks random, the same in every run.
+/// A pseudorandom number below `below`, the same in every run.
 fn noise(n: u64, below: u64) -> u64 {
     (n.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33) % below
 }
 
-/// Feeds one frame at a time, each with the time at which it arrived.
+/// Feeds one frame at a time with its arrival time.
 fn feed(frames: &[(Vec<u8>, u64)], options: TimeOptions) -> Shown {
     let mut decoder = Decoder::new(None, options);
     let mut shown = Vec::new();
@@ -40,7 +41,8 @@ fn feed(frames: &[(Vec<u8>, u64)], options: TimeOptions) -> Shown {
     shown
 }
 
-/// A device of 1 MHz whose oscillator is off by `ppm`, recording one root that lasts and events in it; some frames come late.
+/// A device with a 1 MHz clock whose oscillator is off by `ppm`. It records events in a long root; some
+/// frames come late.
 fn live(ppm: i64, frames: u64, latency: impl Fn(u64) -> u64) -> Vec<(Vec<u8>, u64)> {
     let mut device = Device::new(32);
     let mut out = Vec::new();
@@ -64,7 +66,7 @@ fn live(ppm: i64, frames: u64, latency: impl Fn(u64) -> u64) -> Vec<(Vec<u8>, u6
 
 #[test]
 fn times_of_one_boot_never_run_backwards_as_faster_frames_arrive_28() {
-    // Latencies that fall, slowly and in jumps, down to 50 µs: each record low moves the mapping.
+    // Latencies fall, slowly and in jumps, to 50 µs, so each new minimum changes the mapping.
     let falling = |n: u64| 50_000 + 9_000_000 / (n + 1) + noise(n, 76_000);
     for ppm in [0, 80, -80] {
         let mut shown = feed(&live(ppm, 4_000, falling), TimeOptions::default());
@@ -94,7 +96,8 @@ fn a_time_that_was_shown_stays_and_later_ones_are_as_good_as_the_fastest_frame_2
     }
     let time = decoder.context().time(500 * 20_000);
     assert_eq!(time.source, TimeSource::Arrival);
-    // The fastest frame came 1 ms after it was made, and 10 µs more after its newest record; half of what it may have taken is taken off.
+    // The fastest frame arrived 1 ms after it was made, and its newest record is 10 µs older. Half of the
+    // longest latency is subtracted.
     assert_eq!(time.unix_ns, BOOTED + 10 * S + 1_010_000 - 5_000_000);
     for (ticks, unix_ns, error) in feed(&frames, options) {
         let truth = BOOTED + ticks * 1_000;
@@ -107,7 +110,7 @@ fn a_device_that_corrects_its_clock_does_not_run_backwards_28() {
     let mut device = Device::new(32);
     let mut frames = Vec::new();
     for n in 0..200u64 {
-        // Each minute the device learns that it was a few milliseconds ahead.
+        // Once a minute the device learns that its clock was a few milliseconds ahead.
         if n % 50 == 0 {
             device.unix = (BOOTED + n * 20_000_000 - n * 100_000, n * 20_000);
             device.preamble();
@@ -137,7 +140,7 @@ fn a_device_that_sets_its_clock_back_by_an_hour_says_so_and_what_was_shown_stays
     device.unix = (BOOTED, 0);
     device.preamble().batch(0, 1, &[event(1_000), event(2_000_000)]);
     device.unix = (BOOTED - 3_600 * S + 2_000_000_000, 2_000_000);
-    // The same word comes again with each preamble; it is one step.
+    // The same time is sent again with each preamble, but it is one step.
     device.preamble().preamble();
     device.batch(2_000_000, 1, &[event(3_000_000), event(1_500_000)]);
     let (mut shown, mut steps) = (Vec::new(), Vec::new());
@@ -150,7 +153,7 @@ fn a_device_that_sets_its_clock_back_by_an_hour_says_so_and_what_was_shown_stays
     });
     assert_eq!(steps, [-3_600 * S as i64]);
     let times: Vec<_> = shown.iter().map(|(_, unix_ns, _)| *unix_ns).collect();
-    // The last one was made before the step, and came after it.
+    // The last record was made before the step, but arrived after it.
     let expected = [BOOTED + S / 1_000, BOOTED + 2 * S, BOOTED + 3 * S - 3_600 * S, BOOTED + 3 * S / 2];
     assert_eq!(times, expected);
 }

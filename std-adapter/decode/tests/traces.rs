@@ -1,4 +1,5 @@
-//! Traces: parents and children in any order, late records, losses, remote parents, boots, and memory that stays bounded.
+//! Traces: parents and children in any order, late records, losses, remote parents, boots, and bounded
+//! memory.
 
 mod common;
 
@@ -31,7 +32,7 @@ fn only_trace(mut out: Vec<Assembled<'static>>) -> Trace<'static> {
     }
 }
 
-/// Depth and local meaning of each line: a span's start, an event's time, a loss's count.
+/// Depth and a number for each line: a span's start, an event's time, a loss's count.
 fn lines(trace: &Trace<'_>) -> Vec<(usize, &'static str, u64)> {
     let line = |(depth, entry): &(usize, Entry<'_>)| match entry {
         Entry::Span(s) => (*depth, "span", s.start.unix_ns / 1000),
@@ -101,7 +102,7 @@ fn late_fields_go_into_their_span_and_set_anew_what_was_set() {
     let Entry::Span(span) = &trace.entries[0].1 else { panic!() };
     let fields: Vec<_> = span.fields.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
     assert_eq!(fields, ["field0=U64(8)", "field1=U64(2)"]);
-    // Of a span that never comes they are shown by themselves.
+    // Fields of a span that never comes are shown separately.
     let mut device = Device::new(32);
     device.preamble().batch(0, 0, &[added(3, vec![F::U32(9)])]);
     assert_eq!(lines(&only_trace(assemble(&device, 100, 50))), [(0, "fields", 3)]);
@@ -124,7 +125,7 @@ fn a_remote_parent_gives_its_trace_and_stands_for_its_span() {
     }
 }
 
-/// The mark of an id that stands for a remote span, by the width of ids.
+/// The mark of an id that stands for a remote span, by the width of ids in bits.
 fn mark(bits: u32) -> u64 {
     if bits == 64 { 1 << 62 } else { 1 << 31 }
 }
@@ -136,7 +137,7 @@ fn what_belongs_to_a_remote_trace_that_is_not_known_is_put_into_no_invented_trac
         let added = Rec::Fields { callsite: 2, time: 4, span: (6, remote), fields: vec![F::U32(9)] };
         let mut device = Device::new(bits);
         device.preamble();
-        // Its attach record was lost, so that nobody can know the ids of the caller.
+        // Its attach record was lost, so the ids of the caller cannot be known.
         device.batch(
             0,
             0,
@@ -190,7 +191,7 @@ fn the_ids_of_a_remote_parent_whose_span_is_open_outlive_any_number_of_others_07
         let ours = mark(32) | 1;
         device.preamble().batch(0, 0, &[attach(ours, REMOTE_TRACE)]);
         for n in 1..35_000u64 {
-            // Two requests that are over: a span was recorded below each, or its detach says so.
+            // Two requests are over: a span below each was recorded, or a detach record says so.
             let ids = [2 * n, 2 * n + 1].map(|id| mark(32) | id);
             let over = |id: u64| match says_detach {
                 true => Rec::Extended {
@@ -227,7 +228,7 @@ fn links_recorded_at_one_callsite_are_all_kept_07() {
         let fields = vec![F::Bytes(vec![n; 25], false)];
         Rec::Fields { callsite: ids[0], time, span: (1, 1), fields }
     };
-    // Held together with their span, and kept back for it while the rest of its trace is given out.
+    // Links held together with their span, and links kept for it while the rest of its trace is given out.
     for children in [0, 100] {
         let mut decoder = Decoder::new(Some(&elf), TimeOptions::default());
         let mut builder = TraceBuilder::new(40, 4);
@@ -296,7 +297,7 @@ fn a_root_that_never_ends_is_given_out_in_parts_as_its_children_end_26() {
     device.preamble();
     let mut records = 0;
     for n in 0..20u64 {
-        // One round of a main loop: a child with an event in it. No limit of records is reached.
+        // One round of a main loop: a child with an event. The limit of records is not reached.
         let (child, at) = (10 + n, 1_000 * n);
         device.batch(at, 1, &[event(at + 5, child, 1), span(0, (child, Some(1), 1), at, 10)]);
         records += 2;
@@ -376,7 +377,7 @@ fn a_name_that_is_set_twice_has_its_last_value_09() {
 fn memory_is_bounded_and_nothing_is_dropped() {
     let mut device = Device::new(32);
     device.preamble();
-    // Roots that never end, spans that are their own parents or go in circles, events of no span.
+    // Roots that never end, spans that are their own parents or form cycles, and events without a span.
     let mut records = 0;
     for n in 0..300u64 {
         let (a, b) = (10 * n + 1, 10 * n + 2);

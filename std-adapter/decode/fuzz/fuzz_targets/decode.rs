@@ -1,5 +1,5 @@
-//! Any bytes, as a stream and as the bodies of frames whose CRC is right: no panic, bounded memory, a ledger that balances, and
-//! the same items whatever the chunks.
+//! Any bytes, as a stream and as bodies of frames with a right CRC: the decoder does not panic, its memory is
+//! bounded, the ledger balances, and the items do not depend on the chunks.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -9,7 +9,7 @@ use throughline_decode::{Decoder, TimeOptions};
 fuzz_target!(|bytes: &[u8]| {
     let whole = decode(bytes, bytes.len().max(1));
     assert_eq!(whole, decode(bytes, 1), "chunks do not matter");
-    // Random bytes seldom have the right CRC: give every piece one.
+    // Random bytes rarely have a right CRC, so add one to every piece.
     let mut wire = vec![0];
     for frame in bytes.split(|b| *b == 0xFF).filter(|piece| piece.len() < 4000) {
         let mut frame = frame.to_vec();

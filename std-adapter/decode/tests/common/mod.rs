@@ -1,5 +1,5 @@
-//! A device in the small: an encoder of wire format 1 and a writer of ELFs, straight from the specification and sharing no code
-//! with the library's own encoder or with the decoder.
+//! A small model of a device: an encoder of wire format 1 and a writer of ELFs. They are written from the
+//! specification and share no code with the library's encoder or the decoder.
 #![allow(dead_code, unreachable_pub, missing_docs)] // Each test binary uses a part of it.
 
 pub mod scenario;
@@ -25,7 +25,7 @@ pub enum F {
     Postcard(Vec<u8>, bool),
 }
 
-/// A record, absolute; the encoder takes the deltas.
+/// A record with whole times and ids; the encoder computes the deltas.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rec {
     Span {
@@ -71,7 +71,7 @@ pub enum Rec {
         time: u64,
         fields: Vec<F>,
     },
-    /// Bytes put as they are; for malformed records. They count as this many records in `ordinal`.
+    /// Bytes sent unchanged, for malformed records. They count as this many records in `ordinal`.
     Raw(Vec<u8>, u32),
 }
 
@@ -118,7 +118,7 @@ pub struct Device {
     pub unix: (u64, u64),
     pub name: &'static str,
     pub wire: Vec<u8>,
-    /// Where each frame is in `wire`, delimiter included, and how many counted records it holds.
+    /// The range of each frame in `wire`, including its delimiter, and its number of counted records.
     pub frames: Vec<(Range<usize>, u32)>,
 }
 
@@ -207,7 +207,7 @@ impl Device {
         self.frame(2, &body, 0)
     }
 
-    /// A frame with any type and body; the header is right.
+    /// Sends a frame of any type and body, with a right header.
     pub fn frame(&mut self, kind: u8, body: &[u8], records: u32) -> &mut Device {
         let mut frame = vec![0x10 | kind];
         let header = [self.sequence, self.epoch, self.ordinal, self.lost];
@@ -225,7 +225,7 @@ impl Device {
     }
 }
 
-/// A batch body and the number of records in it that count.
+/// The body of a batch, and its number of counted records.
 pub fn encode_batch(bits: u32, base_time: u64, base_id: u64, records: &[Rec]) -> (Vec<u8>, u32) {
     let mut b = Vec::new();
     varint(&mut b, base_time);
@@ -419,7 +419,7 @@ pub fn fnv1a(bytes: &[u8]) -> u32 {
     hash
 }
 
-/// COBS as Cheshire and Baker have it, without the delimiter.
+/// COBS as in Cheshire and Baker's paper, without the delimiter.
 fn cobs(bytes: &[u8]) -> Vec<u8> {
     let mut out = vec![0];
     let mut code = 0;
@@ -441,7 +441,7 @@ fn cobs(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A record as seen by a reader of items; what the decoder gives and what was encoded both become one.
+/// A record as a reader of items sees it. Both decoded and encoded records are converted to this.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Seen {
     Span(u64, (u64, Option<u64>, u64), (u64, u64), Status, Option<u64>, Vec<OwnedValue>),
@@ -521,7 +521,7 @@ fn owned(field: &F) -> OwnedValue {
     }
 }
 
-/// Decodes a whole capture in chunks of `chunk` bytes without an ELF.
+/// Decodes a whole capture in chunks of `chunk` bytes, without an ELF.
 pub fn decode(wire: &[u8], chunk: usize) -> (Vec<Seen>, Decoder<'static>) {
     let mut decoder = Decoder::new(None, TimeOptions::default());
     let mut seen = Vec::new();
@@ -570,13 +570,14 @@ impl Site {
 /// Address of the first static string in [`elf`].
 pub const RODATA: u32 = 0x0800_1000;
 
-/// The section of these callsites.
+/// The contents of the section with these callsites.
 pub fn section(sites: &[Site]) -> Vec<u8> {
-    // With padding, as a linker may leave.
+    // Add padding, as a linker may do.
     sites.iter().flat_map(|site| [site.blob(), vec![0; 3]].concat()).collect()
 }
 
-/// An ELF32 for ARM with these callsites and static strings, and the callsites' ids. `None` as callsites leaves the section out.
+/// An ELF32 for ARM with these callsites and static strings, and the ids of the callsites. `None` leaves the
+/// section of callsites out.
 pub fn elf(sites: Option<&[Site]>, strings: &str, build_id: &[u8]) -> (Vec<u8>, Vec<u64>) {
     let mut note = Vec::new();
     [4, build_id.len() as u32, 3].iter().for_each(|n: &u32| note.extend(n.to_le_bytes()));
@@ -589,7 +590,7 @@ pub fn elf(sites: Option<&[Site]>, strings: &str, build_id: &[u8]) -> (Vec<u8>, 
         ids.push(at);
         at += site.blob().len() as u64 + 3;
     }
-    // Name, type, flags, address, contents.
+    // Each section has a name, type, flags, address and contents.
     let mut sections = vec![(".rodata", 1u32, 2u32, RODATA, strings.as_bytes().to_vec())];
     if !build_id.is_empty() {
         sections.push((".note.gnu.build-id", 7, 2, 0x0800_0200, note));

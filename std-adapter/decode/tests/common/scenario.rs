@@ -1,4 +1,4 @@
-//! The golden device: a battery monitor that uses everything wire format 1 has.
+//! The device of the golden captures: a battery monitor that uses everything in wire format 1.
 #![allow(dead_code, unreachable_pub, missing_docs)] // Each test binary uses a part of it.
 
 use super::{BUILD_ID, Device, F, M, RODATA, Rec, Site, elf};
@@ -110,7 +110,7 @@ fn with(rec: Rec, new_status: u8, new_busy: Option<u64>, new_fields: Vec<F>) -> 
     }
 }
 
-/// One round of measuring: a tree of three spans and an event, beginning at `at` with ids from `id`.
+/// One round of measuring: a tree of three spans and an event, which starts at `at` with ids from `id`.
 pub fn round(ids: &Ids, at: u64, id: u64) -> Vec<Rec> {
     let root = with(
         span(ids.measure, (id, None, id), at, 1_240),
@@ -134,7 +134,8 @@ pub fn round(ids: &Ids, at: u64, id: u64) -> Vec<Rec> {
 pub const REMOTE_TRACE: [u8; 16] = *b"\x4b\xf9\x2f\x35\x77\xb3\x4d\xa6\xa3\xce\x92\x9d\x0e\x0e\x47\x36";
 pub const REMOTE_SPAN: [u8; 8] = *b"\x00\xf0\x67\xaa\x0b\xa9\x02\xb7";
 
-/// Every kind of record, every flag, every field type, every metric shape, a wrap, a loss, a reset.
+/// A stream with every kind of record, every flag, every field type, every metric shape, a wrap, a loss and a
+/// reset.
 pub fn everything(bits: u32) -> Device {
     let (_, ids) = program();
     let mut d = Device::new(bits);
@@ -144,7 +145,8 @@ pub fn everything(bits: u32) -> Device {
     first.extend(round(&ids, 1_000, 10));
     first.push(Rec::Event { callsite: ids.tick, time: 2_500, span: None, fields: vec![] });
     d.batch(900, 10, &first);
-    // A remote caller: the upload is part of its trace. The attach comes after, as writers raced. Fields come before their span.
+    // The upload is part of a remote caller's trace. The attach record comes after it, because writers raced.
+    // Fields come before their span.
     let upload = with(
         span(ids.upload, (31, Some(30), 30), 3_000, 8_000),
         1,
@@ -155,7 +157,7 @@ pub fn everything(bits: u32) -> Device {
     let retries =
         Rec::Fields { callsite: ids.retries, time: 5_000, span: (31, 30), fields: vec![F::I32(-2)] };
     d.batch(2_900, 20, &[retries, upload, attach]);
-    // Losses on the device, then fields of every type that is left, on an unknown callsite.
+    // Losses on the device, then fields of all remaining types at an unknown callsite.
     d.lost += 37;
     let odd = vec![F::F64(0.1), F::Bytes(vec![0, 255], true), F::Postcard(vec![1, 2, 3], false)];
     let unknown = Rec::Event { callsite: 0x7777, time: 12_100, span: None, fields: odd };
@@ -190,7 +192,7 @@ pub fn everything(bits: u32) -> Device {
         ],
     );
     d.metrics(0, true, 15_000, &[(ids.latency, 0, &[], histogram(3_000, 0, 16, &[1, 9, 4]))]);
-    // Counted on past its wrap.
+    // The counter has wrapped since the last snapshot.
     d.metrics(
         1,
         true,
@@ -207,7 +209,8 @@ pub fn everything(bits: u32) -> Device {
     d
 }
 
-/// The same, as a bad link delivers it: one frame lost, one with a flipped bit, noise before another, the last one cut short.
+/// The same stream over a bad link: one frame lost, one with a flipped bit, noise before another, and the
+/// last one cut.
 pub fn damaged() -> Vec<u8> {
     let mut device = everything(32);
     let (_, ids) = program();
@@ -215,7 +218,7 @@ pub fn damaged() -> Vec<u8> {
     device.batch(5_000, 60, &round(&ids, 5_000, 60));
     let (mut wire, frames) = (device.wire.clone(), &device.frames);
     wire.truncate(frames[frames.len() - 1].0.end - 5);
-    // From behind, so that what is before keeps its place.
+    // Damage the stream from its end, so that earlier offsets stay valid.
     let reset = &frames[8].0;
     wire.splice(reset.start..reset.start, *b"\x01noise\x00");
     wire[frames[3].0.start + 9] ^= 0x40;
