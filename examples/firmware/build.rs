@@ -1,4 +1,4 @@
-//! Gives the linker the board's memory, the start-up code's layout, and throughline's fragment.
+//! Passes the board's memory, the layout of the start-up code and throughline's linker script to the linker.
 
 use std::env;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ fn main() {
     println!("cargo::rustc-check-cfg=cfg(microbit)");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let target = env::var("TARGET").expect("cargo sets TARGET");
-    // One board per target.
+    // Each target has one board.
     let board = if target.starts_with("thumbv6m") { "microbit" } else { "mps2-an386" };
     if board == "microbit" {
         println!("cargo::rustc-cfg=microbit");

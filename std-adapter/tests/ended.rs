@@ -1,4 +1,5 @@
-//! After the end of recording: what is recorded then is counted, and a guard that went before anything was recorded is told.
+//! After the end of recording: later records are counted, and a guard that was dropped before anything was
+//! recorded is reported.
 
 mod support;
 

@@ -1,4 +1,5 @@
-//! The ends of threads and processes: nothing that is counted there is taken for a loss, nothing that is lost is forgotten.
+//! The ends of threads and processes: what is counted there is not taken for a loss, and every loss is
+//! counted.
 
 mod support;
 
@@ -13,7 +14,7 @@ use throughline_std::{Config, DropReason};
 
 const LONG: Duration = Duration::from_secs(30);
 
-/// Runs its closure when its thread's locals are torn down.
+/// Runs its function when the thread's locals are torn down.
 struct AtEnd(Cell<Option<fn()>>);
 
 impl Drop for AtEnd {
@@ -28,10 +29,10 @@ thread_local! {
     static AT_END: AtEnd = const { AtEnd(Cell::new(None)) };
 }
 
-/// A thread that has recorded, and calls `run` after it has left its recorder.
+/// Starts a thread that records and that calls `run` after it has left its recorder.
 fn at_the_end_of_a_thread(run: fn()) {
     let thread = std::thread::spawn(move || {
-        // First, so that it is torn down last.
+        // Create this first, so that it is torn down last.
         AT_END.with(|at_end| at_end.0.set(Some(run)));
         info!("alive");
     });
@@ -90,7 +91,7 @@ fn a_guard_that_outlives_its_recorder_touches_nothing_of_another_thread_11() {
             if self.span.is_none() {
                 return;
             }
-            // The recorder is free: another thread takes it.
+            // The recorder is free, so another thread takes it.
             let (there, is_there) = mpsc::channel();
             let (go_on, may_go_on) = mpsc::channel();
             let other = std::thread::spawn(move || {
@@ -118,7 +119,7 @@ fn a_guard_that_outlives_its_recorder_touches_nothing_of_another_thread_11() {
     in_own_process("a_guard_that_outlives_its_recorder_touches_nothing_of_another_thread_11", || {
         let guard = throughline_std::init(&quiet().max_threads(2)).unwrap();
         let holding = std::thread::spawn(|| {
-            // First, so that it is torn down last.
+            // Create this first, so that it is torn down last.
             HOLDER.with(|_| ());
             let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
             let remote = throughline::TraceContext::parse(header).map(throughline::attach).unwrap();
@@ -127,7 +128,7 @@ fn a_guard_that_outlives_its_recorder_touches_nothing_of_another_thread_11() {
         });
         holding.join().unwrap();
         let ledger = guard.shutdown(LONG).ledger;
-        // Lost are the held span and what was added to it. The root and its child are there.
+        // The held span and its later fields are lost. The root and its child are there.
         assert_eq!(ledger.ring.dropped_for(DropReason::NoRecorder), 2, "{ledger}");
         assert_eq!(ledger.pump.output, 2, "{ledger}");
         let mut recorders = 0;
@@ -144,7 +145,8 @@ fn records_that_wait_when_the_pump_ends_are_counted_12() {
         let threads = [(); 2].map(|()| {
             std::thread::spawn(|| {
                 while !OVER.load(Ordering::Relaxed) {
-                    // Spans of futures wait for a round, as their fields may be in another thread's ring.
+                    // Spans of futures wait for a round, because their fields may be in another thread's
+                    // ring.
                     let mut future = std::pin::pin!(async {}.instrument(span!("work")));
                     assert_eq!(
                         future.as_mut().poll(&mut Context::from_waker(Waker::noop())),
@@ -166,26 +168,26 @@ fn records_that_wait_when_the_pump_ends_are_counted_12() {
     });
 }
 
-/// Forks. The child runs `run` and ends with its number; the parent gets it.
+/// Forks. The child runs `run` and exits with its result, which the parent gets.
 #[cfg(unix)]
 fn forked(run: impl FnOnce() -> u8) -> i32 {
-    // SAFETY: the child is a copy of this thread; what it runs is what is tested here.
+    // SAFETY: the child is a copy of this thread. What it may run is what this tests.
     match unsafe { libc::fork() } {
         0 => {
             let number = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_or(255);
-            // SAFETY: ends the process.
+            // SAFETY: this ends the process.
             unsafe { libc::_exit(number.into()) }
         }
         child => {
             let mut status = 0;
-            // SAFETY: waits for the child made above, and writes to a place of ours.
+            // SAFETY: this waits for the child made above and writes to a local variable.
             assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
             libc::WEXITSTATUS(status)
         }
     }
 }
 
-/// What a pipe carries from a child that writes once.
+/// What a child writes once into a pipe.
 #[cfg(unix)]
 fn told_by_child(run: impl FnOnce() -> String) -> (i32, String) {
     use std::io::{Read, Write};
@@ -215,7 +217,7 @@ fn a_forked_child_is_off_says_so_and_exits_at_once_22() {
             drop(span!("in the child"));
             assert!(throughline::current().is_none());
             assert!(guard.as_ref().is_some_and(|guard| guard.flush(HANGS)));
-            // In another thread of the child too.
+            // Record in another thread of the child too.
             std::thread::spawn(|| info!("in a thread of the child")).join().unwrap();
             assert_eq!(throughline_std::ledger().ring.input, 0);
             drop(guard.take());
@@ -224,7 +226,7 @@ fn a_forked_child_is_off_says_so_and_exits_at_once_22() {
         assert_eq!(number, 7);
         info!("in the parent, after");
         let report = guard.take().unwrap().shutdown(LONG);
-        // The open span ended in both.
+        // The open span ended in both processes.
         assert!(report.complete && report.ledger.ring.input == 3, "{}", report.ledger);
     });
     if let Some(stderr) = stderr {

@@ -1,5 +1,5 @@
-//! Exporters have nothing to do with each other: one that hangs, fails, blocks or panics holds up neither the pump nor another one, and what it
-//! does not deliver is counted and told.
+//! Exporters are independent: one that hangs, fails, blocks or panics delays neither the pump nor another
+//! exporter, and what it does not deliver is counted and reported.
 
 mod support;
 
@@ -26,7 +26,7 @@ fn start(config: &Config) -> Guard {
     throughline_std::init(config).unwrap()
 }
 
-/// Waits until it is so, whatever else the machine has to do.
+/// Waits until the condition holds, however busy the machine is.
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
@@ -35,7 +35,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// At every hop what came in went out, was absorbed, or was dropped for a reason.
+/// Checks that at every hop everything that came in went out, was absorbed, or was dropped for a reason.
 fn assert_balanced(ledger: &Ledger) {
     assert!(ledger.is_settled(), "{ledger}");
     for (name, hop) in ledger.hops() {
@@ -48,7 +48,7 @@ fn ours(stderr: &str) -> Vec<&str> {
     stderr.lines().filter(|line| line.starts_with("throughline: ")).collect()
 }
 
-/// Keeps what it gets, as text.
+/// Keeps everything it gets, as text.
 #[derive(Clone, Default)]
 struct Keeps(Arc<Mutex<Vec<String>>>);
 
@@ -106,7 +106,7 @@ fn an_exporter_of_the_programs_own_gets_everything() {
     });
 }
 
-/// Blocks in the first call of `span` and never comes back.
+/// Blocks in the first call of `span` and never returns.
 struct Blocks;
 
 impl Exporter for Blocks {
@@ -194,13 +194,13 @@ fn the_ledger_moves_while_an_exporter_is_stuck_39() {
 #[test]
 fn an_outage_is_told_when_it_begins_and_when_it_ends_39() {
     let told = stderr_of("an_outage_is_told_when_it_begins_and_when_it_ends_39", || {
-        // Without retries, each of these costs a request.
+        // Without retries, each round costs one request.
         let receiver = Receiver::start(std::iter::repeat_n(Answer::Status(503, "", vec![]), 5));
         let client = otlp(&receiver).retry_for(Duration::ZERO);
         let guard = start(&Config::new("svc").otlp_client(client));
         for _ in 0..5 {
             drop(span!("lost"));
-            // A flush sends metrics, too.
+            // A flush also sends metrics.
             assert!(guard.flush(LONG));
         }
         until("spans arrive again", || {
@@ -224,7 +224,7 @@ fn an_outage_is_told_when_it_begins_and_when_it_ends_39() {
 #[test]
 fn a_failed_attempt_is_told_before_the_request_is_given_up_39() {
     let told = stderr_of("a_failed_attempt_is_told_before_the_request_is_given_up_39", || {
-        // Tries for an hour; what it is told must not wait for that.
+        // It retries for an hour; the report must not wait for that.
         let client = ClientConfig::new("http://127.0.0.1:1").unwrap().retry_for(Duration::from_secs(3600));
         let guard = start(&Config::new("svc").otlp_client(client));
         drop(span!("kept"));
@@ -361,7 +361,7 @@ fn a_pump_that_panics_is_seen_02() {
     );
 }
 
-/// A writer that fails when it is told to.
+/// A writer that fails while the flag is set.
 struct Fails(Arc<AtomicBool>);
 
 impl Write for Fails {
@@ -421,7 +421,7 @@ fn a_full_device_is_a_write_error_17() {
     let report = guard.shutdown(LONG);
     let terminal = report.ledger.exporter("terminal");
     let counts = (terminal.input, terminal.output, terminal.dropped_for(DropReason::WriteError));
-    // Standard error cannot say so, and panic messages neither.
+    // Standard error cannot report it, and neither can panic messages.
     if counts != (7, 0, 7) || report.last_error.is_none() {
         println!("{}", report.ledger);
         std::process::exit(1);
@@ -437,7 +437,8 @@ fn what_waits_when_the_pump_ends_goes_on_12() {
         let config = Config::new("svc").without_otlp().exporter("keeps", keeps).report_errors(false);
         let guard = start(&config.ring_slots(8));
         let remote = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
-        // Its ring is so small that most of the remote parents that it is given are lost, so records of theirs wait for them.
+        // The ring is so small that most of its remote parents are lost, so records with these parents wait
+        // for them.
         let threads: Vec<_> = (0..2)
             .map(|_| {
                 std::thread::spawn(move || {
@@ -462,7 +463,7 @@ fn what_waits_when_the_pump_ends_goes_on_12() {
     });
 }
 
-/// Fails every time.
+/// Fails at each flush.
 struct Refuses(Arc<AtomicU64>);
 
 impl Exporter for Refuses {
@@ -471,7 +472,7 @@ impl Exporter for Refuses {
     }
 
     fn flush(&mut self, _deadline: &Deadline) -> Result<(), ExportError> {
-        // More than there are is no more than all.
+        // A count beyond the number of records means all of them.
         Err(ExportError::new(DropReason::Refused, u64::MAX, "not \x1b[2J here\nthroughline: forged"))
     }
 }

@@ -1,4 +1,5 @@
-//! Metrics of a server as a collector receives them: one series a metric, whatever thread and callsite counted, and right at the edges.
+//! Metrics of a server as a collector receives them: each metric is one series, whatever thread and callsite
+//! counted, and correct at its limits.
 
 mod support;
 
@@ -36,7 +37,8 @@ fn data<'m>(metrics: &'m [Metric], name: &str) -> &'m Data {
     metric.data.as_ref().unwrap()
 }
 
-/// Value and labels of the points of a sum, with whether it is monotonic, or of a gauge.
+/// For a sum, whether it is monotonic; then the values and labels of its points. The same for a gauge,
+/// without the first.
 fn numbers(metrics: &[Metric], name: &str) -> (Option<bool>, Vec<(Value, Vec<String>)>) {
     let (monotonic, points) = match data(metrics, name) {
         Data::Sum(sum) => (Some(sum.is_monotonic), &sum.data_points),
@@ -77,7 +79,7 @@ fn summary_of<'m>(metrics: &'m [Metric], name: &str) -> &'m SummaryDataPoint {
     &summary.data_points[0]
 }
 
-/// Runs `f` in a thread of its own to its end.
+/// Runs `f` to its end in a thread.
 fn in_thread(f: impl FnOnce() + Send) {
     std::thread::scope(|scope| scope.spawn(f).join().unwrap());
 }
@@ -90,7 +92,7 @@ fn a_gauge_is_the_last_value_of_any_thread_and_callsite_04() {
             in_thread(|| gauge!("depth", queue = "mail").set(0));
             in_thread(|| gauge!("level" as f64).set(2.5));
             gauge!("level" as f64).add(0.25);
-            // Two callsites in turn, each of which was used before.
+            // Two callsites alternate, each of which was used before.
             let set = |n: i64| match n % 2 {
                 0 => gauge!("turns").set(n),
                 _ => gauge!("turns").set(n),
@@ -194,7 +196,7 @@ fn histograms_send_their_least_and_greatest_value_45() {
         assert_eq!((took.count, took.sum, took.min, took.max), (3, Some(5_733.0), Some(33.0), Some(5_000.0)));
         let seconds = histogram_of(&metrics, "seconds");
         assert_eq!((seconds.sum, seconds.min, seconds.max), (Some(1.75), Some(0.25), Some(1.5)));
-        // OTLP's index i holds what is above 2^i, up to 2^(i + 1): 1/4 is in -3, 3/2 in 0.
+        // OTLP's bucket i holds values above 2^i up to 2^(i + 1): 1/4 is in -3 and 3/2 in 0.
         let buckets = Buckets { offset: -3, bucket_counts: vec![1, 0, 0, 1] };
         assert_eq!(seconds.positive, Some(buckets));
     });
@@ -229,7 +231,7 @@ fn observed_metrics_are_asked_for_when_they_are_read() {
             observe::up_down_counter("open").with(|| -4).keep();
             observe::up_down_counter("credit").with(|| -0.5).keep();
             observe::counter("cpu.time").with(|| 1.25).keep();
-            // Counters of one name add up, with those that are counted.
+            // Observed counters are added to counted ones of the same name.
             observe::counter("both").with(|| 5).keep();
             counter!("both").add(2);
             drop(observe::gauge("gone").with(|| 1));

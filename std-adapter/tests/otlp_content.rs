@@ -1,4 +1,4 @@
-//! What OTLP says of a span beside its name and times: scope, status message, flags, each key once, limits.
+//! What OTLP says about a span besides its name and times: scope, status message, flags, unique keys, limits.
 
 mod support;
 
@@ -13,7 +13,7 @@ use throughline_std::{Config, DropReason};
 
 const LONG: Duration = Duration::from_secs(30);
 
-/// What a receiver got of what `work` recorded.
+/// What a receiver got from the records of `work`.
 fn received(configure: impl FnOnce(Config) -> Config, work: impl FnOnce()) -> Receiver {
     let receiver = Receiver::start([]);
     let config = Config::new("svc").otlp(&receiver.endpoint).unwrap().report_errors(false);
@@ -131,7 +131,7 @@ fn each_key_is_sent_once_and_the_last_value_wins_09() {
                 assert!(Box::pin(polled).as_mut().poll(&mut context).is_ready());
             },
         );
-        // That each key is there once, the receiver checks itself.
+        // The receiver itself checks that each key comes once.
         receiver.with(|r| {
             assert_eq!(text(&r.resource, "zone").unwrap(), "b");
             assert_eq!(text(&r.resource, "service.name").unwrap(), "own");
@@ -215,7 +215,8 @@ fn texts_of_one_record_share_its_room_46() {
                 let cut = attribute(attributes, &format!("{key}.truncated")).is_some();
                 (text(attributes, key).unwrap().chars().count(), cut)
             };
-            // 400 bytes of content at least; of those, 64 for each text that follows.
+            // A record has at least 400 bytes of content, of which 64 are reserved for each text that
+            // follows.
             assert!(kept("one", "a").0 >= 130 && kept("one", "a").1);
             assert!(kept("two", "a").0 >= 108 && kept("two", "a").1);
             assert!(kept("two", "b").0 >= 21 && kept("two", "b").1);

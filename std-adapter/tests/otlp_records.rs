@@ -1,5 +1,6 @@
-//! What is recorded through the macros is what `opentelemetry-proto`'s own types read out of the pump's bodies: any value of any type, fields given at
-//! the start and later, statuses, remote parents, futures, threads.
+//! Whatever is recorded through the macros can be read from the pump's bodies with the types of
+//! `opentelemetry-proto`: any value of any type, fields given at the start and later, statuses, remote
+//! parents, futures, threads.
 
 use opentelemetry_proto::tonic::{
     collector::{logs::v1::ExportLogsServiceRequest, trace::v1::ExportTraceServiceRequest},
@@ -43,7 +44,7 @@ fn new_recorder() -> &'static Recorder {
     )))
 }
 
-/// All there is; twice, as records may have been kept back for what another ring holds.
+/// All bodies. It takes two rounds, because the first may keep records back for what another ring holds.
 fn bodies(stage: &mut Option<Stage>) -> Vec<(Vec<u8>, u64)> {
     let stage = stage.as_mut().unwrap();
     let mut bodies = Vec::new();
@@ -95,7 +96,7 @@ fn int(key: &str, value: i64) -> KeyValue {
     kv(key, V::IntValue(value))
 }
 
-/// OTLP has no unsigned integers.
+/// An unsigned integer, which OTLP does not have.
 fn unsigned(key: &str, value: u64) -> KeyValue {
     i64::try_from(value).map_or_else(|_| text(key, &value.to_string()), |value| int(key, value))
 }
@@ -104,7 +105,7 @@ fn double(key: &str, value: f64) -> KeyValue {
     kv(key, V::DoubleValue(value))
 }
 
-/// One value of each type, the extreme ones among them.
+/// One value of each type, including the extreme ones.
 #[derive(Clone, Debug)]
 struct Given {
     truth: bool,
@@ -133,7 +134,7 @@ prop_compose! {
             any::<isize>(),
         ),
         floats in (
-            // NaN is unequal to itself.
+            // NaN is left out, because it is unequal to itself.
             any::<f32>().prop_filter("NaN", |x| !x.is_nan()),
             extreme(any::<f64>().prop_filter("NaN", |x| !x.is_nan()), &[0.0, -0.0, f64::MIN_POSITIVE, f64::INFINITY, f64::NEG_INFINITY]),
         ),
@@ -145,7 +146,7 @@ prop_compose! {
 }
 
 impl Given {
-    /// The most fields there can be: every type, with text and bytes between numbers.
+    /// The most fields that are possible: every type, with text and bytes between numbers.
     fn attributes(&self) -> Vec<KeyValue> {
         let (a, b, c, d, e, f) = self.small;
         vec![
@@ -336,7 +337,7 @@ fn a_remote_parent_is_the_parent_wherever_its_record_is() {
     let _attached = throughline::attach(remote);
     let here = Context::current();
     drop(span!("near", route = "/"));
-    // On a thread whose ring does not have the remote parent, and may be read before the one that has.
+    // The ring of this thread does not have the remote parent, and may be read before the ring that has it.
     std::thread::spawn(move || {
         let _entered = here.enter();
         drop(span!("far", route = "/far"));

@@ -1,4 +1,4 @@
-//! A panic: the spans that it goes through say so, with its message, and no others.
+//! A panic: the spans that it unwinds through report it with its message, and no other spans do.
 
 mod support;
 
@@ -14,7 +14,7 @@ use throughline_std::Config;
 
 const LONG: Duration = Duration::from_secs(30);
 
-/// What a receiver got of what `work` recorded.
+/// What a receiver got from the records of `work`.
 fn received(work: impl FnOnce()) -> Receiver {
     let receiver = Receiver::start([]);
     let config = Config::new("svc").otlp(&receiver.endpoint).unwrap().report_errors(false);
@@ -30,7 +30,7 @@ fn caught(f: impl FnOnce()) {
     assert!(catch_unwind(AssertUnwindSafe(f)).is_err());
 }
 
-/// Status code and message of a span; its field `error.message` says the same.
+/// Status code and message of a span, after checking that its field `error.message` says the same.
 fn status(received: &Received, name: &str) -> (i32, String) {
     let span = received.spans.iter().find(|s| s.name == name).unwrap_or_else(|| panic!("no span {name}"));
     let status = span.status.clone().unwrap_or_default();
@@ -44,7 +44,7 @@ fn failed(message: &str) -> (i32, String) {
     (2, message.into())
 }
 
-/// Pending once, then it panics.
+/// A future that is pending once and then panics.
 fn panics_later() -> impl Future<Output = ()> {
     let mut polls = 0;
     std::future::poll_fn(move |_| {
@@ -75,7 +75,7 @@ fn spans_that_a_panic_goes_through_have_its_message_37() {
         let receiver = received(|| {
             caught(|| {
                 let _request = span!("request", user = "ann");
-                // More fields than the straight way of a span's end takes.
+                // More fields than the fast path of a span's end takes.
                 let _wide = span!("wide", a = 1, b = 2, c = 3, d = 4);
                 let _root = span!(root: true, "a trace of its own", name = "own");
                 divide(0);
@@ -88,7 +88,7 @@ fn spans_that_a_panic_goes_through_have_its_message_37() {
             drop(serving);
             let mut task = Box::pin(panics_later().instrument(span!("task")));
             poll(&mut task);
-            // The panic that takes a future down, with it dropped on the way.
+            // A panic in a future, which is dropped while the panic unwinds.
             caught(move || poll(&mut task));
             let mut waiting = Box::pin(panics_later().instrument(span!("waiting")));
             poll(&mut waiting);
@@ -115,7 +115,7 @@ fn panic_in(_span: throughline::Span) {
 
 #[test]
 fn a_panic_marks_no_other_span_37() {
-    /// Has a span when it is dropped.
+    /// Makes a span when it is dropped.
     struct CleansUp;
     impl Drop for CleansUp {
         fn drop(&mut self) {
@@ -138,17 +138,18 @@ fn a_panic_marks_no_other_span_37() {
             after.set_status(Status::Error);
             drop(after);
             drop(around);
-            // Of a panic whose payload is no text there is no message, nor one of a panic before.
+            // A panic without a text payload has no message, not even that of an earlier panic.
             caught(|| {
                 let _silent = span!("silent");
                 panic_any(7);
             });
-            // A panic that is passed on by hand calls no hook; what came before its span is not its message.
+            // A panic that is resumed by hand calls no hook, and the message before its span does not belong
+            // to it.
             caught(|| {
                 let _passed_on = span!("passed on");
                 std::panic::resume_unwind(Box::new("unknown"));
             });
-            // What the program says itself stands.
+            // A message that the program set itself is kept.
             caught(|| {
                 let mut said = span!("said");
                 said.fail("no bread left");

@@ -107,7 +107,7 @@ fn spans_logs_and_metrics_arrive() {
             let p = &h.data_points[0];
             assert_eq!((p.count, p.sum, p.zero_count, p.scale), (5, Some(1007.0), 1, 2));
             let positive = p.positive.as_ref().unwrap();
-            // 1 at index -1; 5 = 2^2.32 at ⌈9.29⌉ - 1; 1000 = 2^9.97 at ⌈39.86⌉ - 1.
+            // 1 is at index -1; 5 = 2^2.32 is at ⌈9.29⌉ - 1; 1000 = 2^9.97 is at ⌈39.86⌉ - 1.
             let at = |index: i32| positive.bucket_counts[(index - positive.offset) as usize];
             assert_eq!((positive.offset, at(-1), at(9), at(39)), (-1, 2, 1, 1));
             assert!(sum(metrics, "throughline.records") > 0);
@@ -220,7 +220,7 @@ fn short_lived_threads_lose_nothing_and_use_rings_again() {
             })
             .join()
             .unwrap();
-            // One ring serves them all, and would overflow if nobody emptied it.
+            // One ring serves all the threads, and would overflow if it were not emptied.
             if i % 32 == 31 {
                 assert!(guard.flush(LONG));
             }
@@ -365,7 +365,7 @@ fn sampling_drops_whole_traces_and_no_counts() {
     });
 }
 
-/// A writer that records, as a bridge from somebody's log crate would.
+/// A writer that records, like a bridge from a log crate.
 struct Recording(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Recording {
@@ -438,7 +438,7 @@ fn async_spans_have_busy_time_and_cancelled_ones_say_so() {
     });
 }
 
-/// Ready when it is polled again.
+/// A future that is ready at its second poll.
 struct Twice(bool);
 
 impl Future for Twice {

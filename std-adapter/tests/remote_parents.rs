@@ -1,5 +1,5 @@
-//! Remote parents and sampling, from the macros to a collector: an open span keeps its trace's ids, what cannot be known is counted, and what a sampler decides
-//! against is too.
+//! Remote parents and sampling, from the macros to a collector: an open span keeps the ids of its trace;
+//! records of unknown traces and spans that a sampler drops are counted.
 
 mod support;
 
@@ -55,12 +55,12 @@ fn delivered(guard: Guard, receiver: &Receiver) -> HashMap<String, (Vec<u8>, Vec
 fn an_open_span_keeps_its_remote_trace_however_many_come_after_it_07() {
     in_own_process("an_open_span_keeps_its_remote_trace_however_many_come_after_it_07", || {
         let receiver = Receiver::start([]);
-        // What is kept is bounded by far less than comes.
+        // The limit is far below the number of remote parents.
         let guard = throughline_std::init(&config(&receiver).remote_parents(1000)).unwrap();
-        // The guard of one is held.
+        // The guard of one remote parent is held.
         let remote = attach(parent(0));
         let guarded = span!("guarded");
-        // One goes on as a future, and one as a future below a span that has ended.
+        // A future carries one on, and a future below an ended span carries another one on.
         let future = {
             let _remote = attach(parent(1));
             ready(()).instrument(span!("future"))
@@ -70,7 +70,7 @@ fn an_open_span_keeps_its_remote_trace_however_many_come_after_it_07() {
             let _over = span!("served");
             ready(()).instrument(span!("grandchild"))
         };
-        // One goes on in another thread, which is in it all the time.
+        // Another thread stays in one all the time.
         let place = {
             let _remote = attach(parent(3));
             Context::current()
@@ -120,7 +120,7 @@ fn more_open_spans_than_remote_parents_are_kept_for_have_their_traces_07() {
             assert!(guard.flush(LONG));
         }
         error!("in the last one");
-        // In the order in which they began, so that none is the current one.
+        // Drop them in the order in which they began, so that none is the current one.
         all.into_iter().for_each(|(remote, span)| {
             drop(span);
             drop(remote);

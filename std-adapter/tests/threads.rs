@@ -1,4 +1,5 @@
-//! Ten thousand threads, one after the other: what they recorded and counted arrives, and the last ones take no memory that the first did not.
+//! Ten thousand threads, one after another: everything they recorded and counted arrives, and the last ones
+//! need no memory that the first did not need.
 
 mod support;
 
@@ -16,7 +17,7 @@ use throughline_std::{Config, otlp::ClientConfig};
 const THREADS: usize = 10_000;
 const LONG: Duration = Duration::from_secs(30);
 
-/// The system's, counting what is taken while a thread records.
+/// The system's allocator, which counts bytes that a recording thread allocates.
 struct Counting;
 
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
@@ -25,13 +26,13 @@ thread_local! {
     static RECORDING: Cell<bool> = const { Cell::new(false) };
 }
 
-// SAFETY: all of it is the system allocator's work.
+// SAFETY: the system's allocator does all the work.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if RECORDING.get() {
             TAKEN.fetch_add(layout.size(), Ordering::Relaxed);
         }
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller keeps the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
@@ -72,13 +73,13 @@ fn ten_thousand_threads_lose_nothing_and_take_no_memory() {
         let client = ClientConfig::new(&receiver.endpoint).unwrap().timeout(LONG);
         let guard = throughline_std::init(&Config::new("svc").otlp_client(client)).unwrap();
         short_thread(0);
-        // The exporting thread has a recorder too, from its first export on.
+        // The exporting thread also has a recorder after its first export.
         assert!(guard.flush(LONG));
         let (first, recorders) = (TAKEN.load(Ordering::Relaxed), count_recorders());
         assert!(first > 0, "the first thread's ring");
         for n in 1..THREADS {
             short_thread(n);
-            // So that no ring fills up: what is asked here is whether a thread's end loses anything.
+            // Keep the rings from filling up, because this tests whether the end of a thread loses anything.
             if n % 500 == 0 {
                 assert!(guard.flush(LONG));
             }
@@ -96,7 +97,7 @@ fn ten_thousand_threads_lose_nothing_and_take_no_memory() {
     });
 }
 
-/// Bytes of this process that are in memory.
+/// Resident memory of this process in bytes.
 #[cfg(target_os = "linux")]
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
@@ -125,19 +126,19 @@ fn a_thread_with_one_span_keeps_a_few_pages_38() {
                 resident
             })
         };
-        // Stacks, which are there without us too.
+        // Subtract the threads' stacks, which exist without this library too.
         let without = threads(false);
         let with = threads(true);
         let each = with.saturating_sub(without) / ALIVE;
         println!("{each} resident bytes a thread of one span");
-        // The recorder, its ring's first page and a share of the pages of malloc.
+        // The recorder, the first page of its ring, and a share of malloc's pages.
         assert!(each < 6 * 4096, "{each} bytes a thread");
     });
 }
 
 #[test]
 fn spans_of_all_threads_have_ids_of_their_own_08() {
-    // More than a 32-bit machine's threads once had each for themselves.
+    // More spans than the threads of a 32-bit machine once had ids for.
     const SPANS: usize = (1 << 20) + 1000;
     in_own_process("spans_of_all_threads_have_ids_of_their_own_08", || {
         let _guard = throughline_std::init(&Config::new("svc").terminal(false)).unwrap();

@@ -1,4 +1,4 @@
-//! A program with two versions of the core says so.
+//! A program with two versions of the core reports it.
 #![cfg(target_os = "linux")]
 
 mod support;

@@ -1,4 +1,5 @@
-//! The wall clock is set while the program runs: what has begun keeps its times, what begins later follows the clock.
+//! The wall clock is set while the program runs: open spans keep their times, and whatever begins later
+//! follows the clock.
 
 mod support;
 
@@ -12,7 +13,8 @@ use throughline_std::{Config, Guard};
 
 const LONG: Duration = Duration::from_secs(30);
 const HOUR: i64 = 3600;
-/// How far a time may be from the one expected, in nanoseconds: far more than a test takes, far less than the clock is set by.
+/// Largest difference from an expected time, in nanoseconds: far more than a test takes, and far less than
+/// the steps of the clock.
 const NEAR: u64 = 600_000_000_000;
 
 /// Seconds by which the wall clock was set.
@@ -27,7 +29,8 @@ fn wall_clock() -> SystemTime {
     if by < 0 { SystemTime::now() - set_by } else { SystemTime::now() + set_by }
 }
 
-/// Sets the clock, and waits until the pump has noticed: it reads the clock a few times, then handles what it read before its next flush ends.
+/// Sets the clock and waits until the pump has noticed. The pump reads the clock a few times, and handles the
+/// reading before its next flush ends.
 fn set(guard: &Guard, by: i64) {
     SET_BY.store(by, Ordering::SeqCst);
     let before = READ.load(Ordering::SeqCst);

@@ -142,7 +142,7 @@ pub(super) fn wrong_elf(firmware: &Firmware, tool: &Tool, _: bool) -> Result<Str
     let capture = firmware.run("overflow", b"", |_| Ok(()))?;
     let (code, said) = tool.decode_with(&capture, &firmware.elf("isr_storm"))?;
     ensure!(code == Some(1), "the exit code is {code:?}: {said}");
-    ensure!(said.contains("give the ELF of that build"), "it does not say what to do: {said}");
+    ensure!(said.contains("pass the ELF of that build"), "it does not say what to do: {said}");
     ensure!(said.contains("callsite@") && !said.contains("made"), "a name is from the wrong ELF: {said}");
     Ok("refused".to_owned())
 }

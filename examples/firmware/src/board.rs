@@ -16,12 +16,13 @@ struct Register(usize);
 
 impl Register {
     fn read(self) -> u32 {
-        // SAFETY: the boards' modules name registers of their board only, and reading those has no effect on memory.
+        // SAFETY: the boards' modules name only registers of their board, and reading those changes no
+        // memory.
         unsafe { (self.0 as *const u32).read_volatile() }
     }
 
     fn write(self, value: u32) {
-        // SAFETY: as for `read`; no register written here moves data in memory.
+        // SAFETY: as for `read`; no register written here makes the hardware write to memory.
         unsafe { (self.0 as *mut u32).write_volatile(value) }
     }
 }

@@ -1,9 +1,9 @@
-//! SysTick as the interrupt of the examples.
+//! SysTick as the timer interrupt of the examples.
 
 use cortex_m::peripheral::SYST;
 use cortex_m::peripheral::syst::SystClkSource;
 
-/// Lets SysTick interrupt every `cycles` of the processor's clock, at most 2^24.
+/// Makes SysTick interrupt every `cycles` of the processor's clock, at most 2^24.
 pub fn start_timer(systick: &mut SYST, cycles: u32) {
     systick.set_clock_source(SystClkSource::Core);
     systick.set_reload(cycles - 1);
@@ -12,7 +12,7 @@ pub fn start_timer(systick: &mut SYST, cycles: u32) {
     systick.enable_counter();
 }
 
-/// Ends that.
+/// Stops these interrupts.
 pub fn stop_timer(systick: &mut SYST) {
     systick.disable_counter();
     systick.disable_interrupt();

@@ -1,4 +1,5 @@
-//! What the example firmwares have in common: two boards, two ways out, the timer interrupt, and how a run ends.
+//! The common parts of the example firmware: two boards, two links, the timer interrupt, and the end of a
+//! run.
 //!
 //! ```text
 //! cargo build --release --target thumbv7em-none-eabihf                 # Arm MPS2 AN386, Cortex-M4F, serial port
@@ -8,7 +9,7 @@
 //!
 //! | binary | what it shows |
 //! |---|---|
-//! | `demo` | the thermostat of `examples/shared-logic`, its converter a timer interrupt |
+//! | `demo` | the thermostat of `examples/shared-logic`, whose converter is a timer interrupt |
 //! | `remote` | the same below a span of a server, whose `traceparent` comes over the serial port |
 //! | `overflow` | a ring that overflows, with every loss counted |
 //! | `fields` | every type and width of field |

@@ -1,5 +1,5 @@
-//! The way out: the flusher of `throughline-embedded` with the serial port or, by feature `rtt`, an RTT channel of its own; and the panic handler,
-//! which sends the panic's message the same way.
+//! The link: the flusher of `throughline-embedded` with the serial port or, with the feature `rtt`, an RTT
+//! channel; and the panic handler, which sends the panic's message over the same link.
 
 use core::panic::PanicInfo;
 
@@ -10,10 +10,10 @@ use throughline::Recorder;
 use throughline_embedded::rtt;
 use throughline_embedded::{BootEpoch, Config, DeviceId, Flushed, PanicAccess};
 
-/// Bytes that one visit to the link sends at most; bounds how long the program is away.
+/// Most bytes that one flush sends, which limits how long it takes.
 const BUDGET: usize = 512;
 
-/// Counts boots: a reset leaves it alone.
+/// Counts boots. A reset does not clear it.
 #[unsafe(link_section = ".uninit.boot_epoch")]
 static EPOCH: BootEpoch = BootEpoch::new();
 
@@ -22,7 +22,7 @@ type Flusher = throughline_embedded::Flusher;
 #[cfg(feature = "rtt")]
 type Flusher = throughline_embedded::Flusher<rtt::Channel>;
 
-/// Where the panic handler finds the flusher.
+/// Gives the panic handler access to the flusher.
 static FLUSHER: PanicAccess<Flusher> = PanicAccess::new();
 
 /// A flusher with its link.
@@ -33,7 +33,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// Makes `recorder` the program's, under this service name, and gets the link ready.
+    /// Makes `recorder` the program's recorder under this service name, and prepares the link.
     pub fn new(recorder: &'static Recorder, name: &'static str) -> Link {
         let device_id = DeviceId::from_bytes(crate::NAME.as_bytes());
         let config = Config { name, device_id, boot_epoch: EPOCH.advance(), ..Config::DEFAULT };
@@ -49,7 +49,7 @@ impl Link {
         }
     }
 
-    /// Sends some of what was recorded.
+    /// Sends a part of what was recorded.
     pub fn flush(&mut self) -> Flushed {
         #[cfg(not(feature = "rtt"))]
         return match self.flusher.flush(&mut self.port, BUDGET) {
@@ -60,17 +60,19 @@ impl Link {
         self.flusher.flush(BUDGET)
     }
 
-    /// Sends all that was recorded, and the metrics.
+    /// Sends everything that was recorded, and the metrics.
     pub fn finish(&mut self) {
         self.flusher.snapshot_metrics();
         while self.flush().pending {}
-        // What is in an RTT channel when the emulator ends, ends with it.
+        // The contents of an RTT channel are lost when the emulator ends, so wait until the host has read
+        // them.
         #[cfg(feature = "rtt")]
         while !self.flusher.is_read() {}
     }
 }
 
-/// Sends the panic's message and what the ring holds, says it over semihosting too, and ends the emulator with failure.
+/// Sends the panic's message and everything in the ring, prints the message over semihosting too, and ends
+/// the emulator with failure.
 #[panic_handler]
 fn panic(info: &PanicInfo) -> ! {
     cortex_m::interrupt::disable();
@@ -83,7 +85,8 @@ fn panic(info: &PanicInfo) -> ! {
         }
         #[cfg(feature = "rtt")]
         flusher.panicked(info, 1_000_000);
-        // The emulator's end would lose what its host has not read. A real device resets or halts here.
+        // When the emulator ends, bytes that the host has not read are lost. A real device resets or halts
+        // here instead.
         #[cfg(feature = "rtt")]
         while flusher.flush(usize::MAX).pending || !flusher.is_read() {}
     }

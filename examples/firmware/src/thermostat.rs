@@ -1,4 +1,4 @@
-//! The thermostat on a microcontroller: the converter's interrupt is the timer's.
+//! The thermostat on a microcontroller: the timer interrupt is the converter's interrupt.
 
 use core::cell::Cell;
 use cortex_m::{Peripherals, asm, singleton};
@@ -8,19 +8,19 @@ use shared_logic::{Adc, Controller, Plant, SampleIsr, executor};
 
 use crate::{Link, start_timer, stop_timer};
 
-/// Processor cycles between two looks of the converter at its requests.
+/// Processor cycles between two checks of the converter for requests.
 const TICK: u32 = 10_000;
 
-/// The converter as its interrupt sees it.
+/// The converter, for its interrupt.
 pub struct Converter {
     isr: SampleIsr<'static>,
     plant: Plant,
 }
 
-/// From the program to the interrupt, once.
+/// Passes the converter from the program to the interrupt, once.
 static CONVERTER: Mutex<Cell<Option<Converter>>> = Mutex::new(Cell::new(None));
 
-/// Runs the scenario that the server makes too, and sends what it recorded whenever it waits. Once.
+/// Runs the same scenario as the server, and sends records whenever it waits. Call it once.
 pub fn run(link: &mut Link) {
     let adc = singleton!(: Adc = Adc::new()).expect("the thermostat runs once");
     let (isr, mut samples) = adc.split();
@@ -34,7 +34,8 @@ pub fn run(link: &mut Link) {
     stop_timer(&mut systick);
 }
 
-/// The timer's interrupt. `converter` is the handler's own: empty at first, it takes the converter over.
+/// The timer interrupt. `converter` belongs to the handler; it is empty at first, and then takes the
+/// converter over.
 pub fn on_timer(converter: &mut Option<Converter>) {
     if converter.is_none() {
         *converter = critical_section::with(|cs| CONVERTER.borrow(cs).take());

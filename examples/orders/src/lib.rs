@@ -1,5 +1,6 @@
-//! A service written as one writes for `tracing` and `metrics`: async, with trait methods, errors, and spans in tasks. `service.rs` is the same for
-//! both; only the imports below are `throughline`'s. The tests compile it with the imports of `tracing` and `metrics`, too.
+//! A service written in the style of `tracing` and `metrics`: async, with trait methods, errors, and spans in
+//! tasks. `service.rs` is the same source for both; only the imports below come from `throughline`. The tests
+//! also compile it with the imports of `tracing` and `metrics`.
 
 use std::fmt;
 use std::future::Future;

@@ -1,4 +1,4 @@
-//! Places some orders and shows what became of them.
+//! Places some orders and shows what was recorded.
 
 use orders_example::{Order, Service, TestBank};
 

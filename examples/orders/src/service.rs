@@ -1,27 +1,28 @@
-// The service itself: whoever includes this file imports the macros first, from `throughline` or from `tracing` and `metrics`.
+// The service itself. A file that includes it must first import the macros, from `throughline` or from
+// `tracing` and `metrics`.
 
 /// An order.
 #[derive(Clone, Debug)]
 pub struct Order {
     /// Its number.
     pub id: u64,
-    /// Who ordered.
+    /// The customer.
     pub customer: String,
-    /// What it costs.
+    /// Its price.
     pub cents: u32,
 }
 
-/// What may go wrong.
+/// Why an order fails.
 #[derive(Debug)]
 pub enum OrderError {
     /// It costs nothing.
     Free,
     /// The bank refused.
     Declined {
-        /// What the bank said.
+        /// The bank's code.
         code: u16,
     },
-    /// The store is not there.
+    /// The store cannot be reached.
     Store(std::io::Error),
 }
 
@@ -46,13 +47,13 @@ impl std::error::Error for OrderError {
 
 /// Takes money.
 pub trait Bank: Send + Sync + 'static {
-    /// Takes that much from the customer.
+    /// Takes this amount from the customer.
     fn charge(&self, customer: &str, cents: u32) -> impl Future<Output = Result<u32, OrderError>> + Send;
 }
 
-/// A bank that knows a number.
+/// A bank with a limit.
 pub struct TestBank {
-    /// The most that anybody has.
+    /// The most that can be charged at once.
     pub limit: u32,
 }
 
@@ -70,19 +71,19 @@ impl Bank for TestBank {
     }
 }
 
-/// What takes orders.
+/// The service that takes orders.
 pub struct Service<B> {
     bank: B,
     sent: Mutex<Vec<u64>>,
 }
 
 impl<B: Bank> Service<B> {
-    /// One with this bank.
+    /// A service with this bank.
     pub fn new(bank: B) -> Arc<Self> {
         Arc::new(Service { bank, sent: Mutex::new(Vec::new()) })
     }
 
-    /// Takes an order: checks it, charges for it, and has it packed by a task of its own.
+    /// Takes an order: checks it, charges for it, and has it packed by another task.
     #[instrument(name = "order.place", skip_all, fields(order.id = order.id, customer = %order.customer), err(Debug))]
     pub async fn place(self: &Arc<Self>, order: Order) -> Result<u32, OrderError> {
         let begun = Instant::now();
@@ -116,7 +117,7 @@ impl<B: Bank> Service<B> {
         Ok(left)
     }
 
-    /// Places all of them at the same time.
+    /// Places all orders concurrently. Returns how many succeeded.
     #[instrument(skip_all, fields(orders = orders.len()))]
     pub async fn place_all(self: &Arc<Self>, orders: Vec<Order>) -> usize {
         let mut tasks = Vec::new();
@@ -137,7 +138,7 @@ impl<B: Bank> Service<B> {
     }
 }
 
-/// Looks at an order.
+/// Checks an order.
 #[instrument(level = "trace", ret, err)]
 fn check(order: &Order) -> Result<(), OrderError> {
     let span = span!(Level::DEBUG, "order.rules", rules = 1);

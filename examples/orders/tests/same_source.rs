@@ -1,4 +1,5 @@
-//! The same source with the imports of `tracing` and `metrics`: that it compiles is the test.
+//! The same source with the imports of `tracing` and `metrics`: the test is that it compiles and that both
+//! place the orders.
 
 #![allow(missing_docs, reason = "the library has them")]
 

@@ -5,10 +5,11 @@ use std::thread;
 
 use throughline::{Status, counter, span};
 
-/// Clients at a time.
+/// Number of concurrent clients.
 const CLIENTS: u32 = 4;
 
-/// Sends so many requests, and says how many were answered with success or with a sensor's fault, which is an answer too.
+/// Sends this many requests. Returns how many were answered with success or with a sensor's fault, which is
+/// also an answer.
 pub(crate) fn drive(address: SocketAddr, requests: u32) -> anyhow::Result<u32> {
     let share = move |client: u32| (client..requests).step_by(CLIENTS as usize);
     let clients: Vec<_> =
@@ -27,7 +28,7 @@ fn run(address: SocketAddr, numbers: impl Iterator<Item = u32>) -> anyhow::Resul
         let mut span = span!(kind: Client, "client.request", number);
         let traceparent =
             throughline::current().map(|here| here.traceparent().to_string()).unwrap_or_default();
-        // Every tenth request runs the whole loop, the others take a sample.
+        // Every tenth request runs the whole loop; the others take a sample.
         let response = if number % 10 == 0 {
             let request = agent.post(format!("http://{address}/run?rounds=2"));
             request.header("traceparent", &traceparent).send_empty()?

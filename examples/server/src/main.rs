@@ -1,10 +1,10 @@
 //! The thermostat of `examples/shared-logic` as a web service, observed by `throughline-std`.
 //!
 //! ```text
-//! cargo run -p server-example                                   # serves, traces on standard error
-//! cargo run -p server-example -- --otlp http://localhost:4318   # serves, everything to a collector
+//! cargo run -p server-example                                   # serves, draws traces on standard error
+//! cargo run -p server-example -- --otlp http://localhost:4318   # serves, sends everything to a collector
 //! cargo run -p server-example -- --drive 1000                   # puts itself under load, then ends
-//! cargo run -p server-example -- --deterministic                # the run that the firmware makes, then ends
+//! cargo run -p server-example -- --deterministic                # makes the same run as the firmware, then ends
 //! curl -i -X POST 'localhost:8080/run?rounds=5'
 //! ```
 
@@ -38,12 +38,13 @@ A thermostat as a web service: POST /run?rounds=N, GET /sample. Takes and return
   --otlp URL        send to this collector, such as http://localhost:4318, instead of drawing traces
   --name NAME       service.name (default: thermostat)
   --drive N         call itself N times over loopback, then end
-  --deterministic   make the run that the firmware makes, draw it on standard output, then end
+  --deterministic   make the same run as the firmware, draw it on standard output, then end
 ";
 
-/// How long open requests may take to end once the service is told to stop.
+/// How long open requests may take to end after the service is told to stop.
 const REQUESTS: Duration = Duration::from_secs(10);
-/// How long the last records may take to leave after that. The two together stay below the 30 s after which Kubernetes kills a container.
+/// How long the last records may take to be sent after that. Both together stay below the 30 s after which
+/// Kubernetes kills a container.
 const SHUTDOWN: Duration = Duration::from_secs(10);
 
 struct Options {
@@ -94,7 +95,7 @@ async fn run(options: &Options) -> anyhow::Result<()> {
     serve(listener, routes).await
 }
 
-/// Serves until a signal says to stop, then lets the open requests end.
+/// Serves until a signal asks it to stop, then lets the open requests end.
 async fn serve(listener: TcpListener, routes: Router) -> anyhow::Result<()> {
     let stop_signal = stop_signal().context("can't listen for signals")?;
     println!("listening on http://{}", listener.local_addr()?);
@@ -115,8 +116,9 @@ async fn serve(listener: TcpListener, routes: Router) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits for either signal that asks a process to end: SIGINT, which Ctrl-C sends, and SIGTERM, which service managers and Kubernetes send. Without
-/// a handler SIGTERM kills the process at once, and what the last second recorded is lost. The handlers are there when this returns.
+/// Waits for one of the signals that ask a process to end: SIGINT, which Ctrl-C sends, or SIGTERM, which
+/// service managers and Kubernetes send. Without a handler SIGTERM kills the process at once, and the records
+/// of the last second are lost. The handlers are installed when this returns.
 #[cfg(unix)]
 fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -146,7 +148,7 @@ fn config(options: &Options) -> anyhow::Result<Config> {
     })
 }
 
-/// Delivers what there is, and says what became of it all.
+/// Delivers everything and prints the ledger.
 fn finish(guard: Guard) -> anyhow::Result<()> {
     let report = guard.shutdown(SHUTDOWN);
     eprint!("{}", report.ledger);

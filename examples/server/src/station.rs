@@ -1,4 +1,4 @@
-//! The thermostat on a server: the converter's interrupt is a thread that ticks while somebody waits for a sample.
+//! The thermostat on a server: the converter's interrupt is a thread that ticks while a sample is requested.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,10 +9,10 @@ use shared_logic::scenario::{SEED, SETPOINT};
 use shared_logic::{Adc, Channel, Controller, Fault, Plant, Sample, SampleIsr, Samples, Sensor, Summary};
 use tokio::sync::Mutex;
 
-/// Time between two looks of the converter at its requests, as a timer interrupt would have.
+/// Time between two checks of the converter for requests, like the period of a timer interrupt.
 const TICK: Duration = Duration::from_micros(200);
 
-/// One converter, one sensor, one valve. Those who need it at the same time take turns.
+/// One converter, one sensor and one valve. Concurrent users take turns.
 #[derive(Clone)]
 pub(crate) struct Station {
     device: Arc<Mutex<Device>>,
@@ -47,7 +47,8 @@ impl Station {
         controller.run(samples, rounds).await
     }
 
-    /// Takes one sample: what the converter read, and what it means in hundredths of a degree Celsius.
+    /// Takes one sample. Returns the converter's reading and its temperature in hundredths of a degree
+    /// Celsius.
     pub(crate) async fn sample(&self) -> (Sample, Result<i32, Fault>) {
         let mut device = self.device.lock().await;
         let _ticking = self.timer.enable();

@@ -1,4 +1,4 @@
-//! The routes, and how a request's trace goes on here.
+//! The routes, and how a request's trace continues here.
 
 use axum::extract::{MatchedPath, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -11,7 +11,7 @@ use throughline::{Instrument, TraceContext, counter_family, record, span};
 
 use crate::station::Station;
 
-/// Most rounds one request may ask for.
+/// Most rounds that one request may ask for.
 const MOST_ROUNDS: u32 = 1000;
 
 /// The service: `POST /run?rounds=N`, `GET /sample`.
@@ -43,7 +43,7 @@ struct RunResult {
 
 async fn run(State(station): State<Station>, Query(run): Query<Run>) -> Response {
     if run.rounds > MOST_ROUNDS {
-        let text = format!("rounds is {}, at most {MOST_ROUNDS} are run at once\n", run.rounds);
+        let text = format!("rounds is {}; ask for at most {MOST_ROUNDS} in one request\n", run.rounds);
         return (StatusCode::BAD_REQUEST, text).into_response();
     }
     let summary = station.run(run.rounds).await;
@@ -71,12 +71,13 @@ async fn sample(State(station): State<Station>) -> Response {
     }
 }
 
-/// A span around each request: below the caller's, when the caller sent a `traceparent`. The answer carries the span's own, so that the caller
-/// finds the trace.
+/// Makes a span for each request, below the caller's span if the caller sent a `traceparent`. The answer
+/// carries the span's own `traceparent`, so that the caller finds the trace.
 async fn trace(path: MatchedPath, request: Request, next: Next) -> Response {
     let method = request.method().as_str().to_owned();
     let handled = {
-        // Left at the end of this block: from then on the future enters it whenever it is polled.
+        // The guard is dropped at the end of this block. The future enters the remote trace again whenever it
+        // is polled.
         let _remote = remote(request.headers()).map(throughline::attach);
         let span = span!(kind: Server, "http.request", http.request.method = method.as_str(), http.route = path.as_str());
         handle(request, next).instrument(span)
@@ -99,7 +100,7 @@ async fn handle(request: Request, next: Next) -> Response {
     response
 }
 
-/// The caller's place in its trace.
+/// The caller's span, from its `traceparent`.
 fn remote(headers: &HeaderMap) -> Option<TraceContext> {
     TraceContext::parse(headers.get("traceparent")?.to_str().ok()?).ok()
 }

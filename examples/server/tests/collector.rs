@@ -1,4 +1,5 @@
-//! Against a real OpenTelemetry Collector: what a server and a microcontroller recorded is what arrives, in one trace.
+//! Test against a real OpenTelemetry Collector: everything that a server and a microcontroller recorded
+//! arrives, in one trace.
 //!
 //! Run by `cargo xtask test --only collector`, which starts the Collector.
 
@@ -19,10 +20,10 @@ use xtask::firmware::{Balance, Capture, Firmware, Tool, Variant, ensure_tools};
 use xtask::qemu::Machine;
 
 const SERVER: &str = "collector-test-server";
-/// As the firmware names itself.
+/// The firmware's name for itself.
 const DEVICE: &str = "thermostat";
 
-/// OTLP's numbers.
+/// Numbers in OTLP.
 const KIND_SERVER: i64 = SpanKind::Server as i64 + 1;
 const KIND_CLIENT: i64 = SpanKind::Client as i64 + 1;
 const STATUS_ERROR: i64 = 2;
@@ -64,13 +65,13 @@ fn what_was_recorded_arrives() {
     device_metrics(&received, &device);
 }
 
-/// What the server recorded, as it knows it itself.
+/// What the server recorded, according to itself.
 struct Emitted {
     checkout: TraceContext,
     charge: TraceContext,
     /// What the microcontroller recorded below `charge`.
     capture: Capture,
-    /// Before and after, in nanoseconds since 1970.
+    /// Times before and after the run, in nanoseconds since 1970.
     interval: (u64, u64),
 }
 
@@ -87,7 +88,7 @@ fn emit_on_server(firmware: &Firmware) -> Emitted {
         record!(span, attempt = 2_u8);
         error!("declined");
         span.set_status(Status::Error);
-        // The microcontroller works while the span goes on.
+        // The microcontroller works while the span is open.
         let command = format!("{}\n", charge.traceparent());
         capture = firmware.run("remote", command.as_bytes(), |_| Ok(())).unwrap();
     }
@@ -183,8 +184,8 @@ fn server_metrics(received: &Received, interval: (u64, u64)) {
     }
     assert_eq!(only_point(&received.metric(SERVER, "shelf.temperature")["gauge"])["asDouble"], 4.25);
 
-    // 0, 1, 2 and twice 1000 at scale 1: buckets of a factor of √2, so 1 is in (0.7, 1], index -1, 2 in (1.4, 2], index 1, and 1000 in
-    // (724, 1024], index 19.
+    // 0, 1, 2 and twice 1000 at scale 1, whose buckets grow by √2: 1 is in (0.7, 1] at index -1, 2 is in
+    // (1.4, 2] at index 1, and 1000 is in (724, 1024] at index 19.
     let sizes = &received.metric(SERVER, "order.size")["exponentialHistogram"];
     assert_eq!(sizes["aggregationTemporality"], CUMULATIVE);
     let point = only_point(sizes);
@@ -219,13 +220,13 @@ fn device_traces_and_logs(received: &Received, device: &[Value], emitted: &Emitt
         assert_eq!(found["status"]["code"].as_i64() == Some(STATUS_ERROR), sent["status"] == "error");
         same_fields(found, sent);
     }
-    // The one that joins them, by three witnesses: server, microcontroller, Collector.
+    // The trace that joins them, according to the server, the microcontroller and the Collector.
     let command = named(&spans, "command");
     assert_eq!(command["parentSpanId"], emitted.charge.span_id.to_string());
     assert_eq!(command["parentSpanId"], named(&received.spans_of(SERVER), "charge")["spanId"]);
     let said = emitted.capture.said("traceparent").unwrap().join(" ");
     assert_eq!(said, format!("00-{trace}-{}-01", command["spanId"].as_str().unwrap()));
-    // And down to the interrupt.
+    // The trace goes down to the interrupt.
     let isr = named(&spans, "adc.isr");
     assert_eq!(isr["parentSpanId"], named(&spans, "control.round")["spanId"]);
 
@@ -278,7 +279,7 @@ fn device_metrics(received: &Received, device: &[Value]) {
     }
 }
 
-/// The span of this name; the first by time, where there are more.
+/// The first span with this name, by time.
 fn named<'a>(spans: &[&'a Value], name: &str) -> &'a Value {
     let found = spans.iter().filter(|span| span["name"] == name);
     let first = found.min_by_key(|span| integer(&span["startTimeUnixNano"]));
@@ -300,7 +301,7 @@ fn buckets(point: &Value) -> Vec<(i64, i64)> {
     (offset..).zip(counts).filter(|(_, count)| *count > 0).collect()
 }
 
-/// Each field that the host tool read is an attribute.
+/// Every field that the host tool read must be an attribute.
 fn same_fields(found: &Value, sent: &Value) {
     let attributes = attributes(found);
     for (key, value) in sent["fields"].as_object().unwrap() {

@@ -1,4 +1,4 @@
-//! The service is told to stop, by either signal: all that it recorded arrives at the receiver.
+//! The service is stopped by each of the two signals: everything that it recorded arrives at the receiver.
 
 #![cfg(unix)]
 
@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 
 const REQUESTS: usize = 23;
 
-/// The service, killed when the test fails.
+/// The service process, which is killed if the test fails.
 struct Service(Child);
 
 impl Drop for Service {
@@ -35,7 +35,7 @@ fn delivers_everything_when_sent(signal: &str) {
     BufReader::new(service.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let address = line.trim().strip_prefix("listening on ").unwrap().to_owned();
 
-    // Kept open, as a client's idle connection is.
+    // Keep the connection open, like a client's idle connection.
     let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
     for _ in 0..REQUESTS {
         agent.get(format!("{address}/sample")).call().unwrap();
@@ -49,7 +49,7 @@ fn delivers_everything_when_sent(signal: &str) {
     receiver.with(|received| {
         let spans = received.spans.iter().filter(|span| span.name == "http.request").count();
         assert_eq!(spans, REQUESTS, "{errors}");
-        // Each library under its own name, the service and what it calls.
+        // Each library has its own name as the scope, the service as well as what it calls.
         assert_eq!(received.scope("http.request"), ("server-example", env!("CARGO_PKG_VERSION")));
         assert_eq!(received.scope("http.requests"), ("server-example", env!("CARGO_PKG_VERSION")));
         assert_eq!(received.scope("sensor.measure").0, "shared-logic");

@@ -1,4 +1,4 @@
-//! The converter: requests go to an interrupt, samples come back, over queues that neither side ever waits for.
+//! The converter: requests go to an interrupt and samples come back, over queues on which neither side waits.
 
 use atomic_waker::AtomicWaker;
 use core::future::poll_fn;
@@ -6,12 +6,12 @@ use core::task::Poll;
 use heapless::spsc::{Consumer, Producer, Queue};
 use throughline::{Context, StaticStr, counter, debug, span, up_down_counter, warn};
 
-/// One more than the requests that may be outstanding.
+/// Most outstanding requests plus one.
 const REQUESTS: usize = 4;
-/// One more than the samples that may wait.
+/// Most waiting samples plus one.
 const SAMPLES: usize = 8;
 
-/// What an input of the converter is wired to.
+/// What an input of the converter is connected to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Channel {
     /// The temperature sensor.
@@ -21,7 +21,7 @@ pub enum Channel {
 }
 
 impl Channel {
-    /// Its name, as recorded.
+    /// Its name in records.
     pub const fn name(self) -> &'static str {
         match self {
             Channel::Temperature => "temperature",
@@ -33,16 +33,16 @@ impl Channel {
 /// A converted value, 12 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample {
-    /// Converted before this one.
+    /// Number of samples converted before this one.
     pub sequence: u32,
-    /// What the converter read, 0 to 4095.
+    /// The converter's reading, 0 to 4095.
     pub raw: u16,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Request {
     channel: Channel,
-    /// Whose sample it will be: the interrupt records below this.
+    /// The span that asks for the sample; the interrupt records below it.
     place: Context,
 }
 
@@ -60,7 +60,7 @@ impl Adc {
         Adc { requests: Queue::new(), samples: Queue::new(), ready: AtomicWaker::new() }
     }
 
-    /// The interrupt's side and the program's.
+    /// The side of the interrupt and the side of the program.
     pub fn split(&mut self) -> (SampleIsr<'_>, Samples<'_>) {
         let (asking, requests) = self.requests.split();
         let (samples, arrived) = self.samples.split();
@@ -75,7 +75,7 @@ impl Default for Adc {
     }
 }
 
-/// The side of the interrupt that says a conversion is done.
+/// The side of the interrupt that ends a conversion.
 pub struct SampleIsr<'a> {
     requests: Consumer<'a, Request>,
     samples: Producer<'a, Sample>,
@@ -84,13 +84,14 @@ pub struct SampleIsr<'a> {
 }
 
 impl SampleIsr<'_> {
-    /// The input whose value is asked for, if any is.
+    /// The input for which a value is requested, if there is one.
     pub fn requested(&self) -> Option<Channel> {
         self.requests.peek().map(|request| request.channel)
     }
 
-    /// Takes a converted value: records it below the span that asked for it, queues it, and wakes who waits. Never waits: with the queue full the
-    /// sample is dropped, and counted. A sample that nobody asked for belongs to whatever span it interrupted.
+    /// Takes a converted value: records it below the span that asked for it, queues it, and wakes the waiting
+    /// task. Never waits: if the queue is full, the sample is dropped and counted. A sample that nobody asked
+    /// for is recorded in the interrupted span.
     pub fn on_sample_ready(&mut self, raw: u16) {
         let sequence = self.sequence;
         self.sequence = sequence.wrapping_add(1);
@@ -114,7 +115,7 @@ impl SampleIsr<'_> {
                 warn!("sample {sequence} lost: the queue is full", sequence);
             }
         }
-        // Last: whoever gets the sample then finds all of the above recorded.
+        // Enqueue last, so that everything above is recorded before anybody gets the sample.
         if has_room {
             let _ = self.samples.enqueue(Sample { sequence, raw });
         }
@@ -122,7 +123,7 @@ impl SampleIsr<'_> {
     }
 }
 
-/// The side of the program that asks for samples.
+/// The side of the program that requests samples.
 pub struct Samples<'a> {
     asking: Producer<'a, Request>,
     arrived: Consumer<'a, Sample>,
@@ -130,13 +131,14 @@ pub struct Samples<'a> {
 }
 
 impl Samples<'_> {
-    /// Asks for a value and waits for it. With as many requests outstanding as there can be, takes the next sample that comes.
+    /// Requests a value and waits for it. If the most possible requests are outstanding, it takes the next
+    /// sample that comes.
     pub async fn read(&mut self, channel: Channel) -> Sample {
-        // What was never waited for is not an answer to this request.
+        // Samples that nobody waited for do not answer this request.
         while self.take().is_some() {}
         let _ = self.asking.enqueue(Request { channel, place: Context::current() });
         poll_fn(|cx| {
-            // Registered first: a sample that comes between the two is seen by the one or the other.
+            // Register before checking, so that a sample that comes in between is not missed.
             self.ready.register(cx.waker());
             self.take().map_or(Poll::Pending, Poll::Ready)
         })
@@ -150,7 +152,7 @@ impl Samples<'_> {
     }
 }
 
-/// Samples that wait in the queue.
+/// Number of samples that wait in the queue.
 fn queued() -> throughline::metrics::UpDownCounter {
     up_down_counter!("adc.queued", unit = "{sample}", description = "samples waiting in the queue")
 }

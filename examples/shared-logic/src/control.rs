@@ -7,43 +7,43 @@ use throughline::{
 use crate::sensor::Calibration;
 use crate::{Channel, Fault, Samples, Sensor};
 
-/// A thermostat. It holds its temperature by a valve of 0 to 100 %.
+/// A thermostat, which controls the temperature with a valve of 0 to 100 %.
 #[derive(Clone, Debug)]
 pub struct Controller {
     sensor: Sensor,
-    /// Hundredths of a degree Celsius.
+    /// In hundredths of a degree Celsius.
     setpoint: i32,
-    /// Per cent.
+    /// Valve position in per cent.
     valve: i32,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Rounds that measured and acted.
     pub good: u32,
-    /// Rounds that met a fault and left the valve alone.
+    /// Rounds with a fault, which did not move the valve.
     pub faults: u32,
-    /// Where the valve is, per cent.
+    /// Position of the valve in per cent.
     pub valve: i32,
     /// The last temperature measured, in hundredths of a degree Celsius.
     pub temperature: i32,
 }
 
 impl Controller {
-    /// Per cent that the valve moves at a time.
+    /// How far the valve moves in one step, in per cent.
     const STEP: i32 = 8;
-    /// Steps in one round at most.
+    /// Most steps in one round.
     const MOST_STEPS: u32 = 3;
     /// The sensor's two known points.
     pub const CALIBRATION: Calibration = Calibration { low: (1000, 1000), high: (3000, 4000) };
 
-    /// A controller with this set point, in hundredths of a degree Celsius, and a half open valve.
+    /// A controller with this set point, in hundredths of a degree Celsius, and with the valve half open.
     pub const fn new(setpoint: i32) -> Controller {
         Controller { sensor: Sensor::new(Self::CALIBRATION), setpoint, valve: 50 }
     }
 
-    /// Runs so many rounds. A fault ends its round, not the run.
+    /// Runs this many rounds. A fault ends its round but not the run.
     pub async fn run(&mut self, samples: &mut Samples<'_>, rounds: u32) -> Summary {
         let mut summary = Summary::default();
         for number in 0..rounds {
@@ -72,13 +72,13 @@ impl Controller {
         Ok(measured)
     }
 
-    /// Where the valve should be: one per cent more for each tenth of a degree too cold.
+    /// The target position of the valve: one per cent more for each tenth of a degree below the set point.
     fn target(&self, measured: i32) -> i32 {
         let _span = span!("control.decide", measured, setpoint = self.setpoint);
         (50 + (self.setpoint - measured) / 10).clamp(0, 100)
     }
 
-    /// Moves the valve step by step, waiting for its feedback after each; says how many steps that took.
+    /// Moves the valve step by step, and waits for its feedback after each step. Returns the number of steps.
     async fn move_valve(&mut self, samples: &mut Samples<'_>, target: i32) -> u32 {
         let mut steps = 0;
         while steps < Self::MOST_STEPS && self.valve != target {

@@ -1,13 +1,14 @@
-//! The smallest executor: one future, polled again after every interrupt. No allocation, no task, no waker.
+//! The smallest executor: it polls one future again after every interrupt. It needs no allocation, no tasks
+//! and no waker.
 
 use core::future::Future;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 
-/// Runs a future to its end, and calls `idle` whenever it waits: on a microcontroller that sleeps until an interrupt and may flush what was
-/// recorded; a test plays the interrupt in it.
+/// Runs a future to its end, and calls `idle` whenever the future waits. On a microcontroller `idle` sleeps
+/// until an interrupt, and may flush records; in a test it plays the interrupt.
 ///
-/// The future must be one that an interrupt moves on: nothing else brings the next poll about than `idle` returning.
+/// The future must be one that an interrupt advances, because it is polled only after `idle` returns.
 pub fn run<F: Future>(future: F, mut idle: impl FnMut()) -> F::Output {
     let mut future = pin!(future);
     let mut cx = Context::from_waker(Waker::noop());

@@ -1,7 +1,8 @@
-//! A thermostat, written and instrumented once: the firmware in `examples/firmware` and the service in `examples/server` link this
-//! crate unchanged, and both show the same traces and metrics.
+//! A thermostat, written and instrumented once. The firmware in `examples/firmware` and the service in
+//! `examples/server` link this crate unchanged, and both show the same traces and metrics.
 //!
-//! It depends on `throughline` with no features and names no adapter. It allocates nothing and knows neither interrupts nor threads:
+//! It depends on `throughline` without features and on no adapter. It does not allocate, and it knows neither
+//! interrupts nor threads:
 //!
 //! ```text
 //!  Controller::run ──▶ Samples::read ──request──▶ SampleIsr (timer interrupt on a microcontroller, a thread on a server)
@@ -10,8 +11,8 @@
 //!   Sensor::measure (filter, calibration, faults)
 //! ```
 //!
-//! A request for a sample carries the place in the trace, so what the interrupt records belongs to the round that asked for it,
-//! whatever code the interrupt happened to stop.
+//! A request for a sample carries the current span. So records of the interrupt belong to the round that
+//! asked for the sample, whatever code was interrupted.
 //!
 //! | what | where |
 //! |---|---|
@@ -20,7 +21,8 @@
 //! | a failed span with its error | [`sensor::Fault`] |
 //! | counter, up-down counter, gauge, histogram, run-time labels | `adc`, `sensor`, `control` |
 //!
-//! Given the same [`plant::Plant`], two runs make the same records but for their times; `cargo xtask demo` compares them.
+//! With the same [`plant::Plant`], two runs make the same records except for their times; `cargo xtask demo`
+//! compares them.
 
 #![no_std]
 

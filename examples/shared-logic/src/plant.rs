@@ -1,28 +1,29 @@
-//! The world outside, simulated: a room whose temperature drifts, a noisy sensor with a loose wire, a valve. The same on every machine.
+//! The simulated environment: a room whose temperature drifts, a noisy sensor with a loose wire, and a valve.
+//! It is the same on every machine.
 
 use crate::Channel;
 
-/// A plant that answers every conversion with a value that depends only on the conversions before it.
+/// A plant whose answer to a conversion depends only on the conversions before it.
 #[derive(Clone, Debug)]
 pub struct Plant {
     noise: Lcg,
-    /// Conversions of the temperature channel so far.
+    /// Number of temperature conversions so far.
     measured: u32,
-    /// As the converter would read it without noise.
+    /// The room's temperature as the converter would read it without noise.
     room: i32,
     warming: bool,
 }
 
 impl Plant {
-    /// Conversions of the temperature between two in which the wire is loose.
+    /// The wire is loose once in this many temperature conversions.
     const LOOSE_EVERY: u32 = 4;
 
-    /// A plant with this noise.
+    /// A plant whose noise has this seed.
     pub const fn new(seed: u32) -> Plant {
         Plant { noise: Lcg(seed), measured: 0, room: 1500, warming: true }
     }
 
-    /// What the converter reads now, 12 bits.
+    /// The converter's present reading, 12 bits.
     pub fn convert(&mut self, channel: Channel) -> u16 {
         let noise = (self.noise.next() % 41) as i32 - 20;
         let value = match channel {
@@ -31,7 +32,7 @@ impl Plant {
                 self.measured += 1;
                 let drift = (self.noise.next() % 65) as i32;
                 self.room += if self.warming { drift } else { -drift };
-                // Warm by day and cool by night.
+                // The room warms by day and cools by night.
                 self.warming = if self.warming { self.room < 2400 } else { self.room < 1400 };
                 // A loose wire reads as the full scale.
                 if self.measured.is_multiple_of(Self::LOOSE_EVERY) { 4095 } else { self.room + noise }

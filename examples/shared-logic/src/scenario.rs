@@ -1,6 +1,6 @@
-//! The run that firmware and server both make, so that `cargo xtask demo` can compare what they recorded.
+//! The run that both the firmware and the server make, so that `cargo xtask demo` can compare their records.
 
-/// Rounds of the control loop; the fourth meets the loose wire.
+/// Number of rounds of the control loop. The fourth one meets the loose wire.
 pub const ROUNDS: u32 = 5;
 
 /// Seed of the [`Plant`](crate::Plant).

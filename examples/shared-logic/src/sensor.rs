@@ -5,17 +5,17 @@ use throughline::{StaticStr, counter_family, error, gauge, histogram, record, sp
 
 use crate::Sample;
 
-/// Why a sample is no measurement.
+/// Why a sample is not a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// At the upper end: nothing is connected.
+    /// The reading is at the upper end: nothing is connected.
     OpenCircuit(u16),
-    /// At the lower end: the wires touch.
+    /// The reading is at the lower end: the wires touch.
     ShortCircuit(u16),
 }
 
 impl Fault {
-    /// Its name, as a label.
+    /// Its name as a label.
     pub const fn kind(self) -> &'static str {
         match self {
             Fault::OpenCircuit(_) => "open_circuit",
@@ -23,7 +23,7 @@ impl Fault {
         }
     }
 
-    /// What the converter read.
+    /// The converter's reading.
     pub const fn raw(self) -> u16 {
         match self {
             Fault::OpenCircuit(raw) | Fault::ShortCircuit(raw) => raw,
@@ -42,7 +42,7 @@ impl fmt::Display for Fault {
 
 impl core::error::Error for Fault {}
 
-/// Two points of the sensor's line: raw values, and what they mean in hundredths of a degree Celsius.
+/// Two points of the sensor's line: raw values, and their temperatures in hundredths of a degree Celsius.
 #[derive(Clone, Copy, Debug)]
 pub struct Calibration {
     /// The lower point.
@@ -68,9 +68,9 @@ pub struct Sensor {
 }
 
 impl Sensor {
-    /// Raw values below mean a short circuit.
+    /// Lower raw values mean a short circuit.
     const LOWEST: u16 = 100;
-    /// Raw values above mean an open circuit.
+    /// Higher raw values mean an open circuit.
     const HIGHEST: u16 = 3995;
 
     /// A sensor with this calibration.
@@ -82,14 +82,15 @@ impl Sensor {
     ///
     /// # Errors
     ///
-    /// When the sample is outside what the sensor can give; the filter then keeps what it had.
+    /// If the sample is outside the sensor's range; the filter is not changed then.
     pub fn measure(&mut self, sample: Sample) -> Result<i32, Fault> {
         let mut span = span!("sensor.measure", sequence = sample.sequence, raw = sample.raw);
         histogram!("sensor.raw", unit = "{count}", description = "what the converter read", scale = 2)
             .record(usize::from(sample.raw));
         match self.convert(sample.raw) {
             Ok(centi) => {
-                // As `f64`, which a server keeps and a microcontroller rounds to `f32`: both then read 17.62, not 17.6200008392334.
+                // Pass an `f64`, which a server keeps and a microcontroller rounds to `f32`: both then show
+                // 17.62 and not 17.6200008392334.
                 gauge!("room.temperature" as f32, unit = "Cel").set(f64::from(centi) / 100.0);
                 record!(span, celsius = centi as f32 / 100.0);
                 Ok(centi)
@@ -113,7 +114,8 @@ impl Sensor {
     }
 }
 
-/// A median of three against spikes, then exponential smoothing against noise. Integers only: the same on every machine.
+/// A median of three against spikes, then exponential smoothing against noise. It uses only integers, so it
+/// is the same on every machine.
 #[derive(Clone, Debug)]
 struct Filter {
     last: [i32; 3],
@@ -137,7 +139,7 @@ impl Filter {
         self.seen = self.seen.wrapping_add(1);
         let [a, b, c] = self.last;
         let median = a.min(b).max(a.max(b).min(c));
-        // A quarter of the way to the new value.
+        // Go a quarter of the way to the new value.
         self.smooth += (median * 16 - self.smooth) / 4;
         self.smooth / 16
     }
@@ -174,7 +176,7 @@ mod tests {
         let mut sensor = Sensor::new(CALIBRATION);
         sensor.measure(sample(1000)).unwrap();
         sensor.measure(sample(1400)).unwrap();
-        // The median follows with the second high value.
+        // The median follows at the second high value.
         assert_eq!(sensor.measure(sample(1400)), Ok(CALIBRATION.apply(1100)));
         assert_eq!(sensor.measure(sample(1400)), Ok(CALIBRATION.apply(1175)));
     }

@@ -20,7 +20,7 @@ pub(crate) enum Command {
     Config(ConfigArgs),
 }
 
-/// Decode a capture, or a live stream: traces as trees, then the metrics, then what was lost
+/// Decode a capture or a live stream: print traces as trees, then the metrics, then what was lost
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -30,11 +30,11 @@ Examples:
   throughline decode --elf app --json capture.bin | jq 'select(.kind == \"span\")'
   throughline decode --elf app --otlp http://localhost:4318 --anchor 2026-01-31T12:00:00Z capture.bin
 
-A live stream (a serial port, a pipe) is shown as it comes. Ctrl-C or SIGTERM ends it as if the stream had ended: open
-traces, metrics and the summary are shown, and the exit code is that of what was decoded. A second Ctrl-C ends at once.
+A live stream (a serial port, a pipe) is shown as it arrives. Ctrl-C or SIGTERM ends it as if the stream had ended: open
+traces, metrics and the summary are shown, and the exit code is 0 or 2 as usual. A second Ctrl-C ends at once.
 
 Exit codes:
-  0    fine; losses on the device itself (a full ring) are shown and are no damage
+  0    fine; losses on the device itself (a full ring) are shown but are not damage
   1    wrong use, a file that cannot be read, a wrong ELF, or a collector that does not take the data
   2    decoded, but the capture is damaged, the link lost frames, or the device's clock does not work
   130  ended by a second Ctrl-C before everything was shown")]
@@ -42,10 +42,10 @@ pub(crate) struct DecodeArgs {
     /// The ELF that runs on the device, as cargo built it; names and source lines come from it
     #[arg(long, value_name = "FILE")]
     pub(crate) elf: PathBuf,
-    /// The capture, or - for standard input; a pipe is read live
+    /// The capture, or - for standard input; a pipe is read as a live stream
     #[arg(default_value = "-", value_name = "FILE")]
     pub(crate) input: PathBuf,
-    /// Read this serial port instead: raw, and opened anew when it goes away
+    /// Read this serial port instead, in raw mode; it is opened again after it disappears
     #[arg(long, value_name = "PORT", conflicts_with = "input")]
     pub(crate) serial: Option<PathBuf>,
     /// Bits per second of the serial port
@@ -57,41 +57,43 @@ pub(crate) struct DecodeArgs {
     /// The same as --format json
     #[arg(long, conflicts_with = "format")]
     pub(crate) json: bool,
-    /// When the tree shows metrics; unless given, each snapshot of a live stream and the last one of a file
+    /// When the tree shows metrics; by default each snapshot of a live stream, but only the last one of a
+    /// file
     #[arg(long, value_enum)]
     pub(crate) metrics: Option<Metrics>,
-    /// Of a live stream, show a record at the latest after this time, though the root of its trace is still open; the trace
-    /// then goes on under a header that says (continued)
+    /// For a live stream: longest time until a record is shown, even if the root of its trace is still open;
+    /// the trace then continues under a header that says (continued)
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "2s")]
     pub(crate) patience: Duration,
-    /// Most records held back until the root of their trace ends, about 1 kB each; beyond, the trace that waited longest is
-    /// shown in part
+    /// Most records held back until the root of their trace ends, about 1 kB each; beyond that, the trace
+    /// that has waited longest is shown in part
     #[arg(long, value_name = "RECORDS", default_value_t = 32_768, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) hold: u32,
-    /// Send everything on to this OTLP/HTTP endpoint as well, such as http://localhost:4318
+    /// Also send everything to this OTLP/HTTP endpoint, such as http://localhost:4318
     #[arg(long, value_name = "URL")]
     pub(crate) otlp: Option<String>,
-    /// service.name of what is sent on, instead of the name the device gives
+    /// The service.name to send, instead of the device's name
     #[arg(long, value_name = "NAME")]
     pub(crate) service_name: Option<String>,
-    /// Time of the first record, for a device without wall-clock time: RFC 3339, or nanoseconds since 1970
+    /// Time of the first record, for a device that does not know the time: RFC 3339, or nanoseconds since
+    /// 1970
     #[arg(long, value_name = "TIME", value_parser = parse_anchor)]
     pub(crate) anchor: Option<u64>,
-    /// Longest time from a record to its arrival here; bounds the error of a live stream's times
+    /// Longest time from a record to its arrival here; it bounds the error of a live stream's times
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) max_latency: Option<Duration>,
-    /// How far the device's oscillator may be off, in parts per million
+    /// Largest error of the device's oscillator, in parts per million
     #[arg(long, value_name = "PPM", default_value_t = 100)]
     pub(crate) drift_ppm: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// Trees for people
+    /// Trees for people to read
     Tree,
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
-    /// Nothing but errors, for use with --otlp
+    /// Only errors, for use with --otlp
     None,
 }
 
@@ -104,13 +106,13 @@ pub(crate) enum Metrics {
 }
 
 impl DecodeArgs {
-    /// What to print.
+    /// The output format.
     pub(crate) fn format(&self) -> Format {
         if self.json { Format::Json } else { self.format }
     }
 }
 
-/// List the callsites of an ELF: every span, event and metric the program can make
+/// List the callsites of an ELF: every span, event and metric that the program can make
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -120,7 +122,7 @@ pub(crate) struct CallsitesArgs {
     /// The ELF, as cargo built it
     #[arg(long, value_name = "FILE")]
     pub(crate) elf: PathBuf,
-    /// Print one JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -165,12 +167,12 @@ fn parse_anchor(text: &str) -> Result<u64, String> {
     }
     let time: jiff::Timestamp = text
         .parse()
-        .map_err(|e| format!("{e}; give RFC 3339 such as 2026-01-31T12:00:00Z, or nanoseconds since 1970"))?;
+        .map_err(|e| format!("{e}; pass RFC 3339 such as 2026-01-31T12:00:00Z, or nanoseconds since 1970"))?;
     u64::try_from(time.as_nanosecond()).map_err(|_| format!("{text} lies before 1970"))
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let duration: jiff::SignedDuration =
-        text.parse().map_err(|e| format!("{e}; give a duration such as 20ms"))?;
+        text.parse().map_err(|e| format!("{e}; pass a duration such as 20ms"))?;
     Duration::try_from(duration).map_err(|_| format!("{text} is negative"))
 }

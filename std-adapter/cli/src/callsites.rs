@@ -1,4 +1,4 @@
-//! `throughline callsites`: what a program can record.
+//! `throughline callsites`: lists what a program can record.
 
 use std::io::{BufWriter, Write};
 
@@ -12,7 +12,7 @@ use crate::args::CallsitesArgs;
 use crate::error::CliError;
 use crate::output::json::write_line;
 
-/// Runs the command; the exit code.
+/// Runs the command and returns the exit code.
 pub(crate) fn run(args: &CallsitesArgs) -> Result<u8, CliError> {
     let elf = Elf::read(&args.elf)?;
     let mut out = BufWriter::new(std::io::stdout().lock());

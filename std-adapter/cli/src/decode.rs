@@ -1,4 +1,4 @@
-//! `throughline decode`: from bytes to outputs.
+//! `throughline decode`: passes decoded bytes to the outputs.
 
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,10 @@ use crate::output::{Output, json::Json, otlp::Otlp, tree::TreeText};
 use crate::summary::Summary;
 use crate::{DAMAGED, FAILED, FINE, say, stop};
 
-/// Records for which a trace is kept after its root has ended.
+/// How many more records are taken before a trace whose root has ended is shown.
 const LINGER: u64 = 64;
 
-/// Runs the command; the exit code.
+/// Runs the command and returns the exit code.
 pub(crate) fn run(args: &DecodeArgs) -> Result<u8, CliError> {
     let elf = Elf::read(&args.elf)?;
     let source = Source::open(args)?;
@@ -50,10 +50,10 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<u8, CliError> {
     });
     let interrupted = stop::requested();
     if interrupted {
-        // The frame that the signal came in the middle of is no damage.
+        // A frame that the signal cut is not damage.
         decoder.rejoin();
     }
-    // What was decoded before an error is shown all the same.
+    // Show what was decoded even after an error.
     decoder.finish(&mut |context, item| run.item(context, &item));
     run.flush();
     let unknown_parent = run.traces.unknown_parent();
@@ -99,13 +99,14 @@ fn outputs<'elf>(args: &DecodeArgs, source: &Source) -> Result<Vec<Box<dyn Outpu
 struct Run<'elf> {
     outputs: Vec<Box<dyn Output<'elf> + 'elf>>,
     traces: TraceBuilder<'elf>,
-    /// When open traces are shown in part, of a live stream.
+    /// When open traces are shown in part; only for a live stream.
     sweeps: Option<Sweeps>,
     failed: Option<CliError>,
     wrong_elf: Option<DamageKind>,
 }
 
-/// The times at which a live stream's open traces are shown in part: twice in the patience, as a sweep shows what came before the last one.
+/// When the open traces of a live stream are shown in part: twice within the patience, because a sweep shows
+/// what came before the last sweep.
 struct Sweeps {
     every: Duration,
     last: Instant,
@@ -132,17 +133,17 @@ impl<'elf> Run<'elf> {
         {
             self.wrong_elf = Some(damage.kind.clone());
         }
-        // What the item ends comes first (a boot ends all traces), then the item itself.
+        // First show what the item ends (a boot ends all traces), then the item itself.
         self.give(|traces, show| traces.take(context, item, show));
         self.each(|output| output.item(context, item));
     }
 
-    /// No more bytes are at hand: shows the traces whose root has ended.
+    /// Shows the traces whose root has ended, when no more bytes are available.
     fn settle(&mut self) {
         self.give(|traces, show| traces.settle(show));
     }
 
-    /// Makes everything of a live stream visible that is due.
+    /// Makes everything visible that is due in a live stream.
     fn pause(&mut self) {
         let Some(sweeps) = &mut self.sweeps else { return };
         if sweeps.is_due() {
@@ -155,7 +156,7 @@ impl<'elf> Run<'elf> {
         self.give(|traces, show| traces.flush(show));
     }
 
-    /// Passes on to the outputs what `take` gets from the traces.
+    /// Passes what `take` gets from the traces to the outputs.
     fn give(&mut self, take: impl FnOnce(&mut TraceBuilder<'elf>, &mut dyn FnMut(Assembled<'elf>))) {
         let Run { outputs, traces, failed, .. } = self;
         take(traces, &mut |a| each(outputs, failed, |output| output.assembled(&a)));
@@ -166,7 +167,7 @@ impl<'elf> Run<'elf> {
     }
 }
 
-/// Calls every output; the first error is kept.
+/// Calls every output and keeps the first error.
 fn each<'elf>(
     outputs: &mut [Box<dyn Output<'elf> + 'elf>],
     failed: &mut Option<CliError>,

@@ -1,4 +1,4 @@
-//! Why the tool gives up; every message names the input and the next step.
+//! Errors that end the tool. Every message names the input and the next step.
 
 use std::path::PathBuf;
 
@@ -12,11 +12,11 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Elf(#[from] ElfError),
     /// The capture cannot be read.
-    #[error("cannot read {}: {source}; give a capture of the device's bytes, or - for standard input", path.display())]
+    #[error("cannot read {}: {source}; pass a capture of the device's bytes, or - for standard input", path.display())]
     Input {
         /// The capture.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The serial port cannot be opened.
@@ -24,12 +24,12 @@ pub(crate) enum CliError {
     Serial {
         /// The port.
         path: PathBuf,
-        /// What the person can do.
+        /// What the user can do.
         next: String,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A serial port in line mode was given as a file.
+    /// A serial port in line mode was passed as a file.
     #[error(
         "{port} is a terminal in line mode, which changes the device's bytes and echoes them back to it; let the tool open the \
          port: throughline decode --elf {elf} --serial {port} --baud 115200",
@@ -38,12 +38,12 @@ pub(crate) enum CliError {
     LineMode {
         /// The port.
         port: PathBuf,
-        /// The ELF that was given with it.
+        /// The ELF that was passed with it.
         elf: PathBuf,
     },
-    /// Standard input is the terminal that a person types at.
+    /// Standard input is the user's terminal.
     #[error(
-        "standard input is a terminal; give a capture file, pipe a stream into it (`nc board 19021 | throughline decode …`), or let \
+        "standard input is a terminal; pass a capture file, pipe a stream into it (`nc board 19021 | throughline decode …`), or let \
          it read a serial port (`--serial /dev/ttyACM0 --baud 115200`)"
     )]
     Terminal,
@@ -67,26 +67,26 @@ pub(crate) enum CliError {
     /// Not an OTLP endpoint.
     #[error(transparent)]
     Endpoint(#[from] ConfigError),
-    /// The collector did not take it.
+    /// The collector did not take the records.
     #[error("{records} records were not delivered: {source}")]
     Send {
-        /// Records in the requests given up.
+        /// Number of records in the requests that were not delivered.
         records: u64,
-        /// What went wrong last.
+        /// The last error.
         source: Box<SendError>,
     },
-    /// The collector took longer than the stream gave it.
+    /// The collector was slower than the live stream.
     #[error(
         "{records} records were not sent, because the collector takes them more slowly than they come; give it more room, or send a \
          capture file later"
     )]
     SlowCollector {
-        /// Records that found no room in the queue.
+        /// Number of records that found no room in the queue.
         records: u64,
     },
-    /// OTLP needs wall-clock time.
+    /// OTLP needs wall-clock times, which the capture does not have.
     #[error(
-        "{} has no wall-clock time: the device sent none; give the time of its first record as --anchor \
+        "{} has no wall-clock time: the device sent none; pass the time of its first record as --anchor \
          2026-01-31T12:00:00Z, or pipe the live stream into `throughline decode -`",
         path.display()
     )]

@@ -19,20 +19,21 @@ use throughline_export::text::Escaped;
 use args::{Cli, Command};
 use error::CliError;
 
-/// All went well.
+/// Exit code: success.
 const FINE: u8 = 0;
-/// Wrong use, no such file, not an ELF, a wrong ELF, a collector that refuses.
+/// Exit code: wrong use, no such file, not an ELF, a wrong ELF, or a collector that refuses.
 const FAILED: u8 = 1;
-/// Decoded, but the capture had damage, or the link lost frames.
+/// Exit code: decoded, but the capture was damaged, or the link lost frames.
 const DAMAGED: u8 = 2;
-/// Ended by a second signal, as shells write it: 128 and the number of SIGINT.
+/// Exit code: ended by a second signal. Shells use 128 plus the number of the signal, here SIGINT.
 const KILLED: u8 = 130;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are asked for; clap's own code for the rest is 2, which means damage here.
+            // Help and version are not errors. For other errors clap's own code is 2, which means damage
+            // here.
             let code = if error.use_stderr() { FAILED } else { FINE };
             let _ = error.print();
             return ExitCode::from(code);
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(code) => ExitCode::from(code),
-        // A reader such as `head` has seen enough.
+        // The reader of the output, such as `head`, has closed it.
         Err(CliError::Output(e)) if e.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::from(FINE),
         Err(error) => {
             say(&error);
@@ -54,7 +55,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Tells a person something on standard error, in one line. What it quotes may come from a device or a collector, so it is escaped.
+/// Prints a message on standard error, in one line. It may quote a device or a collector, so it is escaped.
 fn say(what: &dyn std::fmt::Display) {
     eprintln!("throughline: {}", Escaped(&what.to_string()));
 }

@@ -1,4 +1,4 @@
-//! Stopping a decode from outside: Ctrl-C, or a signal that asks it to end.
+//! Stops a decode on Ctrl-C, or on a signal that asks the process to end.
 
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,9 +7,10 @@ use crate::KILLED;
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
-/// From here on the first SIGINT, SIGTERM or SIGHUP asks the decode to end as if the stream had ended; a second one ends the process at once.
+/// From now on the first SIGINT, SIGTERM or SIGHUP ends the decode as if the stream had ended; a second one
+/// ends the process at once.
 ///
-/// Where no handler can be installed, a signal kills the process as it would have anyway.
+/// If no handler can be installed, a signal kills the process as usual.
 pub(crate) fn listen() {
     let _ = ctrlc::set_handler(|| {
         if REQUESTED.swap(true, Ordering::Relaxed) {

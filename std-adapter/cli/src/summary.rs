@@ -1,17 +1,17 @@
-//! The end of a run in one line: what was decoded, what was lost where, what was damaged.
+//! The summary of a run in one line: what was decoded, lost and damaged.
 
 use std::fmt;
 
 use throughline_decode::{Balance, Counts};
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Summary {
     pub(crate) balance: Balance,
     pub(crate) counts: Counts,
-    /// Records that belong to a remote trace whose ids are not known.
+    /// Number of records that belong to a remote trace whose ids are not known.
     pub(crate) unknown_parent: u64,
-    /// Whether a signal ended the decode, and not the end of the stream.
+    /// Whether a signal ended the decode, not the end of the stream.
     pub(crate) interrupted: bool,
 }
 
@@ -53,7 +53,7 @@ impl fmt::Display for Summary {
         }
         let kinds = [
             (c.crc, "frame with a wrong CRC"),
-            (c.not_frames, "run of bytes that are no frame"),
+            (c.not_frames, "run of bytes that is not a frame"),
             (c.too_long, "run of bytes longer than a frame"),
             (c.unfinished, "frame cut short at the end"),
             (c.malformed, "malformed frame"),
@@ -78,7 +78,7 @@ impl fmt::Display for Summary {
     }
 }
 
-/// A number and its noun.
+/// A number with its noun.
 struct Count(u64, &'static str);
 
 impl fmt::Display for Count {

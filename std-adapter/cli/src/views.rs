@@ -1,4 +1,4 @@
-//! Decoded records as the views that exporters take.
+//! Converts decoded records to the views that exporters take.
 
 use std::borrow::Cow;
 
@@ -21,7 +21,7 @@ fn scope<'elf>(callsite: &Callsite<'elf>) -> Scope<'elf> {
     Scope::of(callsite.package(), callsite.version(), callsite.target())
 }
 
-/// A span of this trace; `name` is its callsite's.
+/// The view of a span in this trace. `name` is the name of its callsite.
 pub(crate) fn span<'a>(
     span: &'a OwnedSpan<'_>,
     trace_id: TraceId,
@@ -48,7 +48,7 @@ pub(crate) fn span<'a>(
     }
 }
 
-/// An event, in this trace if in any; `message` is its callsite's.
+/// The view of an event, in this trace if there is one. `message` is the message of its callsite.
 pub(crate) fn log<'a>(
     event: &'a OwnedEvent<'_>,
     trace_id: Option<TraceId>,
@@ -74,12 +74,12 @@ fn fields<'a>(fields: &'a [(&str, OwnedValue)]) -> impl Fields<'a> {
     fields.iter().map(|(name, value)| -> (&'a str, Value<'a>) { (name, value.as_value()) })
 }
 
-/// A loss, in words.
+/// A loss as text.
 pub(crate) fn loss(loss: &Loss) -> LossNote {
     LossNote { time_unix_ns: loss.time.unix_ns, count: loss.count, what: cause(&loss.cause) }
 }
 
-/// Where and why records were lost.
+/// Where and why records were lost, as text.
 pub(crate) fn cause(cause: &LossCause) -> String {
     match cause {
         LossCause::Device(Some(throughline::adapter::LossReason::RingFull)) => {
@@ -97,8 +97,9 @@ pub(crate) fn cause(cause: &LossCause) -> String {
     }
 }
 
-/// Where a boot's records went, as points of `throughline.records` by hop and by what became of them there: the same metric as a
-/// server's own ledger. `unknown_parent`: spans of remote traces that are not known. `times`: when the boot began, and now, in nanoseconds since 1970.
+/// The ledger of a boot as points of `throughline.records`, by hop and outcome, like a server's own ledger.
+/// `unknown_parent` is the number of spans of remote traces that are not known. `times` is when the boot
+/// began and the present time, in nanoseconds since 1970.
 pub(crate) fn ledger(
     balance: &Balance,
     unknown_parent: u64,
@@ -121,7 +122,7 @@ pub(crate) fn ledger(
         take(PointView {
             name: "throughline.records",
             unit: "{record}",
-            description: "Records by hop and by what became of them there",
+            description: "Records by hop and by their outcome there",
             scope: Scope::OWN,
             target: module_path!(),
             start_unix_ns: times.0,
@@ -132,12 +133,12 @@ pub(crate) fn ledger(
     }
 }
 
-/// What the view of a series borrows.
+/// Texts from which the view of a series borrows.
 pub(crate) struct PointTexts<'a> {
     point: &'a Point<'a>,
     name: Cow<'a, str>,
     labels: Vec<(&'a str, &'a str)>,
-    /// Those of a summary.
+    /// The quantiles of a summary.
     quantiles: Vec<(f64, f64)>,
 }
 
@@ -185,12 +186,13 @@ impl<'a> PointTexts<'a> {
     }
 }
 
-/// Whether a histogram's callsite wants it exported as quantiles.
+/// Whether the callsite of a histogram asks for quantiles.
 fn is_summary(point: &Point<'_>) -> bool {
     point.callsite.blob.is_some_and(|blob| throughline::adapter::metrics::is_summary(blob.param))
 }
 
-/// The view of a histogram; a device does not keep its extremes, so they are the bounds of its outermost buckets.
+/// The view of a histogram. A device does not keep the extremes, so the bounds of the outermost buckets stand
+/// for them.
 pub(crate) fn histogram(value: &PointValue) -> Option<HistogramView<'_>> {
     let PointValue::Histogram { scale, fraction_bits, sum, zeros, offset, buckets } = value else {
         return None;

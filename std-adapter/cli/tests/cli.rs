@@ -1,4 +1,4 @@
-//! The tool as a person uses it: outputs, exit codes, and what it says when something is wrong.
+//! The tool as a user sees it: outputs, exit codes and error messages.
 
 #[path = "../../decode/tests/common/mod.rs"]
 mod common;
@@ -36,7 +36,7 @@ fn a_healthy_capture_is_shown_as_trees() {
 fn losses_on_the_device_are_no_damage() {
     let mut device = everything(32);
     let (_, ids) = program();
-    // Without the frame whose callsite is unknown.
+    // Leave out the frame whose callsite is unknown.
     let mut good = Device::new(32);
     good.preamble();
     good.lost = 5;
@@ -71,7 +71,7 @@ fn losses_on_the_link_and_every_kind_of_damage_exit_with_2_and_lose_nothing_good
         (
             "noise between frames",
             Box::new(|w| drop(w.splice(frames[2].start..frames[2].start, *b"\x09noise\0"))),
-            "0 on the link; damage: 1 × run of bytes that are no frame (7 bytes skipped)",
+            "0 on the link; damage: 1 × run of bytes that is not a frame (7 bytes skipped)",
         ),
         (
             "a cut end",
@@ -95,7 +95,7 @@ fn losses_on_the_link_and_every_kind_of_damage_exit_with_2_and_lose_nothing_good
 #[test]
 fn a_late_join_is_told_and_is_no_damage() {
     let device = healthy();
-    // From the middle of the first batch on: a preamble follows only at the end.
+    // The capture starts within the first batch; a preamble comes only at the end.
     let mut late = device.clone();
     late.preamble();
     let bench = Bench::new(&late.wire[device.frames[1].0.start + 5..]);
@@ -118,7 +118,7 @@ fn a_wrong_elf_is_named_with_both_ids_and_records_are_shown_without_names() {
     let (theirs, device) = ("07".repeat(20), "b1".repeat(20));
     let expected = format!(
         "throughline: other.elf has build id {theirs}, but the device runs {device}; \
-         give the ELF of that build, or flash this one\n"
+         pass the ELF of that build, or flash this one\n"
     );
     assert_eq!(err, expected);
     assert_eq!(out.matches("callsite@0x0?").count(), 3, "{out}");
@@ -144,7 +144,7 @@ fn every_error_names_the_file_and_the_next_step() {
             "throughline: plain.elf has no section .throughline",
             "strip = false",
         ),
-        (decode("fw.elf", "none.bin"), "throughline: cannot read none.bin: ", "give a capture"),
+        (decode("fw.elf", "none.bin"), "throughline: cannot read none.bin: ", "pass a capture"),
         (
             decode("fw.elf", "empty.bin"),
             "throughline: no bytes came from empty.bin; ",
@@ -196,7 +196,7 @@ fn json_is_one_object_a_line_of_the_documented_kinds() {
     for line in out.lines() {
         let object: serde_json::Value = serde_json::from_str(line).unwrap();
         let kind = object["kind"].as_str().unwrap().to_owned();
-        // The README's table of this kind has every member.
+        // The README's table of this kind must list every member.
         let section = readme.split(&format!("### `{kind}`\n")).nth(1).expect("a section for each kind");
         let section = section.split("\n### ").next().unwrap();
         for member in object.as_object().unwrap().keys() {
@@ -227,7 +227,7 @@ fn a_remote_trace_that_is_not_known_is_shown_without_an_id_and_counted_07() {
     let added = Rec::Fields { callsite: ids.retries, time: 3, span: (6, root), fields: vec![F::U32(1)] };
     let entry = span(ids.adc, (6, Some(root), root), 2, 10);
     let mut device = Device::new(32);
-    // No attach record says which trace it is.
+    // No attach record names the trace.
     device.preamble().batch(0, 0, &[span(ids.adc, (7, Some(6), root), 3, 2), entry, added]);
     let bench = Bench::new(&device.wire);
     let output = bench.run(&["decode", "--elf", "fw.elf", "capture.bin"]);
@@ -253,7 +253,7 @@ fn an_anchor_makes_times_wall_clock() {
         let output = bench.run(&["decode", "--elf", "fw.elf", "--anchor", anchor, "capture.bin"]);
         let (_, out, _) = said(&output);
         assert!(
-            out.contains("times are by the anchor given") && out.contains("12:00:00.000000 trace"),
+            out.contains("times are by the given anchor") && out.contains("12:00:00.000000 trace"),
             "{out}"
         );
     }
@@ -274,7 +274,7 @@ fn a_live_stream_is_shown_while_it_runs() {
     let device = healthy();
     let (now, later) = device.wire.split_at(device.frames[2].0.start + 10);
     stdin.write_all(now).unwrap();
-    // Nothing more is sent and the stream stays open: the first trace must come all the same.
+    // Nothing more is sent and the stream stays open, but the first trace must be shown.
     assert!(lines.any(|line| line.contains("times are by arrival here")));
     assert!(lines.any(|line| line.contains("measure")));
     stdin.write_all(later).unwrap();
@@ -297,7 +297,7 @@ fn otlp_is_sent_on_with_the_devices_name_or_the_one_given() {
         let output = bench.run(&args);
         let (code, out, err) = said(&output);
         assert_eq!((code, out), (2, ""), "one callsite is unknown: {err}");
-        // 7 spans, 4 events; 9 series, then 2.
+        // 7 spans and 4 events; 9 series, then 2.
         assert_eq!(err, "throughline: 20 records delivered, 0 rejected\n");
         let requests = collector.join().unwrap();
         let paths: Vec<_> = requests.iter().map(|(path, _)| path.as_str()).collect();

@@ -1,5 +1,5 @@
-//! Against a real OpenTelemetry Collector: what a service and a microcontroller recorded is what arrives, all of it and nothing else, and one trace
-//! goes through both.
+//! Tests against a real OpenTelemetry Collector: everything that a service and a microcontroller recorded
+//! arrives, and nothing else, and one trace goes through both.
 //!
 //! Run by `cargo xtask test --only collector`, which starts the Collector and boots the firmware whose captures are sent on.
 
@@ -27,7 +27,7 @@ fn what_a_service_records_arrives() {
         let mut emitted = Emitted::new(&service);
         service::levels(&mut emitted, None);
         meters::count();
-        // One snapshot of the metrics in the middle, one at the end.
+        // Take one snapshot of the metrics in the middle and one at the end.
         assert!(guard.flush(LONG), "the flush was not done in time");
         service::request(&mut emitted, remote);
         std::thread::spawn(meters::count).join().unwrap();
@@ -68,7 +68,8 @@ fn one_trace_goes_through_microcontroller_and_service() {
     in_own_process("one_trace_goes_through_microcontroller_and_service", || {
         let collector = Collector::from_env();
         let anchor = Times::Anchor(unix_ns());
-        // A trace that begins on the microcontroller: the caller's place follows from its id, its epoch and the span's number.
+        // A trace that begins on the microcontroller. The caller's ids follow from the device id, its epoch
+        // and the span's number.
         let began = device::send(&collector, "cortex-m4f", &unique("began"), anchor);
         let root = began.span("control.round");
         let number = local_id(key_of(&began), &id(&root["span_id"]));
@@ -77,7 +78,7 @@ fn one_trace_goes_through_microcontroller_and_service() {
             span_id: key_of(&began).span_id(number),
             flags: 1,
         };
-        // A trace that goes through it: the caller's place as it said it itself while it ran.
+        // A trace that goes through the microcontroller. It printed the caller's ids while it ran.
         let continued = device::send(&collector, "remote", &unique("continued"), anchor);
         let text = |name: &str| std::fs::read_to_string(capture(name)).unwrap();
         let from_command = TraceContext::parse(&text("remote.traceparent")).unwrap();
@@ -98,7 +99,7 @@ fn one_trace_goes_through_microcontroller_and_service() {
             arrived(&sent.service, sent, &received);
             received
         });
-        // Up from the service, as whoever looks at the trace would: each parent is a span that was received, of the same trace.
+        // Follow the parents up from the service: each is a span of the same trace that was received.
         let way = |from: &TraceContext, device: &Received| way_up(&[&of_service, device], from);
         assert_eq!(
             way(&handled[0], &devices[0]),
@@ -133,7 +134,7 @@ fn end(guard: Guard) -> Ledger {
 fn arrived(name: &str, sent: &Sent, received: &Received) {
     assert_same(&format!("{name}: spans"), &sent.expected_spans(), &received.spans);
     assert_same(&format!("{name}: log records"), &sent.expected_logs(), &received.logs);
-    // The tool adds an account of its own of where the records went.
+    // The tool adds its own ledger of the records.
     let is_devices = |point: &&Record| !point.text("name").starts_with("throughline.");
     let points: Vec<_> = received.points.iter().filter(is_devices).cloned().collect();
     assert_same(&format!("{name}: points of metrics"), &sent.expected_points(), &points);
@@ -143,7 +144,7 @@ fn arrived(name: &str, sent: &Sent, received: &Received) {
     }
 }
 
-/// Every hop's account adds up, nothing is dropped, and what it calls delivered is what is there.
+/// The ledger of every hop adds up, nothing is dropped, and the number delivered is the number received.
 fn delivered_are_received(ledger: &Ledger, received: &Received) {
     let records = (received.spans.len() + received.logs.len()) as u64;
     assert_eq!(ledger.exporter("otlp").output, records, "records delivered and records received: {ledger}");
@@ -158,7 +159,7 @@ fn delivered_are_received(ledger: &Ledger, received: &Received) {
     );
 }
 
-/// A span lies within its parent, a log record within its span.
+/// Each span lies within its parent, and each log record within its span.
 fn spans_nest(received: &Received) {
     let times = |span: &Record| (span.count("startTimeUnixNano"), span.count("endTimeUnixNano"));
     let spans: BTreeMap<&str, &Record> =
@@ -198,7 +199,8 @@ fn busy_and_idle_add_up(received: &Received) {
     }
 }
 
-/// Two snapshots, the first after one call of [`meters::count`], the second after another in a thread that has ended.
+/// There are two snapshots: the first after one call of [`meters::count`], the second after another call in a
+/// thread that has ended.
 fn metrics_are(service: &str, received: &Received, before: u64) {
     let (own, of_service): (Vec<_>, Vec<_>) =
         received.points.iter().cloned().partition(|point| point.text("name").starts_with("throughline."));
@@ -218,7 +220,7 @@ fn metrics_are(service: &str, received: &Received, before: u64) {
         }
         assert_same(&format!("metrics after {calls} call(s)"), &expected, &found);
     }
-    // Of itself it says where records are.
+    // The library's own metrics say where the records are.
     let last = own.iter().filter(|point| Some(&point.count("timeUnixNano")) == times.last());
     let received = Any::Int((received.spans.len() + received.logs.len()) as i64);
     let pumped: Vec<_> = last
@@ -230,7 +232,7 @@ fn metrics_are(service: &str, received: &Received, before: u64) {
     assert_eq!(pumped[0].parts["value"], received, "records the pump put out, by its own metric");
 }
 
-/// The key of a device's ids, from what it says of itself.
+/// The key of a device's ids, from its preamble.
 fn key_of(sent: &Sent) -> IdKey {
     let preamble = &sent.preamble;
     let id = preamble["device_id"].as_str().and_then(|id| u64::from_str_radix(id, 16).ok());
@@ -238,14 +240,14 @@ fn key_of(sent: &Sent) -> IdKey {
     IdKey::new(id.expect("a device has an id"), epoch.expect("a device has an epoch"))
 }
 
-/// The number of a span on its device, which never sends the id derived from it.
+/// The number of a span on its device, which never sends the derived id.
 fn local_id(key: IdKey, span: &SpanId) -> u64 {
     (1..100_000)
         .find(|id| key.span_id(*id) == *span)
         .unwrap_or_else(|| panic!("{span} is no id of this device"))
 }
 
-/// Ids are those that the wire format derives from the device's id, its epoch and the span's number.
+/// The ids are those that the wire format derives from the device id, the epoch and the span's number.
 fn ids_are_derived(received: &Received, key: IdKey) {
     for span in &received.spans {
         let number = local_id(key, &SpanId::from_hex(span.text("spanId")).unwrap());
@@ -260,7 +262,8 @@ fn id(value: &serde_json::Value) -> SpanId {
     value.as_str().and_then(SpanId::from_hex).unwrap_or_else(|| panic!("{value} is no span id"))
 }
 
-/// Names from a span up to its trace's root; at the end the id of a parent that was not received, if there is one.
+/// Names from a span up to the root of its trace; at the end the id of a parent that was not received, if
+/// there is one.
 fn way_up(received: &[&Received], from: &TraceContext) -> Vec<String> {
     let trace = from.trace_id.to_string();
     let mut names = Vec::new();

@@ -1,4 +1,5 @@
-//! Texts from outside (a device, an ELF, a collector) that would forge lines or command a terminal if they were printed as they are.
+//! Texts from outside (a device, an ELF, a collector) that would forge lines or command a terminal if they
+//! were printed unchanged.
 
 #[path = "../../decode/tests/common/mod.rs"]
 mod common;
@@ -10,7 +11,7 @@ use std::net::{TcpListener, TcpStream};
 use common::{BUILD_ID, Device, F, M, Rec, Site, elf};
 use tool::{Bench, healthy, said};
 
-/// A forged line, a cleared screen, a window title, a C1 command, DEL, and a text that runs the other way.
+/// A forged line, a cleared screen, a window title, a C1 command, DEL, and text with its direction reversed.
 const FORGED: &str =
     "a\n00:00:00.000000 ERROR forged\r\x1b[2J\x1b]0;title\x07\u{9b}2J\x7f\u{202e}txt\u{2066}\u{2028}b";
 
@@ -19,7 +20,7 @@ fn is_dangerous(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A device all of whose texts are `text`, in the program and in the records.
+/// A device that uses `text` for every text in its program and its records.
 fn device(text: &'static str) -> (Bench, Device) {
     let fields: &'static [&'static str] = Box::leak(vec![text].into_boxed_slice());
     let labels: &'static [(&str, &str)] = Box::leak(vec![(text, text)].into_boxed_slice());
@@ -96,7 +97,7 @@ fn texts_from_a_device_and_an_elf_forge_no_line_and_command_no_terminal_15() {
         assert_eq!(out.lines().count(), expected.lines().count(), "{args:?}: {out}");
         assert!(!out.lines().any(|line| line.starts_with("00:00:00.000000 ERROR forged")), "{args:?}: {out}");
     }
-    // JSON says the same text in other letters.
+    // JSON contains the same text, escaped.
     let output = hostile.run(commands[1]);
     let lines = said(&output).1.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let span = lines.into_iter().find(|object| object["kind"] == "span").unwrap();

@@ -14,7 +14,7 @@ use common::{Device, F, M, Rec};
 use rustix::process::{Pid, Signal, kill_process};
 use tool::{Bench, healthy, tool};
 
-/// The tool reading a pipe.
+/// The tool, reading a pipe.
 struct Live {
     child: Child,
     input: Option<ChildStdin>,
@@ -48,7 +48,7 @@ impl Live {
         self.input.as_mut().unwrap().write_all(bytes).unwrap();
     }
 
-    /// Waits for a line with this part. Panics when the output ends without one.
+    /// Waits for a line that contains `part`. Panics if the output ends without one.
     fn wait_for(&self, part: &str) -> String {
         let mut before = Vec::new();
         for line in &self.lines {
@@ -64,7 +64,7 @@ impl Live {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// The most memory it ever had, in bytes.
+    /// The most memory that the tool ever had, in bytes.
     #[cfg(target_os = "linux")]
     fn peak(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
@@ -72,7 +72,7 @@ impl Live {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
-    /// Exit code, the lines not yet taken, standard error.
+    /// Exit code, remaining lines, and standard error.
     fn end(mut self) -> (Option<i32>, Vec<String>, String) {
         let lines: Vec<_> = self.lines.iter().collect();
         drop(self.input.take());
@@ -82,7 +82,8 @@ impl Live {
     }
 }
 
-/// One round of a main loop whose root never ends: a child with an event in it, and now and then a snapshot of the metrics.
+/// One round of a main loop whose root never ends: a child with an event, and sometimes a snapshot of the
+/// metrics.
 fn main_loop(device: &mut Device, n: u64) -> Vec<u8> {
     let (_, ids) = program();
     let round = |i: u64| {
@@ -105,7 +106,7 @@ fn children_of_a_root_that_never_ends_are_shown_while_it_is_open_26() {
     let mut live = Live::start(&[]);
     let mut device = Device::new(32);
     device.preamble();
-    // The stream never falls silent, and never gets near the limit of records held.
+    // The stream is never silent, and never reaches the limit of held records.
     let mut shown = Vec::new();
     for n in 0.. {
         live.send(&main_loop(&mut device, n));
@@ -148,7 +149,7 @@ fn a_root_that_never_ends_takes_bounded_memory_and_nothing_is_lost_26() {
         assert_eq!(lines, rounds * 40, "every record is shown");
         peak
     };
-    // What the tool takes with few records held is its own; each record held adds less than 1.5 kB.
+    // With few records held, the tool needs only its own memory; each held record adds less than 1.5 kB.
     let (few, many) = (peak_of("100"), peak_of("16384"));
     assert!(many - few < 16_384 * 1_536, "{few} and {many} bytes");
     assert!(few < 32 << 20, "{few} bytes");
@@ -182,7 +183,8 @@ fn a_signal_ends_a_live_stream_with_open_traces_metrics_and_the_summary_27() {
         for n in 0..50 {
             live.send(&main_loop(&mut device, n));
         }
-        // The snapshot is shown when all before it was taken; the trace is still open. Then comes a part of a frame.
+        // The snapshot is shown when everything before it was read; the trace is still open. Then a part of a
+        // frame follows.
         live.wait_for("── metrics at ");
         let next = main_loop(&mut device, 50);
         live.send(&next[..next.len() / 2]);
@@ -231,7 +233,7 @@ fn damage_is_still_told_by_the_exit_code_after_a_signal_27() {
 #[test]
 fn nothing_came_before_the_signal_says_so_27() {
     let mut live = Live::start(&[]);
-    // The tool is ready for signals once it says something; a preamble alone is shown at once.
+    // The tool is ready for signals once it prints something, and a preamble is shown at once.
     let mut device = Device::new(32);
     live.send(&std::mem::take(&mut device.preamble().wire));
     live.wait_for("pump-7");
@@ -243,7 +245,7 @@ fn nothing_came_before_the_signal_says_so_27() {
 
 #[test]
 fn a_second_signal_ends_at_once_27() {
-    // Nobody reads what the tool writes, so that it cannot come to its end.
+    // Nobody reads the tool's output, so it cannot finish.
     let bench = Bench::new(b"");
     let mut child = tool()
         .current_dir(bench.0.path())
@@ -255,7 +257,7 @@ fn a_second_signal_ends_at_once_27() {
     let mut device = Device::new(32);
     device.preamble();
     let mut input = child.stdin.take().unwrap();
-    // Some 40,000 records are far more output than a pipe holds, and few enough for the pipe and what is read ahead.
+    // 40,000 records make far more output than a pipe holds, but fit into the pipe and the read-ahead.
     for n in 0..1_000 {
         input.write_all(&main_loop(&mut device, n)).unwrap();
     }
@@ -267,7 +269,7 @@ fn a_second_signal_ends_at_once_27() {
         }
         std::thread::yield_now();
     };
-    // Had the first signal come before the tool listened, it would have been killed by it.
+    // If the first signal had come before the tool listened, it would have killed the tool.
     assert_eq!(status.code(), Some(130));
 }
 
@@ -282,13 +284,13 @@ fn a_collector_that_never_answers_does_not_hold_up_what_is_shown_26() {
     let (first, rest) = device.wire.split_at(device.frames[2].0.start);
     live.send(first);
     live.wait_for("1.24 ms  measure");
-    // A request is under way, and stays so.
+    // One request is being answered, and never finishes.
     let _held = connections.recv().unwrap();
     live.send(rest);
     live.wait_for("1.24 ms  measure");
     live.wait_for("1.24 ms  measure");
     assert!(connections.try_recv().is_err(), "shown before the first request was given up");
-    // Nobody waits for the collector after a second signal.
+    // After a second signal the tool does not wait for the collector.
     while live.child.try_wait().unwrap().is_none() {
         live.signal(Signal::INT);
         std::thread::yield_now();

@@ -1,4 +1,5 @@
-//! What `decode --otlp` sends of metrics, read with another library's types: series, and the account of where records went.
+//! The metrics that `decode --otlp` sends, read with another library's types: series and the ledger of
+//! records.
 
 #[path = "../../decode/tests/common/mod.rs"]
 mod common;
@@ -16,7 +17,8 @@ use opentelemetry_proto::tonic::metrics::v1::{Metric, metric::Data};
 use prost::Message;
 use tool::{Bench, collect, said};
 
-/// Sends the capture on; the metrics by service.instance.id, in order of arrival.
+/// Sends the capture. Returns the exit code, the metrics by `service.instance.id` in order of arrival, and
+/// standard error.
 fn send(bench: &Bench) -> (i32, BTreeMap<String, Vec<Metric>>, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -88,20 +90,20 @@ fn where_records_went_is_sent_as_a_metric_of_each_boot_21() {
     device.unix = (1_700_000_000_000_000_000, 1);
     device.preamble();
     device.batch(0, 0, &round(&ids, 0, 10));
-    // Five are lost in the device's ring, then four on the link.
+    // Five records are lost in the device's ring, then four on the link.
     device.lost = 5;
     device.batch(2_000, 0, &[Rec::Loss { reason: 0, count: 5, first: 1_500 }]);
     let lost = device.batch(3_000, 0, &round(&ids, 3_000, 20)).frames.last().unwrap().0.clone();
     device.metrics(0, true, 5_000, &[(ids.samples, 0, &[], M::Counter(1))]);
-    // A batch that is cut short: the first record is read, the others cannot be.
+    // A malformed batch: the first record can be read, the others cannot.
     device.batch(6_000, 0, &[round(&ids, 6_000, 30)[0].clone(), Rec::Raw(vec![0xff], 2)]);
-    // How many records it held is known from the next frame.
+    // The next frame tells how many records it held.
     device.preamble();
     device.reset(1);
     device.unix = (1_700_000_100_000_000_000, 1);
     device.preamble();
     device.batch(0, 0, &round(&ids, 0, 10));
-    // A span of a remote trace that no attach record names: it is decoded, and not sent.
+    // A span of a remote trace that no attach record names is decoded but not sent.
     let root = 1 << 31 | 20;
     device.batch(0, 0, &[span(ids.adc, (21, Some(root), root), 2, 10)]);
     device.wire.drain(lost);
@@ -131,7 +133,7 @@ fn where_records_went_is_sent_as_a_metric_of_each_boot_21() {
             .zip(counts)
             .collect::<Vec<_>>()
     };
-    // With the snapshot, and at the end of the boot.
+    // The ledger is sent with the snapshot and at the end of the boot.
     let first = account("1122334455667788-0");
     assert_eq!(first[..7], hops([8, 5, 4, 4, 4, 0, 0]));
     assert_eq!(first[7..], hops([11, 5, 7, 4, 5, 2, 0]));
@@ -141,7 +143,7 @@ fn where_records_went_is_sent_as_a_metric_of_each_boot_21() {
 #[test]
 fn a_devices_histograms_have_extremes_and_its_summaries_quantiles_45() {
     let site = |param, line, name| Site { kind: 6, param, line, name, unit: "ms", ..Site::default() };
-    // Scale 1 of whole numbers, the same in quarters, and a summary of scale 0.
+    // A histogram of scale 1 in integers, the same in quarters, and a summary of scale 0.
     let (file, ids) =
         elf(Some(&[site(1, 1, "took"), site(1 | 1 << 4, 2, "load"), site(8, 3, "job")]), "", &BUILD_ID);
     let mut device = Device::new(32);
@@ -175,10 +177,10 @@ fn a_devices_histograms_have_extremes_and_its_summaries_quantiles_45() {
         Data::ExponentialHistogram(histogram) => histogram.data_points[0].clone(),
         other => panic!("{other:?}"),
     };
-    // At scale 1 position 3 holds 3 only, and position 5 holds 5 (what is above 4 and up to 5.6).
+    // At scale 1, position 3 holds only 3, and position 5 holds only 5 (values above 4 up to 5.6).
     let took = histogram("took");
     assert_eq!((took.sum, took.min, took.max), (Some(99.0), Some(3.0), Some(5.0)));
-    // Four times as much: position 0 is one quarter, position 2 is two.
+    // In quarters, position 0 is one quarter and position 2 is two.
     let load = histogram("load");
     assert_eq!((load.sum, load.min, load.max), (Some(24.75), Some(0.25), Some(0.5)));
     assert_eq!(load.positive.unwrap().offset, -5);

@@ -1,4 +1,5 @@
-//! Serial ports, as pairs of pseudo terminals: opened raw, opened anew when they go away, and refused in line mode.
+//! Serial ports, as pairs of pseudo terminals: opened raw, opened again when they disappear, and refused in
+//! line mode.
 #![cfg(unix)]
 
 #[path = "../../decode/tests/common/mod.rs"]
@@ -33,7 +34,7 @@ impl Port {
         Port { device: device.into(), name }
     }
 
-    /// Whether what the device sends would come back to it.
+    /// Whether bytes that the device sends are echoed to it.
     fn echoes(&self) -> bool {
         tcgetattr(&self.device).unwrap().local_modes.contains(LocalModes::ECHO)
     }
@@ -67,7 +68,7 @@ fn a_serial_port_is_read_raw_and_nothing_is_echoed_29() {
     let mut child = start(&bench, port.name.as_ref());
     let device = device_with_control_bytes();
     let (first, rest) = device.wire.split_at(device.frames[2].0.start);
-    // The port is raw before anything is read of it, and the first trace says that it is being read.
+    // The port must be raw before anything is read from it. The first trace shows that it is being read.
     while port.echoes() {
         assert!(child.try_wait().unwrap().is_none(), "the tool runs");
         std::thread::yield_now();
@@ -83,7 +84,7 @@ fn a_serial_port_is_read_raw_and_nothing_is_echoed_29() {
     assert!(summary.contains("161 records emitted, 161 decoded"), "{summary}");
     assert!(summary.ends_with("no damage"), "{summary}");
     assert_eq!(child.wait().unwrap().code(), Some(0));
-    // Whatever had come back would be waiting here.
+    // Echoed bytes would be waiting here.
     rustix::io::ioctl_fionbio(&port.device, true).unwrap();
     let nothing = port.device.read(&mut [0; 4096]);
     assert!(!matches!(nothing, Ok(n) if n > 0), "echoed to the device: {nothing:?}");
@@ -93,7 +94,7 @@ fn a_serial_port_is_read_raw_and_nothing_is_echoed_29() {
 fn a_port_that_goes_away_is_opened_anew_29() {
     let bench = Bench::new(b"");
     let (mut before, mut after) = (Port::new(), Port::new());
-    // The name stays while what it stands for changes, as with a USB adapter that is plugged in again.
+    // The name stays but points to another port, as when a USB adapter is plugged in again.
     let link = bench.path("ttyACM0");
     symlink(&before.name, &link).unwrap();
     let mut child = start(&bench, &link);
@@ -103,7 +104,7 @@ fn a_port_that_goes_away_is_opened_anew_29() {
         std::thread::yield_now();
     }
     let device = device_with_control_bytes();
-    // It goes away in the middle of a frame, and comes back in the middle of a later one.
+    // The port disappears within a frame, and comes back within a later one.
     let cut = |frame: usize| device.frames[frame].0.start + 10;
     before.device.write_all(&device.wire[..cut(3)]).unwrap();
     assert!(lines.any(|line| line.contains("1.24 ms  measure")));
@@ -116,7 +117,7 @@ fn a_port_that_goes_away_is_opened_anew_29() {
     assert!(back.ends_with("ttyACM0 is back"), "{back}");
     assert!(!after.echoes());
     after.device.write_all(&device.wire[cut(9)..]).unwrap();
-    // Frames 3 to 9 are lost: 28 records, known once the next frame came.
+    // Frames 3 to 9 are lost: 28 records, which the next frame reveals.
     let (mut lost, mut measured) = (0, 0);
     while lost == 0 || measured < device.frames.len() - 11 {
         let line = lines.next().expect("the tool goes on");
@@ -138,13 +139,13 @@ fn a_terminal_in_line_mode_is_refused_with_what_to_type_29() {
     let next = format!("throughline decode --elf fw.elf --serial {} --baud 115200\n", port.name);
     assert!(err.starts_with(&format!("throughline: {} is a terminal in line mode", port.name)), "{err}");
     assert!(err.ends_with(&next), "{err}");
-    // The same on standard input. A person's own terminal is no port: other advice.
+    // The same on standard input. A user's own terminal is not a port, so the advice differs.
     let stdin = File::options().read(true).write(true).open(&port.name).unwrap();
     let output =
         tool().current_dir(bench.0.path()).args(["decode", "--elf", "fw.elf"]).stdin(stdin).output().unwrap();
     let (code, _, err) = said(&output);
     assert_eq!(code, 1);
-    assert!(err.starts_with("throughline: standard input is a terminal; give a capture file"), "{err}");
+    assert!(err.starts_with("throughline: standard input is a terminal; pass a capture file"), "{err}");
 }
 
 #[test]

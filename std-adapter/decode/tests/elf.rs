@@ -38,7 +38,7 @@ fn every_error_names_the_file_and_the_next_step() {
     let wrong = Elf::parse("fw.elf", program().0).unwrap().check_build_id(&[7; 20]).unwrap_err();
     let (ours, theirs) = ("b1".repeat(20), "07".repeat(20));
     let expected = format!(
-        "fw.elf has build id {ours}, but the device runs {theirs}; give the ELF of that build, or flash this one"
+        "fw.elf has build id {ours}, but the device runs {theirs}; pass the ELF of that build, or flash this one"
     );
     assert_eq!(wrong.to_string(), expected);
 }

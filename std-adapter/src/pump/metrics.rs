@@ -84,7 +84,7 @@ pub(super) fn of_ledger(ledger: &Ledger) -> Vec<Point> {
             points.push(Point {
                 name: Cow::Borrowed("throughline.records"),
                 unit: "{record}",
-                description: "Records by hop and by what became of them there",
+                description: "Records by hop and by their outcome there",
                 scope: Scope::OWN,
                 target: module_path!(),
                 labels: vec![("hop", Cow::Owned(hop.to_owned())), ("outcome", Cow::Borrowed(outcome))],

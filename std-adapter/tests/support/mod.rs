@@ -1,4 +1,5 @@
-//! What the integration tests share: a process of one's own for each test that calls `init`, and a strict OTLP receiver.
+//! Support for the integration tests: a process of its own for each test that calls `init`, and a strict OTLP
+//! receiver.
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
 #[path = "../../export/tests/support/receiver.rs"]
@@ -9,18 +10,18 @@ use std::process::{Command, Stdio};
 
 const CHILD: &str = "THROUGHLINE_TEST_CHILD";
 
-/// Runs `body` in a process of its own, as `init` is once per process: the test binary starts itself again for just this test. A child
-/// that hangs is killed after a minute, which fails the test.
+/// Runs `body` in a process of its own, because `init` may be called once per process: the test binary starts
+/// itself again for this test only. A child that hangs is killed after a minute, which fails the test.
 pub fn in_own_process(test: &str, body: impl FnOnce()) {
     in_own_process_with(test, &[], body);
 }
 
-/// As [`in_own_process`], with environment variables set.
+/// Like [`in_own_process`], with environment variables set.
 pub fn in_own_process_with(test: &str, env: &[(&str, &str)], body: impl FnOnce()) {
     run(test, env, Stdio::inherit(), body);
 }
 
-/// As [`in_own_process`], and what the process wrote to standard error; `None` in that process itself.
+/// Like [`in_own_process`]. Returns what the process wrote to standard error; `None` in that process itself.
 pub fn stderr_of(test: &str, body: impl FnOnce()) -> Option<String> {
     let stderr = run(test, &[], Stdio::piped(), body)?;
     eprint!("{stderr}");

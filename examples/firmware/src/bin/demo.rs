@@ -1,4 +1,5 @@
-//! The thermostat on a microcontroller: its converter is a timer interrupt, its control loop runs between them.
+//! The thermostat on a microcontroller: its converter is a timer interrupt, and its control loop runs between
+//! the interrupts.
 
 #![no_std]
 #![no_main]

@@ -1,4 +1,4 @@
-//! An embassy program: its executor, its time, and `flush_task` as one task among others.
+//! An embassy program: its executor, its clock, and `flush_task` as one task among others.
 
 #![no_std]
 #![no_main]
@@ -21,7 +21,7 @@ use throughline::{Clock, Instrument, Recorder, Slots, counter, info, span};
 use throughline_embedded::{Config, DeviceId, Flusher, flush_task};
 
 const ROUNDS: u32 = 12;
-/// Between two flushes, and between two snapshots of the metrics.
+/// Time between two flushes, and between two snapshots of the metrics.
 const FLUSH: Duration = Duration::from_millis(5);
 const METRICS: Duration = Duration::from_millis(40);
 
@@ -31,7 +31,7 @@ static RECORDER: Recorder = Recorder::new(&SLOTS, Clock::embassy());
 #[entry]
 fn main() -> ! {
     init();
-    // The board's timer interrupts once in each tick of embassy-time.
+    // The board's timer interrupts once per tick of embassy-time.
     let mut core = Peripherals::take().expect("main runs once");
     start_timer(&mut core.SYST, (CLOCK.hz() / TICK_HZ) as u32);
     let config = Config {
@@ -60,7 +60,7 @@ async fn work() {
         counter!("rounds").add(1);
     }
     report("emitted", 2 * ROUNDS);
-    // The end of the emulator would come before the last flush and the last snapshot.
+    // Wait for the last flush and the last snapshot before the emulator ends.
     Timer::after(2 * METRICS).await;
     finish()
 }
@@ -70,7 +70,7 @@ async fn round(number: u32) {
     Timer::after_millis(7).await;
 }
 
-/// The serial port, which gives way to other tasks before each write, as one with an interrupt does.
+/// The serial port. It yields to other tasks before each write, as a port with an interrupt does.
 struct AsyncUart;
 
 impl embedded_io_async::ErrorType for AsyncUart {
@@ -88,7 +88,7 @@ impl embedded_io_async::Write for AsyncUart {
     }
 }
 
-/// The time of embassy: ticks counted by an interrupt, and who waits for one.
+/// The clock of embassy: ticks counted by an interrupt, and the tasks that wait for a tick.
 struct Time {
     ticks: AtomicU32,
     queue: Mutex<RefCell<Queue>>,

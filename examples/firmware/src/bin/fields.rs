@@ -1,4 +1,5 @@
-//! Every type and width of field, on spans, events and fields that are added later, and fields that are more than a span carries until it ends.
+//! Every type and width of field, on spans, on events and as fields added later, and more fields than a span
+//! has room for.
 
 #![no_std]
 #![no_main]
@@ -45,7 +46,7 @@ fn main() -> ! {
     finish()
 }
 
-/// Its argument is a text, which no span carries.
+/// The argument is a text, for which a span has no room.
 #[instrument]
 fn greet(name: &str, times: u32) {
     info!("hello {name}", name, times);

@@ -1,5 +1,6 @@
-//! Interrupts that stop writers in the middle of a record: the timer stops a lower interrupt, which stops the main loop, and all three record. Each
-//! event carries a number and its complement, so a torn record would show; each context counts what it made, so a missing one would.
+//! Interrupts that stop writers in the middle of a record: the timer interrupts a lower interrupt, which
+//! interrupts the main loop, and all three record. Each event has a number and its complement, so a torn
+//! record would show. Each context counts its records, so a missing record would show.
 
 #![no_std]
 #![no_main]
@@ -12,20 +13,21 @@ use cortex_m_rt::{entry, exception};
 use firmware_example::{CLOCK, Link, finish, init, report, start_timer, stop_timer};
 use throughline::{Recorder, Slots, counter, info, span};
 
-/// Timer interrupts to live through.
+/// Number of timer interrupts.
 const STORMS: u32 = 4000;
-/// Processor cycles between two timer interrupts, by turns: primes, so that they fall on every instruction sooner or later.
+/// Processor cycles between two timer interrupts, in turn. These are primes, so that an interrupt hits every
+/// instruction sooner or later.
 const PERIODS: [u32; 5] = [97, 101, 103, 107, 109];
 
 static SLOTS: Slots<128> = Slots::new();
 static RECORDER: Recorder = Recorder::new(&SLOTS, CLOCK);
 
-/// Records made by each context; each is written by that context alone.
+/// Records made by each context; only that context writes its count.
 static MADE: [AtomicU32; 3] = [const { AtomicU32::new(0) }; 3];
 static STORMED: AtomicU32 = AtomicU32::new(0);
 /// Whether the main loop is writing a record.
 static WRITING: AtomicBool = AtomicBool::new(false);
-/// Interrupts that came while it was.
+/// Interrupts that came while the main loop was writing a record.
 static CAUGHT: AtomicU32 = AtomicU32::new(0);
 
 #[entry]
@@ -33,7 +35,7 @@ fn main() -> ! {
     init();
     let mut link = Link::new(&RECORDER, "storm");
     let mut core = Peripherals::take().expect("main runs once");
-    // The timer above PendSV; lower numbers are more urgent.
+    // The timer has a higher priority than PendSV; lower numbers are higher priorities.
     // SAFETY: no code here relies on the priorities for mutual exclusion.
     unsafe { core.SCB.set_priority(SystemHandler::PendSV, 0xff) };
     // SAFETY: as above.
@@ -50,7 +52,7 @@ fn main() -> ! {
             record(0);
             WRITING.store(false, Relaxed);
         }
-        // Often enough that most is sent, seldom enough that some is lost.
+        // Flush often enough that most records are sent, but rarely enough that some are lost.
         if turn.is_multiple_of(8) {
             link.flush();
         }

@@ -1,4 +1,5 @@
-//! Metrics of every kind, each from several callsites: one gauge is one, whatever callsite set it last, and sums are sums of all callsites.
+//! Metrics of every kind, each from several callsites: a gauge has the last value of any callsite, and a sum
+//! adds up all callsites.
 
 #![no_std]
 #![no_main]

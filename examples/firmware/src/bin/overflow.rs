@@ -1,4 +1,5 @@
-//! A ring that is far too small: a thousand events and no flush. What fits is kept, every other is counted, and the host is told how many.
+//! A ring that is far too small: a thousand events without a flush. What fits is kept, everything else is
+//! counted, and the host is told how many.
 
 #![no_std]
 #![no_main]
@@ -22,7 +23,7 @@ fn main() -> ! {
         counter!("events").add(1);
     }
     link.flush();
-    // There is room again, and the loss is behind us.
+    // The ring has room again after the loss.
     info!("after the flush");
     report("emitted", EVENTS + 1);
     report("kept", SLOTS_IN_RING as u32 + 1);

@@ -1,5 +1,5 @@
-//! A panic in an interrupt, while the main loop writes records into a ring that is full: its message arrives all the same, and so does what the ring
-//! held. The panic handler is `firmware_example`'s.
+//! A panic in an interrupt, while the main loop writes records into a full ring: its message still arrives,
+//! and so does everything in the ring. The panic handler is in `firmware_example`.
 
 #![no_std]
 #![no_main]
@@ -10,7 +10,7 @@ use cortex_m_rt::{entry, exception};
 use firmware_example::{CLOCK, Link, init, start_timer};
 use throughline::{Recorder, Slots, info, span};
 
-/// Timer interrupts before the one that panics.
+/// Number of timer interrupts before the one that panics.
 const BEFORE: u32 = 20;
 
 static SLOTS: Slots<32> = Slots::new();

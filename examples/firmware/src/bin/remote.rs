@@ -1,5 +1,6 @@
-//! The thermostat below a span of another machine: waits for a `traceparent` on the serial port, then runs as part of that trace, and says over
-//! semihosting where it was, so that the next machine can go on below.
+//! The thermostat below a span of another machine. It waits for a `traceparent` on the serial port and runs
+//! as part of that trace. Then it prints its own `traceparent` over semihosting, so that the next machine can
+//! continue below it.
 
 #![no_std]
 #![no_main]
@@ -34,7 +35,7 @@ fn main() -> ! {
     finish()
 }
 
-/// A line from the serial port, if it is a `traceparent`.
+/// Reads a line from the serial port. Returns `None` if it is not a `traceparent`.
 fn command() -> Option<TraceContext> {
     let mut line = [0; 64];
     let mut len = 0;
@@ -46,7 +47,7 @@ fn command() -> Option<TraceContext> {
                 line[len] = byte[0];
                 len += 1;
             }
-            // Too long for a traceparent, and known to be.
+            // The line is too long for a `traceparent`, so the rest does not matter.
             Ok(_) => {}
             Err(never) => match never {},
         }

@@ -1,5 +1,6 @@
-//! SysTick as a clock: a counter that goes down and is narrow. It is set to 16 bits here, so that it turns over often; with its full 24 it is the same.
-//! Spans that last more than two turns, as the board's own clock measures them.
+//! SysTick as a clock: a counter that counts down and has few bits. It is set to 16 bits here, so that it
+//! wraps often; its full 24 bits work the same way. The spans last more than two periods, which the board's
+//! other clock measures.
 
 #![no_std]
 #![no_main]
@@ -12,13 +13,13 @@ use firmware_example::{CLOCK, Link, finish, init, report};
 use throughline::clock::NarrowCounter;
 use throughline::{Clock, Recorder, Slots, span};
 
-/// Ticks that each span lasts.
+/// How many ticks each span lasts.
 const TICKS: usize = 160_000;
 const SPANS: u32 = 8;
 
 static SYSTICK: NarrowCounter<16> = NarrowCounter::new();
 static SLOTS: Slots<64> = Slots::new();
-/// It has the processor's frequency, which on these boards is that of the other clock too.
+/// It has the processor's frequency, which on these boards is also that of the other clock.
 static RECORDER: Recorder = Recorder::new(&SLOTS, Clock::new(CLOCK.hz(), || SYSTICK.down(SYST::get_current)));
 
 #[entry]
@@ -34,7 +35,7 @@ fn main() -> ! {
         let _span = span!("long");
         let start = CLOCK.ticks();
         while CLOCK.ticks().wrapping_sub(start) < TICKS {
-            // More than once in a turn, as a program's flushes would.
+            // Read it more than once in a period, as a program's flushes would.
             RECORDER.mark_clock();
         }
     }

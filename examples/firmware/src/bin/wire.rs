@@ -1,4 +1,4 @@
-//! Bytes on the wire: spans alone, then events alone, in batches, each told to the host with what it took.
+//! Measures bytes on the wire: spans alone, then events alone, in batches, and reports both to the host.
 
 #![no_std]
 #![no_main]
@@ -7,7 +7,7 @@ use cortex_m_rt::entry;
 use firmware_example::{CLOCK, Link, finish, init, report_bytes};
 use throughline::{Recorder, Slots, info, span};
 
-/// Records that lie in the ring when it is sent.
+/// Number of records in the ring when it is sent.
 const BATCH: u32 = 32;
 const BATCHES: u32 = 8;
 
@@ -18,7 +18,7 @@ static RECORDER: Recorder = Recorder::new(&SLOTS, CLOCK);
 fn main() -> ! {
     init();
     let mut link = Link::new(&RECORDER, "wire");
-    // The first preamble, which belongs to neither.
+    // The first preamble counts for neither.
     info!("begin");
     drain(&mut link);
     measure(&mut link, "span", |_| drop(span!("empty")));
@@ -27,7 +27,7 @@ fn main() -> ! {
     finish()
 }
 
-/// Reports the records that `make` made, called so many times, and the bytes they took.
+/// Reports how many records the calls of `make` made, and how many bytes they took.
 fn measure(link: &mut Link, name: &str, mut make: impl FnMut(u32)) {
     let (mut bytes, mut records) = (0, 0);
     for batch in 0..BATCHES {
@@ -40,7 +40,7 @@ fn measure(link: &mut Link, name: &str, mut make: impl FnMut(u32)) {
     report_bytes(name, records, bytes);
 }
 
-/// Sends all there is, and says how many bytes and records that were.
+/// Sends everything. Returns the number of bytes and of records.
 fn drain(link: &mut Link) -> (u32, u32) {
     let (mut bytes, mut records) = (0, 0);
     loop {

@@ -1,22 +1,22 @@
-//! What the Collector has written: OTLP JSON lines, made flat.
+//! The Collector's output, which is lines of OTLP JSON, as flat lists.
 
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
 use serde_json::{Map, Value};
 
-/// How long the Collector may take to write what it was sent.
+/// How long the Collector may take to write what it received.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Where the Collector listens and where it writes.
+/// The Collector's address and its output file.
 pub(crate) struct Collector {
-    /// OTLP over HTTP.
+    /// Address for OTLP over HTTP.
     pub(crate) http: String,
     file: String,
 }
 
 impl Collector {
-    /// The one that `cargo xtask test --only collector` has started.
+    /// The Collector that `cargo xtask test --only collector` has started.
     pub(crate) fn from_env() -> Collector {
         let var = |name| {
             env::var(name)
@@ -25,7 +25,7 @@ impl Collector {
         Collector { http: var("THROUGHLINE_COLLECTOR_HTTP"), file: var("THROUGHLINE_COLLECTOR_FILE") }
     }
 
-    /// Waits until what was received satisfies `enough`.
+    /// Waits until the received data satisfies `enough`.
     pub(crate) fn wait(&self, enough: impl Fn(&Received) -> bool) -> Received {
         let deadline = Instant::now() + LIMIT;
         loop {
@@ -40,7 +40,7 @@ impl Collector {
     }
 }
 
-/// All that was received; each object has its service's name as `service`.
+/// Everything received. Each object has the name of its service as `service`.
 #[derive(Debug, Default)]
 pub(crate) struct Received {
     pub(crate) spans: Vec<Value>,
@@ -51,7 +51,7 @@ pub(crate) struct Received {
 impl Received {
     fn parse(text: &str) -> Received {
         let mut received = Received::default();
-        // A last line without an end is still being written.
+        // A last line without a line break is still being written.
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         for line in whole.lines() {
             let message: Value = serde_json::from_str(line).expect("the Collector writes JSON");
@@ -75,12 +75,12 @@ impl Received {
         received
     }
 
-    /// Spans of a service.
+    /// The spans of a service.
     pub(crate) fn spans_of<'a>(&'a self, service: &str) -> Vec<&'a Value> {
         self.spans.iter().filter(|span| span["service"] == service).collect()
     }
 
-    /// Logs of a service.
+    /// The logs of a service.
     pub(crate) fn logs_of<'a>(&'a self, service: &str) -> Vec<&'a Value> {
         self.logs.iter().filter(|log| log["service"] == service).collect()
     }
@@ -93,7 +93,7 @@ impl Received {
     }
 }
 
-/// The elements of a JSON array; none when it is something else.
+/// The elements of a JSON array; empty if it is something else.
 pub(crate) fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
@@ -116,7 +116,7 @@ fn any_value(value: &Value) -> Value {
     }
 }
 
-/// A 64-bit integer, which OTLP JSON has as a string.
+/// A 64-bit integer, which is a string in OTLP JSON.
 pub(crate) fn integer(value: &Value) -> i64 {
     let text = value.as_str().map(str::to_owned).unwrap_or_else(|| value.to_string());
     text.parse().unwrap_or_else(|_| panic!("no integer: {value}"))

@@ -1,4 +1,5 @@
-//! A live stream: a thread of its own reads, so that silence can be told from a slow consumer and each chunk has the time at which it came in.
+//! A live stream. Its own thread reads, so that silence can be told from a slow consumer and each chunk has
+//! the time at which it arrived.
 
 use std::io::{ErrorKind, Read};
 use std::path::Path;
@@ -9,18 +10,18 @@ use super::{CHUNK, Chunk};
 use crate::error::CliError;
 use crate::stop;
 
-/// How long a stream may be silent before what is held back for records that usually follow at once is shown.
+/// After this silence, traces are shown that were held back for records that usually follow at once.
 const QUIET: Duration = Duration::from_millis(300);
-/// Chunks read ahead.
+/// Number of chunks that are read ahead.
 const AHEAD: usize = 16;
 
-/// What the reading thread saw.
+/// An event of the reading thread.
 pub(crate) enum Arrival {
-    /// Bytes, and when they came in, in nanoseconds since 1970.
+    /// Bytes, and when they arrived, in nanoseconds since 1970.
     Bytes(Vec<u8>, u64),
-    /// The link was lost and opened anew.
+    /// The link was lost and opened again.
     Reopened,
-    /// The stream cannot be read any more.
+    /// The stream cannot be read any longer.
     Failed(std::io::Error),
 }
 
@@ -45,14 +46,14 @@ pub(crate) fn read(mut stream: impl Read + Send + 'static) -> Arrivals {
     })
 }
 
-/// Runs the reading thread.
+/// Starts the reading thread.
 pub(super) fn spawn(body: impl FnOnce(SyncSender<Arrival>) + Send + 'static) -> Arrivals {
     let (sender, receiver) = sync_channel(AHEAD);
     std::thread::spawn(move || body(sender));
     receiver
 }
 
-/// Takes everything until the stream ends or a signal asks to stop. Gives back the number of bytes.
+/// Passes on everything until the stream ends or a signal asks to stop. Returns the number of bytes.
 pub(super) fn take_all(
     name: &Path,
     arrivals: &Arrivals,
@@ -75,7 +76,7 @@ pub(super) fn take_all(
             Err(RecvTimeoutError::Disconnected) => return Ok(total),
         }
     }
-    // What was read before the signal is shown.
+    // Show what was read before the signal.
     for arrival in arrivals.try_iter().take(AHEAD) {
         pass(Some(arrival))?;
     }

@@ -1,4 +1,4 @@
-//! Where the bytes come from: a capture file, or a live stream from standard input, a pipe or a serial port.
+//! The input: a capture file, or a live stream from standard input, a pipe or a serial port.
 
 mod live;
 mod serial;
@@ -16,16 +16,16 @@ use crate::stop;
 use live::Arrivals;
 
 const CHUNK: usize = 64 * 1024;
-/// Smaller files are done before a bar could be read.
+/// Smaller files are read before a progress bar would be of use.
 const LARGE: u64 = 16 * 1024 * 1024;
 
-/// What a source gives.
+/// A piece of the input.
 pub(crate) enum Chunk<'a> {
-    /// Bytes, and of a live stream when they came in, in nanoseconds since 1970.
+    /// Bytes; for a live stream with the time at which they arrived, in nanoseconds since 1970.
     Bytes(&'a [u8], Option<u64>),
-    /// The link was lost and opened anew: what comes next may begin in the middle of a frame.
+    /// The link was lost and opened again, so the next bytes may begin within a frame.
     Reopened,
-    /// The live stream is silent just now.
+    /// The live stream is silent at the moment.
     Quiet,
 }
 
@@ -33,12 +33,12 @@ pub(crate) enum Chunk<'a> {
 pub(crate) enum Source {
     /// A file with an end. Its bytes have no time of arrival.
     Capture { path: PathBuf, file: File },
-    /// A stream that is read as it comes.
+    /// A stream that is read as it arrives.
     Live { name: PathBuf, arrivals: Arrivals },
 }
 
 impl Source {
-    /// Opens what the arguments name.
+    /// Opens the input that the arguments name.
     pub(crate) fn open(args: &DecodeArgs) -> Result<Source, CliError> {
         if let Some(port) = &args.serial {
             return Ok(Source::Live { name: port.clone(), arrivals: serial::open(port, args.baud)? });
@@ -58,12 +58,12 @@ impl Source {
         Ok(Source::Live { name, arrivals: live::read(file) })
     }
 
-    /// Whether it is read as it comes.
+    /// Whether it is read as it arrives.
     pub(crate) fn is_live(&self) -> bool {
         matches!(self, Source::Live { .. })
     }
 
-    /// What it is called in messages.
+    /// Its name in messages.
     pub(crate) fn name(&self) -> &Path {
         match self {
             Source::Capture { path, .. } => path,
@@ -71,7 +71,7 @@ impl Source {
         }
     }
 
-    /// Reads it to its end, or until a signal asks to stop. Gives back the number of bytes.
+    /// Reads to the end, or until a signal asks to stop. Returns the number of bytes.
     pub(crate) fn read(self, take: impl FnMut(Chunk<'_>) -> Result<(), CliError>) -> Result<u64, CliError> {
         match self {
             Source::Capture { path, file } => capture(&path, file, take),
@@ -102,7 +102,7 @@ fn capture(
     Ok(total)
 }
 
-/// A bar on standard error when that is a terminal and the output is not, where the two would mix.
+/// A progress bar on standard error, if that is a terminal and the output is not; otherwise they would mix.
 fn bar(len: u64) -> ProgressBar {
     if len < LARGE || !std::io::stderr().is_terminal() || std::io::stdout().is_terminal() {
         return ProgressBar::hidden();

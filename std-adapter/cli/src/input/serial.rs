@@ -1,4 +1,5 @@
-//! A serial port, opened raw: no echo, no change of any byte. When it goes away (a cable is pulled, a board resets) it is opened anew.
+//! A serial port, opened raw: without echo and without changing any byte. When it disappears (a cable is
+//! pulled, a board resets), it is opened again.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -12,10 +13,10 @@ use super::live::{Arrival, Arrivals, now_ns, spawn};
 use crate::error::CliError;
 use crate::say;
 
-/// How often a port that went away is looked for.
+/// How often the tool looks for a port that disappeared.
 const AGAIN: Duration = Duration::from_millis(250);
 
-/// Opens the port and reads it for ever.
+/// Opens the port and reads it forever.
 pub(super) fn open(port: &Path, baud: u32) -> Result<Arrivals, CliError> {
     let opened = SerialPort::open(port, baud).map_err(|source| CliError::Serial {
         path: port.to_owned(),
@@ -54,7 +55,7 @@ fn reopen(path: &Path, baud: u32, port: &mut SerialPort, why: &str) -> Arrival {
     }
 }
 
-/// What a person can do about a port that cannot be opened.
+/// What the user can do about a port that cannot be opened.
 fn next_step(error: &std::io::Error) -> String {
     match error.kind() {
         ErrorKind::PermissionDenied => {
@@ -70,7 +71,7 @@ fn available() -> String {
     let mut ports: Vec<PathBuf> = SerialPort::available_ports().unwrap_or_default();
     ports.sort();
     if ports.is_empty() {
-        return "this machine has no serial port just now".to_owned();
+        return "this machine has no serial port at the moment".to_owned();
     }
     let names: Vec<_> = ports.iter().map(|port| port.display().to_string()).collect();
     format!("this machine has {}", names.join(", "))

@@ -1,4 +1,5 @@
-//! Terminals given as an input: in line mode they change the device's bytes and echo them back to it, so they are refused.
+//! Terminals as an input. In line mode they change the device's bytes and echo them back to it, so they are
+//! refused.
 
 use std::fs::File;
 use std::io;
@@ -6,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::CliError;
 
-/// Opens a path for reading. A serial port is opened without waiting for a carrier, and without becoming this process's terminal.
+/// Opens a path for reading. A serial port is opened without waiting for a carrier, and does not become this
+/// process's terminal.
 #[cfg(unix)]
 pub(super) fn open(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
@@ -30,12 +32,12 @@ pub(super) fn standard_input() -> io::Result<File> {
     Ok(io::stdin().as_fd().try_clone_to_owned()?.into())
 }
 
-/// Refuses a terminal that is not raw. `path` is what was given; `None` is standard input.
+/// Refuses a terminal that is not raw. `path` is the path that was passed; `None` is standard input.
 #[cfg(unix)]
 pub(super) fn refuse_line_mode(file: &File, elf: &Path, path: Option<&PathBuf>) -> Result<(), CliError> {
     use rustix::termios::{LocalModes, tcgetattr, ttyname};
 
-    // What has no terminal settings is no terminal.
+    // Without terminal settings it is not a terminal.
     let Ok(settings) = tcgetattr(file) else { return Ok(()) };
     if !settings.local_modes.intersects(LocalModes::ICANON | LocalModes::ECHO) {
         return Ok(());
@@ -48,7 +50,7 @@ pub(super) fn refuse_line_mode(file: &File, elf: &Path, path: Option<&PathBuf>) 
     })
 }
 
-/// Whether a terminal is one that a person types at, and no serial port.
+/// Whether this is a user's terminal and not a serial port.
 #[cfg(unix)]
 fn is_persons(name: &Path) -> bool {
     name.starts_with("/dev/pts") || name == Path::new("/dev/tty") || name == Path::new("/dev/console")

@@ -1,4 +1,4 @@
-//! One JSON object a line; README.md lists the kinds and their members.
+//! One JSON object per line; README.md lists the kinds and their members.
 
 use std::io::{BufWriter, StdoutLock, Write};
 
@@ -99,7 +99,7 @@ impl<'elf> Output<'elf> for Json {
                 "late_join": damage.is_late_join(),
                 "what": damage.kind.to_string(),
             })),
-            // Records come again, put together to traces; a clock reading and the end of a remote parent are not shown.
+            // Records are shown again as parts of traces. Clock records and detach records are not shown.
             Item::Span(_)
             | Item::Event(_)
             | Item::Fields(_)
@@ -159,8 +159,9 @@ impl<'elf> Output<'elf> for Json {
     }
 }
 
-/// Writes an object on a line. What would command a terminal (C1 codes, or characters that turn the direction of writing, which JSON lets
-/// stand as they are) is written as `\u` escapes, which a reader of JSON takes for the same text.
+/// Writes an object on a line. Characters that JSON leaves unescaped but that command a terminal (C1 codes)
+/// or change the direction of writing are written as `\u` escapes, which a JSON reader decodes to the same
+/// text.
 pub(crate) fn write_line(out: &mut impl Write, value: &Json5) -> std::io::Result<()> {
     let text = value.to_string();
     let mut rest = text.as_str();
@@ -265,7 +266,7 @@ fn put_fields(object: &mut Json5, fields: &[(&str, OwnedValue)]) {
         if value == Value::Absent {
             continue;
         }
-        // A span may have several links, all in fields of one name.
+        // A span may have several links, all in fields of the same name.
         if *name == LINK_FIELD
             && let Some(link) = link(value)
         {
@@ -287,7 +288,8 @@ fn put_fields(object: &mut Json5, fields: &[(&str, OwnedValue)]) {
     }
 }
 
-/// A link to another span: trace id, span id and flags, as [`LINK_FIELD`] has them; `None` when the value is no link.
+/// A link to another span as in [`LINK_FIELD`]: trace id, span id and flags. `None` if the value is not a
+/// link.
 fn link(value: Value<'_>) -> Option<Json5> {
     let Value::Bytes { bytes, truncated: false } = value else { return None };
     let (trace_id, rest) = bytes.split_first_chunk()?;
@@ -297,14 +299,15 @@ fn link(value: Value<'_>) -> Option<Json5> {
     Some(json!({ "trace_id": trace_id.to_string(), "span_id": span_id.to_string(), "flags": flags }))
 }
 
-/// A field's value, and whether the device cut it. A value that JSON cannot express (bytes, infinities) becomes a string.
+/// A field's value, and whether the device cut it. Values without a JSON form (bytes, infinities) become
+/// strings.
 fn field(value: Value<'_>) -> (Json5, bool) {
     let float = |x: f64| if x.is_finite() { json!(x) } else { json!(x.to_string()) };
     match value {
         Value::Bool(v) => (json!(v), false),
         Value::U64(v) => (json!(v), false),
         Value::I64(v) => (json!(v), false),
-        // Converted through its shortest text, so that 0.1 does not become 0.10000000149011612.
+        // Convert through the shortest decimal form, so that 0.1 does not become 0.10000000149011612.
         Value::F32(v) => (float(v.to_string().parse().unwrap_or(f64::from(v))), false),
         Value::F64(v) => (float(v), false),
         Value::Str { text, truncated } => (json!(text), truncated),

@@ -1,4 +1,4 @@
-//! Where decoded things go; each output is one file.
+//! The outputs for decoded records, each in its own file.
 
 pub(crate) mod json;
 pub(crate) mod otlp;
@@ -10,14 +10,14 @@ use throughline_decode::{Context, Item};
 use crate::error::CliError;
 use crate::summary::Summary;
 
-/// A consumer of everything decoded.
+/// An output, which gets everything decoded.
 pub(crate) trait Output<'elf> {
-    /// An item as it came. Spans, events, fields and losses come again as [`Output::assembled`].
+    /// Takes an item in stream order. Spans, events, fields and losses come again in [`Output::assembled`].
     fn item(&mut self, context: &Context, item: &Item<'elf, '_>) -> Result<(), CliError>;
-    /// A trace, or what belongs to none.
+    /// Takes a trace, or an event or a loss outside of traces.
     fn assembled(&mut self, assembled: &Assembled<'elf>) -> Result<(), CliError>;
-    /// No more bytes are at hand just now: shows what there is.
+    /// Shows everything that is there, because no more bytes are available at the moment.
     fn pause(&mut self) -> Result<(), CliError>;
-    /// The end; the context is that of the last item.
+    /// Ends the output. The context is that of the last item.
     fn finish(&mut self, context: &Context, summary: &Summary) -> Result<(), CliError>;
 }

@@ -1,4 +1,5 @@
-//! Trees for people: traces as they end, metrics at each snapshot of a live stream and at the end of each boot, then the summary.
+//! Trees for people to read: traces when they end, metrics at each snapshot of a live stream and at the end
+//! of each boot, then the summary.
 
 use std::collections::BTreeMap;
 use std::io::{BufWriter, StdoutLock, Write};
@@ -18,23 +19,24 @@ use crate::error::CliError;
 use crate::summary::Summary;
 use crate::views::{self, PointTexts};
 
-/// Columns of a histogram's picture.
+/// Number of columns in the drawing of a histogram.
 const BARS: usize = 32;
 
-/// Stands for the id of a trace whose id is not known. Each trace is drawn at once, so that two of them never meet; it is not shown.
+/// Stands for the id of a trace whose id is not known. It is not shown, and each trace is drawn at once, so
+/// two such traces never mix.
 const NO_ID: TraceId = match TraceId::from_bytes([0xff; 16]) {
     Some(id) => id,
     None => unreachable!(),
 };
 
-/// What makes two points the same series: name, unit, shape, labels.
+/// Points with the same name, unit, shape and labels are one series.
 type Series<'elf> = (String, &'elf str, u8, Vec<(&'elf str, String)>);
 
 pub(crate) struct TreeText<'elf> {
     out: BufWriter<StdoutLock<'static>>,
     style: Style,
     tree: Tree,
-    /// The latest value of every series of this boot.
+    /// The latest value of every series in this boot.
     metrics: BTreeMap<Series<'elf>, Point<'elf>>,
     when: Metrics,
     announced: bool,
@@ -73,7 +75,7 @@ impl<'elf> TreeText<'elf> {
         Ok(())
     }
 
-    /// Says what the times below were computed from, when that changes.
+    /// Prints the source of the times below when it changes.
     fn times(&mut self, time: &Time) -> Result<(), CliError> {
         if self.source.replace(time.source) == Some(time.source) {
             return Ok(());
@@ -81,13 +83,13 @@ impl<'elf> TreeText<'elf> {
         let known = match time.source {
             TimeSource::Device => "times are by the device's own clock",
             TimeSource::Arrival => "times are by arrival here",
-            TimeSource::Given => "times are by the anchor given",
+            TimeSource::Given => "times are by the given anchor",
             TimeSource::Boot => "times count from boot; --anchor TIME makes them wall-clock times",
         };
         Ok(writeln!(self.out, "── {known}")?)
     }
 
-    /// Who the device is, once a boot.
+    /// Prints the identity of the device, once per boot.
     fn preamble(&mut self, context: &Context) -> Result<(), CliError> {
         let Some(preamble) = context.preamble.as_ref().filter(|_| !self.announced) else { return Ok(()) };
         self.announced = true;
@@ -105,7 +107,7 @@ impl<'elf> TreeText<'elf> {
         Ok(())
     }
 
-    /// Remembers the values of a snapshot, and shows them when each is to be shown.
+    /// Keeps the values of a snapshot, and shows them if each snapshot is to be shown.
     fn snapshot(&mut self, context: &Context, snapshot: &Snapshot<'elf>) -> Result<(), CliError> {
         for point in &snapshot.points {
             let name = point.callsite.name().into_owned();
@@ -117,14 +119,14 @@ impl<'elf> TreeText<'elf> {
         if self.when == Metrics::Each {
             let time = context.time(snapshot.time);
             self.times(&time)?;
-            let missing = if snapshot.complete { "" } else { ", parts of it missing" };
+            let missing = if snapshot.complete { "" } else { ", parts of it are missing" };
             writeln!(self.out, "── metrics at {}{missing}", TimeOfDay(time.unix_ns))?;
             self.table(snapshot.points.iter())?;
         }
         Ok(())
     }
 
-    /// The latest metrics of a boot that is over.
+    /// Shows the latest metrics of a boot that has ended.
     fn metrics(&mut self) -> Result<(), CliError> {
         let points = std::mem::take(&mut self.metrics);
         if points.is_empty() {
@@ -134,7 +136,7 @@ impl<'elf> TreeText<'elf> {
         self.table(points.values())
     }
 
-    /// A table, and a picture of each histogram.
+    /// Writes a table, and a drawing of each histogram.
     fn table<'p>(&mut self, points: impl Iterator<Item = &'p Point<'elf>> + Clone) -> Result<(), CliError>
     where
         'elf: 'p,
@@ -165,11 +167,11 @@ impl<'elf> Output<'elf> for TreeText<'elf> {
                 let by = Nanoseconds(by_ns.unsigned_abs());
                 writeln!(
                     self.out,
-                    "── the device set its clock {way} by {by}: times below are by the new one"
+                    "── the device set its clock {way} by {by}: times below use the new time"
                 )?;
             }
             Item::Damage(damage) if damage.is_late_join() => {
-                writeln!(self.out, "── joined within a frame: {} bytes of it passed over", damage.len)?;
+                writeln!(self.out, "── joined within a frame: {} bytes of it skipped", damage.len)?;
             }
             Item::Damage(damage) => {
                 writeln!(
@@ -212,7 +214,7 @@ impl<'elf> Output<'elf> for TreeText<'elf> {
                             self.tree.log(&views::log(event, Some(trace_id), &message));
                         }
                         Entry::Fields(event) => {
-                            self.tree.log(&views::log(event, Some(trace_id), "fields of a span not seen"));
+                            self.tree.log(&views::log(event, Some(trace_id), "fields of a span that was not seen"));
                         }
                         Entry::Loss(loss) => self.tree.loss(views::loss(loss)),
                     }
@@ -225,7 +227,7 @@ impl<'elf> Output<'elf> for TreeText<'elf> {
             }
             Assembled::Loss(loss) => self.tree.loss(views::loss(loss)),
         }
-        // Nothing is held back a second time: each is whole, or the part that is to be shown.
+        // Everything that comes here is complete or must be shown in part, so hold nothing back again.
         self.tree.write_all(&mut self.out)?;
         Ok(())
     }
@@ -257,7 +259,7 @@ fn shape(value: &PointValue) -> u8 {
     }
 }
 
-/// A histogram's buckets as bars, at most [`BARS`] of them: neighbours are added up.
+/// Draws a histogram's buckets as at most [`BARS`] bars; neighbouring buckets are added up.
 fn picture(value: &PointValue) -> Option<String> {
     let PointValue::Histogram { scale, fraction_bits, offset, buckets, .. } = value else { return None };
     let per_bar = buckets.len().div_ceil(BARS).max(1);
@@ -267,7 +269,7 @@ fn picture(value: &PointValue) -> Option<String> {
     let bound = |index: i64| (index as f64 / f64::from(1u32 << scale.min(&31))).exp2();
     let (low, high) = (bound(i64::from(*offset)), bound(i64::from(*offset) + buckets.len() as i64));
     const LEVELS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    // Rounded up, so that a bucket with a single value is visible.
+    // Round up, so that a bucket with a single value is visible.
     let level = |n: &u64| LEVELS[(n.saturating_mul(8).div_ceil(most)).min(8) as usize];
     let digits = if *fraction_bits > 0 { 3 } else { 0 };
     Some(format!("{low:.digits$} ▕{}▏ {high:.digits$}", bars.iter().map(level).collect::<String>()))

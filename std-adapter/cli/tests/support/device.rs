@@ -1,4 +1,4 @@
-//! A microcontroller's capture, read and sent on by the tool itself: what it prints as JSON is what should arrive.
+//! A microcontroller's capture, which the tool reads and sends. Its JSON output says what should arrive.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -12,16 +12,16 @@ use super::record::{Any, Expected, Want};
 use super::service::{CLIENT, CONSUMER, ERROR, INTERNAL, OK, PRODUCER, SERVER, UNSET, resource_of};
 use super::{Collector, capture};
 
-/// Where the tool has the times from.
+/// The source of the times.
 #[derive(Clone, Copy)]
 pub(crate) enum Times {
     /// The time of the first batch, in nanoseconds since 1970.
     Anchor(u64),
-    /// Arrival, as of a live stream; each has an error bound.
+    /// Times of arrival, as for a live stream; each has an error bound.
     Arrival,
 }
 
-/// What was sent on.
+/// What was sent.
 pub(crate) struct Sent {
     pub(crate) service: String,
     pub(crate) preamble: Value,
@@ -31,7 +31,7 @@ pub(crate) struct Sent {
     descriptions: BTreeMap<String, String>,
 }
 
-/// Sends the capture `NAME.bin` of the program `NAME.elf` on as `service`.
+/// Sends the capture `NAME.bin` of the program `NAME.elf` as `service`.
 pub(crate) fn send(collector: &Collector, name: &str, service: &str, times: Times) -> Sent {
     let (elf, bytes) = (capture(&format!("{name}.elf")), capture(&format!("{name}.bin")));
     let mut command = tool();
@@ -77,7 +77,7 @@ pub(crate) fn send(collector: &Collector, name: &str, service: &str, times: Time
 }
 
 impl Sent {
-    /// The span that has this name and comes first.
+    /// The first span with this name.
     pub(crate) fn span(&self, name: &str) -> &Value {
         let found = self.spans.iter().filter(|span| span["name"] == name);
         found.min_by_key(|span| span["start_ns"].as_u64()).unwrap_or_else(|| panic!("no span {name}"))
@@ -88,7 +88,7 @@ impl Sent {
         spans.collect()
     }
 
-    /// In the order of time, as the received are.
+    /// In time order, like the received records.
     pub(crate) fn expected_logs(&self) -> Vec<Expected> {
         let mut events: Vec<_> = self.events.iter().collect();
         events.sort_by_key(|event| count(event, "time_ns"));
@@ -168,7 +168,7 @@ impl Sent {
                 ("description", &self.descriptions[name]),
             ])
             .is("timeUnixNano", count(metric, "time_ns"))
-            // Counting began when the device was booted, before it recorded anything.
+            // Counting began when the device booted, before it recorded anything.
             .within("startTimeUnixNano", 1..=self.spans.iter().map(|s| count(s, "start_ns")).min().unwrap());
         for (key, value) in texts {
             let value = if key == "otel.metric.overflow" { Any::Bool(value == "true") } else { value.into() };
@@ -210,7 +210,8 @@ impl Sent {
 
     fn resource(&self, expected: Expected, object: &Value) -> Expected {
         let id = text(&self.preamble, "device_id");
-        // The thermostat's logic, which has all the metrics, and the firmware around it are packages of their own.
+        // The thermostat's logic, which has all the metrics, and the firmware around it are separate
+        // packages.
         let of_logic = object["target"].as_str().is_none_or(|target| target.starts_with("shared_logic"));
         resource_of(expected, &self.service)
             .is("scope.name", if of_logic { "shared-logic" } else { "firmware-example" })
@@ -220,7 +221,7 @@ impl Sent {
     }
 }
 
-/// Fields, code location and time error, as spans and events have them.
+/// Fields, code location and time error of a span or event.
 fn attributes(expected: &mut Expected, object: &Value) {
     for (name, value) in object["fields"].as_object().unwrap() {
         expected.want(&format!("attributes.{name}"), scalar(value));
@@ -237,7 +238,7 @@ fn attributes(expected: &mut Expected, object: &Value) {
     }
 }
 
-/// A field or a gauge. The tool writes an `f32` as it reads.
+/// A field or a gauge. The tool prints an `f32` in its shortest decimal form.
 fn scalar(value: &Value) -> Want {
     match value {
         Value::Bool(truth) => Want::Is((*truth).into()),
@@ -248,7 +249,7 @@ fn scalar(value: &Value) -> Want {
     }
 }
 
-/// Of each metric of a program, what it means.
+/// The description of each metric of a program.
 fn descriptions(name: &str) -> BTreeMap<String, String> {
     let mut command = tool();
     let output =
@@ -282,7 +283,8 @@ fn number(numbers: &[(&str, i64)], word: &str) -> i64 {
     found.unwrap_or_else(|| panic!("`{word}` is none of {numbers:?}")).1
 }
 
-/// The least and the greatest whole number that the outermost buckets with a count can hold: a device does not keep the extremes themselves.
+/// The least and the greatest integer that the outermost buckets can hold, because a device does not keep the
+/// extremes.
 fn extremes(histogram: &Value) -> (f64, f64) {
     let (offset, scale) = (histogram["offset"].as_i64().unwrap(), histogram["scale"].as_i64().unwrap());
     let counted = histogram["buckets"].as_array().unwrap().iter().zip(offset..);

@@ -1,4 +1,4 @@
-//! A service's metrics: one of each kind, counted from two threads, and what should arrive of them.
+//! A service's metrics: one of each kind, counted from two threads, and the points that should arrive.
 
 use throughline::{counter, counter_family, gauge, histogram, histogram_family, up_down_counter};
 
@@ -9,7 +9,7 @@ use super::service::resource;
 /// OTLP's number.
 pub(crate) const CUMULATIVE: i64 = 2;
 
-/// Values that lie on bucket boundaries, next to them, and far from them.
+/// Values on bucket boundaries, next to them, and far from them.
 const VALUES: [usize; 14] = [0, 1, 1, 2, 3, 4, 5, 7, 8, 1000, 1023, 1024, 1025, 3_000_000_000];
 
 /// Counts everything once.
@@ -17,7 +17,7 @@ pub(crate) fn count() {
     counter!("orders", unit = "{order}", description = "orders taken", shop = "main", till = "2").add(7);
     counter!("orders", unit = "{order}", description = "orders taken", shop = "side", till = "1").add(1);
     counter!("never").add(0);
-    // One series, counted in two places.
+    // One series, counted at two callsites.
     counter!("retries").add(2);
     counter!("retries").add(40);
     up_down_counter!("queue.change").add(-5);
@@ -37,7 +37,7 @@ pub(crate) fn count() {
         counter_family!("requests", labels = ["route", "status"], capacity = 2, unit = "{request}");
     requests.add(["/", "200"], 5);
     requests.add(["/ä", ""], 6);
-    // No place is left for these two.
+    // The family has no room for these two.
     requests.add(["/late", "200"], 10);
     requests.add(["/later", "404"], 20);
     let latency = histogram_family!("latency", labels = ["table"], capacity = 1, unit = "us", scale = 1);
@@ -45,7 +45,7 @@ pub(crate) fn count() {
     latency.record(["orders"], 5);
 }
 
-/// What [`count`] amounts to, called so many times, of counters; of gauges, its last call.
+/// The points expected after `times` calls of [`count`]. Gauges have the values of the last call.
 pub(crate) fn expected(service: &str, times: u64) -> Vec<Expected> {
     let n = i64::try_from(times).unwrap();
     let point = |name: &str, texts: [&str; 2], labels: &[(&str, Any)]| {
@@ -115,16 +115,17 @@ fn text(value: &Any) -> String {
     }
 }
 
-/// Index of the first bucket that is not empty, and the counts from it to the last: by the definition, in floats.
+/// Index of the first bucket that is not empty, and the counts from there to the last one, computed from the
+/// definition in floating point.
 fn buckets(values: &[usize], scale: u32) -> (i64, Vec<u64>) {
-    // The bucket of index i holds what is above 2^(i / 2^scale), up to and with 2^((i + 1) / 2^scale).
+    // The bucket with index i holds values above 2^(i / 2^scale) up to and including 2^((i + 1) / 2^scale).
     let index = |value: usize| {
         let buckets = f64::from(1_u32 << scale) * (value as f64).log2();
         // Boundaries that are integers are powers of two, whose logarithm is exact.
         if value.is_power_of_two() { buckets as i64 - 1 } else { buckets.floor() as i64 }
     };
     let indices: Vec<i64> = values.iter().filter(|value| **value > 0).map(|value| index(*value)).collect();
-    // Of no values, as it is for every histogram that begins at its first bucket.
+    // Without values, a histogram begins at its first bucket.
     let Some((first, last)) = indices.iter().min().zip(indices.iter().max()) else { return (-1, Vec::new()) };
     let mut counts = vec![0; usize::try_from(last - first).unwrap() + 1];
     indices.iter().for_each(|index| counts[usize::try_from(index - first).unwrap()] += 1);

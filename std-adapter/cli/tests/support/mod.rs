@@ -1,4 +1,5 @@
-//! What the Collector's tests share: where it is, all it received of a service, and a process of its own for each test.
+//! Support for the tests with the Collector: its address, everything it received from a service, and a
+//! process for each test.
 
 pub(crate) mod device;
 pub(crate) mod meters;
@@ -16,7 +17,7 @@ use throughline_export::Resource;
 use throughline_export::otlp::{Client, ClientConfig, LogEncoder, Options};
 use throughline_export::view::{LogView, Scope};
 
-/// The step that sets these variables; they are explained there.
+/// The step that sets these variables and explains them.
 const STEP: &str = "cargo xtask test --only collector";
 const HTTP: &str = "THROUGHLINE_COLLECTOR_HTTP";
 const FILE: &str = "THROUGHLINE_COLLECTOR_FILE";
@@ -24,10 +25,10 @@ const CAPTURES: &str = "THROUGHLINE_DEVICE_CAPTURES";
 
 const CHILD: &str = "THROUGHLINE_TEST_CHILD";
 
-/// Far more than anything here takes.
+/// Far more time than anything here takes.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
-/// A Collector that is running.
+/// A running Collector.
 pub(crate) struct Collector {
     /// `http://127.0.0.1:PORT`.
     pub(crate) http: String,
@@ -39,10 +40,10 @@ impl Collector {
         Collector { http: variable(HTTP), file: variable(FILE).into() }
     }
 
-    /// All that it received of the service of this name by now, everything that it has answered included.
+    /// Everything that it received from this service so far.
     ///
-    /// It answers when what it got is on its way to the file, in the order in which it came: once a record sent now can be read there, so
-    /// can everything before it.
+    /// The Collector answers a request when its records are on their way to the file, in order. So when a
+    /// record sent now can be read there, everything before it can be read too.
     pub(crate) fn received_of(&self, service: &str) -> Received {
         let last = unique("last");
         let mut log = LogEncoder::new(&Resource::new(&last), Options::default());
@@ -64,7 +65,7 @@ impl Collector {
         let begun = Instant::now();
         loop {
             let text = std::fs::read_to_string(&self.file).unwrap();
-            // What follows the last line break is being written.
+            // Text after the last line break is still being written.
             let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
             if whole.contains(&last) {
                 return Received::of_service(whole, service);
@@ -84,7 +85,7 @@ pub(crate) fn capture(name: &str) -> PathBuf {
     PathBuf::from(variable(CAPTURES)).join(name)
 }
 
-/// A name that no other test, and no other run, has.
+/// A name that no other test or run uses.
 pub(crate) fn unique(name: &str) -> String {
     format!("{name}-{}-{}", std::process::id(), unix_ns())
 }
@@ -93,14 +94,16 @@ pub(crate) fn unix_ns() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap()
 }
 
-/// Runs `body` in a process of its own, as `init` is once per process: the test binary starts itself again for this test alone.
+/// Runs `body` in a process of its own, because `init` may be called once per process: the test binary starts
+/// itself again for this test only.
 pub(crate) fn in_own_process(test: &str, body: impl FnOnce()) {
     if std::env::var(CHILD).as_deref() == Ok(test) {
         return body();
     }
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", test, "--ignored", "--nocapture"]).env(CHILD, test);
-    // What is set here says how to send; what the machine's owner set for other programs must not.
+    // The variables set here say how to send. Variables that the machine's owner set for other programs must
+    // not.
     for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("OTEL_")) {
         command.env_remove(key);
     }

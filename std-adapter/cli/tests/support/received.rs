@@ -1,4 +1,5 @@
-//! What the Collector wrote: OTLP JSON, one message a line, as records. Strict: a member that is not known here fails the test.
+//! The Collector's output as records: OTLP JSON, one message per line. It is strict: an unknown member fails
+//! the test.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +11,12 @@ use super::record::{Any, Record};
 
 type Parts = BTreeMap<String, Any>;
 
-/// What was received of one service, each in the order of time.
+/// Everything received from one service, each list in time order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Received {
     pub(crate) spans: Vec<Record>,
     pub(crate) logs: Vec<Record>,
-    /// Of metrics, one for each series and time.
+    /// The points of metrics, one for each series and time.
     pub(crate) points: Vec<Record>,
 }
 
@@ -105,12 +106,12 @@ fn log(mut record: Members, mut parts: Parts) -> Record {
     Record { key: log_key(record.text("body"), record.text("spanId")), ..record }
 }
 
-/// The key of a log record; `span` is empty outside any.
+/// The key of a log record; `span` is empty outside of spans.
 pub(crate) fn log_key(body: &str, span: &str) -> String {
     format!("log `{body}` in span `{span}`")
 }
 
-/// The key of a point of a metric, by its attributes in any order.
+/// The key of a metric point, by its attributes in any order.
 pub(crate) fn point_key(name: &str, attributes: &mut [(String, String)]) -> String {
     attributes.sort();
     let attributes: Vec<_> = attributes.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -178,7 +179,7 @@ fn point(mut point: Members, shape: &str, mut parts: Parts) -> Record {
     Record { key: point_key(record.text("name"), &mut attributes), ..record }
 }
 
-/// The members of a JSON object that have not been looked at.
+/// The members of a JSON object that have not been read yet.
 struct Members(Map<String, Value>);
 
 impl Members {
@@ -189,7 +190,7 @@ impl Members {
         }
     }
 
-    /// An object, empty when there is none.
+    /// The object with this name; empty if there is none.
     fn object(&mut self, name: &str) -> Members {
         self.0.remove(name).map_or_else(|| Members(Map::new()), Members::of)
     }
@@ -198,7 +199,7 @@ impl Members {
         self.0.remove(name).map_or(Vec::new(), values).into_iter().map(Members::of)
     }
 
-    /// A small number, which proto3 leaves out when it is zero.
+    /// A small number, which proto3 leaves out if it is zero.
     fn number(&mut self, name: &str) -> i64 {
         self.0.remove(name).map_or(0, |value| value.as_i64().unwrap_or_else(|| panic!("{name} is {value}")))
     }
@@ -269,7 +270,7 @@ fn signed(value: &Value) -> i64 {
     value.as_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{value} is no integer"))
 }
 
-/// What JSON has no number for is a string.
+/// A number without a JSON form is a string.
 fn double(value: &Value) -> f64 {
     let number = value.as_f64().or_else(|| value.as_str()?.parse().ok());
     number.unwrap_or_else(|| panic!("{value} is no double"))

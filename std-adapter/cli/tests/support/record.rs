@@ -1,4 +1,4 @@
-//! Records as names and values, and what differs between those expected and those found.
+//! Records as names and values, and the differences between expected and received records.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
@@ -42,9 +42,9 @@ any_from! {
 #[derive(Clone, Debug)]
 pub(crate) enum Want {
     Is(Any),
-    /// An integer or a count within.
+    /// An integer or a count in this range.
     Within(RangeInclusive<u64>),
-    /// A double that is this number, or the `f32` that reads so.
+    /// A double that is this number, or the `f32` with the same decimal form.
     Reads(f64),
 }
 
@@ -60,10 +60,10 @@ impl Want {
     }
 }
 
-/// A span, a log record or a point of a metric as it was received.
+/// A span, a log record or a metric point, as received.
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
-    /// Which it is, such as `span 00f067aa0ba902b7`.
+    /// What identifies it, such as `span 00f067aa0ba902b7`.
     pub(crate) key: String,
     pub(crate) parts: BTreeMap<String, Any>,
 }
@@ -92,7 +92,7 @@ impl Record {
     }
 }
 
-/// A record as it should be: these parts and no others.
+/// An expected record: it has these parts and no others.
 #[derive(Clone, Debug)]
 pub(crate) struct Expected {
     pub(crate) key: String,
@@ -118,7 +118,7 @@ impl Expected {
         self
     }
 
-    /// Each text that is not empty: OTLP leaves out those that are.
+    /// Expects each text that is not empty, because OTLP leaves empty ones out.
     pub(crate) fn texts<'a>(mut self, texts: impl IntoIterator<Item = (&'a str, &'a str)>) -> Expected {
         for (part, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
             self.want(part, Want::Is(text.into()));
@@ -127,9 +127,10 @@ impl Expected {
     }
 }
 
-/// Fails when the records found are not those expected, each as often and no others, and says all that differs.
+/// Fails unless exactly the expected records were found, each as often as expected, and prints all
+/// differences.
 ///
-/// Records of one key are told apart by their order, so give both in the order of time.
+/// Records with the same key are matched by their order, so pass both lists in time order.
 pub(crate) fn assert_same(what: &str, expected: &[Expected], found: &[Record]) {
     let differences = differences(expected, found);
     assert!(
@@ -160,7 +161,7 @@ fn differences(expected: &[Expected], found: &[Record]) -> Vec<String> {
             let mut line = String::new();
             parts(&mut line, &expected.parts, &found.parts).unwrap();
             if !line.is_empty() {
-                // An id alone tells a reader nothing.
+                // An id alone tells the reader nothing.
                 let name = found.parts.get("name").filter(|_| key.starts_with("span "));
                 let name = name.map_or(String::new(), |name| format!(", name {name:?}"));
                 differences.push(format!("  {key}{name}{line}"));

@@ -1,4 +1,4 @@
-//! A service that records one of everything, and knows what should arrive of it.
+//! A service that records one of everything and knows what should arrive.
 
 use std::ops::RangeInclusive;
 use std::pin::pin;
@@ -14,7 +14,7 @@ use super::received::log_key;
 use super::record::{Any, Expected, Want};
 use super::{LONG, unix_ns};
 
-/// OTLP's numbers.
+/// Numbers in OTLP.
 pub(crate) const INTERNAL: i64 = 1;
 pub(crate) const SERVER: i64 = 2;
 pub(crate) const CLIENT: i64 = 3;
@@ -24,19 +24,20 @@ pub(crate) const UNSET: i64 = 0;
 pub(crate) const OK: i64 = 1;
 pub(crate) const ERROR: i64 = 2;
 
-/// How far the wall clock may be from the one that spans are timed by: what the adapter takes for drift, not for a clock that was set.
+/// How far the wall clock may be from the clock that times spans: a larger difference means for the adapter
+/// that the clock was set.
 pub(crate) const SLACK_NS: u64 = 100_000_000;
 
-/// Time in which the future of an async span waits, at least.
+/// Shortest time for which the future of an async span waits.
 const WAITS: Duration = Duration::from_millis(2);
 
-/// What a service recorded.
+/// Everything that a service recorded.
 pub(crate) struct Emitted {
     pub(crate) service: String,
     pub(crate) spans: Vec<Expected>,
     pub(crate) logs: Vec<Expected>,
     began: u64,
-    /// The place in another process where the work went on.
+    /// The span in another process under which the work continues.
     remote: Option<TraceContext>,
 }
 
@@ -53,7 +54,7 @@ impl Emitted {
         }
     }
 
-    /// A span that is current, begun in these lines of this file.
+    /// Expects the current span, which began in these lines of this file.
     fn span(
         &mut self,
         (name, kind, status): (&str, i64, i64),
@@ -70,7 +71,7 @@ impl Emitted {
             .is("spanId", here.span_id.to_string())
             .texts([("parentSpanId", parent.as_str()), ("name", name)])
             .is("kind", kind)
-            // Sampled, and whether the parent is in another process, which is said in two bits.
+            // The trace is sampled. Two more bits say whether the parent is in another process.
             .is("flags", if remote { 0x301_i64 } else { 0x101 })
             .is("status.code", status);
         let message = fields.iter().find(|(key, _)| status == ERROR && *key == "error.message");
@@ -81,16 +82,16 @@ impl Emitted {
         here
     }
 
-    /// Of the last span busy and idle time are measured; it waits at least so long.
+    /// Expects busy and idle time in the last span, which waits at least this long.
     fn measured(&mut self, waits: Duration) {
         let span = self.spans.last_mut().unwrap();
-        // Two clocks: half of it will do.
+        // Two clocks measure it, so accept half of the time.
         let waits = u64::try_from(waits.as_nanos() / 2).unwrap();
         span.want("attributes.busy_ns", Want::Within(0..=LONG.as_nanos() as u64));
         span.want("attributes.idle_ns", Want::Within(waits..=LONG.as_nanos() as u64));
     }
 
-    /// An event at this level, made in this line.
+    /// Expects an event at this level, made in this line.
     fn log(
         &mut self,
         (level, body): ((i64, &str), &str),
@@ -120,7 +121,7 @@ impl Emitted {
         expected
     }
 
-    /// All is recorded: the times must be between the beginning and now.
+    /// Ends the recording: all times must lie between its start and now.
     pub(crate) fn done(mut self) -> Emitted {
         let run = self.began - SLACK_NS..=unix_ns() + SLACK_NS;
         let within = |records: &mut Vec<Expected>, times: [&str; 2]| {
@@ -134,12 +135,12 @@ impl Emitted {
     }
 }
 
-/// What every record of a service says of it.
+/// The parts that every record of a service has.
 pub(crate) fn resource(expected: Expected, service: &str) -> Expected {
     resource_of(expected, service).is("scope.name", env!("CARGO_PKG_NAME"))
 }
 
-/// What every record says of the service or device; the package that made it is another matter.
+/// The parts that every record of a service or device has, without the package that made it.
 pub(crate) fn resource_of(expected: Expected, service: &str) -> Expected {
     expected
         .is("resource.service.name", service)
@@ -149,7 +150,8 @@ pub(crate) fn resource_of(expected: Expected, service: &str) -> Expected {
         .is("scope.version", env!("CARGO_PKG_VERSION"))
 }
 
-/// A request that goes on where `remote` is, and what is done for it: every kind of span, status, field and event.
+/// A request that continues at `remote`, and what is done for it: every kind of span, status, field and
+/// event.
 pub(crate) fn request(emitted: &mut Emitted, remote: TraceContext) -> TraceContext {
     let _remote = attach(remote);
     emitted.remote = Some(remote);
@@ -168,7 +170,7 @@ pub(crate) fn request(emitted: &mut Emitted, remote: TraceContext) -> TraceConte
     levels(emitted, Some(here));
     elsewhere(emitted, here);
     waiting(emitted, here);
-    // Neither was declared when the span began.
+    // Neither field was declared when the span began.
     record!(span, rows = -3_i64, cache.hit = false);
     record!(current, note = "späť ☂");
     here
@@ -206,7 +208,7 @@ fn types(emitted: &mut Emitted, parent: TraceContext) {
         ("signed", Any::Int(-2_147_483_648)),
         ("long", i64::MIN.into()),
         ("most", i64::MAX.into()),
-        // OTLP has no integers beyond: as text, no digit is lost.
+        // OTLP has no larger integers; as text, no digit is lost.
         ("beyond", "18446744073709551615".into()),
         ("single", f64::from(0.1_f32).into()),
         ("double", Any::Double(-1.5e300)),
@@ -223,7 +225,7 @@ fn types(emitted: &mut Emitted, parent: TraceContext) {
     emitted.span(("types", INTERNAL, UNSET), Some(parent), lines, &fields);
 }
 
-/// A span of each kind and each status, one in the other, with an event in the innermost.
+/// A span of each kind and each status, nested, with an event in the innermost.
 fn kinds(emitted: &mut Emitted, parent: TraceContext) {
     let (from, mut client) = (line!(), span!(kind: Client, "call"));
     client.set_status(Status::Ok);
@@ -240,7 +242,7 @@ fn kinds(emitted: &mut Emitted, parent: TraceContext) {
     assert_ne!(current().map(|at| at.trace_id), Some(parent.trace_id));
 }
 
-/// Fails, in a span made by the attribute.
+/// Fails in a span made by the attribute.
 #[instrument(skip(emitted, parent), err)]
 fn refuse(emitted: &mut Emitted, parent: TraceContext, code: u32) -> Result<(), &'static str> {
     let fields = [("code", Any::Int(code.into())), ("error.message", "refused".into())];
@@ -269,7 +271,7 @@ pub(crate) fn levels(emitted: &mut Emitted, span: Option<TraceContext>) {
     }
 }
 
-/// A span and an event in another thread, below this one's.
+/// A span and an event in another thread, below the span of this one.
 fn elsewhere(emitted: &mut Emitted, parent: TraceContext) {
     let here = Context::current();
     let work = move |emitted: &mut Emitted| {
@@ -282,7 +284,7 @@ fn elsewhere(emitted: &mut Emitted, parent: TraceContext) {
     std::thread::scope(|scope| scope.spawn(|| work(emitted)).join()).unwrap();
 }
 
-/// A future that waits between its two polls, and one that is given up.
+/// A future that waits between its two polls, and one that is dropped.
 fn waiting(emitted: &mut Emitted, parent: TraceContext) {
     let mut cx = task::Context::from_waker(Waker::noop());
     let (from, span) = (line!(), span!("job", id = 7_u32));

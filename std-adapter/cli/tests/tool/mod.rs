@@ -1,4 +1,4 @@
-//! The tool as a process, in a directory of its own with an ELF and a capture.
+//! The tool as a process, in its own directory with an ELF and a capture.
 #![allow(dead_code, unreachable_pub, missing_docs)] // Each test binary uses a part of it.
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -50,7 +50,7 @@ pub fn said(output: &Output) -> (i32, &str, &str) {
     (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
 }
 
-/// A device that measures three times, nothing lost.
+/// A device that measures three times and loses nothing.
 pub fn healthy() -> Device {
     let (_, ids) = program();
     let mut device = Device::new(32);
@@ -59,7 +59,7 @@ pub fn healthy() -> Device {
     device
 }
 
-/// Answers requests on one connection until it is closed: paths and bodies.
+/// Answers requests on one connection until it is closed. Returns their paths and bodies.
 pub fn collect(listener: &TcpListener) -> Vec<(String, Vec<u8>)> {
     let (stream, _) = listener.accept().unwrap();
     let mut reader = BufReader::new(stream);

@@ -1,5 +1,5 @@
-//! Sends everything on as OTLP over HTTP, in requests of bounded size; one resource per boot of the device. With each snapshot of the
-//! metrics, and at the end of each boot, goes the account of where the boot's records went.
+//! Sends everything as OTLP over HTTP, in requests of limited size, with one resource per boot of the device.
+//! The ledger of the boot's records is sent with each snapshot of the metrics and at the end of each boot.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -21,29 +21,31 @@ use crate::summary::Summary;
 use crate::views::{self, PointTexts};
 use sender::{Outcome, Request, Sender};
 
-/// A request goes out when it holds this many records, or bytes.
+/// A request is sent when it has this many records or bytes.
 const RECORDS: usize = 2048;
 const BYTES: usize = 1 << 20;
-/// Of a live stream, a request goes out this long after the last, however small.
+/// For a live stream, a request is sent this long after the last one, whatever its size.
 const EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) struct Otlp {
-    /// Taken at the end.
+    /// `None` after the end.
     sender: Option<Sender>,
     service_name: Option<String>,
     input: PathBuf,
     traces: TraceEncoder,
     logs: LogEncoder,
     metrics: MetricEncoder,
-    /// Spans of this boot that are not sent, because they belong to a remote trace whose ids are not known.
+    /// Number of spans of this boot that are not sent, because they belong to a remote trace whose ids are
+    /// not known.
     unknown_parent: u64,
-    /// Points of the loss ledger in the request for metrics; they are no records of the device.
+    /// Number of ledger points in the present metrics request; they are not records of the device.
     own: u64,
-    /// The device and boot that the requests under construction are of.
+    /// The device and boot of the requests that are being filled.
     resource: Resource,
-    /// When this boot began, as it was first known; it does not move, so that sums go on from one snapshot to the next.
+    /// Start of this boot as it was first known. It never changes, so that sums continue from one snapshot to
+    /// the next.
     started: Option<u64>,
-    /// The latest time of anything taken of this boot.
+    /// The latest time of anything taken in this boot.
     latest: u64,
     last_sent: Instant,
 }
@@ -74,7 +76,7 @@ impl Otlp {
         })
     }
 
-    /// Begins requests of another resource, once those of the last are sent.
+    /// Starts requests for another resource, after sending those of the last one.
     fn become_device(&mut self, context: &Context) {
         let resource = resource(self.service_name.as_deref(), context.preamble.as_ref(), context.epoch);
         if resource != self.resource {
@@ -115,7 +117,7 @@ impl Otlp {
         self.wall_clock(&now)?;
         self.latest = self.latest.max(now.unix_ns);
         let start = self.started.unwrap_or(now.unix_ns);
-        // Series of one metric follow each other, so that the encoder writes the metric's head once.
+        // Sort the series by metric, so that the encoder writes the head of each metric once.
         let mut points: Vec<_> = snapshot.points.iter().collect();
         points.sort_by_key(|p| p.callsite.id);
         for point in points {
@@ -126,7 +128,8 @@ impl Otlp {
         Ok(())
     }
 
-    /// Takes the account of the present boot. Without wall-clock time it cannot be sent, nor was anything else.
+    /// Adds the ledger of the present boot. Without wall-clock time it cannot be sent, and neither was
+    /// anything else.
     fn ledger(&mut self, balance: &Balance) {
         let Some(start) = self.started.filter(|_| self.latest > 0) else { return };
         views::ledger(balance, self.unknown_parent, (start, self.latest), |point| {
@@ -173,7 +176,7 @@ impl Otlp {
 impl<'elf> Output<'elf> for Otlp {
     fn item(&mut self, context: &Context, item: &Item<'elf, '_>) -> Result<(), CliError> {
         if let Item::Boot(_) = item {
-            // The boot before is over.
+            // The boot before has ended.
             self.ledger(&context.balance);
             (self.started, self.latest, self.unknown_parent) = (None, 0, 0);
         }

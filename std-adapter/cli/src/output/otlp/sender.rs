@@ -1,4 +1,5 @@
-//! Sends requests on a thread of its own, so that a collector that is slow or away holds up neither what is shown nor the reading of a live stream.
+//! Sends requests on a thread of its own, so that a slow or missing collector delays neither the display nor
+//! the reading of a live stream.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,34 +10,35 @@ use throughline_export::otlp::{Client, SendError, Signal};
 
 use crate::say;
 
-/// Requests that wait for the collector; each has a megabyte at most, or little more.
+/// Number of requests that may wait for the collector; each has about a megabyte at most.
 const WAITING: usize = 16;
 
 /// A queue of requests and the thread that sends them.
 pub(super) struct Sender {
     queue: SyncSender<Request>,
     thread: JoinHandle<Outcome>,
-    /// Nothing more is to come: after a failure the rest is given up, too.
+    /// Set when nothing more comes: after a failure the remaining requests are then dropped too.
     closing: Arc<AtomicBool>,
-    /// Of a live stream nothing waits for room in the queue.
+    /// For a live stream, nothing waits for room in the queue.
     is_live: bool,
     no_room: u64,
 }
 
-/// A body, and how many records of the device it holds.
+/// A request body, and the number of device records in it.
 pub(super) struct Request {
     pub(super) signal: Signal,
     pub(super) body: Vec<u8>,
     pub(super) records: u64,
 }
 
-/// What became of the records.
+/// The outcome of the records.
 #[derive(Default)]
 pub(super) struct Outcome {
     pub(super) delivered: u64,
     pub(super) rejected: u64,
     pub(super) undelivered: u64,
-    /// Records of a live stream for which the queue had no room, as the collector took too long.
+    /// Number of records of a live stream that found no room in the queue, because the collector was too
+    /// slow.
     pub(super) no_room: u64,
     /// The last failure.
     pub(super) failure: Option<SendError>,
@@ -51,7 +53,8 @@ impl Sender {
         Sender { queue, thread, closing, is_live, no_room: 0 }
     }
 
-    /// Queues a request. When the queue is full, a file waits and a live stream does not: its request is dropped and counted.
+    /// Queues a request. If the queue is full, a file waits; a request of a live stream is dropped and
+    /// counted.
     pub(super) fn send(&mut self, request: Request) {
         let full = if self.is_live {
             match self.queue.try_send(request) {
@@ -88,10 +91,10 @@ fn run(mut client: Client, requests: &Receiver<Request>, closing: &AtomicBool) -
                     say(&format_args!("the collector says: {}", answer.message));
                 }
             }
-            // Goes on, because the rest may still be delivered.
+            // Continue after an error, because the rest may still be delivered.
             Err(error) => {
                 outcome.undelivered += records;
-                // The first failure is told at once, the last one at the end.
+                // Report the first failure at once; the last one is reported at the end.
                 if outcome.failure.is_none() {
                     say(&format_args!("{records} records were not delivered: {error}"));
                 }
