@@ -1,4 +1,4 @@
-//! The memory of the board QEMU emulates, and the linker's arguments.
+//! Passes the memory of the emulated board and the linker's arguments.
 
 use std::path::PathBuf;
 use std::{env, fs};

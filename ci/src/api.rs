@@ -1,5 +1,5 @@
-//! Lists what each published crate promises, and compares it with the committed listings, so that no change of a public
-//! name or signature goes in unseen.
+//! Lists the public items of each published crate and compares them with the committed listings, so that a
+//! change of a public name or signature is always seen.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -23,10 +23,11 @@ make, so it has a listing of its own.
   --bless  write the listings instead of comparing
 ";
 
-/// Where the listings are, below the workspace's root.
+/// Folder of the listings, below the workspace's root.
 const FOLDER: &str = "core/docs/api";
 
-/// The published crates, each with the features whose items are listed. `tls` and `gzip` add no items, and would build C code.
+/// The published crates, each with the features whose items are listed. `tls` and `gzip` add no items and
+/// would build C code.
 const CRATES: &[(&str, &[&str])] = &[
     ("throughline", &["--all-features"]),
     ("throughline-macros", &[]),
@@ -36,14 +37,14 @@ const CRATES: &[(&str, &[&str])] = &[
     ("throughline-decode", &[]),
 ];
 
-/// The module that is listed apart, and the name of its listing.
+/// The module that has its own listing, and the name of that listing.
 const ADAPTER: (&str, &str) = ("throughline::adapter", "throughline-adapter");
 
 /// Listings are made for one target, so that they are the same on every machine.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Traits that the compiler implements by itself and that say little to users; which there are varies with the compiler. Of
-/// that kind `Send` and `Sync` are listed.
+/// Traits that the compiler implements by itself and that tell users little; which ones it implements depends
+/// on the compiler's version. Of these, only `Send` and `Sync` are listed.
 const UNLISTED: &[&str] = &[
     "core::marker::Freeze",
     "core::marker::StructuralPartialEq",
@@ -53,7 +54,7 @@ const UNLISTED: &[&str] = &[
     "core::panic::unwind_safe::UnwindSafe",
 ];
 
-/// The public items of a crate or a module, a line each, in the order in which they are read best.
+/// The public items of a crate or a module, one per line, in the order that is easiest to read.
 #[derive(Debug, PartialEq, Eq)]
 struct Listing {
     name: &'static str,
@@ -64,7 +65,7 @@ struct Listing {
 ///
 /// # Errors
 ///
-/// When a crate can't be documented, or its items are not those of the committed listing.
+/// Fails if a crate cannot be documented, or its items differ from the committed listing.
 pub fn run(mut args: lexopt::Parser) -> Result<()> {
     let mut bless = false;
     while let Some(arg) = args.next()? {
@@ -84,12 +85,12 @@ pub fn run(mut args: lexopt::Parser) -> Result<()> {
 ///
 /// # Errors
 ///
-/// As [`run`].
+/// Like [`run`].
 pub fn check() -> Result<()> {
     let mut changed = Vec::new();
     for listing in listings()? {
         let path = listing.path();
-        // A listing that is not there yet differs by all of its lines.
+        // A missing listing differs in all of its lines.
         let committed = fs::read_to_string(&path).unwrap_or_default();
         let difference = difference(&committed, &listing.lines);
         if !difference.is_empty() {
@@ -99,7 +100,7 @@ pub fn check() -> Result<()> {
     }
     if !changed.is_empty() {
         bail!(
-            "the public items of {} have changed; if that is meant, `cargo xtask api --bless` writes the listings anew",
+            "the public items of {} have changed; if that is intended, write the listings again with `cargo xtask api --bless`",
             changed.join(", ")
         );
     }
@@ -137,11 +138,11 @@ fn listings() -> Result<Vec<Listing>> {
     Ok(all)
 }
 
-/// A package's public items, by way of the JSON that rustdoc writes.
+/// The public items of a package, from the JSON that rustdoc writes.
 fn items(package: &str, features: &[&str]) -> Result<Vec<String>> {
-    // The workspace's own Rust makes the listing, not the nightly that happens to be installed: the format of the JSON and the
-    // spelling of signatures vary with it. The variable lets a stable rustdoc write JSON. Build scripts see it too and may choose
-    // other code for it, hence the build folder apart.
+    // Use the workspace's own Rust and not an installed nightly, because the JSON format and the spelling of
+    // signatures depend on the version. The variable lets a stable rustdoc write JSON. Build scripts see it
+    // too and may choose other code for it, so this needs its own build folder.
     let folder = workspace::target_dir().join("api");
     Cmd::cargo()
         .args(["rustdoc", "--quiet", "--lib", "-p", package, "--target", TARGET])
@@ -150,7 +151,7 @@ fn items(package: &str, features: &[&str]) -> Result<Vec<String>> {
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_TARGET_DIR", &folder)
         .run()?;
-    // Cargo documents macros for the host, whatever target it is told.
+    // Cargo always documents macros for the host.
     let docs =
         if package == "throughline-macros" { folder.join("doc") } else { folder.join(TARGET).join("doc") };
     let json = docs.join(package.replace('-', "_")).with_extension("json");
@@ -159,7 +160,7 @@ fn items(package: &str, features: &[&str]) -> Result<Vec<String>> {
         .build()
         .with_context(|| format!("cannot read {}", json.display()))?;
     let mut seen = BTreeSet::new();
-    // An item that is exported under one name twice is listed once.
+    // An item that is exported twice under the same name is listed once.
     Ok(api
         .items()
         .map(ToString::to_string)
@@ -167,33 +168,33 @@ fn items(package: &str, features: &[&str]) -> Result<Vec<String>> {
         .collect())
 }
 
-/// Whether a line is anything but the implementation of a trait of [`UNLISTED`].
+/// Whether a line is listed: everything except the implementations of [`UNLISTED`] traits.
 fn is_listed(line: &str) -> bool {
     let Some((what, _)) = line.split_once(" for ").filter(|_| line.starts_with("impl")) else { return true };
     let name = what.rsplit(' ').next().unwrap_or(what).trim_start_matches('!');
     !UNLISTED.contains(&name)
 }
 
-/// Whether the item that a line declares, or implements something for, is `module` or lies in it.
+/// Whether the item that a line declares, or for which it implements something, is `module` or is in it.
 fn is_below(line: &str, module: &str) -> bool {
     let subject = match line.split_once(" for ").filter(|_| line.starts_with("impl")) {
         Some((_, subject)) => subject,
         None => line,
     };
-    // The first path of the crate's own in a declaration is the declared item's.
+    // The first path of the crate in a declaration belongs to the declared item.
     let Some(start) = subject.find("throughline::") else { return false };
     subject[start..]
         .strip_prefix(module)
         .is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_'))
 }
 
-/// The lines that went and that came, marked `-` and `+` and in alphabetical order; empty when there are none.
+/// The removed and added lines, marked `-` and `+`, in alphabetical order; empty if there are none.
 fn difference(committed: &str, current: &[String]) -> String {
     let before: BTreeSet<&str> = committed.lines().collect();
     let after: BTreeSet<&str> = current.iter().map(String::as_str).collect();
     let gone = before.difference(&after).map(|line| (*line, '-'));
     let come = after.difference(&before).map(|line| (*line, '+'));
-    // Sorted together, the two forms of a changed signature stand near each other.
+    // Sort them together, so that the two forms of a changed signature are close to each other.
     let both: BTreeSet<(&str, char)> = gone.chain(come).collect();
     both.into_iter().map(|(line, sign)| format!("  {sign} {line}\n")).collect()
 }

@@ -1,4 +1,4 @@
-//! Benchmarks against peers and limits, into the tables and the picture in `benches/results/`.
+//! Runs the benchmarks against peers and limits, and writes the tables and the chart in `benches/results/`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ does.
 ///
 /// # Errors
 ///
-/// When the benches don't build, a subject fails to run, or a file can't be read or written.
+/// Fails if the benches don't build, a subject fails to run, or a file can't be read or written.
 pub fn run(args: lexopt::Parser) -> Result<()> {
     let Some(options) = parse(args)? else {
         print!("{HELP}");
@@ -70,7 +70,7 @@ struct Options {
     plot: Option<PathBuf>,
 }
 
-/// `None` when the help is asked for.
+/// `None` if the help is requested.
 fn parse(mut args: lexopt::Parser) -> Result<Option<Options>> {
     let mut options = Options::default();
     while let Some(arg) = args.next()? {
@@ -87,9 +87,9 @@ fn parse(mut args: lexopt::Parser) -> Result<Option<Options>> {
     Ok(Some(options))
 }
 
-/// Builds and runs the benches, as [`report`].
+/// Builds and runs the benchmarks, as [`report`] does.
 fn measure(options: &Options) -> Result<(Report, Result<()>)> {
-    // Callgrind is not available on every other system, so times are shown without instruction counts there.
+    // Callgrind is not available on all other systems, so times are shown without instruction counts there.
     if cfg!(target_os = "linux") {
         setup::ensure(&[Need::Valgrind])?;
     }
@@ -105,11 +105,12 @@ fn measure(options: &Options) -> Result<(Report, Result<()>)> {
     report(&cmd)
 }
 
-/// Builds the benches without the peers and counts, in a few seconds, the instructions of each of Throughline's paths; the rows are judged.
+/// Builds the benchmarks without the peers and counts the instructions of each of Throughline's paths, in a
+/// few seconds. The rows are judged.
 ///
 /// # Errors
 ///
-/// When there is no Valgrind, or a bench does not build or run.
+/// Fails if Valgrind is missing, or a benchmark does not build or run.
 pub fn instructions() -> Result<Vec<Row>> {
     setup::ensure(&[Need::Valgrind])?;
     let cmd = Cmd::cargo().args(["bench", "-p", "throughline-benches", "--bench", "compare"]).args([
@@ -122,9 +123,10 @@ pub fn instructions() -> Result<Vec<Row>> {
     Ok(report.rows)
 }
 
-/// Runs benches that print a report. It has what ran; the inner result is an error when a subject did not.
+/// Runs benchmarks that print a report. The report has everything that ran; the inner result is an error if a
+/// subject failed.
 fn report(cmd: &Cmd) -> Result<(Report, Result<()>)> {
-    // The message goes to standard error, because standard output may carry the JSON alone.
+    // Write to standard error, because standard output may carry only the JSON.
     eprintln!("$ {cmd}");
     let start = Instant::now();
     let output = cmd.to_command().stderr(Stdio::inherit()).output().context("can't start `cargo`")?;
@@ -144,7 +146,7 @@ fn report(cmd: &Cmd) -> Result<(Report, Result<()>)> {
     }
 }
 
-/// Writes table, figures and picture.
+/// Writes the table, the figures and the chart.
 fn write(dir: &Path, report: &Report) -> Result<()> {
     fs::create_dir_all(dir).with_context(|| format!("can't make {}", dir.display()))?;
     let table = dir.join(format!("{}-bench.md", report.date));
@@ -167,7 +169,7 @@ fn results() -> PathBuf {
     workspace::root().join("benches/results")
 }
 
-/// Which budgets are missed, a line each.
+/// The missed budgets, one per line.
 fn summary(report: &Report) -> String {
     let judged = report.rows.iter().filter(|row| row.met.is_some()).count();
     let missed: Vec<String> = report.missed().map(over).collect();

@@ -1,4 +1,4 @@
-//! The command line: which subcommand runs, and what the helps have in common.
+//! The command line: chooses the subcommand, and has the common parts of the help texts.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -11,9 +11,9 @@ use crate::{api, bench, collector, consumer, demo, fuzz, mutants, setup, suite, 
 /// One subcommand.
 #[derive(Clone, Copy, Debug)]
 pub struct Subcommand {
-    /// The word a person types.
+    /// The word to type.
     pub name: &'static str,
-    /// What it does, in a line.
+    /// What it does, in one line.
     pub about: &'static str,
     /// Runs it with the arguments after its name.
     pub run: fn(lexopt::Parser) -> Result<()>,
@@ -56,7 +56,7 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
     },
 ];
 
-/// Runs what the command line says. The exit code is 0 on success, 1 when a check fails, 2 on a bad command line.
+/// Runs the command line. The exit code is 0 on success, 1 if a check fails, and 2 for a bad command line.
 #[must_use]
 pub fn main() -> ExitCode {
     let mut parser = lexopt::Parser::from_env();
@@ -84,11 +84,12 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Handles the arguments of a subcommand that takes none: `true` when `help` was asked for, and printed.
+/// Handles the arguments of a subcommand without arguments. Returns `true` if `help` was requested and
+/// printed.
 ///
 /// # Errors
 ///
-/// On any other argument.
+/// Fails on any other argument.
 pub fn only_help(mut args: lexopt::Parser, help: &str) -> Result<bool> {
     match args.next()? {
         None => Ok(false),
@@ -100,7 +101,7 @@ pub fn only_help(mut args: lexopt::Parser, help: &str) -> Result<bool> {
     }
 }
 
-/// The subcommand named by the first argument, or `None` when the answer is the help.
+/// The subcommand named by the first argument, or `None` if the help is requested.
 fn choose(parser: &mut lexopt::Parser) -> Result<Option<&'static Subcommand>> {
     match parser.next()? {
         None | Some(Short('h') | Long("help")) => Ok(None),

@@ -1,7 +1,7 @@
 //! A real OpenTelemetry Collector: built once from Go modules, then started on free loopback ports.
 //!
-//! What it receives over OTLP it writes to a file, one OTLP JSON message a line: ids in hex, 64-bit integers as
-//! strings. A test compares that file with what was sent.
+//! It writes what it receives over OTLP to a file, one OTLP JSON message per line: ids are in hex and 64-bit
+//! integers are strings. A test compares that file with what was sent.
 
 mod build;
 
@@ -29,14 +29,14 @@ on free loopback ports, prints where it listens and where it writes, and runs un
   --debug       also write every message to the log in full (default: only to the file)
 ";
 
-/// How long a start may take before it is given up. It takes under a second on an idle machine.
+/// Longest time for a start. On an idle machine it takes less than a second.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// Runs `cargo xtask collector`.
 ///
 /// # Errors
 ///
-/// When it can't be built or started, or ends before Ctrl-C.
+/// Fails if it can't be built or started, or ends before Ctrl-C.
 pub fn run(mut args: lexopt::Parser) -> Result<()> {
     let (mut build_only, mut debug) = (false, false);
     while let Some(arg) = args.next()? {
@@ -55,7 +55,7 @@ pub fn run(mut args: lexopt::Parser) -> Result<()> {
         println!("{}", collector.program().display());
         return Ok(());
     }
-    // The guard exists before the start, so that Ctrl-C never leaves the program running.
+    // Install the handler before the start, so that Ctrl-C never leaves the program running.
     let (stop, stopped) = mpsc::channel();
     ctrlc::set_handler(move || {
         let _ = stop.send(());
@@ -78,7 +78,7 @@ pub struct Collector {
     program: PathBuf,
 }
 
-/// What a started Collector does beyond writing to its file.
+/// Options of a Collector that is started.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
     /// Also write every message to its log, in full.
@@ -88,11 +88,11 @@ pub struct Options {
 impl Collector {
     /// Builds the Collector into the cache, or finds it there.
     ///
-    /// Safe to call from several processes at once: the others wait for the first.
+    /// Several processes may call it at once: the others wait for the first.
     ///
     /// # Errors
     ///
-    /// When Go is missing or the build fails; the error holds the log's last lines and says what to try.
+    /// Fails if Go is missing or the build fails. The error contains the last lines of the log and advice.
     pub fn build() -> Result<Self> {
         Ok(Self { program: build::ensure()? })
     }
@@ -107,7 +107,7 @@ impl Collector {
     ///
     /// # Errors
     ///
-    /// When it ends early or doesn't listen within 30 s; the error holds the log's last lines.
+    /// Fails if it ends early or does not listen within 30 s. The error contains the last lines of the log.
     pub fn start(&self) -> Result<Running> {
         self.start_with(Options::default())
     }
@@ -116,7 +116,7 @@ impl Collector {
     ///
     /// # Errors
     ///
-    /// As [`Self::start`].
+    /// Like [`Self::start`].
     pub fn start_with(&self, options: Options) -> Result<Running> {
         // Another process may take the port between finding and binding it; that is rare, so one retry is enough.
         self.try_start(options).or_else(|_| self.try_start(options))
@@ -150,19 +150,19 @@ impl Collector {
     }
 }
 
-/// A Collector that is listening; dropping it ends the program and removes its files.
+/// A Collector that is listening. Dropping it ends the program and removes its files.
 #[derive(Debug)]
 pub struct Running {
     /// `http://127.0.0.1:PORT`, to which `/v1/traces`, `/v1/metrics` and `/v1/logs` are appended.
     pub http_endpoint: String,
     /// `http://127.0.0.1:PORT` for OTLP over gRPC.
     pub grpc_endpoint: String,
-    /// The file with what was received: one OTLP JSON message a line, written within 10 ms.
+    /// The file with everything received, one OTLP JSON message per line. Each is written within 10 ms.
     pub output: PathBuf,
     /// The Collector's own log.
     pub log: PathBuf,
     child: Child,
-    // The folder that holds the files above; dropped, and so removed, after the program has ended.
+    // The folder with the files above. It is dropped, and so removed, after the program has ended.
     _scratch: Scratch,
 }
 
@@ -173,13 +173,13 @@ impl Running {
         self.child.id()
     }
 
-    /// Waits until what was received satisfies `enough`, and returns it.
+    /// Waits until the received data satisfies `enough`, and returns it.
     ///
-    /// `enough` sees the file's whole text each time it has grown.
+    /// `enough` gets the whole text of the file each time it has grown.
     ///
     /// # Errors
     ///
-    /// When `limit` has passed or the Collector has ended.
+    /// Fails if `limit` has passed or the Collector has ended.
     pub fn wait_for_output(&mut self, limit: Duration, enough: impl Fn(&str) -> bool) -> Result<String> {
         let mut seen = None;
         let output = self.output.clone();
@@ -195,11 +195,11 @@ impl Running {
         })
     }
 
-    /// Says when the Collector has ended by itself.
+    /// Fails if the Collector has ended by itself.
     ///
     /// # Errors
     ///
-    /// When it has; the error holds the log's last lines.
+    /// Fails if it has ended. The error contains the last lines of the log.
     pub fn check_alive(&mut self) -> Result<()> {
         self.check_not_ended().map_err(|error| anyhow!("{error:#}\n{}", log_tail(&self.log)))
     }
@@ -211,7 +211,7 @@ impl Running {
         }
     }
 
-    /// Sends an empty message: an open port alone doesn't prove that the receiver behind it works.
+    /// Sends an empty message, because an open port alone does not prove that the receiver works.
     fn check_answers(&self, http: u16) -> Result<()> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, http));
         let status = net::post(address, "/v1/traces", "application/json", b"{}")?;
@@ -224,7 +224,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both calls fail only when the process has ended already.
+        // Both calls fail only if the process has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -232,13 +232,13 @@ impl Drop for Running {
 
 fn configuration(http: u16, grpc: u16, output: &Path, options: Options) -> String {
     let exporters = if options.debug { "[file, debug]" } else { "[file]" };
-    // A YAML double-quoted string is quoted as a JSON string is.
+    // YAML double-quoted strings have the same syntax as JSON strings.
     let output = serde_json::Value::from(output.to_string_lossy());
     let pipelines: String = ["traces", "metrics", "logs"]
         .iter()
         .map(|signal| format!("    {signal}: {{receivers: [otlp], exporters: {exporters}}}\n"))
         .collect();
-    // There is no batch processor and no telemetry of the Collector's own, so that exactly what arrives is written.
+    // Without a batch processor and the Collector's own telemetry, exactly what arrives is written.
     format!(
         "\
 receivers:

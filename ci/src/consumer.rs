@@ -1,7 +1,8 @@
-//! Compiles the consumer crate, which expands every macro, under every combination of its features, and runs it under none, each and all.
+//! Compiles the consumer crate, which expands every macro, under every combination of its features, and runs
+//! it under none, each and all of them.
 //!
-//! A macro body that does not compile shows only where it is expanded, and a feature that only adds must add to
-//! any other, so every subset is tried and not only all and none.
+//! A macro body that does not compile is only found where it is expanded, and a feature must work together
+//! with every other one. So every subset is tried, not only all and none.
 
 use std::collections::BTreeMap;
 
@@ -23,14 +24,15 @@ errors, and runs its tests under none of them, each by itself, and all.
 
 const PACKAGE: &str = "consumer";
 
-/// Above this the power set costs more than it finds. The error says so instead of running for an hour.
+/// With more features, the power set costs more than it finds; the error says so instead of running for an
+/// hour.
 const MOST_FEATURES: usize = 8;
 
 /// Runs `cargo xtask consumer`.
 ///
 /// # Errors
 ///
-/// When a combination doesn't build, warns, or fails when run.
+/// Fails if a combination doesn't build, warns, or fails when run.
 pub fn run(mut args: lexopt::Parser) -> Result<()> {
     let mut list = false;
     while let Some(arg) = args.next()? {
@@ -56,7 +58,7 @@ pub fn run(mut args: lexopt::Parser) -> Result<()> {
 ///
 /// # Errors
 ///
-/// As [`run`].
+/// Like [`run`].
 pub fn check() -> Result<()> {
     let consumer = Consumer::find()?;
     let combinations = consumer.combinations()?;
@@ -70,14 +72,14 @@ pub fn check() -> Result<()> {
             failed.push(label);
         }
     }
-    // Every combination is tried, because the set of failures shows which feature is at fault.
+    // Try every combination, because the set of failures shows which feature is at fault.
     if !failed.is_empty() {
         bail!("{} of {total} combinations failed: {}", failed.len(), failed.join("; "));
     }
     Ok(())
 }
 
-/// Every subset of `items`, the smaller ones first, each in the order of `items`.
+/// Every subset of `items`, smaller ones first, each in the order of `items`.
 #[must_use]
 pub fn power_set<T: Clone>(items: &[T]) -> Vec<Vec<T>> {
     let mut subsets = vec![Vec::new()];
@@ -92,10 +94,10 @@ pub fn power_set<T: Clone>(items: &[T]) -> Vec<Vec<T>> {
     subsets
 }
 
-/// What `cargo metadata` says of the consumer.
+/// The consumer according to `cargo metadata`.
 #[derive(Debug, PartialEq, Eq)]
 struct Consumer {
-    /// Without `default`, which is a name for a combination.
+    /// All features except `default`, which is only a name for a combination.
     features: Vec<String>,
     is_program: bool,
 }
@@ -130,8 +132,9 @@ impl Consumer {
     }
 
     fn command(&self, combination: &[String]) -> Cmd {
-        // Every macro is expanded, in the library, under each combination. What the tests read back cannot depend on more than a feature
-        // by itself and on all of them, so only those run: linking and running all would take ten times as long.
+        // Every macro is expanded in the library under each combination. The tests only depend on each
+        // feature alone and on all of them together, so only those run: running all would take ten times as
+        // long.
         let runs = combination.len() <= 1 || combination.len() == self.features.len();
         let verb: &[&str] = match (runs, self.is_program) {
             (false, _) => &["check"],
@@ -143,7 +146,8 @@ impl Consumer {
         if !combination.is_empty() {
             cmd = cmd.arg("--features").arg(combination.join(","));
         }
-        // A build folder of its own: other flags in the shared one would rebuild everything there, twice.
+        // Use a separate build folder, because other flags in the shared one would rebuild everything there
+        // twice.
         cmd.env("RUSTFLAGS", "-D warnings").env("CARGO_TARGET_DIR", workspace::target_dir().join(PACKAGE))
     }
 }

@@ -28,14 +28,14 @@ service and the microcontroller, and shows as one trace. Installs what it needs;
               arrival would show
 ";
 
-/// Requests that the service is put under.
+/// Number of requests that are sent to the service.
 const REQUESTS: u32 = 200;
 
 /// Runs `cargo xtask demo`.
 ///
 /// # Errors
 ///
-/// When something can't be built or run, or when two runs that should agree don't.
+/// Fails if something cannot be built or run, or when two runs differ that should agree.
 pub fn run(mut args: lexopt::Parser) -> Result<()> {
     let mut server_alone = false;
     let mut repeat = None;
@@ -85,7 +85,7 @@ fn repeated(_times: u32) -> Result<()> {
     anyhow::bail!(NEEDS_UNIX)
 }
 
-/// Compares boards and service again and again, and fails at the first difference.
+/// Compares the boards with the service repeatedly, and fails at the first difference.
 #[cfg(unix)]
 fn repeated(times: u32) -> Result<()> {
     use crate::firmware::{Firmware, Tool, Variant, ensure_tools};
@@ -177,7 +177,7 @@ fn both() -> Result<()> {
     Ok(())
 }
 
-/// Says how far the demo is.
+/// Prints how far the demo is.
 struct Steps {
     at: u32,
     of: u32,

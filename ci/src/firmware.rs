@@ -17,10 +17,10 @@ use crate::scratch::Scratch;
 use crate::setup::{self, Need};
 use crate::workspace;
 
-/// Up-channel of RTT that the firmware sends on.
+/// The RTT up-channel on which the firmware sends.
 const RTT_CHANNEL: u32 = 0;
 
-/// How long a guest may live. The longest run takes some seconds.
+/// Longest time for a guest. The longest run takes some seconds.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// How the firmware sends, and how it is linked.
@@ -30,12 +30,12 @@ pub enum Variant {
     Serial,
     /// Over RTT, linked with `throughline.x`.
     Rtt,
-    /// Over the serial port, linked without the fragment: the callsites lie in flash.
+    /// Over the serial port, linked without `throughline.x`: the callsites are in flash.
     NoFragment,
 }
 
 impl Variant {
-    /// A word for it.
+    /// A name for it.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -58,7 +58,7 @@ impl Variant {
 ///
 /// # Errors
 ///
-/// When something can't be installed.
+/// Fails if something can't be installed.
 pub fn ensure_tools(machines: &[Machine]) -> Result<()> {
     setup::ensure(&[Need::Qemu])?;
     machines.iter().try_for_each(|machine| setup::ensure(&[Need::Target(machine.target())]))
@@ -73,11 +73,11 @@ pub struct Firmware {
 }
 
 impl Firmware {
-    /// Builds them.
+    /// Builds them for one board.
     ///
     /// # Errors
     ///
-    /// When the build fails; the compiler has said why.
+    /// Fails if the build fails. The compiler has printed the reason.
     pub fn build(machine: Machine, variant: Variant) -> Result<Self> {
         let target_dir = workspace::target_dir().join("firmware");
         Cmd::cargo()
@@ -86,7 +86,7 @@ impl Firmware {
             .args(["build", "--release", "--bins", "--target", machine.target()])
             .args(variant.features().iter().copied())
             .run()?;
-        // The ELFs are copied, because the next variant's build replaces them.
+        // Copy the ELFs, because the next variant's build replaces them.
         let built = target_dir.join(machine.target()).join("release");
         let folder = target_dir.join(format!("{}-{}", machine.name(), variant.name()));
         fs::create_dir_all(&folder)?;
@@ -105,13 +105,14 @@ impl Firmware {
         self.folder.join(binary)
     }
 
-    /// Boots a binary, sends it `input` on its serial port, and takes what it sends until it exits. Time counts instructions, so a run repeats.
+    /// Boots a binary, sends `input` to its serial port, and collects what it sends until it exits. Its time
+    /// counts instructions, so a run is repeatable.
     ///
-    /// `live` gets the bytes as they come.
+    /// `live` gets the bytes as they arrive.
     ///
     /// # Errors
     ///
-    /// When it can't be booted, is killed because its time is up, or exits with failure.
+    /// Fails if it cannot be booted, is killed after the time limit, or exits with failure.
     pub fn run(&self, binary: &str, input: &[u8], live: impl FnMut(&[u8]) -> Result<()>) -> Result<Capture> {
         let capture = self.run_to_end(binary, input, live)?;
         let Outcome { semihosting, timed_out, .. } = &capture.outcome;
@@ -124,11 +125,11 @@ impl Firmware {
         Ok(capture)
     }
 
-    /// As [`Self::run`], whether it exits with success or with failure.
+    /// Like [`Self::run`], but also accepts an exit with failure.
     ///
     /// # Errors
     ///
-    /// When it can't be booted.
+    /// Fails if it can't be booted.
     pub fn run_to_end(
         &self,
         binary: &str,
@@ -164,23 +165,23 @@ impl Firmware {
     }
 }
 
-/// What a run sent.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Capture {
     /// The ELF that ran.
     pub elf: PathBuf,
-    /// All bytes of the link.
+    /// All bytes sent over the link.
     pub bytes: Vec<u8>,
-    /// How it ended, and what it said over semihosting.
+    /// How it ended, and what it printed over semihosting.
     pub outcome: Outcome,
 }
 
 impl Capture {
-    /// The words after `name` in a line of what it said over semihosting.
+    /// The words after `name` in a line that it printed over semihosting.
     ///
     /// # Errors
     ///
-    /// When there is no such line.
+    /// Fails if there is no such line.
     pub fn said(&self, name: &str) -> Result<Vec<&str>> {
         let lines = self.outcome.semihosting.lines();
         let mut words = lines
@@ -188,7 +189,7 @@ impl Capture {
             .filter_map(|mut words| (words.next() == Some(name)).then_some(words));
         let line = words
             .next()
-            .with_context(|| format!("the firmware didn't say `{name}`: {}", self.outcome.semihosting));
+            .with_context(|| format!("the firmware did not print `{name}`: {}", self.outcome.semihosting));
         Ok(line?.collect())
     }
 
@@ -196,24 +197,24 @@ impl Capture {
     ///
     /// # Errors
     ///
-    /// When there is none.
+    /// Fails if there is none.
     pub fn number(&self, name: &str) -> Result<u64> {
         let words = self.said(name)?;
         let number = words.first().and_then(|word| word.parse().ok());
-        number.with_context(|| format!("the firmware said `{name} {}`, no number", words.join(" ")))
+        number.with_context(|| format!("the firmware printed `{name} {}`, which is not a number", words.join(" ")))
     }
 
     /// Bytes per record, from the number of records and the bytes they took after `name`.
     ///
     /// # Errors
     ///
-    /// When there are no two numbers.
+    /// Fails if there are no two numbers.
     pub fn bytes_each(&self, name: &str) -> Result<f64> {
         let words = self.said(name)?;
         let numbers: Vec<f64> = words.iter().map_while(|word| word.parse().ok()).collect();
         match numbers[..] {
             [records, bytes] => Ok(bytes / records),
-            _ => bail!("the firmware said `{name} {}`, not records and bytes", words.join(" ")),
+            _ => bail!("the firmware printed `{name} {}`, not records and bytes", words.join(" ")),
         }
     }
 }
@@ -227,7 +228,7 @@ impl Tool {
     ///
     /// # Errors
     ///
-    /// When the build fails; the compiler has said why.
+    /// Fails if the build fails. The compiler has printed the reason.
     pub fn build() -> Result<Self> {
         Cmd::cargo().args(["build", "--package", "throughline-cli"]).run()?;
         Ok(Self(
@@ -241,7 +242,7 @@ impl Tool {
     ///
     /// # Errors
     ///
-    /// When the capture is damaged or the tool fails.
+    /// Fails if the capture is damaged or the tool fails.
     pub fn tree(&self, capture: &Capture) -> Result<String> {
         self.decode(capture, &["--format", "tree"])
     }
@@ -250,29 +251,31 @@ impl Tool {
     ///
     /// # Errors
     ///
-    /// As [`Self::tree`].
+    /// Like [`Self::tree`].
     pub fn json(&self, capture: &Capture) -> Result<Vec<Value>> {
         objects(&self.decode(capture, &["--format", "json"])?)
     }
 
-    /// Sends a capture, whose first record is of `anchor_unix_ns`, to a collector's OTLP/HTTP endpoint, and gives the same as JSON objects.
+    /// Sends a capture to a collector's OTLP/HTTP endpoint, and returns it as JSON objects. `anchor_unix_ns`
+    /// is the time of its first record.
     ///
     /// # Errors
     ///
-    /// As [`Self::tree`], and when the collector doesn't take everything.
+    /// Like [`Self::tree`], and when the collector does not take everything.
     pub fn forward(&self, capture: &Capture, otlp: &str, anchor_unix_ns: u64) -> Result<Vec<Value>> {
         let anchor = anchor_unix_ns.to_string();
         objects(&self.decode(capture, &["--format", "json", "--otlp", otlp, "--anchor", &anchor])?)
     }
 
-    /// Begins decoding a live stream to a tree; `show` gets each line as it is drawn.
+    /// Starts to decode a live stream as a tree. `show` gets each line as it is drawn.
     ///
     /// # Errors
     ///
-    /// When the tool can't be started.
+    /// Fails if the tool can't be started.
     pub fn live(&self, elf: &Path, mut show: impl FnMut(&str) + Send + 'static) -> Result<Live> {
         let mut command = Command::new(&self.0);
-        // On a busy machine a board may take long between two records of a trace; it is drawn as a whole all the same.
+        // On a busy machine, a board may pause long between two records of a trace; this keeps the trace in
+        // one piece.
         command.args(["decode", "--patience", "10m", "--metrics", "last", "--elf"]).arg(elf).arg("-");
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("can't start {}", self.0.display()))?;
@@ -285,17 +288,17 @@ impl Tool {
                 all.push_str(&line);
                 all.push('\n');
             }
-            // Sending fails only when the receiver has gone, which is no error.
+            // Sending fails only if the receiver has gone, which is not an error.
             let _ = sender.send(all);
         });
         Ok(Live { input: child.stdin.take(), child, text })
     }
 
-    /// Decodes a capture with the ELF of another build; gives the exit code and all that the tool says.
+    /// Decodes a capture with the ELF of another build. Returns the exit code and all output of the tool.
     ///
     /// # Errors
     ///
-    /// When the tool can't be started.
+    /// Fails if the tool can't be started.
     pub fn decode_with(&self, capture: &Capture, elf: &Path) -> Result<(Option<i32>, String)> {
         let scratch = Scratch::new("capture")?;
         let path = scratch.path().join("capture.bin");
@@ -306,7 +309,7 @@ impl Tool {
     }
 
     fn decode(&self, capture: &Capture, options: &[&str]) -> Result<String> {
-        // The capture is read from a file, because the times of a stream depend on when it arrives.
+        // Read the capture from a file, because the times of a stream depend on its arrival.
         let scratch = Scratch::new("capture")?;
         let path = scratch.path().join("capture.bin");
         fs::write(&path, &capture.bytes)?;
@@ -319,7 +322,7 @@ fn objects(text: &str) -> Result<Vec<Value>> {
     text.lines().map(|line| serde_json::from_str(line).with_context(|| format!("no JSON: {line}"))).collect()
 }
 
-/// The host tool at work on a live stream.
+/// The host tool, decoding a live stream.
 #[derive(Debug)]
 pub struct Live {
     child: Child,
@@ -328,21 +331,21 @@ pub struct Live {
 }
 
 impl Live {
-    /// Gives it bytes.
+    /// Passes it bytes.
     ///
     /// # Errors
     ///
-    /// When it has ended.
+    /// Fails if it has ended.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<()> {
         let input = self.input.as_mut().context("the stream has ended")?;
         input.write_all(bytes).and_then(|()| input.flush()).context("`throughline decode` has ended")
     }
 
-    /// Ends the stream, and gives all that was drawn.
+    /// Ends the stream and returns everything that was drawn.
     ///
     /// # Errors
     ///
-    /// When the stream was damaged or the tool failed.
+    /// Fails if the stream was damaged or the tool failed.
     pub fn finish(mut self) -> Result<String> {
         self.input = None;
         let text = self.text.recv().context("`throughline decode` drew nothing")?;
@@ -354,29 +357,29 @@ impl Live {
     }
 }
 
-/// Where a stream's records went, as the host tool counts them.
+/// Where the records of a stream went, according to the host tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Balance {
-    /// Made by the firmware.
+    /// Records made by the firmware.
     pub emitted: u64,
-    /// Read.
+    /// Records decoded.
     pub decoded: u64,
-    /// Lost on the device, each counted there.
+    /// Records lost and counted on the device.
     pub lost_device: u64,
-    /// Lost on the link.
+    /// Records lost on the link.
     pub lost_link: u64,
     /// Bytes of the stream.
     pub bytes: u64,
-    /// Frames.
+    /// Number of frames.
     pub frames: u64,
 }
 
 impl Balance {
-    /// The one in the tool's summary.
+    /// The balance in the tool's summary.
     ///
     /// # Errors
     ///
-    /// When there is no summary, it is not of one boot, or `emitted = decoded + lost` doesn't hold.
+    /// Fails if there is no summary, it covers several boots, or `emitted = decoded + lost` does not hold.
     pub fn of(objects: &[Value]) -> Result<Self> {
         let summary = objects.iter().find(|object| object["kind"] == "summary").context("no summary")?;
         let count = |name: &str| summary[name].as_u64().with_context(|| format!("no `{name}` in {summary}"));

@@ -1,7 +1,7 @@
 //! What instrumentation costs on microcontrollers: instructions, flash, RAM, bytes on the wire, and how long interrupts are masked.
 //!
-//! The firmware is `benches/firmware`; it runs in QEMU with every instruction taking one nanosecond of the guest's time. The budgets are those of
-//! `throughline_benches::BUDGETS`.
+//! The firmware is `benches/firmware`. It runs in QEMU, where every instruction takes one nanosecond of the
+//! guest's time. The budgets are in `throughline_benches::BUDGETS`.
 
 mod masked;
 mod ops;
@@ -37,7 +37,7 @@ const PEER: &str = "defmt 1.x, u32 timestamp";
 ///
 /// # Errors
 ///
-/// When something does not build or run, or a budget is exceeded.
+/// Fails if something does not build or run, or a budget is exceeded.
 pub fn run(mut args: lexopt::Parser) -> Result<()> {
     let (mut json, mut table) = (false, true);
     while let Some(arg) = args.next()? {
@@ -72,11 +72,11 @@ pub fn run(mut args: lexopt::Parser) -> Result<()> {
     Ok(())
 }
 
-/// Builds and measures everything on these boards; the rows are not judged yet.
+/// Builds and measures everything on these boards. The rows are not judged yet.
 ///
 /// # Errors
 ///
-/// When something does not build or run.
+/// Fails if something does not build or run.
 pub fn rows(machines: &[Machine]) -> Result<Vec<Row>> {
     let mut needs = vec![Need::Qemu];
     needs.extend(machines.iter().map(|machine| Need::Target(machine.target())));
@@ -100,7 +100,7 @@ pub fn rows(machines: &[Machine]) -> Result<Vec<Row>> {
 enum Profile {
     /// opt-level 3.
     Fast,
-    /// opt-level s: what sizes are taken of besides.
+    /// opt-level s, which is also used for measuring sizes.
     Small,
 }
 
@@ -123,7 +123,7 @@ impl Firmware {
             .arg(&target_dir)
             .env("DEFMT_LOG", "trace")
             .dir(workspace::root().join("benches/firmware"));
-        // Progress goes to standard error, because standard output carries the report.
+        // Write progress to standard error, because standard output carries the report.
         eprintln!("$ {cmd}");
         cmd.output()?;
         Ok(Firmware { machine, profile, dir: target_dir.join(machine.target()).join(name) })
@@ -133,7 +133,7 @@ impl Firmware {
         self.dir.join(name)
     }
 
-    /// A row of this board; instructions at opt-level s have paths of their own, with the same budgets.
+    /// A row of this board. Instructions at opt-level s have their own paths with the same budgets.
     fn row(&self, path: &str, subject: &str, unit: Unit, value: f64) -> Row {
         let path = match (self.profile, unit) {
             (Profile::Small, Unit::Instructions) => format!("{path}{OPT_S}"),

@@ -21,14 +21,14 @@ Runs the fuzz targets of std-adapter/decode/fuzz, one after another.
 
 const DEFAULT_SECONDS: u32 = 600;
 
-/// Below this a target hardly gets through its corpus.
+/// With less time, a target hardly gets through its corpus.
 const LEAST_SECONDS: u32 = 5;
 
 /// Runs `cargo xtask fuzz`.
 ///
 /// # Errors
 ///
-/// When there are no fuzz targets, one doesn't build, or one finds an input that fails.
+/// Fails if there are no fuzz targets, one doesn't build, or one finds an input that fails.
 pub fn run(mut args: lexopt::Parser) -> Result<()> {
     let (mut seconds, mut only) = (DEFAULT_SECONDS, None);
     while let Some(arg) = args.next()? {
@@ -54,11 +54,11 @@ pub fn is_present() -> bool {
     folder().join("Cargo.toml").is_file()
 }
 
-/// Runs every fuzz target, or `only` the named one, for `seconds` altogether.
+/// Runs every fuzz target, or only the target `only`, for `seconds` in total.
 ///
 /// # Errors
 ///
-/// As [`run`].
+/// Like [`run`].
 pub fn check(seconds: u32, only: Option<&str>) -> Result<()> {
     setup::ensure(&[Need::CargoFuzz])?;
     let list = cargo_fuzz().arg("list").output()?;

@@ -1,4 +1,5 @@
-//! Exact figures against those that are committed: a path that has become dearer is named, and fails the check.
+//! Compares exact figures with the committed ones. A path that has become more expensive is named and fails
+//! the check.
 
 mod table;
 
@@ -40,10 +41,10 @@ host of another kind its part has nothing to do.
 /// A kind of machine that has a baseline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Class {
-    /// The word for `--only`, and the baseline's file name.
+    /// The word for `--only`, and the name of the baseline's file.
     name: &'static str,
     target: &'static str,
-    /// Where it is emulated; `None` for the host.
+    /// The board on which it is emulated; `None` for the host.
     board: Option<Machine>,
 }
 
@@ -57,7 +58,7 @@ const CLASSES: [Class; 3] = [
 ///
 /// # Errors
 ///
-/// When something does not build or run, or, but for `--update`, a figure is worse than its baseline.
+/// Fails if something does not build or run, or, without `--update`, a figure is worse than its baseline.
 pub fn run(args: lexopt::Parser) -> Result<()> {
     let Some(options) = parse(args)? else {
         print!("{HELP}");
@@ -99,7 +100,7 @@ pub fn run(args: lexopt::Parser) -> Result<()> {
     if options.update { Ok(()) } else { verdict(&changes, &compilers, &host.rustc) }
 }
 
-/// Fails when a figure is worse than its baseline, naming each.
+/// Fails if a figure is worse than its baseline, and names each.
 fn verdict(changes: &[Change], compilers: &[String], rustc: &str) -> Result<()> {
     let failed: Vec<Change> = changes.iter().filter(|it| it.verdict.is_failure()).cloned().collect();
     if failed.is_empty() {
@@ -111,13 +112,13 @@ fn verdict(changes: &[Change], compilers: &[String], rustc: &str) -> Result<()> 
         text += "`cargo xtask instructions --update` adds a new path to the baselines.\n";
     }
     if any(&[Verdict::Missing]) {
-        text += "Where a path has been renamed or taken out on purpose, `--update` takes it out of the baselines.\n";
+        text += "If a path was renamed or removed on purpose, `--update` removes it from the baselines.\n";
     }
     if any(&[Verdict::Regressed, Verdict::OverBudget]) {
-        text += "Where the growth is worth it, `--update` accepts it; the commit says why.\n";
+        text += "If the growth is worth it, accept it with `--update` and say why in the commit.\n";
     }
     if let Some(old) = compilers.first() {
-        text += &format!("The baselines are of {old}, this is {rustc}: another compiler, other figures.\n");
+        text += &format!("The baselines are from {old}, this is {rustc}: figures differ between compilers.\n");
     }
     bail!("{}", text.trim_end())
 }
@@ -129,7 +130,7 @@ struct Options {
     json: bool,
 }
 
-/// `None` when the help is asked for.
+/// `None` if the help is requested.
 fn parse(mut args: lexopt::Parser) -> Result<Option<Options>> {
     let mut options = Options::default();
     while let Some(arg) = args.next()? {
@@ -144,7 +145,7 @@ fn parse(mut args: lexopt::Parser) -> Result<Option<Options>> {
     Ok(Some(options))
 }
 
-/// The machines that `only` names, all when it names none.
+/// The machines named in `only`; all if it is empty.
 fn chosen(only: &[String]) -> Result<Vec<Class>> {
     if let Some(unknown) = only.iter().find(|name| !CLASSES.iter().any(|class| class.name == **name)) {
         bail!("no machine `{unknown}`; there are: {}", CLASSES.map(|class| class.name).join(", "));
@@ -154,7 +155,7 @@ fn chosen(only: &[String]) -> Result<Vec<Class>> {
 }
 
 impl Class {
-    /// The judged rows of this machine, exact or not.
+    /// The judged rows of this machine, including those that are not exact.
     fn measure(self) -> Result<Vec<Row>> {
         let mut rows = match self.board {
             None => bench::instructions()?,

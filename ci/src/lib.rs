@@ -1,6 +1,6 @@
 //! Every check and set-up step of the workspace, as subcommands of `cargo xtask`.
 //!
-//! The command a person runs is the command CI runs. Each subcommand is a module with one `run(args)`:
+//! CI and people run the same commands. Each subcommand is a module with one `run(args)`:
 //!
 //! | subcommand | module | what it does |
 //! |---|---|---|
@@ -10,14 +10,14 @@
 //! | `targets` | [`targets`] | builds or checks the libraries for every supported target |
 //! | `api` | [`api`] | compares the public items of each crate with the committed listings |
 //! | `fuzz` | [`fuzz`] | runs the decoder's fuzz targets |
-//! | `mutants` | [`mutants`] | changes the core's code and says which changes no test notices |
+//! | `mutants` | [`mutants`] | changes the core's code and shows which changes no test notices |
 //! | `qemu` | `qemu_suite` | runs firmware in QEMU and decodes what it sends |
 //! | `collector` | [`collector`] | builds and runs a real OpenTelemetry Collector |
-//! | `instructions` | [`instructions`] | fails when a path has become dearer than its committed baseline |
+//! | `instructions` | [`instructions`] | fails when a path is more expensive than its committed baseline |
 //! | `demo`, `bench`, `footprint` | [`demo`], [`mod@bench`], [`footprint`] | the end-to-end demo and the measurements |
 //!
-//! [`process`] runs commands, [`net`] finds and watches loopback ports, and `qemu` boots firmware: those are
-//! the parts that other subcommands and tests build on.
+//! Other subcommands and tests build on these parts: [`process`] runs commands, [`net`] finds and watches
+//! loopback ports, and `qemu` boots firmware.
 
 pub mod api;
 pub mod bench;
@@ -36,8 +36,8 @@ pub mod targets;
 pub mod tree_text;
 pub mod workspace;
 
-// QEMU's control channels are Unix sockets here: a path in a private folder can't be taken by another
-// process between choosing and binding it, as a port number can.
+// QEMU's control channels are Unix sockets here, because a path in a private folder, unlike a port number,
+// cannot be taken by another process before it is bound.
 #[cfg(unix)]
 pub mod firmware;
 #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! Entry point of `cargo xtask`; everything it does is in the library beside it.
+//! Entry point of `cargo xtask`; everything else is in the library.
 
 use std::process::ExitCode;
 

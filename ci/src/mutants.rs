@@ -1,4 +1,4 @@
-//! Changes the protocols and encoders in small ways, one at a time, and says which changes no test notices.
+//! Makes small changes to the protocols and encoders, one at a time, and shows which changes no test notices.
 
 use anyhow::Result;
 use lexopt::Arg::{Long, Short};
@@ -19,7 +19,7 @@ Which survivors are known, and why, is in core/docs/mutation.md. Not part of `ca
   --shard K/N   only the Kth of N equal parts, from 0
 ";
 
-/// What is changed.
+/// The files that are changed.
 const FILES: &[&str] = &[
     "core/src/sync.rs",
     "core/src/list.rs",
@@ -31,14 +31,14 @@ const FILES: &[&str] = &[
     "core/src/callsite/registration.rs",
 ];
 
-/// Whose tests are to notice.
+/// The packages whose tests should notice.
 const PACKAGES: &str = "throughline,throughline-embedded";
 
 /// Runs `cargo xtask mutants`.
 ///
 /// # Errors
 ///
-/// When the tests fail as they are, or a change survives them.
+/// Fails if the tests fail without a change, or a change survives them.
 pub fn run(mut args: lexopt::Parser) -> Result<()> {
     let (mut files, mut shard) = (Vec::new(), None);
     while let Some(arg) = args.next()? {
@@ -68,7 +68,7 @@ fn command(files: &[String], shard: Option<&str>) -> Cmd {
     if let Some(shard) = shard {
         cmd = cmd.args(["--shard", shard]);
     }
-    // Tests that only compile code are left out: they are slow and cannot notice a change in behaviour.
+    // Leave out tests that only compile code: they are slow and cannot notice a change of behaviour.
     cmd.args(["--", "--tests", "--", "--skip", "mistakes_are_explained"])
 }
 

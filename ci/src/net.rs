@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// How often a condition is looked at again. Short, so that waiting costs next to nothing beyond the event.
+/// How often a condition is checked. It is short, so that waiting adds almost nothing.
 pub const POLL: Duration = Duration::from_millis(5);
 
 /// `N` distinct loopback ports that were free a moment ago.
 ///
-/// Another process may take one before it is bound, so a caller that can should try again with new ones.
+/// Another process may take one before it is bound, so a caller should try again with new ones if it can.
 ///
 /// # Errors
 ///
-/// When the system has no port left.
+/// Fails if the system has no port left.
 pub fn free_ports<const N: usize>() -> Result<[u16; N]> {
     // All sockets stay open until every port is known, so that the ports differ.
     let mut listeners = Vec::with_capacity(N);
@@ -29,11 +29,11 @@ pub fn free_ports<const N: usize>() -> Result<[u16; N]> {
     Ok(ports)
 }
 
-/// Waits until `ready` gives a value, asking every [`POLL`].
+/// Calls `ready` every [`POLL`] until it returns a value.
 ///
 /// # Errors
 ///
-/// Those of `ready`, and when `limit` has passed; `what` completes "still waiting for …".
+/// Errors of `ready`, and when `limit` has passed; `what` completes "still waiting for …".
 pub fn wait_for<T>(what: &str, limit: Duration, mut ready: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let deadline = Instant::now() + limit;
     loop {
@@ -49,11 +49,11 @@ pub fn wait_for<T>(what: &str, limit: Duration, mut ready: impl FnMut() -> Resul
 
 /// Sends one HTTP/1.1 POST and returns the status code.
 ///
-/// Enough for asking a local server whether it answers; not a client.
+/// It is not a client; it only checks whether a local server answers.
 ///
 /// # Errors
 ///
-/// When the server can't be reached, is silent for ten seconds, or answers something else than HTTP.
+/// Fails if the server cannot be reached, is silent for ten seconds, or answers something other than HTTP.
 pub fn post(address: SocketAddr, path: &str, content_type: &str, body: &[u8]) -> Result<u16> {
     let limit = Duration::from_secs(10);
     let mut stream = TcpStream::connect_timeout(&address, limit)

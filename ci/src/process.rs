@@ -1,4 +1,4 @@
-//! Running other programs: every command is shown before it runs, and a failed one says what failed.
+//! Runs other programs. Every command is shown before it runs, and a failed one is named in the error.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -13,10 +13,10 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::workspace;
 
-/// The toolchain for what needs nightly: Miri, and the sanitizers that fuzzing rests on.
+/// The toolchain for everything that needs nightly: Miri, and the sanitizers for fuzzing.
 pub const NIGHTLY: &str = "nightly";
 
-/// A command to run, shown the way a person would type it.
+/// A command, shown as one would type it.
 #[derive(Clone, Debug)]
 pub struct Cmd {
     program: OsString,
@@ -81,7 +81,7 @@ impl Cmd {
     ///
     /// # Errors
     ///
-    /// When the program can't be started or ends with anything but success.
+    /// Fails if the program cannot be started or does not succeed.
     pub fn run(&self) -> Result<()> {
         println!("$ {self}");
         let status = self.to_command().status().with_context(|| self.cannot_start())?;
@@ -92,14 +92,14 @@ impl Cmd {
     ///
     /// # Errors
     ///
-    /// As [`Self::run`]; the error holds what the program wrote to standard error.
+    /// Like [`Self::run`]. The error contains what the program wrote to standard error.
     pub fn output(&self) -> Result<String> {
         let output = self.to_command().output().with_context(|| self.cannot_start())?;
         self.check(output.status).with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
         String::from_utf8(output.stdout).with_context(|| format!("`{self}` wrote something else than UTF-8"))
     }
 
-    /// Whether the command can be started and succeeds. What it writes is thrown away.
+    /// Whether the command can be started and succeeds. Its output is discarded.
     #[must_use]
     pub fn succeeds(&self) -> bool {
         let mut command = self.to_command();
@@ -107,22 +107,22 @@ impl Cmd {
         command.status().is_ok_and(|status| status.success())
     }
 
-    /// Shows the command, runs it with all it writes appended to the file `log`, and waits.
+    /// Shows the command, runs it with all its output appended to the file `log`, and waits.
     ///
     /// # Errors
     ///
-    /// As [`Self::run`]; the error holds the log's last lines and its path.
+    /// Like [`Self::run`]. The error contains the last lines of the log and its path.
     pub fn run_logged(&self, log: &Path) -> Result<()> {
         println!("$ {self}");
         let status = self.spawn_logged(log)?.wait()?;
         self.check(status).map_err(|error| anyhow!("{error}\n{}", log_tail(log)))
     }
 
-    /// Starts the command with all it writes appended to the file `log`.
+    /// Starts the command with all its output appended to the file `log`.
     ///
     /// # Errors
     ///
-    /// When the log can't be opened or the program can't be started.
+    /// Fails if the log can't be opened or the program can't be started.
     pub fn spawn_logged(&self, log: &Path) -> Result<Child> {
         let file = File::options().create(true).append(true).open(log);
         let file = file.with_context(|| format!("can't open the log {}", log.display()))?;
@@ -131,7 +131,7 @@ impl Cmd {
         command.spawn().with_context(|| self.cannot_start())
     }
 
-    /// The same as a [`Command`] of the standard library, for what this type doesn't do.
+    /// The same command as a [`Command`] of the standard library, for everything that this type does not do.
     #[must_use]
     pub fn to_command(&self) -> Command {
         let mut command = Command::new(&self.program);
@@ -176,11 +176,11 @@ impl fmt::Display for Cmd {
     }
 }
 
-/// Runs every command, also after one has failed: which of them fail is often the clue.
+/// Runs every command, even after one has failed, because it helps to know which ones fail.
 ///
 /// # Errors
 ///
-/// When any failed; the error lists those.
+/// Fails if any command failed. The error lists the failed ones.
 pub fn run_all(commands: &[Cmd]) -> Result<()> {
     let mut errors = Vec::new();
     for command in commands {
@@ -199,11 +199,11 @@ pub fn run_all(commands: &[Cmd]) -> Result<()> {
     }
 }
 
-/// Runs `work` between a line that names it and a line that gives its time.
+/// Runs `work` between a line with its name and a line with its time.
 ///
 /// # Errors
 ///
-/// Those of `work`.
+/// Errors of `work`.
 pub fn timed<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     println!("{name} …");
     let start = Instant::now();
@@ -213,7 +213,7 @@ pub fn timed<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     result
 }
 
-/// A duration to a tenth of a second, with minutes when there are any.
+/// A duration in tenths of a second, with minutes if there are any.
 #[must_use]
 pub fn seconds(duration: Duration) -> String {
     let tenths = duration.as_millis() / 100;
@@ -225,7 +225,7 @@ pub fn seconds(duration: Duration) -> String {
     }
 }
 
-/// The last lines of a log file and where to read the rest, as the text of an error.
+/// The last lines of a log file and its path, as the text of an error.
 #[must_use]
 pub fn log_tail(log: &Path) -> String {
     const LINES: usize = 20;

@@ -1,4 +1,5 @@
-//! Boots firmware in QEMU, and gives its serial port, its RTT channels, its memory and its exit code.
+//! Boots firmware in QEMU, and gives access to its serial port, its RTT channels, its memory and its exit
+//! code.
 //!
 //! ```no_run
 //! # fn main() -> anyhow::Result<()> {
@@ -13,8 +14,9 @@
 //! # }
 //! ```
 //!
-//! The guest is started halted, all channels are connected, and only then does it run, so nothing it sends at boot
-//! is lost. Nothing here hangs: a guest that outlives [`Options::limit`] is killed, and every read then ends.
+//! The guest starts halted, all channels are connected, and only then does it run, so nothing that it sends
+//! at boot is lost. Nothing hangs: a guest that runs longer than [`Options::limit`] is killed, and every read
+//! then ends.
 
 mod guest;
 mod qmp;
@@ -48,7 +50,7 @@ use crate::scratch::Scratch;
 /// QEMU's name for the character device of the serial port.
 const SERIAL: &str = "serial0";
 
-/// How long QEMU may take to notice our own connection. It takes some milliseconds.
+/// Longest time until QEMU notices our own connection. It takes some milliseconds.
 const CLIENT_LIMIT: Duration = Duration::from_secs(20);
 
 /// A board that QEMU knows.
@@ -90,14 +92,14 @@ impl Machine {
     }
 }
 
-/// Where the guest's first serial port leads.
+/// Where the guest's first serial port is connected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Serial {
     /// To [`Qemu::take_serial`] and from [`Qemu::write_serial`].
     #[default]
     Pipe,
-    /// To the first client of [`Qemu::serial_address`]. What is sent without a client is lost, so set
-    /// [`Options::hold`], connect, [`Qemu::wait_for_client`], and then [`Qemu::resume`].
+    /// To the first client of [`Qemu::serial_address`]. Bytes sent without a client are lost. So set
+    /// [`Options::hold`], connect, call [`Qemu::wait_for_client`], and then [`Qemu::resume`].
     Tcp,
     /// Nowhere.
     None,
@@ -106,14 +108,14 @@ pub enum Serial {
 /// How to boot.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Where the serial port leads. Default: [`Serial::Pipe`].
+    /// Where the serial port is connected. Default: [`Serial::Pipe`].
     pub serial: Serial,
-    /// Count one instruction as 1 ns of the guest's time (`-icount shift=0`), which makes SysTick count instructions
-    /// and a run repeatable. Default: `false`, the guest's time is the host's.
+    /// Count one instruction as 1 ns of the guest's time (`-icount shift=0`), so that SysTick counts
+    /// instructions and a run is repeatable. Default: `false`, the guest's time is the host's time.
     pub count_instructions: bool,
     /// Leave the guest halted until [`Qemu::resume`]. Default: `false`.
     pub hold: bool,
-    /// How long the guest may live, halted or not, before it is killed. Default: 60 s.
+    /// How long the guest may exist, halted or not, before it is killed. Default: 60 s.
     pub limit: Duration,
 }
 
@@ -128,10 +130,10 @@ impl Default for Options {
     }
 }
 
-/// A reader of an RTT channel of a guest; it may go to another thread.
+/// A reader of a guest's RTT channel, which may be moved to another thread.
 pub type RttReader = Rtt<Arc<Mutex<QTest>>>;
 
-/// A guest that was booted; dropping it kills it.
+/// A booted guest. Dropping it kills it.
 #[derive(Debug)]
 pub struct Qemu {
     elf: PathBuf,
@@ -141,22 +143,22 @@ pub struct Qemu {
     serial_output: Option<SerialReader>,
     serial_input: Option<UnixStream>,
     serial_address: Option<SocketAddr>,
-    // The folder holds the sockets; it is removed after the guest has exited.
+    // The folder with the sockets. It is removed after the guest has exited.
     _scratch: Scratch,
 }
 
 impl Qemu {
     /// Boots `elf` on `machine`.
     ///
-    /// Semihosting is on: the firmware's exit ends QEMU with its code, and what it prints is in
+    /// Semihosting is on: the firmware's exit ends QEMU with its code, and its output is in
     /// [`Outcome::semihosting`].
     ///
     /// # Errors
     ///
-    /// When QEMU is not installed or refuses the firmware.
+    /// Fails if QEMU is not installed or refuses the firmware.
     pub fn boot(machine: Machine, elf: &Path, options: &Options) -> Result<Self> {
         let elf = elf.canonicalize().with_context(|| format!("no firmware at {}", elf.display()))?;
-        // QEMU would run a file that is no ELF as raw instructions.
+        // QEMU would run a file that is not ELF as raw instructions.
         if !fs::read(&elf)?.starts_with(b"\x7fELF") {
             bail!("{} is not ELF", elf.display());
         }
@@ -164,11 +166,11 @@ impl Qemu {
         let channels = Channels::below(scratch.path());
         let cmd = command(machine, &elf, options, &channels);
         let mut command = cmd.to_command();
-        // Firmware prints to one or the other, depending on the semihosting call and on QEMU's version.
+        // Which of the two the firmware prints to depends on the semihosting call and on QEMU's version.
         let (output, both) = io::pipe()?;
         command.stdin(Stdio::null()).stdout(both.try_clone()?).stderr(both);
         let child = command.spawn();
-        // The command holds the pipe's other end; while it lives, the output never ends.
+        // The command holds the other end of the pipe, so the output would never end while it exists.
         drop(command);
         let child =
             child.with_context(|| format!("can't start `{cmd}`: `cargo xtask setup` installs QEMU"))?;
@@ -207,20 +209,20 @@ impl Qemu {
         Ok(qemu)
     }
 
-    /// Lets a guest run that was booted with [`Options::hold`], or halted with [`Self::halt`].
+    /// Runs a guest that was booted with [`Options::hold`] or halted with [`Self::halt`].
     ///
     /// # Errors
     ///
-    /// When QEMU has ended.
+    /// Fails if QEMU has ended.
     pub fn resume(&mut self) -> Result<()> {
         self.qmp.execute("cont").map(drop)
     }
 
-    /// Halts the guest: its memory can still be read.
+    /// Halts the guest. Its memory can still be read.
     ///
     /// # Errors
     ///
-    /// When QEMU has ended.
+    /// Fails if QEMU has ended.
     pub fn halt(&mut self) -> Result<()> {
         self.qmp.execute("stop").map(drop)
     }
@@ -231,8 +233,8 @@ impl Qemu {
         self.guest.output()
     }
 
-    /// What the guest sends on its serial port. `None` after the first call, and when [`Options::serial`] leads
-    /// elsewhere.
+    /// The reader of the guest's serial port. `None` after the first call, and if [`Options::serial`] is
+    /// something else.
     pub fn take_serial(&mut self) -> Option<SerialReader> {
         self.serial_output.take()
     }
@@ -241,26 +243,26 @@ impl Qemu {
     ///
     /// # Errors
     ///
-    /// When QEMU has ended, or [`Options::serial`] isn't [`Serial::Pipe`].
+    /// Fails if QEMU has ended, or [`Options::serial`] isn't [`Serial::Pipe`].
     pub fn write_serial(&mut self, bytes: &[u8]) -> io::Result<()> {
         let input = self.serial_input.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         input.write_all(bytes)
     }
 
-    /// Where a client reaches the serial port, with [`Serial::Tcp`].
+    /// The address of the serial port for a client, with [`Serial::Tcp`].
     #[must_use]
     pub fn serial_address(&self) -> Option<SocketAddr> {
         self.serial_address
     }
 
-    /// A reader of the RTT up-channel `channel`. The guest is never paused for it.
+    /// A reader of the RTT up-channel `channel`. It never pauses the guest.
     ///
-    /// What is still in the channel when the guest exits is lost with its memory: firmware that exits waits first until
-    /// its channel is empty.
+    /// What is in the channel when the guest exits is lost with its memory, so firmware must wait until its
+    /// channel is empty before it exits.
     ///
     /// # Errors
     ///
-    /// When the firmware has no symbol `_SEGGER_RTT`.
+    /// Fails if the firmware has no symbol `_SEGGER_RTT`.
     pub fn rtt(&self, channel: u32) -> Result<RttReader> {
         let address = address_of(&self.elf, rtt::SYMBOL)?;
         Ok(Rtt::new(Arc::clone(&self.memory), address, channel))
@@ -270,7 +272,7 @@ impl Qemu {
     ///
     /// # Errors
     ///
-    /// When QEMU has ended.
+    /// Fails if QEMU has ended.
     pub fn read_memory(&self, address: u64, buffer: &mut [u8]) -> io::Result<()> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner).read(address, buffer)
     }
@@ -279,7 +281,7 @@ impl Qemu {
     ///
     /// # Errors
     ///
-    /// When there is none of that name.
+    /// Fails if there is none of that name.
     pub fn symbol(&self, name: &str) -> Result<u64> {
         address_of(&self.elf, name)
     }
@@ -288,7 +290,7 @@ impl Qemu {
     ///
     /// # Errors
     ///
-    /// When `limit` passes first, or there is no such address.
+    /// Fails if `limit` passes first, or there is no such address.
     pub fn wait_for_client(&mut self, limit: Duration) -> Result<()> {
         wait_for_client(&mut self.qmp, limit)
     }
@@ -303,7 +305,7 @@ impl Qemu {
     ///
     /// # Errors
     ///
-    /// When the system won't tell.
+    /// Fails if the system does not return the exit status.
     pub fn wait(&mut self) -> Result<Outcome> {
         self.guest.wait()
     }
@@ -311,17 +313,17 @@ impl Qemu {
 
 impl Drop for Qemu {
     fn drop(&mut self) {
-        // The guest is killed here as well as in `Guest`, because an `Rtt` may keep the `Guest` alive.
+        // Kill the guest here as well as in `Guest`, because an `Rtt` may keep the `Guest` alive.
         self.guest.kill();
     }
 }
 
-/// A guest that runs before its client is connected sends into the void.
+/// Waits for a client, because bytes of a guest that runs earlier are lost.
 fn wait_for_client(qmp: &mut Qmp, limit: Duration) -> Result<()> {
     net::wait_for("a client of the serial port", limit, || Ok(qmp.is_connected(SERIAL)?.then_some(())))
 }
 
-/// Where QEMU meets us, in a folder of its own.
+/// QEMU's sockets, in a folder of their own.
 struct Channels {
     qmp: PathBuf,
     qtest: PathBuf,
@@ -336,19 +338,20 @@ impl Channels {
 
 fn command(machine: Machine, elf: &Path, options: &Options, channels: &Channels) -> Cmd {
     let socket = |path: &Path| format!("unix:{},server=on,wait=off", path.display());
-    // With qtest QEMU executes no instructions unless an accelerator is named.
+    // With qtest, QEMU executes instructions only if an accelerator is named.
     let mut cmd = Cmd::new(machine.program())
         .args(["-machine", machine.name(), "-accel", "tcg", "-nographic", "-monitor", "none", "-S"])
         .args(["-qmp", &socket(&channels.qmp), "-qtest", &socket(&channels.qtest), "-qtest-log", "none"])
         .args(["-semihosting-config", "enable=on,target=native"]);
     cmd = match options.serial {
-        // The serial port gets a socket, because semihosting output would mix with its bytes on standard output.
+        // Use a socket for the serial port, because semihosting output would mix with its bytes on standard
+        // output.
         Serial::Pipe => {
             let path = channels.serial.display();
             cmd.args(["-chardev", &format!("socket,id={SERIAL},path={path},server=on,wait=off")])
                 .args(["-serial", &format!("chardev:{SERIAL}")])
         }
-        // With port 0 QEMU chooses a free port and reports it, so no other process can take it first.
+        // With port 0, QEMU chooses a free port and reports it, so no other process can take it first.
         Serial::Tcp => cmd
             .args(["-chardev", &format!("socket,id={SERIAL},host=127.0.0.1,port=0,server=on,wait=off")])
             .args(["-serial", &format!("chardev:{SERIAL}")]),

@@ -1,4 +1,4 @@
-//! Firmware tests: boots the example firmware in QEMU and checks what comes out of it.
+//! Firmware tests: boots the example firmware in QEMU and checks its output.
 
 mod cases;
 mod rtt_sharing;
@@ -24,7 +24,7 @@ examples/firmware/tests/snapshots.
   --only BINARY  run this binary alone, on every board (default: all); `rtt-sharing`: defmt beside throughline
 ";
 
-/// A run and what must hold of it; says in a few words what it found.
+/// A run and its check, which returns a short summary.
 struct Case {
     binary: &'static str,
     check: fn(&Firmware, &Tool, bool) -> Result<String>,
@@ -42,10 +42,10 @@ const WRONG_ELF: Case = Case { binary: "overflow", check: cases::wrong_elf };
 const EMBASSY: Case = Case { binary: "embassy", check: cases::embassy };
 const WIRE: Case = Case { binary: "wire", check: cases::wire };
 
-/// Name of the run that is of another firmware.
+/// Name of the run that uses another firmware.
 const RTT_SHARING: &str = "rtt-sharing";
 
-/// What is run where.
+/// What is run on which board.
 const RUNS: &[(Machine, Variant, &[Case])] = &[
     (
         Machine::Mps2An386,
@@ -67,7 +67,7 @@ const RUNS: &[(Machine, Variant, &[Case])] = &[
 ///
 /// # Errors
 ///
-/// When something can't be built, or a check fails.
+/// Fails if something can't be built, or a check fails.
 pub fn run(mut args: lexopt::Parser) -> Result<()> {
     let (mut bless, mut only) = (false, None);
     while let Some(arg) = args.next()? {

@@ -1,12 +1,12 @@
-//! A private folder that goes away with its owner.
+//! A private folder that is removed with its owner.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs, io, process};
 
-/// A new, empty folder below the system's temporary one, removed on drop.
+/// A new, empty folder below the system's temporary folder, removed on drop.
 ///
-/// The path is kept short on purpose: Unix sockets live here, and their paths may not exceed about 100 bytes.
+/// The path is short on purpose: Unix sockets are in it, and their paths must not exceed about 100 bytes.
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
@@ -17,10 +17,10 @@ impl Scratch {
     ///
     /// # Errors
     ///
-    /// Those of [`fs::create_dir`].
+    /// Errors of [`fs::create_dir`].
     pub fn new(prefix: &str) -> io::Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        // A killed process with the same pid may have left its folder, so a name that is taken is skipped.
+        // A killed process with the same pid may have left its folder, so skip a name that is taken.
         loop {
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
             let path = env::temp_dir().join(format!("{prefix}-{}-{count}", process::id()));
@@ -41,7 +41,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // A failure is ignored: the system clears its temporary folder in time.
+        // Ignore a failure, because the system clears its temporary folder sometime.
         let _ = fs::remove_dir_all(&self.path);
     }
 }

@@ -1,4 +1,4 @@
-//! Installs what the checks need and the machine lacks; what is there is left alone.
+//! Installs what the checks need and the machine does not have. What is already there is not changed.
 
 use std::process::Command;
 
@@ -19,11 +19,12 @@ and checks for Go, which it can't install. The other commands install what they 
 it all at once, for example while a container image is built.
 ";
 
-/// Targets without an operating system: libraries are built for them, firmware is linked for the first two.
+/// Targets without an operating system. Libraries are built for all of them, and firmware is linked for the
+/// first two.
 pub const BARE_METAL: &[&str] =
     &["thumbv6m-none-eabi", "thumbv7em-none-eabihf", "riscv32imac-unknown-none-elf"];
 
-/// Targets with an operating system or a host of another kind.
+/// Targets with an operating system, or another kind of host.
 pub const HOSTED: &[&str] = &[
     "x86_64-unknown-linux-gnu",
     "aarch64-unknown-linux-gnu",
@@ -32,7 +33,7 @@ pub const HOSTED: &[&str] = &[
     "wasm32-unknown-unknown",
 ];
 
-/// Something a check can't do without.
+/// Something that a check needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// The standard library of a Rust target, for the workspace's toolchain.
@@ -59,7 +60,7 @@ pub enum Need {
 ///
 /// # Errors
 ///
-/// When something can't be installed; the error names the command to run by hand.
+/// Fails if something can't be installed; the error names the command to run by hand.
 pub fn run(args: lexopt::Parser) -> Result<()> {
     if cli::only_help(args, HELP)? {
         return Ok(());
@@ -82,11 +83,11 @@ pub fn run(args: lexopt::Parser) -> Result<()> {
     Ok(())
 }
 
-/// Installs what is missing of `needs`. Says nothing about what is there.
+/// Installs the missing ones of `needs`. Prints nothing about the others.
 ///
 /// # Errors
 ///
-/// When something can't be installed; the error names the command to run by hand.
+/// Fails if something can't be installed; the error names the command to run by hand.
 pub fn ensure(needs: &[Need]) -> Result<()> {
     for need in needs {
         if need.is_there()? {
@@ -163,7 +164,8 @@ impl Need {
     }
 }
 
-/// Adds the nightly toolchain only when there is none: a newer nightly is not a reason to replace one that works.
+/// Adds the nightly toolchain only if there is none, because a newer nightly is no reason to replace one that
+/// works.
 fn install_nightly() -> Result<()> {
     if !nightly_components().is_empty() {
         return Ok(());
@@ -180,12 +182,12 @@ fn apt_install(packages: &[&str]) -> Result<()> {
         bail!("not root: run `sudo apt-get update && sudo apt-get install -y {list}`");
     }
     let apt = Cmd::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive");
-    // Without fresh lists a package may resolve to a version the mirror has since dropped.
+    // With old lists, a package may resolve to a version that the mirror has removed.
     apt.clone().args(["update", "-q"]).run()?;
     apt.args(["install", "-q", "-y", "--no-install-recommends"]).args(packages.iter().copied()).run()
 }
 
-/// What `rustup target list` or `rustup component list` says is installed.
+/// The list of installed parts from `rustup target list` or `rustup component list`.
 fn installed(kind: &str, toolchain: Option<&str>) -> Result<String> {
     let mut cmd = Cmd::new("rustup").args([kind, "list", "--installed"]);
     if let Some(toolchain) = toolchain {
@@ -194,12 +196,12 @@ fn installed(kind: &str, toolchain: Option<&str>) -> Result<String> {
     cmd.output().context("the checks need rustup: install it from https://rustup.rs")
 }
 
-/// The components of nightly; empty when there is no such toolchain.
+/// The components of nightly; empty if there is no such toolchain.
 fn nightly_components() -> String {
     installed("component", Some(NIGHTLY)).unwrap_or_default()
 }
 
-/// Whether a line of rustup's list is `name`, alone or followed by the host it is for.
+/// Whether a line of rustup's list is `name`, alone or followed by its host.
 fn lists(list: &str, name: &str) -> bool {
     list.lines()
         .any(|line| line.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-')))

@@ -1,4 +1,5 @@
-//! `cargo xtask test`: every check in order, each with its commands and time, and a table of results at the end.
+//! `cargo xtask test`: every check in order, with its commands and its time, and a table of results at the
+//! end.
 
 #[cfg(unix)]
 mod collector;
@@ -29,20 +30,20 @@ code is 0 only when none failed.
 /// One check.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
-    /// The word for `--only` and the table.
+    /// The word for `--only` and for the table.
     pub name: &'static str,
-    /// What it checks, in a line.
+    /// What it checks, in one line.
     pub about: &'static str,
     /// Runs it.
     pub run: fn() -> Result<Done>,
 }
 
-/// How a step that didn't fail came out.
+/// The result of a step that did not fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Done {
     /// Everything was checked.
     Passed,
-    /// There is nothing to check, for the reason given. Never used for a tool that could not be had.
+    /// There was nothing to check, for this reason. It is never used for a tool that cannot be installed.
     Nothing(String),
 }
 
@@ -50,7 +51,7 @@ pub enum Done {
 ///
 /// # Errors
 ///
-/// When a step fails, or `--only` names none.
+/// Fails if a step fails, or `--only` names a step that does not exist.
 pub fn run(args: lexopt::Parser) -> Result<()> {
     let options = match parse(args)? {
         Request::Help => {
@@ -105,7 +106,7 @@ fn parse(mut args: lexopt::Parser) -> Result<Request> {
     Ok(if list { Request::List } else { Request::Run(options) })
 }
 
-/// The steps that `only` names, in their own order; all when it names none.
+/// The steps that `only` names, in the usual order; all if it is empty.
 fn chosen(steps: &[Step], only: &[String]) -> Result<Vec<Step>> {
     if let Some(unknown) = only.iter().find(|name| !steps.iter().any(|step| step.name == **name)) {
         let names: Vec<&str> = steps.iter().map(|step| step.name).collect();

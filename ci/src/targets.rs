@@ -17,7 +17,7 @@ and checks `throughline` for the other hosted targets, with and without `std`. I
 ///
 /// # Errors
 ///
-/// When a target can't be installed or a library doesn't build for one.
+/// Fails if a target can't be installed or a library doesn't build for one.
 pub fn run(args: lexopt::Parser) -> Result<()> {
     if cli::only_help(args, HELP)? {
         return Ok(());
@@ -29,7 +29,7 @@ pub fn run(args: lexopt::Parser) -> Result<()> {
 ///
 /// # Errors
 ///
-/// As [`run`].
+/// Like [`run`].
 pub fn check() -> Result<()> {
     let needs: Vec<Need> = BARE_METAL.iter().chain(HOSTED).map(|target| Need::Target(target)).collect();
     setup::ensure(&needs)?;
@@ -39,13 +39,14 @@ pub fn check() -> Result<()> {
 fn commands() -> Vec<Cmd> {
     let mut commands = Vec::new();
     for target in BARE_METAL {
-        // Each package is built apart, so that a feature that one enables in a shared dependency does not help the other.
+        // Build each package separately, so that a feature that one enables in a shared dependency does not
+        // help the other.
         for package in ["throughline", "throughline-embedded"] {
             commands.push(Cmd::cargo().args(["build", "-p", package, "--target", target]));
         }
     }
     for target in HOSTED {
-        // `cargo check` suffices: there is no linker or system library for a foreign host.
+        // `cargo check` is enough, because there is no linker or system library for a foreign host.
         let verb = if target.starts_with("x86_64-unknown-linux") { "build" } else { "check" };
         let cmd = Cmd::cargo().args([verb, "-p", "throughline", "--target", target]);
         commands.push(cmd.clone());

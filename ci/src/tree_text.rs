@@ -1,23 +1,24 @@
-//! What two runs drew, freed of what no two runs share: times, durations, ids.
+//! The drawings of two runs without times, durations and ids, which differ in every run.
 //!
-//! Both ends draw with the same code (`throughline_export::terminal`), so what is left can be compared line by line.
+//! Both sides draw with the same code (`throughline_export::terminal`), so the rest can be compared line by
+//! line.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// A run's traces and metrics without times.
+/// The traces and metrics of a run, without times.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TreeText {
     /// Lines of traces, in order: `trace`, then its spans, events and losses with their indentation.
     pub traces: Vec<String>,
-    /// Series of metrics and their values. Those that are zero are left out: a microcontroller knows every metric of its program, a server only
-    /// those it has met.
+    /// Metric series and their values. Zeros are left out, because a microcontroller knows every metric of
+    /// its program, but a server only those it has used.
     pub metrics: BTreeMap<String, String>,
 }
 
 impl TreeText {
-    /// Reads what `throughline decode` or a server drew. Lines that are neither of a trace nor of a metric (who the device is, the summary,
-    /// pictures of histograms) are passed over.
+    /// Reads the drawing of `throughline decode` or of a server. Lines that belong to no trace and no metric
+    /// are skipped (the device's identity, the summary, drawings of histograms).
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let mut this = Self::default();
@@ -33,36 +34,36 @@ impl TreeText {
         this
     }
 
-    /// Lines in one and not in the other: `-` only in `self`, `+` only in `other`. Empty when they agree.
+    /// Lines that are only in one of them: `-` only in `self`, `+` only in `other`. Empty if they agree.
     #[must_use]
     pub fn diff(&self, other: &Self) -> String {
         diff(&self.lines(), &other.lines())
     }
 
-    /// Traces and then metrics, a line each.
+    /// The traces, then the metrics, one per line.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let metrics = self.metrics.iter().map(|(series, value)| format!("{series} = {value}"));
         self.traces.iter().cloned().chain(metrics).collect()
     }
 
-    /// The lines as a text to keep.
+    /// The lines as a text, for a snapshot.
     #[must_use]
     pub fn text(&self) -> String {
         self.lines().iter().map(|line| format!("{line}\n")).collect()
     }
 }
 
-/// The lines of the shortest edit from one text to another; empty when they are the same.
+/// The lines of the shortest edit from one text to the other; empty if they are equal.
 #[must_use]
 pub fn diff_texts(a: &str, b: &str) -> String {
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
     diff(&lines(a), &lines(b))
 }
 
-/// A line of a trace without its times; `None` when it is not one.
+/// A line of a trace without its times; `None` if it is not one.
 fn trace_line(line: &str) -> Option<String> {
-    // `22:13:20.000000 trace 0101…`, or what stands outside any trace: `22:13:20.000000 INFO text`.
+    // `22:13:20.000000 trace 0101…`, or a line outside of traces: `22:13:20.000000 INFO text`.
     if let Some(rest) = after_time_of_day(line) {
         let rest = match rest.strip_prefix("trace ") {
             Some(id_and_more) => format!("trace{}", id_and_more.get(32..).unwrap_or_default()),
@@ -86,19 +87,19 @@ fn after_time_of_day(line: &str) -> Option<&str> {
     time.bytes().enumerate().all(shape).then_some(rest)
 }
 
-/// `1.24 ms` at the start, and what comes after.
+/// Splits off a duration such as `1.24 ms` at the start.
 fn duration(text: &str) -> Option<(&str, &str)> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').filter(|end| *end > 0)?;
     let rest = text[digits..].strip_prefix(' ')?;
-    // The longer units are tried first, because all of them end in `s`.
+    // Try the longer units first, because all of them end in `s`.
     let unit = ["ns", "µs", "ms", "s"].iter().find(|unit| rest.starts_with(**unit))?;
     Some(text.split_at(digits + 1 + unit.len()))
 }
 
-/// The line without the parts that say how long a future was polled and how exact a time is.
+/// The line without busy times and time errors.
 fn without_times(line: &str) -> String {
     let mut parts = Vec::new();
-    // Two spaces separate a line's parts; the tree's indentation at the line's beginning stays.
+    // Two spaces separate the parts of a line. The tree's indentation at its start is kept.
     let begin = line.find(|c: char| !" │├└─".contains(c)).unwrap_or(line.len());
     for part in line[begin..].split("  ") {
         let time = part.strip_prefix("busy ").or_else(|| part.strip_prefix('±'));
@@ -117,8 +118,8 @@ fn metric_line(line: &str) -> Option<(&str, &str)> {
     (!series.contains(' ')).then_some((series, value))
 }
 
-/// The series with its labels in order of their text. Callsites of one series may give them in different orders, and which of them names the series on a
-/// microcontroller depends on the linker.
+/// The series with its labels sorted by text. Callsites of one series may have them in different orders, and
+/// on a microcontroller the linker decides which callsite names the series.
 fn with_sorted_labels(series: &str) -> String {
     let Some((name, labels)) = series.strip_suffix('}').and_then(|series| series.split_once('{')) else {
         return series.to_owned();
@@ -134,7 +135,8 @@ fn is_zero(value: &str) -> bool {
 
 /// The lines of the shortest edit from `a` to `b` that are not in both.
 fn diff(a: &[String], b: &[String]) -> String {
-    // The table holds the lengths of the longest common subsequences of all suffixes; with some hundred lines it is cheap.
+    // The table holds the lengths of the longest common subsequences of all suffixes, which is cheap for some
+    // hundred lines.
     let mut common = vec![vec![0_usize; b.len() + 1]; a.len() + 1];
     for i in (0..a.len()).rev() {
         for j in (0..b.len()).rev() {

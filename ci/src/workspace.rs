@@ -1,11 +1,11 @@
-//! Where things are: the workspace's root, its build folder, and the cache of foreign programs.
+//! Locations: the workspace's root, its build folder, and the cache of foreign programs.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
 /// The workspace's root folder.
 ///
-/// Fixed when `xtask` is compiled, so that a subcommand works from any folder of the tree.
+/// It is fixed when `xtask` is compiled, so that a subcommand works in any folder of the repository.
 #[must_use]
 pub fn root() -> &'static Path {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -23,8 +23,8 @@ pub fn target_dir() -> PathBuf {
 
 /// The cache of programs built from other projects' sources.
 ///
-/// Always below the root's `target`, whatever `CARGO_TARGET_DIR` says: these take minutes to build and don't
-/// depend on Rust, so every build folder shares them.
+/// It is always below the root's `target`, whatever `CARGO_TARGET_DIR` says: these programs take minutes to
+/// build and do not depend on Rust, so all build folders share them.
 #[must_use]
 pub fn partners_dir() -> PathBuf {
     root().join("target").join("partners")

@@ -110,7 +110,7 @@ use throughline::adapter::IdKey;
 ///
 /// # Panics
 ///
-/// If the recorder's ring already has a reader, because the recorder was passed to `init` before.
+/// Panics if the recorder's ring already has a reader, because the recorder was passed to `init` before.
 pub fn init(recorder: &'static Recorder, config: Config) -> Flusher {
     init_with_frame(recorder, config)
 }

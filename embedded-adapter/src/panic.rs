@@ -71,7 +71,7 @@ impl<T> PanicAccess<T> {
     ///
     /// # Panics
     ///
-    /// If it was called before.
+    /// Panics if it was called before.
     #[allow(clippy::mut_from_ref)] // The value is lent once.
     pub fn hold(&'static self, value: T) -> &'static mut T {
         assert!(self.state.swap(CLOSED, Relaxed) == EMPTY, "a PanicAccess holds one value");

@@ -1,4 +1,4 @@
-//! The expansions once more, in a crate of edition 2021.
+//! The same expansions in a crate of edition 2021.
 
 #![forbid(unsafe_code)]
 

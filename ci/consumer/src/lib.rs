@@ -1,5 +1,5 @@
-//! A user of `throughline`, as strict as users are: no std, no `unsafe`, and every macro in every shape. What it records when it is run is
-//! asserted in `tests/recorded.rs`.
+//! A user of `throughline` with strict requirements: no std, no `unsafe`, and every macro in every form.
+//! `tests/recorded` asserts what it records.
 
 #![no_std]
 #![forbid(unsafe_code)]

@@ -12,7 +12,7 @@ use crate::workspace;
 
 const VERSION: &str = "0.155.0";
 
-/// What goes into the program: the receivers and exporters that tests talk to, and nothing else.
+/// The parts of the program: the receivers and exporters that the tests use, and nothing else.
 const MANIFEST: &str = "\
 dist: {name: otelcol, output_path: ./out, version: 0.155.0}
 receivers:
@@ -31,11 +31,11 @@ const ADVICE: &str = "\
 What to do: the build downloads Go modules from $GOPROXY (`go env GOPROXY`), so look in the log for a module that \
 could not be had, and run the command again; what was downloaded is kept. `go version` should say 1.25 or later.";
 
-/// The program's path, after building it when the cache has none.
+/// The path of the program, which is built first if it is not in the cache.
 ///
 /// # Errors
 ///
-/// When Go is missing or a step of the build fails.
+/// Fails if Go is missing or a step of the build fails.
 pub(super) fn ensure() -> Result<PathBuf> {
     let cache = workspace::partners_dir().join(format!("otelcol-{VERSION}"));
     let program = cache.join(format!("otelcol{}", std::env::consts::EXE_SUFFIX));
@@ -43,7 +43,7 @@ pub(super) fn ensure() -> Result<PathBuf> {
         return Ok(program);
     }
     fs::create_dir_all(&cache).with_context(|| format!("can't create {}", cache.display()))?;
-    // A lock keeps two builds from running at once. The system releases it when the process ends.
+    // A lock prevents two builds at once. The system releases it when the process ends.
     let lock = File::create(cache.join("lock"))?;
     lock.lock()?;
     if is_current(&program) {
@@ -54,7 +54,7 @@ pub(super) fn ensure() -> Result<PathBuf> {
     Ok(program)
 }
 
-/// Whether the program is there and was built from this manifest, a copy of which is written after it.
+/// Whether the program is there and was built from this manifest, a copy of which is written after the build.
 fn is_current(program: &Path) -> bool {
     program.is_file()
         && fs::read_to_string(program.with_file_name("built-from.yaml")).is_ok_and(|it| it == MANIFEST)
@@ -63,7 +63,7 @@ fn is_current(program: &Path) -> bool {
 fn build(program: &Path) -> Result<()> {
     let log = program.with_file_name("build.log");
     fs::write(&log, "")?;
-    // The sources are generated, so they are not kept; the builder writes them again in seconds.
+    // Do not keep the generated sources, because the builder writes them again in seconds.
     let scratch = Scratch::new("otelcol-build")?;
     let folder = scratch.path();
     fs::write(folder.join("manifest.yaml"), MANIFEST)?;
@@ -72,11 +72,11 @@ fn build(program: &Path) -> Result<()> {
         .arg("run")
         .arg(format!("go.opentelemetry.io/collector/cmd/builder@v{VERSION}"))
         .args(["--config", "manifest.yaml", "--skip-compilation"])
-        // The builder leaves a temporary folder behind, so it gets a folder that we remove.
+        // The builder leaves a temporary folder behind, so give it a folder that is removed.
         .env("TMPDIR", folder)
         .dir(folder);
-    // The builder's last step, `go mod tidy`, fails on a test-only dependency that cannot be downloaded.
-    // The sources are complete by then, so success is judged by whether they exist.
+    // The builder's last step, `go mod tidy`, fails on a test-only dependency that cannot be downloaded. The
+    // sources are complete by then, so success means that they exist.
     let outcome = builder.run_logged(&log);
     let sources = folder.join("out");
     if !(sources.join("go.mod").is_file() && sources.join("main.go").is_file()) {

@@ -9,7 +9,7 @@ use crate::firmware::{Balance, Firmware, Tool};
 /// A run of the thermostat.
 #[derive(Clone, Debug)]
 pub(super) struct Run {
-    /// What the host tool drew of it.
+    /// What the host tool drew.
     pub(super) drawn: String,
     /// Where its records went.
     pub(super) account: Account,
@@ -30,18 +30,18 @@ impl fmt::Display for Account {
     }
 }
 
-/// What of a run is printed.
+/// How much of a run is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Show {
-    /// Each line as it comes.
+    /// Each line as it arrives.
     All,
-    /// Who the board is, and what its records came to.
+    /// The identity of the board, and the ledger.
     Ends,
     /// Nothing.
     Nothing,
 }
 
-/// Boots the thermostat and decodes what it sends while it sends it.
+/// Boots the thermostat and decodes its records live.
 pub(super) fn run_live(firmware: &Firmware, tool: &Tool, show: Show) -> Result<Run> {
     let mut live = tool.live(&firmware.elf("demo"), move |line| {
         if show == Show::All {
@@ -59,7 +59,7 @@ pub(super) fn run_live(firmware: &Firmware, tool: &Tool, show: Show) -> Result<R
     Ok(Run { drawn, account: Account(balance) })
 }
 
-/// Bytes on the wire per span and event, in words.
+/// Bytes on the wire per span and event, as text.
 pub(super) fn wire_bytes(firmware: &Firmware) -> Result<String> {
     let capture = firmware.run("wire", b"", |_| Ok(()))?;
     let (span, event) = (capture.bytes_each("span")?, capture.bytes_each("event")?);

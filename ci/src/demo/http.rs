@@ -29,7 +29,7 @@ impl Answer {
 ///
 /// # Errors
 ///
-/// When the server can't be reached, doesn't answer in time, or answers something else than HTTP.
+/// Fails if the server can't be reached, doesn't answer in time, or answers something else than HTTP.
 pub(super) fn request(
     address: SocketAddr,
     method: &str,

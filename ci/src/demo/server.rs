@@ -1,4 +1,4 @@
-//! The demo's service: `examples/server`, run to its end or until it is stopped.
+//! The demo's service: `examples/server`, which runs to its end or until it is stopped.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -22,14 +22,14 @@ impl Server {
         Ok(Self(workspace::target_dir().join("debug").join(program)))
     }
 
-    /// The run that the firmware makes too, as drawn.
+    /// The drawing of the run that the firmware also makes.
     pub(super) fn deterministic(&self) -> Result<String> {
         let drawn = self.command().arg("--deterministic").output()?;
         ensure!(drawn.contains(" trace "), "the service drew no trace: {drawn}");
         Ok(drawn)
     }
 
-    /// Puts it under load; gives one of the traces, and what became of all records.
+    /// Sends requests to it. Returns one of the traces and the ledger.
     pub(super) fn drive(&self, requests: u32) -> Result<String> {
         let args = ["--listen", "127.0.0.1:0", "--drive", &requests.to_string()];
         let output = self.command().args(args).to_command().output().context("can't start the service")?;
@@ -45,7 +45,7 @@ impl Server {
             .lines()
             .filter(|line| ["ring: ", "pump: ", "terminal: "].iter().any(|hop| line.starts_with(hop)));
         let ledger: Vec<&str> = ledger.collect();
-        ensure!(!ledger.is_empty(), "the service didn't say what became of its records: {drawn}");
+        ensure!(!ledger.is_empty(), "the service did not print its ledger: {drawn}");
         ensure!(!drawn.contains("dropped"), "records were dropped: {}", ledger.join("; "));
         let requests = drawn
             .lines()
@@ -81,7 +81,7 @@ impl Server {
     }
 }
 
-/// A service that listens; dropping it ends it.
+/// A service that listens. Dropping it ends it.
 #[derive(Debug)]
 pub(super) struct Running {
     child: Child,
@@ -91,7 +91,7 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Lets it end as Ctrl-C does, and gives what it drew.
+    /// Stops it as Ctrl-C does. Returns what it drew.
     #[cfg(unix)]
     pub(super) fn stop(mut self) -> Result<String> {
         Cmd::new("kill").args(["-INT", &self.child.id().to_string()]).output()?;
@@ -104,13 +104,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both calls fail only when the process has ended already.
+        // Both calls fail only if the process has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// What a text drew, trace by trace, each with its head.
+/// The drawing of each trace in a text, with its head.
 pub(super) fn blocks(drawn: &str) -> Vec<String> {
     let mut blocks: Vec<String> = Vec::new();
     let mut within = false;
@@ -130,7 +130,7 @@ pub(super) fn blocks(drawn: &str) -> Vec<String> {
     blocks
 }
 
-/// Takes all that is written, so that the writer never waits.
+/// Reads everything that is written, so that the writer never blocks.
 fn collect(mut errors: ChildStderr) -> JoinHandle<String> {
     thread::spawn(move || {
         let mut all = Vec::new();

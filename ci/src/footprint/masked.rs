@@ -1,4 +1,4 @@
-//! The longest stretch of instructions with interrupts masked, from a trace of every instruction that runs.
+//! The longest run of instructions with interrupts masked, from a trace of every executed instruction.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -13,7 +13,8 @@ use super::Firmware;
 use crate::process::Cmd;
 use crate::scratch::Scratch;
 
-/// Instructions that mask and unmask interrupts: `cpsid i`, `cpsie i`, and `msr primask, rN`, whose first half-word has the register.
+/// Instructions that mask and unmask interrupts: `cpsid i`, `cpsie i`, and `msr primask, rN`, whose first
+/// half-word contains the register.
 const CPSID: u16 = 0xb672;
 const CPSIE: u16 = 0xb662;
 const MSR: u16 = 0xf380;
@@ -42,7 +43,7 @@ enum Mark {
     Unmask,
 }
 
-/// Where the program masks and unmasks.
+/// The addresses at which the program masks and unmasks.
 fn marks(elf: &Path) -> Result<HashMap<u64, Mark>> {
     let data = fs::read(elf).with_context(|| format!("can't read {}", elf.display()))?;
     let file = object::File::parse(&*data)?;
@@ -63,7 +64,7 @@ fn marks(elf: &Path) -> Result<HashMap<u64, Mark>> {
     Ok(marks)
 }
 
-/// Instructions after one that masks up to the one that unmasks, at most.
+/// The largest number of instructions after a masking one, up to and including the unmasking one.
 fn longest(marks: &HashMap<u64, Mark>, log: impl BufRead) -> Result<usize> {
     let (mut longest, mut masked, mut traced) = (0, None, 0);
     for line in log.lines() {

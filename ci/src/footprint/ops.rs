@@ -9,10 +9,10 @@ use throughline_benches::{Row, SUBJECT, Unit};
 use super::{Firmware, PEER, Profile};
 use crate::qemu::{Options, Qemu, Serial};
 
-/// Longest a guest may take; it takes some seconds.
+/// Longest time for a guest; it takes some seconds.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// The rows of all operations, ours and the peer's.
+/// The rows of all operations, for Throughline and for the peer.
 pub(super) fn rows(firmware: &Firmware) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (binary, subject) in [("ops", SUBJECT), ("ops_defmt", PEER)] {
@@ -48,7 +48,8 @@ fn printed(firmware: &Firmware, binary: &str) -> Result<String> {
     Ok(outcome.semihosting)
 }
 
-/// Lines `ticks NAME TICKS OPERATIONS`, less the empty loop, in instructions by the line `calibration TICKS INSTRUCTIONS`.
+/// Reads lines `ticks NAME TICKS OPERATIONS`. Subtracts the empty loop, and converts to instructions with the
+/// line `calibration TICKS INSTRUCTIONS`.
 fn instructions(printed: &str) -> Result<Vec<(String, f64)>> {
     let mut per_tick = None;
     let mut ticks = Vec::new();
@@ -64,7 +65,7 @@ fn instructions(printed: &str) -> Result<Vec<(String, f64)>> {
     let per_tick = per_tick.context("no line `calibration`")?;
     let empty = ticks.iter().find(|(name, _)| name == "empty").context("no line `ticks empty`")?.1;
     let others = ticks.iter().filter(|(name, _)| name != "empty");
-    // An operation takes a whole number of instructions; the average is exact to a tenth of one.
+    // An operation takes an integer number of instructions, and the average is exact to a tenth of one.
     Ok(others.map(|(name, n)| (name.clone(), ((n - empty) * per_tick).round())).collect())
 }
 

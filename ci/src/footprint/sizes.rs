@@ -1,4 +1,4 @@
-//! Flash and RAM, as the difference between firmware with something and firmware without.
+//! Flash and RAM, as the difference between firmware with and without a feature.
 
 use std::fs;
 use std::path::Path;
@@ -10,14 +10,15 @@ use throughline_benches::{Row, Unit};
 
 use super::Firmware;
 
-/// More call sites in `callsites_many` than in `callsites_one`.
+/// How many more call sites `callsites_many` has than `callsites_one`.
 const MORE_CALLSITES: f64 = 100.0;
-/// Statics that are metrics' cells.
+/// Statics that are the cells of metrics.
 const CELLS: &str = "CELL";
-/// Statics that are the ring, metrics' cells, or RTT's: no part of the RAM beside the ring.
+/// Statics of the ring, the metrics' cells and RTT, which are not counted as RAM besides the ring.
 const NOT_OURS: [&str; 4] = ["SLOTS", CELLS, "__throughline_rtt", "_RTT_CHANNEL_BUFFER"];
 
-/// Flash of the whole, flash per call site, RAM beside the ring, and RAM of the metrics: a counter and a histogram of scale 2.
+/// Flash of everything, flash per call site, RAM besides the ring, and RAM of the metrics (a counter and a
+/// histogram of scale 2).
 pub(super) fn rows(firmware: &Firmware) -> Result<Vec<Row>> {
     let size = |name| Size::of(&firmware.binary(name));
     let (none, core) = (size("size_none")?, size("size_core")?);
@@ -70,5 +71,5 @@ impl Size {
     }
 }
 
-/// Where RAM begins on both boards.
+/// Start of RAM on both boards.
 const RAM: u64 = 0x2000_0000;

@@ -1,8 +1,8 @@
-//! How figures and what has become of them are shown.
+//! Shows figures and how they changed.
 
 use throughline_benches::baseline::{Change, Verdict};
 
-/// A line for each figure: path, baseline, figure, change in hundredths, what is wrong with it.
+/// One line per figure: path, baseline, figure, change in per cent, and what is wrong.
 pub(super) fn table(changes: &[Change]) -> String {
     let head = ["path", "target", "unit", "baseline", "now", "change", ""].map(str::to_owned);
     let lines: Vec<[String; 7]> = std::iter::once(head).chain(changes.iter().map(cells)).collect();
@@ -24,14 +24,14 @@ pub(super) fn table(changes: &[Change]) -> String {
     text
 }
 
-/// How many figures have changed which way, and what is left to do.
+/// How many figures changed in which direction, and what is left to do.
 pub(super) fn summary(changes: &[Change], updated: bool) -> String {
     let count = |verdict| changes.iter().filter(|it| it.verdict == verdict).count();
     let (same, improved) = (count(Verdict::Same), count(Verdict::Improved));
     let mut text = format!("{} figures: {same} as committed, {improved} lower", changes.len());
     text += &format!(", {} higher by 3 % at most\n", count(Verdict::Grew));
     if improved > 0 && !updated {
-        text += "`cargo xtask instructions --update` makes the lower ones the baseline: commit it with what improved them\n";
+        text += "`cargo xtask instructions --update` makes the lower ones the baseline: commit it together with the improvement\n";
     }
     text
 }
@@ -49,7 +49,7 @@ fn cells(change: &Change) -> [String; 7] {
     ]
 }
 
-/// Without a fraction where it has none.
+/// A number without a fraction if it is an integer.
 fn number(value: f64) -> String {
     if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.2}") }
 }

@@ -1,4 +1,4 @@
-//! The QEMU process: watched from its first moment, killed when its time is up, asked how it ended.
+//! The QEMU process: watched from its start, killed after its time limit, and asked how it ended.
 
 use std::io::{PipeReader, Read};
 use std::os::unix::net::UnixStream;
@@ -14,17 +14,17 @@ use anyhow::{Result, bail};
 
 use crate::net;
 
-/// How long QEMU may take to open its sockets. It takes some 50 ms on an idle machine.
+/// Longest time until QEMU opens its sockets. It takes about 50 ms on an idle machine.
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
 
 /// How a guest ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// The code the firmware exited with over semihosting; `None` when it was killed.
+    /// The firmware's exit code over semihosting; `None` if it was killed.
     pub code: Option<i32>,
-    /// Whether it was killed because its time was up.
+    /// Whether it was killed because of its time limit.
     pub timed_out: bool,
-    /// What the firmware printed over semihosting, and QEMU's own complaints, of which there are none as a rule.
+    /// What the firmware printed over semihosting, and messages of QEMU, which usually prints none.
     pub semihosting: String,
 }
 
@@ -36,7 +36,7 @@ impl Outcome {
     }
 }
 
-/// The process, shared by those who read from it.
+/// The process, shared by its readers.
 #[derive(Debug)]
 pub(super) struct Guest {
     pid: u32,
@@ -49,7 +49,7 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    /// Watches a child, whose standard output and error are the other end of the pipe `output`.
+    /// Watches a child whose standard output and error go to the pipe `output`.
     pub(super) fn watch(child: Child, mut output: PipeReader, limit: Duration) -> Self {
         let pid = child.id();
         let child = Arc::new(Mutex::new(child));
@@ -60,7 +60,7 @@ impl Guest {
             thread::spawn(move || {
                 if dropped.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
                     let mut child = lock(&child);
-                    // A guest that exits at the moment its time is up has not timed out.
+                    // A guest that exits just at its time limit has not timed out.
                     if matches!(child.try_wait(), Ok(None)) {
                         timed_out.store(true, Ordering::Relaxed);
                         let _ = child.kill();
@@ -104,7 +104,7 @@ impl Guest {
     }
 
     pub(super) fn wait(&self) -> Result<Outcome> {
-        // The exit is polled, so that the lock is free in between for the thread that kills the guest when its time is up.
+        // Poll for the exit, so that the lock is free in between for the thread that kills the guest.
         let status = loop {
             if let Some(status) = lock(&self.child).try_wait()? {
                 break status;
@@ -121,12 +121,12 @@ impl Guest {
 
     pub(super) fn kill(&self) {
         let mut child = lock(&self.child);
-        // Both calls fail only when the process has ended already.
+        // Both calls fail only if the process has already ended.
         let _ = child.kill();
         let _ = child.wait();
     }
 
-    /// Waits for the last of the output; for use once the process has ended.
+    /// Waits for the rest of the output. Call it after the process has ended.
     fn join_output(&self) {
         if let Some(thread) = lock(&self.output_thread).take() {
             let _ = thread.join();
@@ -140,7 +140,7 @@ impl Drop for Guest {
     }
 }
 
-/// A panic elsewhere doesn't make a process handle or a byte buffer wrong.
+/// Ignores poisoning, because a panic elsewhere does not damage a process handle or a byte buffer.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

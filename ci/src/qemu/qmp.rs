@@ -1,4 +1,4 @@
-//! QEMU's machine protocol: JSON objects, a line each, over a socket.
+//! QEMU's machine protocol: JSON objects, one per line, over a socket.
 //!
 //! Source: `docs/interop/qmp-spec` of QEMU.
 
@@ -10,10 +10,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-/// An answer takes well under a millisecond; a QEMU that is silent for this long is stuck.
+/// An answer takes far less than a millisecond; a QEMU that is silent for this long is stuck.
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 
-/// A connection past its greeting.
+/// A connection after its greeting.
 #[derive(Debug)]
 pub(super) struct Qmp {
     stream: BufReader<UnixStream>,
@@ -31,7 +31,7 @@ impl Qmp {
         Ok(qmp)
     }
 
-    /// Runs a command without arguments and gives what it returns.
+    /// Runs a command without arguments and returns its result.
     pub(super) fn execute(&mut self, command: &str) -> Result<Value> {
         let mut line = json!({ "execute": command }).to_string();
         line.push('\n');
@@ -48,7 +48,7 @@ impl Qmp {
         }
     }
 
-    /// Where the character device `label`, a TCP server, listens.
+    /// The address on which the character device `label`, a TCP server, listens.
     pub(super) fn tcp_address(&mut self, label: &str) -> Result<SocketAddr> {
         let filename = self.filename(label)?;
         listening_on(&filename).with_context(|| format!("no TCP address in QEMU's `{filename}`"))
@@ -72,7 +72,7 @@ impl Qmp {
         if self.stream.read_line(&mut line).context("QEMU doesn't answer")? == 0 {
             bail!("QEMU has ended");
         }
-        serde_json::from_str(&line).with_context(|| format!("QEMU answered something else than JSON: {line}"))
+        serde_json::from_str(&line).with_context(|| format!("QEMU answered something other than JSON: {line}"))
     }
 }
 

@@ -1,6 +1,6 @@
-//! QEMU's test protocol, for reading and writing the memory of a guest that goes on running.
+//! QEMU's test protocol, for reading and writing the memory of a running guest.
 //!
-//! A gdb stub can do the same, but pauses the guest each time. Source: `softmmu/qtest.c` of QEMU.
+//! A gdb stub could do the same, but it pauses the guest each time. Source: `softmmu/qtest.c` of QEMU.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use super::rtt::Memory;
 
-/// An answer takes some 0.15 ms; a QEMU that is silent for this long is stuck.
+/// An answer takes about 0.15 ms; a QEMU that is silent for this long is stuck.
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 
-/// A connection. QEMU takes one at a time.
+/// A connection. QEMU accepts one at a time.
 #[derive(Debug)]
 pub struct QTest {
     stream: BufReader<UnixStream>,
@@ -24,7 +24,7 @@ impl QTest {
         Ok(Self { stream: BufReader::new(stream) })
     }
 
-    /// Sends a command and gives what follows `OK`.
+    /// Sends a command and returns the text after `OK`.
     fn command(&mut self, command: &str) -> io::Result<String> {
         self.stream.get_mut().write_all(command.as_bytes())?;
         let mut answer = String::new();

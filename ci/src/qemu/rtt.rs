@@ -1,4 +1,4 @@
-//! SEGGER RTT seen from the host: finds the control block, reads an up-channel, and gives the space back.
+//! SEGGER RTT on the host's side: finds the control block, reads an up-channel, and frees the space.
 //!
 //! Layout on a 32-bit little-endian target, offsets in bytes:
 //!
@@ -8,7 +8,8 @@
 //! | 16..20, 20..24 | number of up-channels, number of down-channels |
 //! | 24 + 24 × n | up-channel n: name, buffer, size, write offset, read offset, flags; 4 bytes each |
 //!
-//! The write offset is the target's and the read offset the host's; they are equal when the channel is empty.
+//! The target writes the write offset and the host writes the read offset. They are equal if the channel is
+//! empty.
 //! Source: SEGGER, "J-Link / J-Trace User Guide" (UM08001), chapter RTT.
 
 use std::io::{self, Read};
@@ -23,27 +24,28 @@ const HEADER: usize = 24;
 const DESCRIPTOR: usize = 24;
 const READ_OFFSET: u64 = 16;
 
-/// No target has more; a larger count is not a control block.
+/// No target has more channels; a larger count is not a control block.
 const MOST_CHANNELS: u32 = 64;
 
-/// A target's memory, as a probe or an emulator gives it.
+/// A target's memory, through a probe or an emulator.
 pub trait Memory {
     /// Reads the bytes at `address`.
     ///
     /// # Errors
     ///
-    /// `UnexpectedEof`, `BrokenPipe` or `ConnectionReset` when the target is gone; anything else when it is there but refuses.
+    /// `UnexpectedEof`, `BrokenPipe` or `ConnectionReset` when the target is gone; another kind when it is
+    /// there but refuses.
     fn read(&mut self, address: u64, buffer: &mut [u8]) -> io::Result<()>;
 
     /// Writes bytes to `address`.
     ///
     /// # Errors
     ///
-    /// As [`Self::read`].
+    /// Like [`Self::read`].
     fn write(&mut self, address: u64, data: &[u8]) -> io::Result<()>;
 }
 
-/// A reader of one up-channel. It ends when the target does.
+/// A reader of one up-channel. It ends when the target ends.
 #[derive(Debug)]
 pub struct Rtt<M> {
     memory: M,
@@ -53,7 +55,8 @@ pub struct Rtt<M> {
 }
 
 impl<M: Memory> Rtt<M> {
-    /// A reader of up-channel `channel` of the control block at an address, which need not be initialised yet.
+    /// A reader of up-channel `channel` of the control block at this address. The block need not be
+    /// initialised yet.
     pub fn new(memory: M, control_block: u64, channel: u32) -> Self {
         Self { memory, control_block, channel, found: false }
     }
@@ -63,11 +66,11 @@ impl<M: Memory> Rtt<M> {
         self.found
     }
 
-    /// The number of bytes that the target has written and no one has read.
+    /// Number of bytes that the target has written and nobody has read.
     ///
     /// # Errors
     ///
-    /// When the target is gone or its control block makes no sense.
+    /// Fails if the target is gone or its control block is invalid.
     pub fn pending(&mut self) -> io::Result<usize> {
         Ok(if self.find()? { self.ring()?.pending() } else { 0 })
     }
@@ -118,7 +121,7 @@ impl<M: Memory> Rtt<M> {
         if count == 0 {
             return Ok(None);
         }
-        // The read offset moves last: from here on the target may reuse the space.
+        // Write the read offset last, because the target may reuse the space from then on.
         let read = ring.advanced(count);
         self.memory.write(self.descriptor() + READ_OFFSET, &read.to_le_bytes())?;
         Ok(Some(count))
@@ -145,12 +148,12 @@ impl<M: Memory> Read for Rtt<M> {
     }
 }
 
-/// The number of up-channels, or `None` when this is not (yet) a control block.
+/// The number of up-channels, or `None` if this is not (yet) a control block.
 fn up_channels(header: &[u8; HEADER]) -> Option<u32> {
     (header[..16] == ID).then(|| word(header, 16))
 }
 
-/// A channel's ring buffer at one moment.
+/// The state of a channel's ring buffer at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Ring {
     buffer: u32,
@@ -160,7 +163,7 @@ struct Ring {
 }
 
 impl Ring {
-    /// `None` when an offset is not in the buffer, or the buffer not in a 32-bit address space.
+    /// `None` if an offset is outside of the buffer, or the buffer is outside of a 32-bit address space.
     fn parse(descriptor: &[u8; DESCRIPTOR]) -> Option<Self> {
         let [buffer, size, write, read] = [4, 8, 12, 16].map(|offset| word(descriptor, offset));
         buffer.checked_add(size)?;
@@ -173,7 +176,7 @@ impl Ring {
         self.parts().iter().map(|(_, length)| length).sum()
     }
 
-    /// What can be read: address and length, first up to the buffer's end and then from its start.
+    /// The readable parts as address and length: first up to the buffer's end, then from its start.
     fn parts(self) -> [(u64, usize); 2] {
         let part = |from: u32, to: u32| (u64::from(self.buffer) + u64::from(from), (to - from) as usize);
         if self.read <= self.write {
@@ -202,7 +205,7 @@ mod tests {
     const BUFFER: u64 = 0x100;
     const SIZE: u32 = 8;
 
-    /// A target with one up-channel of eight bytes that can be taken away.
+    /// A target with one up-channel of eight bytes, which can be removed.
     struct Fake {
         bytes: Vec<u8>,
         gone: bool,
@@ -225,7 +228,7 @@ mod tests {
             self.bytes[offset..offset + 4].copy_from_slice(&value.to_le_bytes());
         }
 
-        /// What a target does: as much as fits, one byte always free.
+        /// Sends like a target: as much as fits, with one byte always free.
         fn send(&mut self, data: &[u8]) -> usize {
             let (mut write, read) = (word(&self.bytes, 36), word(&self.bytes, 40));
             let mut sent = 0;

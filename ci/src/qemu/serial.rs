@@ -8,28 +8,28 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// How often a source that had nothing is asked again.
+/// How often an empty source is polled.
 ///
-/// Between two looks a guest can send what its channel holds and no more, so this bounds the rate: 1 KiB of RTT each
-/// 0.5 ms is 2 MiB/s. Each look costs 0.15 ms.
+/// Between two polls, a guest can send only what its channel holds, so this limits the rate: 1 KiB of RTT
+/// each 0.5 ms is 2 MiB/s. Each poll costs 0.15 ms.
 const POLL: Duration = Duration::from_micros(500);
 
 /// A stream of bytes from a guest.
 pub trait Source {
-    /// Fills the beginning of `buffer` with what is there, without waiting.
+    /// Fills the start of `buffer` with what is there, without waiting.
     ///
-    /// `Ok(None)` when there is nothing yet, `Ok(Some(0))` when there will be nothing more.
+    /// `Ok(None)` if there is nothing yet, `Ok(Some(0))` if nothing more will come.
     ///
     /// # Errors
     ///
-    /// When the guest is there but what it holds makes no sense.
+    /// Fails if the guest is there but its data is invalid.
     fn poll_read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>>;
 
-    /// Waits for bytes. `Ok(0)` when there will be nothing more.
+    /// Waits for bytes. `Ok(0)` if nothing more will come.
     ///
     /// # Errors
     ///
-    /// As [`Self::poll_read`].
+    /// Like [`Self::poll_read`].
     fn wait_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             if let Some(count) = self.poll_read(buffer)? {
@@ -39,11 +39,12 @@ pub trait Source {
         }
     }
 
-    /// Reads until `enough` says so of all that was read, and returns it.
+    /// Reads until `enough` accepts everything read so far, and returns it.
     ///
     /// # Errors
     ///
-    /// When `limit` passes or the stream ends first; the error says how much there was and how it ended.
+    /// Fails if `limit` passes or the stream ends first. The error shows how many bytes there were and the last
+    /// ones.
     fn read_until(&mut self, limit: Duration, mut enough: impl FnMut(&[u8]) -> bool) -> Result<Vec<u8>>
     where
         Self: Sized,
@@ -68,7 +69,8 @@ pub trait Source {
 
 /// The guest's serial port.
 ///
-/// A thread takes the bytes from QEMU as they come: a full socket would stop QEMU, and with it the guest.
+/// A thread reads the bytes from QEMU as they arrive, because a full socket would stop QEMU and thus the
+/// guest.
 #[derive(Debug)]
 pub struct SerialReader {
     chunks: Receiver<Vec<u8>>,
@@ -86,7 +88,7 @@ impl SerialReader {
             let mut chunk = [0; 4096];
             while let Ok(count @ 1..) = stream.read(&mut chunk) {
                 if sender.send(chunk[..count].to_vec()).is_err() {
-                    // The reader has gone, but the socket must still be drained, or the guest would stall.
+                    // The reader has gone, but the socket must still be emptied, or the guest would stall.
                     let _ = io::copy(&mut stream, &mut io::sink());
                 }
             }
@@ -117,7 +119,7 @@ impl Read for SerialReader {
     }
 }
 
-/// The last bytes, for an error.
+/// The last bytes, for an error message.
 fn end_of(bytes: &[u8]) -> String {
     const SHOWN: usize = 80;
     let start = bytes.len().saturating_sub(SHOWN);

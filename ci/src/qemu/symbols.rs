@@ -10,7 +10,7 @@ use object::{Object, ObjectSymbol};
 ///
 /// # Errors
 ///
-/// When the file can't be read, isn't ELF, or defines no such symbol.
+/// Fails if the file can't be read, isn't ELF, or defines no such symbol.
 pub fn address_of(elf: &Path, name: &str) -> Result<u64> {
     let data = fs::read(elf).with_context(|| format!("can't read {}", elf.display()))?;
     let file = object::File::parse(&*data).with_context(|| format!("{} is not ELF", elf.display()))?;

@@ -1,4 +1,4 @@
-//! What must hold of each run but the storm.
+//! The checks of all runs except the storm.
 
 use std::fs;
 
@@ -8,12 +8,12 @@ use crate::firmware::{Balance, Firmware, Tool};
 use crate::tree_text::TreeText;
 use crate::workspace;
 
-/// Most bytes on the wire for a span without fields, framed, in batches of 32.
+/// Most bytes on the wire for a span without fields, with framing, in batches of 32.
 const SPAN_BYTES: f64 = 9.0;
-/// Most bytes for an event with two `u32`, likewise.
+/// The same for an event with two `u32`.
 const EVENT_BYTES: f64 = 9.0;
 
-/// A caller's place in its trace.
+/// A caller's `traceparent`.
 const CALLER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 /// The thermostat: nothing is lost, and every board and link gives the same snapshot.
@@ -30,14 +30,14 @@ pub(super) fn thermostat(firmware: &Firmware, tool: &Tool, bless: bool) -> Resul
     Ok(format!("{} records in {} bytes, none lost", balance.decoded, balance.bytes))
 }
 
-/// A ring that overflows: what was kept is what fits, and all the rest is counted.
+/// A ring that overflows: what fits is kept, and everything else is counted.
 pub(super) fn overflow(firmware: &Firmware, tool: &Tool, bless: bool) -> Result<String> {
     let capture = firmware.run("overflow", b"", |_| Ok(()))?;
     let balance = Balance::of(&tool.json(&capture)?)?;
     let (emitted, kept) = (capture.number("emitted")?, capture.number("kept")?);
     ensure!(
         balance.emitted == emitted,
-        "the firmware made {emitted} records, the stream tells of {}",
+        "the firmware made {emitted} records, the stream has {}",
         balance.emitted
     );
     ensure!(balance.decoded == kept, "the firmware kept {kept} records, {} were decoded", balance.decoded);
@@ -51,7 +51,8 @@ pub(super) fn overflow(firmware: &Firmware, tool: &Tool, bless: bool) -> Result<
     Ok(format!("{emitted} emitted = {kept} decoded + {} lost", balance.lost_device))
 }
 
-/// The thermostat below a remote span: its records belong to the caller's trace, and it says where it is itself.
+/// The thermostat below a remote span: its records belong to the caller's trace, and it prints its own
+/// `traceparent`.
 pub(super) fn remote(firmware: &Firmware, tool: &Tool, _: bool) -> Result<String> {
     let capture = firmware.run("remote", format!("{CALLER}\n").as_bytes(), |_| Ok(()))?;
     let objects = tool.json(&capture)?;
@@ -71,7 +72,7 @@ pub(super) fn remote(firmware: &Firmware, tool: &Tool, _: bool) -> Result<String
     ensure!(command["parent_span_id"] == caller, "the caller is not its parent: {command}");
     let said = capture.said("traceparent")?.join(" ");
     let expected = format!("00-{trace}-{}-01", command["span_id"].as_str().unwrap_or_default());
-    ensure!(said == expected, "the firmware is at {expected} and says {said}");
+    ensure!(said == expected, "the firmware printed {said}, but its span is {expected}");
     Ok(format!("{spans} spans in the caller's trace"))
 }
 
@@ -86,7 +87,8 @@ pub(super) fn fields(firmware: &Firmware, tool: &Tool, bless: bool) -> Result<St
     Ok(format!("{} records, every field with its name", balance.decoded))
 }
 
-/// Metrics of every kind from several callsites each: every series comes once, with what all its callsites counted, or with what was set last.
+/// Metrics of every kind from several callsites each: every series comes once, with the sum of all callsites
+/// or the last value.
 pub(super) fn metrics(firmware: &Firmware, tool: &Tool, bless: bool) -> Result<String> {
     let capture = firmware.run("metrics", b"", |_| Ok(()))?;
     let objects = tool.json(&capture)?;
@@ -97,13 +99,14 @@ pub(super) fn metrics(firmware: &Firmware, tool: &Tool, bless: bool) -> Result<S
         };
         objects.iter().filter(of_bus).map(|object| object["value"].clone()).collect::<Vec<_>>()
     };
-    ensure!(depth("1") == [2], "the gauge is not what was set last: {:?}", depth("1"));
+    ensure!(depth("1") == [2], "the gauge does not have its last value: {:?}", depth("1"));
     ensure!(depth("2") == [100], "the gauge of other labels is {:?}", depth("2"));
     snapshot("metrics", &TreeText::parse(&tool.tree(&capture)?), bless)?;
     Ok(format!("{series} series, each once"))
 }
 
-/// A panic in an interrupt with a full ring: its message arrives with its place, and so does all that the ring held.
+/// A panic in an interrupt with a full ring: its message arrives with its location, and so does everything in
+/// the ring.
 pub(super) fn panic(firmware: &Firmware, tool: &Tool, _: bool) -> Result<String> {
     let capture = firmware.run_to_end("panic", b"", |_| Ok(()))?;
     ensure!(!capture.outcome.is_success() && !capture.outcome.timed_out, "it did not end by its panic");
@@ -120,7 +123,7 @@ pub(super) fn panic(firmware: &Firmware, tool: &Tool, _: bool) -> Result<String>
     Ok(format!("the message, and {} records more", balance.decoded - 1))
 }
 
-/// A narrow clock that counts down: spans over several of its turns last as long as another clock says.
+/// A narrow clock that counts down: spans over several periods last as long as another clock says.
 pub(super) fn systick(firmware: &Firmware, tool: &Tool, _: bool) -> Result<String> {
     let capture = firmware.run("systick", b"", |_| Ok(()))?;
     let (spans, expected) = (capture.number("spans")?, capture.number("nanoseconds")?);
@@ -137,7 +140,7 @@ pub(super) fn systick(firmware: &Firmware, tool: &Tool, _: bool) -> Result<Strin
     Ok(format!("{spans} spans of {expected} ns, over turns of the clock"))
 }
 
-/// The ELF of another program: refused, and no name is taken from it.
+/// The ELF of another program is refused, and no name is taken from it.
 pub(super) fn wrong_elf(firmware: &Firmware, tool: &Tool, _: bool) -> Result<String> {
     let capture = firmware.run("overflow", b"", |_| Ok(()))?;
     let (code, said) = tool.decode_with(&capture, &firmware.elf("isr_storm"))?;
@@ -155,17 +158,17 @@ pub(super) fn embassy(firmware: &Firmware, tool: &Tool, _: bool) -> Result<Strin
     let balance = Balance::of(&objects)?;
     ensure!(
         (balance.emitted, balance.decoded) == (emitted, emitted),
-        "the firmware made {emitted} records, the stream tells of {}, {} were decoded",
+        "the firmware made {emitted} records, the stream has {}, {} were decoded",
         balance.emitted,
         balance.decoded
     );
     let rounds: Vec<_> = objects.iter().filter(|object| object["name"] == "round").collect();
     for round in &rounds {
         let (lasted, busy) = (round["duration_ns"].as_u64(), round["busy_ns"].as_u64());
-        // It waits for seven milliseconds, of ticks of a tenth.
+        // It waits for seven milliseconds, in ticks of a tenth.
         ensure!(
             lasted.is_some_and(|ns| (6_900_000..10_000_000).contains(&ns)),
-            "it lasts otherwise: {round}"
+            "its duration is wrong: {round}"
         );
         ensure!(busy.is_some_and(|ns| ns < 1_000_000), "it is busy while it waits: {round}");
     }
@@ -202,7 +205,7 @@ fn snapshot(name: &str, found: &TreeText, bless: bool) -> Result<()> {
         kept.with_context(|| format!("no {}: `cargo xtask qemu --bless` writes it", path.display()))?;
     let differs = crate::tree_text::diff_texts(&kept, &found);
     if !differs.is_empty() {
-        bail!("not as in {} (`cargo xtask qemu --bless` writes it anew):\n{differs}", path.display());
+        bail!("differs from {} (`cargo xtask qemu --bless` writes it again):\n{differs}", path.display());
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! defmt beside throughline over RTT: with one control block both arrive; with two the program does not link, and the linker says what to do.
+//! defmt and throughline over RTT: with one control block both arrive. With two, the program does not link,
+//! and the linker says what to do.
 
 use std::io::Read;
 use std::process::{Command, Output};
@@ -19,7 +20,7 @@ pub(super) fn check(tool: &Tool) -> Result<String> {
         ensure!(!output.status.success(), "two control blocks link in profile {profile}");
         ensure!(
             said.contains("Share one: let rtt-target define two channels"),
-            "no word of what to do: {said}"
+            "the linker does not say what to do: {said}"
         );
     }
     let output = build("shared", "release")?;
@@ -31,7 +32,7 @@ pub(super) fn check(tool: &Tool) -> Result<String> {
     let mut qemu = Qemu::boot(MACHINE, &elf, &options)?;
     let (mut defmt, mut ours) = (qemu.rtt(0)?, qemu.rtt(1)?);
     qemu.resume()?;
-    // The program ends when the second channel is read, so the first is still there.
+    // The program ends when the second channel is empty, so read the first one before.
     let mut first = [0; 256];
     let count = defmt.read(&mut first)?;
     ensure!(count > 0, "nothing came from defmt");

@@ -1,14 +1,15 @@
-//! The interrupt storm: no record is torn, none is missing but those counted, and each context's are in order.
+//! The interrupt storm: no record is torn, every missing record is counted, and the records of each context
+//! are in order.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::firmware::{Balance, Firmware, Tool};
 
-/// Interrupts that must have come while the main loop was writing a record, or the run shows nothing.
+/// How many interrupts must come while the main loop writes a record. With fewer, the run proves nothing.
 const CAUGHT: u64 = 200;
 
-/// The main loop, the lower interrupt, the timer.
+/// The main loop, the lower interrupt and the timer.
 const CONTEXTS: usize = 3;
 
 pub(super) fn check(firmware: &Firmware, tool: &Tool, _: bool) -> Result<String> {
@@ -19,12 +20,12 @@ pub(super) fn check(firmware: &Firmware, tool: &Tool, _: bool) -> Result<String>
         (capture.number("emitted")?, capture.number("storms")?, capture.number("caught")?);
     ensure!(
         balance.emitted == emitted,
-        "the firmware made {emitted} records, the stream tells of {}",
+        "the firmware made {emitted} records, the stream has {}",
         balance.emitted
     );
-    ensure!(caught >= CAUGHT, "only {caught} of {storms} interrupts came amid a record of the main loop");
+    ensure!(caught >= CAUGHT, "only {caught} of {storms} interrupts came while the main loop was writing a record");
 
-    // Time and number of each context's events.
+    // Time and number of the events of each context.
     let mut made: [Vec<(u64, u64)>; CONTEXTS] = Default::default();
     let mut spans = 0;
     for object in &objects {
@@ -55,11 +56,11 @@ pub(super) fn check(firmware: &Firmware, tool: &Tool, _: bool) -> Result<String>
     ensure!(balance.lost_device > 0, "nothing was lost: the ring was never full");
     let Balance { decoded, lost_device, .. } = balance;
     Ok(format!(
-        "{caught} of {storms} interrupts amid a record; {emitted} emitted = {decoded} decoded + {lost_device} lost, none torn"
+        "{caught} of {storms} interrupts came while a record was being written; {emitted} emitted = {decoded} decoded + {lost_device} lost, none torn"
     ))
 }
 
-/// An event's context, time and number, once its check has been found right.
+/// An event's context, time and number, after its checksum was verified.
 fn event(object: &Value) -> Result<(usize, u64, u64)> {
     let number = |value: &Value| value.as_u64().with_context(|| format!("a field is missing: {object}"));
     let fields = &object["fields"];

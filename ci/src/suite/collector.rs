@@ -1,4 +1,5 @@
-//! The step `collector`: a Collector and captures of real firmware, and the tests that send the one to the other.
+//! The step `collector`: a Collector and captures of real firmware, and the tests that send the captures to
+//! the Collector.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +12,7 @@ use crate::process::{Cmd, run_all};
 use crate::qemu::Machine;
 use crate::scratch::Scratch;
 
-/// The `cargo` commands that run against the Collector. Each finds it, and the captures, by the variables below.
+/// The `cargo` commands that run against the Collector. They find it and the captures by the variables below.
 const COLLECTOR_TESTS: &[&[&str]] = &[
     &["test", "-p", "throughline-cli", "--test", "collector", "--", "--include-ignored"],
     &["test", "-p", "server-example", "--test", "collector", "--", "--include-ignored"],
@@ -20,20 +21,20 @@ const COLLECTOR_TESTS: &[&[&str]] = &[
 /// Holds the Collector's OTLP/HTTP endpoint, `http://127.0.0.1:PORT`.
 const COLLECTOR_HTTP: &str = "THROUGHLINE_COLLECTOR_HTTP";
 
-/// Holds the path of the file the Collector writes, OTLP JSON lines.
+/// Holds the path of the file that the Collector writes: lines of OTLP JSON.
 const COLLECTOR_FILE: &str = "THROUGHLINE_COLLECTOR_FILE";
 
-/// Holds the path of a folder with what [`captures`] puts there.
+/// Holds the path of the folder that [`captures`] fills.
 const DEVICE_CAPTURES: &str = "THROUGHLINE_DEVICE_CAPTURES";
 
-/// A caller's place in its trace, which the microcontroller continues.
+/// A caller's `traceparent`, which the microcontroller continues.
 const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 /// Runs the step.
 ///
 /// # Errors
 ///
-/// When the Collector or the firmware can't be had, or a test fails.
+/// Fails if the Collector or the firmware is not available, or a test fails.
 pub(super) fn run() -> Result<()> {
     let collector = Collector::build()?;
     let folder = Scratch::new("captures")?;
@@ -52,8 +53,9 @@ pub(super) fn run() -> Result<()> {
     run_all(&commands)
 }
 
-/// Boots the thermostat on both boards, and once more below [`CALLER`]. Each run leaves `NAME.elf`, the program, and `NAME.bin`, all bytes it sent; the
-/// last one also what it was called with, `remote.caller`, and what it would call others with, `remote.traceparent`.
+/// Boots the thermostat on both boards, and once more below [`CALLER`]. Each run leaves its program as
+/// `NAME.elf` and the bytes it sent as `NAME.bin`. The last run also leaves its caller's `traceparent` as
+/// `remote.caller`, and its own as `remote.traceparent`.
 fn captures(folder: &Path) -> Result<()> {
     ensure_tools(&Machine::ALL)?;
     for (machine, name) in [(Machine::Mps2An386, "cortex-m4f"), (Machine::Microbit, "cortex-m0")] {

@@ -1,22 +1,22 @@
-//! The table of results that ends a run.
+//! The table of results at the end of a run.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::process::seconds;
 
-/// One step's line of the table.
+/// One line of the table.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// The step.
     pub name: &'static str,
-    /// How it came out.
+    /// The result.
     pub verdict: Verdict,
     /// How long it took.
     pub time: Duration,
 }
 
-/// How a step came out.
+/// The result of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Everything was checked.
@@ -41,7 +41,7 @@ impl Verdict {
         }
     }
 
-    /// Whether the whole run fails for it.
+    /// Whether it makes the whole run fail.
     #[must_use]
     pub fn is_failure(&self) -> bool {
         matches!(self, Self::Failed(_))
@@ -49,7 +49,7 @@ impl Verdict {
 
     fn reason(&self) -> String {
         const LONGEST: usize = 100;
-        // The table shows the first line; the rest, such as a log's tail, was printed where the step ran.
+        // The table shows the first line. The rest, such as the end of a log, was printed when the step ran.
         let line = match self {
             Self::Passed | Self::NotRun => "",
             Self::Nothing(reason) | Self::Failed(reason) => {
@@ -63,7 +63,7 @@ impl Verdict {
     }
 }
 
-/// The table: a line a step, with its result, time and reason.
+/// The table: one line per step, with its result, time and reason.
 #[must_use]
 pub fn table(entries: &[Entry]) -> String {
     let width = entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0).max("step".len());

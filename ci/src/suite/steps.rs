@@ -1,4 +1,4 @@
-//! The checks, in the order they run: the quick ones first, so that a plain mistake shows in a minute.
+//! The checks in order. The quick ones come first, so that a simple mistake shows within a minute.
 
 use anyhow::Result;
 
@@ -11,7 +11,7 @@ use crate::{api, consumer, fuzz, targets, workspace};
 pub const STEPS: &[Step] = &[
     Step { name: "fmt", about: "formatting", run: fmt },
     Step { name: "clippy", about: "lints, as errors", run: clippy },
-    Step { name: "docs", about: "documentation without a dead link", run: docs },
+    Step { name: "docs", about: "documentation without dead links", run: docs },
     Step {
         name: "api",
         about: "the crates' public items, against the committed listings",
@@ -20,7 +20,7 @@ pub const STEPS: &[Step] = &[
     Step { name: "unit", about: "unit, property and documentation tests of every package", run: unit },
     Step {
         name: "unit-32",
-        about: "tests with 32-bit words: of the device's half, and of a server's threads",
+        about: "tests with 32-bit words: the device's half, and a server's threads",
         run: unit_32,
     },
     Step {
@@ -48,16 +48,17 @@ pub const STEPS: &[Step] = &[
     Step { name: "fuzz", about: "the decoder's fuzz targets, briefly", run: fuzz_smoke },
 ];
 
-/// Workspaces of firmware, which the root's does not reach.
+/// Workspaces of firmware, which commands for the root workspace do not include.
 const FIRMWARE: &[&str] = &["examples/firmware", "benches/firmware", "ci/rtt"];
 
 /// The `--test` targets of the core that are written for loom.
 const LOOM_TESTS: &[&str] = &["loom_ring", "loom_series", "loom_threads", "loom_callsites"];
 
-/// What Miri checks beyond its defaults. Strict provenance, because callsite ids are made from addresses.
+/// What Miri checks beyond its defaults. Strict provenance is checked because callsite ids are made from
+/// addresses.
 const MIRIFLAGS: &str = "-Zmiri-strict-provenance";
 
-/// A 32-bit layout that Miri can interpret on any host: pointers as on the microcontrollers.
+/// A 32-bit layout that Miri can interpret on any host, with pointers as on microcontrollers.
 const MIRI_32_BIT: &str = "i686-unknown-linux-gnu";
 
 /// How long the fuzz targets run in the everyday suite; `cargo xtask fuzz` runs them for longer.
@@ -84,7 +85,8 @@ fn clippy() -> Result<Done> {
     ];
     setup::ensure(&[Need::Target("thumbv7em-none-eabihf")])?;
     commands.extend(FIRMWARE.iter().map(|folder| {
-        // The lints run on release builds, as the firmware does, in a build folder of their own because these are separate workspaces.
+        // The lints run on release builds, like the firmware. They have their own build folder, because these
+        // are separate workspaces.
         Cmd::cargo()
             .args(["clippy", "--release", "--bins", "--target", "thumbv7em-none-eabihf", "--manifest-path"])
             .arg(format!("{folder}/Cargo.toml"))
@@ -119,7 +121,7 @@ fn unit() -> Result<Done> {
     all(&[Cmd::cargo().args(["test", "--workspace"])])
 }
 
-/// Natively, and linked by what rustup brings: the property tests take minutes under Miri.
+/// Runs natively, linked with what rustup installs, because the property tests take minutes under Miri.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn unit_32() -> Result<Done> {
     const TARGET: &str = "i686-unknown-linux-musl";
@@ -136,7 +138,7 @@ fn unit_32() -> Result<Done> {
     };
     all(&[
         test(&["-p", "throughline", "-p", "throughline-embedded", "--tests"]),
-        // Apart, as it turns on the core's feature `std`, which a device has not.
+        // A separate command, because it turns on the core's feature `std`, which a device does not have.
         test(&["-p", "throughline-std", "--test", "exit", "--test", "threads"]),
     ])
 }
@@ -147,7 +149,8 @@ fn unit_32() -> Result<Done> {
 }
 
 fn bench_smoke() -> Result<Done> {
-    // Without `--bench` among its arguments the bench measures nothing and checks that each subject does its work.
+    // Without the argument `--bench`, the benchmark measures nothing and only checks that each subject does
+    // its work.
     all(&[Cmd::cargo().args(["test", "-p", "throughline-benches", "--bench", "compare"])])
 }
 
@@ -177,7 +180,7 @@ fn all_targets() -> Result<Done> {
 }
 
 fn loom() -> Result<Done> {
-    // Optimised, since loom runs a test body thousands of times. In a build folder of its own, since the flag
+    // Optimised, because loom runs a test body thousands of times. In its own build folder, because the flag
     // would rebuild every dependency in the shared one.
     let mut cmd = Cmd::cargo()
         .args(["test", "-p", "throughline", "--release"])

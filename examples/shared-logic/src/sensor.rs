@@ -82,7 +82,7 @@ impl Sensor {
     ///
     /// # Errors
     ///
-    /// If the sample is outside the sensor's range; the filter is not changed then.
+    /// Fails if the sample is outside the sensor's range; the filter is not changed then.
     pub fn measure(&mut self, sample: Sample) -> Result<i32, Fault> {
         let mut span = span!("sensor.measure", sequence = sample.sequence, raw = sample.raw);
         histogram!("sensor.raw", unit = "{count}", description = "what the converter read", scale = 2)

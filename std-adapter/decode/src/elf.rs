@@ -103,7 +103,7 @@ impl Elf {
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, is not an ELF, or has no callsites.
+    /// Fails if the file cannot be read, is not an ELF, or has no callsites.
     pub fn read(path: impl Into<PathBuf>) -> Result<Elf, ElfError> {
         let path = path.into();
         match std::fs::read(&path) {
@@ -116,7 +116,7 @@ impl Elf {
     ///
     /// # Errors
     ///
-    /// If the data is not an ELF or has no callsites.
+    /// Fails if the data is not an ELF or has no callsites.
     pub fn parse(path: impl Into<PathBuf>, data: Vec<u8>) -> Result<Elf, ElfError> {
         let path = path.into();
         let mut loaded = Vec::new();
@@ -172,7 +172,7 @@ impl Elf {
     ///
     /// # Errors
     ///
-    /// If the ELF belongs to another build.
+    /// Fails if the ELF belongs to another build.
     pub fn check_build_id(&self, device: &[u8]) -> Result<bool, BuildIdMismatch> {
         if device.is_empty() {
             return Ok(false);

@@ -1,4 +1,4 @@
-//! `#[instrument]` where it meets what is special about a function.
+//! `#[instrument]` on functions with special properties.
 
 extern crate alloc;
 
@@ -32,7 +32,7 @@ pub fn caller() -> u32 {
     Location::caller().line()
 }
 
-/// Leaves by `return`, by `?`, and at its end.
+/// Returns by `return`, by `?`, and at its end.
 #[track_caller]
 #[instrument(err, ret)]
 pub fn caller_and_result(way: u8) -> Result<u32, Failure> {
@@ -45,7 +45,7 @@ pub fn caller_and_result(way: u8) -> Result<u32, Failure> {
     if closure(way - 2).is_none() { Err(Failure(text)) } else { Ok(Location::caller().line()) }
 }
 
-/// Has methods.
+/// A type with methods.
 #[derive(Debug, Default)]
 pub struct Method(u8);
 
@@ -58,7 +58,7 @@ impl Method {
     }
 }
 
-/// A type and, in the body, a variant of the same name.
+/// A type with the same name as a variant in the body.
 type Foo = u8;
 #[allow(dead_code)]
 enum Bar {
@@ -98,7 +98,7 @@ pub fn future_in_a_box(n: &u8) -> Pin<Box<dyn Future<Output = Result<u8, Failure
     Box::pin(made)
 }
 
-/// No `Debug`, no field.
+/// A type without `Debug`, which cannot be a field.
 pub struct Opaque;
 
 #[instrument]

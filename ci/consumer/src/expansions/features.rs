@@ -1,4 +1,4 @@
-//! What each feature adds, used under that feature; and, under none, what must be there all the same.
+//! What each feature adds, used under that feature, and what must exist without any feature.
 
 extern crate alloc;
 
@@ -13,7 +13,7 @@ pub fn always() {
     info!("here", traced = here.is_some());
 }
 
-/// `String` is an argument's type in libraries that have no std, too.
+/// `String` is also an argument's type in libraries without std.
 pub fn with_alloc() {
     owned_argument(String::from("owned"), alloc::string::String::new());
 }

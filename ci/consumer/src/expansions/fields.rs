@@ -1,4 +1,4 @@
-//! Fields: how many, of which types, under which names.
+//! Fields: their number, types and names.
 
 use core::fmt::Display;
 use throughline::{StaticStr, info, record, span};
@@ -39,7 +39,7 @@ pub fn every_count() {
     info!("15", a = 1, b = 2, c = 3, d = 4, e = 5, f = 6, g = 7, h = 8, i = 9, j = 10, k = 11, l = 12, m = 13, n = 14, o = 15);
 }
 
-/// Fifteen before the message, on a span, and added to one.
+/// Fifteen fields before the message, on a span, and added to a span.
 pub fn most_everywhere() {
     #[rustfmt::skip]
     info!(a = 1, b = 2, c = 3, d = 4, e = 5, f = 6, g = 7, h = 8, i = 9, j = 10, k = 11, l = 12, m = 13, n = 14, o = 15, "15");
@@ -60,7 +60,7 @@ pub fn every_type() {
     info!("formatted", a = %"shown", b = ?"quoted", c = ?Some(1), d = %format_args!("{}-{}", 1, 2));
 }
 
-/// `&mut T` is no field, what it refers to is.
+/// `&mut T` is not a field, but its referent is.
 fn mut_borrowed(n: &mut i32) -> i32 {
     info!("mutable", n = *n);
     *n += 1;

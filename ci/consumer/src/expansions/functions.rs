@@ -4,7 +4,7 @@ use core::fmt::{self, Debug, Display};
 use core::future::Future;
 use throughline::{instrument, traced};
 
-/// Fails with a text.
+/// An error with a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure(pub &'static str);
 

@@ -1,10 +1,10 @@
-//! Names of the user's that the macros might take for their own.
+//! Names in the user's code that could collide with names in the macros.
 
 use throughline::{
     counter, counter_family, gauge, gauge_family, histogram, histogram_family, info, instrument, record, span,
 };
 
-/// A module in the way of `::core`.
+/// A module with the name of `::core`.
 #[allow(clippy::module_inception)]
 pub mod core {
     pub mod option {
@@ -17,7 +17,7 @@ pub mod throughline_macros {}
 pub struct Status;
 pub struct Level;
 
-/// Constants by the names that the macros' own items might have.
+/// Constants with names that the macros' own items might have.
 pub const META: &str = "meta";
 pub const BLOB: &str = "blob";
 pub const CALLSITE: &str = "callsite";
@@ -63,7 +63,7 @@ pub fn constants() {
     gauge_family!("hygiene.gauges", labels = ["a"], capacity = HOME).set(["x"], 1);
 }
 
-/// Types by the names of primitive ones, of which the macros' items have some.
+/// Types with the names of primitive types, which the macros' items use.
 pub fn primitives() {
     #![allow(non_camel_case_types, dead_code)]
     struct u8;

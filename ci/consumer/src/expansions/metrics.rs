@@ -64,7 +64,7 @@ pub fn kinds() {
     up_down_counter_family!("kinds.i", labels = ["a", "b"], description = "d", capacity = 2)
         .add(["x", "y"], -1);
     histogram_family!("kinds.j" as f64, labels = ["a"], capacity = 1, fraction_bits = 4).record(["x"], 0.25);
-    // Literals of other types are labels, too; the names of options are, in quotes.
+    // Literals of other types are labels too, and so are quoted names of options.
     counter!("kinds.k", status = 200, ok = true, "scale" = "s", "unit" = "u").add(1_u8);
     let _open = up_down_counter!("kinds.l").in_flight();
     let _depth = gauge!("kinds.m").in_flight();

@@ -1,4 +1,5 @@
-//! Every macro in every shape, a file for each kind. Also compiled as part of `tests/edition_2021.rs`.
+//! Every macro in every form, one file for each kind. They are also compiled as a part of
+//! `edition-2021/lib.rs`.
 
 #![allow(missing_docs, reason = "a function here is its own description")]
 

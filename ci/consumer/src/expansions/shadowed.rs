@@ -1,4 +1,4 @@
-//! Every macro where every name that it uses means something else.
+//! Every macro in a scope where every name that it uses means something else.
 
 #![allow(
     non_camel_case_types,

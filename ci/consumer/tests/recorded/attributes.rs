@@ -1,4 +1,4 @@
-//! What `#[instrument]` leaves as it was, and what it adds.
+//! What `#[instrument]` leaves unchanged, and what it adds.
 
 use consumer::expansions::attributes;
 use consumer::expansions::functions::Failure;

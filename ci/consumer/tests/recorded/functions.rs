@@ -1,4 +1,4 @@
-//! What `#[instrument]` records of functions that are not futures.
+//! What `#[instrument]` records for functions that are not futures.
 
 use consumer::expansions::functions::{self, Failure, Pump, Run as _};
 
@@ -167,7 +167,7 @@ fn a_span_of_a_function_that_panics_ends_as_an_error_37() {
         assert!(stopped.is_err());
         functions::plain();
     });
-    // Without std nothing tells that a panic is on its way. Another package of the same build may have turned it on.
+    // Without std, a panic cannot be detected. Another package of the same build may have turned std on.
     let told = lines.first().is_some_and(|line| line.ends_with(" Error"));
     assert!(told || !cfg!(feature = "std"), "{lines:?}");
     let error = if told { " Error" } else { "" };

@@ -1,4 +1,4 @@
-//! What `#[instrument]` records of futures, and what becomes of them.
+//! What `#[instrument]` records for futures, and how they end.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -44,7 +44,7 @@ fn async_functions_are_recorded_as_others_are() {
     assert_eq!(lines, expected);
 }
 
-/// Is pending once.
+/// A future that is pending once.
 async fn yield_now() {
     let mut yielded = false;
     poll_fn(|_| if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending }).await;

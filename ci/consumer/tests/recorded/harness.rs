@@ -1,4 +1,5 @@
-//! Runs code with a recorder installed and shows what it recorded, a line for each record, in the order of the ring: a span when it ends.
+//! Runs code with a recorder installed and shows its records, one line each, in the order of the ring. A span
+//! comes when it ends.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -14,10 +15,10 @@ use throughline::{Clock, Recorder, Slots, SpanKind, Status, Value};
 
 static SLOTS: Slots<1024> = Slots::new();
 static RECORDER: Recorder = Recorder::new(&SLOTS, Clock::mock());
-/// The recorder has one current span and one reader, so tests take turns.
+/// Serialises the tests, because the recorder has one current span and one reader.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// What `f` recorded, such as `info "message" a=1 in outer` or `span outer a=1 Error`.
+/// The records of `f`, such as `info "message" a=1 in outer` or `span outer a=1 Error`.
 pub(crate) fn recorded(f: impl FnOnce()) -> Vec<String> {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     throughline::install(&RECORDER);
@@ -37,7 +38,7 @@ pub(crate) fn recorded(f: impl FnOnce()) -> Vec<String> {
     records.iter().map(|record| line(record, &names)).collect()
 }
 
-/// Polls a future until it is done; it must never wait for anything but being polled again.
+/// Polls a future until it is done. It must need nothing but being polled again.
 pub(crate) fn run<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     loop {
@@ -47,7 +48,7 @@ pub(crate) fn run<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// What is known and counted of the metrics whose name begins with `prefix`, in order of their names.
+/// The descriptions and values of the metrics whose name begins with `prefix`, sorted by name.
 pub(crate) fn counted(prefix: &str, f: impl FnOnce()) -> Vec<String> {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     throughline::install(&RECORDER);
@@ -118,7 +119,7 @@ fn line(record: &Record<'_>, names: &HashMap<usize, &str>) -> String {
     }
 }
 
-/// `Info` goes unsaid.
+/// Writes the level, unless it is `Info`.
 fn write_level(line: &mut String, blob: &Blob<'_>) {
     if let Some(level) = blob.level.filter(|level| *level != throughline::Level::Info) {
         _ = write!(line, " {level}");

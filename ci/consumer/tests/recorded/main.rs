@@ -1,4 +1,4 @@
-//! Runs the expansions and asserts what they recorded: names, levels, values with their types, status, and in which span.
+//! Runs the expansions and asserts their records: names, levels, typed values, statuses and spans.
 
 mod attributes;
 mod calls;

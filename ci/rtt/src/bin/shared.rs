@@ -1,4 +1,4 @@
-//! defmt and throughline over one RTT control block, each with a channel of its own.
+//! defmt and throughline with one RTT control block and a channel each.
 
 #![no_std]
 #![no_main]

@@ -1,4 +1,5 @@
-//! defmt and throughline, each with an RTT control block: this must not link, and the linker must say what to do.
+//! defmt and throughline with an RTT control block each: this must not link, and the linker must say what to
+//! do.
 
 #![no_std]
 #![no_main]

@@ -74,7 +74,7 @@ impl RollingFile {
     ///
     /// # Errors
     ///
-    /// When it cannot be made or written to. The message names it.
+    /// Fails if it cannot be made or written to. The message names it.
     pub fn open(self) -> io::Result<RollingWriter> {
         let named = |error: io::Error| {
             let path = self.path.display();
