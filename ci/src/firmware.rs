@@ -201,7 +201,9 @@ impl Capture {
     pub fn number(&self, name: &str) -> Result<u64> {
         let words = self.said(name)?;
         let number = words.first().and_then(|word| word.parse().ok());
-        number.with_context(|| format!("the firmware printed `{name} {}`, which is not a number", words.join(" ")))
+        number.with_context(|| {
+            format!("the firmware printed `{name} {}`, which is not a number", words.join(" "))
+        })
     }
 
     /// Bytes per record, from the number of records and the bytes they took after `name`.

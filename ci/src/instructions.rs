@@ -118,7 +118,8 @@ fn verdict(changes: &[Change], compilers: &[String], rustc: &str) -> Result<()> 
         text += "If the growth is worth it, accept it with `--update` and say why in the commit.\n";
     }
     if let Some(old) = compilers.first() {
-        text += &format!("The baselines are from {old}, this is {rustc}: figures differ between compilers.\n");
+        text +=
+            &format!("The baselines are from {old}, this is {rustc}: figures differ between compilers.\n");
     }
     bail!("{}", text.trim_end())
 }

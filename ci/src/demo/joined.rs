@@ -30,14 +30,23 @@ pub(super) fn run(server: &Server, firmware: &Firmware, tool: &Tool) -> Result<S
     let (trace_again, device_span) = ids(&from_device)?;
     let (trace_at_last, _) =
         ids(answer.header("traceparent").context("the second answer has no traceparent")?)?;
-    ensure!(trace == trace_again, "the microcontroller did not continue the trace: {from_service}, then {from_device}");
-    ensure!(trace == trace_at_last, "the service did not continue the trace: {from_device}, then {trace_at_last}");
+    ensure!(
+        trace == trace_again,
+        "the microcontroller did not continue the trace: {from_service}, then {from_device}"
+    );
+    ensure!(
+        trace == trace_at_last,
+        "the service did not continue the trace: {from_device}, then {trace_at_last}"
+    );
     let objects = tool.json(&capture)?;
     let command = objects.iter().find(|object| object["kind"] == "span" && object["name"] == "command");
     let command = command.context("the microcontroller recorded no span `command`")?;
     ensure!(command["trace_id"] == trace, "the span on the microcontroller is of another trace: {command}");
     ensure!(command["parent_span_id"] == service_span, "its parent is not the service's span: {command}");
-    ensure!(command["span_id"] == device_span, "its id is not the one that the microcontroller printed: {command}");
+    ensure!(
+        command["span_id"] == device_span,
+        "its id is not the one that the microcontroller printed: {command}"
+    );
 
     let of_service: Vec<String> = blocks(&drawn).into_iter().filter(|block| block.contains(trace)).collect();
     ensure!(

@@ -72,7 +72,8 @@ impl Qmp {
         if self.stream.read_line(&mut line).context("QEMU doesn't answer")? == 0 {
             bail!("QEMU has ended");
         }
-        serde_json::from_str(&line).with_context(|| format!("QEMU answered something other than JSON: {line}"))
+        serde_json::from_str(&line)
+            .with_context(|| format!("QEMU answered something other than JSON: {line}"))
     }
 }
 

@@ -23,7 +23,10 @@ pub(super) fn check(firmware: &Firmware, tool: &Tool, _: bool) -> Result<String>
         "the firmware made {emitted} records, the stream has {}",
         balance.emitted
     );
-    ensure!(caught >= CAUGHT, "only {caught} of {storms} interrupts came while the main loop was writing a record");
+    ensure!(
+        caught >= CAUGHT,
+        "only {caught} of {storms} interrupts came while the main loop was writing a record"
+    );
 
     // Time and number of the events of each context.
     let mut made: [Vec<(u64, u64)>; CONTEXTS] = Default::default();

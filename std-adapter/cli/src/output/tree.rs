@@ -214,7 +214,11 @@ impl<'elf> Output<'elf> for TreeText<'elf> {
                             self.tree.log(&views::log(event, Some(trace_id), &message));
                         }
                         Entry::Fields(event) => {
-                            self.tree.log(&views::log(event, Some(trace_id), "fields of a span that was not seen"));
+                            self.tree.log(&views::log(
+                                event,
+                                Some(trace_id),
+                                "fields of a span that was not seen",
+                            ));
                         }
                         Entry::Loss(loss) => self.tree.loss(views::loss(loss)),
                     }
