@@ -104,10 +104,10 @@ macro_rules! __metric_site {
         $crate::__metric_cells!([UpDownCounter 0 1] [$crate::__private::UpDownCounter::new] $name $unit $text $labels)
     };
     (Gauge $name:literal [] [] $unit:tt $text:tt $labels:tt [] []) => {
-        $crate::__metric_home!([0] [$crate::__private::Gauge::new] $name $unit $text $labels [] [0])
+        $crate::__metric_home!([0] [$crate::__private::Gauge::new, $crate::__private::Cell] $name $unit $text $labels [] [0])
     };
     (FloatGauge $name:literal [] [] $unit:tt $text:tt $labels:tt [] []) => {
-        $crate::__metric_home!([$crate::__private::FLOAT_GAUGE] [$crate::__private::FloatGauge::new] $name $unit $text $labels [] [0])
+        $crate::__metric_home!([$crate::__private::FLOAT_GAUGE] [$crate::__private::FloatGauge::new, $crate::__private::Cell] $name $unit $text $labels [] [0])
     };
     (Histogram $name:literal [$($scale:expr)?] [] $unit:tt $text:tt $labels:tt [] []) => {
         $crate::__metric_histogram!([$($scale)?] [0] false $name $unit $text $labels)
@@ -129,7 +129,7 @@ macro_rules! __metric_site {
         $crate::__metric_family!([UpDownCounter 0 1] [$crate::__private::UpDownCounterFamily::new] $name $unit $text [$($keys,)+] [$capacity])
     };
     (GaugeFamily $name:literal [] [] $unit:tt $text:tt [] [$($keys:literal,)+] [$capacity:expr]) => {
-        $crate::__metric_home!([0] [$crate::__private::GaugeFamily::new] $name $unit $text [] [$($keys,)+] [$crate::__private::capacity($capacity)])
+        $crate::__metric_home!([0] [$crate::__private::GaugeFamily::new, $crate::__private::Entry] $name $unit $text [] [$($keys,)+] [$crate::__private::capacity($capacity)])
     };
     (HistogramFamily $name:literal [$($scale:expr)?] [] $unit:tt $text:tt [] [$($keys:literal,)+] [$capacity:expr]) => {
         $crate::__metric_histogram_family!([$($scale)?] [0] $name $unit $text [$($keys,)+] [$capacity])
@@ -180,15 +180,15 @@ macro_rules! __metric_cells {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __metric_home {
-    ([$param:expr] [$($new:tt)*] $name:literal $unit:tt $text:tt $labels:tt $keys:tt [$capacity:expr]) => {{
+    ([$param:expr] [$new:path, $of:ty] $name:literal $unit:tt $text:tt $labels:tt $keys:tt [$capacity:expr]) => {{
         const __TL_CAPACITY: ::core::primitive::usize = $capacity;
         static __TL_CELLS: [$crate::__private::Cell; __TL_CAPACITY + 1] =
             [const { $crate::__private::Cell::new(0) }; __TL_CAPACITY + 1];
         static __TL_KEYS: [$crate::__private::SeriesKey; __TL_CAPACITY] =
             [const { $crate::__private::SeriesKey::new() }; __TL_CAPACITY];
-        static __TL_HOME: $crate::__private::Home = $crate::__private::Home::new();
+        static __TL_HOME: $crate::__private::Home<$of> = $crate::__private::Home::new();
         $crate::__metric_entry!(__TL_ENTRY, &__TL_CELLS, &__TL_KEYS, $crate::__metric_meta!(Gauge ($param) $name $unit $text $labels $keys));
-        $($new)*(&__TL_ENTRY, &__TL_HOME)
+        $new(&__TL_ENTRY, &__TL_HOME)
     }};
 }
 

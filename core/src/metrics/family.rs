@@ -7,7 +7,6 @@
 //! for another thread.
 
 use super::entry::Entry;
-use super::gauge::Site;
 use super::histogram::{self, counted};
 use super::home::Home;
 use super::metric::Metric;
@@ -86,14 +85,17 @@ impl<const L: usize> UpDownCounterFamily<L> {
 /// depth.sub(["mail"], 1);
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct GaugeFamily<const L: usize>(Site);
+pub struct GaugeFamily<const L: usize> {
+    entry: &'static Entry,
+    home: &'static Home<Entry>,
+}
 
 impl<const L: usize> GaugeFamily<L> {
     /// The macro calls this.
     #[doc(hidden)]
     #[inline(always)]
-    pub const fn new(entry: &'static Entry, home: &'static Home) -> Self {
-        GaugeFamily(Site { entry, home })
+    pub const fn new(entry: &'static Entry, home: &'static Home<Entry>) -> Self {
+        GaugeFamily { entry, home }
     }
 
     /// Sets the series with these label values. Label sets without a slot share the overflow series, which
@@ -124,7 +126,7 @@ impl<const L: usize> GaugeFamily<L> {
     }
 
     fn cell(self, labels: &[&str; L]) -> Option<&'static Cell> {
-        let home = self.0.home.of(self.0.entry)?;
+        let home = self.home.of(self.entry)?;
         home.cells.get(find(home.keys, labels))
     }
 }

@@ -20,11 +20,11 @@ impl Gauge {
     /// The macro calls this.
     #[doc(hidden)]
     #[inline(always)]
-    pub const fn new(entry: &'static Entry, home: &'static Home) -> Gauge {
+    pub const fn new(entry: &'static Entry, home: &'static Home<Cell>) -> Gauge {
         Gauge(Site { entry, home })
     }
 
-    /// Sets the value. Cost: three loads, two branches and a store.
+    /// Sets the value. Cost: a load, a branch and a store.
     #[inline(always)]
     pub fn set(self, value: impl Integer) {
         if let Some(cell) = self.0.cell() {
@@ -80,7 +80,7 @@ impl FloatGauge {
     /// The macro calls this.
     #[doc(hidden)]
     #[inline(always)]
-    pub const fn new(entry: &'static Entry, home: &'static Home) -> FloatGauge {
+    pub const fn new(entry: &'static Entry, home: &'static Home<Cell>) -> FloatGauge {
         FloatGauge(Site { entry, home })
     }
 
@@ -139,9 +139,9 @@ pub(super) fn float(cell: Count) -> Float {
 
 /// A callsite of a gauge.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Site {
-    pub(super) entry: &'static Entry,
-    pub(super) home: &'static Home,
+struct Site {
+    entry: &'static Entry,
+    home: &'static Home<Cell>,
 }
 
 impl Site {
@@ -149,7 +149,7 @@ impl Site {
     /// read it.
     #[inline(always)]
     fn cell(self) -> Option<&'static Cell> {
-        self.home.of(self.entry)?.cells.first()
+        self.home.of(self.entry)
     }
 }
 

@@ -7,17 +7,17 @@
 //!
 //! | scale | worst relative error | cells of 32 bits | bytes | cells of 64 bits | bytes |
 //! |---|---|---|---|---|---|
-//! | 0 | 33.33 % | 36 | 144 | 69 | 552 |
-//! | 1 | 17.16 % | 68 | 272 | 133 | 1064 |
-//! | 2 | 8.64 % | 132 | 528 | 261 | 2088 |
-//! | 3 | 4.33 % | 260 | 1040 | 517 | 4136 |
-//! | 4 | 2.17 % | 516 | 2064 | 1029 | 8232 |
+//! | 0 | 33.33 % | 36 | 144 | 70 | 560 |
+//! | 1 | 17.16 % | 68 | 272 | 134 | 1072 |
+//! | 2 | 8.64 % | 132 | 528 | 262 | 2096 |
+//! | 3 | 4.33 % | 260 | 1040 | 518 | 4144 |
+//! | 4 | 2.17 % | 516 | 2064 | 1030 | 8240 |
 //!
 //! Cells have 64 bits where the target has 64-bit atomics, else 32. They hold the zeros, the sum, the buckets
-//! and, if they have 64 bits, the least and the greatest value. On a server each thread that records gets its
-//! own cells on first use. Histograms with 32-bit cells keep no least and greatest value, because the
-//! instruction budget has no room for them; readers use the bounds of the outermost non-empty buckets
-//! instead.
+//! and, if they have 64 bits, the least and the greatest value and the size of the range between them, so that
+//! one comparison tells whether a value changes either. On a server each thread that records gets its own cells
+//! on first use. Histograms with 32-bit cells keep no least and greatest value, because the instruction budget
+//! has no room for them; readers use the bounds of the outermost non-empty buckets instead.
 //!
 //! A histogram of fractions (`histogram!("…" as f64)`) counts multiples of 2^-`fraction_bits` in the same
 //! cells. A power of two moves every boundary to another boundary, so the buckets stay OTLP's, and only the
@@ -44,8 +44,12 @@ pub(crate) const LEAST: usize = 2;
 /// Index of the cell with the greatest value.
 #[cfg(target_has_atomic = "64")]
 pub(crate) const GREATEST: usize = 3;
+/// Index of the cell with the number of integers from the least value to the greatest one, both included; 0
+/// before the first value. Used only in a thread's own cells.
+#[cfg(all(feature = "std", target_has_atomic = "64"))]
+pub(crate) const RANGE: usize = 4;
 /// Index of the first bucket.
-pub(crate) const BUCKETS: usize = if Count::BITS == 64 { 4 } else { 3 };
+pub(crate) const BUCKETS: usize = if Count::BITS == 64 { 5 } else { 3 };
 
 /// The number of cells of a histogram with this scale.
 ///
@@ -112,7 +116,7 @@ pub(super) fn counted<const UNIT: u64, const FRACTION: u32>(value: impl Measure)
 #[cfg_attr(not(target_os = "none"), inline(always))]
 pub(super) fn record<const SCALE: u32>(metric: Metric, at: usize, value: Count) {
     let bucket = if value == 0 { ZEROS } else { BUCKETS + position_at::<SCALE>(value) };
-    metric.record(at, at + bucket, value);
+    metric.record(at, bucket, const { cells(SCALE) }, value);
 }
 
 /// The bucket of a value: ⌈log2(value) · 2^scale⌉, which is OTLP's index + 1. `None` for 0, which belongs to

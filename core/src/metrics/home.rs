@@ -10,25 +10,46 @@
 //! home looks it up again and finds the same one.
 
 use super::entry::Entry;
+use crate::sync::Cell;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
-/// The home that a gauge's callsite remembers. The macros make it.
+/// What a gauge's callsite remembers of its home: the cell, or for a family, which needs the labels too, the
+/// entry. The macros make it.
 #[derive(Debug)]
-pub struct Home(AtomicPtr<Entry>);
+pub struct Home<T: InHome>(AtomicPtr<T>);
 
-impl Home {
+/// What a callsite can remember of its home.
+pub trait InHome: Sized + 'static {
+    /// This part of the home.
+    #[doc(hidden)]
+    fn of(home: &'static Entry) -> Option<&'static Self>;
+}
+
+impl InHome for Entry {
+    fn of(home: &'static Entry) -> Option<&'static Entry> {
+        Some(home)
+    }
+}
+
+impl InHome for Cell {
+    fn of(home: &'static Entry) -> Option<&'static Cell> {
+        home.cells.first()
+    }
+}
+
+impl<T: InHome> Home<T> {
     /// The macros call this.
     #[doc(hidden)]
     #[allow(clippy::new_without_default)]
-    pub const fn new() -> Home {
+    pub const fn new() -> Home<T> {
         Home(AtomicPtr::new(core::ptr::null_mut()))
     }
 
-    /// The home of `entry`, the callsite that this value belongs to. `None` while the program has no
+    /// What `entry`, the callsite that this value belongs to, needs of its home. `None` while the program has no
     /// recorder.
     #[inline(always)]
-    pub(super) fn of(&self, entry: &'static Entry) -> Option<&'static Entry> {
-        // SAFETY: the pointer is null or a `&'static Entry`, because only `look_up` stores it. An entry is
+    pub(super) fn of(&self, entry: &'static Entry) -> Option<&'static T> {
+        // SAFETY: the pointer is null or a `&'static T`, because only `look_up` stores it. An entry or a cell is
         // constant except for its atomics, so no stronger order is needed.
         match unsafe { self.0.load(Ordering::Relaxed).cast_const().as_ref() } {
             None => self.look_up(entry),
@@ -38,10 +59,10 @@ impl Home {
 
     #[cold]
     #[inline(never)]
-    fn look_up(&self, entry: &'static Entry) -> Option<&'static Entry> {
-        // The black box keeps the compiler from replacing the entry by its known content. The reference is
-        // what keeps the entry in the linker's table of all metrics.
-        let home = core::hint::black_box(entry).home()?;
+    fn look_up(&self, entry: &'static Entry) -> Option<&'static T> {
+        // `black_box` keeps the compiler from replacing the entry by its known content. The reference is what
+        // keeps the entry in the linker's table of all metrics.
+        let home = T::of(core::hint::black_box(entry).home()?)?;
         self.0.store(core::ptr::from_ref(home).cast_mut(), Ordering::Relaxed);
         Some(home)
     }

@@ -47,10 +47,10 @@ impl Metric {
         #[cfg(registered_callsites)]
         {
             #[cfg(feature = "std")]
-            if let Some(cell) = self.entry.thread_cell(i) {
-                return add_to_own(cell, n);
+            if let Some(own) = self.entry.thread_cells(i, 1) {
+                return add_to_own::<0>(own, n);
             }
-            self.entry.add_shared(&self.cells[i], n);
+            add_apart(self.entry, i, n);
         }
         #[cfg(not(registered_callsites))]
         add_to_shared(&self.cells[i], n);
@@ -63,7 +63,9 @@ impl Metric {
         #[cfg(registered_callsites)]
         {
             #[cfg(feature = "std")]
-            if let Some(cell) = self.entry.thread_cell(i) {
+            if let Some([cell]) =
+                self.entry.thread_cells(i, 1).or_else(|| self.entry.thread_cells_at_first(i, 1))
+            {
                 let (sum, overflow) = (cell.load(Relaxed) as Signed).overflowing_add(n);
                 cell.store(sum as Count, Relaxed);
                 if overflow && WIDE {
@@ -88,7 +90,9 @@ impl Metric {
         #[cfg(registered_callsites)]
         {
             #[cfg(all(feature = "std", target_has_atomic = "64"))]
-            if let Some(cell) = self.entry.thread_cell(0) {
+            if let Some([cell]) =
+                self.entry.thread_cells(0, 1).or_else(|| self.entry.thread_cells_at_first(0, 1))
+            {
                 return cell.store((Float::from_bits(cell.load(Relaxed)) + n).to_bits(), Relaxed);
             }
             if !self.entry.ready() {
@@ -98,74 +102,56 @@ impl Metric {
         super::gauge::add_float(&self.cells[0], n);
     }
 
-    /// Counts a value of a histogram: `at` is the histogram's first cell, `bucket` the cell of the bucket.
+    /// Counts a value of a histogram that has `count` cells, of which `at` is the first. `bucket` is the index of
+    /// the bucket's cell among them.
     #[cfg(target_has_atomic = "64")]
     #[inline(always)]
-    pub(super) fn record(self, at: usize, bucket: usize, value: Count) {
+    pub(super) fn record(self, at: usize, bucket: usize, count: usize, value: Count) {
         #[cfg(registered_callsites)]
         {
             #[cfg(feature = "std")]
-            if self.record_in_own(at, bucket, value) {
-                return;
+            if let Some(own) = self.entry.thread_cells(at, count) {
+                return record_in_own(own, bucket, value);
             }
-            record_apart(self.entry, self.cells, at, bucket, value);
+            record_apart(self.entry, at, bucket, count, value);
         }
         #[cfg(not(registered_callsites))]
-        record_in_shared(self.cells, at, bucket, value);
+        record_in_shared(&self.cells[at..at + count], bucket, value);
     }
 
-    /// Counts in this thread's cells. Returns false when the thread has none for the metric.
-    #[cfg(all(feature = "std", target_has_atomic = "64"))]
-    #[inline(always)]
-    fn record_in_own(self, at: usize, bucket: usize, value: Count) -> bool {
-        use super::histogram::{GREATEST, LEAST, SUM};
-        let Some(cells) = self.entry.thread_cells() else { return false };
-        let Some(bucket) = cells.get(bucket) else { return false };
-        let Some(head) =
-            cells.get(at..).and_then(|cells| cells.first_chunk::<{ super::histogram::BUCKETS }>())
-        else {
-            return false;
-        };
-        bucket.store(bucket.load(Relaxed).wrapping_add(1), Relaxed);
-        add_to_own(&head[SUM], value);
-        if !value > head[LEAST].load(Relaxed) {
-            head[LEAST].store(!value, Relaxed);
-        }
-        if value > head[GREATEST].load(Relaxed) {
-            head[GREATEST].store(value, Relaxed);
-        }
-        true
-    }
-
-    /// Counts a value of a histogram: `at` is the histogram's first cell, `bucket` the cell of the bucket.
+    /// Counts a value of a histogram that has `count` cells, of which `at` is the first. `bucket` is the index of
+    /// the bucket's cell among them.
     #[cfg(not(target_has_atomic = "64"))]
     #[inline(always)]
-    pub(super) fn record(self, at: usize, bucket: usize, value: Count) {
+    pub(super) fn record(self, at: usize, bucket: usize, _count: usize, value: Count) {
         use super::histogram::SUM;
         #[cfg(registered_callsites)]
         if !self.entry.ready() {
             return;
         }
         let sum = at + SUM;
-        crate::sync::count_and_sum(&self.cells[bucket], &self.cells[sum], &self.cells[sum + 1], value);
+        crate::sync::count_and_sum(&self.cells[at + bucket], &self.cells[sum], &self.cells[sum + 1], value);
     }
 }
 
 /// Whether cells have 64 bits. Readers extend 32-bit cells, so these must wrap.
 const WIDE: bool = Count::BITS == 64;
 
-/// Adds to a cell that only this thread writes.
+/// Adds to cell `AT` of cells that only this thread writes.
 #[cfg(feature = "std")]
 #[inline(always)]
-fn add_to_own(cell: &Cell, n: Count) {
+fn add_to_own<const AT: usize>(own: &[Cell], n: Count) {
+    let cell = &own[AT];
     #[cfg(all(target_arch = "x86_64", not(miri)))]
-    // SAFETY: this adds to a word that is an atomic. No lock prefix is needed: other threads only read the
-    // word, and a signal handler on this thread runs before or after the instruction.
+    // SAFETY: this adds to a word that is an atomic and in bounds, because it was indexed above. No lock prefix is
+    // needed: other threads only read the word, and a signal handler on this thread runs before or after the
+    // instruction.
     unsafe {
         core::arch::asm!(
-            "add qword ptr [{cell}], {n}",
+            "add qword ptr [{own} + {at}], {n}",
             "jc {full}",
-            cell = in(reg) cell.as_ptr(),
+            own = in(reg) own.as_ptr(),
+            at = const AT * size_of::<Cell>(),
             n = in(reg) n,
             full = label { fill(cell) },
             options(nostack),
@@ -216,26 +202,75 @@ pub(super) fn add_to_shared(cell: &Cell, n: Count) {
     cell.fetch_add(n, Relaxed);
 }
 
-/// [`Metric::record`] for threads without their own cells, and for metrics that have no index in them yet.
-/// The parts of the metric are passed separately, so that they stay in registers.
+/// [`Metric::add`] for threads that have no recorder yet or no cells of their own, and for metrics that have no
+/// index in them yet.
+#[cfg(registered_callsites)]
+#[cfg_attr(feature = "std", cold)]
+#[inline(never)]
+fn add_apart(entry: &'static Entry, i: usize, n: Count) {
+    #[cfg(feature = "std")]
+    if let Some(own) = entry.thread_cells_at_first(i, 1) {
+        return add_to_own::<0>(own, n);
+    }
+    if entry.ready() {
+        add_to_shared(&entry.cells[i], n);
+    }
+}
+
+/// Counts a value in the cells of a histogram that only this thread writes.
+#[cfg(all(feature = "std", target_has_atomic = "64"))]
+#[inline(always)]
+fn record_in_own(own: &[Cell], bucket: usize, value: Count) {
+    use super::histogram::{LEAST, RANGE, SUM};
+    let bucket = &own[bucket];
+    bucket.store(bucket.load(Relaxed).wrapping_add(1), Relaxed);
+    add_to_own::<SUM>(own, value);
+    // One comparison covers both extremes: the distance from the least value wraps for a value below it.
+    let range = own[RANGE].load(Relaxed);
+    let above_least = value.wrapping_add(own[LEAST].load(Relaxed)).wrapping_add(1);
+    if above_least >= range {
+        widen(own, value);
+    }
+}
+
+/// Makes a value the least or the greatest one, or both.
+#[cfg(all(feature = "std", target_has_atomic = "64"))]
+#[cold]
+#[inline(never)]
+fn widen(own: &[Cell], value: Count) {
+    use super::histogram::{GREATEST, LEAST, RANGE};
+    // A signal handler on this thread may do the same in between, so the extremes are changed atomically. The
+    // range may come out too small then; the next value outside it calls this function again.
+    if !value > own[LEAST].load(Relaxed) {
+        own[LEAST].fetch_max(!value, Relaxed);
+    }
+    if value > own[GREATEST].load(Relaxed) {
+        own[GREATEST].fetch_max(value, Relaxed);
+    }
+    let (least, greatest) = (!own[LEAST].load(Relaxed), own[GREATEST].load(Relaxed));
+    own[RANGE].store(greatest.wrapping_sub(least).wrapping_add(1), Relaxed);
+}
+
+/// [`Metric::record`] for threads that have no recorder yet or no cells of their own, and for metrics that have
+/// no index in them yet.
 #[cfg(all(registered_callsites, target_has_atomic = "64"))]
 #[cfg_attr(feature = "std", cold)]
 #[inline(never)]
-fn record_apart(entry: &'static Entry, cells: &'static [Cell], at: usize, bucket: usize, value: Count) {
+fn record_apart(entry: &'static Entry, at: usize, bucket: usize, count: usize, value: Count) {
+    #[cfg(feature = "std")]
+    if let Some(own) = entry.thread_cells_at_first(at, count) {
+        return record_in_own(own, bucket, value);
+    }
     if entry.ready() {
-        #[cfg(feature = "std")]
-        if (Metric { cells, entry }).record_in_own(at, bucket, value) {
-            return;
-        }
-        record_in_shared(cells, at, bucket, value);
+        record_in_shared(&entry.cells[at..at + count], bucket, value);
     }
 }
 
 #[cfg(target_has_atomic = "64")]
-fn record_in_shared(cells: &[Cell], at: usize, bucket: usize, value: Count) {
+fn record_in_shared(cells: &[Cell], bucket: usize, value: Count) {
     use super::histogram::{GREATEST, LEAST, SUM};
     cells[bucket].fetch_add(1, Relaxed);
-    add_to_shared(&cells[at + SUM], value);
-    cells[at + LEAST].fetch_max(!value, Relaxed);
-    cells[at + GREATEST].fetch_max(value, Relaxed);
+    add_to_shared(&cells[SUM], value);
+    cells[LEAST].fetch_max(!value, Relaxed);
+    cells[GREATEST].fetch_max(value, Relaxed);
 }

@@ -298,10 +298,10 @@ pub(crate) fn get() -> Option<&'static Recorder> {
 }
 #[cfg(all(not(feature = "std"), registered_callsites))]
 pub(crate) use get as get_to_record;
-#[cfg(straight)]
-pub(crate) use thread::straight;
 #[cfg(feature = "std")]
-pub(crate) use thread::{get, get_to_record, refuse};
+pub(crate) use thread::{get, get_to_record, refuse, thread_cells};
+#[cfg(straight)]
+pub(crate) use thread::{straight, straight_for_spans};
 
 #[inline(always)]
 fn installed() -> Option<&'static Recorder> {

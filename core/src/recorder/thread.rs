@@ -9,7 +9,9 @@ extern crate std;
 
 use super::Recorder;
 use super::pool::{Membership, Pool, Pooled};
+use crate::clock::Clock;
 use crate::list::{Link, Linked};
+use crate::ring::Slots;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
@@ -61,9 +63,20 @@ std::thread_local! {
     /// The same recorder if spans and events may take the straight path. Null sends the caller to the general
     /// path, for whatever reason.
     static STRAIGHT: Cell<*const Recorder> = const { Cell::new(core::ptr::null()) };
+    /// The same for spans, but [`NOWHERE`] instead of null. Its place is outside any trace, which sends a span to
+    /// the general path anyway, so beginning a span needs no check for null.
+    static STRAIGHT_SPANS: Cell<*const Recorder> = const { Cell::new(&raw const NOWHERE) };
+    /// `CURRENT` for metrics, but [`NOWHERE`] instead of null. It has no cells, so the bounds check that finds a
+    /// metric without a cell also finds a thread without a recorder.
+    static WITH_CELLS: Cell<*const Recorder> = const { Cell::new(&raw const NOWHERE) };
     /// Whether this thread has been told to record nothing.
     static MUTED: Cell<bool> = const { Cell::new(false) };
 }
+
+/// Stands for a missing recorder. Nothing is recorded here, so its place stays outside any trace. It has no metric
+/// cells.
+static NOWHERE: Recorder = Recorder::new(&NO_SLOTS, Clock::mock());
+static NO_SLOTS: Slots<8> = Slots::new();
 
 static THREADS: Pool<Recorder> = Pool::new();
 static HOOK: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
@@ -75,11 +88,18 @@ pub type ThreadHook = fn() -> Option<&'static Recorder>;
 /// The recorder of this thread, made on the thread's first record. Cost: a thread-local read and a branch.
 #[inline(always)]
 pub(crate) fn get() -> Option<&'static Recorder> {
-    // SAFETY: only `first_use` stores this pointer, and it stores null or a `&'static Recorder`.
+    // SAFETY: only `set_current` stores this pointer, and it stores null or a `&'static Recorder`.
     match unsafe { CURRENT.get().as_ref() } {
         None => first_use(),
         some => some,
     }
+}
+
+/// The metric cells of this thread; empty before its first record. Cost: a thread-local read.
+#[inline(always)]
+pub(crate) fn thread_cells() -> &'static [crate::sync::Cell] {
+    // SAFETY: the pointer is a `&'static Recorder` from the start, and `set_current` alone stores another.
+    unsafe { &*WITH_CELLS.get() }.thread.cells
 }
 
 /// The recorder of this thread for a record. If there is none, the record is counted as lost. Where nothing
@@ -117,8 +137,27 @@ pub(crate) fn refuse() -> Option<&'static Recorder> {
 #[cfg(straight)]
 #[inline(always)]
 pub(crate) fn straight() -> Option<&'static Recorder> {
-    // SAFETY: only `first_use` stores this pointer, and it stores null or a `&'static Recorder`.
+    // SAFETY: only `set_current` stores this pointer, and it stores null or a `&'static Recorder`.
     unsafe { STRAIGHT.get().as_ref() }
+}
+
+/// The recorder of this thread if spans may take the straight path, else [`NOWHERE`], whose root is 0 as it is
+/// outside any trace. Cost: a thread-local read.
+#[cfg(straight)]
+#[inline(always)]
+pub(crate) fn straight_for_spans() -> &'static Recorder {
+    // SAFETY: the pointer is a `&'static Recorder` from the start, and `set_current` alone stores another.
+    unsafe { &*STRAIGHT_SPANS.get() }
+}
+
+fn set_current(recorder: Option<&'static Recorder>) {
+    let straight = recorder.filter(|recorder| recorder.thread.straight);
+    let or_null =
+        |recorder: Option<&'static Recorder>| recorder.map_or(core::ptr::null(), core::ptr::from_ref);
+    CURRENT.set(or_null(recorder));
+    STRAIGHT.set(or_null(straight));
+    STRAIGHT_SPANS.set(straight.unwrap_or(&NOWHERE));
+    WITH_CELLS.set(recorder.unwrap_or(&NOWHERE));
 }
 
 #[cold]
@@ -134,9 +173,8 @@ fn first_use() -> Option<&'static Recorder> {
     // SAFETY: only `set_thread_hook` stores this pointer, and it stores a `ThreadHook`.
     let hook = unsafe { core::mem::transmute::<*mut (), ThreadHook>(hook) };
     let recorder = hook();
-    if let Some(recorder) = recorder {
-        CURRENT.set(recorder);
-        STRAIGHT.set(if recorder.thread.straight { recorder } else { core::ptr::null() });
+    if recorder.is_some() {
+        set_current(recorder);
     }
     recorder
 }
@@ -162,9 +200,10 @@ pub fn acquire_thread(make: impl FnOnce() -> Option<&'static Recorder>) -> Optio
 
 /// Releases the running thread's recorder for the next thread that needs one.
 pub fn release_thread() {
-    STRAIGHT.set(core::ptr::null());
     // SAFETY: as in `get`.
-    if let Some(recorder) = unsafe { CURRENT.replace(core::ptr::null()).as_ref() } {
+    let recorder = unsafe { CURRENT.get().as_ref() };
+    set_current(None);
+    if let Some(recorder) = recorder {
         recorder.clear_place();
         THREADS.release(recorder);
     }
@@ -174,8 +213,7 @@ pub fn release_thread() {
 /// readers find none, and the metrics counted in them are forgotten. For a process that was forked from one
 /// that records. Call it while no other thread records. It does only what a signal handler may do.
 pub fn forget_threads() {
-    STRAIGHT.set(core::ptr::null());
-    CURRENT.set(core::ptr::null());
+    set_current(None);
     THREADS.clear();
     REFUSED.store(0, Ordering::Relaxed);
 }

@@ -4,10 +4,11 @@
 use super::{Special, special};
 use crate::callsite::{Blob, Kind};
 use crate::list::{Iter, Link, Linked, List};
-use crate::metrics::metric::add_to_shared;
 use crate::metrics::series::SeriesKey;
 use crate::metrics::shape::shape_of;
-use crate::sync::{Cell, Count};
+use crate::sync::Cell;
+#[cfg(feature = "std")]
+use crate::sync::Count;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// A metric in the list of all metrics in use.
@@ -108,19 +109,24 @@ impl Entry {
         false
     }
 
-    /// Cell `i` of this metric in this thread's cells, if the thread has it.
+    /// This thread's cells of this metric: `count` cells, at least one, from the cell `at` on. `None` when the
+    /// thread does not have all of them.
     #[cfg(feature = "std")]
     #[inline(always)]
-    pub(crate) fn thread_cell(&'static self, i: usize) -> Option<&'static Cell> {
-        let recorder = crate::recorder::get()?;
-        recorder.thread.cells.get(self.base.load(Ordering::Relaxed).wrapping_add(i))
+    pub(crate) fn thread_cells(&'static self, at: usize, count: usize) -> Option<&'static [Cell]> {
+        let cells = crate::recorder::thread_cells();
+        let first = self.base.load(Ordering::Relaxed).wrapping_add(at);
+        let last = first.wrapping_add(count - 1);
+        // SAFETY: `last` is in bounds. `first` is not greater, because no base is so near to the greatest `usize`
+        // that `last` could wrap.
+        (last < cells.len()).then(|| unsafe { cells.get_unchecked(first..=last) })
     }
 
-    /// This thread's cells from the metric's first one on, if it has any.
-    #[cfg(all(feature = "std", target_has_atomic = "64"))]
-    #[inline(always)]
-    pub(crate) fn thread_cells(&'static self) -> Option<&'static [Cell]> {
-        crate::recorder::get()?.thread.cells.get(self.base.load(Ordering::Relaxed)..)
+    /// As [`Entry::thread_cells`], but gives the thread a recorder first if it has none yet.
+    #[cfg(feature = "std")]
+    pub(crate) fn thread_cells_at_first(&'static self, at: usize, count: usize) -> Option<&'static [Cell]> {
+        crate::recorder::get()?;
+        self.thread_cells(at, count)
     }
 
     /// Calls `f` with cell `i` of every thread.
@@ -133,16 +139,6 @@ impl Entry {
                     f(cell.load(Ordering::Relaxed));
                 }
             });
-        }
-    }
-
-    /// Adds to a cell that all threads share. Used by threads without their own cells, and before the metric
-    /// has an index in them.
-    #[cfg_attr(feature = "std", cold)]
-    #[inline(never)]
-    pub(crate) fn add_shared(&'static self, cell: &'static Cell, n: Count) {
-        if self.ready() {
-            add_to_shared(cell, n);
         }
     }
 
