@@ -208,9 +208,23 @@ pub(crate) fn processor_ticks() -> Word {
     if cfg!(miri) {
         return mock::now();
     }
+    let ticks: Word;
+    // The compiler's intrinsic joins the two halves in one of their registers. The next read overwrites that
+    // register, so every span would need one more move.
     // SAFETY: every x86-64 processor has RDTSC, and no operating system that we know of forbids it in user
-    // code.
-    unsafe { core::arch::x86_64::_rdtsc() as Word }
+    // code. Only registers are written.
+    unsafe {
+        core::arch::asm!(
+            "rdtsc",
+            "shl rdx, 32",
+            "lea {ticks}, [rax + rdx]",
+            out("rax") _,
+            out("rdx") _,
+            ticks = lateout(reg) ticks,
+            options(nomem, nostack),
+        );
+    }
+    ticks
 }
 
 #[cfg(target_arch = "aarch64")]

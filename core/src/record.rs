@@ -103,7 +103,7 @@ impl<'a> Record<'a> {
         let callsite = head.callsite;
         Some(match head.kind() {
             kind @ (RecordKind::Span | RecordKind::SpanBusy | RecordKind::SpanLong) => {
-                let [id, parent, root, start, low] = *body.first_chunk::<5>()?;
+                let [id, parent, root, start, end] = *body.first_chunk::<5>()?;
                 let id = root_id(id);
                 // A span without a parent is a root, whatever its root word holds.
                 let (parent, root) = if is_outside(parent) {
@@ -113,7 +113,7 @@ impl<'a> Record<'a> {
                     (span_id(parent, root), root_id(root))
                 };
                 let mut rest = &body[5..];
-                let mut duration = low as u64;
+                let mut duration = end.wrapping_sub(start) as u64;
                 let mut busy = None;
                 if kind == RecordKind::SpanLong {
                     let ([high, b0, b1], r) = rest.split_first_chunk::<3>()?;

@@ -10,7 +10,7 @@ use loom::thread;
 use std::sync::Arc;
 use throughline::adapter::ring::{Head, Mode, RawRecord, RecordKind, Ring, Slot};
 use throughline::list::{Link, Linked};
-use throughline::registration::{Directory, FIRST, OFF, Registered, Registration};
+use throughline::registration::{Directory, FIRST, NEW, OFF, Registered, Registration};
 
 /// The settings that switch callsites: a callsite is on if both are 0.
 struct Settings([AtomicUsize; 2]);
@@ -59,8 +59,8 @@ impl Program {
     fn enabled(&self, site: usize) -> Option<u32> {
         match self.sites[site].registration.state() {
             OFF => None,
-            state if state >= FIRST => Some(state),
-            _ => self.directory.register(self.sites[site]),
+            NEW => self.directory.register(self.sites[site]),
+            state => Some(state),
         }
     }
 

@@ -75,15 +75,15 @@ fn spans_and_events_are_deltas_against_the_registers() {
     let all = [
         // A root, because it has no parent: id 6, from 1001 to 1003. Its third word is the previous place's
         // root word, not its own root.
-        made(Span, 0, 0, &[6, 0, 4, 1001, 2]),
+        made(Span, 0, 0, &[6, 0, 4, 1001, 1003]),
         // Below it, in the same trace.
-        made(Span, 0, 0, &[8, 6, 6, 1002, 3]),
+        made(Span, 0, 0, &[8, 6, 6, 1002, 1005]),
         // In another trace.
-        made(Span, 0, 0, &[9, 7, 3, 1005, 0]),
+        made(Span, 0, 0, &[9, 7, 3, 1005, 1005]),
         // With status error, and busy for 1 tick.
-        made(SpanBusy, 2, 0, &[10, 9, 3, 1005, 2, 1]),
+        made(SpanBusy, 2, 0, &[10, 9, 3, 1005, 1007, 1]),
         // Cancelled: it has an extension but no busy time.
-        made(Span, 3, 0, &[11, 9, 3, 1007, 0]),
+        made(Span, 3, 0, &[11, 9, 3, 1007, 1007]),
         made(Event, 0, 0, &[1007, MADE | 10, MADE | 3]),
         made(Event, 0, 0, &[1008, MADE | 10, MADE | 2]),
         made(Event, 0, 0, &[1008, 0, 0]),

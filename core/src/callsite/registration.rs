@@ -11,11 +11,12 @@
 use crate::list::{Iter, Link, Linked, List};
 use crate::sync::{AcqRel, Acquire, AtomicU32, Relaxed, Release, SeqCst, const_unless_loom, fence};
 
-/// State of a callsite that was filtered out.
-pub const OFF: u32 = 1;
-/// Numbers begin after the states that are none.
+/// State of a callsite that was filtered out. This, the numbers and [`NEW`] are zero, positive and negative, so that one comparison tells all three.
+pub const OFF: u32 = 0;
+/// The first number.
 pub const FIRST: u32 = 2;
-const NEW: u32 = 0;
+/// State before the first use.
+pub const NEW: u32 = 1 << 31;
 /// Numbers end where a record's head ends.
 const LAST: u32 = u16::MAX as u32;
 
@@ -55,7 +56,7 @@ impl<T> Registration<T> {
         }
     }
 
-    /// [`OFF`], or its number when that is at least [`FIRST`]; anything else says that it must register first.
+    /// [`OFF`], or its number when that is at least [`FIRST`], or [`NEW`], which says that it must register first.
     #[inline(always)]
     pub fn state(&self) -> u32 {
         self.state.load(Relaxed)
@@ -100,7 +101,7 @@ impl<T: Registered> Directory<T> {
             }
         }
         self.decide(member);
-        Some(it.state.load(Relaxed)).filter(|state| *state >= FIRST)
+        Some(it.state.load(Relaxed)).filter(|state| *state != OFF)
     }
 
     /// Decides anew about every member; to be called after settings changed. Cost: a walk over all members.

@@ -1,6 +1,6 @@
 //! Callsites that register themselves on first use, and the filter that switches them on and off.
 
-use super::registration::{Directory, FIRST, OFF, Registered, Registration};
+use super::registration::{Directory, OFF, Registered, Registration};
 use super::{Blob, CallsiteId};
 use crate::list::{Link, Linked};
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
@@ -35,10 +35,7 @@ impl Callsite {
         if state == OFF {
             return None;
         }
-        if state >= FIRST {
-            return Some(CallsiteId { id: state });
-        }
-        self.first_use()
+        if (state as i32) < 0 { self.first_use() } else { Some(CallsiteId { id: state }) }
     }
 
     #[cold]

@@ -45,7 +45,7 @@ const _: () = assert!(Word::BITS == 32 || Word::BITS == 64, "throughline needs 3
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum RecordKind {
-    /// id, parent, root, start, duration, fields.
+    /// id, parent, root, start, end, fields.
     Span = 0,
     /// Like a span, with the busy time before the fields.
     SpanBusy = 1,

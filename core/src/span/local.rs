@@ -6,12 +6,12 @@
 //! inside the span can panic. On x86-64 with fat link-time optimisation, a callsite takes about 350 bytes
 //! without fields and 410 bytes with two, or 510 to 540 bytes if a panic can end the span.
 
-use super::{APART, CARRIED, NOT_RECORDED, Span, State, is_panicking, panic};
+use super::{APART, CARRIED, NOT_RECORDED, Span, State, initialised, is_panicking, panic};
 use crate::Status;
 use crate::callsite::CallsiteId;
 use crate::clock::processor_ticks;
 use crate::fields::{Fields, head_types, min_words};
-use crate::recorder::{Recorder, refuse, straight};
+use crate::recorder::{Recorder, refuse, straight_for_spans};
 use crate::ring::{Head, RecordKind, Word};
 use core::mem::{ManuallyDrop, MaybeUninit};
 
@@ -23,17 +23,13 @@ pub(super) struct Running {
     more: [MaybeUninit<Word>; CARRIED - IN_SLOT],
 }
 
-/// The part of a span that fits in one slot of the ring; like a slot, it is one cache line.
+/// The part of a span that fits in one slot of the ring, and two numbers that the callsite knows.
 #[derive(Clone, Copy, Debug)]
 struct InSlot {
     recorder: &'static Recorder,
-    /// The lower half of the record's first word. The upper half is 0.
-    head: u32,
-    /// A combination of [`GENERAL`], [`FIRST`] and [`OUT`].
-    flags: u16,
-    /// The number of field words. It is not one of the flags, because each callsite knows it at compile time.
-    /// It is 0 only for a span that began on the straight path.
-    carried: u16,
+    /// The record's first word, made by [`Head::to_word`]. It is a whole word, because extending half a word would
+    /// be one more instruction in every span.
+    head: Word,
     id: Word,
     previous: Word,
     /// The root word; for the [first](FIRST) span of a trace, the previous root word.
@@ -41,6 +37,11 @@ struct InSlot {
     start: Word,
     /// Either both words are initialised or none.
     words: [MaybeUninit<Word>; IN_SLOT],
+    /// A combination of [`GENERAL`], [`FIRST`] and [`OUT`].
+    flags: u16,
+    /// The number of field words. It is not one of the flags, because each callsite knows it at compile time.
+    /// It is 0 only for a span that began on the straight path.
+    carried: u16,
 }
 
 /// The number of field words that fill a slot together with a span's own five words.
@@ -116,15 +117,15 @@ impl Running {
 
     #[inline(always)]
     pub(super) fn set_status(&mut self, status: Status) {
-        let head = Head::from_word(self.slot.head as Word);
-        self.slot.head = head.with_status(status as u8).to_word() as u32;
+        let head = Head::from_word(self.slot.head);
+        self.slot.head = head.with_status(status as u8).to_word();
     }
 
     /// Keeps field words until the span ends.
     #[inline(always)]
     pub(super) fn carry<F: Fields>(&mut self, words: [Word; CARRIED]) {
         let types = const { head_types(F::COUNT, F::TYPES) };
-        self.slot.head |= Head::new(RecordKind::Span, 0, 0, types).to_word() as u32;
+        self.slot.head |= Head::new(RecordKind::Span, 0, 0, types).to_word();
         self.slot.carried = const { min_words::<F>() as u16 };
         let [a, b, more @ ..] = words.map(MaybeUninit::new);
         self.slot.words = [a, b];
@@ -140,21 +141,19 @@ impl Running {
         }
     }
 
-    /// The carried words, followed by zeros.
-    fn words(&self) -> [Word; CARRIED] {
-        let mut words = [0; CARRIED];
-        let all = self.slot.words.iter().chain(&self.more);
-        for (to, from) in words.iter_mut().zip(all).take(self.carried()) {
-            // SAFETY: as many words as are carried are initialised.
-            *to = unsafe { from.assume_init() };
-        }
+    /// The carried words, followed by uninitialised ones.
+    fn words(&self) -> [MaybeUninit<Word>; CARRIED] {
+        let mut words = [MaybeUninit::uninit(); CARRIED];
+        let (first, more) = words.split_at_mut(IN_SLOT);
+        first.copy_from_slice(&self.slot.words);
+        more.copy_from_slice(&self.more);
         words
     }
 
     /// The same span in the representation of the general path.
     pub(super) fn state(&self) -> State {
         let InSlot { head, flags, id, previous, root, start, .. } = self.slot;
-        let head = Head::from_word(head as Word);
+        let head = Head::from_word(head);
         let mut state = State::new(head.callsite, id, (previous, root));
         if flags & FIRST != 0 {
             state.flags |= APART;
@@ -170,29 +169,28 @@ impl Running {
 }
 
 #[inline(always)]
-fn head(callsite: u32) -> u32 {
-    Head::new(RecordKind::Span, callsite, 0, 0).to_word() as u32
+fn head(callsite: u32) -> Word {
+    Head::new(RecordKind::Span, callsite, 0, 0).to_word()
 }
 
 /// Begins a span: inline if it has a parent, otherwise through a call.
 #[inline(always)]
 pub(super) fn begin(callsite: CallsiteId) -> Span {
-    if let Some(recorder) = straight() {
-        let (previous, root) = recorder.place();
-        // One comparison is enough: the root word is 0 outside any trace and where a sampler must be asked,
-        // and negative in an unsampled trace.
-        if root as isize > 0 {
-            let id = recorder.next_local_id();
-            recorder.set_span(id);
-            let (head, start) = (head(callsite.id), processor_ticks());
-            let slot =
-                InSlot { recorder, head, flags: 0, carried: 0, id, previous, root, start, words: NO_WORDS };
-            return Span::of(Running { slot, more: NO_MORE });
-        }
-        if root != 0 {
-            recorder.count_local_sampled_out();
-            return Span::none();
-        }
+    let recorder = straight_for_spans();
+    let (previous, root) = recorder.place();
+    // One comparison is enough: the root word is 0 outside any trace, where a sampler must be asked and without
+    // a recorder, and negative in an unsampled trace.
+    if root as isize > 0 {
+        let id = recorder.next_local_id();
+        recorder.set_span(id);
+        let (head, start) = (head(callsite.id), processor_ticks());
+        let slot =
+            InSlot { recorder, head, flags: 0, carried: 0, id, previous, root, start, words: NO_WORDS };
+        return Span::of(Running { slot, more: NO_MORE });
+    }
+    if root != 0 {
+        recorder.count_local_sampled_out();
+        return Span::none();
     }
     match &ManuallyDrop::new(super::begin(callsite)).running {
         Some(running) => Span::of(running.taken_apart()),
@@ -217,9 +215,9 @@ pub(super) fn end(running: &Running) {
         && let Some(slot) = recorder.ring().fill()
     {
         recorder.set_span(previous);
-        slot.head(head as Word);
+        slot.head(head);
         slot.body(0, [id, previous, root, start]);
-        slot.body(4, [processor_ticks().wrapping_sub(start)]);
+        slot.body(4, [processor_ticks()]);
         if carried > 0 {
             // SAFETY: both words are initialised if any word is carried.
             slot.body(5, words.map(|word| unsafe { word.assume_init() }));
@@ -236,7 +234,7 @@ pub(super) fn end(running: &Running) {
 #[inline(never)]
 fn end_out_of_line(running: &Running) {
     let InSlot { recorder, head, flags, id, previous, root, start, .. } = running.slot;
-    if flags & GENERAL != 0 {
+    if flags & OUT != 0 {
         return super::end(recorder, &running.state());
     }
     if !recorder.is_here() {
@@ -244,15 +242,21 @@ fn end_out_of_line(running: &Running) {
         return;
     }
     recorder.leave(id, (previous, root));
-    let now = processor_ticks();
-    let mut head = Head::from_word(head as Word);
+    // One that began the general way may be of a recorder with another clock.
+    let now = if flags & GENERAL == 0 { processor_ticks() } else { recorder.ticks() };
+    let previous = if flags & FIRST == 0 { previous } else { 0 };
+    let mut head = Head::from_word(head);
     if is_panicking() && head.status() == 0 {
         head = head.with_status(Status::Error as u8);
         panic::say_why(recorder, (id, running.root()), start);
     }
-    let mut body = [0; 5 + CARRIED];
-    body[..5].copy_from_slice(&[id, previous, root, start, now.wrapping_sub(start)]);
+    let mut body = [MaybeUninit::uninit(); 5 + CARRIED];
+    body[..5].copy_from_slice(&[id, previous, root, start, now].map(MaybeUninit::new));
     // Copy all field words: copying a fixed number is cheaper than copying the number in use.
-    body[5..].copy_from_slice(&running.words());
-    recorder.ring().push(head, &body[..5 + running.carried()], now);
+    body[5..5 + IN_SLOT].copy_from_slice(&running.slot.words);
+    body[5 + IN_SLOT..].copy_from_slice(&running.more);
+    // SAFETY: the first five words are set above, and as many of the field words as are carried are
+    // initialised.
+    let body = unsafe { initialised(&body[..5 + running.carried()]) };
+    recorder.ring().push(head, body, now);
 }

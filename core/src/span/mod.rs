@@ -114,6 +114,7 @@ impl Running {
 
     #[inline(always)]
     fn carry<F: Fields>(&mut self, words: [Word; CARRIED]) {
+        let words = words.map(MaybeUninit::new);
         self.state.carry(const { fields::head_types(F::COUNT, F::TYPES) }, const { min_words::<F>() }, words);
     }
 
@@ -137,8 +138,8 @@ pub(crate) struct State {
     /// The recorder's era when the span began, and the flags below it. A plain span has no flag set, so one
     /// comparison with the era checks both.
     flags: Word,
-    /// The types and values of the fields. Either all of these words are initialised or none, so a span
-    /// without fields pays nothing for them.
+    /// The types and values of the fields. As many of the value words as are carried are initialised, and the
+    /// types if any word is, so a span without fields pays nothing for them.
     types: MaybeUninit<u32>,
     words: [MaybeUninit<Word>; CARRIED],
 }
@@ -202,13 +203,13 @@ impl State {
         self.flags = self.flags & !STATUS | Word::from(status);
     }
 
-    /// Keeps field words until the span ends; the first `count` of them are used. Must be called at most
-    /// once.
+    /// Keeps field words until the span ends; the first `count` of them are used and must be initialised. Must
+    /// be called at most once.
     #[inline(always)]
-    fn carry(&mut self, types: u32, count: usize, words: [Word; CARRIED]) {
+    fn carry(&mut self, types: u32, count: usize, words: [MaybeUninit<Word>; CARRIED]) {
         self.flags |= count << CARRIED_SHIFT;
         self.types = MaybeUninit::new(types);
-        self.words = words.map(MaybeUninit::new);
+        self.words = words;
     }
 
     /// The number of carried field words.
@@ -440,18 +441,28 @@ fn finish(recorder: &Recorder, state: &State, busy: Option<u64>) {
     // Copy all field words: copying a fixed number is cheaper than copying the number in use.
     body[at..at + CARRIED].copy_from_slice(&state.words);
     let head = Head::new(kind, state.callsite, status, state.types());
-    let body = &body[..at + state.carried().min(CARRIED)];
     // SAFETY: the first `at` words are set above, and as many of the field words as are in use are
     // initialised.
-    let body = unsafe { &*(core::ptr::from_ref(body) as *const [Word]) };
+    let body = unsafe { initialised(&body[..at + state.carried().min(CARRIED)]) };
     recorder.push(head, body, now);
+}
+
+/// The words as initialised ones.
+///
+/// # Safety
+///
+/// All words must be initialised.
+#[inline(always)]
+unsafe fn initialised(words: &[MaybeUninit<Word>]) -> &[Word] {
+    // SAFETY: the caller guarantees that all words are initialised, and the types have the same layout.
+    unsafe { &*(core::ptr::from_ref(words) as *const [Word]) }
 }
 
 /// The first five words of a span's record. For a span without a parent the root word is meaningless; the
 /// span is its own root.
 #[inline(always)]
 fn place(state: &State, now: Word) -> [Word; 5] {
-    [state.id, state.previous, state.previous_root, state.start, now.wrapping_sub(state.start)]
+    [state.id, state.previous, state.previous_root, state.start, now]
 }
 
 /// The upper half of a span's duration in ticks. It is needed on a 32-bit machine, whose clock may have

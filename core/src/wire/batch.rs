@@ -167,8 +167,8 @@ impl<'f, 'b> Batch<'f, 'b> {
     }
 
     fn span(&mut self, kind: RecordKind, id: Word, previous: Word, root: Word, words: &mut Words<'_>) {
-        let (start, low) = (words.next(), words.next());
-        let mut duration = low as u64;
+        let (start, end) = (words.next(), words.next());
+        let mut duration = end.wrapping_sub(start) as u64;
         let mut busy = NO_BUSY;
         if kind == RecordKind::SpanLong {
             duration |= (words.next() as u64) << 32;
@@ -196,7 +196,7 @@ impl<'f, 'b> Batch<'f, 'b> {
             self.below(root);
         }
         self.0.at.root = root;
-        let end = self.extended(start.wrapping_add(low));
+        let end = self.extended(end);
         self.put_time(end.wrapping_sub(duration));
         self.0.varint(duration);
         if extension {
