@@ -192,7 +192,7 @@ impl Recorder {
         if is_outside(place.0) {
             self.renew_forgotten();
         }
-        if self.ended.is_empty() { self.make_current(place) } else { self.return_below(place) }
+        if self.ended.is_empty() { self.set_current(place, true) } else { self.return_below(place) }
     }
 
     #[cold]
@@ -217,8 +217,13 @@ impl Recorder {
     /// Makes a place current whose entry is alive.
     #[cfg_attr(not(target_os = "none"), inline)]
     #[cfg_attr(target_os = "none", inline(never))]
-    pub(crate) fn make_current(&self, (span, root): (Word, Word)) {
-        let empty = self.ended.is_empty();
+    pub(crate) fn make_current(&self, place: (Word, Word)) {
+        self.set_current(place, self.ended.is_empty());
+    }
+
+    /// The same for who knows whether the table is empty.
+    #[inline(always)]
+    fn set_current(&self, (span, root): (Word, Word), empty: bool) {
         self.set_short_era(empty);
         let outside = super::outside();
         let span = if span == 0 { outside } else { span };
@@ -332,7 +337,7 @@ impl Recorder {
         if !self.ended.is_empty() || !self.ended.entered.load(Relaxed).is_multiple_of(CLEARING) {
             self.ended.clear();
         }
-        self.make_current((0, 0));
+        self.set_current((0, 0), true);
     }
 
     /// The era in which a span must have begun to end on the short path.

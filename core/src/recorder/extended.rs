@@ -2,7 +2,7 @@
 
 use super::Recorder;
 use crate::fields::{self, Fields};
-use crate::ring::{ExtendedKind, Head, MAX_BODY, Word};
+use crate::ring::{ExtendedKind, FIRST_WORDS, Head, MAX_BODY, Word};
 
 impl Recorder {
     /// Writes a record of an extended kind. Returns false when it was lost, which is counted. For adapters
@@ -20,9 +20,21 @@ impl Recorder {
         values: &F,
     ) -> bool {
         crate::linked::EXTENDED.set();
-        let mut body = [0; MAX_BODY];
+        let head = Head::extended(kind, callsite, status);
+        // Time, and the types in 64 bits.
+        if const { F::FIXED && 1 + 64 / Word::BITS as usize + F::WORDS <= FIRST_WORDS } {
+            self.push_with_room::<F, FIRST_WORDS>(head, time, values)
+        } else {
+            self.push_with_room::<F, MAX_BODY>(head, time, values)
+        }
+    }
+
+    /// `ROOM` words are cleared first, so little room is cheaper.
+    #[inline(always)]
+    fn push_with_room<F: Fields, const ROOM: usize>(&self, head: Head, time: Word, values: &F) -> bool {
+        let mut body = [0; ROOM];
         body[0] = time;
         let len = 1 + fields::write_with_types(values, &mut body[1..]);
-        self.push(Head::extended(kind, callsite, status), &body[..len], time)
+        self.push(head, &body[..len], time)
     }
 }

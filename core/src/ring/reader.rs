@@ -139,22 +139,24 @@ impl<'r> Reader<'r> {
     #[cfg_attr(target_os = "none", inline(never))]
     #[cfg_attr(not(target_os = "none"), inline)]
     pub fn commit(&mut self) -> bool {
-        let found = self.found;
+        // Copied word by word where it is needed: as a whole it would go by way of memory.
+        let Found { position, slots, .. } = self.found;
         self.found.slots = 0;
-        if found.slots == 0 {
+        if slots == 0 {
             return false;
         }
         let ring = self.ring;
         if let Some(newest) = ring.newest {
+            let found = Found { slots, ..self.found };
             return (newest.take)(self, &found);
         }
-        let end = found.position.wrapping_add(found.slots);
+        let end = position.wrapping_add(slots);
         #[cfg(not(target_os = "none"))]
         if ring.mode != Mode::SharedOldest {
             if ring.mode == Mode::LocalNewest {
                 let lost = ring.writer.0.lost.load(Relaxed);
-                ring.writer.0.lost.store(lost.wrapping_add(found.gap), Release);
-                ring.reader.0.expected.store(found.number.wrapping_add(1), Relaxed);
+                ring.writer.0.lost.store(lost.wrapping_add(self.found.gap), Release);
+                ring.reader.0.expected.store(self.found.number.wrapping_add(1), Relaxed);
             }
             // Release: as for `limit` below.
             ring.reader.0.tail.store(end, Release);
@@ -294,6 +296,7 @@ impl<'r> Reader<'r> {
     }
 
     #[cfg(not(target_os = "none"))]
+    #[inline(never)]
     fn next_local_newest(&mut self, out: &mut RawRecord) -> bool {
         let (w, r) = (&self.ring.writer.0, &self.ring.reader.0);
         let capacity = self.ring.capacity();
