@@ -11,7 +11,8 @@
 use crate::list::{Iter, Link, Linked, List};
 use crate::sync::{AcqRel, Acquire, AtomicU32, Relaxed, Release, SeqCst, const_unless_loom, fence};
 
-/// State of a callsite that was filtered out. This, the numbers and [`NEW`] are zero, positive and negative, so that one comparison tells all three.
+/// State of a callsite that was filtered out. This state is zero, a number is positive and [`NEW`] is negative, so
+/// that one comparison tells the three apart.
 pub const OFF: u32 = 0;
 /// The first number.
 pub const FIRST: u32 = 2;
