@@ -1,25 +1,26 @@
-//! Exact figures that are committed, and what has become of them since.
+//! Exact figures that are committed, and their comparison with the figures of a later run.
 //!
-//! Instructions and bytes do not depend on what else a machine does, so that a figure above its baseline is worse code and no noise. A
-//! [`Baseline`] holds those of one kind of machine; [`compare`] judges a run by it.
+//! Instructions and bytes do not depend on the machine's load, so a figure above its baseline is worse code
+//! and not noise. A [`Baseline`] holds the figures of one kind of machine; [`compare`] judges a run by it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::report::{Row, SUBJECT, Unit};
 
-/// Most that a figure may grow by, in hundredths of its baseline.
+/// The most by which a figure may grow, in hundredths of its baseline.
 ///
-/// There is no allowance besides: below 34 instructions one more is too many, as it is one more each time.
+/// There is no other tolerance: below 34 instructions one more is too many, because such growth adds up over
+/// time.
 pub const MOST_GROWTH: f64 = 3.0;
 
 /// The committed figures of one kind of machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
-    /// Target triple the code was built for.
+    /// Target triple for which the code was built.
     pub target: String,
-    /// First line of `rustc -V`: another compiler, other figures.
+    /// First line of `rustc -V`. Another compiler gives other figures.
     pub rustc: String,
-    /// The figures, in the order they are taken.
+    /// The figures in the order in which they are taken.
     pub rows: Vec<Figure>,
 }
 
@@ -30,16 +31,16 @@ pub struct Figure {
     pub path: String,
     /// What `value` counts.
     pub unit: Unit,
-    /// To a thousandth.
+    /// The figure, rounded to a thousandth.
     pub value: f64,
 }
 
-/// What has become of one figure.
+/// The change of one figure.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Change {
     /// As [`Figure::path`].
     pub path: String,
-    /// Target triple the code was built for.
+    /// Target triple for which the code was built.
     pub target: String,
     /// What the figures count.
     pub unit: Unit,
@@ -47,31 +48,31 @@ pub struct Change {
     pub baseline: Option<f64>,
     /// Today's figure; `None` when there is none.
     pub now: Option<f64>,
-    /// Growth in hundredths of the baseline; `None` where a figure is missing or the baseline is 0.
+    /// Growth in hundredths of the baseline; `None` if a figure is missing or the baseline is 0.
     pub percent: Option<f64>,
-    /// The most `now` should be, where something is promised.
+    /// The upper limit of `now`, if there is a budget.
     pub budget: Option<f64>,
-    /// Whether that is good enough.
+    /// Whether the figure is acceptable.
     pub verdict: Verdict,
 }
 
-/// Whether a figure is good enough.
+/// Whether a figure is acceptable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// As committed.
+    /// Equal to the committed figure.
     Same,
-    /// Less than committed.
+    /// Below the committed figure.
     Improved,
-    /// More than committed, by [`MOST_GROWTH`] at most.
+    /// Above the committed figure, by at most [`MOST_GROWTH`].
     Grew,
-    /// More than committed, by more than [`MOST_GROWTH`].
+    /// Above the committed figure, by more than [`MOST_GROWTH`].
     Regressed,
-    /// Above a budget that the committed figure keeps.
+    /// Above a budget that the committed figure meets.
     OverBudget,
-    /// Measured and not committed.
+    /// Measured but not committed.
     New,
-    /// Committed and not measured.
+    /// Committed but not measured.
     Missing,
 }
 
@@ -84,7 +85,7 @@ impl Verdict {
 }
 
 impl Baseline {
-    /// The figures of `target` that a run took of Throughline and that are exact; times and peers are left out.
+    /// The exact figures of Throughline on `target` from a run. Times and peers are left out.
     #[must_use]
     pub fn of(target: &str, rustc: &str, rows: &[Row]) -> Self {
         let rows = rows.iter().filter(|row| row.target == target).filter_map(figure).collect();
@@ -94,7 +95,7 @@ impl Baseline {
     /// The baseline as JSON with a line for each figure, so that a commit shows which have changed.
     ///
     /// # Errors
-    /// When a figure is not finite, which JSON cannot say.
+    /// When a figure is not finite, because JSON has no such number.
     pub fn to_json_lines(&self) -> Result<String, serde_json::Error> {
         let json = serde_json::to_string(self)?;
         Ok(json.replace("{\"path\"", "\n{\"path\"").replace("}]}", "}\n]}\n"))
@@ -103,13 +104,13 @@ impl Baseline {
     /// Reads what [`to_json_lines`](Self::to_json_lines) wrote.
     ///
     /// # Errors
-    /// When `json` is not such an object.
+    /// When `json` is not an object of this form.
     pub fn from_json(json: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(json)
     }
 }
 
-/// What has become of each figure of `baseline`, by a run's judged rows; then the figures that are new.
+/// The change of each figure in `baseline`, judged by the rows of a run; after them the new figures.
 #[must_use]
 pub fn compare(baseline: &Baseline, rows: &[Row]) -> Vec<Change> {
     let measured: Vec<(Figure, Option<f64>)> = rows
@@ -129,7 +130,7 @@ pub fn compare(baseline: &Baseline, rows: &[Row]) -> Vec<Change> {
     committed.chain(added).collect()
 }
 
-/// A row as a figure to commit; `None` for what is not exact or not ours.
+/// A row as a figure to commit; `None` if it is not exact or not Throughline's.
 fn figure(row: &Row) -> Option<Figure> {
     let configuration = row.subject.strip_prefix(SUBJECT)?;
     matches!(row.unit, Unit::Instructions | Unit::Bytes).then(|| Figure {
@@ -249,7 +250,7 @@ mod tests {
         ];
         let kept: Vec<_> = Baseline::of(M0, "rustc", &rows).rows.iter().map(|it| it.value).collect();
         assert_eq!(kept, [10.0, 9.0, 20.0]);
-        // The same path in another unit or configuration is another figure.
+        // The same path in another unit or configuration is a different figure.
         assert!(verdicts(&rows, &mut rows.clone()).iter().all(|it| it.1 == Verdict::Same));
     }
 

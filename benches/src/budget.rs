@@ -1,43 +1,46 @@
-//! The budget table as data, and the judging of rows by it.
+//! The table of budgets, and the judging of rows by it.
 //!
-//! Times are judged by ratios only: to the [`LIMIT`] and to the best peer of the same path, thread count and run. A ratio holds on any CPU and
-//! survives a busy machine, which slows all subjects of a run alike; an absolute number of nanoseconds does neither. Instructions and bytes
-//! are exact, so their budgets are absolute. Rows are judged by their median.
+//! Times are judged only as ratios, to the [`LIMIT`] and to the best peer of the same path, thread count and
+//! run. A ratio holds on any CPU and on a busy machine, which slows down all subjects of a run alike; an
+//! absolute number of nanoseconds does neither. Instructions and bytes are exact, so their budgets are
+//! absolute. Rows are judged by their median.
 
 use crate::report::{LIMIT, Row, SUBJECT, Unit};
 
-/// What one path may cost.
+/// The budget of one path.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Budget {
     /// The path, as in [`Row::path`].
     pub path: &'static str,
-    /// Which rows of the path: those whose target starts with this. Empty for every server target.
+    /// The rows to which the budget applies: those whose target starts with this. Empty for every server
+    /// target.
     pub target: &'static str,
-    /// Which rows of the path: those counted in this unit.
+    /// The rows to which the budget applies: those counted in this unit.
     pub unit: Unit,
-    /// The most the median may be.
+    /// The upper limit of the median.
     pub bound: Bound,
 }
 
-/// The most a figure may be.
+/// The upper limit of a figure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Bound {
     /// A figure in the row's unit.
     Absolute(f64),
-    /// Multiples of other rows of the same run; the strictest of those that can be formed applies.
+    /// Multiples of other rows of the same run. If several can be computed, the strictest one applies.
     Ratio(Ratio),
 }
 
 /// A bound on a time, relative to other times of the same run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ratio {
-    /// The most, as a multiple of the limit.
+    /// The upper limit as a multiple of the limit.
     pub of_limit: Option<f64>,
-    /// The most, as a share of the fastest peer.
+    /// The upper limit as a multiple of the fastest peer.
     pub of_peer: Option<f64>,
-    /// Peers that do less than the path asks for, so that their time is no measure: their names begin like this.
+    /// Prefixes of the names of peers that do less than the path requires, so that their time is not
+    /// comparable.
     pub except: &'static [&'static str],
-    /// Whether a second thread may cost no more for each thread than one alone, since nothing is shared.
+    /// Whether each of two threads may take no more time than one thread alone, because nothing is shared.
     pub flat: bool,
 }
 
@@ -59,22 +62,25 @@ impl Ratio {
     }
 }
 
-/// "As much as" between two figures of one run: two clock reads in one run differ by that much.
+/// The tolerance for "equal" between two figures of one run: two clock reads in one run differ by this much.
 const AS_MUCH: f64 = 1.05;
 
-/// What the name of an instruction count at opt-level s ends with. It has the budget of the path at opt-level 3.
+/// The suffix of instruction counts at opt-level s. The budget is that of the path at opt-level 3.
 pub const OPT_S: &str = "_opt_s";
 
-/// A word for a counter; for a histogram of scale 2 one for each of its 129 buckets, for the zeros, and two for the sum.
+/// A word for a counter; for a histogram of scale 2 a word for each of its 129 buckets, one for the zeros,
+/// and two for the sum.
 const METRICS_RAM: f64 = 4.0 * (1.0 + 129.0 + 3.0);
 
-/// Spans of these peers are no measure: puffin's have no ids, and the bare registry of `tracing` records nothing.
+/// Peers whose spans are not comparable: puffin's have no ids, and the bare registry of `tracing` records
+/// nothing.
 const LESS_THAN_SPANS: &[&str] = &["puffin", "tracing (registry only)"];
 
-/// Every budget there is.
+/// All budgets.
 ///
-/// The ratios of a path come from the absolute budgets that were set for it first: over the limit, and over the best peer, of the committed run
-/// of 2026-11-21 or of the run that the budgets were derived from, whichever is stricter.
+/// The ratios of a path were derived from the absolute budgets that had been set for it first: relative to
+/// the limit, and relative to the best peer, of the committed run of 2026-11-21 or of the run that the
+/// budgets came from, whichever is stricter.
 pub const BUDGETS: &[Budget] = &[
     server_time("clock_read", Ratio::of_limit(AS_MUCH)),
     server_time("span", Ratio::of_limit(1.15).and_of_peer(0.46).except(LESS_THAN_SPANS)),
@@ -88,17 +94,19 @@ pub const BUDGETS: &[Budget] = &[
     server_time("counter_family", Ratio::of_limit(2.1).and_of_peer(0.62).flat()),
     server_time(
         "histogram",
-        // metriken's histograms keep no sum, which is a smaller job.
+        // metriken's histograms keep no sum, which is less work.
         Ratio::of_limit(1.75).and_of_peer(0.29).except(&["metriken"]).flat(),
     ),
     server_time("encode", Ratio::of_limit(1.03).and_of_peer(0.66)),
-    // Delivered spans, against the receiver alone (the limit) and against exporters that deliver to it.
+    // Delivered spans, compared with the receiver alone (the limit) and with exporters that deliver to it.
     server_time("export", Ratio::of_limit(6.6).and_of_peer(0.5)),
     server_time("export_cpu", Ratio::of_limit(2.1).and_of_peer(0.17)),
-    // The defaults let 22 batches of 512 KiB wait (16 queued, 4 spare, one being filled, one being sent) and give each thread that records a ring
-    // and cells of 768 KiB. That is 13 MiB; the rest is for the program and the receiver in it.
+    // By default 22 batches of 512 KiB may wait (16 queued, 4 spare, one being filled, one being sent), and
+    // each thread that records has a ring and cells of 768 KiB. That is 13 MiB; the rest is for the program
+    // and the receiver in it.
     server("export_memory", Unit::Bytes, (32 << 20) as f64),
-    // Microcontrollers: instructions per operation under QEMU, bytes of flash, of RAM and on the wire. Flash and RAM are those of opt-level s.
+    // Microcontrollers: instructions per operation under QEMU, bytes of flash, of RAM and on the wire. Flash
+    // and RAM are measured at opt-level s.
     m4("span", Unit::Instructions, 80.0),
     m4("event_2fields", Unit::Instructions, 50.0),
     m4("counter", Unit::Instructions, 8.0),
@@ -122,9 +130,10 @@ pub const BUDGETS: &[Budget] = &[
     m0("callsite_flash", Unit::Bytes, 24.0),
 ];
 
-/// Sets `budget` and `met` of every `throughline` row that has a budget, and clears them on all others.
+/// Sets `budget` and `met` of every `throughline` row that has a budget, and clears them in all other rows.
 ///
-/// A ratio applies as far as the rows it is formed with are among `rows`; a row for which none can be formed stays unjudged.
+/// A ratio is applied as far as the rows that it needs are among `rows`. A row for which no ratio can be
+/// computed is not judged.
 pub fn judge(rows: &mut [Row]) {
     let run = rows.to_vec();
     for row in rows {
@@ -170,7 +179,8 @@ fn most(row: &Row, run: &[Row]) -> Option<f64> {
     bounds.into_iter().flatten().reduce(f64::min)
 }
 
-/// Whether this is another library, and one that does the whole of the path's job. Other configurations of the library under test are none.
+/// Whether this is another library that does all of the path's work. Other configurations of the library
+/// under test are not peers.
 fn is_peer(subject: &str, except: &[&str]) -> bool {
     subject != LIMIT && !subject.starts_with(SUBJECT) && !except.iter().any(|name| subject.starts_with(name))
 }
@@ -255,7 +265,7 @@ mod tests {
         };
         let peers = [("fastrace", 100.0), ("opentelemetry", 200.0), ("puffin (TSC)", 20.0)];
         assert_eq!((met(45.9, &peers), met(46.1, &peers)), (Some(true), Some(false)));
-        // With a limit too, the stricter of the two applies.
+        // If there is also a limit, the stricter of the two applies.
         let with_limit = [peers[0], (LIMIT, 20.0), ("throughline (some other way)", 1.0)];
         assert_eq!((met(23.0, &with_limit), met(23.1, &with_limit)), (Some(true), Some(false)));
     }
@@ -278,7 +288,7 @@ mod tests {
         assert_eq!(met(0.77, 0.79), [true, false]);
     }
 
-    /// A machine whose load slows everything alike judges as a quiet one does.
+    /// On a machine whose load slows everything down alike, the judgement is the same as on a quiet one.
     #[test]
     fn no_time_is_judged_by_an_absolute_figure() {
         for budget in BUDGETS.iter().filter(|budget| budget.unit == Unit::Ns) {
@@ -296,7 +306,7 @@ mod tests {
         assert_eq!(most("span_opt_s", HOST), None);
     }
 
-    /// A path that is renamed takes its budget along.
+    /// Renaming a path requires renaming it in its budget as well.
     #[test]
     fn every_budget_is_of_a_path_that_is_measured() {
         let export = include_str!("../benches/compare/export.rs");
@@ -310,7 +320,7 @@ mod tests {
                 }
             };
             let figures = figures.iter().find(on_target).expect("a baseline for each kind of machine");
-            // Baselines hold no times, because times are not exact; the same paths are timed.
+            // Baselines contain no times, because times are not exact. The same paths are also timed.
             let is_exact = budget.unit != Unit::Ns;
             let is_measured = match budget.path.strip_prefix("export") {
                 Some("") => true,

@@ -1,7 +1,7 @@
-//! Reading the figures criterion leaves on disk.
+//! Reads the figures that criterion leaves on disk.
 //!
-//! Criterion writes each benchmark's `estimates.json` and `sample.json` below `<dir>/<group>/<id>/new/`; it offers no
-//! call that returns them.
+//! Criterion writes `estimates.json` and `sample.json` of each benchmark below `<dir>/<group>/<id>/new/`. It
+//! has no function that returns them.
 
 use std::{
     error, fmt, fs, io,
@@ -10,12 +10,12 @@ use std::{
 
 use serde::{Deserialize, de::DeserializeOwned};
 
-/// What one criterion benchmark measured, in nanoseconds per iteration.
+/// The measurement of one criterion benchmark, in nanoseconds per iteration.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimates {
     /// Median over the samples.
     pub median: f64,
-    /// Least sample.
+    /// The smallest sample.
     pub min: f64,
 }
 

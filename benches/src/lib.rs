@@ -1,12 +1,12 @@
-//! What a bench run says, and whether it is good enough.
+//! The data of a bench run, and the judgement whether it is good enough.
 //!
 //! A run is a [`Report`]: where and when it was made, and one [`Row`] per figure. The bench binaries
-//! (`benches/compare` here, the firmware benches beside it) produce rows; [`budget`] holds the table every
-//! `throughline` row is judged by; [`Report::to_json`] and [`Report::to_markdown`] write it down,
-//! [`Report::to_svg`] draws it. What is exact of it is compared with a committed [`Baseline`].
+//! (`benches/compare` here, and the firmware benches) produce rows. [`budget`] holds the table by which every
+//! `throughline` row is judged. [`Report::to_json`] and [`Report::to_markdown`] write a run down,
+//! [`Report::to_svg`] draws it. The exact figures are compared with a committed [`Baseline`].
 //!
-//! This library measures nothing itself and depends on nothing but serde, so that whoever only collects
-//! figures does not build the peers.
+//! This library measures nothing itself and depends only on serde, so that a program that only collects
+//! figures need not build the peers.
 
 pub mod baseline;
 pub mod budget;

@@ -1,4 +1,4 @@
-//! Where and when a run was made.
+//! The place and time of a run.
 
 use std::{
     fs,
@@ -7,7 +7,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// What a figure means nothing without.
+/// The data without which a figure is meaningless.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
     /// Day, UTC, `YYYY-MM-DD`.
@@ -21,7 +21,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// This machine, today. Parts that cannot be found out read `unknown`.
+    /// This machine, today. Parts that cannot be determined read `unknown`.
     #[must_use]
     pub fn this() -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());

@@ -1,4 +1,4 @@
-//! The table that is kept in the tree.
+//! The table that is kept in the repository.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,8 @@ use crate::{
 };
 
 impl Report {
-    /// The report as a Markdown page: one table, a line per path, subject and unit, with threads side by side.
+    /// The report as a Markdown page: a table with a line per path, subject and unit, and a column per number
+    /// of threads.
     #[must_use]
     pub fn to_markdown(&self) -> String {
         let mut page = format!("# Benches of {}\n\n{}, {}\n", self.date, self.cpu, self.rustc);
@@ -42,7 +43,7 @@ fn same_line(a: &Row, b: &Row) -> bool {
     (&a.path, &a.subject, &a.target, a.unit) == (&b.path, &b.subject, &b.target, b.unit)
 }
 
-/// The path, with the target where it is a microcontroller's.
+/// The path, followed by the target if that is a microcontroller's.
 fn path(row: &Row) -> String {
     if row.target.contains("-none-") { format!("{} ({})", row.path, row.target) } else { row.path.clone() }
 }
@@ -70,7 +71,7 @@ fn promised(line: &[&Row]) -> String {
     }
 }
 
-/// What a ratio is taken to: `1.15 × limit, 0.46 × best peer`.
+/// A ratio in words: `1.15 × limit, 0.46 × best peer`.
 fn in_words(ratio: Ratio) -> String {
     let parts = [
         ratio.of_limit.map(|factor| format!("{factor} × limit")),

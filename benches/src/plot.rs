@@ -1,12 +1,13 @@
-//! A run as a picture: for each path a bar per subject, on one thread, on a logarithmic scale.
+//! A run as a picture: a bar per subject for each path, on one thread, on a logarithmic scale.
 //!
-//! The SVG stands alone: no script, no font, no other file. Its colours follow the reader's light or dark theme, on a background of its own.
+//! The SVG is self-contained: it needs no script, font or other file. Its colours follow the reader's light
+//! or dark theme, and it has its own background.
 
 use std::fmt::Write as _;
 
 use crate::report::{LIMIT, Report, Row, SUBJECT, Unit};
 
-/// The paths drawn, in order, with what they are called.
+/// The paths that are drawn, in order, with their titles.
 const PATHS: &[(&str, &str)] = &[
     ("span", "Span"),
     ("span_2fields", "Span with two fields"),
@@ -20,19 +21,19 @@ const PATHS: &[(&str, &str)] = &[
     ("export_cpu", "CPU to export a span over HTTP, receiver not counted"),
 ];
 
-/// Peers drawn of a path, the fastest.
+/// The number of peers that are drawn for a path; the fastest ones are chosen.
 const PEERS: usize = 6;
 
 const WIDTH: f64 = 820.0;
-/// Where bars begin, and where the longest may end.
+/// The left end of the bars, and the right limit of the longest one.
 const LEFT: f64 = 244.0;
 const RIGHT: f64 = WIDTH - 92.0;
-/// Distance from bar to bar, and a bar's height.
+/// The distance between two bars, and the height of a bar.
 const PITCH: f64 = 17.0;
 const BAR: f64 = 11.0;
-/// Above the first path: title, machine, legend, scale.
+/// The space above the first path: title, machine, legend, scale.
 const TOP: f64 = 112.0;
-/// A path's title with the space above it.
+/// A path's title, with the space above it.
 const TITLE: f64 = 34.0;
 
 const STYLE: &str = "\
@@ -49,8 +50,8 @@ text{font-family:system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;f
 ";
 
 impl Report {
-    /// The run as an SVG picture: nanoseconds on one thread, `throughline` next to the limit and to the six fastest peers of each path,
-    /// each library in its fastest configuration.
+    /// The run as an SVG picture: nanoseconds on one thread, `throughline` next to the limit and to the six
+    /// fastest peers of each path, each library in its fastest configuration.
     #[must_use]
     pub fn to_svg(&self) -> String {
         let groups: Vec<(&str, Vec<&Row>)> = PATHS
@@ -80,7 +81,7 @@ impl Report {
     }
 }
 
-/// The rows drawn of a path: ours, the limit, then the fastest peers, each library once.
+/// The rows drawn for a path: Throughline's, the limit, and the fastest peers, each library once.
 fn chosen<'a>(rows: &'a [Row], path: &str) -> Vec<&'a Row> {
     let on_path = |row: &&Row| {
         row.path == path && row.threads == 1 && row.unit == Unit::Ns && !row.target.contains("-none-")
@@ -103,16 +104,16 @@ fn library(row: &Row) -> &str {
     row.subject.split(" (").next().unwrap_or_default()
 }
 
-/// `rustc 1.95.0` of `rustc 1.95.0 (59807616e 2026-04-14)`.
+/// Shortens `rustc 1.95.0 (59807616e 2026-04-14)` to `rustc 1.95.0`.
 fn short(rustc: &str) -> &str {
     rustc.split(" (").next().unwrap_or_default()
 }
 
-/// From nanoseconds to where they lie.
+/// Maps nanoseconds to horizontal positions.
 struct Scale {
-    /// Power of ten at the left.
+    /// The power of ten at the left end.
     from: i32,
-    /// Logarithm at the right, the longest bar's.
+    /// The logarithm at the right end, which is that of the longest bar.
     to: f64,
 }
 
@@ -205,7 +206,7 @@ impl Svg {
         if let Some(budget) = row.budget {
             let x = scale.x(budget);
             self.line("budget", x, y - 2.0, y + BAR + 2.0);
-            // A figure that the budget's mark would cross is drawn beyond the mark.
+            // If the budget's mark would cross the figure, draw the figure to the right of the mark.
             if x > end - 2.0 && x < end + 60.0 {
                 after = x;
             }

@@ -1,13 +1,13 @@
-//! The rows of a run and the object they are sent in.
+//! The rows of a run and the object that contains them.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{budget, machine::Machine};
 
-/// Subject name of the library under test.
+/// The subject name of the library under test.
 pub const SUBJECT: &str = "throughline";
 
-/// Subject name of the least work that could do the job; ratio budgets are taken against it.
+/// The subject name of the least work that could do the job. Ratio budgets refer to it.
 pub const LIMIT: &str = "limit";
 
 /// One run on one machine.
@@ -21,7 +21,7 @@ pub struct Report {
     pub cpu: String,
     /// First line of `rustc -V`.
     pub rustc: String,
-    /// The figures, in the order they were taken.
+    /// The figures in the order in which they were taken.
     pub rows: Vec<Row>,
 }
 
@@ -32,33 +32,33 @@ pub struct Row {
     pub path: String,
     /// [`SUBJECT`], [`LIMIT`] or a peer's name and configuration.
     pub subject: String,
-    /// Target triple the code was built for.
+    /// Target triple for which the code was built.
     pub target: String,
-    /// Threads that ran the operation at the same time; a time is per operation and thread.
+    /// The number of threads that ran the operation at the same time. A time is per operation and thread.
     pub threads: u32,
     /// Median over the samples of the run, in `unit`.
     pub median: f64,
-    /// Least sample of the run, in `unit`.
+    /// Smallest sample of the run, in `unit`.
     pub min: f64,
-    /// What `median`, `min` and `budget` count.
+    /// The unit of `median`, `min` and `budget`.
     pub unit: Unit,
-    /// The most `median` may be, in `unit`; `None` for peers and limits, or where nothing is promised.
+    /// The upper limit of `median`, in `unit`; `None` for peers and limits, and if there is no budget.
     pub budget: Option<f64>,
-    /// Whether `median <= budget`; `None` where `budget` is.
+    /// Whether `median <= budget`; `None` if `budget` is.
     pub met: Option<bool>,
 }
 
-/// What a [`Row`] counts, always per operation.
+/// The unit of a [`Row`], always per operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unit {
     /// Wall-clock nanoseconds.
     Ns,
-    /// Retired (or emulated) instructions.
+    /// Executed (or emulated) instructions.
     Instructions,
     /// Bytes: of flash, of RAM or on the wire; the path says which.
     Bytes,
-    /// Hundredths of a whole; the path says of which.
+    /// Percent; the path says of what.
     Percent,
 }
 
@@ -76,7 +76,7 @@ impl Unit {
 }
 
 impl Row {
-    /// A row no budget has been looked up for yet.
+    /// A row for which no budget has been looked up yet.
     #[must_use]
     pub fn new(
         path: &str,
@@ -109,7 +109,7 @@ impl Report {
         Self { date: machine.date.clone(), cpu: machine.cpu.clone(), rustc: machine.rustc.clone(), rows }
     }
 
-    /// Adds the rows of another run (the firmware benches', say) and judges them.
+    /// Adds the rows of another run (for example of the firmware benches) and judges them.
     pub fn extend(&mut self, rows: impl IntoIterator<Item = Row>) {
         self.rows.extend(rows);
         budget::judge(&mut self.rows);
@@ -123,12 +123,12 @@ impl Report {
     /// The report as one line of JSON.
     ///
     /// # Errors
-    /// When a figure is not finite, which JSON cannot say.
+    /// When a figure is not finite, because JSON has no such number.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
     }
 
-    /// The same object with a line for each row, so that two runs can be compared by `diff`.
+    /// The same object with a line for each row, so that `diff` can compare two runs.
     ///
     /// # Errors
     /// As [`to_json`](Self::to_json).
@@ -139,7 +139,7 @@ impl Report {
     /// Reads what [`to_json`](Self::to_json) or [`to_json_lines`](Self::to_json_lines) wrote.
     ///
     /// # Errors
-    /// When `json` is not such an object.
+    /// When `json` is not an object of this form.
     pub fn from_json(json: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(json)
     }

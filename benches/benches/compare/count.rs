@@ -1,7 +1,9 @@
-//! How many instructions an operation takes, by callgrind: the bench runs itself under Valgrind, which counts inside [`counted`].
+//! Counts the instructions of an operation with callgrind: the bench runs itself under Valgrind, which counts
+//! inside [`counted`].
 //!
-//! Valgrind interprets the program, so that no performance counters and no rights are needed and every run of a binary counts the same. It also
-//! shows every program the same CPU on all x86-64 machines with AVX2, so that the C library picks the same `memcpy` on each.
+//! Valgrind interprets the program, so no performance counters and no rights are needed, and every run of a
+//! binary gives the same count. It also shows every program the same CPU on all x86-64 machines with AVX2, so
+//! that the C library chooses the same `memcpy` on each.
 
 use std::{
     env,
@@ -17,16 +19,18 @@ use crate::{
     harness::{BATCH, Effort},
 };
 
-/// Pairs of calls that are counted. Enough for a ring of 4096 slots to come to its end three times.
+/// The number of pairs of calls that are counted. A ring of 4096 slots then wraps three times.
 const ROUNDS: u64 = 16;
 
-/// What a child says before the number of operations that its pairs of calls differ by.
+/// The prefix of the line in which a child reports the number of operations by which its pairs of calls
+/// differ.
 const OPERATIONS: &str = "operations ";
 
-/// [`counted`] as callgrind names it. No pattern: given one, it does only one of the two things it is told to.
+/// [`counted`] as callgrind names it. It must not be a pattern: with a pattern, callgrind does only one of
+/// the two things that it is asked to do.
 const COUNTED: &str = "compare::count::counted";
 
-/// Instructions of one operation of a subject, on one thread, and what its process said besides.
+/// The instructions of one operation of a subject on one thread, and the other output of its process.
 ///
 /// # Errors
 /// When there is no Valgrind, when the subject fails, or when it counts nothing.
@@ -67,7 +71,7 @@ fn under_callgrind(path: &str, subject: &str, profile: &Path) -> Result<(f64, St
     Ok(((many - few) as f64 / operations, said))
 }
 
-/// What callgrind counted in each call; its last total is of what came after.
+/// The count of each call. The last total belongs to the code after the last call.
 fn totals(profile: &str) -> Result<Vec<u64>, Box<dyn Error>> {
     let totals = profile.lines().filter_map(|line| line.strip_prefix("totals: "));
     let mut totals = totals.map(str::parse).collect::<Result<Vec<u64>, _>>()?;
@@ -75,12 +79,12 @@ fn totals(profile: &str) -> Result<Vec<u64>, Box<dyn Error>> {
     Ok(totals)
 }
 
-/// Runs `op` in pairs of calls, and tells the parent by how many operations a pair differs: half a batch, so that loops and calls cancel out.
-/// `drain` runs after each call, uncounted.
+/// Runs `op` in pairs of calls, and tells the parent by how many operations the calls of a pair differ: half
+/// a batch, so that the cost of loops and calls cancels out. `drain` runs after each call and is not counted.
 pub(crate) fn operations<L>(local: &mut L, op: impl Fn(&mut L, u64), drain: impl Fn(&mut L)) {
     for round in 0..=ROUNDS {
         for n in [BATCH / 2, BATCH] {
-            // The first pair also does whatever happens only once.
+            // The first pair also does everything that happens only once, so it is not counted.
             run(round > 0, &mut || op(local, n));
             drain(local);
         }
@@ -88,7 +92,8 @@ pub(crate) fn operations<L>(local: &mut L, op: impl Fn(&mut L, u64), drain: impl
     println!("{OPERATIONS}{}", ROUNDS * BATCH / 2);
 }
 
-/// As [`operations`], of an `op` that does `per_call` things at once: counted in full, next to nothing at all.
+/// Like [`operations`], for an `op` that does `per_call` things at once: its full cost is counted against
+/// that of an empty call.
 pub(crate) fn bulk<L>(per_call: u64, local: &mut L, op: impl Fn(&mut L), drain: impl Fn(&mut L)) {
     for round in 0..=ROUNDS {
         run(round > 0, &mut || ());

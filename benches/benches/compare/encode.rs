@@ -1,7 +1,8 @@
-//! `encode`: records in a thread's ring to the body of an OTLP request, per span of a request of 512.
+//! `encode`: from records in a thread's ring to the body of an OTLP request, per span of a request with 512
+//! spans.
 //!
-//! This is the pump of `throughline-std`, a round at a time: read the ring, parse, tie fields to their spans, make ids whole and ticks times, append
-//! at the prepared callsite, take the request's body, count.
+//! This is one round of the pump of `throughline-std`: read the ring, parse, attach fields to their spans,
+//! derive ids and times, append at the prepared callsite, take the request's body, count.
 
 use std::hint::black_box;
 
@@ -12,12 +13,12 @@ use crate::harness::{Bench, traces};
 
 const SPANS: u32 = 512;
 
-/// Spans with four attributes, the same as the peers encode.
+/// Spans with four attributes, the same that the peers encode.
 pub(crate) fn throughline(bench: &mut Bench<'_>) {
     measure(bench, false);
 }
 
-/// As [`throughline()`], with where the code is as three more attributes: the exporter's default.
+/// Like [`throughline()`], with the code location as three more attributes, which is the exporter's default.
 pub(crate) fn with_code_location(bench: &mut Bench<'_>) {
     measure(bench, true);
 }
@@ -46,7 +47,7 @@ fn measure(bench: &mut Bench<'_>, code_location: bool) {
     );
 }
 
-/// Makes a request of what is in the ring.
+/// Makes a request from the records in the ring.
 fn request(stage: &mut Stage, mut each: impl FnMut(&[u8])) {
     let mut encoded = 0;
     let lost = stage.round(|body, spans| {

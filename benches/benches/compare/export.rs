@@ -1,7 +1,8 @@
-//! `export`: one producer flat out, and what of it arrives at a receiver in the same process.
+//! `export`: one producer at full speed, and the spans that arrive at a receiver in the same process.
 //!
-//! Figures are per span that arrived: `export` is wall-clock time, `export_cpu` the CPU of all threads but the producer's and the receiver's.
-//! `export_lost` is the share of the spans made that was lost, and `export_memory` the process's resident memory at its highest.
+//! Figures are per span that arrived. `export` is wall-clock time; `export_cpu` is the CPU time of all
+//! threads except the producer's and the receiver's. `export_lost` is the share of the spans that was lost,
+//! and `export_memory` is the process's peak resident memory.
 
 use std::{
     hint::black_box,
@@ -24,10 +25,10 @@ use crate::{
     system::{self, CpuClock},
 };
 
-/// A subject that has this much memory resident is stopped.
+/// A subject with this much resident memory is stopped.
 const TOO_MUCH: u64 = 2 << 30;
 
-/// Time in which to deliver what is left at the end.
+/// The time limit for delivering the remaining spans at the end.
 const LAST: Duration = Duration::from_secs(30);
 
 /// The limit: one body, encoded beforehand, sent over and over. There is no producer.
@@ -54,7 +55,7 @@ pub(crate) fn limit(bench: &mut Bench<'_>) {
     assert!(receiver.spans() > 0 && receiver.spans().is_multiple_of(SPANS), "bodies arrive whole");
 }
 
-/// Everything as it is by default; the ledger must account for every span.
+/// Everything at its defaults. The ledger must account for every span.
 pub(crate) fn throughline(bench: &mut Bench<'_>) {
     let receiver = Receiver::start().expect("the loopback interface");
     let config = Config::new("bench").otlp(&receiver.endpoint).expect("an endpoint").sample_ratio(1.0);
@@ -77,8 +78,8 @@ pub(crate) fn throughline(bench: &mut Bench<'_>) {
     });
 }
 
-/// Calls `trace`, which makes [`SPANS_PER_TRACE`] spans, flat out on a thread while windows are measured; then `end` with the number of
-/// spans made, to have delivered what is left.
+/// Calls `trace`, which makes [`SPANS_PER_TRACE`] spans, at full speed on a thread while windows are
+/// measured. Then calls `end` with the number of spans made, to have the remaining ones delivered.
 pub(crate) fn run(
     bench: &mut Bench<'_>,
     receiver: &Receiver,
@@ -108,7 +109,8 @@ pub(crate) fn run(
     assert!(receiver.spans() > 0, "something arrives");
 }
 
-/// Measures what arrives, and at what cost, for some stretches of time. `producer` is the CPU time not to count.
+/// Measures for several windows which spans arrive, and at what cost. `producer` is the CPU time that is not
+/// counted.
 fn windows(bench: &mut Bench<'_>, receiver: &Receiver, producer: impl Fn() -> u64) {
     let (count, length) = match bench.effort {
         Effort::Full => (5, Duration::from_secs(1)),
@@ -119,7 +121,7 @@ fn windows(bench: &mut Bench<'_>, receiver: &Receiver, producer: impl Fn() -> u6
     thread::sleep(length / 2);
     let (mut wall, mut cpu) = (Vec::new(), Vec::new());
     for _ in 0..count {
-        // The stretch runs from one arrival to another, because exporters send batches of very different sizes.
+        // A window runs from one arrival to another, because exporters send batches of very different sizes.
         if !await_arrival(receiver) {
             break;
         }
@@ -144,7 +146,7 @@ fn windows(bench: &mut Bench<'_>, receiver: &Receiver, producer: impl Fn() -> u6
     }
 }
 
-/// Waits for spans to arrive; false when the subject had to be stopped before.
+/// Waits for spans to arrive. Returns false if the subject had to be stopped first.
 fn await_arrival(receiver: &Receiver) -> bool {
     let (start, known) = (Instant::now(), receiver.spans());
     while receiver.spans() == known {

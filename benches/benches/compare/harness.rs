@@ -1,11 +1,12 @@
-//! Running one subject's operation on one and on two threads, and having criterion judge the samples.
+//! Runs one subject's operation on one and on two threads, and has criterion evaluate the samples.
 //!
-//! Each sample is a number of operations. Where an operation leaves something behind, it is run in batches of
-//! [`BATCH`] and drained between them with the clock stopped: nothing is lost, nothing piles up, and the figure is what
-//! the observed code pays. With two threads both start each batch together and run flat out; the time is per operation
-//! and thread. Batches the rest of the machine got in the way of are run again.
+//! Each sample is a number of operations. If an operation leaves something behind, it runs in batches of
+//! [`BATCH`], and the records are drained between batches with the clock stopped: nothing is lost, no queue
+//! grows, and the figure is the cost for the observed code. Two threads begin each batch together and run at
+//! full speed; the time is per operation and thread. Batches that the rest of the machine disturbed are run
+//! again.
 
-// Without the feature `peers` some ways of measuring have no user.
+// Without the feature `peers` some ways of measuring are unused.
 #![cfg_attr(not(feature = "peers"), allow(dead_code))]
 
 use std::{
@@ -36,17 +37,17 @@ pub(crate) const SPANS_PER_TRACE: u64 = 64;
 /// How long to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effort {
-    /// A second a figure.
+    /// One second per figure.
     Full,
-    /// A quarter of a second a figure.
+    /// A quarter of a second per figure.
     Quick,
-    /// A few operations, nothing measured: does every subject still run?
+    /// A few operations without measuring, to check that every subject still runs.
     Smoke,
     /// For callgrind: see [`count`].
     Count,
 }
 
-/// What a subject measures itself with.
+/// The tools with which a subject measures itself.
 pub(crate) struct Bench<'a> {
     pub(crate) path: &'a str,
     pub(crate) subject: &'a str,
@@ -66,7 +67,7 @@ impl Bench<'_> {
         self.one_and_two(None, make, op, |_| {});
     }
 
-    /// Measures an operation that leaves a record; `drain` runs on the first thread after each batch, untimed.
+    /// Measures an operation that leaves a record. `drain` runs on the first thread after each batch, untimed.
     pub(crate) fn drained<L>(
         &mut self,
         make: impl Fn(usize) -> L + Sync,
@@ -76,7 +77,8 @@ impl Bench<'_> {
         self.one_and_two(Some(BATCH), make, op, drain);
     }
 
-    /// Measures on one thread only an operation that does `per_call` things at once; the figure is per thing.
+    /// Measures an operation that does `per_call` things at once, on one thread only; the figure is per
+    /// thing.
     pub(crate) fn bulk<L>(&mut self, per_call: u32, make: impl Fn() -> L, op: impl Fn(&mut L)) {
         if self.effort == Effort::Count {
             return count::bulk(per_call.into(), &mut make(), op, |_| ());
@@ -89,7 +91,8 @@ impl Bench<'_> {
         self.alone(None, f64::from(per_call), &mut make(), op, |_| ());
     }
 
-    /// As [`bulk`](Self::bulk), of an operation that uses something up; `refill` puts it back after each, untimed.
+    /// Like [`bulk`](Self::bulk), for an operation that uses something up; `refill` restores it after each
+    /// call, untimed.
     pub(crate) fn refilled<L>(
         &mut self,
         per_call: u32,
@@ -115,8 +118,8 @@ impl Bench<'_> {
         op: impl Fn(&mut L, u64) + Sync,
         drain: impl Fn(&mut L),
     ) {
-        // The operation is called through an opaque pointer, so that one copy of the loop serves all subjects: copies differ
-        // in their placement, which matters where an operation takes a single cycle.
+        // Call the operation through an opaque pointer, so that one copy of the loop serves all subjects.
+        // Copies would differ in their placement, which matters if an operation takes a single cycle.
         let op: &(dyn Fn(&mut L, u64) + Sync) = black_box(&op);
         let mut first = make(0);
         self.alone(batch, 1.0, &mut first, op, &drain);
@@ -148,7 +151,7 @@ impl Bench<'_> {
         self.complain(&windows, 1);
     }
 
-    /// Measures `op` on this thread beside what `second` makes on another.
+    /// Measures `op` on this thread while another thread runs what `second` makes.
     fn together<L, S: FnMut(u64)>(
         &mut self,
         batch: Option<u64>,
@@ -244,7 +247,8 @@ impl Bench<'_> {
     }
 }
 
-/// Splits `n` spans into traces of [`SPANS_PER_TRACE`]: calls `trace(children)`, which makes a root and its children.
+/// Splits `n` spans into traces of [`SPANS_PER_TRACE`]. Calls `trace(children)` for each, which makes a root
+/// and its children.
 pub(crate) fn traces(n: u64, mut trace: impl FnMut(u64)) {
     let mut left = n;
     while left > 0 {
@@ -254,13 +258,14 @@ pub(crate) fn traces(n: u64, mut trace: impl FnMut(u64)) {
     }
 }
 
-/// The pieces a sample is timed in: long enough to time, short enough to fall between two preemptions.
+/// The windows in which a sample is timed: long enough to time, and short enough to fall between two
+/// preemptions.
 ///
-/// A window in which the system took the CPU away from a thread, or which two threads did not begin together, is
-/// run again: what is wanted is what the code costs, not what else the machine was doing, and two threads that take
-/// turns on one CPU would show no contention at all.
+/// A window is run again if the system took the CPU away from a thread, or if two threads did not begin it
+/// together. The figure should be the cost of the code and not of other work on the machine, and two threads
+/// that take turns on one CPU would show no contention at all.
 struct Windows {
-    /// Operations in a window; `None` adapts them to take some 100 µs.
+    /// The number of operations in a window; `None` adapts it to take about 100 µs.
     batch: Option<u64>,
     size: u64,
     run: u64,
@@ -269,23 +274,25 @@ struct Windows {
 }
 
 impl Windows {
-    /// How often a window is run again before it is taken as it is.
+    /// How often a window is run again before it is accepted as it is.
     const TRIES: u32 = 100;
-    /// A window that takes less is doubled and not counted.
+    /// A window that takes less time is doubled and not counted.
     const SHORT: Duration = Duration::from_micros(50);
-    /// A window that takes more is halved.
+    /// A window that takes more time is halved.
     const LONG: Duration = Duration::from_micros(400);
-    /// Operations that are enough, whatever time they take.
+    /// A number of operations that is enough, whatever time they take.
     const MOST: u64 = 1 << 22;
 
     fn new(batch: Option<u64>) -> Self {
         Self { batch, size: batch.unwrap_or(1), run: 0, disturbed: 0, believed: 0 }
     }
 
-    /// Time of `n` operations, by calling `window(operations)`; `Err` is the time of a disturbed window.
+    /// The time of `n` operations, measured by calling `window(operations)`, whose `Err` is the time of a
+    /// disturbed window.
     ///
-    /// Windows are always whole, and what more they did than `n` is taken off in proportion: on a busy machine criterion asks for few operations
-    /// at a time, as it counts in the time spent on windows that were run again, and a few operations cannot be timed.
+    /// Windows are always complete, and operations beyond `n` are subtracted in proportion. On a busy machine
+    /// criterion asks for few operations at a time, because it includes the time of windows that were run
+    /// again, and a few operations cannot be timed.
     fn run(&mut self, n: u64, mut window: impl FnMut(u64) -> Result<Duration, Duration>) -> Duration {
         let (mut done, mut total, mut tries) = (0, Duration::ZERO, 0);
         while done < n {
@@ -321,7 +328,7 @@ impl Windows {
 struct Window {
     start: Instant,
     elapsed: Duration,
-    /// Whether the system took the CPU away in the meantime.
+    /// Whether the system took the CPU away during the window.
     preempted: bool,
 }
 
@@ -333,7 +340,7 @@ fn timed(op: impl FnOnce()) -> Window {
     Window { start, elapsed, preempted: preemptions() != switches }
 }
 
-/// A barrier for two that spins, so that they leave it within some tens of nanoseconds of each other.
+/// A spinning barrier for two threads, so that they leave it within some tens of nanoseconds of each other.
 #[derive(Default)]
 struct Rendezvous {
     arrived: AtomicU64,
@@ -350,10 +357,11 @@ impl Rendezvous {
     }
 }
 
-/// Measures a queue of 32-byte records: on one thread a push and a pop, on two a push on one and a pop on the other.
+/// Measures a queue of 32-byte records: on one thread a push and a pop, on two threads a push on one and a
+/// pop on the other.
 ///
-/// `queue()` gives the two ends of a new queue of 1024 records; a push that finds it full returns false, a pop that finds
-/// it empty `None`, and is tried again.
+/// `queue()` makes the two ends of a new queue of 1024 records. A push into a full queue returns false, a pop
+/// from an empty queue returns `None`; both are then tried again.
 pub(crate) fn ring<P, C>(bench: &mut Bench<'_>, queue: impl Fn() -> (P, C))
 where
     P: FnMut([u64; 4]) -> bool,

@@ -1,8 +1,9 @@
-//! The least work that could do each path's job, written by hand: what a subject is measured against.
+//! The least work that could do each path's job, written by hand; subjects are measured against it.
 //!
-//! All state is thread-owned and made of relaxed atomics, so that a reader could look at it without a data race; on
-//! x86-64 and AArch64 those are plain loads and stores. Records are read between batches by the first thread, as the subjects'
-//! are: that moves the second thread's memory to the first one's cache, and writing there costs more than in one's own.
+//! All state is owned by one thread and consists of relaxed atomics, so that a reader could read it without a
+//! data race. On x86-64 and AArch64 these are plain loads and stores. The first thread reads the records
+//! between batches, as it does for the subjects: that moves the second thread's memory to the first thread's
+//! cache, and writing there costs more than in its own cache.
 
 use std::{
     cell::Cell,
@@ -47,7 +48,7 @@ pub(crate) fn span(bench: &mut Bench<'_>) {
     );
 }
 
-/// Two reads of the counter, ids handed on from span to child, and one record of 64 bytes with both fields.
+/// Two reads of the counter, ids passed from span to child, and one record of 64 bytes with both fields.
 pub(crate) fn span_2fields(bench: &mut Bench<'_>) {
     fn span(bytes: u64, work: impl FnOnce()) {
         let ring = WIDE.get();
@@ -131,7 +132,7 @@ pub(crate) fn sampled_out(bench: &mut Bench<'_>) {
     );
 }
 
-/// A plain add to a cell the thread owns.
+/// A plain add to a cell that the thread owns.
 pub(crate) fn counter(bench: &mut Bench<'_>) {
     bench.steady(
         |_| own_cells(),
@@ -143,7 +144,8 @@ pub(crate) fn counter(bench: &mut Bench<'_>) {
     );
 }
 
-/// A hash of eight bytes of the label value, one comparison of it, and a plain add to a cell the thread owns.
+/// A hash of eight bytes of the label value, one comparison of it, and a plain add to a cell that the thread
+/// owns.
 pub(crate) fn counter_family(bench: &mut Bench<'_>) {
     bench.steady(
         |_| Family::default(),
@@ -155,7 +157,7 @@ pub(crate) fn counter_family(bench: &mut Bench<'_>) {
     );
 }
 
-/// A bucket index from leading zeros and three bits more, and plain adds to that bucket and to the sum.
+/// A bucket index from the leading zeros and three more bits, and plain adds to that bucket and to the sum.
 pub(crate) fn histogram(bench: &mut Bench<'_>) {
     bench.steady(
         |_| {
@@ -175,8 +177,8 @@ pub(crate) fn histogram(bench: &mut Bench<'_>) {
     );
 }
 
-/// A record of 32 bytes through a queue with one writer and one reader who look at each other's position only when
-/// they must.
+/// A record of 32 bytes through a queue with one writer and one reader, which read each other's position only
+/// when they must.
 pub(crate) fn ring(bench: &mut Bench<'_>) {
     crate::harness::ring(bench, || {
         let queue = Arc::new(Queue::default());
@@ -211,7 +213,7 @@ pub(crate) fn ring(bench: &mut Bench<'_>) {
     });
 }
 
-/// `prost` encoding spans that are already built, one by one.
+/// `prost` encodes spans that are already built, one by one.
 pub(crate) fn encode(bench: &mut Bench<'_>) {
     #[cfg(feature = "peers")]
     crate::peers::encode::limit(bench);
@@ -227,7 +229,7 @@ static NARROW_RINGS: Rings<4> = Mutex::new(Vec::new());
 static WIDE_RINGS: Rings<8> = Mutex::new(Vec::new());
 static NO_CELLS: Cells = Cells { sum: AtomicU64::new(0), buckets: [const { AtomicU64::new(0) }; 512] };
 
-/// Which cell the counter is, known when the program starts.
+/// The cell of the counter, known when the program starts.
 const COUNTER: usize = 7;
 static ENABLED: AtomicBool = AtomicBool::new(false);
 
@@ -235,8 +237,8 @@ thread_local! {
     static NARROW: Cell<&'static Ring<4>> = const { Cell::new(&NO_NARROW) };
     static WIDE: Cell<&'static Ring<8>> = const { Cell::new(&NO_WIDE) };
     static SAMPLED: AtomicBool = const { AtomicBool::new(false) };
-    /// Through a pointer rather than in the thread-local itself: on AMD's Zen 4 an add to an `fs:` address that the add
-    /// before it wrote takes 1.5 ns, one through a register 0.27 ns.
+    /// Use a pointer instead of the thread-local itself: on AMD's Zen 4 an add to an `fs:` address that the
+    /// previous add wrote takes 1.5 ns, but 0.27 ns through a register.
     static CELLS: Cell<&'static Cells> = const { Cell::new(&NO_CELLS) };
 }
 
@@ -260,7 +262,8 @@ fn drain<const WORDS: usize>(rings: &Rings<WORDS>) {
     }
 }
 
-/// A thread's records of `WORDS` words, the newest over the oldest (a batch fits), and its place in the trace.
+/// The records of a thread, `WORDS` words each, and its place in the trace. The newest record overwrites the
+/// oldest; a batch fits.
 #[repr(align(128))]
 struct Ring<const WORDS: usize> {
     read: AtomicU64,
@@ -291,13 +294,13 @@ impl<const WORDS: usize> Ring<WORDS> {
     }
 }
 
-/// The cells of one thread, which a reader sums over the threads.
+/// The cells of one thread. A reader sums them over the threads.
 struct Cells {
     sum: AtomicU64,
     buckets: [AtomicU64; 512],
 }
 
-/// Gives this thread cells of its own.
+/// Gives this thread its own cells.
 fn own_cells() {
     let cells = Cells { sum: AtomicU64::new(0), buckets: [const { AtomicU64::new(0) }; 512] };
     CELLS.set(Box::leak(Box::new(cells)));
@@ -351,7 +354,7 @@ impl Default for Queue {
     }
 }
 
-/// A position on cache lines of its own.
+/// A position on its own cache lines.
 #[derive(Debug)]
 #[repr(align(128))]
 struct Padded(AtomicUsize);

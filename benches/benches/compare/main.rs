@@ -1,10 +1,10 @@
-//! Throughline next to its peers and to the least work that could do the job.
+//! Throughline compared with its peers and with the least work that could do the job.
 //!
 //! `cargo bench -p throughline-benches --features peers --bench compare -- [--quick] [--only path[/subject]]
 //! [--instructions] [--json] [--list]`
 //!
-//! Every subject of every path runs in a process of its own: global subscribers, reporters and recorders can be set
-//! only once, and this way each is set as its documentation says.
+//! Every subject of every path runs in its own process: global subscribers, reporters and recorders can be
+//! set only once, and in this way each is set as its documentation says.
 
 mod count;
 mod encode;
@@ -35,7 +35,7 @@ use throughline_benches::{LIMIT, Machine, Report, Row, SUBJECT, Unit};
 /// One subject's way of doing one path's operation.
 pub(crate) type Subject = (&'static str, fn(&mut Bench<'_>));
 
-/// The paths, in the order of the table, with the subjects that are always built.
+/// The paths in the order of the table, with the subjects that are always built.
 const PATHS: &[(&str, &[Subject])] = &[
     ("clock_read", &[(LIMIT, limit::clock_read), (SUBJECT, throughline::clock_read)]),
     ("span", &[(LIMIT, limit::span), (SUBJECT, throughline::span)]),
@@ -64,10 +64,11 @@ const PATHS: &[(&str, &[Subject])] = &[
     ("export", &[(LIMIT, export::limit), (SUBJECT, export::throughline)]),
 ];
 
-/// The paths whose instructions are not counted: several threads work at once, and no two runs are the same.
+/// The paths whose instructions are not counted: several threads work at the same time, and no two runs are
+/// equal.
 const UNCOUNTED: &[&str] = &["export"];
 
-/// What a child's line that carries a row starts with.
+/// The prefix of a child's output lines that contain a row.
 const ROW: &str = "row ";
 
 fn main() -> ExitCode {
@@ -82,7 +83,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs each subject in a child, in order, and under callgrind where its instructions are wanted, and reports.
+/// Runs each subject in a child, in order, also under callgrind if its instructions are needed, and reports.
 fn parent(args: &Args) -> Result<(), Box<dyn Error>> {
     let (mut rows, mut failed, mut any) = (Vec::new(), Vec::new(), false);
     for (path, name, _) in subjects() {
@@ -146,13 +147,13 @@ fn run_child(path: &str, subject: &str, effort: Effort, rows: &mut Vec<Row>) -> 
     if status.success() { Ok(()) } else { Err(status.to_string().into()) }
 }
 
-/// Whether a subject's instructions are wanted: Throughline's, and those of the limit.
+/// Whether a subject's instructions are counted: Throughline's and the limit's are.
 fn is_counted(path: &str, subject: &str) -> bool {
     let library = subject.split(" (").next().unwrap_or_default();
     [LIMIT, SUBJECT].contains(&library) && !UNCOUNTED.contains(&path)
 }
 
-/// A subject's exact rows: its instructions, and what sizes it notes.
+/// The exact rows of a subject: its instructions, and the sizes that it notes.
 fn run_counted(path: &str, subject: &str) -> Result<Vec<Row>, Box<dyn Error>> {
     let (instructions, said) = count::instructions(path, subject)?;
     let target = Machine::this().target;
@@ -166,7 +167,7 @@ fn run_counted(path: &str, subject: &str) -> Result<Vec<Row>, Box<dyn Error>> {
 /// Measures one subject of one path and prints its rows.
 fn child(args: &Args) -> Result<(), Box<dyn Error>> {
     let Some((path, name)) = &args.child else { return Err("no subject".into()) };
-    // Two threads wait for each other at a barrier; if one unwound, the other would wait for ever.
+    // Two threads wait for each other at a barrier. If one of them unwound, the other one would wait forever.
     let report = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         report(info);
@@ -184,7 +185,8 @@ fn child(args: &Args) -> Result<(), Box<dyn Error>> {
         rows: Vec::new(),
     };
     if args.effort == Effort::Count {
-        // A thread of its own gives a stack and heap whose alignment does not depend on arguments and environment, which would change the cost of copies.
+        // A separate thread gives a stack and heap whose alignment does not depend on arguments and
+        // environment, which would change the cost of copies.
         thread::scope(|scope| scope.spawn(|| measure(&mut bench)).join()).expect("panics abort");
     } else {
         measure(&mut bench);
@@ -197,7 +199,8 @@ fn child(args: &Args) -> Result<(), Box<dyn Error>> {
 
 type Named = (&'static str, &'static str, fn(&mut Bench<'_>));
 
-/// Every subject of every path, the path's own two first, so that a ratio is taken within seconds.
+/// Every subject of every path. Throughline and the limit come first, so that they are measured within
+/// seconds of each other.
 fn subjects() -> impl Iterator<Item = Named> {
     PATHS.iter().flat_map(|(path, own)| {
         #[cfg(feature = "peers")]
@@ -208,7 +211,7 @@ fn subjects() -> impl Iterator<Item = Named> {
     })
 }
 
-/// `target/criterion`, beside the `target/<profile>/deps` this binary lies in.
+/// `target/criterion`, beside the `target/<profile>/deps` that contains this binary.
 fn criterion_dir() -> Result<PathBuf, Box<dyn Error>> {
     let exe = env::current_exe()?;
     Ok(exe.ancestors().nth(3).ok_or("not in a target directory")?.join("criterion"))
@@ -233,7 +236,8 @@ struct Args {
 
 impl Args {
     fn parse(mut args: impl Iterator<Item = String>) -> Result<Self, Box<dyn Error>> {
-        // `cargo bench` adds `--bench`; `cargo test --benches` does not, and wants to know only that it runs.
+        // `cargo bench` adds `--bench`. `cargo test --benches` does not; it only checks that the subjects
+        // run.
         let mut parsed = Self { child: None, effort: Effort::Smoke, json: false, list: false, only: None };
         while let Some(arg) = args.next() {
             let mut value = |what: &str| args.next().ok_or(format!("{arg} needs {what}"));

@@ -1,4 +1,4 @@
-//! Paths of Throughline that are measured next to nothing else, so that a change of their cost is seen.
+//! Paths of Throughline that have no peer. They are measured so that a change of their cost is noticed.
 
 use std::hint::black_box;
 
@@ -11,7 +11,7 @@ use crate::{
     work::{LATENCIES, latency, route},
 };
 
-/// A request's way in: reads its `traceparent`, attaches, and leaves.
+/// An incoming request: reads its `traceparent`, attaches, and detaches.
 pub(crate) fn attach_remote(bench: &mut Bench<'_>) {
     init();
     let op = |(): &mut (), n| {
@@ -23,7 +23,7 @@ pub(crate) fn attach_remote(bench: &mut Bench<'_>) {
     bench.drained(|_| (), op, |()| drain());
 }
 
-/// A request's way out: the header of the current span.
+/// An outgoing request: the header of the current span.
 pub(crate) fn traceparent(bench: &mut Bench<'_>) {
     init();
     let op = |(): &mut (), n| {
@@ -46,7 +46,8 @@ pub(crate) fn plain_event(bench: &mut Bench<'_>) {
     bench.drained(|_| (), op, |()| drain());
 }
 
-/// A thread's first record, with a recorder that an earlier thread left, and leaving it to the next.
+/// A thread's first record, with a recorder that an earlier thread left, and releasing the recorder for the
+/// next thread.
 pub(crate) fn thread_start(bench: &mut Bench<'_>) {
     init();
     let op = |(): &mut (), n| {

@@ -1,6 +1,7 @@
-//! A collector that counts: takes OTLP over HTTP/1.1 on the loopback interface and counts the spans in it.
+//! A collector that counts: it receives OTLP over HTTP/1.1 on the loopback interface and counts the spans.
 //!
-//! It walks the messages down to the spans and skips those by their length: little enough that exporters are measured, not it.
+//! It walks the messages down to the spans and skips those by their length. That is so little work that the
+//! exporters are measured and not the receiver.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write as _},
@@ -24,9 +25,9 @@ pub(crate) struct Receiver {
 #[derive(Default)]
 struct Counts {
     spans: AtomicU64,
-    /// Nanoseconds of CPU that connections which ended have used.
+    /// Nanoseconds of CPU time used by connections that have ended.
     ended: AtomicU64,
-    /// The threads of those that are open.
+    /// The CPU clocks of the threads of open connections.
     open: Mutex<Vec<CpuClock>>,
 }
 
@@ -50,7 +51,7 @@ impl Receiver {
         self.counts.spans.load(Ordering::Acquire)
     }
 
-    /// Nanoseconds of CPU it has used.
+    /// Nanoseconds of CPU time that the receiver has used.
     pub(crate) fn cpu_ns(&self) -> u64 {
         let open = self.counts.open.lock().expect("no panic goes on");
         open.iter().map(CpuClock::ns).sum::<u64>() + self.counts.ended.load(Ordering::Acquire)
@@ -84,7 +85,8 @@ impl Counts {
     }
 }
 
-/// Reads a request's body; whether it went to `/v1/traces`. `None` at the connection's end.
+/// Reads a request's body. Returns whether the request went to `/v1/traces`; `None` at the end of the
+/// connection.
 fn request(from: &mut BufReader<TcpStream>, body: &mut Vec<u8>) -> io::Result<Option<bool>> {
     let (mut line, mut length) = (String::new(), 0);
     if from.read_line(&mut line)? == 0 {
@@ -105,7 +107,8 @@ fn request(from: &mut BufReader<TcpStream>, body: &mut Vec<u8>) -> io::Result<Op
     Ok(Some(traces))
 }
 
-/// Spans in an `ExportTraceServiceRequest`: `resource_spans` (1), their `scope_spans` (2), their `spans` (2).
+/// The number of spans in an `ExportTraceServiceRequest`: `resource_spans` (1), their `scope_spans` (2),
+/// their `spans` (2).
 fn spans(request: &[u8]) -> u64 {
     let mut count = 0;
     for_each(request, 1, &mut |resource| {
@@ -114,7 +117,7 @@ fn spans(request: &[u8]) -> u64 {
     count
 }
 
-/// Calls `found` with each of a message's length-delimited fields numbered `field`.
+/// Calls `found` with each length-delimited field of a message that has the number `field`.
 fn for_each(mut message: &[u8], field: u64, found: &mut dyn FnMut(&[u8])) {
     while !message.is_empty() {
         let tag = varint(&mut message);

@@ -1,6 +1,7 @@
-//! What the operating system is asked: who ran where, for how long, and with how much memory.
+//! Queries to the operating system: CPU placement, CPU time and memory.
 
-/// Keeps this thread on the `nth` of the CPUs the process may use; does nothing where there is none or no way to.
+/// Keeps this thread on the `nth` of the CPUs that the process may use. Does nothing if there is no such CPU,
+/// or no way to do it.
 ///
 /// Two threads that the scheduler puts on one CPU take turns and show no contention.
 pub(crate) fn pin(nth: usize) {
@@ -10,7 +11,7 @@ pub(crate) fn pin(nth: usize) {
     let _ = nth;
 }
 
-/// How often this thread has lost the CPU without asking to; always 0 where the system does not say.
+/// How often this thread has lost the CPU involuntarily; always 0 if the system does not tell.
 pub(crate) fn preemptions() -> u64 {
     #[cfg(target_os = "linux")]
     return linux::preemptions();
@@ -26,7 +27,7 @@ pub(crate) struct CpuClock {
 }
 
 impl CpuClock {
-    /// This thread's; other threads may read it until this one ends.
+    /// The clock of this thread. Other threads may read it until this thread ends.
     pub(crate) fn of_this_thread() -> Self {
         Self {
             #[cfg(target_os = "linux")]
@@ -34,7 +35,7 @@ impl CpuClock {
         }
     }
 
-    /// Nanoseconds of CPU used so far; 0 where the system does not say, and after the thread's end.
+    /// Nanoseconds of CPU time used so far; 0 if the system does not tell, and after the thread's end.
     pub(crate) fn ns(&self) -> u64 {
         #[cfg(target_os = "linux")]
         return linux::clock_ns(self.id);
@@ -43,7 +44,8 @@ impl CpuClock {
     }
 }
 
-/// Nanoseconds of CPU that this process has used, ended threads included; 0 where the system does not say.
+/// Nanoseconds of CPU time that this process has used, including ended threads; 0 if the system does not
+/// tell.
 pub(crate) fn cpu_ns() -> u64 {
     #[cfg(target_os = "linux")]
     return linux::clock_ns(libc::CLOCK_PROCESS_CPUTIME_ID);
@@ -51,7 +53,7 @@ pub(crate) fn cpu_ns() -> u64 {
     0
 }
 
-/// Most memory that this process has had resident, in bytes; `None` where the system does not say.
+/// The peak resident memory of this process in bytes; `None` if the system does not tell.
 pub(crate) fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -65,39 +67,39 @@ mod linux {
     pub(super) fn pin(nth: usize) {
         let size = size_of::<libc::cpu_set_t>();
         let mut allowed = MaybeUninit::<libc::cpu_set_t>::zeroed();
-        // SAFETY: the call writes at most `size` bytes to where the pointer points, which has as many.
+        // SAFETY: the call writes at most `size` bytes, and the pointer points to as many.
         let result = unsafe { libc::sched_getaffinity(0, size, allowed.as_mut_ptr()) };
-        // SAFETY: a set of bits; all zeros is the empty set.
+        // SAFETY: the value is a set of bits; all zeros is the empty set.
         let allowed = unsafe { allowed.assume_init() };
-        // SAFETY: reads a bit of the set; the index is below its size.
+        // SAFETY: this reads a bit of the set; the index is below its size.
         let is_allowed = |cpu: &usize| unsafe { libc::CPU_ISSET(*cpu, &allowed) };
         let Some(cpu) = (0..libc::CPU_SETSIZE as usize).filter(is_allowed).nth(nth) else { return };
         if result != 0 {
             return;
         }
         let mut one = MaybeUninit::<libc::cpu_set_t>::zeroed();
-        // SAFETY: as above.
+        // SAFETY: as for `allowed`.
         let one = unsafe { one.assume_init_mut() };
-        // SAFETY: sets a bit of the set; the index is below its size.
+        // SAFETY: this sets a bit of the set; the index is below its size.
         unsafe { libc::CPU_SET(cpu, one) };
-        // SAFETY: the call reads `size` bytes from where the pointer points, which has as many.
+        // SAFETY: the call reads `size` bytes, and the pointer points to as many.
         unsafe { libc::sched_setaffinity(0, size, one) };
     }
 
     pub(super) fn preemptions() -> u64 {
         let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-        // SAFETY: the call writes one `rusage` to where the pointer points, which is as large.
+        // SAFETY: the call writes one `rusage`, and the pointer points to one.
         let result = unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) };
-        // SAFETY: all its fields are integers, for which zero is a value, whether the call wrote them or not.
+        // SAFETY: all fields are integers, for which zero is valid, whether the call wrote them or not.
         let usage = unsafe { usage.assume_init() };
         if result == 0 { u64::try_from(usage.ru_nivcsw).unwrap_or(0) } else { 0 }
     }
 
     pub(super) fn thread_clock() -> libc::clockid_t {
         let mut id = libc::CLOCK_THREAD_CPUTIME_ID;
-        // SAFETY: takes nothing.
+        // SAFETY: the call has no arguments and cannot fail.
         let this = unsafe { libc::pthread_self() };
-        // SAFETY: this thread is running; writes the one integer it is given.
+        // SAFETY: this thread is running; the call writes the one integer that it is given.
         let result = unsafe { libc::pthread_getcpuclockid(this, &raw mut id) };
         assert_eq!(result, 0, "Linux has a CPU clock for every thread");
         id
@@ -105,7 +107,8 @@ mod linux {
 
     pub(super) fn clock_ns(id: libc::clockid_t) -> u64 {
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: writes the one `timespec` it is given; an id that is no clock's any more is an error.
+        // SAFETY: the call writes the one `timespec` that it is given; an id whose clock no longer exists is
+        // an error.
         if unsafe { libc::clock_gettime(id, &raw mut time) } != 0 {
             return 0;
         }

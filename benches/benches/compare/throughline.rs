@@ -1,6 +1,7 @@
 //! Throughline itself: one function per path.
 //!
-//! Threads get their recorders as `throughline-std` gives them, but are drained here, between batches, as the peers are.
+//! Threads get their recorders as in `throughline-std`, but their rings are drained here between batches, as
+//! for the peers.
 
 use std::{hint::black_box, sync::Once};
 
@@ -17,12 +18,12 @@ use crate::{
     work::{LATENCIES, latency, route},
 };
 
-/// Slots of a thread's ring; a batch fits.
+/// The number of slots of a thread's ring; a batch fits.
 const SLOTS: usize = 4096;
-/// Metric cells of a thread.
+/// The number of metric cells of a thread.
 const CELLS: usize = 4096;
 
-/// Gives every thread that records a recorder of its own.
+/// Gives every thread that records its own recorder.
 pub(crate) fn init() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| recorder::set_thread_hook(|| recorder::acquire_thread(|| Some(new_recorder()))));
@@ -41,7 +42,7 @@ fn clock() -> Clock {
     Clock::new(1_000_000_000, || crate::work::ticks() as usize)
 }
 
-/// Reads every thread's ring, and looks at each record as an exporter would.
+/// Reads every thread's ring and each record in it, as an exporter would.
 pub(crate) fn drain() {
     recorder::for_each_thread(|recorder| {
         let Some(mut reader) = recorder.ring().reader() else { return };
@@ -50,7 +51,7 @@ pub(crate) fn drain() {
     });
 }
 
-/// Reads the clock a record is stamped with.
+/// Reads the clock that records use.
 pub(crate) fn clock_read(bench: &mut Bench<'_>) {
     bench.steady(
         |_| clock(),
@@ -77,7 +78,7 @@ fn plain_spans(n: u64) {
     });
 }
 
-/// As [`span`], each child with `bytes` and `attempt`.
+/// Like [`span`], each child with `bytes` and `attempt`.
 pub(crate) fn span_2fields(bench: &mut Bench<'_>) {
     init();
     let op = |(): &mut (), n| {
@@ -102,7 +103,7 @@ pub(crate) fn event_2fields(bench: &mut Bench<'_>) {
     bench.drained(|_| (), op, |()| drain());
 }
 
-/// An event with two fields at a callsite that is switched off.
+/// An event with two fields at a disabled callsite.
 pub(crate) fn disabled(bench: &mut Bench<'_>) {
     init();
     throughline::set_min_level(Some(black_box(Level::Error)));
@@ -114,7 +115,7 @@ pub(crate) fn disabled(bench: &mut Bench<'_>) {
     bench.steady(|_| (), op);
 }
 
-/// As [`span`], in a trace the sampler decided against.
+/// Like [`span`], in an unsampled trace.
 pub(crate) fn sampled_out(bench: &mut Bench<'_>) {
     init();
     recorder::set_sample_ratio(black_box(0.0));
@@ -143,7 +144,7 @@ pub(crate) fn counter_family(bench: &mut Bench<'_>) {
     bench.steady(|_| (), op);
 }
 
-/// Records a value; count, sum and bucket.
+/// Records a value: count, sum and bucket.
 pub(crate) fn histogram(bench: &mut Bench<'_>) {
     init();
     bench.steady(

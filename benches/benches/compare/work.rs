@@ -1,8 +1,8 @@
-//! The values every subject records, so that all do the same work.
+//! The values that every subject records, so that all do the same work.
 
 use std::sync::LazyLock;
 
-/// Label values known only at run time; `'static` so that no subject has to allocate to name one.
+/// Label values known only at run time. They are `'static`, so that no subject must allocate to name one.
 pub(crate) static ROUTES: LazyLock<[&'static str; 16]> =
     LazyLock::new(|| std::array::from_fn(|at| &*format!("/api/v1/route-{at:02}").leak()));
 
@@ -28,18 +28,18 @@ pub(crate) fn latency(values: &[u64; 1024], i: u64) -> u64 {
     values[i as usize % 1024]
 }
 
-/// A raw reading of the CPU's counter: what a clock costs at least.
+/// A raw reading of the CPU's counter: the least that a clock costs.
 #[inline(always)]
 pub(crate) fn ticks() -> u64 {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: every x86-64 CPU has the instruction, and no system this runs on forbids it to user code.
+    // SAFETY: every x86-64 CPU has the instruction, and no system that this runs on forbids it in user code.
     unsafe {
         core::arch::x86_64::_rdtsc()
     }
     #[cfg(target_arch = "aarch64")]
     {
         let ticks: u64;
-        // SAFETY: reads a register that is open to user code and changes nothing.
+        // SAFETY: this reads a register that user code may read, and changes nothing.
         unsafe { core::arch::asm!("mrs {}, cntvct_el0", out(reg) ticks, options(nomem, nostack)) };
         ticks
     }

@@ -1,4 +1,4 @@
-//! `clock_read`: one time stamp.
+//! `clock_read`: one timestamp.
 
 use std::hint::black_box;
 

@@ -1,4 +1,4 @@
-//! `counter`: add one, the label values being constants of the program.
+//! `counter`: add one; the label values are constants of the program.
 
 use std::sync::{
     LazyLock,

@@ -1,4 +1,4 @@
-//! `disabled`: an event (where there are none, a span) with two integers at a callsite that is switched off.
+//! `disabled`: an event with two integers at a disabled callsite; a span for libraries without events.
 
 use std::hint::black_box;
 

@@ -1,4 +1,4 @@
-//! `encode`: spans with four attributes as an OTLP request, per span of a request of 512.
+//! `encode`: spans with four attributes as an OTLP request, per span of a request with 512 spans.
 
 use std::{
     hint::black_box,
@@ -28,7 +28,7 @@ pub(super) const SUBJECTS: &[Subject] =
 
 const SPANS: u32 = 512;
 
-/// The limit: `prost` encoding spans built beforehand into a buffer that is kept.
+/// The limit: `prost` encodes spans that were built beforehand into a reused buffer.
 pub(crate) fn limit(bench: &mut Bench<'_>) {
     let request = request(spans());
     let spans = &request.resource_spans[0].scope_spans[0].spans;
@@ -46,7 +46,8 @@ pub(crate) fn limit(bench: &mut Bench<'_>) {
     );
 }
 
-/// The same with the messages around the spans, whose lengths need every span's length once more each.
+/// The same with the messages around the spans; computing their lengths needs the length of every span again
+/// for each level.
 fn whole_request(bench: &mut Bench<'_>) {
     let request = request(spans());
     bench.bulk(
@@ -60,7 +61,7 @@ fn whole_request(bench: &mut Bench<'_>) {
     );
 }
 
-/// What an OTLP exporter does with a batch: clone, transform, encode.
+/// The steps of an OTLP exporter with a batch: clone, transform, encode.
 fn opentelemetry(bench: &mut Bench<'_>) {
     let spans = spans();
     bench.bytes(request(spans.clone()).encoded_len() as f64 / f64::from(SPANS));

@@ -1,4 +1,4 @@
-//! `export`: from a producer flat out to a receiver, over OTLP/HTTP with protobuf.
+//! `export`: from a producer at full speed to a receiver, over OTLP/HTTP with protobuf.
 
 use std::hint::black_box;
 
@@ -20,7 +20,7 @@ use crate::{
 
 pub(super) const SUBJECTS: &[Subject] = &[("opentelemetry", opentelemetry), ("fastrace", fastrace)];
 
-/// The SDK's batch processor and HTTP exporter as they are by default.
+/// The SDK's batch processor and HTTP exporter at their defaults.
 fn opentelemetry(bench: &mut Bench<'_>) {
     let receiver = Receiver::start().expect("the loopback interface");
     let provider = SdkTracerProvider::builder()
@@ -40,8 +40,9 @@ fn opentelemetry(bench: &mut Bench<'_>) {
     run(bench, &receiver, trace, |_| provider.shutdown().expect("a receiver that takes all"));
 }
 
-/// The reporter its documentation names, over OpenTelemetry's exporter. Its queue has no limit: what has not been delivered at the end is in
-/// memory, and delivering it would take longer than the run.
+/// The reporter that fastrace's documentation names, over OpenTelemetry's exporter. Its queue has no limit:
+/// spans that have not been delivered at the end are in memory, and delivering them would take longer than
+/// the run.
 fn fastrace(bench: &mut Bench<'_>) {
     let receiver = Receiver::start().expect("the loopback interface");
     let scope = InstrumentationScope::builder("bench").build();

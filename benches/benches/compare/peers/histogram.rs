@@ -81,7 +81,7 @@ pub(super) const SUBJECTS: &[Subject] = &[
 /// As many buckets as the Prometheus libraries have by default.
 const BUCKETS: usize = 11;
 
-/// Bounds spread over the values recorded: 100 ns to 10 ms.
+/// Bounds spread over the recorded values: 100 ns to 10 ms.
 fn bounds() -> [f64; BUCKETS] {
     std::array::from_fn(|at| 100.0 * 10_f64.powf(at as f64 / 2.0))
 }

@@ -16,7 +16,7 @@ mod span_fields;
 
 use crate::Subject;
 
-/// The peers that have an answer to `path`.
+/// The peers that implement `path`.
 pub(crate) fn of(path: &str) -> &'static [Subject] {
     match path {
         "clock_read" => clock::SUBJECTS,

@@ -1,4 +1,4 @@
-//! `sampled_out`: a span without fields below another, in a trace the sampler decided against.
+//! `sampled_out`: a span without fields below another one, in an unsampled trace.
 
 use std::hint::black_box;
 

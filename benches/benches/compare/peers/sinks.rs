@@ -1,4 +1,4 @@
-//! Where the peers' records go: each sink takes what it is given and does nothing with it.
+//! Destinations of the peers' records: each sink takes what it is given and does nothing with it.
 
 use std::{cell::RefCell, fmt::Write as _, ops::ControlFlow, time::Duration};
 
@@ -16,7 +16,7 @@ use opentelemetry_sdk::{
 };
 use tracing_subscriber::layer::SubscriberExt as _;
 
-/// Exports to nowhere.
+/// An exporter that discards everything.
 #[derive(Debug)]
 pub(super) struct Nowhere;
 
@@ -98,7 +98,7 @@ pub(super) fn line(write: impl FnOnce(&mut String)) {
     });
 }
 
-/// Seconds and nanoseconds since 1970, as a logger stamps its lines.
+/// Seconds and nanoseconds since 1970, as loggers put them in their lines.
 pub(super) fn stamp(line: &mut String) {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let _ = write!(line, "{}.{:09} ", now.as_secs(), now.subsec_nanos());

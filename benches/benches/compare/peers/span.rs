@@ -1,4 +1,4 @@
-//! `span`: a span without fields below another, recorded.
+//! `span`: a recorded span without fields below another one.
 
 use std::hint::black_box;
 

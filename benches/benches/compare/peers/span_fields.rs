@@ -1,4 +1,4 @@
-//! `span_2fields`: a span with two integers below another, recorded.
+//! `span_2fields`: a recorded span with two integers below another one.
 
 use std::hint::black_box;
 
