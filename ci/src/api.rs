@@ -26,7 +26,7 @@ make, so it has a listing of its own.
 /// Folder of the listings, below the workspace's root.
 const FOLDER: &str = "core/docs/api";
 
-/// The published crates, each with the features whose items are listed. `tls` and `gzip` add no items and
+/// The published crates, each with the features whose items are listed. Those of OTLP add no items and
 /// would build C code.
 const CRATES: &[(&str, &[&str])] = &[
     ("throughline", &["--all-features"]),

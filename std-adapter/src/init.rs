@@ -223,7 +223,7 @@ fn exporters(
         attach(&name, exporter)?;
     }
     if let Some(client) = client {
-        let otlp = OtlpExporter::start(&resource, options, &client, limits, launch);
+        let otlp = OtlpExporter::start("otlp", &resource, options, &client, limits, launch);
         fan_out.otlp = Some(otlp.map_err(thread("otlp"))?);
     }
     Ok(fan_out)

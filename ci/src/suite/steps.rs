@@ -30,7 +30,7 @@ pub const STEPS: &[Step] = &[
     },
     Step {
         name: "features",
-        about: "the core with all of its features and with none, https, gzip and Prometheus",
+        about: "the core with all of its features and with none; https, gRPC, compression and Prometheus",
         run: features,
     },
     Step { name: "consumer", about: "every macro under every feature combination", run: all_features },
@@ -156,7 +156,13 @@ fn bench_smoke() -> Result<Done> {
 
 fn features() -> Result<Done> {
     let core = Cmd::cargo().args(["test", "-p", "throughline"]);
-    let export = Cmd::cargo().args(["test", "-p", "throughline-export", "--features", "tls,gzip,prometheus"]);
+    let export = Cmd::cargo().args([
+        "test",
+        "-p",
+        "throughline-export",
+        "--features",
+        "tls,system-roots,gzip,zstd,grpc-tls,prometheus",
+    ]);
     let server = Cmd::cargo().args([
         "test",
         "-p",

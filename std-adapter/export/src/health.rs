@@ -32,6 +32,8 @@ struct State {
     told: bool,
     /// When the beginning of an outage was last reported.
     last_told: Option<Instant>,
+    /// When a warning was last reported.
+    last_warned: Option<Instant>,
     /// Records lost in outages whose end has not been reported.
     lost: u64,
     last_error: Option<String>,
@@ -76,6 +78,17 @@ impl Health {
                 let line = format!("throughline: {}: {}", self.name, Escaped(why));
                 state.lines.push(line);
             }
+        }
+    }
+
+    /// Notes what is worth knowing but no trouble; a line is due unless there was one a short while ago.
+    pub(crate) fn warn(&self, what: &str) {
+        let mut state = self.lock();
+        let now = Instant::now();
+        if state.last_warned.is_none_or(|warned| now.duration_since(warned) >= QUIET) {
+            state.last_warned = Some(now);
+            let line = format!("throughline: {}: {}", self.name, Escaped(what));
+            state.lines.push(line);
         }
     }
 
@@ -155,6 +168,14 @@ mod tests {
         health.working(2);
         let end = lines(&health).concat();
         assert!(end.starts_with("throughline: otlp: works again after 0.0 s; 7 records lost"), "{end}");
+        assert_eq!(health.last_error(), None);
+    }
+
+    #[test]
+    fn warnings_are_told_once_in_a_while_and_are_no_trouble() {
+        let health = Health::new("otlp", false);
+        (0..100).for_each(|_| health.warn("use\nless"));
+        assert_eq!(lines(&health), [r"throughline: otlp: use\nless"]);
         assert_eq!(health.last_error(), None);
     }
 

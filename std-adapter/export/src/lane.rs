@@ -151,6 +151,12 @@ impl<T: Send> Lane<T> {
         self.health.failing(self.trouble, why);
     }
 
+    /// Tells what is worth knowing but no failure.
+    pub(crate) fn warn(&self, what: &str) {
+        self.health.warn(what);
+        self.health.tell();
+    }
+
     /// Notes that a delivery succeeded.
     pub(crate) fn working(&self) {
         self.health.working(self.trouble);
@@ -312,6 +318,8 @@ pub(crate) struct Feed<T> {
     oldest: Option<Instant>,
     /// Whether the queue was full when it was last checked.
     full: bool,
+    /// Whether nothing is ever taken: there is nobody to deliver it, nor to count it. It counts as full then, so that nothing is prepared.
+    off: bool,
     /// When records were last dropped because the queue was full.
     overloaded: Option<Instant>,
     /// Markers for records that are not queued yet because the queue is full.
@@ -333,7 +341,27 @@ impl<T> Drop for Feed<T> {
 
 impl<T: Send> Feed<T> {
     pub(crate) fn new(lane: Arc<Lane<T>>) -> Feed<T> {
-        Feed { lane, new: 0, shed: 0, oldest: None, full: false, overloaded: None, markers: Vec::new() }
+        Feed {
+            lane,
+            new: 0,
+            shed: 0,
+            oldest: None,
+            full: false,
+            off: false,
+            overloaded: None,
+            markers: Vec::new(),
+        }
+    }
+
+    /// The feed of a lane without a thread, which takes nothing.
+    pub(crate) fn off(lane: Arc<Lane<T>>) -> Feed<T> {
+        let mut feed = Feed::new(lane);
+        (feed.full, feed.off) = (true, true);
+        feed
+    }
+
+    pub(crate) fn is_off(&self) -> bool {
+        self.off
     }
 
     /// Whether to prepare a record at all. While the queue is full that would be wasted work, so the record
@@ -358,7 +386,7 @@ impl<T: Send> Feed<T> {
 
     /// Whether records were dropped since the end of the last round.
     pub(crate) fn is_shedding(&self) -> bool {
-        self.shed > 0
+        self.shed > 0 && !self.off
     }
 
     /// Publishes the counts. Returns whether the current batch is at least as old as `age`.
@@ -377,7 +405,7 @@ impl<T: Send> Feed<T> {
 
     fn publish(&mut self) {
         let (new, shed) = (std::mem::take(&mut self.new), std::mem::take(&mut self.shed));
-        if new == 0 {
+        if new == 0 || self.off {
             return;
         }
         let lane = &*self.lane;
@@ -399,6 +427,9 @@ impl<T: Send> Feed<T> {
     /// Whether another piece of work may be queued. If not, records are dropped from now on until there is
     /// room.
     pub(crate) fn has_room(&mut self, when: When) -> bool {
+        if self.off {
+            return false;
+        }
         let limit = match when {
             When::Due => self.lane.limit,
             When::Flush => 2 * self.lane.limit,
@@ -432,7 +463,11 @@ impl<T: Send> Feed<T> {
 
     /// Drops `done` when everything taken so far has been delivered or given up.
     pub(crate) fn mark(&mut self, done: Done) {
-        if self.full { self.markers.push(done) } else { self.lane.mark(done) }
+        match (self.off, self.full) {
+            (true, _) => drop(done),
+            (_, true) => self.markers.push(done),
+            _ => self.lane.mark(done),
+        }
     }
 
     /// Publishes the counts and closes the lane.

@@ -104,19 +104,60 @@ fn nothing_is_sent_after_the_deadline() {
     receiver.with(|r| assert_eq!(r.requests, 0));
 }
 
+#[test]
+fn each_signal_may_go_its_own_way() {
+    let (traces, logs) = (Receiver::start([]), Receiver::start([]));
+    let of_logs = ClientConfig::new(&logs.endpoint).unwrap().header("x-tenant", "shop");
+    let config = ClientConfig::new(&traces.endpoint).unwrap().with_signal(Signal::Logs, &of_logs);
+    let mut client = Client::new(config);
+    client.send_traces(&body()).unwrap();
+    client.send_logs(&[]).unwrap();
+    logs.with(|r| {
+        assert!(r.headers.contains(&"x-tenant: shop".to_owned()), "{:?}", r.headers);
+        assert_eq!(r.requests, 1);
+    });
+    traces.with(|r| {
+        assert!(!r.headers.iter().any(|header| header.starts_with("x-tenant")), "{:?}", r.headers);
+        assert_eq!(r.requests, 1);
+    });
+}
+
+/// The body that arrives, after one that is larger was sent by the same client.
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+fn compressed_by(compression: throughline_export::otlp::Compression, body: &[u8]) -> Vec<u8> {
+    let receiver = Receiver::start([Answer::Status(200, "", vec![]), Answer::Status(200, "", vec![])]);
+    let config = ClientConfig::new(&receiver.endpoint).unwrap().compression(compression).unwrap();
+    let mut client = Client::new(config);
+    client.send_traces(&[7; 100_000]).unwrap();
+    client.send_traces(body).unwrap();
+    receiver.with(|r| {
+        let encoding = format!("content-encoding: {}", compression.as_str());
+        assert!(r.headers.contains(&encoding), "{:?}", r.headers);
+        r.last_body.clone()
+    })
+}
+
 #[cfg(feature = "gzip")]
 #[test]
-fn bodies_are_compressed() {
+fn bodies_are_compressed_by_gzip() {
     use std::io::Read;
-    let receiver = Receiver::start([Answer::Status(200, "", vec![]), Answer::Status(200, "", vec![])]);
-    let mut client = Client::new(ClientConfig::new(&receiver.endpoint).unwrap().gzip(true));
-    for body in [body(), vec![7; 100_000]] {
-        client.send_traces(&body).unwrap();
-        receiver.with(|r| {
-            assert!(r.headers.contains(&"content-encoding: gzip".to_owned()), "{:?}", r.headers);
-            let mut plain = Vec::new();
-            flate2::read::GzDecoder::new(&*r.last_body).read_to_end(&mut plain).unwrap();
-            assert_eq!(plain, body);
-        });
-    }
+    let sent = compressed_by(throughline_export::otlp::Compression::Gzip, &body());
+    let mut plain = Vec::new();
+    flate2::read::GzDecoder::new(&*sent).read_to_end(&mut plain).unwrap();
+    assert_eq!(plain, body());
+}
+
+#[cfg(feature = "zstd")]
+#[test]
+fn bodies_are_compressed_by_zstd() {
+    let sent = compressed_by(throughline_export::otlp::Compression::Zstd, &body());
+    assert_eq!(zstd::decode_all(&*sent).unwrap(), body());
+}
+
+#[cfg(not(feature = "zstd"))]
+#[test]
+fn what_is_not_built_in_is_an_error_that_names_the_feature() {
+    let config = ClientConfig::new("http://a").unwrap();
+    let error = config.compression(throughline_export::otlp::Compression::Zstd).unwrap_err().to_string();
+    assert!(error.contains("with the feature `zstd`"), "{error}");
 }

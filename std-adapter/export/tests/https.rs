@@ -5,6 +5,7 @@
 
 use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -30,19 +31,41 @@ impl Drop for File {
     }
 }
 
-/// Listens for https as `name`. Returns the port, the authority's certificate as PEM, and the received
-/// bodies.
-fn collector(name: &str) -> (u16, String, Receiver<Vec<u8>>) {
+fn authority() -> CertifiedIssuer<'static, KeyPair> {
     let mut authority = CertificateParams::new([]).unwrap();
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap()
+}
+
+/// Listens for https as `name`; gives the port, the authority's certificate as PEM, and the bodies it gets.
+fn collector(name: &str) -> (u16, String, Receiver<Vec<u8>>) {
+    let authority = authority();
+    let (port, received) = listen(name, &authority, None);
+    (port, authority.pem(), received)
+}
+
+/// Listens for https as `name`, for clients of the authority `clients` alone if there is one; gives the port and the bodies it gets.
+fn listen(
+    name: &str,
+    authority: &CertifiedIssuer<'static, KeyPair>,
+    clients: Option<&CertifiedIssuer<'static, KeyPair>>,
+) -> (u16, Receiver<Vec<u8>>) {
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    let certificate = CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, authority).unwrap();
     let chain = vec![CertificateDer::from(certificate.der().to_vec())];
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider);
-    let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let config = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider));
+    let config = config.with_safe_default_protocol_versions().unwrap();
+    let config = match clients {
+        None => config.with_no_client_auth(),
+        Some(clients) => {
+            let mut roots = rustls::RootCertStore::empty();
+            roots.add(CertificateDer::from(clients.der().to_vec())).unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            config.with_client_cert_verifier(verifier.build().unwrap())
+        }
+    };
     let config = Arc::new(config.with_single_cert(chain, key).unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -56,7 +79,7 @@ fn collector(name: &str) -> (u16, String, Receiver<Vec<u8>>) {
             }
         }
     });
-    (port, authority.pem(), received)
+    (port, received)
 }
 
 /// Reads one request and answers it.
@@ -120,6 +143,50 @@ fn a_file_without_a_certificate_is_refused_when_it_is_named() {
     let error = config(1).ca_certificate(&file.0).unwrap_err();
     assert!(matches!(error, ConfigError::Certificate { .. }));
     assert!(error.to_string().contains("there is no certificate in it; give a PEM file"), "{error}");
+    let error = config(1).client_certificate(&file.0, &file.0).unwrap_err().to_string();
+    assert!(error.contains("that this program is to show the collector"), "{error}");
     let missing = config(1).ca_certificate("/no/such/file.pem").unwrap_err().to_string();
     assert!(missing.contains("/no/such/file.pem"), "{missing}");
+}
+
+#[test]
+fn a_collector_that_wants_a_certificate_gets_the_one_that_was_given() {
+    let (servers, clients) = (authority(), authority());
+    let (port, received) = listen("localhost", &servers, Some(&clients));
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(["shop".to_owned()]).unwrap();
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    let certificate = params.signed_by(&key, &clients).unwrap();
+    let roots = File::new("mutual-roots.pem", &servers.pem());
+    let (shown, secret) =
+        (File::new("mutual.pem", &certificate.pem()), File::new("mutual.key", &key.serialize_pem()));
+    let config = config(port).ca_certificate(&roots.0).unwrap();
+    let known = config.clone().client_certificate(&shown.0, &secret.0).unwrap();
+    assert!(!format!("{known:?}").contains("BEGIN"), "keys are not shown");
+    Client::new(known).send(Signal::Traces, b"spans").unwrap();
+    assert_eq!(received.recv().unwrap(), b"spans");
+
+    // What a client reads of it depends on how far it had come when the collector ended the connection.
+    let unknown = config.clone().retry_for(Duration::ZERO);
+    let error = Client::new(unknown).send(Signal::Traces, b"spans").unwrap_err();
+    assert!(error.to_string().contains("OTEL_EXPORTER_OTLP_CLIENT_KEY"), "{error}");
+    let error = config.client_certificate(&shown.0, &shown.0).unwrap_err().to_string();
+    assert!(error.contains("there is no private key in it"), "{error}");
+}
+
+#[cfg(feature = "system-roots")]
+#[test]
+fn the_systems_authorities_are_those_of_the_file_that_the_environment_names() {
+    const TEST: &str = "the_systems_authorities_are_those_of_the_file_that_the_environment_names";
+    let Ok(port) = std::env::var("THROUGHLINE_TEST_PORT") else {
+        let (port, authority, received) = collector("localhost");
+        let file = File::new("system.pem", &authority);
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", TEST]).env("THROUGHLINE_TEST_PORT", port.to_string());
+        assert!(child.env("SSL_CERT_FILE", &file.0).status().unwrap().success());
+        assert_eq!(received.recv().unwrap(), b"spans");
+        return;
+    };
+    let config = config(port.parse().unwrap()).system_roots().unwrap();
+    Client::new(config).send(Signal::Traces, b"spans").unwrap();
 }

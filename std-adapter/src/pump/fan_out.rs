@@ -52,7 +52,8 @@ impl FanOut {
 
     /// Whether an exporter wants metric points.
     pub(super) fn wants_points(&self) -> bool {
-        self.otlp.is_some() || self.attached.iter().any(Attached::wants_points)
+        self.otlp.as_ref().is_some_and(OtlpExporter::wants_points)
+            || self.attached.iter().any(Attached::wants_points)
     }
 
     /// Passes on a snapshot of the metrics. `last` means that no other will follow.

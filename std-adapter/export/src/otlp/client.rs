@@ -1,21 +1,20 @@
-//! Delivers OTLP bodies over HTTP: one connection kept open, retries with a growing pause, never beyond a deadline.
+//! Delivers OTLP bodies: a connection kept open, retries with a growing pause, never beyond a deadline.
 
-use super::{
-    endpoint::{ClientConfig, Signal},
-    response,
-};
+use super::attempt::Attempt;
+use super::config::{ClientConfig, Target, shown_url};
+use super::http::Http;
+use super::json;
+use super::protocol::{Protocol, Signal};
+use super::response;
 use crate::Deadline;
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// The longest pause between two attempts that was not asked for by the collector.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// The HTTP library adds the timeout to the current time; a longer one could overflow.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 /// What to do when nothing takes a request.
-const CHECK: &str = "check that a collector listens there for OTLP over HTTP";
-/// How much of an answer is read.
-const ANSWER_LIMIT: u64 = 64 * 1024;
+const CHECK: &str = "check that a collector listens there, for this protocol";
 
 /// Sends request bodies to a collector, one at a time. Blocks the caller, on no async runtime.
 ///
@@ -30,11 +29,46 @@ const ANSWER_LIMIT: u64 = 64 * 1024;
 /// ```
 #[derive(Debug)]
 pub struct Client {
-    agent: ureq::Agent,
     config: ClientConfig,
     stats: ClientStats,
-    #[cfg(feature = "gzip")]
+    /// Of each signal.
+    transports: [Transport; 3],
+    json: String,
     compressed: Vec<u8>,
+}
+
+/// What carries the requests of one signal.
+#[derive(Debug)]
+enum Transport {
+    Http(Http),
+    #[cfg(feature = "grpc")]
+    Grpc(super::grpc::Grpc),
+}
+
+impl Transport {
+    /// Connects when it is first used. Signals that trust and show the same certificates, as those of one collector do, share their connections.
+    fn of_all(config: &ClientConfig) -> [Transport; 3] {
+        let shared = Http::new(config.target(Signal::Traces));
+        Signal::ALL.map(|signal| {
+            let target = config.target(signal);
+            match target.protocol {
+                #[cfg(feature = "grpc")]
+                Protocol::Grpc => Transport::Grpc(super::grpc::Grpc::default()),
+                _ if target.tls.is_same(&config.target(Signal::Traces).tls) => {
+                    Transport::Http(shared.clone())
+                }
+                _ => Transport::Http(Http::new(target)),
+            }
+        })
+    }
+
+    fn attempt(&mut self, target: &Target, body: &[u8], timeout: Duration) -> Attempt {
+        match self {
+            Transport::Http(http) => http.attempt(target, body, timeout),
+            #[cfg(feature = "grpc")]
+            Transport::Grpc(grpc) => grpc.attempt(target, body, timeout),
+        }
+    }
 }
 
 /// What a client did so far.
@@ -61,6 +95,25 @@ pub struct Delivered {
     pub message: String,
 }
 
+impl Delivered {
+    /// Whether the collector took all of it and had nothing to say.
+    pub fn is_whole(&self) -> bool {
+        self.rejected == 0 && self.message.is_empty()
+    }
+}
+
+/// What the collector said, in one line.
+impl fmt::Display for Delivered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let s = if self.rejected == 1 { "" } else { "s" };
+        match self.rejected {
+            0 => write!(f, "the collector took everything and warns")?,
+            n => write!(f, "the collector took a request but rejected {n} record{s} of it")?,
+        }
+        if self.message.is_empty() { Ok(()) } else { write!(f, ": {}", response::shown(&self.message)) }
+    }
+}
+
 /// A body was given up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -70,8 +123,8 @@ pub enum SendError {
     Refused {
         /// Where it was sent.
         url: String,
-        /// The HTTP status.
-        status: u16,
+        /// The HTTP status, or that of gRPC.
+        status: String,
         /// What the collector said.
         reason: String,
         /// What to do.
@@ -99,6 +152,16 @@ pub enum SendError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The collector wants a certificate of this program, and does not accept the one that was shown, if any was.
+    #[error(
+        "{url} does not accept the certificate of this program, or wants one: {reason}; give one that its authority signed with OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY"
+    )]
+    ClientCertificate {
+        /// Where it was to be sent.
+        url: String,
+        /// What the collector said.
+        reason: String,
+    },
     /// The request could not be made.
     #[error("no request to {url} can be made: {reason}; check the endpoint and the headers")]
     Request {
@@ -109,45 +172,15 @@ pub enum SendError {
     },
 }
 
-/// How one attempt ended.
-enum Attempt {
-    Taken(Delivered),
-    /// Worth another try, perhaps only after a time the collector named.
-    Later {
-        why: String,
-        after: Option<Duration>,
-    },
-    Refused {
-        status: u16,
-        reason: String,
-    },
-    Untrusted(String),
-    Impossible(String),
-}
-
 impl Client {
     /// A client; connects when it first sends.
     pub fn new(config: ClientConfig) -> Client {
-        let builder = ureq::Agent::config_builder();
-        #[cfg(feature = "tls")]
-        let builder = match &config.roots {
-            Some(roots) => {
-                builder.tls_config(ureq::tls::TlsConfig::builder().root_certs(roots.clone()).build())
-            }
-            None => builder,
-        };
-        let agent = builder
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .user_agent(concat!("throughline-export/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .new_agent();
+        let transports = Transport::of_all(&config);
         Client {
-            agent,
             config,
             stats: ClientStats::default(),
-            #[cfg(feature = "gzip")]
+            transports,
+            json: String::new(),
             compressed: Vec::new(),
         }
     }
@@ -191,32 +224,40 @@ impl Client {
         deadline: &Deadline,
         failed: impl Fn(&str),
     ) -> Result<Delivered, SendError> {
-        let give_up = Deadline::within(self.config.retry_for);
-        let mut pause = self.config.first_backoff;
+        let Client { config, stats, transports, json, compressed } = self;
+        let target = config.target(signal);
+        let encoded = match target.protocol {
+            Protocol::HttpJson => {
+                json.clear();
+                json::append(json, signal, body);
+                json.as_bytes()
+            }
+            _ => body,
+        };
+        let encoded = target.compression.apply(encoded, compressed);
+        let give_up = Deadline::within(config.retry_for);
+        let mut pause = config.first_backoff;
         let mut attempts = 0;
         let mut last = String::from("the deadline had passed");
-        let url = self.config.url(signal).to_owned();
+        let url = shown_url(&target.url).to_owned();
         let error = loop {
-            let Some(timeout) = deadline.left_of(self.config.timeout) else {
+            let Some(timeout) = deadline.left_of(target.timeout) else {
                 break SendError::Deadline { url, attempts, last, by_caller: true };
             };
             attempts += 1;
-            self.stats.attempts += 1;
-            match self.attempt(signal, body, timeout) {
+            stats.attempts += 1;
+            match transports[signal as usize].attempt(target, encoded, timeout) {
                 Attempt::Taken(delivered) => {
-                    self.stats.delivered += 1;
-                    self.stats.bytes += body.len() as u64;
+                    stats.delivered += 1;
+                    stats.bytes += body.len() as u64;
                     return Ok(delivered);
                 }
-                Attempt::Refused { status, reason } => {
-                    break SendError::Refused { url, status, reason, hint: hint(status) };
+                Attempt::Refused { status, reason, hint } => {
+                    break SendError::Refused { url, status, reason, hint };
                 }
-                Attempt::Untrusted(reason) => {
-                    break SendError::Certificate { url, reason };
-                }
-                Attempt::Impossible(reason) => {
-                    break SendError::Request { url, reason };
-                }
+                Attempt::Untrusted(reason) => break SendError::Certificate { url, reason },
+                Attempt::Unknown(reason) => break SendError::ClientCertificate { url, reason },
+                Attempt::Impossible(reason) => break SendError::Request { url, reason },
                 Attempt::Later { why, after } => {
                     last = why;
                     let wanted = after.unwrap_or_else(|| jitter(pause));
@@ -231,53 +272,8 @@ impl Client {
                 }
             }
         };
-        self.stats.failed += 1;
+        stats.failed += 1;
         Err(error)
-    }
-
-    fn attempt(&mut self, signal: Signal, body: &[u8], timeout: Duration) -> Attempt {
-        let mut request = self
-            .agent
-            .post(self.config.url(signal))
-            .config()
-            .timeout_global(Some(timeout.min(LONGEST_TIMEOUT)))
-            .build()
-            .content_type("application/x-protobuf");
-        for (name, value) in &self.config.headers {
-            request = request.header(name, value);
-        }
-        #[cfg(feature = "gzip")]
-        let (body, request) = if self.config.gzip {
-            compress(body, &mut self.compressed);
-            (&self.compressed[..], request.header("content-encoding", "gzip"))
-        } else {
-            (body, request)
-        };
-        let mut response = match request.send(body) {
-            Ok(response) => response,
-            Err(error) if is_about_a_certificate(&error) => {
-                return Attempt::Untrusted(error.to_string());
-            }
-            Err(error) if passes(&error) => return Attempt::Later { why: error.to_string(), after: None },
-            Err(error) => return Attempt::Impossible(error.to_string()),
-        };
-        let status = response.status().as_u16();
-        let header =
-            |name| response.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
-        let (content_type, retry_after) = (header("content-type"), header("retry-after"));
-        // The status line is enough: if the rest of the answer is cut short, it is ignored.
-        let answer = response.body_mut().with_config().limit(ANSWER_LIMIT).read_to_vec().unwrap_or_default();
-        match status {
-            200..=299 => {
-                let partial = response::partial_success(&answer);
-                Attempt::Taken(Delivered { rejected: partial.rejected, message: partial.message })
-            }
-            429 | 502 | 503 | 504 => Attempt::Later {
-                why: format!("status {status} {}", response::refusal(&content_type, &answer)),
-                after: parse_retry_after(&retry_after),
-            },
-            _ => Attempt::Refused { status, reason: response::refusal(&content_type, &answer) },
-        }
     }
 
     /// What it did so far.
@@ -291,38 +287,6 @@ impl Client {
     }
 }
 
-/// Whether the collector's certificate was not accepted. That is found in the handshake, whose errors come as those of input and output.
-fn is_about_a_certificate(error: &ureq::Error) -> bool {
-    matches!(error, ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData)
-        && error.to_string().contains("certificate")
-}
-
-/// Whether another attempt may fare better.
-fn passes(error: &ureq::Error) -> bool {
-    use ureq::Error;
-    matches!(
-        error,
-        Error::Io(_)
-            | Error::Timeout(_)
-            | Error::HostNotFound
-            | Error::ConnectionFailed
-            | Error::Protocol(_)
-            | Error::BodyStalled
-    )
-}
-
-const fn hint(status: u16) -> &'static str {
-    match status {
-        400 => "it holds the body for malformed; compare the versions of collector and exporter",
-        401 | 403 => "set the credentials it wants, with OTEL_EXPORTER_OTLP_HEADERS for one",
-        404 | 405 => "OTLP over HTTP is not served there; check the port (usually 4318) and the path",
-        413 => "make batches smaller, or raise the receiver's limit",
-        415 => "it does not take protobuf over HTTP; 4317 is the port of gRPC, 4318 that of HTTP",
-        300..=399 => "it redirects, which is not followed; give the final address",
-        _ => "see the collector's log",
-    }
-}
-
 /// Between half of `pause` and all of it, so that clients that failed together do not return together.
 fn jitter(pause: Duration) -> Duration {
     let random = RandomState::new().hash_one(0) >> 48;
@@ -330,36 +294,9 @@ fn jitter(pause: Duration) -> Duration {
     half + half / (1 << 16) * random as u32
 }
 
-/// `Retry-After`: seconds, or an HTTP date.
-fn parse_retry_after(text: &str) -> Option<Duration> {
-    if let Ok(seconds) = text.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(text.trim()).ok()?;
-    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
-}
-
-#[cfg(feature = "gzip")]
-fn compress(body: &[u8], out: &mut Vec<u8>) {
-    use std::io::Write;
-    out.clear();
-    let mut encoder = flate2::write::GzEncoder::new(out, flate2::Compression::fast());
-    // Writing to a Vec cannot fail.
-    let _ = encoder.write_all(body).and_then(|()| encoder.finish().map(drop));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn retry_after_in_both_forms() {
-        assert_eq!(parse_retry_after("7"), Some(Duration::from_secs(7)));
-        assert_eq!(parse_retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
-        assert_eq!(parse_retry_after("soon"), None);
-        let ahead = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(1000));
-        assert!(parse_retry_after(&ahead).unwrap() > Duration::from_secs(900));
-    }
 
     #[test]
     fn jitter_stays_in_its_half() {
@@ -374,17 +311,17 @@ mod tests {
         let url = || "http://a/v1/traces".to_owned();
         let refused = |reason: &str| SendError::Refused {
             url: url(),
-            status: 404,
+            status: "404".into(),
             reason: reason.into(),
-            hint: hint(404),
+            hint: "check the port",
         };
-        let hint = "OTLP over HTTP is not served there; check the port (usually 4318) and the path";
+        let hint = "check the port";
         assert_eq!(refused("").to_string(), format!("http://a/v1/traces answered 404: {hint}"));
         assert_eq!(refused("gone").to_string(), format!("http://a/v1/traces answered 404 (gone): {hint}"));
         assert_eq!(
             SendError::Deadline { url: url(), attempts: 2, last: "refused".into(), by_caller: false }
                 .to_string(),
-            "http://a/v1/traces did not take the request in 2 attempt(s): refused; check that a collector listens there for OTLP over HTTP"
+            "http://a/v1/traces did not take the request in 2 attempt(s): refused; check that a collector listens there, for this protocol"
         );
         assert_eq!(
             SendError::Request { url: url(), reason: "bad uri: x".into() }.to_string(),

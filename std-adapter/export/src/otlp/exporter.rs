@@ -26,21 +26,26 @@ pub struct OtlpExporter {
 }
 
 impl OtlpExporter {
-    /// Starts a thread for each signal.
+    /// Starts a thread for each signal that is sent. `name` is the exporter's in the ledger, where each signal is `name.traces` and so on.
     ///
     /// # Errors
     ///
     /// When a thread cannot be started.
     pub fn start(
+        name: &str,
         resource: &Resource,
         options: Options,
         client: &ClientConfig,
         limits: Limits,
         launch: &Launch<'_>,
     ) -> io::Result<OtlpExporter> {
-        let health = Arc::new(Health::new("otlp", launch.report));
-        let exporter = Self::new(resource, options, limits, launch, health);
+        let health = Arc::new(Health::new(name, launch.report));
+        let is_on = |signal| client.sends(signal);
+        let exporter = Self::new(name, resource, options, limits, launch, health, is_on);
         for (signal, feed) in Signal::ALL.into_iter().zip(&exporter.feeds) {
+            if feed.is_off() {
+                continue;
+            }
             let lane = Arc::clone(&feed.lane);
             let mut client = Client::new(client.clone());
             let work = move || {
@@ -51,7 +56,7 @@ impl OtlpExporter {
                     |_| Outcome::default(),
                 );
             };
-            (launch.spawn)(&name(signal), Box::new(work))?;
+            (launch.spawn)(&lane_name(name, signal), Box::new(work))?;
         }
         Ok(exporter)
     }
@@ -62,23 +67,27 @@ impl OtlpExporter {
         let (cells, deadline) = (Cells::default(), Arc::default());
         let wake = Arc::new(|| ());
         let launch = Launch { cells: &cells, deadline: &deadline, report: false, spawn: &spawn, wake };
-        Self::new(resource, options, limits, &launch, Arc::new(Health::new("otlp", false)))
+        let health = Arc::new(Health::new("otlp", false));
+        Self::new("otlp", resource, options, limits, &launch, health, |_| true)
     }
 
     fn new(
+        name: &str,
         resource: &Resource,
         options: Options,
         limits: Limits,
         launch: &Launch<'_>,
         health: Arc<Health>,
+        is_on: impl Fn(Signal) -> bool,
     ) -> OtlpExporter {
         let feeds = Signal::ALL.map(|signal| {
-            let name = name(signal);
-            let counts = launch.cells.exporter(&name);
+            let name = lane_name(name, signal);
+            let counts = if is_on(signal) { launch.cells.exporter(&name) } else { Arc::default() };
             let deadline = Arc::clone(launch.deadline);
             let index = signal as u32;
             let (health, wake) = (Arc::clone(&health), Arc::clone(&launch.wake));
-            Feed::new(Arc::new(Lane::new(&name, limits.queue, index, counts, health, deadline, wake)))
+            let lane = Arc::new(Lane::new(&name, limits.queue, index, counts, health, deadline, wake));
+            if is_on(signal) { Feed::new(lane) } else { Feed::off(lane) }
         });
         OtlpExporter {
             traces: TraceEncoder::new(resource, options),
@@ -102,7 +111,12 @@ impl OtlpExporter {
 
     /// The lanes of its signals.
     pub fn lanes(&self) -> impl Iterator<Item = Arc<dyn AnyLane>> {
-        self.feeds.iter().map(|feed| Arc::clone(&feed.lane) as _)
+        self.feeds.iter().filter(|feed| !feed.is_off()).map(|feed| Arc::clone(&feed.lane) as _)
+    }
+
+    /// Whether metric points are sent.
+    pub fn wants_points(&self) -> bool {
+        !self.feeds[Signal::Metrics as usize].is_off()
     }
 
     /// Appends a span of a prepared callsite, its attributes straight from a record; see [`TraceEncoder::span_of`].
@@ -147,6 +161,9 @@ impl OtlpExporter {
 
     /// Queues a snapshot of all metrics. One that finds no room is dropped: sums are cumulative, so the next one makes up for it, unless it is the `last`.
     pub fn points(&mut self, points: &[PointView<'_>], last: bool) {
+        if !self.wants_points() {
+            return;
+        }
         self.metrics.clear();
         points.iter().for_each(|point| self.metrics.point(point));
         self.submit(Signal::Metrics, if last { When::Last } else { When::Due });
@@ -184,7 +201,9 @@ impl OtlpExporter {
         traces.mark(done.clone());
         logs.mark(done.clone());
         // A snapshot that found no room is not waited for, as another one will take its place.
-        metrics.lane.mark(done.clone());
+        if !metrics.is_off() {
+            metrics.lane.mark(done.clone());
+        }
     }
 
     /// Hands over what there is; nothing more will come. Drops `done` when all is done with.
@@ -192,7 +211,7 @@ impl OtlpExporter {
         self.submit(Signal::Traces, When::Last);
         self.submit(Signal::Logs, When::Last);
         self.feeds.iter_mut().for_each(Feed::close);
-        self.feeds.iter().for_each(|feed| feed.lane.mark(done.clone()));
+        self.lanes().for_each(|lane| lane.mark(done.clone()));
     }
 
     /// Hands over what there is and calls `each` with every body and the number of records in it, instead of delivering them.
@@ -224,8 +243,8 @@ impl OtlpExporter {
 }
 
 /// The name of a signal's hop in the ledger, and of its thread.
-fn name(signal: Signal) -> String {
-    format!("otlp.{}", signal.as_str())
+fn lane_name(name: &str, signal: Signal) -> String {
+    format!("{name}.{}", signal.as_str())
 }
 
 /// Delivers a body, or gives it up.
@@ -234,6 +253,10 @@ fn deliver(lane: &Lane<Vec<u8>>, client: &mut Client, signal: Signal, body: &[u8
     match client.send_watched(signal, body, deadline, |why| lane.failing(why)) {
         Ok(delivered) => {
             lane.working();
+            if !delivered.is_whole() {
+                lane.warn(&delivered.to_string());
+            }
+            // Points are not in the ledger, so what is rejected of them is told alone.
             let rejected = delivered.rejected.min(records);
             let dropped = (rejected > 0).then_some((DropReason::Rejected, rejected));
             Outcome { delivered: records - rejected, dropped }
@@ -242,7 +265,9 @@ fn deliver(lane: &Lane<Vec<u8>>, client: &mut Client, signal: Signal, body: &[u8
             lane.failing(&error.to_string());
             let reason = match error {
                 SendError::Deadline { by_caller: true, .. } => DropReason::Shutdown,
-                SendError::Deadline { .. } | SendError::Certificate { .. } => DropReason::Unreachable,
+                SendError::Deadline { .. }
+                | SendError::Certificate { .. }
+                | SendError::ClientCertificate { .. } => DropReason::Unreachable,
                 _ => DropReason::Refused,
             };
             Outcome { delivered: 0, dropped: Some((reason, records)) }

@@ -1,4 +1,6 @@
-//! Support for the integration tests: a strict OTLP receiver.
+//! What the integration tests share: a strict OTLP receiver, and a server of gRPC.
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
+#[cfg(feature = "grpc")]
+pub mod grpc;
 pub mod receiver;

@@ -23,6 +23,8 @@ use std::sync::{Arc, Mutex};
 pub enum Answer {
     /// Answers with this status, header and body; the request is not kept.
     Status(u16, &'static str, Vec<u8>),
+    /// Answers with this status and this body of JSON; the request, in JSON too, is not kept.
+    Json(u16, Vec<u8>),
     /// Accepts the request except for this many spans.
     Partial(i64, &'static str),
     /// Closes the connection without an answer.
@@ -96,6 +98,7 @@ fn serve(stream: TcpStream, hangs: &str, received: &Mutex<Received>, answers: &M
             answers.lock().unwrap().pop_front_if(fits)
         };
         let mut reply = (200, "", Vec::new());
+        let mut content_type = "application/x-protobuf";
         {
             let mut received = received.lock().unwrap();
             received.requests += 1;
@@ -109,6 +112,10 @@ fn serve(stream: TcpStream, hangs: &str, received: &Mutex<Received>, answers: &M
                     reply.2 = ExportTraceServiceResponse { partial_success: Some(partial) }.encode_to_vec();
                 }
                 Some(Answer::Status(status, header, body)) => reply = (status, header, body),
+                Some(Answer::Json(status, body)) => {
+                    content_type = "application/json";
+                    reply = (status, "", body);
+                }
                 Some(Answer::Close) => return,
                 Some(Answer::Hang) => {
                     drop(received);
@@ -121,7 +128,7 @@ fn serve(stream: TcpStream, hangs: &str, received: &Mutex<Received>, answers: &M
         let (status, header, body) = reply;
         let stream = reader.get_mut();
         let head = format!(
-            "HTTP/1.1 {status} X\r\ncontent-type: application/x-protobuf\r\n{header}content-length: {}\r\n\r\n",
+            "HTTP/1.1 {status} X\r\ncontent-type: {content_type}\r\n{header}content-length: {}\r\n\r\n",
             body.len()
         );
         if stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body)).is_err() {
@@ -144,7 +151,9 @@ fn read_request(reader: &mut BufReader<TcpStream>) -> Option<(String, Vec<String
             header => headers.push(header.to_lowercase()),
         }
     }
-    assert!(headers.iter().any(|h| h == "content-type: application/x-protobuf"), "{headers:?}");
+    let is_known =
+        |h: &String| h == "content-type: application/x-protobuf" || h == "content-type: application/json";
+    assert!(headers.iter().any(is_known), "{headers:?}");
     let length =
         headers.iter().find_map(|h| h.strip_prefix("content-length: ")).expect("a length").parse().unwrap();
     let mut body = vec![0; length];

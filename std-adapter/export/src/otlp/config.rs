@@ -1,0 +1,412 @@
+//! Where OTLP goes and how: for each signal an address, a protocol, headers, time limits, compression, certificates.
+
+use super::compress::Compression;
+use super::protocol::{Protocol, Signal};
+use super::tls::Tls;
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+/// How to reach a collector over OTLP, for each signal.
+///
+/// Every setter is about all three signals; [`with_signal`](Self::with_signal) takes the settings of one from another configuration.
+///
+/// ```
+/// use std::time::Duration;
+/// use throughline_export::otlp::{ClientConfig, Signal};
+/// let logs = ClientConfig::at("http://logs.internal:8080/in?tenant=shop")?.header("x-key", "k1");
+/// let config = ClientConfig::new("http://collector:4318")?
+///     .timeout(Duration::from_secs(5))
+///     .with_signal(Signal::Logs, &logs);
+/// assert_eq!(config.url(Signal::Traces), "http://collector:4318/v1/traces");
+/// assert_eq!(config.url(Signal::Logs), "http://logs.internal:8080/in?tenant=shop");
+/// assert!(ClientConfig::new("collector:4318").is_err(), "no scheme");
+/// # Ok::<(), throughline_export::otlp::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    targets: Box<[Target; 3]>,
+    pub(super) retry_for: Duration,
+    pub(super) first_backoff: Duration,
+}
+
+/// Where one signal goes and how.
+#[derive(Clone)]
+pub(super) struct Target {
+    endpoint: String,
+    /// Whether `endpoint` is what the paths of the signals are appended to.
+    is_base: bool,
+    /// Follows from the endpoint, the signal and the protocol.
+    pub(super) url: String,
+    pub(super) protocol: Protocol,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) timeout: Duration,
+    pub(super) compression: Compression,
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "nothing can be set in it"))]
+    pub(super) tls: Tls,
+    is_on: bool,
+}
+
+impl Target {
+    /// Whether a connection may have been closed because no certificate was shown on it.
+    pub(super) fn is_closed_for_want_of_identity(&self, kind: std::io::ErrorKind) -> bool {
+        use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        let is_closed = [BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof].contains(&kind);
+        is_closed && self.url.starts_with("https:") && !self.tls.has_identity()
+    }
+}
+
+/// Headers and queries may hold secrets, so their values are not shown.
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Target")
+            .field("url", &shown_url(&self.url))
+            .field("protocol", &self.protocol)
+            .field("headers", &names)
+            .field("timeout", &self.timeout)
+            .field("compression", &self.compression)
+            .field("tls", &self.tls)
+            .field("is_on", &self.is_on)
+            .finish()
+    }
+}
+
+/// The configuration cannot work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The endpoint is not `http://host:port` or `https://host:port`.
+    #[error("OTLP endpoint `{url}` {reason}; give one such as http://localhost:4318")]
+    Url {
+        /// As given, without credentials and query.
+        url: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// An https endpoint, but TLS is not compiled in.
+    #[error("OTLP endpoint `{url}` wants TLS; build throughline-std with the feature `tls`, or use http://")]
+    NoTls {
+        /// As given, without credentials and query.
+        url: String,
+    },
+    /// What is asked for is not compiled in.
+    #[error("{what} is asked for but not built in; build throughline-std with the feature `{feature}`")]
+    NotBuilt {
+        /// What was asked for.
+        what: String,
+        /// The feature that has it.
+        feature: &'static str,
+    },
+    /// The file of certificates or of a key cannot be used.
+    #[error("`{path}` cannot be used: {reason}; {advice}")]
+    Certificate {
+        /// As given.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+        /// What to give.
+        advice: &'static str,
+    },
+    /// A name that is not known.
+    #[error("{what} `{value}` is not known; use {expected}")]
+    Value {
+        /// What it was given for.
+        what: &'static str,
+        /// As given.
+        value: String,
+        /// What there is.
+        expected: &'static str,
+    },
+    /// An environment variable asks for what this exporter does not do.
+    #[error("{variable}={value}: {hint}")]
+    Variable {
+        /// Its name.
+        variable: String,
+        /// Its value; `***` where it may be secret.
+        value: String,
+        /// What to set instead.
+        hint: String,
+    },
+}
+
+impl ClientConfig {
+    /// For a collector at `base`: scheme, host and port, perhaps with a path and a query. `/v1/traces` and so on are appended to the path, the query is kept; of gRPC,
+    /// host and port alone count. Ten seconds per request, retries for up to a minute.
+    ///
+    /// # Errors
+    ///
+    /// When it is no such URL, its port is none, or it is https and TLS is not built in.
+    pub fn new(base: &str) -> Result<ClientConfig, ConfigError> {
+        Self::of(base, true)
+    }
+
+    /// For exactly this URL, whatever the signal: usually for [`with_signal`](Self::with_signal).
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn at(url: &str) -> Result<ClientConfig, ConfigError> {
+        Self::of(url, false)
+    }
+
+    fn of(endpoint: &str, is_base: bool) -> Result<ClientConfig, ConfigError> {
+        check_url(endpoint)?;
+        let target = Target {
+            endpoint: endpoint.into(),
+            is_base,
+            url: String::new(),
+            protocol: Protocol::default(),
+            headers: Vec::new(),
+            timeout: Duration::from_secs(10),
+            compression: Compression::None,
+            tls: Tls::default(),
+            is_on: true,
+        };
+        let config = ClientConfig {
+            targets: Box::new(Signal::ALL.map(|_| target.clone())),
+            retry_for: Duration::from_secs(60),
+            first_backoff: Duration::from_millis(500),
+        };
+        Ok(config.with_urls())
+    }
+
+    /// The same, with the settings of `signal` taken from `other`.
+    #[must_use]
+    pub fn with_signal(mut self, signal: Signal, other: &ClientConfig) -> Self {
+        self.targets[signal as usize] = other.targets[signal as usize].clone();
+        self
+    }
+
+    /// Sends nothing of `signal`: no queue, no thread, no counts.
+    #[must_use]
+    pub fn without_signal(mut self, signal: Signal) -> Self {
+        self.targets[signal as usize].is_on = false;
+        self
+    }
+
+    /// Whether `signal` is sent.
+    pub fn sends(&self, signal: Signal) -> bool {
+        self.targets[signal as usize].is_on
+    }
+
+    /// Speaks this protocol.
+    ///
+    /// # Errors
+    ///
+    /// When it is not built in.
+    pub fn protocol(mut self, protocol: Protocol) -> Result<Self, ConfigError> {
+        let protocol = protocol.check()?;
+        for target in &mut *self.targets {
+            let is_https = target.endpoint.starts_with("https:");
+            if protocol == Protocol::Grpc && is_https && !cfg!(feature = "grpc-tls") {
+                let what = format!("gRPC over TLS, to {}", shown_url(&target.endpoint));
+                return Err(ConfigError::NotBuilt { what, feature: "grpc-tls" });
+            }
+            target.protocol = protocol;
+        }
+        Ok(self.with_urls())
+    }
+
+    /// Adds a header to every request, such as an API key. Over gRPC it is metadata.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        let header = (name.into(), value.into());
+        self.each(|target| target.headers.push(header.clone()));
+        self
+    }
+
+    /// Limits one attempt at a request, from connecting to the last byte of the answer.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.each(|target| target.timeout = timeout);
+        self
+    }
+
+    /// Limits all attempts at one request together; zero for a single attempt. What a collector asks for with `Retry-After` is waited for within this limit.
+    #[must_use]
+    pub fn retry_for(mut self, limit: Duration) -> Self {
+        self.retry_for = limit;
+        self
+    }
+
+    /// Sets the first pause between attempts; each is twice the one before, up to 5 s, less up to half at random.
+    #[must_use]
+    pub fn first_backoff(mut self, pause: Duration) -> Self {
+        self.first_backoff = pause;
+        self
+    }
+
+    /// Compresses bodies.
+    ///
+    /// # Errors
+    ///
+    /// When that way is not built in.
+    pub fn compression(mut self, compression: Compression) -> Result<Self, ConfigError> {
+        let compression = compression.check()?;
+        self.each(|target| target.compression = compression);
+        Ok(self)
+    }
+
+    /// Trusts collectors whose certificate is signed by one of those in this PEM file, instead of by one of Mozilla's list: for an authority of one's own, or a
+    /// certificate that signs itself.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, has no certificate, or TLS is not built in.
+    pub fn ca_certificate(mut self, path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        let mut tls = self.targets[0].tls.clone();
+        tls.trust_file(path.as_ref())?;
+        self.each(|target| target.tls.trust_as(&tls));
+        Ok(self)
+    }
+
+    /// Trusts the authorities that the operating system trusts, instead of Mozilla's list; `SSL_CERT_FILE` and `SSL_CERT_DIR` say otherwise. Wants the feature `system-roots`.
+    ///
+    /// # Errors
+    ///
+    /// When the system has none, or the feature is not built in.
+    pub fn system_roots(mut self) -> Result<Self, ConfigError> {
+        let mut tls = self.targets[0].tls.clone();
+        tls.trust_system()?;
+        self.each(|target| target.tls.trust_as(&tls));
+        Ok(self)
+    }
+
+    /// Shows the certificate in this PEM file to a collector that wants one (mutual TLS), with those of the authorities between, if any. The key is that of the
+    /// certificate, as PEM without a passphrase.
+    ///
+    /// # Errors
+    ///
+    /// When one of the files cannot be used, or TLS is not built in.
+    pub fn client_certificate(
+        mut self,
+        certificate: impl AsRef<Path>,
+        key: impl AsRef<Path>,
+    ) -> Result<Self, ConfigError> {
+        let mut tls = self.targets[0].tls.clone();
+        tls.identify(certificate.as_ref(), key.as_ref())?;
+        self.each(|target| target.tls.identify_as(&tls));
+        Ok(self)
+    }
+
+    /// Where `signal` is sent.
+    pub fn url(&self, signal: Signal) -> &str {
+        &self.target(signal).url
+    }
+
+    pub(super) fn target(&self, signal: Signal) -> &Target {
+        &self.targets[signal as usize]
+    }
+
+    fn each(&mut self, change: impl FnMut(&mut Target)) {
+        self.targets.iter_mut().for_each(change);
+    }
+
+    fn with_urls(mut self) -> Self {
+        for (signal, target) in Signal::ALL.into_iter().zip(&mut *self.targets) {
+            target.url = match target.protocol {
+                Protocol::Grpc => format!("{}{}", origin(&target.endpoint), signal.method()),
+                _ if target.is_base => appended(&target.endpoint, signal),
+                _ => target.endpoint.clone(),
+            };
+        }
+        self
+    }
+}
+
+/// A URL as it may be told: without its query, where some backends want a key.
+pub(super) fn shown_url(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or_default()
+}
+
+/// The base URL with the path of a signal, in front of its query.
+fn appended(base: &str, signal: Signal) -> String {
+    let (path, query) = base.split_at(shown_url(base).len());
+    format!("{}/v1/{}{query}", path.trim_end_matches('/'), signal.as_str())
+}
+
+/// Scheme, host and port of a URL.
+fn origin(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    let end = url[host..].find(['/', '?', '#']).map_or(url.len(), |at| host + at);
+    &url[..end]
+}
+
+fn check_url(url: &str) -> Result<(), ConfigError> {
+    // What comes before an `@` may be a password.
+    let shown = || match shown_url(url).split_once("://") {
+        Some((scheme, rest)) => format!("{scheme}://{}", rest.rsplit('@').next().unwrap_or_default()),
+        None => shown_url(url).to_owned(),
+    };
+    let bad = |reason| ConfigError::Url { url: shown(), reason };
+    let no_url = "is not an http:// URL";
+    let uri: ureq::http::Uri = url.parse().map_err(|_| bad(no_url))?;
+    match uri.scheme_str() {
+        Some("http") => {}
+        Some("https") if cfg!(feature = "tls") => {}
+        Some("https") => return Err(ConfigError::NoTls { url: shown() }),
+        _ => return Err(bad(no_url)),
+    }
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    if authority.contains('@') {
+        return Err(bad("has a user or a password in it: give credentials as a header"));
+    }
+    if uri.host().is_none_or(str::is_empty) {
+        return Err(bad(no_url));
+    }
+    // Behind the bracket of an IPv6 address, if it is one.
+    let port = authority.rsplit(']').next().unwrap_or_default().split_once(':').map(|(_, port)| port);
+    match port {
+        Some(port) if port.parse::<u16>().is_ok_and(|port| port > 0) => Ok(()),
+        None => Ok(()),
+        Some(_) => Err(bad("has a port that is none: ports are 1 to 65535")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_go_before_the_query() {
+        let url = |base: &str| ClientConfig::new(base).unwrap().url(Signal::Logs).to_owned();
+        assert_eq!(url("http://a:4318"), "http://a:4318/v1/logs");
+        assert_eq!(url("http://a:4318/x/?key=1/2"), "http://a:4318/x/v1/logs?key=1/2");
+        assert_eq!(url("http://[::1]:4318"), "http://[::1]:4318/v1/logs");
+        let exact = ClientConfig::at("http://a/in?k=v").unwrap();
+        assert_eq!(exact.url(Signal::Logs), "http://a/in?k=v");
+        assert_eq!(origin("http://a:4317/x?y"), "http://a:4317");
+    }
+
+    #[test]
+    fn urls_that_cannot_work_are_refused() {
+        let error = |url: &str| ClientConfig::new(url).unwrap_err().to_string();
+        assert!(error("a:4318").starts_with("OTLP endpoint `a:4318` is not an http:// URL; give one"));
+        for port in ["0", "65536", "99999", ""] {
+            let error = error(&format!("http://a:{port}/v1"));
+            assert!(error.contains("ports are 1 to 65535") || error.contains("is not an"), "{error}");
+        }
+        let error = error("http://user:hunter2@a:1/?k=hunter3");
+        assert!(error.contains("as a header") && !error.contains("hunter"), "{error}");
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let config = ClientConfig::new("http://a/?key=hunter2").unwrap().header("authorization", "hunter3");
+        let text = format!("{config:?}");
+        assert!(text.contains("authorization") && !text.contains("hunter"), "{text}");
+    }
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+            assert_eq!(compression.as_str().parse(), Ok(compression));
+        }
+        for protocol in [Protocol::HttpProtobuf, Protocol::HttpJson, Protocol::Grpc] {
+            assert_eq!(protocol.as_str().parse(), Ok(protocol));
+        }
+        let error = "lz4".parse::<Compression>().unwrap_err().to_string();
+        assert_eq!(error, "compression `lz4` is not known; use none, gzip or zstd");
+    }
+}

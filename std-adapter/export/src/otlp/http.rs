@@ -1,0 +1,140 @@
+//! One attempt at a request over HTTP/1.1, on a connection that is kept open.
+
+use super::attempt::{Attempt, WANTS_IDENTITY};
+use super::client::Delivered;
+use super::compress::Compression;
+use super::config::Target;
+use super::protocol::Protocol;
+use super::response;
+use std::time::{Duration, SystemTime};
+
+/// The HTTP library adds the timeout to the current time; a longer one could overflow.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
+/// How much of an answer is read.
+const ANSWER_LIMIT: u64 = 64 * 1024;
+
+/// Connections that are kept open; clones share them.
+#[derive(Clone, Debug)]
+pub(super) struct Http(ureq::Agent);
+
+impl Http {
+    /// Connects when it is first used.
+    pub(super) fn new(target: &Target) -> Http {
+        let builder = ureq::Agent::config_builder();
+        #[cfg(feature = "tls")]
+        let builder = builder.tls_config(target.tls.of_ureq());
+        #[cfg(not(feature = "tls"))]
+        let _ = target;
+        let config = builder
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent(concat!("throughline-export/", env!("CARGO_PKG_VERSION")));
+        Http(config.build().new_agent())
+    }
+
+    /// Sends a body that is encoded and compressed as the target says.
+    pub(super) fn attempt(&self, target: &Target, body: &[u8], timeout: Duration) -> Attempt {
+        let content_type = match target.protocol {
+            Protocol::HttpJson => "application/json",
+            _ => "application/x-protobuf",
+        };
+        let mut request = self
+            .0
+            .post(&target.url)
+            .config()
+            .timeout_global(Some(timeout.min(LONGEST_TIMEOUT)))
+            .build()
+            .content_type(content_type);
+        for (name, value) in &target.headers {
+            request = request.header(name, value);
+        }
+        if target.compression != Compression::None {
+            request = request.header("content-encoding", target.compression.as_str());
+        }
+        let mut response = match request.send(body) {
+            Ok(response) => response,
+            Err(error) => return failed(target, &error),
+        };
+        let status = response.status().as_u16();
+        let header =
+            |name| response.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+        let (content_type, retry_after) = (header("content-type"), header("retry-after"));
+        // The status line is enough: if the rest of the answer is cut short, it is ignored.
+        let answer = response.body_mut().with_config().limit(ANSWER_LIMIT).read_to_vec().unwrap_or_default();
+        match status {
+            200..=299 => {
+                let partial = response::partial_success(&content_type, &answer);
+                Attempt::Taken(Delivered { rejected: partial.rejected, message: partial.message })
+            }
+            429 | 502 | 503 | 504 => Attempt::Later {
+                why: format!("status {status} {}", response::refusal(&content_type, &answer)),
+                after: parse_retry_after(&retry_after),
+            },
+            _ => Attempt::Refused {
+                status: status.to_string(),
+                reason: response::refusal(&content_type, &answer),
+                hint: hint(status),
+            },
+        }
+    }
+}
+
+/// What an attempt that got no answer says about the next.
+fn failed(target: &Target, error: &ureq::Error) -> Attempt {
+    use ureq::Error;
+    let why = error.to_string();
+    // Both are found in the handshake, whose errors come as those of input and output.
+    if matches!(error, Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData)
+        && let Some(attempt) = Attempt::of_handshake(&why)
+    {
+        return attempt;
+    }
+    match error {
+        Error::Io(error) if target.is_closed_for_want_of_identity(error.kind()) => {
+            Attempt::Later { why: format!("{why} ({WANTS_IDENTITY})"), after: None }
+        }
+        Error::Io(_)
+        | Error::Timeout(_)
+        | Error::HostNotFound
+        | Error::ConnectionFailed
+        | Error::Protocol(_)
+        | Error::BodyStalled => Attempt::Later { why, after: None },
+        _ => Attempt::Impossible(why),
+    }
+}
+
+const fn hint(status: u16) -> &'static str {
+    match status {
+        400 => "it holds the body for malformed; compare the versions of collector and exporter",
+        401 | 403 => "set the credentials it wants, with OTEL_EXPORTER_OTLP_HEADERS for one",
+        404 | 405 => "OTLP over HTTP is not served there; check the port (usually 4318) and the path",
+        413 => "make batches smaller, or raise the receiver's limit",
+        415 => "it does not take this encoding over HTTP; 4317 is the port of gRPC, 4318 that of HTTP",
+        300..=399 => "it redirects, which is not followed; give the final address",
+        _ => "see the collector's log",
+    }
+}
+
+/// `Retry-After`: seconds, or an HTTP date.
+fn parse_retry_after(text: &str) -> Option<Duration> {
+    if let Ok(seconds) = text.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text.trim()).ok()?;
+    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_in_both_forms() {
+        assert_eq!(parse_retry_after("7"), Some(Duration::from_secs(7)));
+        assert_eq!(parse_retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(parse_retry_after("soon"), None);
+        let ahead = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(1000));
+        assert!(parse_retry_after(&ahead).unwrap() > Duration::from_secs(900));
+    }
+}
