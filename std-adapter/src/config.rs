@@ -44,7 +44,7 @@ use throughline::Level;
 use throughline::sampler::Sampler;
 use throughline_export::otlp::{ClientConfig, ConfigError, Options};
 use throughline_export::terminal::Style;
-use throughline_export::{Exporter, Resource};
+use throughline_export::{Exporter, Redaction, Resource};
 use variables::Variables;
 use wire::{OtlpKeys, Routes, Sampling};
 
@@ -87,6 +87,8 @@ pub struct Config {
     pub(crate) metrics_every: Option<Duration>,
     pub(crate) drop_deadline: Duration,
     pub(crate) options: Options,
+    pub(crate) redaction: Arc<Redaction>,
+    pub(crate) logs_per_second: Option<u32>,
     pub(crate) report_errors: bool,
     pub(crate) wall_clock: WallClock,
     pub(crate) exporters: Vec<Given>,
@@ -192,6 +194,8 @@ impl Config {
             metrics_every: None,
             drop_deadline: Duration::from_secs(2),
             options: Options::default(),
+            redaction: Arc::default(),
+            logs_per_second: None,
             report_errors: true,
             wall_clock: SystemTime::now,
             exporters: Vec::new(),
@@ -390,6 +394,26 @@ impl Config {
     pub fn attribute_count(mut self, attributes: usize) -> Config {
         self.options.spans.count = attributes;
         self.options.logs.count = attributes;
+        self
+    }
+
+    /// Which attributes and metric labels are secret: their values are replaced by `[REDACTED]` before any exporter sees them. By default those of [`Redaction::default`].
+    ///
+    /// ```
+    /// use throughline_std::{Config, Redaction};
+    /// let config = Config::new("shop").redact(Redaction::default().with("*iban*"));
+    /// ```
+    #[must_use]
+    pub fn redact(mut self, redaction: Redaction) -> Config {
+        self.redaction = Arc::new(redaction);
+        self
+    }
+
+    /// Lets each callsite make at most this many log records in a second; 0 for no limit, which is the default. What is beyond it is counted as
+    /// `dropped[rate_limited]`, and a log record with the callsite's level and place says how many there were, in its attribute `held_back`.
+    #[must_use]
+    pub fn log_rate_limit(mut self, per_second: u32) -> Config {
+        self.logs_per_second = (per_second > 0).then_some(per_second);
         self
     }
 

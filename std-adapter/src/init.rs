@@ -144,7 +144,8 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
         // Sending fails only when the pump has ended, and then nothing is to be woken.
         wake: Arc::new(move || _ = pump.send(Control::Room)),
     };
-    let readings = Arc::new(Readings::new(clock, Arc::clone(&cells), wall_time.clone()));
+    let readings =
+        Arc::new(Readings::new(clock, Arc::clone(&cells), Arc::clone(&config.redaction), wall_time.clone()));
     let fan_out = exporters(config, own, client, options, &launch, &readings)?;
     let (lanes, mut healths) = (fan_out.lanes(), fan_out.healths());
     let health = Arc::new(Health::new("pump", config.report_errors));
@@ -155,6 +156,8 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
         wall_time,
         key,
         options,
+        redaction: Arc::clone(&config.redaction),
+        logs_per_second: config.logs_per_second,
         late_fields: config.late_fields,
         remote_parents: config.remote_parents,
         idle: config.idle_poll,

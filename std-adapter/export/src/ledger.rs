@@ -40,12 +40,14 @@ pub enum DropReason {
     /// lost. OTLP has no span without a trace, and none is made up. Events of such a trace are delivered
     /// without one, marked with [`UNKNOWN_PARENT`](crate::view::UNKNOWN_PARENT).
     UnknownParent,
+    /// A log record beyond `Config::log_rate_limit`.
+    RateLimited,
     /// A signal handler made the record while its thread was writing another one.
     Reentrant,
 }
 
 impl DropReason {
-    const ALL: [DropReason; 15] = [
+    const ALL: [DropReason; 16] = [
         DropReason::RingFull,
         DropReason::NoRecorder,
         DropReason::Malformed,
@@ -60,6 +62,7 @@ impl DropReason {
         DropReason::ThreadDied,
         DropReason::SampledOut,
         DropReason::UnknownParent,
+        DropReason::RateLimited,
         DropReason::Reentrant,
     ];
 
@@ -80,6 +83,7 @@ impl DropReason {
             DropReason::ThreadDied => "thread_died",
             DropReason::SampledOut => "sampled_out",
             DropReason::UnknownParent => "unknown_parent",
+            DropReason::RateLimited => "rate_limited",
             DropReason::Reentrant => "reentrant",
         }
     }

@@ -17,6 +17,7 @@ pub mod otlp;
 mod owned;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
+mod redact;
 mod resource;
 pub mod terminal;
 pub mod text;
@@ -29,4 +30,5 @@ pub use health::{Health, Trouble};
 pub use host::{Host, ReadMetrics};
 pub use lane::{AnyLane, Done, Wake, panic_message};
 pub use owned::OwnedRecords;
+pub use redact::{REDACTED, Redaction};
 pub use resource::Resource;

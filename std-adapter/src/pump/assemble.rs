@@ -6,11 +6,14 @@ use super::fan_out::FanOut;
 use super::late::{Chain, Late};
 use super::merged::{Merged, Parts, next_kept};
 use super::remote::{self, Remotes, is_remote};
+use super::throttle::Throttle;
 use crate::wall_time::WallTime;
+use std::sync::Arc;
 use throughline::adapter::IdKey;
 use throughline::adapter::record::{EventRecord, Record, SpanRecord, Values};
 use throughline::adapter::ring::{ExtendedKind, RawRecord, RecordKind, Word};
 use throughline::{Level, SpanId, TraceContext, TraceId, Value};
+use throughline_export::Redaction;
 use throughline_export::ledger::{Cells, DropReason};
 use throughline_export::otlp::{Options, OtlpExporter};
 use throughline_export::view::{LogView, SpanView, UNKNOWN_PARENT};
@@ -32,6 +35,7 @@ pub(super) struct Assembler {
     /// came.
     waiting: Vec<(u64, RawRecord)>,
     round: u64,
+    throttle: Throttle,
     tally: Tally,
 }
 
@@ -42,6 +46,8 @@ pub(super) struct Bounds {
     pub(super) late_fields: usize,
     /// Remote parents.
     pub(super) remote_parents: usize,
+    /// Log records of a callsite in a second; `None` for no limit.
+    pub(super) logs_per_second: Option<u32>,
 }
 
 /// Counts of a round. They are published at its end, because counting each record in shared cells would cost
@@ -54,19 +60,27 @@ struct Tally {
     malformed: u64,
     unclaimed: u64,
     unknown_parent: u64,
+    rate_limited: u64,
 }
 
 impl Assembler {
-    pub(super) fn new(wall_time: WallTime, key: IdKey, options: Options, limits: Bounds) -> Assembler {
+    pub(super) fn new(
+        wall_time: WallTime,
+        key: IdKey,
+        options: Options,
+        redaction: Arc<Redaction>,
+        limits: Bounds,
+    ) -> Assembler {
         Assembler {
             wall_time,
             key,
             trace: (0, key.trace_id(0)),
-            callsites: Callsites::new(options),
+            callsites: Callsites::new(options, redaction),
             late: Late::new(limits.late_fields),
             remotes: Remotes::new(limits.remote_parents),
             waiting: Vec::new(),
             round: 0,
+            throttle: Throttle::new(limits.logs_per_second),
             tally: Tally::default(),
         }
     }
@@ -183,6 +197,40 @@ impl Assembler {
         cells.pump.dropped(DropReason::Malformed, tally.malformed);
         cells.pump.dropped(DropReason::Unclaimed, tally.unclaimed);
         cells.pump.dropped(DropReason::UnknownParent, tally.unknown_parent);
+        cells.pump.dropped(DropReason::RateLimited, tally.rate_limited);
+    }
+
+    /// Passes on a log record for each callsite whose records were held back in a second that is over at `ticks`, or in any if it is the `last` call. Such a record is
+    /// counted like one that the program made.
+    pub(super) fn tell_held(&mut self, ticks: Word, last: bool, cells: &Cells, sinks: &mut FanOut) {
+        let Assembler { throttle, callsites, wall_time, .. } = self;
+        let time_unix_ns = wall_time.unix_ns(ticks);
+        let mut records = 0;
+        throttle.tell(time_unix_ns, last, |callsite, held| {
+            let Some(Entry { blob, scope, .. }) = callsites.get(callsite) else { return };
+            let message =
+                format!("{{held_back}} more like this were held back within a second: {}", blob.name);
+            let fields = [("held_back", Value::U64(held))];
+            sinks.own_log(&LogView {
+                span: None,
+                time_unix_ns,
+                level: blob.level.unwrap_or(Level::Info),
+                message: &message,
+                event_name: "",
+                trace_flags: 0,
+                scope: *scope,
+                target: blob.target,
+                file: blob.file,
+                line: blob.line,
+                time_error_ns: None,
+                fields: fields.iter().copied(),
+            });
+            records += 1;
+        });
+        for hop in [&cells.ring, &cells.pump] {
+            hop.input(records);
+            hop.output(records);
+        }
     }
 
     #[inline]
@@ -300,6 +348,10 @@ impl Assembler {
     }
 
     fn event(&mut self, event: &EventRecord<'_>, sinks: &mut FanOut) {
+        if !self.throttle.passes(event.callsite, self.wall_time.unix_ns(event.time)) {
+            self.tally.rate_limited += 1;
+            return;
+        }
         self.callsites.learn(event.callsite);
         let remote = self.remote_of(event.root);
         let Some(entry) = self.callsites.get(event.callsite) else {

@@ -1,6 +1,8 @@
 //! The pump's table of callsites: maps the number in a record to its callsite, prepared once.
 
+use std::sync::Arc;
 use throughline::adapter::callsite::{Blob, registry};
+use throughline_export::Redaction;
 use throughline_export::otlp::{Options, Site};
 use throughline_export::view::Scope;
 
@@ -8,9 +10,17 @@ use throughline_export::view::Scope;
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) blob: Blob<'static>,
-    pub(super) names: Box<[&'static str]>,
+    pub(super) names: Box<[Name]>,
     pub(super) scope: Scope<'static>,
     pub(super) site: Site<'static>,
+}
+
+/// The name of a field.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Name {
+    pub(super) text: &'static str,
+    /// Whether its values never leave the process.
+    pub(super) is_secret: bool,
 }
 
 /// Callsites by number. The table grows with the program's callsites, of which there are at most 65,534.
@@ -18,11 +28,12 @@ pub(super) struct Entry {
 pub(super) struct Callsites {
     table: Vec<Option<Box<Entry>>>,
     options: Options,
+    redaction: Arc<Redaction>,
 }
 
 impl Callsites {
-    pub(super) fn new(options: Options) -> Callsites {
-        Callsites { table: Vec::new(), options }
+    pub(super) fn new(options: Options, redaction: Arc<Redaction>) -> Callsites {
+        Callsites { table: Vec::new(), options, redaction }
     }
 
     /// The callsite with this number, if it is in the table; see [`Callsites::learn`].
@@ -61,10 +72,13 @@ impl Callsites {
             }
             if self.table[number].is_none() {
                 let blob = callsite.blob();
+                let name = |text| Name { text, is_secret: self.redaction.hides(text) };
+                let names: Box<[Name]> = blob.fields().map(name).collect();
                 let site = Site::new(&blob, self.options);
+                let has_secrets = names.iter().any(|name| name.is_secret);
+                let site = if has_secrets { site.not_plain() } else { site };
                 let scope = Scope::of(blob.package, blob.version, blob.target);
-                self.table[number] =
-                    Some(Box::new(Entry { blob, names: blob.fields().collect(), scope, site }));
+                self.table[number] = Some(Box::new(Entry { blob, names, scope, site }));
             }
         });
     }

@@ -25,6 +25,14 @@ impl FanOut {
         self.attached.iter_mut().for_each(|exporter| exporter.log(view));
     }
 
+    /// Passes on a log record that the pump itself makes.
+    pub(super) fn own_log<'a, F: Fields<'a>>(&mut self, view: &LogView<'a, F>) {
+        if let Some(otlp) = &mut self.otlp {
+            otlp.log(view);
+        }
+        self.attached.iter_mut().for_each(|exporter| exporter.log(view));
+    }
+
     pub(super) fn loss(&mut self, loss: &LossView<'_>) {
         self.attached.iter_mut().for_each(|exporter| exporter.loss(loss));
     }

@@ -1,14 +1,18 @@
 //! The fields of a span: those of its own record, then those that came in records of their own.
 
-use super::callsites::{Callsites, Entry};
+use super::callsites::{Callsites, Entry, Name};
 use super::late::Records;
 use std::slice::Iter;
 use throughline::Value;
 use throughline::adapter::record::{Record, Values, ValuesIter};
+use throughline_export::REDACTED;
 
 /// Name of a value beyond the callsite's names. This library makes no such record, but the value is still
 /// shown.
 const NAMELESS: &str = "?";
+
+/// Stands for every secret value.
+const SECRET: Value<'static> = Value::Str { text: REDACTED, truncated: false };
 
 /// The values of a record, then those of the records kept for it, each with its callsite.
 #[derive(Clone, Debug)]
@@ -53,11 +57,11 @@ impl<'a> Iterator for Parts<'a> {
     }
 }
 
-/// Names and values of all [`Parts`]. Each name comes once, with its last value.
+/// Names and values of all [`Parts`]. Each name comes once, with its last value; secret values are replaced.
 #[derive(Clone, Debug)]
 pub(super) struct Merged<'a> {
     parts: Parts<'a>,
-    names: Iter<'a, &'static str>,
+    names: Iter<'a, Name>,
     values: Option<ValuesIter<'a>>,
     /// Returns every value without looking for repeated names: either there are none, or the caller compares
     /// them.
@@ -75,7 +79,11 @@ impl<'a> Merged<'a> {
     fn next_of_all(&mut self) -> Option<(&'a str, Value<'a>)> {
         loop {
             if let Some(value) = self.values.as_mut().and_then(Iterator::next) {
-                return Some((self.names.next().copied().unwrap_or(NAMELESS), value));
+                return Some(match self.names.next() {
+                    Some(name) if name.is_secret && value != Value::Absent => (name.text, SECRET),
+                    Some(name) => (name.text, value),
+                    None => (NAMELESS, value),
+                });
             }
             let (entry, values) = self.parts.next()?;
             self.names = entry.names.iter();

@@ -2,11 +2,12 @@
 
 use crate::observe::{self, Answer, Kind, Number};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::collections::{BTreeMap, HashMap, btree_map::Entry};
 use throughline::adapter::metrics::{self, HistogramReading, Reading, Series, SeriesKey};
 use throughline_export::ledger::Ledger;
 use throughline_export::otlp::Counts;
 use throughline_export::view::{HistogramView, PointData, PointView, Scope, SummaryView};
+use throughline_export::{REDACTED, Redaction};
 
 /// One series with owned data, so that all points can be read first and then borrow from it.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,10 +48,17 @@ struct Histogram {
 }
 
 /// The current values of all metrics, sorted by name, then by labels.
-pub(super) fn snapshot() -> Vec<Point> {
+/// Values of secret labels are replaced, so that their series become one.
+pub(super) fn snapshot(redaction: &Redaction) -> Vec<Point> {
     let mut points = Vec::new();
     metrics::for_each(|series| points.extend(read(&series)));
     points.extend(observe::ask_all().into_iter().map(Point::from));
+    let mut secrets = HashMap::new();
+    for (key, value) in points.iter_mut().flat_map(|point| &mut point.labels) {
+        if *secrets.entry(*key).or_insert_with(|| redaction.hides(key)) {
+            *value = Cow::Borrowed(REDACTED);
+        }
+    }
     merged(points)
 }
 

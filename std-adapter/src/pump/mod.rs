@@ -22,6 +22,7 @@ mod readings;
 mod remote;
 mod stage;
 mod steps;
+mod throttle;
 
 pub use stage::Stage;
 
@@ -42,7 +43,7 @@ use throughline::adapter::{IdKey, LossReason};
 use throughline_export::ledger::{Cells, DropReason};
 use throughline_export::otlp::Options;
 use throughline_export::view::LossView;
-use throughline_export::{Done, Health, panic_message};
+use throughline_export::{Done, Health, Redaction, panic_message};
 
 /// Pause between rounds while there are records.
 const BUSY: Duration = Duration::from_millis(1);
@@ -79,8 +80,11 @@ pub(crate) struct Settings {
     pub(crate) wall_time: WallTime,
     pub(crate) key: IdKey,
     pub(crate) options: Options,
+    /// Which fields are secret.
+    pub(crate) redaction: Arc<Redaction>,
     pub(crate) late_fields: usize,
     pub(crate) remote_parents: usize,
+    pub(crate) logs_per_second: Option<u32>,
     pub(crate) idle: Duration,
     pub(crate) metrics_every: Duration,
     /// Whether failures are reported on standard error.
@@ -128,7 +132,12 @@ impl Pump {
                 settings.wall_time.clone(),
                 settings.key,
                 settings.options,
-                Bounds { late_fields: settings.late_fields, remote_parents: settings.remote_parents },
+                Arc::clone(&settings.redaction),
+                Bounds {
+                    late_fields: settings.late_fields,
+                    remote_parents: settings.remote_parents,
+                    logs_per_second: settings.logs_per_second,
+                },
             ),
             fan_out,
             cells,
@@ -220,6 +229,7 @@ impl Pump {
             fan_out.loss(&LossView { time_unix_ns, count, what });
         }
         assembler.end_round(&self.cells, fan_out);
+        assembler.tell_held(self.settings.clock.ticks(), false, &self.cells, fan_out);
         let shedding = fan_out.end_round(now);
         if self.metrics_at.is_some_and(|at| now >= at) {
             self.metrics_at = now.checked_add(self.settings.metrics_every);
@@ -262,6 +272,7 @@ impl Pump {
         // itself go on without what they wait for.
         self.round();
         self.assembler.give_up(&self.cells, &mut self.fan_out);
+        self.assembler.tell_held(self.settings.clock.ticks(), true, &self.cells, &mut self.fan_out);
         self.metrics(true);
         match farewell {
             Some(Farewell { drained, delivered }) => {

@@ -4,6 +4,7 @@ use super::metrics::{self, Point};
 use crate::wall_time::WallTime;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use throughline::Clock;
+use throughline_export::Redaction;
 use throughline_export::ledger::Cells;
 use throughline_export::otlp::Counts;
 use throughline_export::view::PointView;
@@ -13,6 +14,7 @@ use throughline_export::view::PointView;
 pub(crate) struct Readings {
     clock: Clock,
     cells: Arc<Cells>,
+    redaction: Arc<Redaction>,
     known: Mutex<Known>,
     /// Held while metrics are read: where sums of fractions take two cells, there may be one reader at a time.
     reading: Mutex<()>,
@@ -31,10 +33,15 @@ pub(super) struct Known {
 }
 
 impl Readings {
-    pub(crate) fn new(clock: Clock, cells: Arc<Cells>, wall_time: WallTime) -> Readings {
+    pub(crate) fn new(
+        clock: Clock,
+        cells: Arc<Cells>,
+        redaction: Arc<Redaction>,
+        wall_time: WallTime,
+    ) -> Readings {
         let start_unix_ns = wall_time.unix_ns(clock.ticks());
         let known = Known { start_unix_ns, wall_time, steps: None, attributes: Counts::default() };
-        Readings { clock, cells, known: Mutex::new(known), reading: Mutex::default() }
+        Readings { clock, cells, redaction, known: Mutex::new(known), reading: Mutex::default() }
     }
 
     /// Takes note of what the pump has found out.
@@ -46,7 +53,7 @@ impl Readings {
     pub(crate) fn read<R>(&self, look: impl FnOnce(&[PointView<'_>]) -> R) -> R {
         let mut points = {
             let _alone = lock(&self.reading);
-            metrics::snapshot()
+            metrics::snapshot(&self.redaction)
         };
         points.extend(metrics::of_ledger(&self.cells.read()));
         let times = {

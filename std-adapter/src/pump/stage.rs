@@ -5,13 +5,14 @@ use super::FanOut;
 use super::assemble::{Assembler, Bounds};
 use super::drain::Drain;
 use crate::clock::best_clock;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use throughline::adapter::IdKey;
 use throughline_export::ledger::Cells;
 use throughline_export::otlp::{Options, OtlpExporter};
 use throughline_export::{Limits, Resource};
 
-const BOUNDS: Bounds = Bounds { late_fields: 16_384, remote_parents: 1 << 14 };
+const BOUNDS: Bounds = Bounds { late_fields: 16_384, remote_parents: 1 << 14, logs_per_second: None };
 
 /// The work from the rings of all threads to request bodies. It is for the project's benchmarks and not part
 /// of the API.
@@ -32,7 +33,13 @@ impl Stage {
         let otlp = OtlpExporter::without_threads(resource, options, limits);
         Stage {
             drain: Drain::default(),
-            assembler: Assembler::new(best_clock(SystemTime::now).1, IdKey::new(7, 0), options, BOUNDS),
+            assembler: Assembler::new(
+                best_clock(SystemTime::now).1,
+                IdKey::new(7, 0),
+                options,
+                Arc::default(),
+                BOUNDS,
+            ),
             fan_out: FanOut { otlp: Some(otlp), attached: Vec::new() },
             cells: Cells::default(),
         }

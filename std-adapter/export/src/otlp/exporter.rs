@@ -159,6 +159,13 @@ impl OtlpExporter {
         }
     }
 
+    /// Appends a log record that comes from no prepared callsite.
+    pub fn log<'a, F: Fields<'a>>(&mut self, view: &LogView<'a, F>) {
+        if self.feeds[Signal::Logs as usize].admits() {
+            self.logs.log(view);
+        }
+    }
+
     /// Queues a snapshot of all metrics. One that finds no room is dropped: sums are cumulative, so the next one makes up for it, unless it is the `last`.
     pub fn points(&mut self, points: &[PointView<'_>], last: bool) {
         if !self.wants_points() {

@@ -93,6 +93,12 @@ impl<'a> Site<'a> {
         self.is_plain
     }
 
+    /// The callsite as one that is not plain: the encoder takes the values of its fields from the view, because they are not the record's.
+    #[must_use]
+    pub fn not_plain(self) -> Site<'a> {
+        Site { is_plain: false, ..self }
+    }
+
     /// The key of the `i`-th field, encoded if it is the callsite's own.
     #[inline]
     pub(super) fn key<'k>(&'k self, i: usize, name: &'k str) -> Key<'k> {

@@ -1,0 +1,129 @@
+//! Secrets stay in the process, and a callsite that logs too much is held back: at the receiver of OTLP, on the terminal, in lines of JSON.
+
+mod support;
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use support::in_own_process;
+use support::receiver::{Receiver, attribute, int, text};
+use throughline::{Level, counter, counter_family, info, record, span, warn};
+use throughline_std::log::{Format, Lines};
+use throughline_std::otlp::ClientConfig;
+use throughline_std::terminal::Style;
+use throughline_std::{Config, DropReason, REDACTED, Redaction};
+
+const LONG: Duration = Duration::from_secs(30);
+
+fn config(receiver: &Receiver) -> Config {
+    let client = ClientConfig::new(&receiver.endpoint).unwrap().timeout(LONG);
+    Config::new("svc").otlp_client(client).report_errors(false)
+}
+
+#[derive(Clone, Default)]
+struct Page(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Page {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Page {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+#[test]
+fn no_exporter_sees_a_secret() {
+    in_own_process("no_exporter_sees_a_secret", || {
+        let receiver = Receiver::start([]);
+        let (terminal, json) = (Page::default(), Page::default());
+        let config = config(&receiver)
+            .terminal_to(Arc::new(Mutex::new(terminal.clone())), Style::PLAIN)
+            .exporter("json", Lines::new(json.clone(), Format::Json))
+            .redact(Redaction::default().with("*iban*"));
+        let guard = throughline_std::init(&config).unwrap();
+        {
+            let span = span!("login", user = "ann", password = "hunter2", n = 1);
+            record!(span, late_iban = "hunter2");
+            record!(span, plain = "seen", session_token = 0xdead_beef_u64);
+            info!(
+                "{password} of {user}, {authorization:?}",
+                user = "ann",
+                password = "hunter2",
+                authorization = "hunter2"
+            );
+            let _only = span!("only", api_key = "hunter2");
+        }
+        for token in ["hunter2", "hunter3"] {
+            counter_family!("logins", labels = ["token"], capacity = 8).add([token], 1);
+        }
+        counter!("fixed", secret = "hunter2").add(1);
+        assert!(guard.shutdown(LONG).complete);
+
+        let pages = format!("{}{}", terminal.text(), json.text());
+        assert!(!pages.contains("hunter") && !pages.contains("3735928559"), "{pages}");
+        assert!(json.text().contains(r#""message":"[REDACTED] of ann, "#), "{}", json.text());
+        receiver.with(|received| {
+            let all = format!("{:?}{:?}{:?}", received.spans, received.logs, received.metrics);
+            assert!(!all.contains("hunter") && !all.contains("3735928559"), "{all}");
+            let login = received.spans.iter().find(|span| span.name == "login").unwrap();
+            for secret in ["password", "late_iban", "session_token"] {
+                assert_eq!(text(&login.attributes, secret).as_deref(), Some(REDACTED), "{secret}");
+            }
+            assert_eq!(text(&login.attributes, "plain").as_deref(), Some("seen"));
+            assert_eq!(int(&login.attributes, "n"), Some(1));
+            let logins = format!(
+                "{:?}",
+                received.metrics.last().unwrap().iter().find(|metric| metric.name == "logins").unwrap()
+            );
+            assert_eq!(logins.matches(REDACTED).count(), 1, "the series of all tokens are one: {logins}");
+        });
+    });
+}
+
+#[test]
+fn a_callsite_that_logs_too_much_is_held_back_and_counted() {
+    in_own_process("a_callsite_that_logs_too_much_is_held_back_and_counted", || {
+        let receiver = Receiver::start([]);
+        let json = Page::default();
+        let config =
+            config(&receiver).exporter("json", Lines::new(json.clone(), Format::Json)).log_rate_limit(3);
+        let guard = throughline_std::init(&config).unwrap();
+        // All within a few seconds at most, so that most of them are held back.
+        (0..1000).for_each(|i| warn!("flood {i}"));
+        info!("calm");
+        let report = guard.shutdown(LONG);
+        assert!(report.complete);
+
+        let held = report.ledger.pump.dropped_for(DropReason::RateLimited);
+        let lines: Vec<serde_json::Value> =
+            json.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let told: Vec<_> = lines.iter().filter(|line| !line["fields"]["held_back"].is_null()).collect();
+        let sum: u64 = told.iter().map(|line| line["fields"]["held_back"].as_u64().unwrap()).sum();
+        assert!(held >= 900 && sum == held, "{held} {sum}");
+        assert_eq!((&told[0]["level"], &told[0]["line"]), (&"WARN".into(), &lines[0]["line"]));
+        let message = told[0]["message"].as_str().unwrap();
+        assert!(message.ends_with(" more like this were held back within a second: flood {i}"), "{message}");
+        let floods =
+            lines.iter().filter(|line| line["message"].as_str().unwrap().starts_with("flood")).count();
+        assert_eq!(floods as u64 + held, 1000);
+        assert_eq!(lines.iter().filter(|line| line["message"] == "calm").count(), 1);
+        receiver.with(|received| {
+            assert_eq!(received.logs.len(), lines.len());
+            let told =
+                received.logs.iter().find(|log| attribute(&log.attributes, "held_back").is_some()).unwrap();
+            assert_eq!(told.severity_text, Level::Warn.as_str());
+        });
+        let ledger = &report.ledger;
+        assert!(ledger.is_settled(), "{ledger}");
+        assert_eq!(ledger.exporter("json").output, lines.len() as u64, "{ledger}");
+        assert_eq!(ledger.pump.input, ledger.pump.output + held, "{ledger}");
+    });
+}
