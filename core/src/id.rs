@@ -264,12 +264,13 @@ fn encode_hex(bytes: &[u8], out: &mut [u8]) {
     }
 }
 
-/// The bit that only lower-case letters have.
+/// The bit by which lower-case letters differ from capitals.
 const EITHER_CASE: u8 = 0x20;
 const LOWER_CASE: u8 = 0;
 
-/// The bytes that hexadecimal digits stand for; `None` when there is another character, or another number of them. `case` is set in each letter before it is
-/// looked at. Without a branch for each digit, so that the compiler can take several at once.
+/// Decodes hexadecimal digits. `None` if a character is not a digit or their number is not 2 · `N`. `case` is
+/// set in each character before it is compared with a letter: [`EITHER_CASE`] accepts capitals too. There is no
+/// branch for each digit, so that the compiler can decode several at once.
 fn decode_hex<const N: usize>(hex: &[u8], case: u8) -> Option<[u8; N]> {
     let digit = |c: u8| match (c.wrapping_sub(b'0'), (c | case).wrapping_sub(b'a')) {
         (decimal @ 0..10, _) => decimal,

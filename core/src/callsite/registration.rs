@@ -1,74 +1,75 @@
-//! How a callsite gets its number and is switched on and off, whoever comes first: the protocol alone, which the model checker drives in
-//! `core/tests/loom_callsites.rs`.
+//! How a callsite gets its number and is switched on and off: only the protocol, which the model checker
+//! drives in `core/tests/loom_callsites.rs`.
 //!
-//! Settings (the run-time level, the filter) change while callsites register themselves. Nobody waits for anybody; instead whoever decides
-//! looks afterwards whether the settings are still those it decided by, and else decides again. So the last word on a callsite was
-//! said by one who knew the last settings.
+//! Settings (the run-time level, the filter) may change while callsites register. No context waits for
+//! another one. Instead a context that decides about a callsite checks afterwards whether the settings have
+//! changed meanwhile, and if so decides again. The last decision about a callsite is therefore made with the
+//! last settings.
 
-// Public to the model checker.
+// The model checker needs these items public.
 #![cfg_attr(not(loom), allow(unreachable_pub))]
 
 use crate::list::{Iter, Link, Linked, List};
 use crate::sync::{AcqRel, Acquire, AtomicU32, Relaxed, Release, SeqCst, const_unless_loom, fence};
 
-/// State of a callsite that was filtered out. This state is zero, a number is positive and [`NEW`] is negative, so
-/// that one comparison tells the three apart.
+/// State of a disabled callsite. It is zero, a number is positive and [`NEW`] is negative, so that one
+/// comparison distinguishes the three.
 pub const OFF: u32 = 0;
 /// The first number.
 pub const FIRST: u32 = 2;
 /// State before the first use.
 pub const NEW: u32 = 1 << 31;
-/// Numbers end where a record's head ends.
+/// The greatest number, because a record's head has 16 bits for it.
 const LAST: u32 = u16::MAX as u32;
 
-/// What a [`Directory`] keeps with each of its members.
+/// The state that a [`Directory`] keeps in each member.
 #[derive(Debug)]
 pub struct Registration<T> {
-    /// [`NEW`] before the first use, [`OFF`] when filtered out, else the number.
+    /// [`NEW`] before the first use, [`OFF`] when the member is disabled, else its number.
     state: AtomicU32,
-    /// The number, kept while `state` is [`OFF`].
+    /// The number, also while `state` is [`OFF`]; 0 before there is one.
     number: AtomicU32,
     link: Link<T>,
 }
 
-/// What can be in a [`Directory`], once.
+/// A type whose values can be in a [`Directory`], each at most once.
 pub trait Registered: Linked {
-    /// Its registration.
+    /// The member's state.
     fn registration(&self) -> &Registration<Self>;
-    /// Whether it is to be on, by the settings as they are now.
+    /// Whether the member should be enabled under the current settings.
     fn wanted(&self) -> bool;
 }
 
-/// All that registered themselves, numbered in order.
+/// All registered members, numbered in order.
 #[derive(Debug)]
 pub struct Directory<T> {
     members: List<T>,
     next: AtomicU32,
-    /// How often settings changed.
+    /// How often the settings have changed.
     changes: AtomicU32,
 }
 
 impl<T> Registration<T> {
     const_unless_loom! {
-        /// Of what is in no directory yet.
+        /// The state of a value that is not in a directory yet.
         #[allow(clippy::new_without_default)]
         pub fn new() -> Registration<T> {
             Registration { state: AtomicU32::new(NEW), number: AtomicU32::new(0), link: Link::new() }
         }
     }
 
-    /// [`OFF`], or its number when that is at least [`FIRST`], or [`NEW`], which says that it must register first.
+    /// [`OFF`], the number if that is at least [`FIRST`], or [`NEW`] if the member must register first.
     #[inline(always)]
     pub fn state(&self) -> u32 {
         self.state.load(Relaxed)
     }
 
-    /// Its number, on or off; 0 when it has none.
+    /// The number, whether the member is enabled or not; 0 when it has none.
     pub fn number(&self) -> u32 {
         self.number.load(Relaxed)
     }
 
-    /// The link that the directory needs.
+    /// The link for the directory's list.
     pub fn link(&self) -> &Link<T> {
         &self.link
     }
@@ -85,8 +86,9 @@ impl<T> Directory<T> {
 }
 
 impl<T: Registered> Directory<T> {
-    /// Its number, if it is on, of one that may have none yet. Of contexts that use it first at the same time one puts it in the directory, and all
-    /// go by its number; the numbers that the others drew are used no more.
+    /// Registers a member that may not have a number yet. Returns its number if it is enabled. Of the
+    /// contexts that use a member first at the same time, one adds it to the directory and all use its one
+    /// number; the numbers that the others drew are skipped.
     pub fn register(&self, member: &'static T) -> Option<u32> {
         let it = member.registration();
         if it.number.load(Relaxed) == 0 {
@@ -105,7 +107,7 @@ impl<T: Registered> Directory<T> {
         Some(it.state.load(Relaxed)).filter(|state| *state != OFF)
     }
 
-    /// Decides anew about every member; to be called after settings changed. Cost: a walk over all members.
+    /// Decides again about every member. Call this after settings changed. Cost: a walk over all members.
     pub fn settings_changed(&self) {
         self.changes.fetch_add(1, AcqRel);
         fence(SeqCst);
@@ -117,15 +119,16 @@ impl<T: Registered> Directory<T> {
         self.members.iter()
     }
 
-    /// Repeats only when settings changed meanwhile.
+    /// Decides about a member, and repeats while settings change meanwhile.
     fn decide(&self, member: &T) {
         let it = member.registration();
         loop {
             let changes = self.changes.load(Acquire);
             let state = if member.wanted() { it.number.load(Relaxed) } else { OFF };
             it.state.store(state, Release);
-            // Of two that store, the one whose store came last either knew all changes or sees here that it did not. And a walk that
-            // did not find a new member began before this, so its change is seen here too.
+            // Of two contexts that store a state, the one that stores last either knew all changes or sees
+            // here that it did not. A walk that did not find a new member began before this point, so its
+            // change is seen here too.
             fence(SeqCst);
             if self.changes.load(Relaxed) == changes {
                 return;

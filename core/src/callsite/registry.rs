@@ -1,11 +1,11 @@
-//! Callsites that register themselves on first use, and the filter that switches them on and off.
+//! Callsites that register on first use, and the filter that enables and disables them.
 
 use super::registration::{Directory, OFF, Registered, Registration};
 use super::{Blob, CallsiteId};
 use crate::list::{Link, Linked};
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
-/// A place in the code; a static that a macro makes.
+/// A callsite: a static that a macro makes.
 #[derive(Debug)]
 pub struct Callsite {
     blob: &'static [u8],
@@ -14,11 +14,11 @@ pub struct Callsite {
 }
 
 static CALLSITES: Directory<Callsite> = Directory::new();
-/// Whether callsites register on their first use.
+/// Whether callsites register on first use.
 static OPEN: AtomicBool = AtomicBool::new(false);
 static FILTER: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Decides whether a callsite is on; see [`set_filter`].
+/// Decides whether a callsite is enabled; see [`set_filter`].
 pub type Filter = fn(&Blob<'_>) -> bool;
 
 impl Callsite {
@@ -27,11 +27,11 @@ impl Callsite {
         Callsite { blob, level, registration: Registration::new() }
     }
 
-    /// Its id when it is on. Cost: one load and one branch.
+    /// The callsite's id if it is enabled. Cost: one load and one branch.
     #[inline(always)]
     pub fn enabled(&'static self) -> Option<CallsiteId> {
         let state = self.registration.state();
-        // First what costs most if it costs anything: a record takes a clock read or two, nothing takes nothing.
+        // Test OFF first: a disabled callsite must stay one load and one branch.
         if state == OFF {
             return None;
         }
@@ -42,19 +42,19 @@ impl Callsite {
     #[inline(never)]
     fn first_use(&'static self) -> Option<CallsiteId> {
         crate::version::keep();
-        // Before there is a recorder nothing is registered: filters may yet come.
+        // Register nothing before there is a recorder: a filter may still be set.
         if !is_open() {
             return None;
         }
         CALLSITES.register(self).map(|id| CallsiteId { id })
     }
 
-    /// What it is.
+    /// The callsite's description.
     pub fn blob(&self) -> Blob<'static> {
         Blob::parse(self.blob).unwrap_or_else(|| unreachable!("blobs of callsites are made by Meta::blob"))
     }
 
-    /// Its id.
+    /// The callsite's number; 0 before it has registered.
     pub fn id(&self) -> u32 {
         self.registration.number()
     }
@@ -81,23 +81,25 @@ fn filter() -> Option<Filter> {
     if f.is_null() {
         return None;
     }
-    // SAFETY: only `set_filter` stores here, and it stores a `Filter`.
+    // SAFETY: only `set_filter` stores this pointer, and it stores a `Filter`.
     Some(unsafe { core::mem::transmute::<*mut (), Filter>(f) })
 }
 
-/// Has callsites register on their first use from now on: there is a recorder, or a hook that makes one for a thread.
+/// Makes callsites register on first use from now on: there is a recorder, or a hook that makes one for each
+/// thread.
 pub(crate) fn open() {
     OPEN.store(true, Ordering::Release);
 }
 
-/// Whether [`open`] was called. Metrics that register on their first use go by it too.
+/// Whether [`open`] was called. Metrics that register on first use check this too.
 pub(crate) fn is_open() -> bool {
     OPEN.load(Ordering::Acquire)
 }
 
-/// Turns callsites on or off, now and as they come: by target, by name, by any part of the blob. The run-time level applies
-/// beside it. `None` lets everything through. A callsite that another thread uses for the first time meanwhile has its
-/// state by the new filter too, at the latest when that use returns. Cost: a walk over the callsites seen so far.
+/// Enables and disables callsites, those seen so far and those to come, by target, name or any other part of
+/// the blob. The run-time level applies in addition. `None` enables all callsites. A callsite that another
+/// thread uses for the first time meanwhile also follows the new filter, at the latest when that use returns.
+/// Cost: a walk over the callsites used so far.
 pub fn set_filter(filter: Option<Filter>) {
     FILTER.store(filter.map_or(core::ptr::null_mut(), |f| f as *mut ()), Ordering::Release);
     refilter();
@@ -107,15 +109,16 @@ pub(crate) fn refilter() {
     CALLSITES.settings_changed();
 }
 
-/// The address of the blob of the callsite with this id.
+/// The address of the blob of the callsite with this number.
 pub(crate) fn address(id: u32) -> Option<u64> {
     let callsite = CALLSITES.iter().find(|callsite| callsite.id() == id)?;
     Some(callsite.blob.as_ptr().addr() as u64)
 }
 
-/// Calls `f` with every callsite used so far, newest first. Ids are small numbers from 2 on, so a reader that keeps a table needs
-/// to look again only when it meets a number that it has not. If it is not here either, another thread is about to put it here: of those that use
-/// a callsite first at the same time one does so, while the others record already.
+/// Calls `f` with every callsite used so far, newest first. Ids are small numbers from 2 on, so a reader that
+/// keeps a table must look again only when it finds a number that is missing. If the number is missing here
+/// too, another thread is about to add the callsite: of the contexts that use a callsite first at the same
+/// time one adds it, while the others already record.
 pub fn for_each(f: impl FnMut(&'static Callsite)) {
     CALLSITES.iter().for_each(f);
 }

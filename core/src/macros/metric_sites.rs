@@ -1,6 +1,8 @@
-//! What the metric macros expand to: options are sorted into lists, mistakes are told, and then statics are made.
+//! The expansion of the metric macros: they sort the options into lists, report mistakes, and then define
+//! statics.
 
-/// Sorts the options of a metric into lists: scale, fraction bits, unit, description, constant labels, keys of run-time labels, capacity.
+/// Sorts the options of a metric into lists: scale, fraction bits, unit, description, constant labels, keys
+/// of run-time labels, capacity.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __metric {
@@ -23,27 +25,27 @@ macro_rules! __metric {
         $crate::__metric!($kind $name $scale $fraction $unit $text $labels $keys [$capacity] $($($rest)*)?)
     };
 
-    // Options that are there, but not so, or not again.
+    // A known option that is repeated or has an invalid value.
     ($kind:ident $name:literal $scale:tt $fraction:tt $unit:tt $text:tt $labels:tt $keys:tt $capacity:tt scale = $($rest:tt)*) => {
-        ::core::compile_error!("`scale` is given once: `scale = 3`")
+        ::core::compile_error!("`scale` can be given only once: `scale = 3`")
     };
     ($kind:ident $name:literal $scale:tt $fraction:tt $unit:tt $text:tt $labels:tt $keys:tt $capacity:tt fraction_bits = $($rest:tt)*) => {
-        ::core::compile_error!("`fraction_bits` is given once: `fraction_bits = 16`")
+        ::core::compile_error!("`fraction_bits` can be given only once: `fraction_bits = 16`")
     };
     ($kind:ident $name:literal $scale:tt $fraction:tt $unit:tt $text:tt $labels:tt $keys:tt $capacity:tt unit = $($rest:tt)*) => {
-        ::core::compile_error!("`unit` is given once, as a literal: `unit = \"ms\"`; a label of that name is written `\"unit\" = \"…\"`")
+        ::core::compile_error!("`unit` can be given only once, as a literal: `unit = \"ms\"`; to define a label of that name, write `\"unit\" = \"…\"`")
     };
     ($kind:ident $name:literal $scale:tt $fraction:tt $unit:tt $text:tt $labels:tt $keys:tt $capacity:tt description = $($rest:tt)*) => {
-        ::core::compile_error!("`description` is given once, as a literal: `description = \"…\"`; a label of that name is written `\"description\" = \"…\"`")
+        ::core::compile_error!("`description` can be given only once, as a literal: `description = \"…\"`; to define a label of that name, write `\"description\" = \"…\"`")
     };
     ($kind:ident $name:literal $scale:tt $fraction:tt $unit:tt $text:tt $labels:tt $keys:tt $capacity:tt labels = $($rest:tt)*) => {
-        ::core::compile_error!("`labels` is given once, as the keys of a family's labels: `labels = [\"route\", \"status\"]`; the values come when it counts: `.add([\"/login\", \"200\"], 1)`")
+        ::core::compile_error!("`labels` can be given only once, as the keys of a family's labels: `labels = [\"route\", \"status\"]`; give the values when counting: `.add([\"/login\", \"200\"], 1)`")
     };
     ($kind:ident $name:literal $scale:tt $fraction:tt $unit:tt $text:tt $labels:tt $keys:tt $capacity:tt capacity = $($rest:tt)*) => {
-        ::core::compile_error!("`capacity` is given once: `capacity = 32`")
+        ::core::compile_error!("`capacity` can be given only once: `capacity = 32`")
     };
 
-    // Constant labels, with `=` or, as the crate `metrics` has it, with `=>`.
+    // Constant labels, with `=` or, as in the crate `metrics`, with `=>`.
     ($kind:ident $name:literal $scale:tt $fraction:tt $unit:tt $text:tt $labels:tt $keys:tt $capacity:tt $k:literal => $($rest:tt)*) => {
         $crate::__metric!($kind $name $scale $fraction $unit $text $labels $keys $capacity $k = $($rest)*)
     };
@@ -55,42 +57,43 @@ macro_rules! __metric {
     };
     ($kind:ident $name:literal $scale:tt $fraction:tt $unit:tt $text:tt $labels:tt $keys:tt $capacity:tt $k:ident $(. $ks:ident)* = $($rest:tt)*) => {
         ::core::compile_error!(::core::concat!(
-            "the value of the label `", ::core::stringify!($k) $(, ".", ::core::stringify!($ks))*, "` is not a literal, and a label given here is a constant; for values known only when the program runs make a family: `counter_family!(\"",
+            "the value of the label `", ::core::stringify!($k) $(, ".", ::core::stringify!($ks))*, "` is not a literal, but a label given here must be a constant; for values known only at run time use a family: `counter_family!(\"",
             $name, "\", labels = [\"", ::core::stringify!($k) $(, ".", ::core::stringify!($ks))*, "\"], capacity = 16).add([value], 1)`"
         ))
     };
     ($kind:ident $name:literal $scale:tt $fraction:tt $unit:tt $text:tt $labels:tt $keys:tt $capacity:tt $k:literal = $($rest:tt)*) => {
         ::core::compile_error!(::core::concat!(
-            "the value of the label `", $k, "` is not a literal, and a label given here is a constant; for values known only when the program runs make a family: `counter_family!(\"",
+            "the value of the label `", $k, "` is not a literal, but a label given here must be a constant; for values known only at run time use a family: `counter_family!(\"",
             $name, "\", labels = [\"", $k, "\"], capacity = 16).add([value], 1)`"
         ))
     };
 
-    // No options are left.
+    // No options are left, or one is unknown.
     ($kind:ident $name:literal $scale:tt $fraction:tt $unit:tt $text:tt $labels:tt $keys:tt $capacity:tt) => {
         $crate::__metric_site!($kind $name $scale $fraction $unit $text $labels $keys $capacity)
     };
     ($kind:ident $name:literal $scale:tt $fraction:tt $unit:tt $text:tt $labels:tt $keys:tt $capacity:tt $($other:tt)+) => {
         ::core::compile_error!(::core::concat!(
-            "`", ::core::stringify!($($other)+), "` is no option of a metric: after the name come `unit = \"…\"`, `description = \"…\"`, labels `key = \"value\"`, of a histogram `scale = 0` to `4`, of a family `labels = [\"…\"]` and `capacity = 16`, with commas between"
+            "`", ::core::stringify!($($other)+), "` is not an option of a metric: the options after the name are `unit = \"…\"`, `description = \"…\"`, labels `key = \"value\"`, for histograms `scale = 0` to `4`, and for families `labels = [\"…\"]` and `capacity = 16`, separated by commas"
         ))
     };
 }
 
-/// The first argument of a metric macro is not the metric's name.
+/// Reports that the first argument of a metric macro is not the metric's name.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __metric_without_name {
     ($macro:literal) => {
         ::core::compile_error!(::core::concat!(
-            "the metric's name comes first, a string literal: `",
+            "the first argument must be the metric's name, a string literal: `",
             $macro,
-            "(\"requests\", unit = \"{request}\")`; after it may stand `as f64`, where the metric has one"
+            "(\"requests\", unit = \"{request}\")`; `as f64` may follow it, for metrics that support it"
         ))
     };
 }
 
-/// The statics of a metric, and the value that the code counts with. Scale and fraction bits are for histograms, keys and capacity for families.
+/// Defines the statics of a metric, and evaluates to the value that the code counts with. Only histograms
+/// have scale and fraction bits, and only families have keys and capacity.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __metric_site {
@@ -138,27 +141,27 @@ macro_rules! __metric_site {
         $crate::__metric_histogram_family!([$($scale)?] $fraction $name $unit $text [$($keys,)+] [$capacity])
     };
 
-    // Options of other metrics.
+    // Options that belong to other metrics.
     ($kind:ident $name:literal $scale:tt [$fraction:expr] $unit:tt $text:tt $labels:tt $keys:tt $capacity:tt) => {
-        ::core::compile_error!("`fraction_bits` is an option of histograms and summaries `as f64`; a label of that name is written `\"fraction_bits\" = \"…\"`")
+        ::core::compile_error!("`fraction_bits` is an option of histograms and summaries `as f64`; to define a label of that name, write `\"fraction_bits\" = \"…\"`")
     };
     ($kind:ident $name:literal $scale:tt $fraction:tt $unit:tt $text:tt [($k:expr, $v:expr), $($labels:tt)*] [$($keys:literal,)+] $capacity:tt) => {
-        ::core::compile_error!(::core::concat!("a family has no option and no constant label `", $k, "`: its options are `labels = [\"…\"]`, `capacity`, `unit`, `description`, and of a histogram `scale`; name the label's key in `labels` and give its value when it counts"))
+        ::core::compile_error!(::core::concat!("a family has no option and no constant label `", $k, "`: its options are `labels = [\"…\"]`, `capacity`, `unit`, `description`, and for histograms `scale`; put the label's key in `labels` and give its value when counting"))
     };
     ($kind:ident $name:literal $scale:tt $fraction:tt $unit:tt $text:tt $labels:tt [] [$capacity:expr]) => {
-        ::core::compile_error!("`capacity` is an option of families, which also want `labels = [\"…\"]`: `counter_family!(\"requests\", labels = [\"route\"], capacity = 16)`")
+        ::core::compile_error!("`capacity` is an option of families, which also need `labels = [\"…\"]`: `counter_family!(\"requests\", labels = [\"route\"], capacity = 16)`")
     };
     ($kind:ident $name:literal $scale:tt $fraction:tt $unit:tt $text:tt $labels:tt [$($keys:literal,)+] []) => {
-        ::core::compile_error!("`labels = […]` is an option of families, which also want `capacity`, the most label sets that are kept apart: `counter_family!(\"requests\", labels = [\"route\"], capacity = 16)`")
+        ::core::compile_error!("`labels = […]` is an option of families, which also need `capacity`, the number of label sets to keep apart: `counter_family!(\"requests\", labels = [\"route\"], capacity = 16)`")
     };
     ($kind:ident $name:literal [$scale:expr] $fraction:tt $unit:tt $text:tt $labels:tt [] []) => {
-        ::core::compile_error!("`scale` is an option of histograms and summaries; a label of that name is written `\"scale\" = \"…\"`")
+        ::core::compile_error!("`scale` is an option of histograms and summaries; to define a label of that name, write `\"scale\" = \"…\"`")
     };
     ($kind:ident $name:literal [$scale:expr] $fraction:tt $unit:tt $text:tt $labels:tt $keys:tt $capacity:tt) => {
         ::core::compile_error!("`scale` is an option of histograms and summaries")
     };
     ($kind:ident $name:literal [] $fraction:tt $unit:tt $text:tt $labels:tt [] []) => {
-        ::core::compile_error!("a family wants `labels = [\"…\"]`, the keys of its labels, and `capacity`, the most label sets that are kept apart: `counter_family!(\"requests\", labels = [\"route\"], capacity = 16)`")
+        ::core::compile_error!("a family needs `labels = [\"…\"]`, the keys of its labels, and `capacity`, the number of label sets to keep apart: `counter_family!(\"requests\", labels = [\"route\"], capacity = 16)`")
     };
     ($kind:ident $name:literal $scale:tt $fraction:tt $unit:tt $text:tt $labels:tt $keys:tt $capacity:tt) => {
         ::core::compile_error!("`labels = […]` and `capacity` are options of families: `counter_family!(\"requests\", labels = [\"route\"], capacity = 16)`")
@@ -176,7 +179,7 @@ macro_rules! __metric_cells {
     }};
 }
 
-/// A gauge or a family of gauges: all callsites use the cells of one.
+/// A gauge or a family of gauges: all its callsites use the cells of one of them.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __metric_home {
@@ -239,7 +242,7 @@ macro_rules! __metric_histogram_family {
     }};
 }
 
-/// What a metric's callsite says.
+/// The description of a metric's callsite.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __metric_meta {

@@ -13,14 +13,14 @@ use super::entry::Entry;
 use crate::sync::Cell;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
-/// What a gauge's callsite remembers of its home: the cell, or for a family, which needs the labels too, the
-/// entry. The macros make it.
+/// The part of its home that a gauge's callsite remembers: the cell or, for a family, the entry, because a
+/// family also needs the labels. The macros make it.
 #[derive(Debug)]
 pub struct Home<T: InHome>(AtomicPtr<T>);
 
-/// What a callsite can remember of its home.
+/// A part of a home that a callsite can remember.
 pub trait InHome: Sized + 'static {
-    /// This part of the home.
+    /// This part of `home`; `None` if the home does not have it.
     #[doc(hidden)]
     fn of(home: &'static Entry) -> Option<&'static Self>;
 }
@@ -45,8 +45,8 @@ impl<T: InHome> Home<T> {
         Home(AtomicPtr::new(core::ptr::null_mut()))
     }
 
-    /// What `entry`, the callsite that this value belongs to, needs of its home. `None` while the program has no
-    /// recorder.
+    /// The part of the home of `entry`, which is the callsite that this value belongs to. `None` while the
+    /// program has no recorder.
     #[inline(always)]
     pub(super) fn of(&self, entry: &'static Entry) -> Option<&'static T> {
         // SAFETY: the pointer is null or a `&'static T`, because only `look_up` stores it. An entry or a cell is

@@ -221,7 +221,7 @@ impl Recorder {
         self.set_current(place, self.ended.is_empty());
     }
 
-    /// The same for who knows whether the table is empty.
+    /// Makes a place current whose entry is alive. `empty` says whether the table is empty.
     #[inline(always)]
     fn set_current(&self, (span, root): (Word, Word), empty: bool) {
         self.set_short_era(empty);

@@ -21,7 +21,7 @@ impl Recorder {
     ) -> bool {
         crate::linked::EXTENDED.set();
         let head = Head::extended(kind, callsite, status);
-        // Time, and the types in 64 bits.
+        // The record holds the time, the types in 64 bits, and the values.
         if const { F::FIXED && 1 + 64 / Word::BITS as usize + F::WORDS <= FIRST_WORDS } {
             self.push_with_room::<F, FIRST_WORDS>(head, time, values)
         } else {

@@ -139,7 +139,7 @@ impl<'r> Reader<'r> {
     #[cfg_attr(target_os = "none", inline(never))]
     #[cfg_attr(not(target_os = "none"), inline)]
     pub fn commit(&mut self) -> bool {
-        // Copied word by word where it is needed: as a whole it would go by way of memory.
+        // Copy only the words that are needed: a copy of the whole struct would go through memory.
         let Found { position, slots, .. } = self.found;
         self.found.slots = 0;
         if slots == 0 {

@@ -242,7 +242,7 @@ fn end_out_of_line(running: &Running) {
         return;
     }
     recorder.leave(id, (previous, root));
-    // One that began the general way may be of a recorder with another clock.
+    // A span that began on the general path may belong to a recorder with another clock.
     let now = if flags & GENERAL == 0 { processor_ticks() } else { recorder.ticks() };
     let previous = if flags & FIRST == 0 { previous } else { 0 };
     let mut head = Head::from_word(head);

@@ -57,7 +57,7 @@ fn expand_event(input: ParseStream<'_>, krate: &Path, options: Options) -> Resul
         Some(Parent::None) => {
             quote!(#krate::__private::outside(|| #krate::__private::event(#callsite, #values)))
         }
-        Some(Parent::Place(place)) => {
+        Some(Parent::Given(place)) => {
             quote!(#krate::__private::below(#place, || #krate::__private::event(#callsite, #values)))
         }
     };

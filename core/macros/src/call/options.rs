@@ -22,7 +22,7 @@ pub(crate) enum Parent {
     /// `parent: None`: no parent.
     None,
     /// The given span or context.
-    Place(Expr),
+    Given(Expr),
 }
 
 /// The macro that the options belong to.
@@ -96,7 +96,7 @@ impl Parent {
         let is_none = |path: &Path| path.segments.last().is_some_and(|last| last.ident == "None");
         Ok(match &value {
             Expr::Path(path) if is_none(&path.path) => Parent::None,
-            _ => Parent::Place(value),
+            _ => Parent::Given(value),
         })
     }
 }

@@ -45,7 +45,7 @@ pub(crate) fn begin(krate: &Path, options: &Options, name: &Expr, fields: &Field
     let names = fields.names();
     let callsite = callsite();
     let (root, parent) = match (&options.root, &options.parent) {
-        (Some(_), Some(Parent::Place(place))) => {
+        (Some(_), Some(Parent::Given(place))) => {
             return Err(Error::new_spanned(
                 place,
                 "a root span has no parent: give either `root` or `parent`",
@@ -53,7 +53,7 @@ pub(crate) fn begin(krate: &Path, options: &Options, name: &Expr, fields: &Field
         }
         (_, Some(Parent::None)) => (quote!(true), None),
         (Some(root), None) => (root.to_token_stream(), None),
-        (None, Some(Parent::Place(place))) => (quote!(false), Some(place)),
+        (None, Some(Parent::Given(place))) => (quote!(false), Some(place)),
         (None, None) => (quote!(false), None),
     };
     let values = fields.values(krate);
