@@ -50,6 +50,8 @@ pub enum Need {
     Qemu,
     /// `valgrind`.
     Valgrind,
+    /// `prometheus`, `promtool` and `prometheus-pushgateway`.
+    Prometheus,
     /// `rsyslogd`.
     Rsyslog,
     /// The Go tool chain.
@@ -114,6 +116,7 @@ impl Need {
             Self::CargoMutants => "cargo-mutants".into(),
             Self::Qemu => "qemu-system-arm, qemu-system-misc".into(),
             Self::Valgrind => "valgrind".into(),
+            Self::Prometheus => "prometheus, prometheus-pushgateway".into(),
             Self::Rsyslog => "rsyslog".into(),
             Self::Go => "go".into(),
         }
@@ -131,6 +134,9 @@ impl Need {
             Self::CargoMutants => on_path("cargo-mutants"),
             Self::Qemu => on_path("qemu-system-arm") && on_path("qemu-system-riscv32"),
             Self::Valgrind => on_path("valgrind"),
+            Self::Prometheus => {
+                ["prometheus", "promtool", "prometheus-pushgateway"].into_iter().all(on_path)
+            }
             Self::Rsyslog => on_path("rsyslogd"),
             Self::Go => Cmd::new("go").arg("version").succeeds(),
         })
@@ -156,6 +162,7 @@ impl Need {
             Self::CargoMutants => Cmd::cargo().args(["install", "--locked", "cargo-mutants"]).run(),
             Self::Qemu => apt_install(&["qemu-system-arm", "qemu-system-misc"]),
             Self::Valgrind => apt_install(&["valgrind"]),
+            Self::Prometheus => apt_install(&["prometheus", "prometheus-pushgateway"]),
             Self::Rsyslog => apt_install(&["rsyslog"]),
             Self::Go => {
                 bail!("Go is missing: install 1.25 or later from https://go.dev/dl and put it on PATH")

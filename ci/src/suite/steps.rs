@@ -45,6 +45,11 @@ pub const STEPS: &[Step] = &[
     },
     Step { name: "collector", about: "OTLP against a real Collector", run: collector },
     Step { name: "logs", about: "syslog messages to a real rsyslog", run: logs },
+    Step {
+        name: "prometheus",
+        about: "scrapes by a real Prometheus, pushes to a real Pushgateway",
+        run: prometheus,
+    },
     Step { name: "fuzz", about: "the decoder's fuzz targets, briefly", run: fuzz_smoke },
 ];
 
@@ -243,6 +248,13 @@ fn logs() -> Result<Done> {
     all(&[Cmd::cargo()
         .args(["test", "-p", "throughline-export", "--test", "syslog", "--", "--include-ignored"])
         .env("THROUGHLINE_RSYSLOGD", "rsyslogd")])
+}
+
+fn prometheus() -> Result<Done> {
+    setup::ensure(&[Need::Prometheus])?;
+    all(&[Cmd::cargo()
+        .args(["test", "-p", "throughline-std", "--features", "prometheus", "--test", "prometheus_real"])
+        .args(["--", "--include-ignored"])])
 }
 
 fn fuzz_smoke() -> Result<Done> {

@@ -29,7 +29,12 @@ fn bare() -> PageOptions {
 fn every_kind_in_the_text_format() {
     let quantiles = [(0.5, 2.0), (0.99, f64::NAN)];
     let points = [
-        point("http.requests", "{request}", &[("http.route", "/a\"b\\c\nd\0")], PointData::Counter(u64::MAX)),
+        point(
+            "http.requests",
+            "{request}",
+            &[("http.route", "/a\"b\\c\ndé")],
+            PointData::Counter(u64::MAX),
+        ),
         point("queue.depth", "{item}", &[], PointData::UpDown(-3)),
         point("load", "1", &[], PointData::GaugeFloat(f64::NEG_INFINITY)),
         point(
@@ -47,7 +52,7 @@ fn every_kind_in_the_text_format() {
     ];
     let expected = r#"# HELP http_requests_total http.requests
 # TYPE http_requests_total counter
-http_requests_total{http_route="/a\"b\\c\nd�"} 18446744073709551615
+http_requests_total{http_route="/a\"b\\c\ndé"} 18446744073709551615
 # HELP queue_depth queue.depth
 # TYPE queue_depth gauge
 queue_depth -3

@@ -34,7 +34,10 @@ fn run(test: &str, env: &[(&str, &str)], stderr: Stdio, body: impl FnOnce()) -> 
         return None;
     }
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--nocapture", "--test-threads=1"]).env(CHILD, test).stderr(stderr);
+    command
+        .args(["--exact", test, "--include-ignored", "--nocapture", "--test-threads=1"])
+        .env(CHILD, test)
+        .stderr(stderr);
     for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("OTEL_")) {
         command.env_remove(key);
     }

@@ -36,6 +36,7 @@ mod negotiate;
 
 mod options;
 mod page;
+mod protobuf;
 mod server;
 mod text;
 

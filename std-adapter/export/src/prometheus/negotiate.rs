@@ -8,17 +8,22 @@ pub enum Format {
     Text,
     /// OpenMetrics, version 1.0.0.
     OpenMetrics,
+    /// `io.prometheus.client.MetricFamily` messages, each with its length before it; histograms are native ones.
+    Protobuf,
 }
 
 impl Format {
     /// Of formats that are accepted alike, the first is sent.
-    const PREFERRED: [Format; 2] = [Format::OpenMetrics, Format::Text];
+    const PREFERRED: [Format; 3] = [Format::Protobuf, Format::OpenMetrics, Format::Text];
 
     /// Its `Content-Type`.
     pub const fn content_type(self) -> &'static str {
         match self {
             Format::Text => "text/plain; version=0.0.4; charset=utf-8",
             Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Format::Protobuf => {
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+            }
         }
     }
 
@@ -48,7 +53,9 @@ impl Format {
         match (self, name) {
             (Format::Text, "version") => value == "0.0.4",
             (Format::OpenMetrics, "version") => value == "1.0.0",
-            (_, "charset") => value.eq_ignore_ascii_case("utf-8"),
+            (Format::Protobuf, "proto") => value == "io.prometheus.client.MetricFamily",
+            (Format::Protobuf, "encoding") => value == "delimited",
+            (Format::Text | Format::OpenMetrics, "charset") => value.eq_ignore_ascii_case("utf-8"),
             // Names are escaped with underscores, which every scheme allows for.
             (_, "escaping") => true,
             _ => false,
@@ -59,6 +66,7 @@ impl Format {
         match self {
             Format::Text => "text/plain",
             Format::OpenMetrics => "application/openmetrics-text",
+            Format::Protobuf => "application/vnd.google.protobuf",
         }
     }
 }
@@ -95,11 +103,12 @@ impl<'a> Range<'a> {
             let all = self.parameters.iter().all(|(name, value)| format.has(name, value));
             return all.then_some(2 + self.parameters.len());
         }
-        if self.media_type == "*/*" {
-            return Some(0);
+        // Who takes anything is a person, who reads text.
+        match self.media_type {
+            "*/*" if format == Format::Text => Some(0),
+            "text/*" if format == Format::Text => Some(1),
+            _ => None,
         }
-        let (kind, _) = wanted.split_once('/')?;
-        self.media_type.strip_suffix("/*").is_some_and(|of| of.eq_ignore_ascii_case(kind)).then_some(1)
     }
 }
 
@@ -129,10 +138,16 @@ mod tests {
     fn the_best_format_that_is_accepted() {
         let prometheus_2 = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
         let prometheus_3 = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+        let native = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,application/openmetrics-text;version=1.0.0;q=0.8,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
         let cases = [
             ("", Format::Text),
             ("text/html, image/png", Format::Text),
             ("text/plain", Format::Text),
+            ("*/*", Format::Text),
+            ("application/vnd.google.protobuf", Format::Protobuf),
+            ("application/vnd.google.protobuf;proto=x;encoding=delimited,text/plain;q=0.1", Format::Text),
+            ("application/vnd.google.protobuf;encoding=text,text/plain;q=0.1", Format::Text),
+            (native, Format::Protobuf),
             ("text/*;q=0.5, application/openmetrics-text;q=0.4", Format::Text),
             ("application/openmetrics-text; version=1.0.0; charset=utf-8", Format::OpenMetrics),
             ("application/openmetrics-text;version=0.0.1, text/plain;q=0.2", Format::Text),

@@ -2,6 +2,7 @@
 
 use super::histogram::Histogram;
 use super::name::{self, Kind};
+use super::protobuf::Protobuf;
 use super::text::Text;
 use super::{Format, PageOptions};
 use crate::Resource;
@@ -44,6 +45,7 @@ pub fn render(
     let mut encoder: Box<dyn Encoder> = match format {
         Format::Text => Box::new(Text::new(out, false, options)),
         Format::OpenMetrics => Box::new(Text::new(out, true, options)),
+        Format::Protobuf => Box::new(Protobuf::new(out, options)),
     };
     let mut page = Page::new(&mut *encoder, options);
     page.points(points);
@@ -69,6 +71,14 @@ pub(super) struct Family<'p> {
     pub(super) kind: Kind,
     pub(super) help: Cow<'p, str>,
     pub(super) unit: String,
+}
+
+impl Family<'_> {
+    /// Whether the name ends with the unit, as both formats that name the unit demand.
+    pub(super) fn is_named_for_its_unit(&self) -> bool {
+        let before = self.name.strip_suffix(&*self.unit);
+        !self.unit.is_empty() && before.is_some_and(|before| before.ends_with('_'))
+    }
 }
 
 /// A series: its labels, in order of name, and what it holds.
@@ -308,7 +318,8 @@ impl<'p> Value<'p> {
         }
     }
 
-    fn number(&self) -> f64 {
+    /// The number of a counter or a gauge.
+    pub(super) fn number(&self) -> f64 {
         match self {
             Value::Unsigned(n) => *n as f64,
             Value::Signed(n) => *n as f64,

@@ -42,10 +42,8 @@ impl Encoder for Text<'_> {
         let _ = write!(self.out, "# HELP {name}{suffix} ");
         escape(self.out, &family.help, self.open_metrics);
         let _ = write!(self.out, "\n# TYPE {name}{suffix} {kind}\n");
-        let unit = &*family.unit;
-        let ends = name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_'));
-        if self.open_metrics && ends && !unit.is_empty() {
-            let _ = writeln!(self.out, "# UNIT {name} {unit}");
+        if self.open_metrics && family.is_named_for_its_unit() {
+            let _ = writeln!(self.out, "# UNIT {name} {}", family.unit);
         }
         for series in series {
             self.series(name, family.kind, series);
@@ -187,18 +185,17 @@ fn write_labels(out: &mut Vec<u8>, labels: &[Label<'_>]) {
     }
 }
 
-/// Appends a text with backslashes, line feeds and, where they end it, quotes escaped. Prometheus's parser takes a NUL for the end of the page, so that is replaced.
+/// Appends a text with backslashes, line feeds and, where they end it, quotes escaped.
 fn escape(out: &mut Vec<u8>, text: &str, quotes: bool) {
-    let special = |b: &u8| matches!(b, b'\\' | b'\n' | b'"' | 0);
+    let special = |b: &u8| matches!(b, b'\\' | b'\n' | b'"');
     let mut rest = text.as_bytes();
     while let Some(at) = rest.iter().position(special) {
         out.extend_from_slice(&rest[..at]);
         match rest[at] {
             b'\\' => out.extend_from_slice(b"\\\\"),
             b'\n' => out.extend_from_slice(b"\\n"),
-            b'"' if quotes => out.extend_from_slice(b"\\\""),
-            b'"' => out.push(b'"'),
-            _ => out.extend_from_slice("\u{FFFD}".as_bytes()),
+            _ if quotes => out.extend_from_slice(b"\\\""),
+            _ => out.push(b'"'),
         }
         rest = &rest[at + 1..];
     }

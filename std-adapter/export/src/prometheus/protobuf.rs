@@ -1,0 +1,233 @@
+//! The protobuf format: a `MetricFamily` after the other, each with its length before it, and exponential histograms as native histograms.
+//!
+//! Source: prometheus/client_model, `io/prometheus/client/metrics.proto`; field numbers stand beside their names.
+
+use super::PageOptions;
+use super::histogram::Histogram;
+use super::name::Kind;
+use super::page::{Encoder, Family, Series, Value};
+use crate::view::ExemplarView;
+
+/// What a value at or below is counted as zero: that of Prometheus's own libraries, so that histograms of both add up. Ours count nothing but zero below it.
+const ZERO_THRESHOLD: f64 = f64::from_bits((1023 - 128) << 52);
+/// Empty buckets between two that are not, which are cheaper to write than a further span.
+const SMALL_GAP: i64 = 2;
+
+/// Wire types.
+const VARINT: u32 = 0;
+const FIXED64: u32 = 1;
+const BYTES: u32 = 2;
+
+/// Writes the format. Messages are made inside out, each in a buffer that is used again, as their lengths come before them.
+pub(super) struct Protobuf<'o> {
+    out: &'o mut Vec<u8>,
+    classic_scale: u8,
+    family: Vec<u8>,
+    metric: Vec<u8>,
+    value: Vec<u8>,
+    part: Vec<u8>,
+}
+
+impl<'o> Protobuf<'o> {
+    pub(super) fn new(out: &'o mut Vec<u8>, options: &PageOptions) -> Protobuf<'o> {
+        let (family, metric, value, part) = Default::default();
+        Protobuf { out, classic_scale: options.classic_scale, family, metric, value, part }
+    }
+}
+
+impl Encoder for Protobuf<'_> {
+    fn family(&mut self, family: &Family<'_>, series: &[Series<'_>]) {
+        let (kind, suffix) = match family.kind {
+            Kind::Counter => (0, "_total"),
+            Kind::Gauge => (1, ""),
+            Kind::Info => (1, "_info"),
+            Kind::Summary => (2, ""),
+            Kind::Histogram => (4, ""),
+        };
+        self.family.clear();
+        bytes(&mut self.family, 1, format!("{}{suffix}", family.name).as_bytes()); // name
+        bytes(&mut self.family, 2, family.help.as_bytes()); // help
+        number(&mut self.family, 3, kind); // type
+        for series in series {
+            self.metric(family.kind, series);
+            bytes(&mut self.family, 4, &self.metric); // metric
+        }
+        if family.is_named_for_its_unit() {
+            bytes(&mut self.family, 5, family.unit.as_bytes()); // unit
+        }
+        varint(self.out, self.family.len() as u64);
+        self.out.extend_from_slice(&self.family);
+    }
+
+    fn finish(&mut self) {}
+}
+
+impl Protobuf<'_> {
+    fn metric(&mut self, kind: Kind, series: &Series<'_>) {
+        self.metric.clear();
+        for (name, value) in &series.labels {
+            pair(&mut self.part, name, value);
+            bytes(&mut self.metric, 1, &self.part); // label
+        }
+        self.value.clear();
+        let created = series.created_unix_ns;
+        let field = match &series.value {
+            Value::Histogram(histogram) => {
+                self.histogram(histogram);
+                self.created(15, created); // created_timestamp
+                7 // histogram
+            }
+            Value::Summary { count, sum, quantiles } => {
+                number(&mut self.value, 1, *count); // sample_count
+                float(&mut self.value, 2, *sum); // sample_sum
+                for (quantile, value) in *quantiles {
+                    self.part.clear();
+                    float(&mut self.part, 1, *quantile); // quantile
+                    float(&mut self.part, 2, *value); // value
+                    bytes(&mut self.value, 3, &self.part); // quantile
+                }
+                self.created(4, created); // created_timestamp
+                4 // summary
+            }
+            plain => {
+                float(&mut self.value, 1, plain.number()); // value
+                if kind == Kind::Counter {
+                    self.created(3, created); // created_timestamp
+                    3 // counter
+                } else {
+                    2 // gauge
+                }
+            }
+        };
+        bytes(&mut self.metric, field, &self.value);
+    }
+
+    fn created(&mut self, field: u32, unix_ns: u64) {
+        if unix_ns > 0 {
+            timestamp(&mut self.part, unix_ns);
+            bytes(&mut self.value, field, &self.part);
+        }
+    }
+
+    fn histogram(&mut self, histogram: &Histogram<'_>) {
+        let count = histogram.count();
+        number(&mut self.value, 1, count); // sample_count
+        float(&mut self.value, 2, histogram.sum); // sample_sum
+        let mut below = f64::NEG_INFINITY;
+        let (value, part) = (&mut self.value, &mut self.part);
+        let mut bucket = |bound, n| {
+            part.clear();
+            number(part, 1, n); // cumulative_count
+            float(part, 2, bound); // upper_bound
+            if let Some(shown) = histogram.exemplar(below, bound) {
+                bytes(part, 3, &exemplar(shown)); // exemplar
+            }
+            bytes(value, 3, part); // bucket
+            below = bound;
+        };
+        // Classic buckets for scrapers that take this format and keep no native histograms.
+        histogram.classic(self.classic_scale, &mut bucket);
+        bucket(f64::INFINITY, count);
+        number(&mut self.value, 5, zigzag(histogram.scale.into())); // schema
+        float(&mut self.value, 6, ZERO_THRESHOLD); // zero_threshold
+        number(&mut self.value, 7, histogram.zeros); // zero_count
+        self.native_buckets(histogram);
+        for shown in &*histogram.exemplars {
+            bytes(&mut self.value, 16, &exemplar(shown)); // exemplars
+        }
+    }
+
+    /// Spans of consecutive buckets, and the difference of each bucket's count from the one before. A bucket is named by the index of its upper bound, which
+    /// is OTLP's index plus one.
+    fn native_buckets(&mut self, histogram: &Histogram<'_>) {
+        let (mut next, mut length, mut offset) = (0, 0, 0);
+        let (value, part) = (&mut self.value, &mut self.part);
+        let mut deltas = Vec::new();
+        let mut before = 0_i64;
+        let mut span = |offset: i64, length: u64| {
+            if length > 0 {
+                part.clear();
+                number(part, 1, zigzag(offset)); // offset
+                number(part, 2, length); // length
+                bytes(value, 12, part); // positive_span
+            }
+        };
+        for (i, n) in histogram.buckets.iter().enumerate().filter(|(_, n)| **n > 0) {
+            let index = histogram.offset + i as i64 + 1;
+            if length > 0 && index - next <= SMALL_GAP {
+                for _ in next..index {
+                    varint(&mut deltas, zigzag(-before));
+                    before = 0;
+                }
+                length += (index - next) as u64;
+            } else {
+                span(offset, length);
+                (offset, length) = (index - next, 0);
+            }
+            let n = i64::try_from(*n).unwrap_or(i64::MAX);
+            varint(&mut deltas, zigzag(n - before));
+            (before, next, length) = (n, index + 1, length + 1);
+        }
+        span(offset, length);
+        if !deltas.is_empty() {
+            bytes(&mut self.value, 13, &deltas); // positive_delta
+        }
+    }
+}
+
+fn exemplar(shown: &ExemplarView) -> Vec<u8> {
+    let (mut out, mut part) = (Vec::new(), Vec::new());
+    for (name, id) in [("trace_id", shown.trace_id.to_string()), ("span_id", shown.span_id.to_string())] {
+        pair(&mut part, name, &id);
+        bytes(&mut out, 1, &part); // label
+    }
+    float(&mut out, 2, shown.value); // value
+    timestamp(&mut part, shown.time_unix_ns);
+    bytes(&mut out, 3, &part); // timestamp
+    out
+}
+
+fn pair(out: &mut Vec<u8>, name: &str, value: &str) {
+    out.clear();
+    bytes(out, 1, name.as_bytes()); // name
+    bytes(out, 2, value.as_bytes()); // value
+}
+
+fn timestamp(out: &mut Vec<u8>, unix_ns: u64) {
+    out.clear();
+    number(out, 1, unix_ns / 1_000_000_000); // seconds
+    number(out, 2, unix_ns % 1_000_000_000); // nanos
+}
+
+fn number(out: &mut Vec<u8>, field: u32, n: u64) {
+    tag(out, field, VARINT);
+    varint(out, n);
+}
+
+fn float(out: &mut Vec<u8>, field: u32, x: f64) {
+    tag(out, field, FIXED64);
+    out.extend_from_slice(&x.to_le_bytes());
+}
+
+fn bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
+    tag(out, field, BYTES);
+    varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+fn tag(out: &mut Vec<u8>, field: u32, wire_type: u32) {
+    varint(out, u64::from(field << 3 | wire_type));
+}
+
+fn varint(out: &mut Vec<u8>, mut n: u64) {
+    while n >= 0x80 {
+        out.push(n as u8 | 0x80);
+        n >>= 7;
+    }
+    out.push(n as u8);
+}
+
+/// A signed number as protobuf's `sint` types write it.
+const fn zigzag(n: i64) -> u64 {
+    (n << 1 ^ n >> 63) as u64
+}

@@ -1,0 +1,176 @@
+//! A real Prometheus scrapes a running server, with and without native histograms, and answers queries. `cargo xtask test --only prometheus` installs
+//! Debian's packages and runs these.
+#![cfg(feature = "prometheus")]
+
+mod support;
+
+#[path = "../export/tests/support/points.rs"]
+mod points;
+#[path = "../export/tests/support/scrape.rs"]
+mod scrape;
+#[path = "support/servers.rs"]
+mod servers;
+
+use points::point;
+use servers::{Server, encoded};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use support::in_own_process;
+use throughline::{SpanId, TraceId, counter, counter_family, gauge, histogram, summary, up_down_counter};
+use throughline_std::prometheus::{Prometheus, PrometheusOptions};
+use throughline_std::view::{ExemplarView, HistogramView, PointData};
+use throughline_std::{Config, Exporter, Guard, Host, ReadMetrics, Resource};
+
+/// Latencies in seconds, 100 µs to 200 ms, most of them short, ascending.
+fn latencies() -> Vec<f64> {
+    (0..2000).map(|n| 1e-4 * (f64::from(n) / 263.0).exp2().powf(1.45)).collect()
+}
+
+fn started() -> (Guard, SocketAddr) {
+    let prometheus = Prometheus::bind(&PrometheusOptions::default().port(0)).unwrap();
+    let address = prometheus.address();
+    let config = Config::new("shop").without_otlp().terminal(false).exporter("prometheus", prometheus);
+    let guard = throughline_std::init(&config).unwrap();
+    counter!("orders", unit = "{order}", description = "Orders taken").add(41);
+    counter_family!("http.requests", labels = ["http.route"], capacity = 4, description = "Requests")
+        .add(["/a\"b\\c\nd é\0"], 7);
+    up_down_counter!("queue.depth", unit = "{item}", description = "Jobs that wait").add(-2);
+    gauge!("room.temperature" as f64, unit = "Cel", description = "In the room").set(18.25);
+    summary!("job.size", unit = "By", description = "Bytes of a job").record(4096);
+    for seconds in latencies() {
+        histogram!("request.duration" as f64, unit = "s", scale = 3, description = "How long requests take")
+            .record(seconds);
+    }
+    (guard, address)
+}
+
+fn quantile(of: &[f64], q: f64) -> f64 {
+    of[(q * of.len() as f64).ceil() as usize - 1]
+}
+
+#[test]
+#[ignore = "needs Prometheus: cargo xtask test --only prometheus"]
+fn a_quantile_of_a_native_histogram_is_within_the_stated_error() {
+    in_own_process("a_quantile_of_a_native_histogram_is_within_the_stated_error", || {
+        let (guard, address) = started();
+        let mut prometheus = Server::prometheus("native", address, "native-histograms");
+        for q in [0.05, 0.5, 0.9, 0.99, 0.999] {
+            let estimate = prometheus.value(&format!("histogram_quantile({q}, request_duration_seconds)"));
+            let exact = quantile(&latencies(), q);
+            // Estimate and value are in one bucket, whose bounds are 2^(1/8) apart at scale 3.
+            let off = (estimate / exact).max(exact / estimate);
+            assert!(off <= 2_f64.powf(1.0 / 8.0), "{q}: {estimate} for {exact}, off by {off}");
+            println!("native: q {q}: {estimate:.6} for {exact:.6}, off by a factor of {off:.4}");
+        }
+        assert_eq!(prometheus.value("histogram_count(request_duration_seconds)"), 2000.0);
+        let sum: f64 = latencies().iter().sum();
+        let scraped = prometheus.value("histogram_sum(request_duration_seconds)");
+        assert!((scraped - sum).abs() < sum * 1e-3, "{scraped} for {sum}");
+        assert_eq!(
+            prometheus.query("request_duration_seconds_bucket"),
+            [],
+            "a native histogram is kept as one series"
+        );
+        series(&mut prometheus);
+        assert!(guard.shutdown(Duration::from_secs(30)).complete);
+    });
+}
+
+#[test]
+#[ignore = "needs Prometheus: cargo xtask test --only prometheus"]
+fn a_quantile_of_classic_buckets_is_within_a_factor_of_two() {
+    in_own_process("a_quantile_of_classic_buckets_is_within_a_factor_of_two", || {
+        let (guard, address) = started();
+        let mut prometheus = Server::prometheus("classic", address, "");
+        for q in [0.05, 0.5, 0.9, 0.99, 0.999] {
+            let estimate =
+                prometheus.value(&format!("histogram_quantile({q}, request_duration_seconds_bucket)"));
+            let exact = quantile(&latencies(), q);
+            let off = (estimate / exact).max(exact / estimate);
+            assert!(off <= 2.0, "{q}: {estimate} for {exact}, off by {off}");
+            println!("classic: q {q}: {estimate:.6} for {exact:.6}, off by a factor of {off:.4}");
+        }
+        assert_eq!(prometheus.value("request_duration_seconds_count"), 2000.0);
+        series(&mut prometheus);
+        assert!(guard.shutdown(Duration::from_secs(30)).complete);
+    });
+}
+
+/// Looks at the series that every format has.
+fn series(prometheus: &mut Server) {
+    assert_eq!(prometheus.value("up"), 1.0);
+    assert_eq!(prometheus.value("orders_total"), 41.0);
+    assert_eq!(prometheus.value("queue_depth"), -2.0);
+    assert_eq!(prometheus.value("room_temperature_celsius"), 18.25);
+    assert_eq!(prometheus.value("job_size_bytes{quantile=\"0.5\"}"), 4096.0);
+    assert_eq!(prometheus.value("job_size_bytes_count"), 1.0);
+    let (labels, value) = prometheus.query("http_requests_total").remove(0);
+    assert_eq!((labels["http_route"].as_str(), value), (Some("/a\"b\\c\nd é\0"), 7.0));
+    assert_eq!(labels["otel_scope_name"], "throughline-std");
+    assert_eq!(prometheus.query("target_info")[0].0["service_name"], "shop");
+    let metadata = prometheus.api("/api/v1/metadata?metric=orders_total");
+    let metadata = if metadata["orders_total"].is_null() {
+        prometheus.api("/api/v1/metadata?metric=orders")
+    } else {
+        metadata
+    };
+    let metadata = metadata.as_object().unwrap().values().next().unwrap()[0].clone();
+    assert_eq!(
+        (metadata["type"].as_str(), metadata["help"].as_str()),
+        (Some("counter"), Some("Orders taken"))
+    );
+}
+
+#[test]
+#[ignore = "needs Prometheus: cargo xtask test --only prometheus"]
+fn promtool_finds_nothing_wrong_with_the_page() {
+    in_own_process("promtool_finds_nothing_wrong_with_the_page", || {
+        let (guard, address) = started();
+        let page = scrape::get(address, "/metrics", "").body;
+        let mut promtool = Command::new("promtool")
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        promtool.stdin.take().unwrap().write_all(&page).unwrap();
+        let output = promtool.wait_with_output().unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(output.status.success() && said.is_empty(), "{said}\n{}", String::from_utf8_lossy(&page));
+        assert!(guard.shutdown(Duration::from_secs(30)).complete);
+    });
+}
+
+fn spawn(name: &str, run: Box<dyn FnOnce() + Send>) -> std::io::Result<()> {
+    std::thread::Builder::new().name(name.into()).spawn(run).map(drop)
+}
+
+#[test]
+#[ignore = "needs Prometheus: cargo xtask test --only prometheus"]
+fn an_exemplar_leads_to_its_trace() {
+    let exemplars = [ExemplarView {
+        value: 3.0,
+        time_unix_ns: std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64,
+        trace_id: TraceId::from_bytes([0x4b; 16]).unwrap(),
+        span_id: SpanId::from_bytes([0x0f; 8]).unwrap(),
+    }];
+    let read = ReadMetrics::new(move |look| {
+        let histogram = HistogramView::new(0, 5.0, 0, 0, &[1, 1]).with_exemplars(&exemplars);
+        look(&[point("wait", "s", &[], PointData::Histogram(histogram))]);
+    });
+    let mut exporter = Prometheus::bind(&PrometheusOptions::default().port(0)).unwrap();
+    exporter.begin(&Host::new(&Resource::new("shop"), &spawn).with_metrics(&read)).unwrap();
+    for features in ["exemplar-storage", "exemplar-storage,native-histograms"] {
+        let mut prometheus = Server::prometheus("exemplars", exporter.address(), features);
+        let query = encoded("{__name__=~\"wait_seconds.*\"}");
+        let path = format!("/api/v1/query_exemplars?query={query}&start=0&end=9999999999");
+        let found = prometheus.wait_for("an exemplar", |server| {
+            server.api(&path)[0]["exemplars"][0]["labels"].as_object().cloned()
+        });
+        assert_eq!(found["trace_id"], "4b".repeat(16));
+        assert_eq!(found["span_id"], "0f".repeat(8));
+    }
+}

@@ -1,0 +1,161 @@
+//! Programs of others, started on loopback for one test: Prometheus and the Pushgateway.
+#![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
+
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a program may take to start, or to do what is waited for. Both take under two seconds on an idle machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder that is removed when it is dropped.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("throughline-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A running program that answers HTTP; it ends when this is dropped.
+pub struct Server {
+    pub address: SocketAddr,
+    child: Child,
+    log: PathBuf,
+    _folder: Folder,
+}
+
+impl Server {
+    /// A Prometheus that scrapes `target` five times a second.
+    pub fn prometheus(name: &str, target: SocketAddr, features: &str) -> Server {
+        let folder = Folder::new(name);
+        let config = folder.path().join("prometheus.yml");
+        let text = format!(
+            "global: {{scrape_interval: 200ms, scrape_timeout: 200ms}}\n\
+             scrape_configs: [{{job_name: shop, static_configs: [{{targets: ['{target}']}}]}}]\n"
+        );
+        std::fs::write(&config, text).unwrap();
+        let data = folder.path().join("data");
+        Server::start("prometheus", "/-/ready", folder, |address| {
+            let mut args = vec![
+                format!("--config.file={}", config.display()),
+                format!("--storage.tsdb.path={}", data.display()),
+                format!("--web.listen-address={address}"),
+            ];
+            if !features.is_empty() {
+                args.push(format!("--enable-feature={features}"));
+            }
+            args
+        })
+    }
+
+    /// A Pushgateway.
+    pub fn pushgateway(name: &str) -> Server {
+        let folder = Folder::new(name);
+        Server::start("prometheus-pushgateway", "/-/ready", folder, |address| {
+            vec![format!("--web.listen-address={address}")]
+        })
+    }
+
+    fn start(program: &str, ready: &str, folder: Folder, args: impl Fn(SocketAddr) -> Vec<String>) -> Server {
+        // Another program may take the port before it is bound; the test fails then, and says so.
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let log = folder.path().join("log");
+        let output = std::fs::File::create(&log).unwrap();
+        let child = Command::new(program)
+            .args(args(address))
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!("{program} cannot be started: {error}; install Debian's package of that name")
+            });
+        let mut server = Server { address, child, log, _folder: folder };
+        server.wait_for("it to be ready", |server| {
+            server.get(ready).filter(|(status, _)| *status == 200).map(drop)
+        });
+        server
+    }
+
+    /// Waits until `look` finds something.
+    pub fn wait_for<T>(&mut self, what: &str, mut look: impl FnMut(&Server) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = look(self) {
+                return found;
+            }
+            let ended = self.child.try_wait().unwrap();
+            if ended.is_some() || Instant::now() > deadline {
+                panic!("waited for {what}, {ended:?}\n{}", std::fs::read_to_string(&self.log).unwrap());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Status and body; `None` when nothing listens.
+    pub fn get(&self, path: &str) -> Option<(u16, String)> {
+        let mut stream = TcpStream::connect(self.address).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        // As HTTP/1.0, so that the answer comes in one piece and the connection ends with it.
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", self.address).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+    }
+
+    /// What Prometheus's API says.
+    pub fn api(&self, path: &str) -> Value {
+        let (status, body) = self.get(path).unwrap();
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str::<Value>(&body).unwrap()["data"].clone()
+    }
+
+    /// The series that a query finds: labels and values.
+    pub fn query(&self, query: &str) -> Vec<(Value, f64)> {
+        let result = self.api(&format!("/api/v1/query?query={}", encoded(query)))["result"].clone();
+        let value = |series: &Value| series["value"][1].as_str().unwrap().parse().unwrap();
+        result.as_array().unwrap().iter().map(|series| (series["metric"].clone(), value(series))).collect()
+    }
+
+    /// The value of the only series that a query finds, once it finds one that is a number.
+    pub fn value(&mut self, query: &str) -> f64 {
+        let found = self.wait_for(query, |server| {
+            let found = server.query(query);
+            (!found.is_empty() && !found[0].1.is_nan()).then_some(found)
+        });
+        assert_eq!(found.len(), 1, "{query}: {found:?}");
+        found[0].1
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Percent-encoded for a URL's query.
+pub fn encoded(text: &str) -> String {
+    text.bytes()
+        .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .collect()
+}
