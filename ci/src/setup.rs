@@ -134,9 +134,7 @@ impl Need {
             Self::CargoMutants => on_path("cargo-mutants"),
             Self::Qemu => on_path("qemu-system-arm") && on_path("qemu-system-riscv32"),
             Self::Valgrind => on_path("valgrind"),
-            Self::Prometheus => {
-                ["prometheus", "promtool", "prometheus-pushgateway"].into_iter().all(on_path)
-            }
+            Self::Prometheus => ["prometheus", "promtool", "prometheus-pushgateway"].into_iter().all(on_path),
             Self::Rsyslog => on_path("rsyslogd"),
             Self::Go => Cmd::new("go").arg("version").succeeds(),
         })

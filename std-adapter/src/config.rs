@@ -94,6 +94,8 @@ pub struct Config {
     pub(crate) exporters: Vec<Given>,
     #[cfg(feature = "prometheus")]
     pub(crate) prometheus: Option<throughline_export::prometheus::PrometheusOptions>,
+    #[cfg(feature = "prometheus")]
+    pub(crate) pushgateway: Option<throughline_export::prometheus::PushgatewayOptions>,
     pub(crate) reload_every: Option<Duration>,
     settings: Settings,
     variables: Variables,
@@ -201,6 +203,8 @@ impl Config {
             exporters: Vec::new(),
             #[cfg(feature = "prometheus")]
             prometheus: None,
+            #[cfg(feature = "prometheus")]
+            pushgateway: None,
             reload_every: None,
             settings: Settings::default(),
             variables,

@@ -1,12 +1,15 @@
-//! Metrics for Prometheus: a page that it scrapes.
+//! Metrics for Prometheus: a page that it scrapes, or pushes to a Pushgateway.
 //!
 //! ```
 //! use throughline_std::Config;
-//! use throughline_std::prometheus::PrometheusOptions;
+//! use throughline_std::prometheus::{PrometheusOptions, PushgatewayOptions};
 //! // http://127.0.0.1:9464/metrics
 //! let config = Config::new("shop").prometheus(PrometheusOptions::default());
 //! // http://HOST:9090/metrics, from all networks
 //! let config = Config::new("shop").prometheus(PrometheusOptions::default().host("0.0.0.0").port(9090));
+//! // pushed every 10 s, and once more at the end
+//! let config = Config::new("backup").pushgateway(PushgatewayOptions::new("http://localhost:9091")?);
+//! # Ok::<(), throughline_std::prometheus::PrometheusError>(())
 //! ```
 //!
 //! The page is made when it is asked for, so it shows what the metrics are then, whatever [`Config::metrics_every`](crate::Config::metrics_every) says.
@@ -14,7 +17,8 @@
 use crate::Config;
 use crate::init::Named;
 pub use throughline_export::prometheus::{
-    Format, PageOptions, Prometheus, PrometheusError, PrometheusOptions, render,
+    Format, PageOptions, Prometheus, PrometheusError, PrometheusOptions, Pushgateway, PushgatewayOptions,
+    render,
 };
 
 impl Config {
@@ -25,6 +29,14 @@ impl Config {
         self.prometheus = Some(options);
         self
     }
+
+    /// Pushes all metrics to a Pushgateway: at the metrics' interval (see [`Config::metrics_every`]), and a last time at the end. It may be given beside
+    /// OTLP and the terminal.
+    #[must_use]
+    pub fn pushgateway(mut self, options: PushgatewayOptions) -> Config {
+        self.pushgateway = Some(options);
+        self
+    }
 }
 
 /// The exporters that are configured, with their names.
@@ -32,6 +44,9 @@ pub(crate) fn exporters(config: &Config) -> Result<Vec<Named>, PrometheusError> 
     let mut exporters: Vec<Named> = Vec::new();
     if let Some(options) = &config.prometheus {
         exporters.push(("prometheus".into(), Box::new(Prometheus::bind(options)?)));
+    }
+    if let Some(options) = &config.pushgateway {
+        exporters.push(("pushgateway".into(), Box::new(Pushgateway::new(options)?)));
     }
     Ok(exporters)
 }

@@ -1,4 +1,4 @@
-//! What Prometheus scrapes of a running server.
+//! What Prometheus scrapes of a running server, and pushing where nobody listens.
 #![cfg(feature = "prometheus")]
 
 mod support;
@@ -9,11 +9,12 @@ mod exposition;
 mod scrape;
 
 use scrape::get;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 use support::in_own_process;
 use throughline::{counter, counter_family, histogram};
-use throughline_std::prometheus::{Prometheus, PrometheusOptions};
+use throughline_std::prometheus::{Prometheus, PrometheusOptions, PushgatewayOptions};
 use throughline_std::{Config, observe};
 
 fn config() -> Config {
@@ -103,5 +104,71 @@ fn a_port_that_is_taken_is_an_error_of_init_and_nothing_has_begun() {
         counter!("n").add(1);
         assert_eq!(families(address)["n_total"].samples[0].value, 1.0);
         assert!(guard.shutdown(Duration::from_secs(30)).complete);
+    });
+}
+
+/// Answers every request with this status line and body; gives back its address and the requests.
+fn answering(status: &'static str, body: &'static str) -> (SocketAddr, std::sync::mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, requests) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let (mut request, mut bytes) = (Vec::new(), [0; 65_536]);
+            loop {
+                let text = String::from_utf8_lossy(&request);
+                let length = text
+                    .lines()
+                    .find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+                if let Some((head, body)) = text.split_once("\r\n\r\n")
+                    && body.len() >= length.unwrap_or(0)
+                {
+                    let _ = sender.send(head.to_owned());
+                    break;
+                }
+                match stream.read(&mut bytes).unwrap() {
+                    0 => break,
+                    n => request.extend_from_slice(&bytes[..n]),
+                }
+            }
+            write!(
+                stream,
+                "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            )
+            .unwrap();
+        }
+    });
+    (address, requests)
+}
+
+#[test]
+fn pushes_that_fail_are_told_and_cost_nothing_else() {
+    in_own_process("pushes_that_fail_are_told_and_cost_nothing_else", || {
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (refusing, requests) = answering("400 Bad Request", "inconsistent");
+        let url = |address| format!("http://{address}");
+        let options = |address| PushgatewayOptions::new(&url(address)).unwrap().header("X-Scope", "a");
+        let config =
+            config().report_errors(false).pushgateway(options(refusing).replace(false).job("backup"));
+        let second = throughline_std::prometheus::Pushgateway::new(&options(nobody)).unwrap();
+        let guard = throughline_std::init(&config.exporter("second", second)).unwrap();
+        counter!("n").add(1);
+        assert!(guard.flush(Duration::from_secs(30)));
+        let request = requests.recv().unwrap().to_lowercase();
+        assert!(request.starts_with("post /metrics/job/backup http/1.1\r\n"), "{request}");
+        assert!(
+            request.contains("\r\nx-scope: a")
+                && request.contains("\r\ncontent-type: text/plain; version=0.0.4"),
+            "{request}"
+        );
+        let error = guard.last_error().unwrap();
+        let begin = format!(
+            "http://{refusing}/metrics/job/backup answered 400 (inconsistent): it does not take these"
+        );
+        assert!(error.starts_with(&begin), "{error}");
+        let report = guard.shutdown(Duration::from_millis(400));
+        assert!(report.ledger.is_settled(), "{report:?}");
     });
 }

@@ -1,4 +1,4 @@
-//! A real Prometheus scrapes a running server, with and without native histograms, and answers queries. `cargo xtask test --only prometheus` installs
+//! A real Prometheus scrapes a running server, with and without native histograms, and answers queries; a real Pushgateway takes what is pushed. `cargo xtask test --only prometheus` installs
 //! Debian's packages and runs these.
 #![cfg(feature = "prometheus")]
 
@@ -19,7 +19,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use support::in_own_process;
 use throughline::{SpanId, TraceId, counter, counter_family, gauge, histogram, summary, up_down_counter};
-use throughline_std::prometheus::{Prometheus, PrometheusOptions};
+use throughline_std::prometheus::{PageOptions, Prometheus, PrometheusOptions, PushgatewayOptions};
 use throughline_std::view::{ExemplarView, HistogramView, PointData};
 use throughline_std::{Config, Exporter, Guard, Host, ReadMetrics, Resource};
 
@@ -109,6 +109,8 @@ fn series(prometheus: &mut Server) {
     let (labels, value) = prometheus.query("http_requests_total").remove(0);
     assert_eq!((labels["http_route"].as_str(), value), (Some("/a\"b\\c\nd é\0"), 7.0));
     assert_eq!(labels["otel_scope_name"], "throughline-std");
+    assert!(prometheus.value("process_resident_memory_bytes") > 1e5);
+    assert!(prometheus.value("time() - process_start_time_seconds") < 7200.0);
     assert_eq!(prometheus.query("target_info")[0].0["service_name"], "shop");
     let metadata = prometheus.api("/api/v1/metadata?metric=orders_total");
     let metadata = if metadata["orders_total"].is_null() {
@@ -173,4 +175,64 @@ fn an_exemplar_leads_to_its_trace() {
         assert_eq!(found["trace_id"], "4b".repeat(16));
         assert_eq!(found["span_id"], "0f".repeat(8));
     }
+}
+
+/// The samples of the Pushgateway's page with this name: labels as they stand, and the value.
+fn pushed(gateway: &Server, name: &str) -> Vec<(String, String)> {
+    let (_, page) = gateway.get("/metrics").unwrap();
+    let lines = page.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('{')?.rsplit_once("} "));
+    lines.map(|(labels, value)| (labels.to_owned(), value.to_owned())).collect()
+}
+
+#[test]
+#[ignore = "needs a Pushgateway: cargo xtask test --only prometheus"]
+fn a_pushgateway_takes_what_a_job_pushes_and_keeps_the_last() {
+    in_own_process("a_pushgateway_takes_what_a_job_pushes_and_keeps_the_last", || {
+        let gateway = Server::pushgateway("pushed");
+        let options = PushgatewayOptions::new(&format!("http://{}", gateway.address))
+            .unwrap()
+            .grouping("path", "/var/tmp é")
+            .grouping("instance", "")
+            .page(PageOptions::default().scope_labels(false));
+        let config = Config::new("nightly/backup").without_otlp().terminal(false).pushgateway(options);
+        let guard = throughline_std::init(&config).unwrap();
+        counter!("files", description = "Files kept").add(3);
+        histogram!("wait" as f64, unit = "s").record(0.25);
+        assert!(guard.flush(Duration::from_secs(30)));
+        assert_eq!(guard.last_error(), None);
+        let group = "instance=\"\",job=\"nightly/backup\",path=\"/var/tmp é\"";
+        assert_eq!(pushed(&gateway, "files_total"), [(group.to_owned(), "3".to_owned())]);
+        assert_eq!(pushed(&gateway, "wait_seconds_count")[0].1, "1");
+        assert_eq!(pushed(&gateway, "process_threads").len(), 1);
+        counter!("files", description = "Files kept").add(1);
+        assert!(guard.shutdown(Duration::from_secs(30)).complete);
+        assert_eq!(pushed(&gateway, "files_total"), [(group.to_owned(), "4".to_owned())]);
+        assert_eq!(pushed(&gateway, "push_failure_time_seconds")[0].1, "0");
+    });
+}
+
+#[test]
+#[ignore = "needs a Pushgateway: cargo xtask test --only prometheus"]
+fn a_push_replaces_its_group_or_adds_to_it_and_may_delete_it_at_the_end() {
+    let gateway = Server::pushgateway("groups");
+    let deadline = throughline_std::Deadline::within(Duration::from_secs(30));
+    let push = |names: &[&str], options: PushgatewayOptions| {
+        let mut pusher = throughline_std::prometheus::Pushgateway::new(&options).unwrap();
+        pusher.begin(&Host::new(&Resource::new("job"), &spawn)).unwrap();
+        let points: Vec<_> = names.iter().map(|name| point(name, "", &[], PointData::Counter(1))).collect();
+        pusher.points(&points);
+        pusher.flush(&deadline).unwrap();
+        pusher
+    };
+    let there = |name: &str| !pushed(&gateway, name).is_empty();
+    let options = PushgatewayOptions::new(&format!("http://{}", gateway.address)).unwrap();
+    push(&["a", "b"], options.clone());
+    push(&["b", "c"], options.clone().replace(false));
+    assert!(there("a_total") && there("b_total") && there("c_total"));
+    push(&["d"], options.clone());
+    assert!(!there("a_total") && !there("b_total") && there("d_total"));
+    let mut last = push(&["e"], options.clone().delete_on_exit(true));
+    assert!(there("e_total"));
+    last.finish(&deadline).unwrap();
+    assert!(!there("e_total") && !there("push_time_seconds"));
 }

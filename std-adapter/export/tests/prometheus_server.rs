@@ -79,7 +79,8 @@ fn a_page_is_compressed_for_who_takes_it() {
 
 #[test]
 fn without_a_reader_the_newest_snapshot_is_served() {
-    let mut prometheus = Prometheus::bind(&options().path("/m")).unwrap();
+    let mut prometheus =
+        Prometheus::bind(&options().path("/m").page(PageOptions::default().process_metrics(false))).unwrap();
     prometheus.begin(&Host::new(&Resource::new("shop"), &spawn)).unwrap();
     assert!(prometheus.wants().points);
     let address = prometheus.address();
@@ -122,8 +123,10 @@ fn large() -> ReadMetrics {
 #[test]
 fn clients_that_send_or_take_nothing_do_not_hold_it_up() {
     let short = Duration::from_millis(300);
-    let options =
-        options().connections(2).timeouts(short, short).page(PageOptions::default().target_info(false));
+    let options = options()
+        .connections(2)
+        .timeouts(short, short)
+        .page(PageOptions::default().target_info(false).process_metrics(false));
     let prometheus = serving(options, large());
     let address = prometheus.address();
     // Twice as many as there are threads: silent ones, one that sends a byte now and then, and ones that take nothing of the page.

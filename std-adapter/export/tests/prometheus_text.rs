@@ -29,12 +29,7 @@ fn bare() -> PageOptions {
 fn every_kind_in_the_text_format() {
     let quantiles = [(0.5, 2.0), (0.99, f64::NAN)];
     let points = [
-        point(
-            "http.requests",
-            "{request}",
-            &[("http.route", "/a\"b\\c\ndé")],
-            PointData::Counter(u64::MAX),
-        ),
+        point("http.requests", "{request}", &[("http.route", "/a\"b\\c\ndé")], PointData::Counter(u64::MAX)),
         point("queue.depth", "{item}", &[], PointData::UpDown(-3)),
         point("load", "1", &[], PointData::GaugeFloat(f64::NEG_INFINITY)),
         point(

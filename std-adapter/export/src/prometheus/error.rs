@@ -20,6 +20,28 @@ pub enum PrometheusError {
         /// As given.
         path: String,
     },
+    /// The Pushgateway's address is none.
+    #[error("the Pushgateway's address `{url}` is no http:// URL; give one such as http://localhost:9091")]
+    Url {
+        /// As given.
+        url: String,
+    },
+    /// An https address, but TLS is not compiled in.
+    #[error(
+        "the Pushgateway's address `{url}` wants TLS; build throughline-std with the feature `tls`, or use http://"
+    )]
+    NoTls {
+        /// As given.
+        url: String,
+    },
+    /// A grouping label has no valid name.
+    #[error(
+        "`{label}` is no name for a grouping label; give letters, digits and underscores, not a digit first, not two underscores first, and not job"
+    )]
+    Grouping {
+        /// As given.
+        label: String,
+    },
     /// An environment variable cannot be understood.
     #[error("{variable}={value}: {hint}")]
     Variable {

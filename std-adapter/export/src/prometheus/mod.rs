@@ -1,4 +1,4 @@
-//! Prometheus: a page of all metrics for it to scrape.
+//! Prometheus: a page of all metrics for it to scrape, or to push to a Pushgateway.
 //!
 //! ```no_run
 //! use throughline_export::prometheus::{Prometheus, PrometheusOptions};
@@ -36,7 +36,10 @@ mod negotiate;
 
 mod options;
 mod page;
+mod process;
 mod protobuf;
+mod push_options;
+mod pushgateway;
 mod server;
 mod text;
 
@@ -45,3 +48,5 @@ pub use exporter::Prometheus;
 pub use negotiate::Format;
 pub use options::{PageOptions, PrometheusOptions};
 pub use page::render;
+pub use push_options::PushgatewayOptions;
+pub use pushgateway::Pushgateway;

@@ -12,6 +12,7 @@ pub struct PageOptions {
     pub(super) namespace: String,
     pub(super) scope_labels: bool,
     pub(super) target_info: bool,
+    pub(super) process_metrics: bool,
     pub(super) created: bool,
     pub(super) classic_scale: u8,
 }
@@ -22,6 +23,7 @@ impl Default for PageOptions {
             namespace: String::new(),
             scope_labels: true,
             target_info: true,
+            process_metrics: true,
             created: false,
             classic_scale: 0,
         }
@@ -29,8 +31,8 @@ impl Default for PageOptions {
 }
 
 impl PageOptions {
-    /// Begins the program's metrics with this word and an underscore: `orders_total` becomes `shop_orders_total`. `target_info` stays as it is. By default
-    /// nothing is added.
+    /// Begins the program's metrics with this word and an underscore: `orders_total` becomes `shop_orders_total`. `target_info` and the process's
+    /// metrics stay as they are. By default nothing is added.
     #[must_use]
     pub fn namespace(self, namespace: impl Into<String>) -> PageOptions {
         PageOptions { namespace: namespace.into(), ..self }
@@ -46,6 +48,13 @@ impl PageOptions {
     #[must_use]
     pub fn target_info(self, on: bool) -> PageOptions {
         PageOptions { target_info: on, ..self }
+    }
+
+    /// Whether the process's own metrics are there, `process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_open_fds` and others that Prometheus's client
+    /// libraries have. On Linux alone. Default true; [`render`](super::render) leaves them out.
+    #[must_use]
+    pub fn process_metrics(self, on: bool) -> PageOptions {
+        PageOptions { process_metrics: on, ..self }
     }
 
     /// Whether OpenMetrics pages say when counting began, in a sample `…_created` for each series. Prometheus keeps each as a series of its own, which doubles the

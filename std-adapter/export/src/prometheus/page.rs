@@ -2,6 +2,7 @@
 
 use super::histogram::Histogram;
 use super::name::{self, Kind};
+use super::process::Process;
 use super::protobuf::Protobuf;
 use super::text::Text;
 use super::{Format, PageOptions};
@@ -42,6 +43,18 @@ pub fn render(
     format: Format,
     out: &mut Vec<u8>,
 ) {
+    render_process(points, resource, options, format, None, out);
+}
+
+/// As [`render`], with the process's own metrics.
+pub(super) fn render_process(
+    points: &[PointView<'_>],
+    resource: &Resource,
+    options: &PageOptions,
+    format: Format,
+    process: Option<Process>,
+    out: &mut Vec<u8>,
+) {
     let mut encoder: Box<dyn Encoder> = match format {
         Format::Text => Box::new(Text::new(out, false, options)),
         Format::OpenMetrics => Box::new(Text::new(out, true, options)),
@@ -49,6 +62,9 @@ pub fn render(
     };
     let mut page = Page::new(&mut *encoder, options);
     page.points(points);
+    if let Some(process) = process {
+        page.process(&process);
+    }
     if options.target_info {
         page.target(resource);
     }
@@ -213,35 +229,89 @@ impl<'e> Page<'e> {
 
     /// The resource, as the labels of a series that is always 1.
     fn target(&mut self, resource: &Resource) {
-        let family = Family {
-            name: "target".into(),
-            kind: Kind::Info,
-            help: Cow::Borrowed("What is being observed"),
-            unit: String::new(),
-        };
-        if self.claim(&family.name, family.kind, usize::MAX).is_err() {
-            self.conflicts += 1;
-            return;
+        let labels = labels(resource.attributes(), Kind::Info);
+        self.single("target", Kind::Info, "", "What is being observed", labels, Value::Unsigned(1));
+    }
+
+    /// The process's own metrics, with the help texts of Prometheus's client libraries.
+    fn process(&mut self, process: &Process) {
+        let Process {
+            cpu_seconds,
+            start_unix_seconds,
+            threads,
+            virtual_bytes,
+            resident_bytes,
+            open_fds,
+            max_fds,
+        } = *process;
+        let float = |x: Option<f64>| x.map(Value::Float);
+        let whole = |n: Option<u64>| n.map(Value::Unsigned);
+        let (counter, gauge) = (Kind::Counter, Kind::Gauge);
+        let metrics = [
+            (
+                "process_cpu_seconds",
+                counter,
+                "seconds",
+                "Total user and system CPU time spent in seconds.",
+                float(cpu_seconds),
+            ),
+            ("process_max_fds", gauge, "", "Maximum number of open file descriptors.", whole(max_fds)),
+            ("process_open_fds", gauge, "", "Number of open file descriptors.", whole(open_fds)),
+            (
+                "process_resident_memory_bytes",
+                gauge,
+                "bytes",
+                "Resident memory size in bytes.",
+                whole(resident_bytes),
+            ),
+            (
+                "process_start_time_seconds",
+                gauge,
+                "seconds",
+                "Start time of the process since unix epoch in seconds.",
+                float(start_unix_seconds),
+            ),
+            ("process_threads", gauge, "", "Number of OS threads in the process.", whole(threads)),
+            (
+                "process_virtual_memory_bytes",
+                gauge,
+                "bytes",
+                "Virtual memory size in bytes.",
+                whole(virtual_bytes),
+            ),
+        ];
+        for (name, kind, unit, help, value) in metrics {
+            if let Some(value) = value {
+                self.single(name, kind, unit, help, Vec::new(), value);
+            }
         }
-        let labels = labels(resource.attributes(), family.kind);
-        self.encoder.family(&family, &[Series::constant(labels, 1)]);
     }
 
     /// How many series were left out, if any.
     fn conflicts(&mut self) {
         if self.conflicts > 0 {
-            let family = Family {
-                name: "throughline_prometheus_conflicts".into(),
-                kind: Kind::Gauge,
-                help: Cow::Borrowed(
-                    "Series left out of this page, as a metric of another kind has their name",
-                ),
-                unit: String::new(),
-            };
-            if self.claim(&family.name, family.kind, usize::MAX).is_ok() {
-                self.encoder.family(&family, &[Series::constant(Vec::new(), self.conflicts)]);
-            }
+            let help = "Series left out of this page, as a metric of another kind has their name";
+            let conflicts = Value::Unsigned(self.conflicts);
+            self.single("throughline_prometheus_conflicts", Kind::Gauge, "", help, Vec::new(), conflicts);
         }
+    }
+
+    /// A family with one series, unless its name is taken.
+    fn single(
+        &mut self,
+        name: &str,
+        kind: Kind,
+        unit: &str,
+        help: &str,
+        labels: Vec<Label<'_>>,
+        value: Value<'_>,
+    ) {
+        if self.claim(name, kind, usize::MAX).is_err() {
+            self.conflicts += 1;
+            return;
+        }
+        let family = Family { name: name.into(), kind, help: Cow::Borrowed(help), unit: unit.into() };
+        self.encoder.family(&family, &[Series { labels, created_unix_ns: 0, value, is_last: true }]);
     }
 }
 
@@ -292,12 +362,6 @@ fn merge(series: &mut Vec<Series<'_>>) {
         }
         same
     });
-}
-
-impl<'p> Series<'p> {
-    fn constant(labels: Vec<Label<'p>>, n: u64) -> Series<'p> {
-        Series { labels, created_unix_ns: 0, value: Value::Unsigned(n), is_last: true }
-    }
 }
 
 impl<'p> Value<'p> {

@@ -2,7 +2,9 @@
 //! so neither the number of clients nor their pace costs memory.
 
 use super::http::{Bad, Request, Response, drain};
-use super::{Format, PageOptions, PrometheusOptions, render};
+use super::page::render_process;
+use super::process::Process;
+use super::{Format, PageOptions, PrometheusOptions};
 use crate::view::PointView;
 use crate::{OwnedRecords, ReadMetrics, Resource};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
@@ -119,7 +121,10 @@ impl Server {
         let ahead = self.page_bytes.load(Ordering::Relaxed);
         let mut page = Vec::with_capacity(ahead + ahead / 16);
         let options: &PageOptions = &self.options.page;
-        let mut make = |points: &[PointView<'_>]| render(points, &self.resource, options, format, &mut page);
+        let process = options.process_metrics.then(Process::read);
+        let mut make = |points: &[PointView<'_>]| {
+            render_process(points, &self.resource, options, format, process, &mut page);
+        };
         match &self.source {
             Source::Live(metrics) => metrics.read(make),
             Source::Kept(points) => {

@@ -1,0 +1,206 @@
+//! Pushing metrics to a Pushgateway, for jobs that end before anybody scrapes them.
+//!
+//! Source: the Pushgateway's README, "API".
+
+use super::page::render_process;
+use super::process::Process;
+use super::{Format, PrometheusError, PushgatewayOptions};
+use crate::ledger::DropReason;
+use crate::view::PointView;
+use crate::{Deadline, ExportError, Exporter, Host, Resource, Wants};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::io;
+use std::time::{Duration, Instant};
+
+/// Attempts of the last push, which no later one makes up for.
+const LAST_ATTEMPTS: u32 = 4;
+/// The pause before the second of them; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// The HTTP library adds the timeout to the current time; a longer one could overflow.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
+/// How much of an answer is read.
+const ANSWER_LIMIT: u64 = 4096;
+
+/// Pushes all metrics to a Pushgateway: each snapshot that is due by [`PushgatewayOptions::interval`], and the last one.
+///
+/// A push replaces what was pushed before, so one that fails is made up for by the next. The last one is tried four times while the shutdown's deadline allows.
+#[derive(Debug)]
+pub struct Pushgateway {
+    options: PushgatewayOptions,
+    agent: ureq::Agent,
+    /// What is pushed to: known when the resource is.
+    url: String,
+    resource: Option<Resource>,
+    /// The newest page, until it is pushed.
+    page: Option<Vec<u8>>,
+    pushed: Option<Instant>,
+}
+
+impl Pushgateway {
+    /// A pusher; it connects when it first pushes.
+    ///
+    /// # Errors
+    ///
+    /// When the address is none, or a grouping label has no valid name.
+    pub fn new(options: &PushgatewayOptions) -> Result<Pushgateway, PrometheusError> {
+        options.check()?;
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent(concat!("throughline-export/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .new_agent();
+        let options = options.clone();
+        Ok(Pushgateway { options, agent, url: String::new(), resource: None, page: None, pushed: None })
+    }
+
+    /// Sends the newest page.
+    fn push(&mut self, deadline: &Deadline) -> Result<(), ExportError> {
+        let Some(page) = &self.page else { return Ok(()) };
+        let request =
+            if self.options.replace { self.agent.put(&self.url) } else { self.agent.post(&self.url) };
+        let mut request = request.content_type(Format::Text.content_type());
+        for (name, value) in &self.options.headers {
+            request = request.header(name, value);
+        }
+        let timeout = self.timeout(deadline)?;
+        self.answered(request.config().timeout_global(Some(timeout)).build().send(&page[..]))?;
+        self.page = None;
+        self.pushed = Some(Instant::now());
+        Ok(())
+    }
+
+    fn delete(&self, deadline: &Deadline) -> Result<(), ExportError> {
+        let mut request = self.agent.delete(&self.url);
+        for (name, value) in &self.options.headers {
+            request = request.header(name, value);
+        }
+        let timeout = self.timeout(deadline)?;
+        self.answered(request.config().timeout_global(Some(timeout)).build().call())
+    }
+
+    fn timeout(&self, deadline: &Deadline) -> Result<Duration, ExportError> {
+        let wanted = self.options.timeout.min(LONGEST_TIMEOUT);
+        deadline.left_of(wanted).ok_or_else(|| {
+            ExportError::new(
+                DropReason::Shutdown,
+                0,
+                format!("there was no time left to push to {}", self.url),
+            )
+        })
+    }
+
+    fn answered(
+        &self,
+        answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> Result<(), ExportError> {
+        let url = &self.url;
+        let mut answer = answer.map_err(|error| {
+            let text =
+                format!("{url} did not take the metrics: {error}; check that a Pushgateway listens there");
+            ExportError::new(DropReason::Unreachable, 0, text)
+        })?;
+        let status = answer.status().as_u16();
+        let said = answer.body_mut().with_config().limit(ANSWER_LIMIT).read_to_vec().unwrap_or_default();
+        if (200..300).contains(&status) {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&said);
+        let (said, hint) = (said.trim(), hint(status));
+        let said = if said.is_empty() { String::new() } else { format!(" ({said})") };
+        Err(ExportError::new(DropReason::Refused, 0, format!("{url} answered {status}{said}: {hint}")))
+    }
+
+    fn is_due(&self) -> bool {
+        self.pushed.is_none_or(|pushed| pushed.elapsed() >= self.options.interval)
+    }
+}
+
+impl Exporter for Pushgateway {
+    fn begin(&mut self, host: &Host<'_>) -> io::Result<()> {
+        let service = host.resource.get("service.name").unwrap_or_default();
+        self.url = self.options.url_for(service);
+        self.resource = Some(host.resource.clone());
+        Ok(())
+    }
+
+    fn wants(&self) -> Wants {
+        Wants { points: true, ..Wants::NOTHING }
+    }
+
+    fn points(&mut self, points: &[PointView<'_>]) {
+        let Some(resource) = &self.resource else { return };
+        let mut page = self.page.take().unwrap_or_default();
+        page.clear();
+        let options = &self.options.page;
+        let process = options.process_metrics.then(Process::read);
+        render_process(points, resource, options, Format::Text, process, &mut page);
+        self.page = Some(page);
+    }
+
+    fn flush(&mut self, deadline: &Deadline) -> Result<(), ExportError> {
+        if self.is_due() { self.push(deadline) } else { Ok(()) }
+    }
+
+    fn finish(&mut self, deadline: &Deadline) -> Result<(), ExportError> {
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..LAST_ATTEMPTS {
+            let done = if self.options.delete_on_exit { self.delete(deadline) } else { self.push(deadline) };
+            // What was refused is refused again.
+            if done.as_ref().err().is_none_or(|error| error.reason != DropReason::Unreachable) {
+                return done;
+            }
+            if !deadline.pause(pause) {
+                return done;
+            }
+            pause *= 2;
+        }
+        if self.options.delete_on_exit { self.delete(deadline) } else { self.push(deadline) }
+    }
+}
+
+const fn hint(status: u16) -> &'static str {
+    match status {
+        400 => {
+            "it does not take these metrics beside those it has; see its log, and delete the group if another program pushed it"
+        }
+        401 | 403 => "give it the credentials it wants with a header",
+        404 | 405 => "no Pushgateway is served there; check the port (usually 9091) and the path",
+        300..=399 => "it redirects, which is not followed; give the final address",
+        _ => "see the Pushgateway's log",
+    }
+}
+
+/// Part of a path: the name and the value of a grouping label. A value with characters that mean something in a URL is written in base64.
+pub(super) fn segment(name: &str, value: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'~' | b'.');
+    if value.is_empty() {
+        format!("/{name}@base64/=")
+    } else if value.bytes().all(plain) && !value.bytes().all(|b| b == b'.') {
+        format!("/{name}/{value}")
+    } else {
+        format!("/{name}@base64/{}", URL_SAFE_NO_PAD.encode(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odd_values_are_in_base64() {
+        let cases = [
+            ("web-1.example", "/l/web-1.example"),
+            ("", "/l@base64/="),
+            ("/var/tmp", "/l@base64/L3Zhci90bXA"),
+            ("..", "/l@base64/Li4"),
+            ("a b", "/l@base64/YSBi"),
+            ("größe", "/l@base64/Z3LDtsOfZQ"),
+        ];
+        for (value, path) in cases {
+            assert_eq!(segment("l", value), path);
+        }
+    }
+}
