@@ -72,7 +72,7 @@ impl Clock {
     #[cfg(target_pointer_width = "32")]
     pub const unsafe fn register(hz: u64, register: *const u32) -> Clock {
         let Some(register) = core::ptr::NonNull::new(register.cast_mut()) else {
-            panic!("a clock's register is at null")
+            panic!("the address of a clock's register must not be null")
         };
         Clock { hz: halves(hz), register: Some(Register(register)), ticks: None }
     }
@@ -174,7 +174,7 @@ impl<const BITS: u32> NarrowCounter<BITS> {
     /// A counter that has not been read yet.
     #[allow(clippy::new_without_default)] // Only a static makes sense.
     pub const fn new() -> NarrowCounter<BITS> {
-        const { assert!(BITS > 0 && BITS < 32, "a narrow counter has 1 to 31 bits") };
+        const { assert!(BITS > 0 && BITS < 32, "a narrow counter must have 1 to 31 bits") };
         NarrowCounter { last: AtomicWord::new(0) }
     }
 

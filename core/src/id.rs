@@ -172,9 +172,9 @@ impl fmt::Display for TraceparentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Shape => "traceparent is not `00-<32 hex>-<16 hex>-<2 hex>`",
-            Self::Digit => "traceparent has something other than lower-case hex digits",
-            Self::Version => "traceparent has version ff",
-            Self::ZeroId => "traceparent has a zero trace or span id",
+            Self::Digit => "traceparent has a character that is not a lower-case hex digit",
+            Self::Version => "traceparent has version ff, which W3C Trace Context forbids",
+            Self::ZeroId => "traceparent has a trace or span id of zeros, which W3C Trace Context forbids",
         })
     }
 }

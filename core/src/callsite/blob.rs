@@ -136,8 +136,8 @@ impl Meta {
 
     /// The length of the blob in bytes. Fails to compile if there are more than 15 fields or labels.
     pub const fn encoded_len(&self) -> usize {
-        assert!(self.fields.len() <= MAX_FIELDS, "a span, event or metric has at most 15 fields");
-        assert!(self.labels.len() <= MAX_FIELDS, "a metric has at most 15 constant labels");
+        assert!(self.fields.len() <= MAX_FIELDS, "a span, event or metric can have at most 15 fields");
+        assert!(self.labels.len() <= MAX_FIELDS, "a metric can have at most 15 constant labels");
         let mut n = HEADER + 2 * (7 + self.fields.len() + 2 * self.labels.len());
         n += self.package.len()
             + self.version.len()
@@ -161,7 +161,7 @@ impl Meta {
 
     /// Encodes the blob. `N` must be [`Meta::encoded_len`].
     pub const fn blob<const N: usize>(&self) -> [u8; N] {
-        assert!(N <= u16::MAX as usize, "the callsite's texts are longer than 64 KiB");
+        assert!(N <= u16::MAX as usize, "the texts of a callsite must be shorter than 64 KiB in total");
         let mut b = [0; N];
         b[0] = MAGIC;
         b[1] = self.kind as u8;

@@ -25,6 +25,12 @@ pub fn is_enabled(callsite: Option<CallsiteId>) -> bool {
 
 /// From now on only spans and events at `level` or above are recorded; `None` turns all of them off. Metrics
 /// are not affected. Cost: about ten stores on firmware; on a server a walk over the callsites used so far.
+///
+/// ```
+/// use throughline::{Level, enabled, set_min_level};
+/// set_min_level(Some(Level::Warn));
+/// assert!(!enabled!(Info));
+/// ```
 pub fn set_min_level(level: Option<Level>) {
     crate::level::set_min(level);
     #[cfg(registered_callsites)]

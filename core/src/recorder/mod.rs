@@ -109,6 +109,12 @@ impl Recorder {
     }
 
     /// Like [`Recorder::new`], but a full ring overwrites the oldest records: a flight recorder.
+    ///
+    /// ```
+    /// use throughline::{Clock, Recorder, Slots};
+    /// static SLOTS: Slots<64> = Slots::new();
+    /// static BLACK_BOX: Recorder = Recorder::keep_newest(&SLOTS, Clock::mock());
+    /// ```
     pub const fn keep_newest<const N: usize>(slots: &'static Slots<N>, clock: Clock) -> Recorder {
         Recorder::with_ring(Ring::new(slots.as_slice(), Mode::SharedNewest), clock)
     }
@@ -281,6 +287,8 @@ static INSTALLED: AtomicPtr<Recorder> = AtomicPtr::new(core::ptr::null_mut());
 
 /// Makes `recorder` the one that all instrumentation of this program uses. Firmware calls this once, before
 /// its first record. With feature `std` it serves the threads that have no recorder of their own.
+///
+/// [`Recorder`] has an example.
 pub fn install(recorder: &'static Recorder) {
     recorder.lead_outside();
     INSTALLED.store(core::ptr::from_ref(recorder).cast_mut(), core::sync::atomic::Ordering::Release);

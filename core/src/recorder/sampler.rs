@@ -150,6 +150,12 @@ impl Sampler for TraceIdRatio {
 }
 
 /// Follows the decision of the remote parent, and asks another sampler about traces that begin here.
+///
+/// ```
+/// use throughline::sampler::{ParentBased, Sampler, TraceIdRatio, set_sampler};
+/// let a_tenth: &'static dyn Sampler = Box::leak(Box::new(ParentBased(TraceIdRatio::new(0.1))));
+/// set_sampler(Box::leak(Box::new(a_tenth)));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct ParentBased<S>(
     /// The sampler for traces that begin here.
