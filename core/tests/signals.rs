@@ -4,7 +4,7 @@
 #![cfg(all(target_os = "linux", feature = "std", not(loom), not(miri)))]
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering::Relaxed};
 use throughline::adapter::record::Record;
 use throughline::adapter::ring::{Mode, Slot};
 use throughline::adapter::{LossReason, metrics, metrics::Reading, recorder};
@@ -15,6 +15,8 @@ static MODE_IS_NEWEST: AtomicBool = AtomicBool::new(false);
 static HANDLED: AtomicUsize = AtomicUsize::new(0);
 /// After this many signals the handler does nothing.
 static ENOUGH: AtomicUsize = AtomicUsize::new(usize::MAX);
+/// The timer that sends the signals.
+static TIMER: AtomicPtr<libc::c_void> = AtomicPtr::new(core::ptr::null_mut());
 
 fn hook() -> Option<&'static Recorder> {
     recorder::acquire_thread(|| {
@@ -47,12 +49,11 @@ fn work(who: u32, n: usize) {
 extern "C" fn handler(_: libc::c_int) {
     let n = HANDLED.load(Relaxed);
     if n >= ENOUGH.load(Relaxed) {
-        // On a slow machine the work may take longer than the time between two signals. Return, so that the
-        // test makes progress.
         return;
     }
     HANDLED.store(n + 1, Relaxed);
     work(2, n);
+    next_signal(n);
 }
 
 /// Whether the values of a record do not belong together.
@@ -106,15 +107,27 @@ impl Seen {
     }
 }
 
-/// Sends SIGPROF to this thread every few microseconds while it lives.
-struct Storm(libc::timer_t);
+/// Sends SIGPROF to this thread again and again while it lives: each signal some microseconds after the handler
+/// of the one before, so that the thread makes progress however slow the machine is.
+struct Storm;
+
+/// Has the timer send a signal after 1 to 17 µs, which differ by `n`.
+fn next_signal(n: usize) {
+    let after = libc::timespec { tv_sec: 0, tv_nsec: (1_000 + n * 7_919 % 16_000) as _ };
+    // SAFETY: a timespec of zeros is one.
+    let times = libc::itimerspec { it_interval: unsafe { core::mem::zeroed() }, it_value: after };
+    // SAFETY: the timer is ours, and a signal handler may set it.
+    let result =
+        unsafe { libc::timer_settime(TIMER.load(Relaxed), 0, &raw const times, core::ptr::null_mut()) };
+    assert_eq!(result, 0);
+}
 
 impl Storm {
     #[allow(clippy::multiple_unsafe_ops_per_block, reason = "calls of the system, one after the other")]
     fn begin() -> Storm {
         let mut timer = core::ptr::null_mut();
-        // SAFETY: this installs a handler that does what the test is about, and a timer of this process that
-        // sends the signal to this thread.
+        // SAFETY: this installs a handler that does what the test is about, and makes a timer of this process
+        // that sends the signal to this thread.
         unsafe {
             let mut action: libc::sigaction = core::mem::zeroed();
             action.sa_sigaction = handler as *const () as usize;
@@ -125,11 +138,10 @@ impl Storm {
             event.sigev_signo = libc::SIGPROF;
             event.sigev_notify_thread_id = libc::gettid();
             assert_eq!(libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer), 0);
-            let every = libc::timespec { tv_sec: 0, tv_nsec: 9_973 };
-            let times = libc::itimerspec { it_interval: every, it_value: every };
-            assert_eq!(libc::timer_settime(timer, 0, &raw const times, core::ptr::null_mut()), 0);
         }
-        Storm(timer)
+        TIMER.store(timer, Relaxed);
+        next_signal(0);
+        Storm
     }
 }
 
@@ -137,7 +149,7 @@ impl Drop for Storm {
     fn drop(&mut self) {
         // SAFETY: the timer is ours. No signal arrives after it is deleted, because a pending one is
         // delivered before the call returns.
-        unsafe { libc::timer_delete(self.0) };
+        unsafe { libc::timer_delete(TIMER.load(Relaxed)) };
     }
 }
 
@@ -152,7 +164,7 @@ fn storm(signals: usize) -> (usize, Seen) {
             // The thread gets its recorder and the callsites register before the first signal, because a
             // handler must do neither.
             work(1, 0);
-            handler(0);
+            work(2, HANDLED.fetch_add(1, Relaxed));
             let first = HANDLED.load(Relaxed);
             ENOUGH.store(first + signals, Relaxed);
             let storm = Storm::begin();
@@ -200,6 +212,7 @@ fn a_handler_that_interrupts_a_record_corrupts_nothing_and_loses_nothing_uncount
             seen.records, seen.lost, seen.reentrant, seen.mixed, seen.repeated
         );
         assert_eq!((seen.mixed, seen.repeated), (0, 0));
+        assert!(seen.reentrant > 0, "no signal came while a record was written: nothing is shown");
         assert_eq!(seen.records + seen.lost + seen.reentrant, 3 * (rounds + handled));
         assert_eq!(sum("done") - before.1, rounds as u64 - 1);
         let both = (rounds + handled) as u64;

@@ -383,8 +383,12 @@ impl Config {
         self
     }
 
-    /// Most characters of a text attribute and bytes of a byte string, of spans and logs. What is cut has `<key>.truncated = true` beside it. By default what
-    /// `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` says, else no limit beyond the record's own, which is 400 bytes for all fields together.
+    /// Sets the most characters of a text attribute and the most bytes of a byte string, of spans and logs. What is
+    /// cut has `<key>.truncated = true` beside it. The default is what `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` says.
+    ///
+    /// Neither can raise the limit of the record, which holds 400 bytes of all its fields together (190 on a 32-bit
+    /// host). Longer text arrives whole if it is recorded in parts, each with a [`record!`](throughline::record) of
+    /// its own.
     #[must_use]
     pub fn attribute_value_length(mut self, characters: usize) -> Config {
         self.options.spans.value_length = characters;

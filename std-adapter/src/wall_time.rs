@@ -23,6 +23,10 @@ const STEPS: usize = 64;
 /// A longer duration in ticks is really a negative one, because the counters of two cores may differ by a few
 /// ticks. 2^62 ticks are 48 years at 3 GHz.
 const LONGEST: u64 = 1 << 62;
+/// A span of at most this many ticks began within half a turn of the clock before its record is read, so its start
+/// can be mapped by itself. A quarter turn is left for the record to be read; on a 32-bit machine, whose ticks
+/// are nanoseconds, that is a second.
+const TELLS_START: u64 = 1 << (Word::BITS - 2);
 
 /// Maps ticks to Unix time. The steady line is straight between two refinements and changes its slope
 /// slightly at each, so spans nest whenever they are mapped.
@@ -51,10 +55,11 @@ struct Segment {
     slope: u64,
 }
 
-/// A step of the wall clock, found at `ticks`; whatever began earlier has the offset `before`.
+/// A step of the wall clock, found when the steady line was at `steady_ns`; whatever began earlier has the offset
+/// `before`.
 #[derive(Clone, Copy, Debug)]
 struct Step {
-    ticks: Word,
+    steady_ns: u64,
     before: i64,
 }
 
@@ -102,7 +107,7 @@ impl WallTime {
     /// `duration` ticks. The end is never before the start.
     #[inline]
     pub(crate) fn span_unix_ns(&self, start: Word, duration: u64) -> (u64, u64) {
-        if reaches(self.newest.ticks, start) && duration < LONGEST {
+        if Word::BITS == 64 && reaches(self.newest.ticks, start) && duration < LONGEST {
             let delta = start.wrapping_sub(self.newest.ticks) as u64;
             let end = self.newest.steady_ns_after(delta + duration);
             (at(self.newest.steady_ns_after(delta), self.offset), at(end, self.offset))
@@ -114,13 +119,14 @@ impl WallTime {
     #[cold]
     fn older_span_unix_ns(&self, start: Word, duration: u64) -> (u64, u64) {
         let duration = if duration < LONGEST { duration } else { 0 };
-        let begun = self.steady_ns(start);
-        let ended = match isize::try_from(duration) {
-            Ok(duration) => self.steady_ns(start.wrapping_add(duration as Word)),
-            // The duration does not fit into a word of a 32-bit machine.
-            Err(_) => begun.saturating_add(self.nanos(duration)),
+        let ended = self.steady_ns(start.wrapping_add(duration as Word));
+        let begun = if duration <= TELLS_START {
+            self.steady_ns(start)
+        } else {
+            // The clock of a 32-bit machine may have turned over since the start, but not since the end.
+            ended.saturating_sub(self.nanos(duration))
         };
-        let offset = self.offset_at(start);
+        let offset = self.offset_at(begun);
         (at(begun, offset), at(ended.max(begun), offset))
     }
 
@@ -130,10 +136,10 @@ impl WallTime {
         newest_first.find(|segment| reaches(segment.ticks, ticks)).unwrap_or(oldest).steady_ns(ticks)
     }
 
-    /// The offset that held at `ticks`. Before the oldest remembered step, that is the offset before this
-    /// step.
-    fn offset_at(&self, ticks: Word) -> i64 {
-        let first_after = self.steps.iter().find(|step| !reaches(step.ticks, ticks));
+    /// The offset that held at a time of the steady line. Before the oldest remembered step, that is the offset
+    /// before this step.
+    fn offset_at(&self, steady_ns: u64) -> i64 {
+        let first_after = self.steps.iter().find(|step| steady_ns < step.steady_ns);
         first_after.map_or(self.offset, |step| step.before)
     }
 
@@ -162,7 +168,7 @@ impl WallTime {
             if self.steps.len() == STEPS {
                 self.steps.pop_front();
             }
-            self.steps.push_back(Step { ticks: now.ticks, before: self.offset });
+            self.steps.push_back(Step { steady_ns, before: self.offset });
             self.offset = self.offset.wrapping_add(error);
         } else {
             let elapsed = i64::try_from(now.mono_ns - self.last.mono_ns).unwrap_or(i64::MAX);
@@ -202,11 +208,15 @@ mod tests {
 
     const S: u64 = 1_000_000_000;
 
-    /// A 3 GHz counter on a machine whose wall clock is the monotonic clock plus 10,000 s plus `off`
-    /// nanoseconds.
+    /// Ticks per nanosecond. As on real hosts, a 32-bit word holds the ticks between two refinements.
+    const GHZ: u64 = if Word::BITS == 64 { 3 } else { 1 };
+    /// For how long after it was read a counter can be mapped, in seconds.
+    const TURN: u64 = if Word::BITS == 64 { 100 } else { 2 };
+
+    /// A counter on a machine whose wall clock is the monotonic clock plus 10,000 s plus `off` nanoseconds.
     fn reading(mono_ns: u64, off: i64) -> Reading {
         Reading {
-            ticks: (3 * mono_ns) as Word,
+            ticks: (GHZ * mono_ns) as Word,
             mono_ns,
             unix_ns: (10_000 * S + mono_ns).wrapping_add_signed(off),
         }
@@ -219,13 +229,13 @@ mod tests {
     #[test]
     fn straight_while_clocks_agree() {
         let mut wall = begun();
-        assert!(wall.hz().abs_diff(3_000_000_000) <= 3, "{}", wall.hz());
-        assert!(wall.nanos(3 * S).abs_diff(S) <= 1);
+        assert!(wall.hz().abs_diff(GHZ * S) <= 3, "{}", wall.hz());
+        assert!(wall.nanos(GHZ * S).abs_diff(S) <= 1);
         for t in 3..60 {
             assert_eq!(wall.refine(reading(t * S, 0)), None);
         }
         for t in [57 * S, 58 * S, 59 * S + 17, 60 * S] {
-            assert!(wall.unix_ns((3 * t) as Word).abs_diff(10_000 * S + t) <= 8, "{t}");
+            assert!(wall.unix_ns((GHZ * t) as Word).abs_diff(10_000 * S + t) <= 8, "{t}");
         }
     }
 
@@ -236,12 +246,12 @@ mod tests {
         let mut previous = 0;
         for t in 3..100 {
             let off = |s: u64| (s as i64 - 2) * 200_000;
-            let before = wall.unix_ns((3 * t * S) as Word);
+            let before = wall.unix_ns((GHZ * t * S) as Word);
             assert_eq!(wall.refine(reading(t * S, off(t))), None);
-            assert_eq!(wall.unix_ns((3 * t * S) as Word), before, "continuous");
+            assert_eq!(wall.unix_ns((GHZ * t * S) as Word), before, "continuous");
             assert!(before > previous);
             previous = before;
-            let now = wall.unix_ns((3 * (t * S + S)) as Word);
+            let now = wall.unix_ns((GHZ * (t * S + S)) as Word);
             let truth = (10_000 * S + (t + 1) * S).wrapping_add_signed(off(t + 1));
             assert!(now.abs_diff(truth) <= 400_000, "{t}: {}", now.abs_diff(truth));
         }
@@ -250,16 +260,17 @@ mod tests {
     #[test]
     fn what_was_mapped_once_is_mapped_so_again() {
         let mut wall = begun();
-        let asked: Vec<Word> = (2..50).map(|t| (3 * t * S + 1) as Word).collect();
+        let last = 2 + TURN.min(48);
+        let asked: Vec<Word> = (2..last).map(|t| (GHZ * t * S + 1) as Word).collect();
         let mut answers = Vec::new();
-        for t in 2..50 {
+        for t in 2..last {
             // The wall clock wobbles by up to 0.36 ms.
             wall.refine(reading(t * S, (t as i64 % 5) * 90_000));
             answers.push(wall.unix_ns(asked[t as usize - 2]));
         }
         assert_eq!(asked.iter().map(|ticks| wall.unix_ns(*ticks)).collect::<Vec<_>>(), answers);
         assert!(answers.is_sorted());
-        for t in 50..1000 {
+        for t in last..1000 {
             wall.refine(reading(t * S, 0));
         }
         assert_eq!(wall.older.len(), OLDER);
@@ -269,25 +280,28 @@ mod tests {
     fn a_step_moves_what_begins_later_and_leaves_what_is_open() {
         let mut wall = begun();
         let off = -3600 * S as i64;
+        assert_eq!(wall.refine(reading(3 * S, 0)), None);
         let set_back = wall.refine(reading(4 * S, off)).unwrap();
         assert!((set_back - off).abs() < 10, "{set_back}");
-        let (start, end) = wall.span_unix_ns((9 * S) as Word, 6 * S);
+        let (start, end) = wall.span_unix_ns((GHZ * 3 * S) as Word, GHZ * 2 * S);
         assert!(start.abs_diff(10_003 * S) < 10 && end.abs_diff(10_005 * S) < 10, "{start} {end}");
-        assert!(wall.unix_ns((15 * S) as Word).abs_diff(6405 * S) < 10);
+        assert!(wall.unix_ns((GHZ * 5 * S) as Word).abs_diff(6405 * S) < 10);
         for t in 5..1000 {
             assert_eq!(wall.refine(reading(t * S, off)), None);
         }
         // The segment in which it began is forgotten, but the offset at its start is not.
-        let start = wall.unix_ns((9 * S) as Word);
+        let (start, end) = wall.span_unix_ns((GHZ * 3 * S) as Word, GHZ * 997 * S);
         assert!(start.abs_diff(10_003 * S) < 1_000_000, "{start}");
+        assert!(end.abs_diff(11_000 * S) < 1_000_000, "{end}");
         assert!(wall.steps.len() == 1 && wall.older.len() == OLDER);
     }
 
     #[test]
     fn a_negative_duration_is_none() {
         let wall = begun();
-        let (start, end) = wall.span_unix_ns((9 * S) as Word, 5u64.wrapping_neg());
-        assert_eq!((start, end), (wall.unix_ns((9 * S) as Word), start));
+        let begun = (GHZ * 3 * S) as Word;
+        let (start, end) = wall.span_unix_ns(begun, 5u64.wrapping_neg());
+        assert_eq!((start, end), (wall.unix_ns(begun), start));
     }
 
     #[test]
@@ -317,8 +331,8 @@ mod tests {
                 for ((begin, took), seen) in spans.iter().zip(&mut seen) {
                     // Map the span at its end or later, as the pump does.
                     let (begin, took) = (2 * S + begin, *took);
-                    if begin + took <= t * S {
-                        let (start, end) = wall.span_unix_ns((3 * begin) as Word, 3 * took);
+                    if begin + took <= t * S && t * S - (begin + took) < TURN * S / 2 {
+                        let (start, end) = wall.span_unix_ns((GHZ * begin) as Word, GHZ * took);
                         prop_assert!(start <= end && (end - start).abs_diff(took) <= took / 500 + 2, "{} {}", end - start, took);
                         prop_assert_eq!(*seen.get_or_insert((start, end)), (start, end));
                     }

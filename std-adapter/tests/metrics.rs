@@ -122,7 +122,7 @@ fn no_monotonic_sum_goes_down_18() {
     in_own_process("no_monotonic_sum_goes_down_18", || {
         let metrics = exported(|| {
             let full = || {
-                counter!("full").add(usize::MAX);
+                counter!("full").add(u64::MAX);
                 counter!("full").add(9);
             };
             full();
@@ -150,6 +150,23 @@ fn no_monotonic_sum_goes_down_18() {
         assert_eq!(number(&metrics, "down"), Value::AsInt(i64::MIN));
         let sum = histogram_of(&metrics, "sum");
         assert_eq!((sum.count, sum.sum), (3, Some(u64::MAX as f64)));
+    });
+}
+
+#[test]
+fn labels_without_room_are_counted_in_the_series_that_says_so_46() {
+    in_own_process("labels_without_room_are_counted_in_the_series_that_says_so_46", || {
+        let long = "l".repeat(200);
+        let metrics = exported(|| {
+            let family = || counter_family!("requests", labels = ["route"], capacity = 4);
+            family().add(["/short"], 1);
+            family().add([&long], 2);
+            family().add([&long[1..]], 4);
+        });
+        let (_, mut requests) = numbers(&metrics, "requests");
+        requests.sort_by_key(|(_, labels)| labels.clone());
+        let marked = vec!["otel.metric.overflow=BoolValue(true)".to_owned()];
+        assert_eq!(requests, [(Value::AsInt(6), marked), (Value::AsInt(1), vec!["route=/short".to_owned()])]);
     });
 }
 

@@ -20,7 +20,7 @@ pub const STEPS: &[Step] = &[
     Step { name: "unit", about: "unit, property and documentation tests of every package", run: unit },
     Step {
         name: "unit-32",
-        about: "tests with 32-bit words: the device's half, and a server's threads",
+        about: "tests with 32-bit words: of the device's half, of a server, and of signal handlers",
         run: unit_32,
     },
     Step {
@@ -143,8 +143,9 @@ fn unit_32() -> Result<Done> {
     };
     all(&[
         test(&["-p", "throughline", "-p", "throughline-embedded", "--tests"]),
-        // A separate command, because it turns on the core's feature `std`, which a device does not have.
-        test(&["-p", "throughline-std", "--test", "exit", "--test", "threads"]),
+        // A run of its own, because it turns on the core's feature `std`, which devices do not have.
+        test(&["-p", "throughline-std", "--tests"]),
+        test(&["-p", "throughline", "--features", "std", "--test", "signals"]),
     ])
 }
 

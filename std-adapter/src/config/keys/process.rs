@@ -59,8 +59,8 @@ pub(super) const KEYS: &[Key] = &[
     Key::new(
         "recording.remote_parents",
         COUNT,
-        "262144",
-        "Remote parents whose ids are kept for the spans below them, 96 bytes each.",
+        "65536",
+        "How many other remote parents must come before one is forgotten that nothing on this side is in.",
         set!(remote_parents, size),
     ),
     Key::new(
