@@ -43,6 +43,8 @@ pub(crate) enum Failure {
     Later { why: String, after: Option<Duration> },
     /// It will never be taken.
     Never { why: String, reason: DropReason },
+    /// It was taken but for this many of its records.
+    Partly { why: String, reason: DropReason, records: u64 },
 }
 
 impl Backlog {
@@ -92,6 +94,10 @@ impl Backlog {
                 Err(Failure::Never { why, reason }) => {
                     self.away = None;
                     lost.add(reason, self.pop(), why);
+                }
+                Err(Failure::Partly { why, reason, records }) => {
+                    self.away = None;
+                    lost.add(reason, self.pop().min(records), why);
                 }
                 Err(Failure::Later { why, after }) => {
                     let pause =

@@ -326,7 +326,7 @@ mod tests {
             cells.pump.dropped(reason, i as u64 + 1);
         }
         let hop = cells.read().pump;
-        assert_eq!(hop.dropped_total(), 120);
+        assert_eq!(hop.dropped_total(), 136);
         assert_eq!(hop.dropped_for(DropReason::WriteError), 10);
     }
 }

@@ -17,11 +17,13 @@ pub mod otlp;
 mod owned;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
+mod push;
 mod redact;
 mod resource;
 pub mod terminal;
 pub mod text;
 pub mod view;
+pub mod zipkin;
 
 pub use attached::{Attached, Launch, Limits, Spawn};
 pub use deadline::Deadline;
@@ -30,5 +32,6 @@ pub use health::{Health, Trouble};
 pub use host::{Host, ReadMetrics};
 pub use lane::{AnyLane, Done, Wake, panic_message};
 pub use owned::OwnedRecords;
+pub use push::PushUrlError;
 pub use redact::{REDACTED, Redaction};
 pub use resource::Resource;

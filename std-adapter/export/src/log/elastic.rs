@@ -1,0 +1,177 @@
+//! Log records for Elasticsearch and OpenSearch, by their bulk API (`POST /_bulk`).
+
+use super::{Filter, format};
+use crate::backlog::{Backlog, Failure};
+use crate::json::{Object, push_value};
+use crate::ledger::DropReason;
+use crate::message;
+use crate::push::{Push, PushUrlError};
+use crate::text::escaped;
+use crate::view::LogView;
+use crate::{Deadline, ExportError, Exporter, Wants};
+use throughline::Value;
+
+const PATH: &str = "/_bulk";
+const EXAMPLE: &str = "http://localhost:9200";
+/// Bytes of requests that wait while the database is away.
+const BACKLOG: usize = 16 << 20;
+/// Bytes after which a request is full.
+const REQUEST: usize = 1 << 20;
+
+/// Indexes log records in Elasticsearch or OpenSearch, or in what takes their bulk API, VictoriaLogs for one.
+///
+/// Documents follow the Elastic Common Schema: `@timestamp`, `message`, `log.level`, `log.logger` (the target), `log.origin.file.name` and `.line`, `service.name`, `event.action` (the event's name), `trace.id` and
+/// `span.id`. Fields are in `labels`, with their types. Each is created in the data stream or index given.
+///
+/// A document that the database refuses counts as `dropped[rejected]`. While the database is away, up to 16 MiB of requests wait for it, in order; what finds no room is counted as
+/// `dropped[unreachable]`.
+///
+/// ```
+/// use throughline_export::log::Elastic;
+/// let elastic = Elastic::new("http://localhost:9200", "logs-shop-default", "shop")?.api_key("VuaCfGcBCdbkQm…");
+/// // let config = throughline_std::Config::new("shop").exporter("elastic", elastic);
+/// # Ok::<(), throughline_export::PushUrlError>(())
+/// ```
+#[derive(Debug)]
+pub struct Elastic {
+    push: Push,
+    /// The line before each document.
+    action: String,
+    service: String,
+    filter: Filter,
+    backlog: Backlog,
+    batch: String,
+    taken: u64,
+}
+
+impl Elastic {
+    /// Sends to `url`, to which `/_bulk` is added where it has no path; documents go to `index`.
+    ///
+    /// # Errors
+    ///
+    /// When `url` is none.
+    pub fn new(url: &str, index: &str, service: &str) -> Result<Elastic, PushUrlError> {
+        let mut action = String::from("{\"create\":");
+        let mut target = Object::new(&mut action);
+        target.text("_index", index);
+        target.end();
+        action += "}\n";
+        Ok(Elastic {
+            push: Push::new("Elasticsearch", url, PATH, "application/x-ndjson", EXAMPLE)?,
+            action,
+            service: service.into(),
+            filter: Filter::all(),
+            backlog: Backlog::new(BACKLOG),
+            batch: String::new(),
+            taken: 0,
+        })
+    }
+
+    /// Shows this API key, as Elasticsearch encodes it.
+    #[must_use]
+    pub fn api_key(self, key: &str) -> Elastic {
+        self.header("Authorization", &format!("ApiKey {key}"))
+    }
+
+    /// Sends this header with each request.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Elastic {
+        self.push.header(name, value);
+        self
+    }
+
+    /// Takes only the records that `filter` takes. By default all.
+    #[must_use]
+    pub fn filter(mut self, filter: Filter) -> Elastic {
+        self.filter = filter;
+        self
+    }
+
+    fn close(&mut self) {
+        if self.taken > 0 {
+            self.backlog.push(std::mem::take(&mut self.batch).into_bytes(), std::mem::take(&mut self.taken));
+        }
+    }
+
+    fn deliver(&mut self, deadline: &Deadline, last: bool) -> Result<(), ExportError> {
+        self.close();
+        let push = &self.push;
+        self.backlog.deliver(deadline, last, |body| {
+            let answer = push.send(body, deadline)?;
+            match refused(&String::from_utf8_lossy(&answer)) {
+                None => Ok(()),
+                Some((records, why)) => Err(Failure::Partly { records, why, reason: DropReason::Rejected }),
+            }
+        })
+    }
+}
+
+/// How many documents an answer says were refused, and what it says of the first of them.
+fn refused(answer: &str) -> Option<(u64, String)> {
+    // Each item has one status; the errors within items have none.
+    let statuses = answer.split("\"status\":").skip(1);
+    let status = |rest: &str| rest.trim_start().chars().take_while(char::is_ascii_digit).collect::<String>();
+    let refused =
+        statuses.filter(|rest| status(rest).parse::<u32>().is_ok_and(|status| status >= 300)).count();
+    let reason = answer.split_once("\"error\":").map_or("", |(_, rest)| rest);
+    let reason: String = reason.chars().take(200).collect();
+    let why = format!(
+        "{refused} documents were refused: {}; compare their fields with the index's mapping",
+        escaped(&reason)
+    );
+    (refused > 0).then_some((refused as u64, why))
+}
+
+impl Exporter for Elastic {
+    fn wants(&self) -> Wants {
+        Wants { logs: true, ..Wants::NOTHING }
+    }
+
+    fn log_filter(&self) -> Filter {
+        self.filter.clone()
+    }
+
+    fn log(&mut self, log: &LogView<'_>) {
+        self.batch += &self.action;
+        let mut document = Object::new(&mut self.batch);
+        document.plain("@timestamp", format::nanos(log.time_unix_ns));
+        document.text("message", &message::render(log.message, log.fields.clone()));
+        document.plain("log.level", log.level.as_str().to_ascii_lowercase());
+        document.text("log.logger", log.target);
+        if !log.file.is_empty() {
+            document.text("log.origin.file.name", log.file);
+            document.number("log.origin.file.line", log.line);
+        }
+        document.text("service.name", &self.service);
+        if !log.event_name.is_empty() {
+            document.text("event.action", log.event_name);
+        }
+        if let Some((trace_id, span_id)) = log.span {
+            document.plain("trace.id", trace_id);
+            document.plain("span.id", span_id);
+        }
+        let mut labels = document.object("labels");
+        for (name, value) in log.fields.clone().filter(|(_, value)| *value != Value::Absent) {
+            push_value(labels.key(name), &value);
+        }
+        labels.end();
+        document.end();
+        self.batch.push('\n');
+        self.taken += 1;
+        if self.batch.len() >= REQUEST {
+            self.close();
+        }
+    }
+
+    fn flush(&mut self, deadline: &Deadline) -> Result<(), ExportError> {
+        self.deliver(deadline, false)
+    }
+
+    fn finish(&mut self, deadline: &Deadline) -> Result<(), ExportError> {
+        self.deliver(deadline, true)
+    }
+
+    fn held(&self) -> u64 {
+        self.backlog.held()
+    }
+}

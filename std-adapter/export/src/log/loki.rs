@@ -1,0 +1,190 @@
+//! Log records for Loki, by its push API in JSON (`POST /loki/api/v1/push`).
+
+use super::Filter;
+use crate::backlog::Backlog;
+use crate::json::Object;
+use crate::message::{self, ValueText};
+use crate::push::{Push, PushUrlError};
+use crate::view::LogView;
+use crate::{Deadline, ExportError, Exporter, Wants};
+use std::collections::BTreeMap;
+use throughline::{Level, Value};
+
+const PATH: &str = "/loki/api/v1/push";
+const EXAMPLE: &str = "http://localhost:3100/loki/api/v1/push";
+/// Bytes of requests that wait while Loki is away.
+const BACKLOG: usize = 16 << 20;
+
+/// Pushes log records to Loki, or to what takes its protocol, VictoriaLogs for one.
+///
+/// A line is the record's message. Labels are `service_name`, `level` and those given; what may have many values stays out of them: `trace_id`, `span_id`, `target` and all fields
+/// are structured metadata (Loki 2.9 or later), for `{service_name="shop"} | trace_id="…"`. In their names, what is no letter, digit or `_` becomes `_`.
+///
+/// While Loki is away, up to 16 MiB of requests wait for it, in order; what finds no room is counted as `dropped[unreachable]`.
+///
+/// ```
+/// use throughline_export::log::Loki;
+/// let loki = Loki::new("http://localhost:3100", "shop")?.label("env", "prod").tenant("store");
+/// // let config = throughline_std::Config::new("shop").exporter("loki", loki);
+/// # Ok::<(), throughline_export::PushUrlError>(())
+/// ```
+#[derive(Debug)]
+pub struct Loki {
+    push: Push,
+    labels: BTreeMap<String, String>,
+    filter: Filter,
+    records: usize,
+    backlog: Backlog,
+    /// The entries of each level's stream.
+    streams: [String; 5],
+    taken: u64,
+}
+
+impl Loki {
+    /// Pushes to `url`; `/loki/api/v1/push` is added where it has no path.
+    ///
+    /// # Errors
+    ///
+    /// When `url` is none.
+    pub fn new(url: &str, service: &str) -> Result<Loki, PushUrlError> {
+        let loki = Loki {
+            push: Push::new("Loki", url, PATH, "application/json", EXAMPLE)?,
+            labels: BTreeMap::new(),
+            filter: Filter::all(),
+            records: 1000,
+            backlog: Backlog::new(BACKLOG),
+            streams: Default::default(),
+            taken: 0,
+        };
+        Ok(loki.label("service_name", service))
+    }
+
+    /// Adds a label to all streams, or replaces it.
+    #[must_use]
+    pub fn label(mut self, name: &str, value: &str) -> Loki {
+        self.labels.insert(label_name(name), value.into());
+        self
+    }
+
+    /// Pushes for this tenant, by the header `X-Scope-OrgID`.
+    #[must_use]
+    pub fn tenant(self, tenant: &str) -> Loki {
+        self.header("X-Scope-OrgID", tenant)
+    }
+
+    /// Sends this header with each request: `Authorization`, for example.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Loki {
+        self.push.header(name, value);
+        self
+    }
+
+    /// Most records of a push. Default 1000.
+    #[must_use]
+    pub fn batch_size(mut self, records: usize) -> Loki {
+        self.records = records.max(1);
+        self
+    }
+
+    /// Takes only the records that `filter` takes. By default all.
+    #[must_use]
+    pub fn filter(mut self, filter: Filter) -> Loki {
+        self.filter = filter;
+        self
+    }
+
+    /// Puts what was taken into a request, a stream for each level.
+    fn close(&mut self) {
+        if self.taken == 0 {
+            return;
+        }
+        let mut body = String::from("{\"streams\":[");
+        let levels = [Level::Trace, Level::Debug, Level::Info, Level::Warn, Level::Error];
+        let mut separator = "";
+        for (level, entries) in
+            levels.into_iter().zip(&mut self.streams).filter(|(_, entries)| !entries.is_empty())
+        {
+            body += std::mem::replace(&mut separator, ",");
+            let mut stream = Object::new(&mut body);
+            let mut labels = stream.object("stream");
+            for (name, value) in &self.labels {
+                labels.text(name, value);
+            }
+            labels.plain("level", level.as_str().to_ascii_lowercase());
+            labels.end();
+            let values = stream.key("values");
+            *values += "[";
+            *values += entries;
+            *values += "]";
+            stream.end();
+            entries.clear();
+        }
+        body += "]}";
+        self.backlog.push(body.into_bytes(), std::mem::take(&mut self.taken));
+    }
+
+    fn deliver(&mut self, deadline: &Deadline, last: bool) -> Result<(), ExportError> {
+        self.close();
+        let push = &self.push;
+        self.backlog.deliver(deadline, last, |body| push.send(body, deadline).map(drop))
+    }
+}
+
+impl Exporter for Loki {
+    fn wants(&self) -> Wants {
+        Wants { logs: true, ..Wants::NOTHING }
+    }
+
+    fn log_filter(&self) -> Filter {
+        self.filter.clone()
+    }
+
+    fn log(&mut self, log: &LogView<'_>) {
+        let entries = &mut self.streams[log.level as usize - Level::Trace as usize];
+        if !entries.is_empty() {
+            entries.push(',');
+        }
+        *entries += "[\"";
+        *entries += &log.time_unix_ns.to_string();
+        *entries += "\",";
+        crate::json::push_text(entries, &message::render(log.message, log.fields.clone()));
+        entries.push(',');
+        let mut metadata = Object::new(entries);
+        if let Some((trace_id, span_id)) = log.span {
+            metadata.plain("trace_id", trace_id);
+            metadata.plain("span_id", span_id);
+        }
+        metadata.text("target", log.target);
+        if !log.event_name.is_empty() {
+            metadata.text("event_name", log.event_name);
+        }
+        for (name, value) in log.fields.clone().filter(|(_, value)| *value != Value::Absent) {
+            metadata.text(&label_name(name), &ValueText(&value).to_string());
+        }
+        metadata.end();
+        entries.push(']');
+        self.taken += 1;
+        if self.taken >= self.records as u64 {
+            self.close();
+        }
+    }
+
+    fn flush(&mut self, deadline: &Deadline) -> Result<(), ExportError> {
+        self.deliver(deadline, false)
+    }
+
+    fn finish(&mut self, deadline: &Deadline) -> Result<(), ExportError> {
+        self.deliver(deadline, true)
+    }
+
+    fn held(&self) -> u64 {
+        self.backlog.held()
+    }
+}
+
+/// A name as Prometheus has it, which Loki's labels follow.
+fn label_name(name: &str) -> String {
+    let digit_first = name.starts_with(|c: char| c.is_ascii_digit());
+    let name = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });
+    digit_first.then_some('_').into_iter().chain(name).collect()
+}
