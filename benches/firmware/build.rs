@@ -1,4 +1,4 @@
-//! The memory of the board QEMU emulates, and the linker's arguments.
+//! Sets the memory layout of the board that QEMU emulates, and the linker's arguments.
 
 use std::path::PathBuf;
 use std::{env, fs};
@@ -21,7 +21,7 @@ fn main() {
     println!("cargo::rustc-link-search={}", out.display());
     println!("cargo::rustc-link-arg-bins=--nmagic");
     println!("cargo::rustc-link-arg-bins=-Tlink.x");
-    // A switch, so that a test sees that the fragment is an optimisation and no requirement.
+    // Lets a test show that the fragment is an optimisation and not a requirement.
     if env::var_os("FOOTPRINT_WITHOUT_FRAGMENT").is_none() {
         println!("cargo::rustc-link-arg-bins=-Tthroughline.x");
         println!("cargo::rustc-link-arg-bins=--build-id");

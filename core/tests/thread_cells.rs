@@ -1,4 +1,5 @@
-//! Metrics in cells of a thread's own: sums at their ends, exact extremes, and recorders with few cells, many, and none.
+//! Metrics in a thread's own cells: sums at their limits, exact extremes, and recorders with few cells, with
+//! many, and with none.
 #![cfg(all(not(loom), feature = "std", target_has_atomic = "64"))]
 
 use std::cell::Cell as StdCell;
@@ -14,7 +15,8 @@ thread_local! {
 fn hook() -> Option<&'static Recorder> {
     let slots = Vec::leak((0..8).map(|_| Slot::new()).collect());
     let cells = Vec::leak((0..CELLS.get()).map(|_| Cell::new(0)).collect());
-    // A thread that ends here does not give it back, so threads with few cells leave none to those with many.
+    // A thread that ends here does not release its recorder, so threads with few cells leave none to threads
+    // with many.
     recorder::acquire_thread(|| {
         Some(Box::leak(Box::new(Recorder::for_thread(slots, Mode::LocalOldest, Clock::mock(), cells))))
     })

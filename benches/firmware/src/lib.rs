@@ -1,4 +1,5 @@
-//! Counting instructions under QEMU's `-icount shift=0`, where an instruction takes 1 ns of the guest's time and SysTick counts that time.
+//! Counts instructions under QEMU's `-icount shift=0`, where an instruction takes 1 ns of the guest's time
+//! and SysTick counts that time.
 #![no_std]
 
 use core::sync::atomic::{Ordering, compiler_fence};
@@ -8,10 +9,10 @@ use cortex_m_semihosting::{debug, hprintln};
 use panic_halt as _;
 use throughline::Clock;
 
-/// The longest SysTick counts before it begins again.
+/// The longest time that SysTick counts before it starts over.
 const RELOAD: u32 = 0x00ff_ffff;
 
-/// Operations timed at once: half a ring's worth, so that nothing is lost while it is timed.
+/// The number of operations that are timed together: half a ring, so that nothing is lost meanwhile.
 pub const BATCH: u32 = 50;
 
 /// Starts SysTick with the processor's clock.
@@ -24,24 +25,26 @@ pub fn start() {
     systick.enable_counter();
 }
 
-/// The clock of most chips: a free-running counter of 32 bits. The MPS2's, in its FPGA's registers; the micro:bit's chip has none that QEMU knows, and
-/// SysTick stands in: it costs the same to read, and no time is looked at here.
-// SAFETY: both are always there and may be read at any time.
+/// The clock of most chips: a free-running 32-bit counter. On the MPS2 it is a register of its FPGA. The
+/// micro:bit's chip has no such counter in QEMU, so SysTick stands in: it costs the same to read, and no time
+/// is used here.
+// SAFETY: both registers always exist and may be read at any time.
 pub const CLOCK: Clock = unsafe { Clock::register(25_000_000, COUNTER as *const u32) };
 const COUNTER: usize = if cfg!(board_mps2) { 0x4002_8018 } else { 0xE000_E018 };
 
-/// A clock that takes a function to read, as SysTick's, which counts down.
+/// A clock that needs a function to read it, as SysTick does, because it counts down.
 pub const CALLED_CLOCK: Clock = Clock::new(25_000_000, ticks);
 
-/// Reads SysTick. It wraps at 24 bits, which costs nothing and matters to nobody here.
+/// Reads SysTick. It wraps at 24 bits; handling that would cost instructions, and nothing here needs it.
 #[inline(never)]
 pub fn ticks() -> usize {
     // SysTick counts down.
     !SYST::get_current() as usize
 }
 
-/// Instructions per operation: (T(2N) − T(N)) / N, summed over many rounds as SysTick counts every 40th (62nd on the
-/// microbit) instruction. `between` runs untimed between rounds; `twice` runs the operation 2N times if given true, N times else.
+/// Measures instructions per operation: (T(2N) − T(N)) / N, summed over many rounds because SysTick counts
+/// only every 40th (on the micro:bit every 62nd) instruction. `between` runs untimed between rounds. `twice`
+/// runs the operation 2N times if given true, else N times.
 pub fn measure(name: &str, mut between: impl FnMut(), mut twice: impl FnMut(u32)) {
     const ROUNDS: u32 = 400;
     let mut sums = [0u32; 2];
@@ -62,7 +65,7 @@ pub fn measure(name: &str, mut between: impl FnMut(), mut twice: impl FnMut(u32)
     hprintln!("ticks {} {} {}", name, sums[1].wrapping_sub(sums[0]), ROUNDS * BATCH);
 }
 
-/// A loop of the operation that the compiler neither unrolls nor shortens.
+/// A loop around the operation that the compiler neither unrolls nor shortens.
 #[macro_export]
 macro_rules! measure {
     ($name:literal, $between:expr, $n:ident, $op:expr) => {
@@ -76,7 +79,7 @@ macro_rules! measure {
     };
 }
 
-/// Says how many instructions SysTick counts as one tick, if it was started, then ends QEMU.
+/// Prints how many instructions SysTick counts as one tick, if it was started, then ends QEMU.
 pub fn finish() -> ! {
     if SYST::get_current() > 0 {
         calibrate();
@@ -96,11 +99,11 @@ pub fn fail(why: &str) -> ! {
     }
 }
 
-/// Prints the ticks of a loop whose instructions are known: `subs` and `bne`, 2 a turn.
+/// Prints the ticks of a loop with a known number of instructions: `subs` and `bne`, 2 per turn.
 fn calibrate() {
     const TURNS: u32 = 1_000_000;
     let begun = SYST::get_current();
-    // SAFETY: counts a register down to zero, and touches nothing else.
+    // SAFETY: this counts a register down to zero and touches nothing else.
     unsafe {
         core::arch::asm!(
             ".syntax unified",

@@ -38,8 +38,7 @@ const CARRIED: usize = if Word::BITS == 64 { 6 } else { 4 };
 /// A running span. It begins when it is made, is current in its thread (on a microcontroller, in its context)
 /// while it lives, and ends when it is dropped. [`span!`](crate::span!) makes it.
 ///
-/// A span cannot leave its thread. For a future use
-/// [`Instrument::instrument`](crate::Instrument::instrument).
+/// A span cannot leave its thread; futures use [`Instrument::instrument`](crate::Instrument::instrument).
 ///
 /// ```
 /// use throughline::{Status, record, span};
@@ -413,7 +412,7 @@ fn finish(recorder: &Recorder, state: &State, busy: Option<u64>) {
     let high = high_half(state, recorder.era(), now);
     // Leave it uninitialised: the compiler would zero so many words with a call of `memset`.
     let mut body = [MaybeUninit::<Word>::uninit(); 5 + 3 + CARRIED];
-    body[..5].copy_from_slice(&place(state, now).map(MaybeUninit::new));
+    body[..5].copy_from_slice(&first_words(state, now).map(MaybeUninit::new));
     if state.is_root() {
         body[1] = MaybeUninit::new(0);
     }
@@ -441,13 +440,12 @@ fn finish(recorder: &Recorder, state: &State, busy: Option<u64>) {
     // Copy all field words: copying a fixed number is cheaper than copying the number in use.
     body[at..at + CARRIED].copy_from_slice(&state.words);
     let head = Head::new(kind, state.callsite, status, state.types());
-    // SAFETY: the first `at` words are set above, and as many of the field words as are in use are
-    // initialised.
+    // SAFETY: the first `at` words and as many of the field words as are in use are initialised.
     let body = unsafe { initialised(&body[..at + state.carried().min(CARRIED)]) };
     recorder.push(head, body, now);
 }
 
-/// The words as initialised ones.
+/// Words that are known to be initialised.
 ///
 /// # Safety
 ///
@@ -461,12 +459,11 @@ unsafe fn initialised(words: &[MaybeUninit<Word>]) -> &[Word] {
 /// The first five words of a span's record. For a span without a parent the root word is meaningless; the
 /// span is its own root.
 #[inline(always)]
-fn place(state: &State, now: Word) -> [Word; 5] {
+fn first_words(state: &State, now: Word) -> [Word; 5] {
     [state.id, state.previous, state.previous_root, state.start, now]
 }
 
-/// The upper half of a span's duration in ticks. It is needed on a 32-bit machine, whose clock may have
-/// wrapped more than once.
+/// The upper half of a span's duration in ticks, for 32-bit machines, whose clock may wrap several times.
 ///
 /// An era is half a wrap of the clock. Every moment is less than half a wrap after the mark that set its era,
 /// so it is in the same half or in the next one. The upper bit of its ticks tells which.

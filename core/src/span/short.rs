@@ -5,7 +5,7 @@
 //! If the clock is a register, this path calls no function. A clock that is a function is served by separate
 //! copies of the code, because a call would make the compiler save registers for every kind of clock.
 
-use super::{Running, Span, State, place};
+use super::{Running, Span, State, first_words};
 use crate::callsite::CallsiteId;
 use crate::place::REMOTE;
 use crate::recorder::Recorder;
@@ -68,7 +68,7 @@ fn end_at(now: Word, recorder: &Recorder, state: &State) {
         // the word.
         recorder.set_span(state.previous);
         let head = || Head::new(RecordKind::Span, state.callsite, 0, 0);
-        if recorder.ring().try_push::<5>(head, |i| place(state, now)[i]) {
+        if recorder.ring().try_push::<5>(head, |i| first_words(state, now)[i]) {
             return;
         }
         return super::finish(recorder, state, None);

@@ -1,4 +1,4 @@
-//! Firmware with 101 call sites of an event with two fields.
+//! Firmware with 101 callsites of an event with two fields.
 #![no_std]
 #![no_main]
 

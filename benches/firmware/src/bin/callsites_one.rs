@@ -1,4 +1,4 @@
-//! Firmware with one call site of an event with two fields, to compare with a hundred more.
+//! Firmware with one callsite of an event with two fields, to compare with `callsites_many`.
 #![no_std]
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! Every operation once or twice and a flush, for an instruction trace: how long are interrupts masked?
+//! Runs every operation once or twice and a flush, for an instruction trace that shows how long interrupts
+//! are masked.
 #![no_std]
 #![no_main]
 

@@ -60,7 +60,7 @@ fn main() -> ! {
     finish()
 }
 
-/// On their own, so that what the rest of `main` keeps in registers does not push their few operands out.
+/// A separate function, so that the registers that the rest of `main` uses do not displace the few operands.
 #[inline(never)]
 fn metrics() {
     measure!("counter", || {}, _n, counter!("counted").add(1));

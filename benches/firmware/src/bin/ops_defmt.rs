@@ -15,11 +15,12 @@ unsafe extern "C" {
     static CONTROL: u8;
 }
 
-/// Where the channel's write offset is in RTT's control block: after the id, two counts, and the channel's name, buffer and size.
+/// The position of the channel's write offset in RTT's control block: after the id, two counts, and the
+/// channel's name, buffer and size.
 const WRITE_OFFSET: usize = 16 + 8 + 12;
 
 fn written() -> u32 {
-    // SAFETY: `defmt-rtt` defines the control block, whose layout is RTT's.
+    // SAFETY: `defmt-rtt` defines the control block, which has RTT's layout.
     unsafe { (&raw const CONTROL).add(WRITE_OFFSET).cast::<u32>().read_volatile() }
 }
 

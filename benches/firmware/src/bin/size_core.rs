@@ -11,7 +11,7 @@ use throughline_embedded::{Config, DeviceId, Flusher, rtt};
 
 static SLOTS: Slots<128> = Slots::new();
 static RECORDER: Recorder = Recorder::new(&SLOTS, Clock::new(25_000_000, ticks));
-/// In a static, so that its size is seen.
+/// A static, so that its size is measured.
 static mut FLUSHER: MaybeUninit<Flusher<rtt::Channel>> = MaybeUninit::uninit();
 
 #[entry]
@@ -20,7 +20,7 @@ fn main() -> ! {
     let config = Config { name: "size", device_id: DeviceId::new(1), boot_epoch: 1, ..Config::DEFAULT };
     let channel = throughline_embedded::rtt_channel!(1024);
     let place = &raw mut FLUSHER;
-    // SAFETY: nothing else refers to it.
+    // SAFETY: nothing else refers to the static.
     let flusher = unsafe { &mut *place }.write(throughline_embedded::init_rtt(&RECORDER, config, channel));
     loop {
         let n = black_box(ticks()) as u32;

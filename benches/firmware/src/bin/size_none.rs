@@ -1,4 +1,4 @@
-//! Firmware that does nothing: what the runtime takes by itself.
+//! Firmware that does nothing: the size of the runtime alone.
 #![no_std]
 #![no_main]
 
