@@ -7,6 +7,8 @@ pub mod receiver;
 
 use std::io::Read;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use throughline_std::Ledger;
 
 const CHILD: &str = "THROUGHLINE_TEST_CHILD";
 
@@ -58,4 +60,26 @@ fn run(test: &str, env: &[(&str, &str)], stderr: Stdio, body: impl FnOnce()) -> 
     }
     child.kill().unwrap();
     panic!("{test} hangs");
+}
+
+/// Waits until the condition holds, however busy the machine is.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Checks that at every hop everything that came in went out, was absorbed, or was dropped for a reason.
+pub fn assert_balanced(ledger: &Ledger) {
+    assert!(ledger.is_settled(), "{ledger}");
+    for (name, hop) in ledger.hops() {
+        assert_eq!(hop.input, hop.output + hop.absorbed + hop.dropped_total(), "{name}\n{ledger}");
+    }
+}
+
+/// The lines that the library wrote to standard error.
+pub fn ours(stderr: &str) -> Vec<&str> {
+    stderr.lines().filter(|line| line.starts_with("throughline: ")).collect()
 }

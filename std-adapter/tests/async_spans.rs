@@ -1,0 +1,120 @@
+//! Spans of futures, and fields that come late: busy time, cancellation, futures that move between threads.
+
+mod support;
+
+use opentelemetry_proto::tonic::trace::v1::Span;
+use std::time::Duration;
+use support::in_own_process;
+use support::receiver::{Receiver, attribute, int, text};
+use throughline::{Context, info, record, span};
+use throughline_std::{Config, DropReason, Guard, otlp::ClientConfig};
+
+const LONG: Duration = Duration::from_secs(30);
+
+fn config(receiver: &Receiver) -> Config {
+    let client =
+        ClientConfig::new(&receiver.endpoint).unwrap().timeout(LONG).first_backoff(Duration::from_millis(1));
+    Config::new("svc").otlp_client(client).report_errors(false)
+}
+
+fn start(config: &Config) -> Guard {
+    throughline_std::init(config).unwrap()
+}
+
+fn find<'s>(spans: &'s [Span], name: &str) -> &'s Span {
+    let mut found = spans.iter().filter(|s| s.name == name);
+    let span = found.next().unwrap_or_else(|| panic!("no span {name}"));
+    assert!(found.next().is_none(), "two spans {name}");
+    span
+}
+
+#[test]
+fn async_spans_have_busy_time_and_cancelled_ones_say_so() {
+    use throughline::Instrument;
+    in_own_process("async_spans_have_busy_time_and_cancelled_ones_say_so", || {
+        let receiver = Receiver::start([]);
+        let guard = start(&config(&receiver));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let mut done = Box::pin(async { info!("polled") }.instrument(span!("done")));
+        assert!(std::future::Future::poll(done.as_mut(), &mut context).is_ready());
+        let mut cancelled = Box::pin(std::future::pending::<()>().instrument(span!("cancelled")));
+        assert!(std::future::Future::poll(cancelled.as_mut(), &mut context).is_pending());
+        drop((done, cancelled));
+        assert!(guard.shutdown(LONG).complete);
+        receiver.with(|r| {
+            let (done, cancelled) = (find(&r.spans, "done"), find(&r.spans, "cancelled"));
+            let took = (done.end_time_unix_nano - done.start_time_unix_nano) as i64;
+            let (busy, idle) =
+                (int(&done.attributes, "busy_ns").unwrap(), int(&done.attributes, "idle_ns").unwrap());
+            assert_eq!(busy + idle, took);
+            assert_eq!(r.logs[0].span_id, done.span_id);
+            assert!(attribute(&cancelled.attributes, "throughline.cancelled").is_some());
+            assert!(cancelled.status.is_none());
+        });
+    });
+}
+
+/// A future that is ready at its second poll.
+struct Twice(bool);
+
+impl Future for Twice {
+    type Output = ();
+    fn poll(mut self: std::pin::Pin<&mut Self>, _: &mut std::task::Context<'_>) -> std::task::Poll<()> {
+        if std::mem::replace(&mut self.0, true) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    }
+}
+
+#[test]
+fn a_future_that_moves_between_threads_keeps_its_fields() {
+    use throughline::Instrument;
+    const TASKS: u64 = 20_000;
+    in_own_process("a_future_that_moves_between_threads_keeps_its_fields", || {
+        let receiver = Receiver::start([]);
+        let guard = start(&config(&receiver).ring_slots(1 << 16));
+        let (to_other, from_here) = std::sync::mpsc::sync_channel::<Box<dyn FnOnce() + Send>>(1);
+        let other = std::thread::spawn(move || from_here.into_iter().for_each(|task| task()));
+        for n in 0..TASKS {
+            let mut task = Box::pin(Twice(false).instrument(span!("job", user = "ann", n)));
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(task.as_mut().poll(&mut context).is_pending());
+            let finish = move || {
+                let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+                assert!(task.as_mut().poll(&mut context).is_ready());
+            };
+            to_other.send(Box::new(finish)).unwrap();
+        }
+        drop(to_other);
+        other.join().unwrap();
+        let report = guard.shutdown(LONG);
+        assert!(report.complete, "{report:?}");
+        assert_eq!(report.ledger.pump.dropped_total(), 0, "{}", report.ledger);
+        receiver.with(|r| {
+            assert_eq!(r.spans.len() as u64, TASKS - report.ledger.ring.dropped_total());
+            let with_user = r.spans.iter().filter(|s| text(&s.attributes, "user").is_some()).count();
+            assert_eq!(with_user, r.spans.len());
+        });
+    });
+}
+
+#[test]
+fn fields_for_a_span_that_has_ended_are_counted() {
+    in_own_process("fields_for_a_span_that_has_ended_are_counted", || {
+        let receiver = Receiver::start([]);
+        let guard = start(&config(&receiver));
+        let span = span!("short");
+        let here = Context::current();
+        drop(span);
+        {
+            let _there = here.enter();
+            record!(current, late = true);
+        }
+        let report = guard.shutdown(LONG);
+        assert!(report.complete, "{report:?}");
+        assert_eq!(report.ledger.pump.dropped_for(DropReason::Unclaimed), 1, "{}", report.ledger);
+        receiver.with(|r| assert!(attribute(&r.spans[0].attributes, "late").is_none()));
+    });
+}
