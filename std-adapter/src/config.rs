@@ -46,7 +46,7 @@ use throughline_export::otlp::{ClientConfig, ConfigError, Options};
 use throughline_export::terminal::Style;
 use throughline_export::{Exporter, Redaction, Resource};
 use variables::Variables;
-use wire::{OtlpKeys, Routes, Sampling};
+use wire::{Routes, Sampling};
 
 /// Configuration of [`init`](crate::init). Everything but the service's name has a default.
 ///
@@ -62,7 +62,6 @@ use wire::{OtlpKeys, Routes, Sampling};
 pub struct Config {
     pub(crate) resource: Resource,
     pub(crate) otlp: Otlp,
-    otlp_keys: OtlpKeys,
     routes: Routes,
     detectors: Detectors,
     pub(crate) filters: Filters,
@@ -127,7 +126,7 @@ impl fmt::Debug for Given {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Otlp {
-    /// As [`OtlpKeys`] says.
+    /// As the keys say.
     Keys,
     Off,
     To(ClientConfig),
@@ -171,7 +170,6 @@ impl Config {
         Config {
             resource: Resource::new(service_name),
             otlp: Otlp::Keys,
-            otlp_keys: OtlpKeys::default(),
             routes: Routes::default(),
             detectors: Detectors::default(),
             filters: Filters::default(),

@@ -46,7 +46,7 @@ pub fn init(config: &Config) -> Result<Guard, InitError> {
         return Ok(Guard::of(None));
     }
     config.check()?;
-    let client = wire::client(config)?;
+    let client = wire::client(config).map_err(LoadError::of)?;
     if BEGUN.swap(true, Ordering::AcqRel) {
         return Err(InitError::AlreadyBegun);
     }
@@ -102,10 +102,10 @@ pub enum InitError {
 
 fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitError> {
     // First, so that a port that is taken is found while nothing has begun.
+    let own = wire::exporters(config)?;
+    let draws = config.draws(client.is_some() || !own.is_empty());
     #[cfg(feature = "prometheus")]
-    let own = crate::prometheus::exporters(config)?;
-    #[cfg(not(feature = "prometheus"))]
-    let own = Vec::new();
+    let own = own.into_iter().chain(crate::prometheus::exporters(config)?).collect();
     let (clock, wall_time) = clock::best_clock(config.wall_clock);
     let key = IdKey::new(seed(), 0);
     recorder::set_id_key(key);
@@ -128,7 +128,7 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
     panic::watch(clock);
     if config.report_errors {
         versions::tell();
-        config.tell_warnings();
+        config.tell(&config.unsent(client.as_ref(), draws));
     }
     let cells = Arc::<Cells>::default();
     LEDGER.set(Arc::clone(&cells));
@@ -146,7 +146,7 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
     };
     let readings =
         Arc::new(Readings::new(clock, Arc::clone(&cells), Arc::clone(&config.redaction), wall_time.clone()));
-    let fan_out = exporters(config, own, client, options, &launch, &readings)?;
+    let fan_out = exporters(config, draws, own, client, options, &launch, &readings)?;
     let (lanes, mut healths) = (fan_out.lanes(), fan_out.healths());
     let health = Arc::new(Health::new("pump", config.report_errors));
     healths.push(Arc::clone(&health));
@@ -182,9 +182,10 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
 /// An exporter and its name.
 pub(crate) type Named = (String, Box<dyn Exporter>);
 
-/// Starts the exporters that are configured. `own` are those of this library that need no more than a program's.
+/// Starts the exporters that are configured, the terminal if it `draws`. `own` are those of this library that need no more than a program's.
 fn exporters(
     config: &Config,
+    draws: bool,
     own: Vec<Named>,
     client: Option<ClientConfig>,
     options: Options,
@@ -201,7 +202,7 @@ fn exporters(
         move |source| InitError::Thread { name, source }
     };
     let mut fan_out = FanOut::default();
-    if config.draws(client.is_some()) {
+    if draws {
         let (out, style): (Box<dyn Write + Send>, Style) = match &config.terminal_out {
             Some(TerminalOut { out, style }) => (Box::new(Shared(Arc::clone(out))), *style),
             None if config.terminal_stdout => (Box::new(std::io::stdout()), Style::of(&std::io::stdout())),

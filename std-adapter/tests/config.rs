@@ -1,5 +1,5 @@
 //! A service that is configured by one file: what the file says is what happens.
-#![cfg(all(feature = "toml", not(feature = "tls")))]
+#![cfg(feature = "toml")]
 
 mod support;
 
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use support::receiver::{Receiver, text};
 use support::{in_own_process, in_own_process_with, stderr_of};
-use throughline::{debug, info, span};
+use throughline::{counter, debug, info, span, warn};
 use throughline_std::{Config, InitError};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -56,6 +56,84 @@ fn a_file_configures_a_service() {
             );
             assert_eq!(r.logs.len(), 1, "the debug event is filtered out");
         });
+    });
+}
+
+#[test]
+fn each_signal_goes_where_its_section_says() {
+    in_own_process("each_signal_goes_where_its_section_says", || {
+        let (traces, others) = (Receiver::start([]), Receiver::start([]));
+        let text = format!(
+            "[otlp]\nendpoint = \"{}\"\nheaders.x-for = \"others\"\n\
+             [tracing.otlp]\nendpoint = \"{}\"\nheaders.x-for = \"traces\"\n\
+             [metrics]\nenabled = false\n",
+            others.endpoint, traces.endpoint,
+        );
+        let guard = throughline_std::init(&Config::load(file("signals.toml", &text)).unwrap()).unwrap();
+        drop(span!("checkout"));
+        info!("placed");
+        counter!("orders").add(1);
+        assert!(guard.shutdown(LONG).complete);
+        traces.with(|r| {
+            assert_eq!((r.spans.len(), r.logs.len(), r.metrics.len()), (1, 0, 0));
+            assert!(r.headers.iter().any(|header| header == "x-for: traces"), "{:?}", r.headers);
+        });
+        others.with(|r| {
+            assert_eq!((r.spans.len(), r.logs.len(), r.metrics.len()), (0, 1, 0));
+            assert!(r.headers.iter().any(|header| header == "x-for: others"), "{:?}", r.headers);
+        });
+    });
+}
+
+#[test]
+fn logs_and_traces_go_to_files() {
+    let told = stderr_of("logs_and_traces_go_to_files", || {
+        let (log, trace) = (file("shop.log", ""), file("trace.json", ""));
+        let text = format!(
+            "[logging]\nformat = \"json\"\nfile = {{ path = {log:?}, format = \"text\", filter = \"warn\" }}\n\
+             [tracing]\nchrome.path = {trace:?}\n"
+        );
+        let guard = throughline_std::init(&Config::load(file("files.toml", &text)).unwrap()).unwrap();
+        {
+            let _span = span!("checkout");
+            info!("placed", password = "hunter2");
+            warn!("dear");
+        }
+        assert!(guard.shutdown(LONG).complete);
+        let lines = std::fs::read_to_string(&log).unwrap();
+        assert!(
+            lines.lines().count() == 1 && lines.contains("WARN config") && lines.ends_with(" dear\n"),
+            "{lines}"
+        );
+        assert!(std::fs::read_to_string(&trace).unwrap().contains("\"checkout\""));
+    });
+    if let Some(told) = told {
+        let lines: Vec<&str> = told.lines().filter(|line| line.starts_with('{')).collect();
+        assert!(
+            lines.len() == 2 && lines[0].contains("\"placed\"") && lines[0].contains("[REDACTED]"),
+            "{told}"
+        );
+        assert!(!told.contains("hunter2") && !told.contains("├─"), "the terminal is off: {told}");
+    }
+}
+
+#[cfg(feature = "prometheus")]
+#[test]
+fn a_page_is_served_where_the_file_says() {
+    use std::io::{Read, Write};
+    in_own_process("a_page_is_served_where_the_file_says", || {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let text = format!(
+            "[metrics]\nport = {port}\npath = \"/m\"\nnamespace = \"shop\"\n[terminal]\nenabled = false\n"
+        );
+        let guard = throughline_std::init(&Config::load(file("page.toml", &text)).unwrap()).unwrap();
+        counter!("orders").add(3);
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+        write!(stream, "GET /m HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        let mut page = String::new();
+        stream.read_to_string(&mut page).unwrap();
+        assert!(page.contains("shop_orders_total") && page.contains(" 3\n"), "{page}");
+        drop(guard);
     });
 }
 

@@ -30,7 +30,7 @@ pub const STEPS: &[Step] = &[
     },
     Step {
         name: "features",
-        about: "the core with all of its features and with none; https, gRPC, compression and Prometheus",
+        about: "the core with all of its features and with none; https, gRPC, compression, Prometheus, YAML",
         run: features,
     },
     Step { name: "consumer", about: "every macro under every feature combination", run: all_features },
@@ -177,8 +177,11 @@ fn features() -> Result<Done> {
         "prometheus",
         "--test",
         "prometheus",
+        "--test",
+        "config",
     ]);
-    all(&[core.clone().arg("--all-features"), core.arg("--no-default-features"), export, server])
+    let files = Cmd::cargo().args(["test", "-p", "throughline-std", "--features", "yaml", "--lib"]);
+    all(&[core.clone().arg("--all-features"), core.arg("--no-default-features"), export, server, files])
 }
 
 fn all_features() -> Result<Done> {

@@ -63,6 +63,16 @@ impl Key {
         self
     }
 
+    /// A key that is read when the exporters start.
+    pub(crate) const fn of_exporter(
+        path: &'static str,
+        kind: Kind,
+        default: &'static str,
+        doc: &'static str,
+    ) -> Key {
+        Key::new(path, kind, default, doc, |_, _| Ok(()))
+    }
+
     /// A key of an exporter that is not in this build.
     pub(crate) const fn no_exporter(
         path: &'static str,

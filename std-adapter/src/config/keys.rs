@@ -41,9 +41,10 @@ use super::key::{Key, State};
 
 /// All keys, in the order of the reference file.
 pub(crate) fn all() -> impl Iterator<Item = &'static Key> + Clone {
-    let tables: [&[Key]; 10] = [
+    let tables: [&[Key]; 11] = [
         service::KEYS,
         otlp::SHARED,
+        otlp::MORE,
         logging::KEYS,
         otlp::LOGS,
         tracing::KEYS,

@@ -105,6 +105,7 @@ impl Config {
         problems.extend(errors.into_iter().chain(wire::impossible(&settings)));
         warnings.extend(not_yet);
         self.settings = settings;
+        wire::prometheus(self);
         let add = |all: &mut Vec<Problem>, new: Vec<Problem>| {
             for problem in new {
                 if !all.contains(&problem) {
@@ -126,10 +127,11 @@ impl Config {
         &self.warnings
     }
 
-    /// Says on standard error what is not honoured.
-    pub(crate) fn tell_warnings(&self) {
-        for warning in &self.warnings {
-            eprintln!("throughline: {}", Escaped(&warning.to_string()));
+    /// Says on standard error what is not honoured, and what else there is to say at the start.
+    pub(crate) fn tell(&self, more: &[String]) {
+        let warnings = self.warnings.iter().map(ToString::to_string);
+        for line in warnings.chain(more.iter().cloned()) {
+            eprintln!("throughline: {}", Escaped(&line));
         }
     }
 }

@@ -68,6 +68,11 @@ pub struct LoadError {
 }
 
 impl LoadError {
+    /// Of this problem.
+    pub(crate) fn of(problem: Problem) -> LoadError {
+        LoadError { problems: vec![problem] }
+    }
+
     /// Of these problems, in the order of their lines; `Ok` when there are none.
     pub(crate) fn check(mut problems: Vec<Problem>) -> Result<(), LoadError> {
         if problems.is_empty() {

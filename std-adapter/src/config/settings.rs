@@ -90,10 +90,9 @@ impl Settings {
         self.0.iter().find(|setting| setting.key.path == path)
     }
 
-    /// Whether what is said of OTLP is said by OpenTelemetry's variables alone.
-    pub(crate) fn only_standard_otlp(&self) -> bool {
-        let mut otlp = self.0.iter().filter(|setting| setting.key.path.contains("otlp."));
-        otlp.all(|setting| setting.written.starts_with("OTEL_"))
+    /// The first thing that is said in a section, by a file or a variable of ours.
+    pub(crate) fn first_in(&self, section: &str) -> Option<&Setting> {
+        self.0.iter().find(|setting| setting.key.section() == section && !setting.is_of_standard())
     }
 
     /// Forgets the value of a key.

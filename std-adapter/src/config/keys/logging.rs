@@ -5,15 +5,14 @@ use crate::config::value::Kind::{
     self, Bool, Duration, Int, List, Map, OneOf, Path, Secret, Size, Text, Url,
 };
 use crate::config::wire;
+use std::sync::Arc;
+use throughline_export::Redaction;
+use throughline_export::log::{Filter, FilterError};
 
 pub(super) const LEVELS: &[&str] = &["trace", "debug", "info", "warn", "error", "off"];
 const COUNT: Kind = Int { least: 1, most: u64::MAX };
-const FILE: &str = "file";
 const LOKI: &str = "Loki";
 const ELASTIC: &str = "Elasticsearch";
-const SYSLOG: &str = "syslog";
-const JOURNALD: &str = "journald";
-const REDACTION: &str = "redaction";
 
 pub(super) const KEYS: &[Key] = &[
     Key::new(
@@ -45,7 +44,7 @@ pub(super) const KEYS: &[Key] = &[
         "trace",
         "The least level of events that is recorded. Spans have tracing.level.",
         |config, value| {
-            config.filters.logs_level = value.text().parse().ok();
+            config.filters.logs = Filter::level(value.text().parse().ok());
             Ok(())
         },
     ),
@@ -53,9 +52,9 @@ pub(super) const KEYS: &[Key] = &[
         "logging.filter",
         Text,
         "",
-        "Levels by module path, in the grammar of RUST_LOG; goes before logging.level.",
+        "Levels of events by module path, in the grammar of RUST_LOG; in place of logging.level.",
         |config, value| {
-            config.filters.logs = Some(value.text().parse()?);
+            config.filters.logs = value.text().parse().map_err(|error: FilterError| format!("= {error}"))?;
             Ok(())
         },
     )
@@ -66,36 +65,69 @@ pub(super) const KEYS: &[Key] = &[
         List(&["otlp", "console", "none"]),
         "",
         "Where logs go. Unless given: to OTLP, if it has an endpoint, else to the terminal.",
-        |config, value| wire::exporters(&mut config.routes.logs, value),
+        |config, value| wire::set_route(&mut config.routes.logs, value),
     )
     .example("otlp")
     .standard(&[Standard { name: "OTEL_LOGS_EXPORTER", translate: wire::exporter_names }]),
-    Key::new(
+    Key::of_exporter(
         "logging.format",
         OneOf(&["pretty", "text", "json"]),
         "pretty",
-        "How logs are written: pretty draws them within their traces, text is a line each, json an object a line.",
-        wire::log_format,
+        "How logs are written: pretty draws them within their traces on the terminal, text is a line each, json an object a line.",
     ),
     Key::new(
         "logging.output",
         OneOf(&["stderr", "stdout"]),
         "stderr",
-        "Where they are written; the same as terminal.output while the format is pretty.",
+        "Where they are written; while the format is pretty, the same as terminal.output.",
         wire::terminal_output,
     ),
-    Key::no_exporter("logging.file.path", Path, "", "The file.", FILE).example("/var/log/shop/shop.log"),
-    Key::no_exporter(
-        "logging.file.format",
-        OneOf(&["text", "json"]),
-        "json",
-        "How a record is written.",
-        FILE,
+    Key::of_exporter("logging.file.enabled", Bool, "true", "Whether logs go there, if there is a path."),
+    Key::of_exporter("logging.file.path", Path, "", "The file.").example("/var/log/shop/shop.log"),
+    Key::of_exporter("logging.file.format", OneOf(&["text", "json"]), "json", "How a record is written."),
+    Key::of_exporter(
+        "logging.file.filter",
+        Text,
+        "",
+        "What goes there of what is recorded, as logging.filter.",
+    )
+    .example("info"),
+    Key::of_exporter("logging.file.max_size", Size, "100MiB", "The file begins anew before it is larger."),
+    Key::of_exporter(
+        "logging.file.roll",
+        OneOf(&["never", "hourly", "daily"]),
+        "never",
+        "When the file begins anew besides, in UTC.",
     ),
-    Key::no_exporter("logging.file.level", OneOf(LEVELS), "trace", "The least level that goes there.", FILE),
-    Key::no_exporter("logging.file.max_size", Size, "100MiB", "A file of this size is rolled.", FILE),
-    Key::no_exporter("logging.file.max_age", Duration, "1d", "A file of this age is rolled.", FILE),
-    Key::no_exporter("logging.file.max_files", COUNT, "7", "How many rolled files are kept.", FILE),
+    Key::of_exporter("logging.file.max_files", COUNT, "7", "How many old files are kept."),
+    Key::of_exporter(
+        "logging.syslog.enabled",
+        Bool,
+        "true",
+        "Whether logs go there, if anything is said here.",
+    ),
+    Key::of_exporter(
+        "logging.syslog.endpoint",
+        Text,
+        "unix:/dev/log",
+        "unix:PATH, udp://HOST:514 or tcp://HOST:514.",
+    ),
+    Key::of_exporter("logging.syslog.facility", OneOf(wire::FACILITIES), "local0", "The facility."),
+    Key::of_exporter(
+        "logging.syslog.filter",
+        Text,
+        "",
+        "What goes there of what is recorded, as logging.filter.",
+    )
+    .example("info"),
+    Key::of_exporter("logging.journald.enabled", Bool, "false", "Whether logs go there."),
+    Key::of_exporter(
+        "logging.journald.filter",
+        Text,
+        "",
+        "What goes there of what is recorded, as logging.filter.",
+    )
+    .example("info"),
     Key::no_exporter(
         "logging.loki.enabled",
         Bool,
@@ -125,22 +157,25 @@ pub(super) const KEYS: &[Key] = &[
         .example("logs-shop-default"),
     Key::no_exporter("logging.elasticsearch.api_key", Secret, "", "The API key.", ELASTIC)
         .example("${ELASTIC_API_KEY:-none}"),
-    Key::no_exporter(
-        "logging.syslog.endpoint",
-        Text,
-        "",
-        "unix:///dev/log, udp://host:514, tcp://… or tls://….",
-        SYSLOG,
-    )
-    .example("unix:///dev/log"),
-    Key::no_exporter("logging.syslog.facility", Text, "user", "The facility.", SYSLOG),
-    Key::no_exporter("logging.journald.enabled", Bool, "false", "Whether logs go there.", JOURNALD),
-    Key::not_yet(
+    Key::new(
         "logging.redaction.fields",
         List(&[]),
-        "password,api_key,token,authorization,set-cookie",
-        "Names of fields whose values are replaced.",
-        REDACTION,
+        "api_key,apikey,authorization,cookie,passwd,password,private_key,secret,token",
+        "Names of attributes and metric labels whose values are replaced, in traces and metrics too; a name also fits as the last word of a longer one, and * stands for anything.",
+        |config, value| {
+            config.redaction = Arc::new(Redaction::new(value.list()));
+            Ok(())
+        },
+    ),
+    Key::new(
+        "logging.rate_limit",
+        Int { least: 0, most: u32::MAX as u64 },
+        "0",
+        "Most events of one place in the code in a second; what is beyond it is counted and told. 0 for no limit.",
+        |config, value| {
+            config.logs_per_second = u32::try_from(value.int()).ok().filter(|most| *most > 0);
+            Ok(())
+        },
     ),
     Key::new(
         "logging.limits.attribute_value_length",

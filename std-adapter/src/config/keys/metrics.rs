@@ -5,7 +5,6 @@ use crate::config::value::Kind::{self, Bool, Duration, Int, List, Map, OneOf, Se
 use crate::config::wire;
 
 const PORT: Kind = Int { least: 0, most: 65535 };
-const PROMETHEUS: &str = "Prometheus";
 const PUSHGATEWAY: &str = "Pushgateway";
 
 pub(super) const KEYS: &[Key] = &[
@@ -29,7 +28,7 @@ pub(super) const KEYS: &[Key] = &[
         List(&["otlp", "console", "prometheus", "none"]),
         "",
         "Where metrics go. Unless given: to OTLP, if it has an endpoint, else to the terminal.",
-        |config, value| wire::exporters(&mut config.routes.metrics, value),
+        |config, value| wire::set_route(&mut config.routes.metrics, value),
     )
     .example("otlp")
     .standard(&[Standard { name: "OTEL_METRICS_EXPORTER", translate: wire::exporter_names }]),
@@ -52,26 +51,24 @@ pub(super) const KEYS: &[Key] = &[
         name: "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
         translate: wire::aggregation,
     }]),
-    Key::no_exporter(
-        "metrics.namespace",
-        Text,
-        "",
-        "What the names on Prometheus' page begin with.",
-        PROMETHEUS,
-    )
-    .example("shop"),
-    Key::no_exporter("metrics.prometheus.enabled", Bool, "false", "Whether there is a page.", PROMETHEUS),
-    Key::no_exporter(
+    Key::of_exporter("metrics.namespace", Text, "", "What the names on Prometheus' page begin with.")
+        .example("shop"),
+    Key::of_exporter(
+        "metrics.prometheus.enabled",
+        Bool,
+        "true",
+        "Whether there is a page, if anything is said here.",
+    ),
+    Key::of_exporter(
         "metrics.prometheus.host",
         Text,
         "127.0.0.1",
         "The address that it listens on; 0.0.0.0 for all.",
-        PROMETHEUS,
     )
     .standard(&[Standard::same("OTEL_EXPORTER_PROMETHEUS_HOST")]),
-    Key::no_exporter("metrics.prometheus.port", PORT, "9464", "The port that it listens on.", PROMETHEUS)
+    Key::of_exporter("metrics.prometheus.port", PORT, "9464", "The port that it listens on.")
         .standard(&[Standard::same("OTEL_EXPORTER_PROMETHEUS_PORT")]),
-    Key::no_exporter("metrics.prometheus.path", Text, "/metrics", "The path of the page.", PROMETHEUS),
+    Key::of_exporter("metrics.prometheus.path", Text, "/metrics", "The path of the page."),
     Key::no_exporter("metrics.pushgateway.endpoint", Url, "", "Where the Pushgateway is.", PUSHGATEWAY)
         .example("http://localhost:9091"),
     Key::no_exporter(

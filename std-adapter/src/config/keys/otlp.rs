@@ -2,86 +2,69 @@
 
 use crate::config::key::{Key, Standard};
 use crate::config::url;
-use crate::config::value::Kind::{Duration, OneOf, Path, SecretMap, Url};
+use crate::config::value::Kind::{Bool, Duration, OneOf, Path, SecretMap, Url};
 
 const PROTOCOLS: &[&str] = &["http/protobuf", "http/json", "grpc"];
 const COMPRESSIONS: &[&str] = &["none", "gzip", "zstd"];
 
-/// The keys of a section, for the signals whose settings are in `otlp_keys.$of`, and OpenTelemetry's variables for them, in whose names the signal is
-/// `$signal`. A signal has no defaults of its own.
+/// The keys of a section, and OpenTelemetry's variables for them, in whose names the signal is `$signal`. A signal has no defaults of its own.
 macro_rules! section {
-    ($section:literal, $signal:literal, $of:ident, $endpoint:literal, $as_it_is:expr, [$protocol:literal, $timeout:literal, $compression:literal]) => {
+    ($section:literal, $signal:literal, $endpoint:literal, $as_it_is:expr, [$protocol:literal, $timeout:literal, $compression:literal]) => {
         &[
-            Key::new(concat!($section, ".endpoint"), Url, "", $endpoint, set_some!(otlp_keys.$of.endpoint, text))
+            Key::of_exporter(concat!($section, ".endpoint"), Url, "", $endpoint)
                 .example("http://localhost:4318")
                 .standard(&[Standard {
                     name: concat!("OTEL_EXPORTER_OTLP_", $signal, "ENDPOINT"),
                     translate: $as_it_is,
                 }]),
-            Key::new(
+            Key::of_exporter(
                 concat!($section, ".protocol"),
                 OneOf(PROTOCOLS),
                 $protocol,
-                "How it is spoken. The usual port of gRPC is 4317, that of HTTP 4318.",
-                set_some!(otlp_keys.$of.protocol, text),
-            )
+                "How it is spoken. The usual port of gRPC is 4317, that of HTTP 4318.")
             .example("http/protobuf")
             .standard(&[Standard::same(concat!("OTEL_EXPORTER_OTLP_", $signal, "PROTOCOL"))]),
-            Key::new(
+            Key::of_exporter(
                 concat!($section, ".headers"),
                 SecretMap,
                 "",
                 "Headers of every request, such as a key of the backend. Never shown.",
-                |config, value| {
-                    config.otlp_keys.$of.headers = Some(value.pairs().to_vec());
-                    Ok(())
-                },
             )
             .example("authorization=Bearer%20${OTLP_TOKEN:-none}")
             .standard(&[Standard::same(concat!("OTEL_EXPORTER_OTLP_", $signal, "HEADERS"))]),
-            Key::new(
+            Key::of_exporter(
                 concat!($section, ".timeout"),
                 Duration,
                 $timeout,
-                "How long one attempt at a request may take.",
-                set_some!(otlp_keys.$of.timeout, duration),
-            )
+                "How long one attempt at a request may take.")
             .example("10s")
             .standard(&[Standard::milliseconds(concat!("OTEL_EXPORTER_OTLP_", $signal, "TIMEOUT"))]),
-            Key::new(
+            Key::of_exporter(
                 concat!($section, ".compression"),
                 OneOf(COMPRESSIONS),
                 $compression,
-                "How bodies are compressed; gzip and zstd want the feature of that name.",
-                set_some!(otlp_keys.$of.compression, text),
-            )
+                "How bodies are compressed; gzip and zstd want the feature of that name.")
             .example("none")
             .standard(&[Standard::same(concat!("OTEL_EXPORTER_OTLP_", $signal, "COMPRESSION"))]),
-            Key::new(
+            Key::of_exporter(
                 concat!($section, ".certificate"),
                 Path,
                 "",
-                "A PEM file with the authority that signed the collector's certificate, in place of Mozilla's list.",
-                set_some!(otlp_keys.$of.certificate, text),
-            )
+                "A PEM file with the authority that signed the collector's certificate, in place of Mozilla's list.")
             .example("/etc/shop/ca.pem")
             .standard(&[Standard::same(concat!("OTEL_EXPORTER_OTLP_", $signal, "CERTIFICATE"))]),
-            Key::new(
+            Key::of_exporter(
                 concat!($section, ".client_certificate"),
                 Path,
                 "",
-                "A PEM file with the certificate to show to a collector that asks for one; wants client_key too.",
-                set_some!(otlp_keys.$of.client_certificate, text),
-            )
+                "A PEM file with the certificate to show to a collector that asks for one; wants client_key too.")
             .example("/etc/shop/client.pem")
             .standard(&[Standard::same(concat!("OTEL_EXPORTER_OTLP_", $signal, "CLIENT_CERTIFICATE"))]),
-            Key::new(
+            Key::of_exporter(
                 concat!($section, ".client_key"),
                 Path,
                 "",
-                "A PEM file with the key of client_certificate.",
-                set_some!(otlp_keys.$of.client_key, text),
-            )
+                "A PEM file with the key of client_certificate.")
             .example("/etc/shop/client.key")
             .standard(&[Standard::same(concat!("OTEL_EXPORTER_OTLP_", $signal, "CLIENT_KEY"))]),
         ]
@@ -91,15 +74,27 @@ macro_rules! section {
 pub(super) const SHARED: &[Key] = section!(
     "otlp",
     "",
-    all,
     "The collector: scheme, host and port. /v1/traces and so on are appended.",
     same,
     ["http/protobuf", "10s", "none"]
 );
+pub(super) const MORE: &[Key] = &[
+    Key::of_exporter(
+        "otlp.retry_for",
+        Duration,
+        "1m",
+        "How long a request is tried again while the collector is away or says that it is busy.",
+    ),
+    Key::of_exporter(
+        "otlp.system_roots",
+        Bool,
+        "false",
+        "Whether the operating system's authorities are trusted, in place of Mozilla's list; wants the feature system-roots.",
+    ),
+];
 pub(super) const TRACES: &[Key] = section!(
     "tracing.otlp",
     "TRACES_",
-    traces,
     "Where traces go. Used as it is; only when it has no path at all, /v1/traces is appended.",
     url::as_it_is,
     ["", "", ""]
@@ -107,7 +102,6 @@ pub(super) const TRACES: &[Key] = section!(
 pub(super) const LOGS: &[Key] = section!(
     "logging.otlp",
     "LOGS_",
-    logs,
     "Where logs go. Used as it is; only when it has no path at all, /v1/logs is appended.",
     url::as_it_is,
     ["", "", ""]
@@ -115,7 +109,6 @@ pub(super) const LOGS: &[Key] = section!(
 pub(super) const METRICS: &[Key] = section!(
     "metrics.otlp",
     "METRICS_",
-    metrics,
     "Where metrics go. Used as it is; only when it has no path at all, /v1/metrics is appended.",
     url::as_it_is,
     ["", "", ""]

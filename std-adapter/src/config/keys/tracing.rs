@@ -2,13 +2,13 @@
 
 use super::logging::LEVELS;
 use crate::config::key::{Key, Standard};
-use crate::config::value::Kind::{self, Bool, Duration, Int, List, OneOf, Path, Ratio, Text, Url};
-use crate::config::{Queue, filter, wire};
+use crate::config::value::Kind::{self, Bool, Duration, Int, List, OneOf, Path, Ratio, Size, Text, Url};
+use crate::config::{Queue, wire};
+use throughline_export::log::{Filter, FilterError};
 
 const COUNT: Kind = Int { least: 1, most: 1 << 32 };
 const ANY: Kind = Int { least: 0, most: u64::MAX };
 const ZIPKIN: &str = "Zipkin";
-const CHROME: &str = "Chrome trace";
 const OTLP_FILE: &str = "OTLP file";
 const TAIL: &str = "sampling by outcome";
 
@@ -20,7 +20,7 @@ pub(super) const KEYS: &[Key] = &[
         "trace",
         "The least level of spans that is recorded; a span is of level info unless its code says otherwise.",
         |config, value| {
-            config.filters.spans_level = value.text().parse().ok();
+            config.filters.spans = Filter::level(value.text().parse().ok());
             Ok(())
         },
     ),
@@ -28,9 +28,9 @@ pub(super) const KEYS: &[Key] = &[
         "tracing.filter",
         Text,
         "",
-        "Levels of spans by module path, in the grammar of RUST_LOG; goes before tracing.level.",
+        "Levels of spans by module path, in the grammar of RUST_LOG; in place of tracing.level.",
         |config, value| {
-            config.filters.spans = Some(value.text().parse::<filter::Directives>()?);
+            config.filters.spans = value.text().parse().map_err(|error: FilterError| format!("= {error}"))?;
             Ok(())
         },
     )
@@ -40,7 +40,7 @@ pub(super) const KEYS: &[Key] = &[
         List(&["otlp", "console", "none"]),
         "",
         "Where traces go. Unless given: to OTLP, if it has an endpoint, else to the terminal.",
-        |config, value| wire::exporters(&mut config.routes.traces, value),
+        |config, value| wire::set_route(&mut config.routes.traces, value),
     )
     .example("otlp")
     .standard(&[Standard { name: "OTEL_TRACES_EXPORTER", translate: wire::exporter_names }]),
@@ -113,7 +113,9 @@ pub(super) const KEYS: &[Key] = &[
         .standard(&[Standard::same("OTEL_EXPORTER_ZIPKIN_ENDPOINT")]),
     Key::no_exporter("tracing.zipkin.timeout", Duration, "10s", "How long a request may take.", ZIPKIN)
         .standard(&[Standard::milliseconds("OTEL_EXPORTER_ZIPKIN_TIMEOUT")]),
-    Key::no_exporter("tracing.chrome.path", Path, "", "The file.", CHROME).example("trace.json"),
+    Key::of_exporter("tracing.chrome.enabled", Bool, "true", "Whether the file is written, if there is a path."),
+    Key::of_exporter("tracing.chrome.path", Path, "", "The file; one that is there is replaced.").example("trace.json"),
+    Key::of_exporter("tracing.chrome.max_size", Size, "256MiB", "Records that find no room are dropped and counted."),
     Key::no_exporter("tracing.file.path", Path, "", "The file.", OTLP_FILE).example("traces.jsonl"),
     Key::new(
         "tracing.limits.attribute_value_length",

@@ -162,7 +162,7 @@ fn variables_that_are_not_honoured_are_told() {
             "JAEGER_GRPC_ENDPOINT is not honoured: Jaeger takes OTLP: set OTEL_EXPORTER_OTLP_ENDPOINT=http://HOST:4317 and OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
             "OTEL_BLRP_SCHEDULE_DELAY is not honoured: batches of all signals go by OTEL_BSP_SCHEDULE_DELAY",
             "OTEL_BSP_SCHEDULE_DELAY = `1s` is not a number of milliseconds; give one such as 5000; it is not honoured",
-            "RUST_LOG has `shop[span]=info`, and directives by span, field or regular expression are not honoured; give levels and module=level; it is not honoured",
+            "RUST_LOG = `shop[span]=info` is not a log directive: directives for spans and fields, in `[]`, are not supported; write `target=level`; it is not honoured",
             "THROUGHLINE_LOGING_LEVEL is not a variable of ours; did you mean THROUGHLINE_LOGGING_LEVEL?",
         ]
     );

@@ -1,5 +1,6 @@
 //! Tests of the table of keys and of all that is made of it.
 
+#[cfg(unix)]
 mod errors;
 mod layers;
 mod properties;

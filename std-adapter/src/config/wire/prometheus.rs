@@ -1,0 +1,65 @@
+//! Prometheus' page, from keys.
+
+use super::Keys;
+use crate::config::Config;
+use crate::config::problem::Problem;
+
+const SECTION: &str = "metrics.prometheus";
+
+/// Whether the keys ask for a page.
+fn asked(keys: &Keys<'_>) -> bool {
+    let named = keys.config.routes.metrics.iter().flatten().any(|name| name == "prometheus");
+    let off = keys.said("metrics.prometheus.enabled").is_some_and(|enabled| !enabled.value.bool());
+    keys.config.routes.metrics_on && !off && (named || keys.asks_for(SECTION))
+}
+
+/// Whether there is a page.
+pub(super) fn is_on(config: &Config) -> bool {
+    #[cfg(feature = "prometheus")]
+    return config.prometheus.is_some();
+    #[cfg(not(feature = "prometheus"))]
+    asked(&Keys::of(config))
+}
+
+/// What is wrong when a page is asked for in a build without it.
+pub(super) fn missing(keys: &Keys<'_>) -> Option<Problem> {
+    if cfg!(feature = "prometheus") || !asked(keys) {
+        return None;
+    }
+    let setting = keys.config.settings.first_in(SECTION).or(keys.said("metrics.exporters"))?;
+    let text = "cannot be used: this build serves no page for Prometheus; build throughline-std with the feature `prometheus`";
+    Some(setting.problem(text))
+}
+
+/// Puts the keys over the options that code gave.
+#[cfg(feature = "prometheus")]
+pub(in crate::config) fn prometheus(config: &mut Config) {
+    use throughline_export::prometheus::PageOptions;
+
+    let keys = Keys::of(config);
+    if !asked(&keys) {
+        let off = keys.said("metrics.prometheus.enabled").is_some() || !config.routes.metrics_on;
+        if off {
+            config.prometheus = None;
+        }
+        return;
+    }
+    let mut options = config.prometheus.clone().unwrap_or_default();
+    if let Some(host) = keys.said("metrics.prometheus.host") {
+        options = options.host(host.value.text());
+    }
+    if let Some(port) = keys.said("metrics.prometheus.port") {
+        options = options.port(u16::try_from(port.value.int()).unwrap_or_default());
+    }
+    if let Some(path) = keys.said("metrics.prometheus.path") {
+        options = options.path(path.value.text());
+    }
+    if let Some(namespace) = keys.said("metrics.namespace") {
+        options = options.page(PageOptions::default().namespace(namespace.value.text()));
+    }
+    config.prometheus = Some(options);
+}
+
+/// Nothing to do: [`missing`] tells.
+#[cfg(not(feature = "prometheus"))]
+pub(in crate::config) fn prometheus(_: &mut Config) {}
