@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Number of buffers kept for reuse.
@@ -43,7 +43,12 @@ pub(crate) struct Lane<T> {
     /// The bit of a failed delivery; the next bit means an overload.
     trouble: Trouble,
     wake: Wake,
+    /// Saves what is left when the lane is given up.
+    rescue: OnceLock<Rescue<T>>,
 }
+
+/// Takes what waits in a queue that is given up, and saves what it can. Returns how many records that are.
+pub(crate) type Rescue<T> = Box<dyn Fn(Vec<(T, u64)>) -> u64 + Send + Sync>;
 
 /// Wakes the pump.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
@@ -104,14 +109,25 @@ impl<T: Send> AnyLane for Lane<T> {
 
     fn give_up(&self, reason: DropReason) {
         let mut state = self.lock();
-        if state.given_up.is_none() {
-            state.given_up = Some(reason);
+        let is_first = state.given_up.is_none();
+        state.given_up.get_or_insert(reason);
+        let items = std::mem::take(&mut state.items);
+        drop(state);
+        if is_first {
+            // Without the lock, as it may write to a disk and the pump waits for nobody's. What comes meanwhile is counted by whom it comes from.
+            let waiting = items.into_iter().filter_map(|item| match item {
+                Item::Work(work, records) => Some((work, records)),
+                // Dropping it tells that nobody waits for this lane any more.
+                Item::Marker(_) => None,
+            });
+            // A thread that panicked may have left anything behind.
+            let rescue = self.rescue.get().filter(|_| reason != DropReason::ThreadDied);
+            let saved = rescue.map_or(0, |rescue| rescue(waiting.collect()));
+            self.counts.spooled(saved);
             let pending = self.counts.read().pending;
             self.counts.dropped(reason, pending);
             self.health.lost(pending);
         }
-        // This drops the markers too, so nobody waits for this lane any more.
-        state.items.clear();
         self.changed.notify_all();
     }
 }
@@ -139,7 +155,31 @@ impl<T: Send> Lane<T> {
         };
         let trouble = 1 << (2 * index);
         let (state, changed) = (Mutex::new(state), Condvar::new());
-        Lane { state, changed, name: name.into(), limit, counts, health, deadline, trouble, wake }
+        let (name, rescue) = (name.into(), OnceLock::new());
+        Lane { state, changed, name, limit, counts, health, deadline, trouble, wake, rescue }
+    }
+
+    /// Has `rescue` save what is left when the lane is given up.
+    pub(crate) fn rescued_by(&self, rescue: Rescue<T>) {
+        // Set once, before the lane's thread starts.
+        let _ = self.rescue.set(rescue);
+    }
+
+    /// Counts records that an earlier run left on disk.
+    pub(crate) fn found(&self, records: u64) {
+        self.counts.input(records);
+        self.counts.spooled(records);
+    }
+
+    /// Counts records that now wait on disk. Not to be called once the rescue was.
+    pub(crate) fn spooled(&self, records: u64) {
+        self.counts.spooled(records);
+    }
+
+    /// Counts the outcome of records that waited on disk. Not to be called once the rescue was.
+    pub(crate) fn unspooled(&self, records: u64, outcome: Outcome) {
+        self.counts.unspooled(records);
+        self.put(outcome);
     }
 
     pub(crate) fn deadline(&self) -> &Deadline {
@@ -174,7 +214,8 @@ impl<T: Send> Lane<T> {
         mut idle: impl FnMut(&mut E) -> Option<Outcome>,
         finish: impl FnOnce(&mut E) -> Outcome,
     ) {
-        let mut wait_long = true;
+        // Something may be held from an earlier run.
+        let mut wait_long = false;
         let worked = catch_unwind(AssertUnwindSafe(|| {
             loop {
                 match self.next(wait_long) {
@@ -263,12 +304,15 @@ impl<T: Send> Lane<T> {
         }
     }
 
-    fn count(&self, outcome: Outcome) {
+    pub(crate) fn count(&self, outcome: Outcome) {
         let state = self.lock();
         // `give_up` has counted these records already.
-        if state.given_up.is_some() {
-            return;
+        if state.given_up.is_none() {
+            self.put(outcome);
         }
+    }
+
+    fn put(&self, outcome: Outcome) {
         self.counts.output(outcome.delivered);
         if let Some((reason, lost)) = outcome.dropped {
             self.counts.dropped(reason, lost);

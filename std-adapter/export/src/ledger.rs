@@ -44,10 +44,16 @@ pub enum DropReason {
     RateLimited,
     /// A signal handler made the record while its thread was writing another one.
     Reentrant,
+    /// It could not be delivered, and the spool held its limit already.
+    SpoolFull,
+    /// It could not be delivered, and the spool could not be written: the disk is full, say.
+    SpoolError,
+    /// What the spool holds is not what was written to it.
+    SpoolCorrupt,
 }
 
 impl DropReason {
-    const ALL: [DropReason; 16] = [
+    const ALL: [DropReason; 19] = [
         DropReason::RingFull,
         DropReason::NoRecorder,
         DropReason::Malformed,
@@ -64,6 +70,9 @@ impl DropReason {
         DropReason::UnknownParent,
         DropReason::RateLimited,
         DropReason::Reentrant,
+        DropReason::SpoolFull,
+        DropReason::SpoolError,
+        DropReason::SpoolCorrupt,
     ];
 
     /// The name in the metric `throughline.records`.
@@ -85,6 +94,9 @@ impl DropReason {
             DropReason::UnknownParent => "unknown_parent",
             DropReason::RateLimited => "rate_limited",
             DropReason::Reentrant => "reentrant",
+            DropReason::SpoolFull => "spool_full",
+            DropReason::SpoolError => "spool_error",
+            DropReason::SpoolCorrupt => "spool_corrupt",
         }
     }
 }
@@ -106,7 +118,7 @@ pub struct Ledger {
     pub exporters: Vec<(String, Hop)>,
 }
 
-/// One hop: `input = output + absorbed + pending + Σ dropped`.
+/// One hop: `input = output + absorbed + pending + spooled + Σ dropped`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Hop {
@@ -118,6 +130,9 @@ pub struct Hop {
     pub absorbed: u64,
     /// Number of records that are still there.
     pub pending: u64,
+    /// Number of records that wait on disk in a [spool](crate::SpoolConfig), for a later attempt or the next
+    /// run. Those that an earlier run left there count as having come in.
+    pub spooled: u64,
     /// Number of records dropped, by reason. Reasons without records are left out.
     pub dropped: Vec<(DropReason, u64)>,
 }
@@ -134,6 +149,7 @@ impl Hop {
         self.output += other.output;
         self.absorbed += other.absorbed;
         self.pending += other.pending;
+        self.spooled += other.spooled;
         for (reason, n) in &other.dropped {
             match self.dropped.iter_mut().find(|(r, _)| r == reason) {
                 Some((_, sum)) => *sum += n,
@@ -180,7 +196,8 @@ impl fmt::Display for Ledger {
                 continue;
             }
             write!(f, "{name}: {} in, {} out", hop.input, hop.output)?;
-            for (what, n) in [("absorbed", hop.absorbed), ("pending", hop.pending)] {
+            for (what, n) in [("absorbed", hop.absorbed), ("pending", hop.pending), ("spooled", hop.spooled)]
+            {
                 if n > 0 {
                     write!(f, ", {n} {what}")?;
                 }
@@ -212,6 +229,7 @@ pub struct HopCells {
     input: AtomicU64,
     output: AtomicU64,
     absorbed: AtomicU64,
+    spooled: AtomicU64,
     dropped: [AtomicU64; DropReason::ALL.len()],
 }
 
@@ -231,6 +249,16 @@ impl HopCells {
         self.absorbed.fetch_add(n, Ordering::Release);
     }
 
+    /// Counts `n` records that now wait on disk.
+    pub fn spooled(&self, n: u64) {
+        self.spooled.fetch_add(n, Ordering::Release);
+    }
+
+    /// Counts `n` records that wait on disk no longer.
+    pub fn unspooled(&self, n: u64) {
+        self.spooled.fetch_sub(n, Ordering::Release);
+    }
+
     /// Counts `n` records dropped for `reason`.
     pub fn dropped(&self, reason: DropReason, n: u64) {
         self.dropped[reason as usize].fetch_add(n, Ordering::Release);
@@ -244,11 +272,11 @@ impl HopCells {
             .map(|reason| (reason, load(&self.dropped[reason as usize])))
             .filter(|(_, n)| *n > 0)
             .collect();
-        let (output, absorbed) = (load(&self.output), load(&self.absorbed));
+        let (output, absorbed, spooled) = (load(&self.output), load(&self.absorbed), load(&self.spooled));
         // Read `input` last, so that it includes everything that has gone on by now.
         let input = load(&self.input);
-        let gone = output + absorbed + dropped.iter().map(|(_, n)| n).sum::<u64>();
-        Hop { input, output, absorbed, pending: input.saturating_sub(gone), dropped }
+        let gone = output + absorbed + spooled + dropped.iter().map(|(_, n)| n).sum::<u64>();
+        Hop { input, output, absorbed, pending: input.saturating_sub(gone), spooled, dropped }
     }
 }
 
@@ -326,7 +354,7 @@ mod tests {
             cells.pump.dropped(reason, i as u64 + 1);
         }
         let hop = cells.read().pump;
-        assert_eq!(hop.dropped_total(), 136);
+        assert_eq!(hop.dropped_total(), 190);
         assert_eq!(hop.dropped_for(DropReason::WriteError), 10);
     }
 }

@@ -139,6 +139,8 @@ pub enum SendError {
         attempts: u32,
         /// What went wrong last.
         last: String,
+        /// When the collector wants to be asked again, if it said so.
+        retry_after: Option<Duration>,
         /// Whether the deadline that the caller gave came before the end of the time for retries.
         by_caller: bool,
     },
@@ -224,6 +226,27 @@ impl Client {
         deadline: &Deadline,
         failed: impl Fn(&str),
     ) -> Result<Delivered, SendError> {
+        self.send_within(signal, body, deadline, self.config.retry_for, failed)
+    }
+
+    /// A single attempt.
+    pub(super) fn send_once(
+        &mut self,
+        signal: Signal,
+        body: &[u8],
+        deadline: &Deadline,
+    ) -> Result<Delivered, SendError> {
+        self.send_within(signal, body, deadline, Duration::ZERO, |_| ())
+    }
+
+    fn send_within(
+        &mut self,
+        signal: Signal,
+        body: &[u8],
+        deadline: &Deadline,
+        retry_for: Duration,
+        failed: impl Fn(&str),
+    ) -> Result<Delivered, SendError> {
         let Client { config, stats, transports, json, compressed } = self;
         let target = config.target(signal);
         let encoded = match target.protocol {
@@ -235,14 +258,15 @@ impl Client {
             _ => body,
         };
         let encoded = target.compression.apply(encoded, compressed);
-        let give_up = Deadline::within(config.retry_for);
+        let give_up = Deadline::within(retry_for);
         let mut pause = config.first_backoff;
         let mut attempts = 0;
         let mut last = String::from("the deadline had passed");
+        let mut retry_after = None;
         let url = shown_url(&target.url).to_owned();
         let error = loop {
             let Some(timeout) = deadline.left_of(target.timeout) else {
-                break SendError::Deadline { url, attempts, last, by_caller: true };
+                break SendError::Deadline { url, attempts, last, retry_after, by_caller: true };
             };
             attempts += 1;
             stats.attempts += 1;
@@ -260,14 +284,15 @@ impl Client {
                 Attempt::Impossible(reason) => break SendError::Request { url, reason },
                 Attempt::Later { why, after } => {
                     last = why;
+                    retry_after = after;
                     let wanted = after.unwrap_or_else(|| jitter(pause));
                     pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
                     if !give_up.is_after(wanted) {
-                        break SendError::Deadline { url, attempts, last, by_caller: false };
+                        break SendError::Deadline { url, attempts, last, retry_after, by_caller: false };
                     }
                     failed(&format!("{url} did not take a request: {last}; trying again; {CHECK}"));
                     if !deadline.pause(wanted) {
-                        break SendError::Deadline { url, attempts, last, by_caller: true };
+                        break SendError::Deadline { url, attempts, last, retry_after, by_caller: true };
                     }
                 }
             }
@@ -285,6 +310,11 @@ impl Client {
     pub fn config(&self) -> &ClientConfig {
         &self.config
     }
+}
+
+/// The pause after so many failures before this one, as between attempts at one request.
+pub(super) fn backoff(first: Duration, failures: u32) -> Duration {
+    jitter(first.saturating_mul(1 << failures.min(16)).min(LONGEST_PAUSE))
 }
 
 /// Between half of `pause` and all of it, so that clients that failed together do not return together.
@@ -319,8 +349,14 @@ mod tests {
         assert_eq!(refused("").to_string(), format!("http://a/v1/traces answered 404: {hint}"));
         assert_eq!(refused("gone").to_string(), format!("http://a/v1/traces answered 404 (gone): {hint}"));
         assert_eq!(
-            SendError::Deadline { url: url(), attempts: 2, last: "refused".into(), by_caller: false }
-                .to_string(),
+            SendError::Deadline {
+                url: url(),
+                attempts: 2,
+                last: "refused".into(),
+                retry_after: None,
+                by_caller: false
+            }
+            .to_string(),
             "http://a/v1/traces did not take the request in 2 attempt(s): refused; check that a collector listens there, for this protocol"
         );
         assert_eq!(

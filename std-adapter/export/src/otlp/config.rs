@@ -3,6 +3,7 @@
 use super::compress::Compression;
 use super::protocol::{Protocol, Signal};
 use super::tls::Tls;
+use crate::SpoolConfig;
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -28,6 +29,7 @@ pub struct ClientConfig {
     targets: Box<[Target; 3]>,
     pub(super) retry_for: Duration,
     pub(super) first_backoff: Duration,
+    spool: Option<SpoolConfig>,
 }
 
 /// Where one signal goes and how.
@@ -167,6 +169,7 @@ impl ClientConfig {
             targets: Box::new(Signal::ALL.map(|_| target.clone())),
             retry_for: Duration::from_secs(60),
             first_backoff: Duration::from_millis(500),
+            spool: None,
         };
         Ok(config.with_urls())
     }
@@ -235,6 +238,22 @@ impl ClientConfig {
     pub fn first_backoff(mut self, pause: Duration) -> Self {
         self.first_backoff = pause;
         self
+    }
+
+    /// Keeps on disk what cannot be delivered, and delivers it later, in order, by the next run of the program if need be. With a spool a request is tried once before
+    /// it is spooled; then the spool is tried, with growing pauses, for as long as it takes. A [`Client`](super::Client) by itself has no use for it.
+    #[must_use]
+    pub fn spool(mut self, spool: SpoolConfig) -> Self {
+        self.spool = Some(spool);
+        self
+    }
+
+    /// The spool of a lane of this name, in a folder of its own.
+    pub(super) fn spool_of(&self, name: &str) -> Option<SpoolConfig> {
+        let spool = self.spool.as_ref()?;
+        // Whatever a name has in it, it is one folder.
+        let name = name.replace(['/', '\\'], "_");
+        Some(SpoolConfig { dir: spool.dir.join(name), ..spool.clone() })
     }
 
     /// Compresses bodies.

@@ -1,11 +1,10 @@
 //! OTLP as an exporter of the pump: each signal is encoded as it comes, and has a queue and a thread of its own for its requests.
 
-use super::{
-    Client, ClientConfig, Counts, LogEncoder, MetricEncoder, Options, SendError, Signal, Site, TraceEncoder,
-};
+use super::delivery::Delivery;
+use super::{Client, ClientConfig, Counts, LogEncoder, MetricEncoder, Options, Signal, Site, TraceEncoder};
 use crate::attached::{Launch, Limits};
-use crate::lane::{Feed, Lane, Outcome, When};
-use crate::ledger::{Cells, DropReason};
+use crate::lane::{Feed, Lane, When};
+use crate::ledger::Cells;
 use crate::view::{Fields, LogView, PointView, SpanView};
 use crate::{AnyLane, Done, Health, Resource};
 use std::io;
@@ -47,13 +46,14 @@ impl OtlpExporter {
                 continue;
             }
             let lane = Arc::clone(&feed.lane);
-            let mut client = Client::new(client.clone());
+            let spool = client.spool_of(&lane_name(name, signal));
+            let mut delivery = Delivery::new(Client::new(client.clone()), signal, spool, &lane);
             let work = move || {
                 lane.run(
-                    &mut client,
-                    |client, body, records| deliver(&lane, client, signal, body, records),
-                    |_| None,
-                    |_| Outcome::default(),
+                    &mut delivery,
+                    |delivery, body, records| delivery.deliver(&lane, body, records),
+                    |delivery| delivery.idle(&lane),
+                    |delivery| delivery.finish(&lane),
                 );
             };
             (launch.spawn)(&lane_name(name, signal), Box::new(work))?;
@@ -252,32 +252,4 @@ impl OtlpExporter {
 /// The name of a signal's hop in the ledger, and of its thread.
 fn lane_name(name: &str, signal: Signal) -> String {
     format!("{name}.{}", signal.as_str())
-}
-
-/// Delivers a body, or gives it up.
-fn deliver(lane: &Lane<Vec<u8>>, client: &mut Client, signal: Signal, body: &[u8], records: u64) -> Outcome {
-    let deadline = lane.deadline();
-    match client.send_watched(signal, body, deadline, |why| lane.failing(why)) {
-        Ok(delivered) => {
-            lane.working();
-            if !delivered.is_whole() {
-                lane.warn(&delivered.to_string());
-            }
-            // Points are not in the ledger, so what is rejected of them is told alone.
-            let rejected = delivered.rejected.min(records);
-            let dropped = (rejected > 0).then_some((DropReason::Rejected, rejected));
-            Outcome { delivered: records - rejected, dropped }
-        }
-        Err(error) => {
-            lane.failing(&error.to_string());
-            let reason = match error {
-                SendError::Deadline { by_caller: true, .. } => DropReason::Shutdown,
-                SendError::Deadline { .. }
-                | SendError::Certificate { .. }
-                | SendError::ClientCertificate { .. } => DropReason::Unreachable,
-                _ => DropReason::Refused,
-            };
-            Outcome { delivered: 0, dropped: Some((reason, records)) }
-        }
-    }
 }

@@ -7,6 +7,7 @@ mod attempt;
 mod client;
 mod compress;
 mod config;
+mod delivery;
 mod encode;
 mod environment;
 mod exporter;

@@ -1,0 +1,322 @@
+//! The files of a spool: appending at one end, reading and deleting at the other.
+
+use super::frame::{HEADER, Header, crc32};
+use std::collections::VecDeque;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// A segment is begun when the last has this share of the limit, so that space comes free in pieces.
+const SHARE: u64 = 16;
+/// No segment needs to be smaller than this.
+const SMALLEST: u64 = 64 * 1024;
+
+/// A spool that this program holds.
+#[derive(Debug)]
+pub(crate) struct Spool {
+    dir: PathBuf,
+    max_bytes: u64,
+    /// Oldest first.
+    segments: VecDeque<Segment>,
+    /// The last segment, while it is being appended to.
+    writing: Option<File>,
+    reading: Option<File>,
+    /// Where in the first segment the next frame begins.
+    offset: u64,
+    /// Records delivered or found lost, ever.
+    done: u64,
+    /// Records appended, ever.
+    appended: u64,
+    /// Of the frame at the front, once it was read.
+    front: Option<Header>,
+    body: Vec<u8>,
+    cursor: File,
+    /// Held until the spool is dropped.
+    _lock: File,
+}
+
+#[derive(Debug)]
+struct Segment {
+    number: u64,
+    /// Bytes of whole frames, or of the file when it is not of this run.
+    len: u64,
+}
+
+/// What is at the front of a spool.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Front<'s> {
+    Empty,
+    /// The oldest batch and the number of records in it.
+    Batch(&'s [u8], u64),
+    /// Records in front of the next readable batch were lost: what is in the file is not what was written.
+    Lost(u64),
+}
+
+/// A batch was not taken.
+#[derive(Debug)]
+pub(crate) enum AppendError {
+    Full,
+    Io(io::Error),
+}
+
+impl Spool {
+    /// Opens the spool in `dir`, and makes it if it is not there. What an earlier run left is at its front. Reads every frame's header.
+    pub(crate) fn open(dir: &Path, max_bytes: u64) -> io::Result<Spool> {
+        fs::create_dir_all(dir)?;
+        let open = |name: &str| {
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(dir.join(name))
+        };
+        let lock = open("lock")?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => {
+                io::Error::other("another program uses it; give each a folder of its own")
+            }
+            TryLockError::Error(error) => error,
+        })?;
+        let mut cursor = open("cursor")?;
+        let known = read_cursor(&mut cursor);
+        let mut segments = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            let Some(number) = number_of(&entry.file_name().to_string_lossy()) else { continue };
+            segments.push(Segment { number, len: entry.metadata()?.len() });
+        }
+        segments.sort_by_key(|segment| segment.number);
+        // A program that was killed before it could delete a segment had noted the next.
+        if let Some((number, ..)) = known {
+            for old in segments.extract_if(.., |segment| segment.number < number) {
+                fs::remove_file(path_of(dir, old.number))?;
+            }
+        }
+        let first = segments.first().map(|segment| segment.number);
+        let offset = known.filter(|known| Some(known.0) == first).map_or(0, |known| known.1);
+        let mut spool = Spool {
+            dir: dir.into(),
+            max_bytes,
+            segments: segments.into(),
+            writing: None,
+            reading: None,
+            offset,
+            done: 0,
+            appended: 0,
+            front: None,
+            body: Vec::new(),
+            cursor,
+            _lock: lock,
+        };
+        let (before, after) = spool.scan();
+        spool.done = known.map(|known| known.2).or(before).unwrap_or(0);
+        spool.appended = after.unwrap_or(0).max(spool.done);
+        Ok(spool)
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    /// Records that wait, or turn out to be lost when they are read.
+    pub(crate) fn records(&self) -> u64 {
+        self.appended - self.done
+    }
+
+    /// Appends a batch and has it written to the disk. If that fails, the spool is as it was.
+    pub(crate) fn append(&mut self, body: &[u8], records: u64) -> Result<(), AppendError> {
+        let too_long = || AppendError::Io(io::Error::other("the batch is longer than 4 GiB"));
+        let header = Header::of(body, self.appended, records).ok_or_else(too_long)?;
+        let used: u64 = self.segments.iter().map(|segment| segment.len).sum();
+        if used.saturating_add(header.frame_len()) > self.max_bytes {
+            return Err(AppendError::Full);
+        }
+        self.write(&header, body).map_err(AppendError::Io)
+    }
+
+    fn write(&mut self, header: &Header, body: &[u8]) -> io::Result<()> {
+        let limit = (self.max_bytes / SHARE).max(SMALLEST);
+        if self.segments.back().is_some_and(|last| last.len >= limit) {
+            self.writing = None;
+        }
+        if self.writing.is_none() {
+            let last = self.segments.back().map(|last| last.number + 1);
+            let number = last.unwrap_or_else(|| self.next_number());
+            let path = path_of(&self.dir, number);
+            self.writing = Some(OpenOptions::new().write(true).create_new(true).open(path)?);
+            self.segments.push_back(Segment { number, len: 0 });
+            // So that the name survives too. Where folders cannot be synced, it does so by other means or not at all.
+            let _ = File::open(&self.dir).and_then(|dir| dir.sync_all());
+        }
+        let (Some(file), Some(segment)) = (&mut self.writing, self.segments.back_mut()) else {
+            return Ok(());
+        };
+        let frame = [&header.to_bytes()[..], body].concat();
+        let written = file.write_all(&frame).and_then(|()| file.sync_data());
+        if written.is_ok() {
+            segment.len += frame.len() as u64;
+            self.appended = header.after();
+            return Ok(());
+        }
+        // What was written in part must not be read. If it cannot be cut off, another segment is begun; the reader knows where this one ends.
+        let is_cut = file.set_len(segment.len).and_then(|()| file.seek(SeekFrom::Start(segment.len))).is_ok();
+        if !is_cut || segment.len == 0 {
+            self.writing = None;
+        }
+        if segment.len == 0 {
+            let number = segment.number;
+            self.segments.pop_back();
+            let _ = fs::remove_file(path_of(&self.dir, number));
+        }
+        written
+    }
+
+    /// The number of the first segment of an empty spool: one that was not used before.
+    fn next_number(&mut self) -> u64 {
+        read_cursor(&mut self.cursor).map_or(1, |(number, ..)| number.max(1))
+    }
+
+    /// What is at the front. It stays there until [`pop`](Self::pop), except for losses, which are told once.
+    pub(crate) fn front(&mut self) -> Front<'_> {
+        while self.front.is_none() {
+            let Some(segment) = self.segments.front() else { break };
+            if self.offset >= segment.len {
+                self.next_segment();
+                continue;
+            }
+            match self.read_frame() {
+                Some(header) => self.front = Some(header),
+                None => self.offset = u64::MAX,
+            }
+        }
+        // Of what was popped before its time nothing is lost.
+        let up_to = self.front.map_or(self.appended, |header| header.before).max(self.done);
+        let lost = up_to - self.done;
+        if lost > 0 {
+            self.done = up_to;
+            return Front::Lost(lost);
+        }
+        match self.front {
+            Some(header) => Front::Batch(&self.body, header.records),
+            None => Front::Empty,
+        }
+    }
+
+    /// Removes the batch at the front.
+    pub(crate) fn pop(&mut self) {
+        let Some(header) = self.front.take() else { return };
+        self.offset += header.frame_len();
+        self.done = self.done.max(header.after());
+        if self.segments.front().is_some_and(|segment| self.offset >= segment.len) {
+            self.next_segment();
+        } else {
+            self.note();
+        }
+    }
+
+    /// Deletes the first segment.
+    fn next_segment(&mut self) {
+        let Some(segment) = self.segments.pop_front() else { return };
+        if self.segments.is_empty() {
+            self.writing = None;
+        }
+        (self.offset, self.reading) = (0, None);
+        let next = self.segments.front().map_or(segment.number + 1, |next| next.number);
+        // Noted first: if the program is killed in between, the segment is deleted when it is found.
+        self.note_at(next);
+        let _ = fs::remove_file(path_of(&self.dir, segment.number));
+    }
+
+    fn note(&mut self) {
+        if let Some(number) = self.segments.front().map(|segment| segment.number) {
+            self.note_at(number);
+        }
+    }
+
+    /// Notes how far the spool has been delivered. If that fails, a later run delivers something twice.
+    fn note_at(&mut self, number: u64) {
+        let mut bytes = [0; CURSOR];
+        bytes[..8].copy_from_slice(&number.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.offset.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.done.to_le_bytes());
+        let crc = crc32(&bytes[..24]);
+        bytes[24..].copy_from_slice(&crc.to_le_bytes());
+        let _ = self.cursor.seek(SeekFrom::Start(0)).and_then(|_| self.cursor.write_all(&bytes));
+    }
+
+    /// The next frame of the first segment, its body in `body`. Skips what is damaged; `None` if the rest of the segment has no whole frame.
+    fn read_frame(&mut self) -> Option<Header> {
+        let segment = self.segments.front()?;
+        let (number, end) = (segment.number, segment.len);
+        if self.reading.is_none() {
+            self.reading = File::open(path_of(&self.dir, number)).ok();
+        }
+        let file = self.reading.as_mut()?;
+        loop {
+            let (offset, header) = next_header(file, self.offset)?;
+            self.offset = offset;
+            if header.frame_len() > end.checked_sub(offset)? {
+                return None;
+            }
+            self.body.resize(header.body_len as usize, 0);
+            file.read_exact(&mut self.body).ok()?;
+            if crc32(&self.body) == header.body_crc {
+                return Some(header);
+            }
+            self.offset += header.frame_len();
+        }
+    }
+
+    /// The counts before the first and after the last frame whose header can be read, a body cut short at the end included.
+    fn scan(&self) -> (Option<u64>, Option<u64>) {
+        let (mut before, mut after) = (None, None);
+        let mut offset = self.offset;
+        for segment in &self.segments {
+            let Ok(mut file) = File::open(path_of(&self.dir, segment.number)) else { continue };
+            while let Some((at, header)) = next_header(&mut file, offset) {
+                before = before.or(Some(header.before));
+                after = after.max(Some(header.after()));
+                offset = at + header.frame_len();
+            }
+            offset = 0;
+        }
+        (before, after)
+    }
+}
+
+/// The header at `offset`, or if that is damaged the next one that is whole, and where it is. The file is then at its body.
+fn next_header(file: &mut File, offset: u64) -> Option<(u64, Header)> {
+    if let Some(header) = read_header(file, offset) {
+        return Some((offset, header));
+    }
+    file.seek(SeekFrom::Start(offset)).ok()?;
+    let mut rest = Vec::new();
+    file.read_to_end(&mut rest).ok()?;
+    let is_header = |bytes: &[u8]| bytes.first_chunk().is_some_and(|bytes| Header::read(bytes).is_some());
+    let skipped = (0..rest.len()).find(|at| is_header(&rest[*at..]))?;
+    let found = offset + skipped as u64;
+    Some((found, read_header(file, found)?))
+}
+
+fn read_header(file: &mut File, offset: u64) -> Option<Header> {
+    file.seek(SeekFrom::Start(offset)).ok()?;
+    let mut bytes = [0; HEADER];
+    file.read_exact(&mut bytes).ok()?;
+    Header::read(&bytes)
+}
+
+/// Number of a segment, offset in it, records done, checksum.
+const CURSOR: usize = 28;
+
+fn read_cursor(file: &mut File) -> Option<(u64, u64, u64)> {
+    file.seek(SeekFrom::Start(0)).ok()?;
+    let mut bytes = [0; CURSOR];
+    file.read_exact(&mut bytes).ok()?;
+    let word = |at: usize| bytes[at..at + 8].try_into().map(u64::from_le_bytes).unwrap_or(0);
+    (bytes[24..] == crc32(&bytes[..24]).to_le_bytes()).then(|| (word(0), word(8), word(16)))
+}
+
+fn path_of(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{number:016x}.spool"))
+}
+
+fn number_of(name: &str) -> Option<u64> {
+    u64::from_str_radix(name.strip_suffix(".spool")?, 16).ok()
+}
