@@ -22,8 +22,8 @@ pub use init::{Guard, InitError, ShutdownReport, init, init_from_env, ledger};
 pub use pump::Stage;
 pub use throughline_export::ledger::{DropReason, Hop, Ledger};
 pub use throughline_export::{
-    Deadline, ExportError, Exporter, Host, REDACTED, ReadMetrics, Redaction, Resource, SpoolConfig, Wants, chrome, log,
-    message, otlp, terminal, text, view,
+    Deadline, ExportError, Exporter, Host, REDACTED, ReadMetrics, Redaction, Resource, SpoolConfig, Wants,
+    chrome, log, message, otlp, terminal, text, view,
 };
 
 /// Compiles the code blocks of this page as doctests.
