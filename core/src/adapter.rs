@@ -39,6 +39,8 @@ mod without_loom {
         pub use crate::metrics::histogram::{
             MAX_SCALE, bucket_count, cells as histogram_cells, position, upper_bound,
         };
+        #[cfg(feature = "std")]
+        pub use crate::metrics::negative::take_negative;
         pub use crate::metrics::read::{HistogramReading, Reading, Series, for_each};
         pub use crate::metrics::series::SeriesKey;
         pub use crate::metrics::shape::{fraction_bits, is_summary, scale};
@@ -48,7 +50,7 @@ mod without_loom {
     /// Records as a reader sees them.
     pub mod record {
         pub use crate::record::*;
-        pub use crate::span::{LINK_FIELD, NAME_FIELD};
+        pub use crate::span::{KEY_FIELD, LINK_FIELD, NAME_FIELD};
         pub use crate::value::{Extended, ExtendedValue, List};
     }
 

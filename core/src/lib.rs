@@ -35,6 +35,7 @@
 //! | `defmt` | `defmt::Format` for public types |
 //! | `tracing-core` | conversions between [`Level`] and `tracing_core::Level` |
 //! | `embassy-time` | `Clock::embassy()` |
+//! | `futures-core` | streams in [`Instrument`] |
 
 #![no_std]
 
@@ -100,6 +101,18 @@ mod version;
 #[cfg(not(loom))]
 mod wire;
 
+/// Values for fields, by the names that `tracing` has for them: for [`Span::record`], where `%` and `?` cannot stand.
+///
+/// ```
+/// use throughline::{field, info_span};
+/// let span = info_span!("query", user = field::Empty);
+/// span.record("user", field::display("ada"));
+/// ```
+#[cfg(not(loom))]
+pub mod field {
+    pub use crate::fields::{Empty, debug, display};
+}
+
 pub use ring::Slots;
 pub use value::{SpanKind, Status, Value};
 
@@ -129,7 +142,7 @@ pub mod __private {
     pub use crate::event::event;
     pub use crate::fields::via as values;
     pub use crate::fields::{Debug, Display};
-    pub use crate::future::{Instrument, instrument_result};
+    pub use crate::future::{Instrument, Instrumented, instrument_result, poll_stream};
     pub use crate::level::STATIC_MIN;
     pub use crate::metrics::entry::Entry;
     pub use crate::metrics::histogram::cells as histogram_cells;

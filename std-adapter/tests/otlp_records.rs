@@ -6,16 +6,18 @@ use opentelemetry_proto::tonic::{
     collector::{logs::v1::ExportLogsServiceRequest, trace::v1::ExportTraceServiceRequest},
     common::v1::{AnyValue, KeyValue, any_value::Value as V},
     logs::v1::LogRecord,
-    trace::v1::Span,
+    trace::v1::Span as SpanRecord,
 };
 use proptest::prelude::*;
 use prost::Message;
 use std::collections::{HashMap, HashSet};
+use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use throughline::adapter::ring::{Mode, Slot};
 use throughline::adapter::{metrics::Cell, recorder};
 use throughline::{
-    Clock, Context, Instrument, Recorder, StaticStr, Status, TraceContext, info, instrument, record, span,
+    Clock, Context, Instrument, Recorder, Span, StaticStr, Status, TraceContext, field, info, instrument,
+    record, span,
 };
 use throughline_std::{Resource, Stage, otlp::Options};
 
@@ -61,7 +63,7 @@ fn bodies(stage: &mut Option<Stage>) -> Vec<(Vec<u8>, u64)> {
     bodies
 }
 
-fn spans(stage: &mut Option<Stage>) -> Vec<Span> {
+fn spans(stage: &mut Option<Stage>) -> Vec<SpanRecord> {
     let mut spans = Vec::new();
     for (body, records) in bodies(stage) {
         let request = ExportTraceServiceRequest::decode(&*body).unwrap();
@@ -84,7 +86,7 @@ fn logs(stage: &mut Option<Stage>) -> Vec<LogRecord> {
     scopes.flat_map(|scope| scope.log_records).collect()
 }
 
-fn named<'a>(spans: &'a [Span], name: &str) -> &'a Span {
+fn named<'a>(spans: &'a [SpanRecord], name: &str) -> &'a SpanRecord {
     let mut found = spans.iter().filter(|span| span.name == name);
     let span = found.next().unwrap_or_else(|| panic!("no {name} in {spans:?}"));
     assert!(found.next().is_none(), "{name} twice");
@@ -315,6 +317,63 @@ fn names_given_later_and_links_are_the_spans_own() {
     assert_eq!(links, expected);
 }
 
+#[test]
+fn fields_recorded_under_keys_that_no_callsite_knows_are_the_spans_own() {
+    let mut stage = stage();
+    {
+        let query = span!("query", rows = throughline::Empty, table = "users");
+        query.record("rows", 1).record("rows", 42);
+        let key = String::from("table");
+        Span::current().record(&key, "orders").record("cached", true).record("plan", field::debug(Some(1)));
+        let child = span!("child");
+        query.context().record("late", -1_i64);
+        Span::current().set_name("renamed");
+        Span::current().follows_from(&query);
+        drop(child);
+        // It was declared absent, and stays so.
+        drop(span!("empty", rows = throughline::Empty));
+    }
+    let spans = spans(&mut stage);
+    let expected = [
+        int("rows", 42),
+        text("table", "orders"),
+        kv("cached", V::BoolValue(true)),
+        text("plan", "Some(1)"),
+        int("late", -1),
+    ];
+    let found = &named(&spans, "query").attributes;
+    assert_eq!(found.len(), expected.len(), "{found:?}");
+    assert!(expected.iter().all(|kv| found.contains(kv)), "{found:?}");
+    let renamed = named(&spans, "renamed");
+    assert_eq!((&*renamed.attributes, renamed.links.len()), (&[][..], 1));
+    assert_eq!(named(&spans, "empty").attributes, []);
+}
+
+#[test]
+fn a_future_that_runs_in_the_current_span_ends_none() {
+    let mut stage = stage();
+    let run = |mut future: Pin<Box<dyn Future<Output = ()> + Send>>| {
+        assert!(
+            future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_ready()
+        );
+    };
+    let request = span!("request");
+    let part = Box::pin(async { drop(span!("part")) }.in_current_span());
+    let other = Box::pin(async { drop(span!("other")) }.instrument(request.context()));
+    let unpolled = async {}.instrument(Span::current());
+    std::thread::scope(|scope| _ = scope.spawn(|| run(part)));
+    let apart = span!(root: true, "apart");
+    run(other);
+    drop((apart, unpolled, request));
+    let spans = spans(&mut stage);
+    let request = named(&spans, "request");
+    assert_eq!(request.status, None);
+    for name in ["part", "other"] {
+        assert_eq!(named(&spans, name).parent_span_id, request.span_id, "{name}");
+    }
+    assert_eq!(spans.len(), 4);
+}
+
 #[instrument(skip_all, follows_from = causes)]
 fn merge(causes: &[Context]) -> usize {
     causes.len()
@@ -418,7 +477,7 @@ fn threads_that_record_at_once_are_kept_apart() {
     assert_eq!(spans.len() as u64, THREADS * TRACES * 4);
     let ids: HashSet<_> = spans.iter().map(|span| span.span_id.clone()).collect();
     assert_eq!(ids.len(), spans.len());
-    let mut traces = HashMap::<_, Vec<&Span>>::new();
+    let mut traces = HashMap::<_, Vec<&SpanRecord>>::new();
     for span in &spans {
         traces.entry(&span.trace_id).or_default().push(span);
     }

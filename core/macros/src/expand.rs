@@ -44,7 +44,7 @@ fn expand(args: &Args, function: Function) -> Result<TokenStream> {
         let inner = in_future(args, &span, &hint, &syn::parse2(future.block.into_token_stream())?);
         let pin = call.func;
         quote!(#(#before)* #pin(async move { #inner }))
-    } else if let Some(statements) = returned::future(args, &span, &sig.output, body) {
+    } else if let Some(statements) = returned::polled(args, &span, &sig.output, body)? {
         statements
     } else if let Some(statements) = in_closure(args, &span, &function) {
         statements
@@ -71,7 +71,11 @@ fn span(args: &Args, function: &Function) -> Result<TokenStream> {
         return Err(Error::new(function.sig.ident.span(), message));
     }
     let mut fields = Fields::default();
-    for field in recorded.into_iter().chain(args.fields.0.iter().cloned()) {
+    for mut field in recorded.into_iter().chain(args.fields.0.iter().cloned()) {
+        if is_declaration(&field, &params) {
+            let krate = &args.krate;
+            field.value = parse_quote!(#krate::Empty);
+        }
         fields.push(field)?;
     }
     let name = match &args.name {
@@ -92,6 +96,17 @@ fn span(args: &Args, function: &Function) -> Result<TokenStream> {
         }
         #guard
     }))
+}
+
+/// Whether a field has a name and no value, which it gets later, as `fields(rows)` means for `tracing`: a word that is no argument of the function, and not
+/// written as constants are.
+fn is_declaration(field: &Field, params: &[Ident]) -> bool {
+    let Expr::Path(path) = &field.value else { return false };
+    let Some(name) = path.path.get_ident().filter(|_| field.is_its_own_name && field.sigil.is_none()) else {
+        return false;
+    };
+    let is_constant = name.to_string().chars().all(|c| !c.is_lowercase());
+    !is_constant && *name != "self" && !params.contains(name)
 }
 
 fn check_skipped(args: &Args, params: &[Ident]) -> Result<()> {
@@ -318,7 +333,7 @@ pub(crate) fn local(name: &str) -> Ident {
 
 impl Format {
     /// The position where the format was requested, for error messages.
-    fn span(self) -> Span {
+    pub(crate) fn span(self) -> Span {
         let (Format::Display(span) | Format::Debug(span)) = self;
         Span::mixed_site().located_at(span)
     }

@@ -42,7 +42,7 @@ use proc_macro::TokenStream;
 /// | `root`, `parent = None` | begins a new trace, whatever span is current | child of the current span |
 /// | `skip(a, b)` | arguments that are not recorded | |
 /// | `skip_all` | no argument is recorded | |
-/// | `fields(…)` | additional fields, written as in `span!`: `key = value`, `dotted.key = %display`, `"any key" = ?debug`, `%x`, `?x`, `x`. They are evaluated before the body and may use the function's arguments. A field with the name of an argument replaces that argument. | |
+/// | `fields(…)` | additional fields, written as in `span!`: `key = value`, `dotted.key = %display`, `"any key" = ?debug`, `%x`, `?x`, `x`. They are evaluated before the body and may use the function's arguments. A field with the name of an argument replaces that argument. A lower-case name by itself that is no argument, such as `rows`, is declared `Empty`, for `record!` to fill in. | |
 /// | `err` | a returned `Err` sets the span's status to error and is recorded as the field `error.message` with its `Display`; `err(Debug)` uses its `Debug`; `err(level = "warn")` also records an event | |
 /// | `ret` | the returned value (with `err`, the value in `Ok`) is recorded as the field `return` with its `Debug`; `ret(Display)` uses its `Display`; `ret(level = "debug")` records an event instead | |
 /// | `crate = path` | the path of `throughline`, for crates that re-export it | `::throughline` |
@@ -79,8 +79,9 @@ use proc_macro::TokenStream;
 /// When a function that is not `async` ends with `Box::pin(async move { … })`, as `async_trait` generates,
 /// the span is that of the future. In a function that returns `impl Future` or `Pin<Box<dyn Future>>`, the
 /// span begins at the call, is current while the function makes the future, and ends when the future
-/// completes. If the return type hides that it is a future, as `BoxFuture` does, the span covers only the
-/// making of the future: use `Instrument::instrument` there.
+/// completes. The same holds for `impl Stream` and `Pin<Box<dyn Stream>>`, whichever crate defines that
+/// `Stream`: the span ends when the stream returns `None`. If the return type hides what it is, as
+/// `BoxFuture` and `BoxStream` do, the span covers only the making of it: use `Instrument::instrument` there.
 #[proc_macro_attribute]
 pub fn instrument(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::instrument(args.into(), item.into()).into()

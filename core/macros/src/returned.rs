@@ -1,5 +1,5 @@
 //! Functions that need more than a closure around the body to handle the returned value: those that return a
-//! future without being `async`, and those with `#[track_caller]`.
+//! future without being `async`, or a stream, and those with `#[track_caller]`.
 
 use crate::args::Args;
 use crate::expand::{instrumented, local, without_impl};
@@ -7,48 +7,80 @@ use proc_macro2::{Group, Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Block, Expr, ExprAsync, ExprClosure, GenericArgument, Item, Lifetime, Path, PathArguments, ReturnType,
-    Type, TypeParamBound, parse_quote,
+    Block, Error, Expr, ExprAsync, ExprClosure, GenericArgument, Item, Lifetime, Path, PathArguments, Result,
+    ReturnType, Type, TypeParamBound, parse_quote,
 };
 
-/// The body of a function that returns `impl Future` or `Pin<Box<dyn Future>>`. The body runs in the span,
-/// and the future that it returns carries the span on.
-pub(crate) fn future(
+/// The body of a function that returns `impl Future` or `Pin<Box<dyn Future>>`, or the same with `Stream`: it runs in the span, and what it makes carries
+/// the span on.
+pub(crate) fn polled(
     args: &Args,
     span: &TokenStream,
     returns: &ReturnType,
     body: &Group,
-) -> Option<TokenStream> {
-    let ReturnType::Type(_, ty) = returns else { return None };
-    let pinned_in = match &**ty {
-        Type::ImplTrait(of) if of.bounds.iter().any(is_future) => None,
-        Type::Path(path) => Some(box_of(&path.path)?),
-        _ => return None,
+) -> Result<Option<TokenStream>> {
+    let ReturnType::Type(_, ty) = returns else { return Ok(None) };
+    let (polled, pinned_in) = match &**ty {
+        Type::ImplTrait(of) => (Polled::of(&of.bounds), None),
+        Type::Path(path) => match box_of(&path.path) {
+            Some((path, polled)) => (Some(polled), Some(path)),
+            None => return Ok(None),
+        },
+        _ => return Ok(None),
     };
+    let Some(polled) = polled else { return Ok(None) };
     let krate = &args.krate;
-    let (guard, output, made) = (local("span"), local("output"), local("future"));
+    let (guard, output, made) = (local("span"), local("output"), local("made"));
     let ty = without_impl(ty);
-    let instrumented = instrumented(args, &made.to_token_stream(), &guard, &output);
+    let instrumented = match &polled {
+        Polled::Future => instrumented(args, &made.to_token_stream(), &guard, &output),
+        Polled::Stream(stream) => {
+            if let Some(at) = args.err.as_ref().or(args.ret.as_ref()).map(|emit| emit.format.span()) {
+                let message = "`err` and `ret` look at what a function returns, and a stream has many items: record them where the stream makes them";
+                return Err(Error::new(at, message));
+            }
+            let name = local("Stream");
+            quote!({
+                #krate::__stream!(#name #stream);
+                #name(#krate::__private::Instrument::instrument(#made, #guard))
+            })
+        }
+    };
     let returned = match pinned_in {
         Some(path) => quote!(#path::pin(#instrumented)),
         None => instrumented,
     };
-    Some(quote! {
+    Ok(Some(quote! {
         let #guard = #span;
         let #made = #krate::__private::call(move || -> #ty #body);
         #returned
-    })
+    }))
 }
 
-fn is_future(bound: &TypeParamBound) -> bool {
-    match bound {
-        TypeParamBound::Trait(bound) => bound.path.segments.last().is_some_and(|last| last.ident == "Future"),
-        _ => false,
+/// What a function returns that does its work when it is polled.
+enum Polled {
+    Future,
+    /// And the path of the trait, without arguments.
+    Stream(Path),
+}
+
+impl Polled {
+    fn of<'a>(bounds: impl IntoIterator<Item = &'a TypeParamBound>) -> Option<Polled> {
+        bounds.into_iter().find_map(|bound| {
+            let TypeParamBound::Trait(bound) = bound else { return None };
+            let mut path = bound.path.clone();
+            let last = path.segments.last_mut()?;
+            if last.ident == "Future" {
+                return Some(Polled::Future);
+            }
+            last.arguments = PathArguments::None;
+            (last.ident == "Stream").then_some(Polled::Stream(path))
+        })
     }
 }
 
-/// The path of the `Box` in a `Pin<Box<dyn Future>>`.
-fn box_of(pin: &Path) -> Option<Path> {
+/// The path of the `Box` in a `Pin<Box<dyn Future>>`, and which of the two it is.
+fn box_of(pin: &Path) -> Option<(Path, Polled)> {
     let last = pin.segments.last().filter(|last| last.ident == "Pin")?;
     let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
     let Some(GenericArgument::Type(Type::Path(inner))) = arguments.args.first() else { return None };
@@ -56,9 +88,9 @@ fn box_of(pin: &Path) -> Option<Path> {
     let last = path.segments.last_mut().filter(|last| last.ident == "Box")?;
     let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
     let Some(GenericArgument::Type(Type::TraitObject(object))) = arguments.args.first() else { return None };
-    let is_future = object.bounds.iter().any(is_future);
+    let polled = Polled::of(&object.bounds)?;
     last.arguments = PathArguments::None;
-    is_future.then_some(path)
+    Some((path, polled))
 }
 
 /// The body as a block whose value is the function's return value: `return` and `?` leave the block. `None`

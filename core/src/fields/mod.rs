@@ -10,7 +10,7 @@ pub mod via;
 
 #[cfg(feature = "postcard")]
 pub use text::Postcard;
-pub use text::{Debug, Display};
+pub use text::{Debug, Display, debug, display};
 pub use values::{Empty, StaticStr};
 
 use crate::ring::{HEAD_TYPES, MAX_BODY, TYPES_IN_BODY, Word};
@@ -52,7 +52,8 @@ pub(crate) const WORDS_64: usize = 8 / WORD_BYTES;
 
 /// A type that can be a field of a span or an event.
 ///
-/// Implemented for `bool`, `char`, integers, floats, `str`, byte slices, arrays and slices of scalars,
+/// Implemented for `bool`, `char`, integers, floats, [`NonZero`](core::num::NonZero) and
+/// [`Wrapping`](core::num::Wrapping) integers, `str`, byte slices, arrays and slices of scalars,
 /// [`Duration`](core::time::Duration), the addresses of [`core::net`], `dyn Error` (its text and those of its
 /// sources), [`StaticStr`], [`Empty`], references to all of these, and `Option`s of them (`None` records no
 /// value). The macros also accept types that dereference to one of these, such as `String`, `Cow<str>`,

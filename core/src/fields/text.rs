@@ -14,6 +14,24 @@ pub struct Display<T>(pub T);
 #[derive(Clone, Copy, Debug)]
 pub struct Debug<T>(pub T);
 
+/// A field that records a value's `Display`, where `%value` cannot be written.
+///
+/// ```
+/// throughline::Span::current().record("path", throughline::field::display("/users"));
+/// ```
+pub fn display<T: fmt::Display>(value: T) -> impl Field {
+    Display(value)
+}
+
+/// A field that records a value's `Debug`, where `?value` cannot be written.
+///
+/// ```
+/// throughline::Span::current().record("ids", throughline::field::debug([1, 2]));
+/// ```
+pub fn debug<T: fmt::Debug>(value: T) -> impl Field {
+    Debug(value)
+}
+
 /// Records the text that `format` writes for a value in a placeholder.
 #[derive(Clone, Copy, Debug)]
 pub struct Formatted<'a, T: ?Sized, F> {

@@ -4,6 +4,7 @@ use super::sealed::Sealed;
 use super::{BytesWriter, Field, FieldWriter, WORD_BYTES, WORDS_64, extended, types};
 use crate::ring::Word;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use core::num::{NonZero, Wrapping};
 use core::time::Duration;
 
 macro_rules! scalar {
@@ -41,6 +42,34 @@ scalar! {
 scalar! {
     usize => U64, self out out.word(*self), 1;
     isize => I64, self out out.word(*self as Word), 1;
+}
+
+macro_rules! non_zero {
+    ($($t:ty)*) => {$(
+        impl Sealed for NonZero<$t> {}
+        impl Field for NonZero<$t> {
+            const TYPE: u8 = <$t>::TYPE;
+            const WORDS: usize = <$t>::WORDS;
+            const FIXED: bool = <$t>::FIXED;
+            #[inline(always)]
+            fn write(&self, out: &mut FieldWriter<'_>) {
+                self.get().write(out);
+            }
+        }
+    )*};
+}
+
+non_zero!(u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize);
+
+impl<T: Field> Sealed for Wrapping<T> {}
+impl<T: Field> Field for Wrapping<T> {
+    const TYPE: u8 = T::TYPE;
+    const WORDS: usize = T::WORDS;
+    const FIXED: bool = T::FIXED;
+    #[inline(always)]
+    fn write(&self, out: &mut FieldWriter<'_>) {
+        self.0.write(out);
+    }
 }
 
 /// Number of words of an extended value with `bytes` bytes after its kind.
@@ -105,6 +134,10 @@ varying! {
 }
 
 /// A type whose lists can be fields.
+#[diagnostic::on_unimplemented(
+    message = "a list of `{Self}` cannot be a field as it is",
+    note = "write `?list` to record its `Debug`"
+)]
 pub trait Element: Sized + Sealed {
     /// The type nibble of a list of this type.
     const LIST: u8;

@@ -8,6 +8,7 @@
 use super::Field;
 use super::text::{Debug, Formatted};
 use core::fmt;
+use core::num::{NonZero, Wrapping};
 use core::ops::Deref;
 
 /// A value that was given as a field without `%` or `?`.
@@ -30,32 +31,73 @@ pub trait AsDeref<'a, T: ?Sized> {
     fn throughline_field(&self) -> &'a T;
 }
 
-/// Third choice: an `Option` of such a type.
+/// Third choice: a reference to such a type, or a `Box` of one.
+pub trait AsDerefTwice<'a, T: ?Sized> {
+    /// The value that it dereferences to.
+    fn throughline_field(&self) -> &'a T;
+}
+
+/// Fourth choice: an `Option` of a type that dereferences to a field, or a reference to one.
 pub trait AsOptionDeref<'a, T: ?Sized> {
     /// The value that it dereferences to, if there is one.
     fn throughline_field(&self) -> Option<&'a T>;
 }
 
+/// Fifth choice: an `Option` of a reference to such a type.
+pub trait AsOptionDerefTwice<'a, T: ?Sized> {
+    /// What it refers to, if it is there.
+    fn throughline_field(&self) -> Option<&'a T>;
+}
+
 macro_rules! ways {
     ($($wrapper:ident)*) => {$(
-        impl<'a, T: Field + ?Sized> AsField<'a, T> for &&&&$wrapper<'a, T> {
+        impl<'a, T: Field + ?Sized> AsField<'a, T> for &&&&&&$wrapper<'a, T> {
             #[inline(always)]
             fn throughline_field(&self) -> &'a T {
                 self.0
             }
         }
 
-        impl<'a, T: Deref<Target: Field> + ?Sized> AsDeref<'a, T::Target> for &&&$wrapper<'a, T> {
+        impl<'a, T: Deref<Target: Field> + ?Sized> AsDeref<'a, T::Target> for &&&&&$wrapper<'a, T> {
             #[inline(always)]
             fn throughline_field(&self) -> &'a T::Target {
                 self.0
             }
         }
 
-        impl<'a, T: Deref<Target: Field>> AsOptionDeref<'a, T::Target> for &&$wrapper<'a, Option<T>> {
+        impl<'a, T, U> AsDerefTwice<'a, U::Target> for &&&&$wrapper<'a, T>
+        where
+            T: Deref<Target = U> + ?Sized,
+            U: Deref<Target: Field> + ?Sized + 'a,
+        {
+            #[inline(always)]
+            fn throughline_field(&self) -> &'a U::Target {
+                self.0
+            }
+        }
+
+        impl<'a, T: Deref<Target: Field>> AsOptionDeref<'a, T::Target> for &&&$wrapper<'a, Option<T>> {
             #[inline(always)]
             fn throughline_field(&self) -> Option<&'a T::Target> {
                 self.0.as_deref()
+            }
+        }
+
+        impl<'a, T: Deref<Target: Field>> AsOptionDeref<'a, T::Target> for &&&$wrapper<'a, &Option<T>> {
+            #[inline(always)]
+            fn throughline_field(&self) -> Option<&'a T::Target> {
+                self.0.as_deref()
+            }
+        }
+
+        impl<'a, T, U> AsOptionDerefTwice<'a, U::Target> for &&$wrapper<'a, Option<T>>
+        where
+            T: Deref<Target = U>,
+            U: Deref<Target: Field> + ?Sized + 'a,
+        {
+            #[inline(always)]
+            fn throughline_field(&self) -> Option<&'a U::Target> {
+                self.0.as_ref().map(|value| &***value)
             }
         }
     )*};
@@ -63,7 +105,7 @@ macro_rules! ways {
 
 ways!(Given Argument);
 
-/// Fourth choice, for arguments only: a type with `Debug`.
+/// Sixth choice, for arguments only: a type with `Debug`.
 pub trait AsDebug<'a, T: ?Sized> {
     /// The value's `Debug`.
     fn throughline_field(&self) -> Debug<&'a T>;
@@ -180,6 +222,17 @@ styles! {
     /// `{:p}`. No record can hold an address that the reader could show.
     InPointer: ;
 }
+
+macro_rules! non_zero {
+    ($($t:ty)*) => {$(
+        impl Raw<InDisplay> for NonZero<$t> {}
+        impl Raw<InDebug> for NonZero<$t> {}
+    )*};
+}
+non_zero!(u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize);
+
+impl<T: Raw<InDisplay>> Raw<InDisplay> for Wrapping<T> {}
+impl<T: Raw<InDebug>> Raw<InDebug> for Wrapping<T> {}
 
 #[cfg(feature = "std")]
 impl Raw<InDisplay> for std::string::String {}

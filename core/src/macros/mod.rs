@@ -10,3 +10,4 @@ mod fields;
 mod metric_sites;
 mod metrics;
 mod spans;
+mod streams;

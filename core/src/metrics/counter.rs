@@ -31,9 +31,10 @@ impl Counter {
     /// has 32 bits and wraps; the host extends it, which is exact while less than 2^32 is added between two
     /// snapshots.
     #[inline(always)]
+    #[cfg_attr(feature = "std", track_caller)]
     pub fn add(self, n: impl Unsigned) {
         self.0.keep();
-        self.0.add(0, n.to_count());
+        self.0.add(0, n.to_amount());
     }
 }
 
@@ -61,11 +62,14 @@ impl FloatCounter {
     /// The sum is an `f64`. Targets without 64-bit atomics add to an `f32`, which every snapshot moves into
     /// the `f64`; between two snapshots the sum has the precision of an `f32`.
     #[inline(always)]
+    #[cfg_attr(feature = "std", track_caller)]
     pub fn add(self, n: impl Number) {
         self.0.keep();
         let n = n.to_float();
         if n > 0.0 && n.is_finite() {
             self.0.add_float(n);
+        } else if n < 0.0 {
+            super::negative::negative();
         }
     }
 }

@@ -38,9 +38,10 @@ impl<const L: usize> CounterFamily<L> {
     /// Adds to the series with these label values. Cost: hashing the labels, one comparison, and
     /// [`Counter::add`](super::Counter::add).
     #[inline]
+    #[cfg_attr(feature = "std", track_caller)]
     pub fn add(self, labels: [&str; L], n: impl Unsigned) {
         self.metric.keep();
-        self.metric.add(find(self.keys, &labels), n.to_count());
+        self.metric.add(find(self.keys, &labels), n.to_amount());
     }
 }
 

@@ -6,6 +6,7 @@ use super::{Counter, FloatCounter, FloatGauge, Gauge};
 impl Counter {
     /// The same as [`add`](Counter::add).
     #[inline(always)]
+    #[cfg_attr(feature = "std", track_caller)]
     pub fn increment(self, n: impl Unsigned) {
         self.add(n);
     }
@@ -14,6 +15,7 @@ impl Counter {
 impl FloatCounter {
     /// The same as [`add`](FloatCounter::add).
     #[inline(always)]
+    #[cfg_attr(feature = "std", track_caller)]
     pub fn increment(self, n: impl Number) {
         self.add(n);
     }

@@ -26,6 +26,7 @@ pub(crate) mod histogram;
 pub(crate) mod home;
 mod idiom;
 pub(crate) mod metric;
+pub(crate) mod negative;
 pub(crate) mod number;
 pub(crate) mod read;
 pub(crate) mod series;

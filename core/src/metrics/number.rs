@@ -51,7 +51,15 @@ pub trait Integer: Number {
     note = "for a sum that may go down, use `up_down_counter!`",
     note = "for a sum of fractions, use `counter!(\"name\" as f64)`"
 )]
-pub trait Unsigned: Integer {}
+pub trait Unsigned: Integer {
+    /// What a counter grows by. Nothing for a negative number, whose place is kept to be reported.
+    #[doc(hidden)]
+    #[inline(always)]
+    #[cfg_attr(feature = "std", track_caller)]
+    fn to_amount(self) -> Count {
+        self.to_count()
+    }
+}
 
 /// A value that a histogram records: an integer, a float, or a [`Duration`].
 ///
@@ -121,7 +129,16 @@ macro_rules! signed {
 }
 signed!(i8, i16, i32, i64, i128, isize);
 
-impl Unsigned for i32 {}
+impl Unsigned for i32 {
+    #[inline(always)]
+    fn to_amount(self) -> Count {
+        if self < 0 {
+            super::negative::negative();
+            return 0;
+        }
+        self.to_count()
+    }
+}
 
 macro_rules! float {
     ($($type:ty),*) => {$(

@@ -4,6 +4,7 @@
 //! usual cases. `local` is inlined into the callsite; it serves a server thread that has its own ring and
 //! reads the processor's clock. `short` serves spans without fields on a microcontroller.
 
+mod current;
 #[cfg(straight)]
 mod local;
 mod panic;
@@ -18,7 +19,7 @@ use panic::is_panicking;
 #[cfg(feature = "std")]
 pub use panic::{PanicMessage, set_panic_message};
 pub use parent::{below, outside};
-pub use relations::{LINK_FIELD, NAME_FIELD};
+pub use relations::{KEY_FIELD, LINK_FIELD, NAME_FIELD};
 pub(crate) use suspended::Suspended;
 
 use crate::Status;

@@ -1,4 +1,5 @@
-//! Properties of a running span that are not attributes: another name, and links to other spans.
+//! Properties of a running span that its callsite does not declare: another name, links to other spans, and
+//! fields whose key is known only at run time.
 //!
 //! Both are recorded as fields with reserved names, which exporters convert to what their format has.
 //! Separate record kinds were rejected, because fields already find their span in every thread and on the
@@ -7,6 +8,7 @@
 use super::Span;
 use super::parent::Parent;
 use crate::TraceContext;
+use crate::fields::Field;
 
 /// The field whose value replaces the span's name.
 pub const NAME_FIELD: &str = "throughline.name";
@@ -15,7 +17,35 @@ pub const NAME_FIELD: &str = "throughline.name";
 /// A span may have several.
 pub const LINK_FIELD: &str = "throughline.link";
 
+/// The field whose value is the name of the field after it.
+pub const KEY_FIELD: &str = "throughline.key";
+
+/// A link as it is recorded.
+pub(super) fn link(other: TraceContext) -> [u8; 25] {
+    let mut bytes = [0; 25];
+    bytes[..16].copy_from_slice(&other.trace_id.to_bytes());
+    bytes[16..24].copy_from_slice(&other.span_id.to_bytes());
+    bytes[24] = other.flags;
+    bytes
+}
+
 impl Span {
+    /// Adds a field, as `tracing`'s method of this name does: one that was declared as [`Empty`](crate::Empty), or not at all, under a key that may be known
+    /// only when the program runs. A field that is there already gets the new value.
+    ///
+    /// [`record!`](crate::record!) costs less where the key is a literal: with this method the key's text goes into the record, on a device too.
+    ///
+    /// ```
+    /// use throughline::{Empty, field, info_span};
+    /// let span = info_span!("query", rows = Empty);
+    /// span.record("rows", 42).record("table", "users");
+    /// span.record("plan", field::debug(Some("index")));
+    /// ```
+    pub fn record(&self, key: &str, value: impl Field) -> &Span {
+        crate::record!(self, "throughline.key" = key, "throughline.value" = value);
+        self
+    }
+
     /// Gives the span another name that is known only after the span has begun, such as the route of a
     /// request. Cost: that of a field.
     ///
@@ -38,11 +68,7 @@ impl Span {
     /// }
     /// ```
     pub fn link(&self, other: TraceContext) {
-        let mut bytes = [0; 25];
-        bytes[..16].copy_from_slice(&other.trace_id.to_bytes());
-        bytes[16..24].copy_from_slice(&other.span_id.to_bytes());
-        bytes[24] = other.flags;
-        crate::record!(self, "throughline.link" = bytes);
+        crate::record!(self, "throughline.link" = link(other));
     }
 
     /// Links the span to the span that caused it but does not wait for it: a `&Span` or a

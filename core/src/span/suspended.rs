@@ -2,11 +2,11 @@
 
 use super::{Span, State, finish, is_panicking, panic};
 use crate::Status;
-use crate::recorder::{self, Resting};
+use crate::recorder::{self, Context, Resting};
 
 /// A future's span between polls. It is not current anywhere and may move to another thread.
 #[derive(Debug)]
-pub(crate) struct Suspended {
+pub struct Suspended {
     state: State,
     place: Resting,
     /// 64 bits, because a task may be polled in total for longer than a 32-bit clock counts, although not in
@@ -21,12 +21,16 @@ impl Suspended {
         let own = span.context();
         let span = core::mem::ManuallyDrop::new(span);
         let Some(running) = &span.running else {
-            let state = State::new(0, 0, (0, 0));
-            return Suspended { state, place: Resting::new(own), busy: 0, recorded: false };
+            return Suspended::at(own);
         };
         let state = running.state();
         running.recorder().leave(state.word(), (state.previous, state.previous_root));
         Suspended { recorded: state.is_recorded(), state, place: Resting::new(own), busy: 0 }
+    }
+
+    /// A place that is no span of the future's own: nothing ends with the future.
+    pub(crate) fn at(place: Context) -> Suspended {
+        Suspended { state: State::new(0, 0, (0, 0)), place: Resting::new(place), busy: 0, recorded: false }
     }
 
     /// Runs `f` at the place where the future's code was, with the span current, and counts the time as busy.

@@ -13,6 +13,21 @@ trait Work {
     fn declared(&self);
 }
 
+trait Stream {
+    type Item;
+}
+
+struct Ones;
+
+impl Stream for Ones {
+    type Item = u8;
+}
+
+#[instrument(ret)]
+fn stream() -> impl Stream<Item = u8> {
+    Ones
+}
+
 fn main() {
     constant();
 }

@@ -34,4 +34,6 @@ fn sync_body(n: u8) -> u8 {
     n + missing
 }
 
-fn main() {}
+fn main() {
+    let _ = throughline::Instrument::instrument(async {}, 3);
+}

@@ -13,6 +13,8 @@ fn main() {
     info!("{ms + 1}");
     info!("{ms:width$} {ms}", width = 3);
     info!("{ms:.*}");
+    info!("{:1$}", ms, 5);
+    info!("{:.p$}", 1.5, p = 2);
     info!("{ms:y}");
     info!("{ms:x}", ms = %ms);
     info!("{:x}", true);

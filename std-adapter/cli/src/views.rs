@@ -70,7 +70,7 @@ pub(crate) fn log<'a>(
     }
 }
 
-fn fields<'a>(fields: &'a [(&str, OwnedValue)]) -> impl Fields<'a> {
+fn fields<'a>(fields: &'a [(Cow<'_, str>, OwnedValue)]) -> impl Fields<'a> {
     fields.iter().map(|(name, value)| -> (&'a str, Value<'a>) { (name, value.as_value()) })
 }
 

@@ -1,9 +1,11 @@
 //! The fields of a record (§5). They are checked once, when the record is read; an iterator then reads them
 //! without copying.
 
+use std::borrow::Cow;
+
 use throughline::Value;
 use throughline::adapter::callsite::MAX_FIELDS;
-use throughline::adapter::record::Extended;
+use throughline::adapter::record::{Extended, KEY_FIELD, LINK_FIELD};
 
 use crate::bytes::{Cursor, Malformed, What};
 use crate::callsite::UNNAMED;
@@ -164,6 +166,29 @@ impl<'elf, 'f> Fields<'elf, 'f> {
     fn resolve(&self, address: u64, len: u64) -> Option<&'elf str> {
         let Loaded { elf, bias } = self.elf?;
         elf.text(address.wrapping_sub(bias), len)
+    }
+}
+
+impl<'elf: 'f, 'f> Fields<'elf, 'f> {
+    /// The fields with unique names: of a name that is set twice the last value holds, in the first's place, so that a placeholder of a
+    /// message still finds its field by position. Names that are in the record itself take their places.
+    pub(crate) fn into_owned(mut self) -> Vec<(Cow<'elf, str>, OwnedValue)> {
+        let mut owned: Vec<(Cow<'elf, str>, OwnedValue)> = Vec::with_capacity(self.len());
+        while let Some((name, value)) = self.next() {
+            let (name, value) = match value {
+                Value::Str { text, .. } if name == KEY_FIELD => match self.next() {
+                    Some((_, value)) => (Cow::Owned(text.to_owned()), value),
+                    None => break,
+                },
+                value => (Cow::Borrowed(name), value),
+            };
+            let is_same = |known: &str| known == name && !name.is_empty() && name != LINK_FIELD;
+            match owned.iter_mut().find(|(known, _)| is_same(known)) {
+                Some((_, old)) => *old = value.into(),
+                None => owned.push((name, value.into())),
+            }
+        }
+        owned
     }
 }
 

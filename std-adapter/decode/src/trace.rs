@@ -1,6 +1,8 @@
 //! A trace as it is given out: spans below their parents, late fields in their spans, events and losses at
 //! their places, with W3C ids and remote parents. [`TraceBuilder`] makes traces.
 
+use std::borrow::Cow;
+
 use throughline::adapter::LossReason;
 use throughline::{SpanId, Status, TraceContext, TraceId};
 
@@ -78,7 +80,7 @@ pub struct OwnedSpan<'elf> {
     /// How it ended.
     pub status: Status,
     /// Its fields, including those added later.
-    pub fields: Vec<(&'elf str, OwnedValue)>,
+    pub fields: Vec<(Cow<'elf, str>, OwnedValue)>,
     pub(crate) id: u64,
     pub(crate) parent: Option<u64>,
 }
@@ -97,7 +99,7 @@ pub struct OwnedEvent<'elf> {
     /// Its time.
     pub time: Time,
     /// Its fields.
-    pub fields: Vec<(&'elf str, OwnedValue)>,
+    pub fields: Vec<(Cow<'elf, str>, OwnedValue)>,
     pub(crate) span_local: Option<u64>,
 }
 

@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use throughline::adapter::IdKey;
-use throughline::adapter::record::LINK_FIELD;
 
-use crate::fields::{Fields, OwnedValue};
 use crate::item::{Context, Event, Item, Span};
 use crate::remotes::{Remotes, is_remote};
 use crate::time::{Time, TimeSource};
@@ -218,7 +216,7 @@ impl<'elf> TraceBuilder<'elf> {
             duration_ns: context.duration_ns(span.duration),
             busy_ns: span.busy.map(|ticks| context.duration_ns(ticks)),
             status: span.status,
-            fields: owned_fields(span.fields),
+            fields: span.fields.into_owned(),
             id: span.id,
             parent: span.parent,
         };
@@ -403,20 +401,7 @@ fn owned_event<'elf>(context: &Context, event: &Event<'elf, '_>) -> OwnedEvent<'
         span_id: None,
         sampled: event.sampled,
         time: context.time(event.time),
-        fields: owned_fields(event.fields),
+        fields: event.fields.into_owned(),
         span_local: event.span.map(|(id, _)| id),
     }
-}
-
-/// The fields with unique names. If a name is set twice, its last value is put in the place of the first, so
-/// that a placeholder of a message still finds its field by position.
-fn owned_fields<'elf>(fields: Fields<'elf, '_>) -> Vec<(&'elf str, OwnedValue)> {
-    let mut owned: Vec<(&'elf str, OwnedValue)> = Vec::with_capacity(fields.len());
-    for (name, value) in fields {
-        match owned.iter_mut().find(|(known, _)| *known == name && !name.is_empty() && name != LINK_FIELD) {
-            Some((_, old)) => *old = value.into(),
-            None => owned.push((name, value.into())),
-        }
-    }
-    owned
 }

@@ -1,5 +1,6 @@
 //! The records of one trace while a [`TraceBuilder`](crate::trace::TraceBuilder) holds them, and the ids that they get.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use throughline::adapter::IdKey;
@@ -45,7 +46,7 @@ impl<'elf> Group<'elf> {
 
     /// Takes out the fields whose span is not in the group, because it may still be open; at most `room` of
     /// them. If several of these have the same callsite and span, the last one is enough, because it sets the
-    /// same fields again; but all links are kept.
+    /// same fields again. All links are kept, and the last field of each key that is in the record itself.
     pub(crate) fn take_fields_of_open_spans(&mut self, room: usize) -> Group<'elf> {
         let here: HashSet<u64> = self.spans.iter().map(|span| span.id).collect();
         let is_open = |e: &OwnedEvent<'elf>| e.span_local.is_some_and(|id| !here.contains(&id));
@@ -54,8 +55,11 @@ impl<'elf> Group<'elf> {
         self.added = others;
         let mut seen = HashSet::new();
         open.reverse();
-        let is_link = |e: &OwnedEvent<'elf>| e.fields.iter().any(|(name, _)| *name == LINK_FIELD);
-        open.retain(|e| is_link(e) || seen.insert((e.span_local, e.callsite.id)));
+        let is_link = |e: &OwnedEvent<'elf>| e.fields.iter().any(|(name, _)| name == LINK_FIELD);
+        let key = |e: &OwnedEvent<'elf>| {
+            e.fields.iter().find_map(|(name, _)| matches!(name, Cow::Owned(_)).then(|| name.clone()))
+        };
+        open.retain(|e| is_link(e) || seen.insert((e.span_local, e.callsite.id, key(e))));
         // The oldest that find no room are shown separately.
         self.added.extend(open.drain(room.min(open.len())..));
         open.reverse();

@@ -249,8 +249,50 @@ fn links_recorded_at_one_callsite_are_all_kept_07() {
         };
         decoder.push(&device.wire, None, &mut |context, item| builder.take(context, &item, &mut keep));
         builder.flush(&mut keep);
-        let expected = [1, 2, 2].map(|n| ("throughline.link", OwnedValue::Bytes(vec![n; 25].into(), false)));
+        let expected =
+            [1, 2, 2].map(|n| ("throughline.link".into(), OwnedValue::Bytes(vec![n; 25].into(), false)));
         assert_eq!(links, expected);
+    }
+}
+
+#[test]
+fn a_field_whose_key_is_in_the_record_is_found_by_that_key() {
+    let site =
+        Site { kind: 2, level: 3, fields: &["throughline.key", "throughline.value"], ..Site::default() };
+    let declared = Site { kind: 0, level: 3, name: "query", fields: &["rows"], ..Site::default() };
+    let (file, ids) = elf(Some(&[site, declared]), "", &BUILD_ID);
+    let elf = throughline_decode::Elf::parse("keys.elf", file).unwrap();
+    let keyed = |time, key: &str, n| {
+        let fields = vec![F::Text(key.into(), false), F::U32(n)];
+        Rec::Fields { callsite: ids[0], time, span: (1, 1), fields }
+    };
+    // Held together with their span, and kept back for it while the rest of its trace is given out.
+    for children in [0, 100] {
+        let mut decoder = Decoder::new(Some(&elf), TimeOptions::default());
+        let mut builder = TraceBuilder::new(40, 4);
+        let mut device = Device::new(32);
+        device.preamble().batch(0, 1, &[keyed(1, "rows", 1), keyed(2, "table", 2), keyed(3, "rows", 3)]);
+        (0..children).for_each(|n| _ = device.batch(n, 1, &[span(0, (10 + n, Some(1), 1), n, 5)]));
+        let mut query = span(ids[1], (1, None, 1), 0, 500);
+        if let Rec::Span { fields, .. } = &mut query {
+            *fields = vec![F::U32(0)];
+        }
+        device.batch(0, 1, &[query]);
+        let mut found = Vec::new();
+        let mut keep = |a| {
+            let Assembled::Trace(trace) = a else { panic!("{a:?}") };
+            for (_, entry) in trace.entries {
+                match entry {
+                    Entry::Span(span) if span.callsite.id == ids[1] => found.extend(span.fields),
+                    Entry::Span(_) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+        };
+        decoder.push(&device.wire, None, &mut |context, item| builder.take(context, &item, &mut keep));
+        builder.flush(&mut keep);
+        let expected = [("rows".into(), OwnedValue::U64(3)), ("table".into(), OwnedValue::U64(2))];
+        assert_eq!(found, expected);
     }
 }
 

@@ -36,6 +36,11 @@ impl Callsites {
         Callsites { table: Vec::new(), options, redaction }
     }
 
+    /// Whether values under this key, which no callsite has, never leave the process.
+    pub(super) fn is_secret(&self, key: &str) -> bool {
+        self.redaction.hides(key)
+    }
+
     /// The callsite with this number, if it is in the table; see [`Callsites::learn`].
     #[inline]
     pub(super) fn get(&self, number: u32) -> Option<&Entry> {

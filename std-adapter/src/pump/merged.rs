@@ -4,7 +4,7 @@ use super::callsites::{Callsites, Entry, Name};
 use super::late::Records;
 use std::slice::Iter;
 use throughline::Value;
-use throughline::adapter::record::{Record, Values, ValuesIter};
+use throughline::adapter::record::{KEY_FIELD, Record, Values, ValuesIter};
 use throughline_export::REDACTED;
 
 /// Name of a value beyond the callsite's names. This library makes no such record, but the value is still
@@ -13,6 +13,12 @@ const NAMELESS: &str = "?";
 
 /// Stands for every secret value.
 const SECRET: Value<'static> = Value::Str { text: REDACTED, truncated: false };
+
+/// The value as exporters may see it.
+#[inline]
+fn hidden_if(is_secret: bool, value: Value<'_>) -> Value<'_> {
+    if is_secret && value != Value::Absent { SECRET } else { value }
+}
 
 /// The values of a record, then those of the records kept for it, each with its callsite.
 #[derive(Clone, Debug)]
@@ -78,17 +84,27 @@ impl<'a> Merged<'a> {
 impl<'a> Merged<'a> {
     fn next_of_all(&mut self) -> Option<(&'a str, Value<'a>)> {
         loop {
-            if let Some(value) = self.values.as_mut().and_then(Iterator::next) {
-                return Some(match self.names.next() {
-                    Some(name) if name.is_secret && value != Value::Absent => (name.text, SECRET),
-                    Some(name) => (name.text, value),
-                    None => (NAMELESS, value),
-                });
+            if let Some(value) = self.next_value() {
+                let name = self.names.next();
+                return match (name, value) {
+                    (Some(name), Value::Str { text, .. }) if name.text == KEY_FIELD => {
+                        self.names.next();
+                        let value = self.next_value()?;
+                        Some((text, hidden_if(self.parts.callsites.is_secret(text), value)))
+                    }
+                    (Some(name), value) => Some((name.text, hidden_if(name.is_secret, value))),
+                    (None, value) => Some((NAMELESS, value)),
+                };
             }
             let (entry, values) = self.parts.next()?;
             self.names = entry.names.iter();
             self.values = Some(values.into_iter());
         }
+    }
+
+    #[inline]
+    fn next_value(&mut self) -> Option<Value<'a>> {
+        self.values.as_mut().and_then(Iterator::next)
     }
 
     /// Whether a later value has this name.

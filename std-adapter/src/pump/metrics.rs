@@ -3,6 +3,7 @@
 use crate::observe::{self, Answer, Kind, Number};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, btree_map::Entry};
+use std::io::Write;
 use throughline::adapter::metrics::{self, HistogramReading, Reading, Series, SeriesKey};
 use throughline_export::ledger::Ledger;
 use throughline_export::otlp::Counts;
@@ -50,6 +51,12 @@ struct Histogram {
 /// The current values of all metrics, sorted by name, then by labels.
 /// Values of secret labels are replaced, so that their series become one.
 pub(super) fn snapshot(redaction: &Redaction) -> Vec<Point> {
+    if let Some(place) = metrics::take_negative() {
+        let _ = writeln!(
+            std::io::stderr(),
+            "throughline: {place}: a counter was given a negative amount, which adds nothing; for a sum that may go down, use `up_down_counter!`"
+        );
+    }
     let mut points = Vec::new();
     metrics::for_each(|series| points.extend(read(&series)));
     points.extend(observe::ask_all().into_iter().map(Point::from));

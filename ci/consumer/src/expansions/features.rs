@@ -62,4 +62,9 @@ pub fn with_tracing_core() {
 }
 
 #[cfg(feature = "embassy-time")]
+pub fn with_futures_core<S: futures_core::Stream>(stream: S) -> impl futures_core::Stream<Item = S::Item> {
+    throughline::Instrument::instrument(stream, throughline::span!("stream"))
+}
+
+#[cfg(feature = "embassy-time")]
 pub const EMBASSY: Clock = Clock::embassy();

@@ -9,6 +9,7 @@ pub mod features;
 pub mod fields;
 pub mod functions;
 pub mod hygiene;
+pub mod idioms;
 pub mod metrics;
 pub mod shadowed;
 pub mod spans;

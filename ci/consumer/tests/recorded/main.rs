@@ -5,4 +5,5 @@ mod calls;
 mod functions;
 mod futures;
 mod harness;
+mod idioms;
 mod metrics;

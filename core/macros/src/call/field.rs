@@ -194,7 +194,7 @@ impl Fields {
         quote! {{
             #[allow(unused_imports)]
             use #krate::__private::values::{
-                AsDebug as _, AsDeref as _, AsField as _, AsFieldOrError as _, AsNothing as _, AsOptionDeref as _, AsRaw as _, AsText as _,
+                AsDebug as _, AsDeref as _, AsDerefTwice as _, AsField as _, AsFieldOrError as _, AsNothing as _, AsOptionDeref as _, AsOptionDerefTwice as _, AsRaw as _, AsText as _,
             };
             #call
         }}
@@ -234,7 +234,7 @@ impl Field {
                 None => {
                     let wrapper = Ident::new(if self.is_argument { "Argument" } else { "Given" }, span);
                     quote_spanned! {span=>
-                        (&&&&&#krate::__private::values::#wrapper(&(#value))).throughline_field()
+                        (&&&&&&&#krate::__private::values::#wrapper(&(#value))).throughline_field()
                     }
                 }
                 Some((spec, [])) => self.shown_once(krate, spec, span),

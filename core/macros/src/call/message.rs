@@ -185,6 +185,6 @@ fn width<'a>(rest: &'a str, spec: &str) -> std::result::Result<&'a str, String> 
 
 fn dynamic(spec: &str) -> String {
     format!(
-        "`{{:{spec}}}` takes its width or precision from a value, which the reader of a record cannot do: write the number"
+        "`{{:{spec}}}` takes its width or precision from a value, which the reader of a record cannot do: write the number, or record the finished text, as in `\"{{}}\", format_args!(\"{{:{spec}}}\", …)`"
     )
 }

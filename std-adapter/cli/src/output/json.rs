@@ -1,5 +1,6 @@
 //! One JSON object per line; README.md lists the kinds and their members.
 
+use std::borrow::Cow;
 use std::io::{BufWriter, StdoutLock, Write};
 
 use serde_json::{Map, Value as Json5, json};
@@ -208,7 +209,7 @@ fn span(s: &OwnedSpan<'_>) -> Json5 {
 }
 
 fn event(kind: &str, e: &OwnedEvent<'_>) -> Json5 {
-    let fields = e.fields.iter().map(|(name, value)| (*name, value.as_value()));
+    let fields = e.fields.iter().map(|(name, value)| (&**name, value.as_value()));
     let message = e.callsite.name();
     let mut object = json!({
         "kind": kind,
@@ -257,7 +258,7 @@ fn put_time(object: &mut Json5, name: &str, time: Time) {
     object["time_source"] = json!(source);
 }
 
-fn put_fields(object: &mut Json5, fields: &[(&str, OwnedValue)]) {
+fn put_fields(object: &mut Json5, fields: &[(Cow<'_, str>, OwnedValue)]) {
     let mut values = Map::new();
     let mut truncated = Vec::new();
     let mut links = Vec::new();
@@ -267,7 +268,7 @@ fn put_fields(object: &mut Json5, fields: &[(&str, OwnedValue)]) {
             continue;
         }
         // A span may have several links, all in fields of the same name.
-        if *name == LINK_FIELD
+        if name == LINK_FIELD
             && let Some(link) = link(value)
         {
             links.push(link);
@@ -275,9 +276,9 @@ fn put_fields(object: &mut Json5, fields: &[(&str, OwnedValue)]) {
         }
         let (value, cut) = field(value);
         if cut {
-            truncated.push(*name);
+            truncated.push(&**name);
         }
-        values.insert((*name).to_owned(), value);
+        values.insert(name.to_string(), value);
     }
     object["fields"] = Json5::Object(values);
     if !links.is_empty() {
