@@ -11,7 +11,7 @@ mod streams {
     use std::pin::Pin;
     use std::task::{Context, Poll};
 
-    pub trait Stream {
+    pub(crate) trait Stream {
         type Item;
         fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>>;
         fn size_hint(&self) -> (usize, Option<usize>) {

@@ -1,7 +1,13 @@
 //! Every line of the tables in `core/docs/coming-from.md`: the code below compiles, and holds each piece of code that the page shows as ours, or as theirs
 //! where it says that ours is the same. A line that is added there and not here fails.
 
-#![allow(unused, dead_code, clippy::pedantic, reason = "that it compiles is the test")]
+#![allow(
+    unused,
+    dead_code,
+    clippy::pedantic,
+    clippy::needless_borrows_for_generic_args,
+    reason = "that it compiles is the test"
+)]
 
 use std::pin::Pin;
 use std::time::Duration;

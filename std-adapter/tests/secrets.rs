@@ -53,6 +53,7 @@ fn no_exporter_sees_a_secret() {
             let span = span!("login", user = "ann", password = "hunter2", n = 1);
             record!(span, late_iban = "hunter2");
             record!(span, plain = "seen", session_token = 0xdead_beef_u64);
+            span.record("db.password", "hunter2").record("shown", "as it is");
             info!(
                 "{password} of {user}, {authorization:?}",
                 user = "ann",
@@ -74,10 +75,11 @@ fn no_exporter_sees_a_secret() {
             let all = format!("{:?}{:?}{:?}", received.spans, received.logs, received.metrics);
             assert!(!all.contains("hunter") && !all.contains("3735928559"), "{all}");
             let login = received.spans.iter().find(|span| span.name == "login").unwrap();
-            for secret in ["password", "late_iban", "session_token"] {
+            for secret in ["password", "late_iban", "session_token", "db.password"] {
                 assert_eq!(text(&login.attributes, secret).as_deref(), Some(REDACTED), "{secret}");
             }
             assert_eq!(text(&login.attributes, "plain").as_deref(), Some("seen"));
+            assert_eq!(text(&login.attributes, "shown").as_deref(), Some("as it is"));
             assert_eq!(int(&login.attributes, "n"), Some(1));
             let logins = format!(
                 "{:?}",

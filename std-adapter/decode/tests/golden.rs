@@ -151,7 +151,7 @@ fn show(out: &mut String, assembled: Assembled<'_>) {
 }
 
 fn event(out: &mut String, e: &OwnedEvent<'_>) {
-    let fields = e.fields.iter().map(|(k, v)| (*k, v.as_value()));
+    let fields = e.fields.iter().map(|(k, v)| (&**k, v.as_value()));
     let message = e.callsite.name();
     let text = render(&message, fields);
     writeln!(out, "{} {text:?} in {:?} {}", e.callsite.level(), e.trace_id.zip(e.span_id), time(e.time))
