@@ -1,4 +1,4 @@
-//! What a peer that is away has not taken yet: kept in order and in bounds, and tried again.
+//! Messages that an unavailable peer has not taken yet: kept in order, limited in size, and tried again.
 
 use crate::ledger::DropReason;
 use crate::{Deadline, ExportError};
@@ -8,18 +8,18 @@ use std::time::{Duration, Instant};
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Messages in the order in which they are to be sent.
+/// Messages in the order in which they are sent.
 #[derive(Debug)]
 pub(crate) struct Backlog {
     messages: VecDeque<Message>,
-    /// Bytes of all messages, and most that are kept.
+    /// Bytes of all messages, and the most bytes kept.
     bytes: usize,
     most: usize,
-    /// Records of all messages.
+    /// Number of records in all messages.
     records: u64,
-    /// Records that found no room since the last delivery.
+    /// Number of records that found no room since the last delivery.
     overflow: u64,
-    /// When and after which pause to try again, and why sending failed; `None` while it works.
+    /// When to try again, after which pause, and why sending failed; `None` while it works.
     away: Option<Away>,
 }
 
@@ -39,26 +39,27 @@ struct Away {
 /// Why a message was not taken.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// Trying again may help, after this pause if the peer has asked for one.
+    /// A later attempt may succeed, after this pause if the peer asked for one.
     Later { why: String, after: Option<Duration> },
-    /// It will never be taken.
+    /// No later attempt can succeed.
     Never { why: String, reason: DropReason },
-    /// It was taken but for this many of its records.
+    /// It was taken, except for this many of its records.
     Partly { why: String, reason: DropReason, records: u64 },
 }
 
 impl Backlog {
-    /// Keeps at most `most` bytes of messages, and one message in any case.
+    /// Keeps at most `most` bytes of messages, but always at least one message.
     pub(crate) fn new(most: usize) -> Backlog {
         Backlog { messages: VecDeque::new(), bytes: 0, most, records: 0, overflow: 0, away: None }
     }
 
-    /// Records that wait.
+    /// Number of records that wait.
     pub(crate) fn held(&self) -> u64 {
         self.records
     }
 
-    /// Puts a message at the end. When there is no room for it, its records are counted as lost by the next [`deliver`](Backlog::deliver).
+    /// Puts a message at the end. If there is no room for it, the next [`deliver`](Backlog::deliver) counts
+    /// its records as lost.
     pub(crate) fn push(&mut self, body: Vec<u8>, records: u64) {
         if !self.messages.is_empty() && self.bytes + body.len() > self.most {
             self.overflow += records;
@@ -69,8 +70,8 @@ impl Backlog {
         self.messages.push_back(Message { body, records });
     }
 
-    /// Sends what waits, in order, until a message is not taken. While the peer is away this returns the same error at once until the next attempt is due; with `last`,
-    /// it tries until the deadline.
+    /// Sends the waiting messages in order, until one is not taken. While the peer is unavailable, this
+    /// returns the same error until the next attempt is due; with `last`, it tries until the deadline.
     pub(crate) fn deliver(
         &mut self,
         deadline: &Deadline,
@@ -102,7 +103,8 @@ impl Backlog {
                 Err(Failure::Later { why, after }) => {
                     let pause =
                         self.away.as_ref().map_or(FIRST_PAUSE, |away| (away.pause * 2).min(LONGEST_PAUSE));
-                    // A pause beyond the range of `Instant` leaves no next attempt but the last one.
+                    // If the end of the pause is beyond the range of `Instant`, only the last attempt
+                    // remains.
                     let wait = after.unwrap_or(pause);
                     self.away = Some(Away { next: Instant::now().checked_add(wait), pause, why });
                     if !last || !deadline.pause(wait) {
@@ -127,7 +129,7 @@ impl Backlog {
     }
 }
 
-/// Why records were lost. An error has one reason, so that of the first loss stands for all.
+/// Why records were lost. An error has only one reason, so that of the first loss stands for all.
 #[derive(Default)]
 struct Lost(Option<ExportError>);
 

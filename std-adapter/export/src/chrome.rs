@@ -1,8 +1,8 @@
-//! A trace file in Chrome's format, which Perfetto, `chrome://tracing` and speedscope open.
+//! Writes a trace file in Chrome's format, which Perfetto, `chrome://tracing` and speedscope open.
 //!
-//! The format is the *JSON Array Format* of the
-//! [Trace Event Format](https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU): the bracket at its end is optional, so that a file is whole at every moment,
-//! also after a crash.
+//! The format is the *JSON Array Format* of the [Trace Event
+//! Format](https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU). The bracket at
+//! its end is optional, so the file is valid at every moment, even after a crash.
 
 use crate::json::{Object, push_value};
 use crate::ledger::DropReason;
@@ -15,14 +15,16 @@ use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 use throughline::{SpanId, Status, TraceId, Value};
 
-/// Traces whose rows are remembered, and spans remembered of each.
+/// Number of traces whose rows are kept, and number of spans kept for each.
 const TRACES: usize = 256;
 const SPANS: usize = 1024;
 
 /// Writes spans, log records and metrics as a Chrome trace file.
 ///
-/// Each trace has a row, on which spans nest by their time; spans that run side by side, as tasks do, get further rows of the same trace. Log records are marks on the
-/// row of their span, counters and gauges are curves. Times count from when the exporter was made. Beyond the limit of bytes, records count as `dropped[write_error]`.
+/// Each trace has a row, on which spans nest by their times; concurrent spans, such as those of tasks, get
+/// more rows of the same trace. Log records are marks on the row of their span, and counters and gauges are
+/// curves. Times count from the moment at which the exporter was made. Records beyond the limit of bytes are
+/// counted as `dropped[write_error]`.
 ///
 /// ```
 /// use std::fs::File;
@@ -38,16 +40,16 @@ pub struct ChromeTrace<W> {
     out: W,
     begun_ns: u64,
     batch: String,
-    /// Records in the batch.
+    /// Number of records in the batch.
     taken: u64,
-    /// Bytes written, and most that are.
+    /// Number of bytes written, and the limit.
     written: u64,
     limit: u64,
     rows: Rows,
 }
 
 impl<W: Write + Send> ChromeTrace<W> {
-    /// Writes to `out`, at most 256 MiB. `service` is the name of the process there.
+    /// Writes at most 256 MiB to `out`. `service` is the name of the process in the file.
     pub fn new(out: W, service: &str) -> ChromeTrace<W> {
         let begun_ns = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
         let mut trace = ChromeTrace {
@@ -74,14 +76,15 @@ impl<W: Write + Send> ChromeTrace<W> {
         self
     }
 
-    /// Reads times against this one, in nanoseconds since 1970, instead of against that of [`ChromeTrace::new`].
+    /// Counts times from this one, in nanoseconds since 1970, instead of from the call of
+    /// [`ChromeTrace::new`].
     #[must_use]
     pub fn begin_at(mut self, unix_ns: u64) -> ChromeTrace<W> {
         self.begun_ns = unix_ns;
         self
     }
 
-    /// Appends an event: its phase, name, row and time, and what `rest` adds to it.
+    /// Appends an event with its phase, name, row and time, and the members that `rest` adds.
     fn event(
         &mut self,
         phase: &str,
@@ -104,7 +107,7 @@ impl<W: Write + Send> ChromeTrace<W> {
         self.batch.push_str(",\n");
     }
 
-    /// The row that a span or log record belongs on; a new one is named.
+    /// The row of a span or log record. A new row gets a name.
     fn row(&mut self, trace: TraceId, span: SpanId, time: Option<(u64, u64)>) -> u32 {
         let (row, new) = match time {
             Some((start, end)) => self.rows.place(trace, span, start, end),
@@ -124,7 +127,7 @@ impl<W: Write + Send> ChromeTrace<W> {
     }
 }
 
-/// Microseconds with nanoseconds behind the point.
+/// Microseconds with nanoseconds as decimals.
 fn push_micros(out: &mut String, ns: i128) {
     let (sign, ns) = (if ns < 0 { "-" } else { "" }, ns.unsigned_abs());
     // Writing to a String cannot fail.
@@ -155,7 +158,7 @@ impl<W: Write + Send> Exporter for ChromeTrace<W> {
             push_micros(event.key("dur"), i128::from(end.saturating_sub(start)));
             event.text("cat", span.target);
             if span.status == Status::Error {
-                // A name of the format's own colours.
+                // A name from the format's colours.
                 event.plain("cname", "terrible");
             }
             push_args(event, Some((span.trace_id, span.span_id)), span.fields.clone());
@@ -205,7 +208,7 @@ impl<W: Write + Send> Exporter for ChromeTrace<W> {
         let lost = |why: String| Err(ExportError::new(DropReason::WriteError, taken, why));
         if self.written + self.batch.len() as u64 > self.limit {
             self.batch.clear();
-            // What is full stays full, so that no later, smaller batch leaves a gap.
+            // Once the file is full it stays full, so that a later, smaller batch leaves no gap.
             self.limit = self.written;
             return lost(format!(
                 "the trace file has its {} bytes; raise the limit, or record less",
@@ -219,13 +222,13 @@ impl<W: Write + Send> Exporter for ChromeTrace<W> {
     }
 }
 
-/// Which row each span is on.
+/// The row of each span.
 #[derive(Default)]
 struct Rows {
     traces: HashMap<TraceId, Trace>,
     /// The traces by the time of their first span.
     order: VecDeque<TraceId>,
-    /// The last row that was given out; 0 is the process's own.
+    /// The last row in use; row 0 belongs to the process.
     last: u32,
 }
 
@@ -243,7 +246,7 @@ struct Placed {
 }
 
 impl Placed {
-    /// Whether two spans can be drawn on one row: one after the other, or one within the other.
+    /// Whether two spans can be drawn on one row, because one is after the other or within the other.
     fn nests_with(&self, start: u64, end: u64) -> bool {
         let apart = self.end <= start || end <= self.start;
         let within = self.start <= start && end <= self.end;
@@ -253,7 +256,7 @@ impl Placed {
 }
 
 impl Rows {
-    /// The first row of its trace that the span fits on, and the number of that row within the trace where it is a new one.
+    /// The first row of its trace on which the span fits. For a new row, also its number within the trace.
     fn place(&mut self, trace: TraceId, id: SpanId, start: u64, end: u64) -> (u32, Option<usize>) {
         if !self.traces.contains_key(&trace) {
             if self.order.len() >= TRACES
@@ -279,7 +282,8 @@ impl Rows {
         (rows.lanes[lane], is_new.then_some(lane))
     }
 
-    /// The row of a span, as far as it is known: a log record comes before the end of its span, and is on the trace's first row then.
+    /// The row of a span, if it is known. A log record comes before the end of its span, and is then drawn on
+    /// the first row of its trace.
     fn row_of(&self, trace: TraceId, id: SpanId) -> u32 {
         let Some(rows) = self.traces.get(&trace) else { return 0 };
         let lane = rows.spans.iter().find(|span| span.id == id).map_or(0, |span| span.lane);

@@ -1,29 +1,30 @@
-//! What the program that runs an exporter has to offer it.
+//! What the host program of an exporter provides.
 
 use crate::view::PointView;
 use crate::{Resource, Spawn};
 use std::fmt;
 use std::sync::Arc;
 
-/// What an exporter is given before its first record, in [`Exporter::begin`](crate::Exporter::begin).
+/// Passed to an exporter before its first record, in [`Exporter::begin`](crate::Exporter::begin).
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Host<'h> {
-    /// What is being observed.
+    /// What is observed.
     pub resource: &'h Resource,
-    /// Reads all metrics as they are when it is called; `None` where that cannot be done, as with a device that sends them when it will.
+    /// Reads the current values of all metrics; `None` if that is not possible, for example for a device that
+    /// sends them at its own times.
     pub metrics: Option<&'h ReadMetrics>,
-    /// Starts a thread of this name, which records nothing.
+    /// Starts a thread with this name that records nothing.
     pub spawn: &'h Spawn,
 }
 
 impl<'h> Host<'h> {
-    /// A host that reads no metrics on demand.
+    /// A host that cannot read metrics on demand.
     pub fn new(resource: &'h Resource, spawn: &'h Spawn) -> Host<'h> {
         Host { resource, metrics: None, spawn }
     }
 
-    /// The same with a way to read metrics on demand.
+    /// This host with a way to read metrics on demand.
     #[must_use]
     pub fn with_metrics(self, metrics: &'h ReadMetrics) -> Host<'h> {
         Host { metrics: Some(metrics), ..self }
@@ -36,14 +37,14 @@ impl fmt::Debug for Host<'_> {
     }
 }
 
-/// Reads all metrics of the program as they are now, on the thread that asks. Cheap to clone.
+/// Reads the current values of all metrics of the program, on the calling thread. Cloning it is cheap.
 #[derive(Clone)]
 pub struct ReadMetrics(Arc<Read>);
 
 type Read = dyn Fn(&mut dyn FnMut(&[PointView<'_>])) + Send + Sync;
 
 impl ReadMetrics {
-    /// Metrics are read by `read`, which calls what it is given with all points, once.
+    /// Reads metrics with `read`, which calls its argument once with all points.
     pub fn new(read: impl Fn(&mut dyn FnMut(&[PointView<'_>])) + Send + Sync + 'static) -> ReadMetrics {
         ReadMetrics(Arc::new(read))
     }

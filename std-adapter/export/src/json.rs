@@ -1,4 +1,4 @@
-//! JSON, appended to a text: what the exporters that speak it share.
+//! Appends JSON to a text, for all exporters that write JSON.
 
 use crate::message::ValueText;
 use crate::text::is_dangerous;
@@ -6,7 +6,7 @@ use std::fmt::Write;
 use throughline::Value;
 use throughline::adapter::record::ExtendedValue;
 
-/// An object that is being written. [`Object::end`] closes it.
+/// A JSON object that is being written. [`Object::end`] closes it.
 pub(crate) struct Object<'o> {
     out: &'o mut String,
     empty: bool,
@@ -29,27 +29,28 @@ impl<'o> Object<'o> {
         self.out
     }
 
-    /// A text.
+    /// Writes a text.
     pub(crate) fn text(&mut self, key: &str, text: &str) {
         push_text(self.key(key), text);
     }
 
-    /// What `shown` displays, as a text. It must display nothing that JSON escapes: ids and times do not.
+    /// Writes what `shown` displays as a text. It must display nothing that JSON escapes, which holds for ids
+    /// and times.
     pub(crate) fn plain(&mut self, key: &str, shown: impl std::fmt::Display) {
         push(self.key(key), format_args!("\"{shown}\""));
     }
 
-    /// A number.
+    /// Writes a number.
     pub(crate) fn number(&mut self, key: &str, number: impl Into<i128>) {
         push(self.key(key), format_args!("{}", number.into()));
     }
 
-    /// `null`.
+    /// Writes `null`.
     pub(crate) fn null(&mut self, key: &str) {
         self.key(key).push_str("null");
     }
 
-    /// An object within this one.
+    /// Opens an object within this one.
     pub(crate) fn object(&mut self, key: &str) -> Object<'_> {
         Object::new(self.key(key))
     }
@@ -60,7 +61,8 @@ impl<'o> Object<'o> {
     }
 }
 
-/// Appends a text in quotes. Besides what JSON requires, [dangerous](is_dangerous) characters are escaped, so that a line of JSON is safe to show.
+/// Appends a text in quotes. Besides the characters that JSON requires, [dangerous](is_dangerous) ones are
+/// escaped, so that a line of JSON is safe to show.
 pub(crate) fn push_text(out: &mut String, text: &str) {
     out.push('"');
     let mut rest = text;
@@ -72,7 +74,7 @@ pub(crate) fn push_text(out: &mut String, text: &str) {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            // All dangerous characters lie in the basic plane, so four digits suffice.
+            // All dangerous characters are in the basic plane, so four digits are enough.
             c => push(out, format_args!("\\u{:04x}", u32::from(c))),
         }
         rest = &rest[at + c.len_utf8()..];
@@ -81,7 +83,8 @@ pub(crate) fn push_text(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// Appends a value of a field. What JSON cannot express, such as bytes and infinities, becomes a text; a duration becomes seconds.
+/// Appends a field's value. Values without a JSON form, such as bytes and infinities, become texts; a
+/// duration becomes seconds.
 pub(crate) fn push_value(out: &mut String, value: &Value<'_>) {
     match *value {
         Value::Bool(b) => push(out, format_args!("{b}")),

@@ -1,18 +1,21 @@
-//! Which attributes are secret: their values never leave the process.
+//! Secret attributes: their values never leave the process.
 
-/// What stands in the place of a secret value.
+/// Replaces a secret value.
 pub const REDACTED: &str = "[REDACTED]";
 
 /// The names that are secret by default.
 const DEFAULT: [&str; 9] =
     ["api_key", "apikey", "authorization", "cookie", "passwd", "password", "private_key", "secret", "token"];
 
-/// Names of attributes and metric labels whose values are replaced by [`REDACTED`] before any exporter sees them, in messages too.
+/// Names of attributes and metric labels whose values are replaced by [`REDACTED`] before an exporter sees
+/// them, also in messages.
 ///
-/// A pattern fits a name that is equal to it or ends with it as a word of its own: `token` fits `token`, `session.token` and `ACCESS_TOKEN`, but not `tokens`. Capitals do
-/// not matter, and `-` is the same as `_`. In a pattern with `*`, each `*` stands for any characters, and the pattern must fit the whole name: `*passw*`.
+/// A pattern matches a name that equals it or ends with it as a separate word: `token` matches `token`,
+/// `session.token` and `ACCESS_TOKEN`, but not `tokens`. Case does not matter, and `-` equals `_`. In a
+/// pattern with `*`, each `*` matches any characters, and the pattern must match the whole name: `*passw*`.
 ///
-/// By default: `api_key`, `apikey`, `authorization`, `cookie` (so `set-cookie` too), `passwd`, `password`, `private_key`, `secret`, `token`.
+/// The default patterns are `api_key`, `apikey`, `authorization`, `cookie` (so also `set-cookie`), `passwd`,
+/// `password`, `private_key`, `secret` and `token`.
 ///
 /// ```
 /// use throughline_export::Redaction;
@@ -22,7 +25,7 @@ const DEFAULT: [&str; 9] =
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redaction {
-    /// In the form that [`normal`] gives.
+    /// The patterns in the form that [`normal`] returns.
     patterns: Vec<String>,
 }
 
@@ -33,7 +36,7 @@ impl Default for Redaction {
 }
 
 impl Redaction {
-    /// Hides what these patterns fit, and nothing else.
+    /// Hides the names that match these patterns, and no others.
     pub fn new(patterns: impl IntoIterator<Item = impl AsRef<str>>) -> Redaction {
         let patterns = patterns.into_iter().map(|pattern| normal(pattern.as_ref().trim()));
         Redaction { patterns: patterns.filter(|pattern| !pattern.is_empty()).collect() }
@@ -44,14 +47,15 @@ impl Redaction {
         Redaction { patterns: Vec::new() }
     }
 
-    /// Hides what `pattern` fits as well.
+    /// Also hides the names that match `pattern`.
     #[must_use]
     pub fn with(mut self, pattern: &str) -> Redaction {
         self.patterns.extend(Redaction::new([pattern]).patterns);
         self
     }
 
-    /// Whether an attribute or label of this name is secret. Costs some comparisons of texts and an allocation.
+    /// Whether an attribute or label with this name is secret. Costs some comparisons of texts and an
+    /// allocation.
     pub fn hides(&self, name: &str) -> bool {
         let name = normal(name);
         self.patterns.iter().any(|pattern| fits(pattern, &name))
@@ -70,7 +74,7 @@ fn fits(pattern: &str, name: &str) -> bool {
     before.is_some_and(|before| before.is_empty() || before.ends_with(['.', '_']))
 }
 
-/// Each `*` takes as few characters as it can, so that the time is bounded by the product of the lengths.
+/// Each `*` takes as few characters as possible, so the time is bounded by the product of the lengths.
 fn fits_glob(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = name.strip_prefix(parts.next().unwrap_or_default()) else { return false };

@@ -1,4 +1,5 @@
-//! All metrics of the process as they are now, for whatever thread asks: the pump at its interval, an exporter that is scraped.
+//! The current values of all metrics of the process, for any thread: the pump at its interval, or an exporter
+//! that is scraped.
 
 use super::metrics::{self, Point};
 use crate::wall_time::WallTime;
@@ -16,11 +17,12 @@ pub(crate) struct Readings {
     cells: Arc<Cells>,
     redaction: Arc<Redaction>,
     known: Mutex<Known>,
-    /// Held while metrics are read: where sums of fractions take two cells, there may be one reader at a time.
+    /// Held while metrics are read, because there may be only one reader while a floating-point sum takes two
+    /// cells.
     reading: Mutex<()>,
 }
 
-/// What the pump alone finds out.
+/// What only the pump knows.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
     /// When metrics began to count.
@@ -28,7 +30,7 @@ pub(super) struct Known {
     pub(super) wall_time: WallTime,
     /// The wall clock's steps, if there were any.
     pub(super) steps: Option<[Point; 2]>,
-    /// What OTLP's limits cost.
+    /// How many attributes OTLP's limits have cut and dropped.
     pub(super) attributes: Counts,
 }
 
@@ -44,7 +46,7 @@ impl Readings {
         Readings { clock, cells, redaction, known: Mutex::new(known), reading: Mutex::default() }
     }
 
-    /// Takes note of what the pump has found out.
+    /// Changes what the pump has found out.
     pub(super) fn update(&self, note: impl FnOnce(&mut Known)) {
         note(&mut lock(&self.known));
     }

@@ -1,13 +1,13 @@
-//! Holds back log records of a callsite that makes too many of them, and tells how many.
+//! Holds back log records of a callsite that makes too many of them, and reports how many.
 
 /// Counts the log records of each callsite in each second.
 #[derive(Debug, Default)]
 pub(super) struct Throttle {
-    /// Most records of a callsite in a second; `None` for no limit.
+    /// Most records of a callsite per second; `None` for no limit.
     most: Option<u32>,
-    /// By the callsite's number.
+    /// Counts by the number of the callsite.
     counts: Vec<Count>,
-    /// Callsites with records held back that were not told yet.
+    /// Callsites with held back records that were not reported yet.
     untold: Vec<u32>,
 }
 
@@ -24,7 +24,8 @@ impl Throttle {
         Throttle { most, ..Throttle::default() }
     }
 
-    /// Whether a record of this callsite goes on. Times of several threads are not in order: a record of an earlier second counts for the current one.
+    /// Whether a record of this callsite passes. Times of several threads are not in order, so a record of an
+    /// earlier second counts for the present one.
     #[inline]
     pub(super) fn passes(&mut self, callsite: u32, unix_ns: u64) -> bool {
         self.most.is_none_or(|most| self.passes_of(most, callsite, unix_ns))
@@ -50,7 +51,8 @@ impl Throttle {
         false
     }
 
-    /// Calls `tell` with each callsite whose records were held back in a second that is over, or in any if it is the `last` call, and with how many there were.
+    /// Calls `tell` for each callsite with records that were held back in a past second, or in any second for
+    /// the `last` call, with their number.
     pub(super) fn tell(&mut self, unix_ns: u64, last: bool, mut tell: impl FnMut(u32, u64)) {
         let second = unix_ns / 1_000_000_000;
         let counts = &mut self.counts;
@@ -86,7 +88,7 @@ mod tests {
         assert_eq!(told(&mut throttle, 10 * SECOND + 9, false), []);
         assert_eq!(told(&mut throttle, 11 * SECOND, false), [(7, 3)]);
         assert_eq!(told(&mut throttle, 12 * SECOND, true), []);
-        // A record that comes late does not open a second that is over.
+        // A late record does not start a past second again.
         assert!(
             throttle.passes(7, 11 * SECOND)
                 && throttle.passes(7, 10 * SECOND)

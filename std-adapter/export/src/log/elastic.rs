@@ -1,4 +1,4 @@
-//! Log records for Elasticsearch and OpenSearch, by their bulk API (`POST /_bulk`).
+//! Sends log records to Elasticsearch and OpenSearch with their bulk API (`POST /_bulk`).
 
 use super::{Filter, format};
 use crate::backlog::{Backlog, Failure};
@@ -13,17 +13,21 @@ use throughline::Value;
 
 const PATH: &str = "/_bulk";
 const EXAMPLE: &str = "http://localhost:9200";
-/// Bytes of requests that wait while the database is away.
+/// Most bytes of requests that wait while the database is unavailable.
 const BACKLOG: usize = 16 << 20;
-/// Bytes after which a request is full.
+/// A request with this many bytes is full.
 const REQUEST: usize = 1 << 20;
 
-/// Indexes log records in Elasticsearch or OpenSearch, or in what takes their bulk API, VictoriaLogs for one.
+/// Indexes log records in Elasticsearch or OpenSearch, or in a server with the same bulk API, such as
+/// VictoriaLogs.
 ///
-/// Documents follow the Elastic Common Schema: `@timestamp`, `message`, `log.level`, `log.logger` (the target), `log.origin.file.name` and `.line`, `service.name`, `event.action` (the event's name), `trace.id` and
-/// `span.id`. Fields are in `labels`, with their types. Each is created in the data stream or index given.
+/// Documents follow the Elastic Common Schema: `@timestamp`, `message`, `log.level`, `log.logger` (the
+/// target), `log.origin.file.name` and `.line`, `service.name`, `event.action` (the event's name), `trace.id`
+/// and `span.id`. Fields are in `labels` with their types. Each document is created in the given data stream
+/// or index.
 ///
-/// A document that the database refuses counts as `dropped[rejected]`. While the database is away, up to 16 MiB of requests wait for it, in order; what finds no room is counted as
+/// A document that the database refuses is counted as `dropped[rejected]`. While the database is unavailable,
+/// up to 16 MiB of requests wait for it, in order. Records that find no room are counted as
 /// `dropped[unreachable]`.
 ///
 /// ```
@@ -45,11 +49,11 @@ pub struct Elastic {
 }
 
 impl Elastic {
-    /// Sends to `url`, to which `/_bulk` is added where it has no path; documents go to `index`.
+    /// Sends documents for `index` to `url`; `/_bulk` is appended if it has no path.
     ///
     /// # Errors
     ///
-    /// When `url` is none.
+    /// Fails if `url` is not a valid URL.
     pub fn new(url: &str, index: &str, service: &str) -> Result<Elastic, PushUrlError> {
         let mut action = String::from("{\"create\":");
         let mut target = Object::new(&mut action);
@@ -67,7 +71,7 @@ impl Elastic {
         })
     }
 
-    /// Shows this API key, as Elasticsearch encodes it.
+    /// Sends this API key, in the form that Elasticsearch prints.
     #[must_use]
     pub fn api_key(self, key: &str) -> Elastic {
         self.header("Authorization", &format!("ApiKey {key}"))
@@ -80,7 +84,7 @@ impl Elastic {
         self
     }
 
-    /// Takes only the records that `filter` takes. By default all.
+    /// Takes only the records that `filter` takes. The default is all of them.
     #[must_use]
     pub fn filter(mut self, filter: Filter) -> Elastic {
         self.filter = filter;
@@ -106,9 +110,9 @@ impl Elastic {
     }
 }
 
-/// How many documents an answer says were refused, and what it says of the first of them.
+/// How many documents were refused according to an answer, and the reason for the first one.
 fn refused(answer: &str) -> Option<(u64, String)> {
-    // Each item has one status; the errors within items have none.
+    // Each item has one status; errors within items have none.
     let statuses = answer.split("\"status\":").skip(1);
     let status = |rest: &str| rest.trim_start().chars().take_while(char::is_ascii_digit).collect::<String>();
     let refused =

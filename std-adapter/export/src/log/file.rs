@@ -1,4 +1,4 @@
-//! A file that begins anew by size or time.
+//! A log file that is rotated by size or time.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// When a [`RollingFile`] begins anew, besides by its size. Periods are those of UTC.
+/// When a [`RollingFile`] is rotated, besides by its size. Periods are in UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Period {
@@ -29,12 +29,14 @@ impl Period {
     }
 }
 
-/// How a log file is opened, when it begins anew, and how many old ones are kept.
+/// How a log file is opened, when it is rotated, and how many old files are kept.
 ///
-/// The file keeps its name. When it begins anew, the old one is renamed to `NAME.TIME`, with the time in UTC as in `shop.log.20261128T100000Z`, and the oldest
-/// beyond [`keep`](RollingFile::keep) are removed. A line is never divided between two files.
+/// The file keeps its name. On rotation, the old file is renamed to `NAME.TIME`, with the time in UTC as in
+/// `shop.log.20261128T100000Z`, and the oldest files beyond [`keep`](RollingFile::keep) are removed. A line
+/// is never divided between two files.
 ///
-/// Other programs may rename or remove the file, as logrotate does: the next batch goes to a new one of the name. (Its `copytruncate` is not needed.)
+/// Other programs such as logrotate may rename or remove the file: the next batch then goes to a new file of
+/// this name. (logrotate's `copytruncate` is not needed.)
 #[derive(Clone, Debug)]
 pub struct RollingFile {
     path: PathBuf,
@@ -44,33 +46,33 @@ pub struct RollingFile {
 }
 
 impl RollingFile {
-    /// A file that never begins anew of its own accord. Folders on the way to it are made when it is opened.
+    /// A file that is never rotated. Missing folders are made when it is opened.
     pub fn new(path: impl Into<PathBuf>) -> RollingFile {
         RollingFile { path: path.into(), max_bytes: u64::MAX, period: Period::Never, keep: 7 }
     }
 
-    /// Begins anew before it takes more bytes than this. A longer line has a file of its own.
+    /// Rotates the file before it exceeds this many bytes. A longer line gets a file of its own.
     #[must_use]
     pub fn max_bytes(mut self, bytes: u64) -> RollingFile {
         self.max_bytes = bytes;
         self
     }
 
-    /// Begins anew at the first line of each period.
+    /// Rotates the file at the first line of each period.
     #[must_use]
     pub fn period(mut self, period: Period) -> RollingFile {
         self.period = period;
         self
     }
 
-    /// How many old files are kept. Default 7.
+    /// How many old files are kept. The default is 7.
     #[must_use]
     pub fn keep(mut self, files: usize) -> RollingFile {
         self.keep = files;
         self
     }
 
-    /// Opens the file, and goes on at its end if it is there.
+    /// Opens the file, and appends to it if it exists.
     ///
     /// # Errors
     ///
@@ -94,7 +96,8 @@ impl RollingFile {
 /// Reads the time of day.
 type Clock = Box<dyn Fn() -> SystemTime + Send>;
 
-/// A [`RollingFile`] that is open. It writes whole lines: each call of `write` takes as many as go into the file at hand.
+/// An open [`RollingFile`]. It writes whole lines: each call of `write` takes as many as fit into the present
+/// file.
 pub struct RollingWriter {
     settings: RollingFile,
     current: Current,
@@ -111,9 +114,9 @@ impl fmt::Debug for RollingWriter {
 struct Current {
     file: File,
     bytes: u64,
-    /// Which period since 1970 its first line is of.
+    /// The period of its first line, counted from 1970.
     period: u64,
-    /// Whether an error has cut a line short, whose rest is still to come.
+    /// Whether an error has cut a line whose rest is still to come.
     in_line: bool,
 }
 
@@ -121,12 +124,12 @@ impl Current {
     fn open(path: &Path, period: Period) -> io::Result<Current> {
         let file = OpenOptions::new().create(true).append(true).open(path)?;
         let metadata = file.metadata()?;
-        // A file that another run has begun belongs to the period in which it was written to last.
+        // A file from an earlier run belongs to the period in which it was last written.
         let since = metadata.modified().unwrap_or(UNIX_EPOCH);
         Ok(Current { bytes: metadata.len(), period: period_at(period, since), in_line: false, file })
     }
 
-    /// Whether `path` still is this file.
+    /// Whether `path` is still this file.
     fn is_at(&self, path: &Path) -> bool {
         #[cfg(unix)]
         {
@@ -147,7 +150,7 @@ fn period_at(period: Period, time: SystemTime) -> u64 {
 }
 
 impl RollingWriter {
-    /// Reads the time of day from `clock` instead of [`SystemTime::now`]: a test's own, for example.
+    /// Reads the time of day from `clock` instead of [`SystemTime::now`], for example in a test.
     #[must_use]
     pub fn clock(mut self, clock: impl Fn() -> SystemTime + Send + 'static) -> RollingWriter {
         self.clock = Box::new(clock);
@@ -157,7 +160,7 @@ impl RollingWriter {
     fn roll(&mut self, now: SystemTime) -> io::Result<()> {
         let path = &self.settings.path;
         let stamp = stamp(now);
-        // Several files of one second are told apart by a number, which grows, so that names sort by age.
+        // A growing number tells apart several files of one second, so that names sort by age.
         let of_now = old_files(path).into_iter().filter(|old| old.stamp == stamp);
         let suffix = match of_now.map(|old| old.number).max() {
             None => stamp,
@@ -170,7 +173,7 @@ impl RollingWriter {
         Ok(())
     }
 
-    /// Removes the oldest files beyond those to keep. What cannot be removed stays, and is tried again next time.
+    /// Removes the oldest files beyond those to keep. A file that cannot be removed is tried again next time.
     fn remove_old(&self) {
         let mut old = old_files(&self.settings.path);
         old.sort();
@@ -181,7 +184,7 @@ impl RollingWriter {
     }
 }
 
-/// What the file at hand was before. Sorts by age.
+/// The suffix of an old file. Sorts by age.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct OldFile {
     stamp: String,
@@ -190,7 +193,8 @@ struct OldFile {
 }
 
 impl OldFile {
-    /// The file with this suffix; `None` for one that [`RollingWriter`] does not make, so that nothing else is removed.
+    /// The old file with this suffix; `None` if [`RollingWriter`] does not make such suffixes, so that
+    /// nothing else is removed.
     fn of(suffix: &str) -> Option<OldFile> {
         let (stamp, number) = suffix.split_once('.').unwrap_or((suffix, "0"));
         let bytes = stamp.as_bytes();
@@ -202,7 +206,7 @@ impl OldFile {
     }
 }
 
-/// The files that `path` was before, in no order.
+/// The old files of `path`, in no order.
 fn old_files(path: &Path) -> Vec<OldFile> {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Vec::new() };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -219,7 +223,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// `20261128T100000Z`, which sorts by time.
+/// A time such as `20261128T100000Z`, which sorts by time.
 fn stamp(time: SystemTime) -> String {
     let whole = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let text = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(whole)).to_string();
@@ -240,7 +244,7 @@ impl Write for RollingWriter {
         self.current.period = period_at(self.settings.period, now);
         let room = self.settings.max_bytes.saturating_sub(self.current.bytes);
         let first_line = buf.iter().position(|byte| *byte == b'\n').map_or(buf.len(), |at| at + 1);
-        // A line that is too long for any file is written all the same.
+        // A line that is too long for any file is written anyway.
         let lines = &buf[..fitting(buf, room).max(first_line)];
         let written = self.current.file.write(lines)?;
         self.current.bytes += written as u64;
@@ -253,7 +257,7 @@ impl Write for RollingWriter {
     }
 }
 
-/// How many bytes of `buf` are whole lines that fit into `room`.
+/// How many bytes of `buf` are whole lines that fit into `room` bytes.
 fn fitting(buf: &[u8], room: u64) -> usize {
     let room = usize::try_from(room).unwrap_or(usize::MAX).min(buf.len());
     buf[..room].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)

@@ -1,14 +1,16 @@
-//! Which log records an output takes: directives in the grammar of `RUST_LOG`.
+//! Selects the log records of an output, with directives in the syntax of `RUST_LOG`.
 
 use std::fmt;
 use std::str::FromStr;
 use throughline::Level;
 
-/// Which log records an output takes, by their target and level.
+/// Selects the log records of an output by target and level.
 ///
-/// Directives are separated by commas, as in `RUST_LOG` of `env_logger` and `tracing-subscriber`: `info` is a level for all targets, `shop::db=debug`
-/// one for the targets that begin so, `shop` alone takes all levels of it, `hyper=off` none. Of the directives that fit a target, the longest one decides;
-/// of two for the same target, the last. A target that no directive fits is not taken, and neither is anything where there is no directive at all.
+/// Directives are separated by commas, as in `RUST_LOG` of `env_logger` and `tracing-subscriber`: `info` is a
+/// level for all targets, `shop::db=debug` a level for targets with this prefix, `shop` takes all levels of
+/// these targets, and `hyper=off` takes none. If several directives match a target, the longest one decides;
+/// of two for the same target, the last one. A target without a matching directive is not taken, and without
+/// directives nothing is taken.
 ///
 /// ```
 /// use throughline::Level;
@@ -21,12 +23,12 @@ use throughline::Level;
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Filter {
-    /// Target and level, the longest targets first.
+    /// Pairs of target and level, longest targets first.
     directives: Vec<(String, Option<Level>)>,
 }
 
 impl Filter {
-    /// Takes records of this level and above, whatever their target; none at all for `None`.
+    /// Takes records of this level and above for all targets; `None` takes none.
     pub fn level(level: Option<Level>) -> Filter {
         Filter { directives: vec![(String::new(), level)] }
     }
@@ -42,7 +44,8 @@ impl Filter {
         decides.is_some_and(|(_, least)| least.is_some_and(|least| level >= least))
     }
 
-    /// The lowest level that any target is taken at: what need not be recorded at all is below it. `None` when nothing is taken.
+    /// The lowest level that is taken for any target, below which nothing needs to be recorded. `None` if
+    /// nothing is taken.
     pub fn min_level(&self) -> Option<Level> {
         self.directives.iter().filter_map(|(_, level)| *level).min()
     }
@@ -60,7 +63,7 @@ impl FromStr for Filter {
                 None => directives.push((target, level)),
             }
         }
-        // Stable, so that targets of one length keep their order; they cannot both fit.
+        // The sort is stable, but two different targets of the same length cannot both match.
         directives.sort_by_key(|(target, _)| std::cmp::Reverse(target.len()));
         Ok(Filter { directives })
     }
@@ -93,7 +96,7 @@ fn parse_level(text: &str) -> Option<Option<Level>> {
     text.parse().ok().map(Some)
 }
 
-/// As it was written, with the longest targets first.
+/// The directives as they were written, with the longest targets first.
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, (target, level)) in self.directives.iter().enumerate() {
@@ -112,7 +115,7 @@ impl fmt::Debug for Filter {
     }
 }
 
-/// A directive is not one.
+/// A text that is not a directive.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{directive}` is not a log directive: {problem}")]
 pub struct FilterError {

@@ -1,4 +1,4 @@
-//! A log record as a line: compact text, or JSON.
+//! Writes a log record as a line, in compact text or JSON.
 
 use crate::json::{Object, push_value};
 use crate::message::{self, ValueText};
@@ -8,24 +8,25 @@ use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
 use throughline::Value;
 
-/// How a log record is written. Every record is one line, whatever its texts hold: line breaks, terminal commands and characters that turn the direction of
-/// writing are escaped.
+/// The format of a log record. Every record is one line, whatever its texts contain: line breaks, terminal
+/// commands and characters that change the direction of writing are escaped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Format {
-    /// `TIME LEVEL target trace_id=… span_id=… event_name=… key=value … message`, as people and `grep` read it:
+    /// `TIME LEVEL target trace_id=… span_id=… event_name=… key=value … message`, for people and `grep`:
     ///
     /// ```text
     /// 2026-01-22T10:00:00.123Z INFO shop::events trace_id=0af7651916cd43dd8448eb211c80319c span_id=b7ad6b7169203331 event_id=evt-1 Processing event
     /// ```
     ///
-    /// The time is UTC to the millisecond. The ids are absent outside of spans, `event_name` of an event that has none. Values with spaces, quotes or `=` in them stand in double quotes. A field that the message itself
+    /// The time is UTC in milliseconds. The ids are left out outside of spans, and `event_name` if the event
+    /// has none. Values with spaces, quotes or `=` are in double quotes. A field that the message itself
     /// shows is not repeated.
     #[default]
     Text,
-    /// A JSON object with these members, of which `trace_id`, `span_id` and `fields` are always there:
+    /// A JSON object with these members. `trace_id`, `span_id` and `fields` are always present:
     ///
-    /// | member | what it is |
+    /// | member | contents |
     /// |---|---|
     /// | `timestamp` | RFC 3339, UTC, nanoseconds |
     /// | `level` | `TRACE`, `DEBUG`, `INFO`, `WARN` or `ERROR` |
@@ -34,7 +35,7 @@ pub enum Format {
     /// | `event_name` | the event's name; absent when it has none |
     /// | `trace_id`, `span_id` | 32 and 16 hexadecimal digits; `null` outside of spans |
     /// | `trace_sampled` | whether the spans of the trace are recorded; absent outside of spans |
-    /// | `file`, `line` | where the code is; absent when they are not known |
+    /// | `file`, `line` | location of the code; absent if it is not known |
     /// | `fields` | an object of all fields: numbers and booleans as such, durations in seconds, all else as text |
     /// | `truncated` | names of the fields whose value was cut to fit; absent when there are none |
     ///
@@ -77,7 +78,7 @@ fn push_text(out: &mut String, log: &LogView<'_>) {
     }
 }
 
-/// Appends a value so that a reader sees where it ends.
+/// Appends a value so that its end can be seen.
 fn push_word(out: &mut String, text: &str) {
     let is_plain = !text.is_empty()
         && !text.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '=' | '\\') || is_dangerous(c));
@@ -127,17 +128,17 @@ fn push_json(out: &mut String, log: &LogView<'_>) {
     object.end();
 }
 
-/// A time as RFC 3339 has it, in UTC, to the millisecond.
+/// A time in RFC 3339, in UTC and milliseconds.
 pub(crate) fn millis(unix_ns: u64) -> impl std::fmt::Display {
     humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_nanos(unix_ns))
 }
 
-/// A time as RFC 3339 has it, in UTC, to the microsecond.
+/// A time in RFC 3339, in UTC and microseconds.
 pub(crate) fn micros(unix_ns: u64) -> impl std::fmt::Display {
     humantime::format_rfc3339_micros(UNIX_EPOCH + Duration::from_nanos(unix_ns))
 }
 
-/// A time as RFC 3339 has it, in UTC, to the nanosecond.
+/// A time in RFC 3339, in UTC and nanoseconds.
 pub(crate) fn nanos(unix_ns: u64) -> impl std::fmt::Display {
     humantime::format_rfc3339_nanos(UNIX_EPOCH + Duration::from_nanos(unix_ns))
 }

@@ -1,4 +1,5 @@
-//! Log records for systemd's journal, by its native protocol (<https://systemd.io/JOURNAL_NATIVE_PROTOCOL>).
+//! Sends log records to systemd's journal, with its native protocol
+//! (<https://systemd.io/JOURNAL_NATIVE_PROTOCOL>).
 
 use super::Filter;
 use crate::backlog::{Backlog, Failure};
@@ -11,17 +12,19 @@ use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use throughline::{Level, Value};
 
-/// Where the journal listens.
+/// Socket of the journal.
 const SOCKET: &str = "/run/systemd/journal/socket";
-/// Bytes of entries that wait while the journal is away.
+/// Most bytes of entries that wait while the journal is unavailable.
 const BACKLOG: usize = 4 << 20;
 
-/// Sends each log record to systemd's journal, one entry each.
+/// Sends each log record to systemd's journal as one entry.
 ///
-/// `MESSAGE`, `PRIORITY`, `SYSLOG_IDENTIFIER` (the service), `CODE_FILE` and `CODE_LINE` are the journal's own; `TARGET`, `EVENT_NAME`, `TRACE_ID` and `SPAN_ID` are there for
-/// `journalctl TRACE_ID=…`. Each field becomes one of its name in capitals with `F_` before it, as `tracing-journald` has it.
+/// `MESSAGE`, `PRIORITY`, `SYSLOG_IDENTIFIER` (the service), `CODE_FILE` and `CODE_LINE` are the journal's
+/// own fields. `TARGET`, `EVENT_NAME`, `TRACE_ID` and `SPAN_ID` can be searched with `journalctl TRACE_ID=…`.
+/// Each field of the record has its name in capitals with the prefix `F_`, as in `tracing-journald`.
 ///
-/// While the journal is away, up to 4 MiB of entries wait for it, in order; what finds no room is counted as `dropped[unreachable]`.
+/// While the journal is unavailable, up to 4 MiB of entries wait for it, in order. Entries that find no room
+/// are counted as `dropped[unreachable]`.
 #[derive(Debug)]
 pub struct Journald {
     path: PathBuf,
@@ -32,20 +35,20 @@ pub struct Journald {
 }
 
 impl Journald {
-    /// Sends in the name of `service` to the journal of this machine.
+    /// Sends to the journal of this machine, under the name `service`.
     pub fn new(service: &str) -> Journald {
         let (path, filter, backlog) = (SOCKET.into(), Filter::all(), Backlog::new(BACKLOG));
         Journald { path, identifier: service.into(), filter, socket: None, backlog }
     }
 
-    /// Sends to the socket at `path` instead: that of a journal's namespace, for example.
+    /// Sends to the socket at `path` instead, for example that of a journal namespace.
     #[must_use]
     pub fn socket(mut self, path: impl Into<PathBuf>) -> Journald {
         self.path = path.into();
         self
     }
 
-    /// Takes only the records that `filter` takes. By default all.
+    /// Takes only the records that `filter` takes. The default is all of them.
     #[must_use]
     pub fn filter(mut self, filter: Filter) -> Journald {
         self.filter = filter;
@@ -133,13 +136,14 @@ impl Exporter for Journald {
     }
 }
 
-/// The journal takes capitals, digits and underscores, 64 of them at most.
+/// The journal allows capitals, digits and underscores, at most 64 of them.
 fn field_name(name: &str) -> String {
     let name = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' });
     "F_".chars().chain(name).take(64).collect()
 }
 
-/// Appends a field. A value with line breaks stands behind its length instead of a `=`, so that it cannot pass for further fields.
+/// Appends a field. A value with line breaks is written with its length instead of a `=`, so that it cannot
+/// be mistaken for more fields.
 fn put(entry: &mut Vec<u8>, name: &str, value: &str) {
     entry.extend_from_slice(name.as_bytes());
     if value.contains('\n') {

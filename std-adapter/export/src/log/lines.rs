@@ -1,4 +1,4 @@
-//! Log records as lines, to standard output, a file, or whatever can be written to.
+//! Writes log records as lines to standard output, to a file, or to any other writer.
 
 use super::{Filter, Format};
 use crate::ledger::DropReason;
@@ -8,8 +8,8 @@ use std::io::{self, Write};
 
 /// Writes each log record as a line, in a [`Format`], to a writer such as [`std::io::stdout`] or a [`RollingFile`](super::RollingFile).
 ///
-/// Each batch is written at once and flushed. When writing fails, the records that were not written whole count as `dropped[write_error]`, and the next
-/// batch is tried all the same. Costs about 1 µs a record.
+/// Each batch is written at once and flushed. If writing fails, the records that were not completely written
+/// are counted as `dropped[write_error]`, and the next batch is still tried. Costs about 1 µs per record.
 ///
 /// ```
 /// use throughline_export::log::{Format, Lines, RollingFile};
@@ -27,7 +27,7 @@ pub struct Lines<W> {
     format: Format,
     filter: Filter,
     batch: String,
-    /// Whether the last line was cut short by an error, and must be ended before the next one begins.
+    /// Whether an error has cut the last line, which must then be ended before the next one begins.
     torn: bool,
 }
 
@@ -37,14 +37,14 @@ impl<W: Write + Send> Lines<W> {
         Lines { out, format, filter: Filter::all(), batch: String::new(), torn: false }
     }
 
-    /// Takes only the records that `filter` takes. By default all.
+    /// Takes only the records that `filter` takes. The default is all of them.
     #[must_use]
     pub fn filter(mut self, filter: Filter) -> Lines<W> {
         self.filter = filter;
         self
     }
 
-    /// Writes the batch. On an error, says how many lines of it are not whole in the output.
+    /// Writes the batch. An error states how many of its lines are not complete in the output.
     fn write(&mut self) -> Result<(), (io::Error, u64)> {
         let mut rest = self.batch.as_bytes();
         while !rest.is_empty() {

@@ -1,4 +1,4 @@
-//! Log records for Loki, by its push API in JSON (`POST /loki/api/v1/push`).
+//! Pushes log records to Loki with its push API in JSON (`POST /loki/api/v1/push`).
 
 use super::Filter;
 use crate::backlog::Backlog;
@@ -12,15 +12,18 @@ use throughline::{Level, Value};
 
 const PATH: &str = "/loki/api/v1/push";
 const EXAMPLE: &str = "http://localhost:3100/loki/api/v1/push";
-/// Bytes of requests that wait while Loki is away.
+/// Most bytes of requests that wait while Loki is unavailable.
 const BACKLOG: usize = 16 << 20;
 
-/// Pushes log records to Loki, or to what takes its protocol, VictoriaLogs for one.
+/// Pushes log records to Loki, or to a server with the same protocol, such as VictoriaLogs.
 ///
-/// A line is the record's message. Labels are `service_name`, `level` and those given; what may have many values stays out of them: `trace_id`, `span_id`, `target` and all fields
-/// are structured metadata (Loki 2.9 or later), for `{service_name="shop"} | trace_id="…"`. In their names, what is no letter, digit or `_` becomes `_`.
+/// A line is the record's message. Labels are `service_name`, `level` and those added with [`Loki::label`].
+/// Properties with many values are not labels: `trace_id`, `span_id`, `target` and all fields are structured
+/// metadata (Loki 2.9 or later), which a query such as `{service_name="shop"} | trace_id="…"` selects. In
+/// their names, other characters than letters, digits and `_` become `_`.
 ///
-/// While Loki is away, up to 16 MiB of requests wait for it, in order; what finds no room is counted as `dropped[unreachable]`.
+/// While Loki is unavailable, up to 16 MiB of requests wait for it, in order. Records that find no room are
+/// counted as `dropped[unreachable]`.
 ///
 /// ```
 /// use throughline_export::log::Loki;
@@ -41,11 +44,11 @@ pub struct Loki {
 }
 
 impl Loki {
-    /// Pushes to `url`; `/loki/api/v1/push` is added where it has no path.
+    /// Pushes to `url`; `/loki/api/v1/push` is appended if it has no path.
     ///
     /// # Errors
     ///
-    /// When `url` is none.
+    /// Fails if `url` is not a valid URL.
     pub fn new(url: &str, service: &str) -> Result<Loki, PushUrlError> {
         let loki = Loki {
             push: Push::new("Loki", url, PATH, "application/json", EXAMPLE)?,
@@ -66,34 +69,34 @@ impl Loki {
         self
     }
 
-    /// Pushes for this tenant, by the header `X-Scope-OrgID`.
+    /// Pushes for this tenant, with the header `X-Scope-OrgID`.
     #[must_use]
     pub fn tenant(self, tenant: &str) -> Loki {
         self.header("X-Scope-OrgID", tenant)
     }
 
-    /// Sends this header with each request: `Authorization`, for example.
+    /// Sends this header with each request, for example `Authorization`.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Loki {
         self.push.header(name, value);
         self
     }
 
-    /// Most records of a push. Default 1000.
+    /// Most records per push. The default is 1000.
     #[must_use]
     pub fn batch_size(mut self, records: usize) -> Loki {
         self.records = records.max(1);
         self
     }
 
-    /// Takes only the records that `filter` takes. By default all.
+    /// Takes only the records that `filter` takes. The default is all of them.
     #[must_use]
     pub fn filter(mut self, filter: Filter) -> Loki {
         self.filter = filter;
         self
     }
 
-    /// Puts what was taken into a request, a stream for each level.
+    /// Puts the taken records into a request, with a stream for each level.
     fn close(&mut self) {
         if self.taken == 0 {
             return;
@@ -182,7 +185,7 @@ impl Exporter for Loki {
     }
 }
 
-/// A name as Prometheus has it, which Loki's labels follow.
+/// A name in Prometheus's syntax, which Loki's labels use.
 fn label_name(name: &str) -> String {
     let digit_first = name.starts_with(|c: char| c.is_ascii_digit());
     let name = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });

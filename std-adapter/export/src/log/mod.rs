@@ -1,8 +1,9 @@
-//! Log records as operators collect them: lines of text or JSON, in files that begin anew, syslog, the journal.
+//! Log records in the forms that operators collect: lines of text or JSON in rotated files, syslog, and the
+//! journal.
 //!
-//! [`Lines`] writes lines: a [`Format`] says what one looks like, a [`RollingFile`] where it goes. [`Syslog`] and `Journald` send to the system's own log,
-//! [`Loki`] and [`Elastic`] to databases.
-//! For each of them a [`Filter`] says which records it takes.
+//! [`Lines`] writes lines: a [`Format`] is their form, and a [`RollingFile`] is their destination. [`Syslog`]
+//! and `Journald` send to the system's own log, [`Loki`] and [`Elastic`] to databases. A [`Filter`] selects the
+//! records for each of them.
 
 mod elastic;
 mod file;

@@ -1,4 +1,4 @@
-//! Log records as syslog messages (RFC 5424): over a Unix socket, UDP or TCP.
+//! Sends log records as syslog messages (RFC 5424) over a Unix socket, UDP or TCP.
 
 use super::{Filter, format};
 use crate::backlog::{Backlog, Failure};
@@ -14,16 +14,17 @@ use std::str::FromStr;
 use std::time::Duration;
 use throughline::{Level, Value};
 
-/// How long connecting and each write may take.
+/// Longest time for connecting and for each write.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Bytes of messages that wait while the receiver is away.
+/// Most bytes of messages that wait while the receiver is unavailable.
 const BACKLOG: usize = 4 << 20;
-/// Most bytes of a datagram. RFC 5426 has every receiver take 2048 by UDP, and a Unix socket takes far more.
+/// Most bytes of a datagram. RFC 5426 requires that receivers take 2048 over UDP; a Unix socket takes far
+/// more.
 const DATAGRAM: usize = 2048;
-/// Where a local syslog daemon listens.
+/// Socket of a local syslog daemon.
 const LOCAL: &str = "/dev/log";
 
-/// Where syslog messages go.
+/// The destination of syslog messages.
 ///
 /// ```
 /// use throughline_export::log::SyslogTarget;
@@ -35,11 +36,11 @@ const LOCAL: &str = "/dev/log";
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SyslogTarget {
-    /// A Unix datagram socket, as a local daemon has at `/dev/log`.
+    /// A Unix datagram socket, such as `/dev/log` of a local daemon.
     Unix(PathBuf),
-    /// Host and port; a message a datagram (RFC 5426), cut at 2048 bytes and marked then.
+    /// Host and port. Each message is a datagram (RFC 5426), which is cut at 2048 bytes and then marked.
     Udp(String),
-    /// Host and port; messages one after the other, each behind its length (octet counting, RFC 6587).
+    /// Host and port. Messages follow each other, each after its length (octet counting, RFC 6587).
     Tcp(String),
 }
 
@@ -85,18 +86,21 @@ impl FromStr for SyslogTarget {
     }
 }
 
-/// A text is no [`SyslogTarget`].
+/// A text that is not a [`SyslogTarget`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no place for syslog messages; write unix:/dev/log, udp://HOST:514 or tcp://HOST:514")]
 pub struct SyslogTargetError(String);
 
 /// Sends each log record as a syslog message of RFC 5424.
 ///
-/// The message's APP-NAME is the service, its MSGID the event's name or else its target, its text the record's message, its severity the record's level. Ids and fields are structured data:
-/// `[throughline@32473 trace_id="…" span_id="…" order="7"]`. A field's name keeps its printable ASCII characters, 32 of them at most, as the RFC wants it.
+/// APP-NAME is the service, MSGID is the event's name or else its target, the text is the record's message,
+/// and the severity is the record's level. Ids and fields are structured data: `[throughline@32473
+/// trace_id="…" span_id="…" order="7"]`. The name of a field keeps its printable ASCII characters, at most 32
+/// of them, as the RFC requires.
 ///
-/// While the receiver is away, up to 4 MiB of messages wait for it, in order; what finds no room is counted as `dropped[unreachable]`. What is sent by UDP may be
-/// lost on the way, unseen by anybody. After a connection by TCP breaks, what it may have lost is sent again, so that a message may arrive twice.
+/// While the receiver is unavailable, up to 4 MiB of messages wait for it, in order. Messages that find no
+/// room are counted as `dropped[unreachable]`. Messages over UDP may be lost without notice. After a TCP
+/// connection breaks, messages that may have been lost are sent again, so a message may arrive twice.
 ///
 /// ```
 /// use throughline_export::log::Syslog;
@@ -113,7 +117,7 @@ pub struct Syslog {
     filter: Filter,
     socket: Option<Socket>,
     backlog: Backlog,
-    /// Messages of the batch at hand, for a stream.
+    /// Messages of the present batch, for a stream.
     batch: Vec<u8>,
     taken: u64,
     message: String,
@@ -128,7 +132,8 @@ enum Socket {
 }
 
 impl Syslog {
-    /// Sends to `target` in the name of `service`, with facility 16 (local0) and this machine's host name.
+    /// Sends to `target` under the name `service`, with facility 16 (local0) and the host name of this
+    /// machine.
     pub fn new(target: SyslogTarget, service: &str) -> Syslog {
         Syslog {
             target,
@@ -151,14 +156,14 @@ impl Syslog {
         self
     }
 
-    /// The host's name in the messages.
+    /// The host name in the messages.
     #[must_use]
     pub fn hostname(mut self, name: &str) -> Syslog {
         self.hostname = header_word(name, 255);
         self
     }
 
-    /// Takes only the records that `filter` takes. By default all.
+    /// Takes only the records that `filter` takes. The default is all of them.
     #[must_use]
     pub fn filter(mut self, filter: Filter) -> Syslog {
         self.filter = filter;
@@ -234,7 +239,7 @@ impl Socket {
         }
     }
 
-    /// Whether the receiver has closed the connection. A write would not tell before the one after it.
+    /// Whether the receiver has closed the connection, which a write would report only at the write after it.
     fn is_broken(&self) -> bool {
         let Socket::Tcp(stream) = self else { return false };
         let peeked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
@@ -255,7 +260,7 @@ impl Socket {
     }
 }
 
-/// Tries the addresses of a name one after the other.
+/// Tries the addresses of a name one after another.
 fn each<T>(address: &str, mut open: impl FnMut(std::net::SocketAddr) -> io::Result<T>) -> io::Result<T> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "its name has no address");
     for address in address.to_socket_addrs()? {
@@ -305,7 +310,7 @@ impl Exporter for Syslog {
     }
 }
 
-/// Shortens a message to `most` bytes, with `…` as its end.
+/// Shortens a message to `most` bytes, with `…` at its end.
 fn cut(message: &mut String, most: usize) {
     if message.len() > most {
         let end = (0..=most - '…'.len_utf8()).rev().find(|at| message.is_char_boundary(*at));
@@ -314,7 +319,7 @@ fn cut(message: &mut String, most: usize) {
     }
 }
 
-/// What all messages of an exporter begin with.
+/// The common start of all messages of an exporter.
 struct Header<'a> {
     facility: u8,
     hostname: &'a str,
@@ -337,12 +342,13 @@ fn push_message(out: &mut String, header: &Header<'_>, log: &LogView<'_>) {
     push_structured(out, log);
     if !log.message.is_empty() {
         let text = message::render(log.message, log.fields.clone());
-        // The mark says that the text is UTF-8.
+        // The byte order mark says that the text is UTF-8.
         let _ = write!(out, " \u{feff}{}", Escaped(&text));
     }
 }
 
-/// The number is the one that IANA keeps for examples: this library's own makers have none.
+/// Appends ids and fields as structured data. The enterprise number is the one that IANA reserves for
+/// examples, because this library has none of its own.
 fn push_structured(out: &mut String, log: &LogView<'_>) {
     let start = out.len();
     if let Some((trace_id, span_id)) = log.span {
@@ -373,7 +379,7 @@ fn push_structured(out: &mut String, log: &LogView<'_>) {
     }
 }
 
-/// A word of a message's header: printable ASCII without spaces, or `-` for none.
+/// A word of a message's header: printable ASCII without spaces, or `-` if it is empty.
 fn header_word(text: &str, most: usize) -> String {
     let word: String = text.chars().map(|c| if c.is_ascii_graphic() { c } else { '_' }).take(most).collect();
     if word.is_empty() { "-".into() } else { word }

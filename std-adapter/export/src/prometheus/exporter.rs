@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Serves a page of all metrics.
 ///
-/// A scrape sees the metrics as they are at that moment where its host can read them on demand, as `throughline_std` can; elsewhere, the newest snapshot that came.
-/// It keeps no records, so it counts none in the ledger. Threads: those of [`PrometheusOptions::connections`], which wait for connections.
+/// A scrape gets the current values if the host can read metrics on demand, as `throughline_std` can, and
+/// otherwise the newest snapshot. It keeps no records, so it counts none in the ledger. It has
+/// [`PrometheusOptions::connections`] threads, which wait for connections.
 #[derive(Debug)]
 pub struct Prometheus {
     address: SocketAddr,
@@ -26,7 +27,7 @@ enum State {
 }
 
 impl Prometheus {
-    /// Listens at the options' address. Connections are answered from [`Exporter::begin`] on.
+    /// Listens at the address of the options. Connections are answered after [`Exporter::begin`].
     ///
     /// # Errors
     ///

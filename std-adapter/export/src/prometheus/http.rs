@@ -1,5 +1,6 @@
-//! As much of HTTP/1.1 as a scrape needs: one request without a body, one answer, and the connection is closed. Everything has a limit: the size of a
-//! request, and the time by which it must be there and the answer be taken.
+//! The part of HTTP/1.1 that a scrape needs: one request without a body, one answer, and the connection is
+//! closed. Everything is limited: the size of a request, and the times for sending it and for taking the
+//! answer.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -9,10 +10,11 @@ use std::time::{Duration, Instant, SystemTime};
 const MOST_BYTES: usize = 8 * 1024;
 /// Most headers of a request.
 const MOST_HEADERS: usize = 64;
-/// How much of a refused request is read and how long, so that the refusal arrives: a connection closed with bytes unread is reset.
+/// How many bytes of a refused request are read and for how long. Closing a connection with unread bytes
+/// resets it, and the client would not get the refusal.
 const DRAIN: (u64, Duration) = (64 * 1024, Duration::from_millis(500));
 
-/// What was asked.
+/// A request.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Request {
     pub(super) method: String,

@@ -1,4 +1,4 @@
-//! Prometheus: a page of all metrics for it to scrape, or to push to a Pushgateway.
+//! Prometheus: a page of all metrics, which it scrapes or which is pushed to a Pushgateway.
 //!
 //! ```no_run
 //! use throughline_export::prometheus::{Prometheus, PrometheusOptions};
@@ -9,8 +9,9 @@
 //!
 //! # Formats
 //!
-//! What the scraper accepts decides: the protobuf format with native histograms, OpenMetrics 1.0, or the text format 0.0.4; compressed with gzip where the crate's
-//! feature of that name is on. [`render`] makes the same pages for other purposes.
+//! The format depends on what the scraper accepts: protobuf with native histograms, OpenMetrics 1.0, or the
+//! text format 0.0.4. It is compressed with gzip if the crate's feature `gzip` is on. [`render`] makes the
+//! same pages for other purposes.
 //!
 //! # Names
 //!
@@ -22,10 +23,12 @@
 //!
 //! # Histograms
 //!
-//! In protobuf, base-2 exponential histograms are native histograms, bucket for bucket. The text formats have classic buckets: their bounds are powers of two,
-//! every one from a power of 16 at or below the least value to a power of 16 at or above the greatest, and zero. These are bounds of exponential
-//! buckets of every scale, so each count is exact; a quantile that Prometheus estimates from them is in the true value's bucket, so between half and twice
-//! it. [`PageOptions::buckets_per_power_of_two`] makes them finer.
+//! In protobuf, base-2 exponential histograms are native histograms with the same buckets. The text formats
+//! have classic buckets. Their bounds are zero and all powers of two from a power of 16 at or below the least
+//! value to a power of 16 at or above the greatest. These are also bounds of exponential buckets of every
+//! scale, so each count is exact. A quantile that Prometheus estimates from them is in the same bucket as the
+//! true value, so it is between half and twice that value. [`PageOptions::buckets_per_power_of_two`] makes
+//! the buckets finer.
 
 mod error;
 mod exporter;

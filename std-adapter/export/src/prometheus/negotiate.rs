@@ -1,4 +1,4 @@
-//! Which format a scraper gets: what it accepts, the best of it first.
+//! Chooses the format for a scraper: the best one that it accepts.
 
 /// A format of the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,7 +13,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Of formats that are accepted alike, the first is sent.
+    /// The order of preference among formats that are accepted equally.
     const PREFERRED: [Format; 3] = [Format::Protobuf, Format::OpenMetrics, Format::Text];
 
     /// Its `Content-Type`.
@@ -27,12 +27,13 @@ impl Format {
         }
     }
 
-    /// The best format for an `Accept` header. A scraper that accepts none of ours gets the text format, as clients of Prometheus have always done.
+    /// The best format for an `Accept` header. A scraper that accepts none of these gets the text format, as
+    /// in Prometheus's client libraries.
     pub fn accepted(accept: &str) -> Format {
         let ranges: Vec<Range<'_>> = accept.split(',').filter_map(Range::parse).collect();
         let quality = |format: Format| {
             let of_range = |range: &Range<'_>| Some((range.specificity(format)?, range.quality));
-            // The most specific range that names a format decides on it.
+            // The most specific range that names a format decides about it.
             ranges
                 .iter()
                 .filter_map(of_range)
@@ -48,7 +49,7 @@ impl Format {
         best.0
     }
 
-    /// Whether a media range's parameter is one that the format has.
+    /// Whether the format has this parameter of a media range.
     fn has(self, name: &str, value: &str) -> bool {
         match (self, name) {
             (Format::Text, "version") => value == "0.0.4",
@@ -56,7 +57,7 @@ impl Format {
             (Format::Protobuf, "proto") => value == "io.prometheus.client.MetricFamily",
             (Format::Protobuf, "encoding") => value == "delimited",
             (Format::Text | Format::OpenMetrics, "charset") => value.eq_ignore_ascii_case("utf-8"),
-            // Names are escaped with underscores, which every scheme allows for.
+            // Names are escaped with underscores, which every scheme allows.
             (_, "escaping") => true,
             _ => false,
         }
@@ -96,14 +97,14 @@ impl<'a> Range<'a> {
         Some(range)
     }
 
-    /// How closely it names a format; `None` when it does not.
+    /// How specifically it names a format; `None` if it does not.
     fn specificity(&self, format: Format) -> Option<usize> {
         let wanted = format.media_type();
         if self.media_type.eq_ignore_ascii_case(wanted) {
             let all = self.parameters.iter().all(|(name, value)| format.has(name, value));
             return all.then_some(2 + self.parameters.len());
         }
-        // Who takes anything is a person, who reads text.
+        // A client that accepts anything is a person, who reads text.
         match self.media_type {
             "*/*" if format == Format::Text => Some(0),
             "text/*" if format == Format::Text => Some(1),
@@ -112,7 +113,7 @@ impl<'a> Range<'a> {
     }
 }
 
-/// A quality from 0 to 1 in thousandths; 0 for what is none.
+/// A quality from 0 to 1, in thousandths; 0 for an invalid one.
 fn quality(text: &str) -> u16 {
     text.parse::<f32>().ok().filter(|q| (0.0..=1.0).contains(q)).map_or(0, |q| (q * 1000.0) as u16)
 }

@@ -1,5 +1,6 @@
-//! A small server for one page: a fixed number of threads accept connections and answer one request on each. Further connections wait with the operating system,
-//! so neither the number of clients nor their pace costs memory.
+//! A small server for one page: a fixed number of threads accept connections and answer one request on each.
+//! Further connections wait in the operating system, so neither the number of clients nor their speed costs
+//! memory.
 
 use super::http::{Bad, Request, Response, drain};
 use super::page::render_process;
@@ -13,17 +14,17 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Pause after a connection could not be accepted, for want of file descriptors for example.
+/// Pause after a connection could not be accepted, for example because file descriptors are exhausted.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long a thread that waits for connections is called.
+/// How long `stop` tries to connect to wake a thread that waits for connections.
 const CALL: Duration = Duration::from_millis(100);
 
-/// Where the points come from.
+/// The source of the points.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// They are read when the page is asked for.
+    /// Read when the page is requested.
     Live(ReadMetrics),
-    /// The newest snapshot is kept.
+    /// The newest snapshot.
     Kept(Mutex<OwnedRecords>),
 }
 
@@ -35,7 +36,7 @@ pub(super) struct Server {
     pub(super) resource: Resource,
     pub(super) source: Source,
     stopping: AtomicBool,
-    /// Bytes of the last page, which the next is likely to have, too.
+    /// Bytes of the last page, because the next one is usually as long.
     page_bytes: AtomicUsize,
 }
 
@@ -56,7 +57,7 @@ impl Server {
             match self.listener.accept() {
                 Ok(_) if self.stopping.load(Ordering::Acquire) => return,
                 Ok((mut stream, _)) => {
-                    // A panic may cost its scrape, never the thread.
+                    // A panic may lose one scrape, but must not end the thread.
                     let answered = catch_unwind(AssertUnwindSafe(|| self.answer(&mut stream)));
                     if answered.is_err() {
                         let until = Instant::now() + CALL;
@@ -69,7 +70,7 @@ impl Server {
         }
     }
 
-    /// Has all threads end that wait for a connection, and the others when they have answered.
+    /// Ends all threads: those that wait for a connection at once, and the others after their answer.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
         let Ok(mut address) = self.listener.local_addr() else { return };
@@ -107,7 +108,7 @@ impl Server {
         let (body, headers) = compressed(page, &request.accept_encoding);
         let content_type = format.content_type();
         let response = Response { status: "200 OK", content_type, headers, body: &body, is_head };
-        // Whoever does not take the page asks again.
+        // A client that does not take the page asks again.
         let _ = response.write(stream, Instant::now() + self.options.response_timeout);
     }
 
@@ -144,7 +145,7 @@ impl Server {
     }
 }
 
-/// The page as it is sent, and the headers that say how.
+/// The compressed page, and the headers that declare it.
 #[cfg(feature = "gzip")]
 fn compressed(page: Vec<u8>, accept_encoding: &str) -> (Vec<u8>, &'static str) {
     use std::io::Write;
