@@ -57,7 +57,7 @@ mod without_loom {
     /// The id key and events written to another ring; on a host also the recorders of threads, remote parents,
     /// the share of traces that is recorded, and panic messages.
     pub mod recorder {
-        pub use crate::aside::event_to;
+        pub use crate::event_to::event_to;
         #[cfg(feature = "std")]
         pub use crate::recorder::{
             ThreadHook, acquire_thread, for_each_thread, forget_threads, mute_thread, refused,

@@ -51,8 +51,6 @@ mod sync;
 
 pub mod adapter;
 #[cfg(not(loom))]
-mod aside;
-#[cfg(not(loom))]
 mod attribute;
 #[cfg(not(loom))]
 mod callsite;
@@ -60,6 +58,8 @@ mod callsite;
 pub mod clock;
 #[cfg(not(loom))]
 mod event;
+#[cfg(not(loom))]
+mod event_to;
 #[cfg(not(loom))]
 mod fields;
 #[cfg(not(loom))]

@@ -9,9 +9,9 @@
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Whether the program uses one part of the library. Always true except on bare metal, where flash is scarce.
-pub(crate) struct Linked(AtomicBool);
+pub(crate) struct PartInUse(AtomicBool);
 
-impl Linked {
+impl PartInUse {
     /// Marks the part as used. Cost: one store on bare metal, nothing elsewhere.
     #[inline(always)]
     pub(crate) fn set(&self) {
@@ -27,10 +27,10 @@ impl Linked {
 }
 
 /// Traces of remote parents, and traces that are not sampled.
-pub(crate) static SPECIAL_TRACES: Linked = Linked(AtomicBool::new(false));
+pub(crate) static SPECIAL_TRACES: PartInUse = PartInUse(AtomicBool::new(false));
 /// Records of extended kinds.
-pub(crate) static EXTENDED: Linked = Linked(AtomicBool::new(false));
+pub(crate) static EXTENDED: PartInUse = PartInUse(AtomicBool::new(false));
 /// Values whose bytes are in the record: texts, byte strings and encoded values.
-pub(crate) static TEXTS: Linked = Linked(AtomicBool::new(false));
+pub(crate) static TEXTS: PartInUse = PartInUse(AtomicBool::new(false));
 /// Spans of futures, which have a busy time.
-pub(crate) static FUTURES: Linked = Linked(AtomicBool::new(false));
+pub(crate) static FUTURES: PartInUse = PartInUse(AtomicBool::new(false));

@@ -343,8 +343,8 @@ impl Series {
     }
 
     /// For a gauge: whether it uses the cells of another callsite.
-    pub(super) fn is_away(&self) -> bool {
-        self.entry.is_away()
+    pub(super) fn has_home_elsewhere(&self) -> bool {
+        self.entry.has_home_elsewhere()
     }
 
     /// For a family: whether the slot is taken, or the overflow series has counted anything.

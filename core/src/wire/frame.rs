@@ -83,11 +83,11 @@ impl<'b> Frame<'b> {
     pub fn new(window: Window<'b>) -> Frame<'b> {
         let Window { buf, at, room } = window;
         let room = room.min(MAX_FRAME) as isize;
-        let place =
+        let cursor =
             Cursor { at, left: room - TAIL, crc: crc::BEGIN, code: 0, run: 0, root: 0, id: 0, time: 0 };
         // `types` is set before it is read, so its initial value does not matter. With 0 the compiler would
         // zero all fields with a call of `memset`, which takes more code.
-        Frame { buf, room, not_before: 0, types: u64::MAX, most: usize::MAX, at: place }
+        Frame { buf, room, not_before: 0, types: u64::MAX, most: usize::MAX, at: cursor }
     }
 
     #[cfg_attr(target_os = "none", inline(never))]
@@ -112,8 +112,8 @@ impl<'b> Frame<'b> {
 
     /// Returns to an earlier state.
     #[cfg_attr(target_os = "none", inline(never))]
-    pub(super) fn go_back(&mut self, place: &Cursor) {
-        self.at = *place;
+    pub(super) fn go_back(&mut self, cursor: &Cursor) {
+        self.at = *cursor;
     }
 
     /// Whether no frame in this buffer could be longer.

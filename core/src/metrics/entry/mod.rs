@@ -35,9 +35,9 @@ static FAMILY: Special =
     Special { is_in_use: Series::is_in_use, labels: Series::give_labels, float: |_, _| {} };
 /// Of all callsites of one gauge, only the home has cells in use.
 static GAUGE: Special =
-    Special { is_in_use: |series| !series.is_away(), labels: |_, _| {}, float: Series::give_cell };
+    Special { is_in_use: |series| !series.has_home_elsewhere(), labels: |_, _| {}, float: Series::give_cell };
 static GAUGE_FAMILY: Special = Special {
-    is_in_use: |series| !series.is_away() && series.is_in_use(),
+    is_in_use: |series| !series.has_home_elsewhere() && series.is_in_use(),
     labels: Series::give_labels,
     float: Series::give_cell,
 };

@@ -105,7 +105,7 @@ impl Entry {
     }
 
     /// Always false, because only homes are in the list of gauges.
-    pub(crate) fn is_away(&self) -> bool {
+    pub(crate) fn has_home_elsewhere(&self) -> bool {
         false
     }
 

@@ -87,7 +87,7 @@ impl Entry {
     }
 
     /// Whether this gauge uses the cells of another entry.
-    pub(crate) fn is_away(&'static self) -> bool {
+    pub(crate) fn has_home_elsewhere(&'static self) -> bool {
         self.home().is_some_and(|home| !core::ptr::eq(home, self))
     }
 }
