@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use lexopt::Arg::{Long, Short, Value};
 
-use crate::{api, bench, collector, consumer, demo, fuzz, mutants, setup, suite, targets};
+use crate::{api, bench, collector, consumer, demo, fuzz, interop, mutants, setup, suite, targets};
 
 /// One subcommand.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +42,7 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand { name: "mutants", about: "change the core and see whether tests notice", run: mutants::run },
     Subcommand { name: "qemu", about: "run firmware in QEMU and check what it sends", run: run_qemu },
     Subcommand { name: "collector", about: "build and run an OpenTelemetry Collector", run: collector::run },
+    Subcommand { name: "interop", about: "send to servers that take long to get", run: interop::run },
     Subcommand { name: "demo", about: "one trace from an interrupt to a server", run: demo::run },
     Subcommand { name: "bench", about: "measure against peers and limits", run: bench::run },
     Subcommand {

@@ -10,6 +10,7 @@
 //! | `targets` | [`targets`] | builds or checks the libraries for every supported target |
 //! | `api` | [`api`] | compares the public items of each crate with the committed listings |
 //! | `fuzz` | [`fuzz`] | runs the decoder's fuzz targets |
+//! | `interop` | [`interop`] | sends to servers that take long to get: Zipkin, VictoriaLogs |
 //! | `mutants` | [`mutants`] | changes the core's code and shows which changes no test notices |
 //! | `qemu` | `qemu_suite` | runs firmware in QEMU and decodes what it sends |
 //! | `collector` | [`collector`] | builds and runs a real OpenTelemetry Collector |
@@ -26,6 +27,7 @@ pub mod collector;
 pub mod consumer;
 pub mod demo;
 pub mod fuzz;
+pub mod interop;
 pub mod mutants;
 pub mod net;
 pub mod process;

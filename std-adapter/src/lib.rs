@@ -23,7 +23,7 @@ pub use pump::Stage;
 pub use throughline_export::ledger::{DropReason, Hop, Ledger};
 pub use throughline_export::{
     Deadline, ExportError, Exporter, Host, REDACTED, ReadMetrics, Redaction, Resource, SpoolConfig, Wants,
-    chrome, log, message, otlp, terminal, text, view,
+    chrome, log, message, otlp, terminal, text, view, zipkin,
 };
 
 /// Compiles the code blocks of this page as doctests.
