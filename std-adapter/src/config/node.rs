@@ -16,6 +16,7 @@ pub(crate) struct Node {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Data {
     /// Nothing, as in `key:` of YAML.
+    #[cfg_attr(not(feature = "yaml"), expect(dead_code, reason = "TOML has no such value"))]
     Null,
     Bool(bool),
     /// A number as it is written, and whether it may stand for text: YAML has no quotes around `1.10`, which may be a version.
