@@ -148,6 +148,7 @@ impl Ended {
         true
     }
 
+    #[cfg_attr(target_os = "none", inline(never))]
     fn clear(&self) {
         #[cfg(feature = "std")]
         self.taken.store(0, Relaxed);
@@ -189,7 +190,8 @@ impl Recorder {
     /// Makes a place current whose entry may have ended.
     #[inline]
     pub(crate) fn return_to(&self, place: (Word, Word)) {
-        if is_outside(place.0) {
+        // On a microcontroller marking the clock does so often enough.
+        if cfg!(not(short)) && is_outside(place.0) {
             self.renew_forgotten();
         }
         if self.ended.is_empty() { self.set_current(place, true) } else { self.return_below(place) }
@@ -218,13 +220,15 @@ impl Recorder {
     #[cfg_attr(not(target_os = "none"), inline)]
     #[cfg_attr(target_os = "none", inline(never))]
     pub(crate) fn make_current(&self, place: (Word, Word)) {
-        self.set_current(place, self.ended.is_empty());
+        let empty = self.ended.is_empty();
+        self.set_short_era(empty);
+        self.set_current(place, empty);
     }
 
-    /// Makes a place current whose entry is alive. `empty` says whether the table is empty.
+    /// Makes a place current whose entry is alive. `empty` says whether the table is empty. The era of the short
+    /// path stays as it is: set it first if the table may just have become empty or not empty.
     #[inline(always)]
     fn set_current(&self, (span, root): (Word, Word), empty: bool) {
-        self.set_short_era(empty);
         let outside = super::outside();
         let span = if span == 0 { outside } else { span };
         self.set_place(if empty { span } else { span | MARK }, root);

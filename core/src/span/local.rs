@@ -250,8 +250,14 @@ fn end_out_of_line(running: &Running) {
         head = head.with_status(Status::Error as u8);
         panic::say_why(recorder, (id, running.root()), start);
     }
+    let place = [id, previous, root, start, now];
+    if running.carried() == 0 {
+        // The usual length, known at compile time, needs no loops.
+        recorder.ring().push(head, &place, now);
+        return;
+    }
     let mut body = [MaybeUninit::uninit(); 5 + CARRIED];
-    body[..5].copy_from_slice(&[id, previous, root, start, now].map(MaybeUninit::new));
+    body[..5].copy_from_slice(&place.map(MaybeUninit::new));
     // Copy all field words: copying a fixed number is cheaper than copying the number in use.
     body[5..5 + IN_SLOT].copy_from_slice(&running.slot.words);
     body[5 + IN_SLOT..].copy_from_slice(&running.more);

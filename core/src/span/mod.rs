@@ -207,6 +207,7 @@ impl State {
     /// be called at most once.
     #[inline(always)]
     fn carry(&mut self, types: u32, count: usize, words: [MaybeUninit<Word>; CARRIED]) {
+        debug_assert!(count <= CARRIED && self.carried() == 0);
         self.flags |= count << CARRIED_SHIFT;
         self.types = MaybeUninit::new(types);
         self.words = words;
@@ -215,7 +216,10 @@ impl State {
     /// The number of carried field words.
     #[inline(always)]
     fn carried(&self) -> usize {
-        (self.flags & (NOT_RECORDED - 1)) >> CARRIED_SHIFT
+        let carried = (self.flags & (NOT_RECORDED - 1)) >> CARRIED_SHIFT;
+        // SAFETY: only `carry` sets these bits, at most once, and to no more than it has words.
+        unsafe { core::hint::assert_unchecked(carried <= CARRIED) };
+        carried
     }
 
     /// The types of the carried fields.
@@ -342,33 +346,42 @@ impl Drop for Span {
 /// Begins a span on the general path. Not inlined, so that one copy serves every callsite.
 #[inline(never)]
 fn begin(callsite: CallsiteId) -> Span {
-    let Some(recorder) = callsite.recorder() else { return Span::none() };
-    let (previous, root) = recorder.place();
-    if is_outside(previous) || root == 0 {
-        return begin_trace(callsite, recorder, 0);
-    }
-    if !is_sampled(root) {
-        recorder.count_sampled_out();
-        return Span::none();
-    }
-    let id = recorder.next_id();
-    recorder.set_span(id);
-    started(recorder, State::new(callsite.id, id, (previous, root)))
+    begin_in(callsite, 0)
 }
 
 #[inline(never)]
 fn begin_root(callsite: CallsiteId) -> Span {
-    let Some(recorder) = callsite.recorder() else { return Span::none() };
-    begin_trace(callsite, recorder, APART)
+    begin_in(callsite, APART)
 }
 
-/// Begins the first span of a trace, or the first one below a remote parent about which the sampler has not
-/// been asked.
-fn begin_trace(callsite: CallsiteId, recorder: &'static Recorder, apart: Word) -> Span {
-    let place = recorder.place();
+/// Begins a span; `apart` is [`APART`] if its trace is its own, whatever is current, else 0.
+fn begin_in(callsite: CallsiteId, apart: Word) -> Span {
+    let Some(recorder) = callsite.recorder() else { return Span::none() };
+    let (previous, root) = recorder.place();
+    // The first span of a trace, or the first one below a remote parent about which the sampler has not been
+    // asked.
+    let is_first = apart != 0 || is_outside(previous) || root == 0;
+    if !is_first && !is_sampled(root) {
+        recorder.count_sampled_out();
+        return Span::none();
+    }
     let id = recorder.next_id();
-    let mut state = State::new(callsite.id, id, place);
-    state.flags = apart;
+    let mut state = State::new(callsite.id, id, (previous, root));
+    if is_first {
+        state.flags = apart;
+        ask_sampler(callsite, recorder, &mut state);
+        recorder.set_place(state.word(), state.root());
+    } else {
+        recorder.set_span(id);
+    }
+    state.start = recorder.ticks();
+    state.flags |= recorder.era();
+    Span::of(Running::new(recorder, state))
+}
+
+/// Asks the sampler about a trace, or what is below a remote parent, by its first span.
+#[inline(always)]
+fn ask_sampler(callsite: CallsiteId, recorder: &Recorder, state: &mut State) {
     let is_root = state.is_root();
     if !is_root {
         state.flags |= ASKED;
@@ -376,19 +389,10 @@ fn begin_trace(callsite: CallsiteId, recorder: &'static Recorder, apart: Word) -
     // Look up the remote parent only for a sampler: firmware without one is then linked without the lookup
     // and the key of ids.
     let remote = || if is_root { None } else { recorder.trace_context() };
-    if !sampler::samples(callsite, root_id(id), remote) {
+    if !sampler::samples(callsite, root_id(state.id), remote) {
         recorder.count_sampled_out();
         state.flags |= NOT_RECORDED;
     }
-    recorder.set_place(state.word(), state.root());
-    started(recorder, state)
-}
-
-#[inline(always)]
-fn started(recorder: &'static Recorder, mut state: State) -> Span {
-    state.start = recorder.ticks();
-    state.flags |= recorder.era();
-    Span::of(Running::new(recorder, state))
 }
 
 #[inline(never)]
@@ -442,7 +446,7 @@ fn finish(recorder: &Recorder, state: &State, busy: Option<u64>) {
     body[at..at + CARRIED].copy_from_slice(&state.words);
     let head = Head::new(kind, state.callsite, status, state.types());
     // SAFETY: the first `at` words and as many of the field words as are in use are initialised.
-    let body = unsafe { initialised(&body[..at + state.carried().min(CARRIED)]) };
+    let body = unsafe { initialised(&body[..at + state.carried()]) };
     recorder.push(head, body, now);
 }
 
