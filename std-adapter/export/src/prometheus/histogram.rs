@@ -1,15 +1,16 @@
-//! Exponential histograms as Prometheus shows them: classic buckets, and added up when several become one series.
+//! Exponential histograms in Prometheus's form: with classic buckets, and added up when several become one
+//! series.
 
 use crate::view::{ExemplarView, HistogramView};
 use std::borrow::Cow;
 
-/// Highest scale of Prometheus's native histograms, and the one above which shifting says no more.
+/// Highest scale of Prometheus's native histograms, and the highest one at which a shift still matters.
 const MAX_SCALE: u8 = 8;
-/// Floats at or below 2^this have fewer digits than others; further bounds would be told apart no more.
+/// Floats at or below 2^`LEAST_POWER` have fewer digits, so smaller bounds could not be told apart.
 const LEAST_POWER: i64 = -1022;
-/// All floats are below 2^this.
+/// All floats are below 2^`GREATEST_POWER`.
 const GREATEST_POWER: i64 = 1024;
-/// Powers of two in a block: the range of classic bounds grows by whole blocks, so that it seldom changes.
+/// Powers of two in a block. The range of classic bounds grows by whole blocks, so that it rarely changes.
 const BLOCK: i64 = 4;
 
 /// An exponential histogram, borrowed from its point until it is added to another one.
@@ -18,7 +19,8 @@ pub(super) struct Histogram<'p> {
     pub(super) scale: u8,
     pub(super) sum: f64,
     pub(super) zeros: u64,
-    /// OTLP index of the first bucket: bucket `index` counts what is above 2^(index / 2^scale), up to 2^((index + 1) / 2^scale).
+    /// OTLP index of the first bucket. Bucket `index` counts values above 2^(index / 2^scale) up to 2^((index
+    /// + 1) / 2^scale).
     pub(super) offset: i64,
     pub(super) buckets: Cow<'p, [u64]>,
     pub(super) exemplars: Cow<'p, [ExemplarView]>,
@@ -39,7 +41,8 @@ impl<'p> Histogram<'p> {
         histogram
     }
 
-    /// Counts what lies in buckets that hardly any float is in as the outermost floats. Indexes from outside may be any numbers, and a sum has all buckets in between.
+    /// Moves counts of buckets beyond the range of floats into the outermost buckets of that range. Indexes
+    /// from outside may be any numbers, and a sum has all buckets in between.
     fn clamp(&mut self) {
         let (first, last) = (LEAST_POWER << self.scale, (GREATEST_POWER << self.scale) - 1);
         let end = self.offset + self.buckets.len() as i64;
@@ -60,7 +63,7 @@ impl<'p> Histogram<'p> {
         self.buckets.iter().fold(self.zeros, |sum, n| sum.saturating_add(*n))
     }
 
-    /// Adds another one, at the coarser of the two scales.
+    /// Adds another histogram, at the coarser of the two scales.
     pub(super) fn add(&mut self, mut other: Histogram<'p>) {
         let scale = self.scale.min(other.scale);
         self.coarsen_to(scale);
@@ -87,7 +90,8 @@ impl<'p> Histogram<'p> {
         (self.offset, self.buckets) = (first, Cow::Owned(buckets));
     }
 
-    /// Lowers the scale to this one, if it is higher. Exact: the bounds of a scale are bounds of all above.
+    /// Lowers the scale to this one if it is higher. This is exact, because the bounds of a scale are also
+    /// bounds of every higher scale.
     fn coarsen_to(&mut self, scale: u8) {
         let by = self.scale.saturating_sub(scale).min(63);
         if by == 0 {
@@ -105,15 +109,15 @@ impl<'p> Histogram<'p> {
         (self.scale, self.offset, self.buckets) = (scale, first, Cow::Owned(coarse));
     }
 
-    /// First index that counted anything, and the one after the last.
+    /// The first index with a count, and the index after the last one.
     fn range(&self) -> Option<(i64, i64)> {
         let first = self.buckets.iter().position(|n| *n > 0)?;
         let last = self.buckets.iter().rposition(|n| *n > 0)?;
         Some((self.offset + first as i64, self.offset + last as i64 + 1))
     }
 
-    /// Upper bounds of classic buckets with their cumulative counts, ascending, without the last, +Inf: zero, and 2^`scale` for each power of two in the blocks that
-    /// hold values.
+    /// Passes the upper bounds of classic buckets with their cumulative counts to `bucket`, ascending and
+    /// without +Inf: zero, and 2^`scale` bounds for each power of two in the blocks that contain values.
     pub(super) fn classic(&self, scale: u8, mut bucket: impl FnMut(f64, u64)) {
         bucket(0.0, self.zeros);
         let scale = scale.min(self.scale);
@@ -121,7 +125,7 @@ impl<'p> Histogram<'p> {
         let Some((first, end)) = self.range() else { return };
         let block = BLOCK << scale;
         let lowest = (first >> by).div_euclid(block) * block;
-        // The last index of the scale that counted anything has its upper bound at the index after it.
+        // The last index with a count has its upper bound at the index after it.
         let highest = (((end - 1) >> by) + 1 + block - 1).div_euclid(block) * block;
         let (mut cumulative, mut next) = (self.zeros, 0);
         for bound in lowest..=highest {

@@ -1,10 +1,12 @@
-//! Names that Prometheus takes, made of OpenTelemetry's.
+//! Makes names for Prometheus from OpenTelemetry's names.
 //!
-//! Source: OpenTelemetry, *Prometheus and OpenMetrics Compatibility*; the words for units are those of the Collector's translator.
+//! Source: OpenTelemetry, *Prometheus and OpenMetrics Compatibility*. The words for units come from the
+//! Collector's translator.
 
 use std::borrow::Cow;
 
-/// What a unit is called in a metric's name: words for UCUM's symbols, `_per_` for a slash, nothing for annotations such as `{request}` and for `1`.
+/// A unit in a metric's name: words for UCUM's symbols, `_per_` for a slash, and nothing for `1` and for
+/// annotations such as `{request}`.
 pub(super) fn unit(ucum: &str) -> String {
     let (of, per) = ucum.split_once('/').unwrap_or((ucum, ""));
     let word = |symbol: &str, words: &[(&str, &'static str)]| {
@@ -67,8 +69,9 @@ const PER: &[(&str, &str)] = &[
     ("By", "byte"),
 ];
 
-/// A metric's name without the suffixes of its kind: invalid characters replaced, one `_` in place of several, the unit's word at the end unless it is in the name. A
-/// counter's `total` is taken off, as the suffix is added when it is written. A gauge of unit `1` is a ratio.
+/// A metric's name without the suffixes of its kind: invalid characters are replaced, several `_` become one,
+/// and the unit's word is appended unless the name has it. A counter's `total` is removed, because it is
+/// added again when the name is written. A gauge with the unit `1` is a ratio.
 pub(super) fn metric(namespace: &str, name: &str, ucum: &str, unit: &str, kind: Kind) -> String {
     let mut words: Vec<&str> = tokens(namespace).chain(tokens(name)).collect();
     if kind == Kind::Counter && words.len() > 1 && words.last() == Some(&"total") {
@@ -90,13 +93,13 @@ pub(super) fn metric(namespace: &str, name: &str, ucum: &str, unit: &str, kind: 
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) { format!("_{name}") } else { name }
 }
 
-/// The parts of a name between characters that Prometheus does not take in a metric's name, and underscores.
+/// The parts of a name between underscores and characters that Prometheus does not allow in a metric's name.
 fn tokens(name: &str) -> impl Iterator<Item = &str> {
     name.split(|c: char| !c.is_ascii_alphanumeric() && c != ':').filter(|word| !word.is_empty())
 }
 
-/// A label's name: invalid characters replaced, one `_` in place of several. A name that the format keeps for itself gets the prefix `exported_`, as
-/// Prometheus gives it to labels that its own stand in the way of.
+/// A label's name: invalid characters are replaced, and several `_` become one. A name that the format
+/// reserves gets the prefix `exported_`, which Prometheus also gives to labels that collide with its own.
 pub(super) fn label<'a>(name: &'a str, kind: Kind) -> Cow<'a, str> {
     let reserved = match kind {
         Kind::Histogram => name == "le",
@@ -127,7 +130,7 @@ pub(super) fn label<'a>(name: &'a str, kind: Kind) -> Cow<'a, str> {
     Cow::Owned(out)
 }
 
-/// What a metric is to Prometheus.
+/// The kind of a metric in Prometheus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Counter,
@@ -139,7 +142,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// What the kind appends to the name of a metric for its samples.
+    /// What the kind appends to a metric's name for its samples.
     pub(super) const fn suffixes(self) -> &'static [&'static str] {
         match self {
             Kind::Counter => &["", "_total", "_created"],

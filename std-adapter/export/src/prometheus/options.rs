@@ -1,12 +1,13 @@
-//! What can be chosen about the page and where it is served.
+//! Options of the page and of the server.
 
 use super::PrometheusError;
 use std::time::Duration;
 
-/// Most buckets per power of two of a classic histogram: as many as an exponential one of the highest scale has.
+/// Most buckets per power of two in a classic histogram, as a power of two: as many as in an exponential
+/// histogram of the highest scale.
 const MAX_CLASSIC_SCALE: u8 = 4;
 
-/// What is on a page of metrics, whether it is scraped or pushed.
+/// Contents of a page of metrics, whether it is scraped or pushed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageOptions {
     pub(super) namespace: String,
@@ -31,41 +32,46 @@ impl Default for PageOptions {
 }
 
 impl PageOptions {
-    /// Begins the program's metrics with this word and an underscore: `orders_total` becomes `shop_orders_total`. `target_info` and the process's
-    /// metrics stay as they are. By default nothing is added.
+    /// Puts this word and an underscore before the program's metrics: `orders_total` becomes
+    /// `shop_orders_total`. `target_info` and the metrics of the process are not changed. The default is no
+    /// word.
     #[must_use]
     pub fn namespace(self, namespace: impl Into<String>) -> PageOptions {
         PageOptions { namespace: namespace.into(), ..self }
     }
 
-    /// Whether every series carries the instrumented package in `otel_scope_name` and `otel_scope_version`. Default true.
+    /// Whether every series has the instrumented package in `otel_scope_name` and `otel_scope_version`. The
+    /// default is true.
     #[must_use]
     pub fn scope_labels(self, on: bool) -> PageOptions {
         PageOptions { scope_labels: on, ..self }
     }
 
-    /// Whether the resource's attributes are there as labels of `target_info`. Default true.
+    /// Whether the attributes of the resource are sent as labels of `target_info`. The default is true.
     #[must_use]
     pub fn target_info(self, on: bool) -> PageOptions {
         PageOptions { target_info: on, ..self }
     }
 
-    /// Whether the process's own metrics are there, `process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_open_fds` and others that Prometheus's client
-    /// libraries have. On Linux alone. Default true; [`render`](super::render) leaves them out.
+    /// Whether the page has metrics of the process: `process_cpu_seconds_total`,
+    /// `process_resident_memory_bytes`, `process_open_fds` and others of Prometheus's client libraries. They
+    /// exist only on Linux. The default is true; [`render`](super::render) leaves them out.
     #[must_use]
     pub fn process_metrics(self, on: bool) -> PageOptions {
         PageOptions { process_metrics: on, ..self }
     }
 
-    /// Whether OpenMetrics pages say when counting began, in a sample `…_created` for each series. Prometheus keeps each as a series of its own, which doubles the
-    /// number of counters. Default false. The protobuf format always says it, at no such cost.
+    /// Whether OpenMetrics pages have the start of counting, as a sample `…_created` for each series.
+    /// Prometheus stores each of these as another series, which doubles the number of counters. The default
+    /// is false. The protobuf format always has it, without this cost.
     #[must_use]
     pub fn created_samples(self, on: bool) -> PageOptions {
         PageOptions { created: on, ..self }
     }
 
-    /// Classic buckets per power of two: 1 (the default), 2, 4, 8 or 16, as far as the histogram's own scale goes; others are rounded down. A quantile estimated from
-    /// *n* is off by at most a factor of 2^(1/*n*).
+    /// Classic buckets per power of two: 1 (the default), 2, 4, 8 or 16, limited by the histogram's own
+    /// scale; other numbers are rounded down. With *n* buckets, an estimated quantile is wrong by at most a
+    /// factor of 2^(1/*n*).
     #[must_use]
     pub fn buckets_per_power_of_two(self, n: u32) -> PageOptions {
         let scale = n.max(1).ilog2().min(u32::from(MAX_CLASSIC_SCALE)) as u8;
@@ -100,38 +106,40 @@ impl Default for PrometheusOptions {
 }
 
 impl PrometheusOptions {
-    /// The host's name or address to listen on. Default `127.0.0.1`, which only programs on this machine reach; `0.0.0.0` for all networks.
+    /// Name or address of the host on which to listen. The default is `127.0.0.1`, which only programs on
+    /// this machine can reach; `0.0.0.0` means all networks.
     #[must_use]
     pub fn host(self, host: impl Into<String>) -> PrometheusOptions {
         PrometheusOptions { host: host.into(), ..self }
     }
 
-    /// The port. Default 9464; 0 for one that is free.
+    /// The port. The default is 9464; 0 means any free port.
     #[must_use]
     pub fn port(self, port: u16) -> PrometheusOptions {
         PrometheusOptions { port, ..self }
     }
 
-    /// The path. Default `/metrics`.
+    /// The path. The default is `/metrics`.
     #[must_use]
     pub fn path(self, path: impl Into<String>) -> PrometheusOptions {
         PrometheusOptions { path: path.into(), ..self }
     }
 
-    /// What is on the page.
+    /// Contents of the page.
     #[must_use]
     pub fn page(self, page: PageOptions) -> PrometheusOptions {
         PrometheusOptions { page, ..self }
     }
 
-    /// Connections that are served at a time, each by a thread; further ones wait their turn with the operating system. Default 4.
+    /// Number of connections that are served at the same time, each by a thread; others wait in the operating
+    /// system. The default is 4.
     #[must_use]
     pub fn connections(self, most: usize) -> PrometheusOptions {
         PrometheusOptions { connections: most.clamp(1, 64), ..self }
     }
 
-    /// By when a client must have sent its request, and by when it must have taken the page; a connection that takes longer is closed. Defaults 5 s
-    /// and 30 s.
+    /// Longest times until a client has sent its request, and until it has taken the page; a slower
+    /// connection is closed. The defaults are 5 s and 30 s.
     #[must_use]
     pub fn timeouts(self, request: Duration, response: Duration) -> PrometheusOptions {
         let at_least = Duration::from_millis(1);
@@ -142,11 +150,11 @@ impl PrometheusOptions {
         }
     }
 
-    /// These options as `OTEL_EXPORTER_PROMETHEUS_HOST` and `OTEL_EXPORTER_PROMETHEUS_PORT` amend them.
+    /// These options changed by `OTEL_EXPORTER_PROMETHEUS_HOST` and `OTEL_EXPORTER_PROMETHEUS_PORT`.
     ///
     /// # Errors
     ///
-    /// When the port is none.
+    /// Fails if the port is not a number from 0 to 65535.
     pub fn with_env(self) -> Result<PrometheusOptions, PrometheusError> {
         self.with_lookup(&|name| std::env::var(name).ok())
     }

@@ -1,11 +1,11 @@
-//! Where metrics are pushed to, and how.
+//! Options for pushing metrics: where to and how.
 
 use super::pushgateway::segment;
 use super::{PageOptions, PrometheusError};
 use std::fmt;
 use std::time::Duration;
 
-/// Where metrics are pushed to.
+/// Options for pushing metrics to a Pushgateway.
 ///
 /// ```
 /// use throughline_export::prometheus::PushgatewayOptions;
@@ -26,7 +26,7 @@ pub struct PushgatewayOptions {
     pub(super) page: PageOptions,
 }
 
-/// Headers may hold credentials, so only their names are shown.
+/// Headers may contain credentials, so only their names are shown.
 impl fmt::Debug for PushgatewayOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headers: Vec<&str> = self.headers.iter().map(|(name, _)| &**name).collect();
@@ -40,7 +40,8 @@ impl fmt::Debug for PushgatewayOptions {
 }
 
 impl PushgatewayOptions {
-    /// To the Pushgateway at this address, such as `http://localhost:9091`; `/metrics/job/…` is appended.
+    /// Pushes to the Pushgateway at this address, such as `http://localhost:9091`; `/metrics/job/…` is
+    /// appended.
     ///
     /// # Errors
     ///
@@ -72,14 +73,15 @@ impl PushgatewayOptions {
         })
     }
 
-    /// The label `job` of the group that is pushed. By default the service's name.
+    /// The label `job` of the pushed group. The default is the service's name.
     #[must_use]
     pub fn job(self, job: impl Into<String>) -> PushgatewayOptions {
         PushgatewayOptions { job: job.into(), ..self }
     }
 
-    /// A further label of the group, such as `instance`. Programs that push to one group overwrite each other, so each needs one of its own. The name has letters,
-    /// digits and underscores; the value may be anything.
+    /// Another label of the group, such as `instance`. Programs that push to the same group overwrite each
+    /// other, so each needs its own. The name consists of letters, digits and underscores; the value may be
+    /// anything.
     #[must_use]
     pub fn grouping(mut self, label: impl Into<String>, value: impl Into<String>) -> PushgatewayOptions {
         let label = label.into();
@@ -88,7 +90,7 @@ impl PushgatewayOptions {
         self
     }
 
-    /// A header of each request, such as `Authorization`.
+    /// Sends this header with each request, for example `Authorization`.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> PushgatewayOptions {
         self.headers.push((name.into(), value.into()));
@@ -101,25 +103,27 @@ impl PushgatewayOptions {
         PushgatewayOptions { replace: on, ..self }
     }
 
-    /// Whether the group is deleted at the end. Default false: the Pushgateway keeps the last push, as is meant for jobs.
+    /// Whether the group is deleted at the end. The default is false: the Pushgateway keeps the last push,
+    /// which is intended for jobs.
     #[must_use]
     pub fn delete_on_exit(self, on: bool) -> PushgatewayOptions {
         PushgatewayOptions { delete_on_exit: on, ..self }
     }
 
-    /// The shortest time between two pushes. By default every snapshot of the metrics is pushed, so the metrics' interval says how often.
+    /// Shortest time between two pushes. By default every snapshot of the metrics is pushed, so the interval
+    /// of the metrics decides.
     #[must_use]
     pub fn interval(self, interval: Duration) -> PushgatewayOptions {
         PushgatewayOptions { interval, ..self }
     }
 
-    /// How long a request may take. Default 10 s.
+    /// Longest time for a request. The default is 10 s.
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> PushgatewayOptions {
         PushgatewayOptions { timeout: timeout.max(Duration::from_millis(1)), ..self }
     }
 
-    /// What is pushed.
+    /// Contents of the page that is pushed.
     #[must_use]
     pub fn page(self, page: PageOptions) -> PushgatewayOptions {
         PushgatewayOptions { page, ..self }

@@ -1,4 +1,4 @@
-//! Pushing metrics to a Pushgateway, for jobs that end before anybody scrapes them.
+//! Pushes metrics to a Pushgateway, for jobs that end before anything scrapes them.
 //!
 //! Source: the Pushgateway's README, "API".
 
@@ -13,23 +13,25 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::io;
 use std::time::{Duration, Instant};
 
-/// Attempts of the last push, which no later one makes up for.
+/// Attempts for the last push, which no later push can replace.
 const LAST_ATTEMPTS: u32 = 4;
-/// The pause before the second of them; each further one is twice as long.
+/// Pause before the second attempt; each later one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The HTTP library adds the timeout to the current time; a longer one could overflow.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
-/// How much of an answer is read.
+/// Most bytes of an answer that are read.
 const ANSWER_LIMIT: u64 = 4096;
 
-/// Pushes all metrics to a Pushgateway: each snapshot that is due by [`PushgatewayOptions::interval`], and the last one.
+/// Pushes all metrics to a Pushgateway: each snapshot that is due after [`PushgatewayOptions::interval`], and
+/// the last one.
 ///
-/// A push replaces what was pushed before, so one that fails is made up for by the next. The last one is tried four times while the shutdown's deadline allows.
+/// A push replaces the one before, so the next push makes up for a failed one. The last one is tried four
+/// times, within the deadline of the shutdown.
 #[derive(Debug)]
 pub struct Pushgateway {
     options: PushgatewayOptions,
     agent: ureq::Agent,
-    /// What is pushed to: known when the resource is.
+    /// The URL of the group, which is known when the resource is known.
     url: String,
     resource: Option<Resource>,
     /// The newest page, until it is pushed.
@@ -38,7 +40,7 @@ pub struct Pushgateway {
 }
 
 impl Pushgateway {
-    /// A pusher; it connects when it first pushes.
+    /// A pusher. It connects at its first push.
     ///
     /// # Errors
     ///
@@ -148,7 +150,7 @@ impl Exporter for Pushgateway {
         let mut pause = FIRST_PAUSE;
         for _ in 1..LAST_ATTEMPTS {
             let done = if self.options.delete_on_exit { self.delete(deadline) } else { self.push(deadline) };
-            // What was refused is refused again.
+            // A refused push would be refused again.
             if done.as_ref().err().is_none_or(|error| error.reason != DropReason::Unreachable) {
                 return done;
             }
@@ -173,7 +175,8 @@ const fn hint(status: u16) -> &'static str {
     }
 }
 
-/// Part of a path: the name and the value of a grouping label. A value with characters that mean something in a URL is written in base64.
+/// A part of a path: name and value of a grouping label. A value with characters that have a meaning in a URL
+/// is encoded in base64.
 pub(super) fn segment(name: &str, value: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'~' | b'.');
     if value.is_empty() {
