@@ -14,6 +14,7 @@ mod node;
 mod problem;
 mod read;
 mod reference;
+pub(crate) mod reload;
 mod schema;
 mod settings;
 #[cfg(feature = "toml")]
@@ -98,6 +99,7 @@ pub struct Config {
     pub(crate) reload_every: Option<Duration>,
     settings: Settings,
     variables: Variables,
+    source: Option<reload::Source>,
     /// What is wrong, for `init` to tell.
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
@@ -206,6 +208,7 @@ impl Config {
             reload_every: None,
             settings: Settings::default(),
             variables,
+            source: None,
             problems: Vec::new(),
             warnings: Vec::new(),
         }

@@ -1,5 +1,6 @@
 //! One call starts it, one guard ends it, and ending it has a deadline.
 
+use crate::config::reload::{Reload, Watch};
 use crate::config::{Config, LoadError, TerminalOut, filter, wire};
 use crate::published::Published;
 use crate::pump::{Control, FanOut, Farewell, Pump, Readings, Settings};
@@ -150,8 +151,11 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
     let (lanes, mut healths) = (fan_out.lanes(), fan_out.healths());
     let health = Arc::new(Health::new("pump", config.report_errors));
     healths.push(Arc::clone(&health));
+    let reload = Reload::of(config);
+    let watch = reload.as_ref().zip(config.reload_every).map(|(reload, every)| Watch::new(reload, every));
     let settings = Settings {
         clock,
+        watch,
         wall_clock: config.wall_clock,
         wall_time,
         key,
@@ -176,6 +180,7 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
         drop_deadline: config.drop_deadline,
         begun: Instant::now(),
         report: config.report_errors,
+        reload,
     })
 }
 
@@ -281,6 +286,8 @@ struct Running {
     drop_deadline: Duration,
     begun: Instant,
     report: bool,
+    /// For a configuration that came from a file.
+    reload: Option<Reload>,
 }
 
 /// How a shutdown went.
@@ -316,6 +323,18 @@ impl Guard {
         let Some(running) = self.running.as_ref().filter(of_this_process) else { return true };
         let (done, wait) = mpsc::channel();
         running.controls.send(Control::Flush(done)).is_ok() && all_dropped(&wait, within)
+    }
+
+    /// Reads the configuration's file again, and the environment if it was read after it, and goes by their levels, filters and sampling from now on. What else
+    /// has changed in the file takes a new start. Does nothing for a configuration that came from no file. The key `reload.interval` has the file
+    /// looked at without a call.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with the file; then everything stays as it was.
+    pub fn reload(&self) -> Result<(), LoadError> {
+        let running = self.running.as_ref().filter(|_| self.process == std::process::id());
+        running.and_then(|running| running.reload.as_ref()).map_or(Ok(()), Reload::now)
     }
 
     /// Ends recording: delivers what there is, within the deadline; what is left then is counted, which takes at most another 0.1 s. Waits on no

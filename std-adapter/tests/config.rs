@@ -137,6 +137,66 @@ fn a_page_is_served_where_the_file_says() {
     });
 }
 
+/// Whether a span and an event are recorded now.
+fn recorded() -> (bool, bool) {
+    (span!("probe").is_recorded(), throughline::enabled!(Info))
+}
+
+#[test]
+fn a_file_that_is_read_again_changes_levels_and_sampling() {
+    in_own_process("a_file_that_is_read_again_changes_levels_and_sampling", || {
+        let text = |rest: &str| format!("terminal.enabled = false\n{rest}");
+        let path = file("live.toml", &text(""));
+        let guard = throughline_std::init(&Config::load(&path).unwrap()).unwrap();
+        assert_eq!(recorded(), (true, true));
+        std::fs::write(&path, text("logging.level = \"warn\"\ntracing.sampling.probability = 0.0\n"))
+            .unwrap();
+        guard.reload().unwrap();
+        assert_eq!(recorded(), (false, false));
+        std::fs::write(&path, text("logging.level = \"loud\"\n")).unwrap();
+        let error = guard.reload().unwrap_err().to_string();
+        assert!(error.contains("live.toml:2: logging.level = `loud` is not"), "{error}");
+        assert_eq!(recorded(), (false, false), "the settings before stay");
+        std::fs::write(&path, text("")).unwrap();
+        guard.reload().unwrap();
+        assert_eq!(recorded(), (true, true));
+    });
+}
+
+#[test]
+fn a_file_that_is_watched_is_read_again() {
+    let told = stderr_of("a_file_that_is_watched_is_read_again", || {
+        let text = |level: &str| {
+            format!("terminal.enabled = false\nreload.interval = \"5ms\"\nlogging.level = \"{level}\"\n")
+        };
+        let path = file("watched.toml", &text("info"));
+        let _guard = throughline_std::init(&Config::load(&path).unwrap()).unwrap();
+        let wait_for = |wanted: bool| {
+            let begun = std::time::Instant::now();
+            while throughline::enabled!(Info) != wanted {
+                assert!(begun.elapsed() < LONG);
+                std::thread::yield_now();
+            }
+        };
+        // Written beside it and moved, so that it is never seen in part.
+        let put = |level: &str| {
+            std::fs::write(path.with_extension("new"), text(level)).unwrap();
+            std::fs::rename(path.with_extension("new"), &path).unwrap();
+        };
+        put("error");
+        wait_for(false);
+        put("debug");
+        wait_for(true);
+    });
+    if let Some(told) = told {
+        assert_eq!(
+            told.matches("watched.toml was read again; its levels and sampling hold now").count(),
+            2,
+            "{told}"
+        );
+    }
+}
+
 #[test]
 fn init_from_env_reads_the_file_that_is_named() {
     let path = file("broken.toml", "[tracing]\nsampling.probabilty = 1\n[loging]\nlevel = \"info\"\n");

@@ -59,6 +59,13 @@ const ADVICE: &[(&str, Advice)] = &[
         Advice { text: "is not needed: every record keeps its fields apart; remove it", is_error: false },
     ),
     (
+        "logging.loki.flush_interval",
+        Advice {
+            text: "is not done for one exporter alone: how often all of them send is for tracing.batch.scheduled_delay to say; remove it",
+            is_error: false,
+        },
+    ),
+    (
         "metrics.retention",
         Advice {
             text: "is not done here: how long metrics are kept is for Prometheus (--storage.tsdb.retention.time) or another backend to say; remove it",

@@ -3,6 +3,7 @@
 use super::node::{self, Language};
 use super::problem::{LoadError, Problem};
 use super::read::{self, Reading};
+use super::reload::Source;
 use super::variables::Variables;
 use super::{Config, Otlp, environment, keys, wire};
 use std::path::Path;
@@ -58,12 +59,14 @@ impl Config {
     /// All that is wrong with the file.
     pub fn with_file(mut self, path: impl AsRef<Path>) -> Result<Config, LoadError> {
         let path = path.as_ref();
+        let before = self.clone();
         let reading = match text_of(path) {
             Ok((text, language)) => read_text(&text, language, path, &self.variables),
             Err(problem) => Reading { problems: vec![problem.in_file(path)], ..Reading::default() },
         };
         self.take(reading);
         self.check()?;
+        self.source = Some(Source::new(before, path.into()));
         Ok(self)
     }
 
@@ -77,6 +80,9 @@ impl Config {
         let reading = environment::read(&self.variables);
         self.take(reading);
         self.check()?;
+        if let Some(source) = &mut self.source {
+            source.with_env = true;
+        }
         Ok(self)
     }
 

@@ -30,6 +30,7 @@ pub(crate) use fan_out::FanOut;
 pub(crate) use readings::Readings;
 
 use crate::clock::{REFINE_EVERY, Reading, WallClock};
+use crate::config::reload::Watch;
 use crate::wall_time::WallTime;
 use assemble::{Assembler, Bounds};
 pub(crate) use drain::Drain;
@@ -75,6 +76,7 @@ pub(crate) struct Farewell {
 /// The parts and settings of a pump.
 #[derive(Debug)]
 pub(crate) struct Settings {
+    pub(crate) watch: Option<Watch>,
     pub(crate) clock: Clock,
     pub(crate) wall_clock: WallClock,
     pub(crate) wall_time: WallTime,
@@ -202,6 +204,10 @@ impl Pump {
 
     fn round(&mut self) -> Round {
         let now = Instant::now();
+        if let Some(watch) = &mut self.settings.watch {
+            // It has told how it went.
+            _ = watch.poll(now);
+        }
         if now.duration_since(self.refined) >= REFINE_EVERY {
             self.refined = now;
             self.refine(now);

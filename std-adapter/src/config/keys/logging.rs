@@ -2,7 +2,7 @@
 
 use crate::config::key::{Key, Standard};
 use crate::config::value::Kind::{
-    self, Bool, Duration, Int, List, Map, OneOf, Path, Secret, Size, Text, Url,
+    self, Bool, Int, List, Map, OneOf, Path, Secret, SecretMap, Size, Text, Url,
 };
 use crate::config::wire;
 use std::sync::Arc;
@@ -11,8 +11,6 @@ use throughline_export::log::{Filter, FilterError};
 
 pub(super) const LEVELS: &[&str] = &["trace", "debug", "info", "warn", "error", "off"];
 const COUNT: Kind = Int { least: 1, most: u64::MAX };
-const LOKI: &str = "Loki";
-const ELASTIC: &str = "Elasticsearch";
 
 pub(super) const KEYS: &[Key] = &[
     Key::new(
@@ -128,35 +126,67 @@ pub(super) const KEYS: &[Key] = &[
         "What goes there of what is recorded, as logging.filter.",
     )
     .example("info"),
-    Key::no_exporter(
-        "logging.loki.enabled",
+    Key::of_exporter("logging.loki.enabled", Bool, "true", "Whether logs go there, if there is an endpoint."),
+    Key::of_exporter(
+        "logging.loki.endpoint",
+        Url,
+        "",
+        "Where Loki takes logs; /loki/api/v1/push is appended if there is no path.",
+    )
+    .example("http://localhost:3100/loki/api/v1/push"),
+    Key::of_exporter("logging.loki.labels", Map, "", "Labels of the streams, beside service_name and level.")
+        .example("env=prod"),
+    Key::of_exporter("logging.loki.batch_size", COUNT, "1000", "Most records of a push."),
+    Key::of_exporter("logging.loki.tenant", Text, "", "The header X-Scope-OrgID.").example("store"),
+    Key::of_exporter("logging.loki.headers", SecretMap, "", "Headers of every request. Never shown.")
+        .example("authorization=Basic%20${LOKI_AUTH:-none}"),
+    Key::of_exporter(
+        "logging.loki.filter",
+        Text,
+        "",
+        "What goes there of what is recorded, as logging.filter.",
+    )
+    .example("info"),
+    Key::of_exporter(
+        "logging.elasticsearch.enabled",
         Bool,
         "true",
         "Whether logs go there, if there is an endpoint.",
-        LOKI,
     ),
-    Key::no_exporter("logging.loki.endpoint", Url, "", "Where Loki takes logs.", LOKI)
-        .example("http://localhost:3100/loki/api/v1/push"),
-    Key::no_exporter("logging.loki.labels", Map, "", "Labels of the streams.", LOKI).example("job=shop"),
-    Key::no_exporter("logging.loki.batch_size", COUNT, "100", "Most records of a push.", LOKI),
-    Key::no_exporter(
-        "logging.loki.flush_interval",
-        Duration,
-        "1s",
-        "A push is made at least this often.",
-        LOKI,
+    Key::of_exporter(
+        "logging.elasticsearch.endpoint",
+        Url,
+        "",
+        "Where Elasticsearch or OpenSearch is; /_bulk is appended if there is no path.",
+    )
+    .example("http://localhost:9200"),
+    Key::of_exporter(
+        "logging.elasticsearch.index",
+        Text,
+        "logs-throughline-default",
+        "The index or data stream.",
     ),
-    Key::no_exporter("logging.loki.tenant", Text, "", "The header X-Scope-OrgID.", LOKI).example("store"),
-    Key::no_exporter("logging.loki.username", Text, "", "User for basic authentication.", LOKI)
-        .example("shop"),
-    Key::no_exporter("logging.loki.password", Secret, "", "Its password.", LOKI)
-        .example("${LOKI_PASSWORD:-none}"),
-    Key::no_exporter("logging.elasticsearch.endpoint", Url, "", "Where Elasticsearch is.", ELASTIC)
-        .example("http://localhost:9200"),
-    Key::no_exporter("logging.elasticsearch.index", Text, "", "The index or data stream.", ELASTIC)
-        .example("logs-shop-default"),
-    Key::no_exporter("logging.elasticsearch.api_key", Secret, "", "The API key.", ELASTIC)
-        .example("${ELASTIC_API_KEY:-none}"),
+    Key::of_exporter(
+        "logging.elasticsearch.api_key",
+        Secret,
+        "",
+        "The API key, as Elasticsearch encodes it. Never shown.",
+    )
+    .example("${ELASTIC_API_KEY:-none}"),
+    Key::of_exporter(
+        "logging.elasticsearch.headers",
+        SecretMap,
+        "",
+        "Headers of every request. Never shown.",
+    )
+    .example("authorization=Basic%20${ELASTIC_AUTH:-none}"),
+    Key::of_exporter(
+        "logging.elasticsearch.filter",
+        Text,
+        "",
+        "What goes there of what is recorded, as logging.filter.",
+    )
+    .example("info"),
     Key::new(
         "logging.redaction.fields",
         List(&[]),

@@ -1,11 +1,10 @@
 //! Keys of metrics.
 
 use crate::config::key::{Key, Standard};
-use crate::config::value::Kind::{self, Bool, Duration, Int, List, Map, OneOf, Secret, Text, Url};
+use crate::config::value::Kind::{self, Bool, Duration, Int, List, Map, OneOf, SecretMap, Text, Url};
 use crate::config::wire;
 
 const PORT: Kind = Int { least: 0, most: 65535 };
-const PUSHGATEWAY: &str = "Pushgateway";
 
 pub(super) const KEYS: &[Key] = &[
     Key::new(
@@ -69,28 +68,32 @@ pub(super) const KEYS: &[Key] = &[
     Key::of_exporter("metrics.prometheus.port", PORT, "9464", "The port that it listens on.")
         .standard(&[Standard::same("OTEL_EXPORTER_PROMETHEUS_PORT")]),
     Key::of_exporter("metrics.prometheus.path", Text, "/metrics", "The path of the page."),
-    Key::no_exporter("metrics.pushgateway.endpoint", Url, "", "Where the Pushgateway is.", PUSHGATEWAY)
+    Key::of_exporter(
+        "metrics.pushgateway.enabled",
+        Bool,
+        "true",
+        "Whether metrics are pushed, if there is an endpoint.",
+    ),
+    Key::of_exporter("metrics.pushgateway.endpoint", Url, "", "Where the Pushgateway is.")
         .example("http://localhost:9091"),
-    Key::no_exporter(
-        "metrics.pushgateway.job",
-        Text,
-        "",
-        "The job; the service's name unless given.",
-        PUSHGATEWAY,
-    )
-    .example("shop"),
-    Key::no_exporter("metrics.pushgateway.grouping", Map, "", "Further labels of the group.", PUSHGATEWAY)
+    Key::of_exporter("metrics.pushgateway.job", Text, "", "The job; the service's name unless given.")
+        .example("shop"),
+    Key::of_exporter("metrics.pushgateway.grouping", Map, "", "Further labels of the group.")
         .example("instance=shop-0"),
-    Key::no_exporter("metrics.pushgateway.interval", Duration, "10s", "How often is pushed.", PUSHGATEWAY),
-    Key::no_exporter(
+    Key::of_exporter(
+        "metrics.pushgateway.interval",
+        Duration,
+        "",
+        "The shortest time between two pushes. Unless given, metrics.interval says how often.",
+    )
+    .example("1m"),
+    Key::of_exporter("metrics.pushgateway.timeout", Duration, "10s", "How long a request may take."),
+    Key::of_exporter(
         "metrics.pushgateway.delete_on_exit",
         Bool,
         "false",
         "Whether the group is deleted when the program ends.",
-        PUSHGATEWAY,
     ),
-    Key::no_exporter("metrics.pushgateway.username", Text, "", "User for basic authentication.", PUSHGATEWAY)
-        .example("shop"),
-    Key::no_exporter("metrics.pushgateway.password", Secret, "", "Its password.", PUSHGATEWAY)
-        .example("${PUSHGATEWAY_PASSWORD:-none}"),
+    Key::of_exporter("metrics.pushgateway.headers", SecretMap, "", "Headers of every request. Never shown.")
+        .example("authorization=Basic%20${PUSHGATEWAY_AUTH:-none}"),
 ];

@@ -2,13 +2,14 @@
 
 use super::logging::LEVELS;
 use crate::config::key::{Key, Standard};
-use crate::config::value::Kind::{self, Bool, Duration, Int, List, OneOf, Path, Ratio, Size, Text, Url};
+use crate::config::value::Kind::{
+    self, Bool, Duration, Int, List, OneOf, Path, Ratio, SecretMap, Size, Text, Url,
+};
 use crate::config::{Queue, wire};
 use throughline_export::log::{Filter, FilterError};
 
 const COUNT: Kind = Int { least: 1, most: 1 << 32 };
 const ANY: Kind = Int { least: 0, most: u64::MAX };
-const ZIPKIN: &str = "Zipkin";
 const OTLP_FILE: &str = "OTLP file";
 const TAIL: &str = "sampling by outcome";
 
@@ -37,7 +38,7 @@ pub(super) const KEYS: &[Key] = &[
     .example("info,shop::db=debug"),
     Key::new(
         "tracing.exporters",
-        List(&["otlp", "console", "none"]),
+        List(&["otlp", "zipkin", "console", "none"]),
         "",
         "Where traces go. Unless given: to OTLP, if it has an endpoint, else to the terminal.",
         |config, value| wire::set_route(&mut config.routes.traces, value),
@@ -108,11 +109,12 @@ pub(super) const KEYS: &[Key] = &[
         },
     )
     .standard(&[Standard::same("OTEL_BSP_MAX_QUEUE_SIZE")]),
-    Key::no_exporter("tracing.zipkin.endpoint", Url, "", "Where Zipkin takes spans.", ZIPKIN)
+    Key::of_exporter("tracing.zipkin.enabled", Bool, "true", "Whether traces go there, if there is an endpoint."),
+    Key::of_exporter("tracing.zipkin.endpoint", Url, "", "Where Zipkin takes spans; /api/v2/spans is appended if there is no path.")
         .example("http://localhost:9411/api/v2/spans")
         .standard(&[Standard::same("OTEL_EXPORTER_ZIPKIN_ENDPOINT")]),
-    Key::no_exporter("tracing.zipkin.timeout", Duration, "10s", "How long a request may take.", ZIPKIN)
-        .standard(&[Standard::milliseconds("OTEL_EXPORTER_ZIPKIN_TIMEOUT")]),
+    Key::of_exporter("tracing.zipkin.headers", SecretMap, "", "Headers of every request. Never shown.")
+        .example("authorization=Basic%20${ZIPKIN_AUTH:-none}"),
     Key::of_exporter("tracing.chrome.enabled", Bool, "true", "Whether the file is written, if there is a path."),
     Key::of_exporter("tracing.chrome.path", Path, "", "The file; one that is there is replaced.").example("trace.json"),
     Key::of_exporter("tracing.chrome.max_size", Size, "256MiB", "Records that find no room are dropped and counted."),

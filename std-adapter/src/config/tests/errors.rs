@@ -44,7 +44,8 @@ const TOML: &[&str] = &[
     "otlp.client_key = \"/c.key\"",
     "[otlp]\nendpoint = \"http://a\"\ncertificate = \"/ca.pem\"",
     "[tracing.sampling]\nstrategy = \"always_on\"\nprobability = 0.1",
-    "logging.loki.endpoint = \"http://loki:3100/loki/api/v1/push\"",
+    "tracing.file.path = \"/var/log/traces.jsonl\"",
+    "logging.loki = { endpoint = \"http://loki:3100\", flush_interval = \"1s\" }",
     "logging.format = \"xml\"",
     "logging.syslog.facility = \"local9\"",
     "metrics.temporality = \"delta\"",
@@ -100,6 +101,8 @@ const STARTS: &[&str] = &[
     "tracing.otlp = { endpoint = \"http://a:4318\", compression = \"zstd\" }",
     "otlp.endpoint = \"https://a:4318\"",
     "metrics.prometheus.port = 9090",
+    "metrics.pushgateway.endpoint = \"http://localhost:9091\"",
+    "logging.loki.labels.job = \"shop\"",
     "metrics.exporters = [\"prometheus\"]",
 ];
 

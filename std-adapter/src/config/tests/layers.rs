@@ -115,9 +115,9 @@ fn secrets_are_never_shown() {
         [service]
         version = "${DEPLOY_TOKEN}"
         [logging.loki]
-        password = "hunter4"
         labels = "hunter5"
         batch_size = "${LOKI_PASSWORD}"
+        headers.authorization = "hunter4"
     "#;
     let variables = [
         ("DEPLOY_TOKEN", "hunter3"),

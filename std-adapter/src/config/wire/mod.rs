@@ -93,6 +93,11 @@ impl<'a> Keys<'a> {
         said.or_else(|| keys::find(path)?.default_value())
     }
 
+    /// Names with texts; none when nothing is said.
+    fn pairs(&self, path: &str) -> Vec<(String, String)> {
+        self.said(path).map(|setting| setting.value.pairs().to_vec()).unwrap_or_default()
+    }
+
     fn text(&self, path: &str) -> Option<String> {
         self.value(path).map(|value| value.text().to_owned())
     }
@@ -140,12 +145,16 @@ impl<'a> Keys<'a> {
 type Make = fn(&Keys<'_>) -> Result<Option<Box<dyn Exporter>>, Problem>;
 
 /// The exporters that keys alone describe, by their names in the ledger.
-const EXPORTERS: [(&str, Make); 5] = [
+const EXPORTERS: [(&str, Make); 9] = [
     ("log", outputs::lines),
     ("log-file", outputs::file),
     ("syslog", outputs::syslog),
     ("journald", outputs::journald),
+    ("loki", outputs::loki),
+    ("elasticsearch", outputs::elasticsearch),
+    ("zipkin", outputs::zipkin),
     ("chrome", outputs::chrome),
+    ("pushgateway", prometheus::pushgateway),
 ];
 
 /// Makes the exporters that the keys ask for. All that is wrong is told at once.
@@ -251,10 +260,10 @@ impl Config {
             return Vec::new();
         }
         let elsewhere = |signal| match signal {
-            Signal::Traces => keys.asks_for("tracing.chrome"),
+            Signal::Traces => keys.asks_for("tracing.chrome") || keys.asks_for("tracing.zipkin"),
             Signal::Logs => {
-                let sections = ["logging.file", "logging.syslog", "logging.journald", "tracing.chrome"];
-                keys.has_log_lines() || sections.iter().any(|section| keys.asks_for(section))
+                let sections = ["file", "syslog", "journald", "loki", "elasticsearch"];
+                keys.has_log_lines() || sections.iter().any(|name| keys.asks_for(&format!("logging.{name}")))
             }
             Signal::Metrics => prometheus::is_on(self),
         };

@@ -1,4 +1,5 @@
-//! The exporters that keys alone describe: logs as lines, to files, syslog and the journal, and traces to a file for Perfetto.
+//! The exporters that keys alone describe: logs as lines, to files, syslog, the journal, Loki and Elasticsearch, traces to Zipkin and to a file for
+//! Perfetto.
 
 use super::Keys;
 use crate::config::problem::Problem;
@@ -6,7 +7,10 @@ use std::fs::File;
 use std::io::{BufWriter, stderr, stdout};
 use throughline_export::Exporter;
 use throughline_export::chrome::ChromeTrace;
-use throughline_export::log::{Filter, Format, Journald, Lines, Period, RollingFile, Syslog, SyslogTarget};
+use throughline_export::log::{
+    Elastic, Filter, Format, Journald, Lines, Loki, Period, RollingFile, Syslog, SyslogTarget,
+};
+use throughline_export::zipkin::Zipkin;
 
 type Made = Result<Option<Box<dyn Exporter>>, Problem>;
 
@@ -65,6 +69,61 @@ pub(super) fn journald(keys: &Keys<'_>) -> Made {
         return Ok(None);
     }
     Ok(Some(Box::new(Journald::new(keys.service()).filter(filter(keys, "logging.journald.filter")?))))
+}
+
+/// Logs to Loki.
+pub(super) fn loki(keys: &Keys<'_>) -> Made {
+    if !keys.asks_for("logging.loki") {
+        return Ok(None);
+    }
+    let loki = Loki::new(&keys.needed("logging.loki.endpoint")?, keys.service());
+    let mut loki = loki.map_err(|error| keys.problem("logging.loki.endpoint", &error))?;
+    for (name, value) in keys.pairs("logging.loki.labels") {
+        loki = loki.label(&name, &value);
+    }
+    for (name, value) in keys.pairs("logging.loki.headers") {
+        loki = loki.header(&name, &value);
+    }
+    if let Some(tenant) = keys.text("logging.loki.tenant") {
+        loki = loki.tenant(&tenant);
+    }
+    if let Some(records) = keys.value("logging.loki.batch_size") {
+        loki = loki.batch_size(records.size());
+    }
+    Ok(Some(Box::new(loki.filter(filter(keys, "logging.loki.filter")?))))
+}
+
+/// Logs to Elasticsearch.
+pub(super) fn elasticsearch(keys: &Keys<'_>) -> Made {
+    if !keys.asks_for("logging.elasticsearch") {
+        return Ok(None);
+    }
+    let endpoint = keys.needed("logging.elasticsearch.endpoint")?;
+    let index = keys.text("logging.elasticsearch.index").unwrap_or_default();
+    let elastic = Elastic::new(&endpoint, &index, keys.service());
+    let mut elastic = elastic.map_err(|error| keys.problem("logging.elasticsearch.endpoint", &error))?;
+    for (name, value) in keys.pairs("logging.elasticsearch.headers") {
+        elastic = elastic.header(&name, &value);
+    }
+    if let Some(key) = keys.text("logging.elasticsearch.api_key") {
+        elastic = elastic.api_key(&key);
+    }
+    Ok(Some(Box::new(elastic.filter(filter(keys, "logging.elasticsearch.filter")?))))
+}
+
+/// Traces to Zipkin.
+pub(super) fn zipkin(keys: &Keys<'_>) -> Made {
+    let named = keys.config.routes.traces.iter().flatten().any(|name| name == "zipkin");
+    if !named && !keys.asks_for("tracing.zipkin") {
+        return Ok(None);
+    }
+    let endpoint = keys.text("tracing.zipkin.endpoint").unwrap_or_else(|| "http://localhost:9411".into());
+    let zipkin = Zipkin::new(&endpoint, keys.service());
+    let mut zipkin = zipkin.map_err(|error| keys.problem("tracing.zipkin.endpoint", &error))?;
+    for (name, value) in keys.pairs("tracing.zipkin.headers") {
+        zipkin = zipkin.header(&name, &value);
+    }
+    Ok(Some(Box::new(zipkin)))
 }
 
 /// Traces, logs and metrics to a file for Perfetto.

@@ -1,10 +1,12 @@
-//! Prometheus' page, from keys.
+//! Prometheus' page and the Pushgateway, from keys.
 
 use super::Keys;
 use crate::config::Config;
 use crate::config::problem::Problem;
+use throughline_export::Exporter;
 
 const SECTION: &str = "metrics.prometheus";
+const PUSHGATEWAY: &str = "metrics.pushgateway";
 
 /// Whether the keys ask for a page.
 fn asked(keys: &Keys<'_>) -> bool {
@@ -29,6 +31,53 @@ pub(super) fn missing(keys: &Keys<'_>) -> Option<Problem> {
     let setting = keys.config.settings.first_in(SECTION).or(keys.said("metrics.exporters"))?;
     let text = "cannot be used: this build serves no page for Prometheus; build throughline-std with the feature `prometheus`";
     Some(setting.problem(text))
+}
+
+/// Metrics pushed to a Pushgateway.
+#[cfg(feature = "prometheus")]
+pub(super) fn pushgateway(keys: &Keys<'_>) -> Result<Option<Box<dyn Exporter>>, Problem> {
+    use throughline_export::prometheus::{PageOptions, Pushgateway, PushgatewayOptions};
+
+    if !keys.config.routes.metrics_on || !keys.asks_for(PUSHGATEWAY) {
+        return Ok(None);
+    }
+    const ENDPOINT: &str = "metrics.pushgateway.endpoint";
+    let options = PushgatewayOptions::new(&keys.needed(ENDPOINT)?);
+    let mut options = options.map_err(|error| keys.problem(ENDPOINT, &error))?;
+    if let Some(job) = keys.text("metrics.pushgateway.job") {
+        options = options.job(job);
+    }
+    for (label, value) in keys.pairs("metrics.pushgateway.grouping") {
+        options = options.grouping(label, value);
+    }
+    for (name, value) in keys.pairs("metrics.pushgateway.headers") {
+        options = options.header(name, value);
+    }
+    if let Some(interval) = keys.value("metrics.pushgateway.interval") {
+        options = options.interval(interval.duration());
+    }
+    if let Some(timeout) = keys.value("metrics.pushgateway.timeout") {
+        options = options.timeout(timeout.duration());
+    }
+    if let Some(namespace) = keys.text("metrics.namespace") {
+        options = options.page(PageOptions::default().namespace(namespace));
+    }
+    options =
+        options.delete_on_exit(keys.value("metrics.pushgateway.delete_on_exit").is_some_and(|on| on.bool()));
+    let made =
+        Pushgateway::new(&options).map_err(|error| keys.problem("metrics.pushgateway.grouping", &error))?;
+    Ok(Some(Box::new(made)))
+}
+
+/// Tells that there is none in this build.
+#[cfg(not(feature = "prometheus"))]
+pub(super) fn pushgateway(keys: &Keys<'_>) -> Result<Option<Box<dyn Exporter>>, Problem> {
+    match keys.config.settings.first_in(PUSHGATEWAY) {
+        Some(setting) if keys.asks_for(PUSHGATEWAY) => Err(setting.problem(
+            "cannot be used: this build pushes to no Pushgateway; build throughline-std with the feature `prometheus`",
+        )),
+        _ => Ok(None),
+    }
 }
 
 /// Puts the keys over the options that code gave.

@@ -1,0 +1,181 @@
+//! Reading the file again while the program records: levels, filters and sampling change, and nothing else.
+
+use super::filter::{self, Filters};
+use super::problem::LoadError;
+use super::variables::Variables;
+use super::{Config, environment};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+use throughline::adapter::recorder;
+use throughline_export::text::Escaped;
+
+/// The file of a configuration, and what was said before it.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    before: Box<Config>,
+    path: PathBuf,
+    /// Whether the environment was read after it.
+    pub(super) with_env: bool,
+}
+
+impl Source {
+    pub(super) fn new(before: Config, path: PathBuf) -> Source {
+        Source { before: Box::new(before), path, with_env: false }
+    }
+
+    fn load(&self) -> Result<Config, LoadError> {
+        let mut config =
+            Config { variables: Variables::of_process(), ..(*self.before).clone() }.with_file(&self.path)?;
+        if self.with_env {
+            let reading = environment::read(&config.variables);
+            config.take(reading);
+            config.check()?;
+        }
+        Ok(config)
+    }
+}
+
+/// What may change while the program records.
+#[derive(Clone, Debug, PartialEq)]
+struct Live {
+    filters: Filters,
+    /// The share of traces that is recorded.
+    share: f64,
+}
+
+/// Reads the file again, for the guard and for the pump.
+#[derive(Clone, Debug)]
+pub(crate) struct Reload(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    source: Source,
+    last: Live,
+    /// Whether code has brought a sampler, which no file changes.
+    has_sampler: bool,
+    report: bool,
+}
+
+impl Reload {
+    /// For a configuration that was read from a file.
+    pub(crate) fn of(config: &Config) -> Option<Reload> {
+        Some(Reload(Arc::new(Mutex::new(State {
+            source: config.source.clone()?,
+            last: Live { filters: config.filters.clone(), share: config.share() },
+            has_sampler: config.sampler.is_some(),
+            report: config.report_errors,
+        }))))
+    }
+
+    /// Reads the file and goes by it; on an error everything stays as it is.
+    pub(crate) fn now(&self) -> Result<(), LoadError> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let config = state.source.load()?;
+        let live = Live { filters: config.filters.clone(), share: config.share() };
+        // What the file has not changed stays, as code may have set it since.
+        if live.filters != state.last.filters {
+            filter::install(&live.filters);
+        }
+        if live.share != state.last.share && !state.has_sampler {
+            recorder::set_sample_ratio(live.share);
+        }
+        state.last = live;
+        Ok(())
+    }
+
+    /// As [`now`](Reload::now), and says on standard error how it went.
+    fn and_tell(&self) -> Result<(), LoadError> {
+        let result = self.now();
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !state.report {
+            return result;
+        }
+        match &result {
+            Ok(()) => {
+                let path = state.source.path.display().to_string();
+                eprintln!("throughline: {} was read again; its levels and sampling hold now", Escaped(&path));
+            }
+            Err(error) => {
+                for problem in error.problems() {
+                    eprintln!("throughline: {}; the settings before stay", Escaped(&problem.to_string()));
+                }
+            }
+        }
+        result
+    }
+}
+
+/// Looks now and then whether the file has changed.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    reload: Reload,
+    path: PathBuf,
+    every: Duration,
+    /// `None` when that is beyond the range of [`Instant`].
+    next: Option<Instant>,
+    seen: Option<(SystemTime, u64)>,
+}
+
+impl Watch {
+    /// Looks every so often, from now on.
+    pub(crate) fn new(reload: &Reload, every: Duration) -> Watch {
+        let path = reload.0.lock().unwrap_or_else(PoisonError::into_inner).source.path.clone();
+        let every = every.max(Duration::from_millis(1));
+        let seen = look(&path);
+        Watch { reload: reload.clone(), path, every, next: Instant::now().checked_add(every), seen }
+    }
+
+    /// Reads the file again if it is time to look and it has changed; how that went. While the file is away everything stays.
+    pub(crate) fn poll(&mut self, now: Instant) -> Option<Result<(), LoadError>> {
+        if self.next.is_none_or(|next| now < next) {
+            return None;
+        }
+        self.next = now.checked_add(self.every);
+        let seen = look(&self.path);
+        if seen.is_none() || seen == self.seen {
+            return None;
+        }
+        self.seen = seen;
+        Some(self.reload.and_tell())
+    }
+}
+
+/// When the file was changed, and its size.
+fn look(path: &std::path::Path) -> Option<(SystemTime, u64)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
+}
+
+#[cfg(all(test, feature = "toml"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_file_is_told_once_and_the_next_good_one_is_read() {
+        let path = std::env::temp_dir().join(format!("throughline-watch-{}.toml", std::process::id()));
+        let put = |text: &str| std::fs::write(&path, text).unwrap();
+        put("");
+        let config = Config::load(&path).unwrap().report_errors(false);
+        let reload = Reload::of(&config).unwrap();
+        let every = Duration::from_secs(10);
+        let mut watch = Watch::new(&reload, every);
+        let mut now = Instant::now();
+        let mut next = || {
+            now += every * 2;
+            watch.poll(now)
+        };
+        assert_eq!(next(), None, "it has not changed");
+        put("logging.level = 'loud'");
+        assert!(next().unwrap().unwrap_err().to_string().contains("`loud` is not"));
+        assert_eq!(next(), None, "it is told once");
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(next(), None, "a file that is away changes nothing");
+        put("");
+        assert_eq!(next(), Some(Ok(())));
+        let soon = now;
+        put("# changed, but it is not time to look yet");
+        assert_eq!(watch.poll(soon), None);
+        std::fs::remove_file(&path).unwrap();
+    }
+}
