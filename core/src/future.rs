@@ -1,4 +1,5 @@
-//! Spans of futures and streams: current while these are polled, ended when they are done, with busy and idle time apart.
+//! Spans of futures and streams: a span is current while its future or stream is polled, and ends when that
+//! completes. Busy and idle time are recorded separately.
 
 use crate::recorder::Context;
 use crate::span::Suspended;
@@ -8,18 +9,21 @@ use core::mem::ManuallyDrop;
 use core::pin::Pin;
 use core::task::{self, Poll};
 
-/// Ties a span to a future, or to a stream.
+/// Attaches a span to a future or a stream.
 ///
-/// What is made of a future is a future. What is made of a stream is a stream with feature `futures-core` alone; `#[instrument]` on a function that returns
-/// `impl Stream` needs no feature.
+/// An instrumented future is a future. An instrumented stream is a stream only with the feature
+/// `futures-core`; `#[instrument]` on a function that returns `impl Stream` does not need the feature.
 pub trait Instrument: Sized {
-    /// Runs this future in `span`: the span is current whenever the future is polled, on whatever thread, and ends when the future is done.
-    /// A future dropped before that ends its span with [`Status::Cancelled`], or when it panicked with [`Status::Error`]; what it holds is dropped in the span.
-    /// Time being polled is recorded as busy. A stream is done when it gives `None`.
+    /// Runs this future in `span`. The span is current whenever the future is polled, on any thread, and ends
+    /// when the future completes, or when a stream returns `None`. A future that is dropped earlier ends its
+    /// span with [`Status::Cancelled`]; one that panicked ends it with [`Status::Error`]. The span is also
+    /// current while the future's own values are dropped. The time spent in polls is recorded as busy time.
     ///
-    /// Instead of a [`Span`] it may be a [`Context`], such as that of another span or [`Span::current`]: the future then runs there, and ends nothing.
+    /// `span` may also be a [`Context`], such as that of another span or of [`Span::current`]. The future
+    /// then runs at that place and ends no span.
     ///
-    /// A span or context that the future's code holds across an `await` is current again in the next poll, and never between polls.
+    /// A span or context that the future's code holds across an `await` is current again in the next poll,
+    /// and never between polls.
     ///
     /// ```
     /// use throughline::{Instrument, Span, info, span};
@@ -31,7 +35,7 @@ pub trait Instrument: Sized {
         Instrumented { inner: ManuallyDrop::new(self), span: span.suspend(), done: () }
     }
 
-    /// Runs this future, or stream, in the span that is current now: short for `instrument(Span::current())`.
+    /// Runs this future or stream in the current span: short for `instrument(Span::current())`.
     ///
     /// ```
     /// use throughline::{Instrument, info, span};
@@ -46,13 +50,13 @@ pub trait Instrument: Sized {
 
 impl<T> Instrument for T {}
 
-/// What a future can run in.
+/// A place in which a future can run.
 #[diagnostic::on_unimplemented(
     message = "a future cannot run in `{Self}`",
     note = "it runs in a `Span`, which then ends with it, or in a `Context`, such as `Span::current()`"
 )]
 pub trait Within {
-    /// What of it is kept between polls.
+    /// The part of it that is kept between polls.
     #[doc(hidden)]
     fn suspend(self) -> Suspended;
 }
@@ -73,14 +77,15 @@ impl Within for Context {
 #[derive(Debug)]
 #[must_use = "futures and streams do nothing unless polled"]
 pub struct Instrumented<T, D = ()> {
-    /// Dropped in the span.
+    /// Dropped while the span is current.
     inner: ManuallyDrop<T>,
     span: Suspended,
-    /// Looks at the result, with the span current.
+    /// Derives the status from the output. Called while the span is current.
     done: D,
 }
 
-/// As [`Instrument::instrument`], and `done` says how it went; for `#[instrument(err)]` and `#[instrument(ret)]`.
+/// Like [`Instrument::instrument`], with a function that derives the status from the output.
+/// `#[instrument(err)]` and `#[instrument(ret)]` use it.
 pub fn instrument_result<F: Future>(
     future: F,
     span: Span,
@@ -89,7 +94,7 @@ pub fn instrument_result<F: Future>(
     Instrumented { inner: ManuallyDrop::new(future), span: Suspended::new(span), done }
 }
 
-/// Polls a stream in its span; for `#[instrument]` on a function that returns one.
+/// Polls a stream in its span. `#[instrument]` uses it on a function that returns a stream.
 pub fn poll_stream<S, T>(
     stream: Pin<&mut Instrumented<S>>,
     poll: impl FnOnce(Pin<&mut S>) -> Poll<Option<T>>,
@@ -102,9 +107,10 @@ pub fn poll_stream<S, T>(
 }
 
 impl<T, D> Instrumented<T, D> {
-    /// Runs a poll in the span, and ends it if the poll says how it ended.
+    /// Runs a poll in the span, and ends the span if the poll returns a status.
     fn run<R>(self: Pin<&mut Self>, poll: impl FnOnce(Pin<&mut T>, &D) -> (R, Option<Status>)) -> R {
-        // SAFETY: `inner` is never moved out of `self`, where it stays until `drop` drops it in place; nothing else here needs pinning.
+        // SAFETY: `inner` is never moved out of `self`, and `drop` drops it in place. Nothing else here needs
+        // pinning.
         let this = unsafe { self.get_unchecked_mut() };
         // SAFETY: `this.inner` is pinned because `self` is.
         let inner = unsafe { Pin::new_unchecked(&mut *this.inner) };
@@ -117,7 +123,7 @@ impl<T, D> Instrumented<T, D> {
         result
     }
 
-    /// What it was made of.
+    /// The future or stream without its span.
     pub fn inner(&self) -> &T {
         &self.inner
     }
@@ -137,9 +143,9 @@ impl<F: Future, D: Done<F::Output>> Future for Instrumented<F, D> {
     }
 }
 
-/// What looks at a future's result.
+/// Derives the status from a future's output.
 pub trait Done<T> {
-    /// How it went.
+    /// The status.
     #[doc(hidden)]
     fn status(&self, output: &T) -> Status;
 }
@@ -173,7 +179,7 @@ impl<S: futures_core::Stream> futures_core::Stream for Instrumented<S> {
 
 impl<T, D> Drop for Instrumented<T, D> {
     fn drop(&mut self) {
-        /// Ends the span even when dropping the future panics.
+        /// Ends the span even if dropping the future panics.
         struct Abandon<'a>(&'a mut Suspended);
         impl Drop for Abandon<'_> {
             fn drop(&mut self) {
@@ -182,7 +188,8 @@ impl<T, D> Drop for Instrumented<T, D> {
         }
         let abandon = Abandon(&mut self.span);
         let inner = &mut self.inner;
-        // SAFETY: this is its only drop, and nothing uses it afterwards. It has not been moved since it was pinned.
+        // SAFETY: this is the only drop of `inner`, and nothing uses it afterwards. It has not been moved
+        // since it was pinned.
         abandon.0.run(|| unsafe { ManuallyDrop::drop(inner) });
     }
 }

@@ -101,7 +101,8 @@ mod version;
 #[cfg(not(loom))]
 mod wire;
 
-/// Values for fields, by the names that `tracing` has for them: for [`Span::record`], where `%` and `?` cannot stand.
+/// Field values under the names that `tracing` has for them. Use them with [`Span::record`], where `%` and
+/// `?` cannot be written.
 ///
 /// ```
 /// use throughline::{field, info_span};

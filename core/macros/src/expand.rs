@@ -98,8 +98,8 @@ fn span(args: &Args, function: &Function) -> Result<TokenStream> {
     }))
 }
 
-/// Whether a field has a name and no value, which it gets later, as `fields(rows)` means for `tracing`: a word that is no argument of the function, and not
-/// written as constants are.
+/// Whether a field has a name but no value yet, as `fields(rows)` means in `tracing`: the name is not an
+/// argument of the function and is not written like a constant.
 fn is_declaration(field: &Field, params: &[Ident]) -> bool {
     let Expr::Path(path) = &field.value else { return false };
     let Some(name) = path.path.get_ident().filter(|_| field.is_its_own_name && field.sigil.is_none()) else {

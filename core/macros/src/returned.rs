@@ -11,8 +11,8 @@ use syn::{
     ReturnType, Type, TypeParamBound, parse_quote,
 };
 
-/// The body of a function that returns `impl Future` or `Pin<Box<dyn Future>>`, or the same with `Stream`: it runs in the span, and what it makes carries
-/// the span on.
+/// The body of a function that returns `impl Future` or `Pin<Box<dyn Future>>`, or the same with `Stream`.
+/// The body runs in the span, and the future or stream that it returns carries the span on.
 pub(crate) fn polled(
     args: &Args,
     span: &TokenStream,
@@ -57,10 +57,10 @@ pub(crate) fn polled(
     }))
 }
 
-/// What a function returns that does its work when it is polled.
+/// A returned type that does its work when it is polled.
 enum Polled {
     Future,
-    /// And the path of the trait, without arguments.
+    /// The path of the trait, without arguments.
     Stream(Path),
 }
 
@@ -79,7 +79,7 @@ impl Polled {
     }
 }
 
-/// The path of the `Box` in a `Pin<Box<dyn Future>>`, and which of the two it is.
+/// The path of the `Box` in a `Pin<Box<dyn Future>>`, and which of the two traits it is.
 fn box_of(pin: &Path) -> Option<(Path, Polled)> {
     let last = pin.segments.last().filter(|last| last.ident == "Pin")?;
     let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };

@@ -45,7 +45,7 @@ pub trait AsOptionDeref<'a, T: ?Sized> {
 
 /// Fifth choice: an `Option` of a reference to such a type.
 pub trait AsOptionDerefTwice<'a, T: ?Sized> {
-    /// What it refers to, if it is there.
+    /// The value that it refers to, if there is one.
     fn throughline_field(&self) -> Option<&'a T>;
 }
 

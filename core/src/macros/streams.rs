@@ -1,6 +1,7 @@
 //! The stream that an instrumented function returns.
 
-/// A type that implements the trait `$stream`, the user's own path of `Stream`, so that no crate that defines it is needed here.
+/// A type that implements the trait `$stream`, which is the path that the user's code has for `Stream`, so
+/// that this crate needs no crate that defines the trait.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __stream {
@@ -14,7 +15,8 @@ macro_rules! __stream {
                 self: ::core::pin::Pin<&mut Self>,
                 cx: &mut ::core::task::Context<'_>,
             ) -> ::core::task::Poll<::core::option::Option<Self::Item>> {
-                // SAFETY: the only field is pinned whenever the whole is: nothing moves it out, and the type implements neither `Drop` nor `Unpin` by hand.
+                // SAFETY: the only field is pinned whenever the whole is: nothing moves it out, and the type
+                // has no `Drop` and no `Unpin` of its own.
                 let stream = unsafe { ::core::pin::Pin::map_unchecked_mut(self, |whole| &mut whole.0) };
                 $crate::__private::poll_stream(stream, |stream| <S as $stream>::poll_next(stream, cx))
             }

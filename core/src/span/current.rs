@@ -1,4 +1,4 @@
-//! The current span, of which the running code may hold no guard: what can be said of it through its [`Context`].
+//! The current span, whose guard the running code may not hold: operations on it through its [`Context`].
 
 use super::{Span, below};
 use crate::fields::Field;
@@ -7,9 +7,11 @@ use crate::span::parent::Parent;
 use crate::{TraceContext, record};
 
 impl Span {
-    /// The current span, as a [`Context`]: add to it, run code in it, name it as a parent, or take it to another task or thread.
+    /// The current span as a [`Context`]: add fields to it, run code in it, name it as a parent, or take it
+    /// to another task or thread.
     ///
-    /// Nothing ends when it is dropped, as the span belongs to whoever began it. Outside any span it takes everything and records nothing.
+    /// Dropping the context ends nothing, because the span belongs to the code that began it. Outside any
+    /// span the context accepts all operations and records nothing.
     ///
     /// ```
     /// use throughline::{Span, info, span};
@@ -24,7 +26,8 @@ impl Span {
 }
 
 impl Context {
-    /// As [`Span::record`]. On another thread than the span's own the field may come too late, when the span ends right after.
+    /// Like [`Span::record`]. On another thread than the span's own the field may come too late, if the span
+    /// ends right afterwards.
     ///
     /// ```
     /// # use throughline::Span;
@@ -35,7 +38,7 @@ impl Context {
         self
     }
 
-    /// Runs `f` in this place, whatever is current now.
+    /// Runs `f` at this place, whatever is current now.
     ///
     /// ```
     /// # use throughline::{Span, info};
@@ -46,7 +49,7 @@ impl Context {
         below(self, f)
     }
 
-    /// As [`Span::set_name`].
+    /// Like [`Span::set_name`].
     ///
     /// ```
     /// throughline::Span::current().set_name("GET /users/{id}");
@@ -55,7 +58,7 @@ impl Context {
         below(self, || record!(current, "throughline.name" = name));
     }
 
-    /// As [`Span::link`].
+    /// Like [`Span::link`].
     ///
     /// ```
     /// use throughline::{Span, TraceContext};
@@ -67,7 +70,7 @@ impl Context {
         below(self, || record!(current, "throughline.link" = super::relations::link(other)));
     }
 
-    /// As [`Span::follows_from`].
+    /// Like [`Span::follows_from`].
     ///
     /// ```
     /// use throughline::{Span, span};

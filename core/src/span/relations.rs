@@ -30,10 +30,12 @@ pub(super) fn link(other: TraceContext) -> [u8; 25] {
 }
 
 impl Span {
-    /// Adds a field, as `tracing`'s method of this name does: one that was declared as [`Empty`](crate::Empty), or not at all, under a key that may be known
-    /// only when the program runs. A field that is there already gets the new value.
+    /// Adds a field, as `tracing`'s method of this name does. The field may have been declared as
+    /// [`Empty`](crate::Empty) or not at all, and its key may be known only at run time. A field that already
+    /// exists gets the new value.
     ///
-    /// [`record!`](crate::record!) costs less where the key is a literal: with this method the key's text goes into the record, on a device too.
+    /// [`record!`](crate::record!) costs less if the key is a literal: with this method the text of the key
+    /// goes into the record, on a device too.
     ///
     /// ```
     /// use throughline::{Empty, field, info_span};
