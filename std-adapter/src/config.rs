@@ -1,5 +1,5 @@
 //! What a server's binary chooses: where records go, how much memory they may take, how often they are looked for. From code here, from files and the
-//! environment by the table of keys in [`keys`].
+//! environment by the table of keys in `keys`.
 
 mod aliases;
 mod detect;
