@@ -51,11 +51,15 @@ mod without_loom {
     pub mod record {
         pub use crate::record::*;
         pub use crate::span::{KEY_FIELD, LINK_FIELD, NAME_FIELD};
-        pub use crate::value::{Extended, ExtendedValue, List};
+        pub use crate::value::{Extended, ExtendedValue, List, Value};
     }
 
     /// The id key and events written to another ring; on a host also the recorders of threads, remote parents,
     /// the share of traces that is recorded, and panic messages.
+    ///
+    /// [`Recorder`](crate::Recorder) has methods for adapters that its own page leaves out: `for_thread(slots,
+    /// mode, clock, cells)` makes one for a thread, `ring()` is its ring, `push_extended(…)` writes a record of
+    /// an extended kind, `sampled_out()` and `forgotten()` are counts for the ledger.
     pub mod recorder {
         pub use crate::event_to::event_to;
         #[cfg(feature = "std")]
@@ -73,7 +77,6 @@ mod without_loom {
         pub use crate::wire::*;
     }
 
-    pub use crate::fields::FieldWriter;
     pub use crate::id::{IdKey, LocalId};
     pub use crate::sync::AtomicWord;
     #[cfg(feature = "std")]

@@ -21,7 +21,7 @@ pub struct Clock {
     #[cfg(target_pointer_width = "32")]
     register: Option<Register>,
     /// `None` when the clock is the processor's counter or a register.
-    ticks: Option<fn() -> Word>,
+    ticks: Option<fn() -> usize>,
 }
 
 /// The address of a counter's register.
@@ -40,7 +40,7 @@ unsafe impl Sync for Register {}
 impl Clock {
     /// A clock of `hz` ticks per second that calls `ticks`. On a 32-bit machine `ticks` must count through
     /// all 32 bits before it wraps. Any context that records calls it, interrupt handlers included.
-    pub const fn new(hz: u64, ticks: fn() -> Word) -> Clock {
+    pub const fn new(hz: u64, ticks: fn() -> usize) -> Clock {
         Clock {
             hz: halves(hz),
             #[cfg(target_pointer_width = "32")]
@@ -118,7 +118,7 @@ impl Clock {
     /// Reads the clock. Cost: one load for a register, one call for a function, or one read of the
     /// processor's counter (about 9 ns for a TSC on a virtual machine).
     #[inline(always)]
-    pub fn ticks(&self) -> Word {
+    pub fn ticks(&self) -> usize {
         #[cfg(target_pointer_width = "32")]
         match self.register_ticks() {
             Some(ticks) => return ticks,
@@ -181,7 +181,7 @@ impl<const BITS: u32> NarrowCounter<BITS> {
     /// Reads a counter that counts up, in ticks. Bits of `read` beyond `BITS` are ignored. Cost: `read`, a
     /// load, a store and three instructions.
     #[inline(always)]
-    pub fn up(&self, read: impl FnOnce() -> u32) -> Word {
+    pub fn up(&self, read: impl FnOnce() -> u32) -> usize {
         // Load the last reading before reading the counter: a reading that another context stores in between
         // is then newer than `last` and older than the value read here.
         let last = self.last.load(Relaxed);
@@ -192,7 +192,7 @@ impl<const BITS: u32> NarrowCounter<BITS> {
 
     /// Reads a counter that counts down, in ticks. Cost: that of [`NarrowCounter::up`] and one instruction.
     #[inline(always)]
-    pub fn down(&self, read: impl FnOnce() -> u32) -> Word {
+    pub fn down(&self, read: impl FnOnce() -> u32) -> usize {
         self.up(|| !read())
     }
 }
@@ -241,23 +241,22 @@ pub(crate) fn processor_ticks() -> Word {
 
 /// A clock that tests move by hand; one for the whole process.
 pub mod mock {
-    use crate::ring::Word;
     use crate::sync::{AtomicWord, Relaxed};
 
     static NOW: AtomicWord = AtomicWord::new(0);
 
     /// The current reading, in ticks.
-    pub fn now() -> Word {
+    pub fn now() -> usize {
         NOW.load(Relaxed)
     }
 
     /// Sets the reading, in ticks.
-    pub fn set(ticks: Word) {
+    pub fn set(ticks: usize) {
         NOW.store(ticks, Relaxed);
     }
 
     /// Adds `ticks` to the reading; it wraps around.
-    pub fn advance(ticks: Word) {
+    pub fn advance(ticks: usize) {
         NOW.fetch_add(ticks, Relaxed);
     }
 }

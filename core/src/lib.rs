@@ -115,12 +115,16 @@ pub mod field {
 }
 
 pub use ring::Slots;
-pub use value::{SpanKind, Status, Value};
+pub use value::{SpanKind, Status};
+
+/// Documented in [`adapter::record`]: only what reads records needs it.
+#[doc(hidden)]
+pub use value::Value;
 
 #[cfg(not(loom))]
 pub use {
     clock::Clock,
-    fields::{Empty, Field, Fields, StaticStr},
+    fields::{Empty, Field, StaticStr},
     future::{Instrument, Instrumented},
     id::{SpanId, TraceContext, TraceId, Traceparent, TraceparentError},
     level::{Level, ParseLevelError},
@@ -142,7 +146,7 @@ pub mod __private {
     pub use crate::callsite::{Callsite, Kind, Meta};
     pub use crate::event::event;
     pub use crate::fields::via as values;
-    pub use crate::fields::{Debug, Display};
+    pub use crate::fields::{Debug, Display, FieldWriter, Fields};
     pub use crate::future::{Instrument, Instrumented, instrument_result, poll_stream};
     pub use crate::level::STATIC_MIN;
     pub use crate::metrics::entry::Entry;

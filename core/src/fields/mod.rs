@@ -65,12 +65,16 @@ pub(crate) const WORDS_64: usize = 8 / WORD_BYTES;
 )]
 pub trait Field: sealed::Sealed {
     /// The type nibble.
+    #[doc(hidden)]
     const TYPE: u8;
     /// The least number of words that a present value takes; for text and bytes, only the first word.
+    #[doc(hidden)]
     const WORDS: usize;
     /// Whether a value always takes `WORDS` words.
+    #[doc(hidden)]
     const FIXED: bool;
     /// Appends the words of the value.
+    #[doc(hidden)]
     fn write(&self, out: &mut FieldWriter<'_>);
 }
 

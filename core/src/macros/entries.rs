@@ -25,7 +25,7 @@ macro_rules! __metric_keep {
 #[macro_export]
 macro_rules! __metric_entry {
     ($entry:ident, $cells:expr, $keys:expr, $meta:expr) => {
-        #[unsafe(link_section = "throughline_metrics")]
+        #[unsafe(link_section = "throughline_metrics_0_1")]
         static $entry: $crate::__private::Entry = {
             const __TL_ENTRY_META: $crate::__private::Meta = $meta;
             $crate::__private::Entry::new($crate::__blob!(__TL_ENTRY_META), $cells, $keys, &__TL_ENTRY_META)

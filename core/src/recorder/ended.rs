@@ -274,6 +274,7 @@ impl Recorder {
     /// How often there were too many ended entries to remember, so that nothing was current although guards
     /// were alive. Not counted on bare metal.
     #[cfg(not(target_os = "none"))]
+    #[doc(hidden)]
     pub fn forgotten(&self) -> usize {
         self.ended.forgotten.load(Relaxed)
     }

@@ -11,6 +11,7 @@ impl Recorder {
     /// `callsite` is 0 for kinds without one, `status` has two bits, `time` is in the clock's ticks, and
     /// `values` is a tuple of at most 15 [`Field`](crate::Field)s. Texts and bytes are cut, and marked as
     /// truncated, if the record has no more room. Cost: as for an event with fields.
+    #[doc(hidden)]
     pub fn push_extended<F: Fields>(
         &self,
         kind: ExtendedKind,

@@ -136,6 +136,7 @@ impl Recorder {
     /// A recorder for one thread of a server, with the thread's metric cells. Its ids are different from
     /// those of all other recorders of the process. For adapters.
     #[cfg(feature = "std")]
+    #[doc(hidden)]
     pub fn for_thread(
         slots: &'static [Slot],
         mode: Mode,
@@ -150,6 +151,7 @@ impl Recorder {
     }
 
     /// The ring.
+    #[doc(hidden)]
     pub fn ring(&self) -> &Ring<'static> {
         &self.ring
     }
@@ -202,6 +204,7 @@ impl Recorder {
 
     /// The number of spans that a sampler has rejected so far. Exact while no span begins. A microcontroller
     /// without a sampler of its own does not count spans below an unsampled remote parent.
+    #[doc(hidden)]
     pub fn sampled_out(&self) -> usize {
         self.sampled_out_cell().load(Relaxed)
     }

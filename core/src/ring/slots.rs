@@ -28,6 +28,7 @@ impl<const N: usize> Slots<N> {
     }
 
     /// The slots as a slice, to make a [`Ring`](super::Ring) of.
+    #[doc(hidden)]
     pub const fn as_slice(&self) -> &[Slot] {
         &self.0
     }

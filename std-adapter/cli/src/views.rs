@@ -94,6 +94,7 @@ pub(crate) fn cause(cause: &LossCause) -> String {
         LossCause::Device(_) => "on the device".to_owned(),
         LossCause::Link { frames: 1 } => "on the link, in 1 frame".to_owned(),
         LossCause::Link { frames } => format!("on the link, in {frames} frames"),
+        _ => "for a reason that is not known here".to_owned(),
     }
 }
 

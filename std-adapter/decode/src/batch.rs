@@ -11,6 +11,7 @@ const UNSAMPLED_EVENT: u8 = 8;
 
 /// A record with whole times and ids instead of deltas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Record<'f> {
     /// A finished span.
     Span(RawSpan<'f>),
@@ -30,6 +31,7 @@ pub enum Record<'f> {
 
 /// A span as it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RawSpan<'f> {
     /// Callsite id.
     pub callsite: u64,
@@ -53,6 +55,7 @@ pub struct RawSpan<'f> {
 
 /// An event or late fields, as they are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RawPoint<'f> {
     /// Callsite id.
     pub callsite: u64,
@@ -68,6 +71,7 @@ pub struct RawPoint<'f> {
 
 /// A remote parent and the local id that stands for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RawAttach {
     /// Ticks since boot.
     pub time: u64,
@@ -83,6 +87,7 @@ pub struct RawAttach {
 
 /// A loss on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RawLoss {
     /// The reason, as a number of `throughline::adapter::LossReason`.
     pub reason: u8,
@@ -94,6 +99,7 @@ pub struct RawLoss {
 
 /// A record of an extended kind. All extended kinds have the same form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RawExtended<'f> {
     /// Number of the kind; §4 lists the numbers in use.
     pub kind: u8,

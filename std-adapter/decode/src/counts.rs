@@ -5,6 +5,7 @@ use crate::stream::SkipReason;
 
 /// Counts of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Counts {
     /// Bytes read.
     pub bytes: u64,

@@ -48,7 +48,7 @@ pub enum ElfError {
         /// The file.
         path: PathBuf,
         /// The parser's error.
-        source: object::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The file has no callsites.
     #[error(
@@ -68,6 +68,7 @@ pub enum ElfError {
     "{} has {} {}, but the device runs {}; pass the ELF of that build, or flash this one",
     path.display(), what.name(), if elf.is_empty() { "none".to_owned() } else { Hex(elf).to_string() }, Hex(device)
 )]
+#[non_exhaustive]
 pub struct BuildIdMismatch {
     /// The file of the ELF.
     pub path: PathBuf,
@@ -125,7 +126,7 @@ impl Elf {
         {
             let file = match object::File::parse(&*data) {
                 Ok(file) => file,
-                Err(source) => return Err(ElfError::NotElf { path, source }),
+                Err(error) => return Err(ElfError::NotElf { path, source: error.into() }),
             };
             build_id = file.build_id().ok().flatten().unwrap_or_default().to_vec();
             is_position_independent = file.kind() == ObjectKind::Dynamic;

@@ -21,6 +21,7 @@ pub struct RawFields<'f> {
 
 /// A field's value, in which a static string is still an address.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum RawValue<'f> {
     /// A value that is complete in the record.
     Inline(Value<'f>),
@@ -225,6 +226,7 @@ impl<'elf: 'f, 'f> ExactSizeIterator for Fields<'elf, 'f> {}
 
 /// A value that outlives its frame.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum OwnedValue {
     /// A truth value.
     Bool(bool),

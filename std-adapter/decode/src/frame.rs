@@ -4,6 +4,7 @@ use crate::bytes::{Cursor, Malformed};
 
 /// The header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Header {
     /// Wire format version; this decoder knows 1.
     pub version: u8,
@@ -23,6 +24,7 @@ pub struct Header {
 
 /// The kind of a frame's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FrameKind {
     /// The identity of the device (§3).
     Preamble,

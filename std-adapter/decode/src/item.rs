@@ -18,6 +18,7 @@ use crate::time::Time;
 
 /// A decoded item. Items come in stream order. `'elf` is the lifetime of the ELF, `'f` that of the frame.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Item<'elf, 'f> {
     /// A boot or the stream begins.
     Boot(Boot),
@@ -52,6 +53,7 @@ pub enum Item<'elf, 'f> {
 
 /// A finished span. Times are in ticks; [`Context::time`] maps them to Unix time.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Span<'elf, 'f> {
     /// Where in the program it was made.
     pub callsite: Callsite<'elf>,
@@ -75,6 +77,7 @@ pub struct Span<'elf, 'f> {
 
 /// An event, or fields added to a span.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Event<'elf, 'f> {
     /// Where in the program it was made.
     pub callsite: Callsite<'elf>,
@@ -90,6 +93,7 @@ pub struct Event<'elf, 'f> {
 
 /// A remote parent and the local id that stands for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Attach {
     /// Ticks since boot.
     pub time: u64,
@@ -101,6 +105,7 @@ pub struct Attach {
 
 /// The end of a remote parent's guard. Servers record it; devices do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Detach {
     /// Ticks since boot.
     pub time: u64,
@@ -113,6 +118,7 @@ pub struct Detach {
 
 /// Records lost on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Loss {
     /// The reason, if this decoder knows it.
     pub reason: Option<LossReason>,
@@ -124,6 +130,7 @@ pub struct Loss {
 
 /// Something that could not be read. What comes before and after it is still valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Damage {
     /// Offset of the frame or run of bytes in the stream, in bytes.
     pub offset: u64,

@@ -12,6 +12,7 @@ pub struct FrameLedger {
 /// Where records went, counted in records unless stated otherwise. Always `emitted = decoded + device + link
 /// + undecoded + before`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Balance {
     /// Records that the device made, as far as the newest frame tells.
     pub emitted: u64,
@@ -37,6 +38,7 @@ pub struct Balance {
 
 /// What a frame's header implies about the stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Step {
     /// Set if the frame is the first of a boot.
     pub boot: Option<Boot>,
@@ -48,6 +50,7 @@ pub struct Step {
 
 /// A boot begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Boot {
     /// Its epoch.
     pub epoch: u32,
@@ -59,6 +62,7 @@ pub struct Boot {
 
 /// How a frame was recognised as the first of a boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BootCause {
     /// It is the first of the stream.
     Joined,
@@ -71,6 +75,7 @@ pub enum BootCause {
 
 /// Frames missing from a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Gap {
     /// Number of frames.
     pub frames: u64,

@@ -5,6 +5,7 @@ use crate::bytes::{Cursor, Malformed, What};
 
 /// The part of a snapshot in one frame: an iterator over its entries. An error ends the iteration.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Part<'f> {
     /// Number of the snapshot in this boot.
     pub snapshot: u64,
@@ -18,6 +19,7 @@ pub struct Part<'f> {
 
 /// A series, or a part of a histogram.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Entry {
     /// Callsite id.
     pub callsite: u64,
@@ -31,6 +33,7 @@ pub struct Entry {
 
 /// The value of a series on the device.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Cell {
     /// A counter, which wraps at the device's word.
     Counter(u64),

@@ -9,6 +9,7 @@ const MAX_SPAN: u64 = 1 << 14;
 
 /// All metrics of a device at one time, cumulative since its boot.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Snapshot<'elf> {
     /// Number of this snapshot in its boot.
     pub number: u64,
@@ -23,6 +24,7 @@ pub struct Snapshot<'elf> {
 
 /// One series.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Point<'elf> {
     /// The callsite of the metric; the first in the stream if several share the series.
     pub callsite: Callsite<'elf>,

@@ -6,6 +6,7 @@ use crate::bytes::{Cursor, Malformed, What};
 
 /// The identity that a device sends first, and again at least every 64 frames.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Preamble {
     /// Number of additions to the format, which this decoder may ignore.
     pub minor: u8,

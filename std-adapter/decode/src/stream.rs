@@ -31,6 +31,7 @@ pub struct FrameReader {
 
 /// A frame whose CRC is right: header and body, without the CRC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RawFrame<'a> {
     /// Offset in the stream of its first byte.
     pub offset: u64,
@@ -42,6 +43,7 @@ pub struct RawFrame<'a> {
 
 /// Why there is no frame, and thus what to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum StreamError {
     /// All input is consumed, and the frame at its end is incomplete: read more bytes.
     #[error("needs more bytes")]
@@ -54,6 +56,7 @@ pub enum StreamError {
 /// A run of bytes that is not a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{len} bytes skipped at offset {offset}: {why}")]
+#[non_exhaustive]
 pub struct Skipped {
     /// Offset in the stream of the first skipped byte.
     pub offset: u64,

@@ -2,6 +2,7 @@
 
 /// The source of a time, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TimeSource {
     /// The device knows the wall-clock time and sent it in its preamble.
     Device,

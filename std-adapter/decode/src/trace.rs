@@ -25,6 +25,7 @@ pub enum Assembled<'elf> {
 /// The spans of one root and what happened in them, or a part of these if the trace was given out before its
 /// root ended.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Trace<'elf> {
     /// Its W3C id: derived, or the remote one if a remote parent was attached. `None` for a remote trace
     /// whose ids are not known, because the record that named them was lost or there were too many remote
@@ -105,6 +106,7 @@ pub struct OwnedEvent<'elf> {
 
 /// Records that were lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Loss {
     /// Time of the first loss. For a loss on the link: time of the record before it, or else of the record
     /// after it.
@@ -117,6 +119,7 @@ pub struct Loss {
 
 /// Where records were lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LossCause {
     /// On the device, for this reason; `None` if this decoder does not know the reason.
     Device(Option<LossReason>),

@@ -1,4 +1,4 @@
-//! Entries on a 32-bit microcontroller: the linker collects them in the section `throughline_metrics` in
+//! Entries on a 32-bit microcontroller: the linker collects them in the section `throughline_metrics_0_1` in
 //! flash, a table of all metrics.
 
 use super::{Special, special};
@@ -6,6 +6,22 @@ use crate::callsite::{Blob, Kind, Meta};
 use crate::metrics::series::SeriesKey;
 use crate::metrics::shape::shape_of;
 use crate::sync::Cell;
+
+// The section's name, here and in `macros/entries.rs`, has the crate's version. Cargo links two versions into one
+// program if they are not compatible; with one name for both, each would read the other's entries as its own.
+const _: () = assert!(
+    is(env!("CARGO_PKG_VERSION_MAJOR"), "0") && is(env!("CARGO_PKG_VERSION_MINOR"), "1"),
+    "the crate has a new version: rename the section `throughline_metrics_0_1` to match"
+);
+
+const fn is(text: &str, expected: &str) -> bool {
+    let (text, expected) = (text.as_bytes(), expected.as_bytes());
+    let mut i = 0;
+    while i < text.len() && i < expected.len() && text[i] == expected[i] {
+        i += 1;
+    }
+    i == text.len() && i == expected.len()
+}
 
 /// A metric in the table.
 #[derive(Debug)]
@@ -134,13 +150,13 @@ const fn finished(hash: u64) -> u64 {
 }
 
 // An empty entry list, so that the section and the symbols below exist in a program without metrics.
-#[unsafe(link_section = "throughline_metrics")]
+#[unsafe(link_section = "throughline_metrics_0_1")]
 static NONE: [Entry; 0] = [];
 
 // The first byte of the section and the byte after its last. Only their addresses are used.
 unsafe extern "C" {
-    #[link_name = "__start_throughline_metrics"]
+    #[link_name = "__start_throughline_metrics_0_1"]
     static START: u8;
-    #[link_name = "__stop_throughline_metrics"]
+    #[link_name = "__stop_throughline_metrics_0_1"]
     static STOP: u8;
 }

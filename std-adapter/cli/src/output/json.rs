@@ -101,13 +101,7 @@ impl<'elf> Output<'elf> for Json {
                 "what": damage.kind.to_string(),
             })),
             // Records are shown again as parts of traces. Clock records and detach records are not shown.
-            Item::Span(_)
-            | Item::Event(_)
-            | Item::Fields(_)
-            | Item::Loss(_)
-            | Item::Link(_)
-            | Item::Detach(_)
-            | Item::Clock(_) => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -232,6 +226,7 @@ fn loss(l: &Loss) -> Json5 {
     let (place, reason, frames) = match l.cause {
         LossCause::Link { frames } => ("link", None, Some(frames)),
         LossCause::Device(reason) => ("device", reason, None),
+        _ => ("unknown", None, None),
     };
     let reason = reason.map(|r| match r {
         throughline::adapter::LossReason::RingFull => "ring_full".to_owned(),
@@ -252,6 +247,7 @@ fn put_time(object: &mut Json5, name: &str, time: Time) {
         TimeSource::Arrival => "arrival",
         TimeSource::Given => "given",
         TimeSource::Boot => "boot",
+        _ => "unknown",
     };
     object[format!("{name}_ns")] = json!(time.unix_ns);
     object["time_error_ns"] = json!(time.error_ns);

@@ -67,6 +67,7 @@ impl<'elf> TreeText<'elf> {
             BootCause::Sequence => {
                 writeln!(self.out, "── the device restarted without a new epoch: ids may repeat")?;
             }
+            _ => writeln!(self.out, "── the device restarted")?,
         }
         if let Some(missed) = boot.missed {
             let (records, frames) = (missed.records, missed.frames);
@@ -85,6 +86,7 @@ impl<'elf> TreeText<'elf> {
             TimeSource::Arrival => "times are by arrival here",
             TimeSource::Given => "times are by the given anchor",
             TimeSource::Boot => "times count from boot; --anchor TIME makes them wall-clock times",
+            _ => "times are of a source that is not known here",
         };
         Ok(writeln!(self.out, "── {known}")?)
     }
