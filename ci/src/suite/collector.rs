@@ -14,12 +14,26 @@ use crate::scratch::Scratch;
 
 /// The `cargo` commands that run against the Collector. They find it and the captures by the variables below.
 const COLLECTOR_TESTS: &[&[&str]] = &[
+    &[
+        "test",
+        "-p",
+        "throughline-export",
+        "--features",
+        "grpc-tls,gzip,zstd",
+        "--test",
+        "collector",
+        "--",
+        "--include-ignored",
+    ],
     &["test", "-p", "throughline-cli", "--test", "collector", "--", "--include-ignored"],
     &["test", "-p", "server-example", "--test", "collector", "--", "--include-ignored"],
 ];
 
 /// Holds the Collector's OTLP/HTTP endpoint, `http://127.0.0.1:PORT`.
 const COLLECTOR_HTTP: &str = "THROUGHLINE_COLLECTOR_HTTP";
+
+/// Holds the path of the Collector's program, for tests that start one of their own.
+const COLLECTOR_PROGRAM: &str = "THROUGHLINE_COLLECTOR_PROGRAM";
 
 /// Holds the path of the file that the Collector writes: lines of OTLP JSON.
 const COLLECTOR_FILE: &str = "THROUGHLINE_COLLECTOR_FILE";
@@ -46,6 +60,7 @@ pub(super) fn run() -> Result<()> {
             Cmd::cargo()
                 .args(args.iter().copied())
                 .env(COLLECTOR_HTTP, &running.http_endpoint)
+                .env(COLLECTOR_PROGRAM, collector.program())
                 .env(COLLECTOR_FILE, &running.output)
                 .env(DEVICE_CAPTURES, folder.path())
         })
