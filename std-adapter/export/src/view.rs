@@ -165,7 +165,7 @@ pub struct PointView<'a> {
     pub description: &'a str,
     /// The package that made it.
     pub scope: Scope<'a>,
-    /// Module path of the code.
+    /// Module path of the code, or "" if the series is observed: read when it is asked for.
     pub target: &'a str,
     /// Time at which counting began, in nanoseconds since 1970.
     pub start_unix_ns: u64,

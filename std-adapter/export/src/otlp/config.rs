@@ -1,7 +1,9 @@
 //! Where OTLP goes and how: for each signal an address, a protocol, headers, time limits, compression, certificates.
 
 use super::compress::Compression;
+use super::encode::Histograms;
 use super::protocol::{Protocol, Signal};
+use super::temporality::Temporality;
 use super::tls::Tls;
 use crate::SpoolConfig;
 use std::fmt;
@@ -30,6 +32,8 @@ pub struct ClientConfig {
     pub(super) retry_for: Duration,
     pub(super) first_backoff: Duration,
     spool: Option<SpoolConfig>,
+    pub(super) temporality: Temporality,
+    pub(super) histograms: Histograms,
 }
 
 /// Where one signal goes and how.
@@ -170,6 +174,8 @@ impl ClientConfig {
             retry_for: Duration::from_secs(60),
             first_backoff: Duration::from_millis(500),
             spool: None,
+            temporality: Temporality::default(),
+            histograms: Histograms::default(),
         };
         Ok(config.with_urls())
     }
@@ -237,6 +243,20 @@ impl ClientConfig {
     #[must_use]
     pub fn first_backoff(mut self, pause: Duration) -> Self {
         self.first_backoff = pause;
+        self
+    }
+
+    /// Sends counters and histograms as totals since the start (the default), or as what was added.
+    #[must_use]
+    pub fn temporality(mut self, temporality: Temporality) -> Self {
+        self.temporality = temporality;
+        self
+    }
+
+    /// Sends histograms as they are counted, exponential (the default), or with explicit bounds.
+    #[must_use]
+    pub fn histograms(mut self, histograms: Histograms) -> Self {
+        self.histograms = histograms;
         self
     }
 

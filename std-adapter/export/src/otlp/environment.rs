@@ -7,7 +7,7 @@ use std::time::Duration;
 
 impl ClientConfig {
     /// From the environment: `OTEL_EXPORTER_OTLP_` and `ENDPOINT`, `PROTOCOL`, `HEADERS`, `TIMEOUT` (milliseconds), `COMPRESSION`, `CERTIFICATE`, `CLIENT_CERTIFICATE`,
-    /// `CLIENT_KEY`, `INSECURE`. Each has a form of its own for each signal, such as `OTEL_EXPORTER_OTLP_TRACES_HEADERS`, that goes first; an endpoint of a signal's own is used as
+    /// `CLIENT_KEY`, `INSECURE`, `METRICS_TEMPORALITY_PREFERENCE`, `METRICS_DEFAULT_HISTOGRAM_AGGREGATION`. Each has a form of its own for each signal, such as `OTEL_EXPORTER_OTLP_TRACES_HEADERS`, that goes first; an endpoint of a signal's own is used as
     /// it is. Certificates are read for https endpoints. `None` when no endpoint is set.
     ///
     /// # Errors
@@ -34,7 +34,16 @@ impl ClientConfig {
                 None => of_signal,
             });
         }
-        Ok(config)
+        let Some(mut config) = config else { return Ok(None) };
+        let temporality = Variable::own(Signal::Metrics, "TEMPORALITY_PREFERENCE", env);
+        if let Some(text) = &temporality.value {
+            config = config.temporality(text.parse().map_err(|error| temporality.error(hint(&error)))?);
+        }
+        let histograms = Variable::own(Signal::Metrics, "DEFAULT_HISTOGRAM_AGGREGATION", env);
+        if let Some(text) = &histograms.value {
+            config = config.histograms(text.parse().map_err(|error| histograms.error(hint(&error)))?);
+        }
+        Ok(Some(config))
     }
 }
 
@@ -149,7 +158,7 @@ fn hint(error: &ConfigError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::otlp::Compression;
+    use crate::otlp::{Compression, Histograms, Temporality};
 
     fn parse(vars: &[(&str, &str)]) -> Result<Option<ClientConfig>, ConfigError> {
         let name = |full: &str| full.strip_prefix("OTEL_EXPORTER_OTLP_").map(str::to_owned);
@@ -188,6 +197,8 @@ mod tests {
             ("TRACES_HEADERS", "b=2"),
             ("METRICS_TIMEOUT", "7"),
             ("COMPRESSION", "none"),
+            ("METRICS_TEMPORALITY_PREFERENCE", "Delta"),
+            ("METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "explicit_bucket_histogram"),
         ]);
         let config = config.unwrap().unwrap();
         let [traces, logs, metrics] = Signal::ALL.map(|signal| config.target(signal));
@@ -195,6 +206,7 @@ mod tests {
         assert_eq!((&*traces.headers[0].0, &*logs.headers[0].0), ("b", "a"));
         assert_eq!(metrics.timeout, Duration::from_millis(7));
         assert_eq!(metrics.compression, Compression::None);
+        assert_eq!((config.temporality, config.histograms), (Temporality::Delta, Histograms::Explicit));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! OTLP as an exporter of the pump: each signal is encoded as it comes, and has a queue and a thread of its own for its requests.
 
 use super::delivery::Delivery;
+use super::temporality::{Deltas, Temporality};
 use super::{Client, ClientConfig, Counts, LogEncoder, MetricEncoder, Options, Signal, Site, TraceEncoder};
 use crate::attached::{Launch, Limits};
 use crate::lane::{Feed, Lane, When};
@@ -18,6 +19,8 @@ pub struct OtlpExporter {
     traces: TraceEncoder,
     logs: LogEncoder,
     metrics: MetricEncoder,
+    temporality: Temporality,
+    deltas: Deltas,
     /// Of traces, logs and metrics.
     feeds: [Feed<Vec<u8>>; 3],
     limits: Limits,
@@ -40,7 +43,9 @@ impl OtlpExporter {
     ) -> io::Result<OtlpExporter> {
         let health = Arc::new(Health::new(name, launch.report));
         let is_on = |signal| client.sends(signal);
-        let exporter = Self::new(name, resource, options, limits, launch, health, is_on);
+        let mut exporter = Self::new(name, resource, options, limits, launch, health, is_on);
+        exporter.temporality = client.temporality;
+        exporter.metrics.set_histograms(client.histograms);
         for (signal, feed) in Signal::ALL.into_iter().zip(&exporter.feeds) {
             if feed.is_off() {
                 continue;
@@ -93,6 +98,8 @@ impl OtlpExporter {
             traces: TraceEncoder::new(resource, options),
             logs: LogEncoder::new(resource, options),
             metrics: MetricEncoder::new(resource),
+            temporality: Temporality::default(),
+            deltas: Deltas::default(),
             feeds,
             limits,
             health,
@@ -171,9 +178,13 @@ impl OtlpExporter {
         if !self.wants_points() {
             return;
         }
-        self.metrics.clear();
-        points.iter().for_each(|point| self.metrics.point(point));
-        self.submit(Signal::Metrics, if last { When::Last } else { When::Due });
+        let when = if last { When::Last } else { When::Due };
+        // What is added counts as sent only if it is queued.
+        if self.feeds[Signal::Metrics as usize].has_room(when) {
+            self.metrics.clear();
+            self.deltas.encode(self.temporality, points, &mut self.metrics);
+            self.submit(Signal::Metrics, when);
+        }
     }
 
     /// Begins a round: hands over the batches that found no room before, if there is room now.

@@ -17,13 +17,15 @@ mod http;
 mod json;
 mod protocol;
 mod response;
+mod temporality;
 mod tls;
 mod wire;
 
 pub use client::{Client, ClientStats, Delivered, SendError};
 pub use compress::Compression;
 pub use config::{ClientConfig, ConfigError};
-pub use encode::{AttributeLimits, Counts, LogEncoder, MetricEncoder, Options, Site, TraceEncoder};
+pub use encode::{AttributeLimits, Counts, Histograms, LogEncoder, MetricEncoder, Options, Site, TraceEncoder};
 pub use exporter::OtlpExporter;
 pub use json::to_json;
 pub use protocol::{Protocol, Signal};
+pub use temporality::Temporality;

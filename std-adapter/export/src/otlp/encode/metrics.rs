@@ -1,7 +1,9 @@
 //! Metric points to the body of `/v1/metrics`.
 
 use super::{
+    Histograms,
     attribute::{self, Key},
+    explicit,
     out::Out,
     proto,
     request::{Request, ScopeKey},
@@ -15,6 +17,8 @@ use crate::{
 const METRIC: usize = 4;
 /// Width of a point's length.
 const POINT: usize = 2;
+/// `AGGREGATION_TEMPORALITY_DELTA`
+const DELTA: u8 = 1;
 /// `AGGREGATION_TEMPORALITY_CUMULATIVE`
 const CUMULATIVE: u8 = 2;
 
@@ -24,6 +28,7 @@ const CUMULATIVE: u8 = 2;
 pub struct MetricEncoder {
     request: Request,
     open: Option<Open>,
+    histograms: Histograms,
 }
 
 /// The metric to which the next point may belong.
@@ -33,6 +38,7 @@ struct Open {
     name: String,
     unit: String,
     shape: Shape,
+    temporality: u8,
     metric_start: usize,
     data_start: usize,
 }
@@ -43,22 +49,41 @@ enum Shape {
     Gauge,
     Sum { monotonic: bool },
     ExponentialHistogram,
+    Histogram,
     Summary,
 }
 
 impl MetricEncoder {
     /// An empty request for metrics of `resource`.
     pub fn new(resource: &Resource) -> MetricEncoder {
-        MetricEncoder { request: Request::new(resource), open: None }
+        MetricEncoder { request: Request::new(resource), open: None, histograms: Histograms::default() }
     }
 
     /// Appends one series.
     pub fn point(&mut self, view: &PointView<'_>) {
-        self.open_metric(view);
+        self.put(view, CUMULATIVE);
+    }
+
+    /// Appends what was added to one series since `start_unix_ns`.
+    pub(in crate::otlp) fn delta_point(&mut self, view: &PointView<'_>) {
+        self.put(view, DELTA);
+    }
+
+    /// Writes histograms like this from now on.
+    pub(in crate::otlp) fn set_histograms(&mut self, histograms: Histograms) {
+        self.histograms = histograms;
+    }
+
+    fn put(&mut self, view: &PointView<'_>, temporality: u8) {
+        self.open_metric(view, temporality);
         let out = self.request.current();
         let start = proto::open::<POINT>(out, 0x0a);
         times(out, view);
         match &view.data {
+            PointData::Histogram(histogram) if self.histograms == Histograms::Explicit => {
+                labels(out, 0x4a, view.labels);
+                explicit::put_histogram(out, histogram);
+            }
             PointData::Histogram(histogram) => {
                 labels(out, 0x0a, view.labels);
                 put_histogram(out, histogram);
@@ -77,17 +102,18 @@ impl MetricEncoder {
     }
 
     /// Begins a metric unless the last point was of the same one.
-    fn open_metric(&mut self, view: &PointView<'_>) {
+    fn open_metric(&mut self, view: &PointView<'_>, temporality: u8) {
         let shape = match view.data {
             PointData::Counter(_) | PointData::CounterFloat(_) => Shape::Sum { monotonic: true },
             PointData::UpDown(_) | PointData::UpDownFloat(_) => Shape::Sum { monotonic: false },
             PointData::GaugeInt(_) | PointData::GaugeFloat(_) => Shape::Gauge,
+            PointData::Histogram(_) if self.histograms == Histograms::Explicit => Shape::Histogram,
             PointData::Histogram(_) => Shape::ExponentialHistogram,
             PointData::Summary(_) => Shape::Summary,
         };
         let scope = ScopeKey::new(view.scope);
         if self.open.as_ref().is_some_and(|o| {
-            o.scope == scope.key() && o.shape == shape && o.name == view.name && o.unit == view.unit
+            o.scope == scope.key() && o.shape == shape && o.temporality == temporality && o.name == view.name && o.unit == view.unit
         }) {
             return;
         }
@@ -103,12 +129,17 @@ impl MetricEncoder {
             Shape::Gauge => proto::open::<METRIC>(out, 0x2a),
             Shape::Sum { monotonic } => {
                 let start = proto::open::<METRIC>(out, 0x3a);
-                out.extend_from_slice(&[0x10, CUMULATIVE, 0x18, u8::from(monotonic)]);
+                out.extend_from_slice(&[0x10, temporality, 0x18, u8::from(monotonic)]);
                 start
             }
             Shape::ExponentialHistogram => {
                 let start = proto::open::<METRIC>(out, 0x52);
-                out.extend_from_slice(&[0x10, CUMULATIVE]);
+                out.extend_from_slice(&[0x10, temporality]);
+                start
+            }
+            Shape::Histogram => {
+                let start = proto::open::<METRIC>(out, 0x4a);
+                out.extend_from_slice(&[0x10, temporality]);
                 start
             }
             Shape::Summary => proto::open::<METRIC>(out, 0x5a),
@@ -118,6 +149,7 @@ impl MetricEncoder {
             name: view.name.into(),
             unit: view.unit.into(),
             shape,
+            temporality,
             metric_start,
             data_start,
         });
@@ -235,7 +267,7 @@ fn labels(out: &mut Out, tag: u8, labels: &[(&str, &str)]) {
     }
 }
 
-fn fixed64(out: &mut Out, tag: u8, bits: u64) {
+pub(super) fn fixed64(out: &mut Out, tag: u8, bits: u64) {
     out.push(tag);
     out.extend_from_slice(&bits.to_le_bytes());
 }

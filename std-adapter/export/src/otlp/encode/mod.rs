@@ -2,6 +2,7 @@
 //! are written as the tag bytes that go on the wire, each with its name beside it.
 
 pub(super) mod attribute;
+mod explicit;
 mod limits;
 mod logs;
 mod metrics;
@@ -12,6 +13,7 @@ mod site;
 mod trace;
 mod unique;
 
+pub use explicit::Histograms;
 pub use limits::{AttributeLimits, Counts, Options};
 pub use logs::LogEncoder;
 pub use metrics::MetricEncoder;
