@@ -63,6 +63,7 @@ use wire::{Routes, Sampling};
 pub struct Config {
     pub(crate) resource: Resource,
     pub(crate) otlp: Otlp,
+    pub(crate) further_otlp: Vec<(String, ClientConfig)>,
     routes: Routes,
     detectors: Detectors,
     pub(crate) filters: Filters,
@@ -172,6 +173,7 @@ impl Config {
         Config {
             resource: Resource::new(service_name),
             otlp: Otlp::Keys,
+            further_otlp: Vec::new(),
             routes: Routes::default(),
             detectors: Detectors::default(),
             filters: Filters::default(),
@@ -227,7 +229,22 @@ impl Config {
         self
     }
 
-    /// Sends to no collector, whatever the environment says.
+    /// Sends to this collector too, beside that of [`Config::otlp`] or the environment, with threads, queues and counts of its own; in the ledger its signals are
+    /// `name.traces` and so on. Each collector costs the encoding once more: about 30 ns for a span.
+    ///
+    /// ```
+    /// use throughline_std::{Config, otlp::ClientConfig};
+    /// let archive = ClientConfig::new("http://archive:4318")?;
+    /// let config = Config::new("shop").otlp("http://localhost:4318")?.also_otlp("archive", archive);
+    /// # Ok::<(), throughline_std::otlp::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn also_otlp(mut self, name: &str, client: ClientConfig) -> Config {
+        self.further_otlp.push((name.into(), client));
+        self
+    }
+
+    /// Sends to no collector but those of [`Config::also_otlp`], whatever the environment says.
     #[must_use]
     pub fn without_otlp(mut self) -> Config {
         self.otlp = Otlp::Off;

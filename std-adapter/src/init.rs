@@ -104,7 +104,7 @@ pub enum InitError {
 fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitError> {
     // First, so that a port that is taken is found while nothing has begun.
     let own = wire::exporters(config)?;
-    let draws = config.draws(client.is_some() || !own.is_empty());
+    let draws = config.draws(client.is_some() || !config.further_otlp.is_empty() || !own.is_empty());
     #[cfg(feature = "prometheus")]
     let own = own.into_iter().chain(crate::prometheus::exporters(config)?).collect();
     let (clock, wall_time) = clock::best_clock(config.wall_clock);
@@ -231,10 +231,14 @@ fn exporters(
     for (name, exporter) in own.into_iter().chain(config.take_exporters()) {
         attach(&name, exporter)?;
     }
-    if let Some(client) = client {
-        let otlp = OtlpExporter::start("otlp", &resource, options, &client, limits, launch);
-        fan_out.otlp = Some(otlp.map_err(thread("otlp"))?);
+    let first = client.map(|client| ("otlp".to_owned(), client));
+    let mut otlp = Vec::new();
+    for (name, client) in first.into_iter().chain(config.further_otlp.iter().cloned()) {
+        let started = OtlpExporter::start(&name, &resource, options, &client, limits, launch);
+        otlp.push(started.map_err(thread(&name))?);
     }
+    let mut otlp = otlp.into_iter();
+    (fan_out.otlp, fan_out.further_otlp) = (otlp.next(), otlp.collect());
     Ok(fan_out)
 }
 

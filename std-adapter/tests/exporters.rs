@@ -371,3 +371,34 @@ fn what_waits_when_the_pump_ends_goes_on_12() {
         assert_eq!(report.ledger.pump.pending, 0, "{}", report.ledger);
     });
 }
+
+#[test]
+fn several_collectors_get_everything_and_one_that_is_away_holds_up_no_other() {
+    in_own_process("several_collectors_get_everything_and_one_that_is_away_holds_up_no_other", || {
+        let (first, second) = (Receiver::start([]), Receiver::hanging_at("/v1/traces", []));
+        let third = Receiver::start([]);
+        let config = Config::new("svc").otlp_client(otlp(&first)).report_errors(false);
+        let config = config.also_otlp("away", otlp(&second)).also_otlp("third", otlp(&third));
+        let guard = start(&config.batch(1, Duration::ZERO));
+        for n in 0..20 {
+            drop(span!("work", n));
+            info!("done", n);
+            until("two of them have it", || {
+                let ledger = guard.ledger();
+                ledger.exporter("otlp").output == 2 * (n + 1) && ledger.exporter("third").output == 2 * (n + 1)
+            });
+        }
+        counter!("turns").add(3);
+        let report = guard.shutdown(Duration::from_millis(300));
+        let ledger = &report.ledger;
+        assert_balanced(ledger);
+        assert_eq!(ledger.exporter("away.traces").dropped_total(), 20, "{ledger}");
+        assert_eq!(ledger.exporter("away.logs").output, 20, "{ledger}");
+        for receiver in [&first, &third] {
+            receiver.with(|r| {
+                assert_eq!((r.spans.len(), r.logs.len()), (20, 20));
+                assert!(r.metrics.iter().flatten().any(|metric| metric.name == "turns"));
+            });
+        }
+    });
+}

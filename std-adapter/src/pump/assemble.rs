@@ -258,6 +258,12 @@ impl Assembler {
                     self.mixed_span(otlp, raw, entry, remote, chain);
                 }
             }
+            if !sinks.further_otlp.is_empty() {
+                sinks
+                    .further_otlp
+                    .iter_mut()
+                    .for_each(|otlp| self.mixed_span(otlp, raw, entry, remote, chain));
+            }
             if !sinks.attached.is_empty() {
                 let fields = Merged::new(self.parts(entry, span.values, chain), distinct.is_some());
                 let view = self.view(span, entry, remote, fields);

@@ -12,22 +12,31 @@ use throughline_export::{AnyLane, Attached, Done, Health};
 pub(crate) struct FanOut {
     /// Kept as its concrete type, so that encoding is compiled into the loop over records.
     pub(crate) otlp: Option<OtlpExporter>,
+    /// Those beside the first; each encodes for itself. Usually there are none, so they are out of line.
+    pub(crate) further_otlp: Vec<OtlpExporter>,
     /// The terminal, and the exporters of the program.
     pub(crate) attached: Vec<Attached>,
 }
 
 impl FanOut {
+    fn all_otlp(&mut self) -> impl Iterator<Item = &mut OtlpExporter> {
+        self.otlp.iter_mut().chain(&mut self.further_otlp)
+    }
+
     #[inline]
     pub(super) fn log<'a, F: Fields<'a>>(&mut self, site: &Site<'a>, view: &LogView<'a, F>) {
         if let Some(otlp) = &mut self.otlp {
             otlp.log_at(site, view);
+        }
+        if !self.further_otlp.is_empty() {
+            self.further_otlp.iter_mut().for_each(|otlp| otlp.log_at(site, view));
         }
         self.attached.iter_mut().for_each(|exporter| exporter.log(view));
     }
 
     /// Passes on a log record that the pump itself makes.
     pub(super) fn own_log<'a, F: Fields<'a>>(&mut self, view: &LogView<'a, F>) {
-        if let Some(otlp) = &mut self.otlp {
+        for otlp in self.all_otlp() {
             otlp.log(view);
         }
         self.attached.iter_mut().for_each(|exporter| exporter.log(view));
@@ -39,7 +48,7 @@ impl FanOut {
 
     /// Begins a round: passes on what found no room before.
     pub(super) fn begin_round(&mut self) {
-        if let Some(otlp) = &mut self.otlp {
+        for otlp in self.all_otlp() {
             otlp.begin_round();
         }
         self.attached.iter_mut().for_each(Attached::begin_round);
@@ -49,7 +58,7 @@ impl FanOut {
     /// because a queue was full.
     pub(super) fn end_round(&mut self, now: Instant) -> bool {
         let mut shedding = false;
-        if let Some(otlp) = &mut self.otlp {
+        for otlp in self.all_otlp() {
             shedding |= otlp.end_round(now);
         }
         for exporter in &mut self.attached {
@@ -60,13 +69,13 @@ impl FanOut {
 
     /// Whether an exporter wants metric points.
     pub(super) fn wants_points(&self) -> bool {
-        self.otlp.as_ref().is_some_and(OtlpExporter::wants_points)
+        self.otlp.iter().chain(&self.further_otlp).any(OtlpExporter::wants_points)
             || self.attached.iter().any(Attached::wants_points)
     }
 
     /// Passes on a snapshot of the metrics. `last` means that no other will follow.
     pub(super) fn points(&mut self, points: &[PointView<'_>], last: bool) {
-        if let Some(otlp) = &mut self.otlp {
+        for otlp in self.all_otlp() {
             otlp.points(points, last);
         }
         self.attached.iter_mut().for_each(|exporter| exporter.points(points));
@@ -74,7 +83,7 @@ impl FanOut {
 
     /// Passes on everything, whatever its age. `done` is dropped when it has been delivered or given up.
     pub(super) fn flush(&mut self, done: Done) {
-        if let Some(otlp) = &mut self.otlp {
+        for otlp in self.all_otlp() {
             otlp.flush(&done);
         }
         self.attached.iter_mut().for_each(|exporter| exporter.flush(done.clone()));
@@ -82,7 +91,7 @@ impl FanOut {
 
     /// Passes on everything and ends the exporters. `done` is dropped when it has been delivered or given up.
     pub(super) fn finish(&mut self, done: Done) {
-        if let Some(otlp) = &mut self.otlp {
+        for otlp in self.all_otlp() {
             otlp.finish(&done);
         }
         self.attached.iter_mut().for_each(|exporter| exporter.finish(done.clone()));
@@ -96,13 +105,13 @@ impl FanOut {
 
     /// The queues of all exporters.
     pub(crate) fn lanes(&self) -> Vec<Arc<dyn AnyLane>> {
-        let otlp = self.otlp.iter().flat_map(OtlpExporter::lanes);
+        let otlp = self.otlp.iter().chain(&self.further_otlp).flat_map(OtlpExporter::lanes);
         otlp.chain(self.attached.iter().map(Attached::lane)).collect()
     }
 
     /// The state of each exporter.
     pub(crate) fn healths(&self) -> Vec<Arc<Health>> {
-        let otlp = self.otlp.iter().map(OtlpExporter::health);
+        let otlp = self.otlp.iter().chain(&self.further_otlp).map(OtlpExporter::health);
         otlp.chain(self.attached.iter().map(Attached::health)).cloned().collect()
     }
 }

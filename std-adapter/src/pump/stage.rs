@@ -40,7 +40,7 @@ impl Stage {
                 Arc::default(),
                 BOUNDS,
             ),
-            fan_out: FanOut { otlp: Some(otlp), attached: Vec::new() },
+            fan_out: FanOut { otlp: Some(otlp), ..FanOut::default() },
             cells: Cells::default(),
         }
     }
