@@ -385,7 +385,8 @@ fn several_collectors_get_everything_and_one_that_is_away_holds_up_no_other() {
             info!("done", n);
             until("two of them have it", || {
                 let ledger = guard.ledger();
-                ledger.exporter("otlp").output == 2 * (n + 1) && ledger.exporter("third").output == 2 * (n + 1)
+                ledger.exporter("otlp").output == 2 * (n + 1)
+                    && ledger.exporter("third").output == 2 * (n + 1)
             });
         }
         counter!("turns").add(3);

@@ -29,7 +29,10 @@ fn point<'a>(name: &'a str, target: &'a str, time: u64, data: PointData<'a>) -> 
 }
 
 /// What arrives of these snapshots.
-fn sent(config: impl FnOnce(ClientConfig) -> ClientConfig, snapshots: &[Vec<PointView<'_>>]) -> Vec<Vec<Metric>> {
+fn sent(
+    config: impl FnOnce(ClientConfig) -> ClientConfig,
+    snapshots: &[Vec<PointView<'_>>],
+) -> Vec<Vec<Metric>> {
     let receiver = Receiver::start([]);
     let client = config(ClientConfig::new(&receiver.endpoint).unwrap());
     let (cells, deadline) = (Cells::default(), Arc::new(Deadline::never()));
@@ -47,7 +50,10 @@ fn sent(config: impl FnOnce(ClientConfig) -> ClientConfig, snapshots: &[Vec<Poin
     let (done, all) = std::sync::mpsc::channel();
     exporter.finish(&done);
     drop(done);
-    assert_eq!(all.recv_timeout(Duration::from_secs(30)), Err(std::sync::mpsc::RecvTimeoutError::Disconnected));
+    assert_eq!(
+        all.recv_timeout(Duration::from_secs(30)),
+        Err(std::sync::mpsc::RecvTimeoutError::Disconnected)
+    );
     receiver.with(|r| r.metrics.clone())
 }
 
@@ -108,7 +114,14 @@ fn a_delta_is_what_was_added() {
         let point = histogram.data_points[0].clone();
         assert_eq!((point.min, point.max), (None, None));
         let positive = point.positive.unwrap();
-        (point.scale, point.count, point.sum.unwrap(), point.zero_count, positive.offset, positive.bucket_counts)
+        (
+            point.scale,
+            point.count,
+            point.sum.unwrap(),
+            point.zero_count,
+            positive.offset,
+            positive.bucket_counts,
+        )
     });
     assert_eq!(
         sizes.collect::<Vec<_>>(),
@@ -125,7 +138,8 @@ fn a_delta_is_what_was_added() {
 fn with_low_memory_what_is_observed_is_a_total() {
     let histograms = histograms();
     let metrics = sent(|config| config.temporality(Temporality::LowMemory), &snapshots(&histograms));
-    let temporality = |name: &str| metrics[0].iter().find(|m| m.name == name).map(|_| sum(&metrics[0], name).unwrap().0);
+    let temporality =
+        |name: &str| metrics[0].iter().find(|m| m.name == name).map(|_| sum(&metrics[0], name).unwrap().0);
     assert_eq!((temporality("made"), temporality("seen")), (Some(DELTA), Some(CUMULATIVE)));
 }
 

@@ -24,7 +24,9 @@ mod wire;
 pub use client::{Client, ClientStats, Delivered, SendError};
 pub use compress::Compression;
 pub use config::{ClientConfig, ConfigError};
-pub use encode::{AttributeLimits, Counts, Histograms, LogEncoder, MetricEncoder, Options, Site, TraceEncoder};
+pub use encode::{
+    AttributeLimits, Counts, Histograms, LogEncoder, MetricEncoder, Options, Site, TraceEncoder,
+};
 pub use exporter::OtlpExporter;
 pub use json::to_json;
 pub use protocol::{Protocol, Signal};

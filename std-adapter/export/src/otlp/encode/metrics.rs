@@ -113,7 +113,11 @@ impl MetricEncoder {
         };
         let scope = ScopeKey::new(view.scope);
         if self.open.as_ref().is_some_and(|o| {
-            o.scope == scope.key() && o.shape == shape && o.temporality == temporality && o.name == view.name && o.unit == view.unit
+            o.scope == scope.key()
+                && o.shape == shape
+                && o.temporality == temporality
+                && o.name == view.name
+                && o.unit == view.unit
         }) {
             return;
         }
