@@ -79,7 +79,10 @@ pub(super) fn remote(firmware: &Firmware, tool: &Tool, _: bool) -> Result<String
 /// Every type and width of field: nothing is lost, and every field has its name and its value.
 pub(super) fn fields(firmware: &Firmware, tool: &Tool, bless: bool) -> Result<String> {
     let capture = firmware.run("fields", b"", |_| Ok(()))?;
-    let balance = Balance::of(&tool.json(&capture)?)?;
+    let objects = tool.json(&capture)?;
+    let balance = Balance::of(&objects)?;
+    let summary = objects.iter().find(|object| object["kind"] == "summary").context("no summary")?;
+    ensure!(summary["unknown_records"] == 1, "the record that was written by hand is not there: {summary}");
     ensure!(balance.decoded == balance.emitted, "{} records are lost", balance.emitted - balance.decoded);
     let tree = tool.tree(&capture)?;
     ensure!(!tree.contains("field0"), "a field has no name:\n{tree}");

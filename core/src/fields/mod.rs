@@ -13,7 +13,7 @@ pub use text::Postcard;
 pub use text::{Debug, Display, debug, display};
 pub use values::{Empty, StaticStr};
 
-use crate::ring::{HEAD_TYPES, MAX_BODY, TYPES_IN_BODY, Word};
+use crate::ring::{FIRST_TEXT, HEAD_TYPES, MAX_BODY, TYPES_IN_BODY, Word};
 
 /// Type nibbles, as on the wire (`core/docs/wire-format.md` §5).
 pub(crate) mod types {
@@ -33,6 +33,8 @@ pub(crate) mod types {
     pub(crate) const SHOWN: u8 = 13;
     pub(crate) const EXTENDED: u8 = 14;
 }
+
+const _: () = assert!(types::STR as u32 == FIRST_TEXT);
 
 /// The kinds of extended values, which are the first of their bytes (`core/docs/wire-format.md` §5).
 pub(crate) mod extended {

@@ -34,6 +34,9 @@ pub const NEXT_WORDS: usize = SLOT_WORDS - 1;
 pub const MAX_BODY: usize = FIRST_WORDS + (MAX_SLOTS - 1) * NEXT_WORDS;
 /// Number of field types that the head can hold. A record with more fields has the types before its values.
 pub const HEAD_TYPES: usize = if WIDE { 2 } else { 6 };
+/// The first type of which a value has bytes of its own.
+#[cfg(not(loom))]
+pub(crate) const FIRST_TEXT: u32 = 9;
 /// The value of a head's types that says that the types are in the body.
 pub const TYPES_IN_BODY: u32 = 15;
 /// Position of the stamp in word 0.
@@ -154,6 +157,19 @@ impl Head {
     /// [`HEAD_TYPES`] fields.
     pub const fn types(self) -> u32 {
         self.meta >> 8 & ((1 << (4 * HEAD_TYPES)) - 1)
+    }
+
+    /// Whether a value may be a text, bytes or encoded: a type from [`FIRST_TEXT`] on, or types that are in the body.
+    #[cfg(not(loom))]
+    #[inline(always)]
+    pub(super) const fn may_have_texts(self) -> bool {
+        let mut types = self.types();
+        let mut found = matches!(self.kind(), RecordKind::Extended);
+        while types != 0 {
+            found |= types & 15 >= FIRST_TEXT;
+            types >>= 4;
+        }
+        found
     }
 
     /// The lower half of a 64-bit machine's word 0; the whole word in a ring without stamps.

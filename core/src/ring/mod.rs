@@ -19,6 +19,8 @@
 //!
 //! The models of the protocols are in `core/tests/loom_ring.rs`.
 
+#[cfg(not(loom))]
+mod by_hand;
 mod layout;
 #[cfg(not(target_os = "none"))]
 mod local;
@@ -31,6 +33,8 @@ mod words;
 
 #[cfg(not(loom))]
 pub(crate) use crate::sync::FIRST_ID;
+#[cfg(not(loom))]
+pub(crate) use layout::FIRST_TEXT;
 pub use layout::{
     ExtendedKind, FIRST_WORDS, HEAD_TYPES, Head, MAX_BODY, MAX_SLOTS, NEXT_WORDS, RawRecord, RecordKind,
     SLOT_WORDS, Slot, TYPES_IN_BODY, Word,
@@ -195,6 +199,8 @@ impl<'a> Ring<'a> {
     /// memory stays safe.
     #[inline(always)]
     pub fn push(&self, head: Head, body: &[Word], time: Word) -> bool {
+        #[cfg(not(loom))]
+        by_hand::link(head);
         if body.len() > MAX_BODY {
             return self.refuse(head, time);
         }

@@ -278,13 +278,20 @@ mod tests {
 
     #[test]
     fn long_runs_around_the_block_length_come_back_wherever_they_begin() {
-        for len in [0_usize, 1, 246, 247, 248, 253, 254, 255, 500, 501, 507, 508, 509, 762] {
-            for zero in [None, Some(0), Some(len / 2), Some(len.saturating_sub(1))] {
+        // Miri takes seconds for a few thousand bytes: there, only lengths around one and two blocks.
+        let lengths: &[usize] = if cfg!(miri) {
+            &[0, 253, 254, 255, 509]
+        } else {
+            &[0, 1, 246, 247, 248, 253, 254, 255, 500, 501, 507, 508, 509, 762]
+        };
+        for &len in lengths {
+            let zeros = [None, Some(len / 2), Some(0), Some(len.saturating_sub(1))];
+            for zero in zeros.into_iter().take(if cfg!(miri) { 2 } else { 4 }) {
                 let mut data = vec![7; len];
                 if let Some(byte) = zero.and_then(|at| data.get_mut(at)) {
                     *byte = 0;
                 }
-                for at in if cfg!(miri) { &[0, 1023][..] } else { &[0, 1, 500, 1023] } {
+                for at in if cfg!(miri) { &[1023][..] } else { &[0, 1, 500, 1023] } {
                     assert_eq!(decode(&encode(&data, *at, 1024, 1023)), data, "{len} {zero:?} {at}");
                 }
             }

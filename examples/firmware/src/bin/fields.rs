@@ -6,6 +6,7 @@
 
 use cortex_m_rt::entry;
 use firmware_example::{CLOCK, Link, finish, init};
+use throughline::adapter::ring::{ExtendedKind, Head};
 use throughline::{Recorder, Slots, StaticStr, info, instrument, record, span};
 
 static SLOTS: Slots<256> = Slots::new();
@@ -42,8 +43,18 @@ fn main() -> ! {
         text = "héllo"
     );
     info!("fixed", fixed = StaticStr("in the program"), bytes = &[255u8, 0][..]);
+    push_by_hand();
     link.finish();
     finish()
+}
+
+/// A record that an adapter writes itself, of a kind that nothing else in this program has and that no decoder
+/// knows: one `u32`.
+fn push_by_hand() {
+    const U32: usize = 2;
+    let now = RECORDER.clock().ticks();
+    let head = Head::extended(ExtendedKind::FIRST_PRIVATE, 0, 0);
+    RECORDER.ring().push(head, &[now, U32, 0, 7], now);
 }
 
 /// The argument is a text, for which a span has no room.
