@@ -306,6 +306,7 @@ fn what_is_current_is_what_a_plain_model_says_03() {
     let _alone = alone();
     let cases = if cfg!(miri) { 2 } else { 500 };
     let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
-    let runs = prop::collection::vec(prop::collection::vec(ops(1), 0..40), 1..6);
+    let (most_ops, most_runs) = if cfg!(miri) { (20, 3) } else { (40, 6) };
+    let runs = prop::collection::vec(prop::collection::vec(ops(1), 0..most_ops), 1..most_runs);
     TestRunner::new(config).run(&runs, check).unwrap_or_else(|e| panic!("{e}"));
 }

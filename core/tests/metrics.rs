@@ -134,12 +134,17 @@ const WORD: usize = size_of::<usize>();
 /// The same as in `metrics/series.rs`.
 const SPREAD: usize = 0x9E37_79B9_7F4A_7C15_u64 as usize;
 
+/// Whether no byte of a word has its highest bit. It makes the search for twins fast under Miri.
+fn is_ascii(word: usize) -> bool {
+    word & (usize::MAX / 255 * 128) == 0
+}
+
 /// Two texts with the same hash: `before` and two more words. `other(a)` is the last word that compensates
 /// for `a` as the word before it.
 fn twins(before: &str, first: [u8; WORD], other: impl Fn([u8; WORD]) -> usize) -> [String; 2] {
     let text = |a: [u8; WORD]| {
-        let bytes = [before.as_bytes(), &a, &other(a).to_ne_bytes()].concat();
-        String::from_utf8(bytes).ok().filter(|text| text.is_ascii())
+        let other = Some(other(a)).filter(|word| is_ascii(*word))?;
+        String::from_utf8([before.as_bytes(), &a, &other.to_ne_bytes()].concat()).ok()
     };
     let twin = (0..1 << 14).find_map(|n: usize| {
         let mut a = first;
@@ -191,14 +196,13 @@ fn short_labels_of_one_hash_are_told_apart() {
     // Texts with the same hash that differ in only one word.
     let texts = (1..1 << 16)
         .map(|n: usize| usize::from_ne_bytes(n.wrapping_mul(SPREAD).to_ne_bytes().map(|byte| byte & 127)));
-    let is_ascii = |word: &usize| word.to_ne_bytes().is_ascii();
     let text = |a: usize, b: usize| String::from_utf8([a.to_ne_bytes(), b.to_ne_bytes()].concat()).unwrap();
     let other_first = |a: usize| (part(a) ^ 2).wrapping_mul(inverse(SPREAD)) ^ 16;
-    let a = texts.clone().find(|a| is_ascii(&other_first(*a))).expect("one in 256 is ASCII");
+    let a = texts.clone().find(|a| is_ascii(other_first(*a))).expect("one in 256 is ASCII");
     let twins = [text(a, b), text(other_first(a), b)];
     are_told_apart(throughline::counter_family!("first", labels = ["a"], capacity = 4), "first", &twins);
     let other_last = |b: usize| last(part_of_last(b) ^ 2);
-    let b = texts.clone().find(|b| is_ascii(&other_last(*b))).expect("one in 256 is ASCII");
+    let b = texts.clone().find(|b| is_ascii(other_last(*b))).expect("one in 256 is ASCII");
     let twins = [text(a, b), text(a, other_last(b))];
     are_told_apart(throughline::counter_family!("last", labels = ["a"], capacity = 4), "last", &twins);
 }
@@ -246,7 +250,8 @@ fn is_above(value: u64, power: u32, step: u32, scale: u32) -> bool {
 #[test]
 fn positions_are_exact_around_every_boundary() {
     for scale in 0..=MAX_SCALE {
-        for p in 0..bucket_count(scale) - 1 {
+        // Under Miri only some of them: the arithmetic is the same for all.
+        for p in (0..bucket_count(scale) - 1).step_by(if cfg!(miri) { 13 } else { 1 }) {
             let (power, step) = (p as u32 >> scale, p as u32 & ((1 << scale) - 1));
             let bound = upper_bound(p, scale).unwrap();
             for value in [bound.saturating_sub(1), bound, bound.saturating_add(1)] {
