@@ -108,7 +108,7 @@ pub fn run(mut args: lexopt::Parser) -> Result<()> {
     }
     if only.as_ref().is_none_or(|only| only == RTT_SHARING) {
         ran += 1;
-        match rtt_sharing::check(&tool) {
+        match rtt_sharing::defmt_shares_the_control_block_or_does_not_link_34(&tool) {
             Ok(found) => println!("{RTT_SHARING:<34} ok: {found}"),
             Err(error) => {
                 failed += 1;

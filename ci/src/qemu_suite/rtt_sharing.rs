@@ -13,7 +13,7 @@ use crate::workspace;
 
 const MACHINE: Machine = Machine::Mps2An386;
 
-pub(super) fn check(tool: &Tool) -> Result<String> {
+pub(super) fn defmt_shares_the_control_block_or_does_not_link_34(tool: &Tool) -> Result<String> {
     for profile in ["dev", "release"] {
         let output = build("two-blocks", profile)?;
         let said = String::from_utf8_lossy(&output.stderr);
