@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::panic::PanicHookInfo;
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 use throughline::Clock;
 use throughline::adapter::recorder;
 use throughline::adapter::ring::Word;
@@ -16,12 +17,27 @@ const MOST: usize = 512;
 /// can still read it.
 struct Panicked {
     at: Word,
+    /// The same time on a clock that does not wrap.
+    instant: Option<Instant>,
     len: usize,
     text: [u8; MOST],
 }
 
+impl Panicked {
+    /// Whether it happened at `since` or later. A 32-bit clock wraps every few seconds, so there a panic of more than
+    /// a second ago counts as earlier: a span may lack its message, but has never another's.
+    fn came_after(&self, since: Word) -> bool {
+        if Word::BITS == 64 {
+            return self.at >= since;
+        }
+        let (Some(instant), Some(clock)) = (self.instant, CLOCK.get()) else { return false };
+        let now = clock.ticks();
+        instant.elapsed() < Duration::from_secs(1) && now.wrapping_sub(since) >= now.wrapping_sub(self.at)
+    }
+}
+
 thread_local! {
-    static LAST: RefCell<Panicked> = const { RefCell::new(Panicked { at: 0, len: 0, text: [0; MOST] }) };
+    static LAST: RefCell<Panicked> = const { RefCell::new(Panicked { at: 0, instant: None, len: 0, text: [0; MOST] }) };
 }
 
 static CLOCK: OnceLock<Clock> = OnceLock::new();
@@ -47,7 +63,7 @@ fn keep(info: &PanicHookInfo<'_>) {
     let kept = &message.as_bytes()[..message.floor_char_boundary(MOST)];
     LAST.with(|last| {
         if let (Ok(mut last), Some(clock)) = (last.try_borrow_mut(), CLOCK.get()) {
-            last.at = clock.ticks();
+            (last.at, last.instant) = (clock.ticks(), Some(Instant::now()));
             last.len = kept.len();
             last.text[..kept.len()].copy_from_slice(kept);
         }
@@ -58,10 +74,8 @@ fn keep(info: &PanicHookInfo<'_>) {
 fn say(since: Word, say: &mut dyn FnMut(&str)) {
     LAST.with(|last| {
         let Ok(last) = last.try_borrow() else { return };
-        // A 32-bit clock wraps too often to compare times.
-        let is_before = Word::BITS == 64 && last.at < since;
         let message = str::from_utf8(&last.text[..last.len]).unwrap_or_default();
-        if !is_before && !message.is_empty() {
+        if !message.is_empty() && last.came_after(since) {
             say(message);
         }
     });

@@ -112,7 +112,10 @@ pub(crate) fn ledger(
     let arrived = framed.saturating_sub(link);
     let hops = [
         ("device", "output", framed),
-        ("device", "lost", device),
+        ("device", "ring_full", balance.ring_full),
+        ("device", "overwritten", balance.overwritten),
+        ("device", "too_large", balance.too_large),
+        ("device", "lost", balance.unexplained()),
         ("link", "output", arrived),
         ("link", "lost", link),
         ("decoder", "output", decoded),

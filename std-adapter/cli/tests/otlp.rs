@@ -90,9 +90,18 @@ fn where_records_went_is_sent_as_a_metric_of_each_boot_21() {
     device.unix = (1_700_000_000_000_000_000, 1);
     device.preamble();
     device.batch(0, 0, &round(&ids, 0, 10));
-    // Five records are lost in the device's ring, then four on the link.
+    // Five records are lost on the device: two in its ring, one that is too large, one for a reason from the future,
+    // and one that no loss record tells of. Then four are lost on the link.
     device.lost = 5;
-    device.batch(2_000, 0, &[Rec::Loss { reason: 0, count: 5, first: 1_500 }]);
+    device.batch(
+        2_000,
+        0,
+        &[
+            Rec::Loss { reason: 0, count: 2, first: 1_500 },
+            Rec::Loss { reason: 2, count: 1, first: 1_500 },
+            Rec::Loss { reason: 77, count: 1, first: 1_500 },
+        ],
+    );
     let lost = device.batch(3_000, 0, &round(&ids, 3_000, 20)).frames.last().unwrap().0.clone();
     device.metrics(0, true, 5_000, &[(ids.samples, 0, &[], M::Counter(1))]);
     // A malformed batch: the first record can be read, the others cannot.
@@ -117,9 +126,12 @@ fn where_records_went_is_sent_as_a_metric_of_each_boot_21() {
         let of_hop = |(labels, n): (&[KeyValue], i64)| ((text(labels, "hop"), text(labels, "outcome")), n);
         sums(&metrics[instance], "throughline.records").into_iter().map(of_hop).collect::<Vec<_>>()
     };
-    let hops = |counts: [i64; 7]| {
+    let hops = |counts: [i64; 10]| {
         let names = [
             ("device", "output"),
+            ("device", "ring_full"),
+            ("device", "overwritten"),
+            ("device", "too_large"),
             ("device", "lost"),
             ("link", "output"),
             ("link", "lost"),
@@ -135,9 +147,9 @@ fn where_records_went_is_sent_as_a_metric_of_each_boot_21() {
     };
     // The ledger is sent with the snapshot and at the end of the boot.
     let first = account("1122334455667788-0");
-    assert_eq!(first[..7], hops([8, 5, 4, 4, 4, 0, 0]));
-    assert_eq!(first[7..], hops([11, 5, 7, 4, 5, 2, 0]));
-    assert_eq!(account("1122334455667788-1"), hops([5, 0, 5, 0, 5, 0, 1]));
+    assert_eq!(first[..10], hops([8, 2, 0, 1, 2, 4, 4, 4, 0, 0]));
+    assert_eq!(first[10..], hops([11, 2, 0, 1, 2, 7, 4, 5, 2, 0]));
+    assert_eq!(account("1122334455667788-1"), hops([5, 0, 0, 0, 0, 5, 0, 5, 0, 1]));
 }
 
 #[test]

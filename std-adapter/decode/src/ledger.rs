@@ -1,5 +1,7 @@
 //! The loss ledger of a stream: how many records each boot emitted, and where they went (§2).
 
+use throughline::adapter::LossReason;
+
 /// Follows sequence, ordinal and epoch from frame to frame.
 #[derive(Clone, Debug, Default)]
 pub struct FrameLedger {
@@ -18,8 +20,14 @@ pub struct Balance {
     pub emitted: u64,
     /// Records decoded.
     pub decoded: u64,
-    /// Records lost on the device before they reached a frame.
+    /// Records lost on the device before they reached a frame, for whatever reason.
     pub device: u64,
+    /// Of `device`, those that found the ring full, as far as loss records tell.
+    pub ring_full: u64,
+    /// Of `device`, those that newer records overwrote, as far as loss records tell.
+    pub overwritten: u64,
+    /// Of `device`, those too large for a frame, as far as loss records tell.
+    pub too_large: u64,
     /// Records in frames that the link lost or damaged.
     pub link: u64,
     /// Records in frames that arrived whole but could not be read (malformed, or of an unknown type).
@@ -128,6 +136,16 @@ impl FrameLedger {
         open.unread = !whole;
     }
 
+    /// Takes a loss record, which tells why records were lost that the headers count.
+    pub fn lost(&mut self, reason: Option<LossReason>, count: u64) {
+        match reason {
+            Some(LossReason::RingFull) => self.closed.ring_full += count,
+            Some(LossReason::Overwritten) => self.closed.overwritten += count,
+            Some(LossReason::TooLarge) => self.closed.too_large += count,
+            _ => {}
+        }
+    }
+
     /// The balance so far.
     pub fn balance(&self) -> Balance {
         let mut balance = self.closed;
@@ -145,6 +163,9 @@ impl FrameLedger {
             emitted: all.emitted - before.emitted,
             decoded: all.decoded - before.decoded,
             device: all.device - before.device,
+            ring_full: all.ring_full - before.ring_full,
+            overwritten: all.overwritten - before.overwritten,
+            too_large: all.too_large - before.too_large,
             link: all.link - before.link,
             undecoded: all.undecoded - before.undecoded,
             before: all.before - before.before,
@@ -208,6 +229,12 @@ impl FrameLedger {
 }
 
 impl Balance {
+    /// Records lost on the device of which no loss record has told the reason: it is still to come, was lost itself,
+    /// or gives a reason that this decoder does not know.
+    pub fn unexplained(&self) -> u64 {
+        self.device.saturating_sub(self.ring_full + self.overwritten + self.too_large)
+    }
+
     /// Whether every record is accounted for.
     pub fn balances(&self) -> bool {
         self.emitted == self.decoded + self.device + self.link + self.undecoded + self.before

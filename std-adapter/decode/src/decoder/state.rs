@@ -250,6 +250,7 @@ impl<'elf> State<'elf> {
                 },
                 Record::Loss(loss) => {
                     let reason = LossReason::from_u8(loss.reason);
+                    self.ledger.lost(reason, loss.count);
                     sink(&self.context, Item::Loss(Loss { reason, count: loss.count, first: loss.first }));
                 }
             }
