@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run -p server-example                                   # serves, draws traces on standard error
+//! cargo run -p server-example -- --config examples/server/throughline.toml # every output, from one file
 //! cargo run -p server-example -- --otlp http://localhost:4318   # serves, sends everything to a collector
 //! cargo run -p server-example -- --drive 1000                   # puts itself under load, then ends
 //! cargo run -p server-example -- --deterministic                # makes the same run as the firmware, then ends
@@ -14,6 +15,7 @@ mod web;
 
 use std::io::stdout;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,10 +32,11 @@ use tokio::sync::Notify;
 use crate::station::Station;
 
 const HELP: &str = "\
-usage: server-example [--listen ADDRESS] [--otlp URL] [--name NAME] [--drive N | --deterministic]
+usage: server-example [--config FILE] [--listen ADDRESS] [--otlp URL] [--name NAME] [--drive N | --deterministic]
 
 A thermostat as a web service: POST /run?rounds=N, GET /sample. Takes and returns `traceparent`.
 
+  --config FILE     what to record and where to send it, such as throughline.toml
   --listen ADDRESS  where to listen (default: 127.0.0.1:8080; port 0 takes a free one)
   --otlp URL        send to this collector, such as http://localhost:4318, instead of drawing traces
   --name NAME       service.name (default: thermostat)
@@ -48,6 +51,7 @@ const REQUESTS: Duration = Duration::from_secs(10);
 const SHUTDOWN: Duration = Duration::from_secs(10);
 
 struct Options {
+    config: Option<PathBuf>,
     listen: SocketAddr,
     otlp: Option<String>,
     name: String,
@@ -139,6 +143,10 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 
 fn config(options: &Options) -> anyhow::Result<Config> {
     let config = Config::new(&options.name);
+    let config = match &options.config {
+        Some(file) => config.with_file(file)?.with_env()?,
+        None => config,
+    };
     Ok(match (&options.otlp, &options.mode) {
         (Some(url), _) => config.otlp(url)?,
         (None, Mode::Deterministic) => {
@@ -163,6 +171,7 @@ fn finish(guard: Guard) -> anyhow::Result<()> {
 
 fn parse() -> Result<Option<Options>, lexopt::Error> {
     let mut options = Options {
+        config: None,
         listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
         otlp: None,
         name: "thermostat".into(),
@@ -171,6 +180,7 @@ fn parse() -> Result<Option<Options>, lexopt::Error> {
     let mut args = lexopt::Parser::from_env();
     while let Some(arg) = args.next()? {
         match arg {
+            Long("config") => options.config = Some(args.value()?.into()),
             Long("listen") => options.listen = args.value()?.parse()?,
             Long("otlp") => options.otlp = Some(args.value()?.string()?),
             Long("name") => options.name = args.value()?.string()?,
