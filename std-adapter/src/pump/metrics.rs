@@ -1,8 +1,9 @@
 //! Reads every metric of the program and of the ledger, adds up equal series, and shows them as points.
 
+use super::identity::Identities;
 use crate::observe::{self, Answer, Kind, Number};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, btree_map::Entry};
+use std::collections::HashMap;
 use std::io::Write;
 use throughline::adapter::metrics::{self, HistogramReading, Reading, Series, SeriesKey};
 use throughline_export::ledger::Ledger;
@@ -209,16 +210,21 @@ fn read(series: &Series) -> Option<Point> {
 /// Sorts the points and adds up those with equal name, unit, labels and kind, because several callsites may
 /// count one thing.
 fn merged(points: Vec<Point>) -> Vec<Point> {
-    let mut by_identity = BTreeMap::new();
-    for point in points {
-        let mut labels = point.labels.clone();
-        labels.sort();
-        match by_identity.entry((point.name.clone(), point.unit, labels, point.data.kind())) {
-            Entry::Vacant(place) => _ = place.insert(point),
-            Entry::Occupied(mut same) => same.get_mut().data.add(point.data),
+    let (mut identities, mut labels) = (Identities::default(), Vec::new());
+    for point in &points {
+        labels.clear();
+        labels.extend(point.labels.iter().map(|(key, value)| (*key, &**value)));
+        identities.push(&point.name, point.unit, &mut labels, point.data.kind());
+    }
+    let order = identities.order();
+    let mut points: Vec<Option<Point>> = points.into_iter().map(Some).collect();
+    let mut out: Vec<Point> = Vec::with_capacity(points.len());
+    for (index, is_first) in order {
+        match (points[index].take(), out.last_mut()) {
+            (Some(point), Some(same)) if !is_first => same.data.add(point.data),
+            (point, _) => out.extend(point),
         }
     }
-    let mut out: Vec<Point> = by_identity.into_values().collect();
     for point in &mut out {
         if let Data::Histogram(histogram) = &mut point.data
             && histogram.is_summary

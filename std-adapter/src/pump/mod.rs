@@ -15,6 +15,7 @@ mod assemble;
 mod callsites;
 mod drain;
 mod fan_out;
+mod identity;
 mod late;
 mod merged;
 mod metrics;

@@ -2,8 +2,8 @@
 //!
 //! ```no_run
 //! use throughline_export::prometheus::{Prometheus, PrometheusOptions};
-//! // http://127.0.0.1:9464/metrics, with what is set here:
-//! let prometheus = Prometheus::bind(&PrometheusOptions::default().port(9090).path("/metrics"))?;
+//! // http://127.0.0.1:9090/metrics; without options the port is 9464.
+//! let prometheus = Prometheus::bind(&PrometheusOptions::default().port(9090))?;
 //! # Ok::<(), throughline_export::prometheus::PrometheusError>(())
 //! ```
 //!
@@ -29,6 +29,8 @@
 //! scale, so each count is exact. A quantile that Prometheus estimates from them is in the same bucket as the
 //! true value, so it is between half and twice that value. [`PageOptions::buckets_per_power_of_two`] makes
 //! the buckets finer.
+//!
+//! Exemplars are on the page if the points have any; the recorders of this workspace keep none yet.
 
 mod error;
 mod exporter;
@@ -36,7 +38,6 @@ mod histogram;
 mod http;
 mod name;
 mod negotiate;
-
 mod options;
 mod page;
 mod process;
