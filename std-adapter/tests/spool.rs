@@ -229,11 +229,10 @@ fn a_full_disk_is_a_counted_loss() {
     in_own_process("a_full_disk_is_a_counted_loss", || {
         // Files of this process end at 8 KiB, and writing beyond is an error instead of a signal.
         let limit = libc::rlimit { rlim_cur: 8192, rlim_max: 8192 };
-        // SAFETY: both are calls of the C library with valid arguments.
-        unsafe {
-            assert_eq!(libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit), 0);
-            libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
-        }
+        // SAFETY: the pointer is to a valid limit, for the time of the call.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) }, 0);
+        // SAFETY: to ignore a signal is sound at any time.
+        unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
         let folder = Folder::new("full");
         let guard = start(NOBODY, SpoolConfig::new(&folder.0));
         for n in 0..200 {

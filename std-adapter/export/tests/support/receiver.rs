@@ -17,6 +17,7 @@ use std::collections::{HashSet, VecDeque};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// How to answer a request.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub enum Answer {
     Json(u16, Vec<u8>),
     /// Accepts the request except for this many spans.
     Partial(i64, &'static str),
+    /// Accepts the request after this time.
+    Slow(Duration),
     /// Closes the connection without an answer.
     Close,
     /// Never answers.
@@ -97,6 +100,9 @@ fn serve(stream: TcpStream, hangs: &str, received: &Mutex<Received>, answers: &M
             let fits = |answer: &mut Answer| path == "/v1/traces" || !matches!(answer, Answer::Partial(..));
             answers.lock().unwrap().pop_front_if(fits)
         };
+        if let Some(Answer::Slow(pause)) = answer {
+            std::thread::sleep(pause);
+        }
         let mut reply = (200, "", Vec::new());
         let mut content_type = "application/x-protobuf";
         {
@@ -105,7 +111,7 @@ fn serve(stream: TcpStream, hangs: &str, received: &Mutex<Received>, answers: &M
             received.headers = headers;
             received.last_body.clone_from(&body);
             match answer {
-                None => received.take(&path, &body),
+                None | Some(Answer::Slow(_)) => received.take(&path, &body),
                 Some(Answer::Partial(rejected_spans, message)) => {
                     received.take(&path, &body);
                     let partial = ExportTracePartialSuccess { rejected_spans, error_message: message.into() };

@@ -1,0 +1,192 @@
+//! Collectors that fail, each in its way: what was recorded is delivered or dropped for a reason, to the last record; what the ledger calls delivered is what the collector
+//! has; and the shutdown ends within its deadline.
+//!
+//! | fault | test |
+//! |---|---|
+//! | down at the start, no such host, not a collector | here |
+//! | hanging, slow, killed in mid-batch, resets | here |
+//! | 429 and 503 with `Retry-After`, partial success, refusal | here |
+//! | a certificate that is not trusted, a client's that is missing | `export/tests/https.rs`, `export/tests/collector.rs` |
+//! | full disk, the spool's limit, SIGKILL with a spool | `spool.rs` |
+//! | an exporter that blocks or panics, a full device | `exporters.rs`, `panics.rs` |
+//! | steps of the clock | `wall_clock.rs` |
+//! | ends of processes and threads, fork | `exit.rs` |
+
+mod support;
+
+use std::io::Read;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+use support::in_own_process;
+use support::receiver::{Answer, Receiver};
+use throughline::span;
+use throughline_std::otlp::ClientConfig;
+use throughline_std::{Config, DropReason, Hop};
+
+/// Spans that each test records.
+const SPANS: u64 = 50;
+/// How long a shutdown may take; what it takes beyond is for counting.
+const DEADLINE: Duration = Duration::from_millis(500);
+const COUNTING: Duration = Duration::from_secs(5);
+
+/// Records spans, each a batch of its own, for a collector at this endpoint, and ends.
+fn run(endpoint: &str) -> Hop {
+    run_with(ClientConfig::new(endpoint).unwrap().retry_for(Duration::from_millis(50)))
+}
+
+fn run_with(client: ClientConfig) -> Hop {
+    let client = client.first_backoff(Duration::from_millis(1));
+    let config = Config::new("svc").otlp_client(client).report_errors(false).batch(1, Duration::ZERO);
+    let guard = throughline_std::init(&config.queue(8)).unwrap();
+    for n in 0..SPANS {
+        drop(span!("work", n));
+    }
+    let begun = Instant::now();
+    let ledger = guard.shutdown(DEADLINE).ledger;
+    assert!(begun.elapsed() < DEADLINE + COUNTING, "the shutdown took {:?}", begun.elapsed());
+    for (name, hop) in ledger.hops() {
+        assert_eq!(hop.pending, 0, "{name}: {ledger}");
+        assert_eq!(hop.input, hop.output + hop.absorbed + hop.dropped_total(), "{name}: {ledger}");
+    }
+    let traces = ledger.exporter("otlp.traces");
+    assert_eq!(traces.input + ledger.pump.dropped_total() + ledger.ring.dropped_total(), SPANS, "{ledger}");
+    traces
+}
+
+/// What is delivered by the ledger is what the collector has.
+fn assert_has(receiver: &Receiver, traces: &Hop) {
+    receiver.with(|r| assert_eq!(r.spans.len() as u64, traces.output, "{traces:?}"));
+}
+
+fn status(status: u16, header: &'static str, times: usize) -> impl Iterator<Item = Answer> {
+    std::iter::repeat_n(Answer::Status(status, header, vec![]), times)
+}
+
+#[test]
+fn down_at_the_start() {
+    in_own_process("down_at_the_start", || {
+        let traces = run("http://127.0.0.1:1");
+        assert_eq!((traces.output, traces.dropped_total()), (0, SPANS), "{traces:?}");
+    });
+}
+
+#[test]
+fn no_such_host() {
+    in_own_process("no_such_host", || {
+        let traces = run("http://no.such.host.invalid:4318");
+        assert_eq!((traces.output, traces.dropped_total()), (0, SPANS), "{traces:?}");
+    });
+}
+
+#[test]
+fn not_a_collector() {
+    in_own_process("not_a_collector", || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                use std::io::Write;
+                let _ = stream.write_all(b"220 mail.example ESMTP\r\n");
+            }
+        });
+        let traces = run(&endpoint);
+        assert_eq!((traces.output, traces.dropped_total()), (0, SPANS), "{traces:?}");
+    });
+}
+
+#[test]
+fn hanging() {
+    in_own_process("hanging", || {
+        let receiver = Receiver::hanging_at("/v1/traces", []);
+        let client = ClientConfig::new(&receiver.endpoint).unwrap().timeout(Duration::from_secs(3600));
+        let traces = run_with(client);
+        assert_eq!((traces.output, traces.dropped_total()), (0, SPANS), "{traces:?}");
+        assert!(traces.dropped_for(DropReason::Shutdown) > 0, "{traces:?}");
+    });
+}
+
+#[test]
+fn slow() {
+    in_own_process("slow", || {
+        // More of them than there are requests: at this pace not all can be delivered within the deadline.
+        let receiver = Receiver::start(std::iter::repeat_n(Answer::Slow(Duration::from_millis(40)), 1000));
+        let traces = run(&receiver.endpoint);
+        assert!(traces.output > 0 && traces.dropped_total() > 0, "{traces:?}");
+        // What was under way at the deadline is counted as lost, and may have arrived all the same.
+        receiver.with(|r| {
+            let extra = r.spans.len() as u64 - traces.output;
+            assert!(extra <= traces.dropped_for(DropReason::Shutdown), "{extra} of {traces:?}");
+        });
+    });
+}
+
+#[test]
+fn killed_in_mid_batch() {
+    in_own_process("killed_in_mid_batch", || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            // Each takes a part of a request and is gone.
+            for mut stream in listener.incoming().flatten() {
+                let _ = stream.read_exact(&mut [0; 200]);
+            }
+        });
+        let traces = run(&endpoint);
+        assert_eq!((traces.output, traces.dropped_total()), (0, SPANS), "{traces:?}");
+    });
+}
+
+#[test]
+fn connections_that_are_reset() {
+    in_own_process("connections_that_are_reset", || {
+        let receiver = Receiver::start(std::iter::repeat_n(Answer::Close, 5));
+        let client = ClientConfig::new(&receiver.endpoint).unwrap().retry_for(Duration::from_secs(30));
+        let traces = run_with(client);
+        assert_has(&receiver, &traces);
+        assert!(traces.output > 0, "{traces:?}");
+    });
+}
+
+#[test]
+fn too_many_requests_and_overload_with_a_time_to_wait() {
+    in_own_process("too_many_requests_and_overload_with_a_time_to_wait", || {
+        let answers = status(429, "retry-after: 0\r\n", 3).chain(status(503, "retry-after: 0\r\n", 3));
+        let receiver = Receiver::start(answers);
+        let client = ClientConfig::new(&receiver.endpoint).unwrap().retry_for(Duration::from_secs(30));
+        let traces = run_with(client);
+        assert_has(&receiver, &traces);
+        assert_eq!(traces.dropped_for(DropReason::Unreachable), 0, "{traces:?}");
+    });
+}
+
+#[test]
+fn a_time_to_wait_beyond_the_limit() {
+    in_own_process("a_time_to_wait_beyond_the_limit", || {
+        let receiver = Receiver::start(status(503, "retry-after: 86400\r\n", 1000));
+        let traces = run(&receiver.endpoint);
+        assert_eq!((traces.output, traces.dropped_total()), (0, SPANS), "{traces:?}");
+        assert!(traces.dropped_for(DropReason::Unreachable) > 0, "{traces:?}");
+    });
+}
+
+#[test]
+fn partial_success() {
+    in_own_process("partial_success", || {
+        let receiver = Receiver::start([Answer::Partial(1, "too old"), Answer::Partial(1, "too old")]);
+        let traces = run(&receiver.endpoint);
+        assert_eq!(traces.dropped_for(DropReason::Rejected), 2, "{traces:?}");
+        // It decodes what it rejects, too.
+        receiver.with(|r| assert_eq!(r.spans.len() as u64, traces.output + 2, "{traces:?}"));
+    });
+}
+
+#[test]
+fn a_refusal() {
+    in_own_process("a_refusal", || {
+        // The metrics of the shutdown may be refused instead.
+        let receiver = Receiver::start(status(400, "", 3));
+        let traces = run(&receiver.endpoint);
+        assert_has(&receiver, &traces);
+        assert!((2..=3).contains(&traces.dropped_for(DropReason::Refused)), "{traces:?}");
+    });
+}
