@@ -47,6 +47,7 @@ const PATHS: &[(&str, &[Subject])] = &[
     ("attach", &[(SUBJECT, own::attach_remote)]),
     ("traceparent", &[(SUBJECT, own::traceparent)]),
     ("thread_start", &[(SUBJECT, own::thread_start)]),
+    ("thread_memory", &[(SUBJECT, own::thread_memory)]),
     ("counter", &[(LIMIT, limit::counter), (SUBJECT, throughline::counter)]),
     ("counter_family", &[(LIMIT, limit::counter_family), (SUBJECT, throughline::counter_family)]),
     ("histogram", &[(LIMIT, limit::histogram), (SUBJECT, throughline::histogram)]),
@@ -66,7 +67,7 @@ const PATHS: &[(&str, &[Subject])] = &[
 
 /// The paths whose instructions are not counted: several threads work at the same time, and no two runs are
 /// equal.
-const UNCOUNTED: &[&str] = &["export"];
+const UNCOUNTED: &[&str] = &["export", "thread_memory"];
 
 /// The prefix of a child's output lines that contain a row.
 const ROW: &str = "row ";

@@ -1,12 +1,13 @@
 //! Paths of Throughline that have no peer. They are measured so that a change of their cost is noticed.
 
-use std::hint::black_box;
+use std::{hint::black_box, sync::Barrier, thread};
 
 use throughline::adapter::recorder;
 use throughline::{TraceContext, attach, current, event, gauge, histogram_family, span};
 
 use crate::{
-    harness::Bench,
+    harness::{Bench, Effort},
+    system::resident_memory,
     throughline::{drain, init},
     work::{LATENCIES, latency, route},
 };
@@ -82,4 +83,33 @@ pub(crate) fn labelled_histogram(bench: &mut Bench<'_>) {
             }
         },
     );
+}
+
+/// The resident memory that each of 1,000 threads needs for its first span, with everything at its defaults.
+/// Notes nothing where the system does not tell.
+pub(crate) fn thread_memory(bench: &mut Bench<'_>) {
+    let threads = if bench.effort == Effort::Smoke { 8 } else { 1000 };
+    let config = throughline_std::Config::new("bench").terminal(false);
+    let _guard = throughline_std::init(&config).expect("the first in this process");
+    let resident = |record: bool| {
+        let (ready, done) = (Barrier::new(threads + 1), Barrier::new(threads + 1));
+        thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    drop(record.then(|| span!("one")));
+                    ready.wait();
+                    done.wait();
+                });
+            }
+            ready.wait();
+            let resident = resident_memory();
+            done.wait();
+            resident
+        })
+    };
+    // The threads' stacks are there without this library too.
+    let (without, with) = (resident(false), resident(true));
+    if let (Some(without), Some(with)) = (without, with) {
+        bench.bytes(with.saturating_sub(without) as f64 / threads as f64);
+    }
 }
