@@ -22,16 +22,16 @@ pub(super) fn link(head: Head) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fields::types;
-    use crate::ring::{ExtendedKind, HEAD_TYPES, TYPES_IN_BODY};
+    use crate::ring::{ExtendedKind, FIRST_TEXT, HEAD_TYPES, TYPES_IN_BODY};
 
     #[test]
     fn a_head_tells_whether_there_may_be_texts() {
         let event = |types| Head::new(RecordKind::Event, 1, 0, types).may_have_texts();
-        assert!(!event(0) && !event(u32::from(types::STATIC)) && !event(u32::from(types::F64) << 4));
-        for text in [types::STR, types::BYTES, types::POSTCARD, types::OPTION, types::SHOWN, types::EXTENDED]
-        {
-            assert!(event(u32::from(text)) && event(u32::from(text) << (4 * (HEAD_TYPES - 1))), "{text}");
+        for type_ in 0..FIRST_TEXT {
+            assert!(!event(type_) && !event(type_ << 4), "{type_}");
+        }
+        for type_ in FIRST_TEXT..TYPES_IN_BODY {
+            assert!(event(type_) && event(type_ << (4 * (HEAD_TYPES - 1))), "{type_}");
         }
         assert!(event(TYPES_IN_BODY));
         assert!(Head::extended(ExtendedKind(0), 0, 0).may_have_texts());
