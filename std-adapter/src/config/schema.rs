@@ -20,6 +20,14 @@ fn object(section: &str, indent: usize) -> String {
     for key in keys::all().filter(|key| key.section() == section) {
         members.push(format!("{pad}    {}: {}", quoted(key.name()), property(key)));
     }
+    if section.is_empty() {
+        // What people have below these roots may use other names of the same keys.
+        members.push(format!("{pad}    \"throughline\": {{ \"$ref\": \"#\" }}"));
+        members.extend(
+            ["telemetry", "observability"]
+                .map(|root| format!("{pad}    \"{root}\": {{ \"type\": \"object\" }}")),
+        );
+    }
     for name in subsections(section) {
         let path = if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") };
         members.push(format!("{pad}    {}: {}", quoted(name), object(&path, indent + 4)));

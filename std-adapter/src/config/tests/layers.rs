@@ -107,6 +107,79 @@ fn the_environment_goes_before_the_file_and_the_file_before_code() {
 }
 
 #[test]
+fn a_section_makes_its_exporter_and_its_switch_unmakes_it() {
+    let sections = [
+        ("syslog", "logging.syslog.endpoint = 'udp://127.0.0.1:514'", "logging.syslog"),
+        ("journald", "logging.journald.enabled = true", "logging.journald"),
+        (
+            "loki",
+            "logging.loki = { endpoint = 'http://a:3100', labels.env = 'x', tenant = 't' }",
+            "logging.loki",
+        ),
+        (
+            "elasticsearch",
+            "logging.elasticsearch = { endpoint = 'http://a', api_key = 'k' }",
+            "logging.elasticsearch",
+        ),
+        ("zipkin", "tracing.zipkin.endpoint = 'http://a:9411'", "tracing.zipkin"),
+        ("log", "logging.format = 'json'", ""),
+        #[cfg(feature = "prometheus")]
+        (
+            "pushgateway",
+            "metrics.pushgateway = { endpoint = 'http://a:9091', grouping.i = '1' }",
+            "metrics.pushgateway",
+        ),
+    ];
+    let names = |config: &Config| {
+        let made = crate::config::wire::exporters(config).unwrap();
+        made.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&toml("")), Vec::<String>::new());
+    for (name, text, section) in sections {
+        let on = toml(text);
+        assert_eq!(names(&on), [name], "{text}");
+        assert!(!on.draws(true) && toml("").draws(false));
+        if !section.is_empty() {
+            let name = format!("THROUGHLINE_{}_ENABLED", section.replace('.', "_").to_uppercase());
+            let off = with_env(of_text(text, Language::Toml, &[(&name, "false")]));
+            assert_eq!(names(&off), Vec::<String>::new(), "{text}");
+        }
+    }
+    // A variable of OpenTelemetry's that says where Zipkin is turns it on only when the exporter is named.
+    let zipkin =
+        [("OTEL_EXPORTER_ZIPKIN_ENDPOINT", "http://a:9411/api/v2/spans"), ("OTEL_TRACES_EXPORTER", "zipkin")];
+    assert_eq!(names(&with_env(bare(&zipkin[..1]))), Vec::<String>::new());
+    assert_eq!(names(&with_env(bare(&zipkin))), ["zipkin"]);
+}
+
+#[test]
+fn a_signal_that_goes_nowhere_beside_others_is_told() {
+    let unsent = |text: &str| {
+        let config = toml(text);
+        let client = crate::config::wire::client(&config).unwrap();
+        config.unsent(client.as_ref(), false)
+    };
+    let one = "tracing.otlp.endpoint = 'http://a:4318'\n";
+    let told = unsent(one);
+    assert_eq!(
+        told,
+        [
+            "logs go nowhere: give logging.otlp.endpoint or otlp.endpoint, or set logging.exporters to none",
+            "metrics go nowhere: give metrics.otlp.endpoint or otlp.endpoint, or set metrics.exporters to none",
+        ]
+    );
+    assert_eq!(unsent("otlp.endpoint = 'http://a:4318'"), Vec::<String>::new());
+    assert_eq!(
+        unsent(&format!("{one}logging.format = 'json'\nmetrics.exporters = ['none']")),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        unsent(&format!("{one}logging.enabled = false\nmetrics.enabled = false")),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
 fn secrets_are_never_shown() {
     let text = r#"
         [otlp]
