@@ -3,6 +3,10 @@
 //!
 //! [`Feed`] is the pump's end and never blocks; [`Lane::run`] is the thread's end.
 
+mod feed;
+
+pub(crate) use feed::{Feed, When};
+
 use crate::Deadline;
 use crate::health::{Health, Trouble};
 use crate::ledger::{DropReason, HopCells};
@@ -11,14 +15,12 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Number of buffers kept for reuse.
 const SPARES: usize = 4;
 /// How often an idle thread calls `flush` while its exporter holds records back.
 const IDLE: Duration = Duration::from_millis(50);
-/// How long a queue must have had room before it counts as no longer overloaded.
-const CALM: Duration = Duration::from_secs(1);
 
 /// A token that lanes drop when everything queued before it is done. When all clones are dropped, the
 /// receiver sees that all lanes are done.
@@ -337,201 +339,4 @@ impl<T> Lane<T> {
 pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)")
-}
-
-/// Why work is queued. It decides how much the queue may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum When {
-    /// A batch is large or old enough.
-    Due,
-    /// A flush asks for everything: up to twice the limit.
-    Flush,
-    /// The last piece of work: without a limit.
-    Last,
-}
-
-/// The pump's end of a lane. It counts records, and puts batches into the queue or drops them, without ever
-/// blocking.
-pub(crate) struct Feed<T> {
-    pub(crate) lane: Arc<Lane<T>>,
-    /// Records taken but not yet counted.
-    new: u64,
-    /// Records dropped but not yet counted.
-    shed: u64,
-    /// When the first record of the current batch came.
-    oldest: Option<Instant>,
-    /// Whether the queue was full when it was last checked.
-    full: bool,
-    /// Whether nothing is ever taken: there is nobody to deliver it, nor to count it. It counts as full then, so that nothing is prepared.
-    off: bool,
-    /// When records were last dropped because the queue was full.
-    overloaded: Option<Instant>,
-    /// Markers for records that are not queued yet because the queue is full.
-    markers: Vec<Done>,
-}
-
-impl<T> fmt::Debug for Feed<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Feed").field("lane", &self.lane).field("full", &self.full).finish_non_exhaustive()
-    }
-}
-
-/// Lets the lane's thread end when the pump has ended or was never started.
-impl<T> Drop for Feed<T> {
-    fn drop(&mut self) {
-        self.lane.close();
-    }
-}
-
-impl<T: Send> Feed<T> {
-    pub(crate) fn new(lane: Arc<Lane<T>>) -> Feed<T> {
-        Feed {
-            lane,
-            new: 0,
-            shed: 0,
-            oldest: None,
-            full: false,
-            off: false,
-            overloaded: None,
-            markers: Vec::new(),
-        }
-    }
-
-    /// The feed of a lane without a thread, which takes nothing.
-    pub(crate) fn off(lane: Arc<Lane<T>>) -> Feed<T> {
-        let mut feed = Feed::new(lane);
-        (feed.full, feed.off) = (true, true);
-        feed
-    }
-
-    pub(crate) fn is_off(&self) -> bool {
-        self.off
-    }
-
-    /// Whether to prepare a record at all. While the queue is full that would be wasted work, so the record
-    /// is counted as dropped.
-    #[inline(always)]
-    pub(crate) fn admits(&mut self) -> bool {
-        self.new += 1;
-        if self.full {
-            self.shed += 1;
-        }
-        !self.full
-    }
-
-    /// Begins a round: checks whether the queue has room again. Returns whether it was full before.
-    pub(crate) fn begin_round(&mut self) -> bool {
-        let was_full = self.full;
-        if was_full {
-            self.has_room(When::Due);
-        }
-        was_full
-    }
-
-    /// Whether records were dropped since the end of the last round.
-    pub(crate) fn is_shedding(&self) -> bool {
-        self.shed > 0 && !self.off
-    }
-
-    /// Publishes the counts. Returns whether the current batch is at least as old as `age`.
-    pub(crate) fn end_round(&mut self, now: Instant, age: Duration, unsent: bool) -> bool {
-        self.publish();
-        if !self.full && self.overloaded.is_some_and(|last| now.duration_since(last) >= CALM) {
-            self.overloaded = None;
-            self.lane.health.working(self.lane.trouble << 1);
-        }
-        if !unsent {
-            self.oldest = None;
-            return false;
-        }
-        now.duration_since(*self.oldest.get_or_insert(now)) >= age
-    }
-
-    fn publish(&mut self) {
-        let (new, shed) = (std::mem::take(&mut self.new), std::mem::take(&mut self.shed));
-        if new == 0 || self.off {
-            return;
-        }
-        let lane = &*self.lane;
-        let state = lane.lock();
-        lane.counts.input(new);
-        let dropped = state.given_up.map_or((DropReason::QueueFull, shed), |reason| (reason, new));
-        lane.counts.dropped(dropped.0, dropped.1);
-        lane.health.lost(dropped.1);
-        if shed > 0 && state.given_up.is_none() {
-            self.overloaded = Some(Instant::now());
-            let why = format!(
-                "the queue of {} is full: records come faster than they are delivered; further ones are dropped and counted",
-                lane.name
-            );
-            lane.health.note(lane.trouble << 1, &why);
-        }
-    }
-
-    /// Whether another piece of work may be queued. If not, records are dropped from now on until there is
-    /// room.
-    pub(crate) fn has_room(&mut self, when: When) -> bool {
-        if self.off {
-            return false;
-        }
-        let limit = match when {
-            When::Due => self.lane.limit,
-            When::Flush => 2 * self.lane.limit,
-            When::Last => usize::MAX,
-        };
-        let mut state = self.lane.lock();
-        self.full = state.given_up.is_none() && state.queued >= limit;
-        state.starved = self.full && when == When::Due;
-        !self.full
-    }
-
-    /// Queues work with this many records. Call [`has_room`](Feed::has_room) first.
-    pub(crate) fn push(&mut self, work: T, records: u64) {
-        self.publish();
-        self.oldest = None;
-        let mut state = self.lane.lock();
-        // `give_up` has counted these records as dropped.
-        if state.given_up.is_none() {
-            state.queued += 1;
-            state.items.push_back(Item::Work(work, records));
-            state.items.extend(self.markers.drain(..).map(Item::Marker));
-            self.lane.changed.notify_all();
-        }
-        self.markers.clear();
-    }
-
-    /// A finished piece of work whose memory may be reused.
-    pub(crate) fn spare(&self) -> Option<T> {
-        self.lane.lock().spares.pop()
-    }
-
-    /// Drops `done` when everything taken so far has been delivered or given up.
-    pub(crate) fn mark(&mut self, done: Done) {
-        match (self.off, self.full) {
-            (true, _) => drop(done),
-            (_, true) => self.markers.push(done),
-            _ => self.lane.mark(done),
-        }
-    }
-
-    /// Publishes the counts and closes the lane.
-    pub(crate) fn close(&mut self) {
-        self.publish();
-        self.lane.close();
-    }
-
-    /// Passes what is queued to `each`, for use without a thread.
-    pub(crate) fn drain(&self, mut each: impl FnMut(&T, u64)) {
-        loop {
-            let item = self.lane.lock().items.pop_front();
-            match item {
-                Some(Item::Work(work, records)) => {
-                    each(&work, records);
-                    self.lane.done(Outcome { delivered: records, dropped: None }, Some(work));
-                }
-                Some(Item::Marker(_)) => {}
-                None => return,
-            }
-        }
-    }
 }
