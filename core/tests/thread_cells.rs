@@ -13,11 +13,10 @@ thread_local! {
 }
 
 fn hook() -> Option<&'static Recorder> {
-    let slots = Vec::leak((0..8).map(|_| Slot::new()).collect());
-    let cells = Vec::leak((0..CELLS.get()).map(|_| Cell::new(0)).collect());
-    // A thread that ends here does not release its recorder, so threads with few cells leave none to threads
-    // with many.
+    // A thread that ends here does not give it back, so threads with few cells leave none to those with many.
     recorder::acquire_thread(|| {
+        let slots = Vec::leak((0..8).map(|_| Slot::new()).collect());
+        let cells = Vec::leak((0..CELLS.get()).map(|_| Cell::new(0)).collect());
         Some(Box::leak(Box::new(Recorder::for_thread(slots, Mode::LocalOldest, Clock::mock(), cells))))
     })
 }
