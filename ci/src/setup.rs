@@ -13,7 +13,7 @@ usage: cargo xtask setup
 Installs what the other commands need and the machine lacks:
   rustup targets     those of `cargo xtask targets`
   rustup components  llvm-tools; miri and rust-src on nightly
-  Debian packages    qemu-system-arm, qemu-system-misc, rsyslog, valgrind
+  Debian packages    prometheus, prometheus-pushgateway, qemu-system-arm, qemu-system-misc, rsyslog, valgrind
   cargo packages     cargo-fuzz
 and checks for Go, which it can't install. The other commands install what they need themselves; this one does
 it all at once, for example while a container image is built.
@@ -74,6 +74,7 @@ pub fn run(args: lexopt::Parser) -> Result<()> {
         Need::CargoFuzz,
         Need::Qemu,
         Need::Valgrind,
+        Need::Prometheus,
         Need::Rsyslog,
         Need::Go,
     ];

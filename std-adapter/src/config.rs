@@ -6,6 +6,7 @@ mod detect;
 mod environment;
 mod expand;
 mod explain;
+pub(crate) mod exporters;
 pub(crate) mod filter;
 mod key;
 mod keys;
@@ -23,7 +24,6 @@ mod units;
 mod url;
 mod value;
 mod variables;
-pub(crate) mod wire;
 #[cfg(feature = "yaml")]
 mod yaml;
 
@@ -35,6 +35,7 @@ pub use settings::Origin;
 
 use crate::clock::WallClock;
 use detect::Detectors;
+use exporters::{Routes, Sampling};
 use filter::Filters;
 use settings::Settings;
 use std::fmt;
@@ -47,7 +48,6 @@ use throughline_export::otlp::{ClientConfig, ConfigError, Options};
 use throughline_export::terminal::Style;
 use throughline_export::{Exporter, Redaction, Resource};
 use variables::Variables;
-use wire::{Routes, Sampling};
 
 /// Configuration of [`init`](crate::init). Everything but the service's name has a default.
 ///
@@ -485,7 +485,7 @@ mod tests {
     fn sizes_are_made_possible() {
         let config =
             Config::new("x").ring_slots(100).batch(0, Duration::ZERO).queue(0).idle_poll(Duration::ZERO);
-        assert_eq!((config.ring_slots, config.batch_bytes, wire::queue_batches(&config)), (128, 1, 1));
+        assert_eq!((config.ring_slots, config.batch_bytes, exporters::queue_batches(&config)), (128, 1, 1));
         assert_eq!(config.idle_poll, Duration::from_millis(1));
         assert_eq!(Config::new("x").ring_slots(0).ring_slots, 8);
     }

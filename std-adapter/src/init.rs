@@ -1,7 +1,7 @@
 //! One call starts it, one guard ends it, and ending it has a deadline.
 
 use crate::config::reload::{Reload, Watch};
-use crate::config::{Config, LoadError, TerminalOut, filter, wire};
+use crate::config::{Config, LoadError, TerminalOut, exporters as configured, filter};
 use crate::published::Published;
 use crate::pump::{Control, FanOut, Farewell, Pump, Readings, Settings};
 use crate::{clock, ended, fork, panic, thread, versions};
@@ -47,7 +47,7 @@ pub fn init(config: &Config) -> Result<Guard, InitError> {
         return Ok(Guard::of(None));
     }
     config.check()?;
-    let client = wire::client(config).map_err(LoadError::of)?;
+    let client = configured::client(config).map_err(LoadError::of)?;
     if BEGUN.swap(true, Ordering::AcqRel) {
         return Err(InitError::AlreadyBegun);
     }
@@ -103,7 +103,7 @@ pub enum InitError {
 
 fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitError> {
     // First, so that a port that is taken is found while nothing has begun.
-    let own = wire::exporters(config)?;
+    let own = configured::exporters(config)?;
     let draws = config.draws(client.is_some() || !config.further_otlp.is_empty() || !own.is_empty());
     #[cfg(feature = "prometheus")]
     let own = own.into_iter().chain(crate::prometheus::exporters(config)?).collect();
@@ -200,7 +200,7 @@ fn exporters(
     let limits = Limits {
         batch_bytes: config.batch_bytes,
         interval: config.batch_interval,
-        queue: wire::queue_batches(config),
+        queue: configured::queue_batches(config),
     };
     let thread = |name: &str| {
         let name = name.to_owned();

@@ -31,7 +31,6 @@ use std::io;
 ///   `dropped[thread_died]` from then on. Everything else continues.
 /// * At the end, [`finish`](Exporter::finish) is called with the `deadline` of the shutdown. If it does not
 ///   return by then, it is abandoned, and its records are counted as `dropped[shutdown]`.
-///   its records are counted as `dropped[shutdown]`.
 ///
 /// A complete exporter, which writes a line for each log record:
 ///

@@ -5,7 +5,7 @@ use super::problem::{LoadError, Problem};
 use super::read::{self, Reading};
 use super::reload::Source;
 use super::variables::Variables;
-use super::{Config, Otlp, environment, keys, wire};
+use super::{Config, Otlp, environment, exporters, keys};
 use std::path::Path;
 use throughline_export::text::Escaped;
 
@@ -108,10 +108,10 @@ impl Config {
             }
         }
         let (errors, not_yet) = settings.missing();
-        problems.extend(errors.into_iter().chain(wire::impossible(&settings)));
+        problems.extend(errors.into_iter().chain(exporters::impossible(&settings)));
         warnings.extend(not_yet);
         self.settings = settings;
-        wire::prometheus(self);
+        exporters::prometheus(self);
         let add = |all: &mut Vec<Problem>, new: Vec<Problem>| {
             for problem in new {
                 if !all.contains(&problem) {

@@ -258,16 +258,8 @@ impl Assembler {
                     self.mixed_span(otlp, raw, entry, remote, chain);
                 }
             }
-            if !sinks.further_otlp.is_empty() {
-                sinks
-                    .further_otlp
-                    .iter_mut()
-                    .for_each(|otlp| self.mixed_span(otlp, raw, entry, remote, chain));
-            }
-            if !sinks.attached.is_empty() {
-                let fields = Merged::new(self.parts(entry, span.values, chain), distinct.is_some());
-                let view = self.view(span, entry, remote, fields);
-                sinks.attached.iter_mut().for_each(|exporter| exporter.span(&view));
+            if sinks.has_others() {
+                self.span_for_others(raw, entry, remote, chain, sinks);
             }
             self.tally.output += 1;
         } else {
@@ -275,6 +267,29 @@ impl Assembler {
         }
         if let Some(chain) = chain {
             self.tally.absorbed += self.late.release(chain);
+        }
+    }
+
+    /// Passes a span on to all exporters but the first of OTLP. Out of line, so that a program with OTLP alone
+    /// keeps its registers; this parses the record again for the same reason.
+    #[inline(never)]
+    fn span_for_others(
+        &self,
+        raw: &RawRecord,
+        entry: &Entry,
+        remote: Option<TraceContext>,
+        chain: Option<Chain>,
+        sinks: &mut FanOut,
+    ) {
+        let Some(Record::Span(span)) = Record::parse(raw) else { return };
+        for otlp in &mut sinks.further_otlp {
+            self.mixed_span(otlp, raw, entry, remote, chain);
+        }
+        if !sinks.attached.is_empty() {
+            let is_distinct = self.distinct(entry, span.values, chain).is_some();
+            let fields = Merged::new(self.parts(entry, span.values, chain), is_distinct);
+            let view = self.view(&span, entry, remote, fields);
+            sinks.attached.iter_mut().for_each(|exporter| exporter.span(&view));
         }
     }
 

@@ -23,6 +23,12 @@ impl FanOut {
         self.otlp.iter_mut().chain(&mut self.further_otlp)
     }
 
+    /// Whether there are exporters beside the first of OTLP. One branch for each span.
+    #[inline(always)]
+    pub(super) fn has_others(&self) -> bool {
+        self.further_otlp.len() + self.attached.len() > 0
+    }
+
     #[inline]
     pub(super) fn log<'a, F: Fields<'a>>(&mut self, site: &Site<'a>, view: &LogView<'a, F>) {
         if let Some(otlp) = &mut self.otlp {

@@ -15,11 +15,11 @@ mod exporter;
 mod grpc;
 mod http;
 mod json;
+mod protobuf;
 mod protocol;
 mod response;
 mod temporality;
 mod tls;
-mod wire;
 
 pub use client::{Client, ClientStats, Delivered, SendError};
 pub use compress::Compression;

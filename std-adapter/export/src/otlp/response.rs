@@ -1,7 +1,7 @@
 //! What a collector answers: partial success, and the reason of a refusal.
 
 use super::json::{find_number, find_text};
-use super::wire::{Fields, Wire};
+use super::protobuf::{Fields, Wire};
 
 /// A `partial_success`, whose shape is the same for the three signals.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

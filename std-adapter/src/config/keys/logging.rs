@@ -1,10 +1,10 @@
 //! Keys of logs and of the terminal.
 
+use crate::config::exporters;
 use crate::config::key::{Key, Standard};
 use crate::config::value::Kind::{
     self, Bool, Int, List, Map, OneOf, Path, Secret, SecretMap, Size, Text, Url,
 };
-use crate::config::wire;
 use std::sync::Arc;
 use throughline_export::Redaction;
 use throughline_export::log::{Filter, FilterError};
@@ -26,7 +26,7 @@ pub(super) const KEYS: &[Key] = &[
         OneOf(&["stderr", "stdout"]),
         "stderr",
         "Where they are drawn.",
-        wire::terminal_output,
+        exporters::terminal_output,
     ),
     Key::new(
         "terminal.records",
@@ -63,10 +63,10 @@ pub(super) const KEYS: &[Key] = &[
         List(&["otlp", "console", "none"]),
         "",
         "Where logs go. Unless given: to OTLP, if it has an endpoint, else to the terminal.",
-        |config, value| wire::set_route(&mut config.routes.logs, value),
+        |config, value| exporters::set_route(&mut config.routes.logs, value),
     )
     .example("otlp")
-    .standard(&[Standard { name: "OTEL_LOGS_EXPORTER", translate: wire::exporter_names }]),
+    .standard(&[Standard { name: "OTEL_LOGS_EXPORTER", translate: exporters::exporter_names }]),
     Key::of_exporter(
         "logging.format",
         OneOf(&["pretty", "text", "json"]),
@@ -78,7 +78,7 @@ pub(super) const KEYS: &[Key] = &[
         OneOf(&["stderr", "stdout"]),
         "stderr",
         "Where they are written; while the format is pretty, the same as terminal.output.",
-        wire::terminal_output,
+        exporters::terminal_output,
     ),
     Key::of_exporter("logging.file.enabled", Bool, "true", "Whether logs go there, if there is a path."),
     Key::of_exporter("logging.file.path", Path, "", "The file.").example("/var/log/shop/shop.log"),
@@ -110,7 +110,7 @@ pub(super) const KEYS: &[Key] = &[
         "unix:/dev/log",
         "unix:PATH, udp://HOST:514 or tcp://HOST:514.",
     ),
-    Key::of_exporter("logging.syslog.facility", OneOf(wire::FACILITIES), "local0", "The facility."),
+    Key::of_exporter("logging.syslog.facility", OneOf(exporters::FACILITIES), "local0", "The facility."),
     Key::of_exporter(
         "logging.syslog.filter",
         Text,

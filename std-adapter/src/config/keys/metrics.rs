@@ -1,8 +1,8 @@
 //! Keys of metrics.
 
+use crate::config::exporters;
 use crate::config::key::{Key, Standard};
 use crate::config::value::Kind::{self, Bool, Duration, Int, List, Map, OneOf, SecretMap, Text, Url};
-use crate::config::wire;
 
 const PORT: Kind = Int { least: 0, most: 65535 };
 
@@ -27,16 +27,16 @@ pub(super) const KEYS: &[Key] = &[
         List(&["otlp", "console", "prometheus", "none"]),
         "",
         "Where metrics go. Unless given: to OTLP, if it has an endpoint, else to the terminal.",
-        |config, value| wire::set_route(&mut config.routes.metrics, value),
+        |config, value| exporters::set_route(&mut config.routes.metrics, value),
     )
     .example("otlp")
-    .standard(&[Standard { name: "OTEL_METRICS_EXPORTER", translate: wire::exporter_names }]),
+    .standard(&[Standard { name: "OTEL_METRICS_EXPORTER", translate: exporters::exporter_names }]),
     Key::new(
         "metrics.temporality",
         OneOf(&["cumulative", "delta", "lowmemory"]),
         "cumulative",
         "Whether OTLP's sums count from the start or from the last export.",
-        wire::temporality,
+        exporters::temporality,
     )
     .standard(&[Standard::same("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE")]),
     Key::new(
@@ -44,11 +44,11 @@ pub(super) const KEYS: &[Key] = &[
         OneOf(&["exponential", "explicit"]),
         "exponential",
         "How OTLP's histograms are sent: as they are, or with fixed bounds.",
-        wire::histograms,
+        exporters::histograms,
     )
     .standard(&[Standard {
         name: "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
-        translate: wire::aggregation,
+        translate: exporters::aggregation,
     }]),
     Key::of_exporter("metrics.namespace", Text, "", "What the names on Prometheus' page begin with.")
         .example("shop"),

@@ -5,7 +5,7 @@ use crate::config::key::{Key, Standard};
 use crate::config::value::Kind::{
     self, Bool, Duration, Int, List, OneOf, Path, Ratio, SecretMap, Size, Text, Url,
 };
-use crate::config::{Queue, wire};
+use crate::config::{Queue, exporters};
 use throughline_export::log::{Filter, FilterError};
 
 const COUNT: Kind = Int { least: 1, most: 1 << 32 };
@@ -41,10 +41,10 @@ pub(super) const KEYS: &[Key] = &[
         List(&["otlp", "zipkin", "console", "none"]),
         "",
         "Where traces go. Unless given: to OTLP, if it has an endpoint, else to the terminal.",
-        |config, value| wire::set_route(&mut config.routes.traces, value),
+        |config, value| exporters::set_route(&mut config.routes.traces, value),
     )
     .example("otlp")
-    .standard(&[Standard { name: "OTEL_TRACES_EXPORTER", translate: wire::exporter_names }]),
+    .standard(&[Standard { name: "OTEL_TRACES_EXPORTER", translate: exporters::exporter_names }]),
     Key::new(
         "tracing.sampling.strategy",
         OneOf(&["always_on", "always_off", "probability", "parent_based"]),
@@ -55,7 +55,7 @@ pub(super) const KEYS: &[Key] = &[
             Ok(())
         },
     )
-    .standard(&[Standard { name: "OTEL_TRACES_SAMPLER", translate: wire::sampler }]),
+    .standard(&[Standard { name: "OTEL_TRACES_SAMPLER", translate: exporters::sampler }]),
     Key::new(
         "tracing.sampling.probability",
         Ratio,

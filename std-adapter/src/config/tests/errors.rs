@@ -3,7 +3,7 @@
 
 use super::{assert_committed, errors, of_text, warnings};
 use crate::config::node::Language;
-use crate::config::{environment, wire};
+use crate::config::{environment, exporters};
 use std::fmt::Write;
 
 const TOML: &[&str] = &[
@@ -125,8 +125,9 @@ fn every_error_reads_as_it_is_committed() {
     }
     for text in STARTS {
         let config = super::toml(text);
-        let mut told: Vec<String> = wire::client(&config).err().iter().map(ToString::to_string).collect();
-        told.extend(wire::exporters(&config).err().iter().map(ToString::to_string));
+        let mut told: Vec<String> =
+            exporters::client(&config).err().iter().map(ToString::to_string).collect();
+        told.extend(exporters::exporters(&config).err().iter().map(ToString::to_string));
         show(&mut out, &format!("    {text}\n"), &told, &[]);
     }
     assert!(!out.contains("hunter2"));

@@ -131,7 +131,7 @@ fn a_section_makes_its_exporter_and_its_switch_unmakes_it() {
         ),
     ];
     let names = |config: &Config| {
-        let made = crate::config::wire::exporters(config).unwrap();
+        let made = crate::config::exporters::exporters(config).unwrap();
         made.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
     };
     assert_eq!(names(&toml("")), Vec::<String>::new());
@@ -156,7 +156,7 @@ fn a_section_makes_its_exporter_and_its_switch_unmakes_it() {
 fn a_signal_that_goes_nowhere_beside_others_is_told() {
     let unsent = |text: &str| {
         let config = toml(text);
-        let client = crate::config::wire::client(&config).unwrap();
+        let client = crate::config::exporters::client(&config).unwrap();
         config.unsent(client.as_ref(), false)
     };
     let one = "tracing.otlp.endpoint = 'http://a:4318'\n";

@@ -1,7 +1,7 @@
 //! How a gRPC call ended: code, message, and when another may be made.
 //! Sources: <https://grpc.io/docs/guides/status-codes/>, <https://opentelemetry.io/docs/specs/otlp/#failures>.
 
-use crate::otlp::wire::{Fields, Wire};
+use crate::otlp::protobuf::{Fields, Wire};
 use std::fmt;
 use std::time::Duration;
 use ureq::http::HeaderMap;

@@ -11,7 +11,7 @@ pub(super) use find::{find_number, find_text};
 use schema::{Field, Kind};
 
 use super::Signal;
-use super::wire::{Fields, Wire};
+use super::protobuf::{Fields, Wire};
 use std::fmt::Write;
 
 /// The body of a request, such as [`TraceEncoder::finish`](super::TraceEncoder::finish) gives, as one line of JSON: for OTLP/JSON over HTTP, or for a file that the
