@@ -191,6 +191,8 @@ impl Spool {
         let lost = up_to - self.done;
         if lost > 0 {
             self.done = up_to;
+            // Noted at once, so that the next run does not tell it again.
+            self.note();
             return Front::Lost(lost);
         }
         match self.front {
@@ -225,9 +227,11 @@ impl Spool {
     }
 
     fn note(&mut self) {
-        if let Some(number) = self.segments.front().map(|segment| segment.number) {
-            self.note_at(number);
-        }
+        let number = match self.segments.front() {
+            Some(segment) => segment.number,
+            None => self.next_number(),
+        };
+        self.note_at(number);
     }
 
     /// Notes how far the spool has been delivered. If that fails, a later run delivers something twice.
