@@ -126,13 +126,13 @@ macro_rules! __metric_site {
     };
 
     (CounterFamily $name:literal [] [] $unit:tt $text:tt [] [$($keys:literal,)+] [$capacity:expr]) => {
-        $crate::__metric_family!([Counter 0 1] [$crate::__private::CounterFamily::new] $name $unit $text [$($keys,)+] [$capacity])
+        $crate::__metric_family!([Counter 0 1] [$crate::__private::CounterFamily::<{ [$($keys),+].len() }>::new] $name $unit $text [$($keys,)+] [$capacity])
     };
     (UpDownCounterFamily $name:literal [] [] $unit:tt $text:tt [] [$($keys:literal,)+] [$capacity:expr]) => {
-        $crate::__metric_family!([UpDownCounter 0 1] [$crate::__private::UpDownCounterFamily::new] $name $unit $text [$($keys,)+] [$capacity])
+        $crate::__metric_family!([UpDownCounter 0 1] [$crate::__private::UpDownCounterFamily::<{ [$($keys),+].len() }>::new] $name $unit $text [$($keys,)+] [$capacity])
     };
     (GaugeFamily $name:literal [] [] $unit:tt $text:tt [] [$($keys:literal,)+] [$capacity:expr]) => {
-        $crate::__metric_home!([0] [$crate::__private::GaugeFamily::new, $crate::__private::Entry] $name $unit $text [] [$($keys,)+] [$crate::__private::capacity($capacity)])
+        $crate::__metric_home!([0] [$crate::__private::GaugeFamily::<{ [$($keys),+].len() }>::new, $crate::__private::Entry] $name $unit $text [] [$($keys,)+] [$crate::__private::capacity($capacity)])
     };
     (HistogramFamily $name:literal [$($scale:expr)?] [] $unit:tt $text:tt [] [$($keys:literal,)+] [$capacity:expr]) => {
         $crate::__metric_histogram_family!([$($scale)?] [0] $name $unit $text [$($keys,)+] [$capacity])
@@ -237,7 +237,7 @@ macro_rules! __metric_histogram_family {
         const __TL_UNIT: ::core::primitive::u64 = $crate::__private::nanoseconds_in(::core::concat!($($unit)?));
         $crate::__metric_family!(
             [Histogram __TL_PARAM $crate::__private::histogram_cells(__TL_SCALE)]
-            [$crate::__private::HistogramFamily::<__TL_SCALE, _, __TL_UNIT, __TL_FRACTION>::new] $name [$($unit)?] $text $keys $capacity
+            [$crate::__private::HistogramFamily::<__TL_SCALE, { $keys.len() }, __TL_UNIT, __TL_FRACTION>::new] $name [$($unit)?] $text $keys $capacity
         )
     }};
 }

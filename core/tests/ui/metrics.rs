@@ -28,6 +28,8 @@ fn main() {
     counter_family!("requests", labels = ["route"]).add(["/"], 1);
     counter_family!("requests", labels = ["route"], capacity = 0).add(["/"], 1);
     counter_family!("requests", labels = ["route", "route"], capacity = 4).add(["/", "/"], 1);
+    counter_family!("requests", labels = ["route"], capacity = 4).add(["/", "200"], 1);
+    histogram_family!("size", labels = ["route", "status"], capacity = 4).record(["/"], 1);
     counter_family!("requests", labels = ["route"], capacity = 4, scale = 2).add(["/"], 1);
     histogram_family!("size", labels = ["route"], capacity = 4, zone = "1").record(["/"], 1);
 }
