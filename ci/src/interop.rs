@@ -1,7 +1,8 @@
-//! `cargo xtask interop`: servers that take longer to get than the everyday suite may take, and the tests that send to them.
+//! `cargo xtask interop` runs tests against real servers that take too long to install for the everyday test
+//! suite.
 //!
-//! Each is downloaded or built into the cache of foreign programs, started on a free port of the loopback interface, and
-//! ended by its process id.
+//! Each server is downloaded or built into the cache of foreign programs, and started on a free port of the
+//! loopback interface. Its process is killed at the end.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,20 +30,20 @@ in for Loki and Elasticsearch, is built from its Go module. They are kept in tar
   --list        print the servers, run nothing
 ";
 
-/// How long a server may take until it listens.
+/// Longest time that a server may take until it listens.
 const START_LIMIT: Duration = Duration::from_secs(90);
 
-/// A server to send to.
+/// A server that the tests send to.
 struct Partner {
     name: &'static str,
     version: &'static str,
-    /// Makes the file that [`Partner::start`] runs, in this folder.
+    /// Creates the file that [`Partner::start`] runs, in this folder.
     get: fn(&Partner, &Path) -> Result<()>,
-    /// The file.
+    /// The name of the file.
     file: &'static str,
-    /// The command that runs the file on a port, with a folder for its data.
+    /// Returns the command that runs the file on a port, with a folder for its data.
     start: fn(&Path, u16, &Path) -> Cmd,
-    /// The variable by which tests find it.
+    /// The variable that tells the tests the server's address.
     variable: &'static str,
 }
 
@@ -70,7 +71,7 @@ const PARTNERS: &[Partner] = &[
             Cmd::new(file)
                 .arg(format!("-httpListenAddr=127.0.0.1:{port}"))
                 .arg(format!("-storageDataPath={}", data.join("data").display()))
-                // The records of the tests have times of their own.
+                // Keep records of any age, whatever times the tests give them.
                 .arg("-retentionPeriod=100y")
         },
         variable: "THROUGHLINE_VICTORIA_LOGS",
@@ -81,7 +82,7 @@ const PARTNERS: &[Partner] = &[
 ///
 /// # Errors
 ///
-/// Fails if a server cannot be had or started, or if a test fails.
+/// Fails if a server cannot be installed or started, or if a test fails.
 pub fn run(mut args: lexopt::Parser) -> Result<()> {
     let mut only: Vec<String> = Vec::new();
     while let Some(arg) = args.next()? {
@@ -113,7 +114,7 @@ pub fn run(mut args: lexopt::Parser) -> Result<()> {
     run_all(&running.iter().map(test).collect::<Vec<_>>())
 }
 
-/// A server that listens. Dropping it ends the program and removes its files.
+/// A running server. Dropping it kills the program and removes its data.
 struct Running {
     name: &'static str,
     variable: &'static str,
@@ -130,7 +131,7 @@ impl Drop for Running {
 }
 
 impl Partner {
-    /// Gets the server if it is not in the cache, and starts it.
+    /// Installs the server if it is not in the cache, and starts it.
     fn run(&self) -> Result<Running> {
         let folder = workspace::partners_dir().join(format!("{}-{}", self.name, self.version));
         let file = folder.join(self.file);

@@ -1,5 +1,5 @@
-//! What a server's binary chooses: where records go, how much memory they may take, how often they are looked for. From code here, from files and the
-//! environment by the table of keys in `keys`.
+//! Configuration of a server's binary: where records go, how much memory they may use, and how often the rings are read. Code sets it with the
+//! methods here; files and the environment set it through the table of keys in `keys`.
 
 mod aliases;
 mod detect;
@@ -49,7 +49,7 @@ use throughline_export::terminal::Style;
 use throughline_export::{Exporter, Redaction, Resource};
 use variables::Variables;
 
-/// Configuration of [`init`](crate::init). Everything but the service's name has a default.
+/// Configuration of [`init`](crate::init). Everything except the service's name has a default.
 ///
 /// ```
 /// use throughline_std::Config;
@@ -57,8 +57,8 @@ use variables::Variables;
 /// # Ok::<(), throughline_std::otlp::ConfigError>(())
 /// ```
 ///
-/// Without [`Config::otlp`], OpenTelemetry's environment variables decide (see [`ClientConfig::from_env`]); when they name no endpoint either,
-/// traces are drawn on standard error.
+/// Without [`Config::otlp`], the environment variables decide where OTLP goes, such as `OTEL_EXPORTER_OTLP_ENDPOINT`. If they name no endpoint and
+/// there is no other exporter, traces are drawn on standard error.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub(crate) resource: Resource,
@@ -101,20 +101,20 @@ pub struct Config {
     settings: Settings,
     variables: Variables,
     source: Option<reload::Source>,
-    /// What is wrong, for `init` to tell.
+    /// Errors found so far; `init` returns them.
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
 }
 
-/// How much may wait for an exporter.
+/// Limit of the queue of an exporter.
 #[derive(Clone, Copy, Debug)]
 enum Queue {
     Batches(usize),
-    /// Each taken for 1 KiB.
+    /// Each record is assumed to take 1 KiB.
     Records(usize),
 }
 
-/// An exporter that the program brings, until `init` takes it.
+/// An exporter of the program's own, kept here until `init` takes it.
 #[derive(Clone)]
 pub(crate) struct Given {
     name: String,
@@ -129,7 +129,7 @@ impl fmt::Debug for Given {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Otlp {
-    /// As the keys say.
+    /// The keys of files and the environment decide.
     Keys,
     Off,
     To(ClientConfig),
@@ -148,7 +148,7 @@ impl fmt::Debug for TerminalOut {
     }
 }
 
-/// A sampler for the rest of the process.
+/// A sampler that lives as long as the process.
 #[derive(Clone, Copy)]
 pub(crate) struct SharedSampler(pub(crate) &'static &'static dyn Sampler);
 
@@ -159,8 +159,8 @@ impl std::fmt::Debug for SharedSampler {
 }
 
 impl Config {
-    /// Defaults, for a service of this name, amended by the environment. What is called on it afterwards goes before the environment;
-    /// [`with_env`](Config::with_env) at the end turns that round.
+    /// The defaults for a service of this name, changed by the environment. Methods called afterwards override the environment; call
+    /// [`with_env`](Config::with_env) last to let the environment override them.
     pub fn new(service_name: &str) -> Config {
         let mut config = Config::bare(service_name, Variables::of_process());
         let reading = environment::read(&config.variables);
@@ -168,7 +168,7 @@ impl Config {
         config
     }
 
-    /// Defaults alone, in this environment.
+    /// The defaults alone. `variables` is kept, but not read yet.
     fn bare(service_name: &str, variables: Variables) -> Config {
         Config {
             resource: Resource::new(service_name),
@@ -222,15 +222,15 @@ impl Config {
         Ok(self.otlp_client(client))
     }
 
-    /// Sends to a collector with all settings of the client given.
+    /// Sends to the collector that `client` describes, with all of its settings.
     #[must_use]
     pub fn otlp_client(mut self, client: ClientConfig) -> Config {
         self.otlp = Otlp::To(client);
         self
     }
 
-    /// Sends to this collector too, beside that of [`Config::otlp`] or the environment, with threads, queues and counts of its own; in the ledger its signals are
-    /// `name.traces` and so on. Each collector costs the encoding once more: about 30 ns for a span.
+    /// Sends to this collector too, in addition to that of [`Config::otlp`] or the environment. It has its own threads, queues and counts; in the
+    /// ledger its signals are `name.traces` and so on. Each collector encodes every record again, which costs about 30 ns for a span.
     ///
     /// ```
     /// use throughline_std::{Config, otlp::ClientConfig};
@@ -244,14 +244,14 @@ impl Config {
         self
     }
 
-    /// Sends to no collector but those of [`Config::also_otlp`], whatever the environment says.
+    /// Sends only to the collectors of [`Config::also_otlp`], whatever the environment says.
     #[must_use]
     pub fn without_otlp(mut self) -> Config {
         self.otlp = Otlp::Off;
         self
     }
 
-    /// Draws traces on standard error, or does not. By default only when there is no collector.
+    /// Sets whether traces are drawn on standard error. By default they are drawn only if there is no other exporter.
     #[must_use]
     pub fn terminal(mut self, on: bool) -> Config {
         self.terminal = Some(on);
@@ -266,8 +266,8 @@ impl Config {
         self
     }
 
-    /// Adds an exporter of the program's own, which gets a thread, a queue and counts of its own, under this name. It may be given beside OTLP and the
-    /// terminal; with it alone, nothing is drawn by default. A clone of the configuration shares it: the first `init` takes it.
+    /// Adds an exporter of the program's own. It has its own thread, queue and counts, under this name. It can be combined with OTLP and the
+    /// terminal; if it is the only exporter, nothing is drawn by default. Clones of the configuration share it, and the first `init` takes it.
     ///
     /// ```
     /// use throughline_std::{Config, Deadline, ExportError, Exporter};
@@ -286,7 +286,7 @@ impl Config {
         self
     }
 
-    /// The exporters that nobody has taken yet, with their names.
+    /// Takes the exporters that no `init` has taken yet, with their names.
     pub(crate) fn take_exporters(&self) -> impl Iterator<Item = (String, Box<dyn Exporter>)> {
         self.exporters.iter().filter_map(|given| {
             let exporter = given.exporter.lock().unwrap_or_else(PoisonError::into_inner).take()?;
@@ -301,8 +301,8 @@ impl Config {
         self
     }
 
-    /// Has a sampler decide which traces are recorded, in place of [`Config::sample_ratio`]. It is asked about every trace that begins here, and about spans
-    /// directly below a remote parent. It lives for the rest of the process.
+    /// Lets a sampler decide which traces are recorded, instead of [`Config::sample_ratio`]. It is called for every trace that begins here and for
+    /// every span directly below a remote parent. It lives as long as the process.
     #[must_use]
     pub fn sampler(mut self, sampler: impl Sampler + 'static) -> Config {
         self.sampler = Some(SharedSampler(Box::leak(Box::new(Box::leak(Box::new(sampler)) as &dyn Sampler))));
@@ -319,8 +319,8 @@ impl Config {
         self
     }
 
-    /// Records only this share of the traces that begin here, 0.0 to 1.0, chosen by the trace's id, so that processes with the same share choose the same
-    /// traces. A remote parent's decision is followed. Events and metrics are recorded all the same.
+    /// Records only this share of the traces that begin here, from 0.0 to 1.0. The choice depends on the trace's id, so processes with the same share
+    /// choose the same traces. A remote parent's decision is followed. Events and metrics are always recorded.
     #[must_use]
     pub fn sample_ratio(mut self, ratio: f64) -> Config {
         (self.sampling, self.sample_ratio) = (Sampling::Share, ratio);
@@ -335,78 +335,77 @@ impl Config {
         self
     }
 
-    /// Slots in each thread's ring, 64 bytes each; made a power of two, at least 8. A span without fields takes one, one with up to two
-    /// small fields one, long text up to eight. Default 8192.
+    /// Sets the number of slots in each thread's ring, 64 bytes each. It is rounded up to a power of two and is at least 8. A span with at most two
+    /// small fields takes one slot; long text takes up to eight. Default 8192.
     #[must_use]
     pub fn ring_slots(mut self, slots: usize) -> Config {
         self.ring_slots = slots.clamp(8, 1 << 30).next_power_of_two();
         self
     }
 
-    /// Metric cells that each thread has of its own, 8 bytes each; a counter takes one, a histogram of scale 3 takes 515. Metrics beyond them share one
-    /// atomic among threads. Default 32,768; untouched ones take no memory.
+    /// Sets how many metric cells each thread has, 8 bytes each. A counter takes one, a histogram of scale 3 takes 515. Metrics beyond that number
+    /// share one atomic among all threads. Default 32,768; cells that are not used take no memory.
     #[must_use]
     pub fn metric_cells(mut self, cells: usize) -> Config {
         self.metric_cells = cells;
         self
     }
 
-    /// Most threads that may record at a time; what others record is counted as lost. Default 4096.
+    /// Sets how many threads may record at the same time; what further threads record is counted as lost. Default 4096.
     #[must_use]
     pub fn max_threads(mut self, threads: usize) -> Config {
         self.max_threads = threads;
         self
     }
 
-    /// A batch is sent when its records take this many bytes or the first of them is this old. Defaults 512 KiB, 1 s.
+    /// Sends a batch when its records take this many bytes, or when the first of them is this old. Defaults: 512 KiB and 1 s.
     #[must_use]
     pub fn batch(mut self, bytes: usize, age: Duration) -> Config {
         (self.batch_bytes, self.batch_interval) = (bytes.max(1), age);
         self
     }
 
-    /// Most batches that wait for a slow exporter, for each exporter and each signal of OTLP; what comes while its queue is full is dropped and counted.
-    /// Default 16.
+    /// Sets how many batches may wait for a slow exporter. Each exporter and each signal of OTLP has its own queue; records that find it full are
+    /// dropped and counted. Default 16.
     #[must_use]
     pub fn queue(mut self, batches: usize) -> Config {
         self.queue = Queue::Batches(batches.max(1));
         self
     }
 
-    /// Longest pause between two looks at the rings when nothing happens. Default 50 ms.
+    /// Sets the longest pause between two reads of the rings while nothing happens. Default 50 ms.
     #[must_use]
     pub fn idle_poll(mut self, pause: Duration) -> Config {
         self.idle_poll = pause.max(Duration::from_millis(1));
         self
     }
 
-    /// How often metrics are sent. Default 10 s, or `OTEL_METRIC_EXPORT_INTERVAL` (milliseconds).
+    /// Sets how often metrics are sent. Default 10 s, or `OTEL_METRIC_EXPORT_INTERVAL` (milliseconds).
     #[must_use]
     pub fn metrics_every(mut self, interval: Duration) -> Config {
         self.metrics_every = Some(interval);
         self
     }
 
-    /// How long dropping the [`Guard`](crate::Guard) may take. Default 2 s.
+    /// Sets how long dropping the [`Guard`](crate::Guard) may take. Default 2 s.
     #[must_use]
     pub fn drop_deadline(mut self, deadline: Duration) -> Config {
         self.drop_deadline = deadline;
         self
     }
 
-    /// Whether spans and logs carry module, file and line. Default true.
+    /// Sets whether spans and logs carry module, file and line. Default true.
     #[must_use]
     pub fn code_location(mut self, on: bool) -> Config {
         self.options.code_location = on;
         self
     }
 
-    /// Sets the most characters of a text attribute and the most bytes of a byte string, of spans and logs. What is
-    /// cut has `<key>.truncated = true` beside it. The default is what `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` says.
+    /// Sets the most characters of a text attribute and the most bytes of a byte string, for spans and logs. A value that is cut is followed by
+    /// `<key>.truncated = true`. The default is `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT`, or no limit.
     ///
-    /// Neither can raise the limit of the record, which holds 400 bytes of all its fields together (190 on a 32-bit
-    /// host). Longer text arrives whole if it is recorded in parts, each with a [`record!`](throughline::record) of
-    /// its own.
+    /// This cannot raise the limit of a record, which holds 400 bytes of all its fields together (190 on a 32-bit host). Longer text arrives complete
+    /// if it is recorded in parts, each with its own [`record!`](throughline::record).
     #[must_use]
     pub fn attribute_value_length(mut self, characters: usize) -> Config {
         self.options.spans.value_length = characters;
@@ -414,8 +413,8 @@ impl Config {
         self
     }
 
-    /// Most attributes of a span or log; more are left out and counted in OTLP's `dropped_attributes_count`. By default what
-    /// `OTEL_ATTRIBUTE_COUNT_LIMIT` says, else 128.
+    /// Sets the most attributes of a span or log; further ones are left out and counted in OTLP's `dropped_attributes_count`. The default is
+    /// `OTEL_ATTRIBUTE_COUNT_LIMIT`, or 128.
     #[must_use]
     pub fn attribute_count(mut self, attributes: usize) -> Config {
         self.options.spans.count = attributes;
@@ -423,7 +422,8 @@ impl Config {
         self
     }
 
-    /// Which attributes and metric labels are secret: their values are replaced by `[REDACTED]` before any exporter sees them. By default those of [`Redaction::default`].
+    /// Sets which attributes and metric labels are secret. Their values are replaced by `[REDACTED]` before any exporter sees them. The default is
+    /// [`Redaction::default`].
     ///
     /// ```
     /// use throughline_std::{Config, Redaction};
@@ -435,24 +435,24 @@ impl Config {
         self
     }
 
-    /// Lets each callsite make at most this many log records in a second; 0 for no limit, which is the default. What is beyond it is counted as
-    /// `dropped[rate_limited]`, and a log record with the callsite's level and place says how many there were, in its attribute `held_back`.
+    /// Limits each callsite to this many log records per second; 0, the default, means no limit. Records beyond the limit are counted as
+    /// `dropped[rate_limited]`, and a log record with the callsite's level and place reports their number in the attribute `held_back`.
     #[must_use]
     pub fn log_rate_limit(mut self, per_second: u32) -> Config {
         self.logs_per_second = (per_second > 0).then_some(per_second);
         self
     }
 
-    /// Whether what goes wrong is told on standard error, a line each: an exporter that begins to fail and one that works again, a wall clock that was set, a
-    /// guard that was dropped before anything was recorded. Default true.
+    /// Sets whether problems are reported on standard error, one line each: an exporter that begins to fail or works again, a wall clock that was
+    /// set, a guard that was dropped before anything was recorded. Default true.
     #[must_use]
     pub fn report_errors(mut self, on: bool) -> Config {
         self.report_errors = on;
         self
     }
 
-    /// Reads the time of day from `source` instead of [`SystemTime::now`]: a clock disciplined by other means, or a test's own. It is called
-    /// by `init` and then about once a second, on the pump's thread; records themselves are stamped with the processor's counter.
+    /// Reads the time of day from `source` instead of [`SystemTime::now`], such as a clock that is synchronised by other means, or a test's own
+    /// clock. `init` calls it, and then the pump's thread calls it about once a second; records are stamped with the processor's counter.
     #[must_use]
     pub fn wall_clock(mut self, source: fn() -> SystemTime) -> Config {
         self.wall_clock = source;

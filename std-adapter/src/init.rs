@@ -1,4 +1,4 @@
-//! One call starts it, one guard ends it, and ending it has a deadline.
+//! Starts recording with one call, and ends it with a guard, within a deadline.
 
 use crate::config::reload::{Reload, Watch};
 use crate::config::{Config, LoadError, TerminalOut, exporters as configured, filter};
@@ -17,21 +17,21 @@ use throughline_export::otlp::{ClientConfig, ConfigError, Options, OtlpExporter}
 use throughline_export::terminal::{Style, Terminal};
 use throughline_export::{AnyLane, Attached, Deadline, Exporter, Health, Host, Launch, Limits, ReadMetrics};
 
-/// How long after its deadline a shutdown waits for the pump to count what is left.
+/// How long a shutdown waits after its deadline for the pump to count the records that are left.
 const COUNTING: Duration = Duration::from_millis(100);
 
 static BEGUN: AtomicBool = AtomicBool::new(false);
 static LEDGER: Published<Arc<Cells>> = Published::new();
 
-/// In a forked process: nothing has begun.
+/// Resets this module in a forked process, where recording has not begun.
 pub(crate) fn forget() {
     LEDGER.clear();
     BEGUN.store(false, Ordering::Release);
 }
 
-/// Begins recording: every thread of the program records from here on, and a thread of ours exports what they record. Once per process.
+/// Begins recording. From now on every thread of the program records, and a thread of this library exports the records. Call it once per process.
 ///
-/// Keep the guard until the end of `main`. With `OTEL_SDK_DISABLED=true` nothing is begun and the guard does nothing.
+/// Keep the guard until the end of `main`. With `OTEL_SDK_DISABLED=true` nothing is started, and the guard does nothing.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -41,7 +41,7 @@ pub(crate) fn forget() {
 /// # }
 /// ```
 ///
-/// Cost: 5 ms, in which the processor's clock is measured, and threads: one for the pump, three for OTLP (one for each signal), one for each other exporter.
+/// Cost: 5 ms to measure the processor's clock, and threads: one for the pump, three for OTLP (one for each signal) and one for each other exporter.
 pub fn init(config: &Config) -> Result<Guard, InitError> {
     if config.disabled {
         return Ok(Guard::of(None));
@@ -58,17 +58,18 @@ pub fn init(config: &Config) -> Result<Guard, InitError> {
     running.map(|running| Guard::of(Some(running)))
 }
 
-/// Begins recording as the environment says, and the file that `THROUGHLINE_CONFIG` names, if it names one: [`Config::from_env`], then [`init`].
+/// Begins recording with the configuration of the environment and of the file that `THROUGHLINE_CONFIG` names, if it is set. This is
+/// [`Config::from_env`], followed by [`init`].
 ///
 /// # Errors
 ///
-/// As of these two.
+/// The errors of these two functions.
 pub fn init_from_env() -> Result<Guard, InitError> {
     init(&Config::from_env()?)
 }
 
-/// What became of all records so far; all zeros before [`init`]. Of rings, as far as the pump has looked; what was recorded after the guard had ended
-/// recording counts as [`DropReason::Ended`](crate::DropReason::Ended).
+/// The counts of all records so far; all zeros before [`init`]. Records in the rings are counted once the pump has read them. Records made after the
+/// guard ended recording count as [`DropReason::Ended`](crate::DropReason::Ended).
 pub fn ledger() -> Ledger {
     ended::count();
     LEDGER.get().map(|cells| cells.read()).unwrap_or_default()
@@ -78,16 +79,16 @@ pub fn ledger() -> Ledger {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InitError {
-    /// It was called before in this process.
+    /// `init` was called before in this process.
     #[error("throughline_std::init was called before; call it once, in main, and pass its guard on")]
     AlreadyBegun,
-    /// The file or the environment is wrong.
+    /// The file or the environment has errors.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// The exporter cannot be configured so.
+    /// An exporter cannot be configured like this.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Metrics cannot be served or pushed so.
+    /// Metrics cannot be served or pushed like this.
     #[cfg(feature = "prometheus")]
     #[error(transparent)]
     Prometheus(#[from] throughline_export::prometheus::PrometheusError),
@@ -102,7 +103,7 @@ pub enum InitError {
 }
 
 fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitError> {
-    // First, so that a port that is taken is found while nothing has begun.
+    // Create the exporters first, so that an error such as a port in use is found before anything has started.
     let own = configured::exporters(config)?;
     let draws = config.draws(client.is_some() || !config.further_otlp.is_empty() || !own.is_empty());
     #[cfg(feature = "prometheus")]
@@ -117,7 +118,7 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
     throughline::set_min_level(config.min_level);
     filter::install(&config.filters);
 
-    // Before our threads start: they have recorders too, which they use to record nothing.
+    // Install this before our own threads start, because they have recorders too, although they record nothing.
     thread::install(thread::Settings {
         slots: config.ring_slots,
         cells: config.metric_cells,
@@ -142,7 +143,7 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
         deadline: &deadline,
         report: config.report_errors,
         spawn: &spawn,
-        // Sending fails only when the pump has ended, and then nothing is to be woken.
+        // Sending fails only if the pump has ended; then there is nothing to wake.
         wake: Arc::new(move || _ = pump.send(Control::Room)),
     };
     let readings =
@@ -187,7 +188,8 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
 /// An exporter and its name.
 pub(crate) type Named = (String, Box<dyn Exporter>);
 
-/// Starts the exporters that are configured, the terminal if it `draws`. `own` are those of this library that need no more than a program's.
+/// Starts the configured exporters, and the terminal if `draws` is set. `own` are this library's exporters that are started in the same way as a
+/// program's own.
 fn exporters(
     config: &Config,
     draws: bool,
@@ -214,7 +216,7 @@ fn exporters(
             None => (Box::new(std::io::LineWriter::new(std::io::stderr())), Style::of(&std::io::stderr())),
         };
         let terminal = Box::new(Terminal::new(out, style, config.terminal_records));
-        // A batch is handed over in every round, so that the terminal shows records at once.
+        // Hand over a batch in every round, so that the terminal shows records at once.
         let limits = Limits { interval: Duration::ZERO, ..limits };
         let terminal = Attached::start("terminal", terminal, limits, launch).map_err(thread("terminal"))?;
         fan_out.attached.push(terminal);
@@ -242,22 +244,24 @@ fn exporters(
     Ok(fan_out)
 }
 
-/// Starts a thread that records nothing, so that a library it calls (an HTTP client that logs, say) cannot feed what it exports.
+/// Starts a thread that records nothing. Otherwise a library that it calls, such as an HTTP client that logs, would create new records for every
+/// export.
 fn spawn(name: &str, run: Box<dyn FnOnce() + Send>) -> std::io::Result<()> {
     let run = move || {
         recorder::mute_thread();
         run();
     };
-    // Detached: joining it could take longer than any deadline.
+    // The thread is detached, because joining it could take longer than any deadline.
     std::thread::Builder::new().name(format!("throughline-{name}")).spawn(run).map(drop)
 }
 
-/// The process's part in its ids: 64 bits that the operating system made, from the keys std's hash tables have.
+/// The part of the ids that differs between processes: 64 bits from the operating system's random source, by way of the random keys of std's hash
+/// tables.
 fn seed() -> u64 {
     RandomState::new().hash_one((std::process::id(), SystemTime::now()))
 }
 
-/// Writes to what others may write to as well.
+/// Writes to an output that others may write to as well.
 struct Shared(Arc<std::sync::Mutex<dyn Write + Send>>);
 
 impl Write for Shared {
@@ -270,13 +274,14 @@ impl Write for Shared {
     }
 }
 
-/// Ends recording when dropped: delivers what there is, for up to [`Config::drop_deadline`]. `std::process::exit` drops nothing; call
-/// [`Guard::shutdown`] before it. A guard that goes before anything was recorded is told on standard error when something is.
+/// Ends recording when it is dropped: it delivers the remaining records for up to [`Config::drop_deadline`]. `std::process::exit` drops nothing, so
+/// call [`Guard::shutdown`] before it. If the guard is dropped before anything was recorded, the first later record causes a warning on standard
+/// error.
 #[derive(Debug)]
 #[must_use = "dropping the guard ends recording, and `let _ = …` drops it at once: bind it to a variable such as `_guard`, for as long as `main` runs"]
 pub struct Guard {
     running: Option<Running>,
-    /// The process that it is of: a forked one has a copy, whose pump is not there.
+    /// The process that created the guard. A forked process has a copy of the guard, but no pump.
     process: u32,
 }
 
@@ -290,7 +295,7 @@ struct Running {
     drop_deadline: Duration,
     begun: Instant,
     report: bool,
-    /// For a configuration that came from a file.
+    /// Present if the configuration came from a file.
     reload: Option<Reload>,
 }
 
@@ -299,11 +304,11 @@ struct Running {
 #[non_exhaustive]
 pub struct ShutdownReport {
     /// Whether everything was delivered, or found to be undeliverable, within the deadline. If not, the rest is counted as
-    /// [`DropReason::Shutdown`](crate::DropReason::Shutdown), and threads of ours that still try are left to themselves.
+    /// [`DropReason::Shutdown`](crate::DropReason::Shutdown), and exporter threads that are still trying are not waited for.
     pub complete: bool,
-    /// What became of all records.
+    /// The counts of all records.
     pub ledger: Ledger,
-    /// What went wrong last at an exporter, unless it works again.
+    /// The last error of an exporter that still fails.
     pub last_error: Option<String>,
     /// How long it took.
     pub took: Duration,
@@ -314,14 +319,14 @@ impl Guard {
         Guard { running, process: std::process::id() }
     }
 
-    /// In a forked process: lets go of what is the parent's, which may be locked for ever here.
+    /// In a forked process, forgets the parent's state without dropping it, because its locks may be held for ever here.
     fn leave_to_parent(&mut self) {
         if self.process != std::process::id() {
             std::mem::forget(self.running.take());
         }
     }
 
-    /// Delivers all that was recorded before the call, metrics too; waits for it at most this long. Whether it was done in time.
+    /// Delivers everything recorded before the call, including metrics, and waits for it at most this long. Returns whether it was done in time.
     pub fn flush(&self, within: Duration) -> bool {
         let of_this_process = |_: &&Running| self.process == std::process::id();
         let Some(running) = self.running.as_ref().filter(of_this_process) else { return true };
@@ -329,30 +334,30 @@ impl Guard {
         running.controls.send(Control::Flush(done)).is_ok() && all_dropped(&wait, within)
     }
 
-    /// Reads the configuration's file again, and the environment if it was read after it, and goes by their levels, filters and sampling from now on. What else
-    /// has changed in the file takes a new start. Does nothing for a configuration that came from no file. The key `reload.interval` has the file
-    /// looked at without a call.
+    /// Reads the configuration's file again, and the environment if it was read after the file, and applies their levels, filters and sampling from
+    /// now on. Other changes in the file take effect when the program is started again. Does nothing if the configuration did not come from a file.
+    /// With the key `reload.interval` the file is checked for changes without a call.
     ///
     /// # Errors
     ///
-    /// All that is wrong with the file; then everything stays as it was.
+    /// All errors in the file; in that case everything stays as it was.
     pub fn reload(&self) -> Result<(), LoadError> {
         let running = self.running.as_ref().filter(|_| self.process == std::process::id());
         running.and_then(|running| running.reload.as_ref()).map_or(Ok(()), Reload::now)
     }
 
-    /// Ends recording: delivers what there is, within the deadline; what is left then is counted, which takes at most another 0.1 s. Waits on no
-    /// async runtime and for no thread beyond that, so it may be called anywhere, in a `Drop` too.
+    /// Ends recording and delivers the remaining records within the deadline. Records that are left then are counted as dropped, which takes at most
+    /// another 0.1 s. It uses no async runtime and waits for no thread beyond that time, so it may be called anywhere, even in a `Drop`.
     pub fn shutdown(mut self, within: Duration) -> ShutdownReport {
         self.end(within)
     }
 
-    /// What became of all records so far.
+    /// The counts of all records so far.
     pub fn ledger(&self) -> Ledger {
         self.running.as_ref().map_or_else(Ledger::default, |running| running.cells.read())
     }
 
-    /// What went wrong last at an exporter, unless it works again.
+    /// The last error of an exporter that still fails.
     pub fn last_error(&self) -> Option<String> {
         self.running.as_ref()?.last_error()
     }
@@ -401,7 +406,7 @@ impl Running {
     }
 }
 
-/// Waits until all senders have been dropped, at most this long. Whether they have.
+/// Waits at most this long until all senders have been dropped. Returns whether they have.
 fn all_dropped(wait: &Receiver<()>, within: Duration) -> bool {
     wait.recv_timeout(within) == Err(RecvTimeoutError::Disconnected)
 }

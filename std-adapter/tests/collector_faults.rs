@@ -1,5 +1,6 @@
-//! Collectors that fail, each in its way: what was recorded is delivered or dropped for a reason, to the last record; what the ledger calls delivered is what the collector
-//! has; and the shutdown ends within its deadline.
+//! Tests with collectors that fail in different ways. Every record is delivered or counted as dropped with a
+//! reason, the collector has exactly the records that the ledger counts as delivered, and the shutdown ends
+//! within its deadline.
 //!
 //! | fault | test |
 //! |---|---|
@@ -23,13 +24,13 @@ use throughline::span;
 use throughline_std::otlp::ClientConfig;
 use throughline_std::{Config, DropReason, Hop};
 
-/// Spans that each test records.
+/// Number of spans that each test records.
 const SPANS: u64 = 50;
-/// How long a shutdown may take; what it takes beyond is for counting.
+/// The deadline of a shutdown. `COUNTING` is generous extra time, in which it counts the rest.
 const DEADLINE: Duration = Duration::from_millis(500);
 const COUNTING: Duration = Duration::from_secs(5);
 
-/// Records spans, each a batch of its own, for a collector at this endpoint, and ends.
+/// Records spans for a collector at this endpoint, each in a batch of its own, and shuts down.
 fn run(endpoint: &str) -> Hop {
     run_with(ClientConfig::new(endpoint).unwrap().retry_for(Duration::from_millis(50)))
 }
@@ -53,7 +54,7 @@ fn run_with(client: ClientConfig) -> Hop {
     traces
 }
 
-/// What is delivered by the ledger is what the collector has.
+/// Checks that the collector has as many spans as the ledger counts as delivered.
 fn assert_has(receiver: &Receiver, traces: &Hop) {
     receiver.with(|r| assert_eq!(r.spans.len() as u64, traces.output, "{traces:?}"));
 }
@@ -108,11 +109,11 @@ fn hanging() {
 #[test]
 fn slow() {
     in_own_process("slow", || {
-        // More of them than there are requests: at this pace not all can be delivered within the deadline.
+        // All requests get slow answers, so not all of them can be delivered within the deadline.
         let receiver = Receiver::start(std::iter::repeat_n(Answer::Slow(Duration::from_millis(40)), 1000));
         let traces = run(&receiver.endpoint);
         assert!(traces.output > 0 && traces.dropped_total() > 0, "{traces:?}");
-        // What was under way at the deadline is counted as lost, and may have arrived all the same.
+        // A request under way at the deadline is counted as lost, but may still arrive.
         receiver.with(|r| {
             let extra = r.spans.len() as u64 - traces.output;
             assert!(extra <= traces.dropped_for(DropReason::Shutdown), "{extra} of {traces:?}");
@@ -126,7 +127,7 @@ fn killed_in_mid_batch() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         std::thread::spawn(move || {
-            // Each takes a part of a request and is gone.
+            // Each connection reads a part of a request and is closed.
             for mut stream in listener.incoming().flatten() {
                 let _ = stream.read_exact(&mut [0; 200]);
             }
@@ -175,7 +176,7 @@ fn partial_success() {
         let receiver = Receiver::start([Answer::Partial(1, "too old"), Answer::Partial(1, "too old")]);
         let traces = run(&receiver.endpoint);
         assert_eq!(traces.dropped_for(DropReason::Rejected), 2, "{traces:?}");
-        // It decodes what it rejects, too.
+        // The receiver also stores the spans that it rejects.
         receiver.with(|r| assert_eq!(r.spans.len() as u64, traces.output + 2, "{traces:?}"));
     });
 }
@@ -183,7 +184,7 @@ fn partial_success() {
 #[test]
 fn a_refusal() {
     in_own_process("a_refusal", || {
-        // The metrics of the shutdown may be refused instead.
+        // One of the refusals may hit the metrics of the shutdown instead.
         let receiver = Receiver::start(status(400, "", 3));
         let traces = run(&receiver.endpoint);
         assert_has(&receiver, &traces);

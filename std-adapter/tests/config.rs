@@ -1,4 +1,4 @@
-//! A service that is configured by one file: what the file says is what happens.
+//! Tests that a service behaves as its configuration file says.
 #![cfg(feature = "toml")]
 
 mod support;
@@ -12,7 +12,7 @@ use throughline_std::{Config, InitError};
 
 const LONG: Duration = Duration::from_secs(30);
 
-/// A file of this process's own with this text.
+/// Writes a file with this text, in a folder of this process.
 fn file(name: &str, text: &str) -> PathBuf {
     let folder = std::env::temp_dir().join(format!("throughline-config-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
@@ -137,7 +137,7 @@ fn a_page_is_served_where_the_file_says() {
     });
 }
 
-/// Whether a span and an event are recorded now.
+/// Whether a span and an event are recorded at present.
 fn recorded() -> (bool, bool) {
     (span!("probe").is_recorded(), throughline::enabled!(Info))
 }
@@ -178,7 +178,7 @@ fn a_file_that_is_watched_is_read_again() {
                 std::thread::yield_now();
             }
         };
-        // Written beside it and moved, so that it is never seen in part.
+        // Write another file and rename it, so that the watch never reads a partly written file.
         let put = |level: &str| {
             std::fs::write(path.with_extension("new"), text(level)).unwrap();
             std::fs::rename(path.with_extension("new"), &path).unwrap();
@@ -202,7 +202,7 @@ fn init_from_env_reads_the_file_that_is_named() {
     let path = file("broken.toml", "[tracing]\nsampling.probabilty = 1\n[loging]\nlevel = \"info\"\n");
     let env = [("THROUGHLINE_CONFIG", path.to_str().unwrap())];
     in_own_process_with("init_from_env_reads_the_file_that_is_named", &env, || {
-        // In the process of its own the file is the one above, written anew.
+        // The child process writes to the file that the parent named.
         let path = std::env::var("THROUGHLINE_CONFIG").unwrap();
         std::fs::write(&path, "[tracing]\nsampling.probabilty = 1\n[loging]\nlevel = \"info\"\n").unwrap();
         let error = throughline_std::init_from_env().unwrap_err();

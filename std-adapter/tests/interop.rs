@@ -1,5 +1,6 @@
-//! What real servers understood of what was sent to them: Zipkin, and VictoriaLogs in the place of Loki and Elasticsearch. `cargo xtask interop` gets and starts them,
-//! and says where they listen by a variable.
+//! Sends records to real servers and checks what they stored: Zipkin, and VictoriaLogs in place of Loki and
+//! Elasticsearch. `cargo xtask interop` installs and starts the servers, and passes their addresses in
+//! variables.
 
 #[path = "../export/tests/support/scrape.rs"]
 mod scrape;
@@ -20,7 +21,7 @@ fn address(variable: &str) -> SocketAddr {
     at.parse().unwrap_or_else(|_| panic!("{variable} is `{at}`: run `cargo xtask interop`"))
 }
 
-/// Runs `work` with this exporter alone; all that it records must have been delivered at the end.
+/// Runs `work` with only this exporter. All of its records must have been delivered at the end.
 fn with_exporter<R>(exporter: impl Exporter + 'static, work: impl FnOnce() -> R) -> R {
     let config = Config::new("interop").without_otlp().exporter("partner", exporter);
     let guard = throughline_std::init(&config).unwrap();
@@ -31,7 +32,7 @@ fn with_exporter<R>(exporter: impl Exporter + 'static, work: impl FnOnce() -> R)
     result
 }
 
-/// Asks until the answer is as expected.
+/// Repeats the request until the answer is complete.
 fn ask(address: SocketAddr, path: &str, is_complete: impl Fn(&str) -> bool) -> String {
     let deadline = Deadline::within(LONG);
     loop {
@@ -44,7 +45,7 @@ fn ask(address: SocketAddr, path: &str, is_complete: impl Fn(&str) -> bool) -> S
     }
 }
 
-/// The body, put together if it came in chunks.
+/// The body of the answer. Chunks are joined.
 fn unchunked(answer: &scrape::Answer) -> String {
     if !answer
         .headers
@@ -62,7 +63,7 @@ fn unchunked(answer: &scrape::Answer) -> String {
     body
 }
 
-/// A word that no earlier run has used.
+/// A word that no earlier run has used, because servers may keep older records.
 fn unique() -> String {
     format!("w{}", SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos())
 }
@@ -82,7 +83,7 @@ fn zipkin_shows_the_trace() {
         let trace = ask(address, &format!("/api/v2/trace/{trace_id}"), |text| text.contains("query"));
         let spans: Vec<serde_json::Value> = serde_json::from_str(&trace).unwrap();
         let named = |name: &str| spans.iter().find(|span| span["name"] == name).unwrap();
-        // Zipkin shows names in lower case.
+        // Zipkin converts names to lower case.
         let (outer, inner) = (named("get /orders"), named("query"));
         assert_eq!((&outer["kind"], &inner["kind"]), (&"SERVER".into(), &"CLIENT".into()));
         assert_eq!((&inner["parentId"], &outer["parentId"]), (&outer["id"], &serde_json::Value::Null));
@@ -93,7 +94,7 @@ fn zipkin_shows_the_trace() {
     });
 }
 
-/// Two records of one word, the first within a span; returns the span's trace id.
+/// Logs two records with this word, the second one in a span. Returns the span's trace id.
 fn log_two(word: &str) -> String {
     warn!("lone {n} of {word}", n = 1, word = word);
     let _span = span!("request");
@@ -101,7 +102,7 @@ fn log_two(word: &str) -> String {
     Context::current().trace_context().unwrap().trace_id.to_string()
 }
 
-/// What VictoriaLogs has of a query, in the order of time.
+/// The two records that VictoriaLogs returns for a query, once it has both.
 fn stored(address: SocketAddr, query: &str) -> Vec<serde_json::Value> {
     let path = format!("/select/logsql/query?query={}", query.replace(' ', "%20").replace('|', "%7C"));
     let text = ask(address, &path, |text| text.lines().count() == 2);

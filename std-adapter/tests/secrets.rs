@@ -1,4 +1,5 @@
-//! Secrets stay in the process, and a callsite that logs too much is held back: at the receiver of OTLP, on the terminal, in lines of JSON.
+//! Tests that secrets never leave the process and that a callsite that logs too much is limited, for OTLP,
+//! the terminal and JSON lines.
 
 mod support;
 
@@ -98,7 +99,7 @@ fn a_callsite_that_logs_too_much_is_held_back_and_counted() {
         let config =
             config(&receiver).exporter("json", Lines::new(json.clone(), Format::Json)).log_rate_limit(3);
         let guard = throughline_std::init(&config).unwrap();
-        // All within a few seconds at most, so that most of them are held back.
+        // The loop takes at most a few seconds, so most of these records are held back.
         (0..1000).for_each(|i| warn!("flood {i}"));
         info!("calm");
         let report = guard.shutdown(LONG);

@@ -1,5 +1,6 @@
-//! With a spool, what cannot be delivered waits on disk: for the collector to come back, and for the next run. To the last record: what was recorded is delivered, is
-//! on disk, or was dropped for a reason; and nothing is delivered twice.
+//! Tests that a spool keeps records on disk that cannot be delivered, until the collector is back or the
+//! program runs again. Every record is delivered, is on disk, or is counted as dropped with a reason, and
+//! none is delivered twice.
 
 #![cfg(unix)]
 
@@ -18,7 +19,7 @@ use throughline_std::{Config, DropReason, Guard, Ledger, SpoolConfig};
 
 const LONG: Duration = Duration::from_secs(30);
 
-/// A folder that is removed with it.
+/// A folder that is removed when this is dropped.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -35,7 +36,7 @@ impl Drop for Folder {
     }
 }
 
-/// Traces to this endpoint, spooled here; every span is a batch of its own.
+/// Sends traces to this endpoint, with this spool. Every span is a batch of its own.
 fn start(endpoint: &str, spool: SpoolConfig) -> Guard {
     let client = ClientConfig::new(endpoint).unwrap().first_backoff(Duration::from_millis(1)).spool(spool);
     let client = client.without_signal(Signal::Metrics).without_signal(Signal::Logs);
@@ -51,14 +52,14 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// What came in, is delivered, spooled or dropped.
+/// Checks that every record was delivered, spooled or dropped.
 fn assert_balanced(ledger: &Ledger) {
     let otlp = ledger.exporter("otlp");
     assert_eq!(otlp.input, otlp.output + otlp.spooled + otlp.dropped_total(), "{ledger}");
     assert_eq!(otlp.pending, 0, "{ledger}");
 }
 
-/// The numbers of the spans that arrived, in order.
+/// The numbers of the spans that arrived, in the order of arrival.
 fn arrived(receiver: &Receiver) -> Vec<i64> {
     receiver
         .with(|r| r.spans.iter().map(|span| support::receiver::int(&span.attributes, "n").unwrap()).collect())
@@ -135,7 +136,7 @@ fn a_program_that_is_killed_loses_nothing_that_was_spooled() {
         let guard = start(NOBODY, SpoolConfig::new(dir));
         for n in 0.. {
             drop(span!("work", n));
-            // Says how many are on disk, as a witness that outlives it.
+            // Print how many are on disk, because the parent needs that number after this process is killed.
             println!("spooled {}", guard.ledger().exporter("otlp").spooled);
         }
     }
@@ -224,22 +225,23 @@ fn the_limit_is_a_counted_loss() {
     });
 }
 
-/// Sets how long files of this process may become. The hard limit stays, so that the soft one can be raised again.
+/// Limits the size of files that this process writes. Only the soft limit changes, so that it can be raised
+/// again.
 fn limit_files(bytes: libc::rlim_t) {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the pointer is to a limit that may be written to, for the time of the call.
+    // SAFETY: the pointer is to a limit that is valid and writable during the call.
     assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) }, 0);
     limit.rlim_cur = bytes.min(limit.rlim_max);
-    // SAFETY: the pointer is to a valid limit, for the time of the call.
+    // SAFETY: the pointer is to a limit that is valid during the call.
     assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) }, 0);
 }
 
 #[test]
 fn a_full_disk_is_a_counted_loss() {
     in_own_process("a_full_disk_is_a_counted_loss", || {
-        // Files of this process end at 8 KiB, and writing beyond is an error instead of a signal.
+        // Limit files of this process to 8 KiB, and let writing beyond that be an error instead of a signal.
         limit_files(8192);
-        // SAFETY: to ignore a signal is sound at any time.
+        // SAFETY: ignoring a signal is always sound.
         unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
         let folder = Folder::new("full");
         let guard = start(NOBODY, SpoolConfig::new(&folder.0));
@@ -248,7 +250,8 @@ fn a_full_disk_is_a_counted_loss() {
         }
         assert!(guard.flush(LONG));
         let ledger = guard.shutdown(LONG).ledger;
-        // The test harness writes its result to standard output, which may be a longer file.
+        // Raise the limit again, because the test harness writes to standard output, which may be a longer
+        // file.
         limit_files(libc::RLIM_INFINITY);
         assert_balanced(&ledger);
         let otlp = ledger.exporter("otlp");
@@ -270,7 +273,7 @@ fn a_spool_that_cannot_be_opened_is_done_without() {
     });
 }
 
-/// This test again, as the program that fills the spool.
+/// The command that runs this test again as the program that fills the spool.
 fn child(test: &str, dir: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
@@ -280,7 +283,7 @@ fn child(test: &str, dir: &Path) -> Command {
     command
 }
 
-/// Runs a program that finds the spool, records a last span, and delivers all.
+/// Runs a program that finds the spool, records one more span, and delivers everything.
 fn in_next_run(dir: &Path, check: impl FnOnce(&[i64], &Counts)) {
     let receiver = Receiver::start([]);
     let child = Command::new(std::env::current_exe().unwrap())
@@ -309,7 +312,7 @@ fn in_next_run(dir: &Path, check: impl FnOnce(&[i64], &Counts)) {
     check(&arrived, &counts);
 }
 
-/// The counts of the next run's exporter.
+/// The counts of the exporter in the next run.
 #[derive(Debug)]
 struct Counts {
     input: u64,

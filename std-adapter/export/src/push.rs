@@ -1,4 +1,5 @@
-//! Bodies for backends that take JSON over HTTP: one request after the other on a connection that is kept open.
+//! Sends bodies to backends that take JSON over HTTP, one request after another on a connection that is kept
+//! open.
 
 use crate::Deadline;
 use crate::backlog::Failure;
@@ -7,12 +8,12 @@ use crate::text::escaped;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-/// How long a request may take.
+/// Longest time that a request may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How much of an answer is read.
+/// Most bytes of an answer that are read.
 const ANSWER_LIMIT: u64 = 1 << 20;
 
-/// A URL that does not fit.
+/// A URL to which records cannot be sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PushUrlError {
@@ -30,12 +31,12 @@ pub(crate) struct Push {
     url: String,
     content_type: &'static str,
     headers: Vec<(String, String)>,
-    /// What listens there, for messages.
+    /// The name of the server, for messages.
     peer: &'static str,
 }
 
 impl Push {
-    /// Appends `path` to a `url` that has none. `example` is a right one.
+    /// Appends `path` to `url` if that has no path. `example` is a valid URL for messages.
     pub(crate) fn new(
         peer: &'static str,
         url: &str,
@@ -69,7 +70,7 @@ impl Push {
         self.headers.push((name.into(), value.into()));
     }
 
-    /// Sends a body, and returns what was answered.
+    /// Sends a body, and returns the answer.
     pub(crate) fn send(&self, body: &[u8], deadline: &Deadline) -> Result<Vec<u8>, Failure> {
         let (url, peer) = (&self.url, self.peer);
         let later = |why: String, after| {
@@ -112,14 +113,14 @@ impl Push {
     }
 }
 
-/// Says nothing of the headers, which may be secret.
+/// Leaves out the headers, which may be secret.
 impl fmt::Debug for Push {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Push").field("url", &self.url).finish_non_exhaustive()
     }
 }
 
-/// `Retry-After`: seconds, or an HTTP date.
+/// Reads `Retry-After`, which is a number of seconds or an HTTP date.
 fn parse_retry_after(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse() {
         return Some(Duration::from_secs(seconds));

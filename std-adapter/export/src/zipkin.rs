@@ -1,4 +1,4 @@
-//! Spans for Zipkin, by its API of version 2 (<https://zipkin.io/zipkin-api/>).
+//! Sends spans to Zipkin with version 2 of its API (<https://zipkin.io/zipkin-api/>).
 
 use crate::backlog::Backlog;
 use crate::json::Object;
@@ -11,17 +11,20 @@ use throughline::{SpanKind, Status, Value};
 
 const PATH: &str = "/api/v2/spans";
 const EXAMPLE: &str = "http://localhost:9411/api/v2/spans";
-/// Bytes of requests that wait while Zipkin is away.
+/// Most bytes of requests that wait while Zipkin is unavailable.
 const BACKLOG: usize = 16 << 20;
-/// Bytes after which a request is full.
+/// A request with this many bytes is full.
 const REQUEST: usize = 512 << 10;
 
 /// Sends spans to Zipkin as JSON.
 ///
-/// Names, kinds and tags follow OpenTelemetry's rules for Zipkin: attributes are tags, all of them texts; `otel.status_code` and `error` say that a span failed, `otel.scope.name` and `otel.scope.version` which
-/// package made it. Times are microseconds there, and a span takes at least one.
+/// Names, kinds and tags follow OpenTelemetry's rules for Zipkin. Attributes become tags, which are always
+/// text. The tags `otel.status_code` and `error` say that a span failed; `otel.scope.name` and
+/// `otel.scope.version` name the package that made it. Zipkin's times are in microseconds, and a span takes
+/// at least one.
 ///
-/// While Zipkin is away, up to 16 MiB of requests wait for it, in order; what finds no room is counted as `dropped[unreachable]`.
+/// While Zipkin is unavailable, up to 16 MiB of requests wait for it, in order. Spans that find no room are
+/// counted as `dropped[unreachable]`.
 ///
 /// ```
 /// use throughline_export::zipkin::Zipkin;
@@ -39,11 +42,12 @@ pub struct Zipkin {
 }
 
 impl Zipkin {
-    /// Sends to `url`; `/api/v2/spans` is added where it has no path. `service` is the name of the spans' endpoint.
+    /// Sends to `url`; `/api/v2/spans` is appended if it has no path. `service` is the name of the spans'
+    /// endpoint.
     ///
     /// # Errors
     ///
-    /// When `url` is none.
+    /// Fails if `url` is not a valid URL.
     pub fn new(url: &str, service: &str) -> Result<Zipkin, PushUrlError> {
         let push = Push::new("Zipkin", url, PATH, "application/json", EXAMPLE)?;
         let (backlog, batch) = (Backlog::new(BACKLOG), String::new());
@@ -57,7 +61,7 @@ impl Zipkin {
         self
     }
 
-    /// Puts what was taken into a request.
+    /// Puts the taken spans into a request.
     fn close(&mut self) {
         if self.taken > 0 {
             self.batch.push(']');
@@ -136,7 +140,7 @@ fn push_tags(mut tags: Object<'_>, span: &SpanView<'_>) {
         if matches!(name, "error.message" | "exception.message") {
             error = Some(text.clone());
         }
-        // A tag `error` says that the span failed, which its status decides.
+        // In Zipkin the tag `error` means that the span failed, so only the status may set it.
         if name != "error" {
             tags.text(name, &text);
         }

@@ -1,4 +1,4 @@
-//! Chrome trace files: JSON at every moment, spans that nest on each row, bounds.
+//! Tests Chrome trace files: they are valid at every moment, spans nest on each row, and sizes are limited.
 
 use proptest::prelude::*;
 use std::collections::HashMap;
@@ -31,7 +31,7 @@ impl Page {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
-    /// The events, read as Perfetto does, which forgives a missing bracket and a comma before it.
+    /// The events. Like Perfetto, this accepts a file without the last bracket and with a trailing comma.
     fn events(&self) -> Vec<serde_json::Value> {
         let text = self.text();
         serde_json::from_str(&format!("{}]", text.trim_end().trim_end_matches(','))).unwrap()

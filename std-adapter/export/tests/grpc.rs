@@ -1,4 +1,5 @@
-//! OTLP over gRPC against an HTTP/2 server that answers as it is told: delivery, metadata, compression, status codes, RetryInfo, connections that end.
+//! Tests OTLP over gRPC with an HTTP/2 server that gives prepared answers: delivery, metadata, compression,
+//! status codes, RetryInfo, closed connections.
 
 #![cfg(feature = "grpc")]
 
@@ -40,7 +41,7 @@ fn each_signal_has_its_method() {
 #[test]
 fn a_large_body_arrives_whole() {
     let server = Server::start([]);
-    // Larger than HTTP/2's first window.
+    // The body is larger than the initial window of HTTP/2.
     let body: Vec<u8> = (0..1_000_000u32).map(|n| n as u8).collect();
     Client::new(config(&server)).send(Signal::Traces, &body).unwrap();
     assert!(server.calls()[0].body == body);
@@ -110,7 +111,7 @@ fn a_hanging_collector_is_left_at_the_deadline() {
     let error = client.send_until(Signal::Traces, b"spans", &deadline).unwrap_err();
     let SendError::Deadline { ref last, .. } = error else { panic!("{error}") };
     assert!(last.contains("timeout"), "{last}");
-    // The next call has a connection of its own.
+    // The next call opens a new connection.
     client.send(Signal::Traces, b"more").unwrap();
 }
 

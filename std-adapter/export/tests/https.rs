@@ -1,5 +1,5 @@
-//! OTLP over https: a real handshake with a collector whose certificate is signed by a certificate authority
-//! of the test.
+//! Tests OTLP over https, with real handshakes and a collector whose certificate is signed by an authority
+//! that the test creates.
 
 #![cfg(feature = "tls")]
 
@@ -37,14 +37,16 @@ fn authority() -> CertifiedIssuer<'static, KeyPair> {
     CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// Listens for https as `name`; gives the port, the authority's certificate as PEM, and the bodies it gets.
+/// Listens for https as `name`. Returns the port, the authority's certificate as PEM, and the received
+/// bodies.
 fn collector(name: &str) -> (u16, String, Receiver<Vec<u8>>) {
     let authority = authority();
     let (port, received) = listen(name, &authority, None);
     (port, authority.pem(), received)
 }
 
-/// Listens for https as `name`, for clients of the authority `clients` alone if there is one; gives the port and the bodies it gets.
+/// Listens for https as `name`. If `clients` is given, only clients with a certificate of that authority are
+/// accepted. Returns the port and the received bodies.
 fn listen(
     name: &str,
     authority: &CertifiedIssuer<'static, KeyPair>,
@@ -103,7 +105,7 @@ fn answer<S: Read + Write>(mut stream: BufReader<S>) -> Option<Vec<u8>> {
 }
 
 fn config(port: u16) -> ClientConfig {
-    // Only one attempt must be made, because a second one would meet the same certificate.
+    // The time allows retries, so that the tests can check that errors about certificates are not retried.
     ClientConfig::new(&format!("https://localhost:{port}")).unwrap().retry_for(Duration::from_secs(30))
 }
 
@@ -166,7 +168,8 @@ fn a_collector_that_wants_a_certificate_gets_the_one_that_was_given() {
     Client::new(known).send(Signal::Traces, b"spans").unwrap();
     assert_eq!(received.recv().unwrap(), b"spans");
 
-    // What a client reads of it depends on how far it had come when the collector ended the connection.
+    // The client sees an alert or only a closed connection, which depends on timing. Both errors must give
+    // the advice.
     let unknown = config.clone().retry_for(Duration::ZERO);
     let error = Client::new(unknown).send(Signal::Traces, b"spans").unwrap_err();
     assert!(error.to_string().contains("OTEL_EXPORTER_OTLP_CLIENT_KEY"), "{error}");

@@ -1,4 +1,5 @@
-//! Log records as entries of systemd's journal, by its documented protocol: no journal runs here, so a socket of the test's stands in for it.
+//! Tests entries for systemd's journal by its documented protocol. A socket in the test stands in for the
+//! journal, which is often not available.
 #![cfg(unix)]
 
 use std::os::unix::net::UnixDatagram;
@@ -26,7 +27,7 @@ fn log<'a>(message: &'a str, fields: &'a [(&'a str, Value<'a>)]) -> LogView<'a> 
     }
 }
 
-/// Reads an entry as the journal does.
+/// Parses an entry as the journal does.
 fn parse(mut entry: &[u8]) -> Vec<(String, String)> {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let mut fields = Vec::new();

@@ -1,4 +1,5 @@
-//! OTLP/JSON is the protobuf request by other means: `opentelemetry-proto`'s own JSON types read the same from it, and its text is what the specification shows.
+//! Tests that OTLP/JSON says the same as the protobuf request. `opentelemetry-proto`'s own JSON types read
+//! the same values from it, and the text matches the specification's examples.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! Log records as lines, and the files that they go to.
+//! Tests log records as lines, and the files that they are written to.
 
 use proptest::prelude::*;
 use std::fs;
@@ -34,7 +34,7 @@ fn log<'a>(message: &'a str, in_span: bool, fields: &'a [(&'a str, Value<'a>)]) 
     }
 }
 
-/// A writer whose content the test sees, and which takes only so many bytes.
+/// A writer whose content the test can read, and which takes only a limited number of bytes.
 #[derive(Clone, Default)]
 struct Page {
     text: Arc<Mutex<Vec<u8>>>,
@@ -169,7 +169,7 @@ fn an_output_takes_what_its_filter_takes() {
     assert_eq!(Lines::new(io::sink(), Format::Text).log_filter(), Filter::all());
 }
 
-/// A folder of the test's own, removed at its end.
+/// A folder of the test, which is removed at its end.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -179,7 +179,7 @@ impl Folder {
         Folder(path)
     }
 
-    /// All files, by name, with their content.
+    /// All files, sorted by name, with their content.
     fn files(&self) -> Vec<(String, String)> {
         let entries = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path());
         let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
@@ -225,7 +225,7 @@ fn a_file_begins_anew_by_time_also_when_another_run_began_it() {
         move || UNIX_EPOCH + Duration::from_secs(seconds.load(Ordering::Relaxed))
     };
     let open = || RollingFile::new(folder.0.join("a.log")).period(Period::Hourly).open().unwrap();
-    // The file's own times are those of today.
+    // The file system sets real times, so the test's clock must begin after the present hour.
     let today = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / 3600 * 3600;
     seconds.store(today + 7200, Ordering::Relaxed);
     let mut file = open().clock(clock(&seconds));

@@ -1,4 +1,5 @@
-//! Zipkin, Loki and Elasticsearch by their documented protocols: a strict server of the test's stands in for each.
+//! Tests the documented protocols of Zipkin, Loki and Elasticsearch. A strict server in the test stands in
+//! for each of them.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -15,7 +16,7 @@ use throughline_export::{Deadline, Exporter};
 const TIME: u64 = 1_769_076_000_123_456_789;
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A request as it arrived: the first line, the headers in lower case, the body.
+/// A received request: the first line, the headers in lower case, and the body.
 struct Request {
     line: String,
     headers: Vec<String>,
@@ -28,7 +29,7 @@ impl Request {
     }
 }
 
-/// Answers each connection's requests with `answers` in turn, and passes the requests on.
+/// Answers the requests of all connections with `answers` in turn, and passes the requests to the test.
 fn server(answers: &'static [&'static str]) -> (String, Receiver<Request>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -1,4 +1,5 @@
-//! Log records as syslog messages: what they look like, and how they arrive at a socket, at a receiver that comes late, and at a real rsyslog.
+//! Tests syslog messages: their format, and their delivery to a socket, to a receiver that starts late, and
+//! to a real rsyslog.
 #![cfg(unix)]
 
 use std::io::Read;
@@ -126,7 +127,7 @@ fn a_connection_that_the_receiver_closed_is_made_anew() {
     }
 }
 
-/// A running rsyslogd; it is ended and its files are removed when it is dropped.
+/// A running rsyslogd. Dropping it kills the daemon and removes its files.
 struct Rsyslog {
     child: Child,
     folder: PathBuf,
@@ -134,7 +135,7 @@ struct Rsyslog {
 }
 
 impl Rsyslog {
-    /// Starts it, and has it write what it understood of each message as JSON, a line each.
+    /// Starts the daemon, configured to write the parts of each message that it understood as a line of JSON.
     fn start(program: &str) -> Rsyslog {
         let folder = std::env::temp_dir().join(format!("throughline-rsyslog-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
@@ -173,7 +174,7 @@ action(type="omfile" file="{here}/out" template="json" asyncWriting="off")
         Rsyslog { child, folder, tcp }
     }
 
-    /// The next `n` lines that it has written, once they are there.
+    /// All lines that it has written, once there are at least `n`.
     fn lines(&self, n: usize) -> Vec<serde_json::Value> {
         let deadline = Deadline::within(PATIENCE);
         loop {
@@ -203,7 +204,7 @@ fn a_real_rsyslog_understands_every_part() {
         let mut syslog = syslog(target).facility(3);
         let fields = [("order", text("a\"b]c")), ("n", Value::U64(7))];
         syslog.log(&log(Level::Error, "Grüße {n}", &fields));
-        // The daemon may still be starting: what waits is sent when it listens.
+        // The daemon may still be starting, so `finish` retries until it listens.
         syslog.finish(&Deadline::within(PATIENCE)).unwrap();
     }
     let ids = "trace_id=\"abababababababababababababababab\" span_id=\"1212121212121212\"";

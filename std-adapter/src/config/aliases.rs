@@ -1,18 +1,18 @@
-//! Other names for keys: those of files that people have already, and what to write in place of what is no key here.
+//! Other names of keys, as used in files for other libraries, and advice for settings that do not exist here.
 
 use super::key::Key;
 use super::keys;
 use super::value::Kind;
 
-/// Roots that a file may have around everything.
+/// Whether the key is a section that may enclose the whole configuration.
 pub(super) fn is_root(key: &str) -> bool {
     matches!(key, "telemetry" | "observability" | "throughline")
 }
 
-/// The unit of a time that is given as a number.
+/// The unit of a duration that is given as a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unit {
-    /// The value has it.
+    /// The value contains its unit.
     Own,
     Seconds,
     Milliseconds,
@@ -28,7 +28,7 @@ impl Unit {
     }
 }
 
-/// Why a key that is known is not read, and what to do.
+/// Why a known setting is not read, and what to do instead.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Advice {
     pub(super) text: &'static str,
@@ -81,7 +81,8 @@ const ADVICE: &[(&str, Advice)] = &[
     ),
 ];
 
-/// The key that this path is of, by its own or another name, and the unit that the name says. The error says what to do instead.
+/// Finds the key with this path, by its own name or another one, and the unit that the name ends with. The
+/// error says what to do instead.
 pub(super) fn resolve(path: &str) -> Result<Option<(&'static Key, Unit)>, Advice> {
     if let Some((_, advice)) = ADVICE.iter().find(|(known, _)| *known == path) {
         return Err(*advice);
@@ -107,17 +108,17 @@ fn named(path: &str) -> Option<&'static Key> {
     keys::find(other.map_or(path, |(_, path)| path))
 }
 
-/// Whether there are other names of keys below this path.
+/// Whether the path is a section of such other names.
 pub(super) fn is_section(path: &str) -> bool {
     let below = |known: &str| known.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
     ALIASES.iter().any(|(alias, _)| below(alias))
 }
 
-/// The name of a type of exporter.
+/// The name that this library uses for a type of exporter.
 pub(super) fn exporter(kind: &str) -> &str {
     match kind {
         "stdout" | "stderr" | "terminal" | "logging" => "console",
-        // Jaeger takes OTLP.
+        // All of these take OTLP.
         "jaeger" | "tempo" | "collector" | "otel" => "otlp",
         other => other,
     }

@@ -1,10 +1,11 @@
-//! What is found out about the process: attributes of the resource by OpenTelemetry's semantic conventions, none of which costs more than reading a small file.
+//! Detects attributes of the resource, named by OpenTelemetry's semantic conventions. None of them costs more
+//! than reading a few small files.
 
 use super::variables::Variables;
 use std::hash::{BuildHasher, RandomState};
 use throughline_export::Resource;
 
-/// Which detectors are on.
+/// The detectors that are on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Detectors {
     pub(crate) host: bool,
@@ -28,7 +29,7 @@ impl Default for Detectors {
     }
 }
 
-/// Variables that a pod's specification sets by the downward API, by the names that people give them.
+/// Variables that a pod's specification sets with the downward API, under the names that are commonly used.
 const KUBERNETES: [(&str, &[&str]); 7] = [
     ("k8s.pod.name", &["K8S_POD_NAME", "POD_NAME"]),
     ("k8s.pod.uid", &["K8S_POD_UID", "POD_UID"]),
@@ -39,7 +40,7 @@ const KUBERNETES: [(&str, &[&str]); 7] = [
     ("k8s.cluster.name", &["K8S_CLUSTER_NAME", "CLUSTER_NAME"]),
 ];
 
-/// The resource with what the detectors find. What it has already stays.
+/// Adds the detected attributes to the resource. Existing attributes are not changed.
 pub(crate) fn detect(mut resource: Resource, detectors: Detectors, variables: &Variables) -> Resource {
     let mut add = |name: &str, value: Option<String>| {
         if let Some(value) = value.filter(|value| !value.is_empty())
@@ -70,12 +71,12 @@ pub(crate) fn detect(mut resource: Resource, detectors: Detectors, variables: &V
     if detectors.container {
         add("container.id", container_id());
     }
-    // Names such as NAMESPACE may be anybody's: they are read only in a pod.
+    // Other programs may use names such as NAMESPACE too, so read them only in a pod.
     if detectors.kubernetes && variables.set("KUBERNETES_SERVICE_HOST").is_some() {
         for (name, sources) in KUBERNETES {
             add(name, sources.iter().find_map(|source| variables.set(source)).map(str::to_owned));
         }
-        // A pod's host name is the pod's name, unless its specification says otherwise.
+        // A pod's host name is the pod's name, unless its specification sets another one.
         add("k8s.pod.name", host_name());
     }
     resource
@@ -95,7 +96,7 @@ fn random_uuid() -> String {
     )
 }
 
-/// The name of the architecture in the conventions.
+/// The name of the architecture in the semantic conventions.
 fn arch(rust: &str) -> &str {
     match rust {
         "x86_64" => "amd64",
@@ -107,7 +108,7 @@ fn arch(rust: &str) -> &str {
     }
 }
 
-/// The name of the operating system in the conventions.
+/// The name of the operating system in the semantic conventions.
 fn os_type(rust: &str) -> &str {
     match rust {
         "macos" => "darwin",
@@ -119,7 +120,7 @@ fn os_type(rust: &str) -> &str {
 #[cfg(unix)]
 fn host_name() -> Option<String> {
     let mut name = [0_u8; 256];
-    // SAFETY: the buffer is as long as is said, and is initialised.
+    // SAFETY: the buffer is initialised and has the length that is passed.
     let failed = unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len()) };
     let end = name.iter().position(|byte| *byte == 0)?;
     (failed == 0).then(|| String::from_utf8_lossy(&name[..end]).into_owned())
@@ -138,14 +139,15 @@ fn os_description() -> Option<String> {
 
 fn container_id() -> Option<String> {
     let read = |path| std::fs::read_to_string(path).unwrap_or_default();
-    // In version 2 of control groups a container does not see its own path, but the files that are mounted into it have the id in theirs.
+    // With version 2 of control groups a container does not see its own path, but the source paths of the
+    // files that are mounted into it contain the id.
     let groups = read("/proc/self/cgroup");
     let mounts = read("/proc/self/mountinfo");
     let mounts = mounts.lines().filter(|line| line.contains("/etc/hostname") || line.contains("/etc/hosts"));
     groups.lines().chain(mounts).find_map(id_in)
 }
 
-/// The 64 hexadecimal digits in a line that are a container's id.
+/// Finds a container's id in a line: 64 hexadecimal digits.
 fn id_in(line: &str) -> Option<String> {
     let mut parts = line.split(|c: char| !c.is_ascii_alphanumeric());
     let id = parts.find(|part| part.len() == 64 && part.bytes().all(|b| b.is_ascii_hexdigit()))?;

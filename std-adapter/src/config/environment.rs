@@ -1,4 +1,4 @@
-//! What the environment says: `THROUGHLINE_…` for every key, and the variables of other standards.
+//! Reads the environment: a `THROUGHLINE_…` variable for every key, and the variables of other standards.
 
 use super::key::{Key, Standard};
 use super::keys;
@@ -8,7 +8,7 @@ use super::settings::{Origin, Setting};
 use super::value::Kind;
 use super::variables::Variables;
 
-/// OpenTelemetry's variables, and others that people have, that are known and not honoured, and what to do instead.
+/// Variables of OpenTelemetry and of other tools that are known but not honoured, and what to do instead.
 const NOT_HONOURED: &[(&str, &str)] = &[
     ("OTEL_BSP_EXPORT_TIMEOUT", "set OTEL_EXPORTER_OTLP_TRACES_TIMEOUT, the time for one attempt"),
     ("OTEL_BLRP_SCHEDULE_DELAY", "batches of all signals go by OTEL_BSP_SCHEDULE_DELAY"),
@@ -41,10 +41,11 @@ const NOT_HONOURED: &[(&str, &str)] = &[
     ("JAEGER_EXPORT_TIMEOUT_MS", "set OTEL_EXPORTER_OTLP_TIMEOUT"),
 ];
 
-/// Variables of ours that are no keys.
+/// `THROUGHLINE_` variables that do not belong to a key.
 const OURS: &[&str] = &["THROUGHLINE_CONFIG", "THROUGHLINE_LEVEL"];
 
-/// Reads it. What is wrong with a variable of another standard is a warning, as those standards want it, unless records would go astray.
+/// Reads the environment. A wrong value in a variable of another standard is a warning, as those standards
+/// require. A wrong endpoint is an error, because records would be sent to the wrong place.
 pub(crate) fn read(variables: &Variables) -> Reading {
     let mut reading = Reading::default();
     for key in keys::all() {
@@ -85,11 +86,11 @@ fn of_standard(key: &'static Key, standard: &Standard, variables: &Variables, re
     }
 }
 
-/// Names that begin as ours and are none: the ones that may be meant as ours.
+/// Warns of names that begin with `THROUGHLINE_` and are almost those of keys. They are probably misspelt.
 fn unknown(variables: &Variables, reading: &mut Reading) {
     for name in variables.beginning("THROUGHLINE_") {
         let known = OURS.contains(&name) || keys::all().any(|key| key.variable() == name);
-        // Kubernetes sets these for a service that is called throughline.
+        // Kubernetes sets these variables for a service named `throughline`.
         let kubernetes = ["SERVICE_HOST", "SERVICE_PORT", "PORT"]
             .iter()
             .any(|what| name["THROUGHLINE_".len()..].starts_with(what));

@@ -1,21 +1,22 @@
-//! Variables in the texts of a file: `${NAME}`, and `${NAME:-default}` for when it is not set or empty. `$${` stands for `${` itself.
+//! Replaces variables in the texts of a file: `${NAME}`, or `${NAME:-default}` with a default for a variable
+//! that is not set or empty. `$${` stands for `${` itself.
 
 use super::variables::Variables;
 
-/// The text with its variables filled in.
+/// A text whose variables have been replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Expanded {
     pub(super) text: String,
-    /// Whether there was a variable, so that the text is of no type of its own.
+    /// Whether the text contained a variable, and so may be read as any type.
     pub(super) has_variable: bool,
-    /// Whether a variable's name says that it holds a secret.
+    /// Whether the name of a variable suggests that it holds a secret.
     pub(super) secret: bool,
 }
 
-/// Words in the name of a variable that holds a secret.
+/// Words in the name of a variable that suggest a secret.
 const SECRETS: [&str; 7] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "AUTH"];
 
-/// Fills in variables; the error says which is not set.
+/// Replaces the variables. The error names a variable that is not set.
 pub(super) fn expand(text: &str, variables: &Variables) -> Result<Expanded, String> {
     let mut expanded =
         Expanded { text: String::with_capacity(text.len()), has_variable: false, secret: false };
@@ -75,7 +76,7 @@ mod tests {
         assert!(text("${HOST").is_err() && text("${}").is_err() && text("${a b}").is_err());
         assert!(expand("x ${API_KEY}", &variables).unwrap().secret);
         assert!(!expand("${HOST}", &variables).unwrap().secret);
-        // What a variable holds is not looked at again.
+        // The value of a variable is not expanded again.
         let variables = Variables::of([("A", "${B}")]);
         assert_eq!(expand("${A}", &variables).unwrap().text, "${B}");
     }

@@ -1,19 +1,20 @@
-//! What holds and where it comes from, for people.
+//! Shows each value of a configuration and where it comes from.
 
 use super::settings::Origin;
 use super::value::quoted;
 use super::{Config, keys};
 use std::fmt;
 
-/// The value of a key, and where it comes from. Shown as a line of TOML: `metrics.interval = "10s"  # default`.
+/// The value of a key and where it comes from. `Display` writes a line of TOML:
+/// `metrics.interval = "10s"  # default`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Explained {
     /// The key with its sections: `tracing.sampling.probability`.
     pub key: &'static str,
-    /// As TOML writes it; `"[REDACTED]"` in place of a secret.
+    /// The value in TOML's notation; a secret is shown as `"[REDACTED]"`.
     pub value: String,
-    /// Where it comes from.
+    /// The origin of the value.
     pub origin: Origin,
 }
 
@@ -24,10 +25,10 @@ impl fmt::Display for Explained {
 }
 
 impl Explained {
-    /// As an object of JSON.
+    /// Writes it as a JSON object.
     pub fn json(&self) -> String {
         let origin = self.origin.to_string();
-        // TOML's inline tables have other brackets and signs, so values are given as TOML text.
+        // TOML's inline tables are not valid JSON, so the value is given as a string in TOML's notation.
         format!(
             "{{\"key\":{},\"value\":{},\"origin\":{}}}",
             quoted(self.key),
@@ -38,8 +39,8 @@ impl Explained {
 }
 
 impl Config {
-    /// All keys that have a value, in the order of the reference file: from files, from the environment, or by default. What code has set is not among
-    /// them.
+    /// All keys that have a value from a file, from the environment or by default. Values that were set by
+    /// code are not included.
     pub fn explain(&self) -> Vec<Explained> {
         let explained = keys::all().filter_map(|key| {
             let (value, origin) = match self.settings.get(key.path) {

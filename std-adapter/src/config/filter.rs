@@ -1,11 +1,11 @@
-//! Which spans and events are recorded, by level and module path.
+//! Selects which spans and events are recorded, by level and module path.
 
 use crate::published::Published;
 use throughline::adapter::callsite::registry::set_filter;
 use throughline::adapter::callsite::{Blob, Kind};
 use throughline_export::log::Filter;
 
-/// What is let through.
+/// The spans and events that are recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Filters {
     pub(crate) logs_on: bool,
@@ -25,7 +25,7 @@ impl Filters {
         let (on, filter) = match blob.kind {
             Kind::Span => (self.spans_on, &self.spans),
             Kind::Event => (self.logs_on, &self.logs),
-            // Fields go with their span, and metrics have no level.
+            // Fields belong to their span, and metrics have no level.
             _ => return true,
         };
         on && blob.level.is_none_or(|level| filter.takes(blob.target, level))
@@ -34,9 +34,10 @@ impl Filters {
 
 static FILTERS: Published<Filters> = Published::new();
 
-/// Goes by these filters from now on. Costs a walk over the callsites seen so far, and some memory, which is kept for ever.
+/// Applies these filters from now on. This visits all callsites seen so far, and takes some memory that is
+/// never freed.
 pub(crate) fn install(filters: &Filters) {
-    // What lets everything through needs not be asked about every callsite.
+    // Without a filter, no callsite costs a check.
     if *filters == Filters::default() {
         set_filter(None);
         return;

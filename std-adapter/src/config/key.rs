@@ -1,44 +1,45 @@
-//! What a key of the configuration is: everything that is known about one is in its [`Key`], and nowhere else.
+//! Defines a key of the configuration. Everything that is known about a key is in its [`Key`], and nowhere
+//! else.
 
 use super::value::{Kind, Value};
 use crate::config::Config;
 
-/// A key, as the tables in [`keys`](super::keys) list them. Reading files and variables, error texts, the reference file and the JSON Schema all
-/// come from it.
+/// A key of the tables in [`keys`](super::keys). Reading files and variables, error texts, the reference file
+/// and the JSON Schema are all derived from it.
 pub(crate) struct Key {
-    /// Sections and name, with dots: `tracing.sampling.probability`.
+    /// The sections and the name, separated by dots: `tracing.sampling.probability`.
     pub(crate) path: &'static str,
     pub(crate) kind: Kind,
-    /// The default as a variable would give it; empty when there is none.
+    /// The default, in the notation of a variable; empty if there is none.
     pub(crate) default: &'static str,
-    /// A value for the reference file where there is no default.
+    /// A value for the reference file, if there is no default.
     pub(crate) example: &'static str,
-    /// What it is for, in a sentence or two.
+    /// What the key is for, in one or two sentences.
     pub(crate) doc: &'static str,
-    /// Variables of other standards that set it too.
+    /// Variables of other standards that set this key too.
     pub(crate) standard: &'static [Standard],
     pub(crate) state: State,
-    /// Puts the value into the configuration; the text of an error says what is wrong and what to do.
+    /// Puts the value into the configuration. The text of an error says what is wrong and what to do.
     pub(crate) apply: Apply,
 }
 
 pub(crate) type Apply = fn(&mut Config, &Value) -> Result<(), String>;
 
-/// Whether what a key is about is in this build.
+/// Whether this build has the feature that a key belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// It works.
+    /// The feature is in this build.
     Built,
-    /// An exporter of this name is missing; to set its keys is an error, unless they turn it off.
+    /// This build lacks the exporter of this name. Setting its keys is an error, unless they turn it off.
     NoExporter(&'static str),
-    /// Something else is missing without which the service runs just as well; to ask for it is a warning.
+    /// Another feature is missing, and the service runs correctly without it. Asking for it is a warning.
     NotYet(&'static str),
 }
 
 /// A variable of another standard.
 pub(crate) struct Standard {
     pub(crate) name: &'static str,
-    /// Makes of its value what a variable of ours would say.
+    /// Converts its value to the notation of a `THROUGHLINE_` variable.
     pub(crate) translate: fn(&str) -> Result<String, String>,
 }
 
@@ -63,7 +64,7 @@ impl Key {
         self
     }
 
-    /// A key that is read when the exporters start.
+    /// A key whose value is read when the exporters start.
     pub(crate) const fn of_exporter(
         path: &'static str,
         kind: Kind,
@@ -86,7 +87,7 @@ impl Key {
         key
     }
 
-    /// A key of something else that is not in this build.
+    /// A key of another feature that is not in this build.
     pub(crate) const fn not_yet(
         path: &'static str,
         kind: Kind,
@@ -99,7 +100,7 @@ impl Key {
         key
     }
 
-    /// The variable that sets it: `THROUGHLINE_TRACING_SAMPLING_PROBABILITY`.
+    /// The variable that sets this key, such as `THROUGHLINE_TRACING_SAMPLING_PROBABILITY`.
     pub(crate) fn variable(&self) -> String {
         format!("THROUGHLINE_{}", self.path.replace('.', "_").to_uppercase())
     }
@@ -114,12 +115,12 @@ impl Key {
         self.default_value().or_else(|| self.kind.read(self.example).ok())
     }
 
-    /// The section that it is in; empty at the top.
+    /// The section that the key is in; empty for a key at the top.
     pub(crate) fn section(&self) -> &'static str {
         self.path.rsplit_once('.').map_or("", |(section, _)| section)
     }
 
-    /// Its name within the section.
+    /// The key's name within its section.
     pub(crate) fn name(&self) -> &'static str {
         self.path.rsplit_once('.').map_or(self.path, |(_, name)| name)
     }
@@ -132,7 +133,7 @@ impl std::fmt::Debug for Key {
 }
 
 impl Standard {
-    /// The value means the same as in a variable of ours.
+    /// The value has the same notation as in a `THROUGHLINE_` variable.
     pub(crate) const fn same(name: &'static str) -> Standard {
         Standard { name, translate: |value| Ok(value.to_owned()) }
     }

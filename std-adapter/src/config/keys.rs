@@ -1,6 +1,7 @@
-//! All keys, section by section, and looking one up. A new option is a line in one of these tables; nothing else lists keys.
+//! Lists all keys and looks them up. A new option is an entry in one of these tables; no other place lists
+//! keys.
 
-/// Sets a field of the configuration to the value as this type: `set!(detectors.host, bool)`.
+/// Sets a field of the configuration to the value, read as this type: `set!(detectors.host, bool)`.
 macro_rules! set {
     ($($field:ident).+, $as:ident) => {
         |config, value| {
@@ -10,7 +11,7 @@ macro_rules! set {
     };
 }
 
-/// Sets a field that may be missing.
+/// Sets an optional field.
 macro_rules! set_some {
     ($($field:ident).+, $as:ident) => {
         |config, value| {
@@ -39,7 +40,7 @@ mod tracing;
 
 use super::key::{Key, State};
 
-/// All keys, in the order of the reference file.
+/// All keys. The order decides in which order their values are applied.
 pub(crate) fn all() -> impl Iterator<Item = &'static Key> + Clone {
     let tables: [&[Key]; 11] = [
         service::KEYS,
@@ -57,7 +58,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Key> + Clone {
     tables.into_iter().flatten()
 }
 
-/// What a section is for.
+/// All sections, with descriptions, in the order of the reference file.
 pub(crate) const SECTIONS: &[(&str, &str)] = &[
     ("service", "What is observed: attributes of the resource, which every backend shows with every record."),
     ("service.detect", "What is found out about the process by itself and added to the resource."),
@@ -104,7 +105,7 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
     ("alerts", "Rules that tell people."),
 ];
 
-/// The key of this path.
+/// Finds the key with this path.
 pub(crate) fn find(path: &str) -> Option<&'static Key> {
     all().find(|key| key.path == path)
 }
@@ -114,7 +115,7 @@ pub(crate) fn is_section(path: &str) -> bool {
     all().any(|key| key.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
 }
 
-/// The whole of this section is for later; what it is.
+/// The name of the feature, if no key of this section is built yet.
 pub(crate) fn later(section: &str) -> Option<&'static str> {
     let mut keys = all().filter(|key| key.path.split('.').next() == Some(section));
     match keys.next()?.state {
@@ -123,11 +124,13 @@ pub(crate) fn later(section: &str) -> Option<&'static str> {
     }
 }
 
-/// The key that was most likely meant: one of this name in another section, or one that is written nearly so.
+/// The key that was most likely meant: one with a similar path, or else one with the same name in another
+/// section.
 pub(crate) fn nearest(path: &str) -> Option<&'static str> {
     let path = path.to_ascii_lowercase().replace('-', "_");
     let (section, name) = path.rsplit_once('.').unwrap_or(("", &path));
-    // Within the section first, as most mistakes are of one letter; then a right name in a wrong place.
+    // Prefer a similar path, because most mistakes are one wrong letter; then try the right name in a wrong
+    // section.
     let here = all().map(|key| key.path).chain(SECTIONS.iter().map(|(path, _)| *path));
     let near = here
         .map(|known| (strsim::damerau_levenshtein(known, &path), known))

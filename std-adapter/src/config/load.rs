@@ -1,4 +1,4 @@
-//! Layers of a configuration: code, then a file, then the environment, each over the one before.
+//! Loads the layers of a configuration: code, a file, the environment. Each layer overrides the one before.
 
 use super::node::{self, Language};
 use super::problem::{LoadError, Problem};
@@ -9,12 +9,13 @@ use super::{Config, Otlp, environment, exporters, keys};
 use std::path::Path;
 use throughline_export::text::Escaped;
 
-/// The largest file that is read.
+/// The size of the largest file that is read.
 const MOST_BYTES: u64 = 1 << 20;
 
 impl Config {
-    /// Reads the file at `path`, TOML or YAML by its ending, and then the environment, which goes before the file. The service is called after the program, unless the
-    /// file or the environment names it.
+    /// Reads the file at `path`, which is TOML or YAML according to its ending, and then the environment,
+    /// which overrides the file. The service is named after the program, unless the file or the environment
+    /// names it.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -26,16 +27,17 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// All that is wrong with the file and the environment, each with file, line and key.
+    /// All errors in the file and the environment, each with file, line and key.
     pub fn load(path: impl AsRef<Path>) -> Result<Config, LoadError> {
         Config::bare(&unknown_service(), Variables::of_process()).with_file(path)?.with_env()
     }
 
-    /// What the environment says, and before it the file that `THROUGHLINE_CONFIG` names, if it names one.
+    /// Reads the file that `THROUGHLINE_CONFIG` names, if it is set, and then the environment, which
+    /// overrides the file.
     ///
     /// # Errors
     ///
-    /// As [`load`](Config::load).
+    /// The same as for [`load`](Config::load).
     pub fn from_env() -> Result<Config, LoadError> {
         let config = Config::bare(&unknown_service(), Variables::of_process());
         match config.variables.set("THROUGHLINE_CONFIG").map(str::to_owned) {
@@ -44,7 +46,7 @@ impl Config {
         }
     }
 
-    /// Puts what a file says over what was said before.
+    /// Reads a file, whose values override the present ones.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), throughline_std::LoadError> {
@@ -56,7 +58,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// All that is wrong with the file.
+    /// All errors in the file.
     pub fn with_file(mut self, path: impl AsRef<Path>) -> Result<Config, LoadError> {
         let path = path.as_ref();
         let before = self.clone();
@@ -70,12 +72,13 @@ impl Config {
         Ok(self)
     }
 
-    /// Puts what the environment says over what was said before.
+    /// Reads the environment, whose values override the present ones.
     ///
     /// # Errors
     ///
-    /// All that is wrong with variables of ours, and with endpoints of OpenTelemetry's. What else is wrong with variables of other standards, and
-    /// which of them are not honoured, is told on standard error by [`init`](crate::init), once.
+    /// All errors in `THROUGHLINE_` variables and in the endpoints of other standards' variables. For other
+    /// errors in variables of other standards, and for variables that are not honoured, [`init`](crate::init)
+    /// writes a warning to standard error once.
     pub fn with_env(mut self) -> Result<Config, LoadError> {
         let reading = environment::read(&self.variables);
         self.take(reading);
@@ -86,12 +89,13 @@ impl Config {
         Ok(self)
     }
 
-    /// Takes what was read. What is wrong is kept for [`check`](Config::check).
+    /// Applies what was read, and keeps the errors for [`check`](Config::check).
     pub(super) fn take(&mut self, reading: Reading) {
         let Reading { settings, mut problems, mut warnings } = reading;
         let mut said: Vec<&str> = settings.iter().map(|setting| setting.key.path).collect();
         settings.into_iter().for_each(|setting| self.settings.put(setting));
-        // A client that code gave makes room for what is said now; none, which code asked for, does not.
+        // A client that was set by code is replaced by the keys that were just read. If code turned OTLP off,
+        // it stays off.
         if matches!(self.otlp, Otlp::To(_)) && said.iter().any(|path| path.contains("otlp.")) {
             self.otlp = Otlp::Keys;
         }
@@ -123,17 +127,17 @@ impl Config {
         add(&mut self.warnings, warnings);
     }
 
-    /// Whether there is nothing wrong.
+    /// Fails if there are errors.
     pub(crate) fn check(&self) -> Result<(), LoadError> {
         LoadError::check(self.problems.clone())
     }
 
-    /// What is not honoured, which does no harm.
+    /// Settings that are not honoured and do no harm.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
     }
 
-    /// Says on standard error what is not honoured, and what else there is to say at the start.
+    /// Writes the warnings to standard error, followed by the lines of `more`.
     pub(crate) fn tell(&self, more: &[String]) {
         let warnings = self.warnings.iter().map(ToString::to_string);
         for line in warnings.chain(more.iter().cloned()) {
@@ -146,7 +150,7 @@ impl Config {
 pub(super) fn read_text(text: &str, language: Language, path: &Path, variables: &Variables) -> Reading {
     let (tree, problems) = node::parse(text, language);
     let mut reading = read::read(&tree, path, variables);
-    // What is no TOML or YAML may make the rest look wrong.
+    // A syntax error may cause other errors, so only syntax errors are reported.
     if !problems.is_empty() {
         reading.problems = problems.into_iter().map(|problem| problem.in_file(path)).collect();
     }
@@ -176,7 +180,7 @@ fn text_of(path: &Path) -> Result<(String, Language), Problem> {
     }
 }
 
-/// What a service is called that has no name, as OpenTelemetry wants it.
+/// The name of a service without a name, as OpenTelemetry defines it.
 fn unknown_service() -> String {
     let path = std::env::current_exe().ok();
     let name = path.as_ref().and_then(|path| path.file_name()).map(|name| name.to_string_lossy());

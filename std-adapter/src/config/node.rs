@@ -1,4 +1,4 @@
-//! A configuration file as a tree with line numbers, whatever language it was written in.
+//! The tree of a configuration file, with line numbers. It is the same for all languages.
 
 use super::problem::Problem;
 
@@ -15,18 +15,19 @@ pub(crate) struct Node {
 )]
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Data {
-    /// Nothing, as in `key:` of YAML.
+    /// No value, as in `key:` of YAML.
     #[cfg_attr(not(feature = "yaml"), expect(dead_code, reason = "TOML has no such value"))]
     Null,
     Bool(bool),
-    /// A number as it is written, and whether it may stand for text: YAML has no quotes around `1.10`, which may be a version.
+    /// A number as it is written, and whether it may be meant as text. In YAML, a version such as `1.10`
+    /// needs no quotes and looks like a number.
     Number(String, bool),
     Text(String),
     List(Vec<Node>),
     Table(Vec<Entry>),
 }
 
-/// A key in a file, and what is there.
+/// A key in a file, and its value.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Entry {
     pub(crate) key: String,
@@ -35,7 +36,7 @@ pub(crate) struct Entry {
 }
 
 impl Data {
-    /// What it is, after "is".
+    /// Describes the value, in words that can follow "is".
     pub(crate) fn describe(&self) -> &'static str {
         match self {
             Data::Null => "empty",
@@ -48,7 +49,7 @@ impl Data {
     }
 }
 
-/// The languages that a file may be written in.
+/// The languages of configuration files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Language {
     Toml,
@@ -56,20 +57,20 @@ pub(crate) enum Language {
 }
 
 impl Language {
-    /// By the ending of the file's name.
+    /// Determines the language from the ending of the file's name.
     pub(crate) fn of(path: &std::path::Path) -> Option<Language> {
         match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "toml" => Some(Language::Toml),
-            // JSON is YAML too.
+            // JSON is a subset of YAML.
             "yaml" | "yml" | "json" => Some(Language::Yaml),
             _ => None,
         }
     }
 }
 
-/// Reads the text as far as it can be read. What is wrong with it has a line, but no file yet.
+/// Reads as much of the text as possible. The errors have a line, but no file yet.
 pub(crate) fn parse(text: &str, language: Language) -> (Node, Vec<Problem>) {
-    // Some editors begin a file with a mark of its encoding.
+    // Some editors put a byte order mark at the start of a file.
     let _text = text.strip_prefix('\u{feff}').unwrap_or(text);
     match language {
         #[cfg(feature = "toml")]

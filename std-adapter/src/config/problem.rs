@@ -1,39 +1,39 @@
-//! What is wrong with a configuration, in words for the person who has to mend it.
+//! The errors of a configuration, worded for the person who has to fix them.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// One thing that is wrong, and where.
+/// One error, and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
-    /// The file, when it is in one.
+    /// The file, if the error is in one.
     pub file: Option<PathBuf>,
-    /// The line in the file; 1 is the first.
+    /// The line in the file, counted from 1.
     pub line: Option<u32>,
-    /// The key as it is written there, or the variable. Empty when it is about the file as a whole.
+    /// The key as it is written there, or the variable. Empty if the error concerns the whole file.
     pub key: String,
-    /// What is wrong and what to do, so that it can follow the key.
+    /// What is wrong and what to do, worded so that it can follow the key.
     pub text: String,
 }
 
 impl Problem {
-    /// About the file as a whole.
+    /// An error about the whole file.
     pub(crate) fn whole(text: impl Into<String>) -> Problem {
         Problem { file: None, line: None, key: String::new(), text: text.into() }
     }
 
-    /// About a line.
+    /// An error about a line.
     pub(crate) fn at(line: u32, text: impl Into<String>) -> Problem {
         Problem { line: Some(line), ..Problem::whole(text) }
     }
 
-    /// About a key in a file.
+    /// An error about a key in a file.
     pub(crate) fn of(line: u32, key: &str, text: impl Into<String>) -> Problem {
         Problem { key: key.into(), ..Problem::at(line, text) }
     }
 
-    /// About a variable.
+    /// An error about a variable.
     pub(crate) fn variable(name: &str, text: impl Into<String>) -> Problem {
         Problem { key: name.into(), ..Problem::whole(text) }
     }
@@ -44,7 +44,7 @@ impl Problem {
     }
 }
 
-/// `shop.toml:12: tracing.sampling.probability must be …`.
+/// Writes `shop.toml:12: tracing.sampling.probability must be …`.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(file) = &self.file {
@@ -61,19 +61,19 @@ impl fmt::Display for Problem {
     }
 }
 
-/// A configuration cannot be used. Shows all that is wrong with it, a line each.
+/// The errors of a configuration that cannot be used. `Display` writes one line for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadError {
     problems: Vec<Problem>,
 }
 
 impl LoadError {
-    /// Of this problem.
+    /// An error with this one problem.
     pub(crate) fn of(problem: Problem) -> LoadError {
         LoadError { problems: vec![problem] }
     }
 
-    /// Of these problems, in the order of their lines; `Ok` when there are none.
+    /// An error with these problems, sorted by line; `Ok` if there are none.
     pub(crate) fn check(mut problems: Vec<Problem>) -> Result<(), LoadError> {
         if problems.is_empty() {
             return Ok(());
@@ -82,7 +82,7 @@ impl LoadError {
         Err(LoadError { problems })
     }
 
-    /// All that is wrong, in the order of the lines.
+    /// All problems, sorted by line.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }

@@ -1,4 +1,4 @@
-//! From a file's tree to settings, by the table of keys.
+//! Turns the tree of a file into settings, by the table of keys.
 
 use super::aliases::{self, Unit};
 use super::expand::expand;
@@ -11,7 +11,7 @@ use super::value::{Kind, Value, list_word, put};
 use super::variables::Variables;
 use std::path::Path;
 
-/// What a file says.
+/// The settings, errors and warnings of one file or of the environment.
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
     pub(crate) settings: Vec<Setting>,
@@ -44,7 +44,8 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The top of the file. Where everything is below a root of its own, what is beside that root is the application's.
+    /// Reads the top level of the file. If the file has one of our roots, the entries beside it belong to the
+    /// application and are skipped, unless their names resemble a key.
     fn root(&mut self, entries: &[Entry]) {
         let has_root = entries.iter().any(|entry| aliases::is_root(&entry.key));
         for entry in entries {
@@ -56,7 +57,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The entries of the section at `path`, which is `written` in the file.
+    /// Reads the entries of the section at `path`, which the file calls `written`.
     fn section(&mut self, entries: &[Entry], path: &str, written: &str) {
         for entry in entries {
             self.entry(entry, path, written);
@@ -105,12 +106,12 @@ impl Reader<'_> {
         self.value(key, unit, &entry.node, entry.line, &written);
     }
 
-    /// What is below a section.
+    /// Reads the value of a section.
     fn below(&mut self, entry: &Entry, path: &str, written: &str) {
         match &entry.node.data {
             Data::Table(entries) => self.section(entries, path, written),
             Data::Null => {}
-            // `logging = true` for `logging.enabled = true`.
+            // `logging = true` is short for `logging.enabled = true`.
             Data::Bool(_) if keys::find(&joined(path, "enabled")).is_some() => {
                 if let Some(key) = keys::find(&joined(path, "enabled")) {
                     self.value(key, Unit::Own, &entry.node, entry.line, written);
@@ -129,7 +130,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A section of what is not built yet: one warning, if it is not turned off.
+    /// Adds one warning for a section of a feature that is not built yet, unless the section is turned off.
     fn later(&mut self, entry: &Entry, written: &str, what: &str) {
         let off = match &entry.node.data {
             Data::Bool(on) => !on,
@@ -148,7 +149,8 @@ impl Reader<'_> {
         }
     }
 
-    /// A list of exporters, each with its settings: what they say is the same as a list of names and a section for each.
+    /// Reads a list of exporters that have their settings with them. It means the same as a list of names and
+    /// a section for each exporter.
     fn exporters(&mut self, items: &[Node], path: &str, written: &str) {
         let signal = path.strip_suffix(".exporters").unwrap_or(path);
         let mut names = Vec::new();
@@ -202,7 +204,7 @@ impl Reader<'_> {
         self.reading.settings.push(Setting { key, value, origin, written: written.into(), tainted });
     }
 
-    /// The node as a value of this kind; the error follows the key.
+    /// Converts the node to a value of this kind. The error is worded so that it can follow the key.
     fn convert(&self, kind: Kind, unit: Unit, node: &Node, tainted: &mut bool) -> Result<Value, String> {
         let wrong = || {
             let hint =
@@ -218,7 +220,8 @@ impl Reader<'_> {
                 let expanded = expand(text, self.variables)?;
                 *tainted |= expanded.secret;
                 match kind {
-                    // Text is read as another type only when it comes from a variable, which has no types.
+                    // Text is read as another type only if it comes from a variable, because variables have
+                    // no types.
                     Kind::Bool | Kind::Int { .. } | Kind::Ratio if !expanded.has_variable => {
                         Err(format!("= `{text}` must be {}, without quotes", kind.expects()))
                     }
@@ -247,7 +250,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads text; what a variable gave is not shown.
+    /// Reads a value from text. Errors do not show text that comes from a variable.
     fn text(&self, kind: Kind, unit: Unit, text: &str, from_variable: bool) -> Result<Value, String> {
         let with_unit = unit.name().map(|unit| format!("{text}{unit}"));
         kind.read(with_unit.as_deref().unwrap_or(text)).map_err(|error| {
@@ -271,7 +274,7 @@ impl Reader<'_> {
         Ok(Value::List(items.iter().map(item).collect::<Result<_, _>>()?))
     }
 
-    /// Names with texts; sections within are names with dots.
+    /// Reads names with texts. The names of nested sections are joined with dots.
     fn pairs(&self, entries: &[Entry], tainted: &mut bool) -> Result<Vec<(String, String)>, String> {
         let mut all = Vec::new();
         for entry in entries {
@@ -311,7 +314,7 @@ fn joined(section: &str, name: &str) -> String {
     if section.is_empty() { name.into() } else { format!("{section}.{name}") }
 }
 
-/// A key below the same root as in the file.
+/// Writes `key` below the same root as in the file.
 fn as_written(key: &str, path: &str, written: &str) -> String {
     format!("{}{key}", written.strip_suffix(path).unwrap_or_default())
 }

@@ -1,4 +1,5 @@
-//! The reference file: every key with what it is for, its default and its variables, as a TOML file to copy from.
+//! Writes the reference file: a TOML file to copy from, which lists every key with its purpose, its default
+//! and its variables.
 
 use super::key::{Key, State};
 use super::keys::{self, SECTIONS};
@@ -45,11 +46,11 @@ fn describe(key: &Key, out: &mut String) {
         wrap(&format!("Also set by {}.", names.join(", ")), out);
     }
     let shown = key.shown_value().map_or_else(|| "\"\"".into(), |value| value.toml());
-    // A variable in an example is to be one.
+    // An example may contain a variable, so undo the escaping of `${`.
     let _ = writeln!(out, "#{} = {}\n", key.name(), shown.replace("$${", "${"));
 }
 
-/// As comments of at most 110 columns.
+/// Writes the text as comment lines of at most 110 columns.
 fn wrap(text: &str, out: &mut String) {
     let mut line = String::from("#");
     for word in text.split(' ') {

@@ -1,4 +1,4 @@
-//! Reading the file again while the program records: levels, filters and sampling change, and nothing else.
+//! Reads the file again while the program records. Only levels, filters and sampling change.
 
 use super::filter::{self, Filters};
 use super::problem::LoadError;
@@ -10,12 +10,12 @@ use std::time::{Duration, Instant, SystemTime};
 use throughline::adapter::recorder;
 use throughline_export::text::Escaped;
 
-/// The file of a configuration, and what was said before it.
+/// The file of a configuration, and the configuration before the file was read.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
     before: Box<Config>,
     path: PathBuf,
-    /// Whether the environment was read after it.
+    /// Whether the environment was read after the file.
     pub(super) with_env: bool,
 }
 
@@ -36,7 +36,7 @@ impl Source {
     }
 }
 
-/// What may change while the program records.
+/// The settings that may change while the program records.
 #[derive(Clone, Debug, PartialEq)]
 struct Live {
     filters: Filters,
@@ -52,13 +52,13 @@ pub(crate) struct Reload(Arc<Mutex<State>>);
 struct State {
     source: Source,
     last: Live,
-    /// Whether code has brought a sampler, which no file changes.
+    /// Whether code has set a sampler, which no file can change.
     has_sampler: bool,
     report: bool,
 }
 
 impl Reload {
-    /// For a configuration that was read from a file.
+    /// `None` if the configuration was not read from a file.
     pub(crate) fn of(config: &Config) -> Option<Reload> {
         Some(Reload(Arc::new(Mutex::new(State {
             source: config.source.clone()?,
@@ -68,12 +68,12 @@ impl Reload {
         }))))
     }
 
-    /// Reads the file and goes by it; on an error everything stays as it is.
+    /// Reads the file and applies it. After an error everything stays as it was.
     pub(crate) fn now(&self) -> Result<(), LoadError> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let config = state.source.load()?;
         let live = Live { filters: config.filters.clone(), share: config.share() };
-        // What the file has not changed stays, as code may have set it since.
+        // Apply only what changed in the file, because code may have set the rest since.
         if live.filters != state.last.filters {
             filter::install(&live.filters);
         }
@@ -84,7 +84,7 @@ impl Reload {
         Ok(())
     }
 
-    /// As [`now`](Reload::now), and says on standard error how it went.
+    /// Like [`now`](Reload::now), and reports the result on standard error.
     fn and_tell(&self) -> Result<(), LoadError> {
         let result = self.now();
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -106,19 +106,19 @@ impl Reload {
     }
 }
 
-/// Looks now and then whether the file has changed.
+/// Checks the file for changes from time to time.
 #[derive(Debug)]
 pub(crate) struct Watch {
     reload: Reload,
     path: PathBuf,
     every: Duration,
-    /// `None` when that is beyond the range of [`Instant`].
+    /// When to check next; `None` if that is beyond the range of [`Instant`].
     next: Option<Instant>,
     seen: Option<(SystemTime, u64)>,
 }
 
 impl Watch {
-    /// Looks every so often, from now on.
+    /// Checks the file at this interval from now on.
     pub(crate) fn new(reload: &Reload, every: Duration) -> Watch {
         let path = reload.0.lock().unwrap_or_else(PoisonError::into_inner).source.path.clone();
         let every = every.max(Duration::from_millis(1));
@@ -126,7 +126,8 @@ impl Watch {
         Watch { reload: reload.clone(), path, every, next: Instant::now().checked_add(every), seen }
     }
 
-    /// Reads the file again if it is time to look and it has changed; how that went. While the file is away everything stays.
+    /// Reads the file again if the next check is due and the file has changed, and returns the result. While
+    /// the file is missing, nothing changes.
     pub(crate) fn poll(&mut self, now: Instant) -> Option<Result<(), LoadError>> {
         if self.next.is_none_or(|next| now < next) {
             return None;
@@ -141,7 +142,7 @@ impl Watch {
     }
 }
 
-/// When the file was changed, and its size.
+/// The file's time of modification and its size.
 fn look(path: &std::path::Path) -> Option<(SystemTime, u64)> {
     let metadata = std::fs::metadata(path).ok()?;
     Some((metadata.modified().ok()?, metadata.len()))

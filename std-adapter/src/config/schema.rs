@@ -1,10 +1,10 @@
-//! The JSON Schema of the configuration, for editors.
+//! Writes the JSON Schema of the configuration, for editors.
 
 use super::key::Key;
 use super::keys::{self, SECTIONS};
 use super::value::{Kind, quoted};
 
-/// The JSON Schema (draft 2020-12), by which editors complete and check TOML and YAML files.
+/// Writes the JSON Schema (draft 2020-12), with which editors complete and check TOML and YAML files.
 pub fn json_schema() -> String {
     let top = object("", 2);
     format!(
@@ -13,7 +13,7 @@ pub fn json_schema() -> String {
     )
 }
 
-/// The object that a section is.
+/// The schema of a section.
 fn object(section: &str, indent: usize) -> String {
     let pad = " ".repeat(indent);
     let mut members: Vec<String> = Vec::new();
@@ -21,7 +21,7 @@ fn object(section: &str, indent: usize) -> String {
         members.push(format!("{pad}    {}: {}", quoted(key.name()), property(key)));
     }
     if section.is_empty() {
-        // What people have below these roots may use other names of the same keys.
+        // Files with these roots may use other names of the same keys, so everything is allowed there.
         members.push(format!("{pad}    \"throughline\": {{ \"$ref\": \"#\" }}"));
         members.extend(
             ["telemetry", "observability"]
@@ -41,7 +41,7 @@ fn object(section: &str, indent: usize) -> String {
     )
 }
 
-/// The names of the sections right below one.
+/// The names of the sections directly below `section`.
 fn subsections(section: &str) -> Vec<&'static str> {
     let mut names = Vec::new();
     for key in keys::all() {
@@ -71,9 +71,9 @@ fn property(key: &Key) -> String {
     format!("{{ {description}, {}{default} }}", kind(key.kind))
 }
 
-/// What restricts a value of this kind.
+/// The schema of a value of this kind.
 fn kind(kind: Kind) -> String {
-    // The value of a variable may be of any type.
+    // A text with a variable is allowed for every type.
     let or_variable = |schema: &str| {
         format!("\"anyOf\": [{{ {schema} }}, {{ \"type\": \"string\", \"pattern\": \"\\\\$\\\\{{\" }}]")
     };

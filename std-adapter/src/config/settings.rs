@@ -1,4 +1,4 @@
-//! Values that a file or the environment gives, each with where it came from.
+//! The values from files and the environment, each with its origin.
 
 use super::key::{Key, State};
 use super::problem::Problem;
@@ -6,24 +6,24 @@ use super::value::{Value, put};
 use std::fmt;
 use std::path::PathBuf;
 
-/// Where a value came from.
+/// The origin of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Origin {
-    /// Nothing says otherwise.
+    /// The default, because nothing else sets the value.
     Default,
     /// A file.
     File {
         /// Its path, as it was given.
         path: PathBuf,
-        /// 1 is the first.
+        /// The line, counted from 1.
         line: u32,
     },
     /// The environment variable of this name.
     Variable(String),
 }
 
-/// `default`, `shop.toml:12` or the variable's name.
+/// Writes `default`, `shop.toml:12` or the variable's name.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -40,9 +40,9 @@ pub(crate) struct Setting {
     pub(crate) key: &'static Key,
     pub(crate) value: Value,
     pub(crate) origin: Origin,
-    /// The key as it is written there.
+    /// The key as the file or variable names it.
     pub(crate) written: String,
-    /// Whether it may hold a secret though its key is no secret's.
+    /// Whether the value may hold a secret, although its key does not.
     pub(crate) tainted: bool,
 }
 
@@ -53,12 +53,12 @@ impl fmt::Debug for Setting {
 }
 
 impl Setting {
-    /// Whether a variable of another standard gave it: what is wrong with one of those is told and does no harm.
+    /// Whether the value comes from a variable of another standard. A wrong value there is only a warning.
     pub(crate) fn is_of_standard(&self) -> bool {
         matches!(&self.origin, Origin::Variable(name) if !name.starts_with("THROUGHLINE_"))
     }
 
-    /// What is wrong with it.
+    /// Reports a problem with this setting, with its place.
     pub(crate) fn problem(&self, text: impl Into<String>) -> Problem {
         match &self.origin {
             Origin::File { path, line } => Problem::of(*line, &self.written, text).in_file(path),
@@ -66,7 +66,7 @@ impl Setting {
         }
     }
 
-    /// The value as TOML, with a mask in place of what may be a secret.
+    /// The value in TOML's notation, with a mask in place of a possible secret.
     pub(crate) fn shown(&self) -> String {
         if self.tainted {
             return match &self.value {
@@ -81,7 +81,7 @@ impl Setting {
     }
 }
 
-/// At most one value for each key.
+/// The settings, at most one for each key.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings(Vec<Setting>);
 
@@ -90,17 +90,17 @@ impl Settings {
         self.0.iter().find(|setting| setting.key.path == path)
     }
 
-    /// The first thing that is said in a section, by a file or a variable of ours.
+    /// The first setting of a section that comes from a file or a `THROUGHLINE_` variable.
     pub(crate) fn first_in(&self, section: &str) -> Option<&Setting> {
         self.0.iter().find(|setting| setting.key.section() == section && !setting.is_of_standard())
     }
 
-    /// Forgets the value of a key.
+    /// Removes the value of a key.
     pub(crate) fn remove(&mut self, path: &str) {
         self.0.retain(|setting| setting.key.path != path);
     }
 
-    /// Takes a value in place of an earlier one; names with texts are added to those that are there.
+    /// Adds a value, which replaces an earlier one. The entries of maps are merged.
     pub(crate) fn put(&mut self, mut setting: Setting) {
         let Some(known) = self.0.iter_mut().find(|known| std::ptr::eq(known.key, setting.key)) else {
             self.0.push(setting);
@@ -116,7 +116,7 @@ impl Settings {
         *known = setting;
     }
 
-    /// What is asked for and not in this build: errors, then warnings.
+    /// The settings of features that are not in this build: errors, then warnings.
     pub(crate) fn missing(&self) -> (Vec<Problem>, Vec<Problem>) {
         let (mut errors, mut warnings) = (Vec::new(), Vec::new());
         let mut told = Vec::new();
@@ -147,7 +147,7 @@ impl Settings {
     }
 }
 
-/// Whether a value asks for something: `false` does not.
+/// Whether a value asks for a feature; `false` does not.
 fn is_asked_for(value: &Value) -> bool {
     !matches!(value, Value::Bool(false))
 }

@@ -1,4 +1,4 @@
-//! TOML to the tree.
+//! Reads TOML into the tree.
 
 use super::node::{Data, Entry, Node};
 use super::problem::Problem;
@@ -6,7 +6,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Reads as much as can be read.
+/// Reads as much as possible.
 pub(super) fn parse(text: &str) -> (Node, Vec<Problem>) {
     let lines = Lines::new(text);
     let (table, errors) = DeTable::parse_recoverable(text);
@@ -19,7 +19,7 @@ pub(super) fn parse(text: &str) -> (Node, Vec<Problem>) {
     (Node { line, data: lines.table(table.into_inner()) }, problems)
 }
 
-/// Where lines begin.
+/// The positions of the line breaks.
 struct Lines(Vec<usize>);
 
 impl Lines {
@@ -37,7 +37,7 @@ impl Lines {
             Entry { key: key.into_inner().into_owned(), line, node: self.node(value) }
         });
         let mut entries: Vec<Entry> = entries.collect();
-        // The parser's table is in the order of names.
+        // The parser sorts the table by name; restore the order of the lines.
         entries.sort_by_key(|entry| entry.line);
         Data::Table(entries)
     }

@@ -1,4 +1,4 @@
-//! Times and sizes with their units, as people write them.
+//! Reads and writes durations and sizes with their units.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ const TIMES: [(&str, u64); 7] = [
     ("ns", 1),
 ];
 const SIZES: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
-/// Units of a thousand, which are read and not written.
+/// Decimal units, which are read but never written.
 const DECIMAL_SIZES: [(&str, u64); 3] = [("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1000)];
 
-/// `250ms`, `1.5s`, `10 s`; a unit is wanted, but for 0.
+/// Reads a duration such as `250ms`, `1.5s` or `10 s`. Only 0 may have no unit.
 pub(super) fn duration(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
@@ -23,7 +23,7 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = split(text)?;
     let unit = if unit == "µs" { "us" } else { unit };
     let (_, ns) = TIMES.iter().find(|(name, _)| *name == unit)?;
-    // Whole numbers exactly, as far as u64 goes: that is 584 years.
+    // Whole numbers are exact up to the limit of a `u64`, which is 584 years.
     let ns = match number.parse::<u64>() {
         Ok(whole) => whole.checked_mul(*ns)?,
         Err(_) => scaled(number, *ns)?,
@@ -31,7 +31,7 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
     Some(Duration::from_nanos(ns))
 }
 
-/// `65536`, `64KiB`, `1.5 MiB`, `10MB`.
+/// Reads a size such as `65536`, `64KiB`, `1.5 MiB` or `10MB`.
 pub(super) fn size(text: &str) -> Option<u64> {
     if let Ok(bytes) = text.parse() {
         return Some(bytes);
@@ -44,7 +44,7 @@ pub(super) fn size(text: &str) -> Option<u64> {
     }
 }
 
-/// The number and the unit.
+/// Splits the text into the number and the unit.
 fn split(text: &str) -> Option<(&str, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
     let (number, unit) = text.split_at(end);
@@ -56,14 +56,14 @@ fn scaled(number: &str, unit: u64) -> Option<u64> {
     (scaled.is_finite() && scaled < u64::MAX as f64).then_some(scaled.round() as u64)
 }
 
-/// In the largest unit that gives a whole number.
+/// Writes the value in the largest unit that gives a whole number.
 pub(super) fn show_duration(time: Duration) -> String {
     let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     let unit = TIMES.iter().find(|(_, unit)| ns.is_multiple_of(*unit) && ns >= *unit);
     unit.map_or("0s".into(), |(name, unit)| format!("{}{name}", ns / unit))
 }
 
-/// In the largest unit that gives a whole number.
+/// Writes the value in the largest unit that gives a whole number.
 pub(super) fn show_size(bytes: u64) -> String {
     let unit = SIZES.iter().find(|(_, unit)| bytes.is_multiple_of(*unit) && bytes >= *unit);
     unit.map_or("0B".into(), |(name, unit)| format!("{}{name}", bytes / unit))

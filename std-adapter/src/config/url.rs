@@ -1,6 +1,6 @@
-//! Addresses: what may be one, and what to write in place of one that no longer works.
+//! Checks addresses, and says what to write instead of one that no longer works.
 
-/// The address, when it is one that can be sent to.
+/// Returns the address if requests can be sent to it.
 pub(super) fn check(url: &str) -> Result<String, String> {
     if let Some(instead) = retired(url) {
         return Err(instead);
@@ -20,7 +20,8 @@ pub(super) fn check(url: &str) -> Result<String, String> {
     }
 }
 
-/// What to write in place of an address of Jaeger's own protocols, which Jaeger has given up for OTLP.
+/// The error for a port of Jaeger's own protocols, which Jaeger has replaced by OTLP. It says what to write
+/// instead.
 fn retired(url: &str) -> Option<String> {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let (host, port) = authority(rest).rsplit_once(':')?;
@@ -36,23 +37,24 @@ fn retired(url: &str) -> Option<String> {
     ))
 }
 
-/// The part of `rest`, which is what comes after the scheme, up to the path.
+/// The part of `rest` before the path. `rest` is the URL after its scheme.
 fn authority(rest: &str) -> &str {
     rest.split(['/', '?', '#']).next().unwrap_or_default()
 }
 
-/// Whether there is nothing after host and port.
+/// Whether nothing follows the host and port.
 pub(super) fn has_no_path(url: &str) -> bool {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     authority(rest).len() == rest.len()
 }
 
-/// An address of OpenTelemetry's variables for one signal, which is used as it is, in the words of a key, where one without a path is not.
+/// Converts an address from OpenTelemetry's variable for one signal, which is used as it is, to the notation
+/// of a key. A key without a path would have one appended, so `/` is added.
 pub(super) fn as_it_is(url: &str) -> Result<String, String> {
     Ok(if has_no_path(url) { format!("{url}/") } else { url.to_owned() })
 }
 
-/// The address with a mask in place of user and password.
+/// The address with a mask in place of the user and password; `None` if it has neither.
 pub(super) fn without_password(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     let (_, host) = authority(rest).rsplit_once('@')?;

@@ -1,4 +1,4 @@
-//! The types that a key may have, and how a value is read from text and shown as text.
+//! The types that a key may have, and how a value is read from text and written as text.
 
 use super::units::{duration, show_duration, show_size, size};
 use std::fmt;
@@ -27,11 +27,11 @@ pub(crate) enum Kind {
     Secret,
     /// One of these words.
     OneOf(&'static [&'static str]),
-    /// Several of these words; any words when there are none.
+    /// A list of these words; of any words if none are given.
     List(&'static [&'static str]),
-    /// Texts by name.
+    /// A map from names to texts.
     Map,
-    /// Texts by name that are never shown.
+    /// A map from names to texts that are never shown.
     SecretMap,
 }
 
@@ -50,11 +50,12 @@ pub(crate) enum Value {
     SecretMap(Vec<(String, String)>),
 }
 
-/// What is shown of a secret.
+/// The text that is shown instead of a secret.
 pub(crate) const MASK: &str = "[REDACTED]";
 
 impl Kind {
-    /// Reads a value from the text of a variable. The error says what is wrong with `text`, so that it can follow a name and `text` itself.
+    /// Reads a value from the text of a variable. The error is worded so that it can follow a name and `text`
+    /// itself.
     pub(crate) fn read(self, text: &str) -> Result<Value, String> {
         let trimmed = text.trim();
         Ok(match self {
@@ -91,7 +92,7 @@ impl Kind {
         })
     }
 
-    /// What a value of this type is, after "must be" or "is not".
+    /// Describes a value of this type, in words that can follow "must be" or "is not".
     pub(crate) fn expects(self) -> String {
         match self {
             Kind::Bool => "true or false".into(),
@@ -111,7 +112,7 @@ impl Kind {
         }
     }
 
-    /// Whether it is shown only as a mask.
+    /// Whether values of this type are shown only as a mask.
     pub(crate) fn is_secret(self) -> bool {
         matches!(self, Kind::Secret | Kind::SecretMap)
     }
@@ -121,7 +122,7 @@ impl Kind {
     }
 }
 
-/// The words, with commas and "or".
+/// Joins the words with commas and "or".
 fn one_of(words: &[&str]) -> String {
     match words {
         [] => String::new(),
@@ -130,12 +131,12 @@ fn one_of(words: &[&str]) -> String {
     }
 }
 
-/// The word of the list that `text` is, whatever its case.
+/// Finds `text` among the words, ignoring case.
 fn word(words: &[&str], text: &str) -> Option<String> {
     words.iter().find(|word| word.eq_ignore_ascii_case(text)).map(|word| (*word).to_owned())
 }
 
-/// An item of a list of these words; of any words when there are none.
+/// Reads an item of a list of these words; of any words if none are given.
 pub(super) fn list_word(words: &[&str], item: &str) -> Result<String, String> {
     if words.is_empty() {
         return Ok(item.to_owned());
@@ -143,7 +144,7 @@ pub(super) fn list_word(words: &[&str], item: &str) -> Result<String, String> {
     word(words, item).ok_or_else(|| format!("has `{item}`, which is not {}", one_of(words)))
 }
 
-/// `name=value,name=value`, percent-encoded as in W3C Baggage and in OpenTelemetry's variables.
+/// Reads `name=value,name=value`, percent-encoded as in W3C Baggage and in OpenTelemetry's variables.
 fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
     const WANTED: &str = "is not name=value pairs with commas between them (a comma within a value is %2C)";
     let decode = |part: &str| percent_decode(part.trim()).ok_or_else(|| WANTED.to_owned());
@@ -159,7 +160,7 @@ fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
     Ok(all)
 }
 
-/// Sets a name's text, in place of an earlier one.
+/// Sets the text of a name, replacing an earlier one.
 pub(super) fn put(pairs: &mut Vec<(String, String)>, name: String, text: String) {
     match pairs.iter_mut().find(|(known, _)| *known == name) {
         Some((_, known)) => *known = text,
@@ -223,7 +224,7 @@ impl Value {
         }
     }
 
-    /// As TOML writes it; secrets too.
+    /// Writes the value in TOML's notation, including secrets.
     pub(crate) fn toml(&self) -> String {
         match self {
             Value::Bool(on) => on.to_string(),
@@ -240,7 +241,7 @@ impl Value {
         }
     }
 
-    /// As TOML writes it, with a mask in place of each secret.
+    /// Writes the value in TOML's notation, with a mask in place of each secret.
     pub(crate) fn masked(&self) -> String {
         match self {
             Value::Secret(_) => quoted(MASK),
@@ -250,7 +251,7 @@ impl Value {
     }
 }
 
-/// Text that reads back as itself: `${` would be taken for a variable.
+/// Escapes `${`, which would otherwise be read as a variable.
 fn literal(text: &str) -> String {
     text.replace("${", "$${")
 }
@@ -261,7 +262,7 @@ fn table(pairs: &[(String, String)], show: impl Fn(&str) -> String) -> String {
     if pairs.is_empty() { "{}".into() } else { format!("{{ {} }}", pairs.join(", ")) }
 }
 
-/// A basic string of TOML, which is a string of JSON too.
+/// Quotes the text as a basic string of TOML, which is a valid string of JSON too.
 pub(super) fn quoted(text: &str) -> String {
     use fmt::Write;
     let mut out = String::from("\"");

@@ -1,16 +1,17 @@
-//! YAML to the tree. Of YAML's ways to repeat itself, anchors and aliases are read, and merge keys are not.
+//! Reads YAML into the tree. Anchors and aliases are supported, merge keys are not.
 
 use super::node::{Data, Entry, Node};
 use super::problem::Problem;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use std::collections::HashMap;
 
-/// Most values in a file, each alias counted in full: an alias of aliases could otherwise be of any size.
+/// Most values in a file. Each alias counts as many as it expands to, because aliases of aliases could
+/// otherwise grow without limit.
 const MOST_NODES: usize = 10_000;
-/// Most sections within sections.
+/// Deepest nesting of sections and lists.
 const MOST_DEPTH: usize = 64;
 
-/// Reads up to the first error.
+/// Reads up to the first syntax error.
 pub(super) fn parse(text: &str) -> (Node, Vec<Problem>) {
     let mut reader = Reader {
         parser: Parser::new_from_str(text),
@@ -142,7 +143,7 @@ fn line(span: Span) -> u32 {
     u32::try_from(span.start.line()).unwrap_or(u32::MAX).max(1)
 }
 
-/// How many values a tree has.
+/// The number of values in a tree.
 fn count(node: &Node) -> usize {
     1 + match &node.data {
         Data::List(items) => items.iter().map(count).sum(),
@@ -151,7 +152,7 @@ fn count(node: &Node) -> usize {
     }
 }
 
-/// A text without quotes, by YAML 1.2's core schema.
+/// Reads a text without quotes by YAML 1.2's core schema.
 fn plain_scalar(text: &str) -> Data {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Data::Null,

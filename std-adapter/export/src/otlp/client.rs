@@ -1,4 +1,4 @@
-//! Delivers OTLP bodies: a connection kept open, retries with a growing pause, never beyond a deadline.
+//! Delivers OTLP bodies. It keeps connections open, retries with growing pauses, and stops at a deadline.
 
 use super::attempt::Attempt;
 use super::config::{ClientConfig, Target, shown_url};
@@ -11,12 +11,12 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-/// The longest pause between two attempts that was not asked for by the collector.
+/// The longest pause between two attempts, unless the collector asks for a longer one.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// What to do when nothing takes a request.
+/// The advice if a request is not accepted.
 const CHECK: &str = "check that a collector listens there, for this protocol";
 
-/// Sends request bodies to a collector, one at a time. Blocks the caller, on no async runtime.
+/// Sends request bodies to a collector, one at a time. It blocks the caller and needs no async runtime.
 ///
 /// ```no_run
 /// use throughline_export::{Resource, otlp::{Client, ClientConfig, Options, Signal, TraceEncoder}};
@@ -31,13 +31,13 @@ const CHECK: &str = "check that a collector listens there, for this protocol";
 pub struct Client {
     config: ClientConfig,
     stats: ClientStats,
-    /// Of each signal.
+    /// The transport of each signal.
     transports: [Transport; 3],
     json: String,
     compressed: Vec<u8>,
 }
 
-/// What carries the requests of one signal.
+/// The transport for the requests of one signal.
 #[derive(Debug)]
 enum Transport {
     Http(Http),
@@ -46,7 +46,8 @@ enum Transport {
 }
 
 impl Transport {
-    /// Connects when it is first used. Signals that trust and show the same certificates, as those of one collector do, share their connections.
+    /// Creates the transports, which connect when they are first used. Signals with the same certificates
+    /// share their HTTP connections, which is the usual case with one collector.
     fn of_all(config: &ClientConfig) -> [Transport; 3] {
         let shared = Http::new(config.target(Signal::Traces));
         Signal::ALL.map(|signal| {
@@ -71,17 +72,17 @@ impl Transport {
     }
 }
 
-/// What a client did so far.
+/// The counts of a client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClientStats {
-    /// Attempts, retries included.
+    /// Attempts, including retries.
     pub attempts: u64,
-    /// Requests the collector took.
+    /// Requests that the collector accepted.
     pub delivered: u64,
-    /// Requests given up.
+    /// Requests that were given up.
     pub failed: u64,
-    /// Bytes of bodies taken, before compression.
+    /// Bytes of the accepted bodies, before JSON encoding and compression.
     pub bytes: u64,
 }
 
@@ -89,20 +90,20 @@ pub struct ClientStats {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Delivered {
-    /// Records of it that the collector rejected (partial success).
+    /// Records of the body that the collector rejected (partial success).
     pub rejected: u64,
-    /// Why, or a warning; often empty.
+    /// The reason, or a warning; often empty.
     pub message: String,
 }
 
 impl Delivered {
-    /// Whether the collector took all of it and had nothing to say.
+    /// Whether the collector accepted everything without a message.
     pub fn is_whole(&self) -> bool {
         self.rejected == 0 && self.message.is_empty()
     }
 }
 
-/// What the collector said, in one line.
+/// Writes what the collector said, in one line.
 impl fmt::Display for Delivered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let s = if self.rejected == 1 { "" } else { "s" };
@@ -118,33 +119,33 @@ impl fmt::Display for Delivered {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The collector refused it for good.
+    /// The collector refused the body, and will refuse it again.
     #[error("{url} answered {status}{}: {hint}", if reason.is_empty() { String::new() } else { format!(" ({reason})") })]
     Refused {
         /// Where it was sent.
         url: String,
-        /// The HTTP status, or that of gRPC.
+        /// The HTTP status or the gRPC status.
         status: String,
         /// What the collector said.
         reason: String,
         /// What to do.
         hint: &'static str,
     },
-    /// The time was over before the collector took it.
+    /// The time was over before the collector accepted the body.
     #[error("{url} did not take the request in {attempts} attempt(s): {last}; {CHECK}")]
     Deadline {
         /// Where it was sent.
         url: String,
-        /// How often.
+        /// Number of attempts.
         attempts: u32,
-        /// What went wrong last.
+        /// The last error.
         last: String,
-        /// When the collector wants to be asked again, if it said so.
+        /// The time to wait that the collector asked for last, if any.
         retry_after: Option<Duration>,
-        /// Whether the deadline that the caller gave came before the end of the time for retries.
+        /// Whether the caller's deadline ended the attempts, and not the time limit for retries.
         by_caller: bool,
     },
-    /// The collector's certificate is not to be trusted; another attempt would find the same.
+    /// The collector's certificate is not trusted. Another attempt would meet the same certificate.
     #[error(
         "the certificate of {url} is not accepted: {reason}; name the authority that signed it with OTEL_EXPORTER_OTLP_CERTIFICATE, or mend the names and dates in it"
     )]
@@ -154,7 +155,7 @@ pub enum SendError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The collector wants a certificate of this program, and does not accept the one that was shown, if any was.
+    /// The collector requires a certificate of this program, and got none, or one that it does not accept.
     #[error(
         "{url} does not accept the certificate of this program, or wants one: {reason}; give one that its authority signed with OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY"
     )]
@@ -175,7 +176,7 @@ pub enum SendError {
 }
 
 impl Client {
-    /// A client; connects when it first sends.
+    /// Creates a client, which connects when it first sends.
     pub fn new(config: ClientConfig) -> Client {
         let transports = Transport::of_all(&config);
         Client {
@@ -202,13 +203,14 @@ impl Client {
         self.send(Signal::Metrics, body)
     }
 
-    /// Sends a body, trying again on 429, 502, 503, 504 and broken connections until the configured limit. `Retry-After` is honoured.
+    /// Sends a body. After 429, 502, 503, 504 and broken connections it tries again until the configured
+    /// limit, and it honours `Retry-After`. Over gRPC it retries after the codes that OTLP names.
     pub fn send(&mut self, signal: Signal, body: &[u8]) -> Result<Delivered, SendError> {
         self.send_until(signal, body, &Deadline::never())
     }
 
-    /// As [`send`](Self::send), but never beyond `deadline`, which another thread may draw nearer meanwhile. A request that is
-    /// under way keeps the time limit that it was started with.
+    /// Like [`send`](Self::send), but stops at `deadline`, which another thread may move nearer in the
+    /// meantime. A request that is under way keeps the timeout that it was started with.
     pub fn send_until(
         &mut self,
         signal: Signal,
@@ -218,7 +220,8 @@ impl Client {
         self.send_watched(signal, body, deadline, |_| ())
     }
 
-    /// As [`send_until`](Self::send_until), and calls `failed` with what went wrong after each attempt that will be followed by another.
+    /// Like [`send_until`](Self::send_until), and calls `failed` with the error after each attempt that will
+    /// be followed by another.
     pub fn send_watched(
         &mut self,
         signal: Signal,
@@ -229,7 +232,7 @@ impl Client {
         self.send_within(signal, body, deadline, self.config.retry_for, failed)
     }
 
-    /// A single attempt.
+    /// Makes a single attempt.
     pub(super) fn send_once(
         &mut self,
         signal: Signal,
@@ -301,23 +304,24 @@ impl Client {
         Err(error)
     }
 
-    /// What it did so far.
+    /// The counts so far.
     pub fn stats(&self) -> ClientStats {
         self.stats
     }
 
-    /// How it is configured.
+    /// The configuration.
     pub fn config(&self) -> &ClientConfig {
         &self.config
     }
 }
 
-/// The pause after so many failures before this one, as between attempts at one request.
+/// The pause after a failure that follows this many earlier ones, as between attempts at one request.
 pub(super) fn backoff(first: Duration, failures: u32) -> Duration {
     jitter(first.saturating_mul(1 << failures.min(16)).min(LONGEST_PAUSE))
 }
 
-/// Between half of `pause` and all of it, so that clients that failed together do not return together.
+/// A random time between half of `pause` and `pause`, so that clients that failed together do not retry
+/// together.
 fn jitter(pause: Duration) -> Duration {
     let random = RandomState::new().hash_one(0) >> 48;
     let half = pause / 2;

@@ -1,23 +1,24 @@
-//! Compression of bodies, each by a library behind a feature.
+//! Compresses bodies. Each method uses a library that is behind a feature.
 
 use super::ConfigError;
 use std::str::FromStr;
 
-/// How bodies are compressed: `Content-Encoding` over HTTP, `grpc-encoding` over gRPC.
+/// How bodies are compressed. The method is named in `Content-Encoding` over HTTP and in `grpc-encoding` over
+/// gRPC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Compression {
-    /// Not at all.
+    /// No compression.
     #[default]
     None,
-    /// gzip at its fastest level; wants the feature `gzip`.
+    /// gzip at its fastest level; needs the feature `gzip`.
     Gzip,
-    /// zstd at level 1, which takes less time than gzip and makes smaller bodies; wants the feature `zstd`.
+    /// zstd at level 1, which is faster than gzip and makes smaller bodies; needs the feature `zstd`.
     Zstd,
 }
 
 impl Compression {
-    /// Its name in headers and in configuration: `none`, `gzip`, `zstd`.
+    /// The name in headers and in configuration: `none`, `gzip`, `zstd`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Compression::None => "none",
@@ -35,7 +36,7 @@ impl Compression {
         Err(ConfigError::NotBuilt { what: format!("compression `{feature}`"), feature })
     }
 
-    /// The body compressed, in `out` if it is not as it was.
+    /// Compresses the body into `out`; without compression, returns `body` itself.
     pub(super) fn apply<'b>(self, body: &'b [u8], out: &'b mut Vec<u8>) -> &'b [u8] {
         match self {
             #[cfg(feature = "gzip")]

@@ -1,4 +1,4 @@
-//! Where OTLP goes and how: for each signal an address, a protocol, headers, time limits, compression, certificates.
+//! Configuration of OTLP: for each signal an address, a protocol, headers, time limits, compression and certificates.
 
 use super::compress::Compression;
 use super::encode::Histograms;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// How to reach a collector over OTLP, for each signal.
 ///
-/// Every setter is about all three signals; [`with_signal`](Self::with_signal) takes the settings of one from another configuration.
+/// Every setter applies to all three signals; [`with_signal`](Self::with_signal) takes the settings of one signal from another configuration.
 ///
 /// ```
 /// use std::time::Duration;
@@ -36,13 +36,13 @@ pub struct ClientConfig {
     pub(super) histograms: Histograms,
 }
 
-/// Where one signal goes and how.
+/// The destination of one signal.
 #[derive(Clone)]
 pub(super) struct Target {
     endpoint: String,
-    /// Whether `endpoint` is what the paths of the signals are appended to.
+    /// Whether the paths of the signals are appended to `endpoint`.
     is_base: bool,
-    /// Follows from the endpoint, the signal and the protocol.
+    /// Derived from the endpoint, the signal and the protocol.
     pub(super) url: String,
     pub(super) protocol: Protocol,
     pub(super) headers: Vec<(String, String)>,
@@ -54,7 +54,7 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Whether a connection may have been closed because no certificate was shown on it.
+    /// Whether the collector may have closed the connection because the client presented no certificate.
     pub(super) fn is_closed_for_want_of_identity(&self, kind: std::io::ErrorKind) -> bool {
         use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
         let is_closed = [BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof].contains(&kind);
@@ -96,15 +96,15 @@ pub enum ConfigError {
         /// As given, without credentials and query.
         url: String,
     },
-    /// What is asked for is not compiled in.
+    /// The requested feature is not compiled in.
     #[error("{what} is asked for but not built in; build throughline-std with the feature `{feature}`")]
     NotBuilt {
         /// What was asked for.
         what: String,
-        /// The feature that has it.
+        /// The feature that contains it.
         feature: &'static str,
     },
-    /// The file of certificates or of a key cannot be used.
+    /// The file with certificates or a key cannot be used.
     #[error("`{path}` cannot be used: {reason}; {advice}")]
     Certificate {
         /// As given.
@@ -117,14 +117,14 @@ pub enum ConfigError {
     /// A name that is not known.
     #[error("{what} `{value}` is not known; use {expected}")]
     Value {
-        /// What it was given for.
+        /// The setting.
         what: &'static str,
         /// As given.
         value: String,
-        /// What there is.
+        /// The values that are known.
         expected: &'static str,
     },
-    /// An environment variable asks for what this exporter does not do.
+    /// An environment variable has a value that this exporter does not support.
     #[error("{variable}={value}: {hint}")]
     Variable {
         /// Its name.
@@ -137,21 +137,21 @@ pub enum ConfigError {
 }
 
 impl ClientConfig {
-    /// For a collector at `base`: scheme, host and port, perhaps with a path and a query. `/v1/traces` and so on are appended to the path, the query is kept; of gRPC,
-    /// host and port alone count. Ten seconds per request, retries for up to a minute.
+    /// For a collector at `base`: scheme, host and port, optionally with a path and a query. `/v1/traces` and so on are appended to the path, and the
+    /// query is kept; with gRPC, only scheme, host and port are used. The defaults are ten seconds per request and retries for up to a minute.
     ///
     /// # Errors
     ///
-    /// When it is no such URL, its port is none, or it is https and TLS is not built in.
+    /// Fails if `base` is not such a URL, if its port is invalid, or if it is https and TLS is not built in.
     pub fn new(base: &str) -> Result<ClientConfig, ConfigError> {
         Self::of(base, true)
     }
 
-    /// For exactly this URL, whatever the signal: usually for [`with_signal`](Self::with_signal).
+    /// For exactly this URL, whatever the signal. It is usually passed to [`with_signal`](Self::with_signal).
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new).
+    /// The same as for [`new`](Self::new).
     pub fn at(url: &str) -> Result<ClientConfig, ConfigError> {
         Self::of(url, false)
     }
@@ -180,14 +180,14 @@ impl ClientConfig {
         Ok(config.with_urls())
     }
 
-    /// The same, with the settings of `signal` taken from `other`.
+    /// This configuration, with the settings of `signal` from `other`.
     #[must_use]
     pub fn with_signal(mut self, signal: Signal, other: &ClientConfig) -> Self {
         self.targets[signal as usize] = other.targets[signal as usize].clone();
         self
     }
 
-    /// Sends nothing of `signal`: no queue, no thread, no counts.
+    /// Does not send `signal`, which then has no queue, no thread and no counts.
     #[must_use]
     pub fn without_signal(mut self, signal: Signal) -> Self {
         self.targets[signal as usize].is_on = false;
@@ -199,11 +199,11 @@ impl ClientConfig {
         self.targets[signal as usize].is_on
     }
 
-    /// Speaks this protocol.
+    /// Uses this protocol.
     ///
     /// # Errors
     ///
-    /// When it is not built in.
+    /// Fails if the protocol is not built in.
     pub fn protocol(mut self, protocol: Protocol) -> Result<Self, ConfigError> {
         let protocol = protocol.check()?;
         for target in &mut *self.targets {
@@ -232,46 +232,48 @@ impl ClientConfig {
         self
     }
 
-    /// Limits all attempts at one request together; zero for a single attempt. What a collector asks for with `Retry-After` is waited for within this limit.
+    /// Limits the time for all attempts at one request together; zero means a single attempt. A pause that the collector asks for with `Retry-After`
+    /// must fit within this limit.
     #[must_use]
     pub fn retry_for(mut self, limit: Duration) -> Self {
         self.retry_for = limit;
         self
     }
 
-    /// Sets the first pause between attempts; each is twice the one before, up to 5 s, less up to half at random.
+    /// Sets the first pause between attempts. Each pause is twice the one before, at most 5 s, and is then shortened at random by up to half.
     #[must_use]
     pub fn first_backoff(mut self, pause: Duration) -> Self {
         self.first_backoff = pause;
         self
     }
 
-    /// Sends counters and histograms as totals since the start (the default), or as what was added.
+    /// Sends counters and histograms as totals since the start (the default), or as deltas.
     #[must_use]
     pub fn temporality(mut self, temporality: Temporality) -> Self {
         self.temporality = temporality;
         self
     }
 
-    /// Sends histograms as they are counted, exponential (the default), or with explicit bounds.
+    /// Sends histograms as exponential ones, as they are counted (the default), or with explicit bounds.
     #[must_use]
     pub fn histograms(mut self, histograms: Histograms) -> Self {
         self.histograms = histograms;
         self
     }
 
-    /// Keeps on disk what cannot be delivered, and delivers it later, in order, by the next run of the program if need be. With a spool a request is tried once before
-    /// it is spooled; then the spool is tried, with growing pauses, for as long as it takes. A [`Client`](super::Client) by itself has no use for it.
+    /// Keeps batches on disk that cannot be delivered, and delivers them later, in order, if necessary in the next run of the program. With a spool,
+    /// a request is tried once before it is spooled; then the spool is retried with growing pauses, without a limit of time. A
+    /// [`Client`](super::Client) by itself does not use the spool.
     #[must_use]
     pub fn spool(mut self, spool: SpoolConfig) -> Self {
         self.spool = Some(spool);
         self
     }
 
-    /// The spool of a lane of this name, in a folder of its own.
+    /// The spool of the lane with this name, in its own folder.
     pub(super) fn spool_of(&self, name: &str) -> Option<SpoolConfig> {
         let spool = self.spool.as_ref()?;
-        // Whatever a name has in it, it is one folder.
+        // Slashes in the name must not create nested folders.
         let name = name.replace(['/', '\\'], "_");
         Some(SpoolConfig { dir: spool.dir.join(name), ..spool.clone() })
     }
@@ -280,19 +282,19 @@ impl ClientConfig {
     ///
     /// # Errors
     ///
-    /// When that way is not built in.
+    /// Fails if the compression is not built in.
     pub fn compression(mut self, compression: Compression) -> Result<Self, ConfigError> {
         let compression = compression.check()?;
         self.each(|target| target.compression = compression);
         Ok(self)
     }
 
-    /// Trusts collectors whose certificate is signed by one of those in this PEM file, instead of by one of Mozilla's list: for an authority of one's own, or a
-    /// certificate that signs itself.
+    /// Trusts collectors whose certificate is signed by an authority in this PEM file, instead of by one in Mozilla's list. Use it for a private
+    /// authority or a self-signed certificate.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, has no certificate, or TLS is not built in.
+    /// Fails if the file cannot be read or has no certificate, or if TLS is not built in.
     pub fn ca_certificate(mut self, path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let mut tls = self.targets[0].tls.clone();
         tls.trust_file(path.as_ref())?;
@@ -300,11 +302,12 @@ impl ClientConfig {
         Ok(self)
     }
 
-    /// Trusts the authorities that the operating system trusts, instead of Mozilla's list; `SSL_CERT_FILE` and `SSL_CERT_DIR` say otherwise. Wants the feature `system-roots`.
+    /// Trusts the authorities that the operating system trusts, instead of Mozilla's list. `SSL_CERT_FILE` and `SSL_CERT_DIR` can name other ones.
+    /// Needs the feature `system-roots`.
     ///
     /// # Errors
     ///
-    /// When the system has none, or the feature is not built in.
+    /// Fails if the system has no authorities, or if the feature is not built in.
     pub fn system_roots(mut self) -> Result<Self, ConfigError> {
         let mut tls = self.targets[0].tls.clone();
         tls.trust_system()?;
@@ -312,12 +315,12 @@ impl ClientConfig {
         Ok(self)
     }
 
-    /// Shows the certificate in this PEM file to a collector that wants one (mutual TLS), with those of the authorities between, if any. The key is that of the
-    /// certificate, as PEM without a passphrase.
+    /// Presents the certificate in this PEM file to a collector that requires one (mutual TLS). The file may also contain intermediate certificates.
+    /// The key is the certificate's private key, as PEM without a passphrase.
     ///
     /// # Errors
     ///
-    /// When one of the files cannot be used, or TLS is not built in.
+    /// Fails if one of the files cannot be used, or if TLS is not built in.
     pub fn client_certificate(
         mut self,
         certificate: impl AsRef<Path>,
@@ -329,7 +332,7 @@ impl ClientConfig {
         Ok(self)
     }
 
-    /// Where `signal` is sent.
+    /// The URL to which `signal` is sent.
     pub fn url(&self, signal: Signal) -> &str {
         &self.target(signal).url
     }
@@ -354,12 +357,12 @@ impl ClientConfig {
     }
 }
 
-/// A URL as it may be told: without its query, where some backends want a key.
+/// The URL without its query, where some backends expect a key, so that it can be shown.
 pub(super) fn shown_url(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or_default()
 }
 
-/// The base URL with the path of a signal, in front of its query.
+/// Appends the path of a signal to the base URL, before its query.
 fn appended(base: &str, signal: Signal) -> String {
     let (path, query) = base.split_at(shown_url(base).len());
     format!("{}/v1/{}{query}", path.trim_end_matches('/'), signal.as_str())
@@ -373,7 +376,7 @@ fn origin(url: &str) -> &str {
 }
 
 fn check_url(url: &str) -> Result<(), ConfigError> {
-    // What comes before an `@` may be a password.
+    // The part before an `@` may contain a password.
     let shown = || match shown_url(url).split_once("://") {
         Some((scheme, rest)) => format!("{scheme}://{}", rest.rsplit('@').next().unwrap_or_default()),
         None => shown_url(url).to_owned(),
@@ -394,7 +397,7 @@ fn check_url(url: &str) -> Result<(), ConfigError> {
     if uri.host().is_none_or(str::is_empty) {
         return Err(bad(no_url));
     }
-    // Behind the bracket of an IPv6 address, if it is one.
+    // Search for the port after the bracket of an IPv6 address, if there is one.
     let port = authority.rsplit(']').next().unwrap_or_default().split_once(':').map(|(_, port)| port);
     match port {
         Some(port) if port.parse::<u16>().is_ok_and(|port| port > 0) => Ok(()),

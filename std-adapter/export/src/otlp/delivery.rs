@@ -1,4 +1,5 @@
-//! The work of a signal's thread: delivers bodies, or gives them up; with a spool, keeps on disk what cannot be delivered now.
+//! The work of a signal's thread. It delivers bodies or gives them up; with a spool, it keeps on disk what
+//! cannot be delivered now.
 
 use super::client::{Client, SendError};
 use super::protocol::Signal;
@@ -9,9 +10,9 @@ use crate::spool::{AppendError, Front, Spool};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Batches that are replayed before new ones are looked after again.
+/// Spooled batches that are sent before the thread looks for new ones again.
 const AT_A_TIME: usize = 4;
-/// The longest pause before a spooled batch is tried again, whatever the collector asks for.
+/// The longest pause before a spooled batch is tried again, even if the collector asks for a longer one.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 pub(super) struct Delivery {
@@ -24,27 +25,27 @@ struct Spooling {
     config: SpoolConfig,
     shared: Arc<Shared>,
     is_open: bool,
-    /// Failed attempts since the last that succeeded.
+    /// Failed attempts since the last successful one.
     failures: u32,
-    /// When a spooled batch is tried next.
+    /// When the next spooled batch may be tried.
     again: Instant,
 }
 
-/// What a shutdown takes over from a thread that is stuck in a request.
+/// The state that a shutdown takes over from a thread that is stuck in a request.
 #[derive(Default)]
 struct Shared(Mutex<State>);
 
 #[derive(Default)]
 struct State {
     spool: Option<Spool>,
-    /// The body of a request under way that is on no disk.
+    /// The body of the request under way, if it is not on disk.
     in_flight: Option<(Arc<Vec<u8>>, u64)>,
-    /// Whether everything that is not on disk was counted as dropped.
+    /// Whether the shutdown has counted everything that is not on disk as dropped.
     is_closed: bool,
 }
 
 impl State {
-    /// Counts what became of spooled records, unless the last account was given already.
+    /// Counts the outcome of spooled records, unless the shutdown has already made the final counts.
     fn done(&self, lane: &Lane<Vec<u8>>, records: u64, outcome: Outcome) {
         if !self.is_closed {
             lane.unspooled(records, outcome);
@@ -57,7 +58,7 @@ impl Shared {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Spools what is under way and what waits. Returns how many records that saved.
+    /// Spools the request under way and the waiting ones. Returns how many records were saved.
     fn rescue(&self, waiting: Vec<(Vec<u8>, u64)>) -> u64 {
         let mut state = self.lock();
         state.is_closed = true;
@@ -72,7 +73,7 @@ impl Shared {
 }
 
 impl Delivery {
-    /// `spool` is that of this exporter and signal alone. It is opened on the lane's thread.
+    /// `spool` belongs to this exporter and signal only. It is opened on the lane's thread.
     pub(super) fn new(
         client: Client,
         signal: Signal,
@@ -102,7 +103,7 @@ impl Delivery {
             };
         };
         if spooling.shared.lock().spool.as_ref().is_some_and(|spool| !spool.is_empty()) {
-            // What is older goes first.
+            // Older batches must be sent first, so spool this one behind them.
             keep(lane, &spooling.shared, body, records);
             if lane.deadline().at().is_none() {
                 self.replay(lane, AT_A_TIME);
@@ -130,7 +131,7 @@ impl Delivery {
         outcome
     }
 
-    /// Tries what is spooled, if it is time. `None` if nothing is.
+    /// Sends spooled batches if it is time. Returns `None` if the spool is empty.
     pub(super) fn idle(&mut self, lane: &Lane<Vec<u8>>) -> Option<Outcome> {
         self.open(lane);
         let spooling = self.spooling.as_ref()?;
@@ -142,7 +143,8 @@ impl Delivery {
         Some(Outcome::default())
     }
 
-    /// Delivers what is spooled for half of the time that is left, unless the collector is away: it is delivered by the next run.
+    /// Sends spooled batches for half of the time that is left, unless the collector is unavailable. The next
+    /// run delivers the rest.
     pub(super) fn finish(&mut self, lane: &Lane<Vec<u8>>) -> Outcome {
         self.open(lane);
         let begun = Instant::now();
@@ -154,7 +156,7 @@ impl Delivery {
         Outcome::default()
     }
 
-    /// Opens the spool before anything else is done. One that cannot be used is told, and done without.
+    /// Opens the spool on the first call. If it cannot be used, warns and goes on without it.
     fn open(&mut self, lane: &Lane<Vec<u8>>) {
         let Some(spooling) = self.spooling.as_mut().filter(|spooling| !spooling.is_open) else { return };
         spooling.is_open = true;
@@ -177,7 +179,8 @@ impl Delivery {
         }
     }
 
-    /// Tries up to `most` spooled batches, oldest first, unless it is too early. Whether one was done with and another may follow.
+    /// Sends up to `most` spooled batches, oldest first, unless it is too early. Returns whether all of them
+    /// were delivered or given up, so that more may follow.
     fn replay(&mut self, lane: &Lane<Vec<u8>>, most: usize) -> bool {
         let Delivery { client, signal, spooling: Some(spooling) } = self else { return false };
         for _ in 0..most {
@@ -200,7 +203,7 @@ impl Delivery {
                 }
                 Front::Batch(body, records) => (body.to_vec(), records),
             };
-            // A shutdown does not wait for this request.
+            // Release the lock, so that a shutdown does not wait for this request.
             drop(state);
             let outcome = match client.send_once(*signal, &body, lane.deadline()) {
                 Ok(delivered) => taken(lane, &delivered, records),
@@ -225,7 +228,8 @@ impl Delivery {
 }
 
 impl Spooling {
-    /// Puts the next attempt off, twice as long each time.
+    /// Postpones the next attempt, by twice the time after each failure, or by the time that the collector
+    /// asked for.
     fn failed(&mut self, first: Duration, error: &SendError) {
         let asked = match error {
             SendError::Deadline { retry_after, .. } => *retry_after,
@@ -256,19 +260,19 @@ fn keep(lane: &Lane<Vec<u8>>, shared: &Shared, body: &[u8], records: u64) {
     lane.count(Outcome { delivered: 0, dropped: Some((reason, records)) });
 }
 
-/// What became of the records of a request that was taken.
+/// The outcome of the records of a request that the collector accepted.
 fn taken(lane: &Lane<Vec<u8>>, delivered: &super::Delivered, records: u64) -> Outcome {
     lane.working();
     if !delivered.is_whole() {
         lane.warn(&delivered.to_string());
     }
-    // Points are not in the ledger, so what is rejected of them is told alone.
+    // The ledger does not count points, so rejected points cause only the warning.
     let rejected = delivered.rejected.min(records);
     let dropped = (rejected > 0).then_some((DropReason::Rejected, rejected));
     Outcome { delivered: records - rejected, dropped }
 }
 
-/// Whether the same body may be taken later.
+/// Whether the same body may be accepted later.
 fn may_pass(error: &SendError) -> bool {
     matches!(reason(error), DropReason::Shutdown | DropReason::Unreachable)
 }

@@ -1,4 +1,5 @@
-//! The client's settings from OpenTelemetry's environment variables, as <https://opentelemetry.io/docs/specs/otel/protocol/exporter/> has them.
+//! Reads the client's settings from OpenTelemetry's environment variables, as defined in
+//! <https://opentelemetry.io/docs/specs/otel/protocol/exporter/>.
 
 use super::config::{ClientConfig, ConfigError};
 use super::protocol::{Protocol, Signal};
@@ -6,13 +7,17 @@ use crate::resource::pairs;
 use std::time::Duration;
 
 impl ClientConfig {
-    /// From the environment: `OTEL_EXPORTER_OTLP_` and `ENDPOINT`, `PROTOCOL`, `HEADERS`, `TIMEOUT` (milliseconds), `COMPRESSION`, `CERTIFICATE`, `CLIENT_CERTIFICATE`,
-    /// `CLIENT_KEY`, `INSECURE`, `METRICS_TEMPORALITY_PREFERENCE`, `METRICS_DEFAULT_HISTOGRAM_AGGREGATION`. Each has a form of its own for each signal, such as `OTEL_EXPORTER_OTLP_TRACES_HEADERS`, that goes first; an endpoint of a signal's own is used as
-    /// it is. Certificates are read for https endpoints. `None` when no endpoint is set.
+    /// Reads the variables `OTEL_EXPORTER_OTLP_` followed by `ENDPOINT`, `PROTOCOL`, `HEADERS`, `TIMEOUT`
+    /// (milliseconds), `COMPRESSION`, `CERTIFICATE`, `CLIENT_CERTIFICATE`, `CLIENT_KEY`, `INSECURE`,
+    /// `METRICS_TEMPORALITY_PREFERENCE`, `METRICS_DEFAULT_HISTOGRAM_AGGREGATION`. Except for the last two,
+    /// which concern only metrics, each also has a form for one signal, such as
+    /// `OTEL_EXPORTER_OTLP_TRACES_HEADERS`, which takes precedence. The endpoint of one signal is used as it
+    /// is. Certificates are read only for https endpoints. Returns `None` if no endpoint is set.
     ///
     /// # Errors
     ///
-    /// When a variable holds what cannot be honoured; the error names it, and no value that may be secret.
+    /// Fails if a variable has a value that cannot be honoured. The error names the variable, but shows no
+    /// value that may be secret.
     pub fn from_env() -> Result<Option<ClientConfig>, ConfigError> {
         Self::from_lookup(&|name| std::env::var(name).ok())
     }
@@ -67,13 +72,13 @@ impl Variable {
         Variable::new(format!("OTEL_EXPORTER_OTLP_{}_{rest}", signal.as_str().to_uppercase()), env)
     }
 
-    /// The signal's own, or else the general one.
+    /// The variable of the signal, or else the general one.
     fn of(signal: Signal, rest: &str, env: &dyn Fn(&str) -> Option<String>) -> Variable {
         let own = Variable::own(signal, rest, env);
         if own.value.is_some() { own } else { Variable::general(rest, env) }
     }
 
-    /// The error that its value cannot be honoured.
+    /// The error for a value that cannot be honoured.
     fn error(&self, hint: impl Into<String>) -> ConfigError {
         let value = self.value.clone().unwrap_or_default();
         ConfigError::Variable { variable: self.name.clone(), value, hint: hint.into() }
@@ -144,7 +149,7 @@ fn one(signal: Signal, env: &dyn Fn(&str) -> Option<String>) -> Result<ClientCon
     Ok(config)
 }
 
-/// What to do about a value that is not known, or not built in.
+/// Says what to do about a value that is unknown or not built in.
 fn hint(error: &ConfigError) -> String {
     match error {
         ConfigError::Value { expected, .. } => format!("use {expected}"),

@@ -1,4 +1,5 @@
-//! OTLP as an exporter of the pump: each signal is encoded as it comes, and has a queue and a thread of its own for its requests.
+//! The pump's OTLP exporter. Records are encoded as they come, and each signal has its own queue and thread
+//! for its requests.
 
 use super::delivery::Delivery;
 use super::temporality::{Deltas, Temporality};
@@ -13,7 +14,8 @@ use std::sync::Arc;
 use std::time::Instant;
 use throughline::adapter::record::Values;
 
-/// Encodes spans, logs and points into the bodies of requests, which threads of its own deliver. None of its methods waits.
+/// Encodes spans, logs and points into the bodies of requests, which its own threads deliver. None of its
+/// methods blocks.
 #[derive(Debug)]
 pub struct OtlpExporter {
     traces: TraceEncoder,
@@ -21,18 +23,19 @@ pub struct OtlpExporter {
     metrics: MetricEncoder,
     temporality: Temporality,
     deltas: Deltas,
-    /// Of traces, logs and metrics.
+    /// The feeds of traces, logs and metrics.
     feeds: [Feed<Vec<u8>>; 3],
     limits: Limits,
     health: Arc<Health>,
 }
 
 impl OtlpExporter {
-    /// Starts a thread for each signal that is sent. `name` is the exporter's in the ledger, where each signal is `name.traces` and so on.
+    /// Starts a thread for each signal that is sent. `name` is the exporter's name in the ledger, where the
+    /// signals are called `name.traces` and so on.
     ///
     /// # Errors
     ///
-    /// When a thread cannot be started.
+    /// Fails if a thread cannot be started.
     pub fn start(
         name: &str,
         resource: &Resource,
@@ -66,7 +69,7 @@ impl OtlpExporter {
         Ok(exporter)
     }
 
-    /// An exporter without threads: its bodies are fetched with [`drain`](Self::drain). For benches.
+    /// Creates an exporter without threads, for benchmarks. [`drain`](Self::drain) returns its bodies.
     pub fn without_threads(resource: &Resource, options: Options, limits: Limits) -> OtlpExporter {
         let spawn = |_: &str, _: Box<dyn FnOnce() + Send>| Ok(());
         let (cells, deadline) = (Cells::default(), Arc::default());
@@ -106,17 +109,17 @@ impl OtlpExporter {
         }
     }
 
-    /// Values cut and attributes left out so far.
+    /// The numbers of values cut and attributes left out so far.
     pub fn counts(&self) -> Counts {
         self.traces.counts() + self.logs.counts()
     }
 
-    /// What is wrong with it.
+    /// The exporter's health.
     pub fn health(&self) -> &Arc<Health> {
         &self.health
     }
 
-    /// The lanes of its signals.
+    /// The lanes of the signals that are sent.
     pub fn lanes(&self) -> impl Iterator<Item = Arc<dyn AnyLane>> {
         self.feeds.iter().filter(|feed| !feed.is_off()).map(|feed| Arc::clone(&feed.lane) as _)
     }
@@ -126,7 +129,8 @@ impl OtlpExporter {
         !self.feeds[Signal::Metrics as usize].is_off()
     }
 
-    /// Appends a span of a prepared callsite, its attributes straight from a record; see [`TraceEncoder::span_of`].
+    /// Appends a span of a prepared callsite, with attributes directly from a record; see
+    /// [`TraceEncoder::span_of`].
     #[inline(always)]
     pub fn span_of<'a, F>(
         &mut self,
@@ -143,7 +147,8 @@ impl OtlpExporter {
         }
     }
 
-    /// Appends a span of a prepared callsite, two fields of which may have one name; see [`TraceEncoder::span_at`].
+    /// Appends a span of a prepared callsite, whose fields may have equal names; see
+    /// [`TraceEncoder::span_at`].
     pub fn span_at<'a, F: Fields<'a>>(&mut self, site: &Site<'a>, view: &SpanView<'a, F>) {
         if !self.feeds[Signal::Traces as usize].admits() {
             return;
@@ -173,13 +178,14 @@ impl OtlpExporter {
         }
     }
 
-    /// Queues a snapshot of all metrics. One that finds no room is dropped: sums are cumulative, so the next one makes up for it, unless it is the `last`.
+    /// Queues a snapshot of all metrics. If the queue is full, the snapshot is dropped, and the next one
+    /// includes what it would have reported. The `last` snapshot is always queued.
     pub fn points(&mut self, points: &[PointView<'_>], last: bool) {
         if !self.wants_points() {
             return;
         }
         let when = if last { When::Last } else { When::Due };
-        // What is added counts as sent only if it is queued.
+        // Compute deltas only if the snapshot will be queued, because they then count as sent.
         if self.feeds[Signal::Metrics as usize].has_room(when) {
             self.metrics.clear();
             self.deltas.encode(self.temporality, points, &mut self.metrics);
@@ -187,7 +193,7 @@ impl OtlpExporter {
         }
     }
 
-    /// Begins a round: hands over the batches that found no room before, if there is room now.
+    /// Begins a round. Batches that found the queue full before are queued now if there is room.
     pub fn begin_round(&mut self) {
         for (signal, bytes) in
             [(Signal::Traces, self.traces.record_bytes()), (Signal::Logs, self.logs.record_bytes())]
@@ -198,7 +204,8 @@ impl OtlpExporter {
         }
     }
 
-    /// Ends a round: hands over batches that are old enough. Whether records were dropped for want of room.
+    /// Ends a round. Batches that are old enough are queued. Returns whether records were dropped because a
+    /// queue was full.
     pub fn end_round(&mut self, now: Instant) -> bool {
         let mut shedding = false;
         for (signal, count) in [(Signal::Traces, self.traces.count()), (Signal::Logs, self.logs.count())] {
@@ -211,20 +218,20 @@ impl OtlpExporter {
         shedding
     }
 
-    /// Hands over what there is, and drops `done` when that is done with.
+    /// Queues everything, and drops `done` when it has been delivered or given up.
     pub fn flush(&mut self, done: &Done) {
         self.submit(Signal::Traces, When::Flush);
         self.submit(Signal::Logs, When::Flush);
         let [traces, logs, metrics] = &mut self.feeds;
         traces.mark(done.clone());
         logs.mark(done.clone());
-        // A snapshot that found no room is not waited for, as another one will take its place.
+        // A flush does not wait for a snapshot that found no room, because the next snapshot replaces it.
         if !metrics.is_off() {
             metrics.lane.mark(done.clone());
         }
     }
 
-    /// Hands over what there is; nothing more will come. Drops `done` when all is done with.
+    /// Queues everything and closes the queues. Drops `done` when everything has been delivered or given up.
     pub fn finish(&mut self, done: &Done) {
         self.submit(Signal::Traces, When::Last);
         self.submit(Signal::Logs, When::Last);
@@ -232,7 +239,7 @@ impl OtlpExporter {
         self.lanes().for_each(|lane| lane.mark(done.clone()));
     }
 
-    /// Hands over what there is and calls `each` with every body and the number of records in it, instead of delivering them.
+    /// Calls `each` with every body and the number of its records, instead of delivering it.
     pub fn drain(&mut self, mut each: impl FnMut(&[u8], u64)) {
         self.submit(Signal::Traces, When::Last);
         self.submit(Signal::Logs, When::Last);
@@ -253,14 +260,14 @@ impl OtlpExporter {
         let (body, records) = match signal {
             Signal::Traces => (self.traces.take(spare), records as u64),
             Signal::Logs => (self.logs.take(spare), records as u64),
-            // Points are not in the ledger.
+            // The ledger does not count points.
             Signal::Metrics => (self.metrics.take(spare), 0),
         };
         feed.push(body, records);
     }
 }
 
-/// The name of a signal's hop in the ledger, and of its thread.
+/// The name of a signal's lane in the ledger, and of its thread.
 fn lane_name(name: &str, signal: Signal) -> String {
     format!("{name}.{}", signal.as_str())
 }

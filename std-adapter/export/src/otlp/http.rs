@@ -1,4 +1,4 @@
-//! One attempt at a request over HTTP/1.1, on a connection that is kept open.
+//! Makes one attempt at a request over HTTP/1.1, on a connection that is kept open.
 
 use super::attempt::{Attempt, WANTS_IDENTITY};
 use super::client::Delivered;
@@ -10,15 +10,15 @@ use std::time::{Duration, SystemTime};
 
 /// The HTTP library adds the timeout to the current time; a longer one could overflow.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
-/// How much of an answer is read.
+/// Most bytes of an answer that are read.
 const ANSWER_LIMIT: u64 = 64 * 1024;
 
-/// Connections that are kept open; clones share them.
+/// A pool of open connections, which clones share.
 #[derive(Clone, Debug)]
 pub(super) struct Http(ureq::Agent);
 
 impl Http {
-    /// Connects when it is first used.
+    /// Creates the pool. It connects when it is first used.
     pub(super) fn new(target: &Target) -> Http {
         let builder = ureq::Agent::config_builder();
         #[cfg(feature = "tls")]
@@ -60,7 +60,7 @@ impl Http {
         let header =
             |name| response.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
         let (content_type, retry_after) = (header("content-type"), header("retry-after"));
-        // The status line is enough: if the rest of the answer is cut short, it is ignored.
+        // The status line is enough, so ignore an error while reading the rest of the answer.
         let answer = response.body_mut().with_config().limit(ANSWER_LIMIT).read_to_vec().unwrap_or_default();
         match status {
             200..=299 => {
@@ -80,11 +80,11 @@ impl Http {
     }
 }
 
-/// What an attempt that got no answer says about the next.
+/// Interprets the error of an attempt that got no answer.
 fn failed(target: &Target, error: &ureq::Error) -> Attempt {
     use ureq::Error;
     let why = error.to_string();
-    // Both are found in the handshake, whose errors come as those of input and output.
+    // Errors about certificates occur in the TLS handshake, and the library reports those as I/O errors.
     if matches!(error, Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData)
         && let Some(attempt) = Attempt::of_handshake(&why)
     {
@@ -116,7 +116,7 @@ const fn hint(status: u16) -> &'static str {
     }
 }
 
-/// `Retry-After`: seconds, or an HTTP date.
+/// Reads `Retry-After`, which is a number of seconds or an HTTP date.
 fn parse_retry_after(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse() {
         return Some(Duration::from_secs(seconds));

@@ -1,7 +1,9 @@
-//! OTLP: views to protobuf bytes without objects in between, and protobuf bytes to a collector, as they are, as JSON or over gRPC.
+//! OTLP: encodes views as protobuf, without intermediate objects, and sends the bytes to a collector over
+//! HTTP, as JSON, or over gRPC.
 //!
-//! [`TraceEncoder`], [`LogEncoder`] and [`MetricEncoder`] each keep one buffer. The resource and the scope are written into it once,
-//! views are appended as they come, and [`finish`](TraceEncoder::finish) gives the body of a request, which [`Client::send`] delivers.
+//! [`TraceEncoder`], [`LogEncoder`] and [`MetricEncoder`] each build one request. They write the resource and
+//! each scope once and append views as they come. [`finish`](TraceEncoder::finish) returns the body of the
+//! request, which [`Client::send`] delivers.
 
 mod attempt;
 mod client;

@@ -1,6 +1,6 @@
-//! Reads protobuf: the fields of one message. Total: it ends at the first malformed byte.
+//! Reads the fields of one protobuf message. It never panics, and ends at the first malformed byte.
 
-/// The value of a field, by its wire type.
+/// The value of a field, with its wire type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wire<'a> {
     Varint(u64),
@@ -9,7 +9,7 @@ pub(super) enum Wire<'a> {
     Fixed32(u32),
 }
 
-/// The fields of a message: number and value.
+/// Iterates over the fields of a message: number and value.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
@@ -33,7 +33,7 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The next varint, of packed ones too.
+    /// Reads the next varint. It also reads the elements of a packed field.
     pub(super) fn varint(&mut self) -> Option<u64> {
         let mut v = 0u64;
         for shift in (0..64).step_by(7) {
@@ -47,7 +47,7 @@ impl<'a> Fields<'a> {
         None
     }
 
-    /// The next eight bytes, of packed ones too.
+    /// Reads the next eight bytes. It also reads the elements of a packed field.
     pub(super) fn fixed64(&mut self) -> Option<u64> {
         Some(u64::from_le_bytes(self.take(8)?.try_into().ok()?))
     }

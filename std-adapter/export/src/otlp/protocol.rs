@@ -3,7 +3,7 @@
 use super::ConfigError;
 use std::str::FromStr;
 
-/// What a request carries; each has its own path.
+/// The kind of records in a request. Each has its own path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// Spans, to `/v1/traces`.
@@ -18,7 +18,7 @@ impl Signal {
     /// All of them.
     pub const ALL: [Signal; 3] = [Signal::Traces, Signal::Logs, Signal::Metrics];
 
-    /// Its name as in the path, `traces` for one.
+    /// The name in the path, such as `traces`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Signal::Traces => "traces",
@@ -44,14 +44,15 @@ pub enum Protocol {
     /// Protobuf bodies over HTTP/1.1, usually on port 4318.
     #[default]
     HttpProtobuf,
-    /// JSON bodies over HTTP/1.1, usually on port 4318: for what takes nothing else, as they are three times as large.
+    /// JSON bodies over HTTP/1.1, usually on port 4318. They are three times as large, so use them only for
+    /// receivers that take nothing else.
     HttpJson,
-    /// gRPC, usually on port 4317; wants the feature `grpc`, for https `grpc-tls`.
+    /// gRPC, usually on port 4317; needs the feature `grpc`, and `grpc-tls` for https.
     Grpc,
 }
 
 impl Protocol {
-    /// Its name in configuration: `http/protobuf`, `http/json`, `grpc`.
+    /// The name in configuration: `http/protobuf`, `http/json`, `grpc`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Protocol::HttpProtobuf => "http/protobuf",

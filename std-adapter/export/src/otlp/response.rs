@@ -1,18 +1,19 @@
-//! What a collector answers: partial success, and the reason of a refusal.
+//! Reads a collector's answer: partial success, or the reason for a refusal.
 
 use super::json::{find_number, find_text};
 use super::protobuf::{Fields, Wire};
 
-/// A `partial_success`, whose shape is the same for the three signals.
+/// A `partial_success`, which has the same shape for all three signals.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct PartialSuccess {
-    /// Records the collector took the request without.
+    /// Number of records that the collector rejected.
     pub(super) rejected: u64,
-    /// Why, or a warning when none was rejected.
+    /// The reason, or a warning if no record was rejected.
     pub(super) message: String,
 }
 
-/// Reads an `Export…ServiceResponse`, of protobuf or JSON. Total: what is malformed counts as nothing rejected.
+/// Reads an `Export…ServiceResponse` in protobuf or JSON. It never panics; a malformed answer counts as no
+/// rejection.
 pub(super) fn partial_success(content_type: &str, body: &[u8]) -> PartialSuccess {
     if is_json(content_type) {
         let json = String::from_utf8_lossy(body);
@@ -37,7 +38,8 @@ pub(super) fn partial_success(content_type: &str, body: &[u8]) -> PartialSuccess
     result
 }
 
-/// The reason in the body of a refusal: the message of a `google.rpc.Status`, or the text itself; at most 200 characters.
+/// The reason in the body of a refusal: the message of a `google.rpc.Status`, or the text itself, at most 200
+/// characters.
 pub(super) fn refusal(content_type: &str, body: &[u8]) -> String {
     if content_type.starts_with("application/x-protobuf") {
         let message = Fields(body).find_map(|(field, value)| match (field, value) {
@@ -51,7 +53,7 @@ pub(super) fn refusal(content_type: &str, body: &[u8]) -> String {
     shown(message.as_deref().unwrap_or(&text))
 }
 
-/// What a collector said, in one line of at most 200 characters.
+/// Formats a collector's text as one line of at most 200 characters.
 pub(super) fn shown(text: &str) -> String {
     text.trim().chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -1,4 +1,5 @@
-//! Sums and histograms since the snapshot before, for backends that want no running totals.
+//! Computes deltas of sums and histograms since the previous snapshot, for backends that do not take running
+//! totals.
 
 use super::encode::MetricEncoder;
 use crate::view::{HistogramView, PointData, PointView};
@@ -7,26 +8,28 @@ use std::str::FromStr;
 
 use super::ConfigError;
 
-/// Whether sums and histograms are totals since the start, or what was added since the last snapshot.
+/// Whether sums and histograms are sent as totals since the start, or as deltas since the last snapshot.
 ///
-/// A delta that is not delivered is gone, as no later one makes up for it; a [spool](crate::SpoolConfig) keeps it. Least and greatest values of a histogram are known since
-/// the start alone, so deltas have none. A series that nothing was added to is not sent.
+/// A delta that is not delivered is lost, because later ones do not include it; a [spool](crate::SpoolConfig)
+/// prevents that. The least and greatest values of a histogram are known only since the start, so deltas have
+/// none. A series without additions is not sent as a delta.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Temporality {
     /// Totals since the start.
     #[default]
     Cumulative,
-    /// Of counters and histograms what was added; totals of sums that may go down.
+    /// Deltas for counters and histograms, totals for sums that may go down.
     Delta,
-    /// As `Delta`, but for counters that are observed: nothing has to be remembered of them.
+    /// Like `Delta`, but observed counters are sent as totals, so that no earlier value of them has to be
+    /// remembered.
     LowMemory,
 }
 
 impl FromStr for Temporality {
     type Err = ConfigError;
 
-    /// `cumulative`, `delta` or `lowmemory`, in upper or lower case.
+    /// Reads `cumulative`, `delta` or `lowmemory`, ignoring case.
     fn from_str(text: &str) -> Result<Temporality, ConfigError> {
         match &*text.to_ascii_lowercase() {
             "cumulative" => Ok(Temporality::Cumulative),
@@ -41,15 +44,15 @@ impl FromStr for Temporality {
     }
 }
 
-/// What was sent of each series before.
+/// The totals that were sent of each series before.
 #[derive(Debug, Default)]
 pub(super) struct Deltas {
     series: HashMap<String, Sent>,
-    /// When the snapshot before was taken.
+    /// When the previous snapshot was taken.
     last: Option<u64>,
 }
 
-/// The total of a series at the snapshot before.
+/// The total of a series at the previous snapshot.
 #[derive(Clone, Debug)]
 enum Sent {
     Whole(u64),
@@ -58,7 +61,7 @@ enum Sent {
 }
 
 impl Deltas {
-    /// Encodes a snapshot as this temporality wants it.
+    /// Encodes a snapshot with this temporality.
     pub(super) fn encode(
         &mut self,
         temporality: Temporality,
@@ -78,7 +81,7 @@ impl Deltas {
         self.last = points.iter().map(|point| point.time_unix_ns).max().or(self.last);
     }
 
-    /// Encodes what was added to a series since the snapshot before, if anything was.
+    /// Encodes the delta of a series since the previous snapshot, if there is one.
     fn added(&mut self, point: &PointView<'_>, encoder: &mut MetricEncoder) {
         let start_unix_ns = self.last.unwrap_or(point.start_unix_ns);
         let mut put = |data| encoder.delta_point(&PointView { start_unix_ns, data, ..point.clone() });
@@ -86,7 +89,7 @@ impl Deltas {
         let now = match (&point.data, before) {
             (PointData::Counter(n), before) => {
                 let old = if let Some(Sent::Whole(old)) = before { *old } else { 0 };
-                // A total that went down began anew.
+                // A total that went down has restarted at zero.
                 let added = n.checked_sub(old).unwrap_or(*n);
                 if added > 0 {
                     put(PointData::Counter(added));
@@ -116,7 +119,8 @@ impl Deltas {
     }
 }
 
-/// What was added to a histogram: its counts, and the rest of it. At the coarser scale of the two, which is exact.
+/// The delta of a histogram: its bucket counts, and a view with everything else. It has the coarser of the
+/// two scales, to which buckets can be merged exactly.
 fn histogram<'v>(new: &HistogramView<'v>, before: Option<&Sent>) -> (Vec<u64>, HistogramView<'v>) {
     let none = (new.scale, 0.0, 0, new.offset, &[][..]);
     let (old_scale, old_sum, old_zeros, old_offset, old_buckets) = match before {
@@ -151,7 +155,7 @@ fn histogram<'v>(new: &HistogramView<'v>, before: Option<&Sent>) -> (Vec<u64>, H
     (buckets, view)
 }
 
-/// What tells a series from all others.
+/// The key that identifies a series.
 fn key(point: &PointView<'_>) -> String {
     let kind = match point.data {
         PointData::Counter(_) => "c",

@@ -1,28 +1,29 @@
-//! Whom to trust and who to be over TLS, read from PEM files when they are named, so that a mistake is found at the start.
+//! The TLS settings: trusted authorities and the client's certificate. PEM files are read when they are
+//! configured, so that mistakes are found at the start.
 
 use super::ConfigError;
 use std::path::Path;
 #[cfg(feature = "tls")]
 use std::sync::Arc;
 
-/// The authorities that are trusted, and the certificate that is shown.
+/// The trusted authorities, and the certificate that the client presents.
 #[derive(Clone, Default)]
 pub(super) struct Tls {
-    /// Certificates of authorities, as DER; Mozilla's list when it is `None`.
+    /// Certificates of the authorities, as DER; `None` stands for Mozilla's list.
     #[cfg(feature = "tls")]
     roots: Option<Arc<[Vec<u8>]>>,
     #[cfg(feature = "tls")]
     identity: Option<Arc<Identity>>,
 }
 
-/// What a client shows of itself: its certificate, those of the authorities between, and its private key.
+/// The client's identity: its certificate, intermediate certificates and the private key.
 #[cfg(feature = "tls")]
 struct Identity {
     chain: Vec<Vec<u8>>,
     key: ureq::tls::PrivateKey<'static>,
 }
 
-/// Says whether there is anything, and no keys.
+/// Shows the number of authorities and whether there is an identity, but no keys.
 impl std::fmt::Debug for Tls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut out = f.debug_struct("Tls");
@@ -67,7 +68,7 @@ fn not_built(path: &Path) -> ConfigError {
 
 #[cfg(feature = "tls")]
 impl Tls {
-    /// Trusts the authorities in this file alone.
+    /// Trusts only the authorities in this file.
     pub(super) fn trust_file(&mut self, path: &Path) -> Result<(), ConfigError> {
         self.roots = Some(certificates(path, ADVICE_ROOTS)?.into());
         Ok(())
@@ -94,7 +95,7 @@ impl Tls {
         Err(ConfigError::NotBuilt { what: "the system's authorities".into(), feature: "system-roots" })
     }
 
-    /// Shows this certificate to collectors that ask for one.
+    /// Presents this certificate to collectors that ask for one.
     pub(super) fn identify(&mut self, certificate: &Path, key_path: &Path) -> Result<(), ConfigError> {
         let chain = certificates(certificate, ADVICE_CLIENT)?;
         let pem = read(key_path, ADVICE_KEY)?;
@@ -121,7 +122,7 @@ impl Tls {
         self.identity.is_some()
     }
 
-    /// Whether it is a copy of the other.
+    /// Whether both are copies of the same settings.
     pub(super) fn is_same(&self, other: &Tls) -> bool {
         fn same<T: ?Sized>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
             match (one, other) {
@@ -133,7 +134,7 @@ impl Tls {
             && same(self.identity.as_ref(), other.identity.as_ref())
     }
 
-    /// For the HTTP library.
+    /// Converts the settings for the HTTP library.
     pub(super) fn of_ureq(&self) -> ureq::tls::TlsConfig {
         use ureq::tls::{Certificate, ClientCert, RootCerts, TlsConfig};
         let owned = |ders: &[Vec<u8>]| -> Vec<_> {
@@ -150,14 +151,14 @@ impl Tls {
         builder.build()
     }
 
-    /// For HTTP/2 over rustls.
+    /// Converts the settings for HTTP/2 over rustls.
     #[cfg(feature = "grpc-tls")]
     pub(super) fn of_rustls(&self) -> Result<tokio_rustls::rustls::ClientConfig, String> {
         use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
         use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
         let mut store = RootCertStore::empty();
         match &self.roots {
-            // As of what the system trusts, what cannot be read is left out.
+            // Skip certificates that cannot be parsed, because the system's list may contain some.
             Some(roots) => {
                 store.add_parsable_certificates(roots.iter().map(|der| CertificateDer::from(&**der)));
             }
@@ -189,7 +190,7 @@ const ADVICE_CLIENT: &str = "give a PEM file with the certificate that this prog
 const ADVICE_KEY: &str =
     "give a PEM file with the private key of the client's certificate, without a passphrase";
 
-/// The certificates in a PEM file, as DER; at least one.
+/// Reads the certificates in a PEM file, as DER. There must be at least one.
 #[cfg(feature = "tls")]
 fn certificates(path: &Path, advice: &'static str) -> Result<Vec<Vec<u8>>, ConfigError> {
     let pem = read(path, advice)?;

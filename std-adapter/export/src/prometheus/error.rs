@@ -1,4 +1,4 @@
-//! Why metrics cannot be served or pushed as configured.
+//! The errors of a configuration with which metrics cannot be served or pushed.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PrometheusError {
-    /// The address cannot be listened on.
+    /// The page cannot be served on the address.
     #[error("the metrics' page cannot be served on {address}: {source}; {}", bind_hint(source))]
     Bind {
         /// Host and port, as given.
@@ -14,13 +14,13 @@ pub enum PrometheusError {
         /// Why.
         source: io::Error,
     },
-    /// The path is not one.
+    /// The path is not valid.
     #[error("`{path}` is no path for the metrics' page; give one that begins with a slash, such as /metrics")]
     Path {
         /// As given.
         path: String,
     },
-    /// The Pushgateway's address is none.
+    /// The Pushgateway's address is not a valid URL.
     #[error("the Pushgateway's address `{url}` is no http:// URL; give one such as http://localhost:9091")]
     Url {
         /// As given.
@@ -34,7 +34,7 @@ pub enum PrometheusError {
         /// As given.
         url: String,
     },
-    /// A grouping label has no valid name.
+    /// The name of a grouping label is not valid.
     #[error(
         "`{label}` is no name for a grouping label; give letters, digits and underscores, not a digit first, not two underscores first, and not job"
     )]
@@ -42,7 +42,7 @@ pub enum PrometheusError {
         /// As given.
         label: String,
     },
-    /// An environment variable cannot be understood.
+    /// The value of an environment variable is not valid.
     #[error("{variable}={value}: {hint}")]
     Variable {
         /// Its name.

@@ -1,13 +1,15 @@
-//! Metrics of the process itself, under the names that Prometheus's client libraries have for them. On Linux, from `/proc`; elsewhere none.
+//! Metrics of the process itself, under the names that Prometheus's client libraries use. They are read from
+//! `/proc` on Linux; other systems have none.
 //!
 //! Source: Prometheus, *Writing client libraries*, "Process metrics"; proc(5).
 
 use std::path::Path;
 
-/// Ticks of a second in `/proc/self/stat` where the kernel does not say: on all of Linux's architectures but one.
+/// Ticks per second in `/proc/self/stat`, if the kernel does not report them. All of Linux's architectures
+/// except one use this number.
 const TICKS: f64 = 100.0;
 
-/// What the kernel says of this process; each as far as it can be read.
+/// The kernel's data about this process. A value that cannot be read is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Process {
     pub(super) cpu_seconds: Option<f64>,
@@ -20,7 +22,8 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Reads it now. Cost: five small files, and one entry for each open file.
+    /// Reads the present values. Cost: it reads four files, and a directory with one entry for each open
+    /// file.
     pub(super) fn read() -> Process {
         if cfg!(target_os = "linux") { Process::of(Path::new("/proc")) } else { Process::default() }
     }
@@ -35,14 +38,15 @@ impl Process {
             auxiliary(&auxv, 6),                                      // AT_PAGESZ
         );
         process.max_fds = max_open_files(&text("self/limits"));
-        // One of them is the directory that is being read.
+        // Subtract the descriptor of the directory that is being read.
         let fds = std::fs::read_dir(proc.join("self/fd"));
         process.open_fds = fds.ok().map(|fds| (fds.count() as u64).saturating_sub(1));
         process
     }
 
     fn of_stat(stat: &str, boot_time: Option<f64>, ticks: f64, page: Option<u64>) -> Process {
-        // The second field is the program's name in parentheses, which may hold any characters. `fields[0]` is the third field, the state.
+        // The second field is the program's name in parentheses, which may contain any characters, so the
+        // split is at the last parenthesis. `fields[0]` is the third field, the state.
         let Some((_, fields)) = stat.rsplit_once(')') else { return Process::default() };
         let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
         let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
@@ -58,18 +62,18 @@ impl Process {
     }
 }
 
-/// When the machine started, seconds since 1970.
+/// When the machine started, in seconds since 1970.
 fn boot_time(stat: &str) -> Option<f64> {
     stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
 }
 
-/// The soft limit of open files; `None` when there is no limit.
+/// The soft limit of open files; `None` if there is no limit.
 fn max_open_files(limits: &str) -> Option<u64> {
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// An entry of the auxiliary vector, which the kernel gives each process: pairs of words.
+/// Finds an entry of the auxiliary vector, which the kernel passes to each process as pairs of words.
 fn auxiliary(auxv: &[u8], key: usize) -> Option<u64> {
     const WORD: usize = size_of::<usize>();
     let word = |bytes: &[u8]| Some(usize::from_ne_bytes(*bytes.first_chunk::<WORD>()?));

@@ -1,6 +1,8 @@
-//! The protobuf format: a `MetricFamily` after the other, each with its length before it, and exponential histograms as native histograms.
+//! Writes the protobuf format: a sequence of `MetricFamily` messages, each after its length, with exponential
+//! histograms as native histograms.
 //!
-//! Source: prometheus/client_model, `io/prometheus/client/metrics.proto`; field numbers stand beside their names.
+//! Source: prometheus/client_model, `io/prometheus/client/metrics.proto`. Comments give the name of each
+//! field.
 
 use super::PageOptions;
 use super::histogram::Histogram;
@@ -8,9 +10,10 @@ use super::name::Kind;
 use super::page::{Encoder, Family, Series, Value};
 use crate::view::ExemplarView;
 
-/// What a value at or below is counted as zero: that of Prometheus's own libraries, so that histograms of both add up. Ours count nothing but zero below it.
+/// Values up to this one count as zero. Prometheus's own libraries use the same threshold, so their
+/// histograms and these can be added. In these, only zero itself is counted below it.
 const ZERO_THRESHOLD: f64 = f64::from_bits((1023 - 128) << 52);
-/// Empty buckets between two that are not, which are cheaper to write than a further span.
+/// Up to this many empty buckets between two others are cheaper to write than another span.
 const SMALL_GAP: i64 = 2;
 
 /// Wire types.
@@ -18,7 +21,8 @@ const VARINT: u32 = 0;
 const FIXED64: u32 = 1;
 const BYTES: u32 = 2;
 
-/// Writes the format. Messages are made inside out, each in a buffer that is used again, as their lengths come before them.
+/// Writes the format. The length of a message comes before it, so inner messages are written first, each into
+/// a buffer that is reused.
 pub(super) struct Protobuf<'o> {
     out: &'o mut Vec<u8>,
     classic_scale: u8,
@@ -125,7 +129,7 @@ impl Protobuf<'_> {
             bytes(value, 3, part); // bucket
             below = bound;
         };
-        // Classic buckets for scrapers that take this format and keep no native histograms.
+        // Write classic buckets too, for scrapers that take this format but do not keep native histograms.
         histogram.classic(self.classic_scale, &mut bucket);
         bucket(f64::INFINITY, count);
         number(&mut self.value, 5, zigzag(histogram.scale.into())); // schema
@@ -137,8 +141,8 @@ impl Protobuf<'_> {
         }
     }
 
-    /// Spans of consecutive buckets, and the difference of each bucket's count from the one before. A bucket is named by the index of its upper bound, which
-    /// is OTLP's index plus one.
+    /// Writes spans of consecutive buckets, and the difference of each bucket's count from the one before. A
+    /// bucket's index is that of its upper bound, which is OTLP's index plus one.
     fn native_buckets(&mut self, histogram: &Histogram<'_>) {
         let (mut next, mut length, mut offset) = (0, 0, 0);
         let (value, part) = (&mut self.value, &mut self.part);
@@ -227,7 +231,7 @@ fn varint(out: &mut Vec<u8>, mut n: u64) {
     out.push(n as u8);
 }
 
-/// A signed number as protobuf's `sint` types write it.
+/// Encodes a signed number as protobuf's `sint` types do.
 const fn zigzag(n: i64) -> u64 {
     (n << 1 ^ n >> 63) as u64
 }

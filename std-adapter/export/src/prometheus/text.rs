@@ -1,4 +1,4 @@
-//! The text formats: Prometheus's 0.0.4 and OpenMetrics 1.0.0.
+//! Writes the text formats: Prometheus's 0.0.4 and OpenMetrics 1.0.0.
 //!
 //! Source: Prometheus, *Exposition formats*; OpenMetrics 1.0, the ABNF and "Text Format".
 
@@ -9,13 +9,13 @@ use super::page::{Encoder, Family, Label, Series, Value};
 use crate::view::ExemplarView;
 use std::io::Write;
 
-/// Writes either format, which differ little.
+/// Writes one of the two formats, which differ little.
 pub(super) struct Text<'o> {
     out: &'o mut Vec<u8>,
     open_metrics: bool,
     created: bool,
     classic_scale: u8,
-    /// The labels of the series being written, as they stand between braces.
+    /// The labels of the series being written, as text between braces.
     labels: Vec<u8>,
 }
 
@@ -38,7 +38,7 @@ impl Encoder for Text<'_> {
             (Kind::Info, false) => ("gauge", "_info"),
         };
         let name = &*family.name;
-        // Vec's writes cannot fail.
+        // Writing to a Vec cannot fail.
         let _ = write!(self.out, "# HELP {name}{suffix} ");
         escape(self.out, &family.help, self.open_metrics);
         let _ = write!(self.out, "\n# TYPE {name}{suffix} {kind}\n");
@@ -123,7 +123,7 @@ impl Text<'_> {
         self.out.push(b'\n');
     }
 
-    /// The beginning of a line, with the series' labels and one more.
+    /// Writes the start of a line, with the series' labels and one more.
     fn sample(&mut self, name: &str, suffix: &str, more: Option<(&str, f64)>) {
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(suffix.as_bytes());
@@ -152,7 +152,7 @@ impl Text<'_> {
         self.time(exemplar.time_unix_ns);
     }
 
-    /// A number in the canonical form of OpenMetrics, `1.0` for one.
+    /// Writes a number in the canonical form of OpenMetrics, such as `1.0` for one.
     fn float(&mut self, x: f64) {
         if x.is_nan() {
             self.out.extend_from_slice(b"NaN");
@@ -167,7 +167,7 @@ impl Text<'_> {
         let _ = write!(self.out, "{n}");
     }
 
-    /// A time since 1970, in seconds.
+    /// Writes a time in seconds since 1970.
     fn time(&mut self, unix_ns: u64) {
         let _ = write!(self.out, "{}.{:09}", unix_ns / 1_000_000_000, unix_ns % 1_000_000_000);
     }
@@ -185,7 +185,7 @@ fn write_labels(out: &mut Vec<u8>, labels: &[Label<'_>]) {
     }
 }
 
-/// Appends a text with backslashes, line feeds and, where they end it, quotes escaped.
+/// Appends a text with backslashes and line feeds escaped, and quotes if `quotes` is set.
 fn escape(out: &mut Vec<u8>, text: &str, quotes: bool) {
     let special = |b: &u8| matches!(b, b'\\' | b'\n' | b'"');
     let mut rest = text.as_bytes();

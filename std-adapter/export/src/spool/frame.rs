@@ -1,10 +1,10 @@
-//! The frame of a batch: a header with two checksums, and the body.
+//! The frame of a batch, which is a header with two checksums and the body.
 
-/// Bytes in front of the body.
+/// Number of bytes of the header.
 pub(super) const HEADER: usize = 32;
 const MAGIC: [u8; 4] = *b"TLS1";
 
-/// What stands in front of a body.
+/// The header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) body_len: u32,
@@ -32,7 +32,7 @@ impl Header {
         bytes
     }
 
-    /// `None` if it is damaged.
+    /// Returns `None` if the header is damaged.
     pub(super) fn read(bytes: &[u8; HEADER]) -> Option<Header> {
         let u32_at = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
         let u64_at = |at: usize| u64::from(u32_at(at)) | u64::from(u32_at(at + 4)) << 32;
@@ -52,7 +52,7 @@ impl Header {
     }
 }
 
-/// CRC-32 as in Ethernet and gzip.
+/// Computes the CRC-32 of Ethernet and gzip.
 pub(super) fn crc32(bytes: &[u8]) -> u32 {
     const TABLE: [u32; 256] = {
         let mut table = [0; 256];

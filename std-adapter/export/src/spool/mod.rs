@@ -1,9 +1,10 @@
-//! A spool: batches that could not be delivered wait on disk, in order, and survive the program.
+//! A spool keeps batches that could not be delivered on disk, in order. They survive the end of the program.
 //!
 //! # Files
 //!
-//! A folder for each exporter and signal. Batches are appended to segments, `0000000000000001.spool` and so on, which are deleted when all of their batches have been
-//! delivered; a program that starts begins a segment of its own. A batch is a frame:
+//! Each exporter and signal has its own folder. Batches are appended to segments, named
+//! `0000000000000001.spool` and so on. A segment is deleted when all of its batches have been delivered, and
+//! each run of the program begins a new one. A batch is a frame:
 //!
 //! | bytes | content |
 //! |---|---|
@@ -15,8 +16,9 @@
 //! | 4 | CRC-32 of the 28 bytes before |
 //! | … | the body: a request, encoded and not compressed |
 //!
-//! Numbers are little-endian. As each frame says how many records came before it, what is lost between two readable frames is known to the record. `cursor` says how far
-//! the spool has been delivered; `lock` is held by the program that uses it.
+//! Numbers are little-endian. Each frame says how many records came before it, so the exact number of records
+//! lost between two readable frames is known. The file `cursor` says how far the spool has been delivered;
+//! the program that uses the spool holds the file `lock`.
 
 mod frame;
 mod store;
@@ -27,13 +29,16 @@ pub(crate) use store::{AppendError, Front, Spool};
 
 use std::path::{Path, PathBuf};
 
-/// Where batches wait that could not be delivered, and how many.
+/// Configuration of the spool, where batches wait that could not be delivered.
 ///
-/// What is written is on the disk before it counts as spooled (`fdatasync`). A crash in the middle of writing costs that batch. A program that starts again delivers what
-/// it finds, oldest first, before anything new. If it was killed between a delivery and the note of it, that batch is delivered twice.
+/// A batch counts as spooled only when it has reached the disk (`fdatasync`). A crash while a batch is being
+/// written loses that batch. When the program starts again, it delivers the batches that it finds, oldest
+/// first, before new ones. If it was killed after a delivery but before it had noted that, the batch is
+/// delivered twice.
 ///
-/// When the spool holds its limit, further batches are dropped and counted as `spool_full`; when the disk refuses them, as `spool_error`; what turns out damaged, as
-/// `spool_corrupt`. None of it is an error in the program.
+/// Records are dropped and counted as `spool_full` if the spool has reached its limit, as `spool_error` if
+/// the disk cannot be written, and as `spool_corrupt` if they are damaged on disk. The program itself gets no
+/// error.
 ///
 /// ```
 /// use throughline_export::SpoolConfig;
@@ -46,7 +51,8 @@ pub struct SpoolConfig {
 }
 
 impl SpoolConfig {
-    /// A spool in this folder, which is made if it is not there: up to 128 MiB for each exporter and signal. Programs that run at the same time need folders of their own.
+    /// A spool in this folder, which is created if it does not exist. It holds up to 128 MiB for each
+    /// exporter and signal. Programs that run at the same time need separate folders.
     pub fn new(dir: impl Into<PathBuf>) -> SpoolConfig {
         SpoolConfig { dir: dir.into(), max_bytes: 128 << 20 }
     }

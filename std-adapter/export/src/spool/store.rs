@@ -1,4 +1,4 @@
-//! The files of a spool: appending at one end, reading and deleting at the other.
+//! Manages the files of a spool. Batches are appended at one end, and read and deleted at the other.
 
 use super::frame::{HEADER, Header, crc32};
 use std::collections::VecDeque;
@@ -6,12 +6,13 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// A segment is begun when the last has this share of the limit, so that space comes free in pieces.
+/// A new segment begins when the last one has reached this fraction of the limit, so that space is freed in
+/// pieces.
 const SHARE: u64 = 16;
-/// No segment needs to be smaller than this.
+/// A segment below this size is never full.
 const SMALLEST: u64 = 64 * 1024;
 
-/// A spool that this program holds.
+/// A spool that is locked by this program.
 #[derive(Debug)]
 pub(crate) struct Spool {
     dir: PathBuf,
@@ -21,13 +22,13 @@ pub(crate) struct Spool {
     /// The last segment, while it is being appended to.
     writing: Option<File>,
     reading: Option<File>,
-    /// Where in the first segment the next frame begins.
+    /// The position of the next frame in the first segment.
     offset: u64,
-    /// Records delivered or found lost, ever.
+    /// Records that were delivered or found lost, since the spool was created.
     done: u64,
-    /// Records appended, ever.
+    /// Records that were appended, since the spool was created.
     appended: u64,
-    /// Of the frame at the front, once it was read.
+    /// The header of the frame at the front, after it was read.
     front: Option<Header>,
     body: Vec<u8>,
     cursor: File,
@@ -38,21 +39,21 @@ pub(crate) struct Spool {
 #[derive(Debug)]
 struct Segment {
     number: u64,
-    /// Bytes of whole frames, or of the file when it is not of this run.
+    /// Number of bytes of complete frames, or of the whole file if an earlier run wrote it.
     len: u64,
 }
 
-/// What is at the front of a spool.
+/// The front of a spool.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Front<'s> {
     Empty,
     /// The oldest batch and the number of records in it.
     Batch(&'s [u8], u64),
-    /// Records in front of the next readable batch were lost: what is in the file is not what was written.
+    /// This many records before the next readable batch were lost, because the file is damaged.
     Lost(u64),
 }
 
-/// A batch was not taken.
+/// Why a batch was not appended.
 #[derive(Debug)]
 pub(crate) enum AppendError {
     Full,
@@ -60,7 +61,8 @@ pub(crate) enum AppendError {
 }
 
 impl Spool {
-    /// Opens the spool in `dir`, and makes it if it is not there. What an earlier run left is at its front. Reads every frame's header.
+    /// Opens the spool in `dir`, which is created if it does not exist. Batches of an earlier run are at its
+    /// front. Reads the header of every frame.
     pub(crate) fn open(dir: &Path, max_bytes: u64) -> io::Result<Spool> {
         fs::create_dir_all(dir)?;
         let open = |name: &str| {
@@ -82,7 +84,7 @@ impl Spool {
             segments.push(Segment { number, len: entry.metadata()?.len() });
         }
         segments.sort_by_key(|segment| segment.number);
-        // A program that was killed before it could delete a segment had noted the next.
+        // A segment before the noted one was delivered, but the program was killed before it could delete it.
         if let Some((number, ..)) = known {
             for old in segments.extract_if(.., |segment| segment.number < number) {
                 fs::remove_file(path_of(dir, old.number))?;
@@ -110,17 +112,17 @@ impl Spool {
         Ok(spool)
     }
 
-    /// Whether nothing waits.
+    /// Whether no batch waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.segments.is_empty()
     }
 
-    /// Records that wait, or turn out to be lost when they are read.
+    /// Number of records that wait, including those that will be found lost when they are read.
     pub(crate) fn records(&self) -> u64 {
         self.appended - self.done
     }
 
-    /// Appends a batch and has it written to the disk. If that fails, the spool is as it was.
+    /// Appends a batch and syncs it to the disk. If that fails, the spool is unchanged.
     pub(crate) fn append(&mut self, body: &[u8], records: u64) -> Result<(), AppendError> {
         let too_long = || AppendError::Io(io::Error::other("the batch is longer than 4 GiB"));
         let header = Header::of(body, self.appended, records).ok_or_else(too_long)?;
@@ -142,7 +144,8 @@ impl Spool {
             let path = path_of(&self.dir, number);
             self.writing = Some(OpenOptions::new().write(true).create_new(true).open(path)?);
             self.segments.push_back(Segment { number, len: 0 });
-            // So that the name survives too. Where folders cannot be synced, it does so by other means or not at all.
+            // Sync the folder, so that the file's name survives a crash too. Not all systems can sync
+            // folders, so an error is ignored.
             let _ = File::open(&self.dir).and_then(|dir| dir.sync_all());
         }
         let (Some(file), Some(segment)) = (&mut self.writing, self.segments.back_mut()) else {
@@ -155,7 +158,8 @@ impl Spool {
             self.appended = header.after();
             return Ok(());
         }
-        // What was written in part must not be read. If it cannot be cut off, another segment is begun; the reader knows where this one ends.
+        // A partly written frame must not be read. If it cannot be cut off, begin another segment; the reader
+        // knows the length of this one.
         let is_cut = file.set_len(segment.len).and_then(|()| file.seek(SeekFrom::Start(segment.len))).is_ok();
         if !is_cut || segment.len == 0 {
             self.writing = None;
@@ -168,12 +172,12 @@ impl Spool {
         written
     }
 
-    /// The number of the first segment of an empty spool: one that was not used before.
+    /// The number for the first segment of an empty spool, which was not used before.
     fn next_number(&mut self) -> u64 {
         read_cursor(&mut self.cursor).map_or(1, |(number, ..)| number.max(1))
     }
 
-    /// What is at the front. It stays there until [`pop`](Self::pop), except for losses, which are told once.
+    /// Returns the front of the spool. A batch stays there until [`pop`](Self::pop); a loss is reported once.
     pub(crate) fn front(&mut self) -> Front<'_> {
         while self.front.is_none() {
             let Some(segment) = self.segments.front() else { break };
@@ -186,12 +190,12 @@ impl Spool {
                 None => self.offset = u64::MAX,
             }
         }
-        // Of what was popped before its time nothing is lost.
+        // `done` may already be ahead of this frame; then nothing was lost before it.
         let up_to = self.front.map_or(self.appended, |header| header.before).max(self.done);
         let lost = up_to - self.done;
         if lost > 0 {
             self.done = up_to;
-            // Noted at once, so that the next run does not tell it again.
+            // Note the loss at once, so that the next run does not report it again.
             self.note();
             return Front::Lost(lost);
         }
@@ -221,7 +225,8 @@ impl Spool {
         }
         (self.offset, self.reading) = (0, None);
         let next = self.segments.front().map_or(segment.number + 1, |next| next.number);
-        // Noted first: if the program is killed in between, the segment is deleted when it is found.
+        // Note the next segment first. If the program is killed before it deletes the old segment, the next
+        // run does.
         self.note_at(next);
         let _ = fs::remove_file(path_of(&self.dir, segment.number));
     }
@@ -234,7 +239,7 @@ impl Spool {
         self.note_at(number);
     }
 
-    /// Notes how far the spool has been delivered. If that fails, a later run delivers something twice.
+    /// Notes how far the spool has been delivered. If that fails, a later run delivers some batches twice.
     fn note_at(&mut self, number: u64) {
         let mut bytes = [0; CURSOR];
         bytes[..8].copy_from_slice(&number.to_le_bytes());
@@ -245,7 +250,8 @@ impl Spool {
         let _ = self.cursor.seek(SeekFrom::Start(0)).and_then(|_| self.cursor.write_all(&bytes));
     }
 
-    /// The next frame of the first segment, its body in `body`. Skips what is damaged; `None` if the rest of the segment has no whole frame.
+    /// Reads the next frame of the first segment, with its body into `body`. Damaged parts are skipped.
+    /// Returns `None` if the rest of the segment has no complete frame.
     fn read_frame(&mut self) -> Option<Header> {
         let segment = self.segments.front()?;
         let (number, end) = (segment.number, segment.len);
@@ -268,7 +274,8 @@ impl Spool {
         }
     }
 
-    /// The counts before the first and after the last frame whose header can be read, a body cut short at the end included.
+    /// The counts of records before the first and after the last frame with a readable header, even if its
+    /// body is cut short.
     fn scan(&self) -> (Option<u64>, Option<u64>) {
         let (mut before, mut after) = (None, None);
         let mut offset = self.offset;
@@ -285,7 +292,8 @@ impl Spool {
     }
 }
 
-/// The header at `offset`, or if that is damaged the next one that is whole, and where it is. The file is then at its body.
+/// Finds the header at `offset`, or the next valid one if that is damaged, and its position. The file is then
+/// positioned at the body.
 fn next_header(file: &mut File, offset: u64) -> Option<(u64, Header)> {
     if let Some(header) = read_header(file, offset) {
         return Some((offset, header));
@@ -306,7 +314,7 @@ fn read_header(file: &mut File, offset: u64) -> Option<Header> {
     Header::read(&bytes)
 }
 
-/// Number of a segment, offset in it, records done, checksum.
+/// Length of the cursor: number of a segment, offset in it, records done, checksum.
 const CURSOR: usize = 28;
 
 fn read_cursor(file: &mut File) -> Option<(u64, u64, u64)> {

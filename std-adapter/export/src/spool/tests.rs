@@ -1,4 +1,5 @@
-//! A spool delivers what was appended, in order and once, across restarts; a crash costs what was being written, damage costs what it hit, and both are counted.
+//! Tests that a spool delivers every batch once and in order, across restarts. A crash loses only the batch
+//! that was being written, damage loses only the batches that it hits, and both losses are counted.
 
 use super::store::{AppendError, Front, Spool};
 use proptest::prelude::*;
@@ -6,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A folder that is removed with it.
+/// A folder that is removed when this is dropped.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -21,7 +22,7 @@ impl Folder {
         Spool::open(&self.0, max_bytes).unwrap()
     }
 
-    /// Segments, oldest first.
+    /// The segments, oldest first.
     fn segments(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path());
         let mut segments: Vec<_> = entries.filter(|path| path.extension().is_some()).collect();
@@ -36,7 +37,7 @@ impl Drop for Folder {
     }
 }
 
-/// Batch `n`: its number, and as many bytes as make segments fill up.
+/// The body of batch `n`: its number, and enough bytes to fill segments.
 fn body(n: u32) -> Vec<u8> {
     let mut body = n.to_le_bytes().to_vec();
     body.resize(4 + (n as usize * 7919) % 30_000, n as u8);
@@ -49,12 +50,12 @@ fn number(body: &[u8]) -> u32 {
     n
 }
 
-/// Records of batch `n`.
+/// Number of records of batch `n`.
 fn records(n: u32) -> u64 {
     u64::from(n % 5)
 }
 
-/// Takes up to `most` batches. Returns their numbers and how many records were told lost.
+/// Takes up to `most` batches. Returns their numbers, and how many records were reported as lost.
 fn take(spool: &mut Spool, most: usize) -> (Vec<u32>, u64) {
     let (mut taken, mut lost) = (Vec::new(), 0);
     while taken.len() < most {
@@ -78,9 +79,10 @@ enum Step {
     Take(u8),
     /// Ends the program and starts it again.
     Restart,
-    /// Cuts the last segment at this share of it, as if the rest had not reached the disk.
+    /// Cuts the last segment at this fraction of its length, as if the rest had not reached the disk.
     Crash(f64),
-    /// Turns over a byte at this share of the segment at this share of all.
+    /// Changes a byte: the first number selects the segment, the second the position in it, both as
+    /// fractions.
     Damage(f64, f64),
 }
 
@@ -107,7 +109,7 @@ proptest! {
     fn nothing_is_lost_but_what_a_crash_or_damage_hits(steps in proptest::collection::vec(step(), 1..30)) {
         let folder = Folder::new();
         let mut spool = folder.open(u64::MAX);
-        // Batches appended that are neither taken nor hit, and those that were hit.
+        // The number of the next batch, and the batches that were taken.
         let (mut next, mut taken) = (0, Vec::new());
         let (mut told_lost, mut is_hurt, mut is_cut) = (0, false, false);
         for step in steps {
@@ -152,7 +154,7 @@ proptest! {
             let waiting: u64 = spool.records();
             let gone: u64 = taken.iter().map(|n| records(*n)).sum::<u64>() + told_lost;
             let all: u64 = (0..next).map(records).sum();
-            // What a cut took whole, headers included, is what nobody knows of any more.
+            // A batch whose header was cut off too leaves no trace, so it is not counted.
             if is_cut || is_hurt { prop_assert!(gone + waiting <= all) } else { prop_assert_eq!(gone + waiting, all) }
         }
         let (batches, lost) = take(&mut spool, usize::MAX);
@@ -187,7 +189,7 @@ fn a_crash_at_any_byte_costs_the_batches_behind_it_and_no_other() {
         fs::write(&name, &whole[..len]).unwrap();
         let mut spool = folder.open(u64::MAX);
         let kept = ends.iter().filter(|end| **end <= len as u64).count();
-        // Of a batch that is cut in its body the header still says how many records it had.
+        // If a batch is cut within its body, its header still says how many records it had.
         let header_ends = ends.iter().map(|end| end - 14).filter(|end| *end <= len as u64).count();
         assert_eq!(spool.records(), 3 * header_ends as u64, "cut at {len}");
         let (mut batches, mut lost) = (0, 0);

@@ -1,5 +1,5 @@
-//! From keys to what runs: which exporters there are, and their own options. A new exporter is a section of keys in [`keys`](super::keys), a
-//! function that makes it, and its line in [`EXPORTERS`].
+//! Creates the exporters that the keys ask for, with their options. A new exporter needs a section of keys in
+//! [`keys`](super::keys), a function that creates it, and a line in [`EXPORTERS`].
 
 mod otlp;
 mod outputs;
@@ -22,7 +22,7 @@ use std::str::FromStr;
 use throughline_export::Exporter;
 use throughline_export::otlp::{ClientConfig, Signal};
 
-/// Where signals go.
+/// The exporters that each signal goes to.
 #[derive(Clone, Debug)]
 pub(crate) struct Routes {
     pub(crate) traces: Route,
@@ -31,7 +31,7 @@ pub(crate) struct Routes {
     pub(crate) metrics_on: bool,
 }
 
-/// The exporters of a signal by name; `None` when that is not said.
+/// The names of a signal's exporters; `None` if no key names them.
 pub(crate) type Route = Option<Vec<String>>;
 
 impl Default for Routes {
@@ -41,7 +41,7 @@ impl Default for Routes {
 }
 
 impl Routes {
-    /// The exporters of a signal, and whether it goes anywhere at all.
+    /// The exporters of a signal, and whether the signal is on at all.
     fn of(&self, signal: Signal, filters: &Filters) -> (&Route, bool) {
         match signal {
             Signal::Traces => (&self.traces, filters.spans_on),
@@ -51,12 +51,12 @@ impl Routes {
     }
 }
 
-/// Which of the traces that begin here are recorded.
+/// Selects which of the traces that begin here are recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sampling {
     All,
     None,
-    /// The share that [`Config::sample_ratio`] says.
+    /// The share given by [`Config::sample_ratio`].
     Share,
 }
 
@@ -72,7 +72,7 @@ impl FromStr for Sampling {
     }
 }
 
-/// The keys as the exporters read them: what is said, or else the default.
+/// Looks up the values of keys for the exporters.
 pub(crate) struct Keys<'a> {
     config: &'a Config,
 }
@@ -82,18 +82,18 @@ impl<'a> Keys<'a> {
         Keys { config }
     }
 
-    /// What a file or the environment says.
+    /// The setting from a file or the environment, if there is one.
     fn said(&self, path: &str) -> Option<&'a Setting> {
         self.config.settings.get(path)
     }
 
-    /// What is said, or else the default.
+    /// The value from a file or the environment, or else the default.
     fn value(&self, path: &str) -> Option<Value> {
         let said = self.said(path).map(|setting| setting.value.clone());
         said.or_else(|| keys::find(path)?.default_value())
     }
 
-    /// Names with texts; none when nothing is said.
+    /// The names and texts of a map; empty if no file and no variable sets it.
     fn pairs(&self, path: &str) -> Vec<(String, String)> {
         self.said(path).map(|setting| setting.value.pairs().to_vec()).unwrap_or_default()
     }
@@ -102,7 +102,7 @@ impl<'a> Keys<'a> {
         self.value(path).map(|value| value.text().to_owned())
     }
 
-    /// A text without which a section makes no sense.
+    /// A text that its section requires. The error points to the first setting of that section.
     fn needed(&self, path: &str) -> Result<String, Problem> {
         self.text(path).ok_or_else(|| {
             let section = path.rsplit_once('.').map_or("", |(section, _)| section);
@@ -112,7 +112,8 @@ impl<'a> Keys<'a> {
         })
     }
 
-    /// Whether the section is asked for: it is turned on, or something is said in it and it is not turned off. Variables of other standards alone turn nothing on.
+    /// Whether the section is asked for. It is if `enabled` is true, or if `enabled` is not set and another
+    /// key of the section is. Variables of other standards count only for `enabled`.
     fn asks_for(&self, section: &str) -> bool {
         match self.said(&format!("{section}.enabled")) {
             Some(enabled) => enabled.value.bool(),
@@ -124,7 +125,7 @@ impl<'a> Keys<'a> {
         self.config.resource.get("service.name").unwrap_or_default()
     }
 
-    /// That the value of a key cannot be used, where it was said.
+    /// Reports that the value of a key cannot be used, with the place that set it.
     fn problem(&self, path: &str, error: &dyn fmt::Display) -> Problem {
         match self.said(path) {
             Some(setting) => setting.problem(format!("cannot be used: {error}")),
@@ -132,7 +133,7 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// Whether logs are lines on standard output or error.
+    /// Whether logs are written as lines to standard output or standard error.
     fn has_log_lines(&self) -> bool {
         let wanted =
             self.config.routes.logs.as_ref().is_none_or(|names| names.iter().any(|name| name == "console"));
@@ -141,10 +142,10 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// Makes one exporter, if the keys ask for it.
+/// Creates one exporter, if the keys ask for it.
 type Make = fn(&Keys<'_>) -> Result<Option<Box<dyn Exporter>>, Problem>;
 
-/// The exporters that keys alone describe, by their names in the ledger.
+/// The exporters that are configured entirely by keys, with their names in the ledger.
 const EXPORTERS: [(&str, Make); 9] = [
     ("log", outputs::lines),
     ("log-file", outputs::file),
@@ -157,7 +158,7 @@ const EXPORTERS: [(&str, Make); 9] = [
     ("pushgateway", prometheus::pushgateway),
 ];
 
-/// Makes the exporters that the keys ask for. All that is wrong is told at once.
+/// Creates the exporters that the keys ask for. The error lists everything that is wrong.
 pub(crate) fn exporters(config: &Config) -> Result<Vec<Named>, LoadError> {
     let keys = Keys::of(config);
     let (mut made, mut problems) = (Vec::new(), Vec::new());
@@ -182,12 +183,13 @@ pub(crate) fn set_route(route: &mut Route, value: &Value) -> Result<(), String> 
     Ok(())
 }
 
-/// OpenTelemetry's names of exporters in ours.
+/// Converts OpenTelemetry's names of exporters to those of this library.
 pub(crate) fn exporter_names(text: &str) -> Result<String, String> {
     Ok(text.split(',').map(|name| super::aliases::exporter(name.trim())).collect::<Vec<_>>().join(","))
 }
 
-/// OpenTelemetry's names of samplers in ours. All of ours follow a remote parent, so those that are called `parentbased_` are the plain ones.
+/// Converts OpenTelemetry's names of samplers to those of this library. All samplers here follow a remote
+/// parent's decision, so the prefix `parentbased_` makes no difference.
 pub(crate) fn sampler(text: &str) -> Result<String, String> {
     match text.trim_start_matches("parentbased_") {
         "always_on" => Ok("always_on".into()),
@@ -197,13 +199,13 @@ pub(crate) fn sampler(text: &str) -> Result<String, String> {
     }
 }
 
-/// Where the terminal is drawn.
+/// Sets where the terminal is drawn.
 pub(crate) fn terminal_output(config: &mut Config, value: &Value) -> Result<(), String> {
     config.terminal_stdout = value.text() == "stdout";
     Ok(())
 }
 
-/// Which temporality sums have.
+/// Checks the temporality of sums.
 pub(crate) fn temporality(_: &mut Config, value: &Value) -> Result<(), String> {
     match value.text() {
         "cumulative" => Ok(()),
@@ -213,7 +215,7 @@ pub(crate) fn temporality(_: &mut Config, value: &Value) -> Result<(), String> {
     }
 }
 
-/// How histograms are sent.
+/// Checks how histograms are sent.
 pub(crate) fn histograms(_: &mut Config, value: &Value) -> Result<(), String> {
     match value.text() {
         "exponential" => Ok(()),
@@ -223,7 +225,7 @@ pub(crate) fn histograms(_: &mut Config, value: &Value) -> Result<(), String> {
     }
 }
 
-/// OpenTelemetry's names of histograms in ours.
+/// Converts OpenTelemetry's names of histograms to those of this library.
 pub(crate) fn aggregation(text: &str) -> Result<String, String> {
     match text {
         "base2_exponential_bucket_histogram" => Ok("exponential".into()),
@@ -232,7 +234,7 @@ pub(crate) fn aggregation(text: &str) -> Result<String, String> {
     }
 }
 
-/// How many batches may wait for an exporter.
+/// The number of batches that may wait for an exporter.
 pub(crate) fn queue_batches(config: &Config) -> usize {
     match config.queue {
         Queue::Batches(batches) => batches,
@@ -241,11 +243,12 @@ pub(crate) fn queue_batches(config: &Config) -> usize {
 }
 
 impl Config {
-    /// Whether the terminal is on: when the program or a key says so, else when there is nowhere else to send to.
+    /// Whether the terminal is on. The program or a key decides; otherwise it is on if there is no other
+    /// exporter and at least one signal has no exporters named.
     pub(crate) fn draws(&self, has_exporters: bool) -> bool {
         let lines = Keys::of(self).has_log_lines();
         let routes = [&self.routes.traces, &self.routes.metrics, &self.routes.logs];
-        // Logs that are lines are on the console already.
+        // Logs that are written as lines are on the console already.
         let to_draw = if lines { &routes[..2] } else { &routes };
         let named = to_draw.iter().copied().flatten().flatten().any(|name| name == "console");
         let automatic =
@@ -253,7 +256,7 @@ impl Config {
         self.terminal.unwrap_or(named || automatic)
     }
 
-    /// What is recorded and goes nowhere though other signals go somewhere, in words.
+    /// Warnings for signals that are recorded but sent nowhere, although OTLP is in use for other signals.
     pub(crate) fn unsent(&self, client: Option<&ClientConfig>, draws: bool) -> Vec<String> {
         let keys = Keys::of(self);
         if draws || client.is_none() || !self.exporters.is_empty() {
@@ -283,7 +286,7 @@ impl Config {
         Signal::ALL.into_iter().filter(unsent).map(words).collect()
     }
 
-    /// The resource with what was found out about the process.
+    /// The resource with the attributes that were detected.
     pub(crate) fn detected_resource(&self) -> throughline_export::Resource {
         super::detect::detect(self.resource.clone(), self.detectors, &self.variables)
     }

@@ -1,11 +1,11 @@
-//! The client of OTLP that the keys ask for.
+//! Creates the OTLP client that the keys ask for.
 
 use super::Keys;
 use crate::config::problem::Problem;
 use crate::config::{Config, Otlp, url};
 use throughline_export::otlp::{ClientConfig, ConfigError, Protocol, Signal};
 
-/// The client, if there is one, with the signals that go there.
+/// The OTLP client with the signals that it sends; `None` if it would send nothing.
 pub(crate) fn client(config: &Config) -> Result<Option<ClientConfig>, Problem> {
     match &config.otlp {
         Otlp::Off => return Ok(None),
@@ -21,7 +21,7 @@ pub(crate) fn client(config: &Config) -> Result<Option<ClientConfig>, Problem> {
         let one = of_signal(&keys, signal)?;
         all = Some(match all {
             Some(all) => all.with_signal(signal, &one),
-            // The others are off until their turn comes.
+            // The other signals stay off until the loop reaches them.
             None => Signal::ALL
                 .into_iter()
                 .filter(|other| *other != signal)
@@ -40,7 +40,8 @@ pub(super) const fn section(signal: Signal) -> &'static str {
     }
 }
 
-/// Whether a signal goes to OTLP: when its exporters say so, or when they are not said and there is an endpoint for it.
+/// Whether a signal goes to OTLP. It does if its exporters include `otlp`, or if no exporters are named and
+/// it has an endpoint.
 fn is_sent(config: &Config, keys: &Keys<'_>, signal: Signal) -> bool {
     let (route, on) = config.routes.of(signal, &config.filters);
     let has_endpoint =
@@ -48,7 +49,7 @@ fn is_sent(config: &Config, keys: &Keys<'_>, signal: Signal) -> bool {
     on && route.as_ref().map_or(has_endpoint, |names| names.iter().any(|name| name == "otlp"))
 }
 
-/// The settings of one signal, each its own or else that of all.
+/// The settings of one signal. Each is the signal's own, or else the one for all signals.
 fn of_signal(keys: &Keys<'_>, signal: Signal) -> Result<ClientConfig, Problem> {
     let section = section(signal);
     let path = |name: &str| {

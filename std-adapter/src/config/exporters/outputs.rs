@@ -1,5 +1,5 @@
-//! The exporters that keys alone describe: logs as lines, to files, syslog, the journal, Loki and Elasticsearch, traces to Zipkin and to a file for
-//! Perfetto.
+//! Creates the exporters that are configured entirely by keys: logs as lines, to files, syslog, the journal,
+//! Loki and Elasticsearch, and traces to Zipkin and to a file for Perfetto.
 
 use super::Keys;
 use crate::config::problem::Problem;
@@ -141,7 +141,7 @@ pub(super) fn chrome(keys: &Keys<'_>) -> Made {
     Ok(Some(Box::new(trace.limit(limit))))
 }
 
-/// Names of syslog's facilities, by their number.
+/// Names of syslog's facilities; the index is the number.
 pub(crate) const FACILITIES: &[&str] = &[
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
     "ntp", "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6",

@@ -1,4 +1,4 @@
-//! Prometheus' page and the Pushgateway, from keys.
+//! Configures Prometheus's page and the Pushgateway from keys.
 
 use super::Keys;
 use crate::config::Config;
@@ -15,7 +15,7 @@ fn asked(keys: &Keys<'_>) -> bool {
     keys.config.routes.metrics_on && !off && (named || keys.asks_for(SECTION))
 }
 
-/// Whether there is a page.
+/// Whether metrics are served on a page.
 pub(super) fn is_on(config: &Config) -> bool {
     #[cfg(feature = "prometheus")]
     return config.prometheus.is_some();
@@ -23,7 +23,7 @@ pub(super) fn is_on(config: &Config) -> bool {
     asked(&Keys::of(config))
 }
 
-/// What is wrong when a page is asked for in a build without it.
+/// The error if a page is asked for in a build that cannot serve one.
 pub(super) fn missing(keys: &Keys<'_>) -> Option<Problem> {
     if cfg!(feature = "prometheus") || !asked(keys) {
         return None;
@@ -33,7 +33,7 @@ pub(super) fn missing(keys: &Keys<'_>) -> Option<Problem> {
     Some(setting.problem(text))
 }
 
-/// Metrics pushed to a Pushgateway.
+/// Pushes metrics to a Pushgateway.
 #[cfg(feature = "prometheus")]
 pub(super) fn pushgateway(keys: &Keys<'_>) -> Result<Option<Box<dyn Exporter>>, Problem> {
     use throughline_export::prometheus::{PageOptions, Pushgateway, PushgatewayOptions};
@@ -69,7 +69,7 @@ pub(super) fn pushgateway(keys: &Keys<'_>) -> Result<Option<Box<dyn Exporter>>, 
     Ok(Some(Box::new(made)))
 }
 
-/// Tells that there is none in this build.
+/// Returns an error if the keys ask for a Pushgateway, because this build has none.
 #[cfg(not(feature = "prometheus"))]
 pub(super) fn pushgateway(keys: &Keys<'_>) -> Result<Option<Box<dyn Exporter>>, Problem> {
     match keys.config.settings.first_in(PUSHGATEWAY) {
@@ -80,7 +80,7 @@ pub(super) fn pushgateway(keys: &Keys<'_>) -> Result<Option<Box<dyn Exporter>>, 
     }
 }
 
-/// Puts the keys over the options that code gave.
+/// Applies the keys on top of the options that were set by code.
 #[cfg(feature = "prometheus")]
 pub(in crate::config) fn prometheus(config: &mut Config) {
     use throughline_export::prometheus::PageOptions;
@@ -109,6 +109,6 @@ pub(in crate::config) fn prometheus(config: &mut Config) {
     config.prometheus = Some(options);
 }
 
-/// Nothing to do: [`missing`] tells.
+/// Does nothing, because [`missing`] reports the error.
 #[cfg(not(feature = "prometheus"))]
 pub(in crate::config) fn prometheus(_: &mut Config) {}

@@ -1,9 +1,10 @@
-//! Keys that cannot hold together.
+//! Finds keys that contradict each other.
 
 use crate::config::problem::Problem;
 use crate::config::settings::{Origin, Settings};
 
-/// Keys of one file, or of the environment, that cannot hold together. Of different origins the later one holds.
+/// Errors for sampling keys of one file, or of the environment, that contradict each other; if they come from
+/// different places, the later one wins. Also errors for TLS keys that are incomplete or have no effect.
 pub(in crate::config) fn impossible(settings: &Settings) -> Vec<Problem> {
     let mut problems = Vec::new();
     let both = |one: &str, other: &str| {

@@ -1,4 +1,4 @@
-//! Keys of OTLP: the same for all signals together and for each.
+//! Keys of OTLP: the same ones for all signals together and for each signal.
 
 use crate::config::key::{Key, Standard};
 use crate::config::url;
@@ -7,7 +7,8 @@ use crate::config::value::Kind::{Bool, Duration, OneOf, Path, SecretMap, Url};
 const PROTOCOLS: &[&str] = &["http/protobuf", "http/json", "grpc"];
 const COMPRESSIONS: &[&str] = &["none", "gzip", "zstd"];
 
-/// The keys of a section, and OpenTelemetry's variables for them, in whose names the signal is `$signal`. A signal has no defaults of its own.
+/// The keys of a section and OpenTelemetry's variables for them. `$signal` is the signal in the names of
+/// these variables. The section of one signal has no defaults.
 macro_rules! section {
     ($section:literal, $signal:literal, $endpoint:literal, $as_it_is:expr, [$protocol:literal, $timeout:literal, $compression:literal]) => {
         &[

@@ -104,7 +104,7 @@ pub(super) const KEYS: &[Key] = &[
     .example("5s"),
 ];
 
-/// What there is of these sections is told, and nothing else comes of it.
+/// Sections of features that are not built yet. A setting in them causes a warning and has no other effect.
 pub(super) const LATER: &[Key] = &[
     Key::not_yet("profiling.enabled", Bool, "false", "Whether the process is profiled.", "profiling"),
     Key::not_yet("health.enabled", Bool, "false", "Whether there is a page.", "health"),

@@ -1,4 +1,4 @@
-//! Keys of what is observed.
+//! Keys of the service that is observed.
 
 use crate::config::key::{Key, Standard};
 use crate::config::value::Kind::{Bool, Map, Text};
@@ -9,7 +9,8 @@ pub(super) const KEYS: &[Key] = &[
         Ok(())
     })
     .standard(&[Standard { name: "OTEL_SDK_DISABLED", translate: disabled }]),
-    // Before the names, which go before attributes of the same name.
+    // Keep this key before `service.name` and the other keys below, because they override attributes of the
+    // same name.
     Key::new("service.attributes", Map, "", "Further attributes of the resource.", |config, value| {
         for (name, text) in value.pairs() {
             config.resource = config.resource.clone().with(name, text);

@@ -1,4 +1,5 @@
-//! The text of every error, as a person will read it, is committed in `errors.txt`: of a build without features that would make an error go away.
+//! Compares the text of every error with `errors.txt`. Builds with features that would remove an error do not
+//! run this test.
 #![cfg(not(any(feature = "grpc", feature = "zstd", feature = "tls", feature = "prometheus")))]
 
 use super::{assert_committed, errors, of_text, warnings};
@@ -89,7 +90,7 @@ const VARIABLES: &[&[(&str, &str)]] = &[
     &[("OTEL_CONFIG_FILE", "otel.yaml")],
 ];
 
-/// Files without a mistake that cannot be started.
+/// Files that are read without errors, but fail when the exporters start.
 const STARTS: &[&str] = &[
     "logging.file.format = \"json\"",
     "logging.file.path = \"/proc/none/shop.log\"",

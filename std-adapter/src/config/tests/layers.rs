@@ -1,4 +1,4 @@
-//! Code, file, environment: which holds; and that no secret is shown.
+//! Tests which of code, file and environment wins, and that no secret is shown.
 
 use super::{bare, errors, of_text, toml, value, warnings};
 use crate::config::environment;
@@ -7,7 +7,7 @@ use crate::config::node::Language;
 use crate::config::value::MASK;
 use crate::config::{Config, Origin};
 
-/// Nothing but the environment, on top of code's.
+/// Reads the environment on top of `config`.
 fn with_env(mut config: Config) -> Config {
     let reading = environment::read(&config.variables);
     config.take(reading);
@@ -145,7 +145,7 @@ fn a_section_makes_its_exporter_and_its_switch_unmakes_it() {
             assert_eq!(names(&off), Vec::<String>::new(), "{text}");
         }
     }
-    // A variable of OpenTelemetry's that says where Zipkin is turns it on only when the exporter is named.
+    // OpenTelemetry's variable for Zipkin's address turns Zipkin on only if the exporter is named too.
     let zipkin =
         [("OTEL_EXPORTER_ZIPKIN_ENDPOINT", "http://a:9411/api/v2/spans"), ("OTEL_TRACES_EXPORTER", "zipkin")];
     assert_eq!(names(&with_env(bare(&zipkin[..1]))), Vec::<String>::new());
@@ -208,7 +208,7 @@ fn secrets_are_never_shown() {
     let found: Vec<&str> = shown.lines().filter(|line| line.contains("hunter")).collect();
     assert!(found.is_empty(), "{found:#?}");
     assert!(shown.contains(MASK) && shown.contains("https://[REDACTED]@collector:4318"), "{shown}");
-    // What is in the resource is meant to be sent, but no header is in a debug text.
+    // Attributes of the resource may be shown, because they are sent; headers must not be in a debug text.
     let config = with_env(bare(&[("OTEL_EXPORTER_OTLP_HEADERS", "k=hunter2"), ("OTHER", "hunter3")]));
     assert!(!format!("{config:?}").contains("hunter"));
 }

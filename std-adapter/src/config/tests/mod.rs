@@ -1,4 +1,4 @@
-//! Tests of the table of keys and of all that is made of it.
+//! Tests of the table of keys and of everything that is derived from it.
 
 #[cfg(unix)]
 mod errors;
@@ -12,12 +12,12 @@ use super::variables::Variables;
 use super::{Config, load};
 use std::path::Path;
 
-/// The defaults, in an environment of these variables, with nothing read of it.
+/// The defaults, with these environment variables, which are not read yet.
 fn bare(variables: &[(&str, &str)]) -> Config {
     Config::bare("svc", Variables::of(variables.iter().copied()))
 }
 
-/// With what a file says.
+/// The defaults with the values of a file.
 fn of_text(text: &str, language: Language, variables: &[(&str, &str)]) -> Config {
     let mut config = bare(variables);
     let name = match language {
@@ -29,7 +29,7 @@ fn of_text(text: &str, language: Language, variables: &[(&str, &str)]) -> Config
     config
 }
 
-/// With what TOML says, which has to be right.
+/// The defaults with the values of a TOML text, which must have no errors.
 fn toml(text: &str) -> Config {
     let config = of_text(text, Language::Toml, &[]);
     assert_eq!(errors(&config), Vec::<String>::new(), "{text}");
@@ -45,12 +45,12 @@ fn warnings(config: &Config) -> Vec<String> {
     config.warnings().iter().map(ToString::to_string).collect()
 }
 
-/// The value of a key, as TOML.
+/// The value of a key in TOML's notation.
 fn value(config: &Config, key: &str) -> Option<String> {
     config.settings.get(key).map(|setting| setting.value.toml())
 }
 
-/// Compares with what is committed; `THROUGHLINE_BLESS=1` writes it.
+/// Compares the text with the committed file; `THROUGHLINE_BLESS=1` writes the file.
 fn assert_committed(path: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if std::env::var_os("THROUGHLINE_BLESS").is_some() {

@@ -1,4 +1,4 @@
-//! What holds for any file.
+//! Properties that hold for any file.
 
 use super::{errors, of_text, toml};
 use crate::config::key::State;
@@ -16,14 +16,14 @@ fn any_value(kind: Kind) -> BoxedStrategy<Value> {
         prop::collection::btree_map(name, text, 0..4).prop_map(|map| map.into_iter().collect::<Vec<_>>());
     match kind {
         Kind::Bool => any::<bool>().prop_map(Value::Bool).boxed(),
-        // TOML's numbers are those of i64.
+        // TOML's integers have the range of `i64`.
         Kind::Int { least, most } => (least..=most.min(i64::MAX as u64)).prop_map(Value::Int).boxed(),
         Kind::Ratio => (0.0..=1.0).prop_map(Value::Float).boxed(),
         Kind::Duration => any::<u64>().prop_map(|ns| Value::Duration(Duration::from_nanos(ns))).boxed(),
         Kind::Size => any::<u64>().prop_map(Value::Size).boxed(),
         Kind::Text => text.prop_map(Value::Text).boxed(),
         Kind::Path => "/[!-~]{1,20}".prop_map(Value::Text).boxed(),
-        // No port of Jaeger's old protocols begins with 1 to 4 and has four digits.
+        // Ports of at most four digits that begin with 1 to 4 are none of Jaeger's old ports.
         Kind::Url => "https?://[a-z]{1,8}(:[1-4][0-9]{0,3})?(/[!-z]{0,8})?".prop_map(Value::Text).boxed(),
         Kind::Secret => text.prop_map(Value::Secret).boxed(),
         Kind::OneOf(words) => prop::sample::select(words).prop_map(|word| Value::Text(word.into())).boxed(),
@@ -36,7 +36,7 @@ fn any_value(kind: Kind) -> BoxedStrategy<Value> {
     }
 }
 
-/// A value for each of some keys of what is built.
+/// Values for some of the keys whose features are built.
 fn any_settings() -> impl Strategy<Value = Vec<(&'static str, Value)>> {
     let built: Vec<_> = keys::all().filter(|key| key.state == State::Built).collect();
     prop::sample::subsequence(built, 0..12).prop_flat_map(|keys| {
@@ -55,7 +55,7 @@ proptest! {
             let read = config.settings.get(path).map(|setting| &setting.value);
             prop_assert_eq!(read, Some(value), "{}\n{:?}", text, errors(&config));
         }
-        // Once more by way of what is explained, where nothing is masked.
+        // Read the output of `explain` too, without the masked values.
         let printed: Vec<String> = config.explain().iter().map(ToString::to_string).collect();
         let shown: String = printed.iter().filter(|line| !line.contains("[REDACTED]")).map(|line| format!("{line}\n")).collect();
         let again = of_text(&shown, Language::Toml, &[]);

@@ -1,4 +1,4 @@
-//! Files that people have already.
+//! Tests files that were written for other libraries.
 
 use super::{errors, of_text, value, warnings};
 use crate::config::node::Language;
@@ -132,7 +132,7 @@ observability:
     assert!(!told.contains("health"), "it is off: {told}");
 }
 
-/// JSON is YAML; a file of ours needs no root.
+/// JSON is read as YAML, and a file needs no root.
 #[test]
 fn json_is_read() {
     let config =

@@ -1,4 +1,4 @@
-//! The table itself, the reference file and the schema.
+//! Tests the table of keys, the reference file and the schema.
 
 use super::{assert_committed, bare, errors, of_text, value};
 use crate::config::keys::{self, SECTIONS};
@@ -34,7 +34,7 @@ fn every_key_is_whole() {
 #[test]
 fn the_defaults_in_the_table_are_those_of_the_code() {
     let mut config = bare(&[]);
-    // The detected part of a debug text would differ, but nothing is detected before `init`.
+    // The debug text is stable, because nothing is detected before `init`.
     let before = format!("{config:?}");
     for key in keys::all() {
         if let Some(value) = key.default_value() {
@@ -44,7 +44,7 @@ fn the_defaults_in_the_table_are_those_of_the_code() {
     assert_eq!(normal(&format!("{config:?}")), normal(&before));
 }
 
-/// Without what says the same in two ways.
+/// Replaces values that are written differently but mean the same.
 fn normal(text: &str) -> String {
     let text = text
         .replace("Records(8192)", "Batches(16)")
@@ -72,7 +72,8 @@ fn the_reference_file_is_committed_and_every_line_of_it_can_be_taken() {
             assert_eq!(value(&config, key.path), Some(shown.toml()), "{}", key.path);
         }
     }
-    // All there is to say is about exporters that are not there, and certificates beside http.
+    // The only errors are about exporters that this build lacks, and about certificates for `http://`
+    // endpoints.
     for error in errors(&config) {
         assert!(error.contains("this build has no") || error.contains("is http://"), "{error}");
     }

@@ -1,4 +1,4 @@
-//! Attributes: `KeyValue` messages, with keys that may have been encoded beforehand.
+//! Encodes attributes as `KeyValue` messages. Their keys may have been encoded beforehand.
 
 use super::limits::{AttributeLimits, Counts};
 use super::out::Out;
@@ -8,12 +8,12 @@ use crate::message::ValueText;
 use throughline::Value;
 use throughline::adapter::record::{ExtendedValue, Values, Visitor};
 
-/// The key of a value that has no name.
+/// The key for a value without a name.
 pub(super) const NAMELESS: &str = "?";
-/// What ends the key that marks a value as cut.
+/// The suffix of the key that marks a value as cut.
 pub(super) const TRUNCATED: &str = ".truncated";
 
-/// What an `AnyValue` is tagged with inside its message.
+/// The tags of the fields of an `AnyValue`.
 const STRING: u8 = 0x0a;
 const BOOL: u8 = 0x10;
 const INT: u8 = 0x18;
@@ -21,18 +21,18 @@ const DOUBLE: u8 = 0x21;
 const ARRAY: u8 = 0x2a;
 const BYTES: u8 = 0x3a;
 
-/// A key as it stands in a `KeyValue`: plain, or prepared.
+/// The key of a `KeyValue`: plain, or encoded beforehand.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Key<'a> {
     Plain(&'a str),
     Encoded(&'a EncodedKey),
 }
 
-/// A prepared key, tags and length included, is shorter than this power of two.
+/// Upper limit of the length of a prepared key, including tags and length. It is a power of two.
 const PREPARED: usize = 32;
 
-/// A key with its tag, its length and the tag of the value that follows. The array has a fixed size because copying all 32 bytes takes two moves, while
-/// copying only the used part would be a call to `memcpy`.
+/// A key with its tag, its length and the tag of the value after it. The array has a fixed size, because
+/// copying all 32 bytes takes two moves, while copying only the used part would be a call to `memcpy`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EncodedKey {
     bytes: [u8; PREPARED],
@@ -57,19 +57,20 @@ impl EncodedKey {
     }
 }
 
-/// `KeyValue.key`, and the tag of `KeyValue.value`.
+/// Writes `KeyValue.key` and the tag of `KeyValue.value`.
 fn write_plain(out: &mut Out, key: &str) {
     bytes_field(out, 0x0a, key.as_bytes());
     out.push(0x12);
 }
 
-/// Bytes that [`write_plain`] writes.
+/// Number of bytes that [`write_plain`] writes.
 fn plain_len(key: &str) -> usize {
     2 + varint_len(key.len()) + key.len()
 }
 
-/// Appends an attribute for each value of a record, straight from its words; the names are those of `keys`, each once. What has no name is
-/// named "?", and is the last. Counts values that are cut.
+/// Appends an attribute for each value of a record, directly from its words. The names are those of `keys`,
+/// which must be unique. If the record has more values than keys, the next value gets the name "?" and is the
+/// last one. Counts values that are cut.
 #[inline(always)]
 pub(super) fn all_of_record(
     out: &mut Out,
@@ -97,7 +98,7 @@ pub(super) fn all_of_record(
     }
 }
 
-/// Appends the value that it is given as the attribute of a prepared key.
+/// Appends a value as the attribute of a prepared key.
 struct Append<'k> {
     out: &'k mut Out,
     tag: u8,
@@ -119,7 +120,7 @@ impl<'a> Visitor<'a> for Append<'_> {
     }
 }
 
-/// As [`limited`], out of line.
+/// Like [`limited`], but not inlined.
 #[inline(never)]
 fn apart(
     out: &mut Out,
@@ -133,7 +134,8 @@ fn apart(
     limited(out, tag, key, name, value, limits, counts);
 }
 
-/// Appends an attribute within the limits. The limit is looked at where the value's type is, so that the type is looked at once.
+/// Appends an attribute within the limits. It checks the limit in the same match as the value's type, so that
+/// the type is tested only once.
 #[inline(always)]
 pub(super) fn limited(
     out: &mut Out,
@@ -144,7 +146,8 @@ pub(super) fn limited(
     limits: &AttributeLimits,
     counts: &mut Counts,
 ) {
-    // Out of line a text goes by its parts: a reference to `value` itself would keep it in memory.
+    // Pass the parts of a text to the function that is not inlined, because a reference to `value` would
+    // force it into memory.
     match value {
         Value::Bool(b) => scalar(out, tag, key, BOOL, b.into(), 1),
         Value::I64(n) => int(out, tag, key, n as u64),
@@ -162,7 +165,7 @@ pub(super) fn limited(
     }
 }
 
-/// As [`perhaps_cut`], of a text.
+/// Like [`perhaps_cut`], for a text.
 #[cold]
 #[inline(never)]
 #[expect(clippy::too_many_arguments, reason = "in registers, most of them")]
@@ -179,7 +182,8 @@ fn perhaps_cut_text(
     perhaps_cut(out, tag, key, name, Value::Str { text, truncated }, limits, counts);
 }
 
-/// An attribute whose value the recorder cut or the limit may cut; when it is cut, `<name>.truncated = true` follows.
+/// Appends an attribute whose value the recorder has cut or the limit may cut. If it is cut,
+/// `<name>.truncated = true` follows.
 #[inline(never)]
 fn perhaps_cut(
     out: &mut Out,
@@ -205,7 +209,8 @@ pub(super) fn truncated_name(name: &str) -> String {
 
 /// Appends the attribute `key = value` as a `KeyValue` tagged `tag`.
 ///
-/// OTLP has no unsigned integers: those above `i64::MAX` become decimal text, so that no digit is lost. Limits are not looked at.
+/// OTLP has no unsigned integers, so those above `i64::MAX` become decimal text, which keeps all digits.
+/// Limits are not applied.
 #[inline(always)]
 pub(super) fn attribute(out: &mut Out, tag: u8, key: Key<'_>, value: &Value<'_>) {
     match *value {
@@ -223,7 +228,9 @@ pub(super) fn attribute(out: &mut Out, tag: u8, key: Key<'_>, value: &Value<'_>)
     }
 }
 
-/// The values that are too rare to be encoded in line. OTLP has no word for most of them: they become text, a `Duration` seconds, a list an array.
+/// Appends a value of a rare type, which is not worth inlining. OTLP has no type for most of these values, so
+/// they become text. A `Duration` becomes seconds, a small 128-bit integer an integer, a list an array, and
+/// an unknown value bytes.
 #[inline(never)]
 fn rare(out: &mut Out, tag: u8, key: Key<'_>, value: &Value<'_>) {
     let Value::Extended(extended) = value else {
@@ -243,7 +250,7 @@ fn rare(out: &mut Out, tag: u8, key: Key<'_>, value: &Value<'_>) {
     }
 }
 
-/// One of an `ArrayValue.values`: the `AnyValue` of a scalar.
+/// Appends one of `ArrayValue.values`: the `AnyValue` of a scalar.
 fn element_of_array(out: &mut Out, element: &Value<'_>) {
     let mut any = Out::default();
     let mut int = |n: u64| {
@@ -290,12 +297,12 @@ fn double(out: &mut Out, tag: u8, key: Key<'_>, x: f64) {
     scalar(out, tag, key, DOUBLE, x.to_bits(), 8);
 }
 
-/// Room for a prepared attribute whose value is at most a word: two bytes, the key, two bytes, the value.
+/// Room for a prepared attribute whose value is at most one word: two bytes, the key, two bytes, the value.
 const ROOM: usize = 2 + PREPARED + 2 + 8;
 
-/// A `KeyValue` whose `AnyValue` is `any_tag` and the low `len` bytes of `word`, at most 8.
+/// Appends a `KeyValue` whose `AnyValue` is `any_tag` and the low `len` bytes of `word`, at most 8.
 ///
-/// A prepared key is written in place, with stores of fixed size that overlap.
+/// A prepared key is written in place with overlapping stores of fixed size.
 #[inline(always)]
 fn scalar(out: &mut Out, tag: u8, key: Key<'_>, any_tag: u8, word: u64, len: usize) {
     match key {
@@ -321,7 +328,7 @@ fn plain_scalar(out: &mut Out, tag: u8, key: &str, any_tag: u8, value: &[u8]) {
     out.extend_from_slice(value);
 }
 
-/// An integer whose varint may be longer than a word, as a negative one's is.
+/// Appends an integer whose varint may be longer than a word, such as a negative one.
 #[inline(never)]
 fn wide_int(out: &mut Out, tag: u8, key: Key<'_>, n: u64) {
     let (bytes, len) = varint_bytes(n);
@@ -337,17 +344,17 @@ fn wide_int(out: &mut Out, tag: u8, key: Key<'_>, n: u64) {
     }
 }
 
-/// An integer beyond `i64::MAX`.
+/// Appends an integer above `i64::MAX`, as text.
 #[cold]
 fn huge(out: &mut Out, tag: u8, key: Key<'_>, n: u64) {
     long(out, tag, key, STRING, n.to_string().as_bytes());
 }
 
-/// A `KeyValue` whose `AnyValue` is length-delimited: text or bytes.
+/// Appends a `KeyValue` whose `AnyValue` is length-delimited: text, bytes or an array.
 #[inline(always)]
 fn long(out: &mut Out, tag: u8, key: Key<'_>, any_tag: u8, bytes: &[u8]) {
     match key {
-        // All lengths then fit a byte: 2 + 32 + 3 + 90 - 2 < 128.
+        // With at most 90 bytes, all lengths fit into one byte: 2 + 32 + 3 + 90 - 2 < 128.
         Key::Encoded(key) if bytes.len() <= 90 => {
             let at = 2 + key.len();
             let room = out.room::<ROOM>();

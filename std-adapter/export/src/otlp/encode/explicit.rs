@@ -1,4 +1,4 @@
-//! Histograms with explicit bounds, for backends that take no exponential ones.
+//! Encodes histograms with explicit bounds, for backends that do not take exponential ones.
 
 use super::metrics::fixed64;
 use super::{out::Out, proto};
@@ -10,18 +10,20 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Histograms {
-    /// OTLP's exponential histograms, as they are counted.
+    /// OTLP's exponential histograms, which is how they are counted.
     #[default]
     Exponential,
-    /// Histograms with explicit bounds: zero and the powers of two up to 2^40, from one on, or for fractions from the smallest step on. Those are bounds of the exponential
-    /// buckets too, so no value is in a wrong bucket; a quantile is known within a factor of two.
+    /// Histograms with explicit bounds: zero and the powers of two from one to 2^40, or for fractions from
+    /// their smallest step. These are bounds of the exponential buckets too, so every value is in the right
+    /// bucket; quantiles are exact within a factor of two.
     Explicit,
 }
 
 impl FromStr for Histograms {
     type Err = ConfigError;
 
-    /// OpenTelemetry's names: `base2_exponential_bucket_histogram`, `explicit_bucket_histogram`, in upper or lower case.
+    /// Reads OpenTelemetry's names, `base2_exponential_bucket_histogram` and `explicit_bucket_histogram`,
+    /// ignoring case.
     fn from_str(text: &str) -> Result<Histograms, ConfigError> {
         match &*text.to_ascii_lowercase() {
             "base2_exponential_bucket_histogram" => Ok(Histograms::Exponential),
@@ -35,19 +37,20 @@ impl FromStr for Histograms {
     }
 }
 
-/// The greatest bound is 2^this.
+/// The exponent of the greatest bound, which is a power of two.
 const GREATEST: i32 = 40;
 
-/// The rest of a `HistogramDataPoint`.
+/// Writes the rest of a `HistogramDataPoint`.
 pub(super) fn put_histogram(out: &mut Out, histogram: &HistogramView<'_>) {
     let least = -i32::from(histogram.fraction_bits);
     let powers = least..=GREATEST.max(least);
-    // Zeros, a bucket up to each power, and what is above.
+    // One bucket for zeros, one up to each power, and one for everything above.
     let mut counts = vec![0u64; powers.clone().count() + 2];
     counts[0] = histogram.zeros;
     let above = counts.len() - 1;
     for (index, n) in (histogram.offset..).zip(histogram.buckets) {
-        // The bucket is above 2^(index / 2^scale) and goes up to 2^((index + 1) / 2^scale): this is the first power that is no less.
+        // The bucket's values are above 2^(index / 2^scale) and up to 2^((index + 1) / 2^scale). This is the
+        // exponent of the first power of two that is not below that upper bound.
         let power = (index >> histogram.scale.min(31)).saturating_add(1);
         let at = usize::try_from(power.saturating_sub(least).max(0)).unwrap_or(above);
         counts[(1 + at).min(above)] += n;

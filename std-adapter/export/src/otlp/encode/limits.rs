@@ -1,13 +1,13 @@
-//! How long attributes may be and how many: OpenTelemetry's limits, and counts of what they cost.
+//! OpenTelemetry's limits of the length and number of attributes, and counts of what they removed.
 
 use throughline::Value;
 
-/// What an encoder writes beside what a view says, and how much of it.
+/// Options of an encoder.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// Whether each span and log carries where it was written: `code.module.name`, `code.file.path`, `code.line.number`. About
-    /// 100 bytes each, which compress well. On by default.
+    /// Whether each span and log carries its place in the source: `code.module.name`, `code.file.path`,
+    /// `code.line.number`. This takes about 100 bytes for each record, which compress well. On by default.
     pub code_location: bool,
     /// Limits of a span's attributes.
     pub spans: AttributeLimits,
@@ -16,8 +16,9 @@ pub struct Options {
 }
 
 impl Options {
-    /// With the limits that OpenTelemetry's variables ask for: `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` and `OTEL_ATTRIBUTE_COUNT_LIMIT`, of spans and of logs
-    /// alone `OTEL_SPAN_ATTRIBUTE_…` and `OTEL_LOGRECORD_ATTRIBUTE_…`. What is no number is as if it were not set.
+    /// Applies the limits of OpenTelemetry's variables: `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` and
+    /// `OTEL_ATTRIBUTE_COUNT_LIMIT`, or for only spans or logs `OTEL_SPAN_ATTRIBUTE_…` and
+    /// `OTEL_LOGRECORD_ATTRIBUTE_…`. A value that is not a number is ignored.
     #[must_use]
     pub fn with_env(self) -> Options {
         self.with_lookup(&|name| std::env::var(name).ok())
@@ -43,15 +44,17 @@ impl Default for Options {
     }
 }
 
-/// Limits of the attributes of one record. They hold beside those of the recorder, which cuts text to what fits a record.
+/// Limits of the attributes of one record. They apply in addition to those of the recorder, which cuts text
+/// to fit into a record.
 ///
-/// A value that is cut, by the recorder or by the limit, is followed by the attribute `<key>.truncated = true`. Attributes beyond the count are left out and counted in
-/// OTLP's `dropped_attributes_count`; those that the exporter adds itself, such as `code.line.number` and `busy_ns`, do not count and are not
-/// left out.
+/// A value that the recorder or the limit cuts is followed by the attribute `<key>.truncated = true`.
+/// Attributes beyond the count are left out, and are counted in OTLP's `dropped_attributes_count`. Attributes
+/// that the exporter adds itself, such as `code.line.number` and `busy_ns`, do not count and are never left
+/// out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AttributeLimits {
-    /// Most characters of a text, most bytes of a byte string. No limit by default.
+    /// Most characters of a text and most bytes of a byte string. There is no limit by default.
     pub value_length: usize,
     /// Most attributes; 128 by default.
     pub count: usize,
@@ -64,18 +67,18 @@ impl Default for AttributeLimits {
 }
 
 impl AttributeLimits {
-    /// Whether the value was cut by the recorder, or is to be cut.
+    /// Whether the recorder has cut the value, or the limit requires a cut.
     #[inline]
     pub(super) fn cuts(&self, value: &Value<'_>) -> bool {
         match *value {
-            // A text of no more bytes than the limit has characters has no more characters either.
+            // A text never has more characters than bytes, so a short one needs no count of characters.
             Value::Str { text, truncated } | Value::Shown { text, truncated } => {
                 truncated || text.len() > self.value_length && self.cuts_text(text)
             }
             Value::Bytes { bytes, truncated } | Value::Postcard { bytes, truncated } => {
                 truncated || bytes.len() > self.value_length
             }
-            // Extended values are cut by the recorder alone.
+            // Only the recorder cuts extended values.
             ref other => other.is_truncated(),
         }
     }
@@ -85,7 +88,7 @@ impl AttributeLimits {
         text.chars().nth(self.value_length).is_some()
     }
 
-    /// The value within the limit.
+    /// Cuts the value to the limit.
     pub(super) fn cut<'a>(&self, value: Value<'a>) -> Value<'a> {
         let n = self.value_length;
         match value {
@@ -104,13 +107,13 @@ impl AttributeLimits {
     }
 }
 
-/// What was not sent as it was recorded.
+/// Counts of values and attributes that were not sent as they were recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
-    /// Values that were cut, by the recorder or by a limit.
+    /// Values that the recorder or a limit cut.
     pub cut_values: u64,
-    /// Attributes that were left out, as there were too many.
+    /// Attributes that were left out because there were too many.
     pub dropped_attributes: u64,
 }
 

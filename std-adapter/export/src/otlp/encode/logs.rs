@@ -1,4 +1,4 @@
-//! Events to the body of `/v1/logs`.
+//! Encodes events as the body of a request to `/v1/logs`.
 
 use super::{
     Counts, Options, Site,
@@ -15,11 +15,12 @@ use crate::{
 };
 use throughline::Value;
 
-/// Tag of `LogRecord.dropped_attributes_count`.
+/// The tag of `LogRecord.dropped_attributes_count`.
 const DROPPED: u8 = 0x38;
 
-/// Appends log records to the body of one request. The body of a record is its message with the fields filled in; the fields are
-/// attributes as well. Each scope, that is each instrumented package, has its own part of the request.
+/// Appends log records to the body of one request. The body of a record is its message with the fields filled
+/// in; the fields are also attributes. Each scope, that is each instrumented package, has its own part of the
+/// request.
 ///
 /// Cost: no allocation once the buffers have grown.
 #[derive(Clone, Debug)]
@@ -50,8 +51,8 @@ impl LogEncoder {
         self.mixed(&ScopeKey::new(view.scope), view, true, fixed, code, |_, name| Key::Plain(name));
     }
 
-    /// Appends a log record of a prepared callsite, whose fields the view must have, and no others. Scope, message, event name, severity and code location are taken
-    /// from `site`.
+    /// Appends a log record of a prepared callsite. The view must have exactly the fields of the callsite.
+    /// Scope, message, event name, severity and code location are taken from `site`.
     pub fn log_at<'a, F: Fields<'a>>(&mut self, site: &Site<'a>, view: &LogView<'a, F>) {
         if !site.is_plain() {
             let fixed = |out: &mut Out| out.extend_from_slice(&site.log[..site.log_code]);
@@ -76,7 +77,7 @@ impl LogEncoder {
         request.count += 1;
     }
 
-    /// A record whose fields must be compared.
+    /// Appends a record whose fields must be compared, because their names may be equal.
     fn mixed<'k, 'a: 'k, F: Fields<'a>>(
         &mut self,
         scope: &ScopeKey<'_>,
@@ -108,7 +109,7 @@ impl LogEncoder {
         request.count += 1;
     }
 
-    /// Values cut and attributes left out, of all records so far.
+    /// The numbers of values cut and attributes left out of all records so far.
     pub fn counts(&self) -> Counts {
         self.counts
     }
@@ -118,31 +119,32 @@ impl LogEncoder {
         self.request.count
     }
 
-    /// Bytes they take.
+    /// Number of bytes that these records take.
     pub fn record_bytes(&self) -> usize {
         self.request.record_bytes()
     }
 
-    /// The body of the request. More records may be appended afterwards, and it be taken again.
+    /// Returns the body of the request. More records may be appended afterwards, and `finish` called again.
     pub fn finish(&mut self) -> &[u8] {
         self.request.finish()
     }
 
-    /// As [`finish`](Self::finish), but gives the bytes away; `spare` (empty, or one that was given away before) becomes the next buffer.
+    /// Like [`finish`](Self::finish), but returns the buffer itself. `spare`, which is empty or an earlier
+    /// buffer, is used for the next request.
     pub fn take(&mut self, spare: Vec<u8>) -> Vec<u8> {
         self.request.take(spare)
     }
 
-    /// Forgets the records; resource, options and memory stay.
+    /// Removes the records, and keeps the resource, the options and the memory.
     pub fn clear(&mut self) {
         self.request.clear();
     }
 }
 
-/// How far the time may be off.
+/// The attribute for the possible error of the time.
 const TIME_ERROR: &str = "throughline.time_error_ns";
 
-/// Begins a record with its times and ids, and says where.
+/// Begins a record with its times and ids. Returns the position of its first byte.
 #[inline]
 fn begin<F>(out: &mut Out, view: &LogView<'_, F>) -> usize {
     let start = proto::open::<2>(out, 0x12);
@@ -163,7 +165,7 @@ fn begin<F>(out: &mut Out, view: &LogView<'_, F>) -> usize {
     start
 }
 
-/// The message with the fields filled in.
+/// Writes the message with the fields filled in as the body.
 fn body<'a, F: Fields<'a>>(out: &mut Out, text: &mut String, view: &LogView<'a, F>) {
     text.clear();
     message::render_into(text, view.message, view.fields.clone());

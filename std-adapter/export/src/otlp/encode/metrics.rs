@@ -1,4 +1,4 @@
-//! Metric points to the body of `/v1/metrics`.
+//! Encodes metric points as the body of a request to `/v1/metrics`.
 
 use super::{
     Histograms,
@@ -13,17 +13,18 @@ use crate::{
     view::{HistogramView, PointData, PointView, SummaryView},
 };
 
-/// Width of a metric's and its data's length: many series go into one metric.
+/// Width of the lengths of a metric and of its data, in bytes. One metric may have many series.
 const METRIC: usize = 4;
-/// Width of a point's length.
+/// Width of the length of a point, in bytes.
 const POINT: usize = 2;
 /// `AGGREGATION_TEMPORALITY_DELTA`
 const DELTA: u8 = 1;
 /// `AGGREGATION_TEMPORALITY_CUMULATIVE`
 const CUMULATIVE: u8 = 2;
 
-/// Appends points to the body of one request. Consecutive points of one metric share one `Metric`, so give the series of a family
-/// one after the other. Each scope, that is each instrumented package, has its own part of the request.
+/// Appends points to the body of one request. Consecutive points of one metric share one `Metric`, so pass
+/// the series of a metric one after another. Each scope, that is each instrumented package, has its own part
+/// of the request.
 #[derive(Clone, Debug)]
 pub struct MetricEncoder {
     request: Request,
@@ -43,7 +44,7 @@ struct Open {
     data_start: usize,
 }
 
-/// Which of the `oneof data` of a `Metric`.
+/// The case of `oneof data` in a `Metric`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shape {
     Gauge,
@@ -64,12 +65,12 @@ impl MetricEncoder {
         self.put(view, CUMULATIVE);
     }
 
-    /// Appends what was added to one series since `start_unix_ns`.
+    /// Appends the delta of one series since `start_unix_ns`.
     pub(in crate::otlp) fn delta_point(&mut self, view: &PointView<'_>) {
         self.put(view, DELTA);
     }
 
-    /// Writes histograms like this from now on.
+    /// Sets how histograms are written from now on.
     pub(in crate::otlp) fn set_histograms(&mut self, histograms: Histograms) {
         self.histograms = histograms;
     }
@@ -101,7 +102,7 @@ impl MetricEncoder {
         self.request.count += 1;
     }
 
-    /// Begins a metric unless the last point was of the same one.
+    /// Begins a metric, unless the last point belongs to the same one.
     fn open_metric(&mut self, view: &PointView<'_>, temporality: u8) {
         let shape = match view.data {
             PointData::Counter(_) | PointData::CounterFloat(_) => Shape::Sum { monotonic: true },
@@ -172,32 +173,33 @@ impl MetricEncoder {
         self.request.count
     }
 
-    /// Bytes they take.
+    /// Number of bytes that these series take.
     pub fn record_bytes(&self) -> usize {
         self.request.record_bytes()
     }
 
-    /// The body of the request. More points may be appended afterwards, and it be taken again.
+    /// Returns the body of the request. More points may be appended afterwards, and `finish` called again.
     pub fn finish(&mut self) -> &[u8] {
         self.close_metric();
         self.request.finish()
     }
 
-    /// As [`finish`](Self::finish), but gives the bytes away; `spare` (empty, or one that was given away before) becomes the next buffer.
+    /// Like [`finish`](Self::finish), but returns the buffer itself. `spare`, which is empty or an earlier
+    /// buffer, is used for the next request.
     pub fn take(&mut self, spare: Vec<u8>) -> Vec<u8> {
         self.close_metric();
         self.request.take(spare)
     }
 
-    /// Forgets the points; resource and memory stay.
+    /// Removes the points, and keeps the resource and the memory.
     pub fn clear(&mut self) {
         self.open = None;
         self.request.clear();
     }
 }
 
-/// The value of a `NumberDataPoint`: a whole number as `as_int`, unless it is beyond an `i64`, where it goes on as a double, and a monotonic sum does not go
-/// down.
+/// Writes the value of a `NumberDataPoint`. A whole number is `as_int`. A counter above `i64::MAX` is written
+/// as a double, because a monotonic sum must not go down.
 fn put_number(out: &mut Out, data: &PointData<'_>) {
     let (mut int, mut double) = (None, None);
     match *data {
@@ -217,7 +219,7 @@ fn put_number(out: &mut Out, data: &PointData<'_>) {
     }
 }
 
-/// The rest of an `ExponentialHistogramDataPoint`.
+/// Writes the rest of an `ExponentialHistogramDataPoint`.
 fn put_histogram(out: &mut Out, histogram: &HistogramView<'_>) {
     fixed64(out, 0x21, histogram.count());
     fixed64(out, 0x29, histogram.sum.to_bits());
@@ -237,7 +239,7 @@ fn put_histogram(out: &mut Out, histogram: &HistogramView<'_>) {
     }
 }
 
-/// The rest of a `SummaryDataPoint`.
+/// Writes the rest of a `SummaryDataPoint`.
 fn put_summary(out: &mut Out, summary: &SummaryView<'_>) {
     fixed64(out, 0x21, summary.count);
     fixed64(out, 0x29, summary.sum.to_bits());
@@ -249,7 +251,8 @@ fn put_summary(out: &mut Out, summary: &SummaryView<'_>) {
     }
 }
 
-/// `start_time_unix_nano` and `time_unix_nano`, which have the same numbers in all kinds of point.
+/// Writes `start_time_unix_nano` and `time_unix_nano`, whose field numbers are the same for all kinds of
+/// points.
 fn times(out: &mut Out, view: &PointView<'_>) {
     fixed64(out, 0x11, view.start_unix_ns);
     fixed64(out, 0x19, view.time_unix_ns);
@@ -257,11 +260,11 @@ fn times(out: &mut Out, view: &PointView<'_>) {
 
 fn labels(out: &mut Out, tag: u8, labels: &[(&str, &str)]) {
     for (i, (key, value)) in labels.iter().enumerate() {
-        // Keys are unique; the last wins.
+        // Keys must be unique, so the last value wins.
         if labels[i + 1..].iter().any(|(later, _)| later == key) {
             continue;
         }
-        // The one label whose value the specification wants as a truth value.
+        // The specification requires a boolean for this label only.
         if *key == "otel.metric.overflow" {
             let truth = throughline::Value::Bool(*value == "true");
             attribute::attribute(out, tag, Key::Plain(key), &truth);

@@ -1,5 +1,6 @@
-//! Views to OTLP protobuf, straight into one reusable buffer. The messages are those of opentelemetry-proto 1.x; field numbers
-//! are written as the tag bytes that go on the wire, each with its name beside it.
+//! Encodes views as OTLP protobuf, directly into reusable buffers. The messages are those of
+//! opentelemetry-proto 1.x. Field numbers are written as the tag bytes that go on the wire, with the names of
+//! the fields in comments.
 
 pub(super) mod attribute;
 mod explicit;

@@ -1,13 +1,15 @@
-//! The buffer that encoders append to: bytes of a known small number are written through a window of fixed size, with one check for room.
+//! The buffer that encoders append to. Short pieces are written through a window of fixed size, with a single
+//! check for room.
 
-/// Bytes that a growing buffer gets beyond those asked for, as far as they cost no allocation.
+/// Spare bytes that a growing buffer gets in addition, if that needs no allocation.
 const AHEAD: usize = 4 * 1024;
 
-/// A growing byte buffer, like a `Vec<u8>`, but with initialised spare bytes behind the content. [`Out::room`] hands out a window of them after a single
-/// capacity check, so several pieces can be written with fixed-size stores; `Vec::extend` would check, copy and update the length for each piece.
+/// A growing byte buffer, like a `Vec<u8>`, but with initialised spare bytes after the content. [`Out::room`]
+/// returns a window of them after a single check of the capacity, so that several pieces can be written with
+/// stores of fixed size. `Vec::extend` would check, copy and update the length for each piece.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Out {
-    /// The content, followed by spare bytes of no meaning.
+    /// The content, followed by spare bytes without meaning.
     bytes: Vec<u8>,
     len: usize,
 }
@@ -32,7 +34,7 @@ impl Out {
         self.bytes
     }
 
-    /// The next `N` bytes, of any content. Those that are written count after [`Out::advance`].
+    /// The next `N` bytes, with arbitrary content. Call [`Out::advance`] to append what was written to them.
     #[inline(always)]
     pub(crate) fn room<const N: usize>(&mut self) -> &mut [u8; N] {
         if !self.has_room(N) {
@@ -44,8 +46,8 @@ impl Out {
         }
     }
 
-    /// Whether there are `n` spare bytes. Asked as the slice is taken afterwards, and with growing out of the way, so that the compiler sees that nothing is
-    /// left to check there.
+    /// Whether there are `n` spare bytes. The condition has the form of the later slicing, and growing is a
+    /// separate function, so that the compiler can remove the bounds checks of the slicing.
     #[inline(always)]
     fn has_room(&self, n: usize) -> bool {
         self.len <= self.bytes.len() && self.bytes.len() - self.len >= n
@@ -65,7 +67,7 @@ impl Out {
         self.extend_from_slice(bytes);
     }
 
-    /// Appends the next `n` bytes as they stand in the room.
+    /// Appends the next `n` bytes with their present content.
     #[inline(always)]
     pub(crate) fn advance(&mut self, n: usize) {
         debug_assert!(n <= self.bytes.len() - self.len);
@@ -87,7 +89,7 @@ impl Out {
         self.advance(bytes.len());
     }
 
-    /// `N` bytes that were appended before, from `at` on.
+    /// The `N` bytes of the content that begin at `at`.
     #[inline]
     pub(crate) fn written<const N: usize>(&mut self, at: usize) -> &mut [u8; N] {
         match self.bytes[at..self.len].first_chunk_mut() {
@@ -96,7 +98,7 @@ impl Out {
         }
     }
 
-    /// Puts `bytes` in the place of those from `from` to `to`.
+    /// Replaces the bytes `from..to` with `bytes`.
     #[cold]
     pub(crate) fn replace(&mut self, from: usize, to: usize, bytes: &[u8]) {
         self.bytes.truncate(self.len);
@@ -113,7 +115,8 @@ impl Out {
     fn grow(&mut self, n: usize) {
         let wanted = self.len + n;
         let len = if wanted <= self.bytes.capacity() {
-            // Not the whole capacity: new spare bytes are zeroed, which costs time, and a body is about as long as the one before it.
+            // Do not use the whole capacity, because zeroing spare bytes costs time, and a body is usually
+            // about as long as the one before it.
             self.bytes.capacity().min(wanted + AHEAD)
         } else {
             2 * wanted

@@ -1,4 +1,4 @@
-//! Protobuf primitives: varints, and lengths that are filled in once the message is complete.
+//! Protobuf primitives: varints, and lengths that are filled in when the message is complete.
 
 use super::out::Out;
 
@@ -13,7 +13,7 @@ pub(crate) fn varint(out: &mut Out, v: u64) {
     }
 }
 
-/// `v` as a varint, and how many bytes of the array it takes.
+/// Encodes `v` as a varint. Returns an array and the number of bytes used.
 #[inline]
 pub(super) fn varint_bytes(mut v: u64) -> ([u8; 10], usize) {
     let mut bytes = [0; 10];
@@ -27,27 +27,29 @@ pub(super) fn varint_bytes(mut v: u64) -> ([u8; 10], usize) {
     (bytes, n + 1)
 }
 
-/// Bytes that `v` takes as a varint.
+/// Number of bytes of `v` as a varint.
 #[inline]
 pub(crate) const fn varint_len(v: usize) -> usize {
     let bits = usize::BITS - (v | 1).leading_zeros();
     (bits as usize * 9 + 64) / 64
 }
 
-/// `v`, below 2^56, as a varint in the low bytes of a word, and how many it takes. Free of branches, because the lengths of integers vary too much to be predicted.
+/// Encodes `v`, which is below 2^56, as a varint in the low bytes of a word. Also returns the number of
+/// bytes. It has no branches, because the lengths of integers vary too much to be predicted.
 #[inline]
 pub(super) const fn varint_word(v: u64) -> (u64, usize) {
-    // Seven bits to each byte: halves of 28 to halves of 32, quarters of 14 to quarters of 16, and so on.
+    // Spread the value to seven bits per byte in three steps: to halves of 28 bits, to quarters of 14 bits,
+    // to bytes of 7 bits.
     let v = v & 0x0fff_ffff | (v & 0x00ff_ffff_f000_0000) << 4;
     let v = v & 0x0000_3fff_0000_3fff | (v & 0x0fff_c000_0fff_c000) << 2;
     let v = v & 0x007f_007f_007f_007f | (v & 0x3f80_3f80_3f80_3f80) << 1;
     let len = (71 - (v | 1).leading_zeros()) / 8;
-    // All bytes but the last say that another follows.
+    // In all bytes except the last, the high bit says that another one follows.
     let more = 0x8080_8080_8080_8080 & ((1 << (8 * (len - 1))) - 1);
     (v | more, len as usize)
 }
 
-/// Appends a length-delimited field whose tag fits a byte.
+/// Appends a length-delimited field whose tag fits into one byte.
 #[inline]
 pub(crate) fn bytes_field(out: &mut Out, tag: u8, bytes: &[u8]) {
     out.push(tag);
@@ -63,8 +65,9 @@ pub(crate) fn open<const WIDTH: usize>(out: &mut Out, tag: u8) -> usize {
     out.len()
 }
 
-/// Fills in the length of the message that [`open`] began and whose first byte is at `start`. The varint is padded to `WIDTH` bytes, which
-/// every protobuf reader takes; a message too long for that (2^(7·WIDTH) bytes) is moved up to make room.
+/// Fills in the length of the message that [`open`] began, and whose first byte is at `start`. The varint is
+/// padded to `WIDTH` bytes, which every protobuf reader accepts. A message of 2^(7·WIDTH) bytes or more is
+/// moved to make room for a longer varint.
 #[inline]
 pub(crate) fn close<const WIDTH: usize>(out: &mut Out, start: usize) {
     let len = out.len() - start;
@@ -81,7 +84,7 @@ pub(crate) fn close<const WIDTH: usize>(out: &mut Out, start: usize) {
     }
 }
 
-/// Replaces the bytes `at..start` by the length of what follows them.
+/// Replaces the bytes `at..start` with the length of the message after them.
 #[cold]
 fn widen(out: &mut Out, at: usize, start: usize) {
     let (bytes, n) = varint_bytes((out.len() - start) as u64);

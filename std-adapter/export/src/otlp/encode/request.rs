@@ -1,15 +1,15 @@
-//! What the three encoders share: a request under construction, its records apart by the scope that made them.
+//! The part that the three encoders share: a request under construction, with its records grouped by scope.
 
 use super::{attribute::text_attribute, out::Out, proto};
 use crate::Resource;
 use crate::view::Scope;
 
-/// Width of the outer lengths: 35 bits, more than any body.
+/// Width of the outer lengths in bytes. It allows 35 bits, which is more than any body needs.
 const OUTER: usize = 5;
-/// A buffer of a scope that is larger than this is not kept for the next request.
+/// The buffer of a further scope is not kept for the next request if it is larger than this.
 const KEPT: usize = 64 * 1024;
 
-/// A scope as encoders look it up: the key is compared, the texts are written once a request.
+/// A scope, as encoders look it up. The key is compared; the texts are written once for each request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ScopeKey<'a> {
     key: u64,
@@ -17,13 +17,14 @@ pub(super) struct ScopeKey<'a> {
 }
 
 impl<'a> ScopeKey<'a> {
-    /// Hashes the texts by FNV-1a. Two scopes of one program with equal keys (odds of 2^-64) would share the name of the first.
+    /// Hashes the texts with FNV-1a. Two scopes of one program with equal keys, which has odds of 2^-63,
+    /// would share the name of the first.
     pub(super) fn new(scope: Scope<'a>) -> ScopeKey<'a> {
         let bytes = scope.name.bytes().chain([0]).chain(scope.version.bytes());
         let hash = bytes.fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         });
-        // Zero stands for no scope.
+        // Zero means no scope, so the lowest bit is always set.
         ScopeKey { key: hash | 1, scope }
     }
 
@@ -32,36 +33,39 @@ impl<'a> ScopeKey<'a> {
     }
 }
 
-/// One request under construction: `Export…ServiceRequest { resource_…: [{ resource, scope_…: [{ scope, … }] }] }`. The three
-/// signals have the same field numbers down to there.
+/// One request under construction:
+/// `Export…ServiceRequest { resource_…: [{ resource, scope_…: [{ scope, … }] }] }`. Down to this level, the
+/// field numbers are the same for all three signals.
 ///
-/// Records are appended to a buffer of their scope. The buffer of the scope that came first begins with the resource, so that a request of one scope, the
-/// usual one, is whole without a copy; those of the others are copied behind it at the end.
+/// Records are appended to the buffer of their scope. The buffer of the first scope begins with the resource,
+/// so a request with one scope, the usual case, is complete without a copy. The buffers of other scopes are
+/// appended to it at the end.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
-    /// Of the scopes of this request in the order in which they came; behind them, buffers to be used again.
+    /// The parts of this request's scopes, in the order in which they first came, followed by parts to be
+    /// reused.
     parts: Vec<Part>,
     used: usize,
-    /// The part that records are being appended to, and its key; 0 when there is none.
+    /// The part to which records are being appended, and its key; the key is 0 if there is none.
     current: usize,
     current_key: u64,
-    /// Bytes of records in all parts but the current one.
+    /// Bytes of records in all parts except the current one.
     elsewhere: usize,
     pub(super) count: usize,
     /// The field `resource`, encoded.
     resource: Vec<u8>,
-    /// A request of several scopes, put together by `finish`.
+    /// A request with several scopes, assembled by `finish`.
     whole: Out,
 }
 
-/// What one scope has in a request.
+/// The part of one scope in a request.
 #[derive(Clone, Debug, Default)]
 struct Part {
     key: u64,
     out: Out,
-    /// Where the scope message begins, just after its length.
+    /// The position of the scope's message, just after its length.
     start: usize,
-    /// Where the records begin.
+    /// The position of the first record.
     head: usize,
 }
 
@@ -85,7 +89,7 @@ impl Request {
         }
     }
 
-    /// The buffer of a scope, to append one record to.
+    /// The buffer of a scope, for appending one record.
     #[inline]
     pub(super) fn of(&mut self, scope: &ScopeKey<'_>) -> &mut Out {
         if self.current_key != scope.key {
@@ -94,7 +98,7 @@ impl Request {
         self.current()
     }
 
-    /// The buffer of the scope asked for last.
+    /// The buffer of the scope that was requested last.
     #[inline]
     pub(super) fn current(&mut self) -> &mut Out {
         &mut self.parts[self.current].out
@@ -103,7 +107,8 @@ impl Request {
     #[inline(never)]
     fn switch(&mut self, scope: &ScopeKey<'_>) {
         if self.count == 0 {
-            // A request that was finished while it was empty has a scope without records.
+            // A request that was finished while it was empty has a scope without records, which is removed
+            // here.
             self.clear();
         } else {
             self.elsewhere += self.parts[self.current].record_bytes();
@@ -114,7 +119,7 @@ impl Request {
         self.elsewhere -= self.parts[self.current].record_bytes();
     }
 
-    /// Begins the part of a scope that this request does not have yet.
+    /// Begins the part of a scope that is new in this request.
     #[cold]
     fn open(&mut self, ScopeKey { key, scope }: &ScopeKey<'_>) -> usize {
         if self.used == self.parts.len() {
@@ -142,7 +147,7 @@ impl Request {
         self.used - 1
     }
 
-    /// Fills in the lengths of the scopes; there is at least one afterwards.
+    /// Fills in the lengths of the scopes, after adding an empty one if there is none.
     fn close_scopes(&mut self) {
         if self.used == 0 {
             self.of(&ScopeKey::new(Scope::OWN));
@@ -152,7 +157,8 @@ impl Request {
         }
     }
 
-    /// The request's bytes. More may be appended afterwards and `finish` called again. Cost: of one scope nothing, of several a copy.
+    /// Returns the request's bytes. More may be appended afterwards, and `finish` called again. Several
+    /// scopes cost a copy, one scope does not.
     pub(super) fn finish(&mut self) -> &[u8] {
         self.close_scopes();
         let (first, rest) = self.parts[..self.used].split_at_mut(1);
@@ -168,12 +174,12 @@ impl Request {
         self.whole.as_slice()
     }
 
-    /// Forgets the records and scopes, keeps the resource and the memory.
+    /// Removes the records and scopes, and keeps the resource and the memory.
     pub(super) fn clear(&mut self) {
         (self.used, self.current, self.current_key, self.elsewhere, self.count) = (0, 0, 0, 0, 0);
     }
 
-    /// The request's bytes, given away; `spare` becomes the buffer of the next one.
+    /// Returns the buffer with the request's bytes; `spare` becomes the buffer of the next request.
     pub(super) fn take(&mut self, spare: Vec<u8>) -> Vec<u8> {
         self.close_scopes();
         let (first, rest) = self.parts[..self.used].split_at_mut(1);
@@ -190,7 +196,7 @@ impl Request {
         body
     }
 
-    /// Bytes that the records take so far.
+    /// Number of bytes that the records take so far.
     #[inline]
     pub(super) fn record_bytes(&self) -> usize {
         match self.parts[..self.used].get(self.current) {
@@ -200,10 +206,10 @@ impl Request {
     }
 }
 
-/// Where the resource message begins in the first part: after a tag and a length.
+/// The position of the resource message in the first part, after a tag and a length.
 const RESOURCE_START: usize = 1 + OUTER;
 
-/// The field `resource` with the attributes.
+/// Encodes the field `resource` with its attributes.
 fn encoded(resource: &Resource) -> Vec<u8> {
     let mut message = Out::default();
     resource.attributes().for_each(|(key, value)| text_attribute(&mut message, 0x0a, key, value));

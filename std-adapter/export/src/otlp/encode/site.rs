@@ -1,4 +1,4 @@
-//! What a callsite contributes to each of its records, encoded once.
+//! Encodes once what a callsite contributes to each of its records.
 
 use super::{
     attribute::{self, EncodedKey, Key},
@@ -18,24 +18,26 @@ pub(super) const SPAN_ATTRIBUTE: u8 = 0x4a;
 /// Tag of `LogRecord.attributes`.
 pub(super) const LOG_ATTRIBUTE: u8 = 0x32;
 
-/// A callsite ready to be copied into records: scope, name, kind or severity, code location, and the keys of its fields. It borrows the callsite's
-/// texts, so that a field's name can be recognised by its address.
+/// A prepared callsite, ready to be copied into records: scope, name, kind or severity, code location, and
+/// the keys of its fields. It borrows the callsite's texts, so that a field's name can be recognised by its
+/// address.
 ///
-/// Optional: [`TraceEncoder::span`](super::TraceEncoder::span) does without, and takes four times as long.
+/// It is optional. [`TraceEncoder::span`](super::TraceEncoder::span) works without it, but takes four times
+/// as long.
 #[derive(Clone, Debug)]
 pub struct Site<'a> {
     pub(super) scope: ScopeKey<'a>,
-    /// A `Span` up to and with its code location, ids and times to be filled in.
+    /// The start of a `Span`, up to and including the code location, with ids and times to be filled in.
     pub(super) span: Vec<u8>,
     /// Where in `span` the code location begins.
     pub(super) span_code: usize,
-    /// Fields of a `LogRecord`, complete.
+    /// Complete fields of a `LogRecord`.
     pub(super) log: Vec<u8>,
     /// Where in `log` the code location begins.
     pub(super) log_code: usize,
-    /// Where it is, if that is told.
+    /// The place in the source, if it is exported.
     pub(super) code: Option<Code<'a>>,
-    /// Whether the message has placeholders; if not, `log` has the body already.
+    /// Whether the message has placeholders. If it has none, `log` contains the body.
     pub(super) has_placeholders: bool,
     pub(super) keys: Vec<SiteKey<'a>>,
     /// See [`Site::is_plain`].
@@ -46,12 +48,12 @@ pub struct Site<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct SiteKey<'a> {
     pub(super) name: &'a str,
-    /// `None` when it is too long.
+    /// `None` if the key is too long.
     pub(super) encoded: Option<EncodedKey>,
 }
 
 impl<'a> Site<'a> {
-    /// Prepares the callsite `blob`, a span's or an event's.
+    /// Prepares the callsite `blob`, of a span or an event.
     pub fn new(blob: &Blob<'a>, options: super::Options) -> Site<'a> {
         let code =
             options.code_location.then_some(Code { target: blob.target, file: blob.file, line: blob.line });
@@ -59,7 +61,7 @@ impl<'a> Site<'a> {
         let has_placeholders = blob.name.contains(['{', '}']);
         span_begin(&mut span, blob.name, blob.span_kind);
         let span_code = span.len();
-        // Of an event, the unit holds its name.
+        // For an event, the unit holds its name.
         log_fixed(&mut log, blob.level.unwrap_or(Level::Info), blob.unit);
         if !has_placeholders {
             log_body(&mut log, blob.name);
@@ -87,23 +89,25 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// Whether its fields can be written without a look at each other: no two have one name, none has a name that the exporter uses itself, and the limits
-    /// allow as many.
+    /// Whether its fields can be written without comparing them: their names are unique, none is a name that
+    /// the exporter uses itself, and their number is within the limits.
     pub fn is_plain(&self) -> bool {
         self.is_plain
     }
 
-    /// The callsite as one that is not plain: the encoder takes the values of its fields from the view, because they are not the record's.
+    /// Makes the callsite not plain. The encoder then takes the values of its fields from the view, because
+    /// they differ from those of the record.
     #[must_use]
     pub fn not_plain(self) -> Site<'a> {
         Site { is_plain: false, ..self }
     }
 
-    /// The key of the `i`-th field, encoded if it is the callsite's own.
+    /// The key of the `i`-th field. It is encoded if the name is the callsite's own text.
     #[inline]
     pub(super) fn key<'k>(&'k self, i: usize, name: &'k str) -> Key<'k> {
         match self.keys.get(i) {
-            // Equal addresses while we borrow the text mean equal texts; comparing them would cost more than it saves.
+            // While the text is borrowed, equal addresses mean equal texts. Comparing the texts would cost
+            // more than it saves.
             Some(SiteKey { name: own, encoded: Some(encoded) }) if core::ptr::eq(*own, name) => {
                 Key::Encoded(encoded)
             }
@@ -112,7 +116,7 @@ impl<'a> Site<'a> {
     }
 }
 
-/// Where a record was written.
+/// The place of a record in the source.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Code<'a> {
     pub(super) target: &'a str,
@@ -121,11 +125,11 @@ pub(super) struct Code<'a> {
 }
 
 impl<'a> Code<'a> {
-    /// Names and values of the attributes that tell it.
+    /// Calls `each` with the names and values of the attributes.
     pub(super) fn attributes(self, mut each: impl FnMut(&'static str, Value<'a>)) {
         let text = |text| Value::Str { text, truncated: false };
-        // `code.namespace` is deprecated in favour of `code.function.name`, which a module path is not; the `tracing` world
-        // settled on `code.module.name`.
+        // `code.namespace` is deprecated in favour of `code.function.name`, but a module path is not a
+        // function. The crates around `tracing` use `code.module.name`.
         if !self.target.is_empty() {
             each("code.module.name", text(self.target));
         }
@@ -140,7 +144,7 @@ fn own_attribute(out: &mut Out, tag: u8, name: &str, value: Value<'_>) {
     attribute::attribute(out, tag, Key::Plain(name), &value);
 }
 
-/// [`HEAD`], `Span.name` and `Span.kind`.
+/// Writes [`HEAD`], `Span.name` and `Span.kind`.
 pub(super) fn span_begin(out: &mut Out, name: &str, kind: SpanKind) {
     out.extend_from_slice(&HEAD);
     proto::bytes_field(out, 0x2a, name.as_bytes());
@@ -154,7 +158,7 @@ pub(super) fn span_begin(out: &mut Out, name: &str, kind: SpanKind) {
     out.extend_from_slice(&[0x30, kind]);
 }
 
-/// `LogRecord.severity_number`, `severity_text` and, if it has one, `event_name`.
+/// Writes `LogRecord.severity_number`, `severity_text` and, if there is one, `event_name`.
 pub(super) fn log_fixed(out: &mut Out, level: Level, event_name: &str) {
     let number = match level {
         Level::Trace => 1,
@@ -170,7 +174,7 @@ pub(super) fn log_fixed(out: &mut Out, level: Level, event_name: &str) {
     }
 }
 
-/// `LogRecord.body`, a text.
+/// Writes `LogRecord.body` with a text.
 pub(super) fn log_body(out: &mut Out, text: &str) {
     out.push(0x2a);
     proto::varint(out, (1 + proto::varint_len(text.len()) + text.len()) as u64);

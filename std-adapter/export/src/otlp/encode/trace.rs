@@ -1,4 +1,4 @@
-//! Spans to the body of `/v1/traces`.
+//! Encodes spans as the body of a request to `/v1/traces`.
 
 use super::{
     Counts, Options, Site,
@@ -16,7 +16,8 @@ use crate::{
 use throughline::adapter::record::Values;
 use throughline::{Status, Value};
 
-/// `ScopeSpans.spans` with a two-byte length, then the fields of fixed size that every span has: trace id, span id, start, end, flags.
+/// The start of every span: the tag of `ScopeSpans.spans`, a two-byte length, and the fields of fixed size:
+/// trace id, span id, start, end, flags.
 pub(super) const HEAD: [u8; 55] = {
     let mut head = [0; 55];
     head[0] = 0x12;
@@ -24,27 +25,29 @@ pub(super) const HEAD: [u8; 55] = {
     (head[21], head[22]) = (0x12, 8);
     head[31] = 0x39;
     head[40] = 0x41;
-    // Field 16. The low byte are the W3C flags; bit 8 says that bit 9, whether the parent is remote, is known.
+    // Field 16. The low byte holds the W3C flags. Bit 9 says whether the parent is remote, and bit 8 that bit
+    // 9 is known.
     (head[49], head[50]) = (0x85, 0x01);
     (head[51], head[FLAGS_HIGH]) = (SAMPLED, 1);
     head
 };
-/// Where in [`HEAD`] the second byte of the flags is.
+/// The position of the second byte of the flags in [`HEAD`].
 const FLAGS_HIGH: usize = 52;
 /// W3C flags of a span that is recorded.
 const SAMPLED: u8 = 1;
-/// Tag of `Span.dropped_attributes_count`.
+/// The tag of `Span.dropped_attributes_count`.
 const DROPPED: u8 = 0x50;
-/// Fields whose text says what failed: [`Span::fail`](throughline::Span::fail)'s, and OpenTelemetry's.
+/// Fields whose text says what failed: that of [`Span::fail`](throughline::Span::fail), and OpenTelemetry's.
 const ERROR_TEXTS: [&str; 2] = ["error.message", "exception.message"];
 
 /// Appends spans to the body of one request.
 ///
-/// Each scope, that is each instrumented package, has its own part of the request. A span that failed has the text of its field `error.message` as the message of
-/// its status too.
+/// Each scope, that is each instrumented package, has its own part of the request. If a span failed, the text
+/// of its field `error.message`, or else `exception.message`, also becomes the message of its status.
 ///
-/// Cost: no allocation once the buffer has grown, unless fields came in several records. On one x86-64 virtual machine 30 ns for a span of two
-/// fields at a prepared callsite, ids included, and 110 ns without one.
+/// Cost: no allocation once the buffer has grown, unless fields came in several records. On one x86-64
+/// virtual machine, a span with two fields takes 30 ns at a prepared callsite, including the ids, and 110 ns
+/// without one.
 ///
 /// ```
 /// use throughline_export::{Resource, otlp::{Options, TraceEncoder}};
@@ -86,10 +89,12 @@ impl TraceEncoder {
         self.mixed(&site.scope, view, begin, site.code, &attributes);
     }
 
-    /// As [`span_at`](Self::span_at), with the attributes straight from the record that has all their values, and the callsite whose fields they are. That one
-    /// must [be plain](Site::is_plain), so that no two have one name.
+    /// Like [`span_at`](Self::span_at), but takes the attributes directly from the record that has all their
+    /// values, and from the callsite that has their names. That callsite must [be plain](Site::is_plain),
+    /// because equal names are not detected here.
     ///
-    /// It is inlined, and the view with it, which then never lies in memory: pass one that is made for this call and goes nowhere else.
+    /// The function is inlined, so that the view never has to be stored in memory. Pass a view that is
+    /// created for this call and not used elsewhere.
     #[inline(always)]
     pub fn span_of<'a, F>(
         &mut self,
@@ -148,7 +153,7 @@ impl TraceEncoder {
         request.count += 1;
     }
 
-    /// Values cut and attributes left out, of all spans so far.
+    /// The numbers of values cut and attributes left out of all spans so far.
     pub fn counts(&self) -> Counts {
         self.counts
     }
@@ -158,29 +163,31 @@ impl TraceEncoder {
         self.request.count
     }
 
-    /// Bytes they take.
+    /// Number of bytes that these spans take.
     #[inline]
     pub fn record_bytes(&self) -> usize {
         self.request.record_bytes()
     }
 
-    /// The body of the request. More spans may be appended afterwards, and it be taken again.
+    /// Returns the body of the request. More spans may be appended afterwards, and `finish` called again.
     pub fn finish(&mut self) -> &[u8] {
         self.request.finish()
     }
 
-    /// As [`finish`](Self::finish), but gives the bytes away; `spare` (empty, or one that was given away before) becomes the next buffer.
+    /// Like [`finish`](Self::finish), but returns the buffer itself. `spare`, which is empty or an earlier
+    /// buffer, is used for the next request.
     pub fn take(&mut self, spare: Vec<u8>) -> Vec<u8> {
         self.request.take(spare)
     }
 
-    /// Forgets the spans; resource, options and memory stay.
+    /// Removes the spans, and keeps the resource, the options and the memory.
     pub fn clear(&mut self) {
         self.request.clear();
     }
 }
 
-/// Appends a span: what is the same for all at its callsite, ids and times, then `attributes`, then by `own` what the exporter adds.
+/// Appends a span: the part that its callsite prepares, ids and times, then `attributes`, and the exporter's
+/// own attributes, with `own`.
 #[inline(always)]
 fn append<F>(
     out: &mut Out,
@@ -204,7 +211,7 @@ fn append<F>(
         out.advance(10);
     }
     attributes(out);
-    // The names `busy_ns` and `idle_ns` are those of `tracing-opentelemetry`.
+    // `tracing-opentelemetry` uses the names `busy_ns` and `idle_ns` too.
     if let Some(busy) = view.busy_ns {
         let duration = view.end_unix_ns.saturating_sub(view.start_unix_ns);
         own(out, "busy_ns", Value::U64(busy));
@@ -214,13 +221,13 @@ fn append<F>(
         own(out, "throughline.time_error_ns", Value::U64(error));
     }
     if view.status == Status::Cancelled {
-        // Nothing failed, somebody stopped waiting: OTLP has no word for it, so the status stays unset.
+        // A cancelled span did not fail, and OTLP has no status for it, so the status stays unset.
         own(out, "throughline.cancelled", Value::Bool(true));
     }
     proto::close::<2>(out, at + 3);
 }
 
-/// `Span.status`: message and code.
+/// Writes `Span.status`: message and code.
 #[inline]
 fn status(out: &mut Out, status: Status, message: Option<Value<'_>>) {
     match status {
@@ -241,7 +248,7 @@ fn error(out: &mut Out, message: Option<Value<'_>>) {
     proto::close::<2>(out, start);
 }
 
-/// The status of a span that failed, with the text that its record has.
+/// Writes the status of a span that failed, with the error text from its record.
 #[cold]
 #[inline(never)]
 fn failed(out: &mut Out, keys: &[SiteKey<'_>], values: Values<'_>) {

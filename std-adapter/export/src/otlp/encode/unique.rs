@@ -1,5 +1,6 @@
-//! Attributes of a record that may have equal keys: fields added twice, or under the names that the exporter uses itself. OTLP wants each key once; the
-//! last value wins, and the program's wins over the exporter's.
+//! Writes attributes that may have equal keys, because a field was added twice or has a name that the
+//! exporter uses itself. OTLP requires unique keys. The last value wins, and the program's value wins over
+//! the exporter's.
 
 use super::{
     attribute::{self, Key},
@@ -10,23 +11,23 @@ use super::{
 use throughline::Value;
 use throughline::adapter::record::{LINK_FIELD, NAME_FIELD};
 
-/// Attributes in order, each key perhaps several times; and what is recorded as fields but is none.
+/// Attributes in order, in which keys may repeat, and fields with a special meaning that are not attributes.
 #[derive(Debug, Default)]
 pub(super) struct Attributes<'k, 'a> {
     all: Vec<(&'a str, Key<'k>, Value<'a>)>,
-    /// The name that the span was given later.
+    /// The name that the span got after it began.
     name: Option<&'a str>,
     /// Trace id, span id and flags of each span that this one is linked to.
     links: Vec<&'a [u8; LINK]>,
 }
 
-/// Bytes of a link.
+/// Number of bytes of a link.
 const LINK: usize = 25;
 
 impl<'k, 'a: 'k> Attributes<'k, 'a> {
     pub(super) fn push(&mut self, name: &'a str, key: Key<'k>, value: Value<'a>) {
         match value {
-            // A value that is absent is no field, and takes no other's place.
+            // An absent value is not a field, so it replaces no earlier one.
             Value::Absent => {}
             Value::Str { text, .. } if name == NAME_FIELD => self.name = Some(text),
             Value::Bytes { bytes, truncated: false } if name == LINK_FIELD => {
@@ -36,7 +37,8 @@ impl<'k, 'a: 'k> Attributes<'k, 'a> {
         }
     }
 
-    /// Appends `Span.links`, and `Span.name` once more if there is another: of a field that comes twice, readers take the last.
+    /// Appends `Span.links`, and `Span.name` again if the name was changed. Readers of protobuf take the last
+    /// occurrence of such a field.
     pub(super) fn write_relations(&self, out: &mut Out) {
         if let Some(name) = self.name {
             proto::bytes_field(out, 0x2a, name.as_bytes());
@@ -46,18 +48,18 @@ impl<'k, 'a: 'k> Attributes<'k, 'a> {
             out.extend_from_slice(&link[..16]);
             out.extend_from_slice(&[0x12, 8]);
             out.extend_from_slice(&link[16..24]);
-            // Fixed 32 bits; only the lowest eight are W3C's.
+            // The flags are 32 bits wide; only the lowest eight are W3C's.
             out.extend_from_slice(&[0x35, link[24], 0, 0, 0]);
         }
     }
 
-    /// The last value of this name.
+    /// The last value with this name.
     pub(super) fn get(&self, name: &str) -> Option<Value<'a>> {
         self.all.iter().rev().find(|(own, ..)| *own == name).map(|(.., value)| *value)
     }
 
-    /// Appends each key once, where it first comes, with the last of its values, as far as the limits allow. Leaves the number of those left out in a field tagged
-    /// `dropped_tag`.
+    /// Appends each key once, at its first position, with its last value, as far as the limits allow. The
+    /// field with the tag `dropped_tag` says how many were left out.
     pub(super) fn write(
         &self,
         out: &mut Out,
@@ -96,7 +98,7 @@ impl<'k, 'a: 'k> Attributes<'k, 'a> {
         }
     }
 
-    /// Appends an attribute of the exporter's own, unless there is one of this name.
+    /// Appends an attribute of the exporter's own, unless the record has one with this name.
     pub(super) fn write_own(&self, out: &mut Out, tag: u8, name: &str, value: Value<'_>) {
         if self.get(name).is_none() {
             attribute::attribute(out, tag, Key::Plain(name), &value);
@@ -104,7 +106,7 @@ impl<'k, 'a: 'k> Attributes<'k, 'a> {
     }
 }
 
-/// Whether the exporter may itself write an attribute of this name.
+/// Whether the exporter may write an attribute with this name itself.
 pub(super) fn is_own(name: &str) -> bool {
     name.starts_with("code.")
         || name.starts_with("throughline.")

@@ -7,11 +7,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use ureq::http::Uri;
 
-/// Connects to the target's host. The connection is worked on while the runtime runs.
+/// Connects to the target's host. The connection makes progress only while the runtime runs.
 pub(super) async fn connect(target: &Target) -> Result<Sender, Failure> {
     let uri: Uri = target.url.parse().map_err(|error| Failure::Request(format!("{error}")))?;
     let is_https = uri.scheme_str() == Some("https");
-    // Of an IPv6 address the URL has brackets that names are looked up without.
+    // In a URL, an IPv6 address has brackets, which the name lookup does not accept.
     let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
     let failed = |error: std::io::Error| Failure::Connection(error.to_string());
@@ -28,7 +28,7 @@ pub(super) async fn connect(target: &Target) -> Result<Sender, Failure> {
         let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
         open(connector.connect(name, stream).await.map_err(failed)?).await
     }
-    // Not to be configured without it.
+    // `ClientConfig` does not allow this without the feature.
     #[cfg(not(feature = "grpc-tls"))]
     Err(Failure::Request("https is not built in: build with the feature `grpc-tls`".into()))
 }
@@ -36,7 +36,7 @@ pub(super) async fn connect(target: &Target) -> Result<Sender, Failure> {
 async fn open(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Sender, Failure> {
     let mut builder = h2::client::Builder::new();
     let (sender, connection) = builder.enable_push(false).handshake::<_, Cursor<Vec<u8>>>(stream).await?;
-    // How it ends is told to those whose requests are on it.
+    // The requests on the connection report how it ended.
     drop(tokio::spawn(async { drop(connection.await) }));
     Ok(sender)
 }

@@ -1,8 +1,10 @@
-//! One attempt at a request over gRPC: a unary call on an HTTP/2 connection that is kept open, by the crate `h2`.
+//! Makes one attempt at a request over gRPC: a unary call on an HTTP/2 connection that is kept open, with the
+//! crate `h2`.
 //!
-//! Each client has a small runtime of its own, on the thread that calls: no other thread and no runtime of the program has anything to do with it. Between calls
-//! nobody looks at the connection; if the collector has closed it meanwhile, the call is made once more on a new one.
-//! Source: <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>.
+//! Each client has its own small runtime, which runs on the calling thread and is independent of other
+//! threads and of the program's runtime. Between calls the connection makes no progress. If the collector has
+//! closed it in the meantime, the call is repeated once on a new connection. Source:
+//! <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>.
 
 mod connect;
 mod status;
@@ -21,17 +23,17 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Request};
 
-/// How much of an answer is read.
+/// Most bytes of an answer that are kept.
 const ANSWER_LIMIT: usize = 64 * 1024;
-/// In front of a message: whether it is compressed, and its length.
+/// Length of the prefix of a message: a flag for compression, and the length.
 const PREFIX: usize = 5;
-/// The longest time that `grpc-timeout` has digits for, in its largest unit that is used here.
+/// The longest timeout that fits into the eight digits of `grpc-timeout`, in seconds.
 const LONGEST_TIMEOUT_S: u64 = 99_999_999;
 
-/// What an open connection takes requests with.
+/// The handle that sends requests on an open connection.
 type Sender = h2::client::SendRequest<Cursor<Vec<u8>>>;
 
-/// The connection to where one signal goes.
+/// The connection to the destination of one signal.
 #[derive(Default)]
 pub(super) struct Grpc {
     runtime: Option<Runtime>,
@@ -46,19 +48,19 @@ impl fmt::Debug for Grpc {
 
 impl Drop for Grpc {
     fn drop(&mut self) {
-        // A name that is being looked up is not waited for.
+        // Do not wait for a name lookup that is still running.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
 }
 
-/// Why there is no answer.
+/// Why a call got no answer.
 #[derive(Debug)]
 enum Failure {
-    /// The request cannot be made, now or later.
+    /// The request is invalid, so no attempt can succeed.
     Request(String),
-    /// The connection failed, or could not be made.
+    /// The connection failed or could not be opened.
     Connection(String),
 }
 
@@ -69,7 +71,7 @@ impl From<h2::Error> for Failure {
 }
 
 impl Grpc {
-    /// Calls with a body that is compressed as the target says.
+    /// Makes a call with a body that is compressed as the target requires.
     pub(super) fn attempt(&mut self, target: &Target, body: &[u8], timeout: Duration) -> Attempt {
         let Grpc { runtime, sender } = self;
         let runtime = match runtime {
@@ -80,7 +82,7 @@ impl Grpc {
             },
         };
         let was_connected = sender.is_some();
-        // Longer than that is no limit, and might overflow the runtime's clock.
+        // A longer timeout could overflow the runtime's clock, and in practice is no limit.
         let timeout = timeout.min(Duration::from_secs(LONGEST_TIMEOUT_S));
         let called = runtime.block_on(async {
             let call = async {
@@ -110,7 +112,7 @@ impl Grpc {
     }
 }
 
-/// One call: its status, and the message of the answer.
+/// Makes one call. Returns its status and the message of the answer.
 async fn call(
     sender: &mut Option<Sender>,
     target: &Target,
@@ -128,7 +130,7 @@ async fn call(
     stream.send_data(Cursor::new(message(target.compression, body)), true)?;
     let response = response.await?;
     let (parts, mut received) = response.into_parts();
-    // A call that fails at once has its status in the headers.
+    // If a call fails at once, the status is in the headers instead of the trailers.
     if let Some(status) = Status::of_headers(&parts.headers) {
         return Ok((status, Vec::new()));
     }
@@ -163,7 +165,7 @@ fn request(target: &Target, timeout: Duration) -> Result<Request<()>, Failure> {
         headers.append(name, value);
     }
     let mut own = |name: &'static str, value: String| {
-        // All of these are plain ASCII.
+        // All of these values are plain ASCII, so the conversion does not fail.
         if let Ok(value) = HeaderValue::from_str(&value) {
             headers.insert(name, value);
         }
@@ -181,7 +183,7 @@ fn request(target: &Target, timeout: Duration) -> Result<Request<()>, Failure> {
     Ok(request)
 }
 
-/// At most eight digits and a unit.
+/// Writes the timeout as at most eight digits and a unit.
 fn grpc_timeout(timeout: Duration) -> String {
     match timeout.as_millis() {
         ms @ 0..=99_999_999 => format!("{}m", ms.max(1)),
@@ -197,10 +199,10 @@ fn message(compression: Compression, body: &[u8]) -> Vec<u8> {
     message
 }
 
-/// What the status and the message of an answer say.
+/// Interprets the status and the message of an answer.
 fn finished(status: Status, answer: &[u8]) -> Attempt {
     if status.is_ok() {
-        // Nothing else than an uncompressed message was asked for.
+        // The request asked for no compression of the answer.
         let message = answer.get(PREFIX..).unwrap_or_default();
         let partial = response::partial_success("application/x-protobuf", message);
         return Attempt::Taken(Delivered { rejected: partial.rejected, message: partial.message });

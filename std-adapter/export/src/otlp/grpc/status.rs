@@ -1,5 +1,5 @@
-//! How a gRPC call ended: code, message, and when another may be made.
-//! Sources: <https://grpc.io/docs/guides/status-codes/>, <https://opentelemetry.io/docs/specs/otlp/#failures>.
+//! The status of a gRPC call: code, message, and when another attempt may be made. Sources:
+//! <https://grpc.io/docs/guides/status-codes/>, <https://opentelemetry.io/docs/specs/otlp/#failures>.
 
 use crate::otlp::protobuf::{Fields, Wire};
 use std::fmt;
@@ -26,14 +26,14 @@ const NAMES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 const RESOURCE_EXHAUSTED: u32 = 8;
-/// Those that OTLP has tried again, besides an exhausted resource that says when.
+/// The codes after which OTLP retries. RESOURCE_EXHAUSTED is retried only if it says when.
 const RETRYABLE: [u32; 6] = [1, 4, 10, 11, 14, 15];
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Status {
     code: u32,
     pub(super) message: String,
-    /// From a `google.rpc.RetryInfo` among its details.
+    /// The delay from a `google.rpc.RetryInfo` in the details.
     pub(super) retry_after: Option<Duration>,
 }
 
@@ -47,7 +47,7 @@ impl Status {
         Some(Status { code, message, retry_after: retry_delay(&details) })
     }
 
-    /// The status that stands for an answer of HTTP that has none.
+    /// The status for an HTTP answer that has no gRPC status.
     pub(super) fn of_http(status: u16) -> Status {
         let code = match status {
             400 => 13,
@@ -68,7 +68,7 @@ impl Status {
         RETRYABLE.contains(&self.code) || self.code == RESOURCE_EXHAUSTED && self.retry_after.is_some()
     }
 
-    /// Its name as in the specification.
+    /// The name of the code in the specification.
     pub(super) fn name(&self) -> String {
         let name = usize::try_from(self.code).ok().and_then(|code| NAMES.get(code));
         name.map_or_else(|| format!("gRPC status {}", self.code), |name| (*name).to_owned())
@@ -92,7 +92,7 @@ impl fmt::Display for Status {
     }
 }
 
-/// The delay of the first `RetryInfo` in a `google.rpc.Status`.
+/// Finds the delay of the first `RetryInfo` in a `google.rpc.Status`.
 fn retry_delay(status: &[u8]) -> Option<Duration> {
     let field = |message, number| {
         Fields(message).find_map(move |(field, value)| match value {
@@ -119,7 +119,7 @@ fn retry_delay(status: &[u8]) -> Option<Duration> {
     Some(Duration::from_secs(seconds).saturating_add(Duration::from_nanos(nanos.into())))
 }
 
-/// Standard base64, with padding or without.
+/// Decodes standard base64, with or without padding.
 fn unbase64(text: &str) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     let (mut bits, mut count) = (0u32, 0);
@@ -142,7 +142,8 @@ fn unbase64(text: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// `grpc-message` has what is no printable ASCII percent-encoded; what is not encoded rightly stands as it is.
+/// Decodes `grpc-message`, in which all but printable ASCII is percent-encoded. An invalid encoding is left
+/// as it is.
 fn percent_decoded(text: &str) -> String {
     let mut out = Vec::new();
     let mut rest = text.as_bytes();

@@ -1,6 +1,7 @@
-//! Finds single values in what a collector answers in JSON, without a tree of it. Total: what is not there, or not JSON, is `None`.
+//! Finds single values in a collector's JSON answer, without parsing all of it. It never panics: a missing
+//! value and invalid JSON give `None`.
 
-/// The value of the first member of this name whose value is a text, its escapes resolved.
+/// The first string member with this name, with its escapes resolved.
 pub(in crate::otlp) fn find_text(json: &str, name: &str) -> Option<String> {
     members(json, name).find_map(|value| {
         let mut chars = value.strip_prefix('"')?.chars();
@@ -15,7 +16,8 @@ pub(in crate::otlp) fn find_text(json: &str, name: &str) -> Option<String> {
     })
 }
 
-/// The value of the first member of this name whose value is a whole number, or a text that is one, as 64-bit numbers are.
+/// The first member with this name that is a whole number, or a string with one, which is how JSON has 64-bit
+/// numbers.
 pub(in crate::otlp) fn find_number(json: &str, name: &str) -> Option<u64> {
     members(json, name).find_map(|value| {
         let value = value.strip_prefix('"').unwrap_or(value);
@@ -24,7 +26,7 @@ pub(in crate::otlp) fn find_number(json: &str, name: &str) -> Option<u64> {
     })
 }
 
-/// What follows each occurrence of `"name":`.
+/// The text after each occurrence of `"name":`.
 fn members<'j>(json: &'j str, name: &'j str) -> impl Iterator<Item = &'j str> {
     json.match_indices(name).filter_map(move |(at, _)| {
         let is_quoted = json[..at].ends_with('"');

@@ -1,8 +1,8 @@
-//! OTLP as JSON: the protobuf bytes of a request, written anew by the rules of OTLP's JSON encoding. The hot path has one encoder, and whoever wants
-//! JSON pays for it on the thread that delivers.
+//! Converts the protobuf bytes of a request to OTLP's JSON encoding. The hot path has only the protobuf
+//! encoder, and the thread that delivers pays the cost of JSON.
 //!
-//! The rules beyond protobuf's own JSON mapping: ids are hexadecimal, enumerations are numbers, keys are lowerCamelCase.
-//! Source: <https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding>.
+//! The rules differ from protobuf's own JSON mapping: ids are hexadecimal, enumerations are numbers, keys are
+//! lowerCamelCase. Source: <https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding>.
 
 mod find;
 mod schema;
@@ -14,10 +14,11 @@ use super::Signal;
 use super::protobuf::{Fields, Wire};
 use std::fmt::Write;
 
-/// The body of a request, such as [`TraceEncoder::finish`](super::TraceEncoder::finish) gives, as one line of JSON: for OTLP/JSON over HTTP, or for a file that the
-/// Collector's file receiver reads.
+/// Converts the body of a request, such as [`TraceEncoder::finish`](super::TraceEncoder::finish) returns, to
+/// one line of JSON, for OTLP/JSON over HTTP or for a file that the Collector's file receiver reads.
 ///
-/// Total: fields that OTLP does not have are left out, a message that is malformed ends there. Cost: about 2 µs for a span of two attributes.
+/// It never panics: unknown fields are left out, and a malformed message ends at the malformed byte. Cost:
+/// about 2 µs for a span with two attributes.
 ///
 /// ```
 /// use throughline_export::{Resource, otlp::{Options, Signal, TraceEncoder, to_json}};
@@ -31,7 +32,7 @@ pub fn to_json(signal: Signal, body: &[u8]) -> String {
     out
 }
 
-/// As [`to_json`], behind what `out` has.
+/// Like [`to_json`], but appends to `out`.
 pub(super) fn append(out: &mut String, signal: Signal, body: &[u8]) {
     let schema = match signal {
         Signal::Traces => &schema::TRACES,
@@ -44,7 +45,8 @@ pub(super) fn append(out: &mut String, signal: Signal, body: &[u8]) {
 fn message(out: &mut String, schema: &[Field], bytes: &[u8]) {
     out.push('{');
     let mut first = true;
-    // Occurrences of a repeated field may lie apart, so they are gathered field by field. Messages are small, except for those that have one field many times.
+    // Occurrences of a repeated field may lie apart, so search the message once for each field. Messages are
+    // small, except for those with one field that occurs often.
     for field in schema {
         let mut found = Fields(bytes).filter(|(number, _)| *number == u64::from(field.number));
         if field.is_repeated {
@@ -72,7 +74,7 @@ fn key(out: &mut String, field: &Field, first: &mut bool) {
     _ = write!(out, "\"{}\":", field.name);
 }
 
-/// One value; `null` if it is not of the wire type that its kind has.
+/// Writes one value; `null` if its wire type does not fit its kind.
 fn put(out: &mut String, kind: Kind, value: Wire<'_>) {
     // Writing to a String cannot fail.
     _ = match (kind, value) {
@@ -95,7 +97,7 @@ fn put(out: &mut String, kind: Kind, value: Wire<'_>) {
             Ok(())
         }
         (Kind::Bool, Wire::Varint(n)) => write!(out, "{}", n != 0),
-        // 64-bit numbers are texts, as JavaScript's numbers have 53 bits.
+        // 64-bit numbers are written as strings, because JavaScript's numbers have only 53 bits.
         (Kind::Int64, Wire::Varint(n)) => write!(out, "\"{}\"", n as i64),
         (Kind::Fixed64, Wire::Fixed64(n)) => write!(out, "\"{n}\""),
         (Kind::Sfixed64, Wire::Fixed64(n)) => write!(out, "\"{}\"", n as i64),
@@ -141,7 +143,8 @@ fn double(out: &mut String, x: f64) -> std::fmt::Result {
     } else if x.is_infinite() {
         write!(out, "\"{}Infinity\"", if x < 0.0 { "-" } else { "" })
     } else {
-        // `Debug` writes very large and very small numbers with an exponent, the shortest that read back the same.
+        // `Debug` writes the shortest number that reads back the same, with an exponent if it is very large
+        // or small.
         write!(out, "{x:?}")
     }
 }

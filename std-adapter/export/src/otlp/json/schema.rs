@@ -1,15 +1,16 @@
-//! The messages of OTLP, as far as requests have them: number, JSON name and kind of each field. Source: opentelemetry-proto 1.x.
+//! The messages of OTLP that occur in requests, with number, JSON name and kind of each field. Source:
+//! opentelemetry-proto 1.x.
 
 /// A field of a message.
 pub(super) struct Field {
     pub(super) number: u8,
     pub(super) name: &'static str,
     pub(super) kind: Kind,
-    /// Whether it may come many times; packed numbers come as one value.
+    /// Whether the field may occur several times. A packed field occurs once.
     pub(super) is_repeated: bool,
 }
 
-/// How a value is to be read and written.
+/// How a value is read and written.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     Message(&'static [Field]),
@@ -21,7 +22,7 @@ pub(super) enum Kind {
     Fixed64,
     Sfixed64,
     Double,
-    /// And enumerations, and `uint32`, of which OTLP has no large ones.
+    /// Also used for enumerations, and for `uint32`, whose values are small in OTLP.
     Int32,
     Fixed32,
     Sint32,
