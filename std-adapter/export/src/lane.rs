@@ -30,7 +30,7 @@ pub type Done = Sender<()>;
 enum Item<T> {
     Work(T, u64),
     /// Dropped when everything before it is done.
-    Marker(#[expect(dead_code, reason = "dropping it is the signal")] Done),
+    Marker(Done),
 }
 
 /// A queue of work and its counts.
@@ -111,25 +111,35 @@ impl<T: Send> AnyLane for Lane<T> {
 
     fn give_up(&self, reason: DropReason) {
         let mut state = self.lock();
-        let is_first = state.given_up.is_none();
-        state.given_up.get_or_insert(reason);
         let items = std::mem::take(&mut state.items);
-        drop(state);
-        if is_first {
-            // Without the lock, as it may write to a disk and the pump waits for nobody's. What comes meanwhile is counted by whom it comes from.
-            let waiting = items.into_iter().filter_map(|item| match item {
-                Item::Work(work, records) => Some((work, records)),
-                // Dropping it tells that nobody waits for this lane any more.
-                Item::Marker(_) => None,
-            });
-            // A thread that panicked may have left anything behind.
-            let rescue = self.rescue.get().filter(|_| reason != DropReason::ThreadDied);
-            let saved = rescue.map_or(0, |rescue| rescue(waiting.collect()));
-            self.counts.spooled(saved);
-            let pending = self.counts.read().pending;
-            self.counts.dropped(reason, pending);
-            self.health.lost(pending);
+        if state.given_up.is_some() {
+            return;
         }
+        state.given_up = Some(reason);
+        let (mut waiting, mut markers) = (Vec::new(), Vec::new());
+        for item in items {
+            match item {
+                Item::Work(work, records) => waiting.push((work, records)),
+                Item::Marker(done) => markers.push(done),
+            }
+        }
+        // A thread that panicked may have left its exporter in any state, so nothing is rescued then.
+        let rescue = self.rescue.get().filter(|_| reason != DropReason::ThreadDied);
+        if let Some(rescue) = rescue {
+            // The rescue may write to a disk, so the pump must not wait for it. Records that come meanwhile are
+            // counted by `Feed::publish`.
+            drop(state);
+            let saved = rescue(waiting);
+            state = self.lock();
+            self.counts.spooled(saved);
+        }
+        // This holds the lock, because `Feed::publish` counts records in two steps.
+        let pending = self.counts.read().pending;
+        self.counts.dropped(reason, pending);
+        self.health.lost(pending);
+        // Whoever waits for a marker may read the counts next, so the markers go last.
+        drop(markers);
+        drop(state);
         self.changed.notify_all();
     }
 }
