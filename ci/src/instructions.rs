@@ -225,7 +225,7 @@ mod tests {
         assert!(failure(&[("old", 1.0)], &[]).contains("renamed"));
         assert!(failure(&[("span", 1.0)], &[("span", 2.0)]).contains("worth it"));
         let other = verdict(&changes(&[("span", 1.0)], &[("span", 2.0)]), &["rustc 0".into()], "rustc 1");
-        assert!(other.unwrap_err().to_string().contains("of rustc 0, this is rustc 1"));
+        assert!(other.unwrap_err().to_string().contains("from rustc 0, this is rustc 1"));
     }
 
     #[test]
