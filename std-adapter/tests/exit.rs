@@ -158,10 +158,15 @@ fn records_that_wait_when_the_pump_ends_are_counted_12() {
         while guard.ledger().pump.output == 0 {
             std::thread::yield_now();
         }
+        // These fields wait for the end of their span, which the pump does not see.
+        let open = span!("open");
+        throughline::record!(current, late = 1);
         let report = guard.shutdown(LONG);
         OVER.store(true, Ordering::Relaxed);
         threads.into_iter().for_each(|thread| thread.join().unwrap());
+        drop(open);
         assert!(report.complete, "{}", report.ledger);
+        assert_eq!(report.ledger.pump.dropped_for(DropReason::Unclaimed), 1, "{}", report.ledger);
         assert!(report.ledger.hops().all(|(_, hop)| hop.pending == 0), "{}", report.ledger);
         let ledger = throughline_std::ledger();
         assert!(ledger.is_settled(), "{ledger}");

@@ -145,7 +145,8 @@ fn refuse(stream: TcpStream) {
         }
     }
     reader.read_exact(&mut vec![0; len]).unwrap();
-    let answer = "no\x1b[2J\n00:00:00.000000 ERROR forged";
+    // The client itself removes control characters, so only the last one shows whether this tool escapes.
+    let answer = "no\x1b[2J\n00:00:00.000000 ERROR forged\u{202e}txt";
     let head = "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\nconnection: close\r\ncontent-length:";
     write!(reader.get_mut(), "{head} {}\r\n\r\n{answer}", answer.len()).unwrap();
 }
