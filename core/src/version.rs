@@ -44,7 +44,8 @@ pub fn versions() -> impl Iterator<Item = &'static str> {
 
 #[cfg(all(feature = "std", target_os = "linux", not(miri)))]
 fn notes() -> &'static [u8] {
-    // The first byte of the section and the byte after its last. Only their addresses are used.
+    // SAFETY: the linker defines both, as the first byte of the section and the byte after its last. Only their
+    // addresses are used.
     unsafe extern "C" {
         #[link_name = "__start_throughline_versions"]
         static START: u8;

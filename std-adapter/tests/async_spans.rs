@@ -2,31 +2,11 @@
 
 mod support;
 
-use opentelemetry_proto::tonic::trace::v1::Span;
-use std::time::Duration;
 use support::in_own_process;
 use support::receiver::{Receiver, attribute, int, text};
+use support::service::{LONG, config, find, start};
 use throughline::{Context, info, record, span};
-use throughline_std::{Config, DropReason, Guard, otlp::ClientConfig};
-
-const LONG: Duration = Duration::from_secs(30);
-
-fn config(receiver: &Receiver) -> Config {
-    let client =
-        ClientConfig::new(&receiver.endpoint).unwrap().timeout(LONG).first_backoff(Duration::from_millis(1));
-    Config::new("svc").otlp_client(client).report_errors(false)
-}
-
-fn start(config: &Config) -> Guard {
-    throughline_std::init(config).unwrap()
-}
-
-fn find<'s>(spans: &'s [Span], name: &str) -> &'s Span {
-    let mut found = spans.iter().filter(|s| s.name == name);
-    let span = found.next().unwrap_or_else(|| panic!("no span {name}"));
-    assert!(found.next().is_none(), "two spans {name}");
-    span
-}
+use throughline_std::DropReason;
 
 #[test]
 fn async_spans_have_busy_time_and_cancelled_ones_say_so() {

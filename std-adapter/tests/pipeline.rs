@@ -2,38 +2,17 @@
 
 mod support;
 
-use opentelemetry_proto::tonic::{
-    metrics::v1::{Metric, metric::Data, number_data_point},
-    trace::v1::Span,
-};
+use opentelemetry_proto::tonic::metrics::v1::{Metric, metric::Data, number_data_point};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use support::receiver::{Answer, Receiver, int, text};
+use support::service::{LONG, config, find, start};
 use support::{in_own_process, in_own_process_with};
 use throughline::{
     Context, Status, TraceContext, counter, histogram, info, record, span, up_down_counter, warn,
 };
-use throughline_std::{Config, DropReason, Guard, InitError, otlp::ClientConfig, terminal::Style};
-
-const LONG: Duration = Duration::from_secs(30);
-
-fn config(receiver: &Receiver) -> Config {
-    let client =
-        ClientConfig::new(&receiver.endpoint).unwrap().timeout(LONG).first_backoff(Duration::from_millis(1));
-    Config::new("svc").otlp_client(client).report_errors(false)
-}
-
-fn start(config: &Config) -> Guard {
-    throughline_std::init(config).unwrap()
-}
-
-fn find<'s>(spans: &'s [Span], name: &str) -> &'s Span {
-    let mut found = spans.iter().filter(|s| s.name == name);
-    let span = found.next().unwrap_or_else(|| panic!("no span {name}"));
-    assert!(found.next().is_none(), "two spans {name}");
-    span
-}
+use throughline_std::{Config, DropReason, InitError, otlp::ClientConfig, terminal::Style};
 
 #[test]
 fn spans_logs_and_metrics_arrive() {

@@ -1,9 +1,11 @@
 //! Tests that secrets never leave the process and that a callsite that logs too much is limited, for OTLP,
 //! the terminal and JSON lines.
 
+#[path = "../export/tests/support/page.rs"]
+mod page;
 mod support;
 
-use std::io::{self, Write};
+use page::Page;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use support::in_own_process;
@@ -19,25 +21,6 @@ const LONG: Duration = Duration::from_secs(30);
 fn config(receiver: &Receiver) -> Config {
     let client = ClientConfig::new(&receiver.endpoint).unwrap().timeout(LONG);
     Config::new("svc").otlp_client(client).report_errors(false)
-}
-
-#[derive(Clone, Default)]
-struct Page(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Page {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(buf)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Page {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
 }
 
 #[test]

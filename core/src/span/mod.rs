@@ -13,6 +13,7 @@ mod relations;
 mod scope;
 #[cfg(short)]
 mod short;
+mod state;
 mod suspended;
 
 use panic::is_panicking;
@@ -20,12 +21,14 @@ use panic::is_panicking;
 pub use panic::{PanicMessage, set_panic_message};
 pub use parent::{below, outside};
 pub use relations::{KEY_FIELD, LINK_FIELD, NAME_FIELD};
+pub(crate) use state::State;
+use state::{APART, ASKED, NOT_RECORDED};
 pub(crate) use suspended::Suspended;
 
 use crate::Status;
 use crate::callsite::CallsiteId;
 use crate::fields::{self, Fields, min_words};
-use crate::place::{REMOTE, is_outside, is_sampled, own_root, root_id, root_word, unsampled_span_word};
+use crate::place::{REMOTE, is_outside, is_sampled, root_id};
 use crate::record::NO_BUSY;
 use crate::recorder::{self, ERA, Recorder, sampler};
 use crate::ring::{Head, RecordKind, Word};
@@ -120,113 +123,6 @@ impl Running {
 
     fn state(&self) -> State {
         self.state
-    }
-}
-
-/// The state of a running span. The fields are in an order in which a few store-multiple instructions can
-/// write them.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-pub(crate) struct State {
-    callsite: u32,
-    id: Word,
-    /// The span word of the place before this span. It is the parent's word, unless this span is [`APART`];
-    /// outside any span its id is 0.
-    previous: Word,
-    previous_root: Word,
-    start: Word,
-    /// The recorder's era when the span began, and the flags below it. A plain span has no flag set, so one
-    /// comparison with the era checks both.
-    flags: Word,
-    /// The types and values of the fields. As many of the value words as are carried are initialised, and the
-    /// types if any word is, so a span without fields pays nothing for them.
-    types: MaybeUninit<u32>,
-    words: [MaybeUninit<Word>; CARRIED],
-}
-
-/// In [`State::flags`]: the status.
-const STATUS: Word = 3;
-/// In [`State::flags`]: the span begins a new trace, whatever was current before.
-const APART: Word = 4;
-/// In [`State::flags`]: the span is the root of an unsampled trace and stands for all spans below it.
-const NOT_RECORDED: Word = 1 << 6;
-/// In [`State::flags`]: the span is the first one below a remote parent about which the sampler was asked.
-/// Its end restores a different root word.
-const ASKED: Word = 1 << 7;
-/// In [`State::flags`]: position of the number of carried field words.
-const CARRIED_SHIFT: u32 = 3;
-const _: () = assert!(CARRIED << CARRIED_SHIFT < NOT_RECORDED && ASKED < 1 << ERA);
-
-impl State {
-    #[inline(always)]
-    fn new(callsite: u32, id: Word, (previous, previous_root): (Word, Word)) -> State {
-        State {
-            callsite,
-            id,
-            previous,
-            previous_root,
-            start: 0,
-            flags: 0,
-            types: MaybeUninit::uninit(),
-            words: [MaybeUninit::uninit(); CARRIED],
-        }
-    }
-
-    /// The root word.
-    fn root(&self) -> Word {
-        let root = if self.is_root() { self.id } else { own_root(self.previous, self.previous_root) };
-        root_word(root, self.is_recorded())
-    }
-
-    /// The span word while the span is current.
-    fn word(&self) -> Word {
-        if self.is_recorded() { self.id } else { unsampled_span_word(self.id) }
-    }
-
-    #[inline(always)]
-    fn is_recorded(&self) -> bool {
-        self.flags & NOT_RECORDED == 0
-    }
-
-    #[inline(always)]
-    fn is_root(&self) -> bool {
-        is_outside(self.previous) || self.flags & APART != 0
-    }
-
-    #[inline(always)]
-    fn status(&self) -> u8 {
-        (self.flags & STATUS) as u8
-    }
-
-    #[inline(always)]
-    fn set_status(&mut self, status: u8) {
-        self.flags = self.flags & !STATUS | Word::from(status);
-    }
-
-    /// Keeps field words until the span ends; the first `count` of them are used and must be initialised. Must
-    /// be called at most once.
-    #[inline(always)]
-    fn carry(&mut self, types: u32, count: usize, words: [MaybeUninit<Word>; CARRIED]) {
-        debug_assert!(count <= CARRIED && self.carried() == 0);
-        self.flags |= count << CARRIED_SHIFT;
-        self.types = MaybeUninit::new(types);
-        self.words = words;
-    }
-
-    /// The number of carried field words.
-    #[inline(always)]
-    fn carried(&self) -> usize {
-        let carried = (self.flags & (NOT_RECORDED - 1)) >> CARRIED_SHIFT;
-        // SAFETY: only `carry` sets these bits, at most once, and to no more than it has words.
-        unsafe { core::hint::assert_unchecked(carried <= CARRIED) };
-        carried
-    }
-
-    /// The types of the carried fields.
-    #[inline(always)]
-    fn types(&self) -> u32 {
-        // SAFETY: some words are carried, so `carry` has initialised the types.
-        if self.carried() == 0 { 0 } else { unsafe { self.types.assume_init() } }
     }
 }
 

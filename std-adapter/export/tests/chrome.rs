@@ -1,9 +1,11 @@
 //! Tests Chrome trace files: they are valid at every moment, spans nest on each row, and sizes are limited.
 
+#[path = "support/page.rs"]
+mod page;
+
+use page::Page;
 use proptest::prelude::*;
 use std::collections::HashMap;
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use throughline::{Level, SpanId, SpanKind, Status, TraceId, Value};
 use throughline_export::chrome::ChromeTrace;
@@ -13,29 +15,10 @@ use throughline_export::{Deadline, Exporter};
 
 const T0: u64 = 1_700_000_000_000_000_000;
 
-#[derive(Clone, Default)]
-struct Page(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Page {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(buf)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Page {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-
-    /// The events. Like Perfetto, this accepts a file without the last bracket and with a trailing comma.
-    fn events(&self) -> Vec<serde_json::Value> {
-        let text = self.text();
-        serde_json::from_str(&format!("{}]", text.trim_end().trim_end_matches(','))).unwrap()
-    }
+/// The events. Like Perfetto, this accepts a file without the last bracket and with a trailing comma.
+fn events(page: &Page) -> Vec<serde_json::Value> {
+    let text = page.text();
+    serde_json::from_str(&format!("{}]", text.trim_end().trim_end_matches(','))).unwrap()
 }
 
 fn trace(page: &Page) -> ChromeTrace<Page> {
@@ -128,7 +111,7 @@ fn spans_logs_and_metrics_as_the_format_has_them() {
             ),
         ]
     );
-    assert_eq!(page.events().len(), 5);
+    assert_eq!(events(&page).len(), 5);
 }
 
 proptest! {
@@ -141,7 +124,7 @@ proptest! {
         }
         flush(&mut trace);
         let mut rows: HashMap<u64, Vec<(f64, f64, String)>> = HashMap::new();
-        for event in page.events().iter().filter(|event| event["ph"] == "X") {
+        for event in events(&page).iter().filter(|event| event["ph"] == "X") {
             let (start, length) = (event["ts"].as_f64().unwrap(), event["dur"].as_f64().unwrap());
             let trace_id = event["args"]["trace_id"].to_string();
             rows.entry(event["tid"].as_u64().unwrap()).or_default().push((start, start + length, trace_id));
@@ -184,5 +167,5 @@ fn a_full_file_counts_what_comes() {
         fields: [].as_slice().into(),
     });
     assert_eq!(trace.flush(&Deadline::never()).unwrap_err().lost, 1);
-    assert!(page.text().len() <= 600 && page.events().len() == 3);
+    assert!(page.text().len() <= 600 && events(&page).len() == 3);
 }

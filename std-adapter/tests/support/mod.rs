@@ -4,6 +4,7 @@
 
 #[path = "../../export/tests/support/receiver.rs"]
 pub mod receiver;
+pub mod service;
 
 use std::io::Read;
 use std::process::{Command, Stdio};

@@ -10,6 +10,7 @@ use footprint_firmware::{finish, measure, start, ticks};
 // The timestamp has as many bits as the timer.
 defmt::timestamp!("{=u32}", ticks() as u32 & 0x00ff_ffff);
 
+// SAFETY: defmt-rtt defines it. Only its address is used.
 unsafe extern "C" {
     #[link_name = "_SEGGER_RTT"]
     static CONTROL: u8;

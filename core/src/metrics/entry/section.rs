@@ -153,7 +153,8 @@ const fn finished(hash: u64) -> u64 {
 #[unsafe(link_section = "throughline_metrics_0_1")]
 static NONE: [Entry; 0] = [];
 
-// The first byte of the section and the byte after its last. Only their addresses are used.
+// SAFETY: the linker defines both, as the first byte of the section and the byte after its last. Only their
+// addresses are used.
 unsafe extern "C" {
     #[link_name = "__start_throughline_metrics_0_1"]
     static START: u8;
