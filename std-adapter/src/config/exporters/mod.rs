@@ -145,26 +145,27 @@ impl<'a> Keys<'a> {
 /// Creates one exporter, if the keys ask for it.
 type Make = fn(&Keys<'_>) -> Result<Option<Box<dyn Exporter>>, Problem>;
 
-/// The exporters that are configured entirely by keys, with their names in the ledger.
-const EXPORTERS: [(&str, Make); 9] = [
-    ("log", outputs::lines),
-    ("log-file", outputs::file),
-    ("syslog", outputs::syslog),
-    ("journald", outputs::journald),
-    ("loki", outputs::loki),
-    ("elasticsearch", outputs::elasticsearch),
-    ("zipkin", outputs::zipkin),
-    ("chrome", outputs::chrome),
-    ("pushgateway", prometheus::pushgateway),
+/// The exporters that are configured entirely by keys: the name in the ledger, the section that asks for it (log
+/// lines have none of their own), and how it is created.
+const EXPORTERS: &[(&str, Option<&str>, Make)] = &[
+    ("log", None, outputs::lines),
+    ("log-file", Some("logging.file"), outputs::file),
+    ("syslog", Some("logging.syslog"), outputs::syslog),
+    ("journald", Some("logging.journald"), outputs::journald),
+    ("loki", Some("logging.loki"), outputs::loki),
+    ("elasticsearch", Some("logging.elasticsearch"), outputs::elasticsearch),
+    ("zipkin", Some("tracing.zipkin"), outputs::zipkin),
+    ("chrome", Some("tracing.chrome"), outputs::chrome),
+    ("pushgateway", Some("metrics.pushgateway"), prometheus::pushgateway),
 ];
 
 /// Creates the exporters that the keys ask for. The error lists everything that is wrong.
 pub(crate) fn exporters(config: &Config) -> Result<Vec<Named>, LoadError> {
     let keys = Keys::of(config);
     let (mut made, mut problems) = (Vec::new(), Vec::new());
-    for (name, make) in EXPORTERS {
+    for (name, _, make) in EXPORTERS {
         match make(&keys) {
-            Ok(exporter) => made.extend(exporter.map(|exporter| (name.to_owned(), exporter))),
+            Ok(exporter) => made.extend(exporter.map(|exporter| ((*name).to_owned(), exporter))),
             Err(problem) => problems.push(problem),
         }
     }
@@ -205,26 +206,6 @@ pub(crate) fn terminal_output(config: &mut Config, value: &Value) -> Result<(), 
     Ok(())
 }
 
-/// Checks the temporality of sums.
-pub(crate) fn temporality(_: &mut Config, value: &Value) -> Result<(), String> {
-    match value.text() {
-        "cumulative" => Ok(()),
-        other => Err(format!(
-            "= `{other}` cannot be used: this build sends sums as cumulative; write \"cumulative\""
-        )),
-    }
-}
-
-/// Checks how histograms are sent.
-pub(crate) fn histograms(_: &mut Config, value: &Value) -> Result<(), String> {
-    match value.text() {
-        "exponential" => Ok(()),
-        other => Err(format!(
-            "= `{other}` cannot be used: this build sends histograms as exponential; write \"exponential\""
-        )),
-    }
-}
-
 /// Converts OpenTelemetry's names of histograms to those of this library.
 pub(crate) fn aggregation(text: &str) -> Result<String, String> {
     match text {
@@ -262,13 +243,15 @@ impl Config {
         if draws || client.is_none() || !self.exporters.is_empty() {
             return Vec::new();
         }
-        let elsewhere = |signal| match signal {
-            Signal::Traces => keys.asks_for("tracing.chrome") || keys.asks_for("tracing.zipkin"),
-            Signal::Logs => {
-                let sections = ["file", "syslog", "journald", "loki", "elasticsearch"];
-                keys.has_log_lines() || sections.iter().any(|name| keys.asks_for(&format!("logging.{name}")))
-            }
-            Signal::Metrics => prometheus::is_on(self),
+        let elsewhere = |signal| {
+            let is_of = |section: &&str| section.starts_with(otlp::section(signal));
+            let sections = EXPORTERS.iter().filter_map(|(_, section, _)| *section);
+            sections.filter(is_of).any(|section| keys.asks_for(section))
+                || match signal {
+                    Signal::Traces => false,
+                    Signal::Logs => keys.has_log_lines(),
+                    Signal::Metrics => prometheus::is_on(self),
+                }
         };
         let unsent = |signal: &Signal| {
             let (route, on) = self.routes.of(*signal, &self.filters);

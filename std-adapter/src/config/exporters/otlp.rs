@@ -3,7 +3,7 @@
 use super::Keys;
 use crate::config::problem::Problem;
 use crate::config::{Config, Otlp, url};
-use throughline_export::otlp::{ClientConfig, ConfigError, Protocol, Signal};
+use throughline_export::otlp::{ClientConfig, ConfigError, Histograms, Protocol, Signal, Temporality};
 
 /// The OTLP client with the signals that it sends; `None` if it would send nothing.
 pub(crate) fn client(config: &Config) -> Result<Option<ClientConfig>, Problem> {
@@ -28,7 +28,15 @@ pub(crate) fn client(config: &Config) -> Result<Option<ClientConfig>, Problem> {
                 .fold(one, ClientConfig::without_signal),
         });
     }
-    Ok(all)
+    let Some(all) = all else { return Ok(None) };
+    let path = "metrics.temporality";
+    let temporality = keys.text(path).unwrap_or_default().parse::<Temporality>();
+    let temporality = temporality.map_err(|error| keys.problem(path, &error))?;
+    let histograms = match keys.text("metrics.histograms").as_deref() {
+        Some("explicit") => Histograms::Explicit,
+        _ => Histograms::Exponential,
+    };
+    Ok(Some(all.temporality(temporality).histograms(histograms)))
 }
 
 /// The section of a signal's keys.

@@ -31,20 +31,18 @@ pub(super) const KEYS: &[Key] = &[
     )
     .example("otlp")
     .standard(&[Standard { name: "OTEL_METRICS_EXPORTER", translate: exporters::exporter_names }]),
-    Key::new(
+    Key::of_exporter(
         "metrics.temporality",
         OneOf(&["cumulative", "delta", "lowmemory"]),
         "cumulative",
         "Whether OTLP's sums count from the start or from the last export.",
-        exporters::temporality,
     )
     .standard(&[Standard::same("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE")]),
-    Key::new(
+    Key::of_exporter(
         "metrics.histograms",
         OneOf(&["exponential", "explicit"]),
         "exponential",
         "How OTLP's histograms are sent: as they are, or with fixed bounds.",
-        exporters::histograms,
     )
     .standard(&[Standard {
         name: "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",

@@ -49,8 +49,6 @@ const TOML: &[&str] = &[
     "logging.loki = { endpoint = \"http://loki:3100\", flush_interval = \"1s\" }",
     "logging.format = \"xml\"",
     "logging.syslog.facility = \"local9\"",
-    "metrics.temporality = \"delta\"",
-    "metrics.histograms = \"explicit\"",
     "tracing.sampling.always_sample_errors = true",
     "profiling.enabled = true\nhealth = { enabled = true, port = 8081 }\nalerts.enabled = false",
     "service.name = \"a\"\nservice.name = \"b\"",

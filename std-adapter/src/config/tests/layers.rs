@@ -153,6 +153,21 @@ fn a_section_makes_its_exporter_and_its_switch_unmakes_it() {
 }
 
 #[test]
+fn sums_and_histograms_are_sent_over_otlp_as_the_keys_say() {
+    let client = |text: &str| {
+        let config = toml(&format!("otlp.endpoint = 'http://a:4318'\n{text}"));
+        format!("{:?}", crate::config::exporters::client(&config).unwrap().unwrap())
+    };
+    let usual = client("");
+    assert!(
+        usual.contains("temporality: Cumulative") && usual.contains("histograms: Exponential"),
+        "{usual}"
+    );
+    let other = client("metrics.temporality = 'lowmemory'\nmetrics.histograms = 'explicit'");
+    assert!(other.contains("temporality: LowMemory") && other.contains("histograms: Explicit"), "{other}");
+}
+
+#[test]
 fn a_signal_that_goes_nowhere_beside_others_is_told() {
     let unsent = |text: &str| {
         let config = toml(text);
@@ -169,6 +184,8 @@ fn a_signal_that_goes_nowhere_beside_others_is_told() {
         ]
     );
     assert_eq!(unsent("otlp.endpoint = 'http://a:4318'"), Vec::<String>::new());
+    let others = "logging.syslog.facility = 'user'\nmetrics.pushgateway.endpoint = 'http://a:9091'";
+    assert_eq!(unsent(&format!("{one}{others}")), Vec::<String>::new());
     assert_eq!(
         unsent(&format!("{one}logging.format = 'json'\nmetrics.exporters = ['none']")),
         Vec::<String>::new()
