@@ -1,12 +1,13 @@
 //! A process that is forked from one that records. Its only thread is a copy of the thread that forked: it
 //! has no pump, and its rings hold copies of records that the parent exports. Therefore it starts like a
-//! process without `init`, with ids of its own, and prints a message when something would have been recorded.
+//! process without `init`, and prints a message when something would have been recorded. Its ids are its own once
+//! it calls `init`.
 
 use crate::{init, thread};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use throughline::Recorder;
-use throughline::adapter::{IdKey, recorder};
+use throughline::adapter::recorder;
 
 static REPORT: AtomicBool = AtomicBool::new(false);
 static TOLD: AtomicBool = AtomicBool::new(false);
@@ -27,23 +28,13 @@ pub(crate) fn watch(report: bool) {
     });
 }
 
-/// Runs in a child before `fork` returns. It may do only what a signal handler may do: here atomic stores,
-/// and reading a clock and the process id.
+/// Runs in a child before `fork` returns. It may do only what a signal handler may do: here atomic stores.
 #[cfg(unix)]
 extern "C" fn child() {
     recorder::forget_threads();
     recorder::set_thread_hook(off);
     thread::forget();
     init::forget();
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the time is written to a local variable.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
-    // SAFETY: `getpid` only reads.
-    let pid = unsafe { libc::getpid() };
-    // Unique to this child: no sibling has the same, nor has the parent.
-    let salt = (pid as u64) << 40 ^ (now.tv_sec as u64) << 30 ^ now.tv_nsec as u64;
-    let seed = u64::from_be_bytes(recorder::id_key().span_id(salt).to_bytes());
-    recorder::set_id_key(IdKey::new(seed, 0));
 }
 
 /// The thread hook of a child. It returns no recorder, and on its first call prints why.

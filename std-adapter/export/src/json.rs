@@ -119,7 +119,8 @@ fn push_float(out: &mut String, x: f64) {
     }
 }
 
-fn push(out: &mut String, what: std::fmt::Arguments<'_>) {
+/// Appends formatted text.
+pub(crate) fn push(out: &mut String, what: std::fmt::Arguments<'_>) {
     // Writing to a String cannot fail.
     let _ = out.write_fmt(what);
 }

@@ -8,6 +8,7 @@ mod exporter;
 mod health;
 mod histogram;
 mod host;
+mod http;
 mod json;
 mod lane;
 pub mod ledger;

@@ -1,17 +1,20 @@
 //! Sends bodies to backends that take JSON over HTTP, one request after another on a connection that is kept
 //! open.
 
-use crate::Deadline;
-use crate::backlog::Failure;
+use crate::backlog::{Backlog, Failure};
+use crate::http::{client, parse_retry_after};
 use crate::ledger::DropReason;
 use crate::text::escaped;
+use crate::{Deadline, ExportError};
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Longest time that a request may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Most bytes of an answer that are read.
 const ANSWER_LIMIT: u64 = 1 << 20;
+/// Most bytes of requests that wait while the server is unavailable.
+const BACKLOG: usize = 16 << 20;
 
 /// A URL to which records cannot be sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,13 +28,20 @@ pub enum PushUrlError {
     NoTls(String),
 }
 
-/// Sends bodies to one URL.
+/// Sends bodies to one URL, in order, and keeps those that the server has not taken yet.
+#[derive(Debug)]
 pub(crate) struct Push {
+    server: Server,
+    backlog: Backlog,
+}
+
+/// Where bodies go.
+struct Server {
     agent: ureq::Agent,
     url: String,
     content_type: &'static str,
     headers: Vec<(String, String)>,
-    /// The name of the server, for messages.
+    /// Its name, for messages.
     peer: &'static str,
 }
 
@@ -58,20 +68,40 @@ impl Push {
         } else {
             url.to_owned()
         };
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .user_agent(concat!("throughline-export/", env!("CARGO_PKG_VERSION")));
-        Ok(Push { agent: config.build().new_agent(), url, content_type, headers: Vec::new(), peer })
+        let agent = client().build().new_agent();
+        let server = Server { agent, url, content_type, headers: Vec::new(), peer };
+        Ok(Push { server, backlog: Backlog::new(BACKLOG) })
     }
 
     pub(crate) fn header(&mut self, name: &str, value: &str) {
-        self.headers.push((name.into(), value.into()));
+        self.server.headers.push((name.into(), value.into()));
     }
 
+    /// Puts a body with this many records at the end.
+    pub(crate) fn queue(&mut self, body: String, records: u64) {
+        self.backlog.push(body.into_bytes(), records);
+    }
+
+    /// The number of records that wait.
+    pub(crate) fn held(&self) -> u64 {
+        self.backlog.held()
+    }
+
+    /// Sends what waits; see [`Backlog::deliver`]. `check` reads each answer.
+    pub(crate) fn deliver(
+        &mut self,
+        deadline: &Deadline,
+        last: bool,
+        check: impl Fn(&[u8]) -> Result<(), Failure>,
+    ) -> Result<(), ExportError> {
+        let server = &self.server;
+        self.backlog.deliver(deadline, last, |body| check(&server.send(body, deadline)?))
+    }
+}
+
+impl Server {
     /// Sends a body, and returns the answer.
-    pub(crate) fn send(&self, body: &[u8], deadline: &Deadline) -> Result<Vec<u8>, Failure> {
+    fn send(&self, body: &[u8], deadline: &Deadline) -> Result<Vec<u8>, Failure> {
         let (url, peer) = (&self.url, self.peer);
         let later = |why: String, after| {
             let why = format!("{url} did not take a request: {why}; check that {peer} listens there");
@@ -114,17 +144,8 @@ impl Push {
 }
 
 /// Leaves out the headers, which may be secret.
-impl fmt::Debug for Push {
+impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Push").field("url", &self.url).finish_non_exhaustive()
+        f.debug_struct("Server").field("url", &self.url).finish_non_exhaustive()
     }
-}
-
-/// Reads `Retry-After`, which is a number of seconds or an HTTP date.
-fn parse_retry_after(text: &str) -> Option<Duration> {
-    if let Ok(seconds) = text.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(text.trim()).ok()?;
-    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
 }

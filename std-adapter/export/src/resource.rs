@@ -1,5 +1,7 @@
 //! The resource: what is observed, as attributes that hold for every record of a batch.
 
+use crate::text::percent_decode;
+
 /// Attributes of the process or device whose records are sent. It starts with `service.name` and the name of
 /// this SDK.
 ///
@@ -68,20 +70,6 @@ pub(crate) fn pairs(text: &str) -> impl Iterator<Item = (String, String)> + '_ {
         let key = percent_decode(key.trim())?;
         (!key.is_empty()).then_some((key, percent_decode(value.trim())?))
     })
-}
-
-fn percent_decode(text: &str) -> Option<String> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(b) = bytes.next() {
-        if b == b'%' {
-            let digit = |b: Option<u8>| char::from(b?).to_digit(16);
-            out.push((digit(bytes.next())? << 4 | digit(bytes.next())?) as u8);
-        } else {
-            out.push(b);
-        }
-    }
-    String::from_utf8(out).ok()
 }
 
 #[cfg(test)]

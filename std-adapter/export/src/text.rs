@@ -46,6 +46,28 @@ pub const fn is_dangerous(c: char) -> bool {
     )
 }
 
+/// Decodes percent-encoded text, as in W3C Baggage and OpenTelemetry's environment variables. `None` if a `%` is
+/// not followed by two hexadecimal digits, or if the bytes are not UTF-8.
+///
+/// ```
+/// use throughline_export::text::percent_decode;
+/// assert_eq!(percent_decode("a%2Cb").as_deref(), Some("a,b"));
+/// assert_eq!(percent_decode("100%"), None);
+/// ```
+pub fn percent_decode(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(b) = bytes.next() {
+        if b == b'%' {
+            let digit = |b: Option<u8>| char::from(b?).to_digit(16);
+            out.push((digit(bytes.next())? << 4 | digit(bytes.next())?) as u8);
+        } else {
+            out.push(b);
+        }
+    }
+    String::from_utf8(out).ok()
+}
+
 fn write_escape(out: &mut impl Write, c: char) -> fmt::Result {
     match c {
         '\n' => out.write_str("\\n"),

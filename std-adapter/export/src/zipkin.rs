@@ -1,6 +1,5 @@
 //! Sends spans to Zipkin with version 2 of its API (<https://zipkin.io/zipkin-api/>).
 
-use crate::backlog::Backlog;
 use crate::json::Object;
 use crate::message::ValueText;
 use crate::push::{Push, PushUrlError};
@@ -11,8 +10,6 @@ use throughline::{SpanKind, Status, Value};
 
 const PATH: &str = "/api/v2/spans";
 const EXAMPLE: &str = "http://localhost:9411/api/v2/spans";
-/// Most bytes of requests that wait while Zipkin is unavailable.
-const BACKLOG: usize = 16 << 20;
 /// A request with this many bytes is full.
 const REQUEST: usize = 512 << 10;
 
@@ -36,7 +33,6 @@ const REQUEST: usize = 512 << 10;
 pub struct Zipkin {
     push: Push,
     service: String,
-    backlog: Backlog,
     batch: String,
     taken: u64,
 }
@@ -50,8 +46,7 @@ impl Zipkin {
     /// Fails if `url` is not a valid URL.
     pub fn new(url: &str, service: &str) -> Result<Zipkin, PushUrlError> {
         let push = Push::new("Zipkin", url, PATH, "application/json", EXAMPLE)?;
-        let (backlog, batch) = (Backlog::new(BACKLOG), String::new());
-        Ok(Zipkin { push, service: service.into(), backlog, batch, taken: 0 })
+        Ok(Zipkin { push, service: service.into(), batch: String::new(), taken: 0 })
     }
 
     /// Sends this header with each request.
@@ -65,14 +60,13 @@ impl Zipkin {
     fn close(&mut self) {
         if self.taken > 0 {
             self.batch.push(']');
-            self.backlog.push(std::mem::take(&mut self.batch).into_bytes(), std::mem::take(&mut self.taken));
+            self.push.queue(std::mem::take(&mut self.batch), std::mem::take(&mut self.taken));
         }
     }
 
     fn deliver(&mut self, deadline: &Deadline, last: bool) -> Result<(), ExportError> {
         self.close();
-        let push = &self.push;
-        self.backlog.deliver(deadline, last, |body| push.send(body, deadline).map(drop))
+        self.push.deliver(deadline, last, |_| Ok(()))
     }
 }
 
@@ -99,7 +93,7 @@ impl Exporter for Zipkin {
     }
 
     fn held(&self) -> u64 {
-        self.backlog.held()
+        self.push.held()
     }
 }
 

@@ -3,6 +3,7 @@
 use super::units::{duration, show_duration, show_size, size};
 use std::fmt;
 use std::time::Duration;
+use throughline_export::text::percent_decode;
 
 /// The type of a key.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -166,20 +167,6 @@ pub(super) fn put(pairs: &mut Vec<(String, String)>, name: String, text: String)
         Some((_, known)) => *known = text,
         None => pairs.push((name, text)),
     }
-}
-
-fn percent_decode(text: &str) -> Option<String> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(b) = bytes.next() {
-        if b == b'%' {
-            let digit = |b: Option<u8>| char::from(b?).to_digit(16);
-            out.push((digit(bytes.next())? << 4 | digit(bytes.next())?) as u8);
-        } else {
-            out.push(b);
-        }
-    }
-    String::from_utf8(out).ok()
 }
 
 impl Value {

@@ -369,7 +369,8 @@ impl Assembler {
     }
 
     fn event(&mut self, event: &EventRecord<'_>, sinks: &mut FanOut) {
-        if !self.throttle.passes(event.callsite, self.wall_time.unix_ns(event.time)) {
+        let wall_time = &self.wall_time;
+        if !self.throttle.passes(event.callsite, || wall_time.unix_ns(event.time)) {
             self.tally.rate_limited += 1;
             return;
         }

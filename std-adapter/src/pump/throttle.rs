@@ -27,8 +27,8 @@ impl Throttle {
     /// Whether a record of this callsite passes. Times of several threads are not in order, so a record of an
     /// earlier second counts for the present one.
     #[inline]
-    pub(super) fn passes(&mut self, callsite: u32, unix_ns: u64) -> bool {
-        self.most.is_none_or(|most| self.passes_of(most, callsite, unix_ns))
+    pub(super) fn passes(&mut self, callsite: u32, unix_ns: impl FnOnce() -> u64) -> bool {
+        self.most.is_none_or(|most| self.passes_of(most, callsite, unix_ns()))
     }
 
     fn passes_of(&mut self, most: u32, callsite: u32, unix_ns: u64) -> bool {
@@ -82,17 +82,17 @@ mod tests {
     #[test]
     fn each_callsite_has_its_share_of_each_second_and_the_rest_is_told_once() {
         let mut throttle = Throttle::new(Some(2));
-        let passed = (0..5).filter(|i| throttle.passes(7, 10 * SECOND + i)).count();
+        let passed = (0..5).filter(|i| throttle.passes(7, || 10 * SECOND + i)).count();
         assert_eq!(passed, 2);
-        assert!(throttle.passes(3, 10 * SECOND));
+        assert!(throttle.passes(3, || 10 * SECOND));
         assert_eq!(told(&mut throttle, 10 * SECOND + 9, false), []);
         assert_eq!(told(&mut throttle, 11 * SECOND, false), [(7, 3)]);
         assert_eq!(told(&mut throttle, 12 * SECOND, true), []);
         // A late record does not start a past second again.
         assert!(
-            throttle.passes(7, 11 * SECOND)
-                && throttle.passes(7, 10 * SECOND)
-                && !throttle.passes(7, 10 * SECOND)
+            throttle.passes(7, || 11 * SECOND)
+                && throttle.passes(7, || 10 * SECOND)
+                && !throttle.passes(7, || 10 * SECOND)
         );
         assert_eq!(told(&mut throttle, 11 * SECOND, true), [(7, 1)]);
     }
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn without_a_limit_everything_passes() {
         let mut throttle = Throttle::new(None);
-        assert!((0..1000).all(|_| throttle.passes(1, 0)));
+        assert!((0..1000).all(|_| throttle.passes(1, || 0)));
         assert_eq!(told(&mut throttle, u64::MAX, true), []);
     }
 }

@@ -1,7 +1,7 @@
 //! Sends log records to Elasticsearch and OpenSearch with their bulk API (`POST /_bulk`).
 
 use super::{Filter, format};
-use crate::backlog::{Backlog, Failure};
+use crate::backlog::Failure;
 use crate::json::{Object, push_value};
 use crate::ledger::DropReason;
 use crate::message;
@@ -13,8 +13,6 @@ use throughline::Value;
 
 const PATH: &str = "/_bulk";
 const EXAMPLE: &str = "http://localhost:9200";
-/// Most bytes of requests that wait while the database is unavailable.
-const BACKLOG: usize = 16 << 20;
 /// A request with this many bytes is full.
 const REQUEST: usize = 1 << 20;
 
@@ -43,7 +41,6 @@ pub struct Elastic {
     action: String,
     service: String,
     filter: Filter,
-    backlog: Backlog,
     batch: String,
     taken: u64,
 }
@@ -65,7 +62,6 @@ impl Elastic {
             action,
             service: service.into(),
             filter: Filter::all(),
-            backlog: Backlog::new(BACKLOG),
             batch: String::new(),
             taken: 0,
         })
@@ -93,19 +89,15 @@ impl Elastic {
 
     fn close(&mut self) {
         if self.taken > 0 {
-            self.backlog.push(std::mem::take(&mut self.batch).into_bytes(), std::mem::take(&mut self.taken));
+            self.push.queue(std::mem::take(&mut self.batch), std::mem::take(&mut self.taken));
         }
     }
 
     fn deliver(&mut self, deadline: &Deadline, last: bool) -> Result<(), ExportError> {
         self.close();
-        let push = &self.push;
-        self.backlog.deliver(deadline, last, |body| {
-            let answer = push.send(body, deadline)?;
-            match refused(&String::from_utf8_lossy(&answer)) {
-                None => Ok(()),
-                Some((records, why)) => Err(Failure::Partly { records, why, reason: DropReason::Rejected }),
-            }
+        self.push.deliver(deadline, last, |answer| match refused(&String::from_utf8_lossy(answer)) {
+            None => Ok(()),
+            Some((records, why)) => Err(Failure::Partly { records, why, reason: DropReason::Rejected }),
         })
     }
 }
@@ -176,6 +168,6 @@ impl Exporter for Elastic {
     }
 
     fn held(&self) -> u64 {
-        self.backlog.held()
+        self.push.held()
     }
 }

@@ -1,10 +1,9 @@
 //! Writes a log record as a line, in compact text or JSON.
 
-use crate::json::{Object, push_value};
+use crate::json::{Object, push, push_value};
 use crate::message::{self, ValueText};
 use crate::text::{Escaped, is_dangerous};
 use crate::view::LogView;
-use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
 use throughline::Value;
 
@@ -141,9 +140,4 @@ pub(crate) fn micros(unix_ns: u64) -> impl std::fmt::Display {
 /// A time in RFC 3339, in UTC and nanoseconds.
 pub(crate) fn nanos(unix_ns: u64) -> impl std::fmt::Display {
     humantime::format_rfc3339_nanos(UNIX_EPOCH + Duration::from_nanos(unix_ns))
-}
-
-fn push(out: &mut String, what: std::fmt::Arguments<'_>) {
-    // Writing to a String cannot fail.
-    let _ = out.write_fmt(what);
 }

@@ -1,7 +1,6 @@
 //! Pushes log records to Loki with its push API in JSON (`POST /loki/api/v1/push`).
 
 use super::Filter;
-use crate::backlog::Backlog;
 use crate::json::Object;
 use crate::message::{self, ValueText};
 use crate::push::{Push, PushUrlError};
@@ -12,8 +11,6 @@ use throughline::{Level, Value};
 
 const PATH: &str = "/loki/api/v1/push";
 const EXAMPLE: &str = "http://localhost:3100/loki/api/v1/push";
-/// Most bytes of requests that wait while Loki is unavailable.
-const BACKLOG: usize = 16 << 20;
 
 /// Pushes log records to Loki, or to a server with the same protocol, such as VictoriaLogs.
 ///
@@ -37,7 +34,6 @@ pub struct Loki {
     labels: BTreeMap<String, String>,
     filter: Filter,
     records: usize,
-    backlog: Backlog,
     /// The entries of each level's stream.
     streams: [String; 5],
     taken: u64,
@@ -55,7 +51,6 @@ impl Loki {
             labels: BTreeMap::new(),
             filter: Filter::all(),
             records: 1000,
-            backlog: Backlog::new(BACKLOG),
             streams: Default::default(),
             taken: 0,
         };
@@ -123,13 +118,12 @@ impl Loki {
             entries.clear();
         }
         body += "]}";
-        self.backlog.push(body.into_bytes(), std::mem::take(&mut self.taken));
+        self.push.queue(body, std::mem::take(&mut self.taken));
     }
 
     fn deliver(&mut self, deadline: &Deadline, last: bool) -> Result<(), ExportError> {
         self.close();
-        let push = &self.push;
-        self.backlog.deliver(deadline, last, |body| push.send(body, deadline).map(drop))
+        self.push.deliver(deadline, last, |_| Ok(()))
     }
 }
 
@@ -181,7 +175,7 @@ impl Exporter for Loki {
     }
 
     fn held(&self) -> u64 {
-        self.backlog.held()
+        self.push.held()
     }
 }
 

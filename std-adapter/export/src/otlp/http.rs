@@ -6,10 +6,9 @@ use super::compress::Compression;
 use super::config::Target;
 use super::protocol::Protocol;
 use super::response;
-use std::time::{Duration, SystemTime};
+use crate::http::{LONGEST_TIMEOUT, client, parse_retry_after};
+use std::time::Duration;
 
-/// The HTTP library adds the timeout to the current time; a longer one could overflow.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Most bytes of an answer that are read.
 const ANSWER_LIMIT: u64 = 64 * 1024;
 
@@ -20,16 +19,11 @@ pub(super) struct Http(ureq::Agent);
 impl Http {
     /// Creates the pool. It connects when it is first used.
     pub(super) fn new(target: &Target) -> Http {
-        let builder = ureq::Agent::config_builder();
+        let config = client();
         #[cfg(feature = "tls")]
-        let builder = builder.tls_config(target.tls.of_ureq());
+        let config = config.tls_config(target.tls.of_ureq());
         #[cfg(not(feature = "tls"))]
         let _ = target;
-        let config = builder
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .user_agent(concat!("throughline-export/", env!("CARGO_PKG_VERSION")));
         Http(config.build().new_agent())
     }
 
@@ -113,28 +107,5 @@ const fn hint(status: u16) -> &'static str {
         415 => "it does not take this encoding over HTTP; 4317 is the port of gRPC, 4318 that of HTTP",
         300..=399 => "it redirects, which is not followed; give the final address",
         _ => "see the collector's log",
-    }
-}
-
-/// Reads `Retry-After`, which is a number of seconds or an HTTP date.
-fn parse_retry_after(text: &str) -> Option<Duration> {
-    if let Ok(seconds) = text.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(text.trim()).ok()?;
-    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retry_after_in_both_forms() {
-        assert_eq!(parse_retry_after("7"), Some(Duration::from_secs(7)));
-        assert_eq!(parse_retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
-        assert_eq!(parse_retry_after("soon"), None);
-        let ahead = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(1000));
-        assert!(parse_retry_after(&ahead).unwrap() > Duration::from_secs(900));
     }
 }

@@ -5,6 +5,7 @@
 use super::page::render_process;
 use super::process::Process;
 use super::{Format, PrometheusError, PushgatewayOptions};
+use crate::http::{LONGEST_TIMEOUT, client};
 use crate::ledger::DropReason;
 use crate::view::PointView;
 use crate::{Deadline, ExportError, Exporter, Host, Resource, Wants};
@@ -17,8 +18,6 @@ use std::time::{Duration, Instant};
 const LAST_ATTEMPTS: u32 = 4;
 /// Pause before the second attempt; each later one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// The HTTP library adds the timeout to the current time; a longer one could overflow.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Most bytes of an answer that are read.
 const ANSWER_LIMIT: u64 = 4096;
 
@@ -47,13 +46,7 @@ impl Pushgateway {
     /// When the address is none, or a grouping label has no valid name.
     pub fn new(options: &PushgatewayOptions) -> Result<Pushgateway, PrometheusError> {
         options.check()?;
-        let agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .user_agent(concat!("throughline-export/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .new_agent();
+        let agent = client().build().new_agent();
         let options = options.clone();
         Ok(Pushgateway { options, agent, url: String::new(), resource: None, page: None, pushed: None })
     }
