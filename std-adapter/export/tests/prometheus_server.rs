@@ -10,7 +10,7 @@ mod scrape;
 
 use points::point;
 use scrape::{Answer, ask, connect, get};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -120,44 +120,105 @@ fn large() -> ReadMetrics {
     })
 }
 
+/// Whether the server has neither answered nor closed this connection.
+fn is_open(mut stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    let read = stream.read(&mut [0]);
+    stream.set_nonblocking(false).unwrap();
+    read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+}
+
 #[test]
-fn clients_that_send_or_take_nothing_do_not_hold_it_up() {
-    let short = Duration::from_millis(300);
-    let options = options()
-        .connections(2)
-        .timeouts(short, 5 * short)
-        .page(PageOptions::default().target_info(false).process_metrics(false));
-    let prometheus = serving(options, large());
+fn silent_slow_and_greedy_clients_are_still_open_when_another_has_its_page() {
+    // With these deadlines the test would not end if anybody waited for them.
+    let hours = Duration::from_secs(9 * 3600);
+    let page = PageOptions::default().target_info(false).process_metrics(false);
+    let prometheus = serving(options().connections(8).timeouts(hours, hours).page(page), large());
     let address = prometheus.address();
-    // Twice as many as there are threads: silent ones, one that sends a byte now and then, and ones that take nothing of the page.
-    let silent: Vec<TcpStream> = (0..2).map(|_| connect(address)).collect();
-    let mut slow = connect(address);
-    let dribble = std::thread::spawn(move || {
-        let mut refused = Vec::new();
-        for byte in b"GET /metrics HTTP/1.1\r\n".iter().chain(b"A: b\r\n".iter().cycle()) {
-            if slow.write_all(&[*byte]).is_err() {
-                break;
-            }
-            slow.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-            let mut answer = [0; 1024];
-            match slow.read(&mut answer) {
-                Ok(0) => break,
-                Ok(n) => refused.extend_from_slice(&answer[..n]),
-                Err(_) => {}
-            }
-        }
-        String::from_utf8(refused).unwrap()
-    });
-    // Both threads must cut off a page that is not taken before anybody else is answered.
+    let silent = [connect(address), connect(address), connect(address)];
+    let halves = [connect(address), connect(address)];
+    halves.iter().for_each(|mut half| half.write_all(b"GET /metrics HT").unwrap());
     let greedy = [connect(address), connect(address)];
     greedy.iter().for_each(|mut greedy| greedy.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap());
-    let answer = get(address, "/metrics", "");
-    assert_eq!((answer.status, answer.text().lines().count()), (200, 40_002));
-    assert!(dribble.join().unwrap().starts_with("HTTP/1.1 408 "));
-    for stream in silent {
-        assert_eq!(scrape::answer(stream).status, 408);
+    for _ in 0..3 {
+        let answer = get(address, "/metrics", "");
+        assert_eq!((answer.status, answer.text().lines().count()), (200, 40_002));
     }
-    drop(greedy);
+    assert!(silent.iter().chain(&halves).all(is_open));
+    for mut half in halves {
+        half.write_all(b"TP/1.1\r\n\r\n").unwrap();
+        assert_eq!(scrape::answer(half).text().lines().count(), 40_002);
+    }
+    for greedy in greedy {
+        assert_eq!(scrape::answer(greedy).text().lines().count(), 40_002);
+    }
+}
+
+#[test]
+fn when_all_connections_are_taken_the_idlest_makes_room() {
+    let hours = Duration::from_secs(9 * 3600);
+    let prometheus = serving(options().connections(3).timeouts(hours, hours), large());
+    let address = prometheus.address();
+    let mut greedy = connect(address);
+    greedy.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
+    let mut first = [0; 15];
+    greedy.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200 OK");
+    // 20 silent clients take the other two places one after the other, and never that of a client with a request.
+    let silent: Vec<TcpStream> = (0..20).map(|_| connect(address)).collect();
+    assert_eq!(get(address, "/metrics", "").status, 200);
+    assert_eq!(silent.iter().filter(|stream| is_open(stream)).count(), 1, "the last one");
+    assert!(is_open(&silent[19]));
+    let mut rest = Vec::new();
+    greedy.read_to_end(&mut rest).unwrap();
+    assert!(rest.len() > 16_000_000);
+    // If all of them take their page slowly, the one that took nothing for the longest makes room.
+    let greedy: Vec<TcpStream> = (0..3)
+        .map(|_| {
+            let mut greedy = connect(address);
+            greedy.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
+            greedy.read_exact(&mut first).unwrap();
+            greedy
+        })
+        .collect();
+    assert_eq!(get(address, "/metrics", "").status, 200);
+    let mut taken = greedy.into_iter().map(|mut greedy| {
+        let mut rest = Vec::new();
+        greedy.read_to_end(&mut rest).is_ok() && rest.len() > 16_000_000
+    });
+    assert!(!taken.next().unwrap() && taken.all(|whole| whole));
+}
+
+#[test]
+fn clients_that_send_or_take_nothing_are_cut_off() {
+    let short = Duration::from_millis(300);
+    let prometheus = serving(options().timeouts(short, short), large());
+    let address = prometheus.address();
+    let mut greedy = connect(address);
+    greedy.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
+    greedy.read_exact(&mut [0]).unwrap();
+    let silent = connect(address);
+    // A byte now and then does not move the deadline.
+    let mut slow = connect(address);
+    let mut refused = Vec::new();
+    for byte in b"GET /metrics HTTP/1.1\r\n".iter().chain(b"A: b\r\n".iter().cycle()) {
+        if slow.write_all(&[*byte]).is_err() {
+            break;
+        }
+        slow.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        let mut answer = [0; 1024];
+        match slow.read(&mut answer) {
+            Ok(0) => break,
+            Ok(n) => refused.extend_from_slice(&answer[..n]),
+            Err(_) => {}
+        }
+    }
+    assert!(refused.starts_with(b"HTTP/1.1 408 "), "{}", String::from_utf8_lossy(&refused));
+    assert_eq!(scrape::answer(silent).status, 408);
+    // The page's deadline was before that one, so the rest of it never comes.
+    let mut taken = Vec::new();
+    let _ = greedy.read_to_end(&mut taken);
+    assert!(taken.len() < 16_000_000);
 }
 
 #[test]
@@ -179,7 +240,7 @@ fn the_port_is_free_when_it_has_finished() {
     assert_eq!(get(address, "/metrics", "").status, 200);
     prometheus.finish(&Deadline::never()).unwrap();
     drop(prometheus);
-    // Its threads let go of the listener one after the other.
+    // Its thread lets go of the listener when it is woken.
     let bound = std::iter::repeat_with(|| TcpListener::bind(address)).take(100_000).find(Result::is_ok);
     assert!(bound.is_some());
 }

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Serves a page of all metrics.
 ///
 /// A scrape gets the current values if the host can read metrics on demand, as `throughline_std` can, and
-/// otherwise the newest snapshot. It keeps no records, so it counts none in the ledger. It has
-/// [`PrometheusOptions::connections`] threads, which wait for connections.
+/// otherwise the newest snapshot. It keeps no records, so it counts none in the ledger. One thread serves all
+/// connections, so a slow client delays no other.
 #[derive(Debug)]
 pub struct Prometheus {
     address: SocketAddr,
@@ -70,13 +70,10 @@ impl Exporter for Prometheus {
             None => Source::Kept(Mutex::new(OwnedRecords::default())),
         };
         let resource: &Resource = host.resource;
-        let server = Arc::new(Server::new(listener, options, resource.clone(), source));
+        let (server, poll, listener) = Server::new(listener, options, resource.clone(), source)?;
+        let server = Arc::new(server);
         self.state = State::Serving(Arc::clone(&server));
-        for number in 0..server.options.connections {
-            let server = Arc::clone(&server);
-            (host.spawn)(&format!("prometheus-{number}"), Box::new(move || server.serve()))?;
-        }
-        Ok(())
+        (host.spawn)("prometheus-page", Box::new(move || server.serve(poll, listener)))
     }
 
     fn wants(&self) -> Wants {

@@ -32,6 +32,7 @@
 //!
 //! Exemplars are on the page if the points have any; the recorders of this workspace keep none yet.
 
+mod connections;
 mod error;
 mod exporter;
 mod histogram;

@@ -98,7 +98,7 @@ impl Default for PrometheusOptions {
             port: 9464,
             path: "/metrics".into(),
             page: PageOptions::default(),
-            connections: 4,
+            connections: 32,
             request_timeout: Duration::from_secs(5),
             response_timeout: Duration::from_secs(30),
         }
@@ -131,11 +131,12 @@ impl PrometheusOptions {
         PrometheusOptions { page, ..self }
     }
 
-    /// Number of connections that are served at the same time, each by a thread; others wait in the operating
-    /// system. The default is 4.
+    /// Most connections that are open at the same time; the default is 32. If another client comes, the
+    /// connection closes that has done nothing for the longest, those that have not sent a request first. Each
+    /// connection that takes the page has a copy of it in memory.
     #[must_use]
     pub fn connections(self, most: usize) -> PrometheusOptions {
-        PrometheusOptions { connections: most.clamp(1, 64), ..self }
+        PrometheusOptions { connections: most.clamp(1, 1024), ..self }
     }
 
     /// Longest times until a client has sent its request, and until it has taken the page; a slower

@@ -1,23 +1,18 @@
-//! A small server for one page: a fixed number of threads accept connections and answer one request on each.
-//! Further connections wait in the operating system, so neither the number of clients nor their speed costs
-//! memory.
+//! Answers requests for one page. [`Connections`] brings the requests.
 
-use super::http::{Bad, Request, Response, drain};
+use super::connections::{Connections, LISTENER, WAKER};
+use super::http::{Request, Response};
 use super::page::render_process;
 use super::process::Process;
 use super::{Format, PageOptions, PrometheusOptions};
 use crate::view::PointView;
 use crate::{OwnedRecords, ReadMetrics, Resource};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
+use mio::net::TcpListener;
+use mio::{Interest, Poll, Waker};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
-/// Pause after a connection could not be accepted, for example because file descriptors are exhausted.
-const PAUSE: Duration = Duration::from_millis(100);
-/// How long `stop` tries to connect to wake a thread that waits for connections.
-const CALL: Duration = Duration::from_millis(100);
 
 /// The source of the points.
 #[derive(Debug)]
@@ -28,94 +23,74 @@ pub(super) enum Source {
     Kept(Mutex<OwnedRecords>),
 }
 
-/// What the threads share.
+/// What its thread and the exporter share.
 #[derive(Debug)]
 pub(super) struct Server {
-    pub(super) listener: TcpListener,
     pub(super) options: PrometheusOptions,
-    pub(super) resource: Resource,
+    resource: Resource,
     pub(super) source: Source,
     stopping: AtomicBool,
+    waker: Waker,
     /// Bytes of the last page, because the next one is usually as long.
     page_bytes: AtomicUsize,
 }
 
 impl Server {
+    /// A server, and what it waits for.
     pub(super) fn new(
-        listener: TcpListener,
+        listener: std::net::TcpListener,
         options: PrometheusOptions,
         resource: Resource,
         source: Source,
-    ) -> Server {
+    ) -> io::Result<(Server, Poll, TcpListener)> {
+        listener.set_nonblocking(true)?;
+        let (mut listener, poll) = (TcpListener::from_std(listener), Poll::new()?);
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        let waker = Waker::new(poll.registry(), WAKER)?;
         let (stopping, page_bytes) = (AtomicBool::new(false), AtomicUsize::new(0));
-        Server { listener, options, resource, source, stopping, page_bytes }
+        Ok((Server { options, resource, source, stopping, waker, page_bytes }, poll, listener))
     }
 
-    /// Accepts and answers until told to stop.
-    pub(super) fn serve(&self) {
-        while !self.stopping.load(Ordering::Acquire) {
-            match self.listener.accept() {
-                Ok(_) if self.stopping.load(Ordering::Acquire) => return,
-                Ok((mut stream, _)) => {
-                    // A panic may lose one scrape, but must not end the thread.
-                    let answered = catch_unwind(AssertUnwindSafe(|| self.answer(&mut stream)));
-                    if answered.is_err() {
-                        let until = Instant::now() + CALL;
-                        let text = "the page could not be made: a panic, see standard error\n";
-                        let _ = Response::plain("500 Internal Server Error", text).write(&mut stream, until);
-                    }
-                }
-                Err(_) => std::thread::sleep(PAUSE),
-            }
-        }
+    /// Serves until told to stop.
+    pub(super) fn serve(&self, poll: Poll, listener: TcpListener) {
+        Connections::new(self, poll, listener).serve();
     }
 
-    /// Ends all threads: those that wait for a connection at once, and the others after their answer.
+    /// Ends the thread when the answers that are being written are out.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
-        let Ok(mut address) = self.listener.local_addr() else { return };
-        if address.ip().is_unspecified() {
-            address.set_ip(match address.ip() {
-                IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-                IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
-            });
-        }
-        for _ in 0..self.options.connections {
-            if TcpStream::connect_timeout(&address, CALL).is_err() {
-                return;
-            }
-        }
+        // If it cannot be woken, the thread stops at the next request.
+        let _ = self.waker.wake();
     }
 
-    fn answer(&self, stream: &mut TcpStream) {
-        let now = Instant::now();
-        let request = match Request::read(stream, now + self.options.request_timeout) {
-            Ok(request) => request,
-            Err(Bad::Gone) => return,
-            Err(Bad::Request(status, why)) => return self.refuse(stream, &Response::plain(status, why)),
-        };
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// The answer to a request, and whether it is a refusal. A panic costs this answer, not the thread.
+    pub(super) fn answer(&self, request: &Request) -> (Vec<u8>, bool) {
+        catch_unwind(AssertUnwindSafe(|| self.answer_or_panic(request))).unwrap_or_else(|_| {
+            let text = "the page could not be made: a panic, see standard error\n";
+            (Response::plain("500 Internal Server Error", text).to_bytes(), true)
+        })
+    }
+
+    fn answer_or_panic(&self, request: &Request) -> (Vec<u8>, bool) {
         let is_head = request.method == "HEAD";
         if !is_head && request.method != "GET" {
             let refusal = Response::plain("405 Method Not Allowed", "only GET and HEAD are answered\n");
-            return self.refuse(stream, &Response { headers: "Allow: GET, HEAD\r\n", ..refusal });
+            return (Response { headers: "Allow: GET, HEAD\r\n", ..refusal }.to_bytes(), true);
         }
         if request.path != self.options.path {
             let text = format!("the metrics are at {}\n", self.options.path);
-            return self.refuse(stream, &Response { is_head, ..Response::plain("404 Not Found", &text) });
+            return (Response { is_head, ..Response::plain("404 Not Found", &text) }.to_bytes(), true);
         }
         let format = Format::accepted(&request.accept);
         let page = self.page(format);
         let (body, headers) = compressed(page, &request.accept_encoding);
         let content_type = format.content_type();
         let response = Response { status: "200 OK", content_type, headers, body: &body, is_head };
-        // A client that does not take the page asks again.
-        let _ = response.write(stream, Instant::now() + self.options.response_timeout);
-    }
-
-    fn refuse(&self, stream: &mut TcpStream, response: &Response<'_>) {
-        if response.write(stream, Instant::now() + self.options.response_timeout).is_ok() {
-            drain(stream);
-        }
+        (response.to_bytes(), false)
     }
 
     fn page(&self, format: Format) -> Vec<u8> {
