@@ -220,6 +220,37 @@ impl TraceContext {
         Traceparent(out)
     }
 
+    /// Encodes the context for a device link or a message queue: 26 bytes, §9 of `core/docs/wire-format.md`.
+    ///
+    /// ```
+    /// use throughline::TraceContext;
+    /// let parent = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
+    /// assert_eq!(TraceContext::from_bytes(&parent.to_bytes()), Some(parent));
+    /// ```
+    pub const fn to_bytes(&self) -> [u8; 26] {
+        let mut out = [0; 26];
+        let (version_and_trace, span_and_flags) = out.split_at_mut(17);
+        version_and_trace.split_at_mut(1).1.copy_from_slice(&self.trace_id.0);
+        span_and_flags.split_at_mut(8).0.copy_from_slice(&self.span_id.0);
+        out[25] = self.flags;
+        out
+    }
+
+    /// Decodes the form of [`TraceContext::to_bytes`]. `None` if the length is wrong for the version, the
+    /// version is 255, or an id is all zeros. Of later versions the first 26 bytes are read.
+    pub fn from_bytes(bytes: &[u8]) -> Option<TraceContext> {
+        let (first, rest) = bytes.split_first_chunk::<26>()?;
+        let [version, trace_and_span @ .., flags] = first;
+        if *version == 0xff || (*version == 0 && !rest.is_empty()) {
+            return None;
+        }
+        Some(TraceContext {
+            trace_id: TraceId::from_bytes(*trace_and_span.first_chunk()?)?,
+            span_id: SpanId::from_bytes(*trace_and_span.last_chunk()?)?,
+            flags: *flags,
+        })
+    }
+
     /// Whether the *sampled* flag is set: the caller records this trace.
     pub const fn sampled(&self) -> bool {
         self.flags & 1 == 1
@@ -310,6 +341,29 @@ mod tests {
             assert_eq!(TraceContext::parse(text), Err(error), "{text}");
         }
         assert!(TraceContext::parse("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-later").is_ok());
+    }
+
+    #[test]
+    fn the_binary_form_is_fixed_by_the_wire_format() {
+        let parent = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
+        let bytes = parent.to_bytes();
+        let hex: std::string::String = bytes.iter().map(|b| std::format!("{b:02x}")).collect();
+        assert_eq!(hex, "004bf92f3577b34da6a3ce929d0e0e473600f067aa0ba902b701");
+        assert_eq!(TraceContext::from_bytes(&bytes), Some(parent));
+        let with = |at: usize, byte: u8| {
+            let mut changed = bytes;
+            changed[at] = byte;
+            changed
+        };
+        let longer = |first: u8| [&with(0, first)[..], &[7]].concat();
+        assert_eq!(TraceContext::from_bytes(&longer(1)), Some(parent), "a later version may be longer");
+        let mut no_trace = bytes;
+        no_trace[1..17].fill(0);
+        let mut no_span = bytes;
+        no_span[17..25].fill(0);
+        for bad in [&[][..], &bytes[..25], &longer(0), &with(0, 0xff), &longer(0xff), &no_trace, &no_span] {
+            assert_eq!(TraceContext::from_bytes(bad), None, "{bad:?}");
+        }
     }
 
     #[test]

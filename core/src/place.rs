@@ -5,6 +5,7 @@
 //! | the id | 0–55 | 0–29 |
 //! | the id stands for a remote span | 62 | 31 |
 //! | root word: the trace is not sampled | 63 set | 30 clear |
+//! | root word: recorded, but other processes are told that it is not sampled | 61 | (none) |
 //! | span word: entered by a context or a poll | 56–60, the number of the entry | 30 clear |
 //! | span word: an ended entry lies below | 61 | (see [`Recorder`](super::Recorder)) |
 //!
@@ -38,6 +39,9 @@ pub(crate) const OUTSIDE: Word = if WIDE { 0 } else { REMOTE | MADE };
 
 /// Marks the root word of an unsampled trace on a 64-bit machine.
 const UNSAMPLED: Word = if WIDE { 1 << (Word::BITS - 1) } else { 0 };
+/// Marks the root word of a trace that is recorded although other processes are told that it is not sampled. A
+/// 32-bit machine has no bit for it.
+pub(crate) const RECORD_ONLY: Word = if WIDE { 1 << (Word::BITS - 3) } else { 0 };
 /// Position of the number that tells entered places apart.
 const TAG: u32 = 56;
 /// The number that all polls of futures share.
@@ -56,6 +60,12 @@ pub(crate) fn is_outside(span: Word) -> bool {
 pub(crate) fn is_sampled(root: Word) -> bool {
     // A 64-bit machine sets a bit of an unsampled trace, a 32-bit machine clears one.
     !SPECIAL_TRACES.get() || root & (UNSAMPLED | MADE) == MADE
+}
+
+/// Whether other processes are told that the trace with this root word is sampled.
+#[inline(always)]
+pub(crate) fn is_flagged(root: Word) -> bool {
+    is_sampled(root) && root & RECORD_ONLY == 0
 }
 
 /// The root word of the trace whose root has this `id`.

@@ -1,7 +1,7 @@
 //! A record as its reader sees it: the words of a ring's record with names and types.
 
 use crate::fields::{WORDS_64, types};
-use crate::place::{REMOTE, is_outside, is_sampled, own_root, root_id, span_id};
+use crate::place::{RECORD_ONLY, REMOTE, is_flagged, is_outside, own_root, root_id, span_id};
 use crate::ring::{ExtendedKind, Head, RawRecord, RecordKind, TYPES_IN_BODY, Word};
 use crate::value::Extended;
 use crate::{SpanId, Status, TraceContext, TraceId, Value};
@@ -49,6 +49,9 @@ pub struct SpanRecord<'a> {
     pub parent: Word,
     /// The id of the trace's root span.
     pub root: Word,
+    /// Whether other processes were told that the trace is sampled; false after
+    /// [`Sampling::RecordOnly`](crate::sampler::Sampling::RecordOnly).
+    pub flagged: bool,
     /// Ticks when the span began.
     pub start: Word,
     /// Duration in ticks.
@@ -72,7 +75,7 @@ pub struct EventRecord<'a> {
     pub span: Word,
     /// The id of that span's root; 0 for none.
     pub root: Word,
-    /// Whether the spans of the trace are recorded. Always true directly below a remote parent about which
+    /// Whether other processes were told that the trace is sampled. Always true directly below a remote parent about which
     /// the sampler has not been asked yet.
     pub sampled: bool,
     /// The values, in the order of the field names in the callsite.
@@ -105,6 +108,7 @@ impl<'a> Record<'a> {
             kind @ (RecordKind::Span | RecordKind::SpanBusy | RecordKind::SpanLong) => {
                 let [id, parent, root, start, end] = *body.first_chunk::<5>()?;
                 let id = root_id(id);
+                let flagged = root & RECORD_ONLY == 0;
                 // A span without a parent is a root, whatever its root word holds.
                 let (parent, root) = if is_outside(parent) {
                     (0, id)
@@ -130,6 +134,7 @@ impl<'a> Record<'a> {
                     id,
                     parent,
                     root,
+                    flagged,
                     start,
                     duration,
                     busy,
@@ -149,7 +154,7 @@ impl<'a> Record<'a> {
                         time: *time,
                         span: span_id(*span, root),
                         root: root_id(root),
-                        sampled: is_sampled(root),
+                        sampled: is_flagged(root),
                         values,
                     }
                 };

@@ -246,3 +246,61 @@ fn what_a_sampler_records_is_as_ever() {
     let (root, below) = (told_span(&all, "root"), told_span(&all, "below"));
     assert_eq!((root.1, below.1, below.2, out), (0, root.0, root.0, 0));
 }
+
+/// The spans that other processes were told are sampled, and those that they were told are not.
+#[cfg(target_pointer_width = "64")]
+fn told_of(recorder: &throughline::Recorder) -> (usize, usize) {
+    use throughline::adapter::record::Record;
+    let (mut sampled, mut only_recorded) = (0, 0);
+    recorder.ring().reader().expect("the only reader").drain(|raw| {
+        if let Some(Record::Span(span)) = Record::parse(raw) {
+            *(if span.flagged { &mut sampled } else { &mut only_recorded }) += 1;
+        }
+    });
+    (sampled, only_recorded)
+}
+
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn a_trace_may_be_recorded_while_others_are_told_that_it_is_not_sampled() {
+    struct OnlyRecord;
+    impl Sampler for OnlyRecord {
+        fn sample(&self, trace: &NewTrace) -> Sampling {
+            if trace.name() == Some("wanted") { Sampling::Record } else { Sampling::RecordOnly }
+        }
+    }
+    static ONLY_RECORD: &dyn Sampler = &OnlyRecord;
+    let _alone = alone();
+    on_recorder(|recorder| {
+        set_sampler(&ONLY_RECORD);
+        let root = span!("root");
+        assert!(root.is_recorded());
+        let here = current().unwrap();
+        assert!(here.traceparent().ends_with("-00"));
+        let below = span!("below");
+        let there = Context::current().enter();
+        assert_eq!(current().unwrap().flags, 0);
+        assert_eq!(current().unwrap().trace_id, here.trace_id);
+        {
+            let _own = span!(root: true, "wanted");
+            assert_eq!(current().unwrap().flags, 1);
+            drop(span!(root: true, "other"));
+        }
+        drop((there, below));
+        let mut future = Box::pin(async { drop(span!("in it")) }.instrument(span!(root: true, "job")));
+        let waker = std::task::Waker::noop();
+        assert!(future.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_ready());
+        drop(root);
+        assert_eq!(told_of(recorder), (1, 5));
+        let _remote = attach(parent("01"));
+        let first = span!("first");
+        assert_eq!(current().unwrap().flags, 0);
+        drop(span!("second"));
+        error!("in it");
+        drop(first);
+        drop(span!("wanted"));
+        assert_eq!(told_of(recorder), (1, 2));
+        assert_eq!(recorder.sampled_out(), 0);
+        set_sampler(&ON);
+    });
+}

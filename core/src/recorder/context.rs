@@ -2,7 +2,7 @@
 
 use super::{Recorder, get, id_key};
 use crate::place::{
-    ID, MADE, MARK, REMOTE, is_outside, is_sampled, own_root, polled, root_id, root_word, span_id,
+    ID, MADE, MARK, REMOTE, is_flagged, is_outside, own_root, polled, root_id, root_word, span_id,
 };
 #[cfg(feature = "std")]
 use crate::record::AGAIN;
@@ -111,7 +111,7 @@ impl Context {
         let (span, root) = self.ids();
         let key = id_key();
         if root & REMOTE == 0 {
-            let flags = is_sampled(self.root) as u8;
+            let flags = is_flagged(self.root) as u8;
             let (trace_id, span_id) = (key.trace_id(root as u64), key.span_id(span as u64));
             return Some(TraceContext { trace_id, span_id, flags });
         }
@@ -125,7 +125,7 @@ impl Context {
         }
         // The sampler decides for everything below a remote parent. Until it is asked, the parent's own flag
         // counts.
-        let sampled = if self.root == 0 { *flags as u8 & 1 } else { is_sampled(self.root) as u8 };
+        let sampled = if self.root == 0 { *flags as u8 & 1 } else { is_flagged(self.root) as u8 };
         let remote_span = SpanId::from_bytes(*bytes[16..].first_chunk()?)?;
         Some(TraceContext {
             trace_id: TraceId::from_bytes(*bytes.first_chunk()?)?,

@@ -37,6 +37,10 @@ pub trait Sampler: Sync {
 pub enum Sampling {
     /// The spans of the trace are recorded.
     Record,
+    /// The spans of the trace are recorded, but other processes are told that it is not sampled. An adapter
+    /// uses this if it decides again when the trace has ended. On a 32-bit machine this is the same as
+    /// [`Sampling::Record`].
+    RecordOnly,
     /// The spans of the trace are not recorded. They are counted, and cost almost nothing.
     Drop,
 }
@@ -213,26 +217,27 @@ pub(super) fn asks_below_remote() -> bool {
     REJECTED_BELOW.load(Relaxed) == ASK
 }
 
-/// Whether to record a trace. `root` is the id of its root, without marks; `remote` gives the remote parent
-/// if the trace has one.
+/// What to do with a trace. `root` is the id of its root, without marks; `remote` gives the remote parent if
+/// the trace has one.
 #[inline]
 pub(crate) fn samples(
     callsite: CallsiteId,
     root: Word,
     remote: impl FnOnce() -> Option<TraceContext>,
-) -> bool {
+) -> Sampling {
+    let by = |records| if records { Sampling::Record } else { Sampling::Drop };
     let below = REJECTED_BELOW.load(Relaxed);
     if below == 0 || below == (RANDOM >> CUT) as Word {
-        return below == 0;
+        return by(below == 0);
     }
     let remote = remote();
     let trace_id = remote.map_or_else(|| id_key().trace_id(root as u64), |remote| remote.trace_id);
     if below != ASK {
-        return (randomness(trace_id) >> CUT) as Word >= below;
+        return by((randomness(trace_id) >> CUT) as Word >= below);
     }
     // SAFETY: only `set_sampler` stores this pointer, and it stores a `'static` reference.
     let sampler = unsafe { SAMPLER.load(Ordering::Acquire).cast_const().as_ref() };
-    sampler.is_none_or(|it| it.sample(&NewTrace { trace_id, remote, callsite }) == Sampling::Record)
+    sampler.map_or(Sampling::Record, |it| it.sample(&NewTrace { trace_id, remote, callsite }))
 }
 
 fn randomness(id: TraceId) -> u64 {

@@ -6,7 +6,7 @@
 //! inside the span can panic. On x86-64 with fat link-time optimisation, a callsite takes about 350 bytes
 //! without fields and 410 bytes with two, or 510 to 540 bytes if a panic can end the span.
 
-use super::{APART, CARRIED, NOT_RECORDED, Span, State, initialised, is_panicking, panic};
+use super::{APART, CARRIED, NOT_RECORDED, Span, UNFLAGGED as STATE_UNFLAGGED, State, initialised, is_panicking, panic};
 use crate::Status;
 use crate::callsite::CallsiteId;
 use crate::clock::processor_ticks;
@@ -37,7 +37,7 @@ struct InSlot {
     start: Word,
     /// Either both words are initialised or none.
     words: [MaybeUninit<Word>; IN_SLOT],
-    /// A combination of [`GENERAL`], [`FIRST`] and [`OUT`].
+    /// A combination of [`GENERAL`], [`FIRST`], [`OUT`] and [`UNFLAGGED`].
     flags: u16,
     /// The number of field words. It is not one of the flags, because each callsite knows it at compile time.
     /// It is 0 only for a span that began on the straight path.
@@ -54,6 +54,8 @@ const GENERAL: u16 = 1;
 const FIRST: u16 = 2;
 /// Flag: the span stands for an unsampled trace.
 const OUT: u16 = 4;
+/// Flag: the first span of a trace that is recorded although other processes are told that it is not sampled.
+const UNFLAGGED: u16 = 8;
 
 const NO_WORDS: [MaybeUninit<Word>; IN_SLOT] = [MaybeUninit::uninit(); IN_SLOT];
 const NO_MORE: [MaybeUninit<Word>; CARRIED - IN_SLOT] = [MaybeUninit::uninit(); CARRIED - IN_SLOT];
@@ -63,10 +65,11 @@ impl Running {
     pub(super) fn new(recorder: &'static Recorder, state: State) -> Running {
         let first = if state.is_root() { FIRST } else { 0 };
         let out = if state.is_recorded() { 0 } else { OUT };
+        let unflagged = if state.flags & STATE_UNFLAGGED == 0 { 0 } else { UNFLAGGED };
         let slot = InSlot {
             recorder,
             head: head(state.callsite),
-            flags: GENERAL | first | out,
+            flags: GENERAL | first | out | unflagged,
             carried: NONE_GENERAL,
             id: state.id,
             previous: state.previous,
@@ -161,6 +164,9 @@ impl Running {
         if flags & OUT != 0 {
             state.flags |= NOT_RECORDED;
         }
+        if flags & UNFLAGGED != 0 {
+            state.flags |= STATE_UNFLAGGED;
+        }
         state.start = start;
         state.set_status(head.status());
         state.carry(head.types(), self.carried(), self.words());
@@ -245,6 +251,8 @@ fn end_out_of_line(running: &Running) {
     // A span that began on the general path may belong to a recorder with another clock.
     let now = if flags & GENERAL == 0 { processor_ticks() } else { recorder.ticks() };
     let previous = if flags & FIRST == 0 { previous } else { 0 };
+    // Readers find here whether other processes were told that the trace is sampled.
+    let root = if flags & (FIRST | UNFLAGGED) == 0 { root } else { running.root() };
     let mut head = Head::from_word(head);
     if is_panicking() && head.status() == 0 {
         head = head.with_status(Status::Error as u8);

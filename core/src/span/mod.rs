@@ -22,7 +22,7 @@ pub use panic::{PanicMessage, set_panic_message};
 pub use parent::{below, outside};
 pub use relations::{KEY_FIELD, LINK_FIELD, NAME_FIELD};
 pub(crate) use state::State;
-use state::{APART, ASKED, NOT_RECORDED};
+use state::{APART, ASKED, NOT_RECORDED, UNFLAGGED};
 pub(crate) use suspended::Suspended;
 
 use crate::Status;
@@ -30,7 +30,8 @@ use crate::callsite::CallsiteId;
 use crate::fields::{self, Fields, min_words};
 use crate::place::{REMOTE, is_outside, is_sampled, root_id};
 use crate::record::NO_BUSY;
-use crate::recorder::{self, ERA, Recorder, sampler};
+use crate::recorder::sampler::{self, Sampling};
+use crate::recorder::{self, ERA, Recorder};
 use crate::ring::{Head, RecordKind, Word};
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
@@ -285,9 +286,13 @@ fn ask_sampler(callsite: CallsiteId, recorder: &Recorder, state: &mut State) {
     // Look up the remote parent only for a sampler: firmware without one is then linked without the lookup
     // and the key of ids.
     let remote = || if is_root { None } else { recorder.trace_context() };
-    if !sampler::samples(callsite, root_id(state.id), remote) {
-        recorder.count_sampled_out();
-        state.flags |= NOT_RECORDED;
+    match sampler::samples(callsite, root_id(state.id), remote) {
+        Sampling::Record => {}
+        Sampling::RecordOnly => state.flags |= UNFLAGGED,
+        Sampling::Drop => {
+            recorder.count_sampled_out();
+            state.flags |= NOT_RECORDED;
+        }
     }
 }
 
@@ -316,6 +321,10 @@ fn finish(recorder: &Recorder, state: &State, busy: Option<u64>) {
     body[..5].copy_from_slice(&first_words(state, now).map(MaybeUninit::new));
     if state.is_root() {
         body[1] = MaybeUninit::new(0);
+    }
+    // Readers find here whether other processes were told that the trace is sampled.
+    if UNFLAGGED != 0 && (state.is_root() || state.flags & UNFLAGGED != 0) {
+        body[2] = MaybeUninit::new(state.root());
     }
     let status = match state.status() {
         0 if busy.is_none() && is_panicking() => {
@@ -357,8 +366,8 @@ unsafe fn initialised(words: &[MaybeUninit<Word>]) -> &[Word] {
     unsafe { &*(core::ptr::from_ref(words) as *const [Word]) }
 }
 
-/// The first five words of a span's record. For a span without a parent the root word is meaningless; the
-/// span is its own root.
+/// The first five words of a span's record. For a span without a parent the id in the root word is meaningless;
+/// the span is its own root.
 #[inline(always)]
 fn first_words(state: &State, now: Word) -> [Word; 5] {
     [state.id, state.previous, state.previous_root, state.start, now]

@@ -1,7 +1,7 @@
 //! The state of a running span, which its guard keeps until the span ends.
 
 use super::CARRIED;
-use crate::place::{is_outside, own_root, root_word, unsampled_span_word};
+use crate::place::{RECORD_ONLY, is_outside, own_root, root_word, unsampled_span_word};
 use crate::recorder::ERA;
 use crate::ring::Word;
 use core::mem::MaybeUninit;
@@ -36,6 +36,10 @@ pub(super) const NOT_RECORDED: Word = 1 << 6;
 /// In [`State::flags`]: the span is the first one below a remote parent about which the sampler was asked.
 /// Its end restores a different root word.
 pub(super) const ASKED: Word = 1 << 7;
+/// In [`State::flags`]: the span is the first one of a trace that is recorded although other processes are told
+/// that it is not sampled. Its place is above the era's, which a 64-bit machine does not use; a 32-bit machine
+/// has no such traces.
+pub(super) const UNFLAGGED: Word = if RECORD_ONLY == 0 { 0 } else { 1 << ERA };
 /// In [`State::flags`]: position of the number of carried field words.
 pub(super) const CARRIED_SHIFT: u32 = 3;
 const _: () = assert!(CARRIED << CARRIED_SHIFT < NOT_RECORDED && ASKED < 1 << ERA);
@@ -58,7 +62,8 @@ impl State {
     /// The root word.
     pub(super) fn root(&self) -> Word {
         let root = if self.is_root() { self.id } else { own_root(self.previous, self.previous_root) };
-        root_word(root, self.is_recorded())
+        let mark = if self.flags & UNFLAGGED == 0 { 0 } else { RECORD_ONLY };
+        root_word(root, self.is_recorded()) | mark
     }
 
     /// The span word while the span is current.
