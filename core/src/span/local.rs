@@ -6,7 +6,9 @@
 //! inside the span can panic. On x86-64 with fat link-time optimisation, a callsite takes about 350 bytes
 //! without fields and 410 bytes with two, or 510 to 540 bytes if a panic can end the span.
 
-use super::{APART, CARRIED, NOT_RECORDED, Span, UNFLAGGED as STATE_UNFLAGGED, State, initialised, is_panicking, panic};
+use super::{
+    APART, CARRIED, NOT_RECORDED, Span, State, UNFLAGGED as STATE_UNFLAGGED, initialised, is_panicking, panic,
+};
 use crate::Status;
 use crate::callsite::CallsiteId;
 use crate::clock::processor_ticks;
