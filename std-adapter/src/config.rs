@@ -12,6 +12,7 @@ mod key;
 mod keys;
 mod load;
 mod node;
+mod parts;
 mod problem;
 mod read;
 mod reference;
@@ -37,8 +38,9 @@ use crate::clock::WallClock;
 use detect::Detectors;
 use exporters::{Routes, Sampling};
 use filter::Filters;
+use parts::Queue;
+pub(crate) use parts::{Given, Otlp, SharedSampler, TerminalOut};
 use settings::Settings;
-use std::fmt;
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -104,58 +106,6 @@ pub struct Config {
     /// Errors found so far; `init` returns them.
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
-}
-
-/// Limit of the queue of an exporter.
-#[derive(Clone, Copy, Debug)]
-enum Queue {
-    Batches(usize),
-    /// Each record is assumed to take 1 KiB.
-    Records(usize),
-}
-
-/// An exporter of the program's own, kept here until `init` takes it.
-#[derive(Clone)]
-pub(crate) struct Given {
-    name: String,
-    exporter: Arc<Mutex<Option<Box<dyn Exporter>>>>,
-}
-
-impl fmt::Debug for Given {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Given").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Otlp {
-    /// The keys of files and the environment decide.
-    Keys,
-    Off,
-    To(ClientConfig),
-}
-
-/// Where the terminal exporter writes.
-#[derive(Clone)]
-pub(crate) struct TerminalOut {
-    pub(crate) out: Arc<Mutex<dyn Write + Send>>,
-    pub(crate) style: Style,
-}
-
-impl fmt::Debug for TerminalOut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TerminalOut").field("style", &self.style).finish_non_exhaustive()
-    }
-}
-
-/// A sampler that lives as long as the process.
-#[derive(Clone, Copy)]
-pub(crate) struct SharedSampler(pub(crate) &'static &'static dyn Sampler);
-
-impl std::fmt::Debug for SharedSampler {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Sampler")
-    }
 }
 
 impl Config {

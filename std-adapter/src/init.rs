@@ -46,7 +46,7 @@ pub fn init(config: &Config) -> Result<Guard, InitError> {
     if config.disabled {
         return Ok(Guard::of(None));
     }
-    config.check()?;
+    config.usable()?;
     let client = configured::client(config).map_err(LoadError::of)?;
     if BEGUN.swap(true, Ordering::AcqRel) {
         return Err(InitError::AlreadyBegun);

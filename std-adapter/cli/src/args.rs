@@ -82,6 +82,10 @@ pub(crate) struct DecodeArgs {
     /// Longest time from a record to its arrival here; it bounds the error of a live stream's times
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub(crate) max_latency: Option<Duration>,
+    /// Show and send everything. Without this, the values of fields and labels whose names say that they are
+    /// secret, such as password, token and api_key, are replaced by [REDACTED]
+    #[arg(long)]
+    pub(crate) no_redact: bool,
     /// Largest error of the device's oscillator, in parts per million
     #[arg(long, value_name = "PPM", default_value_t = 100)]
     pub(crate) drift_ppm: u32,
@@ -140,7 +144,10 @@ pub(crate) enum ConfigCommand {
     #[command(after_help = "\
 Examples:
   throughline config check shop.toml
-  OTLP_TOKEN=x throughline config check shop.yaml     # variables that the file needs have to be set")]
+  OTLP_TOKEN=x throughline config check shop.yaml     # variables that the file needs have to be set
+
+It finds what the service would find when it starts, but for ports that are taken. To learn whether a file can be
+written, it creates the file and removes it again, so run it as the service's user.")]
     Check {
         /// The file
         #[arg(value_name = "FILE")]

@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::path::Path;
 
-use throughline_std::config::{json_schema, reference};
-use throughline_std::{Config, LoadError};
+use throughline_std::Config;
+use throughline_std::config::{Problem, json_schema, reference};
 
 use crate::args::{ConfigArgs, ConfigCommand};
 use crate::error::CliError;
@@ -15,7 +15,7 @@ pub(crate) fn run(args: &ConfigArgs) -> Result<u8, CliError> {
     let mut out = std::io::stdout().lock();
     match &args.command {
         ConfigCommand::Check { file } => {
-            load(Some(file))?;
+            check(&load(Some(file))?, file)?;
             writeln!(out, "{}: no mistakes", file.display())?;
         }
         ConfigCommand::Print { file, json } => {
@@ -42,13 +42,29 @@ fn load(file: Option<&Path>) -> Result<Config, CliError> {
             config.warnings().iter().for_each(|warning| say(&format!("warning: {warning}")));
             Ok(config)
         }
-        Err(error) => Err(told(&error, file)),
+        Err(error) => {
+            error.problems().iter().for_each(|problem| say(problem));
+            Err(mistakes(error.problems().len(), file))
+        }
     }
 }
 
-fn told(error: &LoadError, file: Option<&Path>) -> CliError {
-    error.problems().iter().for_each(|problem| say(problem));
-    let mistakes = match error.problems().len() {
+/// Tells everything that the service's `init` would refuse. Features that this tool lacks are the service's own
+/// matter, so they are told, but they are no mistakes.
+fn check(config: &Config, file: &Path) -> Result<(), CliError> {
+    let (features, wrong): (Vec<Problem>, Vec<Problem>) =
+        config.findings().into_iter().partition(|problem| problem.feature.is_some());
+    for problem in features {
+        let feature = problem.feature.unwrap_or_default();
+        let place = problem.place();
+        say(&format!("note: {place} wants a service that is built with the feature `{feature}` of throughline-std"));
+    }
+    wrong.iter().for_each(|problem| say(problem));
+    if wrong.is_empty() { Ok(()) } else { Err(mistakes(wrong.len(), Some(file))) }
+}
+
+fn mistakes(number: usize, file: Option<&Path>) -> CliError {
+    let mistakes = match number {
         1 => "1 mistake".into(),
         n => format!("{n} mistakes"),
     };

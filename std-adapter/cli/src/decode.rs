@@ -8,6 +8,7 @@ use throughline_decode::{Context, DamageKind, Decoder, Elf, Item, TimeOptions};
 use crate::args::{DecodeArgs, Format, Metrics};
 use crate::error::CliError;
 use crate::input::{Chunk, Source};
+use crate::redact::Redactor;
 use crate::output::{Output, json::Json, otlp::Otlp, tree::TreeText};
 use crate::summary::Summary;
 use crate::{DAMAGED, FAILED, FINE, say, stop};
@@ -29,6 +30,7 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<u8, CliError> {
     let hold = usize::try_from(args.hold).unwrap_or(usize::MAX);
     let mut run = Run {
         outputs: outputs(args, &source)?,
+        redactor: Redactor::new(!args.no_redact),
         traces: TraceBuilder::new(hold, LINGER),
         sweeps: source.is_live().then(|| Sweeps::new(args.patience)),
         failed: None,
@@ -98,6 +100,7 @@ fn outputs<'elf>(args: &DecodeArgs, source: &Source) -> Result<Vec<Box<dyn Outpu
 
 struct Run<'elf> {
     outputs: Vec<Box<dyn Output<'elf> + 'elf>>,
+    redactor: Redactor,
     traces: TraceBuilder<'elf>,
     /// When open traces are shown in part; only for a live stream.
     sweeps: Option<Sweeps>,
@@ -135,7 +138,8 @@ impl<'elf> Run<'elf> {
         }
         // First show what the item ends (a boot ends all traces), then the item itself.
         self.give(|traces, show| traces.take(context, item, show));
-        self.each(|output| output.item(context, item));
+        let item = self.redactor.item(item);
+        self.each(|output| output.item(context, &item));
     }
 
     /// Shows the traces whose root has ended, when no more bytes are available.
@@ -158,8 +162,11 @@ impl<'elf> Run<'elf> {
 
     /// Passes what `take` gets from the traces to the outputs.
     fn give(&mut self, take: impl FnOnce(&mut TraceBuilder<'elf>, &mut dyn FnMut(Assembled<'elf>))) {
-        let Run { outputs, traces, failed, .. } = self;
-        take(traces, &mut |a| each(outputs, failed, |output| output.assembled(&a)));
+        let Run { outputs, traces, failed, redactor, .. } = self;
+        take(traces, &mut |mut assembled| {
+            redactor.assembled(&mut assembled);
+            each(outputs, failed, |output| output.assembled(&assembled));
+        });
     }
 
     fn each(&mut self, f: impl FnMut(&mut (dyn Output<'elf> + 'elf)) -> Result<(), CliError>) {

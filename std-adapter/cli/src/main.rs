@@ -7,6 +7,7 @@ mod decode;
 mod error;
 mod input;
 mod output;
+mod redact;
 mod stop;
 mod summary;
 mod views;

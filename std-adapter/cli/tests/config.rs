@@ -44,6 +44,62 @@ throughline: 2 mistakes in bad.toml; mend what is told above
 }
 
 #[test]
+fn check_finds_what_init_would_find() {
+    let bad = "\
+[otlp]
+endpoint = \"https://u:hunter2@h:4318\"
+protocol = \"grpc\"
+certificate = \"none/ca.pem\"
+[logging.file]
+path = \"blocked/sub/shop.log\"
+[logging.loki]
+endpoint = \"http://h:3100\"
+filter = \"loud=shop\"
+[tracing.chrome]
+path = \"new/folder/trace.json\"
+[metrics.pushgateway]
+endpoint = \"https://h:9091\"
+";
+    // `blocked` is a file, so no folder can be made below it.
+    let files = [("bad.toml", bad), ("blocked", "")];
+    let (code, out, err) = run(&["check", "bad.toml"], &files);
+    let told: Vec<&str> = err.lines().map(|line| line.strip_prefix("throughline: ").unwrap()).collect();
+    let begins = [
+        "note: bad.toml:2: otlp.endpoint wants a service that is built with the feature `tls`",
+        "note: bad.toml:13: metrics.pushgateway.endpoint wants a service that is built with the feature `tls`",
+        "bad.toml:4: otlp.certificate cannot be used: `none/ca.pem` cannot be read: ",
+        "bad.toml:6: logging.file.path cannot be used: blocked/sub/shop.log cannot be opened for writing: ",
+        "bad.toml:9: logging.loki.filter cannot be used: `loud=shop` is not a log directive: ",
+        "3 mistakes in bad.toml; mend what is told above",
+    ];
+    assert_eq!((code, &*out, told.len()), (1, "", begins.len()), "{err}");
+    for (told, begin) in told.iter().zip(begins) {
+        assert!(told.starts_with(begin), "{told}");
+    }
+    assert!(!err.contains("hunter2"));
+
+    let header = "[otlp]\nheaders.x-key = \"${SHOP_TOKEN}\\n\"\n";
+    let (code, _, err) = run(&["check", "header.toml"], &[("header.toml", header)]);
+    assert!(code == 1 && err.contains("otlp.headers has a line break in the value of x-key"), "{err}");
+    assert!(!err.contains("hunter2"));
+}
+
+#[test]
+fn check_leaves_no_files() {
+    let text = "logging.file.path = \"new/folder/shop.log\"\ntracing.chrome.path = \"old/trace.json\"\n";
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("shop.toml"), text).unwrap();
+    std::fs::create_dir(path("old")).unwrap();
+    std::fs::write(path("old/trace.json"), "kept").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_throughline"));
+    let output = command.args(["config", "check", "shop.toml"]).current_dir(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!path("new").exists());
+    assert_eq!(std::fs::read_to_string(path("old/trace.json")).unwrap(), "kept");
+}
+
+#[test]
 fn print_says_where_each_value_comes_from_and_masks_secrets() {
     let (code, out, err) = run(&["print", "good.toml"], &[("good.toml", GOOD)]);
     assert_eq!(code, 0, "{err}");

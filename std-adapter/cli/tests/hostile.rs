@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use common::{BUILD_ID, Device, F, M, Rec, Site, elf};
-use tool::{Bench, healthy, said};
+use tool::{Bench, collect, healthy, said};
 
 /// A forged line, a cleared screen, a window title, a C1 command, DEL, and text with its direction reversed.
 const FORGED: &str =
@@ -102,6 +102,61 @@ fn texts_from_a_device_and_an_elf_forge_no_line_and_command_no_terminal_15() {
     let lines = said(&output).1.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let span = lines.into_iter().find(|object| object["kind"] == "span").unwrap();
     assert_eq!((&span["name"], &span["fields"][FORGED]), (&FORGED.into(), &FORGED.into()));
+}
+
+/// A device that records a password in a span, an event and a label.
+fn careless() -> Bench {
+    const FIELDS: &[&str] = &["userPassword", "user"];
+    let site = |kind, name, fields| Site { kind, level: 3, name, fields, ..Site::default() };
+    let sites =
+        [site(0, "login", FIELDS), site(1, "{user} has {userPassword}", FIELDS), site(3, "logins", &["api_key"])];
+    let (file, ids) = elf(Some(&sites), "", &BUILD_ID);
+    let mut device = Device::new(32);
+    device.preamble();
+    let fields = || vec![F::Text("hunter2".into(), false), F::Text("ada".into(), false)];
+    let span = Rec::Span {
+        callsite: ids[0],
+        id: 1,
+        parent: None,
+        root: 1,
+        start: 1,
+        duration: 5,
+        status: 0,
+        busy: None,
+        fields: fields(),
+    };
+    device.batch(1, 1, &[Rec::Event { callsite: ids[1], time: 2, span: Some((1, 1)), fields: fields() }, span]);
+    device.batch(9, 0, &[Rec::Event { callsite: ids[1], time: 9, span: None, fields: fields() }]);
+    device.metrics(0, true, 10, &[(ids[2], 0, &["hunter2"], M::Counter(1))]);
+    let bench = Bench::new(&device.wire);
+    bench.put("fw.elf", &file);
+    bench
+}
+
+#[test]
+fn secrets_are_shown_and_sent_only_if_the_user_says_so() {
+    let bench = careless();
+    for format in ["tree", "json"] {
+        let args = ["decode", "--elf", "fw.elf", "--format", format, "capture.bin"];
+        let output = bench.run(&args);
+        let (code, out, err) = said(&output);
+        assert_eq!((code, err), (0, ""));
+        assert!(!out.contains("hunter2") && out.contains("ada has [REDACTED]"), "{out}");
+        let output = bench.run(&[&args[..], &["--no-redact"]].concat());
+        let (_, out, _) = said(&output);
+        assert!(out.contains("ada has hunter2") && !out.contains("[REDACTED]"), "{out}");
+        assert!(out.matches("hunter2").count() >= 4, "the span, both events, the label: {out}");
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let received = std::thread::spawn(move || collect(&listener));
+    let args = ["decode", "--elf", "fw.elf", "--format", "none", "--anchor", "1", "--otlp", &url, "capture.bin"];
+    assert_eq!(said(&bench.run(&args)).0, 0);
+    for (path, body) in received.join().unwrap() {
+        let text = String::from_utf8_lossy(&body);
+        assert!(!text.contains("hunter2"), "{path}");
+        assert!(text.contains("[REDACTED]"), "{path}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use crate::backlog::{Backlog, Failure};
 use crate::http::{client, parse_retry_after};
 use crate::ledger::DropReason;
-use crate::text::escaped;
+use crate::text::{escaped, masked_url};
 use crate::{Deadline, ExportError};
 use std::fmt;
 use std::time::Duration;
@@ -57,10 +57,10 @@ impl Push {
         let parsed = url.trim().parse::<ureq::http::Uri>().ok();
         let parsed = parsed.filter(|uri| uri.host().is_some_and(|host| !host.is_empty()));
         let Some(uri) = parsed.filter(|uri| matches!(uri.scheme_str(), Some("http" | "https"))) else {
-            return Err(PushUrlError::Url(escaped(url).into_owned(), example));
+            return Err(PushUrlError::Url(shown(url), example));
         };
         if uri.scheme_str() == Some("https") && !cfg!(feature = "tls") {
-            return Err(PushUrlError::NoTls(escaped(url).into_owned()));
+            return Err(PushUrlError::NoTls(shown(url)));
         }
         let url = url.trim();
         let url = if matches!(uri.path(), "" | "/") && uri.query().is_none() {
@@ -102,7 +102,7 @@ impl Push {
 impl Server {
     /// Sends a body, and returns the answer.
     fn send(&self, body: &[u8], deadline: &Deadline) -> Result<Vec<u8>, Failure> {
-        let (url, peer) = (&self.url, self.peer);
+        let (url, peer) = (shown(&self.url), self.peer);
         let later = |why: String, after| {
             let why = format!("{url} did not take a request: {why}; check that {peer} listens there");
             Failure::Later { why, after }
@@ -110,11 +110,13 @@ impl Server {
         let Some(timeout) = deadline.left_of(PATIENCE) else {
             return Err(later("the deadline had passed".into(), None));
         };
-        let request = self.agent.post(url).config().timeout_global(Some(timeout)).build();
+        let request = self.agent.post(&self.url).config().timeout_global(Some(timeout)).build();
         let request = self.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
         let mut response = match request.content_type(self.content_type).send(body) {
             Ok(response) => response,
             Err(error @ (ureq::Error::Http(_) | ureq::Error::BadUri(_))) => {
+                // The library may quote the URL.
+                let error = error.to_string().replace(&self.url, &url);
                 let why = format!("no request to {url} can be made: {error}; check the URL and the headers");
                 return Err(Failure::Never { why, reason: DropReason::Refused });
             }
@@ -143,9 +145,14 @@ impl Server {
     }
 }
 
+/// The URL as it is shown in messages.
+fn shown(url: &str) -> String {
+    escaped(&masked_url(url)).into_owned()
+}
+
 /// Leaves out the headers, which may be secret.
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("url", &self.url).finish_non_exhaustive()
+        f.debug_struct("Server").field("url", &shown(&self.url)).finish_non_exhaustive()
     }
 }

@@ -4,29 +4,70 @@
 pub const REDACTED: &str = "[REDACTED]";
 
 /// The names that are secret by default.
-const DEFAULT: [&str; 9] =
-    ["api_key", "apikey", "authorization", "cookie", "passwd", "password", "private_key", "secret", "token"];
+const DEFAULT: [&str; 25] = [
+    "*passwd",
+    "*password",
+    "access_key",
+    "access_token",
+    "api_key",
+    "apikey",
+    "auth_token",
+    "authorization",
+    "connection_string",
+    "cookie",
+    "credential",
+    "credentials",
+    "encryption_key",
+    "jwt",
+    "passphrase",
+    "passwd",
+    "password",
+    "private_key",
+    "privatekey",
+    "pwd",
+    "secret",
+    "secret_key",
+    "secrets",
+    "signing_key",
+    "token",
+];
+
+/// Words after a secret name that leave it secret, as in `password_hash`. Numbers do too.
+const AFTER: [&str; 12] = [
+    "again", "base64", "confirm", "confirmation", "encoded", "hash", "header", "new", "old", "plain", "text",
+    "value",
+];
 
 /// Names of attributes and metric labels whose values are replaced by [`REDACTED`] before an exporter sees
 /// them, also in messages.
 ///
-/// A pattern matches a name that equals it or ends with it as a separate word: `token` matches `token`,
-/// `session.token` and `ACCESS_TOKEN`, but not `tokens`. Case does not matter, and `-` equals `_`. In a
-/// pattern with `*`, each `*` matches any characters, and the pattern must match the whole name: `*passw*`.
+/// Names and patterns are compared by their words, whether these are written `user_password`, `user-password`,
+/// `user.password` or `userPassword`; case does not matter. A pattern matches a name that ends with its words:
+/// `token` matches `session.token`, `ACCESS_TOKEN` and `accessToken`, but not `tokens` and `token_count`. A number
+/// or a word such as `hash`, `value` or `old` may follow: `password2`, `password_hash`. In a pattern with `*`, each
+/// `*` matches any characters, and the pattern must match the whole name: `*passw*`.
 ///
-/// The default patterns are `api_key`, `apikey`, `authorization`, `cookie` (so also `set-cookie`), `passwd`,
-/// `password`, `private_key`, `secret` and `token`.
+/// The default patterns are `*passwd`, `*password`, `access_key`, `access_token`, `api_key`, `apikey`, `auth_token`,
+/// `authorization`, `connection_string`, `cookie` (so also `set-cookie`), `credential`, `credentials`,
+/// `encryption_key`, `jwt`, `passphrase`, `passwd`, `password`, `private_key`, `privatekey`, `pwd`, `secret`,
+/// `secret_key`, `secrets`, `signing_key` and `token`.
 ///
 /// ```
 /// use throughline_export::Redaction;
 /// let redaction = Redaction::default().with("*iban*");
 /// assert!(redaction.hides("http.request.header.set-cookie") && redaction.hides("customer_iban_old"));
-/// assert!(!redaction.hides("gen_ai.usage.input_tokens"));
+/// assert!(redaction.hides("userPassword") && !redaction.hides("gen_ai.usage.input_tokens"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redaction {
-    /// The patterns in the form that [`normal`] returns.
-    patterns: Vec<String>,
+    patterns: Vec<Pattern>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Pattern {
+    Words(Vec<String>),
+    /// With `*`, in the form that [`normal`] returns.
+    Glob(String),
 }
 
 impl Default for Redaction {
@@ -38,8 +79,14 @@ impl Default for Redaction {
 impl Redaction {
     /// Hides the names that match these patterns, and no others.
     pub fn new(patterns: impl IntoIterator<Item = impl AsRef<str>>) -> Redaction {
-        let patterns = patterns.into_iter().map(|pattern| normal(pattern.as_ref().trim()));
-        Redaction { patterns: patterns.filter(|pattern| !pattern.is_empty()).collect() }
+        let pattern = |text: &str| {
+            let words = words(text);
+            match text.contains('*') {
+                true => Some(Pattern::Glob(normal(text))),
+                false => (!words.is_empty()).then_some(Pattern::Words(words)),
+            }
+        };
+        Redaction { patterns: patterns.into_iter().filter_map(|text| pattern(text.as_ref().trim())).collect() }
     }
 
     /// Hides nothing.
@@ -54,11 +101,17 @@ impl Redaction {
         self
     }
 
-    /// Whether an attribute or label with this name is secret. Costs some comparisons of texts and an
-    /// allocation.
+    /// Whether an attribute or label with this name is secret. Costs some comparisons of texts, and an
+    /// allocation for each word of the name.
     pub fn hides(&self, name: &str) -> bool {
-        let name = normal(name);
-        self.patterns.iter().any(|pattern| fits(pattern, &name))
+        if self.patterns.is_empty() {
+            return false;
+        }
+        let (whole, words) = (normal(name), words(name));
+        self.patterns.iter().any(|pattern| match pattern {
+            Pattern::Glob(pattern) => fits_glob(pattern, &whole),
+            Pattern::Words(pattern) => ends_with(&words, pattern),
+        })
     }
 }
 
@@ -66,12 +119,41 @@ fn normal(name: &str) -> String {
     name.to_lowercase().replace('-', "_")
 }
 
-fn fits(pattern: &str, name: &str) -> bool {
-    if pattern.contains('*') {
-        return fits_glob(pattern, name);
+/// The words of a name, in lower case. A word ends at a character that is no letter and no digit, between
+/// letters and digits, before a capital after a small letter, and before the last capital of several if a small
+/// letter follows: `HTTPServer2` has three words.
+fn words(name: &str) -> Vec<String> {
+    let chars: Vec<char> = name.chars().collect();
+    let mut words = vec![String::new()];
+    for (at, c) in chars.iter().copied().enumerate() {
+        let before = at.checked_sub(1).map(|at| chars[at]);
+        let after = chars.get(at + 1);
+        let begins = before.is_some_and(|before| {
+            before.is_numeric() != c.is_numeric()
+                || c.is_uppercase() && (before.is_lowercase() || after.is_some_and(|c| c.is_lowercase()))
+        });
+        if begins || !c.is_alphanumeric() {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut().filter(|_| c.is_alphanumeric()) {
+            word.extend(c.to_lowercase());
+        }
     }
-    let before = name.strip_suffix(pattern);
-    before.is_some_and(|before| before.is_empty() || before.ends_with(['.', '_']))
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// Whether the name ends with the pattern's words, apart from words that leave it secret.
+fn ends_with(mut name: &[String], pattern: &[String]) -> bool {
+    loop {
+        if name.ends_with(pattern) {
+            return true;
+        }
+        match name.split_last() {
+            Some((last, rest)) if AFTER.contains(&&**last) || last.chars().all(char::is_numeric) => name = rest,
+            _ => return false,
+        }
+    }
 }
 
 /// Each `*` takes as few characters as possible, so the time is bounded by the product of the lengths.
@@ -91,23 +173,60 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_words_at_the_end_are_hidden_whatever_their_case() {
+    fn secret_words_at_the_end_are_hidden_however_they_are_written() {
         let redaction = Redaction::default();
         for name in [
             "password",
             "Password",
             "db.password",
+            "userPassword",
+            "UserPassword",
+            "mypassword",
+            "dbpasswd",
+            "password2",
+            "oldPasswordHash",
+            "new_password_confirm",
+            "pwd",
+            "userPwd",
+            "PASSWD",
+            "passphrase",
+            "jwt",
+            "userJWT",
+            "clientSecret",
+            "client-secret",
+            "secrets",
+            "credential",
+            "awsCredentials",
+            "access_token",
+            "accessToken",
+            "ACCESS_TOKEN",
+            "idToken",
+            "private_key",
+            "privateKey",
+            "SSHPrivateKey",
+            "aws.secretAccessKey",
             "x-api-key",
             "API_KEY",
+            "APIKey",
+            "apiKey",
+            "xApikey",
+            "set-cookie",
+            "setCookie",
             "http.request.header.Authorization",
+            "proxyAuthorization",
+            "db.connectionString",
         ] {
             assert!(redaction.hides(name), "{name}");
         }
-        for name in ["", "passwords", "mypassword", "token_count", "key", "cookies"] {
+        for name in [
+            "", "_", "passwords", "token_count", "tokenCount", "input_tokens", "key", "cookies", "tokenizer",
+            "secretary", "cwd", "pwdump", "forward", "author", "key_id", "x", "2",
+        ] {
             assert!(!redaction.hides(name), "{name}");
         }
         assert!(!Redaction::none().hides("password"));
-        assert!(!Redaction::new(["", " "]).hides(""));
+        assert!(!Redaction::new(["", " ", "-"]).hides(""));
+        assert!(Redaction::new(["sessionId"]).hides("http.session_id"));
     }
 
     #[test]

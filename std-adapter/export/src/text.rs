@@ -1,5 +1,6 @@
 //! Makes text from outside safe to show.
 
+use crate::REDACTED;
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
@@ -68,6 +69,68 @@ pub fn percent_decode(text: &str) -> Option<String> {
     String::from_utf8(out).ok()
 }
 
+/// The URL with `[REDACTED]` in place of what may be secret in it: user and password, the values of the query,
+/// and the fragment. Every URL that is shown, in a message or in `Debug`, must go through this function.
+///
+/// A text that is not a URL may be a mistyped one, so it is masked too, from its start to the last `@`, because a
+/// password may contain any other character.
+///
+/// ```
+/// use throughline_export::text::masked_url;
+/// assert_eq!(masked_url("http://shop:pw@host:80/in?api_key=k&x"), "http://[REDACTED]@host:80/in?api_key=[REDACTED]&[REDACTED]");
+/// assert_eq!(masked_url("htp:/shop:p/w@host"), "[REDACTED]@host");
+/// assert_eq!(masked_url("http://localhost:4318/v1/logs"), "http://localhost:4318/v1/logs");
+/// ```
+pub fn masked_url(url: &str) -> String {
+    let is_scheme = |scheme: &str| scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    let (scheme, rest) = match url.find("://") {
+        Some(at) if is_scheme(&url[..at]) => url.split_at(at + 3),
+        _ => ("", url),
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let before_query = rest.split(['?', '#']).next().unwrap_or_default();
+    // If the host is none, the first separator may be a part of the password.
+    let searched = if is_host(authority) { before_query } else { rest };
+    let (user, rest) = match searched.rfind('@') {
+        Some(at) => (format!("{REDACTED}@"), &rest[at + 1..]),
+        None => (String::new(), rest),
+    };
+    let mut out = format!("{scheme}{user}");
+    let (path, query) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
+    match path.split_once(':') {
+        // What follows the colon is no port, so it may be a password without its host.
+        Some((name, after)) if !scheme.is_empty() && user.is_empty() && !is_host(authority) && !after.is_empty() => {
+            out += &format!("{name}:{REDACTED}");
+        }
+        _ => out += path,
+    }
+    for piece in query.split_inclusive(['?', '&', ';', '#']) {
+        let (piece, separator) = match piece.char_indices().next_back() {
+            Some((at, c)) if "?&;#".contains(c) => piece.split_at(at),
+            _ => (piece, ""),
+        };
+        match piece.split_once('=') {
+            Some((_, "")) => out += piece,
+            Some((name, _)) => out += &format!("{name}={REDACTED}"),
+            None if piece.is_empty() => {}
+            None => out += REDACTED,
+        }
+        out += separator;
+    }
+    out
+}
+
+/// Whether this is a host, with or without a port.
+fn is_host(authority: &str) -> bool {
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port),
+        _ => (authority, ""),
+    };
+    let of_host = |c: char| c.is_alphanumeric() || "-._%~".contains(c);
+    let is_ip6 = host.starts_with('[') && host.ends_with(']');
+    port.chars().all(|c| c.is_ascii_digit()) && (is_ip6 || host.chars().all(of_host))
+}
+
 fn write_escape(out: &mut impl Write, c: char) -> fmt::Result {
     match c {
         '\n' => out.write_str("\\n"),
@@ -96,6 +159,45 @@ mod tests {
             assert_eq!(shown != text, expected(c), "{c:?}");
             assert!(!shown.contains(is_dangerous), "{c:?}");
             assert!(shown.starts_with('a') && shown.ends_with('b'), "{c:?}");
+        }
+    }
+
+    #[test]
+    fn no_secret_of_a_url_is_shown_however_it_is_mistyped() {
+        for (url, shown) in [
+            ("https://h/u", "https://h/u"),
+            ("tcp://[::1]:514", "tcp://[::1]:514"),
+            ("localhost:4318", "localhost:4318"),
+            ("http://h:431800/x", "http://h:431800/x"),
+            ("unix:/dev/log", "unix:/dev/log"),
+            ("http://h?a=", "http://h?a="),
+            ("http://h/?a=hunter2;b=hunter2#hunter2", "http://h/?a=[REDACTED];b=[REDACTED]#[REDACTED]"),
+            ("https://h/hunter2@x", "https://[REDACTED]@x"),
+        ] {
+            assert_eq!(masked_url(url), shown);
+        }
+        for url in [
+            "http://u:hunter2@h",
+            "http://u:hunter2@h:99999/x",
+            "http://u:a/hunter2@h",
+            "http://u:a?hunter2@h/x?y",
+            "http://u:a#hunter2@h",
+            "http://u:a@hunter2@h",
+            "http://hunter2@",
+            "http://u:hunter2",
+            "http://u:hunter2/x",
+            "ht tp://u:hunter2@h",
+            "http:/u:hunter2@h",
+            "http:u:hunter2@h",
+            "u:hunter2@h:80",
+            "hunter2@h",
+            "http//u:hunter2@h",
+            "http://h:80/?hunter2",
+            "http://h:80?token=hunter2",
+            "h?token=hunter2=x",
+        ] {
+            let shown = masked_url(url);
+            assert!(!shown.contains("hunter2"), "{url} is shown as {shown}");
         }
     }
 }

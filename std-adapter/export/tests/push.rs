@@ -261,6 +261,19 @@ fn what_a_backend_does_not_take_waits_or_is_counted_and_says_why() {
 }
 
 #[test]
+fn no_message_shows_the_secrets_of_a_url() {
+    // Nothing listens on port 1.
+    let url = "http://u:hunter2@127.0.0.1:1/in?api_key=hunter2";
+    let mut loki = Loki::new(url, "shop").unwrap();
+    loki.log(&log(Level::Info, "x", &[]));
+    let error = loki.flush(&deadline()).unwrap_err().message;
+    assert!(error.starts_with("http://[REDACTED]@127.0.0.1:1/in?api_key=[REDACTED] did not take"), "{error}");
+    assert!(!format!("{error} {loki:?}").contains("hunter2"), "{error} {loki:?}");
+    let error = Loki::new("htp://u:hunter2@h", "shop").unwrap_err().to_string();
+    assert!(error.starts_with("`htp://[REDACTED]@h` is not"), "{error}");
+}
+
+#[test]
 fn urls_that_cannot_work_are_refused() {
     for url in ["localhost:9411", "ftp://a", "", "http://", "http:///x"] {
         let error = Zipkin::new(url, "shop").unwrap_err().to_string();

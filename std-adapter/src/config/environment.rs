@@ -115,6 +115,6 @@ fn setting(key: &'static Key, value: super::value::Value, name: &str) -> Setting
 }
 
 fn bad(name: &str, kind: Kind, text: &str, error: &str) -> Problem {
-    let secret = kind.is_secret() || super::url::without_password(text).is_some();
-    Problem::variable(name, if secret { error.to_owned() } else { format!("= `{text}` {error}") })
+    let shown = kind.shown(text).map(|text| format!("= `{text}` "));
+    Problem::variable(name, format!("{}{error}", shown.unwrap_or_default()))
 }

@@ -15,12 +15,14 @@ pub struct Problem {
     pub key: String,
     /// What is wrong and what to do, worded so that it can follow the key.
     pub text: String,
+    /// The feature that the program must be built with, if the only fault is that this build lacks it.
+    pub feature: Option<&'static str>,
 }
 
 impl Problem {
     /// An error about the whole file.
     pub(crate) fn whole(text: impl Into<String>) -> Problem {
-        Problem { file: None, line: None, key: String::new(), text: text.into() }
+        Problem { file: None, line: None, key: String::new(), text: text.into(), feature: None }
     }
 
     /// An error about a line.
@@ -36,6 +38,16 @@ impl Problem {
     /// An error about a variable.
     pub(crate) fn variable(name: &str, text: impl Into<String>) -> Problem {
         Problem { key: name.into(), ..Problem::whole(text) }
+    }
+
+    /// Where it is, for a message: `shop.toml:12: tracing.sampling.probability`.
+    pub fn place(&self) -> String {
+        Problem { text: String::new(), ..self.clone() }.to_string().trim_end().to_owned()
+    }
+
+    pub(crate) fn wants_feature(mut self, feature: Option<&'static str>) -> Problem {
+        self.feature = feature;
+        self
     }
 
     pub(crate) fn in_file(mut self, path: &Path) -> Problem {

@@ -223,6 +223,7 @@ impl Reader<'_> {
                     // Text is read as another type only if it comes from a variable, because variables have
                     // no types.
                     Kind::Bool | Kind::Int { .. } | Kind::Ratio if !expanded.has_variable => {
+                        let text = kind.shown(text).unwrap_or_default();
                         Err(format!("= `{text}` must be {}, without quotes", kind.expects()))
                     }
                     Kind::Map | Kind::SecretMap if !expanded.has_variable => wrong(),
@@ -254,10 +255,9 @@ impl Reader<'_> {
     fn text(&self, kind: Kind, unit: Unit, text: &str, from_variable: bool) -> Result<Value, String> {
         let with_unit = unit.name().map(|unit| format!("{text}{unit}"));
         kind.read(with_unit.as_deref().unwrap_or(text)).map_err(|error| {
-            if from_variable || kind.is_secret() {
-                format!("{error} (the value comes from a variable and is not shown)")
-            } else {
-                format!("= `{text}` {error}")
+            match kind.shown(text).filter(|_| !from_variable) {
+                Some(text) => format!("= `{text}` {error}"),
+                None => format!("{error} (the value comes from a variable and is not shown)"),
             }
         })
     }

@@ -74,10 +74,7 @@ impl Setting {
                 _ => Value::Secret(String::new()).masked(),
             };
         }
-        match super::url::without_password(self.value.text()) {
-            Some(url) => Value::Text(url).masked(),
-            None => self.value.masked(),
-        }
+        self.value.masked()
     }
 }
 
@@ -88,6 +85,10 @@ pub(crate) struct Settings(Vec<Setting>);
 impl Settings {
     pub(crate) fn get(&self, path: &str) -> Option<&Setting> {
         self.0.iter().find(|setting| setting.key.path == path)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Setting> {
+        self.0.iter()
     }
 
     /// The first setting of a section that comes from a file or a `THROUGHLINE_` variable.

@@ -3,7 +3,8 @@
 use super::units::{duration, show_duration, show_size, size};
 use std::fmt;
 use std::time::Duration;
-use throughline_export::text::percent_decode;
+use throughline_export::Redaction;
+use throughline_export::text::{masked_url, percent_decode};
 
 /// The type of a key.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,7 +53,7 @@ pub(crate) enum Value {
 }
 
 /// The text that is shown instead of a secret.
-pub(crate) const MASK: &str = "[REDACTED]";
+pub(crate) const MASK: &str = throughline_export::REDACTED;
 
 impl Kind {
     /// Reads a value from the text of a variable. The error is worded so that it can follow a name and `text`
@@ -113,9 +114,13 @@ impl Kind {
         }
     }
 
-    /// Whether values of this type are shown only as a mask.
-    pub(crate) fn is_secret(self) -> bool {
-        matches!(self, Kind::Secret | Kind::SecretMap)
+    /// The text of a value as an error may show it; `None` if the whole of it may be secret.
+    pub(crate) fn shown(self, text: &str) -> Option<String> {
+        match self {
+            Kind::Secret | Kind::SecretMap | Kind::Map => None,
+            // Any text may be a URL that was meant for another key.
+            _ => Some(shown_text(text)),
+        }
     }
 
     fn wanted(self) -> String {
@@ -142,7 +147,7 @@ pub(super) fn list_word(words: &[&str], item: &str) -> Result<String, String> {
     if words.is_empty() {
         return Ok(item.to_owned());
     }
-    word(words, item).ok_or_else(|| format!("has `{item}`, which is not {}", one_of(words)))
+    word(words, item).ok_or_else(|| format!("has `{}`, which is not {}", shown_text(item), one_of(words)))
 }
 
 /// Reads `name=value,name=value`, percent-encoded as in W3C Baggage and in OpenTelemetry's variables.
@@ -224,18 +229,31 @@ impl Value {
                 let items: Vec<String> = items.iter().map(|item| quoted(&literal(item))).collect();
                 format!("[{}]", items.join(", "))
             }
-            Value::Map(pairs) | Value::SecretMap(pairs) => table(pairs, literal),
+            Value::Map(pairs) | Value::SecretMap(pairs) => table(pairs, |_, text| literal(text)),
         }
     }
 
-    /// Writes the value in TOML's notation, with a mask in place of each secret.
+    /// Writes the value in TOML's notation, with a mask in place of each secret: also of a part of a URL that may
+    /// be secret, and of a text in a map whose name says that it is.
     pub(crate) fn masked(&self) -> String {
         match self {
             Value::Secret(_) => quoted(MASK),
-            Value::SecretMap(pairs) => table(pairs, |_| MASK.into()),
+            Value::SecretMap(pairs) => table(pairs, |_, _| MASK.into()),
+            Value::Map(pairs) => {
+                let secret = Redaction::default();
+                table(pairs, |name, text| if secret.hides(name) { MASK.into() } else { literal(&shown_text(text)) })
+            }
+            Value::Text(text) => quoted(&literal(&shown_text(text))),
             other => other.toml(),
         }
     }
+}
+
+/// The text, with what may be secret in it masked if it looks like a URL.
+fn shown_text(text: &str) -> String {
+    let has = |c: char| text.contains(c);
+    let is_url = text.contains("://") || has('@') && has(':') || has('?') && has('=');
+    if is_url { masked_url(text) } else { text.to_owned() }
 }
 
 /// Escapes `${`, which would otherwise be read as a variable.
@@ -243,9 +261,9 @@ fn literal(text: &str) -> String {
     text.replace("${", "$${")
 }
 
-fn table(pairs: &[(String, String)], show: impl Fn(&str) -> String) -> String {
-    let pairs: Vec<String> =
-        pairs.iter().map(|(name, text)| format!("{} = {}", quoted(name), quoted(&show(text)))).collect();
+fn table(pairs: &[(String, String)], show: impl Fn(&str, &str) -> String) -> String {
+    let pair = |(name, text): &(String, String)| format!("{} = {}", quoted(name), quoted(&show(name, text)));
+    let pairs: Vec<String> = pairs.iter().map(pair).collect();
     if pairs.is_empty() { "{}".into() } else { format!("{{ {} }}", pairs.join(", ")) }
 }
 

@@ -78,18 +78,39 @@ impl RollingFile {
     ///
     /// Fails if it cannot be made or written to. The message names it.
     pub fn open(self) -> io::Result<RollingWriter> {
-        let named = |error: io::Error| {
-            let path = self.path.display();
-            io::Error::new(
-                error.kind(),
-                format!("{path} cannot be opened for writing: {error}; check the path and its permissions"),
-            )
-        };
-        if let Some(folder) = self.path.parent() {
-            fs::create_dir_all(folder).map_err(named)?;
-        }
-        let current = Current::open(&self.path, self.period).map_err(named)?;
+        let opened = self.folder().map_or(Ok(()), fs::create_dir_all);
+        let current = opened.and_then(|()| Current::open(&self.path, self.period));
+        let current = current.map_err(|error| self.named(&error))?;
         Ok(RollingWriter { settings: self, current, clock: Box::new(SystemTime::now) })
+    }
+
+    /// Finds whether [`open`](RollingFile::open) would succeed, and leaves everything as it was: what does not
+    /// exist is made and removed again.
+    ///
+    /// # Errors
+    ///
+    /// Those of `open`.
+    pub fn check(&self) -> io::Result<()> {
+        let missing: Vec<&Path> = self.path.ancestors().skip(1).take_while(|folder| !folder.exists()).collect();
+        let is_new = !self.path.exists();
+        let opened = self.folder().map_or(Ok(()), fs::create_dir_all);
+        let opened = opened.and_then(|()| Current::open(&self.path, self.period));
+        if is_new && opened.is_ok() {
+            let _ = fs::remove_file(&self.path);
+        }
+        // A folder that somebody has used meanwhile is not empty, so it is not removed.
+        missing.into_iter().for_each(|folder| _ = fs::remove_dir(folder));
+        opened.map(drop).map_err(|error| self.named(&error))
+    }
+
+    fn folder(&self) -> Option<&Path> {
+        self.path.parent().filter(|folder| !folder.as_os_str().is_empty())
+    }
+
+    fn named(&self, error: &io::Error) -> io::Error {
+        let path = self.path.display();
+        let text = format!("{path} cannot be opened for writing: {error}; check the path and its permissions");
+        io::Error::new(error.kind(), text)
     }
 }
 

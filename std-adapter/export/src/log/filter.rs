@@ -1,5 +1,6 @@
 //! Selects the log records of an output, with directives in the syntax of `RUST_LOG`.
 
+use crate::text::masked_url;
 use std::fmt;
 use std::str::FromStr;
 use throughline::Level;
@@ -70,7 +71,7 @@ impl FromStr for Filter {
 }
 
 fn parse(directive: &str) -> Result<(String, Option<Level>), FilterError> {
-    let error = |problem| FilterError { directive: directive.to_owned(), problem };
+    let error = |problem| FilterError { directive: masked_url(directive), problem };
     if directive.contains('[') {
         return Err(error(Problem::Span));
     }

@@ -3,7 +3,7 @@
 use super::{Filter, format};
 use crate::backlog::{Backlog, Failure};
 use crate::message::{self, ValueText};
-use crate::text::{Escaped, is_dangerous};
+use crate::text::{Escaped, is_dangerous, masked_url};
 use crate::view::LogView;
 use crate::{Deadline, ExportError, Exporter, Wants};
 use std::fmt::{self, Write as _};
@@ -82,7 +82,7 @@ impl FromStr for SyslogTarget {
             "tcp" => address().map(SyslogTarget::Tcp),
             _ => None,
         };
-        target.ok_or_else(|| SyslogTargetError(text.into()))
+        target.ok_or_else(|| SyslogTargetError(masked_url(text)))
     }
 }
 

@@ -1,12 +1,13 @@
 //! Delivers OTLP bodies. It keeps connections open, retries with growing pauses, and stops at a deadline.
 
 use super::attempt::Attempt;
-use super::config::{ClientConfig, Target, shown_url};
+use super::config::{ClientConfig, Target};
 use super::http::Http;
 use super::json;
 use super::protocol::{Protocol, Signal};
 use super::response;
 use crate::Deadline;
+use crate::text::masked_url;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
@@ -266,7 +267,7 @@ impl Client {
         let mut attempts = 0;
         let mut last = String::from("the deadline had passed");
         let mut retry_after = None;
-        let url = shown_url(&target.url).to_owned();
+        let url = masked_url(&target.url);
         let error = loop {
             let Some(timeout) = deadline.left_of(target.timeout) else {
                 break SendError::Deadline { url, attempts, last, retry_after, by_caller: true };

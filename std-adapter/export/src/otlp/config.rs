@@ -6,6 +6,7 @@ use super::protocol::{Protocol, Signal};
 use super::temporality::Temporality;
 use super::tls::Tls;
 use crate::SpoolConfig;
+use crate::text::masked_url;
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -67,7 +68,7 @@ impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
         f.debug_struct("Target")
-            .field("url", &shown_url(&self.url))
+            .field("url", &masked_url(&self.url))
             .field("protocol", &self.protocol)
             .field("headers", &names)
             .field("timeout", &self.timeout)
@@ -85,7 +86,7 @@ pub enum ConfigError {
     /// The endpoint is not `http://host:port` or `https://host:port`.
     #[error("OTLP endpoint `{url}` {reason}; give one such as http://localhost:4318")]
     Url {
-        /// As given, without credentials and query.
+        /// As given, without credentials and the values of its query.
         url: String,
         /// What is wrong with it.
         reason: &'static str,
@@ -93,7 +94,7 @@ pub enum ConfigError {
     /// An https endpoint, but TLS is not compiled in.
     #[error("OTLP endpoint `{url}` wants TLS; build throughline-std with the feature `tls`, or use http://")]
     NoTls {
-        /// As given, without credentials and query.
+        /// As given, without credentials and the values of its query.
         url: String,
     },
     /// The requested feature is not compiled in.
@@ -209,7 +210,7 @@ impl ClientConfig {
         for target in &mut *self.targets {
             let is_https = target.endpoint.starts_with("https:");
             if protocol == Protocol::Grpc && is_https && !cfg!(feature = "grpc-tls") {
-                let what = format!("gRPC over TLS, to {}", shown_url(&target.endpoint));
+                let what = format!("gRPC over TLS, to {}", masked_url(&target.endpoint));
                 return Err(ConfigError::NotBuilt { what, feature: "grpc-tls" });
             }
             target.protocol = protocol;
@@ -357,14 +358,9 @@ impl ClientConfig {
     }
 }
 
-/// The URL without its query, where some backends expect a key, so that it can be shown.
-pub(super) fn shown_url(url: &str) -> &str {
-    url.split(['?', '#']).next().unwrap_or_default()
-}
-
 /// Appends the path of a signal to the base URL, before its query.
 fn appended(base: &str, signal: Signal) -> String {
-    let (path, query) = base.split_at(shown_url(base).len());
+    let (path, query) = base.split_at(base.find(['?', '#']).unwrap_or(base.len()));
     format!("{}/v1/{}{query}", path.trim_end_matches('/'), signal.as_str())
 }
 
@@ -376,11 +372,7 @@ fn origin(url: &str) -> &str {
 }
 
 fn check_url(url: &str) -> Result<(), ConfigError> {
-    // The part before an `@` may contain a password.
-    let shown = || match shown_url(url).split_once("://") {
-        Some((scheme, rest)) => format!("{scheme}://{}", rest.rsplit('@').next().unwrap_or_default()),
-        None => shown_url(url).to_owned(),
-    };
+    let shown = || masked_url(url);
     let bad = |reason| ConfigError::Url { url: shown(), reason };
     let no_url = "is not an http:// URL";
     let uri: ureq::http::Uri = url.parse().map_err(|_| bad(no_url))?;

@@ -2,6 +2,7 @@
 
 use super::pushgateway::segment;
 use super::{PageOptions, PrometheusError};
+use crate::text::masked_url;
 use std::fmt;
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ impl fmt::Debug for PushgatewayOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headers: Vec<&str> = self.headers.iter().map(|(name, _)| &**name).collect();
         f.debug_struct("PushgatewayOptions")
-            .field("base", &self.base)
+            .field("base", &masked_url(&self.base))
             .field("job", &self.job)
             .field("grouping", &self.grouping)
             .field("headers", &headers)
@@ -47,7 +48,7 @@ impl PushgatewayOptions {
     ///
     /// When it is no `http://` or `https://` URL, or an `https://` one without the feature `tls`.
     pub fn new(base: &str) -> Result<PushgatewayOptions, PrometheusError> {
-        let url = || base.to_owned();
+        let url = || masked_url(base);
         let rest = match (base.strip_prefix("http://"), base.strip_prefix("https://")) {
             (Some(rest), _) => rest,
             (_, Some(rest)) if cfg!(feature = "tls") => rest,

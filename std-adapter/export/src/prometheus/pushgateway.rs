@@ -7,6 +7,7 @@ use super::process::Process;
 use super::{Format, PrometheusError, PushgatewayOptions};
 use crate::http::{LONGEST_TIMEOUT, client};
 use crate::ledger::DropReason;
+use crate::text::masked_url;
 use crate::view::PointView;
 use crate::{Deadline, ExportError, Exporter, Host, Resource, Wants};
 use base64::Engine;
@@ -26,7 +27,6 @@ const ANSWER_LIMIT: u64 = 4096;
 ///
 /// A push replaces the one before, so the next push makes up for a failed one. The last one is tried four
 /// times, within the deadline of the shutdown.
-#[derive(Debug)]
 pub struct Pushgateway {
     options: PushgatewayOptions,
     agent: ureq::Agent,
@@ -36,6 +36,13 @@ pub struct Pushgateway {
     /// The newest page, until it is pushed.
     page: Option<Vec<u8>>,
     pushed: Option<Instant>,
+}
+
+/// Leaves out the URL, which may hold a password.
+impl std::fmt::Debug for Pushgateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pushgateway").field("options", &self.options).finish_non_exhaustive()
+    }
 }
 
 impl Pushgateway {
@@ -82,7 +89,7 @@ impl Pushgateway {
             ExportError::new(
                 DropReason::Shutdown,
                 0,
-                format!("there was no time left to push to {}", self.url),
+                format!("there was no time left to push to {}", masked_url(&self.url)),
             )
         })
     }
@@ -91,8 +98,9 @@ impl Pushgateway {
         &self,
         answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
     ) -> Result<(), ExportError> {
-        let url = &self.url;
+        let url = masked_url(&self.url);
         let mut answer = answer.map_err(|error| {
+            let error = error.to_string().replace(&self.url, &url);
             let text =
                 format!("{url} did not take the metrics: {error}; check that a Pushgateway listens there");
             ExportError::new(DropReason::Unreachable, 0, text)

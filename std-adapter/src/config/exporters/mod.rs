@@ -1,6 +1,7 @@
 //! Creates the exporters that the keys ask for, with their options. A new exporter needs a section of keys in
 //! [`keys`](super::keys), a function that creates it, and a line in [`EXPORTERS`].
 
+mod findings;
 mod otlp;
 mod outputs;
 mod prometheus;
@@ -17,9 +18,9 @@ use super::settings::Setting;
 use super::value::Value;
 use super::{Config, Queue, keys};
 use crate::init::Named;
-use std::fmt;
+use findings::Fault;
 use std::str::FromStr;
-use throughline_export::Exporter;
+use throughline_export::{Exporter, REDACTED};
 use throughline_export::otlp::{ClientConfig, Signal};
 
 /// The exporters that each signal goes to.
@@ -75,11 +76,13 @@ impl FromStr for Sampling {
 /// Looks up the values of keys for the exporters.
 pub(crate) struct Keys<'a> {
     config: &'a Config,
+    /// Whether nothing is to be changed outside of the process: files are tried, not opened.
+    dry: bool,
 }
 
 impl<'a> Keys<'a> {
     pub(crate) fn of(config: &'a Config) -> Keys<'a> {
-        Keys { config }
+        Keys { config, dry: false }
     }
 
     /// The setting from a file or the environment, if there is one.
@@ -126,11 +129,13 @@ impl<'a> Keys<'a> {
     }
 
     /// Reports that the value of a key cannot be used, with the place that set it.
-    fn problem(&self, path: &str, error: &dyn fmt::Display) -> Problem {
-        match self.said(path) {
-            Some(setting) => setting.problem(format!("cannot be used: {error}")),
-            None => Problem::variable(path, format!("cannot be used: {error}")),
-        }
+    fn problem(&self, path: &str, error: &impl Fault) -> Problem {
+        let text = format!("cannot be used: {error}");
+        let problem = match self.said(path) {
+            Some(setting) => setting.problem(text),
+            None => Problem::variable(path, text),
+        };
+        problem.wants_feature(error.feature())
     }
 
     /// Whether logs are written as lines to standard output or standard error.
@@ -161,17 +166,22 @@ const EXPORTERS: &[(&str, Option<&str>, Make)] = &[
 
 /// Creates the exporters that the keys ask for. The error lists everything that is wrong.
 pub(crate) fn exporters(config: &Config) -> Result<Vec<Named>, LoadError> {
-    let keys = Keys::of(config);
+    let (made, problems) = made(&Keys::of(config));
+    LoadError::check(problems)?;
+    Ok(made)
+}
+
+/// The exporters that the keys ask for, and everything that is wrong with the others.
+fn made(keys: &Keys<'_>) -> (Vec<Named>, Vec<Problem>) {
     let (mut made, mut problems) = (Vec::new(), Vec::new());
     for (name, _, make) in EXPORTERS {
-        match make(&keys) {
+        match make(keys) {
             Ok(exporter) => made.extend(exporter.map(|exporter| ((*name).to_owned(), exporter))),
             Err(problem) => problems.push(problem),
         }
     }
-    problems.extend(prometheus::missing(&keys));
-    LoadError::check(problems)?;
-    Ok(made)
+    problems.extend(prometheus::missing(keys));
+    (made, problems)
 }
 
 /// Sets the exporters of a signal.
@@ -269,8 +279,11 @@ impl Config {
         Signal::ALL.into_iter().filter(unsent).map(words).collect()
     }
 
-    /// The resource with the attributes that were detected.
+    /// The resource with the attributes that were detected, and without the values of secret ones.
     pub(crate) fn detected_resource(&self) -> throughline_export::Resource {
-        super::detect::detect(self.resource.clone(), self.detectors, &self.variables)
+        let resource = super::detect::detect(self.resource.clone(), self.detectors, &self.variables);
+        let secret: Vec<String> = resource.attributes().map(|(key, _)| key.to_owned()).collect();
+        let secret = secret.into_iter().filter(|key| self.redaction.hides(key));
+        secret.fold(resource.clone(), |resource, key| resource.with(key, REDACTED))
     }
 }

@@ -31,8 +31,8 @@ pub(super) fn file(keys: &Keys<'_>) -> Made {
     if !keys.asks_for("logging.file") {
         return Ok(None);
     }
-    let path = keys.needed("logging.file.path")?;
-    let mut file = RollingFile::new(path);
+    const PATH: &str = "logging.file.path";
+    let mut file = RollingFile::new(keys.needed(PATH)?);
     if let Some(bytes) = keys.value("logging.file.max_size") {
         file = file.max_bytes(bytes.int());
     }
@@ -44,9 +44,12 @@ pub(super) fn file(keys: &Keys<'_>) -> Made {
         Some("daily") => Period::Daily,
         _ => Period::Never,
     });
-    let file = file.open().map_err(|error| keys.problem("logging.file.path", &error))?;
-    let lines = Lines::new(file, format(keys, "logging.file.format"));
-    Ok(Some(Box::new(lines.filter(filter(keys, "logging.file.filter")?))))
+    let filter = filter(keys, "logging.file.filter")?;
+    if keys.dry {
+        return file.check().map(|()| None).map_err(|error| keys.problem(PATH, &error));
+    }
+    let file = file.open().map_err(|error| keys.problem(PATH, &error))?;
+    Ok(Some(Box::new(Lines::new(file, format(keys, "logging.file.format")).filter(filter))))
 }
 
 /// Logs to syslog.
@@ -131,11 +134,15 @@ pub(super) fn chrome(keys: &Keys<'_>) -> Made {
     if !keys.asks_for("tracing.chrome") {
         return Ok(None);
     }
-    let path = keys.needed("tracing.chrome.path")?;
-    let file = File::create(&path).map_err(|error| {
-        let advice = format!("`{path}` cannot be written: {error}; check the path and who may write there");
-        keys.problem("tracing.chrome.path", &advice)
-    })?;
+    const PATH: &str = "tracing.chrome.path";
+    let path = keys.needed(PATH)?;
+    // This makes missing folders, and its error names the path.
+    let file = RollingFile::new(&path);
+    if keys.dry {
+        return file.check().map(|()| None).map_err(|error| keys.problem(PATH, &error));
+    }
+    let opened = file.open().and_then(|_| File::create(&path));
+    let file = opened.map_err(|error| keys.problem(PATH, &error))?;
     let trace = ChromeTrace::new(BufWriter::new(file), keys.service());
     let limit = keys.value("tracing.chrome.max_size").map_or(256 << 20, |bytes| bytes.int());
     Ok(Some(Box::new(trace.limit(limit))))

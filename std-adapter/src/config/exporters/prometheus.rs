@@ -30,7 +30,7 @@ pub(super) fn missing(keys: &Keys<'_>) -> Option<Problem> {
     }
     let setting = keys.config.settings.first_in(SECTION).or(keys.said("metrics.exporters"))?;
     let text = "cannot be used: this build serves no page for Prometheus; build throughline-std with the feature `prometheus`";
-    Some(setting.problem(text))
+    Some(setting.problem(text).wants_feature(Some("prometheus")))
 }
 
 /// Pushes metrics to a Pushgateway.
@@ -75,7 +75,8 @@ pub(super) fn pushgateway(keys: &Keys<'_>) -> Result<Option<Box<dyn Exporter>>, 
     match keys.config.settings.first_in(PUSHGATEWAY) {
         Some(setting) if keys.asks_for(PUSHGATEWAY) => Err(setting.problem(
             "cannot be used: this build pushes to no Pushgateway; build throughline-std with the feature `prometheus`",
-        )),
+        )
+        .wants_feature(Some("prometheus"))),
         _ => Ok(None),
     }
 }

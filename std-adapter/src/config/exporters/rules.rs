@@ -1,7 +1,8 @@
 //! Finds keys that contradict each other.
 
 use crate::config::problem::Problem;
-use crate::config::settings::{Origin, Settings};
+use crate::config::settings::{Origin, Setting, Settings};
+use throughline_export::text::escaped;
 
 /// Errors for sampling keys of one file, or of the environment, that contradict each other; if they come from
 /// different places, the later one wins. Also errors for TLS keys that are incomplete or have no effect.
@@ -24,6 +25,7 @@ pub(in crate::config) fn impossible(settings: &Settings) -> Vec<Problem> {
             strategy.written
         )));
     }
+    problems.extend(settings.iter().filter_map(no_header));
     for section in ["otlp", "tracing.otlp", "logging.otlp", "metrics.otlp"] {
         let get = |name: &str| settings.get(&format!("{section}.{name}"));
         match (get("client_certificate"), get("client_key")) {
@@ -45,4 +47,41 @@ pub(in crate::config) fn impossible(settings: &Settings) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// Keys whose whole value is sent as a header.
+const SENT_AS_HEADER: &[&str] = &["logging.loki.tenant", "logging.elasticsearch.api_key"];
+
+/// The error for a header that HTTP cannot carry. It shows no value.
+fn no_header(setting: &Setting) -> Option<Problem> {
+    let is_name = |name: &str| {
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
+    };
+    if setting.key.name() == "headers" {
+        let pairs = setting.value.pairs();
+        if let Some((name, _)) = pairs.iter().find(|(name, _)| !is_name(name)) {
+            let name = escaped(name);
+            return Some(setting.problem(format!(
+                "has `{name}`, which is no name of a header; write letters, digits and hyphens, such as x-api-key"
+            )));
+        }
+        let wrong = pairs.iter().find_map(|(name, value)| Some((name, unfit(value)?)));
+        return wrong.map(|(name, why)| setting.problem(format!("has {why} in the value of {name}, which no header can carry; {REMEDY}")));
+    }
+    if !SENT_AS_HEADER.contains(&setting.key.path) {
+        return None;
+    }
+    let why = unfit(setting.value.text())?;
+    Some(setting.problem(format!("has {why}, which no header can carry; {REMEDY}")))
+}
+
+const REMEDY: &str = "remove it (a value that was read from a file often ends with a line break)";
+
+/// What a header cannot carry.
+fn unfit(value: &str) -> Option<&'static str> {
+    match value.chars().find(|c| c.is_control() && *c != '\t' || !c.is_ascii())? {
+        '\n' | '\r' => Some("a line break"),
+        c if c.is_control() => Some("a control character"),
+        _ => Some("a character beyond ASCII"),
+    }
 }

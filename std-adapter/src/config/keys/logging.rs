@@ -11,6 +11,8 @@ use throughline_export::log::{Filter, FilterError};
 
 pub(super) const LEVELS: &[&str] = &["trace", "debug", "info", "warn", "error", "off"];
 const COUNT: Kind = Int { least: 1, most: u64::MAX };
+/// The names of [`Redaction::default`].
+const SECRET_NAMES: &str = "*passwd,*password,access_key,access_token,api_key,apikey,auth_token,authorization,connection_string,cookie,credential,credentials,encryption_key,jwt,passphrase,passwd,password,private_key,privatekey,pwd,secret,secret_key,secrets,signing_key,token";
 
 pub(super) const KEYS: &[Key] = &[
     Key::new(
@@ -190,8 +192,8 @@ pub(super) const KEYS: &[Key] = &[
     Key::new(
         "logging.redaction.fields",
         List(&[]),
-        "api_key,apikey,authorization,cookie,passwd,password,private_key,secret,token",
-        "Names of attributes and metric labels whose values are replaced, in traces and metrics too; a name also fits as the last word of a longer one, and * stands for anything.",
+        SECRET_NAMES,
+        "Names of attributes and metric labels whose values are replaced, in traces and metrics too. A name also fits as the last words of a longer one, in snake_case, kebab-case, dotted.case and camelCase; * stands for anything.",
         |config, value| {
             config.redaction = Arc::new(Redaction::new(value.list()));
             Ok(())

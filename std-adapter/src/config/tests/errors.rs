@@ -4,7 +4,7 @@
 
 use super::{assert_committed, errors, of_text, warnings};
 use crate::config::node::Language;
-use crate::config::{environment, exporters};
+use crate::config::environment;
 use std::fmt::Write;
 
 const TOML: &[&str] = &[
@@ -40,6 +40,8 @@ const TOML: &[&str] = &[
     "otlp.protocol = \"thrift\"",
     "otlp.headers = \"k=v\"",
     "otlp.headers.authorization = [1]",
+    "otlp.headers.authorization = \"Bearer x\\n\"",
+    "otlp.headers = { \"x key\" = \"y\" }",
     "otlp.timeout = \"${TIMEOUT}\"",
     "otlp.client_certificate = \"/c.pem\"",
     "otlp.client_key = \"/c.key\"",
@@ -94,7 +96,7 @@ const STARTS: &[&str] = &[
     "logging.file.path = \"/proc/none/shop.log\"",
     "logging.file = { path = \"/tmp/throughline-test.log\", filter = \"loud=shop\" }",
     "logging.syslog.endpoint = \"loghost\"",
-    "tracing.chrome.path = \"/none/trace.json\"",
+    "tracing.chrome.path = \"/proc/none/trace.json\"",
     "otlp.endpoint = \"http://u:p@a:4318\"",
     "otlp = { endpoint = \"http://a:4317\", protocol = \"grpc\" }",
     "tracing.otlp = { endpoint = \"http://a:4318\", compression = \"zstd\" }",
@@ -103,6 +105,8 @@ const STARTS: &[&str] = &[
     "metrics.pushgateway.endpoint = \"http://localhost:9091\"",
     "logging.loki.labels.job = \"shop\"",
     "metrics.exporters = [\"prometheus\"]",
+    "otlp.certificate = \"/none/ca.pem\"",
+    "otlp.endpoint = \"http://u:p@a:4318\"\nlogging.file.path = \"/proc/none/shop.log\"\nlogging.syslog.endpoint = \"loghost\"",
 ];
 
 #[test]
@@ -124,10 +128,9 @@ fn every_error_reads_as_it_is_committed() {
     }
     for text in STARTS {
         let config = super::toml(text);
-        let mut told: Vec<String> =
-            exporters::client(&config).err().iter().map(ToString::to_string).collect();
-        told.extend(exporters::exporters(&config).err().iter().map(ToString::to_string));
-        show(&mut out, &format!("    {text}\n"), &told, &[]);
+        let told: Vec<String> = config.findings().iter().map(ToString::to_string).collect();
+        let indented = text.lines().map(|line| format!("    {line}\n"));
+        show(&mut out, &indented.collect::<String>(), &told, &[]);
     }
     assert!(!out.contains("hunter2"));
     assert_committed("src/config/tests/errors.txt", &out);

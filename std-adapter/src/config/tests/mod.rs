@@ -4,6 +4,7 @@
 mod errors;
 mod layers;
 mod properties;
+mod secrets;
 mod shapes;
 mod table;
 

@@ -1,0 +1,95 @@
+//! Tests that no error, no listing and no `Debug` shows a secret, however it is mistyped.
+
+use super::{bare, errors, of_text, warnings};
+use crate::config::node::Language;
+use crate::config::{Config, environment};
+
+/// URLs with the secret `hunter2`, as people mistype them.
+const URLS: &[&str] = &[
+    "http://u:hunter2@h:4318",
+    "http://u:hunter2@h:99999",
+    "http://u:hunter2@",
+    "http://u:hunter2@jaeger:14250",
+    "http://u:hun/ter2@hunter2@h",
+    "http://u:hunter2 @h",
+    "htp://u:hunter2@h",
+    "http:/u:hunter2@h",
+    "u:hunter2@h:4318",
+    "http://h:4318/?api_key=hunter2",
+    "http://h:99999/?api_key=hunter2",
+    "h?api_key=hunter2#hunter2",
+    "https://h:4318/in?hunter2",
+];
+
+/// Everything that is said of a configuration.
+fn said(config: &Config) -> String {
+    let findings: Vec<String> = config.findings().iter().map(ToString::to_string).collect();
+    let explained: Vec<String> = config.explain().iter().flat_map(|it| [it.to_string(), it.json()]).collect();
+    let told = [errors(config), warnings(config), findings, explained].concat();
+    format!("{}\n{config:?}", told.join("\n"))
+}
+
+#[test]
+fn urls_are_shown_without_their_secrets() {
+    let keys = [
+        "otlp.endpoint",
+        "tracing.otlp.endpoint",
+        "tracing.zipkin.endpoint",
+        "logging.loki.endpoint",
+        "logging.elasticsearch.endpoint",
+        "logging.syslog.endpoint",
+        "metrics.pushgateway.endpoint",
+        // Meant for another key.
+        "otlp.protocol",
+        "tracing.exporters",
+        "metrics.interval",
+        "recording.ring_slots",
+        "logging.enabled",
+    ];
+    for url in URLS {
+        for key in keys {
+            let list = key == "tracing.exporters";
+            let value = if list { format!("[\"{url}\"]") } else { format!("\"{url}\"") };
+            let told = said(&of_text(&format!("{key} = {value}"), Language::Toml, &[]));
+            assert!(!told.contains("hunter2"), "{key} = {url}:\n{told}");
+            let variable = format!("THROUGHLINE_{}", key.replace('.', "_").to_uppercase());
+            let told = said(&of_environment(&variable, url));
+            assert!(!told.contains("hunter2"), "{variable}={url}:\n{told}");
+        }
+        for variable in ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_ZIPKIN_ENDPOINT", "OTEL_TRACES_EXPORTER"] {
+            let told = said(&of_environment(variable, url));
+            assert!(!told.contains("hunter2"), "{variable}={url}:\n{told}");
+        }
+    }
+}
+
+fn of_environment(name: &str, value: &str) -> Config {
+    let mut config = bare(&[(name, value)]);
+    let reading = environment::read(&config.variables);
+    config.take(reading);
+    config
+}
+
+#[test]
+fn maps_show_no_value_whose_name_is_secret() {
+    let config = of_text("[service.attributes]\ndbPassword = 'hunter2'\nteam = 'a'", Language::Toml, &[]);
+    let shown = config.explain().into_iter().find(|it| it.key == "service.attributes").unwrap().value;
+    assert_eq!(shown, "{ \"dbPassword\" = \"[REDACTED]\", \"team\" = \"a\" }");
+    let resource = config.detected_resource();
+    assert_eq!((resource.get("dbPassword"), resource.get("team")), (Some("[REDACTED]"), Some("a")));
+    let told = said(&of_environment("OTEL_RESOURCE_ATTRIBUTES", "api_key:hunter2"));
+    assert!(!told.contains("hunter2"), "{told}");
+}
+
+#[test]
+fn a_header_that_cannot_be_sent_is_found_and_not_shown() {
+    for (text, expected) in [
+        ("otlp.headers.authorization = \"Bearer hunter2\\n\"", "a line break in the value of authorization"),
+        ("logging.loki.headers.x-key = \"hunter2\\u0007\"", "a control character in the value of x-key"),
+        ("logging.elasticsearch.api_key = \"hunter2é\"", "has a character beyond ASCII"),
+        ("tracing.zipkin.headers = { \"x key\" = \"hunter2\" }", "has `x key`, which is no name of a header"),
+    ] {
+        let told = errors(&of_text(text, Language::Toml, &[])).join("\n");
+        assert!(told.contains(expected) && !told.contains("hunter2"), "{text}: {told}");
+    }
+}
