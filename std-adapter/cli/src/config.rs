@@ -57,7 +57,9 @@ fn check(config: &Config, file: &Path) -> Result<(), CliError> {
     for problem in features {
         let feature = problem.feature.unwrap_or_default();
         let place = problem.place();
-        say(&format!("note: {place} wants a service that is built with the feature `{feature}` of throughline-std"));
+        say(&format!(
+            "note: {place} wants a service that is built with the feature `{feature}` of throughline-std"
+        ));
     }
     wrong.iter().for_each(|problem| say(problem));
     if wrong.is_empty() { Ok(()) } else { Err(mistakes(wrong.len(), Some(file))) }

@@ -8,8 +8,8 @@ use throughline_decode::{Context, DamageKind, Decoder, Elf, Item, TimeOptions};
 use crate::args::{DecodeArgs, Format, Metrics};
 use crate::error::CliError;
 use crate::input::{Chunk, Source};
-use crate::redact::Redactor;
 use crate::output::{Output, json::Json, otlp::Otlp, tree::TreeText};
+use crate::redact::Redactor;
 use crate::summary::Summary;
 use crate::{DAMAGED, FAILED, FINE, say, stop};
 

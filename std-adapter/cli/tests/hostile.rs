@@ -108,8 +108,11 @@ fn texts_from_a_device_and_an_elf_forge_no_line_and_command_no_terminal_15() {
 fn careless() -> Bench {
     const FIELDS: &[&str] = &["userPassword", "user"];
     let site = |kind, name, fields| Site { kind, level: 3, name, fields, ..Site::default() };
-    let sites =
-        [site(0, "login", FIELDS), site(1, "{user} has {userPassword}", FIELDS), site(3, "logins", &["api_key"])];
+    let sites = [
+        site(0, "login", FIELDS),
+        site(1, "{user} has {userPassword}", FIELDS),
+        site(3, "logins", &["api_key"]),
+    ];
     let (file, ids) = elf(Some(&sites), "", &BUILD_ID);
     let mut device = Device::new(32);
     device.preamble();
@@ -125,7 +128,11 @@ fn careless() -> Bench {
         busy: None,
         fields: fields(),
     };
-    device.batch(1, 1, &[Rec::Event { callsite: ids[1], time: 2, span: Some((1, 1)), fields: fields() }, span]);
+    device.batch(
+        1,
+        1,
+        &[Rec::Event { callsite: ids[1], time: 2, span: Some((1, 1)), fields: fields() }, span],
+    );
     device.batch(9, 0, &[Rec::Event { callsite: ids[1], time: 9, span: None, fields: fields() }]);
     device.metrics(0, true, 10, &[(ids[2], 0, &["hunter2"], M::Counter(1))]);
     let bench = Bench::new(&device.wire);
@@ -150,7 +157,8 @@ fn secrets_are_shown_and_sent_only_if_the_user_says_so() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let received = std::thread::spawn(move || collect(&listener));
-    let args = ["decode", "--elf", "fw.elf", "--format", "none", "--anchor", "1", "--otlp", &url, "capture.bin"];
+    let args =
+        ["decode", "--elf", "fw.elf", "--format", "none", "--anchor", "1", "--otlp", &url, "capture.bin"];
     assert_eq!(said(&bench.run(&args)).0, 0);
     for (path, body) in received.join().unwrap() {
         let text = String::from_utf8_lossy(&body);

@@ -34,7 +34,17 @@ const DEFAULT: [&str; 25] = [
 
 /// Words after a secret name that leave it secret, as in `password_hash`. Numbers do too.
 const AFTER: [&str; 12] = [
-    "again", "base64", "confirm", "confirmation", "encoded", "hash", "header", "new", "old", "plain", "text",
+    "again",
+    "base64",
+    "confirm",
+    "confirmation",
+    "encoded",
+    "hash",
+    "header",
+    "new",
+    "old",
+    "plain",
+    "text",
     "value",
 ];
 
@@ -86,7 +96,9 @@ impl Redaction {
                 false => (!words.is_empty()).then_some(Pattern::Words(words)),
             }
         };
-        Redaction { patterns: patterns.into_iter().filter_map(|text| pattern(text.as_ref().trim())).collect() }
+        Redaction {
+            patterns: patterns.into_iter().filter_map(|text| pattern(text.as_ref().trim())).collect(),
+        }
     }
 
     /// Hides nothing.
@@ -150,7 +162,9 @@ fn ends_with(mut name: &[String], pattern: &[String]) -> bool {
             return true;
         }
         match name.split_last() {
-            Some((last, rest)) if AFTER.contains(&&**last) || last.chars().all(char::is_numeric) => name = rest,
+            Some((last, rest)) if AFTER.contains(&&**last) || last.chars().all(char::is_numeric) => {
+                name = rest
+            }
             _ => return false,
         }
     }
@@ -219,8 +233,23 @@ mod tests {
             assert!(redaction.hides(name), "{name}");
         }
         for name in [
-            "", "_", "passwords", "token_count", "tokenCount", "input_tokens", "key", "cookies", "tokenizer",
-            "secretary", "cwd", "pwdump", "forward", "author", "key_id", "x", "2",
+            "",
+            "_",
+            "passwords",
+            "token_count",
+            "tokenCount",
+            "input_tokens",
+            "key",
+            "cookies",
+            "tokenizer",
+            "secretary",
+            "cwd",
+            "pwdump",
+            "forward",
+            "author",
+            "key_id",
+            "x",
+            "2",
         ] {
             assert!(!redaction.hides(name), "{name}");
         }

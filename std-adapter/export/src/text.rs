@@ -99,7 +99,9 @@ pub fn masked_url(url: &str) -> String {
     let (path, query) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
     match path.split_once(':') {
         // What follows the colon is no port, so it may be a password without its host.
-        Some((name, after)) if !scheme.is_empty() && user.is_empty() && !is_host(authority) && !after.is_empty() => {
+        Some((name, after))
+            if !scheme.is_empty() && user.is_empty() && !is_host(authority) && !after.is_empty() =>
+        {
             out += &format!("{name}:{REDACTED}");
         }
         _ => out += path,

@@ -241,7 +241,10 @@ impl Value {
             Value::SecretMap(pairs) => table(pairs, |_, _| MASK.into()),
             Value::Map(pairs) => {
                 let secret = Redaction::default();
-                table(pairs, |name, text| if secret.hides(name) { MASK.into() } else { literal(&shown_text(text)) })
+                table(
+                    pairs,
+                    |name, text| if secret.hides(name) { MASK.into() } else { literal(&shown_text(text)) },
+                )
             }
             Value::Text(text) => quoted(&literal(&shown_text(text))),
             other => other.toml(),

@@ -91,7 +91,8 @@ impl RollingFile {
     ///
     /// Those of `open`.
     pub fn check(&self) -> io::Result<()> {
-        let missing: Vec<&Path> = self.path.ancestors().skip(1).take_while(|folder| !folder.exists()).collect();
+        let missing: Vec<&Path> =
+            self.path.ancestors().skip(1).take_while(|folder| !folder.exists()).collect();
         let is_new = !self.path.exists();
         let opened = self.folder().map_or(Ok(()), fs::create_dir_all);
         let opened = opened.and_then(|()| Current::open(&self.path, self.period));
@@ -109,7 +110,8 @@ impl RollingFile {
 
     fn named(&self, error: &io::Error) -> io::Error {
         let path = self.path.display();
-        let text = format!("{path} cannot be opened for writing: {error}; check the path and its permissions");
+        let text =
+            format!("{path} cannot be opened for writing: {error}; check the path and its permissions");
         io::Error::new(error.kind(), text)
     }
 }

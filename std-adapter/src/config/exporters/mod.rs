@@ -20,8 +20,8 @@ use super::{Config, Queue, keys};
 use crate::init::Named;
 use findings::Fault;
 use std::str::FromStr;
-use throughline_export::{Exporter, REDACTED};
 use throughline_export::otlp::{ClientConfig, Signal};
+use throughline_export::{Exporter, REDACTED};
 
 /// The exporters that each signal goes to.
 #[derive(Clone, Debug)]

@@ -66,7 +66,9 @@ fn no_header(setting: &Setting) -> Option<Problem> {
             )));
         }
         let wrong = pairs.iter().find_map(|(name, value)| Some((name, unfit(value)?)));
-        return wrong.map(|(name, why)| setting.problem(format!("has {why} in the value of {name}, which no header can carry; {REMEDY}")));
+        return wrong.map(|(name, why)| {
+            setting.problem(format!("has {why} in the value of {name}, which no header can carry; {REMEDY}"))
+        });
     }
     if !SENT_AS_HEADER.contains(&setting.key.path) {
         return None;

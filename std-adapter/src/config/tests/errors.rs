@@ -3,8 +3,8 @@
 #![cfg(not(any(feature = "grpc", feature = "zstd", feature = "tls", feature = "prometheus")))]
 
 use super::{assert_committed, errors, of_text, warnings};
-use crate::config::node::Language;
 use crate::config::environment;
+use crate::config::node::Language;
 use std::fmt::Write;
 
 const TOML: &[&str] = &[

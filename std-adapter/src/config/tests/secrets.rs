@@ -56,7 +56,9 @@ fn urls_are_shown_without_their_secrets() {
             let told = said(&of_environment(&variable, url));
             assert!(!told.contains("hunter2"), "{variable}={url}:\n{told}");
         }
-        for variable in ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_ZIPKIN_ENDPOINT", "OTEL_TRACES_EXPORTER"] {
+        for variable in
+            ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_ZIPKIN_ENDPOINT", "OTEL_TRACES_EXPORTER"]
+        {
             let told = said(&of_environment(variable, url));
             assert!(!told.contains("hunter2"), "{variable}={url}:\n{told}");
         }
