@@ -13,6 +13,7 @@
 //! | encode records and metrics as frames | [`wire`] |
 //! | give threads recorders, set the id key and the share of traces that is recorded | [`recorder`] |
 //! | parse, list or switch callsites | [`callsite`] |
+//! | record what another API measured, whose names are known only at run time | `bridge`, with the feature `std` |
 //! | read all metrics and the bucket bounds of histograms | [`metrics`] |
 
 /// The ring and the layout of records in it.
@@ -32,6 +33,45 @@ mod without_loom {
     /// callsites.
     pub mod callsite {
         pub use crate::callsite::*;
+    }
+
+    /// What bridges from other APIs build on: callsites, fields, spans, events and metrics that are described at
+    /// run time. Needs the feature `std`.
+    ///
+    /// A bridge makes a callsite once for each place of the other API and keeps it; afterwards a record costs
+    /// about what one of the macros costs. Callsites and metrics live as long as the process, and their number
+    /// is limited: [`callsite`](bridge::callsite) and the functions for metrics return `None` when nothing more
+    /// fits, and [`refused`](bridge::refused) counts that.
+    ///
+    /// ```
+    /// use throughline::adapter::bridge::{self, FieldList};
+    /// use throughline::adapter::callsite::{Kind, Meta};
+    /// use throughline::{Context, DetachedSpan, Level};
+    ///
+    /// let level = Level::Info as u8;
+    /// let meta = Meta { kind: Kind::Span, level, name: "query", fields: &["rows"], ..Meta::EMPTY };
+    /// let callsite = bridge::callsite(&meta).expect("there is room for it");
+    /// if let Some(enabled) = callsite.enabled() {
+    ///     let mut fields = FieldList::expecting(1);
+    ///     fields.push(&42);
+    ///     let span = DetachedSpan::begin(enabled, Context::current(), &mut fields);
+    ///     let _entered = span.enter();
+    /// }
+    /// ```
+    #[cfg(feature = "std")]
+    pub mod bridge {
+        pub use crate::callsite::run_time::{MOST_CALLSITES, callsite};
+        pub use crate::fields::FieldList;
+        pub use crate::metrics::run_time::{
+            MOST_METRICS, counter, float_counter, float_gauge, gauge, histogram,
+            up_down_counter,
+        };
+        pub use crate::span::{BusySince, event};
+
+        /// How often a callsite and how often a metric found no room.
+        pub fn refused() -> (usize, usize) {
+            (crate::callsite::run_time::refused(), crate::metrics::run_time::refused())
+        }
     }
 
     /// Reading metrics: all series of the program and the bucket bounds of histograms.

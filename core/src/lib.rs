@@ -66,6 +66,11 @@ mod fields;
 mod future;
 #[cfg(not(loom))]
 mod id;
+/// How callsites and metrics made at run time are kept; public for the model checker.
+#[cfg(loom)]
+pub mod interned;
+#[cfg(all(not(loom), feature = "std"))]
+mod interned;
 #[cfg(not(loom))]
 mod level;
 #[cfg(not(loom))]
@@ -134,6 +139,9 @@ pub use {
     span::Span,
     throughline_macros::{instrument, traced},
 };
+
+#[cfg(all(not(loom), feature = "std"))]
+pub use span::{DetachedSpan, EnteredSpan};
 
 #[cfg(all(not(loom), feature = "postcard"))]
 pub use fields::Postcard;

@@ -9,6 +9,7 @@ use loom::sync::atomic::{AtomicUsize, fence};
 use loom::thread;
 use std::sync::Arc;
 use throughline::adapter::ring::{Head, Mode, RawRecord, RecordKind, Ring, Slot};
+use throughline::interned::Interned;
 use throughline::list::{Link, Linked};
 use throughline::registration::{Directory, FIRST, NEW, OFF, Registered, Registration};
 
@@ -173,5 +174,26 @@ fn two_settings_that_change_at_once_both_count() {
         assert_eq!(program.enabled(0), None);
         program.set(1, 0);
         assert_eq!(program.enabled(0), Some(FIRST));
+    });
+}
+
+#[test]
+fn equal_descriptions_made_at_run_time_are_one_callsite_and_the_table_stays_bounded() {
+    model(3, || {
+        let table: Arc<Interned<u8>> = Arc::new(Interned::new(2));
+        let get = |table: &Interned<u8>, blob: &[u8]| table.get_or_make(blob, |blob| blob[0]).map(|value| value as *const u8 as usize);
+        let other = {
+            let table = Arc::clone(&table);
+            thread::spawn(move || (get(&table, b"a"), get(&table, b"b")))
+        };
+        let a = get(&table, b"a");
+        let (other_a, b) = other.join().unwrap();
+        // While both make the same value they take two places; afterwards they take one.
+        assert_eq!(table.refused(), [a, other_a, b].iter().filter(|made| made.is_none()).count());
+        let again = get(&table, b"a");
+        assert!(again.is_some());
+        assert!([a, other_a].iter().all(|made| made.is_none() || *made == again), "one value for both");
+        assert!(get(&table, b"b").is_some(), "there is room again");
+        assert!(get(&table, b"c").is_none());
     });
 }

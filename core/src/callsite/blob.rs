@@ -47,9 +47,9 @@ impl Kind {
     }
 }
 
-/// The compile-time description of a callsite. The macros fill it in.
+/// The description of a callsite. The macros fill it in at compile time, and bridges at run time.
 #[derive(Clone, Copy, Debug)]
-pub struct Meta {
+pub struct Meta<'a> {
     /// The kind of record or metric.
     pub kind: Kind,
     /// The severity; 0 for metrics.
@@ -59,30 +59,30 @@ pub struct Meta {
     /// The value type of a gauge or counter, or the parameters of a histogram; see §6.
     pub param: u8,
     /// The name of the span or metric, or the message of the event.
-    pub name: &'static str,
+    pub name: &'a str,
     /// Module path.
-    pub target: &'static str,
+    pub target: &'a str,
     /// The Cargo package of the instrumented code; empty when another tool builds it.
-    pub package: &'static str,
+    pub package: &'a str,
     /// The package's version, or empty.
-    pub version: &'static str,
+    pub version: &'a str,
     /// Source file.
-    pub file: &'static str,
+    pub file: &'a str,
     /// Source line.
     pub line: u32,
     /// The unit of a metric in UCUM, such as `ms` or `By`; for an event, its name if it has one.
-    pub unit: &'static str,
+    pub unit: &'a str,
     /// The description of a metric.
-    pub description: &'static str,
+    pub description: &'a str,
     /// The names of fields, or the keys of run-time labels.
-    pub fields: &'static [&'static str],
+    pub fields: &'a [&'a str],
     /// The constant labels: key, value.
-    pub labels: &'static [(&'static str, &'static str)],
+    pub labels: &'a [(&'a str, &'a str)],
 }
 
-impl Meta {
+impl Meta<'static> {
     /// An empty description, for struct update syntax.
-    pub const EMPTY: Meta = Meta {
+    pub const EMPTY: Meta<'static> = Meta {
         kind: Kind::Span,
         level: 0,
         span_kind: SpanKind::Internal,
@@ -98,11 +98,13 @@ impl Meta {
         fields: &[],
         labels: &[],
     };
+}
 
+impl<'a> Meta<'a> {
     /// Sets the package in which the callsite is compiled, from Cargo's environment variables. The macros
     /// call this.
     #[doc(hidden)]
-    pub const fn in_package(mut self, package: Option<&'static str>, version: Option<&'static str>) -> Meta {
+    pub const fn in_package(mut self, package: Option<&'a str>, version: Option<&'a str>) -> Meta<'a> {
         if let Some(package) = package {
             self.package = package;
         }
@@ -113,7 +115,7 @@ impl Meta {
     }
 
     /// Fails to compile if two labels have the same key.
-    pub const fn with_checked_labels(self) -> Meta {
+    pub const fn with_checked_labels(self) -> Meta<'a> {
         let mut i = 0;
         while i < self.labels.len() + self.fields.len() {
             let mut j = 0;
@@ -130,7 +132,7 @@ impl Meta {
     }
 
     /// Key `i` of all labels, the constant labels first and then the run-time ones.
-    const fn label_key(&self, i: usize) -> &'static str {
+    const fn label_key(&self, i: usize) -> &'a str {
         if i < self.labels.len() { self.labels[i].0 } else { self.fields[i - self.labels.len()] }
     }
 
@@ -163,11 +165,18 @@ impl Meta {
     pub const fn blob<const N: usize>(&self) -> [u8; N] {
         assert!(N <= u16::MAX as usize, "the texts of a callsite must be shorter than 64 KiB in total");
         let mut b = [0; N];
+        self.write(&mut b);
+        b
+    }
+
+    /// Encodes the blob into zeroed bytes, [`Meta::encoded_len`] of them.
+    pub(crate) const fn write(&self, b: &mut [u8]) {
+        let len = b.len();
         b[0] = MAGIC;
         b[1] = self.kind as u8;
         b[2] = self.level | (self.span_kind as u8) << 4;
         b[3] = self.param;
-        (b[4], b[5]) = (N as u8, (N >> 8) as u8);
+        (b[4], b[5]) = (len as u8, (len >> 8) as u8);
         let line = self.line.to_le_bytes();
         (b[6], b[7], b[8], b[9]) = (line[0], line[1], line[2], line[3]);
         b[10] = self.fields.len() as u8;
@@ -176,24 +185,23 @@ impl Meta {
         let strings = [self.name, self.target, self.file, self.unit, self.description];
         let mut i = 0;
         while i < strings.len() {
-            at = put(&mut b, at, strings[i]);
+            at = put(b, at, strings[i]);
             i += 1;
         }
         i = 0;
         while i < self.fields.len() {
-            at = put(&mut b, at, self.fields[i]);
+            at = put(b, at, self.fields[i]);
             i += 1;
         }
         i = 0;
         while i < self.labels.len() {
-            at = put(&mut b, at, self.labels[i].0);
-            at = put(&mut b, at, self.labels[i].1);
+            at = put(b, at, self.labels[i].0);
+            at = put(b, at, self.labels[i].1);
             i += 1;
         }
-        at = put(&mut b, at, self.package);
-        at = put(&mut b, at, self.version);
-        assert!(at == N, "N must be Meta::encoded_len()");
-        b
+        at = put(b, at, self.package);
+        at = put(b, at, self.version);
+        assert!(at == len, "the length must be Meta::encoded_len()");
     }
 }
 
@@ -206,7 +214,7 @@ const fn is_equal(a: &str, b: &str) -> bool {
     i == a.len() && i == b.len()
 }
 
-const fn put<const N: usize>(b: &mut [u8; N], mut at: usize, s: &str) -> usize {
+const fn put(b: &mut [u8], mut at: usize, s: &str) -> usize {
     let s = s.as_bytes();
     b[at] = s.len() as u8;
     b[at + 1] = (s.len() >> 8) as u8;

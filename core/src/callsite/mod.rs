@@ -10,6 +10,8 @@ mod blob;
 mod registration;
 #[cfg(registered_callsites)]
 pub mod registry;
+#[cfg(feature = "std")]
+pub(crate) mod run_time;
 
 pub use blob::{Blob, HEADER, Kind, MAGIC, MAX_FIELDS, Meta};
 

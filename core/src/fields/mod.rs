@@ -4,10 +4,14 @@
 //! A scalar takes one word (a 64-bit one two words on a 32-bit machine). Text and bytes take a word of
 //! `length << 1 | truncated` and then the bytes, cut to what the record can hold.
 
+#[cfg(feature = "std")]
+mod list;
 mod text;
 mod values;
 pub mod via;
 
+#[cfg(feature = "std")]
+pub use list::FieldList;
 #[cfg(feature = "postcard")]
 pub use text::Postcard;
 pub use text::{Debug, Display, debug, display};

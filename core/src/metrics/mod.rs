@@ -29,6 +29,8 @@ pub(crate) mod metric;
 pub(crate) mod negative;
 pub(crate) mod number;
 pub(crate) mod read;
+#[cfg(feature = "std")]
+pub(crate) mod run_time;
 pub(crate) mod series;
 pub(crate) mod shape;
 

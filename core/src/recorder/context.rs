@@ -134,6 +134,24 @@ impl Context {
         })
     }
 
+    /// The words of span and root.
+    #[cfg(feature = "std")]
+    pub(crate) fn words(&self) -> (Word, Word) {
+        (self.span, self.root)
+    }
+
+    /// Another place below the same remote parent, or below none.
+    #[cfg(feature = "std")]
+    pub(crate) fn with_words(self, span: Word, root: Word) -> Context {
+        Context { span, root, ..self }.unmarked()
+    }
+
+    /// Whether the place belongs to a trace that began in another process.
+    #[cfg(feature = "std")]
+    pub(crate) fn is_below_remote(&self) -> bool {
+        own_root(self.span, self.root) & REMOTE != 0
+    }
+
     /// The ids of span and root without marks.
     fn ids(&self) -> (Word, Word) {
         let root = own_root(self.span, self.root);

@@ -5,6 +5,8 @@
 //! reads the processor's clock. `short` serves spans without fields on a microcontroller.
 
 mod current;
+#[cfg(feature = "std")]
+mod detached;
 #[cfg(straight)]
 mod local;
 mod panic;
@@ -16,6 +18,8 @@ mod short;
 mod state;
 mod suspended;
 
+#[cfg(feature = "std")]
+pub use detached::{BusySince, DetachedSpan, EnteredSpan, event};
 use panic::is_panicking;
 #[cfg(feature = "std")]
 pub use panic::{PanicMessage, set_panic_message};

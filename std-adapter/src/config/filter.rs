@@ -52,7 +52,7 @@ mod tests {
     use throughline::Level;
     use throughline::adapter::callsite::Meta;
 
-    const fn meta(kind: Kind) -> Meta {
+    const fn meta(kind: Kind) -> Meta<'static> {
         Meta { kind, level: Level::Info as u8, target: "shop::cart", name: "x", ..Meta::EMPTY }
     }
 

@@ -1,0 +1,336 @@
+//! Spans that are not bound to a thread.
+
+// A cell has 32 or 64 bits, depending on the target. On targets with 64-bit cells a conversion changes nothing.
+#![allow(clippy::unnecessary_cast)]
+
+use super::{CARRIED, NOT_RECORDED, Span, State, ask_sampler, finish, is_panicking, panic};
+use crate::callsite::{CallsiteId, Kind, Meta};
+use crate::fields::{Field, FieldList, Fields};
+use crate::place::{is_outside, is_sampled};
+use crate::recorder::{self, Context, ContextGuard, Recorder};
+use crate::ring::{Head, RecordKind, Word};
+use crate::span::parent::Parent;
+use crate::sync::{Cell, Count, Relaxed};
+use crate::{Level, Status, TraceContext};
+use core::mem::MaybeUninit;
+use core::sync::atomic::AtomicU8;
+
+/// A running span that is not bound to a thread: it can be moved and shared, entered on several threads, also
+/// at the same time, and it ends when it is dropped, on whatever thread. [`Span::detach`] makes it.
+///
+/// It is current nowhere until it is [entered](DetachedSpan::enter). Its record has the sum of the times
+/// during which it was entered as busy time. For a future use [`Instrument`](crate::Instrument), which enters
+/// the span in every poll.
+///
+/// ```
+/// use std::sync::Arc;
+/// use throughline::{info, span};
+/// let job = Arc::new(span!("job", id = 7).detach());
+/// let workers: Vec<_> = (0..2)
+///     .map(|part| {
+///         let job = Arc::clone(&job);
+///         std::thread::spawn(move || job.in_scope(|| info!("part {part}", part)))
+///     })
+///     .collect();
+/// for worker in workers {
+///     worker.join().unwrap();
+/// }
+/// job.record("parts", 2);
+/// // ends here, with the last reference
+/// ```
+#[derive(Debug)]
+#[must_use = "a detached span ends when it is dropped; keep it for as long as its work takes"]
+pub struct DetachedSpan {
+    state: State,
+    place: Context,
+    /// Ticks during which the span was entered, summed over all threads.
+    busy: Cell,
+    status: AtomicU8,
+}
+
+/// Adds fields to a detached span, as [`record!`](crate::record!) adds them to a span.
+macro_rules! add {
+    ($span:expr, [$($names:expr),*], $values:expr) => {
+        let callsite = crate::__enabled!(
+            Error,
+            Meta {
+                kind: Kind::Fields,
+                level: Level::Error as u8,
+                target: module_path!(),
+                file: file!(),
+                line: line!(),
+                fields: &[$($names),*],
+                ..Meta::EMPTY
+            }
+        );
+        if let Some(callsite) = callsite {
+            $span.add(callsite, &$values);
+        }
+    };
+}
+
+impl Span {
+    /// Takes the span off its thread: it is no longer current here, and may be entered and ended anywhere.
+    ///
+    /// ```
+    /// use throughline::span;
+    /// let transfer = span!("transfer", bytes = 4096).detach();
+    /// std::thread::spawn(move || transfer.in_scope(|| span!("checksum"))).join().unwrap();
+    /// ```
+    pub fn detach(self) -> DetachedSpan {
+        let place = self.context();
+        let span = core::mem::ManuallyDrop::new(self);
+        let Some(running) = &span.running else { return DetachedSpan::at(place) };
+        let state = running.state();
+        running.recorder().leave(state.word(), (state.previous, state.previous_root));
+        DetachedSpan::of(state, place)
+    }
+}
+
+impl DetachedSpan {
+    /// Begins a span below `parent`, without making it current. For bridges; see
+    /// [`adapter::bridge`](crate::adapter::bridge).
+    pub fn begin(callsite: CallsiteId, parent: Context, fields: &mut FieldList) -> DetachedSpan {
+        let Some(recorder) = callsite.recorder() else { return DetachedSpan::at(parent) };
+        // The ids of a remote parent may have to be recorded again, which entering does.
+        let _below = parent.is_below_remote().then(|| parent.enter());
+        let (previous, root) = parent.words();
+        let is_first = is_outside(previous) || root == 0;
+        if !is_first && !is_sampled(root) {
+            recorder.count_sampled_out();
+            return DetachedSpan::at(parent);
+        }
+        let mut state = State::new(callsite.id, recorder.next_id(), (previous, root));
+        if is_first {
+            ask_sampler(callsite, recorder, &mut state);
+        }
+        state.start = recorder.ticks();
+        state.flags |= recorder.era();
+        let span = DetachedSpan::of(state, parent.with_words(state.word(), state.root()));
+        span.with_first(fields)
+    }
+
+    /// A span that is not recorded. Entering it enters `place`.
+    pub fn at(place: Context) -> DetachedSpan {
+        let mut state = State::new(0, 0, (0, 0));
+        state.flags = NOT_RECORDED;
+        DetachedSpan::of(state, place)
+    }
+
+    fn of(state: State, place: Context) -> DetachedSpan {
+        DetachedSpan { state, place, busy: Cell::new(0), status: AtomicU8::new(state.status()) }
+    }
+
+    /// Keeps fields until the span ends, or records them now if they are too many for that.
+    fn with_first(mut self, fields: &mut FieldList) -> DetachedSpan {
+        if fields.is_empty() || !self.is_recorded() {
+            return self;
+        }
+        let (types, words) = fields.encoded();
+        if words.len() <= CARRIED {
+            let mut carried = [MaybeUninit::new(0); CARRIED];
+            for (to, word) in carried.iter_mut().zip(words) {
+                *to = MaybeUninit::new(*word);
+            }
+            self.state.carry(types, words.len(), carried);
+        } else {
+            self.write_fields(self.state.callsite, self.state.start, types, words);
+        }
+        self
+    }
+
+    /// Whether the span will be recorded; see [`Span::is_recorded`].
+    pub fn is_recorded(&self) -> bool {
+        self.state.is_recorded()
+    }
+
+    /// The place of this span; see [`Span::context`].
+    pub fn context(&self) -> Context {
+        self.place
+    }
+
+    /// Makes the span current on this thread until the guard is dropped. It may be entered on several threads
+    /// at the same time. Cost: that of [`Context::enter`] and two readings of the clock.
+    ///
+    /// ```
+    /// use throughline::{info, span};
+    /// let request = span!("request").detach();
+    /// {
+    ///     let _entered = request.enter();
+    ///     info!("in the request");
+    /// }
+    /// info!("outside of it");
+    /// ```
+    #[must_use = "dropping the guard leaves the span"]
+    pub fn enter(&self) -> EnteredSpan<'_> {
+        let guard = self.place.enter();
+        EnteredSpan { span: self, since: self.busy_since(), guard }
+    }
+
+    /// Runs `f` with this span current.
+    pub fn in_scope<R>(&self, f: impl FnOnce() -> R) -> R {
+        let _entered = self.enter();
+        f()
+    }
+
+    /// Adds a field; see [`Span::record`]. The field may be added on any thread; one that is added while the
+    /// span ends elsewhere may come too late.
+    pub fn record(&self, key: &str, value: impl Field) -> &DetachedSpan {
+        add!(self, [super::KEY_FIELD, "throughline.value"], (key, value));
+        self
+    }
+
+    /// Sets the status that is recorded when the span ends.
+    pub fn set_status(&self, status: Status) {
+        self.status.store(status as u8, Relaxed);
+    }
+
+    /// Like [`Span::fail`].
+    pub fn fail(&self, error: &(impl core::fmt::Display + ?Sized)) {
+        self.set_status(Status::Error);
+        add!(self, ["error.message"], (crate::fields::Display(error),));
+    }
+
+    /// Like [`Span::set_name`].
+    pub fn set_name(&self, name: &str) {
+        add!(self, [super::NAME_FIELD], (name,));
+    }
+
+    /// Like [`Span::link`].
+    pub fn link(&self, other: TraceContext) {
+        add!(self, [super::LINK_FIELD], (super::relations::link(other),));
+    }
+
+    /// Like [`Span::follows_from`].
+    pub fn follows_from(&self, cause: impl Parent) {
+        if let Some(cause) = cause.place().trace_context() {
+            self.link(cause);
+        }
+    }
+
+    fn add<F: Fields>(&self, callsite: CallsiteId, values: &F) {
+        if let Some(recorder) = self.recorder() {
+            let place = (self.state.id, self.state.root());
+            crate::event::write(recorder, RecordKind::Fields, callsite.id, recorder.ticks(), place, values);
+        }
+    }
+
+    /// Adds fields whose names are those of `callsite`, which must be of kind
+    /// [`Fields`](crate::callsite::Kind::Fields). For bridges.
+    pub fn add_list(&self, callsite: CallsiteId, fields: &mut FieldList) {
+        if self.is_recorded() && !fields.is_empty() {
+            let (types, words) = fields.encoded();
+            self.write_fields(callsite.id, self.ticks(), types, words);
+        }
+    }
+
+    /// The beginning of a time for [`DetachedSpan::count_busy`].
+    pub fn busy_since(&self) -> BusySince {
+        BusySince { ticks: self.ticks(), was_panicking: is_panicking() }
+    }
+
+    /// Counts the time since `since`, which is of this thread, as busy. If the thread began to unwind meanwhile,
+    /// the status becomes error. For bridges that cannot keep the guard of [`DetachedSpan::enter`].
+    pub fn count_busy(&self, since: BusySince) {
+        let Some(recorder) = self.recorder() else { return };
+        self.busy.fetch_add(recorder.ticks().wrapping_sub(since.ticks) as Count, Relaxed);
+        if is_panicking() && !since.was_panicking {
+            self.fail_by_panic(recorder, since.ticks);
+        }
+    }
+
+    #[cold]
+    fn fail_by_panic(&self, recorder: &Recorder, since: Word) {
+        let (unset, error) = (Status::Unset as u8, Status::Error as u8);
+        if self.status.compare_exchange(unset, error, Relaxed, Relaxed).is_ok() {
+            panic::say_why(recorder, (self.state.id, self.state.root()), since);
+        }
+    }
+
+    fn ticks(&self) -> Word {
+        self.recorder().map_or(0, |recorder| recorder.ticks())
+    }
+
+    /// This thread's recorder, if the span is recorded.
+    fn recorder(&self) -> Option<&'static Recorder> {
+        if self.is_recorded() { recorder::get() } else { None }
+    }
+
+    fn write_fields(&self, callsite: u32, time: Word, types: u32, words: &[Word]) {
+        let place = (self.state.id, self.state.root());
+        write_list(RecordKind::Fields, callsite, time, place, (types, words));
+    }
+}
+
+impl Drop for DetachedSpan {
+    fn drop(&mut self) {
+        if !self.is_recorded() {
+            return;
+        }
+        // A thread without a recorder counts the span as lost.
+        let Some(recorder) = recorder::get_to_record() else { return };
+        // The ids of a remote parent may have to be recorded again, which entering does.
+        let _below = self.place.is_below_remote().then(|| self.place.enter());
+        if is_panicking() {
+            self.fail_by_panic(recorder, self.state.start);
+        }
+        self.state.set_status(self.status.load(Relaxed));
+        finish(recorder, &self.state, Some(self.busy.load(Relaxed) as u64));
+    }
+}
+
+impl Parent for DetachedSpan {
+    fn place(&self) -> Context {
+        self.context()
+    }
+}
+
+/// Leaves a [`DetachedSpan`] when it is dropped.
+#[derive(Debug)]
+pub struct EnteredSpan<'a> {
+    span: &'a DetachedSpan,
+    since: BusySince,
+    #[allow(dead_code)]
+    guard: ContextGuard,
+}
+
+/// When a span was entered; see [`DetachedSpan::busy_since`].
+#[derive(Clone, Copy, Debug)]
+pub struct BusySince {
+    ticks: Word,
+    /// A span that is entered while the thread unwinds did not cause that.
+    was_panicking: bool,
+}
+
+impl Drop for EnteredSpan<'_> {
+    fn drop(&mut self) {
+        self.span.count_busy(self.since);
+    }
+}
+
+/// Records an event of the current place with the values of a list. For bridges. Cost: that of an event with
+/// long texts, about 30 ns.
+pub fn event(callsite: CallsiteId, fields: &mut FieldList) {
+    if let Some(recorder) = callsite.recorder() {
+        let (types, words) = fields.encoded();
+        write_list(RecordKind::Event, callsite.id, recorder.ticks(), recorder.place(), (types, words));
+    }
+}
+
+fn write_list(
+    kind: RecordKind,
+    callsite: u32,
+    time: Word,
+    (span, root): (Word, Word),
+    (types, words): (u32, &[Word]),
+) {
+    let Some(recorder) = recorder::get_to_record() else { return };
+    let mut body = [MaybeUninit::<Word>::uninit(); crate::ring::MAX_BODY];
+    body[..3].copy_from_slice(&[time, span, root].map(MaybeUninit::new));
+    for (to, word) in body[3..].iter_mut().zip(words) {
+        *to = MaybeUninit::new(*word);
+    }
+    // SAFETY: the first three words and those of the list are set above, and the list is not longer than the rest.
+    let body = unsafe { super::initialised(&body[..3 + words.len()]) };
+    recorder.push(Head::new(kind, callsite, 0, types), body, time);
+}
