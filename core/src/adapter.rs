@@ -63,8 +63,7 @@ mod without_loom {
         pub use crate::callsite::run_time::{MOST_CALLSITES, callsite};
         pub use crate::fields::FieldList;
         pub use crate::metrics::run_time::{
-            MOST_METRICS, counter, float_counter, float_gauge, gauge, histogram,
-            up_down_counter,
+            MOST_METRICS, counter, float_counter, float_gauge, gauge, histogram, up_down_counter,
         };
         pub use crate::span::{BusySince, event};
 

@@ -11,9 +11,9 @@ use throughline::adapter::bridge::{self, FieldList};
 use throughline::adapter::callsite::{Callsite, Kind, Meta};
 use throughline::adapter::metrics::{self, Reading};
 use throughline::adapter::record::Record;
+use throughline::adapter::record::Value as Read;
 use throughline::adapter::recorder::for_each_thread;
 use throughline::sampler::{AlwaysOff, AlwaysOn, Sampler, set_sampler};
-use throughline::adapter::record::Value as Read;
 use throughline::{Context, DetachedSpan, Level, Span, Status, TraceContext, attach, current, info, span};
 
 fn callsite(kind: Kind, name: &str, fields: &[&str]) -> &'static Callsite {
@@ -111,7 +111,8 @@ fn the_parent_is_given_or_is_what_is_current() {
         info!("loose");
     });
     let outer = told_span(&all, "outer").0;
-    let (first, second, third) = (told_span(&all, "first"), told_span(&all, "second"), told_span(&all, "third"));
+    let (first, second, third) =
+        (told_span(&all, "first"), told_span(&all, "second"), told_span(&all, "third"));
     assert_eq!([first.1, second.1, third.1], [outer, first.0, second.0]);
     assert_eq!([first.2, second.2, third.2], [outer; 3]);
     let apart = told_span(&all, "apart");

@@ -181,7 +181,9 @@ fn two_settings_that_change_at_once_both_count() {
 fn equal_descriptions_made_at_run_time_are_one_callsite_and_the_table_stays_bounded() {
     model(3, || {
         let table: Arc<Interned<u8>> = Arc::new(Interned::new(2));
-        let get = |table: &Interned<u8>, blob: &[u8]| table.get_or_make(blob, |blob| blob[0]).map(|value| value as *const u8 as usize);
+        let get = |table: &Interned<u8>, blob: &[u8]| {
+            table.get_or_make(blob, |blob| blob[0]).map(|value| value as *const u8 as usize)
+        };
         let other = {
             let table = Arc::clone(&table);
             thread::spawn(move || (get(&table, b"a"), get(&table, b"b")))
