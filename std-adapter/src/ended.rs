@@ -2,10 +2,10 @@
 //! guard was dropped before anything was recorded, the first such record prints a message.
 
 use crate::pump::Drain;
-use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
+use throughline_export::diagnostics;
 use throughline_export::ledger::{Cells, DropReason};
 
 /// The readers of the rings, left by the pump when it ended.
@@ -40,10 +40,9 @@ pub(crate) fn tell() {
     if let Some(after) = UNUSED.get()
         && !TOLD.swap(true, Ordering::Relaxed)
     {
-        let _ = writeln!(
-            std::io::stderr(),
-            "throughline: nothing is recorded, because the guard of `init` was dropped {after:?} after it was made; bind it to a variable \
+        diagnostics::tell(format_args!(
+            "nothing is recorded, because the guard of `init` was dropped {after:?} after it was made; bind it to a variable \
              such as `_guard` (`let _ = …` drops it at once), for as long as `main` runs"
-        );
+        ));
     }
 }

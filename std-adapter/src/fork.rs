@@ -46,8 +46,7 @@ fn off() -> Option<&'static Recorder> {
             call throughline_std::init in it, after the fork\n";
         // `std::io::stderr` has a lock, which a thread of the parent may have held when the process was
         // forked.
-        // SAFETY: the bytes are valid, and only the system uses the descriptor.
-        unsafe { libc::write(2, line.as_ptr().cast(), line.len()) };
+        throughline_export::diagnostics::write_now(line);
     }
     None
 }

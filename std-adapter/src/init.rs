@@ -2,23 +2,22 @@
 
 use crate::config::reload::{Reload, Watch};
 use crate::config::{Config, LoadError, TerminalOut, exporters as configured, filter};
+use crate::guard::{Guard, Parts, Running};
 use crate::published::Published;
-use crate::pump::{Control, FanOut, Farewell, Pump, Readings, Settings};
+use crate::pump::{Control, FanOut, Pump, Readings, Rings, Settings};
+use crate::spawn::spawn;
 use crate::{clock, ended, fork, panic, thread, versions};
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 use throughline::adapter::{IdKey, recorder};
-use throughline_export::ledger::{Cells, DropReason, Ledger};
+use throughline_export::ledger::{Cells, Ledger};
 use throughline_export::otlp::{ClientConfig, ConfigError, Options, OtlpExporter};
 use throughline_export::terminal::{Style, Terminal};
-use throughline_export::{AnyLane, Attached, Deadline, Exporter, Health, Host, Launch, Limits, ReadMetrics};
-
-/// How long a shutdown waits after its deadline for the pump to count the records that are left.
-const COUNTING: Duration = Duration::from_millis(100);
+use throughline_export::{Attached, Deadline, Exporter, Health, Host, Launch, Limits, ReadMetrics};
 
 static BEGUN: AtomicBool = AtomicBool::new(false);
 static LEDGER: Published<Arc<Cells>> = Published::new();
@@ -55,7 +54,7 @@ pub fn init(config: &Config) -> Result<Guard, InitError> {
     if running.is_err() {
         BEGUN.store(false, Ordering::Release);
     }
-    running.map(|running| Guard::of(Some(running)))
+    running.map(|running| Guard::of(Some(Arc::new(running))))
 }
 
 /// Begins recording with the configuration of the environment and of the file that `THROUGHLINE_CONFIG` names, if it is set. This is
@@ -157,6 +156,7 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
     let settings = Settings {
         clock,
         watch,
+        deadline: Arc::clone(&deadline),
         wall_clock: config.wall_clock,
         wall_time,
         key,
@@ -169,20 +169,12 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
         report: config.report_errors,
         metrics_every: config.metrics_interval(),
     };
-    let pump = Pump::new(settings, fan_out, Arc::clone(&cells), readings, Arc::clone(&health));
+    let rings = Arc::new(Rings::default());
+    let pump =
+        Pump::new(settings, fan_out, Arc::clone(&cells), Arc::clone(&rings), readings, Arc::clone(&health));
     spawn("pump", Box::new(move || pump.run(&receiver)))
         .map_err(|source| InitError::Thread { name: "pump".into(), source })?;
-    Ok(Running {
-        controls,
-        deadline,
-        cells,
-        lanes,
-        healths,
-        drop_deadline: config.drop_deadline,
-        begun: Instant::now(),
-        report: config.report_errors,
-        reload,
-    })
+    Ok(Running::new(Parts { controls, deadline, cells, rings, lanes, healths, reload }, config))
 }
 
 /// An exporter and its name.
@@ -244,17 +236,6 @@ fn exporters(
     Ok(fan_out)
 }
 
-/// Starts a thread that records nothing. Otherwise a library that it calls, such as an HTTP client that logs, would create new records for every
-/// export.
-fn spawn(name: &str, run: Box<dyn FnOnce() + Send>) -> std::io::Result<()> {
-    let run = move || {
-        recorder::mute_thread();
-        run();
-    };
-    // The thread is detached, because joining it could take longer than any deadline.
-    std::thread::Builder::new().name(format!("throughline-{name}")).spawn(run).map(drop)
-}
-
 /// The part of the ids that differs between processes: 64 bits from the operating system's random source, by way of the random keys of std's hash
 /// tables.
 fn seed() -> u64 {
@@ -271,153 +252,5 @@ impl Write for Shared {
 
     fn flush(&mut self) -> std::io::Result<()> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).flush()
-    }
-}
-
-/// Ends recording when it is dropped: it delivers the remaining records for up to [`Config::drop_deadline`]. `std::process::exit` drops nothing, so
-/// call [`Guard::shutdown`] before it. If the guard is dropped before anything was recorded, the first later record causes a warning on standard
-/// error.
-#[derive(Debug)]
-#[must_use = "dropping the guard ends recording, and `let _ = …` drops it at once: bind it to a variable such as `_guard`, for as long as `main` runs"]
-pub struct Guard {
-    running: Option<Running>,
-    /// The process that created the guard. A forked process has a copy of the guard, but no pump.
-    process: u32,
-}
-
-#[derive(Debug)]
-struct Running {
-    controls: Sender<Control>,
-    deadline: Arc<Deadline>,
-    cells: Arc<Cells>,
-    lanes: Vec<Arc<dyn AnyLane>>,
-    healths: Vec<Arc<Health>>,
-    drop_deadline: Duration,
-    begun: Instant,
-    report: bool,
-    /// Present if the configuration came from a file.
-    reload: Option<Reload>,
-}
-
-/// How a shutdown went.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ShutdownReport {
-    /// Whether everything was delivered, or found to be undeliverable, within the deadline. If not, the rest is counted as
-    /// [`DropReason::Shutdown`](crate::DropReason::Shutdown), and exporter threads that are still trying are not waited for.
-    pub complete: bool,
-    /// The counts of all records.
-    pub ledger: Ledger,
-    /// The last error of an exporter that still fails.
-    pub last_error: Option<String>,
-    /// How long it took.
-    pub took: Duration,
-}
-
-impl Guard {
-    fn of(running: Option<Running>) -> Guard {
-        Guard { running, process: std::process::id() }
-    }
-
-    /// In a forked process, forgets the parent's state without dropping it, because its locks may be held for ever here.
-    fn leave_to_parent(&mut self) {
-        if self.process != std::process::id() {
-            std::mem::forget(self.running.take());
-        }
-    }
-
-    /// Delivers everything recorded before the call, including metrics, and waits for it at most this long. Returns whether it was done in time.
-    pub fn flush(&self, within: Duration) -> bool {
-        let of_this_process = |_: &&Running| self.process == std::process::id();
-        let Some(running) = self.running.as_ref().filter(of_this_process) else { return true };
-        let (done, wait) = mpsc::channel();
-        running.controls.send(Control::Flush(done)).is_ok() && all_dropped(&wait, within)
-    }
-
-    /// Reads the configuration's file again, and the environment if it was read after the file, and applies their levels, filters and sampling from
-    /// now on. Other changes in the file take effect when the program is started again. Does nothing if the configuration did not come from a file.
-    /// With the key `reload.interval` the file is checked for changes without a call.
-    ///
-    /// # Errors
-    ///
-    /// All errors in the file; in that case everything stays as it was.
-    pub fn reload(&self) -> Result<(), LoadError> {
-        let running = self.running.as_ref().filter(|_| self.process == std::process::id());
-        running.and_then(|running| running.reload.as_ref()).map_or(Ok(()), Reload::now)
-    }
-
-    /// Ends recording and delivers the remaining records within the deadline. Records that are left then are counted as dropped, which takes at most
-    /// another 0.1 s. It uses no async runtime and waits for no thread beyond that time, so it may be called anywhere, even in a `Drop`.
-    pub fn shutdown(mut self, within: Duration) -> ShutdownReport {
-        self.end(within)
-    }
-
-    /// The counts of all records so far.
-    pub fn ledger(&self) -> Ledger {
-        self.running.as_ref().map_or_else(Ledger::default, |running| running.cells.read())
-    }
-
-    /// The last error of an exporter that still fails.
-    pub fn last_error(&self) -> Option<String> {
-        self.running.as_ref()?.last_error()
-    }
-
-    fn end(&mut self, within: Duration) -> ShutdownReport {
-        let begun = Instant::now();
-        self.leave_to_parent();
-        let Some(running) = self.running.take() else {
-            return ShutdownReport {
-                complete: true,
-                ledger: Ledger::default(),
-                last_error: None,
-                took: Duration::ZERO,
-            };
-        };
-        running.deadline.draw_within(within);
-        let (drained, wait_drained) = mpsc::channel();
-        let (delivered, wait_delivered) = mpsc::channel();
-        let told = running.controls.send(Control::Shutdown(Farewell { drained, delivered })).is_ok();
-        if !told {
-            // The pump has panicked, but its exporters may still be delivering.
-            let (delivered, wait_delivered) = mpsc::channel();
-            running.lanes.iter().for_each(|lane| lane.mark(delivered.clone()));
-            drop(delivered);
-            all_dropped(&wait_delivered, within);
-        }
-        let complete = told && all_dropped(&wait_delivered, within) && all_dropped(&wait_drained, COUNTING);
-        if !complete {
-            all_dropped(&wait_drained, COUNTING);
-        }
-        running.lanes.iter().for_each(|lane| lane.give_up(DropReason::Shutdown));
-        ended::count();
-        let ledger = running.cells.read();
-        ShutdownReport {
-            complete: complete && ledger.is_settled(),
-            ledger,
-            last_error: running.last_error(),
-            took: begun.elapsed(),
-        }
-    }
-}
-
-impl Running {
-    fn last_error(&self) -> Option<String> {
-        self.healths.iter().find_map(|health| health.last_error())
-    }
-}
-
-/// Waits at most this long until all senders have been dropped. Returns whether they have.
-fn all_dropped(wait: &Receiver<()>, within: Duration) -> bool {
-    wait.recv_timeout(within) == Err(RecvTimeoutError::Disconnected)
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.leave_to_parent();
-        let Some(running) = &self.running else { return };
-        let (after, within, report) = (running.begun.elapsed(), running.drop_deadline, running.report);
-        if self.end(within).ledger.ring.input == 0 && report {
-            ended::unused(after);
-        }
     }
 }

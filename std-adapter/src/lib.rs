@@ -4,6 +4,7 @@ mod clock;
 pub mod config;
 mod ended;
 mod fork;
+mod guard;
 mod init;
 mod memory;
 pub mod observe;
@@ -12,12 +13,14 @@ mod panic;
 pub mod prometheus;
 mod published;
 mod pump;
+mod spawn;
 mod thread;
 mod versions;
 mod wall_time;
 
 pub use config::{Config, LoadError};
-pub use init::{Guard, InitError, ShutdownReport, init, init_from_env, ledger};
+pub use guard::{Guard, ShutdownReport};
+pub use init::{InitError, init, init_from_env, ledger};
 #[doc(hidden)]
 pub use pump::Stage;
 pub use throughline_export::ledger::{DropReason, Hop, Ledger};

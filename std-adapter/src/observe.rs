@@ -15,14 +15,20 @@
 //! drop(depth); // its callback is not called any more
 //! ```
 //!
-//! Callbacks run each time metrics are read, on the pump's thread or on the one that answers a scrape, but never
-//! on two at a time. A callback should be quick and never block. It may return any number, or an `Option` of one;
-//! `None` means that there is no value now. A callback that panics is not called again, which is reported once on
-//! standard error.
+//! Callbacks run each time metrics are read, on a thread of their own, one at a time. A callback should be quick. It
+//! has one second; if it takes longer, its metric is left out until it returns, which is reported once on standard
+//! error, and everything else goes on. It may return any number, or an `Option` of one; `None` means that there is no
+//! value now. A callback that panics is not called again, which is reported once too.
+
+mod asking;
+
+pub(crate) use asking::{Asker, Asking};
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use throughline_export::diagnostics;
 
 /// A gauge: its last value counts.
 pub fn gauge(name: &'static str) -> Observable {
@@ -90,6 +96,7 @@ impl Observable {
                 callback: Some(Box::new(move || callback().observed())),
                 greatest: Number::Int(0),
             }),
+            told_overdue: AtomicBool::new(false),
         });
         all().push(Arc::clone(&observed));
         Observer(observed)
@@ -156,7 +163,9 @@ impl<T: sealed::Sealed> sealed::Sealed for Option<T> {
 
 struct Observed {
     metric: Observable,
+    /// Locked while the callback runs.
     state: Mutex<State>,
+    told_overdue: AtomicBool,
 }
 
 struct State {
@@ -173,16 +182,21 @@ impl std::fmt::Debug for Observed {
 }
 
 impl Observed {
+    /// Calls the callback, unless it is still busy on another thread.
     fn ask(&self) -> Option<Number> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = match self.state.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(state)) => state.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
         let callback = state.callback.as_mut()?;
         let Ok(number) = catch_unwind(AssertUnwindSafe(callback)) else {
             // The callback's captures may be inconsistent after a panic, so they are not dropped either.
             std::mem::forget(state.callback.take());
-            eprintln!(
-                "throughline: the callback of the metric {:?} panicked and is not called again",
-                self.metric.name
-            );
+            let name = self.metric.name;
+            diagnostics::tell(format_args!(
+                "the callback of the metric {name:?} panicked and is not called again"
+            ));
             return None;
         };
         if self.metric.kind == Kind::Counter {
@@ -190,6 +204,22 @@ impl Observed {
             return Some(state.greatest);
         }
         number
+    }
+
+    fn answer(&self) -> Option<Answer> {
+        let number = self.ask()?;
+        let Observable { name, kind, unit, description, labels } = self.metric.clone();
+        Some(Answer { name, unit, description, labels, kind, number })
+    }
+
+    /// Reports, once, that the callback takes too long.
+    fn tell_overdue(&self) {
+        if !self.told_overdue.swap(true, Ordering::Relaxed) {
+            let (name, patience) = (self.metric.name, asking::PATIENCE);
+            diagnostics::tell(format_args!(
+                "the callback of the metric {name:?} has not returned for {patience:?}; its metric is left out until it does; a callback should return a value that is already there"
+            ));
+        }
     }
 }
 
@@ -222,18 +252,6 @@ pub(crate) struct Answer {
     pub(crate) labels: Vec<(&'static str, Cow<'static, str>)>,
     pub(crate) kind: Kind,
     pub(crate) number: Number,
-}
-
-/// Calls all callbacks, in the order in which they were made. It holds no lock meanwhile, so a callback may
-/// make and drop observers.
-pub(crate) fn ask_all() -> Vec<Answer> {
-    let observers = all().clone();
-    let answer = |observed: &Arc<Observed>| {
-        let number = observed.ask()?;
-        let Observable { name, kind, unit, description, labels } = observed.metric.clone();
-        Some(Answer { name, unit, description, labels, kind, number })
-    };
-    observers.iter().filter_map(answer).collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::ended;
 use crate::memory;
 use crate::published::Published;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use throughline::adapter::recorder;
+use throughline::adapter::recorder::{self, Refusal};
 use throughline::adapter::ring::Mode;
 use throughline::{Clock, Recorder};
 
@@ -50,7 +50,10 @@ thread_local! {
 
 fn hook() -> Option<&'static Recorder> {
     // Without the leaver the thread is being torn down, and a recorder taken now would never be released.
-    LEAVER.try_with(|_| ()).ok()?;
+    if LEAVER.try_with(|_| ()).is_err() {
+        recorder::refuse_thread(Refusal::Ending);
+        return None;
+    }
     ended::tell();
     recorder::acquire_thread(|| make(SETTINGS.get()?))
 }
@@ -59,10 +62,12 @@ fn make(settings: &Settings) -> Option<&'static Recorder> {
     let number = MADE.fetch_add(1, Ordering::Relaxed);
     if number >= settings.threads {
         MADE.fetch_sub(1, Ordering::Relaxed);
+        recorder::refuse_thread(Refusal::TooMany);
         return None;
     }
     let Some((slots, cells)) = memory::for_thread(settings.slots, settings.cells) else {
         MADE.fetch_sub(1, Ordering::Relaxed);
+        recorder::refuse_thread(Refusal::NoMemory);
         return None;
     };
     let recorder = Recorder::for_thread(slots, Mode::LocalOldest, settings.clock, cells);
@@ -96,6 +101,6 @@ mod tests {
             }
         });
         assert_eq!((recorders, records), (1, 3));
-        assert_eq!(recorder::refused(), 0);
+        assert_eq!(Refusal::ALL.map(recorder::refused), [0; 3]);
     }
 }

@@ -1,6 +1,6 @@
 //! Reports a program with several versions of `throughline`, of which only one is recorded.
 
-use std::io::Write;
+use throughline_export::diagnostics;
 
 /// Prints a message on standard error if the program has several versions.
 pub(crate) fn tell() {
@@ -10,11 +10,10 @@ pub(crate) fn tell() {
         return;
     }
     versions.sort_unstable();
-    let _ = writeln!(
-        std::io::stderr(),
-        "throughline: this program has {} versions of the crate `throughline` ({}); code that uses another version than {ours} records nothing. \
+    diagnostics::tell(format_args!(
+        "this program has {} versions of the crate `throughline` ({}); code that uses another version than {ours} records nothing. \
          `cargo tree --duplicates` shows which crates need which version; make them agree",
         versions.len(),
         versions.join(", "),
-    );
+    ));
 }

@@ -11,15 +11,16 @@
 //! | full disk, the spool's limit, SIGKILL with a spool | `spool.rs` |
 //! | an exporter that blocks or panics, a full device | `exporters.rs`, `panics.rs` |
 //! | steps of the clock | `wall_clock.rs` |
-//! | ends of processes and threads, fork | `exit.rs` |
+//! | the program's own callbacks and clock that hang, standard error that nobody reads | `own_faults.rs` |
+//! | ends of processes and threads, fork, signals | `exit.rs` |
 
 mod support;
 
 use std::io::Read;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
-use support::in_own_process;
 use support::receiver::{Answer, Receiver};
+use support::{in_own_process, ours, stderr_of};
 use throughline::span;
 use throughline_std::otlp::ClientConfig;
 use throughline_std::{Config, DropReason, Hop};
@@ -104,6 +105,31 @@ fn hanging() {
         assert_eq!((traces.output, traces.dropped_total()), (0, SPANS), "{traces:?}");
         assert!(traces.dropped_for(DropReason::Shutdown) > 0, "{traces:?}");
     });
+}
+
+#[test]
+fn hanging_is_told_at_the_end() {
+    let told = stderr_of("hanging_is_told_at_the_end", || {
+        let receiver = Receiver::hanging_at("/v1/traces", []);
+        let client = ClientConfig::new(&receiver.endpoint).unwrap().timeout(Duration::from_secs(3600));
+        let config = Config::new("svc").otlp_client(client).batch(1, Duration::ZERO).drop_deadline(DEADLINE);
+        let guard = throughline_std::init(&config).unwrap();
+        for n in 0..SPANS {
+            drop(span!("work", n));
+        }
+        drop(guard);
+        let traces = throughline_std::ledger().exporter("otlp.traces");
+        let lost: Vec<_> =
+            traces.dropped.iter().map(|(reason, n)| format!("{n} {}", reason.as_str())).collect();
+        eprintln!("otlp.traces lost {SPANS} of {SPANS} records ({})", lost.join(", "));
+    });
+    let Some(told) = told else { return };
+    let lines = ours(&told);
+    let of_ledger = told.lines().find(|line| line.starts_with("otlp.traces lost")).unwrap();
+    assert!(of_ledger.contains("shutdown"), "{told}");
+    let last = lines.last().unwrap();
+    assert!(last.contains("not everything was delivered") && last.contains(of_ledger), "{told}");
+    assert!(last.contains("give the shutdown more time"), "{told}");
 }
 
 #[test]

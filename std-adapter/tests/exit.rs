@@ -1,5 +1,5 @@
 //! The ends of threads and processes: what is counted there is not taken for a loss, and every loss is
-//! counted.
+//! counted. Also signals.
 
 mod support;
 
@@ -285,5 +285,42 @@ fn a_forked_child_has_ids_of_its_own_41() {
         let all = [ids(), off.1, first.1, second.1];
         let words: std::collections::HashSet<_> = all.iter().flat_map(|ids| ids.split(' ')).collect();
         assert_eq!(words.len(), 7, "three traces and spans, and none: {all:?}");
+    });
+}
+
+/// Masks of blocked signals of this library's threads.
+#[cfg(target_os = "linux")]
+fn masks_of_our_threads() -> Vec<(String, u64)> {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path());
+    let mask = |task: std::path::PathBuf| {
+        let name = std::fs::read_to_string(task.join("comm")).ok()?;
+        let status = std::fs::read_to_string(task.join("status")).ok()?;
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:"))?;
+        let mask = u64::from_str_radix(mask.trim(), 16).unwrap();
+        name.starts_with("throughline-").then(|| (name.trim().to_owned(), mask))
+    };
+    tasks.filter_map(mask).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn no_signal_handler_of_the_program_runs_on_our_threads() {
+    in_own_process("no_signal_handler_of_the_program_runs_on_our_threads", || {
+        throughline_std::observe::gauge("observed").with(|| 1).keep();
+        let guard = throughline_std::init(&quiet().otlp("http://127.0.0.1:1").unwrap()).unwrap();
+        assert!(!guard.flush(Duration::ZERO));
+        support::until("all have started", || masks_of_our_threads().len() == 5);
+        for (name, mask) in masks_of_our_threads() {
+            let blocks = |signal: libc::c_int| mask >> (signal - 1) & 1 == 1;
+            for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGPROF, libc::SIGUSR1, libc::SIGCHLD, 40] {
+                assert!(blocks(signal), "{name} does not block {signal}");
+            }
+            for signal in [libc::SIGSEGV, libc::SIGBUS] {
+                assert!(!blocks(signal), "{name} blocks {signal}, so no crash handler sees it");
+            }
+        }
+        let own = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+        assert!(own.lines().any(|line| line == "SigBlk:\t0000000000000000"), "{own}");
+        drop(guard);
     });
 }

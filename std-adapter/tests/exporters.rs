@@ -190,11 +190,17 @@ fn an_outage_is_told_when_it_begins_and_when_it_ends_39() {
     });
     let Some(told) = told else { return };
     let lines = ours(&told);
-    assert_eq!(lines.len(), 2, "{told}");
+    assert_eq!(lines.len(), 3, "{told}");
     assert!(lines[0].starts_with("throughline: otlp: http://127.0.0.1:"), "{told}");
     assert!(lines[0].contains("status 503") && lines[0].contains("check that a collector listens"), "{told}");
     assert!(lines[1].contains("throughline: otlp: works again after "), "{told}");
-    assert!(lines[1].contains(" lost"), "{told}");
+    // Everything that was lost was lost in the outage.
+    let (_, lost) = lines[1].rsplit_once("; ").unwrap();
+    let (lost, _) = lost.split_once(' ').unwrap();
+    assert!(
+        lines[2].contains(&format!("not everything was delivered: otlp.traces lost {lost} of ")),
+        "{told}"
+    );
 }
 
 #[test]
@@ -295,11 +301,12 @@ fn one_that_panics_is_seen_and_the_others_go_on_02() {
     });
     let Some(told) = told else { return };
     let lines = ours(&told);
-    assert_eq!(lines.len(), 1, "{told}");
+    assert_eq!(lines.len(), 2, "{told}");
     assert!(
         lines[0].contains("panics: its thread panicked and has ended")
             && lines[0].contains("a span too many")
     );
+    assert!(lines[1].ends_with("panics lost 19 of 20 records (19 thread_died)"), "{told}");
 }
 
 #[test]
@@ -330,11 +337,12 @@ fn a_pump_that_panics_is_seen_02() {
     });
     let Some(told) = told else { return };
     let lines = ours(&told);
-    assert_eq!(lines.len(), 1, "{told}");
+    assert_eq!(lines.len(), 2, "{told}");
     assert!(
         lines[0].contains("pump: its thread panicked") && lines[0].contains("no time any more"),
         "{told}"
     );
+    assert!(lines[1].ends_with("pump lost 10 of 11 records (10 thread_died)"), "{told}");
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn what_an_exporter_says_cannot_forge_lines_15() {
     });
     let Some(told) = told else { return };
     let lines = ours(&told);
-    assert_eq!(lines.len(), 2, "{told}");
+    assert_eq!(lines.len(), 3, "{told}");
     assert_eq!(lines[0], r"throughline: refuses: not \u{1b}[2J here\nthroughline: forged");
 }
 

@@ -71,6 +71,8 @@ std::thread_local! {
     static WITH_CELLS: Cell<*const Recorder> = const { Cell::new(&raw const NOWHERE) };
     /// Whether this thread has been told to record nothing.
     static MUTED: Cell<bool> = const { Cell::new(false) };
+    /// Why the hook last gave this thread no recorder.
+    static REFUSAL: Cell<Refusal> = const { Cell::new(Refusal::Ending) };
 }
 
 /// Stands for a missing recorder. Nothing is recorded here, so its place stays outside any trace. It has no metric
@@ -80,7 +82,23 @@ static NO_SLOTS: Slots<8> = Slots::new();
 
 static THREADS: Pool<Recorder> = Pool::new();
 static HOOK: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
-static REFUSED: AtomicUsize = AtomicUsize::new(0);
+static REFUSED: [AtomicUsize; Refusal::ALL.len()] = [const { AtomicUsize::new(0) }; Refusal::ALL.len()];
+
+/// Why a thread has no recorder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The thread is being torn down.
+    Ending,
+    /// As many threads record as may.
+    TooMany,
+    /// The system gives no memory for its ring.
+    NoMemory,
+}
+
+impl Refusal {
+    /// All of them.
+    pub const ALL: [Refusal; 3] = [Refusal::Ending, Refusal::TooMany, Refusal::NoMemory];
+}
 
 /// Returns a recorder for the running thread; see [`set_thread_hook`].
 pub type ThreadHook = fn() -> Option<&'static Recorder>;
@@ -127,7 +145,7 @@ impl Recorder {
 pub(crate) fn refuse() -> Option<&'static Recorder> {
     // Without a hook the program records nothing, or has one recorder for all threads.
     if hooked() && !MUTED.get() {
-        REFUSED.fetch_add(1, Ordering::Relaxed);
+        REFUSED[REFUSAL.get() as usize].fetch_add(1, Ordering::Relaxed);
     }
     None
 }
@@ -181,7 +199,7 @@ fn first_use() -> Option<&'static Recorder> {
 
 /// Sets the hook that gives a thread its recorder on the thread's first record. The hook must get the
 /// recorder from [`acquire_thread`] and must arrange that [`release_thread`] is called when the thread ends.
-/// It returns `None` if it is too late for that. It must not record. For adapters.
+/// It returns `None` if it is too late for that, or after [`refuse_thread`]. It must not record. For adapters.
 pub fn set_thread_hook(hook: ThreadHook) {
     HOOK.store(hook as *mut (), Ordering::Release);
     crate::callsite::registry::open();
@@ -215,7 +233,7 @@ pub fn release_thread() {
 pub fn forget_threads() {
     set_current(None);
     THREADS.clear();
-    REFUSED.store(0, Ordering::Relaxed);
+    REFUSED.iter().for_each(|refused| refused.store(0, Ordering::Relaxed));
 }
 
 /// From now on the running thread records nothing, neither spans and events nor metrics, and this is not
@@ -231,8 +249,12 @@ pub fn for_each_thread(f: impl FnMut(&'static Recorder)) {
     THREADS.iter().for_each(f);
 }
 
-/// The number of records that were lost because their thread, which was already being torn down, could have
-/// no recorder.
-pub fn refused() -> usize {
-    REFUSED.load(Ordering::Relaxed)
+/// Notes why the running thread gets no recorder, for the count of what it loses. The hook calls this before it returns `None`.
+pub fn refuse_thread(why: Refusal) {
+    REFUSAL.set(why);
+}
+
+/// The number of records that were lost because their thread had no recorder for this reason.
+pub fn refused(why: Refusal) -> usize {
+    REFUSED[why as usize].load(Ordering::Relaxed)
 }

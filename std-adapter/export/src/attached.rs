@@ -180,17 +180,18 @@ fn work(lane: &Lane<OwnedRecords>, exporter: Box<dyn Exporter>) {
             batch.replay(&mut *worker.exporter);
             worker.taken += records;
             let flushed = worker.exporter.flush(lane.deadline());
-            worker.outcome(lane, flushed)
+            // A batch of metrics alone has no records.
+            worker.outcome(lane, flushed, records == 0)
         },
         |worker| {
             (worker.exporter.held() > 0).then(|| {
                 let flushed = worker.exporter.flush(lane.deadline());
-                worker.outcome(lane, flushed)
+                worker.outcome(lane, flushed, false)
             })
         },
         |worker| {
             let finished = worker.exporter.finish(lane.deadline());
-            let mut outcome = worker.outcome(lane, finished);
+            let mut outcome = worker.outcome(lane, finished, false);
             // After `finish` the exporter is not called again, so records that it still holds are lost.
             let (reason, lost) = outcome.dropped.unwrap_or((DropReason::Shutdown, 0));
             outcome.dropped = Some((reason, lost + std::mem::take(&mut worker.taken)));
@@ -200,12 +201,17 @@ fn work(lane: &Lane<OwnedRecords>, exporter: Box<dyn Exporter>) {
 }
 
 impl Worker {
-    fn outcome(&mut self, lane: &Lane<OwnedRecords>, flushed: Result<(), ExportError>) -> Outcome {
+    /// `shows_it_works` is whether success without a delivered record shows that the exporter works. Otherwise it may
+    /// just have had nothing to do.
+    fn outcome(
+        &mut self,
+        lane: &Lane<OwnedRecords>,
+        flushed: Result<(), ExportError>,
+        shows_it_works: bool,
+    ) -> Outcome {
+        let is_ok = flushed.is_ok();
         let dropped = match flushed {
-            Ok(()) => {
-                lane.working();
-                None
-            }
+            Ok(()) => None,
             Err(error) => {
                 lane.failing(&error.message);
                 Some((error.reason, error.lost.min(self.taken)))
@@ -214,6 +220,9 @@ impl Worker {
         self.taken -= dropped.map_or(0, |(_, lost)| lost);
         let held = self.exporter.held().min(self.taken);
         let delivered = std::mem::replace(&mut self.taken, held) - held;
+        if is_ok && (delivered > 0 || shows_it_works) {
+            lane.working();
+        }
         Outcome { delivered, dropped }
     }
 }

@@ -1,8 +1,8 @@
 //! The health of an exporter. An outage is reported on standard error in two lines, one when it begins and
 //! one when it ends, never one per record.
 
+use crate::diagnostics;
 use crate::text::Escaped;
-use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ pub type Trouble = u32;
 /// The health of one exporter, shared by its lanes and by the guard, which reports the last error.
 ///
 /// `note` and `working` only update the state. `tell` and `failing` also write the lines that are due to
-/// standard error. That may block, so only the exporter's own threads call them.
+/// standard error.
 #[derive(Debug)]
 pub struct Health {
     name: String,
@@ -34,9 +34,11 @@ struct State {
     last_told: Option<Instant>,
     /// When a warning was last reported.
     last_warned: Option<Instant>,
-    /// Records lost in outages whose end has not been reported.
+    /// Records lost in this outage, and in earlier ones that were not reported.
     lost: u64,
     last_error: Option<String>,
+    /// Why a thread of the exporter has ended for good.
+    died: Option<String>,
     lines: Vec<String>,
 }
 
@@ -48,11 +50,20 @@ impl Health {
 
     /// The last error; `None` after everything works again.
     pub fn last_error(&self) -> Option<String> {
-        self.lock().last_error.clone()
+        let state = self.lock();
+        state.last_error.clone().or_else(|| state.died.clone())
     }
 
-    /// Reports the beginning of an outage if this is its first failure, then makes it the last error. May
-    /// block on standard error.
+    /// Reports that a thread of the exporter has ended for good. This is no outage, because it has no end.
+    pub fn died(&self, why: &str) {
+        let mut state = self.lock();
+        state.died = Some(why.into());
+        state.lines.push(format!("{}: {}", self.name, Escaped(why)));
+        drop(state);
+        self.tell();
+    }
+
+    /// Reports the beginning of an outage if this is its first failure, then makes it the last error.
     pub fn failing(&self, trouble: Trouble, why: &str) {
         self.begin(trouble, why);
         self.tell();
@@ -75,7 +86,7 @@ impl Health {
             state.told = state.last_told.is_none_or(|told| now.duration_since(told) >= QUIET);
             if state.told {
                 state.last_told = Some(now);
-                let line = format!("throughline: {}: {}", self.name, Escaped(why));
+                let line = format!("{}: {}", self.name, Escaped(why));
                 state.lines.push(line);
             }
         }
@@ -87,14 +98,17 @@ impl Health {
         let now = Instant::now();
         if state.last_warned.is_none_or(|warned| now.duration_since(warned) >= QUIET) {
             state.last_warned = Some(now);
-            let line = format!("throughline: {}: {}", self.name, Escaped(what));
+            let line = format!("{}: {}", self.name, Escaped(what));
             state.lines.push(line);
         }
     }
 
-    /// Counts lost records for the line at the end of the outage.
+    /// Counts lost records for the line at the end of the outage, if there is one.
     pub(crate) fn lost(&self, records: u64) {
-        self.lock().lost += records;
+        let mut state = self.lock();
+        if state.troubles != 0 {
+            state.lost += records;
+        }
     }
 
     /// Notes that a failure is over. A line is due if it was the last one and the beginning was reported.
@@ -110,12 +124,14 @@ impl Health {
         }
     }
 
-    /// Notes the end of the exporter: what fails now stays so.
-    pub(crate) fn ended(&self) {
+    /// Reports the end of an exporter all of whose records are counted: what fails now stays so.
+    pub fn ended(&self) {
         let mut state = self.lock();
         if state.troubles != 0 {
             self.over(&mut state, "still failing at the end,");
         }
+        drop(state);
+        self.tell();
     }
 
     fn over(&self, state: &mut State, how: &str) {
@@ -124,18 +140,16 @@ impl Health {
             let lost = std::mem::take(&mut state.lost);
             let seconds = since.elapsed().as_secs_f64();
             let s = if lost == 1 { "" } else { "s" };
-            let line =
-                format!("throughline: {}: {how} after {seconds:.1} s; {lost} record{s} lost", self.name);
+            let line = format!("{}: {how} after {seconds:.1} s; {lost} record{s} lost", self.name);
             state.lines.push(line);
         }
     }
 
-    /// Writes the lines that are due. May block on standard error.
+    /// Writes the lines that are due.
     pub(crate) fn tell(&self) {
         let lines = std::mem::take(&mut self.lock().lines);
         if self.report {
-            // If standard error cannot be written to, there is no other place to report it.
-            lines.iter().for_each(|line| _ = writeln!(std::io::stderr(), "{line}"));
+            lines.iter().for_each(diagnostics::tell);
         }
     }
 
@@ -148,6 +162,7 @@ impl Health {
 mod tests {
     use super::*;
 
+    /// Takes the lines that are due, before they are written.
     fn lines(health: &Health) -> Vec<String> {
         std::mem::take(&mut health.lock().lines)
     }
@@ -160,14 +175,14 @@ mod tests {
         health.note(1, "no route");
         health.note(2, "no route either");
         health.note(1, "no route still");
-        assert_eq!(lines(&health), ["throughline: otlp: no route"]);
+        assert_eq!(lines(&health), ["otlp: no route"]);
         assert_eq!(health.last_error().as_deref(), Some("no route still"));
         health.lost(7);
         health.working(1);
         assert_eq!(lines(&health), [""; 0], "the other trouble is not over");
         health.working(2);
         let end = lines(&health).concat();
-        assert!(end.starts_with("throughline: otlp: works again after 0.0 s; 7 records lost"), "{end}");
+        assert!(end.starts_with("otlp: works again after 0.0 s; 7 records lost"), "{end}");
         assert_eq!(health.last_error(), None);
     }
 
@@ -175,7 +190,7 @@ mod tests {
     fn warnings_are_told_once_in_a_while_and_are_no_trouble() {
         let health = Health::new("otlp", false);
         (0..100).for_each(|_| health.warn("use\nless"));
-        assert_eq!(lines(&health), [r"throughline: otlp: use\nless"]);
+        assert_eq!(lines(&health), [r"otlp: use\nless"]);
         assert_eq!(health.last_error(), None);
     }
 
@@ -191,7 +206,29 @@ mod tests {
         // A later outage also reports the records lost in outages that were not reported.
         health.lock().last_told = Instant::now().checked_sub(QUIET);
         health.note(1, "refused");
-        health.ended();
-        assert!(lines(&health)[1].contains("still failing at the end, after 0.0 s; 99 records lost"));
+        health.lost(1);
+        health.working(1);
+        assert!(lines(&health)[1].contains("works again after 0.0 s; 100 records lost"));
+    }
+
+    #[test]
+    fn a_loss_outside_an_outage_is_not_of_the_next_one() {
+        let health = Health::new("otlp", false);
+        health.lost(5);
+        health.note(1, "refused");
+        health.lost(2);
+        health.working(1);
+        let end = lines(&health).pop().unwrap();
+        assert!(end.ends_with("; 2 records lost"), "{end}");
+    }
+
+    #[test]
+    fn a_thread_that_died_stays_the_last_error_after_an_outage_of_another() {
+        let health = Health::new("otlp", false);
+        health.died("panicked");
+        health.note(1, "refused");
+        assert_eq!(health.last_error().as_deref(), Some("refused"));
+        health.working(1);
+        assert_eq!(health.last_error().as_deref(), Some("panicked"));
     }
 }

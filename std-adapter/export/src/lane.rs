@@ -251,16 +251,12 @@ impl<T: Send> Lane<T> {
         }));
         if let Err(panic) = worked {
             let why = panic_message(&*panic);
-            self.health.failing(
-                self.trouble,
-                &format!(
-                    "its thread panicked and has ended; records for it are counted as lost from now on: {why}"
-                ),
-            );
+            self.health.died(&format!(
+                "its thread panicked and has ended; records for it are counted as lost from now on: {why}"
+            ));
             self.give_up(DropReason::ThreadDied);
             // After a panic the exporter may be in any state, so it is not called again.
         } else {
-            self.health.ended();
             self.health.tell();
         }
         let mut state = self.lock();

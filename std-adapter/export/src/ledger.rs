@@ -11,8 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub enum DropReason {
     /// A thread's ring was full because the pump was not fast enough. Make rings larger, or record less.
     RingFull,
-    /// A thread had no ring, because the limit of threads was reached or the thread was already being torn
-    /// down.
+    /// A thread had no ring, because it was already being torn down.
     NoRecorder,
     /// The contents of a slot were not a valid record.
     Malformed,
@@ -50,10 +49,14 @@ pub enum DropReason {
     SpoolError,
     /// What the spool holds is not what was written to it.
     SpoolCorrupt,
+    /// A thread had no ring, because as many threads recorded as `Config::max_threads` allows.
+    TooManyThreads,
+    /// A thread had no ring, because the system gave no memory for it. Make rings smaller (`Config::ring_slots`).
+    NoMemory,
 }
 
 impl DropReason {
-    const ALL: [DropReason; 19] = [
+    const ALL: [DropReason; 21] = [
         DropReason::RingFull,
         DropReason::NoRecorder,
         DropReason::Malformed,
@@ -73,6 +76,8 @@ impl DropReason {
         DropReason::SpoolFull,
         DropReason::SpoolError,
         DropReason::SpoolCorrupt,
+        DropReason::TooManyThreads,
+        DropReason::NoMemory,
     ];
 
     /// The name in the metric `throughline.records`.
@@ -97,6 +102,8 @@ impl DropReason {
             DropReason::SpoolFull => "spool_full",
             DropReason::SpoolError => "spool_error",
             DropReason::SpoolCorrupt => "spool_corrupt",
+            DropReason::TooManyThreads => "too_many_threads",
+            DropReason::NoMemory => "no_memory",
         }
     }
 }
@@ -180,6 +187,29 @@ impl Ledger {
             |full: &str| full.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
         let lanes = self.exporters.iter().filter(|(full, _)| of(full));
         lanes.fold(Hop::default(), |sum, (_, hop)| sum.and(hop))
+    }
+
+    /// What was lost at each hop and why, in one line; `None` if nothing was. What was left out as configured (by
+    /// sampling and rate limits) is no loss.
+    ///
+    /// ```text
+    /// otlp.traces lost 12 of 300 records (10 queue_full, 2 shutdown); terminal lost 1 of 300 records (1 write_error)
+    /// ```
+    pub fn losses(&self) -> Option<String> {
+        let mut hops = Vec::new();
+        for (name, hop) in self.hops() {
+            let is_loss =
+                |reason: &DropReason| !matches!(reason, DropReason::SampledOut | DropReason::RateLimited);
+            let lost = || hop.dropped.iter().filter(|(reason, _)| is_loss(reason));
+            let total: u64 = lost().map(|(_, n)| n).sum();
+            if total > 0 {
+                let reasons: Vec<_> = lost().map(|(reason, n)| format!("{n} {}", reason.as_str())).collect();
+                let s = if hop.input == 1 { "" } else { "s" };
+                let reasons = reasons.join(", ");
+                hops.push(format!("{name} lost {total} of {} record{s} ({reasons})", hop.input));
+            }
+        }
+        (!hops.is_empty()).then(|| hops.join("; "))
     }
 
     /// Whether no record is on its way, and the pump got everything that left the rings.
@@ -331,6 +361,22 @@ mod tests {
     }
 
     #[test]
+    fn losses_are_told_by_hop_and_reason() {
+        let cells = Cells::default();
+        cells.ring.input(1);
+        let (otlp, file) = (cells.exporter("otlp.traces"), cells.exporter("file"));
+        cells.pump.dropped(DropReason::RateLimited, 2);
+        assert_eq!(cells.read().losses(), None);
+        otlp.input(30);
+        otlp.dropped(DropReason::Shutdown, 2);
+        otlp.dropped(DropReason::QueueFull, 10);
+        file.input(1);
+        file.dropped(DropReason::WriteError, 1);
+        let told = "otlp.traces lost 12 of 30 records (10 queue_full, 2 shutdown); file lost 1 of 1 record (1 write_error)";
+        assert_eq!(cells.read().losses().as_deref(), Some(told));
+    }
+
+    #[test]
     fn an_exporter_of_several_lanes_is_their_sum() {
         let cells = Cells::default();
         let (traces, logs) = (cells.exporter("otlp.traces"), cells.exporter("otlp.logs"));
@@ -354,7 +400,7 @@ mod tests {
             cells.pump.dropped(reason, i as u64 + 1);
         }
         let hop = cells.read().pump;
-        assert_eq!(hop.dropped_total(), 190);
+        assert_eq!(hop.dropped_total(), 231);
         assert_eq!(hop.dropped_for(DropReason::WriteError), 10);
     }
 }

@@ -4,6 +4,7 @@ mod attached;
 mod backlog;
 pub mod chrome;
 mod deadline;
+pub mod diagnostics;
 mod exporter;
 mod health;
 mod histogram;

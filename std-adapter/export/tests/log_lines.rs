@@ -278,3 +278,16 @@ fn a_file_that_cannot_be_opened_is_named() {
     assert!(error.starts_with(&format!("{} cannot be opened for writing: ", folder.0.display())), "{error}");
     assert!(error.ends_with("; check the path and its permissions"), "{error}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_named_pipe_is_refused_and_not_waited_for() {
+    let folder = Folder::new("pipe");
+    fs::create_dir_all(&folder.0).unwrap();
+    let path = folder.0.join("shop.log");
+    let name = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+    // SAFETY: the name is a string that ends with a zero byte.
+    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    let error = RollingFile::new(&path).open().unwrap_err().to_string();
+    assert!(error.contains("shop.log") && error.contains("a named pipe"), "{error}");
+}

@@ -7,6 +7,7 @@ use super::reload::Source;
 use super::variables::Variables;
 use super::{Config, Otlp, environment, exporters, keys};
 use std::path::Path;
+use throughline_export::diagnostics;
 use throughline_export::text::Escaped;
 
 /// The size of the largest file that is read.
@@ -141,7 +142,7 @@ impl Config {
     pub(crate) fn tell(&self, more: &[String]) {
         let warnings = self.warnings.iter().map(ToString::to_string);
         for line in warnings.chain(more.iter().cloned()) {
-            eprintln!("throughline: {}", Escaped(&line));
+            diagnostics::tell(Escaped(&line));
         }
     }
 }

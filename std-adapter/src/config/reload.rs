@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use throughline::adapter::recorder;
+use throughline_export::diagnostics;
 use throughline_export::text::Escaped;
 
 /// The file of a configuration, and the configuration before the file was read.
@@ -94,11 +95,13 @@ impl Reload {
         match &result {
             Ok(()) => {
                 let path = state.source.path.display().to_string();
-                eprintln!("throughline: {} was read again; its levels and sampling hold now", Escaped(&path));
+                let path = Escaped(&path);
+                diagnostics::tell(format_args!("{path} was read again; its levels and sampling hold now"));
             }
             Err(error) => {
                 for problem in error.problems() {
-                    eprintln!("throughline: {}; the settings before stay", Escaped(&problem.to_string()));
+                    let problem = problem.to_string();
+                    diagnostics::tell(format_args!("{}; the settings before stay", Escaped(&problem)));
                 }
             }
         }

@@ -1,8 +1,9 @@
 //! Empties the rings of all threads, including those of ended threads.
 
 use throughline::Recorder;
+use throughline::adapter::LossReason;
+use throughline::adapter::recorder::{self, Refusal};
 use throughline::adapter::ring::{Loss, RawRecord, Reader};
-use throughline::adapter::{LossReason, recorder};
 use throughline_export::ledger::{Cells, DropReason};
 
 /// The readers of all rings.
@@ -10,7 +11,7 @@ use throughline_export::ledger::{Cells, DropReason};
 pub(crate) struct Drain {
     rings: Vec<Source>,
     newest: Option<&'static Recorder>,
-    refused: usize,
+    refused: [usize; Refusal::ALL.len()],
 }
 
 #[derive(Debug)]
@@ -21,11 +22,21 @@ struct Source {
 }
 
 /// The result of one round.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Round {
     pub(crate) records: u64,
     /// Whether a ring was more than half full.
     pub(super) hurry: bool,
+    /// Why threads had no ring for what they recorded; usually empty.
+    pub(super) refused: Vec<Refusal>,
+}
+
+fn of_refusal(why: Refusal) -> DropReason {
+    match why {
+        Refusal::Ending => DropReason::NoRecorder,
+        Refusal::TooMany => DropReason::TooManyThreads,
+        Refusal::NoMemory => DropReason::NoMemory,
+    }
 }
 
 fn reason(reason: LossReason) -> DropReason {
@@ -68,11 +79,14 @@ impl Drain {
                 cells.sampler.dropped(DropReason::SampledOut, new as u64);
             }
         }
-        let refused = recorder::refused();
-        let new = refused.wrapping_sub(std::mem::replace(&mut self.refused, refused)) as u64;
-        if new > 0 {
-            cells.ring.input(new);
-            cells.ring.dropped(DropReason::NoRecorder, new);
+        for (why, before) in Refusal::ALL.into_iter().zip(&mut self.refused) {
+            let refused = recorder::refused(why);
+            let new = refused.wrapping_sub(std::mem::replace(before, refused)) as u64;
+            if new > 0 {
+                cells.ring.input(new);
+                cells.ring.dropped(of_refusal(why), new);
+                round.refused.push(why);
+            }
         }
         round
     }

@@ -1,15 +1,14 @@
 //! Reads every metric of the program and of the ledger, adds up equal series, and shows them as points.
 
 use super::identity::Identities;
-use crate::observe::{self, Answer, Kind, Number};
+use crate::observe::{Answer, Kind, Number};
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::io::Write;
 use throughline::adapter::metrics::{self, HistogramReading, Reading, Series, SeriesKey};
 use throughline_export::ledger::Ledger;
 use throughline_export::otlp::Counts;
 use throughline_export::view::{HistogramView, PointData, PointView, Scope, SummaryView};
-use throughline_export::{REDACTED, Redaction};
+use throughline_export::{REDACTED, Redaction, diagnostics};
 
 /// One series with owned data, so that all points can be read first and then borrow from it.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,18 +48,17 @@ struct Histogram {
     quantiles: Vec<(f64, f64)>,
 }
 
-/// The current values of all metrics, sorted by name, then by labels.
+/// The current values of all metrics, sorted by name, then by labels. `answers` are those of observers.
 /// Values of secret labels are replaced, so that their series become one.
-pub(super) fn snapshot(redaction: &Redaction) -> Vec<Point> {
+pub(super) fn snapshot(answers: Vec<Answer>, redaction: &Redaction) -> Vec<Point> {
     if let Some(place) = metrics::take_negative() {
-        let _ = writeln!(
-            std::io::stderr(),
-            "throughline: {place}: a counter was given a negative amount, which adds nothing; for a sum that may go down, use `up_down_counter!`"
-        );
+        diagnostics::tell(format_args!(
+            "{place}: a counter was given a negative amount, which adds nothing; for a sum that may go down, use `up_down_counter!`"
+        ));
     }
     let mut points = Vec::new();
     metrics::for_each(|series| points.extend(read(&series)));
-    points.extend(observe::ask_all().into_iter().map(Point::from));
+    points.extend(answers.into_iter().map(Point::from));
     let mut secrets = HashMap::new();
     for (key, value) in points.iter_mut().flat_map(|point| &mut point.labels) {
         if *secrets.entry(*key).or_insert_with(|| redaction.hides(key)) {

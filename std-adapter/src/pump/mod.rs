@@ -21,6 +21,7 @@ mod merged;
 mod metrics;
 mod readings;
 mod remote;
+mod rings;
 mod stage;
 mod steps;
 mod throttle;
@@ -29,9 +30,11 @@ pub use stage::Stage;
 
 pub(crate) use fan_out::FanOut;
 pub(crate) use readings::Readings;
+pub(crate) use rings::Rings;
 
 use crate::clock::{REFINE_EVERY, Reading, WallClock};
 use crate::config::reload::Watch;
+use crate::observe::Answer;
 use crate::wall_time::WallTime;
 use assemble::{Assembler, Bounds};
 pub(crate) use drain::Drain;
@@ -41,11 +44,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use steps::Steps;
 use throughline::Clock;
+use throughline::adapter::recorder::Refusal;
 use throughline::adapter::{IdKey, LossReason};
 use throughline_export::ledger::{Cells, DropReason};
 use throughline_export::otlp::Options;
 use throughline_export::view::LossView;
-use throughline_export::{Done, Health, Redaction, panic_message};
+use throughline_export::{Deadline, Done, Health, Redaction, diagnostics, panic_message};
 
 /// Pause between rounds while there are records.
 const BUSY: Duration = Duration::from_millis(1);
@@ -53,6 +57,8 @@ const BUSY: Duration = Duration::from_millis(1);
 /// at less cost than the pump does, but the pause must be short so that other exporters get their records and
 /// losses are counted soon.
 const STARVED: Duration = Duration::from_millis(10);
+/// Longest wait for the callbacks of observers. Records are read meanwhile.
+const ANSWERS: Duration = Duration::from_secs(5);
 
 /// Requests of the guard and of the exporters. Dropping the senders inside answers the guard.
 #[derive(Debug)]
@@ -79,6 +85,8 @@ pub(crate) struct Farewell {
 pub(crate) struct Settings {
     pub(crate) watch: Option<Watch>,
     pub(crate) clock: Clock,
+    /// The deadline of the shutdown, once there is one.
+    pub(crate) deadline: Arc<Deadline>,
     pub(crate) wall_clock: WallClock,
     pub(crate) wall_time: WallTime,
     pub(crate) key: IdKey,
@@ -104,11 +112,16 @@ struct Round {
     shedding: bool,
 }
 
+/// The rings were taken from the pump, because it did not come back in time. It has nothing more to do.
+struct Seized;
+
 pub(crate) struct Pump {
     settings: Settings,
     readings: Arc<Readings>,
     steps: Steps,
-    drain: Drain,
+    rings: Arc<Rings>,
+    /// Which refusals were reported.
+    told: [bool; Refusal::ALL.len()],
     assembler: Assembler,
     fan_out: FanOut,
     cells: Arc<Cells>,
@@ -123,6 +136,7 @@ impl Pump {
         settings: Settings,
         fan_out: FanOut,
         cells: Arc<Cells>,
+        rings: Arc<Rings>,
         readings: Arc<Readings>,
         health: Arc<Health>,
     ) -> Pump {
@@ -130,7 +144,8 @@ impl Pump {
         Pump {
             readings,
             steps: Steps::default(),
-            drain: Drain::default(),
+            rings,
+            told: [false; Refusal::ALL.len()],
             assembler: Assembler::new(
                 settings.wall_time.clone(),
                 settings.key,
@@ -155,23 +170,28 @@ impl Pump {
     /// pump, for example one in the program's own wall clock. It is reported, and the records that the pump
     /// held or that still come are counted as lost.
     pub(crate) fn run(mut self, controls: &Receiver<Control>) {
-        let farewell = catch_unwind(AssertUnwindSafe(|| self.pump(controls)));
+        let farewell = catch_unwind(AssertUnwindSafe(|| self.pump(controls).unwrap_or_else(|Seized| None)));
         if let Err(panic) = &farewell {
             let why = panic_message(&**panic);
             let text = format!(
                 "its thread panicked and has ended; records made from now on are counted as lost: {why}"
             );
             self.count_as_lost();
-            self.health.failing(1, &text);
+            self.health.died(&text);
         }
         let reason = if farewell.is_ok() { DropReason::Ended } else { DropReason::ThreadDied };
-        crate::ended::leave(self.drain, self.cells, reason);
+        self.rings.leave(self.cells, reason);
         // This must be dropped last, because it tells the guard that everything has been counted.
         drop(farewell);
     }
 
     /// Counts the records that the pump held when it panicked.
     fn count_as_lost(&mut self) {
+        let rings = Arc::clone(&self.rings);
+        let held = rings.hold();
+        if held.is_none() {
+            return;
+        }
         self.assembler.publish(&self.cells);
         let ledger = self.cells.read();
         // A ring's records are counted only after all of them are taken, which the panic may have prevented.
@@ -183,13 +203,13 @@ impl Pump {
     }
 
     /// Pumps until the end. Returns the sender to drop once the rings are left.
-    fn pump(&mut self, controls: &Receiver<Control>) -> Option<Done> {
+    fn pump(&mut self, controls: &Receiver<Control>) -> Result<Option<Done>, Seized> {
         let mut pause = BUSY;
         loop {
             let control = controls.recv_timeout(pause);
-            let round = self.round();
+            let round = self.round()?;
             match control {
-                Ok(Control::Flush(done)) => self.flush(done),
+                Ok(Control::Flush(done)) => self.flush(done)?,
                 Ok(Control::Shutdown(farewell)) => return self.finish(Some(farewell)),
                 Err(RecvTimeoutError::Disconnected) => return self.finish(None),
                 Ok(Control::Room) | Err(RecvTimeoutError::Timeout) => {}
@@ -203,7 +223,7 @@ impl Pump {
         }
     }
 
-    fn round(&mut self) -> Round {
+    fn round(&mut self) -> Result<Round, Seized> {
         let now = Instant::now();
         if let Some(watch) = &mut self.settings.watch {
             // It has told how it went.
@@ -213,10 +233,23 @@ impl Pump {
             self.refined = now;
             self.refine(now);
         }
+        let round = self.gather(now)?;
+        if self.metrics_at.is_some_and(|at| now >= at) {
+            self.metrics_at = now.checked_add(self.settings.metrics_every);
+            self.metrics()?;
+        }
+        Ok(round)
+    }
+
+    /// Passes everything in the rings on to the exporters.
+    fn gather(&mut self, now: Instant) -> Result<Round, Seized> {
+        let rings = Arc::clone(&self.rings);
+        let mut held = rings.hold();
+        let drain = held.as_mut().ok_or(Seized)?;
         let (assembler, fan_out) = (&mut self.assembler, &mut self.fan_out);
         fan_out.begin_round();
         let mut losses = Vec::new();
-        let drained = self.drain.round(
+        let drained = drain.round(
             &self.cells,
             |raw| assembler.record(raw, fan_out),
             |loss| {
@@ -238,11 +271,13 @@ impl Pump {
         assembler.end_round(&self.cells, fan_out);
         assembler.tell_held(self.settings.clock.ticks(), false, &self.cells, fan_out);
         let shedding = fan_out.end_round(now);
-        if self.metrics_at.is_some_and(|at| now >= at) {
-            self.metrics_at = now.checked_add(self.settings.metrics_every);
-            self.metrics(false);
+        drop(held);
+        for why in drained.refused {
+            if self.settings.report && !std::mem::replace(&mut self.told[why as usize], true) {
+                diagnostics::tell(explain(why));
+            }
         }
-        Round { records: drained.records, hurry: drained.hurry, shedding }
+        Ok(Round { records: drained.records, hurry: drained.hurry, shedding })
     }
 
     /// Reads the clocks again. If the wall clock was set, metrics keep their start time, unless it would now
@@ -265,35 +300,50 @@ impl Pump {
         });
     }
 
-    fn flush(&mut self, done: Done) {
+    fn flush(&mut self, done: Done) -> Result<(), Seized> {
         // The round before may have kept records back that need a remote parent; this round has read all
         // rings since, so it passes them on.
-        self.round();
-        self.metrics(false);
+        self.round()?;
+        self.metrics()?;
         self.fan_out.flush(done);
+        Ok(())
     }
 
-    fn finish(&mut self, farewell: Option<Farewell>) -> Option<Done> {
-        self.round();
+    fn finish(&mut self, farewell: Option<Farewell>) -> Result<Option<Done>, Seized> {
+        // The last metrics have the final counts, so the observers are asked before.
+        let answers = self.answers()?;
+        self.round()?;
         // As in a flush, this second round passes on what the first kept back. Records that it keeps back
         // itself go on without what they wait for.
-        self.round();
+        self.round()?;
+        let rings = Arc::clone(&self.rings);
+        let held = rings.hold();
+        if held.is_none() {
+            return Err(Seized);
+        }
         self.assembler.give_up(&self.cells, &mut self.fan_out);
         self.assembler.tell_held(self.settings.clock.ticks(), true, &self.cells, &mut self.fan_out);
-        self.metrics(true);
+        drop(held);
+        self.points(answers, true);
         match farewell {
             Some(Farewell { drained, delivered }) => {
                 self.fan_out.finish(delivered);
-                Some(drained)
+                Ok(Some(drained))
             }
             None => {
                 self.fan_out.close();
-                None
+                Ok(None)
             }
         }
     }
 
-    fn metrics(&mut self, last: bool) {
+    fn metrics(&mut self) -> Result<(), Seized> {
+        let answers = self.answers()?;
+        self.points(answers, false);
+        Ok(())
+    }
+
+    fn points(&mut self, answers: Vec<Answer>, last: bool) {
         if !self.fan_out.wants_points() {
             return;
         }
@@ -301,10 +351,46 @@ impl Pump {
             self.readings.update(|known| known.attributes = otlp.counts());
         }
         let fan_out = &mut self.fan_out;
-        self.readings.read(|points| {
+        self.readings.read_with(answers, |points| {
             if !points.is_empty() {
                 fan_out.points(points, last);
             }
         });
+    }
+
+    /// Asks the observers. While their callbacks run, the rings are emptied. A shutdown waits for them for half of
+    /// its time.
+    fn answers(&mut self) -> Result<Vec<Answer>, Seized> {
+        if !self.fan_out.wants_points() {
+            return Ok(Vec::new());
+        }
+        let mut asking = self.readings.ask();
+        let begun = Instant::now();
+        let mut ends = None;
+        while !asking.wait(BUSY) {
+            let now = Instant::now();
+            let left = self.settings.deadline.at().map(|at| at.saturating_duration_since(now));
+            let most = left.map(|left| *ends.get_or_insert(now + left / 2));
+            if now.duration_since(begun) >= ANSWERS || most.is_some_and(|most| now >= most) {
+                break;
+            }
+            self.gather(now)?;
+        }
+        Ok(asking.answers())
+    }
+}
+
+/// Why a thread had no ring, and what to do.
+fn explain(why: Refusal) -> &'static str {
+    match why {
+        Refusal::Ending => {
+            "a thread recorded while it was being torn down, which is lost and counted as no_recorder; end spans before their thread ends, and record nothing in the destructors of thread-locals"
+        }
+        Refusal::TooMany => {
+            "a thread has no ring, because as many threads record as may; what it records is lost and counted as too_many_threads; raise recording.max_threads (Config::max_threads)"
+        }
+        Refusal::NoMemory => {
+            "a thread has no ring, because the system gives no memory for it; what it records is lost and counted as no_memory; make rings smaller with recording.ring_slots (Config::ring_slots), or raise the limit of memory"
+        }
     }
 }

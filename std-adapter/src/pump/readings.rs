@@ -2,6 +2,7 @@
 //! that is scraped.
 
 use super::metrics::{self, Point};
+use crate::observe::{Answer, Asker, Asking};
 use crate::wall_time::WallTime;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use throughline::Clock;
@@ -17,6 +18,7 @@ pub(crate) struct Readings {
     cells: Arc<Cells>,
     redaction: Arc<Redaction>,
     known: Mutex<Known>,
+    asker: Asker,
     /// Held while metrics are read, because there may be only one reader while a floating-point sum takes two
     /// cells.
     reading: Mutex<()>,
@@ -43,7 +45,14 @@ impl Readings {
     ) -> Readings {
         let start_unix_ns = wall_time.unix_ns(clock.ticks());
         let known = Known { start_unix_ns, wall_time, steps: None, attributes: Counts::default() };
-        Readings { clock, cells, redaction, known: Mutex::new(known), reading: Mutex::default() }
+        Readings {
+            clock,
+            cells,
+            redaction,
+            known: Mutex::new(known),
+            asker: Asker::default(),
+            reading: Mutex::default(),
+        }
     }
 
     /// Changes what the pump has found out.
@@ -51,11 +60,21 @@ impl Readings {
         note(&mut lock(&self.known));
     }
 
-    /// Calls `look` with all metrics.
+    /// Begins to ask the observers, for [`read_with`](Self::read_with).
+    pub(super) fn ask(&self) -> Asking {
+        self.asker.ask()
+    }
+
+    /// Calls `look` with all metrics. It waits for the callbacks of observers, several seconds if some of them hang.
     pub(crate) fn read<R>(&self, look: impl FnOnce(&[PointView<'_>]) -> R) -> R {
+        self.read_with(self.ask().all_answers(), look)
+    }
+
+    /// Calls `look` with all metrics, of which `answers` are those of observers.
+    pub(super) fn read_with<R>(&self, answers: Vec<Answer>, look: impl FnOnce(&[PointView<'_>]) -> R) -> R {
         let mut points = {
             let _alone = lock(&self.reading);
-            metrics::snapshot(&self.redaction)
+            metrics::snapshot(answers, &self.redaction)
         };
         points.extend(metrics::of_ledger(&self.cells.read()));
         let times = {

@@ -2,8 +2,8 @@
 
 use super::metrics::{self, Point};
 use std::fmt;
-use std::io::Write;
 use std::time::{Duration, Instant};
+use throughline_export::diagnostics;
 
 /// Shortest time between two reports, so that a clock that is set again and again does not fill a log.
 const QUIET: Duration = Duration::from_secs(60);
@@ -23,7 +23,7 @@ impl Steps {
         self.last_ns = step_ns;
         if report && self.told.is_none_or(|told| now.duration_since(told) >= QUIET) {
             self.told = Some(now);
-            let _ = writeln!(std::io::stderr(), "{self}");
+            diagnostics::tell(&self);
         }
     }
 
@@ -40,7 +40,7 @@ impl fmt::Display for Steps {
         let seconds = self.last_ns.unsigned_abs() as f64 / 1e9;
         write!(
             f,
-            "throughline: the wall clock was set {direction} by {seconds:.1} s; open spans keep their times, and what begins from now on follows the clock"
+            "the wall clock was set {direction} by {seconds:.1} s; open spans keep their times, and what begins from now on follows the clock"
         )
     }
 }

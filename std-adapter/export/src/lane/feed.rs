@@ -127,7 +127,6 @@ impl<T: Send> Feed<T> {
         lane.counts.input(new);
         let dropped = state.given_up.map_or((DropReason::QueueFull, shed), |reason| (reason, new));
         lane.counts.dropped(dropped.0, dropped.1);
-        lane.health.lost(dropped.1);
         if shed > 0 && state.given_up.is_none() {
             self.overloaded = Some(Instant::now());
             let why = format!(
@@ -136,6 +135,8 @@ impl<T: Send> Feed<T> {
             );
             lane.health.note(lane.trouble << 1, &why);
         }
+        // This comes after the note, so that the line at the outage's end has the first loss too.
+        lane.health.lost(dropped.1);
     }
 
     /// Whether another piece of work may be queued. If not, records are dropped from now on until there is

@@ -145,6 +145,7 @@ struct Current {
 
 impl Current {
     fn open(path: &Path, period: Period) -> io::Result<Current> {
+        refuse_pipe(path)?;
         let file = OpenOptions::new().create(true).append(true).open(path)?;
         let metadata = file.metadata()?;
         // A file from an earlier run belongs to the period in which it was last written.
@@ -164,6 +165,27 @@ impl Current {
         {
             path.exists()
         }
+    }
+}
+
+/// Refuses a path that is a named pipe or a socket: opening a pipe waits for its reader, which may never come.
+fn refuse_pipe(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        let kind = fs::metadata(path).map(|metadata| metadata.file_type());
+        let what = match kind {
+            Ok(kind) if kind.is_fifo() => "a named pipe, whose reader may never come",
+            Ok(kind) if kind.is_socket() => "a socket",
+            _ => return Ok(()),
+        };
+        let why = format!("it is {what}; only a regular file or a device can be used");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        Ok(())
     }
 }
 

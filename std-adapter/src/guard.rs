@@ -1,0 +1,220 @@
+//! The guard that ends recording, within a deadline.
+
+use crate::config::reload::Reload;
+use crate::config::{Config, LoadError};
+use crate::ended;
+use crate::pump::{Control, Farewell, Rings};
+use std::fmt;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use throughline_export::ledger::{Cells, DropReason, Ledger};
+use throughline_export::{AnyLane, Deadline, Health, diagnostics};
+
+/// How long a shutdown waits after its deadline for the pump to count the records that are left.
+const COUNTING: Duration = Duration::from_millis(100);
+
+/// Ends recording when it is dropped: it delivers the remaining records for up to [`Config::drop_deadline`]. If it is dropped before anything was
+/// recorded, the first later record causes a warning on standard error.
+#[derive(Debug)]
+#[must_use = "dropping the guard ends recording, and `let _ = …` drops it at once: bind it to a variable such as `_guard`, for as long as `main` runs"]
+pub struct Guard {
+    running: Option<Arc<Running>>,
+    /// The process that created the guard. A forked process has a copy of the guard, but no pump.
+    process: u32,
+}
+
+/// How a shutdown went.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Whether everything was delivered, or found to be undeliverable, within the deadline. If not, the rest is counted as
+    /// [`DropReason::Shutdown`](crate::DropReason::Shutdown), and exporter threads that are still trying are not waited for.
+    pub complete: bool,
+    /// The counts of all records.
+    pub ledger: Ledger,
+    /// The last error of an exporter that still fails.
+    pub last_error: Option<String>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Guard {
+    pub(crate) fn of(running: Option<Arc<Running>>) -> Guard {
+        Guard { running, process: std::process::id() }
+    }
+
+    /// What runs, unless this is a forked process: there its locks may be held for ever.
+    fn running(&self) -> Option<&Arc<Running>> {
+        self.running.as_ref().filter(|_| self.process == std::process::id())
+    }
+
+    /// Delivers everything recorded before the call, including metrics, and waits for it at most this long. Returns whether it was done in time.
+    pub fn flush(&self, within: Duration) -> bool {
+        self.running().is_none_or(|running| running.flush(within))
+    }
+
+    /// Reads the configuration's file again, and the environment if it was read after the file, and applies their levels, filters and sampling from
+    /// now on. Other changes in the file take effect when the program is started again. Does nothing if the configuration did not come from a file.
+    /// With the key `reload.interval` the file is checked for changes without a call.
+    ///
+    /// # Errors
+    ///
+    /// All errors in the file; in that case everything stays as it was.
+    pub fn reload(&self) -> Result<(), LoadError> {
+        self.running().and_then(|running| running.reload.as_ref()).map_or(Ok(()), Reload::now)
+    }
+
+    /// Ends recording and delivers the remaining records within the deadline. Records that are left then are counted as dropped, which takes at most
+    /// another 0.2 s. It uses no async runtime and waits for no thread beyond that time, so it may be called anywhere, even in a `Drop`. If anything
+    /// was lost since `init`, a line on standard error says how much, where and why.
+    pub fn shutdown(mut self, within: Duration) -> ShutdownReport {
+        self.end(|_| within)
+    }
+
+    /// The counts of all records so far.
+    pub fn ledger(&self) -> Ledger {
+        self.running.as_ref().map_or_else(Ledger::default, |running| running.cells.read())
+    }
+
+    /// The last error of an exporter that still fails.
+    pub fn last_error(&self) -> Option<String> {
+        self.running()?.last_error()
+    }
+
+    fn end(&mut self, within: impl FnOnce(&Running) -> Duration) -> ShutdownReport {
+        let Some(running) = self.running.take() else { return ShutdownReport::of_nothing() };
+        if self.process == std::process::id() {
+            return running.end(within(&running));
+        }
+        // The state belongs to the parent. Dropping a copy could wait for a lock for ever.
+        std::mem::forget(running);
+        ShutdownReport::of_nothing()
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let unused = self.running().filter(|running| running.report).map(|running| running.begun.elapsed());
+        let report = self.end(|running| running.drop_deadline);
+        if let Some(after) = unused.filter(|_| report.ledger.ring.input == 0) {
+            ended::unused(after);
+        }
+    }
+}
+
+impl ShutdownReport {
+    fn of_nothing() -> ShutdownReport {
+        let ledger = Ledger::default();
+        ShutdownReport { complete: true, ledger, last_error: None, took: Duration::ZERO }
+    }
+}
+
+/// What runs from `init` to the end, for whoever ends it: the guard, a signal, or the exit of the process.
+pub(crate) struct Running {
+    controls: Sender<Control>,
+    deadline: Arc<Deadline>,
+    cells: Arc<Cells>,
+    rings: Arc<Rings>,
+    lanes: Vec<Arc<dyn AnyLane>>,
+    healths: Vec<Arc<Health>>,
+    pub(crate) drop_deadline: Duration,
+    begun: Instant,
+    report: bool,
+    /// Present if the configuration came from a file.
+    reload: Option<Reload>,
+    /// The report of the shutdown that was.
+    ended: Mutex<Option<ShutdownReport>>,
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").field("lanes", &self.lanes).finish_non_exhaustive()
+    }
+}
+
+/// The parts that `init` has made.
+pub(crate) struct Parts {
+    pub(crate) controls: Sender<Control>,
+    pub(crate) deadline: Arc<Deadline>,
+    pub(crate) cells: Arc<Cells>,
+    pub(crate) rings: Arc<Rings>,
+    pub(crate) lanes: Vec<Arc<dyn AnyLane>>,
+    pub(crate) healths: Vec<Arc<Health>>,
+    pub(crate) reload: Option<Reload>,
+}
+
+impl Running {
+    pub(crate) fn new(parts: Parts, config: &Config) -> Running {
+        let Parts { controls, deadline, cells, rings, lanes, healths, reload } = parts;
+        Running {
+            controls,
+            deadline,
+            cells,
+            rings,
+            lanes,
+            healths,
+            drop_deadline: config.drop_deadline,
+            begun: Instant::now(),
+            report: config.report_errors,
+            reload,
+            ended: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn flush(&self, within: Duration) -> bool {
+        let (done, wait) = mpsc::channel();
+        self.controls.send(Control::Flush(done)).is_ok() && all_dropped(&wait, within)
+    }
+
+    /// Ends everything, once. Whoever comes later waits for the end and gets the same report.
+    pub(crate) fn end(&self, within: Duration) -> ShutdownReport {
+        let begun = Instant::now();
+        self.deadline.draw_within(within);
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.get_or_insert_with(|| self.end_now(begun, within)).clone()
+    }
+
+    fn end_now(&self, begun: Instant, within: Duration) -> ShutdownReport {
+        let (drained, wait_drained) = mpsc::channel();
+        let (delivered, wait_delivered) = mpsc::channel();
+        let told = self.controls.send(Control::Shutdown(Farewell { drained, delivered })).is_ok();
+        if !told {
+            // The pump has panicked, but its exporters may still be delivering.
+            let (delivered, wait_delivered) = mpsc::channel();
+            self.lanes.iter().for_each(|lane| lane.mark(delivered.clone()));
+            drop(delivered);
+            all_dropped(&wait_delivered, within);
+        }
+        let delivered = told && all_dropped(&wait_delivered, within);
+        let drained = all_dropped(&wait_drained, COUNTING) || self.rings.seize(&self.cells, COUNTING);
+        self.lanes.iter().for_each(|lane| lane.give_up(DropReason::Shutdown));
+        ended::count();
+        let ledger = self.cells.read();
+        let complete = delivered && drained && ledger.is_settled();
+        let last_error = self.last_error();
+        self.tell(&ledger);
+        ShutdownReport { complete, ledger, last_error, took: begun.elapsed() }
+    }
+
+    /// Reports the outages that are not over, and everything that was lost.
+    fn tell(&self, ledger: &Ledger) {
+        self.healths.iter().for_each(|health| health.ended());
+        if let Some(losses) = ledger.losses().filter(|_| self.report) {
+            let advice = match ledger.hops().any(|(_, hop)| hop.dropped_for(DropReason::Shutdown) > 0) {
+                true => "; give the shutdown more time, or the exporter a spool",
+                false => "",
+            };
+            diagnostics::tell(format_args!("not everything was delivered: {losses}{advice}"));
+        }
+    }
+
+    fn last_error(&self) -> Option<String> {
+        self.healths.iter().find_map(|health| health.last_error())
+    }
+}
+
+/// Waits at most this long until all senders have been dropped. Returns whether they have.
+fn all_dropped(wait: &Receiver<()>, within: Duration) -> bool {
+    wait.recv_timeout(within) == Err(RecvTimeoutError::Disconnected)
+}
