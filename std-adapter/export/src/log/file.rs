@@ -180,7 +180,7 @@ fn refuse_pipe(path: &Path) -> io::Result<()> {
             _ => return Ok(()),
         };
         let why = format!("it is {what}; only a regular file or a device can be used");
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        Err(io::Error::new(io::ErrorKind::InvalidInput, why))
     }
     #[cfg(not(unix))]
     {
