@@ -187,9 +187,10 @@ fn standard_error_that_nobody_reads() {
             filled += n;
         }
         nonblocking(false);
+        // SAFETY: the descriptor is open.
+        let kept = unsafe { libc::dup(2) };
         // SAFETY: both descriptors are open.
-        let (kept, there) = unsafe { (libc::dup(2), libc::dup2(writer.as_raw_fd(), 2)) };
-        assert_eq!(there, 2);
+        assert_eq!(unsafe { libc::dup2(writer.as_raw_fd(), 2) }, 2);
         let client = ClientConfig::new("http://127.0.0.1:1").unwrap().retry_for(Duration::ZERO);
         let guard = throughline_std::init(&quiet().otlp_client(client)).unwrap();
         for _ in 0..3 {
