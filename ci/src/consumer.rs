@@ -1,10 +1,11 @@
-//! Compiles the consumer crate, which expands every macro, under every combination of its features, and runs
-//! it under none, each and all of them.
+//! Compiles the consumer crate, which expands every macro, under combinations of its features, and runs it under
+//! none, each and all of them.
 //!
 //! A macro body that does not compile is only found where it is expanded, and a feature must work together
-//! with every other one. So every subset is tried, not only all and none.
+//! with every other one. So `cargo xtask consumer` tries every subset, and the everyday suite enough of them that
+//! any three features are tried in each of their eight settings of on and off.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail};
 use lexopt::Arg::{Long, Short};
@@ -45,23 +46,29 @@ pub fn run(mut args: lexopt::Parser) -> Result<()> {
             other => return Err(other.unexpected().into()),
         }
     }
+    let consumer = Consumer::find()?;
+    let combinations = consumer.combinations()?;
     if !list {
-        return check();
+        return try_all(&consumer, &combinations);
     }
-    for combination in Consumer::find()?.combinations()? {
+    for combination in combinations {
         println!("{}", label(&combination));
     }
     Ok(())
 }
 
-/// Builds and runs every combination.
+/// Builds none, each and all of the features, and enough combinations to cover any three.
 ///
 /// # Errors
 ///
 /// Like [`run`].
-pub fn check() -> Result<()> {
+pub fn check_threes() -> Result<()> {
     let consumer = Consumer::find()?;
     let combinations = consumer.combinations()?;
+    try_all(&consumer, &covering(&combinations, &consumer.features))
+}
+
+fn try_all(consumer: &Consumer, combinations: &[Vec<String>]) -> Result<()> {
     let total = combinations.len();
     let mut failed: Vec<String> = Vec::new();
     for (index, combination) in combinations.iter().enumerate() {
@@ -92,6 +99,36 @@ pub fn power_set<T: Clone>(items: &[T]) -> Vec<Vec<T>> {
     }
     subsets.sort_by_key(Vec::len);
     subsets
+}
+
+/// Of `subsets`, which are all subsets of `items`: the empty one, those of one item, the whole, and as many others
+/// as it takes that for any three items each of their eight settings of in and out occurs.
+fn covering<T: Clone + PartialEq>(subsets: &[Vec<T>], items: &[T]) -> Vec<Vec<T>> {
+    // What a subset covers: three items, by their indices, and which of them are in it.
+    let covered = |subset: &Vec<T>| {
+        let is_in: Vec<bool> = items.iter().map(|item| subset.contains(item)).collect();
+        let mut threes = BTreeSet::new();
+        for a in 0..items.len() {
+            for b in 0..a {
+                for c in 0..b {
+                    threes.insert(([a, b, c], [is_in[a], is_in[b], is_in[c]]));
+                }
+            }
+        }
+        threes
+    };
+    let is_run = |subset: &&Vec<T>| subset.len() <= 1 || subset.len() == items.len();
+    let mut chosen: Vec<Vec<T>> = subsets.iter().filter(is_run).cloned().collect();
+    let mut open: BTreeSet<_> = subsets.iter().flat_map(covered).collect();
+    chosen.iter().flat_map(covered).for_each(|three| _ = open.remove(&three));
+    // Take the subset that covers most of what is open. It need not be the shortest list, only a short one.
+    while let Some(best) =
+        subsets.iter().max_by_key(|it| covered(it).intersection(&open).count()).filter(|_| !open.is_empty())
+    {
+        covered(best).iter().for_each(|three| _ = open.remove(three));
+        chosen.push(best.clone());
+    }
+    chosen
 }
 
 /// The consumer according to `cargo metadata`.
@@ -167,6 +204,22 @@ mod tests {
         let expected: [&[&str]; 8] =
             [&[], &["a"], &["b"], &["c"], &["a", "b"], &["a", "c"], &["b", "c"], &["a", "b", "c"]];
         assert_eq!(subsets, expected);
+    }
+
+    #[test]
+    fn the_everyday_combinations_cover_any_three_features_and_are_few() {
+        let items = ["a", "b", "c", "d", "e", "f"];
+        let chosen = covering(&power_set(&items), &items);
+        for three in power_set(&items).iter().filter(|it| it.len() == 3) {
+            let settings: BTreeSet<Vec<bool>> = chosen
+                .iter()
+                .map(|subset| three.iter().map(|item| subset.contains(item)).collect())
+                .collect();
+            assert_eq!(settings.len(), 8, "{three:?}: {settings:?}");
+        }
+        assert!(items.iter().all(|item| chosen.contains(&vec![*item])));
+        assert!(chosen.contains(&Vec::new()) && chosen.contains(&items.to_vec()));
+        assert!(chosen.len() <= 20, "{}", chosen.len());
     }
 
     #[test]

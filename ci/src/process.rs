@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use crate::scratch::Scratch;
 use crate::workspace;
 
 /// The toolchain for everything that needs nightly: Miri, and the sanitizers for fuzzing.
@@ -200,22 +199,6 @@ pub fn run_all(commands: &[Cmd]) -> Result<()> {
     }
 }
 
-/// Runs two commands at the same time, each of which uses one core. What the second writes is shown when both
-/// have ended.
-///
-/// # Errors
-///
-/// Fails if either command failed.
-pub fn run_both(first: &Cmd, second: &Cmd) -> Result<()> {
-    let folder = Scratch::new("xtask-both")?;
-    let log = folder.path().join("log");
-    let mut beside = second.spawn_logged(&log)?;
-    let result = first.run();
-    let status = beside.wait()?;
-    println!("$ {second}\n{}", String::from_utf8_lossy(&fs::read(&log)?));
-    result.and(second.check(status))
-}
-
 /// Runs `work` between a line with its name and a line with its time.
 ///
 /// # Errors
@@ -276,6 +259,7 @@ fn quoted(text: &OsStr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
 
     #[test]
     fn commands_are_shown_as_typed() {
@@ -310,20 +294,6 @@ mod tests {
         let error = run_all(&[bad.clone(), good, bad.clone()]).unwrap_err().to_string();
         assert!(error.starts_with("2 of 3 commands failed:\n    `false`"), "{error}");
         assert!(run_all(&[bad]).unwrap_err().to_string().starts_with("`false` failed"));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn two_commands_run_at_the_same_time_and_either_may_fail() {
-        // Each waits for the other, over a named pipe.
-        let scratch = Scratch::new("xtask-test").unwrap();
-        let pipe = scratch.path().join("pipe");
-        Cmd::new("mkfifo").arg(&pipe).run().unwrap();
-        let shell = |script: &str| Cmd::new("sh").args(["-c", script]).env("PIPE", &pipe);
-        run_both(&shell("echo word > $PIPE"), &shell("read word < $PIPE")).unwrap();
-        let (good, bad) = (Cmd::new("true"), Cmd::new("false"));
-        assert!(run_both(&good, &bad).unwrap_err().to_string().contains("`false` failed"));
-        assert!(run_both(&bad, &good).unwrap_err().to_string().contains("`false` failed"));
     }
 
     #[cfg(unix)]

@@ -3,10 +3,12 @@
 
 #[cfg(unix)]
 mod collector;
+mod lanes;
 mod report;
 mod steps;
 
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::{Result, bail};
 use lexopt::Arg::{Long, Short};
@@ -19,11 +21,12 @@ use crate::process::seconds;
 const HELP: &str = "\
 usage: cargo xtask test [--only NAME]... [--keep-going] [--list]
 
-Runs every check, installing what one needs and the machine lacks, and ends with a table of results. The exit
-code is 0 only when none failed.
+Runs every check, installing what one needs and the machine lacks, and ends with a table of results. Two steps run
+at the same time; what a step writes is printed when it ends, or at once if it is the only one. The exit code is 0
+only when none failed.
 
   --only NAME   only this step; may be given more than once (default: all)
-  --keep-going  don't stop at the first failure (default: stop)
+  --keep-going  don't stop at the first failure (default: start no other step)
   --list        print the steps, run nothing
 ";
 
@@ -34,8 +37,19 @@ pub struct Step {
     pub name: &'static str,
     /// What it checks, in one line.
     pub about: &'static str,
+    /// Where it builds.
+    pub folder: Folder,
     /// Runs it.
     pub run: fn() -> Result<Done>,
+}
+
+/// The build folder that a step keeps busy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Folder {
+    /// `target/debug`. Two steps that use it would wait for each other's lock, so they never run at the same time.
+    Shared,
+    /// A folder that no other step uses for long, or none.
+    Own,
 }
 
 /// The result of a step that did not fail.
@@ -68,7 +82,16 @@ pub fn run(args: lexopt::Parser) -> Result<()> {
     };
     let steps = chosen(STEPS, &options.only)?;
     let start = Instant::now();
-    let entries = run_steps(&steps, options.keep_going);
+    if let (Some(file), [step]) = (&options.verdict, steps.as_slice()) {
+        return lanes::run_for_parent(step, file);
+    }
+    let entries = match steps.as_slice() {
+        [step] => vec![run_alone(step)],
+        steps => {
+            let processes = lanes::Processes::new()?;
+            lanes::run(steps, options.keep_going, |step| processes.run(step))
+        }
+    };
     print!("\n{}", table(&entries));
     let failed: Vec<&str> = entries.iter().filter(|it| it.verdict.is_failure()).map(|it| it.name).collect();
     if !failed.is_empty() {
@@ -89,6 +112,8 @@ enum Request {
 struct Options {
     only: Vec<String>,
     keep_going: bool,
+    /// Where to write the verdict of the only step, for a parent that runs several.
+    verdict: Option<PathBuf>,
 }
 
 fn parse(mut args: lexopt::Parser) -> Result<Request> {
@@ -99,6 +124,7 @@ fn parse(mut args: lexopt::Parser) -> Result<Request> {
             Long("only") => options.only.push(args.value()?.string()?),
             Long("keep-going") => options.keep_going = true,
             Long("list") => list = true,
+            Long("verdict") => options.verdict = Some(args.value()?.into()),
             Short('h') | Long("help") => return Ok(Request::Help),
             other => return Err(other.unexpected().into()),
         }
@@ -116,54 +142,37 @@ fn chosen(steps: &[Step], only: &[String]) -> Result<Vec<Step>> {
     Ok(steps.iter().filter(is_chosen).copied().collect())
 }
 
-fn run_steps(steps: &[Step], keep_going: bool) -> Vec<Entry> {
-    let mut entries = Vec::with_capacity(steps.len());
-    let mut stopped = false;
-    for (index, step) in steps.iter().enumerate() {
-        if stopped {
-            entries.push(Entry { name: step.name, verdict: Verdict::NotRun, time: Duration::ZERO });
-            continue;
-        }
-        println!("\n==> {}/{} {}: {}", index + 1, steps.len(), step.name, step.about);
-        let start = Instant::now();
-        let verdict = match (step.run)() {
-            Ok(Done::Passed) => Verdict::Passed,
-            Ok(Done::Nothing(reason)) => Verdict::Nothing(reason),
-            Err(error) => Verdict::Failed(format!("{error:#}")),
-        };
-        let time = start.elapsed();
-        if let Verdict::Failed(error) = &verdict {
-            eprintln!("error: {error}");
-        }
-        println!("<== {}: {} in {}", step.name, verdict.word(), seconds(time));
-        stopped = verdict.is_failure() && !keep_going;
-        entries.push(Entry { name: step.name, verdict, time });
+/// Runs a step with this process's own terminal.
+fn run_alone(step: &Step) -> Entry {
+    println!("==> {}: {}", step.name, step.about);
+    let start = Instant::now();
+    let verdict = run_step(step);
+    if let Verdict::Failed(error) = &verdict {
+        eprintln!("error: {error}");
     }
-    entries
+    Entry { name: step.name, verdict, time: start.elapsed() }
+}
+
+fn run_step(step: &Step) -> Verdict {
+    match (step.run)() {
+        Ok(Done::Passed) => Verdict::Passed,
+        Ok(Done::Nothing(reason)) => Verdict::Nothing(reason),
+        Err(error) => Verdict::Failed(format!("{error:#}")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const GOOD: Step = Step { name: "good", about: "", run: || Ok(Done::Passed) };
-    const BAD: Step = Step { name: "bad", about: "", run: || bail!("the reason") };
-    const NONE: Step = Step { name: "none", about: "", run: || Ok(Done::Nothing("no folder".into())) };
-
-    fn verdicts(steps: &[Step], keep_going: bool) -> Vec<&'static str> {
-        run_steps(steps, keep_going).iter().map(|entry| entry.verdict.word()).collect()
-    }
-
-    #[test]
-    fn the_first_failure_stops_the_rest_unless_told_otherwise() {
-        assert_eq!(verdicts(&[GOOD, BAD, GOOD], false), ["passed", "FAILED", "not run"]);
-        assert_eq!(verdicts(&[GOOD, BAD, NONE], true), ["passed", "FAILED", "nothing to do"]);
-    }
+    const GOOD: Step = Step { name: "good", about: "", folder: Folder::Own, run: || Ok(Done::Passed) };
+    const BAD: Step = Step { name: "bad", run: || bail!("the reason"), ..GOOD };
+    const NONE: Step = Step { name: "none", run: || Ok(Done::Nothing("no folder".into())), ..GOOD };
 
     #[test]
     fn options_are_read() {
         let args = lexopt::Parser::from_args(["--only", "a", "--keep-going", "--only=b"]);
-        let options = Options { only: vec!["a".into(), "b".into()], keep_going: true };
+        let options = Options { only: vec!["a".into(), "b".into()], keep_going: true, verdict: None };
         assert_eq!(parse(args).unwrap(), Request::Run(options));
         assert_eq!(parse(lexopt::Parser::from_args(["--list"])).unwrap(), Request::List);
         assert_eq!(parse(lexopt::Parser::from_args(["-h"])).unwrap(), Request::Help);
