@@ -6,28 +6,12 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use super::steps::export_with_everything;
 use crate::collector::Collector;
 use crate::firmware::{Firmware, Variant, ensure_tools};
 use crate::process::{Cmd, run_all};
 use crate::qemu::Machine;
 use crate::scratch::Scratch;
-
-/// The `cargo` commands that run against the Collector. They find it and the captures by the variables below.
-const COLLECTOR_TESTS: &[&[&str]] = &[
-    &[
-        "test",
-        "-p",
-        "throughline-export",
-        "--features",
-        "grpc-tls,gzip,zstd",
-        "--test",
-        "collector",
-        "--",
-        "--include-ignored",
-    ],
-    &["test", "-p", "throughline-cli", "--test", "collector", "--", "--include-ignored"],
-    &["test", "-p", "server-example", "--test", "collector", "--", "--include-ignored"],
-];
 
 /// Holds the Collector's OTLP/HTTP endpoint, `http://127.0.0.1:PORT`.
 const COLLECTOR_HTTP: &str = "THROUGHLINE_COLLECTOR_HTTP";
@@ -54,17 +38,17 @@ pub(super) fn run() -> Result<()> {
     let folder = Scratch::new("captures")?;
     captures(folder.path())?;
     let running = collector.start()?;
-    let commands: Vec<Cmd> = COLLECTOR_TESTS
-        .iter()
-        .map(|args| {
-            Cmd::cargo()
-                .args(args.iter().copied())
-                .env(COLLECTOR_HTTP, &running.http_endpoint)
-                .env(COLLECTOR_PROGRAM, collector.program())
-                .env(COLLECTOR_FILE, &running.output)
-                .env(DEVICE_CAPTURES, folder.path())
-        })
-        .collect();
+    let others = ["test", "-p", "throughline-cli", "-p", "server-example", "--test", "collector"];
+    let commands = [
+        export_with_everything(&["--test", "collector", "--", "--include-ignored"]),
+        Cmd::cargo().args(others).args(["--", "--include-ignored"]),
+    ];
+    let commands = commands.map(|cmd| {
+        cmd.env(COLLECTOR_HTTP, &running.http_endpoint)
+            .env(COLLECTOR_PROGRAM, collector.program())
+            .env(COLLECTOR_FILE, &running.output)
+            .env(DEVICE_CAPTURES, folder.path())
+    });
     run_all(&commands)
 }
 

@@ -106,11 +106,11 @@ fn fmt() -> Result<Done> {
 fn clippy() -> Result<Done> {
     let clippy =
         |what: &[&str]| Cmd::cargo().arg("clippy").args(what).args(["--all-targets", "--", "-D", "warnings"]);
-    let optional = ["-p", "throughline-std", "--features", "prometheus,gzip"];
+    let optional =
+        ["prometheus", "gzip"].map(|it| format!("throughline-std/{it},throughline-export/{it}")).join(",");
     let mut commands = vec![
         clippy(&["--workspace"]),
-        clippy(&["-p", "throughline-export", "--features", "prometheus,gzip"]),
-        clippy(&optional),
+        clippy(&["-p", "throughline-std", "-p", "throughline-export", "--features", &optional]),
     ];
     setup::ensure(&[Need::Target("thumbv7em-none-eabihf")])?;
     commands.extend(FIRMWARE.iter().map(|folder| {
@@ -186,13 +186,7 @@ fn bench_smoke() -> Result<Done> {
 
 fn features() -> Result<Done> {
     let core = Cmd::cargo().args(["test", "-p", "throughline"]);
-    let export = Cmd::cargo().args([
-        "test",
-        "-p",
-        "throughline-export",
-        "--features",
-        "tls,system-roots,gzip,zstd,grpc-tls,prometheus",
-    ]);
+    let export = export_with_everything(&[]);
     let server = Cmd::cargo().args([
         "test",
         "-p",
@@ -206,6 +200,12 @@ fn features() -> Result<Done> {
     ]);
     let files = Cmd::cargo().args(["test", "-p", "throughline-std", "--features", "yaml", "--lib"]);
     all(&[core.clone().arg("--all-features"), core.arg("--no-default-features"), export, server, files])
+}
+
+/// Tests of the exporters. All steps use the same features, so that only the first one builds.
+pub(super) fn export_with_everything(args: &[&str]) -> Cmd {
+    const FEATURES: &str = "tls,system-roots,gzip,zstd,grpc-tls,prometheus";
+    Cmd::cargo().args(["test", "-p", "throughline-export", "--features", FEATURES]).args(args.iter().copied())
 }
 
 fn all_features() -> Result<Done> {
@@ -283,8 +283,7 @@ fn collector() -> Result<Done> {
 /// The test starts the daemon itself, with a configuration of its own.
 fn logs() -> Result<Done> {
     setup::ensure(&[Need::Rsyslog])?;
-    all(&[Cmd::cargo()
-        .args(["test", "-p", "throughline-export", "--test", "syslog", "--", "--include-ignored"])
+    all(&[export_with_everything(&["--test", "syslog", "--", "--include-ignored"])
         .env("THROUGHLINE_RSYSLOGD", "rsyslogd")])
 }
 
