@@ -35,6 +35,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("throughline-std", &["--features", "prometheus"]),
     ("throughline-export", &["--features", "prometheus"]),
     ("throughline-decode", &[]),
+    ("throughline-profile", &[]),
 ];
 
 /// The module that has its own listing, and the name of that listing.

@@ -103,8 +103,9 @@ mod without_loom {
         pub use crate::event_to::event_to;
         #[cfg(feature = "std")]
         pub use crate::recorder::{
-            Refusal, ThreadHook, acquire_thread, for_each_thread, forget_threads, mute_thread, refuse_thread,
-            refused, release_thread, remote_parent, set_sample_ratio, set_thread_hook, turn_remote_parents,
+            Refusal, ThreadHook, acquire_thread, for_each_thread, forget_threads, interrupted_place,
+            mute_thread, refuse_thread, refused, release_thread, remote_parent, set_sample_ratio,
+            set_thread_hook, turn_remote_parents,
         };
         pub use crate::recorder::{id_key, set_id_key};
         #[cfg(feature = "std")]

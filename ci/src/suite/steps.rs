@@ -75,6 +75,7 @@ pub const STEPS: &[Step] = &[
         folder: Shared,
         run: prometheus,
     },
+    Step { name: "pprof", about: "profiles read by Go's pprof", folder: Shared, run: pprof },
 ];
 
 /// Workspaces of firmware, which commands for the root workspace do not include.
@@ -133,6 +134,7 @@ fn docs() -> Result<Done> {
         "throughline-std",
         "throughline-export",
         "throughline-decode",
+        "throughline-profile",
     ];
     all(&[Cmd::cargo()
         .args(["doc", "--no-deps"])
@@ -292,6 +294,20 @@ fn prometheus() -> Result<Done> {
     all(&[Cmd::cargo()
         .args(["test", "-p", "throughline-std", "--features", "prometheus", "--test", "prometheus_real"])
         .args(["--", "--include-ignored"])])
+}
+
+fn pprof() -> Result<Done> {
+    setup::ensure(&[Need::Go])?;
+    all(&[Cmd::cargo().args([
+        "test",
+        "-p",
+        "throughline-profile",
+        "--test",
+        "cpu",
+        "--",
+        "--include-ignored",
+        "go_tool",
+    ])])
 }
 
 fn fuzz_smoke() -> Result<Done> {

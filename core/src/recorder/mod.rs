@@ -29,8 +29,8 @@ pub use enabled::{is_enabled, set_min_level};
 pub use sampler::set_sample_ratio;
 #[cfg(feature = "std")]
 pub use thread::{
-    Refusal, ThreadHook, acquire_thread, for_each_thread, forget_threads, mute_thread, refuse_thread,
-    refused, release_thread, set_thread_hook,
+    Refusal, ThreadHook, acquire_thread, for_each_thread, forget_threads, interrupted_place, mute_thread,
+    refuse_thread, refused, release_thread, set_thread_hook,
 };
 
 use crate::clock::Clock;

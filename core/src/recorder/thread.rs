@@ -120,6 +120,18 @@ pub(crate) fn thread_cells() -> &'static [crate::sync::Cell] {
     unsafe { &*WITH_CELLS.get() }.thread.cells
 }
 
+/// The place that is current on the running thread, as it travels to another process; `None` outside any span, and on
+/// a thread that has recorded nothing. For the handler of a signal, which may interrupt the thread at any instruction
+/// and wants to know in which span: it only loads, never makes a recorder, and sees the words of one place or none.
+/// Cost: a thread-local read, nine loads and six 64-bit multiplications.
+///
+/// The thread-local is part of the executable's own block. In a library that was loaded with `dlopen`, the first read
+/// on a thread may allocate, which a handler must not do.
+pub fn interrupted_place() -> Option<crate::TraceContext> {
+    // SAFETY: only `set_current` stores this pointer, and it stores null or a `&'static Recorder`.
+    unsafe { CURRENT.get().as_ref() }?.trace_context()
+}
+
 /// The recorder of this thread for a record. If there is none, the record is counted as lost. Where nothing
 /// would be lost (to add to a metric or to read the current place) use [`get`].
 #[inline(always)]

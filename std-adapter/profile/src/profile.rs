@@ -1,0 +1,227 @@
+//! A profile: how much of the CPU time or of the memory each stack took, with the thread and the span that it was in.
+
+use crate::modules::Module;
+use crate::output::Report;
+use crate::symbols::Symbols;
+use crate::unwind::End;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use throughline::{SpanId, TraceId};
+
+/// Samples of a span of time, without names yet; [`symbolize`](Profile::symbolize) looks them up.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    pub(crate) kind: Kind,
+    pub(crate) started: SystemTime,
+    pub(crate) duration: Duration,
+    pub(crate) delivered: u64,
+    pub(crate) stacks: Vec<Arc<Stack>>,
+    pub(crate) samples: Vec<Sample>,
+    pub(crate) modules: Vec<Arc<Module>>,
+    /// Ids and names.
+    pub(crate) threads: Vec<(libc::pid_t, String)>,
+    pub(crate) losses: Losses,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Cpu(Sampling),
+    #[expect(dead_code)]
+    /// Memory; one allocation in about so many bytes was sampled.
+    Heap {
+        interval: u64,
+    },
+}
+
+/// How a CPU profile was sampled.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sampling {
+    pub(crate) frequency: u32,
+    pub(crate) signals: u64,
+    pub(crate) untimed_threads: u64,
+}
+
+/// Samples that were due and are not in a profile, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Losses {
+    /// The thread was still busy with another sample.
+    pub busy: u64,
+    /// The thread's ring was full, because the profiler's thread did not run for long.
+    pub ring_full: u64,
+    /// The profile had too many different stacks and spans (200,000).
+    pub table_full: u64,
+    /// The lock on the table of allocation sites was held.
+    pub contended: u64,
+}
+
+impl Losses {
+    /// All of them together.
+    pub fn total(self) -> u64 {
+        let Losses { busy, ring_full, table_full, contended } = self;
+        busy + ring_full + table_full + contended
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Frame {
+    /// The module whose code this is, in [`Profile::modules`].
+    pub(crate) module: Option<u32>,
+    /// The address in the module's file; in memory if there is no module.
+    pub(crate) address: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Stack {
+    /// The innermost first.
+    pub(crate) frames: Box<[Frame]>,
+    pub(crate) end: End,
+}
+
+/// What distinguishes samples of the same stack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Labels {
+    /// The thread, in [`Profile::threads`].
+    pub(crate) thread: Option<u32>,
+    pub(crate) place: Option<(TraceId, SpanId)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sample {
+    pub(crate) stack: u32,
+    pub(crate) labels: Labels,
+    /// In the order of [`Profile::measures`].
+    pub(crate) values: [u64; 4],
+}
+
+/// What a profile measures: a name and a unit, as in pprof.
+pub(crate) type MeasureName = (&'static str, &'static str);
+
+impl Default for Profile {
+    fn default() -> Profile {
+        Profile {
+            kind: Kind::Cpu(Sampling::default()),
+            started: SystemTime::UNIX_EPOCH,
+            duration: Duration::ZERO,
+            delivered: 0,
+            stacks: Vec::new(),
+            samples: Vec::new(),
+            modules: Vec::new(),
+            threads: Vec::new(),
+            losses: Losses::default(),
+        }
+    }
+}
+
+impl Profile {
+    /// When the first sample could have been taken.
+    pub fn started(&self) -> SystemTime {
+        self.started
+    }
+
+    /// How long samples were taken.
+    pub fn duration(&self) -> Duration {
+        self.duration
+    }
+
+    /// The number of samples in the profile.
+    pub fn samples(&self) -> u64 {
+        self.delivered
+    }
+
+    /// Samples that were due and are not in the profile.
+    pub fn losses(&self) -> Losses {
+        self.losses
+    }
+
+    /// Signals of timers that arrived, of a CPU profile: [`samples`](Profile::samples) and [`losses`](Profile::losses)
+    /// together.
+    pub fn signals(&self) -> u64 {
+        match self.kind {
+            Kind::Cpu(sampling) => sampling.signals,
+            Kind::Heap { .. } => 0,
+        }
+    }
+
+    /// Threads that could not be sampled, because the system gave no timer for them or there are more than 4096.
+    /// `ulimit -i` limits the timers of a user.
+    pub fn untimed_threads(&self) -> u64 {
+        match self.kind {
+            Kind::Cpu(sampling) => sampling.untimed_threads,
+            Kind::Heap { .. } => 0,
+        }
+    }
+
+    /// The CPU time that the samples of a CPU profile stand for, over all threads.
+    pub fn cpu_time(&self) -> Duration {
+        match self.kind {
+            Kind::Cpu(_) => Duration::from_nanos(self.total(1)),
+            Kind::Heap { .. } => Duration::ZERO,
+        }
+    }
+
+    /// Samples per second of CPU time that arrived, of a CPU profile. Where the kernel's ticks are rarer than the
+    /// frequency that was asked for, this is the ticks' frequency. `None` without samples.
+    pub fn delivered_frequency(&self) -> Option<f64> {
+        let time = self.cpu_time().as_secs_f64();
+        (time > 0.0).then(|| self.delivered as f64 / time)
+    }
+
+    /// The share of samples whose stack reaches the thread's outermost function, 0 to 1. The others are marked by a
+    /// frame `[cut: …]` in place of the missing ones. `None` without samples.
+    pub fn complete_stacks(&self) -> Option<f64> {
+        let (mut complete, mut all) = (0, 0);
+        for sample in &self.samples {
+            all += sample.values[0];
+            let end = self.stacks[sample.stack as usize].end;
+            complete += if end == End::Complete { sample.values[0] } else { 0 };
+        }
+        (all > 0).then(|| complete as f64 / all as f64)
+    }
+
+    /// Only the samples of one trace.
+    pub fn of_trace(mut self, trace: TraceId) -> Profile {
+        self.keep(|_, labels| labels.place.is_some_and(|(id, _)| id == trace));
+        self
+    }
+
+    /// Only the samples of one span, without those of its children.
+    pub fn of_span(mut self, span: SpanId) -> Profile {
+        self.keep(|_, labels| labels.place.is_some_and(|(_, id)| id == span));
+        self
+    }
+
+    /// Only the samples of the threads with this name. The system keeps 15 bytes of a name.
+    pub fn of_thread(mut self, name: &str) -> Profile {
+        self.keep(|threads, labels| labels.thread.is_some_and(|index| threads[index as usize].1 == name));
+        self
+    }
+
+    fn keep(&mut self, is_wanted: impl Fn(&[(libc::pid_t, String)], Labels) -> bool) {
+        let Profile { samples, threads, .. } = self;
+        samples.retain(|sample| is_wanted(threads, sample.labels));
+        self.delivered = self.total(0);
+    }
+
+    /// Looks up the names of all functions, with files and lines and with the functions that were inlined, in the
+    /// files of the executable and the libraries. Cost: up to seconds for an executable with full debug information.
+    pub fn symbolize(&self) -> Report {
+        Report::new(self, &mut Symbols::new(&self.modules))
+    }
+
+    pub(crate) fn measures(&self) -> &'static [MeasureName] {
+        match self.kind {
+            Kind::Cpu(_) => &[("samples", "count"), ("cpu", "nanoseconds")],
+            Kind::Heap { .. } => &[
+                ("alloc_objects", "count"),
+                ("alloc_space", "bytes"),
+                ("inuse_objects", "count"),
+                ("inuse_space", "bytes"),
+            ],
+        }
+    }
+
+    pub(crate) fn total(&self, measure: usize) -> u64 {
+        self.samples.iter().map(|sample| sample.values[measure]).sum()
+    }
+}
