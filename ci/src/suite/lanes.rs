@@ -76,7 +76,8 @@ impl<'a> Board<'a> {
         loop {
             let is_waiting = |index: &usize| matches!(states[*index], State::Waiting);
             let waiting: Vec<usize> = (0..states.len()).filter(is_waiting).collect();
-            let failed = false;
+            let failed =
+                states.iter().any(|it| matches!(it, State::Ended(verdict, _) if verdict.is_failure()));
             if waiting.is_empty() || (failed && !self.keep_going) {
                 return None;
             }
