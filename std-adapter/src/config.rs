@@ -2,6 +2,7 @@
 //! methods here; files and the environment set it through the table of keys in `keys`.
 
 mod aliases;
+mod context;
 mod detect;
 mod environment;
 mod expand;
@@ -35,6 +36,7 @@ pub use schema::json_schema;
 pub use settings::Origin;
 
 use crate::clock::WallClock;
+use crate::propagation;
 use detect::Detectors;
 use exporters::{Routes, Sampling};
 use filter::Filters;
@@ -82,6 +84,7 @@ pub struct Config {
     pub(crate) max_threads: usize,
     pub(crate) late_fields: usize,
     pub(crate) remote_parents: usize,
+    pub(crate) propagation: propagation::Settings,
     pub(crate) terminal_records: usize,
     pub(crate) batch_bytes: usize,
     pub(crate) batch_interval: Duration,
@@ -140,6 +143,7 @@ impl Config {
             max_threads: 4096,
             late_fields: 16_384,
             remote_parents: 1 << 16,
+            propagation: propagation::Settings::default(),
             terminal_records: 10_000,
             batch_bytes: 512 * 1024,
             batch_interval: Duration::from_secs(1),

@@ -6,7 +6,7 @@ use crate::guard::{Guard, Parts, Running};
 use crate::published::Published;
 use crate::pump::{Control, FanOut, Pump, Readings, Rings, Settings};
 use crate::spawn::spawn;
-use crate::{clock, ended, fork, panic, thread, versions};
+use crate::{clock, ended, fork, panic, propagation, sampling, thread, versions};
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -112,8 +112,9 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
     recorder::set_id_key(key);
     match config.sampler {
         Some(sampler) => throughline::sampler::set_sampler(sampler.0),
-        None => recorder::set_sample_ratio(config.share()),
+        None => sampling::set_share(config.share()),
     }
+    propagation::configure(config.propagation.clone());
     throughline::set_min_level(config.min_level);
     filter::install(&config.filters);
 

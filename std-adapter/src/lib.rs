@@ -11,8 +11,10 @@ pub mod observe;
 mod panic;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
+pub mod propagation;
 mod published;
 mod pump;
+mod sampling;
 mod spawn;
 mod thread;
 mod versions;

@@ -3,16 +3,18 @@
 
 mod support;
 
+use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value::BoolValue;
 use std::collections::HashMap;
-use std::future::ready;
+use std::future::{Future, ready};
 use std::ops::Range;
 use std::sync::mpsc;
 use std::time::Duration;
-use support::in_own_process;
-use support::receiver::{Receiver, attribute, int};
+use support::receiver::{Receiver, attribute, int, text};
+use support::{in_own_process, in_own_process_with};
 use throughline::sampler::{NewTrace, Sampler, Sampling};
 use throughline::{Context, Instrument, TraceContext, attach, error, info, span};
+use throughline_std::propagation::{Carried, Environment, Inbound, Origin, Propagate, inject, receive};
 use throughline_std::{Config, DropReason, Guard, otlp::ClientConfig};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -204,6 +206,103 @@ fn what_a_sampler_decides_against_is_a_hop_of_the_ledger_06() {
                 r.logs.iter().all(|log| log.flags == 0 && log.trace_id.len() == 16 && log.span_id.len() == 8)
             );
             assert_ne!(r.logs[0].trace_id, r.logs[1].trace_id);
+        });
+    });
+}
+
+const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+#[test]
+fn a_child_process_goes_on_in_the_trace_that_its_environment_names() {
+    let env = [
+        ("TRACEPARENT", PARENT),
+        ("TRACESTATE", "rojo=1,ot=th:c"),
+        ("BAGGAGE", "tenant=acme%20co,secret=1"),
+        ("OTEL_PROPAGATORS", "b3,tracecontext,baggage"),
+    ];
+    in_own_process_with("a_child_process_goes_on_in_the_trace_that_its_environment_names", &env, || {
+        let receiver = Receiver::start([]);
+        let config = config(&receiver).with_env().unwrap().baggage(["ten*"]).baggage_attributes(["tenant"]);
+        let guard = throughline_std::init(&config).unwrap();
+        let received = receive(&Environment, Origin::default()).unwrap();
+        {
+            let _below = received.enter();
+            let span = span!("worker");
+            received.describe(&span);
+            let here = throughline::current().unwrap();
+            let mut child = std::process::Command::new("grandchild");
+            inject(&mut child);
+            let variables: HashMap<_, _> = child
+                .get_envs()
+                .map(|(name, value)| (name.to_str().unwrap(), value.unwrap().to_str().unwrap()))
+                .collect();
+            let expected = [
+                ("TRACEPARENT", here.traceparent().to_string()),
+                ("TRACESTATE", "rojo=1,ot=th:c".into()),
+                ("BAGGAGE", "tenant=acme%20co".into()),
+                ("B3", format!("{}-{}-1", here.trace_id, here.span_id)),
+            ];
+            assert_eq!(variables, expected.iter().map(|(name, value)| (*name, &**value)).collect());
+        }
+        // A trace of its own has no state of the other one.
+        let _own = span!(root: true, "own");
+        assert!(Carried::current().trace_state.is_empty());
+        drop(_own);
+        assert!(guard.shutdown(LONG).complete);
+        receiver.with(|r| {
+            let span = r.spans.iter().find(|span| span.name == "worker").unwrap();
+            let parent = TraceContext::parse(PARENT).unwrap();
+            assert_eq!(span.trace_id, parent.trace_id.to_bytes());
+            assert_eq!(span.parent_span_id, parent.span_id.to_bytes());
+            assert_eq!(text(&span.attributes, "tenant").as_deref(), Some("acme co"));
+            assert_eq!(attribute(&span.attributes, "secret"), None);
+        });
+    });
+}
+
+#[test]
+fn a_request_from_outside_begins_a_trace_of_its_own_with_a_link() {
+    in_own_process("a_request_from_outside_begins_a_trace_of_its_own_with_a_link", || {
+        let receiver = Receiver::start([]);
+        let config = config(&receiver)
+            .inbound(Inbound::Restart)
+            .inbound_at("/inside", Inbound::Require)
+            .inbound_at("peer:10.*", Inbound::Ignore);
+        let guard = throughline_std::init(&config).unwrap();
+        let headers = vec![("traceparent", PARENT), ("baggage", "a=1")];
+        let serve = |name: &'static str, origin: Origin<'_>| {
+            // The span of the connection is not the request's parent.
+            let _connection = span!("connection");
+            let received = receive(&headers, origin).unwrap();
+            let work = async {
+                let span = span!("request", name);
+                received.describe(&span);
+                Carried::current().baggage.len()
+            };
+            let work = std::pin::pin!(work.in_carried(received.carried()));
+            match work.poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+                std::task::Poll::Ready(entries) => entries,
+                std::task::Poll::Pending => panic!("it waits for nothing"),
+            }
+        };
+        assert_eq!(serve("restarted", Origin::route("/")), 1);
+        assert_eq!(serve("required", Origin::route("/inside")), 1);
+        assert_eq!(serve("ignored", Origin::route("/").peer("10.0.0.7")), 0);
+        let none: Vec<(&str, &str)> = vec![("traceparent", "00-broken")];
+        let error = receive(&none, Origin::route("/inside")).unwrap_err().to_string();
+        assert!(error.contains("send a `traceparent` header"), "{error}");
+        assert!(guard.shutdown(LONG).complete);
+        receiver.with(|r| {
+            let sender = TraceContext::parse(PARENT).unwrap();
+            let of = |name: &str| {
+                let is_it = |attributes: &[KeyValue]| text(attributes, "name").as_deref() == Some(name);
+                let span = r.spans.iter().find(|span| is_it(&span.attributes)).unwrap();
+                let links: Vec<_> = span.links.iter().map(|link| link.span_id.clone()).collect();
+                (span.trace_id == sender.trace_id.to_bytes(), span.parent_span_id.is_empty(), links)
+            };
+            assert_eq!(of("restarted"), (false, true, vec![sender.span_id.to_bytes().to_vec()]));
+            assert_eq!(of("required"), (true, false, vec![]));
+            assert_eq!(of("ignored"), (false, true, vec![]));
         });
     });
 }

@@ -200,7 +200,7 @@ fn features() -> Result<Done> {
         "--test",
         "config",
     ]);
-    let files = Cmd::cargo().args(["test", "-p", "throughline-std", "--features", "yaml", "--lib"]);
+    let files = Cmd::cargo().args(["test", "-p", "throughline-std", "--features", "yaml,http", "--lib"]);
     all(&[core.clone().arg("--all-features"), core.arg("--no-default-features"), export, server, files])
 }
 

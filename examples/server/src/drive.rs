@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::thread;
 
 use throughline::{Status, counter, span};
+use throughline_std::propagation::inject;
 
 /// Number of concurrent clients.
 const CLIENTS: u32 = 4;
@@ -26,15 +27,15 @@ fn run(address: SocketAddr, numbers: impl Iterator<Item = u32>) -> anyhow::Resul
     let mut answered = 0;
     for number in numbers {
         let mut span = span!(kind: Client, "client.request", number);
-        let traceparent =
-            throughline::current().map(|here| here.traceparent().to_string()).unwrap_or_default();
+        let mut headers = Vec::<(String, String)>::new();
+        inject(&mut headers);
         // Every tenth request runs the whole loop; the others take a sample.
         let response = if number % 10 == 0 {
             let request = agent.post(format!("http://{address}/run?rounds=2"));
-            request.header("traceparent", &traceparent).send_empty()?
+            headers.iter().fold(request, |request, (name, value)| request.header(name, value)).send_empty()?
         } else {
             let request = agent.get(format!("http://{address}/sample"));
-            request.header("traceparent", &traceparent).call()?
+            headers.iter().fold(request, |request, (name, value)| request.header(name, value)).call()?
         };
         let status = response.status();
         counter!("client.requests", unit = "{request}").add(1);

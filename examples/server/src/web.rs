@@ -1,13 +1,14 @@
 //! The routes, and how a request's trace continues here.
 
 use axum::extract::{MatchedPath, Query, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
-use throughline::{Instrument, TraceContext, counter_family, record, span};
+use throughline::{counter_family, record, span};
+use throughline_std::propagation::{Origin, Propagate, inject, receive};
 
 use crate::station::Station;
 
@@ -71,16 +72,20 @@ async fn sample(State(station): State<Station>) -> Response {
     }
 }
 
-/// Makes a span for each request, below the caller's span if the caller sent a `traceparent`. The answer
-/// carries the span's own `traceparent`, so that the caller finds the trace.
+/// Makes a span for each request, below the caller's span if the caller sent a context. The answer carries the
+/// span's own context, so that the caller finds the trace.
 async fn trace(path: MatchedPath, request: Request, next: Next) -> Response {
     let method = request.method().as_str().to_owned();
+    let received = match receive(request.headers(), Origin::route(path.as_str())) {
+        Ok(received) => received,
+        Err(required) => return (StatusCode::BAD_REQUEST, format!("{required}\n")).into_response(),
+    };
     let handled = {
-        // The guard is dropped at the end of this block. The future enters the remote trace again whenever it
-        // is polled.
-        let _remote = remote(request.headers()).map(throughline::attach);
+        // The guard is dropped at the end of this block. The future is in the caller's trace whenever it is polled.
+        let _caller = received.enter();
         let span = span!(kind: Server, "http.request", http.request.method = method.as_str(), http.route = path.as_str());
-        handle(request, next).instrument(span)
+        received.describe(&span);
+        handle(request, next).in_span(span)
     };
     let response = handled.await;
     let status = response.status();
@@ -92,15 +97,6 @@ async fn trace(path: MatchedPath, request: Request, next: Next) -> Response {
 async fn handle(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     record!(current, http.response.status_code = response.status().as_u16());
-    if let Some(here) = throughline::current()
-        && let Ok(value) = HeaderValue::from_str(here.traceparent().as_str())
-    {
-        response.headers_mut().insert("traceparent", value);
-    }
+    inject(response.headers_mut());
     response
-}
-
-/// The caller's span, from its `traceparent`.
-fn remote(headers: &HeaderMap) -> Option<TraceContext> {
-    TraceContext::parse(headers.get("traceparent")?.to_str().ok()?).ok()
 }

@@ -170,8 +170,14 @@ fn ends_with(mut name: &[String], pattern: &[String]) -> bool {
     }
 }
 
-/// Each `*` takes as few characters as possible, so the time is bounded by the product of the lengths.
-fn fits_glob(pattern: &str, name: &str) -> bool {
+/// Whether the whole name fits the pattern, in which each `*` stands for any characters.
+///
+/// ```
+/// use throughline_export::text::fits_glob;
+/// assert!(fits_glob("/orders/*", "/orders/{id}") && !fits_glob("/orders", "/orders/{id}"));
+/// ```
+pub fn fits_glob(pattern: &str, name: &str) -> bool {
+    // Each `*` takes as few characters as possible, so the time is bounded by the product of the lengths.
     let mut parts = pattern.split('*');
     let Some(mut rest) = name.strip_prefix(parts.next().unwrap_or_default()) else { return false };
     let Some(last) = parts.next_back() else { return rest.is_empty() };

@@ -47,6 +47,8 @@ pub const fn is_dangerous(c: char) -> bool {
     )
 }
 
+pub use crate::redact::fits_glob;
+
 /// Decodes percent-encoded text, as in W3C Baggage and OpenTelemetry's environment variables. `None` if a `%` is
 /// not followed by two hexadecimal digits, or if the bytes are not UTF-8.
 ///

@@ -17,7 +17,6 @@ const NOT_HONOURED: &[(&str, &str)] = &[
     ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "batches of all signals go by OTEL_BSP_MAX_EXPORT_BATCH_SIZE"),
     ("OTEL_METRIC_EXPORT_TIMEOUT", "set OTEL_EXPORTER_OTLP_METRICS_TIMEOUT, the time for one attempt"),
     ("OTEL_EXPORTER_ZIPKIN_TIMEOUT", "requests to Zipkin have 10 s"),
-    ("OTEL_PROPAGATORS", "requests carry the header traceparent of W3C Trace Context, and nothing else"),
     ("OTEL_METRICS_EXEMPLAR_FILTER", "metrics have no exemplars yet"),
     ("OTEL_SPAN_EVENT_COUNT_LIMIT", "events are logs of their own, and are not limited"),
     ("OTEL_SPAN_LINK_COUNT_LIMIT", "links are not limited"),

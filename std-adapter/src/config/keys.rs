@@ -35,6 +35,7 @@ mod logging;
 mod metrics;
 mod otlp;
 mod process;
+mod propagation;
 mod service;
 mod tracing;
 
@@ -42,7 +43,7 @@ use super::key::{Key, State};
 
 /// All keys. The order decides in which order their values are applied.
 pub(crate) fn all() -> impl Iterator<Item = &'static Key> + Clone {
-    let tables: [&[Key]; 11] = [
+    let tables: [&[Key]; 12] = [
         service::KEYS,
         otlp::SHARED,
         otlp::MORE,
@@ -50,6 +51,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Key> + Clone {
         otlp::LOGS,
         tracing::KEYS,
         otlp::TRACES,
+        propagation::KEYS,
         metrics::KEYS,
         otlp::METRICS,
         process::KEYS,
@@ -90,6 +92,7 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
         "tracing.file",
         "Traces to a file of OTLP JSON lines, as the Collector's file exporter writes and reads them.",
     ),
+    ("propagation", "Context that comes in with requests and goes out with them: traces and baggage."),
     ("metrics", "Counters, gauges and histograms."),
     ("metrics.otlp", "OTLP for metrics, where it differs from the section otlp."),
     ("metrics.prometheus", "A page of metrics that Prometheus scrapes."),

@@ -4,10 +4,10 @@ use super::filter::{self, Filters};
 use super::problem::LoadError;
 use super::variables::Variables;
 use super::{Config, environment};
+use crate::sampling;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
-use throughline::adapter::recorder;
 use throughline_export::diagnostics;
 use throughline_export::text::Escaped;
 
@@ -79,7 +79,7 @@ impl Reload {
             filter::install(&live.filters);
         }
         if live.share != state.last.share && !state.has_sampler {
-            recorder::set_sample_ratio(live.share);
+            sampling::set_share(live.share);
         }
         state.last = live;
         Ok(())

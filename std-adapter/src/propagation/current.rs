@@ -1,0 +1,261 @@
+//! The current baggage and trace state. They are kept beside the recorder's place in the trace, because they need
+//! allocations, and go with it through futures, tasks and threads.
+
+use super::{Baggage, Carried, TraceState};
+use crate::sampling;
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{self, Poll};
+use throughline::{AttachGuard, Context, ContextGuard, Instrument, Instrumented, TraceContext, TraceId};
+
+/// What goes along with a place in a trace.
+#[derive(Clone, Debug, Default)]
+struct Along {
+    /// The trace that the trace state belongs to.
+    trace: Option<TraceId>,
+    trace_state: TraceState,
+    baggage: Baggage,
+}
+
+/// What was entered on a thread and not left yet, oldest first, each with its number.
+type Stack = Vec<(u64, Arc<Along>)>;
+
+thread_local! {
+    static STACK: RefCell<Stack> = const { RefCell::new(Vec::new()) };
+    static NEXT: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Leaves what was entered. Guards may be dropped in any order.
+#[derive(Debug)]
+struct AlongGuard {
+    number: u64,
+    not_send: PhantomData<*const ()>,
+}
+
+impl AlongGuard {
+    fn enter(along: Arc<Along>) -> AlongGuard {
+        let number = NEXT.get();
+        NEXT.set(number + 1);
+        // While the thread is torn down nothing is kept any more.
+        _ = STACK.try_with(|stack| stack.borrow_mut().push((number, along)));
+        AlongGuard { number, not_send: PhantomData }
+    }
+}
+
+impl Drop for AlongGuard {
+    fn drop(&mut self) {
+        _ = STACK.try_with(|stack| {
+            let mut stack = stack.borrow_mut();
+            let at = stack.iter().rposition(|(number, _)| *number == self.number)?;
+            Some(stack.remove(at))
+        });
+    }
+}
+
+fn current() -> Option<Arc<Along>> {
+    STACK.try_with(|stack| stack.borrow().last().map(|(_, along)| Arc::clone(along))).ok()?
+}
+
+pub(super) fn carried() -> Carried {
+    let parent = throughline::current();
+    let along = current();
+    let mut carried = Carried { parent, ..Carried::default() };
+    if let Some(along) = &along {
+        carried.baggage.clone_from(&along.baggage);
+    }
+    let Some(parent) = parent else { return carried };
+    match along.filter(|along| along.trace == Some(parent.trace_id)) {
+        // The trace began elsewhere, and so did the decision, unless it was changed here.
+        Some(along) => {
+            carried.trace_state = along.trace_state.clone();
+            if !parent.sampled() {
+                carried.trace_state.set_probability(None);
+            }
+        }
+        None if parent.sampled() => carried.trace_state.set_probability(sampling::told_probability()),
+        None => {}
+    }
+    carried
+}
+
+pub(super) fn enter(carried: &Carried) -> CarriedGuard {
+    let parent = carried.parent.map(|parent| decided(parent, carried.is_undecided));
+    let along = Along {
+        trace: parent.map(|parent| parent.trace_id),
+        trace_state: carried.trace_state.clone(),
+        baggage: carried.baggage.clone(),
+    };
+    let along = AlongGuard::enter(Arc::new(along));
+    let place = match parent {
+        Some(parent) => Place::Remote(throughline::attach(parent)),
+        None => Place::Outside(Context::default().enter()),
+    };
+    CarriedGuard { place, along }
+}
+
+/// The parent, with a decision of this process if the sender left it open.
+fn decided(parent: TraceContext, is_undecided: bool) -> TraceContext {
+    match is_undecided {
+        true => {
+            let sampled = sampling::is_in_share(parent.trace_id);
+            TraceContext { flags: parent.flags & !1 | u8::from(sampled), ..parent }
+        }
+        false => parent,
+    }
+}
+
+/// Leaves the context of another process when it is dropped; see [`Carried::enter`].
+#[derive(Debug)]
+pub struct CarriedGuard {
+    #[allow(dead_code, reason = "dropping it is its use")]
+    place: Place,
+    #[allow(dead_code, reason = "dropping it is its use")]
+    along: AlongGuard,
+}
+
+#[derive(Debug)]
+#[allow(dead_code, reason = "dropping them is their use")]
+enum Place {
+    /// Below the sender's span.
+    Remote(AttachGuard),
+    /// Outside any trace.
+    Outside(ContextGuard),
+}
+
+/// A place in a trace with its trace state and baggage. Take it to another task or thread and enter it there.
+/// [`throughline::Context`] is the place alone: 80 bytes without an allocation.
+///
+/// ```
+/// use throughline_std::propagation::{Baggage, FullContext};
+/// let mut baggage = Baggage::default();
+/// baggage.set("tenant", "acme");
+/// let here = FullContext::current().with_baggage(baggage);
+/// std::thread::spawn(move || {
+///     let _there = here.enter();
+///     assert_eq!(FullContext::current().baggage().get("tenant"), Some("acme"));
+/// });
+/// ```
+#[derive(Clone, Debug)]
+pub struct FullContext {
+    place: Context,
+    along: Arc<Along>,
+}
+
+impl FullContext {
+    /// That of the running code.
+    pub fn current() -> FullContext {
+        FullContext { place: Context::current(), along: current().unwrap_or_default() }
+    }
+
+    /// That of a request that arrived. Cost: as [`Carried::enter`].
+    pub fn of(carried: &Carried) -> FullContext {
+        let _guard = enter(carried);
+        FullContext::current()
+    }
+
+    /// The same place with other baggage.
+    #[must_use]
+    pub fn with_baggage(self, baggage: Baggage) -> FullContext {
+        let along = Arc::new(Along { baggage, ..(*self.along).clone() });
+        FullContext { along, ..self }
+    }
+
+    /// Its baggage.
+    pub fn baggage(&self) -> &Baggage {
+        &self.along.baggage
+    }
+
+    /// The place in the trace.
+    pub fn place(&self) -> Context {
+        self.place
+    }
+
+    /// Moves the running code there until the guard is dropped. Guards may be dropped in any order.
+    #[must_use = "dropping the guard leaves the context"]
+    pub fn enter(&self) -> FullGuard {
+        FullGuard { place: self.place.enter(), along: AlongGuard::enter(Arc::clone(&self.along)) }
+    }
+}
+
+/// Leaves a [`FullContext`] when it is dropped.
+#[derive(Debug)]
+pub struct FullGuard {
+    #[allow(dead_code, reason = "dropping it is its use")]
+    place: ContextGuard,
+    #[allow(dead_code, reason = "dropping it is its use")]
+    along: AlongGuard,
+}
+
+/// Futures that take context along.
+pub trait Propagate: Future + Sized {
+    /// Runs the future below the sender's span, with its trace state and baggage. If there is no sender, the future
+    /// is outside any trace, so that its first span begins one.
+    fn in_carried(self, carried: &Carried) -> WithAlong<Instrumented<Self>> {
+        self.in_context(FullContext::of(carried))
+    }
+
+    /// Runs the future where the running code is now, on whatever thread: for `tokio::spawn`.
+    fn in_current_context(self) -> WithAlong<Instrumented<Self>> {
+        self.in_context(FullContext::current())
+    }
+
+    /// Runs the future in this context.
+    fn in_context(self, context: FullContext) -> WithAlong<Instrumented<Self>> {
+        WithAlong { along: context.along, held: Vec::new(), inner: self.instrument(context.place) }
+    }
+
+    /// Runs the future in this span, with the current trace state and baggage. The span ends with it.
+    fn in_span(self, span: throughline::Span) -> WithAlong<Instrumented<Self>> {
+        WithAlong { along: current().unwrap_or_default(), held: Vec::new(), inner: self.instrument(span) }
+    }
+}
+
+impl<F: Future> Propagate for F {}
+
+/// A future with its own baggage and trace state; see [`Propagate`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled"]
+pub struct WithAlong<F> {
+    along: Arc<Along>,
+    /// What guards that the future holds across an `await` have entered.
+    held: Stack,
+    inner: F,
+}
+
+impl<F: Future> Future for WithAlong<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
+        // SAFETY: `inner` is never moved out of `self`, and there is no `Drop`. Nothing else here needs pinning.
+        let this = unsafe { self.get_unchecked_mut() };
+        // SAFETY: `this.inner` is pinned because `self` is.
+        let inner = unsafe { Pin::new_unchecked(&mut this.inner) };
+        let below = AlongGuard::enter(Arc::clone(&this.along));
+        let entered = Entered { held: &mut this.held, number: below.number };
+        _ = STACK.try_with(|stack| stack.borrow_mut().append(entered.held));
+        let result = inner.poll(cx);
+        drop(entered);
+        drop(below);
+        result
+    }
+}
+
+/// Takes what the future's guards have entered off the thread's stack, also when the poll panics.
+struct Entered<'a> {
+    held: &'a mut Stack,
+    number: u64,
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        _ = STACK.try_with(|stack| {
+            let mut stack = stack.borrow_mut();
+            let at = stack.iter().rposition(|(number, _)| *number == self.number)?;
+            self.held.extend(stack.drain(at + 1..));
+            Some(())
+        });
+    }
+}

@@ -1,0 +1,110 @@
+//! The current baggage: in guards that go in any order, in futures, tasks and threads.
+
+use super::super::{Baggage, Carried, FullContext, Propagate};
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+
+fn with(name: &str) -> FullContext {
+    let mut baggage = Baggage::default();
+    baggage.set(name, "1");
+    FullContext::current().with_baggage(baggage)
+}
+
+fn now() -> String {
+    FullContext::current().baggage().to_string()
+}
+
+/// Is ready the second time that it is polled.
+#[derive(Default)]
+struct Once(bool);
+
+impl Future for Once {
+    type Output = ();
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.0, true) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+fn poll(future: Pin<&mut impl Future>) -> bool {
+    future.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+}
+
+#[test]
+fn the_innermost_guard_alive_counts_in_whatever_order_guards_go() {
+    let (a, b) = (with("a"), with("b"));
+    let first = a.enter();
+    let second = b.enter();
+    assert_eq!(now(), "b=1");
+    drop(first);
+    assert_eq!(now(), "b=1");
+    let third = a.enter();
+    drop(second);
+    assert_eq!(now(), "a=1");
+    drop(third);
+    assert_eq!(now(), "");
+}
+
+#[test]
+fn a_future_has_its_own_baggage_and_what_it_holds_is_not_current_between_polls() {
+    let work = async {
+        assert_eq!(now(), "outer=1");
+        let inner = with("inner");
+        let guard = inner.enter();
+        Once::default().await;
+        assert_eq!(now(), "inner=1", "held across the await");
+        drop(guard);
+        assert_eq!(now(), "outer=1");
+        Once::default().await;
+    };
+    let mut work = pin!(work.in_context(with("outer")));
+    let here = with("here");
+    let _here = here.enter();
+    for _ in 0..2 {
+        assert!(!poll(work.as_mut()));
+        assert_eq!(now(), "here=1");
+    }
+    assert!(poll(work.as_mut()));
+    assert_eq!(now(), "here=1");
+}
+
+#[test]
+fn a_spawned_task_and_a_thread_take_it_along() {
+    let here = with("here");
+    let guard = here.enter();
+    let task = async { now() }.in_current_context();
+    let there = FullContext::current();
+    drop(guard);
+    let result = std::thread::spawn(move || {
+        let mut task = pin!(task);
+        let Poll::Ready(of_task) = task.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+            panic!("it waits for nothing")
+        };
+        let _there = there.enter();
+        (of_task, now())
+    });
+    assert_eq!(result.join().unwrap(), ("here=1".to_owned(), "here=1".to_owned()));
+    assert_eq!(now(), "");
+}
+
+#[test]
+fn a_panic_in_a_poll_leaves_nothing_behind() {
+    let mut work = Box::pin(
+        async {
+            let inner = with("inner");
+            let _guard = inner.enter();
+            panic!("as expected");
+        }
+        .in_context(with("outer")),
+    );
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| poll(work.as_mut())));
+    assert!(panicked.is_err());
+    assert_eq!(now(), "");
+}
+
+#[test]
+fn without_a_recorder_baggage_still_travels() {
+    let carried = Carried { baggage: Baggage::parse("a=1"), ..Carried::default() };
+    let _guard = carried.enter();
+    assert_eq!(Carried::current(), carried);
+}
