@@ -2,6 +2,7 @@
 //! methods here; files and the environment set it through the table of keys in `keys`.
 
 mod aliases;
+mod bridges;
 mod context;
 mod detect;
 mod environment;
@@ -35,6 +36,7 @@ pub use reference::reference;
 pub use schema::json_schema;
 pub use settings::Origin;
 
+use crate::bridge::Bridges;
 use crate::clock::WallClock;
 use crate::propagation;
 use detect::Detectors;
@@ -102,6 +104,7 @@ pub struct Config {
     pub(crate) prometheus: Option<throughline_export::prometheus::PrometheusOptions>,
     #[cfg(feature = "prometheus")]
     pub(crate) pushgateway: Option<throughline_export::prometheus::PushgatewayOptions>,
+    pub(crate) bridges: Bridges,
     pub(crate) reload_every: Option<Duration>,
     settings: Settings,
     variables: Variables,
@@ -161,6 +164,7 @@ impl Config {
             prometheus: None,
             #[cfg(feature = "prometheus")]
             pushgateway: None,
+            bridges: Bridges::default(),
             reload_every: None,
             settings: Settings::default(),
             variables,

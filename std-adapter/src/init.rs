@@ -91,6 +91,18 @@ pub enum InitError {
     #[cfg(feature = "prometheus")]
     #[error(transparent)]
     Prometheus(#[from] throughline_export::prometheus::PrometheusError),
+    /// Another library has the place of a bridge.
+    #[error(
+        "`{of}` has a global {what} already: install throughline_std::{instead} there, in place of Config's method for it"
+    )]
+    Taken {
+        /// The crate whose calls are to be recorded.
+        of: &'static str,
+        /// What it has only one of.
+        what: &'static str,
+        /// What can be installed in the other way.
+        instead: &'static str,
+    },
     /// A thread could not be started.
     #[error("the thread `{name}` could not be started: {source}; raise the limit of threads or memory")]
     Thread {
@@ -102,6 +114,7 @@ pub enum InitError {
 }
 
 fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitError> {
+    config.bridges.install()?;
     // Create the exporters first, so that an error such as a port in use is found before anything has started.
     let own = configured::exporters(config)?;
     let draws = config.draws(client.is_some() || !config.further_otlp.is_empty() || !own.is_empty());

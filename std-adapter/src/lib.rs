@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod bridge;
 mod clock;
 pub mod config;
 mod ended;
@@ -28,8 +29,27 @@ pub use pump::Stage;
 pub use throughline_export::ledger::{DropReason, Hop, Ledger};
 pub use throughline_export::{
     Deadline, ExportError, Exporter, Host, REDACTED, ReadMetrics, Redaction, Resource, SpoolConfig, Wants,
-    chrome, log, message, otlp, terminal, text, view, zipkin,
+    chrome, message, otlp, terminal, text, view, zipkin,
 };
+
+/// Outputs of log records, and the bridge from the crate `log`.
+pub mod log {
+    #[cfg(feature = "log")]
+    pub use crate::bridge::log::Logger;
+    pub use throughline_export::log::*;
+}
+
+/// The bridge from the crate `metrics`.
+#[cfg(feature = "metrics")]
+pub mod metrics {
+    pub use crate::bridge::metrics::Recorder;
+}
+
+/// The bridge from `tracing`.
+#[cfg(feature = "tracing")]
+pub mod tracing {
+    pub use crate::bridge::tracing::{Layer, SpanExt, layer};
+}
 
 /// Compiles the code blocks of this page as doctests.
 #[cfg(doctest)]

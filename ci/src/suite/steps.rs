@@ -139,7 +139,7 @@ fn docs() -> Result<Done> {
     all(&[Cmd::cargo()
         .args(["doc", "--no-deps"])
         .args(libraries.iter().flat_map(|package| ["-p", package]))
-        .args(["--features", "throughline-std/prometheus"])
+        .args(["--features", "throughline-std/prometheus,throughline-std/tracing,throughline-std/log,throughline-std/metrics"])
         .env("RUSTDOCFLAGS", "-D warnings")])
 }
 
@@ -194,13 +194,15 @@ fn features() -> Result<Done> {
         "-p",
         "throughline-std",
         "--features",
-        "prometheus",
+        "prometheus,tracing,log,metrics",
+        "--test",
+        "bridges",
         "--test",
         "prometheus",
         "--test",
         "config",
     ]);
-    let files = Cmd::cargo().args(["test", "-p", "throughline-std", "--features", "yaml,http", "--lib"]);
+    let files = Cmd::cargo().args(["test", "-p", "throughline-std", "--features", "yaml,http,tracing", "--lib"]);
     all(&[core.clone().arg("--all-features"), core.arg("--no-default-features"), export, server, files])
 }
 

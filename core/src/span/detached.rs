@@ -185,6 +185,11 @@ impl DetachedSpan {
         self.status.store(status as u8, Relaxed);
     }
 
+    /// Sets the status unless one was set before.
+    pub fn set_status_if_unset(&self, status: Status) {
+        let _ = self.status.compare_exchange(Status::Unset as u8, status as u8, Relaxed, Relaxed);
+    }
+
     /// Like [`Span::fail`].
     pub fn fail(&self, error: &(impl core::fmt::Display + ?Sized)) {
         self.set_status(Status::Error);

@@ -1,6 +1,7 @@
 //! Reads every metric of the program and of the ledger, adds up equal series, and shows them as points.
 
 use super::identity::Identities;
+use crate::bridge;
 use crate::observe::{Answer, Kind, Number};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -123,6 +124,19 @@ pub(super) fn of_attributes(counts: Counts) -> impl Iterator<Item = Point> {
     })
 }
 
+/// What bridges from other APIs could not keep apart or record so far.
+pub(super) fn of_bridges() -> impl Iterator<Item = Point> {
+    bridge::losses().into_iter().filter(|(_, n)| *n > 0).map(|(what, n)| Point {
+        name: Cow::Borrowed("throughline.bridge.refused"),
+        unit: "",
+        description: "Callsites and metrics of bridges for which there was no room, and fields that were left out",
+        scope: Scope::OWN,
+        target: module_path!(),
+        labels: vec![("what", Cow::Borrowed(what))],
+        data: Data::Counter(n as u64),
+    })
+}
+
 /// Steps of the wall clock that were found while recording.
 pub(super) fn of_clock(steps: u64, last_step_ns: i64) -> [Point; 2] {
     let point = |name, unit, description, data| Point {
@@ -200,7 +214,10 @@ fn read(series: &Series) -> Option<Point> {
             rest = tail;
         }
     }
-    let (unit, description, target) = (blob.unit, blob.description, blob.target);
+    let (mut unit, mut description, target) = (blob.unit, blob.description, blob.target);
+    if unit.is_empty() && description.is_empty() {
+        (unit, description) = bridge::described(blob.name);
+    }
     let scope = Scope::of(blob.package, blob.version, target);
     Some(Point { name: Cow::Borrowed(blob.name), unit, description, scope, target, labels, data })
 }

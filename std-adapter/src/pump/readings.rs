@@ -77,6 +77,7 @@ impl Readings {
             metrics::snapshot(answers, &self.redaction)
         };
         points.extend(metrics::of_ledger(&self.cells.read()));
+        points.extend(metrics::of_bridges());
         let times = {
             let known = lock(&self.known);
             points.extend(metrics::of_attributes(known.attributes));

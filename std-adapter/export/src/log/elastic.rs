@@ -9,7 +9,6 @@ use crate::push::{Push, PushUrlError};
 use crate::text::escaped;
 use crate::view::LogView;
 use crate::{Deadline, ExportError, Exporter, Wants};
-use throughline::Value;
 
 const PATH: &str = "/_bulk";
 const EXAMPLE: &str = "http://localhost:9200";
@@ -147,7 +146,7 @@ impl Exporter for Elastic {
             document.plain("span.id", span_id);
         }
         let mut labels = document.object("labels");
-        for (name, value) in log.fields.clone().filter(|(_, value)| *value != Value::Absent) {
+        for (name, value) in message::attributes(log) {
             push_value(labels.key(name), &value);
         }
         labels.end();

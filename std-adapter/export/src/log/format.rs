@@ -109,7 +109,7 @@ fn push_json(out: &mut String, log: &LogView<'_>) {
         object.number("line", log.line);
     }
     let mut fields = object.object("fields");
-    for (name, value) in log.fields.clone().filter(|(_, value)| *value != Value::Absent) {
+    for (name, value) in message::attributes(log) {
         push_value(fields.key(name), &value);
     }
     fields.end();

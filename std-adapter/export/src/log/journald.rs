@@ -10,7 +10,7 @@ use crate::{Deadline, ExportError, Exporter, Wants};
 use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
-use throughline::{Level, Value};
+use throughline::Level;
 
 /// Socket of the journal.
 const SOCKET: &str = "/run/systemd/journal/socket";
@@ -117,7 +117,7 @@ impl Exporter for Journald {
             put(&mut entry, "TRACE_ID", &trace_id.to_string());
             put(&mut entry, "SPAN_ID", &span_id.to_string());
         }
-        for (name, value) in log.fields.clone().filter(|(_, value)| *value != Value::Absent) {
+        for (name, value) in message::attributes(log) {
             put(&mut entry, &field_name(name), &ValueText(&value).to_string());
         }
         self.backlog.push(entry, 1);

@@ -7,7 +7,7 @@ use crate::push::{Push, PushUrlError};
 use crate::view::LogView;
 use crate::{Deadline, ExportError, Exporter, Wants};
 use std::collections::BTreeMap;
-use throughline::{Level, Value};
+use throughline::Level;
 
 const PATH: &str = "/loki/api/v1/push";
 const EXAMPLE: &str = "http://localhost:3100/loki/api/v1/push";
@@ -155,7 +155,7 @@ impl Exporter for Loki {
         if !log.event_name.is_empty() {
             metadata.text("event_name", log.event_name);
         }
-        for (name, value) in log.fields.clone().filter(|(_, value)| *value != Value::Absent) {
+        for (name, value) in message::attributes(log) {
             metadata.text(&label_name(name), &ValueText(&value).to_string());
         }
         metadata.end();

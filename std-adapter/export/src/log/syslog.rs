@@ -12,7 +12,7 @@ use std::net::{TcpStream, ToSocketAddrs, UdpSocket};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
-use throughline::{Level, Value};
+use throughline::Level;
 
 /// Longest time for connecting and for each write.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -354,7 +354,7 @@ fn push_structured(out: &mut String, log: &LogView<'_>) {
     if let Some((trace_id, span_id)) = log.span {
         let _ = write!(out, " trace_id=\"{trace_id}\" span_id=\"{span_id}\"");
     }
-    for (name, value) in log.fields.clone().filter(|(_, value)| *value != Value::Absent) {
+    for (name, value) in message::attributes(log) {
         out.push(' ');
         let name =
             name.chars().map(|c| if c.is_ascii_graphic() && !matches!(c, '=' | ']' | '"') { c } else { '_' });

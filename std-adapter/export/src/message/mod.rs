@@ -7,6 +7,7 @@
 
 mod spec;
 
+use crate::view::LogView;
 use spec::Spec;
 use std::borrow::Cow;
 use std::fmt::{self, Write};
@@ -67,6 +68,23 @@ pub(crate) fn shows(message: &str, field: usize, name: &str) -> bool {
             }
             Piece::Hole { name: shown, .. } => shown == name || shown.parse() == Ok(field),
         })
+}
+
+/// Whether the message is nothing but this field, as that of a record from `log` or `tracing`.
+pub(crate) fn is_all(message: &str, name: &str) -> bool {
+    message.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) == Some(name)
+}
+
+/// Whether a field is shown beside the message. One that is all of the message is not, unless it was cut: its mark is then
+/// the only place that says so.
+pub(crate) fn is_beside(message: &str, name: &str, value: &Value<'_>) -> bool {
+    *value != Value::Absent && (value.is_truncated() || !is_all(message, name))
+}
+
+/// The fields of a record that are shown beside its message.
+pub(crate) fn attributes<'a>(log: &LogView<'a>) -> impl Iterator<Item = (&'a str, Value<'a>)> + Clone {
+    let message = log.message;
+    log.fields.clone().filter(move |(name, value)| is_beside(message, name, value))
 }
 
 /// The number of the field that a placeholder shows.

@@ -19,7 +19,7 @@ use throughline::Value;
 const DROPPED: u8 = 0x38;
 
 /// Appends log records to the body of one request. The body of a record is its message with the fields filled
-/// in; the fields are also attributes. Each scope, that is each instrumented package, has its own part of the
+/// in; the fields are also attributes, except one that is all of the message. Each scope, that is each instrumented package, has its own part of the
 /// request.
 ///
 /// Cost: no allocation once the buffers have grown.
@@ -90,7 +90,9 @@ impl LogEncoder {
         let LogEncoder { request, options, counts, text } = self;
         let mut attributes = Attributes::default();
         for (i, (name, value)) in view.fields.clone().enumerate() {
-            attributes.push(name, key(i, name), value);
+            if message::is_beside(view.message, name, &value) {
+                attributes.push(name, key(i, name), value);
+            }
         }
         let out = request.of(scope);
         let start = begin(out, view);

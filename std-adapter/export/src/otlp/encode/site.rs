@@ -9,6 +9,7 @@ use super::{
     trace::HEAD,
     unique,
 };
+use crate::message;
 use crate::view::Scope;
 use throughline::adapter::callsite::Blob;
 use throughline::{Level, SpanKind, Value};
@@ -75,7 +76,8 @@ impl<'a> Site<'a> {
         let fits = |limits: &AttributeLimits| names.len() <= limits.count;
         let is_plain = fits(&options.spans)
             && fits(&options.logs)
-            && names.iter().enumerate().all(|(i, name)| !names[..i].contains(name) && !unique::is_own(name));
+            && names.iter().enumerate().all(|(i, name)| !names[..i].contains(name) && !unique::is_own(name))
+            && !names.iter().any(|name| message::is_all(blob.name, name));
         Site {
             scope: ScopeKey::new(Scope::of(blob.package, blob.version, blob.target)),
             span: span.into_vec(),

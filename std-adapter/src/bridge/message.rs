@@ -1,0 +1,142 @@
+//! Log records that come as a finished message with a place in the source: those of `log`, and those that
+//! `tracing-log` hands to `tracing`.
+
+use super::table::{Table, spread};
+use throughline::adapter::bridge::{self, FieldList};
+use throughline::adapter::callsite::{Callsite, Kind, MAX_FIELDS, Meta};
+use throughline::adapter::record::KEY_FIELD;
+use throughline::{Field, Level};
+
+/// A message as the callsite of its event has it: the field alone.
+pub(crate) const MESSAGE: &str = "{message}";
+/// The name of that field.
+pub(crate) const MESSAGE_FIELD: &str = "message";
+
+/// The most pairs of key and value in a record, beside the message.
+const PAIRS: usize = (MAX_FIELDS - 1) / 2;
+
+/// The names of the fields of a record with pairs: the message, then keys and values.
+const NAMES: [&str; 1 + 2 * PAIRS] = {
+    let mut names = [MESSAGE_FIELD; 1 + 2 * PAIRS];
+    let mut i = 0;
+    while i < PAIRS {
+        (names[1 + 2 * i], names[2 + 2 * i]) = (KEY_FIELD, "throughline.value");
+        i += 1;
+    }
+    names
+};
+
+/// Where a record comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) level: Level,
+    pub(crate) target: &'a str,
+    pub(crate) file: &'a str,
+    pub(crate) line: u32,
+}
+
+/// A place with the callsites of its records, without and with pairs.
+#[derive(Debug)]
+struct Site {
+    place: Place<'static>,
+    plain: &'static Callsite,
+    with_pairs: &'static Callsite,
+}
+
+static SITES: Table<Site> = Table::new();
+
+impl Place<'_> {
+    /// The callsite of records of this place. `None` when there is no room for another place.
+    pub(crate) fn callsite(&self, with_pairs: bool) -> Option<&'static Callsite> {
+        let hash = spread(self.line as usize ^ self.file.as_ptr().addr() ^ self.level as usize)
+            ^ spread(self.target.len());
+        // Equal texts at different addresses only take another place in the table; their callsite is the same.
+        let is_it = |site: &Site| {
+            let Place { level, target, file, line } = site.place;
+            (line, level) == (self.line, self.level) && file == self.file && target == self.target
+        };
+        let site = SITES.get_or_make(hash, is_it, || self.site())?;
+        Some(if with_pairs { site.with_pairs } else { site.plain })
+    }
+
+    fn site(&self) -> Option<Site> {
+        let Place { level, target, file, line } = *self;
+        let callsite = |fields| {
+            bridge::callsite(&Meta {
+                kind: Kind::Event,
+                level: level as u8,
+                name: MESSAGE,
+                target,
+                file,
+                line,
+                fields,
+                ..Meta::EMPTY
+            })
+        };
+        let (plain, with_pairs) = (callsite(&NAMES[..1])?, callsite(&NAMES)?);
+        let blob = plain.blob();
+        Some(Site { place: Place { level, target: blob.target, file: blob.file, line }, plain, with_pairs })
+    }
+
+    /// Records a message and the pairs that `pairs` adds, below the current span. A place for which there is no
+    /// room is recorded without file and line; its target is a field.
+    pub(crate) fn record(
+        &self,
+        message: &impl Field,
+        has_pairs: bool,
+        pairs: impl FnOnce(&mut Pairs<'_>),
+    ) {
+        let (callsite, target) = match self.callsite(has_pairs) {
+            Some(callsite) => (callsite.enabled(), None),
+            None => (elsewhere(self.level), Some(self.target)),
+        };
+        let Some(callsite) = callsite else { return };
+        let expected = if has_pairs || target.is_some() { NAMES.len() } else { 1 };
+        let mut fields = FieldList::expecting(expected);
+        fields.push(message);
+        let mut list = Pairs { fields: &mut fields };
+        if let Some(target) = target {
+            list.push("target", target);
+        }
+        if has_pairs {
+            pairs(&mut list);
+        }
+        bridge::event(callsite, &mut fields);
+    }
+}
+
+/// The pairs of a record.
+#[derive(Debug)]
+pub(crate) struct Pairs<'a> {
+    fields: &'a mut FieldList,
+}
+
+impl Pairs<'_> {
+    /// Adds a pair; one for which there is no room is counted as left out.
+    pub(crate) fn push<F: Field + ?Sized>(&mut self, key: &str, value: &F) {
+        if self.fields.len() + 2 > NAMES.len() {
+            return super::leave_out(1);
+        }
+        self.fields.push(key);
+        self.fields.push(value);
+    }
+}
+
+/// The callsite of records for whose places there is no room.
+pub(super) fn elsewhere(level: Level) -> Option<throughline::adapter::callsite::CallsiteId> {
+    macro_rules! of {
+        ($($level:ident)*) => {
+            match level {
+                $(Level::$level => throughline::__enabled!($level, Meta {
+                    kind: Kind::Event,
+                    level: Level::$level as u8,
+                    name: MESSAGE,
+                    target: "throughline_std::elsewhere",
+                    fields: &NAMES,
+                    ..Meta::EMPTY
+                }),)*
+            }
+        };
+    }
+    of!(Trace Debug Info Warn Error)
+}

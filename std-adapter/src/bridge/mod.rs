@@ -1,0 +1,48 @@
+//! Bridges from the APIs that existing code has: what they share. Each bridge is a feature, and makes the same
+//! records as this library's own macros.
+
+mod install;
+#[cfg(feature = "log")]
+pub(crate) mod log;
+#[cfg(any(feature = "log", feature = "tracing"))]
+pub(crate) mod message;
+#[cfg(feature = "metrics")]
+pub(crate) mod metrics;
+#[cfg(feature = "tracing")]
+pub(crate) mod tracing;
+
+#[cfg(any(feature = "log", feature = "metrics", feature = "tracing"))]
+mod table;
+
+pub(crate) use install::Bridges;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use throughline::adapter::bridge;
+
+/// Fields that found no room in their record.
+static LEFT_OUT: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts fields that found no room in their record.
+#[cfg(any(feature = "log", feature = "tracing"))]
+pub(crate) fn leave_out(fields: usize) {
+    LEFT_OUT.fetch_add(fields, Ordering::Relaxed);
+}
+
+/// What bridges could not keep apart or record so far, by name.
+pub(crate) fn losses() -> [(&'static str, usize); 3] {
+    let (callsites, metrics) = bridge::refused();
+    #[cfg(feature = "metrics")]
+    let metrics = metrics + self::metrics::refused();
+    [("callsite", callsites), ("metric", metrics), ("field", LEFT_OUT.load(Ordering::Relaxed))]
+}
+
+/// Unit and description of a metric that was described apart from its series; empty if it was not.
+pub(crate) fn described(name: &str) -> (&'static str, &'static str) {
+    #[cfg(feature = "metrics")]
+    return metrics::described(name).unwrap_or_default();
+    #[cfg(not(feature = "metrics"))]
+    {
+        let _ = name;
+        ("", "")
+    }
+}
