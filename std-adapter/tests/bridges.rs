@@ -28,11 +28,7 @@ fn recorded(test: &str, work: impl FnOnce(), look: impl FnOnce(&[Span], &[LogRec
     });
 }
 
-fn look_at(
-    receiver: &Receiver,
-    report: ShutdownReport,
-    look: impl FnOnce(&[Span], &[LogRecord], &[Metric]),
-) {
+fn look_at(receiver: &Receiver, report: ShutdownReport, look: impl FnOnce(&[Span], &[LogRecord], &[Metric])) {
     assert!(report.complete, "{report:?}");
     assert_balanced(&report.ledger);
     receiver.with(|r| look(&r.spans, &r.logs, r.metrics.last().map_or(&[], |metrics| metrics)));
@@ -93,9 +89,16 @@ fn spans_and_events_of_tracing_arrive_with_their_fields() {
             assert_eq!(text(a, "code.module.name").unwrap(), module_path!());
             assert!(text(a, "code.file.path").unwrap().ends_with("bridges.rs"));
             let odd = log(logs, "odd 9 of {user}");
-            assert_eq!((&odd.span_id, &odd.trace_id, odd.severity_number), (&inner.span_id, &inner.trace_id, 13));
             assert_eq!(
-                (text(&odd.attributes, "user"), int(&odd.attributes, "tries"), text(&odd.attributes, "message")),
+                (&odd.span_id, &odd.trace_id, odd.severity_number),
+                (&inner.span_id, &inner.trace_id, 13)
+            );
+            assert_eq!(
+                (
+                    text(&odd.attributes, "user"),
+                    int(&odd.attributes, "tries"),
+                    text(&odd.attributes, "message")
+                ),
                 (Some("bob".into()), Some(3), None)
             );
             let paid = logs.iter().find(|log| log.event_name == "paid").unwrap();
@@ -190,7 +193,10 @@ fn the_two_libraries_spans_are_one_tree() {
             assert!(apart.parent_span_id.is_empty() && apart.trace_id != theirs.trace_id);
             assert_eq!(find(spans, "given").parent_span_id, apart.span_id);
             assert_eq!(apart.links.len(), 1);
-            assert_eq!((&apart.links[0].span_id, &apart.links[0].trace_id), (&theirs.span_id, &theirs.trace_id));
+            assert_eq!(
+                (&apart.links[0].span_id, &apart.links[0].trace_id),
+                (&theirs.span_id, &theirs.trace_id)
+            );
             for (message, span) in [
                 ("ours in ours", ours),
                 ("log in ours", ours),
@@ -223,8 +229,24 @@ fn fields_of_opentelemetry_mean_what_they_say_and_an_error_fails_its_span() {
             drop(fine);
             tracing::info_span!("failed").in_scope(|| tracing::error!("lost it"));
             let many = tracing::info_span!(
-                "many", a = 1, b = 2, c = 3, d = 4, e = 5, f = 6, g = 7, h = 8, i = 9, j = 10, k = 11, l = 12,
-                m = 13, n = 14, o = 15, p = 16, q = "seventeen"
+                "many",
+                a = 1,
+                b = 2,
+                c = 3,
+                d = 4,
+                e = 5,
+                f = 6,
+                g = 7,
+                h = 8,
+                i = 9,
+                j = 10,
+                k = 11,
+                l = 12,
+                m = 13,
+                n = 14,
+                o = 15,
+                p = 16,
+                q = "seventeen"
             );
             drop(many);
         },
@@ -236,7 +258,10 @@ fn fields_of_opentelemetry_mean_what_they_say_and_an_error_fails_its_span() {
             assert_eq!((status("late").code, &*status("late").message), (2, "no such user"));
             assert_eq!((status("fine").code, status("failed").code), (1, 2));
             let many = &find(spans, "many").attributes;
-            assert_eq!((int(many, "o"), int(many, "p"), text(many, "q")), (Some(15), Some(16), Some("seventeen".into())));
+            assert_eq!(
+                (int(many, "o"), int(many, "p"), text(many, "q")),
+                (Some(15), Some(16), Some("seventeen".into()))
+            );
         },
     );
 }
@@ -403,7 +428,8 @@ fn label_sets_beyond_the_limit_are_counted_together_and_nothing_is_lost() {
             let Some(Data::Sum(sum)) = &logins.data else { panic!() };
             let total: f64 = sum.data_points.iter().map(|point| value(point.value)).sum();
             assert_eq!(total, SETS as f64);
-            let overflow = |key| sum.data_points.iter().find(|point| attribute(&point.attributes, key).is_some());
+            let overflow =
+                |key| sum.data_points.iter().find(|point| attribute(&point.attributes, key).is_some());
             let overflow = value(overflow("otel.metric.overflow").unwrap().value);
             assert!(overflow > 1000.0 && overflow < 3000.0, "{overflow}");
             assert_eq!(number(all.iter().find(|metric| metric.name == "other").unwrap()), 1.0);

@@ -139,7 +139,10 @@ fn docs() -> Result<Done> {
     all(&[Cmd::cargo()
         .args(["doc", "--no-deps"])
         .args(libraries.iter().flat_map(|package| ["-p", package]))
-        .args(["--features", "throughline-std/prometheus,throughline-std/tracing,throughline-std/log,throughline-std/metrics"])
+        .args([
+            "--features",
+            "throughline-std/prometheus,throughline-std/tracing,throughline-std/log,throughline-std/metrics",
+        ])
         .env("RUSTDOCFLAGS", "-D warnings")])
 }
 
@@ -202,7 +205,8 @@ fn features() -> Result<Done> {
         "--test",
         "config",
     ]);
-    let files = Cmd::cargo().args(["test", "-p", "throughline-std", "--features", "yaml,http,tracing", "--lib"]);
+    let files =
+        Cmd::cargo().args(["test", "-p", "throughline-std", "--features", "yaml,http,tracing", "--lib"]);
     all(&[core.clone().arg("--all-features"), core.arg("--no-default-features"), export, server, files])
 }
 

@@ -80,12 +80,7 @@ impl Place<'_> {
 
     /// Records a message and the pairs that `pairs` adds, below the current span. A place for which there is no
     /// room is recorded without file and line; its target is a field.
-    pub(crate) fn record(
-        &self,
-        message: &impl Field,
-        has_pairs: bool,
-        pairs: impl FnOnce(&mut Pairs<'_>),
-    ) {
+    pub(crate) fn record(&self, message: &impl Field, has_pairs: bool, pairs: impl FnOnce(&mut Pairs<'_>)) {
         let (callsite, target) = match self.callsite(has_pairs) {
             Some(callsite) => (callsite.enabled(), None),
             None => (elsewhere(self.level), Some(self.target)),

@@ -89,7 +89,8 @@ impl Site {
             is_of_log: metadata.is_event() && metadata.name() == "log event",
         };
         if metadata.is_span() {
-            site.spans[0] = OnceLock::from(Some(bridge::callsite(&site.meta(Kind::Span, SpanKind::Internal, &names))?));
+            site.spans[0] =
+                OnceLock::from(Some(bridge::callsite(&site.meta(Kind::Span, SpanKind::Internal, &names))?));
         }
         let kind = if metadata.is_span() { Kind::Fields } else { Kind::Event };
         site.other = Some(bridge::callsite(&site.meta(kind, SpanKind::Internal, &names))?);
