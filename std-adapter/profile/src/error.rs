@@ -17,6 +17,12 @@ pub enum ProfileError {
         "this process was forked from one that had loaded the profiler; run a program (exec) in it to profile it"
     )]
     Forked,
+    /// The program does not allocate through [`Allocator`](crate::Allocator).
+    #[error(
+        "the program's allocator is not throughline_profile::Allocator; write `#[global_allocator] static ALLOCATOR: \
+        Allocator = Allocator::new(std::alloc::System);`"
+    )]
+    NoAllocator,
     /// The system does not let a process read its own memory by `process_vm_readv`.
     #[error(
         "the system call process_vm_readv, which reads stacks, is not permitted: {0}; allow it in the sandbox (seccomp)"

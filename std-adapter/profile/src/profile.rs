@@ -1,6 +1,6 @@
 //! A profile: how much of the CPU time or of the memory each stack took, with the thread and the span that it was in.
 
-use crate::modules::Module;
+use crate::modules::{Module, Modules};
 use crate::output::Report;
 use crate::symbols::Symbols;
 use crate::unwind::End;
@@ -26,7 +26,6 @@ pub struct Profile {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     Cpu(Sampling),
-    #[expect(dead_code)]
     /// Memory; one allocation in about so many bytes was sampled.
     Heap {
         interval: u64,
@@ -51,7 +50,7 @@ pub struct Losses {
     pub ring_full: u64,
     /// The profile had too many different stacks and spans (200,000).
     pub table_full: u64,
-    /// The lock on the table of allocation sites was held.
+    /// Other threads were at work on samples of memory.
     pub contended: u64,
 }
 
@@ -223,5 +222,25 @@ impl Profile {
 
     pub(crate) fn total(&self, measure: usize) -> u64 {
         self.samples.iter().map(|sample| sample.values[measure]).sum()
+    }
+}
+
+/// Turns addresses in memory into places in modules, and collects these modules.
+#[derive(Default)]
+pub(crate) struct Modulewise {
+    pub(crate) modules: Vec<Arc<Module>>,
+}
+
+impl Modulewise {
+    pub(crate) fn frame(&mut self, address: u64, modules: &Modules) -> Frame {
+        let Some(module) = modules.find(address).map(|index| &modules.list[index]) else {
+            return Frame { module: None, address };
+        };
+        let known = self.modules.iter().position(|known| Arc::ptr_eq(known, module));
+        let index = known.unwrap_or_else(|| {
+            self.modules.push(Arc::clone(module));
+            self.modules.len() - 1
+        });
+        Frame { module: Some(index as u32), address: address.wrapping_sub(module.bias) }
     }
 }

@@ -79,7 +79,6 @@ impl Start {
     }
 
     /// The place that calls this.
-    #[cfg_attr(not(test), expect(dead_code))]
     #[inline(always)]
     pub(crate) fn here() -> Start {
         let (pc, sp, frame): (u64, u64, u64);

@@ -1,8 +1,8 @@
 //! Adds up the samples of a window: one line for each different stack, thread and span.
 
 use super::handler::RawSample;
-use crate::modules::Modules;
-use crate::profile::{Frame, Labels, Sample, Stack};
+use crate::modules::{Module, Modules};
+use crate::profile::{Labels, Modulewise, Sample, Stack};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ const MAX_LINES: usize = 200_000;
 pub(super) struct Table {
     stacks: HashMap<Arc<Stack>, u32>,
     lines: HashMap<(u32, Labels), [u64; 2]>,
-    modules: Vec<Arc<crate::modules::Module>>,
+    by_module: Modulewise,
     /// Samples that found no room here.
     pub(super) full_drops: u64,
     pub(super) samples: u64,
@@ -22,7 +22,7 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn add(&mut self, sample: &RawSample<'_>, thread: u32, modules: &Modules) {
-        let frames = sample.frames.iter().map(|&address| self.frame(address, modules)).collect();
+        let frames = sample.frames.iter().map(|&address| self.by_module.frame(address, modules)).collect();
         let stack = Stack { frames, end: sample.end };
         let next = self.stacks.len() as u32;
         let labels = Labels { thread: Some(thread), place: sample.place };
@@ -42,21 +42,8 @@ impl Table {
         self.samples += 1;
     }
 
-    fn frame(&mut self, address: u64, modules: &Modules) -> Frame {
-        let Some(module) = modules.find(address).map(|index| &modules.list[index]) else {
-            return Frame { module: None, address };
-        };
-        // The last ones are looked at first: few modules have most of the code.
-        let known = self.modules.iter().position(|known| Arc::ptr_eq(known, module));
-        let index = known.unwrap_or_else(|| {
-            self.modules.push(Arc::clone(module));
-            self.modules.len() - 1
-        });
-        Frame { module: Some(index as u32), address: address.wrapping_sub(module.bias) }
-    }
-
     /// The stacks, the samples and the modules.
-    pub(super) fn into_parts(self) -> (Vec<Arc<Stack>>, Vec<Sample>, Vec<Arc<crate::modules::Module>>) {
+    pub(super) fn into_parts(self) -> (Vec<Arc<Stack>>, Vec<Sample>, Vec<Arc<Module>>) {
         let mut stacks: Vec<_> = self.stacks.into_iter().collect();
         stacks.sort_unstable_by_key(|(_, index)| *index);
         let lines = self.lines.into_iter();
@@ -64,6 +51,6 @@ impl Table {
             .map(|((stack, labels), [count, time])| Sample { stack, labels, values: [count, time, 0, 0] })
             .collect();
         samples.sort_unstable_by_key(|sample| (std::cmp::Reverse(sample.values[1]), sample.stack));
-        (stacks.into_iter().map(|(stack, _)| stack).collect(), samples, self.modules)
+        (stacks.into_iter().map(|(stack, _)| stack).collect(), samples, self.by_module.modules)
     }
 }

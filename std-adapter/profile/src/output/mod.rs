@@ -40,7 +40,10 @@ impl Report {
             locations.extend(cut.map(|name| Location { frame: None, functions: [marker(name)].into() }));
             locations
         };
-        let stacks = profile.stacks.iter().map(|stack| stack.as_ref()).map(locations).collect();
+        let mut stacks: Vec<_> = profile.stacks.iter().map(|stack| stack.as_ref()).map(locations).collect();
+        if let Kind::Heap { .. } = profile.kind {
+            stacks.iter_mut().for_each(cut_sampling);
+        }
         let measure = profile.measures().len() - 1;
         Report { profile: profile.clone(), stacks, measure }
     }
@@ -100,6 +103,16 @@ impl Report {
         }
         text
     }
+}
+
+/// Removes the innermost frames of a stack of an allocation, which are those of the sampling itself.
+fn cut_sampling(stack: &mut Vec<Location>) {
+    let is_in = |location: &Location, path: &str| location.functions.iter().any(|it| it.name.contains(path));
+    let sampling =
+        stack.iter().position(|location| is_in(location, "throughline_profile::memory::sampler::due"));
+    let after = sampling.map_or(0, |index| index + 1);
+    let allocator = stack[after..].iter().take_while(|it| is_in(it, "throughline_profile::memory::")).count();
+    stack.drain(..after + allocator);
 }
 
 /// A number with its unit, for people.

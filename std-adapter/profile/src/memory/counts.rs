@@ -1,0 +1,185 @@
+//! What each thread has allocated and freed, counted by plain loads and stores of the thread's own words.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+
+/// The words of one thread. They remain when it ends, and a later thread goes on with them.
+pub(super) struct Counts {
+    allocations: AtomicU64,
+    allocated_bytes: AtomicU64,
+    frees: AtomicU64,
+    freed_bytes: AtomicU64,
+    /// Bytes to the next sample, as a signed number; negative when it is due.
+    until: AtomicU64,
+    pub(super) random: AtomicU64,
+    /// Whether the thread is at work on a sample, whose own allocations are not sampled.
+    pub(super) inside: AtomicBool,
+    owned: AtomicBool,
+    next: AtomicPtr<Counts>,
+}
+
+/// What the program has allocated and freed since it began, over all threads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AllocationCounts {
+    /// Blocks that were allocated; a block that changes its size counts as a new one.
+    pub allocations: u64,
+    /// Their bytes.
+    pub allocated_bytes: u64,
+    /// Blocks that were freed.
+    pub frees: u64,
+    /// Their bytes.
+    pub freed_bytes: u64,
+}
+
+impl AllocationCounts {
+    /// Bytes in use: allocated and not freed.
+    pub fn bytes_in_use(&self) -> u64 {
+        self.allocated_bytes.saturating_sub(self.freed_bytes)
+    }
+}
+
+/// All threads' words; only added to.
+static ALL: AtomicPtr<Counts> = AtomicPtr::new(ptr::null_mut());
+
+thread_local! {
+    /// Null before the thread's first allocation. It has no destructor, so reading it never allocates.
+    static HERE: Cell<*const Counts> = const { Cell::new(ptr::null()) };
+}
+
+/// Adds to a word that only the running thread writes.
+#[inline(always)]
+fn add(word: &AtomicU64, n: u64) -> u64 {
+    let sum = word.load(Ordering::Relaxed).wrapping_add(n);
+    word.store(sum, Ordering::Relaxed);
+    sum
+}
+
+/// The words of the running thread; `None` without memory.
+#[inline(always)]
+pub(super) fn here() -> Option<&'static Counts> {
+    // SAFETY: only `begin` stores this pointer, to words that are never freed.
+    match unsafe { HERE.get().as_ref() } {
+        None => begin(),
+        some => some,
+    }
+}
+
+/// Counts an allocation. Returns whether a sample is due.
+#[inline(always)]
+pub(super) fn allocated(size: usize) -> bool {
+    let Some(counts) = here() else { return false };
+    add(&counts.allocations, 1);
+    add(&counts.allocated_bytes, size as u64);
+    add(&counts.until, (size as u64).wrapping_neg()).cast_signed() < 0
+}
+
+/// Counts a free.
+#[inline(always)]
+pub(super) fn freed(size: usize) {
+    let Some(counts) = here() else { return };
+    add(&counts.frees, 1);
+    add(&counts.freed_bytes, size as u64);
+}
+
+/// A distance to the next sample that says that none was drawn yet.
+const UNDRAWN: i64 = i64::MIN / 2;
+
+impl Counts {
+    /// Whether a new distance must be drawn before it is known whether a sample is due: the thread is new, or the
+    /// distance was drawn before the sampling began.
+    pub(super) fn is_undrawn(&self) -> bool {
+        self.until.load(Ordering::Relaxed).cast_signed() < UNDRAWN / 2
+    }
+
+    /// Sets the distance to the next sample.
+    pub(super) fn set_until(&self, bytes: i64) {
+        self.until.store(bytes.cast_unsigned(), Ordering::Relaxed);
+    }
+}
+
+/// What all threads have allocated and freed. While they do, the numbers of a thread may be of slightly different times.
+/// All zeros without [`Allocator`](crate::Allocator). Cost: four loads for each thread.
+pub fn allocation_counts() -> AllocationCounts {
+    let mut sum = AllocationCounts::default();
+    for counts in all() {
+        sum.allocations += counts.allocations.load(Ordering::Relaxed);
+        sum.allocated_bytes += counts.allocated_bytes.load(Ordering::Relaxed);
+        sum.frees += counts.frees.load(Ordering::Relaxed);
+        sum.freed_bytes += counts.freed_bytes.load(Ordering::Relaxed);
+    }
+    sum
+}
+
+/// Has all threads draw their distances to the next sample anew. A thread that counts at this very moment may go on with
+/// the distance that it has.
+pub(super) fn draw_anew() {
+    all().for_each(|counts| counts.set_until(UNDRAWN));
+}
+
+fn all() -> impl Iterator<Item = &'static Counts> {
+    // SAFETY: the list has only words that are never freed.
+    let get = |pointer: &AtomicPtr<Counts>| unsafe { pointer.load(Ordering::Acquire).as_ref() };
+    std::iter::successors(get(&ALL), move |counts| get(&counts.next))
+}
+
+/// Gives the running thread words that an ended thread has left, or new ones.
+#[cold]
+#[inline(never)]
+fn begin() -> Option<&'static Counts> {
+    let free = |counts: &&Counts| {
+        !counts.owned.load(Ordering::Relaxed) && !counts.owned.swap(true, Ordering::Acquire)
+    };
+    let counts = all().find(free).or_else(make)?;
+    HERE.set(counts);
+    release_at_end(counts);
+    Some(counts)
+}
+
+fn make() -> Option<&'static Counts> {
+    // SAFETY: the layout is not empty. The system's allocator is not this one, so this does not come back here.
+    let counts = unsafe { System.alloc_zeroed(Layout::new::<Counts>()) }.cast::<Counts>();
+    // SAFETY: zeros are valid words.
+    let new = unsafe { counts.as_ref() }?;
+    new.owned.store(true, Ordering::Relaxed);
+    new.set_until(UNDRAWN);
+    // Different for each thread, and not 0.
+    new.random.store((counts.addr() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1, Ordering::Relaxed);
+    let mut first = ALL.load(Ordering::Relaxed);
+    loop {
+        new.next.store(first, Ordering::Relaxed);
+        match ALL.compare_exchange_weak(first, counts, Ordering::Release, Ordering::Relaxed) {
+            Ok(_) => return Some(new),
+            Err(now) => first = now,
+        }
+    }
+}
+
+/// Has the words released when the thread ends. A thread-local with a destructor would allocate; a key of the system's
+/// threads does not.
+fn release_at_end(counts: &'static Counts) {
+    /// The key and one more, which distinguishes the first one from none.
+    static KEY: AtomicU32 = AtomicU32::new(0);
+    extern "C" fn release(counts: *mut libc::c_void) {
+        HERE.set(ptr::null());
+        // SAFETY: the value of the key is that of `set`, words that are never freed.
+        unsafe { &*counts.cast::<Counts>() }.owned.store(false, Ordering::Release);
+    }
+    let mut key = KEY.load(Ordering::Acquire);
+    if key == 0 {
+        let mut new = 0;
+        // SAFETY: the pointer is valid, and the destructor is a function of this program.
+        if unsafe { libc::pthread_key_create(&mut new, Some(release)) } != 0 {
+            return;
+        }
+        // Two threads may make a key at the same time; the second one's is left unused.
+        key = match KEY.compare_exchange(0, new + 1, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => new + 1,
+            Err(first) => first,
+        };
+    }
+    // SAFETY: the key exists. If this fails, the words are not used again, and their counts remain.
+    unsafe { libc::pthread_setspecific(key - 1, ptr::from_ref(counts).cast()) };
+}
