@@ -50,6 +50,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use throughline::Level;
 use throughline::sampler::Sampler;
+use throughline_export::log::Filter;
 use throughline_export::otlp::{ClientConfig, ConfigError, Options};
 use throughline_export::terminal::Style;
 use throughline_export::{Exporter, Redaction, Resource};
@@ -70,6 +71,8 @@ pub struct Config {
     pub(crate) resource: Resource,
     pub(crate) otlp: Otlp,
     pub(crate) further_otlp: Vec<(String, ClientConfig)>,
+    /// Further collectors of a file.
+    also: Vec<exporters::Group>,
     routes: Routes,
     detectors: Detectors,
     pub(crate) filters: Filters,
@@ -77,6 +80,7 @@ pub struct Config {
     pub(crate) terminal: Option<bool>,
     pub(crate) terminal_stdout: bool,
     pub(crate) terminal_out: Option<TerminalOut>,
+    pub(crate) terminal_filter: Filter,
     sampling: Sampling,
     sample_ratio: f64,
     pub(crate) sampler: Option<SharedSampler>,
@@ -130,6 +134,7 @@ impl Config {
             resource: Resource::new(service_name),
             otlp: Otlp::Keys,
             further_otlp: Vec::new(),
+            also: Vec::new(),
             routes: Routes::default(),
             detectors: Detectors::default(),
             filters: Filters::default(),
@@ -137,6 +142,7 @@ impl Config {
             terminal: None,
             terminal_stdout: false,
             terminal_out: None,
+            terminal_filter: Filter::all(),
             sampler: None,
             sampling: Sampling::Share,
             sample_ratio: 1.0,

@@ -15,7 +15,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 use throughline::adapter::{IdKey, recorder};
 use throughline_export::ledger::{Cells, Ledger};
-use throughline_export::otlp::{ClientConfig, ConfigError, Options, OtlpExporter};
+use throughline_export::otlp::{ClientConfig, ConfigError, OtlpExporter};
 use throughline_export::terminal::{Style, Terminal};
 use throughline_export::{Attached, Deadline, Exporter, Health, Host, Launch, Limits, ReadMetrics};
 
@@ -47,10 +47,11 @@ pub fn init(config: &Config) -> Result<Guard, InitError> {
     }
     config.usable()?;
     let client = configured::client(config).map_err(LoadError::of)?;
+    let further = configured::further(config).into_iter().collect::<Result<Vec<_>, _>>().map_err(LoadError::of)?;
     if BEGUN.swap(true, Ordering::AcqRel) {
         return Err(InitError::AlreadyBegun);
     }
-    let running = begin(config, client);
+    let running = begin(config, client, further);
     if running.is_err() {
         BEGUN.store(false, Ordering::Release);
     }
@@ -113,11 +114,15 @@ pub enum InitError {
     },
 }
 
-fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitError> {
+fn begin(
+    config: &Config,
+    client: Option<ClientConfig>,
+    further: Vec<(String, ClientConfig)>,
+) -> Result<Running, InitError> {
     config.bridges.install()?;
     // Create the exporters first, so that an error such as a port in use is found before anything has started.
     let own = configured::exporters(config)?;
-    let draws = config.draws(client.is_some() || !config.further_otlp.is_empty() || !own.is_empty());
+    let draws = config.draws(client.is_some() || !further.is_empty() || !own.is_empty());
     #[cfg(feature = "prometheus")]
     let own = own.into_iter().chain(crate::prometheus::exporters(config)?).collect();
     let (clock, wall_time) = clock::best_clock(config.wall_clock);
@@ -161,7 +166,8 @@ fn begin(config: &Config, client: Option<ClientConfig>) -> Result<Running, InitE
     };
     let readings =
         Arc::new(Readings::new(clock, Arc::clone(&cells), Arc::clone(&config.redaction), wall_time.clone()));
-    let fan_out = exporters(config, draws, own, client, options, &launch, &readings)?;
+    let clients = client.map(|client| ("otlp".to_owned(), client)).into_iter().chain(further);
+    let fan_out = exporters(config, draws, own, clients, &launch, &readings)?;
     let (lanes, mut healths) = (fan_out.lanes(), fan_out.healths());
     let health = Arc::new(Health::new("pump", config.report_errors));
     healths.push(Arc::clone(&health));
@@ -200,8 +206,7 @@ fn exporters(
     config: &Config,
     draws: bool,
     own: Vec<Named>,
-    client: Option<ClientConfig>,
-    options: Options,
+    clients: impl Iterator<Item = (String, ClientConfig)>,
     launch: &Launch<'_>,
     readings: &Arc<Readings>,
 ) -> Result<FanOut, InitError> {
@@ -221,7 +226,7 @@ fn exporters(
             None if config.terminal_stdout => (Box::new(std::io::stdout()), Style::of(&std::io::stdout())),
             None => (Box::new(std::io::LineWriter::new(std::io::stderr())), Style::of(&std::io::stderr())),
         };
-        let terminal = Box::new(Terminal::new(out, style, config.terminal_records));
+        let terminal = Box::new(Terminal::new(out, style, config.terminal_records).filter(config.terminal_filter.clone()));
         // Hand over a batch in every round, so that the terminal shows records at once.
         let limits = Limits { interval: Duration::ZERO, ..limits };
         let terminal = Attached::start("terminal", terminal, limits, launch).map_err(thread("terminal"))?;
@@ -239,10 +244,9 @@ fn exporters(
     for (name, exporter) in own.into_iter().chain(config.take_exporters()) {
         attach(&name, exporter)?;
     }
-    let first = client.map(|client| ("otlp".to_owned(), client));
     let mut otlp = Vec::new();
-    for (name, client) in first.into_iter().chain(config.further_otlp.iter().cloned()) {
-        let started = OtlpExporter::start(&name, &resource, options, &client, limits, launch);
+    for (name, client) in clients {
+        let started = OtlpExporter::start(&name, &resource, config.options, &client, limits, launch);
         otlp.push(started.map_err(thread(&name))?);
     }
     let mut otlp = otlp.into_iter();

@@ -38,4 +38,4 @@ pub use owned::OwnedRecords;
 pub use push::PushUrlError;
 pub use redact::{REDACTED, Redaction};
 pub use resource::Resource;
-pub use spool::SpoolConfig;
+pub use spool::{SpoolConfig, check_spool};

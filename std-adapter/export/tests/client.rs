@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 use support::receiver::{Answer, Receiver};
-use throughline_export::otlp::{Client, ClientConfig, Options, SendError, Signal, TraceEncoder};
+use throughline_export::otlp::{Client, ClientConfig, Options, SendError, Signal, TokenSource, TraceEncoder};
 use throughline_export::{Deadline, Resource};
 
 fn client(endpoint: &str) -> Client {
@@ -155,6 +155,108 @@ fn bodies_are_compressed_by_zstd() {
 }
 
 #[cfg(not(feature = "zstd"))]
+/// A command that counts its runs in a file and gives a token with the count.
+#[cfg(unix)]
+fn counting(folder: &std::path::Path) -> TokenSource {
+    let script = "echo x >> runs; printf 'token-%s\\n' $(wc -l < runs)";
+    let shell = format!("cd '{}' && {script}", folder.display());
+    TokenSource::command(["sh", "-c", &shell]).prefix("Bearer ")
+}
+
+/// A folder that is removed with all that is in it.
+#[cfg(unix)]
+struct Folder(std::path::PathBuf);
+
+#[cfg(unix)]
+impl Folder {
+    fn new(test: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("throughline-{test}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(unix)]
+fn authorization(receiver: &Receiver) -> Option<String> {
+    receiver.with(|r| r.headers.iter().find_map(|h| h.strip_prefix("authorization: ").map(str::to_owned)))
+}
+
+#[test]
+#[cfg(unix)]
+fn a_token_of_a_command_is_renewed_in_time_and_when_it_is_refused() {
+    let folder = Folder::new("token-command");
+    let receiver = Receiver::start([]);
+    let with = |source| {
+        let config = ClientConfig::new(&receiver.endpoint).unwrap().header("authorization", "old");
+        Client::new(config.first_backoff(Duration::from_millis(1)).header_from("authorization", source))
+    };
+    let mut client = with(counting(&folder.0));
+    (0..2).for_each(|_| drop(client.send_traces(&body()).unwrap()));
+    assert_eq!(authorization(&receiver).as_deref(), Some("bearer token-1"), "it is run once for two requests");
+    let mut client = with(counting(&folder.0).every(Duration::ZERO));
+    (0..2).for_each(|_| drop(client.send_traces(&body()).unwrap()));
+    assert_eq!(authorization(&receiver).as_deref(), Some("bearer token-3"));
+
+    // A refusal has the token read again, once; a fresh token that is refused is not tried again.
+    let refusing = || Answer::Status(401, "", Vec::new());
+    let receiver = Receiver::start([Answer::Slow(Duration::ZERO), refusing(), refusing(), refusing()]);
+    let config = ClientConfig::new(&receiver.endpoint).unwrap().first_backoff(Duration::from_millis(1));
+    let mut client = Client::new(config.header_from("authorization", counting(&folder.0)));
+    client.send_traces(&body()).unwrap();
+    let error = client.send_traces(&body()).unwrap_err().to_string();
+    assert!(error.contains("answered 401"), "{error}");
+    receiver.with(|r| assert_eq!(r.requests, 3));
+    assert_eq!(authorization(&receiver).as_deref(), Some("bearer token-5"));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_token_of_a_file_is_followed_and_what_is_wrong_is_told() {
+    let folder = Folder::new("token-file");
+    let path = folder.0.join("token");
+    let receiver = Receiver::start([]);
+    let config = |source| {
+        let config = ClientConfig::new(&receiver.endpoint).unwrap().retry_for(Duration::ZERO);
+        config.header_from("x-key", source)
+    };
+    let mut client = Client::new(config(TokenSource::file(&path)));
+    let error = client.send_traces(&body()).unwrap_err().to_string();
+    assert!(error.contains("the token file") && error.contains("check its path"), "{error}");
+    for token in ["one", "two"] {
+        std::fs::write(&path, format!("{token}\n")).unwrap();
+        client.send_traces(&body()).unwrap();
+        receiver.with(|r| assert!(r.headers.contains(&format!("x-key: {token}")), "{:?}", r.headers));
+    }
+    for (words, expected) in [
+        (&["sh", "-c", "echo nope >&2; exit 3"][..], "failed with exit status: 3: nope; run it by hand"),
+        (&["/none/token"], "cannot be started"),
+        (&["true"], "gives no token"),
+        (&["sh", "-c", "printf 'a\\nhunter2'"], "gives no token; it must give one line"),
+        (&["sleep", "60"], "did not end in time"),
+        (&[], "is empty"),
+    ] {
+        let config = config(TokenSource::command(words.iter().copied())).timeout(Duration::from_millis(500));
+        let error = Client::new(config).send_traces(&body()).unwrap_err().to_string();
+        assert!(error.contains(expected) && !error.contains("hunter2"), "{words:?}: {error}");
+    }
+}
+
+#[test]
+fn basic_authentication_is_encoded() {
+    let receiver = Receiver::start([]);
+    let config = ClientConfig::new(&receiver.endpoint).unwrap().basic_auth("Aladdin", "open sesame");
+    Client::new(config).send_traces(&body()).unwrap();
+    let expected = "authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==".to_lowercase();
+    receiver.with(|r| assert!(r.headers.contains(&expected), "{:?}", r.headers));
+}
+
 #[test]
 fn what_is_not_built_in_is_an_error_that_names_the_feature() {
     let config = ClientConfig::new("http://a").unwrap();

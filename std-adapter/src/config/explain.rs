@@ -11,7 +11,7 @@ use std::fmt;
 #[non_exhaustive]
 pub struct Explained {
     /// The key with its sections: `tracing.sampling.probability`.
-    pub key: &'static str,
+    pub key: String,
     /// The value in TOML's notation; a secret is shown as `"[REDACTED]"`.
     pub value: String,
     /// The origin of the value.
@@ -31,7 +31,7 @@ impl Explained {
         // TOML's inline tables are not valid JSON, so the value is given as a string in TOML's notation.
         format!(
             "{{\"key\":{},\"value\":{},\"origin\":{}}}",
-            quoted(self.key),
+            quoted(&self.key),
             quoted(&self.value),
             quoted(&origin)
         )
@@ -47,8 +47,14 @@ impl Config {
                 Some(setting) => (setting.shown(), setting.origin.clone()),
                 None => (key.default_value()?.masked(), Origin::Default),
             };
-            Some(Explained { key: key.path, value, origin })
+            Some(Explained { key: key.path.into(), value, origin })
         });
-        explained.collect()
+        let further = self.also.iter().flat_map(|group| group.settings.iter().map(move |setting| (group, setting)));
+        let further = further.map(|(group, setting)| Explained {
+            key: group.path(setting),
+            value: setting.shown(),
+            origin: setting.origin.clone(),
+        });
+        explained.chain(further).collect()
     }
 }

@@ -40,6 +40,7 @@ mod service;
 mod tracing;
 
 use super::key::{Key, State};
+pub(crate) use otlp::ALSO;
 
 /// All keys. The order decides in which order their values are applied.
 pub(crate) fn all() -> impl Iterator<Item = &'static Key> + Clone {
@@ -67,6 +68,11 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
     (
         "otlp",
         "Where OTLP goes, for all signals. With an endpoint here or in a signal's own section, OTLP is on.",
+    ),
+    ("otlp.token", "A header of OTLP whose value is renewed, such as a token that expires."),
+    (
+        "otlp.spool",
+        "What OTLP cannot deliver waits on the disk, and is delivered in order when the collector is back, by the next run if need be.",
     ),
     (
         "terminal",

@@ -92,7 +92,11 @@ impl Config {
 
     /// Applies what was read, and keeps the errors for [`check`](Config::check).
     pub(super) fn take(&mut self, reading: Reading) {
-        let Reading { settings, mut problems, mut warnings } = reading;
+        let Reading { settings, also, mut problems, mut warnings } = reading;
+        if !also.is_empty() {
+            // The collectors of a later file replace those of an earlier one, because they are one list.
+            self.also = also;
+        }
         let mut said: Vec<&str> = settings.iter().map(|setting| setting.key.path).collect();
         settings.into_iter().for_each(|setting| self.settings.put(setting));
         // A client that was set by code is replaced by the keys that were just read. If code turned OTLP off,

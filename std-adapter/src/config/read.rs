@@ -2,6 +2,7 @@
 
 use super::aliases::{self, Unit};
 use super::expand::expand;
+use super::exporters::{Group, Item, groups};
 use super::key::Key;
 use super::keys;
 use super::node::{Data, Entry, Node};
@@ -10,18 +11,21 @@ use super::settings::{Origin, Setting};
 use super::value::{Kind, Value, list_word, put};
 use super::variables::Variables;
 use std::path::Path;
+use throughline_export::otlp::Signal;
 
 /// The settings, errors and warnings of one file or of the environment.
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
     pub(crate) settings: Vec<Setting>,
+    /// The further collectors.
+    pub(crate) also: Vec<Group>,
     pub(crate) problems: Vec<Problem>,
     pub(crate) warnings: Vec<Problem>,
 }
 
 /// Reads the tree of the file at `path`.
 pub(crate) fn read(root: &Node, path: &Path, variables: &Variables) -> Reading {
-    let mut reader = Reader { path, variables, reading: Reading::default() };
+    let mut reader = Reader { path, variables, reading: Reading::default(), also: Vec::new() };
     match &root.data {
         Data::Table(entries) => reader.root(entries),
         Data::Null => {}
@@ -32,6 +36,9 @@ pub(crate) fn read(root: &Node, path: &Path, variables: &Variables) -> Reading {
     }
     let in_file = |problem: Problem| if problem.file.is_none() { problem.in_file(path) } else { problem };
     let mut reading = reader.reading;
+    let (groups, problems) = groups(reader.also, path);
+    reading.also = groups;
+    reading.problems.extend(problems);
     reading.problems = reading.problems.into_iter().map(in_file).collect();
     reading.warnings = reading.warnings.into_iter().map(in_file).collect();
     reading
@@ -41,6 +48,7 @@ struct Reader<'a> {
     path: &'a Path,
     variables: &'a Variables,
     reading: Reading,
+    also: Vec<Item>,
 }
 
 impl Reader<'_> {
@@ -69,6 +77,10 @@ impl Reader<'_> {
         let written = joined(written_section, &entry.key);
         if let Some(what) = keys::later(path.split('.').next().unwrap_or_default()) {
             self.later(entry, &written, what);
+            return;
+        }
+        if path == "otlp.also" {
+            self.also(entry, &written);
             return;
         }
         if let Data::List(items) = &entry.node.data
@@ -149,11 +161,56 @@ impl Reader<'_> {
         }
     }
 
+    /// Reads the further collectors: a list of sections, sections with names, or a single section.
+    fn also(&mut self, entry: &Entry, written: &str) {
+        let is_table = |node: &Node| matches!(node.data, Data::Table(_));
+        let items: Vec<(&Node, String, Option<String>)> = match &entry.node.data {
+            Data::List(items) if items.iter().all(is_table) => {
+                items.iter().enumerate().map(|(at, item)| (item, format!("{written}[{at}]"), None)).collect()
+            }
+            Data::Table(below) if below.iter().all(|entry| is_table(&entry.node)) => {
+                below.iter().map(|e| (&e.node, joined(written, &e.key), Some(e.key.clone()))).collect()
+            }
+            Data::Table(_) => vec![(&entry.node, written.to_owned(), None)],
+            other => {
+                let text = format!("is {}, not further collectors; write [[{written}]] with an endpoint for each", other.describe());
+                return self.problem(Problem::of(entry.line, written, text));
+            }
+        };
+        for (node, written, name) in items {
+            let Data::Table(entries) = &node.data else { continue };
+            let line = entries.first().map_or(entry.line, |first| first.line);
+            self.collector((entries, line), None, name, &written, |reader, entry| {
+                match keys::ALSO.iter().find(|key| key.name() == entry.key) {
+                    Some(key) => {
+                        reader.value(key, Unit::Own, &entry.node, entry.line, &joined(&written, &entry.key));
+                    }
+                    None => reader.entry(entry, "otlp", &written),
+                }
+            });
+        }
+    }
+
+    /// Reads the settings of a further collector, apart from the others. `read` reads one of them.
+    fn collector(
+        &mut self,
+        (entries, line): (&[Entry], u32),
+        signal: Option<Signal>,
+        name: Option<String>,
+        written: &str,
+        read: impl Fn(&mut Self, &Entry),
+    ) {
+        let others = std::mem::take(&mut self.reading.settings);
+        entries.iter().filter(|entry| entry.key != "type").for_each(|entry| read(self, entry));
+        let settings = std::mem::replace(&mut self.reading.settings, others);
+        self.also.push(Item { settings, signal, name, line, written: written.into() });
+    }
+
     /// Reads a list of exporters that have their settings with them. It means the same as a list of names and
     /// a section for each exporter.
     fn exporters(&mut self, items: &[Node], path: &str, written: &str) {
-        let signal = path.strip_suffix(".exporters").unwrap_or(path);
-        let mut names = Vec::new();
+        let signal_name = path.strip_suffix(".exporters").unwrap_or(path);
+        let mut names: Vec<(String, u32)> = Vec::new();
         for item in items {
             let Data::Table(entries) = &item.data else {
                 self.problem(Problem::of(
@@ -173,9 +230,17 @@ impl Reader<'_> {
                 continue;
             };
             let name = aliases::exporter(kind);
+            let of_section = |signal: &Signal| signal.as_str() == of_section(signal_name);
+            let owner = Signal::ALL.into_iter().find(of_section);
+            if name == "otlp" && owner.is_some() && names.iter().any(|(known, _)| known == name) {
+                let section = joined(signal_name, name);
+                let read = |reader: &mut Self, entry: &Entry| reader.entry(entry, &section, written);
+                self.collector((entries, *line), owner, None, written, read);
+                continue;
+            }
             names.push((name.to_owned(), *line));
             for entry in entries.iter().filter(|entry| entry.key != "type") {
-                self.entry(entry, &joined(signal, name), written);
+                self.entry(entry, &joined(signal_name, name), written);
             }
         }
         let Some(key) = keys::find(path) else { return };
@@ -307,6 +372,15 @@ impl Reader<'_> {
 
     fn problem(&mut self, problem: Problem) {
         self.reading.problems.push(problem);
+    }
+}
+
+/// The signal that a section is about.
+fn of_section(section: &str) -> &str {
+    match section {
+        "tracing" => "traces",
+        "logging" => "logs",
+        other => other,
     }
 }
 

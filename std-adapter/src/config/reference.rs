@@ -17,6 +17,20 @@ const HEAD: &str = "\
 
 ";
 
+/// What the further collectors are.
+pub(super) const ALSO: &str = "Further collectors, each with the keys of the section otlp and its sub-sections, and with name, signals and filter.";
+
+/// An example of further collectors. The lines are no keys to uncomment, because they would end the section.
+const ALSO_EXAMPLE: &str = "
+#     [[otlp.also]]
+#     name = \"archive\"                      (its name in the ledger; otlp-2 and so on unless given)
+#     endpoint = \"http://archive:4318\"
+#     signals = [\"traces\", \"logs\"]         (unless given: these and metrics)
+#     filter = \"warn\"                       (what logs are sent to it, as logging.filter)
+#     spool.directory = \"/var/spool/shop\"
+
+";
+
 /// The reference file, in TOML.
 pub fn reference() -> String {
     let mut out = String::from(HEAD);
@@ -26,6 +40,10 @@ pub fn reference() -> String {
     for (section, doc) in SECTIONS {
         let _ = writeln!(out, "# {doc}\n[{section}]");
         keys::all().filter(|key| key.section() == *section).for_each(|key| describe(key, &mut out));
+        if *section == "otlp" {
+            wrap(ALSO, &mut out);
+            out.push_str(ALSO_EXAMPLE.trim_start_matches('\n'));
+        }
     }
     out.truncate(out.trim_end().len());
     out + "\n"

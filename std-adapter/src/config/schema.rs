@@ -20,6 +20,9 @@ fn object(section: &str, indent: usize) -> String {
     for key in keys::all().filter(|key| key.section() == section) {
         members.push(format!("{pad}    {}: {}", quoted(key.name()), property(key)));
     }
+    if section == "otlp" {
+        members.push(format!("{pad}    \"also\": {{ \"description\": {}, \"type\": [\"array\", \"object\"] }}", quoted(super::reference::ALSO)));
+    }
     if section.is_empty() {
         // Files with these roots may use other names of the same keys, so everything is allowed there.
         members.push(format!("{pad}    \"throughline\": {{ \"$ref\": \"#\" }}"));

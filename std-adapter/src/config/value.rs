@@ -104,7 +104,7 @@ impl Kind {
             Kind::Duration => "a time with its unit, such as 10s or 250ms".into(),
             Kind::Size => "a size such as 64KiB or 10MiB".into(),
             Kind::Text => "a text".into(),
-            Kind::Path => "the path of a file".into(),
+            Kind::Path => "the path of a file or a folder".into(),
             Kind::Url => "a URL such as http://localhost:4318".into(),
             Kind::Secret => "a text (write it as \"${VARIABLE}\" to keep it out of the file)".into(),
             Kind::OneOf(words) => one_of(words),

@@ -5,10 +5,13 @@ use super::encode::Histograms;
 use super::protocol::{Protocol, Signal};
 use super::temporality::Temporality;
 use super::tls::Tls;
+use super::token::Token;
 use crate::SpoolConfig;
+use crate::log::Filter;
 use crate::text::masked_url;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How to reach a collector over OTLP, for each signal.
@@ -35,6 +38,8 @@ pub struct ClientConfig {
     spool: Option<SpoolConfig>,
     pub(super) temporality: Temporality,
     pub(super) histograms: Histograms,
+    /// `None` takes everything.
+    pub(super) log_filter: Option<Filter>,
 }
 
 /// The destination of one signal.
@@ -47,6 +52,7 @@ pub(super) struct Target {
     pub(super) url: String,
     pub(super) protocol: Protocol,
     pub(super) headers: Vec<(String, String)>,
+    pub(super) tokens: Vec<(String, Arc<Token>)>,
     pub(super) timeout: Duration,
     pub(super) compression: Compression,
     #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "nothing can be set in it"))]
@@ -66,7 +72,8 @@ impl Target {
 /// Headers and queries may hold secrets, so their values are not shown.
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        let tokens = self.tokens.iter().map(|(name, _)| name);
+        let names: Vec<_> = self.headers.iter().map(|(name, _)| name).chain(tokens).collect();
         f.debug_struct("Target")
             .field("url", &masked_url(&self.url))
             .field("protocol", &self.protocol)
@@ -165,6 +172,7 @@ impl ClientConfig {
             url: String::new(),
             protocol: Protocol::default(),
             headers: Vec::new(),
+            tokens: Vec::new(),
             timeout: Duration::from_secs(10),
             compression: Compression::None,
             tls: Tls::default(),
@@ -177,6 +185,7 @@ impl ClientConfig {
             spool: None,
             temporality: Temporality::default(),
             histograms: Histograms::default(),
+            log_filter: None,
         };
         Ok(config.with_urls())
     }
@@ -271,6 +280,12 @@ impl ClientConfig {
         self
     }
 
+    /// The folders of the spools of the signals that are sent, for an exporter of this name.
+    pub fn spool_folders(&self, name: &str) -> Vec<PathBuf> {
+        let sent = Signal::ALL.into_iter().filter(|signal| self.sends(*signal));
+        sent.filter_map(|signal| Some(self.spool_of(&lane_name(name, signal))?.dir)).collect()
+    }
+
     /// The spool of the lane with this name, in its own folder.
     pub(super) fn spool_of(&self, name: &str) -> Option<SpoolConfig> {
         let spool = self.spool.as_ref()?;
@@ -342,7 +357,7 @@ impl ClientConfig {
         &self.targets[signal as usize]
     }
 
-    fn each(&mut self, change: impl FnMut(&mut Target)) {
+    pub(super) fn each(&mut self, change: impl FnMut(&mut Target)) {
         self.targets.iter_mut().for_each(change);
     }
 
@@ -356,6 +371,11 @@ impl ClientConfig {
         }
         self
     }
+}
+
+/// The name of a signal's lane in the ledger, and of its thread.
+pub(super) fn lane_name(name: &str, signal: Signal) -> String {
+    format!("{name}.{}", signal.as_str())
 }
 
 /// Appends the path of a signal to the base URL, before its query.

@@ -1,17 +1,20 @@
 //! The pump's OTLP exporter. Records are encoded as they come, and each signal has its own queue and thread
 //! for its requests.
 
+use super::config::lane_name;
 use super::delivery::Delivery;
 use super::temporality::{Deltas, Temporality};
 use super::{Client, ClientConfig, Counts, LogEncoder, MetricEncoder, Options, Signal, Site, TraceEncoder};
 use crate::attached::{Launch, Limits};
 use crate::lane::{Feed, Lane, When};
 use crate::ledger::Cells;
+use crate::log::Filter;
 use crate::view::{Fields, LogView, PointView, SpanView};
 use crate::{AnyLane, Done, Health, Resource};
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
+use throughline::Level;
 use throughline::adapter::record::Values;
 
 /// Encodes spans, logs and points into the bodies of requests, which its own threads deliver. None of its
@@ -23,6 +26,8 @@ pub struct OtlpExporter {
     metrics: MetricEncoder,
     temporality: Temporality,
     deltas: Deltas,
+    /// Selects log records; `None` takes all.
+    log_filter: Option<Filter>,
     /// The feeds of traces, logs and metrics.
     feeds: [Feed<Vec<u8>>; 3],
     limits: Limits,
@@ -49,6 +54,7 @@ impl OtlpExporter {
         let mut exporter = Self::new(name, resource, options, limits, launch, health, is_on);
         exporter.temporality = client.temporality;
         exporter.metrics.set_histograms(client.histograms);
+        exporter.log_filter.clone_from(&client.log_filter);
         for (signal, feed) in Signal::ALL.into_iter().zip(&exporter.feeds) {
             if feed.is_off() {
                 continue;
@@ -103,6 +109,7 @@ impl OtlpExporter {
             metrics: MetricEncoder::new(resource),
             temporality: Temporality::default(),
             deltas: Deltas::default(),
+            log_filter: None,
             feeds,
             limits,
             health,
@@ -162,7 +169,7 @@ impl OtlpExporter {
     /// Appends a log record of a prepared callsite.
     #[inline]
     pub fn log_at<'a, F: Fields<'a>>(&mut self, site: &Site<'a>, view: &LogView<'a, F>) {
-        if !self.feeds[Signal::Logs as usize].admits() {
+        if !self.takes(view.target, view.level) || !self.feeds[Signal::Logs as usize].admits() {
             return;
         }
         self.logs.log_at(site, view);
@@ -173,9 +180,14 @@ impl OtlpExporter {
 
     /// Appends a log record that comes from no prepared callsite.
     pub fn log<'a, F: Fields<'a>>(&mut self, view: &LogView<'a, F>) {
-        if self.feeds[Signal::Logs as usize].admits() {
+        if self.takes(view.target, view.level) && self.feeds[Signal::Logs as usize].admits() {
             self.logs.log(view);
         }
+    }
+
+    #[inline]
+    fn takes(&self, target: &str, level: Level) -> bool {
+        self.log_filter.as_ref().is_none_or(|filter| filter.takes(target, level))
     }
 
     /// Queues a snapshot of all metrics. If the queue is full, the snapshot is dropped, and the next one
@@ -265,9 +277,4 @@ impl OtlpExporter {
         };
         feed.push(body, records);
     }
-}
-
-/// The name of a signal's lane in the ledger, and of its thread.
-fn lane_name(name: &str, signal: Signal) -> String {
-    format!("{name}.{}", signal.as_str())
 }

@@ -7,7 +7,7 @@ use super::config::Target;
 use super::protocol::Protocol;
 use super::response;
 use crate::http::{LONGEST_TIMEOUT, client, parse_retry_after};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Most bytes of an answer that are read.
 const ANSWER_LIMIT: u64 = 64 * 1024;
@@ -33,6 +33,12 @@ impl Http {
             Protocol::HttpJson => "application/json",
             _ => "application/x-protobuf",
         };
+        let begun = Instant::now();
+        let headers = match target.headers(timeout) {
+            Ok(headers) => headers,
+            Err(why) => return Attempt::Later { why, after: None },
+        };
+        let timeout = timeout.saturating_sub(begun.elapsed()).max(Duration::from_millis(1));
         let mut request = self
             .0
             .post(&target.url)
@@ -40,7 +46,7 @@ impl Http {
             .timeout_global(Some(timeout.min(LONGEST_TIMEOUT)))
             .build()
             .content_type(content_type);
-        for (name, value) in &target.headers {
+        for (name, value) in &*headers {
             request = request.header(name, value);
         }
         if target.compression != Compression::None {
@@ -60,6 +66,9 @@ impl Http {
             200..=299 => {
                 let partial = response::partial_success(&content_type, &answer);
                 Attempt::Taken(Delivered { rejected: partial.rejected, message: partial.message })
+            }
+            401 | 403 if target.renew_tokens(begun) => {
+                Attempt::Later { why: format!("status {status}; the token is read again"), after: Some(Duration::ZERO) }
             }
             429 | 502 | 503 | 504 => Attempt::Later {
                 why: format!("status {status} {}", response::refusal(&content_type, &answer)),

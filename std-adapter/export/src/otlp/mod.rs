@@ -22,6 +22,7 @@ mod protocol;
 mod response;
 mod temporality;
 mod tls;
+mod token;
 
 pub use client::{Client, ClientStats, Delivered, SendError};
 pub use compress::Compression;
@@ -33,3 +34,4 @@ pub use exporter::OtlpExporter;
 pub use json::to_json;
 pub use protocol::{Protocol, Signal};
 pub use temporality::Temporality;
+pub use token::TokenSource;

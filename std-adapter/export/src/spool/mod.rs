@@ -27,7 +27,19 @@ mod tests;
 
 pub(crate) use store::{AppendError, Front, Spool};
 
+use std::io;
 use std::path::{Path, PathBuf};
+
+/// Finds out whether a spool can be used in this folder, which is created if it does not exist.
+///
+/// # Errors
+///
+/// Fails if the folder cannot be written, or if another program uses it.
+pub fn check_spool(folder: &Path) -> io::Result<()> {
+    let checked = std::fs::create_dir_all(folder).and_then(|()| store::lock(folder));
+    let folder = folder.display();
+    checked.map(drop).map_err(|error| io::Error::new(error.kind(), format!("the spool in {folder} cannot be used: {error}")))
+}
 
 /// Configuration of the spool, where batches wait that could not be delivered.
 ///

@@ -65,17 +65,8 @@ impl Spool {
     /// front. Reads the header of every frame.
     pub(crate) fn open(dir: &Path, max_bytes: u64) -> io::Result<Spool> {
         fs::create_dir_all(dir)?;
-        let open = |name: &str| {
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(dir.join(name))
-        };
-        let lock = open("lock")?;
-        lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => {
-                io::Error::other("another program uses it; give each a folder of its own")
-            }
-            TryLockError::Error(error) => error,
-        })?;
-        let mut cursor = open("cursor")?;
+        let lock = lock(dir)?;
+        let mut cursor = open(dir, "cursor")?;
         let known = read_cursor(&mut cursor);
         let mut segments = Vec::new();
         for entry in fs::read_dir(dir)? {
@@ -290,6 +281,20 @@ impl Spool {
         }
         (before, after)
     }
+}
+
+fn open(dir: &Path, name: &str) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(dir.join(name))
+}
+
+/// Locks the spool in this folder, until the file is dropped.
+pub(super) fn lock(dir: &Path) -> io::Result<File> {
+    let lock = open(dir, "lock")?;
+    lock.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => io::Error::other("another program uses it; give each a folder of its own"),
+        TryLockError::Error(error) => error,
+    })?;
+    Ok(lock)
 }
 
 /// Finds the header at `offset`, or the next valid one if that is damaged, and its position. The file is then

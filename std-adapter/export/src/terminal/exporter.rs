@@ -2,6 +2,7 @@
 
 use super::{LossNote, Style, Tree, write_metrics};
 use crate::ledger::DropReason;
+use crate::log::Filter;
 use crate::view::{LogView, LossView, PointView, SpanView};
 use crate::{Deadline, ExportError, Exporter, OwnedRecords};
 use std::io::{self, Write};
@@ -18,12 +19,20 @@ pub struct Terminal {
     out: Box<dyn Write + Send>,
     style: Style,
     metrics: OwnedRecords,
+    filter: Filter,
 }
 
 impl Terminal {
     /// Draws to `out`. At most `held` spans and log records of incomplete traces are held back.
     pub fn new(out: Box<dyn Write + Send>, style: Style, held: usize) -> Terminal {
-        Terminal { tree: Tree::new(style, held), out, style, metrics: OwnedRecords::default() }
+        Terminal { tree: Tree::new(style, held), out, style, metrics: OwnedRecords::default(), filter: Filter::all() }
+    }
+
+    /// Draws only the log records that `filter` takes. The default is all of them.
+    #[must_use]
+    pub fn filter(mut self, filter: Filter) -> Terminal {
+        self.filter = filter;
+        self
     }
 
     /// Draws with `draw`. Records that left the tree count as delivered if everything was written, and as
@@ -43,6 +52,10 @@ impl Terminal {
 }
 
 impl Exporter for Terminal {
+    fn log_filter(&self) -> Filter {
+        self.filter.clone()
+    }
+
     fn span(&mut self, span: &SpanView<'_>) {
         self.tree.span(span);
     }

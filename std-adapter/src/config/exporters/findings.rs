@@ -2,14 +2,16 @@
 
 use super::{Keys, made, otlp};
 use crate::config::problem::Problem;
-use crate::config::settings::Setting;
+use crate::config::settings::{Setting, Settings};
 use crate::config::value::{Kind, Value};
-use crate::config::{Config, LoadError};
+use crate::config::{Config, LoadError, Otlp};
 use std::fmt::Display;
 use std::fs::File;
-use throughline_export::PushUrlError;
-use throughline_export::log::{FilterError, SyslogTargetError};
-use throughline_export::otlp::ConfigError;
+use std::io;
+use std::path::Path;
+use throughline_export::log::{FilterError, RollingFile, SyslogTargetError};
+use throughline_export::otlp::{ClientConfig, ConfigError};
+use throughline_export::{PushUrlError, check_spool};
 
 /// An error of an exporter's settings.
 pub(super) trait Fault: Display {
@@ -49,7 +51,8 @@ impl Fault for throughline_export::prometheus::PrometheusError {
 
 impl Config {
     /// Everything that [`init`](crate::init) would refuse because of files, the environment and this build, sorted
-    /// by line; empty if it would begin. Only whether a port is free is found by `init` alone.
+    /// by line; empty if it would begin. Only whether a port is free,
+    /// and whether another program uses a spool, is found by `init` alone.
     ///
     /// Nothing is started or sent. To learn whether a file can be written, it is created and removed again if it
     /// does not exist.
@@ -63,8 +66,13 @@ impl Config {
     pub fn findings(&self) -> Vec<Problem> {
         let keys = Keys { dry: true, ..Keys::of(self) };
         let mut all = self.problems.clone();
-        all.extend(self.settings.iter().filter_map(unreadable));
+        let groups = self.also.iter().flat_map(|group| group.settings.iter());
+        all.extend(self.settings.iter().chain(groups).filter_map(unreadable));
         all.extend(otlp::client(self).err());
+        all.extend(otlp::further(self).into_iter().filter_map(Result::err));
+        // Only whether the lock can be written: a service that runs with this file holds the lock.
+        let try_lock = |folder: &Path| RollingFile::new(folder.join("lock")).check();
+        all.extend(self.each_spool(try_lock));
         all.extend(made(&keys).1);
         let mut unique: Vec<Problem> = Vec::new();
         for problem in all {
@@ -76,9 +84,26 @@ impl Config {
         unique
     }
 
-    /// Fails with the [`findings`](Config::findings), if there are any.
+    /// Fails with the [`findings`](Config::findings), if there are any, or if another program uses a spool.
     pub(crate) fn usable(&self) -> Result<(), LoadError> {
-        LoadError::check(self.findings())
+        LoadError::check(self.findings())?;
+        LoadError::check(self.each_spool(check_spool))
+    }
+
+    /// Calls `check` with the folder of each spool that the keys ask for. At most one error for each directory.
+    fn each_spool(&self, check: impl Fn(&Path) -> io::Result<()>) -> Vec<Problem> {
+        let first = otlp::client(self).ok().flatten().filter(|_| matches!(self.otlp, Otlp::Keys));
+        let first = first.map(|client| (String::from("otlp"), client, &self.settings));
+        let further = otlp::further(self).into_iter().flatten().filter_map(|(name, client)| {
+            let group = self.also.iter().find(|group| group.name == name)?;
+            Some((name, client, &group.settings))
+        });
+        let problem = |(name, client, settings): (String, ClientConfig, &Settings)| {
+            let keys = Keys { settings, ..Keys::of(self) };
+            let error = client.spool_folders(&name).iter().find_map(|folder| check(folder).err())?;
+            Some(keys.problem("otlp.spool.directory", &error))
+        };
+        first.into_iter().chain(further).filter_map(problem).collect()
     }
 }
 

@@ -1,25 +1,31 @@
 //! Creates the exporters that the keys ask for, with their options. A new exporter needs a section of keys in
 //! [`keys`](super::keys), a function that creates it, and a line in [`EXPORTERS`].
 
+mod also;
 mod findings;
 mod otlp;
 mod outputs;
+mod preset;
 mod prometheus;
 mod rules;
 
-pub(crate) use otlp::client;
+pub(super) use also::groups;
+pub(crate) use also::{Group, Item};
+pub(crate) use otlp::{client, further};
 pub(crate) use outputs::FACILITIES;
+pub(super) use preset::PRESETS;
 pub(super) use prometheus::prometheus;
 pub(super) use rules::impossible;
 
 use super::filter::Filters;
 use super::problem::{LoadError, Problem};
-use super::settings::Setting;
+use super::settings::{Setting, Settings};
 use super::value::Value;
 use super::{Config, Queue, keys};
 use crate::init::Named;
 use findings::Fault;
 use std::str::FromStr;
+use throughline_export::log::{Filter, FilterError};
 use throughline_export::otlp::{ClientConfig, Signal};
 use throughline_export::{Exporter, REDACTED};
 
@@ -76,18 +82,20 @@ impl FromStr for Sampling {
 /// Looks up the values of keys for the exporters.
 pub(crate) struct Keys<'a> {
     config: &'a Config,
+    /// The settings of the configuration, or of a further collector.
+    settings: &'a Settings,
     /// Whether nothing is to be changed outside of the process: files are tried, not opened.
     dry: bool,
 }
 
 impl<'a> Keys<'a> {
     pub(crate) fn of(config: &'a Config) -> Keys<'a> {
-        Keys { config, dry: false }
+        Keys { config, settings: &config.settings, dry: false }
     }
 
     /// The setting from a file or the environment, if there is one.
     fn said(&self, path: &str) -> Option<&'a Setting> {
-        self.config.settings.get(path)
+        self.settings.get(path)
     }
 
     /// The value from a file or the environment, or else the default.
@@ -109,7 +117,7 @@ impl<'a> Keys<'a> {
     fn needed(&self, path: &str) -> Result<String, Problem> {
         self.text(path).ok_or_else(|| {
             let section = path.rsplit_once('.').map_or("", |(section, _)| section);
-            let asked = self.config.settings.first_in(section);
+            let asked = self.settings.first_in(section);
             let text = format!("wants {path} too; write it, or set {section}.enabled to false");
             asked.map_or_else(|| Problem::variable(path, "is missing"), |setting| setting.problem(text))
         })
@@ -120,7 +128,15 @@ impl<'a> Keys<'a> {
     fn asks_for(&self, section: &str) -> bool {
         match self.said(&format!("{section}.enabled")) {
             Some(enabled) => enabled.value.bool(),
-            None => self.config.settings.first_in(section).is_some(),
+            None => self.settings.first_in(section).is_some(),
+        }
+    }
+
+    /// The filter of an output.
+    fn filter(&self, path: &str) -> Result<Filter, Problem> {
+        match self.text(path) {
+            Some(text) => text.parse().map_err(|error: FilterError| self.problem(path, &error)),
+            None => Ok(Filter::all()),
         }
     }
 
@@ -250,7 +266,8 @@ impl Config {
     /// Warnings for signals that are recorded but sent nowhere, although OTLP is in use for other signals.
     pub(crate) fn unsent(&self, client: Option<&ClientConfig>, draws: bool) -> Vec<String> {
         let keys = Keys::of(self);
-        if draws || client.is_none() || !self.exporters.is_empty() {
+        let further: Vec<ClientConfig> = otlp::further(self).into_iter().flatten().map(|(_, client)| client).collect();
+        if draws || client.is_none() && further.is_empty() || !self.exporters.is_empty() {
             return Vec::new();
         }
         let elsewhere = |signal| {
@@ -266,7 +283,7 @@ impl Config {
         let unsent = |signal: &Signal| {
             let (route, on) = self.routes.of(*signal, &self.filters);
             on && route.is_none()
-                && !client.is_some_and(|client| client.sends(*signal))
+                && !client.into_iter().chain(&further).any(|client| client.sends(*signal))
                 && !elsewhere(*signal)
         };
         let words = |signal: Signal| {

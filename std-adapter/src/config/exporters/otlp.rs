@@ -1,9 +1,16 @@
 //! Creates the OTLP client that the keys ask for.
 
 use super::Keys;
+use super::preset::Preset;
 use crate::config::problem::Problem;
 use crate::config::{Config, Otlp, url};
-use throughline_export::otlp::{ClientConfig, ConfigError, Histograms, Protocol, Signal, Temporality};
+use throughline_export::SpoolConfig;
+use throughline_export::otlp::{
+    ClientConfig, ConfigError, Histograms, Protocol, Signal, Temporality, TokenSource,
+};
+
+/// The section of the spool.
+pub(super) const SPOOL: &str = "otlp.spool";
 
 /// The OTLP client with the signals that it sends; `None` if it would send nothing.
 pub(crate) fn client(config: &Config) -> Result<Option<ClientConfig>, Problem> {
@@ -13,12 +20,28 @@ pub(crate) fn client(config: &Config) -> Result<Option<ClientConfig>, Problem> {
         Otlp::Keys => {}
     }
     let keys = Keys::of(config);
+    let sent = Signal::ALL.into_iter().filter(|signal| is_sent(config, &keys, *signal));
+    of_signals(&keys, sent)
+}
+
+/// The clients of the further collectors, with their names.
+pub(crate) fn further(config: &Config) -> Vec<Result<(String, ClientConfig), Problem>> {
+    let of_code = config.further_otlp.iter().cloned().map(Ok);
+    let groups = config.also.iter().filter(|_| !matches!(config.otlp, Otlp::Off));
+    let of_keys = groups.filter_map(|group| {
+        let is_on = |signal: &Signal| config.routes.of(*signal, &config.filters).1;
+        let keys = Keys { settings: &group.settings, ..Keys::of(config) };
+        let client = of_signals(&keys, group.signals.iter().copied().filter(is_on)).transpose()?;
+        Some(client.map(|client| (group.name.clone(), client)))
+    });
+    of_code.chain(of_keys).collect()
+}
+
+/// The client for these signals; `None` if there are none.
+fn of_signals(keys: &Keys<'_>, signals: impl Iterator<Item = Signal>) -> Result<Option<ClientConfig>, Problem> {
     let mut all: Option<ClientConfig> = None;
-    for signal in Signal::ALL {
-        if !is_sent(config, &keys, signal) {
-            continue;
-        }
-        let one = of_signal(&keys, signal)?;
+    for signal in signals {
+        let one = of_signal(keys, signal)?;
         all = Some(match all {
             Some(all) => all.with_signal(signal, &one),
             // The other signals stay off until the loop reaches them.
@@ -28,15 +51,40 @@ pub(crate) fn client(config: &Config) -> Result<Option<ClientConfig>, Problem> {
                 .fold(one, ClientConfig::without_signal),
         });
     }
-    let Some(all) = all else { return Ok(None) };
+    let Some(mut all) = all else { return Ok(None) };
+    // These keys are the same for all collectors.
+    let shared = Keys::of(keys.config);
     let path = "metrics.temporality";
-    let temporality = keys.text(path).unwrap_or_default().parse::<Temporality>();
-    let temporality = temporality.map_err(|error| keys.problem(path, &error))?;
-    let histograms = match keys.text("metrics.histograms").as_deref() {
+    let wants_delta = Preset::of(keys)?.is_some_and(|preset| preset.wants_delta);
+    let temporality = match shared.said(path) {
+        None if wants_delta => Temporality::Delta,
+        _ => shared.text(path).unwrap_or_default().parse().map_err(|error: ConfigError| keys.problem(path, &error))?,
+    };
+    let histograms = match shared.text("metrics.histograms").as_deref() {
         Some("explicit") => Histograms::Explicit,
         _ => Histograms::Exponential,
     };
+    for path in ["logging.otlp.filter", "otlp.also.filter"] {
+        if keys.said(path).is_some() {
+            all = all.log_filter(keys.filter(path)?);
+        }
+    }
+    if keys.asks_for(SPOOL) {
+        let spool = SpoolConfig::new(keys.needed("otlp.spool.directory")?);
+        all = all.spool(match keys.value("otlp.spool.max_size") {
+            Some(bytes) => spool.max_bytes(bytes.int()),
+            None => spool,
+        });
+    }
     Ok(Some(all.temporality(temporality).histograms(histograms)))
+}
+
+/// The token that the keys describe.
+fn token(keys: &Keys<'_>) -> Option<TokenSource> {
+    let command = keys.said("otlp.token.command").map(|setting| TokenSource::command(setting.value.list()));
+    let source = command.or_else(|| keys.text("otlp.token.file").map(TokenSource::file))?;
+    let every = keys.value("otlp.token.every").map(|every| every.duration()).unwrap_or_default();
+    Some(source.prefix(keys.text("otlp.token.prefix").unwrap_or_default()).every(every))
 }
 
 /// The section of a signal's keys.
@@ -52,8 +100,8 @@ pub(super) const fn section(signal: Signal) -> &'static str {
 /// it has an endpoint.
 fn is_sent(config: &Config, keys: &Keys<'_>, signal: Signal) -> bool {
     let (route, on) = config.routes.of(signal, &config.filters);
-    let has_endpoint =
-        keys.said("otlp.endpoint").or(keys.said(&format!("{}.otlp.endpoint", section(signal)))).is_some();
+    let own = format!("{}.otlp.endpoint", section(signal));
+    let has_endpoint = [&*own, "otlp.endpoint", "otlp.preset"].into_iter().any(|path| keys.said(path).is_some());
     on && route.as_ref().map_or(has_endpoint, |names| names.iter().any(|name| name == "otlp"))
 }
 
@@ -72,7 +120,9 @@ fn of_signal(keys: &Keys<'_>, signal: Signal) -> Result<ClientConfig, Problem> {
 
     let protocol = text("protocol").unwrap_or_default().parse::<Protocol>().map_err(wrong("protocol"))?;
     let own_endpoint = keys.text(&format!("{section}.otlp.endpoint"));
-    let given = own_endpoint.clone().or_else(|| keys.text("otlp.endpoint"));
+    let preset = Preset::of(keys)?;
+    let of_preset = || preset.as_ref().map(|preset| preset.endpoint.clone());
+    let given = own_endpoint.clone().or_else(|| keys.text("otlp.endpoint")).or_else(of_preset);
     let endpoint = given.unwrap_or_else(|| {
         let port = if protocol == Protocol::Grpc { 4317 } else { 4318 };
         format!("http://localhost:{port}")
@@ -81,8 +131,17 @@ fn of_signal(keys: &Keys<'_>, signal: Signal) -> Result<ClientConfig, Problem> {
     let client = if as_it_is { ClientConfig::at(&endpoint) } else { ClientConfig::new(&endpoint) };
     let mut client = client.map_err(wrong("endpoint"))?.protocol(protocol).map_err(wrong("protocol"))?;
 
-    for (name, value) in keys.value(&path("headers")).iter().flat_map(|value| value.pairs()) {
+    let headers = keys.pairs(&path("headers"));
+    let mut source = token(keys);
+    if let Some(mut preset) = preset {
+        source = source.or(preset.token.take());
+        client = preset.headers(client, &headers);
+    }
+    for (name, value) in &headers {
         client = client.header(name, value);
+    }
+    if let Some(source) = source {
+        client = client.header_from(keys.text("otlp.token.header").unwrap_or_default(), source);
     }
     if let Some(timeout) = keys.value(&path("timeout")) {
         client = client.timeout(timeout.duration());

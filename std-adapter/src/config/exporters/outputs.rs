@@ -8,7 +8,7 @@ use std::io::{BufWriter, stderr, stdout};
 use throughline_export::Exporter;
 use throughline_export::chrome::ChromeTrace;
 use throughline_export::log::{
-    Elastic, Filter, Format, Journald, Lines, Loki, Period, RollingFile, Syslog, SyslogTarget,
+    Elastic, Format, Journald, Lines, Loki, Period, RollingFile, Syslog, SyslogTarget,
 };
 use throughline_export::zipkin::Zipkin;
 
@@ -19,10 +19,10 @@ pub(super) fn lines(keys: &Keys<'_>) -> Made {
     if !keys.has_log_lines() {
         return Ok(None);
     }
-    let format = format(keys, "logging.format");
+    let (format, filter) = (format(keys, "logging.format"), keys.config.terminal_filter.clone());
     Ok(Some(match keys.text("logging.output").as_deref() {
-        Some("stdout") => Box::new(Lines::new(stdout(), format)),
-        _ => Box::new(Lines::new(stderr(), format)),
+        Some("stdout") => Box::new(Lines::new(stdout(), format).filter(filter)),
+        _ => Box::new(Lines::new(stderr(), format).filter(filter)),
     }))
 }
 
@@ -44,7 +44,7 @@ pub(super) fn file(keys: &Keys<'_>) -> Made {
         Some("daily") => Period::Daily,
         _ => Period::Never,
     });
-    let filter = filter(keys, "logging.file.filter")?;
+    let filter = keys.filter("logging.file.filter")?;
     if keys.dry {
         return file.check().map(|()| None).map_err(|error| keys.problem(PATH, &error));
     }
@@ -60,7 +60,7 @@ pub(super) fn syslog(keys: &Keys<'_>) -> Made {
     let endpoint = keys.text("logging.syslog.endpoint").unwrap_or_default();
     let target: SyslogTarget =
         endpoint.parse().map_err(|error| keys.problem("logging.syslog.endpoint", &error))?;
-    let syslog = Syslog::new(target, keys.service()).filter(filter(keys, "logging.syslog.filter")?);
+    let syslog = Syslog::new(target, keys.service()).filter(keys.filter("logging.syslog.filter")?);
     let facility = keys.text("logging.syslog.facility").unwrap_or_default();
     let number = FACILITIES.iter().position(|name| *name == facility).unwrap_or_default();
     Ok(Some(Box::new(syslog.facility(number as u8))))
@@ -71,7 +71,7 @@ pub(super) fn journald(keys: &Keys<'_>) -> Made {
     if !keys.asks_for("logging.journald") {
         return Ok(None);
     }
-    Ok(Some(Box::new(Journald::new(keys.service()).filter(filter(keys, "logging.journald.filter")?))))
+    Ok(Some(Box::new(Journald::new(keys.service()).filter(keys.filter("logging.journald.filter")?))))
 }
 
 /// Logs to Loki.
@@ -93,7 +93,7 @@ pub(super) fn loki(keys: &Keys<'_>) -> Made {
     if let Some(records) = keys.value("logging.loki.batch_size") {
         loki = loki.batch_size(records.size());
     }
-    Ok(Some(Box::new(loki.filter(filter(keys, "logging.loki.filter")?))))
+    Ok(Some(Box::new(loki.filter(keys.filter("logging.loki.filter")?))))
 }
 
 /// Logs to Elasticsearch.
@@ -111,7 +111,7 @@ pub(super) fn elasticsearch(keys: &Keys<'_>) -> Made {
     if let Some(key) = keys.text("logging.elasticsearch.api_key") {
         elastic = elastic.api_key(&key);
     }
-    Ok(Some(Box::new(elastic.filter(filter(keys, "logging.elasticsearch.filter")?))))
+    Ok(Some(Box::new(elastic.filter(keys.filter("logging.elasticsearch.filter")?))))
 }
 
 /// Traces to Zipkin.
@@ -157,11 +157,4 @@ pub(crate) const FACILITIES: &[&str] = &[
 
 fn format(keys: &Keys<'_>, path: &str) -> Format {
     if keys.text(path).as_deref() == Some("json") { Format::Json } else { Format::Text }
-}
-
-fn filter(keys: &Keys<'_>, path: &str) -> Result<Filter, Problem> {
-    match keys.text(path) {
-        Some(text) => text.parse().map_err(|error| keys.problem(path, &error)),
-        None => Ok(Filter::all()),
-    }
 }

@@ -1,5 +1,6 @@
 //! Finds keys that contradict each other.
 
+use super::preset::OF_PRESETS;
 use crate::config::problem::Problem;
 use crate::config::settings::{Origin, Setting, Settings};
 use throughline_export::text::escaped;
@@ -26,6 +27,14 @@ pub(in crate::config) fn impossible(settings: &Settings) -> Vec<Problem> {
         )));
     }
     problems.extend(settings.iter().filter_map(no_header));
+    if settings.get("otlp.preset").is_none() {
+        let alone = OF_PRESETS.iter().filter_map(|path| settings.get(path));
+        let text = "has no meaning without otlp.preset, the backend that wants it; name one, or remove this";
+        problems.extend(alone.map(|setting| setting.problem(text)));
+    }
+    if let Some((command, file)) = both("otlp.token.command", "otlp.token.file") {
+        problems.push(file.problem(format!("has no meaning beside {}; remove one of them", command.written)));
+    }
     for section in ["otlp", "tracing.otlp", "logging.otlp", "metrics.otlp"] {
         let get = |name: &str| settings.get(&format!("{section}.{name}"));
         match (get("client_certificate"), get("client_key")) {

@@ -37,6 +37,17 @@ pub(super) const KEYS: &[Key] = &[
         "Most records that are held back until the root of their trace ends.",
         set!(terminal_records, size),
     ),
+    Key::new(
+        "terminal.filter",
+        Text,
+        "",
+        "What logs are drawn there of what is recorded, or written there as lines if logging.format says so, as logging.filter.",
+        |config, value| {
+            config.terminal_filter = value.text().parse().map_err(|error: FilterError| format!("= {error}"))?;
+            Ok(())
+        },
+    )
+    .example("info,shop::db=warn"),
     Key::new("logging.enabled", Bool, "true", "Whether events are recorded.", set!(filters.logs_on, bool)),
     Key::new(
         "logging.level",
@@ -82,6 +93,13 @@ pub(super) const KEYS: &[Key] = &[
         "Where they are written; while the format is pretty, the same as terminal.output.",
         exporters::terminal_output,
     ),
+    Key::of_exporter(
+        "logging.otlp.filter",
+        Text,
+        "",
+        "What goes to OTLP of what is recorded, as logging.filter.",
+    )
+    .example("info"),
     Key::of_exporter("logging.file.enabled", Bool, "true", "Whether logs go there, if there is a path."),
     Key::of_exporter("logging.file.path", Path, "", "The file.").example("/var/log/shop/shop.log"),
     Key::of_exporter("logging.file.format", OneOf(&["text", "json"]), "json", "How a record is written."),

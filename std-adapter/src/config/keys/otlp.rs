@@ -2,7 +2,8 @@
 
 use crate::config::key::{Key, Standard};
 use crate::config::url;
-use crate::config::value::Kind::{Bool, Duration, OneOf, Path, SecretMap, Url};
+use crate::config::exporters::PRESETS;
+use crate::config::value::Kind::{Bool, Duration, List, OneOf, Path, Secret, SecretMap, Size, Text, Url};
 
 const PROTOCOLS: &[&str] = &["http/protobuf", "http/json", "grpc"];
 const COMPRESSIONS: &[&str] = &["none", "gzip", "zstd"];
@@ -92,6 +93,76 @@ pub(super) const MORE: &[Key] = &[
         "false",
         "Whether the operating system's authorities are trusted, in place of Mozilla's list; wants the feature system-roots.",
     ),
+    Key::of_exporter(
+        "otlp.preset",
+        OneOf(PRESETS),
+        "",
+        "A backend whose endpoint and headers are known here; docs/backends.md says for each what it wants of the keys below. endpoint and headers override it.",
+    )
+    .example("jaeger"),
+    Key::of_exporter("otlp.api_key", Secret, "", "The key or token of the preset's backend. Never shown.")
+        .example("${OTLP_API_KEY:-none}"),
+    Key::of_exporter(
+        "otlp.region",
+        Text,
+        "",
+        "The preset's region: us or eu, or for grafana_cloud its zone, such as prod-us-east-0.",
+    )
+    .example("us"),
+    Key::of_exporter("otlp.dataset", Text, "", "The data set of the preset honeycomb.").example("shop"),
+    Key::of_exporter("otlp.instance_id", Text, "", "The instance id of the preset grafana_cloud, a number.")
+        .example("123456"),
+    Key::new(
+        "otlp.project",
+        Text,
+        "",
+        "The project of the preset gcp; also the attribute gcp.project_id.",
+        attribute!("gcp.project_id"),
+    )
+    .example("my-project"),
+    Key::of_exporter(
+        "otlp.token.command",
+        List(&[]),
+        "",
+        "A program and its arguments whose output is the value of a header, such as a token that expires. No shell is involved.",
+    )
+    .example("gcloud,auth,print-access-token"),
+    Key::of_exporter(
+        "otlp.token.file",
+        Path,
+        "",
+        "A file with the value of a header, which is read for every request.",
+    )
+    .example("/var/run/secrets/token"),
+    Key::of_exporter("otlp.token.header", Text, "authorization", "The header."),
+    Key::of_exporter("otlp.token.prefix", Text, "Bearer ", "What is put before the value."),
+    Key::of_exporter(
+        "otlp.token.every",
+        Duration,
+        "50m",
+        "How long the output of the command is used; less than the token is valid.",
+    ),
+    Key::of_exporter("otlp.spool.enabled", Bool, "true", "Whether there is a spool, if there is a directory."),
+    Key::of_exporter(
+        "otlp.spool.directory",
+        Path,
+        "",
+        "The directory. Each service needs its own; each signal has a folder in it.",
+    )
+    .example("/var/spool/shop"),
+    Key::of_exporter("otlp.spool.max_size", Size, "128MiB", "Most bytes on the disk, for each signal."),
+];
+
+/// The keys that an item of `otlp.also` has beside those of the section `otlp`.
+pub(crate) const ALSO: &[Key] = &[
+    Key::of_exporter("otlp.also.name", Text, "", "Its name in the ledger and in messages.").example("archive"),
+    Key::of_exporter(
+        "otlp.also.signals",
+        List(&["traces", "logs", "metrics"]),
+        "traces,logs,metrics",
+        "What is sent to it.",
+    ),
+    Key::of_exporter("otlp.also.filter", Text, "", "What logs are sent to it, as logging.filter.").example("info"),
 ];
 pub(super) const TRACES: &[Key] = section!(
     "tracing.otlp",

@@ -1,6 +1,8 @@
 //! Tests of the table of keys and of everything that is derived from it.
 
 #[cfg(unix)]
+mod collectors;
+#[cfg(unix)]
 mod errors;
 mod layers;
 mod properties;

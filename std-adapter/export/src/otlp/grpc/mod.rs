@@ -19,7 +19,7 @@ use h2::RecvStream;
 use status::Status;
 use std::fmt;
 use std::io::Cursor;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Request};
 
@@ -84,13 +84,19 @@ impl Grpc {
         let was_connected = sender.is_some();
         // A longer timeout could overflow the runtime's clock, and in practice is no limit.
         let timeout = timeout.min(Duration::from_secs(LONGEST_TIMEOUT_S));
+        let begun = Instant::now();
+        let fields = match target.headers(timeout) {
+            Ok(fields) => fields,
+            Err(why) => return Attempt::Later { why, after: None },
+        };
+        let timeout = timeout.saturating_sub(begun.elapsed()).max(Duration::from_millis(1));
         let called = runtime.block_on(async {
             let call = async {
-                let first = call(sender, target, body, timeout).await;
+                let first = call(sender, target, &fields, body, timeout).await;
                 match first {
                     Err(Failure::Connection(_)) if was_connected => {
                         *sender = None;
-                        call(sender, target, body, timeout).await
+                        call(sender, target, &fields, body, timeout).await
                     }
                     other => other,
                 }
@@ -98,6 +104,10 @@ impl Grpc {
             tokio::time::timeout(timeout, call).await
         });
         match called {
+            Ok(Ok((status, _))) if status.is_about_credentials() && target.renew_tokens(begun) => {
+                let why = format!("{}; the token is read again", status.name());
+                Attempt::Later { why, after: Some(Duration::ZERO) }
+            }
             Ok(Ok((status, answer))) => finished(status, &answer),
             Ok(Err(Failure::Request(why))) => Attempt::Impossible(why),
             Ok(Err(Failure::Connection(why))) => {
@@ -116,10 +126,11 @@ impl Grpc {
 async fn call(
     sender: &mut Option<Sender>,
     target: &Target,
+    fields: &[(String, String)],
     body: &[u8],
     timeout: Duration,
 ) -> Result<(Status, Vec<u8>), Failure> {
-    let request = request(target, timeout)?;
+    let request = request(target, fields, timeout)?;
     let open = match sender.take() {
         Some(open) => open,
         None => connect(target).await?,
@@ -156,10 +167,10 @@ async fn read(stream: &mut RecvStream) -> Result<Vec<u8>, Failure> {
     Ok(answer)
 }
 
-fn request(target: &Target, timeout: Duration) -> Result<Request<()>, Failure> {
+fn request(target: &Target, fields: &[(String, String)], timeout: Duration) -> Result<Request<()>, Failure> {
     let invalid = |error: String| Failure::Request(error);
     let mut headers = HeaderMap::new();
-    for (name, value) in &target.headers {
+    for (name, value) in fields {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| invalid(error.to_string()))?;
         let value = HeaderValue::from_str(value).map_err(|error| invalid(error.to_string()))?;
         headers.append(name, value);

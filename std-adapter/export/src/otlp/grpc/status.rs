@@ -68,6 +68,11 @@ impl Status {
         RETRYABLE.contains(&self.code) || self.code == RESOURCE_EXHAUSTED && self.retry_after.is_some()
     }
 
+    /// Whether the collector does not accept the credentials: PERMISSION_DENIED or UNAUTHENTICATED.
+    pub(super) fn is_about_credentials(&self) -> bool {
+        matches!(self.code, 7 | 16)
+    }
+
     /// The name of the code in the specification.
     pub(super) fn name(&self) -> String {
         let name = usize::try_from(self.code).ok().and_then(|code| NAMES.get(code));

@@ -93,7 +93,9 @@ fn put(out: &mut String, kind: Kind, value: Wire<'_>) {
             Ok(())
         }
         (Kind::Base64, Wire::Bytes(bytes)) => {
+            out.push('"');
             base64(out, bytes);
+            out.push('"');
             Ok(())
         }
         (Kind::Bool, Wire::Varint(n)) => write!(out, "{}", n != 0),
@@ -161,9 +163,9 @@ fn text(out: &mut String, text: &str) {
     out.push('"');
 }
 
-fn base64(out: &mut String, bytes: &[u8]) {
+/// Appends the bytes as Base64, in the standard alphabet with padding.
+pub(super) fn base64(out: &mut String, bytes: &[u8]) {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    out.push('"');
     for chunk in bytes.chunks(3) {
         let byte = |i: usize| u32::from(chunk.get(i).copied().unwrap_or(0));
         let word = byte(0) << 16 | byte(1) << 8 | byte(2);
@@ -172,5 +174,4 @@ fn base64(out: &mut String, bytes: &[u8]) {
             out.push(if i <= chunk.len() { char::from(digit) } else { '=' });
         }
     }
-    out.push('"');
 }

@@ -1,0 +1,105 @@
+//! Backends whose endpoints and headers are known: the key `otlp.preset`.
+
+use super::Keys;
+use crate::config::problem::Problem;
+use crate::config::settings::Setting;
+use throughline_export::otlp::{ClientConfig, TokenSource};
+
+/// The names of the presets.
+pub(in crate::config) const PRESETS: &[&str] =
+    &["jaeger", "tempo", "datadog", "honeycomb", "newrelic", "grafana_cloud", "gcp"];
+
+/// The keys that have a meaning only beside a preset.
+pub(super) const OF_PRESETS: &[&str] =
+    &["otlp.api_key", "otlp.region", "otlp.dataset", "otlp.instance_id", "otlp.project"];
+
+/// What a preset says of its backend.
+#[derive(Default)]
+pub(super) struct Preset {
+    pub(super) endpoint: String,
+    headers: Vec<(&'static str, String)>,
+    /// User and password.
+    basic: Option<(String, String)>,
+    pub(super) token: Option<TokenSource>,
+    /// Whether the backend wants sums and histograms as deltas.
+    pub(super) wants_delta: bool,
+}
+
+impl Preset {
+    /// The preset that the keys name.
+    pub(super) fn of(keys: &Keys<'_>) -> Result<Option<Preset>, Problem> {
+        let Some(setting) = keys.said("otlp.preset") else { return Ok(None) };
+        let name = setting.value.text();
+        let needed = |path: &str, example: &str| {
+            keys.text(path).filter(|text| !text.is_empty()).ok_or_else(|| {
+                let key = path.trim_start_matches("otlp.");
+                setting.problem(format!("= {name} wants {path} too; write {key} = \"{example}\" beside it"))
+            })
+        };
+        let local = || Preset { endpoint: "http://localhost:4318".into(), ..Preset::default() };
+        Ok(Some(match name {
+            "datadog" => Preset { wants_delta: true, ..local() },
+            "honeycomb" => {
+                let key = ("x-honeycomb-team", needed("otlp.api_key", "${HONEYCOMB_API_KEY}")?);
+                let dataset = keys.text("otlp.dataset").map(|dataset| ("x-honeycomb-dataset", dataset));
+                let host = if is_eu(keys, setting)? { "api.eu1.honeycomb.io" } else { "api.honeycomb.io" };
+                Preset { headers: [key].into_iter().chain(dataset).collect(), ..at(host) }
+            }
+            "newrelic" => {
+                let key = ("api-key", needed("otlp.api_key", "${NEW_RELIC_LICENSE_KEY}")?);
+                let host = if is_eu(keys, setting)? { "otlp.eu01.nr-data.net" } else { "otlp.nr-data.net" };
+                Preset { headers: vec![key], wants_delta: true, ..at(host) }
+            }
+            "grafana_cloud" => {
+                let user = needed("otlp.instance_id", "123456")?;
+                let password = needed("otlp.api_key", "${GRAFANA_CLOUD_TOKEN}")?;
+                let endpoint = match keys.said("otlp.endpoint") {
+                    Some(endpoint) => endpoint.value.text().to_owned(),
+                    None => {
+                        let zone = needed("otlp.region", "prod-us-east-0")?;
+                        let is_good = |c: char| c.is_ascii_alphanumeric() || c == '-';
+                        if !zone.chars().all(is_good) {
+                            return Err(setting.problem("wants otlp.region to be the zone in the name of your OTLP gateway, such as prod-us-east-0"));
+                        }
+                        format!("https://otlp-gateway-{zone}.grafana.net/otlp")
+                    }
+                };
+                Preset { endpoint, basic: Some((user, password)), ..Preset::default() }
+            }
+            "gcp" => {
+                let project = ("x-goog-user-project", needed("otlp.project", "my-project")?);
+                let token = TokenSource::command(["gcloud", "auth", "print-access-token"]).prefix("Bearer ");
+                Preset { headers: vec![project], token: Some(token), ..at("telemetry.googleapis.com") }
+            }
+            // Jaeger and Tempo on this machine.
+            _ => local(),
+        }))
+    }
+
+    /// Adds the preset's headers, except for those that the keys give.
+    pub(super) fn headers(self, mut client: ClientConfig, given: &[(String, String)]) -> ClientConfig {
+        let is_given = |name: &str| given.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+        for (name, value) in self.headers.into_iter().filter(|(name, _)| !is_given(name)) {
+            client = client.header(name, value);
+        }
+        match self.basic.filter(|_| !is_given("authorization")) {
+            Some((user, password)) => client.basic_auth(&user, &password),
+            None => client,
+        }
+    }
+}
+
+fn at(host: &str) -> Preset {
+    Preset { endpoint: format!("https://{host}"), ..Preset::default() }
+}
+
+fn is_eu(keys: &Keys<'_>, setting: &Setting) -> Result<bool, Problem> {
+    match keys.text("otlp.region").as_deref() {
+        None | Some("us") => Ok(false),
+        Some("eu") => Ok(true),
+        Some(_) => {
+            let name = setting.value.text();
+            Err(keys.said("otlp.region").unwrap_or(setting).problem(format!("has no such region of {name}; write us or eu")))
+        }
+    }
+}
