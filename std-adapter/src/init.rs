@@ -47,7 +47,8 @@ pub fn init(config: &Config) -> Result<Guard, InitError> {
     }
     config.usable()?;
     let client = configured::client(config).map_err(LoadError::of)?;
-    let further = configured::further(config).into_iter().collect::<Result<Vec<_>, _>>().map_err(LoadError::of)?;
+    let further =
+        configured::further(config).into_iter().collect::<Result<Vec<_>, _>>().map_err(LoadError::of)?;
     if BEGUN.swap(true, Ordering::AcqRel) {
         return Err(InitError::AlreadyBegun);
     }
@@ -226,7 +227,9 @@ fn exporters(
             None if config.terminal_stdout => (Box::new(std::io::stdout()), Style::of(&std::io::stdout())),
             None => (Box::new(std::io::LineWriter::new(std::io::stderr())), Style::of(&std::io::stderr())),
         };
-        let terminal = Box::new(Terminal::new(out, style, config.terminal_records).filter(config.terminal_filter.clone()));
+        let terminal = Box::new(
+            Terminal::new(out, style, config.terminal_records).filter(config.terminal_filter.clone()),
+        );
         // Hand over a batch in every round, so that the terminal shows records at once.
         let limits = Limits { interval: Duration::ZERO, ..limits };
         let terminal = Attached::start("terminal", terminal, limits, launch).map_err(thread("terminal"))?;

@@ -199,7 +199,11 @@ fn a_token_of_a_command_is_renewed_in_time_and_when_it_is_refused() {
     };
     let mut client = with(counting(&folder.0));
     (0..2).for_each(|_| drop(client.send_traces(&body()).unwrap()));
-    assert_eq!(authorization(&receiver).as_deref(), Some("bearer token-1"), "it is run once for two requests");
+    assert_eq!(
+        authorization(&receiver).as_deref(),
+        Some("bearer token-1"),
+        "it is run once for two requests"
+    );
     let mut client = with(counting(&folder.0).every(Duration::ZERO));
     (0..2).for_each(|_| drop(client.send_traces(&body()).unwrap()));
     assert_eq!(authorization(&receiver).as_deref(), Some("bearer token-3"));

@@ -49,7 +49,8 @@ impl Config {
             };
             Some(Explained { key: key.path.into(), value, origin })
         });
-        let further = self.also.iter().flat_map(|group| group.settings.iter().map(move |setting| (group, setting)));
+        let further =
+            self.also.iter().flat_map(|group| group.settings.iter().map(move |setting| (group, setting)));
         let further = further.map(|(group, setting)| Explained {
             key: group.path(setting),
             value: setting.shown(),

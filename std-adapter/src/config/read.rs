@@ -173,7 +173,10 @@ impl Reader<'_> {
             }
             Data::Table(_) => vec![(&entry.node, written.to_owned(), None)],
             other => {
-                let text = format!("is {}, not further collectors; write [[{written}]] with an endpoint for each", other.describe());
+                let text = format!(
+                    "is {}, not further collectors; write [[{written}]] with an endpoint for each",
+                    other.describe()
+                );
                 return self.problem(Problem::of(entry.line, written, text));
             }
         };

@@ -21,7 +21,10 @@ fn object(section: &str, indent: usize) -> String {
         members.push(format!("{pad}    {}: {}", quoted(key.name()), property(key)));
     }
     if section == "otlp" {
-        members.push(format!("{pad}    \"also\": {{ \"description\": {}, \"type\": [\"array\", \"object\"] }}", quoted(super::reference::ALSO)));
+        members.push(format!(
+            "{pad}    \"also\": {{ \"description\": {}, \"type\": [\"array\", \"object\"] }}",
+            quoted(super::reference::ALSO)
+        ));
     }
     if section.is_empty() {
         // Files with these roots may use other names of the same keys, so everything is allowed there.

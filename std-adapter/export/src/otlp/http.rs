@@ -67,9 +67,10 @@ impl Http {
                 let partial = response::partial_success(&content_type, &answer);
                 Attempt::Taken(Delivered { rejected: partial.rejected, message: partial.message })
             }
-            401 | 403 if target.renew_tokens(begun) => {
-                Attempt::Later { why: format!("status {status}; the token is read again"), after: Some(Duration::ZERO) }
-            }
+            401 | 403 if target.renew_tokens(begun) => Attempt::Later {
+                why: format!("status {status}; the token is read again"),
+                after: Some(Duration::ZERO),
+            },
             429 | 502 | 503 | 504 => Attempt::Later {
                 why: format!("status {status} {}", response::refusal(&content_type, &answer)),
                 after: parse_retry_after(&retry_after),

@@ -80,7 +80,9 @@ impl TokenSource {
                 let source = format!("the token file {}", path.display());
                 let mut bytes = Vec::new();
                 let read = File::open(path).and_then(|file| file.take(MOST).read_to_end(&mut bytes));
-                read.map_err(|error| format!("{source} cannot be read: {error}; check its path and who may read it"))?;
+                read.map_err(|error| {
+                    format!("{source} cannot be read: {error}; check its path and who may read it")
+                })?;
                 (bytes, source)
             }
             From::Command(words) => {
@@ -122,7 +124,10 @@ fn output(words: &[String], timeout: Duration) -> Result<Vec<u8>, String> {
     if !status.success() {
         let said = errors.recv_timeout(left()).unwrap_or_default();
         let said: String = String::from_utf8_lossy(&said).trim().chars().take(200).collect();
-        return Err(format!("failed with {status}: {}; run it by hand as this service's user", escaped(&said)));
+        return Err(format!(
+            "failed with {status}: {}; run it by hand as this service's user",
+            escaped(&said)
+        ));
     }
     out.recv_timeout(left()).map_err(|_| "left its output open; let it end all that it starts".into())
 }
@@ -174,7 +179,9 @@ impl Token {
                 *known = Some(Known { value: value.clone(), read: Instant::now() });
                 Ok(value)
             }
-            (Err(_), Some(known)) if !is_file && known.read.elapsed() < every + every / 5 => Ok(known.value.clone()),
+            (Err(_), Some(known)) if !is_file && known.read.elapsed() < every + every / 5 => {
+                Ok(known.value.clone())
+            }
             (Err(why), _) => Err(why),
         }
     }

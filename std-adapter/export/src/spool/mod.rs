@@ -38,7 +38,9 @@ use std::path::{Path, PathBuf};
 pub fn check_spool(folder: &Path) -> io::Result<()> {
     let checked = std::fs::create_dir_all(folder).and_then(|()| store::lock(folder));
     let folder = folder.display();
-    checked.map(drop).map_err(|error| io::Error::new(error.kind(), format!("the spool in {folder} cannot be used: {error}")))
+    checked.map(drop).map_err(|error| {
+        io::Error::new(error.kind(), format!("the spool in {folder} cannot be used: {error}"))
+    })
 }
 
 /// Configuration of the spool, where batches wait that could not be delivered.

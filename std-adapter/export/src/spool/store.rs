@@ -291,7 +291,9 @@ fn open(dir: &Path, name: &str) -> io::Result<File> {
 pub(super) fn lock(dir: &Path) -> io::Result<File> {
     let lock = open(dir, "lock")?;
     lock.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => io::Error::other("another program uses it; give each a folder of its own"),
+        TryLockError::WouldBlock => {
+            io::Error::other("another program uses it; give each a folder of its own")
+        }
         TryLockError::Error(error) => error,
     })?;
     Ok(lock)

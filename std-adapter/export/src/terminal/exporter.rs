@@ -25,7 +25,13 @@ pub struct Terminal {
 impl Terminal {
     /// Draws to `out`. At most `held` spans and log records of incomplete traces are held back.
     pub fn new(out: Box<dyn Write + Send>, style: Style, held: usize) -> Terminal {
-        Terminal { tree: Tree::new(style, held), out, style, metrics: OwnedRecords::default(), filter: Filter::all() }
+        Terminal {
+            tree: Tree::new(style, held),
+            out,
+            style,
+            metrics: OwnedRecords::default(),
+            filter: Filter::all(),
+        }
     }
 
     /// Draws only the log records that `filter` takes. The default is all of them.

@@ -58,7 +58,9 @@ pub(in crate::config) fn groups(items: Vec<Item>, file: &Path) -> (Vec<Group>, V
             wrong("has no endpoint; give one such as endpoint = \"http://localhost:4318\", or a preset");
         }
         let listed = settings.get("otlp.also.signals").map(|setting| setting.value.list().to_vec());
-        let is_sent = |signal: &Signal| listed.as_ref().is_none_or(|list| list.iter().any(|name| name == signal.as_str()));
+        let is_sent = |signal: &Signal| {
+            listed.as_ref().is_none_or(|list| list.iter().any(|name| name == signal.as_str()))
+        };
         let signals = match signal {
             Some(signal) => vec![signal],
             None => Signal::ALL.into_iter().filter(is_sent).collect(),

@@ -266,7 +266,8 @@ impl Config {
     /// Warnings for signals that are recorded but sent nowhere, although OTLP is in use for other signals.
     pub(crate) fn unsent(&self, client: Option<&ClientConfig>, draws: bool) -> Vec<String> {
         let keys = Keys::of(self);
-        let further: Vec<ClientConfig> = otlp::further(self).into_iter().flatten().map(|(_, client)| client).collect();
+        let further: Vec<ClientConfig> =
+            otlp::further(self).into_iter().flatten().map(|(_, client)| client).collect();
         if draws || client.is_none() && further.is_empty() || !self.exporters.is_empty() {
             return Vec::new();
         }

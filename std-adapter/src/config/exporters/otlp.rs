@@ -38,7 +38,10 @@ pub(crate) fn further(config: &Config) -> Vec<Result<(String, ClientConfig), Pro
 }
 
 /// The client for these signals; `None` if there are none.
-fn of_signals(keys: &Keys<'_>, signals: impl Iterator<Item = Signal>) -> Result<Option<ClientConfig>, Problem> {
+fn of_signals(
+    keys: &Keys<'_>,
+    signals: impl Iterator<Item = Signal>,
+) -> Result<Option<ClientConfig>, Problem> {
     let mut all: Option<ClientConfig> = None;
     for signal in signals {
         let one = of_signal(keys, signal)?;
@@ -58,7 +61,11 @@ fn of_signals(keys: &Keys<'_>, signals: impl Iterator<Item = Signal>) -> Result<
     let wants_delta = Preset::of(keys)?.is_some_and(|preset| preset.wants_delta);
     let temporality = match shared.said(path) {
         None if wants_delta => Temporality::Delta,
-        _ => shared.text(path).unwrap_or_default().parse().map_err(|error: ConfigError| keys.problem(path, &error))?,
+        _ => shared
+            .text(path)
+            .unwrap_or_default()
+            .parse()
+            .map_err(|error: ConfigError| keys.problem(path, &error))?,
     };
     let histograms = match shared.text("metrics.histograms").as_deref() {
         Some("explicit") => Histograms::Explicit,
@@ -101,7 +108,8 @@ pub(super) const fn section(signal: Signal) -> &'static str {
 fn is_sent(config: &Config, keys: &Keys<'_>, signal: Signal) -> bool {
     let (route, on) = config.routes.of(signal, &config.filters);
     let own = format!("{}.otlp.endpoint", section(signal));
-    let has_endpoint = [&*own, "otlp.endpoint", "otlp.preset"].into_iter().any(|path| keys.said(path).is_some());
+    let has_endpoint =
+        [&*own, "otlp.endpoint", "otlp.preset"].into_iter().any(|path| keys.said(path).is_some());
     on && route.as_ref().map_or(has_endpoint, |names| names.iter().any(|name| name == "otlp"))
 }
 

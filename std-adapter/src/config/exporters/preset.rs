@@ -99,7 +99,10 @@ fn is_eu(keys: &Keys<'_>, setting: &Setting) -> Result<bool, Problem> {
         Some("eu") => Ok(true),
         Some(_) => {
             let name = setting.value.text();
-            Err(keys.said("otlp.region").unwrap_or(setting).problem(format!("has no such region of {name}; write us or eu")))
+            Err(keys
+                .said("otlp.region")
+                .unwrap_or(setting)
+                .problem(format!("has no such region of {name}; write us or eu")))
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Keys of OTLP: the same ones for all signals together and for each signal.
 
+use crate::config::exporters::PRESETS;
 use crate::config::key::{Key, Standard};
 use crate::config::url;
-use crate::config::exporters::PRESETS;
 use crate::config::value::Kind::{Bool, Duration, List, OneOf, Path, Secret, SecretMap, Size, Text, Url};
 
 const PROTOCOLS: &[&str] = &["http/protobuf", "http/json", "grpc"];
@@ -155,14 +155,16 @@ pub(super) const MORE: &[Key] = &[
 
 /// The keys that an item of `otlp.also` has beside those of the section `otlp`.
 pub(crate) const ALSO: &[Key] = &[
-    Key::of_exporter("otlp.also.name", Text, "", "Its name in the ledger and in messages.").example("archive"),
+    Key::of_exporter("otlp.also.name", Text, "", "Its name in the ledger and in messages.")
+        .example("archive"),
     Key::of_exporter(
         "otlp.also.signals",
         List(&["traces", "logs", "metrics"]),
         "traces,logs,metrics",
         "What is sent to it.",
     ),
-    Key::of_exporter("otlp.also.filter", Text, "", "What logs are sent to it, as logging.filter.").example("info"),
+    Key::of_exporter("otlp.also.filter", Text, "", "What logs are sent to it, as logging.filter.")
+        .example("info"),
 ];
 pub(super) const TRACES: &[Key] = section!(
     "tracing.otlp",

@@ -92,9 +92,8 @@ fn presets_have_the_documented_endpoints() {
 
 #[test]
 fn presets_want_what_their_backends_want() {
-    let delta = |text: &str| {
-        format!("{:?}", client(&toml(text)).unwrap().unwrap()).contains("temporality: Delta")
-    };
+    let delta =
+        |text: &str| format!("{:?}", client(&toml(text)).unwrap().unwrap()).contains("temporality: Delta");
     assert!(delta("otlp.preset = 'datadog'") && !delta("otlp.preset = 'jaeger'"));
     assert!(!delta("otlp.preset = 'datadog'\nmetrics.temporality = 'cumulative'"));
     let gcp = toml("otlp = { preset = 'gcp', project = 'p', endpoint = 'http://a' }");
@@ -114,23 +113,50 @@ fn what_is_wrong_with_collectors_is_told() {
         ("[[otlp.also]]\nname = 'a'", "otlp.also[0] has no endpoint; give one such as"),
         ("[[otlp.also]]\nendpoint = 'http://a'\nname = 'otlp'", "has the name of another collector"),
         ("[[otlp.also]]\nendpoint = 'http://a'\nname = 'a/b'", "has a name with other characters"),
-        ("[[otlp.also]]\nendpont = 'http://a'", "shop.toml:2: otlp.also[0].endpont is not a key; did you mean"),
-        ("[[otlp.also]]\nendpoint = 'http://a'\nsignals = ['trace']", "has `trace`, which is not traces, logs or metrics"),
+        (
+            "[[otlp.also]]\nendpont = 'http://a'",
+            "shop.toml:2: otlp.also[0].endpont is not a key; did you mean",
+        ),
+        (
+            "[[otlp.also]]\nendpoint = 'http://a'\nsignals = ['trace']",
+            "has `trace`, which is not traces, logs or metrics",
+        ),
         ("[[otlp.also]]\nendpoint = 'http://a'\nheaders.x = \"a\\n\"", "has a line break in the value of x"),
         ("[[otlp.also]]\nendpoint = 'https://a'\ncertificate = '/none'", "`/none` cannot be read"),
-        ("[otlp.also.a]\nendpoint = 'http://a'\nfilter = 'x=loud'", "otlp.also.a.filter cannot be used: `x=loud` is not"),
-        ("otlp.preset = 'honeycomb'", "= honeycomb wants otlp.api_key too; write api_key = \"${HONEYCOMB_API_KEY}\""),
-        ("otlp.preset = 'grafana_cloud'", "= grafana_cloud wants otlp.instance_id too; write instance_id = \"123456\""),
-        ("otlp = { preset = 'newrelic', api_key = 'k', region = 'mars' }", "otlp.region has no such region of newrelic"),
+        (
+            "[otlp.also.a]\nendpoint = 'http://a'\nfilter = 'x=loud'",
+            "otlp.also.a.filter cannot be used: `x=loud` is not",
+        ),
+        (
+            "otlp.preset = 'honeycomb'",
+            "= honeycomb wants otlp.api_key too; write api_key = \"${HONEYCOMB_API_KEY}\"",
+        ),
+        (
+            "otlp.preset = 'grafana_cloud'",
+            "= grafana_cloud wants otlp.instance_id too; write instance_id = \"123456\"",
+        ),
+        (
+            "otlp = { preset = 'newrelic', api_key = 'k', region = 'mars' }",
+            "otlp.region has no such region of newrelic",
+        ),
         ("otlp.api_key = 'k'", "otlp.api_key has no meaning without otlp.preset"),
-        ("otlp = { endpoint = 'http://a', spool.max_size = '1MiB' }", "otlp.spool.max_size wants otlp.spool.directory too"),
+        (
+            "otlp = { endpoint = 'http://a', spool.max_size = '1MiB' }",
+            "otlp.spool.max_size wants otlp.spool.directory too",
+        ),
         (
             "otlp = { endpoint = 'http://a', spool.directory = '/proc/none' }",
             "otlp.spool.directory cannot be used: /proc/none/otlp.traces/lock cannot be opened for writing",
         ),
-        ("otlp = { token.command = ['a'], token.file = 'b' }", "otlp.token.file has no meaning beside otlp.token.command"),
+        (
+            "otlp = { token.command = ['a'], token.file = 'b' }",
+            "otlp.token.file has no meaning beside otlp.token.command",
+        ),
         ("terminal.filter = 'x=loud'", "terminal.filter = `x=loud` is not a log directive"),
-        ("otlp.endpoint = 'http://a'\nlogging.otlp.filter = 'x=loud'", "logging.otlp.filter cannot be used: `x=loud`"),
+        (
+            "otlp.endpoint = 'http://a'\nlogging.otlp.filter = 'x=loud'",
+            "logging.otlp.filter cannot be used: `x=loud`",
+        ),
     ] {
         let told = said(text);
         assert!(told.contains(expected), "{text}:\n{told}");

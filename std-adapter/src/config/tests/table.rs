@@ -75,7 +75,12 @@ fn the_reference_file_is_committed_and_every_line_of_it_can_be_taken() {
     // The only errors are about exporters that this build lacks, about certificates for `http://` endpoints, and
     // about two sources of one token.
     for error in errors(&config) {
-        assert!(error.contains("this build has no") || error.contains("is http://") || error.contains("beside otlp.token.command"), "{error}");
+        assert!(
+            error.contains("this build has no")
+                || error.contains("is http://")
+                || error.contains("beside otlp.token.command"),
+            "{error}"
+        );
     }
 }
 
