@@ -5,7 +5,7 @@ mod support;
 
 use std::sync::mpsc;
 use std::time::Duration;
-use support::{Random, alone, assert_share, record, thread_cpu, use_cpu};
+use support::{Library, Random, alone, assert_share, record, thread_cpu, use_cpu};
 use throughline::{SpanId, TraceId, span};
 use throughline_profile::{CpuOptions, CpuProfiler, ProfileError, Report};
 
@@ -182,57 +182,21 @@ fn deep_stacks_are_whole_and_inlined_functions_have_their_names() {
     assert!(folded.contains(names), "{folded}");
 }
 
-const LIBRARY: &str = "
-static volatile unsigned long sink;
-__attribute__((noinline)) unsigned long work_in_a_library(unsigned long n) {
-    for (unsigned long i = 0; i < n; i++) sink = sink * 31 + i;
-    return sink;
-}
-unsigned long enter_library(unsigned long n) { return work_in_a_library(n) + 1; }
-";
-
 #[test]
 fn a_library_that_is_loaded_while_the_profiler_runs_is_seen() {
     let _alone = alone();
-    let folder = std::env::temp_dir().join(format!("throughline-profile-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let (source, library) = (folder.join("work.c"), folder.join("libwork.so"));
-    std::fs::write(&source, LIBRARY).unwrap();
-    let mut cc = std::process::Command::new("cc");
-    let built = cc
-        .args(["-O1", "-g", "-fomit-frame-pointer", "-shared", "-fPIC", "-o"])
-        .arg(&library)
-        .arg(&source)
-        .status();
-    assert!(built.expect("the C compiler `cc` runs").success());
-
+    let library = Library::build();
     let profiler = CpuProfiler::start(CpuOptions::default().frequency(199)).unwrap();
-    let path = std::ffi::CString::new(library.to_str().unwrap()).unwrap();
-    // SAFETY: the library does nothing when it is loaded.
-    let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW) };
-    assert!(!handle.is_null());
-    // SAFETY: the handle is valid.
-    let function = unsafe { libc::dlsym(handle, c"enter_library".as_ptr()) };
-    assert!(!function.is_null());
-    // SAFETY: the function has this form.
-    let function = unsafe { std::mem::transmute::<*mut libc::c_void, extern "C" fn(u64) -> u64>(function) };
+    let loaded = library.load();
     let begun = thread_cpu();
     while thread_cpu() - begun < 600 * MS {
-        function(1_000_000);
+        loaded.work(1_000_000);
     }
-    // SAFETY: nothing of the library is used any more.
-    assert_eq!(unsafe { libc::dlclose(handle) }, 0);
+    drop(loaded);
     let report = profiler.stop().symbolize();
-    std::fs::remove_dir_all(&folder).ok();
     // What the first tenth of a second finds is cut at the unknown library; later stacks go through it to this test.
     let folded = report.folded();
-    assert!(
-        with(
-            &report,
-            "a_library_that_is_loaded_while_the_profiler_runs_is_seen;enter_library;work_in_a_library"
-        ) >= 300_000,
-        "{folded}"
-    );
+    assert!(with(&report, "Loaded::work;enter_library;work_in_a_library") >= 300_000, "{folded}");
     assert!(
         folded.lines().filter(|line| line.contains("work_in_a_library")).all(|line| !line.contains("[cut")),
         "{folded}"

@@ -2,6 +2,7 @@
 //! test at a time, because a process has one profiler.
 #![allow(dead_code)]
 
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 use throughline::adapter::ring::{Mode, Slot};
@@ -73,4 +74,70 @@ pub(crate) fn assert_share(what: &str, found: f64, truth: f64, samples: u64) {
         (found - truth).abs() <= 4.0 * deviation,
         "{what}: found {found:.4}, true {truth:.4}, standard deviation {deviation:.4} of {samples} samples"
     );
+}
+
+const LIBRARY: &str = "
+static volatile unsigned long sink;
+__attribute__((noinline)) unsigned long work_in_a_library(unsigned long n) {
+    for (unsigned long i = 0; i < n; i++) sink = sink * 31 + i;
+    return sink;
+}
+unsigned long enter_library(unsigned long n) { return work_in_a_library(n) + 1; }
+";
+
+/// A library in a folder of its own, built by the C compiler.
+pub(crate) struct Library {
+    folder: PathBuf,
+}
+
+impl Library {
+    pub(crate) fn build() -> Library {
+        let folder = std::env::temp_dir().join(format!("throughline-profile-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let source = folder.join("work.c");
+        std::fs::write(&source, LIBRARY).unwrap();
+        let mut cc = std::process::Command::new("cc");
+        cc.args(["-O1", "-g", "-fomit-frame-pointer", "-shared", "-fPIC", "-o"])
+            .arg(folder.join("libwork.so"));
+        assert!(cc.arg(&source).status().expect("the C compiler `cc` runs").success());
+        Library { folder }
+    }
+
+    pub(crate) fn load(&self) -> Loaded {
+        let path = std::ffi::CString::new(self.folder.join("libwork.so").to_str().unwrap()).unwrap();
+        // SAFETY: the library does nothing when it is loaded.
+        let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW) };
+        assert!(!handle.is_null());
+        // SAFETY: the handle is valid.
+        let function = unsafe { libc::dlsym(handle, c"enter_library".as_ptr()) };
+        assert!(!function.is_null());
+        // SAFETY: the function has this form.
+        let work = unsafe { std::mem::transmute::<*mut libc::c_void, extern "C" fn(u64) -> u64>(function) };
+        Loaded { handle, work }
+    }
+}
+
+impl Drop for Library {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// The library in memory, until this is dropped.
+pub(crate) struct Loaded {
+    handle: *mut libc::c_void,
+    work: extern "C" fn(u64) -> u64,
+}
+
+impl Loaded {
+    pub(crate) fn work(&self, rounds: u64) -> u64 {
+        (self.work)(rounds)
+    }
+}
+
+impl Drop for Loaded {
+    fn drop(&mut self) {
+        // SAFETY: nothing of the library is used any more.
+        assert_eq!(unsafe { libc::dlclose(self.handle) }, 0);
+    }
 }
