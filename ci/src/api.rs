@@ -251,6 +251,7 @@ mod tests {
             "std-adapter",
             "std-adapter/export",
             "std-adapter/decode",
+            "std-adapter/profile",
         ];
         let listed: BTreeSet<String> = CRATES.iter().map(|(name, _)| (*name).to_owned()).collect();
         assert_eq!(folders.into_iter().filter_map(publishes).collect::<BTreeSet<_>>(), listed);

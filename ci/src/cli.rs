@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use lexopt::Arg::{Long, Short, Value};
 
-use crate::{api, bench, collector, consumer, demo, fuzz, interop, mutants, setup, suite, targets};
+use crate::{api, bench, collector, consumer, demo, fuzz, interop, mutants, setup, suite, targets, weight};
 
 /// One subcommand.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +45,7 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand { name: "interop", about: "send to servers that take long to get", run: interop::run },
     Subcommand { name: "demo", about: "one trace from an interrupt to a server", run: demo::run },
     Subcommand { name: "bench", about: "measure against peers and limits", run: bench::run },
+    Subcommand { name: "weight", about: "count crates and time their build", run: weight::run },
     Subcommand {
         name: "instructions",
         about: "compare instructions and bytes with the committed baselines",

@@ -1,82 +1,67 @@
 //! `cargo xtask interop` runs tests against real servers that take too long to install for the everyday test
 //! suite.
 //!
-//! Each server is downloaded or built into the cache of foreign programs, and started on a free port of the
-//! loopback interface. Its process is killed at the end.
+//! Each server is downloaded or built into the cache of foreign programs, and started on free ports of the loopback
+//! interface, here or by its test. Its process is killed at the end.
+
+mod partners;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Child;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use lexopt::Arg::{Long, Short};
 use lexopt::ValueExt;
 
+use self::partners::PARTNERS;
 use crate::net;
-use crate::process::{Cmd, log_tail, run_all, timed};
+use crate::process::{Cmd, log_tail, seconds, timed};
 use crate::scratch::Scratch;
-use crate::setup::{self, Need};
+use crate::suite::{Entry, Verdict, table};
 use crate::workspace;
 
 const HELP: &str = "\
 usage: cargo xtask interop [--only NAME]... [--list]
 
-Gets servers that people send to, starts each on a free loopback port, sends to it and reads back what arrived.
-The first run takes minutes: Zipkin is a download of 135 MB by Maven, which wants Java 17; VictoriaLogs, which stands
-in for Loki and Elasticsearch, is built from its Go module. They are kept in target/partners.
+Gets servers that people send to, starts each on free loopback ports, sends to it and reads back what arrived. A table
+at the end names the versions. The first run takes a quarter of an hour: Jaeger, Prometheus, VictoriaLogs (in place of
+Loki and Elasticsearch) and VictoriaMetrics are built from their Go modules; Zipkin is a download of 135 MB by Maven,
+which wants Java 17. They are kept in target/partners.
 
   --only NAME   only this server; may be given more than once (default: all)
-  --list        print the servers, run nothing
+  --list        print the servers and whether each is in the cache, run nothing
 ";
 
 /// Longest time that a server may take until it listens.
 const START_LIMIT: Duration = Duration::from_secs(90);
 
-/// A server that the tests send to.
+/// A program that Throughline sends to, or that reads from it.
 struct Partner {
     name: &'static str,
     version: &'static str,
-    /// Creates the file that [`Partner::start`] runs, in this folder.
+    /// Creates [`Partner::files`] in this folder.
     get: fn(&Partner, &Path) -> Result<()>,
-    /// The name of the file.
-    file: &'static str,
-    /// Returns the command that runs the file on a port, with a folder for its data.
-    start: fn(&Path, u16, &Path) -> Cmd,
-    /// The variable that tells the tests the server's address.
-    variable: &'static str,
+    /// The names of the files, the one that is started first.
+    files: &'static [&'static str],
+    start: Start,
+    /// Which tests of `throughline-std` use it: arguments of `cargo test`.
+    tests: &'static [&'static str],
 }
 
-const PARTNERS: &[Partner] = &[
-    Partner {
-        name: "zipkin",
-        version: "3.6.1",
-        get: get_zipkin,
-        file: "zipkin.jar",
-        start: |file, port, _| {
-            Cmd::new("java")
-                .env("QUERY_PORT", port.to_string())
-                .env("COLLECTOR_SCRIBE_ENABLED", "false")
-                .args(["-Xmx256m", "-jar"])
-                .arg(file)
-        },
-        variable: "THROUGHLINE_ZIPKIN",
+/// Who starts the program.
+enum Start {
+    /// [`Partner::check`] does.
+    Here {
+        /// The command that runs the file on these ports, with a folder for its data.
+        command: fn(&Path, &[u16], &Path) -> Cmd,
+        /// The variables that tell the tests the addresses; one for each port.
+        variables: &'static [&'static str],
     },
-    Partner {
-        name: "victoria-logs",
-        version: "1.52.1",
-        get: get_victoria_logs,
-        file: "victoria-logs",
-        start: |file, port, data| {
-            Cmd::new(file)
-                .arg(format!("-httpListenAddr=127.0.0.1:{port}"))
-                .arg(format!("-storageDataPath={}", data.join("data").display()))
-                // Keep records of any age, whatever times the tests give them.
-                .arg("-retentionPeriod=100y")
-        },
-        variable: "THROUGHLINE_VICTORIA_LOGS",
-    },
-];
+    /// The tests do, each with a configuration of its own. The variables tell them the paths of the files.
+    ByTests(&'static [&'static str]),
+}
 
 /// Runs `cargo xtask interop`.
 ///
@@ -89,7 +74,10 @@ pub fn run(mut args: lexopt::Parser) -> Result<()> {
         match arg {
             Long("only") => only.push(args.value()?.string()?),
             Long("list") => {
-                PARTNERS.iter().for_each(|it| println!("{:<14} {}", it.name, it.version));
+                for partner in PARTNERS {
+                    let cached = if partner.is_cached() { "in the cache" } else { "not in the cache" };
+                    println!("{:<16}  {:<8}  {cached}", partner.name, partner.version);
+                }
                 return Ok(());
             }
             Short('h') | Long("help") => {
@@ -99,26 +87,110 @@ pub fn run(mut args: lexopt::Parser) -> Result<()> {
             other => return Err(other.unexpected().into()),
         }
     }
+    check(&only)
+}
+
+/// Runs the tests of the servers that `only` names; of all if it is empty.
+///
+/// # Errors
+///
+/// Like [`run`].
+pub fn check(only: &[String]) -> Result<()> {
     let names: Vec<&str> = PARTNERS.iter().map(|it| it.name).collect();
     if let Some(unknown) = only.iter().find(|name| !names.contains(&name.as_str())) {
         bail!("no server `{unknown}`; there are: {}", names.join(", "));
     }
     let chosen = PARTNERS.iter().filter(|it| only.is_empty() || only.iter().any(|name| name == it.name));
-    let running = chosen.map(Partner::run).collect::<Result<Vec<_>>>()?;
-    let test = |partner: &Running| {
-        Cmd::cargo()
-            .args(["test", "-p", "throughline-std", "--test", "interop", "--", "--include-ignored"])
-            .arg(partner.name.replace('-', "_"))
-            .env(partner.variable, format!("127.0.0.1:{}", partner.port))
-    };
-    run_all(&running.iter().map(test).collect::<Vec<_>>())
+    let mut entries = Vec::new();
+    for partner in chosen {
+        let start = Instant::now();
+        // One that fails does not keep the others from being tried.
+        let verdict = match partner.check() {
+            Ok(()) => Verdict::Passed,
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                Verdict::Failed(format!("{error:#}"))
+            }
+        };
+        println!("{}: {} in {}", partner.label(), verdict.word(), seconds(start.elapsed()));
+        entries.push(Entry { name: partner.label(), verdict, time: start.elapsed() });
+    }
+    print!("\n{}", table(&entries));
+    let failed: Vec<&str> =
+        entries.iter().filter(|it| it.verdict.is_failure()).map(|it| it.name.as_str()).collect();
+    if !failed.is_empty() {
+        bail!("{} of {} servers failed: {}", failed.len(), entries.len(), failed.join(", "));
+    }
+    Ok(())
 }
+
+impl Partner {
+    fn label(&self) -> String {
+        format!("{} {}", self.name, self.version)
+    }
+
+    fn folder(&self) -> std::path::PathBuf {
+        workspace::partners_dir().join(format!("{}-{}", self.name, self.version))
+    }
+
+    fn is_cached(&self) -> bool {
+        self.files.iter().all(|file| self.folder().join(file).is_file())
+    }
+
+    /// Installs the program if it is not in the cache, and runs its tests.
+    fn check(&self) -> Result<()> {
+        let folder = self.folder();
+        if !self.is_cached() {
+            fs::create_dir_all(&folder).with_context(|| format!("can't create {}", folder.display()))?;
+            timed(&format!("getting {}", self.label()), || (self.get)(self, &folder))?;
+        }
+        // All with the same features, so that only the first one builds.
+        let mut test = Cmd::cargo()
+            .args(["test", "-p", "throughline-std", "--features", "grpc,prometheus"])
+            .args(self.tests.iter().copied());
+        let mut running = None;
+        match &self.start {
+            Start::ByTests(variables) => {
+                for (variable, file) in variables.iter().zip(self.files) {
+                    test = test.env(*variable, folder.join(file));
+                }
+            }
+            Start::Here { command, variables } => {
+                let server = running.insert(self.start(*command, variables.len())?);
+                for (variable, port) in variables.iter().zip(&server.ports) {
+                    test = test.env(*variable, format!("127.0.0.1:{port}"));
+                }
+            }
+        }
+        test.run()
+    }
+
+    /// Starts the program and waits until it listens on this many ports.
+    fn start(&self, command: fn(&Path, &[u16], &Path) -> Cmd, ports: usize) -> Result<Running> {
+        let scratch = Scratch::new(self.name)?;
+        let log = scratch.path().join("log");
+        let ports = net::free_ports::<MOST_PORTS>()?[..ports].to_vec();
+        let file = self.folder().join(self.files[0]);
+        let child = command(&file, &ports, scratch.path()).spawn_logged(&log)?;
+        let mut running = Running { ports, child, _scratch: scratch };
+        net::wait_for(&format!("{} to listen", self.name), START_LIMIT, || {
+            if let Some(status) = running.child.try_wait()? {
+                bail!("{} ended by itself: {status}", self.name);
+            }
+            Ok(running.ports.iter().all(|port| net::listens(*port)).then_some(()))
+        })
+        .map_err(|error| anyhow!("{error:#}\n{}", log_tail(&log)))?;
+        println!("{} listens on 127.0.0.1, ports {:?}", self.label(), running.ports);
+        Ok(running)
+    }
+}
+
+/// The most ports that a server needs.
+const MOST_PORTS: usize = 3;
 
 /// A running server. Dropping it kills the program and removes its data.
 struct Running {
-    name: &'static str,
-    variable: &'static str,
-    port: u16,
+    ports: Vec<u16>,
     child: Child,
     _scratch: Scratch,
 }
@@ -130,66 +202,32 @@ impl Drop for Running {
     }
 }
 
-impl Partner {
-    /// Installs the server if it is not in the cache, and starts it.
-    fn run(&self) -> Result<Running> {
-        let folder = workspace::partners_dir().join(format!("{}-{}", self.name, self.version));
-        let file = folder.join(self.file);
-        if !file.is_file() {
-            fs::create_dir_all(&folder).with_context(|| format!("can't create {}", folder.display()))?;
-            timed(&format!("getting {} {}", self.name, self.version), || (self.get)(self, &folder))?;
-        }
-        let scratch = Scratch::new(self.name)?;
-        let log = scratch.path().join("log");
-        let [port] = net::free_ports()?;
-        let mut child = (self.start)(&file, port, scratch.path()).spawn_logged(&log)?;
-        let ready = net::wait_for(&format!("{} to listen", self.name), START_LIMIT, || {
-            if let Some(status) = child.try_wait()? {
-                bail!("{} ended by itself: {status}", self.name);
-            }
-            Ok(net::listens(port).then_some(()))
-        });
-        let running = Running { name: self.name, variable: self.variable, port, child, _scratch: scratch };
-        ready.map_err(|error| anyhow!("{error:#}\n{}", log_tail(&log)))?;
-        println!("{} {} listens on 127.0.0.1:{port}", self.name, self.version);
-        Ok(running)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_server_is_named_with_those_that_exist() {
+        let error = check(&["jager".into()]).unwrap_err().to_string();
+        assert!(error.contains("no server `jager`") && error.contains("jaeger"), "{error}");
     }
-}
 
-fn get_zipkin(partner: &Partner, folder: &Path) -> Result<()> {
-    let log = folder.join("get.log");
-    Cmd::new("mvn")
-        .args(["-q", "dependency:copy"])
-        .arg(format!("-Dartifact=io.zipkin:zipkin-server:{}:jar:exec", partner.version))
-        .arg(format!("-DoutputDirectory={}", folder.display()))
-        .dir(folder)
-        .run_logged(&log)
-        .map_err(|error| {
-            anyhow!("{error:#}What to do: install Java 17 and Maven (Debian: maven), and run it again.")
-        })?;
-    let jar = folder.join(format!("zipkin-server-{}-exec.jar", partner.version));
-    Ok(fs::rename(jar, folder.join(partner.file))?)
-}
+    #[test]
+    fn every_server_has_a_variable_for_each_port_or_file_and_a_test() {
+        for partner in PARTNERS {
+            match &partner.start {
+                Start::Here { variables, .. } => assert!((1..=MOST_PORTS).contains(&variables.len())),
+                Start::ByTests(variables) => assert_eq!(variables.len(), partner.files.len()),
+            }
+            assert!(partner.tests.contains(&"--include-ignored"), "{}", partner.name);
+        }
+    }
 
-fn get_victoria_logs(partner: &Partner, folder: &Path) -> Result<()> {
-    go_program(partner, folder, "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs")
-}
-
-/// Builds a Go program from a package of a module.
-fn go_program(partner: &Partner, folder: &Path, package: &str) -> Result<()> {
-    setup::ensure(&[Need::Go])?;
-    let log = folder.join("get.log");
-    let scratch = Scratch::new("go-program")?;
-    let sources = scratch.path();
-    fs::write(sources.join("go.mod"), "module partner\n")?;
-    fs::write(sources.join("tools.go"), format!("package main\n\nimport _ \"{package}\"\n"))?;
-    let unfinished: PathBuf = folder.join("unfinished");
-    let go = || Cmd::new("go").dir(sources);
-    let advice = |error: anyhow::Error| {
-        anyhow!("{error:#}What to do: see in the log which module could not be had from $GOPROXY.")
-    };
-    go().arg("get").arg(format!("{package}@v{}", partner.version)).run_logged(&log).map_err(advice)?;
-    let build = go().args(["build", "-mod=mod", "-ldflags=-s -w", "-o"]).arg(&unfinished).arg(package);
-    build.run_logged(&log).map_err(advice)?;
-    Ok(fs::rename(unfinished, folder.join(partner.file))?)
+    #[test]
+    fn the_page_about_backends_names_the_versions() {
+        let page = fs::read_to_string(workspace::root().join("std-adapter/docs/backends.md")).unwrap();
+        for partner in PARTNERS {
+            assert!(page.contains(partner.version), "{} is not on the page", partner.label());
+        }
+    }
 }

@@ -5,16 +5,17 @@
 //! | subcommand | module | what it does |
 //! |---|---|---|
 //! | `setup` | [`setup`] | installs what is missing: Rust targets, nightly Miri, QEMU, Valgrind |
-//! | `test` | [`suite`] | every check in order, with a table of results |
+//! | `test` | [`suite`] | every check, two at a time, with a table of results |
 //! | `consumer` | [`consumer`] | expands every macro under every feature combination |
 //! | `targets` | [`targets`] | builds or checks the libraries for every supported target |
 //! | `api` | [`api`] | compares the public items of each crate with the committed listings |
 //! | `fuzz` | [`fuzz`] | runs the decoder's fuzz targets |
-//! | `interop` | [`interop`] | sends to servers that take long to get: Zipkin, VictoriaLogs |
+//! | `interop` | [`interop`] | runs tests against servers that take long to get: Jaeger, Zipkin, … |
 //! | `mutants` | [`mutants`] | changes the core's code and shows which changes no test notices |
 //! | `qemu` | `qemu_suite` | runs firmware in QEMU and decodes what it sends |
 //! | `collector` | [`collector`] | builds and runs a real OpenTelemetry Collector |
 //! | `instructions` | [`instructions`] | fails when a path is more expensive than its committed baseline |
+//! | `weight` | [`weight`] | counts the crates of each feature and times their build, beside OpenTelemetry |
 //! | `demo`, `bench`, `footprint` | [`demo`], [`mod@bench`], [`footprint`] | the end-to-end demo and the measurements |
 //!
 //! Other subcommands and tests build on these parts: [`process`] runs commands, [`net`] finds and watches
@@ -36,6 +37,7 @@ pub mod setup;
 pub mod suite;
 pub mod targets;
 pub mod tree_text;
+pub mod weight;
 pub mod workspace;
 
 // QEMU's control channels are Unix sockets here, because a path in a private folder, unlike a port number,

@@ -77,6 +77,12 @@ impl Cmd {
         self
     }
 
+    /// The folder to run in.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.dir
+    }
+
     /// Shows the command, runs it with this process's own terminal, and waits.
     ///
     /// # Errors

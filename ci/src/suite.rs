@@ -15,17 +15,19 @@ use lexopt::Arg::{Long, Short};
 use lexopt::ValueExt;
 
 pub use self::report::{Entry, Verdict, table};
-pub use self::steps::STEPS;
+pub use self::steps::{ON_REQUEST, STEPS};
 use crate::process::seconds;
 
 const HELP: &str = "\
-usage: cargo xtask test [--only NAME]... [--keep-going] [--list]
+usage: cargo xtask test [--only NAME]... [--all-backends] [--keep-going] [--list]
 
 Runs every check, installing what one needs and the machine lacks, and ends with a table of results. Two steps run
 at the same time; what a step writes is printed when it ends, or at once if it is the only one. The exit code is 0
 only when none failed.
 
   --only NAME   only this step; may be given more than once (default: all)
+  --all-backends
+                also the step `interop`: servers that take long to get (default: those that install in seconds)
   --keep-going  don't stop at the first failure (default: start no other step)
   --list        print the steps, run nothing
 ";
@@ -73,14 +75,19 @@ pub fn run(args: lexopt::Parser) -> Result<()> {
             return Ok(());
         }
         Request::List => {
-            for step in STEPS {
+            for step in STEPS.iter().chain(ON_REQUEST) {
                 println!("{:<12}  {}", step.name, step.about);
             }
             return Ok(());
         }
         Request::Run(options) => options,
     };
-    let steps = chosen(STEPS, &options.only)?;
+    let all = [STEPS, ON_REQUEST].concat();
+    let steps = if options.only.is_empty() {
+        if options.all_backends { all } else { STEPS.to_vec() }
+    } else {
+        chosen(&all, &options.only)?
+    };
     let start = Instant::now();
     if let (Some(file), [step]) = (&options.verdict, steps.as_slice()) {
         return lanes::run_for_parent(step, file);
@@ -93,7 +100,8 @@ pub fn run(args: lexopt::Parser) -> Result<()> {
         }
     };
     print!("\n{}", table(&entries));
-    let failed: Vec<&str> = entries.iter().filter(|it| it.verdict.is_failure()).map(|it| it.name).collect();
+    let failed: Vec<&str> =
+        entries.iter().filter(|it| it.verdict.is_failure()).map(|it| it.name.as_str()).collect();
     if !failed.is_empty() {
         bail!("failed after {}: {}", seconds(start.elapsed()), failed.join(", "));
     }
@@ -111,6 +119,7 @@ enum Request {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Options {
     only: Vec<String>,
+    all_backends: bool,
     keep_going: bool,
     /// Where to write the verdict of the only step, for a parent that runs several.
     verdict: Option<PathBuf>,
@@ -124,6 +133,7 @@ fn parse(mut args: lexopt::Parser) -> Result<Request> {
             Long("only") => options.only.push(args.value()?.string()?),
             Long("keep-going") => options.keep_going = true,
             Long("list") => list = true,
+            Long("all-backends") => options.all_backends = true,
             Long("verdict") => options.verdict = Some(args.value()?.into()),
             Short('h') | Long("help") => return Ok(Request::Help),
             other => return Err(other.unexpected().into()),
@@ -132,14 +142,13 @@ fn parse(mut args: lexopt::Parser) -> Result<Request> {
     Ok(if list { Request::List } else { Request::Run(options) })
 }
 
-/// The steps that `only` names, in the usual order; all if it is empty.
+/// The steps that `only` names, in the usual order.
 fn chosen(steps: &[Step], only: &[String]) -> Result<Vec<Step>> {
     if let Some(unknown) = only.iter().find(|name| !steps.iter().any(|step| step.name == **name)) {
         let names: Vec<&str> = steps.iter().map(|step| step.name).collect();
         bail!("no step `{unknown}`; there are: {}", names.join(", "));
     }
-    let is_chosen = |step: &&Step| only.is_empty() || only.iter().any(|name| name == step.name);
-    Ok(steps.iter().filter(is_chosen).copied().collect())
+    Ok(steps.iter().filter(|step| only.iter().any(|name| name == step.name)).copied().collect())
 }
 
 /// Runs a step with this process's own terminal.
@@ -150,7 +159,7 @@ fn run_alone(step: &Step) -> Entry {
     if let Verdict::Failed(error) = &verdict {
         eprintln!("error: {error}");
     }
-    Entry { name: step.name, verdict, time: start.elapsed() }
+    Entry { name: step.name.into(), verdict, time: start.elapsed() }
 }
 
 fn run_step(step: &Step) -> Verdict {
@@ -171,8 +180,13 @@ mod tests {
 
     #[test]
     fn options_are_read() {
-        let args = lexopt::Parser::from_args(["--only", "a", "--keep-going", "--only=b"]);
-        let options = Options { only: vec!["a".into(), "b".into()], keep_going: true, verdict: None };
+        let args = lexopt::Parser::from_args(["--only", "a", "--keep-going", "--only=b", "--all-backends"]);
+        let options = Options {
+            only: vec!["a".into(), "b".into()],
+            all_backends: true,
+            keep_going: true,
+            verdict: None,
+        };
         assert_eq!(parse(args).unwrap(), Request::Run(options));
         assert_eq!(parse(lexopt::Parser::from_args(["--list"])).unwrap(), Request::List);
         assert_eq!(parse(lexopt::Parser::from_args(["-h"])).unwrap(), Request::Help);
@@ -186,16 +200,15 @@ mod tests {
             let only: Vec<String> = only.iter().map(ToString::to_string).collect();
             chosen(&[GOOD, BAD, NONE], &only).map(|steps| steps.iter().map(|it| it.name).collect::<Vec<_>>())
         };
-        assert_eq!(names(&[]).unwrap(), ["good", "bad", "none"]);
         assert_eq!(names(&["none", "good"]).unwrap(), ["good", "none"]);
         assert!(names(&["bda"]).unwrap_err().to_string().contains("good, bad, none"));
     }
 
     #[test]
     fn step_names_are_unique() {
-        let mut names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
+        let mut names: Vec<&str> = STEPS.iter().chain(ON_REQUEST).map(|step| step.name).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), STEPS.len());
+        assert_eq!(names.len(), STEPS.len() + ON_REQUEST.len());
     }
 }

@@ -1,16 +1,22 @@
-//! Sends records to real servers and checks what they stored: Zipkin, and VictoriaLogs in place of Loki and
-//! Elasticsearch. `cargo xtask interop` installs and starts the servers, and passes their addresses in
-//! variables.
+//! Sends records to real servers and checks what they stored: Jaeger, VictoriaMetrics, Zipkin, and VictoriaLogs in
+//! place of Loki and Elasticsearch. `cargo xtask interop` installs and starts the servers, and passes their addresses
+//! in variables.
+#![cfg(all(feature = "grpc", feature = "prometheus"))]
 
 #[path = "../export/tests/support/scrape.rs"]
 mod scrape;
+#[path = "support/servers.rs"]
+mod servers;
 mod support;
 
+use servers::Server;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use support::in_own_process;
-use throughline::{Context, Status, info, span, warn};
+use throughline::{Context, Status, counter, counter_family, gauge, histogram, info, span, warn};
 use throughline_std::log::{Elastic, Loki};
+use throughline_std::otlp::{ClientConfig, Protocol};
+use throughline_std::prometheus::{Prometheus, PrometheusOptions};
 use throughline_std::zipkin::Zipkin;
 use throughline_std::{Config, Deadline, Exporter};
 
@@ -145,5 +151,119 @@ fn victoria_logs_takes_what_elasticsearch_gets() {
         );
         assert_eq!((&lines[1]["trace.id"], &lines[1]["labels.n"]), (&trace_id.into(), &"7".into()));
         assert_eq!(lines[1]["log.origin.file.name"], file!());
+    });
+}
+
+/// Sends a trace of a server's and a client's span to Jaeger by this protocol, and looks at what it shows.
+fn jaeger_shows_a_trace_sent_by(protocol: Protocol, variable: &str) {
+    let otlp =
+        ClientConfig::new(&format!("http://{}", address(variable))).unwrap().protocol(protocol).unwrap();
+    let guard = throughline_std::init(&Config::new("shop").otlp_client(otlp).terminal(false)).unwrap();
+    let trace_id = {
+        let mut outer = span!(kind: Server, "GET /orders", user = "ann\"\n", n = 7, ratio = 0.5, paid = true);
+        outer.set_status(Status::Error);
+        warn!("stock is low", left = 3);
+        let _inner = span!(kind: Client, "query");
+        Context::current().trace_context().unwrap().trace_id.to_string()
+    };
+    let report = guard.shutdown(LONG);
+    let traces = report.ledger.exporter("otlp.traces");
+    assert!(traces.output >= 2 && traces.dropped_total() == 0, "{}", report.ledger);
+    let path = format!("/api/traces/{trace_id}");
+    let answer = ask(address("THROUGHLINE_JAEGER"), &path, |text| text.contains("query"));
+    let trace = serde_json::from_str::<serde_json::Value>(&answer).unwrap()["data"][0].clone();
+    assert_eq!(
+        (&trace["traceID"], trace["spans"].as_array().unwrap().len()),
+        (&trace_id.into(), 2),
+        "{trace}"
+    );
+    let named = |name: &str| {
+        let spans = trace["spans"].as_array().unwrap();
+        spans.iter().find(|span| span["operationName"] == name).unwrap().clone()
+    };
+    let (outer, inner) = (named("GET /orders"), named("query"));
+    let tag = |of: &serde_json::Value, key: &str| {
+        let tags = of["tags"].as_array().unwrap();
+        tags.iter().find(|tag| tag["key"] == key).map_or(serde_json::Value::Null, |tag| tag["value"].clone())
+    };
+    assert_eq!(outer["references"].as_array().map(Vec::len), Some(0), "{outer}");
+    assert_eq!(inner["references"][0]["refType"], "CHILD_OF");
+    assert_eq!(inner["references"][0]["spanID"], outer["spanID"]);
+    assert_eq!((tag(&outer, "span.kind"), tag(&inner, "span.kind")), ("server".into(), "client".into()));
+    assert_eq!((tag(&outer, "user"), tag(&outer, "n")), ("ann\"\n".into(), 7.into()));
+    assert_eq!((tag(&outer, "ratio"), tag(&outer, "paid")), (0.5.into(), true.into()));
+    assert_eq!((tag(&outer, "otel.status_code"), tag(&outer, "error")), ("ERROR".into(), true.into()));
+    assert_eq!(tag(&outer, "otel.scope.name"), "throughline-std");
+    assert!(outer["duration"].as_u64() >= inner["duration"].as_u64());
+    let process = &trace["processes"][outer["processID"].as_str().unwrap()];
+    assert_eq!(process["serviceName"], "shop");
+    assert_eq!(tag(process, "telemetry.sdk.language"), "rust");
+}
+
+#[test]
+#[ignore = "needs Jaeger: `cargo xtask interop`"]
+fn jaeger_shows_a_trace_sent_over_http() {
+    in_own_process("jaeger_shows_a_trace_sent_over_http", || {
+        jaeger_shows_a_trace_sent_by(Protocol::HttpProtobuf, "THROUGHLINE_JAEGER_OTLP_HTTP");
+    });
+}
+
+#[test]
+#[ignore = "needs Jaeger: `cargo xtask interop`"]
+fn jaeger_shows_a_trace_sent_over_grpc() {
+    in_own_process("jaeger_shows_a_trace_sent_over_grpc", || {
+        jaeger_shows_a_trace_sent_by(Protocol::Grpc, "THROUGHLINE_JAEGER_OTLP_GRPC");
+    });
+}
+
+#[test]
+#[ignore = "needs VictoriaMetrics: `cargo xtask interop`"]
+fn victoria_metrics_scrapes_the_page() {
+    in_own_process("victoria_metrics_scrapes_the_page", || {
+        let page = Prometheus::bind(&PrometheusOptions::default().port(0)).unwrap();
+        let target = page.address();
+        let config = Config::new("shop").without_otlp().terminal(false).exporter("prometheus", page);
+        let guard = throughline_std::init(&config).unwrap();
+        counter!("orders", unit = "{order}", description = "Orders taken").add(41);
+        counter_family!("http.requests", labels = ["http.route"], capacity = 4).add(["/a\"b\\c\nd é"], 7);
+        gauge!("room.temperature" as f64, unit = "Cel").set(18.25);
+        for n in 1..=100 {
+            histogram!("request.duration" as f64, unit = "s").record(f64::from(n) / 100.0);
+        }
+        let mut server = Server::victoria_metrics("scraped", target);
+        assert_eq!(server.value("orders_total"), 41.0);
+        assert_eq!(server.value("room_temperature_celsius"), 18.25);
+        assert_eq!(server.value("request_duration_seconds_count"), 100.0);
+        let (labels, value) = server.query("http_requests_total").remove(0);
+        assert_eq!((labels["http_route"].as_str(), value), (Some("/a\"b\\c\nd é"), 7.0));
+        assert_eq!((labels["job"].as_str(), server.value("up")), (Some("shop"), 1.0));
+        let median = server.value("histogram_quantile(0.5, request_duration_seconds_bucket)");
+        // Classic buckets end at powers of two.
+        assert!((0.25..=1.0).contains(&median), "{median}");
+        assert!(guard.shutdown(LONG).complete);
+    });
+}
+
+#[test]
+#[ignore = "needs VictoriaMetrics: `cargo xtask interop`"]
+fn victoria_metrics_takes_metrics_over_otlp() {
+    in_own_process("victoria_metrics_takes_metrics_over_otlp", || {
+        let nothing = SocketAddr::from(([127, 0, 0, 1], 1));
+        let mut server = Server::victoria_metrics("otlp", nothing);
+        let otlp = ClientConfig::new(&format!("http://{}/opentelemetry", server.address)).unwrap();
+        let only_metrics = otlp.without_signal(throughline_std::otlp::Signal::Traces);
+        let only_metrics = only_metrics.without_signal(throughline_std::otlp::Signal::Logs);
+        let config = Config::new("shop").otlp_client(only_metrics).terminal(false);
+        let guard = throughline_std::init(&config).unwrap();
+        counter!("orders").add(41);
+        for n in 1..=100 {
+            histogram!("request.duration" as f64, unit = "s").record(f64::from(n) / 100.0);
+        }
+        let report = guard.shutdown(LONG);
+        assert!(report.complete, "{}", report.ledger);
+        assert_eq!(server.value("{__name__=\"orders\"}"), 41.0);
+        assert_eq!(server.value("{__name__=\"request.duration_count\"}"), 100.0);
+        let (labels, _) = server.query("{__name__=\"orders\"}").remove(0);
+        assert_eq!(labels["service.name"], "shop");
     });
 }

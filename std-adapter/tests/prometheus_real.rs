@@ -131,7 +131,8 @@ fn promtool_finds_nothing_wrong_with_the_page() {
     in_own_process("promtool_finds_nothing_wrong_with_the_page", || {
         let (guard, address) = started();
         let page = scrape::get(address, "/metrics", "").body;
-        let mut promtool = Command::new("promtool")
+        let promtool = std::env::var("THROUGHLINE_PROMTOOL");
+        let mut promtool = Command::new(promtool.as_deref().unwrap_or("promtool"))
             .args(["check", "metrics"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -104,9 +104,9 @@ impl<'a> Board<'a> {
     fn entries(self) -> Vec<Entry> {
         let states = self.states.into_inner().expect("no lane panics while it holds the lock");
         let entry = |(step, state): (&Step, State)| match state {
-            State::Ended(verdict, time) => Entry { name: step.name, verdict, time },
+            State::Ended(verdict, time) => Entry { name: step.name.into(), verdict, time },
             State::Waiting | State::Running => {
-                Entry { name: step.name, verdict: Verdict::NotRun, time: Duration::ZERO }
+                Entry { name: step.name.into(), verdict: Verdict::NotRun, time: Duration::ZERO }
             }
         };
         self.steps.iter().zip(states).map(entry).collect()
@@ -193,7 +193,7 @@ mod tests {
             both.wait();
             (Verdict::Passed, Vec::new())
         });
-        assert_eq!(entries.iter().map(|it| it.name).collect::<Vec<_>>(), ["shared", "own"]);
+        assert_eq!(entries.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["shared", "own"]);
         assert!(entries.iter().all(|it| it.verdict == Verdict::Passed));
     }
 

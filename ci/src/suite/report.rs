@@ -10,8 +10,8 @@ use crate::process::seconds;
 /// One line of the table.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// The step.
-    pub name: &'static str,
+    /// The step, or what else was checked.
+    pub name: String,
     /// The result.
     pub verdict: Verdict,
     /// How long it took.
@@ -85,7 +85,11 @@ mod tests {
 
     #[test]
     fn every_step_has_a_line_with_its_result() {
-        let entry = |name, verdict, millis| Entry { name, verdict, time: Duration::from_millis(millis) };
+        let entry = |name: &str, verdict, millis| Entry {
+            name: name.into(),
+            verdict,
+            time: Duration::from_millis(millis),
+        };
         let entries = [
             entry("fmt", Verdict::Passed, 1_500),
             entry("clippy", Verdict::Failed("it broke\nsecond line".into()), 125_000),

@@ -78,6 +78,10 @@ pub const STEPS: &[Step] = &[
     Step { name: "pprof", about: "profiles read by Go's pprof", folder: Shared, run: pprof },
 ];
 
+/// What `cargo xtask test` runs only when it is asked to, because it takes long.
+pub const ON_REQUEST: &[Step] =
+    &[Step { name: "interop", about: "servers that take long to get", folder: Shared, run: interop }];
+
 /// Workspaces of firmware, which commands for the root workspace do not include.
 const FIRMWARE: &[&str] = &["examples/firmware", "benches/firmware", "ci/rtt"];
 
@@ -314,6 +318,11 @@ fn pprof() -> Result<Done> {
         "--include-ignored",
         "go_tool",
     ])])
+}
+
+fn interop() -> Result<Done> {
+    crate::interop::check(&[])?;
+    Ok(Done::Passed)
 }
 
 fn fuzz_smoke() -> Result<Done> {

@@ -1,4 +1,4 @@
-//! Programs of others, started on loopback for one test: Prometheus and the Pushgateway.
+//! Programs of others, started on loopback for one test: Prometheus, VictoriaMetrics and the Pushgateway.
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
 use serde_json::Value;
@@ -41,17 +41,20 @@ pub struct Server {
 }
 
 impl Server {
-    /// A Prometheus that scrapes `target` five times a second.
+    /// A Prometheus that scrapes `target` five times a second: the one at the path `THROUGHLINE_PROMETHEUS`, or Debian's.
     pub fn prometheus(name: &str, target: SocketAddr, features: &str) -> Server {
         let folder = Folder::new(name);
         let config = folder.path().join("prometheus.yml");
-        let text = format!(
-            "global: {{scrape_interval: 200ms, scrape_timeout: 200ms}}\n\
-             scrape_configs: [{{job_name: shop, static_configs: [{{targets: ['{target}']}}]}}]\n"
-        );
-        std::fs::write(&config, text).unwrap();
+        // The newest takes native histograms by this key; for Debian's they are an experiment behind a flag.
+        let newest = std::env::var("THROUGHLINE_PROMETHEUS").ok();
+        let native = if newest.is_some() && features.contains("native-histograms") {
+            ", scrape_native_histograms: true"
+        } else {
+            ""
+        };
+        std::fs::write(&config, scrape_config(target, native)).unwrap();
         let data = folder.path().join("data");
-        Server::start("prometheus", "/-/ready", folder, |address| {
+        Server::start(newest.as_deref().unwrap_or("prometheus"), "/-/ready", folder, |address| {
             let mut args = vec![
                 format!("--config.file={}", config.display()),
                 format!("--storage.tsdb.path={}", data.display()),
@@ -61,6 +64,27 @@ impl Server {
                 args.push(format!("--enable-feature={features}"));
             }
             args
+        })
+    }
+
+    /// The VictoriaMetrics at the path `THROUGHLINE_VICTORIA_METRICS`, which scrapes `target` five times a second.
+    pub fn victoria_metrics(name: &str, target: SocketAddr) -> Server {
+        let program = std::env::var("THROUGHLINE_VICTORIA_METRICS").unwrap_or_default();
+        assert!(!program.is_empty(), "THROUGHLINE_VICTORIA_METRICS is not set: run `cargo xtask interop`");
+        let folder = Folder::new(name);
+        let config = folder.path().join("scrape.yml");
+        std::fs::write(&config, scrape_config(target, "")).unwrap();
+        let data = folder.path().join("data");
+        Server::start(&program, "/health", folder, |address| {
+            vec![
+                format!("-promscrape.config={}", config.display()),
+                format!("-storageDataPath={}", data.display()),
+                format!("-httpListenAddr={address}"),
+                "-retentionPeriod=100y".into(),
+                // Answers show what has just arrived.
+                "-search.latencyOffset=0s".into(),
+                "-search.disableCache".into(),
+            ]
         })
     }
 
@@ -144,6 +168,14 @@ impl Server {
         assert_eq!(found.len(), 1, "{query}: {found:?}");
         found[0].1
     }
+}
+
+/// A configuration of Prometheus, which VictoriaMetrics reads too.
+fn scrape_config(target: SocketAddr, global: &str) -> String {
+    format!(
+        "global: {{scrape_interval: 200ms, scrape_timeout: 200ms{global}}}\n\
+         scrape_configs: [{{job_name: shop, static_configs: [{{targets: ['{target}']}}]}}]\n"
+    )
 }
 
 impl Drop for Server {
