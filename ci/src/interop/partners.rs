@@ -29,18 +29,6 @@ pub(super) const PARTNERS: &[Partner] = &[
         tests: &["--test", "interop", "--", "--include-ignored", "jaeger"],
     },
     Partner {
-        name: "prometheus",
-        version: "0.315.0",
-        get: |partner, folder| {
-            let package = |name| format!("github.com/prometheus/prometheus/cmd/{name}");
-            go_programs(partner, folder, &[&package("prometheus"), &package("promtool")])
-        },
-        files: &["prometheus", "promtool"],
-        start: Start::ByTests(&["THROUGHLINE_PROMETHEUS", "THROUGHLINE_PROMTOOL"]),
-        // What is pushed needs a Pushgateway, which the everyday suite has.
-        tests: &["--test", "prometheus_real", "--", "--include-ignored", "--skip", "push"],
-    },
-    Partner {
         name: "victoria-logs",
         version: "1.52.1",
         get: |partner, folder| {
