@@ -42,6 +42,15 @@ pub(super) const SUBJECTS: &[Subject] = &[
         metrics_setup();
         each(bench, || metrics::counter!("requests", "route" => "/api").increment(1));
     }),
+    ("throughline (metrics, handle)", |bench| {
+        throughline_setup();
+        let counter = metrics::counter!("requests", "route" => "/api");
+        each(bench, || counter.increment(1));
+    }),
+    ("throughline (metrics, macro)", |bench| {
+        throughline_setup();
+        each(bench, || metrics::counter!("requests", "route" => "/api").increment(1));
+    }),
     ("measured", |bench| {
         let counter = measured::Counter::new();
         each(bench, || counter.inc());
@@ -80,6 +89,12 @@ pub(super) const SUBJECTS: &[Subject] = &[
         each(bench, || bound.add(1));
     }),
 ];
+
+/// Installs Throughline's recorder.
+fn throughline_setup() {
+    crate::throughline::init();
+    metrics::set_global_recorder(throughline_std::metrics::Recorder).expect("the first recorder");
+}
 
 /// Installs the Prometheus recorder.
 pub(super) fn metrics_setup() -> metrics_exporter_prometheus::PrometheusHandle {

@@ -13,7 +13,7 @@ use opentelemetry::logs::{LogRecord as _, Logger as _, LoggerProvider as _, Seve
 use opentelemetry_sdk::logs::{BatchConfigBuilder, BatchLogProcessor, SdkLoggerProvider};
 use slog::Drain as _;
 
-use super::sinks::{Nowhere, emit_setup, line, stamp};
+use super::sinks::{Nowhere, emit_setup, line, stamp, tracing_throughline};
 use crate::{
     Subject,
     harness::{Bench, traces},
@@ -29,6 +29,16 @@ pub(super) const SUBJECTS: &[Subject] = &[
     ("tracing (JSON)", |bench| {
         tracing_subscriber::fmt().json().with_writer(io::sink).init();
         bench.drained(|_| (), |(), n| tracing_events(n), |()| ());
+    }),
+    ("throughline (tracing)", |bench| {
+        tracing_throughline();
+        bench.drained(|_| (), |(), n| tracing_events(n), |()| crate::throughline::drain());
+    }),
+    ("throughline (log)", |bench| {
+        crate::throughline::init();
+        log::set_logger(&throughline_std::log::Logger).expect("the first logger");
+        log::set_max_level(log::LevelFilter::Trace);
+        bench.drained(|_| (), |(), n| log_events(n), |()| crate::throughline::drain());
     }),
     ("emit", emit),
     ("slog-async", slog_async),
@@ -82,6 +92,13 @@ fn opentelemetry(bench: &mut Bench<'_>) {
 fn tracing_events(n: u64) {
     for bytes in 0..n {
         tracing::info!(bytes, attempt = black_box(3_u64), "sent");
+    }
+}
+
+fn log_events(n: u64) {
+    for bytes in 0..n {
+        let attempt = black_box(3_u64);
+        log::info!(bytes, attempt; "sent");
     }
 }
 

@@ -78,6 +78,15 @@ pub(super) fn tracing_otel(sampler: Sampler) -> SdkTracerProvider {
     provider
 }
 
+/// `tracing` over Throughline's layer, as the global subscriber.
+pub(super) fn tracing_throughline() {
+    crate::throughline::init();
+    tracing::subscriber::set_global_default(
+        tracing_subscriber::registry().with(throughline_std::tracing::layer()),
+    )
+    .expect("the first subscriber");
+}
+
 /// An OpenTelemetry meter read every minute.
 pub(super) fn otel_metrics() -> opentelemetry_sdk::metrics::MeterProviderBuilder {
     SdkMeterProvider::builder().with_reader(PeriodicReader::builder(Nowhere).build())

@@ -9,7 +9,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::Sampler;
 
-use super::sinks::{Nowhere, emit_setup, otel, tracing_otel};
+use super::sinks::{Nowhere, emit_setup, otel, tracing_otel, tracing_throughline as set_up};
 use crate::{
     Subject,
     harness::{Bench, traces},
@@ -24,6 +24,7 @@ pub(super) const SUBJECTS: &[Subject] = &[
     ("opentelemetry (not made current)", opentelemetry_plain),
     ("tracing (registry only)", tracing_registry),
     ("tracing + opentelemetry", tracing_opentelemetry),
+    ("throughline (tracing)", tracing_throughline),
     ("emit", emit),
 ];
 
@@ -115,6 +116,11 @@ pub(super) fn tracing_spans(n: u64) {
             black_box(());
         }
     });
+}
+
+fn tracing_throughline(bench: &mut Bench<'_>) {
+    set_up();
+    bench.drained(|_| (), |(), n| tracing_spans(n), |()| crate::throughline::drain());
 }
 
 fn emit(bench: &mut Bench<'_>) {

@@ -9,7 +9,7 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::Sampler;
 
-use super::sinks::{Nowhere, emit_setup, otel, tracing_otel};
+use super::sinks::{Nowhere, emit_setup, otel, tracing_otel, tracing_throughline as set_up};
 use crate::{
     Subject,
     harness::{Bench, traces},
@@ -27,6 +27,7 @@ pub(super) const SUBJECTS: &[Subject] = &[
     ("opentelemetry", opentelemetry),
     ("tracing (registry only)", tracing_registry),
     ("tracing + opentelemetry", tracing_opentelemetry),
+    ("throughline (tracing)", tracing_throughline),
     ("emit", emit),
 ];
 
@@ -91,6 +92,11 @@ fn tracing_spans(n: u64) {
             black_box(());
         }
     });
+}
+
+fn tracing_throughline(bench: &mut Bench<'_>) {
+    set_up();
+    bench.drained(|_| (), |(), n| tracing_spans(n), |()| crate::throughline::drain());
 }
 
 fn emit(bench: &mut Bench<'_>) {

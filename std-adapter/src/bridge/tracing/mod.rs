@@ -18,7 +18,7 @@ use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::Context as Ctx;
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
-use visit::{Fields, Further, LogEvent};
+use visit::{ErrorText, Fields, Further, LogEvent};
 
 /// A layer that makes this library's spans and log records from those of `tracing`.
 /// [`Config::tracing_subscriber`](crate::Config::tracing_subscriber) installs a subscriber of it alone.
@@ -26,7 +26,8 @@ use visit::{Fields, Further, LogEvent};
 /// * A span begins when it is made, is current here whenever it is entered, on any thread, and ends when `tracing`
 ///   closes it. Its parent is the one given, or the innermost span of `tracing` *or of this library* that is current;
 ///   below [`attach`](throughline::attach) it is the remote parent. `follows_from` becomes a link.
-/// * An event becomes a log record with the ids of the current span; one of level `ERROR` makes the span's status error.
+/// * An event becomes a log record with the ids of the current span. One of level `ERROR` makes the span's status error,
+///   and one that `#[instrument(err)]` makes also gives the reason.
 ///   Records of the crate `log` that `tracing-log` passes on have their own target, file and line.
 /// * `otel.name`, `otel.kind`, `otel.status_code` and `otel.status_description` mean what they mean to
 ///   `tracing-opentelemetry`.
@@ -153,11 +154,20 @@ where
             None if event.is_root() => Context::default().in_scope(record),
             None => record(),
         }
-        if *metadata.level() == tracing::Level::ERROR
+        // As in `tracing-opentelemetry`, an event that consists of an error, as `#[instrument(err)]` makes it, is why
+        // its span failed.
+        let mut error = ErrorText::default();
+        if Site::of(metadata).is_error {
+            event.record(&mut error);
+        }
+        if (*metadata.level() == tracing::Level::ERROR || error.0.is_some())
             && let Some(span) = ctx.event_span(event)
             && let Some(own) = span.extensions().get::<DetachedSpan>()
         {
-            own.set_status_if_unset(Status::Error);
+            match error.0 {
+                Some(error) => own.fail(&error),
+                None => own.set_status_if_unset(Status::Error),
+            }
         }
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Site {
     other: Option<&'static Callsite>,
     /// Whether its events are records of the crate `log`, which have their place in fields.
     pub(super) is_of_log: bool,
+    /// Whether its events have a field `error` and no message.
+    pub(super) is_error: bool,
 }
 
 const SPAN_KINDS: usize = SpanKind::Consumer as usize + 1;
@@ -54,6 +56,7 @@ static ELSEWHERE: Site = Site {
     spans: [const { OnceLock::new() }; SPAN_KINDS],
     other: None,
     is_of_log: false,
+    is_error: false,
 };
 
 fn hash(metadata: &Metadata<'_>) -> usize {
@@ -87,6 +90,7 @@ impl Site {
             spans: [const { OnceLock::new() }; SPAN_KINDS],
             other: None,
             is_of_log: metadata.is_event() && metadata.name() == "log event",
+            is_error: metadata.is_event() && names.contains(&"error") && !names.contains(&MESSAGE_FIELD),
         };
         if metadata.is_span() {
             site.spans[0] =

@@ -113,6 +113,24 @@ impl Special {
     }
 }
 
+/// The text of an event's field `error`.
+#[derive(Debug, Default)]
+pub(super) struct ErrorText(pub(super) Option<String>);
+
+impl Visit for ErrorText {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "error" {
+            self.0 = Some(value.to_owned());
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == "error" {
+            self.0 = Some(format!("{value:?}"));
+        }
+    }
+}
+
 /// Adds the fields of a span for which its own record has no place.
 pub(super) struct Further<'s> {
     pub(super) site: &'s Site,
