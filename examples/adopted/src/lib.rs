@@ -52,7 +52,8 @@ impl Shop {
         let tasks: Vec<_> = (0..customers)
             .map(|customer| {
                 let shop = self.clone();
-                let visit = info_span!(parent: &day, "visit", otel.name = format!("visit {customer}"), customer);
+                let visit =
+                    info_span!(parent: &day, "visit", otel.name = format!("visit {customer}"), customer);
                 tokio::spawn(async move { shop.checkout(customer).await.is_ok() }.instrument(visit))
             })
             .collect();

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use throughline::adapter::record::{LINK_FIELD, NAME_FIELD};
 use throughline::{Status, Value};
-use throughline_std::view::{LogView, PointView, SpanView};
 use throughline_std::message::{self, ValueText};
+use throughline_std::view::{LogView, PointView, SpanView};
 use throughline_std::{Config, Deadline, ExportError, Exporter};
 use tracing_subscriber::prelude::*;
 
@@ -98,7 +98,8 @@ fn of_sdk(span: &SpanData) -> Told {
         });
         all.map(|kv| (kv.key.to_string(), kv.value.to_string())).collect()
     };
-    let parent = (span.parent_span_id != opentelemetry::trace::SpanId::INVALID).then(|| span.parent_span_id.to_string());
+    let parent = (span.parent_span_id != opentelemetry::trace::SpanId::INVALID)
+        .then(|| span.parent_span_id.to_string());
     Told {
         id: span.span_context.span_id().to_string(),
         parent: parent.unwrap_or_default(),
@@ -145,7 +146,10 @@ fn compared(spans: &[Told]) -> Vec<String> {
         .map(|span| {
             let links: Vec<_> = span.links.iter().map(|id| path(&by_id, by_id[&**id])).collect();
             let Told { kind, status, attributes, events, .. } = span;
-            format!("{}\n  {kind} {status} {attributes:?}\n  links {links:?}\n  events {events:#?}", path(&by_id, span))
+            format!(
+                "{}\n  {kind} {status} {attributes:?}\n  links {links:?}\n  events {events:#?}",
+                path(&by_id, span)
+            )
         })
         .collect();
     all.sort();
@@ -178,7 +182,8 @@ fn every_span_is_what_tracing_opentelemetry_reports() {
     tracing::subscriber::set_global_default(subscriber).unwrap();
 
     describe_metrics();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
     runtime.block_on(Shop::open().serve(10));
     drop(runtime);
     assert!(guard.shutdown(Duration::from_secs(30)).complete);
@@ -198,7 +203,10 @@ fn every_span_is_what_tracing_opentelemetry_reports() {
             span.events.push((message, fields));
         }
     }
-    let (ours, theirs) = (compared(spans), compared(&exporter.get_finished_spans().unwrap().iter().map(of_sdk).collect::<Vec<_>>()));
+    let (ours, theirs) = (
+        compared(spans),
+        compared(&exporter.get_finished_spans().unwrap().iter().map(of_sdk).collect::<Vec<_>>()),
+    );
     assert_eq!(ours.len(), theirs.len());
     for (ours, theirs) in ours.iter().zip(&theirs) {
         assert_eq!(ours, theirs);
