@@ -98,6 +98,8 @@ pub struct Config {
     pub(crate) idle_poll: Duration,
     pub(crate) metrics_every: Option<Duration>,
     pub(crate) drop_deadline: Duration,
+    #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix has these signals"))]
+    pub(crate) flush_on_signals: bool,
     pub(crate) options: Options,
     pub(crate) redaction: Arc<Redaction>,
     pub(crate) logs_per_second: Option<u32>,
@@ -160,6 +162,7 @@ impl Config {
             idle_poll: Duration::from_millis(50),
             metrics_every: None,
             drop_deadline: Duration::from_secs(2),
+            flush_on_signals: false,
             options: Options::default(),
             redaction: Arc::default(),
             logs_per_second: None,
@@ -351,7 +354,16 @@ impl Config {
         self
     }
 
-    /// Sets how long dropping the [`Guard`](crate::Guard) may take. Default 2 s.
+    /// Sets whether SIGTERM and SIGINT deliver what was recorded, for at most [`Config::drop_deadline`], before they do what they did before `init`:
+    /// end the process, or run the handler that was set then. It needs no async runtime. A signal that is ignored stays ignored. Call `init` after the
+    /// program's own handlers are set; if one is set later, it is not changed, and nothing is delivered by this. Unix only. Default false.
+    #[must_use]
+    pub fn flush_on_signals(mut self, on: bool) -> Config {
+        self.flush_on_signals = on;
+        self
+    }
+
+    /// Sets how long dropping the [`Guard`](crate::Guard) may take, and delivering the rest when the process exits without that. Default 2 s.
     #[must_use]
     pub fn drop_deadline(mut self, deadline: Duration) -> Config {
         self.drop_deadline = deadline;

@@ -6,7 +6,7 @@ use crate::ended;
 use crate::pump::{Control, Farewell, Rings};
 use std::fmt;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, Instant};
 use throughline_export::ledger::{Cells, DropReason, Ledger};
 use throughline_export::{AnyLane, Deadline, Health, diagnostics};
@@ -171,8 +171,20 @@ impl Running {
     pub(crate) fn end(&self, within: Duration) -> ShutdownReport {
         let begun = Instant::now();
         self.deadline.draw_within(within);
-        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        ended.get_or_insert_with(|| self.end_now(begun, within)).clone()
+        loop {
+            match self.ended.try_lock() {
+                Ok(mut ended) => return ended.get_or_insert_with(|| self.end_now(begun, within)).clone(),
+                Err(TryLockError::Poisoned(ended)) => {
+                    return ended.into_inner().get_or_insert_with(|| self.end_now(begun, within)).clone();
+                }
+                // A handler that exits the process may have interrupted the very thread that ends it.
+                Err(TryLockError::WouldBlock) if begun.elapsed() > within.saturating_add(3 * COUNTING) => {
+                    let (ledger, last_error) = (self.cells.read(), self.last_error());
+                    return ShutdownReport { complete: false, ledger, last_error, took: begun.elapsed() };
+                }
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
     }
 
     fn end_now(&self, begun: Instant, within: Duration) -> ShutdownReport {
@@ -190,6 +202,8 @@ impl Running {
         let drained = all_dropped(&wait_drained, COUNTING) || self.rings.seize(&self.cells, COUNTING);
         self.lanes.iter().for_each(|lane| lane.give_up(DropReason::Shutdown));
         ended::count();
+        #[cfg(unix)]
+        crate::signals::forget();
         let ledger = self.cells.read();
         let complete = delivered && drained && ledger.is_settled();
         let last_error = self.last_error();

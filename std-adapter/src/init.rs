@@ -6,7 +6,7 @@ use crate::guard::{Guard, Parts, Running};
 use crate::published::Published;
 use crate::pump::{Control, FanOut, Pump, Readings, Rings, Settings};
 use crate::spawn::spawn;
-use crate::{clock, ended, fork, panic, propagation, sampling, thread, versions};
+use crate::{clock, ended, exit, fork, panic, propagation, sampling, thread, versions};
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,11 +52,20 @@ pub fn init(config: &Config) -> Result<Guard, InitError> {
     if BEGUN.swap(true, Ordering::AcqRel) {
         return Err(InitError::AlreadyBegun);
     }
-    let running = begin(config, client, further);
+    let running = begin(config, client, further).map(Arc::new);
+    let running = running.and_then(|running| {
+        exit::watch(&running);
+        #[cfg(unix)]
+        if config.flush_on_signals {
+            let name = "signals".into();
+            crate::signals::watch(&running).map_err(|source| InitError::Thread { name, source })?;
+        }
+        Ok(running)
+    });
     if running.is_err() {
         BEGUN.store(false, Ordering::Release);
     }
-    running.map(|running| Guard::of(Some(Arc::new(running))))
+    running.map(|running| Guard::of(Some(running)))
 }
 
 /// Begins recording with the configuration of the environment and of the file that `THROUGHLINE_CONFIG` names, if it is set. This is

@@ -4,6 +4,7 @@ mod bridge;
 mod clock;
 pub mod config;
 mod ended;
+mod exit;
 mod fork;
 mod guard;
 mod init;
@@ -16,6 +17,8 @@ pub mod propagation;
 mod published;
 mod pump;
 mod sampling;
+#[cfg(unix)]
+mod signals;
 mod spawn;
 mod thread;
 mod versions;

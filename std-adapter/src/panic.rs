@@ -1,6 +1,7 @@
 //! Keeps the message of a panic for the spans that it unwinds through, because only the panic hook can read
 //! it.
 
+use crate::exit;
 use std::cell::RefCell;
 use std::panic::PanicHookInfo;
 use std::sync::OnceLock;
@@ -53,6 +54,10 @@ pub(crate) fn watch(clock: Clock) {
     std::panic::set_hook(Box::new(move |info| {
         keep(info);
         before(info);
+        // Nothing is dropped after this, so it is the last chance.
+        if cfg!(panic = "abort") {
+            exit::end();
+        }
     }));
     recorder::set_panic_message(say);
 }

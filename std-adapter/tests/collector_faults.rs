@@ -20,9 +20,9 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 use support::receiver::{Answer, Receiver};
-use support::{in_own_process, ours, stderr_of};
+use support::{assert_balanced, in_own_process, ours, stderr_of, until};
 use throughline::span;
-use throughline_std::otlp::ClientConfig;
+use throughline_std::otlp::{ClientConfig, Signal};
 use throughline_std::{Config, DropReason, Hop};
 
 /// Number of spans that each test records.
@@ -193,6 +193,33 @@ fn a_time_to_wait_beyond_the_limit() {
         let traces = run(&receiver.endpoint);
         assert_eq!((traces.output, traces.dropped_total()), (0, SPANS), "{traces:?}");
         assert!(traces.dropped_for(DropReason::Unreachable) > 0, "{traces:?}");
+        receiver.with(|r| assert!(r.requests <= 2, "one with spans and one with metrics: {}", r.requests));
+    });
+}
+
+#[test]
+fn nothing_is_sent_before_the_time_to_wait_is_over() {
+    in_own_process("nothing_is_sent_before_the_time_to_wait_is_over", || {
+        let receiver = Receiver::start(status(503, "retry-after: 1\r\n", 1));
+        let client = ClientConfig::new(&receiver.endpoint).unwrap().retry_for(Duration::from_millis(10));
+        let client = client.without_signal(Signal::Metrics);
+        let config = Config::new("svc").otlp_client(client).report_errors(false).batch(1, Duration::ZERO);
+        let guard = throughline_std::init(&config).unwrap();
+        let begun = Instant::now();
+        let mut spans = 0;
+        until("the collector is asked again", || {
+            drop(span!("work"));
+            spans += 1;
+            assert!(guard.flush(COUNTING));
+            receiver.with(|r| r.requests > 1)
+        });
+        assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
+        let ledger = guard.shutdown(COUNTING).ledger;
+        assert_balanced(&ledger);
+        let traces = ledger.exporter("otlp.traces");
+        assert!(traces.output > 0, "{ledger}");
+        assert_eq!(traces.dropped_for(DropReason::Unreachable), spans - traces.output, "{ledger}");
+        assert_has(&receiver, &traces);
     });
 }
 

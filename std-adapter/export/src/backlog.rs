@@ -1,6 +1,7 @@
 //! Messages that an unavailable peer has not taken yet: kept in order, limited in size, and tried again.
 
 use crate::ledger::DropReason;
+use crate::otlp::LONGEST_ASKED;
 use crate::{Deadline, ExportError};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -31,7 +32,7 @@ struct Message {
 
 #[derive(Debug)]
 struct Away {
-    next: Option<Instant>,
+    next: Instant,
     pause: Duration,
     why: String,
 }
@@ -83,7 +84,7 @@ impl Backlog {
         while let Some(message) = self.messages.front() {
             if let Some(away) = &self.away
                 && !last
-                && away.next.is_some_and(|next| Instant::now() < next)
+                && Instant::now() < away.next
             {
                 break;
             }
@@ -103,10 +104,8 @@ impl Backlog {
                 Err(Failure::Later { why, after }) => {
                     let pause =
                         self.away.as_ref().map_or(FIRST_PAUSE, |away| (away.pause * 2).min(LONGEST_PAUSE));
-                    // If the end of the pause is beyond the range of `Instant`, only the last attempt
-                    // remains.
-                    let wait = after.unwrap_or(pause);
-                    self.away = Some(Away { next: Instant::now().checked_add(wait), pause, why });
+                    let wait = after.unwrap_or(pause).min(LONGEST_ASKED);
+                    self.away = Some(Away { next: Instant::now() + wait, pause, why });
                     if !last || !deadline.pause(wait) {
                         break;
                     }

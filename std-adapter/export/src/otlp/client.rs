@@ -10,10 +10,12 @@ use crate::Deadline;
 use crate::text::masked_url;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The longest pause between two attempts, unless the collector asks for a longer one.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The longest time for which a collector is left alone when it asks for that.
+pub(crate) const LONGEST_ASKED: Duration = Duration::from_secs(300);
 /// The advice if a request is not accepted.
 const CHECK: &str = "check that a collector listens there, for this protocol";
 
@@ -34,6 +36,8 @@ pub struct Client {
     stats: ClientStats,
     /// The transport of each signal.
     transports: [Transport; 3],
+    /// Until when the collector asked to get no more requests, for each signal.
+    asked: [Option<Instant>; 3],
     json: String,
     compressed: Vec<u8>,
 }
@@ -184,6 +188,7 @@ impl Client {
             config,
             stats: ClientStats::default(),
             transports,
+            asked: [None; 3],
             json: String::new(),
             compressed: Vec::new(),
         }
@@ -205,7 +210,10 @@ impl Client {
     }
 
     /// Sends a body. After 429, 502, 503, 504 and broken connections it tries again until the configured
-    /// limit, and it honours `Retry-After`. Over gRPC it retries after the codes that OTLP names.
+    /// limit. Over gRPC it retries after the codes that OTLP names.
+    ///
+    /// If the collector asks for a pause (`Retry-After`, or `RetryInfo` over gRPC), it gets no request of this signal
+    /// until then, at most for five minutes. A body for which the limit ends earlier is given up at the limit.
     pub fn send(&mut self, signal: Signal, body: &[u8]) -> Result<Delivered, SendError> {
         self.send_until(signal, body, &Deadline::never())
     }
@@ -251,7 +259,7 @@ impl Client {
         retry_for: Duration,
         failed: impl Fn(&str),
     ) -> Result<Delivered, SendError> {
-        let Client { config, stats, transports, json, compressed } = self;
+        let Client { config, stats, transports, asked, json, compressed } = self;
         let target = config.target(signal);
         let encoded = match target.protocol {
             Protocol::HttpJson => {
@@ -266,9 +274,31 @@ impl Client {
         let mut pause = config.first_backoff;
         let mut attempts = 0;
         let mut last = String::from("the deadline had passed");
-        let mut retry_after = None;
+        let asked = &mut asked[signal as usize];
+        let mut retry_after = asked.map(|until| until.saturating_duration_since(Instant::now()));
+        retry_after.take_if(|wait| wait.is_zero());
+        if retry_after.is_some() {
+            last = String::from("the pause that it asked for is not over");
+        }
+        let mut wait = retry_after;
         let url = masked_url(&target.url);
         let error = loop {
+            if let Some(wanted) = wait {
+                let within = give_up.is_after(wanted);
+                if within && attempts > 0 {
+                    failed(&format!("{url} did not take a request: {last}; trying again; {CHECK}"));
+                }
+                let wanted = match (within, retry_after) {
+                    (true, _) => wanted,
+                    // The next request may not come earlier either, so this one may wait as long as it can.
+                    (false, Some(_)) => give_up.left_of(wanted).unwrap_or_default(),
+                    (false, None) => Duration::ZERO,
+                };
+                let by_caller = !deadline.pause(wanted);
+                if by_caller || !within {
+                    break SendError::Deadline { url, attempts, last, retry_after, by_caller };
+                }
+            }
             let Some(timeout) = deadline.left_of(target.timeout) else {
                 break SendError::Deadline { url, attempts, last, retry_after, by_caller: true };
             };
@@ -288,16 +318,10 @@ impl Client {
                 Attempt::Impossible(reason) => break SendError::Request { url, reason },
                 Attempt::Later { why, after } => {
                     last = why;
-                    retry_after = after;
-                    let wanted = after.unwrap_or_else(|| jitter(pause));
+                    retry_after = after.map(|after| after.min(LONGEST_ASKED));
+                    *asked = retry_after.map(|after| Instant::now() + after);
+                    wait = Some(retry_after.unwrap_or_else(|| jitter(pause)));
                     pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
-                    if !give_up.is_after(wanted) {
-                        break SendError::Deadline { url, attempts, last, retry_after, by_caller: false };
-                    }
-                    failed(&format!("{url} did not take a request: {last}; trying again; {CHECK}"));
-                    if !deadline.pause(wanted) {
-                        break SendError::Deadline { url, attempts, last, retry_after, by_caller: true };
-                    }
                 }
             }
         };

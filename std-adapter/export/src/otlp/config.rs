@@ -242,8 +242,8 @@ impl ClientConfig {
         self
     }
 
-    /// Limits the time for all attempts at one request together; zero means a single attempt. A pause that the collector asks for with `Retry-After`
-    /// must fit within this limit.
+    /// Limits the time for all attempts at one request together; zero means a single attempt. While the collector asks for a longer pause with
+    /// `Retry-After`, it gets no requests, and each batch is given up at this limit and counted as `unreachable`.
     #[must_use]
     pub fn retry_for(mut self, limit: Duration) -> Self {
         self.retry_for = limit;

@@ -12,8 +12,6 @@ use std::time::{Duration, Instant};
 
 /// Spooled batches that are sent before the thread looks for new ones again.
 const AT_A_TIME: usize = 4;
-/// The longest pause before a spooled batch is tried again, even if the collector asks for a longer one.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 pub(super) struct Delivery {
     client: Client,
@@ -235,7 +233,7 @@ impl Spooling {
             SendError::Deadline { retry_after, .. } => *retry_after,
             _ => None,
         };
-        let pause = asked.unwrap_or_else(|| super::client::backoff(first, self.failures)).min(LONGEST_PAUSE);
+        let pause = asked.unwrap_or_else(|| super::client::backoff(first, self.failures));
         self.failures = self.failures.saturating_add(1);
         self.again = Instant::now() + pause;
     }

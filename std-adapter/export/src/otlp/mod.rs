@@ -24,6 +24,7 @@ mod temporality;
 mod tls;
 mod token;
 
+pub(crate) use client::LONGEST_ASKED;
 pub use client::{Client, ClientStats, Delivered, SendError};
 pub use compress::Compression;
 pub use config::{ClientConfig, ConfigError};

@@ -88,6 +88,13 @@ pub(super) const KEYS: &[Key] = &[
         },
     ),
     Key::new(
+        "recording.flush_on_signals",
+        Bool,
+        "false",
+        "Whether SIGTERM and SIGINT deliver what was recorded before they end the process.",
+        set!(flush_on_signals, bool),
+    ),
+    Key::new(
         "recording.shutdown_timeout",
         Duration,
         "2s",
