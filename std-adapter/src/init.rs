@@ -54,12 +54,12 @@ pub fn init(config: &Config) -> Result<Guard, InitError> {
     }
     let running = begin(config, client, further).map(Arc::new);
     let running = running.and_then(|running| {
-        exit::watch(&running);
         #[cfg(unix)]
         if config.flush_on_signals {
             let name = "signals".into();
             crate::signals::watch(&running).map_err(|source| InitError::Thread { name, source })?;
         }
+        exit::watch(&running);
         Ok(running)
     });
     if running.is_err() {

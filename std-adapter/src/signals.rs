@@ -106,7 +106,7 @@ fn serve(mut reader: PipeReader, running: &Running) {
             action(signal, Some(before));
         }
         // SAFETY: sending a signal to the own process is sound.
-        unsafe { libc::kill(libc::getpid(), signal) };
+        unsafe { libc::kill(std::process::id() as i32, signal) };
     }
 }
 
