@@ -65,7 +65,7 @@ pub(crate) fn is_sampled(root: Word) -> bool {
 /// Whether other processes are told that the trace with this root word is sampled.
 #[inline(always)]
 pub(crate) fn is_flagged(root: Word) -> bool {
-    is_sampled(root) && root & RECORD_ONLY == 0
+    !SPECIAL_TRACES.get() || root & (UNSAMPLED | RECORD_ONLY | MADE) == MADE
 }
 
 /// The root word of the trace whose root has this `id`.

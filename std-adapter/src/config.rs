@@ -19,6 +19,7 @@ mod problem;
 mod read;
 mod reference;
 pub(crate) mod reload;
+mod sampling_rules;
 mod schema;
 mod settings;
 #[cfg(feature = "toml")]
@@ -38,7 +39,7 @@ pub use settings::Origin;
 
 use crate::bridge::Bridges;
 use crate::clock::WallClock;
-use crate::propagation;
+use crate::{propagation, sampling};
 use detect::Detectors;
 use exporters::{Routes, Sampling};
 use filter::Filters;
@@ -91,6 +92,7 @@ pub struct Config {
     pub(crate) late_fields: usize,
     pub(crate) remote_parents: usize,
     pub(crate) propagation: propagation::Settings,
+    pub(crate) sampling_rules: sampling::Settings,
     pub(crate) terminal_records: usize,
     pub(crate) batch_bytes: usize,
     pub(crate) batch_interval: Duration,
@@ -155,6 +157,7 @@ impl Config {
             late_fields: 16_384,
             remote_parents: 1 << 16,
             propagation: propagation::Settings::default(),
+            sampling_rules: sampling::Settings::default(),
             terminal_records: 10_000,
             batch_bytes: 512 * 1024,
             batch_interval: Duration::from_secs(1),

@@ -138,10 +138,7 @@ fn begin(
     let (clock, wall_time) = clock::best_clock(config.wall_clock);
     let key = IdKey::new(seed(), 0);
     recorder::set_id_key(key);
-    match config.sampler {
-        Some(sampler) => throughline::sampler::set_sampler(sampler.0),
-        None => sampling::set_share(config.share()),
-    }
+    sampling::install(&config.sampling_rules, config.share(), config.sampler);
     propagation::configure(config.propagation.clone());
     throughline::set_min_level(config.min_level);
     filter::install(&config.filters);

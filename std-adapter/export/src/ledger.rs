@@ -53,10 +53,15 @@ pub enum DropReason {
     TooManyThreads,
     /// A thread had no ring, because the system gave no memory for it. Make rings smaller (`Config::ring_slots`).
     NoMemory,
+    /// A span of a trace that had not ended found no room in the sampler's buffer, and the decision of its beginning
+    /// was against it. Whether an error would have come is not known. Make the buffer larger.
+    SamplerFull,
+    /// The same after it had waited for as long as spans may wait for the end of their trace.
+    SamplerExpired,
 }
 
 impl DropReason {
-    const ALL: [DropReason; 21] = [
+    const ALL: [DropReason; 23] = [
         DropReason::RingFull,
         DropReason::NoRecorder,
         DropReason::Malformed,
@@ -78,6 +83,8 @@ impl DropReason {
         DropReason::SpoolCorrupt,
         DropReason::TooManyThreads,
         DropReason::NoMemory,
+        DropReason::SamplerFull,
+        DropReason::SamplerExpired,
     ];
 
     /// The name in the metric `throughline.records`.
@@ -104,6 +111,8 @@ impl DropReason {
             DropReason::SpoolCorrupt => "spool_corrupt",
             DropReason::TooManyThreads => "too_many_threads",
             DropReason::NoMemory => "no_memory",
+            DropReason::SamplerFull => "sampler_full",
+            DropReason::SamplerExpired => "sampler_expired",
         }
     }
 }
@@ -120,6 +129,9 @@ pub struct Ledger {
     pub ring: Hop,
     /// Through the pump, which adds late fields to their spans.
     pub pump: Hop,
+    /// Through the stage that decides about spans when their traces have ended. All zeros if the configuration needs no
+    /// such stage. Log records pass it by.
+    pub tail_sampler: Hop,
     /// To each exporter by name: `otlp.traces`, `otlp.logs`, `terminal`, and those passed to
     /// `Config::exporter`.
     pub exporters: Vec<(String, Hop)>,
@@ -176,7 +188,12 @@ impl Ledger {
     /// All hops with their names, in the order in which records pass them.
     pub fn hops(&self) -> impl Iterator<Item = (&str, &Hop)> {
         let exporters = self.exporters.iter().map(|(name, hop)| (&**name, hop));
-        let ours = [("sampler", &self.sampler), ("ring", &self.ring), ("pump", &self.pump)];
+        let ours = [
+            ("sampler", &self.sampler),
+            ("ring", &self.ring),
+            ("pump", &self.pump),
+            ("tail_sampler", &self.tail_sampler),
+        ];
         ours.into_iter().chain(exporters)
     }
 
@@ -250,6 +267,8 @@ pub struct Cells {
     pub ring: HopCells,
     /// See [`Ledger::pump`].
     pub pump: HopCells,
+    /// See [`Ledger::tail_sampler`].
+    pub tail_sampler: HopCells,
     exporters: Mutex<Vec<(String, Arc<HopCells>)>>,
 }
 
@@ -315,6 +334,7 @@ impl Cells {
     pub fn read(&self) -> Ledger {
         // Read the last hop first, for the same reason as in `HopCells::read`.
         let exporters = self.lock().iter().map(|(name, cells)| (name.clone(), cells.read())).collect();
+        let tail_sampler = self.tail_sampler.read();
         let pump = self.pump.read();
         let ring = self.ring.read();
         let mut sampler = self.sampler.read();
@@ -322,7 +342,7 @@ impl Cells {
             sampler.output = ring.input;
             sampler.input = ring.input + sampler.dropped_total();
         }
-        Ledger { sampler, ring, pump, exporters }
+        Ledger { sampler, ring, pump, tail_sampler, exporters }
     }
 
     /// Adds the hop of an exporter and returns its counts.
@@ -400,7 +420,7 @@ mod tests {
             cells.pump.dropped(reason, i as u64 + 1);
         }
         let hop = cells.read().pump;
-        assert_eq!(hop.dropped_total(), 231);
+        assert_eq!(hop.dropped_total(), 276);
         assert_eq!(hop.dropped_for(DropReason::WriteError), 10);
     }
 }

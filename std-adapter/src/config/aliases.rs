@@ -40,6 +40,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("tracing.service_name", "service.name"),
     ("tracing.sample_rate", "tracing.sampling.probability"),
     ("tracing.sampling.ratio", "tracing.sampling.probability"),
+    ("tracing.intelligent_sampling.critical_paths", "tracing.sampling.critical_paths"),
     ("tracing.otlp.batch.scheduled_delay", "tracing.batch.scheduled_delay"),
     ("tracing.otlp.batch.max_export_batch_size", "tracing.batch.max_export_batch_size"),
     ("tracing.otlp.batch.max_queue_size", "tracing.batch.max_queue_size"),
@@ -69,13 +70,6 @@ const ADVICE: &[(&str, Advice)] = &[
         "metrics.retention",
         Advice {
             text: "is not done here: how long metrics are kept is for Prometheus (--storage.tsdb.retention.time) or another backend to say; remove it",
-            is_error: false,
-        },
-    ),
-    (
-        "tracing.intelligent_sampling",
-        Advice {
-            text: "is not done: sampling by load or outcome is not built yet; use tracing.sampling.probability",
             is_error: false,
         },
     ),

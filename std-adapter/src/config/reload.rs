@@ -3,7 +3,7 @@
 use super::filter::{self, Filters};
 use super::problem::LoadError;
 use super::variables::Variables;
-use super::{Config, environment};
+use super::{Config, SharedSampler, environment};
 use crate::sampling;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,8 +41,19 @@ impl Source {
 #[derive(Clone, Debug, PartialEq)]
 struct Live {
     filters: Filters,
-    /// The share of traces that is recorded.
+    /// The share of traces that is kept.
     share: f64,
+    sampling: sampling::Settings,
+}
+
+impl Live {
+    fn of(config: &Config) -> Live {
+        Live {
+            filters: config.filters.clone(),
+            share: config.share(),
+            sampling: config.sampling_rules.clone(),
+        }
+    }
 }
 
 /// Reads the file again, for the guard and for the pump.
@@ -53,8 +64,8 @@ pub(crate) struct Reload(Arc<Mutex<State>>);
 struct State {
     source: Source,
     last: Live,
-    /// Whether code has set a sampler, which no file can change.
-    has_sampler: bool,
+    /// A sampler that code has set, which no file can change.
+    sampler: Option<SharedSampler>,
     report: bool,
 }
 
@@ -63,8 +74,8 @@ impl Reload {
     pub(crate) fn of(config: &Config) -> Option<Reload> {
         Some(Reload(Arc::new(Mutex::new(State {
             source: config.source.clone()?,
-            last: Live { filters: config.filters.clone(), share: config.share() },
-            has_sampler: config.sampler.is_some(),
+            last: Live::of(config),
+            sampler: config.sampler,
             report: config.report_errors,
         }))))
     }
@@ -73,13 +84,13 @@ impl Reload {
     pub(crate) fn now(&self) -> Result<(), LoadError> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let config = state.source.load()?;
-        let live = Live { filters: config.filters.clone(), share: config.share() };
+        let live = Live::of(&config);
         // Apply only what changed in the file, because code may have set the rest since.
         if live.filters != state.last.filters {
             filter::install(&live.filters);
         }
-        if live.share != state.last.share && !state.has_sampler {
-            sampling::set_share(live.share);
+        if (live.share, &live.sampling) != (state.last.share, &state.last.sampling) {
+            sampling::install(&live.sampling, live.share, state.sampler);
         }
         state.last = live;
         Ok(())

@@ -2,6 +2,7 @@
 
 use super::node::{Data, Entry, Node};
 use super::problem::Problem;
+use std::borrow::Cow;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -32,14 +33,14 @@ impl Lines {
     }
 
     fn table(&self, table: DeTable<'_>) -> Data {
-        let entries = table.into_iter().map(|(key, value)| {
+        // The parser sorts the table by name; restore the order of the text.
+        let mut entries: Vec<_> = table.into_iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        let entry = |(key, value): (Spanned<_>, _)| {
             let line = self.of(&key.span());
-            Entry { key: key.into_inner().into_owned(), line, node: self.node(value) }
-        });
-        let mut entries: Vec<Entry> = entries.collect();
-        // The parser sorts the table by name; restore the order of the lines.
-        entries.sort_by_key(|entry| entry.line);
-        Data::Table(entries)
+            Entry { key: Cow::into_owned(key.into_inner()), line, node: self.node(value) }
+        };
+        Data::Table(entries.into_iter().map(entry).collect())
     }
 
     fn node(&self, value: Spanned<DeValue<'_>>) -> Node {

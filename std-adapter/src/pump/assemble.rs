@@ -6,7 +6,9 @@ use super::fan_out::FanOut;
 use super::late::{Chain, Late};
 use super::merged::{Merged, Parts, next_kept};
 use super::remote::{self, Remotes, is_remote};
+use super::sample::Arrival;
 use super::throttle::Throttle;
+use crate::sampling;
 use crate::wall_time::WallTime;
 use std::sync::Arc;
 use throughline::adapter::IdKey;
@@ -249,17 +251,21 @@ impl Assembler {
         }
         self.callsites.learn(span.callsite);
         if let Some(entry) = self.callsites.get(span.callsite) {
-            let distinct = self.distinct(entry, span.values, chain);
-            if let Some(otlp) = &mut sinks.otlp {
-                if let Some((fields_of, values)) = distinct {
-                    let view = self.view(span, entry, remote, ());
-                    otlp.span_of(&entry.site, &view, (&fields_of.site, values));
-                } else {
-                    self.mixed_span(otlp, raw, entry, remote, chain);
+            if sinks.tail.is_some() {
+                self.span_to_sample(raw, entry, remote, chain, sinks);
+            } else {
+                let distinct = self.distinct(entry, span.values, chain);
+                if let Some(otlp) = &mut sinks.otlp {
+                    if let Some((fields_of, values)) = distinct {
+                        let view = self.view(span, entry, remote, ());
+                        otlp.span_of(&entry.site, &view, (&fields_of.site, values));
+                    } else {
+                        self.mixed_span(otlp, raw, entry, remote, chain);
+                    }
                 }
-            }
-            if sinks.has_others() {
-                self.span_for_others(raw, entry, remote, chain, sinks);
+                if sinks.has_others() {
+                    self.span_for_others(raw, entry, remote, chain, sinks);
+                }
             }
             self.tally.output += 1;
         } else {
@@ -291,6 +297,33 @@ impl Assembler {
             let view = self.view(&span, entry, remote, fields);
             sinks.attached.iter_mut().for_each(|exporter| exporter.span(&view));
         }
+    }
+
+    /// Passes a span on to the stage that decides whether it is kept. This parses the record again, so that a program
+    /// without that stage keeps its registers.
+    #[cold]
+    #[inline(never)]
+    fn span_to_sample(
+        &self,
+        raw: &RawRecord,
+        entry: &Entry,
+        remote: Option<TraceContext>,
+        chain: Option<Chain>,
+        sinks: &mut FanOut,
+    ) {
+        let Some(Record::Span(span)) = Record::parse(raw) else { return };
+        let is_distinct = self.distinct(entry, span.values, chain).is_some();
+        let fields = Merged::new(self.parts(entry, span.values, chain), is_distinct);
+        let view = self.view(&span, entry, remote, fields);
+        // A 32-bit machine has no room in its records for what other processes were told.
+        let is_told = cfg!(target_pointer_width = "64") || remote.is_some();
+        let arrival = Arrival {
+            root: span.root,
+            is_first: span.parent == 0 || is_remote(span.parent),
+            is_remote: remote.is_some(),
+            sampled: if is_told { span.flagged } else { sampling::is_in_share(view.trace_id) },
+        };
+        sinks.sample(arrival, &view);
     }
 
     /// A span whose fields the encoder must compare. This parses the record again, so that a usual span stays

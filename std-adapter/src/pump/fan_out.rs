@@ -1,10 +1,11 @@
 //! The last stage: passes views to the exporters. No exporter can delay the pump, because each has its own
 //! queue and thread; records that find a queue full are dropped and counted.
 
+use super::sample::Tail;
 use std::sync::Arc;
 use std::time::Instant;
 use throughline_export::otlp::{OtlpExporter, Site};
-use throughline_export::view::{Fields, LogView, LossView, PointView};
+use throughline_export::view::{Fields, LogView, LossView, PointView, SpanView};
 use throughline_export::{AnyLane, Attached, Done, Health};
 
 /// The active exporters.
@@ -16,6 +17,10 @@ pub(crate) struct FanOut {
     pub(crate) further_otlp: Vec<OtlpExporter>,
     /// The terminal, and the exporters of the program.
     pub(crate) attached: Vec<Attached>,
+    /// The stage before this one, if traces are decided when they end or the share adapts itself.
+    pub(super) tail: Option<Box<Tail>>,
+    /// How often the plan of sampling had changed when `tail` was made.
+    pub(super) plan_changes: usize,
 }
 
 impl FanOut {
@@ -38,6 +43,14 @@ impl FanOut {
             self.further_otlp.iter_mut().for_each(|otlp| otlp.log_at(site, view));
         }
         self.attached.iter_mut().for_each(|exporter| exporter.log(view));
+    }
+
+    /// Passes on a span that was kept back.
+    pub(super) fn span<'a, F: Fields<'a>>(&mut self, view: &SpanView<'a, F>) {
+        for otlp in self.all_otlp() {
+            otlp.span(view);
+        }
+        self.attached.iter_mut().for_each(|exporter| exporter.span(view));
     }
 
     /// Passes on a log record that the pump itself makes.

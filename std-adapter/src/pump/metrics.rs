@@ -110,6 +110,19 @@ pub(super) fn of_ledger(ledger: &Ledger) -> Vec<Point> {
     points
 }
 
+/// The share of the traces that begin here that is kept, if it is not all.
+pub(super) fn of_sampling(share: f64) -> Option<Point> {
+    (share < 1.0).then(|| Point {
+        name: Cow::Borrowed("throughline.sampling.probability"),
+        unit: "1",
+        description: "Share of the traces that begin here that is kept, but for those that a rule is about",
+        scope: Scope::OWN,
+        target: module_path!(),
+        labels: Vec::new(),
+        data: Data::GaugeFloat(share),
+    })
+}
+
 /// Attributes that were cut or dropped so far, because of OTLP's limits or the room in records.
 pub(super) fn of_attributes(counts: Counts) -> impl Iterator<Item = Point> {
     let outcomes = [("cut", counts.cut_values), ("dropped", counts.dropped_attributes)];

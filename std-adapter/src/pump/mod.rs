@@ -3,8 +3,8 @@
 //!
 //! 1. [`drain`] empties the rings and counts what they lost.
 //! 2. [`assemble`] turns records into views: with whole ids, wall-clock times, and late fields added to their spans.
-//! 3. Sampling happens when a trace begins, before anything is recorded. A sampler that decides on complete traces
-//!    would go here, between 2 and 4.
+//! 3. [`sample`] decides which traces are kept, if that depends on how they end. Otherwise it is decided when they
+//!    begin, before anything is recorded, and this stage is left out.
 //! 4. [`fan_out`] passes views to the exporters, each of which has its own queue and thread.
 //!
 //! The pump polls, so that recording never has to wake it: every millisecond while there are records,
@@ -22,6 +22,7 @@ mod metrics;
 mod readings;
 mod remote;
 mod rings;
+mod sample;
 mod stage;
 mod steps;
 mod throttle;
@@ -127,6 +128,8 @@ pub(crate) struct Pump {
     cells: Arc<Cells>,
     health: Arc<Health>,
     refined: Instant,
+    /// Whether spans wait for the end of their traces.
+    waits: bool,
     /// `None` when the time of the next snapshot is beyond the range of [`Instant`].
     metrics_at: Option<Instant>,
 }
@@ -161,6 +164,7 @@ impl Pump {
             cells,
             health,
             refined: now,
+            waits: false,
             metrics_at: now.checked_add(settings.metrics_every),
             settings,
         }
@@ -193,12 +197,14 @@ impl Pump {
             return;
         }
         self.assembler.publish(&self.cells);
+        self.fan_out.publish_sampling(&self.cells);
         let ledger = self.cells.read();
         // A ring's records are counted only after all of them are taken, which the panic may have prevented.
         let uncounted = ledger.pump.input.saturating_sub(ledger.ring.output);
         self.cells.ring.input(uncounted);
         self.cells.ring.output(uncounted);
         self.cells.pump.dropped(DropReason::ThreadDied, ledger.pump.pending);
+        self.cells.tail_sampler.dropped(DropReason::ThreadDied, ledger.tail_sampler.pending);
         self.fan_out.close();
     }
 
@@ -248,6 +254,7 @@ impl Pump {
         let drain = held.as_mut().ok_or(Seized)?;
         let (assembler, fan_out) = (&mut self.assembler, &mut self.fan_out);
         fan_out.begin_round();
+        fan_out.follow_plan(&self.cells);
         let mut losses = Vec::new();
         let drained = drain.round(
             &self.cells,
@@ -270,6 +277,7 @@ impl Pump {
         }
         assembler.end_round(&self.cells, fan_out);
         assembler.tell_held(self.settings.clock.ticks(), false, &self.cells, fan_out);
+        self.waits = fan_out.end_round_of_sampling(now, &self.cells);
         let shedding = fan_out.end_round(now);
         drop(held);
         for why in drained.refused {
@@ -304,6 +312,10 @@ impl Pump {
         // The round before may have kept records back that need a remote parent; this round has read all
         // rings since, so it passes them on.
         self.round()?;
+        if self.waits {
+            // Traces that have ended by now are decided one round later.
+            self.round()?;
+        }
         self.metrics()?;
         self.fan_out.flush(done);
         Ok(())
@@ -322,6 +334,7 @@ impl Pump {
             return Err(Seized);
         }
         self.assembler.give_up(&self.cells, &mut self.fan_out);
+        self.fan_out.end_sampling(&self.cells);
         self.assembler.tell_held(self.settings.clock.ticks(), true, &self.cells, &mut self.fan_out);
         drop(held);
         self.points(answers, true);

@@ -3,6 +3,7 @@
 
 use super::metrics::{self, Point};
 use crate::observe::{Answer, Asker, Asking};
+use crate::sampling;
 use crate::wall_time::WallTime;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use throughline::Clock;
@@ -78,6 +79,7 @@ impl Readings {
         };
         points.extend(metrics::of_ledger(&self.cells.read()));
         points.extend(metrics::of_bridges());
+        points.extend(metrics::of_sampling(sampling::share()));
         let times = {
             let known = lock(&self.known);
             points.extend(metrics::of_attributes(known.attributes));

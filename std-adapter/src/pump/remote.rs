@@ -117,7 +117,7 @@ pub(super) fn current(each: &mut dyn FnMut(Word)) {
 
 /// Hashes ids. Ids are consecutive, so a multiplication spreads them (Knuth).
 #[derive(Debug, Default)]
-struct IdHasher(u64);
+pub(super) struct IdHasher(u64);
 
 impl Hasher for IdHasher {
     fn finish(&self) -> u64 {

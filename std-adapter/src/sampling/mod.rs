@@ -1,26 +1,82 @@
-//! Decides which traces are kept.
+//! Decides which traces are kept: at their beginning, where [`Head`] is asked by the recorder, and at their end, by the
+//! stage [`sample`](crate::pump) of the pump. Both follow the same [`Plan`].
 
-use std::sync::atomic::{AtomicU64, Ordering};
+mod adaptive;
+mod plan;
+mod rate;
+
+pub(crate) use adaptive::{Controller, STEPS_PER_SECOND};
+pub(crate) use plan::{Buffer, Names, Plan, Settings};
+
+use crate::config::SharedSampler;
+use crate::published::Published;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use throughline::TraceId;
 use throughline::adapter::recorder;
+use throughline::sampler::{NewTrace, Sampler, Sampling, set_sampler};
 
-/// The share of the traces that begin here, as the bits of an `f64`.
+/// The share of the traces that begin here and that no rule is about, as the bits of an `f64`.
 static SHARE: AtomicU64 = AtomicU64::new(1f64.to_bits());
+/// Whether the recorder asks [`Head`], and does not compare ids with the share itself.
+static IS_ASKED: AtomicBool = AtomicBool::new(false);
+static PLAN: Published<Plan> = Published::new();
+/// How often the plan has changed.
+static CHANGES: AtomicUsize = AtomicUsize::new(0);
 
-/// Records this share of the traces that begin here.
-pub(crate) fn set_share(share: f64) {
-    SHARE.store(share.to_bits(), Ordering::Relaxed);
-    recorder::set_sample_ratio(share);
+/// Asked by the recorder about each trace, unless the share alone decides.
+struct Head;
+
+static HEAD: &dyn Sampler = &Head;
+
+impl Sampler for Head {
+    fn sample(&self, trace: &NewTrace) -> Sampling {
+        match PLAN.get() {
+            Some(plan) => plan.at_beginning(trace, share()),
+            None => Sampling::Record,
+        }
+    }
 }
 
-fn share() -> f64 {
+/// Makes these settings count for traces that begin from now on. `share` is the share of the traces that no rule is
+/// about.
+pub(crate) fn install(settings: &Settings, share: f64, custom: Option<SharedSampler>) {
+    let plan = Plan::new(settings.clone(), custom);
+    let is_asked = plan.is_asked();
+    IS_ASKED.store(is_asked, Ordering::Relaxed);
+    PLAN.set(plan);
+    CHANGES.fetch_add(1, Ordering::Release);
+    set_share(share);
+    match custom {
+        Some(sampler) if !is_asked => set_sampler(sampler.0),
+        _ if is_asked => set_sampler(&HEAD),
+        _ => {}
+    }
+}
+
+/// The plan, and how often it has changed.
+pub(crate) fn plan() -> (Option<&'static Plan>, usize) {
+    let changes = CHANGES.load(Ordering::Acquire);
+    (PLAN.get(), changes)
+}
+
+/// Keeps this share of the traces that begin from now on.
+pub(crate) fn set_share(share: f64) {
+    SHARE.store(share.to_bits(), Ordering::Relaxed);
+    if !IS_ASKED.load(Ordering::Relaxed) {
+        recorder::set_sample_ratio(share);
+    }
+}
+
+/// The share of the traces that begin here and that no rule is about.
+pub(crate) fn share() -> f64 {
     f64::from_bits(SHARE.load(Ordering::Relaxed))
 }
 
-/// The probability to tell other processes with a trace that began here and is sampled. `None` if it is 1 or not
-/// known.
+/// The probability to tell other processes with a trace that began here and is sampled. `None` if it is 1, or not the
+/// same for all traces.
 pub(crate) fn told_probability() -> Option<f64> {
-    Some(share()).filter(|share| *share < 1.0)
+    let is_one_for_all = PLAN.get().is_none_or(Plan::has_one_share);
+    Some(share()).filter(|share| *share < 1.0 && is_one_for_all)
 }
 
 /// Whether a trace is in the share of the traces that begin here.
@@ -30,7 +86,7 @@ pub(crate) fn is_in_share(trace: TraceId) -> bool {
 
 /// Whether a trace is in this share. Every process decides in the same way, by the trace's id alone (W3C Trace Context
 /// level 2).
-fn is_in(trace: TraceId, share: f64) -> bool {
+pub(crate) fn is_in(trace: TraceId, share: f64) -> bool {
     /// The number of values that the random part of an id can have.
     const RANDOM: u64 = 1 << 56;
     let random = u128::from_be_bytes(trace.to_bytes()) as u64 % RANDOM;

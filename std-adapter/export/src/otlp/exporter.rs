@@ -166,6 +166,17 @@ impl OtlpExporter {
         }
     }
 
+    /// Appends a span that comes from no prepared callsite.
+    pub fn span<'a, F: Fields<'a>>(&mut self, view: &SpanView<'a, F>) {
+        if !self.feeds[Signal::Traces as usize].admits() {
+            return;
+        }
+        self.traces.span(view);
+        if self.traces.record_bytes() >= self.limits.batch_bytes {
+            self.submit(Signal::Traces, When::Due);
+        }
+    }
+
     /// Appends a log record of a prepared callsite.
     #[inline]
     pub fn log_at<'a, F: Fields<'a>>(&mut self, site: &Site<'a>, view: &LogView<'a, F>) {

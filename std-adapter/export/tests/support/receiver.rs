@@ -284,3 +284,11 @@ pub fn int(attributes: &[KeyValue], key: &str) -> Option<i64> {
         other => panic!("{key} is {other:?}"),
     }
 }
+
+/// The value of a floating-point attribute.
+pub fn double(attributes: &[KeyValue], key: &str) -> Option<f64> {
+    match attribute(attributes, key)? {
+        any_value::Value::DoubleValue(x) => Some(x),
+        other => panic!("{key} is {other:?}"),
+    }
+}

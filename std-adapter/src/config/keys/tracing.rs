@@ -3,15 +3,15 @@
 use super::logging::LEVELS;
 use crate::config::key::{Key, Standard};
 use crate::config::value::Kind::{
-    self, Bool, Duration, Int, List, OneOf, Path, Ratio, SecretMap, Size, Text, Url,
+    self, Bool, Duration, Int, List, Map, OneOf, Path, Ratio, SecretMap, Size, Text, Url,
 };
+use crate::config::value::Value;
 use crate::config::{Queue, exporters};
 use throughline_export::log::{Filter, FilterError};
 
 const COUNT: Kind = Int { least: 1, most: 1 << 32 };
 const ANY: Kind = Int { least: 0, most: u64::MAX };
 const OTLP_FILE: &str = "OTLP file";
-const TAIL: &str = "sampling by outcome";
 
 pub(super) const KEYS: &[Key] = &[
     Key::new("tracing.enabled", Bool, "true", "Whether spans are recorded.", set!(filters.spans_on, bool)),
@@ -64,21 +64,131 @@ pub(super) const KEYS: &[Key] = &[
         set!(sample_ratio, float),
     )
     .standard(&[Standard::same("OTEL_TRACES_SAMPLER_ARG")]),
-    Key::not_yet(
+    Key::new(
         "tracing.sampling.always_sample_errors",
         Bool,
         "false",
-        "Whether traces with an error are kept, whatever the probability.",
-        TAIL,
+        "Whether traces with an error are kept, whatever the probability. All spans are recorded then, and wait until their traces end.",
+        set!(sampling_rules.errors, bool),
     ),
-    Key::not_yet(
+    Key::new(
         "tracing.sampling.always_sample_slow",
         Duration,
         "",
         "Traces that take longer are kept, whatever the probability.",
-        TAIL,
+        set_some!(sampling_rules.slow, duration),
     )
     .example("2s"),
+    Key::new(
+        "tracing.sampling.slow_routes",
+        Map,
+        "",
+        "The same for some routes or names of a trace's first span, each with its time. A * stands for anything.",
+        |config, value| {
+            config.sampling_rules.slow_at = each(value, Duration)?.map(|(name, time)| (name, time.duration())).collect();
+            Ok(())
+        },
+    )
+    .example("/export/*=30s,/api/chat=500ms"),
+    Key::new(
+        "tracing.sampling.critical_paths",
+        List(&[]),
+        "",
+        "Routes or names of a trace's first span that are always kept. A * stands for anything.",
+        |config, value| {
+            config.sampling_rules.critical = value.list().to_vec();
+            Ok(())
+        },
+    )
+    .example("/api/chat,checkout.*"),
+    Key::new(
+        "tracing.sampling.rules",
+        Map,
+        "",
+        "Routes or names of a trace's first span, each with the share that is kept instead of probability. A * stands for anything; the first that fits counts. With a / in a name all spans are recorded, because routes are known at the end.",
+        |config, value| {
+            config.sampling_rules.rules = each(value, Ratio)?.map(|(name, share)| (name, share.float())).collect();
+            Ok(())
+        },
+    )
+    .example("/health*=0,job.*=0.01"),
+    Key::new(
+        "tracing.sampling.rare_per_minute",
+        Int { least: 0, most: 1 << 31 },
+        "0",
+        "So many traces of each route are kept in a minute, whatever the probability.",
+        |config, value| {
+            config.sampling_rules.rare = u32::try_from(value.int()).unwrap_or(u32::MAX);
+            Ok(())
+        },
+    ),
+    Key::new(
+        "tracing.sampling.rate_limit",
+        Int { least: 1, most: 1 << 31 },
+        "",
+        "Most traces that begin here and are recorded in a second.",
+        |config, value| {
+            config.sampling_rules.rate_limit = u32::try_from(value.int()).ok();
+            Ok(())
+        },
+    )
+    .example("100"),
+    Key::new(
+        "tracing.sampling.adaptive.target_spans_per_second",
+        Int { least: 1, most: 1 << 31 },
+        "",
+        "The share of traces changes so that so many spans are kept in a second. It begins with probability.",
+        |config, value| {
+            config.sampling_rules.target = Some(value.int() as f64);
+            Ok(())
+        },
+    )
+    .example("1000"),
+    Key::new(
+        "tracing.intelligent_sampling.enabled",
+        Bool,
+        "false",
+        "Short for tracing.sampling.always_sample_errors, always_sample_slow of 1s and rare_per_minute of 1, where these are not given.",
+        |config, value| {
+            if value.bool() {
+                let rules = &mut config.sampling_rules;
+                rules.errors = true;
+                rules.slow.get_or_insert(std::time::Duration::from_secs(1));
+                rules.rare = rules.rare.max(1);
+            }
+            Ok(())
+        },
+    ),
+    Key::new(
+        "tracing.sampling.buffer.traces",
+        COUNT,
+        "10000",
+        "Most traces whose spans wait for their end. When it is reached, the oldest is decided by the probability.",
+        |config, value| {
+            config.sampling_rules.buffer.traces = value.size();
+            Ok(())
+        },
+    ),
+    Key::new(
+        "tracing.sampling.buffer.size",
+        Size,
+        "64MiB",
+        "About how much memory they may take.",
+        |config, value| {
+            config.sampling_rules.buffer.bytes = value.size();
+            Ok(())
+        },
+    ),
+    Key::new(
+        "tracing.sampling.buffer.time",
+        Duration,
+        "30s",
+        "How long they wait at most.",
+        |config, value| {
+            config.sampling_rules.buffer.time = value.duration();
+            Ok(())
+        },
+    ),
     Key::new(
         "tracing.batch.scheduled_delay",
         Duration,
@@ -138,3 +248,13 @@ pub(super) const KEYS: &[Key] = &[
     .example("128")
     .standard(&[Standard::same("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT")]),
 ];
+
+/// The entries of a map, each text read as a value of this kind.
+fn each(value: &Value, kind: Kind) -> Result<impl Iterator<Item = (String, Value)>, String> {
+    let read = |(name, text): &(String, String)| {
+        let value = kind.read(text).map_err(|why| format!("has `{text}` for {name}, which {why}"))?;
+        Ok((name.clone(), value))
+    };
+    let all: Vec<_> = value.pairs().iter().map(read).collect::<Result<_, String>>()?;
+    Ok(all.into_iter())
+}

@@ -73,15 +73,13 @@ fn a_file_with_the_root_telemetry_is_read() {
     }
     assert_eq!((config.share(), config.batch_interval.as_secs()), (0.25, 5));
     let told = warnings(&config);
-    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(told.len(), 1, "{told:?}");
     assert!(
         told.iter().any(|it| it.starts_with("shop.toml:45: telemetry.profiling is not read")),
         "{told:?}"
     );
-    assert!(
-        told.iter().any(|it| it.contains("telemetry.tracing.sampling.always_sample_errors is not done")),
-        "{told:?}"
-    );
+    assert!(config.sampling_rules.errors);
+    assert_eq!(config.sampling_rules.slow, Some(std::time::Duration::from_millis(1500)));
 }
 
 /// A file with everything below `observability`.
@@ -101,6 +99,7 @@ observability:
     endpoint: http://tempo:4318
     service_name: shop
     sample_rate: 0.1
+    intelligent_sampling: true
   profiling: {enabled: true, interval: 1m}
   health: {enabled: false, port: 8081}
   alerts:
@@ -120,6 +119,7 @@ observability:
         assert_eq!(value(&config, key).as_deref(), Some(expected), "{key}");
     }
     assert_eq!(config.resource.get("service.name"), Some("shop"));
+    assert!(config.sampling_rules.errors && config.sampling_rules.rare == 1);
     let told = warnings(&config).join("\n");
     for part in [
         "logging.structured is not needed",
