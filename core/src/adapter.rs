@@ -78,8 +78,12 @@ mod without_loom {
         pub use crate::metrics::histogram::{
             MAX_SCALE, bucket_count, cells as histogram_cells, position, upper_bound,
         };
+        #[cfg(all(feature = "std", target_has_atomic = "64"))]
+        pub use crate::metrics::exemplar::{Exemplar, Exemplars, take_exemplars};
         #[cfg(feature = "std")]
         pub use crate::metrics::negative::take_negative;
+        #[cfg(feature = "std")]
+        pub use crate::metrics::read::{changes, for_each_possible};
         pub use crate::metrics::read::{HistogramReading, Reading, Series, for_each};
         pub use crate::metrics::series::SeriesKey;
         pub use crate::metrics::shape::{fraction_bits, is_summary, scale};
@@ -97,7 +101,7 @@ mod without_loom {
     /// the share of traces that is recorded, and panic messages.
     ///
     /// [`Recorder`](crate::Recorder) has methods for adapters that its own page leaves out: `for_thread(slots,
-    /// mode, clock, cells)` makes one for a thread, `ring()` is its ring, `push_extended(…)` writes a record of
+    /// mode, clock, cells)` makes one for a thread, `keeping(exemplars)` has it keep exemplars, `ring()` is its ring, `push_extended(…)` writes a record of
     /// an extended kind, `sampled_out()` and `forgotten()` are counts for the ledger.
     pub mod recorder {
         pub use crate::event_to::event_to;

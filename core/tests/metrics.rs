@@ -318,7 +318,7 @@ fn the_table_of_errors_and_sizes_is_true() {
     for scale in 0..=MAX_SCALE {
         let base = 2_f64.powf(1.0 / f64::from(1 << scale));
         let error = (base - 1.0) / (base + 1.0) * 100.0;
-        let (narrow, wide) = (3 + (32 << scale) + 1, 5 + (64 << scale) + 1);
+        let (narrow, wide) = (3 + (32 << scale) + 1, 7 + (64 << scale) + 1);
         let row = format!("| {scale} | {error:.2} % | {narrow} | {} | {wide} | {} |", narrow * 4, wide * 8);
         assert!(source.contains(&row), "no such row: {row}");
         let here = if Count::BITS == 64 { wide } else { narrow };

@@ -1,11 +1,14 @@
-//! Metrics in a thread's own cells: sums at their limits, exact extremes, and recorders with few cells, with
-//! many, and with none.
+//! Metrics in a thread's own cells: sums at their limits, exact extremes, exemplars, and recorders with few
+//! cells, with many, and with none.
 #![cfg(all(not(loom), feature = "std", target_has_atomic = "64"))]
 
 use std::cell::Cell as StdCell;
-use throughline::adapter::metrics::{self, Cell, Reading};
+use throughline::adapter::metrics::{self, Cell, Exemplar, Exemplars, Reading, Series};
 use throughline::adapter::{recorder, ring::Mode, ring::Slot};
-use throughline::{Clock, Recorder, counter, counter_family, histogram, histogram_family, up_down_counter};
+use throughline::{
+    Clock, Recorder, TraceContext, attach, counter, counter_family, current, histogram, histogram_family,
+    span, up_down_counter,
+};
 
 thread_local! {
     /// How many cells this thread's recorder has.
@@ -17,7 +20,9 @@ fn hook() -> Option<&'static Recorder> {
     recorder::acquire_thread(|| {
         let slots = Vec::leak((0..8).map(|_| Slot::new()).collect());
         let cells = Vec::leak((0..CELLS.get()).map(|_| Cell::new(0)).collect());
-        Some(Box::leak(Box::new(Recorder::for_thread(slots, Mode::LocalOldest, Clock::mock(), cells))))
+        let recorder = Recorder::for_thread(slots, Mode::LocalOldest, Clock::mock(), cells);
+        let keeping = recorder.keeping(Box::leak(Box::new(Exemplars::new())));
+        Some(Box::leak(Box::new(keeping)))
     })
 }
 
@@ -55,7 +60,6 @@ fn the_extremes_of_any_sequence_are_exact() {
     on_thread(4096, || {
         let all = histogram!("any");
         let record = |value: u64| all.record(value);
-        // The first value comes before the metric has a place among the thread's cells.
         record(1 << 40);
         let (mut least, mut greatest, mut state) = (1 << 40, 1 << 40, 0x9E37_79B9_7F4A_7C15_u64);
         for round in (0..2_000_u32).step_by(if cfg!(miri) { 99 } else { 1 }) {
@@ -86,7 +90,6 @@ fn the_extremes_of_any_sequence_are_exact() {
 #[test]
 fn a_single_value_is_both_extremes_whatever_it_is() {
     on_thread(4096, || {
-        // Each site is used twice: first in cells that all threads share, then in the thread's own.
         let zero = || histogram!("zero").record(0_u64);
         let greatest = || histogram!("greatest").record(u64::MAX);
         for _ in 0..2 {
@@ -96,6 +99,122 @@ fn a_single_value_is_both_extremes_whatever_it_is() {
             assert_eq!(histogram_of("greatest").2, Some((u64::MAX, u64::MAX)));
         }
     });
+}
+
+fn series_of(name: &str) -> Series {
+    let mut found = None;
+    metrics::for_each(|series| {
+        if series.blob().is_some_and(|blob| blob.name == name) && series.is_in_use() {
+            found = Some(series);
+        }
+    });
+    found.unwrap()
+}
+
+/// The exemplars of this series. Only one test takes any, as it takes all.
+fn taken(series: &Series) -> Vec<Exemplar> {
+    let mut taken = Vec::new();
+    metrics::take_exemplars(|exemplar| taken.push(exemplar));
+    taken.retain(|exemplar| Some(exemplar.first_cell) == series.first_cell());
+    taken
+}
+
+#[test]
+fn values_that_stand_out_since_the_last_reading_are_exemplars() {
+    on_thread(4096, || {
+        let record = |value: u64| histogram!("told").record(value);
+        let values = |series: &Series| taken(series).iter().map(|it| it.value).collect::<Vec<_>>();
+        let remote = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0";
+        let parse = |flags| TraceContext::parse(&format!("{remote}{flags}")).unwrap();
+        {
+            let _span = span!("of this process");
+            [10, 10, 20, 15, 5, 10, 20, 5].into_iter().for_each(record);
+            let here = current().unwrap();
+            let told = taken(&series_of("told"));
+            assert_eq!(told.iter().map(|it| it.value).collect::<Vec<_>>(), [10, 20, 5]);
+            assert!(told.iter().all(|it| (it.trace_id, it.span_id) == (here.trace_id, here.span_id)));
+        }
+        let told = series_of("told");
+        {
+            let _unsampled = attach(parse(0));
+            record(2);
+        }
+        record(1);
+        assert_eq!(values(&told), [], "without a recorded trace there is none");
+        let _remote = attach(parse(1));
+        (21..=100).for_each(record);
+        assert_eq!(values(&told), [21, 22, 23, 24, 25], "what may be spent is limited");
+        [0, 200].into_iter().for_each(record);
+        assert_eq!(values(&told), []);
+        assert_eq!(histogram_of("told").2, Some((0, 200)));
+        told.ask_for_exemplars();
+        [50, 50, 60, 55, 40, 201].into_iter().for_each(record);
+        let again = taken(&told);
+        assert_eq!(again.iter().map(|it| it.value).collect::<Vec<_>>(), [50, 60, 40, 201]);
+        assert!(again.iter().all(|it| (it.trace_id, it.span_id) == (parse(1).trace_id, parse(1).span_id)));
+        assert_eq!(histogram_of("told").2, Some((0, 201)));
+        // The thread holds 64 for the reader, and no more.
+        for _ in 0..20 {
+            told.ask_for_exemplars();
+            (1..=8).for_each(record);
+        }
+        assert_eq!(values(&told), (0..64).map(|n| n % 8 + 1).collect::<Vec<_>>());
+        // Series of a family are told apart.
+        let family = |label: &str, value: u64| {
+            histogram_family!("told.by.label", labels = ["n"], capacity = 4).record([label], value);
+        };
+        family("a", 1);
+        family("b", 2);
+        let mut by_series = Vec::new();
+        metrics::take_exemplars(|exemplar| by_series.push((exemplar.first_cell, exemplar.value)));
+        metrics::for_each(|series| {
+            let Reading::Histogram(h) = series.read() else { return };
+            if series.blob().is_some_and(|blob| blob.name == "told.by.label") {
+                let its = (series.first_cell().unwrap(), h.sum);
+                assert!(by_series.contains(&its), "{its:?} in {by_series:?}");
+            }
+        });
+    });
+}
+
+#[test]
+fn a_reader_that_keeps_a_list_of_all_series_learns_of_new_ones() {
+    on_thread(4096, || {
+        let count = |label: &str| counter_family!("learnt", labels = ["n"], capacity = 2).add([label], 1);
+        let possible = || {
+            let mut all = Vec::new();
+            metrics::for_each_possible(|series| {
+                if series.blob().is_some_and(|blob| blob.name == "learnt") {
+                    all.push(series.is_in_use());
+                }
+            });
+            all
+        };
+        let before = metrics::changes();
+        count("a");
+        let after = metrics::changes();
+        assert!(after > before);
+        assert_eq!(possible(), [true, false], "the overflow series may come to be used");
+        count("b");
+        assert!(metrics::changes() > after);
+        count("c");
+        assert_eq!(possible(), [true; 3]);
+    });
+}
+
+#[test]
+fn buckets_are_the_same_one_by_one_and_all_at_once() {
+    let count = || {
+        let values = [0, 1, 7, 1 << 20, u64::MAX];
+        values.into_iter().for_each(|value| histogram!("counted", scale = 3).record(value));
+    };
+    [4096, 0, 4096].into_iter().for_each(|cells| on_thread(cells, count));
+    let series = series_of("counted");
+    let one_by_one: Vec<u64> = (0..series.bucket_count()).map(|position| series.bucket(position)).collect();
+    let mut at_once = vec![0; series.bucket_count()];
+    series.add_buckets(&mut at_once);
+    assert_eq!(at_once, one_by_one);
+    assert_eq!(at_once.iter().sum::<u64>(), 3 * 4);
 }
 
 #[test]

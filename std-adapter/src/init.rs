@@ -148,6 +148,7 @@ fn begin(
         slots: config.ring_slots,
         cells: config.metric_cells,
         threads: config.max_threads,
+        exemplars: config.exemplars,
         clock,
     });
 
@@ -171,8 +172,9 @@ fn begin(
         // Sending fails only if the pump has ended; then there is nothing to wake.
         wake: Arc::new(move || _ = pump.send(Control::Room)),
     };
-    let readings =
-        Arc::new(Readings::new(clock, Arc::clone(&cells), Arc::clone(&config.redaction), wall_time.clone()));
+    let (redaction, exemplars) = (Arc::clone(&config.redaction), config.exemplars);
+    let readings = Readings::new(clock, Arc::clone(&cells), redaction, exemplars, wall_time.clone());
+    let readings = Arc::new(readings);
     let clients = client.map(|client| ("otlp".to_owned(), client)).into_iter().chain(further);
     let fan_out = exporters(config, draws, own, clients, &launch, &readings)?;
     let (lanes, mut healths) = (fan_out.lanes(), fan_out.healths());

@@ -5,6 +5,7 @@ mod clock;
 pub mod config;
 mod ended;
 mod exit;
+mod exemplars;
 mod fork;
 mod guard;
 mod init;

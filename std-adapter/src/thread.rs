@@ -18,6 +18,8 @@ pub(crate) struct Settings {
     pub(crate) cells: usize,
     /// Most threads that may have a recorder at the same time.
     pub(crate) threads: usize,
+    /// Whether histograms keep exemplars.
+    pub(crate) exemplars: bool,
     pub(crate) clock: Clock,
 }
 
@@ -71,6 +73,12 @@ fn make(settings: &Settings) -> Option<&'static Recorder> {
         return None;
     };
     let recorder = Recorder::for_thread(slots, Mode::LocalOldest, settings.clock, cells);
+    #[cfg(target_has_atomic = "64")]
+    let recorder = if settings.exemplars {
+        recorder.keeping(Box::leak(Box::new(throughline::adapter::metrics::Exemplars::new())))
+    } else {
+        recorder
+    };
     Some(Box::leak(Box::new(recorder)))
 }
 
@@ -83,7 +91,7 @@ mod tests {
     /// Only this test of the binary installs the hook.
     #[test]
     fn a_thread_records_and_leaves_its_recorder_to_the_next() {
-        install(Settings { slots: 64, cells: 16, threads: 2, clock: Clock::mock() });
+        install(Settings { slots: 64, cells: 16, threads: 2, exemplars: false, clock: Clock::mock() });
         for _ in 0..3 {
             let thread = std::thread::spawn(|| {
                 let _span = span!("work", n = 3);

@@ -7,13 +7,14 @@ use opentelemetry_proto::tonic::common::v1::any_value;
 use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
 use opentelemetry_proto::tonic::metrics::v1::{
-    ExponentialHistogramDataPoint, Metric, NumberDataPoint, SummaryDataPoint, metric::Data,
+    Exemplar, ExponentialHistogramDataPoint, Metric, NumberDataPoint, SummaryDataPoint, exemplar, metric::Data,
 };
 use std::time::Duration;
 use support::in_own_process;
 use support::receiver::Receiver;
 use throughline::{
-    counter, counter_family, gauge, gauge_family, histogram, summary, up_down_counter, up_down_counter_family,
+    TraceContext, attach, counter, counter_family, gauge, gauge_family, histogram, histogram_family, span,
+    summary, up_down_counter, up_down_counter_family,
 };
 use throughline_std::{Config, observe, otlp::ClientConfig};
 
@@ -264,5 +265,95 @@ fn observed_metrics_are_asked_for_when_they_are_read() {
         for name in ["absent", "gone", "broken"] {
             assert!(metrics.iter().all(|m| m.name != name), "{name}");
         }
+    });
+}
+
+#[test]
+fn a_histogram_leads_to_the_traces_of_its_values() {
+    in_own_process("a_histogram_leads_to_the_traces_of_its_values", || {
+        let receiver = Receiver::start([]);
+        let client = ClientConfig::new(&receiver.endpoint).unwrap().timeout(Duration::from_secs(30));
+        let guard = throughline_std::init(&Config::new("svc").otlp_client(client)).unwrap();
+        let remote = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let unsampled = "00-5bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+        let wait = |seconds: f64| histogram!("wait" as f64, unit = "s").record(seconds);
+        let by_route = |route: &str, ms: u64| {
+            histogram_family!("took", labels = ["route"], capacity = 4, unit = "ms").record([route], ms);
+        };
+        wait(4.0);
+        {
+            let _span = span!("quick");
+            wait(0.25);
+            by_route("/quick", 3);
+        }
+        {
+            let _span = span!("middling");
+            wait(0.5);
+        }
+        {
+            let _there = attach(TraceContext::parse(remote).unwrap());
+            let _span = span!("slow");
+            wait(8.0);
+            by_route("/slow", 9);
+        }
+        {
+            let _nowhere = attach(TraceContext::parse(unsampled).unwrap());
+            wait(100.0);
+        }
+        // The next reading asks for exemplars anew.
+        assert!(guard.flush(Duration::from_secs(30)));
+        {
+            let _span = span!("again");
+            wait(0.375);
+        }
+        assert!(guard.shutdown(Duration::from_secs(30)).complete);
+        receiver.with(|r| {
+            let spans: Vec<_> = r.spans.iter().map(|s| (&*s.name, &s.trace_id, &s.span_id)).collect();
+            let named = |exemplar: &Exemplar| {
+                let at = |(_, trace, span): &&(&str, _, _)| (trace, span) == (&&exemplar.trace_id, &&exemplar.span_id);
+                let Some(exemplar::Value::AsDouble(value)) = exemplar.value else { panic!("{exemplar:?}") };
+                let span = spans.iter().find(at).unwrap_or_else(|| panic!("{exemplar:?} in {spans:?}"));
+                (span.0.to_owned(), value)
+            };
+            let of = |name: &str| {
+                let metrics = r.metrics.last().unwrap();
+                let Data::ExponentialHistogram(histogram) = data(metrics, name) else { panic!() };
+                let points = histogram.data_points.iter().map(|point| {
+                    let mut all: Vec<_> = point.exemplars.iter().map(named).collect();
+                    all.sort_by(|a, b| a.1.total_cmp(&b.1));
+                    all
+                });
+                points.collect::<Vec<_>>()
+            };
+            // 0.5 is neither the least nor the greatest value of its time, and 0.375 replaces none: it has another power of two.
+            let span = |name: &str, value: f64| (name.to_owned(), value);
+            assert_eq!(of("wait"), [vec![span("quick", 0.25), span("again", 0.375), span("slow", 8.0)]]);
+            assert_eq!(of("took"), [vec![span("quick", 3.0)], vec![span("slow", 9.0)]]);
+            let slow = spans.iter().find(|(name, ..)| *name == "slow").unwrap();
+            let trace: String = slow.1.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(trace, remote[3..35]);
+            assert!(r.violations.is_empty(), "{:?}", r.violations);
+        });
+    });
+}
+
+#[test]
+fn exemplars_can_be_turned_off() {
+    in_own_process("exemplars_can_be_turned_off", || {
+        let receiver = Receiver::start([]);
+        let client = ClientConfig::new(&receiver.endpoint).unwrap().timeout(Duration::from_secs(30));
+        let config = Config::new("svc").otlp_client(client).exemplars(false);
+        let guard = throughline_std::init(&config).unwrap();
+        {
+            let _span = span!("here");
+            (1..100_u64).for_each(|n| histogram!("wait").record(n));
+        }
+        assert!(guard.flush(Duration::from_secs(30)));
+        (1..100_u64).for_each(|n| histogram!("wait").record(n));
+        assert!(guard.shutdown(Duration::from_secs(30)).complete);
+        receiver.with(|r| {
+            let Data::ExponentialHistogram(histogram) = data(r.metrics.last().unwrap(), "wait") else { panic!() };
+            assert_eq!(histogram.data_points[0].exemplars, []);
+        });
     });
 }

@@ -7,16 +7,15 @@
 //!
 //! | scale | worst relative error | cells of 32 bits | bytes | cells of 64 bits | bytes |
 //! |---|---|---|---|---|---|
-//! | 0 | 33.33 % | 36 | 144 | 70 | 560 |
-//! | 1 | 17.16 % | 68 | 272 | 134 | 1072 |
-//! | 2 | 8.64 % | 132 | 528 | 262 | 2096 |
-//! | 3 | 4.33 % | 260 | 1040 | 518 | 4144 |
-//! | 4 | 2.17 % | 516 | 2064 | 1030 | 8240 |
+//! | 0 | 33.33 % | 36 | 144 | 72 | 576 |
+//! | 1 | 17.16 % | 68 | 272 | 136 | 1088 |
+//! | 2 | 8.64 % | 132 | 528 | 264 | 2112 |
+//! | 3 | 4.33 % | 260 | 1040 | 520 | 4160 |
+//! | 4 | 2.17 % | 516 | 2064 | 1032 | 8256 |
 //!
 //! Cells have 64 bits where the target has 64-bit atomics, else 32. They hold the zeros, the sum, the buckets
-//! and, if they have 64 bits, the least and the greatest value and the size of the range between them, so that
-//! one comparison tells whether a value changes either. On a server each thread that records gets its own cells
-//! on first use. Histograms with 32-bit cells keep no least and greatest value, because the instruction budget
+//! and, if they have 64 bits, the least and the greatest value and a range, so that one comparison tells whether
+//! a value changes either or is an exemplar. On a server each thread that records gets its own cells on first use. Histograms with 32-bit cells keep no least and greatest value, because the instruction budget
 //! has no room for them; readers use the bounds of the outermost non-empty buckets instead.
 //!
 //! A histogram of fractions (`histogram!("…" as f64)`) counts multiples of 2^-`fraction_bits` in the same
@@ -44,12 +43,19 @@ pub(crate) const LEAST: usize = 2;
 /// Index of the cell with the greatest value.
 #[cfg(target_has_atomic = "64")]
 pub(crate) const GREATEST: usize = 3;
-/// Index of the cell with the number of integers from the least value to the greatest one, both included; 0
-/// before the first value. Used only in a thread's own cells.
+/// Index of the cell with the number of integers in the range of values that need nothing but counting: from
+/// the least value to the greatest one, or a part of it while exemplars are wanted. 0 before the first value.
+/// Used only in a thread's own cells, as are the next two.
 #[cfg(all(feature = "std", target_has_atomic = "64"))]
 pub(crate) const RANGE: usize = 4;
+/// Index of the cell with the least integer of that range, its bits inverted.
+#[cfg(all(feature = "std", target_has_atomic = "64"))]
+pub(crate) const FLOOR: usize = 5;
+/// Index of the cell with what may still be spent on exemplars before the next reading.
+#[cfg(all(feature = "std", target_has_atomic = "64"))]
+pub(crate) const TRIES: usize = 6;
 /// Index of the first bucket.
-pub(crate) const BUCKETS: usize = if Count::BITS == 64 { 5 } else { 3 };
+pub(crate) const BUCKETS: usize = if Count::BITS == 64 { 7 } else { 3 };
 
 /// The number of cells of a histogram with this scale.
 ///

@@ -221,34 +221,16 @@ fn add_apart(entry: &'static Entry, i: usize, n: Count) {
 #[cfg(all(feature = "std", target_has_atomic = "64"))]
 #[inline(always)]
 fn record_in_own(own: &[Cell], bucket: usize, value: Count) {
-    use super::histogram::{LEAST, RANGE, SUM};
+    use super::histogram::{FLOOR, RANGE, SUM};
     let bucket = &own[bucket];
     bucket.store(bucket.load(Relaxed).wrapping_add(1), Relaxed);
     add_to_own::<SUM>(own, value);
-    // One comparison covers both extremes: the distance from the least value wraps for a value below it.
+    // One comparison covers both ends of the range: the distance from its least value wraps for a value below.
     let range = own[RANGE].load(Relaxed);
-    let above_least = value.wrapping_add(own[LEAST].load(Relaxed)).wrapping_add(1);
-    if above_least >= range {
-        widen(own, value);
+    let above_floor = value.wrapping_add(own[FLOOR].load(Relaxed)).wrapping_add(1);
+    if above_floor >= range {
+        super::exemplar::widen(own, value);
     }
-}
-
-/// Makes a value the least or the greatest one, or both.
-#[cfg(all(feature = "std", target_has_atomic = "64"))]
-#[cold]
-#[inline(never)]
-fn widen(own: &[Cell], value: Count) {
-    use super::histogram::{GREATEST, LEAST, RANGE};
-    // A signal handler on this thread may do the same in between, so the extremes are changed atomically. The
-    // range may come out too small then; the next value outside it calls this function again.
-    if !value > own[LEAST].load(Relaxed) {
-        own[LEAST].fetch_max(!value, Relaxed);
-    }
-    if value > own[GREATEST].load(Relaxed) {
-        own[GREATEST].fetch_max(value, Relaxed);
-    }
-    let (least, greatest) = (!own[LEAST].load(Relaxed), own[GREATEST].load(Relaxed));
-    own[RANGE].store(greatest.wrapping_sub(least).wrapping_add(1), Relaxed);
 }
 
 /// [`Metric::record`] for threads that have no recorder yet or no cells of their own, and for metrics that have
@@ -257,13 +239,14 @@ fn widen(own: &[Cell], value: Count) {
 #[cfg_attr(feature = "std", cold)]
 #[inline(never)]
 fn record_apart(entry: &'static Entry, at: usize, bucket: usize, count: usize, value: Count) {
+    if !entry.ready() {
+        return;
+    }
     #[cfg(feature = "std")]
     if let Some(own) = entry.thread_cells_at_first(at, count) {
         return record_in_own(own, bucket, value);
     }
-    if entry.ready() {
-        record_in_shared(&entry.cells[at..at + count], bucket, value);
-    }
+    record_in_shared(&entry.cells[at..at + count], bucket, value);
 }
 
 #[cfg(target_has_atomic = "64")]

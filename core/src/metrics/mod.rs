@@ -20,6 +20,8 @@
 
 mod counter;
 pub(crate) mod entry;
+#[cfg(all(feature = "std", target_has_atomic = "64"))]
+pub(crate) mod exemplar;
 mod family;
 mod gauge;
 pub(crate) mod histogram;

@@ -64,6 +64,30 @@ pub fn for_each(mut f: impl FnMut(Series)) {
     }
 }
 
+/// Calls `f` with every series that [`for_each`] would give, and with the overflow series of families that have
+/// not overflowed, for which [`Series::is_in_use`] is false. While [`changes`] does not change, these are the
+/// same series.
+#[cfg(feature = "std")]
+pub fn for_each_possible(mut f: impl FnMut(Series)) {
+    let mut next = Entry::first();
+    while let Some(entry) = next {
+        for index in 0..=entry.keys.len() {
+            let series = Series { entry, index };
+            if index == entry.keys.len() || series.is_in_use() {
+                f(series);
+            }
+        }
+        next = entry.next();
+    }
+}
+
+/// How often a metric or a label set was used for the first time. A reader that keeps what it made of all series
+/// asks this before [`for_each_possible`]; it counts late rather than early.
+#[cfg(feature = "std")]
+pub fn changes() -> usize {
+    super::series::changes()
+}
+
 impl Series {
     /// The first series. With [`Series::next`] it walks over all series; the walk may pause and continue
     /// later.
@@ -172,7 +196,9 @@ impl Series {
         let shared = {
             let mut all = shared;
             if self.kind() != Kind::Gauge as u8 {
-                self.entry.for_each_thread(i, |cell| all = join(all, cell));
+                self.entry.for_each_thread(i, 1, |cells| {
+                    cells.iter().for_each(|cell| all = join(all, cell.load(Relaxed)));
+                });
             }
             all
         };
@@ -347,11 +373,54 @@ impl Series {
         self.entry.has_home_elsewhere()
     }
 
-    /// For a family: whether the slot is taken, or the overflow series has counted anything.
-    pub(super) fn is_in_use(&self) -> bool {
+    /// Whether there is anything to report: false for a label set that no context has used, and for the overflow
+    /// series of a family that has counted nothing in it.
+    pub fn is_in_use(&self) -> bool {
         match self.entry.keys.get(self.index) {
             Some(key) => key.is_set(),
-            None => (0..self.len()).any(|i| self.cell(i) != 0),
+            None => !self.is_of_family() || (0..self.len()).any(|i| self.cell(i) != 0),
         }
+    }
+
+    /// For a histogram: adds the number of values in each bucket to `counts`, from the first bucket on. Faster than
+    /// [`Series::bucket`] for all of them.
+    #[cfg(all(feature = "std", target_has_atomic = "64"))]
+    pub fn add_buckets(&self, counts: &mut [u64]) {
+        if self.is_histogram() {
+            let (at, scale) = (self.at(0), self.scale().into());
+            if let Some(shared) = self.entry.cells.get(at..at + self.len()) {
+                add_buckets(shared, scale, counts);
+            }
+            self.entry.for_each_thread(at, self.len(), |own| add_buckets(own, scale, counts));
+        }
+    }
+
+    /// For a histogram: asks all threads for [exemplars](super::exemplar) among their next values.
+    #[cfg(all(feature = "std", target_has_atomic = "64"))]
+    pub fn ask_for_exemplars(&self) {
+        if self.is_histogram() {
+            self.entry.for_each_thread(self.at(0), self.len(), super::exemplar::ask);
+        }
+    }
+
+    /// Index of the series' first cell among the cells of every thread, which identifies it among all series with
+    /// cells there. `None` before the metric is used.
+    #[cfg(feature = "std")]
+    pub fn first_cell(&self) -> Option<usize> {
+        self.entry.index_in_threads(self.at(0))
+    }
+}
+
+/// Adds the buckets of a histogram's cells that lie between its least and its greatest value.
+#[cfg(all(feature = "std", target_has_atomic = "64"))]
+fn add_buckets(cells: &[crate::sync::Cell], scale: u32, counts: &mut [u64]) {
+    use super::histogram::{GREATEST, LEAST, position};
+    let (least, greatest) = (!cells[LEAST].load(Relaxed), cells[GREATEST].load(Relaxed));
+    // Without a value the least is greater than the greatest. A value of 0 is in no bucket.
+    let Some(last) = position(greatest, scale).filter(|_| least <= greatest) else { return };
+    let first = position(least, scale).unwrap_or(0);
+    let cells = cells.get(BUCKETS + first..=BUCKETS + last).unwrap_or_default();
+    for (count, cell) in counts.iter_mut().skip(first).zip(cells) {
+        *count = count.saturating_add(cell.load(Relaxed));
     }
 }

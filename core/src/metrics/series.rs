@@ -186,6 +186,8 @@ fn search(keys: &[SeriesKey], key: &Packed) -> usize {
                         to.store(from, Relaxed);
                     }
                     slot.state.store(key.hash, Release);
+                    #[cfg(all(feature = "std", not(loom)))]
+                    changed();
                     return at;
                 }
                 Err(now) => state = now,
@@ -198,6 +200,21 @@ fn search(keys: &[SeriesKey], key: &Packed) -> usize {
         at = if at + 1 == keys.len() { 0 } else { at + 1 };
     }
     keys.len()
+}
+
+/// Counts the first uses of metrics and of label sets. Readers that keep a list of all series make it anew when
+/// this has changed.
+#[cfg(all(feature = "std", not(loom)))]
+static CHANGES: AtomicWord = AtomicWord::new(0);
+
+#[cfg(all(feature = "std", not(loom)))]
+pub(super) fn changed() {
+    CHANGES.fetch_add(1, Release);
+}
+
+#[cfg(all(feature = "std", not(loom)))]
+pub(super) fn changes() -> usize {
+    CHANGES.load(Acquire)
 }
 
 /// A single label of at most 16 bytes, the common case: it is packed in registers, and its first slot is

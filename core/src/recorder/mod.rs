@@ -150,6 +150,15 @@ impl Recorder {
         recorder
     }
 
+    /// This recorder with exemplars of the thread's histograms. For adapters.
+    #[cfg(all(feature = "std", target_has_atomic = "64"))]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn keeping(mut self, exemplars: &'static crate::metrics::exemplar::Exemplars) -> Recorder {
+        self.thread.exemplars = Some(exemplars);
+        self
+    }
+
     /// The ring.
     #[doc(hidden)]
     pub fn ring(&self) -> &Ring<'static> {

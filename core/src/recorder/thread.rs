@@ -27,6 +27,9 @@ pub(crate) struct ThreadPart {
     pub(super) sampled_out: crate::sync::AtomicWord,
     /// Metric cells. Only this thread writes them; the reader sums over all threads.
     pub(crate) cells: &'static [crate::sync::Cell],
+    /// Where the thread puts exemplars, if it keeps any.
+    #[cfg(target_has_atomic = "64")]
+    pub(crate) exemplars: Option<&'static crate::metrics::exemplar::Exemplars>,
     membership: Membership<Recorder>,
 }
 
@@ -49,6 +52,8 @@ impl ThreadPart {
             straight: false,
             sampled_out: crate::sync::AtomicWord::new(0),
             cells: &[],
+            #[cfg(target_has_atomic = "64")]
+            exemplars: None,
             membership: Membership::new(),
         }
     }

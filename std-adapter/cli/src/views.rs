@@ -124,6 +124,7 @@ pub(crate) fn ledger(
     ];
     for (hop, outcome, records) in hops {
         take(PointView {
+            id: 0,
             name: "throughline.records",
             unit: "{record}",
             description: "Records by hop and by their outcome there",
@@ -159,6 +160,7 @@ impl<'a> PointTexts<'a> {
     /// The series, counted since `start` and read at `now`, both in nanoseconds since 1970.
     pub(crate) fn view(&self, start: u64, now: u64) -> PointView<'_> {
         PointView {
+            id: 0,
             name: &self.name,
             unit: self.point.callsite.unit(),
             description: self.point.callsite.description(),

@@ -105,6 +105,7 @@ enum Stored {
 
 #[derive(Debug)]
 struct Point {
+    id: u64,
     name: Box<str>,
     unit: Box<str>,
     description: Box<str>,
@@ -381,6 +382,7 @@ impl Point {
             }
         };
         Point {
+            id: view.id,
             name: view.name.into(),
             unit: view.unit.into(),
             description: view.description.into(),
@@ -408,6 +410,7 @@ impl Point {
             plain => plain,
         };
         PointView {
+            id: self.id,
             name: &self.name,
             unit: &self.unit,
             description: &self.description,

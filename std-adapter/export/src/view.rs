@@ -157,6 +157,9 @@ pub struct LossView<'a> {
 /// One series of a metric at one time, cumulative since `start_unix_ns`.
 #[derive(Clone, Debug)]
 pub struct PointView<'a> {
+    /// Stands for everything here but the times and the value, as long as the process runs: points with the same
+    /// id are of one series, so an exporter may keep what it made of its name and labels. 0 if there is no id.
+    pub id: u64,
     /// Name of the metric.
     pub name: &'a str,
     /// Its unit in UCUM, or "".

@@ -78,6 +78,7 @@ fn spans_logs_and_metrics_as_the_format_has_them() {
         fields: [("n", Value::U64(7))].as_slice().into(),
     });
     trace.points(&[PointView {
+        id: 0,
         name: "queue",
         unit: "items",
         description: "",

@@ -212,6 +212,7 @@ fn bodies(service: &str) -> [Vec<u8>; 3] {
     ];
     for (name, data) in all {
         metrics.point(&PointView {
+            id: 0,
             name,
             unit: "By",
             description: "what it is",

@@ -11,7 +11,7 @@ use opentelemetry_proto::tonic::{
     common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList, any_value::Value},
     logs::v1::{LogRecord, ResourceLogs, ScopeLogs},
     metrics::v1::{
-        ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint, Metric,
+        Exemplar, exemplar, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram, HistogramDataPoint, Metric,
         NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, Summary, SummaryDataPoint,
         exponential_histogram_data_point::Buckets, metric::Data, number_data_point,
         summary_data_point::ValueAtQuantile,
@@ -130,6 +130,15 @@ fn metrics(text: &str, n: u64) -> ExportMetricsServiceRequest {
         point(number_data_point::Value::AsInt(n as i64)),
         point(number_data_point::Value::AsDouble(1e300)),
     ];
+    let exemplar = |value| Exemplar {
+        filtered_attributes: attributes.clone(),
+        time_unix_nano: n,
+        span_id: vec![0xa7; 8],
+        trace_id: vec![0x4b; 16],
+        value: Some(value),
+    };
+    let exemplars =
+        vec![exemplar(exemplar::Value::AsDouble(0.25)), exemplar(exemplar::Value::AsInt(n as i64))];
     let histogram = HistogramDataPoint {
         attributes: attributes.clone(),
         start_time_unix_nano: n,
@@ -138,7 +147,7 @@ fn metrics(text: &str, n: u64) -> ExportMetricsServiceRequest {
         sum: Some(0.1),
         bucket_counts: vec![n, 1, 2],
         explicit_bounds: vec![0.5, 1e-9],
-        exemplars: vec![],
+        exemplars: exemplars.clone(),
         flags: 1,
         min: Some(-0.5),
         max: Some(f64::MAX),
@@ -154,7 +163,7 @@ fn metrics(text: &str, n: u64) -> ExportMetricsServiceRequest {
         positive: Some(Buckets { offset: -7, bucket_counts: vec![n, 300, 0] }),
         negative: Some(Buckets { offset: i32::MAX, bucket_counts: vec![1] }),
         flags: 1,
-        exemplars: vec![],
+        exemplars,
         min: Some(0.0),
         max: Some(2.0),
         zero_threshold: 0.25,

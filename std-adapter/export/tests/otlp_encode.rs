@@ -332,7 +332,7 @@ proptest! {
         let mut point = |name: &str, data: PointData<'_>| {
             let point = number(&attributes, &data);
             let (unit, description) = ("By", "what it is");
-            encoder.point(&PointView { name, unit, description, scope: Scope::OWN, target: "t", start_unix_ns: 5, time_unix_ns: 6, labels: &labels, data: data.clone() });
+            encoder.point(&PointView { id: 0, name, unit, description, scope: Scope::OWN, target: "t", start_unix_ns: 5, time_unix_ns: 6, labels: &labels, data: data.clone() });
             let temporality = 2;
             let fresh = match data {
                 PointData::Counter(_) | PointData::CounterFloat(_) => metric::Data::Sum(Sum { data_points: vec![point], aggregation_temporality: temporality, is_monotonic: true }),

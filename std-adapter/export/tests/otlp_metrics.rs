@@ -2,13 +2,16 @@
 
 mod support;
 
-use opentelemetry_proto::tonic::metrics::v1::{Metric, metric::Data, number_data_point::Value as Number};
+use opentelemetry_proto::tonic::metrics::v1::{
+    Exemplar, Metric, exemplar, metric::Data, number_data_point::Value as Number,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use support::receiver::Receiver;
 use throughline_export::ledger::Cells;
 use throughline_export::otlp::{ClientConfig, Histograms, Options, OtlpExporter, Temporality};
-use throughline_export::view::{HistogramView, PointData, PointView, Scope};
+use throughline::{SpanId, TraceId};
+use throughline_export::view::{ExemplarView, HistogramView, PointData, PointView, Scope};
 use throughline_export::{Deadline, Launch, Limits, Resource};
 
 const DELTA: i32 = 1;
@@ -16,6 +19,7 @@ const CUMULATIVE: i32 = 2;
 
 fn point<'a>(name: &'a str, target: &'a str, time: u64, data: PointData<'a>) -> PointView<'a> {
     PointView {
+        id: 0,
         name,
         unit: "1",
         description: "",
@@ -171,4 +175,49 @@ fn explicit_histograms_have_every_value_in_its_bucket() {
     let quarters = read("quarters");
     assert_eq!(&quarters.explicit_bounds[..4], [0.0, 0.25, 0.5, 1.0]);
     assert_eq!(&quarters.bucket_counts[..4], [0, 1, 0, 1]);
+}
+
+#[test]
+fn exemplars_are_those_of_the_time_that_the_point_is_about() {
+    let exemplar = |time_unix_ns: u64, value: f64| ExemplarView {
+        value,
+        time_unix_ns,
+        trace_id: TraceId::from_bytes([0x4b; 16]).unwrap(),
+        span_id: SpanId::from_bytes([0xa7; 8]).unwrap(),
+    };
+    let exemplars = [exemplar(90, 1.5), exemplar(150, 3.0)];
+    let snapshots: Vec<_> = [(100, 1), (200, 2), (300, 3)]
+        .into_iter()
+        .map(|(time, n)| {
+            let of_time = &exemplars[..1 + usize::from(time > 150)];
+            let histogram = HistogramView::new(0, 1.0, n, 0, &[1, 1]).with_exemplars(of_time);
+            vec![point("size", "shop", time, PointData::Histogram(histogram))]
+        })
+        .collect();
+    let values = |histograms, temporality| {
+        let metrics =
+            sent(|config| config.histograms(histograms).temporality(temporality), &snapshots[..]);
+        let of = |metrics: &Vec<Metric>| -> Vec<Exemplar> {
+            match metrics[0].data.as_ref().unwrap() {
+                Data::ExponentialHistogram(histogram) => histogram.data_points[0].exemplars.clone(),
+                Data::Histogram(histogram) => histogram.data_points[0].exemplars.clone(),
+                other => panic!("{other:?}"),
+            }
+        };
+        let all: Vec<_> = metrics.iter().map(of).collect();
+        let ids = all.iter().flatten().all(|it| it.trace_id == [0x4b; 16] && it.span_id == [0xa7; 8]);
+        assert!(ids, "{all:?}");
+        let value = |it: &Exemplar| match it.value {
+            Some(exemplar::Value::AsDouble(value)) => (it.time_unix_nano, value),
+            _ => panic!("{it:?}"),
+        };
+        all.iter().map(|of| of.iter().map(value).collect::<Vec<_>>()).collect::<Vec<_>>()
+    };
+    let (first, both) = (vec![(90, 1.5)], vec![(90, 1.5), (150, 3.0)]);
+    for histograms in [Histograms::Exponential, Histograms::Explicit] {
+        let total = values(histograms, Temporality::Cumulative);
+        assert_eq!(total, [first.clone(), both.clone(), both.clone()]);
+        let delta = values(histograms, Temporality::Delta);
+        assert_eq!(delta, [first.clone(), vec![(150, 3.0)], vec![]]);
+    }
 }

@@ -259,6 +259,7 @@ fn colours_only_when_asked() {
 #[test]
 fn metrics_table() {
     let point = |name, unit, labels, data| PointView {
+        id: 0,
         name,
         unit,
         description: "",
@@ -381,6 +382,7 @@ proptest! {
 
         let labels = [(&**label, &**value)];
         let point = |data| PointView {
+            id: 0,
             name: metric,
             unit,
             description: what,

@@ -40,6 +40,8 @@ const MOST_NAMES: usize = 512;
 
 static MADE: AtomicUsize = AtomicUsize::new(0);
 static REFUSED: AtomicUsize = AtomicUsize::new(0);
+/// How often a metric was described.
+static DESCRIPTIONS: AtomicUsize = AtomicUsize::new(0);
 
 static COUNTERS: Kind<CounterCell> = Kind::new();
 static GAUGES: Kind<GaugeCell> = Kind::new();
@@ -52,6 +54,11 @@ type Description = (&'static str, &'static str);
 /// Unit and description of a metric, if the program has described one of this name.
 pub(crate) fn described(name: &str) -> Option<Description> {
     DESCRIBED.read().unwrap_or_else(PoisonError::into_inner).get(name).copied()
+}
+
+/// How often a metric was described, for readers that keep what [`described`] gave.
+pub(crate) fn descriptions() -> usize {
+    DESCRIPTIONS.load(Ordering::Relaxed)
 }
 
 /// How often a label set had to share its name's overflow series.
@@ -95,6 +102,7 @@ fn describe(name: &KeyName, unit: Option<Unit>, description: &str) {
     // points borrow it for ever.
     let text = known.map_or_else(|| &*Box::leak(Box::from(description)), |(_, known)| known);
     described.insert(name.as_str().to_owned(), (unit.map_or("", ucum), text));
+    DESCRIPTIONS.fetch_add(1, Ordering::Relaxed);
 }
 
 /// All series of one kind.

@@ -36,6 +36,14 @@ pub(crate) fn losses() -> [(&'static str, usize); 3] {
     [("callsite", callsites), ("metric", metrics), ("field", LEFT_OUT.load(Ordering::Relaxed))]
 }
 
+/// Changes when [`described`] may give something else than before.
+pub(crate) fn descriptions() -> usize {
+    #[cfg(feature = "metrics")]
+    return metrics::descriptions();
+    #[cfg(not(feature = "metrics"))]
+    0
+}
+
 /// Unit and description of a metric that was described apart from its series; empty if it was not.
 pub(crate) fn described(name: &str) -> (&'static str, &'static str) {
     #[cfg(feature = "metrics")]

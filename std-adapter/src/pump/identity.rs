@@ -28,11 +28,29 @@ impl Identities {
 
     /// The numbers of all in order, each with whether it differs from the one before. Equal ones stay in the order in
     /// which they were added.
-    pub(super) fn order(mut self) -> Vec<(usize, bool)> {
-        let of = |(range, _): &(Range<usize>, usize)| &self.bytes[range.clone()];
-        self.places.sort_by(|a, b| of(a).cmp(of(b)));
-        let is_first = |at: usize| at == 0 || of(&self.places[at - 1]) != of(&self.places[at]);
-        self.places.iter().enumerate().map(|(at, (_, number))| (*number, is_first(at))).collect()
+    pub(super) fn order(&mut self) -> Vec<(usize, bool)> {
+        let Identities { bytes, places } = self;
+        let of = |(range, _): &(Range<usize>, usize)| &bytes[range.clone()];
+        places.sort_by(|a, b| of(a).cmp(of(b)));
+        let is_first = |at: usize| at == 0 || of(&places[at - 1]) != of(&places[at]);
+        places.iter().enumerate().map(|(at, (_, number))| (*number, is_first(at))).collect()
+    }
+
+    /// Forgets all but the first of equal ones, once they are in [order](Self::order).
+    pub(super) fn dedup(&mut self) {
+        let Identities { bytes, places } = self;
+        places.dedup_by(|(later, _), (first, _)| bytes[later.clone()] == bytes[first.clone()]);
+    }
+
+    /// The place of the only identity in `other` among these, which are in order: where it is, or where it would be.
+    pub(super) fn find(&self, other: &Identities) -> Result<usize, usize> {
+        self.places.binary_search_by(|(range, _)| self.bytes[range.clone()].cmp(&other.bytes[..]))
+    }
+
+    /// Removes all.
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.places.clear();
     }
 
     /// Appends a text and a zero byte. Bytes 0 and 1 in the text are written as two, so that different lists of texts

@@ -12,10 +12,13 @@
 //! there are none.
 
 mod assemble;
+mod catalog;
 mod callsites;
+mod distribution;
 mod drain;
 mod fan_out;
 mod identity;
+mod kept_exemplars;
 mod late;
 mod merged;
 mod metrics;

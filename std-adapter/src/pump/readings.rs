@@ -1,6 +1,7 @@
 //! The current values of all metrics of the process, for any thread: the pump at its interval, or an exporter
 //! that is scraped.
 
+use super::catalog::Catalog;
 use super::metrics::{self, Point};
 use crate::observe::{Answer, Asker, Asking};
 use crate::sampling;
@@ -17,12 +18,11 @@ use throughline_export::view::PointView;
 pub(crate) struct Readings {
     clock: Clock,
     cells: Arc<Cells>,
-    redaction: Arc<Redaction>,
     known: Mutex<Known>,
     asker: Asker,
-    /// Held while metrics are read, because there may be only one reader while a floating-point sum takes two
-    /// cells.
-    reading: Mutex<()>,
+    /// There may be only one reader at a time, as it takes the threads' exemplars, and a floating-point sum may
+    /// take two cells.
+    catalog: Mutex<Catalog>,
 }
 
 /// What only the pump knows.
@@ -42,18 +42,13 @@ impl Readings {
         clock: Clock,
         cells: Arc<Cells>,
         redaction: Arc<Redaction>,
+        exemplars: bool,
         wall_time: WallTime,
     ) -> Readings {
         let start_unix_ns = wall_time.unix_ns(clock.ticks());
         let known = Known { start_unix_ns, wall_time, steps: None, attributes: Counts::default() };
-        Readings {
-            clock,
-            cells,
-            redaction,
-            known: Mutex::new(known),
-            asker: Asker::default(),
-            reading: Mutex::default(),
-        }
+        let catalog = Mutex::new(Catalog::new(redaction, exemplars));
+        Readings { clock, cells, known: Mutex::new(known), asker: Asker::default(), catalog }
     }
 
     /// Changes what the pump has found out.
@@ -73,20 +68,18 @@ impl Readings {
 
     /// Calls `look` with all metrics, of which `answers` are those of observers.
     pub(super) fn read_with<R>(&self, answers: Vec<Answer>, look: impl FnOnce(&[PointView<'_>]) -> R) -> R {
-        let mut points = {
-            let _alone = lock(&self.reading);
-            metrics::snapshot(answers, &self.redaction)
-        };
-        points.extend(metrics::of_ledger(&self.cells.read()));
-        points.extend(metrics::of_bridges());
-        points.extend(metrics::of_sampling(sampling::share()));
+        let mut catalog = lock(&self.catalog);
+        catalog.read(answers, |ticks| lock(&self.known).wall_time.unix_ns(ticks));
+        let mut further = metrics::of_ledger(&self.cells.read());
+        further.extend(metrics::of_bridges());
+        further.extend(metrics::of_sampling(sampling::share()));
         let times = {
             let known = lock(&self.known);
-            points.extend(metrics::of_attributes(known.attributes));
-            points.extend(known.steps.iter().flatten().cloned());
+            further.extend(metrics::of_attributes(known.attributes));
+            further.extend(known.steps.iter().flatten().cloned());
             (known.start_unix_ns, known.wall_time.unix_ns(self.clock.ticks()))
         };
-        metrics::with_views(&points, times, look)
+        catalog.with_views(&further, times, look)
     }
 }
 

@@ -7,8 +7,6 @@ use crate::list::{Iter, Link, Linked, List};
 use crate::metrics::series::SeriesKey;
 use crate::metrics::shape::shape_of;
 use crate::sync::Cell;
-#[cfg(feature = "std")]
-use crate::sync::Count;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// A metric in the list of all metrics in use.
@@ -89,8 +87,11 @@ impl Entry {
     /// The entry whose cells all callsites of this gauge use: the callsite that was used first. `None` while
     /// the program has no recorder.
     pub(crate) fn home(&'static self) -> Option<&'static Entry> {
-        crate::callsite::registry::is_open()
-            .then(|| GAUGES.find_or_append(self, |other| other.is_same_gauge(self)))
+        let home = crate::callsite::registry::is_open()
+            .then(|| GAUGES.find_or_append(self, |other| other.is_same_gauge(self)));
+        #[cfg(feature = "std")]
+        crate::metrics::series::changed();
+        home
     }
 
     /// Whether two callsites are the same gauge: equal name, unit, value type and labels, the labels in any
@@ -129,17 +130,23 @@ impl Entry {
         self.thread_cells(at, count)
     }
 
-    /// Calls `f` with cell `i` of every thread.
+    /// Index of the metric's cell `i` among the cells of every thread; `None` before the first use.
     #[cfg(feature = "std")]
-    pub(crate) fn for_each_thread(&self, i: usize, mut f: impl FnMut(Count)) {
+    pub(crate) fn index_in_threads(&self, i: usize) -> Option<usize> {
         let base = self.base.load(Ordering::Relaxed);
-        if base < BUSY {
-            crate::recorder::for_each_thread(|recorder| {
-                if let Some(cell) = recorder.thread.cells.get(base + i) {
-                    f(cell.load(Ordering::Relaxed));
-                }
-            });
-        }
+        (base < BUSY).then(|| base + i)
+    }
+
+    /// Calls `f` with `count` cells of every thread, from cell `i` on.
+    #[cfg(feature = "std")]
+    #[inline(always)]
+    pub(crate) fn for_each_thread(&self, i: usize, count: usize, mut f: impl FnMut(&'static [Cell])) {
+        let Some(at) = self.index_in_threads(i) else { return };
+        crate::recorder::for_each_thread(|recorder| {
+            if let Some(cells) = recorder.thread.cells.get(at..at + count) {
+                f(cells);
+            }
+        });
     }
 
     /// Whether the program has a recorder, so that the metric may be read. Registers the metric on first use.
@@ -161,6 +168,8 @@ impl Entry {
         LIST.push(self);
         let base = NEXT_BASE.fetch_add(self.cells.len(), Ordering::Relaxed);
         self.base.store(base, Ordering::Release);
+        #[cfg(feature = "std")]
+        crate::metrics::series::changed();
         true
     }
 }

@@ -20,6 +20,7 @@ use std::collections::HashMap;
 /// use throughline_export::prometheus::{Format, PageOptions, render};
 /// use throughline_export::view::{PointData, PointView, Scope};
 /// let point = PointView {
+///     id: 0,
 ///     name: "orders",
 ///     unit: "{order}",
 ///     description: "Orders taken",

@@ -13,6 +13,7 @@ pub fn point<'a>(
     data: PointData<'a>,
 ) -> PointView<'a> {
     PointView {
+        id: 0,
         name,
         unit,
         description: "",

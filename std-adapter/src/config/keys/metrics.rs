@@ -48,6 +48,13 @@ pub(super) const KEYS: &[Key] = &[
         name: "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
         translate: exporters::aggregation,
     }]),
+    Key::new(
+        "metrics.exemplars",
+        Bool,
+        "true",
+        "Whether histograms keep a few values with their traces, so that a slow request leads to its trace.",
+        set!(exemplars, bool),
+    ),
     Key::of_exporter("metrics.namespace", Text, "", "What the names on Prometheus' page begin with.")
         .example("shop"),
     Key::of_exporter(

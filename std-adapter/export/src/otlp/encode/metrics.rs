@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Resource,
-    view::{HistogramView, PointData, PointView, SummaryView},
+    view::{ExemplarView, HistogramView, PointData, PointView, SummaryView},
 };
 
 /// Width of the lengths of a metric and of its data, in bytes. One metric may have many series.
@@ -84,10 +84,12 @@ impl MetricEncoder {
             PointData::Histogram(histogram) if self.histograms == Histograms::Explicit => {
                 labels(out, 0x4a, view.labels);
                 explicit::put_histogram(out, histogram);
+                exemplars(out, 0x42, view, histogram.exemplars);
             }
             PointData::Histogram(histogram) => {
                 labels(out, 0x0a, view.labels);
                 put_histogram(out, histogram);
+                exemplars(out, 0x5a, view, histogram.exemplars);
             }
             PointData::Summary(summary) => {
                 labels(out, 0x3a, view.labels);
@@ -236,6 +238,20 @@ fn put_histogram(out: &mut Out, histogram: &HistogramView<'_>) {
     if let Some((min, max)) = histogram.extremes {
         fixed64(out, 0x61, min.to_bits());
         fixed64(out, 0x69, max.to_bits());
+    }
+}
+
+/// Writes those exemplars that were recorded in the time that the point is about: for a delta, those since the
+/// last one.
+fn exemplars(out: &mut Out, tag: u8, point: &PointView<'_>, exemplars: &[ExemplarView]) {
+    let time = point.start_unix_ns..=point.time_unix_ns;
+    for exemplar in exemplars.iter().filter(|exemplar| time.contains(&exemplar.time_unix_ns)) {
+        let start = proto::open::<1>(out, tag);
+        fixed64(out, 0x11, exemplar.time_unix_ns);
+        fixed64(out, 0x19, exemplar.value.to_bits());
+        proto::bytes_field(out, 0x22, &exemplar.span_id.to_bytes());
+        proto::bytes_field(out, 0x2a, &exemplar.trace_id.to_bytes());
+        proto::close::<1>(out, start);
     }
 }
 

@@ -169,7 +169,7 @@ static NUMBER_POINT: [Field; 6] = [
     one(6, "asInt", Kind::Sfixed64),
     one(8, "flags", Kind::Int32),
 ];
-static HISTOGRAM_POINT: [Field; 10] = [
+static HISTOGRAM_POINT: [Field; 11] = [
     many(9, "attributes", &KEY_VALUE),
     one(2, "startTimeUnixNano", Kind::Fixed64),
     one(3, "timeUnixNano", Kind::Fixed64),
@@ -177,11 +177,12 @@ static HISTOGRAM_POINT: [Field; 10] = [
     one(5, "sum", Kind::Double),
     one(6, "bucketCounts", Kind::PackedFixed64),
     one(7, "explicitBounds", Kind::PackedDouble),
+    many(8, "exemplars", &EXEMPLAR),
     one(10, "flags", Kind::Int32),
     one(11, "min", Kind::Double),
     one(12, "max", Kind::Double),
 ];
-static EXPONENTIAL_POINT: [Field; 13] = [
+static EXPONENTIAL_POINT: [Field; 14] = [
     many(1, "attributes", &KEY_VALUE),
     one(2, "startTimeUnixNano", Kind::Fixed64),
     one(3, "timeUnixNano", Kind::Fixed64),
@@ -192,9 +193,18 @@ static EXPONENTIAL_POINT: [Field; 13] = [
     one(8, "positive", Kind::Message(&BUCKETS)),
     one(9, "negative", Kind::Message(&BUCKETS)),
     one(10, "flags", Kind::Int32),
+    many(11, "exemplars", &EXEMPLAR),
     one(12, "min", Kind::Double),
     one(13, "max", Kind::Double),
     one(14, "zeroThreshold", Kind::Double),
+];
+static EXEMPLAR: [Field; 6] = [
+    many(7, "filteredAttributes", &KEY_VALUE),
+    one(2, "timeUnixNano", Kind::Fixed64),
+    one(3, "asDouble", Kind::Double),
+    one(6, "asInt", Kind::Sfixed64),
+    one(4, "spanId", Kind::Hex),
+    one(5, "traceId", Kind::Hex),
 ];
 static BUCKETS: [Field; 2] = [one(1, "offset", Kind::Sint32), one(2, "bucketCounts", Kind::PackedUint64)];
 static SUMMARY_POINT: [Field; 7] = [
