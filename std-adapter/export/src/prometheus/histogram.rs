@@ -116,30 +116,30 @@ impl<'p> Histogram<'p> {
         Some((self.offset + first as i64, self.offset + last as i64 + 1))
     }
 
-    /// Passes the upper bounds of classic buckets with their cumulative counts to `bucket`, ascending and
-    /// without +Inf: zero, and 2^`scale` bounds for each power of two in the blocks that contain values.
-    pub(super) fn classic(&self, scale: u8, mut bucket: impl FnMut(f64, u64)) {
-        bucket(0.0, self.zeros);
+    /// Passes the upper bounds of classic buckets with their cumulative counts to `bucket`, ascending: zero,
+    /// 2^`scale` bounds for each power of two in the blocks that contain values, and +Inf.
+    pub(super) fn classic(&self, scale: u8, mut bucket: impl FnMut(Bound, u64)) {
         let scale = scale.min(self.scale);
         let by = self.scale - scale;
-        let Some((first, end)) = self.range() else { return };
+        bucket(Bound { index: Bound::ZERO, scale }, self.zeros);
+        let Some((first, end)) = self.range() else {
+            return bucket(Bound { index: Bound::INFINITY, scale }, self.zeros);
+        };
         let block = BLOCK << scale;
         let lowest = (first >> by).div_euclid(block) * block;
         // The last index with a count has its upper bound at the index after it.
         let highest = (((end - 1) >> by) + 1 + block - 1).div_euclid(block) * block;
         let (mut cumulative, mut next) = (self.zeros, 0);
-        for bound in lowest..=highest {
+        for index in lowest..=highest.min((GREATEST_POWER << scale) - 1) {
             while let Some(n) = self.buckets.get(next)
-                && (self.offset + next as i64) >> by < bound
+                && (self.offset + next as i64) >> by < index
             {
                 cumulative = cumulative.saturating_add(*n);
                 next += 1;
             }
-            let upper = power(bound, scale);
-            if upper > 0.0 && upper.is_finite() {
-                bucket(upper, cumulative);
-            }
+            bucket(Bound { index, scale }, cumulative);
         }
+        bucket(Bound { index: Bound::INFINITY, scale }, self.count());
     }
 
     /// The greatest exemplar above `lower`, up to `upper`.
@@ -149,9 +149,33 @@ impl<'p> Histogram<'p> {
     }
 }
 
-/// 2^(`index` / 2^`scale`).
-fn power(index: i64, scale: u8) -> f64 {
-    (index as f64 / f64::from(1_u32 << scale)).exp2()
+/// The upper bound of a classic bucket: 2^(`index` / 2^`scale`), zero or infinity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bound {
+    index: i64,
+    pub(super) scale: u8,
+}
+
+impl Bound {
+    const ZERO: i64 = i64::MIN;
+    const INFINITY: i64 = i64::MAX;
+
+    pub(super) fn upper(self) -> f64 {
+        match self.index {
+            Bound::ZERO => 0.0,
+            Bound::INFINITY => f64::INFINITY,
+            index => (index as f64 / f64::from(1_u32 << self.scale)).exp2(),
+        }
+    }
+
+    /// Numbers the bounds of one scale: zero, infinity, and then from one outwards.
+    pub(super) fn number(self) -> usize {
+        match self.index {
+            Bound::ZERO => 0,
+            Bound::INFINITY => 1,
+            index => 2 + ((index << 1) ^ (index >> 63)) as usize,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -164,7 +188,8 @@ mod tests {
 
     fn classic(histogram: &Histogram<'_>, scale: u8) -> Vec<(f64, u64)> {
         let mut all = Vec::new();
-        histogram.classic(scale, |bound, n| all.push((bound, n)));
+        histogram.classic(scale, |bound, n| all.push((bound.upper(), n)));
+        assert_eq!(all.pop(), Some((f64::INFINITY, histogram.count())));
         all
     }
 

@@ -98,9 +98,35 @@ fn tokens(name: &str) -> impl Iterator<Item = &str> {
     name.split(|c: char| !c.is_ascii_alphanumeric() && c != ':').filter(|word| !word.is_empty())
 }
 
-/// A label's name: invalid characters are replaced, and several `_` become one. A name that the format
+/// As [`metric`], with all characters as they are: only suffixes that the name does not have are added.
+///
+/// Source: OpenTelemetry, *Prometheus Exporter*, "Translation strategy", `NoUTF8EscapingWithSuffixes`.
+pub(super) fn utf8_metric(namespace: &str, name: &str, ucum: &str, unit: &str, kind: Kind) -> String {
+    let name = if kind == Kind::Counter { name.strip_suffix("_total").unwrap_or(name) } else { name };
+    let unit = if kind == Kind::Gauge && ucum == "1" { "ratio" } else { unit };
+    let words = [namespace, name, if name.ends_with(unit) { "" } else { unit }];
+    let full = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join("_");
+    if full.is_empty() { "_".into() } else { full }
+}
+
+/// Whether a metric may have this name without quotes.
+pub(super) fn is_metric(name: &str) -> bool {
+    is_plain(name, |b| b == b':')
+}
+
+/// Whether a label may have this name without quotes.
+pub(super) fn is_label(name: &str) -> bool {
+    is_plain(name, |_| false)
+}
+
+fn is_plain(name: &str, more: impl Fn(u8) -> bool) -> bool {
+    name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || more(b))
+        && name.bytes().next().is_some_and(|b| !b.is_ascii_digit())
+}
+
+/// A label's name. Unless names may have any characters, invalid ones are replaced, and several `_` become one. A name that the format
 /// reserves gets the prefix `exported_`, which Prometheus also gives to labels that collide with its own.
-pub(super) fn label<'a>(name: &'a str, kind: Kind) -> Cow<'a, str> {
+pub(super) fn label(name: &str, kind: Kind, utf8: bool) -> Cow<'_, str> {
     let reserved = match kind {
         Kind::Histogram => name == "le",
         Kind::Summary => name == "quantile",
@@ -108,6 +134,9 @@ pub(super) fn label<'a>(name: &'a str, kind: Kind) -> Cow<'a, str> {
     };
     if reserved {
         return Cow::Owned(format!("exported_{name}"));
+    }
+    if utf8 {
+        return Cow::Borrowed(if name.is_empty() { "_" } else { name });
     }
     let valid = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     let bytes = name.as_bytes();
@@ -195,10 +224,33 @@ mod tests {
         for (name, expected) in
             [("a", "a"), ("http.route", "http_route"), ("__x", "_x"), ("a-.b", "a_b"), ("9", "_9"), ("", "_")]
         {
-            assert_eq!(label(name, Kind::Gauge), expected);
+            assert_eq!(label(name, Kind::Gauge, false), expected);
         }
-        assert_eq!(label("le", Kind::Histogram), "exported_le");
-        assert_eq!(label("le", Kind::Summary), "le");
-        assert_eq!(label("quantile", Kind::Summary), "exported_quantile");
+        assert_eq!(label("le", Kind::Histogram, false), "exported_le");
+        assert_eq!(label("le", Kind::Summary, false), "le");
+        assert_eq!(label("quantile", Kind::Summary, false), "exported_quantile");
+    }
+
+    #[test]
+    fn names_in_utf8_keep_their_characters_and_get_suffixes() {
+        let cases = [
+            ("http.requests", "{request}", Kind::Counter, "http.requests"),
+            ("http.requests_total", "", Kind::Counter, "http.requests"),
+            ("request.duration", "ms", Kind::Histogram, "request.duration_milliseconds"),
+            ("request.duration.seconds", "s", Kind::Histogram, "request.duration.seconds"),
+            ("cpu.utilization", "1", Kind::Gauge, "cpu.utilization_ratio"),
+            ("disk.io", "By/s", Kind::Gauge, "disk.io_bytes_per_second"),
+            ("größe in \"m\"", "", Kind::Gauge, "größe in \"m\""),
+            ("2nd", "", Kind::Gauge, "2nd"),
+            ("", "", Kind::Gauge, "_"),
+        ];
+        for (name, ucum, kind, expected) in cases {
+            assert_eq!(utf8_metric("", name, ucum, &unit(ucum), kind), expected, "{name} in {ucum:?}");
+        }
+        assert_eq!(utf8_metric("my-shop", "orders", "", "", Kind::Counter), "my-shop_orders");
+        assert_eq!(label("http.route", Kind::Gauge, true), "http.route");
+        assert_eq!((label("", Kind::Gauge, true), label("le", Kind::Histogram, true)), ("_".into(), "exported_le".into()));
+        assert!(is_metric("a:b_1") && !is_metric("a.b") && !is_metric("1a") && !is_metric(""));
+        assert!(is_label("a_b") && !is_label("a:b"));
     }
 }

@@ -16,7 +16,7 @@ impl Format {
     /// The order of preference among formats that are accepted equally.
     const PREFERRED: [Format; 3] = [Format::Protobuf, Format::OpenMetrics, Format::Text];
 
-    /// Its `Content-Type`.
+    /// Its `Content-Type`. Names are without characters of UTF-8.
     pub const fn content_type(self) -> &'static str {
         match self {
             Format::Text => "text/plain; version=0.0.4; charset=utf-8",
@@ -30,34 +30,19 @@ impl Format {
     /// The best format for an `Accept` header. A scraper that accepts none of these gets the text format, as
     /// in Prometheus's client libraries.
     pub fn accepted(accept: &str) -> Format {
-        let ranges: Vec<Range<'_>> = accept.split(',').filter_map(Range::parse).collect();
-        let quality = |format: Format| {
-            let of_range = |range: &Range<'_>| Some((range.specificity(format)?, range.quality));
-            // The most specific range that names a format decides about it.
-            ranges
-                .iter()
-                .filter_map(of_range)
-                .max_by_key(|(specificity, _)| *specificity)
-                .map_or(0, |(_, q)| q)
-        };
-        let mut best = (Format::Text, 0);
-        for format in Format::PREFERRED {
-            if quality(format) > best.1 {
-                best = (format, quality(format));
-            }
-        }
-        best.0
+        Accepted::of(accept).format
     }
 
     /// Whether the format has this parameter of a media range.
     fn has(self, name: &str, value: &str) -> bool {
         match (self, name) {
-            (Format::Text, "version") => value == "0.0.4",
+            // Version 1.0.0 only adds quoted names.
+            (Format::Text, "version") => value == "0.0.4" || value == "1.0.0",
             (Format::OpenMetrics, "version") => value == "1.0.0",
             (Format::Protobuf, "proto") => value == "io.prometheus.client.MetricFamily",
             (Format::Protobuf, "encoding") => value == "delimited",
             (Format::Text | Format::OpenMetrics, "charset") => value.eq_ignore_ascii_case("utf-8"),
-            // Names are escaped with underscores, which every scheme allows.
+            // A page says which scheme it has, so that any may be asked for.
             (_, "escaping") => true,
             _ => false,
         }
@@ -68,6 +53,47 @@ impl Format {
             Format::Text => "text/plain",
             Format::OpenMetrics => "application/openmetrics-text",
             Format::Protobuf => "application/vnd.google.protobuf",
+        }
+    }
+}
+
+/// What a scraper accepts best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Accepted {
+    pub(super) format: Format,
+    /// Whether names may have any characters (`escaping=allow-utf-8`).
+    pub(super) utf8: bool,
+}
+
+impl Accepted {
+    pub(super) fn of(accept: &str) -> Accepted {
+        let ranges: Vec<Range<'_>> = accept.split(',').filter_map(Range::parse).collect();
+        let mut best = (Accepted { format: Format::Text, utf8: false }, 0);
+        for format in Format::PREFERRED {
+            // The most specific range that names a format decides about it; of several, the best.
+            let of_range = |range| Some((Range::specificity(range, format)?, range.quality, range));
+            let deciding = ranges.iter().filter_map(of_range).max_by_key(|(specific, q, _)| (*specific, *q));
+            if let Some((_, quality, range)) = deciding
+                && quality > best.1
+            {
+                let utf8 = range.parameters.iter().any(|it| *it == ("escaping", "allow-utf-8"));
+                best = (Accepted { format, utf8 }, quality);
+            }
+        }
+        best.0
+    }
+
+    /// The `Content-Type` of such a page.
+    pub(super) const fn content_type(self) -> &'static str {
+        match self.format {
+            format if !self.utf8 => format.content_type(),
+            Format::Text => "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8",
+            Format::OpenMetrics => {
+                "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8"
+            }
+            Format::Protobuf => {
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; escaping=allow-utf-8"
+            }
         }
     }
 }
@@ -160,6 +186,32 @@ mod tests {
         ];
         for (accept, format) in cases {
             assert_eq!(Format::accepted(accept), format, "{accept}");
+        }
+    }
+
+    #[test]
+    fn names_in_utf8_are_for_who_allows_them() {
+        let cases = [
+            ("text/plain;version=1.0.0;escaping=allow-utf-8", Format::Text, true),
+            ("text/plain;version=0.0.4;escaping=allow-utf-8", Format::Text, true),
+            ("text/plain;version=1.0.0;escaping=underscores", Format::Text, false),
+            ("text/plain;version=1.0.0;escaping=dots, text/plain;version=0.0.4;q=0.5", Format::Text, false),
+            ("application/openmetrics-text;version=1.0.0;escaping=allow-utf-8", Format::OpenMetrics, true),
+            (
+                "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.3",
+                Format::OpenMetrics,
+                true,
+            ),
+            (
+                "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;escaping=allow-utf-8,*/*;q=0.2",
+                Format::Protobuf,
+                true,
+            ),
+            ("*/*;escaping=allow-utf-8;q=0.2", Format::Text, true),
+            ("", Format::Text, false),
+        ];
+        for (accept, format, utf8) in cases {
+            assert_eq!(Accepted::of(accept), Accepted { format, utf8 }, "{accept}");
         }
     }
 

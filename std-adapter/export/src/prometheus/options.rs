@@ -16,6 +16,7 @@ pub struct PageOptions {
     pub(super) process_metrics: bool,
     pub(super) created: bool,
     pub(super) classic_scale: u8,
+    pub(super) utf8_names: bool,
 }
 
 impl Default for PageOptions {
@@ -27,6 +28,7 @@ impl Default for PageOptions {
             process_metrics: true,
             created: false,
             classic_scale: 0,
+            utf8_names: false,
         }
     }
 }
@@ -67,6 +69,15 @@ impl PageOptions {
     #[must_use]
     pub fn created_samples(self, on: bool) -> PageOptions {
         PageOptions { created: on, ..self }
+    }
+
+    /// Whether names keep characters that Prometheus took only from version 3 on, such as dots: `http.requests` is
+    /// `{"http.requests_total"}` then. A page that is scraped has such names only for a scraper that allows them
+    /// (`escaping=allow-utf-8`), as Prometheus 3 does; others get them with underscores. The default is false,
+    /// so that one query serves all versions, and metrics that come over OTLP.
+    #[must_use]
+    pub fn utf8_names(self, on: bool) -> PageOptions {
+        PageOptions { utf8_names: on, ..self }
     }
 
     /// Classic buckets per power of two: 1 (the default), 2, 4, 8 or 16, limited by the histogram's own

@@ -5,9 +5,10 @@
 //! field.
 
 use super::PageOptions;
-use super::histogram::Histogram;
+use super::histogram::{Bound, Histogram};
+use super::layout::Label;
 use super::name::Kind;
-use super::page::{Encoder, Family, Series, Value};
+use super::page::{Encoder, Family, Value};
 use crate::view::ExemplarView;
 
 /// Values up to this one count as zero. Prometheus's own libraries use the same threshold, so their
@@ -40,7 +41,7 @@ impl<'o> Protobuf<'o> {
 }
 
 impl Encoder for Protobuf<'_> {
-    fn family(&mut self, family: &Family<'_>, series: &[Series<'_>]) {
+    fn begin(&mut self, family: &Family) {
         let (kind, suffix) = match family.kind {
             Kind::Counter => (0, "_total"),
             Kind::Gauge => (1, ""),
@@ -52,30 +53,14 @@ impl Encoder for Protobuf<'_> {
         bytes(&mut self.family, 1, format!("{}{suffix}", family.name).as_bytes()); // name
         bytes(&mut self.family, 2, family.help.as_bytes()); // help
         number(&mut self.family, 3, kind); // type
-        for series in series {
-            self.metric(family.kind, series);
-            bytes(&mut self.family, 4, &self.metric); // metric
-        }
         if family.is_named_for_its_unit() {
             bytes(&mut self.family, 5, family.unit.as_bytes()); // unit
         }
-        varint(self.out, self.family.len() as u64);
-        self.out.extend_from_slice(&self.family);
     }
 
-    fn finish(&mut self) {}
-}
-
-impl Protobuf<'_> {
-    fn metric(&mut self, kind: Kind, series: &Series<'_>) {
-        self.metric.clear();
-        for (name, value) in &series.labels {
-            pair(&mut self.part, name, value);
-            bytes(&mut self.metric, 1, &self.part); // label
-        }
+    fn series(&mut self, family: &Family, labels: &[u8], created: u64, value: &Value<'_>) {
         self.value.clear();
-        let created = series.created_unix_ns;
-        let field = match &series.value {
+        let field = match value {
             Value::Histogram(histogram) => {
                 self.histogram(histogram);
                 self.created(15, created); // created_timestamp
@@ -95,7 +80,7 @@ impl Protobuf<'_> {
             }
             plain => {
                 float(&mut self.value, 1, plain.number()); // value
-                if kind == Kind::Counter {
+                if family.kind == Kind::Counter {
                     self.created(3, created); // created_timestamp
                     3 // counter
                 } else {
@@ -103,9 +88,21 @@ impl Protobuf<'_> {
                 }
             }
         };
+        self.metric.clear();
+        self.metric.extend_from_slice(labels);
         bytes(&mut self.metric, field, &self.value);
+        bytes(&mut self.family, 4, &self.metric); // metric
     }
 
+    fn end(&mut self) {
+        varint(self.out, self.family.len() as u64);
+        self.out.extend_from_slice(&self.family);
+    }
+
+    fn finish(&mut self) {}
+}
+
+impl Protobuf<'_> {
     fn created(&mut self, field: u32, unix_ns: u64) {
         if unix_ns > 0 {
             timestamp(&mut self.part, unix_ns);
@@ -119,7 +116,8 @@ impl Protobuf<'_> {
         float(&mut self.value, 2, histogram.sum); // sample_sum
         let mut below = f64::NEG_INFINITY;
         let (value, part) = (&mut self.value, &mut self.part);
-        let mut bucket = |bound, n| {
+        let bucket = |bound: Bound, n| {
+            let bound = bound.upper();
             part.clear();
             number(part, 1, n); // cumulative_count
             float(part, 2, bound); // upper_bound
@@ -130,8 +128,7 @@ impl Protobuf<'_> {
             below = bound;
         };
         // Write classic buckets too, for scrapers that take this format but do not keep native histograms.
-        histogram.classic(self.classic_scale, &mut bucket);
-        bucket(f64::INFINITY, count);
+        histogram.classic(self.classic_scale, bucket);
         number(&mut self.value, 5, zigzag(histogram.scale.into())); // schema
         float(&mut self.value, 6, ZERO_THRESHOLD); // zero_threshold
         number(&mut self.value, 7, histogram.zeros); // zero_count
@@ -189,6 +186,15 @@ fn exemplar(shown: &ExemplarView) -> Vec<u8> {
     timestamp(&mut part, shown.time_unix_ns);
     bytes(&mut out, 3, &part); // timestamp
     out
+}
+
+/// Writes the labels of a series, each as a field of its `Metric`.
+pub(super) fn put_labels(out: &mut Vec<u8>, labels: &[Label<'_>]) {
+    let mut part = Vec::new();
+    for (name, value) in labels {
+        pair(&mut part, name, value);
+        bytes(out, 1, &part); // label
+    }
 }
 
 fn pair(out: &mut Vec<u8>, name: &str, value: &str) {

@@ -2,14 +2,14 @@
 //!
 //! Source: the Pushgateway's README, "API".
 
-use super::page::render_process;
+use super::page::{Renderer, Shape};
 use super::process::Process;
 use super::{Format, PrometheusError, PushgatewayOptions};
 use crate::http::{LONGEST_TIMEOUT, client};
 use crate::ledger::DropReason;
 use crate::text::masked_url;
 use crate::view::PointView;
-use crate::{Deadline, ExportError, Exporter, Host, Resource, Wants};
+use crate::{Deadline, ExportError, Exporter, Host, Wants};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::io;
@@ -32,7 +32,7 @@ pub struct Pushgateway {
     agent: ureq::Agent,
     /// The URL of the group, which is known when the resource is known.
     url: String,
-    resource: Option<Resource>,
+    renderer: Option<Renderer>,
     /// The newest page, until it is pushed.
     page: Option<Vec<u8>>,
     pushed: Option<Instant>,
@@ -55,7 +55,7 @@ impl Pushgateway {
         options.check()?;
         let agent = client().build().new_agent();
         let options = options.clone();
-        Ok(Pushgateway { options, agent, url: String::new(), resource: None, page: None, pushed: None })
+        Ok(Pushgateway { options, agent, url: String::new(), renderer: None, page: None, pushed: None })
     }
 
     /// Sends the newest page.
@@ -125,7 +125,7 @@ impl Exporter for Pushgateway {
     fn begin(&mut self, host: &Host<'_>) -> io::Result<()> {
         let service = host.resource.get("service.name").unwrap_or_default();
         self.url = self.options.url_for(service);
-        self.resource = Some(host.resource.clone());
+        self.renderer = Some(Renderer::new(host.resource.clone(), self.options.page.clone()));
         Ok(())
     }
 
@@ -134,12 +134,12 @@ impl Exporter for Pushgateway {
     }
 
     fn points(&mut self, points: &[PointView<'_>]) {
-        let Some(resource) = &self.resource else { return };
+        let Some(renderer) = &mut self.renderer else { return };
         let mut page = self.page.take().unwrap_or_default();
         page.clear();
-        let options = &self.options.page;
-        let process = options.process_metrics.then(Process::read);
-        render_process(points, resource, options, Format::Text, process, &mut page);
+        let process = self.options.page.process_metrics.then(Process::read);
+        let shape = Shape { format: Format::Text, utf8: false };
+        renderer.render_as(points, shape, process.as_ref(), &mut page);
         self.page = Some(page);
     }
 

@@ -2,9 +2,10 @@
 
 use super::connections::{Connections, LISTENER, WAKER};
 use super::http::{Request, Response};
-use super::page::render_process;
+use super::negotiate::Accepted;
+use super::page::{Renderer, Shape};
 use super::process::Process;
-use super::{Format, PageOptions, PrometheusOptions};
+use super::PrometheusOptions;
 use crate::view::PointView;
 use crate::{OwnedRecords, ReadMetrics, Resource};
 use mio::net::TcpListener;
@@ -27,7 +28,8 @@ pub(super) enum Source {
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) options: PrometheusOptions,
-    resource: Resource,
+    /// Only its thread makes pages.
+    renderer: Mutex<Renderer>,
     pub(super) source: Source,
     stopping: AtomicBool,
     waker: Waker,
@@ -48,7 +50,8 @@ impl Server {
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let waker = Waker::new(poll.registry(), WAKER)?;
         let (stopping, page_bytes) = (AtomicBool::new(false), AtomicUsize::new(0));
-        Ok((Server { options, resource, source, stopping, waker, page_bytes }, poll, listener))
+        let renderer = Mutex::new(Renderer::new(resource, options.page.clone()));
+        Ok((Server { options, renderer, source, stopping, waker, page_bytes }, poll, listener))
     }
 
     /// Serves until told to stop.
@@ -85,21 +88,22 @@ impl Server {
             let text = format!("the metrics are at {}\n", self.options.path);
             return (Response { is_head, ..Response::plain("404 Not Found", &text) }.to_bytes(), true);
         }
-        let format = Format::accepted(&request.accept);
-        let page = self.page(format);
+        let mut accepted = Accepted::of(&request.accept);
+        accepted.utf8 &= self.options.page.utf8_names;
+        let page = self.page(Shape { format: accepted.format, utf8: accepted.utf8 });
         let (body, headers) = compressed(page, &request.accept_encoding);
-        let content_type = format.content_type();
+        let content_type = accepted.content_type();
         let response = Response { status: "200 OK", content_type, headers, body: &body, is_head };
         (response.to_bytes(), false)
     }
 
-    fn page(&self, format: Format) -> Vec<u8> {
+    fn page(&self, shape: Shape) -> Vec<u8> {
         let ahead = self.page_bytes.load(Ordering::Relaxed);
         let mut page = Vec::with_capacity(ahead + ahead / 16);
-        let options: &PageOptions = &self.options.page;
-        let process = options.process_metrics.then(Process::read);
+        let process = self.options.page.process_metrics.then(Process::read);
+        let mut renderer = self.renderer.lock().unwrap_or_else(PoisonError::into_inner);
         let mut make = |points: &[PointView<'_>]| {
-            render_process(points, &self.resource, options, format, process, &mut page);
+            renderer.render_as(points, shape, process.as_ref(), &mut page);
         };
         match &self.source {
             Source::Live(metrics) => metrics.read(make),

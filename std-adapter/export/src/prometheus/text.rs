@@ -1,33 +1,67 @@
 //! Writes the text formats: Prometheus's 0.0.4 and OpenMetrics 1.0.0.
 //!
-//! Source: Prometheus, *Exposition formats*; OpenMetrics 1.0, the ABNF and "Text Format".
+//! Source: Prometheus, *Exposition formats* and *UTF-8 in Prometheus* (quoted names); OpenMetrics 1.0, the ABNF
+//! and "Text Format".
 
 use super::PageOptions;
-use super::histogram::Histogram;
-use super::name::Kind;
-use super::page::{Encoder, Family, Label, Series, Value};
+use super::histogram::{Bound, Histogram};
+use super::layout::Label;
+use super::name::{self, Kind};
+use super::page::{Encoder, Family, Value};
 use crate::view::ExemplarView;
 use std::io::Write;
 
 /// Writes one of the two formats, which differ little.
 pub(super) struct Text<'o> {
     out: &'o mut Vec<u8>,
+    bounds: &'o mut Bounds,
     open_metrics: bool,
     created: bool,
     classic_scale: u8,
-    /// The labels of the series being written, as text between braces.
-    labels: Vec<u8>,
+}
+
+/// The labels `le` of classic buckets, because writing a float takes longer than all else in a line.
+#[derive(Debug, Default)]
+pub(super) struct Bounds {
+    /// The text of each bound, by [`Bound::number`]; "" if it has not been needed.
+    texts: Vec<Box<str>>,
+    scale: u8,
+}
+
+impl Bounds {
+    fn text(&mut self, bound: Bound) -> &str {
+        if self.scale != bound.scale {
+            self.texts.clear();
+            self.scale = bound.scale;
+        }
+        let number = bound.number();
+        if self.texts.len() <= number {
+            self.texts.resize(number + 1, Box::default());
+        }
+        let text = &mut self.texts[number];
+        if text.is_empty() {
+            let mut digits = Vec::new();
+            put_float(&mut digits, bound.upper());
+            *text = String::from_utf8(digits).unwrap_or_default().into();
+        }
+        text
+    }
 }
 
 impl<'o> Text<'o> {
-    pub(super) fn new(out: &'o mut Vec<u8>, open_metrics: bool, options: &PageOptions) -> Text<'o> {
+    pub(super) fn new(
+        out: &'o mut Vec<u8>,
+        open_metrics: bool,
+        options: &PageOptions,
+        bounds: &'o mut Bounds,
+    ) -> Text<'o> {
         let created = options.created && open_metrics;
-        Text { out, open_metrics, created, classic_scale: options.classic_scale, labels: Vec::new() }
+        Text { out, bounds, open_metrics, created, classic_scale: options.classic_scale }
     }
 }
 
 impl Encoder for Text<'_> {
-    fn family(&mut self, family: &Family<'_>, series: &[Series<'_>]) {
+    fn begin(&mut self, family: &Family) {
         let (kind, suffix) = match (family.kind, self.open_metrics) {
             (Kind::Counter, true) => ("counter", ""),
             (Kind::Counter, false) => ("counter", "_total"),
@@ -37,18 +71,59 @@ impl Encoder for Text<'_> {
             (Kind::Info, true) => ("info", ""),
             (Kind::Info, false) => ("gauge", "_info"),
         };
-        let name = &*family.name;
         // Writing to a Vec cannot fail.
-        let _ = write!(self.out, "# HELP {name}{suffix} ");
+        self.out.extend_from_slice(b"# HELP ");
+        self.name(family, suffix);
+        self.out.push(b' ');
         escape(self.out, &family.help, self.open_metrics);
-        let _ = write!(self.out, "\n# TYPE {name}{suffix} {kind}\n");
+        self.out.extend_from_slice(b"\n# TYPE ");
+        self.name(family, suffix);
+        let _ = writeln!(self.out, " {kind}");
         if self.open_metrics && family.is_named_for_its_unit() {
-            let _ = writeln!(self.out, "# UNIT {name} {}", family.unit);
-        }
-        for series in series {
-            self.series(name, family.kind, series);
+            self.out.extend_from_slice(b"# UNIT ");
+            self.name(family, "");
+            let _ = writeln!(self.out, " {}", family.unit);
         }
     }
+
+    fn series(&mut self, family: &Family, labels: &[u8], created_unix_ns: u64, value: &Value<'_>) {
+        match value {
+            Value::Histogram(histogram) => self.histogram(family, labels, histogram),
+            Value::Summary { count, sum, quantiles } => {
+                for (quantile, value) in *quantiles {
+                    self.sample_of(family, "", labels, b"quantile", |text| put_float(text.out, *quantile));
+                    put_float(self.out, *value);
+                    self.out.push(b'\n');
+                }
+                self.count_and_sum(family, labels, *count, *sum);
+            }
+            plain => {
+                let suffix = match family.kind {
+                    Kind::Counter => "_total",
+                    Kind::Info => "_info",
+                    _ => "",
+                };
+                self.sample(family, suffix, labels);
+                match plain {
+                    Value::Unsigned(n) => self.integer(*n),
+                    Value::Signed(n) => {
+                        self.out.extend_from_slice(itoa::Buffer::new().format(*n).as_bytes());
+                    }
+                    Value::Float(x) => put_float(self.out, *x),
+                    Value::Histogram(_) | Value::Summary { .. } => {}
+                }
+                self.out.push(b'\n');
+            }
+        }
+        let counts = matches!(family.kind, Kind::Counter | Kind::Histogram | Kind::Summary);
+        if self.created && counts && created_unix_ns > 0 {
+            self.sample(family, "_created", labels);
+            self.time(created_unix_ns);
+            self.out.push(b'\n');
+        }
+    }
+
+    fn end(&mut self) {}
 
     fn finish(&mut self) {
         if self.open_metrics {
@@ -58,113 +133,104 @@ impl Encoder for Text<'_> {
 }
 
 impl Text<'_> {
-    fn series(&mut self, name: &str, kind: Kind, series: &Series<'_>) {
-        self.labels.clear();
-        write_labels(&mut self.labels, &series.labels);
-        match &series.value {
-            Value::Histogram(histogram) => self.histogram(name, histogram),
-            Value::Summary { count, sum, quantiles } => {
-                for (quantile, value) in *quantiles {
-                    self.sample(name, "", Some(("quantile", *quantile)));
-                    self.float(*value);
-                    self.out.push(b'\n');
-                }
-                self.count_and_sum(name, *count, *sum);
-            }
-            plain => {
-                let suffix = match kind {
-                    Kind::Counter => "_total",
-                    Kind::Info => "_info",
-                    _ => "",
-                };
-                self.sample(name, suffix, None);
-                match plain {
-                    Value::Unsigned(n) => self.integer(*n),
-                    Value::Signed(n) => _ = write!(self.out, "{n}"),
-                    Value::Float(x) => self.float(*x),
-                    Value::Histogram(_) | Value::Summary { .. } => {}
-                }
-                self.out.push(b'\n');
-            }
-        }
-        let counts = matches!(kind, Kind::Counter | Kind::Histogram | Kind::Summary);
-        if self.created && counts && series.created_unix_ns > 0 {
-            self.sample(name, "_created", None);
-            self.time(series.created_unix_ns);
-            self.out.push(b'\n');
-        }
-    }
-
-    fn histogram(&mut self, name: &str, histogram: &Histogram<'_>) {
+    fn histogram(&mut self, family: &Family, labels: &[u8], histogram: &Histogram<'_>) {
         let mut below = f64::NEG_INFINITY;
-        let mut bucket = |text: &mut Self, bound: f64, n: u64| {
-            text.sample(name, "_bucket", Some(("le", bound)));
+        let mut bucket = |text: &mut Self, bound: Bound, n: u64| {
+            text.sample_of(family, "_bucket", labels, b"le", |text| {
+                text.out.extend_from_slice(text.bounds.text(bound).as_bytes());
+            });
             text.integer(n);
-            if text.open_metrics
-                && let Some(exemplar) = histogram.exemplar(below, bound)
-            {
-                text.exemplar(exemplar);
+            if text.open_metrics && !histogram.exemplars.is_empty() {
+                let upper = bound.upper();
+                if let Some(exemplar) = histogram.exemplar(below, upper) {
+                    text.exemplar(exemplar);
+                }
+                below = upper;
             }
-            below = bound;
             text.out.push(b'\n');
         };
         histogram.classic(self.classic_scale, |bound, n| bucket(self, bound, n));
-        let count = histogram.count();
-        bucket(self, f64::INFINITY, count);
-        self.count_and_sum(name, count, histogram.sum);
+        self.count_and_sum(family, labels, histogram.count(), histogram.sum);
     }
 
-    fn count_and_sum(&mut self, name: &str, count: u64, sum: f64) {
-        self.sample(name, "_sum", None);
-        self.float(sum);
+    fn count_and_sum(&mut self, family: &Family, labels: &[u8], count: u64, sum: f64) {
+        self.sample(family, "_sum", labels);
+        put_float(self.out, sum);
         self.out.push(b'\n');
-        self.sample(name, "_count", None);
+        self.sample(family, "_count", labels);
         self.integer(count);
         self.out.push(b'\n');
     }
 
-    /// Writes the start of a line, with the series' labels and one more.
-    fn sample(&mut self, name: &str, suffix: &str, more: Option<(&str, f64)>) {
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(suffix.as_bytes());
-        if !self.labels.is_empty() || more.is_some() {
-            self.out.push(b'{');
-            self.out.extend_from_slice(&self.labels);
-            if let Some((key, value)) = more {
-                if !self.labels.is_empty() {
-                    self.out.push(b',');
-                }
-                self.out.extend_from_slice(key.as_bytes());
-                self.out.extend_from_slice(b"=\"");
-                self.float(value);
-                self.out.push(b'"');
-            }
+    /// Writes the start of a line, with the series' labels.
+    fn sample(&mut self, family: &Family, suffix: &str, labels: &[u8]) {
+        if self.name_and_labels(family, suffix, labels) {
             self.out.push(b'}');
         }
         self.out.push(b' ');
     }
 
+    /// Writes the start of a line, with the series' labels and one more, whose value `put` writes.
+    fn sample_of(
+        &mut self,
+        family: &Family,
+        suffix: &str,
+        labels: &[u8],
+        key: &[u8],
+        put: impl FnOnce(&mut Self),
+    ) {
+        let begun = self.name_and_labels(family, suffix, labels);
+        self.out.push(if begun { b',' } else { b'{' });
+        self.out.extend_from_slice(key);
+        self.out.extend_from_slice(b"=\"");
+        put(self);
+        self.out.extend_from_slice(b"\"} ");
+    }
+
+    /// Writes the name and, if there is anything to put between braces, the first brace and that. A quoted name is
+    /// between the braces.
+    fn name_and_labels(&mut self, family: &Family, suffix: &str, labels: &[u8]) -> bool {
+        if family.is_quoted {
+            self.out.push(b'{');
+            self.name(family, suffix);
+            if !labels.is_empty() {
+                self.out.push(b',');
+            }
+        } else {
+            self.out.extend_from_slice(family.name.as_bytes());
+            self.out.extend_from_slice(suffix.as_bytes());
+            if labels.is_empty() {
+                return false;
+            }
+            self.out.push(b'{');
+        }
+        self.out.extend_from_slice(labels);
+        true
+    }
+
+    /// Writes a name, in quotes if it needs them.
+    fn name(&mut self, family: &Family, suffix: &str) {
+        if family.is_quoted {
+            self.out.push(b'"');
+            escape(self.out, &family.name, true);
+            self.out.extend_from_slice(suffix.as_bytes());
+            self.out.push(b'"');
+        } else {
+            self.out.extend_from_slice(family.name.as_bytes());
+            self.out.extend_from_slice(suffix.as_bytes());
+        }
+    }
+
     fn exemplar(&mut self, exemplar: &ExemplarView) {
         let _ =
             write!(self.out, " # {{trace_id=\"{}\",span_id=\"{}\"}} ", exemplar.trace_id, exemplar.span_id);
-        self.float(exemplar.value);
+        put_float(self.out, exemplar.value);
         self.out.push(b' ');
         self.time(exemplar.time_unix_ns);
     }
 
-    /// Writes a number in the canonical form of OpenMetrics, such as `1.0` for one.
-    fn float(&mut self, x: f64) {
-        if x.is_nan() {
-            self.out.extend_from_slice(b"NaN");
-        } else if x.is_infinite() {
-            self.out.extend_from_slice(if x > 0.0 { b"+Inf" } else { b"-Inf" });
-        } else {
-            let _ = write!(self.out, "{x:?}");
-        }
-    }
-
     fn integer(&mut self, n: u64) {
-        let _ = write!(self.out, "{n}");
+        self.out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
     }
 
     /// Writes a time in seconds since 1970.
@@ -173,12 +239,30 @@ impl Text<'_> {
     }
 }
 
-fn write_labels(out: &mut Vec<u8>, labels: &[Label<'_>]) {
+/// Writes a number in the canonical form of OpenMetrics, such as `1.0` for one.
+fn put_float(out: &mut Vec<u8>, x: f64) {
+    if x.is_nan() {
+        out.extend_from_slice(b"NaN");
+    } else if x.is_infinite() {
+        out.extend_from_slice(if x > 0.0 { b"+Inf" } else { b"-Inf" });
+    } else {
+        let _ = write!(out, "{x:?}");
+    }
+}
+
+/// Writes the labels of a series as they are between braces.
+pub(super) fn put_labels(out: &mut Vec<u8>, labels: &[Label<'_>]) {
     for (i, (name, value)) in labels.iter().enumerate() {
         if i > 0 {
             out.push(b',');
         }
-        out.extend_from_slice(name.as_bytes());
+        if name::is_label(name) {
+            out.extend_from_slice(name.as_bytes());
+        } else {
+            out.push(b'"');
+            escape(out, name, true);
+            out.push(b'"');
+        }
         out.extend_from_slice(b"=\"");
         escape(out, value, true);
         out.push(b'"');
