@@ -11,6 +11,7 @@
 #[path = "compare/system.rs"]
 mod system;
 
+use std::cell::RefCell;
 use std::error::Error;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -24,7 +25,7 @@ use prometheus_client::metrics::{counter::Counter, family::Family, histogram::Hi
 use prometheus_client::registry::Registry;
 use throughline::{counter_family, histogram_family};
 use throughline_benches::Machine;
-use throughline_std::prometheus::{Format, PageOptions, Prometheus, PrometheusOptions, render};
+use throughline_std::prometheus::{Format, PageOptions, Prometheus, PrometheusOptions, Renderer};
 use throughline_std::{Config, Deadline, ExportError, Exporter, Host, ReadMetrics, Resource, Wants};
 
 /// Numbers of series: of counters, and of the lines of classic histograms.
@@ -221,14 +222,21 @@ impl Subjects {
     /// The steps, each of which gives the bytes of its page.
     fn steps(&self, name: &'static str) -> Vec<Step<'_>> {
         let page = move |format: Format| {
-            let mut page = Vec::new();
-            let (resource, options) = (Resource::new("bench"), PageOptions::default().scope_labels(false));
-            self.metrics.read(|points| {
-                let first = points.partition_point(|point| point.name < name);
-                let end = points.partition_point(|point| point.name <= name);
-                render(&points[first..end], &resource, &options, format, &mut page);
-            });
-            page.len()
+            let options = PageOptions::default().scope_labels(false);
+            let renderer = RefCell::new(Renderer::new(Resource::new("bench"), options));
+            move || {
+                let mut page = Vec::new();
+                self.metrics.read(|points| {
+                    let first = points.partition_point(|point| point.name < name);
+                    let end = points.partition_point(|point| point.name <= name);
+                    renderer.borrow_mut().render(&points[first..end], format, &mut page);
+                });
+                page.len()
+            }
+        };
+        let first_page = move || {
+            let renderer = page(Format::OpenMetrics);
+            renderer()
         };
         let read = move || {
             let mut points = 0;
@@ -246,9 +254,10 @@ impl Subjects {
         };
         vec![
             ("prometheus-client: OpenMetrics", Box::new(peer)),
-            ("**throughline**: OpenMetrics", Box::new(move || page(Format::OpenMetrics))),
-            ("**throughline**: text", Box::new(move || page(Format::Text))),
-            ("**throughline**: protobuf", Box::new(move || page(Format::Protobuf))),
+            ("**throughline**: OpenMetrics", Box::new(page(Format::OpenMetrics))),
+            ("**throughline**: OpenMetrics, without the layout of an earlier page", Box::new(first_page)),
+            ("**throughline**: text", Box::new(page(Format::Text))),
+            ("**throughline**: protobuf", Box::new(page(Format::Protobuf))),
             ("**throughline**: reading alone", Box::new(read)),
             (
                 "**throughline**: OpenMetrics, scraped over loopback",

@@ -18,7 +18,7 @@ use crate::Config;
 use crate::init::Named;
 pub use throughline_export::prometheus::{
     Format, PageOptions, Prometheus, PrometheusError, PrometheusOptions, Pushgateway, PushgatewayOptions,
-    render,
+    Renderer, render,
 };
 
 impl Config {

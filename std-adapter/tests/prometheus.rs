@@ -3,6 +3,8 @@
 
 mod support;
 
+#[path = "../export/tests/support/client_model.rs"]
+mod client_model;
 #[path = "../export/tests/support/exposition.rs"]
 mod exposition;
 #[path = "../export/tests/support/scrape.rs"]
@@ -13,7 +15,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 use support::in_own_process;
-use throughline::{counter, counter_family, histogram};
+use throughline::{counter, counter_family, histogram, span};
 use throughline_std::prometheus::{Prometheus, PrometheusOptions, PushgatewayOptions};
 use throughline_std::{Config, observe};
 
@@ -53,6 +55,48 @@ fn a_scrape_sees_what_was_counted_just_now() {
             assert_eq!(value("asked"), f64::from(n));
             assert_eq!(families["target_info"].samples[0].labels["service_name"], "shop");
         }
+        assert!(guard.shutdown(Duration::from_secs(30)).complete);
+    });
+}
+
+/// Reads a page with native histograms as Prometheus does.
+fn protobuf(address: SocketAddr) -> Vec<client_model::MetricFamily> {
+    let accept =
+        "Accept: application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited\r\n";
+    client_model::decode(&get(address, "/metrics", accept).body)
+}
+
+#[test]
+fn an_exemplar_on_the_page_is_the_span_of_its_value() {
+    in_own_process("an_exemplar_on_the_page_is_the_span_of_its_value", || {
+        let prometheus = Prometheus::bind(&PrometheusOptions::default().port(0)).unwrap();
+        let address = prometheus.address();
+        let guard = throughline_std::init(&config().exporter("prometheus", prometheus)).unwrap();
+        let record = |value: f64| {
+            let _span = span!("request");
+            histogram!("wait" as f64, unit = "s").record(value);
+            let here = throughline::current().unwrap();
+            (here.trace_id.to_string(), here.span_id.to_string())
+        };
+        let (slow, quick) = (record(3.0), record(0.25));
+        let page = get(address, "/metrics", "Accept: application/openmetrics-text; version=1.0.0\r\n");
+        let families = exposition::parse(page.text(), true);
+        let told = |le: &str| {
+            let bucket = families["wait_seconds"].samples.iter().find(|s| s.labels.get("le").is_some_and(|it| it == le));
+            bucket.unwrap().exemplar.clone().map(|(labels, value, _)| {
+                ((labels["trace_id"].clone(), labels["span_id"].clone()), value)
+            })
+        };
+        assert_eq!((told("4.0"), told("0.25")), (Some((slow.clone(), 3.0)), Some((quick.clone(), 0.25))));
+        assert_eq!((told("2.0"), told("+Inf")), (None, None));
+        let families = protobuf(address);
+        let wait = families.iter().find(|family| family.name() == "wait_seconds").unwrap();
+        let mut native: Vec<_> = wait.metric[0].histogram.as_ref().unwrap().exemplars.iter().map(|exemplar| {
+            let label = |at: usize| exemplar.label[at].value().to_owned();
+            ((label(0), label(1)), exemplar.value())
+        }).collect();
+        native.sort_by(|a, b| a.1.total_cmp(&b.1));
+        assert_eq!(native, [(quick, 0.25), (slow, 3.0)]);
         assert!(guard.shutdown(Duration::from_secs(30)).complete);
     });
 }

@@ -18,7 +18,9 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use support::in_own_process;
-use throughline::{SpanId, TraceId, counter, counter_family, gauge, histogram, summary, up_down_counter};
+use throughline::{
+    SpanId, TraceId, counter, counter_family, gauge, histogram, span, summary, up_down_counter,
+};
 use throughline_std::prometheus::{PageOptions, Prometheus, PrometheusOptions, PushgatewayOptions};
 use throughline_std::view::{ExemplarView, HistogramView, PointData};
 use throughline_std::{Config, Exporter, Guard, Host, ReadMetrics, Resource};
@@ -168,14 +170,43 @@ fn an_exemplar_leads_to_its_trace() {
     exporter.begin(&Host::new(&Resource::new("shop"), &spawn).with_metrics(&read)).unwrap();
     for features in ["exemplar-storage", "exemplar-storage,native-histograms"] {
         let mut prometheus = Server::prometheus("exemplars", exporter.address(), features);
-        let query = encoded("{__name__=~\"wait_seconds.*\"}");
-        let path = format!("/api/v1/query_exemplars?query={query}&start=0&end=9999999999");
-        let found = prometheus.wait_for("an exemplar", |server| {
-            server.api(&path)[0]["exemplars"][0]["labels"].as_object().cloned()
-        });
-        assert_eq!(found["trace_id"], "4b".repeat(16));
-        assert_eq!(found["span_id"], "0f".repeat(8));
+        let found = exemplar(&mut prometheus, "wait_seconds");
+        assert_eq!(found["labels"]["trace_id"], "4b".repeat(16));
+        assert_eq!(found["labels"]["span_id"], "0f".repeat(8));
     }
+}
+
+#[test]
+#[ignore = "needs Prometheus: cargo xtask test --only prometheus"]
+fn a_recorded_value_leads_to_its_trace() {
+    in_own_process("a_recorded_value_leads_to_its_trace", || {
+        let exporter = Prometheus::bind(&PrometheusOptions::default().port(0)).unwrap();
+        let address = exporter.address();
+        let config = Config::new("shop").without_otlp().terminal(false).exporter("prometheus", exporter);
+        let guard = throughline_std::init(&config).unwrap();
+        let trace = {
+            let _span = span!("request");
+            histogram!("wait" as f64, unit = "s").record(3.0);
+            throughline::current().unwrap()
+        };
+        for features in ["exemplar-storage", "exemplar-storage,native-histograms"] {
+            let mut prometheus = Server::prometheus("recorded", address, features);
+            let found = exemplar(&mut prometheus, "wait_seconds");
+            assert_eq!(found["labels"]["trace_id"], trace.trace_id.to_string());
+            assert_eq!(found["labels"]["span_id"], trace.span_id.to_string());
+            assert_eq!(found["value"], "3");
+        }
+        assert!(guard.shutdown(Duration::from_secs(30)).complete);
+    });
+}
+
+/// The first exemplar that a Prometheus has of a histogram, once it has one.
+fn exemplar(prometheus: &mut Server, name: &str) -> serde_json::Value {
+    let query = encoded(&format!("{{__name__=~\"{name}.*\"}}"));
+    let path = format!("/api/v1/query_exemplars?query={query}&start=0&end=9999999999");
+    prometheus.wait_for("an exemplar", |server| {
+        server.api(&path)[0]["exemplars"].as_array().map(|exemplars| exemplars[0].clone())
+    })
 }
 
 /// The samples of the Pushgateway's page with this name: labels as they stand, and the value.

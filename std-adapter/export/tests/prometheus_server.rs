@@ -64,6 +64,31 @@ fn each_scrape_reads_the_metrics_in_the_format_that_it_accepts() {
     assert_eq!(value(&get(address, "/metrics", ""), "scrapes_total"), 3.0);
 }
 
+#[test]
+fn names_in_utf8_are_for_a_scraper_that_allows_them_if_they_are_wanted() {
+    let read = || ReadMetrics::new(|look| look(&[point("a.b", "", &[("c.d", "e f")], PointData::GaugeInt(1))]));
+    let bare = PageOptions::default().process_metrics(false).target_info(false).scope_labels(false);
+    // What Prometheus 3 sends, with text alone and with OpenMetrics.
+    let text = "Accept: text/plain;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.5\r\n";
+    let open = "Accept: application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,*/*;q=0.2\r\n";
+    let last = |address, headers| {
+        let answer = get(address, "/metrics", headers);
+        let line = answer.text().lines().rfind(|line| !line.starts_with('#')).unwrap().to_owned();
+        (answer.header("content-type").to_owned(), line)
+    };
+    let expected = |kind: &str, line: &str| (kind.to_owned(), line.to_owned());
+    let plain = expected("text/plain; version=0.0.4; charset=utf-8", "a_b{c_d=\"e f\"} 1");
+    let prometheus = serving(options().page(bare.clone().utf8_names(true)), read());
+    let quoted = "{\"a.b\",\"c.d\"=\"e f\"} 1";
+    let kind = "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8";
+    assert_eq!(last(prometheus.address(), text), expected(kind, quoted));
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8";
+    assert_eq!(last(prometheus.address(), open), expected(kind, quoted));
+    assert_eq!(last(prometheus.address(), ""), plain);
+    let prometheus = serving(options().page(bare), read());
+    assert_eq!(last(prometheus.address(), text), plain);
+}
+
 #[cfg(feature = "gzip")]
 #[test]
 fn a_page_is_compressed_for_who_takes_it() {

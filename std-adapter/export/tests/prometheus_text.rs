@@ -6,12 +6,12 @@ mod exposition;
 #[path = "support/points.rs"]
 mod points;
 
-use exposition::parse;
+use exposition::{parse, parse_names};
 use points::point;
 use proptest::prelude::*;
 use throughline::{SpanId, TraceId};
 use throughline_export::Resource;
-use throughline_export::prometheus::{Format, PageOptions, render};
+use throughline_export::prometheus::{Format, PageOptions, Renderer, render};
 use throughline_export::view::{ExemplarView, HistogramView, PointData, PointView, SummaryView};
 
 fn page(points: &[PointView<'_>], options: &PageOptions, format: Format) -> String {
@@ -235,16 +235,96 @@ fn data() -> impl Strategy<Value = Data> {
     ]
 }
 
+/// Source: Prometheus, *UTF-8 in Prometheus*, "Exposition".
+#[test]
+fn names_in_utf8_are_in_quotes_as_documented() {
+    let requests = [("http.route", "/a \"b\""), ("code", "200"), ("le", "x")];
+    let histogram = HistogramView::new(0, 3.0, 0, 0, &[1]);
+    let points = [
+        point("http.requests", "{request}", &requests, PointData::Counter(7)),
+        point("größe in \"m\"", "", &[], PointData::GaugeInt(-1)),
+        point("plain", "", &[("is.not", "é")], PointData::GaugeInt(1)),
+        point("wait.time", "s", &[("a b", "c")], PointData::Histogram(histogram)),
+    ];
+    let options = PageOptions::default().scope_labels(false).target_info(false).utf8_names(true);
+    let expected = r#"# HELP "http.requests" http.requests
+# TYPE "http.requests" counter
+{"http.requests_total",code="200","http.route"="/a \"b\"",le="x"} 7
+# HELP "größe in \"m\"" größe in \"m\"
+# TYPE "größe in \"m\"" gauge
+{"größe in \"m\""} -1
+# HELP plain plain
+# TYPE plain gauge
+plain{"is.not"="é"} 1
+# HELP "wait.time_seconds" wait.time
+# TYPE "wait.time_seconds" histogram
+# UNIT "wait.time_seconds" seconds
+{"wait.time_seconds_bucket","a b"="c",le="0.0"} 0
+{"wait.time_seconds_bucket","a b"="c",le="1.0"} 0
+{"wait.time_seconds_bucket","a b"="c",le="2.0"} 1
+{"wait.time_seconds_bucket","a b"="c",le="4.0"} 1
+{"wait.time_seconds_bucket","a b"="c",le="8.0"} 1
+{"wait.time_seconds_bucket","a b"="c",le="16.0"} 1
+{"wait.time_seconds_bucket","a b"="c",le="+Inf"} 1
+{"wait.time_seconds_sum","a b"="c"} 3.0
+{"wait.time_seconds_count","a b"="c"} 1
+# EOF
+"#;
+    assert_eq!(page(&points, &options, Format::OpenMetrics), expected);
+    let text = page(&points, &options, Format::Text);
+    assert!(text.starts_with("# HELP \"http.requests_total\" http.requests\n"), "{text}");
+}
+
+/// A renderer's page is that of [`render`], whatever pages it made before.
+#[test]
+fn a_layout_that_is_kept_changes_nothing() {
+    let mut renderer = Renderer::new(Resource::new("shop"), PageOptions::default());
+    let of = |ids: &[u64], n: u64| {
+        ids.iter()
+            .map(|id| {
+                let (name, data) = match id % 4 {
+                    0 => ("plain", PointData::GaugeInt(-(n as i64))),
+                    1 => ("orders", PointData::Counter(n + id)),
+                    2 => ("orders.total", PointData::Counter(n)),
+                    _ => ("wait", PointData::Histogram(HistogramView::new(2, n as f64, 1, -5, &[1, 0, 4]))),
+                };
+                let labels: &[(&str, &str)] = [&[("a", "b")][..], &[("a", "c"), ("b", "x y")]][*id as usize % 2];
+                PointView { id: *id, ..point(name, "", labels, data) }
+            })
+            .collect::<Vec<_>>()
+    };
+    let (without_ids, renamed) = (of(&[0, 0], 5), PointView { name: "other", ..of(&[0], 5).remove(0) });
+    let pages = [
+        of(&[1, 2, 3], 1),
+        of(&[1, 2, 3], 2),
+        of(&[1, 2, 3, 4, 5], 2),
+        of(&[3, 2, 1], 3),
+        without_ids.clone(),
+        of(&[0, 0], 6),
+        vec![without_ids[0].clone(), renamed],
+        Vec::new(),
+        of(&[1, 2, 3], 4),
+    ];
+    for format in [Format::Text, Format::OpenMetrics, Format::Protobuf] {
+        for points in &pages {
+            let (mut kept, mut fresh) = (Vec::new(), Vec::new());
+            renderer.render(points, format, &mut kept);
+            render(points, &Resource::new("shop"), &PageOptions::default(), format, &mut fresh);
+            assert_eq!(String::from_utf8_lossy(&kept), String::from_utf8_lossy(&fresh));
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn every_page_is_parsed(
         given in prop::collection::vec((name(), "[a-z%{}/1]{0,3}", prop::collection::vec(label(), 0..4), data()), 0..24),
-        (created, scope, target) in any::<(bool, bool, bool)>(),
+        (created, scope, target, utf8) in any::<(bool, bool, bool, bool)>(),
         classic in 0..20_u32,
         namespace in prop_oneof![Just(String::new()), any::<String>()],
     ) {
         let options = PageOptions::default().created_samples(created).scope_labels(scope).target_info(target)
-            .buckets_per_power_of_two(classic).namespace(namespace);
+            .buckets_per_power_of_two(classic).namespace(namespace).utf8_names(utf8);
         let owned: Vec<Owned> =
             given.into_iter().map(|(name, unit, labels, data)| Owned { name, unit, labels, data }).collect();
         let labels: Vec<Vec<(&str, &str)>> =
@@ -270,8 +350,8 @@ proptest! {
             };
             point(&o.name, &o.unit, labels, data)
         }).collect();
-        let text = parse(&page(&points, &options, Format::Text), false);
-        let open = parse(&page(&points, &options, Format::OpenMetrics), true);
+        let text = parse_names(&page(&points, &options, Format::Text), false, utf8);
+        let open = parse_names(&page(&points, &options, Format::OpenMetrics), true, utf8);
         prop_assert_eq!(text.len(), open.len());
         // Nothing is lost: whole counters add up to what was counted, unless the page says that it left something out.
         if !text.contains_key("throughline_prometheus_conflicts") && !owned.iter().any(|o| matches!(o.data, Data::CounterFloat(_))) {

@@ -22,6 +22,11 @@ pub struct Sample {
 
 /// The families of a page by name: with `_total`, as the text format has it, or without, as OpenMetrics does.
 pub fn parse(page: &str, open_metrics: bool) -> BTreeMap<String, Family> {
+    parse_names(page, open_metrics, false)
+}
+
+/// The same for a page whose names may be in quotes, because they have characters that plain names may not have.
+pub fn parse_names(page: &str, open_metrics: bool, quotes: bool) -> BTreeMap<String, Family> {
     assert!(page.is_empty() || page.ends_with('\n'), "the last line has no end");
     let mut lines: Vec<&str> = page.split_terminator('\n').collect();
     if open_metrics {
@@ -33,8 +38,9 @@ pub fn parse(page: &str, open_metrics: bool) -> BTreeMap<String, Family> {
         assert!(!line.is_empty(), "an empty line");
         if let Some(comment) = line.strip_prefix("# ") {
             let (keyword, rest) = comment.split_once(' ').unwrap_or_else(|| panic!("{line}"));
-            let (name, text) = rest.split_once(' ').unwrap_or_else(|| panic!("{line}"));
-            assert!(is_name(name, ":"), "{line}");
+            let mut rest = Line { rest, quotes };
+            let name = &*rest.name(":");
+            let text = rest.rest.strip_prefix(' ').unwrap_or_else(|| panic!("{line}"));
             if current != name {
                 assert!(!families.contains_key(name), "{name} comes twice, or is not in one piece");
                 current = name.to_owned();
@@ -50,7 +56,7 @@ pub fn parse(page: &str, open_metrics: bool) -> BTreeMap<String, Family> {
             let text = if keyword == "HELP" { unescape(text, open_metrics) } else { text.to_owned() };
             assert!(place.replace(text).is_none(), "{keyword} of {name} comes twice");
         } else {
-            let sample = Line(line).sample(open_metrics);
+            let sample = Line { rest: line, quotes }.sample(open_metrics);
             let family = families.get_mut(&current).unwrap_or_else(|| panic!("{line} is of no family"));
             family.samples.push(sample);
         }
@@ -102,57 +108,97 @@ fn number(text: &str) -> f64 {
     }
 }
 
-/// What is left of a line.
-struct Line<'l>(&'l str);
+/// What is left of a line, and whether names may be in quotes.
+struct Line<'l> {
+    rest: &'l str,
+    quotes: bool,
+}
 
 impl<'l> Line<'l> {
+    /// Takes a name, in quotes if it needs them.
+    fn name(&mut self, more: &str) -> String {
+        if let Some(quoted) = self.rest.strip_prefix('"') {
+            assert!(self.quotes, "a name in quotes: {}", self.rest);
+            self.rest = quoted;
+            let name = self.quoted();
+            assert!(!name.is_empty() && !is_name(&name, more), "{name} needs no quotes");
+            return name;
+        }
+        let end = self.rest.find(['{', ' ', '=']).unwrap_or_else(|| panic!("{}", self.rest));
+        let name = self.rest[..end].to_owned();
+        assert!(is_name(&name, more), "{name}");
+        self.rest = &self.rest[end..];
+        name
+    }
+
+    /// Takes what is left of a text in quotes.
+    fn quoted(&mut self) -> String {
+        let mut escaped = false;
+        let end = self.rest.find(|c| {
+            let ends = c == '"' && !escaped;
+            escaped = c == '\\' && !escaped;
+            ends
+        });
+        let (text, rest) = self.rest.split_at(end.unwrap_or_else(|| panic!("{}", self.rest)));
+        self.rest = &rest[1..];
+        unescape(text, true)
+    }
+
     fn sample(mut self, open_metrics: bool) -> Sample {
-        let end = self.0.find(['{', ' ']).unwrap();
-        let name = self.0[..end].to_owned();
-        assert!(is_name(&name, ":"), "{name}");
-        self.0 = &self.0[end..];
-        let labels = if self.0.starts_with('{') { self.labels() } else { BTreeMap::new() };
-        self.0 = self.0.strip_prefix(' ').unwrap_or_else(|| panic!("no space before {}", self.0));
-        let (value, exemplar) = match self.0.split_once(" # ") {
+        let (mut name, mut labels) = (String::new(), BTreeMap::new());
+        if let Some(inner) = self.rest.strip_prefix("{\"") {
+            self.rest = &self.rest[1..];
+            name = self.name(":");
+            assert!(inner.len() > self.rest.len());
+            match self.rest.split_at(1) {
+                (",", rest) => {
+                    self.rest = rest;
+                    labels = self.labels();
+                }
+                ("}", rest) => self.rest = rest,
+                _ => panic!("{}", self.rest),
+            }
+        }
+        if name.is_empty() {
+            name = self.name(":");
+            if let Some(rest) = self.rest.strip_prefix('{') {
+                self.rest = rest;
+                labels = self.labels();
+            }
+        }
+        self.rest = self.rest.strip_prefix(' ').unwrap_or_else(|| panic!("no space before {}", self.rest));
+        let (value, exemplar) = match self.rest.split_once(" # ") {
             Some((sampled, rest)) => {
                 assert!(open_metrics, "an exemplar in the text format");
-                let mut rest = Line(rest);
+                let mut rest = Line { rest: rest.strip_prefix('{').unwrap(), quotes: false };
                 let labels = rest.labels();
                 let length: usize = labels.iter().map(|(k, v)| k.chars().count() + v.chars().count()).sum();
                 assert!(length <= 128, "an exemplar's labels are too long");
-                let (value, time) = rest.0.strip_prefix(' ').unwrap().split_once(' ').unwrap();
+                let (value, time) = rest.rest.strip_prefix(' ').unwrap().split_once(' ').unwrap();
                 (number(sampled), Some((labels, number(value), number(time))))
             }
-            None => (number(self.0), None),
+            None => (number(self.rest), None),
         };
         Sample { name, labels, value, exemplar }
     }
 
+    /// Takes labels and the brace after them.
     fn labels(&mut self) -> BTreeMap<String, String> {
         let mut labels = BTreeMap::new();
-        self.0 = self.0.strip_prefix('{').unwrap();
         loop {
-            let (name, rest) = self.0.split_once("=\"").unwrap_or_else(|| panic!("{}", self.0));
-            assert!(is_name(name, "") && !name.starts_with("__"), "{name}");
-            let mut escaped = false;
-            let end = rest
-                .find(|c| {
-                    let ends = c == '"' && !escaped;
-                    escaped = c == '\\' && !escaped;
-                    ends
-                })
-                .unwrap();
-            let value = unescape(&rest[..end], true);
+            let name = self.name("");
+            assert!(self.quotes || !name.starts_with("__"), "{name}");
+            self.rest = self.rest.strip_prefix("=\"").unwrap_or_else(|| panic!("{}", self.rest));
+            let value = self.quoted();
             assert!(!value.is_empty(), "an empty label");
-            assert!(labels.insert(name.to_owned(), value).is_none(), "{name} comes twice");
-            self.0 = &rest[end + 1..];
-            match self.0.split_at(1) {
-                (",", rest) => self.0 = rest,
+            assert!(labels.insert(name.clone(), value).is_none(), "{name} comes twice");
+            match self.rest.split_at(1) {
+                (",", rest) => self.rest = rest,
                 ("}", rest) => {
-                    self.0 = rest;
+                    self.rest = rest;
                     return labels;
                 }
-                _ => panic!("{}", self.0),
+                _ => panic!("{}", self.rest),
             }
         }
     }
