@@ -154,7 +154,7 @@ impl Layout {
         for (family, labels, single) in &self.singles {
             let value = match single {
                 Single::Fixed(n) => Some(Value::Unsigned(*n)),
-                Single::Process(value) => process.and_then(|process| value(process)),
+                Single::Process(value) => process.and_then(value),
             };
             if let Some(value) = value {
                 encoder.begin(family);

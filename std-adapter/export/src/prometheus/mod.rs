@@ -19,7 +19,8 @@
 //! `http_requests_total`, a histogram `request.duration` in `ms` becomes `request_duration_milliseconds`, labels of one name are joined by `;`, the scope goes into
 //! `otel_scope_name` and `otel_scope_version`, the resource into `target_info`. Sums that may go down are gauges. A metric without a description has its own
 //! name for help. Series that become the same are added up; where two metrics of different kinds would take one name, the later is left out,
-//! and `throughline_prometheus_conflicts` counts its series.
+//! and `throughline_prometheus_conflicts` counts its series. With [`PageOptions::utf8_names`] names keep their
+//! dots and all other characters, for scrapers that allow them.
 //!
 //! # Histograms
 //!
@@ -30,7 +31,16 @@
 //! true value, so it is between half and twice that value. [`PageOptions::buckets_per_power_of_two`] makes
 //! the buckets finer.
 //!
-//! Exemplars are on the page if the points have any; the recorders of this workspace keep none yet.
+//! # Exemplars
+//!
+//! Exemplars of histograms are on OpenMetrics pages, the greatest of each bucket, and on protobuf pages, all of
+//! them: a value, its time, and `trace_id` and `span_id` of the span in which it was recorded. Prometheus keeps them
+//! with `--enable-feature=exemplar-storage`.
+//!
+//! # Clients
+//!
+//! One thread serves all connections, each of which has a deadline for its request and one for its page. A client
+//! that is slow or silent delays nobody else.
 
 mod connections;
 mod error;

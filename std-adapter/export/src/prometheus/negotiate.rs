@@ -76,7 +76,7 @@ impl Accepted {
             if let Some((_, quality, range)) = deciding
                 && quality > best.1
             {
-                let utf8 = range.parameters.iter().any(|it| *it == ("escaping", "allow-utf-8"));
+                let utf8 = range.parameters.contains(&("escaping", "allow-utf-8"));
                 best = (Accepted { format, utf8 }, quality);
             }
         }

@@ -104,8 +104,11 @@ pub(in crate::config) fn prometheus(config: &mut Config) {
     if let Some(path) = keys.said("metrics.prometheus.path") {
         options = options.path(path.value.text());
     }
-    if let Some(namespace) = keys.said("metrics.namespace") {
-        options = options.page(PageOptions::default().namespace(namespace.value.text()));
+    let namespace = keys.said("metrics.namespace").map(|namespace| namespace.value.text());
+    let utf8 = keys.said("metrics.prometheus.utf8_names").map(|on| on.value.bool());
+    if namespace.is_some() || utf8.is_some() {
+        let page = PageOptions::default().namespace(namespace.unwrap_or_default());
+        options = options.page(page.utf8_names(utf8.unwrap_or_default()));
     }
     config.prometheus = Some(options);
 }

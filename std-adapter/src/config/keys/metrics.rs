@@ -74,6 +74,12 @@ pub(super) const KEYS: &[Key] = &[
         .standard(&[Standard::same("OTEL_EXPORTER_PROMETHEUS_PORT")]),
     Key::of_exporter("metrics.prometheus.path", Text, "/metrics", "The path of the page."),
     Key::of_exporter(
+        "metrics.prometheus.utf8_names",
+        Bool,
+        "false",
+        "Whether names keep dots and other characters, for a Prometheus that allows them: from version 3 on.",
+    ),
+    Key::of_exporter(
         "metrics.pushgateway.enabled",
         Bool,
         "true",
