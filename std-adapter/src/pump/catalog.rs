@@ -5,6 +5,7 @@
 use super::identity::Identities;
 use super::kept_exemplars::Kept;
 use super::metrics::{Data, Point, merged};
+use crate::bridge;
 use crate::observe::Answer;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -26,8 +27,8 @@ static TEXTS: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
 #[derive(Debug, Default)]
 pub(super) struct Catalog {
     redaction: Arc<Redaction>,
-    /// [`changes`] when the catalog was made.
-    made: Option<usize>,
+    /// How many changes there were of series, and of descriptions apart from them, when the catalog was made.
+    made: Option<(usize, usize)>,
     points: Vec<Point>,
     /// Where the labels of each point are in `texts`.
     labels: Vec<Range<usize>>,
@@ -59,7 +60,7 @@ impl Catalog {
                 "{place}: a counter was given a negative amount, which adds nothing; for a sum that may go down, use `up_down_counter!`"
             ));
         }
-        let changes = changes();
+        let changes = (changes(), bridge::descriptions());
         if self.made != Some(changes) {
             self.make();
             self.made = Some(changes);
