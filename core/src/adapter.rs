@@ -75,16 +75,16 @@ mod without_loom {
 
     /// Reading metrics: all series of the program and the bucket bounds of histograms.
     pub mod metrics {
+        #[cfg(all(feature = "std", target_has_atomic = "64"))]
+        pub use crate::metrics::exemplar::{Exemplar, Exemplars, take_exemplars};
         pub use crate::metrics::histogram::{
             MAX_SCALE, bucket_count, cells as histogram_cells, position, upper_bound,
         };
-        #[cfg(all(feature = "std", target_has_atomic = "64"))]
-        pub use crate::metrics::exemplar::{Exemplar, Exemplars, take_exemplars};
         #[cfg(feature = "std")]
         pub use crate::metrics::negative::take_negative;
+        pub use crate::metrics::read::{HistogramReading, Reading, Series, for_each};
         #[cfg(feature = "std")]
         pub use crate::metrics::read::{changes, for_each_possible};
-        pub use crate::metrics::read::{HistogramReading, Reading, Series, for_each};
         pub use crate::metrics::series::SeriesKey;
         pub use crate::metrics::shape::{fraction_bits, is_summary, scale};
         pub use crate::sync::{Cell, Count};

@@ -7,7 +7,8 @@ use opentelemetry_proto::tonic::common::v1::any_value;
 use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
 use opentelemetry_proto::tonic::metrics::v1::{
-    Exemplar, ExponentialHistogramDataPoint, Metric, NumberDataPoint, SummaryDataPoint, exemplar, metric::Data,
+    Exemplar, ExponentialHistogramDataPoint, Metric, NumberDataPoint, SummaryDataPoint, exemplar,
+    metric::Data,
 };
 use std::time::Duration;
 use support::in_own_process;
@@ -310,7 +311,9 @@ fn a_histogram_leads_to_the_traces_of_its_values() {
         receiver.with(|r| {
             let spans: Vec<_> = r.spans.iter().map(|s| (&*s.name, &s.trace_id, &s.span_id)).collect();
             let named = |exemplar: &Exemplar| {
-                let at = |(_, trace, span): &&(&str, _, _)| (trace, span) == (&&exemplar.trace_id, &&exemplar.span_id);
+                let at = |(_, trace, span): &&(&str, _, _)| {
+                    (trace, span) == (&&exemplar.trace_id, &&exemplar.span_id)
+                };
                 let Some(exemplar::Value::AsDouble(value)) = exemplar.value else { panic!("{exemplar:?}") };
                 let span = spans.iter().find(at).unwrap_or_else(|| panic!("{exemplar:?} in {spans:?}"));
                 (span.0.to_owned(), value)
@@ -352,7 +355,9 @@ fn exemplars_can_be_turned_off() {
         (1..100_u64).for_each(|n| histogram!("wait").record(n));
         assert!(guard.shutdown(Duration::from_secs(30)).complete);
         receiver.with(|r| {
-            let Data::ExponentialHistogram(histogram) = data(r.metrics.last().unwrap(), "wait") else { panic!() };
+            let Data::ExponentialHistogram(histogram) = data(r.metrics.last().unwrap(), "wait") else {
+                panic!()
+            };
             assert_eq!(histogram.data_points[0].exemplars, []);
         });
     });

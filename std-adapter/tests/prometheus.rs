@@ -61,8 +61,7 @@ fn a_scrape_sees_what_was_counted_just_now() {
 
 /// Reads a page with native histograms as Prometheus does.
 fn protobuf(address: SocketAddr) -> Vec<client_model::MetricFamily> {
-    let accept =
-        "Accept: application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited\r\n";
+    let accept = "Accept: application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited\r\n";
     client_model::decode(&get(address, "/metrics", accept).body)
 }
 
@@ -81,20 +80,31 @@ fn an_exemplar_on_the_page_is_the_span_of_its_value() {
         let (slow, quick) = (record(3.0), record(0.25));
         let page = get(address, "/metrics", "Accept: application/openmetrics-text; version=1.0.0\r\n");
         let families = exposition::parse(page.text(), true);
-        let told = |le: &str| {
-            let bucket = families["wait_seconds"].samples.iter().find(|s| s.labels.get("le").is_some_and(|it| it == le));
-            bucket.unwrap().exemplar.clone().map(|(labels, value, _)| {
-                ((labels["trace_id"].clone(), labels["span_id"].clone()), value)
-            })
-        };
+        let told =
+            |le: &str| {
+                let bucket = families["wait_seconds"]
+                    .samples
+                    .iter()
+                    .find(|s| s.labels.get("le").is_some_and(|it| it == le));
+                bucket.unwrap().exemplar.clone().map(|(labels, value, _)| {
+                    ((labels["trace_id"].clone(), labels["span_id"].clone()), value)
+                })
+            };
         assert_eq!((told("4.0"), told("0.25")), (Some((slow.clone(), 3.0)), Some((quick.clone(), 0.25))));
         assert_eq!((told("2.0"), told("+Inf")), (None, None));
         let families = protobuf(address);
         let wait = families.iter().find(|family| family.name() == "wait_seconds").unwrap();
-        let mut native: Vec<_> = wait.metric[0].histogram.as_ref().unwrap().exemplars.iter().map(|exemplar| {
-            let label = |at: usize| exemplar.label[at].value().to_owned();
-            ((label(0), label(1)), exemplar.value())
-        }).collect();
+        let mut native: Vec<_> = wait.metric[0]
+            .histogram
+            .as_ref()
+            .unwrap()
+            .exemplars
+            .iter()
+            .map(|exemplar| {
+                let label = |at: usize| exemplar.label[at].value().to_owned();
+                ((label(0), label(1)), exemplar.value())
+            })
+            .collect();
         native.sort_by(|a, b| a.1.total_cmp(&b.1));
         assert_eq!(native, [(quick, 0.25), (slow, 3.0)]);
         assert!(guard.shutdown(Duration::from_secs(30)).complete);

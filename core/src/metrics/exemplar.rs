@@ -63,7 +63,8 @@ impl Exemplars {
     /// Called by the thread that owns them.
     fn put(&self, exemplar: &Exemplar) {
         let put = self.put.load(Relaxed);
-        if put.wrapping_sub(self.taken.load(Acquire)) >= CAPACITY as Count || self.busy.swap(1, Acquire) != 0 {
+        if put.wrapping_sub(self.taken.load(Acquire)) >= CAPACITY as Count || self.busy.swap(1, Acquire) != 0
+        {
             return;
         }
         let Exemplar { first_cell, value, ticks, trace_id, span_id } = *exemplar;
@@ -86,7 +87,13 @@ impl Exemplars {
             trace[8..].copy_from_slice(&low.to_be_bytes());
             let ids = TraceId::from_bytes(trace).zip(SpanId::from_bytes(span.to_be_bytes()));
             if let Some((trace_id, span_id)) = ids {
-                f(Exemplar { first_cell: first_cell as usize, value, ticks: ticks as Word, trace_id, span_id });
+                f(Exemplar {
+                    first_cell: first_cell as usize,
+                    value,
+                    ticks: ticks as Word,
+                    trace_id,
+                    span_id,
+                });
             }
             taken = taken.wrapping_add(1);
             self.taken.store(taken, Release);
@@ -167,6 +174,12 @@ impl Exemplar {
         let place = recorder.trace_context().filter(|place| place.sampled())?;
         let bytes = own.as_ptr().addr().checked_sub(recorder.thread.cells.as_ptr().addr())?;
         let (trace_id, span_id) = (place.trace_id, place.span_id);
-        Some(Exemplar { first_cell: bytes / size_of::<Cell>(), value, ticks: recorder.ticks(), trace_id, span_id })
+        Some(Exemplar {
+            first_cell: bytes / size_of::<Cell>(),
+            value,
+            ticks: recorder.ticks(),
+            trace_id,
+            span_id,
+        })
     }
 }

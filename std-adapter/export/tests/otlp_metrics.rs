@@ -8,9 +8,9 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use std::sync::Arc;
 use std::time::Duration;
 use support::receiver::Receiver;
+use throughline::{SpanId, TraceId};
 use throughline_export::ledger::Cells;
 use throughline_export::otlp::{ClientConfig, Histograms, Options, OtlpExporter, Temporality};
-use throughline::{SpanId, TraceId};
 use throughline_export::view::{ExemplarView, HistogramView, PointData, PointView, Scope};
 use throughline_export::{Deadline, Launch, Limits, Resource};
 
@@ -195,8 +195,7 @@ fn exemplars_are_those_of_the_time_that_the_point_is_about() {
         })
         .collect();
     let values = |histograms, temporality| {
-        let metrics =
-            sent(|config| config.histograms(histograms).temporality(temporality), &snapshots[..]);
+        let metrics = sent(|config| config.histograms(histograms).temporality(temporality), &snapshots[..]);
         let of = |metrics: &Vec<Metric>| -> Vec<Exemplar> {
             match metrics[0].data.as_ref().unwrap() {
                 Data::ExponentialHistogram(histogram) => histogram.data_points[0].exemplars.clone(),

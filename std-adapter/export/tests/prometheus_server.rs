@@ -66,10 +66,12 @@ fn each_scrape_reads_the_metrics_in_the_format_that_it_accepts() {
 
 #[test]
 fn names_in_utf8_are_for_a_scraper_that_allows_them_if_they_are_wanted() {
-    let read = || ReadMetrics::new(|look| look(&[point("a.b", "", &[("c.d", "e f")], PointData::GaugeInt(1))]));
+    let read =
+        || ReadMetrics::new(|look| look(&[point("a.b", "", &[("c.d", "e f")], PointData::GaugeInt(1))]));
     let bare = PageOptions::default().process_metrics(false).target_info(false).scope_labels(false);
     // What Prometheus 3 sends, with text alone and with OpenMetrics.
-    let text = "Accept: text/plain;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.5\r\n";
+    let text =
+        "Accept: text/plain;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.5\r\n";
     let open = "Accept: application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,*/*;q=0.2\r\n";
     let last = |address, headers| {
         let answer = get(address, "/metrics", headers);

@@ -288,7 +288,8 @@ fn a_layout_that_is_kept_changes_nothing() {
                     2 => ("orders.total", PointData::Counter(n)),
                     _ => ("wait", PointData::Histogram(HistogramView::new(2, n as f64, 1, -5, &[1, 0, 4]))),
                 };
-                let labels: &[(&str, &str)] = [&[("a", "b")][..], &[("a", "c"), ("b", "x y")]][*id as usize % 2];
+                let labels: &[(&str, &str)] =
+                    [&[("a", "b")][..], &[("a", "c"), ("b", "x y")]][*id as usize % 2];
                 PointView { id: *id, ..point(name, "", labels, data) }
             })
             .collect::<Vec<_>>()

@@ -100,7 +100,8 @@ impl Catalog {
         }
         // If several packages have a metric, it is sent under one of them, so that its series stay together.
         for metric in self.points.chunk_by_mut(|a, b| a.name == b.name) {
-            let scope = metric.iter().map(|point| point.scope).min_by_key(|scope| (scope.name, scope.version));
+            let scope =
+                metric.iter().map(|point| point.scope).min_by_key(|scope| (scope.name, scope.version));
             metric.iter_mut().for_each(|point| point.scope = scope.unwrap_or(Scope::OWN));
         }
         let mut known = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);

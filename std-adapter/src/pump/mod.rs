@@ -12,8 +12,8 @@
 //! there are none.
 
 mod assemble;
-mod catalog;
 mod callsites;
+mod catalog;
 mod distribution;
 mod drain;
 mod fan_out;

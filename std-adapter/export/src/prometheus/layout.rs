@@ -328,11 +328,7 @@ const fn kind(data: &PointData<'_>) -> Kind {
 /// Labels with the names that the page may have, sorted by name, each once: values with the same name are joined by `;` in the
 /// order of their original names. Empty values are left out, because Prometheus treats them like a missing
 /// label.
-fn labels<'p>(
-    given: impl Iterator<Item = (&'p str, &'p str)>,
-    kind: Kind,
-    utf8: bool,
-) -> Vec<Label<'p>> {
+fn labels<'p>(given: impl Iterator<Item = (&'p str, &'p str)>, kind: Kind, utf8: bool) -> Vec<Label<'p>> {
     let mut given: Vec<(Cow<'p, str>, &str, &'p str)> = given
         .filter(|(_, value)| !value.is_empty())
         .map(|(key, value)| (name::label(key, kind, utf8), key, value))
@@ -351,4 +347,3 @@ fn labels<'p>(
     }
     labels
 }
-

@@ -249,7 +249,10 @@ mod tests {
         }
         assert_eq!(utf8_metric("my-shop", "orders", "", "", Kind::Counter), "my-shop_orders");
         assert_eq!(label("http.route", Kind::Gauge, true), "http.route");
-        assert_eq!((label("", Kind::Gauge, true), label("le", Kind::Histogram, true)), ("_".into(), "exported_le".into()));
+        assert_eq!(
+            (label("", Kind::Gauge, true), label("le", Kind::Histogram, true)),
+            ("_".into(), "exported_le".into())
+        );
         assert!(is_metric("a:b_1") && !is_metric("a.b") && !is_metric("1a") && !is_metric(""));
         assert!(is_label("a_b") && !is_label("a:b"));
     }

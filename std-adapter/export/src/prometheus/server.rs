@@ -1,11 +1,11 @@
 //! Answers requests for one page. [`Connections`] brings the requests.
 
+use super::PrometheusOptions;
 use super::connections::{Connections, LISTENER, WAKER};
 use super::http::{Request, Response};
 use super::negotiate::Accepted;
 use super::page::{Renderer, Shape};
 use super::process::Process;
-use super::PrometheusOptions;
 use crate::view::PointView;
 use crate::{OwnedRecords, ReadMetrics, Resource};
 use mio::net::TcpListener;
