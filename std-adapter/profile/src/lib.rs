@@ -8,6 +8,7 @@
 
 mod cpu;
 mod error;
+mod files;
 mod memory;
 mod modules;
 mod output;
@@ -17,6 +18,7 @@ mod unwind;
 
 pub use cpu::{CpuOptions, CpuProfiler, FREQUENCIES, profile_for};
 pub use error::ProfileError;
+pub use files::ProfileFolder;
 pub use memory::{AllocationCounts, Allocator, HeapOptions, HeapProfiler, ProcessMemory, allocation_counts};
 pub use output::Report;
 pub use profile::{Losses, Profile};

@@ -208,6 +208,10 @@ impl Profile {
         Report::new(self, &mut Symbols::new(&self.modules))
     }
 
+    pub(crate) fn is_cpu(&self) -> bool {
+        matches!(self.kind, Kind::Cpu(_))
+    }
+
     pub(crate) fn measures(&self) -> &'static [MeasureName] {
         match self.kind {
             Kind::Cpu(_) => &[("samples", "count"), ("cpu", "nanoseconds")],
