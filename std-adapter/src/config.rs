@@ -16,6 +16,8 @@ mod load;
 mod node;
 mod parts;
 mod problem;
+#[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod profiling;
 mod read;
 mod reference;
 pub(crate) mod reload;
@@ -114,6 +116,12 @@ pub struct Config {
     #[cfg(feature = "prometheus")]
     pub(crate) pushgateway: Option<throughline_export::prometheus::PushgatewayOptions>,
     pub(crate) bridges: Bridges,
+    #[cfg(all(
+        feature = "profile",
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))]
+    pub(crate) profiling: Option<crate::profiling::ProfilingOptions>,
     pub(crate) reload_every: Option<Duration>,
     settings: Settings,
     variables: Variables,
@@ -179,6 +187,12 @@ impl Config {
             #[cfg(feature = "prometheus")]
             pushgateway: None,
             bridges: Bridges::default(),
+            #[cfg(all(
+                feature = "profile",
+                target_os = "linux",
+                any(target_arch = "x86_64", target_arch = "aarch64")
+            ))]
+            profiling: None,
             reload_every: None,
             settings: Settings::default(),
             variables,

@@ -2,8 +2,8 @@
 
 use crate::config::reload::Reload;
 use crate::config::{Config, LoadError};
-use crate::ended;
 use crate::pump::{Control, Farewell, Rings};
+use crate::{ended, profiling};
 use std::fmt;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, TryLockError};
@@ -188,6 +188,7 @@ impl Running {
     }
 
     fn end_now(&self, begun: Instant, within: Duration) -> ShutdownReport {
+        let profiling = profiling::end();
         let (drained, wait_drained) = mpsc::channel();
         let (delivered, wait_delivered) = mpsc::channel();
         let told = self.controls.send(Control::Shutdown(Farewell { drained, delivered })).is_ok();
@@ -208,6 +209,7 @@ impl Running {
         let complete = delivered && drained && ledger.is_settled();
         let last_error = self.last_error();
         self.tell(&ledger);
+        profiling.wait(within.saturating_sub(begun.elapsed()));
         ShutdownReport { complete, ledger, last_error, took: begun.elapsed() }
     }
 

@@ -154,6 +154,7 @@ fn begin(
 
     fork::watch(config.report_errors);
     panic::watch(clock);
+    crate::profiling::begin(config);
     if config.report_errors {
         versions::tell();
         config.tell(&config.unsent(client.as_ref(), draws));

@@ -12,6 +12,10 @@ mod init;
 mod memory;
 pub mod observe;
 mod panic;
+#[cfg(feature = "profile")]
+pub mod profiling;
+#[cfg(not(feature = "profile"))]
+mod profiling;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
 pub mod propagation;

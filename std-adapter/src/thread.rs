@@ -42,6 +42,7 @@ struct Leaver;
 
 impl Drop for Leaver {
     fn drop(&mut self) {
+        crate::profiling::end_thread();
         recorder::release_thread();
     }
 }
@@ -57,6 +58,7 @@ fn hook() -> Option<&'static Recorder> {
         return None;
     }
     ended::tell();
+    crate::profiling::begin_thread();
     recorder::acquire_thread(|| make(SETTINGS.get()?))
 }
 

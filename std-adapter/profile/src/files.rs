@@ -82,6 +82,12 @@ impl ProfileFolder {
     }
 }
 
+impl<P: Into<PathBuf>> From<P> for ProfileFolder {
+    fn from(folder: P) -> ProfileFolder {
+        ProfileFolder::new(folder)
+    }
+}
+
 /// The part of a name before its extension, if it is that of a profile of this kind.
 fn stem<'a>(name: &'a str, kind: &str) -> Option<&'a str> {
     let stem = name.strip_suffix(".pb.gz").or_else(|| name.strip_suffix(".svg"))?;

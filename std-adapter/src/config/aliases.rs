@@ -51,8 +51,15 @@ const ALIASES: &[(&str, &str)] = &[
     ("metrics.path", "metrics.prometheus.path"),
     ("metrics.otlp.temporality", "metrics.temporality"),
     ("service.instance", "service.instance_id"),
+    ("profiling.interval", "profiling.cpu.duration"),
+    ("profiling.output_dir", "profiling.exporter.file_output_dir"),
     ("service.deployment_environment", "service.environment"),
 ];
+
+const NO_PUSH: Advice = Advice {
+    text: "is not done: profiles are written to files, and are not sent anywhere yet",
+    is_error: false,
+};
 
 const ADVICE: &[(&str, Advice)] = &[
     (
@@ -72,6 +79,33 @@ const ADVICE: &[(&str, Advice)] = &[
             text: "is not done here: how long metrics are kept is for Prometheus (--storage.tsdb.retention.time) or another backend to say; remove it",
             is_error: false,
         },
+    ),
+    (
+        "profiling.memory.track_allocations",
+        Advice {
+            text: "is not needed: allocations are counted wherever the program's allocator is profiling::Allocator; remove it",
+            is_error: false,
+        },
+    ),
+    (
+        "profiling.memory.sampling_rate",
+        Advice {
+            text: "is not done: memory is sampled by bytes; use profiling.memory.interval",
+            is_error: false,
+        },
+    ),
+    (
+        "profiling.memory.heap_profiling",
+        Advice { text: "is not needed: use profiling.memory.enabled", is_error: false },
+    ),
+    ("profiling.pyroscope_endpoint", NO_PUSH),
+    ("profiling.exporter.pyroscope_endpoint", NO_PUSH),
+    ("profiling.exporter.application_name", NO_PUSH),
+    ("profiling.exporter.gcp_project_id", NO_PUSH),
+    ("profiling.exporter.gcp_service_name", NO_PUSH),
+    (
+        "profiling.pgo_enabled",
+        Advice { text: "is not done: profiles for the compiler are not built yet", is_error: false },
     ),
 ];
 

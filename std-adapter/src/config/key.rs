@@ -32,6 +32,8 @@ pub(crate) enum State {
     Built,
     /// This build lacks the exporter of this name. Setting its keys is an error, unless they turn it off.
     NoExporter(&'static str),
+    /// This build lacks the feature of this name, and the service runs correctly without it. Asking for it is a warning.
+    NoFeature(&'static str),
     /// Another feature is missing, and the service runs correctly without it. Asking for it is a warning.
     NotYet(&'static str),
 }

@@ -35,6 +35,7 @@ mod logging;
 mod metrics;
 mod otlp;
 mod process;
+mod profiling;
 mod propagation;
 mod service;
 mod tracing;
@@ -44,7 +45,7 @@ pub(crate) use otlp::ALSO;
 
 /// All keys. The order decides in which order their values are applied.
 pub(crate) fn all() -> impl Iterator<Item = &'static Key> + Clone {
-    let tables: [&[Key]; 12] = [
+    let tables: [&[Key]; 13] = [
         service::KEYS,
         otlp::SHARED,
         otlp::MORE,
@@ -56,6 +57,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Key> + Clone {
         metrics::KEYS,
         otlp::METRICS,
         process::KEYS,
+        profiling::KEYS,
         process::LATER,
     ];
     tables.into_iter().flatten()
@@ -115,7 +117,13 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
         "reload",
         "Reading the file again while the program runs: levels, filters and sampling change, the rest stays.",
     ),
-    ("profiling", "Profiles of the process."),
+    (
+        "profiling",
+        "Profiles of the process. They need the feature `profile`, and Linux on x86-64 or AArch64.",
+    ),
+    ("profiling.cpu", "Which functions use the CPU, in which spans."),
+    ("profiling.memory", "Which functions allocate, and what is in use."),
+    ("profiling.exporter", "Where profiles go."),
     ("health", "A page that says whether the service is well."),
     ("alerts", "Rules that tell people."),
 ];

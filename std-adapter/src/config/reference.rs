@@ -53,6 +53,7 @@ fn describe(key: &Key, out: &mut String) {
     let wanted = match key.state {
         State::Built => String::new(),
         State::NoExporter(exporter) => format!(" (This build has no {exporter} exporter.)"),
+        State::NoFeature(_) => String::new(),
         State::NotYet(_) => " (Not built yet.)".into(),
     };
     wrap(&format!("{}{wanted}", key.doc), out);

@@ -125,7 +125,11 @@ impl Settings {
             let off = |section: &str| {
                 self.get(&format!("{section}.enabled")).is_some_and(|setting| !setting.value.bool())
             };
-            let section = setting.key.section();
+            let section = match setting.key.state {
+                // One warning is enough for all sections of a feature.
+                State::NoFeature(_) => setting.key.path.split('.').next().unwrap_or_default(),
+                _ => setting.key.section(),
+            };
             if setting.key.state == State::Built || off(section) || told.contains(&section) {
                 continue;
             }
@@ -141,7 +145,12 @@ impl Settings {
                     told.push(section);
                     warnings.push(setting.problem(format!("is not done: {what} is not built yet")));
                 }
-                State::NotYet(_) => {}
+                State::NoFeature(feature) if is_asked_for(&setting.value) => {
+                    told.push(section);
+                    let text = format!("is not done: build throughline-std with the feature `{feature}`");
+                    warnings.push(setting.problem(text).wants_feature(Some(feature)));
+                }
+                State::NotYet(_) | State::NoFeature(_) => {}
             }
         }
         (errors, warnings)

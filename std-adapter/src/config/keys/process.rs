@@ -113,7 +113,6 @@ pub(super) const KEYS: &[Key] = &[
 
 /// Sections of features that are not built yet. A setting in them causes a warning and has no other effect.
 pub(super) const LATER: &[Key] = &[
-    Key::not_yet("profiling.enabled", Bool, "false", "Whether the process is profiled.", "profiling"),
     Key::not_yet("health.enabled", Bool, "false", "Whether there is a page.", "health"),
     Key::not_yet("alerts.enabled", Bool, "false", "Whether rules are looked at.", "alerts"),
 ];

@@ -56,7 +56,7 @@ const TOML: &[&str] = &[
     "tracing.sampling.slow_routes = { \"/export\" = \"long\" }",
     "propagation.rules = { \"/a\" = \"deny\" }",
     "propagation.formats = [\"b3\", \"none\"]",
-    "profiling.enabled = true\nhealth = { enabled = true, port = 8081 }\nalerts.enabled = false",
+    "health = { enabled = true, port = 8081 }\nalerts.enabled = false",
     "service.name = \"a\"\nservice.name = \"b\"",
     "[service\nname = \"a\"",
     "service.name = 'a\nlogging.level = \"info\"",

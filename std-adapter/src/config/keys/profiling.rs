@@ -1,0 +1,77 @@
+//! Keys of profiles.
+
+use crate::config::key::{Key, State};
+use crate::config::value::Kind::{self, Bool, Duration, Int, OneOf, Path, Size};
+
+const FREQUENCY: Kind = Int { least: 19, most: 999 };
+const COUNT: Kind = Int { least: 1, most: 1 << 32 };
+
+const fn key(path: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
+    let mut key = Key::of_exporter(path, kind, default, doc);
+    if cfg!(not(feature = "profile")) {
+        key.state = State::NoFeature("profile");
+    } else if cfg!(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))) {
+        key.state = State::NotYet("profiling of this system's processes");
+    }
+    key
+}
+
+pub(super) const KEYS: &[Key] = &[
+    key(
+        "profiling.enabled",
+        Bool,
+        "",
+        "Whether the process is profiled: CPU time, unless that is turned off below.",
+    )
+    .example("true"),
+    key(
+        "profiling.cpu.enabled",
+        Bool,
+        "",
+        "Whether CPU time is sampled. Unless given: as profiling.enabled says.",
+    )
+    .example("true"),
+    key(
+        "profiling.cpu.frequency",
+        FREQUENCY,
+        "99",
+        "Samples per second of CPU time. The kernel's ticks (100 to 1000 per second) are the most that a thread gets.",
+    ),
+    key(
+        "profiling.cpu.continuous",
+        Bool,
+        "true",
+        "Whether one profile follows the other. With false, the first one is the only one.",
+    ),
+    key("profiling.cpu.duration", Duration, "30s", "How long a profile takes."),
+    key(
+        "profiling.memory.enabled",
+        Bool,
+        "false",
+        "Whether memory is sampled. The program's global allocator must be profiling::Allocator.",
+    ),
+    key(
+        "profiling.memory.interval",
+        Size,
+        "512KiB",
+        "Bytes that are allocated from one sample to the next, on average.",
+    ),
+    key(
+        "profiling.exporter.type",
+        OneOf(&["file", "pyroscope", "gcp"]),
+        "file",
+        "Where profiles go. They are written to files in any case: other places are not built yet.",
+    ),
+    key(
+        "profiling.exporter.file_output_dir",
+        Path,
+        "profiles",
+        "The folder for profiles: of each one a file for pprof and a flame graph.",
+    ),
+    key(
+        "profiling.exporter.keep",
+        COUNT,
+        "20",
+        "How many profiles of each kind are kept; older ones are removed.",
+    ),
+];

@@ -1,0 +1,46 @@
+//! What the keys say about profiles.
+
+use super::{Config, keys, value::Value};
+use crate::profiling::{CpuOptions, HeapOptions, ProfileFolder, ProfilingOptions};
+use throughline_export::diagnostics;
+
+impl Config {
+    /// What the keys say: how the process is profiled, and whether it is from the start.
+    pub(crate) fn profiling_of_keys(&self) -> (ProfilingOptions, bool) {
+        let said = |path: &str| self.settings.get(path).map(|setting| setting.value.clone());
+        let value = |path: &str| said(path).or_else(|| keys::find(path)?.default_value());
+        let is = |path: &str| value(path).is_some_and(|value| value.bool());
+        let size = |path: &str, default: usize| value(path).map_or(default, |value| value.size());
+        let off = said("profiling.enabled").is_some_and(|enabled| !enabled.bool());
+        let cpu = said("profiling.cpu.enabled").map_or(is("profiling.enabled"), |enabled| enabled.bool());
+        let memory = is("profiling.memory.enabled");
+
+        if !off && let Some(other) = said("profiling.exporter.type").filter(|kind| kind.text() != "file") {
+            let other = other.text();
+            diagnostics::tell(format_args!(
+                "profiles for `{other}` are not built yet; they are written to files"
+            ));
+        }
+        let text = |value: Value| value.text().to_owned();
+        let folder = value("profiling.exporter.file_output_dir").map_or("profiles".into(), text);
+        let folder = ProfileFolder::new(folder).keep(size("profiling.exporter.keep", 20));
+        let mut options = ProfilingOptions::new(folder);
+        if let Some(frequency) = value("profiling.cpu.frequency") {
+            options = options.cpu(CpuOptions::default().frequency(frequency.size() as u32));
+        }
+        if memory && !cpu {
+            options = options.without_cpu();
+        }
+        if memory {
+            let interval = size("profiling.memory.interval", 512 * 1024) as u64;
+            options = options.memory(HeapOptions::default().interval(interval));
+        }
+        if let Some(duration) = value("profiling.cpu.duration") {
+            options = options.window(duration.duration());
+        }
+        if !is("profiling.cpu.continuous") {
+            options = options.once();
+        }
+        (options, !off && (cpu || memory))
+    }
+}

@@ -1,0 +1,74 @@
+//! Profiles of the process, into files: as the configuration says, or from one call to another.
+//!
+//! ```no_run
+//! use throughline_std::profiling::{start_profiling, stop_profiling};
+//! # fn work() {}
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! start_profiling()?;
+//! work();
+//! println!("go tool pprof {}", stop_profiling()?.display()); // a flame graph, `.svg`, is beside it
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Everything else that `throughline_profile` can do is here too, such as [`profile_for`] and profiles of one trace. Samples inside spans carry the ids
+//! of the trace and the span.
+
+#![cfg_attr(not(feature = "profile"), allow(unused))]
+
+#[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod session;
+
+#[cfg(all(
+    feature = "profile",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+pub use {
+    session::{ProfilingOptions, start_profiling, stop_profiling},
+    throughline_profile::*,
+};
+
+#[cfg(all(
+    feature = "profile",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+pub(crate) use {
+    adapter::{begin_thread, end_thread},
+    session::{begin, end},
+};
+
+/// Stands in where nothing can be profiled.
+#[cfg(not(all(
+    feature = "profile",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+mod nothing {
+    use crate::Config;
+    use std::time::Duration;
+
+    pub(crate) fn begin_thread() {}
+
+    pub(crate) fn end_thread() {}
+
+    pub(crate) fn begin(_: &Config) {}
+
+    pub(crate) fn end() -> Ending {
+        Ending
+    }
+
+    pub(crate) struct Ending;
+
+    impl Ending {
+        pub(crate) fn wait(self, _: Duration) {}
+    }
+}
+
+#[cfg(not(all(
+    feature = "profile",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+pub(crate) use nothing::{begin, begin_thread, end, end_thread};

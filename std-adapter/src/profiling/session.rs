@@ -1,0 +1,235 @@
+//! A session of profiling: its thread takes profiles and writes them into a folder until it is stopped.
+
+use crate::Config;
+use crate::published::Published;
+use crate::spawn::spawn;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use throughline_export::diagnostics;
+use throughline_profile::{
+    CpuOptions, CpuProfiler, HeapOptions, HeapProfiler, Profile, ProfileError, ProfileFolder,
+};
+
+/// What is profiled, and where the profiles go. Without further settings: CPU time, 99 samples per second, and a profile every 30 s.
+///
+/// ```
+/// use throughline_std::Config;
+/// use throughline_std::profiling::{CpuOptions, HeapOptions, ProfilingOptions};
+/// let options = ProfilingOptions::new("profiles").cpu(CpuOptions::default().frequency(49)).memory(HeapOptions::default());
+/// let config = Config::new("shop").profiling(options);
+/// ```
+#[derive(Clone, Debug)]
+pub struct ProfilingOptions {
+    cpu: Option<CpuOptions>,
+    memory: Option<HeapOptions>,
+    window: Duration,
+    once: bool,
+    folder: ProfileFolder,
+}
+
+impl ProfilingOptions {
+    /// Writes profiles into this folder; see [`ProfileFolder`], which may be given too.
+    pub fn new(folder: impl Into<ProfileFolder>) -> ProfilingOptions {
+        let window = Duration::from_secs(30);
+        let cpu = Some(CpuOptions::default());
+        ProfilingOptions { cpu, memory: None, window, once: false, folder: folder.into() }
+    }
+
+    /// How CPU time is sampled.
+    pub fn cpu(mut self, options: CpuOptions) -> ProfilingOptions {
+        self.cpu = Some(options);
+        self
+    }
+
+    /// Does not sample CPU time.
+    pub fn without_cpu(mut self) -> ProfilingOptions {
+        self.cpu = None;
+        self
+    }
+
+    /// Samples memory too. The program's global allocator must be an [`Allocator`](super::Allocator).
+    pub fn memory(mut self, options: HeapOptions) -> ProfilingOptions {
+        self.memory = Some(options);
+        self
+    }
+
+    /// Writes a profile each time that so much time has passed; at least a second. A memory profile is always of everything since the start.
+    pub fn window(mut self, window: Duration) -> ProfilingOptions {
+        self.window = window.max(Duration::from_secs(1));
+        self
+    }
+
+    /// Ends after the first window.
+    pub fn once(mut self) -> ProfilingOptions {
+        self.once = true;
+        self
+    }
+}
+
+impl Config {
+    /// Profiles the process from [`init`](crate::init) to the end of the guard. If that is not possible, a line on standard error says why, and the
+    /// service runs without.
+    #[must_use]
+    pub fn profiling(mut self, options: ProfilingOptions) -> Config {
+        self.profiling = Some(options);
+        self
+    }
+}
+
+/// What [`start_profiling`] does: that of the configuration, if there is one.
+static OPTIONS: Published<ProfilingOptions> = Published::new();
+static SESSION: Mutex<Option<Session>> = Mutex::new(None);
+/// The process that has begun a session; 0 if none was begun.
+static PROCESS: AtomicU32 = AtomicU32::new(0);
+
+/// A running session.
+struct Session {
+    stop: Sender<Sender<io::Result<PathBuf>>>,
+}
+
+/// Profiles the process from now on, in one window until [`stop_profiling`]. CPU time and memory are sampled as [`Config::profiling`] or the file says;
+/// without either, CPU time is, and the files go to the folder `profiles`.
+///
+/// # Errors
+///
+/// As for [`CpuProfiler::start`] and [`HeapProfiler::start`]; [`ProfileError::AlreadyRunning`] also if the configuration has begun a session.
+pub fn start_profiling() -> Result<(), ProfileError> {
+    let options = OPTIONS.get().cloned().unwrap_or_else(|| ProfilingOptions::new("profiles"));
+    // Without a window the profile is written when it is stopped.
+    start(&options, Duration::MAX)
+}
+
+/// Stops a session, whoever has begun it, and writes its last profile. Returns the file for `go tool pprof`: that of CPU time, or that of memory if CPU
+/// time was not sampled. A flame graph, `.svg`, is beside it. Cost: names are looked up, which takes up to seconds.
+///
+/// # Errors
+///
+/// An error of the file system, or [`io::ErrorKind::NotFound`] if no session runs.
+pub fn stop_profiling() -> io::Result<PathBuf> {
+    let (answer, wait) = mpsc::channel();
+    ask_to_stop(answer);
+    wait.recv().unwrap_or_else(|_| {
+        Err(io::Error::new(io::ErrorKind::NotFound, "no profiler runs here; call start_profiling first"))
+    })
+}
+
+/// Takes the session and sends it the request. Without one the sender is dropped.
+fn ask_to_stop(answer: Sender<io::Result<PathBuf>>) {
+    // In a forked process the lock may be held for ever.
+    if PROCESS.load(Ordering::Acquire) == std::process::id() {
+        let session = SESSION.lock().unwrap_or_else(PoisonError::into_inner).take();
+        session.map(|session| session.stop.send(answer));
+    }
+}
+
+fn start(options: &ProfilingOptions, window: Duration) -> Result<(), ProfileError> {
+    let process = PROCESS.load(Ordering::Acquire);
+    if process != 0 && process != std::process::id() {
+        return Err(ProfileError::Forked);
+    }
+    let mut session = SESSION.lock().unwrap_or_else(PoisonError::into_inner);
+    if session.is_some() {
+        return Err(ProfileError::AlreadyRunning);
+    }
+    PROCESS.store(std::process::id(), Ordering::Release);
+    let cpu = options.cpu.map(CpuProfiler::start).transpose()?;
+    let memory = options.memory.map(HeapProfiler::start).transpose()?;
+    let (stop, stops) = mpsc::channel();
+    let work = Work { cpu, memory, folder: options.folder.clone(), written: None };
+    let once = options.once;
+    spawn("profiles", Box::new(move || work.run(window, once, &stops))).map_err(ProfileError::Thread)?;
+    *session = Some(Session { stop });
+    Ok(())
+}
+
+/// What the thread of a session has.
+struct Work {
+    cpu: Option<CpuProfiler>,
+    memory: Option<HeapProfiler>,
+    folder: ProfileFolder,
+    /// The profile that was written last, or why it could not be.
+    written: Option<io::Result<PathBuf>>,
+}
+
+impl Work {
+    fn run(mut self, window: Duration, once: bool, stops: &Receiver<Sender<io::Result<PathBuf>>>) {
+        // `Duration::MAX` is later than any time that can be waited for.
+        let wait = |ended: bool| match ended || window == Duration::MAX {
+            true => stops.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            false => stops.recv_timeout(window),
+        };
+        loop {
+            let ended = self.cpu.is_none() && self.memory.is_none();
+            match wait(ended) {
+                Err(RecvTimeoutError::Timeout) if !once => self.write(),
+                Err(RecvTimeoutError::Timeout) => self.end(),
+                Ok(answer) => {
+                    if !ended {
+                        self.end();
+                    }
+                    let nothing = || Err(io::Error::new(io::ErrorKind::NotFound, "nothing is profiled"));
+                    let _ = answer.send(self.written.take().unwrap_or_else(nothing));
+                    return;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Writes the profiles of a window.
+    fn write(&mut self) {
+        let memory = self.memory.as_ref().map(HeapProfiler::profile);
+        let cpu = self.cpu.as_ref().map(CpuProfiler::take);
+        self.keep(memory, cpu);
+    }
+
+    /// Writes the last profiles. Nothing is sampled afterwards.
+    fn end(&mut self) {
+        let memory = self.memory.take().map(|profiler| profiler.profile());
+        let cpu = self.cpu.take().map(CpuProfiler::stop);
+        self.keep(memory, cpu);
+    }
+
+    fn keep(&mut self, memory: Option<Profile>, cpu: Option<Profile>) {
+        for profile in [memory, cpu].into_iter().flatten() {
+            let written = self.folder.write(&profile);
+            if let Err(error) = &written {
+                diagnostics::tell(format_args!("a profile could not be written: {error}"));
+            }
+            self.written = Some(written);
+        }
+    }
+}
+
+/// Begins what the configuration asks for.
+pub(crate) fn begin(config: &Config) {
+    let (options, on) = match &config.profiling {
+        Some(options) => (options.clone(), true),
+        None => config.profiling_of_keys(),
+    };
+    if on && let Err(error) = start(&options, options.window) {
+        diagnostics::tell(format_args!("the process is not profiled: {error}"));
+    }
+    OPTIONS.set(options);
+}
+
+/// Begins to end the session, if there is one.
+pub(crate) fn end() -> Ending {
+    let (answer, wait) = mpsc::channel();
+    ask_to_stop(answer);
+    Ending(wait)
+}
+
+/// A session that ends.
+pub(crate) struct Ending(Receiver<io::Result<PathBuf>>);
+
+impl Ending {
+    /// Waits at most this long until the last profile is written.
+    pub(crate) fn wait(self, within: Duration) {
+        let _ = self.0.recv_timeout(within);
+    }
+}

@@ -1,0 +1,135 @@
+//! Profiles of a process that records: written by the configuration and from one call to another, with the ids of its spans.
+#![cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+use throughline::span;
+use throughline_std::profiling::{
+    Allocator, CpuOptions, CpuProfiler, ProfilingOptions, start_profiling, stop_profiling,
+};
+use throughline_std::{Config, init};
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator::new(std::alloc::System);
+
+/// Names the folder that a process of this test writes its profiles into.
+const FOLDER: &str = "THROUGHLINE_TEST_PROFILES";
+
+#[inline(never)]
+fn price(time: Duration) -> u64 {
+    let begun = Instant::now();
+    let mut x = 1_u64;
+    while begun.elapsed() < time {
+        x = std::hint::black_box(x.wrapping_mul(31) ^ 7);
+    }
+    x
+}
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("throughline-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.0).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn picture(pprof: &Path) -> String {
+    let path = pprof.to_str().unwrap().replace(".pb.gz", ".svg");
+    std::fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn a_profile_lasts_from_start_to_stop_and_knows_the_spans() {
+    let folder = Folder::new("profiling-calls");
+    assert_eq!(stop_profiling().unwrap_err().kind(), std::io::ErrorKind::NotFound);
+    let options =
+        ProfilingOptions::new(folder.0.join("first")).cpu(CpuOptions::default().frequency(499)).once();
+    let config = Config::new("shop").without_otlp().terminal(false).profiling(options);
+    let guard = init(&config).unwrap();
+    // The configuration's session runs.
+    let error = start_profiling().unwrap_err().to_string();
+    assert!(error.contains("already runs"), "{error}");
+    let first = stop_profiling().unwrap();
+    assert!(first.starts_with(folder.0.join("first")) && first.exists(), "{}", first.display());
+
+    start_profiling().unwrap();
+    price(Duration::from_millis(400));
+    let second = stop_profiling().unwrap();
+    assert!(picture(&second).contains("profiling::price"), "{}", picture(&second));
+
+    // A thread is sampled from its first record on, with the ids that are sent to backends.
+    let profiler = CpuProfiler::start(CpuOptions::default().frequency(499)).unwrap();
+    let worker = std::thread::Builder::new().name("worker".into()).spawn(|| {
+        let _span = span!("checkout");
+        let ids = throughline::current().unwrap();
+        price(Duration::from_millis(400));
+        ids
+    });
+    let ids = worker.unwrap().join().unwrap();
+    let of_worker = profiler.stop().of_thread("worker");
+    let (all, inside) = (of_worker.samples(), of_worker.clone().of_trace(ids.trace_id).samples());
+    assert!(all >= 10 && inside == all, "{inside} of {all} samples are in the span's trace");
+    assert_eq!(of_worker.of_span(ids.span_id).samples(), all);
+    guard.shutdown(Duration::from_secs(2));
+}
+
+#[test]
+fn a_file_turns_profiles_on_and_the_end_of_the_guard_writes_the_last_one() {
+    let Some(folder) = std::env::var_os(FOLDER) else {
+        let folder = Folder::new("profiling-file");
+        let name = "a_file_turns_profiles_on_and_the_end_of_the_guard_writes_the_last_one";
+        let mut process = Command::new(std::env::current_exe().unwrap());
+        let output = process.args(["--exact", name]).env(FOLDER, &folder.0).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(errors.contains("profiles for `pyroscope` are not built yet"), "{errors}");
+        let names = folder.names();
+        let kinds: Vec<_> = names.iter().map(|name| (&name[..4], name.rsplit_once('.').unwrap().1)).collect();
+        assert_eq!(kinds, [("cpu-", "gz"), ("cpu-", "svg"), ("heap", "gz"), ("heap", "svg")], "{names:?}");
+        let cpu = picture(&folder.0.join(names[0].as_str()));
+        assert!(cpu.contains("profiling::price"), "{cpu}");
+        let heap = picture(&folder.0.join(names[2].as_str()));
+        assert!(heap.contains("profiling::a_file_turns_profiles_on"), "{heap}");
+        return;
+    };
+    let file = PathBuf::from(&folder).join("shop.toml");
+    let text = format!(
+        "[telemetry.profiling]\n\
+        enabled = true\n\
+        [telemetry.profiling.cpu]\n\
+        frequency = 100\n\
+        continuous = true\n\
+        duration_seconds = 30\n\
+        [telemetry.profiling.memory]\n\
+        enabled = true\n\
+        interval = \"16KiB\"\n\
+        [telemetry.profiling.exporter]\n\
+        type = \"pyroscope\"\n\
+        file_output_dir = {folder:?}\n",
+    );
+    std::fs::write(&file, text).unwrap();
+    let config = Config::load(&file).unwrap().without_otlp().terminal(false);
+    std::fs::remove_file(&file).unwrap();
+    let guard = init(&config).unwrap();
+    let kept: Vec<Vec<u8>> = (0..100).map(|_| vec![1; 10_000]).collect();
+    price(Duration::from_millis(500));
+    assert!(guard.shutdown(Duration::from_secs(60)).complete);
+    drop(kept);
+}
