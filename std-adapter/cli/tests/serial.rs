@@ -7,17 +7,18 @@ mod common;
 mod tool;
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::time::Instant;
 
 use common::scenario::{program, round};
 use common::{Device, F, Rec, elf};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, tcgetattr};
-use tool::{Bench, said, tool};
+use tool::{Bench, LONG, Lines, said, tool};
 
 /// The device's end of a pseudo terminal, and the name of the other end.
 struct Port {
@@ -37,6 +38,31 @@ impl Port {
     /// Whether bytes that the device sends are echoed to it.
     fn echoes(&self) -> bool {
         tcgetattr(&self.device).unwrap().local_modes.contains(LocalModes::ECHO)
+    }
+
+    /// Waits until the tool has set the port up.
+    fn wait_until_raw(&self, child: &mut Child) {
+        let begun = Instant::now();
+        while self.echoes() {
+            assert!(child.try_wait().unwrap().is_none(), "the tool ended before it set up {}", self.name);
+            assert!(begun.elapsed() < LONG, "the tool did not turn off the echo of {}", self.name);
+            std::thread::yield_now();
+        }
+    }
+
+    /// Sends bytes as a device does. Fails instead of waiting when the other end takes nothing, as a port in
+    /// line mode does once its line is full.
+    fn send(&mut self, bytes: &[u8]) {
+        rustix::io::ioctl_fionbio(&self.device, true).unwrap();
+        let (begun, mut sent) = (Instant::now(), 0);
+        while sent < bytes.len() {
+            match self.device.write(&bytes[sent..]) {
+                Ok(n) => sent += n,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::yield_now(),
+                Err(error) => panic!("{}: {error}", self.name),
+            }
+            assert!(begun.elapsed() < LONG, "{} took only {sent} of {} bytes", self.name, bytes.len());
+        }
     }
 }
 
@@ -69,14 +95,11 @@ fn a_serial_port_is_read_raw_and_nothing_is_echoed_29() {
     let device = device_with_control_bytes();
     let (first, rest) = device.wire.split_at(device.frames[2].0.start);
     // The port must be raw before anything is read from it. The first trace shows that it is being read.
-    while port.echoes() {
-        assert!(child.try_wait().unwrap().is_none(), "the tool runs");
-        std::thread::yield_now();
-    }
-    port.device.write_all(first).unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    port.wait_until_raw(&mut child);
+    port.send(first);
+    let mut lines = Lines::of(child.stdout.take().unwrap());
     assert!(lines.any(|line| line.contains("1.24 ms  measure")));
-    port.device.write_all(rest).unwrap();
+    port.send(rest);
     let more = lines.by_ref().filter(|line| line.contains("1.24 ms  measure")).take(39).count();
     assert_eq!(more, 39);
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
@@ -85,7 +108,6 @@ fn a_serial_port_is_read_raw_and_nothing_is_echoed_29() {
     assert!(summary.ends_with("no damage"), "{summary}");
     assert_eq!(child.wait().unwrap().code(), Some(0));
     // Echoed bytes would be waiting here.
-    rustix::io::ioctl_fionbio(&port.device, true).unwrap();
     let nothing = port.device.read(&mut [0; 4096]);
     assert!(!matches!(nothing, Ok(n) if n > 0), "echoed to the device: {nothing:?}");
 }
@@ -98,15 +120,13 @@ fn a_port_that_goes_away_is_opened_anew_29() {
     let link = bench.path("ttyACM0");
     symlink(&before.name, &link).unwrap();
     let mut child = start(&bench, &link);
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-    while before.echoes() {
-        std::thread::yield_now();
-    }
+    let (mut lines, mut said) =
+        (Lines::of(child.stdout.take().unwrap()), Lines::of(child.stderr.take().unwrap()));
+    before.wait_until_raw(&mut child);
     let device = device_with_control_bytes();
     // The port disappears within a frame, and comes back within a later one.
     let cut = |frame: usize| device.frames[frame].0.start + 10;
-    before.device.write_all(&device.wire[..cut(3)]).unwrap();
+    before.send(&device.wire[..cut(3)]);
     assert!(lines.any(|line| line.contains("1.24 ms  measure")));
     std::fs::remove_file(&link).unwrap();
     drop(before);
@@ -116,7 +136,7 @@ fn a_port_that_goes_away_is_opened_anew_29() {
     let back = said.next().unwrap();
     assert!(back.ends_with("ttyACM0 is back"), "{back}");
     assert!(!after.echoes());
-    after.device.write_all(&device.wire[cut(9)..]).unwrap();
+    after.send(&device.wire[cut(9)..]);
     // Frames 3 to 9 are lost: 28 records, which the next frame reveals.
     let (mut lost, mut measured) = (0, 0);
     while lost == 0 || measured < device.frames.len() - 11 {

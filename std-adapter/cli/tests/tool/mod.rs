@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -38,6 +40,43 @@ impl Bench {
 
     pub fn run(&self, args: &[&str]) -> Output {
         tool().current_dir(self.0.path()).args(args).output().unwrap()
+    }
+}
+
+/// How long a test waits for the tool before it fails.
+pub const LONG: Duration = Duration::from_secs(60);
+
+/// The lines that a running tool prints. A line that does not come in time fails the test, so that a test never
+/// hangs.
+pub struct Lines {
+    lines: Receiver<String>,
+    last: String,
+}
+
+impl Lines {
+    pub fn of(output: impl Read + Send + 'static) -> Lines {
+        let (send, lines) = channel();
+        std::thread::spawn(move || {
+            BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| send.send(line))
+        });
+        Lines { lines, last: String::new() }
+    }
+}
+
+impl Iterator for Lines {
+    type Item = String;
+
+    fn next(&mut self) -> Option<String> {
+        match self.lines.recv_timeout(LONG) {
+            Ok(line) => {
+                self.last.clone_from(&line);
+                Some(line)
+            }
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => {
+                panic!("the tool printed nothing for {} s; its last line was {:?}", LONG.as_secs(), self.last)
+            }
+        }
     }
 }
 
