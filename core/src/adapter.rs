@@ -113,7 +113,7 @@ mod without_loom {
         };
         pub use crate::recorder::{id_key, set_id_key};
         #[cfg(feature = "std")]
-        pub use crate::span::{PanicMessage, set_panic_message};
+        pub use crate::span::{PanicMessage, note_panic, set_panic_message};
     }
 
     /// The encoder of the wire format.

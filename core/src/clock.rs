@@ -106,13 +106,18 @@ impl Clock {
         self.ticks.is_none()
     }
 
-    /// Reads the clock if it is a register.
+    /// Reads the clock if it is a register; returns the function of another one.
     #[cfg(target_pointer_width = "32")]
     #[inline(always)]
-    pub(crate) fn register_ticks(&self) -> Option<Word> {
-        let register = self.register?;
-        // SAFETY: the caller of `Clock::register` promised that the register may be read.
-        Some(unsafe { register.0.as_ptr().read_volatile() } as Word)
+    pub(crate) fn register_ticks(&self) -> Result<Word, fn() -> usize> {
+        match (self.register, self.ticks) {
+            // SAFETY: the caller of `Clock::register` promised that the register may be read.
+            (Some(register), _) => Ok(unsafe { register.0.as_ptr().read_volatile() } as Word),
+            (None, Some(ticks)) => Err(ticks),
+            // SAFETY: a clock without a function is a register, or else the processor's counter, and 32-bit
+            // targets have no clock of the latter kind.
+            (None, None) => unsafe { core::hint::unreachable_unchecked() },
+        }
     }
 
     /// Reads the clock. Cost: one load for a register, one call for a function, or one read of the
@@ -120,20 +125,23 @@ impl Clock {
     #[inline(always)]
     pub fn ticks(&self) -> usize {
         #[cfg(target_pointer_width = "32")]
-        match self.register_ticks() {
-            Some(ticks) => return ticks,
-            // A clock that needs a call can afford a jump as well.
-            None => core::hint::cold_path(),
-        }
+        return match self.register_ticks() {
+            Ok(ticks) => ticks,
+            Err(ticks) => {
+                // A clock that needs a call can afford a jump as well.
+                core::hint::cold_path();
+                ticks()
+            }
+        };
         #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
         return match self.ticks {
             None => processor_ticks(),
             Some(ticks) => ticks(),
         };
-        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        #[cfg(not(any(target_pointer_width = "32", target_arch = "x86_64", target_arch = "aarch64")))]
         match self.ticks {
-            // SAFETY: a clock without a function is a register, or else the processor's counter, and these
-            // targets have no clock of the latter kind.
+            // SAFETY: a clock without a function is the processor's counter, and these targets have no clock of
+            // that kind.
             None => unsafe { core::hint::unreachable_unchecked() },
             Some(ticks) => ticks(),
         }

@@ -28,6 +28,9 @@ impl PartInUse {
 
 /// Traces of remote parents, and traces that are not sampled.
 pub(crate) static SPECIAL_TRACES: PartInUse = PartInUse(AtomicBool::new(false));
+/// Places from which no span begins on the short path: those of remote parents, of unsampled traces, of a
+/// sampler that must be asked, and of contexts that were entered where nothing was current.
+pub(crate) static SPECIAL_PLACES: PartInUse = PartInUse(AtomicBool::new(false));
 /// Records of extended kinds.
 pub(crate) static EXTENDED: PartInUse = PartInUse(AtomicBool::new(false));
 /// Values whose bytes are in the record: texts, byte strings and encoded values.

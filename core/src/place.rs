@@ -16,7 +16,7 @@
 //! Records hold the words with their marks; [`span_id`] and [`root_id`] remove the marks when a record is
 //! read.
 
-use crate::linked::SPECIAL_TRACES;
+use crate::linked::{SPECIAL_PLACES, SPECIAL_TRACES};
 use crate::ring::{FIRST_ID, Word};
 
 const WIDE: bool = Word::BITS == 64;
@@ -123,7 +123,11 @@ pub(crate) fn entered(span: Word, number: Option<u32>) -> Word {
 
 /// Never 0, because 0 means that nothing has been entered.
 fn entered_narrow(span: Word) -> Word {
-    if is_outside(span) { REMOTE } else { span & !MADE }
+    if is_outside(span) {
+        SPECIAL_PLACES.set();
+        return REMOTE;
+    }
+    span & !MADE
 }
 
 /// How many entered contexts can be told apart at the same time.

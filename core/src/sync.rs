@@ -1,7 +1,7 @@
 //! One atomic word for every target: the hardware's where the target has compare-and-swap, one with critical
 //! sections where it has none (thumbv6m), and loom's when the protocols are model-checked.
 //!
-//! A critical section covers one read-modify-write of one word, or in [`count_and_sum`] of up to three words.
+//! A critical section covers one read-modify-write of one word, or in [`count_and_sum`] of two words.
 //! `cargo xtask footprint` measures the longest one.
 
 #[cfg(loom)]
@@ -215,24 +215,31 @@ macro_rules! increment {
 pub(crate) use increment;
 
 /// Adds 1 to `count`, and `n` to the sum whose lower and upper halves are `low` and `high`. On targets
-/// without compare-and-swap one critical section does all of it. The upper half saturates, so that an
-/// overflowed sum is not taken for a small one.
+/// without compare-and-swap critical sections do it. The upper half saturates, so that an overflowed sum is
+/// not taken for a small one.
 #[cfg(all(not(loom), not(target_has_atomic = "64")))]
 #[inline(always)]
 pub(crate) fn count_and_sum(count: &AtomicWord, low: &AtomicWord, high: &AtomicWord, n: usize) {
     #[cfg(all(not(loom), not(target_has_atomic = "ptr")))]
-    critical_section::with(|_| {
-        count.store(count.load(Relaxed).wrapping_add(1), Relaxed);
-        let (sum, carry) = low.load(Relaxed).overflowing_add(n);
-        low.store(sum, Relaxed);
+    {
+        let carry = critical_section::with(|_| {
+            count.store(count.load(Relaxed).wrapping_add(1), Relaxed);
+            let (sum, carry) = low.load(Relaxed).overflowing_add(n);
+            low.store(sum, Relaxed);
+            carry
+        });
         if carry {
-            let next = high.load(Relaxed).wrapping_add(1);
-            // A full upper half stays full.
-            if next != 0 {
-                high.store(next, Relaxed);
-            }
+            // Two critical sections mask interrupts for less time at once than one. Only a reader that
+            // interrupts this context in between sees the sum without its carry.
+            critical_section::with(|_| {
+                let next = high.load(Relaxed).wrapping_add(1);
+                // A full upper half stays full.
+                if next != 0 {
+                    high.store(next, Relaxed);
+                }
+            });
         }
-    });
+    }
     #[cfg(target_has_atomic = "ptr")]
     {
         count.fetch_add(1, Relaxed);

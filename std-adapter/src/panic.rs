@@ -62,13 +62,16 @@ pub(crate) fn watch(clock: Clock) {
     recorder::set_panic_message(say);
 }
 
-/// Keeps the message of a panic. If the payload is not text, the kept message is empty.
+/// Keeps the time and the message of a panic. If the payload is not text, the kept message is empty.
 fn keep(info: &PanicHookInfo<'_>) {
+    let Some(clock) = CLOCK.get() else { return };
+    let at = clock.ticks();
+    recorder::note_panic(at);
     let message = info.payload_as_str().unwrap_or_default();
     let kept = &message.as_bytes()[..message.floor_char_boundary(MOST)];
     LAST.with(|last| {
-        if let (Ok(mut last), Some(clock)) = (last.try_borrow_mut(), CLOCK.get()) {
-            (last.at, last.instant) = (clock.ticks(), Some(Instant::now()));
+        if let Ok(mut last) = last.try_borrow_mut() {
+            (last.at, last.instant) = (at, Some(Instant::now()));
             last.len = kept.len();
             last.text[..kept.len()].copy_from_slice(kept);
         }

@@ -120,6 +120,18 @@ fn a_panic_marks_no_other_span_37() {
     impl Drop for CleansUp {
         fn drop(&mut self) {
             let _cleanup = span!("cleanup");
+            drop(span!("cleanup with fields", a = 1, b = 2, c = 3, d = 4));
+            drop(span!(root: true, "cleanup root"));
+        }
+    }
+    /// Makes a span when it is dropped and panics in it.
+    struct FailsToCleanUp;
+    impl Drop for FailsToCleanUp {
+        fn drop(&mut self) {
+            caught(|| {
+                let _fails = span!("cleanup fails");
+                panic!("no water");
+            });
         }
     }
     in_own_process("a_panic_marks_no_other_span_37", || {
@@ -129,6 +141,10 @@ fn a_panic_marks_no_other_span_37() {
                 let _first = span!("first");
                 let _cleans_up = CleansUp;
                 panic!("one");
+            });
+            caught(|| {
+                let _fails_to_clean_up = FailsToCleanUp;
+                panic!("anything");
             });
             let mut after = span!("after");
             caught(|| {
@@ -164,8 +180,9 @@ fn a_panic_marks_no_other_span_37() {
             for name in ["after", "silent", "passed on"] {
                 assert_eq!(status(r, name), failed(""), "{name}");
             }
-            assert_eq!(status(r, "cleanup").1, "");
-            for name in ["around", "elsewhere"] {
+            // What a destructor does during a panic did not fail, unless it panics as well.
+            assert_eq!(status(r, "cleanup fails"), failed("no water"));
+            for name in ["around", "elsewhere", "cleanup", "cleanup with fields", "cleanup root"] {
                 assert_eq!(status(r, name), (0, String::new()), "{name}");
             }
         });

@@ -231,7 +231,6 @@ impl Series {
     }
 
     /// For a histogram: the number of values in the bucket at `position`. 0 for other metrics.
-    #[cfg_attr(target_os = "none", inline(never))]
     pub fn bucket(&self, position: usize) -> u64 {
         if self.is_histogram() && position < self.bucket_count() {
             self.cell(BUCKETS + position) as u64

@@ -250,6 +250,7 @@ pub fn current() -> Option<TraceContext> {
 pub fn attach(remote: TraceContext) -> AttachGuard {
     let Some(recorder) = get() else { return AttachGuard(ContextGuard::nowhere()) };
     crate::linked::SPECIAL_TRACES.set();
+    crate::linked::SPECIAL_PLACES.set();
     let id = recorder.next_id() | REMOTE;
     let mut words = [0; REMOTE_WORDS];
     words[..2].copy_from_slice(&[root_id(id), remote.flags as Word]);

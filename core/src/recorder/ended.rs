@@ -204,6 +204,10 @@ impl Recorder {
         let (mut span, mut root) = place;
         while let Some(before) = self.ended.take(span) {
             (span, root) = before;
+            // The only line is free now.
+            if RUNS == 1 {
+                break;
+            }
         }
         // No entry is left that could return to the entries in the table, unless a future holds one.
         if (span == 0 || span == OUTSIDE) && !self.ended.is_held() {

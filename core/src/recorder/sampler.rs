@@ -195,6 +195,7 @@ static SAMPLER: AtomicPtr<&'static dyn Sampler> = AtomicPtr::new(core::ptr::null
 /// decides. Cost: a few stores.
 pub fn set_sampler(sampler: &'static &'static dyn Sampler) {
     crate::linked::SPECIAL_TRACES.set();
+    crate::linked::SPECIAL_PLACES.set();
     SAMPLER.store(core::ptr::from_ref(sampler).cast_mut(), Ordering::Release);
     REJECTED_BELOW.store(ASK, Release);
     // If nothing is current, the next span must not take the short path, which does not ask the sampler.

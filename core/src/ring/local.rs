@@ -128,7 +128,7 @@ impl Ring<'_> {
         self.writer.0.begin.store(end, Relaxed);
         // A reader that sees a word written below also sees `begin`.
         fence(Release);
-        self.write(at, head, body);
+        self.write_at(self.slot(at), at, head, body);
         for i in 1..slots {
             self.slot(at.wrapping_add(i)).store_word0(Slot::word0(0, Head::default()), Relaxed);
         }

@@ -346,12 +346,13 @@ impl<'a> Ring<'a> {
         }
         // A reader that sees a word written below also sees that the slot is claimed.
         fence(Release);
-        self.write(at, head, body);
+        let first = self.slot(at);
+        self.write_at(first, at, head, body);
         for i in 1..slots {
             let mine = at.wrapping_add(i);
             self.slot(mine).store_word0(Slot::word0(state::at(mine, state::NEXT), Head::default()), Release);
         }
-        self.slot(at).store_word0(Slot::word0(state::at(at, state::START), head), Release);
+        first.store_word0(Slot::word0(state::at(at, state::START), head), Release);
         true
     }
 
@@ -400,19 +401,20 @@ impl<'a> Ring<'a> {
         }
     }
 
-    #[inline(always)]
-    fn write(&self, at: usize, head: Head, body: &[Word]) {
-        self.write_at(self.slot(at), at, head, body);
-    }
-
-    /// Like `write`, for a caller that already has the first slot.
+    /// Writes a record's words, other than the stamps, into the slots from `first` on, which is at `at`.
     #[inline(always)]
     fn write_at(&self, first: &Slot, at: usize, head: Head, body: &[Word]) {
         first.store_head(head);
         first.store_first(0, body);
+        let (mut slot, mut at, mut index) = (first, at, SLOT_WORDS);
         if body.len() > FIRST_WORDS {
-            for (i, words) in body[FIRST_WORDS..].chunks(NEXT_WORDS).enumerate() {
-                self.slot(at.wrapping_add(1 + i)).store_next(words);
+            for word in &body[FIRST_WORDS..] {
+                if index == SLOT_WORDS {
+                    at = at.wrapping_add(1);
+                    (slot, index) = (self.slot(at), SLOT_WORDS - NEXT_WORDS);
+                }
+                slot.store(index, *word);
+                index += 1;
             }
         }
     }

@@ -15,7 +15,7 @@ pub(super) struct Newest {
     #[cfg_attr(any(feature = "std", loom), allow(dead_code))]
     pub(super) push: fn(&Ring<'_>, Head, &[Word], Word) -> bool,
     pub(super) find: fn(&mut Reader<'_>) -> bool,
-    pub(super) take: fn(&mut Reader<'_>, &Found) -> bool,
+    pub(super) take: fn(&mut Reader<'_>) -> bool,
     pub(super) not_before: fn(&Reader<'_>, u64) -> u64,
 }
 
@@ -58,11 +58,12 @@ fn scan_on(reader: &mut Reader<'_>, overtaken: &mut bool) -> bool {
 
 /// Takes the record out of the ring, unless a writer was faster. Returns whether the words that were read are
 /// valid.
-fn take(reader: &mut Reader<'_>, found: &Found) -> bool {
-    let (ring, at) = (reader.ring, found.position);
+fn take(reader: &mut Reader<'_>) -> bool {
+    let (ring, found) = (reader.ring, reader.found);
+    let at = found.position;
     // The reads of the record come before the checks below.
     fence(Acquire);
-    let whole = is_whole(ring, found);
+    let whole = is_whole(ring, &found);
     reader.scan.left = reader.scan.left.saturating_sub(if whole { found.slots } else { 1 });
     let (record, begun) = (ring.slot(at).load_head(), ring.slot(at).begun());
     let stamp = slot_stamp(found.word) & !state::MASK | state::CONSUMED;

@@ -141,15 +141,16 @@ impl<'r> Reader<'r> {
     pub fn commit(&mut self) -> bool {
         // Copy only the words that are needed: a copy of the whole struct would go through memory.
         let Found { position, slots, .. } = self.found;
-        self.found.slots = 0;
         if slots == 0 {
             return false;
         }
         let ring = self.ring;
         if let Some(newest) = ring.newest {
-            let found = Found { slots, ..self.found };
-            return (newest.take)(self, &found);
+            let is_taken = (newest.take)(self);
+            self.found.slots = 0;
+            return is_taken;
         }
+        self.found.slots = 0;
         let end = position.wrapping_add(slots);
         #[cfg(not(target_os = "none"))]
         if ring.mode != Mode::SharedOldest {

@@ -1,6 +1,6 @@
 //! Reads the words of a record in place, one after the other.
 
-use super::{FIRST_WORDS, Head, MAX_SLOTS, NEXT_WORDS, RecordKind, Ring, SLOT_WORDS, Word};
+use super::{FIRST_WORDS, Head, MAX_SLOTS, NEXT_WORDS, RecordKind, Ring, SLOT_WORDS, Slot, Word};
 
 /// The words of a record's body, read in place. In a ring that keeps the newest the words are valid only if
 /// [`Reader::commit`](super::Reader::commit) then returns true.
@@ -8,17 +8,22 @@ use super::{FIRST_WORDS, Head, MAX_SLOTS, NEXT_WORDS, RecordKind, Ring, SLOT_WOR
 pub struct Words<'r> {
     ring: &'r Ring<'r>,
     head: Head,
-    /// Position of the slot that the next word is in, and the word's index in that slot.
-    slot: usize,
+    /// The slot that the next word is in, its position, and the word's index in it.
+    slot: &'r Slot,
+    position: usize,
     index: usize,
     left: usize,
 }
 
+/// Index of the first body word in a record's first slot.
+const FIRST: usize = SLOT_WORDS - FIRST_WORDS;
+
 impl<'r> Words<'r> {
     pub(super) fn new(ring: &'r Ring<'r>, position: usize) -> Words<'r> {
-        let head = ring.slot(position).load_head();
+        let slot = ring.slot(position);
+        let head = slot.load_head();
         let left = FIRST_WORDS + (head.slots().min(MAX_SLOTS) - 1) * NEXT_WORDS;
-        Words { ring, head, slot: position, index: SLOT_WORDS - FIRST_WORDS, left }
+        Words { ring, head, slot, position, index: FIRST, left }
     }
 
     /// The record's head.
@@ -29,7 +34,7 @@ impl<'r> Words<'r> {
     /// Position of the slot that the next word is in, at first that of the record; compare it with
     /// [`Ring::head`].
     pub fn position(&self) -> usize {
-        self.slot
+        self.position
     }
 
     /// Whether this is a clock record. Clock records are not counted as records.
@@ -48,11 +53,28 @@ impl<'r> Words<'r> {
         self.left -= 1;
         if self.index == SLOT_WORDS {
             self.index = SLOT_WORDS - NEXT_WORDS;
-            self.slot = self.slot.wrapping_add(1);
+            self.position = self.position.wrapping_add(1);
+            self.slot = self.ring.slot(self.position);
         }
-        let word = self.ring.slot(self.slot).load(self.index);
+        let word = self.slot.load(self.index);
         self.index += 1;
         word
+    }
+
+    /// The first five words of a record of which no word has been taken yet. It takes none of them; see
+    /// [`Words::skip`].
+    #[inline(always)]
+    pub(crate) fn first(&self) -> [Word; 5] {
+        const { assert!(FIRST_WORDS >= 5) };
+        let word = |i| self.slot.load(FIRST + i);
+        [word(0), word(1), word(2), word(3), word(4)]
+    }
+
+    /// Takes the first `n` words of a record of which no word has been taken yet. `n` is at most 5.
+    #[inline(always)]
+    pub(crate) fn skip(&mut self, n: usize) {
+        self.index += n;
+        self.left -= n;
     }
 
     /// The next 64 bits: on a 32-bit machine two words, the low one first.

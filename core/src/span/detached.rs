@@ -3,7 +3,7 @@
 // A cell has 32 or 64 bits, depending on the target. On targets with 64-bit cells a conversion changes nothing.
 #![allow(clippy::unnecessary_cast)]
 
-use super::{CARRIED, NOT_RECORDED, Span, State, ask_sampler, finish, is_panicking, panic};
+use super::{CARRIED, NOT_RECORDED, Span, State, ask_sampler, finish, has_panicked, is_panicking, panic};
 use crate::callsite::{CallsiteId, Kind, Meta};
 use crate::fields::{Field, FieldList, Fields};
 use crate::place::{is_outside, is_sampled};
@@ -276,7 +276,7 @@ impl Drop for DetachedSpan {
         let Some(recorder) = recorder::get_to_record() else { return };
         // The ids of a remote parent may have to be recorded again, which entering does.
         let _below = self.place.is_below_remote().then(|| self.place.enter());
-        if is_panicking() {
+        if has_panicked(self.state.start) {
             self.fail_by_panic(recorder, self.state.start);
         }
         self.state.set_status(self.status.load(Relaxed));

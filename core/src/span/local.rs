@@ -7,7 +7,8 @@
 //! without fields and 410 bytes with two, or 510 to 540 bytes if a panic can end the span.
 
 use super::{
-    APART, CARRIED, NOT_RECORDED, Span, State, UNFLAGGED as STATE_UNFLAGGED, initialised, is_panicking, panic,
+    APART, CARRIED, NOT_RECORDED, Span, State, UNFLAGGED as STATE_UNFLAGGED, has_panicked, initialised,
+    is_panicking, panic,
 };
 use crate::Status;
 use crate::callsite::CallsiteId;
@@ -256,7 +257,7 @@ fn end_out_of_line(running: &Running) {
     // Readers find here whether other processes were told that the trace is sampled.
     let root = if flags & (FIRST | UNFLAGGED) == 0 { root } else { running.root() };
     let mut head = Head::from_word(head);
-    if is_panicking() && head.status() == 0 {
+    if head.status() == 0 && has_panicked(start) {
         head = head.with_status(Status::Error as u8);
         panic::say_why(recorder, (id, running.root()), start);
     }

@@ -20,9 +20,9 @@ mod suspended;
 
 #[cfg(feature = "std")]
 pub use detached::{BusySince, DetachedSpan, EnteredSpan, event};
-use panic::is_panicking;
 #[cfg(feature = "std")]
-pub use panic::{PanicMessage, set_panic_message};
+pub use panic::{PanicMessage, note_panic, set_panic_message};
+use panic::{has_panicked, is_panicking};
 pub use parent::{below, outside};
 pub use relations::{KEY_FIELD, LINK_FIELD, NAME_FIELD};
 pub(crate) use state::State;
@@ -269,6 +269,7 @@ fn begin_in(callsite: CallsiteId, apart: Word) -> Span {
     let id = recorder.next_id();
     let mut state = State::new(callsite.id, id, (previous, root));
     if is_first {
+        panic::forget_caught();
         state.flags = apart;
         ask_sampler(callsite, recorder, &mut state);
         recorder.set_place(state.word(), state.root());
@@ -323,7 +324,8 @@ fn finish(recorder: &Recorder, state: &State, busy: Option<u64>) {
     // Leave it uninitialised: the compiler would zero so many words with a call of `memset`.
     let mut body = [MaybeUninit::<Word>::uninit(); 5 + 3 + CARRIED];
     body[..5].copy_from_slice(&first_words(state, now).map(MaybeUninit::new));
-    if state.is_root() {
+    // Readers see from the parent's word that a span is a root, unless it is one whatever was current.
+    if state.flags & APART != 0 {
         body[1] = MaybeUninit::new(0);
     }
     // Readers find here whether other processes were told that the trace is sampled.
@@ -331,7 +333,7 @@ fn finish(recorder: &Recorder, state: &State, busy: Option<u64>) {
         body[2] = MaybeUninit::new(state.root());
     }
     let status = match state.status() {
-        0 if busy.is_none() && is_panicking() => {
+        0 if busy.is_none() && has_panicked(state.start) => {
             panic::say_why(recorder, (state.id, state.root()), state.start);
             Status::Error as u8
         }
@@ -380,18 +382,18 @@ fn first_words(state: &State, now: Word) -> [Word; 5] {
 /// The upper half of a span's duration in ticks, for 32-bit machines, whose clock may wrap several times.
 ///
 /// An era is half a wrap of the clock. Every moment is less than half a wrap after the mark that set its era,
-/// so it is in the same half or in the next one. The upper bit of its ticks tells which.
+/// so it is in the same half or in the next one. The upper bit of its ticks tells which: it is the lowest bit
+/// of the number of its half.
 fn high_half(state: &State, era: Word, now: Word) -> Word {
     if Word::BITS == 64 {
         return 0;
     }
-    let whole = |era: Word, ticks: Word| {
-        let half = era + (era & 1 ^ ticks >> (Word::BITS - 1));
-        (half as u64) << 31 | (ticks & (Word::MAX >> 1)) as u64
-    };
-    let elapsed = whole(era >> ERA, now).wrapping_sub(whole(state.flags >> ERA, state.start));
+    // The number of whole wraps before a moment: half the number of its half, rounded down.
+    let wraps = |era: Word, ticks: Word| ((era >> ERA) + 1 - (ticks >> (Word::BITS - 1))) >> 1;
+    let borrow = Word::from(now < state.start);
+    let elapsed = wraps(era, now).wrapping_sub(wraps(state.flags, state.start)).wrapping_sub(borrow);
     // Eras are counted modulo 2^24, so the upper 9 bits of the difference are meaningless.
-    (elapsed << 9 >> 9 >> 32) as Word
+    elapsed << 9 >> 9
 }
 
 /// Writes fields of a span as a separate record.

@@ -7,24 +7,34 @@
 
 use super::{Running, Span, State, first_words};
 use crate::callsite::CallsiteId;
+use crate::linked;
 use crate::place::REMOTE;
 use crate::recorder::Recorder;
 use crate::ring::{Head, RecordKind, Word};
+use core::hint::cold_path;
 
 /// Begins a span.
 #[inline(never)]
 pub(super) fn begin(callsite: CallsiteId) -> Span {
-    let Some(recorder) = callsite.recorder() else { return Span::none() };
+    let Some(recorder) = callsite.recorder() else {
+        cold_path();
+        return Span::none();
+    };
     match recorder.clock().register_ticks() {
-        Some(start) => begin_at(start, recorder, callsite),
-        None => begin_called(callsite),
+        Ok(start) => begin_at(start, recorder, callsite),
+        Err(ticks) => {
+            // Instructions for this case would otherwise be put on the other path, as conditional ones.
+            cold_path();
+            begin_called(callsite, ticks)
+        }
     }
 }
 
 #[inline(never)]
-fn begin_called(callsite: CallsiteId) -> Span {
+fn begin_called(callsite: CallsiteId, ticks: fn() -> usize) -> Span {
+    let start = ticks();
     let Some(recorder) = callsite.recorder() else { return Span::none() };
-    begin_at(recorder.ticks(), recorder, callsite)
+    begin_at(start, recorder, callsite)
 }
 
 #[inline(always)]
@@ -33,7 +43,8 @@ fn begin_at(start: Word, recorder: &'static Recorder, callsite: CallsiteId) -> S
     let id = recorder.next_id();
     let (previous, previous_root) = recorder.place();
     // Below a remote span, in an unsampled trace, or where a sampler must be asked, take the general path.
-    if previous & REMOTE != 0 {
+    // A program that makes no such place is linked without the general path.
+    if previous & REMOTE != 0 && linked::SPECIAL_PLACES.get() {
         return super::begin(callsite);
     }
     if previous == 0 {
@@ -50,14 +61,14 @@ fn begin_at(start: Word, recorder: &'static Recorder, callsite: CallsiteId) -> S
 #[inline(never)]
 pub(super) fn end(recorder: &Recorder, state: &State) {
     match recorder.clock().register_ticks() {
-        Some(now) => end_at(now, recorder, state),
-        None => end_called(recorder, state),
+        Ok(now) => end_at(now, recorder, state),
+        Err(ticks) => end_called(recorder, state, ticks),
     }
 }
 
 #[inline(never)]
-fn end_called(recorder: &Recorder, state: &State) {
-    end_at(recorder.ticks(), recorder, state);
+fn end_called(recorder: &Recorder, state: &State, ticks: fn() -> usize) {
+    end_at(ticks(), recorder, state);
 }
 
 #[inline(always)]

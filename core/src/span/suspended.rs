@@ -1,6 +1,6 @@
 //! The span of a future between polls.
 
-use super::{Span, State, finish, is_panicking, panic};
+use super::{Span, State, finish, has_panicked, is_panicking, panic};
 use crate::Status;
 use crate::recorder::{self, Context, Resting};
 
@@ -52,7 +52,7 @@ impl Suspended {
 
     /// The future was dropped before it completed: it was cancelled or a panic unwound through it.
     pub(crate) fn abandon(&mut self) {
-        if !is_panicking() {
+        if !has_panicked(self.state.start) {
             self.set_status(Status::Cancelled);
         } else if self.state.status() == Status::Unset as u8 {
             self.state.set_status(Status::Error as u8);

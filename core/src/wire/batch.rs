@@ -94,8 +94,9 @@ impl<'f, 'b> Batch<'f, 'b> {
         self.0.most = most;
         let head = words.head();
         let kind = head.kind();
+        let [first, second, root, start, end] = words.first();
         if kind == RecordKind::Clock {
-            let ticks = words.wide();
+            let ticks = if Word::BITS == 64 { first as u64 } else { first as u64 | (second as u64) << 32 };
             self.0.u8(kind::CLOCK);
             self.0.varint(ticks);
             self.0.at.time = ticks;
@@ -104,19 +105,20 @@ impl<'f, 'b> Batch<'f, 'b> {
         if linked::EXTENDED.get()
             && let Some(number) = head.extended_kind()
         {
-            let time = words.next();
+            words.skip(1);
             self.0.types = words.wide();
-            self.0.u8(kind::EXTENDED | head.status() << 4 | count_flags(self.0.types));
+            let types = self.0.types.min(u32::MAX.into()) as u32;
+            self.0.u8(kind::EXTENDED | head.status() << 4 | count_flags(types));
             self.0.u8(number.0);
-            self.0.varint(wire_id(head.callsite));
-            self.time_of(time);
+            self.0.number(wire_id(head.callsite) as Word);
+            self.time_of(first, 0);
             self.fields(words);
             return self.0.fits();
         }
-        let (first, second, root) = (words.next(), words.next(), words.next());
+        words.skip(3);
         if linked::SPECIAL_TRACES.get() && kind == RecordKind::Attach {
             self.0.u8(kind::ATTACH);
-            self.time_of(first);
+            self.time_of(first, 0);
             self.id(root_id(second));
             self.0.bytes_of(words, 24, 24);
             // The third word holds the flags.
@@ -126,13 +128,13 @@ impl<'f, 'b> Batch<'f, 'b> {
             let is_outside = is_outside(second);
             let root = own_root(second, root);
             let tag = match kind {
-                RecordKind::Event if is_outside || is_sampled(root) => kind::EVENT,
-                RecordKind::Event => kind::UNSAMPLED_EVENT,
-                _ => kind::FIELDS,
+                RecordKind::Fields => kind::FIELDS,
+                _ if is_outside || is_sampled(root) => kind::EVENT,
+                _ => kind::UNSAMPLED_EVENT,
             };
             let (span, root) = (span_id(second, root), root_id(root));
             let needs_root = self.head(tag, words, is_outside, root);
-            self.time_of(first);
+            self.time_of(first, 0);
             if !is_outside {
                 self.id(span);
                 if needs_root {
@@ -141,7 +143,8 @@ impl<'f, 'b> Batch<'f, 'b> {
             }
             self.fields(words);
         } else {
-            self.span(kind, first, second, root, words);
+            words.skip(2);
+            self.span(kind, [first, second, root, start, end], words);
         }
         self.0.fits()
     }
@@ -155,8 +158,10 @@ impl<'f, 'b> Batch<'f, 'b> {
         }
         self.0.u8(kind::LOSS);
         self.0.u8(reason as u8);
-        self.0.varint(count as u64);
-        self.0.zigzag(self.extended(first).wrapping_sub(self.0.at.time) as i64);
+        self.0.number(count);
+        let time = self.0.at.time;
+        self.time_of(first, 0);
+        self.0.at.time = time;
         true
     }
 
@@ -166,8 +171,8 @@ impl<'f, 'b> Batch<'f, 'b> {
         self.0.finish()
     }
 
-    fn span(&mut self, kind: RecordKind, id: Word, previous: Word, root: Word, words: &mut Words<'_>) {
-        let (start, end) = (words.next(), words.next());
+    fn span(&mut self, kind: RecordKind, first: [Word; 5], words: &mut Words<'_>) {
+        let [id, previous, root, start, end] = first;
         let mut duration = end.wrapping_sub(start) as u64;
         let mut busy = NO_BUSY;
         if kind == RecordKind::SpanLong {
@@ -196,8 +201,7 @@ impl<'f, 'b> Batch<'f, 'b> {
             self.below(root);
         }
         self.0.at.root = root;
-        let end = self.extended(end);
-        self.put_time(end.wrapping_sub(duration));
+        self.time_of(end, duration);
         self.0.varint(duration);
         if extension {
             self.0.u8(status | u8::from(busy != NO_BUSY) << 2);
@@ -205,7 +209,6 @@ impl<'f, 'b> Batch<'f, 'b> {
                 self.0.varint(busy);
             }
         }
-        self.0.at.time = end;
         self.fields(words);
     }
 
@@ -214,31 +217,33 @@ impl<'f, 'b> Batch<'f, 'b> {
     #[cfg_attr(target_os = "none", inline(never))]
     fn head(&mut self, mut tag: u8, words: &mut Words<'_>, is_root: bool, root: Word) -> bool {
         let head = words.head();
-        let types = if head.types() & 15 == TYPES_IN_BODY { words.wide() } else { head.types().into() };
-        self.0.types = types;
+        let mut flags = count_flags(head.types());
+        self.0.types = head.types().into();
+        if head.types() & 15 == TYPES_IN_BODY {
+            self.0.types = words.wide();
+            // The head would hold the types of fewer fields.
+            flags = COUNTED;
+        }
         if is_root {
             tag |= ROOT;
         } else if root == self.0.at.root {
             tag |= SAME_ROOT;
         }
-        self.0.u8(tag | count_flags(types));
-        self.0.varint(wire_id(head.callsite));
+        self.0.u8(tag | flags);
+        self.0.number(wire_id(head.callsite) as Word);
         tag < ROOT
     }
 
-    fn time_of(&mut self, time: Word) {
-        let time = self.extended(time);
-        self.put_time(time);
-    }
-
+    /// Writes the time that is `before` ticks before `time`, and moves the time register to `time`.
     #[cfg_attr(target_os = "none", inline(never))]
-    fn put_time(&mut self, time: u64) {
-        self.0.zigzag(time.wrapping_sub(self.0.at.time) as i64);
+    fn time_of(&mut self, time: Word, before: u64) {
+        let time = self.extended(time);
+        self.0.zigzag(time.wrapping_sub(before).wrapping_sub(self.0.at.time) as i64);
         self.0.at.time = time;
     }
 
     /// Extends a time from the bits that a word holds to 64 bits.
-    #[cfg_attr(target_os = "none", inline(never))]
+    #[inline(always)]
     fn extended(&self, time: Word) -> u64 {
         if Word::BITS == 64 {
             time as u64
@@ -295,14 +300,14 @@ impl<'f, 'b> Batch<'f, 'b> {
                 return;
             }
         }
-        if code == types::F32 || code == types::F64 {
-            return self.0.bytes_of(words, if code == types::F32 { 4 } else { 8 }, 8);
-        }
         let mut bits = match code {
-            types::U64 | types::I64 => words.wide(),
+            types::U64 | types::I64 | types::F64 => words.wide(),
             types::I32 => words.next() as i32 as u64,
             _ => words.next() as u64,
         };
+        if code == types::F32 || code == types::F64 {
+            return self.0.low_bytes(bits, if code == types::F32 { 4 } else { 8 });
+        }
         let len = bits as usize >> 1;
         if linked::TEXTS.get() && code > types::STATIC && len > self.0.most {
             bits = (self.0.most as u64) << 1 | 1;
@@ -313,7 +318,7 @@ impl<'f, 'b> Batch<'f, 'b> {
             self.0.varint(bits);
         }
         if code == types::STATIC {
-            self.0.varint(words.next() as u64);
+            self.0.number(words.next());
         } else if linked::TEXTS.get() && code > types::STATIC {
             // The ring stores `length << 1 | truncated` before the bytes, as the wire does.
             self.0.bytes_of(words, len, self.0.most);
@@ -321,14 +326,22 @@ impl<'f, 'b> Batch<'f, 'b> {
     }
 }
 
-/// Bits 6 and 7 of a tag: the number of fields, or 3 when a count byte follows.
-fn count_flags(types: u64) -> u8 {
+/// Bits 6 and 7 of a tag when a count byte follows.
+const COUNTED: u8 = 3 << 6;
+
+/// Bits 6 and 7 of a tag: the number of fields, or [`COUNTED`].
+fn count_flags(types: u32) -> u8 {
     (u8::from(types != 0) + u8::from(types > 0xf) + u8::from(types > 0xff)) << 6
 }
 
 /// The number of fields: a nibble is 0 only after the last field's.
 fn count(types: u64) -> u8 {
-    (u64::BITS - types.leading_zeros()).div_ceil(4) as u8
+    let (mut count, mut rest) = (0, types);
+    while rest != 0 {
+        count += 1;
+        rest >>= 4;
+    }
+    count
 }
 
 fn extended(at: u64, time: u32) -> u64 {

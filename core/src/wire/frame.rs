@@ -99,10 +99,10 @@ impl<'b> Frame<'b> {
         self.at.code = self.at.at;
         self.raw(0);
         self.u8(VERSION << 4 | kind as u8);
-        self.varint(header.sequence.into());
-        self.varint(header.epoch.into());
-        self.varint(header.ordinal.into());
-        self.varint(header.lost.into());
+        self.number(header.sequence as Word);
+        self.number(header.epoch as Word);
+        self.number(header.ordinal as Word);
+        self.number(header.lost as Word);
     }
 
     /// Whether everything written so far has fitted.
@@ -118,7 +118,8 @@ impl<'b> Frame<'b> {
 
     /// Whether no frame in this buffer could be longer.
     pub(super) fn is_longest(&self) -> bool {
-        self.room >= MAX_FRAME.min(self.buf.len().saturating_sub(1)) as isize
+        let room = self.room as usize;
+        room >= MAX_FRAME || room + 1 >= self.buf.len()
     }
 
     /// Bytes left, not counting those that close the frame.
@@ -134,11 +135,7 @@ impl<'b> Frame<'b> {
             return 0;
         }
         self.at.left += TAIL;
-        let mut crc = !self.at.crc;
-        for _ in 0..4 {
-            self.u8(crc as u8);
-            crc >>= 8;
-        }
+        self.low_bytes((!self.at.crc).into(), 4);
         // `end_block` writes a 0 where the next code would go. This 0 is the delimiter.
         self.end_block();
         (self.room - self.at.left) as usize
@@ -189,6 +186,19 @@ impl<'b> Frame<'b> {
         }
     }
 
+    /// Writes the `len` lowest bytes of a number, the lowest first. `len` is at least 1.
+    #[cfg_attr(target_os = "none", inline(never))]
+    pub(super) fn low_bytes(&mut self, mut n: u64, mut len: usize) {
+        loop {
+            self.u8(n as u8);
+            n >>= 8;
+            len -= 1;
+            if len == 0 {
+                return;
+            }
+        }
+    }
+
     /// Takes the words that hold `len` bytes, or as many as there are, and writes the first `most` of these
     /// bytes.
     #[cfg_attr(target_os = "none", inline(never))]
@@ -216,6 +226,12 @@ impl<'b> Frame<'b> {
         self.u8(n as u8);
     }
 
+    /// Writes a word as a varint.
+    #[cfg_attr(target_os = "none", inline(never))]
+    pub(super) fn number(&mut self, n: Word) {
+        self.varint(n as u64);
+    }
+
     #[cfg_attr(target_os = "none", inline(never))]
     pub(super) fn zigzag(&mut self, n: i64) {
         self.varint((n << 1 ^ n >> 63) as u64);
@@ -224,7 +240,7 @@ impl<'b> Frame<'b> {
     /// Writes a `string` of §1.
     #[cfg_attr(target_os = "none", inline(never))]
     pub(super) fn string(&mut self, bytes: &[u8]) {
-        self.varint(bytes.len() as u64);
+        self.number(bytes.len());
         self.bytes(bytes);
     }
 }

@@ -6,6 +6,7 @@
 #![allow(clippy::unnecessary_cast, clippy::useless_conversion)]
 
 use super::frame::{Cursor, Frame, FrameKind, Header};
+use crate::metrics::histogram::{BUCKETS, ZEROS};
 use crate::metrics::read::Series;
 use crate::metrics::shape;
 use crate::ring::Word;
@@ -24,7 +25,7 @@ impl<'f, 'b> Metrics<'f, 'b> {
     /// Begins a frame of snapshot number `snapshot`. Call [`begin`](Metrics::begin) before the first series.
     pub fn new(frame: &'f mut Frame<'b>, header: &Header, snapshot: u32) -> Self {
         frame.begin(FrameKind::Metrics, header);
-        frame.varint(snapshot.into());
+        frame.number(snapshot as Word);
         let begun = frame.at;
         Metrics { frame, begun }
     }
@@ -47,10 +48,10 @@ impl<'f, 'b> Metrics<'f, 'b> {
         let (mut first, mut end) = (from, 0);
         if matches!(series.shape(), shape::HISTOGRAM | shape::HISTOGRAM_FIXED) {
             end = series.bucket_count();
-            while end > first && series.bucket(end - 1) == 0 {
+            while end > first && is_empty(series, end - 1) {
                 end -= 1;
             }
-            while first < end && series.bucket(first) == 0 {
+            while first < end && is_empty(series, first) {
                 first += 1;
             }
         }
@@ -84,7 +85,7 @@ impl<'f, 'b> Metrics<'f, 'b> {
     fn entry(&mut self, series: &Series, head: bool, first: usize, count: usize) {
         let frame = &mut *self.frame;
         let shape = series.shape();
-        frame.varint(series.callsite() as u64);
+        frame.number(series.callsite());
         if !series.is_of_family() {
             frame.u8(shape);
         } else if series.is_overflow() {
@@ -92,22 +93,22 @@ impl<'f, 'b> Metrics<'f, 'b> {
         } else {
             frame.u8(shape | LABELS);
             // A value's length byte equals the varint that begins a `string`, because it is below 128.
-            series.put_labels(&mut |bytes| frame.bytes(bytes));
+            special(frame, series, true);
         }
         match shape {
-            shape::COUNTER => frame.varint(word(series.cell(0) as u64)),
-            shape::GAUGE_FLOAT | shape::COUNTER_FLOAT => series.put_float(&mut |bytes| frame.bytes(bytes)),
+            shape::COUNTER => frame.number(series.cell(0) as Word),
+            shape::GAUGE_FLOAT | shape::COUNTER_FLOAT => special(frame, series, false),
             shape::HISTOGRAM | shape::HISTOGRAM_FIXED => {
                 frame.u8(series.scale());
                 if shape == shape::HISTOGRAM_FIXED {
                     frame.u8(series.fraction_bits());
                 }
                 frame.varint(if head { series.sum() } else { 0 });
-                frame.varint(if head { word(series.zeros()) } else { 0 });
-                frame.varint(first as u64);
-                frame.varint(count as u64);
+                frame.number(if head { series.cell(ZEROS) as Word } else { 0 });
+                frame.number(first);
+                frame.number(count);
                 for i in first..first + count {
-                    frame.varint(word(series.bucket(i)));
+                    frame.number(series.cell(BUCKETS + i) as Word);
                 }
             }
             _ => frame.zigzag(series.signed_cell() as isize as i64),
@@ -115,8 +116,14 @@ impl<'f, 'b> Metrics<'f, 'b> {
     }
 }
 
-/// The low half of a count where the wire's words have 32 bits. Cells may have 64 bits there; the decoder
-/// extends what it gets.
-fn word(count: u64) -> u64 {
-    count as Word as u64
+/// Whether the bucket with this index, which the histogram must have, is empty.
+fn is_empty(histogram: &Series, bucket: usize) -> bool {
+    histogram.cell(BUCKETS + bucket) == 0
+}
+
+/// Writes what only some metrics have: the values of run-time labels, or a float.
+#[cfg_attr(target_os = "none", inline(never))]
+fn special(frame: &mut Frame<'_>, series: &Series, labels: bool) {
+    let mut sink = |bytes: &[u8]| frame.bytes(bytes);
+    if labels { series.put_labels(&mut sink) } else { series.put_float(&mut sink) }
 }
