@@ -367,6 +367,30 @@ fn records_of_log_have_their_place_their_pairs_and_the_current_spans_ids() {
 }
 
 #[test]
+fn records_of_log_that_come_by_way_of_tracing_have_their_own_place() {
+    in_own_process("records_of_log_that_come_by_way_of_tracing_have_their_own_place", || {
+        let receiver = Receiver::start([]);
+        let guard = start(&config(&receiver).tracing_subscriber());
+        tracing_log::LogTracer::init().unwrap();
+        tracing::info_span!("request").in_scope(|| {
+            // More often than there is room for places, if each record took one.
+            for _ in 0..10_000 {
+                log::debug!("often");
+            }
+            log::warn!(target: "shop::db", "slow {{query}}");
+        });
+        look_at(&receiver, guard.shutdown(LONG), |spans, logs, metrics| {
+            let slow = log(logs, "slow {query}");
+            assert_eq!((&slow.span_id, slow.severity_number), (&find(spans, "request").span_id, 13));
+            assert_eq!(text(&slow.attributes, "code.module.name").unwrap(), "shop::db");
+            assert!(text(&slow.attributes, "code.file.path").unwrap().ends_with("bridges.rs"));
+            assert_eq!(slow.attributes.len(), 3);
+            assert!(metrics.iter().all(|metric| metric.name != "throughline.bridge.refused"), "one place for all");
+        });
+    });
+}
+
+#[test]
 fn metrics_arrive_with_unit_description_and_labels() {
     recorded(
         "metrics_arrive_with_unit_description_and_labels",

@@ -18,7 +18,7 @@ use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::Context as Ctx;
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
-use visit::{ErrorText, Fields, Further, LogEvent};
+use visit::{ErrorText, Fields, LogEvent};
 
 /// A layer that makes this library's spans and log records from those of `tracing`.
 /// [`Config::tracing_subscriber`](crate::Config::tracing_subscriber) installs a subscriber of it alone.
@@ -90,6 +90,9 @@ where
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, ctx: Ctx<'_, S>) {
         let Some(span) = ctx.span(id) else { return };
         let site = Site::of(attributes.metadata());
+        if !site.is_enabled() {
+            return;
+        }
         let mut fields = Fields::new(site);
         attributes.record(&mut fields);
         let Some(callsite) = site.span(fields.special.kind) else { return };
@@ -103,10 +106,7 @@ where
         if site.is_elsewhere() {
             own.set_name(attributes.metadata().name());
         }
-        if fields.further > 0 && own.is_recorded() {
-            attributes.record(&mut Further { site, span: &own });
-        }
-        fields.special.apply(&own);
+        fields.apply(&own);
         span.extensions_mut().insert(own);
     }
 
@@ -121,10 +121,7 @@ where
         if let Some(callsite) = site.late() {
             own.add_list(callsite, &mut fields.list);
         }
-        fields.special.apply(own);
-        if fields.further > 0 {
-            values.record(&mut Further { site, span: own });
-        }
+        fields.apply(own);
     }
 
     fn on_follows_from(&self, id: &Id, cause: &Id, ctx: Ctx<'_, S>) {
@@ -144,8 +141,9 @@ where
             let Some(callsite) = site.event() else { return };
             let mut fields = Fields::new(site);
             event.record(&mut fields);
-            if fields.further > 0 {
-                super::leave_out(fields.further);
+            match fields.further() {
+                0 => {}
+                further => super::leave_out(further),
             }
             bridge::event(callsite, &mut fields.list);
         };

@@ -180,8 +180,11 @@ impl Site {
         self.metadata.is_none()
     }
 
-    fn is_enabled(&self) -> bool {
+    /// Whether anything of it would be recorded, as far as its callsite alone decides.
+    #[inline]
+    pub(super) fn is_enabled(&self) -> bool {
         self.is_of_log
+            || self.is_elsewhere()
             || match self.spans[0].get() {
                 Some(_) => self.span(SpanKind::Internal).is_some(),
                 None => self.event().is_some(),

@@ -5,6 +5,8 @@ use crate::bridge::message::Place;
 use std::error::Error;
 use std::fmt::Debug;
 use throughline::adapter::bridge::FieldList;
+use throughline::adapter::callsite::{CallsiteId, Kind, Meta};
+use throughline::adapter::record::KEY_FIELD;
 use throughline::{DetachedSpan, Level, SpanKind, Status, field};
 use tracing::field::{Field, Visit};
 
@@ -13,32 +15,89 @@ pub(super) struct Fields<'s> {
     site: &'s Site,
     pub(super) list: FieldList,
     pub(super) special: Special,
-    /// How many fields the list has no place for.
-    pub(super) further: usize,
+    /// The fields for which the list has no place, as keys and values.
+    further: Vec<FieldList>,
 }
 
 impl<'s> Fields<'s> {
     pub(super) fn new(site: &'s Site) -> Fields<'s> {
-        Fields { site, list: FieldList::expecting(site.plain), special: Special::default(), further: 0 }
+        Fields {
+            site,
+            list: FieldList::expecting(site.plain),
+            special: Special::default(),
+            further: Vec::new(),
+        }
     }
 
     #[inline]
-    fn put<F: throughline::Field + ?Sized>(&mut self, role: Role, value: &F) {
-        match role {
+    fn put<F: throughline::Field + ?Sized>(&mut self, field: &Field, value: &F) {
+        match self.site.role(field) {
             // `tracing` gives values in the order of its fields, and leaves out those that are empty.
             Role::Plain(at) if at >= self.list.len() => {
                 self.list.skip_to(at);
                 self.list.push(value);
             }
-            _ => self.further += 1,
+            _ => self.put_further(field.name(), value),
         }
     }
+
+    #[cold]
+    fn put_further<F: throughline::Field + ?Sized>(&mut self, name: &str, value: &F) {
+        if self.further.last().is_none_or(|list| list.len() == PAIRS.len()) {
+            self.further.push(FieldList::expecting(PAIRS.len()));
+        }
+        if let Some(list) = self.further.last_mut() {
+            list.push(name);
+            list.push(value);
+        }
+    }
+
+    /// How many fields the list has no place for.
+    pub(super) fn further(&self) -> usize {
+        self.further.iter().map(|list| list.len() / 2).sum()
+    }
+
+    /// Sets what a span's own record does not say.
+    #[inline]
+    pub(super) fn apply(&mut self, span: &DetachedSpan) {
+        self.special.apply(span);
+        for list in &mut self.further {
+            if let Some(callsite) = pairs() {
+                span.add_list(callsite, list);
+            }
+        }
+    }
+}
+
+/// The names of a record of keys and values.
+const PAIRS: [&str; 14] = {
+    let mut names = [KEY_FIELD; 14];
+    let mut i = 1;
+    while i < names.len() {
+        names[i] = "throughline.value";
+        i += 2;
+    }
+    names
+};
+
+/// The callsite of such records.
+fn pairs() -> Option<CallsiteId> {
+    throughline::__enabled!(
+        Error,
+        Meta {
+            kind: Kind::Fields,
+            level: Level::Error as u8,
+            target: "throughline_std::elsewhere",
+            fields: &PAIRS,
+            ..Meta::EMPTY
+        }
+    )
 }
 
 macro_rules! numbers {
     ($($name:ident: $type:ty;)*) => {$(
         fn $name(&mut self, field: &Field, value: $type) {
-            self.put(self.site.role(field), &value);
+            self.put(field, &value);
         }
     )*};
 }
@@ -55,18 +114,18 @@ impl Visit for Fields<'_> {
 
     fn record_str(&mut self, field: &Field, value: &str) {
         match self.site.role(field) {
-            role @ (Role::Plain(_) | Role::Further) => self.put(role, value),
+            Role::Plain(_) | Role::Further => self.put(field, value),
             role => self.special.set(role, value),
         }
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        self.put(self.site.role(field), value);
+        self.put(field, value);
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         match self.site.role(field) {
-            role @ (Role::Plain(_) | Role::Further) => self.put(role, &field::debug(value)),
+            Role::Plain(_) | Role::Further => self.put(field, &field::debug(value)),
             role => self.special.set(role, &format!("{value:?}")),
         }
     }
@@ -100,7 +159,7 @@ impl Special {
 
     /// Sets name and status. The kind was needed before the span began.
     #[inline]
-    pub(super) fn apply(&self, span: &DetachedSpan) {
+    fn apply(&self, span: &DetachedSpan) {
         if let Some(name) = &self.name {
             span.set_name(name);
         }
@@ -128,45 +187,6 @@ impl Visit for ErrorText {
         if field.name() == "error" {
             self.0 = Some(format!("{value:?}"));
         }
-    }
-}
-
-/// Adds the fields of a span for which its own record has no place.
-pub(super) struct Further<'s> {
-    pub(super) site: &'s Site,
-    pub(super) span: &'s DetachedSpan,
-}
-
-impl Further<'_> {
-    fn add(&self, field: &Field, value: impl throughline::Field) {
-        if self.site.role(field) == Role::Further {
-            self.span.record(field.name(), value);
-        }
-    }
-}
-
-macro_rules! further {
-    ($($name:ident: $type:ty;)*) => {$(
-        fn $name(&mut self, field: &Field, value: $type) {
-            self.add(field, value);
-        }
-    )*};
-}
-
-impl Visit for Further<'_> {
-    further! {
-        record_f64: f64;
-        record_i64: i64;
-        record_u64: u64;
-        record_i128: i128;
-        record_u128: u128;
-        record_bool: bool;
-        record_str: &str;
-        record_error: &(dyn Error + 'static);
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.add(field, field::debug(value));
     }
 }
 
