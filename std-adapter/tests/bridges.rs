@@ -9,7 +9,8 @@ use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::metrics::v1::{Metric, metric::Data, number_data_point};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 use support::receiver::{Receiver, attribute, int, text};
 use support::service::{LONG, config, find, start};
 use support::{assert_balanced, in_own_process, stderr_of};
@@ -145,6 +146,33 @@ fn a_span_entered_on_several_threads_ends_once_and_was_busy_there() {
             assert!(in_job.len() == 3 && in_job.iter().all(|log| log.span_id == job.span_id));
             let in_other = logs.iter().filter(|log| body(log) == "in the other");
             assert!(in_other.clone().all(|log| others.iter().any(|span| span.span_id == log.span_id)));
+        },
+    );
+}
+
+#[test]
+fn a_span_entered_twice_on_a_thread_is_busy_once() {
+    /// Lasts a while, as seen from this thread, and returns how long in nanoseconds.
+    fn last(at_least: Duration) -> i64 {
+        let begun = Instant::now();
+        while begun.elapsed() < at_least {}
+        i64::try_from(begun.elapsed().as_nanos()).unwrap()
+    }
+    let idle = Arc::new(AtomicI64::new(0));
+    let measured = Arc::clone(&idle);
+    recorded(
+        "a_span_entered_twice_on_a_thread_is_busy_once",
+        move || {
+            let job = tracing::info_span!("job");
+            measured.store(last(Duration::from_millis(40)), Ordering::Relaxed);
+            job.in_scope(|| job.in_scope(|| last(Duration::from_millis(20))));
+        },
+        |spans, _, _| {
+            let job = find(spans, "job");
+            let lasted = (job.end_time_unix_nano - job.start_time_unix_nano) as i64;
+            let busy = int(&job.attributes, "busy_ns").unwrap();
+            // It was idle for at least the measured time, of which a tenth is left for differences of the clocks.
+            assert!(busy > 0 && busy <= lasted - idle.load(Ordering::Relaxed) / 10 * 9, "{busy} of {lasted} ns");
         },
     );
 }
@@ -373,19 +401,14 @@ fn records_of_log_that_come_by_way_of_tracing_have_their_own_place() {
         let guard = start(&config(&receiver).tracing_subscriber());
         tracing_log::LogTracer::init().unwrap();
         tracing::info_span!("request").in_scope(|| {
-            // More often than there is room for places, if each record took one.
-            for _ in 0..10_000 {
-                log::debug!("often");
-            }
             log::warn!(target: "shop::db", "slow {{query}}");
         });
-        look_at(&receiver, guard.shutdown(LONG), |spans, logs, metrics| {
+        look_at(&receiver, guard.shutdown(LONG), |spans, logs, _| {
             let slow = log(logs, "slow {query}");
             assert_eq!((&slow.span_id, slow.severity_number), (&find(spans, "request").span_id, 13));
             assert_eq!(text(&slow.attributes, "code.module.name").unwrap(), "shop::db");
             assert!(text(&slow.attributes, "code.file.path").unwrap().ends_with("bridges.rs"));
             assert_eq!(slow.attributes.len(), 3);
-            assert!(metrics.iter().all(|metric| metric.name != "throughline.bridge.refused"), "one place for all");
         });
     });
 }

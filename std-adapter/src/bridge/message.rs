@@ -48,15 +48,19 @@ static SITES: Table<Site> = Table::new();
 impl Place<'_> {
     /// The callsite of records of this place. `None` when there is no room for another place.
     pub(crate) fn callsite(&self, with_pairs: bool) -> Option<&'static Callsite> {
-        let hash = spread(self.line as usize ^ (self.level as usize) << 28)
-            ^ spread(end_of(self.file))
-            ^ spread(end_of(self.target));
         let is_it = |site: &Site| {
             let Place { level, target, file, line } = site.place;
             (line, level) == (self.line, self.level) && file == self.file && target == self.target
         };
-        let site = SITES.get_or_make(hash, is_it, || self.site())?;
+        let site = SITES.get_or_make(self.hash(), is_it, || self.site())?;
         Some(if with_pairs { site.with_pairs } else { site.plain })
+    }
+
+    /// Depends on the texts, not on their addresses: some records own their texts.
+    fn hash(&self) -> usize {
+        spread(self.line as usize ^ (self.level as usize) << 28)
+            ^ spread(end_of(self.file))
+            ^ spread(end_of(self.target))
     }
 
     fn site(&self) -> Option<Site> {
@@ -100,7 +104,7 @@ impl Place<'_> {
     }
 }
 
-/// The last bytes of a text, which tell most places apart. Not its address: some records own their texts.
+/// The last bytes of a text, which tell most places apart.
 fn end_of(text: &str) -> usize {
     let end = text.as_bytes().last_chunk::<8>().map_or(0, |end| u64::from_le_bytes(*end));
     end as usize ^ text.len()
@@ -140,4 +144,21 @@ pub(super) fn elsewhere(level: Level) -> Option<throughline::adapter::callsite::
         };
     }
     of!(Trace Debug Info Warn Error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_found_by_its_texts_wherever_they_are() {
+        let texts: Vec<(String, String)> = (0..2).map(|_| ("shop::db".into(), "src/db.rs".into())).collect();
+        let places =
+            texts.iter().map(|(target, file)| Place { level: Level::Info, target, file, line: 7 });
+        let hashes: Vec<_> = places.clone().map(|place| place.hash()).collect();
+        assert_eq!(hashes[0], hashes[1]);
+        let callsites: Vec<_> = places.map(|place| place.callsite(false).unwrap()).collect();
+        assert!(core::ptr::eq(callsites[0], callsites[1]));
+        assert_eq!(callsites[0].blob().target, "shop::db");
+    }
 }
