@@ -172,7 +172,10 @@ fn a_span_entered_twice_on_a_thread_is_busy_once() {
             let lasted = (job.end_time_unix_nano - job.start_time_unix_nano) as i64;
             let busy = int(&job.attributes, "busy_ns").unwrap();
             // It was idle for at least the measured time, of which a tenth is left for differences of the clocks.
-            assert!(busy > 0 && busy <= lasted - idle.load(Ordering::Relaxed) / 10 * 9, "{busy} of {lasted} ns");
+            assert!(
+                busy > 0 && busy <= lasted - idle.load(Ordering::Relaxed) / 10 * 9,
+                "{busy} of {lasted} ns"
+            );
         },
     );
 }

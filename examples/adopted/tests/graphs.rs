@@ -54,7 +54,8 @@ fn node() -> impl Strategy<Value = Node> {
     let leaf = (how, 0..3u8, any::<bool>());
     let leaf = leaf.prop_map(|(how, api, together)| Node { how, api, together, children: vec![] });
     leaf.prop_recursive(5, 24, 4, |inner| {
-        (inner.clone(), prop::collection::vec(inner, 0..4)).prop_map(|(node, children)| Node { children, ..node })
+        (inner.clone(), prop::collection::vec(inner, 0..4))
+            .prop_map(|(node, children)| Node { children, ..node })
     })
 }
 

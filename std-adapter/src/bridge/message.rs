@@ -153,8 +153,7 @@ mod tests {
     #[test]
     fn a_place_is_found_by_its_texts_wherever_they_are() {
         let texts: Vec<(String, String)> = (0..2).map(|_| ("shop::db".into(), "src/db.rs".into())).collect();
-        let places =
-            texts.iter().map(|(target, file)| Place { level: Level::Info, target, file, line: 7 });
+        let places = texts.iter().map(|(target, file)| Place { level: Level::Info, target, file, line: 7 });
         let hashes: Vec<_> = places.clone().map(|place| place.hash()).collect();
         assert_eq!(hashes[0], hashes[1]);
         let callsites: Vec<_> = places.map(|place| place.callsite(false).unwrap()).collect();
