@@ -243,11 +243,14 @@ fn a_child_process_goes_on_in_the_trace_that_its_environment_names() {
                 ("B3", format!("{}-{}-1", here.trace_id, here.span_id)),
             ];
             assert_eq!(variables, expected.iter().map(|(name, value)| (*name, &**value)).collect());
+            // A trace of its own has no state of the other one, but the same baggage.
+            let _own = span!(root: true, "own");
+            let carried = Carried::current();
+            assert_eq!(
+                (carried.trace_state.is_empty(), carried.baggage.get("tenant")),
+                (true, Some("acme co"))
+            );
         }
-        // A trace of its own has no state of the other one.
-        let _own = span!(root: true, "own");
-        assert!(Carried::current().trace_state.is_empty());
-        drop(_own);
         assert!(guard.shutdown(LONG).complete);
         receiver.with(|r| {
             let span = r.spans.iter().find(|span| span.name == "worker").unwrap();

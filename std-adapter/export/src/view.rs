@@ -127,7 +127,8 @@ pub struct LogView<'a, F = FieldsView<'a>> {
     pub message: &'a str,
     /// The event's name as OpenTelemetry has it, which tells what kind of event it is; "" for most.
     pub event_name: &'a str,
-    /// W3C flags of its span's trace. Bit 0 means that the spans of the trace are recorded.
+    /// W3C flags of its span's trace. Bit 0 means that the trace is sampled by the decision of its beginning,
+    /// which is what other processes were told.
     pub trace_flags: u8,
     /// The package that made it.
     pub scope: Scope<'a>,

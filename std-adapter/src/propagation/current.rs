@@ -66,7 +66,12 @@ pub(super) fn carried() -> Carried {
     if let Some(along) = &along {
         carried.baggage.clone_from(&along.baggage);
     }
-    let Some(parent) = parent else { return carried };
+    let Some(mut parent) = parent else { return carried };
+    let is_ours = along.as_ref().is_none_or(|along| along.trace != Some(parent.trace_id));
+    if is_ours && !sampling::is_told(parent.trace_id) {
+        parent.flags &= !1;
+        carried.parent = Some(parent);
+    }
     match along.filter(|along| along.trace == Some(parent.trace_id)) {
         // The trace began elsewhere, and so did the decision, unless it was changed here.
         Some(along) => {

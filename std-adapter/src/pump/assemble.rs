@@ -315,13 +315,12 @@ impl Assembler {
         let is_distinct = self.distinct(entry, span.values, chain).is_some();
         let fields = Merged::new(self.parts(entry, span.values, chain), is_distinct);
         let view = self.view(&span, entry, remote, fields);
-        // A 32-bit machine has no room in its records for what other processes were told.
-        let is_told = cfg!(target_pointer_width = "64") || remote.is_some();
+        let by_id = || remote.map_or_else(|| sampling::is_in_share(view.trace_id), |remote| remote.sampled());
         let arrival = Arrival {
             root: span.root,
             is_first: span.parent == 0 || is_remote(span.parent),
             is_remote: remote.is_some(),
-            sampled: if is_told { span.flagged } else { sampling::is_in_share(view.trace_id) },
+            sampled: if sampling::IS_RECORDED { span.flagged } else { by_id() },
         };
         sinks.sample(arrival, &view);
     }

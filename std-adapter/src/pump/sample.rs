@@ -225,7 +225,9 @@ impl Tail {
         let Some(open) = self.open.get_mut(&root) else { return };
         let is_kept = match rule {
             // The name of the span could not be matched when the trace began.
-            Some((share, false)) => sampling::is_in(open.trace, share),
+            Some((share, was_known)) if !(was_known && sampling::IS_RECORDED) => {
+                sampling::is_in(open.trace, share)
+            }
             _ => open.sampled,
         };
         open.verdict = Some(match (is_rare, is_kept) {

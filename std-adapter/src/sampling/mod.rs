@@ -23,6 +23,10 @@ static PLAN: Published<Plan> = Published::new();
 /// How often the plan has changed.
 static CHANGES: AtomicUsize = AtomicUsize::new(0);
 
+/// Whether records say what other processes were told about their trace. A 32-bit machine has no room for it, so there
+/// the id decides again, by the share.
+pub(crate) const IS_RECORDED: bool = cfg!(target_pointer_width = "64");
+
 /// Asked by the recorder about each trace, unless the share alone decides.
 struct Head;
 
@@ -77,6 +81,11 @@ pub(crate) fn share() -> f64 {
 pub(crate) fn told_probability() -> Option<f64> {
     let is_one_for_all = PLAN.get().is_none_or(Plan::has_one_share);
     Some(share()).filter(|share| *share < 1.0 && is_one_for_all)
+}
+
+/// Whether other processes are told that a trace is sampled that began here and is recorded.
+pub(crate) fn is_told(trace: TraceId) -> bool {
+    IS_RECORDED || !PLAN.get().is_some_and(|plan| plan.waits() && plan.has_one_share()) || is_in_share(trace)
 }
 
 /// Whether a trace is in the share of the traces that begin here.

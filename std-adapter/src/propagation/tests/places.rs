@@ -1,6 +1,7 @@
 //! The current baggage: in guards that go in any order, in futures, tasks and threads.
 
 use super::super::{Baggage, Carried, FullContext, Propagate};
+use proptest::prelude::*;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
@@ -107,4 +108,77 @@ fn without_a_recorder_baggage_still_travels() {
     let carried = Carried { baggage: Baggage::parse("a=1"), ..Carried::default() };
     let _guard = carried.enter();
     assert_eq!(Carried::current(), carried);
+}
+
+/// What a task does between two polls of others.
+#[derive(Clone, Debug)]
+enum Op {
+    Enter(u8),
+    /// Drops one of the guards that are alive.
+    Leave(prop::sample::Index),
+    Wait,
+    /// Runs a task of its own to its end, with the context of the place.
+    Inner(Vec<Op>),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let simple = prop_oneof![
+        any::<u8>().prop_map(Op::Enter),
+        any::<prop::sample::Index>().prop_map(Op::Leave),
+        Just(Op::Wait),
+    ];
+    simple.prop_recursive(
+        3,
+        24,
+        6,
+        |op| prop_oneof![3 => op.clone(), 1 => prop::collection::vec(op, 0..6).prop_map(Op::Inner)],
+    )
+}
+
+/// Runs the operations and compares what is current with a list of the guards that are alive.
+fn run(ops: Vec<Op>, outer: String) -> Pin<Box<dyn Future<Output = ()>>> {
+    Box::pin(async move {
+        let mut alive = Vec::new();
+        for op in ops {
+            match op {
+                Op::Enter(n) => {
+                    let name = format!("k{n}");
+                    alive.push((with(&name).enter(), format!("{name}=1")));
+                }
+                Op::Leave(_) if alive.is_empty() => {}
+                Op::Leave(which) => drop(alive.remove(which.index(alive.len()))),
+                Op::Wait => Once::default().await,
+                Op::Inner(ops) => {
+                    let here = now();
+                    run(ops, here).in_current_context().await;
+                }
+            }
+            let expected = alive.last().map_or(&outer, |(_, baggage)| baggage);
+            assert_eq!(&now(), expected);
+        }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn tasks_that_take_turns_see_their_own_baggage_only(
+        tasks in prop::collection::vec(prop::collection::vec(op(), 0..20), 1..6),
+        turns in prop::collection::vec(any::<prop::sample::Index>(), 0..200),
+    ) {
+        let spawn = |(i, ops)| {
+            let name = format!("task{i}");
+            Some(Box::pin(run(ops, format!("{name}=1")).in_context(with(&name))))
+        };
+        let mut tasks: Vec<_> = tasks.into_iter().enumerate().map(spawn).collect();
+        let all = tasks.len();
+        for at in turns.iter().map(|turn| turn.index(all)).chain((0..all).cycle().take(all * 300)) {
+            if let Some(task) = &mut tasks[at] && poll(task.as_mut()) {
+                tasks[at] = None;
+            }
+            prop_assert_eq!(now(), "");
+        }
+        prop_assert!(tasks.iter().all(Option::is_none));
+    }
 }
