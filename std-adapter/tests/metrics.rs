@@ -11,11 +11,11 @@ use opentelemetry_proto::tonic::metrics::v1::{
     metric::Data,
 };
 use std::time::Duration;
-use support::in_own_process;
-use support::receiver::Receiver;
+use support::receiver::{Answer, Receiver};
+use support::{in_own_process, until};
 use throughline::{
-    TraceContext, attach, counter, counter_family, gauge, gauge_family, histogram, histogram_family, span,
-    summary, up_down_counter, up_down_counter_family,
+    TraceContext, attach, counter, counter_family, gauge, gauge_family, histogram, histogram_family, info,
+    span, summary, up_down_counter, up_down_counter_family,
 };
 use throughline_std::{Config, observe, otlp::ClientConfig};
 
@@ -360,5 +360,66 @@ fn exemplars_can_be_turned_off() {
             };
             assert_eq!(histogram.data_points[0].exemplars, []);
         });
+    });
+}
+
+#[test]
+fn the_pump_and_the_exporters_report_about_themselves() {
+    in_own_process("the_pump_and_the_exporters_report_about_themselves", || {
+        // One request is repeated. Logs wait for ever.
+        let receiver = Receiver::hanging_at("/v1/logs", [Answer::Status(503, "", vec![])]);
+        let client = ClientConfig::new(&receiver.endpoint).unwrap().timeout(Duration::from_secs(3600));
+        let client = client.first_backoff(Duration::from_millis(1));
+        let config = Config::new("svc").otlp_client(client).report_errors(false).queue(2);
+        let config = config.batch(1, Duration::ZERO).metrics_every(Duration::from_millis(5));
+        let guard = throughline_std::init(&config).unwrap();
+        for n in 0..10 {
+            drop(span!("work", n));
+            until("it is sent", || guard.ledger().exporter("otlp.traces").output == n + 1);
+        }
+        for n in 0..5 {
+            info!("stuck");
+            until("it is taken", || guard.ledger().exporter("otlp.logs").input == n + 1);
+        }
+        let of = |metrics: &[Metric], name: &str, labels: &[&str]| {
+            let (_, points) = numbers(metrics, &format!("throughline.pump.{name}"));
+            points.into_iter().find(|(_, found)| *found == labels).map(|(value, _)| value)
+        };
+        let logs = &["exporter=otlp.logs"][..];
+        let last = || receiver.with(|r| r.metrics.last().cloned().unwrap_or_default());
+        until("the depth of the queue is sent", || {
+            let metrics = last();
+            metrics.iter().any(|metric| metric.name == "throughline.pump.dropped")
+                && of(&metrics, "queue.records", logs) == Some(Value::AsInt(2))
+        });
+        let metrics = last();
+        let traces = &["exporter=otlp.traces"][..];
+        assert_eq!(of(&metrics, "batches", traces), Some(Value::AsInt(10)));
+        assert_eq!(of(&metrics, "queue.records", traces), Some(Value::AsInt(0)));
+        let positive = |value| matches!(value, Some(Value::AsInt(n)) if n > 0);
+        assert!(positive(of(&metrics, "queue.size", logs)) && positive(of(&metrics, "sent", traces)));
+        let lost = guard.ledger().exporter("otlp.logs").dropped_total();
+        let reported = of(&metrics, "dropped", &["exporter=otlp.logs", "reason=queue_full"]);
+        assert_eq!(reported, Some(Value::AsInt(lost as i64)));
+        let (monotonic, retries) = numbers(&metrics, "throughline.pump.retries");
+        let total: i64 = retries.iter().map(|(n, _)| if let Value::AsInt(n) = n { *n } else { 0 }).sum();
+        assert_eq!((monotonic, total), (Some(true), 1));
+        let Value::AsDouble(fill) = number(&metrics, "throughline.pump.ring.fill") else { panic!() };
+        assert!((0.0..=1.0).contains(&fill), "{fill}");
+        let drains = histogram_of(&metrics, "throughline.pump.drain.duration");
+        assert!(drains.count >= 15 && drains.sum.unwrap() > 0.0, "{drains:?}");
+        let Data::ExponentialHistogram(requests) = data(&metrics, "throughline.pump.request.duration") else {
+            panic!()
+        };
+        let of_traces: Vec<_> = requests
+            .data_points
+            .iter()
+            .filter(|point| {
+                support::receiver::text(&point.attributes, "exporter").as_deref() == Some("otlp.traces")
+            })
+            .collect();
+        let repeated = retries.iter().any(|(n, labels)| labels == traces && *n == Value::AsInt(1));
+        assert_eq!(of_traces[0].count, 10 + u64::from(repeated), "{of_traces:?}");
+        assert!(!guard.shutdown(Duration::from_millis(50)).complete, "logs hang");
     });
 }

@@ -65,7 +65,8 @@ impl Attached {
         let counts = launch.cells.exporter(name);
         let deadline = Arc::clone(launch.deadline);
         let wake = Arc::clone(&launch.wake);
-        let lane = Arc::new(Lane::new(name, limits.queue, 0, counts, Arc::clone(&health), deadline, wake));
+        let lane = Lane::new(name, limits.queue, 0, counts, Arc::clone(&health), deadline, wake);
+        let lane = Arc::new(lane.metered_by(launch.cells.meter(name)));
         let (wants, filter) = (exporter.wants(), exporter.log_filter());
         let for_thread = Arc::clone(&lane);
         (launch.spawn)(name, Box::new(move || work(&for_thread, exporter)))?;
@@ -159,8 +160,8 @@ impl Attached {
             let spare = self.feed.spare().unwrap_or_default();
             let batch = std::mem::replace(&mut self.batch, spare);
             self.batch.clear();
-            let records = batch.len() as u64;
-            self.feed.push(batch, records);
+            let (records, bytes) = (batch.len() as u64, batch.size());
+            self.feed.push(batch, records, bytes);
         }
     }
 }
@@ -179,7 +180,12 @@ fn work(lane: &Lane<OwnedRecords>, exporter: Box<dyn Exporter>) {
         |worker, batch, records| {
             batch.replay(&mut *worker.exporter);
             worker.taken += records;
+            let begun = Instant::now();
             let flushed = worker.exporter.flush(lane.deadline());
+            lane.meter().requests.add(begun.elapsed());
+            if flushed.is_ok() {
+                lane.meter().delivered(batch.size() as u64);
+            }
             // A batch of metrics alone has no records.
             worker.outcome(lane, flushed, records == 0)
         },

@@ -10,6 +10,7 @@ pub(crate) use feed::{Feed, When};
 use crate::Deadline;
 use crate::health::{Health, Trouble};
 use crate::ledger::{DropReason, HopCells};
+use crate::meter::Meter;
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,9 +29,17 @@ pub type Done = Sender<()>;
 
 #[derive(Debug)]
 enum Item<T> {
-    Work(T, u64),
+    Work(Work<T>),
     /// Dropped when everything before it is done.
     Marker(Done),
+}
+
+/// A piece of work.
+#[derive(Debug)]
+struct Work<T> {
+    work: T,
+    records: u64,
+    bytes: u64,
 }
 
 /// A queue of work and its counts.
@@ -40,6 +49,7 @@ pub(crate) struct Lane<T> {
     name: String,
     limit: usize,
     counts: Arc<HopCells>,
+    meter: Arc<Meter>,
     health: Arc<Health>,
     deadline: Arc<Deadline>,
     /// The bit of a failed delivery; the next bit means an overload.
@@ -79,7 +89,7 @@ pub(crate) struct Outcome {
 
 /// What a lane's thread does next.
 enum Next<T> {
-    Work(T, u64),
+    Work(Work<T>),
     Idle,
     End,
 }
@@ -119,7 +129,10 @@ impl<T: Send> AnyLane for Lane<T> {
         let (mut waiting, mut markers) = (Vec::new(), Vec::new());
         for item in items {
             match item {
-                Item::Work(work, records) => waiting.push((work, records)),
+                Item::Work(Work { work, records, bytes }) => {
+                    self.meter.unqueued(records, bytes);
+                    waiting.push((work, records));
+                }
                 Item::Marker(done) => markers.push(done),
             }
         }
@@ -168,7 +181,18 @@ impl<T: Send> Lane<T> {
         let trouble = 1 << (2 * index);
         let (state, changed) = (Mutex::new(state), Condvar::new());
         let (name, rescue) = (name.into(), OnceLock::new());
-        Lane { state, changed, name, limit, counts, health, deadline, trouble, wake, rescue }
+        let meter = Arc::default();
+        Lane { state, changed, name, limit, counts, meter, health, deadline, trouble, wake, rescue }
+    }
+
+    /// Has `meter` count what happens here.
+    pub(crate) fn metered_by(self, meter: Arc<Meter>) -> Lane<T> {
+        Lane { meter, ..self }
+    }
+
+    /// What the lane's exporter counts too.
+    pub(crate) fn meter(&self) -> &Arc<Meter> {
+        &self.meter
     }
 
     /// Has `rescue` save what is left when the lane is given up.
@@ -231,8 +255,9 @@ impl<T: Send> Lane<T> {
         let worked = catch_unwind(AssertUnwindSafe(|| {
             loop {
                 match self.next(wait_long) {
-                    Next::Work(mut work, records) => {
+                    Next::Work(Work { mut work, records, bytes }) => {
                         let outcome = deliver(exporter, &mut work, records);
+                        self.meter.unqueued(records, bytes);
                         self.done(outcome, Some(work));
                         wait_long = false;
                     }
@@ -276,7 +301,7 @@ impl<T: Send> Lane<T> {
                 return Next::End;
             }
             match state.items.pop_front() {
-                Some(Item::Work(work, records)) => return Next::Work(work, records),
+                Some(Item::Work(work)) => return Next::Work(work),
                 Some(Item::Marker(_)) => continue,
                 None => {}
             }

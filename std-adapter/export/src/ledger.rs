@@ -1,6 +1,7 @@
 //! The loss ledger. At every hop, each record that came in went out, was absorbed, was dropped for a reason,
 //! or is still there.
 
+use crate::meter::{Meter, Times};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -270,6 +271,9 @@ pub struct Cells {
     /// See [`Ledger::tail_sampler`].
     pub tail_sampler: HopCells,
     exporters: Mutex<Vec<(String, Arc<HopCells>)>>,
+    /// How long the pump took to pass on what it found in the rings.
+    pub drains: Times,
+    meters: Mutex<Vec<(String, Arc<Meter>)>>,
 }
 
 /// The counts of one hop. Each method is one relaxed or releasing atomic addition, so that any thread may count.
@@ -350,6 +354,22 @@ impl Cells {
         let cells = Arc::new(HopCells::default());
         self.lock().push((name.into(), Arc::clone(&cells)));
         cells
+    }
+
+    /// Adds the meter of an exporter.
+    pub fn meter(&self, name: &str) -> Arc<Meter> {
+        let meter = Arc::<Meter>::default();
+        self.lock_meters().push((name.into(), Arc::clone(&meter)));
+        meter
+    }
+
+    /// The meters of all exporters, by their names.
+    pub fn meters(&self) -> Vec<(String, Arc<Meter>)> {
+        self.lock_meters().clone()
+    }
+
+    fn lock_meters(&self) -> MutexGuard<'_, Vec<(String, Arc<Meter>)>> {
+        self.meters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(String, Arc<HopCells>)>> {

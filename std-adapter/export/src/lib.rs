@@ -15,6 +15,7 @@ mod lane;
 pub mod ledger;
 pub mod log;
 pub mod message;
+mod meter;
 pub mod otlp;
 mod owned;
 #[cfg(feature = "prometheus")]
@@ -34,6 +35,7 @@ pub use exporter::{ExportError, Exporter, Wants};
 pub use health::{Health, Trouble};
 pub use host::{Host, ReadMetrics};
 pub use lane::{AnyLane, Done, Wake, panic_message};
+pub use meter::{Meter, Metered, Times};
 pub use owned::OwnedRecords;
 pub use push::PushUrlError;
 pub use redact::{REDACTED, Redaction};

@@ -78,10 +78,19 @@ fn gives_up_when_the_retries_have_taken_their_time() {
 }
 
 #[test]
-fn a_time_the_collector_asks_for_beyond_the_limit_is_not_waited_for() {
+fn a_collector_that_asks_for_a_pause_beyond_the_limit_gets_no_other_request() {
     let receiver = Receiver::start([Answer::Status(503, "retry-after: 86400\r\n", vec![])]);
-    let error = client(&receiver.endpoint).send_traces(&body()).unwrap_err();
-    assert!(matches!(error, SendError::Deadline { attempts: 1, .. }), "{error}");
+    let config = ClientConfig::new(&receiver.endpoint).unwrap().retry_for(Duration::from_millis(10));
+    let mut client = Client::new(config);
+    for expected in [1, 0] {
+        let error = client.send_traces(&body()).unwrap_err();
+        let SendError::Deadline { attempts, retry_after: Some(asked), by_caller: false, .. } = error else {
+            panic!("{error}")
+        };
+        assert_eq!(attempts, expected);
+        assert!(asked <= Duration::from_secs(300), "{asked:?}");
+    }
+    receiver.with(|r| assert_eq!(r.requests, 1));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The distribution of a histogram's values, which can be added to another one without error.
 
 use throughline::adapter::metrics::{HistogramReading, Series};
+use throughline_export::Times;
 use throughline_export::view::{ExemplarView, HistogramView};
 
 /// Bucket counts of integers, which are values in units of 2^-`fraction_bits`. Position p is OTLP's bucket
@@ -44,6 +45,13 @@ impl Histogram {
             exemplars,
             quantiles,
         };
+    }
+
+    /// The distribution of durations in seconds; `None` if there are none.
+    pub(super) fn of_times(times: &Times) -> Option<Histogram> {
+        let (buckets, zeros, sum) = times.read()?;
+        let (scale, fraction_bits) = (Times::SCALE, Times::FRACTION_BITS);
+        Some(Histogram { scale, fraction_bits, sum, zeros, buckets, ..Histogram::default() })
     }
 
     /// Adds another histogram, at the coarser scale and in the finer steps of the two. Both conversions are

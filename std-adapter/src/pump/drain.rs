@@ -25,8 +25,8 @@ struct Source {
 #[derive(Debug, Default)]
 pub(crate) struct Round {
     pub(crate) records: u64,
-    /// Whether a ring was more than half full.
-    pub(super) hurry: bool,
+    /// The greatest share of a ring that was full.
+    pub(super) fill: f64,
     /// Why threads had no ring for what they recorded; usually empty.
     pub(super) refused: Vec<Refusal>,
 }
@@ -61,7 +61,8 @@ impl Drain {
             // Stop at the current head, because a thread that records without pause must not keep the others
             // waiting.
             let head = ring.head();
-            round.hurry |= source.reader.slots_before(head) > ring.capacity() / 2;
+            let fill = source.reader.slots_before(head) as f64 / ring.capacity() as f64;
+            round.fill = round.fill.max(fill);
             let records = source.reader.drain_until(head, &mut take) as u64;
             round.records += records;
             if records > 0 {

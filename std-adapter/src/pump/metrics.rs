@@ -1,6 +1,10 @@
 //! A series and its value, and the points that are no series of the program's: what is observed, and the counts
 //! of the ledger, of attributes and of the clock.
 
+mod own;
+
+pub(super) use own::of_pump;
+
 use super::distribution::Histogram;
 use super::identity::Identities;
 use crate::bridge;

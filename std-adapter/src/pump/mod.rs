@@ -126,6 +126,8 @@ pub(crate) struct Pump {
     rings: Arc<Rings>,
     /// Which refusals were reported.
     told: [bool; Refusal::ALL.len()],
+    /// The greatest share of a ring that was full since the last metrics.
+    ring_fill: f64,
     assembler: Assembler,
     fan_out: FanOut,
     cells: Arc<Cells>,
@@ -152,6 +154,7 @@ impl Pump {
             steps: Steps::default(),
             rings,
             told: [false; Refusal::ALL.len()],
+            ring_fill: 0.0,
             assembler: Assembler::new(
                 settings.wall_time.clone(),
                 settings.key,
@@ -252,6 +255,7 @@ impl Pump {
 
     /// Passes everything in the rings on to the exporters.
     fn gather(&mut self, now: Instant) -> Result<Round, Seized> {
+        let begun = Instant::now();
         let rings = Arc::clone(&self.rings);
         let mut held = rings.hold();
         let drain = held.as_mut().ok_or(Seized)?;
@@ -288,7 +292,11 @@ impl Pump {
                 diagnostics::tell(explain(why));
             }
         }
-        Ok(Round { records: drained.records, hurry: drained.hurry, shedding })
+        if drained.records > 0 {
+            self.cells.drains.add(begun.elapsed());
+        }
+        self.ring_fill = self.ring_fill.max(drained.fill);
+        Ok(Round { records: drained.records, hurry: drained.fill > 0.5, shedding })
     }
 
     /// Reads the clocks again. If the wall clock was set, metrics keep their start time, unless it would now
@@ -360,6 +368,8 @@ impl Pump {
     }
 
     fn points(&mut self, answers: Vec<Answer>, last: bool) {
+        let ring_fill = std::mem::take(&mut self.ring_fill);
+        self.readings.update(|known| known.ring_fill = ring_fill);
         if !self.fan_out.wants_points() {
             return;
         }

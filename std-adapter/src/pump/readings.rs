@@ -35,6 +35,8 @@ pub(super) struct Known {
     pub(super) steps: Option<[Point; 2]>,
     /// How many attributes OTLP's limits have cut and dropped.
     pub(super) attributes: Counts,
+    /// The greatest share of a ring that was full in the last interval.
+    pub(super) ring_fill: f64,
 }
 
 impl Readings {
@@ -46,7 +48,8 @@ impl Readings {
         wall_time: WallTime,
     ) -> Readings {
         let start_unix_ns = wall_time.unix_ns(clock.ticks());
-        let known = Known { start_unix_ns, wall_time, steps: None, attributes: Counts::default() };
+        let known =
+            Known { start_unix_ns, wall_time, steps: None, attributes: Counts::default(), ring_fill: 0.0 };
         let catalog = Mutex::new(Catalog::new(redaction, exemplars));
         Readings { clock, cells, known: Mutex::new(known), asker: Asker::default(), catalog }
     }
@@ -77,6 +80,7 @@ impl Readings {
             let known = lock(&self.known);
             further.extend(metrics::of_attributes(known.attributes));
             further.extend(known.steps.iter().flatten().cloned());
+            further.extend(metrics::of_pump(&self.cells, known.ring_fill));
             (known.start_unix_ns, known.wall_time.unix_ns(self.clock.ticks()))
         };
         catalog.with_views(&further, times, look)

@@ -1,6 +1,6 @@
 //! The pump's end of a lane.
 
-use super::{AnyLane, Done, Item, Lane, Outcome};
+use super::{AnyLane, Done, Item, Lane, Outcome, Work};
 use crate::ledger::DropReason;
 use std::fmt;
 use std::sync::Arc;
@@ -156,15 +156,17 @@ impl<T: Send> Feed<T> {
         !self.full
     }
 
-    /// Queues work with this many records. Call [`has_room`](Feed::has_room) first.
-    pub(crate) fn push(&mut self, work: T, records: u64) {
+    /// Queues work with this many records and bytes. Call [`has_room`](Feed::has_room) first.
+    pub(crate) fn push(&mut self, work: T, records: u64, bytes: usize) {
         self.publish();
         self.oldest = None;
         let mut state = self.lane.lock();
         // `give_up` has counted these records as dropped.
         if state.given_up.is_none() {
             state.queued += 1;
-            state.items.push_back(Item::Work(work, records));
+            let bytes = bytes as u64;
+            self.lane.meter.queued(records, bytes);
+            state.items.push_back(Item::Work(Work { work, records, bytes }));
             state.items.extend(self.markers.drain(..).map(Item::Marker));
             self.lane.changed.notify_all();
         }
@@ -196,8 +198,9 @@ impl<T: Send> Feed<T> {
         loop {
             let item = self.lane.lock().items.pop_front();
             match item {
-                Some(Item::Work(work, records)) => {
+                Some(Item::Work(Work { work, records, bytes })) => {
                     each(&work, records);
+                    self.lane.meter.unqueued(records, bytes);
                     self.lane.done(Outcome { delivered: records, dropped: None }, Some(work));
                 }
                 Some(Item::Marker(_)) => {}

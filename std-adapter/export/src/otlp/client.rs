@@ -6,10 +6,11 @@ use super::http::Http;
 use super::json;
 use super::protocol::{Protocol, Signal};
 use super::response;
-use crate::Deadline;
 use crate::text::masked_url;
+use crate::{Deadline, Meter};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The longest pause between two attempts, unless the collector asks for a longer one.
@@ -40,6 +41,7 @@ pub struct Client {
     asked: [Option<Instant>; 3],
     json: String,
     compressed: Vec<u8>,
+    meter: Option<Arc<Meter>>,
 }
 
 /// The transport for the requests of one signal.
@@ -191,7 +193,13 @@ impl Client {
             asked: [None; 3],
             json: String::new(),
             compressed: Vec::new(),
+            meter: None,
         }
+    }
+
+    /// Has `meter` count the requests too.
+    pub(super) fn metered_by(self, meter: Arc<Meter>) -> Client {
+        Client { meter: Some(meter), ..self }
     }
 
     /// Sends spans, the bytes of a [`TraceEncoder`](super::TraceEncoder).
@@ -259,7 +267,7 @@ impl Client {
         retry_for: Duration,
         failed: impl Fn(&str),
     ) -> Result<Delivered, SendError> {
-        let Client { config, stats, transports, asked, json, compressed } = self;
+        let Client { config, stats, transports, asked, json, compressed, meter } = self;
         let target = config.target(signal);
         let encoded = match target.protocol {
             Protocol::HttpJson => {
@@ -304,7 +312,18 @@ impl Client {
             };
             attempts += 1;
             stats.attempts += 1;
-            match transports[signal as usize].attempt(target, encoded, timeout) {
+            let begun = Instant::now();
+            let attempt = transports[signal as usize].attempt(target, encoded, timeout);
+            if let Some(meter) = meter {
+                meter.requests.add(begun.elapsed());
+                if attempts > 1 {
+                    meter.retried();
+                }
+                if let Attempt::Taken(_) = attempt {
+                    meter.delivered(encoded.len() as u64);
+                }
+            }
+            match attempt {
                 Attempt::Taken(delivered) => {
                     stats.delivered += 1;
                     stats.bytes += body.len() as u64;

@@ -84,6 +84,7 @@ impl Delivery {
             lane.rescued_by(Box::new(move |waiting| rescuer.rescue(waiting)));
             Spooling { config, shared, is_open: false, failures: 0, again: Instant::now() }
         });
+        let client = client.metered_by(Arc::clone(lane.meter()));
         Delivery { client, signal, spooling }
     }
 
@@ -201,6 +202,9 @@ impl Delivery {
                 }
                 Front::Batch(body, records) => (body.to_vec(), records),
             };
+            if spooling.failures > 0 {
+                lane.meter().retried();
+            }
             // Release the lock, so that a shutdown does not wait for this request.
             drop(state);
             let outcome = match client.send_once(*signal, &body, lane.deadline()) {

@@ -100,7 +100,9 @@ impl OtlpExporter {
             let deadline = Arc::clone(launch.deadline);
             let index = signal as u32;
             let (health, wake) = (Arc::clone(&health), Arc::clone(&launch.wake));
-            let lane = Arc::new(Lane::new(&name, limits.queue, index, counts, health, deadline, wake));
+            let meter = if is_on(signal) { launch.cells.meter(&name) } else { Arc::default() };
+            let lane = Lane::new(&name, limits.queue, index, counts, health, deadline, wake);
+            let lane = Arc::new(lane.metered_by(meter));
             if is_on(signal) { Feed::new(lane) } else { Feed::off(lane) }
         });
         OtlpExporter {
@@ -286,6 +288,7 @@ impl OtlpExporter {
             // The ledger does not count points.
             Signal::Metrics => (self.metrics.take(spare), 0),
         };
-        feed.push(body, records);
+        let bytes = body.len();
+        feed.push(body, records, bytes);
     }
 }
