@@ -45,8 +45,8 @@ use crate::{propagation, sampling};
 use detect::Detectors;
 use exporters::{Routes, Sampling};
 use filter::Filters;
-use parts::Queue;
 pub(crate) use parts::{Given, Otlp, SharedSampler, TerminalOut};
+use parts::{LogBatches, Queue};
 use settings::Settings;
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -100,6 +100,7 @@ pub struct Config {
     pub(crate) batch_bytes: usize,
     pub(crate) batch_interval: Duration,
     queue: Queue,
+    log_batches: LogBatches,
     pub(crate) idle_poll: Duration,
     pub(crate) metrics_every: Option<Duration>,
     pub(crate) drop_deadline: Duration,
@@ -172,6 +173,7 @@ impl Config {
             batch_bytes: 512 * 1024,
             batch_interval: Duration::from_secs(1),
             queue: Queue::Batches(16),
+            log_batches: LogBatches::default(),
             idle_poll: Duration::from_millis(50),
             metrics_every: None,
             drop_deadline: Duration::from_secs(2),

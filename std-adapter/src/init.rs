@@ -220,11 +220,7 @@ fn exporters(
     launch: &Launch<'_>,
     readings: &Arc<Readings>,
 ) -> Result<FanOut, InitError> {
-    let limits = Limits {
-        batch_bytes: config.batch_bytes,
-        interval: config.batch_interval,
-        queue: configured::queue_batches(config),
-    };
+    let (limits, of_logs) = config.limits();
     let thread = |name: &str| {
         let name = name.to_owned();
         move |source| InitError::Thread { name, source }
@@ -233,7 +229,7 @@ fn exporters(
     if draws {
         let (out, style): (Box<dyn Write + Send>, Style) = match &config.terminal_out {
             Some(TerminalOut { out, style }) => (Box::new(Shared(Arc::clone(out))), *style),
-            None if config.terminal_stdout => (Box::new(std::io::stdout()), Style::of(&std::io::stdout())),
+            None if config.draws_on_stdout() => (Box::new(std::io::stdout()), Style::of(&std::io::stdout())),
             None => (Box::new(std::io::LineWriter::new(std::io::stderr())), Style::of(&std::io::stderr())),
         };
         let terminal = Box::new(
@@ -250,6 +246,8 @@ fn exporters(
     let host = Host::new(&resource, &spawn).with_metrics(&metrics);
     let mut attach = |name: &str, mut exporter: Box<dyn Exporter>| {
         exporter.begin(&host).map_err(thread(name))?;
+        let wants = exporter.wants();
+        let limits = if wants.logs && !wants.spans { of_logs } else { limits };
         fan_out.attached.push(Attached::start(name, exporter, limits, launch).map_err(thread(name))?);
         Ok::<_, InitError>(())
     };
@@ -258,7 +256,8 @@ fn exporters(
     }
     let mut otlp = Vec::new();
     for (name, client) in clients {
-        let started = OtlpExporter::start(&name, &resource, config.options, &client, limits, launch);
+        let started =
+            OtlpExporter::start(&name, &resource, config.options, &client, [limits, of_logs, limits], launch);
         otlp.push(started.map_err(thread(&name))?);
     }
     let mut otlp = otlp.into_iter();

@@ -230,7 +230,7 @@ fn what_is_not_honoured_is_told_once() {
         assert_eq!(lines.len(), 1, "{told}");
         assert!(
             lines[0].ends_with(
-                "shop.toml:2: health is not read: health is not built yet, so nothing comes of it"
+                "shop.toml:2: health.enabled has no effect: the page of health is not in this build; remove it, or keep it for a version that has it"
             ),
             "{told}"
         );
@@ -359,4 +359,35 @@ fn two_services_cannot_share_a_spool() {
         assert_eq!(report.ledger.exporter("otlp.logs").spooled, 1, "{}", report.ledger);
         std::fs::remove_dir_all(folder).unwrap();
     });
+}
+
+#[test]
+fn a_file_of_otlp_lines_has_everything_and_a_filter_holds_for_the_console() {
+    let test = "a_file_of_otlp_lines_has_everything_and_a_filter_holds_for_the_console";
+    let stderr = stderr_of(test, || {
+        let path = file("otlp.jsonl", "");
+        let toml = format!(
+            "service.name = \"shop\"\notlp.file.path = \"{}\"\nlogging.format = \"text\"\nterminal.filter = \"warn\"\n",
+            path.display()
+        );
+        let guard = throughline_std::init(&Config::load(file("otlp-file.toml", &toml)).unwrap()).unwrap();
+        {
+            let _span = span!("checkout");
+            info!("placed");
+            warn!("late");
+            counter!("orders").add(2);
+        }
+        let report = guard.shutdown(LONG);
+        assert!(report.complete, "{}", report.ledger);
+        let text = std::fs::read_to_string(path).unwrap();
+        for part in
+            ["resourceSpans", "resourceLogs", "resourceMetrics", "\"checkout\"", "placed", "late", "orders"]
+        {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        assert!(text.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()));
+    });
+    if let Some(stderr) = stderr {
+        assert!(stderr.contains(" late") && !stderr.contains("placed"), "{stderr}");
+    }
 }

@@ -36,7 +36,7 @@ throughline: 2 mistakes in bad.toml; mend what is told above
 ";
     assert_eq!((code, &*out, &*err), (1, "", expected));
     let (code, out, err) = run(&["check", "good.toml"], &[("good.toml", GOOD)]);
-    let told = "throughline: warning: good.toml:6: profiling is not read: profiling is not built yet, so nothing comes of it\n";
+    let told = "throughline: warning: good.toml:7: profiling.enabled has no effect: profiling is not in this build; remove it, or keep it for a version that has it\n";
     assert_eq!((code, &*out, &*err), (0, "good.toml: no mistakes\n", told));
     let (code, _, err) = run(&["check", "none.yaml"], &[]);
     assert_eq!(code, 1);

@@ -1,5 +1,13 @@
 //! Tests log records as lines, and the files that they are written to.
 
+#[path = "support/points.rs"]
+mod points;
+
+use opentelemetry_proto::tonic::collector::{
+    logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
+    trace::v1::ExportTraceServiceRequest,
+};
+use points::point;
 use proptest::prelude::*;
 use std::fs;
 use std::io::{self, Write};
@@ -10,8 +18,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use throughline::{Level, SpanId, TraceId, Value};
 use throughline_export::ledger::DropReason;
 use throughline_export::log::{Filter, Format, Lines, Period, RollingFile};
-use throughline_export::view::{LogView, Scope};
-use throughline_export::{Deadline, ExportError, Exporter};
+use throughline_export::otlp::{OtlpFile, Signal};
+use throughline_export::view::{LogView, PointData, Scope, SpanView};
+use throughline_export::{Deadline, ExportError, Exporter, Host, Resource};
 
 /// 2026-01-22T10:00:00.123456789Z
 const TIME: u64 = 1_769_076_000_123_456_789;
@@ -160,6 +169,89 @@ fn what_was_not_written_whole_is_lost_and_counted_and_the_next_line_begins_afres
     lines.log(&view);
     flush(&mut lines).unwrap();
     assert_eq!(page.text(), format!("{whole}{whole}{}\n{whole}", &whole[..5]));
+}
+
+/// A span with this name.
+fn span(name: &str) -> SpanView<'_> {
+    SpanView {
+        trace_id: TraceId::from_bytes([0xab; 16]).unwrap(),
+        span_id: SpanId::from_bytes([0x12; 8]).unwrap(),
+        parent_span_id: None,
+        parent_is_remote: false,
+        name,
+        scope: Scope::OWN,
+        target: "shop::events",
+        file: "src/events.rs",
+        line: 12,
+        kind: throughline::SpanKind::Internal,
+        level: Level::Info,
+        status: throughline::Status::Unset,
+        start_unix_ns: TIME,
+        end_unix_ns: TIME + 5,
+        busy_ns: None,
+        time_error_ns: None,
+        fields: [].as_slice().into(),
+    }
+}
+
+/// Starts the exporter for a service of this name.
+fn begin(exporter: &mut dyn Exporter, service: &str) {
+    let spawn = |_: &str, _: Box<dyn FnOnce() + Send>| Ok(());
+    exporter.begin(&Host::new(&Resource::new(service), &spawn)).unwrap();
+}
+
+#[test]
+fn otlp_lines_are_requests_of_one_signal_each_that_opentelemetrys_own_types_read() {
+    let page = Page::new(u64::MAX);
+    let mut file = OtlpFile::new(page.clone());
+    begin(&mut file, "shop");
+    file.span(&span("a\nb"));
+    file.span(&span("c"));
+    file.log(&log("placed {}", true, &[("", text("42"))]));
+    let counter = point("orders", "", &[], PointData::Counter(3));
+    file.points(&[counter]);
+    flush(&mut file).unwrap();
+    let written = page.text();
+    let lines: Vec<serde_json::Value> =
+        written.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 3, "{written}");
+    let of = |name: &str| lines.iter().find(|line| line.get(name).is_some()).unwrap().clone();
+    let traces: ExportTraceServiceRequest = serde_json::from_value(of("resourceSpans")).unwrap();
+    let spans: Vec<&str> =
+        traces.resource_spans[0].scope_spans[0].spans.iter().map(|span| &*span.name).collect();
+    assert_eq!(spans, ["a\nb", "c"]);
+    assert_eq!(traces.resource_spans[0].resource.as_ref().unwrap().attributes[0].key, "service.name");
+    let logs: ExportLogsServiceRequest = serde_json::from_value(of("resourceLogs")).unwrap();
+    assert_eq!(logs.resource_logs[0].scope_logs[0].log_records[0].trace_id, [0xab; 16]);
+    let metrics: ExportMetricsServiceRequest = serde_json::from_value(of("resourceMetrics")).unwrap();
+    assert_eq!(metrics.resource_metrics[0].scope_metrics[0].metrics[0].name, "orders");
+
+    // Each line stays below what the Collector's receiver takes, and a signal that is not wanted is left out.
+    let page = Page::new(u64::MAX);
+    let mut file = OtlpFile::new(page.clone()).signals(&[Signal::Traces]);
+    begin(&mut file, "shop");
+    assert!(file.wants().spans && !file.wants().logs && !file.wants().points);
+    let name = "\u{1}".repeat(400);
+    (0..2000).for_each(|_| file.span(&span(&name)));
+    flush(&mut file).unwrap();
+    let lengths: Vec<usize> = page.text().lines().map(str::len).collect();
+    assert!(lengths.len() > 2 && lengths.iter().all(|length| *length < 1 << 20), "{lengths:?}");
+}
+
+#[test]
+fn records_in_otlp_lines_that_were_not_written_are_counted() {
+    let page = Page::new(10);
+    let mut file = OtlpFile::new(page.clone());
+    begin(&mut file, "shop");
+    (0..3).for_each(|_| file.span(&span("a")));
+    file.log(&log("b", false, &[]));
+    let error = flush(&mut file).unwrap_err();
+    assert_eq!((error.reason, error.lost), (DropReason::WriteError, 4));
+    page.limit.store(u64::MAX, Ordering::Relaxed);
+    file.log(&log("b", false, &[]));
+    flush(&mut file).unwrap();
+    let second = page.text().lines().nth(1).unwrap().to_owned();
+    assert!(serde_json::from_str::<serde_json::Value>(&second).is_ok(), "{second}");
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn sent(
     let limits = Limits { batch_bytes: 1, interval: Duration::ZERO, queue: 100 };
     let resource = Resource::new("svc");
     let mut exporter =
-        OtlpExporter::start("otlp", &resource, Options::default(), &client, limits, &launch).unwrap();
+        OtlpExporter::start("otlp", &resource, Options::default(), &client, [limits; 3], &launch).unwrap();
     snapshots.iter().for_each(|points| exporter.points(points, false));
     let (done, all) = std::sync::mpsc::channel();
     exporter.finish(&done);

@@ -63,13 +63,20 @@ const NO_PUSH: Advice = Advice {
 
 const ADVICE: &[(&str, Advice)] = &[
     (
+        "tracing.file",
+        Advice {
+            text: "is otlp.file here: write otlp.file.path, and otlp.file.signals = [\"traces\"] if the file is for traces alone",
+            is_error: true,
+        },
+    ),
+    (
         "logging.structured",
         Advice { text: "is not needed: every record keeps its fields apart; remove it", is_error: false },
     ),
     (
         "logging.loki.flush_interval",
         Advice {
-            text: "is not done for one exporter alone: how often all of them send is for tracing.batch.scheduled_delay to say; remove it",
+            text: "is not done for one output alone: logging.batch.scheduled_delay says how often all outputs of logs send; write that instead",
             is_error: false,
         },
     ),
@@ -145,7 +152,7 @@ pub(super) fn is_section(path: &str) -> bool {
 /// The name that this library uses for a type of exporter.
 pub(super) fn exporter(kind: &str) -> &str {
     match kind {
-        "stdout" | "stderr" | "terminal" | "logging" => "console",
+        "stderr" | "terminal" | "logging" => "console",
         // All of these take OTLP.
         "jaeger" | "tempo" | "collector" | "otel" => "otlp",
         other => other,

@@ -11,10 +11,7 @@ use super::variables::Variables;
 /// Variables of OpenTelemetry and of other tools that are known but not honoured, and what to do instead.
 const NOT_HONOURED: &[(&str, &str)] = &[
     ("OTEL_BSP_EXPORT_TIMEOUT", "set OTEL_EXPORTER_OTLP_TRACES_TIMEOUT, the time for one attempt"),
-    ("OTEL_BLRP_SCHEDULE_DELAY", "batches of all signals go by OTEL_BSP_SCHEDULE_DELAY"),
     ("OTEL_BLRP_EXPORT_TIMEOUT", "set OTEL_EXPORTER_OTLP_LOGS_TIMEOUT, the time for one attempt"),
-    ("OTEL_BLRP_MAX_QUEUE_SIZE", "queues of all signals go by OTEL_BSP_MAX_QUEUE_SIZE"),
-    ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "batches of all signals go by OTEL_BSP_MAX_EXPORT_BATCH_SIZE"),
     ("OTEL_METRIC_EXPORT_TIMEOUT", "set OTEL_EXPORTER_OTLP_METRICS_TIMEOUT, the time for one attempt"),
     ("OTEL_EXPORTER_ZIPKIN_TIMEOUT", "requests to Zipkin have 10 s"),
     ("OTEL_METRICS_EXEMPLAR_FILTER", "metrics have no exemplars yet"),
@@ -31,6 +28,14 @@ const NOT_HONOURED: &[(&str, &str)] = &[
         "OTEL_EXPORTER_JAEGER_AGENT_HOST",
         "Jaeger takes OTLP: set OTEL_EXPORTER_OTLP_ENDPOINT=http://HOST:4318",
     ),
+    (
+        "OTEL_EXPORTER_JAEGER_AGENT_PORT",
+        "Jaeger takes OTLP: set OTEL_EXPORTER_OTLP_ENDPOINT=http://HOST:4318",
+    ),
+    ("ENABLE_PROFILING", "set THROUGHLINE_PROFILING_ENABLED=true"),
+    ("CHROME_TRACING", "set THROUGHLINE_TRACING_CHROME_PATH=trace.json"),
+    ("JAEGER_ENDPOINT", "Jaeger takes OTLP: set OTEL_EXPORTER_OTLP_ENDPOINT=http://HOST:4318"),
+    ("JAEGER_AGENT_HOST", "Jaeger takes OTLP: set OTEL_EXPORTER_OTLP_ENDPOINT=http://HOST:4318"),
     ("JAEGER_EXPORTER", "Jaeger takes OTLP: set OTEL_TRACES_EXPORTER=otlp"),
     (
         "JAEGER_GRPC_ENDPOINT",
@@ -60,7 +65,10 @@ pub(crate) fn read(variables: &Variables) -> Reading {
         }
     }
     for (name, instead) in NOT_HONOURED {
-        if variables.set(name).is_some() {
+        // A switch that is off asks for nothing.
+        let is_set =
+            variables.set(name).is_some_and(|value| !matches!(value.trim(), "0" | "false" | "off" | "no"));
+        if is_set {
             reading.warnings.push(Problem::variable(name, format!("is not honoured: {instead}")));
         }
     }
@@ -114,6 +122,8 @@ fn setting(key: &'static Key, value: super::value::Value, name: &str) -> Setting
 }
 
 fn bad(name: &str, kind: Kind, text: &str, error: &str) -> Problem {
-    let shown = kind.shown(text).map(|text| format!("= `{text}` "));
+    // The error for a list names the item.
+    let shown =
+        kind.shown(text).filter(|_| !matches!(kind, Kind::List(_))).map(|text| format!("= `{text}` "));
     Problem::variable(name, format!("{}{error}", shown.unwrap_or_default()))
 }

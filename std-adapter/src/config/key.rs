@@ -30,11 +30,9 @@ pub(crate) type Apply = fn(&mut Config, &Value) -> Result<(), String>;
 pub(crate) enum State {
     /// The feature is in this build.
     Built,
-    /// This build lacks the exporter of this name. Setting its keys is an error, unless they turn it off.
-    NoExporter(&'static str),
     /// This build lacks the feature of this name, and the service runs correctly without it. Asking for it is a warning.
     NoFeature(&'static str),
-    /// Another feature is missing, and the service runs correctly without it. Asking for it is a warning.
+    /// This version lacks this, and the service runs correctly without it. Asking for it is a warning.
     NotYet(&'static str),
 }
 
@@ -76,20 +74,7 @@ impl Key {
         Key::new(path, kind, default, doc, |_, _| Ok(()))
     }
 
-    /// A key of an exporter that is not in this build.
-    pub(crate) const fn no_exporter(
-        path: &'static str,
-        kind: Kind,
-        default: &'static str,
-        doc: &'static str,
-        exporter: &'static str,
-    ) -> Key {
-        let mut key = Key::new(path, kind, default, doc, |_, _| Ok(()));
-        key.state = State::NoExporter(exporter);
-        key
-    }
-
-    /// A key of another feature that is not in this build.
+    /// A key of a feature that is not in this build.
     pub(crate) const fn not_yet(
         path: &'static str,
         kind: Kind,

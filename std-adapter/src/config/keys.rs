@@ -31,6 +31,7 @@ macro_rules! attribute {
     };
 }
 
+mod later;
 mod logging;
 mod metrics;
 mod otlp;
@@ -40,15 +41,16 @@ mod propagation;
 mod service;
 mod tracing;
 
-use super::key::{Key, State};
+use super::key::Key;
 pub(crate) use otlp::ALSO;
 
 /// All keys. The order decides in which order their values are applied.
 pub(crate) fn all() -> impl Iterator<Item = &'static Key> + Clone {
-    let tables: [&[Key]; 13] = [
+    let tables: [&[Key]; 15] = [
         service::KEYS,
         otlp::SHARED,
         otlp::MORE,
+        otlp::FILE,
         logging::KEYS,
         otlp::LOGS,
         tracing::KEYS,
@@ -58,7 +60,8 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Key> + Clone {
         otlp::METRICS,
         process::KEYS,
         profiling::KEYS,
-        process::LATER,
+        later::HEALTH,
+        later::ALERTS,
     ];
     tables.into_iter().flatten()
 }
@@ -77,6 +80,10 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
         "What OTLP cannot deliver waits on the disk, and is delivered in order when the collector is back, by the next run if need be.",
     ),
     (
+        "otlp.file",
+        "Traces, logs and metrics to a file of OTLP JSON lines, as the Collector's file exporter writes and its otlpjsonfile receiver reads them.",
+    ),
+    (
         "terminal",
         "Traces, logs and metrics drawn for people. On by itself when there is nowhere else to send to.",
     ),
@@ -88,6 +95,7 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
     ("logging.syslog", "Logs to syslog, RFC 5424."),
     ("logging.journald", "Logs to systemd's journal."),
     ("logging.redaction", "What is never put out, whatever the output."),
+    ("logging.batch", "How logs are put into batches, where it differs from tracing.batch."),
     ("logging.limits", "Limits of the attributes of logs."),
     ("tracing", "Spans."),
     (
@@ -102,10 +110,6 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
     ("tracing.otlp", "OTLP for traces, where it differs from the section otlp."),
     ("tracing.zipkin", "Traces to Zipkin, as its v2 JSON."),
     ("tracing.chrome", "Traces to a file for Perfetto or chrome://tracing."),
-    (
-        "tracing.file",
-        "Traces to a file of OTLP JSON lines, as the Collector's file exporter writes and reads them.",
-    ),
     ("propagation", "Context that comes in with requests and goes out with them: traces and baggage."),
     ("metrics", "Counters, gauges and histograms."),
     ("metrics.otlp", "OTLP for metrics, where it differs from the section otlp."),
@@ -126,6 +130,8 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
     ("profiling.exporter", "Where profiles go."),
     ("health", "A page that says whether the service is well."),
     ("alerts", "Rules that tell people."),
+    ("alerts.notification.slack", "Alerts to Slack."),
+    ("alerts.notification.email", "Alerts by mail."),
 ];
 
 /// Finds the key with this path.
@@ -136,15 +142,6 @@ pub(crate) fn find(path: &str) -> Option<&'static Key> {
 /// Whether there are keys below this path.
 pub(crate) fn is_section(path: &str) -> bool {
     all().any(|key| key.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
-}
-
-/// The name of the feature, if no key of this section is built yet.
-pub(crate) fn later(section: &str) -> Option<&'static str> {
-    let mut keys = all().filter(|key| key.path.split('.').next() == Some(section));
-    match keys.next()?.state {
-        State::NotYet(what) if keys.all(|key| matches!(key.state, State::NotYet(_))) => Some(what),
-        _ => None,
-    }
 }
 
 /// The key that was most likely meant: one with a similar path, or else one with the same name in another

@@ -116,9 +116,8 @@ impl Config {
                 problems.push(setting.problem(error));
             }
         }
-        let (errors, not_yet) = settings.missing();
-        problems.extend(errors.into_iter().chain(exporters::impossible(&settings)));
-        warnings.extend(not_yet);
+        problems.extend(exporters::impossible(&settings));
+        warnings.extend(settings.missing());
         self.settings = settings;
         exporters::prometheus(self);
         let add = |all: &mut Vec<Problem>, new: Vec<Problem>| {

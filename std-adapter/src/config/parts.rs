@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use throughline::sampler::Sampler;
 use throughline_export::Exporter;
 use throughline_export::otlp::ClientConfig;
@@ -14,6 +15,15 @@ pub(super) enum Queue {
     Batches(usize),
     /// Each record is assumed to take 1 KiB.
     Records(usize),
+}
+
+/// What differs for batches of logs.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LogBatches {
+    pub(super) interval: Option<Duration>,
+    pub(super) bytes: Option<usize>,
+    /// In records.
+    pub(super) queue: Option<usize>,
 }
 
 /// An exporter of the program's own, kept here until `init` takes it.

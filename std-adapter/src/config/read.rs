@@ -75,10 +75,6 @@ impl Reader<'_> {
     fn entry(&mut self, entry: &Entry, section: &str, written_section: &str) {
         let path = joined(section, &entry.key);
         let written = joined(written_section, &entry.key);
-        if let Some(what) = keys::later(path.split('.').next().unwrap_or_default()) {
-            self.later(entry, &written, what);
-            return;
-        }
         if path == "otlp.also" {
             self.also(entry, &written);
             return;
@@ -139,25 +135,6 @@ impl Reader<'_> {
                 );
                 self.problem(Problem::of(entry.line, written, text));
             }
-        }
-    }
-
-    /// Adds one warning for a section of a feature that is not built yet, unless the section is turned off.
-    fn later(&mut self, entry: &Entry, written: &str, what: &str) {
-        let off = match &entry.node.data {
-            Data::Bool(on) => !on,
-            Data::Table(entries) => {
-                entries.is_empty()
-                    || entries
-                        .iter()
-                        .any(|entry| entry.key == "enabled" && entry.node.data == Data::Bool(false))
-            }
-            Data::Null => true,
-            _ => false,
-        };
-        if !off {
-            let text = format!("is not read: {what} is not built yet, so nothing comes of it");
-            self.reading.warnings.push(Problem::of(entry.line, written, text));
         }
     }
 

@@ -51,10 +51,8 @@ pub fn reference() -> String {
 
 fn describe(key: &Key, out: &mut String) {
     let wanted = match key.state {
-        State::Built => String::new(),
-        State::NoExporter(exporter) => format!(" (This build has no {exporter} exporter.)"),
-        State::NoFeature(_) => String::new(),
-        State::NotYet(_) => " (Not built yet.)".into(),
+        State::Built | State::NoFeature(_) => "",
+        State::NotYet(_) => " (Not in this build.)",
     };
     wrap(&format!("{}{wanted}", key.doc), out);
     if !matches!(key.kind, super::value::Kind::Bool) {

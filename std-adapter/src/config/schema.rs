@@ -41,8 +41,7 @@ fn object(section: &str, indent: usize) -> String {
     let doc = SECTIONS.iter().find(|(path, _)| *path == section).map(|(_, doc)| *doc);
     let doc = doc.map(|doc| format!("{pad}  \"description\": {},\n", quoted(doc))).unwrap_or_default();
     format!(
-        "{{\n{doc}{pad}  \"type\": \"object\",\n{pad}  \"additionalProperties\": {},\n{pad}  \"properties\": {{\n{}\n{pad}  }}\n{pad}}}",
-        keys::later(section).is_some(),
+        "{{\n{doc}{pad}  \"type\": \"object\",\n{pad}  \"additionalProperties\": false,\n{pad}  \"properties\": {{\n{}\n{pad}  }}\n{pad}}}",
         members.join(",\n"),
     )
 }

@@ -117,43 +117,34 @@ impl Settings {
         *known = setting;
     }
 
-    /// The settings of features that are not in this build: errors, then warnings.
-    pub(crate) fn missing(&self) -> (Vec<Problem>, Vec<Problem>) {
-        let (mut errors, mut warnings) = (Vec::new(), Vec::new());
+    /// Warnings for settings of features that are not in this build, one for each feature that is asked for.
+    pub(crate) fn missing(&self) -> Vec<Problem> {
+        let mut warnings = Vec::new();
         let mut told = Vec::new();
         for setting in &self.0 {
-            let off = |section: &str| {
-                self.get(&format!("{section}.enabled")).is_some_and(|setting| !setting.value.bool())
+            let (what, feature) = match setting.key.state {
+                State::Built => continue,
+                State::NotYet(what) => (what, None),
+                State::NoFeature(feature) => (feature, Some(feature)),
             };
-            let section = match setting.key.state {
-                // One warning is enough for all sections of a feature.
-                State::NoFeature(_) => setting.key.path.split('.').next().unwrap_or_default(),
-                _ => setting.key.section(),
-            };
-            if setting.key.state == State::Built || off(section) || told.contains(&section) {
+            let section = setting.key.section();
+            let top = section.split('.').next().unwrap_or_default();
+            let is_off = [section, top].iter().any(|section| {
+                self.get(&format!("{section}.enabled")).is_some_and(|enabled| !enabled.value.bool())
+            });
+            if is_off || told.contains(&what) || !is_asked_for(&setting.value) {
                 continue;
             }
-            match setting.key.state {
-                State::Built => {}
-                State::NoExporter(exporter) => {
-                    told.push(section);
-                    errors.push(setting.problem(format!(
-                        "cannot be used: this build has no {exporter} exporter; remove it, and send to OTLP, which most backends take"
-                    )));
-                }
-                State::NotYet(what) if is_asked_for(&setting.value) => {
-                    told.push(section);
-                    warnings.push(setting.problem(format!("is not done: {what} is not built yet")));
-                }
-                State::NoFeature(feature) if is_asked_for(&setting.value) => {
-                    told.push(section);
-                    let text = format!("is not done: build throughline-std with the feature `{feature}`");
-                    warnings.push(setting.problem(text).wants_feature(Some(feature)));
-                }
-                State::NotYet(_) | State::NoFeature(_) => {}
-            }
+            told.push(what);
+            let text = match feature {
+                Some(feature) => format!("is not done: build throughline-std with the feature `{feature}`"),
+                None => format!(
+                    "has no effect: {what} is not in this build; remove it, or keep it for a version that has it"
+                ),
+            };
+            warnings.push(setting.problem(text).wants_feature(feature));
         }
-        (errors, warnings)
+        warnings
     }
 }
 

@@ -26,7 +26,13 @@ pub struct Lines<W> {
     out: W,
     format: Format,
     filter: Filter,
-    batch: String,
+    batch: LineBatch,
+}
+
+/// Lines that are to be written together.
+#[derive(Debug, Default)]
+pub(crate) struct LineBatch {
+    text: String,
     /// Whether an error has cut the last line, which must then be ended before the next one begins.
     torn: bool,
 }
@@ -34,7 +40,7 @@ pub struct Lines<W> {
 impl<W: Write + Send> Lines<W> {
     /// Writes to `out`.
     pub fn new(out: W, format: Format) -> Lines<W> {
-        Lines { out, format, filter: Filter::all(), batch: String::new(), torn: false }
+        Lines { out, format, filter: Filter::all(), batch: LineBatch::default() }
     }
 
     /// Takes only the records that `filter` takes. The default is all of them.
@@ -43,27 +49,41 @@ impl<W: Write + Send> Lines<W> {
         self.filter = filter;
         self
     }
+}
 
-    /// Writes the batch. An error states how many of its lines are not complete in the output.
-    fn write(&mut self) -> Result<(), (io::Error, u64)> {
-        let mut rest = self.batch.as_bytes();
+impl LineBatch {
+    /// Adds a line, which is given without its end.
+    pub(crate) fn push(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
+    /// Writes the lines and forgets them. An error states how many of them are not complete in the output.
+    pub(crate) fn write(&mut self, out: &mut impl Write) -> Result<(), (io::Error, u64)> {
+        let written = self.try_write(out);
+        self.text.clear();
+        written
+    }
+
+    fn try_write(&mut self, out: &mut impl Write) -> Result<(), (io::Error, u64)> {
+        let mut rest = self.text.as_bytes();
         while !rest.is_empty() {
             if self.torn {
-                self.out.write_all(b"\n").map_err(|error| (error, lines(rest)))?;
+                out.write_all(b"\n").map_err(|error| (error, lines(rest)))?;
                 self.torn = false;
             }
-            match self.out.write(rest) {
+            match out.write(rest) {
                 Ok(0) => return Err((io::ErrorKind::WriteZero.into(), lines(rest))),
                 Ok(n) => rest = &rest[n..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    let written = self.batch.len() - rest.len();
-                    self.torn = written > 0 && self.batch.as_bytes()[written - 1] != b'\n';
+                    let written = self.text.len() - rest.len();
+                    self.torn = written > 0 && self.text.as_bytes()[written - 1] != b'\n';
                     return Err((error, lines(rest)));
                 }
             }
         }
-        self.out.flush().map_err(|error| (error, 0))
+        out.flush().map_err(|error| (error, 0))
     }
 }
 
@@ -81,13 +101,11 @@ impl<W: Write + Send> Exporter for Lines<W> {
     }
 
     fn log(&mut self, log: &LogView<'_>) {
-        self.format.push(&mut self.batch, log);
+        self.format.push(&mut self.batch.text, log);
     }
 
     fn flush(&mut self, _deadline: &Deadline) -> Result<(), ExportError> {
-        let written = self.write();
-        self.batch.clear();
-        written.map_err(|(error, lost)| {
+        self.batch.write(&mut self.out).map_err(|(error, lost)| {
             let message =
                 format!("log lines cannot be written: {error}; check the disk, and where the output goes");
             ExportError::new(DropReason::WriteError, lost, message)

@@ -21,6 +21,7 @@ pub use filter::{Filter, FilterError};
 pub use format::Format;
 #[cfg(unix)]
 pub use journald::Journald;
+pub(crate) use lines::LineBatch;
 pub use lines::Lines;
 pub use loki::Loki;
 pub use syslog::{Syslog, SyslogTarget, SyslogTargetError};

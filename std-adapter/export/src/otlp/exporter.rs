@@ -30,12 +30,13 @@ pub struct OtlpExporter {
     log_filter: Option<Filter>,
     /// The feeds of traces, logs and metrics.
     feeds: [Feed<Vec<u8>>; 3],
-    limits: Limits,
+    /// The limits of traces, logs and metrics.
+    limits: [Limits; 3],
     health: Arc<Health>,
 }
 
 impl OtlpExporter {
-    /// Starts a thread for each signal that is sent. `name` is the exporter's name in the ledger, where the
+    /// Starts a thread for each signal that is sent. `limits` are those of traces, logs and metrics. `name` is the exporter's name in the ledger, where the
     /// signals are called `name.traces` and so on.
     ///
     /// # Errors
@@ -46,7 +47,7 @@ impl OtlpExporter {
         resource: &Resource,
         options: Options,
         client: &ClientConfig,
-        limits: Limits,
+        limits: [Limits; 3],
         launch: &Launch<'_>,
     ) -> io::Result<OtlpExporter> {
         let health = Arc::new(Health::new(name, launch.report));
@@ -82,14 +83,14 @@ impl OtlpExporter {
         let wake = Arc::new(|| ());
         let launch = Launch { cells: &cells, deadline: &deadline, report: false, spawn: &spawn, wake };
         let health = Arc::new(Health::new("otlp", false));
-        Self::new("otlp", resource, options, limits, &launch, health, |_| true)
+        Self::new("otlp", resource, options, [limits; 3], &launch, health, |_| true)
     }
 
     fn new(
         name: &str,
         resource: &Resource,
         options: Options,
-        limits: Limits,
+        limits: [Limits; 3],
         launch: &Launch<'_>,
         health: Arc<Health>,
         is_on: impl Fn(Signal) -> bool,
@@ -101,7 +102,7 @@ impl OtlpExporter {
             let index = signal as u32;
             let (health, wake) = (Arc::clone(&health), Arc::clone(&launch.wake));
             let meter = if is_on(signal) { launch.cells.meter(&name) } else { Arc::default() };
-            let lane = Lane::new(&name, limits.queue, index, counts, health, deadline, wake);
+            let lane = Lane::new(&name, limits[signal as usize].queue, index, counts, health, deadline, wake);
             let lane = Arc::new(lane.metered_by(meter));
             if is_on(signal) { Feed::new(lane) } else { Feed::off(lane) }
         });
@@ -151,7 +152,7 @@ impl OtlpExporter {
             return;
         }
         self.traces.span_of(site, view, fields);
-        if self.traces.record_bytes() >= self.limits.batch_bytes {
+        if self.traces.record_bytes() >= self.limits[Signal::Traces as usize].batch_bytes {
             self.submit(Signal::Traces, When::Due);
         }
     }
@@ -163,7 +164,7 @@ impl OtlpExporter {
             return;
         }
         self.traces.span_at(site, view);
-        if self.traces.record_bytes() >= self.limits.batch_bytes {
+        if self.traces.record_bytes() >= self.limits[Signal::Traces as usize].batch_bytes {
             self.submit(Signal::Traces, When::Due);
         }
     }
@@ -174,7 +175,7 @@ impl OtlpExporter {
             return;
         }
         self.traces.span(view);
-        if self.traces.record_bytes() >= self.limits.batch_bytes {
+        if self.traces.record_bytes() >= self.limits[Signal::Traces as usize].batch_bytes {
             self.submit(Signal::Traces, When::Due);
         }
     }
@@ -186,7 +187,7 @@ impl OtlpExporter {
             return;
         }
         self.logs.log_at(site, view);
-        if self.logs.record_bytes() >= self.limits.batch_bytes {
+        if self.logs.record_bytes() >= self.limits[Signal::Logs as usize].batch_bytes {
             self.submit(Signal::Logs, When::Due);
         }
     }
@@ -223,7 +224,8 @@ impl OtlpExporter {
         for (signal, bytes) in
             [(Signal::Traces, self.traces.record_bytes()), (Signal::Logs, self.logs.record_bytes())]
         {
-            if self.feeds[signal as usize].begin_round() && bytes >= self.limits.batch_bytes {
+            if self.feeds[signal as usize].begin_round() && bytes >= self.limits[signal as usize].batch_bytes
+            {
                 self.submit(signal, When::Due);
             }
         }
@@ -236,7 +238,7 @@ impl OtlpExporter {
         for (signal, count) in [(Signal::Traces, self.traces.count()), (Signal::Logs, self.logs.count())] {
             let feed = &mut self.feeds[signal as usize];
             shedding |= feed.is_shedding();
-            if feed.end_round(now, self.limits.interval, count > 0) {
+            if feed.end_round(now, self.limits[signal as usize].interval, count > 0) {
                 self.submit(signal, When::Due);
             }
         }

@@ -13,6 +13,7 @@ mod delivery;
 mod encode;
 mod environment;
 mod exporter;
+mod file;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod http;
@@ -32,6 +33,7 @@ pub use encode::{
     AttributeLimits, Counts, Histograms, LogEncoder, MetricEncoder, Options, Site, TraceEncoder,
 };
 pub use exporter::OtlpExporter;
+pub use file::OtlpFile;
 pub use json::to_json;
 pub use protocol::{Protocol, Signal};
 pub use temporality::Temporality;

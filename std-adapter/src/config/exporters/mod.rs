@@ -21,13 +21,13 @@ use super::filter::Filters;
 use super::problem::{LoadError, Problem};
 use super::settings::{Setting, Settings};
 use super::value::Value;
-use super::{Config, Queue, keys};
+use super::{Config, LogBatches, Queue, keys};
 use crate::init::Named;
 use findings::Fault;
 use std::str::FromStr;
 use throughline_export::log::{Filter, FilterError};
 use throughline_export::otlp::{ClientConfig, Signal};
-use throughline_export::{Exporter, REDACTED};
+use throughline_export::{Exporter, Limits, REDACTED};
 
 /// The exporters that each signal goes to.
 #[derive(Clone, Debug)]
@@ -140,6 +140,12 @@ impl<'a> Keys<'a> {
         }
     }
 
+    /// The signals that a list names.
+    fn signals(&self, path: &str) -> Vec<Signal> {
+        let list = self.value(path).map(|value| value.list().to_vec()).unwrap_or_default();
+        Signal::ALL.into_iter().filter(|signal| list.iter().any(|name| name == signal.as_str())).collect()
+    }
+
     fn service(&self) -> &'a str {
         self.config.resource.get("service.name").unwrap_or_default()
     }
@@ -156,11 +162,15 @@ impl<'a> Keys<'a> {
 
     /// Whether logs are written as lines to standard output or standard error.
     fn has_log_lines(&self) -> bool {
-        let wanted =
-            self.config.routes.logs.as_ref().is_none_or(|names| names.iter().any(|name| name == "console"));
+        let wanted = self.config.routes.logs.as_ref().is_none_or(|names| names.iter().any(is_console));
         let is_pretty = self.text("logging.format").is_none_or(|format| format == "pretty");
         wanted && !is_pretty && self.config.filters.logs_on
     }
+}
+
+/// Whether an exporter of this name draws or writes on the console.
+fn is_console(name: &String) -> bool {
+    name == "console" || name == "stdout"
 }
 
 /// Creates one exporter, if the keys ask for it.
@@ -177,6 +187,7 @@ const EXPORTERS: &[(&str, Option<&str>, Make)] = &[
     ("elasticsearch", Some("logging.elasticsearch"), outputs::elasticsearch),
     ("zipkin", Some("tracing.zipkin"), outputs::zipkin),
     ("chrome", Some("tracing.chrome"), outputs::chrome),
+    ("otlp-file", Some("otlp.file"), outputs::otlp_file),
     ("pushgateway", Some("metrics.pushgateway"), prometheus::pushgateway),
 ];
 
@@ -212,7 +223,12 @@ pub(crate) fn set_route(route: &mut Route, value: &Value) -> Result<(), String> 
 
 /// Converts OpenTelemetry's names of exporters to those of this library.
 pub(crate) fn exporter_names(text: &str) -> Result<String, String> {
-    Ok(text.split(',').map(|name| super::aliases::exporter(name.trim())).collect::<Vec<_>>().join(","))
+    // OpenTelemetry's console is standard output.
+    let name = |text: &str| match text.trim() {
+        "console" => "stdout".to_owned(),
+        name => super::aliases::exporter(name).to_owned(),
+    };
+    Ok(text.split(',').map(name).collect::<Vec<_>>().join(","))
 }
 
 /// Converts OpenTelemetry's names of samplers to those of this library. All samplers here follow a remote
@@ -245,8 +261,13 @@ pub(crate) fn aggregation(text: &str) -> Result<String, String> {
 pub(crate) fn queue_batches(config: &Config) -> usize {
     match config.queue {
         Queue::Batches(batches) => batches,
-        Queue::Records(records) => records.saturating_mul(1024).div_ceil(config.batch_bytes).max(1),
+        Queue::Records(records) => batches(records, config.batch_bytes),
     }
+}
+
+/// How many batches have this many records, each taken for 1 KiB.
+fn batches(records: usize, batch_bytes: usize) -> usize {
+    records.saturating_mul(1024).div_ceil(batch_bytes).max(1)
 }
 
 impl Config {
@@ -257,10 +278,33 @@ impl Config {
         let routes = [&self.routes.traces, &self.routes.metrics, &self.routes.logs];
         // Logs that are written as lines are on the console already.
         let to_draw = if lines { &routes[..2] } else { &routes };
-        let named = to_draw.iter().copied().flatten().flatten().any(|name| name == "console");
+        let named = to_draw.iter().copied().flatten().flatten().any(is_console);
         let automatic =
             !has_exporters && self.exporters.is_empty() && routes.iter().any(|route| route.is_none());
         self.terminal.unwrap_or(named || automatic)
+    }
+
+    /// Whether the terminal is drawn on standard output, because a key says so or a signal's exporters do.
+    pub(crate) fn draws_on_stdout(&self) -> bool {
+        let routes = [&self.routes.traces, &self.routes.metrics, &self.routes.logs];
+        let is_said =
+            ["terminal.output", "logging.output"].iter().any(|path| self.settings.get(path).is_some());
+        let named = routes.into_iter().flatten().flatten().any(|name| name == "stdout");
+        self.terminal_stdout || named && !is_said
+    }
+
+    /// The limits of batches: of traces and everything else, and of logs.
+    pub(crate) fn limits(&self) -> (Limits, Limits) {
+        let queue = queue_batches(self);
+        let all = Limits { batch_bytes: self.batch_bytes, interval: self.batch_interval, queue };
+        let LogBatches { bytes, interval, queue } = self.log_batches;
+        let batch_bytes = bytes.unwrap_or(all.batch_bytes);
+        let logs = Limits {
+            batch_bytes,
+            interval: interval.unwrap_or(all.interval),
+            queue: queue.map_or(all.queue, |records| batches(records, batch_bytes)),
+        };
+        (all, logs)
     }
 
     /// Warnings for signals that are recorded but sent nowhere, although OTLP is in use for other signals.
@@ -274,7 +318,9 @@ impl Config {
         let elsewhere = |signal| {
             let is_of = |section: &&str| section.starts_with(otlp::section(signal));
             let sections = EXPORTERS.iter().filter_map(|(_, section, _)| *section);
+            let in_file = || keys.signals("otlp.file.signals").contains(&signal);
             sections.filter(is_of).any(|section| keys.asks_for(section))
+                || keys.asks_for("otlp.file") && in_file()
                 || match signal {
                     Signal::Traces => false,
                     Signal::Logs => keys.has_log_lines(),

@@ -8,8 +8,9 @@ use std::io::{BufWriter, stderr, stdout};
 use throughline_export::Exporter;
 use throughline_export::chrome::ChromeTrace;
 use throughline_export::log::{
-    Elastic, Format, Journald, Lines, Loki, Period, RollingFile, Syslog, SyslogTarget,
+    Elastic, Format, Journald, Lines, Loki, Period, RollingFile, RollingWriter, Syslog, SyslogTarget,
 };
+use throughline_export::otlp::{Histograms, OtlpFile, Signal};
 use throughline_export::zipkin::Zipkin;
 
 type Made = Result<Option<Box<dyn Exporter>>, Problem>;
@@ -20,9 +21,9 @@ pub(super) fn lines(keys: &Keys<'_>) -> Made {
         return Ok(None);
     }
     let (format, filter) = (format(keys, "logging.format"), keys.config.terminal_filter.clone());
-    Ok(Some(match keys.text("logging.output").as_deref() {
-        Some("stdout") => Box::new(Lines::new(stdout(), format).filter(filter)),
-        _ => Box::new(Lines::new(stderr(), format).filter(filter)),
+    Ok(Some(match keys.config.draws_on_stdout() {
+        true => Box::new(Lines::new(stdout(), format).filter(filter)),
+        false => Box::new(Lines::new(stderr(), format).filter(filter)),
     }))
 }
 
@@ -31,25 +32,45 @@ pub(super) fn file(keys: &Keys<'_>) -> Made {
     if !keys.asks_for("logging.file") {
         return Ok(None);
     }
-    const PATH: &str = "logging.file.path";
-    let mut file = RollingFile::new(keys.needed(PATH)?);
-    if let Some(bytes) = keys.value("logging.file.max_size") {
+    let filter = keys.filter("logging.file.filter")?;
+    let Some(file) = rolling(keys, "logging.file")? else { return Ok(None) };
+    Ok(Some(Box::new(Lines::new(file, format(keys, "logging.file.format")).filter(filter))))
+}
+
+/// Everything to files of OTLP JSON lines that are rolled.
+pub(super) fn otlp_file(keys: &Keys<'_>) -> Made {
+    if !keys.asks_for("otlp.file") {
+        return Ok(None);
+    }
+    let Some(file) = rolling(keys, "otlp.file")? else { return Ok(None) };
+    let on = |signal: &Signal| keys.config.routes.of(*signal, &keys.config.filters).1;
+    let signals: Vec<Signal> = keys.signals("otlp.file.signals").into_iter().filter(on).collect();
+    let file = OtlpFile::new(file).signals(&signals).options(keys.config.options);
+    let is_explicit = keys.text("metrics.histograms").as_deref() == Some("explicit");
+    Ok(Some(Box::new(file.histograms(if is_explicit {
+        Histograms::Explicit
+    } else {
+        Histograms::Exponential
+    }))))
+}
+
+/// The file of a section with `path`, `max_size`, `roll` and `max_files`; `None` if it was only tried.
+fn rolling(keys: &Keys<'_>, section: &str) -> Result<Option<RollingWriter>, Problem> {
+    let key = |name: &str| format!("{section}.{name}");
+    let mut file = RollingFile::new(keys.needed(&key("path"))?);
+    if let Some(bytes) = keys.value(&key("max_size")) {
         file = file.max_bytes(bytes.int());
     }
-    if let Some(files) = keys.value("logging.file.max_files") {
+    if let Some(files) = keys.value(&key("max_files")) {
         file = file.keep(files.size());
     }
-    file = file.period(match keys.text("logging.file.roll").as_deref() {
+    file = file.period(match keys.text(&key("roll")).as_deref() {
         Some("hourly") => Period::Hourly,
         Some("daily") => Period::Daily,
         _ => Period::Never,
     });
-    let filter = keys.filter("logging.file.filter")?;
-    if keys.dry {
-        return file.check().map(|()| None).map_err(|error| keys.problem(PATH, &error));
-    }
-    let file = file.open().map_err(|error| keys.problem(PATH, &error))?;
-    Ok(Some(Box::new(Lines::new(file, format(keys, "logging.file.format")).filter(filter))))
+    let opened = if keys.dry { file.check().map(|()| None) } else { file.open().map(Some) };
+    opened.map_err(|error| keys.problem(&key("path"), &error))
 }
 
 /// Logs to syslog.

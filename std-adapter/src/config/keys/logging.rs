@@ -3,7 +3,7 @@
 use crate::config::exporters;
 use crate::config::key::{Key, Standard};
 use crate::config::value::Kind::{
-    self, Bool, Int, List, Map, OneOf, Path, Secret, SecretMap, Size, Text, Url,
+    self, Bool, Duration, Int, List, Map, OneOf, Path, Secret, SecretMap, Size, Text, Url,
 };
 use std::sync::Arc;
 use throughline_export::Redaction;
@@ -73,7 +73,7 @@ pub(super) const KEYS: &[Key] = &[
     .standard(&[Standard::same("RUST_LOG")]),
     Key::new(
         "logging.exporters",
-        List(&["otlp", "console", "none"]),
+        List(&["otlp", "console", "stdout", "none"]),
         "",
         "Where logs go. Unless given: to OTLP, if it has an endpoint, else to the terminal.",
         |config, value| exporters::set_route(&mut config.routes.logs, value),
@@ -207,6 +207,36 @@ pub(super) const KEYS: &[Key] = &[
         "What goes there of what is recorded, as logging.filter.",
     )
     .example("info"),
+    Key::new(
+        "logging.batch.scheduled_delay",
+        Duration,
+        "",
+        "As tracing.batch.scheduled_delay, of logs alone.",
+        set_some!(log_batches.interval, duration),
+    )
+    .example("1s")
+    .standard(&[Standard::milliseconds("OTEL_BLRP_SCHEDULE_DELAY")]),
+    Key::new(
+        "logging.batch.max_export_batch_size",
+        COUNT,
+        "",
+        "As tracing.batch.max_export_batch_size, of logs alone.",
+        |config, value| {
+            config.log_batches.bytes = Some(value.size().saturating_mul(1024));
+            Ok(())
+        },
+    )
+    .example("512")
+    .standard(&[Standard::same("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE")]),
+    Key::new(
+        "logging.batch.max_queue_size",
+        COUNT,
+        "",
+        "As tracing.batch.max_queue_size, of logs alone.",
+        set_some!(log_batches.queue, size),
+    )
+    .example("2048")
+    .standard(&[Standard::same("OTEL_BLRP_MAX_QUEUE_SIZE")]),
     Key::new(
         "logging.redaction.fields",
         List(&[]),

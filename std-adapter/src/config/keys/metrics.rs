@@ -24,7 +24,7 @@ pub(super) const KEYS: &[Key] = &[
     .standard(&[Standard::milliseconds("OTEL_METRIC_EXPORT_INTERVAL")]),
     Key::new(
         "metrics.exporters",
-        List(&["otlp", "console", "prometheus", "none"]),
+        List(&["otlp", "console", "stdout", "prometheus", "none"]),
         "",
         "Where metrics go. Unless given: to OTLP, if it has an endpoint, else to the terminal.",
         |config, value| exporters::set_route(&mut config.routes.metrics, value),

@@ -3,7 +3,9 @@
 use crate::config::exporters::PRESETS;
 use crate::config::key::{Key, Standard};
 use crate::config::url;
-use crate::config::value::Kind::{Bool, Duration, List, OneOf, Path, Secret, SecretMap, Size, Text, Url};
+use crate::config::value::Kind::{
+    Bool, Duration, Int, List, OneOf, Path, Secret, SecretMap, Size, Text, Url,
+};
 
 const PROTOCOLS: &[&str] = &["http/protobuf", "http/json", "grpc"];
 const COMPRESSIONS: &[&str] = &["none", "gzip", "zstd"];
@@ -151,6 +153,31 @@ pub(super) const MORE: &[Key] = &[
     )
     .example("/var/spool/shop"),
     Key::of_exporter("otlp.spool.max_size", Size, "128MiB", "Most bytes on the disk, for each signal."),
+];
+
+/// Keys of the file of OTLP.
+pub(super) const FILE: &[Key] = &[
+    Key::of_exporter("otlp.file.enabled", Bool, "true", "Whether there is a file, if there is a path."),
+    Key::of_exporter("otlp.file.path", Path, "", "The file.").example("/var/log/shop/otlp.jsonl"),
+    Key::of_exporter(
+        "otlp.file.signals",
+        List(&["traces", "logs", "metrics"]),
+        "traces,logs,metrics",
+        "What is written to it.",
+    ),
+    Key::of_exporter("otlp.file.max_size", Size, "100MiB", "The file begins anew before it is larger."),
+    Key::of_exporter(
+        "otlp.file.roll",
+        OneOf(&["never", "hourly", "daily"]),
+        "never",
+        "When the file begins anew besides, in UTC.",
+    ),
+    Key::of_exporter(
+        "otlp.file.max_files",
+        Int { least: 1, most: u64::MAX },
+        "7",
+        "How many old files are kept.",
+    ),
 ];
 
 /// The keys that an item of `otlp.also` has beside those of the section `otlp`.

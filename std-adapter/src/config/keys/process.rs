@@ -1,4 +1,4 @@
-//! Keys of the process as a whole, and of what later versions will have.
+//! Keys of the process as a whole.
 
 use crate::config::key::{Key, Standard};
 use crate::config::value::Kind::{self, Bool, Duration, Int};
@@ -109,10 +109,4 @@ pub(super) const KEYS: &[Key] = &[
         set_some!(reload_every, duration),
     )
     .example("5s"),
-];
-
-/// Sections of features that are not built yet. A setting in them causes a warning and has no other effect.
-pub(super) const LATER: &[Key] = &[
-    Key::not_yet("health.enabled", Bool, "false", "Whether there is a page.", "health"),
-    Key::not_yet("alerts.enabled", Bool, "false", "Whether rules are looked at.", "alerts"),
 ];

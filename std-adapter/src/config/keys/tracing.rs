@@ -11,7 +11,6 @@ use throughline_export::log::{Filter, FilterError};
 
 const COUNT: Kind = Int { least: 1, most: 1 << 32 };
 const ANY: Kind = Int { least: 0, most: u64::MAX };
-const OTLP_FILE: &str = "OTLP file";
 
 pub(super) const KEYS: &[Key] = &[
     Key::new("tracing.enabled", Bool, "true", "Whether spans are recorded.", set!(filters.spans_on, bool)),
@@ -38,9 +37,9 @@ pub(super) const KEYS: &[Key] = &[
     .example("info,shop::db=debug"),
     Key::new(
         "tracing.exporters",
-        List(&["otlp", "zipkin", "console", "none"]),
+        List(&["otlp", "zipkin", "console", "stdout", "none"]),
         "",
-        "Where traces go. Unless given: to OTLP, if it has an endpoint, else to the terminal.",
+        "Where traces go; console is the terminal, stdout the same on standard output. Unless given: to OTLP, if it has an endpoint, else to the terminal.",
         |config, value| exporters::set_route(&mut config.routes.traces, value),
     )
     .example("otlp")
@@ -228,7 +227,6 @@ pub(super) const KEYS: &[Key] = &[
     Key::of_exporter("tracing.chrome.enabled", Bool, "true", "Whether the file is written, if there is a path."),
     Key::of_exporter("tracing.chrome.path", Path, "", "The file; one that is there is replaced.").example("trace.json"),
     Key::of_exporter("tracing.chrome.max_size", Size, "256MiB", "Records that find no room are dropped and counted."),
-    Key::no_exporter("tracing.file.path", Path, "", "The file.", OTLP_FILE).example("traces.jsonl"),
     Key::new(
         "tracing.limits.attribute_value_length",
         ANY,

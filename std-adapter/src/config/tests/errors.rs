@@ -57,6 +57,8 @@ const TOML: &[&str] = &[
     "propagation.rules = { \"/a\" = \"deny\" }",
     "propagation.formats = [\"b3\", \"none\"]",
     "health = { enabled = true, port = 8081 }\nalerts.enabled = false",
+    "health.prot = 8081",
+    "alerts.notification.slack.webhook_url = 3",
     "service.name = \"a\"\nservice.name = \"b\"",
     "[service\nname = \"a\"",
     "service.name = 'a\nlogging.level = \"info\"",

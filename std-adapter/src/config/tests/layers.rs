@@ -45,7 +45,10 @@ fn every_variable_of_a_standard_sets_its_key() {
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "250", "otlp.timeout", "\"250ms\""),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip", "otlp.compression", "\"gzip\""),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca", "otlp.certificate", "\"/ca\""),
-        ("OTEL_TRACES_EXPORTER", "otlp,console", "tracing.exporters", "[\"otlp\", \"console\"]"),
+        ("OTEL_TRACES_EXPORTER", "otlp,console", "tracing.exporters", "[\"otlp\", \"stdout\"]"),
+        ("OTEL_BLRP_SCHEDULE_DELAY", "5000", "logging.batch.scheduled_delay", "\"5s\""),
+        ("OTEL_BLRP_MAX_QUEUE_SIZE", "2048", "logging.batch.max_queue_size", "2048"),
+        ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "64", "logging.batch.max_export_batch_size", "64"),
         ("OTEL_METRICS_EXPORTER", "none", "metrics.exporters", "[\"none\"]"),
         ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio", "tracing.sampling.strategy", "\"probability\""),
         ("OTEL_TRACES_SAMPLER_ARG", "0.25", "tracing.sampling.probability", "0.25"),
@@ -123,6 +126,7 @@ fn a_section_makes_its_exporter_and_its_switch_unmakes_it() {
         ),
         ("zipkin", "tracing.zipkin.endpoint = 'http://a:9411'", "tracing.zipkin"),
         ("log", "logging.format = 'json'", ""),
+        ("otlp-file", "otlp.file.path = '/tmp/throughline-test.jsonl'", "otlp.file"),
         #[cfg(feature = "prometheus")]
         (
             "pushgateway",
@@ -233,7 +237,7 @@ fn secrets_are_never_shown() {
 #[test]
 fn variables_that_are_not_honoured_are_told() {
     let variables = [
-        ("OTEL_BLRP_SCHEDULE_DELAY", "1000"),
+        ("OTEL_BSP_EXPORT_TIMEOUT", "1000"),
         ("OTEL_BSP_SCHEDULE_DELAY", "1s"),
         ("RUST_LOG", "shop[span]=info"),
         ("THROUGHLINE_LOGING_LEVEL", "info"),
@@ -250,10 +254,55 @@ fn variables_that_are_not_honoured_are_told() {
         told,
         [
             "JAEGER_GRPC_ENDPOINT is not honoured: Jaeger takes OTLP: set OTEL_EXPORTER_OTLP_ENDPOINT=http://HOST:4317 and OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
-            "OTEL_BLRP_SCHEDULE_DELAY is not honoured: batches of all signals go by OTEL_BSP_SCHEDULE_DELAY",
+            "OTEL_BSP_EXPORT_TIMEOUT is not honoured: set OTEL_EXPORTER_OTLP_TRACES_TIMEOUT, the time for one attempt",
             "OTEL_BSP_SCHEDULE_DELAY = `1s` is not a number of milliseconds; give one such as 5000; it is not honoured",
             "RUST_LOG = `shop[span]=info` is not a log directive: directives for spans and fields, in `[]`, are not supported; write `target=level`; it is not honoured",
             "THROUGHLINE_LOGING_LEVEL is not a variable of ours; did you mean THROUGHLINE_LOGGING_LEVEL?",
         ]
     );
+}
+
+#[test]
+fn logs_have_batches_of_their_own_if_a_key_says_so() {
+    let limits = |text: &str| {
+        let (all, logs) = toml(text).limits();
+        let three = |limits: throughline_export::Limits| {
+            (limits.batch_bytes, limits.interval.as_millis(), limits.queue)
+        };
+        (three(all), three(logs))
+    };
+    let usual = (512 * 1024, 1000, 16);
+    assert_eq!(limits(""), (usual, usual));
+    assert_eq!(limits("tracing.batch.scheduled_delay = '2s'").1, (512 * 1024, 2000, 16));
+    let text = "[logging.batch]\nscheduled_delay = '3s'\nmax_export_batch_size = 64\nmax_queue_size = 640";
+    assert_eq!(limits(text), (usual, (64 * 1024, 3000, 10)));
+}
+
+#[test]
+fn standard_output_is_drawn_on_if_a_list_names_it() {
+    let draws = |text: &str| {
+        let config = toml(text);
+        (config.draws(true), config.draws_on_stdout())
+    };
+    assert_eq!(draws("[[telemetry.tracing.exporters]]\ntype = 'stdout'"), (true, true));
+    assert_eq!(draws("tracing.exporters = ['console']"), (true, false));
+    assert_eq!(draws("tracing.exporters = ['stdout']\nterminal.output = 'stderr'"), (true, false));
+    let env = with_env(bare(&[("OTEL_TRACES_EXPORTER", "console")]));
+    assert!(env.draws(true) && env.draws_on_stdout(), "OpenTelemetry's console is standard output");
+}
+
+#[test]
+fn switches_of_other_programs_are_answered_once_and_only_when_they_are_on() {
+    for (name, value, expected) in [
+        ("ENABLE_PROFILING", "true", Some("is not honoured: set THROUGHLINE_PROFILING_ENABLED=true")),
+        ("ENABLE_PROFILING", "false", None),
+        ("CHROME_TRACING", "1", Some("is not honoured: set THROUGHLINE_TRACING_CHROME_PATH=trace.json")),
+        ("CHROME_TRACING", "0", None),
+        ("JAEGER_AGENT_HOST", "jaeger", Some("Jaeger takes OTLP: set OTEL_EXPORTER_OTLP_ENDPOINT=")),
+        ("JAEGER_GRPC_ENDPOINT", "j:14250", Some("OTEL_EXPORTER_OTLP_PROTOCOL=grpc")),
+    ] {
+        let told = warnings(&with_env(bare(&[(name, value)])));
+        assert_eq!(told.len(), usize::from(expected.is_some()), "{name}={value}: {told:?}");
+        assert!(told.iter().all(|told| told.contains(expected.unwrap_or_default())), "{told:?}");
+    }
 }

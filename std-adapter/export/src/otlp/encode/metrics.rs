@@ -70,6 +70,11 @@ impl MetricEncoder {
         self.put(view, DELTA);
     }
 
+    /// The form in which histograms are written.
+    pub(in crate::otlp) fn histograms(&self) -> Histograms {
+        self.histograms
+    }
+
     /// Sets how histograms are written from now on.
     pub(in crate::otlp) fn set_histograms(&mut self, histograms: Histograms) {
         self.histograms = histograms;
