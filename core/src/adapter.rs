@@ -76,7 +76,9 @@ mod without_loom {
     /// Reading metrics: all series of the program and the bucket bounds of histograms.
     pub mod metrics {
         #[cfg(all(feature = "std", target_has_atomic = "64"))]
-        pub use crate::metrics::exemplar::{Exemplar, Exemplars, take_exemplars};
+        pub use crate::exemplars::{Exemplar, Exemplars};
+        #[cfg(all(feature = "std", target_has_atomic = "64"))]
+        pub use crate::metrics::exemplar::take_exemplars;
         pub use crate::metrics::histogram::{
             MAX_SCALE, bucket_count, cells as histogram_cells, position, upper_bound,
         };

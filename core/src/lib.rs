@@ -60,6 +60,8 @@ pub mod clock;
 mod event;
 #[cfg(not(loom))]
 mod event_to;
+#[cfg(all(not(loom), feature = "std", target_has_atomic = "64"))]
+mod exemplars;
 #[cfg(not(loom))]
 mod fields;
 #[cfg(not(loom))]

@@ -1,4 +1,4 @@
-//! Metrics for Prometheus: a page that it scrapes, or pushes to a Pushgateway.
+//! Metrics for Prometheus: a page that it scrapes, pushes to a Pushgateway, or remote write.
 //!
 //! ```
 //! use throughline_std::Config;
@@ -9,7 +9,11 @@
 //! let config = Config::new("shop").prometheus(PrometheusOptions::default().host("0.0.0.0").port(9090));
 //! // pushed every 10 s, and once more at the end
 //! let config = Config::new("backup").pushgateway(PushgatewayOptions::new("http://localhost:9091")?);
-//! # Ok::<(), throughline_std::prometheus::PrometheusError>(())
+//! // sent by remote write every 10 s, to Prometheus, Mimir and others
+//! use throughline_std::prometheus::RemoteWrite;
+//! let writer = RemoteWrite::new("http://localhost:9090")?;
+//! let config = Config::new("shop").exporter("remote-write", writer);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! The page is made when it is asked for, so it shows what the metrics are then, whatever [`Config::metrics_every`](crate::Config::metrics_every) says.
@@ -18,7 +22,7 @@ use crate::Config;
 use crate::init::Named;
 pub use throughline_export::prometheus::{
     Format, PageOptions, Prometheus, PrometheusError, PrometheusOptions, Pushgateway, PushgatewayOptions,
-    Renderer, render,
+    RemoteWrite, Renderer, render,
 };
 
 impl Config {

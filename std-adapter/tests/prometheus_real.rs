@@ -35,6 +35,11 @@ fn started() -> (Guard, SocketAddr) {
     let address = prometheus.address();
     let config = Config::new("shop").without_otlp().terminal(false).exporter("prometheus", prometheus);
     let guard = throughline_std::init(&config).unwrap();
+    count();
+    (guard, address)
+}
+
+fn count() {
     counter!("orders", unit = "{order}", description = "Orders taken").add(41);
     counter_family!("http.requests", labels = ["http.route"], capacity = 4, description = "Requests")
         .add(["/a\"b\\c\nd é\0"], 7);
@@ -45,7 +50,6 @@ fn started() -> (Guard, SocketAddr) {
         histogram!("request.duration" as f64, unit = "s", scale = 3, description = "How long requests take")
             .record(seconds);
     }
-    (guard, address)
 }
 
 fn quantile(of: &[f64], q: f64) -> f64 {
@@ -103,17 +107,7 @@ fn a_quantile_of_classic_buckets_is_within_a_factor_of_two() {
 /// Looks at the series that every format has.
 fn series(prometheus: &mut Server) {
     assert_eq!(prometheus.value("up"), 1.0);
-    assert_eq!(prometheus.value("orders_total"), 41.0);
-    assert_eq!(prometheus.value("queue_depth"), -2.0);
-    assert_eq!(prometheus.value("room_temperature_celsius"), 18.25);
-    assert_eq!(prometheus.value("job_size_bytes{quantile=\"0.5\"}"), 4096.0);
-    assert_eq!(prometheus.value("job_size_bytes_count"), 1.0);
-    let (labels, value) = prometheus.query("http_requests_total").remove(0);
-    assert_eq!((labels["http_route"].as_str(), value), (Some("/a\"b\\c\nd é\0"), 7.0));
-    assert_eq!(labels["otel_scope_name"], "throughline-std");
-    assert!(prometheus.value("process_resident_memory_bytes") > 1e5);
-    assert!(prometheus.value("time() - process_start_time_seconds") < 7200.0);
-    assert_eq!(prometheus.query("target_info")[0].0["service_name"], "shop");
+    values(prometheus);
     let metadata = prometheus.api("/api/v1/metadata?metric=orders_total");
     let metadata = if metadata["orders_total"].is_null() {
         prometheus.api("/api/v1/metadata?metric=orders")
@@ -125,6 +119,21 @@ fn series(prometheus: &mut Server) {
         (metadata["type"].as_str(), metadata["help"].as_str()),
         (Some("counter"), Some("Orders taken"))
     );
+}
+
+/// Looks at the values that [`count`] made.
+fn values(prometheus: &mut Server) {
+    assert_eq!(prometheus.value("orders_total"), 41.0);
+    assert_eq!(prometheus.value("queue_depth"), -2.0);
+    assert_eq!(prometheus.value("room_temperature_celsius"), 18.25);
+    assert_eq!(prometheus.value("job_size_bytes{quantile=\"0.5\"}"), 4096.0);
+    assert_eq!(prometheus.value("job_size_bytes_count"), 1.0);
+    let (labels, value) = prometheus.query("http_requests_total").remove(0);
+    assert_eq!((labels["http_route"].as_str(), value), (Some("/a\"b\\c\nd é\0"), 7.0));
+    assert_eq!(labels["otel_scope_name"], "throughline-std");
+    assert!(prometheus.value("process_resident_memory_bytes") > 1e5);
+    assert!(prometheus.value("time() - process_start_time_seconds") < 7200.0);
+    assert_eq!(prometheus.query("target_info")[0].0["service_name"], "shop");
 }
 
 #[test]
@@ -198,6 +207,65 @@ fn a_recorded_value_leads_to_its_trace() {
         }
         assert!(guard.shutdown(Duration::from_secs(30)).complete);
     });
+}
+
+#[test]
+#[ignore = "needs Prometheus: cargo xtask test --only prometheus"]
+fn what_is_sent_by_remote_write_can_be_queried() {
+    in_own_process("what_is_sent_by_remote_write_can_be_queried", || {
+        written(false, |prometheus| {
+            let exact = quantile(&latencies(), 0.9);
+            let estimate = prometheus.value("histogram_quantile(0.9, request_duration_seconds_bucket)");
+            assert!((estimate / exact).max(exact / estimate) <= 2.0, "{estimate} for {exact}");
+            assert_eq!(prometheus.value("request_duration_seconds_count"), 2000.0);
+        });
+    });
+}
+
+#[test]
+#[ignore = "needs Prometheus: cargo xtask test --only prometheus"]
+fn native_histograms_sent_by_remote_write_can_be_queried() {
+    in_own_process("native_histograms_sent_by_remote_write_can_be_queried", || {
+        written(true, |prometheus| {
+            let exact = quantile(&latencies(), 0.9);
+            let estimate = prometheus.value("histogram_quantile(0.9, request_duration_seconds)");
+            let off = (estimate / exact).max(exact / estimate);
+            assert!(off <= 2_f64.powf(1.0 / 8.0), "{estimate} for {exact}");
+            assert_eq!(prometheus.value("histogram_count(request_duration_seconds)"), 2000.0);
+        });
+    });
+}
+
+/// Runs a configured service that sends its metrics to a Prometheus; `look` looks at those of its own.
+fn written(native: bool, look: impl FnOnce(&mut Server)) {
+    let features = if native { "exemplar-storage,native-histograms" } else { "exemplar-storage" };
+    let mut prometheus = Server::receiving_prometheus("written", features);
+    let folder = servers::Folder::new("service");
+    let file = folder.path().join("shop.toml");
+    let text = format!(
+        "service = {{ name = 'shop', version = '1' }}\nterminal.enabled = false\n\
+         metrics = {{ interval = '200ms', remote_write.endpoint = 'http://{}', remote_write.native_histograms = {native} }}\n",
+        prometheus.address
+    );
+    std::fs::write(&file, text).unwrap();
+    let guard = throughline_std::init(&Config::load(&file).unwrap()).unwrap();
+    count();
+    let slow = {
+        let _span = span!("slow");
+        histogram!("wait" as f64, unit = "s").record(3.0);
+        throughline::current().unwrap()
+    };
+    values(&mut prometheus);
+    look(&mut prometheus);
+    let (labels, _) = prometheus.query("orders_total").remove(0);
+    assert_eq!(labels["job"], "shop");
+    assert!(!labels["instance"].as_str().unwrap().is_empty());
+    let found = exemplar(&mut prometheus, "wait_seconds");
+    assert_eq!(found["labels"]["trace_id"], slow.trace_id.to_string());
+    assert_eq!(guard.last_error(), None);
+    assert!(guard.shutdown(Duration::from_secs(30)).complete);
+    prometheus
+        .wait_for("the end of the series", |server| server.query("orders_total").is_empty().then_some(()));
 }
 
 /// The first exemplar that a Prometheus has of a histogram, once it has one.

@@ -154,7 +154,7 @@ impl Recorder {
     #[cfg(all(feature = "std", target_has_atomic = "64"))]
     #[doc(hidden)]
     #[must_use]
-    pub fn keeping(mut self, exemplars: &'static crate::metrics::exemplar::Exemplars) -> Recorder {
+    pub fn keeping(mut self, exemplars: &'static crate::exemplars::Exemplars) -> Recorder {
         self.thread.exemplars = Some(exemplars);
         self
     }

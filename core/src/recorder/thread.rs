@@ -29,7 +29,7 @@ pub(crate) struct ThreadPart {
     pub(crate) cells: &'static [crate::sync::Cell],
     /// Where the thread puts exemplars, if it keeps any.
     #[cfg(target_has_atomic = "64")]
-    pub(crate) exemplars: Option<&'static crate::metrics::exemplar::Exemplars>,
+    pub(crate) exemplars: Option<&'static crate::exemplars::Exemplars>,
     membership: Membership<Recorder>,
 }
 

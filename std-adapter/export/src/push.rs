@@ -43,6 +43,8 @@ struct Server {
     headers: Vec<(String, String)>,
     /// Its name, for messages.
     peer: &'static str,
+    /// Whether a body is sent again after this status.
+    retried: fn(u16) -> bool,
 }
 
 impl Push {
@@ -69,7 +71,8 @@ impl Push {
             url.to_owned()
         };
         let agent = client().build().new_agent();
-        let server = Server { agent, url, content_type, headers: Vec::new(), peer };
+        let retried = |status| matches!(status, 429 | 502 | 503 | 504);
+        let server = Server { agent, url, content_type, headers: Vec::new(), peer, retried };
         Ok(Push { server, backlog: Backlog::new(BACKLOG) })
     }
 
@@ -77,9 +80,15 @@ impl Push {
         self.server.headers.push((name.into(), value.into()));
     }
 
+    /// Sets after which statuses a body is sent again later. The default is those that say so: 429, 502, 503, 504.
+    #[cfg(feature = "prometheus")]
+    pub(crate) fn retry(&mut self, after: fn(u16) -> bool) {
+        self.server.retried = after;
+    }
+
     /// Puts a body with this many records at the end.
-    pub(crate) fn queue(&mut self, body: String, records: u64) {
-        self.backlog.push(body.into_bytes(), records);
+    pub(crate) fn queue(&mut self, body: impl Into<Vec<u8>>, records: u64) {
+        self.backlog.push(body.into(), records);
     }
 
     /// The number of records that wait.
@@ -131,7 +140,7 @@ impl Server {
         }
         let said: String = String::from_utf8_lossy(&answer).trim().chars().take(200).collect();
         let said = escaped(&said);
-        if matches!(status, 429 | 502 | 503 | 504) {
+        if (self.retried)(status) {
             return Err(later(format!("status {status} {said}"), after));
         }
         let hint = match status {

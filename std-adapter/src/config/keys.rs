@@ -114,6 +114,10 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
     ("metrics", "Counters, gauges and histograms."),
     ("metrics.otlp", "OTLP for metrics, where it differs from the section otlp."),
     ("metrics.prometheus", "A page of metrics that Prometheus scrapes."),
+    (
+        "metrics.remote_write",
+        "Metrics sent to a Prometheus, Mimir or another server that takes remote write.",
+    ),
     ("metrics.pushgateway", "Metrics pushed to a Pushgateway, for jobs that end before they are scraped."),
     ("limits", "Limits of attributes, of spans and logs alike."),
     ("recording", "Memory that recording may take, and how the program ends."),

@@ -67,6 +67,24 @@ impl Server {
         })
     }
 
+    /// A Prometheus that scrapes nothing and takes remote write.
+    pub fn receiving_prometheus(name: &str, features: &str) -> Server {
+        let folder = Folder::new(name);
+        let config = folder.path().join("prometheus.yml");
+        std::fs::write(&config, "").unwrap();
+        let data = folder.path().join("data");
+        let newest = std::env::var("THROUGHLINE_PROMETHEUS").ok();
+        Server::start(newest.as_deref().unwrap_or("prometheus"), "/-/ready", folder, |address| {
+            vec![
+                format!("--config.file={}", config.display()),
+                format!("--storage.tsdb.path={}", data.display()),
+                format!("--web.listen-address={address}"),
+                format!("--enable-feature={features}"),
+                "--web.enable-remote-write-receiver".into(),
+            ]
+        })
+    }
+
     /// The VictoriaMetrics at the path `THROUGHLINE_VICTORIA_METRICS`, which scrapes `target` five times a second.
     pub fn victoria_metrics(name: &str, target: SocketAddr) -> Server {
         let program = std::env::var("THROUGHLINE_VICTORIA_METRICS").unwrap_or_default();

@@ -109,16 +109,18 @@ impl Layout {
         builder.points(points);
         for metric in process.iter().flat_map(|process| process.metrics()) {
             let process::Metric { name, kind, unit, help, value } = metric;
-            builder.single(name, kind, unit, help, Vec::new(), Single::Process(value));
+            let labels = labels(std::iter::empty(), &options.target, kind, shape.utf8);
+            builder.single(name, kind, unit, help, labels, Single::Process(value));
         }
         if options.target_info {
-            let labels = labels(resource.attributes(), Kind::Info, shape.utf8);
+            let labels = labels(resource.attributes(), &options.target, Kind::Info, shape.utf8);
             builder.single("target", Kind::Info, "", "What is being observed", labels, Single::Fixed(1));
         }
         if builder.conflicts > 0 {
             let help = "Series left out of this page, as a metric of another kind has their name";
             let count = Single::Fixed(builder.conflicts);
-            builder.single("throughline_prometheus_conflicts", Kind::Gauge, "", help, Vec::new(), count);
+            let labels = labels(std::iter::empty(), &options.target, Kind::Gauge, shape.utf8);
+            builder.single("throughline_prometheus_conflicts", Kind::Gauge, "", help, labels, count);
         }
         builder.layout
     }
@@ -199,13 +201,14 @@ impl Builder<'_> {
         // The sort is stable, so that points keep their order within a family.
         members.sort_by_key(|(family, _)| *family);
         let mut members = members.chunk_by(|a, b| a.0 == b.0);
+        let (options, utf8) = (self.options, self.layout.shape.utf8);
         for family in families {
             let first = self.layout.series.len();
             let mut series: Vec<_> = members
                 .next()
                 .unwrap_or_default()
                 .iter()
-                .map(|(_, point)| (self.labels(family.kind, &points[*point]), *point))
+                .map(|(_, point)| (labels_of(&points[*point], options, family.kind, utf8), *point))
                 .collect();
             series.sort_by(|a, b| a.0.cmp(&b.0));
             for same in series.chunk_by(|a, b| a.0 == b.0) {
@@ -275,14 +278,6 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn labels<'p>(&self, kind: Kind, point: &PointView<'p>) -> Vec<Label<'p>> {
-        let scope = self.options.scope_labels.then_some(point.scope);
-        let scope = scope
-            .into_iter()
-            .flat_map(|Scope { name, version }| [("otel_scope_name", name), ("otel_scope_version", version)]);
-        labels(point.labels.iter().copied().chain(scope), kind, self.layout.shape.utf8)
-    }
-
     /// Writes labels in the format.
     fn put_labels(&mut self, labels: &[Label<'_>]) -> Range<usize> {
         let out = &mut self.layout.labels;
@@ -325,14 +320,32 @@ const fn kind(data: &PointData<'_>) -> Kind {
     }
 }
 
-/// Labels with the names that the page may have, sorted by name, each once: values with the same name are joined by `;` in the
-/// order of their original names. Empty values are left out, because Prometheus treats them like a missing
-/// label.
-fn labels<'p>(given: impl Iterator<Item = (&'p str, &'p str)>, kind: Kind, utf8: bool) -> Vec<Label<'p>> {
-    let mut given: Vec<(Cow<'p, str>, &str, &'p str)> = given
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(key, value)| (name::label(key, kind, utf8), key, value))
-        .collect();
+/// The labels of a point, and those of its scope if they are wanted.
+fn labels_of<'p>(point: &PointView<'p>, options: &'p PageOptions, kind: Kind, utf8: bool) -> Vec<Label<'p>> {
+    let scope = options.scope_labels.then_some(point.scope);
+    let scope = scope
+        .into_iter()
+        .flat_map(|Scope { name, version }| [("otel_scope_name", name), ("otel_scope_version", version)]);
+    labels(point.labels.iter().copied().chain(scope), &options.target, kind, utf8)
+}
+
+/// Labels with the names that the page may have, sorted by name, each once: values with the same name are joined by
+/// `;` in the order of their original names. Empty values are left out, because Prometheus treats them like a missing
+/// label. The labels of the target replace none: one of the same name is `exported_…` then.
+fn labels<'p>(
+    given: impl Iterator<Item = (&'p str, &'p str)>,
+    target: &'p [(&'static str, String)],
+    kind: Kind,
+    utf8: bool,
+) -> Vec<Label<'p>> {
+    let named = |(key, value): (&'p str, &'p str)| {
+        let name = name::label(key, kind, utf8);
+        let taken = target.iter().any(|(of_target, _)| *of_target == name);
+        (if taken { Cow::Owned(format!("exported_{name}")) } else { name }, key, value)
+    };
+    let target = target.iter().map(|(name, value)| (Cow::Borrowed(*name), *name, &**value));
+    let given = given.filter(|(_, value)| !value.is_empty()).map(named);
+    let mut given: Vec<(Cow<'p, str>, &str, &'p str)> = given.chain(target).collect();
     given.sort_unstable_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
     let mut labels: Vec<Label<'p>> = Vec::with_capacity(given.len());
     for (name, _, value) in given {

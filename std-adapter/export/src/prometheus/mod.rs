@@ -1,4 +1,4 @@
-//! Prometheus: a page of all metrics, which it scrapes or which is pushed to a Pushgateway.
+//! Prometheus: a page of all metrics, which it scrapes or which is pushed to a Pushgateway, and remote write.
 //!
 //! ```no_run
 //! use throughline_export::prometheus::{Prometheus, PrometheusOptions};
@@ -56,8 +56,10 @@ mod process;
 mod protobuf;
 mod push_options;
 mod pushgateway;
+mod remote_write;
 mod server;
 mod text;
+mod write_request;
 
 pub use error::PrometheusError;
 pub use exporter::Prometheus;
@@ -66,3 +68,4 @@ pub use options::{PageOptions, PrometheusOptions};
 pub use page::{Renderer, render};
 pub use push_options::PushgatewayOptions;
 pub use pushgateway::Pushgateway;
+pub use remote_write::RemoteWrite;

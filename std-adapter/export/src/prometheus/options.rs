@@ -17,6 +17,8 @@ pub struct PageOptions {
     pub(super) created: bool,
     pub(super) classic_scale: u8,
     pub(super) utf8_names: bool,
+    /// Labels of every series.
+    pub(super) target: Vec<(&'static str, String)>,
 }
 
 impl Default for PageOptions {
@@ -29,6 +31,7 @@ impl Default for PageOptions {
             created: false,
             classic_scale: 0,
             utf8_names: false,
+            target: Vec::new(),
         }
     }
 }
@@ -78,6 +81,12 @@ impl PageOptions {
     #[must_use]
     pub fn utf8_names(self, on: bool) -> PageOptions {
         PageOptions { utf8_names: on, ..self }
+    }
+
+    /// Adds these labels to every series. The names are plain ones.
+    #[must_use]
+    pub(super) fn with_target(self, target: Vec<(&'static str, String)>) -> PageOptions {
+        PageOptions { target, ..self }
     }
 
     /// Classic buckets per power of two: 1 (the default), 2, 4, 8 or 16, limited by the histogram's own

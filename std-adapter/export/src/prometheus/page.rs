@@ -86,17 +86,30 @@ impl Renderer {
         process: Option<&Process>,
         out: &mut Vec<u8>,
     ) {
+        let options = self.options.clone();
+        self.lay_out(points, shape, process, |layout, bounds| match shape.format {
+            Format::Protobuf => layout.write(points, process, &mut Protobuf::new(out, &options)),
+            format => {
+                let is_open_metrics = format == Format::OpenMetrics;
+                layout.write(points, process, &mut Text::new(out, is_open_metrics, &options, bounds));
+            }
+        });
+    }
+
+    /// Calls `write` with the layout of these points, the last one if it still holds.
+    pub(super) fn lay_out(
+        &mut self,
+        points: &[PointView<'_>],
+        shape: Shape,
+        process: Option<&Process>,
+        write: impl FnOnce(&Layout, &mut Bounds),
+    ) {
         let Renderer { resource, options, layout, bounds } = self;
         if layout.as_ref().is_none_or(|layout| !layout.is_of(points, shape)) {
             *layout = Some(Layout::new(points, shape, resource, options, process));
         }
-        let Some(layout) = layout else { return };
-        match shape.format {
-            Format::Protobuf => layout.write(points, process, &mut Protobuf::new(out, options)),
-            format => {
-                let is_open_metrics = format == Format::OpenMetrics;
-                layout.write(points, process, &mut Text::new(out, is_open_metrics, options, bounds));
-            }
+        if let Some(layout) = layout {
+            write(layout, bounds);
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::view::ExemplarView;
 
 /// Values up to this one count as zero. Prometheus's own libraries use the same threshold, so their
 /// histograms and these can be added. In these, only zero itself is counted below it.
-const ZERO_THRESHOLD: f64 = f64::from_bits((1023 - 128) << 52);
+pub(super) const ZERO_THRESHOLD: f64 = f64::from_bits((1023 - 128) << 52);
 /// Up to this many empty buckets between two others are cheaper to write than another span.
 const SMALL_GAP: i64 = 2;
 
@@ -132,47 +132,51 @@ impl Protobuf<'_> {
         number(&mut self.value, 5, zigzag(histogram.scale.into())); // schema
         float(&mut self.value, 6, ZERO_THRESHOLD); // zero_threshold
         number(&mut self.value, 7, histogram.zeros); // zero_count
-        self.native_buckets(histogram);
+        native_buckets(&mut self.value, &mut self.part, histogram, (12, 13)); // positive_span, positive_delta
         for shown in &*histogram.exemplars {
             bytes(&mut self.value, 16, &exemplar(shown)); // exemplars
         }
     }
+}
 
-    /// Writes spans of consecutive buckets, and the difference of each bucket's count from the one before. A
-    /// bucket's index is that of its upper bound, which is OTLP's index plus one.
-    fn native_buckets(&mut self, histogram: &Histogram<'_>) {
-        let (mut next, mut length, mut offset) = (0, 0, 0);
-        let (value, part) = (&mut self.value, &mut self.part);
-        let mut deltas = Vec::new();
-        let mut before = 0_i64;
-        let mut span = |offset: i64, length: u64| {
-            if length > 0 {
-                part.clear();
-                number(part, 1, zigzag(offset)); // offset
-                number(part, 2, length); // length
-                bytes(value, 12, part); // positive_span
-            }
-        };
-        for (i, n) in histogram.buckets.iter().enumerate().filter(|(_, n)| **n > 0) {
-            let index = histogram.offset + i as i64 + 1;
-            if length > 0 && index - next <= SMALL_GAP {
-                for _ in next..index {
-                    varint(&mut deltas, zigzag(-before));
-                    before = 0;
-                }
-                length += (index - next) as u64;
-            } else {
-                span(offset, length);
-                (offset, length) = (index - next, 0);
-            }
-            let n = i64::try_from(*n).unwrap_or(i64::MAX);
-            varint(&mut deltas, zigzag(n - before));
-            (before, next, length) = (n, index + 1, length + 1);
+/// Writes spans of consecutive buckets, and the difference of each bucket's count from the one before, into the
+/// fields with these numbers. A bucket's index is that of its upper bound, which is OTLP's index plus one.
+pub(super) fn native_buckets(
+    value: &mut Vec<u8>,
+    part: &mut Vec<u8>,
+    histogram: &Histogram<'_>,
+    (spans, counts): (u32, u32),
+) {
+    let (mut next, mut length, mut offset) = (0, 0, 0);
+    let mut deltas = Vec::new();
+    let mut before = 0_i64;
+    let mut span = |offset: i64, length: u64| {
+        if length > 0 {
+            part.clear();
+            number(part, 1, zigzag(offset)); // offset
+            number(part, 2, length); // length
+            bytes(value, spans, part);
         }
-        span(offset, length);
-        if !deltas.is_empty() {
-            bytes(&mut self.value, 13, &deltas); // positive_delta
+    };
+    for (i, n) in histogram.buckets.iter().enumerate().filter(|(_, n)| **n > 0) {
+        let index = histogram.offset + i as i64 + 1;
+        if length > 0 && index - next <= SMALL_GAP {
+            for _ in next..index {
+                varint(&mut deltas, zigzag(-before));
+                before = 0;
+            }
+            length += (index - next) as u64;
+        } else {
+            span(offset, length);
+            (offset, length) = (index - next, 0);
         }
+        let n = i64::try_from(*n).unwrap_or(i64::MAX);
+        varint(&mut deltas, zigzag(n - before));
+        (before, next, length) = (n, index + 1, length + 1);
+    }
+    span(offset, length);
+    if !deltas.is_empty() {
+        bytes(value, counts, &deltas);
     }
 }
 
@@ -197,7 +201,7 @@ pub(super) fn put_labels(out: &mut Vec<u8>, labels: &[Label<'_>]) {
     }
 }
 
-fn pair(out: &mut Vec<u8>, name: &str, value: &str) {
+pub(super) fn pair(out: &mut Vec<u8>, name: &str, value: &str) {
     out.clear();
     bytes(out, 1, name.as_bytes()); // name
     bytes(out, 2, value.as_bytes()); // value
@@ -209,17 +213,17 @@ fn timestamp(out: &mut Vec<u8>, unix_ns: u64) {
     number(out, 2, unix_ns % 1_000_000_000); // nanos
 }
 
-fn number(out: &mut Vec<u8>, field: u32, n: u64) {
+pub(super) fn number(out: &mut Vec<u8>, field: u32, n: u64) {
     tag(out, field, VARINT);
     varint(out, n);
 }
 
-fn float(out: &mut Vec<u8>, field: u32, x: f64) {
+pub(super) fn float(out: &mut Vec<u8>, field: u32, x: f64) {
     tag(out, field, FIXED64);
     out.extend_from_slice(&x.to_le_bytes());
 }
 
-fn bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
+pub(super) fn bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
     tag(out, field, BYTES);
     varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
@@ -238,6 +242,6 @@ fn varint(out: &mut Vec<u8>, mut n: u64) {
 }
 
 /// Encodes a signed number as protobuf's `sint` types do.
-const fn zigzag(n: i64) -> u64 {
+pub(super) const fn zigzag(n: i64) -> u64 {
     (n << 1 ^ n >> 63) as u64
 }

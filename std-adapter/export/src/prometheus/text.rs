@@ -29,7 +29,7 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    fn text(&mut self, bound: Bound) -> &str {
+    pub(super) fn text(&mut self, bound: Bound) -> &str {
         if self.scale != bound.scale {
             self.texts.clear();
             self.scale = bound.scale;
@@ -40,9 +40,7 @@ impl Bounds {
         }
         let text = &mut self.texts[number];
         if text.is_empty() {
-            let mut digits = Vec::new();
-            put_float(&mut digits, bound.upper());
-            *text = String::from_utf8(digits).unwrap_or_default().into();
+            *text = float_text(bound.upper()).into();
         }
         text
     }
@@ -237,6 +235,13 @@ impl Text<'_> {
     fn time(&mut self, unix_ns: u64) {
         let _ = write!(self.out, "{}.{:09}", unix_ns / 1_000_000_000, unix_ns % 1_000_000_000);
     }
+}
+
+/// A number in the canonical form of OpenMetrics.
+pub(super) fn float_text(x: f64) -> String {
+    let mut text = Vec::new();
+    put_float(&mut text, x);
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// Writes a number in the canonical form of OpenMetrics, such as `1.0` for one.

@@ -189,6 +189,7 @@ const EXPORTERS: &[(&str, Option<&str>, Make)] = &[
     ("chrome", Some("tracing.chrome"), outputs::chrome),
     ("otlp-file", Some("otlp.file"), outputs::otlp_file),
     ("pushgateway", Some("metrics.pushgateway"), prometheus::pushgateway),
+    ("remote-write", Some("metrics.remote_write"), prometheus::remote_write),
 ];
 
 /// Creates the exporters that the keys ask for. The error lists everything that is wrong.

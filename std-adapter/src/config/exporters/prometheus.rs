@@ -1,4 +1,4 @@
-//! Configures Prometheus's page and the Pushgateway from keys.
+//! Configures Prometheus's page, the Pushgateway and remote write from keys.
 
 use super::Keys;
 use crate::config::Config;
@@ -7,6 +7,7 @@ use throughline_export::Exporter;
 
 const SECTION: &str = "metrics.prometheus";
 const PUSHGATEWAY: &str = "metrics.pushgateway";
+const REMOTE_WRITE: &str = "metrics.remote_write";
 
 /// Whether the keys ask for a page.
 fn asked(keys: &Keys<'_>) -> bool {
@@ -69,14 +70,50 @@ pub(super) fn pushgateway(keys: &Keys<'_>) -> Result<Option<Box<dyn Exporter>>, 
     Ok(Some(Box::new(made)))
 }
 
+/// Sends metrics by remote write.
+#[cfg(feature = "prometheus")]
+pub(super) fn remote_write(keys: &Keys<'_>) -> Result<Option<Box<dyn Exporter>>, Problem> {
+    use throughline_export::prometheus::{PageOptions, RemoteWrite};
+
+    if !keys.config.routes.metrics_on || !keys.asks_for(REMOTE_WRITE) {
+        return Ok(None);
+    }
+    const ENDPOINT: &str = "metrics.remote_write.endpoint";
+    let writer = RemoteWrite::new(&keys.needed(ENDPOINT)?);
+    let mut writer = writer.map_err(|error| keys.problem(ENDPOINT, &error))?;
+    for (name, value) in keys.pairs("metrics.remote_write.headers") {
+        writer = writer.header(&name, &value);
+    }
+    if let Some(interval) = keys.value("metrics.remote_write.interval") {
+        writer = writer.interval(interval.duration());
+    }
+    if let Some(namespace) = keys.text("metrics.namespace") {
+        writer = writer.page(PageOptions::default().namespace(namespace));
+    }
+    let native = keys.value("metrics.remote_write.native_histograms");
+    Ok(Some(Box::new(writer.native_histograms(native.is_some_and(|on| on.bool())))))
+}
+
 /// Returns an error if the keys ask for a Pushgateway, because this build has none.
 #[cfg(not(feature = "prometheus"))]
 pub(super) fn pushgateway(keys: &Keys<'_>) -> Result<Option<Box<dyn Exporter>>, Problem> {
-    match keys.config.settings.first_in(PUSHGATEWAY) {
-        Some(setting) if keys.asks_for(PUSHGATEWAY) => Err(setting.problem(
-            "cannot be used: this build pushes to no Pushgateway; build throughline-std with the feature `prometheus`",
-        )
-        .wants_feature(Some("prometheus"))),
+    unsupported(keys, PUSHGATEWAY, "pushes to no Pushgateway")
+}
+
+/// Returns an error if the keys ask for remote write, because this build has none.
+#[cfg(not(feature = "prometheus"))]
+pub(super) fn remote_write(keys: &Keys<'_>) -> Result<Option<Box<dyn Exporter>>, Problem> {
+    unsupported(keys, REMOTE_WRITE, "has no remote write")
+}
+
+#[cfg(not(feature = "prometheus"))]
+fn unsupported(keys: &Keys<'_>, section: &str, what: &str) -> Result<Option<Box<dyn Exporter>>, Problem> {
+    match keys.config.settings.first_in(section) {
+        Some(setting) if keys.asks_for(section) => Err(setting
+            .problem(format!(
+                "cannot be used: this build {what}; build throughline-std with the feature `prometheus`"
+            ))
+            .wants_feature(Some("prometheus"))),
         _ => Ok(None),
     }
 }

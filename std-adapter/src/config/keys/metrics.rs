@@ -80,6 +80,34 @@ pub(super) const KEYS: &[Key] = &[
         "Whether names keep dots and other characters, for a Prometheus that allows them: from version 3 on.",
     ),
     Key::of_exporter(
+        "metrics.remote_write.enabled",
+        Bool,
+        "true",
+        "Whether metrics are sent by remote write, if there is an endpoint.",
+    ),
+    Key::of_exporter(
+        "metrics.remote_write.endpoint",
+        Url,
+        "",
+        "Where remote write goes; without a path, to /api/v1/write.",
+    )
+    .example("http://localhost:9090/api/v1/write"),
+    Key::of_exporter(
+        "metrics.remote_write.interval",
+        Duration,
+        "",
+        "The shortest time between two snapshots. Unless given, metrics.interval says how often.",
+    )
+    .example("15s"),
+    Key::of_exporter(
+        "metrics.remote_write.native_histograms",
+        Bool,
+        "false",
+        "Whether histograms are native ones, for a server that keeps those; others refuse them.",
+    ),
+    Key::of_exporter("metrics.remote_write.headers", SecretMap, "", "Headers of every request. Never shown.")
+        .example("authorization=Bearer%20${REMOTE_WRITE_TOKEN:-none}"),
+    Key::of_exporter(
         "metrics.pushgateway.enabled",
         Bool,
         "true",

@@ -133,6 +133,12 @@ fn a_section_makes_its_exporter_and_its_switch_unmakes_it() {
             "metrics.pushgateway = { endpoint = 'http://a:9091', grouping.i = '1' }",
             "metrics.pushgateway",
         ),
+        #[cfg(feature = "prometheus")]
+        (
+            "remote-write",
+            "metrics.remote_write = { endpoint = 'http://a:9090', headers.a = 'b', interval = '15s' }",
+            "metrics.remote_write",
+        ),
     ];
     let names = |config: &Config| {
         let made = crate::config::exporters::exporters(config).unwrap();

@@ -1,0 +1,90 @@
+//! The exemplars that a thread keeps for the reader: values of histograms, with the spans in which they were
+//! recorded. One thread puts them and one reader takes them; neither waits.
+
+use crate::sync::{Acquire, Cell, Count, Relaxed, Release};
+use crate::{SpanId, TraceId};
+
+/// Number of exemplars that a thread holds for the reader.
+const CAPACITY: usize = 64;
+
+/// A value, and where it comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exemplar {
+    /// Index of the first cell of its series among the thread's cells.
+    pub first_cell: usize,
+    /// The value, in the same unit as the histogram's sum.
+    pub value: u64,
+    /// The thread's clock when it was recorded.
+    pub ticks: usize,
+    /// The trace of the span.
+    pub trace_id: TraceId,
+    /// The span in which it was recorded.
+    pub span_id: SpanId,
+}
+
+/// The exemplars that one thread has put and the reader has not taken yet. 3 KiB.
+#[derive(Debug)]
+pub struct Exemplars {
+    /// How many the thread has put and the reader has taken, since the start.
+    put: Cell,
+    taken: Cell,
+    /// 1 while the thread puts one. A signal handler that comes in between puts none.
+    busy: Cell,
+    slots: [[Cell; WORDS]; CAPACITY],
+}
+
+const WORDS: usize = 6;
+
+impl Exemplars {
+    /// Without any.
+    #[allow(clippy::new_without_default)]
+    pub const fn new() -> Exemplars {
+        let slots = [const { [const { Cell::new(0) }; WORDS] }; CAPACITY];
+        Exemplars { put: Cell::new(0), taken: Cell::new(0), busy: Cell::new(0), slots }
+    }
+
+    /// Called by the thread that owns them.
+    pub(crate) fn put(&self, exemplar: &Exemplar) {
+        let put = self.put.load(Relaxed);
+        if put.wrapping_sub(self.taken.load(Acquire)) >= CAPACITY as Count || self.busy.swap(1, Acquire) != 0
+        {
+            return;
+        }
+        let Exemplar { first_cell, value, ticks, trace_id, span_id } = *exemplar;
+        let [high, low] = halves(trace_id.to_bytes());
+        let span = u64::from_be_bytes(span_id.to_bytes());
+        let words = [first_cell as Count, value, ticks as Count, high, low, span];
+        self.slots[put as usize % CAPACITY].iter().zip(words).for_each(|(to, word)| to.store(word, Relaxed));
+        self.put.store(put.wrapping_add(1), Release);
+        self.busy.store(0, Release);
+    }
+
+    /// Called by one reader at a time.
+    pub(crate) fn take(&self, f: &mut impl FnMut(Exemplar)) {
+        let (mut taken, put) = (self.taken.load(Relaxed), self.put.load(Acquire));
+        while taken != put {
+            let [first_cell, value, ticks, high, low, span] =
+                self.slots[taken as usize % CAPACITY].each_ref().map(|word| word.load(Relaxed));
+            let mut trace = [0; 16];
+            trace[..8].copy_from_slice(&high.to_be_bytes());
+            trace[8..].copy_from_slice(&low.to_be_bytes());
+            let ids = TraceId::from_bytes(trace).zip(SpanId::from_bytes(span.to_be_bytes()));
+            if let Some((trace_id, span_id)) = ids {
+                f(Exemplar {
+                    first_cell: first_cell as usize,
+                    value,
+                    ticks: ticks as usize,
+                    trace_id,
+                    span_id,
+                });
+            }
+            taken = taken.wrapping_add(1);
+            self.taken.store(taken, Release);
+        }
+    }
+}
+
+fn halves(bytes: [u8; 16]) -> [u64; 2] {
+    let bits = u128::from_be_bytes(bytes);
+    [(bits >> 64) as u64, bits as u64]
+}

@@ -1,0 +1,214 @@
+//! Sends metrics by Prometheus's remote write, version 1, which Prometheus, Mimir, VictoriaMetrics and many hosted
+//! services take.
+//!
+//! Source: Prometheus, *Remote-Write Specification 1.0*.
+
+use super::name::Kind;
+use super::page::{Renderer, Shape};
+use super::process::Process;
+use super::write_request::{Body, Moment, WriteRequests};
+use super::{Format, PageOptions};
+use crate::push::{Push, PushUrlError};
+use crate::view::{PointData, PointView, Scope};
+use crate::{Deadline, ExportError, Exporter, Host, OwnedRecords, Resource, Wants};
+use std::io;
+use std::time::{Duration, Instant};
+
+const PATH: &str = "/api/v1/write";
+const EXAMPLE: &str = "http://localhost:9090/api/v1/write";
+
+/// Sends each snapshot of all metrics by remote write.
+///
+/// Every series has the labels `job` (the service's namespace and name) and `instance` (`service.instance.id`), and
+/// the names that it has on the [page](super). While the server is unavailable, up to 16 MiB of requests wait for
+/// it, in order, and are tried again after growing pauses or when the server says; what finds no room, or is
+/// refused, is dropped. `throughline.remote_write.samples`, by `outcome`, counts what was sent and dropped. At the
+/// end all series are marked as stale, so that they do not seem to go on for another five minutes.
+///
+/// ```
+/// use throughline_export::prometheus::RemoteWrite;
+/// let writer = RemoteWrite::new("http://localhost:9090")?.header("X-Scope-OrgID", "shop");
+/// // let config = throughline_std::Config::new("shop").exporter("remote-write", writer);
+/// # Ok::<(), throughline_export::PushUrlError>(())
+/// ```
+#[derive(Debug)]
+pub struct RemoteWrite {
+    push: Push,
+    page: PageOptions,
+    native_histograms: bool,
+    interval: Duration,
+    renderer: Option<Renderer>,
+    /// The newest snapshot, and whether it still has to be sent.
+    latest: OwnedRecords,
+    is_new: bool,
+    written: Option<Instant>,
+    /// How many samples were put into requests, and how many of these were dropped.
+    made: u64,
+    dropped: u64,
+}
+
+impl RemoteWrite {
+    /// Sends to `url`; `/api/v1/write` is appended if it has no path.
+    ///
+    /// # Errors
+    ///
+    /// When it is no `http://` or `https://` URL, or an `https://` one without the feature `tls`.
+    pub fn new(url: &str) -> Result<RemoteWrite, PushUrlError> {
+        let mut push = Push::new("a receiver", url, PATH, "application/x-protobuf", EXAMPLE)?;
+        push.header("Content-Encoding", "snappy");
+        push.header("X-Prometheus-Remote-Write-Version", "0.1.0");
+        // The specification has all errors of the server tried again.
+        push.retry(|status| status == 429 || (500..600).contains(&status));
+        Ok(RemoteWrite {
+            push,
+            page: PageOptions::default(),
+            native_histograms: false,
+            interval: Duration::ZERO,
+            renderer: None,
+            latest: OwnedRecords::default(),
+            is_new: false,
+            written: None,
+            made: 0,
+            dropped: 0,
+        })
+    }
+
+    /// Sends this header with each request, for example `Authorization`.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> RemoteWrite {
+        self.push.header(name, value);
+        self
+    }
+
+    /// Shortest time between two snapshots that are sent. By default every snapshot of the metrics is, so the
+    /// interval of the metrics decides.
+    #[must_use]
+    pub fn interval(self, interval: Duration) -> RemoteWrite {
+        RemoteWrite { interval, ..self }
+    }
+
+    /// Whether histograms are sent as native ones, for servers that keep those (Prometheus with
+    /// `--enable-feature=native-histograms`, Mimir). Others refuse the whole request, so the default is false:
+    /// classic buckets, which all servers take.
+    #[must_use]
+    pub fn native_histograms(self, on: bool) -> RemoteWrite {
+        RemoteWrite { native_histograms: on, ..self }
+    }
+
+    /// Names and labels, as on a page.
+    #[must_use]
+    pub fn page(self, page: PageOptions) -> RemoteWrite {
+        RemoteWrite { page, ..self }
+    }
+
+    /// Puts the latest snapshot into requests.
+    fn write(&mut self, is_stale: bool) {
+        let sent = self.made.saturating_sub(self.dropped).saturating_sub(self.push.held());
+        let own = [("sent", sent), ("dropped", self.dropped)];
+        let Some(renderer) = &mut self.renderer else { return };
+        let process = self.page.process_metrics.then(Process::read);
+        let mut bodies: Vec<Body> = Vec::new();
+        self.latest.with_points(|points| {
+            let Some(first) = points.first() else { return };
+            let mut all = points.to_vec();
+            let labels = own.map(|(outcome, _)| [("outcome", outcome)]);
+            all.extend(own.iter().zip(&labels).map(|((_, n), labels)| own_point(first, labels, *n)));
+            // The mark of the end comes after the last sample.
+            let ms = first.time_unix_ns / 1_000_000 + u64::from(is_stale);
+            let moment = Moment { ms: i64::try_from(ms).unwrap_or(i64::MAX), is_stale };
+            let shape = Shape { format: Format::Protobuf, utf8: self.page.utf8_names };
+            renderer.lay_out(&all, shape, process.as_ref(), |layout, bounds| {
+                let native = self.native_histograms;
+                let mut requests = WriteRequests::new(&mut bodies, moment, native, &self.page, bounds);
+                layout.write(&all, process.as_ref(), &mut requests);
+            });
+        });
+        for body in bodies {
+            self.made += body.samples;
+            self.push.queue(body.compressed(), body.samples);
+        }
+        self.is_new = false;
+        self.written = Some(Instant::now());
+    }
+
+    fn deliver(&mut self, deadline: &Deadline, last: bool) -> Result<(), ExportError> {
+        self.push.deliver(deadline, last, |_| Ok(())).map_err(|error| {
+            self.dropped += error.lost;
+            // The ledger counts spans and log records.
+            ExportError { lost: 0, ..error }
+        })
+    }
+}
+
+/// The count of samples with this outcome, as of the time of another point.
+fn own_point<'a>(like: &PointView<'_>, labels: &'a [(&'a str, &'a str)], n: u64) -> PointView<'a> {
+    PointView {
+        id: 0,
+        name: "throughline.remote_write.samples",
+        unit: "{sample}",
+        description: "Samples by what became of them in remote write",
+        scope: Scope::OWN,
+        target: module_path!(),
+        start_unix_ns: like.start_unix_ns,
+        time_unix_ns: like.time_unix_ns,
+        labels,
+        data: PointData::Counter(n),
+    }
+}
+
+/// The labels that every series of a service has.
+fn target_labels(resource: &Resource) -> Vec<(&'static str, String)> {
+    let get = |key| resource.get(key).unwrap_or_default();
+    let (namespace, name) = (get("service.namespace"), get("service.name"));
+    let job = if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") };
+    let labels = [("job", job), ("instance", get("service.instance.id").to_owned())];
+    labels.into_iter().filter(|(_, value)| !value.is_empty()).collect()
+}
+
+impl Exporter for RemoteWrite {
+    fn begin(&mut self, host: &Host<'_>) -> io::Result<()> {
+        let page = self.page.clone().with_target(target_labels(host.resource));
+        self.renderer = Some(Renderer::new(host.resource.clone(), page));
+        Ok(())
+    }
+
+    fn wants(&self) -> Wants {
+        Wants { points: true, ..Wants::NOTHING }
+    }
+
+    fn points(&mut self, points: &[PointView<'_>]) {
+        self.latest.clear();
+        self.latest.points(points);
+        self.is_new = true;
+        if self.written.is_none_or(|written| written.elapsed() >= self.interval) {
+            self.write(false);
+        }
+    }
+
+    fn flush(&mut self, deadline: &Deadline) -> Result<(), ExportError> {
+        self.deliver(deadline, false)
+    }
+
+    fn finish(&mut self, deadline: &Deadline) -> Result<(), ExportError> {
+        if self.is_new {
+            self.write(false);
+        }
+        self.write(true);
+        self.deliver(deadline, true)
+    }
+
+    fn held(&self) -> u64 {
+        self.push.held()
+    }
+}
+
+/// Prometheus's number of a kind, as in `MetricMetadata`.
+pub(super) const fn kind_number(kind: Kind) -> u64 {
+    match kind {
+        Kind::Counter => 1,
+        Kind::Gauge => 2,
+        Kind::Histogram => 3,
+        Kind::Summary => 5,
+        Kind::Info => 6,
+    }
+}
