@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 use throughline::adapter::record::Record;
 use throughline::adapter::ring::{Mode, Slot};
 use throughline::adapter::{LossReason, metrics, metrics::Reading, recorder};
@@ -77,12 +78,16 @@ struct Seen {
     reentrant: usize,
 }
 
+/// A storm takes seconds. After this time the test fails instead of going on for ever.
+const LONG: Duration = Duration::from_secs(120);
+
 impl Seen {
-    fn read(&mut self) {
+    fn read(&mut self, begun: Instant) {
         recorder::for_each_thread(|recorder| {
             let mut reader = recorder.ring().reader().expect("the only reader");
             reader.drain(|raw| {
                 self.records += 1;
+                assert!(begun.elapsed() < LONG, "the ring gives records without end: {}", self.records);
                 match Record::parse(raw) {
                     Some(Record::Span(span)) => {
                         let values: Vec<_> = span.values.into_iter().collect();
@@ -157,10 +162,18 @@ impl Drop for Storm {
 /// records that were read meanwhile.
 fn storm(signals: usize) -> (usize, Seen) {
     recorder::set_thread_hook(hook);
+    /// Set when the thread ends, also by a panic, so that nobody waits for it in vain.
+    struct Over<'a>(&'a AtomicBool);
+    impl Drop for Over<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Relaxed);
+        }
+    }
     let over = AtomicBool::new(false);
-    let mut seen = Seen::default();
+    let (mut seen, begun) = (Seen::default(), Instant::now());
     let rounds = std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
+            let _over = Over(&over);
             // The thread gets its recorder and the callsites register before the first signal, because a
             // handler must do neither.
             work(1, 0);
@@ -170,6 +183,8 @@ fn storm(signals: usize) -> (usize, Seen) {
             let storm = Storm::begin();
             let mut rounds = 1;
             while HANDLED.load(Relaxed) - first < signals {
+                let came = HANDLED.load(Relaxed) - first;
+                assert!(begun.elapsed() < LONG, "only {came} of {signals} signals in {rounds} rounds");
                 work(1, rounds);
                 counter!("done").add(1);
                 histogram!("sizes").record(rounds);
@@ -177,15 +192,14 @@ fn storm(signals: usize) -> (usize, Seen) {
             }
             drop(storm);
             ENOUGH.store(usize::MAX, Relaxed);
-            over.store(true, Relaxed);
             rounds
         });
         while !over.load(Relaxed) {
-            seen.read();
+            seen.read(begun);
         }
-        thread.join().unwrap()
+        thread.join().expect("the thread that records came through the storm")
     });
-    seen.read();
+    seen.read(begun);
     (rounds, seen)
 }
 
