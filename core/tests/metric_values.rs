@@ -158,6 +158,24 @@ fn sums_stay_at_their_ends_18() {
 }
 
 #[test]
+fn a_gauge_stays_at_its_ends_18() {
+    throughline::install(&RECORDER);
+    let (least, greatest) =
+        if metrics::Count::BITS < 64 { (i32::MIN.into(), i32::MAX.into()) } else { (i64::MIN, i64::MAX) };
+    let (up, down) = (gauge!("filled"), gauge!("emptied"));
+    up.set(greatest - 1);
+    down.set(least + 1);
+    for _ in 0..3 {
+        up.add(1);
+        down.sub(1);
+    }
+    assert_eq!((read("filled"), read("emptied")), (Reading::GaugeInt(greatest), Reading::GaugeInt(least)));
+    up.sub(1);
+    down.sub(least);
+    assert_eq!((read("filled"), read("emptied")), (Reading::GaugeInt(greatest - 1), Reading::GaugeInt(-1)));
+}
+
+#[test]
 fn a_histogram_takes_any_number_and_durations() {
     throughline::install(&RECORDER);
     let all = histogram!("numbers");

@@ -105,6 +105,11 @@ impl<'a> Meta<'a> {
     /// call this.
     #[doc(hidden)]
     pub const fn in_package(mut self, package: Option<&'a str>, version: Option<&'a str>) -> Meta<'a> {
+        // Callsites that bridges make at run time do not come here: their names are not this program's.
+        assert!(
+            !self.name.is_empty() || matches!(self.kind, Kind::Event | Kind::Fields),
+            "the name of a span or a metric must not be empty: nobody could find it"
+        );
         if let Some(package) = package {
             self.package = package;
         }

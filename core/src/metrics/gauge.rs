@@ -32,8 +32,8 @@ impl Gauge {
         }
     }
 
-    /// Adds `n`, which may be negative. Cost: that of [`Gauge::set`] with an atomic add (a critical section
-    /// on thumbv6m) in place of the store.
+    /// Adds `n`, which may be negative. A sum beyond the greatest or the least number stays there. Cost: that of
+    /// [`Gauge::set`] with an atomic add (a critical section on thumbv6m) and a branch in place of the store.
     #[inline(always)]
     pub fn add(self, n: impl Integer) {
         self.step(n.to_signed());
@@ -42,7 +42,7 @@ impl Gauge {
     /// Subtracts `n`. Cost: as [`Gauge::add`].
     #[inline(always)]
     pub fn sub(self, n: impl Integer) {
-        self.step(n.to_signed().wrapping_neg());
+        self.step(n.to_signed().saturating_neg());
     }
 
     /// Adds 1 now and subtracts it when the returned guard is dropped.
@@ -61,9 +61,21 @@ impl Steps for Gauge {
     #[inline(always)]
     fn step(self, n: Signed) -> bool {
         let Some(cell) = self.0.cell() else { return false };
-        cell.fetch_add(n as Count, Relaxed);
+        let old = cell.fetch_add(n as Count, Relaxed) as Signed;
+        let (sum, overflow) = old.overflowing_add(n);
+        if overflow {
+            stay_at_end(cell, sum, n);
+        }
         true
     }
+}
+
+/// Moves a gauge to the end beyond which the addition of `n` went, unless somebody has set it since.
+#[cold]
+#[inline(never)]
+fn stay_at_end(cell: &Cell, sum: Signed, n: Signed) {
+    let end = if n < 0 { Signed::MIN } else { Signed::MAX };
+    let _ = cell.compare_exchange(sum as Count, end as Count, Relaxed, Relaxed);
 }
 
 /// The last value of a float; made by `gauge!("…" as f64)`. Targets without 64-bit atomics keep it as an

@@ -6,6 +6,7 @@ fn main() {
     let route = "/login";
     let name = "requests";
     counter!(name).add(1);
+    counter!("").add(1);
     counter!("requests", route = route).add(1);
     counter!("requests", "http.route" = route).add(1);
     counter!("requests", scale = 3).add(1);

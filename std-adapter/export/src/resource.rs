@@ -1,7 +1,5 @@
 //! The resource: what is observed, as attributes that hold for every record of a batch.
 
-use crate::text::percent_decode;
-
 /// Attributes of the process or device whose records are sent. It starts with `service.name` and the name of
 /// this SDK.
 ///
@@ -34,23 +32,6 @@ impl Resource {
         self
     }
 
-    /// The resource changed by `OTEL_RESOURCE_ATTRIBUTES` (`key=value,…`, percent-encoded) and then by
-    /// `OTEL_SERVICE_NAME`. Malformed pairs are left out.
-    #[must_use]
-    pub fn with_env(self) -> Resource {
-        self.with_lookup(&|name| std::env::var(name).ok())
-    }
-
-    pub(crate) fn with_lookup(mut self, env: &dyn Fn(&str) -> Option<String>) -> Resource {
-        for (key, value) in pairs(&env("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default()) {
-            self = self.with(key, value);
-        }
-        match env("OTEL_SERVICE_NAME").filter(|name| !name.is_empty()) {
-            Some(name) => self.with("service.name", name),
-            None => self,
-        }
-    }
-
     /// The value of `key`.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
@@ -59,34 +40,5 @@ impl Resource {
     /// All attributes, in order.
     pub fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (&**key, &**value))
-    }
-}
-
-/// The pairs of `key=value,key=value`, percent-decoded. W3C Baggage and OpenTelemetry's environment variables
-/// use this format.
-pub(crate) fn pairs(text: &str) -> impl Iterator<Item = (String, String)> + '_ {
-    text.split(',').filter_map(|pair| {
-        let (key, value) = pair.split_once('=')?;
-        let key = percent_decode(key.trim())?;
-        (!key.is_empty()).then_some((key, percent_decode(value.trim())?))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn environment_amends() {
-        let env = |name: &str| match name {
-            "OTEL_RESOURCE_ATTRIBUTES" => Some("service.name=a,zone= eu%2D1 ,bad,=x,worse=%zz".into()),
-            "OTEL_SERVICE_NAME" => Some("b".into()),
-            _ => None,
-        };
-        let resource = Resource::new("c").with_lookup(&env);
-        assert_eq!(resource.get("service.name"), Some("b"));
-        assert_eq!(resource.get("zone"), Some("eu-1"));
-        assert_eq!(resource.get("worse"), None);
-        assert_eq!(Resource::new("c").with_lookup(&|_| None), Resource::new("c"));
     }
 }

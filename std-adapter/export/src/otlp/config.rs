@@ -132,16 +132,6 @@ pub enum ConfigError {
         /// The values that are known.
         expected: &'static str,
     },
-    /// An environment variable has a value that this exporter does not support.
-    #[error("{variable}={value}: {hint}")]
-    Variable {
-        /// Its name.
-        variable: String,
-        /// Its value; `***` where it may be secret.
-        value: String,
-        /// What to set instead.
-        hint: String,
-    },
 }
 
 impl ClientConfig {
@@ -436,7 +426,15 @@ mod tests {
     #[test]
     fn urls_that_cannot_work_are_refused() {
         let error = |url: &str| ClientConfig::new(url).unwrap_err().to_string();
-        assert!(error("a:4318").starts_with("OTLP endpoint `a:4318` is not an http:// URL; give one"));
+        assert_eq!(
+            error("a:4318"),
+            "OTLP endpoint `a:4318` is not an http:// URL; give one such as http://localhost:4318"
+        );
+        #[cfg(not(feature = "tls"))]
+        assert_eq!(
+            error("https://a"),
+            "OTLP endpoint `https://a` wants TLS; build throughline-std with the feature `tls`, or use http://"
+        );
         for port in ["0", "65536", "99999", ""] {
             let error = error(&format!("http://a:{port}/v1"));
             assert!(error.contains("ports are 1 to 65535") || error.contains("is not an"), "{error}");

@@ -11,7 +11,6 @@ mod compress;
 mod config;
 mod delivery;
 mod encode;
-mod environment;
 mod exporter;
 mod file;
 #[cfg(feature = "grpc")]

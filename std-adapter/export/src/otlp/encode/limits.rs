@@ -15,29 +15,6 @@ pub struct Options {
     pub logs: AttributeLimits,
 }
 
-impl Options {
-    /// Applies the limits of OpenTelemetry's variables: `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT` and
-    /// `OTEL_ATTRIBUTE_COUNT_LIMIT`, or for only spans or logs `OTEL_SPAN_ATTRIBUTE_…` and
-    /// `OTEL_LOGRECORD_ATTRIBUTE_…`. A value that is not a number is ignored.
-    #[must_use]
-    pub fn with_env(self) -> Options {
-        self.with_lookup(&|name| std::env::var(name).ok())
-    }
-
-    fn with_lookup(mut self, env: &dyn Fn(&str) -> Option<String>) -> Options {
-        let number = |name: &str| env(name)?.trim().parse().ok();
-        for (limits, of) in [(&mut self.spans, "SPAN_"), (&mut self.logs, "LOGRECORD_")] {
-            let get = |what: &str| {
-                number(&format!("OTEL_{of}ATTRIBUTE_{what}_LIMIT"))
-                    .or_else(|| number(&format!("OTEL_ATTRIBUTE_{what}_LIMIT")))
-            };
-            limits.value_length = get("VALUE_LENGTH").unwrap_or(limits.value_length);
-            limits.count = get("COUNT").unwrap_or(limits.count);
-        }
-        self
-    }
-}
-
 impl Default for Options {
     fn default() -> Self {
         Options { code_location: true, spans: AttributeLimits::default(), logs: AttributeLimits::default() }
@@ -131,20 +108,6 @@ impl std::ops::Add for Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_environment_limits_both_or_one_46() {
-        let env = |name: &str| match name {
-            "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT" => Some("100".to_owned()),
-            "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT" => Some(" 20".to_owned()),
-            "OTEL_ATTRIBUTE_COUNT_LIMIT" => Some("many".to_owned()),
-            "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT" => Some("7".to_owned()),
-            _ => None,
-        };
-        let options = Options::default().with_lookup(&env);
-        assert_eq!(options.spans, AttributeLimits { value_length: 20, count: 128 });
-        assert_eq!(options.logs, AttributeLimits { value_length: 100, count: 7 });
-    }
 
     #[test]
     fn a_text_is_cut_at_characters_46() {
