@@ -19,7 +19,7 @@ Counts the crates that `throughline-std` needs with each of its larger features,
 OTLP exporter and its bridge from `tracing` with equal features; builds each cold, in release with one job; prints the
 table and writes it to benches/results. Fails if Throughline needs as many crates or as much CPU time as OpenTelemetry.
 
-  --crates  only count, which takes seconds; print the table, write nothing
+  --crates  only count, which takes seconds; the table has no times
 ";
 
 /// The most crates that `throughline-std` may need with its default features, itself and the procedural macros
@@ -109,12 +109,10 @@ pub fn run(mut args: lexopt::Parser) -> Result<()> {
         )?;
         rows.push((*name, ours, theirs));
     }
-    let text = table(&Machine::this(), &rows);
+    let text = table(&Machine::this(), &rows, build);
     print!("{text}");
-    if build {
-        let file = format!("benches/results/{}-weight.md", Machine::this().date);
-        fs::write(workspace::root().join(&file), &text).with_context(|| format!("can't write {file}"))?;
-    }
+    let file = format!("benches/results/{}-weight.md", Machine::this().date);
+    fs::write(workspace::root().join(&file), &text).with_context(|| format!("can't write {file}"))?;
     if rows[0].1.crates > MOST_BY_DEFAULT {
         bail!("the default needs {} crates, at most {MOST_BY_DEFAULT}", rows[0].1.crates);
     }
@@ -180,24 +178,27 @@ fn minutes(text: &str) -> Option<f64> {
     Some(minutes.parse::<f64>().ok()? * 60.0 + seconds.parse::<f64>().ok()?)
 }
 
-fn table(machine: &Machine, rows: &[(&str, Weight, Weight)]) -> String {
+fn table(machine: &Machine, rows: &[(&str, Weight, Weight)], built: bool) -> String {
+    let (times, head) = if built {
+        (
+            ", and seconds of CPU time of a cold `cargo build --release -j 1`",
+            "| features | Throughline: crates | CPU | OpenTelemetry: crates | CPU |\n|---|--:|--:|--:|--:|\n",
+        )
+    } else {
+        ("", "| features | Throughline: crates | OpenTelemetry: crates |\n|---|--:|--:|\n")
+    };
     let mut text = format!(
-        "# What a dependency weighs\n\n{}; {}; {}. Written by `cargo xtask weight`: distinct crates of `cargo tree --edges normal,build`, and seconds of CPU\n\
-         time of a cold `cargo build --release -j 1`. OpenTelemetry is `opentelemetry`, `opentelemetry_sdk`, `opentelemetry-otlp` 0.33 and `opentelemetry-appender-tracing`.\n\n\
-         | features | Throughline: crates | CPU | OpenTelemetry: crates | CPU |\n|---|--:|--:|--:|--:|\n",
+        "# What a dependency weighs\n\n{}; {}; {}. Written by `cargo xtask weight`: distinct crates of `cargo tree --edges normal,build`{times}.\n\
+         OpenTelemetry is `opentelemetry`, `opentelemetry_sdk` and `opentelemetry-otlp` 0.33 with `opentelemetry-appender-tracing`.\n\n{head}",
         machine.date, machine.cpu, machine.rustc
     );
-    let cpu = |weight: &Weight| weight.cpu.map_or_else(String::new, |seconds| format!("{seconds:.0} s"));
+    let cell = |weight: &Weight| match weight.cpu {
+        Some(seconds) => format!("{} | {seconds:.0} s", weight.crates),
+        None => weight.crates.to_string(),
+    };
     for (name, ours, theirs) in rows {
         // Writing to a string can't fail.
-        let _ = writeln!(
-            text,
-            "| {name} | {} | {} | {} | {} |",
-            ours.crates,
-            cpu(ours),
-            theirs.crates,
-            cpu(theirs)
-        );
+        let _ = writeln!(text, "| {name} | {} | {} |", cell(ours), cell(theirs));
     }
     text
 }
@@ -233,7 +234,9 @@ mod tests {
     fn a_row_shows_both_sides() {
         let machine = Machine { date: "2026-11-28".into(), ..Machine::this() };
         let weight = |crates, cpu| Weight { crates, cpu };
-        let text = table(&machine, &[("+ TLS", weight(51, Some(20.4)), weight(140, None))]);
-        assert!(text.ends_with("| + TLS | 51 | 20 s | 140 |  |\n"), "{text}");
+        let built = table(&machine, &[("+ TLS", weight(51, Some(20.4)), weight(140, Some(71.0)))], true);
+        assert!(built.ends_with("|---|--:|--:|--:|--:|\n| + TLS | 51 | 20 s | 140 | 71 s |\n"), "{built}");
+        let counted = table(&machine, &[("+ TLS", weight(51, None), weight(140, None))], false);
+        assert!(counted.ends_with("|---|--:|--:|\n| + TLS | 51 | 140 |\n"), "{counted}");
     }
 }

@@ -346,7 +346,8 @@ impl Config {
         self
     }
 
-    /// Sends a batch when its records take this many bytes, or when the first of them is this old. Defaults: 512 KiB and 1 s.
+    /// Sends a batch when its records take this many bytes, or when the first of them is this old. Defaults: 512 KiB and 1 s. The first batch after a
+    /// pause of that length is sent within 10 ms.
     #[must_use]
     pub fn batch(mut self, bytes: usize, age: Duration) -> Config {
         (self.batch_bytes, self.batch_interval) = (bytes.max(1), age);

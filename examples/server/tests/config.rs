@@ -13,7 +13,7 @@ fn one_file_turns_every_output_on() {
     let (log, trace) = (folder.join("thermostat.log"), folder.join("trace.json"));
     let otlp = folder.join("otlp.jsonl");
     let mut command = Command::new(env!("CARGO_BIN_EXE_server-example"));
-    command.args(["--config", FILE, "--listen", "127.0.0.1:0", "--drive", "60"]);
+    command.args(["--config", FILE, "--listen", "127.0.0.1:0", "--drive", "20"]);
     for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("OTEL_") || key == "RUST_LOG") {
         command.env_remove(key);
     }

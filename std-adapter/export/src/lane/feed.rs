@@ -9,6 +9,10 @@ use std::time::{Duration, Instant};
 /// How long a queue must have had room before it counts as no longer overloaded.
 const CALM: Duration = Duration::from_secs(1);
 
+/// How old a batch must be if none has been queued for as long as batches may take. It gives the rest of a trace
+/// time to come, and is short enough that what happens after a pause is seen at once.
+const PROMPT: Duration = Duration::from_millis(10);
+
 /// Why work is queued. It decides how much the queue may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum When {
@@ -30,6 +34,8 @@ pub(crate) struct Feed<T> {
     shed: u64,
     /// When the first record of the current batch came.
     oldest: Option<Instant>,
+    /// When a batch was last queued; at first, when this was created.
+    queued: Instant,
     /// Whether the queue was full when it was last checked.
     full: bool,
     /// Whether nothing is ever taken: there is nobody to deliver it, nor to count it. It counts as full then, so that nothing is prepared.
@@ -60,6 +66,7 @@ impl<T: Send> Feed<T> {
             new: 0,
             shed: 0,
             oldest: None,
+            queued: Instant::now(),
             full: false,
             off: false,
             overloaded: None,
@@ -103,7 +110,8 @@ impl<T: Send> Feed<T> {
         self.shed > 0 && !self.off
     }
 
-    /// Publishes the counts. Returns whether the current batch is at least as old as `age`.
+    /// Publishes the counts. Returns whether the current batch is due: because it is at least as old as `age`, or
+    /// because it is the first one for that long and the pause makes it [`PROMPT`].
     pub(crate) fn end_round(&mut self, now: Instant, age: Duration, unsent: bool) -> bool {
         self.publish();
         if !self.full && self.overloaded.is_some_and(|last| now.duration_since(last) >= CALM) {
@@ -114,6 +122,8 @@ impl<T: Send> Feed<T> {
             self.oldest = None;
             return false;
         }
+        let after_a_pause = now.duration_since(self.queued) >= age;
+        let age = if after_a_pause { age.min(PROMPT) } else { age };
         now.duration_since(*self.oldest.get_or_insert(now)) >= age
     }
 
@@ -159,7 +169,7 @@ impl<T: Send> Feed<T> {
     /// Queues work with this many records and bytes. Call [`has_room`](Feed::has_room) first.
     pub(crate) fn push(&mut self, work: T, records: u64, bytes: usize) {
         self.publish();
-        self.oldest = None;
+        (self.oldest, self.queued) = (None, Instant::now());
         let mut state = self.lane.lock();
         // `give_up` has counted these records as dropped.
         if state.given_up.is_none() {
@@ -207,5 +217,39 @@ impl<T: Send> Feed<T> {
                 None => return,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Health;
+    use crate::ledger::Cells;
+
+    #[test]
+    fn the_first_batch_after_a_pause_is_due_at_once_and_others_when_they_are_old() {
+        const AGE: Duration = Duration::from_secs(3600);
+        let (counts, health) = (Cells::default().exporter("x"), Arc::new(Health::new("x", false)));
+        let lane = Lane::new("x", 8, 0, counts, health, Arc::default(), Arc::new(|| ()));
+        let mut feed = Feed::new(Arc::new(lane));
+        for _ in 0..2 {
+            let sent = feed.queued;
+            // Soon after the last batch, the next one waits until it is old.
+            let first = sent + AGE / 2;
+            assert!(!feed.end_round(first, AGE, true));
+            assert!(!feed.end_round(first + PROMPT, AGE, true));
+            assert!(feed.end_round(first + AGE, AGE, true));
+            feed.push((), 1);
+            // After a pause it need not.
+            let first = feed.queued + AGE;
+            assert!(!feed.end_round(first, AGE, true), "the rest of the trace may come");
+            assert!(feed.end_round(first + PROMPT, AGE, true));
+            feed.push((), 1);
+        }
+        assert!(!feed.end_round(feed.queued + AGE, AGE, false), "there is nothing to send");
+        assert!(
+            !feed.end_round(feed.queued + AGE, Duration::MAX, true),
+            "without an age a batch waits for its size"
+        );
     }
 }

@@ -192,7 +192,7 @@ pub(super) const KEYS: &[Key] = &[
         "tracing.batch.scheduled_delay",
         Duration,
         "1s",
-        "A batch is sent when its first record is this old.",
+        "A batch is sent when its first record is this old; after a pause of this length, within 10 ms.",
         set!(batch_interval, duration),
     )
     .standard(&[Standard::milliseconds("OTEL_BSP_SCHEDULE_DELAY")]),
