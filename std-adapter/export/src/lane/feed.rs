@@ -239,12 +239,12 @@ mod tests {
             assert!(!feed.end_round(first, AGE, true));
             assert!(!feed.end_round(first + PROMPT, AGE, true));
             assert!(feed.end_round(first + AGE, AGE, true));
-            feed.push((), 1);
+            feed.push((), 1, 0);
             // After a pause it need not.
             let first = feed.queued + AGE;
             assert!(!feed.end_round(first, AGE, true), "the rest of the trace may come");
             assert!(feed.end_round(first + PROMPT, AGE, true));
-            feed.push((), 1);
+            feed.push((), 1, 0);
         }
         assert!(!feed.end_round(feed.queued + AGE, AGE, false), "there is nothing to send");
         assert!(
