@@ -40,11 +40,18 @@ fn a_scrape_sees_what_was_counted_just_now() {
             counter!("orders", unit = "{order}", description = "Orders taken").add(1);
             counter_family!("requests", labels = ["route"], capacity = 4).add(["/a"], 2);
             histogram!("wait", unit = "ms").record(20);
+            counter_family!("seen", labels = ["n"], capacity = 2).add([&*n.to_string()], 1);
             let families = families(address);
             let value = |name: &str| families[name].samples[0].value;
             assert_eq!(families["orders_total"].help.as_deref(), Some("Orders taken"));
             assert_eq!((value("orders_total"), value("requests_total")), (f64::from(n), f64::from(2 * n)));
             assert_eq!(families["requests_total"].samples[0].labels["route"], "/a");
+            // A label set is there from its first use on, and what finds no room in the overflow series.
+            let seen = families["seen_total"].samples.iter().map(|sample| sample.labels.get("n").cloned());
+            let expected = [Some("1"), Some("2"), None].map(|label| label.map(str::to_owned));
+            let (mut seen, mut expected) = (seen.collect::<Vec<_>>(), expected[..n as usize].to_vec());
+            (seen.sort(), expected.sort());
+            assert_eq!(seen, expected);
             let scope = &families["orders_total"].samples[0].labels;
             assert_eq!(
                 (&*scope["otel_scope_name"], &*scope["otel_scope_version"]),

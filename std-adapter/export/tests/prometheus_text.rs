@@ -298,8 +298,8 @@ fn a_layout_that_is_kept_changes_nothing() {
     let pages = [
         of(&[1, 2, 3], 1),
         of(&[1, 2, 3], 2),
-        of(&[1, 2, 3, 4, 5], 2),
         of(&[3, 2, 1], 3),
+        of(&[1, 2, 3, 4, 5], 2),
         without_ids.clone(),
         of(&[0, 0], 6),
         vec![without_ids[0].clone(), renamed],
