@@ -7,18 +7,21 @@
 //! | down at the start, no such host, not a collector | here |
 //! | hanging, slow, killed in mid-batch, resets | here |
 //! | 429 and 503 with `Retry-After`, partial success, refusal | here |
+//! | no TLS where it is expected | here, with the feature `tls` |
 //! | a certificate that is not trusted, a client's that is missing | `export/tests/https.rs`, `export/tests/collector.rs` |
 //! | full disk, the spool's limit, SIGKILL with a spool | `spool.rs` |
 //! | an exporter that blocks or panics, a full device | `exporters.rs`, `panics.rs` |
-//! | steps of the clock | `wall_clock.rs` |
+//! | steps of the clock | here, `wall_clock.rs` |
 //! | the program's own callbacks and clock that hang, standard error that nobody reads | `own_faults.rs` |
 //! | ends of processes and threads, fork, signals | `exit.rs` |
 
 mod support;
 
-use std::io::Read;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 use support::receiver::{Answer, Receiver};
 use support::{assert_balanced, in_own_process, ours, stderr_of, until};
 use throughline::span;
@@ -87,7 +90,6 @@ fn not_a_collector() {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         std::thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
-                use std::io::Write;
                 let _ = stream.write_all(b"220 mail.example ESMTP\r\n");
             }
         });
@@ -231,6 +233,65 @@ fn partial_success() {
         assert_eq!(traces.dropped_for(DropReason::Rejected), 2, "{traces:?}");
         // The receiver also stores the spans that it rejects.
         receiver.with(|r| assert_eq!(r.spans.len() as u64, traces.output + 2, "{traces:?}"));
+    });
+}
+
+#[test]
+fn a_clock_that_is_set_while_the_collector_is_away() {
+    static AHEAD: AtomicBool = AtomicBool::new(false);
+    const STEP: Duration = Duration::from_secs(7200);
+    fn clock() -> SystemTime {
+        SystemTime::now() + if AHEAD.load(Ordering::Relaxed) { STEP } else { Duration::ZERO }
+    }
+    in_own_process("a_clock_that_is_set_while_the_collector_is_away", || {
+        let receiver = Receiver::start(status(503, "", 3));
+        let client = ClientConfig::new(&receiver.endpoint).unwrap().first_backoff(Duration::from_millis(1));
+        let config = Config::new("svc").otlp_client(client).report_errors(false).wall_clock(clock);
+        let guard = throughline_std::init(&config.batch(1, Duration::ZERO).queue(100)).unwrap();
+        let open = span!("open");
+        for n in 0..SPANS / 2 {
+            drop(span!("work", n));
+        }
+        AHEAD.store(true, Ordering::Relaxed);
+        until("the step is found", || {
+            drop(span!("work"));
+            assert!(guard.flush(COUNTING));
+            receiver
+                .with(|r| r.metrics.iter().flatten().any(|metric| metric.name == "throughline.clock.steps"))
+        });
+        drop(open);
+        drop(span!("after"));
+        let report = guard.shutdown(COUNTING);
+        assert!(report.complete, "{report:?}");
+        assert_balanced(&report.ledger);
+        let traces = report.ledger.exporter("otlp.traces");
+        assert_eq!(traces.dropped_total(), 0, "{traces:?}");
+        assert_has(&receiver, &traces);
+        receiver.with(|r| {
+            let long = |span: &Span| span.end_time_unix_nano.wrapping_sub(span.start_time_unix_nano);
+            let step = STEP.as_nanos() as u64;
+            assert!(r.spans.iter().all(|span| long(span) < step / 2), "no span is stretched or turned round");
+            let start =
+                |name: &str| r.spans.iter().find(|span| span.name == name).unwrap().start_time_unix_nano;
+            assert!(start("after") - start("open") >= step, "what begins later follows the clock");
+        });
+    });
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn no_tls_where_it_is_expected() {
+    in_own_process("no_tls_where_it_is_expected", || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("https://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let _ = stream.read(&mut [0; 100]);
+                let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+            }
+        });
+        let traces = run(&endpoint);
+        assert_eq!((traces.output, traces.dropped_total()), (0, SPANS), "{traces:?}");
     });
 }
 
