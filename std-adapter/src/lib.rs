@@ -34,6 +34,10 @@ pub use guard::{Guard, ShutdownReport};
 pub use init::{InitError, init, init_from_env, ledger};
 #[doc(hidden)]
 pub use pump::Stage;
+/// What [`profile!`] expands to.
+#[cfg(feature = "profile")]
+#[doc(hidden)]
+pub use throughline as __throughline;
 pub use throughline_export::ledger::{DropReason, Hop, Ledger};
 pub use throughline_export::{
     Deadline, ExportError, Exporter, Host, REDACTED, ReadMetrics, Redaction, Resource, SpoolConfig, Wants,

@@ -39,6 +39,23 @@ pub(crate) use {
     session::{begin, end},
 };
 
+/// Runs code in a span, and gives its value. In a profile the samples of the code have the span's ids, and a trace shows how long it took.
+///
+/// ```
+/// let total = throughline_std::profile!("price", items = 3, {
+///     (1..=3).sum::<u32>()
+/// });
+/// assert_eq!(total, 6);
+/// ```
+#[cfg(feature = "profile")]
+#[macro_export]
+macro_rules! profile {
+    ($name:literal $(, $field:ident = $value:expr)*, $code:block) => {{
+        let _span = $crate::__throughline::span!($name $(, $field = $value)*);
+        $code
+    }};
+}
+
 /// Stands in where nothing can be profiled.
 #[cfg(not(all(
     feature = "profile",

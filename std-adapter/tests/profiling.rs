@@ -3,8 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
-use throughline::span;
+use std::time::Duration;
 use throughline_std::profiling::{
     Allocator, CpuOptions, CpuProfiler, ProfilingOptions, start_profiling, stop_profiling,
 };
@@ -16,12 +15,23 @@ static ALLOCATOR: Allocator = Allocator::new(std::alloc::System);
 /// Names the folder that a process of this test writes its profiles into.
 const FOLDER: &str = "THROUGHLINE_TEST_PROFILES";
 
+/// The CPU time that the running thread has used.
+fn thread_cpu() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is valid.
+    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) }, 0);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Computes for this much CPU time, however long that takes.
 #[inline(never)]
 fn price(time: Duration) -> u64 {
-    let begun = Instant::now();
+    let begun = thread_cpu();
     let mut x = 1_u64;
-    while begun.elapsed() < time {
-        x = std::hint::black_box(x.wrapping_mul(31) ^ 7);
+    while thread_cpu() - begun < time {
+        for _ in 0..10_000 {
+            x = std::hint::black_box(x.wrapping_mul(31) ^ 7);
+        }
     }
     x
 }
@@ -77,10 +87,10 @@ fn a_profile_lasts_from_start_to_stop_and_knows_the_spans() {
     // A thread is sampled from its first record on, with the ids that are sent to backends.
     let profiler = CpuProfiler::start(CpuOptions::default().frequency(499)).unwrap();
     let worker = std::thread::Builder::new().name("worker".into()).spawn(|| {
-        let _span = span!("checkout");
-        let ids = throughline::current().unwrap();
-        price(Duration::from_millis(400));
-        ids
+        throughline_std::profile!("checkout", items = 3, {
+            price(Duration::from_millis(400));
+            throughline::current().unwrap()
+        })
     });
     let ids = worker.unwrap().join().unwrap();
     let of_worker = profiler.stop().of_thread("worker");
