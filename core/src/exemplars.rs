@@ -45,18 +45,23 @@ impl Exemplars {
 
     /// Called by the thread that owns them.
     pub(crate) fn put(&self, exemplar: &Exemplar) {
-        let put = self.put.load(Relaxed);
-        if put.wrapping_sub(self.taken.load(Acquire)) >= CAPACITY as Count || self.busy.swap(1, Acquire) != 0
-        {
+        if self.busy.swap(1, Acquire) != 0 {
             return;
         }
+        let put = self.put.load(Relaxed);
+        if put.wrapping_sub(self.taken.load(Acquire)) < CAPACITY as Count {
+            self.store(put, exemplar);
+        }
+        self.busy.store(0, Release);
+    }
+
+    fn store(&self, put: Count, exemplar: &Exemplar) {
         let Exemplar { first_cell, value, ticks, trace_id, span_id } = *exemplar;
         let [high, low] = halves(trace_id.to_bytes());
         let span = u64::from_be_bytes(span_id.to_bytes());
         let words = [first_cell as Count, value, ticks as Count, high, low, span];
         self.slots[put as usize % CAPACITY].iter().zip(words).for_each(|(to, word)| to.store(word, Relaxed));
         self.put.store(put.wrapping_add(1), Release);
-        self.busy.store(0, Release);
     }
 
     /// Called by one reader at a time.
@@ -87,4 +92,51 @@ impl Exemplars {
 fn halves(bytes: [u8; 16]) -> [u64; 2] {
     let bits = u128::from_be_bytes(bytes);
     [(bits >> 64) as u64, bits as u64]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The only exemplar with this value in these tests.
+    fn of(value: u64) -> Exemplar {
+        let trace = u128::from(value) << 64 | u128::from(!value);
+        Exemplar {
+            first_cell: value as usize * 3,
+            value,
+            ticks: value as usize * 5,
+            trace_id: TraceId::from_bytes(trace.to_be_bytes()).unwrap(),
+            span_id: SpanId::from_bytes((value * 7).to_be_bytes()).unwrap(),
+        }
+    }
+
+    #[test]
+    fn what_is_taken_is_whole_and_in_order_while_more_is_put() {
+        let last = if cfg!(miri) { 300 } else { 300_000 };
+        let exemplars = Exemplars::new();
+        std::thread::scope(|scope| {
+            let putting = scope.spawn(|| (1..=last).for_each(|value| exemplars.put(&of(value))));
+            let (mut before, mut taken) = (0, 0);
+            while !putting.is_finished() || exemplars.put.load(Relaxed) != exemplars.taken.load(Relaxed) {
+                exemplars.take(&mut |exemplar| {
+                    assert_eq!(exemplar, of(exemplar.value));
+                    assert!(exemplar.value > before, "{} after {before}", exemplar.value);
+                    (before, taken) = (exemplar.value, taken + 1);
+                });
+            }
+            assert!(taken >= CAPACITY as u64);
+        });
+    }
+
+    #[test]
+    fn a_handler_that_comes_while_one_is_put_puts_none() {
+        let exemplars = Exemplars::new();
+        exemplars.busy.store(1, Relaxed);
+        exemplars.put(&of(1));
+        exemplars.busy.store(0, Relaxed);
+        exemplars.put(&of(2));
+        let mut taken = [0; 2];
+        exemplars.take(&mut |exemplar| taken = [exemplar.value, taken[0]]);
+        assert_eq!(taken, [2, 0]);
+    }
 }
