@@ -14,7 +14,9 @@ use support::receiver::{Receiver, attribute, int, text};
 use support::{in_own_process, in_own_process_with};
 use throughline::sampler::{NewTrace, Sampler, Sampling};
 use throughline::{Context, Instrument, TraceContext, attach, error, info, span};
-use throughline_std::propagation::{Carried, Environment, Inbound, Origin, Propagate, inject, receive};
+use throughline_std::propagation::{
+    Carried, Environment, Inbound, Origin, Propagate, extract, inject, receive,
+};
 use throughline_std::{Config, DropReason, Guard, otlp::ClientConfig};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -222,7 +224,12 @@ fn a_child_process_goes_on_in_the_trace_that_its_environment_names() {
     ];
     in_own_process_with("a_child_process_goes_on_in_the_trace_that_its_environment_names", &env, || {
         let receiver = Receiver::start([]);
-        let config = config(&receiver).with_env().unwrap().baggage(["ten*"]).baggage_attributes(["tenant"]);
+        let config = config(&receiver)
+            .with_env()
+            .unwrap()
+            .baggage(["ten*"])
+            .baggage_attributes(["tenant"])
+            .sampling_rule("ruled", 0.125);
         let guard = throughline_std::init(&config).unwrap();
         let received = receive(&Environment, Origin::default()).unwrap();
         {
@@ -250,6 +257,19 @@ fn a_child_process_goes_on_in_the_trace_that_its_environment_names() {
                 (carried.trace_state.is_empty(), carried.baggage.get("tenant")),
                 (true, Some("acme co"))
             );
+        }
+        // What `ot` says is checked against the decision and goes into decisions here.
+        let sent = |state| extract(&vec![("traceparent", PARENT), ("tracestate", state)]);
+        for (state, goes_on) in [("ot=th:e", ""), ("ot=th:e;rv:f0000000000000", "ot=th:e;rv:f0000000000000")]
+        {
+            let _below = sent(state).enter();
+            assert_eq!(Carried::current().trace_state.to_string(), goes_on);
+        }
+        for (state, is_recorded) in
+            [("", false), ("ot=rv:f0000000000000", true), ("ot=rv:00000000000000", false)]
+        {
+            let _below = sent(state).enter();
+            assert_eq!(span!("ruled").is_recorded(), is_recorded, "{state}");
         }
         assert!(guard.shutdown(LONG).complete);
         receiver.with(|r| {

@@ -76,7 +76,9 @@ pub(super) fn carried() -> Carried {
         // The trace began elsewhere, and so did the decision, unless it was changed here.
         Some(along) => {
             carried.trace_state = along.trace_state.clone();
-            if !parent.sampled() {
+            // A probability that does not fit the decision would falsify counts.
+            let fits = |probability| is_in(parent.trace_id, &carried.trace_state, probability);
+            if !parent.sampled() || !carried.trace_state.probability().is_none_or(fits) {
                 carried.trace_state.set_probability(None);
             }
         }
@@ -87,7 +89,7 @@ pub(super) fn carried() -> Carried {
 }
 
 pub(super) fn enter(carried: &Carried) -> CarriedGuard {
-    let parent = carried.parent.map(|parent| decided(parent, carried.is_undecided));
+    let parent = carried.parent.map(|parent| decided(parent, carried));
     let along = Along {
         trace: parent.map(|parent| parent.trace_id),
         trace_state: carried.trace_state.clone(),
@@ -102,14 +104,25 @@ pub(super) fn enter(carried: &Carried) -> CarriedGuard {
 }
 
 /// The parent, with a decision of this process if the sender left it open.
-fn decided(parent: TraceContext, is_undecided: bool) -> TraceContext {
-    match is_undecided {
-        true => {
-            let sampled = sampling::is_in_share(parent.trace_id);
-            TraceContext { flags: parent.flags & !1 | u8::from(sampled), ..parent }
-        }
-        false => parent,
+fn decided(parent: TraceContext, carried: &Carried) -> TraceContext {
+    if !carried.is_undecided {
+        return parent;
     }
+    let sampled = is_in(parent.trace_id, &carried.trace_state, sampling::share());
+    TraceContext { flags: parent.flags & !1 | u8::from(sampled), ..parent }
+}
+
+/// Whether a trace is in this share: by the random number of its state, or else by its id.
+fn is_in(trace: TraceId, state: &TraceState, share: f64) -> bool {
+    match state.randomness() {
+        Some(random) => sampling::is_random_in(random, share),
+        None => sampling::is_in(trace, share),
+    }
+}
+
+/// The random number that the sender of this trace has given it, if it is the current one.
+pub(crate) fn randomness(trace: TraceId) -> Option<u64> {
+    current().filter(|along| along.trace == Some(trace))?.trace_state.randomness()
 }
 
 /// Leaves the context of another process when it is dropped; see [`Carried::enter`].

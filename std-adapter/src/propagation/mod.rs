@@ -34,6 +34,7 @@ mod trace_state;
 pub use baggage::Baggage;
 #[doc(inline)]
 pub use carrier::{Environment, Extractor, Injector, from_fn, into_fn};
+pub(crate) use current::randomness;
 pub use current::{CarriedGuard, FullContext, FullGuard, Propagate, WithAlong};
 pub use formats::{Format, UnknownFormat};
 pub use policy::{ContextRequired, Inbound, Origin, Received, receive};

@@ -87,6 +87,14 @@ impl TraceState {
         Some(1.0 - rejected as f64 / (1u64 << 56) as f64)
     }
 
+    /// The random number of 56 bits that decides about the trace in place of its id, from `ot=rv:…`; `None` if the id
+    /// decides.
+    pub fn randomness(&self) -> Option<u64> {
+        let digits = self.get(OTEL)?.split(';').find_map(|part| part.strip_prefix("rv:"))?;
+        let is_hex = digits.len() == 14 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        is_hex.then(|| u64::from_str_radix(digits, 16).ok())?
+    }
+
     /// Says with what probability the trace was sampled, in `ot=th:…`; `None` removes that. Other parts of `ot` stay.
     pub fn set_probability(&mut self, probability: Option<f64>) {
         let kept = self.get(OTEL).unwrap_or_default().split(';');

@@ -188,7 +188,7 @@ impl Tail {
                 spans: spare.pop().unwrap_or_default(),
             }
         });
-        if oldest.len() > 2 * open.len() + SPARE {
+        if oldest.len() > 2 * open.len() + SLACK {
             oldest.retain(|(root, number)| open.get(root).is_some_and(|open| open.number == *number));
         }
         let Some(trace) = open.get_mut(&arrival.root) else { return };
@@ -253,8 +253,9 @@ impl Tail {
         if let Verdict::Keep(probability) = verdict {
             open.spans.replay(&mut Replayed { sinks, probability });
         }
+        let is_small = open.spans.size() <= SPARE_BYTES;
         open.spans.clear();
-        if self.spare.len() < SPARE {
+        if self.spare.len() < SPARE && is_small {
             self.spare.push(open.spans);
         }
     }
@@ -344,8 +345,11 @@ fn counts(cells: &Cells) -> [u64; 3] {
     [head.dropped_total(), tail.dropped_total(), tail.output]
 }
 
-/// Most buffers that are kept for traces to come.
-const SPARE: usize = 64;
+/// Most buffers that are kept for traces to come, and most bytes that were in one: together some 4 MiB.
+const SPARE: usize = 1024;
+const SPARE_BYTES: usize = 4096;
+/// Entries that the list of the oldest traces may have beside twice those that are open.
+const SLACK: usize = 64;
 
 impl FanOut {
     /// Follows a plan that was changed.

@@ -93,12 +93,17 @@ pub(crate) fn is_in_share(trace: TraceId) -> bool {
     is_in(trace, share())
 }
 
-/// Whether a trace is in this share. Every process decides in the same way, by the trace's id alone (W3C Trace Context
-/// level 2).
+/// Whether a trace is in this share. Every process decides in the same way, by the random part of the trace's id (W3C
+/// Trace Context level 2).
 pub(crate) fn is_in(trace: TraceId, share: f64) -> bool {
-    /// The number of values that the random part of an id can have.
-    const RANDOM: u64 = 1 << 56;
-    let random = u128::from_be_bytes(trace.to_bytes()) as u64 % RANDOM;
+    is_random_in(u128::from_be_bytes(trace.to_bytes()) as u64 % RANDOM, share)
+}
+
+/// Whether a trace with this random number is in this share.
+pub(crate) fn is_random_in(random: u64, share: f64) -> bool {
     // The cast saturates, and turns NaN into 0.
     random >= ((1.0 - share) * RANDOM as f64) as u64
 }
+
+/// The number of values that the random part of an id can have.
+const RANDOM: u64 = 1 << 56;

@@ -1,8 +1,9 @@
 //! The settings of sampling, and what they say about a trace at its beginning.
 
-use super::is_in;
 use super::rate::Limiter;
+use super::{is_in, is_random_in};
 use crate::config::SharedSampler;
+use crate::propagation;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 use throughline::sampler::{NewTrace, Sampling};
@@ -121,7 +122,12 @@ impl Plan {
                 Sampling::Record => true,
                 other => return other,
             },
-            (None, Some(share), _) => is_in(trace.trace_id, share),
+            (None, Some(share), None) => is_in(trace.trace_id, share),
+            // The sender may have given a random number of its own.
+            (None, Some(share), Some(_)) => match propagation::randomness(trace.trace_id) {
+                Some(random) => is_random_in(random, share),
+                None => is_in(trace.trace_id, share),
+            },
             (None, None, Some(remote)) => remote.sampled(),
             (None, None, None) => {
                 is_in(trace.trace_id, share) && self.limiter.as_ref().is_none_or(Limiter::passes)

@@ -183,6 +183,9 @@ fn the_probability_travels_as_a_threshold() {
     assert_eq!(state.to_string(), "ot=th:8");
     state.set_probability(None);
     assert!(state.is_empty());
+    let random = |state: &str| TraceState::parse(state).unwrap().randomness();
+    assert_eq!(random("ot=th:8;rv:abcdef12345678"), Some(0xab_cdef_1234_5678));
+    assert_eq!(["ot=rv:8", "ot=rv:ABCDEF12345678", "ot=rv:+bcdef12345678", "ot=th:8"].map(random), [None; 4]);
     for bad in ["ot=th:", "ot=th:xyz", "ot=th:123456789012345", "ot=th:+8", "ot=rv:8", "other=th:8"] {
         assert_eq!(TraceState::parse(bad).unwrap().probability(), None, "{bad}");
     }

@@ -1,6 +1,6 @@
 //! Random orders of spans and rounds: the counts balance, and no table exceeds its limit.
 
-use super::{Arrival, FanOut, SPARE, Tail};
+use super::{Arrival, FanOut, SLACK, Tail};
 use crate::sampling::{Buffer, Plan, Settings};
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
@@ -72,7 +72,7 @@ proptest! {
                 }
             }
             prop_assert!(tail.open.len() <= traces && tail.bytes <= bytes);
-            prop_assert!(tail.oldest.len() <= 2 * traces + SPARE + 1);
+            prop_assert!(tail.oldest.len() <= 2 * traces + SLACK + 1);
             prop_assert!(tail.decided.len() <= 2 * traces);
         }
         tail.publish(&cells);
