@@ -39,7 +39,12 @@ fn load(file: Option<&Path>) -> Result<Config, CliError> {
     let loaded = file.map_or_else(Config::from_env, Config::load);
     match loaded {
         Ok(config) => {
-            config.warnings().iter().for_each(|warning| say(&format!("warning: {warning}")));
+            for warning in config.warnings() {
+                match note(warning) {
+                    Some(note) => say(&note),
+                    None => say(&format!("warning: {warning}")),
+                }
+            }
             Ok(config)
         }
         Err(error) => {
@@ -49,20 +54,23 @@ fn load(file: Option<&Path>) -> Result<Config, CliError> {
     }
 }
 
-/// Tells everything that the service's `init` would refuse. Features that this tool lacks are the service's own
-/// matter, so they are told, but they are no mistakes.
+/// Tells everything that the service's `init` would refuse.
 fn check(config: &Config, file: &Path) -> Result<(), CliError> {
-    let (features, wrong): (Vec<Problem>, Vec<Problem>) =
-        config.findings().into_iter().partition(|problem| problem.feature.is_some());
-    for problem in features {
-        let feature = problem.feature.unwrap_or_default();
-        let place = problem.place();
-        say(&format!(
-            "note: {place} wants a service that is built with the feature `{feature}` of throughline-std"
-        ));
-    }
+    let findings = config.findings();
+    let (notes, wrong): (Vec<&Problem>, Vec<&Problem>) =
+        findings.iter().partition(|problem| problem.feature.is_some());
+    notes.into_iter().filter_map(note).for_each(|note| say(&note));
     wrong.iter().for_each(|problem| say(problem));
     if wrong.is_empty() { Ok(()) } else { Err(mistakes(wrong.len(), Some(file))) }
+}
+
+/// What is told of a feature that this tool lacks. Which features the service has is its own matter, so this is no
+/// mistake.
+fn note(problem: &Problem) -> Option<String> {
+    let (place, feature) = (problem.place(), problem.feature?);
+    Some(format!(
+        "note: {place} wants a service that is built with the feature `{feature}` of throughline-std"
+    ))
 }
 
 fn mistakes(number: usize, file: Option<&Path>) -> CliError {

@@ -36,7 +36,7 @@ throughline: 2 mistakes in bad.toml; mend what is told above
 ";
     assert_eq!((code, &*out, &*err), (1, "", expected));
     let (code, out, err) = run(&["check", "good.toml"], &[("good.toml", GOOD)]);
-    let told = "throughline: warning: good.toml:7: profiling.enabled has no effect: profiling is not in this build; remove it, or keep it for a version that has it\n";
+    let told = "throughline: note: good.toml:7: profiling.enabled wants a service that is built with the feature `profile` of throughline-std\n";
     assert_eq!((code, &*out, &*err), (0, "good.toml: no mistakes\n", told));
     let (code, _, err) = run(&["check", "none.yaml"], &[]);
     assert_eq!(code, 1);

@@ -1,4 +1,4 @@
-//! Tests OTLP over https, with real handshakes and a collector whose certificate is signed by an authority
+//! Tests OTLP over https and syslog over TLS, with real handshakes and a collector whose certificate is signed by an authority
 //! that the test creates.
 
 #![cfg(feature = "tls")]
@@ -12,7 +12,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
+use throughline_export::log::Syslog;
 use throughline_export::otlp::{Client, ClientConfig, ConfigError, SendError, Signal};
+use throughline_export::view::{LogView, Scope};
+use throughline_export::{Deadline, Exporter};
 
 /// A temporary file, removed at the end of the test.
 struct File(PathBuf);
@@ -52,6 +55,28 @@ fn listen(
     authority: &CertifiedIssuer<'static, KeyPair>,
     clients: Option<&CertifiedIssuer<'static, KeyPair>>,
 ) -> (u16, Receiver<Vec<u8>>) {
+    let config = server_config(name, authority, clients);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (bodies, received) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            // A client that does not trust the certificate ends the handshake, so there is no body.
+            if let Some(body) = answer(BufReader::new(rustls::StreamOwned::new(connection, stream))) {
+                let _ = bodies.send(body);
+            }
+        }
+    });
+    (port, received)
+}
+
+/// The configuration of a server as `name`.
+fn server_config(
+    name: &str,
+    authority: &CertifiedIssuer<'static, KeyPair>,
+    clients: Option<&CertifiedIssuer<'static, KeyPair>>,
+) -> Arc<rustls::ServerConfig> {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, authority).unwrap();
     let chain = vec![CertificateDer::from(certificate.der().to_vec())];
@@ -68,20 +93,7 @@ fn listen(
             config.with_client_cert_verifier(verifier.build().unwrap())
         }
     };
-    let config = Arc::new(config.with_single_cert(chain, key).unwrap());
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let (bodies, received) = channel();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
-            // A client that does not trust the certificate ends the handshake, so there is no body.
-            if let Some(body) = answer(BufReader::new(rustls::StreamOwned::new(connection, stream))) {
-                let _ = bodies.send(body);
-            }
-        }
-    });
-    (port, received)
+    Arc::new(config.with_single_cert(chain, key).unwrap())
 }
 
 /// Reads one request and answers it.
@@ -192,4 +204,84 @@ fn the_systems_authorities_are_those_of_the_file_that_the_environment_names() {
     };
     let config = config(port.parse().unwrap()).system_roots().unwrap();
     Client::new(config).send(Signal::Traces, b"spans").unwrap();
+}
+
+/// Listens for syslog messages over TLS as 127.0.0.1, and passes on each message of each connection. A connection
+/// is closed after `most` messages.
+fn syslog_receiver(authority: &CertifiedIssuer<'static, KeyPair>, most: usize) -> (u16, Receiver<String>) {
+    let config = server_config("127.0.0.1", authority, None);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (messages, received) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut reader = BufReader::new(rustls::StreamOwned::new(connection, stream));
+            for _ in 0..most {
+                // Each message comes after its length and a space (RFC 5425).
+                let mut length = Vec::new();
+                if reader.read_until(b' ', &mut length).unwrap_or(0) == 0 {
+                    break;
+                }
+                let length = std::str::from_utf8(&length).unwrap().trim().parse().unwrap();
+                let mut message = vec![0; length];
+                reader.read_exact(&mut message).unwrap();
+                let _ = messages.send(String::from_utf8(message).unwrap());
+            }
+            reader.get_mut().conn.send_close_notify();
+            let _ = reader.get_mut().flush();
+        }
+    });
+    (port, received)
+}
+
+#[test]
+fn syslog_messages_go_over_tls_in_octets_that_are_counted() {
+    let authority = authority();
+    let file = File::new("syslog-ca.pem", &authority.pem());
+    let (port, received) = syslog_receiver(&authority, 2);
+    let target = format!("tls://127.0.0.1:{port}");
+    let mut syslog = Syslog::new(target.parse().unwrap(), "shop").ca_certificate(&file.0).unwrap();
+    let deadline = Deadline::within(Duration::from_secs(30));
+    let next = || received.recv_timeout(Duration::from_secs(30)).unwrap();
+    for round in 0..2 {
+        // The receiver closes the connection after two messages; the third goes over a new one.
+        let message = format!("größe {round}\nforged");
+        syslog.log(&log(&message));
+        syslog.log(&log("second"));
+        syslog.flush(&deadline).unwrap();
+        let first = next();
+        assert!(
+            first.starts_with("<134>1 ") && first.ends_with(&format!("größe {round}\\nforged")),
+            "{first}"
+        );
+        assert!(next().ends_with("second"));
+        assert_eq!(syslog.held(), 0);
+    }
+
+    // Without the authority, nothing is sent, and the message says what to do.
+    let mut syslog = Syslog::new(target.parse().unwrap(), "shop");
+    syslog.log(&log("secret"));
+    let error = syslog.flush(&deadline).unwrap_err().message;
+    assert!(error.contains("UnknownIssuer") && error.contains("ca_certificate"), "{error}");
+    assert_eq!(syslog.held(), 1);
+    let missing = Syslog::new(target.parse().unwrap(), "shop").ca_certificate("/none/ca.pem").unwrap_err();
+    assert!(missing.to_string().contains("`/none/ca.pem` cannot be used"), "{missing}");
+}
+
+fn log(message: &str) -> LogView<'_> {
+    LogView {
+        span: None,
+        time_unix_ns: 1_769_076_000_123_456_789,
+        level: throughline::Level::Info,
+        message,
+        trace_flags: 1,
+        scope: Scope::OWN,
+        event_name: "",
+        target: "shop::events",
+        file: "src/events.rs",
+        line: 12,
+        time_error_ns: None,
+        fields: [].as_slice().into(),
+    }
 }

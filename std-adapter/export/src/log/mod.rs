@@ -14,6 +14,7 @@ mod journald;
 mod lines;
 mod loki;
 mod syslog;
+mod syslog_socket;
 
 pub use elastic::Elastic;
 pub use file::{Period, RollingFile, RollingWriter};

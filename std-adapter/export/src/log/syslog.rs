@@ -1,21 +1,19 @@
-//! Sends log records as syslog messages (RFC 5424) over a Unix socket, UDP or TCP.
+//! Sends log records as syslog messages (RFC 5424) over a Unix socket, UDP, TCP or TLS.
 
+use super::syslog_socket::{Socket, connect};
 use super::{Filter, format};
 use crate::backlog::{Backlog, Failure};
 use crate::message::{self, ValueText};
+use crate::otlp::{ConfigError, Tls};
 use crate::text::{Escaped, is_dangerous, masked_url};
 use crate::view::LogView;
 use crate::{Deadline, ExportError, Exporter, Wants};
 use std::fmt::{self, Write as _};
-use std::io::{self, Write};
-use std::net::{TcpStream, ToSocketAddrs, UdpSocket};
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
 use throughline::Level;
 
-/// Longest time for connecting and for each write.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Most bytes of messages that wait while the receiver is unavailable.
 const BACKLOG: usize = 4 << 20;
 /// Most bytes of a datagram. RFC 5426 requires that receivers take 2048 over UDP; a Unix socket takes far
@@ -42,6 +40,8 @@ pub enum SyslogTarget {
     Udp(String),
     /// Host and port. Messages follow each other, each after its length (octet counting, RFC 6587).
     Tcp(String),
+    /// Host and port. As TCP, over TLS (RFC 5425). Needs the feature `tls`.
+    Tls(String),
 }
 
 impl Default for SyslogTarget {
@@ -56,6 +56,7 @@ impl fmt::Display for SyslogTarget {
             SyslogTarget::Unix(path) => write!(f, "unix:{}", path.display()),
             SyslogTarget::Udp(address) => write!(f, "udp://{address}"),
             SyslogTarget::Tcp(address) => write!(f, "tcp://{address}"),
+            SyslogTarget::Tls(address) => write!(f, "tls://{address}"),
         }
     }
 }
@@ -65,7 +66,7 @@ impl FromStr for SyslogTarget {
 
     fn from_str(text: &str) -> Result<SyslogTarget, SyslogTargetError> {
         let (scheme, rest) = text.split_once(':').unwrap_or_default();
-        let address = || {
+        let address = |usual: u16| {
             let address = rest.strip_prefix("//")?.trim_end_matches('/');
             let port =
                 address.rsplit_once(':').filter(|(host, _)| !host.ends_with(':') && !address.ends_with(']'));
@@ -73,13 +74,14 @@ impl FromStr for SyslogTarget {
                 Some((host, port)) => {
                     (!host.is_empty() && port.parse::<u16>().is_ok()).then(|| address.to_owned())
                 }
-                None => (!address.is_empty()).then(|| format!("{address}:514")),
+                None => (!address.is_empty()).then(|| format!("{address}:{usual}")),
             }
         };
         let target = match scheme {
             "unix" if !rest.is_empty() => Some(SyslogTarget::Unix(rest.trim_start_matches("//").into())),
-            "udp" => address().map(SyslogTarget::Udp),
-            "tcp" => address().map(SyslogTarget::Tcp),
+            "udp" => address(514).map(SyslogTarget::Udp),
+            "tcp" => address(514).map(SyslogTarget::Tcp),
+            "tls" => address(6514).map(SyslogTarget::Tls),
             _ => None,
         };
         target.ok_or_else(|| SyslogTargetError(masked_url(text)))
@@ -88,7 +90,9 @@ impl FromStr for SyslogTarget {
 
 /// A text that is not a [`SyslogTarget`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no place for syslog messages; write unix:/dev/log, udp://HOST:514 or tcp://HOST:514")]
+#[error(
+    "`{0}` is no place for syslog messages; write unix:/dev/log, udp://HOST:514, tcp://HOST:514 or tls://HOST:6514"
+)]
 pub struct SyslogTargetError(String);
 
 /// Sends each log record as a syslog message of RFC 5424.
@@ -115,20 +119,13 @@ pub struct Syslog {
     hostname: String,
     app_name: String,
     filter: Filter,
+    tls: Tls,
     socket: Option<Socket>,
     backlog: Backlog,
     /// Messages of the present batch, for a stream.
     batch: Vec<u8>,
     taken: u64,
     message: String,
-}
-
-#[derive(Debug)]
-enum Socket {
-    #[cfg(unix)]
-    Unix(std::os::unix::net::UnixDatagram),
-    Udp(UdpSocket),
-    Tcp(TcpStream),
 }
 
 impl Syslog {
@@ -141,6 +138,7 @@ impl Syslog {
             hostname: header_word(&hostname(), 255),
             app_name: header_word(service, 48),
             filter: Filter::all(),
+            tls: Tls::default(),
             socket: None,
             backlog: Backlog::new(BACKLOG),
             batch: Vec::new(),
@@ -170,106 +168,54 @@ impl Syslog {
         self
     }
 
+    /// Over TLS, trusts receivers whose certificate is signed by an authority in this PEM file, instead of by one in
+    /// Mozilla's list.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be read or has no certificate, or if TLS is not built in.
+    pub fn ca_certificate(mut self, path: impl AsRef<Path>) -> Result<Syslog, ConfigError> {
+        self.tls.trust_file(path.as_ref())?;
+        Ok(self)
+    }
+
+    /// Over TLS, presents the certificate in this PEM file to a receiver that requires one. The key is its private
+    /// key, as PEM without a passphrase.
+    ///
+    /// # Errors
+    ///
+    /// Fails if one of the files cannot be used, or if TLS is not built in.
+    pub fn client_certificate(
+        mut self,
+        certificate: impl AsRef<Path>,
+        key: impl AsRef<Path>,
+    ) -> Result<Syslog, ConfigError> {
+        self.tls.identify(certificate.as_ref(), key.as_ref())?;
+        Ok(self)
+    }
+
     fn is_stream(&self) -> bool {
-        matches!(self.target, SyslogTarget::Tcp(_))
+        matches!(self.target, SyslogTarget::Tcp(_) | SyslogTarget::Tls(_))
     }
 
     fn deliver(&mut self, deadline: &Deadline, last: bool) -> Result<(), ExportError> {
         if !self.batch.is_empty() {
             self.backlog.push(std::mem::take(&mut self.batch), std::mem::take(&mut self.taken));
         }
-        let (target, socket) = (&self.target, &mut self.socket);
+        let (target, tls, socket) = (&self.target, &self.tls, &mut self.socket);
         self.backlog.deliver(deadline, last, |body| {
-            let sent = connect(target, socket, deadline).and_then(|socket| socket.send(body));
+            let sent = connect(target, tls, socket, deadline).and_then(|socket| socket.send(body));
             sent.map_err(|error| {
                 *socket = None;
-                let why = format!(
-                    "{target} takes no syslog messages: {error}; check that a syslog daemon listens there"
-                );
+                let hint = match error.to_string().contains("certificate") {
+                    true => "name the authority that signed its certificate (logging.syslog.certificate, ca_certificate)",
+                    false => "check that a syslog daemon listens there",
+                };
+                let why = format!("{target} takes no syslog messages: {error}; {hint}");
                 Failure::Later { why, after: None }
             })
         })
     }
-}
-
-fn connect<'s>(
-    target: &SyslogTarget,
-    socket: &'s mut Option<Socket>,
-    deadline: &Deadline,
-) -> io::Result<&'s mut Socket> {
-    if let Some(open) = socket.take_if(|open| open.is_broken()) {
-        drop(open);
-    }
-    match socket {
-        Some(open) => Ok(open),
-        None => Ok(socket.insert(Socket::open(target, deadline)?)),
-    }
-}
-
-impl Socket {
-    fn open(target: &SyslogTarget, deadline: &Deadline) -> io::Result<Socket> {
-        let patience = deadline.left_of(PATIENCE).ok_or(io::ErrorKind::TimedOut)?;
-        match target {
-            #[cfg(unix)]
-            SyslogTarget::Unix(path) => {
-                let socket = std::os::unix::net::UnixDatagram::unbound()?;
-                socket.connect(path)?;
-                socket.set_write_timeout(Some(PATIENCE))?;
-                Ok(Socket::Unix(socket))
-            }
-            #[cfg(not(unix))]
-            SyslogTarget::Unix(_) => {
-                Err(io::Error::new(io::ErrorKind::Unsupported, "there are no Unix sockets here"))
-            }
-            SyslogTarget::Udp(address) => each(address, |address| {
-                let any: std::net::IpAddr = match address {
-                    std::net::SocketAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
-                    std::net::SocketAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
-                };
-                let socket = UdpSocket::bind((any, 0))?;
-                socket.connect(address)?;
-                Ok(Socket::Udp(socket))
-            }),
-            SyslogTarget::Tcp(address) => each(address, |address| {
-                let stream = TcpStream::connect_timeout(&address, patience)?;
-                stream.set_write_timeout(Some(PATIENCE))?;
-                stream.set_nodelay(true)?;
-                Ok(Socket::Tcp(stream))
-            }),
-        }
-    }
-
-    /// Whether the receiver has closed the connection, which a write would report only at the write after it.
-    fn is_broken(&self) -> bool {
-        let Socket::Tcp(stream) = self else { return false };
-        let peeked = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
-        let is_open = match peeked {
-            Ok(n) => n > 0,
-            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
-        };
-        stream.set_nonblocking(false).is_err() || !is_open
-    }
-
-    fn send(&mut self, body: &[u8]) -> io::Result<()> {
-        match self {
-            #[cfg(unix)]
-            Socket::Unix(socket) => socket.send(body).map(drop),
-            Socket::Udp(socket) => socket.send(body).map(drop),
-            Socket::Tcp(stream) => stream.write_all(body),
-        }
-    }
-}
-
-/// Tries the addresses of a name one after another.
-fn each<T>(address: &str, mut open: impl FnMut(std::net::SocketAddr) -> io::Result<T>) -> io::Result<T> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "its name has no address");
-    for address in address.to_socket_addrs()? {
-        match open(address) {
-            Ok(opened) => return Ok(opened),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
 }
 
 impl Exporter for Syslog {
@@ -400,6 +346,7 @@ mod tests {
             |text: &str| text.parse::<SyslogTarget>().map(|target| target.to_string()).unwrap_or_default();
         assert_eq!(target("udp://a"), "udp://a:514");
         assert_eq!(target("tcp://a:6514/"), "tcp://a:6514");
+        assert_eq!(target("tls://a"), "tls://a:6514");
         assert_eq!(target("tcp://[::1]:7"), "tcp://[::1]:7");
         assert_eq!(target("unix:///run/log"), "unix:/run/log");
         for wrong in ["", "a:514", "udp:a", "tcp://", "tcp://:514", "tcp://a:x", "http://a", "unix:"] {
@@ -407,7 +354,7 @@ mod tests {
         }
         assert_eq!(
             "http://a".parse::<SyslogTarget>().unwrap_err().to_string(),
-            "`http://a` is no place for syslog messages; write unix:/dev/log, udp://HOST:514 or tcp://HOST:514"
+            "`http://a` is no place for syslog messages; write unix:/dev/log, udp://HOST:514, tcp://HOST:514 or tls://HOST:6514"
         );
     }
 

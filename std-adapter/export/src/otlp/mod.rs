@@ -25,6 +25,8 @@ mod tls;
 mod token;
 
 pub(crate) use client::LONGEST_ASKED;
+pub(crate) use tls::Tls;
+
 pub use client::{Client, ClientStats, Delivered, SendError};
 pub use compress::Compression;
 pub use config::{ClientConfig, ConfigError};

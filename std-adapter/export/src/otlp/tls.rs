@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// The trusted authorities, and the certificate that the client presents.
 #[derive(Clone, Default)]
-pub(super) struct Tls {
+pub(crate) struct Tls {
     /// Certificates of the authorities, as DER; `None` stands for Mozilla's list.
     #[cfg(feature = "tls")]
     roots: Option<Arc<[Vec<u8>]>>,
@@ -36,15 +36,15 @@ impl std::fmt::Debug for Tls {
 
 #[cfg(not(feature = "tls"))]
 impl Tls {
-    pub(super) fn trust_file(&mut self, path: &Path) -> Result<(), ConfigError> {
+    pub(crate) fn trust_file(&mut self, path: &Path) -> Result<(), ConfigError> {
         Err(not_built(path))
     }
 
-    pub(super) fn identify(&mut self, certificate: &Path, _key: &Path) -> Result<(), ConfigError> {
+    pub(crate) fn identify(&mut self, certificate: &Path, _key: &Path) -> Result<(), ConfigError> {
         Err(not_built(certificate))
     }
 
-    pub(super) fn trust_system(&mut self) -> Result<(), ConfigError> {
+    pub(crate) fn trust_system(&mut self) -> Result<(), ConfigError> {
         Err(ConfigError::NotBuilt { what: "the system's authorities".into(), feature: "system-roots" })
     }
 
@@ -69,14 +69,14 @@ fn not_built(path: &Path) -> ConfigError {
 #[cfg(feature = "tls")]
 impl Tls {
     /// Trusts only the authorities in this file.
-    pub(super) fn trust_file(&mut self, path: &Path) -> Result<(), ConfigError> {
+    pub(crate) fn trust_file(&mut self, path: &Path) -> Result<(), ConfigError> {
         self.roots = Some(certificates(path, ADVICE_ROOTS)?.into());
         Ok(())
     }
 
     /// Trusts the authorities that the operating system trusts.
     #[cfg(feature = "system-roots")]
-    pub(super) fn trust_system(&mut self) -> Result<(), ConfigError> {
+    pub(crate) fn trust_system(&mut self) -> Result<(), ConfigError> {
         let found = rustls_native_certs::load_native_certs();
         if found.certs.is_empty() {
             let reason = found.errors.first().map_or_else(|| "there are none".into(), ToString::to_string);
@@ -91,12 +91,12 @@ impl Tls {
     }
 
     #[cfg(not(feature = "system-roots"))]
-    pub(super) fn trust_system(&mut self) -> Result<(), ConfigError> {
+    pub(crate) fn trust_system(&mut self) -> Result<(), ConfigError> {
         Err(ConfigError::NotBuilt { what: "the system's authorities".into(), feature: "system-roots" })
     }
 
     /// Presents this certificate to collectors that ask for one.
-    pub(super) fn identify(&mut self, certificate: &Path, key_path: &Path) -> Result<(), ConfigError> {
+    pub(crate) fn identify(&mut self, certificate: &Path, key_path: &Path) -> Result<(), ConfigError> {
         let chain = certificates(certificate, ADVICE_CLIENT)?;
         let pem = read(key_path, ADVICE_KEY)?;
         let key = ureq::tls::parse_pem(&pem).find_map(|item| match item {
@@ -151,11 +151,10 @@ impl Tls {
         builder.build()
     }
 
-    /// Converts the settings for HTTP/2 over rustls.
-    #[cfg(feature = "grpc-tls")]
-    pub(super) fn of_rustls(&self) -> Result<tokio_rustls::rustls::ClientConfig, String> {
-        use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-        use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
+    /// Converts the settings for rustls. `protocol` is the protocol on top of TLS, if it has a registered name.
+    pub(crate) fn of_rustls(&self, protocol: Option<&[u8]>) -> Result<rustls::ClientConfig, String> {
+        use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+        use rustls::{ClientConfig, RootCertStore, crypto::ring};
         let mut store = RootCertStore::empty();
         match &self.roots {
             // Skip certificates that cannot be parsed, because the system's list may contain some.
@@ -176,7 +175,7 @@ impl Tls {
                 config.with_client_auth_cert(chain, key).map_err(|error| error.to_string())?
             }
         };
-        config.alpn_protocols = vec![b"h2".to_vec()];
+        config.alpn_protocols = protocol.map(<[u8]>::to_vec).into_iter().collect();
         Ok(config)
     }
 }

@@ -10,7 +10,7 @@ use throughline_export::chrome::ChromeTrace;
 use throughline_export::log::{
     Elastic, Format, Journald, Lines, Loki, Period, RollingFile, RollingWriter, Syslog, SyslogTarget,
 };
-use throughline_export::otlp::{Histograms, OtlpFile, Signal};
+use throughline_export::otlp::{ConfigError, Histograms, OtlpFile, Signal};
 use throughline_export::zipkin::Zipkin;
 
 type Made = Result<Option<Box<dyn Exporter>>, Problem>;
@@ -81,7 +81,21 @@ pub(super) fn syslog(keys: &Keys<'_>) -> Made {
     let endpoint = keys.text("logging.syslog.endpoint").unwrap_or_default();
     let target: SyslogTarget =
         endpoint.parse().map_err(|error| keys.problem("logging.syslog.endpoint", &error))?;
-    let syslog = Syslog::new(target, keys.service()).filter(keys.filter("logging.syslog.filter")?);
+    let is_tls = matches!(target, SyslogTarget::Tls(_));
+    if is_tls && !cfg!(feature = "tls") {
+        let error = ConfigError::NotBuilt { what: "syslog over TLS".into(), feature: "tls" };
+        return Err(keys.problem("logging.syslog.endpoint", &error));
+    }
+    let mut syslog = Syslog::new(target, keys.service()).filter(keys.filter("logging.syslog.filter")?);
+    const CERTIFICATE: &str = "logging.syslog.certificate";
+    const CLIENT: &str = "logging.syslog.client_certificate";
+    const KEY: &str = "logging.syslog.client_key";
+    if let Some(path) = keys.text(CERTIFICATE).filter(|_| is_tls) {
+        syslog = syslog.ca_certificate(path).map_err(|error| keys.problem(CERTIFICATE, &error))?;
+    }
+    if let (Some(certificate), Some(key), true) = (keys.text(CLIENT), keys.text(KEY), is_tls) {
+        syslog = syslog.client_certificate(certificate, key).map_err(|error| keys.problem(CLIENT, &error))?;
+    }
     let facility = keys.text("logging.syslog.facility").unwrap_or_default();
     let number = FACILITIES.iter().position(|name| *name == facility).unwrap_or_default();
     Ok(Some(Box::new(syslog.facility(number as u8))))

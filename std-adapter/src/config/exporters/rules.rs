@@ -35,7 +35,7 @@ pub(in crate::config) fn impossible(settings: &Settings) -> Vec<Problem> {
     if let Some((command, file)) = both("otlp.token.command", "otlp.token.file") {
         problems.push(file.problem(format!("has no meaning beside {}; remove one of them", command.written)));
     }
-    for section in ["otlp", "tracing.otlp", "logging.otlp", "metrics.otlp"] {
+    for section in ["otlp", "tracing.otlp", "logging.otlp", "metrics.otlp", "logging.syslog"] {
         let get = |name: &str| settings.get(&format!("{section}.{name}"));
         match (get("client_certificate"), get("client_key")) {
             (Some(alone), None) => {
@@ -48,12 +48,15 @@ pub(in crate::config) fn impossible(settings: &Settings) -> Vec<Problem> {
         }
         let Some(endpoint) = get("endpoint") else { continue };
         let Some(tls) = get("certificate").or(get("client_certificate")) else { continue };
-        if endpoint.value.text().starts_with("http://") {
-            problems.push(tls.problem(format!(
-                "has no meaning, as {} is http://; write https:// there, or remove this",
-                endpoint.written
-            )));
-        }
+        let (scheme, instead) = match endpoint.value.text().split_once(':') {
+            Some((scheme @ "http", _)) => (scheme, "https"),
+            Some((scheme @ ("unix" | "udp" | "tcp"), _)) => (scheme, "tls"),
+            _ => continue,
+        };
+        problems.push(tls.problem(format!(
+            "has no meaning, as {} is {scheme}://; write {instead}:// there, or remove this",
+            endpoint.written
+        )));
     }
     problems
 }

@@ -128,8 +128,29 @@ pub(super) const KEYS: &[Key] = &[
         "logging.syslog.endpoint",
         Text,
         "unix:/dev/log",
-        "unix:PATH, udp://HOST:514 or tcp://HOST:514.",
+        "unix:PATH, udp://HOST:514, tcp://HOST:514 or, with the feature tls, tls://HOST:6514.",
     ),
+    Key::of_exporter(
+        "logging.syslog.certificate",
+        Path,
+        "",
+        "For tls://, a PEM file with the authority that signed the receiver's certificate, in place of Mozilla's list.",
+    )
+    .example("/etc/shop/ca.pem"),
+    Key::of_exporter(
+        "logging.syslog.client_certificate",
+        Path,
+        "",
+        "For tls://, a PEM file with the certificate to show to a receiver that asks for one; wants client_key too.",
+    )
+    .example("/etc/shop/client.pem"),
+    Key::of_exporter(
+        "logging.syslog.client_key",
+        Path,
+        "",
+        "A PEM file with the key of client_certificate.",
+    )
+    .example("/etc/shop/client.key"),
     Key::of_exporter("logging.syslog.facility", OneOf(exporters::FACILITIES), "local0", "The facility."),
     Key::of_exporter(
         "logging.syslog.filter",

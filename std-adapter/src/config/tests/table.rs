@@ -77,6 +77,7 @@ fn the_reference_file_is_committed_and_every_line_of_it_can_be_taken() {
         assert!(
             error.contains("this build has no")
                 || error.contains("is http://")
+                || error.contains("is unix://")
                 || error.contains("beside otlp.token.command"),
             "{error}"
         );

@@ -22,7 +22,7 @@ pub(super) async fn connect(target: &Target) -> Result<Sender, Failure> {
     }
     #[cfg(feature = "grpc-tls")]
     {
-        let config = target.tls.of_rustls().map_err(Failure::Request)?;
+        let config = target.tls.of_rustls(Some(b"h2")).map_err(Failure::Request)?;
         let name = tokio_rustls::rustls::pki_types::ServerName::try_from(host.to_owned());
         let name = name.map_err(|error| Failure::Request(error.to_string()))?;
         let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
