@@ -167,11 +167,10 @@ fn silent_slow_and_greedy_clients_are_still_open_when_another_has_its_page() {
     halves.iter().for_each(|mut half| half.write_all(b"GET /metrics HT").unwrap());
     let greedy = [connect(address), connect(address)];
     greedy.iter().for_each(|mut greedy| greedy.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap());
-    for _ in 0..3 {
-        let answer = get(address, "/metrics", "");
-        assert_eq!((answer.status, answer.text().lines().count()), (200, 40_002));
-    }
+    let answer = get(address, "/metrics", "");
+    assert_eq!((answer.status, answer.text().lines().count()), (200, 40_002));
     assert!(silent.iter().chain(&halves).all(is_open));
+    // Those who wait are served when they go on.
     for mut half in halves {
         half.write_all(b"TP/1.1\r\n\r\n").unwrap();
         assert_eq!(scrape::answer(half).text().lines().count(), 40_002);
