@@ -119,6 +119,36 @@ fn a_clock_that_hangs() {
 }
 
 #[test]
+fn a_clock_that_hangs_while_spans_wait_for_the_end_of_their_trace() {
+    static HANGS: AtomicBool = AtomicBool::new(false);
+    static HUNG: AtomicBool = AtomicBool::new(false);
+    fn clock() -> SystemTime {
+        if HANGS.load(Ordering::Relaxed) {
+            HUNG.store(true, Ordering::Relaxed);
+            hang();
+        }
+        SystemTime::now()
+    }
+    in_own_process("a_clock_that_hangs_while_spans_wait_for_the_end_of_their_trace", || {
+        let receiver = Receiver::start([]);
+        let client = ClientConfig::new(&receiver.endpoint).unwrap();
+        let config =
+            quiet().otlp_client(client).wall_clock(clock).sample_ratio(0.0).always_sample_errors(true);
+        let guard = throughline_std::init(&config).unwrap();
+        let open = span!("open");
+        (0..3).for_each(|_| drop(span!("waits")));
+        until("they wait", || guard.ledger().tail_sampler.pending == 3);
+        HANGS.store(true, Ordering::Relaxed);
+        until("the pump is stuck", || HUNG.load(Ordering::Relaxed));
+        let report = guard.shutdown(Duration::from_millis(50));
+        assert_balanced(&report.ledger);
+        let waited = &report.ledger.tail_sampler;
+        assert_eq!(waited.dropped_for(DropReason::Shutdown), 3, "{}", report.ledger);
+        drop(open);
+    });
+}
+
+#[test]
 fn more_threads_than_may_record() {
     let told = stderr_of("more_threads_than_may_record", || {
         let guard = throughline_std::init(&quiet().max_threads(1)).unwrap();

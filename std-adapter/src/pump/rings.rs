@@ -45,8 +45,9 @@ impl Rings {
         if let Some(mut drain) = drain.take() {
             let round = drain.round(cells, |_| {}, |_| {});
             cells.pump.input(round.records);
-            let pending = cells.pump.read().pending;
-            cells.pump.dropped(DropReason::Shutdown, pending);
+            for hop in [&cells.pump, &cells.tail_sampler] {
+                hop.dropped(DropReason::Shutdown, hop.read().pending);
+            }
             crate::ended::leave(drain, Arc::clone(cells), DropReason::Ended);
         }
         true
