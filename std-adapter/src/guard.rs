@@ -164,7 +164,9 @@ impl Running {
 
     pub(crate) fn flush(&self, within: Duration) -> bool {
         let (done, wait) = mpsc::channel();
-        self.controls.send(Control::Flush(done)).is_ok() && all_dropped(&wait, within)
+        let is_done = self.controls.send(Control::Flush(done)).is_ok() && all_dropped(&wait, within);
+        // A pump that panics also drops what it was asked, but then it takes no other message.
+        is_done && self.controls.send(Control::Room).is_ok()
     }
 
     /// Ends everything, once. Whoever comes later waits for the end and gets the same report.

@@ -41,10 +41,10 @@ impl Port {
     }
 
     /// Waits until the tool has set the port up.
-    fn wait_until_raw(&self, child: &mut Child) {
+    fn wait_until_raw(&self, tool: &mut Running) {
         let begun = Instant::now();
         while self.echoes() {
-            assert!(child.try_wait().unwrap().is_none(), "the tool ended before it set up {}", self.name);
+            assert!(tool.0.try_wait().unwrap().is_none(), "the tool ended before it set up {}", self.name);
             assert!(begun.elapsed() < LONG, "the tool did not turn off the echo of {}", self.name);
             std::thread::yield_now();
         }
@@ -66,11 +66,21 @@ impl Port {
     }
 }
 
-fn start(bench: &Bench, port: &Path) -> Child {
+/// The running tool. A test that fails must not leave it behind.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(bench: &Bench, port: &Path) -> Running {
     let args = ["decode", "--elf", "fw.elf", "--baud", "115200", "--serial"];
     let mut command = tool();
     command.current_dir(bench.0.path()).args(args).arg(port);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
 }
 
 /// A device that sends bytes which a terminal in line mode would change: line feeds, carriage returns, Ctrl-C, Ctrl-D, DEL.
@@ -91,22 +101,22 @@ fn device_with_control_bytes() -> Device {
 #[test]
 fn a_serial_port_is_read_raw_and_nothing_is_echoed_29() {
     let (bench, mut port) = (Bench::new(b""), Port::new());
-    let mut child = start(&bench, port.name.as_ref());
+    let mut running = start(&bench, port.name.as_ref());
     let device = device_with_control_bytes();
     let (first, rest) = device.wire.split_at(device.frames[2].0.start);
     // The port must be raw before anything is read from it. The first trace shows that it is being read.
-    port.wait_until_raw(&mut child);
+    port.wait_until_raw(&mut running);
     port.send(first);
-    let mut lines = Lines::of(child.stdout.take().unwrap());
+    let mut lines = Lines::of(running.0.stdout.take().unwrap());
     assert!(lines.any(|line| line.contains("1.24 ms  measure")));
     port.send(rest);
     let more = lines.by_ref().filter(|line| line.contains("1.24 ms  measure")).take(39).count();
     assert_eq!(more, 39);
-    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    kill_process(Pid::from_child(&running.0), Signal::INT).unwrap();
     let summary = lines.last().unwrap();
     assert!(summary.contains("161 records emitted, 161 decoded"), "{summary}");
     assert!(summary.ends_with("no damage"), "{summary}");
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(running.0.wait().unwrap().code(), Some(0));
     // Echoed bytes would be waiting here.
     let nothing = port.device.read(&mut [0; 4096]);
     assert!(!matches!(nothing, Ok(n) if n > 0), "echoed to the device: {nothing:?}");
@@ -119,10 +129,10 @@ fn a_port_that_goes_away_is_opened_anew_29() {
     // The name stays but points to another port, as when a USB adapter is plugged in again.
     let link = bench.path("ttyACM0");
     symlink(&before.name, &link).unwrap();
-    let mut child = start(&bench, &link);
+    let mut running = start(&bench, &link);
     let (mut lines, mut said) =
-        (Lines::of(child.stdout.take().unwrap()), Lines::of(child.stderr.take().unwrap()));
-    before.wait_until_raw(&mut child);
+        (Lines::of(running.0.stdout.take().unwrap()), Lines::of(running.0.stderr.take().unwrap()));
+    before.wait_until_raw(&mut running);
     let device = device_with_control_bytes();
     // The port disappears within a frame, and comes back within a later one.
     let cut = |frame: usize| device.frames[frame].0.start + 10;
@@ -144,10 +154,10 @@ fn a_port_that_goes_away_is_opened_anew_29() {
         lost += usize::from(line.contains("28 records lost here: on the link, in 7 frames"));
         measured += usize::from(line.contains("1.24 ms  measure"));
     }
-    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    kill_process(Pid::from_child(&running.0), Signal::INT).unwrap();
     let summary = lines.last().unwrap();
     assert!(summary.ends_with("28 on the link (in 7 frames); no damage"), "{summary}");
-    assert_eq!(child.wait().unwrap().code(), Some(2));
+    assert_eq!(running.0.wait().unwrap().code(), Some(2));
 }
 
 #[test]
