@@ -10,7 +10,7 @@ use throughline::{Level, field};
 /// the place in the source, and the key-value pairs as fields. [`Config::log_logger`](crate::Config::log_logger)
 /// installs it.
 ///
-/// A record costs about 60 ns and never waits. Levels and filters are those of the configuration.
+/// A record with two pairs costs about 80 ns (x86-64) and never waits. Levels and filters are those of the configuration.
 ///
 /// ```
 /// # fn main() -> Result<(), log::SetLoggerError> {
