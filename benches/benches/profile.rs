@@ -2,9 +2,8 @@
 //!
 //! `cargo bench -p throughline-benches --features profile --bench profile` prints a table in Markdown.
 //!
-//! A thread looks without a pause at the clock of its own CPU time, 36 functions deep. When it is interrupted, that clock jumps. The kernel's ticks
-//! make it jump too, less far than a sample does, so of a run with N samples the N longest jumps are those of the samples. The median of them is given,
-//! less that of a look at the clock. Turns of other programs on the processor are not part of this clock.
+//! A thread sends itself the signals that its timer would send, 36 functions deep, and takes the time of each: the handler runs before the call
+//! returns. The same call with an empty handler is the least that a signal can cost.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::error::Error;
@@ -18,10 +17,11 @@ use throughline_profile::{Allocator, CpuOptions, CpuProfiler, HeapOptions, HeapP
 
 /// How deep the functions are nested in which the thread is interrupted.
 const DEPTH: u32 = 36;
-/// CPU time for which each profiler runs.
-const TIME: Duration = Duration::from_secs(4);
-/// Samples per second that are asked for.
-const FREQUENCY: u32 = 997;
+/// Signals in a burst. A thread's ring has room for all of their samples.
+const BURST: usize = 100;
+const BURSTS: usize = 40;
+/// Between two bursts, in which the profiler's thread empties the ring.
+const PAUSE: Duration = Duration::from_millis(150);
 
 #[global_allocator]
 static ALLOCATOR: Allocator<System> = Allocator::new(System);
@@ -46,10 +46,8 @@ fn main() -> Done {
     }
     let machine = Machine::this();
     println!("# Profiles of {}\n\n{}, {}\n", machine.date, machine.cpu, machine.rustc);
-    println!("{FREQUENCY} samples per second of CPU time are asked for, {DEPTH} functions deep.\n");
-    println!(
-        "| a sample of CPU time | samples per second | keeps the thread | of the CPU at 99 Hz | whole stacks |"
-    );
+    println!("{DEPTH} functions deep.\n");
+    println!("| a sample of CPU time | median | least | of the CPU at 99 Hz | whole stacks |");
     println!("|---|--:|--:|--:|--:|");
     for (name, _) in SUBJECTS {
         let output = Command::new(std::env::current_exe()?).args([name, "--bench"]).output()?;
@@ -62,40 +60,59 @@ fn main() -> Done {
     allocations()
 }
 
-fn thread_cpu() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is valid.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+/// The start of the system's description of a signal that a timer has sent.
+#[repr(C)]
+struct TimerSignal {
+    signal: libc::c_int,
+    error: libc::c_int,
+    code: libc::c_int,
+    _padding: libc::c_int,
+    timer: libc::c_int,
+    missed: libc::c_int,
+    value: usize,
+    _rest: [u64; 12],
 }
 
-/// The jumps of the clock that a thread sees, longest first, less the usual one.
+/// Sends signals with this value to the running thread. Returns the times that they took, shortest first.
 #[inline(never)]
-fn jumps(depth: u32) -> Vec<Duration> {
+fn signals(depth: u32, value: usize) -> Vec<Duration> {
     if depth > 0 {
-        let jumps = jumps(depth - 1);
+        let times = signals(depth - 1, value);
         black_box(depth);
-        return jumps;
+        return times;
     }
-    let mut jumps = Vec::with_capacity(1 << 25);
-    let begun = thread_cpu();
-    let mut before = begun;
-    while before - begun < TIME && jumps.len() < jumps.capacity() {
-        let now = thread_cpu();
-        jumps.push(now - before);
-        before = now;
+    let signal = TimerSignal {
+        signal: libc::SIGPROF,
+        error: 0,
+        code: libc::SI_TIMER,
+        _padding: 0,
+        timer: 0,
+        missed: 0,
+        value,
+        _rest: [0; 12],
+    };
+    // SAFETY: asks the system for a number.
+    let process = unsafe { libc::getpid() };
+    // SAFETY: asks the system for a number.
+    let thread = unsafe { libc::gettid() };
+    let mut times = Vec::new();
+    for _ in 0..BURSTS {
+        for _ in 0..BURST {
+            let begun = Instant::now();
+            // SAFETY: the description is as large as the system reads.
+            unsafe { libc::syscall(libc::SYS_rt_tgsigqueueinfo, process, thread, libc::SIGPROF, &signal) };
+            times.push(begun.elapsed());
+        }
+        std::thread::sleep(PAUSE);
     }
-    jumps.sort_unstable_by(|a, b| b.cmp(a));
-    let usual = jumps[jumps.len() / 2];
-    jumps.iter().map(|jump| jump.saturating_sub(usual)).collect()
+    times.sort_unstable();
+    times
 }
 
-fn row(jumps: &[Duration], samples: u64, complete: Option<f64>) -> String {
-    let of_samples = &jumps[..jumps.len().min(samples as usize)];
-    let median = of_samples.get(of_samples.len() / 2).copied().unwrap_or_default().as_secs_f64();
-    let per_second = samples as f64 / TIME.as_secs_f64();
+fn row(times: &[Duration], complete: Option<f64>) -> String {
+    let (least, median) = (times[0].as_secs_f64(), times[times.len() / 2].as_secs_f64());
     let complete = complete.map_or(String::new(), |share| format!("{:.1} %", 100.0 * share));
-    format!("{per_second:.0} | {:.1} µs | {:.3} % | {complete}", median * 1e6, median * 99.0 * 100.0)
+    format!("{:.1} µs | {:.1} µs | {:.3} % | {complete}", median * 1e6, least * 1e6, median * 99.0 * 100.0)
 }
 
 fn empty() -> Result<String, Box<dyn Error>> {
@@ -103,26 +120,39 @@ fn empty() -> Result<String, Box<dyn Error>> {
     extern "C" fn handle(_: libc::c_int) {
         HANDLED.fetch_add(1, Ordering::Relaxed);
     }
-    let every = libc::timeval { tv_sec: 0, tv_usec: 1_000_000 / i64::from(FREQUENCY) };
-    let timer = libc::itimerval { it_interval: every, it_value: every };
     // SAFETY: the handler only adds to an atomic.
     unsafe { libc::signal(libc::SIGPROF, handle as *const () as usize) };
-    // SAFETY: the pointers are valid.
-    unsafe { libc::setitimer(libc::ITIMER_PROF, &timer, std::ptr::null_mut()) };
-    let jumps = jumps(DEPTH);
-    Ok(row(&jumps, HANDLED.load(Ordering::Relaxed), None))
+    let times = signals(DEPTH, 0);
+    assert_eq!(HANDLED.load(Ordering::Relaxed) as usize, times.len());
+    Ok(row(&times, None))
 }
 
 fn throughline() -> Result<String, Box<dyn Error>> {
-    let profiler = CpuProfiler::start(CpuOptions::default().frequency(FREQUENCY))?;
-    let jumps = jumps(DEPTH);
+    let profiler = CpuProfiler::start(CpuOptions::default().frequency(19))?;
+    // The system tells what the timer of this thread sends.
+    let timers = std::fs::read_to_string("/proc/self/timers")?;
+    // SAFETY: asks the system for a number.
+    let thread = format!("notify: signal/tid.{}", unsafe { libc::gettid() });
+    let mut value = None;
+    for (signal, notify) in timers.lines().zip(timers.lines().skip(1)) {
+        if notify == thread {
+            value = signal.rsplit_once('/').and_then(|(_, value)| usize::from_str_radix(value, 16).ok());
+        }
+    }
+    let times = signals(DEPTH, value.ok_or("/proc/self/timers has no timer of this thread")?);
     let profile = profiler.stop();
-    Ok(row(&jumps, profile.signals(), profile.complete_stacks()))
+    assert!(
+        profile.samples() as usize >= times.len(),
+        "{} samples, {:?}",
+        profile.samples(),
+        profile.losses()
+    );
+    Ok(row(&times, profile.complete_stacks()))
 }
 
 fn pprof_rs() -> Result<String, Box<dyn Error>> {
-    let guard = pprof::ProfilerGuard::new(FREQUENCY as i32)?;
-    let jumps = jumps(DEPTH);
+    let guard = pprof::ProfilerGuard::new(19)?;
+    let times = signals(DEPTH, 0);
     let report = guard.report().build()?;
     let (mut all, mut complete) = (0, 0);
     for (frames, count) in &report.data {
@@ -130,8 +160,8 @@ fn pprof_rs() -> Result<String, Box<dyn Error>> {
         all += count;
         complete += if has("main") { *count } else { 0 };
     }
-    let share = (all > 0).then(|| complete as f64 / all as f64);
-    Ok(row(&jumps, all.max(0) as u64, share))
+    assert!(all as usize >= times.len(), "{all} samples");
+    Ok(row(&times, Some(complete as f64 / all as f64)))
 }
 
 fn allocations() -> Done {

