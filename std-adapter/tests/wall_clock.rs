@@ -105,6 +105,9 @@ fn times(metric: &Metric) -> Vec<(u64, u64)> {
         Data::Gauge(gauge) => {
             gauge.data_points.iter().map(|p| (p.start_time_unix_nano, p.time_unix_nano)).collect()
         }
+        Data::ExponentialHistogram(histogram) => {
+            histogram.data_points.iter().map(|p| (p.start_time_unix_nano, p.time_unix_nano)).collect()
+        }
         other => panic!("{other:?}"),
     }
 }
