@@ -50,7 +50,8 @@ fn a_scrape_sees_what_was_counted_just_now() {
             let seen = families["seen_total"].samples.iter().map(|sample| sample.labels.get("n").cloned());
             let expected = [Some("1"), Some("2"), None].map(|label| label.map(str::to_owned));
             let (mut seen, mut expected) = (seen.collect::<Vec<_>>(), expected[..n as usize].to_vec());
-            (seen.sort(), expected.sort());
+            seen.sort();
+            expected.sort();
             assert_eq!(seen, expected);
             let scope = &families["orders_total"].samples[0].labels;
             assert_eq!(
