@@ -63,6 +63,7 @@ impl<'r> Words<'r> {
 
     /// The first five words of a record of which no word has been taken yet. It takes none of them; see
     /// [`Words::skip`].
+    #[cfg(not(loom))]
     #[inline(always)]
     pub(crate) fn first(&self) -> [Word; 5] {
         const { assert!(FIRST_WORDS >= 5) };
@@ -71,6 +72,7 @@ impl<'r> Words<'r> {
     }
 
     /// Takes the first `n` words of a record of which no word has been taken yet. `n` is at most 5.
+    #[cfg(not(loom))]
     #[inline(always)]
     pub(crate) fn skip(&mut self, n: usize) {
         self.index += n;
