@@ -1,8 +1,10 @@
-//! `export`: one producer at full speed, and the spans that arrive at a receiver in the same process.
+//! `export` and `export_grpc`: one producer at full speed, and the spans that arrive at a receiver in the same process,
+//! over HTTP and over gRPC.
 //!
 //! Figures are per span that arrived. `export` is wall-clock time; `export_cpu` is the CPU time of all
-//! threads except the producer's and the receiver's. `export_lost` is the share of the spans that was lost,
-//! and `export_memory` is the process's peak resident memory.
+//! threads except the producer's and the receiver's; `export_wire` is the bytes that the receiver read. `export_lost`
+//! is the share of the spans that was lost, and `export_memory` is the process's peak resident memory. Before the
+//! producer begins, `export_latency` is the time from the end of a lone trace until the receiver has all of it.
 
 use std::{
     hint::black_box,
@@ -21,7 +23,7 @@ use throughline_std::{
 
 use crate::{
     harness::{Bench, Effort, SPANS_PER_TRACE},
-    receiver::Receiver,
+    receiver::{Receiver, Transport},
     system::{self, CpuClock},
 };
 
@@ -31,16 +33,38 @@ const TOO_MUCH: u64 = 2 << 30;
 /// The time limit for delivering the remaining spans at the end.
 const LAST: Duration = Duration::from_secs(30);
 
-/// The limit: one body, encoded beforehand, sent over and over. There is no producer.
+/// The pause before a lone trace. It is longer than the intervals at which the subjects look for spans, and than the
+/// default age of Throughline's batches.
+const PAUSE: Duration = Duration::from_millis(1200);
+
 pub(crate) fn limit(bench: &mut Bench<'_>) {
+    limit_by(bench, Transport::Http);
+}
+
+pub(crate) fn throughline(bench: &mut Bench<'_>) {
+    throughline_by(bench, Transport::Http);
+}
+
+#[cfg(feature = "peers")]
+pub(crate) fn grpc_limit(bench: &mut Bench<'_>) {
+    limit_by(bench, Transport::Grpc);
+}
+
+#[cfg(feature = "peers")]
+pub(crate) fn grpc_throughline(bench: &mut Bench<'_>) {
+    throughline_by(bench, Transport::Grpc);
+}
+
+/// The limit: one body, encoded beforehand, sent over and over. There is no producer.
+fn limit_by(bench: &mut Bench<'_>, transport: Transport) {
     const SPANS: u64 = 2_700;
     let mut encoder = TraceEncoder::new(&Resource::new("bench"), Options::default());
     for i in 0..SPANS {
         encoder.span(&span_view(i));
     }
     let body = encoder.finish();
-    let receiver = Receiver::start().expect("the loopback interface");
-    let config = ClientConfig::new(&receiver.endpoint).expect("an endpoint");
+    let receiver = Receiver::start(transport).expect("the loopback interface");
+    let config = client(&receiver, transport);
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -55,10 +79,19 @@ pub(crate) fn limit(bench: &mut Bench<'_>) {
     assert!(receiver.spans() > 0 && receiver.spans().is_multiple_of(SPANS), "bodies arrive whole");
 }
 
+fn client(receiver: &Receiver, transport: Transport) -> ClientConfig {
+    let config = ClientConfig::new(&receiver.endpoint).expect("an endpoint");
+    match transport {
+        Transport::Http => config,
+        #[cfg(feature = "peers")]
+        Transport::Grpc => config.protocol(throughline_std::otlp::Protocol::Grpc).expect("built with gRPC"),
+    }
+}
+
 /// Everything at its defaults. The ledger must account for every span.
-pub(crate) fn throughline(bench: &mut Bench<'_>) {
-    let receiver = Receiver::start().expect("the loopback interface");
-    let config = Config::new("bench").otlp(&receiver.endpoint).expect("an endpoint").sample_ratio(1.0);
+fn throughline_by(bench: &mut Bench<'_>, transport: Transport) {
+    let receiver = Receiver::start(transport).expect("the loopback interface");
+    let config = Config::new("bench").otlp_client(client(&receiver, transport)).sample_ratio(1.0);
     let guard = throughline_std::init(&config).expect("the first in this process");
     let trace = || {
         let _root = span!("root");
@@ -78,15 +111,16 @@ pub(crate) fn throughline(bench: &mut Bench<'_>) {
     });
 }
 
-/// Calls `trace`, which makes [`SPANS_PER_TRACE`] spans, at full speed on a thread while windows are
-/// measured. Then calls `end` with the number of spans made, to have the remaining ones delivered.
+/// Calls `trace`, which makes [`SPANS_PER_TRACE`] spans, a few times at idle, and then at full speed on a thread while
+/// windows are measured. Then calls `end` with the number of spans made, to have the remaining ones delivered.
 pub(crate) fn run(
     bench: &mut Bench<'_>,
     receiver: &Receiver,
     trace: impl Fn() + Send + Sync,
     end: impl FnOnce(u64),
 ) {
-    let (stop, made, clock) = (AtomicBool::new(false), AtomicU64::new(0), &std::sync::OnceLock::new());
+    let idle = latencies(bench, receiver, &trace);
+    let (stop, made, clock) = (AtomicBool::new(false), AtomicU64::new(idle), &std::sync::OnceLock::new());
     thread::scope(|scope| {
         scope.spawn(|| {
             clock.get_or_init(CpuClock::of_this_thread);
@@ -109,6 +143,28 @@ pub(crate) fn run(
     assert!(receiver.spans() > 0, "something arrives");
 }
 
+/// Measures how long lone traces take to arrive. Returns the number of spans made.
+fn latencies(bench: &mut Bench<'_>, receiver: &Receiver, trace: &impl Fn()) -> u64 {
+    let count = match bench.effort {
+        Effort::Full => 5,
+        Effort::Quick => 2,
+        Effort::Smoke | Effort::Count => return 0,
+    };
+    let mut times = Vec::new();
+    for _ in 0..count {
+        thread::sleep(PAUSE);
+        let before = receiver.spans();
+        trace();
+        let end = Instant::now();
+        while receiver.spans() < before + SPANS_PER_TRACE && end.elapsed() < LAST {
+            thread::sleep(Duration::from_micros(100));
+        }
+        times.push(end.elapsed().as_nanos() as f64);
+    }
+    push(bench, "latency", Unit::Ns, &times);
+    count * SPANS_PER_TRACE
+}
+
 /// Measures for several windows which spans arrive, and at what cost. `producer` is the CPU time that is not
 /// counted.
 fn windows(bench: &mut Bench<'_>, receiver: &Receiver, producer: impl Fn() -> u64) {
@@ -119,20 +175,21 @@ fn windows(bench: &mut Bench<'_>, receiver: &Receiver, producer: impl Fn() -> u6
     };
     // A warm-up lets rings and queues fill and buffers grow.
     thread::sleep(length / 2);
-    let (mut wall, mut cpu) = (Vec::new(), Vec::new());
+    let (mut wall, mut cpu, mut wire) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..count {
         // A window runs from one arrival to another, because exporters send batches of very different sizes.
         if !await_arrival(receiver) {
             break;
         }
         let read = || (Instant::now(), receiver.spans(), system::cpu_ns(), producer() + receiver.cpu_ns());
-        let before = read();
+        let (before, bytes) = (read(), receiver.bytes());
         thread::sleep(length);
         if !await_arrival(receiver) {
             break;
         }
         let after = read();
         let spans = (after.1 - before.1) as f64;
+        wire.push((receiver.bytes() - bytes) as f64 / spans);
         wall.push(after.0.duration_since(before.0).as_nanos() as f64 / spans);
         cpu.push((after.2 - before.2).saturating_sub(after.3 - before.3) as f64 / spans);
     }
@@ -144,6 +201,7 @@ fn windows(bench: &mut Bench<'_>, receiver: &Receiver, producer: impl Fn() -> u6
     if system::cpu_ns() > 0 {
         push(bench, "cpu", Unit::Ns, &cpu);
     }
+    push(bench, "wire", Unit::Bytes, &wire);
 }
 
 /// Waits for spans to arrive. Returns false if the subject had to be stopped first.

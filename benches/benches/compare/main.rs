@@ -63,11 +63,13 @@ const PATHS: &[(&str, &[Subject])] = &[
         ],
     ),
     ("export", &[(LIMIT, export::limit), (SUBJECT, export::throughline)]),
+    #[cfg(feature = "peers")]
+    ("export_grpc", &[(LIMIT, export::grpc_limit), (SUBJECT, export::grpc_throughline)]),
 ];
 
 /// The paths whose instructions are not counted: several threads work at the same time, and no two runs are
 /// equal.
-const UNCOUNTED: &[&str] = &["export", "thread_memory"];
+const UNCOUNTED: &[&str] = &["export", "export_grpc", "thread_memory"];
 
 /// The prefix of a child's output lines that contain a row.
 const ROW: &str = "row ";

@@ -1,7 +1,11 @@
-//! A collector that counts: it receives OTLP over HTTP/1.1 on the loopback interface and counts the spans.
+//! A collector that counts: it receives OTLP over HTTP/1.1 on the loopback interface, or over gRPC (in [`grpc`]), and
+//! counts the spans and the bytes.
 //!
 //! It walks the messages down to the spans and skips those by their length. That is so little work that the
 //! exporters are measured and not the receiver.
+
+#[cfg(feature = "peers")]
+mod grpc;
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write as _},
@@ -15,6 +19,14 @@ use std::{
 
 use crate::system::CpuClock;
 
+/// What carries the requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Http,
+    #[cfg(feature = "peers")]
+    Grpc,
+}
+
 /// Listens until the process ends.
 pub(crate) struct Receiver {
     /// `http://127.0.0.1:PORT`.
@@ -25,6 +37,8 @@ pub(crate) struct Receiver {
 #[derive(Default)]
 struct Counts {
     spans: AtomicU64,
+    /// Bytes read from the sockets: bodies, and the heads or frames around them.
+    bytes: AtomicU64,
     /// Nanoseconds of CPU time used by connections that have ended.
     ended: AtomicU64,
     /// The CPU clocks of the threads of open connections.
@@ -32,7 +46,7 @@ struct Counts {
 }
 
 impl Receiver {
-    pub(crate) fn start() -> io::Result<Self> {
+    pub(crate) fn start(transport: Transport) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let endpoint = format!("http://{}", listener.local_addr()?);
         let counts = Arc::<Counts>::default();
@@ -40,7 +54,7 @@ impl Receiver {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let counts = Arc::clone(&shared);
-                thread::spawn(move || counts.connection(stream));
+                thread::spawn(move || counts.connection(stream, transport));
             }
         });
         Ok(Self { endpoint, counts })
@@ -51,6 +65,11 @@ impl Receiver {
         self.counts.spans.load(Ordering::Acquire)
     }
 
+    /// Bytes read so far, in whatever requests.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.counts.bytes.load(Ordering::Acquire)
+    }
+
     /// Nanoseconds of CPU time that the receiver has used.
     pub(crate) fn cpu_ns(&self) -> u64 {
         let open = self.counts.open.lock().expect("no panic goes on");
@@ -59,11 +78,15 @@ impl Receiver {
 }
 
 impl Counts {
-    fn connection(&self, stream: TcpStream) {
+    fn connection(&self, stream: TcpStream, transport: Transport) {
         let clock = CpuClock::of_this_thread();
         self.open.lock().expect("no panic goes on").push(clock);
         // A client that hangs up ends only its own connection.
-        let _ = self.serve(stream);
+        let _ = match transport {
+            Transport::Http => self.serve(stream),
+            #[cfg(feature = "peers")]
+            Transport::Grpc => grpc::serve(self, stream),
+        };
         let mut open = self.open.lock().expect("no panic goes on");
         open.retain(|other| *other != clock);
         self.ended.fetch_add(clock.ns(), Ordering::AcqRel);
@@ -72,7 +95,7 @@ impl Counts {
     fn serve(&self, stream: TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let mut answers = stream.try_clone()?;
-        let mut requests = BufReader::with_capacity(64 * 1024, stream);
+        let mut requests = BufReader::with_capacity(64 * 1024, Counted { stream, bytes: &self.bytes });
         let mut body = Vec::new();
         while let Some(traces) = request(&mut requests, &mut body)? {
             let spans = if traces { spans(&body) } else { 0 };
@@ -85,9 +108,23 @@ impl Counts {
     }
 }
 
+/// A connection whose bytes are counted.
+struct Counted<'a> {
+    stream: TcpStream,
+    bytes: &'a AtomicU64,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.stream.read(into)?;
+        self.bytes.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
 /// Reads a request's body. Returns whether the request went to `/v1/traces`; `None` at the end of the
 /// connection.
-fn request(from: &mut BufReader<TcpStream>, body: &mut Vec<u8>) -> io::Result<Option<bool>> {
+fn request(from: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<Option<bool>> {
     let (mut line, mut length) = (String::new(), 0);
     if from.read_line(&mut line)? == 0 {
         return Ok(None);

@@ -1,6 +1,6 @@
-//! `export`: from a producer at full speed to a receiver, over OTLP/HTTP with protobuf.
+//! `export` and `export_grpc`: from a producer at full speed to a receiver, over OTLP/HTTP with protobuf and over gRPC.
 
-use std::hint::black_box;
+use std::{hint::black_box, thread};
 
 use fastrace::{Span, collector::SpanContext, local::LocalSpan};
 use fastrace_opentelemetry::OpenTelemetryReporter;
@@ -15,17 +15,25 @@ use crate::{
     Subject,
     export::run,
     harness::{Bench, SPANS_PER_TRACE},
-    receiver::Receiver,
+    receiver::{Receiver, Transport},
 };
 
-pub(super) const SUBJECTS: &[Subject] = &[("opentelemetry", opentelemetry), ("fastrace", fastrace)];
+pub(super) const SUBJECTS: &[Subject] = &[
+    ("opentelemetry", |bench| opentelemetry(bench, Transport::Http)),
+    ("fastrace", |bench| fastrace(bench, Transport::Http)),
+];
 
-/// The SDK's batch processor and HTTP exporter at their defaults.
-fn opentelemetry(bench: &mut Bench<'_>) {
-    let receiver = Receiver::start().expect("the loopback interface");
+pub(super) const GRPC_SUBJECTS: &[Subject] = &[
+    ("opentelemetry", |bench| opentelemetry(bench, Transport::Grpc)),
+    ("fastrace", |bench| fastrace(bench, Transport::Grpc)),
+];
+
+/// The SDK's batch processor and exporter at their defaults.
+fn opentelemetry(bench: &mut Bench<'_>, transport: Transport) {
+    let receiver = Receiver::start(transport).expect("the loopback interface");
     let provider = SdkTracerProvider::builder()
         .with_resource(resource())
-        .with_batch_exporter(exporter(&receiver))
+        .with_batch_exporter(exporter(&receiver, transport))
         .build();
     let tracer = provider.tracer("bench");
     let trace = || {
@@ -43,11 +51,14 @@ fn opentelemetry(bench: &mut Bench<'_>) {
 /// The reporter that fastrace's documentation names, over OpenTelemetry's exporter. Its queue has no limit:
 /// spans that have not been delivered at the end are in memory, and delivering them would take longer than
 /// the run.
-fn fastrace(bench: &mut Bench<'_>) {
-    let receiver = Receiver::start().expect("the loopback interface");
+fn fastrace(bench: &mut Bench<'_>, transport: Transport) {
+    let receiver = Receiver::start(transport).expect("the loopback interface");
     let scope = InstrumentationScope::builder("bench").build();
-    let reporter =
-        OpenTelemetryReporter::new(exporter(&receiver), std::borrow::Cow::Owned(resource()), scope);
+    let reporter = OpenTelemetryReporter::new(
+        exporter(&receiver, transport),
+        std::borrow::Cow::Owned(resource()),
+        scope,
+    );
     fastrace::set_reporter(reporter, fastrace::collector::Config::default());
     let trace = || {
         let root = Span::root("root", SpanContext::random());
@@ -60,13 +71,24 @@ fn fastrace(bench: &mut Bench<'_>) {
     run(bench, &receiver, trace, |_| ());
 }
 
-fn exporter(receiver: &Receiver) -> SpanExporter {
-    SpanExporter::builder()
-        .with_http()
-        .with_protocol(Protocol::HttpBinary)
-        .with_endpoint(format!("{}/v1/traces", receiver.endpoint))
-        .build()
-        .expect("an endpoint")
+fn exporter(receiver: &Receiver, transport: Transport) -> SpanExporter {
+    match transport {
+        Transport::Http => SpanExporter::builder()
+            .with_http()
+            .with_protocol(Protocol::HttpBinary)
+            .with_endpoint(format!("{}/v1/traces", receiver.endpoint))
+            .build(),
+        Transport::Grpc => {
+            // tonic's connection needs a runtime of tokio for as long as it lives; here a thread of its own.
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let handle = runtime.handle().clone();
+            thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
+            let _inside = handle.enter();
+            SpanExporter::builder().with_tonic().with_endpoint(&receiver.endpoint).build()
+        }
+    }
+    .expect("an endpoint")
 }
 
 fn resource() -> Resource {

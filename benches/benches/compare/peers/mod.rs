@@ -31,6 +31,7 @@ pub(crate) fn of(path: &str) -> &'static [Subject] {
         "ring" => ring::SUBJECTS,
         "encode" => encode::SUBJECTS,
         "export" => export::SUBJECTS,
+        "export_grpc" => export::GRPC_SUBJECTS,
         _ => &[],
     }
 }
