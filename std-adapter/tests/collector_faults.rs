@@ -13,7 +13,7 @@
 //! | an exporter that blocks or panics, a full device | `exporters.rs`, `panics.rs` |
 //! | steps of the clock | here, `wall_clock.rs` |
 //! | the program's own callbacks and clock that hang, standard error that nobody reads | `own_faults.rs` |
-//! | ends of processes and threads, fork, signals | `exit.rs` |
+//! | ends of processes and threads, fork, signals | `exit` |
 
 mod support;
 
