@@ -42,16 +42,6 @@ pub enum PrometheusError {
         /// As given.
         label: String,
     },
-    /// The value of an environment variable is not valid.
-    #[error("{variable}={value}: {hint}")]
-    Variable {
-        /// Its name.
-        variable: &'static str,
-        /// Its value.
-        value: String,
-        /// What to set instead.
-        hint: &'static str,
-    },
 }
 
 fn bind_hint(error: &io::Error) -> &'static str {

@@ -1,6 +1,5 @@
 //! Options of the page and of the server.
 
-use super::PrometheusError;
 use std::time::Duration;
 
 /// Most buckets per power of two in a classic histogram, as a power of two: as many as in an exponential
@@ -169,59 +168,5 @@ impl PrometheusOptions {
             response_timeout: response.max(at_least),
             ..self
         }
-    }
-
-    /// These options changed by `OTEL_EXPORTER_PROMETHEUS_HOST` and `OTEL_EXPORTER_PROMETHEUS_PORT`.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the port is not a number from 0 to 65535.
-    pub fn with_env(self) -> Result<PrometheusOptions, PrometheusError> {
-        self.with_lookup(&|name| std::env::var(name).ok())
-    }
-
-    fn with_lookup(
-        mut self,
-        env: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<PrometheusOptions, PrometheusError> {
-        const HOST: &str = "OTEL_EXPORTER_PROMETHEUS_HOST";
-        const PORT: &str = "OTEL_EXPORTER_PROMETHEUS_PORT";
-        let get = |name| env(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-        if let Some(host) = get(HOST) {
-            self.host = host;
-        }
-        if let Some(value) = get(PORT) {
-            let hint = "give a port from 0 to 65535, such as 9464";
-            self.port =
-                value.parse().map_err(|_| PrometheusError::Variable { variable: PORT, value, hint })?;
-        }
-        Ok(self)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_environment_amends_host_and_port() {
-        let env = |port: &'static str| {
-            move |name: &str| Some(if name.ends_with("HOST") { "0.0.0.0".into() } else { port.to_owned() })
-        };
-        let options = PrometheusOptions::default().with_lookup(&env(" 9091 ")).unwrap();
-        assert_eq!((&*options.host, options.port), ("0.0.0.0", 9091));
-        let error = PrometheusOptions::default().with_lookup(&env("http")).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "OTEL_EXPORTER_PROMETHEUS_PORT=http: give a port from 0 to 65535, such as 9464"
-        );
-        let none = PrometheusOptions::default().with_lookup(&|_| None).unwrap();
-        assert_eq!(none, PrometheusOptions::default());
-    }
-
-    #[test]
-    fn buckets_are_powers_of_two() {
-        let scale = |n| PageOptions::default().buckets_per_power_of_two(n).classic_scale;
-        assert_eq!([0, 1, 2, 3, 4, 16, 1000].map(scale), [0, 0, 1, 1, 2, 4, 4]);
     }
 }
