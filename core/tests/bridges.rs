@@ -67,7 +67,7 @@ fn a_span_entered_on_several_threads_ends_once_with_its_fields_and_its_busy_time
     let (id, parent, root) = told_span(&all, "job");
     assert_eq!((parent, root), (told_span(&all, "outer").0, told_span(&all, "outer").0));
     let Told::Span { status, busy, .. } = one(&all, "job") else { panic!() };
-    assert_eq!((*status, busy.is_some_and(|ticks| ticks > 0)), (Status::Ok, true));
+    assert_eq!((*status, busy.is_some_and(|ticks| ticks > 0 || cfg!(miri))), (Status::Ok, true));
     let below: Vec<_> = all.iter().filter(|told| told.name() == "below").collect();
     assert_eq!(below.len(), 3);
     assert!(below.iter().all(|told| matches!(told, Told::Span { parent, .. } if *parent == id)));
@@ -293,7 +293,7 @@ fn is_same(pushed: &Pushed, read: Read<'_>) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 2 } else { 48 }, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 2 } else { 48 }, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_list_of_any_values_is_read_back(values in prop::collection::vec(pushed(), 0..20)) {
