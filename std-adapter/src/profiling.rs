@@ -1,6 +1,8 @@
 //! Profiles of the process, into files: as the configuration says, or from one call to another.
 //!
 //! ```no_run
+//! # #[cfg(all(feature = "profile", target_os = "linux"))]
+//! # mod example {
 //! use throughline_std::profiling::{start_profiling, stop_profiling};
 //! # fn work() {}
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -8,6 +10,7 @@
 //! work();
 //! println!("go tool pprof {}", stop_profiling()?.display()); // a flame graph, `.svg`, is beside it
 //! # Ok(())
+//! # }
 //! # }
 //! ```
 //!

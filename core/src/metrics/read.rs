@@ -394,7 +394,7 @@ impl Series {
         }
     }
 
-    /// For a histogram: asks all threads for [exemplars](super::exemplar) among their next values.
+    /// For a histogram: asks all threads for exemplars among their next values.
     #[cfg(all(feature = "std", target_has_atomic = "64"))]
     pub fn ask_for_exemplars(&self) {
         if self.is_histogram() {

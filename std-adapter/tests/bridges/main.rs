@@ -2,16 +2,19 @@
 //! as this library's own do.
 #![cfg(all(feature = "tracing", feature = "log", feature = "metrics"))]
 
+mod counts;
+#[path = "../support/mod.rs"]
 mod support;
 
+use counts::number;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
-use opentelemetry_proto::tonic::metrics::v1::{Metric, metric::Data, number_data_point};
+use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use support::receiver::{Receiver, attribute, int, text};
+use support::receiver::{Receiver, int, text};
 use support::service::{LONG, config, find, start};
 use support::{assert_balanced, in_own_process, stderr_of};
 use throughline::TraceContext;
@@ -88,7 +91,7 @@ fn spans_and_events_of_tracing_arrive_with_their_fields() {
                 (Some("ann".into()), Some("1.5".into()), None)
             );
             assert_eq!(text(a, "code.module.name").unwrap(), module_path!());
-            assert!(text(a, "code.file.path").unwrap().ends_with("bridges.rs"));
+            assert!(text(a, "code.file.path").unwrap().ends_with("bridges/main.rs"));
             let odd = log(logs, "odd 9 of {user}");
             assert_eq!(
                 (&odd.span_id, &odd.trace_id, odd.severity_number),
@@ -385,7 +388,7 @@ fn records_of_log_have_their_place_their_pairs_and_the_current_spans_ids() {
             assert_eq!((&slow.span_id, slow.severity_number), (&request.span_id, 13));
             assert_eq!((text(a, "user"), int(a, "rows")), (Some("ann".into()), Some(3)));
             assert_eq!(text(a, "code.module.name").unwrap(), "shop::db");
-            assert!(text(a, "code.file.path").unwrap().ends_with("bridges.rs"));
+            assert!(text(a, "code.file.path").unwrap().ends_with("bridges/main.rs"));
             assert_eq!(a.len(), 4 + 3, "{a:#?}");
             assert!(body(log(logs, "chatty 1")).starts_with("chatty"));
             assert!(logs.iter().any(|log| body(log) == "shown, 0 to go"));
@@ -410,102 +413,10 @@ fn records_of_log_that_come_by_way_of_tracing_have_their_own_place() {
             let slow = log(logs, "slow {query}");
             assert_eq!((&slow.span_id, slow.severity_number), (&find(spans, "request").span_id, 13));
             assert_eq!(text(&slow.attributes, "code.module.name").unwrap(), "shop::db");
-            assert!(text(&slow.attributes, "code.file.path").unwrap().ends_with("bridges.rs"));
+            assert!(text(&slow.attributes, "code.file.path").unwrap().ends_with("bridges/main.rs"));
             assert_eq!(slow.attributes.len(), 3);
         });
     });
-}
-
-#[test]
-fn metrics_arrive_with_unit_description_and_labels() {
-    recorded(
-        "metrics_arrive_with_unit_description_and_labels",
-        || {
-            metrics::describe_counter!("orders", metrics::Unit::Count, "Orders placed");
-            let orders = metrics::counter!("orders", "shop" => "north");
-            orders.increment(2);
-            metrics::counter!("orders", "shop" => "north").increment(3);
-            std::thread::spawn(move || orders.increment(1)).join().unwrap();
-            metrics::counter!("orders", "shop" => "south").absolute(7);
-            metrics::counter!("orders", "shop" => "south").absolute(5);
-            metrics::counter!("orders", "shop" => "south").absolute(9);
-            let load = metrics::gauge!("load");
-            load.set(1.5);
-            load.increment(0.5);
-            load.decrement(0.25);
-            for seconds in [0.001, 0.002, 3.0] {
-                metrics::histogram!("took_seconds").record(seconds);
-            }
-            metrics::describe_histogram!("took_seconds", metrics::Unit::Seconds, "Described late");
-        },
-        |_, _, all| {
-            let find = |name: &str| all.iter().find(|metric| metric.name == name).unwrap();
-            let orders = find("orders");
-            assert_eq!((&*orders.unit, &*orders.description), ("1", "Orders placed"));
-            let Some(Data::Sum(sum)) = &orders.data else { panic!("{orders:?}") };
-            let mut points: Vec<_> = sum
-                .data_points
-                .iter()
-                .map(|point| (text(&point.attributes, "shop").unwrap(), value(point.value)))
-                .collect();
-            points.sort_by(|a, b| a.0.cmp(&b.0));
-            assert_eq!(points, [("north".into(), 6.0), ("south".into(), 9.0)]);
-            assert!(sum.is_monotonic);
-            assert_eq!(number(find("load")), 1.75);
-            let took = find("took_seconds");
-            assert_eq!((&*took.unit, &*took.description), ("s", "Described late"));
-            let Some(Data::ExponentialHistogram(histogram)) = &took.data else { panic!("{took:?}") };
-            let point = &histogram.data_points[0];
-            assert_eq!(point.count, 3);
-            assert!((point.sum.unwrap() - 3.003).abs() < 1e-6);
-        },
-    );
-}
-
-#[test]
-fn label_sets_beyond_the_limit_are_counted_together_and_nothing_is_lost() {
-    const SETS: u64 = 5000;
-    recorded(
-        "label_sets_beyond_the_limit_are_counted_together_and_nothing_is_lost",
-        || {
-            for user in 0..SETS {
-                metrics::counter!("logins", "user" => user.to_string()).increment(1);
-            }
-            metrics::counter!("other").increment(1);
-        },
-        |_, _, all| {
-            let logins = all.iter().find(|metric| metric.name == "logins").unwrap();
-            let Some(Data::Sum(sum)) = &logins.data else { panic!() };
-            let total: f64 = sum.data_points.iter().map(|point| value(point.value)).sum();
-            assert_eq!(total, SETS as f64);
-            let overflow =
-                |key| sum.data_points.iter().find(|point| attribute(&point.attributes, key).is_some());
-            let overflow = value(overflow("otel.metric.overflow").unwrap().value);
-            assert!(overflow > 1000.0 && overflow < 3000.0, "{overflow}");
-            assert_eq!(number(all.iter().find(|metric| metric.name == "other").unwrap()), 1.0);
-            let refused = all.iter().find(|metric| metric.name == "throughline.bridge.refused").unwrap();
-            assert_eq!(number(refused), overflow + 1.0, "and the one of the other name");
-        },
-    );
-}
-
-fn value(value: Option<number_data_point::Value>) -> f64 {
-    match value {
-        Some(number_data_point::Value::AsInt(n)) => n as f64,
-        Some(number_data_point::Value::AsDouble(x)) => x,
-        None => panic!("no value"),
-    }
-}
-
-/// The value of the only point of a metric.
-fn number(metric: &Metric) -> f64 {
-    let points = match &metric.data {
-        Some(Data::Sum(sum)) => &sum.data_points,
-        Some(Data::Gauge(gauge)) => &gauge.data_points,
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(points.len(), 1);
-    value(points[0].value)
 }
 
 #[test]
