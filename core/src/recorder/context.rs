@@ -105,33 +105,7 @@ impl Context {
     /// `None` also in a remote trace whose ids are no longer known. That takes three nested remote parents,
     /// of which the second was detached first.
     pub fn trace_context(self) -> Option<TraceContext> {
-        if is_outside(self.span) {
-            return None;
-        }
-        let (span, root) = self.ids();
-        let key = id_key();
-        if root & REMOTE == 0 {
-            let flags = is_flagged(self.root) as u8;
-            let (trace_id, span_id) = (key.trace_id(root as u64), key.span_id(span as u64));
-            return Some(TraceContext { trace_id, span_id, flags });
-        }
-        let [id, flags, ids @ ..] = &self.remote;
-        if *id != root {
-            return None;
-        }
-        let mut bytes = [0; 24];
-        for (chunk, word) in bytes.chunks_exact_mut(size_of::<Word>()).zip(ids) {
-            chunk.copy_from_slice(&word.to_ne_bytes());
-        }
-        // The sampler decides for everything below a remote parent. Until it is asked, the parent's own flag
-        // counts.
-        let sampled = if self.root == 0 { *flags as u8 & 1 } else { is_flagged(self.root) as u8 };
-        let remote_span = SpanId::from_bytes(*bytes[16..].first_chunk()?)?;
-        Some(TraceContext {
-            trace_id: TraceId::from_bytes(*bytes.first_chunk()?)?,
-            span_id: if span == root { remote_span } else { key.span_id(span as u64) },
-            flags: *flags as u8 & !1 | sampled,
-        })
+        trace_context((self.span, self.root), || self.remote)
     }
 
     /// The words of span and root.
@@ -154,8 +128,7 @@ impl Context {
 
     /// The ids of span and root without marks.
     fn ids(&self) -> (Word, Word) {
-        let root = own_root(self.span, self.root);
-        if is_outside(self.span) { (0, 0) } else { (span_id(self.span, root), root_id(root)) }
+        ids((self.span, self.root))
     }
 
     /// The same place without the number that distinguishes its entries.
@@ -233,6 +206,45 @@ pub struct AttachGuard(#[allow(dead_code)] ContextGuard);
 /// ```
 pub fn current() -> Option<TraceContext> {
     get()?.trace_context()
+}
+
+/// The ids in the words of span and root, without marks.
+fn ids((span, root): (Word, Word)) -> (Word, Word) {
+    let root = own_root(span, root);
+    if is_outside(span) { (0, 0) } else { (span_id(span, root), root_id(root)) }
+}
+
+/// The place with these words of span and root as it travels to another process. `remote` gives the description of
+/// the remote parent; it is called only in a remote trace.
+#[inline]
+fn trace_context((here, trace): (Word, Word), remote: impl FnOnce() -> RemoteWords) -> Option<TraceContext> {
+    if is_outside(here) {
+        return None;
+    }
+    let (span, root) = ids((here, trace));
+    let key = id_key();
+    if root & REMOTE == 0 {
+        let flags = is_flagged(trace) as u8;
+        let (trace_id, span_id) = (key.trace_id(root as u64), key.span_id(span as u64));
+        return Some(TraceContext { trace_id, span_id, flags });
+    }
+    let [id, flags, ids @ ..] = remote();
+    if id != root {
+        return None;
+    }
+    let mut bytes = [0; 24];
+    for (chunk, word) in bytes.chunks_exact_mut(size_of::<Word>()).zip(ids) {
+        chunk.copy_from_slice(&word.to_ne_bytes());
+    }
+    // The sampler decides for everything below a remote parent. Until it is asked, the parent's own flag
+    // counts.
+    let sampled = if trace == 0 { flags as u8 & 1 } else { is_flagged(trace) as u8 };
+    let remote_span = SpanId::from_bytes(*bytes[16..].first_chunk()?)?;
+    Some(TraceContext {
+        trace_id: TraceId::from_bytes(*bytes.first_chunk()?)?,
+        span_id: if span == root { remote_span } else { key.span_id(span as u64) },
+        flags: flags as u8 & !1 | sampled,
+    })
 }
 
 /// Puts the running code below a span of another process until the guard is dropped. A server does this with
@@ -386,7 +398,7 @@ impl Recorder {
 
     /// The current place as it travels to another process.
     pub(crate) fn trace_context(&self) -> Option<TraceContext> {
-        self.raw_context().trace_context()
+        trace_context(self.place(), || self.remote())
     }
 
     /// Records that a remote parent is detached. The pump keeps the ids of a remote parent as long as they

@@ -8,12 +8,13 @@
 
 use super::{
     APART, CARRIED, NOT_RECORDED, Span, State, UNFLAGGED as STATE_UNFLAGGED, has_panicked, initialised,
-    is_panicking, panic,
+    is_panicking, panic, state::STATUS,
 };
 use crate::Status;
 use crate::callsite::CallsiteId;
 use crate::clock::processor_ticks;
 use crate::fields::{Fields, head_types, min_words};
+use crate::place::is_outside;
 use crate::recorder::{Recorder, refuse, straight_for_spans};
 use crate::ring::{Head, RecordKind, Word};
 use core::mem::{ManuallyDrop, MaybeUninit};
@@ -51,14 +52,16 @@ struct InSlot {
 const IN_SLOT: usize = 2;
 /// The value of `carried` for a span without fields that began on the general path.
 const NONE_GENERAL: u16 = u16::MAX;
-/// Flag: the span ends on the general path.
+/// Flag: the span ends on the general path. A [`State`] has its status there, which a guard has in `head`.
 const GENERAL: u16 = 1;
-/// Flag: the span is a root.
-const FIRST: u16 = 2;
+/// Flag: the span is a root. This flag and the next two are where a [`State`] has them, so that a guard takes
+/// them over as they are.
+const FIRST: u16 = APART as u16;
 /// Flag: the span stands for an unsampled trace.
-const OUT: u16 = 4;
+const OUT: u16 = NOT_RECORDED as u16;
 /// Flag: the first span of a trace that is recorded although other processes are told that it is not sampled.
-const UNFLAGGED: u16 = 8;
+const UNFLAGGED: u16 = STATE_UNFLAGGED as u16;
+const _: () = assert!(GENERAL as Word <= STATUS && UNFLAGGED as Word == STATE_UNFLAGGED);
 
 const NO_WORDS: [MaybeUninit<Word>; IN_SLOT] = [MaybeUninit::uninit(); IN_SLOT];
 const NO_MORE: [MaybeUninit<Word>; CARRIED - IN_SLOT] = [MaybeUninit::uninit(); CARRIED - IN_SLOT];
@@ -66,13 +69,11 @@ const NO_MORE: [MaybeUninit<Word>; CARRIED - IN_SLOT] = [MaybeUninit::uninit(); 
 impl Running {
     /// Makes the guard of a span that began on the general path.
     pub(super) fn new(recorder: &'static Recorder, state: State) -> Running {
-        let first = if state.is_root() { FIRST } else { 0 };
-        let out = if state.is_recorded() { 0 } else { OUT };
-        let unflagged = if state.flags & STATE_UNFLAGGED == 0 { 0 } else { UNFLAGGED };
+        let first = if is_outside(state.previous) { FIRST } else { 0 };
         let slot = InSlot {
             recorder,
             head: head(state.callsite),
-            flags: GENERAL | first | out | unflagged,
+            flags: state.flags as u16 & (FIRST | OUT | UNFLAGGED) | first | GENERAL,
             carried: NONE_GENERAL,
             id: state.id,
             previous: state.previous,
@@ -161,15 +162,7 @@ impl Running {
         let InSlot { head, flags, id, previous, root, start, .. } = self.slot;
         let head = Head::from_word(head);
         let mut state = State::new(head.callsite, id, (previous, root));
-        if flags & FIRST != 0 {
-            state.flags |= APART;
-        }
-        if flags & OUT != 0 {
-            state.flags |= NOT_RECORDED;
-        }
-        if flags & UNFLAGGED != 0 {
-            state.flags |= STATE_UNFLAGGED;
-        }
+        state.flags = Word::from(flags & !GENERAL);
         state.start = start;
         state.set_status(head.status());
         state.carry(head.types(), self.carried(), self.words());
@@ -255,7 +248,11 @@ fn end_out_of_line(running: &Running) {
     let now = if flags & GENERAL == 0 { processor_ticks() } else { recorder.ticks() };
     let previous = if flags & FIRST == 0 { previous } else { 0 };
     // Readers find here whether other processes were told that the trace is sampled.
-    let root = if flags & (FIRST | UNFLAGGED) == 0 { root } else { running.root() };
+    let root = match flags & (FIRST | UNFLAGGED) {
+        0 => root,
+        FIRST => id,
+        _ => running.root(),
+    };
     let mut head = Head::from_word(head);
     if head.status() == 0 && has_panicked(start) {
         head = head.with_status(Status::Error as u8);

@@ -62,6 +62,10 @@ impl State {
     /// The root word.
     pub(super) fn root(&self) -> Word {
         let root = if self.is_root() { self.id } else { own_root(self.previous, self.previous_root) };
+        // Test both flags at once: usually neither is set, and shifting each to its place takes more instructions.
+        if self.flags & (NOT_RECORDED | UNFLAGGED) == 0 {
+            return root;
+        }
         let mark = if self.flags & UNFLAGGED == 0 { 0 } else { RECORD_ONLY };
         root_word(root, self.is_recorded()) | mark
     }
