@@ -111,7 +111,8 @@ impl<T: Send> Feed<T> {
     }
 
     /// Publishes the counts. Returns whether the current batch is due: because it is at least as old as `age`, or
-    /// because it is the first one for that long and the pause makes it [`PROMPT`].
+    /// because it is the first one for that long and the pause makes it [`PROMPT`]. Without an age it is due when
+    /// nothing else is queued.
     pub(crate) fn end_round(&mut self, now: Instant, age: Duration, unsent: bool) -> bool {
         self.publish();
         if !self.full && self.overloaded.is_some_and(|last| now.duration_since(last) >= CALM) {
@@ -120,6 +121,11 @@ impl<T: Send> Feed<T> {
         }
         if !unsent {
             self.oldest = None;
+            return false;
+        }
+        // What an exporter wants at once grows while the exporter is busy. Otherwise a slow one would fill its queue
+        // with many small batches.
+        if age.is_zero() && self.lane.lock().queued > 0 {
             return false;
         }
         let after_a_pause = now.duration_since(self.queued) >= age;
@@ -226,12 +232,25 @@ mod tests {
     use crate::Health;
     use crate::ledger::Cells;
 
+    fn feed() -> Feed<()> {
+        let (counts, health) = (Cells::default().exporter("x"), Arc::new(Health::new("x", false)));
+        Feed::new(Arc::new(Lane::new("x", 8, 0, counts, health, Arc::default(), Arc::new(|| ()))))
+    }
+
+    #[test]
+    fn what_is_wanted_at_once_grows_while_the_exporter_is_busy() {
+        let mut feed = feed();
+        assert!(feed.end_round(Instant::now(), Duration::ZERO, true));
+        feed.push((), 1, 0);
+        assert!(!feed.end_round(Instant::now(), Duration::ZERO, true), "one is queued");
+        feed.drain(|(), _| ());
+        assert!(feed.end_round(Instant::now(), Duration::ZERO, true));
+    }
+
     #[test]
     fn the_first_batch_after_a_pause_is_due_at_once_and_others_when_they_are_old() {
         const AGE: Duration = Duration::from_secs(3600);
-        let (counts, health) = (Cells::default().exporter("x"), Arc::new(Health::new("x", false)));
-        let lane = Lane::new("x", 8, 0, counts, health, Arc::default(), Arc::new(|| ()));
-        let mut feed = Feed::new(Arc::new(lane));
+        let mut feed = feed();
         for _ in 0..2 {
             let sent = feed.queued;
             // Soon after the last batch, the next one waits until it is old.
