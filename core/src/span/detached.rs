@@ -73,9 +73,9 @@ impl Span {
     /// Takes the span off its thread: it is no longer current here, and may be entered and ended anywhere.
     ///
     /// ```
-    /// use throughline::span;
+    /// use throughline::{info, span};
     /// let transfer = span!("transfer", bytes = 4096).detach();
-    /// std::thread::spawn(move || transfer.in_scope(|| span!("checksum"))).join().unwrap();
+    /// std::thread::spawn(move || transfer.in_scope(|| info!("half of it is there"))).join().unwrap();
     /// ```
     pub fn detach(self) -> DetachedSpan {
         let place = self.context();
