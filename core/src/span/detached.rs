@@ -90,6 +90,7 @@ impl Span {
 impl DetachedSpan {
     /// Begins a span below `parent`, without making it current. For bridges; see
     /// [`adapter::bridge`](crate::adapter::bridge).
+    #[doc(hidden)]
     pub fn begin(callsite: CallsiteId, parent: Context, fields: &mut FieldList) -> DetachedSpan {
         let Some(recorder) = callsite.recorder() else { return DetachedSpan::at(parent) };
         // The ids of a remote parent may have to be recorded again, which entering does.
@@ -222,6 +223,7 @@ impl DetachedSpan {
 
     /// Adds fields whose names are those of `callsite`, which must be of kind
     /// [`Fields`](crate::callsite::Kind::Fields). For bridges.
+    #[doc(hidden)]
     pub fn add_list(&self, callsite: CallsiteId, fields: &mut FieldList) {
         if self.is_recorded() && !fields.is_empty() {
             let (types, words) = fields.encoded();
@@ -230,12 +232,14 @@ impl DetachedSpan {
     }
 
     /// The beginning of a time for [`DetachedSpan::count_busy`].
+    #[doc(hidden)]
     pub fn busy_since(&self) -> BusySince {
         BusySince { ticks: self.ticks(), was_panicking: is_panicking() }
     }
 
     /// Counts the time since `since`, which is of this thread, as busy. If the thread began to unwind meanwhile,
     /// the status becomes error. For bridges that cannot keep the guard of [`DetachedSpan::enter`].
+    #[doc(hidden)]
     pub fn count_busy(&self, since: BusySince) {
         let Some(recorder) = self.recorder() else { return };
         self.busy.fetch_add(recorder.ticks().wrapping_sub(since.ticks) as Count, Relaxed);
