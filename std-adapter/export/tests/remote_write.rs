@@ -8,8 +8,10 @@ mod write_request;
 
 use points::point;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
-use std::sync::mpsc::{Receiver, channel};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 use throughline::{SpanId, TraceId};
 use throughline_export::ledger::DropReason;
@@ -26,38 +28,48 @@ fn receiver(statuses: &'static [&'static str]) -> (String, Receiver<WriteRequest
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (sender, requests) = channel();
     std::thread::spawn(move || {
-        let mut statuses = statuses.iter();
+        let answered = Arc::new(AtomicUsize::new(0));
+        // A client may keep a connection that it has no more use for, so each has a thread.
         for stream in listener.incoming() {
-            let mut reader = BufReader::new(stream.unwrap());
-            loop {
-                let mut head = String::new();
-                while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).is_ok_and(|n| n > 0) {}
-                if head.is_empty() {
-                    break;
-                }
-                let head = head.to_lowercase();
-                assert!(head.starts_with("post /api/v1/write http/1.1\r\n"), "{head}");
-                for header in [
-                    "content-encoding: snappy",
-                    "content-type: application/x-protobuf",
-                    "x-prometheus-remote-write-version: 0.1.0",
-                    "x-scope-orgid: shop",
-                ] {
-                    assert!(head.contains(&format!("\r\n{header}\r\n")), "{header} in {head}");
-                }
-                let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
-                let mut body = vec![0; length.parse().unwrap()];
-                reader.read_exact(&mut body).unwrap();
-                if sender.send(WriteRequest::of(&body)).is_err() {
-                    return;
-                }
-                let status = statuses.next().unwrap_or(&"204 No Content");
-                let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
-                reader.get_mut().write_all(answer.as_bytes()).unwrap();
-            }
+            let (stream, sender, answered) = (stream.unwrap(), sender.clone(), Arc::clone(&answered));
+            std::thread::spawn(move || {
+                serve(stream, &sender, || {
+                    statuses.get(answered.fetch_add(1, Ordering::Relaxed)).unwrap_or(&"204 No Content")
+                })
+            });
         }
     });
     (url, requests)
+}
+
+/// Answers the requests of one connection.
+fn serve(stream: TcpStream, sender: &Sender<WriteRequest>, status: impl Fn() -> &'static str) {
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).is_ok_and(|n| n > 0) {}
+        if head.is_empty() {
+            return;
+        }
+        let head = head.to_lowercase();
+        assert!(head.starts_with("post /api/v1/write http/1.1\r\n"), "{head}");
+        for header in [
+            "content-encoding: snappy",
+            "content-type: application/x-protobuf",
+            "x-prometheus-remote-write-version: 0.1.0",
+            "x-scope-orgid: shop",
+        ] {
+            assert!(head.contains(&format!("\r\n{header}\r\n")), "{header} in {head}");
+        }
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+        let mut body = vec![0; length.parse().unwrap()];
+        reader.read_exact(&mut body).unwrap();
+        if sender.send(WriteRequest::of(&body)).is_err() {
+            return;
+        }
+        let answer = format!("HTTP/1.1 {}\r\nContent-Length: 0\r\n\r\n", status());
+        reader.get_mut().write_all(answer.as_bytes()).unwrap();
+    }
 }
 
 fn spawn(_: &str, _: Box<dyn FnOnce() + Send>) -> std::io::Result<()> {
