@@ -163,7 +163,6 @@ fn bodies_are_compressed_by_zstd() {
     assert_eq!(zstd::decode_all(&*sent).unwrap(), body());
 }
 
-#[cfg(not(feature = "zstd"))]
 /// A command that counts its runs in a file and gives a token with the count.
 #[cfg(unix)]
 fn counting(folder: &std::path::Path) -> TokenSource {
@@ -270,6 +269,7 @@ fn basic_authentication_is_encoded() {
     receiver.with(|r| assert!(r.headers.contains(&expected), "{:?}", r.headers));
 }
 
+#[cfg(not(feature = "zstd"))]
 #[test]
 fn what_is_not_built_in_is_an_error_that_names_the_feature() {
     let config = ClientConfig::new("http://a").unwrap();
