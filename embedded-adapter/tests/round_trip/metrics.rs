@@ -78,6 +78,8 @@ fn a_snapshot_over_many_frames_adds_up() {
     let zeros = values.iter().filter(|v| **v == 0).count() as u64;
     let all = (4, values.iter().sum::<usize>() as u64, zeros, 400 - zeros);
     let mut alone = histograms(&[]);
+    // The histogram of the other test is there too if that test ran first.
+    alone.retain(|(scale, ..)| *scale != 1);
     alone.sort_unstable();
     assert_eq!(alone, [(0, 3 * u64::from(u32::MAX), 0, 3), all]);
     assert_eq!(histograms(&["a"]), [(1, 0, 1, 0)]);

@@ -3,7 +3,6 @@
 use super::message::{Pairs, Place};
 use log::kv::{self, VisitSource, VisitValue};
 use log::{Metadata, Record};
-use std::cell::Cell;
 use throughline::{Level, field};
 
 /// A logger for the crate `log`: its records become log records of this library, with the ids of the current span,
@@ -22,15 +21,6 @@ use throughline::{Level, field};
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Logger;
-
-thread_local! {
-    /// How many records are being written on this thread: the code of a value may log too.
-    static DEPTH: Cell<u32> = const { Cell::new(0) };
-}
-
-/// A record that is made while so many others are being written comes from a value that logs when it is shown,
-/// which would never end.
-const DEEPEST: u32 = 8;
 
 fn level(level: log::Level) -> Level {
     match level {
@@ -61,31 +51,16 @@ impl log::Log for Logger {
             file: record.file().unwrap_or_default(),
             line: record.line().unwrap_or_default(),
         };
-        let depth = DEPTH.get();
-        if depth == DEEPEST {
-            return super::leave_out(1);
-        }
-        DEPTH.set(depth + 1);
-        let restore = Restore(depth);
+        let Some(_deeper) = super::Deeper::enter() else { return };
         let pairs = record.key_values();
         place.record(record.args(), pairs.count() > 0, |fields| {
             // The visitor returns no error.
             let _ = pairs.visit(&mut Visitor(fields));
         });
-        drop(restore);
     }
 
     /// Does nothing: the guard of `init` delivers.
     fn flush(&self) {}
-}
-
-/// Sets the depth again, also when a value's code panics.
-struct Restore(u32);
-
-impl Drop for Restore {
-    fn drop(&mut self) {
-        DEPTH.set(self.0);
-    }
 }
 
 struct Visitor<'a, 'b>(&'a mut Pairs<'b>);

@@ -28,6 +28,41 @@ pub(crate) fn leave_out(fields: usize) {
     LEFT_OUT.fetch_add(fields, Ordering::Relaxed);
 }
 
+/// While it lives, a record is being written on this thread. The code of a value may make records too.
+#[cfg(any(feature = "log", feature = "tracing"))]
+pub(crate) struct Deeper(());
+
+#[cfg(any(feature = "log", feature = "tracing"))]
+impl Deeper {
+    /// A record that is made while so many others are being written comes from a value that makes one whenever it is
+    /// shown, which would never end.
+    const DEEPEST: u32 = 8;
+
+    /// `None`, and the record is counted as left out, if it is too deep.
+    pub(crate) fn enter() -> Option<Deeper> {
+        let depth = DEPTH.get();
+        if depth == Self::DEEPEST {
+            leave_out(1);
+            return None;
+        }
+        DEPTH.set(depth + 1);
+        Some(Deeper(()))
+    }
+}
+
+#[cfg(any(feature = "log", feature = "tracing"))]
+impl Drop for Deeper {
+    fn drop(&mut self) {
+        DEPTH.set(DEPTH.get() - 1);
+    }
+}
+
+#[cfg(any(feature = "log", feature = "tracing"))]
+thread_local! {
+    /// How many [`Deeper`] live on this thread.
+    static DEPTH: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
 /// What bridges could not keep apart or record so far, by name.
 pub(crate) fn losses() -> [(&'static str, usize); 3] {
     let (callsites, metrics) = bridge::refused();

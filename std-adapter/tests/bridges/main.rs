@@ -401,6 +401,32 @@ fn records_of_log_have_their_place_their_pairs_and_the_current_spans_ids() {
 }
 
 #[test]
+fn a_value_that_uses_tracing_whenever_it_is_shown_comes_to_an_end() {
+    struct Endless;
+    impl std::fmt::Debug for Endless {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            tracing::info!("shown: {self:?}");
+            let _span = tracing::info_span!("shown", value = ?self);
+            tracing::Span::current().record("late", tracing::field::debug(self));
+            f.write_str("endless")
+        }
+    }
+    recorded(
+        "a_value_that_uses_tracing_whenever_it_is_shown_comes_to_an_end",
+        || {
+            let span = tracing::info_span!("request", late = tracing::field::Empty);
+            span.in_scope(|| tracing::info!("first: {Endless:?}"));
+        },
+        |spans, logs, metrics| {
+            assert!(find(spans, "request").end_time_unix_nano > 0);
+            assert!(logs.iter().any(|log| body(log).starts_with("first: endless")));
+            let refused = metrics.iter().find(|metric| metric.name == "throughline.bridge.refused");
+            assert!(number(refused.unwrap()) > 0.0);
+        },
+    );
+}
+
+#[test]
 fn records_of_log_that_come_by_way_of_tracing_have_their_own_place() {
     in_own_process("records_of_log_that_come_by_way_of_tracing_have_their_own_place", || {
         let receiver = Receiver::start([]);

@@ -7,6 +7,7 @@ mod visit;
 
 pub use place::SpanExt;
 
+use super::Deeper;
 use place::GetContext;
 use site::Site;
 use std::any::TypeId;
@@ -94,6 +95,7 @@ where
         if !site.is_enabled() {
             return;
         }
+        let Some(_deeper) = Deeper::enter() else { return };
         let mut fields = Fields::new(site);
         attributes.record(&mut fields);
         let Some(callsite) = site.span(fields.special.kind) else { return };
@@ -114,6 +116,7 @@ where
     fn on_record(&self, id: &Id, values: &Record<'_>, ctx: Ctx<'_, S>) {
         let Some(span) = ctx.span(id) else { return };
         let site = Site::of(span.metadata());
+        let Some(_deeper) = Deeper::enter() else { return };
         // Read the values first: their code may use this span, whose extensions are locked below.
         let mut fields = Fields::new(site);
         values.record(&mut fields);
@@ -131,6 +134,7 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, ctx: Ctx<'_, S>) {
+        let Some(_deeper) = Deeper::enter() else { return };
         let metadata = event.metadata();
         let record = || {
             let site = Site::of(metadata);
