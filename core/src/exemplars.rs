@@ -57,9 +57,9 @@ impl Exemplars {
 
     fn store(&self, put: Count, exemplar: &Exemplar) {
         let Exemplar { first_cell, value, ticks, trace_id, span_id } = *exemplar;
-        let [high, low] = halves(trace_id.to_bytes());
+        let trace = u128::from_be_bytes(trace_id.to_bytes());
         let span = u64::from_be_bytes(span_id.to_bytes());
-        let words = [first_cell as Count, value, ticks as Count, high, low, span];
+        let words = [first_cell as Count, value, ticks as Count, (trace >> 64) as u64, trace as u64, span];
         self.slots[put as usize % CAPACITY].iter().zip(words).for_each(|(to, word)| to.store(word, Relaxed));
         self.put.store(put.wrapping_add(1), Release);
     }
@@ -70,10 +70,8 @@ impl Exemplars {
         while taken != put {
             let [first_cell, value, ticks, high, low, span] =
                 self.slots[taken as usize % CAPACITY].each_ref().map(|word| word.load(Relaxed));
-            let mut trace = [0; 16];
-            trace[..8].copy_from_slice(&high.to_be_bytes());
-            trace[8..].copy_from_slice(&low.to_be_bytes());
-            let ids = TraceId::from_bytes(trace).zip(SpanId::from_bytes(span.to_be_bytes()));
+            let trace = u128::from(high) << 64 | u128::from(low);
+            let ids = TraceId::from_bytes(trace.to_be_bytes()).zip(SpanId::from_bytes(span.to_be_bytes()));
             if let Some((trace_id, span_id)) = ids {
                 f(Exemplar {
                     first_cell: first_cell as usize,
@@ -87,11 +85,6 @@ impl Exemplars {
             self.taken.store(taken, Release);
         }
     }
-}
-
-fn halves(bytes: [u8; 16]) -> [u64; 2] {
-    let bits = u128::from_be_bytes(bytes);
-    [(bits >> 64) as u64, bits as u64]
 }
 
 #[cfg(test)]

@@ -173,6 +173,12 @@ fn a_gauge_stays_at_its_ends_18() {
     up.sub(1);
     down.sub(least);
     assert_eq!((read("filled"), read("emptied")), (Reading::GaugeInt(greatest - 1), Reading::GaugeInt(-1)));
+    let family = gauge_family!("filled.family", labels = ["n"], capacity = 1);
+    family.set(["a"], greatest);
+    family.add(["a"], 1);
+    assert_eq!(read("filled.family"), Reading::GaugeInt(greatest));
+    family.sub(["a"], 1);
+    assert_eq!(read("filled.family"), Reading::GaugeInt(greatest - 1));
 }
 
 #[test]

@@ -167,13 +167,16 @@ fn values_that_stand_out_since_the_last_reading_are_exemplars() {
         family("b", 2);
         let mut by_series = Vec::new();
         metrics::take_exemplars(|exemplar| by_series.push((exemplar.first_cell, exemplar.value)));
+        let mut found = 0;
         metrics::for_each(|series| {
             let Reading::Histogram(h) = series.read() else { return };
             if series.blob().is_some_and(|blob| blob.name == "told.by.label") {
                 let its = (series.first_cell().unwrap(), h.sum);
                 assert!(by_series.contains(&its), "{its:?} in {by_series:?}");
+                found += 1;
             }
         });
+        assert_eq!(found, 2);
     });
 }
 

@@ -20,6 +20,7 @@ core::arch::global_asm!(
     ".text",
 );
 
+// SAFETY: the assembly above defines it as two pairs of addresses, the layout of two `Range`s.
 unsafe extern "C" {
     #[link_name = "__throughline_links"]
     static LINKS: [Range; 2];

@@ -7,7 +7,7 @@ impl Config {
     /// slow request on a dashboard leads to its trace. The default is true.
     ///
     /// Of each histogram, a thread keeps values that are less or greater than all others since the last time
-    /// metrics were read, at most 8, and only those in traces that are recorded. Counting a value costs the same
+    /// metrics were read, at most 8, and only those in sampled traces. Counting a value costs the same
     /// with and without. A thread takes 3 KiB for them. They are sent over OTLP, and to Prometheus in
     /// OpenMetrics and protobuf.
     #[must_use]

@@ -82,17 +82,20 @@ fn callbacks_that_hang_hold_up_no_shutdown() {
     assert!(ours(&told).iter().any(|line| line.contains("no callback is called until one does")), "{told}");
 }
 
+/// Whether [`clock`] is to hang, and whether it does. Each test that uses it runs in a process of its own.
+static HANGS: AtomicBool = AtomicBool::new(false);
+static HUNG: AtomicBool = AtomicBool::new(false);
+
+fn clock() -> SystemTime {
+    if HANGS.load(Ordering::Relaxed) {
+        HUNG.store(true, Ordering::Relaxed);
+        hang();
+    }
+    SystemTime::now()
+}
+
 #[test]
 fn a_clock_that_hangs() {
-    static HANGS: AtomicBool = AtomicBool::new(false);
-    static HUNG: AtomicBool = AtomicBool::new(false);
-    fn clock() -> SystemTime {
-        if HANGS.load(Ordering::Relaxed) {
-            HUNG.store(true, Ordering::Relaxed);
-            hang();
-        }
-        SystemTime::now()
-    }
     let told = stderr_of("a_clock_that_hangs", || {
         let receiver = Receiver::start([]);
         let client = ClientConfig::new(&receiver.endpoint).unwrap();
@@ -120,15 +123,6 @@ fn a_clock_that_hangs() {
 
 #[test]
 fn a_clock_that_hangs_while_spans_wait_for_the_end_of_their_trace() {
-    static HANGS: AtomicBool = AtomicBool::new(false);
-    static HUNG: AtomicBool = AtomicBool::new(false);
-    fn clock() -> SystemTime {
-        if HANGS.load(Ordering::Relaxed) {
-            HUNG.store(true, Ordering::Relaxed);
-            hang();
-        }
-        SystemTime::now()
-    }
     in_own_process("a_clock_that_hangs_while_spans_wait_for_the_end_of_their_trace", || {
         let receiver = Receiver::start([]);
         let client = ClientConfig::new(&receiver.endpoint).unwrap();

@@ -1,4 +1,4 @@
-//! Callsites: the compile-time description of an instrumented place, and the id by which records refer to it.
+//! Callsites: the description of an instrumented place, made at compile time except for bridges, and the id by which records refer to it.
 //!
 //! On a 32-bit microcontroller a callsite's id is the address of its blob, so it needs no RAM and no
 //! registration. Elsewhere a callsite is a small static that registers on first use and then has a number.

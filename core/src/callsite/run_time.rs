@@ -17,7 +17,7 @@ static CALLSITES: Interned<Callsite> = Interned::new(MOST_CALLSITES);
 /// The callsite with this description, which is made if there is none yet. Texts are cut to 512 bytes, and
 /// fields and labels beyond the 15th are left out. `None` when there are [`MOST_CALLSITES`] already.
 ///
-/// Cost: about 0.3 µs to find one; making one allocates what its texts take, for the life of the process.
+/// Cost: to find one, encoding the description and a look-up of its hash; making one allocates what its texts take, for the life of the process.
 pub fn callsite(meta: &Meta<'_>) -> Option<&'static Callsite> {
     CALLSITES.get_or_make(&blob(meta), |blob| Callsite::new(blob, meta.level))
 }

@@ -8,7 +8,7 @@
 //! budget bounds their number for each reading and thread; when it is used up, the range becomes that of all
 //! values again.
 //!
-//! A value whose trace is recorded is put into its thread's [`Exemplars`](crate::exemplars::Exemplars), from which
+//! A value whose trace is sampled is put into its thread's [`Exemplars`](crate::exemplars::Exemplars), from which
 //! the reader takes it. When they are full no more is put, which loses nothing but an example.
 
 use super::histogram::{FLOOR, GREATEST, LEAST, RANGE, TRIES};
@@ -18,7 +18,7 @@ use crate::sync::{Cell, Count, Relaxed};
 
 /// What a histogram of one thread may spend until the next reading.
 const BUDGET: Count = 64;
-/// What taking an exemplar costs; looking at a value that has no recorded trace costs 1.
+/// What taking an exemplar costs; looking at a value that has no sampled trace costs 1.
 const PRICE: Count = 8;
 
 /// Calls `f` with the exemplars of all threads that were recorded since the last call. Only one caller at a time
@@ -73,7 +73,7 @@ pub(super) fn widen(own: &[Cell], value: Count) {
         } else {
             tries -= 1;
             if tries > 0 {
-                // The next value is looked at too, as this one belongs to no recorded trace.
+                // The next value is looked at too, as this one belongs to no sampled trace.
                 return own[TRIES].store(tries, Relaxed);
             }
         }
@@ -83,7 +83,7 @@ pub(super) fn widen(own: &[Cell], value: Count) {
     own[RANGE].store(greatest.wrapping_sub(least).wrapping_add(1), Relaxed);
 }
 
-/// What the value of these cells is an example of; `None` if its trace is not recorded.
+/// What the value of these cells is an example of; `None` if its trace is not sampled.
 fn exemplar(recorder: &Recorder, own: &[Cell], value: Count) -> Option<Exemplar> {
     let place = recorder.trace_context().filter(|place| place.sampled())?;
     let bytes = own.as_ptr().addr().checked_sub(recorder.thread.cells.as_ptr().addr())?;

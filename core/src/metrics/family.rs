@@ -7,6 +7,7 @@
 //! for another thread.
 
 use super::entry::Entry;
+use super::gauge::add_to;
 use super::histogram::{self, counted};
 use super::home::Home;
 use super::metric::Metric;
@@ -114,7 +115,7 @@ impl<const L: usize> GaugeFamily<L> {
     #[inline]
     pub fn add(self, labels: [&str; L], n: impl Integer) {
         if let Some(cell) = self.cell(&labels) {
-            cell.fetch_add(n.to_signed() as Count, Relaxed);
+            add_to(cell, n.to_signed());
         }
     }
 
@@ -122,7 +123,7 @@ impl<const L: usize> GaugeFamily<L> {
     #[inline]
     pub fn sub(self, labels: [&str; L], n: impl Integer) {
         if let Some(cell) = self.cell(&labels) {
-            cell.fetch_add(n.to_signed().wrapping_neg() as Count, Relaxed);
+            add_to(cell, n.to_signed().saturating_neg());
         }
     }
 

@@ -61,12 +61,18 @@ impl Steps for Gauge {
     #[inline(always)]
     fn step(self, n: Signed) -> bool {
         let Some(cell) = self.0.cell() else { return false };
-        let old = cell.fetch_add(n as Count, Relaxed) as Signed;
-        let (sum, overflow) = old.overflowing_add(n);
-        if overflow {
-            stay_at_end(cell, sum, n);
-        }
+        add_to(cell, n);
         true
+    }
+}
+
+/// Adds to the cell of a gauge. A sum beyond the greatest or the least number stays there.
+#[inline(always)]
+pub(super) fn add_to(cell: &Cell, n: Signed) {
+    let old = cell.fetch_add(n as Count, Relaxed) as Signed;
+    let (sum, overflow) = old.overflowing_add(n);
+    if overflow {
+        stay_at_end(cell, sum, n);
     }
 }
 

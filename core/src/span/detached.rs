@@ -4,14 +4,14 @@
 #![allow(clippy::unnecessary_cast)]
 
 use super::{CARRIED, NOT_RECORDED, Span, State, ask_sampler, finish, has_panicked, is_panicking, panic};
-use crate::callsite::{CallsiteId, Kind, Meta};
+use crate::callsite::CallsiteId;
 use crate::fields::{Field, FieldList, Fields};
 use crate::place::{is_outside, is_sampled};
 use crate::recorder::{self, Context, ContextGuard, Recorder};
 use crate::ring::{Head, RecordKind, Word};
 use crate::span::parent::Parent;
 use crate::sync::{Cell, Count, Relaxed};
-use crate::{Level, Status, TraceContext};
+use crate::{Status, TraceContext};
 use core::mem::MaybeUninit;
 use core::sync::atomic::AtomicU8;
 
@@ -51,18 +51,7 @@ pub struct DetachedSpan {
 /// Adds fields to a detached span, as [`record!`](crate::record!) adds them to a span.
 macro_rules! add {
     ($span:expr, [$($names:expr),*], $values:expr) => {
-        let callsite = crate::__enabled!(
-            Error,
-            Meta {
-                kind: Kind::Fields,
-                level: Level::Error as u8,
-                target: module_path!(),
-                file: file!(),
-                line: line!(),
-                fields: &[$($names),*],
-                ..Meta::EMPTY
-            }
-        );
+        let callsite = callsite_of_fields!($($names),*);
         if let Some(callsite) = callsite {
             $span.add(callsite, &$values);
         }
@@ -95,7 +84,7 @@ impl DetachedSpan {
         let Some(recorder) = callsite.recorder() else { return DetachedSpan::at(parent) };
         // The ids of a remote parent may have to be recorded again, which entering does.
         let _below = parent.is_below_remote().then(|| parent.enter());
-        let (previous, root) = parent.words();
+        let (previous, root) = (parent.span, parent.root);
         let is_first = is_outside(previous) || root == 0;
         if !is_first && !is_sampled(root) {
             recorder.count_sampled_out();
@@ -108,7 +97,7 @@ impl DetachedSpan {
         state.start = recorder.ticks();
         state.flags |= recorder.era();
         let span = DetachedSpan::of(state, parent.with_words(state.word(), state.root()));
-        span.with_first(fields)
+        span.with_first(recorder, fields)
     }
 
     /// A span that is not recorded. Entering it enters `place`.
@@ -123,7 +112,7 @@ impl DetachedSpan {
     }
 
     /// Keeps fields until the span ends, or records them now if they are too many for that.
-    fn with_first(mut self, fields: &mut FieldList) -> DetachedSpan {
+    fn with_first(mut self, recorder: &Recorder, fields: &mut FieldList) -> DetachedSpan {
         if fields.is_empty() || !self.is_recorded() {
             return self;
         }
@@ -135,7 +124,7 @@ impl DetachedSpan {
             }
             self.state.carry(types, words.len(), carried);
         } else {
-            self.write_fields(self.state.callsite, self.state.start, types, words);
+            self.write_fields(recorder, self.state.callsite, self.state.start, (types, words));
         }
         self
     }
@@ -225,9 +214,11 @@ impl DetachedSpan {
     /// [`Fields`](crate::callsite::Kind::Fields). For bridges.
     #[doc(hidden)]
     pub fn add_list(&self, callsite: CallsiteId, fields: &mut FieldList) {
-        if self.is_recorded() && !fields.is_empty() {
-            let (types, words) = fields.encoded();
-            self.write_fields(callsite.id, self.ticks(), types, words);
+        if self.is_recorded()
+            && !fields.is_empty()
+            && let Some(recorder) = recorder::get_to_record()
+        {
+            self.write_fields(recorder, callsite.id, recorder.ticks(), fields.encoded());
         }
     }
 
@@ -265,9 +256,9 @@ impl DetachedSpan {
         if self.is_recorded() { recorder::get() } else { None }
     }
 
-    fn write_fields(&self, callsite: u32, time: Word, types: u32, words: &[Word]) {
+    fn write_fields(&self, recorder: &Recorder, callsite: u32, time: Word, fields: (u32, &[Word])) {
         let place = (self.state.id, self.state.root());
-        write_list(RecordKind::Fields, callsite, time, place, (types, words));
+        write_list(recorder, RecordKind::Fields, callsite, time, place, fields);
     }
 }
 
@@ -318,22 +309,22 @@ impl Drop for EnteredSpan<'_> {
 }
 
 /// Records an event of the current place with the values of a list. For bridges. Cost: that of an event with
-/// long texts, about 30 ns.
+/// long texts.
 pub fn event(callsite: CallsiteId, fields: &mut FieldList) {
     if let Some(recorder) = callsite.recorder() {
-        let (types, words) = fields.encoded();
-        write_list(RecordKind::Event, callsite.id, recorder.ticks(), recorder.place(), (types, words));
+        let (time, place) = (recorder.ticks(), recorder.place());
+        write_list(recorder, RecordKind::Event, callsite.id, time, place, fields.encoded());
     }
 }
 
 fn write_list(
+    recorder: &Recorder,
     kind: RecordKind,
     callsite: u32,
     time: Word,
     (span, root): (Word, Word),
     (types, words): (u32, &[Word]),
 ) {
-    let Some(recorder) = recorder::get_to_record() else { return };
     let mut body = [MaybeUninit::<Word>::uninit(); crate::ring::MAX_BODY];
     body[..3].copy_from_slice(&[time, span, root].map(MaybeUninit::new));
     for (to, word) in body[3..].iter_mut().zip(words) {

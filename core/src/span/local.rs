@@ -7,8 +7,7 @@
 //! without fields and 410 bytes with two, or 510 to 540 bytes if a panic can end the span.
 
 use super::{
-    APART, CARRIED, NOT_RECORDED, Span, State, UNFLAGGED as STATE_UNFLAGGED, has_panicked, initialised,
-    is_panicking, panic, state::STATUS,
+    APART, CARRIED, NOT_RECORDED, Span, State, has_panicked, initialised, is_panicking, panic, state,
 };
 use crate::Status;
 use crate::callsite::CallsiteId;
@@ -60,8 +59,8 @@ const FIRST: u16 = APART as u16;
 /// Flag: the span stands for an unsampled trace.
 const OUT: u16 = NOT_RECORDED as u16;
 /// Flag: the first span of a trace that is recorded although other processes are told that it is not sampled.
-const UNFLAGGED: u16 = STATE_UNFLAGGED as u16;
-const _: () = assert!(GENERAL as Word <= STATUS && UNFLAGGED as Word == STATE_UNFLAGGED);
+const UNFLAGGED: u16 = state::UNFLAGGED as u16;
+const _: () = assert!(GENERAL as Word <= state::STATUS && UNFLAGGED as Word == state::UNFLAGGED);
 
 const NO_WORDS: [MaybeUninit<Word>; IN_SLOT] = [MaybeUninit::uninit(); IN_SLOT];
 const NO_MORE: [MaybeUninit<Word>; CARRIED - IN_SLOT] = [MaybeUninit::uninit(); CARRIED - IN_SLOT];

@@ -4,6 +4,25 @@
 //! usual cases. `local` is inlined into the callsite; it serves a server thread that has its own ring and
 //! reads the processor's clock. `short` serves spans without fields on a microcontroller.
 
+/// A callsite of fields that this library itself adds to spans; `None` while no recorder wants it.
+#[cfg(feature = "std")]
+macro_rules! callsite_of_fields {
+    ($($name:expr),*) => {
+        crate::__enabled!(
+            Error,
+            crate::callsite::Meta {
+                kind: crate::callsite::Kind::Fields,
+                level: crate::Level::Error as u8,
+                target: module_path!(),
+                file: file!(),
+                line: line!(),
+                fields: &[$($name),*],
+                ..crate::callsite::Meta::EMPTY
+            }
+        )
+    };
+}
+
 mod current;
 #[cfg(feature = "std")]
 mod detached;
@@ -269,7 +288,6 @@ fn begin_in(callsite: CallsiteId, apart: Word) -> Span {
     let id = recorder.next_id();
     let mut state = State::new(callsite.id, id, (previous, root));
     if is_first {
-        panic::forget_caught();
         state.flags = apart;
         ask_sampler(callsite, recorder, &mut state);
         recorder.set_place(state.word(), state.root());
@@ -281,9 +299,11 @@ fn begin_in(callsite: CallsiteId, apart: Word) -> Span {
     Span::of(Running::new(recorder, state))
 }
 
-/// Asks the sampler about a trace, or what is below a remote parent, by its first span.
+/// Begins a trace, or what is below a remote parent, with its first span: forgets a panic that was caught before, and
+/// asks the sampler.
 #[inline(always)]
 fn ask_sampler(callsite: CallsiteId, recorder: &Recorder, state: &mut State) {
+    panic::forget_caught();
     let is_root = state.is_root();
     if !is_root {
         state.flags |= ASKED;

@@ -52,8 +52,6 @@ pub(super) fn say_why(recorder: &Recorder, place: (Word, Word), since: Word) {
 #[cfg(feature = "std")]
 mod with_std {
     use super::{Recorder, Word};
-    use crate::Level;
-    use crate::callsite::{Kind, Meta};
     use crate::event;
     use crate::ring::RecordKind;
     use core::cell::Cell;
@@ -105,18 +103,7 @@ mod with_std {
     }
 
     pub(super) fn record(recorder: &Recorder, place: (Word, Word), message: &str) {
-        let callsite = crate::__enabled!(
-            Error,
-            Meta {
-                kind: Kind::Fields,
-                level: Level::Error as u8,
-                target: module_path!(),
-                file: file!(),
-                line: line!(),
-                fields: &["error.message"],
-                ..Meta::EMPTY
-            }
-        );
+        let callsite = callsite_of_fields!("error.message");
         if let Some(callsite) = callsite {
             event::write(recorder, RecordKind::Fields, callsite.id, recorder.ticks(), place, &(message,));
         }

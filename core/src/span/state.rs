@@ -23,7 +23,7 @@ pub(crate) struct State {
     pub(super) flags: Word,
     /// The types and values of the fields. As many of the value words as are carried are initialised, and the
     /// types if any word is, so a span without fields pays nothing for them.
-    pub(super) types: MaybeUninit<u32>,
+    types: MaybeUninit<u32>,
     pub(super) words: [MaybeUninit<Word>; CARRIED],
 }
 
@@ -41,7 +41,7 @@ pub(super) const ASKED: Word = 1 << 7;
 /// has no such traces.
 pub(super) const UNFLAGGED: Word = if RECORD_ONLY == 0 { 0 } else { 1 << ERA };
 /// In [`State::flags`]: position of the number of carried field words.
-pub(super) const CARRIED_SHIFT: u32 = 3;
+const CARRIED_SHIFT: u32 = 3;
 const _: () = assert!(CARRIED << CARRIED_SHIFT < NOT_RECORDED && ASKED < 1 << ERA);
 
 impl State {

@@ -87,11 +87,13 @@ impl Entry {
     /// The entry whose cells all callsites of this gauge use: the callsite that was used first. `None` while
     /// the program has no recorder.
     pub(crate) fn home(&'static self) -> Option<&'static Entry> {
-        let home = crate::callsite::registry::is_open()
-            .then(|| GAUGES.find_or_append(self, |other| other.is_same_gauge(self)));
+        if !crate::callsite::registry::is_open() {
+            return None;
+        }
+        let home = GAUGES.find_or_append(self, |other| other.is_same_gauge(self));
         #[cfg(feature = "std")]
         crate::metrics::series::changed();
-        home
+        Some(home)
     }
 
     /// Whether two callsites are the same gauge: equal name, unit, value type and labels, the labels in any
