@@ -9,7 +9,7 @@ use throughline::{Level, field};
 /// the place in the source, and the key-value pairs as fields. [`Config::log_logger`](crate::Config::log_logger)
 /// installs it.
 ///
-/// A record with two pairs costs about 80 ns (x86-64) and never waits. Levels and filters are those of the configuration.
+/// Recording never waits; its cost is the row `throughline (log)` of `cargo xtask bench`. Levels and filters are those of the configuration.
 ///
 /// ```
 /// # fn main() -> Result<(), log::SetLoggerError> {

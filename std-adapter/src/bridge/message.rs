@@ -16,7 +16,7 @@ pub(crate) const MESSAGE_FIELD: &str = "message";
 const PAIRS: usize = (MAX_FIELDS - 1) / 2;
 
 /// The names of the fields of a record with pairs: the message, then keys and values.
-const NAMES: [&str; 1 + 2 * PAIRS] = {
+pub(crate) const NAMES: [&str; 1 + 2 * PAIRS] = {
     let mut names = [MESSAGE_FIELD; 1 + 2 * PAIRS];
     let mut i = 0;
     while i < PAIRS {

@@ -14,7 +14,10 @@ const NOT_HONOURED: &[(&str, &str)] = &[
     ("OTEL_BLRP_EXPORT_TIMEOUT", "set OTEL_EXPORTER_OTLP_LOGS_TIMEOUT, the time for one attempt"),
     ("OTEL_METRIC_EXPORT_TIMEOUT", "set OTEL_EXPORTER_OTLP_METRICS_TIMEOUT, the time for one attempt"),
     ("OTEL_EXPORTER_ZIPKIN_TIMEOUT", "requests to Zipkin have 10 s"),
-    ("OTEL_METRICS_EXEMPLAR_FILTER", "metrics have no exemplars yet"),
+    (
+        "OTEL_METRICS_EXEMPLAR_FILTER",
+        "exemplars are of sampled traces; metrics.exemplars = false turns them off",
+    ),
     ("OTEL_SPAN_EVENT_COUNT_LIMIT", "events are logs of their own, and are not limited"),
     ("OTEL_SPAN_LINK_COUNT_LIMIT", "links are not limited"),
     ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "events are logs: set OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT"),

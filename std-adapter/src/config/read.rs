@@ -2,7 +2,7 @@
 
 use super::aliases::{self, Unit};
 use super::expand::expand;
-use super::exporters::{Group, Item, groups};
+use super::exporters::{Group, Item, groups, section};
 use super::key::Key;
 use super::keys;
 use super::node::{Data, Entry, Node};
@@ -210,11 +210,10 @@ impl Reader<'_> {
                 continue;
             };
             let name = aliases::exporter(kind);
-            let of_section = |signal: &Signal| signal.as_str() == of_section(signal_name);
-            let owner = Signal::ALL.into_iter().find(of_section);
+            let owner = Signal::ALL.into_iter().find(|signal| section(*signal) == signal_name);
             if name == "otlp" && owner.is_some() && names.iter().any(|(known, _)| known == name) {
-                let section = joined(signal_name, name);
-                let read = |reader: &mut Self, entry: &Entry| reader.entry(entry, &section, written);
+                let below = joined(signal_name, name);
+                let read = |reader: &mut Self, entry: &Entry| reader.entry(entry, &below, written);
                 self.collector((entries, *line), owner, None, written, read);
                 continue;
             }
@@ -352,15 +351,6 @@ impl Reader<'_> {
 
     fn problem(&mut self, problem: Problem) {
         self.reading.problems.push(problem);
-    }
-}
-
-/// The signal that a section is about.
-fn of_section(section: &str) -> &str {
-    match section {
-        "tracing" => "traces",
-        "logging" => "logs",
-        other => other,
     }
 }
 

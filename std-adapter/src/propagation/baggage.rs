@@ -132,7 +132,7 @@ impl Entry {
 }
 
 /// A character of a token in RFC 7230.
-fn is_token(b: u8) -> bool {
+pub(crate) fn is_token(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
 }
 

@@ -67,12 +67,12 @@ pub(super) fn carried() -> Carried {
         carried.baggage.clone_from(&along.baggage);
     }
     let Some(mut parent) = parent else { return carried };
-    let is_ours = along.as_ref().is_none_or(|along| along.trace != Some(parent.trace_id));
-    if is_ours && !sampling::is_told(parent.trace_id) {
+    let along = along.filter(|along| along.trace == Some(parent.trace_id));
+    if along.is_none() && !sampling::is_told(parent.trace_id) {
         parent.flags &= !1;
         carried.parent = Some(parent);
     }
-    match along.filter(|along| along.trace == Some(parent.trace_id)) {
+    match along {
         // The trace began elsewhere, and so did the decision, unless it was changed here.
         Some(along) => {
             carried.trace_state = along.trace_state.clone();
@@ -144,7 +144,7 @@ enum Place {
 }
 
 /// A place in a trace with its trace state and baggage. Take it to another task or thread and enter it there.
-/// [`throughline::Context`] is the place alone: 80 bytes without an allocation.
+/// [`throughline::Context`] is the place alone, without an allocation.
 ///
 /// ```
 /// use throughline_std::propagation::{Baggage, FullContext};
@@ -154,7 +154,9 @@ enum Place {
 /// std::thread::spawn(move || {
 ///     let _there = here.enter();
 ///     assert_eq!(FullContext::current().baggage().get("tenant"), Some("acme"));
-/// });
+/// })
+/// .join()
+/// .unwrap();
 /// ```
 #[derive(Clone, Debug)]
 pub struct FullContext {

@@ -32,6 +32,7 @@ mod policy;
 mod trace_state;
 
 pub use baggage::Baggage;
+pub(crate) use baggage::is_token;
 #[doc(inline)]
 pub use carrier::{Environment, Extractor, Injector, from_fn, into_fn};
 pub(crate) use current::randomness;

@@ -60,6 +60,7 @@ impl Default for Settings {
 pub(crate) struct Plan {
     settings: Settings,
     rules: Vec<(String, f64)>,
+    waits: bool,
     limiter: Option<Limiter>,
     custom: Option<SharedSampler>,
     /// By the number of a callsite: which rule its name fits; see [`UNKNOWN`].
@@ -78,7 +79,12 @@ impl Plan {
         let critical = settings.critical.iter().map(|pattern| (pattern.clone(), 1.0));
         let rules: Vec<_> = critical.chain(settings.rules.iter().cloned()).collect();
         let remembered = if rules.is_empty() { 0 } else { REMEMBERED };
+        let Settings { errors, slow, slow_at, rare, .. } = &settings;
+        // The route is a field of the span, which is known when it has ended.
+        let by_route = rules.iter().any(|(pattern, _)| pattern.contains('/'));
+        let waits = *errors || slow.is_some() || !slow_at.is_empty() || *rare > 0 || by_route;
         Plan {
+            waits,
             limiter: settings.rate_limit.map(Limiter::new),
             known: (0..remembered).map(|_| AtomicU8::new(UNKNOWN)).collect(),
             rules,
@@ -93,10 +99,7 @@ impl Plan {
 
     /// Whether traces are decided when they end, so that all of them are recorded.
     pub(crate) fn waits(&self) -> bool {
-        let Settings { errors, slow, slow_at, rare, .. } = &self.settings;
-        // The route is a field of the span, which is known when it has ended.
-        let by_route = self.rules.iter().any(|(pattern, _)| pattern.contains('/'));
-        *errors || slow.is_some() || !slow_at.is_empty() || *rare > 0 || by_route
+        self.waits
     }
 
     /// Whether the pump has something to do for it.
@@ -168,15 +171,13 @@ impl Plan {
     /// What a rule says for a trace whose first span has this name and this route: the share, and whether it could be
     /// known at the beginning already.
     pub(crate) fn rule_of(&self, names: &Names<'_>) -> Option<(f64, bool)> {
-        let fits = |pattern: &str| fits_glob(pattern, names.callsite) || names.fit(pattern);
-        let (pattern, share) = self.rules.iter().find(|(pattern, _)| fits(pattern))?;
+        let (pattern, share) = self.rules.iter().find(|(pattern, _)| names.fit(pattern))?;
         Some((*share, fits_glob(pattern, names.callsite)))
     }
 
     /// From what duration on a trace is slow. `names` are those of its first span.
     pub(crate) fn slow_from(&self, names: &Names<'_>) -> Option<Duration> {
-        let fits = |pattern: &str| fits_glob(pattern, names.callsite) || names.fit(pattern);
-        let special = self.settings.slow_at.iter().find(|(pattern, _)| fits(pattern));
+        let special = self.settings.slow_at.iter().find(|(pattern, _)| names.fit(pattern));
         special.map(|(_, slow)| *slow).or(self.settings.slow)
     }
 
@@ -199,8 +200,9 @@ pub(crate) struct Names<'a> {
 }
 
 impl Names<'_> {
+    /// Whether the pattern fits one of them.
     fn fit(&self, pattern: &str) -> bool {
         let fits = |name: &str| !name.is_empty() && fits_glob(pattern, name);
-        fits(self.given) || fits(self.route)
+        fits_glob(pattern, self.callsite) || fits(self.given) || fits(self.route)
     }
 }

@@ -1,12 +1,11 @@
 //! Reads the values of `tracing`'s fields.
 
 use super::site::{Role, Site};
-use crate::bridge::message::Place;
+use crate::bridge::message::{NAMES, Place};
 use std::error::Error;
 use std::fmt::Debug;
 use throughline::adapter::bridge::FieldList;
 use throughline::adapter::callsite::{CallsiteId, Kind, Meta};
-use throughline::adapter::record::KEY_FIELD;
 use throughline::{DetachedSpan, Level, SpanKind, Status, field};
 use tracing::field::{Field, Visit};
 
@@ -69,15 +68,10 @@ impl<'s> Fields<'s> {
     }
 }
 
-/// The names of a record of keys and values.
-const PAIRS: [&str; 14] = {
-    let mut names = [KEY_FIELD; 14];
-    let mut i = 1;
-    while i < names.len() {
-        names[i] = "throughline.value";
-        i += 2;
-    }
-    names
+/// The names of a record of keys and values: those of a record with a message, without the message.
+const PAIRS: [&str; NAMES.len() - 1] = {
+    let [_, pairs @ ..] = NAMES;
+    pairs
 };
 
 /// The callsite of such records.

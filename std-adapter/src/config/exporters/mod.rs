@@ -11,6 +11,7 @@ mod rules;
 
 pub(super) use also::groups;
 pub(crate) use also::{Group, Item};
+pub(super) use otlp::section;
 pub(crate) use otlp::{client, further};
 pub(crate) use outputs::FACILITIES;
 pub(super) use preset::PRESETS;
@@ -26,7 +27,7 @@ use crate::init::Named;
 use findings::Fault;
 use std::str::FromStr;
 use throughline_export::log::{Filter, FilterError};
-use throughline_export::otlp::{ClientConfig, Signal};
+use throughline_export::otlp::{ClientConfig, Histograms, Signal};
 use throughline_export::{Exporter, Limits, REDACTED};
 
 /// The exporters that each signal goes to.
@@ -144,6 +145,14 @@ impl<'a> Keys<'a> {
     fn signals(&self, path: &str) -> Vec<Signal> {
         let list = self.value(path).map(|value| value.list().to_vec()).unwrap_or_default();
         Signal::ALL.into_iter().filter(|signal| list.iter().any(|name| name == signal.as_str())).collect()
+    }
+
+    /// How OTLP's histograms are sent.
+    fn histograms(&self) -> Histograms {
+        match self.text("metrics.histograms").as_deref() {
+            Some("explicit") => Histograms::Explicit,
+            _ => Histograms::Exponential,
+        }
     }
 
     fn service(&self) -> &'a str {
@@ -349,6 +358,6 @@ impl Config {
         let resource = super::detect::detect(self.resource.clone(), self.detectors, &self.variables);
         let secret: Vec<String> = resource.attributes().map(|(key, _)| key.to_owned()).collect();
         let secret = secret.into_iter().filter(|key| self.redaction.hides(key));
-        secret.fold(resource.clone(), |resource, key| resource.with(key, REDACTED))
+        secret.fold(resource, |resource, key| resource.with(key, REDACTED))
     }
 }

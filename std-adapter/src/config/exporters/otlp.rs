@@ -5,9 +5,7 @@ use super::preset::Preset;
 use crate::config::problem::Problem;
 use crate::config::{Config, Otlp, url};
 use throughline_export::SpoolConfig;
-use throughline_export::otlp::{
-    ClientConfig, ConfigError, Histograms, Protocol, Signal, Temporality, TokenSource,
-};
+use throughline_export::otlp::{ClientConfig, ConfigError, Protocol, Signal, Temporality, TokenSource};
 
 /// The section of the spool.
 pub(super) const SPOOL: &str = "otlp.spool";
@@ -67,10 +65,7 @@ fn of_signals(
             .parse()
             .map_err(|error: ConfigError| keys.problem(path, &error))?,
     };
-    let histograms = match shared.text("metrics.histograms").as_deref() {
-        Some("explicit") => Histograms::Explicit,
-        _ => Histograms::Exponential,
-    };
+    let histograms = shared.histograms();
     for path in ["logging.otlp.filter", "otlp.also.filter"] {
         if keys.said(path).is_some() {
             all = all.log_filter(keys.filter(path)?);
@@ -95,7 +90,7 @@ fn token(keys: &Keys<'_>) -> Option<TokenSource> {
 }
 
 /// The section of a signal's keys.
-pub(super) const fn section(signal: Signal) -> &'static str {
+pub(in crate::config) const fn section(signal: Signal) -> &'static str {
     match signal {
         Signal::Traces => "tracing",
         Signal::Logs => "logging",

@@ -10,7 +10,7 @@ use throughline_export::chrome::ChromeTrace;
 use throughline_export::log::{
     Elastic, Format, Journald, Lines, Loki, Period, RollingFile, RollingWriter, Syslog, SyslogTarget,
 };
-use throughline_export::otlp::{ConfigError, Histograms, OtlpFile, Signal};
+use throughline_export::otlp::{ConfigError, OtlpFile, Signal};
 use throughline_export::zipkin::Zipkin;
 
 type Made = Result<Option<Box<dyn Exporter>>, Problem>;
@@ -46,12 +46,7 @@ pub(super) fn otlp_file(keys: &Keys<'_>) -> Made {
     let on = |signal: &Signal| keys.config.routes.of(*signal, &keys.config.filters).1;
     let signals: Vec<Signal> = keys.signals("otlp.file.signals").into_iter().filter(on).collect();
     let file = OtlpFile::new(file).signals(&signals).options(keys.config.options);
-    let is_explicit = keys.text("metrics.histograms").as_deref() == Some("explicit");
-    Ok(Some(Box::new(file.histograms(if is_explicit {
-        Histograms::Explicit
-    } else {
-        Histograms::Exponential
-    }))))
+    Ok(Some(Box::new(file.histograms(keys.histograms()))))
 }
 
 /// The file of a section with `path`, `max_size`, `roll` and `max_files`; `None` if it was only tried.

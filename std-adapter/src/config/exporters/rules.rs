@@ -3,6 +3,7 @@
 use super::preset::OF_PRESETS;
 use crate::config::problem::Problem;
 use crate::config::settings::{Origin, Setting, Settings};
+use crate::propagation::is_token;
 use throughline_export::text::escaped;
 
 /// Errors for sampling keys of one file, or of the environment, that contradict each other; if they come from
@@ -66,9 +67,7 @@ const SENT_AS_HEADER: &[&str] = &["logging.loki.tenant", "logging.elasticsearch.
 
 /// The error for a header that HTTP cannot carry. It shows no value.
 fn no_header(setting: &Setting) -> Option<Problem> {
-    let is_name = |name: &str| {
-        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
-    };
+    let is_name = |name: &str| !name.is_empty() && name.bytes().all(is_token);
     if setting.key.name() == "headers" {
         let pairs = setting.value.pairs();
         if let Some((name, _)) = pairs.iter().find(|(name, _)| !is_name(name)) {

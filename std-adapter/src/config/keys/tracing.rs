@@ -163,30 +163,21 @@ pub(super) const KEYS: &[Key] = &[
         COUNT,
         "10000",
         "Most traces whose spans wait for their end. When it is reached, the oldest is decided by the probability.",
-        |config, value| {
-            config.sampling_rules.buffer.traces = value.size();
-            Ok(())
-        },
+        set!(sampling_rules.buffer.traces, size),
     ),
     Key::new(
         "tracing.sampling.buffer.size",
         Size,
         "64MiB",
         "About how much memory they may take.",
-        |config, value| {
-            config.sampling_rules.buffer.bytes = value.size();
-            Ok(())
-        },
+        set!(sampling_rules.buffer.bytes, size),
     ),
     Key::new(
         "tracing.sampling.buffer.time",
         Duration,
         "30s",
         "How long they wait at most.",
-        |config, value| {
-            config.sampling_rules.buffer.time = value.duration();
-            Ok(())
-        },
+        set!(sampling_rules.buffer.time, duration),
     ),
     Key::new(
         "tracing.batch.scheduled_delay",
