@@ -146,8 +146,9 @@ Examples:
   throughline config check shop.toml
   OTLP_TOKEN=x throughline config check shop.yaml     # variables that the file needs have to be set
 
-It finds what the service would find when it starts, but for ports that are taken. To learn whether a file can be
-written, it creates the file and removes it again, so run it as the service's user.")]
+It finds what the service would find when it starts, but for ports that are taken and spools that another program
+uses. To learn whether a file can be written, it creates the file and removes it again, so run it as the service's
+user.")]
     Check {
         /// The file
         #[arg(value_name = "FILE")]

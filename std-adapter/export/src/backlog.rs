@@ -1,7 +1,7 @@
 //! Messages that an unavailable peer has not taken yet: kept in order, limited in size, and tried again.
 
+use crate::http::LONGEST_ASKED;
 use crate::ledger::DropReason;
-use crate::otlp::LONGEST_ASKED;
 use crate::{Deadline, ExportError};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

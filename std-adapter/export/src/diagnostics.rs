@@ -2,30 +2,27 @@
 //! pipe may have stopped: a line that finds no room is left out, and the next one says how many were.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Lines that were left out since the last one that was written.
-static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
-/// Held while a line is written, which takes no time, so that two threads of this library do not take the same room.
-static WRITING: Mutex<()> = Mutex::new(());
+/// Lines that were left out since the last one that was written. Locked while a line is written, which takes no time,
+/// so that two threads of this library do not take the same room.
+static LEFT_OUT: Mutex<u64> = Mutex::new(0);
 
 /// Writes `throughline: ` and this line to standard error, unless that would block. Any thread may call it.
 pub fn tell(line: impl fmt::Display) {
-    let _alone = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
-    let left_out = LEFT_OUT.load(Ordering::Relaxed);
-    if left_out > 0 {
-        let s = if left_out == 1 { "" } else { "s" };
+    let mut left_out = LEFT_OUT.lock().unwrap_or_else(PoisonError::into_inner);
+    if *left_out > 0 {
+        let s = if *left_out == 1 { "" } else { "s" };
         let why = "because nothing read standard error";
         let text = format!("throughline: {left_out} line{s} before this one could not be written, {why}\n");
         if !write_now(text.as_bytes()) {
-            LEFT_OUT.fetch_add(1, Ordering::Relaxed);
+            *left_out += 1;
             return;
         }
-        LEFT_OUT.store(0, Ordering::Relaxed);
+        *left_out = 0;
     }
     if !write_now(format!("throughline: {line}\n").as_bytes()) {
-        LEFT_OUT.fetch_add(1, Ordering::Relaxed);
+        *left_out += 1;
     }
 }
 

@@ -7,6 +7,9 @@ use ureq::typestate::AgentScope;
 /// The HTTP library adds the timeout to the current time; a longer one could overflow.
 pub(crate) const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// The longest time for which a server is left alone when it asks for that.
+pub(crate) const LONGEST_ASKED: Duration = Duration::from_secs(300);
+
 /// Settings of a client that follows no redirect and reads the answer of every status.
 pub(crate) fn client() -> ConfigBuilder<AgentScope> {
     ureq::Agent::config_builder()

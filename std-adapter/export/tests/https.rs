@@ -3,6 +3,10 @@
 
 #![cfg(feature = "tls")]
 
+#[path = "support/logs.rs"]
+mod logs;
+
+use logs::log;
 use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -12,9 +16,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
+use throughline::Level;
 use throughline_export::log::Syslog;
 use throughline_export::otlp::{Client, ClientConfig, ConfigError, SendError, Signal};
-use throughline_export::view::{LogView, Scope};
 use throughline_export::{Deadline, Exporter};
 
 /// A temporary file, removed at the end of the test.
@@ -247,8 +251,8 @@ fn syslog_messages_go_over_tls_in_octets_that_are_counted() {
     for round in 0..2 {
         // The receiver closes the connection after two messages; the third goes over a new one.
         let message = format!("größe {round}\nforged");
-        syslog.log(&log(&message));
-        syslog.log(&log("second"));
+        syslog.log(&log(Level::Info, &message, &[]));
+        syslog.log(&log(Level::Info, "second", &[]));
         syslog.flush(&deadline).unwrap();
         let first = next();
         assert!(
@@ -261,27 +265,10 @@ fn syslog_messages_go_over_tls_in_octets_that_are_counted() {
 
     // Without the authority, nothing is sent, and the message says what to do.
     let mut syslog = Syslog::new(target.parse().unwrap(), "shop");
-    syslog.log(&log("secret"));
+    syslog.log(&log(Level::Info, "secret", &[]));
     let error = syslog.flush(&deadline).unwrap_err().message;
     assert!(error.contains("UnknownIssuer") && error.contains("ca_certificate"), "{error}");
     assert_eq!(syslog.held(), 1);
     let missing = Syslog::new(target.parse().unwrap(), "shop").ca_certificate("/none/ca.pem").unwrap_err();
     assert!(missing.to_string().contains("`/none/ca.pem` cannot be used"), "{missing}");
-}
-
-fn log(message: &str) -> LogView<'_> {
-    LogView {
-        span: None,
-        time_unix_ns: 1_769_076_000_123_456_789,
-        level: throughline::Level::Info,
-        message,
-        trace_flags: 1,
-        scope: Scope::OWN,
-        event_name: "",
-        target: "shop::events",
-        file: "src/events.rs",
-        line: 12,
-        time_error_ns: None,
-        fields: [].as_slice().into(),
-    }
 }

@@ -2,30 +2,16 @@
 //! journal, which is often not available.
 #![cfg(unix)]
 
+#[path = "support/logs.rs"]
+mod logs;
+
+use logs::log;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
-use throughline::{Level, SpanId, TraceId, Value};
+use throughline::{Level, Value};
 use throughline_export::ledger::DropReason;
 use throughline_export::log::Journald;
-use throughline_export::view::{LogView, Scope};
 use throughline_export::{Deadline, Exporter};
-
-fn log<'a>(message: &'a str, fields: &'a [(&'a str, Value<'a>)]) -> LogView<'a> {
-    LogView {
-        span: Some((TraceId::from_bytes([0xab; 16]).unwrap(), SpanId::from_bytes([0x12; 8]).unwrap())),
-        time_unix_ns: 0,
-        level: Level::Warn,
-        message,
-        trace_flags: 1,
-        scope: Scope::OWN,
-        event_name: "",
-        target: "shop::events",
-        file: "src/events.rs",
-        line: 12,
-        time_error_ns: None,
-        fields: fields.into(),
-    }
-}
 
 /// Parses an entry as the journal does.
 fn parse(mut entry: &[u8]) -> Vec<(String, String)> {
@@ -52,7 +38,11 @@ fn an_entry_as_the_documented_protocol_has_it_waits_until_the_socket_is_there() 
     let path = std::env::temp_dir().join(format!("throughline-journal-{}", std::process::id()));
     let mut journal = Journald::new("shop").socket(&path);
     let evil = Value::Str { text: "a\nMESSAGE=forged", truncated: false };
-    journal.log(&log("left {n}", &[("user.name", evil), ("n", Value::U64(7)), ("gone", Value::Absent)]));
+    journal.log(&log(
+        Level::Warn,
+        "left {n}",
+        &[("user.name", evil), ("n", Value::U64(7)), ("gone", Value::Absent)],
+    ));
     let error = journal.flush(&Deadline::within(Duration::from_secs(30))).unwrap_err();
     assert_eq!((error.reason, error.lost, journal.held()), (DropReason::Unreachable, 0, 1));
     assert!(error.message.ends_with("; check that systemd-journald runs"), "{}", error.message);
@@ -84,8 +74,8 @@ fn an_entry_that_is_too_long_is_counted_and_holds_up_no_other() {
     let receiver = UnixDatagram::bind(&path).unwrap();
     let mut journal = Journald::new("shop").socket(&path);
     let long = "x".repeat(3 << 20);
-    journal.log(&log(&long, &[]));
-    journal.log(&log("short", &[]));
+    journal.log(&log(Level::Warn, &long, &[]));
+    journal.log(&log(Level::Warn, "short", &[]));
     let error = journal.flush(&Deadline::within(Duration::from_secs(30))).unwrap_err();
     assert_eq!((error.reason, error.lost, journal.held()), (DropReason::Refused, 1, 0));
     let mut buffer = [0; 4096];

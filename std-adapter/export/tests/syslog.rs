@@ -2,38 +2,22 @@
 //! to a real rsyslog.
 #![cfg(unix)]
 
+#[path = "support/logs.rs"]
+mod logs;
+
+use logs::log;
 use std::io::Read;
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use throughline::{Level, SpanId, TraceId, Value};
+use throughline::{Level, Value};
 use throughline_export::ledger::DropReason;
 use throughline_export::log::{Syslog, SyslogTarget};
-use throughline_export::view::{LogView, Scope};
 use throughline_export::{Deadline, Exporter};
 
-/// 2026-01-22T10:00:00.123456789Z
-const TIME: u64 = 1_769_076_000_123_456_789;
 const PATIENCE: Duration = Duration::from_secs(30);
-
-fn log<'a>(level: Level, message: &'a str, fields: &'a [(&'a str, Value<'a>)]) -> LogView<'a> {
-    LogView {
-        span: Some((TraceId::from_bytes([0xab; 16]).unwrap(), SpanId::from_bytes([0x12; 8]).unwrap())),
-        time_unix_ns: TIME,
-        level,
-        message,
-        trace_flags: 1,
-        scope: Scope::OWN,
-        event_name: "",
-        target: "shop::events",
-        file: "src/events.rs",
-        line: 12,
-        time_error_ns: None,
-        fields: fields.into(),
-    }
-}
 
 fn text(text: &str) -> Value<'_> {
     Value::Str { text, truncated: false }

@@ -78,9 +78,7 @@ impl RollingFile {
     ///
     /// Fails if it cannot be made or written to. The message names it.
     pub fn open(self) -> io::Result<RollingWriter> {
-        let opened = self.folder().map_or(Ok(()), fs::create_dir_all);
-        let current = opened.and_then(|()| Current::open(&self.path, self.period));
-        let current = current.map_err(|error| self.named(&error))?;
+        let current = self.current()?;
         Ok(RollingWriter { settings: self, current, clock: Box::new(SystemTime::now) })
     }
 
@@ -94,25 +92,25 @@ impl RollingFile {
         let missing: Vec<&Path> =
             self.path.ancestors().skip(1).take_while(|folder| !folder.exists()).collect();
         let is_new = !self.path.exists();
-        let opened = self.folder().map_or(Ok(()), fs::create_dir_all);
-        let opened = opened.and_then(|()| Current::open(&self.path, self.period));
+        let opened = self.current();
         if is_new && opened.is_ok() {
             let _ = fs::remove_file(&self.path);
         }
         // A folder that somebody has used meanwhile is not empty, so it is not removed.
         missing.into_iter().for_each(|folder| _ = fs::remove_dir(folder));
-        opened.map(drop).map_err(|error| self.named(&error))
+        opened.map(drop)
     }
 
-    fn folder(&self) -> Option<&Path> {
-        self.path.parent().filter(|folder| !folder.as_os_str().is_empty())
-    }
-
-    fn named(&self, error: &io::Error) -> io::Error {
-        let path = self.path.display();
-        let text =
-            format!("{path} cannot be opened for writing: {error}; check the path and its permissions");
-        io::Error::new(error.kind(), text)
+    /// Opens the file, in a folder that is made if there is none. The error names the file.
+    fn current(&self) -> io::Result<Current> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let made = folder.map_or(Ok(()), fs::create_dir_all);
+        made.and_then(|()| Current::open(&self.path, self.period)).map_err(|error| {
+            let path = self.path.display();
+            let text =
+                format!("{path} cannot be opened for writing: {error}; check the path and its permissions");
+            io::Error::new(error.kind(), text)
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use super::http::Http;
 use super::json;
 use super::protocol::{Protocol, Signal};
 use super::response;
+use crate::http::LONGEST_ASKED;
 use crate::text::masked_url;
 use crate::{Deadline, Meter};
 use std::fmt;
@@ -15,8 +16,6 @@ use std::time::{Duration, Instant};
 
 /// The longest pause between two attempts, unless the collector asks for a longer one.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// The longest time for which a collector is left alone when it asks for that.
-pub(crate) const LONGEST_ASKED: Duration = Duration::from_secs(300);
 /// The advice if a request is not accepted.
 const CHECK: &str = "check that a collector listens there, for this protocol";
 

@@ -261,6 +261,13 @@ impl ClientConfig {
         self
     }
 
+    /// Sends only the log records that `filter` takes. The default is all of them.
+    #[must_use]
+    pub fn log_filter(mut self, filter: Filter) -> Self {
+        self.log_filter = Some(filter).filter(|filter| *filter != Filter::all());
+        self
+    }
+
     /// Keeps batches on disk that cannot be delivered, and delivers them later, in order, if necessary in the next run of the program. With a spool,
     /// a request is tried once before it is spooled; then the spool is retried with growing pauses, without a limit of time. A
     /// [`Client`](super::Client) by itself does not use the spool.

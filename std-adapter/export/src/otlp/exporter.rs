@@ -152,9 +152,7 @@ impl OtlpExporter {
             return;
         }
         self.traces.span_of(site, view, fields);
-        if self.traces.record_bytes() >= self.limits[Signal::Traces as usize].batch_bytes {
-            self.submit(Signal::Traces, When::Due);
-        }
+        self.submit_if_full(Signal::Traces, self.traces.record_bytes());
     }
 
     /// Appends a span of a prepared callsite, whose fields may have equal names; see
@@ -164,9 +162,7 @@ impl OtlpExporter {
             return;
         }
         self.traces.span_at(site, view);
-        if self.traces.record_bytes() >= self.limits[Signal::Traces as usize].batch_bytes {
-            self.submit(Signal::Traces, When::Due);
-        }
+        self.submit_if_full(Signal::Traces, self.traces.record_bytes());
     }
 
     /// Appends a span that comes from no prepared callsite.
@@ -175,9 +171,7 @@ impl OtlpExporter {
             return;
         }
         self.traces.span(view);
-        if self.traces.record_bytes() >= self.limits[Signal::Traces as usize].batch_bytes {
-            self.submit(Signal::Traces, When::Due);
-        }
+        self.submit_if_full(Signal::Traces, self.traces.record_bytes());
     }
 
     /// Appends a log record of a prepared callsite.
@@ -187,15 +181,21 @@ impl OtlpExporter {
             return;
         }
         self.logs.log_at(site, view);
-        if self.logs.record_bytes() >= self.limits[Signal::Logs as usize].batch_bytes {
-            self.submit(Signal::Logs, When::Due);
-        }
+        self.submit_if_full(Signal::Logs, self.logs.record_bytes());
     }
 
     /// Appends a log record that comes from no prepared callsite.
     pub fn log<'a, F: Fields<'a>>(&mut self, view: &LogView<'a, F>) {
         if self.takes(view.target, view.level) && self.feeds[Signal::Logs as usize].admits() {
             self.logs.log(view);
+        }
+    }
+
+    /// Queues the batch of a signal if its records have this many bytes and that is enough.
+    #[inline(always)]
+    fn submit_if_full(&mut self, signal: Signal, bytes: usize) {
+        if bytes >= self.limits[signal as usize].batch_bytes {
+            self.submit(signal, When::Due);
         }
     }
 

@@ -9,8 +9,8 @@ use crate::view::{LogView, PointView, SpanView};
 use crate::{Deadline, ExportError, Exporter, Host, Resource, Wants};
 use std::io::{self, Write};
 
-/// A line is complete at this many bytes of protobuf. The Collector's receiver takes lines of up to 1 MiB, and JSON
-/// takes up to four times the space.
+/// A line is complete at this many bytes of protobuf. The Collector's receiver takes lines of up to 1 MiB. JSON takes
+/// more space than protobuf, six times as much for control characters, so a line of little else may be too long.
 const LINE: usize = 192 * 1024;
 
 /// Writes each batch of spans, log records and metric points as a request of OTLP in a line of JSON, for example to
@@ -77,21 +77,27 @@ impl<W: Write + Send> OtlpFile<W> {
 
     /// Ends the line of a signal, if there is anything in it.
     fn end_line(&mut self, signal: Signal) {
-        let (records, json) = match signal {
-            Signal::Traces => (self.traces.count(), to_json(signal, self.traces.finish())),
-            Signal::Logs => (self.logs.count(), to_json(signal, self.logs.finish())),
-            Signal::Metrics => (self.metrics.count(), to_json(signal, self.metrics.finish())),
+        let records = match signal {
+            Signal::Traces => self.traces.count(),
+            Signal::Logs => self.logs.count(),
+            Signal::Metrics => self.metrics.count(),
+        };
+        if records == 0 {
+            return;
+        }
+        let json = match signal {
+            Signal::Traces => to_json(signal, self.traces.finish()),
+            Signal::Logs => to_json(signal, self.logs.finish()),
+            Signal::Metrics => to_json(signal, self.metrics.finish()),
         };
         match signal {
             Signal::Traces => self.traces.clear(),
             Signal::Logs => self.logs.clear(),
             Signal::Metrics => self.metrics.clear(),
         }
-        if records > 0 {
-            self.batch.push(&json);
-            // The ledger does not count points.
-            self.records.push(if signal == Signal::Metrics { 0 } else { records as u64 });
-        }
+        self.batch.push(&json);
+        // The ledger does not count points.
+        self.records.push(if signal == Signal::Metrics { 0 } else { records as u64 });
     }
 }
 

@@ -24,7 +24,6 @@ mod temporality;
 mod tls;
 mod token;
 
-pub(crate) use client::LONGEST_ASKED;
 pub(crate) use tls::Tls;
 
 pub use client::{Client, ClientStats, Delivered, SendError};

@@ -2,7 +2,6 @@
 
 use super::config::{ClientConfig, Target};
 use super::json::base64;
-use crate::log::Filter;
 use crate::text::escaped;
 use std::borrow::Cow;
 use std::fs::File;
@@ -229,12 +228,5 @@ impl ClientConfig {
         let mut value = String::from("Basic ");
         base64(&mut value, format!("{user}:{password}").as_bytes());
         self.header("authorization", value)
-    }
-
-    /// Sends only the log records that `filter` takes. The default is all of them.
-    #[must_use]
-    pub fn log_filter(mut self, filter: Filter) -> Self {
-        self.log_filter = Some(filter).filter(|filter| *filter != Filter::all());
-        self
     }
 }

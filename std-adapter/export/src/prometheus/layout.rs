@@ -3,7 +3,8 @@
 
 use super::PageOptions;
 use super::name::{self, Kind};
-use super::page::{Encoder, Family, Shape, Value};
+use super::negotiate::Shape;
+use super::page::{Encoder, Family, Value};
 use super::process::{self, Process};
 use super::{Format, protobuf, text};
 use crate::Resource;

@@ -30,7 +30,7 @@ impl Format {
     /// The best format for an `Accept` header. A scraper that accepts none of these gets the text format, as
     /// in Prometheus's client libraries.
     pub fn accepted(accept: &str) -> Format {
-        Accepted::of(accept).format
+        Shape::of(accept).format
     }
 
     /// Whether the format has this parameter of a media range.
@@ -57,18 +57,18 @@ impl Format {
     }
 }
 
-/// What a scraper accepts best.
+/// What a page looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Accepted {
+pub(super) struct Shape {
     pub(super) format: Format,
     /// Whether names may have any characters (`escaping=allow-utf-8`).
     pub(super) utf8: bool,
 }
 
-impl Accepted {
-    pub(super) fn of(accept: &str) -> Accepted {
+impl Shape {
+    pub(super) fn of(accept: &str) -> Shape {
         let ranges: Vec<Range<'_>> = accept.split(',').filter_map(Range::parse).collect();
-        let mut best = (Accepted { format: Format::Text, utf8: false }, 0);
+        let mut best = (Shape { format: Format::Text, utf8: false }, 0);
         for format in Format::PREFERRED {
             // The most specific range that names a format decides about it; of several, the best.
             let of_range = |range| Some((Range::specificity(range, format)?, range.quality, range));
@@ -77,7 +77,7 @@ impl Accepted {
                 && quality > best.1
             {
                 let utf8 = range.parameters.contains(&("escaping", "allow-utf-8"));
-                best = (Accepted { format, utf8 }, quality);
+                best = (Shape { format, utf8 }, quality);
             }
         }
         best.0
@@ -211,7 +211,7 @@ mod tests {
             ("", Format::Text, false),
         ];
         for (accept, format, utf8) in cases {
-            assert_eq!(Accepted::of(accept), Accepted { format, utf8 }, "{accept}");
+            assert_eq!(Shape::of(accept), Shape { format, utf8 }, "{accept}");
         }
     }
 

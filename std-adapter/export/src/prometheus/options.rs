@@ -170,3 +170,14 @@ impl PrometheusOptions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_are_powers_of_two() {
+        let scale = |n| PageOptions::default().buckets_per_power_of_two(n).classic_scale;
+        assert_eq!([0, 1, 2, 3, 4, 16, 1000].map(scale), [0, 0, 1, 1, 2, 4, 4]);
+    }
+}

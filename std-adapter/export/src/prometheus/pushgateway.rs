@@ -2,7 +2,8 @@
 //!
 //! Source: the Pushgateway's README, "API".
 
-use super::page::{Renderer, Shape};
+use super::negotiate::Shape;
+use super::page::Renderer;
 use super::process::Process;
 use super::{Format, PrometheusError, PushgatewayOptions};
 use crate::http::{LONGEST_TIMEOUT, client};

@@ -3,8 +3,8 @@
 //!
 //! Source: Prometheus, *Remote-Write Specification 1.0*.
 
-use super::name::Kind;
-use super::page::{Renderer, Shape};
+use super::negotiate::Shape;
+use super::page::Renderer;
 use super::process::Process;
 use super::write_request::{Body, Moment, WriteRequests};
 use super::{Format, PageOptions};
@@ -117,9 +117,9 @@ impl RemoteWrite {
             let ms = first.time_unix_ns / 1_000_000 + u64::from(is_stale);
             let moment = Moment { ms: i64::try_from(ms).unwrap_or(i64::MAX), is_stale };
             let shape = Shape { format: Format::Protobuf, utf8: self.page.utf8_names };
-            renderer.lay_out(&all, shape, process.as_ref(), |layout, bounds| {
+            renderer.lay_out(&all, shape, process.as_ref(), |layout, options, bounds| {
                 let native = self.native_histograms;
-                let mut requests = WriteRequests::new(&mut bodies, moment, native, &self.page, bounds);
+                let mut requests = WriteRequests::new(&mut bodies, moment, native, options, bounds);
                 layout.write(&all, process.as_ref(), &mut requests);
             });
         });
@@ -199,16 +199,5 @@ impl Exporter for RemoteWrite {
 
     fn held(&self) -> u64 {
         self.push.held()
-    }
-}
-
-/// Prometheus's number of a kind, as in `MetricMetadata`.
-pub(super) const fn kind_number(kind: Kind) -> u64 {
-    match kind {
-        Kind::Counter => 1,
-        Kind::Gauge => 2,
-        Kind::Histogram => 3,
-        Kind::Summary => 5,
-        Kind::Info => 6,
     }
 }

@@ -3,8 +3,8 @@
 use super::PrometheusOptions;
 use super::connections::{Connections, LISTENER, WAKER};
 use super::http::{Request, Response};
-use super::negotiate::Accepted;
-use super::page::{Renderer, Shape};
+use super::negotiate::Shape;
+use super::page::Renderer;
 use super::process::Process;
 use crate::view::PointView;
 use crate::{OwnedRecords, ReadMetrics, Resource};
@@ -62,7 +62,7 @@ impl Server {
     /// Ends the thread when the answers that are being written are out.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
-        // If it cannot be woken, the thread stops at the next request.
+        // If it cannot be woken, the thread goes on until the process ends.
         let _ = self.waker.wake();
     }
 
@@ -88,11 +88,11 @@ impl Server {
             let text = format!("the metrics are at {}\n", self.options.path);
             return (Response { is_head, ..Response::plain("404 Not Found", &text) }.to_bytes(), true);
         }
-        let mut accepted = Accepted::of(&request.accept);
-        accepted.utf8 &= self.options.page.utf8_names;
-        let page = self.page(Shape { format: accepted.format, utf8: accepted.utf8 });
+        let mut shape = Shape::of(&request.accept);
+        shape.utf8 &= self.options.page.utf8_names;
+        let page = self.page(shape);
         let (body, headers) = compressed(page, &request.accept_encoding);
-        let content_type = accepted.content_type();
+        let content_type = shape.content_type();
         let response = Response { status: "200 OK", content_type, headers, body: &body, is_head };
         (response.to_bytes(), false)
     }

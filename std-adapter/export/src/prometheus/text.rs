@@ -190,20 +190,13 @@ impl Text<'_> {
     fn name_and_labels(&mut self, family: &Family, suffix: &str, labels: &[u8]) -> bool {
         if family.is_quoted {
             self.out.push(b'{');
-            self.name(family, suffix);
-            if !labels.is_empty() {
-                self.out.push(b',');
-            }
-        } else {
-            self.out.extend_from_slice(family.name.as_bytes());
-            self.out.extend_from_slice(suffix.as_bytes());
-            if labels.is_empty() {
-                return false;
-            }
-            self.out.push(b'{');
         }
-        self.out.extend_from_slice(labels);
-        true
+        self.name(family, suffix);
+        if !labels.is_empty() {
+            self.out.push(if family.is_quoted { b',' } else { b'{' });
+            self.out.extend_from_slice(labels);
+        }
+        family.is_quoted || !labels.is_empty()
     }
 
     /// Writes a name, in quotes if it needs them.

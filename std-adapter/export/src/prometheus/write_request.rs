@@ -166,7 +166,7 @@ impl<'o> WriteRequests<'o> {
 impl Encoder for WriteRequests<'_> {
     fn begin(&mut self, family: &Family) {
         let mut metadata = Vec::new();
-        number(&mut metadata, 1, super::remote_write::kind_number(family.kind)); // type
+        number(&mut metadata, 1, kind_number(family.kind)); // type
         bytes(&mut metadata, 2, format!("{}{}", family.name, suffix(family.kind)).as_bytes()); // metric_family_name
         bytes(&mut metadata, 4, family.help.as_bytes()); // help
         bytes(&mut metadata, 5, family.unit.as_bytes()); // unit
@@ -191,6 +191,17 @@ impl Encoder for WriteRequests<'_> {
     fn end(&mut self) {}
 
     fn finish(&mut self) {}
+}
+
+/// Prometheus's number of a kind, as in `MetricMetadata`.
+const fn kind_number(kind: Kind) -> u64 {
+    match kind {
+        Kind::Counter => 1,
+        Kind::Gauge => 2,
+        Kind::Histogram => 3,
+        Kind::Summary => 5,
+        Kind::Info => 6,
+    }
 }
 
 /// What the name of the only sample of a series ends with.
