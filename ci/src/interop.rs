@@ -41,13 +41,11 @@ const START_LIMIT: Duration = Duration::from_secs(90);
 struct Partner {
     name: &'static str,
     version: &'static str,
-    /// Creates [`Partner::files`] in this folder.
+    /// Creates [`Partner::file`] in this folder.
     get: fn(&Partner, &Path) -> Result<()>,
-    /// The names of the files, the one that is started first.
-    files: &'static [&'static str],
+    /// The name of the program's file.
+    file: &'static str,
     start: Start,
-    /// Which tests of `throughline-std` use it: arguments of `cargo test`.
-    tests: &'static [&'static str],
 }
 
 /// Who starts the program.
@@ -59,8 +57,8 @@ enum Start {
         /// The variables that tell the tests the addresses; one for each port.
         variables: &'static [&'static str],
     },
-    /// The tests do, each with a configuration of its own. The variables tell them the paths of the files.
-    ByTests(&'static [&'static str]),
+    /// The tests do, each with a configuration of its own. The variable tells them the path of the file.
+    ByTests(&'static str),
 }
 
 /// Runs `cargo xtask interop`.
@@ -134,7 +132,7 @@ impl Partner {
     }
 
     fn is_cached(&self) -> bool {
-        self.files.iter().all(|file| self.folder().join(file).is_file())
+        self.folder().join(self.file).is_file()
     }
 
     /// Installs the program if it is not in the cache, and runs its tests.
@@ -147,14 +145,11 @@ impl Partner {
         // All with the same features, so that only the first one builds.
         let mut test = Cmd::cargo()
             .args(["test", "-p", "throughline-std", "--features", "grpc,prometheus"])
-            .args(self.tests.iter().copied());
+            .args(["--test", "interop", "--", "--include-ignored"])
+            .arg(self.name.replace('-', "_"));
         let mut running = None;
         match &self.start {
-            Start::ByTests(variables) => {
-                for (variable, file) in variables.iter().zip(self.files) {
-                    test = test.env(*variable, folder.join(file));
-                }
-            }
+            Start::ByTests(variable) => test = test.env(*variable, folder.join(self.file)),
             Start::Here { command, variables } => {
                 let server = running.insert(self.start(*command, variables.len())?);
                 for (variable, port) in variables.iter().zip(&server.ports) {
@@ -170,7 +165,7 @@ impl Partner {
         let scratch = Scratch::new(self.name)?;
         let log = scratch.path().join("log");
         let ports = net::free_ports::<MOST_PORTS>()?[..ports].to_vec();
-        let file = self.folder().join(self.files[0]);
+        let file = self.folder().join(self.file);
         let child = command(&file, &ports, scratch.path()).spawn_logged(&log)?;
         let mut running = Running { ports, child, _scratch: scratch };
         net::wait_for(&format!("{} to listen", self.name), START_LIMIT, || {
@@ -213,13 +208,11 @@ mod tests {
     }
 
     #[test]
-    fn every_server_has_a_variable_for_each_port_or_file_and_a_test() {
+    fn no_server_needs_more_ports_than_are_reserved() {
         for partner in PARTNERS {
-            match &partner.start {
-                Start::Here { variables, .. } => assert!((1..=MOST_PORTS).contains(&variables.len())),
-                Start::ByTests(variables) => assert_eq!(variables.len(), partner.files.len()),
+            if let Start::Here { variables, .. } = &partner.start {
+                assert!((1..=MOST_PORTS).contains(&variables.len()), "{}", partner.name);
             }
-            assert!(partner.tests.contains(&"--include-ignored"), "{}", partner.name);
         }
     }
 

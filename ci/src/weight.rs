@@ -109,9 +109,10 @@ pub fn run(mut args: lexopt::Parser) -> Result<()> {
         )?;
         rows.push((*name, ours, theirs));
     }
-    let text = table(&Machine::this(), &rows, build);
+    let machine = Machine::this();
+    let text = table(&machine, &rows, build);
     print!("{text}");
-    let file = format!("benches/results/{}-weight.md", Machine::this().date);
+    let file = format!("benches/results/{}-weight.md", machine.date);
     fs::write(workspace::root().join(&file), &text).with_context(|| format!("can't write {file}"))?;
     if rows[0].1.crates > MOST_BY_DEFAULT {
         bail!("the default needs {} crates, at most {MOST_BY_DEFAULT}", rows[0].1.crates);

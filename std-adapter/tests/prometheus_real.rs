@@ -142,8 +142,7 @@ fn promtool_finds_nothing_wrong_with_the_page() {
     in_own_process("promtool_finds_nothing_wrong_with_the_page", || {
         let (guard, address) = started();
         let page = scrape::get(address, "/metrics", "").body;
-        let promtool = std::env::var("THROUGHLINE_PROMTOOL");
-        let mut promtool = Command::new(promtool.as_deref().unwrap_or("promtool"))
+        let mut promtool = Command::new("promtool")
             .args(["check", "metrics"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -6,19 +6,18 @@ mod support;
 use std::collections::HashMap;
 use std::time::Duration;
 use support::receiver::{Receiver, attribute, double, int};
+use support::service::{self, LONG};
 use support::{assert_balanced, in_own_process, until};
 use throughline::sampler::{NewTrace, Sampler, Sampling};
 use throughline::{Context, Status, current, error, span};
 use throughline_std::propagation::Carried;
-use throughline_std::{Config, DropReason, Ledger, ShutdownReport, otlp::ClientConfig};
+use throughline_std::{Config, DropReason, Ledger, ShutdownReport};
 
-const LONG: Duration = Duration::from_secs(30);
 /// Whether records have room for what other processes are told.
 const IS_WIDE: bool = cfg!(target_pointer_width = "64");
 
 fn config(receiver: &Receiver) -> Config {
-    let client = ClientConfig::new(&receiver.endpoint).unwrap().timeout(LONG);
-    Config::new("svc").otlp_client(client).report_errors(false).ring_slots(1 << 16)
+    service::config(receiver).ring_slots(1 << 16)
 }
 
 /// The spans that arrived, by the number of their trace.

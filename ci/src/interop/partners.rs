@@ -14,10 +14,8 @@ pub(super) const PARTNERS: &[Partner] = &[
     Partner {
         name: "jaeger",
         version: "1.62.0",
-        get: |partner, folder| {
-            go_programs(partner, folder, &["github.com/jaegertracing/jaeger/cmd/all-in-one"])
-        },
-        files: &["jaeger"],
+        get: |partner, folder| go_program(partner, folder, "github.com/jaegertracing/jaeger/cmd/all-in-one"),
+        file: "jaeger",
         start: Start::Here {
             command: jaeger,
             variables: &[
@@ -26,15 +24,14 @@ pub(super) const PARTNERS: &[Partner] = &[
                 "THROUGHLINE_JAEGER_OTLP_GRPC",
             ],
         },
-        tests: &["--test", "interop", "--", "--include-ignored", "jaeger"],
     },
     Partner {
         name: "victoria-logs",
         version: "1.52.1",
         get: |partner, folder| {
-            go_programs(partner, folder, &["github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs"])
+            go_program(partner, folder, "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs")
         },
-        files: &["victoria-logs"],
+        file: "victoria-logs",
         start: Start::Here {
             command: |file, ports, data| {
                 Cmd::new(file)
@@ -45,23 +42,21 @@ pub(super) const PARTNERS: &[Partner] = &[
             },
             variables: &["THROUGHLINE_VICTORIA_LOGS"],
         },
-        tests: &["--test", "interop", "--", "--include-ignored", "victoria_logs"],
     },
     Partner {
         name: "victoria-metrics",
         version: "1.151.0",
         get: |partner, folder| {
-            go_programs(partner, folder, &["github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics"])
+            go_program(partner, folder, "github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics")
         },
-        files: &["victoria-metrics"],
-        start: Start::ByTests(&["THROUGHLINE_VICTORIA_METRICS"]),
-        tests: &["--test", "interop", "--", "--include-ignored", "victoria_metrics"],
+        file: "victoria-metrics",
+        start: Start::ByTests("THROUGHLINE_VICTORIA_METRICS"),
     },
     Partner {
         name: "zipkin",
         version: "3.6.1",
         get: get_zipkin,
-        files: &["zipkin.jar"],
+        file: "zipkin.jar",
         start: Start::Here {
             command: |file, ports, _| {
                 Cmd::new("java")
@@ -72,7 +67,6 @@ pub(super) const PARTNERS: &[Partner] = &[
             },
             variables: &["THROUGHLINE_ZIPKIN"],
         },
-        tests: &["--test", "interop", "--", "--include-ignored", "zipkin"],
     },
 ];
 
@@ -109,29 +103,24 @@ fn get_zipkin(partner: &Partner, folder: &Path) -> Result<()> {
             anyhow!("{error:#}What to do: install Java 17 and Maven (Debian: maven), and run it again.")
         })?;
     let jar = folder.join(format!("zipkin-server-{}-exec.jar", partner.version));
-    Ok(fs::rename(jar, folder.join(partner.files[0]))?)
+    Ok(fs::rename(jar, folder.join(partner.file))?)
 }
 
-/// Builds a module's Go packages, one for each file of the partner.
-fn go_programs(partner: &Partner, folder: &Path, packages: &[&str]) -> Result<()> {
+/// Builds a Go program from a package of a module.
+fn go_program(partner: &Partner, folder: &Path, package: &str) -> Result<()> {
     setup::ensure(&[Need::Go])?;
     let log = folder.join("get.log");
     let scratch = Scratch::new("go-program")?;
     let sources = scratch.path();
-    let imports: String = packages.iter().map(|package| format!("import _ \"{package}\"\n")).collect();
     fs::write(sources.join("go.mod"), "module partner\n")?;
-    fs::write(sources.join("tools.go"), format!("package main\n\n{imports}"))?;
+    fs::write(sources.join("tools.go"), format!("package main\n\nimport _ \"{package}\"\n"))?;
+    let unfinished = folder.join("unfinished");
     let go = || Cmd::new("go").dir(sources);
     let advice = |error: anyhow::Error| {
         anyhow!("{error:#}What to do: see in the log which module could not be had from $GOPROXY.")
     };
-    let versions = packages.iter().map(|package| format!("{package}@v{}", partner.version));
-    go().arg("get").args(versions).run_logged(&log).map_err(advice)?;
-    for (package, file) in packages.iter().zip(partner.files) {
-        let unfinished = folder.join("unfinished");
-        let build = go().args(["build", "-mod=mod", "-ldflags=-s -w", "-o"]).arg(&unfinished).arg(*package);
-        build.run_logged(&log).map_err(advice)?;
-        fs::rename(unfinished, folder.join(file))?;
-    }
-    Ok(())
+    go().arg("get").arg(format!("{package}@v{}", partner.version)).run_logged(&log).map_err(advice)?;
+    let build = go().args(["build", "-mod=mod", "-ldflags=-s -w", "-o"]).arg(&unfinished).arg(package);
+    build.run_logged(&log).map_err(advice)?;
+    Ok(fs::rename(unfinished, folder.join(partner.file))?)
 }

@@ -51,10 +51,6 @@ impl CpuOptions {
         self.frequency = samples_per_second;
         self
     }
-
-    fn check(self) -> Result<u32, ProfileError> {
-        check_frequency(self.frequency)
-    }
 }
 
 fn check_frequency(frequency: u32) -> Result<u32, ProfileError> {
@@ -115,9 +111,9 @@ impl CpuProfiler {
         options: CpuOptions,
         windows: Option<(Duration, Sink)>,
     ) -> Result<CpuProfiler, ProfileError> {
-        let frequency = options.check()?;
+        let frequency = check_frequency(options.frequency)?;
         watch_forks();
-        if FORKED.load(Ordering::Acquire) {
+        if is_forked() {
             return Err(ProfileError::Forked);
         }
         unwind::is_permitted().map_err(ProfileError::Memory)?;

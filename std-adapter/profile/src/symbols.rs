@@ -21,7 +21,7 @@ pub(crate) struct Function {
 }
 
 impl Function {
-    fn named(name: &str) -> Function {
+    pub(crate) fn named(name: &str) -> Function {
         Function { name: name.into(), system_name: None, file: None, line: 0 }
     }
 }

@@ -74,18 +74,18 @@ fn allocation_sites_are_found_with_what_they_allocated_and_what_is_in_use() {
     assert!(profile.losses().total() * 100 <= profile.samples(), "{:?}", profile.losses());
     assert!(profile.samples() > 1000, "{}", profile.samples());
     assert!(profile.complete_stacks().unwrap() > 0.99);
-    let report = profile.symbolize();
     let names = ["memory::many_small", "memory::some_medium", "memory::few_large"];
-    let allocated = profile.symbolize().measure("alloc_space");
+    let report = profile.symbolize().measure("alloc_space");
     for (name, (n, size)) in names.iter().zip([(80_000, 256), (2_000, 4096), (20, 200_000)]) {
-        assert_found(name, with(&allocated, name), n, size, INTERVAL);
+        assert_found(name, with(&report, name), n, size, INTERVAL);
     }
+    let report = report.measure("inuse_objects");
+    let medium_objects = with(&report, names[1]);
+    assert!((medium_objects - 2_000.0).abs() < 4.0 * (2_000.0_f64 * 3.5).sqrt() + 40.0, "{medium_objects}");
+    let report = report.measure("inuse_space");
     assert_found(names[0], with(&report, names[0]), 40_000, 256, INTERVAL);
     assert_found(names[1], with(&report, names[1]), 2_000, 4096, INTERVAL);
     assert_eq!(with(&report, names[2]), 0.0, "all large blocks were freed");
-    let objects = profile.symbolize().measure("inuse_objects");
-    let medium_objects = with(&objects, names[1]);
-    assert!((medium_objects - 2_000.0).abs() < 4.0 * (2_000.0_f64 * 3.5).sqrt() + 40.0, "{medium_objects}");
     assert!(!report.folded().contains("throughline_profile::memory::sampler::due"), "{}", report.folded());
 
     drop((kept, medium));

@@ -41,47 +41,32 @@ pub struct Server {
 }
 
 impl Server {
-    /// A Prometheus that scrapes `target` five times a second: the one at the path `THROUGHLINE_PROMETHEUS`, or Debian's.
+    /// Debian's Prometheus, which scrapes `target` five times a second.
     pub fn prometheus(name: &str, target: SocketAddr, features: &str) -> Server {
+        Server::configured_prometheus(name, &scrape_config(target), features, None)
+    }
+
+    /// A Prometheus that scrapes nothing and takes remote write.
+    pub fn receiving_prometheus(name: &str, features: &str) -> Server {
+        Server::configured_prometheus(name, "", features, Some("--web.enable-remote-write-receiver"))
+    }
+
+    fn configured_prometheus(name: &str, config: &str, features: &str, option: Option<&str>) -> Server {
         let folder = Folder::new(name);
-        let config = folder.path().join("prometheus.yml");
-        // The newest takes native histograms by this key; for Debian's they are an experiment behind a flag.
-        let newest = std::env::var("THROUGHLINE_PROMETHEUS").ok();
-        let native = if newest.is_some() && features.contains("native-histograms") {
-            ", scrape_native_histograms: true"
-        } else {
-            ""
-        };
-        std::fs::write(&config, scrape_config(target, native)).unwrap();
+        let file = folder.path().join("prometheus.yml");
+        std::fs::write(&file, config).unwrap();
         let data = folder.path().join("data");
-        Server::start(newest.as_deref().unwrap_or("prometheus"), "/-/ready", folder, |address| {
+        Server::start("prometheus", "/-/ready", folder, |address| {
             let mut args = vec![
-                format!("--config.file={}", config.display()),
+                format!("--config.file={}", file.display()),
                 format!("--storage.tsdb.path={}", data.display()),
                 format!("--web.listen-address={address}"),
             ];
             if !features.is_empty() {
                 args.push(format!("--enable-feature={features}"));
             }
+            args.extend(option.map(str::to_owned));
             args
-        })
-    }
-
-    /// A Prometheus that scrapes nothing and takes remote write.
-    pub fn receiving_prometheus(name: &str, features: &str) -> Server {
-        let folder = Folder::new(name);
-        let config = folder.path().join("prometheus.yml");
-        std::fs::write(&config, "").unwrap();
-        let data = folder.path().join("data");
-        let newest = std::env::var("THROUGHLINE_PROMETHEUS").ok();
-        Server::start(newest.as_deref().unwrap_or("prometheus"), "/-/ready", folder, |address| {
-            vec![
-                format!("--config.file={}", config.display()),
-                format!("--storage.tsdb.path={}", data.display()),
-                format!("--web.listen-address={address}"),
-                format!("--enable-feature={features}"),
-                "--web.enable-remote-write-receiver".into(),
-            ]
         })
     }
 
@@ -91,7 +76,7 @@ impl Server {
         assert!(!program.is_empty(), "THROUGHLINE_VICTORIA_METRICS is not set: run `cargo xtask interop`");
         let folder = Folder::new(name);
         let config = folder.path().join("scrape.yml");
-        std::fs::write(&config, scrape_config(target, "")).unwrap();
+        std::fs::write(&config, scrape_config(target)).unwrap();
         let data = folder.path().join("data");
         Server::start(&program, "/health", folder, |address| {
             vec![
@@ -189,9 +174,9 @@ impl Server {
 }
 
 /// A configuration of Prometheus, which VictoriaMetrics reads too.
-fn scrape_config(target: SocketAddr, global: &str) -> String {
+fn scrape_config(target: SocketAddr) -> String {
     format!(
-        "global: {{scrape_interval: 200ms, scrape_timeout: 200ms{global}}}\n\
+        "global: {{scrape_interval: 200ms, scrape_timeout: 200ms}}\n\
          scrape_configs: [{{job_name: shop, static_configs: [{{targets: ['{target}']}}]}}]\n"
     )
 }

@@ -35,9 +35,9 @@ impl Report {
                 .iter()
                 .map(|&frame| Location { frame: Some(frame), functions: symbols.look_up(frame) });
             let mut locations: Vec<_> = known.collect();
-            let marker = |name: &str| Function { name: name.into(), system_name: None, file: None, line: 0 };
             let cut = stack.end.marker();
-            locations.extend(cut.map(|name| Location { frame: None, functions: [marker(name)].into() }));
+            locations
+                .extend(cut.map(|name| Location { frame: None, functions: [Function::named(name)].into() }));
             locations
         };
         let mut stacks: Vec<_> = profile.stacks.iter().map(|stack| stack.as_ref()).map(locations).collect();

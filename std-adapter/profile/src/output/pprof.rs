@@ -23,7 +23,7 @@ impl Report {
         let mut out = Writer::new(self);
         let profile = &self.profile;
         let measures: Vec<Message> =
-            profile.measures().iter().map(|(name, unit)| out.value_type(name, unit)).collect();
+            profile.measures().iter().map(|(name, unit)| out.pair(name, unit)).collect();
         let mut message = Message::new();
         measures.iter().for_each(|measure| message.message(1, measure));
         for sample in &profile.samples {
@@ -31,21 +31,21 @@ impl Report {
             line.packed(1, self.stacks[sample.stack as usize].iter().map(|location| out.location(location)));
             line.packed(2, sample.values[..measures.len()].iter().copied());
             if let Some((id, name)) = self.thread(sample.labels) {
-                line.message(3, &out.label("thread", name));
+                line.message(3, &out.pair("thread", name));
                 line.message(3, &out.number_label("thread_id", id.cast_unsigned().into()));
             }
             if let Some((trace, span)) = sample.labels.place {
-                line.message(3, &out.label("trace_id", &trace.to_string()));
-                line.message(3, &out.label("span_id", &span.to_string()));
+                line.message(3, &out.pair("trace_id", &trace.to_string()));
+                line.message(3, &out.pair("span_id", &span.to_string()));
             }
             message.message(2, &line);
         }
         (1..).zip(&profile.modules).for_each(|(id, module)| message.message(3, &out.mapping(id, module)));
         let (period_type, period) = match profile.kind {
             Kind::Cpu(sampling) => {
-                (out.value_type("cpu", "nanoseconds"), 1_000_000_000 / u64::from(sampling.frequency.max(1)))
+                (out.pair("cpu", "nanoseconds"), 1_000_000_000 / u64::from(sampling.frequency.max(1)))
             }
-            Kind::Heap { interval } => (out.value_type("space", "bytes"), interval),
+            Kind::Heap { interval } => (out.pair("space", "bytes"), interval),
         };
         let comment = out.string(&self.summary());
         let default_measure = out.string(self.measure_name().0);
@@ -104,17 +104,11 @@ impl Writer<'_> {
         number
     }
 
-    fn value_type(&mut self, name: &str, unit: &str) -> Message {
+    /// Two texts: a `ValueType`'s name and unit, or a `Label`'s key and value.
+    fn pair(&mut self, first: &str, second: &str) -> Message {
         let mut message = Message::new();
-        message.number(1, self.string(name));
-        message.number(2, self.string(unit));
-        message
-    }
-
-    fn label(&mut self, key: &str, value: &str) -> Message {
-        let mut message = Message::new();
-        message.number(1, self.string(key));
-        message.number(2, self.string(value));
+        message.number(1, self.string(first));
+        message.number(2, self.string(second));
         message
     }
 
