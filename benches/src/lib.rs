@@ -11,6 +11,7 @@
 pub mod baseline;
 pub mod budget;
 pub mod estimates;
+pub mod groups;
 pub mod machine;
 pub mod markdown;
 pub mod plot;

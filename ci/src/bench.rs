@@ -8,6 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use lexopt::Arg::{Long, Short};
 use lexopt::ValueExt;
+use throughline_benches::groups::is_group;
 use throughline_benches::{Report, Row};
 
 use crate::process::{Cmd, seconds};
@@ -15,16 +16,18 @@ use crate::setup::{self, Need};
 use crate::workspace;
 
 const HELP: &str = "\
-usage: cargo xtask bench [--quick] [--only PATH[/SUBJECT]] [--json] [--out DIR]
+usage: cargo xtask bench [--quick] [--only PATH[/SUBJECT]|GROUP] [--json] [--out DIR]
        cargo xtask bench --plot FILE [--out DIR]
 
 Measures Throughline next to its peers and to the least work that could do the same, and prints the table with
 the budgets. A whole run is written to benches/results: `<date>-bench.md`, `<date>-bench.json`, `latest.svg`.
+A run of a group, such as `bridges`, is written there too: `<date>-<group>.md`.
 The exit code is 0 when everything ran, whether or not budgets are met: times depend on what else the machine
 does.
 
   --quick                0.2 s a figure (default: 1 s); not written unless --out is given
   --only PATH[/SUBJECT]  only these, such as `span` or `counter/prom`; not written unless --out is given
+  --only GROUP           what is measured together and has a table of its own: `bridges`
   --json                 print one JSON object and nothing else on standard output
   --out DIR              where to write (default: benches/results)
   --plot FILE            measure nothing, draw latest.svg from the JSON of an earlier run
@@ -53,9 +56,13 @@ pub fn run(args: lexopt::Parser) -> Result<()> {
         print!("{}", report.to_markdown());
     }
     verdict?;
-    let whole = !options.quick && options.only.is_none();
-    if let Some(dir) = options.out.or_else(|| whole.then(results)) {
-        write(&dir, &report)?;
+    let group = options.only.as_deref().filter(|only| is_group(only));
+    let whole = !options.quick && (options.only.is_none() || group.is_some());
+    if let Some(dir) = options.out.as_ref().map_or_else(|| whole.then(results), |dir| Some(dir.clone())) {
+        match group {
+            Some(group) => write_table(&dir, group, &report)?,
+            None => write(&dir, &report)?,
+        }
     }
     eprint!("\n{}", summary(&report));
     Ok(())
@@ -148,11 +155,15 @@ fn report(cmd: &Cmd) -> Result<(Report, Result<()>)> {
 
 /// Writes the table, the figures and the chart.
 fn write(dir: &Path, report: &Report) -> Result<()> {
-    fs::create_dir_all(dir).with_context(|| format!("can't make {}", dir.display()))?;
-    let table = dir.join(format!("{}-bench.md", report.date));
-    put(&table, &report.to_markdown())?;
-    put(&table.with_extension("json"), &report.to_json_lines()?)?;
+    write_table(dir, "bench", report)?;
+    put(&dir.join(format!("{}-bench.json", report.date)), &report.to_json_lines()?)?;
     write_svg(dir, report)
+}
+
+/// Writes the table alone.
+fn write_table(dir: &Path, of: &str, report: &Report) -> Result<()> {
+    fs::create_dir_all(dir).with_context(|| format!("can't make {}", dir.display()))?;
+    put(&dir.join(format!("{}-{of}.md", report.date)), &report.to_markdown())
 }
 
 fn write_svg(dir: &Path, report: &Report) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Throughline compared with its peers and with the least work that could do the job.
 //!
-//! `cargo bench -p throughline-benches --features peers --bench compare -- [--quick] [--only path[/subject]]
+//! `cargo bench -p throughline-benches --features peers --bench compare -- [--quick] [--only path[/subject]|group]
 //! [--instructions] [--json] [--list]`
 //!
 //! Every subject of every path runs in its own process: global subscribers, reporters and recorders can be
@@ -30,7 +30,7 @@ use std::{
 };
 
 use harness::{Bench, Effort};
-use throughline_benches::{LIMIT, Machine, Report, Row, SUBJECT, Unit};
+use throughline_benches::{LIMIT, Machine, Report, Row, SUBJECT, Unit, groups::selects};
 
 /// One subject's way of doing one path's operation.
 pub(crate) type Subject = (&'static str, fn(&mut Bench<'_>));
@@ -91,8 +91,7 @@ fn parent(args: &Args) -> Result<(), Box<dyn Error>> {
     let (mut rows, mut failed, mut any) = (Vec::new(), Vec::new(), false);
     for (path, name, _) in subjects() {
         let full = format!("{path}/{name}");
-        if !args.only.as_ref().is_none_or(|only| path == only || only.contains('/') && full.starts_with(only))
-        {
+        if !args.only.as_ref().is_none_or(|only| selects(only, path, name)) {
             continue;
         }
         let counted = is_counted(path, name);
@@ -252,7 +251,7 @@ impl Args {
                 "--smoke" | "--test" => parsed.effort = Effort::Smoke,
                 "--json" => parsed.json = true,
                 "--list" => parsed.list = true,
-                "--only" => parsed.only = Some(value("a path, or path/subject")?),
+                "--only" => parsed.only = Some(value("a path, path/subject, or a group")?),
                 "--child" => parsed.child = Some((value("a path")?, value("a subject")?)),
                 _ => return Err(format!("what is {arg}? See benches/README.md").into()),
             }
