@@ -65,7 +65,7 @@ mod without_loom {
         pub use crate::metrics::run_time::{
             MOST_METRICS, counter, float_counter, float_gauge, gauge, histogram, up_down_counter,
         };
-        pub use crate::span::{BusySince, event};
+        pub use crate::span::{BusySince, event, event_ago};
 
         /// How often a callsite and how often a metric found no room.
         pub fn refused() -> (usize, usize) {

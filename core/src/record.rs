@@ -56,7 +56,8 @@ pub struct SpanRecord<'a> {
     pub start: Word,
     /// Duration in ticks.
     pub duration: u64,
-    /// Ticks during which the span's future was polled; `None` for a span without a future.
+    /// Ticks during which the span's future was polled; `None` for a span without a future, [`NO_BUSY`] for one that
+    /// could leave its thread without being measured.
     pub busy: Option<u64>,
     /// How the span ended.
     pub status: Status,
@@ -126,7 +127,7 @@ impl<'a> Record<'a> {
                     rest = r;
                 } else if kind == RecordKind::SpanBusy {
                     let (b, r) = rest.split_first()?;
-                    busy = Some(*b as u64);
+                    busy = Some(if *b == Word::MAX { NO_BUSY } else { *b as u64 });
                     rest = r;
                 }
                 Record::Span(SpanRecord {
@@ -204,8 +205,8 @@ pub fn is_remote(id: Word) -> bool {
     id & REMOTE != 0
 }
 
-/// Means "no busy time" in the words of a long span.
-pub(crate) const NO_BUSY: u64 = u64::MAX;
+/// Means "no busy time" in the words of a long span, and in [`SpanRecord::busy`] that nobody measured it.
+pub const NO_BUSY: u64 = u64::MAX;
 
 /// Set in the flags word of an [`Record::Attach`] that is recorded again.
 pub(crate) const AGAIN: Word = 1 << 9;

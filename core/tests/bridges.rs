@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex};
 use throughline::adapter::bridge::{self, FieldList};
 use throughline::adapter::callsite::{Callsite, Kind, Meta};
 use throughline::adapter::metrics::{self, Reading};
+#[cfg(all(target_pointer_width = "64", not(miri)))]
+use throughline::adapter::record::NO_BUSY;
 use throughline::adapter::record::Record;
 use throughline::adapter::record::Value as Read;
 use throughline::adapter::recorder::for_each_thread;
@@ -175,6 +177,36 @@ fn a_panic_while_it_is_entered_makes_its_status_error() {
     });
     assert!(matches!(one(&all, "panics"), Told::Span { status: Status::Error, .. }));
     assert!(matches!(one(&all, "calm"), Told::Span { status: Status::Unset, .. }));
+}
+
+#[cfg(all(target_pointer_width = "64", not(miri)))]
+#[test]
+fn a_span_and_its_events_may_have_been_earlier() {
+    const SECOND: i64 = 1_000_000_000;
+    let _alone = alone();
+    let (hz, then, spans) = on_recorder(|recorder| {
+        let enabled = callsite(Kind::Event, "then", &[]).enabled().unwrap();
+        let past = begin("past", Context::default()).begun_ago(3 * SECOND).without_busy();
+        past.event(enabled, &mut FieldList::expecting(0), 2 * SECOND);
+        past.end_ago(SECOND);
+        begin("backwards", Context::default()).end_ago(SECOND);
+        begin("older than the clock", Context::default()).begun_ago(i64::MAX).end_ago(0);
+        begin("ahead", Context::default()).end_ago(-SECOND);
+        let (mut then, mut spans) = (0, vec![]);
+        recorder.ring().reader().unwrap().drain(|raw| match Record::parse(raw) {
+            Some(Record::Event(event)) => then = event.time as u64,
+            Some(Record::Span(span)) => spans.push((span.start as u64, span.duration, span.busy)),
+            other => panic!("{other:?}"),
+        });
+        (recorder.clock().hz(), then, spans)
+    });
+    let [past, backwards, old, ahead] = spans[..] else { panic!("{spans:?}") };
+    // Beginning, event and end read the clock themselves, and may be apart by the time that this takes.
+    assert!(past.1.abs_diff(2 * hz) < hz, "{past:?} at {hz} Hz");
+    assert_eq!(past.2, Some(NO_BUSY));
+    assert!(then.abs_diff(past.0 + hz) < hz);
+    assert_eq!((backwards.1, old.0), (0, 0));
+    assert!(ahead.1 >= hz / 2);
 }
 
 #[test]

@@ -57,6 +57,14 @@ pub mod metrics {
     pub use crate::bridge::metrics::Recorder;
 }
 
+/// The bridge from the API of OpenTelemetry.
+#[cfg(feature = "opentelemetry")]
+pub mod opentelemetry {
+    pub use crate::bridge::opentelemetry::{
+        MeterProvider, Propagator, Span, Tracer, TracerProvider, current_context,
+    };
+}
+
 /// The bridge from `tracing`.
 #[cfg(feature = "tracing")]
 pub mod tracing {

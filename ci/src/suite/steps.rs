@@ -201,7 +201,7 @@ fn features() -> Result<Done> {
         "-p",
         "throughline-std",
         "--features",
-        "prometheus,tls,tracing,log,metrics,profile",
+        "prometheus,tls,tracing,log,metrics,opentelemetry,profile",
         "--test",
         "bridges",
         "--test",

@@ -3,10 +3,11 @@
 // A cell has 32 or 64 bits, depending on the target. On targets with 64-bit cells a conversion changes nothing.
 #![allow(clippy::unnecessary_cast)]
 
-use super::{CARRIED, NOT_RECORDED, Span, State, ask_sampler, finish, has_panicked, is_panicking, panic};
+use super::{CARRIED, NOT_RECORDED, Span, State, ask_sampler, finish_at, has_panicked, is_panicking, panic};
 use crate::callsite::CallsiteId;
 use crate::fields::{Field, FieldList, Fields};
 use crate::place::{is_outside, is_sampled};
+use crate::record::NO_BUSY;
 use crate::recorder::{self, Context, ContextGuard, Recorder};
 use crate::ring::{Head, RecordKind, Word};
 use crate::span::parent::Parent;
@@ -129,6 +130,30 @@ impl DetachedSpan {
         self
     }
 
+    /// The same span, begun so many nanoseconds before it was made; a negative number is in the future. For
+    /// bridges. On a 32-bit machine, whose clock wraps within seconds, it changes nothing.
+    #[doc(hidden)]
+    pub fn begun_ago(mut self, nanos: i64) -> DetachedSpan {
+        if let Some(recorder) = self.recorder() {
+            self.state.start = ago(recorder, self.state.start, nanos);
+        }
+        self
+    }
+
+    /// The same span without a busy time in its record, for a bridge that does not know when it is entered.
+    #[doc(hidden)]
+    pub fn without_busy(self) -> DetachedSpan {
+        self.busy.store(Count::MAX, Relaxed);
+        self
+    }
+
+    /// Ends the span as it would have ended so many nanoseconds ago, but not before it began. For bridges; see
+    /// [`DetachedSpan::begun_ago`].
+    #[doc(hidden)]
+    pub fn end_ago(self, nanos: i64) {
+        core::mem::ManuallyDrop::new(self).end(nanos);
+    }
+
     /// Whether the span will be recorded; see [`Span::is_recorded`].
     pub fn is_recorded(&self) -> bool {
         self.state.is_recorded()
@@ -222,6 +247,20 @@ impl DetachedSpan {
         }
     }
 
+    /// Records an event of the span, so many nanoseconds ago. For bridges; see [`DetachedSpan::begun_ago`].
+    #[doc(hidden)]
+    pub fn event(&self, callsite: CallsiteId, fields: &mut FieldList, nanos: i64) {
+        if self.is_recorded()
+            && let Some(recorder) = recorder::get_to_record()
+        {
+            // The ids of a remote parent may have to be recorded again, which entering does.
+            let _below = self.place.is_below_remote().then(|| self.place.enter());
+            let time = ago(recorder, recorder.ticks(), nanos);
+            let place = (self.state.word(), self.state.root());
+            write_list(recorder, RecordKind::Event, callsite.id, time, place, fields.encoded());
+        }
+    }
+
     /// The beginning of a time for [`DetachedSpan::count_busy`].
     #[doc(hidden)]
     pub fn busy_since(&self) -> BusySince {
@@ -247,6 +286,27 @@ impl DetachedSpan {
         }
     }
 
+    fn end(&mut self, nanos_ago: i64) {
+        if !self.is_recorded() {
+            return;
+        }
+        // A thread without a recorder counts the span as lost.
+        let Some(recorder) = recorder::get_to_record() else { return };
+        // The ids of a remote parent may have to be recorded again, which entering does.
+        let _below = self.place.is_below_remote().then(|| self.place.enter());
+        if has_panicked(self.state.start) {
+            self.fail_by_panic(recorder, self.state.start);
+        }
+        self.state.set_status(self.status.load(Relaxed));
+        let mut end = recorder.ticks();
+        if nanos_ago != 0 {
+            end = ago(recorder, end, nanos_ago).max(self.state.start);
+        }
+        let busy = self.busy.load(Relaxed);
+        let busy = if busy == Count::MAX { NO_BUSY } else { busy as u64 };
+        finish_at(recorder, &self.state, Some(busy), end);
+    }
+
     fn ticks(&self) -> Word {
         self.recorder().map_or(0, |recorder| recorder.ticks())
     }
@@ -264,19 +324,19 @@ impl DetachedSpan {
 
 impl Drop for DetachedSpan {
     fn drop(&mut self) {
-        if !self.is_recorded() {
-            return;
-        }
-        // A thread without a recorder counts the span as lost.
-        let Some(recorder) = recorder::get_to_record() else { return };
-        // The ids of a remote parent may have to be recorded again, which entering does.
-        let _below = self.place.is_below_remote().then(|| self.place.enter());
-        if has_panicked(self.state.start) {
-            self.fail_by_panic(recorder, self.state.start);
-        }
-        self.state.set_status(self.status.load(Relaxed));
-        finish(recorder, &self.state, Some(self.busy.load(Relaxed) as u64));
+        self.end(0);
     }
+}
+
+/// The ticks so many nanoseconds before `now`.
+fn ago(recorder: &Recorder, now: Word, nanos: i64) -> Word {
+    if nanos == 0 || Word::BITS == 32 {
+        return now;
+    }
+    let ticks = u128::from(nanos.unsigned_abs()) * u128::from(recorder.clock().hz()) / 1_000_000_000;
+    let ticks = Word::try_from(ticks).unwrap_or(Word::MAX);
+    // Times before the clock's start are its start.
+    if nanos > 0 { now.saturating_sub(ticks) } else { now.saturating_add(ticks) }
 }
 
 impl Parent for DetachedSpan {
@@ -311,8 +371,14 @@ impl Drop for EnteredSpan<'_> {
 /// Records an event of the current place with the values of a list. For bridges. Cost: that of an event with
 /// long texts.
 pub fn event(callsite: CallsiteId, fields: &mut FieldList) {
+    event_ago(callsite, fields, 0);
+}
+
+/// As [`event`], so many nanoseconds ago; a negative number is in the future. On a 32-bit machine, whose clock wraps
+/// within seconds, it is now.
+pub fn event_ago(callsite: CallsiteId, fields: &mut FieldList, nanos: i64) {
     if let Some(recorder) = callsite.recorder() {
-        let (time, place) = (recorder.ticks(), recorder.place());
+        let (time, place) = (ago(recorder, recorder.ticks(), nanos), recorder.place());
         write_list(recorder, RecordKind::Event, callsite.id, time, place, fields.encoded());
     }
 }

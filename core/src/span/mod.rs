@@ -38,7 +38,7 @@ mod state;
 mod suspended;
 
 #[cfg(feature = "std")]
-pub use detached::{BusySince, DetachedSpan, EnteredSpan, event};
+pub use detached::{BusySince, DetachedSpan, EnteredSpan, event, event_ago};
 #[cfg(feature = "std")]
 pub use panic::{PanicMessage, note_panic, set_panic_message};
 use panic::{has_panicked, is_panicking};
@@ -339,7 +339,12 @@ fn end(recorder: &Recorder, state: &State) {
 /// Writes the span's record.
 #[inline(never)]
 fn finish(recorder: &Recorder, state: &State, busy: Option<u64>) {
-    let now = recorder.ticks();
+    finish_at(recorder, state, busy, recorder.ticks());
+}
+
+/// Writes the record of a span that ends at `now`.
+#[inline(always)]
+fn finish_at(recorder: &Recorder, state: &State, busy: Option<u64>, now: Word) {
     let high = high_half(state, recorder.era(), now);
     // Leave it uninitialised: the compiler would zero so many words with a call of `memset`.
     let mut body = [MaybeUninit::<Word>::uninit(); 5 + 3 + CARRIED];

@@ -11,11 +11,13 @@ pub(crate) struct Bridges {
     pub(crate) log: bool,
     #[cfg(feature = "metrics")]
     pub(crate) metrics: bool,
+    #[cfg(feature = "opentelemetry")]
+    pub(crate) opentelemetry: bool,
 }
 
 impl Bridges {
     /// All that are built.
-    #[cfg(any(feature = "log", feature = "metrics", feature = "tracing"))]
+    #[cfg(any(feature = "log", feature = "metrics", feature = "opentelemetry", feature = "tracing"))]
     pub(crate) fn all() -> Bridges {
         Bridges {
             #[cfg(feature = "tracing")]
@@ -24,6 +26,8 @@ impl Bridges {
             log: true,
             #[cfg(feature = "metrics")]
             metrics: true,
+            #[cfg(feature = "opentelemetry")]
+            opentelemetry: true,
         }
     }
 
@@ -47,11 +51,15 @@ impl Bridges {
             metrics::set_global_recorder(super::metrics::Recorder)
                 .map_err(|_| taken("metrics", "recorder", "metrics::Recorder"))?;
         }
+        #[cfg(feature = "opentelemetry")]
+        if self.opentelemetry && !super::opentelemetry::install() {
+            return Err(taken("opentelemetry", "context observer", "opentelemetry::current_context()"));
+        }
         Ok(())
     }
 }
 
-#[cfg(any(feature = "log", feature = "metrics", feature = "tracing"))]
+#[cfg(any(feature = "log", feature = "metrics", feature = "opentelemetry", feature = "tracing"))]
 fn taken(of: &'static str, what: &'static str, instead: &'static str) -> InitError {
     InitError::Taken { of, what, instead }
 }

@@ -1,30 +1,11 @@
 //! Log records that come as a finished message with a place in the source: those of `log`, and those that
 //! `tracing-log` hands to `tracing`.
 
+use super::elsewhere::{MESSAGE, NAMES, elsewhere};
 use super::table::{Table, spread};
 use throughline::adapter::bridge::{self, FieldList};
-use throughline::adapter::callsite::{Callsite, Kind, MAX_FIELDS, Meta};
-use throughline::adapter::record::KEY_FIELD;
+use throughline::adapter::callsite::{Callsite, Kind, Meta};
 use throughline::{Field, Level};
-
-/// A message as the callsite of its event has it: the field alone.
-pub(crate) const MESSAGE: &str = "{message}";
-/// The name of that field.
-pub(crate) const MESSAGE_FIELD: &str = "message";
-
-/// The most pairs of key and value in a record, beside the message.
-const PAIRS: usize = (MAX_FIELDS - 1) / 2;
-
-/// The names of the fields of a record with pairs: the message, then keys and values.
-pub(crate) const NAMES: [&str; 1 + 2 * PAIRS] = {
-    let mut names = [MESSAGE_FIELD; 1 + 2 * PAIRS];
-    let mut i = 0;
-    while i < PAIRS {
-        (names[1 + 2 * i], names[2 + 2 * i]) = (KEY_FIELD, "throughline.value");
-        i += 1;
-    }
-    names
-};
 
 /// Where a record comes from.
 #[derive(Clone, Copy, Debug)]
@@ -125,25 +106,6 @@ impl Pairs<'_> {
         self.fields.push(key);
         self.fields.push(value);
     }
-}
-
-/// The callsite of records for whose places there is no room.
-pub(super) fn elsewhere(level: Level) -> Option<throughline::adapter::callsite::CallsiteId> {
-    macro_rules! of {
-        ($($level:ident)*) => {
-            match level {
-                $(Level::$level => throughline::__enabled!($level, Meta {
-                    kind: Kind::Event,
-                    level: Level::$level as u8,
-                    name: MESSAGE,
-                    target: "throughline_std::elsewhere",
-                    fields: &NAMES,
-                    ..Meta::EMPTY
-                }),)*
-            }
-        };
-    }
-    of!(Trace Debug Info Warn Error)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The bridge from the crate `metrics`.
 
+use super::room;
 use super::table::Table;
 use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, SharedString, Unit,
@@ -33,13 +34,6 @@ use throughline::metrics as own;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Recorder;
 
-/// The most series, overflow series not counted. The rest of the core's room is for those.
-const MOST_SERIES: usize = bridge::MOST_METRICS - MOST_NAMES;
-/// The most names that have an overflow series of their own.
-const MOST_NAMES: usize = 512;
-
-static MADE: AtomicUsize = AtomicUsize::new(0);
-static REFUSED: AtomicUsize = AtomicUsize::new(0);
 /// How often a metric was described.
 static DESCRIPTIONS: AtomicUsize = AtomicUsize::new(0);
 
@@ -59,11 +53,6 @@ pub(crate) fn described(name: &str) -> Option<Description> {
 /// How often a metric was described, for readers that keep what [`described`] gave.
 pub(crate) fn descriptions() -> usize {
     DESCRIPTIONS.load(Ordering::Relaxed)
-}
-
-/// How often a label set had to share its name's overflow series.
-pub(crate) fn refused() -> usize {
-    REFUSED.load(Ordering::Relaxed)
 }
 
 impl metrics::Recorder for Recorder {
@@ -130,10 +119,9 @@ impl<T: Cell> Kind<T> {
     /// The series of this key, or the overflow series of its name.
     fn get(&self, key: &Key, metadata: &Metadata<'_>) -> Option<Arc<T>> {
         let make = || {
-            if MADE.load(Ordering::Relaxed) >= MOST_SERIES {
+            if !room::take() {
                 return None;
             }
-            MADE.fetch_add(1, Ordering::Relaxed);
             let labels: Vec<_> = key.labels().map(|label| (label.key(), label.value())).collect();
             made(key.clone(), &labels, metadata)
         };
@@ -145,7 +133,7 @@ impl<T: Cell> Kind<T> {
 
     #[cold]
     fn overflow_of(&self, key: &Key, metadata: &Metadata<'_>) -> Option<&'static Made<T>> {
-        REFUSED.fetch_add(1, Ordering::Relaxed);
+        room::refuse();
         let name = Key::from_name(key.name().to_owned());
         let is_it = |made: &Made<T>| made.key == name;
         self.overflow.get_or_make(name.get_hash() as usize, is_it, || {

@@ -1,17 +1,23 @@
 //! Bridges from the APIs that existing code has: what they share. Each bridge is a feature, and makes the same
 //! records as this library's own macros.
 
+#[cfg(any(feature = "log", feature = "opentelemetry", feature = "tracing"))]
+mod elsewhere;
 mod install;
 #[cfg(feature = "log")]
 pub(crate) mod log;
 #[cfg(any(feature = "log", feature = "tracing"))]
-pub(crate) mod message;
+mod message;
 #[cfg(feature = "metrics")]
 pub(crate) mod metrics;
+#[cfg(feature = "opentelemetry")]
+pub(crate) mod opentelemetry;
+#[cfg(any(feature = "metrics", feature = "opentelemetry"))]
+mod room;
 #[cfg(feature = "tracing")]
 pub(crate) mod tracing;
 
-#[cfg(any(feature = "log", feature = "metrics", feature = "tracing"))]
+#[cfg(any(feature = "log", feature = "metrics", feature = "opentelemetry", feature = "tracing"))]
 mod table;
 
 pub(crate) use install::Bridges;
@@ -23,9 +29,11 @@ use throughline::adapter::bridge;
 static LEFT_OUT: AtomicUsize = AtomicUsize::new(0);
 
 /// Counts fields that found no room in their record.
-#[cfg(any(feature = "log", feature = "tracing"))]
+#[cfg(any(feature = "log", feature = "opentelemetry", feature = "tracing"))]
 pub(crate) fn leave_out(fields: usize) {
-    LEFT_OUT.fetch_add(fields, Ordering::Relaxed);
+    if fields > 0 {
+        LEFT_OUT.fetch_add(fields, Ordering::Relaxed);
+    }
 }
 
 /// While it lives, a record is being written on this thread. The code of a value may make records too.
@@ -66,8 +74,10 @@ thread_local! {
 /// What bridges could not keep apart or record so far, by name.
 pub(crate) fn losses() -> [(&'static str, usize); 3] {
     let (callsites, metrics) = bridge::refused();
-    #[cfg(feature = "metrics")]
-    let metrics = metrics + self::metrics::refused();
+    #[cfg(any(feature = "metrics", feature = "opentelemetry"))]
+    let metrics = metrics + room::refused();
+    #[cfg(feature = "opentelemetry")]
+    let callsites = callsites + opentelemetry::refused();
     [("callsite", callsites), ("metric", metrics), ("field", LEFT_OUT.load(Ordering::Relaxed))]
 }
 

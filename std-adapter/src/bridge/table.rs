@@ -59,10 +59,31 @@ impl<T: Sync> Table<T> {
 }
 
 /// Spreads an address or a number over the table (Knuth).
-#[cfg(any(test, feature = "log", feature = "tracing"))]
+#[cfg(any(test, feature = "log", feature = "opentelemetry", feature = "tracing"))]
 #[inline]
 pub(super) fn spread(value: usize) -> usize {
     ((value as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as usize
+}
+
+/// Adds a text, wherever it is, to a hash (FxHash, as rustc uses it).
+#[cfg(feature = "opentelemetry")]
+#[inline]
+pub(super) fn add_text(hash: usize, text: &str) -> usize {
+    let mut hash = add_number(hash, text.len() as u64);
+    let mut chunks = text.as_bytes().chunks_exact(8);
+    for chunk in &mut chunks {
+        hash = add_number(hash, u64::from_le_bytes(chunk.try_into().unwrap_or_default()));
+    }
+    let mut rest = [0; 8];
+    rest[..chunks.remainder().len()].copy_from_slice(chunks.remainder());
+    add_number(hash, u64::from_le_bytes(rest))
+}
+
+/// Adds a number to a hash.
+#[cfg(feature = "opentelemetry")]
+#[inline]
+pub(super) fn add_number(hash: usize, number: u64) -> usize {
+    ((hash as u64).rotate_left(5) ^ number).wrapping_mul(0x517C_C1B7_2722_0A95) as usize
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! Which other APIs are recorded too.
 
-#![cfg(any(feature = "log", feature = "metrics", feature = "tracing"))]
+#![cfg(any(feature = "log", feature = "metrics", feature = "opentelemetry", feature = "tracing"))]
 
 use super::Config;
 use crate::bridge::Bridges;
 
 impl Config {
-    /// Records what the program and its dependencies report through `tracing`, `log` and `metrics`, as far as the features
-    /// of these names are enabled. This is the methods for each of them together.
+    /// Records what the program and its dependencies report through `tracing`, `log`, `metrics` and the API of
+    /// OpenTelemetry, as far as the features `tracing`, `log`, `metrics` and `opentelemetry` are enabled. This is the methods for each of them together.
     ///
     /// ```
     /// use throughline_std::Config;
@@ -42,6 +42,17 @@ impl Config {
     #[must_use]
     pub fn metrics_recorder(mut self) -> Config {
         self.bridges.metrics = true;
+        self
+    }
+
+    /// Records what is reported through the API of OpenTelemetry: [`init`](crate::init) makes
+    /// [`opentelemetry::TracerProvider`](crate::opentelemetry::TracerProvider),
+    /// [`MeterProvider`](crate::opentelemetry::MeterProvider) and [`Propagator`](crate::opentelemetry::Propagator) the global
+    /// ones. What was global before is replaced, because the API does not say whether anything was.
+    #[cfg(feature = "opentelemetry")]
+    #[must_use]
+    pub fn opentelemetry_providers(mut self) -> Config {
+        self.bridges.opentelemetry = true;
         self
     }
 }

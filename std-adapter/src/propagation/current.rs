@@ -88,6 +88,31 @@ pub(super) fn carried() -> Carried {
     carried
 }
 
+/// Adds to the baggage and the trace state of the running code what a bridge finds in the context of another API, until it is dropped.
+#[cfg(feature = "opentelemetry")]
+#[derive(Debug)]
+pub(crate) struct Added(#[allow(dead_code, reason = "dropping it is its use")] AlongGuard);
+
+#[cfg(feature = "opentelemetry")]
+impl Added {
+    /// Entries that are known get the new value.
+    pub(crate) fn enter(baggage: &Baggage, state: Option<(TraceId, TraceState)>) -> Added {
+        let mut along = current().map_or_else(Along::default, |along| (*along).clone());
+        baggage.iter().for_each(|(name, value)| _ = along.baggage.set(name, value));
+        if let Some((trace, state)) = state {
+            (along.trace, along.trace_state) = (Some(trace), state);
+        }
+        Added(AlongGuard::enter(Arc::new(along)))
+    }
+}
+
+/// The trace state that came with this trace, if it is the current one.
+#[cfg(feature = "opentelemetry")]
+pub(crate) fn trace_state(trace: TraceId) -> Option<TraceState> {
+    let along = current().filter(|along| along.trace == Some(trace))?;
+    Some(along.trace_state.clone()).filter(|state| !state.is_empty())
+}
+
 pub(super) fn enter(carried: &Carried) -> CarriedGuard {
     let parent = carried.parent.map(|parent| decided(parent, carried));
     let along = Along {

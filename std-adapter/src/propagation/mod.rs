@@ -36,10 +36,14 @@ pub(crate) use baggage::is_token;
 #[doc(inline)]
 pub use carrier::{Environment, Extractor, Injector, from_fn, into_fn};
 pub(crate) use current::randomness;
+#[cfg(feature = "opentelemetry")]
+pub(crate) use current::{Added, trace_state};
 pub use current::{CarriedGuard, FullContext, FullGuard, Propagate, WithAlong};
 pub use formats::{Format, UnknownFormat};
 pub use policy::{ContextRequired, Inbound, Origin, Received, receive};
 pub(crate) use policy::{Settings, configure};
+#[cfg(feature = "opentelemetry")]
+pub(crate) use policy::{headers, inject as inject_carried};
 pub use trace_state::TraceState;
 
 use std::fmt;

@@ -129,7 +129,20 @@ pub(super) fn extract(carrier: &dyn Extractor) -> Carried {
     })
 }
 
-pub(super) fn inject(carried: &Carried, carrier: &mut dyn Injector) {
+/// The names of the headers that are written.
+#[cfg(feature = "opentelemetry")]
+pub(crate) fn headers() -> Vec<String> {
+    with(|settings| {
+        settings
+            .propagators
+            .iter()
+            .flat_map(|format| format.headers())
+            .map(|name| (*name).to_owned())
+            .collect()
+    })
+}
+
+pub(crate) fn inject(carried: &Carried, carrier: &mut dyn Injector) {
     with(|settings| {
         if carried.baggage.iter().all(|(name, _)| is_listed(&settings.baggage, name)) {
             settings.propagators[..].inject(carried, carrier);

@@ -12,7 +12,7 @@ use crate::sampling;
 use crate::wall_time::WallTime;
 use std::sync::Arc;
 use throughline::adapter::IdKey;
-use throughline::adapter::record::{EventRecord, Record, SpanRecord, Values};
+use throughline::adapter::record::{EventRecord, NO_BUSY, Record, SpanRecord, Values};
 use throughline::adapter::ring::{ExtendedKind, RawRecord, RecordKind, Word};
 use throughline::{Level, SpanId, TraceContext, TraceId, Value};
 use throughline_export::Redaction;
@@ -394,7 +394,10 @@ impl Assembler {
             start_unix_ns: start,
             end_unix_ns: end,
             // The two are converted separately, so rounding could make busy longer than the span.
-            busy_ns: span.busy.map(|busy| self.wall_time.nanos(busy).min(end.saturating_sub(start))),
+            busy_ns: span
+                .busy
+                .filter(|busy| *busy != NO_BUSY)
+                .map(|busy| self.wall_time.nanos(busy).min(end.saturating_sub(start))),
             time_error_ns: None,
             fields,
         }

@@ -77,7 +77,7 @@ fn label_sets_beyond_the_limit_are_counted_together_and_nothing_is_lost() {
     );
 }
 
-fn value(value: Option<number_data_point::Value>) -> f64 {
+pub(super) fn value(value: Option<number_data_point::Value>) -> f64 {
     match value {
         Some(number_data_point::Value::AsInt(n)) => n as f64,
         Some(number_data_point::Value::AsDouble(x)) => x,

@@ -2,7 +2,11 @@
 //! as this library's own do.
 #![cfg(all(feature = "tracing", feature = "log", feature = "metrics"))]
 
+#[cfg(feature = "opentelemetry")]
+mod api;
 mod counts;
+#[cfg(feature = "opentelemetry")]
+mod instruments;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -1,6 +1,6 @@
 //! What is prepared for a callsite of `tracing`.
 
-use crate::bridge::message::{self, MESSAGE, MESSAGE_FIELD};
+use crate::bridge::elsewhere::{self, MESSAGE, MESSAGE_FIELD};
 use crate::bridge::table::{Table, spread};
 use std::sync::OnceLock;
 use throughline::adapter::bridge;
@@ -172,7 +172,7 @@ impl Site {
     pub(super) fn event(&self) -> Option<CallsiteId> {
         match self.other {
             Some(callsite) => callsite.enabled(),
-            None => message::elsewhere(Level::Info),
+            None => elsewhere::elsewhere(Level::Info),
         }
     }
 

@@ -1,11 +1,11 @@
 //! Reads the values of `tracing`'s fields.
 
 use super::site::{Role, Site};
-use crate::bridge::message::{NAMES, Place};
+use crate::bridge::elsewhere::{PAIR_NAMES, pairs};
+use crate::bridge::message::Place;
 use std::error::Error;
 use std::fmt::Debug;
 use throughline::adapter::bridge::FieldList;
-use throughline::adapter::callsite::{CallsiteId, Kind, Meta};
 use throughline::{DetachedSpan, Level, SpanKind, Status, field};
 use tracing::field::{Field, Visit};
 
@@ -42,8 +42,8 @@ impl<'s> Fields<'s> {
 
     #[cold]
     fn put_further<F: throughline::Field + ?Sized>(&mut self, name: &str, value: &F) {
-        if self.further.last().is_none_or(|list| list.len() == PAIRS.len()) {
-            self.further.push(FieldList::expecting(PAIRS.len()));
+        if self.further.last().is_none_or(|list| list.len() == PAIR_NAMES.len()) {
+            self.further.push(FieldList::expecting(PAIR_NAMES.len()));
         }
         if let Some(list) = self.further.last_mut() {
             list.push(name);
@@ -66,26 +66,6 @@ impl<'s> Fields<'s> {
             }
         }
     }
-}
-
-/// The names of a record of keys and values: those of a record with a message, without the message.
-const PAIRS: [&str; NAMES.len() - 1] = {
-    let [_, pairs @ ..] = NAMES;
-    pairs
-};
-
-/// The callsite of such records.
-fn pairs() -> Option<CallsiteId> {
-    throughline::__enabled!(
-        Error,
-        Meta {
-            kind: Kind::Fields,
-            level: Level::Error as u8,
-            target: "throughline_std::elsewhere",
-            fields: &PAIRS,
-            ..Meta::EMPTY
-        }
-    )
 }
 
 macro_rules! numbers {
