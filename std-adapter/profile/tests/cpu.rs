@@ -142,6 +142,24 @@ fn a_known_split_over_threads_is_found_and_short_threads_have_their_share() {
     );
 }
 
+#[test]
+fn a_profiler_counts_its_own_signals_only() {
+    let _alone = alone();
+    for _ in 0..3 {
+        let profiler = CpuProfiler::start(CpuOptions::default().frequency(499)).unwrap();
+        // The thread begins after the profiler, with what an earlier thread of an earlier profiler has left.
+        let work = std::thread::spawn(|| {
+            throughline_profile::adapter::begin_thread();
+            use_cpu(60 * MS);
+            throughline_profile::adapter::end_thread();
+        });
+        work.join().unwrap();
+        let profile = profiler.stop();
+        assert!(profile.signals() > 0);
+        assert_eq!(profile.signals(), profile.samples() + profile.losses().total());
+    }
+}
+
 #[inline(never)]
 fn recursive(depth: usize, time: Duration) -> Duration {
     let used = if depth == 0 { use_cpu(time) } else { recursive(depth - 1, time) };

@@ -6,7 +6,6 @@ use super::table::Table;
 use super::{Control, Sink, threads};
 use crate::modules;
 use crate::profile::{Kind, Losses, Profile, Sampling};
-use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant, SystemTime};
@@ -18,8 +17,6 @@ pub(super) struct Collector {
     frequency: u32,
     windows: Option<(Duration, Sink)>,
     window: Window,
-    /// What each slot has counted before this window, by the slot's address.
-    counted: HashMap<usize, [u64; 3]>,
 }
 
 struct Window {
@@ -51,7 +48,7 @@ pub(super) fn period(frequency: u32) -> u64 {
 
 impl Collector {
     pub(super) fn new(frequency: u32, windows: Option<(Duration, Sink)>) -> Collector {
-        Collector { frequency, windows, window: Window::new(), counted: HashMap::new() }
+        Collector { frequency, windows, window: Window::new() }
     }
 
     /// Samples until it is told to stop, or nobody can tell it any more. Returns the last profile, and to whom it goes.
@@ -93,7 +90,7 @@ impl Collector {
     /// Empties the rings. They hold addresses in the modules of the last round, so the table of modules is renewed
     /// afterwards.
     fn read(&mut self) {
-        let Collector { window, counted, .. } = self;
+        let window = &mut self.window;
         modules::with(|modules| {
             let Some(modules) = modules else { return };
             threads::lock().read(|thread| {
@@ -112,12 +109,9 @@ impl Collector {
                     window.table.add(&sample, index as u32, modules);
                 });
                 let slot = thread.slot();
-                let counts = [&slot.signals, &slot.busy_drops, &slot.full_drops];
-                let now = counts.map(|count| count.load(Ordering::Relaxed));
-                let before = counted.insert(std::ptr::from_ref(slot).addr(), now).unwrap_or_default();
-                window.signals += now[0] - before[0];
-                window.losses.busy += now[1] - before[1];
-                window.losses.ring_full += now[2] - before[2];
+                window.signals += slot.signals.swap(0, Ordering::Relaxed);
+                window.losses.busy += slot.busy_drops.swap(0, Ordering::Relaxed);
+                window.losses.ring_full += slot.full_drops.swap(0, Ordering::Relaxed);
             });
         });
         modules::refresh();

@@ -9,6 +9,7 @@ use crate::modules::{self, Modules};
 use crate::unwind::{End, Scratch, Start};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::time::Instant;
 use throughline::adapter::recorder::interrupted_place;
 use throughline::{SpanId, TraceContext, TraceId};
 
@@ -30,7 +31,7 @@ pub(super) struct Slot {
     pub(super) ring: Ring,
     /// Only the handler that made the slot busy uses it.
     scratch: UnsafeCell<Scratch>,
-    /// Signals that the handler got.
+    /// Signals that the handler got. Like the other counts, it is since the collector's last look.
     pub(super) signals: AtomicU64,
     /// Signals without a sample, because a handler was already there.
     pub(super) busy_drops: AtomicU64,
@@ -80,6 +81,14 @@ impl Slot {
         self.period.store(nanoseconds, Ordering::Relaxed);
     }
 
+    /// Waits until a handler that was there when the use ended has gone, so that its sample can be read; at most
+    /// until `deadline`, because the handler's thread may not get a processor.
+    pub(super) fn wait_for_handler(&self, deadline: Instant) {
+        while self.busy.load(Ordering::Acquire) && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+    }
+
     fn of_signal(value: usize) -> Option<&'static Slot> {
         let slot = SLOTS.get(value & u32::MAX as usize)?.load(Ordering::Acquire);
         // SAFETY: only `install` stores pointers there, to slots that are never freed.
@@ -93,8 +102,9 @@ impl Slot {
     ///
     /// `context` is the third argument of a signal's handler.
     unsafe fn sample(&self, missed: u32, context: *const libc::ucontext_t) {
+        let is_busy = self.busy.swap(true, Ordering::Acquire);
         self.signals.fetch_add(1, Ordering::Relaxed);
-        if self.busy.swap(true, Ordering::Acquire) {
+        if is_busy {
             self.busy_drops.fetch_add(1, Ordering::Relaxed);
             return;
         }

@@ -4,6 +4,10 @@ use super::handler::{MAX_THREADS, Slot};
 use super::timer::Timer;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long the end of sampling waits for handlers. One takes microseconds, unless its thread has no processor.
+const HANDLER_LIMIT: Duration = Duration::from_millis(200);
 
 static THREADS: Mutex<Threads> = Mutex::new(Threads {
     period: None,
@@ -105,11 +109,13 @@ impl Threads {
         self.seed = seed;
     }
 
-    /// Ends all sampling.
+    /// Ends all sampling, and waits for handlers that are not done yet, at most [`HANDLER_LIMIT`].
     pub(super) fn stop(&mut self) {
         self.period = None;
         let all: Vec<_> = self.live.keys().copied().collect();
         all.into_iter().for_each(|id| self.end(id));
+        let deadline = Instant::now() + HANDLER_LIMIT;
+        self.ended.iter().for_each(|thread| thread.slot().wait_for_handler(deadline));
     }
 
     /// Finds threads that have begun or ended.
