@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use lexopt::Arg::{Long, Short, Value};
 
-use crate::{api, bench, collector, consumer, demo, fuzz, interop, mutants, setup, suite, targets, weight};
+use crate::{api, bench, collector, consumer, demo, fuzz, interop, mutants, profiler, setup, suite, targets, weight};
 
 /// One subcommand.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +40,12 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
     },
     Subcommand { name: "fuzz", about: "fuzz the decoder", run: fuzz::run },
     Subcommand { name: "mutants", about: "change the core and see whether tests notice", run: mutants::run },
+    Subcommand { name: "storm", about: "sample at 1 kHz while threads do their worst", run: profiler::storm },
+    Subcommand {
+        name: "sanitize",
+        about: "run the profiler's tests under sanitizers",
+        run: profiler::sanitize,
+    },
     Subcommand { name: "qemu", about: "run firmware in QEMU and check what it sends", run: run_qemu },
     Subcommand { name: "collector", about: "build and run an OpenTelemetry Collector", run: collector::run },
     Subcommand { name: "interop", about: "send to servers that take long to get", run: interop::run },

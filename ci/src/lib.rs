@@ -11,6 +11,7 @@
 //! | `api` | [`api`] | compares the public items of each crate with the committed listings |
 //! | `fuzz` | [`fuzz`] | runs the decoder's fuzz targets |
 //! | `interop` | [`interop`] | runs tests against servers that take long to get: Jaeger, Zipkin, … |
+//! | `storm`, `sanitize` | [`profiler`] | runs the profiler's tests for long, and under sanitizers |
 //! | `mutants` | [`mutants`] | changes the core's code and shows which changes no test notices |
 //! | `qemu` | `qemu_suite` | runs firmware in QEMU and decodes what it sends |
 //! | `collector` | [`collector`] | builds and runs a real OpenTelemetry Collector |
@@ -32,6 +33,7 @@ pub mod interop;
 pub mod mutants;
 pub mod net;
 pub mod process;
+pub mod profiler;
 pub mod scratch;
 pub mod setup;
 pub mod suite;
