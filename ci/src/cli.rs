@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use lexopt::Arg::{Long, Short, Value};
 
-use crate::{api, bench, collector, consumer, demo, fuzz, interop, mutants, profiler, setup, suite, targets, weight};
+use crate::{
+    api, bench, collector, consumer, demo, fuzz, interop, mutants, profiler, setup, suite, targets, weight,
+};
 
 /// One subcommand.
 #[derive(Clone, Copy, Debug)]

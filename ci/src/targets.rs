@@ -10,7 +10,8 @@ const HELP: &str = "\
 usage: cargo xtask targets
 
 Builds `throughline` and `throughline-embedded` for the bare-metal targets, `throughline` for this kind of host,
-and checks `throughline` for the other hosted targets, with and without `std`. Installs missing targets.
+and checks `throughline` for the other hosted targets, with and without `std`, and there `throughline-profile`. Installs missing
+targets.
 ";
 
 /// Runs `cargo xtask targets`.
@@ -51,6 +52,10 @@ fn commands() -> Vec<Cmd> {
         let cmd = Cmd::cargo().args([verb, "-p", "throughline", "--target", target]);
         commands.push(cmd.clone());
         commands.push(cmd.args(["--features", "std"]));
+        // Other systems than Linux have what the profiler asks the system.
+        if !target.contains("linux") {
+            commands.push(Cmd::cargo().args(["check", "-p", "throughline-profile", "--target", target]));
+        }
     }
     commands
 }
@@ -62,7 +67,8 @@ mod tests {
     #[test]
     fn bare_metal_is_never_built_with_std() {
         let shown: Vec<String> = commands().iter().map(ToString::to_string).collect();
-        assert_eq!(shown.len(), 2 * (BARE_METAL.len() + HOSTED.len()));
+        let without_linux = HOSTED.iter().filter(|target| !target.contains("linux")).count();
+        assert_eq!(shown.len(), 2 * (BARE_METAL.len() + HOSTED.len()) + without_linux);
         assert!(shown.iter().all(|it| !(it.contains("-none-") && it.contains("std"))), "{shown:#?}");
         assert!(shown.contains(&"cargo build -p throughline-embedded --target thumbv6m-none-eabi".into()));
         assert!(

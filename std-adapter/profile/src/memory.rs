@@ -1,14 +1,16 @@
 //! Memory profiles: an allocator that counts for each thread, and samples the places that allocate.
 
 mod counts;
+mod leaks;
 mod live;
-mod process;
 mod sampler;
+mod sizes;
 
 use crate::profile::Profile;
 use crate::{ProfileError, cpu, modules, unwind};
 pub use counts::{AllocationCounts, allocation_counts};
-pub use process::ProcessMemory;
+pub use leaks::{Leak, LeakFinder, LeakSeverity};
+pub use sizes::{SizeCategory, Sizes};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -180,6 +182,11 @@ impl HeapProfiler {
     /// What was allocated since the start, and what of it is in use now, for each place that allocated.
     pub fn profile(&self) -> Profile {
         sampler::profile()
+    }
+
+    /// How large the blocks are that were allocated since the start.
+    pub fn sizes(&self) -> Sizes {
+        sampler::sizes()
     }
 }
 

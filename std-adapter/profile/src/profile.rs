@@ -113,6 +113,12 @@ impl Default for Profile {
 }
 
 impl Profile {
+    /// A profile of the same time without samples.
+    pub(crate) fn without_samples(&self) -> Profile {
+        let Profile { kind, started, duration, losses, .. } = *self;
+        Profile { kind, started, duration, losses, ..Profile::default() }
+    }
+
     /// When the first sample could have been taken.
     pub fn started(&self) -> SystemTime {
         self.started

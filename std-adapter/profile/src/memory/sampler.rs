@@ -2,6 +2,7 @@
 
 use super::counts::{self, Counts};
 use super::live::{self, Sampled};
+use super::sizes::{Sizes, Table};
 use crate::modules;
 use crate::profile::{Kind, Labels, Losses, Modulewise, Profile, Sample, Stack};
 use crate::unwind::{End, MAX_FRAMES, Scratch, Start};
@@ -44,6 +45,7 @@ static INTERVAL: AtomicU64 = AtomicU64::new(512 * 1024);
 static SAMPLES: AtomicU64 = AtomicU64::new(0);
 static CONTENDED: AtomicU64 = AtomicU64::new(0);
 static FULL: AtomicU64 = AtomicU64::new(0);
+static SIZES: Table = Table::new();
 static STATE: Mutex<Option<State>> = Mutex::new(None);
 /// What walking stacks needs; so many threads can do it at the same time.
 static WALKERS: [Mutex<Option<Walker>>; 4] = [const { Mutex::new(None) }; 4];
@@ -101,6 +103,7 @@ pub(super) fn start(interval: u64) {
             walker.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(new);
         }
     });
+    SIZES.clear();
     [&SAMPLES, &CONTENDED, &FULL].into_iter().for_each(|count| count.store(0, Ordering::Relaxed));
     ON.store(live::install(), Ordering::Release);
     counts::draw_anew();
@@ -190,7 +193,13 @@ fn sample(block: *mut u8, size: usize, interval: u64) {
     }
     site.objects.fetch_add(objects, Ordering::Relaxed);
     site.bytes.fetch_add(bytes, Ordering::Relaxed);
+    SIZES.add(size, 1.0 / chance);
     SAMPLES.fetch_add(1, Ordering::Relaxed);
+}
+
+/// The sizes of what was allocated since the start.
+pub(super) fn sizes() -> Sizes {
+    SIZES.read()
 }
 
 /// What was allocated since the start, and what of it is in use.
