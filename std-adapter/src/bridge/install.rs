@@ -4,31 +4,34 @@ use crate::InitError;
 
 /// The bridges that [`init`](crate::init) installs.
 #[derive(Clone, Copy, Debug, Default)]
+#[allow(dead_code, reason = "a build has only some of the features")]
 pub(crate) struct Bridges {
-    #[cfg(feature = "tracing")]
-    pub(crate) tracing: bool,
-    #[cfg(feature = "log")]
-    pub(crate) log: bool,
-    #[cfg(feature = "metrics")]
-    pub(crate) metrics: bool,
-    #[cfg(feature = "opentelemetry")]
-    pub(crate) opentelemetry: bool,
+    /// For those about which nothing is said. `false` counts for all.
+    pub(crate) all: Option<bool>,
+    pub(crate) tracing: Option<bool>,
+    pub(crate) log: Option<bool>,
+    pub(crate) metrics: Option<bool>,
+    pub(crate) opentelemetry: Option<bool>,
 }
 
 impl Bridges {
     /// All that are built.
     #[cfg(any(feature = "log", feature = "metrics", feature = "opentelemetry", feature = "tracing"))]
     pub(crate) fn all() -> Bridges {
-        Bridges {
-            #[cfg(feature = "tracing")]
-            tracing: true,
-            #[cfg(feature = "log")]
-            log: true,
-            #[cfg(feature = "metrics")]
-            metrics: true,
-            #[cfg(feature = "opentelemetry")]
-            opentelemetry: true,
-        }
+        Bridges { all: Some(true), ..Bridges::default() }
+    }
+
+    /// What `ask` asks for too. If there were to be none, it is the only one.
+    #[cfg(any(feature = "log", feature = "metrics", feature = "opentelemetry", feature = "tracing"))]
+    pub(crate) fn and(self, ask: impl FnOnce(&mut Bridges)) -> Bridges {
+        let mut asked = if self.all == Some(false) { Bridges::default() } else { self };
+        ask(&mut asked);
+        asked
+    }
+
+    #[cfg(any(feature = "log", feature = "metrics", feature = "opentelemetry", feature = "tracing"))]
+    fn has(self, bridge: Option<bool>) -> bool {
+        self.all != Some(false) && bridge.or(self.all).unwrap_or_default()
     }
 
     /// Installs them.
@@ -38,21 +41,21 @@ impl Bridges {
     /// The first one whose place the program has already given to another.
     pub(crate) fn install(self) -> Result<(), InitError> {
         #[cfg(feature = "tracing")]
-        if self.tracing {
+        if self.has(self.tracing) {
             super::tracing::install().map_err(|_| taken("tracing", "subscriber", "tracing::layer()"))?;
         }
         #[cfg(feature = "log")]
-        if self.log {
+        if self.has(self.log) {
             log::set_logger(&super::log::Logger).map_err(|_| taken("log", "logger", "log::Logger"))?;
             log::set_max_level(log::LevelFilter::Trace);
         }
         #[cfg(feature = "metrics")]
-        if self.metrics {
+        if self.has(self.metrics) {
             metrics::set_global_recorder(super::metrics::Recorder)
                 .map_err(|_| taken("metrics", "recorder", "metrics::Recorder"))?;
         }
         #[cfg(feature = "opentelemetry")]
-        if self.opentelemetry && !super::opentelemetry::install() {
+        if self.has(self.opentelemetry) && !super::opentelemetry::install() {
             return Err(taken("opentelemetry", "context observer", "opentelemetry::current_context()"));
         }
         Ok(())

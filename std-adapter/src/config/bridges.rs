@@ -24,7 +24,7 @@ impl Config {
     #[cfg(feature = "tracing")]
     #[must_use]
     pub fn tracing_subscriber(mut self) -> Config {
-        self.bridges.tracing = true;
+        self.bridges = self.bridges.and(|bridges| bridges.tracing = Some(true));
         self
     }
 
@@ -32,7 +32,7 @@ impl Config {
     #[cfg(feature = "log")]
     #[must_use]
     pub fn log_logger(mut self) -> Config {
-        self.bridges.log = true;
+        self.bridges = self.bridges.and(|bridges| bridges.log = Some(true));
         self
     }
 
@@ -41,7 +41,7 @@ impl Config {
     #[cfg(feature = "metrics")]
     #[must_use]
     pub fn metrics_recorder(mut self) -> Config {
-        self.bridges.metrics = true;
+        self.bridges = self.bridges.and(|bridges| bridges.metrics = Some(true));
         self
     }
 
@@ -52,7 +52,7 @@ impl Config {
     #[cfg(feature = "opentelemetry")]
     #[must_use]
     pub fn opentelemetry_providers(mut self) -> Config {
-        self.bridges.opentelemetry = true;
+        self.bridges = self.bridges.and(|bridges| bridges.opentelemetry = Some(true));
         self
     }
 }

@@ -31,6 +31,7 @@ macro_rules! attribute {
     };
 }
 
+mod bridges;
 mod later;
 mod logging;
 mod metrics;
@@ -41,12 +42,12 @@ mod propagation;
 mod service;
 mod tracing;
 
-use super::key::Key;
+use super::key::{Apply, Key};
 pub(crate) use otlp::ALSO;
 
 /// All keys. The order decides in which order their values are applied.
 pub(crate) fn all() -> impl Iterator<Item = &'static Key> + Clone {
-    let tables: [&[Key]; 15] = [
+    let tables: [&[Key]; 16] = [
         service::KEYS,
         otlp::SHARED,
         otlp::MORE,
@@ -56,6 +57,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Key> + Clone {
         tracing::KEYS,
         otlp::TRACES,
         propagation::KEYS,
+        bridges::KEYS,
         metrics::KEYS,
         otlp::METRICS,
         process::KEYS,
@@ -111,6 +113,10 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
     ("tracing.zipkin", "Traces to Zipkin, as its v2 JSON."),
     ("tracing.chrome", "Traces to a file for Perfetto or chrome://tracing."),
     ("propagation", "Context that comes in with requests and goes out with them: traces and baggage."),
+    (
+        "bridges",
+        "What other libraries' APIs report. Each needs the feature of its name, and takes that library's global place. `bridges = true` is short for enabled.",
+    ),
     ("metrics", "Counters, gauges and histograms."),
     ("metrics.otlp", "OTLP for metrics, where it differs from the section otlp."),
     ("metrics.prometheus", "A page of metrics that Prometheus scrapes."),

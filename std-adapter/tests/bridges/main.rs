@@ -473,6 +473,26 @@ fn a_place_that_another_library_has_is_an_error_that_says_what_to_do() {
 }
 
 #[test]
+fn a_file_chooses_bridges() {
+    in_own_process("a_file_chooses_bridges", || {
+        let receiver = Receiver::start([]);
+        let path = std::env::temp_dir().join(format!("throughline-bridges-{}.toml", std::process::id()));
+        let text =
+            format!("[otlp]\nendpoint = \"{}\"\n[bridges]\nenabled = true\nlog = false\n", receiver.endpoint);
+        std::fs::write(&path, text).unwrap();
+        let guard = start(&Config::load(&path).unwrap().report_errors(false));
+        std::fs::remove_file(path).unwrap();
+        tracing::info_span!("request").in_scope(|| log::info!("left alone"));
+        metrics::counter!("orders").increment(1);
+        look_at(&receiver, guard.shutdown(LONG), |spans, logs, metrics| {
+            assert_eq!((spans.len(), logs.len()), (1, 0));
+            assert!(metrics.iter().any(|metric| metric.name == "orders"));
+        });
+        log::set_logger(&throughline_std::log::Logger).expect("the place is free");
+    });
+}
+
+#[test]
 fn without_a_collector_the_terminal_draws_them() {
     let drawn = stderr_of("without_a_collector_the_terminal_draws_them", || {
         let guard = throughline_std::init(&Config::new("svc").bridges()).unwrap();

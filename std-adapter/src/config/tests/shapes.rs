@@ -1,6 +1,6 @@
 //! Tests files that were written for other libraries.
 
-use super::{errors, of_text, value, warnings};
+use super::{errors, of_text, toml, value, warnings};
 use crate::config::node::Language;
 
 /// A file with everything below `telemetry`.
@@ -152,4 +152,30 @@ fn yaml_aliases_are_read_and_do_not_explode() {
     }
     let told = errors(&of_text(&bomb, Language::Yaml, &[])).join("\n");
     assert!(told.contains("larger than 10000 values"), "{told}");
+}
+
+#[test]
+fn bridges_are_asked_for_together_or_one_by_one() {
+    let config = toml("bridges = true\n");
+    assert_eq!(value(&config, "bridges.enabled").as_deref(), Some("true"));
+    assert_eq!(config.bridges.all, Some(true));
+    let config = toml("[bridges]\ntracing = true\nlog = true\nmetrics = false\nopentelemetry = true\n");
+    let asked = config.bridges;
+    assert_eq!(
+        (asked.all, asked.tracing, asked.log, asked.metrics, asked.opentelemetry),
+        (None, Some(true), Some(true), Some(false), Some(true))
+    );
+    let built = [
+        ("tracing", cfg!(feature = "tracing")),
+        ("log", cfg!(feature = "log")),
+        ("opentelemetry", cfg!(feature = "opentelemetry")),
+    ];
+    let missing = built.iter().filter(|(_, is_built)| !is_built).map(|(name, _)| {
+        let line =
+            2 + ["tracing", "log", "metrics", "opentelemetry"].iter().position(|it| it == name).unwrap();
+        format!(
+            "shop.toml:{line}: bridges.{name} is not done: build throughline-std with the feature `{name}`"
+        )
+    });
+    assert_eq!(warnings(&config), missing.collect::<Vec<_>>());
 }
