@@ -19,7 +19,7 @@ use self::partners::PARTNERS;
 use crate::net;
 use crate::process::{Cmd, log_tail, seconds, timed};
 use crate::scratch::Scratch;
-use crate::suite::{Entry, Verdict, table};
+use crate::suite::{Entry, Verdict, table, workspace_tests};
 use crate::workspace;
 
 const HELP: &str = "\
@@ -142,10 +142,7 @@ impl Partner {
             fs::create_dir_all(&folder).with_context(|| format!("can't create {}", folder.display()))?;
             timed(&format!("getting {}", self.label()), || (self.get)(self, &folder))?;
         }
-        // All with the same features, so that only the first one builds.
-        let mut test = Cmd::cargo()
-            .args(["test", "-p", "throughline-std", "--features", "grpc,prometheus"])
-            .args(["--test", "interop", "--", "--include-ignored"])
+        let mut test = workspace_tests(&["--test", "interop", "--", "--include-ignored"])
             .arg(self.name.replace('-', "_"));
         let mut running = None;
         match &self.start {

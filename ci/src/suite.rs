@@ -15,6 +15,7 @@ use lexopt::Arg::{Long, Short};
 use lexopt::ValueExt;
 
 pub use self::report::{Entry, Verdict, table};
+pub(crate) use self::steps::workspace_tests;
 pub use self::steps::{ON_REQUEST, STEPS};
 use crate::process::seconds;
 

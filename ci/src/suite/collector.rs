@@ -6,10 +6,10 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::steps::export_with_everything;
+use super::steps::{tool_tests, workspace_tests};
 use crate::collector::Collector;
 use crate::firmware::{Firmware, Variant, ensure_tools};
-use crate::process::{Cmd, run_all};
+use crate::process::run_all;
 use crate::qemu::Machine;
 use crate::scratch::Scratch;
 
@@ -38,12 +38,8 @@ pub(super) fn run() -> Result<()> {
     let folder = Scratch::new("captures")?;
     captures(folder.path())?;
     let running = collector.start()?;
-    let others = ["test", "-p", "throughline-cli", "-p", "server-example", "--test", "collector"];
-    let commands = [
-        export_with_everything(&["--test", "collector", "--", "--include-ignored"]),
-        Cmd::cargo().args(others).args(["--", "--include-ignored"]),
-    ];
-    let commands = commands.map(|cmd| {
+    let args = ["--test", "collector", "--", "--include-ignored"];
+    let commands = [workspace_tests(&args), tool_tests(&args)].map(|cmd| {
         cmd.env(COLLECTOR_HTTP, &running.http_endpoint)
             .env(COLLECTOR_PROGRAM, collector.program())
             .env(COLLECTOR_FILE, &running.output)

@@ -48,7 +48,7 @@ pub const STEPS: &[Step] = &[
     },
     Step {
         name: "features",
-        about: "the core with all of its features and with none; https, gRPC, compression, Prometheus, YAML",
+        about: "the core with all of its features and with none, the exporters without any",
         folder: Shared,
         run: features,
     },
@@ -85,6 +85,23 @@ pub const ON_REQUEST: &[Step] =
 /// Workspaces of firmware, which commands for the root workspace do not include.
 const FIRMWARE: &[&str] = &["examples/firmware", "benches/firmware", "ci/rtt"];
 
+/// What a server can be built with, beside the default. They turn on those of the exporters.
+const SERVER_FEATURES: [&str; 13] = [
+    "prometheus",
+    "tls",
+    "system-roots",
+    "gzip",
+    "zstd",
+    "grpc-tls",
+    "yaml",
+    "http",
+    "tracing",
+    "log",
+    "metrics",
+    "opentelemetry",
+    "profile",
+];
+
 /// The `--test` targets of the core that are written for loom.
 const LOOM_TESTS: &[&str] = &["loom_ring", "loom_series", "loom_threads", "loom_callsites"];
 
@@ -109,13 +126,12 @@ fn fmt() -> Result<Done> {
 }
 
 fn clippy() -> Result<Done> {
-    let clippy =
-        |what: &[&str]| Cmd::cargo().arg("clippy").args(what).args(["--all-targets", "--", "-D", "warnings"]);
-    let optional =
-        ["prometheus", "gzip"].map(|it| format!("throughline-std/{it},throughline-export/{it}")).join(",");
+    let clippy = |what: &[&str]| Cmd::cargo().arg("clippy").args(what).args(["--", "-D", "warnings"]);
+    let servers = ["-p", "throughline-std", "-p", "throughline-export"];
     let mut commands = vec![
-        clippy(&["--workspace"]),
-        clippy(&["-p", "throughline-std", "-p", "throughline-export", "--features", &optional]),
+        clippy(&["--workspace", "--all-targets", "--features", &everything()]),
+        // What optional features need must not be left over without them.
+        clippy(&servers),
     ];
     setup::ensure(&[Need::Target("thumbv7em-none-eabihf")])?;
     commands.extend(FIRMWARE.iter().map(|folder| {
@@ -156,7 +172,23 @@ fn public_items() -> Result<Done> {
 }
 
 fn unit() -> Result<Done> {
-    all(&[Cmd::cargo().args(["test", "--workspace"])])
+    all(&[workspace_tests(&[]), tool_tests(&[])])
+}
+
+/// Tests of the workspace with [`SERVER_FEATURES`], all but those of the host tool. Every step uses the same command,
+/// so that only the first one builds.
+pub(crate) fn workspace_tests(args: &[&str]) -> Cmd {
+    let packages = ["--workspace", "--exclude", "throughline-cli", "--features", &everything()];
+    Cmd::cargo().arg("test").args(packages).args(args.iter().copied())
+}
+
+/// Tests of the host tool, with the features that it is installed with.
+pub(super) fn tool_tests(args: &[&str]) -> Cmd {
+    Cmd::cargo().args(["test", "-p", "throughline-cli"]).args(args.iter().copied())
+}
+
+fn everything() -> String {
+    SERVER_FEATURES.map(|name| format!("throughline-std/{name}")).join(",")
 }
 
 /// Runs natively, linked with what rustup installs, because the property tests take minutes under Miri.
@@ -194,34 +226,12 @@ fn bench_smoke() -> Result<Done> {
 }
 
 fn features() -> Result<Done> {
-    let core = Cmd::cargo().args(["test", "-p", "throughline"]);
-    let export = export_with_everything(&[]);
-    let server = Cmd::cargo().args([
-        "test",
-        "-p",
-        "throughline-std",
-        "--features",
-        "prometheus,tls,tracing,log,metrics,opentelemetry,profile",
-        "--test",
-        "bridges",
-        "--test",
-        "collector_faults",
-        "--test",
-        "profiling",
-        "--test",
-        "prometheus",
-        "--test",
-        "config",
-    ]);
-    let files =
-        Cmd::cargo().args(["test", "-p", "throughline-std", "--features", "yaml,http,tracing", "--lib"]);
-    all(&[core.clone().arg("--all-features"), core.arg("--no-default-features"), export, server, files])
-}
-
-/// Tests of the exporters. All steps use the same features, so that only the first one builds.
-pub(super) fn export_with_everything(args: &[&str]) -> Cmd {
-    const FEATURES: &str = "tls,system-roots,gzip,zstd,grpc-tls,prometheus";
-    Cmd::cargo().args(["test", "-p", "throughline-export", "--features", FEATURES]).args(args.iter().copied())
+    let test = |args: &[&str]| Cmd::cargo().arg("test").args(args.iter().copied());
+    all(&[
+        test(&["-p", "throughline", "--all-features"]),
+        test(&["-p", "throughline", "--no-default-features"]),
+        test(&["-p", "throughline-export", "--lib", "--test", "client"]),
+    ])
 }
 
 fn all_features() -> Result<Done> {
@@ -299,31 +309,18 @@ fn collector() -> Result<Done> {
 /// The test starts the daemon itself, with a configuration of its own.
 fn logs() -> Result<Done> {
     setup::ensure(&[Need::Rsyslog])?;
-    all(&[export_with_everything(&["--test", "syslog", "--", "--include-ignored"])
+    all(&[workspace_tests(&["--test", "syslog", "--", "--include-ignored"])
         .env("THROUGHLINE_RSYSLOGD", "rsyslogd")])
 }
 
 fn prometheus() -> Result<Done> {
     setup::ensure(&[Need::Prometheus])?;
-    all(&[Cmd::cargo()
-        .args(["test", "-p", "throughline-std", "--features", "prometheus", "--test", "prometheus_real"])
-        .args(["--", "--include-ignored"])])
+    all(&[workspace_tests(&["--test", "prometheus_real", "--", "--include-ignored"])])
 }
 
 fn pprof() -> Result<Done> {
     setup::ensure(&[Need::Go])?;
-    all(&[Cmd::cargo().args([
-        "test",
-        "-p",
-        "throughline-profile",
-        "--test",
-        "cpu",
-        "--test",
-        "memory",
-        "--",
-        "--include-ignored",
-        "go_tool",
-    ])])
+    all(&[workspace_tests(&["--test", "cpu", "--test", "memory", "--", "--include-ignored", "go_tool"])])
 }
 
 fn interop() -> Result<Done> {
