@@ -61,7 +61,8 @@ pub mod metrics {
 #[cfg(feature = "opentelemetry")]
 pub mod opentelemetry {
     pub use crate::bridge::opentelemetry::{
-        MeterProvider, Propagator, Span, Tracer, TracerProvider, current_context,
+        LogRecord, Logger, LoggerProvider, MeterProvider, Propagator, Span, Tracer, TracerProvider,
+        current_context,
     };
 }
 

@@ -5,6 +5,7 @@ use super::support::receiver::{Receiver, double, int, text};
 use super::support::service::{LONG, config, find, start};
 use super::{body, log, look_at, recorded, remote};
 use opentelemetry::baggage::BaggageExt;
+use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity};
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{
     FutureExt, Link, Span as _, SpanContext, SpanKind, Status, TraceContextExt, TraceFlags, TraceState,
@@ -15,7 +16,7 @@ use opentelemetry_proto::tonic::common::v1::any_value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use throughline_std::opentelemetry::current_context;
+use throughline_std::opentelemetry::{LoggerProvider, current_context};
 use throughline_std::propagation::{Baggage, FullContext};
 
 fn tracer() -> global::BoxedTracer {
@@ -453,6 +454,56 @@ fn names_and_keys_without_end_take_no_more_room_and_all_arrive() {
             );
             let refused = metrics.iter().find(|metric| metric.name == "throughline.bridge.refused").unwrap();
             assert!(super::counts::number(refused) >= 2.0 * (NAMES as f64) - 2048.0);
+        },
+    );
+}
+
+#[test]
+fn log_records_of_the_api_arrive_with_body_attributes_and_ids() {
+    recorded(
+        "api::log_records_of_the_api_arrive_with_body_attributes_and_ids",
+        || {
+            let logger = LoggerProvider.logger("appender");
+            let request = throughline::span!("request");
+            let mut slow = logger.create_log_record();
+            slow.set_severity_number(Severity::Warn2);
+            slow.set_target("shop::db");
+            slow.set_body("slow {query}".into());
+            slow.add_attributes([("rows", AnyValue::Int(3)), ("ok", AnyValue::Boolean(true))]);
+            slow.add_attribute("list", AnyValue::from_iter(["a\"b", "c"]));
+            logger.emit(slow);
+            drop(request);
+            let mut event = logger.create_log_record();
+            event.set_event_name("paid");
+            event.set_timestamp(SystemTime::now() - Duration::from_secs(3));
+            event.set_trace_context(
+                their_parent().trace_id(),
+                their_parent().span_id(),
+                Some(TraceFlags::SAMPLED),
+            );
+            (0..20).for_each(|n| event.add_attribute(format!("n{n}"), n));
+            logger.emit(event);
+            let mut map = logger.create_log_record();
+            map.set_body(AnyValue::from_iter([("k", AnyValue::from_iter([1, 2]))]));
+            logger.emit(map);
+            assert!(logger.event_enabled(Severity::Trace, "shop", None));
+        },
+        |spans, logs, metrics| {
+            let slow = log(logs, "slow {query}");
+            let a = &slow.attributes;
+            assert_eq!((&slow.span_id, slow.severity_number), (&find(spans, "request").span_id, 13));
+            assert_eq!((int(a, "rows"), text(a, "list").unwrap()), (Some(3), "[\"a\\\"b\",\"c\"]".into()));
+            assert_eq!(text(a, "code.module.name").unwrap(), "shop::db");
+            let paid = logs.iter().find(|log| log.event_name == "paid").unwrap();
+            assert_eq!(
+                (&*paid.span_id, &*paid.trace_id),
+                (&remote().span_id.to_bytes()[..], &remote().trace_id.to_bytes()[..])
+            );
+            assert!(paid.time_unix_nano + 2_000_000_000 < slow.time_unix_nano);
+            assert_eq!((int(&paid.attributes, "n13"), int(&paid.attributes, "n14")), (Some(13), None));
+            log(logs, "{\"k\":[1,2]}");
+            let refused = metrics.iter().find(|metric| metric.name == "throughline.bridge.refused").unwrap();
+            assert_eq!(super::counts::number(refused), 6.0);
         },
     );
 }

@@ -7,7 +7,7 @@ use std::sync::{
 
 use opentelemetry::{KeyValue, metrics::MeterProvider as _};
 
-use super::sinks::otel_metrics;
+use super::sinks::{otel_meter, otel_metrics};
 use crate::{Subject, harness::Bench};
 
 pub(super) const SUBJECTS: &[Subject] = &[
@@ -88,10 +88,18 @@ pub(super) const SUBJECTS: &[Subject] = &[
         let bound = counter.bind(&[KeyValue::new("route", "/api")]);
         each(bench, || bound.add(1));
     }),
+    ("throughline (opentelemetry)", |bench| {
+        let counter = otel_meter().u64_counter("requests").build();
+        each(bench, || counter.add(1, &[KeyValue::new("route", "/api")]));
+    }),
+    ("throughline (opentelemetry, bound)", |bench| {
+        let bound = otel_meter().u64_counter("requests").build().bind(&[KeyValue::new("route", "/api")]);
+        each(bench, || bound.add(1));
+    }),
 ];
 
 /// Installs Throughline's recorder.
-fn throughline_setup() {
+pub(super) fn throughline_setup() {
     crate::throughline::init();
     metrics::set_global_recorder(throughline_std::metrics::Recorder).expect("the first recorder");
 }

@@ -4,7 +4,10 @@ use std::hint::black_box;
 
 use opentelemetry::{KeyValue, metrics::MeterProvider as _};
 
-use super::{counter::metrics_setup, sinks::otel_metrics};
+use super::{
+    counter::{metrics_setup, throughline_setup},
+    sinks::{otel_meter, otel_metrics},
+};
 use crate::{
     Subject,
     harness::Bench,
@@ -64,6 +67,14 @@ pub(super) const SUBJECTS: &[Subject] = &[
     ("opentelemetry", |bench| {
         let provider = otel_metrics().build();
         let counter = provider.meter("bench").u64_counter("requests").build();
+        each(bench, |route| counter.add(1, &[KeyValue::new("route", route)]));
+    }),
+    ("throughline (metrics)", |bench| {
+        throughline_setup();
+        each(bench, |route| metrics::counter!("requests", "route" => route).increment(1));
+    }),
+    ("throughline (opentelemetry)", |bench| {
+        let counter = otel_meter().u64_counter("requests").build();
         each(bench, |route| counter.add(1, &[KeyValue::new("route", route)]));
     }),
 ];

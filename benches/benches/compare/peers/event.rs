@@ -9,7 +9,7 @@ use std::{
 };
 
 use fastrace::{Event, Span, collector::SpanContext, local::LocalSpan};
-use opentelemetry::logs::{LogRecord as _, Logger as _, LoggerProvider as _, Severity};
+use opentelemetry::logs::{LogRecord as _, Logger, LoggerProvider as _, Severity};
 use opentelemetry_sdk::logs::{BatchConfigBuilder, BatchLogProcessor, SdkLoggerProvider};
 use slog::Drain as _;
 
@@ -40,6 +40,7 @@ pub(super) const SUBJECTS: &[Subject] = &[
         log::set_max_level(log::LevelFilter::Trace);
         bench.drained(|_| (), |(), n| log_events(n), |()| crate::throughline::drain());
     }),
+    ("throughline (opentelemetry)", otel_own),
     ("emit", emit),
     ("slog-async", slog_async),
     ("log", log),
@@ -74,19 +75,27 @@ fn opentelemetry(bench: &mut Bench<'_>) {
     let logger = provider.logger("bench");
     bench.drained(
         |_| (),
-        |(), n| {
-            for i in 0..n as i64 {
-                let mut record = logger.create_log_record();
-                record.set_severity_number(Severity::Info);
-                record.set_timestamp(std::time::SystemTime::now());
-                record.set_body("sent".into());
-                record.add_attribute("bytes", i);
-                record.add_attribute("attempt", black_box(3_i64));
-                logger.emit(record);
-            }
-        },
+        |(), n| otel_logs(&logger, n),
         |()| provider.force_flush().expect("nothing to fail"),
     );
+}
+
+fn otel_own(bench: &mut Bench<'_>) {
+    crate::throughline::init();
+    let logger = throughline_std::opentelemetry::LoggerProvider.logger("bench");
+    bench.drained(|_| (), |(), n| otel_logs(&logger, n), |()| crate::throughline::drain());
+}
+
+fn otel_logs(logger: &impl Logger, n: u64) {
+    for i in 0..n as i64 {
+        let mut record = logger.create_log_record();
+        record.set_severity_number(Severity::Info);
+        record.set_timestamp(std::time::SystemTime::now());
+        record.set_body("sent".into());
+        record.add_attribute("bytes", i);
+        record.add_attribute("attempt", black_box(3_i64));
+        logger.emit(record);
+    }
 }
 
 fn tracing_events(n: u64) {

@@ -4,7 +4,10 @@ use opentelemetry::{KeyValue, metrics::MeterProvider as _};
 use opentelemetry_sdk::metrics::{Aggregation, Instrument, Stream};
 use prometheus_client::metrics::histogram::NativeHistogramConfig;
 
-use super::{counter::metrics_setup, sinks::otel_metrics};
+use super::{
+    counter::{metrics_setup, throughline_setup},
+    sinks::{otel_meter, otel_metrics},
+};
 use crate::{
     Subject,
     harness::Bench,
@@ -74,6 +77,19 @@ pub(super) const SUBJECTS: &[Subject] = &[
         let provider = exponential().build();
         let histogram = provider.meter("bench").u64_histogram("latency").build();
         let bound = histogram.bind(&[KeyValue::new("route", "/api")]);
+        each(bench, |value| bound.record(value));
+    }),
+    ("throughline (metrics, handle)", |bench| {
+        throughline_setup();
+        let histogram = metrics::histogram!("latency");
+        each(bench, |value| histogram.record(value as f64));
+    }),
+    ("throughline (opentelemetry)", |bench| {
+        let histogram = otel_meter().u64_histogram("latency").build();
+        each(bench, |value| histogram.record(value, &[KeyValue::new("route", "/api")]));
+    }),
+    ("throughline (opentelemetry, bound)", |bench| {
+        let bound = otel_meter().u64_histogram("latency").build().bind(&[KeyValue::new("route", "/api")]);
         each(bench, |value| bound.record(value));
     }),
 ];

@@ -3,12 +3,12 @@
 use std::hint::black_box;
 
 use fastrace::{Span, collector::SpanContext, local::LocalSpan};
-use opentelemetry::trace::Tracer as _;
 use opentelemetry_sdk::trace::Sampler;
+use throughline::adapter::recorder;
 
 use super::{
-    sinks::{Nowhere, otel, tracing_otel},
-    span::tracing_spans,
+    sinks::{Nowhere, otel, otel_throughline, tracing_otel, tracing_throughline},
+    span::{current_spans, tracing_spans},
 };
 use crate::{
     Subject,
@@ -22,6 +22,16 @@ pub(super) const SUBJECTS: &[Subject] = &[
         let provider = tracing_otel(Sampler::AlwaysOff);
         bench.steady(|_| (), |(), n| tracing_spans(n));
         drop(provider);
+    }),
+    ("throughline (tracing)", |bench| {
+        tracing_throughline();
+        recorder::set_sample_ratio(black_box(0.0));
+        bench.steady(|_| (), |(), n| tracing_spans(n));
+    }),
+    ("throughline (opentelemetry)", |bench| {
+        let tracer = otel_throughline();
+        recorder::set_sample_ratio(black_box(0.0));
+        bench.steady(|_| (), |(), n| current_spans(&tracer, n));
     }),
     ("emit (filter)", emit),
 ];
@@ -46,18 +56,7 @@ fn fastrace(bench: &mut Bench<'_>) {
 
 fn opentelemetry(bench: &mut Bench<'_>) {
     let (_provider, tracer) = otel(Sampler::AlwaysOff);
-    bench.steady(
-        |_| (),
-        |(), n| {
-            traces(n, |children| {
-                tracer.in_span("request", |_| {
-                    for _ in 0..children {
-                        tracer.in_span("work", |_| black_box(()));
-                    }
-                });
-            });
-        },
-    );
+    bench.steady(|_| (), |(), n| current_spans(&tracer, n));
 }
 
 fn emit(bench: &mut Bench<'_>) {

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, fmt::Write as _, ops::ControlFlow, time::Duration};
 
 use emit::Props as _;
-use opentelemetry::trace::TracerProvider as _;
+use opentelemetry::{metrics::MeterProvider as _, trace::TracerProvider as _};
 use opentelemetry_sdk::{
     error::OTelSdkResult,
     logs::{LogBatch, LogExporter},
@@ -85,6 +85,18 @@ pub(super) fn tracing_throughline() {
         tracing_subscriber::registry().with(throughline_std::tracing::layer()),
     )
     .expect("the first subscriber");
+}
+
+/// A tracer of OpenTelemetry's API that makes Throughline's spans.
+pub(super) fn otel_throughline() -> throughline_std::opentelemetry::Tracer {
+    crate::throughline::init();
+    throughline_std::opentelemetry::TracerProvider.tracer("bench")
+}
+
+/// A meter of OpenTelemetry's API that makes Throughline's metrics.
+pub(super) fn otel_meter() -> opentelemetry::metrics::Meter {
+    crate::throughline::init();
+    throughline_std::opentelemetry::MeterProvider.meter("bench")
 }
 
 /// An OpenTelemetry meter read every minute.

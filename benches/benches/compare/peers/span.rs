@@ -5,11 +5,13 @@ use std::hint::black_box;
 use fastrace::{Span, collector::SpanContext, local::LocalSpan};
 use opentelemetry::{
     Context,
-    trace::{Span as _, TraceContextExt as _, Tracer as _},
+    trace::{Span as _, TraceContextExt as _, Tracer},
 };
 use opentelemetry_sdk::trace::Sampler;
 
-use super::sinks::{Nowhere, emit_setup, otel, tracing_otel, tracing_throughline as set_up};
+use super::sinks::{
+    Nowhere, emit_setup, otel, otel_throughline, tracing_otel, tracing_throughline as set_up,
+};
 use crate::{
     Subject,
     harness::{Bench, traces},
@@ -25,6 +27,8 @@ pub(super) const SUBJECTS: &[Subject] = &[
     ("tracing (registry only)", tracing_registry),
     ("tracing + opentelemetry", tracing_opentelemetry),
     ("throughline (tracing)", tracing_throughline),
+    ("throughline (opentelemetry)", otel_own),
+    ("throughline (opentelemetry, not made current)", otel_own_plain),
     ("emit", emit),
 ];
 
@@ -68,33 +72,54 @@ fn opentelemetry(bench: &mut Bench<'_>) {
     let (provider, tracer) = otel(Sampler::AlwaysOn);
     bench.drained(
         |_| (),
-        |(), n| {
-            traces(n, |children| {
-                tracer.in_span("request", |_| {
-                    for _ in 0..children {
-                        tracer.in_span("work", |_| black_box(()));
-                    }
-                });
-            });
-        },
+        |(), n| current_spans(&tracer, n),
         |()| provider.force_flush().expect("nothing to fail"),
     );
+}
+
+fn otel_own(bench: &mut Bench<'_>) {
+    let tracer = otel_throughline();
+    bench.drained(|_| (), |(), n| current_spans(&tracer, n), |()| crate::throughline::drain());
+}
+
+/// Traces whose spans are made current.
+pub(super) fn current_spans<T: Tracer>(tracer: &T, n: u64)
+where
+    T::Span: Send + Sync + 'static,
+{
+    traces(n, |children| {
+        tracer.in_span("request", |_| {
+            for _ in 0..children {
+                tracer.in_span("work", |_| black_box(()));
+            }
+        });
+    });
 }
 
 fn opentelemetry_plain(bench: &mut Bench<'_>) {
     let (provider, tracer) = otel(Sampler::AlwaysOn);
     bench.drained(
         |_| (),
-        |(), n| {
-            traces(n, |children| {
-                let request = Context::new().with_span(tracer.start("request"));
-                for _ in 0..children {
-                    tracer.start_with_context("work", &request).end();
-                }
-            });
-        },
+        |(), n| plain_spans(&tracer, n),
         |()| provider.force_flush().expect("nothing to fail"),
     );
+}
+
+fn otel_own_plain(bench: &mut Bench<'_>) {
+    let tracer = otel_throughline();
+    bench.drained(|_| (), |(), n| plain_spans(&tracer, n), |()| crate::throughline::drain());
+}
+
+fn plain_spans<T: Tracer>(tracer: &T, n: u64)
+where
+    T::Span: Send + Sync + 'static,
+{
+    traces(n, |children| {
+        let request = Context::new().with_span(tracer.start("request"));
+        for _ in 0..children {
+            tracer.start_with_context("work", &request).end();
+        }
+    });
 }
 
 fn tracing_registry(bench: &mut Bench<'_>) {

@@ -5,11 +5,13 @@ use std::hint::black_box;
 use fastrace::{Span, collector::SpanContext, local::LocalSpan};
 use opentelemetry::{
     KeyValue,
-    trace::{SpanBuilder, Tracer as _},
+    trace::{SpanBuilder, Tracer},
 };
 use opentelemetry_sdk::trace::Sampler;
 
-use super::sinks::{Nowhere, emit_setup, otel, tracing_otel, tracing_throughline as set_up};
+use super::sinks::{
+    Nowhere, emit_setup, otel, otel_throughline, tracing_otel, tracing_throughline as set_up,
+};
 use crate::{
     Subject,
     harness::{Bench, traces},
@@ -28,6 +30,7 @@ pub(super) const SUBJECTS: &[Subject] = &[
     ("tracing (registry only)", tracing_registry),
     ("tracing + opentelemetry", tracing_opentelemetry),
     ("throughline (tracing)", tracing_throughline),
+    ("throughline (opentelemetry)", otel_own),
     ("emit", emit),
 ];
 
@@ -57,21 +60,29 @@ fn opentelemetry(bench: &mut Bench<'_>) {
     let (provider, tracer) = otel(Sampler::AlwaysOn);
     bench.drained(
         |_| (),
-        |(), n| {
-            traces(n, |children| {
-                tracer.in_span("request", |_| {
-                    for i in 0..children as i64 {
-                        let span = SpanBuilder::from_name("work").with_attributes([
-                            KeyValue::new("bytes", i),
-                            KeyValue::new("attempt", black_box(3_i64)),
-                        ]);
-                        tracer.in_span_with_builder(span, |_| black_box(()));
-                    }
-                });
-            });
-        },
+        |(), n| otel_spans(&tracer, n),
         |()| provider.force_flush().expect("nothing to fail"),
     );
+}
+
+fn otel_own(bench: &mut Bench<'_>) {
+    let tracer = otel_throughline();
+    bench.drained(|_| (), |(), n| otel_spans(&tracer, n), |()| crate::throughline::drain());
+}
+
+fn otel_spans<T: Tracer>(tracer: &T, n: u64)
+where
+    T::Span: Send + Sync + 'static,
+{
+    traces(n, |children| {
+        tracer.in_span("request", |_| {
+            for i in 0..children as i64 {
+                let span = SpanBuilder::from_name("work")
+                    .with_attributes([KeyValue::new("bytes", i), KeyValue::new("attempt", black_box(3_i64))]);
+                tracer.in_span_with_builder(span, |_| black_box(()));
+            }
+        });
+    });
 }
 
 fn tracing_registry(bench: &mut Bench<'_>) {

@@ -11,7 +11,7 @@ use opentelemetry::{Context, KeyValue};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Once, OnceLock};
-use throughline::{Context as Place, ContextGuard, TraceContext};
+use throughline::{AttachGuard, Context as Place, ContextGuard, TraceContext};
 
 /// OpenTelemetry's context of the running code, with the current span and the baggage of this library, for code that
 /// takes such a context to another thread or hands it to a function.
@@ -83,6 +83,19 @@ pub(super) fn span_context(ids: TraceContext, is_remote: bool, state: trace::Tra
         is_remote,
         state,
     )
+}
+
+/// Puts the running code below this span, unless it is there already.
+pub(super) fn attach_ids(
+    trace: opentelemetry::TraceId,
+    span: opentelemetry::SpanId,
+    flags: Option<TraceFlags>,
+) -> Option<AttachGuard> {
+    let ids = SpanContext::new(trace, span, flags.unwrap_or_default(), false, trace::TraceState::NONE);
+    let ids = trace_context(&ids)?;
+    let here = throughline::current();
+    let is_here = here.is_some_and(|here| (here.trace_id, here.span_id) == (ids.trace_id, ids.span_id));
+    (!is_here).then(|| throughline::attach(ids))
 }
 
 /// What a context carries to another process, or to a place here.

@@ -2,6 +2,7 @@
 
 mod context;
 mod instrument;
+mod logs;
 mod meter;
 mod propagator;
 mod site;
@@ -10,6 +11,7 @@ mod trace;
 mod value;
 
 pub use context::current_context;
+pub use logs::{LogRecord, Logger, LoggerProvider};
 pub use meter::MeterProvider;
 pub use propagator::Propagator;
 pub(crate) use site::refused;
