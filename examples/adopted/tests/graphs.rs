@@ -1,6 +1,11 @@
-//! Random graphs of tasks: whatever spans they use and wherever they run, every log record has the ids of the span that
-//! its code is in, and every span the right parent.
+//! Random graphs of tasks: whatever spans they use (of throughline, of `tracing` or of OpenTelemetry's API) and wherever
+//! they run (in futures, streams, tasks, or threads for blocking work), every log record has the ids of the span that its
+//! code is in, whichever of the four libraries logs, and every span the right parent.
 
+use futures_util::stream::{self, StreamExt as _};
+use opentelemetry::logs::{LogRecord as _, Logger as _, LoggerProvider as _, Severity};
+use opentelemetry::trace::{FutureExt as _, TraceContextExt as _, Tracer as _};
+use opentelemetry::{Context, KeyValue, global};
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::future::Future;
@@ -14,25 +19,32 @@ use throughline_std::{Config, Deadline, ExportError, Exporter, Guard, Wants};
 use tokio::runtime::Runtime;
 use tracing::Instrument as _;
 
-/// What a node of the graph does.
+/// Whose span a node has.
+#[derive(Clone, Copy, Debug)]
+enum Whose {
+    Tracing,
+    Ours,
+    OpenTelemetry,
+}
+
+/// Where a node's code runs, in its span.
 #[derive(Clone, Copy, Debug)]
 enum How {
-    /// A span of `tracing` around a future.
-    Tracing,
-    /// A span of throughline around a future.
-    Ours,
-    /// A task of its own in a span of `tracing`, or of throughline.
+    /// In a future that its parent awaits.
+    Future,
+    /// In a stream that its parent reads.
+    Stream,
+    /// In a task of its own.
     Spawned,
-    SpawnedOurs,
-    /// A closure on a thread for blocking work.
+    /// On a thread for blocking work.
     Blocking,
-    /// A stretch of code without an `await`, in a guard of either.
+    /// In a stretch of code without an `await`.
     Entered,
-    EnteredOurs,
 }
 
 #[derive(Clone, Debug)]
 struct Node {
+    whose: Whose,
     how: How,
     /// Which library logs.
     api: u8,
@@ -42,17 +54,17 @@ struct Node {
 }
 
 fn node() -> impl Strategy<Value = Node> {
+    let whose = prop_oneof![Just(Whose::Tracing), Just(Whose::Ours), Just(Whose::OpenTelemetry)];
     let how = prop_oneof![
-        Just(How::Tracing),
-        Just(How::Ours),
+        Just(How::Future),
+        Just(How::Stream),
         Just(How::Spawned),
-        Just(How::SpawnedOurs),
         Just(How::Blocking),
-        Just(How::Entered),
-        Just(How::EnteredOurs),
+        Just(How::Entered)
     ];
-    let leaf = (how, 0..3u8, any::<bool>());
-    let leaf = leaf.prop_map(|(how, api, together)| Node { how, api, together, children: vec![] });
+    let leaf = (whose, how, 0..4u8, any::<bool>());
+    let leaf =
+        leaf.prop_map(|(whose, how, api, together)| Node { whose, how, api, together, children: vec![] });
     leaf.prop_recursive(5, 24, 4, |inner| {
         (inner.clone(), prop::collection::vec(inner, 0..4))
             .prop_map(|(node, children)| Node { children, ..node })
@@ -66,8 +78,23 @@ fn say(node: u64, api: u8) {
     match api {
         0 => tracing::info!(node, "said"),
         1 => log::info!(node; "said"),
-        _ => throughline::info!("said", node),
+        2 => throughline::info!("said", node),
+        _ => {
+            let logger = throughline_std::opentelemetry::LoggerProvider.logger("graphs");
+            let mut record = logger.create_log_record();
+            record.set_severity_number(Severity::Info);
+            record.set_body("said".into());
+            record.add_attribute("node", node as i64);
+            logger.emit(record);
+        }
     }
+}
+
+/// A context with a new span of OpenTelemetry's API.
+fn api_span(id: u64) -> Context {
+    let tracer = global::tracer("graphs");
+    let span = tracer.span_builder("node").with_attributes([KeyValue::new("id", id as i64)]).start(&tracer);
+    Context::current_with_span(span)
 }
 
 async fn work(id: u64, node: Node, expected: Expected) {
@@ -89,32 +116,68 @@ fn run(parent: u64, mut node: Node, expected: Expected) -> Pin<Box<dyn Future<Ou
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
     Box::pin(async move {
-        let (how, api) = (node.how, node.api);
-        let has_work = !matches!(how, How::Blocking | How::Entered | How::EnteredOurs);
+        let (whose, how, api) = (node.whose, node.how, node.api);
+        let has_work = !matches!(how, How::Blocking | How::Entered);
         if !has_work {
             node.children.clear();
         }
         expected.lock().unwrap().insert(id, (parent, if has_work { 2 } else { 1 }));
-        let work = work(id, node, expected);
         match how {
-            How::Tracing => work.instrument(tracing::info_span!("node", id)).await,
-            How::Ours => throughline::Instrument::instrument(work, throughline::span!("node", id)).await,
-            How::Spawned => tokio::spawn(work.instrument(tracing::info_span!("node", id))).await.unwrap(),
-            How::SpawnedOurs => {
-                let work = throughline::Instrument::instrument(work, throughline::span!("node", id));
-                tokio::spawn(work).await.unwrap();
-            }
-            How::Blocking => {
-                let span = tracing::info_span!("node", id);
-                tokio::task::spawn_blocking(move || span.in_scope(|| say(id, api))).await.unwrap();
-            }
-            How::Entered => tracing::info_span!("node", id).in_scope(|| say(id, api)),
-            How::EnteredOurs => {
-                let _span = throughline::span!("node", id);
-                say(id, api);
-            }
+            How::Future => in_span(whose, id, work(id, node, expected)).await,
+            How::Spawned => tokio::spawn(in_span(whose, id, work(id, node, expected))).await.unwrap(),
+            How::Stream => read(whose, id, stream::once(work(id, node, expected))).await,
+            How::Blocking => tokio::task::spawn_blocking(entered(whose, id, api)).await.unwrap(),
+            How::Entered => entered(whose, id, api)(),
         }
     })
+}
+
+/// The future in a new span of the node.
+fn in_span(
+    whose: Whose,
+    id: u64,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    match whose {
+        Whose::Tracing => Box::pin(work.instrument(tracing::info_span!("node", id))),
+        Whose::Ours => Box::pin(throughline::Instrument::instrument(work, throughline::span!("node", id))),
+        Whose::OpenTelemetry => Box::pin(work.with_context(api_span(id))),
+    }
+}
+
+/// Reads a stream in a new span of the node, which is not current in the reader.
+async fn read(whose: Whose, id: u64, steps: impl stream::Stream<Item = ()> + Send + 'static) {
+    let read = |()| std::future::ready(());
+    match whose {
+        // `tracing` has no streams in spans, so the span is that of the future that reads.
+        Whose::Tracing => steps.for_each(read).instrument(tracing::info_span!("node", id)).await,
+        Whose::Ours => {
+            let steps = throughline::Instrument::instrument(steps, throughline::span!("node", id));
+            steps.for_each(read).await;
+        }
+        Whose::OpenTelemetry => steps.with_context(api_span(id)).for_each(read).await,
+    }
+}
+
+/// Code that logs in a new span of the node, on whatever thread it is called.
+fn entered(whose: Whose, id: u64, api: u8) -> Box<dyn FnOnce() + Send> {
+    match whose {
+        Whose::Tracing => {
+            let span = tracing::info_span!("node", id);
+            Box::new(move || span.in_scope(|| say(id, api)))
+        }
+        Whose::Ours => {
+            let span = throughline::span!("node", id).detach();
+            Box::new(move || span.in_scope(|| say(id, api)))
+        }
+        Whose::OpenTelemetry => {
+            let context = api_span(id);
+            Box::new(move || {
+                let _attached = context.attach();
+                say(id, api);
+            })
+        }
+    }
 }
 
 /// Ids of spans and of their parents by node, and the spans of the log records of each node.
@@ -130,6 +193,7 @@ struct Keep(Arc<Mutex<Kept>>);
 fn number<'a>(mut fields: impl Iterator<Item = (&'a str, Value<'a>)>, key: &str) -> u64 {
     match fields.find(|(name, _)| *name == key) {
         Some((_, Value::U64(n))) => n,
+        Some((_, Value::I64(n))) => n as u64,
         other => panic!("{other:?}"),
     }
 }
@@ -164,7 +228,7 @@ static PROGRAM: LazyLock<(Guard, Keep, Runtime)> = LazyLock::new(|| {
 });
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
     fn every_record_is_in_its_span_and_every_span_below_its_parent(graph in node()) {

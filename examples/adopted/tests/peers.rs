@@ -1,7 +1,12 @@
-//! The shop's spans, one by one, beside those that `tracing-opentelemetry` and the SDK report for the same run.
+//! The shop's spans, one by one, beside those that `tracing-opentelemetry` and the SDK report for the same run, and those
+//! of calls of OpenTelemetry's API beside the SDK's.
 
 use adopted_example::{Shop, describe_metrics};
-use opentelemetry::trace::TracerProvider as _;
+use opentelemetry::trace::{
+    Link, Span as _, SpanKind, Status as ApiStatus, TraceContextExt as _, Tracer, TracerProvider as _,
+    get_active_span, mark_span_as_active,
+};
+use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -70,9 +75,14 @@ impl Exporter for Keep {
 
     fn log(&mut self, log: &LogView<'_>) {
         let (_, span) = log.span.expect("every record of the shop is in a span");
-        let text = message::render(log.message, log.fields.clone());
+        let text = match log.event_name {
+            "" | "exception" => message::render(log.message, log.fields.clone()),
+            name => name.into(),
+        };
         let fields = log.fields.clone().filter(|(name, value)| *name != "message" && *value != Value::Absent);
-        let fields = fields.map(|(name, value)| (name.to_owned(), ValueText(&value).to_string())).collect();
+        let named = |name| if name == "exception.message" { "error" } else { name };
+        let fields =
+            fields.map(|(name, value)| (named(name).to_owned(), ValueText(&value).to_string())).collect();
         self.0.lock().unwrap().logs.push((span.to_string(), text.into_owned(), fields));
     }
 
@@ -125,6 +135,47 @@ fn of_sdk(span: &SpanData) -> Told {
             })
             .collect(),
     }
+}
+
+/// Calls of the API, as a library makes them.
+fn call<T: Tracer>(tracer: &T)
+where
+    T::Span: Send + Sync + 'static,
+{
+    let sender = tracer.start("sender");
+    let sent = sender.span_context().clone();
+    drop(sender);
+    let route = tracer
+        .span_builder("GET")
+        .with_kind(SpanKind::Server)
+        .with_attributes([KeyValue::new("customer", 7), KeyValue::new("secure", true)])
+        .with_links(vec![Link::with_context(sent.clone())]);
+    tracer.in_span_with_builder(route, |cx| {
+        cx.span().update_name("GET /orders/{id}");
+        cx.span().set_attribute(KeyValue::new("rows", 2.5));
+        cx.span().set_attribute(KeyValue::new("customer", 8));
+        cx.span().add_event("read", vec![KeyValue::new("table", "orders")]);
+        let elsewhere = tracer.start_with_context("elsewhere", &Context::new());
+        let there = Context::new().with_span(elsewhere);
+        let mut query = tracer.span_builder("query").with_kind(SpanKind::Client).start(tracer);
+        query.record_error(&std::io::Error::other("no answer"));
+        query.set_status(ApiStatus::error("no answer"));
+        query.set_status(ApiStatus::Unset);
+        query.add_link(there.span().span_context().clone(), vec![]);
+        query.end();
+        query.set_attribute(KeyValue::new("too", "late"));
+        let fine = mark_span_as_active(tracer.start("fine"));
+        let inner = mark_span_as_active(tracer.start("inner"));
+        drop(fine);
+        get_active_span(|span| span.set_status(ApiStatus::Ok));
+        get_active_span(|span| span.set_status(ApiStatus::error("ok is final")));
+        drop(tracer.start("innermost"));
+        drop(inner);
+        drop(tracer.start("last"));
+        let below =
+            std::thread::spawn(move || there.span().set_attribute(KeyValue::new("thread", "another")));
+        below.join().unwrap();
+    });
 }
 
 /// All spans, each as a text with its path from the root and everything that is compared, in an order that does not
@@ -186,6 +237,8 @@ fn every_span_is_what_tracing_opentelemetry_reports() {
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
     runtime.block_on(Shop::open().serve(10));
     drop(runtime);
+    call(&provider.tracer("calls"));
+    call(&throughline_std::opentelemetry::TracerProvider.tracer("calls"));
     assert!(guard.shutdown(Duration::from_secs(30)).complete);
     provider.force_flush().unwrap();
 
@@ -211,8 +264,9 @@ fn every_span_is_what_tracing_opentelemetry_reports() {
     for (ours, theirs) in ours.iter().zip(&theirs) {
         assert_eq!(ours, theirs);
     }
-    // A day, ten visits with a checkout each, eight payments, and six parcels that are packed and sent.
-    assert_eq!((ours.len(), of_log), (1 + 2 * 10 + 8 + 2 * 6, 8), "{ours:#?}");
+    // A day, ten visits with a checkout each, eight payments, and six parcels that are packed and sent; and eight spans
+    // of calls.
+    assert_eq!((ours.len(), of_log), (1 + 2 * 10 + 8 + 2 * 6 + 8, 8), "{ours:#?}");
     assert_eq!(counted["orders{outcome=sold}"], "Counter(6)");
     assert_eq!(counted["orders{outcome=failed}"], "Counter(4)");
     assert_eq!(counted["checkouts.active{}"], "GaugeFloat(0.0)");
