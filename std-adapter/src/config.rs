@@ -112,6 +112,10 @@ pub struct Config {
     pub(crate) report_errors: bool,
     pub(crate) wall_clock: WallClock,
     pub(crate) exporters: Vec<Given>,
+    #[cfg(feature = "admin")]
+    pub(crate) admin: throughline_export::admin::AdminOptions,
+    #[cfg(feature = "admin")]
+    pub(crate) pages: Vec<throughline_export::admin::Route>,
     #[cfg(feature = "prometheus")]
     pub(crate) prometheus: Option<throughline_export::prometheus::PrometheusOptions>,
     #[cfg(feature = "prometheus")]
@@ -184,6 +188,10 @@ impl Config {
             report_errors: true,
             wall_clock: SystemTime::now,
             exporters: Vec::new(),
+            #[cfg(feature = "admin")]
+            admin: Default::default(),
+            #[cfg(feature = "admin")]
+            pages: Vec::new(),
             #[cfg(feature = "prometheus")]
             prometheus: None,
             #[cfg(feature = "prometheus")]

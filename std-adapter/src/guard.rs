@@ -123,6 +123,8 @@ pub(crate) struct Running {
     report: bool,
     /// Present if the configuration came from a file.
     reload: Option<Reload>,
+    #[cfg(feature = "admin")]
+    pages: crate::admin::Pages,
     /// The report of the shutdown that was.
     ended: Mutex<Option<ShutdownReport>>,
 }
@@ -142,22 +144,25 @@ pub(crate) struct Parts {
     pub(crate) lanes: Vec<Arc<dyn AnyLane>>,
     pub(crate) healths: Vec<Arc<Health>>,
     pub(crate) reload: Option<Reload>,
+    #[cfg(feature = "admin")]
+    pub(crate) pages: crate::admin::Pages,
 }
 
 impl Running {
     pub(crate) fn new(parts: Parts, config: &Config) -> Running {
-        let Parts { controls, deadline, cells, rings, lanes, healths, reload } = parts;
         Running {
-            controls,
-            deadline,
-            cells,
-            rings,
-            lanes,
-            healths,
+            controls: parts.controls,
+            deadline: parts.deadline,
+            cells: parts.cells,
+            rings: parts.rings,
+            lanes: parts.lanes,
+            healths: parts.healths,
             drop_deadline: config.drop_deadline,
             begun: Instant::now(),
             report: config.report_errors,
-            reload,
+            reload: parts.reload,
+            #[cfg(feature = "admin")]
+            pages: parts.pages,
             ended: Mutex::new(None),
         }
     }
@@ -204,6 +209,8 @@ impl Running {
         let delivered = told && all_dropped(&wait_delivered, within);
         let drained = all_dropped(&wait_drained, COUNTING) || self.rings.seize(&self.cells, COUNTING);
         self.lanes.iter().for_each(|lane| lane.give_up(DropReason::Shutdown));
+        #[cfg(feature = "admin")]
+        self.pages.stop();
         ended::count();
         #[cfg(unix)]
         crate::signals::forget();

@@ -98,6 +98,10 @@ pub enum InitError {
     /// An exporter cannot be configured like this.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Pages cannot be served like this.
+    #[cfg(feature = "admin")]
+    #[error(transparent)]
+    Admin(#[from] throughline_export::admin::AdminError),
     /// Metrics cannot be served or pushed like this.
     #[cfg(feature = "prometheus")]
     #[error(transparent)]
@@ -133,8 +137,14 @@ fn begin(
     // Create the exporters first, so that an error such as a port in use is found before anything has started.
     let own = configured::exporters(config)?;
     let draws = config.draws(client.is_some() || !further.is_empty() || !own.is_empty());
+    #[cfg(feature = "admin")]
+    #[cfg_attr(
+        not(feature = "prometheus"),
+        expect(unused_mut, reason = "the page of metrics is added to it")
+    )]
+    let mut pages = crate::admin::Pages::new(config)?;
     #[cfg(feature = "prometheus")]
-    let own = own.into_iter().chain(crate::prometheus::exporters(config)?).collect();
+    let own = own.into_iter().chain(crate::prometheus::exporters(config, &mut pages)?).collect();
     let (clock, wall_time) = clock::best_clock(config.wall_clock);
     let key = IdKey::new(seed(), 0);
     recorder::set_id_key(key);
@@ -178,6 +188,8 @@ fn begin(
     let readings = Arc::new(readings);
     let clients = client.map(|client| ("otlp".to_owned(), client)).into_iter().chain(further);
     let fan_out = exporters(config, draws, own, clients, &launch, &readings)?;
+    #[cfg(feature = "admin")]
+    pages.start().map_err(|source| InitError::Thread { name: "pages".into(), source })?;
     let (lanes, mut healths) = (fan_out.lanes(), fan_out.healths());
     let health = Arc::new(Health::new("pump", config.report_errors));
     healths.push(Arc::clone(&health));
@@ -204,7 +216,18 @@ fn begin(
         Pump::new(settings, fan_out, Arc::clone(&cells), Arc::clone(&rings), readings, Arc::clone(&health));
     spawn("pump", Box::new(move || pump.run(&receiver)))
         .map_err(|source| InitError::Thread { name: "pump".into(), source })?;
-    Ok(Running::new(Parts { controls, deadline, cells, rings, lanes, healths, reload }, config))
+    let parts = Parts {
+        controls,
+        deadline,
+        cells,
+        rings,
+        lanes,
+        healths,
+        reload,
+        #[cfg(feature = "admin")]
+        pages,
+    };
+    Ok(Running::new(parts, config))
 }
 
 /// An exporter and its name.

@@ -19,6 +19,7 @@
 //! The page is made when it is asked for, so it shows what the metrics are then, whatever [`Config::metrics_every`](crate::Config::metrics_every) says.
 
 use crate::Config;
+use crate::admin::Pages;
 use crate::init::Named;
 pub use throughline_export::prometheus::{
     Format, PageOptions, Prometheus, PrometheusError, PrometheusOptions, Pushgateway, PushgatewayOptions,
@@ -43,11 +44,12 @@ impl Config {
     }
 }
 
-/// The exporters that are configured, with their names.
-pub(crate) fn exporters(config: &Config) -> Result<Vec<Named>, PrometheusError> {
+/// The exporters that are configured, with their names. The page gets a server of `pages`.
+pub(crate) fn exporters(config: &Config, pages: &mut Pages) -> Result<Vec<Named>, PrometheusError> {
     let mut exporters: Vec<Named> = Vec::new();
     if let Some(options) = &config.prometheus {
-        exporters.push(("prometheus".into(), Box::new(Prometheus::bind(options)?)));
+        let server = pages.at(options.listens())?;
+        exporters.push(("prometheus".into(), Box::new(Prometheus::on(server, options)?)));
     }
     if let Some(options) = &config.pushgateway {
         exporters.push(("pushgateway".into(), Box::new(Pushgateway::new(options)?)));

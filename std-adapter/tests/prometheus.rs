@@ -234,3 +234,33 @@ fn pushes_that_fail_are_told_and_cost_nothing_else() {
         assert!(report.ledger.is_settled(), "{report:?}");
     });
 }
+
+#[test]
+fn pages_of_one_place_share_a_server_and_its_token() {
+    use throughline_std::admin::{AdminOptions, AdminServer, Response, Route};
+
+    in_own_process("pages_of_one_place_share_a_server_and_its_token", || {
+        // A port that is free now.
+        let port = AdminServer::bind(&AdminOptions::default().port(0)).unwrap().address().port();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let text = format!(
+            "terminal.enabled = false\nmetrics.prometheus.port = {port}\nadmin = {{ port = {port}, token = \"s3cret\" }}\n"
+        );
+        let path = std::env::temp_dir().join(format!("throughline-pages-{port}.toml"));
+        std::fs::write(&path, text).unwrap();
+        let config = Config::load(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert!(!format!("{config:?}").contains("s3cret"));
+        let version = Route::new("/version", |_| Response::text(200, "1.2.3"));
+        let guard = throughline_std::init(&config.without_otlp().page(version)).unwrap();
+        assert_eq!(get(address, "/version", "").status, 401);
+        assert_eq!(get(address, "/metrics", "").status, 401);
+        let token = "Authorization: Bearer s3cret\r\n";
+        assert_eq!(get(address, "/version", token).text(), "1.2.3");
+        assert!(get(address, "/metrics", token).text().contains("target_info"));
+        assert_eq!(get(address, "/", token).text(), "there is nothing here; there are /version, /metrics\n");
+        assert!(guard.shutdown(Duration::from_secs(30)).complete);
+        // Nothing listens any more.
+        assert!((0..100_000).any(|_| TcpListener::bind(address).is_ok()));
+    });
+}

@@ -124,7 +124,7 @@ fn other_requests_are_told_what_is_wrong() {
     let prometheus = serving(options(), scrapes());
     let address = prometheus.address();
     let wrong = get(address, "/", "");
-    assert_eq!((wrong.status, wrong.text()), (404, "the metrics are at /metrics\n"));
+    assert_eq!((wrong.status, wrong.text()), (404, "there is nothing here; there are /metrics\n"));
     let post = ask(address, b"POST /metrics HTTP/1.1\r\nContent-Length: 100000\r\n\r\nabc");
     assert_eq!((post.status, post.header("allow")), (405, "GET, HEAD"));
     assert_eq!(ask(address, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n").status, 400);

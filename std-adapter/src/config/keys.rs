@@ -31,6 +31,7 @@ macro_rules! attribute {
     };
 }
 
+mod admin;
 mod bridges;
 mod later;
 mod logging;
@@ -62,6 +63,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Key> + Clone {
         otlp::METRICS,
         process::KEYS,
         profiling::KEYS,
+        admin::KEYS,
         later::HEALTH,
         later::ALERTS,
     ];
@@ -138,6 +140,10 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
     ("profiling.cpu", "Which functions use the CPU, in which spans."),
     ("profiling.memory", "Which functions allocate, and what is in use."),
     ("profiling.exporter", "Where profiles go."),
+    (
+        "admin",
+        "Local pages: their clients' rights and limits. Pages at the same host and port share a server.",
+    ),
     ("health", "A page that says whether the service is well."),
     ("alerts", "Rules that tell people."),
     ("alerts.notification.slack", "Alerts to Slack."),

@@ -1,5 +1,6 @@
 //! The errors of a configuration with which metrics cannot be served or pushed.
 
+use crate::admin::{AdminError, bind_hint};
 use std::io;
 
 /// The configuration cannot work.
@@ -14,6 +15,9 @@ pub enum PrometheusError {
         /// Why.
         source: io::Error,
     },
+    /// The page cannot be served like this.
+    #[error(transparent)]
+    Listen(AdminError),
     /// The path is not valid.
     #[error("`{path}` is no path for the metrics' page; give one that begins with a slash, such as /metrics")]
     Path {
@@ -44,13 +48,11 @@ pub enum PrometheusError {
     },
 }
 
-fn bind_hint(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "another program listens there: end it, or give another port",
-        io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege: give one above, such as 9464",
-        io::ErrorKind::AddrNotAvailable => {
-            "this machine has no such address: give 127.0.0.1, or 0.0.0.0 for all of its networks"
+impl From<AdminError> for PrometheusError {
+    fn from(error: AdminError) -> PrometheusError {
+        match error {
+            AdminError::Bind { address, source } => PrometheusError::Bind { address, source },
+            other => PrometheusError::Listen(other),
         }
-        _ => "give an address of this machine, such as 127.0.0.1 or 0.0.0.0, and a free port",
     }
 }

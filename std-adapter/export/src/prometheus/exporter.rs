@@ -1,29 +1,25 @@
 //! The page as an exporter.
 
-use super::server::{Server, Source};
+use super::scrape::{Scrapes, Source};
 use super::{PrometheusError, PrometheusOptions};
+use crate::admin::{AdminServer, Route};
 use crate::view::PointView;
-use crate::{Deadline, ExportError, Exporter, Host, OwnedRecords, Resource, Wants};
+use crate::{Deadline, ExportError, Exporter, Host, OwnedRecords, Wants};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Serves a page of all metrics.
 ///
 /// A scrape gets the current values if the host can read metrics on demand, as `throughline_std` can, and
-/// otherwise the newest snapshot. It keeps no records, so it counts none in the ledger. One thread serves all
-/// connections, so a slow client delays no other.
+/// otherwise the newest snapshot. It keeps no records, so it counts none in the ledger. A slow client delays no other.
 #[derive(Debug)]
 pub struct Prometheus {
-    address: SocketAddr,
-    state: State,
-}
-
-#[derive(Debug)]
-enum State {
-    Bound(TcpListener, PrometheusOptions),
-    Serving(Arc<Server>),
-    Ended,
+    server: Arc<AdminServer>,
+    /// Whether the server has this page alone.
+    is_own: bool,
+    options: PrometheusOptions,
+    scrapes: Option<Arc<Scrapes>>,
 }
 
 impl Prometheus {
@@ -33,57 +29,51 @@ impl Prometheus {
     ///
     /// When the address cannot be listened on, because another program does for example, or when the path is none.
     pub fn bind(options: &PrometheusOptions) -> Result<Prometheus, PrometheusError> {
-        let path = &options.path;
-        if !path.starts_with('/') || path.contains(|c: char| c.is_whitespace() || c.is_control() || c == '?')
-        {
-            return Err(PrometheusError::Path { path: path.clone() });
-        }
-        let (host, port) = (&*options.host, options.port);
-        let listener =
-            TcpListener::bind((host, port)).and_then(|listener| Ok((listener.local_addr()?, listener)));
-        let (address, listener) = listener.map_err(|source| {
-            let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-            PrometheusError::Bind { address: format!("{host}:{port}"), source }
-        })?;
-        Ok(Prometheus { address, state: State::Bound(listener, options.clone()) })
+        options.check()?;
+        let server = Arc::new(AdminServer::bind(&options.listen)?);
+        Ok(Prometheus { server, is_own: true, options: options.clone(), scrapes: None })
+    }
+
+    /// Adds the page to a server that has others too. [`Exporter::begin`] adds the route, so the server is to be started
+    /// after it. The host, the port and the limits of `options` have no effect.
+    ///
+    /// # Errors
+    ///
+    /// When the path is none.
+    pub fn on(server: Arc<AdminServer>, options: &PrometheusOptions) -> Result<Prometheus, PrometheusError> {
+        options.check()?;
+        Ok(Prometheus { server, is_own: false, options: options.clone(), scrapes: None })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    fn end(&mut self) {
-        if let State::Serving(server) = std::mem::replace(&mut self.state, State::Ended) {
-            server.stop();
-        }
+        self.server.address()
     }
 }
 
 impl Exporter for Prometheus {
     fn begin(&mut self, host: &Host<'_>) -> io::Result<()> {
-        let State::Bound(listener, options) = std::mem::replace(&mut self.state, State::Ended) else {
+        if self.scrapes.is_some() {
             return Ok(());
-        };
+        }
         let source = match host.metrics {
             Some(metrics) => Source::Live(metrics.clone()),
             None => Source::Kept(Mutex::new(OwnedRecords::default())),
         };
-        let resource: &Resource = host.resource;
-        let (server, poll, listener) = Server::new(listener, options, resource.clone(), source)?;
-        let server = Arc::new(server);
-        self.state = State::Serving(Arc::clone(&server));
-        (host.spawn)("prometheus-page", Box::new(move || server.serve(poll, listener)))
+        let scrapes = Arc::new(Scrapes::new(self.options.page.clone(), host.resource.clone(), source));
+        self.scrapes = Some(Arc::clone(&scrapes));
+        self.server.route(Route::new(&*self.options.path, move |request| scrapes.answer(request)));
+        if self.is_own { self.server.start(host.spawn) } else { Ok(()) }
     }
 
     fn wants(&self) -> Wants {
-        let kept = matches!(&self.state, State::Serving(server) if matches!(server.source, Source::Kept(_)));
+        let kept = self.scrapes.as_ref().is_some_and(|scrapes| matches!(scrapes.source, Source::Kept(_)));
         Wants { points: kept, ..Wants::NOTHING }
     }
 
     fn points(&mut self, points: &[PointView<'_>]) {
-        if let State::Serving(server) = &self.state
-            && let Source::Kept(kept) = &server.source
+        if let Some(scrapes) = &self.scrapes
+            && let Source::Kept(kept) = &scrapes.source
         {
             kept.lock().unwrap_or_else(PoisonError::into_inner).points(points);
         }
@@ -94,13 +84,9 @@ impl Exporter for Prometheus {
     }
 
     fn finish(&mut self, _deadline: &Deadline) -> Result<(), ExportError> {
-        self.end();
+        if self.is_own {
+            self.server.stop();
+        }
         Ok(())
-    }
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        self.end();
     }
 }

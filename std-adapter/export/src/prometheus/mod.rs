@@ -39,14 +39,11 @@
 //!
 //! # Clients
 //!
-//! One thread serves all connections, each of which has a deadline for its request and one for its page. A client
-//! that is slow or silent delays nobody else.
+//! The page is served by an [`AdminServer`](crate::admin::AdminServer), which other pages may share.
 
-mod connections;
 mod error;
 mod exporter;
 mod histogram;
-mod http;
 mod layout;
 mod name;
 mod negotiate;
@@ -57,7 +54,7 @@ mod protobuf;
 mod push_options;
 mod pushgateway;
 mod remote_write;
-mod server;
+mod scrape;
 mod text;
 mod write_request;
 

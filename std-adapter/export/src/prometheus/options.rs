@@ -1,5 +1,7 @@
 //! Options of the page and of the server.
 
+use super::PrometheusError;
+use crate::admin::{AdminOptions, Route};
 use std::time::Duration;
 
 /// Most buckets per power of two in a classic histogram, as a power of two: as many as in an exponential
@@ -101,26 +103,15 @@ impl PageOptions {
 /// Where the page is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrometheusOptions {
-    pub(super) host: String,
-    pub(super) port: u16,
+    pub(super) listen: AdminOptions,
     pub(super) path: String,
     pub(super) page: PageOptions,
-    pub(super) connections: usize,
-    pub(super) request_timeout: Duration,
-    pub(super) response_timeout: Duration,
 }
 
 impl Default for PrometheusOptions {
     fn default() -> PrometheusOptions {
-        PrometheusOptions {
-            host: "127.0.0.1".into(),
-            port: 9464,
-            path: "/metrics".into(),
-            page: PageOptions::default(),
-            connections: 32,
-            request_timeout: Duration::from_secs(5),
-            response_timeout: Duration::from_secs(30),
-        }
+        let listen = AdminOptions::default().port(9464);
+        PrometheusOptions { listen, path: "/metrics".into(), page: PageOptions::default() }
     }
 }
 
@@ -129,13 +120,13 @@ impl PrometheusOptions {
     /// this machine can reach; `0.0.0.0` means all networks.
     #[must_use]
     pub fn host(self, host: impl Into<String>) -> PrometheusOptions {
-        PrometheusOptions { host: host.into(), ..self }
+        PrometheusOptions { listen: self.listen.host(host), ..self }
     }
 
     /// The port. The default is 9464; 0 means any free port.
     #[must_use]
     pub fn port(self, port: u16) -> PrometheusOptions {
-        PrometheusOptions { port, ..self }
+        PrometheusOptions { listen: self.listen.port(port), ..self }
     }
 
     /// The path. The default is `/metrics`.
@@ -150,23 +141,35 @@ impl PrometheusOptions {
         PrometheusOptions { page, ..self }
     }
 
-    /// Most connections that are open at the same time; the default is 32. If another client comes, the
-    /// connection closes that has done nothing for the longest, those that have not sent a request first. Each
-    /// connection that takes the page has a copy of it in memory.
+    /// As [`AdminOptions::connections`].
     #[must_use]
     pub fn connections(self, most: usize) -> PrometheusOptions {
-        PrometheusOptions { connections: most.clamp(1, 1024), ..self }
+        PrometheusOptions { listen: self.listen.connections(most), ..self }
     }
 
-    /// Longest times until a client has sent its request, and until it has taken the page; a slower
-    /// connection is closed. The defaults are 5 s and 30 s.
+    /// As [`AdminOptions::timeouts`].
     #[must_use]
     pub fn timeouts(self, request: Duration, response: Duration) -> PrometheusOptions {
-        let at_least = Duration::from_millis(1);
-        PrometheusOptions {
-            request_timeout: request.max(at_least),
-            response_timeout: response.max(at_least),
-            ..self
+        PrometheusOptions { listen: self.listen.timeouts(request, response), ..self }
+    }
+
+    /// Where and to whom the page is served: also a token and TLS. The host and the port are these then too.
+    #[must_use]
+    pub fn listen(self, listen: AdminOptions) -> PrometheusOptions {
+        PrometheusOptions { listen, ..self }
+    }
+
+    /// Where and to whom the page is served.
+    #[must_use]
+    pub fn listens(&self) -> &AdminOptions {
+        &self.listen
+    }
+
+    /// Finds a path that is none.
+    pub(super) fn check(&self) -> Result<(), PrometheusError> {
+        match Route::is_path(&self.path) {
+            true => Ok(()),
+            false => Err(PrometheusError::Path { path: self.path.clone() }),
         }
     }
 }

@@ -109,7 +109,7 @@ impl Config {
 
 /// The error for a certificate or key in a file that cannot be read. A build without TLS finds it too.
 fn unreadable(setting: &Setting) -> Option<Problem> {
-    let is_read = setting.key.path.ends_with("certificate") || setting.key.path.ends_with("client_key");
+    let is_read = setting.key.path.ends_with("certificate") || setting.key.path.ends_with("_key");
     let Value::Text(path) = &setting.value else { return None };
     if setting.key.kind != Kind::Path || !is_read {
         return None;

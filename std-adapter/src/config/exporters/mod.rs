@@ -1,6 +1,8 @@
 //! Creates the exporters that the keys ask for, with their options. A new exporter needs a section of keys in
 //! [`keys`](super::keys), a function that creates it, and a line in [`EXPORTERS`].
 
+#[cfg(feature = "admin")]
+mod admin;
 mod also;
 mod findings;
 mod otlp;
@@ -9,6 +11,8 @@ mod preset;
 mod prometheus;
 mod rules;
 
+#[cfg(feature = "admin")]
+pub(crate) use admin::admin;
 pub(super) use also::groups;
 pub(crate) use also::{Group, Item};
 pub(super) use otlp::section;
@@ -218,6 +222,8 @@ fn made(keys: &Keys<'_>) -> (Vec<Named>, Vec<Problem>) {
         }
     }
     problems.extend(prometheus::missing(keys));
+    #[cfg(feature = "admin")]
+    problems.extend(admin(keys.config).err());
     (made, problems)
 }
 

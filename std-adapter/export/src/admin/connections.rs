@@ -1,35 +1,39 @@
-//! The connections of the page's server: one thread waits for all of them at once, so a client that is slow or
+//! The connections of the server: one thread waits for all of them at once, so a client that is slow or
 //! silent delays nobody else. Their number is bounded. When another client comes and there is no room, the
 //! connection closes that has done nothing for the longest, those that have not sent a request first.
 
 use super::http::{Bad, DRAIN, MOST_BYTES, Request, Response};
-use super::server::Server;
+use super::route::{Desk, Ticket};
+use super::server::{Answer, Shared};
+use super::stream::Stream;
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use std::io::{self, Read, Write};
-use std::net::Shutdown;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Pause after a connection could not be accepted, for example because file descriptors are exhausted.
 const PAUSE: Duration = Duration::from_millis(100);
 pub(super) const LISTENER: Token = Token(usize::MAX - 1);
-/// The token of [`Server::waker`].
+/// The token of the server's waker.
 pub(super) const WAKER: Token = Token(usize::MAX);
 
 /// The listener and all connections.
-pub(super) struct Connections<'s> {
-    server: &'s Server,
+pub(super) struct Connections {
+    server: Arc<Shared>,
     poll: Poll,
     /// `None` when the server is ending.
     listener: Option<TcpListener>,
     /// When connections are to be accepted again after an error.
     accept_at: Option<Instant>,
     open: Vec<Option<Connection>>,
+    /// How many requests there were.
+    requests: u64,
 }
 
 struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     state: State,
     until: Instant,
     /// When its client last sent or took anything.
@@ -39,6 +43,8 @@ struct Connection {
 enum State {
     /// The bytes of a request so far.
     Reading(Vec<u8>),
+    /// The number of a request that its route is to answer.
+    Waiting { number: u64, _ticket: Ticket, desk: Arc<Desk> },
     /// An answer, how much of it is written, and whether the rest of the request is still to be read.
     Writing { answer: Vec<u8>, written: usize, refused: bool },
     /// How many bytes of a refused request were read and forgotten. Closing a connection with unread bytes
@@ -55,11 +61,11 @@ enum Next {
     Close,
 }
 
-impl<'s> Connections<'s> {
+impl Connections {
     /// `listener` is registered with `poll` as [`LISTENER`].
-    pub(super) fn new(server: &'s Server, poll: Poll, listener: TcpListener) -> Connections<'s> {
+    pub(super) fn new(server: Arc<Shared>, poll: Poll, listener: TcpListener) -> Connections {
         let open = std::iter::repeat_with(|| None).take(server.options.connections).collect();
-        Connections { server, poll, listener: Some(listener), accept_at: None, open }
+        Connections { server, poll, listener: Some(listener), accept_at: None, open, requests: 0 }
     }
 
     /// Serves until the server is told to stop, and then until the last answer has been written.
@@ -92,6 +98,7 @@ impl<'s> Connections<'s> {
         match event.token() {
             LISTENER => self.accept(),
             WAKER => {
+                self.take_made();
                 if self.server.is_stopping() {
                     self.listener = None;
                     self.accept_at = None;
@@ -102,6 +109,29 @@ impl<'s> Connections<'s> {
             }
             Token(at) => self.go_on(at),
         }
+    }
+
+    /// Begins to write the answers that routes have made.
+    fn take_made(&mut self) {
+        for (number, answer) in self.server.made() {
+            let waits = |open: &Option<Connection>| match open.as_ref().map(|open| &open.state) {
+                Some(State::Waiting { number: waiting, .. }) => *waiting == number,
+                _ => false,
+            };
+            // Nobody waits for it if it is too late.
+            if let Some(at) = self.open.iter().position(waits) {
+                self.write(at, State::Writing { answer, written: 0, refused: false });
+            }
+        }
+    }
+
+    /// Begins to write an answer.
+    fn write(&mut self, at: usize, state: State) {
+        let Some(connection) = self.open.get_mut(at).and_then(Option::as_mut) else { return };
+        connection.state = state;
+        connection.until = Instant::now() + self.server.options.response_timeout;
+        connection.moved = Instant::now();
+        self.go_on(at);
     }
 
     fn accept(&mut self) {
@@ -129,13 +159,14 @@ impl<'s> Connections<'s> {
         }
         let now = Instant::now();
         let until = now + self.server.options.request_timeout;
+        let Ok(stream) = Stream::new(stream, self.server.options.identity.as_ref()) else { return };
         self.open[at] = Some(Connection { stream, state: State::Reading(Vec::new()), until, moved: now });
         self.go_on(at);
     }
 
     /// The connection that has done nothing for the longest, one without a request if there is any.
     fn idlest(&self) -> usize {
-        let rank = |open: &Connection| (matches!(open.state, State::Writing { .. }), open.moved);
+        let rank = |open: &Connection| (!matches!(open.state, State::Reading(_)), open.moved);
         let ranks = self.open.iter().enumerate().filter_map(|(at, open)| Some((rank(open.as_ref()?), at)));
         ranks.min().map_or(0, |(_, at)| at)
     }
@@ -144,7 +175,7 @@ impl<'s> Connections<'s> {
     fn go_on(&mut self, at: usize) {
         let Some(open) = self.open.get_mut(at) else { return };
         while let Some(connection) = open {
-            match connection.step(self.server) {
+            match connection.step(&self.server, &mut self.requests) {
                 Next::Wait => return,
                 Next::Enter(state, within) => {
                     connection.state = state;
@@ -155,33 +186,41 @@ impl<'s> Connections<'s> {
         }
     }
 
-    /// Ends a connection whose time is over. A client that sent no request in time is told.
+    /// Ends a connection whose time is over. A client that sent no request in time, or got no answer in time, is told.
     fn expire(&mut self, at: usize) {
-        let Some(connection) = self.open.get_mut(at).and_then(Option::as_mut) else { return };
-        if !matches!(connection.state, State::Reading(_)) {
-            self.open[at] = None;
-            return;
-        }
-        connection.state = refusal(Bad::TOO_LATE);
-        connection.until = Instant::now() + self.server.options.response_timeout;
-        self.go_on(at);
+        let state = match self.open[at].as_ref().map(|open| &open.state) {
+            Some(State::Reading(_)) => refusal(Bad::TOO_LATE),
+            Some(State::Waiting { desk, .. }) => {
+                let answer = desk.too_late("its handler still works").to_bytes(false);
+                State::Writing { answer, written: 0, refused: false }
+            }
+            _ => {
+                self.open[at] = None;
+                return;
+            }
+        };
+        self.write(at, state);
     }
 }
 
 fn refusal(bad: Bad) -> State {
-    State::Writing { answer: Response::plain(bad.status, bad.why).to_bytes(), written: 0, refused: true }
+    let answer = Response::text(bad.status, bad.why).to_bytes(false);
+    State::Writing { answer, written: 0, refused: true }
 }
 
 impl Connection {
-    fn step(&mut self, server: &Server) -> Next {
+    fn step(&mut self, server: &Arc<Shared>, requests: &mut u64) -> Next {
         let stepped = match &mut self.state {
-            State::Reading(bytes) => read(&mut self.stream, bytes, server),
+            State::Reading(bytes) => read(&mut self.stream, bytes, server, requests),
+            State::Waiting { .. } => return Next::Wait,
             State::Writing { answer, written, refused } => {
                 write(&mut self.stream, answer, written).map(|()| match refused {
-                    true if self.stream.shutdown(Shutdown::Write).is_ok() => {
-                        Next::Enter(State::Draining(0), DRAIN.1)
+                    true if self.stream.end().is_ok() => Next::Enter(State::Draining(0), DRAIN.1),
+                    // What cannot be told is that the connection ends.
+                    _ => {
+                        let _ = self.stream.end();
+                        Next::Close
                     }
-                    _ => Next::Close,
                 })
             }
             State::Draining(read) => drain(&mut self.stream, read),
@@ -192,7 +231,7 @@ impl Connection {
                 next
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Next::Wait,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.step(server),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.step(server, requests),
             // A client that is gone asks again.
             Err(_) => Next::Close,
         }
@@ -200,7 +239,12 @@ impl Connection {
 }
 
 /// Reads on, and answers the request if it is complete.
-fn read(stream: &mut TcpStream, bytes: &mut Vec<u8>, server: &Server) -> io::Result<Next> {
+fn read(
+    stream: &mut Stream,
+    bytes: &mut Vec<u8>,
+    server: &Arc<Shared>,
+    requests: &mut u64,
+) -> io::Result<Next> {
     loop {
         let had = bytes.len();
         bytes.resize(MOST_BYTES, 0);
@@ -214,26 +258,33 @@ fn read(stream: &mut TcpStream, bytes: &mut Vec<u8>, server: &Server) -> io::Res
             Ok(None) => refusal(Bad::TOO_LARGE),
             Err(bad) => refusal(bad),
             Ok(Some(request)) => {
-                let (answer, refused) = server.answer(&request);
-                State::Writing { answer, written: 0, refused }
+                *requests += 1;
+                match server.answer(request, *requests) {
+                    // The client may still send a body.
+                    Answer::Now(answer) => State::Writing { answer, written: 0, refused: true },
+                    Answer::Later { ticket, desk, within } => {
+                        let waiting = State::Waiting { number: *requests, _ticket: ticket, desk };
+                        return Ok(Next::Enter(waiting, within));
+                    }
+                }
             }
         };
         return Ok(Next::Enter(state, server.options.response_timeout));
     }
 }
 
-fn write(stream: &mut TcpStream, answer: &[u8], written: &mut usize) -> io::Result<()> {
+fn write(stream: &mut Stream, answer: &[u8], written: &mut usize) -> io::Result<()> {
     while *written < answer.len() {
         match stream.write(&answer[*written..])? {
             0 => return Err(io::ErrorKind::WriteZero.into()),
             n => *written += n,
         }
     }
-    Ok(())
+    stream.flush()
 }
 
 /// Reads and forgets what a client still sends, after it was refused.
-fn drain(stream: &mut TcpStream, read: &mut usize) -> io::Result<Next> {
+fn drain(stream: &mut Stream, read: &mut usize) -> io::Result<Next> {
     let mut bytes = [0; 4096];
     while *read < DRAIN.0 {
         match stream.read(&mut bytes)? {
