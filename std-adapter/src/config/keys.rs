@@ -48,7 +48,7 @@ pub(crate) use otlp::ALSO;
 
 /// All keys. The order decides in which order their values are applied.
 pub(crate) fn all() -> impl Iterator<Item = &'static Key> + Clone {
-    let tables: [&[Key]; 16] = [
+    const TABLES: &[&[Key]] = &[
         service::KEYS,
         otlp::SHARED,
         otlp::MORE,
@@ -67,7 +67,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Key> + Clone {
         later::HEALTH,
         later::ALERTS,
     ];
-    tables.into_iter().flatten()
+    TABLES.iter().copied().flatten()
 }
 
 /// All sections, with descriptions, in the order of the reference file.
