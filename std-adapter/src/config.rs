@@ -21,6 +21,8 @@ mod profiling;
 mod read;
 mod reference;
 pub(crate) mod reload;
+#[cfg_attr(not(feature = "profile"), allow(unused))]
+mod resources;
 mod sampling_rules;
 mod schema;
 mod settings;
@@ -127,6 +129,7 @@ pub struct Config {
         any(target_arch = "x86_64", target_arch = "aarch64")
     ))]
     pub(crate) profiling: Option<crate::profiling::ProfilingOptions>,
+    pub(crate) resources: Option<crate::profiling::ResourceOptions>,
     pub(crate) reload_every: Option<Duration>,
     settings: Settings,
     variables: Variables,
@@ -203,6 +206,7 @@ impl Config {
                 any(target_arch = "x86_64", target_arch = "aarch64")
             ))]
             profiling: None,
+            resources: None,
             reload_every: None,
             settings: Settings::default(),
             variables,

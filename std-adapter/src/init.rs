@@ -184,7 +184,8 @@ fn begin(
         wake: Arc::new(move || _ = pump.send(Control::Room)),
     };
     let (redaction, exemplars) = (Arc::clone(&config.redaction), config.exemplars);
-    let readings = Readings::new(clock, Arc::clone(&cells), redaction, exemplars, wall_time.clone());
+    let readings =
+        Readings::new(clock, Arc::clone(&cells), redaction, exemplars, wall_time.clone(), config.roll_up());
     let readings = Arc::new(readings);
     let clients = client.map(|client| ("otlp".to_owned(), client)).into_iter().chain(further);
     let fan_out = exporters(config, draws, own, clients, &launch, &readings)?;
@@ -210,6 +211,7 @@ fn begin(
         idle: config.idle_poll,
         report: config.report_errors,
         metrics_every: config.metrics_interval(),
+        resources: config.resources().is_some(),
     };
     let rings = Arc::new(Rings::default());
     let pump =

@@ -40,7 +40,41 @@ pub use {
 pub(crate) use {
     adapter::{begin_thread, end_thread},
     session::{begin, end},
+    used::{lost_used, read_used, tell_used},
 };
+
+#[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod used;
+
+#[cfg_attr(not(feature = "profile"), allow(unreachable_pub))]
+mod resources;
+
+#[cfg_attr(not(feature = "profile"), allow(unreachable_pub))]
+pub use resources::ResourceOptions;
+
+/// What a span has used since this was last told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Used {
+    /// Memory: bytes that it has allocated, by how much its memory in use has changed, and the most that was in use meanwhile.
+    Memory { bytes: u64, net: i64, peak: i64 },
+    /// CPU time.
+    Cpu { nanoseconds: u64, source: Source },
+}
+
+/// How CPU time was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// From samples: each stands for the time since the one before it.
+    Samples,
+}
+
+impl Source {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Source::Samples => "samples",
+        }
+    }
+}
 
 /// Runs code in a span, and gives its value. In a profile the samples of the code have the span's ids, and a trace shows how long it took.
 ///
@@ -66,8 +100,19 @@ macro_rules! profile {
     any(target_arch = "x86_64", target_arch = "aarch64")
 )))]
 mod nothing {
+    use super::Used;
     use crate::Config;
     use std::time::Duration;
+
+    pub(crate) fn tell_used() -> bool {
+        false
+    }
+
+    pub(crate) fn read_used(_: impl FnMut(usize, Used)) {}
+
+    pub(crate) fn lost_used() -> [u64; 2] {
+        [0; 2]
+    }
 
     pub(crate) fn begin_thread() {}
 
@@ -91,4 +136,4 @@ mod nothing {
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 )))]
-pub(crate) use nothing::{begin, begin_thread, end, end_thread};
+pub(crate) use nothing::{begin, begin_thread, end, end_thread, lost_used, read_used, tell_used};

@@ -1,6 +1,10 @@
 //! Profiles of a process that records: written by the configuration and from one call to another, with the ids of its spans.
 #![cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 
+#[path = "profiling/resources.rs"]
+mod resources;
+mod support;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;

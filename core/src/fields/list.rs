@@ -79,7 +79,7 @@ impl FieldList {
     }
 
     /// The types for the record's head, and the words that follow the record's own.
-    pub(crate) fn encoded(&mut self) -> (u32, &[Word]) {
+    pub fn encoded(&mut self) -> (u32, &[Word]) {
         if self.count <= HEAD_TYPES {
             return (self.types as u32, &self.words[WORDS_64..self.at]);
         }

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::time::Duration;
 
+pub(crate) use handler::{lost_samples_of_spans, read_spans, tell_spans};
 pub(crate) use threads::{begin_current, end_current};
 
 /// Samples per second of CPU time that can be asked for.

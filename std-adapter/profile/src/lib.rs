@@ -9,6 +9,8 @@ mod error;
 #[cfg(sampled)]
 mod files;
 #[cfg(sampled)]
+mod marks;
+#[cfg(sampled)]
 mod memory;
 #[cfg(sampled)]
 mod modules;
@@ -52,5 +54,34 @@ pub mod adapter {
     /// The running thread is about to end.
     pub fn end_thread() {
         crate::cpu::end_current();
+    }
+
+    pub use crate::memory::spans::Allocated;
+
+    /// Tells from now on what spans use, to the caller of [`read_used`].
+    pub fn tell_used() {
+        crate::memory::spans::turn_on();
+        crate::cpu::tell_spans();
+    }
+
+    /// What a span has used since the last call, in part.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Used {
+        /// Memory that it has allocated.
+        Memory(Allocated),
+        /// CPU time that a sample stands for, in nanoseconds.
+        Sample(u64),
+    }
+
+    /// Calls `each` with the id of a span and what the span has used since the last call. There must be one caller at a
+    /// time. Cost: for each thread, a few loads.
+    pub fn read_used(mut each: impl FnMut(u64, Used)) {
+        crate::memory::spans::read(|span, part| each(span, Used::Memory(part)));
+        crate::cpu::read_spans(|span, nanoseconds| each(span, Used::Sample(nanoseconds)));
+    }
+
+    /// Bytes and samples that were not told, because [`read_used`] was not called in time.
+    pub fn lost_used() -> [u64; 2] {
+        [crate::memory::spans::lost_bytes(), crate::cpu::lost_samples_of_spans()]
     }
 }

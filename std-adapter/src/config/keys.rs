@@ -139,6 +139,7 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
     ),
     ("profiling.cpu", "Which functions use the CPU, in which spans."),
     ("profiling.memory", "Which functions allocate, and what is in use."),
+    ("profiling.resources", "What each span uses."),
     ("profiling.exporter", "Where profiles go."),
     (
         "admin",

@@ -266,7 +266,7 @@ impl Reader<'_> {
                 match kind {
                     // Text is read as another type only if it comes from a variable, because variables have
                     // no types.
-                    Kind::Bool | Kind::Int { .. } | Kind::Ratio if !expanded.has_variable => {
+                    Kind::Bool | Kind::Int { .. } | Kind::Ratio | Kind::Amount if !expanded.has_variable => {
                         let text = kind.shown(text).unwrap_or_default();
                         Err(format!("= `{text}` must be {}, without quotes", kind.expects()))
                     }
@@ -275,7 +275,7 @@ impl Reader<'_> {
                 }
             }
             (Kind::Bool, Data::Bool(on)) => Ok(Value::Bool(*on)),
-            (Kind::Int { .. } | Kind::Ratio | Kind::Size, Data::Number(number, _)) => {
+            (Kind::Int { .. } | Kind::Ratio | Kind::Amount | Kind::Size, Data::Number(number, _)) => {
                 self.text(kind, unit, number, false)
             }
             (Kind::Duration, Data::Number(number, _)) => match unit {

@@ -90,6 +90,7 @@ fn kind(kind: Kind) -> String {
         Kind::Int { least, most } => {
             or_variable(&format!("\"type\": \"integer\", \"minimum\": {least}, \"maximum\": {most}"))
         }
+        Kind::Amount => or_variable("\"type\": \"number\", \"minimum\": 0"),
         Kind::Ratio => or_variable("\"type\": \"number\", \"minimum\": 0, \"maximum\": 1"),
         Kind::Duration => {
             or_variable("\"type\": \"string\", \"pattern\": \"^[0-9.]+ *(d|h|m|s|ms|us|µs|ns)$\"")

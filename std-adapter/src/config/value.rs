@@ -15,6 +15,8 @@ pub(crate) enum Kind {
     Int { least: u64, most: u64 },
     /// A number from 0 to 1.
     Ratio,
+    /// A number that is not negative.
+    Amount,
     /// A time with its unit: `250ms`, `10s`, `1m`.
     Duration,
     /// Bytes, with or without a unit: `65536`, `64KiB`.
@@ -77,6 +79,13 @@ impl Kind {
                 }
                 Value::Float(number)
             }
+            Kind::Amount => {
+                let number: f64 = trimmed.parse().map_err(|_| self.wanted())?;
+                if !number.is_finite() || number < 0.0 {
+                    return Err(self.wanted());
+                }
+                Value::Float(number)
+            }
             Kind::Duration => Value::Duration(duration(trimmed).ok_or_else(|| self.wanted())?),
             Kind::Size => Value::Size(size(trimmed).ok_or_else(|| self.wanted())?),
             Kind::Text => Value::Text(text.to_owned()),
@@ -101,6 +110,7 @@ impl Kind {
             Kind::Int { least, most: u64::MAX } => format!("a whole number, {least} or more"),
             Kind::Int { least, most } => format!("a whole number from {least} to {most}"),
             Kind::Ratio => "a number from 0.0 to 1.0".into(),
+            Kind::Amount => "a number that is not negative".into(),
             Kind::Duration => "a time with its unit, such as 10s or 250ms".into(),
             Kind::Size => "a size such as 64KiB or 10MiB".into(),
             Kind::Text => "a text".into(),

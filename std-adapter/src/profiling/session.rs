@@ -1,5 +1,6 @@
 //! A session of profiling: its thread takes profiles and writes them into a folder until it is stopped.
 
+use super::{ResourceOptions, used};
 use crate::Config;
 use crate::published::Published;
 use crate::spawn::spawn;
@@ -80,6 +81,16 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Gives each span the CPU time and the memory that it has used; [`ResourceOptions`] has the attributes. CPU time is sampled for that, also where no
+    /// profiles are wanted.
+    #[must_use]
+    pub fn resources_of_spans(mut self, options: ResourceOptions) -> Config {
+        self.resources = Some(options);
+        self
+    }
+}
+
 /// What [`start_profiling`] does: that of the configuration, if there is one.
 static OPTIONS: Published<ProfilingOptions> = Published::new();
 static SESSION: Mutex<Option<Session>> = Mutex::new(None);
@@ -136,6 +147,9 @@ fn start(options: &ProfilingOptions, window: Duration) -> Result<(), ProfileErro
         return Err(ProfileError::AlreadyRunning);
     }
     PROCESS.store(std::process::id(), Ordering::Release);
+    if options.cpu.is_some() {
+        used::sample_no_more();
+    }
     let cpu = options.cpu.map(CpuProfiler::start).transpose()?;
     let memory = options.memory.map(HeapProfiler::start).transpose()?;
     let (stop, stops) = mpsc::channel();
@@ -191,6 +205,7 @@ impl Work {
     fn end(&mut self) {
         let memory = self.memory.take().map(|profiler| profiler.profile());
         let cpu = self.cpu.take().map(CpuProfiler::stop);
+        used::sample();
         self.keep(memory, cpu);
     }
 
@@ -214,11 +229,14 @@ pub(crate) fn begin(config: &Config) {
     if on && let Err(error) = start(&options, options.window) {
         diagnostics::tell(format_args!("the process is not profiled: {error}"));
     }
+    let cpu = options.cpu.unwrap_or_default();
     OPTIONS.set(options);
+    used::want(config.resources().is_some().then_some(cpu));
 }
 
 /// Begins to end the session, if there is one.
 pub(crate) fn end() -> Ending {
+    used::want(None);
     let (answer, wait) = mpsc::channel();
     ask_to_stop(answer);
     Ending(wait)

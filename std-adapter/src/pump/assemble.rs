@@ -6,11 +6,12 @@ use super::fan_out::FanOut;
 use super::late::{Chain, Late};
 use super::merged::{Merged, Parts, next_kept};
 use super::remote::{self, Remotes, is_remote};
+use super::resources::{Resources, RollUp, Totals};
 use super::sample::Arrival;
 use super::throttle::Throttle;
 use crate::sampling;
 use crate::wall_time::WallTime;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use throughline::adapter::IdKey;
 use throughline::adapter::record::{EventRecord, NO_BUSY, Record, SpanRecord, Values};
 use throughline::adapter::ring::{ExtendedKind, RawRecord, RecordKind, Word};
@@ -39,6 +40,8 @@ pub(super) struct Assembler {
     round: u64,
     throttle: Throttle,
     tally: Tally,
+    resources: Option<Resources>,
+    roll_up: Option<Arc<Mutex<RollUp>>>,
 }
 
 /// Limits of an assembler's tables, in records.
@@ -84,7 +87,25 @@ impl Assembler {
             round: 0,
             throttle: Throttle::new(limits.logs_per_second),
             tally: Tally::default(),
+            resources: None,
+            roll_up: None,
         }
+    }
+
+    /// Adds to each span what it has used, if `wanted`, and sums it up.
+    pub(super) fn with_resources(mut self, wanted: bool, roll_up: Option<Arc<Mutex<RollUp>>>) -> Assembler {
+        self.resources = if wanted { Resources::new() } else { None };
+        self.roll_up = roll_up.filter(|_| self.resources.is_some());
+        self
+    }
+
+    pub(super) fn has_resources(&self) -> bool {
+        self.resources.is_some()
+    }
+
+    /// Reads what spans have used. The records of spans that ended before may be taken afterwards.
+    pub(super) fn read_resources(&mut self) {
+        self.resources.iter_mut().for_each(Resources::read);
     }
 
     /// Takes a record from a ring.
@@ -237,12 +258,13 @@ impl Assembler {
 
     #[inline]
     fn span(&mut self, raw: &RawRecord, span: &SpanRecord<'_>, sinks: &mut FanOut) {
+        let joined = if self.resources.is_some() { self.join(span) } else { None };
         let chain = self.late.take(span.id);
         let remote = self.remote_of(span.root);
         if is_remote(span.root) && remote.is_none() {
             self.tally.unknown_parent += 1;
             if let Some(chain) = chain {
-                self.tally.absorbed += self.late.release(chain);
+                self.tally.absorbed += self.late.release(chain) - u64::from(joined.is_some());
             }
             return;
         }
@@ -251,6 +273,9 @@ impl Assembler {
         }
         self.callsites.learn(span.callsite);
         if let Some(entry) = self.callsites.get(span.callsite) {
+            if self.roll_up.is_some() {
+                self.sum_up(span, entry, chain, joined);
+            }
             if sinks.tail.is_some() {
                 self.span_to_sample(raw, entry, remote, chain, sinks);
             } else {
@@ -272,8 +297,37 @@ impl Assembler {
             self.tally.malformed += 1;
         }
         if let Some(chain) = chain {
-            self.tally.absorbed += self.late.release(chain);
+            self.tally.absorbed += self.late.release(chain) - u64::from(joined.is_some());
         }
+    }
+
+    /// Keeps what a span has used as if it were fields that came in a record of their own.
+    #[cold]
+    #[inline(never)]
+    fn join(&mut self, span: &SpanRecord<'_>) -> Option<Totals> {
+        let (totals, raw) = self.resources.as_mut()?.take(span.id, span.root)?;
+        self.callsites.learn(raw.head.callsite);
+        self.tally.unclaimed += self.late.keep(span.id, &raw);
+        Some(totals)
+    }
+
+    /// Adds what a span has used to the sums of its fields' values.
+    #[cold]
+    #[inline(never)]
+    fn sum_up(&self, span: &SpanRecord<'_>, entry: &Entry, chain: Option<Chain>, joined: Option<Totals>) {
+        let Some(roll_up) = &self.roll_up else { return };
+        let fields = || Merged::new(self.parts(entry, span.values, chain), false);
+        let value = |name: &str| match fields().find(|(key, _)| *key == name)?.1 {
+            Value::Str { text, .. } | Value::Shown { text, .. } => Some(text.to_owned()),
+            Value::U64(n) => Some(n.to_string()),
+            Value::I64(n) => Some(n.to_string()),
+            Value::Bool(is) => Some(is.to_string()),
+            _ => None,
+        };
+        let parent = if is_remote(span.parent) { 0 } else { span.parent };
+        let duration = self.wall_time.nanos(span.duration);
+        let mut roll_up = roll_up.lock().unwrap_or_else(PoisonError::into_inner);
+        roll_up.add((span.id, parent), joined, duration, value);
     }
 
     /// Passes a span on to all exporters but the first of OTLP. Out of line, so that a program with OTLP alone

@@ -12,12 +12,16 @@ pub(crate) struct Drain {
     rings: Vec<Source>,
     newest: Option<&'static Recorder>,
     refused: [usize; Refusal::ALL.len()],
+    /// Whether the sources' heads are those for the next round.
+    marked: bool,
 }
 
 #[derive(Debug)]
 struct Source {
     recorder: &'static Recorder,
     reader: Reader<'static>,
+    /// Where the next round stops.
+    head: usize,
     sampled_out: usize,
 }
 
@@ -47,20 +51,29 @@ fn reason(reason: LossReason) -> DropReason {
 }
 
 impl Drain {
-    /// Passes each ring's records up to its current head to `take`, and its losses to `lost`.
+    /// Notes the heads of all rings: the next round stops there.
+    pub(crate) fn mark(&mut self) {
+        self.find_new();
+        self.rings.iter_mut().for_each(|source| source.head = source.recorder.ring().head());
+        self.marked = true;
+    }
+
+    /// Passes each ring's records up to its current head, or the one that was marked, to `take`, and its losses to `lost`.
     pub(crate) fn round(
         &mut self,
         cells: &Cells,
         mut take: impl FnMut(&RawRecord),
         mut lost: impl FnMut(&Loss),
     ) -> Round {
-        self.find_new();
+        if !std::mem::take(&mut self.marked) {
+            self.mark();
+            self.marked = false;
+        }
         let mut round = Round::default();
         for source in &mut self.rings {
             let ring = source.recorder.ring();
-            // Stop at the current head, because a thread that records without pause must not keep the others
-            // waiting.
-            let head = ring.head();
+            // Stop at a head, because a thread that records without pause must not keep the others waiting.
+            let head = source.head;
             let fill = source.reader.slots_before(head) as f64 / ring.capacity() as f64;
             round.fill = round.fill.max(fill);
             let records = source.reader.drain_until(head, &mut take) as u64;
@@ -105,7 +118,7 @@ impl Drain {
                 self.newest = Some(recorder);
             }
             if let Some(reader) = recorder.ring().reader() {
-                self.rings.push(Source { recorder, reader, sampled_out: 0 });
+                self.rings.push(Source { recorder, reader, head: 0, sampled_out: 0 });
             }
         });
     }

@@ -119,6 +119,29 @@ pub(super) fn of_bridges() -> impl Iterator<Item = Point> {
     })
 }
 
+/// What spans have used that was not told to them.
+pub(super) fn of_resources(lost: [u64; 2]) -> impl Iterator<Item = Point> {
+    let lost = ["bytes", "samples"].into_iter().zip(lost).filter(|(_, n)| *n > 0);
+    lost.map(|(what, n)| {
+        let description =
+            "Memory and samples in spans that the spans do not have, because they were not read in time";
+        let labels = vec![("what", Cow::Borrowed(what))];
+        own_point("throughline.resources.lost", "", description, labels, Data::Counter(n))
+    })
+}
+
+/// A point of this library's own.
+pub(super) fn own_point(
+    name: &'static str,
+    unit: &'static str,
+    description: &'static str,
+    labels: Vec<(&'static str, Cow<'static, str>)>,
+    data: Data,
+) -> Point {
+    let (name, scope, target) = (Cow::Borrowed(name), Scope::OWN, module_path!());
+    Point { name, unit, description, scope, target, labels, data }
+}
+
 /// Steps of the wall clock that were found while recording.
 pub(super) fn of_clock(steps: u64, last_step_ns: i64) -> [Point; 2] {
     let point = |name, unit, description, data| Point {

@@ -24,6 +24,7 @@ mod merged;
 mod metrics;
 mod readings;
 mod remote;
+mod resources;
 mod rings;
 mod sample;
 mod stage;
@@ -34,6 +35,7 @@ pub use stage::Stage;
 
 pub(crate) use fan_out::FanOut;
 pub(crate) use readings::Readings;
+pub(crate) use resources::{Prices, RollUp};
 pub(crate) use rings::Rings;
 
 use crate::clock::{REFINE_EVERY, Reading, WallClock};
@@ -102,6 +104,8 @@ pub(crate) struct Settings {
     pub(crate) logs_per_second: Option<u32>,
     pub(crate) idle: Duration,
     pub(crate) metrics_every: Duration,
+    /// Whether spans are told what they have used.
+    pub(crate) resources: bool,
     /// Whether failures are reported on standard error.
     pub(crate) report: bool,
 }
@@ -150,7 +154,6 @@ impl Pump {
     ) -> Pump {
         let now = Instant::now();
         Pump {
-            readings,
             steps: Steps::default(),
             rings,
             told: [false; Refusal::ALL.len()],
@@ -165,7 +168,9 @@ impl Pump {
                     remote_parents: settings.remote_parents,
                     logs_per_second: settings.logs_per_second,
                 },
-            ),
+            )
+            .with_resources(settings.resources, readings.roll_up()),
+            readings,
             fan_out,
             cells,
             health,
@@ -260,6 +265,11 @@ impl Pump {
         let mut held = rings.hold();
         let drain = held.as_mut().ok_or(Seized)?;
         let (assembler, fan_out) = (&mut self.assembler, &mut self.fan_out);
+        if assembler.has_resources() {
+            // What a span has used is read after the position of its record, so it is complete.
+            drain.mark();
+            assembler.read_resources();
+        }
         fan_out.begin_round();
         fan_out.follow_plan(&self.cells);
         let mut losses = Vec::new();

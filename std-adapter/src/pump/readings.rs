@@ -3,7 +3,9 @@
 
 use super::catalog::Catalog;
 use super::metrics::{self, Point};
+use super::resources::RollUp;
 use crate::observe::{Answer, Asker, Asking};
+use crate::profiling;
 use crate::sampling;
 use crate::wall_time::WallTime;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +22,7 @@ pub(crate) struct Readings {
     cells: Arc<Cells>,
     known: Mutex<Known>,
     asker: Asker,
+    roll_up: Option<Arc<Mutex<RollUp>>>,
     /// There may be only one reader at a time, as it takes the threads' exemplars, and a floating-point sum may
     /// take two cells.
     catalog: Mutex<Catalog>,
@@ -46,12 +49,19 @@ impl Readings {
         redaction: Arc<Redaction>,
         exemplars: bool,
         wall_time: WallTime,
+        roll_up: Option<RollUp>,
     ) -> Readings {
         let start_unix_ns = wall_time.unix_ns(clock.ticks());
         let known =
             Known { start_unix_ns, wall_time, steps: None, attributes: Counts::default(), ring_fill: 0.0 };
         let catalog = Mutex::new(Catalog::new(redaction, exemplars));
-        Readings { clock, cells, known: Mutex::new(known), asker: Asker::default(), catalog }
+        let roll_up = roll_up.map(|roll_up| Arc::new(Mutex::new(roll_up)));
+        Readings { roll_up, clock, cells, known: Mutex::new(known), asker: Asker::default(), catalog }
+    }
+
+    /// What spans have used, by field, which the pump adds to.
+    pub(super) fn roll_up(&self) -> Option<Arc<Mutex<RollUp>>> {
+        self.roll_up.clone()
     }
 
     /// Changes what the pump has found out.
@@ -76,6 +86,10 @@ impl Readings {
         let mut further = metrics::of_ledger(&self.cells.read());
         further.extend(metrics::of_bridges());
         further.extend(metrics::of_sampling(sampling::share()));
+        if let Some(roll_up) = &self.roll_up {
+            further.extend(lock(roll_up).points());
+        }
+        further.extend(metrics::of_resources(profiling::lost_used()));
         let times = {
             let known = lock(&self.known);
             further.extend(metrics::of_attributes(known.attributes));

@@ -5,12 +5,13 @@
 //! takes no lock, and calls nothing but the system: its memory is the thread's [`Slot`], made beforehand.
 
 use super::ring::{Ring, Writer};
+use crate::marks::Marks;
 use crate::modules::{self, Modules};
 use crate::unwind::{End, Scratch, Start};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
-use throughline::adapter::recorder::interrupted_place;
+use throughline::adapter::recorder::{interrupted_place, recorded_span};
 use throughline::{SpanId, TraceContext, TraceId};
 
 /// The signal of the timers. Signals that others send with it are passed on to the handler that was there before.
@@ -37,6 +38,8 @@ pub(super) struct Slot {
     pub(super) busy_drops: AtomicU64,
     /// Signals without a sample, because the ring was full.
     pub(super) full_drops: AtomicU64,
+    /// For the pump: ids of spans, and the CPU time that a sample stands for.
+    spans: Marks<2, 256>,
 }
 
 // SAFETY: `scratch`, the only part that is not made of atomics, is used by the handler that has set `busy`.
@@ -58,6 +61,7 @@ impl Slot {
             signals: AtomicU64::new(0),
             busy_drops: AtomicU64::new(0),
             full_drops: AtomicU64::new(0),
+            spans: Marks::new(),
         }));
         SLOTS[number].store(slot, Ordering::Release);
         slot
@@ -119,8 +123,38 @@ impl Slot {
         if !written {
             self.full_drops.fetch_add(1, Ordering::Relaxed);
         }
+        if TELLS_SPANS.load(Ordering::Relaxed) {
+            let span = recorded_span() as u64;
+            if span != 0 && !self.spans.put([span, weight]) {
+                LOST_OF_SPANS.fetch_add(1, Ordering::Relaxed);
+            }
+        }
         self.busy.store(false, Ordering::Release);
     }
+}
+
+/// Whether samples are told to the pump too, which sums them up by span.
+static TELLS_SPANS: AtomicBool = AtomicBool::new(false);
+static LOST_OF_SPANS: AtomicU64 = AtomicU64::new(0);
+
+pub(crate) fn tell_spans() {
+    TELLS_SPANS.store(true, Ordering::Relaxed);
+}
+
+/// Calls `each` with the span and the CPU time in nanoseconds of all samples since the last call. There must be one
+/// caller at a time.
+pub(crate) fn read_spans(mut each: impl FnMut(u64, u64)) {
+    // Slots are made in order.
+    for slot in &SLOTS {
+        // SAFETY: only `install` stores pointers there, to slots that are never freed.
+        let Some(slot) = (unsafe { slot.load(Ordering::Acquire).as_ref() }) else { return };
+        slot.spans.read(|[span, nanoseconds]| each(span, nanoseconds));
+    }
+}
+
+/// Samples in spans that the pump was not told, because it did not read them in time.
+pub(crate) fn lost_samples_of_spans() -> u64 {
+    LOST_OF_SPANS.load(Ordering::Relaxed)
 }
 
 /// Writes a sample: a head, the weight, three words of ids if the thread is in a span, and the frames. Returns false if

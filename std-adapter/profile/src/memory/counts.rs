@@ -1,5 +1,6 @@
 //! What each thread has allocated and freed, counted by plain loads and stores of the thread's own words.
 
+use super::spans::{self, Segment};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr;
@@ -17,6 +18,7 @@ pub(super) struct Counts {
     /// Whether the thread is at work on a sample, whose own allocations are not sampled.
     pub(super) inside: AtomicBool,
     owned: AtomicBool,
+    pub(super) segment: Segment,
     next: AtomicPtr<Counts>,
 }
 
@@ -71,8 +73,15 @@ pub(super) fn here() -> Option<&'static Counts> {
 #[inline(always)]
 pub(super) fn allocated(size: usize) -> bool {
     let Some(counts) = here() else { return false };
+    let for_spans = spans::is_on();
+    if for_spans {
+        spans::follow(counts);
+    }
     add(&counts.allocations, 1);
     add(&counts.allocated_bytes, size as u64);
+    if for_spans {
+        spans::note_peak(counts);
+    }
     add(&counts.until, (size as u64).wrapping_neg()).cast_signed() < 0
 }
 
@@ -80,6 +89,9 @@ pub(super) fn allocated(size: usize) -> bool {
 #[inline(always)]
 pub(super) fn freed(size: usize) {
     let Some(counts) = here() else { return };
+    if spans::is_on() {
+        spans::follow(counts);
+    }
     add(&counts.frees, 1);
     add(&counts.freed_bytes, size as u64);
 }
@@ -88,6 +100,17 @@ pub(super) fn freed(size: usize) {
 const UNDRAWN: i64 = i64::MIN / 2;
 
 impl Counts {
+    #[inline(always)]
+    pub(super) fn allocated_bytes(&self) -> u64 {
+        self.allocated_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that the thread has allocated less those that it has freed.
+    #[inline(always)]
+    pub(super) fn net(&self) -> i64 {
+        self.allocated_bytes().wrapping_sub(self.freed_bytes.load(Ordering::Relaxed)).cast_signed()
+    }
+
     /// Whether a new distance must be drawn before it is known whether a sample is due: the thread is new, or the
     /// distance was drawn before the sampling began.
     pub(super) fn is_undrawn(&self) -> bool {
@@ -119,7 +142,7 @@ pub(super) fn draw_anew() {
     all().for_each(|counts| counts.set_until(UNDRAWN));
 }
 
-fn all() -> impl Iterator<Item = &'static Counts> {
+pub(super) fn all() -> impl Iterator<Item = &'static Counts> {
     // SAFETY: the list has only words that are never freed.
     let get = |pointer: &AtomicPtr<Counts>| unsafe { pointer.load(Ordering::Acquire).as_ref() };
     std::iter::successors(get(&ALL), move |counts| get(&counts.next))

@@ -1,7 +1,7 @@
 //! Keys of profiles.
 
 use crate::config::key::{Key, State};
-use crate::config::value::Kind::{self, Bool, Duration, Int, OneOf, Path, Size};
+use crate::config::value::Kind::{self, Amount, Bool, Duration, Int, List, OneOf, Path, Size};
 
 const FREQUENCY: Kind = Int { least: 19, most: 999 };
 const COUNT: Kind = Int { least: 1, most: 1 << 32 };
@@ -56,6 +56,21 @@ pub(super) const KEYS: &[Key] = &[
         "512KiB",
         "Bytes that are allocated from one sample to the next, on average.",
     ),
+    key(
+        "profiling.resources.enabled",
+        Bool,
+        "false",
+        "Whether each span gets the CPU time that it has used and the memory that it has allocated, without the spans inside it.",
+    ),
+    key(
+        "profiling.resources.by",
+        List(&[]),
+        "",
+        "Fields of spans by whose values this is summed up as metrics. Spans count for the nearest one above that has the field.",
+    )
+    .example("agent.name, session_id"),
+    key("profiling.resources.cpu_second", Amount, "0", "What a second of CPU time costs, for the metric resource.cost."),
+    key("profiling.resources.gb_second", Amount, "0", "What a gigabyte of memory costs for a second."),
     key(
         "profiling.exporter.type",
         OneOf(&["file", "pyroscope", "gcp"]),

@@ -18,6 +18,7 @@ fn any_value(kind: Kind) -> BoxedStrategy<Value> {
         Kind::Bool => any::<bool>().prop_map(Value::Bool).boxed(),
         // TOML's integers have the range of `i64`.
         Kind::Int { least, most } => (least..=most.min(i64::MAX as u64)).prop_map(Value::Int).boxed(),
+        Kind::Amount => (0.0..=1e9).prop_map(Value::Float).boxed(),
         Kind::Ratio => (0.0..=1.0).prop_map(Value::Float).boxed(),
         Kind::Duration => any::<u64>().prop_map(|ns| Value::Duration(Duration::from_nanos(ns))).boxed(),
         Kind::Size => any::<u64>().prop_map(Value::Size).boxed(),

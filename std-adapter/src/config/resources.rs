@@ -1,0 +1,36 @@
+//! What the keys say about the resources of spans.
+
+use super::{Config, keys};
+use crate::profiling::ResourceOptions;
+use crate::pump::{Prices, RollUp};
+
+impl Config {
+    /// How spans are told what they use; `None` if they are not.
+    pub(crate) fn resources(&self) -> Option<ResourceOptions> {
+        let value = |key: &str| {
+            let path = format!("profiling.resources.{key}");
+            self.settings
+                .get(&path)
+                .map(|setting| setting.value.clone())
+                .or_else(|| keys::find(&path)?.default_value())
+        };
+        if let Some(options) = &self.resources {
+            return Some(options.clone());
+        }
+        if !cfg!(feature = "profile") || !value("enabled").is_some_and(|enabled| enabled.bool()) {
+            return None;
+        }
+        let price = |key: &str| value(key).map_or(0.0, |price| price.float());
+        let by = value("by").map_or(Vec::new(), |by| by.list().to_vec());
+        Some(ResourceOptions {
+            by,
+            prices: Prices { cpu_second: price("cpu_second"), gb_second: price("gb_second") },
+        })
+    }
+
+    /// The sums that are wanted.
+    pub(crate) fn roll_up(&self) -> Option<RollUp> {
+        let ResourceOptions { by, prices } = self.resources()?;
+        (!by.is_empty()).then(|| RollUp::new(&by, prices))
+    }
+}

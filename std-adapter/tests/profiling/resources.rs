@@ -1,0 +1,206 @@
+//! What spans use, told to them: programs whose use is known.
+
+use crate::{Folder, price};
+use std::collections::HashMap;
+use std::hint::black_box;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use throughline::{Instrument, Value, span};
+use throughline_std::view::{PointData, PointView, SpanView};
+use throughline_std::{Config, Deadline, ExportError, Exporter, init};
+
+type Fields = HashMap<String, String>;
+
+/// Keeps spans by name, with their fields, and the last points.
+#[derive(Clone, Default)]
+struct Keeps {
+    spans: Arc<Mutex<HashMap<String, Fields>>>,
+    points: Arc<Mutex<HashMap<String, f64>>>,
+}
+
+impl Exporter for Keeps {
+    fn span(&mut self, span: &SpanView<'_>) {
+        let text = |value: Value<'_>| match value {
+            Value::Str { text, .. } => text.to_owned(),
+            Value::U64(n) => n.to_string(),
+            other => format!("{other:?}"),
+        };
+        let fields = span.fields.clone().map(|(name, value)| (name.to_owned(), text(value))).collect();
+        self.spans.lock().unwrap().insert(span.name.to_owned(), fields);
+    }
+
+    fn points(&mut self, points: &[PointView<'_>]) {
+        let mut all = self.points.lock().unwrap();
+        all.clear();
+        for point in points {
+            if let (PointData::CounterFloat(x), [(key, value)]) = (&point.data, point.labels) {
+                all.insert(format!("{} {key}={value}", point.name), *x);
+            }
+        }
+    }
+
+    fn flush(&mut self, _deadline: &Deadline) -> Result<(), ExportError> {
+        Ok(())
+    }
+}
+
+impl Keeps {
+    fn number(&self, span: &str, field: &str) -> Option<u64> {
+        self.spans.lock().unwrap()[span].get(field)?.parse().ok()
+    }
+
+    fn cpu(&self, span: &str) -> f64 {
+        let cpu = self.number(span, "resource.cpu.micros").unwrap_or(0);
+        if cpu > 0 {
+            assert_eq!(self.spans.lock().unwrap()[span]["resource.cpu.source"], "samples");
+        }
+        cpu as f64 / 1e6
+    }
+}
+
+/// Runs `work` in a process that records with resources on, and `check` with what was exported.
+fn recorded(name: &str, work: impl FnOnce(), check: impl FnOnce(&Keeps)) {
+    crate::support::in_own_process(name, || {
+        let folder = Folder::new(name);
+        let file = folder.0.join("shop.toml");
+        let text = "[profiling.cpu]\nfrequency = 999\n[profiling.resources]\nenabled = true\n\
+            by = [\"agent.name\"]\ncpu_second = 2.0\ngb_second = 0\n";
+        std::fs::write(&file, text).unwrap();
+        let keeps = Keeps::default();
+        let config =
+            Config::load(&file).unwrap().without_otlp().terminal(false).exporter("keeps", keeps.clone());
+        let guard = init(&config).unwrap();
+        work();
+        let report = guard.shutdown(Duration::from_secs(60));
+        assert!(report.complete && report.ledger.is_settled(), "{report:?}");
+        check(&keeps);
+    });
+}
+
+/// Asserts that CPU time was found within four standard deviations. A sample comes with each tick of the kernel, 4 ms or less,
+/// and each is in the span with the probability of the span's share; two ticks more are for the begin and the end.
+#[track_caller]
+fn assert_share(found: &[f64; 3], shares: [f64; 3], total: f64) {
+    const TICK: f64 = 0.004;
+    for (found, share) in found.iter().zip(shares) {
+        let deviation = (total / TICK * share * (1.0 - share)).sqrt() * TICK;
+        assert!(
+            (found - share * total).abs() < 4.0 * deviation + 2.0 * TICK,
+            "found {found} s, true {} s, deviation {deviation} s",
+            share * total
+        );
+    }
+}
+
+const TOTAL: f64 = 0.8;
+const SHARES: [f64; 3] = [0.7, 0.2, 0.1];
+
+fn use_cpu(share: f64) {
+    price(Duration::from_secs_f64(TOTAL * share));
+}
+
+#[test]
+fn spans_get_the_cpu_time_that_they_used_without_their_children_s() {
+    let name = "resources::spans_get_the_cpu_time_that_they_used_without_their_children_s";
+    let work = || {
+        let _outer = span!("seventy", "agent.name" = "planner");
+        use_cpu(0.35);
+        {
+            let _inner = span!("twenty");
+            use_cpu(0.2);
+        }
+        use_cpu(0.35);
+        let parent = throughline::Context::current();
+        std::thread::spawn(move || {
+            let _there = parent.enter();
+            let _span = span!("ten", "agent.name" = "writer");
+            use_cpu(0.1);
+        })
+        .join()
+        .unwrap();
+    };
+    recorded(name, work, |keeps| {
+        let found = ["seventy", "twenty", "ten"].map(|span| keeps.cpu(span));
+        assert_share(&found, SHARES, TOTAL);
+        // The sums have each span once: with the nearest agent above it.
+        let points = keeps.points.lock().unwrap();
+        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-4, "{a} {b}: {points:?}");
+        close(points["resource.cpu.seconds agent.name=planner"], found[0] + found[1]);
+        close(points["resource.cpu.seconds agent.name=writer"], found[2]);
+        close(points["resource.cost agent.name=planner"], 2.0 * (found[0] + found[1]));
+    });
+}
+
+#[test]
+fn futures_get_what_their_polls_used_on_any_thread() {
+    let name = "resources::futures_get_what_their_polls_used_on_any_thread";
+    let work = || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+        runtime.block_on(async {
+            let task = |share: f64| async move {
+                for _ in 0..5 {
+                    black_box(vec![1_u8; 10_000]);
+                    use_cpu(share / 5.0);
+                    tokio::task::yield_now().await;
+                }
+            };
+            let tasks = [
+                tokio::spawn(task(0.7).instrument(span!(root: true, "seventy"))),
+                tokio::spawn(task(0.2).instrument(span!(root: true, "twenty"))),
+                tokio::spawn(task(0.1).instrument(span!(root: true, "ten"))),
+            ];
+            for task in tasks {
+                task.await.unwrap();
+            }
+        });
+    };
+    recorded(name, work, |keeps| {
+        assert_share(&["seventy", "twenty", "ten"].map(|span| keeps.cpu(span)), SHARES, TOTAL);
+        for span in ["seventy", "twenty", "ten"] {
+            // The runtime allocates a little, too.
+            let bytes = ["resource.memory.bytes", "resource.memory.peak"]
+                .map(|field| keeps.number(span, field).unwrap());
+            assert!((50_000..51_000).contains(&bytes[0]), "{span}: {bytes:?}");
+            assert!((10_000..11_000).contains(&bytes[1]), "{span}: {bytes:?}");
+        }
+    });
+}
+
+#[test]
+fn spans_get_the_bytes_that_they_allocated_and_their_peak() {
+    let name = "resources::spans_get_the_bytes_that_they_allocated_and_their_peak";
+    let work = || {
+        let handed = {
+            let _outer = span!("outer");
+            let kept = black_box(vec![1_u8; 1000]);
+            for _ in 0..3 {
+                let _inner = span!("inner");
+                black_box(vec![1_u8; 200]);
+                drop(black_box(vec![1_u8; 500]));
+            }
+            let _quiet = span!("quiet");
+            kept
+        };
+        let _frees = span!("frees");
+        drop(handed);
+        // The thread allocates no more, so nothing ends the part of this span.
+        black_box(vec![1_u8; 30]);
+        drop(_frees);
+        // Many spans in a short time.
+        for _ in 0..3000 {
+            let _many = span!("many");
+            black_box(vec![1_u8; 64]);
+        }
+    };
+    recorded(name, work, |keeps| {
+        let of = |span: &str| {
+            (keeps.number(span, "resource.memory.bytes"), keeps.number(span, "resource.memory.peak"))
+        };
+        assert_eq!(of("outer"), (Some(1000), Some(1000)));
+        assert_eq!(of("inner"), (Some(700), Some(500)));
+        assert_eq!(of("quiet"), (None, None));
+        // The block of 1000 bytes is gone before the one of 30 comes.
+        assert_eq!(of("frees"), (Some(30), Some(0)));
+        assert_eq!(of("many"), (Some(64), Some(64)));
+    });
+}
