@@ -72,7 +72,17 @@ pub fn sanitize(args: lexopt::Parser) -> Result<()> {
 /// The tests with a sanitizer. Each has a folder for itself, so that neither builds everything again.
 fn tests(sanitizer: &str, args: &[&str]) -> Cmd {
     Cmd::cargo_nightly()
-        .args(["test", "-Zbuild-std", "--target", TARGET, "-p", "throughline-profile", "--lib", "--tests", "--no-fail-fast"])
+        .args([
+            "test",
+            "-Zbuild-std",
+            "--target",
+            TARGET,
+            "-p",
+            "throughline-profile",
+            "--lib",
+            "--tests",
+            "--no-fail-fast",
+        ])
         .arg("--target-dir")
         .arg(workspace::target_dir().join("sanitize").join(sanitizer))
         .args(["--", "--test-threads", "1"])
