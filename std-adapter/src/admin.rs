@@ -48,10 +48,15 @@ impl Pages {
         let of_all = configured::admin(config).map_err(LoadError::of)?;
         let mut pages = Pages { of_all: of_all.clone(), servers: Vec::new() };
         if !config.pages.is_empty() {
-            let server = pages.at(&of_all)?;
+            let server = pages.default_place()?;
             config.pages.iter().for_each(|route| server.route(route.clone()));
         }
         Ok(pages)
+    }
+
+    /// The server of pages that name no place of their own.
+    pub(crate) fn default_place(&mut self) -> Result<Arc<AdminServer>, AdminError> {
+        self.at(&self.of_all.clone())
     }
 
     /// The server at the place of these options, which is bound now unless another page is there.

@@ -118,6 +118,8 @@ pub struct Config {
     pub(crate) admin: throughline_export::admin::AdminOptions,
     #[cfg(feature = "admin")]
     pub(crate) pages: Vec<throughline_export::admin::Route>,
+    #[cfg(feature = "health")]
+    pub(crate) health: Option<crate::health::HealthOptions>,
     #[cfg(feature = "prometheus")]
     pub(crate) prometheus: Option<throughline_export::prometheus::PrometheusOptions>,
     #[cfg(feature = "prometheus")]
@@ -195,6 +197,8 @@ impl Config {
             admin: Default::default(),
             #[cfg(feature = "admin")]
             pages: Vec::new(),
+            #[cfg(feature = "health")]
+            health: None,
             #[cfg(feature = "prometheus")]
             prometheus: None,
             #[cfg(feature = "prometheus")]

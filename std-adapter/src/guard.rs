@@ -125,6 +125,8 @@ pub(crate) struct Running {
     reload: Option<Reload>,
     #[cfg(feature = "admin")]
     pages: crate::admin::Pages,
+    #[cfg(feature = "health")]
+    checks: Option<Arc<crate::health::Board>>,
     /// The report of the shutdown that was.
     ended: Mutex<Option<ShutdownReport>>,
 }
@@ -146,6 +148,8 @@ pub(crate) struct Parts {
     pub(crate) reload: Option<Reload>,
     #[cfg(feature = "admin")]
     pub(crate) pages: crate::admin::Pages,
+    #[cfg(feature = "health")]
+    pub(crate) checks: Option<Arc<crate::health::Board>>,
 }
 
 impl Running {
@@ -163,6 +167,8 @@ impl Running {
             reload: parts.reload,
             #[cfg(feature = "admin")]
             pages: parts.pages,
+            #[cfg(feature = "health")]
+            checks: parts.checks,
             ended: Mutex::new(None),
         }
     }
@@ -195,6 +201,8 @@ impl Running {
     }
 
     fn end_now(&self, begun: Instant, within: Duration) -> ShutdownReport {
+        #[cfg(feature = "health")]
+        self.checks.iter().for_each(|checks| checks.end());
         let profiling = profiling::end();
         let (drained, wait_drained) = mpsc::channel();
         let (delivered, wait_delivered) = mpsc::channel();

@@ -102,6 +102,10 @@ pub enum InitError {
     #[cfg(feature = "admin")]
     #[error(transparent)]
     Admin(#[from] throughline_export::admin::AdminError),
+    /// Health cannot be checked like this.
+    #[cfg(feature = "health")]
+    #[error(transparent)]
+    Health(#[from] crate::health::HealthError),
     /// Metrics cannot be served or pushed like this.
     #[cfg(feature = "prometheus")]
     #[error(transparent)]
@@ -138,11 +142,10 @@ fn begin(
     let own = configured::exporters(config)?;
     let draws = config.draws(client.is_some() || !further.is_empty() || !own.is_empty());
     #[cfg(feature = "admin")]
-    #[cfg_attr(
-        not(feature = "prometheus"),
-        expect(unused_mut, reason = "the page of metrics is added to it")
-    )]
+    #[allow(unused_mut, reason = "features add their pages")]
     let mut pages = crate::admin::Pages::new(config)?;
+    #[cfg(feature = "health")]
+    let checks = crate::health::Prepared::new(config, &mut pages)?;
     #[cfg(feature = "prometheus")]
     let own = own.into_iter().chain(crate::prometheus::exporters(config, &mut pages)?).collect();
     let (clock, wall_time) = clock::best_clock(config.wall_clock);
@@ -194,6 +197,8 @@ fn begin(
     let (lanes, mut healths) = (fan_out.lanes(), fan_out.healths());
     let health = Arc::new(Health::new("pump", config.report_errors));
     healths.push(Arc::clone(&health));
+    #[cfg(feature = "health")]
+    let checks = checks.map(|checks| checks.start(&cells, &healths)).transpose()?;
     let reload = Reload::of(config);
     let watch = reload.as_ref().zip(config.reload_every).map(|(reload, every)| Watch::new(reload, every));
     let settings = Settings {
@@ -228,6 +233,8 @@ fn begin(
         reload,
         #[cfg(feature = "admin")]
         pages,
+        #[cfg(feature = "health")]
+        checks,
     };
     Ok(Running::new(parts, config))
 }

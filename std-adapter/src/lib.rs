@@ -10,6 +10,8 @@ mod exemplars;
 mod exit;
 mod fork;
 mod guard;
+#[cfg(feature = "health")]
+pub mod health;
 mod init;
 mod memory;
 pub mod observe;

@@ -5,10 +5,17 @@ use throughline::adapter::recorder;
 /// Starts a thread that records nothing and on which no signal handler of the program runs. Otherwise a library that it calls, such as an HTTP client
 /// that logs, would create new records for every export.
 pub(crate) fn spawn(name: &str, run: Box<dyn FnOnce() + Send>) -> std::io::Result<()> {
-    let run = move || {
-        recorder::mute_thread();
-        run();
-    };
+    spawn_recording(
+        name,
+        Box::new(move || {
+            recorder::mute_thread();
+            run();
+        }),
+    )
+}
+
+/// Starts a thread whose work is the program's, so that it records. No signal handler of the program runs on it.
+pub(crate) fn spawn_recording(name: &str, run: Box<dyn FnOnce() + Send>) -> std::io::Result<()> {
     // A thread inherits the mask of the one that starts it.
     #[cfg(unix)]
     let _blocked = signals::Blocked::now();

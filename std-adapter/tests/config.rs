@@ -220,17 +220,17 @@ fn init_from_env_reads_the_file_that_is_named() {
 #[test]
 fn what_is_not_honoured_is_told_once() {
     let told = stderr_of("what_is_not_honoured_is_told_once", || {
-        let path = file("shop.toml", "terminal.enabled = false\nhealth.enabled = true\n");
+        let path = file("shop.toml", "terminal.enabled = false\nalerts.enabled = true\n");
         let guard = throughline_std::init(&Config::load(&path).unwrap()).unwrap();
         info!("hello");
         drop(guard);
     });
     if let Some(told) = told {
-        let lines: Vec<&str> = told.lines().filter(|line| line.contains("health")).collect();
+        let lines: Vec<&str> = told.lines().filter(|line| line.contains("alerts")).collect();
         assert_eq!(lines.len(), 1, "{told}");
         assert!(
             lines[0].ends_with(
-                "shop.toml:2: health.enabled has no effect: the page of health is not in this build; remove it, or keep it for a version that has it"
+                "shop.toml:2: alerts.enabled has no effect: alerting is not in this build; remove it, or keep it for a version that has it"
             ),
             "{told}"
         );

@@ -86,7 +86,8 @@ pub const ON_REQUEST: &[Step] =
 const FIRMWARE: &[&str] = &["examples/firmware", "benches/firmware", "ci/rtt"];
 
 /// What a server can be built with, beside the default. They turn on those of the exporters.
-const SERVER_FEATURES: [&str; 13] = [
+const SERVER_FEATURES: [&str; 14] = [
+    "health",
     "prometheus",
     "tls",
     "system-roots",
@@ -161,7 +162,7 @@ fn docs() -> Result<Done> {
         .args(libraries.iter().flat_map(|package| ["-p", package]))
         .args([
             "--features",
-            "throughline-std/prometheus,throughline-std/tracing,throughline-std/log,throughline-std/metrics",
+            "throughline-std/health,throughline-std/prometheus,throughline-std/tracing,throughline-std/log,throughline-std/metrics",
         ])
         .env("RUSTDOCFLAGS", "-D warnings")])
 }

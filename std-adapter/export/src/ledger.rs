@@ -62,6 +62,12 @@ pub enum DropReason {
 }
 
 impl DropReason {
+    /// Whether records that are dropped for this reason are lost. What is left out as configured, by sampling and rate limits, is
+    /// no loss.
+    pub fn is_loss(self) -> bool {
+        !matches!(self, DropReason::SampledOut | DropReason::RateLimited)
+    }
+
     const ALL: [DropReason; 23] = [
         DropReason::RingFull,
         DropReason::NoRecorder,
@@ -216,9 +222,7 @@ impl Ledger {
     pub fn losses(&self) -> Option<String> {
         let mut hops = Vec::new();
         for (name, hop) in self.hops() {
-            let is_loss =
-                |reason: &DropReason| !matches!(reason, DropReason::SampledOut | DropReason::RateLimited);
-            let lost = || hop.dropped.iter().filter(|(reason, _)| is_loss(reason));
+            let lost = || hop.dropped.iter().filter(|(reason, _)| reason.is_loss());
             let total: u64 = lost().map(|(_, n)| n).sum();
             if total > 0 {
                 let reasons: Vec<_> = lost().map(|(reason, n)| format!("{n} {}", reason.as_str())).collect();

@@ -49,6 +49,17 @@ pub const fn is_dangerous(c: char) -> bool {
 
 pub use crate::redact::fits_glob;
 
+/// The text as JSON, in quotes. Besides the characters that JSON requires, [dangerous](is_dangerous) ones are escaped.
+///
+/// ```
+/// assert_eq!(throughline_export::text::json("a \"b\"\n"), r#""a \"b\"\n""#);
+/// ```
+pub fn json(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    crate::json::push_text(&mut out, text);
+    out
+}
+
 /// Decodes percent-encoded text, as in W3C Baggage and OpenTelemetry's environment variables. `None` if a `%` is
 /// not followed by two hexadecimal digits, or if the bytes are not UTF-8.
 ///

@@ -33,6 +33,7 @@ macro_rules! attribute {
 
 mod admin;
 mod bridges;
+mod health;
 mod later;
 mod logging;
 mod metrics;
@@ -64,7 +65,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Key> + Clone {
         process::KEYS,
         profiling::KEYS,
         admin::KEYS,
-        later::HEALTH,
+        health::KEYS,
         later::ALERTS,
     ];
     TABLES.iter().copied().flatten()
@@ -145,7 +146,7 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
         "admin",
         "Local pages: their clients' rights and limits. Pages at the same host and port share a server.",
     ),
-    ("health", "A page that says whether the service is well."),
+    ("health", "Checks of what the service depends on, and pages that say whether it is well."),
     ("alerts", "Rules that tell people."),
     ("alerts.notification.slack", "Alerts to Slack."),
     ("alerts.notification.email", "Alerts by mail."),

@@ -89,10 +89,10 @@ impl AdminOptions {
         AdminOptions { token, identity: self.identity.or_else(|| other.identity.clone()), ..self }
     }
 
-    /// Whether both listen at the same place. Port 0 is always another place.
+    /// Whether both name the same host and port.
     #[must_use]
     pub fn is_same_place(&self, other: &AdminOptions) -> bool {
-        self.port != 0 && (&self.host, self.port) == (&other.host, other.port)
+        (&self.host, self.port) == (&other.host, other.port)
     }
 }
 

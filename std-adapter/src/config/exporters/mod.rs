@@ -5,6 +5,8 @@
 mod admin;
 mod also;
 mod findings;
+#[cfg(feature = "health")]
+mod health;
 mod otlp;
 mod outputs;
 mod preset;
@@ -15,6 +17,8 @@ mod rules;
 pub(crate) use admin::admin;
 pub(super) use also::groups;
 pub(crate) use also::{Group, Item};
+#[cfg(feature = "health")]
+pub(crate) use health::health;
 pub(super) use otlp::section;
 pub(crate) use otlp::{client, further};
 pub(crate) use outputs::FACILITIES;
@@ -224,6 +228,8 @@ fn made(keys: &Keys<'_>) -> (Vec<Named>, Vec<Problem>) {
     problems.extend(prometheus::missing(keys));
     #[cfg(feature = "admin")]
     problems.extend(admin(keys.config).err());
+    #[cfg(feature = "health")]
+    problems.extend(health::health(keys.config).err());
     (made, problems)
 }
 

@@ -2,23 +2,13 @@
 //! version, and a warning says that they have no effect.
 
 use crate::config::key::Key;
-use crate::config::value::Kind::{self, Bool, Duration, Int, List, Path, Secret, Text};
-
-const PORT: Kind = Int { least: 0, most: 65535 };
+use crate::config::value::Kind::{Bool, List, Path, Secret, Text};
 
 macro_rules! later {
     ($what:literal: $($path:literal, $kind:expr, $example:literal, $doc:literal;)*) => {
         &[$(Key::not_yet($path, $kind, "", $doc, $what).example($example)),*]
     };
 }
-
-pub(super) const HEALTH: &[Key] = later! { "the page of health":
-    "health.enabled", Bool, "true", "Whether there is a page.";
-    "health.port", PORT, "8081", "The port that it listens on.";
-    "health.path", Text, "/health", "The path of the page.";
-    "health.timeout", Duration, "5s", "How long a check may take.";
-    "health.interval", Duration, "30s", "How often checks are made.";
-};
 
 pub(super) const ALERTS: &[Key] = later! { "alerting":
     "alerts.enabled", Bool, "true", "Whether rules are looked at.";

@@ -56,7 +56,7 @@ const TOML: &[&str] = &[
     "tracing.sampling.slow_routes = { \"/export\" = \"long\" }",
     "propagation.rules = { \"/a\" = \"deny\" }",
     "propagation.formats = [\"b3\", \"none\"]",
-    "health = { enabled = true, port = 8081 }\nalerts.enabled = false",
+    "alerts = { enabled = true, rules_file = \"a.yaml\" }\nhealth.enabled = false",
     "health.prot = 8081",
     "alerts.notification.slack.webhook_url = 3",
     "service.name = \"a\"\nservice.name = \"b\"",

@@ -1,0 +1,49 @@
+//! Keys of checks and of the pages of health.
+
+use crate::config::key::{Key, State};
+use crate::config::value::Kind::{self, Bool, Duration, Int, List, Map, Ratio, Text};
+
+const PORT: Kind = Int { least: 0, most: 65535 };
+
+const fn key(path: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
+    let mut key = Key::of_exporter(path, kind, default, doc);
+    if cfg!(not(feature = "health")) {
+        key.state = State::NoFeature("health");
+    }
+    key
+}
+
+pub(super) const KEYS: &[Key] = &[
+    key("health.enabled", Bool, "", "Whether there are checks and pages, if anything is said here.").example("true"),
+    key("health.host", Text, "", "The address that the pages listen on. Unless given: admin.host.").example("127.0.0.1"),
+    key("health.port", PORT, "", "The port that they listen on. Unless given: admin.port.").example("8081"),
+    key(
+        "health.path",
+        Text,
+        "/health",
+        "The path of the page of all checks. /livez, /readyz and /startupz are there too.",
+    ),
+    key("health.timeout", Duration, "5s", "How long a check may take."),
+    key("health.interval", Duration, "30s", "How long to wait from the end of a check to its next run."),
+    key(
+        "health.telemetry",
+        Bool,
+        "true",
+        "Whether losses and failing exporters of this library make the service degraded.",
+    ),
+    key("health.tcp", Map, "", "Checks whether a TCP connection can be opened: names, and host:port.")
+        .example("database=localhost:5432"),
+    key("health.http", Map, "", "Checks whether a GET is answered with a status below 400: names, and URLs.")
+        .example("stock=http://stock:8080/health"),
+    key("health.dns", Map, "", "Checks whether hosts have addresses: names, and hosts.").example("mail=mail.example"),
+    key("health.disk", Map, "", "Checks whether there is room on disks: names, and paths.").example("data=/var/lib/shop"),
+    key("health.disk_free", Ratio, "0.05", "The share of a disk that must be free. Below twice as much it is degraded."),
+    key(
+        "health.memory_free",
+        Ratio,
+        "",
+        "The share of the memory that must be free, of the container's or the machine's. Unless given, it is not checked.",
+    )
+    .example("0.05"),
+    key("health.optional", List(&[]), "", "Names of checks that make the service degraded, not unhealthy.").example("stock"),
+];
