@@ -132,6 +132,8 @@ pub struct Config {
     ))]
     pub(crate) profiling: Option<crate::profiling::ProfilingOptions>,
     pub(crate) resources: Option<crate::profiling::ResourceOptions>,
+    #[cfg_attr(not(feature = "profile"), expect(dead_code, reason = "only a profiler knows them"))]
+    pub(crate) memory_metrics: Option<String>,
     pub(crate) reload_every: Option<Duration>,
     settings: Settings,
     variables: Variables,
@@ -211,6 +213,7 @@ impl Config {
             ))]
             profiling: None,
             resources: None,
+            memory_metrics: None,
             reload_every: None,
             settings: Settings::default(),
             variables,

@@ -46,6 +46,9 @@ pub(crate) use {
 #[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod used;
 
+#[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub(crate) mod memory;
+
 #[cfg_attr(not(feature = "profile"), allow(unreachable_pub))]
 mod resources;
 

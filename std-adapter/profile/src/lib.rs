@@ -57,6 +57,7 @@ pub mod adapter {
     }
 
     pub use crate::memory::spans::Allocated;
+    pub use crate::memory::{all_sizes, running_profile};
 
     /// Tells from now on what spans use, to the caller of [`read_used`].
     pub fn tell_used() {

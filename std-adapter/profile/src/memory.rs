@@ -141,6 +141,18 @@ static RUNNING: AtomicBool = AtomicBool::new(false);
 pub struct HeapProfiler {
     /// Ends the thread that follows the libraries.
     _end: Sender<()>,
+    /// What was sampled before.
+    before: Sizes,
+}
+
+/// The profile of the profiler that runs; `None` if none does.
+pub fn running_profile() -> Option<Profile> {
+    sampler::is_on().then(sampler::profile)
+}
+
+/// The sizes of all that was allocated while a profiler ran.
+pub fn all_sizes() -> Sizes {
+    sampler::sizes()
 }
 
 impl HeapProfiler {
@@ -177,7 +189,7 @@ impl HeapProfiler {
             return Err(ProfileError::Thread(error));
         }
         sampler::start(options.interval);
-        Ok(HeapProfiler { _end: end })
+        Ok(HeapProfiler { _end: end, before: sampler::sizes() })
     }
 
     /// What was allocated since the start, and what of it is in use now, for each place that allocated.
@@ -187,7 +199,7 @@ impl HeapProfiler {
 
     /// How large the blocks are that were allocated since the start.
     pub fn sizes(&self) -> Sizes {
-        sampler::sizes()
+        sampler::sizes().since(&self.before)
     }
 }
 

@@ -143,6 +143,8 @@ fn nothing_crashes_or_hangs_and_every_signal_is_a_sample_or_a_counted_loss() {
     let library = Library::build();
     let heap = HeapProfiler::start(HeapOptions::default().interval(64 * 1024)).unwrap();
     let cpu = CpuProfiler::start(CpuOptions::default().frequency(997)).unwrap();
+    adapter::tell_used();
+    let (mut sampled_in_spans, mut allocated_in_spans) = (0, 0);
     let turn = (Mutex::new(0), Condvar::new());
     let ended = AtomicU64::new(0);
     let [mut signals, mut samples, mut lost] = [0; 3];
@@ -170,6 +172,10 @@ fn nothing_crashes_or_hangs_and_every_signal_is_a_sample_or_a_counted_loss() {
             lost += profile.losses().total();
             complete += profile.complete_stacks().unwrap_or(0.0) * profile.samples() as f64;
             heap.profile();
+            adapter::read_used(|_, used| match used {
+                adapter::Used::Sample(_) => sampled_in_spans += 1,
+                adapter::Used::Memory(part) => allocated_in_spans += part.bytes,
+            });
         }
         STOP.store(true, Ordering::Relaxed);
         turn.1.notify_all();
@@ -190,5 +196,9 @@ fn nothing_crashes_or_hangs_and_every_signal_is_a_sample_or_a_counted_loss() {
     assert_eq!(signals, samples + lost);
     assert!(samples > 100, "{samples} samples");
     assert!(lost * 100 <= signals, "{lost} of {signals} were lost");
-    assert!(heap.profile().samples() > 0);
+    println!(
+        "in spans: {sampled_in_spans} samples, {allocated_in_spans} bytes; not read in time: {:?}",
+        adapter::lost_used()
+    );
+    assert!(heap.profile().samples() > 0 && sampled_in_spans > 0 && allocated_in_spans > 0);
 }

@@ -5,6 +5,17 @@ use crate::profiling::{CpuOptions, HeapOptions, ProfileFolder, ProfilingOptions}
 use throughline_export::diagnostics;
 
 impl Config {
+    /// The label of the memory's metrics; `None` if they are not wanted.
+    pub(crate) fn memory_metrics_component(&self) -> Option<String> {
+        let value = |path: &str| {
+            let said = self.settings.get(path).map(|setting| setting.value.clone());
+            said.or_else(|| keys::find(path)?.default_value())
+        };
+        let wanted = value("profiling.memory.metrics").is_some_and(|wanted| wanted.bool());
+        let component = || Some(value("profiling.memory.component")?.text().to_owned());
+        self.memory_metrics.clone().or_else(|| wanted.then(component).flatten())
+    }
+
     /// What the keys say: how the process is profiled, and whether it is from the start.
     pub(crate) fn profiling_of_keys(&self) -> (ProfilingOptions, bool) {
         let said = |path: &str| self.settings.get(path).map(|setting| setting.value.clone());

@@ -1,6 +1,6 @@
 //! A session of profiling: its thread takes profiles and writes them into a folder until it is stopped.
 
-use super::{ResourceOptions, used};
+use super::{ResourceOptions, memory, used};
 use crate::Config;
 use crate::published::Published;
 use crate::spawn::spawn;
@@ -82,6 +82,14 @@ impl Config {
 }
 
 impl Config {
+    /// Makes the process's memory, its allocations and its leaks metrics, `memory.…`, whose label `component` this is. Allocations and leaks need
+    /// [`Allocator`](super::Allocator) as the program's allocator.
+    #[must_use]
+    pub fn memory_metrics(mut self, component: impl Into<String>) -> Config {
+        self.memory_metrics = Some(component.into());
+        self
+    }
+
     /// Gives each span the CPU time and the memory that it has used; [`ResourceOptions`] has the attributes. CPU time is sampled for that, also where no
     /// profiles are wanted.
     #[must_use]
@@ -231,12 +239,14 @@ pub(crate) fn begin(config: &Config) {
     }
     let cpu = options.cpu.unwrap_or_default();
     OPTIONS.set(options);
+    memory::begin(config.memory_metrics_component());
     used::want(config.resources().is_some().then_some(cpu));
 }
 
 /// Begins to end the session, if there is one.
 pub(crate) fn end() -> Ending {
     used::want(None);
+    memory::end();
     let (answer, wait) = mpsc::channel();
     ask_to_stop(answer);
     Ending(wait)

@@ -47,6 +47,25 @@ impl Histogram {
         };
     }
 
+    /// The distribution of whole numbers, each with how often it is there, in powers of two.
+    #[cfg(all(
+        feature = "profile",
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))]
+    pub(super) fn of_whole(numbers: impl Iterator<Item = (u64, u64)>) -> Histogram {
+        let mut histogram = Histogram { buckets: vec![0; 65], ..Histogram::default() };
+        for (number, n) in numbers {
+            histogram.sum = histogram.sum.saturating_add(number.saturating_mul(n));
+            match number {
+                0 => histogram.zeros += n,
+                // OTLP's bucket i of scale 0 is of more than 2^i and at most 2^(i + 1), and has the position i + 1.
+                _ => histogram.buckets[(u64::BITS - (number - 1).leading_zeros()) as usize] += n,
+            }
+        }
+        histogram
+    }
+
     /// The distribution of durations in seconds; `None` if there are none.
     pub(super) fn of_times(times: &Times) -> Option<Histogram> {
         let (buckets, zeros, sum) = times.read()?;

@@ -1,8 +1,16 @@
 //! A series and its value, and the points that are no series of the program's: what is observed, and the counts
 //! of the ledger, of attributes and of the clock.
 
+#[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod memory;
 mod own;
 
+#[cfg(all(
+    feature = "profile",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+pub(super) use memory::of_memory;
 pub(super) use own::of_pump;
 
 use super::distribution::Histogram;

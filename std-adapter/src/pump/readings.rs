@@ -89,6 +89,12 @@ impl Readings {
         if let Some(roll_up) = &self.roll_up {
             further.extend(lock(roll_up).points());
         }
+        #[cfg(all(
+            feature = "profile",
+            target_os = "linux",
+            any(target_arch = "x86_64", target_arch = "aarch64")
+        ))]
+        further.extend(metrics::of_memory());
         further.extend(metrics::of_resources(profiling::lost_used()));
         let times = {
             let known = lock(&self.known);

@@ -16,6 +16,8 @@ type Fields = HashMap<String, String>;
 struct Keeps {
     spans: Arc<Mutex<HashMap<String, Fields>>>,
     points: Arc<Mutex<HashMap<String, f64>>>,
+    /// The labels of the memory's metrics.
+    names: Arc<Mutex<Fields>>,
 }
 
 impl Exporter for Keeps {
@@ -32,6 +34,10 @@ impl Exporter for Keeps {
     fn points(&mut self, points: &[PointView<'_>]) {
         let mut all = self.points.lock().unwrap();
         all.clear();
+        for point in points.iter().filter(|point| point.name.starts_with("memory.")) {
+            let labels: Vec<_> = point.labels.iter().map(|(key, _)| *key).collect();
+            self.names.lock().unwrap().insert(point.name.to_owned(), labels.join(" "));
+        }
         for point in points {
             if let (PointData::CounterFloat(x), [(key, value)]) = (&point.data, point.labels) {
                 all.insert(format!("{} {key}={value}", point.name), *x);
@@ -90,6 +96,42 @@ fn assert_share(found: &[f64; 3], shares: [f64; 3], total: f64) {
             share * total
         );
     }
+}
+
+#[test]
+fn one_key_makes_the_memory_metrics() {
+    let name = "resources::one_key_makes_the_memory_metrics";
+    crate::support::in_own_process_with(name, &[("THROUGHLINE_PROFILING_MEMORY_METRICS", "true")], || {
+        let keeps = Keeps::default();
+        let config = Config::new("shop").without_otlp().terminal(false).exporter("keeps", keeps.clone());
+        let guard = init(&config).unwrap();
+        // The watch has begun when a sample can be seen.
+        while throughline_std::profiling::adapter::all_sizes().efficiency().is_none() {
+            drop(black_box(vec![1_u8; 16 << 10]));
+        }
+        let blocks: Vec<_> = (0..1000).map(|_| black_box(vec![1_u8; 16 << 10])).collect();
+        // Dropping the guard flushes.
+        drop(guard);
+        let names = keeps.names.lock().unwrap();
+        for (name, labels) in [
+            ("memory.rss_bytes", ""),
+            ("memory.heap_bytes", ""),
+            ("memory.virtual_bytes", ""),
+            ("memory.allocator.total_bytes", ""),
+            ("memory.leak.count", "severity"),
+            ("memory.leak.allocation_count", "severity"),
+            ("memory.leak.growth_rate_mb_h", "severity"),
+            ("memory.allocation.count", "operation"),
+            ("memory.allocation.total_bytes", "operation"),
+            ("memory.allocation.distribution", "size_category"),
+            ("memory.allocation.efficiency_score", ""),
+            ("memory.allocation.size_bytes", ""),
+        ] {
+            let wanted = ["component", "session_id", labels].join(" ");
+            assert_eq!(names.get(name).map(String::as_str), Some(wanted.trim_end()), "{name} of {names:?}");
+        }
+        drop(blocks);
+    });
 }
 
 const TOTAL: f64 = 0.8;

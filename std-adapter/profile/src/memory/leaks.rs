@@ -61,6 +61,8 @@ impl LeakSeverity {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Leak {
+    /// The same number for the same place, as long as the process runs.
+    pub id: u64,
     /// Bytes by which the memory in use has grown in the windows that are kept: rate × time.
     pub grown_bytes: u64,
     /// Bytes in use now that were allocated there.
@@ -180,7 +182,7 @@ impl LeakFinder {
     pub fn leaks(&self) -> Vec<Leak> {
         let Some(profile) = &self.last else { return Vec::new() };
         let Kind::Heap { interval } = profile.kind else { return Vec::new() };
-        let leak = |track: &Track| {
+        let leak = |(id, track): (&u64, &Track)| {
             let sample = profile.samples[track.sample?];
             let Growth { bytes, mb_per_hour, confidence } = track.growth(interval)?;
             let place = Profile {
@@ -190,6 +192,7 @@ impl LeakFinder {
                 ..profile.without_samples()
             };
             Some(Leak {
+                id: *id,
                 grown_bytes: bytes as u64,
                 bytes_in_use: track.now.bytes,
                 blocks_in_use: track.now.blocks,
@@ -199,7 +202,7 @@ impl LeakFinder {
                 place,
             })
         };
-        let mut leaks: Vec<_> = self.tracks.values().filter_map(leak).collect();
+        let mut leaks: Vec<_> = self.tracks.iter().filter_map(leak).collect();
         leaks.sort_by(|a, b| b.mb_per_hour.total_cmp(&a.mb_per_hour));
         leaks
     }

@@ -103,7 +103,6 @@ pub(super) fn start(interval: u64) {
             walker.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(new);
         }
     });
-    SIZES.clear();
     [&SAMPLES, &CONTENDED, &FULL].into_iter().for_each(|count| count.store(0, Ordering::Relaxed));
     ON.store(live::install(), Ordering::Release);
     counts::draw_anew();
@@ -111,6 +110,10 @@ pub(super) fn start(interval: u64) {
 
 pub(super) fn stop() {
     ON.store(false, Ordering::Release);
+}
+
+pub(super) fn is_on() -> bool {
+    ON.load(Ordering::Acquire)
 }
 
 /// A thread has allocated as many bytes as lie between two samples.
@@ -197,7 +200,7 @@ fn sample(block: *mut u8, size: usize, interval: u64) {
     SAMPLES.fetch_add(1, Ordering::Relaxed);
 }
 
-/// The sizes of what was allocated since the start.
+/// The sizes of all that was allocated while a profiler ran.
 pub(super) fn sizes() -> Sizes {
     SIZES.read()
 }

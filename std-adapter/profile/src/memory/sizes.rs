@@ -60,6 +60,16 @@ pub struct Sizes {
 }
 
 impl Sizes {
+    /// What was allocated after `earlier`.
+    pub(super) fn since(&self, earlier: &Sizes) -> Sizes {
+        Sizes {
+            blocks: std::array::from_fn(|n| self.blocks[n] - earlier.blocks[n]),
+            bytes: std::array::from_fn(|n| self.bytes[n].saturating_sub(earlier.bytes[n])),
+            by_power: std::array::from_fn(|n| self.by_power[n].saturating_sub(earlier.by_power[n])),
+            scored: self.scored.saturating_sub(earlier.scored),
+        }
+    }
+
     /// Blocks of a category that were allocated.
     pub fn blocks(&self, category: SizeCategory) -> u64 {
         self.blocks[category as usize].round() as u64
@@ -116,14 +126,6 @@ impl Table {
             by_power: [const { AtomicU64::new(0) }; 65],
             scored: AtomicU64::new(0),
         }
-    }
-
-    fn words(&self) -> impl Iterator<Item = &AtomicU64> {
-        self.parts.iter().chain(&self.bytes).chain(&self.by_power).chain([&self.scored])
-    }
-
-    pub(super) fn clear(&self) {
-        self.words().for_each(|word| word.store(0, Ordering::Relaxed));
     }
 
     /// Adds a sampled block of `size` bytes that stands for `blocks` of them.
@@ -192,7 +194,6 @@ mod tests {
         assert_eq!((sizes.blocks_by_power()[7], sizes.blocks_by_power()[14]), (100, 3));
         let expected = (6400.0 * (1.0 - 6.0 / 12.0) + 20_480.0) / 26_880.0;
         assert!((sizes.efficiency().unwrap() - expected).abs() < 1e-3);
-        table.clear();
-        assert_eq!(table.read().efficiency(), None);
+        assert_eq!(table.read().since(&sizes).efficiency(), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Keys of profiles.
 
 use crate::config::key::{Key, State};
-use crate::config::value::Kind::{self, Amount, Bool, Duration, Int, List, OneOf, Path, Size};
+use crate::config::value::Kind::{self, Amount, Bool, Duration, Int, List, OneOf, Path, Size, Text};
 
 const FREQUENCY: Kind = Int { least: 19, most: 999 };
 const COUNT: Kind = Int { least: 1, most: 1 << 32 };
@@ -55,6 +55,18 @@ pub(super) const KEYS: &[Key] = &[
         Size,
         "512KiB",
         "Bytes that are allocated from one sample to the next, on average.",
+    ),
+    key(
+        "profiling.memory.metrics",
+        Bool,
+        "false",
+        "Whether the process's memory, its allocations and its leaks are metrics. Allocations and leaks need the allocator too, and samples.",
+    ),
+    key(
+        "profiling.memory.component",
+        Text,
+        "process",
+        "The label `component` of these metrics.",
     ),
     key(
         "profiling.resources.enabled",
