@@ -71,6 +71,60 @@ pub mod opentelemetry {
 }
 
 /// The bridge from `tracing`.
+///
+/// # In unit tests
+///
+/// Tests of one process run at the same time. Each sees what its own code records, on whatever thread or task, if it
+/// looks for its own trace:
+///
+/// ```
+/// use std::sync::{Arc, LazyLock, Mutex};
+/// use std::time::Duration;
+/// use throughline::{TraceId, span};
+/// use throughline_std::view::{LogView, SpanView};
+/// use throughline_std::{Config, Deadline, ExportError, Exporter, Guard};
+///
+/// /// Keeps names of spans and messages with their traces.
+/// #[derive(Clone, Default)]
+/// struct Keep(Arc<Mutex<Vec<(TraceId, String)>>>);
+///
+/// impl Exporter for Keep {
+///     fn span(&mut self, span: &SpanView<'_>) {
+///         self.0.lock().unwrap().push((span.trace_id, span.name.to_owned()));
+///     }
+///     fn log(&mut self, log: &LogView<'_>) {
+///         let message = throughline_std::message::render(log.message, log.fields.clone());
+///         if let Some((trace, _)) = log.span {
+///             self.0.lock().unwrap().push((trace, message.into_owned()));
+///         }
+///     }
+///     fn flush(&mut self, _: &Deadline) -> Result<(), ExportError> {
+///         Ok(())
+///     }
+/// }
+///
+/// static RECORDING: LazyLock<(Guard, Keep)> = LazyLock::new(|| {
+///     let keep = Keep::default();
+///     let config = Config::new("tests").without_otlp().exporter("keep", keep.clone()).tracing_subscriber();
+///     (throughline_std::init(&config).unwrap(), keep)
+/// });
+///
+/// /// What `work` records.
+/// fn recorded(work: impl FnOnce()) -> Vec<String> {
+///     let (guard, keep) = &*RECORDING;
+///     let test = span!(root: true, "test");
+///     let trace = throughline::current().unwrap().trace_id;
+///     work();
+///     drop(test);
+///     assert!(guard.flush(Duration::from_secs(10)));
+///     let mut own = keep.0.lock().unwrap();
+///     own.extract_if(.., |(of, _)| *of == trace).map(|(_, text)| text).collect()
+/// }
+///
+/// // In a test:
+/// let told = recorded(|| tracing::info_span!("checkout").in_scope(|| tracing::info!("order placed")));
+/// assert!(told.iter().any(|text| text == "checkout") && told.iter().any(|text| text == "order placed"));
+/// ```
 #[cfg(feature = "tracing")]
 pub mod tracing {
     pub use crate::bridge::tracing::{Layer, SpanExt, layer};

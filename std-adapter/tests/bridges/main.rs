@@ -7,6 +7,7 @@ mod api;
 mod counts;
 #[cfg(feature = "opentelemetry")]
 mod instruments;
+mod suites;
 #[path = "../support/mod.rs"]
 mod support;
 
