@@ -169,7 +169,8 @@ fn a_span_closes_once_after_its_last_handle_and_its_children() {
             std::thread::spawn(move || drop(child)).join().unwrap();
             // A guard that is moved, and one that owns its span.
             let moved = info_span!("moved").entered();
-            let back = (|guard: tracing::span::EnteredSpan| guard.exit())(moved);
+            let move_back = |guard: tracing::span::EnteredSpan| guard.exit();
+            let back = move_back(moved);
             info!("outside of the moved one");
             back.in_scope(|| info!("inside of it again"));
             let [a, b] = [info_span!("a"), info_span!("b")];
