@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use throughline::{SpanId, TraceId};
+
+use crate::error::CliError;
 
 /// Shows what a throughline device sends, or passes it on.
 #[derive(Debug, Parser)]
@@ -18,6 +21,8 @@ pub(crate) enum Command {
     Decode(DecodeArgs),
     Callsites(CallsitesArgs),
     Config(ConfigArgs),
+    Profile(ProfileArgs),
+    Pgo(PgoArgs),
 }
 
 /// Decode a capture or a live stream: print traces as trees, then the metrics, then what was lost
@@ -167,6 +172,121 @@ user.")]
     Reference,
     /// Print the JSON Schema, by which editors complete and check files
     Schema,
+}
+
+/// Show what a service's profiles say, as a whole or of one trace: a table, a flame graph, or files for other tools
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  throughline profile profiles/                                           # a table of all CPU profiles of a folder
+  throughline profile --trace 4bf92f3577b34da6a3ce929d0e0e4736 --svg profiles/ > slow.svg
+  throughline profile --memory --measure alloc_space profiles/            # what was allocated, instead of what is in use
+  throughline profile --diff profiles-before/ --svg profiles/ > change.svg
+
+Services write such files with throughline-std's feature `profile`; a span that has samples has the attribute
+throughline.profile.samples. All CPU profiles are added up; of memory profiles the last one is shown, because each is of
+everything since the program's start.")]
+pub(crate) struct ProfileArgs {
+    /// Files in pprof's format (.pb.gz), or folders of them
+    #[arg(required = true, value_name = "FILE|FOLDER")]
+    pub(crate) inputs: Vec<PathBuf>,
+    /// Only the samples of this trace
+    #[arg(long, value_name = "ID", value_parser = parse_trace)]
+    pub(crate) trace: Option<TraceId>,
+    /// Only the samples of this span, without those of its children
+    #[arg(long, value_name = "ID", value_parser = parse_span)]
+    pub(crate) span: Option<SpanId>,
+    /// Memory instead of CPU time
+    #[arg(long)]
+    pub(crate) memory: bool,
+    /// Another measure than CPU time or memory in use: samples, cpu, alloc_objects, alloc_space, inuse_objects,
+    /// inuse_space
+    #[arg(long, value_name = "NAME")]
+    pub(crate) measure: Option<String>,
+    /// What to make
+    #[arg(long, value_enum, default_value_t = ProfileFormat::Text)]
+    pub(crate) format: ProfileFormat,
+    /// The same as --format svg
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) svg: bool,
+    /// The same as --format pprof
+    #[arg(long, conflicts_with_all = ["format", "svg"])]
+    pub(crate) pprof: bool,
+    /// The same as --format folded
+    #[arg(long, conflicts_with_all = ["format", "svg", "pprof"])]
+    pub(crate) folded: bool,
+    /// What changed since this profile, or since the profiles in this folder, scaled to the same sum: a flame graph, red
+    /// where more is used and blue where less is; or folded text with both values
+    #[arg(long, value_name = "FILE|FOLDER")]
+    pub(crate) diff: Option<PathBuf>,
+    /// Compare with this trace of --diff
+    #[arg(long, value_name = "ID", requires = "diff", value_parser = parse_trace)]
+    pub(crate) diff_trace: Option<TraceId>,
+    /// Write to this file instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProfileFormat {
+    /// A table for people to read
+    Text,
+    /// A flame graph for a browser
+    Svg,
+    /// For `go tool pprof`
+    Pprof,
+    /// Folded stacks
+    Folded,
+    /// For Chrome's developer tools and Visual Studio Code (.cpuprofile)
+    Chrome,
+    /// For https://www.speedscope.app
+    Speedscope,
+}
+
+impl ProfileArgs {
+    /// What is made: of a difference, a flame graph unless text is asked for.
+    pub(crate) fn format(&self) -> Result<ProfileFormat, CliError> {
+        let format = match (self.svg, self.pprof, self.folded) {
+            (true, _, _) => ProfileFormat::Svg,
+            (_, true, _) => ProfileFormat::Pprof,
+            (_, _, true) => ProfileFormat::Folded,
+            _ => self.format,
+        };
+        match (format, &self.diff) {
+            (ProfileFormat::Text, Some(_)) => Ok(ProfileFormat::Svg),
+            (ProfileFormat::Svg | ProfileFormat::Folded, _) | (_, None) => Ok(format),
+            _ => Err(CliError::NoDifference),
+        }
+    }
+}
+
+/// Make a profile for the compiler from a service's CPU profiles
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  throughline pgo --executable target/release/shop -o shop.prof profiles/
+  RUSTFLAGS=\"-Zprofile-sample-use=$PWD/shop.prof -Zdebug-info-for-profiling\" cargo +nightly build --release
+
+The executable that is profiled needs debug information (-Cdebuginfo=1, better with -Zdebug-info-for-profiling of a
+nightly compiler), and the sources must be the same for both builds, or the lines do not match.")]
+pub(crate) struct PgoArgs {
+    /// CPU profiles in pprof's format (.pb.gz), or folders of them
+    #[arg(required = true, value_name = "FILE|FOLDER")]
+    pub(crate) inputs: Vec<PathBuf>,
+    /// The executable or library that was profiled
+    #[arg(long, value_name = "FILE")]
+    pub(crate) executable: PathBuf,
+    /// Write to this file instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+fn parse_trace(text: &str) -> Result<TraceId, String> {
+    TraceId::from_hex(text).ok_or_else(|| "pass the 32 hexadecimal digits of a trace id".into())
+}
+
+fn parse_span(text: &str) -> Result<SpanId, String> {
+    SpanId::from_hex(text).ok_or_else(|| "pass the 16 hexadecimal digits of a span id".into())
 }
 
 fn parse_anchor(text: &str) -> Result<u64, String> {

@@ -64,6 +64,52 @@ pub(crate) enum CliError {
         /// The file, or the environment.
         what: String,
     },
+    /// A file with a profile, or a folder of them, cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    ProfileFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error>,
+    },
+    /// There is no profile of the kind.
+    #[error("there is no {kind} profile in {inputs}; pass files in pprof's format (.pb.gz), or the folder that a service writes them to (profiling.exporter.file_output_dir)")]
+    NoProfiles {
+        /// CPU or memory.
+        kind: &'static str,
+        /// The files and folders.
+        inputs: String,
+    },
+    /// A profile has nothing of the trace or span.
+    #[error(
+        "no sample in {files} of {inputs} is of that trace or span; it may have used less CPU time than lies between two samples, or ran \
+         while nothing was profiled"
+    )]
+    NoSamples {
+        /// How many files.
+        files: String,
+        /// The files and folders.
+        inputs: String,
+    },
+    /// The profile measures something else.
+    #[error("`{name}` is not measured; the profile has {known}")]
+    Measure {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// Formats for other tools have one value for a stack.
+    #[error("a difference is a flame graph or folded text; pass --svg or --folded")]
+    NoDifference,
+    /// The file that was asked for cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Written {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
     /// Not an OTLP endpoint.
     #[error(transparent)]
     Endpoint(#[from] ConfigError),

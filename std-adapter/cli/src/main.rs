@@ -7,6 +7,8 @@ mod decode;
 mod error;
 mod input;
 mod output;
+mod pgo;
+mod profile;
 mod redact;
 mod stop;
 mod summary;
@@ -44,6 +46,8 @@ fn main() -> ExitCode {
         Command::Decode(args) => decode::run(args),
         Command::Callsites(args) => callsites::run(args),
         Command::Config(args) => config::run(args),
+        Command::Profile(args) => profile::run(args),
+        Command::Pgo(args) => pgo::run(args),
     };
     match result {
         Ok(code) => ExitCode::from(code),

@@ -43,6 +43,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::write(folder.join("cpu.pb.gz"), report.pprof())?;
     std::fs::write(folder.join("cpu.folded"), report.folded())?;
     std::fs::write(folder.join("cpu.svg"), report.flame_graph("primes and words"))?;
+    std::fs::write(folder.join("cpu.cpuprofile"), report.chrome())?;
+    std::fs::write(folder.join("cpu.speedscope.json"), report.speedscope("primes and words"))?;
     print!("{}", report.text());
     Ok(())
 }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
-// Programs of other systems than Linux on x86-64 and AArch64 (`sampled`, see build.rs) have only what the system tells.
+// Programs of other systems than Linux on x86-64 and AArch64 (`sampled`, see build.rs) have only what the system tells,
+// and reports of profiles that were taken elsewhere.
 
 mod allocator_stats;
 #[cfg(sampled)]
@@ -14,12 +15,10 @@ mod marks;
 mod memory;
 #[cfg(sampled)]
 mod modules;
-#[cfg(sampled)]
 mod output;
 mod process;
-#[cfg(sampled)]
 mod profile;
-#[cfg(sampled)]
+mod stack;
 mod symbols;
 #[cfg(sampled)]
 mod unwind;
@@ -36,10 +35,8 @@ pub use memory::{
     AllocationCounts, Allocator, HeapOptions, HeapProfiler, Leak, LeakFinder, LeakSeverity, SizeCategory,
     Sizes, allocation_counts,
 };
-#[cfg(sampled)]
-pub use output::Report;
+pub use output::{ReadError, Report};
 pub use process::ProcessMemory;
-#[cfg(sampled)]
 pub use profile::{Losses, Profile};
 
 /// What adapters call as threads come and go. Outside the promise that version numbers make.

@@ -4,27 +4,12 @@
 //! replaced is freed when no reader can still have it. What a table needs of a module's memory is copied, so a
 //! library may be unloaded at any time.
 
+use crate::stack::{Frame, Module};
 use crate::unwind::{Bytes, Unwinder};
 use framehop::Unwinder as _;
 use std::ffi::CStr;
-use std::ops::Range;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// An executable or a library that is or was loaded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Module {
-    /// The file; empty for the code that the kernel provides (`[vdso]`).
-    pub(crate) path: String,
-    /// What the file is called in reports.
-    pub(crate) name: String,
-    /// Addresses of its code in memory.
-    pub(crate) code: Range<u64>,
-    /// An address in memory is one in the file plus this.
-    pub(crate) bias: u64,
-    /// The GNU build id.
-    pub(crate) build_id: Vec<u8>,
-}
 
 /// All modules at one time.
 pub(crate) struct Modules {
@@ -40,6 +25,26 @@ impl Modules {
         let after = self.list.partition_point(|module| module.code.start <= address);
         let index = after.checked_sub(1)?;
         self.list[index].code.contains(&address).then_some(index)
+    }
+}
+
+/// Turns addresses in memory into places in modules, and collects these modules.
+#[derive(Default)]
+pub(crate) struct Modulewise {
+    pub(crate) modules: Vec<Arc<Module>>,
+}
+
+impl Modulewise {
+    pub(crate) fn frame(&mut self, address: u64, modules: &Modules) -> Frame {
+        let Some(module) = modules.find(address).map(|index| &modules.list[index]) else {
+            return Frame { module: None, address };
+        };
+        let known = self.modules.iter().position(|known| Arc::ptr_eq(known, module));
+        let index = known.unwrap_or_else(|| {
+            self.modules.push(Arc::clone(module));
+            self.modules.len() - 1
+        });
+        Frame { module: Some(index as u32), address: address.wrapping_sub(module.bias) }
     }
 }
 

@@ -1,9 +1,9 @@
 //! A profile: how much of the CPU time or of the memory each stack took, with the thread and the span that it was in.
 
-use crate::modules::{Module, Modules};
 use crate::output::Report;
+use crate::stack::{End, Labels, Module, Sample, Stack};
 use crate::symbols::Symbols;
-use crate::unwind::End;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use throughline::{SpanId, TraceId};
@@ -19,7 +19,9 @@ pub struct Profile {
     pub(crate) samples: Vec<Sample>,
     pub(crate) modules: Vec<Arc<Module>>,
     /// Ids and names.
-    pub(crate) threads: Vec<(libc::pid_t, String)>,
+    pub(crate) threads: Vec<(i32, String)>,
+    /// Sets of further labels, names and values.
+    pub(crate) label_sets: Vec<Vec<(String, String)>>,
     pub(crate) losses: Losses,
 }
 
@@ -62,37 +64,6 @@ impl Losses {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Frame {
-    /// The module whose code this is, in [`Profile::modules`].
-    pub(crate) module: Option<u32>,
-    /// The address in the module's file; in memory if there is no module.
-    pub(crate) address: u64,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Stack {
-    /// The innermost first.
-    pub(crate) frames: Box<[Frame]>,
-    pub(crate) end: End,
-}
-
-/// What distinguishes samples of the same stack.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Labels {
-    /// The thread, in [`Profile::threads`].
-    pub(crate) thread: Option<u32>,
-    pub(crate) place: Option<(TraceId, SpanId)>,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sample {
-    pub(crate) stack: u32,
-    pub(crate) labels: Labels,
-    /// In the order of [`Profile::measures`].
-    pub(crate) values: [u64; 4],
-}
-
 /// What a profile measures: a name and a unit, as in pprof.
 pub(crate) type MeasureName = (&'static str, &'static str);
 
@@ -107,6 +78,7 @@ impl Default for Profile {
             samples: Vec::new(),
             modules: Vec::new(),
             threads: Vec::new(),
+            label_sets: Vec::new(),
             losses: Losses::default(),
         }
     }
@@ -202,10 +174,34 @@ impl Profile {
         self
     }
 
-    fn keep(&mut self, is_wanted: impl Fn(&[(libc::pid_t, String)], Labels) -> bool) {
+    fn keep(&mut self, is_wanted: impl Fn(&[(i32, String)], Labels) -> bool) {
         let Profile { samples, threads, .. } = self;
         samples.retain(|sample| is_wanted(threads, sample.labels));
         self.delivered = self.total(0);
+    }
+
+    /// Gives each sample in a span the labels that `labels` tells for it, such as an agent's name, beside its ids.
+    ///
+    /// ```no_run
+    /// # let mut profile = throughline_profile::Profile::default();
+    /// profile.label_spans(|trace, _span| vec![("tenant".into(), format!("of {trace}"))]);
+    /// ```
+    pub fn label_spans(&mut self, mut labels: impl FnMut(TraceId, SpanId) -> Vec<(String, String)>) {
+        let mut known = HashMap::new();
+        for sample in &mut self.samples {
+            let Some((trace, span)) = sample.labels.place else { continue };
+            sample.labels.set = *known.entry((trace, span)).or_insert_with(|| {
+                let set = labels(trace, span);
+                if set.is_empty() {
+                    return None;
+                }
+                let index = self.label_sets.iter().position(|it| *it == set);
+                Some(index.unwrap_or_else(|| {
+                    self.label_sets.push(set);
+                    self.label_sets.len() - 1
+                }) as u32)
+            });
+        }
     }
 
     /// Looks up the names of all functions, with files and lines and with the functions that were inlined, in the
@@ -232,25 +228,5 @@ impl Profile {
 
     pub(crate) fn total(&self, measure: usize) -> u64 {
         self.samples.iter().map(|sample| sample.values[measure]).sum()
-    }
-}
-
-/// Turns addresses in memory into places in modules, and collects these modules.
-#[derive(Default)]
-pub(crate) struct Modulewise {
-    pub(crate) modules: Vec<Arc<Module>>,
-}
-
-impl Modulewise {
-    pub(crate) fn frame(&mut self, address: u64, modules: &Modules) -> Frame {
-        let Some(module) = modules.find(address).map(|index| &modules.list[index]) else {
-            return Frame { module: None, address };
-        };
-        let known = self.modules.iter().position(|known| Arc::ptr_eq(known, module));
-        let index = known.unwrap_or_else(|| {
-            self.modules.push(Arc::clone(module));
-            self.modules.len() - 1
-        });
-        Frame { module: Some(index as u32), address: address.wrapping_sub(module.bias) }
     }
 }

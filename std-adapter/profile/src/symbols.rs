@@ -1,7 +1,6 @@
 //! Names of functions for addresses, from debug information or, without it, from tables of symbols.
 
-use crate::modules::Module;
-use crate::profile::Frame;
+use crate::stack::{Frame, Module};
 use addr2line::Loader;
 use std::collections::HashMap;
 use std::rc::Rc;

@@ -5,6 +5,7 @@
 //! of ending the process.
 
 use crate::modules::Modules;
+pub(crate) use crate::stack::End;
 use framehop::{FrameAddress, MustNotAllocateDuringUnwind, Unwinder as _};
 use std::sync::Arc;
 
@@ -25,33 +26,6 @@ pub(crate) type Unwinder = framehop::aarch64::UnwinderAarch64<Bytes, MustNotAllo
 type Cache = framehop::aarch64::CacheAarch64<MustNotAllocateDuringUnwind>;
 #[cfg(target_arch = "aarch64")]
 type Registers = framehop::aarch64::UnwindRegsAarch64;
-
-/// Where a walk ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum End {
-    /// At the outermost function of the thread.
-    Complete,
-    /// After [`MAX_FRAMES`] frames.
-    TooDeep,
-    /// At code of no known module: made at run time, or of a library that was loaded a moment ago.
-    UnknownCode,
-    /// At a frame whose caller could not be found.
-    Failed,
-}
-
-impl End {
-    pub(crate) const ALL: [End; 4] = [End::Complete, End::TooDeep, End::UnknownCode, End::Failed];
-
-    /// The frame that stands for the missing ones in reports.
-    pub(crate) fn marker(self) -> Option<&'static str> {
-        match self {
-            End::Complete => None,
-            End::TooDeep => Some("[cut: too deep]"),
-            End::UnknownCode => Some("[cut: unknown code]"),
-            End::Failed => Some("[cut: no caller found]"),
-        }
-    }
-}
 
 /// Where a walk begins.
 pub(crate) struct Start {

@@ -135,6 +135,7 @@ impl Collector {
             samples,
             modules,
             threads: window.threads,
+            label_sets: Vec::new(),
             losses,
         }
     }

@@ -1,8 +1,8 @@
 //! Adds up the samples of a window: one line for each different stack, thread and span.
 
 use super::handler::RawSample;
-use crate::modules::{Module, Modules};
-use crate::profile::{Labels, Modulewise, Sample, Stack};
+use crate::modules::{Modules, Modulewise};
+use crate::stack::{Labels, Module, Sample, Stack};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ impl Table {
         let frames = sample.frames.iter().map(|&address| self.by_module.frame(address, modules)).collect();
         let stack = Stack { frames, end: sample.end };
         let next = self.stacks.len() as u32;
-        let labels = Labels { thread: Some(thread), place: sample.place };
+        let labels = Labels { thread: Some(thread), place: sample.place, ..Labels::default() };
         let is_full = self.lines.len() >= MAX_LINES;
         let known = self.stacks.get(&stack).copied();
         if is_full && !known.is_some_and(|stack| self.lines.contains_key(&(stack, labels))) {

@@ -1,6 +1,7 @@
 //! Leaks: places whose memory in use grows from window to window and does not come back.
 
-use crate::profile::{Kind, Profile, Sample};
+use crate::profile::{Kind, Profile};
+use crate::stack::Sample;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;

@@ -3,8 +3,9 @@
 use super::counts::{self, Counts};
 use super::live::{self, Sampled};
 use super::sizes::{Sizes, Table};
-use crate::modules;
-use crate::profile::{Kind, Labels, Losses, Modulewise, Profile, Sample, Stack};
+use crate::modules::{self, Modulewise};
+use crate::profile::{Kind, Losses, Profile};
+use crate::stack::{Labels, Sample, Stack};
 use crate::unwind::{End, MAX_FRAMES, Scratch, Start};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -239,6 +240,7 @@ pub(super) fn profile() -> Profile {
             samples,
             modules: by_module.modules,
             threads: Vec::new(),
+            label_sets: Vec::new(),
             losses: Losses {
                 contended: CONTENDED.load(Ordering::Relaxed),
                 table_full: FULL.load(Ordering::Relaxed),

@@ -18,12 +18,32 @@ const NARROWEST: f64 = 0.1;
 
 /// A frame with everything that it called.
 #[derive(Default)]
-struct Node {
+pub(super) struct Node {
     value: u64,
+    /// What it took in another profile, for a difference.
+    before: u64,
     children: BTreeMap<String, Node>,
 }
 
 impl Node {
+    /// Adds a stack, the outermost name first.
+    pub(super) fn add(&mut self, names: impl IntoIterator<Item = String>, before: u64, value: u64) {
+        self.before += before;
+        self.value += value;
+        let mut node = self;
+        for name in names {
+            node = node.children.entry(name).or_default();
+            node.before += before;
+            node.value += value;
+        }
+    }
+
+    /// The largest change among its children and theirs.
+    fn largest_change(&self) -> u64 {
+        let changes = self.children.values().map(|it| it.value.abs_diff(it.before).max(it.largest_change()));
+        changes.max().unwrap_or(0)
+    }
+
     fn depth(&self) -> usize {
         1 + self.children.values().map(Node::depth).max().unwrap_or(0)
     }
@@ -37,19 +57,39 @@ impl Report {
         let mut root = Node::default();
         for (names, labels, value) in self.lines() {
             let thread = self.thread(labels).map(|(_, name)| format!("thread {name}"));
-            let mut node = &mut root;
-            node.value += value;
-            for name in thread.into_iter().chain(names.iter().map(|name| name.to_string())) {
-                node = node.children.entry(name).or_default();
-                node.value += value;
-            }
+            root.add(thread.into_iter().chain(names.iter().map(|name| name.to_string())), 0, value);
         }
-        let unit = self.measure_name().1;
-        let rows = root.depth() as f64;
-        let height = TOP + rows * ROW + BOTTOM;
+        Picture::new(&root, self.measure_name().1, None).document(title, &self.summary())
+    }
+}
+
+/// A picture of all frames.
+pub(super) struct Picture {
+    out: String,
+    all: u64,
+    unit: &'static str,
+    bottom: f64,
+    /// The change that has the strongest colour, in a difference.
+    largest_change: Option<u64>,
+}
+
+impl Picture {
+    fn new(root: &Node, unit: &'static str, largest_change: Option<u64>) -> Picture {
+        let bottom = TOP + root.depth() as f64 * ROW;
         let mut picture =
-            Picture { out: String::new(), all: root.value.max(1), unit, bottom: TOP + rows * ROW };
-        picture.draw("all", &root, 0, 0);
+            Picture { out: String::new(), all: root.value.max(1), unit, bottom, largest_change };
+        picture.draw("all", root, 0, 0);
+        picture
+    }
+
+    /// Colours tell the change since before.
+    pub(super) fn of_difference(root: &Node, unit: &'static str) -> Picture {
+        Picture::new(root, unit, Some(root.largest_change().max(1)))
+    }
+
+    /// The SVG file.
+    pub(super) fn document(&self, title: &str, summary: &str) -> String {
+        let height = self.bottom + BOTTOM;
         format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
             <svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\">\n\
@@ -62,22 +102,13 @@ impl Report {
             <text id=\"detail\" x=\"{MARGIN}\" y=\"{detail}\"> </text>\n\
             <g id=\"frames\">\n{frames}</g>\n<script><![CDATA[\n{SCRIPT}]]></script>\n</svg>\n",
             title = escaped(title),
-            summary = escaped(&self.summary()),
+            summary = escaped(summary),
             right = WIDTH - MARGIN,
             detail = height - 10.0,
-            frames = picture.out,
+            frames = self.out,
         )
     }
-}
 
-struct Picture {
-    out: String,
-    all: u64,
-    unit: &'static str,
-    bottom: f64,
-}
-
-impl Picture {
     /// Draws a frame and what it called. `before` is the value to its left.
     fn draw(&mut self, name: &str, node: &Node, before: u64, depth: usize) {
         let scale = (WIDTH - 2.0 * MARGIN) / self.all as f64;
@@ -90,15 +121,23 @@ impl Picture {
         let fits = ((width - 6.0) / CHARACTER) as usize;
         let (name_text, label) = (escaped(name), escaped(&shortened(name, fits)));
         let amount = quantity(node.value, self.unit);
+        let change = self.largest_change.map(|_| {
+            let points = 100.0 * (node.value as f64 - node.before as f64) / self.all as f64;
+            format!(", {points:+.2} points")
+        });
+        let color = match self.largest_change {
+            Some(largest) if depth > 0 => color_of_change(node, largest),
+            _ => color(name),
+        };
         // Writing into a string cannot fail.
         let _ = writeln!(
             self.out,
-            "<g data-x=\"{before}\" data-w=\"{value}\" data-d=\"{depth}\"><title>{name_text} ({amount}, {share:.2} %)</title>\
+            "<g data-x=\"{before}\" data-w=\"{value}\" data-d=\"{depth}\"><title>{name_text} ({amount}, {share:.2} %{change})</title>\
             <rect x=\"{x:.2}\" y=\"{y}\" width=\"{width:.2}\" height=\"{high}\" fill=\"{color}\"/>\
             <text x=\"{text_x:.2}\" y=\"{text_y}\">{label}</text></g>",
             value = node.value,
             high = ROW - 1.0,
-            color = color(name),
+            change = change.unwrap_or_default(),
             text_x = x + 3.0,
             text_y = y + 12.0,
         );
@@ -152,6 +191,17 @@ fn color(name: &str) -> String {
         return format!("hsl({},45%,72%)", 190 + of_name % 30);
     }
     format!("hsl({},{}%,{}%)", 8 + of_family % 46, 72 + of_family / 64 % 16, 60 + of_name % 12)
+}
+
+/// Red for more, blue for less, and the paler the smaller the change is.
+fn color_of_change(node: &Node, largest: u64) -> String {
+    let strength = node.value.abs_diff(node.before) as f64 / largest as f64;
+    let pale = 245 - (165.0 * strength.min(1.0)) as u8;
+    if node.value >= node.before {
+        format!("rgb(245,{pale},{pale})")
+    } else {
+        format!("rgb({pale},{pale},245)")
+    }
 }
 
 const STYLE: &str = "text{font:12px ui-monospace,Menlo,Consolas,monospace;fill:#1d1b16}#title{font-size:17px;font-weight:bold}\

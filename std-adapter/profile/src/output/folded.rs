@@ -23,7 +23,7 @@ impl Report {
 }
 
 /// A name without the characters that have a meaning in the format.
-fn escaped(name: &str) -> String {
+pub(super) fn escaped(name: &str) -> String {
     name.chars()
         .map(|c| {
             if c == ';' {

@@ -1,19 +1,29 @@
 //! A profile with names, and what can be made of it: pprof, folded text, a flame graph and a table.
 
+mod chrome;
+mod difference;
 mod flame_graph;
 mod folded;
+mod json;
 mod pprof;
 mod proto;
+mod read;
+mod sample_profile;
+mod speedscope;
 mod table;
 
-use crate::profile::{Kind, Labels, MeasureName, Profile};
+use crate::profile::{Kind, MeasureName, Profile};
+use crate::stack::{Frame, Labels, Sample, Stack};
 use crate::symbols::{Function, Symbols};
 use std::rc::Rc;
+use throughline::{SpanId, TraceId};
+
+pub use read::ReadError;
 
 /// A profile whose functions have names.
 #[derive(Debug)]
 pub struct Report {
-    profile: Profile,
+    pub(crate) profile: Profile,
     /// For each stack, its locations, the innermost first.
     stacks: Vec<Vec<Location>>,
     /// The measure that reports of one number show.
@@ -23,13 +33,13 @@ pub struct Report {
 /// An address, and the functions that it is in, the innermost first.
 #[derive(Clone, Debug)]
 struct Location {
-    frame: Option<crate::profile::Frame>,
+    frame: Option<Frame>,
     functions: Rc<[Function]>,
 }
 
 impl Report {
     pub(crate) fn new(profile: &Profile, symbols: &mut Symbols<'_>) -> Report {
-        let locations = |stack: &crate::profile::Stack| {
+        let locations = |stack: &Stack| {
             let known = stack
                 .frames
                 .iter()
@@ -57,6 +67,11 @@ impl Report {
         self
     }
 
+    /// The measures that there are.
+    pub fn measures(&self) -> Vec<&'static str> {
+        self.profile.measures().iter().map(|(name, _)| *name).collect()
+    }
+
     fn measure_name(&self) -> MeasureName {
         self.profile.measures()[self.measure]
     }
@@ -70,8 +85,48 @@ impl Report {
         })
     }
 
-    fn thread(&self, labels: Labels) -> Option<&(libc::pid_t, String)> {
+    /// The samples in an order in which those of one thread and of stacks that begin alike lie side by side.
+    fn side_by_side(&self) -> Vec<&Sample> {
+        let mut samples: Vec<_> = self.profile.samples.iter().collect();
+        let names = |sample: &Sample| {
+            let locations = self.stacks[sample.stack as usize].iter().rev();
+            locations.flat_map(|location| location.functions.iter().rev().map(|it| Rc::clone(&it.name)))
+        };
+        samples.sort_by(|a, b| {
+            let threads = self.thread(a.labels).cmp(&self.thread(b.labels));
+            threads.then_with(|| names(a).cmp(names(b)))
+        });
+        samples
+    }
+
+    fn thread(&self, labels: Labels) -> Option<&(i32, String)> {
         self.profile.threads.get(labels.thread? as usize)
+    }
+
+    fn label_set(&self, labels: Labels) -> &[(String, String)] {
+        labels.set.and_then(|index| self.profile.label_sets.get(index as usize)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Only the samples of one trace.
+    pub fn of_trace(mut self, trace: TraceId) -> Report {
+        self.profile = self.profile.of_trace(trace);
+        self
+    }
+
+    /// Only the samples of one span, without those of its children.
+    pub fn of_span(mut self, span: SpanId) -> Report {
+        self.profile = self.profile.of_span(span);
+        self
+    }
+
+    /// The number of samples.
+    pub fn samples(&self) -> u64 {
+        self.profile.samples()
+    }
+
+    /// Whether it tells CPU time; otherwise memory.
+    pub fn is_cpu(&self) -> bool {
+        self.profile.is_cpu()
     }
 
     /// A line about the whole profile.
@@ -132,79 +187,4 @@ fn quantity(value: u64, unit: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::profile::{Frame, Sample, Sampling, Stack};
-    use crate::unwind::End;
-    use std::sync::Arc;
-
-    /// A profile of three stacks without modules, so that addresses stand for names.
-    fn report() -> Report {
-        let stack = |addresses: &[u64], end| {
-            let frames = addresses.iter().map(|&address| Frame { module: None, address }).collect();
-            Arc::new(Stack { frames, end })
-        };
-        let sample = |stack, milliseconds: u64, thread| Sample {
-            stack,
-            labels: Labels { thread: Some(thread), place: None },
-            values: [milliseconds / 10, milliseconds * 1_000_000, 0, 0],
-        };
-        let profile = Profile {
-            kind: Kind::Cpu(Sampling { frequency: 100, signals: 11, untimed_threads: 0 }),
-            duration: std::time::Duration::from_secs(1),
-            delivered: 10,
-            stacks: vec![
-                stack(&[0xa, 0xb, 0xb, 0xc], End::Complete),
-                stack(&[0xd, 0xc], End::Complete),
-                stack(&[0xa], End::UnknownCode),
-            ],
-            samples: vec![sample(0, 60, 0), sample(1, 30, 0), sample(2, 10, 1)],
-            threads: vec![(7, "main; <first>".into()), (8, "other".into())],
-            losses: crate::Losses { ring_full: 1, ..Default::default() },
-            ..Profile::default()
-        };
-        profile.symbolize()
-    }
-
-    #[test]
-    fn folded_stacks_begin_with_the_thread_and_keep_the_separator_for_themselves() {
-        let expected = "main, <first>;0xc;0xb;0xb;0xa 60000\nmain, <first>;0xc;0xd 30000\nother;[cut: unknown code];0xa 10000\n";
-        assert_eq!(report().folded(), expected);
-        let counts =
-            "main, <first>;0xc;0xb;0xb;0xa 6\nmain, <first>;0xc;0xd 3\nother;[cut: unknown code];0xa 1\n";
-        assert_eq!(report().measure("samples").folded(), counts);
-    }
-
-    #[test]
-    fn the_table_counts_a_function_that_calls_itself_once() {
-        let expected = "\
-100.000 ms of CPU time in 1.0 s: 10 samples, 100 per second of CPU time of 100 asked for, 1 lost
-
-        self   self%        total  total%  function
-   70.000 ms   70.0%    70.000 ms   70.0%  0xa
-   30.000 ms   30.0%    30.000 ms   30.0%  0xd
-        0 ns    0.0%    90.000 ms   90.0%  0xc
-        0 ns    0.0%    60.000 ms   60.0%  0xb
-        0 ns    0.0%    10.000 ms   10.0%  [cut: unknown code]
-";
-        assert_eq!(report().text(), expected);
-    }
-
-    #[test]
-    fn the_flame_graph_has_a_frame_for_each_function_with_its_share_and_escapes_names() {
-        let picture = report().flame_graph("a < b & c");
-        assert!(picture.contains("a &lt; b &amp; c"));
-        let frame = |x: u64, value: u64, depth: u32, title: &str| {
-            format!("<g data-x=\"{x}\" data-w=\"{value}\" data-d=\"{depth}\"><title>{title}</title>")
-        };
-        for expected in [
-            frame(0, 100_000_000, 0, "all (100.000 ms, 100.00 %)"),
-            frame(0, 90_000_000, 1, "thread main; &lt;first&gt; (90.000 ms, 90.00 %)"),
-            frame(0, 60_000_000, 3, "0xb (60.000 ms, 60.00 %)"),
-            frame(60_000_000, 30_000_000, 3, "0xd (30.000 ms, 30.00 %)"),
-            frame(90_000_000, 10_000_000, 2, "[cut: unknown code] (10.000 ms, 10.00 %)"),
-        ] {
-            assert!(picture.contains(&expected), "{expected}\nin {picture}");
-        }
-    }
-}
+mod tests;

@@ -3,7 +3,8 @@
 
 use super::proto::Message;
 use super::{Location, Report};
-use crate::profile::{Frame, Kind};
+use crate::profile::Kind;
+use crate::stack::Frame;
 use std::collections::HashMap;
 use std::io::Write;
 use std::rc::Rc;
@@ -11,7 +12,8 @@ use std::time::UNIX_EPOCH;
 
 impl Report {
     /// The profile for `go tool pprof` and other tools that read pprof, compressed. Samples have the labels `thread`,
-    /// `thread_id`, `trace_id` and `span_id`.
+    /// `thread_id`, `trace_id` and
+    /// `span_id`, and those of [`Profile::label_spans`](crate::Profile::label_spans).
     pub fn pprof(&self) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         // Writing into memory cannot fail.
@@ -19,7 +21,7 @@ impl Report {
         encoder.finish().unwrap_or_default()
     }
 
-    fn uncompressed_pprof(&self) -> Vec<u8> {
+    pub(super) fn uncompressed_pprof(&self) -> Vec<u8> {
         let mut out = Writer::new(self);
         let profile = &self.profile;
         let measures: Vec<Message> =
@@ -37,6 +39,9 @@ impl Report {
             if let Some((trace, span)) = sample.labels.place {
                 line.message(3, &out.pair("trace_id", &trace.to_string()));
                 line.message(3, &out.pair("span_id", &span.to_string()));
+            }
+            for (key, value) in self.label_set(sample.labels) {
+                line.message(3, &out.pair(key, value));
             }
             message.message(2, &line);
         }
@@ -119,7 +124,7 @@ impl Writer<'_> {
         message
     }
 
-    fn mapping(&mut self, id: u64, module: &crate::modules::Module) -> Message {
+    fn mapping(&mut self, id: u64, module: &crate::stack::Module) -> Message {
         let build_id: String = module.build_id.iter().map(|byte| format!("{byte:02x}")).collect();
         let mut message = Message::new();
         message.number(1, id);

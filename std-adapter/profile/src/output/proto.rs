@@ -1,4 +1,4 @@
-//! Writes the few parts of protocol buffers that pprof needs.
+//! Writes and reads the few parts of protocol buffers that pprof needs.
 
 /// A message that is being written.
 #[derive(Default)]
@@ -49,4 +49,83 @@ impl Message {
     pub(super) fn into_bytes(self) -> Vec<u8> {
         self.0
     }
+}
+
+/// A field of a message that is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Value<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+}
+
+impl<'a> Value<'a> {
+    /// 0 of a field of another type.
+    pub(super) fn number(self) -> u64 {
+        if let Value::Number(number) = self { number } else { 0 }
+    }
+
+    /// Nothing of a field of another type.
+    pub(super) fn bytes(self) -> &'a [u8] {
+        if let Value::Bytes(bytes) = self { bytes } else { &[] }
+    }
+
+    /// Adds the numbers of a repeated field, packed or not. `None` if they are cut off.
+    pub(super) fn numbers(self, to: &mut Vec<u64>) -> Option<()> {
+        match self {
+            Value::Number(number) => to.push(number),
+            Value::Bytes(mut bytes) => {
+                while !bytes.is_empty() {
+                    to.push(varint(&mut bytes)?);
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+/// Reads the fields of a message. The last item is `None` if it is cut off or has what no message has.
+pub(super) fn fields(mut message: &[u8]) -> impl Iterator<Item = Option<(u64, Value<'_>)>> {
+    std::iter::from_fn(move || {
+        if message.is_empty() {
+            return None;
+        }
+        let field = field(&mut message);
+        if field.is_none() {
+            message = &[];
+        }
+        Some(field)
+    })
+}
+
+fn field<'a>(message: &mut &'a [u8]) -> Option<(u64, Value<'a>)> {
+    let key = varint(message)?;
+    let bytes = |message: &mut &'a [u8], length: u64| {
+        let (bytes, rest) = message.split_at_checked(usize::try_from(length).ok()?)?;
+        *message = rest;
+        Some(Value::Bytes(bytes))
+    };
+    let value = match key & 7 {
+        VARINT => Value::Number(varint(message)?),
+        1 => bytes(message, 8)?,
+        LENGTH => {
+            let length = varint(message)?;
+            bytes(message, length)?
+        }
+        5 => bytes(message, 4)?,
+        _ => return None,
+    };
+    Some((key >> 3, value))
+}
+
+fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
 }
