@@ -73,7 +73,9 @@ pub(crate) enum CliError {
         source: Box<dyn std::error::Error>,
     },
     /// There is no profile of the kind.
-    #[error("there is no {kind} profile in {inputs}; pass files in pprof's format (.pb.gz), or the folder that a service writes them to (profiling.exporter.file_output_dir)")]
+    #[error(
+        "there is no {kind} profile in {inputs}; pass files in pprof's format (.pb.gz), or the folder that a service writes them to (profiling.exporter.file_output_dir)"
+    )]
     NoProfiles {
         /// CPU or memory.
         kind: &'static str,

@@ -32,8 +32,9 @@ pub(crate) fn run(args: &ProfileArgs) -> Result<u8, CliError> {
         (ProfileFormat::Speedscope, None) => report.speedscope(&title).into_bytes(),
     };
     match &args.output {
-        Some(path) => std::fs::write(path, output)
-            .map_err(|source| CliError::Written { path: path.clone(), source })?,
+        Some(path) => {
+            std::fs::write(path, output).map_err(|source| CliError::Written { path: path.clone(), source })?
+        }
         None => std::io::stdout().lock().write_all(&output)?,
     }
     Ok(FINE)

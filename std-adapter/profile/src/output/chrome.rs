@@ -9,7 +9,7 @@ use std::time::UNIX_EPOCH;
 
 impl Report {
     /// The profile for Chrome's developer tools (Performance, *Load profile*) and for Visual Studio Code: a file whose name ends in
-    /// `.cpuprofile`. The order of samples is not that of time: those of one place are one sample. Times are in
+    /// `.cpuprofile`. The order of samples is not that of time: stacks that begin alike lie side by side. Times are in
     /// microseconds; of a memory profile, bytes stand in their place.
     pub fn chrome(&self) -> String {
         let mut tree = Tree::default();
@@ -18,7 +18,7 @@ impl Report {
         // Microseconds are cut from the sum, so that what is lost by cutting does not add up.
         let divisor = if self.measure_name().1 == "nanoseconds" { 1000 } else { 1 };
         let (mut total, mut told) = (0, 0);
-        for sample in &self.profile.samples {
+        for sample in self.side_by_side() {
             let mut at = 0;
             if let Some((_, thread)) = self.thread(sample.labels) {
                 at = tree.child(at, thread, None);

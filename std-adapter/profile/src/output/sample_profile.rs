@@ -79,7 +79,9 @@ impl Report {
             let place = |function| place(function, &first_lines);
             // A function of another file, such as a library, ends what can be told.
             let stack: Option<Vec<_>> = functions.map(place).collect();
-            if let Some((stack, (name, _))) = stack.and_then(|stack| stack.first().copied().map(|it| (stack, it))) {
+            if let Some((stack, (name, _))) =
+                stack.and_then(|stack| stack.first().copied().map(|it| (stack, it)))
+            {
                 bodies.entry(name).or_default().add(&stack, sample.values[0]);
             }
         }

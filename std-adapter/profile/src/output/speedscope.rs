@@ -10,11 +10,11 @@ type Stacks = (Vec<String>, Vec<u64>);
 
 impl Report {
     /// The profile for <https://www.speedscope.app>, one for each thread. The order of samples is not that of time:
-    /// those of one place are one sample.
+    /// stacks that begin alike lie side by side.
     pub fn speedscope(&self, name: &str) -> String {
         let (mut frames, mut numbers) = (Vec::new(), HashMap::<&Function, usize>::new());
         let mut threads = BTreeMap::<&str, Stacks>::new();
-        for sample in &self.profile.samples {
+        for sample in self.side_by_side() {
             let locations = self.stacks[sample.stack as usize].iter().rev();
             let functions = locations.flat_map(|location| location.functions.iter().rev());
             let stack: Vec<usize> = functions
