@@ -65,7 +65,7 @@ pub mod metrics {
 #[cfg(feature = "opentelemetry")]
 pub mod opentelemetry {
     pub use crate::bridge::opentelemetry::{
-        LogRecord, Logger, LoggerProvider, MeterProvider, Propagator, Span, Tracer, TracerProvider,
+        LogRecord, Logger, LoggerProvider, MeterProvider, Observer, Propagator, Span, Tracer, TracerProvider,
         current_context,
     };
 }

@@ -56,7 +56,7 @@ impl Bridges {
         }
         #[cfg(feature = "opentelemetry")]
         if self.has(self.opentelemetry) && !super::opentelemetry::install() {
-            return Err(taken("opentelemetry", "context observer", "opentelemetry::current_context()"));
+            return Err(taken("opentelemetry", "context observer", "opentelemetry::Observer"));
         }
         Ok(())
     }

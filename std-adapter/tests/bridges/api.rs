@@ -3,8 +3,9 @@
 use super::support::in_own_process;
 use super::support::receiver::{Receiver, double, int, text};
 use super::support::service::{LONG, config, find, start};
-use super::{body, log, look_at, recorded, remote};
+use super::{body, log, look_at, recorded, recorded_with, remote};
 use opentelemetry::baggage::BaggageExt;
+use opentelemetry::context::{ContextObserver, GlobalContextObserver, ObserverContextView};
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity};
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{
@@ -15,8 +16,10 @@ use opentelemetry::{Array, Context, InstrumentationScope, KeyValue, Value, globa
 use opentelemetry_proto::tonic::common::v1::any_value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use throughline_std::opentelemetry::{LoggerProvider, current_context};
+use throughline_std::Config;
+use throughline_std::opentelemetry::{LoggerProvider, Observer, current_context};
 use throughline_std::propagation::{Baggage, FullContext};
 
 fn tracer() -> global::BoxedTracer {
@@ -505,6 +508,52 @@ fn log_records_of_the_api_arrive_with_body_attributes_and_ids() {
             let refused = metrics.iter().find(|metric| metric.name == "throughline.bridge.refused").unwrap();
             assert_eq!(super::counts::number(refused), 6.0);
         },
+    );
+}
+
+#[test]
+fn another_observer_of_contexts_is_an_error_that_says_what_to_do() {
+    struct Theirs;
+
+    impl ContextObserver for Theirs {
+        fn on_context_enter(&self, _: &Context, _: &Context) {}
+
+        fn on_context_exit(&self, _: &Context, _: &Context) {}
+    }
+    in_own_process("api::another_observer_of_contexts_is_an_error_that_says_what_to_do", || {
+        GlobalContextObserver::set(Arc::new(Theirs));
+        let config = Config::new("svc").without_otlp().terminal(false).opentelemetry_providers();
+        let error = throughline_std::init(&config).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`opentelemetry` has a global context observer already: install throughline_std::opentelemetry::Observer there, in place of Config's method for it"
+        );
+    });
+}
+
+#[test]
+fn an_observer_of_the_programs_own_may_call_ours() {
+    #[derive(Default)]
+    struct Theirs(Observer);
+
+    impl ContextObserver for Theirs {
+        fn on_context_enter(&self, from: &Context, to: &Context) {
+            self.0.on_context_enter(from, to);
+        }
+
+        fn on_context_exit(&self, from: &Context, to: &Context) {
+            self.0.on_context_exit(from, to);
+        }
+
+        fn make_view(&self, context: &Context) -> Option<Arc<dyn ObserverContextView>> {
+            self.0.make_view(context)
+        }
+    }
+    recorded_with(
+        "api::an_observer_of_the_programs_own_may_call_ours",
+        || GlobalContextObserver::set(Arc::new(Theirs::default())),
+        || tracer().in_span("outer", |_| log::info!("in it")),
+        |spans, logs, _| assert_eq!(log(logs, "in it").span_id, find(spans, "outer").span_id),
     );
 }
 

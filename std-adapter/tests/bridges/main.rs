@@ -29,7 +29,18 @@ use tracing_subscriber::prelude::*;
 
 /// Runs `work` in a process that records what all three libraries report. Returns what the collector got.
 fn recorded(test: &str, work: impl FnOnce(), look: impl FnOnce(&[Span], &[LogRecord], &[Metric])) {
+    recorded_with(test, || (), work, look);
+}
+
+/// Like [`recorded`], after `before` has run in the process.
+fn recorded_with(
+    test: &str,
+    before: impl FnOnce(),
+    work: impl FnOnce(),
+    look: impl FnOnce(&[Span], &[LogRecord], &[Metric]),
+) {
     in_own_process(test, || {
+        before();
         let receiver = Receiver::start([]);
         let guard = start(&config(&receiver).bridges());
         work();

@@ -243,8 +243,12 @@ pub(super) fn is_followed() -> bool {
     attached() != before
 }
 
-/// Follows OpenTelemetry's current context. It must not call functions that read or change that.
-struct Observer;
+/// Follows OpenTelemetry's current context, so that the span of an attached context is current here. It is installed by
+/// [`Config::opentelemetry_providers`](crate::Config::opentelemetry_providers), or with the first tracer. There is one
+/// observer in a process: a program that has one of its own calls all methods of this one in it, `make_view` too.
+// It must not call functions that read or change the current context.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Observer;
 
 impl ContextObserver for Observer {
     fn on_context_enter(&self, from: &Context, to: &Context) {

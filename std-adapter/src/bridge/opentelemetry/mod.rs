@@ -10,7 +10,7 @@ mod span;
 mod trace;
 mod value;
 
-pub use context::current_context;
+pub use context::{Observer, current_context};
 pub use logs::{LogRecord, Logger, LoggerProvider};
 pub use meter::MeterProvider;
 pub use propagator::Propagator;
