@@ -22,7 +22,7 @@ pub(crate) fn leave(drain: Drain, cells: Arc<Cells>, reason: DropReason) {
 /// Counts the records made since the pump ended, or since the last call, as dropped.
 pub(crate) fn count() {
     if let Some((drain, cells, reason)) = &mut *LEFT.lock().unwrap_or_else(PoisonError::into_inner) {
-        let round = drain.round(cells, |_| {}, |_| {});
+        let round = drain.round(cells, |_, _| {}, |_| {});
         cells.pump.input(round.records);
         cells.pump.dropped(*reason, round.records);
     }

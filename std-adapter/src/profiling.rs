@@ -38,9 +38,9 @@ pub use {
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
 pub(crate) use {
-    adapter::{begin_thread, end_thread},
+    adapter::{begin_thread, end_thread, monotonic_ns},
     session::{begin, end},
-    used::{lost_used, read_used, tell_used},
+    used::{begin_switches, has_switches, lost_used, read_switches, read_used, tell_used},
 };
 
 #[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -69,12 +69,16 @@ pub(crate) enum Used {
 pub(crate) enum Source {
     /// From samples: each stands for the time since the one before it.
     Samples,
+    /// From the kernel's records of context switches: the time during which the span was current, less that during which its
+    /// thread was not on a CPU.
+    Switches,
 }
 
 impl Source {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Source::Samples => "samples",
+            Source::Switches => "switches",
         }
     }
 }
@@ -113,9 +117,21 @@ mod nothing {
 
     pub(crate) fn read_used(_: impl FnMut(usize, Used)) {}
 
-    pub(crate) fn lost_used() -> [u64; 2] {
-        [0; 2]
+    pub(crate) fn lost_used() -> [u64; 3] {
+        [0; 3]
     }
+
+    pub(crate) fn begin_switches(_: usize) {}
+
+    pub(crate) fn monotonic_ns() -> u64 {
+        0
+    }
+
+    pub(crate) fn has_switches() -> bool {
+        false
+    }
+
+    pub(crate) fn read_switches(_: impl FnMut(usize, Option<(u64, u64)>)) {}
 
     pub(crate) fn begin_thread() {}
 
@@ -139,4 +155,7 @@ mod nothing {
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 )))]
-pub(crate) use nothing::{begin, begin_thread, end, end_thread, lost_used, read_used, tell_used};
+pub(crate) use nothing::{
+    begin, begin_switches, begin_thread, end, end_thread, has_switches, lost_used, monotonic_ns,
+    read_switches, read_used, tell_used,
+};

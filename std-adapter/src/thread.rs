@@ -59,7 +59,9 @@ fn hook() -> Option<&'static Recorder> {
     }
     ended::tell();
     crate::profiling::begin_thread();
-    recorder::acquire_thread(|| make(SETTINGS.get()?))
+    let recorder = recorder::acquire_thread(|| make(SETTINGS.get()?))?;
+    crate::profiling::begin_switches(std::ptr::from_ref(recorder).addr());
+    Some(recorder)
 }
 
 fn make(settings: &Settings) -> Option<&'static Recorder> {

@@ -4,7 +4,35 @@ use super::Recorder;
 use crate::fields::{self, Fields};
 use crate::ring::{ExtendedKind, FIRST_WORDS, Head, MAX_BODY, Word};
 
+/// Whether polls are recorded.
+#[cfg(feature = "std")]
+static POLLS: core::sync::atomic::AtomicBool = core::sync::atomic::AtomicBool::new(false);
+
+/// Says whether each poll of a span's future, and each time that a detached span is entered, has a record of its own. For
+/// adapters that want to know when a span was current on which thread. Cost, if so: a record for each poll.
+#[cfg(feature = "std")]
+pub fn record_polls(wanted: bool) {
+    POLLS.store(wanted, core::sync::atomic::Ordering::Relaxed);
+}
+
 impl Recorder {
+    /// Records that a span was current from `begun` to `now`, if that is wanted.
+    #[inline(always)]
+    pub(crate) fn record_poll(&self, span: Word, begun: Word, now: Word) {
+        #[cfg(feature = "std")]
+        if POLLS.load(core::sync::atomic::Ordering::Relaxed) {
+            self.push_poll(span, begun, now);
+        }
+        let _ = (span, begun, now);
+    }
+
+    #[cfg(feature = "std")]
+    #[cold]
+    #[inline(never)]
+    fn push_poll(&self, span: Word, begun: Word, now: Word) {
+        self.push_extended(ExtendedKind::POLL, 0, 0, now, &(span as u64, begun as u64));
+    }
+
     /// Writes a record of an extended kind. Returns false when it was lost, which is counted. For adapters
     /// and for the crate's own kinds.
     ///

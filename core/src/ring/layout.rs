@@ -83,6 +83,9 @@ impl ExtendedKind {
     /// A remote parent was detached. The values are the id that stood for it, and whether a future or context
     /// made below it may continue elsewhere. Only servers write it.
     pub const DETACH: ExtendedKind = ExtendedKind(0);
+    /// A span's future was polled, or a detached span was entered and left. The values are the span's id and the ticks
+    /// when that began; the time is its end. Only servers write it, where the adapter asks for it (`record_polls`).
+    pub const POLL: ExtendedKind = ExtendedKind(1);
     /// The first number for experiments. The format never assigns the numbers from here on.
     pub const FIRST_PRIVATE: ExtendedKind = ExtendedKind(224);
 }

@@ -272,7 +272,9 @@ impl DetachedSpan {
     #[doc(hidden)]
     pub fn count_busy(&self, since: BusySince) {
         let Some(recorder) = self.recorder() else { return };
-        self.busy.fetch_add(recorder.ticks().wrapping_sub(since.ticks) as Count, Relaxed);
+        let now = recorder.ticks();
+        self.busy.fetch_add(now.wrapping_sub(since.ticks) as Count, Relaxed);
+        recorder.record_poll(self.state.id, since.ticks, now);
         if is_panicking() && !since.was_panicking {
             self.fail_by_panic(recorder, since.ticks);
         }

@@ -94,7 +94,9 @@ impl<'a> Timing<'a> {
 impl Drop for Timing<'_> {
     fn drop(&mut self) {
         if let Some((recorder, begun)) = self.begun {
-            *self.busy = self.busy.wrapping_add(recorder.ticks().wrapping_sub(begun) as u64);
+            let now = recorder.ticks();
+            *self.busy = self.busy.wrapping_add(now.wrapping_sub(begun) as u64);
+            recorder.record_poll(self.state.id, begun, now);
         }
         if is_panicking() && !self.was_panicking && self.state.status() == Status::Unset as u8 {
             self.state.set_status(Status::Error as u8);

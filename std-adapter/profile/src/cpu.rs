@@ -17,7 +17,7 @@ use std::sync::mpsc::{self, Sender};
 use std::time::Duration;
 
 pub(crate) use handler::{lost_samples_of_spans, read_spans, tell_spans};
-pub(crate) use threads::{begin_current, end_current};
+pub(crate) use threads::{begin_current, current_id, end_current};
 
 /// Samples per second of CPU time that can be asked for.
 pub const FREQUENCIES: RangeInclusive<u32> = 19..=999;

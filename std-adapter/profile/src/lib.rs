@@ -19,6 +19,8 @@ mod output;
 mod process;
 mod profile;
 mod stack;
+#[cfg(sampled)]
+mod switches;
 mod symbols;
 #[cfg(sampled)]
 mod unwind;
@@ -51,10 +53,38 @@ pub mod adapter {
     /// The running thread is about to end.
     pub fn end_thread() {
         crate::cpu::end_current();
+        crate::switches::end_current();
     }
 
     pub use crate::memory::spans::Allocated;
     pub use crate::memory::{all_sizes, running_profile};
+
+    pub use crate::switches::{Away, monotonic_ns};
+
+    /// Has the context switches of threads recorded that call [`begin_switches`] from now on.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the system does not permit it.
+    pub fn tell_switches() -> std::io::Result<()> {
+        crate::switches::turn_on()
+    }
+
+    /// The running thread has begun. `owner` is what [`read_switches`] calls it.
+    pub fn begin_switches(owner: usize) {
+        crate::switches::begin_current(owner);
+    }
+
+    /// Calls `each` with the owners of threads, and when the threads were not on a CPU since the last call, in order.
+    /// There must be one caller at a time.
+    pub fn read_switches(each: impl FnMut(usize, Away)) {
+        crate::switches::read(each);
+    }
+
+    /// Calls `each` with the owners of the threads whose switches are recorded.
+    pub fn switch_owners(each: impl FnMut(usize)) {
+        crate::switches::owners(each);
+    }
 
     /// Tells from now on what spans use, to the caller of [`read_used`].
     pub fn tell_used() {
@@ -78,8 +108,8 @@ pub mod adapter {
         crate::cpu::read_spans(|span, nanoseconds| each(span, Used::Sample(nanoseconds)));
     }
 
-    /// Bytes and samples that were not told, because [`read_used`] was not called in time.
-    pub fn lost_used() -> [u64; 2] {
-        [crate::memory::spans::lost_bytes(), crate::cpu::lost_samples_of_spans()]
+    /// Bytes, samples and switches that were not told, because they were not read in time.
+    pub fn lost_used() -> [u64; 3] {
+        [crate::memory::spans::lost_bytes(), crate::cpu::lost_samples_of_spans(), crate::switches::lost()]
     }
 }

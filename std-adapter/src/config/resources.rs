@@ -22,7 +22,9 @@ impl Config {
         }
         let price = |key: &str| value(key).map_or(0.0, |price| price.float());
         let by = value("by").map_or(Vec::new(), |by| by.list().to_vec());
+        let samples_only = value("source").is_some_and(|source| source.text() == "samples");
         Some(ResourceOptions {
+            samples_only,
             by,
             prices: Prices { cpu_second: price("cpu_second"), gb_second: price("gb_second") },
         })
@@ -30,7 +32,7 @@ impl Config {
 
     /// The sums that are wanted.
     pub(crate) fn roll_up(&self) -> Option<RollUp> {
-        let ResourceOptions { by, prices } = self.resources()?;
+        let ResourceOptions { by, prices, .. } = self.resources()?;
         (!by.is_empty()).then(|| RollUp::new(&by, prices))
     }
 }

@@ -7,9 +7,14 @@ use crate::pump::Prices;
 /// | attribute | |
 /// |---|---|
 /// | `resource.cpu.micros` | CPU time in microseconds; of a future, that of its polls |
-/// | `resource.cpu.source` | how it was found: `samples`, each of which stands for the time since the one before it |
+/// | `resource.cpu.source` | how it was found: `switches` or `samples` |
 /// | `resource.memory.bytes` | bytes that were allocated while the span was current |
 /// | `resource.memory.peak` | the most of them that was in use at a time, less what the span freed |
+///
+/// Where the kernel permits it (`perf_event_paranoid` of 2 or less), CPU time is exact: the time during which a span was current, less that during which its
+/// thread was not on a CPU, which the kernel's records of context switches tell. These take 20 KiB for each thread, of the memory that a user may lock. A
+/// span that is held across an `await` without [`Instrument`](throughline::Instrument) counts all that its thread does meanwhile outside other spans.
+/// Elsewhere CPU time is sampled, and each sample stands for the time since the one before it, 10 ms at 99 Hz.
 ///
 /// Memory needs [`Allocator`](super::Allocator) as the program's allocator. A span without samples or without allocations lacks these attributes.
 /// Spans below one that is not sampled are not told.
@@ -24,6 +29,7 @@ use crate::pump::Prices;
 pub struct ResourceOptions {
     pub(crate) by: Vec<String>,
     pub(crate) prices: Prices,
+    pub(crate) samples_only: bool,
 }
 
 impl ResourceOptions {
@@ -34,6 +40,13 @@ impl ResourceOptions {
     #[must_use]
     pub fn by(mut self, field: impl Into<String>) -> ResourceOptions {
         self.by.push(field.into());
+        self
+    }
+
+    /// Samples CPU time, also where context switches would tell it.
+    #[must_use]
+    pub fn samples_only(mut self) -> ResourceOptions {
+        self.samples_only = true;
         self
     }
 

@@ -240,12 +240,14 @@ pub(crate) fn begin(config: &Config) {
     let cpu = options.cpu.unwrap_or_default();
     OPTIONS.set(options);
     memory::begin(config.memory_metrics_component());
-    used::want(config.resources().is_some().then_some(cpu));
+    let resources = config.resources();
+    let switches = resources.as_ref().is_some_and(|resources| !resources.samples_only);
+    used::want(resources.map(|_| cpu), switches);
 }
 
 /// Begins to end the session, if there is one.
 pub(crate) fn end() -> Ending {
-    used::want(None);
+    used::want(None, false);
     memory::end();
     let (answer, wait) = mpsc::channel();
     ask_to_stop(answer);

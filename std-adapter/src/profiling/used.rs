@@ -2,7 +2,7 @@
 
 use super::{CpuOptions, CpuProfiler, ProfileError, Source, Used, adapter};
 use crate::published::Published;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError, TryLockError};
 use std::time::Duration;
 use throughline_export::diagnostics;
@@ -26,10 +26,31 @@ pub(crate) fn read_used(mut each: impl FnMut(usize, Used)) {
     });
 }
 
-/// Bytes and samples that were not told, because they were not read in time.
-pub(crate) fn lost_used() -> [u64; 2] {
+/// Bytes, samples and switches that were not told, because they were not read in time.
+pub(crate) fn lost_used() -> [u64; 3] {
     adapter::lost_used()
 }
+
+/// The running thread has begun, and has the recorder at this address.
+pub(crate) fn begin_switches(recorder: usize) {
+    adapter::begin_switches(recorder);
+}
+
+/// Whether the kernel records the context switches of threads that begin.
+pub(crate) fn has_switches() -> bool {
+    SWITCHES.load(Ordering::Relaxed)
+}
+
+/// Calls `each` with the address of a thread's recorder and when the thread was not on a CPU since the last call: the begin and the end, in nanoseconds of
+/// [`monotonic_ns`]. All threads come first, without a time. Only the pump may call this.
+pub(crate) fn read_switches(mut each: impl FnMut(usize, Option<(u64, u64)>)) {
+    if has_switches() {
+        adapter::switch_owners(|recorder| each(recorder, None));
+        adapter::read_switches(|recorder, away| each(recorder, Some((away.from, away.to))));
+    }
+}
+
+static SWITCHES: AtomicBool = AtomicBool::new(false);
 
 /// Samples CPU time for spans alone, while no session does.
 static SAMPLES: Mutex<Option<CpuProfiler>> = Mutex::new(None);
@@ -37,11 +58,14 @@ static OPTIONS: Published<CpuOptions> = Published::new();
 /// The process whose spans want to know what they use; 0 for none. In one that was forked from it the lock may be held for ever.
 static WANTED: AtomicU32 = AtomicU32::new(0);
 
-/// Says whether spans want to know what they use, and how CPU time is sampled for them.
-pub(super) fn want(cpu: Option<CpuOptions>) {
+/// Says whether spans want to know what they use, how CPU time is sampled for them, and whether context switches
+/// may tell it instead.
+pub(super) fn want(cpu: Option<CpuOptions>, switches: bool) {
     if let Some(cpu) = cpu {
         OPTIONS.set(cpu);
         WANTED.store(std::process::id(), Ordering::Release);
+        // Switches tell all of the CPU time, and interrupt nothing.
+        SWITCHES.store(switches && adapter::tell_switches().is_ok(), Ordering::Relaxed);
         sample();
     } else if WANTED.swap(0, Ordering::AcqRel) == std::process::id() {
         sample_no_more();
@@ -50,7 +74,7 @@ pub(super) fn want(cpu: Option<CpuOptions>) {
 
 /// Samples CPU time, if spans want it and no session does it already.
 pub(super) fn sample() {
-    if WANTED.load(Ordering::Acquire) != std::process::id() {
+    if WANTED.load(Ordering::Acquire) != std::process::id() || has_switches() {
         return;
     }
     let samples = match SAMPLES.try_lock() {

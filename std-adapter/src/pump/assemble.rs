@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use throughline::adapter::IdKey;
 use throughline::adapter::record::{EventRecord, NO_BUSY, Record, SpanRecord, Values};
 use throughline::adapter::ring::{ExtendedKind, RawRecord, RecordKind, Word};
-use throughline::{Level, SpanId, TraceContext, TraceId, Value};
+use throughline::{Clock, Level, SpanId, TraceContext, TraceId, Value};
 use throughline_export::Redaction;
 use throughline_export::ledger::{Cells, DropReason};
 use throughline_export::otlp::{Options, OtlpExporter};
@@ -104,8 +104,18 @@ impl Assembler {
     }
 
     /// Reads what spans have used. The records of spans that ended before may be taken afterwards.
-    pub(super) fn read_resources(&mut self) {
-        self.resources.iter_mut().for_each(Resources::read);
+    pub(super) fn read_resources(&mut self, clock: &Clock) {
+        if let Some(resources) = &mut self.resources {
+            resources.read(clock, &self.wall_time);
+        }
+    }
+
+    /// Takes a record from the ring of the recorder at this address, for what spans use.
+    #[inline]
+    pub(super) fn follow(&mut self, raw: &RawRecord, recorder: usize) {
+        if let Some(resources) = &mut self.resources {
+            resources.follow(raw, recorder, &self.wall_time);
+        }
     }
 
     /// Takes a record from a ring.

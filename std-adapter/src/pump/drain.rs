@@ -58,11 +58,12 @@ impl Drain {
         self.marked = true;
     }
 
-    /// Passes each ring's records up to its current head, or the one that was marked, to `take`, and its losses to `lost`.
+    /// Passes each ring's records up to its current head, or the one that was marked, to `take`, with the
+    /// recorder's address, and its losses to `lost`.
     pub(crate) fn round(
         &mut self,
         cells: &Cells,
-        mut take: impl FnMut(&RawRecord),
+        mut take: impl FnMut(&RawRecord, usize),
         mut lost: impl FnMut(&Loss),
     ) -> Round {
         if !std::mem::take(&mut self.marked) {
@@ -74,9 +75,10 @@ impl Drain {
             let ring = source.recorder.ring();
             // Stop at a head, because a thread that records without pause must not keep the others waiting.
             let head = source.head;
+            let address = std::ptr::from_ref(source.recorder).addr();
             let fill = source.reader.slots_before(head) as f64 / ring.capacity() as f64;
             round.fill = round.fill.max(fill);
-            let records = source.reader.drain_until(head, &mut take) as u64;
+            let records = source.reader.drain_until(head, |raw| take(raw, address)) as u64;
             round.records += records;
             if records > 0 {
                 cells.ring.input(records);

@@ -128,11 +128,11 @@ pub(super) fn of_bridges() -> impl Iterator<Item = Point> {
 }
 
 /// What spans have used that was not told to them.
-pub(super) fn of_resources(lost: [u64; 2]) -> impl Iterator<Item = Point> {
-    let lost = ["bytes", "samples"].into_iter().zip(lost).filter(|(_, n)| *n > 0);
+pub(super) fn of_resources(lost: [u64; 3]) -> impl Iterator<Item = Point> {
+    let lost = ["bytes", "samples", "switches"].into_iter().zip(lost).filter(|(_, n)| *n > 0);
     lost.map(|(what, n)| {
         let description =
-            "Memory and samples in spans that the spans do not have, because they were not read in time";
+            "Memory, samples and context switches that spans do not have, because they were not read in time";
         let labels = vec![("what", Cow::Borrowed(what))];
         own_point("throughline.resources.lost", "", description, labels, Data::Counter(n))
     })

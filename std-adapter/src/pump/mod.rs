@@ -268,14 +268,17 @@ impl Pump {
         if assembler.has_resources() {
             // What a span has used is read after the position of its record, so it is complete.
             drain.mark();
-            assembler.read_resources();
+            assembler.read_resources(&self.settings.clock);
         }
         fan_out.begin_round();
         fan_out.follow_plan(&self.cells);
         let mut losses = Vec::new();
         let drained = drain.round(
             &self.cells,
-            |raw| assembler.record(raw, fan_out),
+            |raw, recorder| {
+                assembler.follow(raw, recorder);
+                assembler.record(raw, fan_out);
+            },
             |loss| {
                 losses.push(*loss);
             },

@@ -2,16 +2,22 @@
 //! as if the program had added them.
 
 mod roll_up;
+mod timeline;
 
 pub(crate) use roll_up::{Prices, RollUp};
 
-use crate::profiling::{Source, Used, read_used, tell_used};
+use crate::profiling::{Source, Used, has_switches, monotonic_ns, read_switches, read_used, tell_used};
+use crate::wall_time::WallTime;
 use std::collections::HashMap;
 use std::mem;
 use throughline::adapter::bridge::{self, FieldList};
 use throughline::adapter::callsite::{Callsite, Kind, Meta};
+use throughline::adapter::record::Record;
+use throughline::adapter::recorder::record_polls;
+use throughline::adapter::ring::ExtendedKind;
 use throughline::adapter::ring::{Head, RawRecord, RecordKind, Word};
-use throughline::{Empty, Level};
+use throughline::{Clock, Empty, Level, Value};
+use timeline::Timeline;
 
 /// Spans that are touched until the older half of the table is forgotten. An entry takes 64 bytes.
 const GENERATION: usize = 1 << 15;
@@ -25,13 +31,17 @@ const FIELDS: [&str; 4] =
 pub(super) struct Resources {
     fields: &'static Callsite,
     spans: Generations<Totals>,
+    /// Of threads whose switches are recorded, by their recorders' addresses.
+    timelines: HashMap<usize, Timeline>,
+    /// How often switches were read.
+    round: u64,
 }
 
 /// What a span has used itself, without the spans inside it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Totals {
     pub(super) cpu_ns: u64,
-    pub(super) source: Option<Source>,
+    source: Option<Source>,
     pub(super) bytes: u64,
     net: i64,
     pub(super) peak: i64,
@@ -40,8 +50,11 @@ pub(super) struct Totals {
 impl Totals {
     fn add(&mut self, used: Used) {
         match used {
+            // Switches tell everything that samples can.
+            Used::Cpu { source: Source::Samples, .. } if self.source == Some(Source::Switches) => {}
             Used::Cpu { nanoseconds, source } => {
-                self.cpu_ns += nanoseconds;
+                let is_first = self.source != Some(source);
+                self.cpu_ns = if is_first { nanoseconds } else { self.cpu_ns + nanoseconds };
                 self.source = Some(source);
             }
             Used::Memory { bytes, net, peak } => {
@@ -61,13 +74,58 @@ impl Resources {
         let fields = bridge::callsite(&meta)?;
         // This gives it its number, also if a filter leaves fields out.
         let _ = fields.enabled();
-        tell_used().then(|| Resources { fields, spans: Generations::default() })
+        if !tell_used() {
+            return None;
+        }
+        record_polls(has_switches());
+        Some(Resources { fields, spans: Generations::default(), timelines: HashMap::new(), round: 0 })
     }
 
     /// Reads what spans have used since the last call. Everything that a span has used was written before its record.
-    pub(super) fn read(&mut self) {
-        let spans = &mut self.spans;
+    pub(super) fn read(&mut self, clock: &Clock, wall_time: &WallTime) {
+        let Resources { spans, timelines, .. } = self;
         read_used(|span, used| spans.entry(span).add(used));
+        if !has_switches() {
+            return;
+        }
+        self.round += 1;
+        let (now, ns) = now(clock);
+        let hz = i128::from(wall_time.hz());
+        let ticks = |time: u64| {
+            let ticks = (i128::from(time) - i128::from(ns)) * hz / 1_000_000_000;
+            now.saturating_add_signed(ticks as i64)
+        };
+        let round = self.round;
+        read_switches(|recorder, away| {
+            let line = timelines.entry(recorder).or_default();
+            line.round = round;
+            if let Some((from, to)) = away {
+                line.away(ticks(from), ticks(to));
+            }
+        });
+    }
+
+    /// Notes when a span was current on the thread whose recorder has this address. Every record comes here first, in the
+    /// order of its ring.
+    pub(super) fn follow(&mut self, raw: &RawRecord, recorder: usize, wall_time: &WallTime) {
+        // A recorder may have got a thread whose switches are not recorded.
+        let line = self.timelines.get_mut(&recorder).filter(|line| line.round == self.round);
+        let Some(line) = line else { return };
+        let (span, begin, end) = match Record::parse(raw) {
+            Some(Record::Span(span)) if span.busy.is_none() => {
+                (span.id, span.start as u64, (span.start as u64).wrapping_add(span.duration))
+            }
+            Some(Record::Extended(poll)) if poll.kind == ExtendedKind::POLL => {
+                let mut values = poll.values.into_iter();
+                let (Some(Value::U64(span)), Some(Value::U64(begin))) = (values.next(), values.next()) else {
+                    return;
+                };
+                (span as Word, begin, poll.time as u64)
+            }
+            _ => return,
+        };
+        let nanoseconds = wall_time.nanos(line.close(begin, end));
+        self.spans.entry(span).add(Used::Cpu { nanoseconds, source: Source::Switches });
     }
 
     /// What a span that ends has used, and the record for it; `None` if nothing is known.
@@ -93,6 +151,18 @@ impl Resources {
         raw.len = 3 + words.len();
         Some((totals, raw))
     }
+}
+
+/// The time by two clocks: ticks, and nanoseconds as switches have them. The reading that took the shortest time counts.
+fn now(clock: &Clock) -> (u64, u64) {
+    let reading = |_| {
+        let before = clock.ticks() as u64;
+        let ns = monotonic_ns();
+        let width = (clock.ticks() as u64).wrapping_sub(before);
+        (width, before.wrapping_add(width / 2), ns)
+    };
+    let best = (0..3).map(reading).min_by_key(|(width, ..)| *width);
+    best.map_or((0, 0), |(_, ticks, ns)| (ticks, ns))
 }
 
 /// A table of bounded size that forgets what has not been touched for longest.

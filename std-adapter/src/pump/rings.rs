@@ -43,7 +43,7 @@ impl Rings {
             }
         };
         if let Some(mut drain) = drain.take() {
-            let round = drain.round(cells, |_| {}, |_| {});
+            let round = drain.round(cells, |_, _| {}, |_| {});
             cells.pump.input(round.records);
             for hop in [&cells.pump, &cells.tail_sampler] {
                 hop.dropped(DropReason::Shutdown, hop.read().pending);

@@ -50,7 +50,7 @@ impl Stage {
     pub fn round(&mut self, each: impl FnMut(&[u8], u64)) -> usize {
         let (assembler, fan_out) = (&mut self.assembler, &mut self.fan_out);
         let mut lost = 0;
-        self.drain.round(&self.cells, |raw| assembler.record(raw, fan_out), |loss| lost += loss.count);
+        self.drain.round(&self.cells, |raw, _| assembler.record(raw, fan_out), |loss| lost += loss.count);
         assembler.end_round(&self.cells, fan_out);
         if let Some(otlp) = &mut fan_out.otlp {
             otlp.drain(each);

@@ -69,7 +69,7 @@ pub(super) fn lock() -> MutexGuard<'static, Threads> {
     THREADS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-pub(super) fn current_id() -> libc::pid_t {
+pub(crate) fn current_id() -> libc::pid_t {
     // SAFETY: asks the system for a number.
     unsafe { libc::gettid() }
 }

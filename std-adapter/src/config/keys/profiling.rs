@@ -75,6 +75,12 @@ pub(super) const KEYS: &[Key] = &[
         "Whether each span gets the CPU time that it has used and the memory that it has allocated, without the spans inside it.",
     ),
     key(
+        "profiling.resources.source",
+        OneOf(&["auto", "samples"]),
+        "auto",
+        "How CPU time is found: with auto from the kernel's records of context switches where it permits them, else from samples.",
+    ),
+    key(
         "profiling.resources.by",
         List(&[]),
         "",
