@@ -186,6 +186,8 @@ fn begin(
         // Sending fails only if the pump has ended; then there is nothing to wake.
         wake: Arc::new(move || _ = pump.send(Control::Room)),
     };
+    #[cfg(feature = "tower")]
+    crate::tower::configure(Arc::clone(&config.redaction));
     let (redaction, exemplars) = (Arc::clone(&config.redaction), config.exemplars);
     let readings =
         Readings::new(clock, Arc::clone(&cells), redaction, exemplars, wall_time.clone(), config.roll_up());

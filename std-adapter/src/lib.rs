@@ -5,6 +5,8 @@ pub mod admin;
 mod bridge;
 mod clock;
 pub mod config;
+mod conventions;
+pub mod db;
 mod ended;
 mod exemplars;
 mod exit;
@@ -14,6 +16,7 @@ mod guard;
 pub mod health;
 mod init;
 mod memory;
+pub mod messaging;
 pub mod observe;
 mod panic;
 #[cfg(feature = "profile")]
@@ -30,6 +33,8 @@ mod sampling;
 mod signals;
 mod spawn;
 mod thread;
+#[cfg(feature = "tower")]
+pub mod tower;
 mod versions;
 mod wall_time;
 

@@ -86,7 +86,7 @@ pub const ON_REQUEST: &[Step] =
 const FIRMWARE: &[&str] = &["examples/firmware", "benches/firmware", "ci/rtt"];
 
 /// What a server can be built with, beside the default. They turn on those of the exporters.
-const SERVER_FEATURES: [&str; 14] = [
+const SERVER_FEATURES: [&str; 15] = [
     "health",
     "prometheus",
     "tls",
@@ -95,7 +95,8 @@ const SERVER_FEATURES: [&str; 14] = [
     "zstd",
     "grpc-tls",
     "yaml",
-    "http",
+    "tower",
+    "futures-core",
     "tracing",
     "log",
     "metrics",
@@ -162,7 +163,7 @@ fn docs() -> Result<Done> {
         .args(libraries.iter().flat_map(|package| ["-p", package]))
         .args([
             "--features",
-            "throughline-std/health,throughline-std/prometheus,throughline-std/tracing,throughline-std/log,throughline-std/metrics",
+            "throughline-std/health,throughline-std/prometheus,throughline-std/tracing,throughline-std/log,throughline-std/metrics,throughline-std/tower,throughline-std/futures-core",
         ])
         .env("RUSTDOCFLAGS", "-D warnings")])
 }

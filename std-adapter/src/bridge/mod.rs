@@ -17,8 +17,7 @@ mod room;
 #[cfg(feature = "tracing")]
 pub(crate) mod tracing;
 
-#[cfg(any(feature = "log", feature = "metrics", feature = "opentelemetry", feature = "tracing"))]
-mod table;
+pub(crate) mod table;
 
 pub(crate) use install::Bridges;
 
@@ -78,6 +77,7 @@ pub(crate) fn losses() -> [(&'static str, usize); 3] {
     let metrics = metrics + room::refused();
     #[cfg(feature = "opentelemetry")]
     let callsites = callsites + opentelemetry::refused();
+    let metrics = metrics + crate::conventions::refused();
     [("callsite", callsites), ("metric", metrics), ("field", LEFT_OUT.load(Ordering::Relaxed))]
 }
 

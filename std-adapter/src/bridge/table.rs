@@ -10,17 +10,17 @@ const PROBES: usize = 32;
 
 /// The prepared values. They live as long as the process.
 #[derive(Debug)]
-pub(super) struct Table<T: 'static>([AtomicPtr<T>; SIZE]);
+pub(crate) struct Table<T: 'static>([AtomicPtr<T>; SIZE]);
 
 impl<T: Sync> Table<T> {
-    pub(super) const fn new() -> Table<T> {
+    pub(crate) const fn new() -> Table<T> {
         Table([const { AtomicPtr::new(core::ptr::null_mut()) }; SIZE])
     }
 
     /// The value for which `is_it` holds, prepared by `make` on the first call. `None` when there is no room, or
     /// `make` returns `None`. `hash` must be equal in all calls for one value.
     #[inline]
-    pub(super) fn get_or_make(
+    pub(crate) fn get_or_make(
         &self,
         hash: usize,
         is_it: impl Fn(&T) -> bool,

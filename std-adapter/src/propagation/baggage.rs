@@ -161,7 +161,7 @@ pub(super) fn encoded(value: &str) -> String {
 
 /// Decodes a percent-encoded value. A `%` without two digits stands for itself, and bytes that are not UTF-8 become
 /// U+FFFD, as the specification says.
-pub(super) fn decoded(value: &str) -> String {
+pub(crate) fn decoded(value: &str) -> String {
     let mut out = Vec::with_capacity(value.len());
     let mut bytes = value.as_bytes();
     while let [first, rest @ ..] = bytes {

@@ -201,6 +201,12 @@ impl FullContext {
         FullContext::current()
     }
 
+    /// Another place, with the trace state and baggage of the running code.
+    #[cfg(feature = "tower")]
+    pub(crate) fn at(place: Context) -> FullContext {
+        FullContext { place, along: current().unwrap_or_default() }
+    }
+
     /// The same place with other baggage.
     #[must_use]
     pub fn with_baggage(self, baggage: Baggage) -> FullContext {
@@ -222,6 +228,46 @@ impl FullContext {
     #[must_use = "dropping the guard leaves the context"]
     pub fn enter(&self) -> FullGuard {
         FullGuard { place: self.place.enter(), along: AlongGuard::enter(Arc::clone(&self.along)) }
+    }
+}
+
+/// Takes the current context along with a closure that runs elsewhere: on a thread, in a pool such as rayon's, in
+/// `tokio::task::spawn_blocking` or `JoinSet::spawn_blocking`. A future takes it along by
+/// [`Propagate::in_current_context`].
+///
+/// ```
+/// use throughline::{info, span};
+/// use throughline_std::propagation::carrying;
+/// let _request = span!("request");
+/// // Also: `tokio::task::spawn_blocking(carrying(…))`, `rayon::spawn(carrying(…))`, `rayon::join(carrying(…), carrying(…))`.
+/// std::thread::spawn(carrying(|| info!("in the request"))).join().unwrap();
+/// ```
+pub fn carrying<R>(work: impl FnOnce() -> R) -> impl FnOnce() -> R {
+    let here = FullContext::current();
+    move || {
+        let _there = here.enter();
+        work()
+    }
+}
+
+/// Like [`carrying`], for a closure of one argument that is called often and on several threads, such as one for rayon's
+/// `par_iter().map(…)`.
+///
+/// ```
+/// use throughline::span;
+/// use throughline_std::propagation::carrying_each;
+/// let _request = span!("request");
+/// let price = carrying_each(|item: u32| {
+///     let _span = span!("price", item);
+///     item * 2
+/// });
+/// assert_eq!((1..4).map(price).sum::<u32>(), 12); // `(1..4).into_par_iter().map(price)`
+/// ```
+pub fn carrying_each<T, R>(work: impl Fn(T) -> R) -> impl Fn(T) -> R {
+    let here = FullContext::current();
+    move |value| {
+        let _there = here.enter();
+        work(value)
     }
 }
 
@@ -270,10 +316,9 @@ pub struct WithAlong<F> {
     inner: F,
 }
 
-impl<F: Future> Future for WithAlong<F> {
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
+impl<F> WithAlong<F> {
+    /// Polls what is inside where it belongs.
+    fn poll_inside<R>(self: Pin<&mut Self>, poll: impl FnOnce(Pin<&mut F>) -> R) -> R {
         // SAFETY: `inner` is never moved out of `self`, and there is no `Drop`. Nothing else here needs pinning.
         let this = unsafe { self.get_unchecked_mut() };
         // SAFETY: `this.inner` is pinned because `self` is.
@@ -281,11 +326,51 @@ impl<F: Future> Future for WithAlong<F> {
         let below = AlongGuard::enter(Arc::clone(&this.along));
         let entered = Entered { held: &mut this.held, number: below.number };
         _ = STACK.try_with(|stack| stack.borrow_mut().append(entered.held));
-        let result = inner.poll(cx);
+        let result = poll(inner);
         drop(entered);
         drop(below);
         result
     }
+}
+
+impl<F: Future> Future for WithAlong<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
+        self.poll_inside(|future| future.poll(cx))
+    }
+}
+
+#[cfg(feature = "futures-core")]
+impl<S: futures_core::Stream> futures_core::Stream for WithAlong<S> {
+    type Item = S::Item;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Option<S::Item>> {
+        self.poll_inside(|stream| stream.poll_next(cx))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.inner.size_hint()
+    }
+}
+
+/// Runs a stream in this span, with the current trace state and baggage: the span is current whenever the stream is
+/// polled, and ends with it. With the feature `futures-core`.
+///
+/// ```
+/// # fn example(stream: impl futures_core::Stream<Item = u32>) -> impl futures_core::Stream<Item = u32> {
+/// use throughline::span;
+/// use throughline_std::propagation::instrument_stream;
+/// instrument_stream(stream, span!("download"))
+/// # }
+/// ```
+#[cfg(feature = "futures-core")]
+pub fn instrument_stream<S: futures_core::Stream>(
+    stream: S,
+    span: throughline::Span,
+) -> WithAlong<Instrumented<S>> {
+    let along = current().unwrap_or_default();
+    WithAlong { along, held: Vec::new(), inner: stream.instrument(span) }
 }
 
 /// Takes what the future's guards have entered off the thread's stack, also when the poll panics.

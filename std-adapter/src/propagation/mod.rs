@@ -22,7 +22,7 @@
 //! ```
 //!
 //! The span of a trace that goes on in a spawned task or another thread comes along with [`FullContext`], or
-//! [`Propagate::in_current_context`]. [`throughline::Context`] alone carries the place in the trace, but no baggage.
+//! [`Propagate::in_current_context`]; closures come along with [`carrying`]. [`throughline::Context`] alone carries the place in the trace, but no baggage.
 
 mod baggage;
 mod carrier;
@@ -32,13 +32,17 @@ mod policy;
 mod trace_state;
 
 pub use baggage::Baggage;
+#[cfg(feature = "tower")]
+pub(crate) use baggage::decoded;
 pub(crate) use baggage::is_token;
 #[doc(inline)]
 pub use carrier::{Environment, Extractor, Injector, from_fn, into_fn};
+#[cfg(feature = "futures-core")]
+pub use current::instrument_stream;
 pub(crate) use current::randomness;
 #[cfg(feature = "opentelemetry")]
 pub(crate) use current::{Added, trace_state};
-pub use current::{CarriedGuard, FullContext, FullGuard, Propagate, WithAlong};
+pub use current::{CarriedGuard, FullContext, FullGuard, Propagate, WithAlong, carrying, carrying_each};
 pub use formats::{Format, UnknownFormat};
 pub use policy::{ContextRequired, Inbound, Origin, Received, receive};
 pub(crate) use policy::{Settings, configure};

@@ -89,13 +89,26 @@ impl Received {
     /// Gives the request's span its link to the sender's span, if it began a new trace, and the attributes that
     /// `propagation.baggage_attributes` takes from the baggage.
     pub fn describe(&self, span: &Span) {
+        self.say(|sender| span.link(sender), |name, value| _ = span.record(name, value));
+    }
+
+    /// Like [`Received::describe`].
+    #[cfg(feature = "tower")]
+    pub(crate) fn describe_detached(&self, span: &throughline::DetachedSpan) {
+        self.say(|sender| span.link(sender), |name, value| _ = span.record(name, value));
+    }
+
+    fn say(&self, link: impl Fn(TraceContext), record: impl Fn(&str, &str)) {
         if let Some(sender) = self.link {
-            span.link(sender);
+            link(sender);
+        }
+        if self.carried.baggage.is_empty() {
+            return;
         }
         with(|settings| {
             for (name, value) in self.carried.baggage.iter() {
                 if is_listed(&settings.baggage_attributes, name) {
-                    span.record(name, value);
+                    record(name, value);
                 }
             }
         });

@@ -1,0 +1,133 @@
+//! What a request says of itself, as the HTTP conventions write it.
+
+use crate::propagation::decoded;
+use crate::published::Published;
+use http::header::HOST;
+use http::{HeaderMap, Method, Uri, Version};
+use std::sync::Arc;
+use throughline_export::{REDACTED, Redaction};
+
+/// What stands for a method that is not one of the standard, so that nobody can invent labels.
+pub(super) const OTHER: &str = "_OTHER";
+
+/// The method as a label: one of RFC 9110 and 5789, or [`OTHER`].
+pub(super) fn method_label(method: &Method) -> &'static str {
+    METHODS.into_iter().find(|known| *known == method.as_str()).unwrap_or(OTHER)
+}
+
+/// The labels of methods.
+pub(super) const METHODS: [&str; 10] =
+    ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "CONNECT", "TRACE", OTHER];
+
+/// `network.protocol.version`.
+pub(super) fn version_label(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "0.9",
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
+        Version::HTTP_3 => "3",
+        _ => "1.1",
+    }
+}
+
+/// Host and port that the request is for, from its URI or its header `Host`.
+pub(super) fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<(&'a str, Option<u16>)> {
+    if let Some(host) = uri.host() {
+        return Some((host, uri.port_u16()));
+    }
+    let host = headers.get(HOST)?.to_str().ok()?;
+    // Not the last colon of an IPv6 address.
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, port.parse().ok()),
+        _ => (host, None),
+    };
+    (!name.is_empty()).then_some((name, port))
+}
+
+/// The port that is meant without one.
+pub(super) fn default_port(scheme: &str) -> u16 {
+    if scheme == "https" { 443 } else { 80 }
+}
+
+static REDACTION: Published<Arc<Redaction>> = Published::new();
+
+/// Makes these names of parameters secret from now on.
+pub(crate) fn configure(redaction: Arc<Redaction>) {
+    REDACTION.set(redaction);
+}
+
+/// The parameters that the conventions name beside those of the configuration: signatures of AWS, Azure and Google.
+const SIGNATURES: [&str; 5] =
+    ["X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token", "sig", "X-Goog-Signature"];
+
+/// A query with [`REDACTED`] in place of the values of secret parameters.
+pub(super) fn redacted(query: &str) -> String {
+    let default;
+    let redaction = match REDACTION.get() {
+        Some(redaction) => &**redaction,
+        None => {
+            default = Redaction::default();
+            &default
+        }
+    };
+    let mut out = String::with_capacity(query.len());
+    for (i, parameter) in query.split('&').enumerate() {
+        out += if i == 0 { "" } else { "&" };
+        match parameter.split_once('=') {
+            Some((name, _)) if SIGNATURES.contains(&name) || redaction.hides(&decoded(name)) => {
+                out += name;
+                out += "=";
+                out += REDACTED;
+            }
+            _ => out += parameter,
+        }
+    }
+    out
+}
+
+/// `url.full`: without user and password, and with a redacted query.
+pub(super) fn full(uri: &Uri) -> String {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let mut out = format!("{}://{host}{}", uri.scheme_str().unwrap_or("http"), uri.path());
+    if let Some(query) = uri.query() {
+        out += "?";
+        out += &redacted(query);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_can_invent_a_method() {
+        assert_eq!(method_label(&Method::PATCH), "PATCH");
+        assert_eq!(method_label(&Method::from_bytes(b"get").unwrap()), OTHER);
+        assert_eq!(method_label(&Method::from_bytes(b"X-1").unwrap()), OTHER);
+    }
+
+    #[test]
+    fn the_host_is_that_of_the_uri_or_the_header() {
+        let of = |uri: &'static str, header: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, header.parse().unwrap());
+            host(&Uri::from_static(uri), &headers).map(|(name, port)| format!("{name} {port:?}"))
+        };
+        assert_eq!(of("/x", "shop:8080").unwrap(), "shop Some(8080)");
+        assert_eq!(of("/x", "shop").unwrap(), "shop None");
+        assert_eq!(of("/x", "[::1]:80").unwrap(), "[::1] Some(80)");
+        assert_eq!(of("/x", "[::1]").unwrap(), "[::1] None");
+        assert_eq!(of("/x", ""), None);
+        assert_eq!(of("http://a:1/x", "b:2").unwrap(), "a Some(1)");
+    }
+
+    #[test]
+    fn secrets_of_urls_are_not_told() {
+        assert_eq!(redacted("q=1&tok%65n=x&sig=y&Sig=z&a"), "q=1&tok%65n=[REDACTED]&sig=[REDACTED]&Sig=z&a");
+        let uri = "https://ann:pw@shop:444/a?api_key=k&n=1".parse().unwrap();
+        assert_eq!(full(&uri), "https://shop:444/a?api_key=[REDACTED]&n=1");
+        assert_eq!(full(&Uri::from_static("http://shop/")), "http://shop/");
+    }
+}
