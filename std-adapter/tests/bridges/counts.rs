@@ -77,6 +77,74 @@ fn label_sets_beyond_the_limit_are_counted_together_and_nothing_is_lost() {
     );
 }
 
+#[test]
+fn every_form_of_the_macros_of_metrics_counts() {
+    recorded(
+        "counts::every_form_of_the_macros_of_metrics_counts",
+        || {
+            use metrics::{Level, Unit, counter, describe_counter, describe_gauge, gauge, histogram};
+            let (name, key, value) = (String::from("dynamic"), String::from("k"), String::from("v"));
+            counter!("forms").increment(1);
+            counter!("forms", "a" => "1", "b" => "2").increment(1);
+            counter!("forms", "b" => "2", "a" => "1").increment(1);
+            counter!("forms", &[("a", "1"), ("b", "2")]).increment(1);
+            counter!(target: "shop", level: Level::DEBUG, "forms", "a" => "1", "b" => "2").increment(1);
+            counter!(name, key => value).increment(5);
+            describe_counter!("forms", "Without a unit");
+            describe_gauge!("described alone", Unit::Bytes, "Never set");
+            let handle = counter!("handles");
+            let threads: Vec<_> = (0..4)
+                .map(|_| {
+                    let handle = handle.clone();
+                    std::thread::spawn(move || (0..100).for_each(|_| handle.increment(1)))
+                })
+                .collect();
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+            histogram!("many").record_many(0.5, 10);
+            histogram!("durations").record(std::time::Duration::from_millis(1500));
+            gauge!("ups").increment(2.5);
+            gauge!("ups").decrement(1);
+            // A recorder that is set for a piece of code alone.
+            metrics::with_local_recorder(&metrics::NoopRecorder, || counter!("handles").increment(1000));
+            metrics::with_local_recorder(&throughline_std::metrics::Recorder, || {
+                counter!("handles").increment(1)
+            });
+            assert!(metrics::set_global_recorder(metrics::NoopRecorder).is_err());
+        },
+        |_, _, all| {
+            let of = |name: &str| all.iter().filter(|metric| metric.name == name).collect::<Vec<_>>();
+            let forms = of("forms");
+            assert!(
+                forms.iter().all(|metric| metric.description == "Without a unit" && metric.unit.is_empty())
+            );
+            let points = forms.iter().flat_map(|metric| match &metric.data {
+                Some(Data::Sum(sum)) => sum.data_points.clone(),
+                other => panic!("{other:?}"),
+            });
+            let mut counted: Vec<_> = points
+                .map(|point| (text(&point.attributes, "a"), text(&point.attributes, "b"), value(point.value)))
+                .collect();
+            counted.sort_by(|x, y| x.0.cmp(&y.0));
+            assert_eq!(counted[0], (None, None, 1.0));
+            let with_labels: f64 = counted[1..].iter().map(|(_, _, n)| n).sum();
+            assert_eq!(with_labels, 4.0, "{counted:?}");
+            assert!(
+                counted[1..].iter().all(|(a, b, _)| (a.as_deref(), b.as_deref()) == (Some("1"), Some("2")))
+            );
+            for (name, expected) in [("dynamic", 5.0), ("handles", 401.0), ("ups", 1.5)] {
+                assert_eq!(number(of(name)[0]), expected, "{name}");
+            }
+            assert!(of("described alone").is_empty());
+            let histogram = |name: &str| match &of(name)[0].data {
+                Some(Data::ExponentialHistogram(histogram)) => histogram.data_points[0].clone(),
+                other => panic!("{other:?}"),
+            };
+            assert_eq!((histogram("many").count, histogram("many").sum), (10, Some(5.0)));
+            assert_eq!(histogram("durations").sum, Some(1.5));
+        },
+    );
+}
+
 pub(super) fn value(value: Option<number_data_point::Value>) -> f64 {
     match value {
         Some(number_data_point::Value::AsInt(n)) => n as f64,

@@ -4,6 +4,8 @@
 
 #[cfg(feature = "opentelemetry")]
 mod api;
+#[cfg(feature = "opentelemetry")]
+mod contexts;
 mod counts;
 #[cfg(feature = "opentelemetry")]
 mod instruments;
