@@ -218,7 +218,8 @@ fn begin(
         idle: config.idle_poll,
         report: config.report_errors,
         metrics_every: config.metrics_interval(),
-        resources: config.resources().is_some(),
+        resources: config.wanted_of_spans(),
+        labels: config.is_profiled(),
     };
     let rings = Arc::new(Rings::default());
     let pump =

@@ -40,7 +40,9 @@ pub use {
 pub(crate) use {
     adapter::{begin_thread, end_thread, monotonic_ns},
     session::{begin, end},
-    used::{begin_switches, has_switches, lost_used, read_switches, read_used, tell_used},
+    used::{
+        begin_switches, has_switches, lost_used, read_switches, read_used, tell_samples, tell_used,
+    },
 };
 
 #[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -115,6 +117,10 @@ mod nothing {
         false
     }
 
+    pub(crate) fn tell_samples() -> bool {
+        false
+    }
+
     pub(crate) fn read_used(_: impl FnMut(usize, Used)) {}
 
     pub(crate) fn lost_used() -> [u64; 3] {
@@ -143,6 +149,12 @@ mod nothing {
         Ending
     }
 
+    impl Config {
+        pub(crate) fn is_profiled(&self) -> bool {
+            false
+        }
+    }
+
     pub(crate) struct Ending;
 
     impl Ending {
@@ -157,5 +169,5 @@ mod nothing {
 )))]
 pub(crate) use nothing::{
     begin, begin_switches, begin_thread, end, end_thread, has_switches, lost_used, monotonic_ns,
-    read_switches, read_used, tell_used,
+    read_switches, read_used, tell_samples, tell_used,
 };

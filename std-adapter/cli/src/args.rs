@@ -196,6 +196,9 @@ pub(crate) struct ProfileArgs {
     /// Only the samples of this span, without those of its children
     #[arg(long, value_name = "ID", value_parser = parse_span)]
     pub(crate) span: Option<SpanId>,
+    /// Only the samples of spans with this label, such as agent_name=planner
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_label)]
+    pub(crate) label: Option<(String, String)>,
     /// Memory instead of CPU time
     #[arg(long)]
     pub(crate) memory: bool,
@@ -287,6 +290,11 @@ fn parse_trace(text: &str) -> Result<TraceId, String> {
 
 fn parse_span(text: &str) -> Result<SpanId, String> {
     SpanId::from_hex(text).ok_or_else(|| "pass the 16 hexadecimal digits of a span id".into())
+}
+
+fn parse_label(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("pass NAME=VALUE, such as agent_name=planner")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn parse_anchor(text: &str) -> Result<u64, String> {

@@ -84,7 +84,7 @@ pub(crate) enum CliError {
     },
     /// A profile has nothing of the trace or span.
     #[error(
-        "no sample in {files} of {inputs} is of that trace or span; it may have used less CPU time than lies between two samples, or ran \
+        "no sample in {files} of {inputs} is of that trace, span or label; it may have used less CPU time than lies between two samples, or ran \
          while nothing was profiled"
     )]
     NoSamples {

@@ -69,6 +69,9 @@ fn wanted(
     if let Some(span) = args.span.filter(|_| trace == args.trace) {
         report = report.of_span(span);
     }
+    if let Some((name, value)) = &args.label {
+        report = report.of_label(name, value);
+    }
     if let Some(name) = &args.measure {
         let known = report.measures();
         if !known.contains(&name.as_str()) {

@@ -105,7 +105,10 @@ fn a_trace_has_a_flame_graph_of_its_own_and_two_profiles_a_difference() {
     assert!(code == 0 && svg.contains("red: a larger share"), "{err}");
 
     let (code, _, err) = run(&["profile", "--trace", &"ab".repeat(16), "before.pb.gz"]);
-    assert!(code == 1 && err.contains("no sample in the profile of before.pb.gz is of that trace"), "{err}");
+    assert!(
+        code == 1 && err.contains("no sample in the profile of before.pb.gz is of that trace, span or label"),
+        "{err}"
+    );
     let (code, _, err) = run(&["profile", "--memory", "before.pb.gz"]);
     assert!(code == 1 && err.contains("there is no memory profile in before.pb.gz"), "{err}");
     let (code, _, err) = run(&["profile", "--measure", "bytes", "before.pb.gz"]);

@@ -92,6 +92,11 @@ pub mod adapter {
         crate::cpu::tell_spans();
     }
 
+    /// Tells only the samples of CPU time.
+    pub fn tell_samples() {
+        crate::cpu::tell_spans();
+    }
+
     /// What a span has used since the last call, in part.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Used {

@@ -174,7 +174,7 @@ impl Profile {
         self
     }
 
-    fn keep(&mut self, is_wanted: impl Fn(&[(i32, String)], Labels) -> bool) {
+    pub(crate) fn keep(&mut self, is_wanted: impl Fn(&[(i32, String)], Labels) -> bool) {
         let Profile { samples, threads, .. } = self;
         samples.retain(|sample| is_wanted(threads, sample.labels));
         self.delivered = self.total(0);

@@ -2,7 +2,6 @@
 
 use super::{Config, keys, value::Value};
 use crate::profiling::{CpuOptions, HeapOptions, ProfileFolder, ProfilingOptions};
-use throughline_export::diagnostics;
 
 impl Config {
     /// The label of the memory's metrics; `None` if they are not wanted.
@@ -26,12 +25,6 @@ impl Config {
         let cpu = said("profiling.cpu.enabled").map_or(is("profiling.enabled"), |enabled| enabled.bool());
         let memory = is("profiling.memory.enabled");
 
-        if !off && let Some(other) = said("profiling.exporter.type").filter(|kind| kind.text() != "file") {
-            let other = other.text();
-            diagnostics::tell(format_args!(
-                "profiles for `{other}` are not built yet; they are written to files"
-            ));
-        }
         let text = |value: Value| value.text().to_owned();
         let folder = value("profiling.exporter.file_output_dir").map_or("profiles".into(), text);
         let folder = ProfileFolder::new(folder).keep(size("profiling.exporter.keep", 20));
@@ -45,6 +38,9 @@ impl Config {
         if memory {
             let interval = size("profiling.memory.interval", 512 * 1024) as u64;
             options = options.memory(HeapOptions::default().interval(interval));
+        }
+        if let Some(labels) = value("profiling.labels") {
+            options = options.labels(labels.list().iter().cloned());
         }
         if let Some(duration) = value("profiling.cpu.duration") {
             options = options.window(duration.duration());

@@ -2,7 +2,7 @@
 
 use super::{Config, keys};
 use crate::profiling::ResourceOptions;
-use crate::pump::{Prices, RollUp};
+use crate::pump::{Prices, RollUp, Wanted};
 
 impl Config {
     /// How spans are told what they use; `None` if they are not.
@@ -28,6 +28,12 @@ impl Config {
             by,
             prices: Prices { cpu_second: price("cpu_second"), gb_second: price("gb_second") },
         })
+    }
+
+    /// What spans are told about themselves.
+    pub(crate) fn wanted_of_spans(&self) -> Option<Wanted> {
+        let samples = self.is_profiled().then_some(Wanted::Samples);
+        self.resources().map(|_| Wanted::Resources).or(samples)
     }
 
     /// The sums that are wanted.

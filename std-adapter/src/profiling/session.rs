@@ -3,6 +3,7 @@
 use super::{ResourceOptions, memory, used};
 use crate::Config;
 use crate::published::Published;
+use crate::pump::labels;
 use crate::spawn::spawn;
 use std::io;
 use std::path::PathBuf;
@@ -14,6 +15,9 @@ use throughline_export::diagnostics;
 use throughline_profile::{
     CpuOptions, CpuProfiler, HeapOptions, HeapProfiler, Profile, ProfileError, ProfileFolder,
 };
+
+/// The fields of spans that become labels of samples, unless others are named.
+const LABELS: [&str; 2] = ["agent.name", "invocation_id"];
 
 /// What is profiled, and where the profiles go. Without further settings: CPU time, 99 samples per second, and a profile every 30 s.
 ///
@@ -30,6 +34,7 @@ pub struct ProfilingOptions {
     window: Duration,
     once: bool,
     folder: ProfileFolder,
+    labels: Vec<String>,
 }
 
 impl ProfilingOptions {
@@ -37,7 +42,14 @@ impl ProfilingOptions {
     pub fn new(folder: impl Into<ProfileFolder>) -> ProfilingOptions {
         let window = Duration::from_secs(30);
         let cpu = Some(CpuOptions::default());
-        ProfilingOptions { cpu, memory: None, window, once: false, folder: folder.into() }
+        ProfilingOptions {
+            cpu,
+            memory: None,
+            window,
+            once: false,
+            folder: folder.into(),
+            labels: LABELS.map(String::from).to_vec(),
+        }
     }
 
     /// How CPU time is sampled.
@@ -61,6 +73,13 @@ impl ProfilingOptions {
     /// Writes a profile each time that so much time has passed; at least a second. A memory profile is always of everything since the start.
     pub fn window(mut self, window: Duration) -> ProfilingOptions {
         self.window = window.max(Duration::from_secs(1));
+        self
+    }
+
+    /// Gives samples in spans the values of these fields as labels, instead of `agent.name` and `invocation_id`: those of the nearest span, itself first,
+    /// that has the field and has ended. A label is called as the field, with `_` for `.`.
+    pub fn labels(mut self, fields: impl IntoIterator<Item = impl Into<String>>) -> ProfilingOptions {
+        self.labels = fields.into_iter().map(Into::into).collect();
         self
     }
 
@@ -218,12 +237,26 @@ impl Work {
     }
 
     fn keep(&mut self, memory: Option<Profile>, cpu: Option<Profile>) {
-        for profile in [memory, cpu].into_iter().flatten() {
+        for mut profile in [memory, cpu].into_iter().flatten() {
+            profile.label_spans(|_, span| labels::of(span));
             let written = self.folder.write(&profile);
             if let Err(error) = &written {
                 diagnostics::tell(format_args!("a profile could not be written: {error}"));
             }
             self.written = Some(written);
+        }
+    }
+}
+
+impl Config {
+    /// Whether the configuration begins a session that samples CPU time.
+    pub(crate) fn is_profiled(&self) -> bool {
+        match &self.profiling {
+            Some(options) => options.cpu.is_some(),
+            None => {
+                let (options, on) = self.profiling_of_keys();
+                on && options.cpu.is_some()
+            }
         }
     }
 }
@@ -234,6 +267,9 @@ pub(crate) fn begin(config: &Config) {
         Some(options) => (options.clone(), true),
         None => config.profiling_of_keys(),
     };
+    if on {
+        labels::begin(options.labels.clone());
+    }
     if on && let Err(error) = start(&options, options.window) {
         diagnostics::tell(format_args!("the process is not profiled: {error}"));
     }

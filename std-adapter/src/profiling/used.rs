@@ -13,6 +13,12 @@ pub(crate) fn tell_used() -> bool {
     true
 }
 
+/// Has it tell the samples alone.
+pub(crate) fn tell_samples() -> bool {
+    adapter::tell_samples();
+    true
+}
+
 /// Calls `each` with the id of a span and what it has used since the last call. Only the pump may call this.
 pub(crate) fn read_used(mut each: impl FnMut(usize, Used)) {
     adapter::read_used(|span, used| {

@@ -6,7 +6,7 @@ use super::fan_out::FanOut;
 use super::late::{Chain, Late};
 use super::merged::{Merged, Parts, next_kept};
 use super::remote::{self, Remotes, is_remote};
-use super::resources::{Resources, RollUp, Totals};
+use super::resources::{Resources, RollUp, Totals, Wanted, labels};
 use super::sample::Arrival;
 use super::throttle::Throttle;
 use crate::sampling;
@@ -41,6 +41,8 @@ pub(super) struct Assembler {
     throttle: Throttle,
     tally: Tally,
     resources: Option<Resources>,
+    /// Whether samples get labels from spans.
+    labels: bool,
     roll_up: Option<Arc<Mutex<RollUp>>>,
 }
 
@@ -88,13 +90,20 @@ impl Assembler {
             throttle: Throttle::new(limits.logs_per_second),
             tally: Tally::default(),
             resources: None,
+            labels: false,
             roll_up: None,
         }
     }
 
-    /// Adds to each span what it has used, if `wanted`, and sums it up.
-    pub(super) fn with_resources(mut self, wanted: bool, roll_up: Option<Arc<Mutex<RollUp>>>) -> Assembler {
-        self.resources = if wanted { Resources::new() } else { None };
+    /// Adds to each span what it has used, as far as `wanted`, and sums it up.
+    pub(super) fn with_resources(
+        mut self,
+        wanted: Option<Wanted>,
+        labels: bool,
+        roll_up: Option<Arc<Mutex<RollUp>>>,
+    ) -> Assembler {
+        self.labels = labels;
+        self.resources = wanted.and_then(Resources::new);
         self.roll_up = roll_up.filter(|_| self.resources.is_some());
         self
     }
@@ -283,6 +292,9 @@ impl Assembler {
         }
         self.callsites.learn(span.callsite);
         if let Some(entry) = self.callsites.get(span.callsite) {
+            if self.labels {
+                self.label(span, entry, remote, chain);
+            }
             if self.roll_up.is_some() {
                 self.sum_up(span, entry, chain, joined);
             }
@@ -326,18 +338,44 @@ impl Assembler {
     #[inline(never)]
     fn sum_up(&self, span: &SpanRecord<'_>, entry: &Entry, chain: Option<Chain>, joined: Option<Totals>) {
         let Some(roll_up) = &self.roll_up else { return };
-        let fields = || Merged::new(self.parts(entry, span.values, chain), false);
-        let value = |name: &str| match fields().find(|(key, _)| *key == name)?.1 {
+        let value = |name: &str| self.text_of(name, span, entry, chain);
+        let parent = if is_remote(span.parent) { 0 } else { span.parent };
+        let duration = self.wall_time.nanos(span.duration);
+        let mut roll_up = roll_up.lock().unwrap_or_else(PoisonError::into_inner);
+        roll_up.add((span.id, parent), joined, duration, value);
+    }
+
+    /// Notes what labels the samples of a span have.
+    #[cold]
+    #[inline(never)]
+    fn label(
+        &self,
+        span: &SpanRecord<'_>,
+        entry: &Entry,
+        remote: Option<TraceContext>,
+        chain: Option<Chain>,
+    ) {
+        let id = |id| self.span_id(id, remote);
+        let parent = (span.parent != 0).then(|| id(span.parent));
+        labels::note(id(span.id), parent, |name| self.text_of(name, span, entry, chain));
+    }
+
+    /// The value of a span's field as text, if it is a short one.
+    fn text_of(
+        &self,
+        name: &str,
+        span: &SpanRecord<'_>,
+        entry: &Entry,
+        chain: Option<Chain>,
+    ) -> Option<String> {
+        let mut fields = Merged::new(self.parts(entry, span.values, chain), false);
+        match fields.find(|(key, _)| *key == name)?.1 {
             Value::Str { text, .. } | Value::Shown { text, .. } => Some(text.to_owned()),
             Value::U64(n) => Some(n.to_string()),
             Value::I64(n) => Some(n.to_string()),
             Value::Bool(is) => Some(is.to_string()),
             _ => None,
-        };
-        let parent = if is_remote(span.parent) { 0 } else { span.parent };
-        let duration = self.wall_time.nanos(span.duration);
-        let mut roll_up = roll_up.lock().unwrap_or_else(PoisonError::into_inner);
-        roll_up.add((span.id, parent), joined, duration, value);
+        }
     }
 
     /// Passes a span on to all exporters but the first of OTLP. Out of line, so that a program with OTLP alone

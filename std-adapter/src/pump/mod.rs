@@ -35,7 +35,7 @@ pub use stage::Stage;
 
 pub(crate) use fan_out::FanOut;
 pub(crate) use readings::Readings;
-pub(crate) use resources::{Prices, RollUp};
+pub(crate) use resources::{Prices, RollUp, Wanted, labels};
 pub(crate) use rings::Rings;
 
 use crate::clock::{REFINE_EVERY, Reading, WallClock};
@@ -104,8 +104,10 @@ pub(crate) struct Settings {
     pub(crate) logs_per_second: Option<u32>,
     pub(crate) idle: Duration,
     pub(crate) metrics_every: Duration,
-    /// Whether spans are told what they have used.
-    pub(crate) resources: bool,
+    /// What spans are told about themselves.
+    pub(crate) resources: Option<Wanted>,
+    /// Whether samples get labels from spans.
+    pub(crate) labels: bool,
     /// Whether failures are reported on standard error.
     pub(crate) report: bool,
 }
@@ -169,7 +171,7 @@ impl Pump {
                     logs_per_second: settings.logs_per_second,
                 },
             )
-            .with_resources(settings.resources, readings.roll_up()),
+            .with_resources(settings.resources, settings.labels, readings.roll_up()),
             readings,
             fan_out,
             cells,

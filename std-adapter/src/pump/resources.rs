@@ -1,12 +1,15 @@
 //! What spans have used, CPU time and memory, joined to them before they are exported: as fields of a record of its own,
 //! as if the program had added them.
 
+pub(crate) mod labels;
 mod roll_up;
 mod timeline;
 
 pub(crate) use roll_up::{Prices, RollUp};
 
-use crate::profiling::{Source, Used, has_switches, monotonic_ns, read_switches, read_used, tell_used};
+use crate::profiling::{
+    Source, Used, has_switches, monotonic_ns, read_switches, read_used, tell_samples, tell_used,
+};
 use crate::wall_time::WallTime;
 use std::collections::HashMap;
 use std::mem;
@@ -23,12 +26,27 @@ use timeline::Timeline;
 const GENERATION: usize = 1 << 15;
 
 /// The fields, in the order in which they are written.
-const FIELDS: [&str; 4] =
-    ["resource.cpu.micros", "resource.cpu.source", "resource.memory.bytes", "resource.memory.peak"];
+const FIELDS: [&str; 5] = [
+    "throughline.profile.samples",
+    "resource.cpu.micros",
+    "resource.cpu.source",
+    "resource.memory.bytes",
+    "resource.memory.peak",
+];
+
+/// What spans are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// How many samples a profile has of them.
+    Samples,
+    /// What they have used too.
+    Resources,
+}
 
 /// What is known of spans that have not ended.
 #[derive(Debug)]
 pub(super) struct Resources {
+    wanted: Wanted,
     fields: &'static Callsite,
     spans: Generations<Totals>,
     /// Of threads whose switches are recorded, by their recorders' addresses.
@@ -40,6 +58,7 @@ pub(super) struct Resources {
 /// What a span has used itself, without the spans inside it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Totals {
+    pub(super) samples: u64,
     pub(super) cpu_ns: u64,
     source: Option<Source>,
     pub(super) bytes: u64,
@@ -49,6 +68,7 @@ pub(super) struct Totals {
 
 impl Totals {
     fn add(&mut self, used: Used) {
+        self.samples += u64::from(matches!(used, Used::Cpu { source: Source::Samples, .. }));
         match used {
             // Switches tell everything that samples can.
             Used::Cpu { source: Source::Samples, .. } if self.source == Some(Source::Switches) => {}
@@ -68,17 +88,21 @@ impl Totals {
 
 impl Resources {
     /// Has the profiler tell what spans use; `None` if it cannot, or there is no room for another callsite.
-    pub(super) fn new() -> Option<Resources> {
+    pub(super) fn new(wanted: Wanted) -> Option<Resources> {
         let level = Level::Info as u8;
         let meta = Meta { kind: Kind::Fields, level, fields: &FIELDS, ..Meta::EMPTY };
         let fields = bridge::callsite(&meta)?;
         // This gives it its number, also if a filter leaves fields out.
         let _ = fields.enabled();
-        if !tell_used() {
+        let told = match wanted {
+            Wanted::Samples => tell_samples(),
+            Wanted::Resources => tell_used(),
+        };
+        if !told {
             return None;
         }
         record_polls(has_switches());
-        Some(Resources { fields, spans: Generations::default(), timelines: HashMap::new(), round: 0 })
+        Some(Resources { wanted, fields, spans: Generations::default(), timelines: HashMap::new(), round: 0 })
     }
 
     /// Reads what spans have used since the last call. Everything that a span has used was written before its record.
@@ -132,13 +156,15 @@ impl Resources {
     pub(super) fn take(&mut self, span: Word, root: Word) -> Option<(Totals, RawRecord)> {
         let totals = self.spans.take(span)?;
         let mut fields = FieldList::expecting(FIELDS.len());
-        match totals.source {
-            Some(source) => {
-                fields.push(&(totals.cpu_ns / 1000));
-                fields.push(source.as_str());
-            }
-            None => fields.skip_to(2),
+        match totals.samples {
+            0 => fields.push(&Empty),
+            samples => fields.push(&samples),
+        };
+        if let Some(source) = totals.source.filter(|_| self.wanted == Wanted::Resources) {
+            fields.push(&(totals.cpu_ns / 1000));
+            fields.push(source.as_str());
         }
+        fields.skip_to(3);
         match totals.bytes {
             0 => [fields.push(&Empty), fields.push(&Empty)],
             bytes => [fields.push(&bytes), fields.push(&totals.peak.max(0).unsigned_abs())],
@@ -185,6 +211,10 @@ impl<T: Default> Generations<T> {
         }
         let Generations { young, old } = self;
         young.entry(key).or_insert_with(|| old.remove(&key).unwrap_or_default())
+    }
+
+    fn get(&self, key: Word) -> Option<&T> {
+        self.young.get(&key).or_else(|| self.old.get(&key))
     }
 
     fn take(&mut self, key: Word) -> Option<T> {

@@ -116,6 +116,34 @@ fn assert_exact(found: &[f64; 3]) {
 }
 
 #[test]
+fn a_span_with_samples_says_so_and_gives_them_its_labels() {
+    use throughline_std::profiling::{CpuOptions, ProfilingOptions, Report, stop_profiling};
+    let name = "resources::a_span_with_samples_says_so_and_gives_them_its_labels";
+    crate::support::in_own_process(name, || {
+        let folder = Folder::new("labels");
+        let keeps = Keeps::default();
+        let options = ProfilingOptions::new(&folder.0).cpu(CpuOptions::default().frequency(499));
+        let config = Config::new("agents").without_otlp().terminal(false).exporter("keeps", keeps.clone());
+        let guard = init(&config.profiling(options)).unwrap();
+        {
+            let _agent = span!("agent.run", agent.name = "planner", invocation_id = "i-7");
+            let _tool = span!("tool.execute");
+            price(Duration::from_millis(200));
+        }
+        drop(span!("idle"));
+        guard.flush(Duration::from_secs(10));
+        let file = std::fs::read(stop_profiling().unwrap()).unwrap();
+        let report = Report::read_pprof(&file).unwrap().of_label("agent_name", "planner");
+        let samples = keeps.number("tool.execute", "throughline.profile.samples").unwrap();
+        assert!(samples >= 10, "{samples}");
+        assert_eq!(report.of_label("invocation_id", "i-7").samples(), samples);
+        assert_eq!(keeps.number("idle", "throughline.profile.samples"), None);
+        assert_eq!(keeps.number("tool.execute", "resource.cpu.micros"), None);
+        assert!(guard.shutdown(Duration::from_secs(60)).ledger.is_settled());
+    });
+}
+
+#[test]
 fn one_key_makes_the_memory_metrics() {
     let name = "resources::one_key_makes_the_memory_metrics";
     crate::support::in_own_process_with(name, &[("THROUGHLINE_PROFILING_MEMORY_METRICS", "true")], || {

@@ -5,6 +5,7 @@ mod difference;
 mod flame_graph;
 mod folded;
 mod json;
+mod otlp;
 mod pprof;
 mod proto;
 mod read;
@@ -116,6 +117,16 @@ impl Report {
     /// Only the samples of one span, without those of its children.
     pub fn of_span(mut self, span: SpanId) -> Report {
         self.profile = self.profile.of_span(span);
+        self
+    }
+
+    /// Only the samples with this label, such as `agent_name` = `planner`; see
+    /// [`Profile::label_spans`](crate::Profile::label_spans).
+    pub fn of_label(mut self, name: &str, value: &str) -> Report {
+        let sets = &self.profile.label_sets;
+        let has = |set: &[(String, String)]| set.iter().any(|(key, text)| key == name && text == value);
+        let wanted: Vec<bool> = sets.iter().map(|set| has(set)).collect();
+        self.profile.keep(|_, labels| labels.set.is_some_and(|index| wanted[index as usize]));
         self
     }
 

@@ -1,15 +1,21 @@
 //! Writes and reads the few parts of protocol buffers that pprof needs.
 
 /// A message that is being written.
-#[derive(Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Message(Vec<u8>);
 
 const VARINT: u64 = 0;
+const FIXED_64: u64 = 1;
 const LENGTH: u64 = 2;
 
 impl Message {
     pub(super) fn new() -> Message {
         Message::default()
+    }
+
+    /// What the bytes say, such as a text that is no message.
+    pub(super) fn of(bytes: &[u8]) -> Message {
+        Message(bytes.to_vec())
     }
 
     fn raw_varint(&mut self, mut value: u64) {
@@ -23,9 +29,20 @@ impl Message {
     /// A number; 0, the default, is left out.
     pub(super) fn number(&mut self, field: u64, value: u64) {
         if value != 0 {
-            self.raw_varint(field << 3 | VARINT);
-            self.raw_varint(value);
+            self.present(field, value);
         }
+    }
+
+    /// A number; 0 is written too, as a choice between fields needs it.
+    pub(super) fn present(&mut self, field: u64, value: u64) {
+        self.raw_varint(field << 3 | VARINT);
+        self.raw_varint(value);
+    }
+
+    /// A number of 8 bytes.
+    pub(super) fn fixed(&mut self, field: u64, value: u64) {
+        self.raw_varint(field << 3 | FIXED_64);
+        self.0.extend_from_slice(&value.to_le_bytes());
     }
 
     /// Bytes, text or a message in a message.
@@ -44,6 +61,13 @@ impl Message {
         let mut all = Message::new();
         values.into_iter().for_each(|value| all.raw_varint(value));
         self.message(field, &all);
+    }
+
+    /// Several numbers as one field, which is left out if there are none.
+    pub(super) fn packed_unless_empty(&mut self, field: u64, values: &[u64]) {
+        if !values.is_empty() {
+            self.packed(field, values.iter().copied());
+        }
     }
 
     pub(super) fn into_bytes(self) -> Vec<u8> {
@@ -106,7 +130,7 @@ fn field<'a>(message: &mut &'a [u8]) -> Option<(u64, Value<'a>)> {
     };
     let value = match key & 7 {
         VARINT => Value::Number(varint(message)?),
-        1 => bytes(message, 8)?,
+        FIXED_64 => bytes(message, 8)?,
         LENGTH => {
             let length = varint(message)?;
             bytes(message, length)?

@@ -88,6 +88,8 @@ fn what_pprof_has_comes_back_and_becomes_the_same_pictures() {
     let of_trace = back.of_trace(trace);
     assert_eq!((of_trace.samples(), of_trace.folded()), (3, "main, <first>;0xc;0xd 30000\n".to_owned()));
     assert_eq!(of_trace.label_set(of_trace.profile.samples[0].labels)[0].1, "planner");
+    assert_eq!(report.profile.symbolize().of_label("agent_name", "planner").samples(), 3);
+    assert_eq!(report.profile.symbolize().of_label("agent_name", "writer").samples(), 0);
     // Another window of the same program.
     let mut sum = report.profile.symbolize();
     assert!(sum.add(Report::read_pprof(&report.pprof()).unwrap()));

@@ -45,6 +45,12 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key("profiling.cpu.duration", Duration, "30s", "How long a profile takes."),
     key(
+        "profiling.labels",
+        List(&[]),
+        "agent.name, invocation_id",
+        "Fields of spans that become labels of their samples, and of those of the spans inside them.",
+    ),
+    key(
         "profiling.memory.enabled",
         Bool,
         "false",
