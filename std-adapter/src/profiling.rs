@@ -40,9 +40,7 @@ pub use {
 pub(crate) use {
     adapter::{begin_thread, end_thread, monotonic_ns},
     session::{begin, end},
-    used::{
-        begin_switches, has_switches, lost_used, read_switches, read_used, tell_samples, tell_used,
-    },
+    used::{begin_switches, has_switches, lost_used, read_switches, read_used, tell_samples, tell_used},
 };
 
 #[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
