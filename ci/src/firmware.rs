@@ -258,6 +258,19 @@ impl Tool {
         objects(&self.decode(capture, &["--format", "json"])?)
     }
 
+    /// The profile of a capture in one of the tool's formats, which the end of `file` names.
+    ///
+    /// # Errors
+    ///
+    /// Like [`Self::tree`].
+    pub fn profile(&self, capture: &Capture, file: &str) -> Result<String> {
+        let scratch = Scratch::new("profile")?;
+        let path = scratch.path().join(file);
+        let options = ["--format", "none", "--profile", path.to_str().context("its path is UTF-8")?];
+        self.decode(capture, &options)?;
+        fs::read_to_string(&path).with_context(|| format!("the tool made no {file}"))
+    }
+
     /// Sends a capture to a collector's OTLP/HTTP endpoint, and returns it as JSON objects. `anchor_unix_ns`
     /// is the time of its first record.
     ///

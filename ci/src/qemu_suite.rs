@@ -40,6 +40,7 @@ const PANIC: Case = Case { binary: "panic", check: cases::panic };
 const SYSTICK: Case = Case { binary: "systick", check: cases::systick };
 const WRONG_ELF: Case = Case { binary: "overflow", check: cases::wrong_elf };
 const EMBASSY: Case = Case { binary: "embassy", check: cases::embassy };
+const SAMPLES: Case = Case { binary: "samples", check: cases::samples };
 const WIRE: Case = Case { binary: "wire", check: cases::wire };
 
 /// Name of the run that uses another firmware.
@@ -50,14 +51,20 @@ const RUNS: &[(Machine, Variant, &[Case])] = &[
     (
         Machine::Mps2An386,
         Variant::Serial,
-        &[THERMOSTAT, OVERFLOW, STORM, REMOTE, WIRE, FIELDS, METRICS, PANIC, SYSTICK, WRONG_ELF, EMBASSY],
+        &[
+            THERMOSTAT, OVERFLOW, STORM, REMOTE, WIRE, FIELDS, METRICS, PANIC, SYSTICK, SAMPLES, WRONG_ELF,
+            EMBASSY,
+        ],
     ),
     (Machine::Mps2An386, Variant::Rtt, &[THERMOSTAT, OVERFLOW, PANIC]),
     (Machine::Mps2An386, Variant::NoFragment, &[THERMOSTAT, FIELDS, WRONG_ELF]),
     (
         Machine::Microbit,
         Variant::Serial,
-        &[THERMOSTAT, OVERFLOW, STORM, REMOTE, WIRE, FIELDS, METRICS, PANIC, SYSTICK, WRONG_ELF, EMBASSY],
+        &[
+            THERMOSTAT, OVERFLOW, STORM, REMOTE, WIRE, FIELDS, METRICS, PANIC, SYSTICK, SAMPLES, WRONG_ELF,
+            EMBASSY,
+        ],
     ),
     (Machine::Microbit, Variant::Rtt, &[THERMOSTAT]),
     (Machine::Microbit, Variant::NoFragment, &[THERMOSTAT, WRONG_ELF]),

@@ -6,7 +6,7 @@ use throughline::adapter::ring::Reader;
 use throughline::adapter::wire::{DELIMITER, Window};
 
 use crate::frames::Frames;
-use crate::{Config, Flushed};
+use crate::{Config, Flushed, Samples};
 
 /// Sends the records of a [`Recorder`]. [`init`](crate::init) makes a flusher with a buffer, which keeps each
 /// frame until the link has taken it; [`init_rtt`](crate::init_rtt) makes one that writes its frames into an
@@ -132,6 +132,21 @@ impl<const FRAME: usize> Flusher<Buffer<FRAME>> {
         let before = self.frames.records();
         let window = Window { buf: &mut self.link.bytes, at: 1, room: FRAME - 1 };
         self.link.len = self.frames.aside(window, reader) as u16;
+        self.link.records = self.frames.records().wrapping_sub(before) as u16;
+        self.link.len > 0
+    }
+
+    /// Makes and keeps a frame of the samples that wait in `samples`, which the next flush sends first. `period` is the
+    /// number of the recorder's ticks between two samples. Returns false if there are none, or if a frame is already
+    /// kept; call it again after the flush then, or when more samples wait than one frame holds (about 20 with the
+    /// default buffer).
+    pub fn take_samples<const N: usize>(&mut self, samples: &Samples<N>, period: u32) -> bool {
+        if self.link.len > 0 {
+            return false;
+        }
+        let before = self.frames.records();
+        let window = Window { buf: &mut self.link.bytes, at: 1, room: FRAME - 1 };
+        self.link.len = self.frames.samples(window, samples, period) as u16;
         self.link.records = self.frames.records().wrapping_sub(before) as u16;
         self.link.len > 0
     }

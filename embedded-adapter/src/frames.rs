@@ -9,8 +9,8 @@ use throughline::adapter::wire::{
     Batch, Check, Frame, Header, MAX_BUILD_ID, MAX_NAME, Mark, Metrics, PREAMBLE_EVERY, Preamble, Window,
 };
 
-use crate::Config;
 use crate::timeline::Anchor;
+use crate::{Config, Samples};
 
 /// The state that is kept from one frame to the next.
 #[derive(Debug)]
@@ -173,6 +173,38 @@ impl Frames {
             } else {
                 0
             }
+        };
+        self.count(len);
+        len
+    }
+
+    /// Makes a frame of samples, or a preamble if none was sent yet, and returns its length in bytes; 0 if there is no
+    /// sample or too little room. Samples that do not fit stay in their ring.
+    pub(crate) fn samples<const N: usize>(
+        &mut self,
+        window: Window<'_>,
+        samples: &Samples<N>,
+        period: u32,
+    ) -> usize {
+        let now = self.recorder.mark_clock();
+        if samples.waiting().next().is_none() {
+            return 0;
+        }
+        let mut frame = Frame::new(window);
+        let len = if self.until_preamble == 0 {
+            self.preamble(&mut frame)
+        } else {
+            let mut batch = Batch::new(&mut frame, &self.header, self.time);
+            let count = batch.push_samples(&samples.head(period, now), samples.waiting());
+            if count == 0 {
+                return 0;
+            }
+            let len = batch.finish();
+            if len > 0 {
+                samples.pass(count);
+                self.header.ordinal = self.header.ordinal.wrapping_add(1);
+            }
+            len
         };
         self.count(len);
         len

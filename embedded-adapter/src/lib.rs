@@ -65,6 +65,11 @@
 //! const REGISTER: Clock = unsafe { Clock::register(64_000_000, 0xE000_1004 as *const u32) };
 //! ```
 //!
+//! ## Profiles
+//!
+//! [`Samples`] is a ring for a timer's interrupt that samples the program counter. The host tool makes a flame graph of it, with
+//! the spans: `throughline decode --profile FILE`.
+//!
 //! ## Linking
 //!
 //! Add `-Tthroughline.x` and `--build-id` to the linker arguments, after the runtime's script (`-Tlink.x`).
@@ -90,6 +95,7 @@ mod frames;
 mod link;
 pub mod panic;
 pub mod rtt;
+mod samples;
 #[cfg(feature = "embassy")]
 mod task;
 mod timeline;
@@ -99,6 +105,7 @@ pub use epoch::BootEpoch;
 pub use flusher::{Buffer, Flusher};
 pub use link::Flushed;
 pub use panic::PanicAccess;
+pub use samples::Samples;
 #[cfg(feature = "embassy")]
 pub use task::flush_task;
 

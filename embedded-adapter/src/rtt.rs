@@ -28,7 +28,7 @@ use throughline::adapter::AtomicWord as Cell;
 use throughline::adapter::ring::Reader;
 use throughline::adapter::wire::Window;
 
-use crate::{Flushed, Flusher};
+use crate::{Flushed, Flusher, Samples};
 
 /// Defines the program's RTT control block, with one channel of `$size` bytes to the host, and returns that
 /// channel. Call it once. The longest record takes 250 bytes. A program has one control block: if another
@@ -237,6 +237,14 @@ impl Flusher<Channel> {
         flushed.records = self.frames.records().wrapping_sub(before);
         flushed.pending = self.frames.is_pending();
         flushed
+    }
+
+    /// Makes a frame of the samples that wait in `samples`. `period` is the number of the recorder's ticks between two
+    /// samples. Returns false if there are none, or if the channel has no room for one.
+    pub fn take_samples<const N: usize>(&mut self, samples: &Samples<N>, period: u32) -> bool {
+        let bytes = self.frames.samples(self.link.window(usize::MAX), samples, period);
+        self.link.publish(bytes);
+        bytes > 0
     }
 
     /// Polls the channel at most `polls` times, until the host has made room for a frame of `USUAL` bytes.

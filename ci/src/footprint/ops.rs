@@ -15,7 +15,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// The rows of all operations, for Throughline and for the peer.
 pub(super) fn rows(firmware: &Firmware) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for (binary, subject) in [("ops", SUBJECT), ("ops_defmt", PEER)] {
+    for (binary, subject) in [("ops", SUBJECT), ("ops_samples", SUBJECT), ("ops_defmt", PEER)] {
         let printed = printed(firmware, binary)?;
         let counts = instructions(&printed).with_context(|| format!("`{binary}` printed: {printed}"))?;
         let count = |(path, value): &(String, f64)| firmware.row(path, subject, Unit::Instructions, *value);

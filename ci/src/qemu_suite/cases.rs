@@ -143,6 +143,49 @@ pub(super) fn systick(firmware: &Firmware, tool: &Tool, _: bool) -> Result<Strin
     Ok(format!("{spans} spans of {expected} ns, over turns of the clock"))
 }
 
+/// A profile: each function and each span has its share of the samples, inlined functions have their callers, and the
+/// samples are all there.
+pub(super) fn samples(firmware: &Firmware, tool: &Tool, _: bool) -> Result<String> {
+    let capture = firmware.run("samples", b"", |_| Ok(()))?;
+    let folded = tool.profile(&capture, "samples.folded")?;
+    let mut all = 0.0;
+    let mut functions = [("seven_tenths;", 0.7, 0.0), ("two_tenths;", 0.2, 0.0), ("one_tenth;", 0.1, 0.0)];
+    for line in folded.lines() {
+        let (stack, time) = line.rsplit_once(' ').with_context(|| format!("no value: {line}"))?;
+        let time: f64 = time.parse()?;
+        all += time;
+        for (name, _, found) in &mut functions {
+            // The loop is inlined.
+            if stack.contains(&format!("{name}work")) {
+                *found += time;
+            }
+        }
+    }
+    let text = tool.profile(&capture, "samples.txt")?;
+    let objects = tool.json(&capture)?;
+    let records: Vec<_> = objects.iter().filter(|object| object["kind"] == "samples").collect();
+    let count = records.iter().filter_map(|record| Some(record["samples"].as_array()?.len())).sum::<usize>();
+    ensure!(count > 300, "only {count} samples:\n{text}");
+    ensure!(capture.number("lost")? == 0, "the ring was full");
+    let last = records.last().context("there are records")?;
+    let before = last["before"].as_u64().context("a record has the samples before it")?;
+    let in_last = last["samples"].as_array().map_or(0, Vec::len);
+    ensure!(before as usize + in_last == count, "{count} samples are here, of {}", before as usize + in_last);
+    for (name, share, found) in functions {
+        let (found, deviation) = (found / all, (share * (1.0 - share) / count as f64).sqrt());
+        ensure!((found - share).abs() < 5.0 * deviation + 0.02, "{name} has {found} of the time:\n{folded}");
+    }
+    for (span, share) in [("filter", 70.0), ("control", 20.0), ("report", 10.0)] {
+        let line = text.lines().find(|line| line.ends_with(&format!("%  {span}")));
+        let line = line.with_context(|| format!("no span {span}:\n{text}"))?;
+        let found =
+            line.split_whitespace().find_map(|word| word.strip_suffix('%')).context("it has a share")?;
+        let deviation: f64 = 100.0 * (share / 100.0 * (1.0 - share / 100.0) / count as f64).sqrt();
+        ensure!((found.parse::<f64>()? - share).abs() < 5.0 * deviation + 2.0, "{line}");
+    }
+    Ok(format!("{count} samples, over functions and spans as 70, 20 and 10 %"))
+}
+
 /// The ELF of another program is refused, and no name is taken from it.
 pub(super) fn wrong_elf(firmware: &Firmware, tool: &Tool, _: bool) -> Result<String> {
     let capture = firmware.run("overflow", b"", |_| Ok(()))?;

@@ -86,6 +86,9 @@ impl ExtendedKind {
     /// A span's future was polled, or a detached span was entered and left. The values are the span's id and the ticks
     /// when that began; the time is its end. Only servers write it, where the adapter asks for it (`record_polls`).
     pub const POLL: ExtendedKind = ExtendedKind(1);
+    /// Places where a timer interrupted the program. The wire format defines the values. Only microcontrollers write
+    /// it, and only to the wire: [`Batch::push_samples`](crate::adapter::wire::Batch::push_samples).
+    pub const SAMPLES: ExtendedKind = ExtendedKind(2);
     /// The first number for experiments. The format never assigns the numbers from here on.
     pub const FIRST_PRIVATE: ExtendedKind = ExtendedKind(224);
 }

@@ -16,7 +16,7 @@ use crate::value::LossReason;
 /// between 2^29 ticks before and 7 · 2^29 ticks after a reference: the previous record's time or
 /// `not_before`, whichever is later.
 #[derive(Debug)]
-pub struct Batch<'f, 'b>(&'f mut Frame<'b>);
+pub struct Batch<'f, 'b>(pub(super) &'f mut Frame<'b>);
 
 /// A position in a batch to return to; see [`Batch::roll_back`].
 #[derive(Clone, Copy, Debug)]
@@ -27,16 +27,16 @@ const ROOT: u8 = 0x10;
 /// Flag: the record's root is the one in the root register.
 const SAME_ROOT: u8 = 0x20;
 
-mod kind {
-    pub(super) const SPAN: u8 = 0;
-    pub(super) const SPAN_EXTENDED: u8 = 1;
-    pub(super) const EVENT: u8 = 2;
-    pub(super) const FIELDS: u8 = 3;
-    pub(super) const ATTACH: u8 = 4;
-    pub(super) const CLOCK: u8 = 5;
-    pub(super) const LOSS: u8 = 6;
-    pub(super) const EXTENDED: u8 = 7;
-    pub(super) const UNSAMPLED_EVENT: u8 = 8;
+pub(super) mod kind {
+    pub(in super::super) const SPAN: u8 = 0;
+    pub(in super::super) const SPAN_EXTENDED: u8 = 1;
+    pub(in super::super) const EVENT: u8 = 2;
+    pub(in super::super) const FIELDS: u8 = 3;
+    pub(in super::super) const ATTACH: u8 = 4;
+    pub(in super::super) const CLOCK: u8 = 5;
+    pub(in super::super) const LOSS: u8 = 6;
+    pub(in super::super) const EXTENDED: u8 = 7;
+    pub(in super::super) const UNSAMPLED_EVENT: u8 = 8;
 }
 
 /// The most ticks by which a record may be earlier than a record reserved before it.
@@ -327,7 +327,7 @@ impl<'f, 'b> Batch<'f, 'b> {
 }
 
 /// Bits 6 and 7 of a tag when a count byte follows.
-const COUNTED: u8 = 3 << 6;
+pub(super) const COUNTED: u8 = 3 << 6;
 
 /// Bits 6 and 7 of a tag: the number of fields, or [`COUNTED`].
 fn count_flags(types: u32) -> u8 {

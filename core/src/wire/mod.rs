@@ -34,11 +34,13 @@ mod crc;
 mod frame;
 mod metrics;
 mod preamble;
+mod samples;
 
 pub use batch::{Batch, Mark};
 pub use frame::{Frame, Header, MAX_FRAME, Window};
 pub use metrics::Metrics;
 pub use preamble::{Check, MAX_BUILD_ID, MAX_NAME, Preamble, checksum};
+pub use samples::{Sample, SamplesHead};
 
 /// The version of the format, in the first byte of every frame.
 pub const VERSION: u8 = 1;

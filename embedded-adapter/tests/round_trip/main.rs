@@ -5,5 +5,6 @@ mod budgets;
 mod harness;
 mod links;
 mod metrics;
+mod samples;
 mod sizes;
 mod values;

@@ -17,6 +17,7 @@
 //! | `systick` | a clock that counts down and has few bits |
 //! | `embassy` | an embassy program: `flush_task` on its executor, embassy-time as the clock |
 //! | `isr_storm` | interrupts that stop writers in the middle of a record, again and again |
+//! | `samples` | a profile: a timer's interrupt samples the program counter |
 //! | `wire` | bytes on the wire for one span and one event |
 
 #![no_std]

@@ -8,7 +8,7 @@ use cortex_m_semihosting::hprintln;
 use throughline::Recorder;
 #[cfg(feature = "rtt")]
 use throughline_embedded::rtt;
-use throughline_embedded::{BootEpoch, Config, DeviceId, Flushed, PanicAccess};
+use throughline_embedded::{BootEpoch, Config, DeviceId, Flushed, PanicAccess, Samples};
 
 /// Most bytes that one flush sends, which limits how long it takes.
 const BUDGET: usize = 512;
@@ -58,6 +58,17 @@ impl Link {
         };
         #[cfg(feature = "rtt")]
         self.flusher.flush(BUDGET)
+    }
+
+    /// Sends a frame of the samples that wait. Returns whether there were any.
+    pub fn flush_samples<const N: usize>(&mut self, samples: &Samples<N>, period: u32) -> bool {
+        #[cfg(not(feature = "rtt"))]
+        while self.flusher.is_pending() {
+            self.flush();
+        }
+        let any = self.flusher.take_samples(samples, period);
+        self.flush();
+        any
     }
 
     /// Sends everything that was recorded, and the metrics.

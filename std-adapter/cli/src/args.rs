@@ -34,6 +34,7 @@ Examples:
   nc board.local 19021 | throughline decode --elf app -
   throughline decode --elf app --json capture.bin | jq 'select(.kind == \"span\")'
   throughline decode --elf app --otlp http://localhost:4318 --anchor 2026-01-31T12:00:00Z capture.bin
+  throughline decode --elf app --profile app.svg capture.bin
 
 A live stream (a serial port, a pipe) is shown as it arrives. Ctrl-C or SIGTERM ends it as if the stream had ended: open
 traces, metrics and the summary are shown, and the exit code is 0 or 2 as usual. A second Ctrl-C ends at once.
@@ -74,6 +75,10 @@ pub(crate) struct DecodeArgs {
     /// that has waited longest is shown in part
     #[arg(long, value_name = "RECORDS", default_value_t = 32_768, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) hold: u32,
+    /// Also write a profile of the device's samples: a flame graph (.svg), pprof (.pb.gz), folded stacks (.folded), or tables of
+    /// functions and spans (.txt)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) profile: Option<PathBuf>,
     /// Also send everything to this OTLP/HTTP endpoint, such as http://localhost:4318
     #[arg(long, value_name = "URL")]
     pub(crate) otlp: Option<String>,

@@ -8,7 +8,7 @@ use throughline_decode::{Context, DamageKind, Decoder, Elf, Item, TimeOptions};
 use crate::args::{DecodeArgs, Format, Metrics};
 use crate::error::CliError;
 use crate::input::{Chunk, Source};
-use crate::output::{Output, json::Json, otlp::Otlp, tree::TreeText};
+use crate::output::{Output, json::Json, otlp::Otlp, profile::ProfileFile, tree::TreeText};
 use crate::redact::Redactor;
 use crate::summary::Summary;
 use crate::{DAMAGED, FAILED, FINE, say, stop};
@@ -90,6 +90,9 @@ fn outputs<'elf>(args: &DecodeArgs, source: &Source) -> Result<Vec<Box<dyn Outpu
         Format::Tree => outputs.push(Box::new(TreeText::new(metrics))),
         Format::Json => outputs.push(Box::new(Json::new())),
         Format::None => {}
+    }
+    if let Some(path) = &args.profile {
+        outputs.push(Box::new(ProfileFile::new(path, &args.elf)?));
     }
     if let Some(url) = &args.otlp {
         let name = args.service_name.clone();

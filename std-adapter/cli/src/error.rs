@@ -53,6 +53,15 @@ pub(crate) enum CliError {
         /// The capture.
         path: PathBuf,
     },
+    /// The name of the profile's file does not say what it is to hold.
+    #[error(
+        "{} says nothing about what it is to hold; let it end in .svg (a flame graph), .pb.gz (pprof), .folded (stacks as text) or .txt (tables)",
+        path.display()
+    )]
+    ProfileName {
+        /// The file.
+        path: PathBuf,
+    },
     /// Standard output cannot be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] std::io::Error),

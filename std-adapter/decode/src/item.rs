@@ -13,6 +13,7 @@ use crate::fields::Fields;
 use crate::ledger::{Balance, Boot, Gap};
 use crate::points::Snapshot;
 use crate::preamble::Preamble;
+use crate::samples::Samples;
 use crate::stream::SkipReason;
 use crate::time::Time;
 
@@ -36,6 +37,8 @@ pub enum Item<'elf, 'f> {
     Detach(Detach),
     /// A reading of the clock, in ticks.
     Clock(u64),
+    /// Where the device's program was, as a timer found it.
+    Samples(Samples<'f>),
     /// The device set its wall clock. Later times use the new clock; earlier times stay.
     ClockSet {
         /// By how many nanoseconds; negative if it was set back.

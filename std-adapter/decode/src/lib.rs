@@ -37,6 +37,7 @@ pub mod metrics;
 pub mod points;
 pub mod preamble;
 mod remotes;
+pub mod samples;
 pub mod series;
 pub mod stream;
 pub mod time;
@@ -55,4 +56,5 @@ pub use item::{Attach, Context, Damage, DamageKind, Detach, Event, Item, Loss, S
 pub use ledger::Balance;
 pub use points::{Point, PointValue, Snapshot};
 pub use preamble::Preamble;
+pub use samples::{Sample, Samples};
 pub use time::{Time, TimeOptions, TimeSource};

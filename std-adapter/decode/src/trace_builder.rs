@@ -160,7 +160,11 @@ impl<'elf> TraceBuilder<'elf> {
                     self.made(newest, out);
                 }
             }
-            Item::Preamble(_) | Item::ClockSet { .. } | Item::Metrics(_) | Item::Damage(_) => {}
+            Item::Preamble(_)
+            | Item::ClockSet { .. }
+            | Item::Metrics(_)
+            | Item::Samples(_)
+            | Item::Damage(_) => {}
         }
         self.key = context.key;
         self.word_bits = context.word_bits();

@@ -5,6 +5,7 @@
 mod allocator_stats;
 #[cfg(sampled)]
 mod cpu;
+mod device;
 #[cfg(sampled)]
 mod error;
 #[cfg(sampled)]
@@ -28,6 +29,7 @@ mod unwind;
 pub use allocator_stats::{AllocatorFigures, AllocatorStats, allocator_figures, set_allocator_stats};
 #[cfg(sampled)]
 pub use cpu::{CpuOptions, CpuProfiler, FREQUENCIES, profile_for};
+pub use device::{DeviceRun, DeviceSample};
 #[cfg(sampled)]
 pub use error::ProfileError;
 #[cfg(sampled)]

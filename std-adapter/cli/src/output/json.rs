@@ -92,6 +92,21 @@ impl<'elf> Output<'elf> for Json {
                 self.line(object)
             }
             Item::Metrics(snapshot) => self.metrics(context, snapshot),
+            Item::Samples(samples) => {
+                let sample = |sample: throughline_decode::Sample| {
+                    let span = sample.span.map(|id| context.span_id(id).to_string());
+                    json!({ "pc": sample.pc, "lr": sample.lr, "span_id": span })
+                };
+                let mut object = json!({
+                    "kind": "samples",
+                    "before": samples.before,
+                    "lost": samples.lost,
+                    "period_ns": context.duration_ns(samples.period),
+                    "samples": samples.iter().map(sample).collect::<Vec<_>>(),
+                });
+                put_time(&mut object, "time", context.time(samples.time));
+                self.line(object)
+            }
             Item::ClockSet { by_ns } => self.line(json!({ "kind": "clock_set", "by_ns": by_ns })),
             Item::Damage(damage) => self.line(json!({
                 "kind": "damage",

@@ -2,6 +2,7 @@
 
 pub(crate) mod json;
 pub(crate) mod otlp;
+pub(crate) mod profile;
 pub(crate) mod tree;
 
 use throughline_decode::trace::Assembled;

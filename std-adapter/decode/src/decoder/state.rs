@@ -22,6 +22,7 @@ use crate::ledger::{Balance, FrameLedger};
 use crate::load_address::{Role, Seen};
 use crate::metrics::Part;
 use crate::preamble::Preamble;
+use crate::samples::Samples;
 use crate::series::SeriesTable;
 use crate::stream::{MAX_FRAME, RawFrame};
 use crate::time::TimeOptions;
@@ -244,10 +245,15 @@ impl<'elf> State<'elf> {
                 Record::Fields(fields) => self.added(fields, frame, sink),
                 Record::Attach(attach) => sink(&self.context, Item::Attach(attached(attach))),
                 Record::Clock(ticks) => sink(&self.context, Item::Clock(ticks)),
-                Record::Extended(extended) => match detached(&extended) {
-                    Some(detach) => sink(&self.context, Item::Detach(detach)),
-                    None => self.skipped(extended.kind, frame, sink),
-                },
+                Record::Extended(extended) => {
+                    if let Some(detach) = detached(&extended) {
+                        sink(&self.context, Item::Detach(detach));
+                    } else if let Some(samples) = Samples::parse(&extended) {
+                        sink(&self.context, Item::Samples(samples));
+                    } else {
+                        self.skipped(extended.kind, frame, sink);
+                    }
+                }
                 Record::Loss(loss) => {
                     let reason = LossReason::from_u8(loss.reason);
                     self.ledger.lost(reason, loss.count);

@@ -154,7 +154,7 @@ fn read(bytes: &[u8]) -> Result<Report, ReadError> {
             name,
             code: start..end,
             bias: start.wrapping_sub(offset),
-            build_id: hex.chunks(2).filter_map(|pair| byte(pair)).collect(),
+            build_id: hex.chunks(2).filter_map(byte).collect(),
         };
         tables.mappings.insert(id, profile.modules.len() as u32);
         profile.modules.push(Arc::new(module));
