@@ -1,6 +1,7 @@
 //! What profiles cost: how long a sample of CPU time keeps the thread that it interrupts, and what counting adds to an allocation, next to pprof-rs.
 //!
-//! `cargo bench -p throughline-benches --features profile --bench profile` prints a table in Markdown.
+//! `cargo bench -p throughline-benches --features profile-peers --bench profile` prints tables in Markdown; with the feature `profile` alone, they are without
+//! jemalloc and dhat.
 //!
 //! A thread sends itself the signals that its timer would send, 36 functions deep, and takes the time of each: the handler runs before the call
 //! returns. The same call with an empty handler is the least that a signal can cost.
@@ -12,8 +13,11 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use throughline::adapter::recorder;
+use throughline::adapter::ring::{Mode, Slot};
+use throughline::{Clock, Recorder};
 use throughline_benches::Machine;
-use throughline_profile::{Allocator, CpuOptions, CpuProfiler, HeapOptions, HeapProfiler};
+use throughline_profile::{Allocator, CpuOptions, CpuProfiler, HeapOptions, HeapProfiler, adapter};
 
 /// How deep the functions are nested in which the thread is interrupted.
 const DEPTH: u32 = 36;
@@ -40,7 +44,8 @@ fn main() -> Done {
     if !std::env::args().any(|arg| arg == "--bench") {
         return Ok(());
     }
-    if let Some((_, subject)) = SUBJECTS.iter().find(|(name, _)| std::env::args().any(|arg| arg == *name)) {
+    let mut subjects = SUBJECTS.iter().chain(ALLOCATORS);
+    if let Some((_, subject)) = subjects.find(|(name, _)| std::env::args().any(|arg| arg == *name)) {
         println!("{}", subject()?);
         return Ok(());
     }
@@ -57,8 +62,25 @@ fn main() -> Done {
         println!("| {name} | {row} |");
     }
     println!("\n| an allocation of 64 bytes and its free | time |\n|---|--:|");
-    allocations()
+    for (name, _) in ALLOCATORS {
+        let conf = "prof:true,prof_active:true,lg_prof_sample:19";
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args([name, "--bench"]).env("_RJEM_MALLOC_CONF", conf);
+        let output = command.output()?;
+        print!("{}", String::from_utf8(output.stdout)?);
+    }
+    println!("\n| a span | time |\n|---|--:|");
+    spans()
 }
+
+/// As [`SUBJECTS`], because what is once on stays on.
+const ALLOCATORS: &[(&str, Subject)] = &[
+    ("allocator: throughline", allocations),
+    #[cfg(feature = "profile-peers")]
+    ("allocator: dhat", dhat_rows),
+    #[cfg(feature = "profile-peers")]
+    ("allocator: jemalloc", jemalloc_rows),
+];
 
 /// The start of the system's description of a signal that a timer has sent.
 #[repr(C)]
@@ -164,12 +186,111 @@ fn pprof_rs() -> Result<String, Box<dyn Error>> {
     Ok(row(&times, Some(complete as f64 / all as f64)))
 }
 
-fn allocations() -> Done {
-    println!("| the system's allocator | {:.2} ns |", pair(&System));
-    println!("| **throughline**: counted | {:.2} ns |", pair(&ALLOCATOR));
+fn allocations() -> Result<String, Box<dyn Error>> {
+    record();
+    let mut rows =
+        vec![("the system's allocator", pair(&System)), ("**throughline**: counted", pair(&ALLOCATOR))];
     let profiler = HeapProfiler::start(HeapOptions::default())?;
-    println!("| **throughline**: counted, one sample in 512 KiB | {:.2} ns |", pair(&ALLOCATOR));
+    rows.push(("**throughline**: counted, one sample in 512 KiB", pair(&ALLOCATOR)));
     drop(profiler);
+    adapter::tell_used();
+    let _span = throughline::span!("allocates");
+    rows.push(("**throughline**: counted, and told to the span", pair(&ALLOCATOR)));
+    let row = |(name, ns): &(&str, f64)| format!("| {name} | {ns:.2} ns |");
+    Ok(rows.iter().map(row).collect::<Vec<_>>().join("\n"))
+}
+
+#[cfg(feature = "profile-peers")]
+fn dhat_rows() -> Result<String, Box<dyn Error>> {
+    static DHAT: dhat::Alloc = dhat::Alloc;
+    let _profiler = dhat::Profiler::builder().testing().build();
+    Ok(format!("| dhat 0.3, which looks at each | {:.2} ns |", pair(&DHAT)))
+}
+
+#[cfg(feature = "profile-peers")]
+fn jemalloc_rows() -> Result<String, Box<dyn Error>> {
+    Ok(format!("| jemalloc, one sample in 512 KiB | {:.2} ns |", pair(&tikv_jemallocator::Jemalloc)))
+}
+
+/// Gives threads of this bench rings, as the server's adapter does.
+fn record() {
+    recorder::set_thread_hook(|| {
+        recorder::acquire_thread(|| {
+            let (slots, cells) = (Vec::leak((0..8192).map(|_| Slot::new()).collect()), &[]);
+            let clock = Clock::processor(1_000_000_000);
+            Some(Box::leak(Box::new(Recorder::for_thread(slots, Mode::LocalOldest, clock, cells))))
+        })
+    });
+}
+
+/// The least time of `work`, in nanoseconds, of many rounds. Rings are emptied between them.
+fn least(mut work: impl FnMut()) -> f64 {
+    const CALLS: u32 = 500;
+    drop(throughline::span!("makes the ring"));
+    let mut reader = None;
+    recorder::for_each_thread(|recorder| reader = reader.take().or_else(|| recorder.ring().reader()));
+    let mut reader = reader.expect("a ring");
+    let round = |_| {
+        let begun = Instant::now();
+        (0..CALLS).for_each(|_| work());
+        let took = begun.elapsed();
+        reader.drain(|_| {});
+        adapter::read_used(|_, _| {});
+        took.as_secs_f64() * 1e9 / f64::from(CALLS)
+    };
+    (0..3000).map(round).fold(f64::INFINITY, f64::min)
+}
+
+/// What it costs to tell spans what they use.
+fn spans() -> Done {
+    record();
+    let empty = || drop(black_box(throughline::span!("empty")));
+    fn allocating(allocator: &impl GlobalAlloc) {
+        const LAYOUT: Layout = Layout::new::<[u64; 8]>();
+        let _span = throughline::span!("allocates");
+        // SAFETY: the layout is not empty.
+        let block = black_box(unsafe { allocator.alloc(LAYOUT) });
+        // SAFETY: the block was allocated with this layout.
+        unsafe { allocator.dealloc(block, LAYOUT) };
+    }
+    fn request(allocator: &impl GlobalAlloc) {
+        let _request = throughline::span!("request");
+        for n in 0..10 {
+            let _step = throughline::span!("step", n);
+            let layouts = [64, 256, 4096].map(|size| Layout::from_size_align(size, 8).unwrap());
+            // SAFETY: the layouts are not empty.
+            let blocks = layouts.map(|layout| (black_box(unsafe { allocator.alloc(layout) }), layout));
+            let mut x = 1_u64;
+            (0..2000).for_each(|_| x = black_box(x.wrapping_mul(31) ^ 7));
+            for (block, layout) in blocks {
+                // SAFETY: each block was allocated with its layout.
+                unsafe { allocator.dealloc(block, layout) };
+            }
+        }
+    }
+    println!("| without allocations | {:.2} ns |", least(empty));
+    println!("| with an allocation and its free, counted | {:.2} ns |", least(|| allocating(&ALLOCATOR)));
+    let before = least(|| request(&System));
+    adapter::tell_used();
+    let _switches = adapter::tell_switches();
+    println!("| without allocations, told what it uses | {:.2} ns |", least(empty));
+    println!(
+        "| with an allocation and its free, told what it uses | {:.2} ns |",
+        least(|| allocating(&ALLOCATOR))
+    );
+    let cpu = CpuProfiler::start(CpuOptions::default())?;
+    let heap = HeapProfiler::start(HeapOptions::default())?;
+    let after = least(|| request(&ALLOCATOR));
+    println!(
+        "| a request of 11 spans and 30 allocations, nothing profiled, the system's allocator | {:.2} µs |",
+        before / 1e3
+    );
+    println!(
+        "| the same with CPU and memory sampled, allocations counted, and all told to spans | {:.2} µs ({:+.1} %) |",
+        after / 1e3,
+        (after / before - 1.0) * 100.0
+    );
+    drop((cpu, heap));
     Ok(())
 }
 
