@@ -79,8 +79,15 @@ pub const STEPS: &[Step] = &[
 ];
 
 /// What `cargo xtask test` runs only when it is asked to, because it takes long.
-pub const ON_REQUEST: &[Step] =
-    &[Step { name: "interop", about: "servers that take long to get", folder: Shared, run: interop }];
+pub const ON_REQUEST: &[Step] = &[
+    Step { name: "interop", about: "servers that take long to get", folder: Shared, run: interop },
+    Step {
+        name: "stranger",
+        about: "a service on axum, sqlx, reqwest and tonic that knows nothing of Throughline",
+        folder: Own,
+        run: stranger,
+    },
+];
 
 /// Workspaces of firmware, which commands for the root workspace do not include.
 const FIRMWARE: &[&str] = &["examples/firmware", "benches/firmware", "ci/rtt"];
@@ -323,6 +330,13 @@ fn prometheus() -> Result<Done> {
 fn pprof() -> Result<Done> {
     setup::ensure(&[Need::Go])?;
     all(&[workspace_tests(&["--test", "cpu", "--test", "memory", "--", "--include-ignored", "go_tool"])])
+}
+
+/// In a build folder of its own, because it is a separate workspace.
+fn stranger() -> Result<Done> {
+    all(&[Cmd::cargo()
+        .args(["test", "--manifest-path", "examples/stranger/Cargo.toml"])
+        .env("CARGO_TARGET_DIR", workspace::target_dir().join("stranger"))])
 }
 
 fn interop() -> Result<Done> {
