@@ -222,11 +222,11 @@ impl Running {
         ended::count();
         #[cfg(unix)]
         crate::signals::forget();
+        profiling.wait(within.saturating_sub(begun.elapsed()));
         let ledger = self.cells.read();
         let complete = delivered && drained && ledger.is_settled();
         let last_error = self.last_error();
         self.tell(&ledger);
-        profiling.wait(within.saturating_sub(begun.elapsed()));
         ShutdownReport { complete, ledger, last_error, took: begun.elapsed() }
     }
 

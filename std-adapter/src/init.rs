@@ -85,6 +85,12 @@ pub fn ledger() -> Ledger {
     LEDGER.get().map(|cells| cells.read()).unwrap_or_default()
 }
 
+/// The counts of the process; `None` before [`init`].
+#[cfg_attr(not(feature = "profile"), allow(unused))]
+pub(crate) fn counts() -> Option<Arc<Cells>> {
+    LEDGER.get().map(Arc::clone)
+}
+
 /// Why recording did not begin.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

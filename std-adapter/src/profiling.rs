@@ -22,6 +22,9 @@
 #[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod session;
 
+#[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod send;
+
 #[cfg(all(
     feature = "profile",
     target_os = "linux",
@@ -29,6 +32,7 @@ mod session;
 ))]
 pub use {
     session::{ProfilingOptions, start_profiling, stop_profiling},
+    throughline_export::profiles::ProfileClient,
     throughline_profile::*,
 };
 

@@ -1,6 +1,10 @@
 //! Profiles of a process that records: written by the configuration and from one call to another, with the ids of its spans.
 #![cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 
+#[path = "profiling/otlp.rs"]
+mod otlp;
+#[path = "profiling/push.rs"]
+mod push;
 #[path = "profiling/resources.rs"]
 mod resources;
 mod support;

@@ -39,7 +39,8 @@ pub(super) fn run() -> Result<()> {
     captures(folder.path())?;
     let running = collector.start()?;
     let args = ["--test", "collector", "--", "--include-ignored"];
-    let commands = [workspace_tests(&args), tool_tests(&args)].map(|cmd| {
+    let profiles = ["--test", "profiling", "--", "--include-ignored", "a_real_collector"];
+    let commands = [workspace_tests(&args), workspace_tests(&profiles), tool_tests(&args)].map(|cmd| {
         cmd.env(COLLECTOR_HTTP, &running.http_endpoint)
             .env(COLLECTOR_PROGRAM, collector.program())
             .env(COLLECTOR_FILE, &running.output)

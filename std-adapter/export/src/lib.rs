@@ -20,6 +20,7 @@ pub mod message;
 mod meter;
 pub mod otlp;
 mod owned;
+pub mod profiles;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
 mod push;

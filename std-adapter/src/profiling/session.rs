@@ -1,5 +1,6 @@
 //! A session of profiling: its thread takes profiles and writes them into a folder until it is stopped.
 
+use super::send::{self, Send};
 use super::{ResourceOptions, memory, used};
 use crate::Config;
 use crate::published::Published;
@@ -12,6 +13,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use throughline_export::diagnostics;
+use throughline_export::profiles::ProfileClient;
 use throughline_profile::{
     CpuOptions, CpuProfiler, HeapOptions, HeapProfiler, Profile, ProfileError, ProfileFolder,
 };
@@ -35,6 +37,7 @@ pub struct ProfilingOptions {
     once: bool,
     folder: ProfileFolder,
     labels: Vec<String>,
+    exporters: Vec<ProfileClient>,
 }
 
 impl ProfilingOptions {
@@ -49,6 +52,7 @@ impl ProfilingOptions {
             once: false,
             folder: folder.into(),
             labels: LABELS.map(String::from).to_vec(),
+            exporters: Vec::new(),
         }
     }
 
@@ -80,6 +84,13 @@ impl ProfilingOptions {
     /// that has the field and has ended. A label is called as the field, with `_` for `.`.
     pub fn labels(mut self, fields: impl IntoIterator<Item = impl Into<String>>) -> ProfilingOptions {
         self.labels = fields.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sends each profile there too, on the session's own thread: for at most as long as a window, and at most 10 s. A profile that cannot be sent in this
+    /// time is counted in the ledger, as `profiles.pyroscope` or `profiles.otlp`, and its files stay.
+    pub fn exporter(mut self, client: ProfileClient) -> ProfilingOptions {
+        self.exporters.push(client);
         self
     }
 
@@ -180,7 +191,8 @@ fn start(options: &ProfilingOptions, window: Duration) -> Result<(), ProfileErro
     let cpu = options.cpu.map(CpuProfiler::start).transpose()?;
     let memory = options.memory.map(HeapProfiler::start).transpose()?;
     let (stop, stops) = mpsc::channel();
-    let work = Work { cpu, memory, folder: options.folder.clone(), written: None };
+    let send = Send::new(&options.exporters, window);
+    let work = Work { cpu, memory, folder: options.folder.clone(), send, written: None };
     let once = options.once;
     spawn("profiles", Box::new(move || work.run(window, once, &stops))).map_err(ProfileError::Thread)?;
     *session = Some(Session { stop });
@@ -192,6 +204,7 @@ struct Work {
     cpu: Option<CpuProfiler>,
     memory: Option<HeapProfiler>,
     folder: ProfileFolder,
+    send: Send,
     /// The profile that was written last, or why it could not be.
     written: Option<io::Result<PathBuf>>,
 }
@@ -244,6 +257,7 @@ impl Work {
                 diagnostics::tell(format_args!("a profile could not be written: {error}"));
             }
             self.written = Some(written);
+            self.send.send(&profile);
         }
     }
 }
@@ -267,6 +281,7 @@ pub(crate) fn begin(config: &Config) {
         Some(options) => (options.clone(), true),
         None => config.profiling_of_keys(),
     };
+    send::begin(config);
     if on {
         labels::begin(options.labels.clone());
     }
