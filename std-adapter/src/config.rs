@@ -316,6 +316,15 @@ impl Config {
         self
     }
 
+    /// Sets how many records of fields the pump keeps that came after the beginning of their spans, until these end;
+    /// 512 bytes each. Above the limit the oldest are dropped and counted as `unclaimed`. A span has 128 of them at most:
+    /// further ones are counted as `too_many_fields`, unless all their fields were there before. Default: 16,384.
+    #[must_use]
+    pub fn late_fields(mut self, records: usize) -> Config {
+        self.late_fields = records;
+        self
+    }
+
     /// Sets how many other remote parents must come before the pump forgets one that is detached and current on
     /// no thread. Nothing is lost by that: when a future or context below it is entered later, the ids are
     /// recorded again, which takes one more record. Besides those that are attached, the pump keeps at most three

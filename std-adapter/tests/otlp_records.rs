@@ -350,6 +350,27 @@ fn fields_recorded_under_keys_that_no_callsite_knows_are_the_spans_own() {
 }
 
 #[test]
+fn a_span_that_gets_fields_without_end_costs_another_span_none() {
+    let mut stage = stage();
+    let (quiet, again, anew) = (span!("quiet"), span!("again", n = 0), span!("anew"));
+    record!(quiet, rows = 7);
+    for n in 0..30_000u64 {
+        record!(again, n);
+        again.record("percent", n);
+        anew.record(&format!("key {n}"), n);
+        if n % 500 == 0 {
+            assert_eq!(spans(&mut stage), []);
+        }
+    }
+    drop((quiet, again, anew));
+    let spans = spans(&mut stage);
+    assert_eq!(named(&spans, "quiet").attributes, [int("rows", 7)]);
+    assert_eq!(named(&spans, "again").attributes, [int("n", 29_999), int("percent", 29_999)]);
+    let anew = &named(&spans, "anew").attributes;
+    assert_eq!((anew.len(), anew.last()), (128, Some(&int("key 127", 127))));
+}
+
+#[test]
 fn a_future_that_runs_in_the_current_span_ends_none() {
     let mut stage = stage();
     let run = |mut future: Pin<Box<dyn Future<Output = ()> + Send>>| {

@@ -59,6 +59,9 @@ pub enum DropReason {
     SamplerFull,
     /// The same after it had waited for as long as spans may wait for the end of their trace.
     SamplerExpired,
+    /// A span got more fields after its beginning than it may have: 128 records of them, beside those whose fields all
+    /// came again.
+    TooManyFields,
 }
 
 impl DropReason {
@@ -68,7 +71,7 @@ impl DropReason {
         !matches!(self, DropReason::SampledOut | DropReason::RateLimited)
     }
 
-    const ALL: [DropReason; 23] = [
+    const ALL: [DropReason; 24] = [
         DropReason::RingFull,
         DropReason::NoRecorder,
         DropReason::Malformed,
@@ -92,6 +95,7 @@ impl DropReason {
         DropReason::NoMemory,
         DropReason::SamplerFull,
         DropReason::SamplerExpired,
+        DropReason::TooManyFields,
     ];
 
     /// The name in the metric `throughline.records`.
@@ -120,6 +124,7 @@ impl DropReason {
             DropReason::NoMemory => "no_memory",
             DropReason::SamplerFull => "sampler_full",
             DropReason::SamplerExpired => "sampler_expired",
+            DropReason::TooManyFields => "too_many_fields",
         }
     }
 }

@@ -3,8 +3,8 @@
 
 use super::callsites::{Callsites, Entry};
 use super::fan_out::FanOut;
-use super::late::{Chain, Late};
-use super::merged::{Merged, Parts, next_kept};
+use super::late::{Chain, Kept, Late};
+use super::merged::{Merged, Parts, covers, next_kept};
 use super::remote::{self, Remotes, is_remote};
 use super::resources::{Resources, RollUp, Totals, Wanted, labels};
 use super::sample::Arrival;
@@ -66,6 +66,7 @@ struct Tally {
     absorbed: u64,
     malformed: u64,
     unclaimed: u64,
+    too_many_fields: u64,
     unknown_parent: u64,
     rate_limited: u64,
 }
@@ -139,9 +140,20 @@ impl Assembler {
     fn keep(&mut self, raw: &RawRecord) {
         let Some(Record::Fields(fields)) = Record::parse(raw) else { return self.tally.malformed += 1 };
         self.callsites.learn(fields.callsite);
-        match self.callsites.get(fields.callsite) {
-            Some(_) => self.tally.unclaimed += self.late.keep(fields.span, raw),
-            None => self.tally.malformed += 1,
+        let Assembler { callsites, late, tally, .. } = self;
+        let Some(entry) = callsites.get(fields.callsite) else { return tally.malformed += 1 };
+        let replaces = |earlier: &RawRecord| match Record::parse(earlier) {
+            Some(Record::Fields(earlier)) => {
+                earlier.callsite == fields.callsite && covers(entry, fields.values, earlier.values)
+            }
+            _ => false,
+        };
+        match late.keep(fields.span, raw, replaces) {
+            Kept::Yes { dropped, replaced } => {
+                tally.unclaimed += dropped;
+                tally.absorbed += replaced;
+            }
+            Kept::Full => tally.too_many_fields += 1,
         }
     }
 
@@ -238,6 +250,7 @@ impl Assembler {
         cells.pump.absorbed(tally.absorbed);
         cells.pump.dropped(DropReason::Malformed, tally.malformed);
         cells.pump.dropped(DropReason::Unclaimed, tally.unclaimed);
+        cells.pump.dropped(DropReason::TooManyFields, tally.too_many_fields);
         cells.pump.dropped(DropReason::UnknownParent, tally.unknown_parent);
         cells.pump.dropped(DropReason::RateLimited, tally.rate_limited);
     }

@@ -1,5 +1,6 @@
 //! Fields that came in records of their own, kept until their span ends. Their number is limited; beyond the
-//! limit the oldest fields are dropped.
+//! limit the oldest fields are dropped. A span has a share of that, so that one that gets more and more fields
+//! costs other spans none; and a record whose fields all came again makes room for the later one.
 
 use throughline::adapter::ring::{RawRecord, Word};
 
@@ -7,6 +8,8 @@ use throughline::adapter::ring::{RawRecord, Word};
 const NONE: u32 = u32::MAX;
 /// Initial number of buckets; a power of two.
 const BUCKETS: usize = 64;
+/// The most records of one span. A span has 128 attributes at most unless the configuration says otherwise.
+const SHARE: usize = 128;
 
 /// Records of kind Fields by span. The records of a span form a chain, which is found through a hash table;
 /// chains are dropped in the order of their first records. All links are in the records' own slots, and slots
@@ -22,6 +25,18 @@ pub(super) struct Late {
     newest: u32,
     kept: usize,
     limit: usize,
+    /// The most records of one span.
+    share: usize,
+}
+
+/// What became of a record that was to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// It is kept. The numbers of records that were dropped to make room, and of those of its own span that it
+    /// replaces.
+    Yes { dropped: u64, replaced: u64 },
+    /// Its span has its share already.
+    Full,
 }
 
 #[derive(Debug)]
@@ -39,6 +54,8 @@ struct Head {
     span: Word,
     /// The chain's last record.
     last: u32,
+    /// The number of its records.
+    len: u32,
     /// The next chain of the same bucket.
     neighbour: u32,
     /// The chains begun just before and just after this one.
@@ -71,35 +88,97 @@ impl Late {
             oldest: NONE,
             newest: NONE,
             kept: 0,
-            limit: limit.max(1),
+            limit: limit.clamp(1, NONE as usize - 1),
+            share: SHARE.min(limit / 8).max(1),
         }
     }
 
-    /// Keeps a record for `span`. Returns how many records were dropped to make room.
+    /// Keeps a record for `span`. An earlier record of the span goes if `replaces` says that nothing of it is
+    /// left to show. Cost: that of `replaces` for each record of the span.
     #[inline]
-    pub(super) fn keep(&mut self, span: Word, raw: &RawRecord) -> u64 {
-        let mut given_up = 0;
+    pub(super) fn keep(
+        &mut self,
+        span: Word,
+        raw: &RawRecord,
+        replaces: impl Fn(&RawRecord) -> bool,
+    ) -> Kept {
+        let mut replaced = 0;
+        if let Some(first) = self.find(span) {
+            if let Some(before) = self.replaced(first, replaces) {
+                if self.slots[before as usize].next == NONE {
+                    self.write(before, raw);
+                    return Kept::Yes { dropped: 0, replaced: 1 };
+                }
+                self.unlink(first, before);
+                replaced = 1;
+            } else if self.slots[first as usize].head.len as usize >= self.share {
+                return Kept::Full;
+            }
+        }
+        let mut dropped = 0;
         while self.kept >= self.limit {
-            given_up += self.give_up_oldest();
+            dropped += self.give_up_oldest();
         }
         let at = self.place(raw);
         self.kept += 1;
-        let bucket = self.bucket(span);
-        let mut first = self.buckets[bucket];
-        while first != NONE {
-            let head = self.slots[first as usize].head;
-            if head.span == span {
-                self.slots[head.last as usize].next = at;
-                self.slots[first as usize].head.last = at;
-                return given_up;
-            }
-            first = head.neighbour;
+        // Look again, because the span's own chain may have been the oldest.
+        if let Some(first) = self.find(span) {
+            let head = &mut self.slots[first as usize].head;
+            head.len += 1;
+            let last = std::mem::replace(&mut head.last, at);
+            self.slots[last as usize].next = at;
+            return Kept::Yes { dropped, replaced };
         }
+        let bucket = self.bucket(span);
         let neighbour = std::mem::replace(&mut self.buckets[bucket], at);
         let older = std::mem::replace(&mut self.newest, at);
         *self.newer_link(older) = at;
-        self.slots[at as usize].head = Head { span, last: at, neighbour, older, newer: NONE };
-        given_up
+        self.slots[at as usize].head = Head { span, last: at, len: 1, neighbour, older, newer: NONE };
+        Kept::Yes { dropped, replaced }
+    }
+
+    /// The first record of a span's chain.
+    #[inline]
+    fn find(&self, span: Word) -> Option<u32> {
+        let mut first = self.buckets[self.bucket(span)];
+        while first != NONE {
+            let head = &self.slots[first as usize].head;
+            if head.span == span {
+                return Some(first);
+            }
+            first = head.neighbour;
+        }
+        None
+    }
+
+    /// The first record of a chain of which nothing is left to show.
+    fn replaced(&self, first: u32, replaces: impl Fn(&RawRecord) -> bool) -> Option<u32> {
+        let mut at = first;
+        while at != NONE {
+            let slot = &self.slots[at as usize];
+            if replaces(&slot.raw) {
+                return Some(at);
+            }
+            at = slot.next;
+        }
+        None
+    }
+
+    /// Takes a record that is not the last one out of its chain. The next one moves into its slot, so that the chain
+    /// keeps its first slot.
+    fn unlink(&mut self, first: u32, at: u32) {
+        let next = self.slots[at as usize].next;
+        let raw = self.slots[next as usize].raw.clone();
+        self.write(at, &raw);
+        self.slots[at as usize].next = self.slots[next as usize].next;
+        let head = &mut self.slots[first as usize].head;
+        head.len -= 1;
+        if head.last == next {
+            head.last = at;
+        }
+        self.slots[next as usize].next = self.free;
+        self.free = next;
+        self.kept -= 1;
     }
 
     /// Takes the records of a span that ended out of the table. Give them back with [`Late::release`].
@@ -167,16 +246,21 @@ impl Late {
         let Some(slot) = self.slots.get_mut(at as usize) else { return self.grow(raw) };
         self.free = slot.next;
         slot.next = NONE;
-        slot.raw.head = raw.head;
-        slot.raw.len = raw.len;
-        slot.raw.body[..raw.len].copy_from_slice(&raw.body[..raw.len]);
+        self.write(at, raw);
         at
+    }
+
+    #[inline]
+    fn write(&mut self, at: u32, raw: &RawRecord) {
+        let kept = &mut self.slots[at as usize].raw;
+        (kept.head, kept.len) = (raw.head, raw.len);
+        kept.body[..raw.len].copy_from_slice(&raw.body[..raw.len]);
     }
 
     #[cold]
     fn grow(&mut self, raw: &RawRecord) -> u32 {
         let at = self.slots.len() as u32;
-        let head = Head { span: 0, last: at, neighbour: NONE, older: NONE, newer: NONE };
+        let head = Head { span: 0, last: at, len: 0, neighbour: NONE, older: NONE, newer: NONE };
         self.slots.push(Slot { next: NONE, head, raw: raw.clone() });
         if self.slots.len() > self.buckets.len() {
             self.buckets = vec![NONE; 2 * self.buckets.len()].into();
@@ -248,11 +332,20 @@ mod tests {
         raw
     }
 
+    /// Keeps a record that replaces those with the same mark, and returns how many were dropped or refused, and how
+    /// many replaced.
+    fn keep(late: &mut Late, span: Word, mark: Word) -> (u64, u64) {
+        match late.keep(span, &raw(span, mark), |earlier| earlier.body[0] == mark) {
+            Kept::Yes { dropped, replaced } => (dropped, replaced),
+            Kept::Full => (1, 0),
+        }
+    }
+
     #[test]
     fn memory_is_used_again() {
         let mut late = Late::new(100);
         for span in 1..10_000 {
-            assert_eq!(late.keep(span, &raw(span, 0)) + late.keep(span, &raw(span, 1)), 0);
+            assert_eq!((keep(&mut late, span, 0), keep(&mut late, span, 1)), ((0, 0), (0, 0)));
             let chain = late.take(span).unwrap();
             assert_eq!(late.release(chain), 2);
         }
@@ -263,11 +356,21 @@ mod tests {
     #[test]
     fn beyond_the_limit_the_oldest_are_given_up_and_counted() {
         let mut late = Late::new(10);
-        let given_up: u64 = (1..=25).map(|span| late.keep(span, &raw(span, 0))).sum();
+        let given_up: u64 = (1..=25).map(|span| keep(&mut late, span, 0).0).sum();
         assert_eq!(given_up, 15);
         assert!(late.take(15).is_none());
         assert!(late.take(16).is_some());
         assert_eq!(late.clear(), 10);
+    }
+
+    #[test]
+    fn a_span_has_its_share_and_no_more() {
+        let mut late = Late::new(16_384);
+        keep(&mut late, 1, 0);
+        let refused: u64 = (0..30_000).map(|mark| keep(&mut late, 2, mark).0).sum();
+        assert_eq!(refused, 30_000 - SHARE as u64);
+        assert_eq!(keep(&mut late, 2, 5), (0, 1), "what it has may still change");
+        assert!(late.take(1).is_some(), "another span keeps its own");
     }
 
     /// A plain model of [`Late`]: each span with the marks of its records, oldest first.
@@ -279,7 +382,17 @@ mod tests {
             self.0.iter().map(|(_, marks)| marks.len()).sum()
         }
 
-        fn keep(&mut self, span: Word, mark: Word, limit: usize) -> u64 {
+        fn keep(&mut self, span: Word, mark: Word, limit: usize) -> (u64, u64) {
+            let own = self.0.iter_mut().find(|(kept, _)| *kept == span);
+            let mut replaced = 0;
+            if let Some((_, marks)) = own {
+                if let Some(at) = marks.iter().position(|kept| *kept == mark) {
+                    marks.remove(at);
+                    replaced = 1;
+                } else if marks.len() >= SHARE.min(limit / 8).max(1) {
+                    return (1, 0);
+                }
+            }
             let mut given_up = 0;
             while self.kept() >= limit {
                 given_up += self.0.pop_front().map_or(0, |(_, marks)| marks.len() as u64);
@@ -288,7 +401,7 @@ mod tests {
                 Some((_, marks)) => marks.push(mark),
                 None => self.0.push_back((span, vec![mark])),
             }
-            given_up
+            (given_up, replaced)
         }
 
         fn take(&mut self, span: Word) -> Option<Vec<Word>> {
@@ -300,15 +413,16 @@ mod tests {
     proptest! {
         #[test]
         fn keeps_what_a_plain_list_keeps(
-            limit in 1usize..200, spans in 1usize..300, steps in proptest::collection::vec((any::<prop::sample::Index>(), 0u8..4), 0..2000),
+            limit in 1usize..200, spans in 1usize..300,
+            steps in proptest::collection::vec((any::<prop::sample::Index>(), 0u8..4, 0usize..30), 0..2000),
         ) {
             let (mut late, mut model) = (Late::new(limit), Model::default());
-            for (mark, (index, what)) in steps.into_iter().enumerate() {
+            for (index, what, mark) in steps {
                 // Use ids of two threads.
                 let span = index.index(spans) + 1;
                 let span = span | (span & 1) << (Word::BITS - 8);
                 if what > 0 {
-                    prop_assert_eq!(late.keep(span, &raw(span, mark)), model.keep(span, mark, limit));
+                    prop_assert_eq!(keep(&mut late, span, mark), model.keep(span, mark, limit));
                 } else {
                     let chain = late.take(span);
                     let marks = chain.map(|_| late.records(chain).map(|raw| raw.body[0]).collect());

@@ -4,7 +4,7 @@ use super::callsites::{Callsites, Entry, Name};
 use super::late::Records;
 use std::slice::Iter;
 use throughline::Value;
-use throughline::adapter::record::{KEY_FIELD, Record, Values, ValuesIter};
+use throughline::adapter::record::{KEY_FIELD, LINK_FIELD, Record, Values, ValuesIter};
 use throughline_export::REDACTED;
 
 /// Name of a value beyond the callsite's names. This library makes no such record, but the value is still
@@ -49,6 +49,38 @@ pub(super) fn next_kept<'a>(
     match Record::parse(kept.next()?)? {
         Record::Fields(fields) => Some((callsites.get(fields.callsite)?, fields.values)),
         _ => None,
+    }
+}
+
+/// Whether nothing of the `earlier` values is left to show when the `later` ones of the same callsite have come: each
+/// of their names has a later value. Links are never covered, because a span may have several.
+pub(super) fn covers(entry: &Entry, later: Values<'_>, earlier: Values<'_>) -> bool {
+    let mut before = Pairs { names: entry.names.iter(), values: earlier.into_iter() };
+    before.all(|(name, value)| {
+        let mut after = Pairs { names: entry.names.iter(), values: later.into_iter() };
+        value == Value::Absent
+            || name != LINK_FIELD && after.any(|(later, value)| later == name && value != Value::Absent)
+    })
+}
+
+/// The names and values of a record, as its fields show them.
+struct Pairs<'a> {
+    names: Iter<'a, Name>,
+    values: ValuesIter<'a>,
+}
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = (&'a str, Value<'a>);
+
+    fn next(&mut self) -> Option<(&'a str, Value<'a>)> {
+        let value = self.values.next()?;
+        match (self.names.next(), value) {
+            (Some(name), Value::Str { text, .. }) if name.text == KEY_FIELD => {
+                self.names.next();
+                Some((text, self.values.next()?))
+            }
+            (name, value) => Some((name.map_or(NAMELESS, |name| name.text), value)),
+        }
     }
 }
 

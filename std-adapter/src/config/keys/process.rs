@@ -57,6 +57,13 @@ pub(super) const KEYS: &[Key] = &[
         set!(max_threads, size),
     ),
     Key::new(
+        "recording.late_fields",
+        COUNT,
+        "16384",
+        "Most records of fields that came after the beginning of open spans, 512 bytes each; a span has 128 of them at most.",
+        set!(late_fields, size),
+    ),
+    Key::new(
         "recording.remote_parents",
         COUNT,
         "65536",
