@@ -28,9 +28,13 @@ pub struct Guard {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// Whether everything was delivered, or found to be undeliverable, within the deadline. If not, the rest is counted as
-    /// [`DropReason::Shutdown`](crate::DropReason::Shutdown), and exporter threads that are still trying are not waited for.
+    /// Whether every record since [`init`](crate::init) arrived: it was delivered to every exporter or is in a spool, or the configuration left it out
+    /// (by sampling or a rate limit). If not, [`Ledger::losses`] says what was lost where and why. Metrics are no records; `last_error` tells whether
+    /// they arrived.
     pub complete: bool,
+    /// Whether the deadline was kept, whatever came of the records. If not, the rest is counted as
+    /// [`DropReason::Shutdown`](crate::DropReason::Shutdown), and exporter threads that are still trying are not waited for.
+    pub in_time: bool,
     /// The counts of all records.
     pub ledger: Ledger,
     /// The last error of an exporter that still fails.
@@ -62,7 +66,7 @@ impl Guard {
     ///
     /// All errors in the file; in that case everything stays as it was.
     pub fn reload(&self) -> Result<(), LoadError> {
-        self.running().and_then(|running| running.reload.as_ref()).map_or(Ok(()), Reload::now)
+        self.running().and_then(|running| running.parts.reload.as_ref()).map_or(Ok(()), Reload::now)
     }
 
     /// Ends recording and delivers the remaining records within the deadline. Records that are left then are counted as dropped, which takes at most
@@ -74,7 +78,7 @@ impl Guard {
 
     /// The counts of all records so far.
     pub fn ledger(&self) -> Ledger {
-        self.running.as_ref().map_or_else(Ledger::default, |running| running.cells.read())
+        self.running.as_ref().map_or_else(Ledger::default, |running| running.parts.cells.read())
     }
 
     /// The last error of an exporter that still fails.
@@ -106,34 +110,28 @@ impl Drop for Guard {
 impl ShutdownReport {
     fn of_nothing() -> ShutdownReport {
         let ledger = Ledger::default();
-        ShutdownReport { complete: true, ledger, last_error: None, took: Duration::ZERO }
+        ShutdownReport { complete: true, in_time: true, ledger, last_error: None, took: Duration::ZERO }
+    }
+
+    fn of(in_time: bool, ledger: Ledger, last_error: Option<String>, begun: Instant) -> ShutdownReport {
+        let complete = in_time && ledger.losses().is_none();
+        ShutdownReport { complete, in_time, ledger, last_error, took: begun.elapsed() }
     }
 }
 
 /// What runs from `init` to the end, for whoever ends it: the guard, a signal, or the exit of the process.
 pub(crate) struct Running {
-    controls: Sender<Control>,
-    deadline: Arc<Deadline>,
-    cells: Arc<Cells>,
-    rings: Arc<Rings>,
-    lanes: Vec<Arc<dyn AnyLane>>,
-    healths: Vec<Arc<Health>>,
+    parts: Parts,
     pub(crate) drop_deadline: Duration,
     begun: Instant,
     report: bool,
-    /// Present if the configuration came from a file.
-    reload: Option<Reload>,
-    #[cfg(feature = "admin")]
-    pages: crate::admin::Pages,
-    #[cfg(feature = "health")]
-    checks: Option<Arc<crate::health::Board>>,
     /// The report of the shutdown that was.
     ended: Mutex<Option<ShutdownReport>>,
 }
 
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Running").field("lanes", &self.lanes).finish_non_exhaustive()
+        f.debug_struct("Running").field("lanes", &self.parts.lanes).finish_non_exhaustive()
     }
 }
 
@@ -145,45 +143,36 @@ pub(crate) struct Parts {
     pub(crate) rings: Arc<Rings>,
     pub(crate) lanes: Vec<Arc<dyn AnyLane>>,
     pub(crate) healths: Vec<Arc<Health>>,
-    pub(crate) reload: Option<Reload>,
     #[cfg(feature = "admin")]
     pub(crate) pages: crate::admin::Pages,
     #[cfg(feature = "health")]
     pub(crate) checks: Option<Arc<crate::health::Board>>,
+    /// Present if the configuration came from a file.
+    pub(crate) reload: Option<Reload>,
 }
 
 impl Running {
     pub(crate) fn new(parts: Parts, config: &Config) -> Running {
         Running {
-            controls: parts.controls,
-            deadline: parts.deadline,
-            cells: parts.cells,
-            rings: parts.rings,
-            lanes: parts.lanes,
-            healths: parts.healths,
+            parts,
             drop_deadline: config.drop_deadline,
             begun: Instant::now(),
             report: config.report_errors,
-            reload: parts.reload,
-            #[cfg(feature = "admin")]
-            pages: parts.pages,
-            #[cfg(feature = "health")]
-            checks: parts.checks,
             ended: Mutex::new(None),
         }
     }
 
     pub(crate) fn flush(&self, within: Duration) -> bool {
         let (done, wait) = mpsc::channel();
-        let is_done = self.controls.send(Control::Flush(done)).is_ok() && all_dropped(&wait, within);
+        let is_done = self.parts.controls.send(Control::Flush(done)).is_ok() && all_dropped(&wait, within);
         // A pump that panics also drops what it was asked, but then it takes no other message.
-        is_done && self.controls.send(Control::Room).is_ok()
+        is_done && self.parts.controls.send(Control::Room).is_ok()
     }
 
     /// Ends everything, once. Whoever comes later waits for the end and gets the same report.
     pub(crate) fn end(&self, within: Duration) -> ShutdownReport {
         let begun = Instant::now();
-        self.deadline.draw_within(within);
+        self.parts.deadline.draw_within(within);
         loop {
             match self.ended.try_lock() {
                 Ok(mut ended) => return ended.get_or_insert_with(|| self.end_now(begun, within)).clone(),
@@ -192,8 +181,8 @@ impl Running {
                 }
                 // A handler that exits the process may have interrupted the very thread that ends it.
                 Err(TryLockError::WouldBlock) if begun.elapsed() > within.saturating_add(3 * COUNTING) => {
-                    let (ledger, last_error) = (self.cells.read(), self.last_error());
-                    return ShutdownReport { complete: false, ledger, last_error, took: begun.elapsed() };
+                    let (ledger, last_error) = (self.parts.cells.read(), self.last_error());
+                    return ShutdownReport::of(false, ledger, last_error, begun);
                 }
                 Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
             }
@@ -202,37 +191,38 @@ impl Running {
 
     fn end_now(&self, begun: Instant, within: Duration) -> ShutdownReport {
         #[cfg(feature = "health")]
-        self.checks.iter().for_each(|checks| checks.end());
+        self.parts.checks.iter().for_each(|checks| checks.end());
         let profiling = profiling::end();
         let (drained, wait_drained) = mpsc::channel();
         let (delivered, wait_delivered) = mpsc::channel();
-        let told = self.controls.send(Control::Shutdown(Farewell { drained, delivered })).is_ok();
+        let told = self.parts.controls.send(Control::Shutdown(Farewell { drained, delivered })).is_ok();
         if !told {
             // The pump has panicked, but its exporters may still be delivering.
             let (delivered, wait_delivered) = mpsc::channel();
-            self.lanes.iter().for_each(|lane| lane.mark(delivered.clone()));
+            self.parts.lanes.iter().for_each(|lane| lane.mark(delivered.clone()));
             drop(delivered);
             all_dropped(&wait_delivered, within);
         }
         let delivered = told && all_dropped(&wait_delivered, within);
-        let drained = all_dropped(&wait_drained, COUNTING) || self.rings.seize(&self.cells, COUNTING);
-        self.lanes.iter().for_each(|lane| lane.give_up(DropReason::Shutdown));
+        let drained =
+            all_dropped(&wait_drained, COUNTING) || self.parts.rings.seize(&self.parts.cells, COUNTING);
+        self.parts.lanes.iter().for_each(|lane| lane.give_up(DropReason::Shutdown));
         #[cfg(feature = "admin")]
-        self.pages.stop();
+        self.parts.pages.stop();
         ended::count();
         #[cfg(unix)]
         crate::signals::forget();
         profiling.wait(within.saturating_sub(begun.elapsed()));
-        let ledger = self.cells.read();
-        let complete = delivered && drained && ledger.is_settled();
+        let ledger = self.parts.cells.read();
+        let in_time = delivered && drained && ledger.is_settled();
         let last_error = self.last_error();
         self.tell(&ledger);
-        ShutdownReport { complete, ledger, last_error, took: begun.elapsed() }
+        ShutdownReport::of(in_time, ledger, last_error, begun)
     }
 
     /// Reports the outages that are not over, and everything that was lost.
     fn tell(&self, ledger: &Ledger) {
-        self.healths.iter().for_each(|health| health.ended());
+        self.parts.healths.iter().for_each(|health| health.ended());
         if let Some(losses) = ledger.losses().filter(|_| self.report) {
             let advice = match ledger.hops().any(|(_, hop)| hop.dropped_for(DropReason::Shutdown) > 0) {
                 true => "; give the shutdown more time, or the exporter a spool",
@@ -243,7 +233,7 @@ impl Running {
     }
 
     fn last_error(&self) -> Option<String> {
-        self.healths.iter().find_map(|health| health.last_error())
+        self.parts.healths.iter().find_map(|health| health.last_error())
     }
 }
 

@@ -16,8 +16,9 @@
 //! ```
 //!
 //! Callbacks run each time metrics are read, on a thread of their own, one at a time. A callback should be quick. It
-//! has one second; if it takes longer, its metric is left out until it returns, which is reported once on standard
-//! error, and everything else goes on. It may return any number, or an `Option` of one; `None` means that there is no
+//! has a quarter of a second; if it takes longer, its metric is left out until it returns, which is reported once on
+//! standard error and counted in the metric `throughline.observe.left_out`, and everything else goes on. A scrape waits
+//! a second for all callbacks together. A callback may return any number, or an `Option` of one; `None` means that there is no
 //! value now. A callback that panics is not called again, which is reported once too.
 
 mod asking;
@@ -26,7 +27,7 @@ pub(crate) use asking::{Asker, Asking};
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use throughline_export::diagnostics;
 
@@ -97,6 +98,7 @@ impl Observable {
                 greatest: Number::Int(0),
             }),
             told_overdue: AtomicBool::new(false),
+            left_out: AtomicU64::new(0),
         });
         all().push(Arc::clone(&observed));
         Observer(observed)
@@ -166,6 +168,8 @@ struct Observed {
     /// Locked while the callback runs.
     state: Mutex<State>,
     told_overdue: AtomicBool,
+    /// How often metrics were read without it, because its callback had not returned.
+    left_out: AtomicU64,
 }
 
 struct State {
@@ -187,7 +191,10 @@ impl Observed {
         let mut state = match self.state.try_lock() {
             Ok(state) => state,
             Err(TryLockError::Poisoned(state)) => state.into_inner(),
-            Err(TryLockError::WouldBlock) => return None,
+            Err(TryLockError::WouldBlock) => {
+                self.left_out.fetch_add(1, Ordering::Relaxed);
+                return None;
+            }
         };
         let callback = state.callback.as_mut()?;
         let Ok(number) = catch_unwind(AssertUnwindSafe(callback)) else {
@@ -212,8 +219,9 @@ impl Observed {
         Some(Answer { name, unit, description, labels, kind, number })
     }
 
-    /// Reports, once, that the callback takes too long.
-    fn tell_overdue(&self) {
+    /// Counts that the callback takes too long, and reports it once.
+    fn overdue(&self) {
+        self.left_out.fetch_add(1, Ordering::Relaxed);
         if !self.told_overdue.swap(true, Ordering::Relaxed) {
             let (name, patience) = (self.metric.name, asking::PATIENCE);
             diagnostics::tell(format_args!(
@@ -242,6 +250,19 @@ static ALL: Mutex<Vec<Arc<Observed>>> = Mutex::new(Vec::new());
 
 fn all() -> std::sync::MutexGuard<'static, Vec<Arc<Observed>>> {
     ALL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The metrics that were left out because their callbacks had not returned, by name, and how often.
+pub(crate) fn left_out() -> Vec<(&'static str, u64)> {
+    let counts = |observed: &Arc<Observed>| (observed.metric.name, observed.left_out.load(Ordering::Relaxed));
+    let mut all: Vec<(&str, u64)> = all().iter().map(counts).filter(|(_, n)| *n > 0).collect();
+    all.sort_unstable();
+    all.dedup_by(|(name, n), (kept, sum)| {
+        let is_same = name == kept;
+        *sum += if is_same { *n } else { 0 };
+        is_same
+    });
+    all
 }
 
 /// The answer of one callback.

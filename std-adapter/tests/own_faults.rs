@@ -6,6 +6,7 @@
 
 mod support;
 
+use opentelemetry_proto::tonic::metrics::v1::Metric;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
@@ -51,6 +52,10 @@ fn a_callback_that_hangs() {
         let sent = receiver.with(|r| r.metrics.len());
         until("they are sent again", || receiver.with(|r| r.metrics.len() > sent + 2));
         assert!(!has("stuck"));
+        let is_named = |metric: &Metric| {
+            metric.name == "throughline.observe.left_out" && format!("{metric:?}").contains("stuck")
+        };
+        until("it is counted by name", || receiver.with(|r| r.metrics.iter().flatten().any(is_named)));
         let report = guard.shutdown(LONG);
         assert!(report.complete, "{report:?}");
         assert_balanced(&report.ledger);

@@ -44,6 +44,8 @@ fn no_exporter_sees_a_secret() {
                 password = "hunter2",
                 authorization = "hunter2"
             );
+            let p = "hunter2";
+            warn!("login with password={p} failed");
             let _only = span!("only", api_key = "hunter2");
         }
         for token in ["hunter2", "hunter3"] {

@@ -48,7 +48,7 @@ fn what_the_terminal_cannot_write_is_not_delivered_17() {
         fails.store(false, Ordering::Relaxed);
         drop(span!("drawn"));
         let report = guard.shutdown(LONG);
-        assert!(report.complete, "{report:?}");
+        assert!(report.in_time, "{report:?}");
         assert_balanced(&report.ledger);
         let terminal = report.ledger.exporter("terminal");
         assert_eq!(

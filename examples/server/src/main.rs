@@ -164,7 +164,7 @@ fn finish(guard: Guard) -> anyhow::Result<()> {
         bail!("{error}");
     }
     if !report.complete {
-        bail!("not everything was delivered within {} s", SHUTDOWN.as_secs());
+        bail!("not everything was delivered, or not within {} s", SHUTDOWN.as_secs());
     }
     Ok(())
 }

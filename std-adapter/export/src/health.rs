@@ -9,8 +9,12 @@ use std::time::{Duration, Instant};
 /// Shortest time between the reports of two outages, so that a collector that keeps failing and recovering does not fill the log.
 const QUIET: Duration = Duration::from_secs(30);
 
-/// A set of failures, one bit each. An exporter with several lanes uses several bits per lane.
+/// A set of failures, one bit each. An exporter with several lanes uses two bits per lane: the lower one for failures of
+/// delivery, and the upper one while records come faster than they are delivered.
 pub type Trouble = u32;
+
+/// The bits of lanes that are only slow.
+const SLOW: Trouble = 0xaaaa_aaaa;
 
 /// The health of one exporter, shared by its lanes and by the guard, which reports the last error.
 ///
@@ -27,6 +31,8 @@ pub struct Health {
 #[derive(Debug, Default)]
 struct State {
     troubles: Trouble,
+    /// All of this outage, those that are over too.
+    seen: Trouble,
     since: Option<Instant>,
     /// Whether the beginning of this outage was reported.
     told: bool,
@@ -80,7 +86,9 @@ impl Health {
         let mut state = self.lock();
         let first = state.troubles == 0;
         state.troubles |= trouble;
+        state.seen |= trouble;
         if first {
+            state.seen = trouble;
             let now = Instant::now();
             state.since = Some(now);
             state.told = state.last_told.is_none_or(|told| now.duration_since(told) >= QUIET);
@@ -120,18 +128,26 @@ impl Health {
         state.troubles &= !trouble;
         if state.troubles == 0 {
             state.last_error = None;
-            self.over(&mut state, "works again");
+            let how = if state.seen & !SLOW == 0 { "keeps up again" } else { "works again" };
+            self.over(&mut state, how);
         }
     }
 
     /// Reports the end of an exporter all of whose records are counted: what fails now stays so.
     pub fn ended(&self) {
+        self.end();
+        self.tell();
+    }
+
+    fn end(&self) {
         let mut state = self.lock();
         if state.troubles != 0 {
-            self.over(&mut state, "still failing at the end,");
+            let is_slow = state.troubles & !SLOW == 0;
+            self.over(
+                &mut state,
+                if is_slow { "still too slow at the end," } else { "still failing at the end," },
+            );
         }
-        drop(state);
-        self.tell();
     }
 
     fn over(&self, state: &mut State, how: &str) {
@@ -184,6 +200,20 @@ mod tests {
         let end = lines(&health).concat();
         assert!(end.starts_with("otlp: works again after 0.0 s; 7 records lost"), "{end}");
         assert_eq!(health.last_error(), None);
+    }
+
+    #[test]
+    fn one_that_is_only_slow_does_not_fail() {
+        let health = Health::new("terminal", false);
+        health.note(2, "the queue is full");
+        health.working(2);
+        assert!(lines(&health)[1].starts_with("terminal: keeps up again after 0.0 s; 0 records lost"));
+        for (troubles, told) in [(2, "still too slow at the end"), (3, "still failing at the end")] {
+            let health = Health::new("terminal", false);
+            health.note(troubles, "?");
+            health.end();
+            assert!(lines(&health)[1].contains(told), "{told}");
+        }
     }
 
     #[test]

@@ -449,7 +449,7 @@ mod tests {
             cells.pump.dropped(reason, i as u64 + 1);
         }
         let hop = cells.read().pump;
-        assert_eq!(hop.dropped_total(), 276);
+        assert_eq!(hop.dropped_total(), 300);
         assert_eq!(hop.dropped_for(DropReason::WriteError), 10);
     }
 }

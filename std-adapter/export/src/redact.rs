@@ -71,6 +71,7 @@ const AFTER: [&str; 12] = [
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redaction {
     patterns: Vec<Pattern>,
+    messages: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,12 +99,25 @@ impl Redaction {
         };
         Redaction {
             patterns: patterns.into_iter().filter_map(|text| pattern(text.as_ref().trim())).collect(),
+            messages: true,
         }
     }
 
     /// Hides nothing.
     pub fn none() -> Redaction {
-        Redaction { patterns: Vec::new() }
+        Redaction { patterns: Vec::new(), messages: false }
+    }
+
+    /// Whether secrets are looked for in the text of messages too, where they follow their names: `password=…`,
+    /// `"password":"…"`, `Bearer …`. The default is true.
+    #[must_use]
+    pub fn messages(self, on: bool) -> Redaction {
+        Redaction { messages: on, ..self }
+    }
+
+    /// Whether secrets are looked for in the text of messages.
+    pub fn is_for_messages(&self) -> bool {
+        self.messages
     }
 
     /// Also hides the names that match `pattern`.

@@ -82,6 +82,30 @@ pub fn percent_decode(text: &str) -> Option<String> {
     String::from_utf8(out).ok()
 }
 
+/// Decodes percent-encoded text of another process, in which a `%` without two hexadecimal digits stands for itself,
+/// and bytes that are not UTF-8 become U+FFFD.
+///
+/// ```
+/// use throughline_export::text::percent_decode_lossy;
+/// assert_eq!(percent_decode_lossy("a%2Cb 100%"), "a,b 100%");
+/// ```
+pub fn percent_decode_lossy(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.as_bytes();
+    while let [first, rest @ ..] = bytes {
+        bytes = rest;
+        let digit = |at: usize| char::from(*rest.get(at)?).to_digit(16);
+        match (first, digit(0), digit(1)) {
+            (b'%', Some(high), Some(low)) => {
+                out.push((high << 4 | low) as u8);
+                bytes = &rest[2..];
+            }
+            _ => out.push(*first),
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 /// The URL with `[REDACTED]` in place of what may be secret in it: user and password, the values of the query,
 /// and the fragment. Every URL that is shown, in a message or in `Debug`, must go through this function.
 ///

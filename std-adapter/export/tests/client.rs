@@ -40,6 +40,29 @@ fn tries_again_until_it_is_taken() {
 }
 
 #[test]
+fn an_answer_whose_header_is_too_large_is_no_fault_of_the_request() {
+    let header: &'static str = format!("x-long: {}\r\n", "a".repeat(200_000)).leak();
+    let long = || Answer::Status(200, header, vec![]);
+    let receiver = Receiver::start([long(), long()]);
+    let mut tried_again = client(&receiver.endpoint);
+    tried_again.send_traces(&body()).unwrap();
+    assert!(tried_again.stats().attempts >= 3);
+    let receiver = Receiver::start([long()]);
+    let config = ClientConfig::new(&receiver.endpoint).unwrap().retry_for(Duration::ZERO);
+    let error = Client::new(config).send_traces(&body()).unwrap_err();
+    let SendError::Deadline { last, .. } = &error else { panic!("{error}") };
+    assert!(last.starts_with("the header of the answer has "), "{last}");
+}
+
+#[test]
+fn no_more_is_rejected_than_was_sent() {
+    let receiver = Receiver::start([Answer::Partial(i64::MAX, ""), Answer::Partial(-5, "")]);
+    let mut client = client(&receiver.endpoint);
+    assert_eq!(client.send_traces(&body()).unwrap().rejected, body().len() as u64);
+    assert!(client.send_traces(&body()).unwrap().is_whole());
+}
+
+#[test]
 fn each_signal_has_its_path() {
     let receiver = Receiver::start([]);
     let mut client = client(&receiver.endpoint);

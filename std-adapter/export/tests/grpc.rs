@@ -52,7 +52,7 @@ fn partial_success_is_read() {
     // { 1: { 1: 3, 2: "too old" } }
     let answer = [&[0x0a, 11, 0x08, 3, 0x12, 7], &b"too old"[..]].concat();
     let server = Server::start([Reply::Message(answer)]);
-    let delivered = Client::new(config(&server)).send(Signal::Logs, b"").unwrap();
+    let delivered = Client::new(config(&server)).send(Signal::Logs, b"logs").unwrap();
     assert_eq!((delivered.rejected, &*delivered.message), (3, "too old"));
 }
 

@@ -3,6 +3,7 @@
 use super::message::{Pairs, Place};
 use log::kv::{self, VisitSource, VisitValue};
 use log::{Metadata, Record};
+use throughline::adapter::callsite::Kind;
 use throughline::{Level, field};
 
 /// A logger for the crate `log`: its records become log records of this library, with the ids of the current span,
@@ -33,15 +34,9 @@ fn level(level: log::Level) -> Level {
 }
 
 impl log::Log for Logger {
-    /// Always true for levels that are recorded at all; the filter also knows the place, which is not given here.
+    /// Whether a record of this target and level is recorded.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        match level(metadata.level()) {
-            Level::Trace => throughline::enabled!(Trace),
-            Level::Debug => throughline::enabled!(Debug),
-            Level::Info => throughline::enabled!(Info),
-            Level::Warn => throughline::enabled!(Warn),
-            Level::Error => throughline::enabled!(Error),
-        }
+        super::would_record(Kind::Event, metadata.target(), level(metadata.level()))
     }
 
     fn log(&self, record: &Record<'_>) {

@@ -22,7 +22,11 @@ pub(crate) mod table;
 pub(crate) use install::Bridges;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+#[cfg(any(feature = "log", feature = "tracing"))]
+use throughline::Level;
 use throughline::adapter::bridge;
+#[cfg(any(feature = "log", feature = "tracing"))]
+use throughline::adapter::callsite::{Kind, Meta};
 
 /// Fields that found no room in their record.
 static LEFT_OUT: AtomicUsize = AtomicUsize::new(0);
@@ -33,6 +37,26 @@ pub(crate) fn leave_out(fields: usize) {
     if fields > 0 {
         LEFT_OUT.fetch_add(fields, Ordering::Relaxed);
     }
+}
+
+/// Whether a span or an event of this target and level is recorded, for those who ask before it has a callsite.
+#[cfg(any(feature = "log", feature = "tracing"))]
+pub(crate) fn would_record(kind: Kind, target: &str, level: Level) -> bool {
+    // Fields have no filter, so their callsites tell the least level alone.
+    macro_rules! is_on {
+        ($($level:ident)*) => {
+            match level {
+                $(Level::$level => throughline::__enabled!($level, Meta {
+                    kind: Kind::Fields,
+                    level: Level::$level as u8,
+                    target: "throughline_std::bridge",
+                    ..Meta::EMPTY
+                }),)*
+            }
+        };
+    }
+    let is_on = is_on!(Trace Debug Info Warn Error).is_some();
+    is_on && crate::config::filter::takes(kind, target, level)
 }
 
 /// While it lives, a record is being written on this thread. The code of a value may make records too.

@@ -10,14 +10,7 @@ use super::variables::Variables;
 
 /// Variables of OpenTelemetry and of other tools that are known but not honoured, and what to do instead.
 const NOT_HONOURED: &[(&str, &str)] = &[
-    ("OTEL_BSP_EXPORT_TIMEOUT", "set OTEL_EXPORTER_OTLP_TRACES_TIMEOUT, the time for one attempt"),
-    ("OTEL_BLRP_EXPORT_TIMEOUT", "set OTEL_EXPORTER_OTLP_LOGS_TIMEOUT, the time for one attempt"),
-    ("OTEL_METRIC_EXPORT_TIMEOUT", "set OTEL_EXPORTER_OTLP_METRICS_TIMEOUT, the time for one attempt"),
     ("OTEL_EXPORTER_ZIPKIN_TIMEOUT", "requests to Zipkin have 10 s"),
-    (
-        "OTEL_METRICS_EXEMPLAR_FILTER",
-        "exemplars are of sampled traces; metrics.exemplars = false turns them off",
-    ),
     ("OTEL_SPAN_EVENT_COUNT_LIMIT", "events are logs of their own, and are not limited"),
     ("OTEL_SPAN_LINK_COUNT_LIMIT", "links are not limited"),
     ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "events are logs: set OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT"),
@@ -25,20 +18,24 @@ const NOT_HONOURED: &[(&str, &str)] = &[
     ("OTEL_LOG_LEVEL", "what goes wrong is always told; set RUST_LOG for the program's own logs"),
     ("OTEL_CONFIG_FILE", "its schema is another one; set THROUGHLINE_CONFIG to a file of ours"),
     ("OTEL_EXPERIMENTAL_CONFIG_FILE", "its schema is another one; set THROUGHLINE_CONFIG to a file of ours"),
-    ("OTEL_EXPORTER_OTLP_INSECURE", "write http:// or https:// in the endpoint"),
-    ("OTEL_EXPORTER_JAEGER_ENDPOINT", "Jaeger takes OTLP: set OTEL_EXPORTER_OTLP_ENDPOINT=http://HOST:4318"),
-    (
-        "OTEL_EXPORTER_JAEGER_AGENT_HOST",
-        "Jaeger takes OTLP: set OTEL_EXPORTER_OTLP_ENDPOINT=http://HOST:4318",
-    ),
-    (
-        "OTEL_EXPORTER_JAEGER_AGENT_PORT",
-        "Jaeger takes OTLP: set OTEL_EXPORTER_OTLP_ENDPOINT=http://HOST:4318",
-    ),
+    ("OTEL_ENTITIES", "set OTEL_RESOURCE_ATTRIBUTES"),
+    ("OTEL_EXPORTER_OTLP_INSECURE", SCHEME),
+    ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", SCHEME),
+    ("OTEL_EXPORTER_OTLP_METRICS_INSECURE", SCHEME),
+    ("OTEL_EXPORTER_OTLP_LOGS_INSECURE", SCHEME),
+    ("OTEL_EXPORTER_OTLP_SPAN_INSECURE", SCHEME),
+    ("OTEL_EXPORTER_OTLP_METRIC_INSECURE", SCHEME),
+    ("OTEL_EXPORTER_JAEGER_ENDPOINT", JAEGER),
+    ("OTEL_EXPORTER_JAEGER_AGENT_HOST", JAEGER),
+    ("OTEL_EXPORTER_JAEGER_AGENT_PORT", JAEGER),
+    ("OTEL_EXPORTER_JAEGER_PROTOCOL", JAEGER),
+    ("OTEL_EXPORTER_JAEGER_TIMEOUT", "set OTEL_EXPORTER_OTLP_TIMEOUT"),
+    ("OTEL_EXPORTER_JAEGER_USER", "set OTEL_EXPORTER_OTLP_HEADERS, with the credentials that it wants"),
+    ("OTEL_EXPORTER_JAEGER_PASSWORD", "set OTEL_EXPORTER_OTLP_HEADERS, with the credentials that it wants"),
     ("ENABLE_PROFILING", "set THROUGHLINE_PROFILING_ENABLED=true"),
     ("CHROME_TRACING", "set THROUGHLINE_TRACING_CHROME_PATH=trace.json"),
-    ("JAEGER_ENDPOINT", "Jaeger takes OTLP: set OTEL_EXPORTER_OTLP_ENDPOINT=http://HOST:4318"),
-    ("JAEGER_AGENT_HOST", "Jaeger takes OTLP: set OTEL_EXPORTER_OTLP_ENDPOINT=http://HOST:4318"),
+    ("JAEGER_ENDPOINT", JAEGER),
+    ("JAEGER_AGENT_HOST", JAEGER),
     ("JAEGER_EXPORTER", "Jaeger takes OTLP: set OTEL_TRACES_EXPORTER=otlp"),
     (
         "JAEGER_GRPC_ENDPOINT",
@@ -48,7 +45,12 @@ const NOT_HONOURED: &[(&str, &str)] = &[
     ("JAEGER_EXPORT_TIMEOUT_MS", "set OTEL_EXPORTER_OTLP_TIMEOUT"),
 ];
 
-/// `THROUGHLINE_` variables that do not belong to a key.
+const SCHEME: &str = "write http:// or https:// in the endpoint";
+const JAEGER: &str = "Jaeger takes OTLP: set OTEL_EXPORTER_OTLP_ENDPOINT=http://HOST:4318";
+
+/// How the variables of this library begin.
+const OUR: &str = "THROUGHLINE_";
+/// Those that do not belong to a key.
 const OURS: &[&str] = &["THROUGHLINE_CONFIG", "THROUGHLINE_LEVEL"];
 
 /// Reads the environment. A wrong value in a variable of another standard is a warning, as those standards
@@ -81,7 +83,9 @@ pub(crate) fn read(variables: &Variables) -> Reading {
 
 fn of_standard(key: &'static Key, standard: &Standard, variables: &Variables, reading: &mut Reading) {
     let Some(text) = variables.set(standard.name) else { return };
-    let text = text.trim();
+    // OpenTelemetry's words may be written in capitals.
+    let is_word = matches!(key.kind, Kind::OneOf(_) | Kind::List([_, ..]));
+    let text = if is_word { &*text.trim().to_ascii_lowercase() } else { text.trim() };
     let value = (standard.translate)(text).and_then(|text| key.kind.read(&text));
     match value {
         Ok(value) => reading.settings.push(setting(key, value, standard.name)),
@@ -96,27 +100,41 @@ fn of_standard(key: &'static Key, standard: &Standard, variables: &Variables, re
     }
 }
 
-/// Warns of names that begin with `THROUGHLINE_` and are almost those of keys. They are probably misspelt.
+/// Warns of names that begin with `THROUGHLINE_` and are almost those of keys: by their letters, by their first word,
+/// which is a section's, or because only sections are missing. Others are the program's own.
 fn unknown(variables: &Variables, reading: &mut Reading) {
-    for name in variables.beginning("THROUGHLINE_") {
-        let known = OURS.contains(&name) || keys::all().any(|key| key.variable() == name);
-        // Kubernetes sets these variables for a service named `throughline`.
-        let kubernetes = ["SERVICE_HOST", "SERVICE_PORT", "PORT"]
-            .iter()
-            .any(|what| name["THROUGHLINE_".len()..].starts_with(what));
-        if known || kubernetes {
+    let keys: Vec<String> = keys::all().map(Key::variable).collect();
+    for name in variables.beginning(OUR) {
+        let is_known = OURS.contains(&name) || keys.iter().any(|key| key == name);
+        if is_known || is_of_kubernetes(name, variables.get(name).unwrap_or_default()) {
             continue;
         }
-        let near = keys::all()
-            .map(Key::variable)
-            .map(|known| (strsim::damerau_levenshtein(&known, name), known))
-            .min_by_key(|(distance, _)| *distance);
-        if let Some((1..=3, near)) = near {
-            reading
-                .warnings
-                .push(Problem::variable(name, format!("is not a variable of ours; did you mean {near}?")));
+        let rest = &name[OUR.len()..];
+        let section = rest.split('_').next().unwrap_or_default();
+        let by_letters = |known: &&String| strsim::damerau_levenshtein(known, name);
+        let of_section = |known: &&String| {
+            known[OUR.len()..].strip_prefix(section).is_some_and(|rest| rest.starts_with('_'))
+        };
+        let near = keys
+            .iter()
+            .min_by_key(by_letters)
+            .filter(|near| by_letters(near) <= 3)
+            .or_else(|| keys.iter().find(|known| known.ends_with(&name[OUR.len() - 1..])))
+            .or_else(|| keys.iter().filter(of_section).min_by_key(by_letters));
+        if let Some(near) = near {
+            let text = format!("is not a variable of ours; did you mean {near}?");
+            reading.warnings.push(Problem::variable(name, text));
         }
     }
+}
+
+/// Whether Kubernetes sets this variable, for a service whose name is `throughline` or begins with it.
+fn is_of_kubernetes(name: &str, value: &str) -> bool {
+    let begins_with_digit = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
+    name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || name.ends_with("_PORT") && value.contains("://")
+        || name.split("_PORT_").skip(1).any(begins_with_digit)
 }
 
 fn setting(key: &'static Key, value: super::value::Value, name: &str) -> Setting {

@@ -1,6 +1,7 @@
 //! Selects which spans and events are recorded, by level and module path.
 
 use crate::published::Published;
+use throughline::Level;
 use throughline::adapter::callsite::registry::set_filter;
 use throughline::adapter::callsite::{Blob, Kind};
 use throughline_export::log::Filter;
@@ -22,14 +23,25 @@ impl Default for Filters {
 
 impl Filters {
     fn let_through(&self, blob: &Blob<'_>) -> bool {
-        let (on, filter) = match blob.kind {
+        let level = blob.level.unwrap_or(Level::Error);
+        self.take(blob.kind, blob.target, level)
+    }
+
+    fn take(&self, kind: Kind, target: &str, level: Level) -> bool {
+        let (on, filter) = match kind {
             Kind::Span => (self.spans_on, &self.spans),
             Kind::Event => (self.logs_on, &self.logs),
             // Fields belong to their span, and metrics have no level.
             _ => return true,
         };
-        on && blob.level.is_none_or(|level| filter.takes(blob.target, level))
+        on && filter.takes(target, level)
     }
+}
+
+/// Whether the filters in use take this, for those who ask before there is a callsite.
+#[cfg(any(feature = "log", feature = "tracing"))]
+pub(crate) fn takes(kind: Kind, target: &str, level: Level) -> bool {
+    FILTERS.get().is_none_or(|filters| filters.take(kind, target, level))
 }
 
 static FILTERS: Published<Filters> = Published::new();
@@ -40,6 +52,9 @@ pub(crate) fn install(filters: &Filters) {
     // Without a filter, no callsite costs a check.
     if *filters == Filters::default() {
         set_filter(None);
+        if FILTERS.get().is_some() {
+            FILTERS.set(filters.clone());
+        }
         return;
     }
     FILTERS.set(filters.clone());
@@ -49,7 +64,6 @@ pub(crate) fn install(filters: &Filters) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use throughline::Level;
     use throughline::adapter::callsite::Meta;
 
     const fn meta(kind: Kind) -> Meta<'static> {

@@ -118,6 +118,12 @@ impl Config {
         }
         problems.extend(exporters::impossible(&settings));
         warnings.extend(settings.missing());
+        #[cfg(all(
+            feature = "profile",
+            target_os = "linux",
+            any(target_arch = "x86_64", target_arch = "aarch64")
+        ))]
+        warnings.extend(super::profiling::elsewhere(&settings));
         self.settings = settings;
         exporters::prometheus(self);
         let add = |all: &mut Vec<Problem>, new: Vec<Problem>| {
@@ -131,9 +137,20 @@ impl Config {
         add(&mut self.warnings, warnings);
     }
 
-    /// Fails if there are errors.
+    /// Fails if there are errors. An error in the settings of one collector does not hide that another one cannot be
+    /// made.
     pub(crate) fn check(&self) -> Result<(), LoadError> {
-        LoadError::check(self.problems.clone())
+        let mut all = self.problems.clone();
+        if !all.is_empty() {
+            let section = |problem: &Problem| match problem.key.rsplit_once('.') {
+                Some((section, _)) => section.to_owned(),
+                None => problem.key.clone(),
+            };
+            let faulty: Vec<String> = all.iter().map(section).collect();
+            let collectors = exporters::further(self).into_iter().filter_map(Result::err);
+            all.extend(collectors.filter(|problem| !faulty.contains(&section(problem))));
+        }
+        LoadError::check(all)
     }
 
     /// Settings that are not honoured and do no harm.

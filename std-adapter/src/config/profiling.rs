@@ -1,7 +1,12 @@
 //! What the keys say about profiles.
 
-use super::{Config, keys, value::Value};
+use super::exporters::Keys;
+use super::problem::Problem;
+use super::settings::Settings;
+use super::{Config, keys};
 use crate::profiling::{CpuOptions, HeapOptions, ProfileFolder, ProfilingOptions};
+use std::path::Path;
+use throughline_export::log::RollingFile;
 
 impl Config {
     /// The label of the memory's metrics; `None` if they are not wanted.
@@ -20,24 +25,24 @@ impl Config {
         let said = |path: &str| self.settings.get(path).map(|setting| setting.value.clone());
         let value = |path: &str| said(path).or_else(|| keys::find(path)?.default_value());
         let is = |path: &str| value(path).is_some_and(|value| value.bool());
-        let size = |path: &str, default: usize| value(path).map_or(default, |value| value.size());
+        let size = |path: &str| value(path).map(|value| value.size());
         let off = said("profiling.enabled").is_some_and(|enabled| !enabled.bool());
         let cpu = said("profiling.cpu.enabled").map_or(is("profiling.enabled"), |enabled| enabled.bool());
         let memory = is("profiling.memory.enabled");
 
-        let text = |value: Value| value.text().to_owned();
-        let folder = value("profiling.exporter.file_output_dir").map_or("profiles".into(), text);
-        let folder = ProfileFolder::new(folder).keep(size("profiling.exporter.keep", 20));
+        let mut folder = ProfileFolder::new(self.profile_folder());
+        if let Some(keep) = size("profiling.exporter.keep") {
+            folder = folder.keep(keep);
+        }
         let mut options = ProfilingOptions::new(folder);
-        if let Some(frequency) = value("profiling.cpu.frequency") {
-            options = options.cpu(CpuOptions::default().frequency(frequency.size() as u32));
+        if let Some(frequency) = size("profiling.cpu.frequency") {
+            options = options.cpu(CpuOptions::default().frequency(frequency as u32));
         }
         if memory && !cpu {
             options = options.without_cpu();
         }
-        if memory {
-            let interval = size("profiling.memory.interval", 512 * 1024) as u64;
-            options = options.memory(HeapOptions::default().interval(interval));
+        if let Some(interval) = size("profiling.memory.interval").filter(|_| memory) {
+            options = options.memory(HeapOptions::default().interval(interval as u64));
         }
         if let Some(labels) = value("profiling.labels") {
             options = options.labels(labels.list().iter().cloned());
@@ -50,4 +55,28 @@ impl Config {
         }
         (options, !off && (cpu || memory))
     }
+
+    /// The error for a folder that profiles cannot be written into, if the keys ask for profiles.
+    pub(super) fn unusable_profiles(&self) -> Option<Problem> {
+        let is_asked_for = self.profiling.is_none() && self.profiling_of_keys().1;
+        let folder = is_asked_for.then(|| self.profile_folder())?;
+        let error = RollingFile::new(Path::new(&folder).join("profile")).check().err()?;
+        Some(Keys::of(self).problem(FOLDER, &error))
+    }
+
+    fn profile_folder(&self) -> String {
+        Keys::of(self).text(FOLDER).unwrap_or_default()
+    }
+}
+
+/// The key of the folder.
+const FOLDER: &str = "profiling.exporter.file_output_dir";
+
+/// The warning for a place where profiles do not go yet.
+pub(super) fn elsewhere(settings: &Settings) -> Option<Problem> {
+    let is_off = settings.get("profiling.enabled").is_some_and(|enabled| !enabled.value.bool());
+    let kind =
+        settings.get("profiling.exporter.type").filter(|kind| kind.value.text() != "file" && !is_off)?;
+    let name = kind.value.text();
+    Some(kind.problem(format!("= {name} is not built yet: profiles are written to files, into {FOLDER}")))
 }

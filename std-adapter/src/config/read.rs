@@ -52,14 +52,18 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Reads the top level of the file. If the file has one of our roots, the entries beside it belong to the
-    /// application and are skipped, unless their names resemble a key.
+    /// Reads the top level of the file. If the file has one of our roots, what is beside it belongs to the
+    /// application, whatever its name is.
     fn root(&mut self, entries: &[Entry]) {
-        let has_root = entries.iter().any(|entry| aliases::is_root(&entry.key));
+        // A root whose keys are all comments is one too.
+        let is_root = |entry: &Entry| {
+            aliases::is_root(&entry.key) && matches!(entry.node.data, Data::Table(_) | Data::Null)
+        };
+        let has_root = entries.iter().any(is_root);
         for entry in entries {
             match &entry.node.data {
-                Data::Table(below) if aliases::is_root(&entry.key) => self.section(below, "", &entry.key),
-                _ if has_root && keys::nearest(&entry.key).is_none() => {}
+                Data::Table(below) if is_root(entry) => self.section(below, "", &entry.key),
+                _ if has_root => {}
                 _ => self.entry(entry, "", ""),
             }
         }

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use throughline_export::diagnostics;
 
 /// Time that one callback has.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(250);
+/// Time that all callbacks together have for a reader that somebody waits for.
+const TOGETHER: Duration = Duration::from_secs(1);
 /// Threads that may be stuck in callbacks at a time. While that many are, no callback is called.
 const MOST_STUCK: usize = 4;
 
@@ -157,9 +159,9 @@ impl Asking {
         self.answers
     }
 
-    /// Waits for all answers, at most as long as several callbacks that hang take.
+    /// Waits for all answers, at most a second. Callbacks that have not answered by then are left out.
     pub(crate) fn all_answers(mut self) -> Vec<Answer> {
-        let most = Instant::now() + PATIENCE * (MOST_STUCK as u32 + 1);
+        let most = Instant::now() + TOGETHER;
         while !self.wait(PATIENCE / 10) && Instant::now() < most {}
         self.answers
     }
@@ -167,7 +169,7 @@ impl Asking {
     fn go_round_one_that_hangs(&mut self) {
         let Some(caller) = &self.caller else { return };
         let Some(hanging) = self.asker.replace(caller) else { return };
-        hanging.tell_overdue();
+        hanging.overdue();
         // It may be another reader's; then it is left out when it is asked, because it is still busy.
         if self.left.front().is_some_and(|next| Arc::ptr_eq(next, &hanging)) {
             self.left.pop_front();

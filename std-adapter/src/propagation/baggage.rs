@@ -1,6 +1,7 @@
 //! W3C Baggage: names and values that travel with a request through all processes.
 
 use std::fmt::{self, Write};
+use throughline_export::text::percent_decode_lossy;
 
 /// Most entries.
 const ENTRIES: usize = 64;
@@ -44,7 +45,7 @@ impl Baggage {
             if value.bytes().all(|b| b == b'%' || is_plain(b)) {
                 baggage.put(
                     name.trim_matches([' ', '\t']),
-                    &decoded(value),
+                    &percent_decode_lossy(value),
                     properties.trim_matches([' ', '\t']),
                 );
             }
@@ -157,23 +158,4 @@ pub(super) fn encoded(value: &str) -> String {
         }
     }
     out
-}
-
-/// Decodes a percent-encoded value. A `%` without two digits stands for itself, and bytes that are not UTF-8 become
-/// U+FFFD, as the specification says.
-pub(crate) fn decoded(value: &str) -> String {
-    let mut out = Vec::with_capacity(value.len());
-    let mut bytes = value.as_bytes();
-    while let [first, rest @ ..] = bytes {
-        bytes = rest;
-        let digit = |at: usize| char::from(*rest.get(at)?).to_digit(16);
-        match (first, digit(0), digit(1)) {
-            (b'%', Some(high), Some(low)) => {
-                out.push((high << 4 | low) as u8);
-                bytes = &rest[2..];
-            }
-            _ => out.push(*first),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }

@@ -32,8 +32,6 @@ mod policy;
 mod trace_state;
 
 pub use baggage::Baggage;
-#[cfg(feature = "tower")]
-pub(crate) use baggage::decoded;
 pub(crate) use baggage::is_token;
 #[doc(inline)]
 pub use carrier::{Environment, Extractor, Injector, from_fn, into_fn};
@@ -106,7 +104,7 @@ pub trait Propagator: Send + Sync + fmt::Debug {
     fn inject(&self, carried: &Carried, carrier: &mut dyn Injector);
 
     /// The names of the headers that it writes, in lower case, for carriers that must clear them or list them.
-    fn headers(&self) -> &'static [&'static str];
+    fn headers(&self) -> Vec<&'static str>;
 }
 
 /// Several formats, in an order. On the way in, the first that finds a parent decides where the trace goes on, and the
@@ -128,8 +126,14 @@ impl<P: Propagator> Propagator for [P] {
         self.iter().for_each(|format| format.inject(carried, carrier));
     }
 
-    fn headers(&self) -> &'static [&'static str] {
-        self.first().map_or(&[], Propagator::headers)
+    fn headers(&self) -> Vec<&'static str> {
+        let mut all: Vec<&str> = Vec::new();
+        for name in self.iter().flat_map(Propagator::headers) {
+            if !all.contains(&name) {
+                all.push(name);
+            }
+        }
+        all
     }
 }
 
@@ -142,7 +146,7 @@ impl<P: Propagator + ?Sized> Propagator for std::sync::Arc<P> {
         (**self).inject(carried, carrier);
     }
 
-    fn headers(&self) -> &'static [&'static str] {
+    fn headers(&self) -> Vec<&'static str> {
         (**self).headers()
     }
 }

@@ -145,14 +145,7 @@ pub(super) fn extract(carrier: &dyn Extractor) -> Carried {
 /// The names of the headers that are written.
 #[cfg(feature = "opentelemetry")]
 pub(crate) fn headers() -> Vec<String> {
-    with(|settings| {
-        settings
-            .propagators
-            .iter()
-            .flat_map(|format| format.headers())
-            .map(|name| (*name).to_owned())
-            .collect()
-    })
+    with(|settings| settings.propagators[..].headers().into_iter().map(str::to_owned).collect())
 }
 
 pub(crate) fn inject(carried: &Carried, carrier: &mut dyn Injector) {

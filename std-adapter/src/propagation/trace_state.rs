@@ -23,7 +23,8 @@ pub struct TraceState(Vec<(String, String)>);
 impl TraceState {
     /// Reads the header, or several joined by commas. `None` if it breaks a rule of W3C Trace Context: a key or value
     /// with a forbidden character or length, a key that comes twice, or more than 32 members. Empty members are
-    /// skipped.
+    /// skipped, and so are a `th` and an `rv` of the member `ot` that are none, as OpenTelemetry's specification of
+    /// sampling by probability wants it.
     pub fn parse(header: &str) -> Option<TraceState> {
         let mut members: Vec<(String, String)> = Vec::new();
         for member in header.split(',') {
@@ -36,7 +37,10 @@ impl TraceState {
             if is_known || !is_key(key) || !is_value(value) || members.len() == MEMBERS {
                 return None;
             }
-            members.push((key.into(), value.into()));
+            let value = if key == OTEL { valid_parts(value) } else { value.into() };
+            if !value.is_empty() {
+                members.push((key.into(), value));
+            }
         }
         Some(TraceState(members))
     }
@@ -76,14 +80,10 @@ impl TraceState {
     /// The probability with which the trace was sampled, from `ot=th:…`; `None` if the sender does not say.
     pub fn probability(&self) -> Option<f64> {
         let threshold = self.get(OTEL)?.split(';').find_map(|part| part.strip_prefix("th:"))?;
-        let digits = threshold.as_bytes();
-        if digits.is_empty()
-            || digits.len() > 14
-            || !digits.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-        {
+        if !is_hex(threshold, 1..=14) {
             return None;
         }
-        let rejected = u64::from_str_radix(threshold, 16).ok()? << (4 * (14 - digits.len()));
+        let rejected = u64::from_str_radix(threshold, 16).ok()? << (4 * (14 - threshold.len()));
         Some(1.0 - rejected as f64 / (1u64 << 56) as f64)
     }
 
@@ -91,8 +91,7 @@ impl TraceState {
     /// decides.
     pub fn randomness(&self) -> Option<u64> {
         let digits = self.get(OTEL)?.split(';').find_map(|part| part.strip_prefix("rv:"))?;
-        let is_hex = digits.len() == 14 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        is_hex.then(|| u64::from_str_radix(digits, 16).ok())?
+        is_hex(digits, 14..=14).then(|| u64::from_str_radix(digits, 16).ok())?
     }
 
     /// Says with what probability the trace was sampled, in `ot=th:…`; `None` removes that. Other parts of `ot` stay.
@@ -126,6 +125,21 @@ impl fmt::Display for TraceState {
         }
         Ok(())
     }
+}
+
+/// The member `ot` without a threshold and a random number that break their rules.
+fn valid_parts(value: &str) -> String {
+    let is_valid = |part: &&str| match part.split_once(':') {
+        Some(("th", digits)) => is_hex(digits, 1..=14),
+        Some(("rv", digits)) => is_hex(digits, 14..=14),
+        _ => true,
+    };
+    value.split(';').filter(is_valid).collect::<Vec<_>>().join(";")
+}
+
+/// Whether the text is this many lower-case hexadecimal digits.
+fn is_hex(text: &str, len: std::ops::RangeInclusive<usize>) -> bool {
+    len.contains(&text.len()) && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// A key is a name of at most 256 characters, or `tenant@system` with at most 241 and 14.

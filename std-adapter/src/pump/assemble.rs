@@ -4,6 +4,7 @@
 use super::callsites::{Callsites, Entry};
 use super::fan_out::FanOut;
 use super::late::{Chain, Kept, Late};
+use super::mask::Mask;
 use super::merged::{Merged, Parts, covers, next_kept};
 use super::remote::{self, Remotes, is_remote};
 use super::resources::{Resources, RollUp, Totals, Wanted, labels};
@@ -19,7 +20,7 @@ use throughline::{Clock, Level, SpanId, TraceContext, TraceId, Value};
 use throughline_export::Redaction;
 use throughline_export::ledger::{Cells, DropReason};
 use throughline_export::otlp::{Options, OtlpExporter};
-use throughline_export::view::{LogView, SpanView, UNKNOWN_PARENT};
+use throughline_export::view::{Fields, LogView, SpanView, UNKNOWN_PARENT};
 
 /// Most records that are kept back for a round.
 const WAITING: usize = 16_384;
@@ -39,6 +40,7 @@ pub(super) struct Assembler {
     waiting: Vec<(u64, RawRecord)>,
     round: u64,
     throttle: Throttle,
+    mask: Mask,
     tally: Tally,
     resources: Option<Resources>,
     /// Whether samples get labels from spans.
@@ -83,6 +85,7 @@ impl Assembler {
             wall_time,
             key,
             trace: (0, key.trace_id(0)),
+            mask: Mask::new(Arc::clone(&redaction)),
             callsites: Callsites::new(options, redaction),
             late: Late::new(limits.late_fields),
             remotes: Remotes::new(limits.remote_parents),
@@ -342,7 +345,7 @@ impl Assembler {
     fn join(&mut self, span: &SpanRecord<'_>) -> Option<Totals> {
         let (totals, raw) = self.resources.as_mut()?.take(span.id, span.root)?;
         self.callsites.learn(raw.head.callsite);
-        self.tally.unclaimed += self.late.keep(span.id, &raw);
+        self.tally.unclaimed += self.late.add(span.id, &raw);
         Some(totals)
     }
 
@@ -530,7 +533,36 @@ impl Assembler {
             self.tally.malformed += 1;
             return;
         };
+        let finished = match event.values.into_iter().next() {
+            Some(Value::Str { text, .. }) if entry.has_finished_message => Some(text),
+            _ => None,
+        };
+        let masked = finished.and_then(|text| self.mask.masked(text));
         let fields = Merged::new(self.parts(entry, event.values, None), entry.site.is_plain());
+        if let Some(masked) = &masked {
+            let hidden = |value| match value {
+                Value::Str { text, truncated } if Some(text) == finished => {
+                    Value::Str { text: masked, truncated }
+                }
+                value => value,
+            };
+            self.log(event, entry, remote, fields.map(|(name, value)| (name, hidden(value))), sinks);
+        } else {
+            self.log(event, entry, remote, fields, sinks);
+        }
+        self.tally.output += 1;
+    }
+
+    /// Passes a log record on.
+    #[inline]
+    fn log<'a>(
+        &self,
+        event: &EventRecord<'a>,
+        entry: &'a Entry,
+        remote: Option<TraceContext>,
+        fields: impl Fields<'a>,
+        sinks: &mut FanOut,
+    ) {
         if is_remote(event.root) && remote.is_none() {
             // The event gets no ids, because they would be made up, and an attribute says why.
             let mark = (UNKNOWN_PARENT, Value::Bool(true));
@@ -539,7 +571,6 @@ impl Assembler {
         } else {
             sinks.log(&entry.site, &self.log_view(event, entry, remote, fields));
         }
-        self.tally.output += 1;
     }
 
     #[inline(always)]

@@ -115,6 +115,11 @@ impl Late {
                 return Kept::Full;
             }
         }
+        Kept::Yes { dropped: self.add(span, raw), replaced }
+    }
+
+    /// Keeps a record for `span` beyond its share. Returns how many records were dropped to make room.
+    pub(super) fn add(&mut self, span: Word, raw: &RawRecord) -> u64 {
         let mut dropped = 0;
         while self.kept >= self.limit {
             dropped += self.give_up_oldest();
@@ -127,14 +132,14 @@ impl Late {
             head.len += 1;
             let last = std::mem::replace(&mut head.last, at);
             self.slots[last as usize].next = at;
-            return Kept::Yes { dropped, replaced };
+            return dropped;
         }
         let bucket = self.bucket(span);
         let neighbour = std::mem::replace(&mut self.buckets[bucket], at);
         let older = std::mem::replace(&mut self.newest, at);
         *self.newer_link(older) = at;
         self.slots[at as usize].head = Head { span, last: at, len: 1, neighbour, older, newer: NONE };
-        Kept::Yes { dropped, replaced }
+        dropped
     }
 
     /// The first record of a span's chain.

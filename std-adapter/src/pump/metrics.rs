@@ -16,7 +16,7 @@ pub(super) use own::of_pump;
 use super::distribution::Histogram;
 use super::identity::Identities;
 use crate::bridge;
-use crate::observe::{Answer, Kind, Number};
+use crate::observe::{self, Answer, Kind, Number};
 use std::borrow::Cow;
 use throughline::adapter::metrics::{Reading, Series, SeriesKey};
 use throughline_export::ledger::Ledger;
@@ -148,6 +148,15 @@ pub(super) fn own_point(
 ) -> Point {
     let (name, scope, target) = (Cow::Borrowed(name), Scope::OWN, module_path!());
     Point { name, unit, description, scope, target, labels, data }
+}
+
+/// Observed metrics that were left out because their callbacks had not returned, by their names.
+pub(super) fn of_observers() -> impl Iterator<Item = Point> {
+    observe::left_out().into_iter().map(|(metric, n)| {
+        let description = "How often metrics were read without one whose callback had not returned in time";
+        let labels = vec![("metric", Cow::Borrowed(metric))];
+        own_point("throughline.observe.left_out", "{reading}", description, labels, Data::Counter(n))
+    })
 }
 
 /// Steps of the wall clock that were found while recording.

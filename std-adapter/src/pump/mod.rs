@@ -20,6 +20,7 @@ mod fan_out;
 mod identity;
 mod kept_exemplars;
 mod late;
+mod mask;
 mod merged;
 mod metrics;
 mod readings;

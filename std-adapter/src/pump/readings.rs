@@ -74,7 +74,7 @@ impl Readings {
         self.asker.ask()
     }
 
-    /// Calls `look` with all metrics. It waits for the callbacks of observers, several seconds if some of them hang.
+    /// Calls `look` with all metrics. It waits for the callbacks of observers, a second if some of them hang.
     pub(crate) fn read<R>(&self, look: impl FnOnce(&[PointView<'_>]) -> R) -> R {
         self.read_with(self.ask().all_answers(), look)
     }
@@ -85,6 +85,7 @@ impl Readings {
         catalog.read(answers, |ticks| lock(&self.known).wall_time.unix_ns(ticks));
         let mut further = metrics::of_ledger(&self.cells.read());
         further.extend(metrics::of_bridges());
+        further.extend(metrics::of_observers());
         further.extend(metrics::of_sampling(sampling::share()));
         if let Some(roll_up) = &self.roll_up {
             further.extend(lock(roll_up).points());

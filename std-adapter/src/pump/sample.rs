@@ -152,10 +152,11 @@ impl Tail {
             self.decide(arrival.root, CERTAIN, sinks);
             return self.pass(view, CERTAIN, sinks);
         }
-        self.keep_back(arrival, view, sinks);
+        self.keep_back(arrival, view);
         if arrival.is_first {
             self.end(arrival.root, &names);
         }
+        self.make_room(sinks);
     }
 
     /// Whether the span alone is a reason to keep its trace.
@@ -172,8 +173,8 @@ impl Tail {
         arrival.is_first && self.plan.slow_from(names).is_some_and(|slow| took >= slow)
     }
 
-    /// Adds the span to those that wait, and makes room if there are too many.
-    fn keep_back<'a, F: Fields<'a>>(&mut self, arrival: Arrival, view: &SpanView<'a, F>, sinks: &mut FanOut) {
+    /// Adds the span to those that wait.
+    fn keep_back<'a, F: Fields<'a>>(&mut self, arrival: Arrival, view: &SpanView<'a, F>) {
         let Tail { open, oldest, spare, begun, .. } = self;
         open.entry(arrival.root).or_insert_with(|| {
             *begun += 1;
@@ -195,6 +196,10 @@ impl Tail {
         let before = trace.spans.size();
         trace.spans.span(view);
         self.bytes += trace.spans.size() - before;
+    }
+
+    /// Decides about the oldest traces if there are too many.
+    fn make_room(&mut self, sinks: &mut FanOut) {
         let Buffer { traces, bytes, .. } = self.plan.settings().buffer;
         while (self.bytes > bytes || self.open.len() > traces)
             && let Some((root, number)) = self.oldest.pop_front()
@@ -203,13 +208,15 @@ impl Tail {
         }
     }
 
-    /// Decides about a trace by the decision of its beginning, before its end is known. `reason` is why.
+    /// Decides about a trace before its time: by the decision of its beginning, if its end is not known. `reason` is
+    /// why.
     fn give_up(&mut self, (root, number): (Word, u64), reason: DropReason, sinks: &mut FanOut) {
         let Some(open) = self.open.get(&root).filter(|open| open.number == number) else { return };
         let verdict = match open.verdict {
-            Some(keep @ Verdict::Keep(_)) => keep,
+            // Its end is known, so the limit takes nothing from it.
+            Some(verdict) => verdict,
             None if open.sampled => Verdict::Keep(self.probability(open.is_remote)),
-            _ => Verdict::Drop(reason),
+            None => Verdict::Drop(reason),
         };
         self.decide(root, verdict, sinks);
     }

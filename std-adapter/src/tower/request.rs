@@ -1,10 +1,10 @@
 //! What a request says of itself, as the HTTP conventions write it.
 
-use crate::propagation::decoded;
 use crate::published::Published;
 use http::header::HOST;
 use http::{HeaderMap, Method, Uri, Version};
 use std::sync::Arc;
+use throughline_export::text::percent_decode_lossy;
 use throughline_export::{REDACTED, Redaction};
 
 /// What stands for a method that is not one of the standard, so that nobody can invent labels.
@@ -74,7 +74,7 @@ pub(super) fn redacted(query: &str) -> String {
     for (i, parameter) in query.split('&').enumerate() {
         out += if i == 0 { "" } else { "&" };
         match parameter.split_once('=') {
-            Some((name, _)) if SIGNATURES.contains(&name) || redaction.hides(&decoded(name)) => {
+            Some((name, _)) if SIGNATURES.contains(&name) || redaction.hides(&percent_decode_lossy(name)) => {
                 out += name;
                 out += "=";
                 out += REDACTED;

@@ -358,6 +358,33 @@ impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Counting {
 }
 
 #[test]
+fn who_asks_before_a_record_is_made_gets_the_filters_answer() {
+    in_own_process("who_asks_before_a_record_is_made_gets_the_filters_answer", || {
+        let receiver = Receiver::start([]);
+        let file = std::env::temp_dir().join(format!("throughline-asks-{}.toml", std::process::id()));
+        std::fs::write(&file, "[logging]\nfilter = 'warn,loud=debug'\n[tracing]\nlevel = 'error'").unwrap();
+        let config = config(&receiver).bridges().with_file(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        let guard = start(&config);
+        let asked = [
+            tracing::event_enabled!(target: "shop", tracing::Level::WARN),
+            tracing::event_enabled!(target: "shop", tracing::Level::INFO),
+            tracing::event_enabled!(target: "loud", tracing::Level::DEBUG),
+            tracing::span_enabled!(target: "loud", tracing::Level::DEBUG),
+            tracing::span_enabled!(target: "loud", tracing::Level::ERROR),
+            tracing::enabled!(target: "loud", tracing::Level::DEBUG),
+            tracing::enabled!(target: "loud", tracing::Level::TRACE),
+            log::log_enabled!(target: "loud", log::Level::Debug),
+            log::log_enabled!(target: "shop", log::Level::Info),
+        ];
+        assert_eq!(asked, [true, false, true, false, true, true, false, true, false]);
+        throughline::set_min_level(None);
+        assert!(!tracing::enabled!(target: "loud", tracing::Level::ERROR));
+        drop(guard);
+    });
+}
+
+#[test]
 fn a_level_that_changes_while_the_program_runs_counts_at_once() {
     recorded(
         "a_level_that_changes_while_the_program_runs_counts_at_once",
@@ -375,6 +402,25 @@ fn a_level_that_changes_while_the_program_runs_counts_at_once() {
             bodies.sort();
             assert_eq!(bodies, ["of log, at INFO", "of tracing, at INFO"]);
             assert_eq!(text(&find(spans, "span").attributes, "level").unwrap(), "INFO");
+        },
+    );
+}
+
+#[test]
+fn secrets_in_finished_messages_are_found_by_their_names() {
+    recorded(
+        "secrets_in_finished_messages_are_found_by_their_names",
+        || {
+            let password = "hunter2";
+            tracing::info!(n = 1, "user ann password={password} is in");
+            log::info!(user = "ann"; r#"sent {{"apiKey":"{password}","n":1}}"#);
+            log::info!("Authorization: Bearer {password}, as {:?}", "ann");
+        },
+        |_, logs, _| {
+            assert!(!format!("{logs:?}").contains("hunter"), "{logs:?}");
+            assert_eq!(int(&log(logs, "user ann password=[REDACTED] is in").attributes, "n"), Some(1));
+            log(logs, r#"sent {"apiKey":"[REDACTED]","n":1}"#);
+            log(logs, r#"Authorization: [REDACTED], as "ann""#);
         },
     );
 }

@@ -245,7 +245,7 @@ impl Client {
         deadline: &Deadline,
         failed: impl Fn(&str),
     ) -> Result<Delivered, SendError> {
-        self.send_within(signal, body, deadline, self.config.retry_for, failed)
+        self.send_within(signal, body, deadline, self.config.target(signal).retry_for, failed)
     }
 
     /// Makes a single attempt.
@@ -323,7 +323,9 @@ impl Client {
                 }
             }
             match attempt {
-                Attempt::Taken(delivered) => {
+                Attempt::Taken(mut delivered) => {
+                    // No body has more records than bytes.
+                    delivered.rejected = delivered.rejected.min(body.len() as u64);
                     stats.delivered += 1;
                     stats.bytes += body.len() as u64;
                     return Ok(delivered);

@@ -33,7 +33,6 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
     targets: Box<[Target; 3]>,
-    pub(super) retry_for: Duration,
     pub(super) first_backoff: Duration,
     spool: Option<SpoolConfig>,
     pub(super) temporality: Temporality,
@@ -54,6 +53,7 @@ pub(super) struct Target {
     pub(super) headers: Vec<(String, String)>,
     pub(super) tokens: Vec<(String, Arc<Token>)>,
     pub(super) timeout: Duration,
+    pub(super) retry_for: Duration,
     pub(super) compression: Compression,
     #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "nothing can be set in it"))]
     pub(super) tls: Tls,
@@ -79,6 +79,7 @@ impl fmt::Debug for Target {
             .field("protocol", &self.protocol)
             .field("headers", &names)
             .field("timeout", &self.timeout)
+            .field("retry_for", &self.retry_for)
             .field("compression", &self.compression)
             .field("tls", &self.tls)
             .field("is_on", &self.is_on)
@@ -164,13 +165,13 @@ impl ClientConfig {
             headers: Vec::new(),
             tokens: Vec::new(),
             timeout: Duration::from_secs(10),
+            retry_for: Duration::from_secs(60),
             compression: Compression::None,
             tls: Tls::default(),
             is_on: true,
         };
         let config = ClientConfig {
             targets: Box::new(Signal::ALL.map(|_| target.clone())),
-            retry_for: Duration::from_secs(60),
             first_backoff: Duration::from_millis(500),
             spool: None,
             temporality: Temporality::default(),
@@ -236,7 +237,7 @@ impl ClientConfig {
     /// `Retry-After`, it gets no requests, and each batch is given up at this limit and counted as `unreachable`.
     #[must_use]
     pub fn retry_for(mut self, limit: Duration) -> Self {
-        self.retry_for = limit;
+        self.each(|target| target.retry_for = limit);
         self
     }
 

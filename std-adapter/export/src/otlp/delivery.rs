@@ -265,11 +265,12 @@ fn keep(lane: &Lane<Vec<u8>>, shared: &Shared, body: &[u8], records: u64) {
 /// The outcome of the records of a request that the collector accepted.
 fn taken(lane: &Lane<Vec<u8>>, delivered: &super::Delivered, records: u64) -> Outcome {
     lane.working();
-    if !delivered.is_whole() {
-        lane.warn(&delivered.to_string());
-    }
     // The ledger does not count points, so rejected points cause only the warning.
     let rejected = delivered.rejected.min(records);
+    if !delivered.is_whole() {
+        let shown = if records > 0 { rejected } else { delivered.rejected };
+        lane.warn(&super::Delivered { rejected: shown, ..delivered.clone() }.to_string());
+    }
     let dropped = (rejected > 0).then_some((DropReason::Rejected, rejected));
     Outcome { delivered: records - rejected, dropped }
 }

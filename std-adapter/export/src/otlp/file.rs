@@ -9,9 +9,10 @@ use crate::view::{LogView, PointView, SpanView};
 use crate::{Deadline, ExportError, Exporter, Host, Resource, Wants};
 use std::io::{self, Write};
 
-/// A line is complete at this many bytes of protobuf. The Collector's receiver takes lines of up to 1 MiB. JSON takes
-/// more space than protobuf, six times as much for control characters, so a line of little else may be too long.
-const LINE: usize = 192 * 1024;
+/// A line is complete at this many bytes of protobuf. The Collector's receiver takes lines of up to 1 MiB. JSON takes up to
+/// six times the space of protobuf, for control characters, and the last record of a line may have 52 KB (128
+/// attributes of 400 bytes): (96 + 52) × 6 KiB leave room for the resource.
+const LINE: usize = 96 * 1024;
 
 /// Writes each batch of spans, log records and metric points as a request of OTLP in a line of JSON, for example to
 /// a [`RollingFile`](crate::log::RollingFile). Sums and histograms are cumulative.

@@ -98,6 +98,13 @@ fn failed(target: &Target, error: &ureq::Error) -> Attempt {
         Error::Io(error) if target.is_closed_for_want_of_identity(error.kind()) => {
             Attempt::Later { why: format!("{why} ({WANTS_IDENTITY})"), after: None }
         }
+        // It says nothing about the request, and often comes from something on the way.
+        Error::LargeResponseHeader(size, limit) => {
+            let why = format!(
+                "the header of the answer has {size} bytes or more, of which {limit} are read; see what is between here and the collector"
+            );
+            Attempt::Later { why, after: None }
+        }
         Error::Io(_)
         | Error::Timeout(_)
         | Error::HostNotFound

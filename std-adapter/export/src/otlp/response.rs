@@ -28,6 +28,7 @@ pub(super) fn partial_success(content_type: &str, body: &[u8]) -> PartialSuccess
         if let (1, Wire::Bytes(inner)) = (field, value) {
             for (field, value) in Fields(inner) {
                 match (field, value) {
+                    // A negative number rejects nothing.
                     (1, Wire::Varint(n)) => result.rejected = i64::try_from(n).unwrap_or(0) as u64,
                     (2, Wire::Bytes(text)) => result.message = String::from_utf8_lossy(text).into_owned(),
                     _ => {}

@@ -2,6 +2,7 @@
 
 use crate::bridge::elsewhere::{self, MESSAGE, MESSAGE_FIELD};
 use crate::bridge::table::{Table, spread};
+use crate::bridge::would_record;
 use std::sync::OnceLock;
 use throughline::adapter::bridge;
 use throughline::adapter::callsite::{Callsite, CallsiteId, Kind, MAX_FIELDS, Meta};
@@ -63,11 +64,26 @@ fn hash(metadata: &Metadata<'_>) -> usize {
     spread(core::ptr::from_ref(metadata).addr())
 }
 
-/// Whether anything of this callsite would be recorded. A callsite that was never used is taken to be enabled.
+/// Whether anything of this callsite would be recorded. For one that was never used, as those of `enabled!` never are,
+/// the configuration's level and filters decide.
 pub(super) fn is_enabled(metadata: &Metadata<'_>) -> bool {
     let address = core::ptr::from_ref(metadata).addr();
     let is_it = |site: &Site| site.metadata.is_some_and(|own| core::ptr::from_ref(own).addr() == address);
-    SITES.get_or_make(hash(metadata), is_it, || None).is_none_or(Site::is_enabled)
+    match SITES.get_or_make(hash(metadata), is_it, || None) {
+        Some(site) => site.is_enabled(),
+        None => is_of_log(metadata) || would_be(metadata),
+    }
+}
+
+fn would_be(metadata: &Metadata<'_>) -> bool {
+    let takes = |kind| would_record(kind, metadata.target(), super::level(metadata));
+    // `enabled!` may ask for both.
+    !metadata.is_event() && takes(Kind::Span) || !metadata.is_span() && takes(Kind::Event)
+}
+
+/// Whether the event is a record of the crate `log`, whose own target and level are in its fields.
+fn is_of_log(metadata: &Metadata<'_>) -> bool {
+    metadata.is_event() && metadata.name() == "log event"
 }
 
 impl Site {
@@ -89,7 +105,7 @@ impl Site {
             plain: names.len(),
             spans: [const { OnceLock::new() }; SPAN_KINDS],
             other: None,
-            is_of_log: metadata.is_event() && metadata.name() == "log event",
+            is_of_log: is_of_log(metadata),
             is_error: metadata.is_event() && names.contains(&"error") && !names.contains(&MESSAGE_FIELD),
         };
         if metadata.is_span() {

@@ -14,7 +14,7 @@ use throughline_export::otlp::{ClientConfig, ConfigError};
 use throughline_export::{PushUrlError, check_spool};
 
 /// An error of an exporter's settings.
-pub(super) trait Fault: Display {
+pub(in crate::config) trait Fault: Display {
     /// The feature that this build lacks, if that is the only fault.
     fn feature(&self) -> Option<&'static str> {
         None
@@ -74,6 +74,12 @@ impl Config {
         let try_lock = |folder: &Path| RollingFile::new(folder.join("lock")).check();
         all.extend(self.each_spool(try_lock));
         all.extend(made(&keys).1);
+        #[cfg(all(
+            feature = "profile",
+            target_os = "linux",
+            any(target_arch = "x86_64", target_arch = "aarch64")
+        ))]
+        all.extend(self.unusable_profiles());
         let mut unique: Vec<Problem> = Vec::new();
         for problem in all {
             if !unique.contains(&problem) {

@@ -118,7 +118,7 @@ impl<'a> Keys<'a> {
         self.said(path).map(|setting| setting.value.pairs().to_vec()).unwrap_or_default()
     }
 
-    fn text(&self, path: &str) -> Option<String> {
+    pub(super) fn text(&self, path: &str) -> Option<String> {
         self.value(path).map(|value| value.text().to_owned())
     }
 
@@ -168,7 +168,7 @@ impl<'a> Keys<'a> {
     }
 
     /// Reports that the value of a key cannot be used, with the place that set it.
-    fn problem(&self, path: &str, error: &impl Fault) -> Problem {
+    pub(super) fn problem(&self, path: &str, error: &impl Fault) -> Problem {
         let text = format!("cannot be used: {error}");
         let problem = match self.said(path) {
             Some(setting) => setting.problem(text),
@@ -276,6 +276,15 @@ pub(crate) fn aggregation(text: &str) -> Result<String, String> {
         "base2_exponential_bucket_histogram" => Ok("exponential".into()),
         "explicit_bucket_histogram" => Ok("explicit".into()),
         _ => Err("is not explicit_bucket_histogram or base2_exponential_bucket_histogram".into()),
+    }
+}
+
+/// Converts OpenTelemetry's filters of exemplars to whether there are any: those here are of sampled traces.
+pub(crate) fn exemplar_filter(text: &str) -> Result<String, String> {
+    match &*text.to_ascii_lowercase() {
+        "trace_based" => Ok("true".into()),
+        "always_off" => Ok("false".into()),
+        _ => Err("is not trace_based or always_off; exemplars here are of sampled traces".into()),
     }
 }
 

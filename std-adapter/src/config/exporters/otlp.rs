@@ -1,9 +1,10 @@
 //! Creates the OTLP client that the keys ask for.
 
 use super::Keys;
-use super::preset::Preset;
+use super::preset::{self, Preset};
 use crate::config::problem::Problem;
 use crate::config::{Config, Otlp, url};
+use std::time::Duration;
 use throughline_export::SpoolConfig;
 use throughline_export::otlp::{ClientConfig, ConfigError, Protocol, Signal, Temporality, TokenSource};
 
@@ -29,7 +30,10 @@ pub(crate) fn further(config: &Config) -> Vec<Result<(String, ClientConfig), Pro
     let of_keys = groups.filter_map(|group| {
         let is_on = |signal: &Signal| config.routes.of(*signal, &config.filters).1;
         let keys = Keys { settings: &group.settings, ..Keys::of(config) };
-        let client = of_signals(&keys, group.signals.iter().copied().filter(is_on)).transpose()?;
+        let takes =
+            |signal: &Signal| keys.said("otlp.also.signals").is_some() || preset::takes(&keys, *signal);
+        let sent = group.signals.iter().copied().filter(is_on).filter(takes);
+        let client = of_signals(&keys, sent).transpose()?;
         Some(client.map(|client| (group.name.clone(), client)))
     });
     of_code.chain(of_keys).collect()
@@ -99,13 +103,25 @@ pub(in crate::config) const fn section(signal: Signal) -> &'static str {
 }
 
 /// Whether a signal goes to OTLP. It does if its exporters include `otlp`, or if no exporters are named and
-/// it has an endpoint.
+/// it has an endpoint: its own, or that of all signals, unless the preset's backend does not take it.
 fn is_sent(config: &Config, keys: &Keys<'_>, signal: Signal) -> bool {
     let (route, on) = config.routes.of(signal, &config.filters);
     let own = format!("{}.otlp.endpoint", section(signal));
+    let said = |path: &str| keys.said(path).is_some();
     let has_endpoint =
-        [&*own, "otlp.endpoint", "otlp.preset"].into_iter().any(|path| keys.said(path).is_some());
+        said(&own) || preset::takes(keys, signal) && (said("otlp.endpoint") || said("otlp.preset"));
     on && route.as_ref().map_or(has_endpoint, |names| names.iter().any(|name| name == "otlp"))
+}
+
+/// How long the delivery of a batch may take, all attempts together. Zero is no limit of its own. All collectors share it.
+fn export_timeout(keys: &Keys<'_>, signal: Signal) -> Option<Duration> {
+    let path = match signal {
+        Signal::Traces => "tracing.batch.export_timeout",
+        Signal::Logs => "logging.batch.export_timeout",
+        Signal::Metrics => "metrics.export_timeout",
+    };
+    let limit = Keys::of(keys.config).value(path)?.duration();
+    (!limit.is_zero()).then_some(limit)
 }
 
 /// The settings of one signal. Each is the signal's own, or else the one for all signals.
@@ -151,6 +167,10 @@ fn of_signal(keys: &Keys<'_>, signal: Signal) -> Result<ClientConfig, Problem> {
     }
     if let Some(limit) = keys.value("otlp.retry_for") {
         client = client.retry_for(limit.duration());
+    }
+    if let Some(limit) = export_timeout(keys, signal) {
+        let attempt = keys.value(&path("timeout")).map_or(limit, |timeout| timeout.duration().min(limit));
+        client = client.retry_for(limit).timeout(attempt);
     }
     if let Some(compression) = text("compression") {
         let compression = compression.parse().map_err(wrong("compression"))?;

@@ -3,7 +3,7 @@
 use super::Keys;
 use crate::config::problem::Problem;
 use crate::config::settings::Setting;
-use throughline_export::otlp::{ClientConfig, TokenSource};
+use throughline_export::otlp::{ClientConfig, Signal, TokenSource};
 
 /// The names of the presets.
 pub(in crate::config) const PRESETS: &[&str] =
@@ -12,6 +12,13 @@ pub(in crate::config) const PRESETS: &[&str] =
 /// The keys that have a meaning only beside a preset.
 pub(super) const OF_PRESETS: &[&str] =
     &["otlp.api_key", "otlp.region", "otlp.dataset", "otlp.instance_id", "otlp.project"];
+
+/// Whether the backend of the preset takes this signal; true without a preset.
+pub(super) fn takes(keys: &Keys<'_>, signal: Signal) -> bool {
+    let of_traces = |name: &str| matches!(name, "jaeger" | "tempo");
+    signal == Signal::Traces
+        || !keys.said("otlp.preset").is_some_and(|setting| of_traces(setting.value.text()))
+}
 
 /// What a preset says of its backend.
 #[derive(Default)]

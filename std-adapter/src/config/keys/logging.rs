@@ -258,13 +258,32 @@ pub(super) const KEYS: &[Key] = &[
     )
     .example("2048")
     .standard(&[Standard::same("OTEL_BLRP_MAX_QUEUE_SIZE")]),
+    Key::of_exporter(
+        "logging.batch.export_timeout",
+        Duration,
+        "",
+        "How long OTLP may take for a batch of logs, all attempts together, in place of otlp.retry_for.",
+    )
+    .example("30s")
+    .standard(&[Standard::milliseconds("OTEL_BLRP_EXPORT_TIMEOUT")]),
     Key::new(
         "logging.redaction.fields",
         List(&[]),
         SECRET_NAMES,
         "Names of attributes and metric labels whose values are replaced, in traces and metrics too. A name also fits as the last words of a longer one, in snake_case, kebab-case, dotted.case and camelCase; * stands for anything.",
         |config, value| {
-            config.redaction = Arc::new(Redaction::new(value.list()));
+            let messages = config.redaction.is_for_messages();
+            config.redaction = Arc::new(Redaction::new(value.list()).messages(messages));
+            Ok(())
+        },
+    ),
+    Key::new(
+        "logging.redaction.messages",
+        Bool,
+        "true",
+        "Whether these names are looked for in the text of messages too, such as password=… or \"password\":\"…\", and tokens after Bearer. What follows them is replaced.",
+        |config, value| {
+            config.redaction = Arc::new(Redaction::clone(&config.redaction).messages(value.bool()));
             Ok(())
         },
     ),

@@ -22,6 +22,14 @@ pub(super) const KEYS: &[Key] = &[
         set_some!(metrics_every, duration),
     )
     .standard(&[Standard::milliseconds("OTEL_METRIC_EXPORT_INTERVAL")]),
+    Key::of_exporter(
+        "metrics.export_timeout",
+        Duration,
+        "",
+        "How long OTLP may take to send the metrics, all attempts together, in place of otlp.retry_for.",
+    )
+    .example("30s")
+    .standard(&[Standard::milliseconds("OTEL_METRIC_EXPORT_TIMEOUT")]),
     Key::new(
         "metrics.exporters",
         List(&["otlp", "console", "stdout", "prometheus", "none"]),
@@ -54,7 +62,8 @@ pub(super) const KEYS: &[Key] = &[
         "true",
         "Whether histograms keep a few values with their traces, so that a slow request leads to its trace.",
         set!(exemplars, bool),
-    ),
+    )
+    .standard(&[Standard { name: "OTEL_METRICS_EXEMPLAR_FILTER", translate: exporters::exemplar_filter }]),
     Key::of_exporter("metrics.namespace", Text, "", "What the names on Prometheus' page begin with.")
         .example("shop"),
     Key::of_exporter(

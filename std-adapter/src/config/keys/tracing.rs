@@ -209,6 +209,14 @@ pub(super) const KEYS: &[Key] = &[
         },
     )
     .standard(&[Standard::same("OTEL_BSP_MAX_QUEUE_SIZE")]),
+    Key::of_exporter(
+        "tracing.batch.export_timeout",
+        Duration,
+        "",
+        "How long OTLP may take for a batch of spans, all attempts together, in place of otlp.retry_for.",
+    )
+    .example("30s")
+    .standard(&[Standard::milliseconds("OTEL_BSP_EXPORT_TIMEOUT")]),
     Key::of_exporter("tracing.zipkin.enabled", Bool, "true", "Whether traces go there, if there is an endpoint."),
     Key::of_exporter("tracing.zipkin.endpoint", Url, "", "Where Zipkin takes spans; /api/v2/spans is appended if there is no path.")
         .example("http://localhost:9411/api/v2/spans")

@@ -91,6 +91,65 @@ fn presets_have_the_documented_endpoints() {
 }
 
 #[test]
+fn jaeger_and_tempo_get_traces_alone_unless_more_is_said() {
+    let sent = |text: &str| {
+        let config = toml(text);
+        let first = client(&config).unwrap().map(|client| Signal::ALL.map(|signal| client.sends(signal)));
+        let other = further(&config).pop();
+        first
+            .or(other.map(|other| Signal::ALL.map(|signal| other.as_ref().unwrap().1.sends(signal))))
+            .unwrap()
+    };
+    let traces = [true, false, false];
+    assert_eq!(sent("otlp.preset = 'jaeger'"), traces);
+    assert_eq!(sent("otlp = { preset = 'tempo', endpoint = 'http://tempo:4318' }"), traces);
+    assert_eq!(sent("otlp.preset = 'jaeger'\nlogging.otlp.endpoint = 'http://logs'"), [true, true, false]);
+    assert_eq!(sent("otlp.preset = 'jaeger'\nmetrics.exporters = ['otlp']"), [true, false, true]);
+    assert_eq!(sent("[[otlp.also]]\npreset = 'jaeger'"), traces);
+    assert_eq!(sent("[[otlp.also]]\npreset = 'jaeger'\nsignals = ['traces', 'logs']"), [true, true, false]);
+    assert_eq!(sent("otlp.preset = 'datadog'"), [true; 3]);
+}
+
+#[test]
+fn a_mistake_in_one_collector_does_not_hide_that_of_another() {
+    let config = of_text(
+        "[[otlp.also]]\nendpont = 'http://a'\nendpoint = 'http://a'\n[[otlp.also]]\npreset = 'honeycomb'\n\
+         [[otlp.also]]\npreset = 'newrelic'\n[[otlp.also]]\nname = 'otlp'\nendpoint = 'http://a'",
+        Language::Toml,
+        &[],
+    );
+    let told = errors(&config);
+    let expected = [
+        "shop.toml:2: otlp.also[0].endpont is not a key",
+        "shop.toml:5: otlp.also[1].preset = honeycomb wants otlp.api_key",
+        "shop.toml:7: otlp.also[2].preset = newrelic wants otlp.api_key",
+        "shop.toml:9: otlp.also[3] has the name of another collector",
+    ];
+    assert_eq!(told.len(), expected.len(), "{told:#?}");
+    assert!(told.iter().zip(expected).all(|(told, expected)| told.starts_with(expected)), "{told:#?}");
+}
+
+#[test]
+#[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn a_folder_of_profiles_that_cannot_be_written_is_found_by_the_check() {
+    let findings = |text: &str| toml(text).findings().iter().map(ToString::to_string).collect::<Vec<_>>();
+    let found = findings("profiling = { enabled = true, exporter.file_output_dir = '/proc/none' }");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].starts_with("shop.toml:1: profiling.exporter.file_output_dir cannot be used: /proc/none/"),
+        "{found:?}"
+    );
+    assert_eq!(findings("profiling = { enabled = false, exporter.file_output_dir = '/proc/none' }"), [""; 0]);
+    let told = warnings(&toml("profiling = { enabled = true, exporter.type = 'pyroscope' }"));
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0]
+            .contains("profiling.exporter.type = pyroscope is not built yet: profiles are written to files"),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn presets_want_what_their_backends_want() {
     let delta =
         |text: &str| format!("{:?}", client(&toml(text)).unwrap().unwrap()).contains("temporality: Delta");

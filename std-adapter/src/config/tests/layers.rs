@@ -243,7 +243,6 @@ fn secrets_are_never_shown() {
 #[test]
 fn variables_that_are_not_honoured_are_told() {
     let variables = [
-        ("OTEL_BSP_EXPORT_TIMEOUT", "1000"),
         ("OTEL_BSP_SCHEDULE_DELAY", "1s"),
         ("RUST_LOG", "shop[span]=info"),
         ("THROUGHLINE_LOGING_LEVEL", "info"),
@@ -260,12 +259,135 @@ fn variables_that_are_not_honoured_are_told() {
         told,
         [
             "JAEGER_GRPC_ENDPOINT is not honoured: Jaeger takes OTLP: set OTEL_EXPORTER_OTLP_ENDPOINT=http://HOST:4317 and OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
-            "OTEL_BSP_EXPORT_TIMEOUT is not honoured: set OTEL_EXPORTER_OTLP_TRACES_TIMEOUT, the time for one attempt",
             "OTEL_BSP_SCHEDULE_DELAY = `1s` is not a number of milliseconds; give one such as 5000; it is not honoured",
             "RUST_LOG = `shop[span]=info` is not a log directive: directives for spans and fields, in `[]`, are not supported; write `target=level`; it is not honoured",
             "THROUGHLINE_LOGING_LEVEL is not a variable of ours; did you mean THROUGHLINE_LOGGING_LEVEL?",
         ]
     );
+}
+
+#[test]
+fn mistyped_variables_are_told_with_the_nearest_one_and_others_are_not() {
+    for (name, value, near) in [
+        ("THROUGHLINE_SAMPLING_PROBABILITY", "0.1", Some("THROUGHLINE_TRACING_SAMPLING_PROBABILITY")),
+        ("THROUGHLINE_OTLP_ENDPOINT_URL", "http://a", Some("THROUGHLINE_OTLP_ENDPOINT")),
+        ("THROUGHLINE_OTLP_URI", "http://a", Some("THROUGHLINE_OTLP_")),
+        ("THROUGHLINE_SERVICENAME", "shop", Some("THROUGHLINE_SERVICE_NAME")),
+        ("THROUGHLINE_TRACING_PROBABILITY", "1", Some("THROUGHLINE_TRACING_")),
+        ("THROUGHLINE_LEVEL", "info", None),
+        ("THROUGHLINE_COLLECTOR_SERVICE_HOST", "10.0.0.1", None),
+        ("THROUGHLINE_OTLP_SERVICE_PORT_GRPC", "4317", None),
+        ("THROUGHLINE_OTLP_PORT", "tcp://10.0.0.1:4318", None),
+        ("THROUGHLINE_OTLP_PORT_4318_TCP_ADDR", "10.0.0.1", None),
+        ("THROUGHLINE_BUILD", "7", None),
+    ] {
+        let told = warnings(&with_env(bare(&[(name, value)])));
+        assert_eq!(told.len(), usize::from(near.is_some()), "{name}: {told:?}");
+        let text = format!("{name} is not a variable of ours; did you mean {}", near.unwrap_or_default());
+        assert!(told.iter().all(|told| told.starts_with(&text)), "{told:?}");
+    }
+}
+
+/// The variables of OpenTelemetry's page "Environment Variable Specification" and of the pages that it names, each with a
+/// value that is not the default.
+const SPECIFIED: &[(&str, &str)] = &[
+    ("OTEL_SDK_DISABLED", "TRUE"),
+    ("OTEL_ENTITIES", "service{service.name=a}"),
+    ("OTEL_RESOURCE_ATTRIBUTES", "a=b"),
+    ("OTEL_SERVICE_NAME", "shop"),
+    ("OTEL_LOG_LEVEL", "debug"),
+    ("OTEL_PROPAGATORS", "b3,baggage"),
+    ("OTEL_TRACES_SAMPLER", "Parentbased_TraceIdRatio"),
+    ("OTEL_TRACES_SAMPLER_ARG", "0.5"),
+    ("OTEL_BSP_SCHEDULE_DELAY", "700"),
+    ("OTEL_BSP_EXPORT_TIMEOUT", "700"),
+    ("OTEL_BSP_MAX_QUEUE_SIZE", "700"),
+    ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "70"),
+    ("OTEL_BLRP_SCHEDULE_DELAY", "700"),
+    ("OTEL_BLRP_EXPORT_TIMEOUT", "700"),
+    ("OTEL_BLRP_MAX_QUEUE_SIZE", "700"),
+    ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "70"),
+    ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "70"),
+    ("OTEL_ATTRIBUTE_COUNT_LIMIT", "70"),
+    ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "70"),
+    ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "70"),
+    ("OTEL_SPAN_EVENT_COUNT_LIMIT", "70"),
+    ("OTEL_SPAN_LINK_COUNT_LIMIT", "70"),
+    ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "70"),
+    ("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "70"),
+    ("OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", "70"),
+    ("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "70"),
+    ("OTEL_EXPORTER_PROMETHEUS_HOST", "0.0.0.0"),
+    ("OTEL_EXPORTER_PROMETHEUS_PORT", "9090"),
+    ("OTEL_EXPORTER_ZIPKIN_ENDPOINT", "http://zipkin:9411/api/v2/spans"),
+    ("OTEL_EXPORTER_ZIPKIN_TIMEOUT", "700"),
+    ("OTEL_TRACES_EXPORTER", "OTLP,console"),
+    ("OTEL_METRICS_EXPORTER", "none"),
+    ("OTEL_LOGS_EXPORTER", "console"),
+    ("OTEL_METRICS_EXEMPLAR_FILTER", "always_off"),
+    ("OTEL_METRIC_EXPORT_INTERVAL", "700"),
+    ("OTEL_METRIC_EXPORT_TIMEOUT", "700"),
+    ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "LowMemory"),
+    ("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "explicit_bucket_histogram"),
+    ("OTEL_CONFIG_FILE", "otel.yaml"),
+    ("OTEL_EXPERIMENTAL_CONFIG_FILE", "otel.yaml"),
+    ("OTEL_EXPORTER_OTLP_SPAN_INSECURE", "true"),
+    ("OTEL_EXPORTER_OTLP_METRIC_INSECURE", "true"),
+    ("OTEL_EXPORTER_JAEGER_ENDPOINT", "http://jaeger:14250"),
+    ("OTEL_EXPORTER_JAEGER_PROTOCOL", "grpc"),
+    ("OTEL_EXPORTER_JAEGER_AGENT_HOST", "jaeger"),
+    ("OTEL_EXPORTER_JAEGER_AGENT_PORT", "6831"),
+    ("OTEL_EXPORTER_JAEGER_TIMEOUT", "700"),
+    ("OTEL_EXPORTER_JAEGER_USER", "ann"),
+    ("OTEL_EXPORTER_JAEGER_PASSWORD", "hunter2"),
+];
+/// Those of `OTEL_EXPORTER_OTLP_`, which each signal has too.
+const OF_SIGNALS: &[(&str, &str)] = &[
+    ("ENDPOINT", "http://collector:4318"),
+    ("INSECURE", "true"),
+    ("CERTIFICATE", "/ca.pem"),
+    ("CLIENT_KEY", "/client.key"),
+    ("CLIENT_CERTIFICATE", "/client.pem"),
+    ("HEADERS", "a=b"),
+    ("COMPRESSION", "GZIP"),
+    ("TIMEOUT", "700"),
+    ("PROTOCOL", "http/json"),
+];
+
+#[test]
+fn every_variable_of_the_specification_is_honoured_or_told_once() {
+    let of_signals = ["", "TRACES_", "METRICS_", "LOGS_"].into_iter().flat_map(|signal| {
+        OF_SIGNALS.iter().map(move |(name, value)| (format!("OTEL_EXPORTER_OTLP_{signal}{name}"), *value))
+    });
+    let all = SPECIFIED.iter().map(|(name, value)| ((*name).to_owned(), *value)).chain(of_signals);
+    for (name, value) in all {
+        let config = with_env(bare(&[(&name, value)]));
+        let is_honoured = config.settings.iter().any(|setting| setting.written == name);
+        let told: Vec<String> =
+            warnings(&config).into_iter().filter(|told| told.starts_with(&name)).collect();
+        assert_eq!(told.len(), usize::from(!is_honoured), "{name}: {told:?}");
+        assert!(!told.concat().contains("hunter2"), "{name}: {told:?}");
+        // A certificate without its key is an error, which is another way to be told.
+        assert!(errors(&config).is_empty() || name.contains("CLIENT_"), "{name}: {:?}", errors(&config));
+    }
+}
+
+#[test]
+fn an_export_has_the_time_that_the_standards_variables_give_it() {
+    let config = with_env(bare(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:4318"),
+        ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "700"),
+        ("OTEL_BSP_EXPORT_TIMEOUT", "3000"),
+        ("OTEL_BLRP_EXPORT_TIMEOUT", "4000"),
+        ("OTEL_METRIC_EXPORT_TIMEOUT", "0"),
+    ]));
+    assert_eq!((errors(&config), warnings(&config)), (Vec::new(), Vec::new()));
+    let client = format!("{:?}", crate::config::exporters::client(&config).unwrap().unwrap());
+    for times in
+        ["timeout: 3s, retry_for: 3s,", "timeout: 700ms, retry_for: 4s,", "timeout: 10s, retry_for: 60s,"]
+    {
+        assert!(client.contains(times), "{times} in {client}");
+    }
 }
 
 #[test]

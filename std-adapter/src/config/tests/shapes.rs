@@ -131,6 +131,124 @@ observability:
     assert!(!told.contains("health"), "it is off: {told}");
 }
 
+/// The keys of files for other libraries, in TOML below `telemetry` and in YAML below `observability`. Each is read, or
+/// answered with what to do instead.
+const OTHERS: &[(&str, &str)] = &[
+    ("enabled", "true"),
+    ("logging", "true"),
+    ("tracing.enabled", "true"),
+    ("tracing.otlp.endpoint", "\"http://localhost:4318\""),
+    ("tracing.otlp.protocol", "\"grpc\""),
+    ("tracing.otlp.protocol", "\"http/protobuf\""),
+    ("tracing.otlp.timeout_seconds", "10"),
+    ("tracing.otlp.headers.authorization", "\"Bearer ${TOKEN}\""),
+    ("tracing.otlp.batch.scheduled_delay_seconds", "5"),
+    ("tracing.otlp.batch.max_export_batch_size", "512"),
+    ("tracing.otlp.batch.max_queue_size", "2048"),
+    ("tracing.sampling.strategy", "\"always_on\""),
+    ("tracing.sampling.strategy", "\"always_off\""),
+    ("tracing.sampling.strategy", "\"probability\""),
+    ("tracing.sampling.strategy", "\"parent_based\""),
+    ("tracing.sampling.probability", "0.1"),
+    ("tracing.sampling.always_sample_errors", "true"),
+    ("tracing.sampling.always_sample_slow_seconds", "1.0"),
+    ("tracing.exporters", "[{ type = \"stdout\" }]"),
+    ("tracing.exporters", "[{ type = \"jaeger\", endpoint = \"http://jaeger:4318\" }]"),
+    ("metrics.enabled", "true"),
+    ("metrics.prometheus.enabled", "true"),
+    ("metrics.prometheus.port", "9090"),
+    ("metrics.prometheus.path", "\"/metrics\""),
+    ("metrics.otlp.endpoint", "\"http://localhost:4318\""),
+    ("metrics.otlp.protocol", "\"http/protobuf\""),
+    ("metrics.otlp.interval_seconds", "60"),
+    ("profiling.enabled", "true"),
+    ("profiling.cpu.enabled", "true"),
+    ("profiling.cpu.frequency", "100"),
+    ("profiling.cpu.continuous", "true"),
+    ("profiling.cpu.duration_seconds", "30"),
+    ("profiling.memory.enabled", "true"),
+    ("profiling.memory.track_allocations", "true"),
+    ("profiling.memory.sampling_rate", "100"),
+    ("profiling.memory.heap_profiling", "true"),
+    ("profiling.exporter.type", "\"pyroscope\""),
+    ("profiling.exporter.type", "\"gcp\""),
+    ("profiling.exporter.type", "\"file\""),
+    ("profiling.exporter.pyroscope_endpoint", "\"http://pyroscope:4040\""),
+    ("profiling.exporter.application_name", "\"shop\""),
+    ("profiling.exporter.gcp_project_id", "\"shop\""),
+    ("profiling.exporter.gcp_service_name", "\"shop\""),
+    ("profiling.exporter.file_output_dir", "\"./profiles\""),
+    ("logging.level", "\"info\""),
+    ("logging.format", "\"json\""),
+    ("logging.format", "\"text\""),
+    ("logging.output", "\"stdout\""),
+    ("logging.structured", "true"),
+    ("logging.loki.enabled", "false"),
+    ("logging.loki.endpoint", "\"http://loki:3100/loki/api/v1/push\""),
+    ("logging.loki.labels", "{ app = \"shop\" }"),
+    ("logging.loki.batch_size", "100"),
+    ("logging.loki.flush_interval", "\"1s\""),
+    ("metrics.port", "9090"),
+    ("metrics.path", "\"/metrics\""),
+    ("metrics.namespace", "\"shop\""),
+    ("metrics.collection_interval", "\"15s\""),
+    ("metrics.retention", "\"7d\""),
+    ("tracing.endpoint", "\"http://tempo:4318\""),
+    ("tracing.service_name", "\"shop\""),
+    ("tracing.sample_rate", "0.1"),
+    ("tracing.intelligent_sampling", "true"),
+    ("profiling.interval", "\"1m\""),
+    ("profiling.pyroscope_endpoint", "\"http://pyroscope:4040\""),
+    ("profiling.pgo_enabled", "true"),
+    ("health.enabled", "true"),
+    ("health.port", "8081"),
+    ("health.path", "\"/health\""),
+    ("health.timeout", "\"5s\""),
+    ("health.interval", "\"30s\""),
+    ("alerts.enabled", "true"),
+    ("alerts.rules_file", "\"rules.yaml\""),
+    ("alerts.notification.slack.webhook_url", "\"https://hooks.example/x\""),
+    ("alerts.notification.email.smtp_server", "\"mail:25\""),
+    ("alerts.notification.email.recipients", "[\"a@b\"]"),
+];
+
+#[test]
+fn each_key_of_other_libraries_files_is_read_or_answered() {
+    for (key, value) in OTHERS {
+        for root in ["telemetry", "observability"] {
+            let config = of_text(&format!("{root}.{key} = {value}"), Language::Toml, &[("TOKEN", "t")]);
+            assert_eq!(errors(&config), Vec::<String>::new(), "{key}");
+            let is_read = config.settings.iter().any(|setting| setting.written.starts_with(root));
+            let told = warnings(&config);
+            let is_answered = told.iter().any(|told| told.contains(&format!("{root}.{key} ")));
+            assert!(is_read || is_answered, "{key}: {told:?}");
+        }
+    }
+    // Retired protocols are answered with the address to write instead.
+    for (key, value, answer) in [
+        ("tracing.exporters", "[{ type = \"jaeger\", endpoint = \"http://jaeger:14250\" }]", "4317"),
+        ("tracing.endpoint", "\"http://jaeger:14268/api/traces\"", "4318"),
+    ] {
+        let told =
+            errors(&of_text(&format!("observability.{key} = {value}"), Language::Toml, &[])).join("\n");
+        assert!(told.contains(answer), "{key}: {told}");
+    }
+}
+
+/// An application has sections whose names are ours.
+#[test]
+fn what_is_beside_a_root_belongs_to_the_application() {
+    for root in ["throughline", "telemetry", "observability"] {
+        let config = toml(&format!(
+            "otlp = 1\n[service]\nname = 'app'\nport = 80\n[logging]\nlevel = 'loud'\n[loging]\nx = 1\n[{root}.service]\nname = 'shop'"
+        ));
+        assert_eq!(value(&config, "service.name").as_deref(), Some("\"shop\""), "{root}");
+        assert_eq!((value(&config, "logging.level"), warnings(&config)), (None, Vec::new()), "{root}");
+    }
+    let config = of_text("throughline:\n  # service: shop\nservice: {name: app}\n", Language::Yaml, &[]);
+    assert_eq!((errors(&config), value(&config, "service.name")), (Vec::new(), None));
+}
+
 /// JSON is read as YAML, and a file needs no root.
 #[test]
 fn json_is_read() {

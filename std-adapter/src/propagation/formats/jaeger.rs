@@ -1,14 +1,15 @@
 //! Jaeger's format: <https://www.jaegertracing.io/docs/1.76/sdk-migration/#propagation-format>.
 
 use super::super::Carried;
-use super::super::baggage::{Baggage, decoded, encoded};
+use super::super::baggage::{Baggage, encoded};
 use super::super::carrier::{Extractor, Injector, MOST, only};
 use super::{set_parent, span_id, trace_id, u128_of};
+use throughline_export::text::percent_decode_lossy;
 
 const BAGGAGE: &str = "uberctx-";
 
 pub(super) fn extract(carrier: &dyn Extractor, carried: &mut Carried) {
-    let parent = only(carrier, "uber-trace-id").and_then(|text| parent_of(&decoded(&text)));
+    let parent = only(carrier, "uber-trace-id").and_then(|text| parent_of(&percent_decode_lossy(&text)));
     if let Some((trace, span, flags)) = parent {
         set_parent(carried, trace, span, Some(flags & 1 == 1));
     }
@@ -18,7 +19,7 @@ pub(super) fn extract(carrier: &dyn Extractor, carried: &mut Carried) {
         if entry.is_some() {
             carrier.values(name, &mut |value| {
                 if value.len() <= MOST {
-                    baggage.set(&name[BAGGAGE.len()..], &decoded(value));
+                    baggage.set(&name[BAGGAGE.len()..], &percent_decode_lossy(value));
                 }
             });
         }

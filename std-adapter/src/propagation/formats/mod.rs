@@ -82,8 +82,8 @@ impl Propagator for Format {
         }
     }
 
-    fn headers(&self) -> &'static [&'static str] {
-        match self {
+    fn headers(&self) -> Vec<&'static str> {
+        let names: &[&str] = match self {
             Format::TraceContext => &["traceparent", "tracestate"],
             Format::Baggage => &["baggage"],
             Format::B3 => &["b3"],
@@ -96,7 +96,8 @@ impl Propagator for Format {
                 "x-datadog-sampling-priority",
                 "x-datadog-tags",
             ],
-        }
+        };
+        names.to_vec()
     }
 }
 

@@ -68,6 +68,12 @@ fn b3_in_several_headers() {
 }
 
 #[test]
+fn several_formats_name_the_headers_of_all() {
+    let formats = [Format::B3, Format::TraceContext, Format::B3];
+    assert_eq!(formats[..].headers(), ["b3", "traceparent", "tracestate"]);
+}
+
+#[test]
 fn jaeger() {
     for (value, expected) in [
         ("80f198ee56343ba864fe8b2a57d3eff7:e457b5a2e4d86bd1:0:1", Some(SAMPLED)),

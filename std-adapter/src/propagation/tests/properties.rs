@@ -32,7 +32,7 @@ fn carried() -> impl Strategy<Value = Carried> {
 
 /// Headers that a format may know, with values that are nearly right.
 fn hostile() -> impl Strategy<Value = Headers> {
-    let names: Vec<&str> = Format::ALL.iter().flat_map(|(_, format)| format.headers()).copied().collect();
+    let names: Vec<&str> = Format::ALL.iter().flat_map(|(_, format)| format.headers()).collect();
     let name = prop_oneof![4 => prop::sample::select(names).prop_map(str::to_owned), 1 => "uberctx-.{0,5}"];
     let value = prop_oneof![
         ".{0,80}",

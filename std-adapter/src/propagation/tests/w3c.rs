@@ -160,6 +160,20 @@ fn a_member_that_changes_comes_first_and_the_last_one_makes_room() {
 }
 
 #[test]
+fn a_threshold_or_random_number_that_is_none_goes_no_further() {
+    for (header, expected) in [
+        ("ot=th:zz", ""),
+        ("ot=th:zz;rv:abcdef12345678;x:1,other=1", "ot=rv:abcdef12345678;x:1,other=1"),
+        ("ot=th:8;rv:8", "ot=th:8"),
+        ("ot=th:123456789012345", ""),
+        ("ot=th:;p:8", "ot=p:8"),
+        ("other=th:zz", "other=th:zz"),
+    ] {
+        assert_eq!(TraceState::parse(header).unwrap().to_string(), expected, "{header}");
+    }
+}
+
+#[test]
 fn the_probability_travels_as_a_threshold() {
     // From OpenTelemetry's page "TraceState: Probability Sampling".
     for (probability, threshold) in [

@@ -2,6 +2,7 @@
 //! <https://grpc.io/docs/guides/status-codes/>, <https://opentelemetry.io/docs/specs/otlp/#failures>.
 
 use crate::otlp::protobuf::{Fields, Wire};
+use crate::text::percent_decode_lossy;
 use std::fmt;
 use std::time::Duration;
 use ureq::http::HeaderMap;
@@ -43,7 +44,7 @@ impl Status {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let code = text("grpc-status")?.trim().parse().unwrap_or(2);
         let details = text("grpc-status-details-bin").and_then(unbase64).unwrap_or_default();
-        let message = percent_decoded(text("grpc-message").unwrap_or_default());
+        let message = percent_decode_lossy(text("grpc-message").unwrap_or_default());
         Some(Status { code, message, retry_after: retry_delay(&details) })
     }
 
@@ -145,27 +146,6 @@ fn unbase64(text: &str) -> Option<Vec<u8>> {
         }
     }
     Some(out)
-}
-
-/// Decodes `grpc-message`, in which all but printable ASCII is percent-encoded. An invalid encoding is left
-/// as it is.
-fn percent_decoded(text: &str) -> String {
-    let mut out = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        let digit = |i: usize| tail.get(i).and_then(|b| char::from(*b).to_digit(16));
-        match (byte, digit(0), digit(1)) {
-            (b'%', Some(high), Some(low)) => {
-                out.push((high << 4 | low) as u8);
-                rest = &tail[2..];
-            }
-            _ => {
-                out.push(byte);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]
