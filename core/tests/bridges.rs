@@ -186,11 +186,17 @@ fn a_span_and_its_events_may_have_been_earlier() {
     let _alone = alone();
     let (hz, then, spans) = on_recorder(|recorder| {
         let enabled = callsite(Kind::Event, "then", &[]).enabled().unwrap();
-        let past = begin("past", Context::default()).begun_ago(3 * SECOND).without_busy();
+        let mut past = begin("past", Context::default());
+        past.begin_ago(3 * SECOND);
+        past.leave_out_busy();
         past.event(enabled, &mut FieldList::expecting(0), 2 * SECOND);
         past.end_ago(SECOND);
+        past.end_ago(0);
+        assert!(!past.is_recorded() && past.context() != Context::default());
         begin("backwards", Context::default()).end_ago(SECOND);
-        begin("older than the clock", Context::default()).begun_ago(i64::MAX).end_ago(0);
+        let mut old = begin("older than the clock", Context::default());
+        old.begin_ago(i64::MAX);
+        drop(old);
         begin("ahead", Context::default()).end_ago(-SECOND);
         let (mut then, mut spans) = (0, vec![]);
         recorder.ring().reader().unwrap().drain(|raw| match Record::parse(raw) {

@@ -130,28 +130,27 @@ impl DetachedSpan {
         self
     }
 
-    /// The same span, begun so many nanoseconds before it was made; a negative number is in the future. For
+    /// Has the span begin so many nanoseconds before it was made; a negative number is in the future. For
     /// bridges. On a 32-bit machine, whose clock wraps within seconds, it changes nothing.
     #[doc(hidden)]
-    pub fn begun_ago(mut self, nanos: i64) -> DetachedSpan {
+    pub fn begin_ago(&mut self, nanos: i64) {
         if let Some(recorder) = self.recorder() {
             self.state.start = ago(recorder, self.state.start, nanos);
         }
-        self
     }
 
-    /// The same span without a busy time in its record, for a bridge that does not know when it is entered.
+    /// Leaves the busy time out of the span's record, for a bridge that does not know when it is entered.
     #[doc(hidden)]
-    pub fn without_busy(self) -> DetachedSpan {
+    pub fn leave_out_busy(&self) {
         self.busy.store(Count::MAX, Relaxed);
-        self
     }
 
-    /// Ends the span as it would have ended so many nanoseconds ago, but not before it began. For bridges; see
-    /// [`DetachedSpan::begun_ago`].
+    /// Ends the span as it would have ended so many nanoseconds ago, but not before it began. It is not recorded
+    /// any more, and keeps its place. For bridges; see [`DetachedSpan::begin_ago`].
     #[doc(hidden)]
-    pub fn end_ago(self, nanos: i64) {
-        core::mem::ManuallyDrop::new(self).end(nanos);
+    pub fn end_ago(&mut self, nanos: i64) {
+        self.end(nanos);
+        self.state.flags |= NOT_RECORDED;
     }
 
     /// Whether the span will be recorded; see [`Span::is_recorded`].
@@ -247,7 +246,7 @@ impl DetachedSpan {
         }
     }
 
-    /// Records an event of the span, so many nanoseconds ago. For bridges; see [`DetachedSpan::begun_ago`].
+    /// Records an event of the span, so many nanoseconds ago. For bridges; see [`DetachedSpan::begin_ago`].
     #[doc(hidden)]
     pub fn event(&self, callsite: CallsiteId, fields: &mut FieldList, nanos: i64) {
         if self.is_recorded()

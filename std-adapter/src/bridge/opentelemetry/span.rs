@@ -11,14 +11,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 use throughline::adapter::bridge::FieldList;
 use throughline::adapter::callsite::{Kind, MAX_FIELDS};
-use throughline::{Context, DetachedSpan, Level, SpanKind, TraceContext};
+use throughline::{DetachedSpan, Level, SpanKind, TraceContext};
 
 /// A span of the API; see [`TracerProvider`](super::TracerProvider).
 #[derive(Debug)]
 pub struct Span {
-    /// `None` when it has ended.
-    own: Option<DetachedSpan>,
-    place: Context,
+    /// Not recorded any more when it has ended.
+    own: DetachedSpan,
     context: SpanContext,
     status: Status,
     scope: Arc<Scope>,
@@ -26,13 +25,12 @@ pub struct Span {
 
 impl Span {
     pub(super) fn new(own: DetachedSpan, context: SpanContext, scope: &Arc<Scope>) -> Span {
-        let place = own.context();
-        Span { own: Some(own), place, context, status: Status::Unset, scope: Arc::clone(scope) }
+        Span { own, context, status: Status::Unset, scope: Arc::clone(scope) }
     }
 
     /// This library's span, as long as it is recorded.
     fn recorded(&self) -> Option<&DetachedSpan> {
-        self.own.as_ref().filter(|own| own.is_recorded())
+        Some(&self.own).filter(|own| own.is_recorded())
     }
 
     /// Adds what the builder says beside name and attributes.
@@ -75,16 +73,16 @@ impl Span {
     }
 
     fn end_ago(&mut self, nanos: i64) {
-        let Some(own) = self.own.take() else { return };
-        match std::mem::take(&mut self.status) {
+        let Some(own) = self.recorded() else { return };
+        match &self.status {
             Status::Unset => {}
             Status::Ok => own.set_status(throughline::Status::Ok),
             Status::Error { description } if description.is_empty() => {
                 own.set_status(throughline::Status::Error);
             }
-            Status::Error { description } => own.fail(&description),
+            Status::Error { description } => own.fail(description),
         }
-        own.end_ago(nanos);
+        self.own.end_ago(nanos);
     }
 }
 
@@ -128,7 +126,7 @@ impl trace::Span for Span {
     }
 
     fn is_recording(&self) -> bool {
-        context::tell(self.place);
+        context::tell(self.own.context());
         self.recorded().is_some()
     }
 
@@ -154,7 +152,7 @@ impl trace::Span for Span {
 
     fn set_status(&mut self, status: Status) {
         // `Ok` is final, and an error is never unset.
-        if self.own.is_some() && status > self.status {
+        if self.own.is_recorded() && status > self.status {
             self.status = status;
         }
     }
@@ -177,7 +175,7 @@ impl trace::Span for Span {
     }
 
     fn end_with_timestamp(&mut self, timestamp: SystemTime) {
-        if self.own.is_some() {
+        if self.own.is_recorded() {
             self.end_ago(nanos_ago(timestamp));
         }
     }

@@ -60,15 +60,14 @@ impl trace::Tracer for Tracer {
         let place = if is_current { Place::current() } else { context::place_of(parent) };
         let SpanBuilder { span_kind, name, start_time, attributes, events, links } = builder;
         let attributes = attributes.unwrap_or_default();
-        let own = if parent.is_telemetry_suppressed() {
+        let mut own = if parent.is_telemetry_suppressed() {
             DetachedSpan::at(place)
         } else {
             self.begin(&name, kind(span_kind), &attributes, place)
         };
-        let own = match start_time {
-            Some(time) => own.begun_ago(super::span::nanos_ago(time)),
-            None => own,
-        };
+        if let Some(time) = start_time {
+            own.begin_ago(super::span::nanos_ago(time));
+        }
         let ids = own.context().trace_context().map_or(SpanContext::NONE, |ids| {
             let state = if is_current {
                 context::trace_state(ids)
@@ -102,13 +101,15 @@ impl Tracer {
         let keys = attributes.iter().map(|attribute| attribute.key.as_str());
         let Some(callsite) = what.callsite(&self.scope, keys) else {
             let Some(callsite) = what.elsewhere() else { return DetachedSpan::at(place) };
-            let own = DetachedSpan::begin(callsite, place, &mut FieldList::expecting(0)).without_busy();
+            let own = DetachedSpan::begin(callsite, place, &mut FieldList::expecting(0));
+            own.leave_out_busy();
             own.set_name(name);
             value::add(&own, attributes);
             return own;
         };
         let Some(callsite) = callsite.enabled() else { return DetachedSpan::at(place) };
-        let own = DetachedSpan::begin(callsite, place, &mut value::list(attributes)).without_busy();
+        let own = DetachedSpan::begin(callsite, place, &mut value::list(attributes));
+        own.leave_out_busy();
         if let Some(further) = attributes.get(MAX_FIELDS..) {
             value::add(&own, further);
         }
