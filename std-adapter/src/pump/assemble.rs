@@ -145,11 +145,10 @@ impl Assembler {
         self.callsites.learn(fields.callsite);
         let Assembler { callsites, late, tally, .. } = self;
         let Some(entry) = callsites.get(fields.callsite) else { return tally.malformed += 1 };
-        let replaces = |earlier: &RawRecord| match Record::parse(earlier) {
-            Some(Record::Fields(earlier)) => {
-                earlier.callsite == fields.callsite && covers(entry, fields.values, earlier.values)
-            }
-            _ => false,
+        // Most records of a span are of other callsites, which their heads tell without a look at the values.
+        let replaces = |earlier: &RawRecord| {
+            earlier.head.callsite == raw.head.callsite
+                && matches!(Record::parse(earlier), Some(Record::Fields(earlier)) if covers(entry, fields.values, earlier.values))
         };
         match late.keep(fields.span, raw, replaces) {
             Kept::Yes { dropped, replaced } => {
