@@ -4,33 +4,36 @@
 ///
 /// An entry is a path, or a path and the beginning of a subject's name. A peer is in a group if it does for the same
 /// calls what a subject of ours in the group does.
-pub const GROUPS: &[(&str, &[&str])] = &[(
-    "bridges",
-    &[
-        "span/throughline",
-        "span/tracing",
-        "span/opentelemetry",
-        "span_2fields/throughline",
-        "span_2fields/tracing",
-        "span_2fields/opentelemetry",
-        "event_2fields/throughline",
-        "event_2fields/tracing",
-        "event_2fields/log",
-        "event_2fields/opentelemetry",
-        "sampled_out/throughline",
-        "sampled_out/tracing",
-        "sampled_out/opentelemetry",
-        "counter/throughline",
-        "counter/metrics",
-        "counter/opentelemetry",
-        "counter_family/throughline",
-        "counter_family/metrics",
-        "counter_family/opentelemetry",
-        "histogram/throughline",
-        "histogram/metrics",
-        "histogram/opentelemetry",
-    ],
-)];
+pub const GROUPS: &[(&str, &[&str])] = &[
+    ("middleware", &["request"]),
+    (
+        "bridges",
+        &[
+            "span/throughline",
+            "span/tracing",
+            "span/opentelemetry",
+            "span_2fields/throughline",
+            "span_2fields/tracing",
+            "span_2fields/opentelemetry",
+            "event_2fields/throughline",
+            "event_2fields/tracing",
+            "event_2fields/log",
+            "event_2fields/opentelemetry",
+            "sampled_out/throughline",
+            "sampled_out/tracing",
+            "sampled_out/opentelemetry",
+            "counter/throughline",
+            "counter/metrics",
+            "counter/opentelemetry",
+            "counter_family/throughline",
+            "counter_family/metrics",
+            "counter_family/opentelemetry",
+            "histogram/throughline",
+            "histogram/metrics",
+            "histogram/opentelemetry",
+        ],
+    ),
+];
 
 /// Whether `only` names a group.
 #[must_use]
@@ -58,7 +61,7 @@ mod tests {
     fn a_path_a_subject_and_a_group_select_what_they_name() {
         assert!(selects("span", "span", "fastrace") && !selects("span", "span_2fields", "fastrace"));
         assert!(selects("span/fast", "span", "fastrace") && !selects("span/fast", "span", "puffin"));
-        assert!(is_group("bridges") && !is_group("span"));
+        assert!(is_group("bridges") && is_group("middleware") && !is_group("span"));
         assert!(selects("bridges", "span", "throughline (tracing)"));
         assert!(!selects("bridges", "span", "fastrace") && !selects("bridges", "encode", "throughline"));
     }

@@ -44,6 +44,8 @@ const PATHS: &[(&str, &[Subject])] = &[
     ("event_2fields", &[(LIMIT, limit::event_2fields), (SUBJECT, throughline::event_2fields)]),
     ("disabled", &[(LIMIT, limit::disabled), (SUBJECT, throughline::disabled)]),
     ("sampled_out", &[(LIMIT, limit::sampled_out), (SUBJECT, throughline::sampled_out)]),
+    #[cfg(feature = "peers")]
+    ("request", &[]),
     ("attach", &[(SUBJECT, own::attach_remote)]),
     ("traceparent", &[(SUBJECT, own::traceparent)]),
     ("thread_start", &[(SUBJECT, own::thread_start)]),

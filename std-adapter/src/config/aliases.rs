@@ -52,12 +52,14 @@ const ALIASES: &[(&str, &str)] = &[
     ("metrics.otlp.temporality", "metrics.temporality"),
     ("service.instance", "service.instance_id"),
     ("profiling.interval", "profiling.cpu.duration"),
+    ("profiling.pyroscope_endpoint", "profiling.exporter.endpoint"),
+    ("profiling.exporter.pyroscope_endpoint", "profiling.exporter.endpoint"),
     ("profiling.output_dir", "profiling.exporter.file_output_dir"),
     ("service.deployment_environment", "service.environment"),
 ];
 
-const NO_PUSH: Advice = Advice {
-    text: "is not done: profiles are written to files, and are not sent anywhere yet",
+const NO_GCP: Advice = Advice {
+    text: "is not done: profiles are written to files, and go to Pyroscope or a Collector, not to Google Cloud yet",
     is_error: false,
 };
 
@@ -105,14 +107,14 @@ const ADVICE: &[(&str, Advice)] = &[
         "profiling.memory.heap_profiling",
         Advice { text: "is not needed: use profiling.memory.enabled", is_error: false },
     ),
-    ("profiling.pyroscope_endpoint", NO_PUSH),
-    ("profiling.exporter.pyroscope_endpoint", NO_PUSH),
-    ("profiling.exporter.application_name", NO_PUSH),
-    ("profiling.exporter.gcp_project_id", NO_PUSH),
-    ("profiling.exporter.gcp_service_name", NO_PUSH),
+    ("profiling.exporter.gcp_project_id", NO_GCP),
+    ("profiling.exporter.gcp_service_name", NO_GCP),
     (
         "profiling.pgo_enabled",
-        Advice { text: "is not done: profiles for the compiler are not built yet", is_error: false },
+        Advice {
+            text: "is not needed: throughline pgo makes a profile for the compiler of the profiles of any build",
+            is_error: false,
+        },
     ),
 ];
 

@@ -7,6 +7,7 @@ use super::{Config, keys};
 use crate::profiling::{CpuOptions, HeapOptions, ProfileFolder, ProfilingOptions};
 use std::path::Path;
 use throughline_export::log::RollingFile;
+use throughline_export::profiles::ProfileClient;
 
 impl Config {
     /// The label of the memory's metrics; `None` if they are not wanted.
@@ -53,15 +54,43 @@ impl Config {
         if !is("profiling.cpu.continuous") {
             options = options.once();
         }
+        if let Ok(Some(backend)) = self.profile_backend() {
+            options = options.exporter(backend);
+        }
         (options, !off && (cpu || memory))
     }
 
-    /// The error for a folder that profiles cannot be written into, if the keys ask for profiles.
-    pub(super) fn unusable_profiles(&self) -> Option<Problem> {
-        let is_asked_for = self.profiling.is_none() && self.profiling_of_keys().1;
-        let folder = is_asked_for.then(|| self.profile_folder())?;
-        let error = RollingFile::new(Path::new(&folder).join("profile")).check().err()?;
-        Some(Keys::of(self).problem(FOLDER, &error))
+    /// What is wrong with where profiles go, if the keys ask for profiles.
+    pub(super) fn unusable_profiles(&self) -> Vec<Problem> {
+        if self.profiling.is_some() || !self.profiling_of_keys().1 {
+            return Vec::new();
+        }
+        let folder = RollingFile::new(Path::new(&self.profile_folder()).join("profile")).check().err();
+        let folder = folder.map(|error| Keys::of(self).problem(FOLDER, &error));
+        folder.into_iter().chain(self.profile_backend().err()).collect()
+    }
+
+    /// Where the keys send profiles beside the files.
+    fn profile_backend(&self) -> Result<Option<ProfileClient>, Problem> {
+        let keys = Keys::of(self);
+        let endpoint = keys.text(ENDPOINT);
+        let kind = keys.text(KIND).or_else(|| endpoint.is_some().then(|| "pyroscope".into()));
+        let client = match kind.as_deref() {
+            Some("pyroscope") => {
+                let endpoint = endpoint.as_deref().unwrap_or("http://localhost:4040");
+                let application = keys.text("profiling.exporter.application_name");
+                let application = application.as_deref().unwrap_or_else(|| keys.service());
+                let labels = [("environment", "deployment.environment.name"), ("version", "service.version")];
+                let labels =
+                    labels.into_iter().filter_map(|(label, key)| Some((label, self.resource.get(key)?)));
+                ProfileClient::pyroscope(endpoint, application, labels)
+            }
+            Some("otlp") => ProfileClient::otlp(endpoint.as_deref().unwrap_or("http://localhost:4318")),
+            _ => return Ok(None),
+        };
+        let client = client.map_err(|error| keys.problem(ENDPOINT, &error))?;
+        let headers = keys.pairs("profiling.exporter.headers");
+        Ok(Some(headers.into_iter().fold(client, |client, (name, value)| client.header(name, value))))
     }
 
     fn profile_folder(&self) -> String {
@@ -69,14 +98,13 @@ impl Config {
     }
 }
 
-/// The key of the folder.
 const FOLDER: &str = "profiling.exporter.file_output_dir";
+const KIND: &str = "profiling.exporter.type";
+const ENDPOINT: &str = "profiling.exporter.endpoint";
 
 /// The warning for a place where profiles do not go yet.
 pub(super) fn elsewhere(settings: &Settings) -> Option<Problem> {
     let is_off = settings.get("profiling.enabled").is_some_and(|enabled| !enabled.value.bool());
-    let kind =
-        settings.get("profiling.exporter.type").filter(|kind| kind.value.text() != "file" && !is_off)?;
-    let name = kind.value.text();
-    Some(kind.problem(format!("= {name} is not built yet: profiles are written to files, into {FOLDER}")))
+    let kind = settings.get(KIND).filter(|kind| kind.value.text() == "gcp" && !is_off)?;
+    Some(kind.problem(format!("= gcp is not built yet: profiles are written to files, into {FOLDER}")))
 }

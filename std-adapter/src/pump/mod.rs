@@ -36,7 +36,9 @@ pub use stage::Stage;
 
 pub(crate) use fan_out::FanOut;
 pub(crate) use readings::Readings;
-pub(crate) use resources::{Prices, RollUp, Wanted, labels};
+#[cfg(feature = "profile")]
+pub(crate) use resources::labels;
+pub(crate) use resources::{Prices, RollUp, Wanted};
 pub(crate) use rings::Rings;
 
 use crate::clock::{REFINE_EVERY, Reading, WallClock};

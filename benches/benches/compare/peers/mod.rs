@@ -8,6 +8,7 @@ pub(crate) mod encode;
 mod event;
 mod export;
 mod histogram;
+mod request;
 mod ring;
 mod sampled_out;
 mod sinks;
@@ -28,6 +29,7 @@ pub(crate) fn of(path: &str) -> &'static [Subject] {
         "counter" => counter::SUBJECTS,
         "counter_family" => counter_family::SUBJECTS,
         "histogram" => histogram::SUBJECTS,
+        "request" => request::SUBJECTS,
         "ring" => ring::SUBJECTS,
         "encode" => encode::SUBJECTS,
         "export" => export::SUBJECTS,

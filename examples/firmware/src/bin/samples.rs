@@ -110,6 +110,8 @@ extern "C" fn on_sample(pc: u32, lr: u32) {
     static RANDOM: AtomicU32 = AtomicU32::new(1);
     let random = RANDOM.load(Relaxed).wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
     RANDOM.store(random, Relaxed);
-    // SAFETY: only this handler uses the register while the timer runs.
-    unsafe { (*SYST::PTR).rvr.write(PERIOD / 2 + random % PERIOD) };
+    // SAFETY: the registers of SysTick are at this address in every processor of the family.
+    let timer = unsafe { &*SYST::PTR };
+    // SAFETY: only this handler uses the register while the timer runs, and any 24 bits are a period.
+    unsafe { timer.rvr.write(PERIOD / 2 + random % PERIOD) };
 }

@@ -114,7 +114,7 @@ impl<'a> Keys<'a> {
     }
 
     /// The names and texts of a map; empty if no file and no variable sets it.
-    fn pairs(&self, path: &str) -> Vec<(String, String)> {
+    pub(super) fn pairs(&self, path: &str) -> Vec<(String, String)> {
         self.said(path).map(|setting| setting.value.pairs().to_vec()).unwrap_or_default()
     }
 
@@ -163,7 +163,7 @@ impl<'a> Keys<'a> {
         }
     }
 
-    fn service(&self) -> &'a str {
+    pub(super) fn service(&self) -> &'a str {
         self.config.resource.get("service.name").unwrap_or_default()
     }
 

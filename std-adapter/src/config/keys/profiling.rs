@@ -1,7 +1,9 @@
 //! Keys of profiles.
 
 use crate::config::key::{Key, State};
-use crate::config::value::Kind::{self, Amount, Bool, Duration, Int, List, OneOf, Path, Size, Text};
+use crate::config::value::Kind::{
+    self, Amount, Bool, Duration, Int, List, OneOf, Path, SecretMap, Size, Text, Url,
+};
 
 const FREQUENCY: Kind = Int { least: 19, most: 999 };
 const COUNT: Kind = Int { least: 1, most: 1 << 32 };
@@ -97,10 +99,27 @@ pub(super) const KEYS: &[Key] = &[
     key("profiling.resources.gb_second", Amount, "0", "What a gigabyte of memory costs for a second."),
     key(
         "profiling.exporter.type",
-        OneOf(&["file", "pyroscope", "gcp"]),
-        "file",
-        "Where profiles go. They are written to files in any case: other places are not built yet.",
-    ),
+        OneOf(&["file", "pyroscope", "otlp", "gcp"]),
+        "",
+        "Where profiles go beside files, which are written in any case. Unless given: pyroscope if there is an endpoint, else only files. gcp is not built yet.",
+    )
+    .example("pyroscope"),
+    key(
+        "profiling.exporter.endpoint",
+        Url,
+        "",
+        "Where Pyroscope or a Collector takes profiles. Unless given: http://localhost:4040 for pyroscope, http://localhost:4318 for otlp.",
+    )
+    .example("http://localhost:4040"),
+    key(
+        "profiling.exporter.application_name",
+        Text,
+        "",
+        "What Pyroscope calls the service. Unless given: service.name. Its labels environment and version are those of the service.",
+    )
+    .example("checkout"),
+    key("profiling.exporter.headers", SecretMap, "", "Headers of every request. Never shown.")
+        .example("authorization=Bearer ${TOKEN}"),
     key(
         "profiling.exporter.file_output_dir",
         Path,

@@ -140,13 +140,32 @@ fn a_folder_of_profiles_that_cannot_be_written_is_found_by_the_check() {
         "{found:?}"
     );
     assert_eq!(findings("profiling = { enabled = false, exporter.file_output_dir = '/proc/none' }"), [""; 0]);
-    let told = warnings(&toml("profiling = { enabled = true, exporter.type = 'pyroscope' }"));
+    let told = warnings(&toml("profiling = { enabled = true, exporter.type = 'gcp' }"));
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(
-        told[0]
-            .contains("profiling.exporter.type = pyroscope is not built yet: profiles are written to files"),
+        told[0].contains("profiling.exporter.type = gcp is not built yet: profiles are written to files"),
         "{told:?}"
     );
+}
+
+#[test]
+#[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn profiles_go_where_the_keys_say() {
+    let options =
+        |text: &str| format!("{:?}", toml(&format!("service.name = 'shop'\n{text}")).profiling_of_keys().0);
+    assert!(!options("profiling.enabled = true").contains("ProfileClient"));
+    assert!(!options("profiling.exporter.type = 'file'").contains("ProfileClient"));
+    for (text, url) in [
+        ("profiling.exporter.type = 'pyroscope'", "http://localhost:4040/ingest"),
+        ("profiling.pyroscope_endpoint = 'http://p:1'", "http://p:1/ingest"),
+        (
+            "profiling.exporter = { type = 'otlp', endpoint = 'http://c:1' }",
+            "http://c:1/v1development/profiles",
+        ),
+    ] {
+        let told = options(text);
+        assert!(told.contains(url), "{text}: {told}");
+    }
 }
 
 #[test]
