@@ -8,6 +8,7 @@ mod feed;
 pub(crate) use feed::{Feed, When};
 
 use crate::Deadline;
+use crate::cpu;
 use crate::health::{Health, Trouble};
 use crate::ledger::{DropReason, HopCells};
 use crate::meter::Meter;
@@ -268,10 +269,12 @@ impl<T: Send> Lane<T> {
                     Next::End => {
                         let outcome = finish(exporter);
                         self.count(outcome);
+                        cpu::count_this_thread();
                         return;
                     }
                 }
                 self.health.tell();
+                cpu::count_this_thread();
             }
         }));
         if let Err(panic) = worked {

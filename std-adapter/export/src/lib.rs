@@ -5,6 +5,7 @@ pub mod admin;
 mod attached;
 mod backlog;
 pub mod chrome;
+pub mod cpu;
 mod deadline;
 pub mod diagnostics;
 mod exporter;

@@ -77,6 +77,16 @@ impl Config {
         self
     }
 
+    /// Changes the share of the traces that begin here so that tracing takes at most this part of the machine's CPU time: 0.01 is 1 % of all
+    /// processors that the process may use. What the pump and the exporters use is measured; what the program's own threads use to record a
+    /// span is estimated, with 0.1 µs. May be combined with [`Config::target_spans_per_second`]: the lower number of spans counts. Without effect
+    /// outside of Unix.
+    #[must_use]
+    pub fn max_cpu_of_tracing(mut self, share: f64) -> Config {
+        self.sampling_rules.max_cpu = Some(share.clamp(0.0, 1.0));
+        self
+    }
+
     /// Limits the spans that wait until their traces end: to so many traces, to about so many bytes, and each trace to
     /// this time. Defaults: 10,000 traces, 64 MiB, 30 s.
     #[must_use]

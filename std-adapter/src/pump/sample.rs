@@ -16,7 +16,7 @@ mod rare;
 
 use super::FanOut;
 use super::remote::IdHasher;
-use crate::sampling::{self, Buffer, Controller, Names, Plan, STEPS_PER_SECOND};
+use crate::sampling::{self, Buffer, Ceiling, Controller, Names, Plan, STEPS_PER_SECOND};
 use decided::Decided;
 use rare::Rare;
 use std::collections::{HashMap, VecDeque};
@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 use throughline::adapter::record::NAME_FIELD;
 use throughline::adapter::ring::Word;
 use throughline::{Status, TraceId, Value};
+use throughline_export::cpu;
 use throughline_export::ledger::{Cells, DropReason};
 use throughline_export::view::{Fields, SpanView};
 use throughline_export::{Deadline, ExportError, Exporter, OwnedRecords};
@@ -60,10 +61,29 @@ pub(crate) struct Tail {
     bytes: usize,
     begun: u64,
     round: u64,
-    controller: Option<(Controller, Instant)>,
+    controller: Option<Adapting>,
     /// What the controller has counted: dropped at the beginning, dropped here, kept.
     counted: [u64; 3],
     tally: Tally,
+}
+
+/// What changes the share.
+#[derive(Debug)]
+struct Adapting {
+    controller: Controller,
+    ceiling: Option<Ceiling>,
+    last: Instant,
+}
+
+impl Adapting {
+    fn of(plan: &Plan) -> Option<Adapting> {
+        let settings = plan.settings();
+        settings.is_adaptive().then(|| Adapting {
+            controller: Controller::new(settings.target.unwrap_or(f64::MAX), sampling::share()),
+            ceiling: settings.max_cpu.map(Ceiling::new),
+            last: Instant::now(),
+        })
+    }
 }
 
 /// A trace that is not decided.
@@ -107,7 +127,6 @@ impl Tail {
     /// The stage for a plan, if it needs one.
     fn of(plan: &'static Plan, cells: &Cells) -> Option<Box<Tail>> {
         plan.has_stage().then(|| {
-            let target = plan.settings().target;
             Box::new(Tail {
                 open: HashMap::default(),
                 oldest: VecDeque::new(),
@@ -118,7 +137,7 @@ impl Tail {
                 bytes: 0,
                 begun: 0,
                 round: 0,
-                controller: target.map(|target| (Controller::new(target, sampling::share()), Instant::now())),
+                controller: Adapting::of(plan),
                 counted: counts(cells),
                 tally: Tally::default(),
                 plan,
@@ -316,7 +335,7 @@ impl Tail {
 
     /// Lets the controller change the share.
     fn adapt(&mut self, now: Instant, cells: &Cells) {
-        let Some((controller, last)) = &mut self.controller else { return };
+        let Some(Adapting { controller, ceiling, last }) = &mut self.controller else { return };
         let passed = now.saturating_duration_since(*last);
         if passed < Duration::from_secs(1) / STEPS_PER_SECOND {
             return;
@@ -325,6 +344,11 @@ impl Tail {
         let counts = counts(cells);
         let [head, tail, kept] = std::array::from_fn(|i| counts[i] - self.counted[i]);
         self.counted = counts;
+        if let Some(ceiling) = ceiling {
+            cpu::count_this_thread();
+            let allowed = ceiling.step(passed.as_secs_f64(), cpu::of_own_threads().unwrap_or_default(), kept);
+            controller.aim(self.plan.settings().target.map_or(allowed, |target| target.min(allowed)));
+        }
         sampling::set_share(controller.step(passed.as_secs_f64(), head + tail + kept, kept));
     }
 

@@ -35,6 +35,11 @@ impl Controller {
         Controller { target, share: share.clamp(LEAST, 1.0), made: 0.0, owed: 0.0 }
     }
 
+    /// Keeps so many spans in a second from now on.
+    pub(crate) fn aim(&mut self, target: f64) {
+        self.target = target;
+    }
+
     /// Takes what happened in the last `seconds`, and returns the share from now on.
     pub(crate) fn step(&mut self, seconds: f64, made: u64, kept: u64) -> f64 {
         let now = made as f64 / seconds;

@@ -2,10 +2,12 @@
 //! stage [`sample`](crate::pump) of the pump. Both follow the same [`Plan`].
 
 mod adaptive;
+mod ceiling;
 mod plan;
 mod rate;
 
 pub(crate) use adaptive::{Controller, STEPS_PER_SECOND};
+pub(crate) use ceiling::Ceiling;
 pub(crate) use plan::{Buffer, Names, Plan, Settings};
 
 use crate::config::SharedSampler;

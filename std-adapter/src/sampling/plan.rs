@@ -28,7 +28,16 @@ pub(crate) struct Settings {
     pub(crate) rare: u32,
     /// The share changes so that so many spans are kept in a second.
     pub(crate) target: Option<f64>,
+    /// The share changes so that tracing takes at most this part of the machine's CPU time.
+    pub(crate) max_cpu: Option<f64>,
     pub(crate) buffer: Buffer,
+}
+
+impl Settings {
+    /// Whether the share changes with the load.
+    pub(crate) fn is_adaptive(&self) -> bool {
+        self.target.is_some() || self.max_cpu.is_some()
+    }
 }
 
 /// Limits of the spans that wait until their traces end.
@@ -50,6 +59,7 @@ impl Default for Settings {
             slow_at: Vec::new(),
             rare: 0,
             target: None,
+            max_cpu: None,
             buffer: Buffer { traces: 10_000, bytes: 64 << 20, time: Duration::from_secs(30) },
         }
     }
@@ -104,7 +114,7 @@ impl Plan {
 
     /// Whether the pump has something to do for it.
     pub(crate) fn has_stage(&self) -> bool {
-        self.waits() || self.settings.target.is_some()
+        self.waits() || self.settings.is_adaptive()
     }
 
     /// Whether the recorder must ask about each trace.

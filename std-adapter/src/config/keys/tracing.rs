@@ -144,6 +144,17 @@ pub(super) const KEYS: &[Key] = &[
     )
     .example("1000"),
     Key::new(
+        "tracing.sampling.adaptive.max_cpu",
+        Ratio,
+        "",
+        "The share of traces changes so that tracing takes at most this part of the CPU time of all processors that the process may use: 0.01 is 1 %.",
+        |config, value| {
+            config.sampling_rules.max_cpu = Some(value.float());
+            Ok(())
+        },
+    )
+    .example("0.01"),
+    Key::new(
         "tracing.intelligent_sampling.enabled",
         Bool,
         "false",

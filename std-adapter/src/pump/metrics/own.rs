@@ -5,6 +5,7 @@ use super::{Data, Point};
 use crate::pump::distribution::Histogram;
 use std::borrow::Cow;
 use throughline_export::Times;
+use throughline_export::cpu;
 use throughline_export::ledger::Cells;
 use throughline_export::view::Scope;
 
@@ -18,6 +19,10 @@ pub(in crate::pump) fn of_pump(cells: &Cells, ring_fill: f64) -> Vec<Point> {
         None,
         Data::GaugeFloat(ring_fill),
     )];
+    points.extend(cpu::of_own_threads().map(|time| {
+        let description = "CPU time of the pump's and the exporters' threads";
+        point("throughline.pump.cpu.time", "s", description, None, Data::CounterFloat(time.as_secs_f64()))
+    }));
     points.extend(times(
         "throughline.pump.drain.duration",
         "How long the pump took to pass on what it found in the rings",
