@@ -15,7 +15,7 @@ use axum_tracing_opentelemetry::middleware::OtelAxumLayer;
 use http::{Request, Response};
 use http_body::Body;
 use opentelemetry_sdk::{propagation::TraceContextPropagator, trace::Sampler};
-use throughline_std::tower::{Route, ServerLayer};
+use throughline_std::tower::ServerLayer;
 use tower_http::trace::TraceLayer;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -35,7 +35,7 @@ pub(super) const SUBJECTS: &[Subject] = &[
 #[derive(Clone)]
 struct Echo;
 
-impl Service<Request<()>> for Echo {
+impl Service<Request<String>> for Echo {
     type Response = Response<String>;
     type Error = Infallible;
     type Future = Ready<Result<Response<String>, Infallible>>;
@@ -44,7 +44,7 @@ impl Service<Request<()>> for Echo {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<()>) -> Self::Future {
+    fn call(&mut self, request: Request<String>) -> Self::Future {
         ready(Ok(Response::new(request.uri().path().to_owned())))
     }
 }
@@ -53,19 +53,19 @@ impl Service<Request<()>> for Echo {
 #[derive(Clone, Copy)]
 struct Matched(&'static str);
 
-fn request() -> Request<()> {
+fn request() -> Request<String> {
     Request::get("/orders/7?page=2")
         .header("host", "shop.example:8080")
         .header("user-agent", "curl/8")
         .header("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
         .extension(Matched("/orders/{id}"))
-        .body(())
+        .body(String::new())
         .expect("a request")
 }
 
-fn serve<S, B>(service: &mut S, request: &Request<()>, n: u64)
+fn serve<S, B>(service: &mut S, request: &Request<String>, n: u64)
 where
-    S: Service<Request<()>, Response = Response<B>>,
+    S: Service<Request<String>, Response = Response<B>>,
     B: Body,
 {
     let mut context = Context::from_waker(Waker::noop());

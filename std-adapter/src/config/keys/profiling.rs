@@ -119,7 +119,7 @@ pub(super) const KEYS: &[Key] = &[
     )
     .example("checkout"),
     key("profiling.exporter.headers", SecretMap, "", "Headers of every request. Never shown.")
-        .example("Authorization=Bearer 123"),
+        .example("authorization=Bearer%20${PROFILES_TOKEN:-none}"),
     key(
         "profiling.exporter.file_output_dir",
         Path,
