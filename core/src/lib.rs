@@ -57,6 +57,8 @@ mod callsite;
 #[cfg(not(loom))]
 pub mod clock;
 #[cfg(not(loom))]
+mod error_class;
+#[cfg(not(loom))]
 mod event;
 #[cfg(not(loom))]
 mod event_to;
@@ -131,6 +133,7 @@ pub use value::Value;
 #[cfg(not(loom))]
 pub use {
     clock::Clock,
+    error_class::ErrorClass,
     fields::{Empty, Field, StaticStr},
     future::{Instrument, Instrumented},
     id::{SpanId, TraceContext, TraceId, Traceparent, TraceparentError},
@@ -154,6 +157,7 @@ pub use fields::Postcard;
 pub mod __private {
     pub use crate::attribute::{Branch, call};
     pub use crate::callsite::{Callsite, Kind, Meta};
+    pub use crate::error_class::{AsClassified, AsResult, AsValue, Outcome};
     pub use crate::event::event;
     pub use crate::fields::via as values;
     pub use crate::fields::{Debug, Display, FieldWriter, Fields};
@@ -164,6 +168,7 @@ pub mod __private {
     pub use crate::metrics::home::Home;
     pub use crate::metrics::metric::Metric;
     pub use crate::metrics::number::nanoseconds_in;
+    pub use crate::metrics::red::{RED_FRACTION, Red};
     pub use crate::metrics::series::SeriesKey;
     pub use crate::metrics::shape::{
         FLOAT_COUNTER_CELLS, FLOAT_GAUGE, capacity, fraction_bits_or_default, histogram_param,
@@ -177,5 +182,9 @@ pub mod __private {
     pub use crate::span::{add_to_current, below, outside};
     pub use crate::sync::Cell;
     pub use crate::{Level, Span, SpanKind, Status};
-    pub use throughline_macros::{__enabled_call, __event_call, __record_call, __span_call};
+    /// The values of labels.
+    pub mod labels {
+        pub use crate::metrics::label::{AsDisplay, AsLabelOrError, AsText, Given, Label, Text};
+    }
+    pub use throughline_macros::{__enabled_call, __event_call, __record_call, __red_call, __span_call};
 }

@@ -1,13 +1,14 @@
 //! The arguments of `#[instrument(…)]`.
 
 use crate::call::{Field, Fields, Item, KINDS, LEVELS, Options, Parent, no_name, variant};
+use crate::red::Metrics;
 use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Error, Expr, Ident, LitStr, Path, Result, Token, parenthesized, parse_quote};
 
-const KNOWN: &str = "`name`, `level`, `target`, `parent`, `follows_from`, `kind`, `root`, `skip`, `skip_all`, `fields`, `err`, `ret` and `crate`";
+const KNOWN: &str = "`name`, `level`, `target`, `parent`, `follows_from`, `kind`, `root`, `skip`, `skip_all`, `fields`, `err`, `ret`, `metrics` and `crate`";
 
 /// The parsed arguments.
 pub(crate) struct Args {
@@ -22,6 +23,7 @@ pub(crate) struct Args {
     pub(crate) fields: Fields,
     pub(crate) err: Option<Emit>,
     pub(crate) ret: Option<Emit>,
+    pub(crate) metrics: Option<Metrics>,
     /// The path of the crate `throughline`.
     pub(crate) krate: Path,
 }
@@ -51,6 +53,7 @@ impl Parse for Args {
             fields: Fields::default(),
             err: None,
             ret: None,
+            metrics: None,
             krate: parse_quote!(::throughline),
         };
         let mut seen: Vec<String> = Vec::new();
@@ -94,6 +97,15 @@ impl Args {
             }
             "err" => self.err = Some(Emit::parse(input, Format::Display(word.span()))?),
             "ret" => self.ret = Some(Emit::parse(input, Format::Debug(word.span()))?),
+            "metrics" => {
+                self.metrics = Some(if input.peek(syn::token::Paren) {
+                    let content;
+                    parenthesized!(content in input);
+                    Metrics::parse(&content)?
+                } else {
+                    Metrics::default()
+                });
+            }
             "crate" => {
                 input.parse::<Token![=]>()?;
                 self.krate = Path::parse_mod_style(input)?;

@@ -4,6 +4,7 @@ use crate::args::{Args, Emit, Format};
 use crate::call::{Field, Fields, MAX_FIELDS, begin};
 use crate::function::Function;
 use crate::params;
+use crate::red::class_of;
 use crate::returned;
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -11,7 +12,8 @@ use syn::ext::IdentExt;
 use syn::parse::Parser;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    AssocType, Block, Error, Expr, ExprAsync, ExprCall, LitStr, Result, ReturnType, Stmt, Type, parse_quote,
+    AssocType, Block, Error, Expr, ExprAsync, ExprCall, ExprLit, Lit, LitStr, Result, ReturnType, Stmt, Type,
+    parse_quote,
 };
 
 const NO_RESULT: &str = "`err` needs a function that returns a `Result`";
@@ -28,7 +30,8 @@ pub(crate) fn instrument(args: TokenStream, item: TokenStream) -> TokenStream {
 
 fn expand(args: &Args, function: Function) -> Result<TokenStream> {
     let Function { attrs, vis, sig, body } = &function;
-    let span = span(args, &function)?;
+    let begin = begin_both(args, &function, &TokenStream::new())?;
+    let begin_mut = begin_both(args, &function, &quote!(mut))?;
     if let (Some(err), ReturnType::Default) = (&args.err, &sig.output) {
         let (Format::Display(at) | Format::Debug(at)) = err.format;
         return Err(Error::new(at, NO_RESULT));
@@ -38,24 +41,44 @@ fn expand(args: &Args, function: Function) -> Result<TokenStream> {
             ReturnType::Default => hint(&parse_quote!(())),
             ReturnType::Type(_, ty) => hint(ty),
         };
-        in_future(args, &span, &hint, body)
+        in_future(args, &begin, &hint, body)
     } else if let Some((before, call, future)) = boxed_future(body) {
         let hint = future_output(&sig.output).as_ref().map(hint).unwrap_or_default();
-        let inner = in_future(args, &span, &hint, &syn::parse2(future.block.into_token_stream())?);
+        let inner = in_future(args, &begin, &hint, &syn::parse2(future.block.into_token_stream())?);
         let pin = call.func;
         quote!(#(#before)* #pin(async move { #inner }))
-    } else if let Some(statements) = returned::polled(args, &span, &sig.output, body)? {
+    } else if let Some(statements) = returned::polled(args, &begin, &sig.output, body)? {
         statements
-    } else if let Some(statements) = in_closure(args, &span, &function) {
+    } else if let Some(statements) = in_closure(args, &begin_mut, &function) {
         statements
     } else {
-        let guard = local("span");
-        quote!(let #guard = #span; #body)
+        quote!(#begin #body)
     };
     let mut braces = Group::new(Delimiter::Brace, statements);
     braces.set_span(body.span());
     // The user's own macro may have written braces around the body; the compiler must not warn about them.
     Ok(quote!(#(#attrs)* #[allow(unused_braces)] #vis #sig #braces))
+}
+
+/// The statements that begin the span and, if there are metrics, the measured call.
+fn begin_both(args: &Args, function: &Function, mutable: &TokenStream) -> Result<TokenStream> {
+    let (guard, span) = (local("span"), span(args, function)?);
+    let Some(metrics) = &args.metrics else { return Ok(quote!(let #mutable #guard = #span;)) };
+    let name = match (&metrics.name, &args.name) {
+        (Some(name), _) => name.clone(),
+        (None, None) => name_of(function),
+        (None, Some(Expr::Lit(ExprLit { lit: Lit::Str(name), .. }))) => name.clone(),
+        (None, Some(other)) => {
+            let message = "the name of metrics must be a literal: write `metrics(name = \"…\")`";
+            return Err(Error::new_spanned(other, message));
+        }
+    };
+    let (call, prepare) = (local("call"), metrics.prepare(&args.krate, &name));
+    Ok(quote!(let #mutable #guard = #span; let #call = #prepare.begin();))
+}
+
+fn name_of(function: &Function) -> LitStr {
+    LitStr::new(&function.sig.ident.unraw().to_string(), Span::mixed_site())
 }
 
 /// The expression that begins the span.
@@ -81,7 +104,7 @@ fn span(args: &Args, function: &Function) -> Result<TokenStream> {
     let name = match &args.name {
         Some(name) => name.clone(),
         None => {
-            let name = LitStr::new(&function.sig.ident.unraw().to_string(), Span::mixed_site());
+            let name = name_of(function);
             parse_quote!(#name)
         }
     };
@@ -143,23 +166,35 @@ fn argument(args: &Args, ident: &Ident) -> Option<Field> {
 /// The body as a future that carries the span. The span is made before the future, because the future takes
 /// the arguments with it. It is made in its own block, because the guard is bound to its thread and must not
 /// be kept across the `await`.
-fn in_future(args: &Args, span: &TokenStream, hint: &TokenStream, body: &Group) -> TokenStream {
+fn in_future(args: &Args, begin: &TokenStream, hint: &TokenStream, body: &Group) -> TokenStream {
     let (guard, output) = (local("span"), local("output"));
     // Give the body its own block, so that its declarations and imports do not affect the hint.
     let future = quote_spanned!(body.span()=> async move { #hint #body });
     let instrumented = instrumented(args, &future, &guard, &output);
     quote! {
         ({
-            let #guard = #span;
+            #begin
             #instrumented
         })
         .await
     }
 }
 
-/// `future` in the span `guard`, with its result recorded if `err` or `ret` asks for it.
+/// `future` in the span `guard`, with its result recorded if `err`, `ret` or `metrics` asks for it.
 pub(crate) fn instrumented(args: &Args, future: &TokenStream, guard: &Ident, output: &Ident) -> TokenStream {
     let krate = &args.krate;
+    let measured = args.metrics.as_ref().map(|_| {
+        let (call, class) = (local("call"), class_of(krate, &quote!(&#output)));
+        quote! {
+            async move {
+                let #call = #call;
+                let #output = #future.await;
+                #call.finish(#class);
+                #output
+            }
+        }
+    });
+    let future = measured.as_ref().unwrap_or(future);
     match record_result(args, output, &quote!(current)) {
         Some(status) => quote!(#krate::__private::instrument_result(#future, #guard, |#output| #status)),
         None => quote!(#krate::__private::Instrument::instrument(#future, #guard)),
@@ -171,7 +206,7 @@ pub(crate) fn instrumented(args: &Args, future: &TokenStream, guard: &Ident, out
 ///
 /// Inside a closure `#[track_caller]` would report the closure's location, so such a function's body becomes
 /// a labelled block instead.
-fn in_closure(args: &Args, span: &TokenStream, function: &Function) -> Option<TokenStream> {
+fn in_closure(args: &Args, begin: &TokenStream, function: &Function) -> Option<TokenStream> {
     let krate = &args.krate;
     let (guard, output, result) = (local("span"), local("output"), local("result"));
     let status = record_result(args, &result, &quote!(#guard))?;
@@ -189,19 +224,46 @@ fn in_closure(args: &Args, span: &TokenStream, function: &Function) -> Option<To
         let returns = returns.map(|ty| quote!(-> #ty));
         quote!(#krate::__private::call(move || #returns #body))
     });
+    let count = args.metrics.as_ref().map(|_| {
+        let (call, class) = (local("call"), class_of(krate, &quote!(&#output)));
+        quote!(#call.finish(#class);)
+    });
     Some(quote! {
-        let mut #guard = #span;
+        #begin
         let #output = #value;
         let #result = &#output;
         let #result = #status;
         #guard.set_status(#result);
+        #count
         #output
     })
 }
 
-/// An expression that records from `*output` what `err` and `ret` ask for, in the span `place`, and evaluates
-/// to the span's status. `None` when neither is given.
+/// An expression that records from `*output` what `err`, `ret` and `metrics` ask for, in the span `place`, and
+/// evaluates to the span's status. `None` when none of them is given.
 fn record_result(args: &Args, output: &Ident, place: &TokenStream) -> Option<TokenStream> {
+    let (krate, rest) = (&args.krate, record_err_and_ret(args, output, place));
+    if args.metrics.is_none() {
+        return rest;
+    }
+    let (class, status) = (local("class"), local("status"));
+    let rest = rest.unwrap_or_else(|| quote!(#krate::__private::Status::Unset));
+    let class_of = class_of(krate, &output.to_token_stream());
+    let key = LitStr::new("error.type", Span::mixed_site());
+    Some(quote! {{
+        let #class: ::core::option::Option<&'static ::core::primitive::str> = #class_of;
+        let #status = #rest;
+        match #class {
+            ::core::option::Option::Some(#class) => {
+                #krate::record!(#place, #key = #class);
+                #krate::__private::Status::Error
+            }
+            ::core::option::Option::None => #status,
+        }
+    }})
+}
+
+fn record_err_and_ret(args: &Args, output: &Ident, place: &TokenStream) -> Option<TokenStream> {
     let krate = &args.krate;
     let Some(err) = &args.err else {
         let record = args.ret.as_ref().map(|ret| returned_value(args, ret, output, place))?;

@@ -15,7 +15,7 @@ use syn::{
 /// The body runs in the span, and the future or stream that it returns carries the span on.
 pub(crate) fn polled(
     args: &Args,
-    span: &TokenStream,
+    begin: &TokenStream,
     returns: &ReturnType,
     body: &Group,
 ) -> Result<Option<TokenStream>> {
@@ -39,6 +39,10 @@ pub(crate) fn polled(
                 let message = "`err` and `ret` look at what a function returns, and a stream has many items: record them where the stream makes them";
                 return Err(Error::new(at, message));
             }
+            if args.metrics.is_some() {
+                let message = "`metrics` counts calls that return, and a stream has many items: measure them where the stream makes them";
+                return Err(Error::new_spanned(ty, message));
+            }
             let name = local("Stream");
             quote!({
                 #krate::__stream!(#name #stream);
@@ -51,7 +55,7 @@ pub(crate) fn polled(
         None => instrumented,
     };
     Ok(Some(quote! {
-        let #guard = #span;
+        #begin
         let #made = #krate::__private::call(move || -> #ty #body);
         #returned
     }))

@@ -9,5 +9,6 @@ mod events;
 mod fields;
 mod metric_sites;
 mod metrics;
+mod red;
 mod spans;
 mod streams;

@@ -36,6 +36,10 @@ impl<const L: usize> CounterFamily<L> {
         CounterFamily { metric, keys }
     }
 
+    pub(super) const fn parts(self) -> (Metric, &'static [SeriesKey]) {
+        (self.metric, self.keys)
+    }
+
     /// Adds to the series with these label values. Cost: hashing the labels, one comparison, and
     /// [`Counter::add`](super::Counter::add).
     #[inline]
@@ -153,6 +157,10 @@ impl<const SCALE: u32, const L: usize, const UNIT: u64, const FRACTION: u32>
     #[inline(always)]
     pub const fn new(metric: Metric, keys: &'static [SeriesKey]) -> Self {
         HistogramFamily { metric, keys }
+    }
+
+    pub(super) const fn parts(self) -> (Metric, &'static [SeriesKey]) {
+        (self.metric, self.keys)
     }
 
     /// Counts a value in the series with these label values. Cost: hashing the labels, one comparison, and

@@ -94,6 +94,10 @@ impl<const SCALE: u32, const UNIT: u64, const FRACTION: u32> Histogram<SCALE, UN
         Histogram(metric)
     }
 
+    pub(super) const fn metric(self) -> Metric {
+        self.0
+    }
+
     /// Counts a number in the histogram's unit, or a `Duration`, which is converted to that unit (see
     /// [`Measure`]). Negative numbers and NaN count as zero. A fraction is rounded to the nearest integer or,
     /// in a histogram `as f64`, to the nearest multiple of 2^-`fraction_bits`. Cost: computing the index, and

@@ -27,10 +27,12 @@ mod gauge;
 pub(crate) mod histogram;
 pub(crate) mod home;
 mod idiom;
+pub(crate) mod label;
 pub(crate) mod metric;
 pub(crate) mod negative;
 pub(crate) mod number;
 pub(crate) mod read;
+pub(crate) mod red;
 #[cfg(feature = "std")]
 pub(crate) mod run_time;
 pub(crate) mod series;

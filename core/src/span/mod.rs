@@ -39,9 +39,10 @@ mod suspended;
 
 #[cfg(feature = "std")]
 pub use detached::{BusySince, DetachedSpan, EnteredSpan, event, event_ago};
+pub(crate) use panic::has_panicked;
+use panic::is_panicking;
 #[cfg(feature = "std")]
 pub use panic::{PanicMessage, note_panic, set_panic_message};
-use panic::{has_panicked, is_panicking};
 pub use parent::{below, outside};
 pub use relations::{KEY_FIELD, LINK_FIELD, NAME_FIELD};
 pub(crate) use state::State;

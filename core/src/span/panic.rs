@@ -13,7 +13,7 @@ pub use with_std::{PanicMessage, note_panic, set_panic_message};
 /// Whether a panic that began after the time `since` is unwinding the running code. If no hook noted the
 /// panic, it counts as one that did.
 #[inline(always)]
-pub(super) fn has_panicked(since: Word) -> bool {
+pub(crate) fn has_panicked(since: Word) -> bool {
     #[cfg(feature = "std")]
     return is_panicking() && !with_std::was_before(since);
     #[cfg(not(feature = "std"))]

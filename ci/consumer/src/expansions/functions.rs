@@ -266,3 +266,26 @@ pub async fn future_of_generic<T: Send>(value: T, mut n: u8) -> (T, u8) {
 pub fn made_future(n: u8) -> impl Future<Output = u8> {
     async move { n }
 }
+
+#[instrument(metrics)]
+pub fn measured(n: u8) -> Result<u8, Failure> {
+    if n > 0 { Ok(n) } else { Err(Failure("zero")) }
+}
+
+#[instrument(skip_all, err, metrics(name = "measured.by", shop, n = n, "name" = ?n, capacity = 2, scale = 1, description = "d"))]
+pub async fn measured_by(shop: &str, n: u8) -> Result<u8, Failure> {
+    measured(n)
+}
+
+#[instrument(skip_all, metrics(shop = %shop))]
+pub fn measured_future(shop: &str) -> impl Future<Output = ()> {
+    let _ = shop;
+    async {}
+}
+
+pub fn measured_code(shop: &str) -> Result<u8, Failure> {
+    let piece = throughline::red!("measured.piece", shop, || -> Result<u8, Failure> { Ok(measured(1)? + 1) });
+    throughline::red!("measured.closure", http.route = "/", capacity = 2, || piece)?;
+    let _future = throughline::red!("measured.future", scale = 0, async move { piece });
+    piece
+}

@@ -13,13 +13,14 @@ use quote::quote;
 use syn::Result;
 
 pub(crate) use event::{enabled, event};
-pub(crate) use field::{Field, Fields, Item, MAX_FIELDS, no_name};
+pub(crate) use field::{Field, Fields, Item, MAX_FIELDS, Sigil, no_name};
+pub(crate) use input::Input;
 pub(crate) use level::{KINDS, LEVELS, variant};
 pub(crate) use options::{Options, Parent};
 pub(crate) use span::{begin, record, span};
 
 /// The expansion; on a mistake, the error and `instead`, so that the compiler reports nothing else.
-fn or_error(expanded: Result<TokenStream>, instead: impl FnOnce() -> TokenStream) -> TokenStream {
+pub(crate) fn or_error(expanded: Result<TokenStream>, instead: impl FnOnce() -> TokenStream) -> TokenStream {
     expanded.unwrap_or_else(|error| {
         let (error, instead) = (error.into_compile_error(), instead());
         quote!({ #error #instead })
