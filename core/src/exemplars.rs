@@ -22,7 +22,7 @@ pub struct Exemplar {
     pub span_id: SpanId,
 }
 
-/// The exemplars that one thread has put and the reader has not taken yet. 3 KiB.
+/// The exemplars that one thread has put and the reader has not taken yet. 3 KiB, in which zeros are those of none.
 #[derive(Debug)]
 pub struct Exemplars {
     /// How many the thread has put and the reader has taken, since the start.

@@ -6,6 +6,8 @@
 //! the operating system directly where it can.
 
 use throughline::adapter::metrics::Cell;
+#[cfg(target_has_atomic = "64")]
+use throughline::adapter::metrics::Exemplars;
 use throughline::adapter::ring::Slot;
 
 /// The slots of a ring and the metric cells of one thread; `None` if the system has no memory.
@@ -21,6 +23,15 @@ pub(crate) fn for_thread(slots: usize, cells: usize) -> Option<(&'static [Slot],
     // SAFETY: the slots' size is a multiple of a cell's alignment, the memory holds that many cells, and zeros are valid for them.
     let cells = unsafe { std::slice::from_raw_parts(first_cell.cast::<Cell>(), cells) };
     Some((slots, cells))
+}
+
+/// The exemplars of one thread; `None` if the system has no memory.
+#[cfg(target_has_atomic = "64")]
+pub(crate) fn for_exemplars() -> Option<&'static Exemplars> {
+    let first = zeroed(size_of::<Exemplars>())?.cast::<Exemplars>();
+    // SAFETY: the memory is aligned for a slot, which is aligned more strictly, holds one of them, and belongs to nothing else forever. Exemplars
+    // say that zeros are none.
+    Some(unsafe { &*first })
 }
 
 /// Zeroed bytes at a multiple of a slot's alignment, never freed.
@@ -58,3 +69,6 @@ fn zeroed(bytes: usize) -> Option<*const u8> {
     // SAFETY: the next multiple is less than one alignment away, and that many extra bytes were allocated.
     Some(unsafe { at.add(at.align_offset(align_of::<Slot>())) })
 }
+
+#[cfg(target_has_atomic = "64")]
+const _: () = assert!(align_of::<Exemplars>() <= align_of::<Slot>());

@@ -78,10 +78,9 @@ fn make(settings: &Settings) -> Option<&'static Recorder> {
     };
     let recorder = Recorder::for_thread(slots, Mode::LocalOldest, settings.clock, cells);
     #[cfg(target_has_atomic = "64")]
-    let recorder = if settings.exemplars {
-        recorder.keeping(Box::leak(Box::new(throughline::adapter::metrics::Exemplars::new())))
-    } else {
-        recorder
+    let recorder = match settings.exemplars.then(memory::for_exemplars).flatten() {
+        Some(exemplars) => recorder.keeping(exemplars),
+        None => recorder,
     };
     Some(Box::leak(Box::new(recorder)))
 }
