@@ -186,5 +186,7 @@ pub mod __private {
     pub mod labels {
         pub use crate::metrics::label::{AsDisplay, AsLabelOrError, AsText, Given, Label, Text};
     }
-    pub use throughline_macros::{__enabled_call, __event_call, __record_call, __red_call, __span_call};
+    pub use throughline_macros::{
+        __enabled_call, __event_call, __observe_call, __record_call, __red_call, __span_call,
+    };
 }

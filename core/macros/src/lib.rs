@@ -5,6 +5,7 @@ mod args;
 mod call;
 mod expand;
 mod function;
+mod observe;
 mod params;
 mod red;
 mod returned;
@@ -146,6 +147,13 @@ pub fn __event_call(input: TokenStream) -> TokenStream {
 #[proc_macro]
 pub fn __span_call(input: TokenStream) -> TokenStream {
     call::span(input.into()).into()
+}
+
+/// The expansion of `observe!`. Only `throughline`'s own macros call it.
+#[doc(hidden)]
+#[proc_macro]
+pub fn __observe_call(input: TokenStream) -> TokenStream {
+    observe::observe(input.into()).into()
 }
 
 /// The expansion of `red!`. Only `throughline`'s own macros call it.

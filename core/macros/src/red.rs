@@ -132,7 +132,7 @@ impl Metrics {
     }
 }
 
-fn text(input: ParseStream<'_>, what: &str) -> Result<LitStr> {
+pub(crate) fn text(input: ParseStream<'_>, what: &str) -> Result<LitStr> {
     let value: Expr = input.parse()?;
     match value {
         Expr::Lit(syn::ExprLit { lit: Lit::Str(text), .. }) => Ok(text),
@@ -141,7 +141,7 @@ fn text(input: ParseStream<'_>, what: &str) -> Result<LitStr> {
 }
 
 /// The text of an attribute's value.
-fn label(krate: &Path, field: &Field) -> TokenStream {
+pub(crate) fn label(krate: &Path, field: &Field) -> TokenStream {
     let (value, span) = (&field.value, Span::mixed_site().located_at(field.value.span()));
     match field.sigil {
         None => quote_spanned! {span=>

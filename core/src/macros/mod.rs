@@ -9,6 +9,7 @@ mod events;
 mod fields;
 mod metric_sites;
 mod metrics;
+mod observe;
 mod red;
 mod spans;
 mod streams;

@@ -289,3 +289,43 @@ pub fn measured_code(shop: &str) -> Result<u8, Failure> {
     let _future = throughline::red!("measured.future", scale = 0, async move { piece });
     piece
 }
+
+pub fn observed(shop: &str) -> Result<u8, Failure> {
+    use throughline::observe;
+    let n = 3;
+    observe!("observed");
+    observe!(level: Debug, target: "t", "observed", shop, %n, a.b = ?shop, #[counter] calls = 1_u8);
+    observe!(
+        "observed",
+        shop,
+        #[histogram(name = "h", unit = "ms", scale = 1, by(shop))]
+        took = 3
+    );
+    observe!(
+        "observed",
+        shop,
+        #[histogram(f64, by(shop), capacity = 2)]
+        joules = 0.5
+    );
+    observe!(
+        "observed",
+        #[counter(f64)]
+        watts = 0.5
+    );
+    let _future = observe!(root: true, "observed.future", #[gauge] depth = 3, async move { shop.len() });
+    let _future = observe!(
+        "observed.future",
+        #[metrics]
+        async {
+            1
+        }
+    );
+    let n = observe!(kind: Client, "observed.body", #[up_down_counter] open = -1, { measured(1)? });
+    observe!(
+        "observed.measured",
+        #[metrics(shop)]
+        {
+            measured(n)
+        }
+    )
+}

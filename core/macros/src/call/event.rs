@@ -49,6 +49,11 @@ fn with_input(
 
 fn expand_event(input: ParseStream<'_>, krate: &Path, options: Options) -> Result<TokenStream> {
     let Arguments { message, fields } = Arguments::parse(input)?;
+    Ok(record_event(krate, options, &message, &fields))
+}
+
+/// The statement that records an event.
+pub(crate) fn record_event(krate: &Path, options: Options, message: &LitStr, fields: &Fields) -> TokenStream {
     let (level, target) = (options.level(), target(options.target.as_ref()));
     let (names, values, callsite) = (fields.names(), fields.values(krate), callsite());
     let name = options.name.map(|name| quote!(unit: #name,));
@@ -62,7 +67,7 @@ fn expand_event(input: ParseStream<'_>, krate: &Path, options: Options) -> Resul
         }
     };
     let record = fields.with_traits(krate, record);
-    Ok(quote! {
+    quote! {
         if let ::core::option::Option::Some(#callsite) = #krate::__enabled!(#level, #krate::__private::Meta {
             kind: #krate::__private::Kind::Event,
             level: #krate::__private::Level::#level as ::core::primitive::u8,
@@ -76,7 +81,7 @@ fn expand_event(input: ParseStream<'_>, krate: &Path, options: Options) -> Resul
         }) {
             #record
         }
-    })
+    }
 }
 
 fn expand_enabled(input: ParseStream<'_>, krate: &Path, options: Options) -> Result<TokenStream> {

@@ -12,11 +12,11 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::Result;
 
-pub(crate) use event::{enabled, event};
+pub(crate) use event::{enabled, event, record_event};
 pub(crate) use field::{Field, Fields, Item, MAX_FIELDS, Sigil, no_name};
 pub(crate) use input::Input;
 pub(crate) use level::{KINDS, LEVELS, variant};
-pub(crate) use options::{Options, Parent};
+pub(crate) use options::{Macro, Options, Parent};
 pub(crate) use span::{begin, record, span};
 
 /// The expansion; on a mistake, the error and `instead`, so that the compiler reports nothing else.
