@@ -7,7 +7,8 @@ use anyhow::{Result, bail};
 use lexopt::Arg::{Long, Short, Value};
 
 use crate::{
-    api, bench, collector, consumer, demo, fuzz, interop, mutants, profiler, setup, suite, targets, weight,
+    api, bench, collector, consumer, dashboards, demo, fuzz, interop, mutants, profiler, setup, suite,
+    targets, weight,
 };
 
 /// One subcommand.
@@ -51,6 +52,11 @@ pub const SUBCOMMANDS: &[Subcommand] = &[
     Subcommand { name: "qemu", about: "run firmware in QEMU and check what it sends", run: run_qemu },
     Subcommand { name: "collector", about: "build and run an OpenTelemetry Collector", run: collector::run },
     Subcommand { name: "interop", about: "send to servers that take long to get", run: interop::run },
+    Subcommand {
+        name: "dashboards",
+        about: "write the dashboards and rules of examples/deploy",
+        run: dashboards::run,
+    },
     Subcommand { name: "demo", about: "one trace from an interrupt to a server", run: demo::run },
     Subcommand { name: "bench", about: "measure against peers and limits", run: bench::run },
     Subcommand { name: "weight", about: "count crates and time their build", run: weight::run },

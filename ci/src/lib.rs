@@ -17,6 +17,7 @@
 //! | `collector` | [`collector`] | builds and runs a real OpenTelemetry Collector |
 //! | `instructions` | [`instructions`] | fails when a path is more expensive than its committed baseline |
 //! | `weight` | [`weight`] | counts the crates of each feature and times their build, beside OpenTelemetry |
+//! | `dashboards` | [`dashboards`] | writes the dashboards and rules of `examples/deploy` |
 //! | `demo`, `bench`, `footprint` | [`demo`], [`mod@bench`], [`footprint`] | the end-to-end demo and the measurements |
 //!
 //! Other subcommands and tests build on these parts: [`process`] runs commands, [`net`] finds and watches
@@ -27,6 +28,7 @@ pub mod bench;
 pub mod cli;
 pub mod collector;
 pub mod consumer;
+pub mod dashboards;
 pub mod demo;
 pub mod fuzz;
 pub mod interop;

@@ -138,6 +138,63 @@ pub(crate) fn ledger(
     }
 }
 
+/// What is known of a device in one boot, beside where its records went.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct DeviceState {
+    /// The epoch of the boot.
+    pub(crate) epoch: u32,
+    /// Frames that were lost or damaged on the link.
+    pub(crate) frames_lost: u64,
+    /// Time in spans that have no parent on the device, as far as their futures were polled.
+    pub(crate) busy_ns: u64,
+}
+
+/// The state of a device as the metrics `throughline.device.*`. `times` is when the boot began and the time of its last record,
+/// in nanoseconds since 1970.
+pub(crate) fn device(state: DeviceState, times: (u64, u64), mut take: impl FnMut(PointView<'_>)) {
+    const NANO: f64 = 1e-9;
+    let points = [
+        (
+            "throughline.device.boot",
+            "",
+            "Epoch of the present boot",
+            PointData::GaugeInt(i64::from(state.epoch)),
+        ),
+        (
+            "throughline.device.busy",
+            "s",
+            "Time in spans that have no parent on the device, without the times in which they waited",
+            PointData::CounterFloat(state.busy_ns as f64 * NANO),
+        ),
+        (
+            "throughline.device.frames.lost",
+            "{frame}",
+            "Frames that were lost or damaged on the link",
+            PointData::Counter(state.frames_lost),
+        ),
+        (
+            "throughline.device.last_record",
+            "s",
+            "Time of the last record, in seconds since 1970",
+            PointData::GaugeFloat(times.1 as f64 * NANO),
+        ),
+    ];
+    for (name, unit, description, data) in points {
+        take(PointView {
+            id: 0,
+            name,
+            unit,
+            description,
+            scope: Scope::OWN,
+            target: module_path!(),
+            start_unix_ns: times.0,
+            time_unix_ns: times.1,
+            labels: &[],
+            data,
+        });
+    }
+}
+
 /// Texts from which the view of a series borrows.
 pub(crate) struct PointTexts<'a> {
     point: &'a Point<'a>,

@@ -202,3 +202,50 @@ fn a_devices_histograms_have_extremes_and_its_summaries_quantiles_45() {
     let quantiles: Vec<_> = job.quantile_values.iter().map(|at| (at.quantile, at.value)).collect();
     assert_eq!(quantiles, [(0.0, 0.0), (0.5, 8.0), (0.9, 8.0), (0.95, 16.0), (0.99, 16.0), (1.0, 16.0)]);
 }
+
+#[test]
+fn the_state_of_a_device_is_sent_as_metrics_of_each_boot() {
+    let (_, ids) = program();
+    let mut device = Device::new(32);
+    device.unix = (1_700_000_000_000_000_000, 1);
+    device.preamble();
+    device.batch(0, 0, &round(&ids, 0, 10));
+    let lost = device.batch(1_000, 0, &round(&ids, 1_000, 20)).frames.last().unwrap().0.clone();
+    // A root of 7 and one of 5 ticks, with a child that is in the time of its parent.
+    device.batch(
+        2_000,
+        0,
+        &[
+            span(ids.adc, (31, Some(30), 30), 2, 3),
+            span(ids.adc, (30, None, 30), 1, 7),
+            span(ids.adc, (40, None, 40), 20, 5),
+        ],
+    );
+    device.reset(3);
+    device.unix = (1_700_000_100_000_000_000, 1);
+    device.preamble();
+    device.batch(0, 0, &[span(ids.adc, (50, None, 50), 1, 4)]);
+    device.wire.drain(lost);
+    let (_, metrics, _) = send(&Bench::new(&device.wire));
+    let value = |instance: &str, name: &str| {
+        let metric = metrics[instance].iter().rfind(|metric| metric.name == name).unwrap();
+        let point = match metric.data.as_ref() {
+            Some(Data::Sum(sum)) => sum.data_points[0].clone(),
+            Some(Data::Gauge(gauge)) => gauge.data_points[0].clone(),
+            other => panic!("{name} is {other:?}"),
+        };
+        match point.value.unwrap() {
+            Number::AsInt(n) => n as f64,
+            Number::AsDouble(x) => x,
+        }
+    };
+    let [first, second] = ["1122334455667788-0", "1122334455667788-3"];
+    assert_eq!(value(first, "throughline.device.boot"), 0.0);
+    assert_eq!(value(second, "throughline.device.boot"), 3.0);
+    assert_eq!(value(first, "throughline.device.frames.lost"), 1.0);
+    assert_eq!(value(second, "throughline.device.frames.lost"), 0.0);
+    assert!((value(second, "throughline.device.last_record") - 1_700_000_100.0).abs() < 1.0);
+    // The first boot's roots took 1240, 7 and 5 ticks; that of the second took 4. The round that was lost is not known.
+    let ratio = value(first, "throughline.device.busy") / value(second, "throughline.device.busy");
+    assert!((ratio - (1240.0 + 7.0 + 5.0) / 4.0).abs() < 1e-6, "{ratio}");
+}

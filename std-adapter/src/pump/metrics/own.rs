@@ -59,6 +59,17 @@ pub(in crate::pump) fn of_pump(cells: &Cells, ring_fill: f64) -> Vec<Point> {
         }
     }
     for (exporter, hop) in cells.read().exporters {
+        if hop.input > 0 {
+            let description = "Records that wait on the disk until they can be delivered";
+            let waiting = Data::GaugeInt(i64::try_from(hop.spooled).unwrap_or(i64::MAX));
+            points.push(point(
+                "throughline.pump.spool.records",
+                "{record}",
+                description,
+                Some(&exporter),
+                waiting,
+            ));
+        }
         for (reason, n) in hop.dropped {
             let description = "Records that an exporter did not deliver, by reason";
             let name = "throughline.pump.dropped";

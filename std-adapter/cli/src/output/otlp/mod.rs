@@ -1,5 +1,6 @@
 //! Sends everything as OTLP over HTTP, in requests of limited size, with one resource per boot of the device.
-//! The ledger of the boot's records is sent with each snapshot of the metrics and at the end of each boot.
+//! The ledger of the boot's records and the state of the device are sent with each snapshot of the metrics, at the end of each
+//! boot, and for a live stream also in between.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use super::Output;
 use crate::error::CliError;
 use crate::say;
 use crate::summary::Summary;
-use crate::views::{self, PointTexts};
+use crate::views::{self, DeviceState, PointTexts};
 use sender::{Outcome, Request, Sender};
 
 /// A request is sent when it has this many records or bytes.
@@ -26,6 +27,8 @@ const RECORDS: usize = 2048;
 const BYTES: usize = 1 << 20;
 /// For a live stream, a request is sent this long after the last one, whatever its size.
 const EVERY: Duration = Duration::from_secs(1);
+/// For a live stream, the ledger is sent this long after the last time, so that a device without metrics has one too.
+const LEDGER_EVERY: Duration = Duration::from_secs(10);
 
 pub(crate) struct Otlp {
     /// `None` after the end.
@@ -47,7 +50,12 @@ pub(crate) struct Otlp {
     started: Option<u64>,
     /// The latest time of anything taken in this boot.
     latest: u64,
+    /// The epoch of this boot, and the time in its spans.
+    epoch: u32,
+    busy_ns: u64,
     last_sent: Instant,
+    is_live: bool,
+    last_ledger: Instant,
 }
 
 impl Otlp {
@@ -72,7 +80,11 @@ impl Otlp {
             resource,
             started: None,
             latest: 0,
+            epoch: 0,
+            busy_ns: 0,
             last_sent: Instant::now(),
+            is_live,
+            last_ledger: Instant::now(),
         })
     }
 
@@ -93,6 +105,9 @@ impl Otlp {
     fn span(&mut self, span: &OwnedSpan<'_>) -> Result<(), CliError> {
         self.wall_clock(&span.start)?;
         self.latest = self.latest.max(span.start.unix_ns.saturating_add(span.duration_ns));
+        if span.parent_span_id.is_none() || span.parent_is_remote {
+            self.busy_ns = self.busy_ns.saturating_add(span.busy_ns.unwrap_or(span.duration_ns));
+        }
         let Some(trace_id) = span.trace_id else {
             self.unknown_parent += 1;
             return Ok(());
@@ -128,7 +143,7 @@ impl Otlp {
         Ok(())
     }
 
-    /// Adds the ledger of the present boot. Without wall-clock time it cannot be sent, and neither was
+    /// Adds the ledger of the present boot, and the state of the device. Without wall-clock time it cannot be sent, and neither was
     /// anything else.
     fn ledger(&mut self, balance: &Balance) {
         let Some(start) = self.started.filter(|_| self.latest > 0) else { return };
@@ -136,6 +151,13 @@ impl Otlp {
             self.metrics.point(&point);
             self.own += 1;
         });
+        let (epoch, busy_ns) = (self.epoch, self.busy_ns);
+        let state = DeviceState { epoch, frames_lost: balance.frames_lost, busy_ns };
+        views::device(state, (start, self.latest), |point| {
+            self.metrics.point(&point);
+            self.own += 1;
+        });
+        self.last_ledger = Instant::now();
     }
 
     fn send_full(&mut self) {
@@ -179,6 +201,9 @@ impl<'elf> Output<'elf> for Otlp {
             // The boot before has ended.
             self.ledger(&context.balance);
             (self.started, self.latest, self.unknown_parent) = (None, 0, 0);
+            (self.epoch, self.busy_ns) = (context.epoch, 0);
+        } else if self.is_live && self.last_ledger.elapsed() >= LEDGER_EVERY {
+            self.ledger(&context.balance);
         }
         let boot = context.time(0);
         if self.started.is_none() && views::is_wall_clock(&boot) {
