@@ -3,7 +3,9 @@
 pub mod alerts;
 pub mod boards;
 pub mod grafana;
+mod live;
 pub mod model;
+pub(crate) mod proof;
 pub mod rules;
 pub mod vmui;
 

@@ -15,8 +15,8 @@ use lexopt::Arg::{Long, Short};
 use lexopt::ValueExt;
 
 pub use self::report::{Entry, Verdict, table};
-pub(crate) use self::steps::workspace_tests;
 pub use self::steps::{ON_REQUEST, STEPS};
+pub(crate) use self::steps::{server_build, workspace_tests};
 use crate::process::seconds;
 
 const HELP: &str = "\

@@ -100,10 +100,15 @@ fn panel(panel: &Panel, id: usize, (x, y): (u32, u32)) -> Value {
             json!({
                 "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": false},
                 "colorMode": "value", "graphMode": "area", "justifyMode": "auto", "orientation": "auto", "textMode": "auto",
+                "wideLayout": true, "showPercentChange": false, "percentChangeColorMode": "standard",
             }),
             json!({}),
         ),
-        View::Table => ("table", json!({"showHeader": true}), json!({})),
+        View::Table => (
+            "table",
+            json!({"showHeader": true, "frameIndex": 0}),
+            json!({"align": "auto", "inspect": false}),
+        ),
         View::Nodes => ("nodeGraph", json!({}), json!({})),
     };
     let mut made = json!({

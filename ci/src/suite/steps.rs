@@ -75,12 +75,24 @@ pub const STEPS: &[Step] = &[
         folder: Shared,
         run: prometheus,
     },
+    Step {
+        name: "dashboards",
+        about: "every panel of the dashboards with data of a service under load; rules, configurations",
+        folder: Shared,
+        run: dashboards,
+    },
     Step { name: "pprof", about: "profiles read by Go's pprof", folder: Shared, run: pprof },
 ];
 
 /// What `cargo xtask test` runs only when it is asked to, because it takes long.
 pub const ON_REQUEST: &[Step] = &[
     Step { name: "interop", about: "servers that take long to get", folder: Shared, run: interop },
+    Step {
+        name: "manifests",
+        about: "files of compose, Kubernetes and Grafana, against the types of these programs",
+        folder: Own,
+        run: manifests,
+    },
     Step {
         name: "stranger",
         about: "a service on axum, sqlx, reqwest and tonic that knows nothing of Throughline",
@@ -189,6 +201,12 @@ fn unit() -> Result<Done> {
 pub(crate) fn workspace_tests(args: &[&str]) -> Cmd {
     let packages = ["--workspace", "--exclude", "throughline-cli", "--features", &everything()];
     Cmd::cargo().arg("test").args(packages).args(args.iter().copied())
+}
+
+/// A build of these packages with [`SERVER_FEATURES`], which shares what [`workspace_tests`] builds.
+pub(crate) fn server_build(packages: &[&str]) -> Cmd {
+    let features = ["-p", "throughline-std", "--features", &everything()];
+    Cmd::cargo().arg("build").args(packages.iter().copied()).args(features)
 }
 
 /// Tests of the host tool, with the features that it is installed with.
@@ -325,6 +343,16 @@ fn logs() -> Result<Done> {
 fn prometheus() -> Result<Done> {
     setup::ensure(&[Need::Prometheus])?;
     all(&[workspace_tests(&["--test", "prometheus_real", "--", "--include-ignored"])])
+}
+
+fn dashboards() -> Result<Done> {
+    crate::dashboards::proof::dashboards()?;
+    Ok(Done::Passed)
+}
+
+fn manifests() -> Result<Done> {
+    crate::dashboards::proof::manifests()?;
+    Ok(Done::Passed)
 }
 
 fn pprof() -> Result<Done> {
