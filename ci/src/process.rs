@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -23,6 +23,7 @@ pub struct Cmd {
     args: Vec<OsString>,
     envs: Vec<(String, OsString)>,
     dir: PathBuf,
+    is_test: bool,
 }
 
 impl Cmd {
@@ -34,6 +35,7 @@ impl Cmd {
             args: Vec::new(),
             envs: Vec::new(),
             dir: workspace::root().to_owned(),
+            is_test: false,
         }
     }
 
@@ -47,6 +49,20 @@ impl Cmd {
     #[must_use]
     pub fn cargo_nightly() -> Self {
         Self::new("cargo").arg(format!("+{NIGHTLY}"))
+    }
+
+    /// A `cargo test` command, which [must run a test](Self::must_run_tests).
+    #[must_use]
+    pub fn cargo_test() -> Self {
+        Self::cargo().arg("test").must_run_tests()
+    }
+
+    /// Makes [`Self::run`] fail if not a single test runs, as happens when a feature that the tests need is off, or
+    /// when no test has the name of the filter. Cargo itself would call that a success.
+    #[must_use]
+    pub fn must_run_tests(mut self) -> Self {
+        self.is_test = true;
+        self
     }
 
     /// Adds an argument.
@@ -87,11 +103,36 @@ impl Cmd {
     ///
     /// # Errors
     ///
-    /// Fails if the program cannot be started or does not succeed.
+    /// Fails if the program cannot be started or does not succeed, or if it ran no test and [must](Self::must_run_tests).
     pub fn run(&self) -> Result<()> {
         println!("$ {self}");
+        if self.is_test {
+            return self.run_tests();
+        }
         let status = self.to_command().status().with_context(|| self.cannot_start())?;
         self.check(status)
+    }
+
+    /// Runs the command and counts the tests that passed in the lines of its output, which is shown unchanged.
+    fn run_tests(&self) -> Result<()> {
+        let mut command = self.to_command();
+        let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| self.cannot_start())?;
+        let mut passed = 0;
+        let mut output = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut line = Vec::new();
+        while output.read_until(b'\n', &mut line)? > 0 {
+            // Nothing is lost if nobody reads it.
+            let _ = io::stdout().write_all(&line);
+            passed += tests_passed(&String::from_utf8_lossy(&line));
+            line.clear();
+        }
+        self.check(child.wait()?)?;
+        if passed == 0 {
+            bail!(
+                "`{self}` ran no test: is a feature off that the tests need, or does no test have that name?"
+            );
+        }
+        Ok(())
     }
 
     /// Runs the command without showing it, and returns what it wrote to standard output.
@@ -252,6 +293,13 @@ fn describes_this_package(key: &str) -> bool {
     ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"].iter().any(|it| key.starts_with(it))
 }
 
+/// The number in a line such as `test result: ok. 3 passed; 0 failed; …`; 0 for any other line.
+fn tests_passed(line: &str) -> u64 {
+    let counts = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". "));
+    let passed = counts.and_then(|(_, counts)| counts.split_once(" passed"));
+    passed.and_then(|(number, _)| number.parse().ok()).unwrap_or(0)
+}
+
 fn quoted(text: &OsStr) -> String {
     let text = text.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "+-_=./:,@%".contains(c);
@@ -300,6 +348,22 @@ mod tests {
         let error = run_all(&[bad.clone(), good, bad.clone()]).unwrap_err().to_string();
         assert!(error.starts_with("2 of 3 commands failed:\n    `false`"), "{error}");
         assert!(run_all(&[bad]).unwrap_err().to_string().starts_with("`false` failed"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_test_command_that_runs_no_test_fails() {
+        let script = |lines: &str| {
+            let line = |n: &str| format!("test result: ok. {n} passed; 0 failed; 0 ignored; 0 measured");
+            let text: Vec<String> = lines.split(' ').map(line).collect();
+            Cmd::new("sh").args(["-c", &format!("echo '{}'", text.join("\n"))]).must_run_tests()
+        };
+        assert!(script("0 12 0").run().is_ok());
+        let error = script("0 0").run().unwrap_err().to_string();
+        assert!(error.contains("ran no test"), "{error}");
+        let failed = Cmd::new("false").must_run_tests().run();
+        assert!(failed.unwrap_err().to_string().starts_with("`false` failed"));
+        assert_eq!(tests_passed("running 3 tests"), 0);
     }
 
     #[cfg(unix)]

@@ -44,8 +44,8 @@ pub fn storm(mut args: lexopt::Parser) -> Result<()> {
         }
     }
     let seconds = u64::from(minutes) * 60;
-    Cmd::cargo()
-        .args(["test", "--release", "-p", "throughline-profile", "--test", "storm", "--", "--nocapture"])
+    Cmd::cargo_test()
+        .args(["--release", "-p", "throughline-profile", "--test", "storm", "--", "--nocapture"])
         .env("THROUGHLINE_STORM_SECONDS", seconds.to_string())
         .run()
 }
@@ -94,4 +94,5 @@ fn tests(sanitizer: &str, args: &[&str]) -> Cmd {
         .args(args.iter().copied())
         .env("RUSTFLAGS", format!("-Zsanitizer={sanitizer}"))
         .env("ASAN_OPTIONS", "detect_leaks=0")
+        .must_run_tests()
 }

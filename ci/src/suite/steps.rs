@@ -200,7 +200,7 @@ fn unit() -> Result<Done> {
 /// so that only the first one builds.
 pub(crate) fn workspace_tests(args: &[&str]) -> Cmd {
     let packages = ["--workspace", "--exclude", "throughline-cli", "--features", &everything()];
-    Cmd::cargo().arg("test").args(packages).args(args.iter().copied())
+    Cmd::cargo_test().args(packages).args(args.iter().copied())
 }
 
 /// A build of these packages with [`SERVER_FEATURES`], which shares what [`workspace_tests`] builds.
@@ -211,7 +211,7 @@ pub(crate) fn server_build(packages: &[&str]) -> Cmd {
 
 /// Tests of the host tool, with the features that it is installed with.
 pub(super) fn tool_tests(args: &[&str]) -> Cmd {
-    Cmd::cargo().args(["test", "-p", "throughline-cli"]).args(args.iter().copied())
+    Cmd::cargo_test().args(["-p", "throughline-cli"]).args(args.iter().copied())
 }
 
 fn everything() -> String {
@@ -224,8 +224,8 @@ fn unit_32() -> Result<Done> {
     const TARGET: &str = "i686-unknown-linux-musl";
     setup::ensure(&[Need::Target(TARGET)])?;
     let test = |packages: &[&str]| {
-        Cmd::cargo()
-            .args(["test", "--target", TARGET])
+        Cmd::cargo_test()
+            .args(["--target", TARGET])
             .args(packages)
             .env("CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_LINKER", "rust-lld")
             .env(
@@ -253,7 +253,7 @@ fn bench_smoke() -> Result<Done> {
 }
 
 fn features() -> Result<Done> {
-    let test = |args: &[&str]| Cmd::cargo().arg("test").args(args.iter().copied());
+    let test = |args: &[&str]| Cmd::cargo_test().args(args.iter().copied());
     all(&[
         test(&["-p", "throughline", "--all-features"]),
         test(&["-p", "throughline", "--no-default-features"]),
@@ -274,8 +274,8 @@ fn all_targets() -> Result<Done> {
 fn loom() -> Result<Done> {
     // Optimised, because loom runs a test body thousands of times. In its own build folder, because the flag
     // would rebuild every dependency in the shared one.
-    let mut cmd = Cmd::cargo()
-        .args(["test", "-p", "throughline", "--release"])
+    let mut cmd = Cmd::cargo_test()
+        .args(["-p", "throughline", "--release"])
         .env("RUSTFLAGS", "--cfg loom")
         .env("CARGO_TARGET_DIR", workspace::target_dir().join("loom"));
     for test in LOOM_TESTS {
@@ -296,7 +296,7 @@ fn miri_32() -> Result<Done> {
 
 fn under_miri(args: &[&str]) -> Result<Done> {
     setup::ensure(&[Need::Miri])?;
-    let miri = Cmd::cargo_nightly().args(["miri", "test", "-p", "throughline"]);
+    let miri = Cmd::cargo_nightly().args(["miri", "test", "-p", "throughline"]).must_run_tests();
     all(&[miri.args(args.iter().copied()).env("MIRIFLAGS", MIRIFLAGS)])
 }
 
@@ -362,8 +362,8 @@ fn pprof() -> Result<Done> {
 
 /// In a build folder of its own, because it is a separate workspace.
 fn stranger() -> Result<Done> {
-    all(&[Cmd::cargo()
-        .args(["test", "--manifest-path", "examples/stranger/Cargo.toml"])
+    all(&[Cmd::cargo_test()
+        .args(["--manifest-path", "examples/stranger/Cargo.toml"])
         .env("CARGO_TARGET_DIR", workspace::target_dir().join("stranger"))])
 }
 
