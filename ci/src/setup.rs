@@ -13,7 +13,8 @@ usage: cargo xtask setup
 Installs what the other commands need and the machine lacks:
   rustup targets     those of `cargo xtask targets`
   rustup components  llvm-tools; miri and rust-src on nightly
-  Debian packages    prometheus, prometheus-pushgateway, qemu-system-arm, qemu-system-misc, rsyslog, valgrind
+  Debian packages    prometheus, prometheus-pushgateway, qemu-system-arm, qemu-system-misc, rsyslog,
+                     rsyslog-gnutls, valgrind
   cargo packages     cargo-fuzz
 and checks for Go, which it can't install. The other commands install what they need themselves; this one does
 it all at once, for example while a container image is built.
@@ -52,7 +53,7 @@ pub enum Need {
     Valgrind,
     /// `prometheus`, `promtool` and `prometheus-pushgateway`.
     Prometheus,
-    /// `rsyslogd`.
+    /// `rsyslogd`, with its driver for TLS.
     Rsyslog,
     /// The Go tool chain.
     Go,
@@ -118,7 +119,7 @@ impl Need {
             Self::Qemu => "qemu-system-arm, qemu-system-misc".into(),
             Self::Valgrind => "valgrind".into(),
             Self::Prometheus => "prometheus, prometheus-pushgateway".into(),
-            Self::Rsyslog => "rsyslog".into(),
+            Self::Rsyslog => "rsyslog, rsyslog-gnutls".into(),
             Self::Go => "go".into(),
         }
     }
@@ -136,7 +137,7 @@ impl Need {
             Self::Qemu => on_path("qemu-system-arm") && on_path("qemu-system-riscv32"),
             Self::Valgrind => on_path("valgrind"),
             Self::Prometheus => ["prometheus", "promtool", "prometheus-pushgateway"].into_iter().all(on_path),
-            Self::Rsyslog => on_path("rsyslogd"),
+            Self::Rsyslog => on_path("rsyslogd") && has_library("rsyslog/lmnsd_gtls.so"),
             Self::Go => Cmd::new("go").arg("version").succeeds(),
         })
     }
@@ -162,7 +163,7 @@ impl Need {
             Self::Qemu => apt_install(&["qemu-system-arm", "qemu-system-misc"]),
             Self::Valgrind => apt_install(&["valgrind"]),
             Self::Prometheus => apt_install(&["prometheus", "prometheus-pushgateway"]),
-            Self::Rsyslog => apt_install(&["rsyslog"]),
+            Self::Rsyslog => apt_install(&["rsyslog", "rsyslog-gnutls"]),
             Self::Go => {
                 bail!("Go is missing: install 1.25 or later from https://go.dev/dl and put it on PATH")
             }
@@ -217,6 +218,12 @@ fn on_path(program: &str) -> bool {
     let Some(path) = std::env::var_os("PATH") else { return false };
     let file = format!("{program}{}", std::env::consts::EXE_SUFFIX);
     std::env::split_paths(&path).any(|dir| dir.join(&file).is_file())
+}
+
+/// Whether the file is in a folder of the system's libraries, such as `/usr/lib/x86_64-linux-gnu`.
+fn has_library(file: &str) -> bool {
+    let folders = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
+    folders.chain(["/usr/lib".into(), "/usr/lib64".into()]).any(|folder| folder.join(file).is_file())
 }
 
 fn is_root() -> bool {

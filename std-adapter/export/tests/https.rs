@@ -210,8 +210,11 @@ fn the_systems_authorities_are_those_of_the_file_that_the_environment_names() {
     Client::new(config).send(Signal::Traces, b"spans").unwrap();
 }
 
-/// Listens for syslog messages over TLS as 127.0.0.1, and passes on each message of each connection. A connection
-/// is closed after `most` messages.
+/// The end of a connection that the sender announced.
+const CLOSED: &str = "closed";
+
+/// Listens for syslog messages over TLS as 127.0.0.1, and passes on each message of each connection, and
+/// [`CLOSED`] where the sender says that none follows. A connection is closed after `most` messages.
 fn syslog_receiver(authority: &CertifiedIssuer<'static, KeyPair>, most: usize) -> (u16, Receiver<String>) {
     let config = server_config("127.0.0.1", authority, None);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -221,19 +224,28 @@ fn syslog_receiver(authority: &CertifiedIssuer<'static, KeyPair>, most: usize) -
         for stream in listener.incoming().flatten() {
             let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
             let mut reader = BufReader::new(rustls::StreamOwned::new(connection, stream));
-            for _ in 0..most {
+            for n in 1..=most {
                 // Each message comes after its length and a space (RFC 5425).
                 let mut length = Vec::new();
-                if reader.read_until(b' ', &mut length).unwrap_or(0) == 0 {
-                    break;
+                match reader.read_until(b' ', &mut length) {
+                    Ok(0) => {
+                        let _ = messages.send(CLOSED.into());
+                        break;
+                    }
+                    // An end without notice may be an attacker's.
+                    Err(_) => break,
+                    Ok(_) => {}
                 }
                 let length = std::str::from_utf8(&length).unwrap().trim().parse().unwrap();
                 let mut message = vec![0; length];
                 reader.read_exact(&mut message).unwrap();
+                // The sender must find the connection closed when the test goes on.
+                if n == most {
+                    reader.get_mut().conn.send_close_notify();
+                    let _ = reader.get_mut().flush();
+                }
                 let _ = messages.send(String::from_utf8(message).unwrap());
             }
-            reader.get_mut().conn.send_close_notify();
-            let _ = reader.get_mut().flush();
         }
     });
     (port, received)
@@ -271,6 +283,19 @@ fn syslog_messages_go_over_tls_in_octets_that_are_counted() {
     assert_eq!(syslog.held(), 1);
     let missing = Syslog::new(target.parse().unwrap(), "shop").ca_certificate("/none/ca.pem").unwrap_err();
     assert!(missing.to_string().contains("`/none/ca.pem` cannot be used"), "{missing}");
+}
+
+#[test]
+fn the_last_syslog_message_over_tls_is_followed_by_a_notice_of_the_end() {
+    let authority = authority();
+    let file = File::new("syslog-end-ca.pem", &authority.pem());
+    let (port, received) = syslog_receiver(&authority, usize::MAX);
+    let target = format!("tls://127.0.0.1:{port}");
+    let mut syslog = Syslog::new(target.parse().unwrap(), "shop").ca_certificate(&file.0).unwrap();
+    syslog.log(&log(Level::Info, "last", &[]));
+    syslog.finish(&Deadline::within(Duration::from_secs(30))).unwrap();
+    assert!(received.recv().unwrap().ends_with("last"));
+    assert_eq!(received.recv_timeout(Duration::from_secs(30)).unwrap(), CLOSED);
 }
 
 #[cfg(feature = "admin")]

@@ -116,18 +116,33 @@ struct Rsyslog {
     child: Child,
     folder: PathBuf,
     tcp: u16,
+    tls: u16,
 }
 
 impl Rsyslog {
     /// Starts the daemon, configured to write the parts of each message that it understood as a line of JSON.
-    fn start(program: &str) -> Rsyslog {
-        let folder = std::env::temp_dir().join(format!("throughline-rsyslog-{}", std::process::id()));
+    /// With `tls`, it also listens with the certificates of [`certificates`], for clients that have one.
+    fn start(name: &str, tls: bool) -> Rsyslog {
+        let program = std::env::var("THROUGHLINE_RSYSLOGD").unwrap();
+        let folder = std::env::temp_dir().join(format!("throughline-rsyslog-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let (tcp, here) = (free(), folder.display());
+        let (tcp, tls_port, here) = (free(), free(), folder.display());
+        let with_tls = format!(
+            r#"
+global(DefaultNetstreamDriverCAFile="{here}/ca.pem" DefaultNetstreamDriverCertFile="{here}/server.pem" DefaultNetstreamDriverKeyFile="{here}/server.key")
+input(type="imtcp" address="127.0.0.1" port="{tls_port}" StreamDriver.Name="gtls" StreamDriver.Mode="1" StreamDriver.AuthMode="x509/certvalid")
+"#
+        );
+        #[cfg(feature = "tls")]
+        if tls {
+            certificates(&folder);
+        }
+        let with_tls = if tls { with_tls } else { String::new() };
         let config = format!(
             r#"
 module(load="imtcp")
+{with_tls}
 module(load="imuxsock" SysSock.Use="off")
 input(type="imtcp" address="127.0.0.1" port="{tcp}")
 input(type="imuxsock" Socket="{here}/log" UseSpecialParser="off" ParseHostname="on" IgnoreTimestamp="off" UseSysTimeStamp="off" RateLimit.Interval="0")
@@ -155,7 +170,7 @@ action(type="omfile" file="{here}/out" template="json" asyncWriting="off")
             .stderr(Stdio::inherit())
             .spawn()
             .unwrap();
-        Rsyslog { child, folder, tcp }
+        Rsyslog { child, folder, tcp, tls: tls_port }
     }
 
     /// All lines that it has written, once there are at least `n`.
@@ -182,7 +197,7 @@ impl Drop for Rsyslog {
 #[test]
 #[ignore = "needs rsyslogd, whose path is in THROUGHLINE_RSYSLOGD; `cargo xtask test --only logs` installs it"]
 fn a_real_rsyslog_understands_every_part() {
-    let rsyslog = Rsyslog::start(&std::env::var("THROUGHLINE_RSYSLOGD").unwrap());
+    let rsyslog = Rsyslog::start("plain", false);
     let unix = SyslogTarget::Unix(rsyslog.folder.join("log"));
     for target in [SyslogTarget::Tcp(format!("127.0.0.1:{}", rsyslog.tcp)), unix] {
         let mut syslog = syslog(target).facility(3);
@@ -191,13 +206,58 @@ fn a_real_rsyslog_understands_every_part() {
         // The daemon may still be starting, so `finish` retries until it listens.
         syslog.finish(&Deadline::within(PATIENCE)).unwrap();
     }
-    let ids = "trace_id=\"abababababababababababababababab\" span_id=\"1212121212121212\"";
     for line in rsyslog.lines(2) {
-        assert_eq!(line["timestamp"], "2026-01-22T10:00:00.123456Z");
-        assert_eq!((&line["severity"], &line["facility"]), (&"err".into(), &"daemon".into()));
-        assert_eq!((&line["app-name"], &line["msgid"]), (&"my_shop".into(), &"shop::events".into()));
-        let data = format!(r#"[throughline@32473 {ids} order="a\"b\]c" n="7"]"#);
-        assert_eq!(line["structured-data"], data);
-        assert_eq!(line["msg"].as_str().unwrap().trim_start_matches('\u{feff}'), "Grüße 7");
+        assert_understood(&line);
+    }
+}
+
+/// Checks the parts of the message that the tests with a real rsyslog send.
+fn assert_understood(line: &serde_json::Value) {
+    let ids = "trace_id=\"abababababababababababababababab\" span_id=\"1212121212121212\"";
+    assert_eq!(line["timestamp"], "2026-01-22T10:00:00.123456Z");
+    assert_eq!((&line["severity"], &line["facility"]), (&"err".into(), &"daemon".into()));
+    assert_eq!((&line["app-name"], &line["msgid"]), (&"my_shop".into(), &"shop::events".into()));
+    let data = format!(r#"[throughline@32473 {ids} order="a\"b\]c" n="7"]"#);
+    assert_eq!(line["structured-data"], data);
+    assert_eq!(line["msg"].as_str().unwrap().trim_start_matches('\u{feff}'), "Grüße 7");
+}
+
+/// An authority, and what server and client have from it.
+#[cfg(feature = "tls")]
+fn certificates(folder: &std::path::Path) {
+    use rcgen::{CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, KeyPair};
+    let mut params = CertificateParams::new([]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    std::fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
+    for (name, usage) in
+        [("server", ExtendedKeyUsagePurpose::ServerAuth), ("client", ExtendedKeyUsagePurpose::ClientAuth)]
+    {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        params.extended_key_usages = vec![usage];
+        let certificate = params.signed_by(&key, &authority).unwrap();
+        std::fs::write(folder.join(format!("{name}.pem")), certificate.pem()).unwrap();
+        std::fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+    }
+}
+
+#[cfg(feature = "tls")]
+#[test]
+#[ignore = "needs rsyslogd, whose path is in THROUGHLINE_RSYSLOGD; `cargo xtask test --only logs` installs it"]
+fn a_real_rsyslog_takes_messages_over_tls_from_a_client_that_it_knows() {
+    let rsyslog = Rsyslog::start("tls", true);
+    let file = |name: &str| rsyslog.folder.join(name);
+    let target = SyslogTarget::Tls(format!("127.0.0.1:{}", rsyslog.tls));
+    let with_authority = || syslog(target.clone()).facility(3).ca_certificate(file("ca.pem")).unwrap();
+    let fields = [("order", text("a\"b]c")), ("n", Value::U64(7))];
+    for _ in 0..2 {
+        let mut syslog = with_authority().client_certificate(file("client.pem"), file("client.key")).unwrap();
+        syslog.log(&log(Level::Error, "Grüße {n}", &fields));
+        syslog.log(&log(Level::Error, "Grüße {n}", &fields));
+        syslog.finish(&Deadline::within(PATIENCE)).unwrap();
+    }
+    for line in rsyslog.lines(4) {
+        assert_understood(&line);
     }
 }

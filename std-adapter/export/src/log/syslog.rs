@@ -248,7 +248,11 @@ impl Exporter for Syslog {
     }
 
     fn finish(&mut self, deadline: &Deadline) -> Result<(), ExportError> {
-        self.deliver(deadline, true)
+        let delivered = self.deliver(deadline, true);
+        if let Some(socket) = self.socket.take() {
+            socket.close(deadline);
+        }
+        delivered
     }
 
     fn held(&self) -> u64 {

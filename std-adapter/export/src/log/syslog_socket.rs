@@ -9,6 +9,9 @@ use std::time::Duration;
 
 /// Longest time for connecting and for each write.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest time in which a receiver over TLS may answer the end of the connection.
+#[cfg(feature = "tls")]
+const FAREWELL: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) enum Socket {
@@ -100,6 +103,26 @@ impl Socket {
             #[cfg(feature = "tls")]
             Socket::Tls(stream) => stream.write_all(body).and_then(|()| stream.flush()),
         }
+    }
+
+    /// Closes the connection. Over TLS, tells the receiver that nothing follows (RFC 5425, section 4.4), and waits
+    /// up to a second for its answer.
+    pub(super) fn close(self, deadline: &Deadline) {
+        #[cfg(feature = "tls")]
+        if let Socket::Tls(mut stream) = self {
+            let end = deadline.left_of(FAREWELL).map(Deadline::within);
+            stream.conn.send_close_notify();
+            let told = stream.flush().and_then(|()| stream.sock.shutdown(std::net::Shutdown::Write));
+            // What the receiver has sent, such as session tickets, must be read. Otherwise the system resets the
+            // connection, and the receiver may lose messages that it has not read yet.
+            while told.is_ok()
+                && let Some(left) = end.as_ref().and_then(|end| end.left_of(FAREWELL))
+                && stream.sock.set_read_timeout(Some(left)).is_ok()
+                && io::Read::read(&mut stream.sock, &mut [0; 256]).is_ok_and(|n| n > 0)
+            {}
+        }
+        #[cfg(not(feature = "tls"))]
+        let _ = (self, deadline);
     }
 }
 
