@@ -16,7 +16,7 @@ use support::in_own_process;
 use throughline::{Context, Status, counter, counter_family, gauge, histogram, info, span, warn};
 use throughline_std::log::{Elastic, Loki};
 use throughline_std::otlp::{ClientConfig, Protocol};
-use throughline_std::prometheus::{Prometheus, PrometheusOptions};
+use throughline_std::prometheus::{Prometheus, PrometheusOptions, RemoteWrite};
 use throughline_std::zipkin::Zipkin;
 use throughline_std::{Config, Deadline, Exporter};
 
@@ -265,5 +265,38 @@ fn victoria_metrics_takes_metrics_over_otlp() {
         assert_eq!(server.value("{__name__=\"request.duration_count\"}"), 100.0);
         let (labels, _) = server.query("{__name__=\"orders\"}").remove(0);
         assert_eq!(labels["service.name"], "shop");
+    });
+}
+
+#[test]
+#[ignore = "needs VictoriaMetrics: `cargo xtask interop`"]
+fn victoria_metrics_takes_remote_write_and_sees_the_end_of_the_series() {
+    in_own_process("victoria_metrics_takes_remote_write_and_sees_the_end_of_the_series", || {
+        let nothing = SocketAddr::from(([127, 0, 0, 1], 1));
+        let mut server = Server::victoria_metrics("written", nothing);
+        let writer = RemoteWrite::new(&format!("http://{}", server.address)).unwrap();
+        let config = Config::new("shop").without_otlp().terminal(false).exporter("remote-write", writer);
+        let guard = throughline_std::init(&config).unwrap();
+        counter!("orders", unit = "{order}", description = "Orders taken").add(41);
+        counter_family!("http.requests", labels = ["http.route"], capacity = 4).add(["/a\"b\\c\nd é"], 7);
+        gauge!("room.temperature" as f64, unit = "Cel").set(18.25);
+        for n in 1..=100 {
+            histogram!("request.duration" as f64, unit = "s").record(f64::from(n) / 100.0);
+        }
+        assert!(guard.flush(LONG));
+        assert_eq!(guard.last_error(), None);
+        assert_eq!(server.value("orders_total"), 41.0);
+        assert_eq!(server.value("room_temperature_celsius"), 18.25);
+        assert_eq!(server.value("request_duration_seconds_count"), 100.0);
+        let (labels, value) = server.query("http_requests_total").remove(0);
+        assert_eq!((labels["http_route"].as_str(), value), (Some("/a\"b\\c\nd é"), 7.0));
+        assert_eq!(labels["job"].as_str(), Some("shop"));
+        let median = server.value("histogram_quantile(0.5, request_duration_seconds_bucket)");
+        // Classic buckets end at powers of two.
+        assert!((0.25..=1.0).contains(&median), "{median}");
+        assert!(guard.shutdown(LONG).complete);
+        server.wait_for("the end of the series", |server| {
+            server.query("orders_total").is_empty().then_some(())
+        });
     });
 }
