@@ -48,7 +48,7 @@ pub const STEPS: &[Step] = &[
     },
     Step {
         name: "features",
-        about: "the core with all of its features and with none, the exporters without any",
+        about: "the core with all of its features and with none, the exporters without any, errors of a small build",
         folder: Shared,
         run: features,
     },
@@ -258,6 +258,8 @@ fn features() -> Result<Done> {
         test(&["-p", "throughline", "--all-features"]),
         test(&["-p", "throughline", "--no-default-features"]),
         test(&["-p", "throughline-export", "--lib", "--test", "client"]),
+        // The texts of errors, some of which name features that are not built in.
+        test(&["-p", "throughline-std", "--features", "yaml", "--lib", "table_tests::errors"]),
     ])
 }
 

@@ -30,7 +30,10 @@ pub(crate) fn read(root: &Node, path: &Path, variables: &Variables) -> Reading {
         Data::Table(entries) => reader.root(entries),
         Data::Null => {}
         other => {
-            let text = format!("holds {}, not sections with keys", other.describe());
+            let text = format!(
+                "holds {}, not sections with keys; begin with a section, such as `service:`",
+                other.describe()
+            );
             reader.problem(Problem::at(root.line, text));
         }
     }
@@ -255,12 +258,7 @@ impl Reader<'_> {
     /// Converts the node to a value of this kind. The error is worded so that it can follow the key.
     fn convert(&self, kind: Kind, unit: Unit, node: &Node, tainted: &mut bool) -> Result<Value, String> {
         let wrong = || {
-            let hint =
-                if let (Kind::Text | Kind::Secret | Kind::OneOf(_), Data::Number(..)) = (kind, &node.data) {
-                    "; write it in quotes"
-                } else {
-                    ""
-                };
+            let hint = hint(kind, &node.data);
             Err(format!("must be {}, but is {}{hint}", kind.expects(), node.data.describe()))
         };
         match (kind, &node.data) {
@@ -355,6 +353,20 @@ impl Reader<'_> {
 
     fn problem(&mut self, problem: Problem) {
         self.reading.problems.push(problem);
+    }
+}
+
+/// What to do about a value of another type.
+fn hint(kind: Kind, data: &Data) -> &'static str {
+    match (kind, data) {
+        (_, Data::Null) => "; write one, or remove the key",
+        (Kind::Text | Kind::Secret | Kind::OneOf(_), Data::Number(..)) => "; write it in quotes",
+        (Kind::Text | Kind::Secret | Kind::OneOf(_) | Kind::Path | Kind::Url, Data::List(_)) => {
+            "; write one text in quotes"
+        }
+        (Kind::List(_), _) => "; write it in brackets",
+        (Kind::Map | Kind::SecretMap, _) => "; write a section with a line for each name",
+        _ => "",
     }
 }
 

@@ -13,6 +13,12 @@ pub(super) fn parse(text: &str) -> (Node, Vec<Problem>) {
     let (table, errors) = DeTable::parse_recoverable(text);
     let problem = |error: toml::de::Error| {
         let line = error.span().map_or(1, |span| lines.of(&span));
+        // The parser's own words do not name the key.
+        if error.message() == "duplicate key"
+            && let Some(key) = error.span().and_then(|span| text.get(span))
+        {
+            return Problem::at(line, format!("{key} is there twice; remove one"));
+        }
         Problem::at(line, format!("is not TOML: {}", error.message()))
     };
     let problems = errors.into_iter().map(problem).collect();

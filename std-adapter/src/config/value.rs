@@ -74,6 +74,9 @@ impl Kind {
             }
             Kind::Ratio => {
                 let number: f64 = trimmed.parse().map_err(|_| self.wanted())?;
+                if (1.0..=100.0).contains(&number) && number > 1.0 {
+                    return Err(format!("{}; {number} % is {}", self.wanted(), number / 100.0));
+                }
                 if !(0.0..=1.0).contains(&number) {
                     return Err(self.wanted());
                 }
@@ -93,7 +96,10 @@ impl Kind {
             Kind::Path => Value::Text(trimmed.to_owned()),
             Kind::Url => Value::Text(super::url::check(trimmed)?),
             Kind::Secret => Value::Secret(text.to_owned()),
-            Kind::OneOf(words) => Value::Text(word(words, trimmed).ok_or_else(|| self.wanted())?),
+            Kind::OneOf(words) => Value::Text(
+                word(words, trimmed)
+                    .ok_or_else(|| format!("{}{}", self.wanted(), nearest(words, trimmed)))?,
+            ),
             Kind::List(words) => {
                 let items = trimmed.split(',').map(str::trim).filter(|item| !item.is_empty());
                 Value::List(items.map(|item| list_word(words, item)).collect::<Result<_, _>>()?)
@@ -152,12 +158,26 @@ fn word(words: &[&str], text: &str) -> Option<String> {
     words.iter().find(|word| word.eq_ignore_ascii_case(text)).map(|word| (*word).to_owned())
 }
 
+/// Asks whether the only word that `text` is most like was meant; empty if there is none.
+fn nearest(words: &[&str], text: &str) -> String {
+    let text = text.to_ascii_lowercase();
+    let steps = |word: &str| strsim::damerau_levenshtein(word, &text);
+    let Some(fewest) = words.iter().map(|word| steps(word)).min().filter(|steps| *steps <= 2) else {
+        return String::new();
+    };
+    let near: Vec<_> = words.iter().filter(|word| steps(word) == fewest && word.len() > fewest).collect();
+    if let [word] = near[..] { format!("; did you mean {word}?") } else { String::new() }
+}
+
 /// Reads an item of a list of these words; of any words if none are given.
 pub(super) fn list_word(words: &[&str], item: &str) -> Result<String, String> {
     if words.is_empty() {
         return Ok(item.to_owned());
     }
-    word(words, item).ok_or_else(|| format!("has `{}`, which is not {}", shown_text(item), one_of(words)))
+    word(words, item).ok_or_else(|| {
+        let near = nearest(words, item);
+        format!("has `{}`, which is not {}{near}", shown_text(item), one_of(words))
+    })
 }
 
 /// Reads `name=value,name=value`, percent-encoded as in W3C Baggage and in OpenTelemetry's variables.
