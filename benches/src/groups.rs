@@ -6,6 +6,7 @@
 /// calls what a subject of ours in the group does.
 pub const GROUPS: &[(&str, &[&str])] = &[
     ("middleware", &["request"]),
+    ("throughput", &["export", "export_grpc"]),
     (
         "bridges",
         &[
@@ -63,6 +64,7 @@ mod tests {
         assert!(selects("span/fast", "span", "fastrace") && !selects("span/fast", "span", "puffin"));
         assert!(is_group("bridges") && is_group("middleware") && !is_group("span"));
         assert!(selects("bridges", "span", "throughline (tracing)"));
+        assert!(is_group("throughput") && selects("throughput", "export_grpc", "limit"));
         assert!(!selects("bridges", "span", "fastrace") && !selects("bridges", "encode", "throughline"));
     }
 }
