@@ -131,6 +131,13 @@ pub struct Config {
         any(target_arch = "x86_64", target_arch = "aarch64")
     ))]
     pub(crate) profiling: Option<crate::profiling::ProfilingOptions>,
+    #[cfg(all(
+        feature = "profile",
+        feature = "admin",
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))]
+    pub(crate) profile_pages: bool,
     pub(crate) resources: Option<crate::profiling::ResourceOptions>,
     #[cfg_attr(not(feature = "profile"), expect(dead_code, reason = "only a profiler knows them"))]
     pub(crate) memory_metrics: Option<String>,
@@ -212,6 +219,13 @@ impl Config {
                 any(target_arch = "x86_64", target_arch = "aarch64")
             ))]
             profiling: None,
+            #[cfg(all(
+                feature = "profile",
+                feature = "admin",
+                target_os = "linux",
+                any(target_arch = "x86_64", target_arch = "aarch64")
+            ))]
+            profile_pages: false,
             resources: None,
             memory_metrics: None,
             reload_every: None,

@@ -150,6 +150,13 @@ fn begin(
     #[cfg(feature = "admin")]
     #[allow(unused_mut, reason = "features add their pages")]
     let mut pages = crate::admin::Pages::new(config)?;
+    #[cfg(all(
+        feature = "profile",
+        feature = "admin",
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))]
+    crate::profiling::pages::add(config, &mut pages)?;
     #[cfg(feature = "health")]
     let checks = crate::health::Prepared::new(config, &mut pages)?;
     #[cfg(feature = "prometheus")]

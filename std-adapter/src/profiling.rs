@@ -27,6 +27,14 @@ mod send;
 
 #[cfg(all(
     feature = "profile",
+    feature = "admin",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+pub(crate) mod pages;
+
+#[cfg(all(
+    feature = "profile",
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]

@@ -3,6 +3,9 @@
 
 #[path = "profiling/otlp.rs"]
 mod otlp;
+#[cfg(feature = "admin")]
+#[path = "profiling/pages.rs"]
+mod pages;
 #[path = "profiling/push.rs"]
 mod push;
 #[path = "profiling/resources.rs"]

@@ -93,6 +93,12 @@ impl Config {
         Ok(Some(headers.into_iter().fold(client, |client, (name, value)| client.header(name, value))))
     }
 
+    /// Whether pages with profiles are served.
+    #[cfg(feature = "admin")]
+    pub(crate) fn wants_profile_pages(&self) -> bool {
+        self.profile_pages || Keys::of(self).is("profiling.pages.enabled")
+    }
+
     fn profile_folder(&self) -> String {
         Keys::of(self).text(FOLDER).unwrap_or_default()
     }

@@ -8,7 +8,7 @@ use crate::pump::labels;
 use crate::spawn::spawn;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -209,6 +209,28 @@ struct Work {
     written: Option<io::Result<PathBuf>>,
 }
 
+/// The last CPU profile of a session; pages serve it while the session has the profiler.
+static LAST: Mutex<Option<Profile>> = Mutex::new(None);
+static IS_LAST_KEPT: AtomicBool = AtomicBool::new(false);
+
+/// Keeps the last profile from now on.
+#[cfg(feature = "admin")]
+pub(super) fn keep_last() {
+    IS_LAST_KEPT.store(true, Ordering::Relaxed);
+}
+
+/// Reads the last profile, if there is one.
+#[cfg(feature = "admin")]
+pub(super) fn last_profile<R>(read: impl FnOnce(&Profile) -> R) -> Option<R> {
+    LAST.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(read)
+}
+
+/// How the configuration samples CPU time.
+#[cfg(feature = "admin")]
+pub(super) fn cpu_options() -> Option<CpuOptions> {
+    OPTIONS.get()?.cpu
+}
+
 impl Work {
     fn run(mut self, window: Duration, once: bool, stops: &Receiver<Sender<io::Result<PathBuf>>>) {
         // `Duration::MAX` is later than any time that can be waited for.
@@ -249,22 +271,31 @@ impl Work {
         self.keep(memory, cpu);
     }
 
-    fn keep(&mut self, memory: Option<Profile>, cpu: Option<Profile>) {
-        for mut profile in [memory, cpu].into_iter().flatten() {
+    fn keep(&mut self, mut memory: Option<Profile>, mut cpu: Option<Profile>) {
+        for profile in [&mut memory, &mut cpu].into_iter().flatten() {
             profile.label_spans(|_, span| labels::of(span));
-            let written = self.folder.write(&profile);
+        }
+        for profile in [&memory, &cpu].into_iter().flatten() {
+            let written = self.folder.write(profile);
             if let Err(error) = &written {
                 diagnostics::tell(format_args!("a profile could not be written: {error}"));
             }
             self.written = Some(written);
-            self.send.send(&profile);
+            self.send.send(profile);
+        }
+        if cpu.is_some() && IS_LAST_KEPT.load(Ordering::Relaxed) {
+            *LAST.lock().unwrap_or_else(PoisonError::into_inner) = cpu;
         }
     }
 }
 
 impl Config {
-    /// Whether the configuration begins a session that samples CPU time.
+    /// Whether CPU time may be sampled: by a session that the configuration begins, or for a page.
     pub(crate) fn is_profiled(&self) -> bool {
+        #[cfg(feature = "admin")]
+        if self.wants_profile_pages() {
+            return true;
+        }
         match &self.profiling {
             Some(options) => options.cpu.is_some(),
             None => {
@@ -282,7 +313,7 @@ pub(crate) fn begin(config: &Config) {
         None => config.profiling_of_keys(),
     };
     send::begin(config);
-    if on {
+    if config.is_profiled() || on {
         labels::begin(options.labels.clone());
     }
     if on && let Err(error) = start(&options, options.window) {

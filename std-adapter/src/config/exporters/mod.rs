@@ -113,6 +113,15 @@ impl<'a> Keys<'a> {
         said.or_else(|| keys::find(path)?.default_value())
     }
 
+    /// Whether a key is true.
+    #[cfg_attr(
+        not(all(feature = "profile", feature = "admin")),
+        allow(dead_code, reason = "only pages with profiles ask so")
+    )]
+    pub(super) fn is(&self, path: &str) -> bool {
+        self.value(path).is_some_and(|value| value.bool())
+    }
+
     /// The names and texts of a map; empty if no file and no variable sets it.
     pub(super) fn pairs(&self, path: &str) -> Vec<(String, String)> {
         self.said(path).map(|setting| setting.value.pairs().to_vec()).unwrap_or_default()

@@ -18,6 +18,14 @@ const fn key(path: &'static str, kind: Kind, default: &'static str, doc: &'stati
     key
 }
 
+const fn pages(path: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
+    let mut key = key(path, kind, default, doc);
+    if cfg!(not(feature = "admin")) {
+        key.state = State::NoFeature("admin");
+    }
+    key
+}
+
 pub(super) const KEYS: &[Key] = &[
     key(
         "profiling.enabled",
@@ -97,6 +105,12 @@ pub(super) const KEYS: &[Key] = &[
     .example("agent.name, session_id"),
     key("profiling.resources.cpu_second", Amount, "0", "What a second of CPU time costs, for the metric resource.cost."),
     key("profiling.resources.gb_second", Amount, "0", "What a gigabyte of memory costs for a second."),
+    pages(
+        "profiling.pages.enabled",
+        Bool,
+        "false",
+        "Whether profiles are served at the place of admin.host and admin.port, under /debug/pprof/, as go tool pprof asks for them.",
+    ),
     key(
         "profiling.exporter.type",
         OneOf(&["file", "pyroscope", "otlp", "gcp"]),
