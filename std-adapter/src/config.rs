@@ -13,7 +13,7 @@ pub(crate) mod filter;
 mod key;
 mod keys;
 mod load;
-mod node;
+pub(crate) mod node;
 mod parts;
 mod problem;
 #[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -118,6 +118,8 @@ pub struct Config {
     pub(crate) admin: throughline_export::admin::AdminOptions,
     #[cfg(feature = "admin")]
     pub(crate) pages: Vec<throughline_export::admin::Route>,
+    #[cfg(feature = "alerts")]
+    pub(crate) alerts: Option<crate::alert::AlertOptions>,
     #[cfg(feature = "health")]
     pub(crate) health: Option<crate::health::HealthOptions>,
     #[cfg(feature = "prometheus")]
@@ -206,6 +208,8 @@ impl Config {
             admin: Default::default(),
             #[cfg(feature = "admin")]
             pages: Vec::new(),
+            #[cfg(feature = "alerts")]
+            alerts: None,
             #[cfg(feature = "health")]
             health: None,
             #[cfg(feature = "prometheus")]

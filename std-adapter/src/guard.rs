@@ -86,6 +86,12 @@ impl Guard {
         self.running()?.last_error()
     }
 
+    /// The alerts of the process: what fires, and silences. `None` if there are no rules.
+    #[cfg(feature = "alerts")]
+    pub fn alerts(&self) -> Option<crate::alert::Alerts> {
+        self.running()?.parts.alerts.clone()
+    }
+
     fn end(&mut self, within: impl FnOnce(&Running) -> Duration) -> ShutdownReport {
         let Some(running) = self.running.take() else { return ShutdownReport::of_nothing() };
         if self.process == std::process::id() {
@@ -145,6 +151,8 @@ pub(crate) struct Parts {
     pub(crate) healths: Vec<Arc<Health>>,
     #[cfg(feature = "admin")]
     pub(crate) pages: crate::admin::Pages,
+    #[cfg(feature = "alerts")]
+    pub(crate) alerts: Option<crate::alert::Alerts>,
     #[cfg(feature = "health")]
     pub(crate) checks: Option<Arc<crate::health::Board>>,
     /// Present if the configuration came from a file.

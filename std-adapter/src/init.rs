@@ -108,6 +108,10 @@ pub enum InitError {
     #[cfg(feature = "admin")]
     #[error(transparent)]
     Admin(#[from] throughline_export::admin::AdminError),
+    /// Alerts cannot work like this.
+    #[cfg(feature = "alerts")]
+    #[error(transparent)]
+    Alerts(#[from] crate::alert::AlertError),
     /// Health cannot be checked like this.
     #[cfg(feature = "health")]
     #[error(transparent)]
@@ -160,7 +164,14 @@ fn begin(
     #[cfg(feature = "health")]
     let checks = crate::health::Prepared::new(config, &mut pages)?;
     #[cfg(feature = "prometheus")]
-    let own = own.into_iter().chain(crate::prometheus::exporters(config, &mut pages)?).collect();
+    #[allow(unused_mut, reason = "alerts are one more")]
+    let mut own: Vec<Named> =
+        own.into_iter().chain(crate::prometheus::exporters(config, &mut pages)?).collect();
+    #[cfg(feature = "alerts")]
+    let alerts = crate::alert::Prepared::new(config, &mut pages)?.map(|prepared| {
+        own.push(prepared.exporter);
+        (prepared.alerts, prepared.healths)
+    });
     let (clock, wall_time) = clock::best_clock(config.wall_clock);
     let key = IdKey::new(seed(), 0);
     recorder::set_id_key(key);
@@ -212,6 +223,11 @@ fn begin(
     let (lanes, mut healths) = (fan_out.lanes(), fan_out.healths());
     let health = Arc::new(Health::new("pump", config.report_errors));
     healths.push(Arc::clone(&health));
+    #[cfg(feature = "alerts")]
+    let alerts = alerts.map(|(alerts, of_receivers)| {
+        healths.extend(of_receivers);
+        alerts
+    });
     #[cfg(feature = "health")]
     let checks = checks.map(|checks| checks.start(&cells, &healths)).transpose()?;
     let reload = Reload::of(config);
@@ -249,6 +265,8 @@ fn begin(
         reload,
         #[cfg(feature = "admin")]
         pages,
+        #[cfg(feature = "alerts")]
+        alerts,
         #[cfg(feature = "health")]
         checks,
     };

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "admin")]
 pub mod admin;
+#[cfg(feature = "alerts")]
+pub mod alert;
 mod bridge;
 mod clock;
 pub mod config;

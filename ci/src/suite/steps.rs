@@ -105,7 +105,8 @@ pub const ON_REQUEST: &[Step] = &[
 const FIRMWARE: &[&str] = &["examples/firmware", "benches/firmware", "ci/rtt"];
 
 /// What a server can be built with, beside the default. They turn on those of the exporters.
-const SERVER_FEATURES: [&str; 15] = [
+const SERVER_FEATURES: [&str; 16] = [
+    "alerts",
     "health",
     "prometheus",
     "tls",

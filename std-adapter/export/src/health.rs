@@ -112,11 +112,17 @@ impl Health {
     }
 
     /// Counts lost records for the line at the end of the outage, if there is one.
-    pub(crate) fn lost(&self, records: u64) {
+    pub fn lost(&self, records: u64) {
         let mut state = self.lock();
         if state.troubles != 0 {
             state.lost += records;
         }
+    }
+
+    /// Reports the end of the outage, if there is one.
+    pub fn recovered(&self) {
+        self.working(Trouble::MAX);
+        self.tell();
     }
 
     /// Notes that a failure is over. A line is due if it was the last one and the beginning was reported.

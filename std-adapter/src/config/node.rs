@@ -6,6 +6,8 @@ use super::problem::Problem;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Node {
     pub(crate) line: u32,
+    /// The column, counted in characters from 1.
+    pub(crate) column: u32,
     pub(crate) data: Data,
 }
 
@@ -68,15 +70,24 @@ impl Language {
     }
 }
 
+/// Most values in a file of configuration. Each alias counts as many as it expands to, because aliases of aliases could
+/// otherwise grow without limit.
+const MOST_NODES: usize = 10_000;
+
 /// Reads as much of the text as possible. The errors have a line, but no file yet.
 pub(crate) fn parse(text: &str, language: Language) -> (Node, Vec<Problem>) {
+    parse_up_to(text, language, MOST_NODES)
+}
+
+/// The same for a file of at most so many values.
+pub(crate) fn parse_up_to(text: &str, language: Language, _most: usize) -> (Node, Vec<Problem>) {
     // Some editors put a byte order mark at the start of a file.
     let _text = text.strip_prefix('\u{feff}').unwrap_or(text);
     match language {
         #[cfg(feature = "toml")]
         Language::Toml => super::toml::parse(_text),
         #[cfg(feature = "yaml")]
-        Language::Yaml => super::yaml::parse(_text),
+        Language::Yaml => super::yaml::parse(_text, _most),
         #[allow(unreachable_patterns, reason = "with both features there is nothing left")]
         _ => {
             let (name, feature) = match language {
@@ -85,7 +96,7 @@ pub(crate) fn parse(text: &str, language: Language) -> (Node, Vec<Problem>) {
             };
             let problem =
                 format!("this build reads no {name}; build throughline-std with the feature `{feature}`");
-            (Node { line: 1, data: Data::Table(Vec::new()) }, vec![Problem::whole(problem)])
+            (Node { line: 1, column: 1, data: Data::Table(Vec::new()) }, vec![Problem::whole(problem)])
         }
     }
 }

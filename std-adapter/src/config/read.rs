@@ -208,7 +208,7 @@ impl Reader<'_> {
                 continue;
             };
             let kind = entries.iter().find(|entry| entry.key == "type");
-            let Some(Entry { node: Node { data: Data::Text(kind), line }, .. }) = kind else {
+            let Some(Entry { node: Node { data: Data::Text(kind), line, .. }, .. }) = kind else {
                 self.problem(Problem::of(
                     item.line,
                     written,

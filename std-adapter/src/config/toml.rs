@@ -22,20 +22,29 @@ pub(super) fn parse(text: &str) -> (Node, Vec<Problem>) {
         Problem::at(line, format!("is not TOML: {}", error.message()))
     };
     let problems = errors.into_iter().map(problem).collect();
-    let line = lines.of(&table.span());
-    (Node { line, data: lines.table(table.into_inner()) }, problems)
+    let (line, column) = lines.place(&table.span());
+    (Node { line, column, data: lines.table(table.into_inner()) }, problems)
 }
 
-/// The positions of the line breaks.
-struct Lines(Vec<usize>);
+/// The text, and the positions of its line breaks.
+struct Lines<'t>(&'t str, Vec<usize>);
 
-impl Lines {
-    fn new(text: &str) -> Lines {
-        Lines(text.match_indices('\n').map(|(at, _)| at).collect())
+impl<'t> Lines<'t> {
+    fn new(text: &'t str) -> Lines<'t> {
+        Lines(text, text.match_indices('\n').map(|(at, _)| at).collect())
     }
 
     fn of(&self, span: &Range<usize>) -> u32 {
-        u32::try_from(self.0.partition_point(|end| *end < span.start)).unwrap_or(u32::MAX).saturating_add(1)
+        self.place(span).0
+    }
+
+    /// The line and the column at which this begins.
+    fn place(&self, span: &Range<usize>) -> (u32, u32) {
+        let above = self.1.partition_point(|end| *end < span.start);
+        let begin = if above == 0 { 0 } else { self.1[above - 1] + 1 };
+        let column = self.0.get(begin..span.start).map_or(0, |before| before.chars().count());
+        let counted = |n| u32::try_from(n).unwrap_or(u32::MAX).saturating_add(1);
+        (counted(above), counted(column))
     }
 
     fn table(&self, table: DeTable<'_>) -> Data {
@@ -50,7 +59,7 @@ impl Lines {
     }
 
     fn node(&self, value: Spanned<DeValue<'_>>) -> Node {
-        let line = self.of(&value.span());
+        let (line, column) = self.place(&value.span());
         let data = match value.into_inner() {
             DeValue::String(text) => Data::Text(text.into_owned()),
             DeValue::Integer(number) => match i128::from_str_radix(number.as_str(), number.radix()) {
@@ -63,6 +72,6 @@ impl Lines {
             DeValue::Array(items) => Data::List(items.into_iter().map(|item| self.node(item)).collect()),
             DeValue::Table(table) => self.table(table),
         };
-        Node { line, data }
+        Node { line, column, data }
     }
 }

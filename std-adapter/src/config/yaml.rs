@@ -5,31 +5,30 @@ use super::problem::Problem;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use std::collections::HashMap;
 
-/// Most values in a file. Each alias counts as many as it expands to, because aliases of aliases could
-/// otherwise grow without limit.
-const MOST_NODES: usize = 10_000;
 /// Deepest nesting of sections and lists.
 const MOST_DEPTH: usize = 64;
 
-/// Reads up to the first syntax error.
-pub(super) fn parse(text: &str) -> (Node, Vec<Problem>) {
+/// Reads up to the first syntax error, at most so many values.
+pub(super) fn parse(text: &str, most: usize) -> (Node, Vec<Problem>) {
     let mut reader = Reader {
         parser: Parser::new_from_str(text),
         anchors: HashMap::new(),
-        left: MOST_NODES,
+        left: most,
+        most,
         problems: Vec::new(),
     };
     let root = reader.document().unwrap_or_else(|problem| {
         reader.problems.push(problem);
         None
     });
-    (root.unwrap_or(Node { line: 1, data: Data::Table(Vec::new()) }), reader.problems)
+    (root.unwrap_or(Node { line: 1, column: 1, data: Data::Table(Vec::new()) }), reader.problems)
 }
 
 struct Reader<'a> {
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
     anchors: HashMap<usize, Node>,
     left: usize,
+    most: usize,
     problems: Vec<Problem>,
 }
 
@@ -94,7 +93,8 @@ impl<'a> Reader<'a> {
             }
             _ => (Data::Null, 0),
         };
-        let node = Node { line, data };
+        let column = u32::try_from(span.start.col()).unwrap_or(u32::MAX).saturating_add(1);
+        let node = Node { line, column, data };
         if anchor != 0 {
             self.take(count(&node), line)?;
             self.anchors.insert(anchor, node.clone());
@@ -129,11 +129,9 @@ impl<'a> Reader<'a> {
     }
 
     fn take(&mut self, nodes: usize, line: u32) -> Result<(), Problem> {
+        let most = self.most;
         self.left = self.left.checked_sub(nodes).ok_or_else(|| {
-            Problem::at(
-                line,
-                format!("makes the file larger than {MOST_NODES} values, aliases counted in full"),
-            )
+            Problem::at(line, format!("makes the file larger than {most} values, aliases counted in full"))
         })?;
         Ok(())
     }

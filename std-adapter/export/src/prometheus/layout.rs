@@ -311,7 +311,7 @@ impl Builder<'_> {
     }
 }
 
-const fn kind(data: &PointData<'_>) -> Kind {
+pub(super) const fn kind(data: &PointData<'_>) -> Kind {
     match data {
         PointData::Counter(_) | PointData::CounterFloat(_) => Kind::Counter,
         PointData::Histogram(_) => Kind::Histogram,
@@ -322,7 +322,12 @@ const fn kind(data: &PointData<'_>) -> Kind {
 }
 
 /// The labels of a point, and those of its scope if they are wanted.
-fn labels_of<'p>(point: &PointView<'p>, options: &'p PageOptions, kind: Kind, utf8: bool) -> Vec<Label<'p>> {
+pub(super) fn labels_of<'p>(
+    point: &PointView<'p>,
+    options: &'p PageOptions,
+    kind: Kind,
+    utf8: bool,
+) -> Vec<Label<'p>> {
     let scope = options.scope_labels.then_some(point.scope);
     let scope = scope
         .into_iter()

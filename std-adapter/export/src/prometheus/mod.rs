@@ -55,6 +55,7 @@ mod push_options;
 mod pushgateway;
 mod remote_write;
 mod scrape;
+mod series;
 mod text;
 mod write_request;
 
@@ -66,3 +67,4 @@ pub use page::{Renderer, render};
 pub use push_options::PushgatewayOptions;
 pub use pushgateway::Pushgateway;
 pub use remote_write::RemoteWrite;
+pub use series::{SeriesKind, SeriesName, label_name, process_metrics};

@@ -3,6 +3,8 @@
 
 #[cfg(feature = "admin")]
 mod admin;
+#[cfg(feature = "alerts")]
+mod alerts;
 mod also;
 mod findings;
 #[cfg(feature = "health")]
@@ -15,6 +17,8 @@ mod rules;
 
 #[cfg(feature = "admin")]
 pub(crate) use admin::admin;
+#[cfg(feature = "alerts")]
+pub(crate) use alerts::alerts;
 pub(super) use also::groups;
 pub(crate) use also::{Group, Item};
 #[cfg(feature = "health")]
@@ -237,6 +241,8 @@ fn made(keys: &Keys<'_>) -> (Vec<Named>, Vec<Problem>) {
     problems.extend(prometheus::missing(keys));
     #[cfg(feature = "admin")]
     problems.extend(admin(keys.config).err());
+    #[cfg(feature = "alerts")]
+    problems.extend(alerts::alerts(keys.config).err());
     #[cfg(feature = "health")]
     problems.extend(health::health(keys.config).err());
     (made, problems)

@@ -1,0 +1,307 @@
+//! Everything together: rules, their alerts, silences, and what is told to whom.
+
+use super::engine::{Engine, time, unix_ms};
+use super::routing::Router;
+use super::{
+    Alert, AlertOptions, AlertState, Inhibition, Labels, Notice, Rules, Silence, Suppression, state_file,
+};
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+use throughline_export::view::PointView;
+
+/// The alerts of the process: what fires, and silences. Cloning it is cheap.
+///
+/// [`Guard::alerts`](crate::Guard::alerts) returns it, and evaluates the rules at its interval. A program that brings its own clock and metrics makes one
+/// by itself and calls [`evaluate`](Alerts::evaluate):
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use throughline_std::alert::{AlertOptions, AlertState, Alerts, Rules};
+/// use throughline_std::view::{PointData, PointView, Scope};
+/// let rules = Rules::parse("alerts.yaml", "[{name: QueueGrows, condition: queue_depth > 100, duration: 1m}]")?;
+/// let alerts = Alerts::new(&AlertOptions::new(rules))?;
+/// let depth = PointView {
+///     id: 0,
+///     name: "queue.depth",
+///     unit: "{job}",
+///     description: "",
+///     scope: Scope { name: "shop", version: "1.2.0" },
+///     target: "shop",
+///     start_unix_ns: 0,
+///     time_unix_ns: 0,
+///     labels: &[],
+///     data: PointData::GaugeInt(250),
+/// };
+/// let now = SystemTime::now();
+/// alerts.evaluate(now, &[depth.clone()]);
+/// assert_eq!(alerts.list()[0].state, AlertState::Pending);
+/// alerts.evaluate(now + Duration::from_secs(60), &[depth]);
+/// assert_eq!(alerts.list()[0].state, AlertState::Firing);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Alerts(Arc<Mutex<Center>>);
+
+/// Alerts cannot work like this.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AlertError {
+    /// The rules are wrong.
+    #[error(transparent)]
+    Rules(#[from] super::RulesError),
+    /// There are no rules.
+    #[error("there are no alert rules; name a file with alerts.rules_file, or give rules to AlertOptions")]
+    NoRules,
+    /// The path of the page is none.
+    #[error("`{path}` is no path for the page of alerts; give one that begins with a slash, such as /alerts")]
+    Path {
+        /// As given.
+        path: String,
+    },
+    /// Two receivers have one name.
+    #[error("there are two receivers `{name}`; give each its own name")]
+    Twice {
+        /// The name.
+        name: String,
+    },
+}
+
+/// How often nobody was told of an alert that fires, by the reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SuppressionCounts {
+    /// By silences.
+    pub silenced: u64,
+    /// By inhibition.
+    pub inhibited: u64,
+}
+
+pub(super) struct Center {
+    pub(super) engine: Engine,
+    pub(super) silences: Vec<Silence>,
+    inhibitions: Vec<Inhibition>,
+    pub(super) routers: Vec<Router>,
+    pub(super) suppressions: SuppressionCounts,
+    state_file: Option<PathBuf>,
+    /// What the state file holds.
+    pub(super) saved: Option<String>,
+    /// Problems with the state file so far, and the last of them.
+    pub(super) state_problems: (u64, Option<String>),
+    has_begun: bool,
+    /// How long the last evaluation took, in seconds.
+    pub(super) evaluation_seconds: f64,
+}
+
+impl Alerts {
+    /// The alerts of these options, of which none is active yet. The state file is read by the first evaluation.
+    ///
+    /// # Errors
+    ///
+    /// The rules cannot be read, or there are none.
+    pub fn new(options: &AlertOptions) -> Result<Alerts, AlertError> {
+        let rules = options.rules()?;
+        let mut routers: Vec<Router> = Vec::new();
+        for receiver in &options.receivers {
+            if routers.iter().any(|router| router.name == receiver.name) {
+                return Err(AlertError::Twice { name: receiver.name.to_string() });
+            }
+            let routing = receiver.routing.clone().unwrap_or_else(|| options.routing.clone());
+            routers.push(Router::new(Arc::clone(&receiver.name), routing));
+        }
+        let inhibitions = rules.inhibitions.iter().chain(&options.inhibitions).cloned().collect();
+        let center = Center {
+            engine: Engine::new(rules, options.page.clone(), options.with_process),
+            silences: Vec::new(),
+            inhibitions,
+            routers,
+            suppressions: SuppressionCounts::default(),
+            state_file: options.state_file.clone(),
+            saved: None,
+            state_problems: (0, None),
+            has_begun: false,
+            evaluation_seconds: 0.0,
+        };
+        Ok(Alerts(Arc::new(Mutex::new(center))))
+    }
+
+    /// Evaluates all rules over these metrics at this time, and returns what is to be told. The times of calls must not go back; after the clock was
+    /// set, [`Alerts::shift`] moves what is known. Cost: about 1 µs for each series that a rule looks at, and a write of the state file when something has
+    /// changed.
+    pub fn evaluate(&self, now: SystemTime, points: &[PointView<'_>]) -> Vec<Notice> {
+        self.begin(now);
+        self.update(now, points);
+        self.judge(now)
+    }
+
+    /// Reads the state file, once.
+    pub(super) fn begin(&self, now: SystemTime) {
+        let mut center = self.lock();
+        if !std::mem::replace(&mut center.has_begun, true)
+            && let Some(path) = center.state_file.clone()
+        {
+            state_file::load(&mut center, &path, unix_ms(now));
+        }
+    }
+
+    /// Takes a snapshot of all metrics.
+    pub(super) fn update(&self, now: SystemTime, points: &[PointView<'_>]) {
+        self.lock().engine.update(unix_ms(now), points);
+    }
+
+    /// Evaluates all rules over the last snapshot.
+    pub(super) fn judge(&self, now: SystemTime) -> Vec<Notice> {
+        let mut center = self.lock();
+        let begun = std::time::Instant::now();
+        let notices = center.judge(unix_ms(now));
+        center.evaluation_seconds = begun.elapsed().as_secs_f64();
+        if let Some(path) = center.state_file.clone() {
+            state_file::save(&mut center, &path, unix_ms(now));
+        }
+        notices
+    }
+
+    /// All alerts that are pending, fire, or were resolved in the last quarter of an hour, in the order of the rules.
+    pub fn list(&self) -> Vec<Alert> {
+        self.lock().engine.alerts()
+    }
+
+    /// Rules whose last evaluation failed, with the reason.
+    pub fn failing(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        let center = self.lock();
+        let rules = center.engine.rules.rules.iter().zip(&center.engine.states);
+        rules.filter_map(|(rule, state)| Some((Arc::clone(&rule.name), state.error.clone()?))).collect()
+    }
+
+    /// Adds a silence, and returns its id.
+    pub fn silence(&self, silence: Silence) -> Arc<str> {
+        let id = Arc::clone(&silence.id);
+        let mut center = self.lock();
+        center.silences.retain(|known| known.id != id);
+        center.silences.push(silence);
+        id
+    }
+
+    /// Ends a silence. Returns false if there is none with this id.
+    pub fn end_silence(&self, id: &str) -> bool {
+        let mut center = self.lock();
+        let before = center.silences.len();
+        center.silences.retain(|silence| &*silence.id != id);
+        center.silences.len() < before
+    }
+
+    /// The silences that have not ended.
+    pub fn silences(&self) -> Vec<Silence> {
+        self.lock().silences.clone()
+    }
+
+    /// How often nobody was told of an alert that fires.
+    pub fn suppressions(&self) -> SuppressionCounts {
+        self.lock().suppressions
+    }
+
+    /// How often the state file could not be read or written, and the last problem.
+    pub fn state_problems(&self) -> (u64, Option<String>) {
+        self.lock().state_problems.clone()
+    }
+
+    /// Says whether a notice was delivered. One that was not is made again after the interval of its group. A notice of which nothing is said counts as
+    /// delivered.
+    pub fn delivered(&self, notice: &Notice, is_delivered: bool) {
+        let mut center = self.lock();
+        let mut routers = center.routers.iter_mut();
+        if let Some(router) = routers.find(|router| router.name == notice.receiver) {
+            router.delivered(&notice.group, is_delivered);
+        }
+    }
+
+    /// Moves everything that is known by so many milliseconds, after the wall clock was set. The ends of silences stay.
+    pub fn shift(&self, milliseconds: i64) {
+        let mut center = self.lock();
+        center.engine.shift(milliseconds);
+        center.routers.iter_mut().for_each(|router| router.shift(milliseconds));
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Center> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Alerts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Alerts").finish_non_exhaustive()
+    }
+}
+
+impl Center {
+    fn judge(&mut self, now: i64) -> Vec<Notice> {
+        self.engine.evaluate(now);
+        self.silences.retain(|silence| unix_ms(silence.ends_at) > now);
+        self.suppress(now);
+        let alerts = self.engine.alerts();
+        self.routers.iter_mut().flat_map(|router| router.step(now, time(now), &alerts)).collect()
+    }
+
+    /// Finds out which alerts are silenced or inhibited.
+    fn suppress(&mut self, now: i64) {
+        let states = &self.engine.states;
+        let firing = || {
+            states.iter().flat_map(|state| state.active.values()).filter(|it| it.state == AlertState::Firing)
+        };
+        // For each inhibition, the alerts that inhibit others, by the labels that must be equal.
+        let sources: Vec<HashMap<Labels, Vec<Labels>>> = self
+            .inhibitions
+            .iter()
+            .map(|inhibition| {
+                let mut sources: HashMap<Labels, Vec<Labels>> = HashMap::new();
+                for alert in
+                    firing().filter(|alert| inhibition.source.iter().all(|it| it.matches(&alert.labels)))
+                {
+                    let some = sources.entry(inhibition.equal_of(&alert.labels)).or_default();
+                    // Two are enough: one of them is not the alert itself.
+                    if some.len() < 2 {
+                        some.push(alert.labels.clone());
+                    }
+                }
+                sources
+            })
+            .collect();
+        let inhibits = |labels: &Labels| {
+            self.inhibitions.iter().zip(&sources).any(|(inhibition, sources)| {
+                let sources = sources.get(&inhibition.equal_of(labels));
+                sources.is_some_and(|sources| sources.iter().any(|source| inhibition.applies(source, labels)))
+            })
+        };
+        let silences = &self.silences;
+        let reason = |labels: &Labels| {
+            if silences.iter().any(|silence| silence.takes(labels, now)) {
+                Some(Suppression::Silenced)
+            } else if inhibits(labels) {
+                Some(Suppression::Inhibited)
+            } else {
+                None
+            }
+        };
+        let active = || self.engine.states.iter().flat_map(|state| state.active.values());
+        let reasons: Vec<Option<Suppression>> = active()
+            .map(|alert| if alert.state == AlertState::Pending { None } else { reason(&alert.labels) })
+            .collect();
+        let all = self.engine.states.iter_mut().flat_map(|state| state.active.values_mut());
+        for (alert, reason) in all.zip(reasons) {
+            if alert.suppressed != reason && alert.state == AlertState::Firing {
+                match reason {
+                    Some(Suppression::Silenced) => self.suppressions.silenced += 1,
+                    Some(Suppression::Inhibited) => self.suppressions.inhibited += 1,
+                    None => {}
+                }
+            }
+            alert.suppressed = reason;
+        }
+    }
+
+    pub(super) fn rules(&self) -> &Arc<Rules> {
+        &self.engine.rules
+    }
+}

@@ -1,0 +1,212 @@
+//! Functions of the values of a series over a range.
+
+use super::super::histogram::Histogram;
+use super::super::store::Value;
+use super::aggregate::quantile;
+use std::sync::Arc;
+
+/// A function over a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum OverTime {
+    Rate,
+    Increase,
+    Irate,
+    Delta,
+    Idelta,
+    Deriv,
+    PredictLinear,
+    Changes,
+    Resets,
+    Avg,
+    Min,
+    Max,
+    Sum,
+    Count,
+    Last,
+    Present,
+    Absent,
+    Stddev,
+    Stdvar,
+    Quantile,
+}
+
+const NAMES: [(&str, OverTime); 20] = [
+    ("rate", OverTime::Rate),
+    ("increase", OverTime::Increase),
+    ("irate", OverTime::Irate),
+    ("delta", OverTime::Delta),
+    ("idelta", OverTime::Idelta),
+    ("deriv", OverTime::Deriv),
+    ("predict_linear", OverTime::PredictLinear),
+    ("changes", OverTime::Changes),
+    ("resets", OverTime::Resets),
+    ("avg_over_time", OverTime::Avg),
+    ("min_over_time", OverTime::Min),
+    ("max_over_time", OverTime::Max),
+    ("sum_over_time", OverTime::Sum),
+    ("count_over_time", OverTime::Count),
+    ("last_over_time", OverTime::Last),
+    ("present_over_time", OverTime::Present),
+    ("absent_over_time", OverTime::Absent),
+    ("stddev_over_time", OverTime::Stddev),
+    ("stdvar_over_time", OverTime::Stdvar),
+    ("quantile_over_time", OverTime::Quantile),
+];
+
+impl OverTime {
+    pub(super) fn of(name: &str) -> Option<OverTime> {
+        NAMES.into_iter().find(|(known, _)| *known == name).map(|(_, what)| what)
+    }
+
+    pub(super) fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.into_iter().map(|(name, _)| name)
+    }
+
+    pub(super) fn as_str(self) -> &'static str {
+        NAMES.into_iter().find(|(_, what)| *what == self).map_or("", |(name, _)| name)
+    }
+
+    /// Whether there is a number too, and whether it comes after the series.
+    pub(super) fn argument(self) -> Option<bool> {
+        match self {
+            OverTime::PredictLinear => Some(true),
+            OverTime::Quantile => Some(false),
+            _ => None,
+        }
+    }
+}
+
+/// Computes the function of the values of one series in the range of so many milliseconds up to `now`. `None` if there are too few.
+pub(super) fn compute(
+    what: OverTime,
+    values: &[(i64, &Value)],
+    (now, range): (i64, i64),
+    argument: f64,
+) -> Option<Value> {
+    let (last, n) = (values.last()?, values.len() as f64);
+    match what {
+        OverTime::Rate => return extrapolated(values, now, range, true, true),
+        OverTime::Increase => return extrapolated(values, now, range, true, false),
+        OverTime::Delta => return extrapolated(values, now, range, false, false),
+        OverTime::Last => return Some(last.1.clone()),
+        OverTime::Present | OverTime::Absent => return Some(Value::Float(1.0)),
+        OverTime::Count => return Some(Value::Float(n)),
+        _ => {}
+    }
+    let float = |(at, value): &(i64, &Value)| match value {
+        Value::Float(x) => Some((*at, *x)),
+        Value::Histogram(_) => None,
+    };
+    let floats: Vec<(i64, f64)> = values.iter().map(float).collect::<Option<_>>()?;
+    let only = || floats.iter().map(|(_, x)| *x);
+    let mean = || only().sum::<f64>() / n;
+    let variance = || {
+        let mean = mean();
+        only().map(|x| (x - mean).powi(2)).sum::<f64>() / n
+    };
+    let pairs =
+        |is: fn(f64, f64) -> bool| floats.windows(2).filter(|pair| is(pair[0].1, pair[1].1)).count() as f64;
+    Some(Value::Float(match what {
+        OverTime::Irate | OverTime::Idelta => {
+            let [.., (before, x), (at, y)] = floats[..] else { return None };
+            let seconds = (at - before) as f64 / 1000.0;
+            match what {
+                OverTime::Idelta => y - x,
+                _ if y < x => y / seconds,
+                _ => (y - x) / seconds,
+            }
+        }
+        OverTime::Deriv => line(&floats, now)?.0,
+        OverTime::PredictLinear => {
+            let (slope, present) = line(&floats, now)?;
+            present + slope * argument
+        }
+        OverTime::Changes => pairs(|a, b| a != b && !(a.is_nan() && b.is_nan())),
+        OverTime::Resets => pairs(|a, b| b < a),
+        OverTime::Avg => mean(),
+        OverTime::Min => only().fold(f64::NAN, f64::min),
+        OverTime::Max => only().fold(f64::NAN, f64::max),
+        OverTime::Sum => only().sum(),
+        OverTime::Stdvar => variance(),
+        OverTime::Stddev => variance().sqrt(),
+        _ => quantile(argument, &mut only().collect::<Vec<_>>()),
+    }))
+}
+
+/// The slope per second of the line that fits best, and its value at `now`.
+fn line(values: &[(i64, f64)], now: i64) -> Option<(f64, f64)> {
+    if values.len() < 2 {
+        return None;
+    }
+    let n = values.len() as f64;
+    let x = |at: i64| (at - now) as f64 / 1000.0;
+    let (mean_x, mean_y) = (
+        values.iter().map(|(at, _)| x(*at)).sum::<f64>() / n,
+        values.iter().map(|(_, y)| y).sum::<f64>() / n,
+    );
+    let covariance: f64 = values.iter().map(|(at, y)| (x(*at) - mean_x) * (y - mean_y)).sum();
+    let variance: f64 = values.iter().map(|(at, _)| (x(*at) - mean_x).powi(2)).sum();
+    let slope = covariance / variance;
+    Some((slope, mean_y - slope * mean_x))
+}
+
+/// By how much a series changes over the whole range, if it goes on beyond its first and last value as between them. This is how Prometheus computes
+/// rates; a counter is not taken to have been negative.
+fn extrapolated(
+    values: &[(i64, &Value)],
+    now: i64,
+    range: i64,
+    is_counter: bool,
+    is_rate: bool,
+) -> Option<Value> {
+    let (&(first_at, first), &(last_at, last)) = (values.first()?, values.last()?);
+    if values.len() < 2 || last_at <= first_at {
+        return None;
+    }
+    enum Change {
+        Float(f64),
+        Histogram(Histogram),
+    }
+    let (change, start, size) = match (first, last) {
+        (Value::Float(start), Value::Float(end)) => {
+            let mut change = end - start;
+            let mut before = *start;
+            for (_, value) in values.iter().filter(|_| is_counter) {
+                let Value::Float(x) = value else { return None };
+                // A counter that is less than before has begun anew.
+                change += if *x < before { before } else { 0.0 };
+                before = *x;
+            }
+            (Change::Float(change), *start, change)
+        }
+        (Value::Histogram(start), Value::Histogram(end)) => {
+            let mut change = (**end).clone();
+            change.add(start, -1.0);
+            let mut before = start;
+            for (_, value) in values.iter().filter(|_| is_counter) {
+                let Value::Histogram(x) = value else { return None };
+                if x.count() < before.count() {
+                    change.add(before, 1.0);
+                }
+                before = x;
+            }
+            let size = change.count();
+            (Change::Histogram(change), start.count(), size)
+        }
+        _ => return None,
+    };
+    let seconds = |ms: i64| ms as f64 / 1000.0;
+    let sampled = seconds(last_at - first_at);
+    let step = sampled / (values.len() - 1) as f64;
+    let beyond = |gap: f64| if gap >= step * 1.1 { step / 2.0 } else { gap };
+    let mut before = beyond(seconds(first_at - (now - range)));
+    if is_counter && size > 0.0 && start >= 0.0 {
+        before = before.min(sampled * (start / size));
+    }
+    let after = beyond(seconds(now - last_at));
+    let factor = (sampled + before + after) / sampled / if is_rate { seconds(range) } else { 1.0 };
+    Some(match change {
+        Change::Float(change) => Value::Float(change * factor),
+        Change::Histogram(change) => Value::Histogram(Arc::new(change.scaled(factor))),
+    })
+}

@@ -1,0 +1,154 @@
+//! What is computed: the nodes of all expressions, each once.
+
+use super::super::matcher::Matcher;
+use super::aggregate::{Aggregator, Grouping};
+use super::binary::{Matching, Operation};
+use super::functions::Function;
+use super::over_time::OverTime;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The number of a node. Nodes come after those that they need.
+pub(in super::super) type NodeId = usize;
+/// The number of a selector.
+pub(in super::super) type SelectorId = usize;
+
+/// The nodes and selectors of all rules.
+#[derive(Debug, Default)]
+pub(in super::super) struct Plan {
+    pub(super) nodes: Vec<Node>,
+    /// The longest range that each node looks at.
+    ranges: Vec<i64>,
+    ids: HashMap<Node, NodeId>,
+    pub(in super::super) selectors: Vec<Selector>,
+    selector_ids: HashMap<(MetricName, Vec<Matcher>), SelectorId>,
+}
+
+/// The name that a selector asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(in super::super) enum MetricName {
+    /// As on a page of metrics.
+    Prometheus(Arc<str>),
+    /// As in the program, with dots.
+    Dotted(Arc<str>),
+    /// Any that the matchers take, which may look at `__name__`.
+    Any,
+}
+
+/// Which series are looked at, and for how long they are kept.
+#[derive(Debug)]
+pub(in super::super) struct Selector {
+    pub(in super::super) name: MetricName,
+    pub(in super::super) matchers: Vec<Matcher>,
+    /// The longest range in milliseconds that an expression asks for; 0 if only the last value is looked at.
+    pub(in super::super) range: i64,
+}
+
+/// An operation on the results of other nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Node {
+    Number(Number),
+    Time,
+    Select(SelectorId),
+    OverTime {
+        what: OverTime,
+        series: SelectorId,
+        range: i64,
+        argument: Option<NodeId>,
+    },
+    Call {
+        function: Function,
+        arguments: Vec<NodeId>,
+    },
+    /// One sample with these labels if the other has none.
+    Absent {
+        of: NodeId,
+        labels: Vec<(Arc<str>, Arc<str>)>,
+    },
+    Aggregate {
+        how: Aggregator,
+        grouping: Grouping,
+        parameter: Option<NodeId>,
+        of: NodeId,
+    },
+    Negate(NodeId),
+    Binary {
+        operation: Operation,
+        left: NodeId,
+        right: NodeId,
+        matching: Matching,
+    },
+    /// What a recording rule makes of another node.
+    Recorded {
+        of: NodeId,
+        name: Arc<str>,
+        labels: Vec<(Arc<str>, Arc<str>)>,
+    },
+}
+
+/// A number that is compared by its bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Number(u64);
+
+impl Number {
+    pub(super) fn new(x: f64) -> Number {
+        Number(x.to_bits())
+    }
+
+    pub(super) fn get(self) -> f64 {
+        f64::from_bits(self.0)
+    }
+}
+
+impl Plan {
+    /// The number of a node, which is added unless it is there.
+    pub(super) fn node(&mut self, node: Node) -> NodeId {
+        if let Some(known) = self.ids.get(&node) {
+            return *known;
+        }
+        self.ranges.push(self.range(&node));
+        self.nodes.push(node.clone());
+        self.ids.insert(node, self.nodes.len() - 1);
+        self.nodes.len() - 1
+    }
+
+    /// The longest range that a node looks at, in milliseconds.
+    pub(in super::super) fn range_of(&self, node: NodeId) -> i64 {
+        self.ranges[node]
+    }
+
+    fn range(&self, node: &Node) -> i64 {
+        let longest =
+            |nodes: &mut dyn Iterator<Item = NodeId>| nodes.map(|node| self.ranges[node]).max().unwrap_or(0);
+        match node {
+            Node::Number(_) | Node::Time | Node::Select(_) => 0,
+            Node::OverTime { range, .. } => *range,
+            Node::Call { arguments, .. } => longest(&mut arguments.iter().copied()),
+            Node::Absent { of, .. } | Node::Negate(of) | Node::Recorded { of, .. } => self.ranges[*of],
+            Node::Aggregate { of, parameter, .. } => longest(&mut [*of].into_iter().chain(*parameter)),
+            Node::Binary { left, right, .. } => longest(&mut [*left, *right].into_iter()),
+        }
+    }
+
+    /// The number of the result of a recording rule.
+    pub(in super::super) fn recorded(
+        &mut self,
+        of: NodeId,
+        name: Arc<str>,
+        labels: Vec<(Arc<str>, Arc<str>)>,
+    ) -> NodeId {
+        self.node(Node::Recorded { of, name, labels })
+    }
+
+    /// The number of a selector, whose series are kept for `range` milliseconds at least.
+    pub(super) fn selector(&mut self, name: MetricName, matchers: Vec<Matcher>, range: i64) -> SelectorId {
+        let key = (name, matchers);
+        let id = *self.selector_ids.entry(key).or_insert_with_key(|(name, matchers)| {
+            self.selectors.push(Selector { name: name.clone(), matchers: matchers.clone(), range: 0 });
+            self.selectors.len() - 1
+        });
+        let selector = &mut self.selectors[id];
+        selector.range = selector.range.max(range);
+        id
+    }
+}

@@ -1,0 +1,79 @@
+//! Alerts: rules over the process's own metrics, without any server.
+//!
+//! ```
+//! use throughline_std::alert::{AlertOptions, Rules};
+//! let rules = Rules::parse("alerts.yaml", r#"
+//! rules:
+//!   - name: HighErrorRate
+//!     condition: sum(rate(errors_total[5m])) / sum(rate(requests_total[5m])) > threshold
+//!     threshold: 0.05
+//!     duration: 5m
+//!     severity: critical
+//!     description: "{{ $value | humanizePercentage }} of all requests fail"
+//! "#)?;
+//! let config = throughline_std::Config::new("shop").alerts(AlertOptions::new(rules));
+//! # Ok::<(), throughline_std::alert::RulesError>(())
+//! ```
+//!
+//! # Rules
+//!
+//! A file has a list `rules`, or `groups` as Prometheus has them, or both. A rule is either of these:
+//!
+//! | plain | Prometheus | |
+//! |---|---|---|
+//! | `name` | `alert` | required; the label `alertname` |
+//! | `condition` | `expr` | required; an expression |
+//! | `threshold` | | a number that `threshold` stands for in the condition |
+//! | `duration` | `for` | how long the condition must hold before the alert fires |
+//! | `keep_firing_for` | `keep_firing_for` | how long it goes on firing when the condition does not hold any more |
+//! | `severity` | `labels.severity` | |
+//! | `description`, `summary` | `annotations` | texts, with `{{ $value }}` and `{{ $labels.NAME }}` |
+//! | `record` | `record` | in place of a name: later conditions may use the result by this name |
+//!
+//! `inhibit_rules` has `source_matchers`, `target_matchers` and `equal`, as in an Alertmanager.
+//!
+//! # Conditions
+//!
+//! Conditions are a part of PromQL, and mean what they mean there. Metrics have the names that the page `/metrics` shows; their names in the program, with
+//! dots, are taken too: `http.requests{http.route="/cart"}`. There are selectors with `=`, `!=`, `=~`, `!~`, ranges such as `[5m]`, arithmetic,
+//! comparisons with and without `bool`, `and`, `or`, `unless`, `on`, `ignoring`, `group_left`, `group_right`; `sum`, `min`, `max`, `avg`, `count`, `group`,
+//! `stddev`, `stdvar`, `quantile`, `topk`, `bottomk`, each with `by` or `without`; `rate`, `increase`, `irate`, `delta`, `idelta`, `deriv`,
+//! `predict_linear`, `changes`, `resets`, `…_over_time`; `absent`, `histogram_quantile` of histograms and of their classic buckets, `histogram_count`,
+//! `histogram_sum`, `histogram_avg`, `abs`, `ceil`, `floor`, `round`, `clamp`, `exp`, `ln`, `log2`, `log10`, `sqrt`, `sgn`, `scalar`, `vector`, `time`.
+//! Only the present is known, and as much before it as the ranges ask for: there is no `offset`, no `@` and no subquery.
+//!
+//! One difference: a counter that appears is taken to have been zero before, so that a first error is an increase.
+//!
+//! # Alerts
+//!
+//! Each series that a condition finds is an alert of its own: pending until the condition has held for the duration, then firing, then resolved. If an
+//! expression cannot be computed, its alerts stay as they are, and the page says why.
+
+mod alerts;
+mod engine;
+mod histogram;
+mod labels;
+mod lane;
+mod language;
+mod matcher;
+mod notify;
+mod options;
+mod page;
+mod routing;
+mod rules;
+mod runner;
+mod silence;
+mod state_file;
+mod store;
+
+pub use alerts::{AlertError, Alerts, SuppressionCounts};
+pub use engine::{Alert, AlertState, Suppression};
+pub use labels::Labels;
+pub use matcher::Matcher;
+pub use notify::Notifier;
+pub use options::AlertOptions;
+pub use routing::{Notice, Routing};
+pub use rules::{Inhibition, RuleError, Rules, RulesError};
+pub use silence::Silence;
+
+pub(crate) use runner::Prepared;

@@ -1,0 +1,176 @@
+//! Which rules there are, and who is told.
+
+use super::notify::Given;
+use super::routing::Routing;
+use super::{AlertError, Inhibition, Notifier, Rules};
+use crate::Config;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use throughline_export::prometheus::PageOptions;
+
+/// Rules, how often they are looked at, and who is told of what they find.
+#[derive(Clone, Debug)]
+pub struct AlertOptions {
+    source: Option<Source>,
+    pub(super) interval: Duration,
+    pub(super) path: String,
+    pub(super) state_file: Option<PathBuf>,
+    pub(super) routing: Routing,
+    pub(super) inhibitions: Vec<Inhibition>,
+    pub(super) receivers: Vec<Receiver>,
+    /// How long a notice is tried for.
+    pub(super) patience: Duration,
+    /// What series are called.
+    pub(super) page: PageOptions,
+    /// Whether there are metrics of the process.
+    pub(super) with_process: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    File(PathBuf),
+    Rules(Arc<Rules>),
+}
+
+/// Someone who is told.
+#[derive(Clone, Debug)]
+pub(super) struct Receiver {
+    pub(super) name: Arc<str>,
+    pub(super) routing: Option<Routing>,
+    pub(super) notifier: Option<Given>,
+}
+
+impl Default for AlertOptions {
+    fn default() -> AlertOptions {
+        AlertOptions {
+            source: None,
+            interval: Duration::from_secs(15),
+            path: "/alerts".into(),
+            state_file: None,
+            routing: Routing::default(),
+            inhibitions: Vec::new(),
+            receivers: Vec::new(),
+            patience: Duration::from_secs(60),
+            page: PageOptions::default(),
+            with_process: true,
+        }
+    }
+}
+
+impl AlertOptions {
+    /// Options with these rules.
+    pub fn new(rules: Rules) -> AlertOptions {
+        AlertOptions { source: Some(Source::Rules(Arc::new(rules))), ..AlertOptions::default() }
+    }
+
+    /// Options with the rules of a file, which is read by [`init`](crate::init).
+    pub fn file(path: impl Into<PathBuf>) -> AlertOptions {
+        AlertOptions::default().rules_file(path)
+    }
+
+    /// Takes the rules of this file.
+    #[must_use]
+    pub fn rules_file(self, path: impl Into<PathBuf>) -> AlertOptions {
+        AlertOptions { source: Some(Source::File(path.into())), ..self }
+    }
+
+    /// How often the rules are looked at; at least every 10 ms. The default is 15 s. It is also the time between two values of a series, so a range such as
+    /// `[5m]` must be at least twice as long.
+    #[must_use]
+    pub fn interval(self, interval: Duration) -> AlertOptions {
+        AlertOptions { interval: interval.max(Duration::from_millis(10)), ..self }
+    }
+
+    /// The path of the page of alerts, at the place of [`Config::admin`]. The default is `/alerts`.
+    #[must_use]
+    pub fn path(self, path: impl Into<String>) -> AlertOptions {
+        AlertOptions { path: path.into(), ..self }
+    }
+
+    /// The file that keeps alerts, silences and what was told, so that a restart forgets nothing. The default is none. Its folder must exist. Two
+    /// processes must not share it.
+    #[must_use]
+    pub fn state_file(self, path: impl Into<PathBuf>) -> AlertOptions {
+        AlertOptions { state_file: Some(path.into()), ..self }
+    }
+
+    /// How alerts are grouped, and how often a group is told, for receivers without their own.
+    #[must_use]
+    pub fn routing(self, routing: Routing) -> AlertOptions {
+        AlertOptions { routing, ..self }
+    }
+
+    /// Adds an inhibition to those of the rules.
+    #[must_use]
+    pub fn inhibit(mut self, inhibition: Inhibition) -> AlertOptions {
+        self.inhibitions.push(inhibition);
+        self
+    }
+
+    /// Adds a receiver that is told by [`Alerts::evaluate`](super::Alerts::evaluate) alone.
+    #[must_use]
+    pub fn receiver(mut self, name: &str, routing: Option<Routing>) -> AlertOptions {
+        self.receivers.push(Receiver { name: name.into(), routing, notifier: None });
+        self
+    }
+
+    /// Tells this notifier too, on a thread of its own. In the ledger its notices are counted as `alerts.NAME`. Without a routing of its own it has that of
+    /// [`AlertOptions::routing`].
+    ///
+    /// ```
+    /// use throughline_std::alert::{AlertOptions, Notice};
+    /// use throughline_std::Deadline;
+    /// let options = AlertOptions::file("alerts.yaml").notify("pager", None, |notice: &Notice, _: &Deadline| {
+    ///     println!("{} {}", notice.state().as_str(), notice.group);
+    ///     Ok(())
+    /// });
+    /// ```
+    #[must_use]
+    pub fn notify(mut self, name: &str, routing: Option<Routing>, notifier: impl Notifier) -> AlertOptions {
+        self.receivers.push(Receiver { name: name.into(), routing, notifier: Some(Given::new(notifier)) });
+        self
+    }
+
+    /// For how long a notice is tried. The default is 60 s. It is lost then, which the ledger counts with the reason, and made again after the interval of
+    /// its group.
+    #[must_use]
+    pub fn patience(self, patience: Duration) -> AlertOptions {
+        AlertOptions { patience, ..self }
+    }
+
+    /// What series are called: the options of the page of metrics.
+    #[must_use]
+    pub fn page(self, page: PageOptions) -> AlertOptions {
+        AlertOptions { page, ..self }
+    }
+
+    /// Whether conditions may use metrics of the process, such as `process_resident_memory_bytes`, which are read from the system. The default is true.
+    #[must_use]
+    pub fn process_metrics(self, on: bool) -> AlertOptions {
+        AlertOptions { with_process: on, ..self }
+    }
+
+    /// Whether it has rules, be they right or not.
+    pub(crate) fn has_rules(&self) -> bool {
+        self.source.is_some()
+    }
+
+    /// The rules, read now if they are in a file.
+    pub(super) fn rules(&self) -> Result<Arc<Rules>, AlertError> {
+        match &self.source {
+            Some(Source::Rules(rules)) => Ok(Arc::clone(rules)),
+            Some(Source::File(path)) => Ok(Arc::new(Rules::load(path)?)),
+            None => Err(AlertError::NoRules),
+        }
+    }
+}
+
+impl Config {
+    /// Evaluates alert rules over the metrics of the process, and tells people what they find. [`init`](crate::init) fails when the rules are wrong.
+    #[must_use]
+    pub fn alerts(mut self, options: AlertOptions) -> Config {
+        self.alerts = Some(options);
+        self
+    }
+}

@@ -1,0 +1,203 @@
+//! The threads of alerts: one that evaluates the rules at their interval, and one for each receiver.
+
+use super::lane::Lane;
+use super::options::Receiver;
+use super::{AlertState, Alerts, page};
+use crate::admin::Pages;
+use crate::config::exporters as configured;
+use crate::init::{Named, counts};
+use crate::observe::{self, Observer};
+use crate::{Config, InitError, LoadError};
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+use throughline_export::{Deadline, ExportError, Exporter, Health, Host, ReadMetrics, Wants};
+
+/// A smaller step of the wall clock is a drift.
+const STEP: i64 = 1000;
+
+/// Alerts that are configured, until they begin.
+pub(crate) struct Prepared {
+    pub(crate) alerts: Alerts,
+    pub(crate) exporter: Named,
+    pub(crate) healths: Vec<Arc<Health>>,
+}
+
+impl Prepared {
+    /// What the configuration asks for, with all that can be wrong with it.
+    pub(crate) fn new(config: &Config, pages: &mut Pages) -> Result<Option<Prepared>, InitError> {
+        let Some(options) = configured::alerts(config).map_err(LoadError::of)? else { return Ok(None) };
+        let alerts = Alerts::new(&options)?;
+        let route = page::route(&options, alerts.clone())?;
+        pages.default_place()?.route(route);
+        let lane = |receiver: &Receiver| {
+            let notifier = receiver.notifier.as_ref()?.take()?;
+            let name = format!("alerts.{}", receiver.name);
+            let health = Arc::new(Health::new(&name, config.report_errors));
+            Some((Arc::new(Lane::new(name, Arc::clone(&receiver.name), health, options.patience)), notifier))
+        };
+        let (lanes, mut waiting) = (options.receivers.iter().filter_map(lane), Vec::new());
+        let lanes: Vec<Arc<Lane>> = lanes
+            .map(|(lane, notifier)| {
+                waiting.push((Arc::clone(&lane), notifier));
+                lane
+            })
+            .collect();
+        let healths = lanes.iter().map(|lane| Arc::clone(lane.health())).collect();
+        let stop = Arc::<Stop>::default();
+        let exporter = Evaluator {
+            alerts: alerts.clone(),
+            interval: options.interval,
+            lanes,
+            waiting,
+            stop,
+            observers: Vec::new(),
+        };
+        Ok(Some(Prepared { alerts, exporter: ("alerts".into(), Box::new(exporter)), healths }))
+    }
+}
+
+/// Begins with the exporters and ends with them, within the same deadline. It takes no records: it reads metrics by itself.
+struct Evaluator {
+    alerts: Alerts,
+    interval: Duration,
+    lanes: Vec<Arc<Lane>>,
+    /// Receivers whose threads have not begun.
+    waiting: Vec<(Arc<Lane>, Box<dyn super::Notifier>)>,
+    stop: Arc<Stop>,
+    observers: Vec<Observer>,
+}
+
+impl Exporter for Evaluator {
+    fn begin(&mut self, host: &Host<'_>) -> io::Result<()> {
+        let Some(metrics) = host.metrics.cloned() else {
+            return Err(io::Error::other("metrics cannot be read here"));
+        };
+        for (lane, notifier) in self.waiting.drain(..) {
+            lane.count(counts().map(|counts| counts.exporter(lane.name())));
+            let (for_thread, alerts) = (Arc::clone(&lane), self.alerts.clone());
+            (host.spawn)(lane.name(), Box::new(move || for_thread.run(notifier, &alerts)))?;
+        }
+        self.observers = observed(&self.alerts);
+        let (alerts, interval) = (self.alerts.clone(), self.interval);
+        let (stop, lanes) = (Arc::clone(&self.stop), self.lanes.clone());
+        (host.spawn)("rules", Box::new(move || run(&alerts, &metrics, interval, &stop, &lanes)))
+    }
+
+    fn wants(&self) -> Wants {
+        Wants::NOTHING
+    }
+
+    fn flush(&mut self, _deadline: &Deadline) -> Result<(), ExportError> {
+        Ok(())
+    }
+
+    fn finish(&mut self, deadline: &Deadline) -> Result<(), ExportError> {
+        self.observers.clear();
+        self.stop.stop();
+        self.lanes.iter().for_each(|lane| lane.close(deadline));
+        self.lanes.iter().for_each(|lane| lane.wait(deadline));
+        Ok(())
+    }
+}
+
+/// Metrics of alerts themselves.
+fn observed(alerts: &Alerts) -> Vec<Observer> {
+    let in_state = |state: AlertState| {
+        let alerts = alerts.clone();
+        observe::gauge("alerts.active")
+            .unit("{alert}")
+            .description("Alerts that are pending or firing")
+            .label("state", state.as_str())
+            .with(move || alerts.lock().engine.count(state))
+    };
+    let suppressed = |reason: &'static str, count: fn(&Alerts) -> u64| {
+        let alerts = alerts.clone();
+        observe::counter("alerts.suppressed")
+            .unit("{alert}")
+            .description("Alerts that fire and of which nobody was told, by reason")
+            .label("reason", reason)
+            .with(move || count(&alerts))
+    };
+    let (failing, slow) = (alerts.clone(), alerts.clone());
+    vec![
+        in_state(AlertState::Pending),
+        in_state(AlertState::Firing),
+        suppressed("silenced", |alerts| alerts.suppressions().silenced),
+        suppressed("inhibited", |alerts| alerts.suppressions().inhibited),
+        observe::gauge("alerts.rules.failing")
+            .unit("{rule}")
+            .description("Rules whose last evaluation failed")
+            .with(move || failing.failing().len()),
+        observe::gauge("alerts.evaluation.duration")
+            .unit("s")
+            .description("How long the last evaluation of all rules took")
+            .with(move || slow.lock().evaluation_seconds),
+    ]
+}
+
+/// Ends the thread that evaluates.
+#[derive(Default)]
+struct Stop {
+    is_ending: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Stop {
+    fn stop(&self) {
+        *self.is_ending.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until then. Returns false if the end came first.
+    fn wait(&self, until: Instant) -> bool {
+        let is_ending = self.is_ending.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = until.saturating_duration_since(Instant::now());
+        let waited = self.changed.wait_timeout_while(is_ending, left, |is_ending| !*is_ending);
+        !*waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// The main function of the thread that evaluates.
+fn run(alerts: &Alerts, metrics: &ReadMetrics, interval: Duration, stop: &Stop, lanes: &[Arc<Lane>]) {
+    let mut clock = Clock::new();
+    let mut next = Instant::now() + interval;
+    while stop.wait(next) {
+        let now = clock.now(|by| alerts.shift(by));
+        alerts.begin(now);
+        metrics.read(|points| alerts.update(now, points));
+        for notice in alerts.judge(now) {
+            if let Some(lane) = lanes.iter().find(|lane| lane.receiver() == &*notice.receiver) {
+                lane.push(notice, alerts);
+            }
+        }
+        // Evaluations that are missed, because the machine slept say, are not made up for.
+        next = (next + interval).max(Instant::now());
+    }
+}
+
+/// The wall clock, whose steps are told apart from time that goes by.
+struct Clock {
+    begun: Instant,
+    /// The time at `begun`.
+    unix_ms: i64,
+}
+
+impl Clock {
+    fn new() -> Clock {
+        Clock { begun: Instant::now(), unix_ms: super::engine::unix_ms(SystemTime::now()) }
+    }
+
+    /// The time. If the clock was set, `step` is called with the milliseconds first.
+    fn now(&mut self, step: impl FnOnce(i64)) -> SystemTime {
+        let wall = super::engine::unix_ms(SystemTime::now());
+        let expected = self.unix_ms + super::engine::ms(self.begun.elapsed());
+        let by = wall - expected;
+        if by.abs() > STEP {
+            self.unix_ms += by;
+            step(by);
+            return super::engine::time(expected + by);
+        }
+        super::engine::time(expected)
+    }
+}

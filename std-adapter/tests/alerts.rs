@@ -1,0 +1,449 @@
+//! Alert rules on a clock made by hand: states, notices, silences, inhibition, restarts.
+#![cfg(feature = "alerts")]
+
+#[path = "../export/tests/support/points.rs"]
+mod points;
+#[path = "../export/tests/support/scrape.rs"]
+mod scrape;
+mod support;
+
+use points::point;
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::time::{Duration, SystemTime};
+use support::{assert_balanced, in_own_process, until};
+use throughline_std::admin::AdminOptions;
+use throughline_std::alert::{
+    Alert, AlertError, AlertOptions, AlertState, Alerts, Inhibition, Matcher, Notice, Routing, Rules, Silence,
+};
+use throughline_std::view::{PointData, PointView};
+use throughline_std::{Config, Deadline, DropReason, ExportError};
+
+const STEP: Duration = Duration::from_secs(15);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A process whose time goes by at each step.
+struct Run {
+    alerts: Alerts,
+    now: SystemTime,
+    begun: SystemTime,
+    /// What receivers were told: minutes since the beginning, and the notice.
+    told: Vec<(u64, Notice)>,
+    /// States of alerts by their labels, with the minutes at which each began.
+    states: BTreeMap<String, Vec<(u64, Option<AlertState>)>>,
+}
+
+impl Run {
+    fn new(rules: &str, options: impl FnOnce(AlertOptions) -> AlertOptions) -> Run {
+        let options = options(AlertOptions::new(Rules::parse("r.yaml", rules).unwrap()));
+        let begun = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let alerts = Alerts::new(&options).unwrap();
+        Run { alerts, now: begun, begun, told: Vec::new(), states: BTreeMap::new() }
+    }
+
+    /// One that goes on where another has ended.
+    fn after(
+        other: &Run,
+        down: Duration,
+        rules: &str,
+        options: impl FnOnce(AlertOptions) -> AlertOptions,
+    ) -> Run {
+        let run = Run::new(rules, options);
+        Run { now: other.now + down, ..run }
+    }
+
+    fn minutes(&self) -> u64 {
+        self.now.duration_since(self.begun).unwrap().as_secs() / 60
+    }
+
+    fn step(&mut self, points: &[PointView<'_>]) {
+        self.now += STEP;
+        let notices = self.alerts.evaluate(self.now, points);
+        let minutes = self.minutes();
+        self.told.extend(notices.into_iter().map(|notice| (minutes, notice)));
+        let list = self.alerts.list();
+        let state = |labels: &str| list.iter().find(|it| it.labels.to_string() == labels).map(|it| it.state);
+        list.iter().for_each(|alert| _ = self.states.entry(alert.labels.to_string()).or_default());
+        for (labels, states) in &mut self.states {
+            let state = state(labels);
+            if states.last().map(|(_, state)| *state) != Some(state) {
+                states.push((minutes, state));
+            }
+        }
+    }
+
+    /// Goes on for this long with gauges that depend on the minute.
+    fn go(&mut self, time: Duration, gauges: impl Fn(u64) -> Vec<(&'static str, &'static str, f64)>) {
+        let until = self.now + time;
+        while self.now < until {
+            let gauges = gauges(self.minutes());
+            let labels: Vec<[(&str, &str); 1]> =
+                gauges.iter().map(|(_, host, _)| [("host", *host)]).collect();
+            let points: Vec<_> = gauges
+                .iter()
+                .zip(&labels)
+                .map(|((name, _, value), labels)| point(name, "", labels, PointData::GaugeFloat(*value)))
+                .collect();
+            self.step(&points);
+        }
+    }
+
+    /// The states of the only alert.
+    fn only(&self) -> Vec<(u64, &'static str)> {
+        assert_eq!(self.states.len(), 1, "{:?}", self.states);
+        let states = self.states.values().flatten();
+        states.map(|(minute, state)| (*minute, state.map_or("inactive", AlertState::as_str))).collect()
+    }
+
+    /// Notices: the minute, the state, and the values of the label `host` of the alerts that fire and of the others.
+    fn notices(&self) -> Vec<(u64, &'static str, String)> {
+        let host = |alert: &Alert| alert.labels.get("host").unwrap_or("-").to_owned();
+        let in_state =
+            |notice: &Notice, state| notice.in_state(state).map(host).collect::<Vec<_>>().join(",");
+        let shown = |(minute, notice): &(u64, Notice)| {
+            let (firing, over) =
+                (in_state(notice, AlertState::Firing), in_state(notice, AlertState::Resolved));
+            let hosts = if over.is_empty() { firing } else { format!("{firing}|{over}") };
+            (*minute, notice.state().as_str(), hosts)
+        };
+        self.told.iter().map(shown).collect()
+    }
+}
+
+/// Options whose series have no labels of their package, and one receiver.
+fn plain(options: AlertOptions) -> AlertOptions {
+    let page = throughline_std::prometheus::PageOptions::default().scope_labels(false);
+    options.page(page).receiver("team", None)
+}
+
+fn scratch(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("alerts");
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join(format!("{name}.{}", std::process::id()));
+    let _ = std::fs::remove_file(&file);
+    file
+}
+
+const HOT: &str = "
+rules:
+  - name: Hot
+    condition: temperature > threshold
+    threshold: 80
+    duration: 5m
+    keep_firing_for: 10m
+    severity: critical
+    description: '{{ $labels.host }} has {{ $value }} degrees'
+";
+
+#[test]
+fn an_alert_is_pending_then_fires_goes_on_for_a_while_and_is_resolved() {
+    let mut run = Run::new(HOT, plain);
+    // Too short at 10, long enough at 20, with a gap that is shorter than it goes on.
+    let hot = |minute| matches!(minute, 10..13 | 20..30 | 33..40);
+    run.go(HOUR + MINUTE, |minute| vec![("temperature", "a", if hot(minute) { 90.5 } else { 20.0 })]);
+    assert_eq!(
+        run.only(),
+        [(10, "pending"), (13, "inactive"), (20, "pending"), (25, "firing"), (50, "resolved")]
+    );
+    let notices = run.notices();
+    assert_eq!(notices, [(25, "firing", "a".into()), (50, "resolved", "|a".into())]);
+    let alert = &run.told[0].1.alerts[0];
+    assert_eq!((alert.annotation("description"), alert.severity()), (Some("a has 90.5 degrees"), "critical"));
+    assert_eq!(alert.labels.to_string(), r#"{alertname="Hot", host="a", severity="critical"}"#);
+    // What was resolved is forgotten after a quarter of an hour.
+    run.go(10 * MINUTE, |_| vec![("temperature", "a", 20.0)]);
+    assert!(run.alerts.list().is_empty());
+}
+
+#[test]
+fn a_week_of_groups_repeats_and_news() {
+    let rules = "[{name: Down, condition: up == 0, duration: 1m}]";
+    let mut run = Run::new(rules, plain);
+    // Host a is down for the first two days, b joins after an hour for ten minutes, c fails every night for half an hour.
+    let up = |minute: u64| {
+        let day = minute % 1440;
+        let is_up = [minute >= 2880, !(60..70).contains(&minute), !(120..150).contains(&day)];
+        ["a", "b", "c"]
+            .into_iter()
+            .zip(is_up)
+            .map(|(host, up)| ("up", host, f64::from(u8::from(up))))
+            .collect()
+    };
+    run.go(7 * 24 * HOUR, up);
+    let notices = run.notices();
+    let of =
+        |from: u64, to: u64| notices.iter().filter(move |(minute, ..)| (from..to).contains(minute)).cloned();
+    // One minute pending, half a minute of waiting for others; news wait for the end of an interval of 5 minutes.
+    assert_eq!(
+        of(0, 200).collect::<Vec<_>>(),
+        [
+            (1, "firing", "a".into()),
+            (61, "firing", "a,b".into()),
+            (71, "firing", "a|b".into()),
+            (121, "firing", "a,c".into()),
+            (151, "firing", "a|c".into()),
+        ]
+    );
+    // Nothing new: every four hours.
+    let quiet: Vec<u64> = of(152, 1440).map(|(minute, ..)| minute).collect();
+    assert_eq!(quiet, [391, 631, 871, 1111, 1351]);
+    // From the third day on, only c, each night: fires, and is resolved.
+    for night in 3..7 {
+        let from = night * 1440;
+        let told: Vec<_> =
+            of(from, from + 1440).map(|(minute, state, hosts)| (minute - from, state, hosts)).collect();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert_eq!((told[0].1, &*told[0].2, told[1].1, &*told[1].2), ("firing", "c", "resolved", "|c"));
+        assert!((121..=126).contains(&told[0].0) && (150..=156).contains(&told[1].0), "{told:?}");
+    }
+    assert!(run.alerts.failing().is_empty());
+}
+
+#[test]
+fn what_is_silenced_or_inhibited_is_not_told_and_is_counted() {
+    let rules = "
+rules:
+  - {name: Down, condition: up == 0, severity: critical}
+  - {name: Slow, condition: delay > 1, severity: warning}
+inhibit_rules:
+  - {source_matchers: [severity=critical], target_matchers: ['severity=~warning|info'], equal: [host]}
+";
+    let short =
+        |options| plain(options).routing(Routing::default().group_by(["..."]).group_wait(Duration::ZERO));
+    let mut run = Run::new(rules, short);
+    let all_bad = |_| vec![("up", "a", 0.0), ("delay", "a", 5.0), ("delay", "b", 5.0), ("up", "b", 1.0)];
+    let silence =
+        Silence::new([Matcher::equal("host", "b")], run.now, HOUR).created_by("ada").comment("known");
+    let id = run.alerts.silence(silence);
+    run.go(30 * MINUTE, all_bad);
+    assert_eq!(run.notices(), [(0, "firing", "a".into())], "Slow on a is inhibited, Slow on b is silenced");
+    let counts = run.alerts.suppressions();
+    assert_eq!((counts.silenced, counts.inhibited), (1, 1));
+    // The silence ends by itself after an hour.
+    run.go(40 * MINUTE, all_bad);
+    let last = run.told.last().unwrap();
+    assert_eq!((last.0, last.1.alerts[0].labels.get("host")), (60, Some("b")));
+    assert!(run.alerts.silences().is_empty() && !run.alerts.end_silence(&id));
+    // When Down is over, Slow is told of.
+    run.go(10 * MINUTE, |_| vec![("up", "a", 1.0), ("delay", "a", 5.0), ("delay", "b", 5.0)]);
+    let told: Vec<_> = run.told[2..].iter().map(|(_, it)| (it.state(), &*it.alerts[0].name)).collect();
+    assert!(
+        told.contains(&(AlertState::Resolved, "Down")) && told.contains(&(AlertState::Firing, "Slow")),
+        "{told:?}"
+    );
+    // A silence can be ended early, and one of the program's own inhibitions works like those of the file.
+    let id = run.alerts.silence(Silence::new([Matcher::equal("host", "a")], run.now, HOUR));
+    assert_eq!(run.alerts.silences()[0].id, id);
+    assert!(run.alerts.end_silence(&id));
+    let inhibition = Inhibition::new(
+        [Matcher::equal("alertname", "Down")],
+        [Matcher::equal("alertname", "Slow")],
+        ["host"],
+    );
+    let mut run = Run::new(&rules.replace("inhibit_rules", "#").replace("  - {source", "#"), |options| {
+        short(options).inhibit(inhibition)
+    });
+    run.go(MINUTE, all_bad);
+    assert_eq!(run.alerts.suppressions().inhibited, 1);
+}
+
+#[test]
+fn a_restart_forgets_nothing() {
+    let file = scratch("restart");
+    let with_file = |options| plain(options).state_file(&file);
+    let rules = format!("{HOT}  - {{name: Up, condition: up == 0, duration: 10m}}\n");
+    let points = |_| vec![("temperature", "a\tb\n", 95.0), ("up", "h", 0.0)];
+    let mut first = Run::new(&rules, with_file);
+    let id = first
+        .alerts
+        .silence(Silence::new([Matcher::equal("host", "x")], first.now, 3 * HOUR).comment("tab\there"));
+    first.go(7 * MINUTE, points);
+    assert_eq!(first.notices(), [(5, "firing", "a\tb\n".into())]);
+    // Down for an hour: what fires goes on without being told again; what is pending waits for the rest of its duration.
+    let mut second = Run::after(&first, HOUR, &rules, with_file);
+    second.go(10 * MINUTE, points);
+    let silences = second.alerts.silences();
+    assert_eq!((&silences[0].id, &*silences[0].comment), (&id, "tab\there"));
+    let list = second.alerts.list();
+    assert_eq!(list.iter().map(|it| it.state).collect::<Vec<_>>(), [AlertState::Firing; 2]);
+    assert_eq!(list[0].fired_at, Some(first.begun + 5 * MINUTE + STEP));
+    let told: Vec<_> = second.told.iter().map(|(minute, it)| (*minute, &*it.alerts[0].name)).collect();
+    assert_eq!(told, [(71, "Up")], "three minutes are left after 67, and a group waits for half a minute");
+    // A rule that is gone takes its alerts with it; the silence stays.
+    let third = Run::after(&second, MINUTE, "[{name: Other, condition: up == 5}]", with_file);
+    let mut third = third;
+    third.go(MINUTE, points);
+    assert_eq!(
+        (third.alerts.list().len(), third.alerts.silences().len(), third.alerts.state_problems().0),
+        (0, 1, 0)
+    );
+}
+
+#[test]
+fn a_state_file_that_is_torn_or_foreign_is_told_and_counted() {
+    let file = scratch("torn");
+    let with_file = |options| plain(options).state_file(&file);
+    let points = |_| vec![("temperature", "a", 95.0)];
+    let mut first = Run::new(HOT, with_file);
+    first.go(7 * MINUTE, points);
+    let whole = std::fs::read(&file).unwrap();
+    for (bytes, expected) in [
+        (&whole[..whole.len() - 5], "is damaged"),
+        (&whole[..40], "has no end: it was cut off"),
+        (b"{\"version\": 1}", "is not a state file of this version"),
+        (b"\xff\xfe", "cannot be read"),
+        (b"", "is not a state file"),
+    ] {
+        std::fs::write(&file, bytes).unwrap();
+        let mut run = Run::after(&first, MINUTE, HOT, with_file);
+        run.step(&[]);
+        let (number, problem) = run.alerts.state_problems();
+        // Writing it works again, so the problem is over but stays counted.
+        assert_eq!((number, run.alerts.list().len()), (1, 0), "{expected}: {problem:?}");
+        run.step(&[point("temperature", "", &[], PointData::GaugeInt(90))]);
+        assert_eq!(run.alerts.list().len(), 1);
+        let mut again = Run::after(&run, MINUTE, HOT, with_file);
+        again.step(&[]);
+        assert_eq!(
+            (again.alerts.state_problems().0, again.alerts.list().len()),
+            (0, 1),
+            "it was written anew"
+        );
+    }
+    let mut nowhere = Run::new(HOT, |options| plain(options).state_file("/nowhere/at/all/alerts"));
+    nowhere.go(MINUTE, points);
+    let (number, problem) = nowhere.alerts.state_problems();
+    assert!(number >= 1 && problem.unwrap().contains("cannot be written"));
+}
+
+#[test]
+fn a_notice_that_was_not_delivered_is_made_again() {
+    let mut run = Run::new("[{name: Down, condition: up == 0}]", plain);
+    let down = |_| vec![("up", "a", 0.0)];
+    run.go(MINUTE, down);
+    assert_eq!(run.told.len(), 1);
+    run.alerts.delivered(&run.told[0].1, false);
+    run.go(10 * MINUTE, down);
+    assert_eq!(run.notices(), [(0, "firing", "a".into()), (5, "firing", "a".into())]);
+    run.alerts.delivered(&run.told[1].1, true);
+    run.go(10 * MINUTE, down);
+    assert_eq!(run.told.len(), 2);
+    // So is one that says that it is over.
+    run.go(6 * MINUTE, |_| vec![("up", "a", 1.0)]);
+    assert_eq!(run.told.last().unwrap().1.state(), AlertState::Resolved);
+    run.alerts.delivered(&run.told[2].1, false);
+    run.go(6 * MINUTE, |_| vec![("up", "a", 1.0)]);
+    assert_eq!((run.told.len(), run.told[3].1.state()), (4, AlertState::Resolved));
+}
+
+#[test]
+fn what_cannot_be_computed_changes_nothing_and_is_told() {
+    let rules =
+        "[{name: Sum, condition: a / b > 1}, {name: Same, condition: sum without (host) (c) > 0 or c > 0}]";
+    let mut run = Run::new(rules, plain);
+    run.go(MINUTE, |_| vec![("a", "x", 4.0), ("b", "x", 2.0)]);
+    assert_eq!(run.alerts.list()[0].state, AlertState::Firing);
+    let points = [
+        point("a", "", &[("host", "x")], PointData::GaugeInt(4)),
+        point(
+            "b",
+            "",
+            &[("host", "x")],
+            PointData::Histogram(throughline_std::view::HistogramView::new(0, 1.0, 1, 0, &[])),
+        ),
+    ];
+    run.step(&points);
+    let failing = run.alerts.failing();
+    assert_eq!(&*failing[0].0, "Sum");
+    assert!(failing[0].1.contains("b is a histogram"), "{failing:?}");
+    assert_eq!(run.alerts.list()[0].state, AlertState::Firing, "it stays as it is");
+}
+
+#[test]
+fn the_clock_may_be_set() {
+    let mut run = Run::new(HOT, plain);
+    run.go(3 * MINUTE, |_| vec![("temperature", "a", 90.0)]);
+    // An hour ahead: it has still been hot for three minutes only.
+    run.now += HOUR;
+    run.alerts.shift(3_600_000);
+    run.go(MINUTE, |_| vec![("temperature", "a", 90.0)]);
+    assert_eq!(run.alerts.list()[0].state, AlertState::Pending);
+    run.go(2 * MINUTE, |_| vec![("temperature", "a", 90.0)]);
+    assert_eq!(run.alerts.list()[0].state, AlertState::Firing);
+}
+
+#[test]
+fn options_that_cannot_work_are_told() {
+    let rules = || Rules::parse("r.yaml", "[{name: A, condition: up == 0}]").unwrap();
+    assert!(matches!(Alerts::new(&AlertOptions::default()), Err(AlertError::NoRules)));
+    let twice = AlertOptions::new(rules()).receiver("a", None).receiver("a", None);
+    assert_eq!(
+        Alerts::new(&twice).unwrap_err().to_string(),
+        "there are two receivers `a`; give each its own name"
+    );
+    let gone = Alerts::new(&AlertOptions::file("/nowhere/rules.yaml")).unwrap_err().to_string();
+    assert!(gone.starts_with("/nowhere/rules.yaml: cannot be read: "), "{gone}");
+}
+
+/// A running service: its own metrics are looked at, the page shows what fires, a notifier is told, and the end leaves nothing behind.
+#[test]
+fn a_service_tells_of_its_own_metrics() {
+    in_own_process("a_service_tells_of_its_own_metrics", || {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let rules = Rules::parse(
+            "r.yaml",
+            "[{name: Errors, condition: 'increase(errors_total[1m]) > 0 and on () process_open_fds > 0'}]",
+        );
+        let (tell, told) = channel();
+        let (fails, failed) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
+        let (now_fails, has_failed) = (Arc::clone(&fails), Arc::clone(&failed));
+        let broken = move |_: &Notice, _: &Deadline| {
+            has_failed.store(true, Ordering::Relaxed);
+            match now_fails.load(Ordering::Relaxed) {
+                true => Err(ExportError::new(DropReason::Refused, 1, "no; ask again")),
+                false => Ok(()),
+            }
+        };
+        let at_once = Routing::default().group_wait(Duration::ZERO).group_interval(Duration::ZERO);
+        let options = AlertOptions::new(rules.unwrap())
+            .interval(Duration::from_millis(10))
+            .routing(at_once)
+            .notify("mine", None, move |notice: &Notice, _: &Deadline| {
+                tell.send(notice.clone()).unwrap();
+                Ok(())
+            })
+            .notify("broken", None, broken);
+        let config = Config::new("shop")
+            .without_otlp()
+            .terminal(false)
+            .admin(AdminOptions::default().port(address.port()));
+        let guard = throughline_std::init(&config.alerts(options)).unwrap();
+        let alerts = guard.alerts().unwrap();
+        assert!(alerts.list().is_empty());
+        throughline::counter!("errors").add(3);
+        let notice = told.recv().unwrap();
+        assert_eq!((&*notice.alerts[0].name, notice.state()), ("Errors", AlertState::Firing));
+        let page = scrape::get(address, "/alerts", "");
+        let page: serde_json::Value = serde_json::from_slice(&page.body).unwrap();
+        assert_eq!(page["alerts"][0]["labels"]["alertname"], "Errors");
+        assert_eq!(
+            (&page["rules"][0]["state"], &page["rules"][0]["error"]),
+            (&"firing".into(), &serde_json::Value::Null)
+        );
+        // What the other does not take is dropped with its reason, told, and made again.
+        until("the notifier is asked", || failed.load(Ordering::Relaxed));
+        until("the failure is told", || guard.last_error().as_deref() == Some("no; ask again"));
+        fails.store(false, Ordering::Relaxed);
+        until("it works again", || guard.last_error().is_none());
+        let report = guard.shutdown(Duration::from_secs(30));
+        assert_balanced(&report.ledger);
+        assert_eq!(report.ledger.exporter("alerts.mine").output, 1);
+        let broken = report.ledger.exporter("alerts.broken");
+        assert!(broken.output == 1 && broken.dropped_for(DropReason::Refused) >= 1, "{broken:?}");
+    });
+}
