@@ -103,10 +103,13 @@ pub const ALL: &[Group] = &[
         rules: &[
             Rule::Alert(Alert {
                 name: "TelemetryLost",
-                expr: "sum by (job, hop, outcome) (rate(throughline_records_total{outcome!~\"output|absorbed|sampled_out|rate_limited\", hop!~\"device|link|decoder|traces\"}[5m])) > 0",
-                lasts: "5m",
+                // A series begins when something is lost for the first time, and `increase` does not see that beginning.
+                expr: "sum by (job, hop, outcome) (increase(throughline_records_total{outcome!~\"output|absorbed|sampled_out|rate_limited\", hop!~\"device|link|decoder|traces\"}[10m])) > 0
+                    or sum by (job, hop, outcome) (throughline_records_total{outcome!~\"output|absorbed|sampled_out|rate_limited\", hop!~\"device|link|decoder|traces\"}
+                        unless throughline_records_total offset 10m) > 0",
+                lasts: "1m",
                 severity: "warning",
-                summary: "{{ $labels.job }} loses {{ $value | humanize }} records a second at {{ $labels.hop }}: {{ $labels.outcome }}",
+                summary: "{{ $labels.job }} has lost {{ $value | humanize }} records within ten minutes at {{ $labels.hop }}: {{ $labels.outcome }}",
                 description: "Spans and logs do not arrive. The guide says for each reason what to do.",
                 section: "records-are-lost",
             }),
@@ -131,7 +134,7 @@ pub const ALL: &[Group] = &[
             }),
             Rule::Alert(Alert {
                 name: "ClockWasSet",
-                expr: "increase(throughline_clock_steps_total[10m]) > 0",
+                expr: "increase(throughline_clock_steps_total[10m]) > 0 or (throughline_clock_steps_total unless throughline_clock_steps_total offset 10m) > 0",
                 lasts: "0m",
                 severity: "warning",
                 summary: "the wall clock of {{ $labels.instance }} was set",

@@ -21,9 +21,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use lexopt::ValueExt;
 use lexopt::prelude::{Long, Short};
-use throughline_std::health::{Check, Finding, HealthOptions, Heartbeat};
+use throughline_std::health::{Check, HealthOptions, Heartbeat};
 use throughline_std::{Config, Guard};
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 
 use crate::store::Store;
 
@@ -52,8 +53,9 @@ fn main() -> anyhow::Result<()> {
         return Ok(());
     };
     let (store, heartbeat) = (Store::new(), Heartbeat::new());
-    let guard = throughline_std::init(&config(&options, &store, &heartbeat)?)?;
-    let result = tokio::runtime::Runtime::new()?.block_on(run(&options, store, heartbeat));
+    let runtime = Runtime::new()?;
+    let guard = throughline_std::init(&config(&options, &runtime, &store, &heartbeat)?)?;
+    let result = runtime.block_on(run(&options, store, heartbeat));
     finish(guard)?;
     result
 }
@@ -82,9 +84,13 @@ async fn run(options: &Options, store: Store, heartbeat: Heartbeat) -> anyhow::R
     Ok(())
 }
 
-fn config(options: &Options, store: &Store, heartbeat: &Heartbeat) -> anyhow::Result<Config> {
-    let pool = store.clone();
-    let ping = store.clone();
+fn config(
+    options: &Options,
+    runtime: &Runtime,
+    store: &Store,
+    heartbeat: &Heartbeat,
+) -> anyhow::Result<Config> {
+    let (pool, ping, runtime) = (store.clone(), store.clone(), runtime.handle().clone());
     let health = HealthOptions::default()
         .interval(Duration::from_secs(5))
         .check(Check::event_loop("event-loop", heartbeat, Duration::from_secs(2)))
@@ -93,10 +99,9 @@ fn config(options: &Options, store: &Store, heartbeat: &Heartbeat) -> anyhow::Re
             move || pool.usage(),
             move || {
                 let store = ping.clone();
-                async move {
-                    store.ping().await;
-                    Finding::healthy("it answers")
-                }
+                // On the runtime's threads, so that its timers and sockets work.
+                let asked = runtime.spawn(async move { store.ping().await });
+                async move { asked.await.map_err(|error| error.to_string()) }
             },
         ))
         .check(Check::disk("disk", std::env::temp_dir(), 0.01).optional());

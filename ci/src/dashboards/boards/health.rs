@@ -92,8 +92,12 @@ pub(super) const BOARD: Board = Board {
                 graph(
                     "Steps of the clock",
                     Count,
-                    "How often the wall clock was found set, within an hour. Times of logs and spans jump then, but durations do not.",
-                    &[query("sum by (job) (increase(throughline_clock_steps_total{$s}[1h]))", "{{job}}")],
+                    "How often the wall clock was found set since the processes were started. Times of logs and spans jump then, but \
+                        durations do not.",
+                    &[query(
+                        "sum by (job) (throughline_clock_steps_total{$s}) or 0 * count by (job) (process_start_time_seconds{$s})",
+                        "{{job}}",
+                    )],
                 ),
             ],
         },
