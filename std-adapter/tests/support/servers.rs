@@ -1,4 +1,5 @@
-//! Programs of others, started on loopback for one test: Prometheus, VictoriaMetrics and the Pushgateway.
+//! Programs of others, started on loopback for one test: Prometheus, VictoriaMetrics, the Pushgateway and the
+//! Collector.
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
 use serde_json::Value;
@@ -99,25 +100,57 @@ impl Server {
         })
     }
 
+    /// The Collector at the path `THROUGHLINE_COLLECTOR_PROGRAM`, which takes OTLP over HTTP at `address` and writes it
+    /// to `file`, a request in a line.
+    pub fn collector(name: &str, address: SocketAddr, file: &Path) -> Server {
+        let program = std::env::var("THROUGHLINE_COLLECTOR_PROGRAM").unwrap_or_default();
+        assert!(
+            !program.is_empty(),
+            "THROUGHLINE_COLLECTOR_PROGRAM is not set: run `cargo xtask test --only collector`"
+        );
+        let folder = Folder::new(name);
+        let config = folder.path().join("config.yaml");
+        let pipelines = ["traces", "metrics", "logs"]
+            .map(|signal| format!("    {signal}: {{receivers: [otlp], exporters: [file]}}\n"));
+        let text = format!(
+            "receivers:\n  otlp: {{protocols: {{http: {{endpoint: \"{address}\"}}}}}}\nexporters:\n  file: {{path: {file:?}, flush_interval: 10ms}}\nservice:\n  telemetry:\n    metrics: {{level: none}}\n    logs: {{level: warn}}\n  pipelines:\n{}",
+            pipelines.concat()
+        );
+        std::fs::write(&config, text).unwrap();
+        let args = vec!["--config".into(), config.display().to_string()];
+        // It answers everything else with 404.
+        Server::start_at(address, &program, |server| server.get("/").is_some(), folder, args)
+    }
+
     fn start(program: &str, ready: &str, folder: Folder, args: impl Fn(SocketAddr) -> Vec<String>) -> Server {
-        // Another program may take the port before it is bound; the test fails then, and says so.
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = free_address();
+        let is_ready = |server: &Server| server.get(ready).is_some_and(|(status, _)| status == 200);
+        Server::start_at(address, program, is_ready, folder, args(address))
+    }
+
+    fn start_at(
+        address: SocketAddr,
+        program: &str,
+        is_ready: impl Fn(&Server) -> bool,
+        folder: Folder,
+        args: Vec<String>,
+    ) -> Server {
         let log = folder.path().join("log");
         let output = std::fs::File::create(&log).unwrap();
         let child = Command::new(program)
-            .args(args(address))
+            .args(args)
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
             .stderr(output)
             .spawn()
             .unwrap_or_else(|error| {
-                panic!("{program} cannot be started: {error}; install Debian's package of that name")
+                panic!(
+                    "{program} cannot be started: {error}; is it installed (Debian's package of that name)?"
+                )
             });
         let mut server = Server { address, child, log, _folder: folder };
-        server.wait_for("it to be ready", |server| {
-            server.get(ready).filter(|(status, _)| *status == 200).map(drop)
-        });
+        server.wait_for("it to be ready", |server| is_ready(server).then_some(()));
         server
     }
 
@@ -138,10 +171,20 @@ impl Server {
 
     /// Status and body; `None` when nothing listens.
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
+        self.request("GET", path, "", "")
+    }
+
+    /// Status and body of the answer to a POST of JSON; `None` when nothing listens.
+    pub fn post_json(&self, path: &str, body: &str) -> Option<(u16, String)> {
+        let headers = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+        self.request("POST", path, &headers, body)
+    }
+
+    fn request(&self, method: &str, path: &str, headers: &str, body: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(self.address).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         // As HTTP/1.0, so that the answer comes in one piece and the connection ends with it.
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", self.address).ok()?;
+        write!(stream, "{method} {path} HTTP/1.0\r\nHost: {}\r\n{headers}\r\n{body}", self.address).ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         let (head, body) = answer.split_once("\r\n\r\n")?;
@@ -171,6 +214,12 @@ impl Server {
         assert_eq!(found.len(), 1, "{query}: {found:?}");
         found[0].1
     }
+}
+
+/// An address of the loopback interface where nothing listens. Another program may take it before it is bound; the
+/// test fails then, and says so.
+pub fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// A configuration of Prometheus, which VictoriaMetrics reads too.
