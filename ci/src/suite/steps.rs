@@ -94,6 +94,12 @@ pub const ON_REQUEST: &[Step] = &[
         run: manifests,
     },
     Step {
+        name: "abort",
+        about: "programs with panic = \"abort\": how far what they recorded gets",
+        folder: Shared,
+        run: abort,
+    },
+    Step {
         name: "stranger",
         about: "a service on axum, sqlx, reqwest and tonic that knows nothing of Throughline",
         folder: Own,
@@ -368,6 +374,18 @@ fn stranger() -> Result<Done> {
     all(&[Cmd::cargo_test()
         .args(["--manifest-path", "examples/stranger/Cargo.toml"])
         .env("CARGO_TARGET_DIR", workspace::target_dir().join("stranger"))])
+}
+
+/// The program has a build folder of its own, because all that it depends on is built with `panic = "abort"` too.
+fn abort() -> Result<Done> {
+    let folder = workspace::target_dir().join("abort");
+    Cmd::cargo()
+        .args(["build", "-p", "throughline-std", "--example", "aborting"])
+        .args(["--config", "profile.dev.panic=\"abort\""])
+        .env("CARGO_TARGET_DIR", &folder)
+        .run()?;
+    all(&[workspace_tests(&["--test", "aborting", "--", "--include-ignored"])
+        .env("THROUGHLINE_ABORTING_PROGRAM", folder.join("debug").join("examples").join("aborting"))])
 }
 
 fn interop() -> Result<Done> {
