@@ -220,4 +220,28 @@ mod tests {
             assert!(page.contains(partner.version), "{} is not on the page", partner.label());
         }
     }
+
+    /// Each line of the table ends with a test's name and its file.
+    #[test]
+    fn the_page_about_faults_names_tests_that_exist() {
+        let adapter = workspace::root().join("std-adapter");
+        let page = fs::read_to_string(adapter.join("docs/faults.md")).unwrap();
+        let rows: Vec<_> = page.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+        assert!(rows.len() > 30, "{} rows", rows.len());
+        for row in rows {
+            let cell = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+            let words: Vec<_> = cell.split('`').collect();
+            let ["", test, " in ", file, ""] = words[..] else { panic!("no test and its file: {row}") };
+            let text =
+                fs::read_to_string(adapter.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+            let lines: Vec<_> = text.lines().collect();
+            let at = lines
+                .iter()
+                .position(|line| line.starts_with(&format!("fn {test}(")))
+                .unwrap_or_else(|| panic!("no {test} in {file}"));
+            // Attributes are between the mark of a test and its function.
+            let above = lines[..at].iter().rev().take_while(|line| line.starts_with("#["));
+            assert!(above.into_iter().any(|line| *line == "#[test]"), "{test} in {file} is no test");
+        }
+    }
 }

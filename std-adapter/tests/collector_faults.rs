@@ -2,18 +2,7 @@
 //! reason, the collector has exactly the records that the ledger counts as delivered, and the shutdown ends
 //! within its deadline.
 //!
-//! | fault | test |
-//! |---|---|
-//! | down at the start, no such host, not a collector | here |
-//! | hanging, slow, killed in mid-batch, resets | here |
-//! | 429 and 503 with `Retry-After`, partial success, refusal | here |
-//! | no TLS where it is expected | here, with the feature `tls` |
-//! | a certificate that is not trusted, a client's that is missing | `export/tests/https.rs`, `export/tests/collector.rs` |
-//! | full disk, the spool's limit, SIGKILL with a spool | `spool.rs` |
-//! | an exporter that blocks or panics, a full device | `exporters.rs`, `panics.rs` |
-//! | steps of the clock | here, `wall_clock.rs` |
-//! | the program's own callbacks and clock that hang, standard error that nobody reads | `own_faults.rs` |
-//! | ends of processes and threads, fork, signals | `exit` |
+//! `docs/faults.md` lists all faults and their tests.
 
 mod support;
 
@@ -293,6 +282,88 @@ fn no_tls_where_it_is_expected() {
         let traces = run(&endpoint);
         assert_eq!((traces.output, traces.dropped_total()), (0, SPANS), "{traces:?}");
     });
+}
+
+/// A collector over TLS whose certificate is for this name. Returns its port, and the authority's certificate as PEM. With
+/// `knows_clients`, it takes clients alone that have a certificate of its authority.
+#[cfg(feature = "tls")]
+fn tls_collector(name: &str, knows_clients: bool) -> (u16, String) {
+    use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use rustls::server::WebPkiClientVerifier;
+    use std::sync::Arc;
+    let mut authority = CertificateParams::new([]).unwrap();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    let chain = vec![CertificateDer::from(certificate.der().to_vec())];
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider));
+    let config = config.with_safe_default_protocol_versions().unwrap();
+    let config = if knows_clients {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from(authority.der().to_vec())).unwrap();
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        config.with_client_cert_verifier(verifier.build().unwrap())
+    } else {
+        config.with_no_client_auth()
+    };
+    let config = Arc::new(config.with_single_cert(chain, key).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let _ = rustls::StreamOwned::new(connection, stream).read(&mut [0; 100]);
+        }
+    });
+    (port, authority.pem())
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_certificate_of_an_unknown_authority() {
+    in_own_process("a_certificate_of_an_unknown_authority", || {
+        let (port, _) = tls_collector("localhost", false);
+        let traces = run(&format!("https://localhost:{port}"));
+        assert_eq!((traces.output, traces.dropped_total()), (0, SPANS), "{traces:?}");
+        assert!(traces.dropped_for(DropReason::Unreachable) > 0, "{traces:?}");
+    });
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_certificate_of_another_name() {
+    in_own_process("a_certificate_of_another_name", || {
+        let (port, authority) = tls_collector("collector.example", false);
+        let traces = run_with(trusting(port, &authority));
+        assert_eq!((traces.output, traces.dropped_total()), (0, SPANS), "{traces:?}");
+        assert!(traces.dropped_for(DropReason::Unreachable) > 0, "{traces:?}");
+    });
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_collector_that_wants_a_certificate_of_its_clients() {
+    in_own_process("a_collector_that_wants_a_certificate_of_its_clients", || {
+        let (port, authority) = tls_collector("localhost", true);
+        let traces = run_with(trusting(port, &authority));
+        assert_eq!((traces.output, traces.dropped_total()), (0, SPANS), "{traces:?}");
+        assert!(traces.dropped_for(DropReason::Unreachable) > 0, "{traces:?}");
+    });
+}
+
+/// A client that trusts the authority with this certificate.
+#[cfg(feature = "tls")]
+fn trusting(port: u16, authority: &str) -> ClientConfig {
+    let file = std::env::temp_dir().join(format!("throughline-faults-{}.pem", std::process::id()));
+    std::fs::write(&file, authority).unwrap();
+    let client = ClientConfig::new(&format!("https://localhost:{port}")).unwrap();
+    let client = client.retry_for(Duration::from_millis(50)).ca_certificate(&file);
+    std::fs::remove_file(file).unwrap();
+    client.unwrap()
 }
 
 #[test]
