@@ -24,11 +24,16 @@ fn panel(panel: &Panel) -> Value {
         "title": panel.title,
         "description": panel.about,
         "unit": unit(panel.unit),
-        "expr": queries.iter().map(|query| query.with("", "$__interval")).collect::<Vec<_>>(),
+        "expr": queries.iter().map(|query| expression(&query.with("", "$__interval"))).collect::<Vec<_>>(),
         "alias": queries.iter().map(|query| query.legend).collect::<Vec<_>>(),
         "showLegend": true,
         "width": (panel.width * OWN_COLUMNS / COLUMNS).max(3),
     })
+}
+
+/// The expression in MetricsQL. Its `changes` counts the beginning of a series too.
+fn expression(promql: &str) -> String {
+    promql.replace("{}", "").replace("changes(", "changes_prometheus(")
 }
 
 fn unit(unit: Unit) -> &'static str {
