@@ -3,6 +3,7 @@
 pub mod alerts;
 pub mod boards;
 pub mod grafana;
+mod guides;
 mod live;
 pub mod model;
 pub(crate) mod proof;

@@ -17,7 +17,6 @@ use crate::collector::Collector;
 use crate::net;
 use crate::process::{Cmd, log_tail};
 use crate::scratch::Scratch;
-use crate::suite::server_build;
 use crate::workspace;
 
 /// How long the panels may take to have data. It takes some ten seconds.
@@ -25,14 +24,12 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// The window of rates, in place of the minutes of a production system.
 const WINDOW: &str = "10s";
 
-/// Runs everything and asks for every panel.
+/// Runs everything and asks for every panel. The shop and the host tool must have been built.
 ///
 /// # Errors
 ///
 /// The error names the panels that stayed empty, with their expressions.
 pub(super) fn every_panel_has_data(collector: &Collector) -> Result<()> {
-    server_build(&["-p", "shop-example"]).run()?;
-    Cmd::cargo().args(["build", "-p", "throughline-cli"]).run()?;
     let folder = Scratch::new("dashboards")?;
     // In place of Jaeger and Loki.
     let mut backend = collector.start()?;

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 
-use super::{check, deploy_folder, live};
+use super::{check, deploy_folder, guides, live};
 use crate::collector::Collector;
 use crate::process::{Cmd, run_all, timed};
 use crate::setup::{self, Need};
+use crate::suite::server_build;
 use crate::workspace;
 
-/// Checks the files of Prometheus and the Collector with these programs, and asks a Prometheus that scrapes a service under load
+/// Checks the files of Prometheus and the Collector with these programs, runs the commands of the guides, and asks a Prometheus that scrapes a service under load
 /// for every panel.
 ///
 /// # Errors
@@ -29,6 +30,9 @@ pub(crate) fn dashboards() -> Result<()> {
             .args(["validate", "--config", "collector/collector.yaml"])
             .dir(deploy_folder()),
     ])?;
+    server_build(&["-p", "shop-example"]).run()?;
+    Cmd::cargo().args(["build", "-p", "throughline-cli"]).run()?;
+    guides::run(collector.program())?;
     live::every_panel_has_data(&collector)
 }
 

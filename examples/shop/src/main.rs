@@ -38,7 +38,9 @@ A shop: POST /orders/{id} places an order, GET /stock/{item} says what is left.
   --load N          send itself N requests a second until it ends (default: 0)
 ";
 
-/// How long the last records may take to be sent.
+/// How long open requests may take to end after the service is told to stop.
+const REQUESTS: Duration = Duration::from_secs(5);
+/// How long the last records may take to be sent after that.
 const SHUTDOWN: Duration = Duration::from_secs(10);
 
 struct Options {
@@ -56,6 +58,8 @@ fn main() -> anyhow::Result<()> {
     let runtime = Runtime::new()?;
     let guard = throughline_std::init(&config(&options, &runtime, &store, &heartbeat)?)?;
     let result = runtime.block_on(run(&options, store, heartbeat));
+    // What still runs ends first, so that its last records are sent.
+    runtime.shutdown_timeout(REQUESTS);
     finish(guard)?;
     result
 }
@@ -77,9 +81,18 @@ async fn run(options: &Options, store: Store, heartbeat: Heartbeat) -> anyhow::R
         }
     });
     load::start(address, options.load);
+    let (stopping, mut stopped) = tokio::sync::watch::channel(());
+    let served = axum::serve(listener, routes).with_graceful_shutdown(async move {
+        stop.await;
+        drop(stopping);
+    });
     tokio::select! {
-        result = async { axum::serve(listener, routes).await } => result?,
-        () = stop => {}
+        result = async { served.await } => result?,
+        () = async {
+            // It ends when the sender is dropped.
+            let _ = stopped.changed().await;
+            tokio::time::sleep(REQUESTS).await;
+        } => eprintln!("some requests were still open after {} s", REQUESTS.as_secs()),
     }
     Ok(())
 }
