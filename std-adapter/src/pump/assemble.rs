@@ -42,7 +42,11 @@ pub(super) struct Assembler {
     throttle: Throttle,
     mask: Mask,
     tally: Tally,
+    /// Whether something is to be done at the end of each span beside passing it on.
+    follows: bool,
     resources: Option<Resources>,
+    /// What the span that just ended has used.
+    used: Option<Totals>,
     /// Whether samples get labels from spans.
     labels: bool,
     roll_up: Option<Arc<Mutex<RollUp>>>,
@@ -93,7 +97,9 @@ impl Assembler {
             round: 0,
             throttle: Throttle::new(limits.logs_per_second),
             tally: Tally::default(),
+            follows: false,
             resources: None,
+            used: None,
             labels: false,
             roll_up: None,
         }
@@ -109,6 +115,7 @@ impl Assembler {
         self.labels = labels;
         self.resources = wanted.and_then(Resources::new);
         self.roll_up = roll_up.filter(|_| self.resources.is_some());
+        self.follows = self.labels || self.resources.is_some();
         self
     }
 
@@ -132,14 +139,14 @@ impl Assembler {
     }
 
     /// Takes a record from a ring.
-    #[inline]
+    #[inline(always)]
     pub(super) fn record(&mut self, raw: &RawRecord, sinks: &mut FanOut) {
         self.tally.input += 1;
         if raw.head.kind() == RecordKind::Fields { self.keep(raw) } else { self.take(raw, true, sinks) }
     }
 
-    /// Keeps a field record until its span ends.
-    #[inline]
+    /// Keeps a field record until its span ends. Never inlined, so that [`Assembler::record`] only passes on.
+    #[inline(never)]
     fn keep(&mut self, raw: &RawRecord) {
         let Some(Record::Fields(fields)) = Record::parse(raw) else { return self.tally.malformed += 1 };
         self.callsites.learn(fields.callsite);
@@ -292,13 +299,13 @@ impl Assembler {
 
     #[inline]
     fn span(&mut self, raw: &RawRecord, span: &SpanRecord<'_>, sinks: &mut FanOut) {
-        let joined = if self.resources.is_some() { self.join(span) } else { None };
+        let joined = self.follows && self.join(span.id, span.root);
         let chain = self.late.take(span.id);
         let remote = self.remote_of(span.root);
         if is_remote(span.root) && remote.is_none() {
             self.tally.unknown_parent += 1;
             if let Some(chain) = chain {
-                self.tally.absorbed += self.late.release(chain) - u64::from(joined.is_some());
+                self.tally.absorbed += self.late.release(chain) - u64::from(joined);
             }
             return;
         }
@@ -307,11 +314,8 @@ impl Assembler {
         }
         self.callsites.learn(span.callsite);
         if let Some(entry) = self.callsites.get(span.callsite) {
-            if self.labels {
-                self.label(span, entry, remote, chain);
-            }
-            if self.roll_up.is_some() {
-                self.sum_up(span, entry, chain, joined);
+            if self.follows {
+                self.note(raw, entry, remote, chain);
             }
             if sinks.tail.is_some() {
                 self.span_to_sample(raw, entry, remote, chain, sinks);
@@ -334,35 +338,46 @@ impl Assembler {
             self.tally.malformed += 1;
         }
         if let Some(chain) = chain {
-            self.tally.absorbed += self.late.release(chain) - u64::from(joined.is_some());
+            self.tally.absorbed += self.late.release(chain) - u64::from(joined);
         }
     }
 
-    /// Keeps what a span has used as if it were fields that came in a record of their own.
+    /// Keeps what a span has used as if it were fields that came in a record of their own. Returns whether that is known.
     #[cold]
     #[inline(never)]
-    fn join(&mut self, span: &SpanRecord<'_>) -> Option<Totals> {
-        let (totals, raw) = self.resources.as_mut()?.take(span.id, span.root)?;
+    fn join(&mut self, span: Word, root: Word) -> bool {
+        self.used = None;
+        let Some(resources) = &mut self.resources else { return false };
+        let Some((totals, raw)) = resources.take(span, root) else { return false };
         self.callsites.learn(raw.head.callsite);
-        self.tally.unclaimed += self.late.add(span.id, &raw);
-        Some(totals)
+        self.tally.unclaimed += self.late.add(span, &raw);
+        self.used = Some(totals);
+        true
+    }
+
+    /// Notes what others than exporters want to know of a span. Parses the record again, so that a span that nobody follows stays in registers.
+    #[cold]
+    #[inline(never)]
+    fn note(&self, raw: &RawRecord, entry: &Entry, remote: Option<TraceContext>, chain: Option<Chain>) {
+        let Some(Record::Span(span)) = Record::parse(raw) else { return };
+        let span = &span;
+        if self.labels {
+            self.label(span, entry, remote, chain);
+        }
+        self.sum_up(span, entry, chain);
     }
 
     /// Adds what a span has used to the sums of its fields' values.
-    #[cold]
-    #[inline(never)]
-    fn sum_up(&self, span: &SpanRecord<'_>, entry: &Entry, chain: Option<Chain>, joined: Option<Totals>) {
+    fn sum_up(&self, span: &SpanRecord<'_>, entry: &Entry, chain: Option<Chain>) {
         let Some(roll_up) = &self.roll_up else { return };
         let value = |name: &str| self.text_of(name, span, entry, chain);
         let parent = if is_remote(span.parent) { 0 } else { span.parent };
         let duration = self.wall_time.nanos(span.duration);
         let mut roll_up = roll_up.lock().unwrap_or_else(PoisonError::into_inner);
-        roll_up.add((span.id, parent), joined, duration, value);
+        roll_up.add((span.id, parent), self.used, duration, value);
     }
 
     /// Notes what labels the samples of a span have.
-    #[cold]
-    #[inline(never)]
     fn label(
         &self,
         span: &SpanRecord<'_>,

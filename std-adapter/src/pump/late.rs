@@ -102,43 +102,69 @@ impl Late {
         raw: &RawRecord,
         replaces: impl Fn(&RawRecord) -> bool,
     ) -> Kept {
+        match self.find(span) {
+            None => Kept::Yes { dropped: self.begin(span, raw), replaced: 0 },
+            Some(first) => self.keep_more(first, span, raw, replaces),
+        }
+    }
+
+    /// Keeps a further record of a span whose chain begins with `first`.
+    fn keep_more(
+        &mut self,
+        first: u32,
+        span: Word,
+        raw: &RawRecord,
+        replaces: impl Fn(&RawRecord) -> bool,
+    ) -> Kept {
         let mut replaced = 0;
-        if let Some(first) = self.find(span) {
-            if let Some(before) = self.replaced(first, replaces) {
-                if self.slots[before as usize].next == NONE {
-                    self.write(before, raw);
-                    return Kept::Yes { dropped: 0, replaced: 1 };
-                }
-                self.unlink(first, before);
-                replaced = 1;
-            } else if self.slots[first as usize].head.len as usize >= self.share {
-                return Kept::Full;
+        if let Some(before) = self.replaced(first, replaces) {
+            if self.slots[before as usize].next == NONE {
+                self.write(before, raw);
+                return Kept::Yes { dropped: 0, replaced: 1 };
             }
+            self.unlink(first, before);
+            replaced = 1;
+        } else if self.slots[first as usize].head.len as usize >= self.share {
+            return Kept::Full;
         }
         Kept::Yes { dropped: self.add(span, raw), replaced }
     }
 
     /// Keeps a record for `span` beyond its share. Returns how many records were dropped to make room.
     pub(super) fn add(&mut self, span: Word, raw: &RawRecord) -> u64 {
-        let mut dropped = 0;
-        while self.kept >= self.limit {
-            dropped += self.give_up_oldest();
-        }
+        let dropped = self.make_room();
+        // Look now, because the span's own chain may have been the oldest.
+        let Some(first) = self.find(span) else { return dropped + self.begin(span, raw) };
         let at = self.place(raw);
         self.kept += 1;
-        // Look again, because the span's own chain may have been the oldest.
-        if let Some(first) = self.find(span) {
-            let head = &mut self.slots[first as usize].head;
-            head.len += 1;
-            let last = std::mem::replace(&mut head.last, at);
-            self.slots[last as usize].next = at;
-            return dropped;
-        }
+        let head = &mut self.slots[first as usize].head;
+        head.len += 1;
+        let last = std::mem::replace(&mut head.last, at);
+        self.slots[last as usize].next = at;
+        dropped
+    }
+
+    /// Begins the chain of a span that has none. Returns how many records were dropped to make room.
+    #[inline(always)]
+    fn begin(&mut self, span: Word, raw: &RawRecord) -> u64 {
+        let dropped = self.make_room();
+        let at = self.place(raw);
+        self.kept += 1;
         let bucket = self.bucket(span);
         let neighbour = std::mem::replace(&mut self.buckets[bucket], at);
         let older = std::mem::replace(&mut self.newest, at);
         *self.newer_link(older) = at;
         self.slots[at as usize].head = Head { span, last: at, len: 1, neighbour, older, newer: NONE };
+        dropped
+    }
+
+    /// Drops the oldest chains while there are too many records, and returns how many records that were.
+    #[inline]
+    fn make_room(&mut self) -> u64 {
+        let mut dropped = 0;
+        while self.kept >= self.limit {
+            dropped += self.give_up_oldest();
+        }
         dropped
     }
 
