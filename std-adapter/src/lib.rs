@@ -43,6 +43,7 @@ mod wall_time;
 pub use config::{Config, LoadError};
 pub use guard::{Guard, ShutdownReport};
 pub use init::{InitError, init, init_from_env, ledger};
+pub use propagation::{Correlate, Correlation, CorrelationGuard, correlate};
 #[doc(hidden)]
 pub use pump::Stage;
 /// What [`profile!`] expands to.

@@ -15,7 +15,21 @@ pub fn record_polls(wanted: bool) {
     POLLS.store(wanted, core::sync::atomic::Ordering::Relaxed);
 }
 
+/// Records that what the running thread records from now on belongs to the set of correlation fields with this number;
+/// 0 means none. Returns false if the record was lost. Without a recorder nothing follows, so nothing is lost.
+#[cfg(feature = "std")]
+pub fn mark_correlation(number: u64) -> bool {
+    super::get().is_none_or(|recorder| recorder.mark_correlation(number))
+}
+
 impl Recorder {
+    /// As [`mark_correlation`], for a recorder that a thread is about to take over.
+    #[cfg(feature = "std")]
+    #[doc(hidden)]
+    pub fn mark_correlation(&self, number: u64) -> bool {
+        self.push_extended(ExtendedKind::CORRELATION, 0, 0, self.ticks(), &(number,))
+    }
+
     /// Records that a span was current from `begun` to `now`, if that is wanted.
     #[inline(always)]
     pub(crate) fn record_poll(&self, span: Word, begun: Word, now: Word) {

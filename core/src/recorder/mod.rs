@@ -26,7 +26,7 @@ pub use context::{AttachGuard, Context, ContextGuard, attach, current};
 pub use context::{remote_parent, turn_remote_parents};
 pub use enabled::{is_enabled, set_min_level};
 #[cfg(feature = "std")]
-pub use extended::record_polls;
+pub use extended::{mark_correlation, record_polls};
 #[cfg(feature = "std")]
 pub use sampler::set_sample_ratio;
 #[cfg(feature = "std")]

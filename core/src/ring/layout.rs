@@ -89,6 +89,9 @@ impl ExtendedKind {
     /// Places where a timer interrupted the program. The wire format defines the values. Only microcontrollers write
     /// it, and only to the wire: [`Batch::push_samples`](crate::adapter::wire::Batch::push_samples).
     pub const SAMPLES: ExtendedKind = ExtendedKind(2);
+    /// What follows in this ring belongs to another set of correlation fields. The value is the number of the set, 0 for
+    /// none. Only servers write it.
+    pub const CORRELATION: ExtendedKind = ExtendedKind(3);
     /// The first number for experiments. The format never assigns the numbers from here on.
     pub const FIRST_PRIVATE: ExtendedKind = ExtendedKind(224);
 }

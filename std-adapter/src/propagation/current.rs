@@ -1,7 +1,7 @@
 //! The current baggage and trace state. They are kept beside the recorder's place in the trace, because they need
 //! allocations, and go with it through futures, tasks and threads.
 
-use super::{Baggage, Carried, TraceState};
+use super::{Baggage, Carried, Correlation, TraceState};
 use crate::sampling;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -13,11 +13,12 @@ use throughline::{AttachGuard, Context, ContextGuard, Instrument, Instrumented, 
 
 /// What goes along with a place in a trace.
 #[derive(Clone, Debug, Default)]
-struct Along {
+pub(super) struct Along {
     /// The trace that the trace state belongs to.
     trace: Option<TraceId>,
     trace_state: TraceState,
     baggage: Baggage,
+    correlation: Correlation,
 }
 
 /// What was entered on a thread and not left yet, oldest first, each with its number.
@@ -26,17 +27,40 @@ type Stack = Vec<(u64, Arc<Along>)>;
 thread_local! {
     static STACK: RefCell<Stack> = const { RefCell::new(Vec::new()) };
     static NEXT: Cell<u64> = const { Cell::new(0) };
+    /// The number of the correlation fields that the thread's ring has been told last.
+    static TOLD: Cell<u64> = const { Cell::new(0) };
+}
+
+/// No number of correlation fields: the ring must be told again.
+const UNTOLD: u64 = u64::MAX;
+
+/// Tells the thread's ring which correlation fields it has now, if they have changed.
+fn tell() {
+    let top =
+        |stack: &RefCell<Stack>| stack.borrow().last().map_or(0, |(_, along)| along.correlation.number());
+    let Ok(number) = STACK.try_with(top) else { return };
+    if number != TOLD.get() {
+        let is_told = throughline::adapter::recorder::mark_correlation(number);
+        TOLD.set(if is_told { number } else { UNTOLD });
+    }
 }
 
 /// Leaves what was entered. Guards may be dropped in any order.
 #[derive(Debug)]
-struct AlongGuard {
+pub(super) struct AlongGuard {
     number: u64,
     not_send: PhantomData<*const ()>,
 }
 
 impl AlongGuard {
     fn enter(along: Arc<Along>) -> AlongGuard {
+        let guard = AlongGuard::enter_untold(along);
+        tell();
+        guard
+    }
+
+    /// Enters without telling the ring, for callers that enter more.
+    fn enter_untold(along: Arc<Along>) -> AlongGuard {
         let number = NEXT.get();
         NEXT.set(number + 1);
         // While the thread is torn down nothing is kept any more.
@@ -52,11 +76,26 @@ impl Drop for AlongGuard {
             let at = stack.iter().rposition(|(number, _)| *number == self.number)?;
             Some(stack.remove(at))
         });
+        tell();
     }
 }
 
 fn current() -> Option<Arc<Along>> {
     STACK.try_with(|stack| stack.borrow().last().map(|(_, along)| Arc::clone(along))).ok()?
+}
+
+pub(super) fn correlation() -> Correlation {
+    current().map_or_else(Correlation::default, |along| along.correlation.clone())
+}
+
+/// What goes along with the current place, with other correlation fields.
+pub(super) fn with_correlation(correlation: Correlation) -> Arc<Along> {
+    let along = current().map_or_else(Along::default, |along| (*along).clone());
+    Arc::new(Along { correlation, ..along })
+}
+
+pub(super) fn correlate(correlation: Correlation) -> AlongGuard {
+    AlongGuard::enter(with_correlation(correlation))
 }
 
 pub(super) fn carried() -> Carried {
@@ -119,6 +158,7 @@ pub(super) fn enter(carried: &Carried) -> CarriedGuard {
         trace: parent.map(|parent| parent.trace_id),
         trace_state: carried.trace_state.clone(),
         baggage: carried.baggage.clone(),
+        correlation: Correlation::default(),
     };
     let along = AlongGuard::enter(Arc::new(along));
     let place = match parent {
@@ -219,6 +259,18 @@ impl FullContext {
         &self.along.baggage
     }
 
+    /// Its correlation fields.
+    pub fn correlation(&self) -> &Correlation {
+        &self.along.correlation
+    }
+
+    /// The same place with other correlation fields.
+    #[must_use]
+    pub fn with_correlation(self, correlation: Correlation) -> FullContext {
+        let along = Arc::new(Along { correlation, ..(*self.along).clone() });
+        FullContext { along, ..self }
+    }
+
     /// The place in the trace.
     pub fn place(&self) -> Context {
         self.place
@@ -295,12 +347,12 @@ pub trait Propagate: Future + Sized {
 
     /// Runs the future in this context.
     fn in_context(self, context: FullContext) -> WithAlong<Instrumented<Self>> {
-        WithAlong { along: context.along, held: Vec::new(), inner: self.instrument(context.place) }
+        WithAlong::new(context.along, self.instrument(context.place))
     }
 
     /// Runs the future in this span, with the current trace state and baggage. The span ends with it.
     fn in_span(self, span: throughline::Span) -> WithAlong<Instrumented<Self>> {
-        WithAlong { along: current().unwrap_or_default(), held: Vec::new(), inner: self.instrument(span) }
+        WithAlong::new(current().unwrap_or_default(), self.instrument(span))
     }
 }
 
@@ -317,15 +369,20 @@ pub struct WithAlong<F> {
 }
 
 impl<F> WithAlong<F> {
+    pub(super) fn new(along: Arc<Along>, inner: F) -> WithAlong<F> {
+        WithAlong { along, held: Vec::new(), inner }
+    }
+
     /// Polls what is inside where it belongs.
     fn poll_inside<R>(self: Pin<&mut Self>, poll: impl FnOnce(Pin<&mut F>) -> R) -> R {
         // SAFETY: `inner` is never moved out of `self`, and there is no `Drop`. Nothing else here needs pinning.
         let this = unsafe { self.get_unchecked_mut() };
         // SAFETY: `this.inner` is pinned because `self` is.
         let inner = unsafe { Pin::new_unchecked(&mut this.inner) };
-        let below = AlongGuard::enter(Arc::clone(&this.along));
+        let below = AlongGuard::enter_untold(Arc::clone(&this.along));
         let entered = Entered { held: &mut this.held, number: below.number };
         _ = STACK.try_with(|stack| stack.borrow_mut().append(entered.held));
+        tell();
         let result = poll(inner);
         drop(entered);
         drop(below);
@@ -369,8 +426,7 @@ pub fn instrument_stream<S: futures_core::Stream>(
     stream: S,
     span: throughline::Span,
 ) -> WithAlong<Instrumented<S>> {
-    let along = current().unwrap_or_default();
-    WithAlong { along, held: Vec::new(), inner: stream.instrument(span) }
+    WithAlong::new(current().unwrap_or_default(), stream.instrument(span))
 }
 
 /// Takes what the future's guards have entered off the thread's stack, also when the poll panics.

@@ -23,9 +23,13 @@
 //!
 //! The span of a trace that goes on in a spawned task or another thread comes along with [`FullContext`], or
 //! [`Propagate::in_current_context`]; closures come along with [`carrying`]. [`throughline::Context`] alone carries the place in the trace, but no baggage.
+//!
+//! [`correlate`] gives names and values, such as the id of a request, to everything that is recorded within a scope. They go the same
+//! ways within the process, but do not leave it.
 
 mod baggage;
 mod carrier;
+pub(crate) mod correlation;
 mod current;
 mod formats;
 mod policy;
@@ -35,6 +39,7 @@ pub use baggage::Baggage;
 pub(crate) use baggage::is_token;
 #[doc(inline)]
 pub use carrier::{Environment, Extractor, Injector, from_fn, into_fn};
+pub use correlation::{Correlate, Correlation, CorrelationGuard, correlate};
 #[cfg(feature = "futures-core")]
 pub use current::instrument_stream;
 pub(crate) use current::randomness;

@@ -1,6 +1,8 @@
 //! Turns records into views: completes ids, converts ticks to times, adds late fields to their spans, and
 //! gives spans of remote traces the remote ids.
 
+mod correlated;
+
 use super::callsites::{Callsites, Entry};
 use super::fan_out::FanOut;
 use super::late::{Chain, Kept, Late};
@@ -12,6 +14,7 @@ use super::sample::Arrival;
 use super::throttle::Throttle;
 use crate::sampling;
 use crate::wall_time::WallTime;
+use correlated::{Correlated, Shared};
 use std::sync::{Arc, Mutex, PoisonError};
 use throughline::adapter::IdKey;
 use throughline::adapter::record::{EventRecord, NO_BUSY, Record, SpanRecord, Values};
@@ -37,7 +40,7 @@ pub(super) struct Assembler {
     remotes: Remotes,
     /// Records that need something that another thread's ring may still hold, each with the round in which it
     /// came.
-    waiting: Vec<(u64, RawRecord)>,
+    waiting: Vec<(u64, Option<Shared>, RawRecord)>,
     round: u64,
     throttle: Throttle,
     mask: Mask,
@@ -47,6 +50,9 @@ pub(super) struct Assembler {
     resources: Option<Resources>,
     /// What the span that just ended has used.
     used: Option<Totals>,
+    correlated: Option<Correlated>,
+    /// The correlation fields of the record at hand.
+    scope: Option<Shared>,
     /// Whether samples get labels from spans.
     labels: bool,
     roll_up: Option<Arc<Mutex<RollUp>>>,
@@ -70,6 +76,8 @@ struct Tally {
     input: u64,
     output: u64,
     absorbed: u64,
+    /// How many of those this has made itself.
+    own: u64,
     malformed: u64,
     unclaimed: u64,
     too_many_fields: u64,
@@ -100,6 +108,8 @@ impl Assembler {
             follows: false,
             resources: None,
             used: None,
+            correlated: None,
+            scope: None,
             labels: false,
             roll_up: None,
         }
@@ -213,7 +223,7 @@ impl Assembler {
     fn wait(&mut self, raw: &RawRecord) -> bool {
         let room = self.waiting.len() < WAITING;
         if room {
-            self.waiting.push((self.round, raw.clone()));
+            self.waiting.push((self.round, self.scope.clone(), raw.clone()));
         }
         room
     }
@@ -223,14 +233,19 @@ impl Assembler {
     /// a remote trace are still not known, they never will be, and no trace is invented.
     pub(super) fn end_round(&mut self, cells: &Cells, sinks: &mut FanOut) {
         let mut waiting = std::mem::take(&mut self.waiting);
-        waiting.retain(|(round, raw)| {
+        waiting.retain_mut(|(round, scope, raw)| {
             if *round == self.round {
                 return true;
             }
+            self.scope = scope.take();
             self.take(raw, false, sinks);
             false
         });
         self.waiting = waiting;
+        self.scope = None;
+        if let Some(correlated) = &mut self.correlated {
+            correlated.end_round();
+        }
         self.remotes.end_round(remote::current);
         self.round += 1;
         self.publish(cells);
@@ -239,9 +254,11 @@ impl Assembler {
     /// Ends the assembler: records that are kept back go on without what they wait for, and fields whose span
     /// has not ended are dropped.
     pub(super) fn give_up(&mut self, cells: &Cells, sinks: &mut FanOut) {
-        for (_, raw) in std::mem::take(&mut self.waiting) {
+        for (_, scope, raw) in std::mem::take(&mut self.waiting) {
+            self.scope = scope;
             self.take(&raw, false, sinks);
         }
+        self.scope = None;
         self.tally.unclaimed += self.late.clear();
         self.publish(cells);
     }
@@ -256,7 +273,7 @@ impl Assembler {
         let tally = std::mem::take(&mut self.tally);
         cells.pump.input(tally.input);
         cells.pump.output(tally.output);
-        cells.pump.absorbed(tally.absorbed);
+        cells.pump.absorbed(tally.absorbed.saturating_sub(tally.own));
         cells.pump.dropped(DropReason::Malformed, tally.malformed);
         cells.pump.dropped(DropReason::Unclaimed, tally.unclaimed);
         cells.pump.dropped(DropReason::TooManyFields, tally.too_many_fields);
@@ -299,7 +316,7 @@ impl Assembler {
 
     #[inline]
     fn span(&mut self, raw: &RawRecord, span: &SpanRecord<'_>, sinks: &mut FanOut) {
-        let joined = self.follows && self.join(span.id, span.root);
+        let joined = self.follows && self.join(raw);
         let chain = self.late.take(span.id);
         let remote = self.remote_of(span.root);
         if is_remote(span.root) && remote.is_none() {
@@ -342,17 +359,25 @@ impl Assembler {
         }
     }
 
-    /// Keeps what a span has used as if it were fields that came in a record of their own. Returns whether that is known.
+    /// Keeps what a span has used, and its correlation fields, as if they had come in records of their own. Returns whether
+    /// there is anything. Parses the record again, as [`Assembler::note`].
     #[cold]
     #[inline(never)]
-    fn join(&mut self, span: Word, root: Word) -> bool {
+    fn join(&mut self, raw: &RawRecord) -> bool {
         self.used = None;
-        let Some(resources) = &mut self.resources else { return false };
-        let Some((totals, raw)) = resources.take(span, root) else { return false };
-        self.callsites.learn(raw.head.callsite);
-        self.tally.unclaimed += self.late.add(span, &raw);
-        self.used = Some(totals);
-        true
+        let Some(Record::Span(span)) = Record::parse(raw) else { return false };
+        let mut joined = self.join_scope(&span);
+        if let Some((totals, raw)) =
+            self.resources.as_mut().and_then(|resources| resources.take(span.id, span.root))
+        {
+            self.callsites.learn(raw.head.callsite);
+            self.tally.unclaimed += self.late.add(span.id, &raw);
+            self.used = Some(totals);
+            joined += 1;
+        }
+        // The caller takes one of them off those that came and are absorbed.
+        self.tally.own += joined.saturating_sub(1);
+        joined > 0
     }
 
     /// Notes what others than exporters want to know of a span. Parses the record again, so that a span that nobody follows stays in registers.
@@ -570,14 +595,16 @@ impl Assembler {
     /// Passes a log record on.
     #[inline]
     fn log<'a>(
-        &self,
+        &'a self,
         event: &EventRecord<'a>,
         entry: &'a Entry,
         remote: Option<TraceContext>,
         fields: impl Fields<'a>,
         sinks: &mut FanOut,
     ) {
-        if is_remote(event.root) && remote.is_none() {
+        if let Some(scope) = &self.scope {
+            self.log_in_scope(event, entry, remote, fields, scope, sinks);
+        } else if is_remote(event.root) && remote.is_none() {
             // The event gets no ids, because they would be made up, and an attribute says why.
             let mark = (UNKNOWN_PARENT, Value::Bool(true));
             let view = self.log_view(event, entry, None, fields.chain([mark]));

@@ -22,6 +22,12 @@ struct Source {
     reader: Reader<'static>,
     /// Where the next round stops.
     head: usize,
+    /// Losses that were found when the head was noted.
+    lost: Vec<Loss>,
+    /// Whether something may have been lost among the records before the head.
+    is_lossy: bool,
+    /// Whether losses were found since the head was noted: they may have come after it.
+    was_lossy: bool,
     sampled_out: usize,
 }
 
@@ -51,11 +57,22 @@ fn reason(reason: LossReason) -> DropReason {
 }
 
 impl Drain {
-    /// Notes the heads of all rings: the next round stops there.
+    /// Notes the heads of all rings: the next round stops there. Whatever was lost before those heads is found.
     pub(crate) fn mark(&mut self) {
         self.find_new();
-        self.rings.iter_mut().for_each(|source| source.head = source.recorder.ring().head());
+        for source in &mut self.rings {
+            source.head = source.recorder.ring().head();
+            source.lost.extend(std::iter::from_fn(|| source.reader.take_loss()));
+            let found = !source.lost.is_empty();
+            source.is_lossy = std::mem::replace(&mut source.was_lossy, found) || found;
+        }
         self.marked = true;
+    }
+
+    /// The addresses of the recorders whose rings may have lost something before the heads that were noted.
+    pub(crate) fn lossy(&self) -> Vec<usize> {
+        let lossy = self.rings.iter().filter(|source| source.is_lossy);
+        lossy.map(|source| std::ptr::from_ref(source.recorder).addr()).collect()
     }
 
     /// Passes each ring's records up to its current head, or the one that was marked, to `take`, with the
@@ -83,7 +100,10 @@ impl Drain {
             if records > 0 {
                 cells.ring.input(records);
             }
-            while let Some(loss) = source.reader.take_loss() {
+            let before = source.lost.len();
+            source.lost.extend(std::iter::from_fn(|| source.reader.take_loss()));
+            source.was_lossy |= source.lost.len() > before;
+            for loss in source.lost.drain(..) {
                 cells.ring.input(loss.count as u64);
                 cells.ring.dropped(reason(loss.reason), loss.count as u64);
                 lost(&loss);
@@ -120,7 +140,15 @@ impl Drain {
                 self.newest = Some(recorder);
             }
             if let Some(reader) = recorder.ring().reader() {
-                self.rings.push(Source { recorder, reader, head: 0, sampled_out: 0 });
+                self.rings.push(Source {
+                    recorder,
+                    reader,
+                    head: 0,
+                    lost: Vec::new(),
+                    is_lossy: false,
+                    was_lossy: false,
+                    sampled_out: 0,
+                });
             }
         });
     }

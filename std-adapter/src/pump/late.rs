@@ -238,6 +238,11 @@ impl Late {
         None
     }
 
+    /// The records of a span, which stay.
+    pub(super) fn peek(&self, span: Word) -> Records<'_> {
+        Records { slots: &self.slots, next: self.find(span).unwrap_or(NONE) }
+    }
+
     /// The records of a chain returned by [`Late::take`].
     pub(super) fn records(&self, chain: Option<Chain>) -> Records<'_> {
         Records { slots: &self.slots, next: chain.map_or(NONE, |chain| chain.first) }

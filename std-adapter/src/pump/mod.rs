@@ -44,6 +44,7 @@ pub(crate) use rings::Rings;
 use crate::clock::{REFINE_EVERY, Reading, WallClock};
 use crate::config::reload::Watch;
 use crate::observe::Answer;
+use crate::propagation::correlation;
 use crate::wall_time::WallTime;
 use assemble::{Assembler, Bounds};
 pub(crate) use drain::Drain;
@@ -158,6 +159,8 @@ impl Pump {
         health: Arc<Health>,
     ) -> Pump {
         let now = Instant::now();
+        // The program may record before the thread runs.
+        correlation::set_read(true);
         Pump {
             steps: Steps::default(),
             rings,
@@ -191,6 +194,8 @@ impl Pump {
     /// held or that still come are counted as lost.
     pub(crate) fn run(mut self, controls: &Receiver<Control>) {
         let farewell = catch_unwind(AssertUnwindSafe(|| self.pump(controls).unwrap_or_else(|Seized| None)));
+        correlation::set_read(false);
+        correlation::forget(&correlation::left());
         if let Err(panic) = &farewell {
             let why = panic_message(&**panic);
             let text = format!(
@@ -275,12 +280,20 @@ impl Pump {
             drain.mark();
             assembler.read_resources(&self.settings.clock);
         }
+        // Sets of fields that nobody uses any more are noted before the heads of the rings.
+        let left = if correlation::is_used() { correlation::left() } else { Vec::new() };
+        drain.mark();
+        // Noted after the heads: a record within a scope that comes in this round was made after the flag was set.
+        let is_correlated = correlation::is_used() && assembler.begin_correlating(left, drain.lossy());
         fan_out.begin_round();
         fan_out.follow_plan(&self.cells);
         let mut losses = Vec::new();
         let drained = drain.round(
             &self.cells,
             |raw, recorder| {
+                if is_correlated {
+                    assembler.correlate(raw, recorder);
+                }
                 assembler.follow(raw, recorder);
                 assembler.record(raw, fan_out);
             },

@@ -2,6 +2,7 @@
 //! receiver.
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
+pub mod keep;
 #[path = "../../export/tests/support/receiver.rs"]
 pub mod receiver;
 pub mod service;
