@@ -13,6 +13,7 @@ mod ended;
 mod exemplars;
 mod exit;
 mod fork;
+pub mod gen_ai;
 mod guard;
 #[cfg(feature = "health")]
 pub mod health;

@@ -4,7 +4,7 @@
 mod site;
 mod timed;
 
-pub(crate) use site::{Site, refused};
+pub(crate) use site::{Site, hash, refused};
 pub(crate) use timed::Timed;
 
 use std::time::Instant;

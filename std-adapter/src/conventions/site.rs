@@ -148,7 +148,7 @@ fn are(known: &[Box<str>], texts: &[&str]) -> bool {
 }
 
 /// Mixes the texts into one number, eight bytes at a time.
-fn hash(start: usize, texts: &[&str]) -> usize {
+pub(crate) fn hash(start: usize, texts: &[&str]) -> usize {
     const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
     let mut hash = start as u64;
     let mut mix = |word: u64| hash = (hash.rotate_left(5) ^ word).wrapping_mul(SPREAD);

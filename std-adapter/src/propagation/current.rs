@@ -247,6 +247,11 @@ impl FullContext {
         FullContext { place, along: current().unwrap_or_default() }
     }
 
+    /// Another place, with what goes along here.
+    pub(crate) fn moved_to(self, place: Context) -> FullContext {
+        FullContext { place, ..self }
+    }
+
     /// The same place with other baggage.
     #[must_use]
     pub fn with_baggage(self, baggage: Baggage) -> FullContext {
