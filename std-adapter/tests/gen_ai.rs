@@ -19,7 +19,7 @@ fn counts(name: &str) -> BTreeMap<String, i64> {
         let labels: Vec<&str> = blob.labels().map(|(_, value)| value).collect();
         let count = match series.read() {
             Reading::Counter(n) => n as i64,
-            Reading::GaugeInt(n) => n as i64,
+            Reading::GaugeInt(n) => n,
             Reading::Histogram(read) => {
                 let buckets: u64 = (0..series.bucket_count()).map(|at| series.bucket(at)).sum();
                 (read.zeros + buckets) as i64
