@@ -174,6 +174,52 @@ mod tests {
         }
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn the_script_sends_each_dashboard_to_grafana() {
+        use std::io::{BufRead, BufReader, Read, Write};
+
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let script = Cmd::new(deploy_folder().join("import.sh")).arg(url).env("GRAFANA_TOKEN", "s3cret");
+        // The API is that of Grafana's documentation: POST /api/dashboards/db.
+        let grafana = std::thread::spawn(move || {
+            let mut titles = Vec::new();
+            for stream in listener.incoming().take(crate::dashboards::boards::ALL.len()) {
+                let mut stream = BufReader::new(stream.unwrap());
+                let (mut head, mut length) = (String::new(), 0);
+                while !head.ends_with("\r\n\r\n") {
+                    let from = head.len();
+                    stream.read_line(&mut head).unwrap();
+                    if let Some(n) = head[from..].to_lowercase().strip_prefix("content-length:") {
+                        length = n.trim().parse().unwrap();
+                    }
+                }
+                assert!(head.starts_with("POST /api/dashboards/db HTTP/1.1\r\n"), "{head}");
+                assert!(head.contains("Authorization: Bearer s3cret\r\n"), "{head}");
+                if head.to_lowercase().contains("expect: 100-continue") {
+                    stream.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap();
+                }
+                let mut body = vec![0; length];
+                stream.read_exact(&mut body).unwrap();
+                let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+                assert_eq!(body["overwrite"], true);
+                titles.push(body["dashboard"]["title"].as_str().unwrap().to_owned());
+                stream
+                    .get_mut()
+                    .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+                    .unwrap();
+            }
+            titles
+        });
+        script.run().unwrap();
+        let mut titles = grafana.join().unwrap();
+        titles.sort();
+        let mut known: Vec<_> = crate::dashboards::boards::ALL.iter().map(|it| it.title).collect();
+        known.sort_unstable();
+        assert_eq!(titles, known);
+    }
+
     #[test]
     fn blocks_in_lists_lose_their_indentation() {
         let text = "a\n1. b\n\n   ```toml check\n   [x]\n     y = 1\n   ```\n```sh\nls\n```\n";

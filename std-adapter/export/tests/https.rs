@@ -358,3 +358,44 @@ fn pages_are_served_over_https() {
     assert_eq!(wrong(&key, &key), key.0.display().to_string());
     assert_eq!(wrong(&chain, &chain), chain.0.display().to_string());
 }
+
+#[cfg(feature = "admin")]
+#[test]
+fn a_client_that_does_not_end_its_handshake_is_cut_off() {
+    use std::net::TcpStream;
+    use throughline_export::admin::{AdminOptions, AdminServer};
+
+    let authority = authority();
+    let key = KeyPair::generate().unwrap();
+    let certificate =
+        CertificateParams::new(["localhost".into()]).unwrap().signed_by(&key, &authority).unwrap();
+    let (chain, key) =
+        (File::new("slow.pem", &certificate.pem()), File::new("slow.key", &key.serialize_pem()));
+    let short = Duration::from_millis(300);
+    let options = AdminOptions::default().port(0).timeouts(short, short).tls(&chain.0, &key.0).unwrap();
+    let server = AdminServer::bind(&options).unwrap();
+    let spawn = |_: &str, run: Box<dyn FnOnce() + Send>| {
+        std::thread::spawn(run);
+        Ok(())
+    };
+    server.start(&spawn).unwrap();
+
+    let connect = || {
+        let stream = TcpStream::connect(server.address()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream
+    };
+    // One says nothing. The other begins a handshake of 16 KiB, and sends a byte of it now and then.
+    let (mut silent, mut slow) = (connect(), connect());
+    slow.write_all(&[0x16, 0x03, 0x01, 0x3f, 0xff]).unwrap();
+    slow.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    let is_waiting = |error: &std::io::Error| {
+        matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)
+    };
+    let sent = (0..5_000).take_while(|_| {
+        slow.write_all(&[0]).is_ok() && slow.read(&mut [0; 64]).is_err_and(|error| is_waiting(&error))
+    });
+    assert!(sent.count() < 5_000, "it was never cut off");
+    let ended = silent.read_to_end(&mut Vec::new());
+    assert!(!ended.is_err_and(|error| is_waiting(&error)), "it was never cut off");
+}

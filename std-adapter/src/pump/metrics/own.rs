@@ -105,3 +105,27 @@ fn point(
         data,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_on_the_disk_is_a_metric_of_its_exporter_from_its_first_record_on() {
+        let cells = Cells::default();
+        let waiting = || {
+            let points = of_pump(&cells, 0.0);
+            let of_name = points.into_iter().filter(|point| point.name == "throughline.pump.spool.records");
+            of_name.map(|point| (point.labels[0].1.to_string(), point.data)).collect::<Vec<_>>()
+        };
+        let (traces, _logs) = (cells.exporter("otlp.traces"), cells.exporter("otlp.logs"));
+        assert_eq!(waiting(), []);
+        traces.input(10);
+        assert_eq!(waiting(), [("otlp.traces".into(), Data::GaugeInt(0))]);
+        traces.spooled(7);
+        assert_eq!(waiting(), [("otlp.traces".into(), Data::GaugeInt(7))]);
+        traces.unspooled(7);
+        traces.output(10);
+        assert_eq!(waiting(), [("otlp.traces".into(), Data::GaugeInt(0))]);
+    }
+}
