@@ -25,6 +25,15 @@ pub const ALL: &[Group] = &[
                 expr: "histogram_quantile(0.95, sum by (le, job, http_route) (rate(http_server_request_duration_seconds_bucket[5m])))",
             },
             Rule::Record {
+                name: "job:rpc_server_calls:rate5m",
+                expr: "sum by (job) (rate(rpc_server_call_duration_seconds_count[5m]))",
+            },
+            Rule::Record {
+                name: "job:rpc_server_errors:ratio_rate5m",
+                expr: "(sum by (job) (rate(rpc_server_call_duration_seconds_count{error_type!=\"\"}[5m])) or 0 * job:rpc_server_calls:rate5m)
+                    / (job:rpc_server_calls:rate5m > 0)",
+            },
+            Rule::Record {
                 name: "job:throughline_records_lost:rate5m",
                 expr: "sum by (job) (rate(throughline_records_total{outcome!~\"output|absorbed|sampled_out|rate_limited\"}[5m]))",
             },
@@ -67,6 +76,15 @@ pub const ALL: &[Group] = &[
                 severity: "critical",
                 summary: "{{ $value | humanizePercentage }} of the requests to {{ $labels.job }} fail",
                 description: "More than 5 % of the requests have failed on the server's side for five minutes.",
+                section: "requests-fail",
+            }),
+            Rule::Alert(Alert {
+                name: "ManyFailedCalls",
+                expr: "job:rpc_server_errors:ratio_rate5m > 0.05 and job:rpc_server_calls:rate5m > 0.1",
+                lasts: "5m",
+                severity: "critical",
+                summary: "{{ $value | humanizePercentage }} of the calls of gRPC to {{ $labels.job }} fail",
+                description: "More than 5 % of the calls have failed on the server's side for five minutes.",
                 section: "requests-fail",
             }),
             Rule::Alert(Alert {

@@ -267,7 +267,7 @@ fn expression(query: &Query) -> String {
 fn metrics(expr: &str) -> impl Iterator<Item = &str> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
     let words = expr.split(move |c| !is_part(c));
-    let beginnings = ["health_", "http_server_", "job:", "process_", "throughline_"];
+    let beginnings = ["health_", "http_server_", "job:", "process_", "rpc_server_", "throughline_"];
     words.filter(move |word| *word == "up" || beginnings.iter().any(|it| word.starts_with(it)))
 }
 

@@ -1,5 +1,5 @@
-//! A shop that is never idle: a service with everything that the dashboards of `examples/deploy` show. It answers requests, calls a
-//! server, asks a database, sends messages and processes them, checks its health, and can put itself under load. Database and
+//! A shop that is never idle: a service with everything that the dashboards of `examples/deploy` show. It answers requests, calls
+//! servers over HTTP and gRPC, asks a database, sends messages and processes them, checks its health, and can put itself under load. Database and
 //! broker are inside the process, so it needs nothing else.
 //!
 //! ```text
@@ -12,6 +12,7 @@
 mod load;
 mod stock;
 mod store;
+mod warehouse;
 mod web;
 
 use std::net::SocketAddr;

@@ -1,10 +1,12 @@
 //! The client of the server that knows the stock.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
+use http_body::Body;
 use throughline_std::tower::{Client, ClientLayer};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -21,7 +23,15 @@ pub(crate) fn client() -> Stock {
 pub(crate) async fn ask(mut stock: Stock, server: SocketAddr, item: u64) -> Result<u16, ureq::Error> {
     let request = Request::get(format!("http://{server}/stock/{item}")).body(())?;
     let response = stock.call(request).await?;
-    Ok(response.status().as_u16())
+    let status = response.status().as_u16();
+    read(response.into_body()).await;
+    Ok(status)
+}
+
+/// Reads a body to its end, with which its request ends.
+pub(crate) async fn read<B: Body>(body: B) {
+    let mut body = pin!(body);
+    while poll_fn(|cx| body.as_mut().poll_frame(cx)).await.is_some() {}
 }
 
 /// Ureq as a service of tower.

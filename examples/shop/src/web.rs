@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::stock::{self, Stock};
 use crate::store::Store;
+use crate::warehouse::{self, Channel};
 
 /// The topic to which orders go.
 const TOPIC: &str = "orders";
@@ -38,7 +39,7 @@ struct Broken;
 /// The service, which asks itself, at this address, for the stock.
 pub(crate) fn routes(store: Store, server: SocketAddr) -> Router {
     let (orders, waiting) = mpsc::channel(64);
-    tokio::spawn(pack(waiting));
+    tokio::spawn(pack(waiting, warehouse::channel()));
     let measured =
         ServerLayer::new().route(|extensions| extensions.get::<MatchedPath>().map(MatchedPath::as_str));
     Router::new()
@@ -84,11 +85,12 @@ async fn left(State(shop): State<Shop>, Path(item): Path<u64>) -> (StatusCode, S
     }
 }
 
-/// The worker: packs orders one after the other. One in thirty breaks.
-async fn pack(mut waiting: mpsc::Receiver<Message>) {
+/// The worker: reserves what orders need, and packs them one after the other. One in thirty breaks.
+async fn pack(mut waiting: mpsc::Receiver<Message>, warehouse: Channel) {
     while let Some(Message { order, headers: carried }) = waiting.recv().await {
         let processing = messaging::process("kafka", TOPIC).group("packers").from(&headers(&carried)).begin();
         let packed = processing.run(async {
+            warehouse::reserve(warehouse.clone(), order).await;
             tokio::time::sleep(Duration::from_millis(1 + order % 4)).await;
             if order % 30 == 29 {
                 return Err(Broken);

@@ -15,9 +15,10 @@ pub(super) const BOARD: Board = Board {
                 graph(
                     "Executed, by type",
                     PerMinute,
-                    "Calls over HTTP, queries of databases and messages that were sent.",
+                    "Calls over HTTP and gRPC, queries of databases and messages that were sent.",
                     &[
-                        query("60 * sum(rate(http_client_request_duration_seconds_count{$s}[$r]))", "call"),
+                        query("60 * sum(rate(http_client_request_duration_seconds_count{$s}[$r]))", "HTTP"),
+                        query("60 * sum(rate(rpc_client_call_duration_seconds_count{$s}[$r]))", "gRPC"),
                         query("60 * sum(rate(db_client_operation_duration_seconds_count{$s}[$r]))", "query"),
                         query("60 * sum(rate(messaging_client_operation_duration_seconds_count{$s}[$r]))", "message"),
                     ],
@@ -29,7 +30,11 @@ pub(super) const BOARD: Board = Board {
                     &[
                         query(
                             "histogram_quantile(0.95, sum by (le) (rate(http_client_request_duration_seconds_bucket{$s}[$r])))",
-                            "call",
+                            "HTTP",
+                        ),
+                        query(
+                            "histogram_quantile(0.95, sum by (le) (rate(rpc_client_call_duration_seconds_bucket{$s}[$r])))",
+                            "gRPC",
                         ),
                         query(
                             "histogram_quantile(0.95, sum by (le) (rate(db_client_operation_duration_seconds_bucket{$s}[$r])))",
@@ -49,7 +54,12 @@ pub(super) const BOARD: Board = Board {
                         query(
                             "(sum(rate(http_client_request_duration_seconds_count{error_type!=\"\", $s}[$r])) or vector(0))
                                 / sum(rate(http_client_request_duration_seconds_count{$s}[$r]))",
-                            "call",
+                            "HTTP",
+                        ),
+                        query(
+                            "(sum(rate(rpc_client_call_duration_seconds_count{error_type!=\"\", $s}[$r])) or vector(0))
+                                / sum(rate(rpc_client_call_duration_seconds_count{$s}[$r]))",
+                            "gRPC",
                         ),
                         query(
                             "(sum(rate(db_client_operation_duration_seconds_count{error_type!=\"\", $s}[$r])) or vector(0))
@@ -93,6 +103,38 @@ pub(super) const BOARD: Board = Board {
                     &[query(
                         "60 * sum by (server_address, error_type) (rate(http_client_request_duration_seconds_count{error_type!=\"\", $s}[$r]))",
                         "{{server_address}} {{error_type}}",
+                    )],
+                ),
+            ],
+        },
+        Row {
+            title: "Calls of gRPC",
+            panels: &[
+                graph(
+                    "Calls by method",
+                    PerMinute,
+                    "Calls that were answered or failed, by the method that was called.",
+                    &[query(
+                        "60 * sum by (rpc_method, server_address) (rate(rpc_client_call_duration_seconds_count{$s}[$r]))",
+                        "{{rpc_method}} {{server_address}}",
+                    )],
+                ),
+                graph(
+                    "Latency by method",
+                    Seconds,
+                    "The time within which 95 % of the calls of a method were answered, as its caller saw it.",
+                    &[query(
+                        "histogram_quantile(0.95, sum by (le, rpc_method) (rate(rpc_client_call_duration_seconds_bucket{$s}[$r])))",
+                        "{{rpc_method}}",
+                    )],
+                ),
+                graph(
+                    "Failures by method",
+                    PerMinute,
+                    "Calls that failed, by method and status.",
+                    &[query(
+                        "60 * sum by (rpc_method, rpc_response_status_code) (rate(rpc_client_call_duration_seconds_count{error_type!=\"\", $s}[$r]))",
+                        "{{rpc_method}} {{rpc_response_status_code}}",
                     )],
                 ),
             ],

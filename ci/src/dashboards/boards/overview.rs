@@ -122,6 +122,38 @@ pub(super) const BOARD: Board = Board {
             ],
         },
         Row {
+            title: "Calls of gRPC that were answered",
+            panels: &[
+                graph(
+                    "Throughput by method",
+                    PerSecond,
+                    "Calls that were answered, by method.",
+                    &[query(
+                        "sum by (rpc_method) (rate(rpc_server_call_duration_seconds_count{$s}[$r]))",
+                        "{{rpc_method}}",
+                    )],
+                ),
+                graph(
+                    "Failures by method",
+                    PerSecond,
+                    "Calls that failed on the server's side, by method and status.",
+                    &[query(
+                        "sum by (rpc_method, rpc_response_status_code) (rate(rpc_server_call_duration_seconds_count{error_type!=\"\", $s}[$r]))",
+                        "{{rpc_method}} {{rpc_response_status_code}}",
+                    )],
+                ),
+                graph(
+                    "Latency by method",
+                    Seconds,
+                    "The time within which 95 % of the calls of a method were answered.",
+                    &[query(
+                        "histogram_quantile(0.95, sum by (le, rpc_method) (rate(rpc_server_call_duration_seconds_bucket{$s}[$r])))",
+                        "{{rpc_method}}",
+                    )],
+                ),
+            ],
+        },
+        Row {
             title: "Who calls whom",
             panels: &[
                 Panel {
@@ -137,6 +169,7 @@ pub(super) const BOARD: Board = Board {
                             "sum by (id) (
                                 label_join(sum by (job) (rate(http_server_request_duration_seconds_count{$s}[$r])), \"id\", \"\", \"job\")
                                 or label_join(sum by (server_address) (rate(http_client_request_duration_seconds_count{$s}[$r])), \"id\", \"\", \"server_address\")
+                                or label_join(sum by (server_address) (rate(rpc_client_call_duration_seconds_count{$s}[$r])), \"id\", \"\", \"server_address\")
                                 or label_join(sum by (db_system_name, db_namespace) (rate(db_client_operation_duration_seconds_count{$s}[$r])), \"id\", \"/\", \"db_system_name\", \"db_namespace\")
                                 or label_join(sum by (messaging_system, messaging_destination_name) (rate(messaging_client_operation_duration_seconds_count{$s}[$r])), \"id\", \"/\", \"messaging_system\", \"messaging_destination_name\")
                             )",
@@ -145,6 +178,8 @@ pub(super) const BOARD: Board = Board {
                         query(
                             "label_join(sum by (source, target) (
                                 label_join(label_join(sum by (job, server_address) (rate(http_client_request_duration_seconds_count{$s}[$r])),
+                                    \"source\", \"\", \"job\"), \"target\", \"\", \"server_address\")
+                                or label_join(label_join(sum by (job, server_address) (rate(rpc_client_call_duration_seconds_count{$s}[$r])),
                                     \"source\", \"\", \"job\"), \"target\", \"\", \"server_address\")
                                 or label_join(label_join(sum by (job, db_system_name, db_namespace) (rate(db_client_operation_duration_seconds_count{$s}[$r])),
                                     \"source\", \"\", \"job\"), \"target\", \"/\", \"db_system_name\", \"db_namespace\")

@@ -31,6 +31,10 @@ pub(super) const BOARD: Board = Board {
                             "call {{server_address}} {{error_type}}",
                         ),
                         query(
+                            "60 * sum by (rpc_method, error_type) (rate(rpc_client_call_duration_seconds_count{error_type!=\"\", $s}[$r]))",
+                            "call {{rpc_method}} {{error_type}}",
+                        ),
+                        query(
                             "60 * sum by (db_collection_name, error_type) (rate(db_client_operation_duration_seconds_count{error_type!=\"\", $s}[$r]))",
                             "query {{db_collection_name}} {{error_type}}",
                         ),
