@@ -144,6 +144,29 @@ fn a_span_with_samples_says_so_and_gives_them_its_labels() {
 }
 
 #[test]
+fn the_correlation_fields_of_a_span_are_labels_of_its_samples() {
+    use throughline_std::profiling::{CpuOptions, ProfilingOptions, Report, stop_profiling};
+    let name = "resources::the_correlation_fields_of_a_span_are_labels_of_its_samples";
+    crate::support::in_own_process(name, || {
+        let folder = Folder::new("correlated");
+        let options = ProfilingOptions::new(&folder.0).cpu(CpuOptions::default().frequency(499));
+        let config = Config::new("agents").without_otlp().terminal(false).exporter("keeps", Keeps::default());
+        let guard = init(&config.profiling(options)).unwrap();
+        {
+            // The span says nothing of them itself.
+            let _scope = throughline_std::correlate(&[("agent.name", "writer"), ("invocation_id", "i-9")]);
+            let _tool = span!("tool.execute");
+            price(Duration::from_millis(200));
+        }
+        guard.flush(Duration::from_secs(10));
+        let file = std::fs::read(stop_profiling().unwrap()).unwrap();
+        let report = Report::read_pprof(&file).unwrap().of_label("agent_name", "writer");
+        let samples = report.of_label("invocation_id", "i-9").samples();
+        assert!(samples >= 10, "{samples}");
+    });
+}
+
+#[test]
 fn one_key_makes_the_memory_metrics() {
     let name = "resources::one_key_makes_the_memory_metrics";
     crate::support::in_own_process_with(name, &[("THROUGHLINE_PROFILING_MEMORY_METRICS", "true")], || {
