@@ -2,10 +2,11 @@
 //! records of a device. The configurations are those of `examples/deploy`, on other ports.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Child;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -31,7 +32,7 @@ const WINDOW: &str = "10s";
 /// The error names the panels that stayed empty, with their expressions.
 pub(super) fn every_panel_has_data(collector: &Collector) -> Result<()> {
     let folder = Scratch::new("dashboards")?;
-    // In place of Jaeger and Loki.
+    // In place of Jaeger and of Loki.
     let mut backend = collector.start()?;
     let [grpc, http, metrics, shop, page, health, prometheus, nobody] = net::free_ports()?;
     let _collector = Program::start(
@@ -47,6 +48,7 @@ pub(super) fn every_panel_has_data(collector: &Collector) -> Result<()> {
         &folder.path().join("collector.log"),
         &[http, metrics],
     )?;
+    let (pyroscope, profiles) = pyroscope()?;
     let config = folder.path().join("shop.toml");
     fs::write(&config, shop_config(nobody, folder.path())?)?;
     let _shop = Program::start(
@@ -56,6 +58,9 @@ pub(super) fn every_panel_has_data(collector: &Collector) -> Result<()> {
             .arg(&config)
             .args(["--listen".into(), format!("127.0.0.1:{shop}"), "--load".into(), "100".to_owned()])
             .env("COLLECTOR", format!("http://127.0.0.1:{http}"))
+            .env("PYROSCOPE", format!("http://{pyroscope}"))
+            .env("THROUGHLINE_PROFILING_CPU_DURATION", "2s")
+            .env("THROUGHLINE_PROFILING_EXPORTER_FILE_OUTPUT_DIR", folder.path().join("profiles"))
             .env("THROUGHLINE_METRICS_PROMETHEUS_HOST", "127.0.0.1")
             .env("THROUGHLINE_METRICS_PROMETHEUS_PORT", page.to_string())
             .env("THROUGHLINE_HEALTH_HOST", "127.0.0.1")
@@ -73,7 +78,32 @@ pub(super) fn every_panel_has_data(collector: &Collector) -> Result<()> {
         ["resourceSpans", "resourceLogs", "POST /orders/{id}", "is packed"].iter().all(|it| text.contains(it))
     })?;
     println!("traces and logs of the shop have passed the Collector");
+    let profile = profiles.recv_timeout(PATIENCE).context("no profile was sent")?;
+    if !profile.starts_with("POST /ingest?") || !profile.contains("name=shop") {
+        bail!("Pyroscope was asked for something else: {profile}");
+    }
+    println!("profiles of the shop are sent to Pyroscope");
     Ok(())
+}
+
+/// In place of Pyroscope: answers every request, and passes on its first line.
+fn pyroscope() -> Result<(SocketAddr, Receiver<String>)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let (address, (lines, received)) = (listener.local_addr()?, channel());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut stream = BufReader::new(stream);
+            let mut line = String::new();
+            // The body is left unread: whether the backend takes it is tested elsewhere.
+            if stream.read_line(&mut line).is_ok() {
+                let _ = stream
+                    .get_mut()
+                    .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                let _ = lines.send(line);
+            }
+        }
+    });
+    Ok((address, received))
 }
 
 /// The shop's configuration, with a second collector where nobody listens, so that there are retries and a spool.

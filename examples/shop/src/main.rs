@@ -29,6 +29,12 @@ use tokio::runtime::Runtime;
 
 use crate::store::Store;
 
+/// Knows who allocates, for profiles of memory.
+#[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[global_allocator]
+static ALLOCATOR: throughline_std::profiling::Allocator =
+    throughline_std::profiling::Allocator::new(std::alloc::System);
+
 const HELP: &str = "\
 usage: shop-example [--config FILE] [--listen ADDRESS] [--load N]
 

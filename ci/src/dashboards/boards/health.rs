@@ -102,6 +102,38 @@ pub(super) const BOARD: Board = Board {
             ],
         },
         Row {
+            title: "Memory of the program: with the feature profile",
+            panels: &[
+                graph(
+                    "Heap",
+                    Bytes,
+                    "Bytes of the blocks that are in use, and what the allocator holds for them. Much more held than used is fragmentation.",
+                    &[
+                        query("sum by (instance) (memory_heap_bytes{$s})", "{{instance}} in use"),
+                        query("sum by (instance) (memory_allocator_total_bytes{$s})", "{{instance}} held"),
+                    ],
+                ),
+                graph(
+                    "Allocated",
+                    BytesPerSecond,
+                    "Bytes that were allocated in a second, freed ones included. It costs time, even when nothing grows.",
+                    &[query(
+                        "sum by (instance) (rate(memory_allocation_total_bytes_total{operation=\"allocate\", $s}[$r]))",
+                        "{{instance}}",
+                    )],
+                ),
+                graph(
+                    "Leaks that grow",
+                    Count,
+                    "Megabytes an hour by which places in the code grow that never shrink, by severity. A profile of the heap says which places.",
+                    &[query(
+                        "sum by (severity) (memory_leak_growth_rate_mb_h_MB_per_hour{$s})",
+                        "{{severity}}",
+                    )],
+                ),
+            ],
+        },
+        Row {
             title: "Pools and queues",
             panels: &[
                 graph(

@@ -79,7 +79,8 @@ impl Points {
                 now.leaks.found.values().filter(|leak| leak.severity == severity).collect();
             let label = Some(("severity", severity.as_str()));
             let blocks = leaks.iter().map(|leak| leak.blocks).sum();
-            let rate = leaks.iter().map(|leak| leak.mb_per_hour).sum();
+            // The sum of no floats is -0.
+            let rate = leaks.iter().fold(0.0, |sum, leak| sum + leak.mb_per_hour);
             self.add(
                 ("memory.leak.count", "{leak}", "Leaks that were found, by severity"),
                 label,
