@@ -11,7 +11,7 @@ use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -213,6 +213,23 @@ fn the_systems_authorities_are_those_of_the_file_that_the_environment_names() {
 /// The end of a connection that the sender announced.
 const CLOSED: &str = "closed";
 
+/// Waits until the peer's system has all that was sent. On a busy machine that may be later than the end of a write, even on loopback.
+fn wait_until_received(stream: &TcpStream) {
+    #[cfg(target_os = "linux")]
+    loop {
+        let mut left: libc::c_int = 0;
+        // SAFETY: the socket is open, and the number is written into a local of this type.
+        let asked =
+            unsafe { libc::ioctl(std::os::fd::AsRawFd::as_raw_fd(stream), libc::TIOCOUTQ, &mut left) };
+        if asked != 0 || left == 0 {
+            return;
+        }
+        std::thread::yield_now();
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = stream;
+}
+
 /// Listens for syslog messages over TLS as 127.0.0.1, and passes on each message of each connection, and
 /// [`CLOSED`] where the sender says that none follows. A connection is closed after `most` messages.
 fn syslog_receiver(authority: &CertifiedIssuer<'static, KeyPair>, most: usize) -> (u16, Receiver<String>) {
@@ -243,6 +260,7 @@ fn syslog_receiver(authority: &CertifiedIssuer<'static, KeyPair>, most: usize) -
                 if n == most {
                     reader.get_mut().conn.send_close_notify();
                     let _ = reader.get_mut().flush();
+                    wait_until_received(&reader.get_ref().sock);
                 }
                 let _ = messages.send(String::from_utf8(message).unwrap());
             }

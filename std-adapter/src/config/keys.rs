@@ -142,6 +142,7 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
     ("profiling.memory", "Which functions allocate, and what is in use."),
     ("profiling.resources", "What each span uses."),
     ("profiling.exporter", "Where profiles go."),
+    ("profiling.pages", "Profiles on a local page."),
     (
         "admin",
         "Local pages: their clients' rights and limits. Pages at the same host and port share a server.",
