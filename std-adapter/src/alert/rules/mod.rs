@@ -35,7 +35,7 @@ use std::time::Duration;
 /// "#)?;
 /// assert_eq!(rules.names().collect::<Vec<_>>(), ["HighErrorRate", "QueueGrows"]);
 /// let error = Rules::parse("alerts.yaml", "rules: [{name: A, condition: rate(x) > 1}]").unwrap_err();
-/// assert_eq!(error.to_string(), "alerts.yaml:1:36: rule A: rate takes a series with a range; write such as rate(requests_total[5m])");
+/// assert_eq!(error.to_string(), "alerts.yaml:1:35: rule A: rate takes a series with a range; write such as rate(requests_total[5m])");
 /// # Ok::<(), throughline_std::alert::RulesError>(())
 /// ```
 #[derive(Debug, Default)]
