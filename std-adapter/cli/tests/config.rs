@@ -31,7 +31,7 @@ fn check_tells_all_mistakes_at_once() {
     let (code, out, err) = run(&["check", "bad.toml"], &[("bad.toml", bad)]);
     let expected = "\
 throughline: bad.toml:2: service.nmae is not a key; did you mean service.name?
-throughline: bad.toml:4: tracing.sampling.probability = `10` is not a number from 0.0 to 1.0
+throughline: bad.toml:4: tracing.sampling.probability = `10` is not a number from 0.0 to 1.0; 10 % is 0.1
 throughline: 2 mistakes in bad.toml; mend what is told above
 ";
     assert_eq!((code, &*out, &*err), (1, "", expected));
