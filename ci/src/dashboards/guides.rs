@@ -174,6 +174,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn data_sources_link_to_ones_that_exist() {
+        for file in ["grafana/provisioning/datasources/datasources.yaml", "tempo/datasources.yaml"] {
+            let text = fs::read_to_string(deploy_folder().join(file)).unwrap();
+            let lines = || text.lines().filter(|line| !line.trim_start().starts_with('#'));
+            let values =
+                |key: &str| lines().filter_map(move |line| line.trim().strip_prefix(key)).collect::<Vec<_>>();
+            let (known, linked) = (values("uid: "), values("datasourceUid: "));
+            assert!(linked.len() >= 3, "{file}: {linked:?}");
+            for link in linked {
+                assert!(known.contains(&link), "{file} links to {link}, which is not there");
+            }
+            // Grafana takes a single `$` for a variable of the environment.
+            assert!(lines().all(|line| !line.replace("$$", "").contains('$')), "{file} has a single $");
+        }
+    }
+
     #[cfg(unix)]
     #[test]
     fn the_script_sends_each_dashboard_to_grafana() {
