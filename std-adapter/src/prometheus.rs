@@ -23,7 +23,7 @@ use crate::admin::Pages;
 use crate::init::Named;
 pub use throughline_export::prometheus::{
     Format, PageOptions, Prometheus, PrometheusError, PrometheusOptions, Pushgateway, PushgatewayOptions,
-    RemoteWrite, Renderer, render,
+    RemoteWrite, RemoteWriteVersion, Renderer, render,
 };
 
 impl Config {

@@ -1,5 +1,5 @@
-//! Sends records to real servers and checks what they stored: Jaeger, VictoriaMetrics, Zipkin, and VictoriaLogs in
-//! place of Loki and Elasticsearch. `cargo xtask interop` installs and starts the servers, and passes their addresses
+//! Sends records to real servers and checks what they stored: Jaeger, the newest Prometheus, VictoriaMetrics, Zipkin,
+//! and VictoriaLogs in place of Loki and Elasticsearch. `cargo xtask interop` installs and starts the servers, and passes their addresses
 //! in variables.
 #![cfg(all(feature = "grpc", feature = "prometheus"))]
 
@@ -16,7 +16,7 @@ use support::in_own_process;
 use throughline::{Context, Status, counter, counter_family, gauge, histogram, info, span, warn};
 use throughline_std::log::{Elastic, Loki};
 use throughline_std::otlp::{ClientConfig, Protocol};
-use throughline_std::prometheus::{Prometheus, PrometheusOptions, RemoteWrite};
+use throughline_std::prometheus::{Prometheus, PrometheusOptions, RemoteWrite, RemoteWriteVersion};
 use throughline_std::zipkin::Zipkin;
 use throughline_std::{Config, Deadline, Exporter};
 
@@ -294,6 +294,48 @@ fn victoria_metrics_takes_remote_write_and_sees_the_end_of_the_series() {
         let median = server.value("histogram_quantile(0.5, request_duration_seconds_bucket)");
         // Classic buckets end at powers of two.
         assert!((0.25..=1.0).contains(&median), "{median}");
+        assert!(guard.shutdown(LONG).complete);
+        server.wait_for("the end of the series", |server| {
+            server.query("orders_total").is_empty().then_some(())
+        });
+    });
+}
+
+#[test]
+#[ignore = "needs the newest Prometheus: `cargo xtask interop`"]
+fn prometheus_takes_remote_write_2_with_native_histograms() {
+    in_own_process("prometheus_takes_remote_write_2_with_native_histograms", || {
+        let mut server = Server::newest_prometheus("newest");
+        let writer = RemoteWrite::new(&format!("http://{}", server.address)).unwrap();
+        let writer = writer.version(RemoteWriteVersion::V2).native_histograms(true);
+        let config = Config::new("shop").without_otlp().terminal(false).exporter("remote-write", writer);
+        let guard = throughline_std::init(&config).unwrap();
+        counter!("orders", unit = "{order}", description = "Orders taken").add(41);
+        counter_family!("http.requests", labels = ["http.route"], capacity = 4).add(["/a\"b\\c\nd é"], 7);
+        gauge!("room.temperature" as f64, unit = "Cel").set(18.25);
+        let trace_id = {
+            let _span = span!("request");
+            for n in 1..=100 {
+                histogram!("request.duration" as f64, unit = "s", scale = 3).record(f64::from(n) / 100.0);
+            }
+            Context::current().trace_context().unwrap().trace_id.to_string()
+        };
+        assert!(guard.flush(LONG));
+        assert_eq!(guard.last_error(), None);
+        assert_eq!(server.value("orders_total"), 41.0);
+        assert_eq!(server.value("room_temperature_celsius"), 18.25);
+        assert_eq!(server.value("histogram_count(request_duration_seconds)"), 100.0);
+        let median = server.value("histogram_quantile(0.5, request_duration_seconds)");
+        // The bounds of a bucket are 2^(1/8) apart at scale 3.
+        assert!((median / 0.5).max(0.5 / median) <= 2_f64.powf(1.0 / 8.0), "{median}");
+        let (labels, value) = server.query("http_requests_total").remove(0);
+        assert_eq!((labels["http_route"].as_str(), value), (Some("/a\"b\\c\nd é"), 7.0));
+        assert_eq!(labels["job"].as_str(), Some("shop"));
+        let exemplars = "/api/v1/query_exemplars?query=request_duration_seconds&start=0&end=9999999999";
+        let found = server.wait_for("an exemplar", |server| {
+            server.api(exemplars)[0]["exemplars"].as_array().map(|exemplars| exemplars[0].clone())
+        });
+        assert_eq!(found["labels"]["trace_id"], trace_id);
         assert!(guard.shutdown(LONG).complete);
         server.wait_for("the end of the series", |server| {
             server.query("orders_total").is_empty().then_some(())

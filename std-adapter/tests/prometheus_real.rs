@@ -21,7 +21,9 @@ use support::in_own_process;
 use throughline::{
     SpanId, TraceId, counter, counter_family, gauge, histogram, span, summary, up_down_counter,
 };
-use throughline_std::prometheus::{PageOptions, Prometheus, PrometheusOptions, PushgatewayOptions};
+use throughline_std::prometheus::{
+    PageOptions, Prometheus, PrometheusOptions, PushgatewayOptions, RemoteWrite, RemoteWriteVersion,
+};
 use throughline_std::view::{ExemplarView, HistogramView, PointData};
 use throughline_std::{Config, Exporter, Guard, Host, ReadMetrics, Resource};
 
@@ -232,6 +234,24 @@ fn native_histograms_sent_by_remote_write_can_be_queried() {
             assert!(off <= 2_f64.powf(1.0 / 8.0), "{estimate} for {exact}");
             assert_eq!(prometheus.value("histogram_count(request_duration_seconds)"), 2000.0);
         });
+    });
+}
+
+/// Debian's Prometheus takes version 1 alone, and answers that all is well.
+#[test]
+#[ignore = "needs Prometheus: cargo xtask test --only prometheus"]
+fn a_prometheus_that_is_too_old_for_remote_write_2_is_told() {
+    in_own_process("a_prometheus_that_is_too_old_for_remote_write_2_is_told", || {
+        let prometheus = Server::receiving_prometheus("old", "");
+        let writer = RemoteWrite::new(&format!("http://{}", prometheus.address)).unwrap();
+        let writer = writer.version(RemoteWriteVersion::V2);
+        let config = Config::new("shop").without_otlp().terminal(false).report_errors(false);
+        let guard = throughline_std::init(&config.exporter("remote-write", writer)).unwrap();
+        count();
+        assert!(guard.flush(Duration::from_secs(30)));
+        let error = guard.last_error().unwrap();
+        assert!(error.contains("metrics.remote_write.version"), "{error}");
+        assert!(guard.shutdown(Duration::from_secs(30)).in_time);
     });
 }
 

@@ -26,6 +26,13 @@ pub(super) const PARTNERS: &[Partner] = &[
         },
     },
     Partner {
+        name: "prometheus",
+        version: "0.315.0",
+        get: |partner, folder| go_program(partner, folder, "github.com/prometheus/prometheus/cmd/prometheus"),
+        file: "prometheus",
+        start: Start::ByTests("THROUGHLINE_PROMETHEUS"),
+    },
+    Partner {
         name: "victoria-logs",
         version: "1.52.1",
         get: |partner, folder| {

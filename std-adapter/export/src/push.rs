@@ -35,6 +35,14 @@ pub(crate) struct Push {
     backlog: Backlog,
 }
 
+/// The answer to a request that was taken.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    #[cfg_attr(not(feature = "prometheus"), expect(dead_code, reason = "no other protocol has any"))]
+    pub(crate) headers: ureq::http::HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
 /// Where bodies go.
 struct Server {
     agent: ureq::Agent,
@@ -80,6 +88,12 @@ impl Push {
         self.server.headers.push((name.into(), value.into()));
     }
 
+    /// Sets the type of the bodies.
+    #[cfg(feature = "prometheus")]
+    pub(crate) fn content_type(&mut self, content_type: &'static str) {
+        self.server.content_type = content_type;
+    }
+
     /// Sets after which statuses a body is sent again later. The default is those that say so: 429, 502, 503, 504.
     #[cfg(feature = "prometheus")]
     pub(crate) fn retry(&mut self, after: fn(u16) -> bool) {
@@ -101,7 +115,7 @@ impl Push {
         &mut self,
         deadline: &Deadline,
         last: bool,
-        check: impl Fn(&[u8]) -> Result<(), Failure>,
+        check: impl Fn(&Answer) -> Result<(), Failure>,
     ) -> Result<(), ExportError> {
         let server = &self.server;
         self.backlog.deliver(deadline, last, |body| check(&server.send(body, deadline)?))
@@ -110,7 +124,7 @@ impl Push {
 
 impl Server {
     /// Sends a body, and returns the answer.
-    fn send(&self, body: &[u8], deadline: &Deadline) -> Result<Vec<u8>, Failure> {
+    fn send(&self, body: &[u8], deadline: &Deadline) -> Result<Answer, Failure> {
         let (url, peer) = (shown(&self.url), self.peer);
         let later = |why: String, after| {
             let why = format!("{url} did not take a request: {why}; check that {peer} listens there");
@@ -136,7 +150,7 @@ impl Server {
         let after = after.and_then(parse_retry_after);
         let answer = response.body_mut().with_config().limit(ANSWER_LIMIT).read_to_vec().unwrap_or_default();
         if (200..300).contains(&status) {
-            return Ok(answer);
+            return Ok(Answer { headers: response.into_parts().0.headers, body: answer });
         }
         let said: String = String::from_utf8_lossy(&answer).trim().chars().take(200).collect();
         let said = escaped(&said);
@@ -147,6 +161,7 @@ impl Server {
             401 | 403 => "set the credentials that it wants",
             404 | 405 => "check the port and the path",
             413 => "make batches smaller, or raise its limit",
+            415 => "it takes no such body: check the path, and the version of the protocol",
             _ => "see its log",
         };
         let why = format!("{url} answered {status} ({said}): {hint}");

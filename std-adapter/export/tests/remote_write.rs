@@ -15,12 +15,16 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 use throughline::{SpanId, TraceId};
 use throughline_export::ledger::DropReason;
-use throughline_export::prometheus::{PageOptions, RemoteWrite};
+use throughline_export::prometheus::{PageOptions, RemoteWrite, RemoteWriteVersion};
 use throughline_export::view::{ExemplarView, HistogramView, PointData, PointView, SummaryView};
 use throughline_export::{Deadline, Exporter, Host, Resource};
 use write_request::{Span, WriteRequest};
 
 const TIME_MS: i64 = 1_700_000_100_000;
+const START_MS: i64 = 1_700_000_000_250;
+
+/// The answer to a request that was taken, as version 2 has it.
+const WRITTEN: &str = "204 No Content\r\nX-Prometheus-Remote-Write-Samples-Written: 1";
 
 /// Answers requests with these statuses in turn, then with 204. Gives back its address and the requests.
 fn receiver(statuses: &'static [&'static str]) -> (String, Receiver<WriteRequest>) {
@@ -34,7 +38,7 @@ fn receiver(statuses: &'static [&'static str]) -> (String, Receiver<WriteRequest
             let (stream, sender, answered) = (stream.unwrap(), sender.clone(), Arc::clone(&answered));
             std::thread::spawn(move || {
                 serve(stream, &sender, || {
-                    statuses.get(answered.fetch_add(1, Ordering::Relaxed)).unwrap_or(&"204 No Content")
+                    statuses.get(answered.fetch_add(1, Ordering::Relaxed)).unwrap_or(&WRITTEN)
                 })
             });
         }
@@ -53,10 +57,16 @@ fn serve(stream: TcpStream, sender: &Sender<WriteRequest>, status: impl Fn() -> 
         }
         let head = head.to_lowercase();
         assert!(head.starts_with("post /api/v1/write http/1.1\r\n"), "{head}");
+        let is_2_0 = head.contains("\r\nx-prometheus-remote-write-version: 2.0.0\r\n");
+        let (version, kind) = if is_2_0 {
+            ("2.0.0", "application/x-protobuf;proto=io.prometheus.write.v2.request")
+        } else {
+            ("0.1.0", "application/x-protobuf")
+        };
         for header in [
             "content-encoding: snappy",
-            "content-type: application/x-protobuf",
-            "x-prometheus-remote-write-version: 0.1.0",
+            &format!("content-type: {kind}"),
+            &format!("x-prometheus-remote-write-version: {version}"),
             "x-scope-orgid: shop",
         ] {
             assert!(head.contains(&format!("\r\n{header}\r\n")), "{header} in {head}");
@@ -64,7 +74,7 @@ fn serve(stream: TcpStream, sender: &Sender<WriteRequest>, status: impl Fn() -> 
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
         let mut body = vec![0; length.parse().unwrap()];
         reader.read_exact(&mut body).unwrap();
-        if sender.send(WriteRequest::of(&body)).is_err() {
+        if sender.send(WriteRequest::of(&body, is_2_0)).is_err() {
             return;
         }
         let answer = format!("HTTP/1.1 {}\r\nContent-Length: 0\r\n\r\n", status());
@@ -113,8 +123,10 @@ fn every_kind_is_written_as_the_specification_has_it() {
         point("size", "By", &[], PointData::Summary(summary)),
     ];
     let target = [("instance", "a-1"), ("job", "shop/checkout")];
-    for native in [false, true] {
-        let mut writer = begun(&url, |writer| writer.native_histograms(native));
+    let both = [RemoteWriteVersion::V1, RemoteWriteVersion::V2]
+        .map(|version| [false, true].map(|native| (version, native)));
+    for (version, native) in both.into_iter().flatten() {
+        let mut writer = begun(&url, |writer| writer.version(version).native_histograms(native));
         writer.points(&points);
         writer.flush(&deadline()).unwrap();
         let request = requests.recv().unwrap();
@@ -137,6 +149,9 @@ fn every_kind_is_written_as_the_specification_has_it() {
         {
             assert!(kinds.contains(&kind), "{kind:?} in {kinds:?}");
         }
+        let start = |name| request.series(name, &[]).samples[0].start_timestamp;
+        let began = if version == RemoteWriteVersion::V2 { START_MS } else { 0 };
+        assert_eq!((start("orders_total"), start("depth"), start("size_bytes_sum")), (began, 0, began));
         let exemplar = if native {
             let series = request.series("wait_seconds", &[("route", "/a"), target[1]]);
             let native = &series.histograms[0];
@@ -177,6 +192,19 @@ fn every_kind_is_written_as_the_specification_has_it() {
             assert_eq!(end.exemplars, []);
         }
     }
+}
+
+#[test]
+fn a_receiver_that_does_not_know_version_2_is_told_apart() {
+    // It finds nothing that it knows in the request, and says that all is well.
+    let (url, _requests) = receiver(&["204 No Content"]);
+    let mut writer = begun(&url, |writer| writer.version(RemoteWriteVersion::V2));
+    writer.points(&counter(1));
+    let error = writer.flush(&deadline()).unwrap_err();
+    assert_eq!((error.reason, writer.held()), (DropReason::Refused, 0));
+    assert!(error.message.contains("metrics.remote_write.version"), "{error}");
+    writer.points(&counter(2));
+    writer.flush(&deadline()).unwrap();
 }
 
 #[test]

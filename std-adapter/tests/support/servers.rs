@@ -44,20 +44,35 @@ pub struct Server {
 impl Server {
     /// Debian's Prometheus, which scrapes `target` five times a second.
     pub fn prometheus(name: &str, target: SocketAddr, features: &str) -> Server {
-        Server::configured_prometheus(name, &scrape_config(target), features, None)
+        Server::configured_prometheus("prometheus", name, &scrape_config(target), features, None)
     }
 
     /// A Prometheus that scrapes nothing and takes remote write.
     pub fn receiving_prometheus(name: &str, features: &str) -> Server {
-        Server::configured_prometheus(name, "", features, Some("--web.enable-remote-write-receiver"))
+        let option = Some("--web.enable-remote-write-receiver");
+        Server::configured_prometheus("prometheus", name, "", features, option)
     }
 
-    fn configured_prometheus(name: &str, config: &str, features: &str, option: Option<&str>) -> Server {
+    /// The newest Prometheus, at the path `THROUGHLINE_PROMETHEUS`, which takes remote write.
+    pub fn newest_prometheus(name: &str) -> Server {
+        let program = std::env::var("THROUGHLINE_PROMETHEUS").unwrap_or_default();
+        assert!(!program.is_empty(), "THROUGHLINE_PROMETHEUS is not set: run `cargo xtask interop`");
+        let option = Some("--web.enable-remote-write-receiver");
+        Server::configured_prometheus(&program, name, "", "exemplar-storage", option)
+    }
+
+    fn configured_prometheus(
+        program: &str,
+        name: &str,
+        config: &str,
+        features: &str,
+        option: Option<&str>,
+    ) -> Server {
         let folder = Folder::new(name);
         let file = folder.path().join("prometheus.yml");
         std::fs::write(&file, config).unwrap();
         let data = folder.path().join("data");
-        Server::start("prometheus", "/-/ready", folder, |address| {
+        Server::start(program, "/-/ready", folder, |address| {
             let mut args = vec![
                 format!("--config.file={}", file.display()),
                 format!("--storage.tsdb.path={}", data.display()),

@@ -94,7 +94,7 @@ impl Elastic {
 
     fn deliver(&mut self, deadline: &Deadline, last: bool) -> Result<(), ExportError> {
         self.close();
-        self.push.deliver(deadline, last, |answer| match refused(&String::from_utf8_lossy(answer)) {
+        self.push.deliver(deadline, last, |answer| match refused(&String::from_utf8_lossy(&answer.body)) {
             None => Ok(()),
             Some((records, why)) => Err(Failure::Partly { records, why, reason: DropReason::Rejected }),
         })

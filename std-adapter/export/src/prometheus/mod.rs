@@ -68,3 +68,4 @@ pub use push_options::PushgatewayOptions;
 pub use pushgateway::Pushgateway;
 pub use remote_write::RemoteWrite;
 pub use series::{SeriesKind, SeriesName, label_name, process_metrics};
+pub use write_request::RemoteWriteVersion;

@@ -95,7 +95,7 @@ impl Encoder for Protobuf<'_> {
     }
 
     fn end(&mut self) {
-        varint(self.out, self.family.len() as u64);
+        put_varint(self.out, self.family.len() as u64);
         self.out.extend_from_slice(&self.family);
     }
 
@@ -162,7 +162,7 @@ pub(super) fn native_buckets(
         let index = histogram.offset + i as i64 + 1;
         if length > 0 && index - next <= SMALL_GAP {
             for _ in next..index {
-                varint(&mut deltas, zigzag(-before));
+                put_varint(&mut deltas, zigzag(-before));
                 before = 0;
             }
             length += (index - next) as u64;
@@ -171,7 +171,7 @@ pub(super) fn native_buckets(
             (offset, length) = (index - next, 0);
         }
         let n = i64::try_from(*n).unwrap_or(i64::MAX);
-        varint(&mut deltas, zigzag(n - before));
+        put_varint(&mut deltas, zigzag(n - before));
         (before, next, length) = (n, index + 1, length + 1);
     }
     span(offset, length);
@@ -215,7 +215,7 @@ fn timestamp(out: &mut Vec<u8>, unix_ns: u64) {
 
 pub(super) fn number(out: &mut Vec<u8>, field: u32, n: u64) {
     tag(out, field, VARINT);
-    varint(out, n);
+    put_varint(out, n);
 }
 
 pub(super) fn float(out: &mut Vec<u8>, field: u32, x: f64) {
@@ -225,15 +225,15 @@ pub(super) fn float(out: &mut Vec<u8>, field: u32, x: f64) {
 
 pub(super) fn bytes(out: &mut Vec<u8>, field: u32, bytes: &[u8]) {
     tag(out, field, BYTES);
-    varint(out, bytes.len() as u64);
+    put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
 fn tag(out: &mut Vec<u8>, field: u32, wire_type: u32) {
-    varint(out, u64::from(field << 3 | wire_type));
+    put_varint(out, u64::from(field << 3 | wire_type));
 }
 
-fn varint(out: &mut Vec<u8>, mut n: u64) {
+pub(super) fn put_varint(out: &mut Vec<u8>, mut n: u64) {
     while n >= 0x80 {
         out.push(n as u8 | 0x80);
         n >>= 7;

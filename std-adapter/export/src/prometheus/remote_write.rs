@@ -1,14 +1,15 @@
-//! Sends metrics by Prometheus's remote write, version 1, which Prometheus, Mimir, VictoriaMetrics and many hosted
-//! services take.
+//! Sends metrics by Prometheus's remote write, which Prometheus, Mimir, VictoriaMetrics and many hosted services take.
 //!
-//! Source: Prometheus, *Remote-Write Specification 1.0*.
+//! Source: Prometheus, *Remote-Write Specification 1.0* and *2.0*.
 
 use super::negotiate::Shape;
 use super::page::Renderer;
 use super::process::Process;
-use super::write_request::{Body, Moment, WriteRequests};
+use super::write_request::{Body, Moment, RemoteWriteVersion, WriteRequests};
 use super::{Format, PageOptions};
-use crate::push::{Push, PushUrlError};
+use crate::backlog::Failure;
+use crate::ledger::DropReason;
+use crate::push::{Answer, Push, PushUrlError};
 use crate::view::{PointData, PointView, Scope};
 use crate::{Deadline, ExportError, Exporter, Host, OwnedRecords, Resource, Wants};
 use std::io;
@@ -35,6 +36,7 @@ const EXAMPLE: &str = "http://localhost:9090/api/v1/write";
 pub struct RemoteWrite {
     push: Push,
     page: PageOptions,
+    version: RemoteWriteVersion,
     native_histograms: bool,
     interval: Duration,
     renderer: Option<Renderer>,
@@ -56,12 +58,12 @@ impl RemoteWrite {
     pub fn new(url: &str) -> Result<RemoteWrite, PushUrlError> {
         let mut push = Push::new("a receiver", url, PATH, "application/x-protobuf", EXAMPLE)?;
         push.header("Content-Encoding", "snappy");
-        push.header("X-Prometheus-Remote-Write-Version", "0.1.0");
         // The specification has all errors of the server tried again.
         push.retry(|status| status == 429 || (500..600).contains(&status));
         Ok(RemoteWrite {
             push,
             page: PageOptions::default(),
+            version: RemoteWriteVersion::default(),
             native_histograms: false,
             interval: Duration::ZERO,
             renderer: None,
@@ -95,6 +97,13 @@ impl RemoteWrite {
         RemoteWrite { native_histograms: on, ..self }
     }
 
+    /// The version of the protocol. The default is 1. A receiver that does not know version 2 is told apart by its
+    /// answer, and what was sent to it is counted as dropped.
+    #[must_use]
+    pub fn version(self, version: RemoteWriteVersion) -> RemoteWrite {
+        RemoteWrite { version, ..self }
+    }
+
     /// Names and labels, as on a page.
     #[must_use]
     pub fn page(self, page: PageOptions) -> RemoteWrite {
@@ -119,7 +128,8 @@ impl RemoteWrite {
             let shape = Shape { format: Format::Protobuf, utf8: self.page.utf8_names };
             renderer.lay_out(&all, shape, process.as_ref(), |layout, options, bounds| {
                 let native = self.native_histograms;
-                let mut requests = WriteRequests::new(&mut bodies, moment, native, options, bounds);
+                let mut requests =
+                    WriteRequests::new(&mut bodies, self.version, moment, native, options, bounds);
                 layout.write(&all, process.as_ref(), &mut requests);
             });
         });
@@ -132,12 +142,25 @@ impl RemoteWrite {
     }
 
     fn deliver(&mut self, deadline: &Deadline, last: bool) -> Result<(), ExportError> {
-        self.push.deliver(deadline, last, |_| Ok(())).map_err(|error| {
+        let check =
+            if self.version == RemoteWriteVersion::V2 { says_what_it_wrote } else { |_: &Answer| Ok(()) };
+        self.push.deliver(deadline, last, check).map_err(|error| {
             self.dropped += error.lost;
             // The ledger counts spans and log records.
             ExportError { lost: 0, ..error }
         })
     }
+}
+
+/// Fails if the answer lacks the header that version 2 demands: a receiver that does not know this version finds nothing
+/// in the request, and answers that all is well.
+fn says_what_it_wrote(answer: &Answer) -> Result<(), Failure> {
+    if answer.headers.contains_key("x-prometheus-remote-write-samples-written") {
+        return Ok(());
+    }
+    let why = "the receiver does not say what it wrote, so it does not know remote write 2.0: use version 1.0 \
+               (metrics.remote_write.version), or a Prometheus from 3.0 on";
+    Err(Failure::Never { why: why.into(), reason: DropReason::Refused })
 }
 
 /// The count of samples with this outcome, as of the time of another point.
@@ -167,6 +190,9 @@ fn target_labels(resource: &Resource) -> Vec<(&'static str, String)> {
 
 impl Exporter for RemoteWrite {
     fn begin(&mut self, host: &Host<'_>) -> io::Result<()> {
+        let (version, content_type) = self.version.headers();
+        self.push.header("X-Prometheus-Remote-Write-Version", version);
+        self.push.content_type(content_type);
         let page = self.page.clone().with_target(target_labels(host.resource));
         self.renderer = Some(Renderer::new(host.resource.clone(), page));
         Ok(())

@@ -1,34 +1,88 @@
-//! Encodes the requests of remote write: `prometheus.WriteRequest` messages, compressed as a snappy block.
+//! Encodes the requests of remote write, compressed as a snappy block: `prometheus.WriteRequest` messages in version
+//! 1, `io.prometheus.write.v2.Request` in version 2, which has each text once.
 //!
-//! Source: prometheus/prometheus, `prompb/remote.proto` and `prompb/types.proto`. Comments give the name of each
-//! field.
+//! Source: prometheus/prometheus, `prompb/remote.proto`, `prompb/types.proto` and
+//! `prompb/io/prometheus/write/v2/types.proto`. Comments give the name of each field; where a field has another
+//! number in each version, both.
 
 use super::PageOptions;
 use super::histogram::{Bound, Histogram};
 use super::name::Kind;
 use super::page::{Encoder, Family, Value};
-use super::protobuf::{ZERO_THRESHOLD, bytes, float, native_buckets, number, pair, zigzag};
+use super::protobuf::{ZERO_THRESHOLD, bytes, float, native_buckets, number, pair, put_varint, zigzag};
 use super::text::{Bounds, float_text};
 use crate::view::ExemplarView;
+use std::collections::HashMap;
 
-/// A request ends when it has this many bytes before compression.
+/// A request ends when its series have this many bytes before compression.
 const ENOUGH_BYTES: usize = 1 << 20;
 /// The number that means that a series has ended.
 const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
 /// The name of the label that holds a metric's name.
 const NAME: &str = "__name__";
 
+/// The version of the protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RemoteWriteVersion {
+    /// `prometheus.WriteRequest`, which all receivers take.
+    #[default]
+    V1,
+    /// `io.prometheus.write.v2.Request`: smaller, with the start time of counters, and with kind, help and unit beside
+    /// each series. Prometheus takes it from version 3.0 on.
+    V2,
+}
+
+impl RemoteWriteVersion {
+    /// The value of the header that names the version, and the type of the body.
+    pub(super) const fn headers(self) -> (&'static str, &'static str) {
+        match self {
+            RemoteWriteVersion::V1 => ("0.1.0", "application/x-protobuf"),
+            RemoteWriteVersion::V2 => {
+                ("2.0.0", "application/x-protobuf;proto=io.prometheus.write.v2.Request")
+            }
+        }
+    }
+}
+
 /// A request, and how many samples are in it.
 #[derive(Debug, Default)]
 pub(super) struct Body {
+    symbols: Symbols,
     bytes: Vec<u8>,
     pub(super) samples: u64,
 }
 
+/// The texts of a request of version 2, each once.
+#[derive(Debug, Default)]
+struct Symbols {
+    places: HashMap<Vec<u8>, u64>,
+    /// The texts as fields of the request.
+    bytes: Vec<u8>,
+}
+
+impl Symbols {
+    /// The place of a text, where it is put if it is not there yet. That of the empty text is 0.
+    fn place(&mut self, text: &[u8]) -> u64 {
+        if self.places.is_empty() {
+            self.put(b"");
+        }
+        self.places.get(text).copied().unwrap_or_else(|| self.put(text))
+    }
+
+    fn put(&mut self, text: &[u8]) -> u64 {
+        let place = self.places.len() as u64;
+        self.places.insert(text.to_vec(), place);
+        bytes(&mut self.bytes, 4, text); // symbols
+        place
+    }
+}
+
 impl Body {
     pub(super) fn compressed(&self) -> Vec<u8> {
-        // Only a body of 4 GiB cannot be compressed; bodies have one MiB and a series.
-        snap::raw::Encoder::new().compress_vec(&self.bytes).unwrap_or_default()
+        let all = [&self.symbols.bytes[..], &self.bytes].concat();
+        // Only a body of 4 GiB cannot be compressed; bodies have a few MiB.
+        snap::raw::Encoder::new().compress_vec(&all).unwrap_or_default()
     }
 }
 
@@ -43,10 +97,13 @@ pub(super) struct Moment {
 /// Writes requests.
 pub(super) struct WriteRequests<'o> {
     out: &'o mut Vec<Body>,
+    version: RemoteWriteVersion,
     moment: Moment,
     native: bool,
     classic_scale: u8,
     bounds: &'o mut Bounds,
+    /// When the series that is being written began to count, in milliseconds since 1970; 0 if it does not count.
+    start_ms: u64,
     series: Vec<u8>,
     part: Vec<u8>,
 }
@@ -54,16 +111,22 @@ pub(super) struct WriteRequests<'o> {
 impl<'o> WriteRequests<'o> {
     pub(super) fn new(
         out: &'o mut Vec<Body>,
+        version: RemoteWriteVersion,
         moment: Moment,
         native: bool,
         options: &PageOptions,
         bounds: &'o mut Bounds,
     ) -> WriteRequests<'o> {
         let classic_scale = options.classic_scale;
-        WriteRequests { out, moment, native, classic_scale, bounds, series: Vec::new(), part: Vec::new() }
+        let (series, part) = Default::default();
+        WriteRequests { out, version, moment, native, classic_scale, bounds, start_ms: 0, series, part }
     }
 
-    /// The request that is being written.
+    fn is_v2(&self) -> bool {
+        self.version == RemoteWriteVersion::V2
+    }
+
+    /// The request that is being written. It is the same from the beginning of a series to its end.
     fn body(&mut self) -> &mut Body {
         if self.out.last().is_none_or(|body| body.bytes.len() >= ENOUGH_BYTES) {
             self.out.push(Body::default());
@@ -78,12 +141,38 @@ impl<'o> WriteRequests<'o> {
         let own = [(NAME, &*name)].into_iter().chain(more);
         self.series.clear();
         put_sorted(&mut self.series, labels, own, &mut self.part);
+        if self.is_v2() {
+            let labels = std::mem::take(&mut self.series);
+            let places = self.places(
+                std::iter::successors(first_label(&labels), |label| first_label(label.after))
+                    .flat_map(|label| [label.name, label.value]),
+            );
+            bytes(&mut self.series, 1, &places); // labels_refs
+        }
     }
 
-    fn end_series(&mut self) {
-        let series = std::mem::take(&mut self.series);
+    /// The places of these texts among the symbols, as a list of numbers.
+    fn places<'t>(&mut self, texts: impl Iterator<Item = &'t [u8]>) -> Vec<u8> {
+        let symbols = &mut self.body().symbols;
+        let mut places = Vec::new();
+        texts.for_each(|text| put_varint(&mut places, symbols.place(text)));
+        places
+    }
+
+    fn end_series(&mut self, family: &Family) {
+        let mut series = std::mem::take(&mut self.series);
+        if self.is_v2() {
+            let symbols = &mut self.body().symbols;
+            let (help, unit) = (symbols.place(family.help.as_bytes()), symbols.place(family.unit.as_bytes()));
+            let mut metadata = Vec::new();
+            number(&mut metadata, 1, kind_number(family.kind)); // type
+            number(&mut metadata, 3, help); // help_ref
+            number(&mut metadata, 4, unit); // unit_ref
+            bytes(&mut series, 5, &metadata); // metadata
+        }
+        let field = if self.is_v2() { 5 } else { 1 };
         let body = self.body();
-        bytes(&mut body.bytes, 1, &series); // timeseries
+        bytes(&mut body.bytes, field, &series); // timeseries
         body.samples += 1;
         self.series = series;
     }
@@ -102,11 +191,14 @@ impl<'o> WriteRequests<'o> {
         self.part.clear();
         float(&mut self.part, 1, if self.moment.is_stale { STALE } else { value }); // value
         number(&mut self.part, 2, self.moment.ms as u64); // timestamp
+        if self.is_v2() && self.start_ms > 0 {
+            number(&mut self.part, 3, self.start_ms); // start_timestamp
+        }
         bytes(&mut self.series, 2, &self.part); // samples
         if let Some(exemplar) = exemplar {
             self.exemplar(exemplar);
         }
-        self.end_series();
+        self.end_series(family);
     }
 
     fn exemplar(&mut self, shown: &ExemplarView) {
@@ -115,13 +207,20 @@ impl<'o> WriteRequests<'o> {
         }
         let mut exemplar = Vec::new();
         // Labels are sorted by name.
-        for (name, id) in [("span_id", shown.span_id.to_string()), ("trace_id", shown.trace_id.to_string())] {
-            pair(&mut self.part, name, &id);
-            bytes(&mut exemplar, 1, &self.part); // labels
+        let labels = [("span_id", shown.span_id.to_string()), ("trace_id", shown.trace_id.to_string())];
+        if self.is_v2() {
+            let texts = labels.iter().flat_map(|(name, id)| [name.as_bytes(), id.as_bytes()]);
+            bytes(&mut exemplar, 1, &self.places(texts)); // labels_refs
+        } else {
+            for (name, id) in &labels {
+                pair(&mut self.part, name, id);
+                bytes(&mut exemplar, 1, &self.part); // labels
+            }
         }
         float(&mut exemplar, 2, shown.value); // value
         number(&mut exemplar, 3, shown.time_unix_ns / 1_000_000); // timestamp
-        bytes(&mut self.series, 3, &exemplar); // exemplars
+        let field = if self.is_v2() { 4 } else { 3 };
+        bytes(&mut self.series, field, &exemplar); // exemplars
     }
 
     fn native(&mut self, family: &Family, labels: &[u8], histogram: &Histogram<'_>) {
@@ -139,11 +238,15 @@ impl<'o> WriteRequests<'o> {
             native_buckets(&mut value, &mut self.part, histogram, (11, 12)); // positive_spans, positive_deltas
         }
         number(&mut value, 15, ms as u64); // timestamp
+        if self.is_v2() && self.start_ms > 0 {
+            number(&mut value, 17, self.start_ms); // start_timestamp
+        }
         for exemplar in &*histogram.exemplars {
             self.exemplar(exemplar);
         }
-        bytes(&mut self.series, 4, &value); // histograms
-        self.end_series();
+        let field = if self.is_v2() { 3 } else { 4 };
+        bytes(&mut self.series, field, &value); // histograms
+        self.end_series(family);
     }
 
     fn classic(&mut self, family: &Family, labels: &[u8], histogram: &Histogram<'_>) {
@@ -165,6 +268,9 @@ impl<'o> WriteRequests<'o> {
 
 impl Encoder for WriteRequests<'_> {
     fn begin(&mut self, family: &Family) {
+        if self.is_v2() {
+            return;
+        }
         let mut metadata = Vec::new();
         number(&mut metadata, 1, kind_number(family.kind)); // type
         bytes(&mut metadata, 2, format!("{}{}", family.name, suffix(family.kind)).as_bytes()); // metric_family_name
@@ -173,15 +279,21 @@ impl Encoder for WriteRequests<'_> {
         bytes(&mut self.body().bytes, 3, &metadata); // metadata
     }
 
-    fn series(&mut self, family: &Family, labels: &[u8], _created_unix_ns: u64, value: &Value<'_>) {
+    fn series(&mut self, family: &Family, labels: &[u8], created_unix_ns: u64, value: &Value<'_>) {
+        self.start_ms = match family.kind {
+            Kind::Counter | Kind::Histogram | Kind::Summary => created_unix_ns / 1_000_000,
+            Kind::Gauge | Kind::Info => 0,
+        };
         match value {
             Value::Histogram(histogram) if self.native => self.native(family, labels, histogram),
             Value::Histogram(histogram) => self.classic(family, labels, histogram),
             Value::Summary { count, sum, quantiles } => {
+                let start_ms = std::mem::take(&mut self.start_ms);
                 for (quantile, value) in *quantiles {
                     let text = float_text(*quantile);
                     self.sample(family, "", labels, Some(("quantile", &text)), *value, None);
                 }
+                self.start_ms = start_ms;
                 self.count_and_sum(family, labels, *count, *sum);
             }
             plain => self.sample(family, suffix(family.kind), labels, None, plain.number(), None),
@@ -223,13 +335,13 @@ fn put_sorted<'a>(
 ) {
     let mut others = others.peekable();
     let mut rest = labels;
-    while let Some((label, name, after)) = first_label(rest) {
-        while let Some((key, value)) = others.next_if(|(key, _)| key.as_bytes() < name) {
+    while let Some(label) = first_label(rest) {
+        while let Some((key, value)) = others.next_if(|(key, _)| key.as_bytes() < label.name) {
             pair(part, key, value);
             bytes(out, 1, part); // labels
         }
-        out.extend_from_slice(label);
-        rest = after;
+        out.extend_from_slice(label.whole);
+        rest = label.after;
     }
     for (key, value) in others {
         pair(part, key, value);
@@ -237,12 +349,27 @@ fn put_sorted<'a>(
     }
 }
 
-/// The first label with its tag and length, its name, and what comes after it.
-fn first_label(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
-    let (length, label) = varint(bytes.get(1..)?)?;
-    let (label, after) = label.split_at_checked(length)?;
-    let (length, name) = varint(label.get(1..)?)?;
-    Some((bytes.get(..bytes.len() - after.len())?, name.get(..length)?, after))
+/// A `Label` field among others.
+struct LabelField<'a> {
+    /// With its tag and length.
+    whole: &'a [u8],
+    name: &'a [u8],
+    value: &'a [u8],
+    /// What comes after it.
+    after: &'a [u8],
+}
+
+fn first_label(bytes: &[u8]) -> Option<LabelField<'_>> {
+    let (label, after) = first_field(bytes)?;
+    let (name, rest) = first_field(label)?;
+    let (value, _) = first_field(rest)?;
+    Some(LabelField { whole: bytes.get(..bytes.len() - after.len())?, name, value, after })
+}
+
+/// The content of a field with a length, and what comes after it.
+fn first_field(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = varint(bytes.get(1..)?)?;
+    rest.split_at_checked(length)
 }
 
 /// A varint, and what comes after it.

@@ -73,7 +73,7 @@ pub(super) fn pushgateway(keys: &Keys<'_>) -> Result<Option<Box<dyn Exporter>>, 
 /// Sends metrics by remote write.
 #[cfg(feature = "prometheus")]
 pub(super) fn remote_write(keys: &Keys<'_>) -> Result<Option<Box<dyn Exporter>>, Problem> {
-    use throughline_export::prometheus::{PageOptions, RemoteWrite};
+    use throughline_export::prometheus::{PageOptions, RemoteWrite, RemoteWriteVersion};
 
     if !keys.config.routes.metrics_on || !keys.asks_for(REMOTE_WRITE) {
         return Ok(None);
@@ -89,6 +89,9 @@ pub(super) fn remote_write(keys: &Keys<'_>) -> Result<Option<Box<dyn Exporter>>,
     }
     if let Some(namespace) = keys.text("metrics.namespace") {
         writer = writer.page(PageOptions::default().namespace(namespace));
+    }
+    if keys.text("metrics.remote_write.version").as_deref() == Some("2.0") {
+        writer = writer.version(RemoteWriteVersion::V2);
     }
     let native = keys.value("metrics.remote_write.native_histograms");
     Ok(Some(Box::new(writer.native_histograms(native.is_some_and(|on| on.bool())))))

@@ -114,6 +114,12 @@ pub(super) const KEYS: &[Key] = &[
         "false",
         "Whether histograms are native ones, for a server that keeps those; others refuse them.",
     ),
+    Key::of_exporter(
+        "metrics.remote_write.version",
+        OneOf(&["1.0", "2.0"]),
+        "1.0",
+        "The version of remote write. 2.0 is smaller and tells when counters began; Prometheus takes it from 3.0 on.",
+    ),
     Key::of_exporter("metrics.remote_write.headers", SecretMap, "", "Headers of every request. Never shown.")
         .example("authorization=Bearer%20${REMOTE_WRITE_TOKEN:-none}"),
     Key::of_exporter(
