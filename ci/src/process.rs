@@ -58,7 +58,8 @@ impl Cmd {
     }
 
     /// Makes [`Self::run`] fail if not a single test runs, as happens when a feature that the tests need is off, or
-    /// when no test has the name of the filter. Cargo itself would call that a success.
+    /// when no test has the name of the filter. Cargo itself would call that a success. Without a filter, each program
+    /// of a `--test` must run one.
     #[must_use]
     pub fn must_run_tests(mut self) -> Self {
         self.is_test = true;
@@ -117,22 +118,31 @@ impl Cmd {
     fn run_tests(&self) -> Result<()> {
         let mut command = self.to_command();
         let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| self.cannot_start())?;
-        let mut passed = 0;
+        let (mut passed, mut without) = (0, 0);
         let mut output = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut line = Vec::new();
         while output.read_until(b'\n', &mut line)? > 0 {
             // Nothing is lost if nobody reads it.
             let _ = io::stdout().write_all(&line);
             passed += tests_passed(&String::from_utf8_lossy(&line));
+            without += u64::from(line == b"running 0 tests\n");
             line.clear();
         }
         self.check(child.wait()?)?;
-        if passed == 0 {
+        if passed == 0 || without > 0 && self.names_all_tests() {
             bail!(
                 "`{self}` ran no test: is a feature off that the tests need, or does no test have that name?"
             );
         }
         Ok(())
+    }
+
+    /// Whether it names programs of tests, and runs all of their tests.
+    fn names_all_tests(&self) -> bool {
+        let mut parts = self.args.split(|arg| arg == "--");
+        let is_filter = |arg: &OsString| !arg.to_string_lossy().starts_with('-');
+        parts.next().is_some_and(|args| args.iter().any(|arg| arg == "--test"))
+            && !parts.flatten().any(is_filter)
     }
 
     /// Runs the command without showing it, and returns what it wrote to standard output.
@@ -361,6 +371,11 @@ mod tests {
         assert!(script("0 12 0").run().is_ok());
         let error = script("0 0").run().unwrap_err().to_string();
         assert!(error.contains("ran no test"), "{error}");
+        let counts = |args: &[&str]| Cmd::new("sh").args(args.iter().copied()).must_run_tests();
+        let echo = "echo 'running 0 tests'; echo 'test result: ok. 1 passed; 0 failed'";
+        assert!(counts(&["-c", echo]).run().is_ok());
+        assert!(counts(&["-c", echo, "--test", "a", "--", "--ignored", "filter"]).run().is_ok());
+        assert!(counts(&["-c", echo, "--test", "a", "--", "--ignored"]).run().is_err());
         let failed = Cmd::new("false").must_run_tests().run();
         assert!(failed.unwrap_err().to_string().starts_with("`false` failed"));
         assert_eq!(tests_passed("running 3 tests"), 0);
