@@ -98,7 +98,8 @@ impl RemoteWrite {
     }
 
     /// The version of the protocol. The default is 1. A receiver that does not know version 2 is told apart by its
-    /// answer, and what was sent to it is counted as dropped.
+    /// answer, and what was sent to it is counted as dropped. So is the whole of a request that is refused, even if
+    /// the receiver has written a part of it.
     #[must_use]
     pub fn version(self, version: RemoteWriteVersion) -> RemoteWrite {
         RemoteWrite { version, ..self }
