@@ -336,6 +336,9 @@ fn prometheus_takes_remote_write_2_with_native_histograms() {
             server.api(exemplars)[0]["exemplars"].as_array().map(|exemplars| exemplars[0].clone())
         });
         assert_eq!(found["labels"]["trace_id"], trace_id);
+        // It refuses what it has already.
+        assert!(guard.flush(LONG));
+        assert_eq!(guard.last_error(), None);
         assert!(guard.shutdown(LONG).complete);
         server.wait_for("the end of the series", |server| {
             server.query("orders_total").is_empty().then_some(())

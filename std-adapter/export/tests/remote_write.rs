@@ -195,6 +195,29 @@ fn every_kind_is_written_as_the_specification_has_it() {
 }
 
 #[test]
+fn version_2_sends_an_exemplar_once_and_those_of_a_series_in_the_order_of_their_times() {
+    let (url, requests) = receiver(&[]);
+    let exemplar = |value, seconds: u64| ExemplarView {
+        value,
+        time_unix_ns: seconds * 1_000_000_000,
+        trace_id: TraceId::from_bytes([1; 16]).unwrap(),
+        span_id: SpanId::from_bytes([2; 8]).unwrap(),
+    };
+    let mut writer = begun(&url, |writer| writer.version(RemoteWriteVersion::V2).native_histograms(true));
+    let mut times = |exemplars: &[ExemplarView]| {
+        let histogram = HistogramView::new(0, 7.5, 0, 0, &[1, 1, 1]).with_exemplars(exemplars);
+        writer.points(&[point("wait", "s", &[], PointData::Histogram(histogram))]);
+        writer.flush(&deadline()).unwrap();
+        let request = requests.recv().unwrap();
+        let series = request.series("wait_seconds", &[]);
+        series.exemplars.iter().map(|exemplar| exemplar.timestamp / 1000).collect::<Vec<_>>()
+    };
+    assert_eq!(times(&[exemplar(1.5, 30), exemplar(3.0, 20)]), [20, 30]);
+    assert_eq!(times(&[exemplar(1.5, 30), exemplar(3.0, 40)]), [40]);
+    assert_eq!(times(&[exemplar(1.5, 30), exemplar(3.0, 40)]), [0; 0]);
+}
+
+#[test]
 fn a_receiver_that_does_not_know_version_2_is_told_apart() {
     // It finds nothing that it knows in the request, and says that all is well.
     let (url, _requests) = receiver(&["204 No Content"]);

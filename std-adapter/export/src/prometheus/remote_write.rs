@@ -44,6 +44,8 @@ pub struct RemoteWrite {
     latest: OwnedRecords,
     is_new: bool,
     written: Option<Instant>,
+    /// The time of the newest exemplar that was put into a request, in nanoseconds since 1970.
+    newest_exemplar_ns: u64,
     /// How many samples were put into requests, and how many of these were dropped.
     made: u64,
     dropped: u64,
@@ -70,6 +72,7 @@ impl RemoteWrite {
             latest: OwnedRecords::default(),
             is_new: false,
             written: None,
+            newest_exemplar_ns: 0,
             made: 0,
             dropped: 0,
         })
@@ -118,6 +121,7 @@ impl RemoteWrite {
         let Some(renderer) = &mut self.renderer else { return };
         let process = self.page.process_metrics.then(Process::read);
         let mut bodies: Vec<Body> = Vec::new();
+        let newest_exemplar_ns = &mut self.newest_exemplar_ns;
         self.latest.with_points(|points| {
             let Some(first) = points.first() else { return };
             let mut all = points.to_vec();
@@ -125,13 +129,15 @@ impl RemoteWrite {
             all.extend(own.iter().zip(&labels).map(|((_, n), labels)| own_point(first, labels, *n)));
             // The mark of the end comes after the last sample.
             let ms = first.time_unix_ns / 1_000_000 + u64::from(is_stale);
-            let moment = Moment { ms: i64::try_from(ms).unwrap_or(i64::MAX), is_stale };
+            let ms = i64::try_from(ms).unwrap_or(i64::MAX);
+            let moment = Moment { ms, is_stale, newest_exemplar_ns: *newest_exemplar_ns };
             let shape = Shape { format: Format::Protobuf, utf8: self.page.utf8_names };
             renderer.lay_out(&all, shape, process.as_ref(), |layout, options, bounds| {
                 let native = self.native_histograms;
                 let mut requests =
                     WriteRequests::new(&mut bodies, self.version, moment, native, options, bounds);
                 layout.write(&all, process.as_ref(), &mut requests);
+                *newest_exemplar_ns = requests.newest_exemplar_ns();
             });
         });
         for body in bodies {

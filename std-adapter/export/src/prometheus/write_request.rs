@@ -92,6 +92,9 @@ pub(super) struct Moment {
     /// Milliseconds since 1970.
     pub(super) ms: i64,
     pub(super) is_stale: bool,
+    /// The time of the newest exemplar that was sent before, in nanoseconds since 1970. In version 2, receivers
+    /// refuse a request with an exemplar that is older than the last one of its series.
+    pub(super) newest_exemplar_ns: u64,
 }
 
 /// Writes requests.
@@ -104,6 +107,8 @@ pub(super) struct WriteRequests<'o> {
     bounds: &'o mut Bounds,
     /// When the series that is being written began to count, in milliseconds since 1970; 0 if it does not count.
     start_ms: u64,
+    /// The time of the newest exemplar that was written.
+    newest_exemplar_ns: u64,
     series: Vec<u8>,
     part: Vec<u8>,
 }
@@ -119,7 +124,24 @@ impl<'o> WriteRequests<'o> {
     ) -> WriteRequests<'o> {
         let classic_scale = options.classic_scale;
         let (series, part) = Default::default();
-        WriteRequests { out, version, moment, native, classic_scale, bounds, start_ms: 0, series, part }
+        let newest_exemplar_ns = moment.newest_exemplar_ns;
+        WriteRequests {
+            out,
+            version,
+            moment,
+            native,
+            classic_scale,
+            bounds,
+            start_ms: 0,
+            newest_exemplar_ns,
+            series,
+            part,
+        }
+    }
+
+    /// The time of the newest exemplar that has been sent by now.
+    pub(super) fn newest_exemplar_ns(&self) -> u64 {
+        self.newest_exemplar_ns
     }
 
     fn is_v2(&self) -> bool {
@@ -202,9 +224,12 @@ impl<'o> WriteRequests<'o> {
     }
 
     fn exemplar(&mut self, shown: &ExemplarView) {
-        if self.moment.is_stale {
+        // Version 1 sends it again, because older receivers forget the first one of a new series.
+        let is_known = self.is_v2() && shown.time_unix_ns <= self.moment.newest_exemplar_ns;
+        if self.moment.is_stale || is_known {
             return;
         }
+        self.newest_exemplar_ns = self.newest_exemplar_ns.max(shown.time_unix_ns);
         let mut exemplar = Vec::new();
         // Labels are sorted by name.
         let labels = [("span_id", shown.span_id.to_string()), ("trace_id", shown.trace_id.to_string())];
@@ -225,7 +250,7 @@ impl<'o> WriteRequests<'o> {
 
     fn native(&mut self, family: &Family, labels: &[u8], histogram: &Histogram<'_>) {
         self.begin_series(family, "", labels, None);
-        let Moment { ms, is_stale } = self.moment;
+        let Moment { ms, is_stale, .. } = self.moment;
         let mut value = Vec::new();
         if is_stale {
             float(&mut value, 3, STALE); // sum
@@ -241,9 +266,9 @@ impl<'o> WriteRequests<'o> {
         if self.is_v2() && self.start_ms > 0 {
             number(&mut value, 17, self.start_ms); // start_timestamp
         }
-        for exemplar in &*histogram.exemplars {
-            self.exemplar(exemplar);
-        }
+        let mut exemplars: Vec<&ExemplarView> = histogram.exemplars.iter().collect();
+        exemplars.sort_by_key(|exemplar| exemplar.time_unix_ns);
+        exemplars.into_iter().for_each(|exemplar| self.exemplar(exemplar));
         let field = if self.is_v2() { 3 } else { 4 };
         bytes(&mut self.series, field, &value); // histograms
         self.end_series(family);
