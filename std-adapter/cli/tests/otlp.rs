@@ -6,7 +6,11 @@ mod common;
 mod tool;
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::net::TcpListener;
+use std::process::Stdio;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use common::scenario::{program, round, span};
 use common::{BUILD_ID, Device, M, Rec, Site, elf};
@@ -15,7 +19,7 @@ use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
 use opentelemetry_proto::tonic::metrics::v1::{Metric, metric::Data};
 use prost::Message;
-use tool::{Bench, collect, said};
+use tool::{Bench, collect, collect_each, said};
 
 /// Sends the capture. Returns the exit code, the metrics by `service.instance.id` in order of arrival, and
 /// standard error.
@@ -248,4 +252,43 @@ fn the_state_of_a_device_is_sent_as_metrics_of_each_boot() {
     // The first boot's roots took 1240, 7 and 5 ticks; that of the second took 4. The round that was lost is not known.
     let ratio = value(first, "throughline.device.busy") / value(second, "throughline.device.busy");
     assert!((ratio - (1240.0 + 7.0 + 5.0) / 4.0).abs() < 1e-6, "{ratio}");
+}
+
+#[test]
+fn a_live_stream_without_metrics_has_its_ledger_while_it_runs() {
+    let (_, ids) = program();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (found, ledger) = channel();
+    let collector = std::thread::spawn(move || {
+        collect_each(&listener, |path, body| {
+            if path == "/v1/metrics" {
+                let request = ExportMetricsServiceRequest::decode(&*body).unwrap();
+                let scopes = request.resource_metrics.iter().flat_map(|of| &of.scope_metrics);
+                let has_ledger = scopes.flat_map(|of| &of.metrics).any(|it| it.name == "throughline.records");
+                has_ledger.then(|| found.send(()).ok());
+            }
+        });
+    });
+    let bench = Bench::new(b"");
+    let mut tool = tool::tool()
+        .current_dir(bench.0.path())
+        .args(["decode", "--elf", "fw.elf", "--format", "none", "--otlp", &url, "-"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = tool.stdin.take().unwrap();
+    let mut device = Device::new(32);
+    device.unix = (1_700_000_000_000_000_000, 1);
+    device.preamble();
+    // A round now and then, until the ledger has come.
+    let has_come = (0..3_000).any(|n| {
+        device.batch(n * 10_000, 0, &round(&ids, n * 10_000, 10 + 4 * n));
+        input.write_all(&std::mem::take(&mut device.wire)).unwrap();
+        ledger.recv_timeout(Duration::from_millis(20)).is_ok()
+    });
+    drop(input);
+    assert!(has_come, "there was no ledger while the stream ran");
+    assert!(tool.wait().unwrap().success());
+    collector.join().unwrap();
 }

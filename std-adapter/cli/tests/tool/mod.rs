@@ -100,16 +100,22 @@ pub fn healthy() -> Device {
 
 /// Answers requests on one connection until it is closed. Returns their paths and bodies.
 pub fn collect(listener: &TcpListener) -> Vec<(String, Vec<u8>)> {
+    let mut requests = Vec::new();
+    collect_each(listener, |path, body| requests.push((path, body)));
+    requests
+}
+
+/// Answers requests on one connection until it is closed, and passes on their paths and bodies as they come.
+pub fn collect_each(listener: &TcpListener, mut each: impl FnMut(String, Vec<u8>)) {
     let (stream, _) = listener.accept().unwrap();
     let mut reader = BufReader::new(stream);
-    let mut requests = Vec::new();
     loop {
         let mut head = Vec::new();
         let mut len = 0;
         loop {
             let mut line = String::new();
             if reader.read_line(&mut line).unwrap() == 0 {
-                return requests;
+                return;
             }
             if let Some(n) = line.to_lowercase().strip_prefix("content-length:") {
                 len = n.trim().parse().unwrap();
@@ -121,7 +127,7 @@ pub fn collect(listener: &TcpListener) -> Vec<(String, Vec<u8>)> {
         }
         let mut body = vec![0; len];
         reader.read_exact(&mut body).unwrap();
-        requests.push((head[0].split(' ').nth(1).unwrap().to_owned(), body));
+        each(head[0].split(' ').nth(1).unwrap().to_owned(), body);
         let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
         reader.get_mut().write_all(answer.as_bytes()).unwrap();
     }

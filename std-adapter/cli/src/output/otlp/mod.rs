@@ -55,7 +55,8 @@ pub(crate) struct Otlp {
     busy_ns: u64,
     last_sent: Instant,
     is_live: bool,
-    last_ledger: Instant,
+    /// When the ledger of this boot was sent last.
+    last_ledger: Option<Instant>,
 }
 
 impl Otlp {
@@ -84,7 +85,7 @@ impl Otlp {
             busy_ns: 0,
             last_sent: Instant::now(),
             is_live,
-            last_ledger: Instant::now(),
+            last_ledger: None,
         })
     }
 
@@ -157,7 +158,7 @@ impl Otlp {
             self.metrics.point(&point);
             self.own += 1;
         });
-        self.last_ledger = Instant::now();
+        self.last_ledger = Some(Instant::now());
     }
 
     fn send_full(&mut self) {
@@ -201,8 +202,8 @@ impl<'elf> Output<'elf> for Otlp {
             // The boot before has ended.
             self.ledger(&context.balance);
             (self.started, self.latest, self.unknown_parent) = (None, 0, 0);
-            (self.epoch, self.busy_ns) = (context.epoch, 0);
-        } else if self.is_live && self.last_ledger.elapsed() >= LEDGER_EVERY {
+            (self.epoch, self.busy_ns, self.last_ledger) = (context.epoch, 0, None);
+        } else if self.is_live && self.last_ledger.is_none_or(|last| last.elapsed() >= LEDGER_EVERY) {
             self.ledger(&context.balance);
         }
         let boot = context.time(0);
