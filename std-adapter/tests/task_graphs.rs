@@ -164,7 +164,7 @@ fn log(api: Api, n: u64) {
         Api::Tracing => tracing::info!(n, "a record"),
         Api::Log => log::info!("{n}"),
         Api::OpenTelemetry => {
-            let logger = LoggerProvider::default().logger("graphs");
+            let logger = LoggerProvider.logger("graphs");
             let mut record = logger.create_log_record();
             record.set_severity_number(Severity::Info);
             record.set_body(AnyValue::from("a record"));
