@@ -13,7 +13,7 @@ usage: cargo xtask setup
 Installs what the other commands need and the machine lacks:
   rustup targets     those of `cargo xtask targets`
   rustup components  llvm-tools; miri and rust-src on nightly
-  Debian packages    prometheus, prometheus-pushgateway, qemu-system-arm, qemu-system-misc, rsyslog,
+  Debian packages    prometheus, prometheus-alertmanager, prometheus-pushgateway, qemu-system-arm, qemu-system-misc, rsyslog,
                      rsyslog-gnutls, valgrind
   cargo packages     cargo-fuzz
 and checks for Go, which it can't install. The other commands install what they need themselves; this one does
@@ -51,8 +51,10 @@ pub enum Need {
     Qemu,
     /// `valgrind`.
     Valgrind,
-    /// `prometheus`, `promtool` and `prometheus-pushgateway`.
+    /// `prometheus`, `promtool`, `prometheus-alertmanager` and `prometheus-pushgateway`.
     Prometheus,
+    /// Python's `aiosmtpd`, a mail server.
+    Aiosmtpd,
     /// `rsyslogd`, with its driver for TLS.
     Rsyslog,
     /// The Go tool chain.
@@ -118,7 +120,8 @@ impl Need {
             Self::CargoMutants => "cargo-mutants".into(),
             Self::Qemu => "qemu-system-arm, qemu-system-misc".into(),
             Self::Valgrind => "valgrind".into(),
-            Self::Prometheus => "prometheus, prometheus-pushgateway".into(),
+            Self::Prometheus => "prometheus, prometheus-alertmanager, prometheus-pushgateway".into(),
+            Self::Aiosmtpd => "aiosmtpd, for Python".into(),
             Self::Rsyslog => "rsyslog, rsyslog-gnutls".into(),
             Self::Go => "go".into(),
         }
@@ -136,7 +139,12 @@ impl Need {
             Self::CargoMutants => on_path("cargo-mutants"),
             Self::Qemu => on_path("qemu-system-arm") && on_path("qemu-system-riscv32"),
             Self::Valgrind => on_path("valgrind"),
-            Self::Prometheus => ["prometheus", "promtool", "prometheus-pushgateway"].into_iter().all(on_path),
+            Self::Prometheus => {
+                ["prometheus", "promtool", "prometheus-alertmanager", "prometheus-pushgateway"]
+                    .into_iter()
+                    .all(on_path)
+            }
+            Self::Aiosmtpd => Cmd::new("python3").args(["-c", "import aiosmtpd"]).succeeds(),
             Self::Rsyslog => on_path("rsyslogd") && has_library("rsyslog/lmnsd_gtls.so"),
             Self::Go => Cmd::new("go").arg("version").succeeds(),
         })
@@ -162,7 +170,10 @@ impl Need {
             Self::CargoMutants => Cmd::cargo().args(["install", "--locked", "cargo-mutants"]).run(),
             Self::Qemu => apt_install(&["qemu-system-arm", "qemu-system-misc"]),
             Self::Valgrind => apt_install(&["valgrind"]),
-            Self::Prometheus => apt_install(&["prometheus", "prometheus-pushgateway"]),
+            Self::Prometheus => {
+                apt_install(&["prometheus", "prometheus-alertmanager", "prometheus-pushgateway"])
+            }
+            Self::Aiosmtpd => Cmd::new("python3").args(["-m", "pip", "install", "aiosmtpd"]).run(),
             Self::Rsyslog => apt_install(&["rsyslog", "rsyslog-gnutls"]),
             Self::Go => {
                 bail!("Go is missing: install 1.25 or later from https://go.dev/dl and put it on PATH")

@@ -81,11 +81,18 @@ pub const STEPS: &[Step] = &[
         folder: Shared,
         run: dashboards,
     },
+    Step {
+        name: "alertmanager",
+        about: "alerts to a real Alertmanager, and rules for promtool",
+        folder: Shared,
+        run: alertmanager,
+    },
     Step { name: "pprof", about: "profiles read by Go's pprof", folder: Shared, run: pprof },
 ];
 
 /// What `cargo xtask test` runs only when it is asked to, because it takes long.
 pub const ON_REQUEST: &[Step] = &[
+    Step { name: "smtp", about: "alerts by mail to a real mail server", folder: Shared, run: smtp },
     Step { name: "interop", about: "servers that take long to get", folder: Shared, run: interop },
     Step {
         name: "manifests",
@@ -111,8 +118,9 @@ pub const ON_REQUEST: &[Step] = &[
 const FIRMWARE: &[&str] = &["examples/firmware", "benches/firmware", "ci/rtt"];
 
 /// What a server can be built with, beside the default. They turn on those of the exporters.
-const SERVER_FEATURES: [&str; 16] = [
+const SERVER_FEATURES: [&str; 17] = [
     "alerts",
+    "alerts-email",
     "health",
     "prometheus",
     "tls",
@@ -362,6 +370,19 @@ fn dashboards() -> Result<Done> {
 fn manifests() -> Result<Done> {
     crate::dashboards::proof::manifests()?;
     Ok(Done::Passed)
+}
+
+fn alertmanager() -> Result<Done> {
+    setup::ensure(&[Need::Prometheus])?;
+    all(&[
+        workspace_tests(&["--test", "alert_notices", "--", "--include-ignored", "alertmanager"]),
+        tool_tests(&["--test", "rules", "--", "--include-ignored"]),
+    ])
+}
+
+fn smtp() -> Result<Done> {
+    setup::ensure(&[Need::Aiosmtpd])?;
+    all(&[workspace_tests(&["--test", "alert_notices", "--", "--include-ignored", "mail"])])
 }
 
 fn pprof() -> Result<Done> {

@@ -23,6 +23,7 @@ pub(crate) enum Command {
     Config(ConfigArgs),
     Profile(ProfileArgs),
     Pgo(PgoArgs),
+    Rules(RulesArgs),
 }
 
 /// Decode a capture or a live stream: print traces as trees, then the metrics, then what was lost
@@ -287,6 +288,38 @@ pub(crate) struct PgoArgs {
     /// Write to this file instead of standard output
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// Check the alert rules of a service, or make rules for Prometheus of them
+#[derive(Debug, Args)]
+#[command(
+    arg_required_else_help = true,
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Examples:
+  throughline rules check alerts.yaml
+  throughline rules --prometheus alerts.yaml > prometheus-rules.yaml
+
+Exit codes:
+  0  fine
+  1  mistakes, which are told with file, line, column and rule"
+)]
+pub(crate) struct RulesArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<RulesCommand>,
+    /// Print the rules of this file as rules for Prometheus, which `promtool check rules` accepts
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prometheus: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RulesCommand {
+    /// Tell all mistakes in files of rules
+    Check {
+        /// Files in YAML, or in TOML if their names end in .toml
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
 }
 
 fn parse_trace(text: &str) -> Result<TraceId, String> {

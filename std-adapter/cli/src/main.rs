@@ -10,6 +10,7 @@ mod output;
 mod pgo;
 mod profile;
 mod redact;
+mod rules;
 mod stop;
 mod summary;
 mod views;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Config(args) => config::run(args),
         Command::Profile(args) => profile::run(args),
         Command::Pgo(args) => pgo::run(args),
+        Command::Rules(args) => rules::run(args),
     };
     match result {
         Ok(code) => ExitCode::from(code),

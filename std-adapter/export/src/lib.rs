@@ -21,6 +21,7 @@ pub mod message;
 mod meter;
 pub mod otlp;
 mod owned;
+mod post;
 pub mod profiles;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
@@ -41,6 +42,7 @@ pub use host::{Host, ReadMetrics};
 pub use lane::{AnyLane, Done, Wake, panic_message};
 pub use meter::{Meter, Metered, Times};
 pub use owned::OwnedRecords;
+pub use post::{Post, is_public};
 pub use push::PushUrlError;
 pub use redact::{REDACTED, Redaction};
 pub use resource::Resource;

@@ -1,20 +1,11 @@
 //! Sends profiles to backends over HTTP: to Pyroscope in pprof's format, and to what takes OTLP profiles.
 
-use crate::http::{client, parse_retry_after};
-use crate::ledger::DropReason;
+use crate::post::Post;
 use crate::push::PushUrlError;
-use crate::text::{escaped, masked_url};
 use crate::{Deadline, ExportError};
-use std::fmt::{self, Write};
+use std::fmt::Write;
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// Longest time that an attempt may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Pause before the second attempt; each later one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// Most bytes of an answer that are read.
-const ANSWER_LIMIT: u64 = 4096;
 
 /// The body that a backend wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,20 +17,11 @@ pub enum ProfileFormat {
 }
 
 /// A backend for profiles. It is asked again until the deadline if it is not there or too busy.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct ProfileClient {
-    agent: ureq::Agent,
-    url: String,
+    post: Post,
     /// For Pyroscope: the application with its labels, as `name{key=value}`.
     application: Option<String>,
-    headers: Vec<(String, String)>,
-}
-
-/// Leaves out the headers, which may be secret.
-impl fmt::Debug for ProfileClient {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProfileClient").field("url", &shown(&self.url)).finish_non_exhaustive()
-    }
 }
 
 impl ProfileClient {
@@ -61,13 +43,7 @@ impl ProfileClient {
             .map(|(name, value)| format!("{}={}", plain(&name.replace(['.', '-'], "_")), plain(value)))
             .collect();
         let application = Some(format!("{}{{{}}}", plain(application), labels.join(",")));
-        let url = checked(endpoint, "http://localhost:4040")?;
-        Ok(ProfileClient {
-            agent: client().build().new_agent(),
-            url: format!("{url}/ingest"),
-            application,
-            headers: Vec::new(),
-        })
+        Ok(ProfileClient { post: post(endpoint, "http://localhost:4040")?, application })
     }
 
     /// OTLP over HTTP, `POST /v1development/profiles`; a Collector needs the gate `service.profilesSupport`. `endpoint` is such as
@@ -77,16 +53,14 @@ impl ProfileClient {
     ///
     /// As for [`ProfileClient::pyroscope`].
     pub fn otlp(endpoint: &str) -> Result<ProfileClient, PushUrlError> {
-        let url = checked(endpoint, "http://localhost:4318")?;
-        let headers = vec![("otlp-profiles-development-version".into(), "1".into())];
-        let url = format!("{url}/v1development/profiles");
-        Ok(ProfileClient { agent: client().build().new_agent(), url, application: None, headers })
+        let post = post(endpoint, "http://localhost:4318")?;
+        Ok(ProfileClient { post: post.header("otlp-profiles-development-version", "1"), application: None })
     }
 
     /// Adds a header to each request, such as `authorization`.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> ProfileClient {
-        self.headers.push((name.into(), value.into()));
+        self.post = self.post.header(name, value);
         self
     }
 
@@ -112,80 +86,31 @@ impl ProfileClient {
         duration: Duration,
         deadline: &Deadline,
     ) -> Result<(), ExportError> {
-        let (url, content_type, body) = match &self.application {
+        let (more, content_type, body) = match &self.application {
             Some(application) => {
                 let seconds =
                     |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
                 let (from, until) = (seconds(started), seconds(started + duration).max(seconds(started) + 1));
                 let name = percent_encoded(application);
-                let url = format!(
-                    "{}?name={name}&from={from}&until={until}&format=pprof&spyName=throughline",
-                    self.url
-                );
+                let more =
+                    format!("/ingest?name={name}&from={from}&until={until}&format=pprof&spyName=throughline");
                 let boundary = format!("throughline-{:016x}", RandomState::new().hash_one(from));
-                (url, format!("multipart/form-data; boundary={boundary}"), multipart(&boundary, body))
+                (more, format!("multipart/form-data; boundary={boundary}"), multipart(&boundary, body))
             }
-            None => (self.url.clone(), "application/x-protobuf".to_owned(), body.to_vec()),
+            None => {
+                ("/v1development/profiles".to_owned(), "application/x-protobuf".to_owned(), body.to_vec())
+            }
         };
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let Err((why, after)) = self.attempt(&url, &content_type, &body, deadline)? else {
-                return Ok(());
-            };
-            let wait = after.unwrap_or(pause);
-            if !deadline.pause(wait) {
-                return Err(ExportError::new(DropReason::Unreachable, 1, why));
-            }
-            pause *= 2;
-        }
+        self.post.send(&more, &content_type, &[], &body, deadline).map(drop)
     }
+}
 
-    /// The outer error is for ever; the inner one may be over at the next attempt, after the pause that was asked for.
-    fn attempt(
-        &self,
-        url: &str,
-        content_type: &str,
-        body: &[u8],
-        deadline: &Deadline,
-    ) -> Result<Result<(), (String, Option<Duration>)>, ExportError> {
-        let peer = shown(&self.url);
-        let Some(timeout) = deadline.left_of(PATIENCE) else {
-            return Ok(Err((format!("{peer} did not take a profile: the deadline had passed"), None)));
-        };
-        let request = self.agent.post(url).config().timeout_global(Some(timeout)).build();
-        let request = self.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
-        let mut response = match request.content_type(content_type).send(body) {
-            Ok(response) => response,
-            Err(error) => {
-                // The library may quote the URL.
-                let error = error.to_string().replace(url, &peer);
-                let why = format!("{peer} did not take a profile: {error}; check that it listens there");
-                return Ok(Err((why, None)));
-            }
-        };
-        let status = response.status().as_u16();
-        let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
-        let after = after.and_then(parse_retry_after);
-        let answer = response.body_mut().with_config().limit(ANSWER_LIMIT).read_to_vec().unwrap_or_default();
-        let said: String = String::from_utf8_lossy(&answer).trim().chars().take(200).collect();
-        match status {
-            200..=299 => Ok(Ok(())),
-            429 | 502 | 503 | 504 => {
-                Ok(Err((format!("{peer} did not take a profile: status {status} {}", escaped(&said)), after)))
-            }
-            _ => {
-                let hint = match status {
-                    401 | 403 => "set the credentials that it wants",
-                    404 | 405 => {
-                        "check the port and the path; a Collector needs the gate service.profilesSupport"
-                    }
-                    _ => "see its log",
-                };
-                let why = format!("{peer} answered {status} ({}): {hint}", escaped(&said));
-                Err(ExportError::new(DropReason::Refused, 1, why))
-            }
-        }
-    }
+/// Posts profiles to this backend.
+fn post(endpoint: &str, example: &'static str) -> Result<Post, PushUrlError> {
+    Ok(Post::new("a profile", endpoint, example)?.hint(|status| {
+        let hint = "check the port and the path; a Collector needs the gate service.profilesSupport";
+        matches!(status, 404 | 405).then_some(hint)
+    }))
 }
 
 /// A form with one file, `profile`.
@@ -210,20 +135,4 @@ fn percent_encoded(text: &str) -> String {
         }
         out
     })
-}
-
-/// The URL without a slash at its end.
-fn checked(url: &str, example: &'static str) -> Result<String, PushUrlError> {
-    let parsed = url.trim().parse::<ureq::http::Uri>().ok();
-    let parsed = parsed.filter(|uri| uri.host().is_some_and(|host| !host.is_empty()));
-    match parsed.as_ref().and_then(|uri| uri.scheme_str()) {
-        Some("https") if !cfg!(feature = "tls") => Err(PushUrlError::NoTls(shown(url))),
-        Some("http" | "https") => Ok(url.trim().trim_end_matches('/').to_owned()),
-        _ => Err(PushUrlError::Url(shown(url), example)),
-    }
-}
-
-/// The URL as it is shown in messages.
-fn shown(url: &str) -> String {
-    escaped(&masked_url(url)).into_owned()
 }

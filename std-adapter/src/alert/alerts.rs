@@ -102,7 +102,7 @@ impl Alerts {
     ///
     /// The rules cannot be read, or there are none.
     pub fn new(options: &AlertOptions) -> Result<Alerts, AlertError> {
-        let rules = options.rules()?;
+        let rules = options.loaded()?;
         let mut routers: Vec<Router> = Vec::new();
         for receiver in &options.receivers {
             if routers.iter().any(|router| router.name == receiver.name) {
@@ -113,7 +113,7 @@ impl Alerts {
         }
         let inhibitions = rules.inhibitions.iter().chain(&options.inhibitions).cloned().collect();
         let center = Center {
-            engine: Engine::new(rules, options.page.clone(), options.with_process),
+            engine: Engine::new(rules, options.page.clone().unwrap_or_default(), options.with_process),
             silences: Vec::new(),
             inhibitions,
             routers,
@@ -195,6 +195,11 @@ impl Alerts {
     /// The silences that have not ended.
     pub fn silences(&self) -> Vec<Silence> {
         self.lock().silences.clone()
+    }
+
+    /// How long the last evaluation of all rules took, in seconds, without the snapshot.
+    pub fn evaluation_seconds(&self) -> f64 {
+        self.lock().evaluation_seconds
     }
 
     /// How often nobody was told of an alert that fires.

@@ -70,7 +70,9 @@ pub use alerts::{AlertError, Alerts, SuppressionCounts};
 pub use engine::{Alert, AlertState, Suppression};
 pub use labels::Labels;
 pub use matcher::Matcher;
-pub use notify::Notifier;
+pub use notify::{Alertmanager, Notifier, RunCommand, Slack, Webhook};
+#[cfg(feature = "alerts-email")]
+pub use notify::{Email, EmailTls};
 pub use options::AlertOptions;
 pub use routing::{Notice, Routing};
 pub use rules::{Inhibition, RuleError, Rules, RulesError};

@@ -16,13 +16,13 @@ pub struct AlertOptions {
     pub(super) interval: Duration,
     pub(super) path: String,
     pub(super) state_file: Option<PathBuf>,
-    pub(super) routing: Routing,
+    pub(crate) routing: Routing,
     pub(super) inhibitions: Vec<Inhibition>,
     pub(super) receivers: Vec<Receiver>,
     /// How long a notice is tried for.
     pub(super) patience: Duration,
     /// What series are called.
-    pub(super) page: PageOptions,
+    pub(crate) page: Option<PageOptions>,
     /// Whether there are metrics of the process.
     pub(super) with_process: bool,
 }
@@ -52,7 +52,7 @@ impl Default for AlertOptions {
             inhibitions: Vec::new(),
             receivers: Vec::new(),
             patience: Duration::from_secs(60),
-            page: PageOptions::default(),
+            page: None,
             with_process: true,
         }
     }
@@ -61,7 +61,13 @@ impl Default for AlertOptions {
 impl AlertOptions {
     /// Options with these rules.
     pub fn new(rules: Rules) -> AlertOptions {
-        AlertOptions { source: Some(Source::Rules(Arc::new(rules))), ..AlertOptions::default() }
+        AlertOptions::default().rules(rules)
+    }
+
+    /// Takes these rules, in place of others.
+    #[must_use]
+    pub fn rules(self, rules: Rules) -> AlertOptions {
+        AlertOptions { source: Some(Source::Rules(Arc::new(rules))), ..self }
     }
 
     /// Options with the rules of a file, which is read by [`init`](crate::init).
@@ -139,10 +145,10 @@ impl AlertOptions {
         AlertOptions { patience, ..self }
     }
 
-    /// What series are called: the options of the page of metrics.
+    /// What series are called. The default is what the page of [`Config::prometheus`] calls them.
     #[must_use]
     pub fn page(self, page: PageOptions) -> AlertOptions {
-        AlertOptions { page, ..self }
+        AlertOptions { page: Some(page), ..self }
     }
 
     /// Whether conditions may use metrics of the process, such as `process_resident_memory_bytes`, which are read from the system. The default is true.
@@ -157,7 +163,7 @@ impl AlertOptions {
     }
 
     /// The rules, read now if they are in a file.
-    pub(super) fn rules(&self) -> Result<Arc<Rules>, AlertError> {
+    pub(super) fn loaded(&self) -> Result<Arc<Rules>, AlertError> {
         match &self.source {
             Some(Source::Rules(rules)) => Ok(Arc::clone(rules)),
             Some(Source::File(path)) => Ok(Arc::new(Rules::load(path)?)),

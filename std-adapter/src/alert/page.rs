@@ -110,7 +110,7 @@ fn silence(silence: &Silence) -> String {
 }
 
 /// A number, or a text for those that JSON has no numbers for.
-fn number(x: f64) -> String {
+pub(super) fn number(x: f64) -> String {
     if x.is_finite() { x.to_string() } else { json(&super::rules::show(x)) }
 }
 

@@ -132,7 +132,7 @@ fn observed(alerts: &Alerts) -> Vec<Observer> {
         observe::gauge("alerts.evaluation.duration")
             .unit("s")
             .description("How long the last evaluation of all rules took")
-            .with(move || slow.lock().evaluation_seconds),
+            .with(move || slow.evaluation_seconds()),
     ]
 }
 

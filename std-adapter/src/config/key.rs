@@ -74,19 +74,6 @@ impl Key {
         Key::new(path, kind, default, doc, |_, _| Ok(()))
     }
 
-    /// A key of a feature that is not in this build.
-    pub(crate) const fn not_yet(
-        path: &'static str,
-        kind: Kind,
-        default: &'static str,
-        doc: &'static str,
-        what: &'static str,
-    ) -> Key {
-        let mut key = Key::new(path, kind, default, doc, |_, _| Ok(()));
-        key.state = State::NotYet(what);
-        key
-    }
-
     /// The variable that sets this key, such as `THROUGHLINE_TRACING_SAMPLING_PROBABILITY`.
     pub(crate) fn variable(&self) -> String {
         format!("THROUGHLINE_{}", self.path.replace('.', "_").to_uppercase())

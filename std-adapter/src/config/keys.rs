@@ -32,9 +32,9 @@ macro_rules! attribute {
 }
 
 mod admin;
+mod alerts;
 mod bridges;
 mod health;
-mod later;
 mod logging;
 mod metrics;
 mod otlp;
@@ -66,7 +66,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Key> + Clone {
         profiling::KEYS,
         admin::KEYS,
         health::KEYS,
-        later::ALERTS,
+        alerts::KEYS,
     ];
     TABLES.iter().copied().flatten()
 }
@@ -148,9 +148,12 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
         "Local pages: their clients' rights and limits. Pages at the same host and port share a server.",
     ),
     ("health", "Checks of what the service depends on, and pages that say whether it is well."),
-    ("alerts", "Rules that tell people."),
+    ("alerts", "Rules over the service's own metrics, and who is told of what they find."),
     ("alerts.notification.slack", "Alerts to Slack."),
-    ("alerts.notification.email", "Alerts by mail."),
+    ("alerts.notification.webhook", "Alerts to a program that takes JSON over HTTP."),
+    ("alerts.notification.alertmanager", "Alerts to Prometheus's Alertmanager."),
+    ("alerts.notification.command", "Alerts to a command."),
+    ("alerts.notification.email", "Alerts by mail. They need the feature `alerts-email`."),
 ];
 
 /// Finds the key with this path.

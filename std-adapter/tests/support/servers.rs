@@ -137,6 +137,22 @@ impl Server {
         Server::start_at(address, &program, |server| server.get("/").is_some(), folder, args)
     }
 
+    /// An Alertmanager that tells nobody, and joins no cluster.
+    pub fn alertmanager(name: &str) -> Server {
+        let folder = Folder::new(name);
+        let file = folder.path().join("alertmanager.yml");
+        std::fs::write(&file, "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n").unwrap();
+        let data = folder.path().join("data");
+        Server::start("prometheus-alertmanager", "/-/ready", folder, |address| {
+            vec![
+                format!("--config.file={}", file.display()),
+                format!("--storage.path={}", data.display()),
+                format!("--web.listen-address={address}"),
+                "--cluster.listen-address=".into(),
+            ]
+        })
+    }
+
     fn start(program: &str, ready: &str, folder: Folder, args: impl Fn(SocketAddr) -> Vec<String>) -> Server {
         let address = free_address();
         let is_ready = |server: &Server| server.get(ready).is_some_and(|(status, _)| status == 200);

@@ -116,6 +116,11 @@ impl Default for PrometheusOptions {
 }
 
 impl PrometheusOptions {
+    /// What the page contains.
+    pub fn page_options(&self) -> &PageOptions {
+        &self.page
+    }
+
     /// Name or address of the host on which to listen. The default is `127.0.0.1`, which only programs on
     /// this machine can reach; `0.0.0.0` means all networks.
     #[must_use]

@@ -20,6 +20,26 @@ pub(super) use plan::{MetricName, NodeId, Plan, SelectorId};
 
 use std::fmt;
 use std::time::Duration;
+use throughline_export::prometheus::label_name;
+
+/// An expression as Prometheus takes it: with the value of `threshold`, and names of labels without dots.
+pub(super) fn in_prometheus(text: &str, threshold: Option<f64>) -> String {
+    let (mut out, mut copied) = (String::new(), 0);
+    let tokens = lexer::tokens(text).unwrap_or_default();
+    for pair in tokens.windows(2) {
+        let [(lexer::Token::Name(name), at), (next, _)] = pair else { continue };
+        let is_alone = !matches!(next, lexer::Token::Sign("{" | "[" | "(" | "=" | "!=" | "=~" | "!~"));
+        let new = match threshold {
+            Some(threshold) if name == "threshold" && is_alone => threshold.to_string(),
+            _ if name.contains('.') => label_name(name).into_owned(),
+            _ => continue,
+        };
+        out += &text[copied..*at];
+        out += &new;
+        copied = at + name.len();
+    }
+    out + &text[copied..]
+}
 
 /// Why a text is no expression, and the byte at which that shows.
 #[derive(Clone, Debug, PartialEq, Eq)]

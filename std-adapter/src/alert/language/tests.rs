@@ -2,7 +2,7 @@
 
 use super::super::rules::Rules;
 use super::super::store::{Sample, Store, Value};
-use super::{Context, Outcome, Plan, duration, evaluate, parse, show_duration};
+use super::{Context, Outcome, Plan, duration, evaluate, in_prometheus, parse, show_duration};
 use std::fmt::Write;
 use std::time::Duration;
 use throughline_export::prometheus::PageOptions;
@@ -308,4 +308,12 @@ fn durations_are_read_and_written() {
     }
     assert_eq!(show_duration(Duration::from_millis(90_061_500)), "1d1h1m1s500ms");
     assert_eq!(show_duration(Duration::ZERO), "0s");
+}
+
+#[test]
+fn prometheus_gets_numbers_and_names_without_dots() {
+    let text = "sum by (http.route) (x{http.route=~\"a.b\", threshold=\"t\"}) > threshold * 2 # threshold\n";
+    let expected = "sum by (http_route) (x{http_route=~\"a.b\", threshold=\"t\"}) > 0.5 * 2 # threshold\n";
+    assert_eq!(in_prometheus(text, Some(0.5)), expected);
+    assert_eq!(in_prometheus("threshold > 1", None), "threshold > 1");
 }

@@ -1,6 +1,20 @@
 //! Who is told of alerts, and how.
 
-use super::Notice;
+mod alertmanager;
+mod command;
+#[cfg(feature = "alerts-email")]
+mod email;
+mod slack;
+mod webhook;
+
+pub use alertmanager::Alertmanager;
+pub use command::RunCommand;
+#[cfg(feature = "alerts-email")]
+pub use email::{Email, EmailTls};
+pub use slack::Slack;
+pub use webhook::Webhook;
+
+use super::{Alert, AlertState, Notice};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use throughline_export::{Deadline, ExportError};
@@ -43,4 +57,35 @@ impl fmt::Debug for Given {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Given").finish_non_exhaustive()
     }
+}
+
+/// What is sent, in messages.
+const WHAT: &str = "a notice of alerts";
+
+/// Whether a notice is sent again after this status.
+fn retried(status: u16) -> bool {
+    matches!(status, 408 | 425 | 429 | 500..=599)
+}
+
+/// A line about a notice: `2 alerts fire: HighErrorRate, QueueGrows`.
+fn title(notice: &Notice) -> String {
+    let (state, verb) = match notice.state() {
+        AlertState::Firing => (AlertState::Firing, ["fires", "fire"]),
+        _ => (AlertState::Resolved, ["is resolved", "are resolved"]),
+    };
+    let mut names: Vec<&str> = notice.in_state(state).map(|alert| &*alert.name).collect();
+    let number = names.len();
+    names.sort_unstable();
+    names.dedup();
+    let names = names.join(", ");
+    match number {
+        1 => format!("{names} {}", verb[0]),
+        n => format!("{n} alerts {}: {names}", verb[1]),
+    }
+}
+
+/// The labels of an alert that people are told: not its name, its severity, and the package that has made the metric.
+fn told_labels(alert: &Alert) -> impl Iterator<Item = (&str, &str)> {
+    let is_told = |name: &str| !matches!(name, "alertname" | "severity") && !name.starts_with("otel_scope_");
+    alert.labels.iter().filter(move |(name, _)| is_told(name))
 }

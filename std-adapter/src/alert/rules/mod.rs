@@ -1,5 +1,6 @@
 //! Rules: what is wrong when, and whom it concerns.
 
+mod prometheus;
 mod read;
 mod template;
 
@@ -65,7 +66,6 @@ pub(super) struct Rule {
     pub(super) labels: Vec<(Arc<str>, Template)>,
     pub(super) annotations: Vec<(Arc<str>, Template)>,
     /// Metrics that it names with dots.
-    #[allow(dead_code, reason = "exports look at it")]
     pub(super) dotted: Vec<String>,
     pub(super) line: u32,
 }

@@ -65,6 +65,24 @@ impl Template {
         &self.source
     }
 
+    /// The template as Prometheus takes it.
+    pub(super) fn in_prometheus(&self) -> String {
+        let part = |part: &Part| match part {
+            Part::Text(text) => text.clone(),
+            Part::Filled { what, through } => {
+                let what = match what {
+                    What::Value => "$value".to_owned(),
+                    What::Label(name) => format!("$labels.{name}"),
+                    What::Labels => "$labels".to_owned(),
+                };
+                let through: String =
+                    through.iter().map(|filter| format!(" | {}", filter.written())).collect();
+                format!("{{{{ {what}{through} }}}}")
+            }
+        };
+        self.parts.iter().map(part).collect()
+    }
+
     pub(in super::super) fn fill(&self, scope: &Scope<'_>) -> String {
         let part = |part: &Part| match part {
             Part::Text(text) => text.clone(),
@@ -124,16 +142,17 @@ fn unknown(text: &str) -> String {
     )
 }
 
+const FILTERS: [(&str, Filter); 6] = [
+    ("humanize", Filter::Humanize),
+    ("humanize1024", Filter::Humanize1024),
+    ("humanizePercentage", Filter::HumanizePercentage),
+    ("humanizeDuration", Filter::HumanizeDuration),
+    ("toUpper", Filter::ToUpper),
+    ("toLower", Filter::ToLower),
+];
+
 fn filter(name: &str) -> Option<Filter> {
-    Some(match name {
-        "humanize" => Filter::Humanize,
-        "humanize1024" => Filter::Humanize1024,
-        "humanizePercentage" => Filter::HumanizePercentage,
-        "humanizeDuration" => Filter::HumanizeDuration,
-        "toUpper" => Filter::ToUpper,
-        "toLower" => Filter::ToLower,
-        _ => return None,
-    })
+    FILTERS.into_iter().find(|(known, _)| *known == name).map(|(_, filter)| filter)
 }
 
 /// Reads the format of a number: `"%.2f"`.
@@ -144,6 +163,16 @@ fn digits(format: &str) -> Result<Filter, String> {
 }
 
 impl Filter {
+    /// As it is written in a template.
+    fn written(self) -> String {
+        match self {
+            Filter::Digits(digits) => format!("printf \"%.{digits}f\""),
+            other => {
+                FILTERS.into_iter().find(|(_, filter)| *filter == other).map_or("", |(name, _)| name).into()
+            }
+        }
+    }
+
     /// What is no number stays as it is.
     fn apply(self, text: &str) -> String {
         let number = |show: fn(f64) -> String| text.parse().map_or_else(|_| text.to_owned(), show);
@@ -236,6 +265,9 @@ mod tests {
     fn values_and_labels_are_filled_in() {
         assert_eq!(fill("{{ $value }} at {{$labels.route}}", 0.5), "0.5 at /cart");
         assert_eq!(fill("{{ .Labels.http.code }}, {{ .Value }}, {{ $labels.none }}.", 3.0), "500, 3, .");
+        let source = "{{ .Labels.http.code }} {{- humanize .Value }}{{ $value | printf \"%.2f\" }}";
+        let written = Template::parse(source).unwrap().in_prometheus();
+        assert_eq!(written, "{{ $labels.http_code }}{{ $value | humanize }}{{ $value | printf \"%.2f\" }}");
         assert_eq!(fill("{{ $labels }}", 0.0), "{http_code=\"500\", route=\"/cart\"}");
         assert_eq!(fill("a {{- $value -}} b", 1.0), "a1b");
         assert_eq!(fill("{{ printf \"%.2f\" $value }} {{ $value | printf \"%.0f\" }}", 2.675), "2.67 3");

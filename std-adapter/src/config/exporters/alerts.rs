@@ -1,22 +1,180 @@
 //! Configures alerts from keys.
 
 use super::Keys;
-use crate::alert::AlertOptions;
+use super::findings::Fault;
+use crate::alert::{AlertOptions, Alertmanager, Rules, RulesError, RunCommand, Slack, Webhook};
 use crate::config::Config;
 use crate::config::problem::Problem;
+use throughline_export::prometheus::PageOptions;
+
+impl Fault for RulesError {}
+
+/// The sections of receivers.
+const RECEIVERS: [&str; 5] = ["slack", "webhook", "alertmanager", "command", "email"];
 
 /// The keys, on top of the options that were set by code; `None` if alerts are not asked for.
 pub(crate) fn alerts(config: &Config) -> Result<Option<AlertOptions>, Problem> {
     let keys = Keys::of(config);
     let off = keys.said("alerts.enabled").is_some_and(|enabled| !enabled.value.bool());
-    if off || config.alerts.is_none() && !keys.asks_for("alerts") {
+    let asked = keys.asks_for("alerts") || RECEIVERS.iter().any(|name| keys.asks_for(&section(name)));
+    if off || config.alerts.is_none() && !asked {
         return Ok(None);
     }
     let mut options = config.alerts.clone().unwrap_or_default();
-    if let Some(file) = keys.text("alerts.rules_file") {
-        options = options.rules_file(file);
-    } else if !options.has_rules() {
-        keys.needed("alerts.rules_file")?;
+    const RULES: &str = "alerts.rules_file";
+    if keys.said(RULES).is_some() || !options.has_rules() {
+        let rules = Rules::load(keys.needed(RULES)?).map_err(|error| keys.problem(RULES, &error))?;
+        options = options.rules(rules);
     }
-    Ok(Some(options))
+    let time = |path: &str| keys.said(path).map(|setting| setting.value.duration());
+    if let Some(interval) = time("alerts.interval") {
+        options = options.interval(interval);
+    }
+    if let Some(path) = keys.said("alerts.path") {
+        options = options.path(path.value.text());
+    }
+    if let Some(file) = keys.text("alerts.state_file") {
+        options = options.state_file(file);
+    }
+    if let Some(timeout) = time("alerts.timeout") {
+        options = options.patience(timeout);
+    }
+    let mut routing = options.routing.clone();
+    if let Some(labels) = keys.said("alerts.group_by") {
+        routing = routing.group_by(labels.value.list().iter().map(String::as_str));
+    }
+    if let Some(wait) = time("alerts.group_wait") {
+        routing = routing.group_wait(wait);
+    }
+    if let Some(interval) = time("alerts.group_interval") {
+        routing = routing.group_interval(interval);
+    }
+    if let Some(interval) = time("alerts.repeat_interval") {
+        routing = routing.repeat_interval(interval);
+    }
+    options = options.routing(routing);
+    if options.page.is_none() {
+        let of_page = config.prometheus.as_ref().map(|page| page.page_options().clone());
+        let namespace = || keys.text("metrics.namespace").unwrap_or_default();
+        options = options.page(of_page.unwrap_or_else(|| PageOptions::default().namespace(namespace())));
+    }
+    receivers(&keys, options).map(Some)
+}
+
+fn section(name: &str) -> String {
+    format!("alerts.notification.{name}")
+}
+
+/// Adds those who are told.
+fn receivers(keys: &Keys<'_>, mut options: AlertOptions) -> Result<AlertOptions, Problem> {
+    let service = keys.service();
+    if keys.asks_for(&section("slack")) {
+        const URL: &str = "alerts.notification.slack.webhook_url";
+        let slack =
+            Slack::new(&needed_secret(keys, URL)?, service).map_err(|error| keys.problem(URL, &error))?;
+        options = options.notify("slack", None, slack);
+    }
+    if keys.asks_for(&section("webhook")) {
+        const URL: &str = "alerts.notification.webhook.url";
+        let webhook = Webhook::new(&needed_secret(keys, URL)?, service);
+        let mut webhook = webhook.map_err(|error| keys.problem(URL, &error))?;
+        if keys.value("alerts.notification.webhook.allow_private").is_some_and(|on| on.bool()) {
+            webhook = webhook.allow_private();
+        }
+        if let Some(secret) = secret(keys, "alerts.notification.webhook.secret")? {
+            webhook = webhook.secret(secret);
+        }
+        for (name, value) in keys.pairs("alerts.notification.webhook.headers") {
+            webhook = webhook.header(name, value);
+        }
+        options = options.notify("webhook", None, webhook);
+    }
+    if keys.asks_for(&section("alertmanager")) {
+        const URL: &str = "alerts.notification.alertmanager.url";
+        let alertmanager = Alertmanager::new(&keys.needed(URL)?);
+        let mut alertmanager = alertmanager.map_err(|error| keys.problem(URL, &error))?;
+        for (name, value) in keys.pairs("alerts.notification.alertmanager.headers") {
+            alertmanager = alertmanager.header(name, value);
+        }
+        let resource = keys.config.detected_resource();
+        let instance = resource.get("service.instance.id").or(resource.get("host.name"));
+        for (label, value) in [("job", Some(service)), ("instance", instance)] {
+            if let Some(value) = value {
+                alertmanager = alertmanager.label(label, value);
+            }
+        }
+        options = options.notify("alertmanager", Some(Alertmanager::routing()), alertmanager);
+    }
+    if keys.asks_for(&section("command")) {
+        const RUN: &str = "alerts.notification.command.run";
+        let command = keys.value(RUN).map(|value| value.list().to_vec()).unwrap_or_default();
+        let Some((program, arguments)) = command.split_first() else {
+            return Err(keys.problem(RUN, &"it is empty; name a program".to_owned()));
+        };
+        options = options.notify("command", None, RunCommand::new(program, arguments, service));
+    }
+    #[cfg(feature = "alerts-email")]
+    if keys.asks_for(&section("email")) {
+        options = options.notify("email", None, email(keys)?);
+    }
+    Ok(options)
+}
+
+#[cfg(feature = "alerts-email")]
+fn email(keys: &Keys<'_>) -> Result<crate::alert::Email, Problem> {
+    use crate::alert::{Email, EmailTls};
+
+    const SERVER: &str = "alerts.notification.email.smtp_server";
+    const RECIPIENTS: &str = "alerts.notification.email.recipients";
+    let server = keys.needed(SERVER)?;
+    let recipients = keys.value(RECIPIENTS).map(|value| value.list().to_vec()).unwrap_or_default();
+    let mut email = Email::new(&server, keys.service());
+    if let Some(tls) = keys.text("alerts.notification.email.tls") {
+        email = email.tls(match &*tls {
+            "tls" => EmailTls::Wrapped,
+            "none" => EmailTls::None,
+            _ => EmailTls::StartTls,
+        });
+    }
+    if let Some(sender) = keys.text("alerts.notification.email.sender") {
+        email = email.sender(sender);
+    }
+    if let Some(path) = keys.text("alerts.notification.email.certificate") {
+        email = email.certificate(path);
+    }
+    let password = secret(keys, "alerts.notification.email.password")?;
+    if let Some(name) = keys.text("alerts.notification.email.username") {
+        email = email.login(name, password.unwrap_or_default());
+    }
+    let email = recipients.iter().fold(email, |email, recipient| email.recipient(recipient));
+    email
+        .check()
+        .map_err(|error| keys.problem(if recipients.is_empty() { RECIPIENTS } else { SERVER }, &error))?;
+    Ok(email)
+}
+
+/// A secret from a key, or from the file that the key with `_file` after it names.
+fn secret(keys: &Keys<'_>, path: &str) -> Result<Option<String>, Problem> {
+    let of_file = format!("{path}_file");
+    match (keys.text(path), keys.text(&of_file)) {
+        (Some(_), Some(_)) => {
+            Err(keys.problem(&of_file, &format!("{path} is given too; remove one of them")))
+        }
+        (Some(secret), None) => Ok(Some(secret)),
+        (None, Some(file)) => match std::fs::read_to_string(&file) {
+            Ok(text) => Ok(Some(text.trim().to_owned())),
+            Err(error) => Err(keys.problem(
+                &of_file,
+                &format!("`{file}` cannot be read: {error}; check the path and its permissions"),
+            )),
+        },
+        (None, None) => Ok(None),
+    }
+}
+
+fn needed_secret(keys: &Keys<'_>, path: &str) -> Result<String, Problem> {
+    match secret(keys, path)? {
+        Some(secret) => Ok(secret),
+        None => keys.needed(path),
+    }
 }
