@@ -20,9 +20,11 @@ pub struct Exemplar {
     pub trace_id: TraceId,
     /// The span in which it was recorded.
     pub span_id: SpanId,
+    /// The number of the correlation fields of the code that recorded it; 0 for none.
+    pub correlation: u64,
 }
 
-/// The exemplars that one thread has put and the reader has not taken yet. 3 KiB, in which zeros are those of none.
+/// The exemplars that one thread has put and the reader has not taken yet. 3.5 KiB, in which zeros are those of none.
 #[derive(Debug)]
 pub struct Exemplars {
     /// How many the thread has put and the reader has taken, since the start.
@@ -33,7 +35,7 @@ pub struct Exemplars {
     slots: [[Cell; WORDS]; CAPACITY],
 }
 
-const WORDS: usize = 6;
+const WORDS: usize = 7;
 
 impl Exemplars {
     /// Without any.
@@ -56,10 +58,11 @@ impl Exemplars {
     }
 
     fn store(&self, put: Count, exemplar: &Exemplar) {
-        let Exemplar { first_cell, value, ticks, trace_id, span_id } = *exemplar;
+        let Exemplar { first_cell, value, ticks, trace_id, span_id, correlation } = *exemplar;
         let trace = u128::from_be_bytes(trace_id.to_bytes());
         let span = u64::from_be_bytes(span_id.to_bytes());
-        let words = [first_cell as Count, value, ticks as Count, (trace >> 64) as u64, trace as u64, span];
+        let (high, low) = ((trace >> 64) as u64, trace as u64);
+        let words = [first_cell as Count, value, ticks as Count, high, low, span, correlation];
         self.slots[put as usize % CAPACITY].iter().zip(words).for_each(|(to, word)| to.store(word, Relaxed));
         self.put.store(put.wrapping_add(1), Release);
     }
@@ -68,7 +71,7 @@ impl Exemplars {
     pub(crate) fn take(&self, f: &mut impl FnMut(Exemplar)) {
         let (mut taken, put) = (self.taken.load(Relaxed), self.put.load(Acquire));
         while taken != put {
-            let [first_cell, value, ticks, high, low, span] =
+            let [first_cell, value, ticks, high, low, span, correlation] =
                 self.slots[taken as usize % CAPACITY].each_ref().map(|word| word.load(Relaxed));
             let trace = u128::from(high) << 64 | u128::from(low);
             let ids = TraceId::from_bytes(trace.to_be_bytes()).zip(SpanId::from_bytes(span.to_be_bytes()));
@@ -79,6 +82,7 @@ impl Exemplars {
                     ticks: ticks as usize,
                     trace_id,
                     span_id,
+                    correlation,
                 });
             }
             taken = taken.wrapping_add(1);
@@ -100,6 +104,7 @@ mod tests {
             ticks: value as usize * 5,
             trace_id: TraceId::from_bytes(trace.to_be_bytes()).unwrap(),
             span_id: SpanId::from_bytes((value * 7).to_be_bytes()).unwrap(),
+            correlation: value * 11,
         }
     }
 

@@ -8,7 +8,8 @@ use opentelemetry_proto::tonic::metrics::v1::{ExponentialHistogramDataPoint, Met
 use support::in_own_process;
 use support::receiver::{Receiver, text};
 use support::service::{LONG, config, find, start};
-use throughline::{instrument, observe, red, span};
+use throughline::{histogram, instrument, observe, red, span};
+use throughline_std::{REDACTED, correlate};
 
 #[instrument(metrics(name = "orders.load", shop))]
 fn load(shop: &str, id: u64) -> Result<u64, std::io::Error> {
@@ -75,6 +76,38 @@ fn exemplars_lead_from_durations_to_the_spans_of_the_calls() {
             let [error] = errors.data_points.as_slice() else { panic!("{errors:?}") };
             assert_eq!(text(&error.attributes, "error.type").unwrap(), "not_found");
             assert_eq!(text(&find(&r.spans, "load").attributes, "error.type").unwrap(), "not_found");
+        });
+    });
+}
+
+#[test]
+fn exemplars_have_the_correlation_fields_of_the_code() {
+    in_own_process("exemplars_have_the_correlation_fields_of_the_code", || {
+        let receiver = Receiver::start([]);
+        let guard = start(&config(&receiver));
+        let request = span!("request");
+        for (id, wait) in [("r-7", 3), ("r-8", 900)] {
+            let _scope = correlate(&[("request_id", id), ("password", "p")]);
+            histogram!("wait").record(wait);
+        }
+        assert!(guard.flush(LONG));
+        histogram!("wait").record(70_000);
+        drop(request);
+        assert!(guard.shutdown(LONG).complete);
+        receiver.with(|r| {
+            let [point] = points(r.metrics.last().unwrap(), "wait") else { panic!() };
+            let mut all: Vec<_> = point
+                .exemplars
+                .iter()
+                .map(|exemplar| {
+                    let field = |name| text(&exemplar.filtered_attributes, name);
+                    (field("request_id"), field("password"))
+                })
+                .collect();
+            all.sort();
+            let secret = || Some(REDACTED.to_owned());
+            let expected = [(None, None), (Some("r-7".into()), secret()), (Some("r-8".into()), secret())];
+            assert_eq!(all, expected);
         });
     });
 }

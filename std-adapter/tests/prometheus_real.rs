@@ -171,6 +171,7 @@ fn an_exemplar_leads_to_its_trace() {
         time_unix_ns: std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64,
         trace_id: TraceId::from_bytes([0x4b; 16]).unwrap(),
         span_id: SpanId::from_bytes([0x0f; 8]).unwrap(),
+        fields: None,
     }];
     let read = ReadMetrics::new(move |look| {
         let histogram = HistogramView::new(0, 5.0, 0, 0, &[1, 1]).with_exemplars(&exemplars);

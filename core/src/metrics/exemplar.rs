@@ -94,5 +94,6 @@ fn exemplar(recorder: &Recorder, own: &[Cell], value: Count) -> Option<Exemplar>
         ticks: recorder.ticks(),
         trace_id,
         span_id,
+        correlation: recorder.thread.correlation.load(Relaxed) as u64,
     })
 }

@@ -27,6 +27,7 @@ impl Recorder {
     #[cfg(feature = "std")]
     #[doc(hidden)]
     pub fn mark_correlation(&self, number: u64) -> bool {
+        self.thread.correlation.store(number as Word, crate::sync::Relaxed);
         self.push_extended(ExtendedKind::CORRELATION, 0, 0, self.ticks(), &(number,))
     }
 

@@ -30,6 +30,8 @@ pub(crate) struct ThreadPart {
     /// Where the thread puts exemplars, if it keeps any.
     #[cfg(target_has_atomic = "64")]
     pub(crate) exemplars: Option<&'static crate::exemplars::Exemplars>,
+    /// The number of the correlation fields that the thread's ring was told last. Only this thread writes it.
+    pub(crate) correlation: crate::sync::AtomicWord,
     membership: Membership<Recorder>,
 }
 
@@ -54,6 +56,7 @@ impl ThreadPart {
             cells: &[],
             #[cfg(target_has_atomic = "64")]
             exemplars: None,
+            correlation: crate::sync::AtomicWord::new(0),
             membership: Membership::new(),
         }
     }

@@ -1,5 +1,6 @@
 //! A view of a histogram for export, with the quantiles and extremes that its buckets imply.
 
+use std::sync::Arc;
 use throughline::{SpanId, TraceId};
 
 /// A base-2 exponential histogram of non-negative numbers.
@@ -26,8 +27,11 @@ pub struct HistogramView<'a> {
     pub exemplars: &'a [ExemplarView],
 }
 
+/// Names and values of an exemplar's fields.
+pub type ExemplarFields = Arc<[(Box<str>, Box<str>)]>;
+
 /// A value of a histogram, and the span in which it was recorded.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ExemplarView {
     /// The value.
     pub value: f64,
@@ -37,6 +41,9 @@ pub struct ExemplarView {
     pub trace_id: TraceId,
     /// The span.
     pub span_id: SpanId,
+    /// Correlation fields of the code that recorded it, names and values, such as the id of a request: OTLP's filtered
+    /// attributes.
+    pub fields: Option<ExemplarFields>,
 }
 
 /// The quantiles of a summary. In OTLP 0 means the least value and 1 the greatest.

@@ -2,7 +2,7 @@
 //! from a ring of this process or from a decoded device capture. Views own nothing, so a record in a ring
 //! becomes OTLP bytes without a span object in between.
 
-pub use crate::histogram::{ExemplarView, HistogramView, QUANTILES};
+pub use crate::histogram::{ExemplarFields, ExemplarView, HistogramView, QUANTILES};
 use crate::owned::Field;
 use throughline::{Level, SpanId, SpanKind, Status, TraceId, Value};
 

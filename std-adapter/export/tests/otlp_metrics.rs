@@ -184,6 +184,8 @@ fn exemplars_are_those_of_the_time_that_the_point_is_about() {
         time_unix_ns,
         trace_id: TraceId::from_bytes([0x4b; 16]).unwrap(),
         span_id: SpanId::from_bytes([0xa7; 8]).unwrap(),
+        // Longer than a length of one byte can say.
+        fields: (time_unix_ns == 150).then(|| [("request_id".into(), "r".repeat(200).into())].into()),
     };
     let exemplars = [exemplar(90, 1.5), exemplar(150, 3.0)];
     let snapshots: Vec<_> = [(100, 1), (200, 2), (300, 3)]
@@ -206,6 +208,13 @@ fn exemplars_are_those_of_the_time_that_the_point_is_about() {
         let all: Vec<_> = metrics.iter().map(of).collect();
         let ids = all.iter().flatten().all(|it| it.trace_id == [0x4b; 16] && it.span_id == [0xa7; 8]);
         assert!(ids, "{all:?}");
+        let fields =
+            |it: &Exemplar| it.filtered_attributes.iter().map(|field| field.key.clone()).collect::<String>();
+        assert!(
+            all.iter()
+                .flatten()
+                .all(|it| fields(it) == if it.time_unix_nano == 150 { "request_id" } else { "" })
+        );
         let value = |it: &Exemplar| match it.value {
             Some(exemplar::Value::AsDouble(value)) => (it.time_unix_nano, value),
             _ => panic!("{it:?}"),

@@ -60,6 +60,7 @@ fn every_kind_has_its_type_and_its_beginning() {
         time_unix_ns: 5_000_000_007,
         trace_id: TraceId::from_bytes([0x4b; 16]).unwrap(),
         span_id: SpanId::from_bytes([0x0f; 8]).unwrap(),
+        fields: None,
     }];
     let histogram = HistogramView::new(0, 3.0, 0, 1, &[1]).with_exemplars(&exemplars);
     let points = [

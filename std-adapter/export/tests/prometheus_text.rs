@@ -80,6 +80,33 @@ size_bytes_count 9
     parse(expected, false);
 }
 
+/// OpenMetrics allows 128 characters for the labels of an exemplar, of which the ids take 63.
+#[test]
+fn an_exemplar_has_the_fields_that_fit() {
+    let long = "x".repeat(60);
+    let fields = [
+        ("request_id", "r\"7"),
+        ("note", &long),
+        ("agent.name", "planner"),
+        ("not a name", "x"),
+        ("span_id", "x"),
+    ];
+    let fields = fields.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    let exemplars = [ExemplarView {
+        value: 1.0,
+        time_unix_ns: 1_700_000_050_000_000_001,
+        trace_id: TraceId::from_bytes([0x4b; 16]).unwrap(),
+        span_id: SpanId::from_bytes([0x0f; 8]).unwrap(),
+        fields: Some(fields),
+    }];
+    let histogram = HistogramView::new(0, 1.0, 0, -1, &[1]).with_exemplars(&exemplars);
+    let points = [point("size", "", &[], PointData::Histogram(histogram))];
+    let text = page(&points, &PageOptions::default(), Format::OpenMetrics);
+    let labels = "# {trace_id=\"4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b\",span_id=\"0f0f0f0f0f0f0f0f\",request_id=\"r\\\"7\",agent_name=\"planner\"} 1.0 ";
+    assert!(text.contains(labels), "{text}");
+    parse(&text, true);
+}
+
 #[test]
 fn open_metrics_has_units_exemplars_and_an_end() {
     let exemplar = |value| ExemplarView {
@@ -87,6 +114,7 @@ fn open_metrics_has_units_exemplars_and_an_end() {
         time_unix_ns: 1_700_000_050_000_000_001,
         trace_id: TraceId::from_bytes([0x4b; 16]).unwrap(),
         span_id: SpanId::from_bytes([0x0f; 8]).unwrap(),
+        fields: None,
     };
     let exemplars = [exemplar(3.0), exemplar(4.0), exemplar(1.0), exemplar(0.0)];
     let histogram = HistogramView::new(0, 8.0, 1, -1, &[1, 0, 2]).with_exemplars(&exemplars);
@@ -336,6 +364,7 @@ proptest! {
                 time_unix_ns: 5,
                 trace_id: TraceId::from_bytes([1; 16]).unwrap(),
                 span_id: SpanId::from_bytes([2; 8]).unwrap(),
+                fields: None,
             }).collect(),
             _ => Vec::new(),
         }).collect();

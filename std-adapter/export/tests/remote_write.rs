@@ -112,6 +112,7 @@ fn every_kind_is_written_as_the_specification_has_it() {
         time_unix_ns: 1_700_000_099_500_000_000,
         trace_id: TraceId::from_bytes([0x4b; 16]).unwrap(),
         span_id: SpanId::from_bytes([0xa7; 8]).unwrap(),
+        fields: None,
     }];
     let histogram = HistogramView::new(1, 7.5, 2, -1, &[1, 0, 0, 3]).with_exemplars(&exemplars);
     let summary = SummaryView { count: 4, sum: 9.0, quantiles: &[(0.5, 2.0)] };
@@ -202,6 +203,7 @@ fn version_2_sends_an_exemplar_once_and_those_of_a_series_in_the_order_of_their_
         time_unix_ns: seconds * 1_000_000_000,
         trace_id: TraceId::from_bytes([1; 16]).unwrap(),
         span_id: SpanId::from_bytes([2; 8]).unwrap(),
+        fields: None,
     };
     let mut writer = begun(&url, |writer| writer.version(RemoteWriteVersion::V2).native_histograms(true));
     let mut times = |exemplars: &[ExemplarView]| {

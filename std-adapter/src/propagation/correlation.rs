@@ -190,7 +190,7 @@ pub(crate) fn fields(number: u64) -> Option<Fields> {
 }
 
 /// Gives everything that the running code records the given fields, until the guard is dropped: spans that end within
-/// the scope and log records, by whatever API they are made, and through both the samples of profiles. The span that is current
+/// the scope, log records, by whatever API they are made, exemplars of histograms, and through the spans the samples of profiles. The span that is current
 /// gets them too. A name that is already there gets the new value within the scope. What a span or log record says itself under such a name goes first.
 ///
 /// The fields come along wherever baggage does: over each `await` of a future under

@@ -53,6 +53,13 @@ impl Catalog {
         Catalog { redaction, exemplars: exemplars.then(Kept::default), ..Catalog::default() }
     }
 
+    /// Takes the exemplars of all threads, while the correlation fields of the code that recorded them are known.
+    pub(super) fn take_exemplars(&mut self, unix_ns: impl Fn(Word) -> u64) {
+        if let Some(exemplars) = &mut self.exemplars {
+            exemplars.take(unix_ns, &self.redaction);
+        }
+    }
+
     /// Fetches all values. `answers` are those of observers; `unix_ns` maps the ticks of exemplars.
     pub(super) fn read(&mut self, answers: Vec<Answer>, unix_ns: impl Fn(Word) -> u64) {
         if let Some(place) = take_negative() {
@@ -66,7 +73,7 @@ impl Catalog {
             self.made = Some(changes);
         }
         if let Some(exemplars) = &mut self.exemplars {
-            exemplars.take(unix_ns);
+            exemplars.take(unix_ns, &self.redaction);
         }
         self.fetch();
         self.observe(answers);

@@ -1,10 +1,12 @@
 //! The last exemplars of each histogram: one for each power of two, so that slow and fast requests both have
 //! theirs.
 
+use crate::propagation::correlation;
 use std::collections::HashMap;
 use throughline::adapter::metrics::Series;
 use throughline::adapter::ring::Word;
 use throughline_export::view::ExemplarView;
+use throughline_export::{REDACTED, Redaction};
 
 /// Most exemplars of a series. The oldest makes room.
 const MOST: usize = 16;
@@ -15,8 +17,8 @@ const MOST: usize = 16;
 pub(super) struct Kept(HashMap<usize, Vec<(u32, ExemplarView)>>);
 
 impl Kept {
-    /// Takes what threads have put since the last call. `unix_ns` maps their ticks.
-    pub(super) fn take(&mut self, unix_ns: impl Fn(Word) -> u64) {
+    /// Takes what threads have put since the last call. `unix_ns` maps their ticks; secret fields are replaced.
+    pub(super) fn take(&mut self, unix_ns: impl Fn(Word) -> u64, redaction: &Redaction) {
         #[cfg(target_has_atomic = "64")]
         throughline::adapter::metrics::take_exemplars(|exemplar| {
             let power = u64::BITS - exemplar.value.saturating_sub(1).leading_zeros();
@@ -25,11 +27,12 @@ impl Kept {
                 time_unix_ns: unix_ns(exemplar.ticks),
                 trace_id: exemplar.trace_id,
                 span_id: exemplar.span_id,
+                fields: fields_of(exemplar.correlation, redaction),
             };
             keep(self.0.entry(exemplar.first_cell).or_default(), power, view);
         });
         #[cfg(not(target_has_atomic = "64"))]
-        let _ = unix_ns;
+        let _ = (unix_ns, redaction);
     }
 
     /// Appends the exemplars of a series to `out`, and asks for further ones.
@@ -38,8 +41,22 @@ impl Kept {
         series.ask_for_exemplars();
         let Some(kept) = series.first_cell().and_then(|first| self.0.get(&first)) else { return };
         let step = (-f64::from(series.fraction_bits())).exp2();
-        out.extend(kept.iter().map(|(_, view)| ExemplarView { value: view.value * step, ..*view }));
+        out.extend(kept.iter().map(|(_, view)| ExemplarView { value: view.value * step, ..view.clone() }));
     }
+}
+
+/// The correlation fields with this number, as exporters may see them.
+#[cfg(target_has_atomic = "64")]
+fn fields_of(number: u64, redaction: &Redaction) -> Option<correlation::Fields> {
+    let fields = if number == 0 { None } else { correlation::fields(number) }?;
+    if !fields.iter().any(|(name, _)| redaction.hides(name)) {
+        return Some(fields);
+    }
+    let shown = |(name, value): &(Box<str>, Box<str>)| {
+        let value = if redaction.hides(name) { REDACTED.into() } else { value.clone() };
+        (name.clone(), value)
+    };
+    Some(fields.iter().map(shown).collect())
 }
 
 fn keep(kept: &mut Vec<(u32, ExemplarView)>, power: u32, view: ExemplarView) {
@@ -68,6 +85,7 @@ mod tests {
             time_unix_ns,
             trace_id: TraceId::from_bytes([1; 16]).unwrap(),
             span_id: SpanId::from_bytes([1; 8]).unwrap(),
+            fields: None,
         };
         let mut kept = Vec::new();
         for time in 0..100 {

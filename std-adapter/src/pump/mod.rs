@@ -313,6 +313,10 @@ impl Pump {
             let count = loss.count as u64;
             fan_out.loss(&LossView { time_unix_ns, count, what });
         }
+        if is_correlated {
+            // The end of the round forgets fields that nobody uses any more.
+            self.readings.take_exemplars();
+        }
         assembler.end_round(&self.cells, fan_out);
         assembler.tell_held(self.settings.clock.ticks(), false, &self.cells, fan_out);
         self.waits = fan_out.end_round_of_sampling(now, &self.cells);

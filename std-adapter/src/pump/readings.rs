@@ -69,6 +69,14 @@ impl Readings {
         note(&mut lock(&self.known));
     }
 
+    /// Takes the exemplars of all threads; see [`Catalog::take_exemplars`]. Not while another thread reads the metrics, which takes
+    /// them itself.
+    pub(super) fn take_exemplars(&self) {
+        if let Ok(mut catalog) = self.catalog.try_lock() {
+            catalog.take_exemplars(|ticks| lock(&self.known).wall_time.unix_ns(ticks));
+        }
+    }
+
     /// Begins to ask the observers, for [`read_with`](Self::read_with).
     pub(super) fn ask(&self) -> Asking {
         self.asker.ask()

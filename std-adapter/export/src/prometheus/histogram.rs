@@ -178,6 +178,30 @@ impl Bound {
     }
 }
 
+/// Most characters of an exemplar's labels, by the specification of OpenMetrics.
+const MOST: usize = 128;
+
+/// The labels of an exemplar: its ids, and those of its fields that fit, first come first served.
+pub(super) fn labels(exemplar: &ExemplarView) -> Vec<(String, String)> {
+    let mut all = vec![
+        ("trace_id".to_owned(), exemplar.trace_id.to_string()),
+        ("span_id".to_owned(), exemplar.span_id.to_string()),
+    ];
+    let length = |name: &str, value: &str| name.chars().count() + value.chars().count();
+    let mut used: usize = all.iter().map(|(name, value)| length(name, value)).sum();
+    for (name, value) in exemplar.fields.iter().flat_map(|fields| fields.iter()) {
+        let name = name.replace(['.', '-'], "_");
+        let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let is_new = all.iter().all(|(known, _)| *known != name);
+        if is_name && is_new && used + length(&name, value) <= MOST {
+            used += length(&name, value);
+            all.push((name, value.to_string()));
+        }
+    }
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

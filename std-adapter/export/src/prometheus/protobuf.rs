@@ -5,7 +5,7 @@
 //! field.
 
 use super::PageOptions;
-use super::histogram::{Bound, Histogram};
+use super::histogram::{Bound, Histogram, labels};
 use super::layout::Label;
 use super::name::Kind;
 use super::page::{Encoder, Family, Value};
@@ -182,8 +182,8 @@ pub(super) fn native_buckets(
 
 fn exemplar(shown: &ExemplarView) -> Vec<u8> {
     let (mut out, mut part) = (Vec::new(), Vec::new());
-    for (name, id) in [("trace_id", shown.trace_id.to_string()), ("span_id", shown.span_id.to_string())] {
-        pair(&mut part, name, &id);
+    for (name, value) in labels(shown) {
+        pair(&mut part, &name, &value);
         bytes(&mut out, 1, &part); // label
     }
     float(&mut out, 2, shown.value); // value

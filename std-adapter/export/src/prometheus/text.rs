@@ -4,7 +4,7 @@
 //! and "Text Format".
 
 use super::PageOptions;
-use super::histogram::{Bound, Histogram};
+use super::histogram::{Bound, Histogram, labels};
 use super::layout::Label;
 use super::name::{self, Kind};
 use super::page::{Encoder, Family, Value};
@@ -213,8 +213,13 @@ impl Text<'_> {
     }
 
     fn exemplar(&mut self, exemplar: &ExemplarView) {
-        let _ =
-            write!(self.out, " # {{trace_id=\"{}\",span_id=\"{}\"}} ", exemplar.trace_id, exemplar.span_id);
+        for (i, (name, value)) in labels(exemplar).iter().enumerate() {
+            let before = if i == 0 { " # {" } else { "," };
+            let _ = write!(self.out, "{before}{name}=\"");
+            escape(self.out, value, true);
+            self.out.push(b'"');
+        }
+        self.out.extend_from_slice(b"} ");
         put_float(self.out, exemplar.value);
         self.out.push(b' ');
         self.time(exemplar.time_unix_ns);

@@ -6,7 +6,7 @@
 //! number in each version, both.
 
 use super::PageOptions;
-use super::histogram::{Bound, Histogram};
+use super::histogram::{Bound, Histogram, labels};
 use super::name::Kind;
 use super::page::{Encoder, Family, Value};
 use super::protobuf::{ZERO_THRESHOLD, bytes, float, native_buckets, number, pair, put_varint, zigzag};
@@ -232,13 +232,14 @@ impl<'o> WriteRequests<'o> {
         self.newest_exemplar_ns = self.newest_exemplar_ns.max(shown.time_unix_ns);
         let mut exemplar = Vec::new();
         // Labels are sorted by name.
-        let labels = [("span_id", shown.span_id.to_string()), ("trace_id", shown.trace_id.to_string())];
+        let mut labels = labels(shown);
+        labels.sort_unstable();
         if self.is_v2() {
-            let texts = labels.iter().flat_map(|(name, id)| [name.as_bytes(), id.as_bytes()]);
+            let texts = labels.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
             bytes(&mut exemplar, 1, &self.places(texts)); // labels_refs
         } else {
-            for (name, id) in &labels {
-                pair(&mut self.part, name, id);
+            for (name, value) in &labels {
+                pair(&mut self.part, name, value);
                 bytes(&mut exemplar, 1, &self.part); // labels
             }
         }

@@ -251,12 +251,20 @@ fn put_histogram(out: &mut Out, histogram: &HistogramView<'_>) {
 fn exemplars(out: &mut Out, tag: u8, point: &PointView<'_>, exemplars: &[ExemplarView]) {
     let time = point.start_unix_ns..=point.time_unix_ns;
     for exemplar in exemplars.iter().filter(|exemplar| time.contains(&exemplar.time_unix_ns)) {
-        let start = proto::open::<1>(out, tag);
+        // The ids and numbers fit in a length of one byte, fields need two.
+        let fields = exemplar.fields.as_deref().unwrap_or_default();
+        let (short, long) = match fields {
+            [] => (Some(proto::open::<1>(out, tag)), None),
+            _ => (None, Some(proto::open::<2>(out, tag))),
+        };
         fixed64(out, 0x11, exemplar.time_unix_ns);
         fixed64(out, 0x19, exemplar.value.to_bits());
         proto::bytes_field(out, 0x22, &exemplar.span_id.to_bytes());
         proto::bytes_field(out, 0x2a, &exemplar.trace_id.to_bytes());
-        proto::close::<1>(out, start);
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(key, value)| (&**key, &**value)).collect();
+        labels(out, 0x3a, &fields);
+        short.into_iter().for_each(|start| proto::close::<1>(out, start));
+        long.into_iter().for_each(|start| proto::close::<2>(out, start));
     }
 }
 
