@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use support::{assert_balanced, in_own_process, until};
 use throughline::{counter, gauge, histogram, info, span, warn};
-use throughline_std::otlp::{ClientConfig, OtlpFile, Signal};
+use throughline_std::otlp::{ClientConfig, OtlpFile, Protocol, Signal};
 use throughline_std::{Config, DropReason, Guard};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -95,7 +95,7 @@ fn start(client: ClientConfig) -> Guard {
     let client = client.without_signal(Signal::Metrics).without_signal(Signal::Logs);
     let client = client.first_backoff(Duration::from_millis(1));
     let config = Config::new("svc").otlp_client(client).terminal(false).report_errors(false);
-    throughline_std::init(&config.batch(2000, Duration::from_millis(2)).queue(10_000)).unwrap()
+    throughline_std::init(&config.batch(8000, Duration::from_millis(2)).queue(10_000)).unwrap()
 }
 
 fn delivered(guard: &Guard) -> u64 {
@@ -104,12 +104,14 @@ fn delivered(guard: &Guard) -> u64 {
 
 /// Sends to a Collector that is killed while it receives, and to the next one at the same address. Returns how many
 /// spans were dropped because there was none.
-fn killed_and_back(name: &str, retry_for: Duration) -> u64 {
+fn killed_and_back(name: &str, protocol: Protocol, retry_for: Duration) -> u64 {
     let folder = Folder::new(&format!("{name}-files"));
     let [first, second] = ["first", "second"].map(|file| folder.path().join(file));
     let address = free_address();
-    let collector = Server::collector(&format!("{name}-first"), address, &first);
-    let client = ClientConfig::new(&format!("http://{address}")).unwrap().retry_for(retry_for);
+    let spoken = if protocol == Protocol::Grpc { "grpc" } else { "http" };
+    let collector = Server::collector(&format!("{name}-first"), spoken, address, &first);
+    let client = ClientConfig::new(&format!("http://{address}")).unwrap().protocol(protocol).unwrap();
+    let client = client.retry_for(retry_for);
     let guard = start(client);
     let (acknowledged, _second) = Recorder::run(|recorder| {
         recorder.allow(20 * SPANS);
@@ -119,7 +121,7 @@ fn killed_and_back(name: &str, retry_for: Duration) -> u64 {
         let acknowledged = delivered(&guard);
         recorder.allow(SPANS);
         until("more is recorded while there is none", || recorder.is_done());
-        let next = Server::collector(&format!("{name}-second"), address, &second);
+        let next = Server::collector(&format!("{name}-second"), spoken, address, &second);
         recorder.allow(9 * SPANS);
         until("it receives again", || guard.last_error().is_none() && delivered(&guard) > acknowledged);
         until("all is recorded", || recorder.is_done());
@@ -151,7 +153,16 @@ fn killed_and_back(name: &str, retry_for: Duration) -> u64 {
 #[ignore = "needs a Collector: cargo xtask test --only collector"]
 fn a_collector_that_is_killed_and_comes_back_gets_everything() {
     in_own_process("a_collector_that_is_killed_and_comes_back_gets_everything", || {
-        assert_eq!(killed_and_back("patient", LONG), 0);
+        assert_eq!(killed_and_back("patient", Protocol::HttpProtobuf, LONG), 0);
+    });
+}
+
+#[cfg(feature = "grpc")]
+#[test]
+#[ignore = "needs a Collector: cargo xtask test --only collector"]
+fn a_collector_that_is_killed_and_comes_back_gets_everything_over_grpc() {
+    in_own_process("a_collector_that_is_killed_and_comes_back_gets_everything_over_grpc", || {
+        assert_eq!(killed_and_back("grpc", Protocol::Grpc, LONG), 0);
     });
 }
 
@@ -159,7 +170,7 @@ fn a_collector_that_is_killed_and_comes_back_gets_everything() {
 #[ignore = "needs a Collector: cargo xtask test --only collector"]
 fn what_is_given_up_while_a_collector_is_away_is_counted_to_the_last() {
     in_own_process("what_is_given_up_while_a_collector_is_away_is_counted_to_the_last", || {
-        assert!(killed_and_back("hasty", Duration::from_millis(2)) > 0);
+        assert!(killed_and_back("hasty", Protocol::HttpProtobuf, Duration::from_millis(2)) > 0);
         let traces = throughline_std::ledger().exporter("otlp.traces");
         assert_eq!(traces.dropped_for(DropReason::Unreachable), traces.dropped_total(), "{traces:?}");
     });
@@ -200,7 +211,7 @@ fn a_name_that_stops_resolving_and_then_means_another_address() {
         let [first, second] = ["first", "second"].map(|file| folder.join(file));
         let address = free_address();
         hosts("127.0.0.1 collector.test\n");
-        let collector = Server::collector("named-first", address, &first);
+        let collector = Server::collector("named-first", "http", address, &first);
         let endpoint = format!("http://collector.test:{}", address.port());
         let guard = start(ClientConfig::new(&endpoint).unwrap().retry_for(Duration::ZERO));
         let _second = Recorder::run(|recorder| {
@@ -216,7 +227,7 @@ fn a_name_that_stops_resolving_and_then_means_another_address() {
             assert!(error.contains("collector.test"), "{error}");
             // It is back on another machine.
             let elsewhere = SocketAddr::from(([127, 0, 0, 2], address.port()));
-            let next = Server::collector("named-second", elsewhere, &second);
+            let next = Server::collector("named-second", "http", elsewhere, &second);
             hosts("127.0.0.2 collector.test\n");
             recorder.allow(SPANS);
             until("it receives again", || delivered(&guard) == 2 * SPANS);
@@ -252,7 +263,7 @@ fn the_lines_of_an_otlp_file_are_requests_that_a_collector_takes() {
         let report = guard.shutdown(LONG);
         assert!(report.complete, "{}", report.ledger);
         let lines = std::fs::read_to_string(&ours).unwrap();
-        let collector = Server::collector("lines", free_address(), &theirs);
+        let collector = Server::collector("lines", "http", free_address(), &theirs);
         let mut signals = BTreeSet::new();
         for line in lines.lines() {
             let (signal, path) = [

@@ -115,9 +115,9 @@ impl Server {
         })
     }
 
-    /// The Collector at the path `THROUGHLINE_COLLECTOR_PROGRAM`, which takes OTLP over HTTP at `address` and writes it
-    /// to `file`, a request in a line.
-    pub fn collector(name: &str, address: SocketAddr, file: &Path) -> Server {
+    /// The Collector at the path `THROUGHLINE_COLLECTOR_PROGRAM`, which takes OTLP over this protocol, `http` or `grpc`,
+    /// at `address` and writes it to `file`, a request in a line.
+    pub fn collector(name: &str, protocol: &str, address: SocketAddr, file: &Path) -> Server {
         let program = std::env::var("THROUGHLINE_COLLECTOR_PROGRAM").unwrap_or_default();
         assert!(
             !program.is_empty(),
@@ -128,13 +128,13 @@ impl Server {
         let pipelines = ["traces", "metrics", "logs"]
             .map(|signal| format!("    {signal}: {{receivers: [otlp], exporters: [file]}}\n"));
         let text = format!(
-            "receivers:\n  otlp: {{protocols: {{http: {{endpoint: \"{address}\"}}}}}}\nexporters:\n  file: {{path: {file:?}, flush_interval: 10ms}}\nservice:\n  telemetry:\n    metrics: {{level: none}}\n    logs: {{level: warn}}\n  pipelines:\n{}",
+            "receivers:\n  otlp: {{protocols: {{{protocol}: {{endpoint: \"{address}\"}}}}}}\nexporters:\n  file: {{path: {file:?}, flush_interval: 10ms}}\nservice:\n  telemetry:\n    metrics: {{level: none}}\n    logs: {{level: warn}}\n  pipelines:\n{}",
             pipelines.concat()
         );
         std::fs::write(&config, text).unwrap();
         let args = vec!["--config".into(), config.display().to_string()];
-        // It answers everything else with 404.
-        Server::start_at(address, &program, |server| server.get("/").is_some(), folder, args)
+        let listens = |server: &Server| TcpStream::connect(server.address).is_ok();
+        Server::start_at(address, &program, listens, folder, args)
     }
 
     /// An Alertmanager that tells nobody, and joins no cluster.
