@@ -195,10 +195,7 @@ fn docs() -> Result<Done> {
     all(&[Cmd::cargo()
         .args(["doc", "--no-deps"])
         .args(libraries.iter().flat_map(|package| ["-p", package]))
-        .args([
-            "--features",
-            "throughline-std/health,throughline-std/prometheus,throughline-std/tracing,throughline-std/log,throughline-std/metrics,throughline-std/tower,throughline-std/futures-core",
-        ])
+        .args(["--features", &everything()])
         .env("RUSTDOCFLAGS", "-D warnings")])
 }
 

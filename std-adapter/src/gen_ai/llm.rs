@@ -53,7 +53,7 @@ impl<'a> Llm<'a> {
         Llm { server: Some((address, port)), ..self }
     }
 
-    /// Runs the call. As [`Agent::run`].
+    /// Runs the call. As [`Agent::run`](super::Agent::run).
     ///
     /// # Errors
     ///

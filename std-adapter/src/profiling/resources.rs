@@ -2,7 +2,7 @@
 
 use crate::pump::Prices;
 
-/// Gives each span what it has used itself, without the spans inside it; see [`Config::resources`](crate::Config::resources).
+/// Gives each span what it has used itself, without the spans inside it; see [`Config::resources_of_spans`](crate::Config::resources_of_spans).
 ///
 /// | attribute | |
 /// |---|---|

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Serves pages until it is dropped. See the [module](self).
+/// Serves pages until it is dropped. See the [module](crate::admin).
 pub struct AdminServer {
     address: SocketAddr,
     state: Mutex<State>,
