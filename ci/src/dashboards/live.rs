@@ -63,8 +63,9 @@ pub(super) fn every_panel_has_data(collector: &Collector) -> Result<()> {
             .env("THROUGHLINE_PROFILING_EXPORTER_FILE_OUTPUT_DIR", folder.path().join("profiles"))
             .env("THROUGHLINE_METRICS_PROMETHEUS_HOST", "127.0.0.1")
             .env("THROUGHLINE_METRICS_PROMETHEUS_PORT", page.to_string())
-            .env("THROUGHLINE_HEALTH_HOST", "127.0.0.1")
-            .env("THROUGHLINE_HEALTH_PORT", health.to_string())
+            .env("THROUGHLINE_ADMIN_HOST", "127.0.0.1")
+            .env("THROUGHLINE_ADMIN_PORT", health.to_string())
+            .env("THROUGHLINE_ALERTS_RULES_FILE", deploy_folder().join("alerts.yaml"))
             .env("THROUGHLINE_OTLP_SPOOL_DIRECTORY", folder.path().join("spool")),
         &folder.path().join("shop.log"),
         &[shop, page, health],

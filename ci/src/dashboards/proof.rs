@@ -30,7 +30,7 @@ pub(crate) fn dashboards() -> Result<()> {
             .args(["validate", "--config", "collector/collector.yaml"])
             .dir(deploy_folder()),
     ])?;
-    server_build(&["-p", "shop-example", "--features", "shop-example/profile"]).run()?;
+    server_build(&["-p", "shop-example", "--features", "shop-example/profile,shop-example/alerts"]).run()?;
     Cmd::cargo().args(["build", "-p", "throughline-cli"]).run()?;
     guides::run(collector.program())?;
     live::every_panel_has_data(&collector)

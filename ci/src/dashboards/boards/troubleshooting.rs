@@ -70,6 +70,29 @@ pub(super) const BOARD: Board = Board {
             ],
         },
         Row {
+            title: "Alerts that processes evaluate themselves: with the feature alerts",
+            panels: &[
+                graph(
+                    "Alerts",
+                    Count,
+                    "Alerts that are pending or firing. The page /alerts of the process says which.",
+                    &[query("sum by (job, state) (alerts_active{$s})", "{{job}} {{state}}")],
+                ),
+                graph(
+                    "Suppressed",
+                    PerMinute,
+                    "Alerts that fire and of which nobody was told, by reason.",
+                    &[query("60 * sum by (job, reason) (rate(alerts_suppressed_total{$s}[$r]))", "{{job}} {{reason}}")],
+                ),
+                graph(
+                    "Time to evaluate",
+                    Seconds,
+                    "How long the last evaluation of all rules of a process took.",
+                    &[query("max by (job) (alerts_evaluation_duration_seconds{$s})", "{{job}}")],
+                ),
+            ],
+        },
+        Row {
             title: "What is slow",
             panels: &[
                 table(
