@@ -40,14 +40,29 @@
 //! `stddev`, `stdvar`, `quantile`, `topk`, `bottomk`, each with `by` or `without`; `rate`, `increase`, `irate`, `delta`, `idelta`, `deriv`,
 //! `predict_linear`, `changes`, `resets`, `…_over_time`; `absent`, `histogram_quantile` of histograms and of their classic buckets, `histogram_count`,
 //! `histogram_sum`, `histogram_avg`, `abs`, `ceil`, `floor`, `round`, `clamp`, `exp`, `ln`, `log2`, `log10`, `sqrt`, `sgn`, `scalar`, `vector`, `time`.
-//! Only the present is known, and as much before it as the ranges ask for: there is no `offset`, no `@` and no subquery.
+//! Series have an `offset` too. Only the present is known, and as much before it as ranges and offsets ask for: there is no `@` and no subquery.
+//! `anomaly_score(series[1h])` is this library's own: how far the last value is from the median of the range, in standard deviations that are estimated from
+//! medians too; beyond 5 it is unusual for this series, whatever its scale.
+//! `throughline rules --prometheus FILE` makes rules for a Prometheus server of a file.
 //!
 //! One difference: a counter that appears is taken to have been zero before, so that a first error is an increase.
 //!
 //! # Alerts
 //!
 //! Each series that a condition finds is an alert of its own: pending until the condition has held for the duration, then firing, then resolved. If an
-//! expression cannot be computed, its alerts stay as they are, and the page says why.
+//! expression cannot be computed, its alerts stay as they are, and the page says why. A [`Silence`] or an [`Inhibition`] keeps an alert from being told.
+//!
+//! # Who is told
+//!
+//! [`Slack`], a [`Webhook`], an [`Alertmanager`], a command ([`RunCommand`]), mail (`Email`, with the feature `alerts-email`), and any [`Notifier`] of the
+//! program. Alerts are put into groups, as an Alertmanager does: [`Routing`]. Each receiver has a thread and a queue, so that one that hangs delays no other
+//! and no rule. What is not taken in time is counted in the ledger as `alerts.NAME` with its reason, and told again later.
+//!
+//! # Operating it
+//!
+//! The section `alerts` of a file has all of this as keys. The page `/alerts`, beside those of health, shows rules, alerts and silences. The metrics are
+//! `alerts.active` by `state`, `alerts.suppressed` by `reason`, `alerts.rules.failing` and `alerts.evaluation.duration`. With a
+//! [state file](AlertOptions::state_file) a restart forgets nothing: what fires is not told again, and what is pending waits for the rest of its duration.
 
 mod alerts;
 mod engine;

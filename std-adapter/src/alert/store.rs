@@ -80,10 +80,15 @@ impl Series {
         (self.tick == tick).then_some(&self.value)
     }
 
-    /// The values after this time.
-    pub(super) fn since(&self, time: i64) -> impl Iterator<Item = (i64, &Value)> {
-        let first = self.kept.partition_point(|(at, _)| *at <= time);
-        self.kept.range(first..).map(|(at, value)| (*at, value))
+    /// The values after one time and up to another.
+    pub(super) fn between(&self, after: i64, until: i64) -> impl Iterator<Item = (i64, &Value)> {
+        let first = self.kept.partition_point(|(at, _)| *at <= after);
+        // Usually everything is before the end.
+        let end = match self.kept.back() {
+            Some((last, _)) if *last <= until => self.kept.len(),
+            _ => self.kept.partition_point(|(at, _)| *at <= until),
+        };
+        self.kept.range(first..end.max(first)).map(|(at, value)| (*at, value))
     }
 
     fn put(&mut self, tick: u64, now: i64, value: Value) {

@@ -3,7 +3,7 @@
 use super::super::store::{Part, Sample, Store, Value};
 use super::functions::{self, Function};
 use super::over_time::{self, OverTime};
-use super::plan::{Node, NodeId, Plan, SelectorId};
+use super::plan::{LOOKBACK, Node, NodeId, Plan, SelectorId};
 use super::{aggregate, binary};
 use crate::alert::Labels;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -65,10 +65,10 @@ impl Run<'_> {
         match node {
             Node::Number(x) => Ok(Outcome::Number(x.get())),
             Node::Time => Ok(Outcome::Number(self.now as f64 / 1000.0)),
-            Node::Select(selector) => series(self.select(*selector)),
-            Node::OverTime { what, series: of, range, argument } => {
+            Node::Select { series: of, offset } => series(self.select(*of, *offset)),
+            Node::OverTime { what, series: of, range, offset, argument } => {
                 let argument = argument.map(|of| self.number(of)).transpose()?;
-                series(self.over_time(*what, *of, *range, argument.unwrap_or_default()))
+                series(self.over_time(*what, *of, (self.now - offset, *range), argument.unwrap_or_default()))
             }
             Node::Call { function: Function::Vector, arguments } => {
                 series(vec![alone(self.number(arguments[0])?)])
@@ -150,24 +150,35 @@ impl Run<'_> {
         }
     }
 
-    /// The present values of a selector's series.
-    fn select(&self, selector: SelectorId) -> Vec<Sample> {
+    /// The values of a selector's series, at so many milliseconds before now.
+    fn select(&self, selector: SelectorId, offset: i64) -> Vec<Sample> {
         let mut out = Vec::new();
+        let then = self.now - offset;
         for series in self.store.series_of(selector) {
-            if let Some(value) = series.present(self.store.tick()) {
+            let value = match offset {
+                0 => series.present(self.store.tick()),
+                _ => series.between(then - LOOKBACK, then).last().map(|(_, value)| value),
+            };
+            if let Some(value) = value {
                 self.put(selector, series.part, &series.name, &series.labels, value.clone(), &mut out);
             }
         }
         out
     }
 
-    fn over_time(&self, what: OverTime, selector: SelectorId, range: i64, argument: f64) -> Vec<Sample> {
+    fn over_time(
+        &self,
+        what: OverTime,
+        selector: SelectorId,
+        (end, range): (i64, i64),
+        argument: f64,
+    ) -> Vec<Sample> {
         let mut out = Vec::new();
         let mut values: Vec<(i64, &Value)> = Vec::new();
         for series in self.store.series_of(selector) {
             values.clear();
-            values.extend(series.since(self.now - range));
-            if let Some(value) = over_time::compute(what, &values, (self.now, range), argument) {
+            values.extend(series.between(end - range, end));
+            if let Some(value) = over_time::compute(what, &values, (end, range), argument) {
                 let begin = out.len();
                 self.put(selector, series.part, &series.name, &series.labels, value, &mut out);
                 if what != OverTime::Last {

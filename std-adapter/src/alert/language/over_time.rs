@@ -5,6 +5,9 @@ use super::super::store::Value;
 use super::aggregate::quantile;
 use std::sync::Arc;
 
+/// Fewest values from which a usual one is known.
+const LEAST: usize = 8;
+
 /// A function over a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum OverTime {
@@ -28,9 +31,10 @@ pub(super) enum OverTime {
     Stddev,
     Stdvar,
     Quantile,
+    AnomalyScore,
 }
 
-const NAMES: [(&str, OverTime); 20] = [
+const NAMES: [(&str, OverTime); 21] = [
     ("rate", OverTime::Rate),
     ("increase", OverTime::Increase),
     ("irate", OverTime::Irate),
@@ -51,6 +55,7 @@ const NAMES: [(&str, OverTime); 20] = [
     ("stddev_over_time", OverTime::Stddev),
     ("stdvar_over_time", OverTime::Stdvar),
     ("quantile_over_time", OverTime::Quantile),
+    ("anomaly_score", OverTime::AnomalyScore),
 ];
 
 impl OverTime {
@@ -125,12 +130,27 @@ pub(super) fn compute(
         OverTime::Resets => pairs(|a, b| b < a),
         OverTime::Avg => mean(),
         OverTime::Min => only().fold(f64::NAN, f64::min),
+        OverTime::AnomalyScore => anomaly_score(&floats)?,
         OverTime::Max => only().fold(f64::NAN, f64::max),
         OverTime::Sum => only().sum(),
         OverTime::Stdvar => variance(),
         OverTime::Stddev => variance().sqrt(),
         _ => quantile(argument, &mut only().collect::<Vec<_>>()),
     }))
+}
+
+/// How far the last value is from the median of the others, in units of their usual distance from it: 1.4826 times the median of these distances, which is the
+/// standard deviation of values that are distributed normally. Unlike a mean, a median is not moved by the anomalies themselves.
+fn anomaly_score(values: &[(i64, f64)]) -> Option<f64> {
+    let ((_, last), others) = values.split_last()?;
+    if others.len() < LEAST {
+        return None;
+    }
+    let median = quantile(0.5, &mut others.iter().map(|(_, x)| *x).collect::<Vec<_>>());
+    let mut distances: Vec<f64> = others.iter().map(|(_, x)| (x - median).abs()).collect();
+    let usual = 1.4826 * quantile(0.5, &mut distances);
+    let distance = last - median;
+    Some(if distance == 0.0 { 0.0 } else { distance / usual })
 }
 
 /// The slope per second of the line that fits best, and its value at `now`.

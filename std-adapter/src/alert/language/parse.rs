@@ -6,7 +6,7 @@ use super::binary::{self, Matching, Operation};
 use super::functions::{self, Function};
 use super::lexer::{Token, tokens};
 use super::over_time::OverTime;
-use super::plan::{MetricName, Node, NodeId, Number, Plan, SelectorId};
+use super::plan::{LOOKBACK, MetricName, Node, NodeId, Number, Plan, SelectorId};
 use super::{SyntaxError, show_duration};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -64,8 +64,8 @@ struct Parsed {
 enum Of {
     Number(NodeId),
     Series(NodeId),
-    /// A selector with a range in milliseconds.
-    Range(SelectorId, i64),
+    /// A selector with a range and an offset in milliseconds.
+    Range(SelectorId, i64, i64),
 }
 
 impl Parsed {
@@ -435,13 +435,13 @@ impl Parser<'_> {
                 return Err(SyntaxError::new(at, text));
             }
         };
-        let Of::Range(series, range) = range.of else {
+        let Of::Range(series, range, offset) = range.of else {
             let text =
                 format!("{name} takes a series with a range; write such as {name}(requests_total[5m])");
             return Err(SyntaxError::new(range.at, text));
         };
         let argument = number.map(|number| number.number(name)).transpose()?;
-        let node = self.plan.node(Node::OverTime { what, series, range, argument });
+        let node = self.plan.node(Node::OverTime { what, series, range, offset, argument });
         let node = if what == OverTime::Absent { self.absent(node) } else { node };
         Ok(Parsed { of: Of::Series(node), at })
     }
@@ -449,7 +449,7 @@ impl Parser<'_> {
     /// A node that has a sample if the other has none. Its labels are those that the selector asks for by `=`.
     fn absent(&mut self, of: NodeId) -> NodeId {
         let series = match &self.plan.nodes[of] {
-            Node::Select(series) | Node::OverTime { series, .. } => Some(*series),
+            Node::Select { series, .. } | Node::OverTime { series, .. } => Some(*series),
             _ => None,
         };
         let matchers = series.map_or(&[][..], |series| &self.plan.selectors[series].matchers);
@@ -480,17 +480,21 @@ impl Parser<'_> {
             None => MetricName::Any,
         };
         let range = if self.take_sign("[") { Some(self.range()?) } else { None };
-        for (word, next) in [("offset", "an earlier time"), ("@", "another time")] {
-            if self.is_sign(word) || self.word() == Some(word) {
-                let text =
-                    format!("`{word}` asks for {next}, and only the present is kept; use a longer range");
-                return Err(SyntaxError::new(self.peek().1, text));
-            }
+        let offset = if self.take_word(&["offset"]).is_some() { self.offset()? } else { 0 };
+        if self.is_sign("@") {
+            let text =
+                "`@` asks for a fixed time, and only what was a short while ago is kept; write an offset";
+            return Err(SyntaxError::new(self.peek().1, text));
         }
-        let series = self.plan.selector(metric, matchers, range.unwrap_or(0));
+        let kept = match (range, offset) {
+            (Some(range), offset) => range + offset,
+            (None, 0) => 0,
+            (None, offset) => offset + LOOKBACK,
+        };
+        let series = self.plan.selector(metric, matchers, kept);
         let of = match range {
-            Some(range) => Of::Range(series, range),
-            None => Of::Series(self.plan.node(Node::Select(series))),
+            Some(range) => Of::Range(series, range, offset),
+            None => Of::Series(self.plan.node(Node::Select { series, offset })),
         };
         Ok(Parsed { of, at })
     }
@@ -546,6 +550,20 @@ impl Parser<'_> {
             }
         }
         Ok(matchers)
+    }
+
+    fn offset(&mut self) -> Result<i64, SyntaxError> {
+        match self.take() {
+            (Token::Duration(offset), _) if (1..=LONGEST).contains(&offset) => Ok(offset),
+            (Token::Duration(_), at) => Err(SyntaxError::new(at, "an offset is from 1ms to 31d")),
+            (token, at) => {
+                let text = format!(
+                    "{} is here, where an offset is a duration before now, such as offset 1h",
+                    shown(&token)
+                );
+                Err(SyntaxError::new(at, text))
+            }
+        }
     }
 
     fn range(&mut self) -> Result<i64, SyntaxError> {

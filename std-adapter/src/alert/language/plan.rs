@@ -8,6 +8,9 @@ use super::over_time::OverTime;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// How old a value may be that is there at an offset, in milliseconds, as in Prometheus.
+pub(super) const LOOKBACK: i64 = 300_000;
+
 /// The number of a node. Nodes come after those that they need.
 pub(in super::super) type NodeId = usize;
 /// The number of a selector.
@@ -49,11 +52,16 @@ pub(in super::super) struct Selector {
 pub(super) enum Node {
     Number(Number),
     Time,
-    Select(SelectorId),
+    /// The values at so many milliseconds before now.
+    Select {
+        series: SelectorId,
+        offset: i64,
+    },
     OverTime {
         what: OverTime,
         series: SelectorId,
         range: i64,
+        offset: i64,
         argument: Option<NodeId>,
     },
     Call {
@@ -121,8 +129,9 @@ impl Plan {
         let longest =
             |nodes: &mut dyn Iterator<Item = NodeId>| nodes.map(|node| self.ranges[node]).max().unwrap_or(0);
         match node {
-            Node::Number(_) | Node::Time | Node::Select(_) => 0,
-            Node::OverTime { range, .. } => *range,
+            Node::Number(_) | Node::Time => 0,
+            Node::Select { offset, .. } => *offset,
+            Node::OverTime { range, offset, .. } => range + offset,
             Node::Call { arguments, .. } => longest(&mut arguments.iter().copied()),
             Node::Absent { of, .. } | Node::Negate(of) | Node::Recorded { of, .. } => self.ranges[*of],
             Node::Aggregate { of, parameter, .. } => longest(&mut [*of].into_iter().chain(*parameter)),

@@ -166,6 +166,11 @@ fn expressions_give_what_prometheus_gives() {
         ("round(queue_depth, 7)", "{queue=\"low\"} 0\n{queue=\"mail\"} 21"),
         ("clamp(queue_depth, 1, 10)", "{queue=\"low\"} 1\n{queue=\"mail\"} 10"),
         ("sqrt(abs(queue_depth{queue=\"mail\"} - 45))", "{queue=\"mail\"} 5"),
+        ("queue_depth{queue=\"mail\"} offset 1m", "queue_depth{queue=\"mail\"} 12"),
+        ("queue_depth offset 50s - queue_depth{queue=\"mail\"}", "{queue=\"mail\"} -8"),
+        ("queue_depth offset 1h", ""),
+        ("max_over_time(queue_depth{queue=\"mail\"}[30s] offset 30s)", "{queue=\"mail\"} 16"),
+        ("rate(errors_total[1m] offset 1m)", "{route=\"/cart\"} 0.666666667"),
         ("vector(time())", "1700000150"),
         ("errors_total > Inf # nothing is", ""),
         (
@@ -175,6 +180,30 @@ fn expressions_give_what_prometheus_gives() {
     ] {
         assert_eq!(after(10, text, shop), expected, "{text}");
     }
+}
+
+/// A baseline of the series' own: what is usual is known from its values, and an outlier among them does not move it.
+#[test]
+fn an_anomaly_is_far_from_what_is_usual() {
+    let points = |step: i64| {
+        let usual = [10.0, 11.0, 9.0, 10.0, 12.0, 8.0][usize::try_from(step % 6).unwrap()];
+        let value = if step == 20 {
+            1000.0
+        } else if step == 41 {
+            25.0
+        } else {
+            usual
+        };
+        vec![
+            point("load", &[], PointData::GaugeFloat(value)),
+            point("flat", &[], PointData::GaugeInt(i64::from(step == 41))),
+        ]
+    };
+    assert_eq!(after(41, "anomaly_score(load[10m]) > 5", points), "10.117361392");
+    assert_eq!(after(40, "abs(anomaly_score(load[10m])) > 2", points), "");
+    assert_eq!(after(40, "anomaly_score(flat[10m])", points), "0");
+    assert_eq!(after(41, "anomaly_score(flat[10m]) == Inf", points), "inf");
+    assert_eq!(after(8, "anomaly_score(load[10m])", points), "", "too few to know");
 }
 
 /// Prometheus sees the first errors of a program as no increase, because it never saw the zero before.
@@ -242,8 +271,9 @@ fn mistakes_are_told_with_their_place() {
         ("rate(a[5m:1m])", 9, "a range in a range (a subquery) is not computed here"),
         ("rate(a[5])", 7, "`5` is here, where a range is a duration, such as [5m]"),
         ("rate(a[0s])", 7, "a range is from 1ms to 31d"),
-        ("a offset 5m", 2, "`offset` asks for an earlier time, and only the present is kept"),
-        ("a @ 5", 2, "`@` asks for another time"),
+        ("a offset -5m", 9, "`-` is here, where an offset is a duration before now"),
+        ("rate(a[5m] offset 32d)", 18, "an offset is from 1ms to 31d"),
+        ("a @ 5", 2, "`@` asks for a fixed time"),
         (
             "histogram_quantil(0.9, a)",
             0,
@@ -316,4 +346,12 @@ fn prometheus_gets_numbers_and_names_without_dots() {
     let expected = "sum by (http_route) (x{http_route=~\"a.b\", threshold=\"t\"}) > 0.5 * 2 # threshold\n";
     assert_eq!(in_prometheus(text, Some(0.5)), expected);
     assert_eq!(in_prometheus("threshold > 1", None), "threshold > 1");
+}
+
+/// The rules that an operator is given for Prometheus are understood here, too.
+#[test]
+fn the_rules_for_prometheus_are_read() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/deploy/prometheus/rules.yaml");
+    let rules = Rules::load(file).unwrap_or_else(|error| panic!("{error}"));
+    assert!(rules.len() > 10 && rules.to_prometheus(file).is_ok());
 }

@@ -29,7 +29,8 @@ impl Rules {
     ///
     /// # Errors
     ///
-    /// Rules that name a metric by its name in the program, with dots, because its name in Prometheus depends on its unit and kind.
+    /// Rules that name a metric by its name in the program, with dots, because its name in Prometheus depends on its unit and kind, and those that use
+    /// functions which Prometheus does not have.
     pub fn to_prometheus(&self, file: impl AsRef<Path>) -> Result<String, RulesError> {
         let mut groups: Vec<(&str, Vec<&Rule>)> = Vec::new();
         let mut errors = Vec::new();
@@ -76,7 +77,10 @@ impl Rule {
     /// Why a Prometheus cannot have the rule.
     fn unportable(&self, file: &Path) -> Option<RuleError> {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
-        let text = if let Some(dotted) = self.dotted.first() {
+        let text = if self.expression.contains("anomaly_score") {
+            "anomaly_score is no function of Prometheus; write a threshold, or leave the rule to the service"
+                .to_owned()
+        } else if let Some(dotted) = self.dotted.first() {
             format!(
                 "`{dotted}` is the name in the program; write the one that the page of metrics shows, with its unit and _total"
             )
