@@ -10,7 +10,6 @@ mod support;
 use otlp_json::message;
 use servers::{Folder, Server, free_address};
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -226,7 +225,7 @@ fn a_name_that_stops_resolving_and_then_means_another_address() {
             let error = guard.last_error().unwrap();
             assert!(error.contains("collector.test"), "{error}");
             // It is back on another machine.
-            let elsewhere = SocketAddr::from(([127, 0, 0, 2], address.port()));
+            let elsewhere = std::net::SocketAddr::from(([127, 0, 0, 2], address.port()));
             let next = Server::collector("named-second", "http", elsewhere, &second);
             hosts("127.0.0.2 collector.test\n");
             recorder.allow(SPANS);
