@@ -29,12 +29,12 @@ pub(crate) fn for_thread(slots: usize, cells: usize) -> Option<(&'static [Slot],
 #[cfg(target_has_atomic = "64")]
 pub(crate) fn for_exemplars() -> Option<&'static Exemplars> {
     let first = zeroed(size_of::<Exemplars>())?.cast::<Exemplars>();
-    // SAFETY: the memory is aligned for a slot, which is aligned more strictly, holds one of them, and belongs to nothing else forever. Exemplars
-    // say that zeros are none.
+    // SAFETY: the memory is aligned for a cell, and so for exemplars, which consist of cells; it holds one of them, and belongs to nothing else
+    // forever. Exemplars say that zeros are none.
     Some(unsafe { &*first })
 }
 
-/// Zeroed bytes at a multiple of a slot's alignment, never freed.
+/// Zeroed bytes at a multiple of the alignments of a slot and of a cell, never freed.
 #[cfg(unix)]
 fn zeroed(bytes: usize) -> Option<*const u8> {
     let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANON);
@@ -54,7 +54,7 @@ fn zeroed(bytes: usize) -> Option<*const u8> {
     Some(at.cast_const().cast())
 }
 
-/// Zeroed bytes at a multiple of a slot's alignment, never freed.
+/// Zeroed bytes at a multiple of the alignments of a slot and of a cell, never freed.
 #[cfg(not(unix))]
 fn zeroed(bytes: usize) -> Option<*const u8> {
     use std::alloc::{Layout, alloc_zeroed};
@@ -71,4 +71,4 @@ fn zeroed(bytes: usize) -> Option<*const u8> {
 }
 
 #[cfg(target_has_atomic = "64")]
-const _: () = assert!(align_of::<Exemplars>() <= align_of::<Slot>());
+const _: () = assert!(align_of::<Exemplars>() <= align_of::<Cell>());
