@@ -50,7 +50,9 @@ pub(super) struct Assembler {
     resources: Option<Resources>,
     /// What the span that just ended has used.
     used: Option<Totals>,
-    correlated: Option<Correlated>,
+    correlated: Option<Box<Correlated>>,
+    /// Records of correlation fields that this has made and not counted off those that are absorbed.
+    own: u64,
     /// The correlation fields of the record at hand.
     scope: Option<Shared>,
     /// Whether samples get labels from spans.
@@ -76,8 +78,6 @@ struct Tally {
     input: u64,
     output: u64,
     absorbed: u64,
-    /// How many of those this has made itself.
-    own: u64,
     malformed: u64,
     unclaimed: u64,
     too_many_fields: u64,
@@ -109,6 +109,7 @@ impl Assembler {
             resources: None,
             used: None,
             correlated: None,
+            own: 0,
             scope: None,
             labels: false,
             roll_up: None,
@@ -220,6 +221,7 @@ impl Assembler {
 
     /// Keeps a record back until all rings have been read again. Returns false if too many records are kept.
     #[cold]
+    #[inline(never)]
     fn wait(&mut self, raw: &RawRecord) -> bool {
         let room = self.waiting.len() < WAITING;
         if room {
@@ -273,7 +275,10 @@ impl Assembler {
         let tally = std::mem::take(&mut self.tally);
         cells.pump.input(tally.input);
         cells.pump.output(tally.output);
-        cells.pump.absorbed(tally.absorbed.saturating_sub(tally.own));
+        // What this has made itself did not come in.
+        let own = self.own.min(tally.absorbed);
+        self.own -= own;
+        cells.pump.absorbed(tally.absorbed - own);
         cells.pump.dropped(DropReason::Malformed, tally.malformed);
         cells.pump.dropped(DropReason::Unclaimed, tally.unclaimed);
         cells.pump.dropped(DropReason::TooManyFields, tally.too_many_fields);
@@ -316,7 +321,7 @@ impl Assembler {
 
     #[inline]
     fn span(&mut self, raw: &RawRecord, span: &SpanRecord<'_>, sinks: &mut FanOut) {
-        let joined = self.follows && self.join(raw);
+        let joined = self.follows && self.join(span.id, span.root);
         let chain = self.late.take(span.id);
         let remote = self.remote_of(span.root);
         if is_remote(span.root) && remote.is_none() {
@@ -359,25 +364,17 @@ impl Assembler {
         }
     }
 
-    /// Keeps what a span has used, and its correlation fields, as if they had come in records of their own. Returns whether
-    /// there is anything. Parses the record again, as [`Assembler::note`].
+    /// Keeps what a span has used as if it were fields that came in a record of their own. Returns whether that is known.
     #[cold]
     #[inline(never)]
-    fn join(&mut self, raw: &RawRecord) -> bool {
+    fn join(&mut self, span: Word, root: Word) -> bool {
         self.used = None;
-        let Some(Record::Span(span)) = Record::parse(raw) else { return false };
-        let mut joined = self.join_scope(&span);
-        if let Some((totals, raw)) =
-            self.resources.as_mut().and_then(|resources| resources.take(span.id, span.root))
-        {
-            self.callsites.learn(raw.head.callsite);
-            self.tally.unclaimed += self.late.add(span.id, &raw);
-            self.used = Some(totals);
-            joined += 1;
-        }
-        // The caller takes one of them off those that came and are absorbed.
-        self.tally.own += joined.saturating_sub(1);
-        joined > 0
+        let Some(resources) = &mut self.resources else { return false };
+        let Some((totals, raw)) = resources.take(span, root) else { return false };
+        self.callsites.learn(raw.head.callsite);
+        self.tally.unclaimed += self.late.add(span, &raw);
+        self.used = Some(totals);
+        true
     }
 
     /// Notes what others than exporters want to know of a span. Parses the record again, so that a span that nobody follows stays in registers.
@@ -560,6 +557,8 @@ impl Assembler {
         }
     }
 
+    /// Out of line, so that spans, which come through the same function, keep its registers.
+    #[inline(never)]
     fn event(&mut self, event: &EventRecord<'_>, sinks: &mut FanOut) {
         let wall_time = &self.wall_time;
         if !self.throttle.passes(event.callsite, || wall_time.unix_ns(event.time)) {

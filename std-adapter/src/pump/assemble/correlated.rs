@@ -166,27 +166,33 @@ impl Assembler {
     #[cold]
     pub(in crate::pump) fn begin_correlating(&mut self, left: Vec<u64>, lossy: Vec<usize>) -> bool {
         if self.correlated.is_none() {
-            self.correlated = Correlated::new();
+            self.correlated = Correlated::new().map(Box::new);
         }
         match &mut self.correlated {
             Some(correlated) => correlated.begin_round(left, lossy),
             None => correlation::forget(&left),
         }
-        self.follows |= self.correlated.is_some();
         self.correlated.is_some()
     }
 
-    /// Notes the correlation fields of a record from the ring of the recorder at this address.
+    /// Notes the correlation fields of a record that comes next, from the ring of the recorder at this address.
     #[inline(never)]
     pub(in crate::pump) fn correlate(&mut self, raw: &RawRecord, recorder: usize) {
         let Assembler { correlated, callsites, .. } = self;
         let is_secret = |name: &str| callsites.is_secret(name);
         self.scope = correlated.as_mut().and_then(|correlated| correlated.follow(raw, recorder, is_secret));
+        // Here, and not where spans end, so that those without a scope cost nothing more.
+        if self.scope.is_some()
+            && matches!(raw.head.kind(), RecordKind::Span | RecordKind::SpanBusy | RecordKind::SpanLong)
+            && let Some(Record::Span(span)) = Record::parse(raw)
+        {
+            self.own += self.join_scope(&span);
+        }
     }
 
     /// Keeps the correlation fields of a span as if they had come in records of their own, but not those that the span has
     /// itself. Returns how many.
-    pub(super) fn join_scope(&mut self, span: &SpanRecord<'_>) -> u64 {
+    fn join_scope(&mut self, span: &SpanRecord<'_>) -> u64 {
         let Assembler { correlated: Some(correlated), scope: Some(scope), .. } = self else { return 0 };
         self.callsites.learn(span.callsite);
         let records: Vec<RawRecord> = {
