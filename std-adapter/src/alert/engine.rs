@@ -1,7 +1,7 @@
 //! The states of alerts: what a condition found becomes pending, fires, and is resolved.
 
 use super::labels::Labels;
-use super::language::{Outcome, evaluate};
+use super::language::{Known, Outcome, evaluate};
 use super::rules::{Kind, Rule, Rules, Scope};
 use super::store::{Sample, Store, Value};
 use std::collections::HashMap;
@@ -133,6 +133,7 @@ pub(super) struct Engine {
     pub(super) rules: Arc<Rules>,
     pub(super) states: Vec<RuleState>,
     store: Store,
+    known: Known,
     with_process: bool,
     evaluations: u64,
 }
@@ -142,7 +143,7 @@ impl Engine {
     pub(super) fn new(rules: Arc<Rules>, page: PageOptions, with_process: bool) -> Engine {
         let state = |rule: &Rule| RuleState { range: rules.plan.range_of(rule.root), ..RuleState::default() };
         let (states, store) = (rules.rules.iter().map(state).collect(), Store::new(&rules.plan, page));
-        Engine { rules, states, store, with_process, evaluations: 0 }
+        Engine { rules, states, store, known: Known::new(), with_process, evaluations: 0 }
     }
 
     /// Takes a snapshot of all metrics.
@@ -153,7 +154,7 @@ impl Engine {
     /// Evaluates all rules that are due, over the last snapshot.
     pub(super) fn evaluate(&mut self, now: i64) {
         self.evaluations += 1;
-        let outcomes = evaluate(&self.rules.plan, &self.store, now);
+        let outcomes = evaluate(&self.rules.plan, &self.store, now, &mut self.known);
         for (rule, state) in self.rules.rules.iter().zip(&mut self.states) {
             let interval = rule.interval.map_or(0, ms);
             // An evaluation may be a little early.

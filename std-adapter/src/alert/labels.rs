@@ -81,11 +81,6 @@ impl Labels {
         Labels::of_sorted(self.0.pairs.iter().filter(|(key, _)| keep(key)).cloned().collect())
     }
 
-    /// The hash of the labels for whose names `keep` returns true.
-    pub(super) fn filtered_hash(&self, keep: impl Fn(&str) -> bool) -> u64 {
-        hash_of(self.iter().filter(|(key, _)| keep(key)))
-    }
-
     /// These labels with others, which win.
     pub(super) fn with<K: Into<Arc<str>>, V: Into<Arc<str>>>(
         &self,
@@ -160,7 +155,6 @@ mod tests {
         assert_eq!(labels, Labels::new([("a", "2"), ("b", "3")]));
         assert_eq!(labels.with([("a", "")]), Labels::new([("b", "3")]));
         assert_eq!(labels.filtered(|name| name == "b"), Labels::new([("b", "3")]));
-        assert_eq!(labels.filtered_hash(|name| name == "b"), Labels::new([("b", "3")]).fingerprint());
         assert_ne!(Labels::new([("a", "bc")]).fingerprint(), Labels::new([("ab", "c")]).fingerprint());
         assert!(Labels::none().is_empty() && Labels::none().to_string() == "{}");
     }

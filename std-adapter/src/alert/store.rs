@@ -8,6 +8,7 @@ use super::language::{MetricName, Plan, SelectorId};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
 use std::sync::Arc;
 use throughline_export::prometheus::{PageOptions, SeriesKind, SeriesName, process_metrics};
 use throughline_export::view::{PointData, PointView};
@@ -53,9 +54,18 @@ pub(super) enum Part {
 }
 
 impl Part {
-    fn is_histogram(self) -> bool {
+    pub(super) fn is_histogram(self) -> bool {
         matches!(self, Part::Histogram | Part::Buckets)
     }
+}
+
+/// A value that is kept for ranges.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) at: i64,
+    pub(super) value: Value,
+    /// By how much a counter had grown before it began anew, all times together.
+    pub(super) before: f64,
 }
 
 /// A series that a selector takes.
@@ -71,7 +81,7 @@ pub(super) struct Series {
     tick: u64,
     /// Milliseconds for which values are kept.
     range: i64,
-    kept: VecDeque<(i64, Value)>,
+    kept: VecDeque<Kept>,
 }
 
 impl Series {
@@ -80,15 +90,30 @@ impl Series {
         (self.tick == tick).then_some(&self.value)
     }
 
+    /// The places of the values after one time and up to another.
+    fn places(&self, after: i64, until: i64) -> Range<usize> {
+        // Usually everything is within.
+        let first = match self.kept.front() {
+            Some(first) if first.at > after => 0,
+            _ => self.kept.partition_point(|kept| kept.at <= after),
+        };
+        let end = match self.kept.back() {
+            Some(last) if last.at <= until => self.kept.len(),
+            _ => self.kept.partition_point(|kept| kept.at <= until),
+        };
+        first..end.max(first)
+    }
+
     /// The values after one time and up to another.
     pub(super) fn between(&self, after: i64, until: i64) -> impl Iterator<Item = (i64, &Value)> {
-        let first = self.kept.partition_point(|(at, _)| *at <= after);
-        // Usually everything is before the end.
-        let end = match self.kept.back() {
-            Some((last, _)) if *last <= until => self.kept.len(),
-            _ => self.kept.partition_point(|(at, _)| *at <= until),
-        };
-        self.kept.range(first..end.max(first)).map(|(at, value)| (*at, value))
+        self.kept.range(self.places(after, until)).map(|kept| (kept.at, &kept.value))
+    }
+
+    /// The first and the last of these values, and how many there are.
+    pub(super) fn ends(&self, after: i64, until: i64) -> Option<(&Kept, &Kept, usize)> {
+        let places = self.places(after, until);
+        let (first, last) = (self.kept.get(places.start)?, self.kept.get(places.end.checked_sub(1)?)?);
+        (!places.is_empty()).then_some((first, last, places.len()))
     }
 
     fn put(&mut self, tick: u64, now: i64, value: Value) {
@@ -99,17 +124,21 @@ impl Series {
             } else {
                 self.value.add(value)
             }
-            if let Some((_, last)) = self.kept.back_mut() {
-                *last = self.value.clone();
+            if let Some(last) = self.kept.back_mut() {
+                last.value = self.value.clone();
             }
             return;
         }
         (self.tick, self.value) = (tick, value);
         if self.range > 0 {
-            while self.kept.front().is_some_and(|(at, _)| *at <= now - self.range) {
+            while self.kept.front().is_some_and(|kept| kept.at <= now - self.range) {
                 self.kept.pop_front();
             }
-            self.kept.push_back((now, self.value.clone()));
+            let before = self.kept.back().map_or(0.0, |last| match (&last.value, &self.value) {
+                (Value::Float(x), Value::Float(y)) if y < x => last.before + x,
+                _ => last.before,
+            });
+            self.kept.push_back(Kept { at: now, value: self.value.clone(), before });
         }
     }
 }
@@ -312,7 +341,7 @@ impl Store {
                     Part::Histogram | Part::Buckets => Value::Histogram(Arc::default()),
                     _ => Value::Float(0.0),
                 };
-                series.kept.push_back((at, zero));
+                series.kept.push_back(Kept { at, value: zero, before: 0.0 });
             }
         }
     }
@@ -335,7 +364,7 @@ impl Store {
     /// Forgets series that are gone and whose values are too old for every range.
     fn sweep(&mut self, now: i64) {
         let is_old = |series: &Series| {
-            series.tick != self.tick && series.kept.back().is_none_or(|(at, _)| *at <= now - series.range)
+            series.tick != self.tick && series.kept.back().is_none_or(|last| last.at <= now - series.range)
         };
         let mut is_gone = vec![false; self.series.len()];
         for (at, place) in self.series.iter_mut().enumerate() {
@@ -356,7 +385,7 @@ impl Store {
     /// Moves all times, after the wall clock was set.
     pub(super) fn shift(&mut self, by: i64) {
         let kept = self.series.iter_mut().flatten().flat_map(|series| &mut series.kept);
-        kept.for_each(|(at, _)| *at += by);
+        kept.for_each(|kept| kept.at += by);
         self.before = self.before.map(|before| before + by);
     }
 }

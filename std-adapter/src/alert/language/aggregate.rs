@@ -2,9 +2,12 @@
 
 use super::super::labels::Labels;
 use super::super::store::{Sample, Value};
-use super::eval::ByHash;
+use super::eval::{ByHash, Groups};
 use std::collections::HashMap;
 use std::sync::Arc;
+
+/// So many groups are looked through one by one, which is faster than a table.
+const FEW: usize = 8;
 
 /// An aggregation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,33 +68,48 @@ impl Grouping {
     }
 }
 
-/// Puts samples into groups and makes one value of each, or picks some of each. The error says what cannot be done.
+/// Puts samples into groups, of which `known` are those of earlier evaluations, and makes one value of each, or picks some of each. The error says what cannot be done.
 pub(super) fn aggregate(
     how: Aggregator,
     grouping: &Grouping,
     parameter: Option<f64>,
     samples: &[Sample],
+    known: &mut Groups,
 ) -> Result<Vec<Sample>, String> {
     let mut groups: Vec<(Labels, Vec<&Sample>)> = Vec::new();
-    let mut known: HashMap<u64, usize, ByHash> = HashMap::default();
+    let mut places: HashMap<Labels, usize, ByHash> = HashMap::default();
+    if known.len() > 2 * samples.len() + 1000 {
+        // Most are of series that are gone.
+        known.clear();
+    }
     for sample in samples {
-        let keeps = |name: &str| grouping.keeps(name);
-        let mut hash = sample.labels.filtered_hash(keeps);
-        let at = loop {
-            match known.get(&hash) {
-                Some(at) if groups[*at].0.iter().eq(sample.labels.iter().filter(|(name, _)| keeps(name))) => {
-                    break *at;
-                }
-                // Another group has the same hash.
-                Some(_) => hash = hash.wrapping_add(1),
-                None => {
-                    known.insert(hash, groups.len());
-                    groups.push((sample.labels.filtered(keeps), Vec::new()));
-                    break groups.len() - 1;
-                }
+        let group = match known.get(&sample.labels) {
+            Some(group) => group,
+            None => {
+                let group = sample.labels.filtered(|name| grouping.keeps(name));
+                known.entry(sample.labels.clone()).or_insert(group)
             }
         };
-        groups[at].1.push(sample);
+        match groups.last_mut() {
+            // Members of a group often follow each other.
+            Some((last, members)) if last == group => members.push(sample),
+            _ => {
+                let at = match groups.len() <= FEW {
+                    true => groups.iter().position(|(labels, _)| labels == group),
+                    false => places.get(group).copied(),
+                };
+                if let Some(at) = at {
+                    groups[at].1.push(sample);
+                    continue;
+                }
+                groups.push((group.clone(), vec![sample]));
+                if groups.len() > FEW {
+                    let from = places.len();
+                    let new = groups[from..].iter().enumerate();
+                    places.extend(new.map(|(i, (labels, _))| (labels.clone(), from + i)));
+                }
+            }
+        }
     }
     let mut out = Vec::with_capacity(groups.len());
     for (labels, members) in groups {

@@ -6,6 +6,7 @@ use super::over_time::{self, OverTime};
 use super::plan::{LOOKBACK, Node, NodeId, Plan, SelectorId};
 use super::{aggregate, binary};
 use crate::alert::Labels;
+use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
@@ -19,10 +20,10 @@ pub(in super::super) enum Outcome {
 }
 
 /// Hashes what already is a hash.
-pub(super) type ByHash = BuildHasherDefault<Identity>;
+pub(in super::super) type ByHash = BuildHasherDefault<Identity>;
 
 #[derive(Debug, Default)]
-pub(super) struct Identity(u64);
+pub(in super::super) struct Identity(u64);
 
 impl Hasher for Identity {
     fn finish(&self) -> u64 {
@@ -39,14 +40,21 @@ impl Hasher for Identity {
 }
 
 /// The results of all nodes at `now`, in milliseconds since 1970.
-pub(in super::super) fn evaluate(plan: &Plan, store: &Store, now: i64) -> Vec<Outcome> {
+pub(in super::super) fn evaluate(plan: &Plan, store: &Store, now: i64, known: &mut Known) -> Vec<Outcome> {
     let mut run = Run { plan, store, now, done: Vec::with_capacity(plan.nodes.len()) };
-    for node in &plan.nodes {
-        let outcome = run.node(node).unwrap_or_else(Outcome::Failed);
+    known.resize_with(plan.nodes.len(), Groups::default);
+    for (node, groups) in plan.nodes.iter().zip(known) {
+        let outcome = run.node(node, groups).unwrap_or_else(Outcome::Failed);
         run.done.push(outcome);
     }
     run.done
 }
+
+/// For each node, the groups into which it puts series: it is the same at each evaluation.
+pub(in super::super) type Known = Vec<Groups>;
+
+/// The labels of groups by those of their members.
+pub(in super::super) type Groups = HashMap<Labels, Labels, ByHash>;
 
 struct Run<'r> {
     plan: &'r Plan,
@@ -56,7 +64,7 @@ struct Run<'r> {
 }
 
 impl Run<'_> {
-    fn node(&self, node: &Node) -> Result<Outcome, Arc<str>> {
+    fn node(&self, node: &Node, groups: &mut Groups) -> Result<Outcome, Arc<str>> {
         let series = |samples: Vec<Sample>| Ok(Outcome::Series(Arc::new(samples)));
         let checked = |samples: Result<Vec<Sample>, String>| match samples {
             Ok(samples) => Ok(Outcome::Series(Arc::new(samples))),
@@ -95,7 +103,7 @@ impl Run<'_> {
             },
             Node::Aggregate { how, grouping, parameter, of } => {
                 let parameter = parameter.map(|of| self.number(of)).transpose()?;
-                checked(aggregate::aggregate(*how, grouping, parameter, &self.series(*of)?))
+                checked(aggregate::aggregate(*how, grouping, parameter, &self.series(*of)?, groups))
             }
             Node::Negate(of) => match &self.done[*of] {
                 Outcome::Number(x) => Ok(Outcome::Number(-x)),
@@ -176,6 +184,17 @@ impl Run<'_> {
         let mut out = Vec::new();
         let mut values: Vec<(i64, &Value)> = Vec::new();
         for series in self.store.series_of(selector) {
+            if matches!(what, OverTime::Rate | OverTime::Increase) && !series.part.is_histogram() {
+                let ends = series.ends(end - range, end);
+                let rate =
+                    ends.and_then(|(first, last, n)| over_time::rate(what, first, last, n, (end, range)));
+                out.extend(rate.map(|x| Sample {
+                    name: None,
+                    labels: series.labels.clone(),
+                    value: Value::Float(x),
+                }));
+                continue;
+            }
             values.clear();
             values.extend(series.between(end - range, end));
             if let Some(value) = over_time::compute(what, &values, (end, range), argument) {

@@ -14,7 +14,7 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-pub(super) use eval::{Outcome, evaluate};
+pub(super) use eval::{Known, Outcome, evaluate};
 pub(super) use parse::{Context, parse};
 pub(super) use plan::{MetricName, NodeId, Plan, SelectorId};
 

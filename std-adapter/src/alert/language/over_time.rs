@@ -1,7 +1,6 @@
 //! Functions of the values of a series over a range.
 
-use super::super::histogram::Histogram;
-use super::super::store::Value;
+use super::super::store::{Kept, Value};
 use super::aggregate::quantile;
 use std::sync::Arc;
 
@@ -90,6 +89,7 @@ pub(super) fn compute(
 ) -> Option<Value> {
     let (last, n) = (values.last()?, values.len() as f64);
     match what {
+        // Of histograms; those of numbers need no values in between.
         OverTime::Rate => return extrapolated(values, now, range, true, true),
         OverTime::Increase => return extrapolated(values, now, range, true, false),
         OverTime::Delta => return extrapolated(values, now, range, false, false),
@@ -170,8 +170,52 @@ fn line(values: &[(i64, f64)], now: i64) -> Option<(f64, f64)> {
     Some((slope, mean_y - slope * mean_x))
 }
 
-/// By how much a series changes over the whole range, if it goes on beyond its first and last value as between them. This is how Prometheus computes
-/// rates; a counter is not taken to have been negative.
+/// What is known of the values of a series in a range.
+struct Ends {
+    first_at: i64,
+    last_at: i64,
+    number: usize,
+    /// The size of the first value.
+    start: f64,
+    /// By how much the size has changed.
+    size: f64,
+}
+
+/// A rate or an increase of numbers, from the first and the last value alone. `None` if there are too few, or they are no numbers.
+pub(super) fn rate(
+    what: OverTime,
+    first: &Kept,
+    last: &Kept,
+    number: usize,
+    (now, range): (i64, i64),
+) -> Option<f64> {
+    let (Value::Float(start), Value::Float(end)) = (&first.value, &last.value) else { return None };
+    let size = end + last.before - start - first.before;
+    let ends = Ends { first_at: first.at, last_at: last.at, number, start: *start, size };
+    Some(size * ends.factor(now, range, true, what == OverTime::Rate)?)
+}
+
+impl Ends {
+    /// By which the change is multiplied to be that of the whole range, if the series goes on beyond its first and last value as between them; a rate is that
+    /// by the second. This is how Prometheus computes rates; a counter is not taken to have been negative.
+    fn factor(&self, now: i64, range: i64, is_counter: bool, is_rate: bool) -> Option<f64> {
+        if self.number < 2 || self.last_at <= self.first_at {
+            return None;
+        }
+        let seconds = |ms: i64| ms as f64 / 1000.0;
+        let sampled = seconds(self.last_at - self.first_at);
+        let step = sampled / (self.number - 1) as f64;
+        let beyond = |gap: f64| if gap >= step * 1.1 { step / 2.0 } else { gap };
+        let mut before = beyond(seconds(self.first_at - (now - range)));
+        if is_counter && self.size > 0.0 && self.start >= 0.0 {
+            before = before.min(sampled * (self.start / self.size));
+        }
+        let after = beyond(seconds(now - self.last_at));
+        Some((sampled + before + after) / sampled / if is_rate { seconds(range) } else { 1.0 })
+    }
+}
+
+/// By how much a series changes over the whole range.
 fn extrapolated(
     values: &[(i64, &Value)],
     now: i64,
@@ -180,24 +224,11 @@ fn extrapolated(
     is_rate: bool,
 ) -> Option<Value> {
     let (&(first_at, first), &(last_at, last)) = (values.first()?, values.last()?);
-    if values.len() < 2 || last_at <= first_at {
-        return None;
-    }
-    enum Change {
-        Float(f64),
-        Histogram(Histogram),
-    }
-    let (change, start, size) = match (first, last) {
+    let number = values.len();
+    match (first, last) {
         (Value::Float(start), Value::Float(end)) => {
-            let mut change = end - start;
-            let mut before = *start;
-            for (_, value) in values.iter().filter(|_| is_counter) {
-                let Value::Float(x) = value else { return None };
-                // A counter that is less than before has begun anew.
-                change += if *x < before { before } else { 0.0 };
-                before = *x;
-            }
-            (Change::Float(change), *start, change)
+            let ends = Ends { first_at, last_at, number, start: *start, size: end - start };
+            Some(Value::Float(ends.size * ends.factor(now, range, is_counter, is_rate)?))
         }
         (Value::Histogram(start), Value::Histogram(end)) => {
             let mut change = (**end).clone();
@@ -210,23 +241,10 @@ fn extrapolated(
                 }
                 before = x;
             }
-            let size = change.count();
-            (Change::Histogram(change), start.count(), size)
+            let ends = Ends { first_at, last_at, number, start: start.count(), size: change.count() };
+            let factor = ends.factor(now, range, is_counter, is_rate)?;
+            Some(Value::Histogram(Arc::new(change.scaled(factor))))
         }
-        _ => return None,
-    };
-    let seconds = |ms: i64| ms as f64 / 1000.0;
-    let sampled = seconds(last_at - first_at);
-    let step = sampled / (values.len() - 1) as f64;
-    let beyond = |gap: f64| if gap >= step * 1.1 { step / 2.0 } else { gap };
-    let mut before = beyond(seconds(first_at - (now - range)));
-    if is_counter && size > 0.0 && start >= 0.0 {
-        before = before.min(sampled * (start / size));
+        _ => None,
     }
-    let after = beyond(seconds(now - last_at));
-    let factor = (sampled + before + after) / sampled / if is_rate { seconds(range) } else { 1.0 };
-    Some(match change {
-        Change::Float(change) => Value::Float(change * factor),
-        Change::Histogram(change) => Value::Histogram(Arc::new(change.scaled(factor))),
-    })
 }

@@ -36,7 +36,7 @@ fn after(steps: i64, text: &str, points: impl Fn(i64) -> Vec<PointView<'static>>
     for step in 1..=steps {
         store.update(&plan, START + step * STEP, &points(step), false);
     }
-    match evaluate(&plan, &store, START + steps * STEP).swap_remove(root) {
+    match evaluate(&plan, &store, START + steps * STEP, &mut Vec::new()).swap_remove(root) {
         Outcome::Series(samples) => {
             let mut lines: Vec<String> = samples.iter().map(shown).collect();
             lines.sort();
@@ -179,6 +179,26 @@ fn expressions_give_what_prometheus_gives() {
         ),
     ] {
         assert_eq!(after(10, text, shop), expected, "{text}");
+    }
+}
+
+/// Few groups are looked for in another way than many.
+#[test]
+fn any_number_of_groups_is_told_apart() {
+    let points = |_: i64| {
+        let labels = |n: usize| -> &'static [(&'static str, &'static str)] {
+            let text = |n: usize| -> &'static str { Box::leak(n.to_string().into_boxed_str()) };
+            Box::leak(Box::new([("a", text(n % 20)), ("b", text(n))]))
+        };
+        (0..100).map(|n| point("x", labels(n), PointData::GaugeInt(1))).collect::<Vec<_>>()
+    };
+    for (text, expected) in [
+        ("count(sum by (a) (x) == 5)", "20"),
+        ("count(sum without (a) (x))", "100"),
+        ("sum(x)", "100"),
+        ("count by (a) (x{a=~\"[0-8]\"}) != 5", ""),
+    ] {
+        assert_eq!(after(3, text, points), expected, "{text}");
     }
 }
 
