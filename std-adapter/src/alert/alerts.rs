@@ -109,7 +109,7 @@ impl Alerts {
                 return Err(AlertError::Twice { name: receiver.name.to_string() });
             }
             let routing = receiver.routing.clone().unwrap_or_else(|| options.routing.clone());
-            routers.push(Router::new(Arc::clone(&receiver.name), routing));
+            routers.push(Router::new(Arc::clone(&receiver.name), routing, receiver.notifier.is_some()));
         }
         let inhibitions = rules.inhibitions.iter().chain(&options.inhibitions).cloned().collect();
         let center = Center {
@@ -212,8 +212,8 @@ impl Alerts {
         self.lock().state_problems.clone()
     }
 
-    /// Says whether a notice was delivered. One that was not is made again after the interval of its group. A notice of which nothing is said counts as
-    /// delivered.
+    /// Says whether a notice was delivered. One that was not is made again after the interval of its group. The notifiers of
+    /// the options are asked by [`Guard`](crate::Guard) itself; for other receivers a notice of which nothing is said counts as delivered.
     pub fn delivered(&self, notice: &Notice, is_delivered: bool) {
         let mut center = self.lock();
         let mut routers = center.routers.iter_mut();

@@ -11,7 +11,7 @@ use throughline_export::prometheus::PageOptions;
 use throughline_export::view::PointView;
 
 /// How long a resolved alert is known, so that everyone is told of it.
-const KNOWN: i64 = 15 * 60_000;
+pub(super) const KNOWN: i64 = 15 * 60_000;
 
 /// The state of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

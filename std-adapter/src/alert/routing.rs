@@ -1,6 +1,6 @@
 //! Which alerts are told together, and when: groups, as in Prometheus's Alertmanager.
 
-use super::engine::{AlertState, ms};
+use super::engine::{AlertState, KNOWN, ms};
 use super::{Alert, Labels};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -102,6 +102,8 @@ impl Notice {
 pub(super) struct Router {
     pub(super) name: Arc<str>,
     routing: Routing,
+    /// Whether it is said of each notice if it was delivered. Until then there is no other of its group.
+    waits: bool,
     pub(super) groups: HashMap<Labels, Group>,
 }
 
@@ -121,8 +123,8 @@ pub(super) struct Group {
 }
 
 impl Router {
-    pub(super) fn new(name: Arc<str>, routing: Routing) -> Router {
-        Router { name, routing, groups: HashMap::new() }
+    pub(super) fn new(name: Arc<str>, routing: Routing, waits: bool) -> Router {
+        Router { name, routing, waits, groups: HashMap::new() }
     }
 
     /// What the receiver is to be told now.
@@ -140,9 +142,9 @@ impl Router {
             }
         }
         let mut notices = Vec::new();
-        let (routing, receiver) = (&self.routing, &self.name);
+        let (routing, receiver, waits) = (&self.routing, &self.name, self.waits);
         self.groups.retain(|key, group| {
-            if group.next > now {
+            if group.next > now || waits && group.before.is_some() {
                 return true;
             }
             group.next = now + ms(routing.group_interval);
@@ -152,7 +154,8 @@ impl Router {
                 let (receiver, group) = (Arc::clone(receiver), key.clone());
                 notices.push(Notice { receiver, group, alerts: told, time });
             }
-            !group.told.is_empty() || group.before.is_some()
+            let may_fail = group.before.is_some() && group.notified_at.is_some_and(|at| now - at < KNOWN);
+            !group.told.is_empty() || may_fail
         });
         notices.sort_by(|a, b| a.group.cmp(&b.group));
         notices
@@ -168,6 +171,14 @@ impl Router {
         }
     }
 
+    /// When the receiver was told of a group, and of what, for the next run: a notice that is on its way may get lost.
+    pub(super) fn kept<'g>(&self, group: &'g Group) -> (Option<i64>, &'g HashSet<Labels>) {
+        match &group.before {
+            Some(before) if self.waits => (before.0, &before.1),
+            _ => (group.notified_at, &group.told),
+        }
+    }
+
     pub(super) fn shift(&mut self, by: i64) {
         for group in self.groups.values_mut() {
             group.next += by;
@@ -179,7 +190,6 @@ impl Router {
 impl Group {
     /// The alerts to tell of now; none if nothing is new and it is too early to repeat.
     fn step(&mut self, now: i64, repeat: i64, members: &[&Alert]) -> Vec<Alert> {
-        self.before = None;
         let is_firing = |alert: &&&Alert| alert.state == AlertState::Firing && alert.suppressed.is_none();
         let firing: Vec<&&Alert> = members.iter().filter(is_firing).collect();
         let over: Vec<&&Alert> = members

@@ -121,8 +121,9 @@ fn body(center: &Center) -> String {
         let mut groups: Vec<_> = router.groups.iter().collect();
         groups.sort_by(|a, b| a.0.cmp(b.0));
         for (key, group) in groups {
-            line(&["group", &router.name, &packed(key), &group.next.to_string(), &at(group.notified_at)]);
-            let mut told: Vec<&Labels> = group.told.iter().collect();
+            let (notified_at, told) = router.kept(group);
+            line(&["group", &router.name, &packed(key), &group.next.to_string(), &at(notified_at)]);
+            let mut told: Vec<&Labels> = told.iter().collect();
             told.sort();
             told.into_iter().for_each(|labels| line(&["told", &packed(labels)]));
         }
