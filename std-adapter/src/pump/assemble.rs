@@ -23,7 +23,7 @@ use throughline::{Clock, Level, SpanId, TraceContext, TraceId, Value};
 use throughline_export::Redaction;
 use throughline_export::ledger::{Cells, DropReason};
 use throughline_export::otlp::{Options, OtlpExporter};
-use throughline_export::view::{Fields, LogView, SpanView, UNKNOWN_PARENT};
+use throughline_export::view::{Fields, LogView, SpanView};
 
 /// Most records that are kept back for a round.
 const WAITING: usize = 16_384;
@@ -557,8 +557,6 @@ impl Assembler {
         }
     }
 
-    /// Out of line, so that spans, which come through the same function, keep its registers.
-    #[inline(never)]
     fn event(&mut self, event: &EventRecord<'_>, sinks: &mut FanOut) {
         let wall_time = &self.wall_time;
         if !self.throttle.passes(event.callsite, || wall_time.unix_ns(event.time)) {
@@ -601,13 +599,8 @@ impl Assembler {
         fields: impl Fields<'a>,
         sinks: &mut FanOut,
     ) {
-        if let Some(scope) = &self.scope {
-            self.log_in_scope(event, entry, remote, fields, scope, sinks);
-        } else if is_remote(event.root) && remote.is_none() {
-            // The event gets no ids, because they would be made up, and an attribute says why.
-            let mark = (UNKNOWN_PARENT, Value::Bool(true));
-            let view = self.log_view(event, entry, None, fields.chain([mark]));
-            sinks.log(&entry.site, &view);
+        if self.scope.is_some() || is_remote(event.root) && remote.is_none() {
+            self.log_with_more(event, entry, remote, fields, sinks);
         } else {
             sinks.log(&entry.site, &self.log_view(event, entry, remote, fields));
         }

@@ -209,21 +209,22 @@ impl Assembler {
         records.len() as u64
     }
 
-    /// Passes a log record on with the correlation fields that it does not have itself.
+    /// Passes a log record on with the correlation fields that it does not have itself. One of an unknown trace gets no ids,
+    /// because they would be made up, and an attribute says why.
     #[inline(never)]
-    pub(super) fn log_in_scope<'a>(
+    pub(super) fn log_with_more<'a>(
         &'a self,
         event: &EventRecord<'a>,
         entry: &'a Entry,
         remote: Option<TraceContext>,
         fields: impl view::Fields<'a>,
-        scope: &'a [Pair],
         sinks: &mut FanOut,
     ) {
         let is_unknown = is_remote(event.root) && remote.is_none();
         let mark = is_unknown.then_some((UNKNOWN_PARENT, Value::Bool(true)));
         let own: Vec<&str> =
             fields.clone().filter(|(_, value)| *value != Value::Absent).map(|(name, _)| name).collect();
+        let scope = self.scope.as_deref().unwrap_or_default();
         let more = scope.iter().filter(|pair| !own.contains(&pair.name())).map(Pair::shown);
         sinks.log(&entry.site, &self.log_view(event, entry, remote, fields.chain(more).chain(mark)));
     }
