@@ -387,9 +387,12 @@ fn the_pump_and_the_exporters_report_about_themselves() {
         };
         let logs = &["exporter=otlp.logs"][..];
         let last = || receiver.with(|r| r.metrics.last().cloned().unwrap_or_default());
-        until("the depth of the queue is sent", || {
+        let full = &["exporter=otlp.logs", "reason=queue_full"][..];
+        until("the depth of the queue and the last loss are sent", || {
             let metrics = last();
-            metrics.iter().any(|metric| metric.name == "throughline.pump.dropped")
+            let lost = guard.ledger().exporter("otlp.logs").dropped_total() as i64;
+            lost > 0
+                && of(&metrics, "dropped", full) == Some(Value::AsInt(lost))
                 && of(&metrics, "queue.records", logs) == Some(Value::AsInt(2))
         });
         let metrics = last();
@@ -399,7 +402,7 @@ fn the_pump_and_the_exporters_report_about_themselves() {
         let positive = |value| matches!(value, Some(Value::AsInt(n)) if n > 0);
         assert!(positive(of(&metrics, "queue.size", logs)) && positive(of(&metrics, "sent", traces)));
         let lost = guard.ledger().exporter("otlp.logs").dropped_total();
-        let reported = of(&metrics, "dropped", &["exporter=otlp.logs", "reason=queue_full"]);
+        let reported = of(&metrics, "dropped", full);
         assert_eq!(reported, Some(Value::AsInt(lost as i64)));
         let (monotonic, retries) = numbers(&metrics, "throughline.pump.retries");
         let total: i64 = retries.iter().map(|(n, _)| if let Value::AsInt(n) = n { *n } else { 0 }).sum();

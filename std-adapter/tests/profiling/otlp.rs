@@ -113,7 +113,7 @@ fn validate(request: &ExportProfilesServiceRequest) {
 fn profile() -> (Report, String) {
     let profiler = CpuProfiler::start(CpuOptions::default().frequency(499)).unwrap();
     let trace = throughline_std::profile!("checkout", {
-        price(Duration::from_millis(100));
+        price(Duration::from_millis(500));
         throughline::current().unwrap().trace_id.to_string()
     });
     let mut profile = profiler.stop();
