@@ -65,18 +65,22 @@ endpoint = \"https://h:9091\"
     let (code, out, err) = run(&["check", "bad.toml"], &files);
     let told: Vec<&str> = err.lines().map(|line| line.strip_prefix("throughline: ").unwrap()).collect();
     let begins = [
-        "note: bad.toml:2: otlp.endpoint wants a service that is built with the feature `tls`",
-        "note: bad.toml:13: metrics.pushgateway.endpoint wants a service that is built with the feature `tls`",
+        "bad.toml:2: otlp.endpoint cannot be used: OTLP endpoint `https://[REDACTED]@h:4318` has a user or a password in it: ",
         "bad.toml:4: otlp.certificate cannot be used: `none/ca.pem` cannot be read: ",
         "bad.toml:6: logging.file.path cannot be used: blocked/sub/shop.log cannot be opened for writing: ",
         "bad.toml:9: logging.loki.filter cannot be used: `loud=shop` is not a log directive: ",
-        "3 mistakes in bad.toml; mend what is told above",
+        "4 mistakes in bad.toml; mend what is told above",
     ];
     assert_eq!((code, &*out, told.len()), (1, "", begins.len()), "{err}");
     for (told, begin) in told.iter().zip(begins) {
         assert!(told.starts_with(begin), "{told}");
     }
     assert!(!err.contains("hunter2"));
+
+    let zstd = "[otlp]\nendpoint = \"http://h:4318\"\ncompression = \"zstd\"\n";
+    let (code, _, err) = run(&["check", "zstd.toml"], &[("zstd.toml", zstd)]);
+    let note = "note: zstd.toml:3: otlp.compression wants a service that is built with the feature `zstd`";
+    assert!(code == 0 && err.contains(note), "{code} {err}");
 
     let header = "[otlp]\nheaders.x-key = \"${SHOP_TOKEN}\\n\"\n";
     let (code, _, err) = run(&["check", "header.toml"], &[("header.toml", header)]);

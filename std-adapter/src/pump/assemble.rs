@@ -2,6 +2,7 @@
 //! gives spans of remote traces the remote ids.
 
 mod correlated;
+mod follow;
 
 use super::callsites::{Callsites, Entry};
 use super::fan_out::FanOut;
@@ -9,17 +10,17 @@ use super::late::{Chain, Kept, Late};
 use super::mask::Mask;
 use super::merged::{Merged, Parts, covers, next_kept};
 use super::remote::{self, Remotes, is_remote};
-use super::resources::{Resources, RollUp, Totals, Wanted, labels};
+use super::resources::{Resources, RollUp, Totals};
 use super::sample::Arrival;
 use super::throttle::Throttle;
 use crate::sampling;
 use crate::wall_time::WallTime;
 use correlated::{Correlated, Shared};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use throughline::adapter::IdKey;
 use throughline::adapter::record::{EventRecord, NO_BUSY, Record, SpanRecord, Values};
 use throughline::adapter::ring::{ExtendedKind, RawRecord, RecordKind, Word};
-use throughline::{Clock, Level, SpanId, TraceContext, TraceId, Value};
+use throughline::{Level, SpanId, TraceContext, TraceId, Value};
 use throughline_export::Redaction;
 use throughline_export::ledger::{Cells, DropReason};
 use throughline_export::otlp::{Options, OtlpExporter};
@@ -113,39 +114,6 @@ impl Assembler {
             scope: None,
             labels: false,
             roll_up: None,
-        }
-    }
-
-    /// Adds to each span what it has used, as far as `wanted`, and sums it up.
-    pub(super) fn with_resources(
-        mut self,
-        wanted: Option<Wanted>,
-        labels: bool,
-        roll_up: Option<Arc<Mutex<RollUp>>>,
-    ) -> Assembler {
-        self.labels = labels;
-        self.resources = wanted.and_then(Resources::new);
-        self.roll_up = roll_up.filter(|_| self.resources.is_some());
-        self.follows = self.labels || self.resources.is_some();
-        self
-    }
-
-    pub(super) fn has_resources(&self) -> bool {
-        self.resources.is_some()
-    }
-
-    /// Reads what spans have used. The records of spans that ended before may be taken afterwards.
-    pub(super) fn read_resources(&mut self, clock: &Clock) {
-        if let Some(resources) = &mut self.resources {
-            resources.read(clock, &self.wall_time);
-        }
-    }
-
-    /// Takes a record from the ring of the recorder at this address, for what spans use.
-    #[inline]
-    pub(super) fn follow(&mut self, raw: &RawRecord, recorder: usize) {
-        if let Some(resources) = &mut self.resources {
-            resources.follow(raw, recorder, &self.wall_time);
         }
     }
 
@@ -361,72 +329,6 @@ impl Assembler {
         }
         if let Some(chain) = chain {
             self.tally.absorbed += self.late.release(chain) - u64::from(joined);
-        }
-    }
-
-    /// Keeps what a span has used as if it were fields that came in a record of their own. Returns whether that is known.
-    #[cold]
-    #[inline(never)]
-    fn join(&mut self, span: Word, root: Word) -> bool {
-        self.used = None;
-        let Some(resources) = &mut self.resources else { return false };
-        let Some((totals, raw)) = resources.take(span, root) else { return false };
-        self.callsites.learn(raw.head.callsite);
-        self.tally.unclaimed += self.late.add(span, &raw);
-        self.used = Some(totals);
-        true
-    }
-
-    /// Notes what others than exporters want to know of a span. Parses the record again, so that a span that nobody follows stays in registers.
-    #[cold]
-    #[inline(never)]
-    fn note(&self, raw: &RawRecord, entry: &Entry, remote: Option<TraceContext>, chain: Option<Chain>) {
-        let Some(Record::Span(span)) = Record::parse(raw) else { return };
-        let span = &span;
-        if self.labels {
-            self.label(span, entry, remote, chain);
-        }
-        self.sum_up(span, entry, chain);
-    }
-
-    /// Adds what a span has used to the sums of its fields' values.
-    fn sum_up(&self, span: &SpanRecord<'_>, entry: &Entry, chain: Option<Chain>) {
-        let Some(roll_up) = &self.roll_up else { return };
-        let value = |name: &str| self.text_of(name, span, entry, chain);
-        let parent = if is_remote(span.parent) { 0 } else { span.parent };
-        let duration = self.wall_time.nanos(span.duration);
-        let mut roll_up = roll_up.lock().unwrap_or_else(PoisonError::into_inner);
-        roll_up.add((span.id, parent), self.used, duration, value);
-    }
-
-    /// Notes what labels the samples of a span have.
-    fn label(
-        &self,
-        span: &SpanRecord<'_>,
-        entry: &Entry,
-        remote: Option<TraceContext>,
-        chain: Option<Chain>,
-    ) {
-        let id = |id| self.span_id(id, remote);
-        let parent = (span.parent != 0).then(|| id(span.parent));
-        labels::note(id(span.id), parent, |name| self.text_of(name, span, entry, chain));
-    }
-
-    /// The value of a span's field as text, if it is a short one.
-    fn text_of(
-        &self,
-        name: &str,
-        span: &SpanRecord<'_>,
-        entry: &Entry,
-        chain: Option<Chain>,
-    ) -> Option<String> {
-        let mut fields = Merged::new(self.parts(entry, span.values, chain), false);
-        match fields.find(|(key, _)| *key == name)?.1 {
-            Value::Str { text, .. } | Value::Shown { text, .. } => Some(text.to_owned()),
-            Value::U64(n) => Some(n.to_string()),
-            Value::I64(n) => Some(n.to_string()),
-            Value::Bool(is) => Some(is.to_string()),
-            _ => None,
         }
     }
 

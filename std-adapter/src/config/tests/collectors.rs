@@ -156,11 +156,17 @@ fn profiles_go_where_the_keys_say() {
     assert!(!options("profiling.enabled = true").contains("ProfileClient"));
     assert!(!options("profiling.exporter.type = 'file'").contains("ProfileClient"));
     for (text, url) in [
-        ("profiling.exporter.type = 'pyroscope'", "http://localhost:4040/ingest"),
-        ("profiling.pyroscope_endpoint = 'http://p:1'", "http://p:1/ingest"),
+        (
+            "profiling.exporter.type = 'pyroscope'",
+            "\"http://localhost:4040\", .. }, application: Some(\"shop{}\")",
+        ),
+        (
+            "profiling.pyroscope_endpoint = 'http://p:1'",
+            "\"http://p:1\", .. }, application: Some(\"shop{}\")",
+        ),
         (
             "profiling.exporter = { type = 'otlp', endpoint = 'http://c:1' }",
-            "http://c:1/v1development/profiles",
+            "\"http://c:1\", .. }, application: None",
         ),
     ] {
         let told = options(text);
