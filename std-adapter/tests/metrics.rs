@@ -392,6 +392,7 @@ fn the_pump_and_the_exporters_report_about_themselves() {
             let metrics = last();
             let lost = guard.ledger().exporter("otlp.logs").dropped_total() as i64;
             lost > 0
+                && metrics.iter().any(|metric| metric.name == "throughline.pump.dropped")
                 && of(&metrics, "dropped", full) == Some(Value::AsInt(lost))
                 && of(&metrics, "queue.records", logs) == Some(Value::AsInt(2))
         });
