@@ -275,14 +275,13 @@ impl Pump {
         let mut held = rings.hold();
         let drain = held.as_mut().ok_or(Seized)?;
         let (assembler, fan_out) = (&mut self.assembler, &mut self.fan_out);
-        if assembler.has_resources() {
-            // What a span has used is read after the position of its record, so it is complete.
-            drain.mark();
-            assembler.read_resources(&self.settings.clock);
-        }
         // Sets of fields that nobody uses any more are noted before the heads of the rings.
         let left = if correlation::is_used() { correlation::left() } else { Vec::new() };
         drain.mark();
+        if assembler.has_resources() {
+            // What a span has used is read after the position of its record, so it is complete.
+            assembler.read_resources(&self.settings.clock);
+        }
         // Noted after the heads: a record within a scope that comes in this round was made after the flag was set.
         let is_correlated = correlation::is_used() && assembler.begin_correlating(left, drain.lossy());
         fan_out.begin_round();

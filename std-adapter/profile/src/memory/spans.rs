@@ -88,7 +88,8 @@ impl Segment {
             self.put([span, number], self.so_far(counts));
         }
         let set = |word: &AtomicU64, value| word.store(value, Ordering::Relaxed);
-        set(&self.number, number.wrapping_add(1));
+        // Release: whoever sees that the segment has ended sees its mark.
+        self.number.store(number.wrapping_add(1), Ordering::Release);
         std::sync::atomic::fence(Ordering::Release);
         set(&self.word, span_word() as u64);
         set(&self.span, recorded_span() as u64);
@@ -126,26 +127,34 @@ impl Segment {
         }
     }
 
-    /// Reads what ended and what there is of the segment that has not.
+    /// Reads what ended and what there is of the segment that has not. The segment is looked at first: if it ends meanwhile, its mark is read.
     fn read(&self, counts: &Counts, each: &mut impl FnMut(u64, Allocated)) {
+        let mut going_on = self.going_on(counts);
         // SAFETY: only `put` stores this pointer, to a ring that is never freed.
         if let Some(marks) = unsafe { self.marks.load(Ordering::Acquire).as_ref() } {
             marks.read(|[segment, bytes, net, peak]| {
                 let part = Allocated { bytes, net: net.cast_signed(), peak: peak.cast_signed() };
+                going_on = going_on.filter(|(going_on, _)| *going_on != segment);
                 each(segment & ((1 << NUMBER) - 1), self.take(segment, part));
             });
         }
+        if let Some((segment, part)) = going_on {
+            let part = self.take(segment, part);
+            if part != Allocated::default() {
+                each(segment & ((1 << NUMBER) - 1), part);
+            }
+        }
+    }
+
+    /// The segment that has not ended, as its mark would call it, and what there is of it; `None` if it ends at this moment.
+    fn going_on(&self, counts: &Counts) -> Option<(u64, Allocated)> {
         let number = self.number.load(Ordering::Acquire);
         let (span, part) = (self.span.load(Ordering::Relaxed), self.so_far(counts));
         std::sync::atomic::fence(Ordering::Acquire);
-        let is_whole = number.is_multiple_of(2) && self.number.load(Ordering::Relaxed) == number;
+        // Acquire: the mark of a segment that has ended was written before.
+        let is_whole = number.is_multiple_of(2) && self.number.load(Ordering::Acquire) == number;
         // A thread that counts at this moment may have changed one sum and not the other.
-        if is_whole && span != 0 && part.bytes < 1 << 62 {
-            let part = self.take(span | number << NUMBER, part);
-            if part != Allocated::default() {
-                each(span, part);
-            }
-        }
+        (is_whole && span != 0 && part.bytes < 1 << 62).then_some((span | number << NUMBER, part))
     }
 
     /// What is new in this part of a segment.
