@@ -146,6 +146,8 @@ fn a_leak_is_found_at_its_place() {
 fn blocks_that_grow_and_shrink_are_followed() {
     let _alone = alone();
     let profiler = HeapProfiler::start(HeapOptions::default().interval(1)).unwrap();
+    // The thread's next sample may have been chosen with the interval of an earlier test's profiler.
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(64 << 20)));
     let mut vector = Vec::<u8>::with_capacity(1000);
     let sizes = [10_000, 1_000_000, 100_000];
     let profiles = sizes.map(|size| {
