@@ -5,11 +5,12 @@
 
 #![cfg(all(feature = "grpc-tls", feature = "gzip", feature = "zstd"))]
 
+#[path = "support/certificates.rs"]
+mod certificates;
 #[path = "support/otlp_json.rs"]
 mod otlp_json;
 
 use otlp_json::message;
-use rcgen::{CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, KeyPair};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -52,7 +53,7 @@ impl Collector {
             .unwrap_or_else(|_| panic!("{PROGRAM} is not set: run `cargo xtask test --only collector`"));
         let folder = std::env::temp_dir().join(format!("throughline-collector-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        certificates(&folder);
+        certificates::write(&folder, "localhost");
         let listeners = [(); 6].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let port = |i: usize| listeners[i].local_addr().unwrap().port();
         let ports = [[port(0), port(1)], [port(2), port(3)], [port(4), port(5)]];
@@ -110,24 +111,6 @@ fn written(file: &Path, service: &str) -> Vec<String> {
     let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
     let name = format!("\"{service}\"");
     whole.lines().filter(|line| line.contains(&name)).map(str::to_owned).collect()
-}
-
-/// An authority, and what server and client have from it.
-fn certificates(folder: &Path) {
-    let mut params = CertificateParams::new([]).unwrap();
-    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    std::fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
-    for (name, usage) in
-        [("server", ExtendedKeyUsagePurpose::ServerAuth), ("client", ExtendedKeyUsagePurpose::ClientAuth)]
-    {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
-        params.extended_key_usages = vec![usage];
-        let certificate = params.signed_by(&key, &authority).unwrap();
-        std::fs::write(folder.join(format!("{name}.pem")), certificate.pem()).unwrap();
-        std::fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
-    }
 }
 
 fn configuration(folder: &Path, ports: &[[u16; 2]; 3]) -> String {

@@ -2,6 +2,9 @@
 //! to a real rsyslog.
 #![cfg(unix)]
 
+#[cfg(feature = "tls")]
+#[path = "support/certificates.rs"]
+mod certificates;
 #[path = "support/logs.rs"]
 mod logs;
 
@@ -136,7 +139,7 @@ input(type="imtcp" address="127.0.0.1" port="{tls_port}" StreamDriver.Name="gtls
         );
         #[cfg(feature = "tls")]
         if tls {
-            certificates(&folder);
+            certificates::write(&folder, "127.0.0.1");
         }
         let with_tls = if tls { with_tls } else { String::new() };
         let config = format!(
@@ -220,26 +223,6 @@ fn assert_understood(line: &serde_json::Value) {
     let data = format!(r#"[throughline@32473 {ids} order="a\"b\]c" n="7"]"#);
     assert_eq!(line["structured-data"], data);
     assert_eq!(line["msg"].as_str().unwrap().trim_start_matches('\u{feff}'), "Grüße 7");
-}
-
-/// An authority, and what server and client have from it.
-#[cfg(feature = "tls")]
-fn certificates(folder: &std::path::Path) {
-    use rcgen::{CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, KeyPair};
-    let mut params = CertificateParams::new([]).unwrap();
-    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    std::fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
-    for (name, usage) in
-        [("server", ExtendedKeyUsagePurpose::ServerAuth), ("client", ExtendedKeyUsagePurpose::ClientAuth)]
-    {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
-        params.extended_key_usages = vec![usage];
-        let certificate = params.signed_by(&key, &authority).unwrap();
-        std::fs::write(folder.join(format!("{name}.pem")), certificate.pem()).unwrap();
-        std::fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
-    }
 }
 
 #[cfg(feature = "tls")]
