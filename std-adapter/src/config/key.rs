@@ -74,6 +74,14 @@ impl Key {
         Key::new(path, kind, default, doc, |_, _| Ok(()))
     }
 
+    /// A key that needs a feature. A build without it takes the key with a warning.
+    pub(crate) const fn of_feature(mut self, feature: &'static str, is_built: bool) -> Key {
+        if !is_built {
+            self.state = State::NoFeature(feature);
+        }
+        self
+    }
+
     /// The variable that sets this key, such as `THROUGHLINE_TRACING_SAMPLING_PROBABILITY`.
     pub(crate) fn variable(&self) -> String {
         format!("THROUGHLINE_{}", self.path.replace('.', "_").to_uppercase())

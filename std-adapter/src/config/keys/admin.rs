@@ -1,17 +1,13 @@
 //! Keys of local pages, whatever they show.
 
-use crate::config::key::{Key, State};
+use crate::config::key::Key;
 use crate::config::value::Kind::{self, Int, Path, Secret, Text};
 
 const PORT: Kind = Int { least: 0, most: 65535 };
 const CONNECTIONS: Kind = Int { least: 1, most: 1024 };
 
 const fn key(path: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
-    let mut key = Key::of_exporter(path, kind, default, doc);
-    if cfg!(not(feature = "admin")) {
-        key.state = State::NoFeature("admin");
-    }
-    key
+    Key::of_exporter(path, kind, default, doc).of_feature("admin", cfg!(feature = "admin"))
 }
 
 pub(super) const KEYS: &[Key] = &[

@@ -1,22 +1,14 @@
 //! Keys of alert rules and of who is told.
 
-use crate::config::key::{Key, State};
+use crate::config::key::Key;
 use crate::config::value::Kind::{self, Bool, Duration, List, OneOf, Path, Secret, SecretMap, Text};
 
 const fn key(path: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
-    let mut key = Key::of_exporter(path, kind, default, doc);
-    if cfg!(not(feature = "alerts")) {
-        key.state = State::NoFeature("alerts");
-    }
-    key
+    Key::of_exporter(path, kind, default, doc).of_feature("alerts", cfg!(feature = "alerts"))
 }
 
 const fn of_mail(path: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
-    let mut key = Key::of_exporter(path, kind, default, doc);
-    if cfg!(not(feature = "alerts-email")) {
-        key.state = State::NoFeature("alerts-email");
-    }
-    key
+    Key::of_exporter(path, kind, default, doc).of_feature("alerts-email", cfg!(feature = "alerts-email"))
 }
 
 pub(super) const KEYS: &[Key] = &[

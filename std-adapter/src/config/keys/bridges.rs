@@ -1,6 +1,6 @@
 //! Keys of what other APIs report.
 
-use crate::config::key::{Key, State};
+use crate::config::key::Key;
 use crate::config::value::Kind::Bool;
 
 const fn key(
@@ -10,11 +10,7 @@ const fn key(
     doc: &'static str,
     apply: super::Apply,
 ) -> Key {
-    let mut key = Key::new(path, Bool, "", doc, apply).example("true");
-    if !is_built {
-        key.state = State::NoFeature(feature);
-    }
-    key
+    Key::new(path, Bool, "", doc, apply).example("true").of_feature(feature, is_built)
 }
 
 macro_rules! bridge {

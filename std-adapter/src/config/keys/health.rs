@@ -1,16 +1,12 @@
 //! Keys of checks and of the pages of health.
 
-use crate::config::key::{Key, State};
+use crate::config::key::Key;
 use crate::config::value::Kind::{self, Bool, Duration, Int, List, Map, Ratio, Text};
 
 const PORT: Kind = Int { least: 0, most: 65535 };
 
 const fn key(path: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
-    let mut key = Key::of_exporter(path, kind, default, doc);
-    if cfg!(not(feature = "health")) {
-        key.state = State::NoFeature("health");
-    }
-    key
+    Key::of_exporter(path, kind, default, doc).of_feature("health", cfg!(feature = "health"))
 }
 
 pub(super) const KEYS: &[Key] = &[

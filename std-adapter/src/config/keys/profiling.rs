@@ -10,20 +10,14 @@ const COUNT: Kind = Int { least: 1, most: 1 << 32 };
 
 const fn key(path: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
     let mut key = Key::of_exporter(path, kind, default, doc);
-    if cfg!(not(feature = "profile")) {
-        key.state = State::NoFeature("profile");
-    } else if cfg!(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))) {
+    if cfg!(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))) {
         key.state = State::NotYet("profiling of this system's processes");
     }
-    key
+    key.of_feature("profile", cfg!(feature = "profile"))
 }
 
 const fn pages(path: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
-    let mut key = key(path, kind, default, doc);
-    if cfg!(not(feature = "admin")) {
-        key.state = State::NoFeature("admin");
-    }
-    key
+    key(path, kind, default, doc).of_feature("admin", cfg!(feature = "admin"))
 }
 
 pub(super) const KEYS: &[Key] = &[
