@@ -1,10 +1,12 @@
 //! The states of alerts: what a condition found becomes pending, fires, and is resolved.
 
+use super::baseline::Baselines;
 use super::labels::Labels;
-use super::language::{Known, Outcome, evaluate};
+use super::language::{Memory, Outcome, evaluate};
 use super::rules::{Kind, Rule, Rules, Scope};
 use super::store::{Sample, Store, Value};
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use throughline_export::prometheus::PageOptions;
@@ -133,7 +135,7 @@ pub(super) struct Engine {
     pub(super) rules: Arc<Rules>,
     pub(super) states: Vec<RuleState>,
     store: Store,
-    known: Known,
+    memory: Memory,
     with_process: bool,
     evaluations: u64,
 }
@@ -143,7 +145,7 @@ impl Engine {
     pub(super) fn new(rules: Arc<Rules>, page: PageOptions, with_process: bool) -> Engine {
         let state = |rule: &Rule| RuleState { range: rules.plan.range_of(rule.root), ..RuleState::default() };
         let (states, store) = (rules.rules.iter().map(state).collect(), Store::new(&rules.plan, page));
-        Engine { rules, states, store, known: Known::new(), with_process, evaluations: 0 }
+        Engine { rules, states, store, memory: Memory::default(), with_process, evaluations: 0 }
     }
 
     /// Takes a snapshot of all metrics.
@@ -154,7 +156,7 @@ impl Engine {
     /// Evaluates all rules that are due, over the last snapshot.
     pub(super) fn evaluate(&mut self, now: i64) {
         self.evaluations += 1;
-        let outcomes = evaluate(&self.rules.plan, &self.store, now, &mut self.known);
+        let outcomes = evaluate(&self.rules.plan, &self.store, now, &mut self.memory);
         for (rule, state) in self.rules.rules.iter().zip(&mut self.states) {
             let interval = rule.interval.map_or(0, ms);
             // An evaluation may be a little early.
@@ -189,6 +191,18 @@ impl Engine {
     /// How many series are kept.
     pub(super) fn series(&self) -> usize {
         self.store.len()
+    }
+
+    /// What is usual for series.
+    pub(super) fn baselines(&mut self) -> &mut Baselines {
+        &mut self.memory.baselines
+    }
+
+    /// Takes over what an earlier run has learnt of the series that rules still ask for. The error says what is wrong with the file.
+    pub(super) fn load_baselines(&mut self, path: &Path) -> Result<(), String> {
+        self.memory.baselines.load(path)?;
+        self.memory.baselines.keep(|of| self.rules.plan.asks_for_season_of(of));
+        Ok(())
     }
 
     /// Puts back an alert of an earlier run, which ended `down` milliseconds ago. Returns false if its rule is gone.

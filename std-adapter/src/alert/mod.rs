@@ -65,6 +65,7 @@
 //! [state file](AlertOptions::state_file) a restart forgets nothing: what fires is not told again, and what is pending waits for the rest of its duration.
 
 mod alerts;
+mod baseline;
 mod engine;
 mod histogram;
 mod labels;

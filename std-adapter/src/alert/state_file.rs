@@ -1,9 +1,10 @@
-//! The file that keeps alerts, silences and what was told from one run to the next.
+//! The file that keeps alerts, silences and what was told from one run to the next. [Baselines](super::baseline) have one of their own beside it.
 //!
 //! It is text: a line for each thing, fields separated by tabs. The first line names the format, the last one has the number of lines and their hash, so
 //! that a file that was cut off or written by someone else is noticed. It is written beside its place and then renamed, so that it is always whole.
 
 use super::alerts::Center;
+use super::baseline::beside;
 use super::engine::{Active, AlertState, time, unix_ms};
 use super::routing::Group;
 use super::{Labels, Matcher, Silence};
@@ -21,6 +22,10 @@ const MOST_BYTES: u64 = 64 << 20;
 
 /// Takes over what the file keeps. A file that is not there is no problem, and any other is one that is told and counted.
 pub(super) fn load(center: &mut Center, path: &Path, now: i64) {
+    let baselines = beside(path);
+    if let Err(why) = center.engine.load_baselines(&baselines) {
+        problem(center, &baselines, &format!("{why}; what is usual is learnt anew"));
+    }
     let text = match read(path) {
         Ok(Some(text)) => text,
         Ok(None) => return,
@@ -53,12 +58,20 @@ fn problem(center: &mut Center, path: &Path, text: &str) {
 
 /// Writes the file if something has changed. While an alert is pending the time of the file changes too, because its duration goes on from there.
 pub(super) fn save(center: &mut Center, path: &Path, now: i64) {
+    save_state(center, path, now);
+    let baselines = beside(path);
+    if let Err(error) = center.engine.baselines().save(&baselines) {
+        problem(center, &baselines, &format!("cannot be written: {error}; a restart forgets what is usual"));
+    }
+}
+
+fn save_state(center: &mut Center, path: &Path, now: i64) {
     let body = body(center);
     let is_pending = center.engine.count(AlertState::Pending) > 0;
     if center.saved.as_deref() == Some(&*body) && !is_pending {
         return;
     }
-    match write(path, &whole(&body, now)) {
+    match write(path, whole(&body, now).as_bytes()) {
         Ok(()) => {
             center.saved = Some(body);
             center.state_problems.1 = None;
@@ -73,11 +86,12 @@ pub(super) fn save(center: &mut Center, path: &Path, now: i64) {
     }
 }
 
-fn write(path: &Path, text: &str) -> io::Result<()> {
+/// Writes a file beside its place, and puts it there when it is whole.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let mut file = File::create(&beside)?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(bytes)?;
     file.sync_all()?;
     drop(file);
     std::fs::rename(beside, path)
@@ -133,13 +147,14 @@ fn body(center: &Center) -> String {
 
 fn whole(body: &str, now: i64) -> String {
     let head = format!("{FORMAT}\nsaved\t{now}\n{body}");
-    let (lines, hash) = (head.lines().count(), hash(&head));
+    let (lines, hash) = (head.lines().count(), hash(head.as_bytes()));
     format!("{head}end\t{lines}\t{hash:016x}\n")
 }
 
-fn hash(text: &str) -> u64 {
+/// By which a file is checked.
+pub(super) fn hash(bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
-    hasher.write(text.as_bytes());
+    hasher.write(bytes);
     hasher.finish()
 }
 
@@ -149,7 +164,7 @@ fn restore(center: &mut Center, text: &str, now: i64) -> Result<(), String> {
         return Err("is not a state file of this version".into());
     };
     let (head, end) = text.rsplit_once("end\t").ok_or("has no end: it was cut off")?;
-    if end != format!("{}\t{:016x}\n", head.lines().count(), hash(head)) {
+    if end != format!("{}\t{:016x}\n", head.lines().count(), hash(head.as_bytes())) {
         return Err("is damaged: its contents do not fit its last line".into());
     }
     let lines: Vec<Vec<String>> = rest[..head.len() - FORMAT.len() - 1]

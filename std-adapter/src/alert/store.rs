@@ -61,11 +61,29 @@ impl Part {
 
 /// A value that is kept for ranges.
 #[derive(Debug)]
-pub(super) struct Kept {
+struct Kept {
+    at: i64,
+    value: Value,
+    /// By how much a counter had grown before it began anew, all times together.
+    before: f64,
+}
+
+/// A number at one time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Point {
     pub(super) at: i64,
-    pub(super) value: Value,
+    pub(super) x: f64,
     /// By how much a counter had grown before it began anew, all times together.
     pub(super) before: f64,
+}
+
+impl Kept {
+    fn point(&self) -> Option<Point> {
+        match self.value {
+            Value::Float(x) => Some(Point { at: self.at, x, before: self.before }),
+            Value::Histogram(_) => None,
+        }
+    }
 }
 
 /// A series that a selector takes.
@@ -82,6 +100,8 @@ pub(super) struct Series {
     /// Milliseconds for which values are kept.
     range: i64,
     kept: VecDeque<Kept>,
+    /// The first and the last of these, if they are numbers: rates need no others, and each look at what is kept is a look at cold memory.
+    outermost: Option<(Point, Point)>,
 }
 
 impl Series {
@@ -109,11 +129,25 @@ impl Series {
         self.kept.range(self.places(after, until)).map(|kept| (kept.at, &kept.value))
     }
 
-    /// The first and the last of these values, and how many there are.
-    pub(super) fn ends(&self, after: i64, until: i64) -> Option<(&Kept, &Kept, usize)> {
-        let places = self.places(after, until);
-        let (first, last) = (self.kept.get(places.start)?, self.kept.get(places.end.checked_sub(1)?)?);
-        (!places.is_empty()).then_some((first, last, places.len()))
+    /// The first and the last number of these, and how many there are.
+    pub(super) fn ends(&self, after: i64, until: i64) -> Option<(Point, Point, usize)> {
+        match self.outermost {
+            // Usually everything is within.
+            Some((first, last)) if first.at > after && last.at <= until => {
+                Some((first, last, self.kept.len()))
+            }
+            _ => {
+                let places = self.places(after, until);
+                let (first, last) =
+                    (self.kept.get(places.start)?, self.kept.get(places.end.checked_sub(1)?)?);
+                (!places.is_empty()).then_some((first.point()?, last.point()?, places.len()))
+            }
+        }
+    }
+
+    fn find_outermost(&mut self) {
+        let ends = self.kept.front().zip(self.kept.back());
+        self.outermost = ends.and_then(|(first, last)| Some((first.point()?, last.point()?)));
     }
 
     fn put(&mut self, tick: u64, now: i64, value: Value) {
@@ -126,6 +160,7 @@ impl Series {
             }
             if let Some(last) = self.kept.back_mut() {
                 last.value = self.value.clone();
+                self.find_outermost();
             }
             return;
         }
@@ -139,6 +174,7 @@ impl Series {
                 _ => last.before,
             });
             self.kept.push_back(Kept { at: now, value: self.value.clone(), before });
+            self.find_outermost();
         }
     }
 }
@@ -158,6 +194,8 @@ pub(super) struct Store {
     free: Vec<usize>,
     /// Of each selector.
     members: Vec<Vec<usize>>,
+    /// Of each selector, a number that grows when its series become others.
+    versions: Vec<u64>,
     tick: u64,
     /// When the snapshot before was taken.
     before: Option<i64>,
@@ -175,6 +213,7 @@ impl Store {
             series: Vec::new(),
             free: Vec::new(),
             members: vec![Vec::new(); plan.selectors.len()],
+            versions: vec![1; plan.selectors.len()],
             tick: 0,
             before: None,
             keys: RandomState::new(),
@@ -194,6 +233,11 @@ impl Store {
     /// The series that a selector takes.
     pub(super) fn series_of(&self, selector: SelectorId) -> impl Iterator<Item = &Series> {
         self.members[selector].iter().filter_map(|at| self.series[*at].as_ref())
+    }
+
+    /// A number that is another one when a selector takes other series than before; never 0.
+    pub(super) fn version(&self, selector: SelectorId) -> u64 {
+        self.versions[selector]
     }
 
     /// Takes a snapshot of all metrics at `now`, in milliseconds since 1970.
@@ -304,7 +348,8 @@ impl Store {
                 let range =
                     selectors.iter().map(|selector| plan.selectors[*selector].range).max().unwrap_or(0);
                 let (labels, value, kept) = (labels.clone(), Value::Float(0.0), VecDeque::new());
-                let series = Series { name, labels, part, is_last, value, tick: 0, range, kept };
+                let outermost = None;
+                let series = Series { name, labels, part, is_last, value, tick: 0, range, kept, outermost };
                 let at = self.free.pop().unwrap_or(self.series.len());
                 if at == self.series.len() {
                     self.series.push(Some(series));
@@ -314,7 +359,10 @@ impl Store {
                 *empty.insert(at)
             }
         };
-        selectors.into_iter().for_each(|selector| self.members[selector].push(at));
+        for selector in selectors {
+            self.members[selector].push(at);
+            self.versions[selector] += 1;
+        }
         Some(at)
     }
 
@@ -374,7 +422,11 @@ impl Store {
                 is_gone[at] = true;
             }
         }
-        self.members.iter_mut().for_each(|members| members.retain(|at| !is_gone[*at]));
+        for (members, version) in self.members.iter_mut().zip(&mut self.versions) {
+            let before = members.len();
+            members.retain(|at| !is_gone[*at]);
+            *version += u64::from(members.len() < before);
+        }
         // A point of whose series some are gone is met anew when it comes again.
         let is_whole = |series: &[usize]| !series.iter().any(|at| is_gone[*at]);
         let seen: HashSet<u64> = self.order.iter().map(|(id, _)| *id).collect();
@@ -384,8 +436,10 @@ impl Store {
 
     /// Moves all times, after the wall clock was set.
     pub(super) fn shift(&mut self, by: i64) {
-        let kept = self.series.iter_mut().flatten().flat_map(|series| &mut series.kept);
-        kept.for_each(|kept| kept.at += by);
+        for series in self.series.iter_mut().flatten() {
+            series.kept.iter_mut().for_each(|kept| kept.at += by);
+            series.find_outermost();
+        }
         self.before = self.before.map(|before| before + by);
     }
 }

@@ -2,12 +2,7 @@
 
 use super::super::labels::Labels;
 use super::super::store::{Sample, Value};
-use super::eval::{ByHash, Groups};
-use std::collections::HashMap;
 use std::sync::Arc;
-
-/// So many groups are looked through one by one, which is faster than a table.
-const FEW: usize = 8;
 
 /// An aggregation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,6 +43,11 @@ impl Aggregator {
         NAMES.into_iter().find(|(_, how)| *how == self).map_or("", |(name, _)| name)
     }
 
+    /// Whether it picks some samples of a group, in place of making one of them.
+    pub(super) fn picks(self) -> bool {
+        matches!(self, Aggregator::Topk | Aggregator::Bottomk)
+    }
+
     /// What the parameter is called that it takes before the series.
     pub(super) fn parameter(self) -> Option<&'static str> {
         matches!(self, Aggregator::Quantile | Aggregator::Topk | Aggregator::Bottomk).then(|| self.as_str())
@@ -63,80 +63,44 @@ pub(super) struct Grouping {
 }
 
 impl Grouping {
-    fn keeps(&self, name: &str) -> bool {
-        self.labels.iter().any(|label| &**label == name) != self.is_without
+    /// The labels of the group that a sample with these labels is in.
+    pub(super) fn group_of(&self, labels: &Labels) -> Labels {
+        labels.filtered(|name| self.labels.iter().any(|label| &**label == name) != self.is_without)
     }
 }
 
-/// Puts samples into groups, of which `known` are those of earlier evaluations, and makes one value of each, or picks some of each. The error says what cannot be done.
-pub(super) fn aggregate(
+/// Picks some of a group.
+pub(super) fn pick<'s>(
     how: Aggregator,
-    grouping: &Grouping,
     parameter: Option<f64>,
-    samples: &[Sample],
-    known: &mut Groups,
-) -> Result<Vec<Sample>, String> {
-    let mut groups: Vec<(Labels, Vec<&Sample>)> = Vec::new();
-    let mut places: HashMap<Labels, usize, ByHash> = HashMap::default();
-    if known.len() > 2 * samples.len() + 1000 {
-        // Most are of series that are gone.
-        known.clear();
+    members: impl Iterator<Item = &'s Sample> + Clone,
+    out: &mut Vec<Sample>,
+) -> Result<(), String> {
+    let mut sorted: Vec<(f64, &Sample)> = Vec::new();
+    for member in members {
+        sorted.push((float(how, member)?, member));
     }
-    for sample in samples {
-        let group = match known.get(&sample.labels) {
-            Some(group) => group,
-            None => {
-                let group = sample.labels.filtered(|name| grouping.keeps(name));
-                known.entry(sample.labels.clone()).or_insert(group)
-            }
-        };
-        match groups.last_mut() {
-            // Members of a group often follow each other.
-            Some((last, members)) if last == group => members.push(sample),
-            _ => {
-                let at = match groups.len() <= FEW {
-                    true => groups.iter().position(|(labels, _)| labels == group),
-                    false => places.get(group).copied(),
-                };
-                if let Some(at) = at {
-                    groups[at].1.push(sample);
-                    continue;
-                }
-                groups.push((group.clone(), vec![sample]));
-                if groups.len() > FEW {
-                    let from = places.len();
-                    let new = groups[from..].iter().enumerate();
-                    places.extend(new.map(|(i, (labels, _))| (labels.clone(), from + i)));
-                }
-            }
-        }
-    }
-    let mut out = Vec::with_capacity(groups.len());
-    for (labels, members) in groups {
-        match how {
-            Aggregator::Topk | Aggregator::Bottomk => {
-                let mut sorted = floats(how, &members)?.into_iter().zip(members).collect::<Vec<_>>();
-                sorted.sort_by(|(a, _), (b, _)| match how {
-                    Aggregator::Topk => b.total_cmp(a),
-                    _ => a.total_cmp(b),
-                });
-                let most = parameter.unwrap_or_default().max(0.0) as usize;
-                out.extend(sorted.into_iter().take(most).map(|(_, sample)| sample.clone()));
-            }
-            _ => out.push(Sample { name: None, labels, value: one(how, parameter, &members)? }),
-        }
-    }
-    Ok(out)
+    sorted.sort_by(|(a, _), (b, _)| match how {
+        Aggregator::Topk => b.total_cmp(a),
+        _ => a.total_cmp(b),
+    });
+    let most = parameter.unwrap_or_default().max(0.0) as usize;
+    out.extend(sorted.into_iter().take(most).map(|(_, sample)| sample.clone()));
+    Ok(())
 }
 
 /// The value of a group.
-fn one(how: Aggregator, parameter: Option<f64>, members: &[&Sample]) -> Result<Value, String> {
+pub(super) fn one<'s>(
+    how: Aggregator,
+    parameter: Option<f64>,
+    members: impl ExactSizeIterator<Item = &'s Sample> + Clone,
+) -> Result<Value, String> {
     let n = members.len() as f64;
     if let (Aggregator::Sum | Aggregator::Avg, Some(Value::Histogram(_))) =
-        (how, members.first().map(|it| &it.value))
+        (how, members.clone().next().map(|it| &it.value))
     {
         let mut sum = super::super::histogram::Histogram::default();
-        for (i, member) in members.iter().enumerate() {
+        for (i, member) in members.enumerate() {
             match &member.value {
                 Value::Histogram(histogram) if i == 0 => sum = (**histogram).clone(),
                 Value::Histogram(histogram) => sum.add(histogram, 1.0),
@@ -148,34 +112,38 @@ fn one(how: Aggregator, parameter: Option<f64>, members: &[&Sample]) -> Result<V
         let sum = if how == Aggregator::Avg { sum.scaled(1.0 / n) } else { sum };
         return Ok(Value::Histogram(Arc::new(sum)));
     }
-    match how {
-        Aggregator::Count => return Ok(Value::Float(n)),
-        Aggregator::Group => return Ok(Value::Float(1.0)),
-        _ => {}
-    }
-    let mut values = floats(how, members)?;
-    let mean = || values.iter().sum::<f64>() / n;
-    let variance = |mean: f64| values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n;
+    let fold = |first: f64, and: fn(f64, f64) -> f64| {
+        members.clone().try_fold(first, |sum, member| Ok::<f64, String>(and(sum, float(how, member)?)))
+    };
+    let variance = || {
+        let mean = fold(0.0, |a, b| a + b)? / n;
+        let squares = |sum, member: &Sample| Ok::<f64, String>(sum + (float(how, member)? - mean).powi(2));
+        Ok::<f64, String>(members.clone().try_fold(0.0, squares)? / n)
+    };
     Ok(Value::Float(match how {
-        Aggregator::Min => values.iter().copied().fold(f64::NAN, f64::min),
-        Aggregator::Max => values.iter().copied().fold(f64::NAN, f64::max),
-        Aggregator::Avg => mean(),
-        Aggregator::Stdvar => variance(mean()),
-        Aggregator::Stddev => variance(mean()).sqrt(),
-        Aggregator::Quantile => quantile(parameter.unwrap_or(f64::NAN), &mut values),
-        _ => values.iter().sum(),
+        Aggregator::Count => n,
+        Aggregator::Group => 1.0,
+        Aggregator::Min => fold(f64::NAN, f64::min)?,
+        Aggregator::Max => fold(f64::NAN, f64::max)?,
+        Aggregator::Avg => fold(0.0, |a, b| a + b)? / n,
+        Aggregator::Stdvar => variance()?,
+        Aggregator::Stddev => variance()?.sqrt(),
+        Aggregator::Quantile => {
+            let mut values: Vec<f64> = members.map(|member| float(how, member)).collect::<Result<_, _>>()?;
+            quantile(parameter.unwrap_or(f64::NAN), &mut values)
+        }
+        _ => fold(0.0, |a, b| a + b)?,
     }))
 }
 
-fn floats(how: Aggregator, members: &[&Sample]) -> Result<Vec<f64>, String> {
-    let float = |sample: &&Sample| match &sample.value {
+fn float(how: Aggregator, sample: &Sample) -> Result<f64, String> {
+    match &sample.value {
         Value::Float(x) => Ok(*x),
         Value::Histogram(_) => {
             let name = sample.name.as_deref().unwrap_or("what it is given");
             Err(format!("{} takes numbers, and {name} is a histogram; use histogram_quantile", how.as_str()))
         }
-    };
-    members.iter().map(float).collect()
+    }
 }
 
 /// The quantile of values, found between the two nearest as Prometheus does.

@@ -2,9 +2,9 @@
 
 use super::super::labels::Labels;
 use super::super::store::{Sample, Value};
-use super::eval::ByHash;
+use super::eval::ByLabels;
+use super::kept::Pair;
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// An operator, and whether a comparison gives 0 or 1 in place of leaving samples out.
@@ -184,84 +184,94 @@ fn of_histogram(operator: Operator, sample: &Sample) -> String {
     )
 }
 
-/// An operation between the series of two sides.
-pub(super) fn between(
-    operation: Operation,
+/// Which samples of two sides find each other.
+pub(super) fn pairs(
+    operator: Operator,
     matching: &Matching,
     left: &[Sample],
     right: &[Sample],
-) -> Result<Vec<Sample>, String> {
-    if operation.operator.is_set() {
-        return Ok(set(operation.operator, matching, left, right));
-    }
+) -> Result<Vec<Pair>, String> {
     let swapped = matches!(matching.many, Some((Side::Right, _)));
     let (many, one) = if swapped { (right, left) } else { (left, right) };
-    let mut partners: HashMap<Labels, &Sample, ByHash> = HashMap::default();
-    for sample in one {
-        let key = matching.key(&sample.labels);
-        if let Some(other) = partners.insert(key, sample) {
-            return Err(twice(operation.operator, if swapped { "left" } else { "right" }, other, sample));
+    let mut partners: ByLabels<u32> = ByLabels::default();
+    for (at, sample) in (0..).zip(one) {
+        if let Some(other) = partners.insert(matching.key(&sample.labels), at) {
+            return Err(twice(
+                operator,
+                if swapped { "left" } else { "right" },
+                &one[other as usize],
+                sample,
+            ));
         }
     }
-    let mut out: Vec<Sample> = Vec::new();
-    let mut taken: HashMap<Labels, usize, ByHash> = HashMap::default();
-    for (i, sample) in many.iter().enumerate() {
+    let mut out: Vec<Pair> = Vec::new();
+    let mut taken: ByLabels<u32> = ByLabels::default();
+    for (at, sample) in (0..).zip(many) {
         let key = matching.key(&sample.labels);
-        let Some(partner) = partners.get(&key) else { continue };
+        let Some(&partner) = partners.get(&key) else { continue };
         if matching.many.is_none()
-            && let Some(other) = taken.insert(key.clone(), i)
+            && let Some(other) = taken.insert(key.clone(), at)
         {
-            return Err(twice(operation.operator, "left", &many[other], sample));
+            return Err(twice(operator, "left", &many[other as usize], sample));
         }
-        let (a, b) = if swapped { (*partner, sample) } else { (sample, *partner) };
-        let Some((value, keeps_name)) = pair(operation, a, b)? else { continue };
         let labels = match &matching.many {
             None => key,
             Some((_, included)) => {
-                let of = |name: &Arc<str>| {
-                    (Arc::clone(name), Arc::from(partner.labels.get(name).unwrap_or_default()))
-                };
+                let partner = &one[partner as usize].labels;
+                let of =
+                    |name: &Arc<str>| (Arc::clone(name), Arc::from(partner.get(name).unwrap_or_default()));
                 sample.labels.with(included.iter().map(of).collect::<Vec<(Arc<str>, Arc<str>)>>())
             }
         };
-        out.push(Sample { name: sample.name.clone().filter(|_| keeps_name), labels, value });
+        out.push(Pair { places: if swapped { (partner, at) } else { (at, partner) }, labels });
     }
     Ok(out)
 }
 
-/// The value of two partners, and whether the name stays; `None` if a comparison leaves them out.
-fn pair(operation: Operation, a: &Sample, b: &Sample) -> Result<Option<(Value, bool)>, String> {
-    let Operation { operator, returns_bool } = operation;
-    match (&a.value, &b.value) {
-        (Value::Float(x), Value::Float(y)) if operator.is_comparison() && !returns_bool => {
-            Ok(operator.compares(*x, *y).then(|| (a.value.clone(), true)))
+impl Operation {
+    /// Whether it leaves samples out, in place of computing something.
+    pub(super) fn leaves_out(self) -> bool {
+        self.operator.is_comparison() && !self.returns_bool
+    }
+
+    /// Whether the left one of two partners stays.
+    pub(super) fn keeps(self, a: &Sample, b: &Sample) -> Result<bool, String> {
+        match (&a.value, &b.value) {
+            (Value::Float(x), Value::Float(y)) => Ok(self.operator.compares(*x, *y)),
+            (Value::Histogram(_), _) => Err(of_histogram(self.operator, a)),
+            _ => Err(of_histogram(self.operator, b)),
         }
-        (Value::Float(x), Value::Float(y)) => Ok(Some((Value::Float(operator.computes(*x, *y)), false))),
-        (Value::Histogram(x), Value::Histogram(y))
-            if matches!(operator, Operator::Add | Operator::Subtract) =>
-        {
-            let mut sum = (**x).clone();
-            sum.add(y, if operator == Operator::Add { 1.0 } else { -1.0 });
-            Ok(Some((Value::Histogram(Arc::new(sum)), false)))
+    }
+
+    /// What it makes of two partners.
+    pub(super) fn value(self, a: &Sample, b: &Sample) -> Result<Value, String> {
+        match (&a.value, &b.value) {
+            (Value::Float(x), Value::Float(y)) => Ok(Value::Float(self.operator.computes(*x, *y))),
+            (Value::Histogram(x), Value::Histogram(y))
+                if matches!(self.operator, Operator::Add | Operator::Subtract) =>
+            {
+                let mut sum = (**x).clone();
+                sum.add(y, if self.operator == Operator::Add { 1.0 } else { -1.0 });
+                Ok(Value::Histogram(Arc::new(sum)))
+            }
+            (Value::Histogram(x), Value::Float(y))
+                if matches!(self.operator, Operator::Multiply | Operator::Divide) =>
+            {
+                let by = if self.operator == Operator::Multiply { *y } else { 1.0 / y };
+                Ok(Value::Histogram(Arc::new((**x).clone().scaled(by))))
+            }
+            (Value::Histogram(_), _) => Err(of_histogram(self.operator, a)),
+            _ => Err(of_histogram(self.operator, b)),
         }
-        (Value::Histogram(x), Value::Float(y))
-            if matches!(operator, Operator::Multiply | Operator::Divide) =>
-        {
-            let by = if operator == Operator::Multiply { *y } else { 1.0 / y };
-            Ok(Some((Value::Histogram(Arc::new((**x).clone().scaled(by))), false)))
-        }
-        (Value::Histogram(_), _) => Err(of_histogram(operator, a)),
-        _ => Err(of_histogram(operator, b)),
     }
 }
 
-fn set(operator: Operator, matching: &Matching, left: &[Sample], right: &[Sample]) -> Vec<Sample> {
-    let keys = |samples: &[Sample]| -> HashMap<Labels, (), ByHash> {
+/// What `and`, `or` and `unless` leave of two sides.
+pub(super) fn set(operator: Operator, matching: &Matching, left: &[Sample], right: &[Sample]) -> Vec<Sample> {
+    let keys = |samples: &[Sample]| -> ByLabels<()> {
         samples.iter().map(|sample| (matching.key(&sample.labels), ())).collect()
     };
-    let is_in = |keys: &HashMap<Labels, (), ByHash>, sample: &Sample| {
-        keys.contains_key(&matching.key(&sample.labels))
-    };
+    let is_in = |keys: &ByLabels<()>, sample: &Sample| keys.contains_key(&matching.key(&sample.labels));
     match operator {
         Operator::Or => {
             let there = keys(left);

@@ -1,10 +1,12 @@
 //! Computes all nodes of a plan, each once.
 
-use super::super::store::{Part, Sample, Store, Value};
+use super::super::store::{Part, Sample, Series, Store, Value};
+use super::aggregate::{self, Aggregator, Grouping};
+use super::binary::{self, Matching, Operation};
 use super::functions::{self, Function};
+use super::kept::{Kept, Memory, Pair, Parts, overwrite};
 use super::over_time::{self, OverTime};
 use super::plan::{LOOKBACK, Node, NodeId, Plan, SelectorId};
-use super::{aggregate, binary};
 use crate::alert::Labels;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -39,95 +41,114 @@ impl Hasher for Identity {
     }
 }
 
+/// Values by labels.
+pub(in super::super) type ByLabels<V> = HashMap<Labels, V, ByHash>;
+
 /// The results of all nodes at `now`, in milliseconds since 1970.
-pub(in super::super) fn evaluate(plan: &Plan, store: &Store, now: i64, known: &mut Known) -> Vec<Outcome> {
-    let mut run = Run { plan, store, now, done: Vec::with_capacity(plan.nodes.len()) };
-    known.resize_with(plan.nodes.len(), Groups::default);
-    for (node, groups) in plan.nodes.iter().zip(known) {
-        let outcome = run.node(node, groups).unwrap_or_else(Outcome::Failed);
+pub(in super::super) fn evaluate(plan: &Plan, store: &Store, now: i64, memory: &mut Memory) -> Vec<Outcome> {
+    memory.nodes.resize_with(plan.nodes.len(), Kept::default);
+    memory.baselines.begin(now);
+    let mut run = Run { plan, store, now, memory, done: Vec::with_capacity(plan.nodes.len()) };
+    for id in 0..plan.nodes.len() {
+        let outcome = run.node(id).unwrap_or_else(Outcome::Failed);
         run.done.push(outcome);
     }
     run.done
 }
 
-/// For each node, the groups into which it puts series: it is the same at each evaluation.
-pub(in super::super) type Known = Vec<Groups>;
-
-/// The labels of groups by those of their members.
-pub(in super::super) type Groups = HashMap<Labels, Labels, ByHash>;
-
 struct Run<'r> {
     plan: &'r Plan,
     store: &'r Store,
     now: i64,
+    memory: &'r mut Memory,
     done: Vec<Outcome>,
 }
 
-impl Run<'_> {
-    fn node(&self, node: &Node, groups: &mut Groups) -> Result<Outcome, Arc<str>> {
-        let series = |samples: Vec<Sample>| Ok(Outcome::Series(Arc::new(samples)));
-        let checked = |samples: Result<Vec<Sample>, String>| match samples {
-            Ok(samples) => Ok(Outcome::Series(Arc::new(samples))),
-            Err(why) => Err(Arc::from(why)),
-        };
-        match node {
-            Node::Number(x) => Ok(Outcome::Number(x.get())),
-            Node::Time => Ok(Outcome::Number(self.now as f64 / 1000.0)),
-            Node::Select { series: of, offset } => series(self.select(*of, *offset)),
+impl<'r> Run<'r> {
+    fn node(&mut self, id: NodeId) -> Result<Outcome, Arc<str>> {
+        let plan = self.plan;
+        let samples = match &plan.nodes[id] {
+            Node::Number(x) => return Ok(Outcome::Number(x.get())),
+            Node::Time => return Ok(Outcome::Number(self.now as f64 / 1000.0)),
+            Node::Select { series: of, offset } => {
+                let (store, then) = (self.store, self.now - offset);
+                let value = |series: &'r Series| match offset {
+                    0 => series.present(store.tick()).cloned(),
+                    _ => series.between(then - LOOKBACK, then).last().map(|(_, value)| value.clone()),
+                };
+                return Ok(self.leaf(id, *of, true, value));
+            }
             Node::OverTime { what, series: of, range, offset, argument } => {
-                let argument = argument.map(|of| self.number(of)).transpose()?;
-                series(self.over_time(*what, *of, (self.now - offset, *range), argument.unwrap_or_default()))
+                let argument = argument.map(|of| self.number(of)).transpose()?.unwrap_or_default();
+                let (what, end) = (*what, self.now - offset);
+                let is_rate = matches!(what, OverTime::Rate | OverTime::Increase);
+                let mut values: Vec<(i64, &Value)> = Vec::new();
+                let value = |series: &'r Series| {
+                    if is_rate && !series.part.is_histogram() {
+                        let (first, last, number) = series.ends(end - range, end)?;
+                        return over_time::rate(what, first, last, number, (end, *range)).map(Value::Float);
+                    }
+                    values.clear();
+                    values.extend(series.between(end - range, end));
+                    over_time::compute(what, &values, (end, *range), argument)
+                };
+                return Ok(self.leaf(id, *of, what == OverTime::Last, value));
             }
-            Node::Call { function: Function::Vector, arguments } => {
-                series(vec![alone(self.number(arguments[0])?)])
+            Node::Call { function: Function::Vector, arguments } => vec![alone(self.number(arguments[0])?)],
+            Node::Call { function: Function::Scalar, arguments } => {
+                return Ok(match &self.series(arguments[0])?[..] {
+                    [Sample { value: Value::Float(x), .. }] => Outcome::Number(*x),
+                    _ => Outcome::Number(f64::NAN),
+                });
             }
-            Node::Call { function: Function::Scalar, arguments } => match &self.series(arguments[0])?[..] {
-                [Sample { value: Value::Float(x), .. }] => Ok(Outcome::Number(*x)),
-                _ => Ok(Outcome::Number(f64::NAN)),
-            },
             Node::Call { function: Function::HistogramQuantile, arguments } => {
-                series(functions::histogram_quantile(self.number(arguments[0])?, &self.series(arguments[1])?))
+                functions::histogram_quantile(self.number(arguments[0])?, &self.series(arguments[1])?)
             }
             Node::Call { function, arguments } => {
                 let numbers: Result<Vec<f64>, _> = arguments[1..].iter().map(|of| self.number(*of)).collect();
-                checked(functions::of_each(*function, &self.series(arguments[0])?, &numbers?))
+                functions::of_each(*function, &self.series(arguments[0])?, &numbers?)?
+            }
+            Node::Seasonal { of, source, least } => {
+                let least = least.map(|of| self.number(of)).transpose()?;
+                let samples = self.series(*of)?;
+                self.seasonal(source, &samples, least)?
             }
             Node::Absent { of, labels } => match self.series(*of)?.is_empty() {
-                true => series(vec![Sample {
-                    labels: Labels::new(
-                        labels.iter().map(|(name, value)| (Arc::clone(name), Arc::clone(value))),
-                    ),
-                    ..alone(1.0)
-                }]),
-                false => series(Vec::new()),
+                true => {
+                    let labels = labels.iter().map(|(name, value)| (Arc::clone(name), Arc::clone(value)));
+                    vec![Sample { labels: Labels::new(labels), ..alone(1.0) }]
+                }
+                false => Vec::new(),
             },
             Node::Aggregate { how, grouping, parameter, of } => {
                 let parameter = parameter.map(|of| self.number(of)).transpose()?;
-                checked(aggregate::aggregate(*how, grouping, parameter, &self.series(*of)?, groups))
+                return self.aggregate(id, *how, grouping, parameter, *of);
             }
             Node::Negate(of) => match &self.done[*of] {
-                Outcome::Number(x) => Ok(Outcome::Number(-x)),
+                Outcome::Number(x) => return Ok(Outcome::Number(-x)),
                 Outcome::Series(samples) => {
                     let times =
                         binary::Operation { operator: binary::Operator::Multiply, returns_bool: false };
-                    checked(binary::with_number(times, samples, -1.0, true))
+                    binary::with_number(times, samples, -1.0, true)?
                 }
-                Outcome::Failed(why) => Err(Arc::clone(why)),
+                Outcome::Failed(why) => return Err(Arc::clone(why)),
             },
             Node::Binary { operation, left, right, matching } => {
                 match (&self.done[*left], &self.done[*right]) {
-                    (Outcome::Failed(why), _) | (_, Outcome::Failed(why)) => Err(Arc::clone(why)),
+                    (Outcome::Failed(why), _) | (_, Outcome::Failed(why)) => return Err(Arc::clone(why)),
                     (Outcome::Number(a), Outcome::Number(b)) => {
-                        Ok(Outcome::Number(operation.operator.computes(*a, *b)))
+                        return Ok(Outcome::Number(operation.operator.computes(*a, *b)));
                     }
-                    (Outcome::Series(a), Outcome::Number(b)) => {
-                        checked(binary::with_number(*operation, a, *b, true))
-                    }
+                    (Outcome::Series(a), Outcome::Number(b)) => binary::with_number(*operation, a, *b, true)?,
                     (Outcome::Number(a), Outcome::Series(b)) => {
-                        checked(binary::with_number(*operation, b, *a, false))
+                        binary::with_number(*operation, b, *a, false)?
+                    }
+                    (Outcome::Series(a), Outcome::Series(b)) if operation.operator.is_set() => {
+                        binary::set(operation.operator, matching, a, b)
                     }
                     (Outcome::Series(a), Outcome::Series(b)) => {
-                        checked(binary::between(*operation, matching, a, b))
+                        let sides = (Arc::clone(a), Arc::clone(b));
+                        return self.between(id, *operation, matching, (*left, *right), sides);
                     }
                 }
             }
@@ -137,9 +158,183 @@ impl Run<'_> {
                     labels: sample.labels.with(labels.iter().cloned()),
                     value: sample.value.clone(),
                 };
-                series(self.series(*of)?.iter().map(named).collect())
+                self.series(*of)?.iter().map(named).collect()
+            }
+        };
+        Ok(self.keep(id, samples))
+    }
+
+    /// The result of a node. It is kept if another node asks for its shape.
+    fn keep(&mut self, id: NodeId, samples: Vec<Sample>) -> Outcome {
+        let samples = Arc::new(samples);
+        if self.plan.is_shaped(id) {
+            if !self.memory.nodes[id].is_like(&samples) {
+                self.memory.nodes[id].shape = self.memory.new_shape();
+            }
+            self.memory.nodes[id].samples = Arc::clone(&samples);
+        }
+        Outcome::Series(samples)
+    }
+
+    /// A value of each of a selector's series.
+    fn leaf(
+        &mut self,
+        id: NodeId,
+        selector: SelectorId,
+        keeps_name: bool,
+        mut value: impl FnMut(&'r Series) -> Option<Value>,
+    ) -> Outcome {
+        let store = self.store;
+        let (version, kept) = (store.version(selector), &mut self.memory.nodes[id]);
+        if kept.of.0 == version
+            && let Some(samples) = kept.in_place()
+            && overwrite(samples, store.series_of(selector).map(&mut value))
+        {
+            return Outcome::Series(Arc::clone(&kept.samples));
+        }
+        let (mut out, mut members) = (Vec::new(), 0);
+        for series in store.series_of(selector) {
+            members += 1;
+            let Some(value) = value(series) else { continue };
+            let begin = out.len();
+            self.put(selector, series.part, &series.name, &series.labels, value, &mut out);
+            if !keeps_name {
+                out[begin..].iter_mut().for_each(|sample: &mut Sample| sample.name = None);
             }
         }
+        let is_plain = |sample: &Sample| matches!(sample.value, Value::Float(_));
+        // A sample for each series, so that the next values are written in place.
+        let of = if out.len() == members && out.iter().all(is_plain) { version } else { 0 };
+        let outcome = self.keep(id, out);
+        self.memory.nodes[id].of.0 = of;
+        outcome
+    }
+
+    fn aggregate(
+        &mut self,
+        id: NodeId,
+        how: Aggregator,
+        grouping: &Grouping,
+        parameter: Option<f64>,
+        of: NodeId,
+    ) -> Result<Outcome, Arc<str>> {
+        let samples = self.series(of)?;
+        let shape = self.memory.nodes[of].shape;
+        let is_new = shape == 0 || self.memory.nodes[id].of.0 != shape;
+        if is_new {
+            let groups = Parts::of(&samples, |labels| grouping.group_of(labels));
+            let own = self.memory.new_shape();
+            self.memory.nodes[id] = Kept { shape: own, of: (shape, 0), groups, ..Kept::default() };
+        }
+        let Kept { samples: out, groups, .. } = &mut self.memory.nodes[id];
+        if how.picks() {
+            let mut picked = Vec::new();
+            for (_, members) in groups.members(&samples) {
+                aggregate::pick(how, parameter, members, &mut picked)?;
+            }
+            return Ok(self.keep(id, picked));
+        }
+        let values = groups.members(&samples);
+        match Arc::get_mut(out).filter(|_| !is_new) {
+            Some(out) => {
+                for (sample, (_, members)) in out.iter_mut().zip(values) {
+                    sample.value = aggregate::one(how, parameter, members)?;
+                }
+            }
+            None => {
+                let sample = |(labels, members): (&Labels, _)| -> Result<Sample, String> {
+                    let value = aggregate::one(how, parameter, members)?;
+                    Ok(Sample { name: None, labels: labels.clone(), value })
+                };
+                match values.map(sample).collect::<Result<Vec<_>, _>>() {
+                    Ok(samples) => *out = Arc::new(samples),
+                    Err(why) => {
+                        self.memory.nodes[id] = Kept::default();
+                        return Err(why.into());
+                    }
+                }
+            }
+        }
+        Ok(Outcome::Series(Arc::clone(&self.memory.nodes[id].samples)))
+    }
+
+    fn between(
+        &mut self,
+        id: NodeId,
+        operation: Operation,
+        matching: &Matching,
+        (left, right): (NodeId, NodeId),
+        (a, b): (Arc<Vec<Sample>>, Arc<Vec<Sample>>),
+    ) -> Result<Outcome, Arc<str>> {
+        let shapes = (self.memory.nodes[left].shape, self.memory.nodes[right].shape);
+        let is_new = shapes.0 == 0 || shapes.1 == 0 || self.memory.nodes[id].of != shapes;
+        if is_new {
+            self.memory.nodes[id] = Kept::default();
+            let pairs = binary::pairs(operation.operator, matching, &a, &b)?;
+            let own = self.memory.new_shape();
+            self.memory.nodes[id] = Kept { shape: own, of: shapes, pairs, ..Kept::default() };
+        }
+        let Kept { samples: out, pairs, .. } = &mut self.memory.nodes[id];
+        let sides = |pair: &Pair| (&a[pair.places.0 as usize], &b[pair.places.1 as usize]);
+        if operation.leaves_out() {
+            let mut left = Vec::new();
+            for pair in pairs.iter() {
+                let (a, b) = sides(pair);
+                if operation.keeps(a, b)? {
+                    left.push(Sample {
+                        name: a.name.clone(),
+                        labels: pair.labels.clone(),
+                        value: a.value.clone(),
+                    });
+                }
+            }
+            return Ok(self.keep(id, left));
+        }
+        match Arc::get_mut(out).filter(|_| !is_new) {
+            Some(out) => {
+                for (sample, pair) in out.iter_mut().zip(pairs.iter()) {
+                    let (a, b) = sides(pair);
+                    sample.value = operation.value(a, b)?;
+                }
+            }
+            None => {
+                let sample = |pair: &Pair| -> Result<Sample, String> {
+                    let (a, b) = sides(pair);
+                    Ok(Sample { name: None, labels: pair.labels.clone(), value: operation.value(a, b)? })
+                };
+                match pairs.iter().map(sample).collect::<Result<Vec<_>, _>>() {
+                    Ok(samples) => *out = Arc::new(samples),
+                    Err(why) => {
+                        self.memory.nodes[id] = Kept::default();
+                        return Err(why.into());
+                    }
+                }
+            }
+        }
+        Ok(Outcome::Series(Arc::clone(&self.memory.nodes[id].samples)))
+    }
+
+    /// How unusual values are for this time of the week.
+    fn seasonal(
+        &mut self,
+        of: &Arc<str>,
+        samples: &[Sample],
+        least: Option<f64>,
+    ) -> Result<Vec<Sample>, String> {
+        let mut out = Vec::new();
+        for sample in samples {
+            let Value::Float(x) = sample.value else {
+                let name = sample.name.as_deref().unwrap_or("what it is given");
+                return Err(format!(
+                    "seasonal_anomaly_score takes numbers, and {name} is a histogram; use histogram_quantile or histogram_count"
+                ));
+            };
+            if let Some(usual) = self.memory.baselines.learn(of, &sample.labels, self.now, x) {
+                let value = Value::Float(usual.score(x, least));
+                out.push(Sample { name: None, labels: sample.labels.clone(), value });
+            }
+        }
+        Ok(out)
     }
 
     fn series(&self, of: NodeId) -> Result<Arc<Vec<Sample>>, Arc<str>> {
@@ -156,56 +351,6 @@ impl Run<'_> {
             Outcome::Series(_) => Ok(f64::NAN),
             Outcome::Failed(why) => Err(Arc::clone(why)),
         }
-    }
-
-    /// The values of a selector's series, at so many milliseconds before now.
-    fn select(&self, selector: SelectorId, offset: i64) -> Vec<Sample> {
-        let mut out = Vec::new();
-        let then = self.now - offset;
-        for series in self.store.series_of(selector) {
-            let value = match offset {
-                0 => series.present(self.store.tick()),
-                _ => series.between(then - LOOKBACK, then).last().map(|(_, value)| value),
-            };
-            if let Some(value) = value {
-                self.put(selector, series.part, &series.name, &series.labels, value.clone(), &mut out);
-            }
-        }
-        out
-    }
-
-    fn over_time(
-        &self,
-        what: OverTime,
-        selector: SelectorId,
-        (end, range): (i64, i64),
-        argument: f64,
-    ) -> Vec<Sample> {
-        let mut out = Vec::new();
-        let mut values: Vec<(i64, &Value)> = Vec::new();
-        for series in self.store.series_of(selector) {
-            if matches!(what, OverTime::Rate | OverTime::Increase) && !series.part.is_histogram() {
-                let ends = series.ends(end - range, end);
-                let rate =
-                    ends.and_then(|(first, last, n)| over_time::rate(what, first, last, n, (end, range)));
-                out.extend(rate.map(|x| Sample {
-                    name: None,
-                    labels: series.labels.clone(),
-                    value: Value::Float(x),
-                }));
-                continue;
-            }
-            values.clear();
-            values.extend(series.between(end - range, end));
-            if let Some(value) = over_time::compute(what, &values, (end, range), argument) {
-                let begin = out.len();
-                self.put(selector, series.part, &series.name, &series.labels, value, &mut out);
-                if what != OverTime::Last {
-                    out[begin..].iter_mut().for_each(|sample: &mut Sample| sample.name = None);
-                }
-            }
-        }
-        out
     }
 
     /// Adds a sample; of a histogram that is asked for by its buckets, one for each.

@@ -52,7 +52,8 @@ const NAMES: [(&str, Function, (usize, usize)); 16] = [
 ];
 
 /// Names of functions that are read elsewhere.
-const OTHERS: [&str; 5] = ["absent", "histogram_quantile", "scalar", "time", "vector"];
+const OTHERS: [&str; 6] =
+    ["absent", "histogram_quantile", "scalar", "seasonal_anomaly_score", "time", "vector"];
 
 impl Function {
     /// The function of this name that takes series, and how many numbers after them.

@@ -7,6 +7,7 @@ mod aggregate;
 mod binary;
 mod eval;
 mod functions;
+mod kept;
 mod lexer;
 mod over_time;
 mod parse;
@@ -14,7 +15,9 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-pub(super) use eval::{Known, Outcome, evaluate};
+use eval::ByLabels;
+pub(super) use eval::{ByHash, Outcome, evaluate};
+pub(super) use kept::Memory;
 pub(super) use parse::{Context, parse};
 pub(super) use plan::{MetricName, NodeId, Plan, SelectorId};
 

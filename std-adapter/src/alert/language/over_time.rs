@@ -1,6 +1,6 @@
 //! Functions of the values of a series over a range.
 
-use super::super::store::{Kept, Value};
+use super::super::store::{Point, Value};
 use super::aggregate::quantile;
 use std::sync::Arc;
 
@@ -181,17 +181,16 @@ struct Ends {
     size: f64,
 }
 
-/// A rate or an increase of numbers, from the first and the last value alone. `None` if there are too few, or they are no numbers.
+/// A rate or an increase of numbers, from the first and the last value alone. `None` if there are too few.
 pub(super) fn rate(
     what: OverTime,
-    first: &Kept,
-    last: &Kept,
+    first: Point,
+    last: Point,
     number: usize,
     (now, range): (i64, i64),
 ) -> Option<f64> {
-    let (Value::Float(start), Value::Float(end)) = (&first.value, &last.value) else { return None };
-    let size = end + last.before - start - first.before;
-    let ends = Ends { first_at: first.at, last_at: last.at, number, start: *start, size };
+    let size = last.x + last.before - first.x - first.before;
+    let ends = Ends { first_at: first.at, last_at: last.at, number, start: first.x, size };
     Some(size * ends.factor(now, range, true, what == OverTime::Rate)?)
 }
 

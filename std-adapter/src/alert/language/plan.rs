@@ -22,6 +22,8 @@ pub(in super::super) struct Plan {
     pub(super) nodes: Vec<Node>,
     /// The longest range that each node looks at.
     ranges: Vec<i64>,
+    /// Of each node, whether another one asks if its samples still have the same labels.
+    shaped: Vec<bool>,
     ids: HashMap<Node, NodeId>,
     pub(in super::super) selectors: Vec<Selector>,
     selector_ids: HashMap<(MetricName, Vec<Matcher>), SelectorId>,
@@ -67,6 +69,13 @@ pub(super) enum Node {
     Call {
         function: Function,
         arguments: Vec<NodeId>,
+    },
+    /// How unusual values are for this time of the week.
+    Seasonal {
+        of: NodeId,
+        /// The expression of `of`, by which its past is found again after a restart.
+        source: Arc<str>,
+        least: Option<NodeId>,
     },
     /// One sample with these labels if the other has none.
     Absent {
@@ -115,9 +124,64 @@ impl Plan {
             return *known;
         }
         self.ranges.push(self.range(&node));
+        self.shaped.push(matches!(node, Node::Select { .. } | Node::OverTime { .. }));
+        match &node {
+            Node::Aggregate { of, .. } => self.shaped[*of] = true,
+            Node::Binary { left, right, .. } => (self.shaped[*left], self.shaped[*right]) = (true, true),
+            _ => {}
+        }
         self.nodes.push(node.clone());
         self.ids.insert(node, self.nodes.len() - 1);
         self.nodes.len() - 1
+    }
+
+    /// Calls `visit` with a node and all that it needs.
+    fn walk<'p>(&'p self, node: NodeId, visit: &mut impl FnMut(&'p Node)) {
+        let node = &self.nodes[node];
+        visit(node);
+        match node {
+            Node::Number(_) | Node::Time | Node::Select { .. } => {}
+            Node::OverTime { argument, .. } => argument.iter().for_each(|of| self.walk(*of, visit)),
+            Node::Call { arguments, .. } => arguments.iter().for_each(|of| self.walk(*of, visit)),
+            Node::Absent { of, .. } | Node::Negate(of) | Node::Recorded { of, .. } => self.walk(*of, visit),
+            Node::Seasonal { of, least: other, .. } | Node::Aggregate { of, parameter: other, .. } => {
+                [*of].into_iter().chain(*other).for_each(|of| self.walk(of, visit));
+            }
+            Node::Binary { left, right, .. } => {
+                [*left, *right].into_iter().for_each(|of| self.walk(of, visit))
+            }
+        }
+    }
+
+    /// The selectors that a node looks at.
+    pub(in super::super) fn selectors_of(&self, node: NodeId) -> Vec<SelectorId> {
+        let mut out = Vec::new();
+        self.walk(node, &mut |node| match node {
+            Node::Select { series, .. } | Node::OverTime { series, .. } => out.push(*series),
+            _ => {}
+        });
+        out
+    }
+
+    /// The expressions whose season a node asks for.
+    pub(in super::super) fn seasonal_of(&self, node: NodeId) -> Vec<&Arc<str>> {
+        let mut out = Vec::new();
+        self.walk(node, &mut |node| {
+            if let Node::Seasonal { source, .. } = node {
+                out.push(source);
+            }
+        });
+        out
+    }
+
+    /// Whether the season of an expression is asked for.
+    pub(in super::super) fn asks_for_season_of(&self, expression: &str) -> bool {
+        self.nodes.iter().any(|node| matches!(node, Node::Seasonal { source, .. } if **source == *expression))
+    }
+
+    /// Whether the samples of a node are kept for the next evaluation.
+    pub(super) fn is_shaped(&self, node: NodeId) -> bool {
+        self.shaped[node]
     }
 
     /// The longest range that a node looks at, in milliseconds.
@@ -133,7 +197,10 @@ impl Plan {
             Node::Select { offset, .. } => *offset,
             Node::OverTime { range, offset, .. } => range + offset,
             Node::Call { arguments, .. } => longest(&mut arguments.iter().copied()),
-            Node::Absent { of, .. } | Node::Negate(of) | Node::Recorded { of, .. } => self.ranges[*of],
+            Node::Absent { of, .. }
+            | Node::Negate(of)
+            | Node::Recorded { of, .. }
+            | Node::Seasonal { of, .. } => self.ranges[*of],
             Node::Aggregate { of, parameter, .. } => longest(&mut [*of].into_iter().chain(*parameter)),
             Node::Binary { left, right, .. } => longest(&mut [*left, *right].into_iter()),
         }

@@ -2,7 +2,7 @@
 
 use super::super::rules::Rules;
 use super::super::store::{Sample, Store, Value};
-use super::{Context, Outcome, Plan, duration, evaluate, in_prometheus, parse, show_duration};
+use super::{Context, Memory, Outcome, Plan, duration, evaluate, in_prometheus, parse, show_duration};
 use std::fmt::Write;
 use std::time::Duration;
 use throughline_export::prometheus::PageOptions;
@@ -33,10 +33,24 @@ fn after(steps: i64, text: &str, points: impl Fn(i64) -> Vec<PointView<'static>>
     let root =
         parse(text, &mut plan, &mut Context::default()).unwrap_or_else(|error| panic!("{text}: {error}"));
     let mut store = Store::new(&plan, PageOptions::default().scope_labels(false));
+    let mut memory = Memory::default();
+    let mut evaluated = Vec::new();
     for step in 1..=steps {
-        store.update(&plan, START + step * STEP, &points(step), false);
+        let now = START + step * STEP;
+        store.update(&plan, now, &points(step), false);
+        drop(std::mem::take(&mut evaluated));
+        evaluated = evaluate(&plan, &store, now, &mut memory);
     }
-    match evaluate(&plan, &store, START + steps * STEP, &mut Vec::new()).swap_remove(root) {
+    // What nodes keep makes no difference.
+    let last = evaluated.swap_remove(root);
+    let anew = evaluate(&plan, &store, START + steps * STEP, &mut Memory::default()).swap_remove(root);
+    let shown = shown_all(last);
+    assert_eq!(shown, shown_all(anew), "{text}");
+    shown
+}
+
+fn shown_all(outcome: Outcome) -> String {
+    match outcome {
         Outcome::Series(samples) => {
             let mut lines: Vec<String> = samples.iter().map(shown).collect();
             lines.sort();
