@@ -5,7 +5,6 @@ use super::super::lexer::Token;
 use super::super::plan::{LOOKBACK, MetricName, Node};
 use super::{Of, Parsed, Parser, shown};
 use crate::alert::matcher::{Matcher, Operator};
-use std::sync::Arc;
 use throughline_export::prometheus::label_name;
 
 /// Longest range: 31 days.
