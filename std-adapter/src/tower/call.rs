@@ -122,10 +122,6 @@ impl<'a> Head<'a> {
         }
     }
 
-    fn scheme(self) -> &'static str {
-        if self.uri.scheme() == Some(&http::uri::Scheme::HTTPS) { "https" } else { "http" }
-    }
-
     fn user_agent(self) -> Option<&'a str> {
         self.headers.get(http::header::USER_AGENT)?.to_str().ok()
     }
@@ -139,6 +135,10 @@ impl<'a> Head<'a> {
     fn rpc(self) -> Option<(&'a str, &'a str)> {
         if grpc::is_call(self.headers) { grpc::method(self.uri.path()) } else { None }
     }
+}
+
+fn scheme(uri: &Uri) -> &'static str {
+    if uri.scheme() == Some(&http::uri::Scheme::HTTPS) { "https" } else { "http" }
 }
 
 /// A call that has begun. If it is dropped before its end, it was cancelled.
@@ -167,7 +167,7 @@ impl Call {
     /// Begins the call of a server, at the current place.
     pub(super) fn serve(head: Head<'_>, route: Option<&str>, client: Option<&str>) -> Call {
         let (host, port) = request::host(head.uri, head.headers).unzip();
-        let (method, scheme) = (method_label(head.method), head.scheme());
+        let (method, scheme) = (method_label(head.method), scheme(head.uri));
         let mut fields;
         let site = match head.rpc() {
             Some((name, service)) => {
@@ -200,18 +200,21 @@ impl Call {
         call
     }
 
-    /// Begins the call of a client, at the current place.
-    pub(super) fn send(head: Head<'_>) -> Call {
-        let (method, scheme) = (method_label(head.method), head.scheme());
-        let (host, port) = request::host(head.uri, head.headers).unwrap_or_default();
-        let port = port.unwrap_or(request::default_port(scheme));
-        let port_text = port.to_string();
+    /// Begins the call of a client, at the current place; `server` is that of requests that do not name theirs.
+    pub(super) fn send(head: Head<'_>, server: Option<&Uri>) -> Call {
+        let origin = server.filter(|_| head.uri.authority().is_none()).unwrap_or(head.uri);
+        let (method, scheme) = (method_label(head.method), scheme(origin));
+        let known = request::host(origin, head.headers);
+        let (host, port) =
+            known.map(|(host, port)| (host, port.unwrap_or(request::default_port(scheme)))).unzip();
+        let port_text = port.map_or_else(String::new, |port| port.to_string());
+        let [address, port_label] = [host.unwrap_or_default(), &*port_text];
         let mut fields;
         let site = match head.rpc() {
             Some((name, service)) => {
                 fields = FieldList::expecting(RPC_CLIENT.fields.len());
                 push_rpc(&mut fields, name, service);
-                Site::of(&RPC_CLIENT, &[GRPC, name, host, &port_text])
+                Site::of(&RPC_CLIENT, &[GRPC, name, address, port_label])
             }
             None => {
                 let template = head.extensions.get::<Route>().map(Route::as_str);
@@ -219,11 +222,11 @@ impl Call {
                 fields.push(method);
                 fields.push(&head.original_method());
                 fields.push(&template);
-                fields.push(request::full(head.uri).as_str());
-                Site::of(&HTTP_CLIENT, &[method, template.unwrap_or_default(), host, &port_text])
+                fields.push(&request::full(origin, head.headers, head.uri).as_deref());
+                Site::of(&HTTP_CLIENT, &[method, template.unwrap_or_default(), address, port_label])
             }
         };
-        fields.push(host);
+        fields.push(&host);
         fields.push(&port);
         let operation = Operation::begin(site, Context::current(), &mut fields);
         Call::new(operation, head, method, scheme)

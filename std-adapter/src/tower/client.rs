@@ -3,7 +3,8 @@
 use super::call::{Call, Head};
 use super::{ResponseBody, ResponseFuture};
 use crate::propagation::{FullContext, Propagate, inject};
-use http::{Request, Response};
+use http::{Request, Response, Uri};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tower_service::Service;
 
@@ -16,15 +17,26 @@ use tower_service::Service;
 /// use throughline_std::tower::ClientLayer;
 /// use tower_layer::Layer;
 /// # let channel = ();
-/// let channel = ClientLayer::new().layer(channel);
+/// # let uri = http::Uri::from_static("http://store:50051");
+/// // With tonic: `let uri = endpoint.uri().clone()`.
+/// let channel = ClientLayer::new().server(uri).layer(channel);
 /// ```
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ClientLayer(());
+#[derive(Clone, Debug, Default)]
+pub struct ClientLayer {
+    server: Option<Arc<Uri>>,
+}
 
 impl ClientLayer {
-    /// The layer.
+    /// A layer for requests that say which server they are for.
     pub fn new() -> ClientLayer {
-        ClientLayer(())
+        ClientLayer::default()
+    }
+
+    /// The server of requests that do not name it, as those do not that are given to a channel of tonic: it adds the server
+    /// of its `Endpoint` further inside. Without it, such requests have no `server.address` and `server.port`.
+    #[must_use]
+    pub fn server(self, uri: Uri) -> ClientLayer {
+        ClientLayer { server: Some(Arc::new(uri)) }
     }
 }
 
@@ -32,14 +44,15 @@ impl<S> tower_layer::Layer<S> for ClientLayer {
     type Service = Client<S>;
 
     fn layer(&self, inner: S) -> Client<S> {
-        Client { inner }
+        Client { inner, server: self.server.clone() }
     }
 }
 
 /// A client whose requests are recorded and counted; see [`ClientLayer`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Client<S> {
     inner: S,
+    server: Option<Arc<Uri>>,
 }
 
 impl<S, A, B> Service<Request<A>> for Client<S>
@@ -56,7 +69,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<A>) -> Self::Future {
-        let call = Call::send(Head::of(&request));
+        let call = Call::send(Head::of(&request), self.server.as_deref());
         let context = FullContext::at(call.span().context());
         let _entered = context.enter();
         inject(request.headers_mut());

@@ -21,7 +21,7 @@
 //! // With axum: `Router::new().route("/orders/{id}", get(order)).layer(server)`. The route is axum's `MatchedPath`.
 //! let server = ServerLayer::new().route(|extensions| extensions.get::<MatchedPath>().map(MatchedPath::as_str));
 //! let service = server.layer(router);
-//! // With tonic: `WarehouseClient::new(ClientLayer::new().layer(channel))`.
+//! // With tonic: `WarehouseClient::new(ClientLayer::new().server(endpoint.uri().clone()).layer(channel))`.
 //! let client = ClientLayer::new().layer(client);
 //! # fn is_service<S: tower_service::Service<Request<String>>>(_: &S) {}
 //! # is_service(&service);

@@ -85,16 +85,20 @@ pub(super) fn redacted(query: &str) -> String {
     out
 }
 
-/// `url.full`: without user and password, and with a redacted query.
-pub(super) fn full(uri: &Uri) -> String {
-    let authority = uri.authority().map_or("", |authority| authority.as_str());
+/// `url.full` of a request for `uri` at `origin`: without user and password, and with a redacted query. `None` if neither the
+/// origin nor the header `Host` says which server it is for.
+pub(super) fn full(origin: &Uri, headers: &HeaderMap, uri: &Uri) -> Option<String> {
+    let authority = match origin.authority() {
+        Some(authority) => authority.as_str(),
+        None => headers.get(HOST)?.to_str().ok()?,
+    };
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    let mut out = format!("{}://{host}{}", uri.scheme_str().unwrap_or("http"), uri.path());
+    let mut out = format!("{}://{host}{}", origin.scheme_str().unwrap_or("http"), uri.path());
     if let Some(query) = uri.query() {
         out += "?";
         out += &redacted(query);
     }
-    out
+    Some(out)
 }
 
 #[cfg(test)]
@@ -124,10 +128,21 @@ mod tests {
     }
 
     #[test]
+    fn the_full_url_needs_a_server() {
+        let mut headers = HeaderMap::new();
+        let path = Uri::from_static("/a?n=1");
+        assert_eq!(full(&path, &headers, &path), None);
+        assert_eq!(full(&Uri::from_static("https://shop"), &headers, &path).unwrap(), "https://shop/a?n=1");
+        headers.insert(HOST, "shop:81".parse().unwrap());
+        assert_eq!(full(&path, &headers, &path).unwrap(), "http://shop:81/a?n=1");
+    }
+
+    #[test]
     fn secrets_of_urls_are_not_told() {
         assert_eq!(redacted("q=1&tok%65n=x&sig=y&Sig=z&a"), "q=1&tok%65n=[REDACTED]&sig=[REDACTED]&Sig=z&a");
-        let uri = "https://ann:pw@shop:444/a?api_key=k&n=1".parse().unwrap();
-        assert_eq!(full(&uri), "https://shop:444/a?api_key=[REDACTED]&n=1");
-        assert_eq!(full(&Uri::from_static("http://shop/")), "http://shop/");
+        let full = |origin, uri| full(&Uri::from_static(origin), &HeaderMap::new(), &Uri::from_static(uri));
+        let uri = "https://ann:pw@shop:444/a?api_key=k&n=1";
+        assert_eq!(full(uri, uri).unwrap(), "https://shop:444/a?api_key=[REDACTED]&n=1");
+        assert_eq!(full("http://shop/", "http://shop/").unwrap(), "http://shop/");
     }
 }

@@ -43,13 +43,14 @@ impl Middleware for ReqwestMiddleware {
     ) -> Result<Response> {
         // A URL that is no URI fails when it is sent.
         let uri: Uri = request.url().as_str().parse().unwrap_or_default();
-        let call = Call::send(Head {
+        let head = Head {
             method: request.method(),
             uri: &uri,
             version: request.version(),
             headers: request.headers(),
             extensions,
-        });
+        };
+        let call = Call::send(head, None);
         let context = FullContext::at(call.span().context());
         {
             let _entered = context.enter();

@@ -1,9 +1,10 @@
 //! Spans, events and log records of OpenTelemetry's API.
 
 use super::support::in_own_process;
+use super::support::look::{body, log, number};
 use super::support::receiver::{Receiver, double, int, text};
 use super::support::service::{LONG, config, find, start};
-use super::{body, log, look_at, recorded, remote};
+use super::{look_at, recorded, remote};
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity};
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{
@@ -234,7 +235,7 @@ fn names_and_keys_without_end_take_no_more_room_and_all_arrive() {
                 text(&log(logs, "places of other bridges have room").attributes, "code.file.path").is_some()
             );
             let refused = metrics.iter().find(|metric| metric.name == "throughline.bridge.refused").unwrap();
-            assert!(super::counts::number(refused) >= 2.0 * (NAMES as f64) - 2048.0);
+            assert!(number(refused) >= 2.0 * (NAMES as f64) - 2048.0);
         },
     );
 }
@@ -284,7 +285,7 @@ fn log_records_of_the_api_arrive_with_body_attributes_and_ids() {
             assert_eq!((int(&paid.attributes, "n13"), int(&paid.attributes, "n14")), (Some(13), None));
             log(logs, "{\"k\":[1,2]}");
             let refused = metrics.iter().find(|metric| metric.name == "throughline.bridge.refused").unwrap();
-            assert_eq!(super::counts::number(refused), 6.0);
+            assert_eq!(number(refused), 6.0);
         },
     );
 }

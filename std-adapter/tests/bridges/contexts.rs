@@ -2,9 +2,10 @@
 
 use super::api::{is_child, their_parent, tracer};
 use super::support::in_own_process;
+use super::support::look::log;
 use super::support::receiver::text;
 use super::support::service::find;
-use super::{log, recorded, recorded_with, remote};
+use super::{recorded, recorded_with, remote};
 use opentelemetry::baggage::BaggageExt;
 use opentelemetry::context::{ContextObserver, GlobalContextObserver, ObserverContextView};
 use opentelemetry::trace::{FutureExt, TraceContextExt, Tracer, get_active_span, mark_span_as_active};

@@ -1,8 +1,9 @@
 //! Metrics of the crate `metrics`.
 
 use super::recorded;
+use super::support::look::{number, value};
 use super::support::receiver::{attribute, text};
-use opentelemetry_proto::tonic::metrics::v1::{Metric, metric::Data, number_data_point};
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 
 #[test]
 fn metrics_arrive_with_unit_description_and_labels() {
@@ -143,23 +144,4 @@ fn every_form_of_the_macros_of_metrics_counts() {
             assert_eq!(histogram("durations").sum, Some(1.5));
         },
     );
-}
-
-pub(super) fn value(value: Option<number_data_point::Value>) -> f64 {
-    match value {
-        Some(number_data_point::Value::AsInt(n)) => n as f64,
-        Some(number_data_point::Value::AsDouble(x)) => x,
-        None => panic!("no value"),
-    }
-}
-
-/// The value of the only point of a metric.
-pub(super) fn number(metric: &Metric) -> f64 {
-    let points = match &metric.data {
-        Some(Data::Sum(sum)) => &sum.data_points,
-        Some(Data::Gauge(gauge)) => &gauge.data_points,
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(points.len(), 1);
-    value(points[0].value)
 }

@@ -1,7 +1,7 @@
 //! Instruments of the API of OpenTelemetry.
 
-use super::counts::{number, value};
 use super::recorded;
+use super::support::look::{number, value};
 use super::support::receiver::{attribute, text};
 use opentelemetry::{InstrumentationScope, KeyValue, global};
 use opentelemetry_proto::tonic::metrics::v1::{Metric, NumberDataPoint, metric::Data};

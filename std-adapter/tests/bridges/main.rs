@@ -13,14 +13,13 @@ mod suites;
 #[path = "../support/mod.rs"]
 mod support;
 
-use counts::number;
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use support::look::{body, log, number};
 use support::receiver::{Receiver, int, text};
 use support::service::{LONG, config, find, start};
 use support::{assert_balanced, in_own_process, stderr_of};
@@ -54,20 +53,6 @@ fn look_at(receiver: &Receiver, report: ShutdownReport, look: impl FnOnce(&[Span
     assert!(report.complete, "{report:?}");
     assert_balanced(&report.ledger);
     receiver.with(|r| look(&r.spans, &r.logs, r.metrics.last().map_or(&[], |metrics| metrics)));
-}
-
-fn body(log: &LogRecord) -> String {
-    match log.body.as_ref().and_then(|body| body.value.as_ref()) {
-        Some(Value::StringValue(text)) => text.clone(),
-        other => panic!("{other:?}"),
-    }
-}
-
-fn log<'l>(logs: &'l [LogRecord], message: &str) -> &'l LogRecord {
-    let mut found = logs.iter().filter(|log| body(log) == message);
-    let log = found.next().unwrap_or_else(|| panic!("no log {message}"));
-    assert!(found.next().is_none(), "two logs {message}");
-    log
 }
 
 fn remote() -> TraceContext {

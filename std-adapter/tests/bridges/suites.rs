@@ -13,10 +13,11 @@
 //! | `tracing-log` | `LogTracer` keeps targets, places and levels (`main.rs`) |
 //! | `metrics`, macros and recorder (`counts.rs`) | every form of the macros; handles that are cloned and used on threads; local recorders; labels in any order; `record_many` |
 
+use super::recorded;
 use super::support::in_own_process;
+use super::support::look::{body, log};
 use super::support::receiver::{attribute, int, text};
 use super::support::service::{LONG, find};
-use super::{body, log, recorded};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::task::{Context, Poll, Waker};

@@ -9,10 +9,11 @@ mod service;
 mod support;
 
 use http::{Request, Response, StatusCode};
-use opentelemetry_proto::tonic::metrics::v1::{ExponentialHistogramDataPoint, Metric, metric::Data};
+use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode as Code};
 use service::{Frames, RouteOf, ask, block_on, fails, read, service, taken};
 use support::in_own_process;
+use support::look::{points, status};
 use support::receiver::{Receiver, attribute, int, text};
 use support::service::{LONG, config, find, start};
 use throughline::{info, span};
@@ -47,31 +48,6 @@ fn server() -> ServerLayer {
     ServerLayer::new()
         .route(|extensions| extensions.get::<RouteOf>().map(|route| route.0))
         .client(|extensions| extensions.get().copied())
-}
-
-/// The labels of each point of a histogram with its count, in order, and the ids of its exemplars.
-fn points(metrics: &[Metric], name: &str) -> Vec<(String, u64, Vec<Vec<u8>>)> {
-    let Some(metric) = metrics.iter().find(|metric| metric.name == name) else { return Vec::new() };
-    let Some(Data::ExponentialHistogram(histogram)) = &metric.data else { panic!("{metric:?}") };
-    assert_eq!(metric.unit, "s");
-    let mut points: Vec<_> = histogram.data_points.iter().map(point).collect();
-    points.sort();
-    points
-}
-
-fn point(point: &ExponentialHistogramDataPoint) -> (String, u64, Vec<Vec<u8>>) {
-    let label = |key: &str| match key {
-        "otel.metric.overflow" => Some("true".into()),
-        key => text(&point.attributes, key),
-    };
-    let mut labels: Vec<_> =
-        point.attributes.iter().map(|kv| format!("{}={}", kv.key, label(&kv.key).unwrap())).collect();
-    labels.sort();
-    (labels.join(" "), point.count, point.exemplars.iter().map(|exemplar| exemplar.span_id.clone()).collect())
-}
-
-fn status(span: &Span) -> Code {
-    span.status.as_ref().map_or(Code::Unset, |status| status.code())
 }
 
 #[test]
@@ -171,8 +147,12 @@ fn what_went_wrong_is_told_by_the_side_that_is_to_blame() {
                 block_on(read(ask(&mut server().layer(service(answer)), request()))).unwrap();
                 block_on(read(ask(&mut ClientLayer::new().layer(service(answer)), request()))).unwrap();
             }
-            let mut unreachable = ClientLayer::new().layer(service(|_| async { Err(fails()) }));
-            assert!(block_on(ask(&mut unreachable, Request::new(()))).is_err());
+            let unreachable = || service(|_| async { Err(fails()) });
+            assert!(block_on(ask(&mut ClientLayer::new().layer(unreachable()), Request::new(()))).is_err());
+            // A request without a server, to one that the layer knows.
+            let layer = ClientLayer::new().server("https://ann:pw@shop".parse().unwrap());
+            let request = Request::put("/n?sig=s").body(()).unwrap();
+            assert!(block_on(ask(&mut layer.layer(unreachable()), request)).is_err());
         },
         |spans, metrics| {
             let of = |kind: i32| -> Vec<_> {
@@ -189,6 +169,15 @@ fn what_went_wrong_is_told_by_the_side_that_is_to_blame() {
             let unreachable = find(spans, "GET");
             assert_eq!(status(unreachable), Code::Error);
             assert!(text(&unreachable.attributes, "error.type").unwrap().ends_with("io::error::Error"));
+            for unknown in ["server.address", "server.port", "url.full"] {
+                assert!(attribute(&unreachable.attributes, unknown).is_none(), "{unknown}");
+            }
+            let told = &find(spans, "PUT").attributes;
+            assert_eq!(text(told, "url.full").unwrap(), "https://shop/n?sig=[REDACTED]");
+            assert_eq!(
+                (text(told, "server.address"), int(told, "server.port")),
+                (Some("shop".into()), Some(443))
+            );
             let labels = |name| points(metrics, name).into_iter().map(|point| point.0).collect::<Vec<_>>();
             assert_eq!(
                 labels("http.server.request.duration"),
@@ -197,8 +186,15 @@ fn what_went_wrong_is_told_by_the_side_that_is_to_blame() {
                     "http.request.method=POST http.response.status_code=404 network.protocol.version=1.1 url.scheme=http",
                 ]
             );
-            assert_eq!(labels("http.client.request.duration").len(), 3);
-            assert!(labels("http.client.request.duration")[0].contains("server.address=shop server.port=81"));
+            let labels = labels("http.client.request.duration");
+            let of = |method: &str, server: &str| {
+                labels.iter().filter(|all| all.contains(method) && all.ends_with(server)).count()
+            };
+            assert_eq!((of("=POST", "server.address=shop server.port=81"), labels.len()), (2, 4));
+            assert_eq!(
+                (of("=PUT", "server.address=shop server.port=443"), of("=GET", "version=1.1")),
+                (1, 1)
+            );
         },
     );
 }

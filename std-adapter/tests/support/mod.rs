@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
 pub mod keep;
+pub mod look;
 #[path = "../../export/tests/support/receiver.rs"]
 pub mod receiver;
 pub mod service;
