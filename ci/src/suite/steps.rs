@@ -108,7 +108,7 @@ pub const ON_REQUEST: &[Step] = &[
     },
     Step {
         name: "stranger",
-        about: "a service on axum, sqlx, reqwest and tonic that knows nothing of Throughline",
+        about: "a service on axum, sqlx, reqwest and tonic that knows nothing of Throughline, and the same with our layers",
         folder: Own,
         run: stranger,
     },
@@ -118,7 +118,7 @@ pub const ON_REQUEST: &[Step] = &[
 const FIRMWARE: &[&str] = &["examples/firmware", "benches/firmware", "ci/rtt"];
 
 /// What a server can be built with, beside the default. They turn on those of the exporters.
-const SERVER_FEATURES: [&str; 17] = [
+const SERVER_FEATURES: [&str; 18] = [
     "alerts",
     "alerts-email",
     "health",
@@ -130,6 +130,7 @@ const SERVER_FEATURES: [&str; 17] = [
     "grpc-tls",
     "yaml",
     "tower",
+    "reqwest",
     "futures-core",
     "tracing",
     "log",

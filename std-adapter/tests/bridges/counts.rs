@@ -145,3 +145,125 @@ fn every_form_of_the_macros_of_metrics_counts() {
         },
     );
 }
+
+#[test]
+fn every_unit_has_its_name_in_ucum() {
+    use metrics::Unit;
+    const UNITS: [(&str, Unit, &str); 17] = [
+        ("count", Unit::Count, "1"),
+        ("percent", Unit::Percent, "%"),
+        ("seconds", Unit::Seconds, "s"),
+        ("milliseconds", Unit::Milliseconds, "ms"),
+        ("microseconds", Unit::Microseconds, "us"),
+        ("nanoseconds", Unit::Nanoseconds, "ns"),
+        ("tebibytes", Unit::Tebibytes, "TiBy"),
+        ("gibibytes", Unit::Gibibytes, "GiBy"),
+        ("mebibytes", Unit::Mebibytes, "MiBy"),
+        ("kibibytes", Unit::Kibibytes, "KiBy"),
+        ("bytes", Unit::Bytes, "By"),
+        ("terabits", Unit::TerabitsPerSecond, "Tbit/s"),
+        ("gigabits", Unit::GigabitsPerSecond, "Gbit/s"),
+        ("megabits", Unit::MegabitsPerSecond, "Mbit/s"),
+        ("kilobits", Unit::KilobitsPerSecond, "kbit/s"),
+        ("bits", Unit::BitsPerSecond, "bit/s"),
+        ("rate", Unit::CountPerSecond, "1/s"),
+    ];
+    recorded(
+        "counts::every_unit_has_its_name_in_ucum",
+        || {
+            for (name, unit, _) in UNITS {
+                metrics::describe_gauge!(name, unit, "A quantity");
+                metrics::gauge!(name).set(1);
+            }
+        },
+        |_, _, all| {
+            for (name, _, expected) in UNITS {
+                let metric = all.iter().find(|metric| metric.name == name).unwrap();
+                assert_eq!((&*metric.unit, &*metric.description), (expected, "A quantity"), "{name}");
+            }
+        },
+    );
+}
+
+#[test]
+fn numbers_of_every_type_count_and_none_does_harm() {
+    recorded(
+        "counts::numbers_of_every_type_count_and_none_does_harm",
+        || {
+            let (gauge, histogram) = (metrics::gauge!("sum"), metrics::histogram!("sizes"));
+            gauge.increment(1_u8);
+            gauge.increment(2_i8);
+            gauge.increment(4_u16);
+            gauge.increment(8_i16);
+            gauge.increment(16_u32);
+            gauge.increment(-32_i32);
+            gauge.increment(0.5_f32);
+            gauge.increment(std::time::Duration::from_millis(250));
+            histogram.record(1_u8);
+            histogram.record(2_i32);
+            histogram.record(0.5_f32);
+            let odd = metrics::histogram!("odd");
+            [f64::NAN, -1.0, f64::NEG_INFINITY].iter().for_each(|number| odd.record(*number));
+            odd.record_many(2.0, 0);
+            odd.record(4.0);
+            metrics::counter!("great").increment(u64::MAX);
+            let absolute = metrics::counter!("absolute");
+            [5, 3, 5, 8].iter().for_each(|number| absolute.absolute(*number));
+            absolute.increment(2);
+        },
+        |_, _, all| {
+            let find = |name: &str| all.iter().find(|metric| metric.name == name).unwrap();
+            assert_eq!(number(find("sum")), -0.25);
+            assert_eq!(number(find("absolute")), 10.0);
+            let point = |name| match &find(name).data {
+                Some(Data::ExponentialHistogram(histogram)) => histogram.data_points[0].clone(),
+                other => panic!("{other:?}"),
+            };
+            assert_eq!((point("sizes").count, point("sizes").sum), (3, Some(3.5)));
+            // What is less than nothing, and what is no number, counts as zero.
+            assert_eq!((point("odd").count, point("odd").zero_count, point("odd").sum), (4, 3, Some(4.0)));
+            assert!(number(find("great")) > 0.0);
+        },
+    );
+}
+
+#[test]
+fn recorders_of_a_thread_nest_and_may_be_shared() {
+    use metrics::{NoopRecorder, Recorder as _, set_default_local_recorder, with_local_recorder};
+    use std::sync::Arc;
+    use throughline_std::metrics::Recorder;
+    recorded(
+        "counts::recorders_of_a_thread_nest_and_may_be_shared",
+        || {
+            let count = |n| metrics::counter!("nested").increment(n);
+            {
+                let _none = set_default_local_recorder(&NoopRecorder);
+                count(1000);
+                {
+                    let _ours = set_default_local_recorder(&Recorder);
+                    count(1);
+                    std::thread::spawn(move || count(2)).join().unwrap();
+                }
+                count(1000);
+            }
+            count(4);
+            with_local_recorder(&Arc::new(Recorder), || count(8));
+            with_local_recorder(&(Box::new(Recorder) as Box<dyn metrics::Recorder>), || count(16));
+            // Keys are equal by their texts, wherever these are.
+            let owned = vec![metrics::Label::new(String::from("k"), String::from("v"))];
+            let metadata = metrics::Metadata::new("shop", metrics::Level::INFO, None);
+            Recorder
+                .register_counter(&metrics::Key::from_parts("keys", owned.clone()), &metadata)
+                .increment(1);
+            Recorder
+                .register_counter(&metrics::Key::from_parts(String::from("keys"), owned), &metadata)
+                .increment(2);
+            metrics::counter!("keys", "k" => "v").increment(4);
+            metrics::counter!("keys", vec![metrics::Label::new("k", "v")]).increment(8);
+        },
+        |_, _, all| {
+            let find = |name: &str| all.iter().find(|metric| metric.name == name).unwrap();
+            assert_eq!((number(find("nested")), number(find("keys"))), (31.0, 15.0));
+        },
+    );
+}

@@ -1,17 +1,18 @@
 //! What the public test suites of `tracing`, `tracing-subscriber` and `metrics` ask of any layer or recorder, written anew
-//! for these. Others are in `main.rs` and `counts.rs`.
+//! for these. Others are in the files beside it.
 //!
 //! | suite | behaviours |
 //! |---|---|
-//! | `tracing-subscriber`, `layer_filters` and filter caching | filters by target, level and closure, combined; on boxed layers, in lists, below others and on `Option`s; one layer's filter does not hide from another; a filter that changes its mind; callsites that are remembered |
-//! | `tracing-subscriber`, `reload`, `option`, `vec` | a filter and a layer that are replaced while the program runs |
+//! | `tracing-subscriber`, `layer_filters` and filter caching | filters by target, level and closure, combined; on boxed layers, in lists, below others and on `Option`s; one layer's filter does not hide from another; a filter that changes its mind; callsites that are remembered. In `layers.rs`: scopes with gaps, trees, filters and layers with hints in any order, `event_enabled` |
+//! | `tracing-subscriber`, `reload`, `option`, `vec` | a filter and a layer that are replaced while the program runs; none, and empty lists (`layers.rs`) |
+//! | `tracing-subscriber`, `duplicate_spans`, `registry_*` | a span that is entered again; subscribers of futures; a span on a thread that does not know its subscriber (`layers.rs`) |
 //! | `tracing`, `span` | equal handles; close on the last drop, on any thread, and after children; contextual, given and no parent; guards moved and left in any order; fields late, again, empty and never; `Span::none` |
 //! | `tracing`, `event` | without message, with a message alone, formatted; all types of values, optional ones, errors; contextual, given and no parent |
 //! | `tracing`, `subscriber`, `no_subscriber`, `scoped_clobbers_default` | `with_default` and `set_default` in scopes and on threads; no subscriber inside of one; a span used under another subscriber than its own |
 //! | `tracing`, `instrument`; `tracing-attributes` | a future's span is entered in each poll and in its drop; `#[instrument]` with names, targets, levels, fields, `skip`, `err`, `ret`, parents and `follows_from`, on functions, methods and `async` ones |
 //! | (`tracing-test`) | unit tests of one process that run at the same time, each with its own spans and records |
-//! | `tracing-log` | `LogTracer` keeps targets, places and levels (`main.rs`) |
-//! | `metrics`, macros and recorder (`counts.rs`) | every form of the macros; handles that are cloned and used on threads; local recorders; labels in any order; `record_many` |
+//! | `tracing-log` | `LogTracer` keeps targets, places and levels (`records.rs`) |
+//! | `metrics`, macros and recorder (`counts.rs`) | every form of the macros; handles that are cloned and used on threads; local recorders; labels in any order; `record_many`; numbers of all types, and those that cannot be kept; every unit; keys from any texts |
 
 use super::recorded;
 use super::support::in_own_process;

@@ -2,6 +2,8 @@
 //! that no stranger can grow anything. The services are functions; `examples/stranger` has real ones.
 
 mod carrying;
+#[cfg(feature = "reqwest")]
+mod clients;
 mod grpc;
 mod operations;
 mod service;

@@ -25,7 +25,7 @@ use visit::{ErrorText, Fields, LogEvent};
 /// [`Config::tracing_subscriber`](crate::Config::tracing_subscriber) installs a subscriber of it alone.
 ///
 /// * A span begins when it is made, is current here whenever it is entered, on any thread, and ends when `tracing`
-///   closes it. Its parent is the one given, or the innermost span of `tracing` *or of this library* that is current;
+///   closes it. To enter it again inside of itself changes nothing, as in `tracing`. Its parent is the one given, or the innermost span of `tracing` *or of this library* that is current;
 ///   below [`attach`](throughline::attach) it is the remote parent. `follows_from` becomes a link.
 /// * An event becomes a log record with the ids of the current span. One of level `ERROR` makes the span's status error,
 ///   and one that `#[instrument(err)]` makes also gives the reason.
@@ -174,7 +174,10 @@ where
     }
 
     fn on_enter(&self, id: &Id, ctx: Ctx<'_, S>) {
-        with_own(&ctx, id, |own| entered::enter(id, own));
+        let place_of = |id: &Id| with_own(&ctx, id, DetachedSpan::context);
+        if let Some((place, since)) = with_own(&ctx, id, |own| (own.context(), own.busy_since())) {
+            entered::enter(id, place, since, place_of);
+        }
     }
 
     fn on_exit(&self, id: &Id, ctx: Ctx<'_, S>) {
@@ -201,15 +204,11 @@ where
 }
 
 /// Calls `f` with this library's span for a span of `tracing`, if there is one.
-fn with_own<S>(ctx: &Ctx<'_, S>, id: &Id, f: impl FnOnce(&DetachedSpan))
+fn with_own<S, T>(ctx: &Ctx<'_, S>, id: &Id, f: impl FnOnce(&DetachedSpan) -> T) -> Option<T>
 where
     S: Subscriber + for<'l> LookupSpan<'l>,
 {
-    if let Some(span) = ctx.span(id)
-        && let Some(own) = span.extensions().get::<DetachedSpan>()
-    {
-        f(own);
-    }
+    ctx.span(id)?.extensions().get::<DetachedSpan>().map(f)
 }
 
 /// The place of a span of `tracing`, or of the nearest span around it that is recorded here.
