@@ -181,6 +181,7 @@ impl HeapProfiler {
             throughline::adapter::recorder::mute_thread();
             while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(Duration::from_millis(100)) {
                 modules::refresh();
+                counts::draw_anew();
             }
         };
         let thread = std::thread::Builder::new().name("throughline-heap".into()).spawn(follow);

@@ -4,7 +4,9 @@
 mod support;
 
 use std::alloc::System;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 use support::alone;
 use throughline_profile::{
     Allocator, HeapOptions, HeapProfiler, LeakFinder, LeakSeverity, ProcessMemory, ProfileError, Report,
@@ -146,8 +148,6 @@ fn a_leak_is_found_at_its_place() {
 fn blocks_that_grow_and_shrink_are_followed() {
     let _alone = alone();
     let profiler = HeapProfiler::start(HeapOptions::default().interval(1)).unwrap();
-    // The thread's next sample may have been chosen with the interval of an earlier test's profiler.
-    drop(std::hint::black_box(Vec::<u8>::with_capacity(64 << 20)));
     let mut vector = Vec::<u8>::with_capacity(1000);
     let sizes = [10_000, 1_000_000, 100_000];
     let profiles = sizes.map(|size| {
@@ -163,6 +163,46 @@ fn blocks_that_grow_and_shrink_are_followed() {
         // The profiles themselves are in use too.
         assert!(in_use >= size as f64 && in_use < size as f64 + 90_000.0, "{in_use} of {size}");
     }
+}
+
+/// Threads that allocate while profilers come and go are sampled by the interval of each of them: none goes on with a distance
+/// that it has drawn for an earlier one.
+#[test]
+fn each_profiler_samples_by_its_own_interval_from_its_start() {
+    let _alone = alone();
+    /// Ends the other thread, also when an assertion fails.
+    struct Done<'a>(&'a AtomicBool);
+    impl Drop for Done<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let (is_done, rounds) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        let _done = Done(&is_done);
+        scope.spawn(|| {
+            while !is_done.load(Ordering::Relaxed) {
+                drop(std::hint::black_box(Vec::<u8>::with_capacity(200_000)));
+                rounds.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let limit = Instant::now() + Duration::from_secs(60);
+        let until = |is_so: &dyn Fn() -> bool, what: &str| {
+            while !is_so() {
+                assert!(Instant::now() < limit, "{what}");
+                std::thread::yield_now();
+            }
+        };
+        for _ in 0..200 {
+            // A distance that is never reached.
+            let profiler = HeapProfiler::start(HeapOptions::default().interval(1 << 50)).unwrap();
+            let begun = rounds.load(Ordering::Relaxed);
+            until(&|| rounds.load(Ordering::Relaxed) > begun + 1, "the thread allocates");
+            drop(profiler);
+            let profiler = HeapProfiler::start(HeapOptions::default().interval(64)).unwrap();
+            until(&|| profiler.sizes().blocks(SizeCategory::Large) > 0, "the thread is sampled");
+        }
+    });
 }
 
 #[test]

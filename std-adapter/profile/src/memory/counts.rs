@@ -14,6 +14,8 @@ pub(super) struct Counts {
     freed_bytes: AtomicU64,
     /// Bytes to the next sample, as a signed number; negative when it is due.
     until: AtomicU64,
+    /// The profiler for which the distance to the next sample was drawn; 0 before the first.
+    drawn_for: AtomicU32,
     pub(super) random: AtomicU64,
     /// Whether the thread is at work on a sample, whose own allocations are not sampled.
     pub(super) inside: AtomicBool,
@@ -96,8 +98,22 @@ pub(super) fn freed(size: usize) {
     add(&counts.freed_bytes, size as u64);
 }
 
-/// A distance to the next sample that says that none was drawn yet.
+/// A distance to the next sample that says that none was drawn yet, so that the next allocation looks.
 const UNDRAWN: i64 = i64::MIN / 2;
+
+/// Counts the profilers. A distance that was drawn for an earlier one means nothing to this one, whose interval may be another.
+static PROFILER: AtomicU32 = AtomicU32::new(0);
+
+/// Another profiler begins.
+pub(super) fn begin_profiler() {
+    // Release: whoever sees the number sees its interval.
+    PROFILER.fetch_add(1, Ordering::Release);
+}
+
+/// The number of the profiler that began last.
+pub(super) fn profiler() -> u32 {
+    PROFILER.load(Ordering::Acquire)
+}
 
 impl Counts {
     #[inline(always)]
@@ -112,13 +128,18 @@ impl Counts {
     }
 
     /// Whether a new distance must be drawn before it is known whether a sample is due: the thread is new, or the
-    /// distance was drawn before the sampling began.
-    pub(super) fn is_undrawn(&self) -> bool {
+    /// distance was drawn for an earlier profiler.
+    pub(super) fn is_undrawn(&self, profiler: u32) -> bool {
+        self.waits_to_draw() || self.drawn_for.load(Ordering::Relaxed) != profiler
+    }
+
+    fn waits_to_draw(&self) -> bool {
         self.until.load(Ordering::Relaxed).cast_signed() < UNDRAWN / 2
     }
 
-    /// Sets the distance to the next sample.
-    pub(super) fn set_until(&self, bytes: i64) {
+    /// Sets the distance to the next sample, drawn for this profiler.
+    pub(super) fn set_until(&self, bytes: i64, profiler: u32) {
+        self.drawn_for.store(profiler, Ordering::Relaxed);
         self.until.store(bytes.cast_unsigned(), Ordering::Relaxed);
     }
 }
@@ -136,10 +157,13 @@ pub fn allocation_counts() -> AllocationCounts {
     sum
 }
 
-/// Has all threads draw their distances to the next sample anew. A thread that counts at this very moment may go on with
-/// the distance that it has.
+/// Has threads draw their distances to the next sample anew, unless they have done it for this profiler. A thread that counts
+/// at this very moment writes its old distance back, so this must be called again. Counting could prevent that only with a
+/// locked instruction. A distance that is drawn twice is as likely as one that is drawn once.
 pub(super) fn draw_anew() {
-    all().for_each(|counts| counts.set_until(UNDRAWN));
+    let profiler = profiler();
+    let is_old = |counts: &&Counts| counts.is_undrawn(profiler) && !counts.waits_to_draw();
+    all().filter(is_old).for_each(|counts| counts.until.store(UNDRAWN.cast_unsigned(), Ordering::Relaxed));
 }
 
 pub(super) fn all() -> impl Iterator<Item = &'static Counts> {
@@ -167,7 +191,7 @@ fn make() -> Option<&'static Counts> {
     // SAFETY: zeros are valid words.
     let new = unsafe { counts.as_ref() }?;
     new.owned.store(true, Ordering::Relaxed);
-    new.set_until(UNDRAWN);
+    new.set_until(UNDRAWN, 0);
     // Different for each thread, and not 0.
     new.random.store((counts.addr() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1, Ordering::Relaxed);
     let mut first = ALL.load(Ordering::Relaxed);
@@ -205,4 +229,29 @@ fn release_at_end(counts: &'static Counts) {
     }
     // SAFETY: the key exists. If this fails, the words are not used again, and their counts remain.
     unsafe { libc::pthread_setspecific(key - 1, ptr::from_ref(counts).cast()) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_distance_that_a_thread_writes_back_is_found_old_again() {
+        // The words of a thread that counts all the time and never comes to draw.
+        let counts = make().unwrap();
+        let distance = || counts.until.load(Ordering::Relaxed).cast_signed();
+        begin_profiler();
+        counts.set_until(1 << 40, profiler());
+        draw_anew();
+        assert_eq!(distance(), 1 << 40, "it was drawn for this profiler");
+        begin_profiler();
+        draw_anew();
+        assert_eq!(distance(), UNDRAWN);
+        // What the thread had loaded before.
+        counts.until.store((1 << 40) - 8, Ordering::Relaxed);
+        assert!(counts.is_undrawn(profiler()), "a sample that is due by it has no meaning");
+        draw_anew();
+        assert_eq!(distance(), UNDRAWN);
+        counts.owned.store(false, Ordering::Release);
+    }
 }

@@ -105,6 +105,7 @@ pub(super) fn start(interval: u64) {
         }
     });
     [&SAMPLES, &CONTENDED, &FULL].into_iter().for_each(|count| count.store(0, Ordering::Relaxed));
+    counts::begin_profiler();
     ON.store(live::install(), Ordering::Release);
     counts::draw_anew();
 }
@@ -124,17 +125,18 @@ pub(super) fn due(block: *mut u8, size: usize) {
     let Some(counts) = counts::here() else { return };
     // What a sample allocates itself is within the distance to the next one, which is set afterwards.
     let Some(_inside) = Inside::enter(counts) else { return };
+    let profiler = counts::profiler();
     let interval = INTERVAL.load(Ordering::Relaxed);
-    if counts.is_undrawn() {
+    if counts.is_undrawn(profiler) {
         let until = distance(counts, interval).saturating_sub_unsigned(size as u64);
         if until >= 0 {
-            return counts.set_until(until);
+            return counts.set_until(until, profiler);
         }
     }
     if ON.load(Ordering::Acquire) && !crate::cpu::is_forked() {
         sample(block, size, interval);
     }
-    counts.set_until(distance(counts, interval));
+    counts.set_until(distance(counts, interval), profiler);
 }
 
 /// Bytes to the next sample: exponentially distributed, so that each byte is as likely as any other to be sampled.
