@@ -51,7 +51,7 @@ pub use {
 ))]
 pub(crate) use {
     adapter::{begin_thread, end_thread, monotonic_ns},
-    session::{begin, end},
+    session::{begin, end, removed},
     used::{begin_switches, has_switches, lost_used, read_switches, read_used, tell_samples, tell_used},
 };
 
@@ -137,6 +137,10 @@ mod nothing {
         [0; 3]
     }
 
+    pub(crate) fn removed() -> [u64; 3] {
+        [0; 3]
+    }
+
     pub(crate) fn begin_switches(_: usize) {}
 
     pub(crate) fn monotonic_ns() -> u64 {
@@ -179,5 +183,5 @@ mod nothing {
 )))]
 pub(crate) use nothing::{
     begin, begin_switches, begin_thread, end, end_thread, has_switches, lost_used, monotonic_ns,
-    read_switches, read_used, tell_samples, tell_used,
+    read_switches, read_used, removed, tell_samples, tell_used,
 };

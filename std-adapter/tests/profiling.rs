@@ -14,11 +14,13 @@ mod support;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 use throughline_std::profiling::{
     Allocator, CpuOptions, CpuProfiler, ProfilingOptions, start_profiling, stop_profiling,
 };
-use throughline_std::{Config, init};
+use throughline_std::view::{PointData, PointView};
+use throughline_std::{Config, Deadline, ExportError, Exporter, init};
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator::new(std::alloc::System);
@@ -153,4 +155,52 @@ fn a_file_turns_profiles_on_and_the_end_of_the_guard_writes_the_last_one() {
     price(Duration::from_millis(500));
     assert!(guard.shutdown(Duration::from_secs(60)).complete);
     drop(kept);
+}
+
+/// Adds up the profiles that were removed, by the limit that they were beyond.
+#[derive(Clone, Default)]
+struct Removed(Arc<Mutex<Vec<(String, u64)>>>);
+
+impl Exporter for Removed {
+    fn points(&mut self, points: &[PointView<'_>]) {
+        let of_removed = points.iter().filter(|point| point.name == "throughline.profiles.removed");
+        let limits = of_removed.map(|point| match (&point.data, point.labels) {
+            (PointData::Counter(n), [("limit", limit)]) => (limit.to_string(), *n),
+            other => panic!("{other:?}"),
+        });
+        *self.0.lock().unwrap() = limits.collect();
+    }
+
+    fn flush(&mut self, _: &Deadline) -> Result<(), ExportError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn old_profiles_of_the_folder_go_as_the_file_says_and_are_counted() {
+    support::in_own_process("old_profiles_of_the_folder_go_as_the_file_says_and_are_counted", || {
+        let folder = Folder::new("profiling-old");
+        let old = folder.0.join("cpu-20261128T101500.250Z-1.pb.gz");
+        let two_days_ago = SystemTime::now() - Duration::from_secs(48 * 3600);
+        std::fs::File::create(&old).unwrap().set_modified(two_days_ago).unwrap();
+        let large = folder.0.join("heap-20261128T101500.250Z-2.svg");
+        std::fs::write(&large, vec![b' '; 10_000_000]).unwrap();
+        let file = folder.0.join("shop.toml");
+        let text = format!(
+            "profiling.exporter = {{ file_output_dir = {:?}, max_age = \"1d\", max_bytes = \"9MB\" }}\n",
+            folder.0
+        );
+        std::fs::write(&file, text).unwrap();
+        let removed = Removed::default();
+        let config = Config::load(&file).unwrap().without_otlp().terminal(false);
+        let guard = init(&config.exporter("removed", removed.clone())).unwrap();
+        start_profiling().unwrap();
+        price(Duration::from_millis(50));
+        let written = stop_profiling().unwrap();
+        assert_eq!((old.exists(), large.exists(), written.exists()), (false, false, true));
+        let ledger = guard.shutdown(Duration::from_secs(10)).ledger;
+        let hop = ledger.exporter("profiles.file");
+        assert_eq!((hop.input, hop.output), (1, 1), "{ledger}");
+        assert_eq!(*removed.0.lock().unwrap(), [("age".to_owned(), 1), ("bytes".to_owned(), 1)]);
+    });
 }

@@ -365,6 +365,12 @@ impl Cells {
         cells
     }
 
+    /// The counts of the exporter with this name, which is added if it is not there. For what may begin more than once.
+    pub fn exporter_named(&self, name: &str) -> Arc<HopCells> {
+        let known = self.lock().iter().find(|(known, _)| known == name).map(|(_, cells)| Arc::clone(cells));
+        known.unwrap_or_else(|| self.exporter(name))
+    }
+
     /// Adds the meter of an exporter.
     pub fn meter(&self, name: &str) -> Arc<Meter> {
         let meter = Arc::<Meter>::default();

@@ -35,6 +35,12 @@ impl Config {
         if let Some(keep) = size("profiling.exporter.keep") {
             folder = folder.keep(keep);
         }
+        if let Some(age) = value("profiling.exporter.max_age") {
+            folder = folder.max_age(age.duration());
+        }
+        if let Some(bytes) = size("profiling.exporter.max_bytes") {
+            folder = folder.max_bytes(bytes as u64);
+        }
         let mut options = ProfilingOptions::new(folder);
         if let Some(frequency) = size("profiling.cpu.frequency") {
             options = options.cpu(CpuOptions::default().frequency(frequency as u32));

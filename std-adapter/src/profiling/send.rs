@@ -1,14 +1,16 @@
-//! Sends the profiles of a session to backends, and counts what becomes of them.
+//! Writes the profiles of a session into files, sends them to backends, and counts what becomes of them.
 
 use crate::Config;
 use crate::init::counts;
 use crate::published::Published;
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use throughline_export::ledger::HopCells;
+use throughline_export::ledger::{DropReason, HopCells};
 use throughline_export::profiles::{ProfileClient, ProfileFormat};
 use throughline_export::{Deadline, diagnostics};
-use throughline_profile::Profile;
+use throughline_profile::{Profile, ProfileFolder};
 
 /// Longest time for which a profile is sent.
 const LONGEST: Duration = Duration::from_secs(10);
@@ -22,8 +24,11 @@ pub(super) fn begin(config: &Config) {
     RESOURCE.set(resource.attributes().map(|(key, value)| (key.to_owned(), value.to_owned())).collect());
 }
 
-/// The backends of a session.
+/// Where the profiles of a session go.
 pub(super) struct Send {
+    folder: ProfileFolder,
+    /// What becomes of the files, once there is a ledger.
+    written: Option<Arc<HopCells>>,
     /// With their counts, once there is a ledger.
     clients: Vec<(ProfileClient, Option<Arc<HopCells>>)>,
     within: Duration,
@@ -31,8 +36,24 @@ pub(super) struct Send {
 
 impl Send {
     /// Sends for at most as long as a window.
-    pub(super) fn new(clients: &[ProfileClient], window: Duration) -> Send {
-        Send { clients: clients.iter().map(|it| (it.clone(), None)).collect(), within: window.min(LONGEST) }
+    pub(super) fn new(folder: ProfileFolder, clients: &[ProfileClient], window: Duration) -> Send {
+        let clients = clients.iter().map(|it| (it.clone(), None)).collect();
+        Send { folder, written: None, clients, within: window.min(LONGEST) }
+    }
+
+    /// Writes the profile into the folder. Returns the path of the file for pprof.
+    pub(super) fn write(&mut self, profile: &Profile) -> io::Result<PathBuf> {
+        let cells = cells(&mut self.written, "profiles.file");
+        cells.input(1);
+        let written = self.folder.write(profile);
+        match &written {
+            Ok(_) => cells.output(1),
+            Err(error) => {
+                cells.dropped(DropReason::WriteError, 1);
+                diagnostics::tell(format_args!("a profile could not be written: {error}"));
+            }
+        }
+        written
     }
 
     pub(super) fn send(&mut self, profile: &Profile) {
@@ -40,15 +61,8 @@ impl Send {
             return;
         }
         let report = profile.symbolize();
-        for (client, cells) in &mut self.clients {
-            // A session may begin before there is a ledger.
-            let cells = match cells {
-                Some(cells) => Arc::clone(cells),
-                None => {
-                    *cells = counts().map(|counts| counts.exporter(client.name()));
-                    cells.clone().unwrap_or_default()
-                }
-            };
+        for (client, counts) in &mut self.clients {
+            let cells = cells(counts, client.name());
             cells.input(1);
             let body = match client.format() {
                 ProfileFormat::Pprof => report.pprof(),
@@ -64,4 +78,12 @@ impl Send {
             }
         }
     }
+}
+
+/// The counts of a hop. A session may begin before there is a ledger, and what it does then is not counted.
+fn cells(known: &mut Option<Arc<HopCells>>, name: &str) -> Arc<HopCells> {
+    if known.is_none() {
+        *known = counts().map(|counts| counts.exporter_named(name));
+    }
+    known.clone().unwrap_or_default()
 }

@@ -191,8 +191,8 @@ fn start(options: &ProfilingOptions, window: Duration) -> Result<(), ProfileErro
     let cpu = options.cpu.map(CpuProfiler::start).transpose()?;
     let memory = options.memory.map(HeapProfiler::start).transpose()?;
     let (stop, stops) = mpsc::channel();
-    let send = Send::new(&options.exporters, window);
-    let work = Work { cpu, memory, folder: options.folder.clone(), send, written: None };
+    let send = Send::new(options.folder.clone(), &options.exporters, window);
+    let work = Work { cpu, memory, send, written: None };
     let once = options.once;
     spawn("profiles", Box::new(move || work.run(window, once, &stops))).map_err(ProfileError::Thread)?;
     *session = Some(Session { stop });
@@ -203,7 +203,6 @@ fn start(options: &ProfilingOptions, window: Duration) -> Result<(), ProfileErro
 struct Work {
     cpu: Option<CpuProfiler>,
     memory: Option<HeapProfiler>,
-    folder: ProfileFolder,
     send: Send,
     /// The profile that was written last, or why it could not be.
     written: Option<io::Result<PathBuf>>,
@@ -276,11 +275,7 @@ impl Work {
             profile.label_spans(|_, span| labels::of(span));
         }
         for profile in [&memory, &cpu].into_iter().flatten() {
-            let written = self.folder.write(profile);
-            if let Err(error) = &written {
-                diagnostics::tell(format_args!("a profile could not be written: {error}"));
-            }
-            self.written = Some(written);
+            self.written = Some(self.send.write(profile));
             self.send.send(profile);
         }
         if cpu.is_some() && IS_LAST_KEPT.load(Ordering::Relaxed) {
@@ -304,6 +299,12 @@ impl Config {
             }
         }
     }
+}
+
+/// Profiles that were removed from the configuration's folder: beyond the number, the age and the bytes that it may have.
+pub(crate) fn removed() -> [u64; 3] {
+    let removed = OPTIONS.get().map(|options| options.folder.removed()).unwrap_or_default();
+    [removed.count, removed.age, removed.bytes]
 }
 
 /// Begins what the configuration asks for.

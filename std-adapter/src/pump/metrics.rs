@@ -138,6 +138,16 @@ pub(super) fn of_resources(lost: [u64; 3]) -> impl Iterator<Item = Point> {
     })
 }
 
+/// Profiles that were removed from their folder, by the limit that they were beyond.
+pub(super) fn of_profiles(removed: [u64; 3]) -> impl Iterator<Item = Point> {
+    let removed = ["count", "age", "bytes"].into_iter().zip(removed).filter(|(_, n)| *n > 0);
+    removed.map(|(limit, n)| {
+        let description = "Profiles that were removed from their folder, by the limit that they were beyond";
+        let labels = vec![("limit", Cow::Borrowed(limit))];
+        own_point("throughline.profiles.removed", "{profile}", description, labels, Data::Counter(n))
+    })
+}
+
 /// A point of this library's own.
 pub(super) fn own_point(
     name: &'static str,

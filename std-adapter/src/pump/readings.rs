@@ -105,6 +105,7 @@ impl Readings {
         ))]
         further.extend(metrics::of_memory());
         further.extend(metrics::of_resources(profiling::lost_used()));
+        further.extend(metrics::of_profiles(profiling::removed()));
         let times = {
             let known = lock(&self.known);
             further.extend(metrics::of_attributes(known.attributes));

@@ -140,4 +140,18 @@ pub(super) const KEYS: &[Key] = &[
         "20",
         "How many profiles of each kind are kept; older ones are removed.",
     ),
+    key(
+        "profiling.exporter.max_age",
+        Duration,
+        "",
+        "Profiles that were written longer ago than this are removed when another one is written.",
+    )
+    .example("7d"),
+    key(
+        "profiling.exporter.max_bytes",
+        Size,
+        "",
+        "Bytes that profiles of both kinds may take together; the oldest go first.",
+    )
+    .example("256MiB"),
 ];
