@@ -13,7 +13,7 @@ usage: cargo xtask setup
 Installs what the other commands need and the machine lacks:
   rustup targets     those of `cargo xtask targets`
   rustup components  llvm-tools; miri and rust-src on nightly
-  Debian packages    prometheus, prometheus-alertmanager, prometheus-pushgateway, qemu-system-arm, qemu-system-misc, rsyslog,
+  Debian packages    linux-perf, prometheus, prometheus-alertmanager, prometheus-pushgateway, qemu-system-arm, qemu-system-misc, rsyslog,
                      rsyslog-gnutls, valgrind
   cargo packages     cargo-fuzz
 and checks for Go, which it can't install. The other commands install what they need themselves; this one does
@@ -43,6 +43,8 @@ pub enum Need {
     Component(&'static str),
     /// The nightly toolchain with Miri and the standard library's source.
     Miri,
+    /// The nightly toolchain.
+    Nightly,
     /// `cargo fuzz`, and the nightly toolchain it runs on.
     CargoFuzz,
     /// `cargo mutants`.
@@ -59,6 +61,8 @@ pub enum Need {
     Rsyslog,
     /// The Go tool chain.
     Go,
+    /// `perf`, the kernel's profiler.
+    Perf,
 }
 
 /// Runs `cargo xtask setup`.
@@ -80,6 +84,7 @@ pub fn run(args: lexopt::Parser) -> Result<()> {
         Need::Prometheus,
         Need::Rsyslog,
         Need::Go,
+        Need::Perf,
     ];
     for need in targets.chain(others) {
         let was_there = need.is_there()?;
@@ -116,6 +121,7 @@ impl Need {
             Self::Target(target) => format!("target {target}"),
             Self::Component(component) => format!("component {component}"),
             Self::Miri => format!("miri and rust-src of {NIGHTLY}"),
+            Self::Nightly => NIGHTLY.into(),
             Self::CargoFuzz => "cargo-fuzz".into(),
             Self::CargoMutants => "cargo-mutants".into(),
             Self::Qemu => "qemu-system-arm, qemu-system-misc".into(),
@@ -124,6 +130,7 @@ impl Need {
             Self::Aiosmtpd => "aiosmtpd, for Python".into(),
             Self::Rsyslog => "rsyslog, rsyslog-gnutls".into(),
             Self::Go => "go".into(),
+            Self::Perf => "linux-perf".into(),
         }
     }
 
@@ -135,6 +142,7 @@ impl Need {
                 let components = nightly_components();
                 lists(&components, "miri") && lists(&components, "rust-src")
             }
+            Self::Nightly => !nightly_components().is_empty(),
             Self::CargoFuzz => !nightly_components().is_empty() && on_path("cargo-fuzz"),
             Self::CargoMutants => on_path("cargo-mutants"),
             Self::Qemu => on_path("qemu-system-arm") && on_path("qemu-system-riscv32"),
@@ -147,6 +155,7 @@ impl Need {
             Self::Aiosmtpd => Cmd::new("python3").args(["-c", "import aiosmtpd"]).succeeds(),
             Self::Rsyslog => on_path("rsyslogd") && has_library("rsyslog/lmnsd_gtls.so"),
             Self::Go => Cmd::new("go").arg("version").succeeds(),
+            Self::Perf => on_path("perf"),
         })
     }
 
@@ -160,6 +169,7 @@ impl Need {
                     .args(["component", "add", "miri", "rust-src", "--toolchain", NIGHTLY])
                     .run()
             }
+            Self::Nightly => install_nightly(),
             Self::CargoFuzz => {
                 install_nightly()?;
                 if on_path("cargo-fuzz") {
@@ -175,6 +185,7 @@ impl Need {
             }
             Self::Aiosmtpd => Cmd::new("python3").args(["-m", "pip", "install", "aiosmtpd"]).run(),
             Self::Rsyslog => apt_install(&["rsyslog", "rsyslog-gnutls"]),
+            Self::Perf => apt_install(&["linux-perf"]),
             Self::Go => {
                 bail!("Go is missing: install 1.25 or later from https://go.dev/dl and put it on PATH")
             }

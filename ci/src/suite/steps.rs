@@ -88,6 +88,13 @@ pub const STEPS: &[Step] = &[
         run: alertmanager,
     },
     Step { name: "pprof", about: "profiles read by Go's pprof", folder: Shared, run: pprof },
+    Step {
+        name: "pgo",
+        about: "profiles for the compiler, and what it makes of them",
+        folder: Shared,
+        run: pgo,
+    },
+    Step { name: "perf", about: "profiles beside those of the kernel's perf", folder: Shared, run: perf },
 ];
 
 /// What `cargo xtask test` runs only when it is asked to, because it takes long.
@@ -386,6 +393,17 @@ fn smtp() -> Result<Done> {
 fn pprof() -> Result<Done> {
     setup::ensure(&[Need::Go])?;
     all(&[workspace_tests(&["--test", "cpu", "--test", "memory", "--", "--include-ignored", "go_tool"])])
+}
+
+fn pgo() -> Result<Done> {
+    setup::ensure(&[Need::Nightly])?;
+    all(&[tool_tests(&["--test", "pgo", "--", "--include-ignored"])])
+}
+
+/// Where the kernel does not permit `perf`, the test says so and passes; with `THROUGHLINE_PERF_REQUIRED` it fails.
+fn perf() -> Result<Done> {
+    setup::ensure(&[Need::Perf])?;
+    all(&[workspace_tests(&["--test", "cpu", "--", "--include-ignored", "perf_record"])])
 }
 
 /// In a build folder of its own, because it is a separate workspace.

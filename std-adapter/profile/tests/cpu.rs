@@ -1,6 +1,8 @@
 //! CPU profiles of programs whose CPU time is known: what the profile says agrees within the error of sampling.
 #![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
 
+#[path = "cpu/perf.rs"]
+mod perf;
 mod support;
 
 use std::sync::mpsc;
