@@ -188,12 +188,14 @@ Examples:
   throughline profile --trace 4bf92f3577b34da6a3ce929d0e0e4736 --svg profiles/ > slow.svg
   throughline profile --memory --measure alloc_space profiles/            # what was allocated, instead of what is in use
   throughline profile --diff profiles-before/ --svg profiles/ > change.svg
+  throughline profile --wall --svg traces.jsonl > wall.svg                # where the time of spans went, also while they waited
+  throughline profile --wall --measure idle --elf app capture.bin         # only the waiting, of a device
 
 Services write such files with throughline-std's feature `profile`; a span that has samples has the attribute
 throughline.profile.samples. All CPU profiles are added up; of memory profiles the last one is shown, because each is of
 everything since the program's start.")]
 pub(crate) struct ProfileArgs {
-    /// Files in pprof's format (.pb.gz), or folders of them
+    /// Files in pprof's format (.pb.gz), or folders of them; with --wall, files of traces
     #[arg(required = true, value_name = "FILE|FOLDER")]
     pub(crate) inputs: Vec<PathBuf>,
     /// Only the samples of this trace
@@ -208,8 +210,15 @@ pub(crate) struct ProfileArgs {
     /// Memory instead of CPU time
     #[arg(long)]
     pub(crate) memory: bool,
+    /// The wall-clock time of spans, from files of traces: OTLP in JSON, one request on a line, or captures of a device with
+    /// --elf. What async spans wait has frames of its own
+    #[arg(long, conflicts_with_all = ["memory", "label"])]
+    pub(crate) wall: bool,
+    /// The ELF of the device whose captures are passed
+    #[arg(long, value_name = "FILE", requires = "wall")]
+    pub(crate) elf: Option<PathBuf>,
     /// Another measure than CPU time or memory in use: samples, cpu, alloc_objects, alloc_space, inuse_objects,
-    /// inuse_space
+    /// inuse_space; with --wall: spans, busy, idle, wall
     #[arg(long, value_name = "NAME")]
     pub(crate) measure: Option<String>,
     /// What to make

@@ -20,6 +20,25 @@ const LINGER: u64 = 64;
 pub(crate) fn run(args: &DecodeArgs) -> Result<u8, CliError> {
     let elf = Elf::read(&args.elf)?;
     let source = Source::open(args)?;
+    let outputs = outputs(args, &source)?;
+    decode(args, &elf, source, outputs)
+}
+
+/// Decodes for this output alone.
+pub(crate) fn run_into(
+    args: &DecodeArgs,
+    output: impl for<'elf> Output<'elf> + 'static,
+) -> Result<u8, CliError> {
+    let elf = Elf::read(&args.elf)?;
+    decode(args, &elf, Source::open(args)?, vec![Box::new(output)])
+}
+
+fn decode<'elf>(
+    args: &DecodeArgs,
+    elf: &'elf Elf,
+    source: Source,
+    outputs: Vec<Box<dyn Output<'elf> + 'elf>>,
+) -> Result<u8, CliError> {
     stop::listen();
     let name = source.name().to_owned();
     let options = TimeOptions {
@@ -29,14 +48,14 @@ pub(crate) fn run(args: &DecodeArgs) -> Result<u8, CliError> {
     };
     let hold = usize::try_from(args.hold).unwrap_or(usize::MAX);
     let mut run = Run {
-        outputs: outputs(args, &source)?,
+        outputs,
         redactor: Redactor::new(!args.no_redact),
         traces: TraceBuilder::new(hold, LINGER),
         sweeps: source.is_live().then(|| Sweeps::new(args.patience)),
         failed: None,
         wrong_elf: None,
     };
-    let mut decoder = Decoder::new(Some(&elf), options);
+    let mut decoder = Decoder::new(Some(elf), options);
     let read = source.read(|chunk| {
         match chunk {
             // A given anchor takes precedence over times of arrival.

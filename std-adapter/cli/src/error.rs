@@ -102,6 +102,22 @@ pub(crate) enum CliError {
         /// The files and folders.
         inputs: String,
     },
+    /// A file has no requests of OTLP.
+    #[error(
+        "{} holds no OTLP in JSON, one request on a line, as otlp.file of a service and the Collector's file exporter write it; for a device's \
+         capture pass its ELF too: throughline profile --wall --elf ELF {}",
+        path.display(), path.display()
+    )]
+    NoRequests {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No span is in the trace that was asked for.
+    #[error("no span of {inputs} is the one that was asked for, or in that trace")]
+    NoSpans {
+        /// The files.
+        inputs: String,
+    },
     /// The profile measures something else.
     #[error("`{name}` is not measured; the profile has {known}")]
     Measure {

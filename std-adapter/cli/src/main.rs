@@ -14,6 +14,7 @@ mod rules;
 mod stop;
 mod summary;
 mod views;
+mod wall;
 
 use std::process::ExitCode;
 

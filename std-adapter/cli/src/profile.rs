@@ -4,20 +4,20 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use throughline_export::text::Escaped;
-use throughline_profile::Report;
+use throughline_profile::{Report, WallProfile};
 
 use crate::args::{ProfileArgs, ProfileFormat};
 use crate::error::CliError;
-use crate::{FINE, say};
+use crate::{FINE, say, wall};
 
 /// How the names of files in pprof's format end.
 const ENDING: &str = ".pb.gz";
 
 /// Runs the command and returns the exit code.
 pub(crate) fn run(args: &ProfileArgs) -> Result<u8, CliError> {
-    let report = wanted(args, &args.inputs, args.trace)?;
+    let (report, code) = wanted(args, &args.inputs, args.trace)?;
     let base = match &args.diff {
-        Some(base) => Some(wanted(args, std::slice::from_ref(base), args.diff_trace)?),
+        Some(base) => Some(wanted(args, std::slice::from_ref(base), args.diff_trace)?.0),
         None => None,
     };
     let title = title(args);
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &ProfileArgs) -> Result<u8, CliError> {
         }
         None => std::io::stdout().lock().write_all(&output)?,
     }
-    Ok(FINE)
+    Ok(code)
 }
 
 /// Names come from files, so they are escaped.
@@ -53,15 +53,16 @@ fn title(args: &ProfileArgs) -> String {
     }
 }
 
-/// The samples of all files that are asked for, together.
+/// The samples of all files that are asked for, together, and the exit code.
 fn wanted(
     args: &ProfileArgs,
     inputs: &[PathBuf],
     trace: Option<throughline::TraceId>,
-) -> Result<Report, CliError> {
-    let all = read(inputs, args.memory)?;
-    let files = all.files;
-    let mut report = all.report;
+) -> Result<(Report, u8), CliError> {
+    let (mut report, files, code) = match args.wall {
+        true => read_wall(inputs, args.elf.as_deref())?,
+        false => read(inputs, args.memory).map(|all| (all.report, all.files, FINE))?,
+    };
     if let Some(trace) = trace {
         report = report.of_trace(trace);
     }
@@ -80,12 +81,22 @@ fn wanted(
         report = report.measure(name);
     }
     match report.samples() {
+        0 if args.wall => Err(CliError::NoSpans { inputs: names(inputs) }),
         0 => {
             let files = if files == 1 { "the profile".into() } else { format!("the {files} profiles") };
             Err(CliError::NoSamples { files, inputs: names(inputs) })
         }
-        _ => Ok(report),
+        _ => Ok((report, code)),
     }
+}
+
+/// The spans of all files together, their number, and the exit code.
+fn read_wall(inputs: &[PathBuf], elf: Option<&Path>) -> Result<(Report, usize, u8), CliError> {
+    let (mut profile, mut code) = (WallProfile::default(), FINE);
+    for input in inputs {
+        code = code.max(wall::read(input, elf, &mut profile)?);
+    }
+    Ok((profile.report(), inputs.len(), code))
 }
 
 fn names(inputs: &[PathBuf]) -> String {
@@ -106,7 +117,7 @@ pub(crate) fn read(inputs: &[PathBuf], memory: bool) -> Result<All, CliError> {
         let is_folder = input.is_dir();
         for path in if is_folder { in_folder(input)? } else { vec![input.clone()] } {
             match read_file(&path) {
-                Ok(report) if report.is_cpu() == memory => {}
+                Ok(report) if report.is_cpu() == memory || report.is_wall() => {}
                 Ok(report) => {
                     files += 1;
                     match &mut all {

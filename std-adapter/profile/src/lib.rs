@@ -25,6 +25,7 @@ mod switches;
 mod symbols;
 #[cfg(sampled)]
 mod unwind;
+mod wall;
 
 pub use allocator_stats::{AllocatorFigures, AllocatorStats, allocator_figures, set_allocator_stats};
 #[cfg(sampled)]
@@ -33,7 +34,7 @@ pub use device::{DeviceRun, DeviceSample};
 #[cfg(sampled)]
 pub use error::ProfileError;
 #[cfg(sampled)]
-pub use files::ProfileFolder;
+pub use files::{ProfileFolder, RemovedProfiles};
 #[cfg(sampled)]
 pub use memory::{
     AllocationCounts, Allocator, HeapOptions, HeapProfiler, Leak, LeakFinder, LeakSeverity, SizeCategory,
@@ -42,6 +43,7 @@ pub use memory::{
 pub use output::{ReadError, Report};
 pub use process::ProcessMemory;
 pub use profile::{Losses, Profile};
+pub use wall::{WallProfile, WallSpan};
 
 /// What adapters call as threads come and go. Outside the promise that version numbers make.
 #[cfg(sampled)]

@@ -32,6 +32,8 @@ pub(crate) enum Kind {
     Heap {
         interval: u64,
     },
+    /// The time of spans, which were not sampled.
+    Wall,
 }
 
 /// How a CPU profile was sampled.
@@ -50,7 +52,7 @@ pub struct Losses {
     pub busy: u64,
     /// The thread's ring was full, because the profiler's thread did not run for long.
     pub ring_full: u64,
-    /// The profile had too many different stacks and spans (200,000).
+    /// The profile had too many different stacks and spans: 200,000, or of a profile of spans 1,048,576 and 100,000 stacks.
     pub table_full: u64,
     /// Other threads were at work on samples of memory.
     pub contended: u64,
@@ -116,7 +118,7 @@ impl Profile {
     pub fn signals(&self) -> u64 {
         match self.kind {
             Kind::Cpu(sampling) => sampling.signals,
-            Kind::Heap { .. } => 0,
+            Kind::Heap { .. } | Kind::Wall => 0,
         }
     }
 
@@ -125,7 +127,7 @@ impl Profile {
     pub fn untimed_threads(&self) -> u64 {
         match self.kind {
             Kind::Cpu(sampling) => sampling.untimed_threads,
-            Kind::Heap { .. } => 0,
+            Kind::Heap { .. } | Kind::Wall => 0,
         }
     }
 
@@ -133,7 +135,7 @@ impl Profile {
     pub fn cpu_time(&self) -> Duration {
         match self.kind {
             Kind::Cpu(_) => Duration::from_nanos(self.total(1)),
-            Kind::Heap { .. } => Duration::ZERO,
+            Kind::Heap { .. } | Kind::Wall => Duration::ZERO,
         }
     }
 
@@ -222,6 +224,12 @@ impl Profile {
                 ("alloc_space", "bytes"),
                 ("inuse_objects", "count"),
                 ("inuse_space", "bytes"),
+            ],
+            Kind::Wall => &[
+                ("spans", "count"),
+                ("busy", "nanoseconds"),
+                ("idle", "nanoseconds"),
+                ("wall", "nanoseconds"),
             ],
         }
     }

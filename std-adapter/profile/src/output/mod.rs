@@ -59,9 +59,17 @@ impl Report {
         Report { profile: profile.clone(), stacks, measure }
     }
 
+    /// A report of stacks whose frames are names, the innermost first.
+    pub(crate) fn of_names(profile: Profile, stacks: Vec<Vec<Rc<str>>>) -> Report {
+        let location = |name: Rc<str>| Location { frame: None, functions: [Function::named(&name)].into() };
+        let stacks = stacks.into_iter().map(|names| names.into_iter().map(location).collect()).collect();
+        let measure = profile.measures().len() - 1;
+        Report { profile, stacks, measure }
+    }
+
     /// Shows another measure than CPU time or memory in use in [`folded`](Report::folded), [`text`](Report::text) and
     /// [`flame_graph`](Report::flame_graph): `samples` or `cpu` of a CPU profile; `alloc_objects`, `alloc_space`,
-    /// `inuse_objects` or `inuse_space` of a memory profile. An unknown name changes nothing.
+    /// `inuse_objects` or `inuse_space` of a memory profile; `spans`, `busy`, `idle` or `wall` of the time of spans. An unknown name changes nothing.
     pub fn measure(mut self, name: &str) -> Report {
         let known = self.profile.measures().iter().position(|(known, _)| *known == name);
         self.measure = known.unwrap_or(self.measure);
@@ -135,9 +143,15 @@ impl Report {
         self.profile.samples()
     }
 
-    /// Whether it tells CPU time; otherwise memory.
+    /// Whether it tells CPU time.
     pub fn is_cpu(&self) -> bool {
         self.profile.is_cpu()
+    }
+
+    /// Whether it tells the time of spans, as [`WallProfile`](crate::WallProfile) does. A report that tells neither this nor
+    /// CPU time tells memory.
+    pub fn is_wall(&self) -> bool {
+        matches!(self.profile.kind, Kind::Wall)
     }
 
     /// A line about the whole profile.
@@ -158,6 +172,13 @@ impl Report {
                 quantity(profile.total(1), "bytes"),
                 profile.delivered,
                 quantity(interval, "bytes"),
+            ),
+            Kind::Wall => format!(
+                "{} in {} spans within {:.1} s, {} of it waiting",
+                quantity(profile.total(3), "nanoseconds"),
+                profile.delivered,
+                profile.duration.as_secs_f64(),
+                quantity(profile.total(2), "nanoseconds"),
             ),
         };
         let lost = profile.losses.total();

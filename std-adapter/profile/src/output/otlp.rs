@@ -71,6 +71,7 @@ impl Report {
                 (("cpu", "nanoseconds"), 1_000_000_000 / u64::from(sampling.frequency.max(1)))
             }
             Kind::Heap { interval } => (("space", "bytes"), interval),
+            Kind::Wall => (("wall", "nanoseconds"), 1),
         };
         message.message(5, &tables.value_type(period_type.0, period_type.1));
         message.number(6, period);

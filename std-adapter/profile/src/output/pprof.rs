@@ -51,6 +51,7 @@ impl Report {
                 (out.pair("cpu", "nanoseconds"), 1_000_000_000 / u64::from(sampling.frequency.max(1)))
             }
             Kind::Heap { interval } => (out.pair("space", "bytes"), interval),
+            Kind::Wall => (out.pair("wall", "nanoseconds"), 1),
         };
         let comment = out.string(&self.summary());
         let default_measure = out.string(self.measure_name().0);

@@ -26,7 +26,9 @@ pub enum ReadError {
     #[error("it is damaged, or not a profile: {0}; pass a file in pprof's format (`.pb.gz`)")]
     Damaged(&'static str),
     /// It measures something else.
-    #[error("it measures {0}; CPU profiles (samples, cpu) and memory profiles (alloc_objects …) can be read")]
+    #[error(
+        "it measures {0}; profiles of CPU time (samples, cpu), of memory (alloc_objects …) and of spans (spans …) can be read"
+    )]
     Measures(String),
 }
 
@@ -63,7 +65,7 @@ impl Report {
     /// false, and changes nothing, if it is of another kind.
     pub fn add(&mut self, other: Report) -> bool {
         let (to, from) = (&mut self.profile, other.profile);
-        if to.is_cpu() != from.is_cpu() {
+        if std::mem::discriminant(&to.kind) != std::mem::discriminant(&from.kind) {
             return false;
         }
         let modules: Vec<u32> = from.modules.into_iter().map(|it| index(&mut to.modules, it)).collect();
@@ -189,8 +191,8 @@ impl Tables<'_> {
             names.push(self.string(name)?);
         }
         let frequency = (1_000_000_000 / period.max(1)) as u32;
-        let kinds =
-            [Kind::Cpu(Sampling { frequency, ..Sampling::default() }), Kind::Heap { interval: period }];
+        let cpu = Kind::Cpu(Sampling { frequency, ..Sampling::default() });
+        let kinds = [cpu, Kind::Heap { interval: period }, Kind::Wall];
         let kind = kinds.into_iter().find(|&kind| {
             let profile = Profile { kind, ..Profile::default() };
             profile.measures().iter().map(|(name, _)| *name).eq(names.iter().copied())
