@@ -100,7 +100,7 @@ fn place<'a>(function: &'a Function, first_lines: &HashMap<String, u32>) -> Opti
     (function.line > 0).then(|| (name, function.line.wrapping_sub(*first) as u16))
 }
 
-/// The line on which each function of an executable begins, by its linkage name.
+/// The line on which each function of an executable begins, by its name for the linker.
 fn first_lines(data: &[u8]) -> Result<HashMap<String, u32>, Box<dyn std::error::Error>> {
     let file = object::File::parse(data)?;
     let endian = if file.is_little_endian() { RunTimeEndian::Little } else { RunTimeEndian::Big };
@@ -127,7 +127,9 @@ fn read_unit<'a>(
         if entry.tag() != gimli::DW_TAG_subprogram {
             continue;
         }
-        let name = entry.attr_value(gimli::DW_AT_linkage_name);
+        // A function whose name is not mangled has it only once.
+        let name =
+            entry.attr_value(gimli::DW_AT_linkage_name).or_else(|| entry.attr_value(gimli::DW_AT_name));
         let line = entry.attr_value(gimli::DW_AT_decl_line).and_then(|it| it.udata_value());
         if let (Some(name), Some(line)) = (name, line) {
             let name = attribute_text(dwarf, unit, name)?;
