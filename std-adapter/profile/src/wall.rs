@@ -133,13 +133,14 @@ impl WallProfile {
         let left_out = self.spans.len() as u64 - samples.iter().map(|sample| sample.values[0]).sum::<u64>();
         let begun = self.spans.iter().map(|span| span.start_ns).min().unwrap_or(0);
         let ended = self.spans.iter().map(|span| span.end_ns).max().unwrap_or(0);
+        // The names of the frames are in the report.
+        let nameless = Arc::new(Stack { frames: Box::default(), end: End::Complete });
         let profile = Profile {
             kind: Kind::Wall,
             started: UNIX_EPOCH + Duration::from_nanos(begun),
             duration: Duration::from_nanos(ended.saturating_sub(begun)),
             delivered: self.spans.len() as u64 - left_out,
-            // The names of the frames are in the report.
-            stacks: vec![Arc::new(Stack { frames: Box::default(), end: End::Complete }); stacks.names.len()],
+            stacks: vec![nameless; stacks.names.len()],
             samples,
             losses: Losses { table_full: self.left_out + left_out, ..Losses::default() },
             ..Profile::default()
