@@ -18,11 +18,18 @@
 //! # }
 //! ```
 //!
+//! **Baggage goes with messages**, as the section `propagation` of the configuration allows. What is sent has that of the
+//! code that sends it. What is processed runs with that of the messages, beside its own; of a batch, with the entries
+//! that are equal in all of its messages, so that the tenant of one is never taken for the tenant of another. The
+//! entries that `propagation.baggage_attributes` names become attributes of the span.
+//!
 //! A client library with headers of its own is read and written by closures:
 //! [`from_fn`](crate::propagation::from_fn) and [`into_fn`](crate::propagation::into_fn).
 
 use crate::conventions::{Convention, Operation, Site, Timed, convention};
-use crate::propagation::{Extractor, Injector, extract, inject};
+use crate::propagation::{
+    Baggage, Extractor, FullContext, FullGuard, Injector, Propagate, baggage_attributes, extract, inject,
+};
 use std::future::Future;
 use throughline::adapter::bridge::FieldList;
 use throughline::{Context, EnteredSpan, TraceContext};
@@ -67,7 +74,15 @@ fn message_name(labels: &[&str]) -> String {
 /// Describes the sending of a message to a topic or queue. `system` is its name in the conventions, such as `kafka`,
 /// `rabbitmq` or `aws_sqs`; both become labels.
 pub fn send<'a>(system: &'a str, destination: &'a str) -> Message<'a> {
-    Message { convention: &SEND, operation: "send", system, destination, group: "", senders: Vec::new() }
+    Message {
+        convention: &SEND,
+        operation: "send",
+        system,
+        destination,
+        group: "",
+        senders: Vec::new(),
+        baggage: None,
+    }
 }
 
 /// Describes the processing of a message, or of several at once.
@@ -85,6 +100,8 @@ pub struct Message<'a> {
     destination: &'a str,
     group: &'a str,
     senders: Vec<TraceContext>,
+    /// What all messages that were read have in common.
+    baggage: Option<Baggage>,
 }
 
 /// The most senders of a batch to which there is a link.
@@ -96,13 +113,18 @@ impl<'a> Message<'a> {
         Message { group, ..self }
     }
 
-    /// Links the span to the sender of a message with these headers. For a batch, call it for each message; a span has
-    /// at most 128 links.
+    /// Links the span to the sender of a message with these headers, and takes its baggage. For a batch, call it for
+    /// each message; a span has at most 128 links.
     pub fn from(mut self, headers: &dyn Extractor) -> Message<'a> {
+        let carried = extract(headers);
         if self.senders.len() < MOST_LINKS
-            && let Some(sender) = extract(headers).parent
+            && let Some(sender) = carried.parent
         {
             self.senders.push(sender);
+        }
+        match &mut self.baggage {
+            Some(common) => common.retain_common(&carried.baggage),
+            None => self.baggage = Some(carried.baggage),
         }
         self
     }
@@ -117,41 +139,69 @@ impl<'a> Message<'a> {
         }
         let operation = Operation::begin(Site::of(self.convention, &labels), Context::current(), &mut fields);
         self.senders.iter().for_each(|sender| operation.span.link(*sender));
-        Running(Timed::new(operation))
+        let baggage = self.baggage.clone().unwrap_or_default();
+        baggage_attributes(&baggage, |name, value| _ = operation.span.record(name, value));
+        Running { timed: Timed::new(operation), baggage }
     }
 }
 
 /// An operation on a message that has begun; it ends when it is dropped. [`Message::begin`] makes it.
 #[derive(Debug)]
 #[must_use = "it ends when it is dropped"]
-pub struct Running(Timed);
+pub struct Running {
+    timed: Timed,
+    /// That of the messages.
+    baggage: Baggage,
+}
 
 impl Running {
-    /// Writes its context into a message, so that who processes it links to this span.
+    /// Writes its context and the current baggage into a message, so that who processes it links to this span.
     pub fn inject(&self, headers: &mut dyn Injector) {
-        let _entered = self.0.span().context().enter();
+        let _entered = self.context().enter();
         inject(headers);
     }
 
-    /// Makes its span current until the guard is dropped.
+    /// Makes its span and the baggage of its messages current until the guard is dropped.
     #[must_use = "dropping the guard leaves the span"]
-    pub fn enter(&self) -> EnteredSpan<'_> {
-        self.0.span().enter()
+    pub fn enter(&self) -> Entered<'_> {
+        Entered { baggage: self.context().enter(), span: self.timed.span().enter() }
     }
 
     /// Says that it failed; `error` becomes a label, so it is a kind of error and not its text.
     pub fn failed(&mut self, error: &'static str) {
-        self.0.failed(error);
+        self.timed.failed(error);
     }
 
-    /// Runs a future in its span, which ends with it. An error makes the span an error, with the error's type.
+    /// Runs a future in its span, which ends with it, and with the baggage of its messages. An error makes the span an
+    /// error, with the error's type.
     ///
     /// # Errors
     ///
     /// Those of the future.
     pub fn run<T, E>(self, future: impl Future<Output = Result<T, E>>) -> impl Future<Output = Result<T, E>> {
-        self.0.run(future, |_, _| ())
+        let context = self.context();
+        self.timed.run(future.in_context(context), |_, _| ())
     }
+
+    /// The place of its span, with the baggage of the running code and of the messages.
+    fn context(&self) -> FullContext {
+        let here = FullContext::current().moved_to(self.timed.span().context());
+        if self.baggage.is_empty() {
+            return here;
+        }
+        let mut baggage = here.baggage().clone();
+        baggage.add(self.baggage.clone());
+        here.with_baggage(baggage)
+    }
+}
+
+/// Leaves the span of a message when it is dropped; see [`Running::enter`].
+#[derive(Debug)]
+pub struct Entered<'a> {
+    #[allow(dead_code, reason = "dropping it is its use")]
+    span: EnteredSpan<'a>,
+    #[allow(dead_code, reason = "dropping it is its use")]
+    baggage: FullGuard,
 }
 
 /// Headers of Kafka: names, and values that are bytes. A value that is not UTF-8 is left out.

@@ -95,6 +95,23 @@ impl Baggage {
         self.size = self.entries.iter().map(Entry::size).sum();
     }
 
+    /// Adds entries; entries that are known get the new value. What exceeds the limits is left out.
+    pub(crate) fn add(&mut self, more: Baggage) {
+        if self.is_empty() {
+            *self = more;
+            return;
+        }
+        for Entry { name, value, properties } in &more.entries {
+            self.put(name, value, properties);
+        }
+    }
+
+    /// Keeps only the entries that `other` has too, with the same value and properties.
+    pub(crate) fn retain_common(&mut self, other: &Baggage) {
+        self.entries.retain(|entry| other.entries.contains(entry));
+        self.size = self.entries.iter().map(Entry::size).sum();
+    }
+
     /// All names and values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.entries.iter().map(|entry| (&*entry.name, &*entry.value))

@@ -137,7 +137,7 @@ impl Added {
     /// Entries that are known get the new value.
     pub(crate) fn enter(baggage: &Baggage, state: Option<(TraceId, TraceState)>) -> Added {
         let mut along = current().map_or_else(Along::default, |along| (*along).clone());
-        baggage.iter().for_each(|(name, value)| _ = along.baggage.set(name, value));
+        along.baggage.add(baggage.clone());
         if let Some((trace, state)) = state {
             (along.trace, along.trace_state) = (Some(trace), state);
         }

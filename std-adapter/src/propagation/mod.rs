@@ -47,8 +47,8 @@ pub(crate) use current::randomness;
 pub(crate) use current::{Added, trace_state};
 pub use current::{CarriedGuard, FullContext, FullGuard, Propagate, WithAlong, carrying, carrying_each};
 pub use formats::{Format, UnknownFormat};
-pub use policy::{ContextRequired, Inbound, Origin, Received, receive};
-pub(crate) use policy::{Settings, configure};
+pub use policy::{ContextRequired, Inbound, Origin, Received, receive, receive_bytes};
+pub(crate) use policy::{Settings, baggage_attributes, configure};
 #[cfg(feature = "opentelemetry")]
 pub(crate) use policy::{headers, inject as inject_carried};
 pub use trace_state::TraceState;
@@ -84,17 +84,6 @@ impl Carried {
     pub fn enter(&self) -> CarriedGuard {
         current::enter(self)
     }
-
-    /// Adds entries; entries that are known get the new value.
-    fn add_baggage(&mut self, more: Baggage) {
-        if self.baggage.is_empty() {
-            self.baggage = more;
-            return;
-        }
-        for (name, value) in more.iter() {
-            self.baggage.set(name, value);
-        }
-    }
 }
 
 /// A format in which a context travels. [`Format`] has the standard ones; implement it for one of your own, and give
@@ -119,7 +108,7 @@ impl<P: Propagator> Propagator for [P] {
         for format in self {
             let mut found = Carried::default();
             format.extract(carrier, &mut found);
-            carried.add_baggage(std::mem::take(&mut found.baggage));
+            carried.baggage.add(std::mem::take(&mut found.baggage));
             if carried.parent.is_none() && found.parent.is_some() {
                 let baggage = std::mem::take(&mut carried.baggage);
                 *carried = Carried { baggage, ..found };

@@ -1,6 +1,6 @@
 //! What is accepted from whom, and the configured formats.
 
-use super::{Carried, current};
+use super::{Baggage, Carried, current};
 use super::{CarriedGuard, Extractor, Format, Injector, Propagator};
 use crate::published::Published;
 use std::str::FromStr;
@@ -102,17 +102,22 @@ impl Received {
         if let Some(sender) = self.link {
             link(sender);
         }
-        if self.carried.baggage.is_empty() {
-            return;
-        }
-        with(|settings| {
-            for (name, value) in self.carried.baggage.iter() {
-                if is_listed(&settings.baggage_attributes, name) {
-                    record(name, value);
-                }
-            }
-        });
+        baggage_attributes(&self.carried.baggage, record);
     }
+}
+
+/// Calls `record` with the entries that `propagation.baggage_attributes` names.
+pub(crate) fn baggage_attributes(baggage: &Baggage, record: impl Fn(&str, &str)) {
+    if baggage.is_empty() {
+        return;
+    }
+    with(|settings| {
+        for (name, value) in baggage.iter() {
+            if is_listed(&settings.baggage_attributes, name) {
+                record(name, value);
+            }
+        }
+    });
 }
 
 /// Reads the context of a request and applies the rules for its origin.
@@ -121,7 +126,34 @@ impl Received {
 ///
 /// [`ContextRequired`], only where [`Inbound::Require`] holds.
 pub fn receive(carrier: &dyn Extractor, origin: Origin<'_>) -> Result<Received, ContextRequired> {
-    let carried = extract(carrier);
+    admit(extract(carrier), origin)
+}
+
+/// Like [`receive`], for a message of a device link or a queue: reads the 26 bytes of [`TraceContext::to_bytes`], which
+/// carry neither baggage nor a trace state. Bytes that are no valid context count as none.
+///
+/// ```
+/// use throughline::{TraceContext, span};
+/// use throughline_std::propagation::{Origin, receive_bytes};
+/// # let sender = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")?;
+/// # let message = [&sender.to_bytes()[..], b"on"].concat();
+/// let (context, payload) = message.split_at(26);
+/// let received = receive_bytes(context, Origin::default().peer("device"))?;
+/// let _sender = received.enter();
+/// let span = span!(kind: Server, "switch", bytes = payload.len());
+/// received.describe(&span);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// [`ContextRequired`], only where [`Inbound::Require`] holds.
+pub fn receive_bytes(context: &[u8], origin: Origin<'_>) -> Result<Received, ContextRequired> {
+    admit(Carried { parent: TraceContext::from_bytes(context), ..Carried::default() }, origin)
+}
+
+/// Applies the rules for the origin.
+fn admit(carried: Carried, origin: Origin<'_>) -> Result<Received, ContextRequired> {
     Ok(match with(|settings| settings.inbound_of(origin)) {
         Inbound::Require if carried.parent.is_none() => return Err(ContextRequired),
         Inbound::Accept | Inbound::Require => Received { carried, link: None },

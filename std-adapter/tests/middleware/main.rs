@@ -18,8 +18,9 @@ use support::in_own_process;
 use support::look::{points, status};
 use support::receiver::{Receiver, attribute, int, text};
 use support::service::{LONG, config, find, start};
-use throughline::{info, span};
+use throughline::{TraceContext, info, span};
 use throughline_std::Config;
+use throughline_std::propagation::{ContextRequired, Origin, receive_bytes};
 use throughline_std::tower::{ClientLayer, Route, ServerLayer};
 use tower_layer::Layer;
 
@@ -44,6 +45,15 @@ fn configured(
         assert!(report.in_time, "{report:?}");
         receiver.with(|r| look(&r.spans, r.metrics.last().map_or(&[], |metrics| metrics)));
     });
+}
+
+/// With what a file of this text says.
+fn with_text(config: Config, toml: &str) -> Config {
+    let file = std::env::temp_dir().join(format!("throughline-tower-{}.toml", std::process::id()));
+    std::fs::write(&file, toml).unwrap();
+    let config = config.with_file(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    config
 }
 
 fn server() -> ServerLayer {
@@ -309,19 +319,49 @@ fn a_route_that_only_the_handler_knows_becomes_name_and_label() {
     );
 }
 
+const RULES: &str = "[propagation]\ninbound = \"restart\"\nrules = { \"/open\" = \"accept\", \"/strict\" = \"require\" }\n\
+    baggage_attributes = [\"tenant\"]\n";
+
+#[test]
+fn the_binary_form_of_a_context_obeys_the_same_rules() {
+    let caller = TraceContext::parse(CALLER).unwrap();
+    let serve = |bytes: &[u8], route: &'static str| {
+        let received = receive_bytes(bytes, Origin::route(route))?;
+        let _sender = received.enter();
+        received.describe(&span!("served", "http.route" = route));
+        Ok::<_, ContextRequired>(received.carried().parent)
+    };
+    configured(
+        "the_binary_form_of_a_context_obeys_the_same_rules",
+        |config| with_text(config, RULES),
+        || {
+            let bytes = caller.to_bytes();
+            assert_eq!(serve(&bytes, "/open"), Ok(Some(caller)));
+            assert_eq!(serve(&bytes, "/strict"), Ok(Some(caller)));
+            assert_eq!(serve(&bytes, "/other"), Ok(None));
+            for invalid in [&[][..], &bytes[..25], &[0; 26], &[0xff; 26]] {
+                assert!(serve(invalid, "/strict").is_err(), "{invalid:?}");
+                assert_eq!(serve(invalid, "/open"), Ok(None), "{invalid:?}");
+            }
+        },
+        |spans, _| {
+            let of = |route: &str| {
+                let is_it = |span: &&Span| text(&span.attributes, "http.route").as_deref() == Some(route);
+                spans.iter().find(is_it).unwrap()
+            };
+            assert_eq!(of("/open").parent_span_id, caller.span_id.to_bytes());
+            let other = of("/other");
+            assert!(other.parent_span_id.is_empty() && other.trace_id != caller.trace_id.to_bytes());
+            assert_eq!(other.links[0].span_id, caller.span_id.to_bytes(), "a link to the sender");
+        },
+    );
+}
+
 #[test]
 fn context_travels_by_the_rules_for_route_and_peer() {
-    let toml = "[propagation]\ninbound = \"restart\"\nrules = { \"/open\" = \"accept\", \"/strict\" = \"require\" }\n\
-        baggage_attributes = [\"tenant\"]\n";
     configured(
         "context_travels_by_the_rules_for_route_and_peer",
-        |config| {
-            let file = std::env::temp_dir().join(format!("throughline-tower-{}.toml", std::process::id()));
-            std::fs::write(&file, toml).unwrap();
-            let config = config.with_file(&file).unwrap();
-            std::fs::remove_file(&file).unwrap();
-            config
-        },
+        |config| with_text(config, RULES),
         || {
             // A client inside the server's handler, whose service gives back what it was sent.
             let mut service = server().layer(service(|_| async {

@@ -1,7 +1,7 @@
 //! Queries of databases and messages.
 
 use super::service::{block_on, fails, taken};
-use super::{points, recorded, status};
+use super::{configured, points, recorded, status, with_text};
 use crate::support::receiver::{attribute, int, text};
 use crate::support::service::find;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode as Code;
@@ -10,6 +10,7 @@ use std::io;
 use throughline::span;
 use throughline_std::db;
 use throughline_std::messaging::{self, headers, headers_mut};
+use throughline_std::propagation::{Baggage, FullContext, FullGuard};
 
 #[test]
 fn queries_are_spans_and_durations_by_the_conventions() {
@@ -113,6 +114,85 @@ fn who_processes_a_message_links_to_who_sent_it() {
             }
             assert_eq!(points(metrics, "messaging.client.operation.duration")[0].1, 2);
             assert!(points(metrics, "messaging.process.duration")[0].0.starts_with("error.type=std::io"));
+        },
+    );
+}
+
+/// Names and values of the current baggage.
+fn baggage() -> Vec<(String, String)> {
+    let entries = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    FullContext::current().baggage().iter().map(entries).collect()
+}
+
+fn with(entries: &[(&str, &str)]) -> FullGuard {
+    let mut baggage = Baggage::default();
+    entries.iter().for_each(|(name, value)| assert!(baggage.set(name, value)));
+    FullContext::current().with_baggage(baggage).enter()
+}
+
+#[test]
+fn baggage_goes_with_messages_as_the_configuration_allows() {
+    let toml = "[propagation]\nformats = [\"b3\", \"baggage\"]\nbaggage = [\"tenant\", \"user.*\"]\n\
+        baggage_attributes = [\"tenant\"]\n";
+    configured(
+        "operations::baggage_goes_with_messages_as_the_configuration_allows",
+        |config| with_text(config, toml),
+        || {
+            let send = |user: &str| {
+                let mut own: Vec<(String, Vec<u8>)> = Vec::new();
+                let _sender = with(&[("tenant", "acme"), ("user.id", user), ("secret", "hush")]);
+                messaging::send("kafka", "orders").begin().inject(&mut headers_mut(&mut own));
+                own
+            };
+            let (ann, bob) = (send("ann"), send("bob & co"));
+            let names: Vec<_> = bob.iter().map(|(name, _)| name.as_str()).collect();
+            assert_eq!(names, ["b3", "baggage"], "the configured formats: {bob:?}");
+            assert_eq!(bob[1].1, b"tenant=acme,user.id=bob%20&%20co", "the allowed entries");
+            // The consumer's own baggage stays, but for entries that the message has too.
+            let _worker = with(&[("shard", "7"), ("user.id", "worker")]);
+            let entries = |all: &[(&str, &str)]| {
+                all.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect::<Vec<_>>()
+            };
+            let of_bob = entries(&[("shard", "7"), ("user.id", "bob & co"), ("tenant", "acme")]);
+            let own = entries(&[("shard", "7"), ("user.id", "worker")]);
+            let one = || messaging::process("kafka", "orders").from(&headers(&bob)).begin();
+            block_on(one().run(async {
+                assert_eq!(baggage(), of_bob);
+                tokio::task::yield_now().await;
+                assert_eq!(baggage(), of_bob, "after an await");
+                drop(span!("inside"));
+                Ok::<_, io::Error>(())
+            }))
+            .unwrap();
+            assert_eq!(baggage(), own, "after the message");
+            {
+                let by_hand = one();
+                let _entered = by_hand.enter();
+                assert_eq!(baggage(), of_bob);
+                // What is sent from there has it.
+                let mut next: Vec<(String, Vec<u8>)> = Vec::new();
+                messaging::send("kafka", "parcels").begin().inject(&mut headers_mut(&mut next));
+                assert_eq!(next[1].1, b"user.id=bob%20&%20co,tenant=acme");
+            }
+            assert_eq!(baggage(), own);
+            let batch =
+                messaging::process("kafka", "batch").from(&headers(&ann)).from(&headers(&bob)).begin();
+            drop(span!("outside"));
+            let _entered = batch.enter();
+            let common = entries(&[("shard", "7"), ("user.id", "worker"), ("tenant", "acme")]);
+            assert_eq!(baggage(), common, "what the messages of a batch have in common");
+        },
+        |spans, _| {
+            let tenants = |name: &str| {
+                let named = spans.iter().filter(|span| span.name == name);
+                named.map(|span| text(&span.attributes, "tenant")).collect::<Vec<_>>()
+            };
+            assert_eq!(tenants("process orders"), [Some("acme".to_owned()), Some("acme".into())]);
+            assert_eq!(tenants("process batch"), [Some("acme".to_owned())]);
+            assert_eq!(tenants("send orders"), [None, None], "who sends has no message to read");
+            assert!(spans.iter().all(|span| attribute(&span.attributes, "user.id").is_none()));
+            let parent = &find(spans, "inside").parent_span_id;
+            assert!(spans.iter().any(|span| span.name == "process orders" && span.span_id == *parent));
         },
     );
 }

@@ -24,7 +24,7 @@ pub(super) fn extract(carrier: &dyn Extractor, carried: &mut Carried) {
             });
         }
     });
-    carried.add_baggage(baggage);
+    carried.baggage.add(baggage);
 }
 
 /// `TRACE:SPAN:PARENT:FLAGS`, in hexadecimal digits without zeros at the front.

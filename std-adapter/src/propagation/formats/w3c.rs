@@ -27,7 +27,7 @@ pub(super) fn inject(carried: &Carried, carrier: &mut dyn Injector) {
 
 pub(super) fn extract_baggage(carrier: &dyn Extractor, carried: &mut Carried) {
     if let Some(text) = joined(carrier, "baggage") {
-        carried.add_baggage(Baggage::parse(&text));
+        carried.baggage.add(Baggage::parse(&text));
     }
 }
 
