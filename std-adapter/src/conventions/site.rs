@@ -22,6 +22,17 @@ pub(crate) fn refused() -> usize {
     REFUSED.load(Ordering::Relaxed)
 }
 
+/// Takes the room of one of the series of all conventions, if there is any left.
+#[cfg(feature = "tower")]
+pub(crate) fn take_series() -> bool {
+    has_room(&SERIES_MADE)
+}
+
+/// Counts what found no room.
+pub(crate) fn refuse() {
+    REFUSED.fetch_add(1, Ordering::Relaxed);
+}
+
 /// Where an operation is counted.
 #[derive(Clone, Debug)]
 pub(crate) enum Site {
@@ -59,7 +70,7 @@ impl Site {
         match find(convention, labels, make) {
             Some(known) => Site::Known(known),
             None => {
-                REFUSED.fetch_add(1, Ordering::Relaxed);
+                refuse();
                 Site::Elsewhere(convention, (convention.name)(labels))
             }
         }
@@ -96,7 +107,7 @@ impl Site {
             Site::Known(known) => match known.series(outcome) {
                 Some(series) => return series.histogram.record(seconds),
                 None => {
-                    REFUSED.fetch_add(1, Ordering::Relaxed);
+                    refuse();
                     known.convention
                 }
             },

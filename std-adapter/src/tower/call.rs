@@ -196,7 +196,7 @@ impl Call {
         fields.push(&head.user_agent());
         let operation = Operation::begin(site, Context::current(), &mut fields);
         let mut call = Call::new(operation, head, method, scheme);
-        (call.is_server, call.active) = (true, active::of(method, scheme));
+        (call.is_server, call.active) = (true, active::of_server(method, scheme));
         call
     }
 
@@ -209,6 +209,7 @@ impl Call {
             known.map(|(host, port)| (host, port.unwrap_or(request::default_port(scheme)))).unzip();
         let port_text = port.map_or_else(String::new, |port| port.to_string());
         let [address, port_label] = [host.unwrap_or_default(), &*port_text];
+        let template = head.extensions.get::<Route>().map(Route::as_str);
         let mut fields;
         let site = match head.rpc() {
             Some((name, service)) => {
@@ -217,7 +218,6 @@ impl Call {
                 Site::of(&RPC_CLIENT, &[GRPC, name, address, port_label])
             }
             None => {
-                let template = head.extensions.get::<Route>().map(Route::as_str);
                 fields = FieldList::expecting(HTTP_CLIENT.fields.len());
                 fields.push(method);
                 fields.push(&head.original_method());
@@ -229,7 +229,10 @@ impl Call {
         fields.push(&host);
         fields.push(&port);
         let operation = Operation::begin(site, Context::current(), &mut fields);
-        Call::new(operation, head, method, scheme)
+        let mut call = Call::new(operation, head, method, scheme);
+        let labels = [method, address, port_label, scheme, template.unwrap_or_default()];
+        call.active = Some(active::of_client(labels));
+        call
     }
 
     fn new(operation: Operation, head: Head<'_>, method: &'static str, scheme: &'static str) -> Call {

@@ -36,7 +36,7 @@
 //!
 //! **What is counted.** From the same measurement, with exemplars that lead to the span:
 //! `http.server.request.duration`, `http.client.request.duration`, `rpc.server.call.duration`,
-//! `rpc.client.call.duration`; and `http.server.active_requests`.
+//! `rpc.client.call.duration`; and `http.server.active_requests`, `http.client.active_requests`.
 //!
 //! **Nothing that comes from outside can grow memory or a set of labels.** Routes are templates, never paths; methods
 //! that HTTP does not define are `_OTHER`, and so are methods of gRPC that the server does not have. There may be 1024

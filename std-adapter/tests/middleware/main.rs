@@ -1,6 +1,7 @@
 //! The layers for `tower`, from a request to a collector: what is recorded of it, when it ends, what is counted, and
 //! that no stranger can grow anything. The services are functions; `examples/stranger` has real ones.
 
+mod active;
 mod carrying;
 #[cfg(feature = "reqwest")]
 mod clients;
