@@ -61,6 +61,9 @@ mod used;
 #[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(crate) mod memory;
 
+#[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub(crate) mod process;
+
 #[cfg_attr(not(feature = "profile"), allow(unreachable_pub))]
 mod resources;
 

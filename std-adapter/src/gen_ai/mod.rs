@@ -33,6 +33,10 @@
 //! and its span has `error.type`. The identity of a runner, and the name of an agent, are correlation fields: everything within has them, log
 //! records of any crate included; see [`correlate`](crate::correlate).
 //!
+//! What the process uses meanwhile are the gauges `memory.current.bytes`, `memory.peak.bytes` and `cpu.utilization.percent`, and what each span has used
+//! are its attributes `resource.cpu.micros`, `resource.memory.bytes` and `resource.memory.peak`: with
+//! [`Config::resources_of_spans`](crate::Config#method.resources_of_spans) and the feature `profile`.
+//!
 //! # Names of spans
 //!
 //! The spans have the names of the column's first part, so that all runs of agents have one name. With `OTEL_SEMCONV_STABILITY_OPT_IN`

@@ -16,6 +16,9 @@ use crate::pump::Prices;
 /// span that is held across an `await` without [`Instrument`](throughline::Instrument) counts all that its thread does meanwhile outside other spans.
 /// Elsewhere CPU time is sampled, and each sample stands for the time since the one before it, 10 ms at 99 Hz.
 ///
+/// The whole process has gauges beside them: `memory.current.bytes` and `memory.peak.bytes`, what of it is in physical memory now and was at most, and
+/// `cpu.utilization.percent`, its CPU time since the last reading, of all CPUs that it may use; a reading within a second gives the one before.
+///
 /// Memory needs [`Allocator`](super::Allocator) as the program's allocator. A span without samples or without allocations lacks these attributes.
 /// Spans below one that is not sampled are not told.
 ///

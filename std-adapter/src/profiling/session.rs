@@ -1,7 +1,7 @@
 //! A session of profiling: its thread takes profiles and writes them into a folder until it is stopped.
 
 use super::send::{self, Send};
-use super::{ResourceOptions, memory, used};
+use super::{ResourceOptions, memory, process, used};
 use crate::Config;
 use crate::published::Published;
 use crate::pump::labels;
@@ -325,6 +325,7 @@ pub(crate) fn begin(config: &Config) {
     memory::begin(config.memory_metrics_component());
     let resources = config.resources();
     let switches = resources.as_ref().is_some_and(|resources| !resources.samples_only);
+    process::begin(resources.is_some());
     used::want(resources.map(|_| cpu), switches);
 }
 

@@ -4,14 +4,16 @@
 #[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod memory;
 mod own;
+#[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod process;
 
+pub(super) use own::of_pump;
 #[cfg(all(
     feature = "profile",
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
-pub(super) use memory::of_memory;
-pub(super) use own::of_pump;
+pub(super) use {memory::of_memory, process::of_process};
 
 use super::distribution::Histogram;
 use super::identity::Identities;

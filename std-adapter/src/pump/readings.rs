@@ -103,7 +103,7 @@ impl Readings {
             target_os = "linux",
             any(target_arch = "x86_64", target_arch = "aarch64")
         ))]
-        further.extend(metrics::of_memory());
+        further.extend(metrics::of_memory().into_iter().chain(metrics::of_process()));
         further.extend(metrics::of_resources(profiling::lost_used()));
         further.extend(metrics::of_profiles(profiling::removed()));
         let times = {

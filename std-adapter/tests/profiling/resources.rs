@@ -18,6 +18,8 @@ struct Keeps {
     points: Arc<Mutex<HashMap<String, f64>>>,
     /// The labels of the memory's metrics.
     names: Arc<Mutex<Fields>>,
+    /// The last values of gauges without labels, by name and unit.
+    gauges: Arc<Mutex<HashMap<(String, String), f64>>>,
 }
 
 impl Exporter for Keeps {
@@ -37,6 +39,14 @@ impl Exporter for Keeps {
         for point in points.iter().filter(|point| point.name.starts_with("memory.")) {
             let labels: Vec<_> = point.labels.iter().map(|(key, _)| *key).collect();
             self.names.lock().unwrap().insert(point.name.to_owned(), labels.join(" "));
+        }
+        for point in points.iter().filter(|point| point.labels.is_empty()) {
+            let value = match point.data {
+                PointData::GaugeInt(n) => n as f64,
+                PointData::GaugeFloat(x) => x,
+                _ => continue,
+            };
+            self.gauges.lock().unwrap().insert((point.name.to_owned(), point.unit.to_owned()), value);
         }
         for point in points {
             if let (PointData::CounterFloat(x), [(key, value)]) = (&point.data, point.labels) {
@@ -247,6 +257,25 @@ fn spans(source: &str, name: &str) {
         close(points["resource.cpu.seconds agent.name=planner"], found[0] + found[1]);
         close(points["resource.cpu.seconds agent.name=writer"], found[2]);
         close(points["resource.cost agent.name=planner"], 2.0 * (found[0] + found[1]));
+    });
+}
+
+#[test]
+fn the_process_has_gauges_of_its_memory_and_cpu_by_the_names_of_agents() {
+    let name = "resources::the_process_has_gauges_of_its_memory_and_cpu_by_the_names_of_agents";
+    const HELD: usize = 32 << 20;
+    let work = || {
+        // In physical memory at its peak, and given back before the metrics are read.
+        drop(black_box(vec![1_u8; HELD]));
+        use_cpu(0.2);
+    };
+    recorded(name, "auto", work, |keeps| {
+        let gauges = keeps.gauges.lock().unwrap();
+        let gauge = |name: &str, unit: &str| gauges[&(name.to_owned(), unit.to_owned())];
+        let [current, peak] = ["memory.current.bytes", "memory.peak.bytes"].map(|name| gauge(name, "By"));
+        assert!(current > 1e6 && peak > current + 0.5 * HELD as f64, "{current} {peak}");
+        let percent = gauge("cpu.utilization.percent", "%");
+        assert!(percent > 0.0 && percent <= 100.0, "{percent}");
     });
 }
 

@@ -82,7 +82,7 @@ pub(super) const KEYS: &[Key] = &[
         "profiling.resources.enabled",
         Bool,
         "false",
-        "Whether each span gets the CPU time that it has used and the memory that it has allocated, without the spans inside it.",
+        "Whether each span gets the CPU time that it has used and the memory that it has allocated, without the spans inside it, and the process gets gauges of both.",
     ),
     key(
         "profiling.resources.source",
