@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `demo` | the thermostat of `examples/shared-logic`, whose converter is a timer interrupt |
 //! | `remote` | the same below a span of a server, whose `traceparent` comes over the serial port |
+//! | `report` | a report to a server, below whose span the server goes on: its context goes over the serial port in binary form |
 //! | `overflow` | a ring that overflows, with every loss counted |
 //! | `fields` | every type and width of field |
 //! | `panic` | a panic in an interrupt, whose message arrives although the ring is full |
