@@ -21,7 +21,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Its length. All reports have the same, so nothing on the link separates them.
+    /// Its length. All reports have the same, so nothing on the link separates them; a link that may lose bytes needs frames.
     pub const LEN: usize = 29;
 
     /// A report as it came.

@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use lexopt::prelude::{Long, Short, ValueExt};
-use throughline::{Instrument, info, span};
+use throughline::{Instrument, info, span, warn};
 use throughline_std::Config;
 use throughline_std::propagation::{Origin, Propagate, receive_bytes};
 use throughline_std::tower::{Client, ClientLayer, Route};
@@ -62,29 +62,39 @@ async fn main() -> anyhow::Result<()> {
 async fn serve(mut link: TcpStream, house: &House) -> anyhow::Result<()> {
     let mut bytes = [0; Report::LEN];
     while link.read_exact(&mut bytes).await.is_ok() {
-        let report = Report::new(bytes);
-        // The rules of `propagation` hold for a device as for any other sender.
-        let received = receive_bytes(report.context(), Origin::route("sensor.report").peer("device"))?;
-        let work = async {
-            let celsius = f32::from(report.temperature()) / 100.0;
-            let span = span!(kind: Server, "sensor.report", room = report.room(), celsius = celsius);
-            received.describe(&span);
-            let span = span.detach();
-            match handle(report, house).instrument(span.context()).await {
-                Ok(setpoint) => {
-                    span.record("setpoint", f32::from(setpoint) / 100.0);
-                    setpoint
-                }
-                Err(failure) => {
-                    span.fail(&failure);
-                    NO_SETPOINT
-                }
-            }
-        };
-        let setpoint = work.in_carried(received.carried()).await;
+        let setpoint = answer(Report::new(bytes), house).await;
         link.write_all(&setpoint.to_le_bytes()).await?;
     }
     Ok(())
+}
+
+/// The answer to a report, whose span is below that of the device.
+async fn answer(report: Report, house: &House) -> i16 {
+    // The rules of `propagation` hold for a device as for any other sender.
+    let received = match receive_bytes(report.context(), Origin::route("sensor.report").peer("device")) {
+        Ok(received) => received,
+        Err(required) => {
+            warn!("a report of room {room} is refused: {required}", room = report.room());
+            return NO_SETPOINT;
+        }
+    };
+    let work = async {
+        let celsius = f32::from(report.temperature()) / 100.0;
+        let span = span!(kind: Server, "sensor.report", room = report.room(), celsius = celsius);
+        received.describe(&span);
+        let span = span.detach();
+        match handle(report, house).instrument(span.context()).await {
+            Ok(setpoint) => {
+                span.record("setpoint", f32::from(setpoint) / 100.0);
+                setpoint
+            }
+            Err(failure) => {
+                span.fail(&failure);
+                NO_SETPOINT
+            }
+        }
+    };
+    work.in_carried(received.carried()).await
 }
 
 /// Books a report. Returns the setpoint of its room.
