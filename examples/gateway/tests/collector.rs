@@ -131,6 +131,7 @@ fn trace_of(received: &Received, (room, celsius, setpoint): (i64, f64, i64)) -> 
         let attributes = attributes(span);
         assert_eq!(attributes["rpc.system.name"], "grpc");
         assert_eq!(attributes["rpc.response.status_code"], "OK", "from the trailers: {span}");
+        assert_eq!(attributes["server.address"], "127.0.0.1", "{span}");
     }
     // What the house logs within the call is of its span.
     let of_call = |log: &&&Value| log["spanId"] == booked["spanId"];

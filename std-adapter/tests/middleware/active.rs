@@ -1,7 +1,8 @@
 //! The numbers of requests that are under way.
 
 use super::service::{Frames, ask, block_on, read, service, taken};
-use super::{label_text, recorded, server};
+use super::{recorded, server};
+use crate::support::look::labels;
 use http::{Request, Response};
 use opentelemetry_proto::tonic::metrics::v1::{Metric, metric::Data, number_data_point::Value};
 use std::future::{pending, ready};
@@ -18,7 +19,7 @@ fn values(metrics: &[Metric], name: &str) -> Vec<(String, i64)> {
         .iter()
         .map(|point| {
             let Some(Value::AsInt(value)) = point.value else { panic!("{point:?}") };
-            (label_text(&point.attributes), value)
+            (labels(&point.attributes), value)
         })
         .collect();
     values.sort();

@@ -1,7 +1,7 @@
 //! Finds things in what a collector got.
 
 use super::receiver::text;
-use opentelemetry_proto::tonic::common::v1::any_value;
+use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::metrics::v1::{
     ExponentialHistogramDataPoint, Metric, metric::Data, number_data_point,
@@ -36,7 +36,7 @@ pub fn points(metrics: &[Metric], name: &str) -> Vec<(String, u64, Vec<Vec<u8>>)
         .iter()
         .map(|point| {
             let spans = point.exemplars.iter().map(|exemplar| exemplar.span_id.clone()).collect();
-            (labels(point), point.count, spans)
+            (labels(&point.attributes), point.count, spans)
         })
         .collect();
     points.sort();
@@ -51,13 +51,14 @@ pub fn histogram<'m>(metrics: &'m [Metric], name: &str) -> &'m [ExponentialHisto
     &histogram.data_points
 }
 
-fn labels(point: &ExponentialHistogramDataPoint) -> String {
+/// Labels as `key=value`, in order.
+pub fn labels(attributes: &[KeyValue]) -> String {
     let label = |key: &str| match key {
         "otel.metric.overflow" => Some("true".into()),
-        key => text(&point.attributes, key),
+        key => text(attributes, key),
     };
     let mut labels: Vec<_> =
-        point.attributes.iter().map(|kv| format!("{}={}", kv.key, label(&kv.key).unwrap())).collect();
+        attributes.iter().map(|kv| format!("{}={}", kv.key, label(&kv.key).unwrap())).collect();
     labels.sort();
     labels.join(" ")
 }

@@ -114,12 +114,13 @@ struct House {
 
 impl House {
     fn new(address: &str) -> anyhow::Result<House> {
-        let layer = ClientLayer::new();
+        let endpoint = Endpoint::from_shared(address.to_owned())?;
+        let address = endpoint.uri().clone();
         let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build_http();
         Ok(House {
-            address: address.parse().with_context(|| format!("`{address}` is no URL"))?,
-            http: layer.layer(http),
-            ledger: layer.layer(Endpoint::from_shared(address.to_owned())?.connect_lazy()),
+            http: ClientLayer::new().layer(http),
+            ledger: ClientLayer::new().server(address.clone()).layer(endpoint.connect_lazy()),
+            address,
         })
     }
 
