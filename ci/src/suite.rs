@@ -28,7 +28,7 @@ only when none failed.
 
   --only NAME   only this step; may be given more than once (default: all)
   --all-backends
-                also the step `interop`: servers that take long to get (default: those that install in seconds)
+                also what takes long: the last steps of `--list`, with servers that are built first (default: all others)
   --keep-going  don't stop at the first failure (default: start no other step)
   --list        print the steps, run nothing
 ";
