@@ -15,6 +15,7 @@ mod own;
 #[cfg(feature = "peers")]
 mod peers;
 mod receiver;
+mod service;
 mod system;
 mod throughline;
 mod work;
@@ -39,6 +40,14 @@ pub(crate) type Subject = (&'static str, fn(&mut Bench<'_>));
 const PATHS: &[(&str, &[Subject])] = &[
     ("clock_read", &[(LIMIT, limit::clock_read), (SUBJECT, throughline::clock_read)]),
     ("span", &[(LIMIT, limit::span), (SUBJECT, throughline::span)]),
+    (
+        "span_in_service",
+        &[
+            (SUBJECT, service::delivered),
+            ("throughline (endpoint down)", service::down),
+            ("throughline (endpoint hangs)", service::hangs),
+        ],
+    ),
     ("span_2fields", &[(LIMIT, limit::span_2fields), (SUBJECT, throughline::span_2fields)]),
     ("event", &[(SUBJECT, own::plain_event)]),
     ("event_2fields", &[(LIMIT, limit::event_2fields), (SUBJECT, throughline::event_2fields)]),

@@ -69,7 +69,7 @@ pub(crate) fn span(bench: &mut Bench<'_>) {
     bench.drained(|_| (), |(), n| plain_spans(n), |()| drain());
 }
 
-fn plain_spans(n: u64) {
+pub(crate) fn plain_spans(n: u64) {
     traces(n, |children| {
         let _root = span!("root");
         for _ in 0..children {
