@@ -3,6 +3,7 @@
 
 mod correlated;
 mod follow;
+mod logs;
 
 use super::callsites::{Callsites, Entry};
 use super::fan_out::FanOut;
@@ -18,13 +19,13 @@ use crate::wall_time::WallTime;
 use correlated::{Correlated, Shared};
 use std::sync::{Arc, Mutex};
 use throughline::adapter::IdKey;
-use throughline::adapter::record::{EventRecord, NO_BUSY, Record, SpanRecord, Values};
+use throughline::adapter::record::{NO_BUSY, Record, SpanRecord, Values};
 use throughline::adapter::ring::{ExtendedKind, RawRecord, RecordKind, Word};
 use throughline::{Level, SpanId, TraceContext, TraceId, Value};
 use throughline_export::Redaction;
 use throughline_export::ledger::{Cells, DropReason};
 use throughline_export::otlp::{Options, OtlpExporter};
-use throughline_export::view::{Fields, LogView, SpanView};
+use throughline_export::view::SpanView;
 
 /// Most records that are kept back for a round.
 const WAITING: usize = 16_384;
@@ -52,7 +53,7 @@ pub(super) struct Assembler {
     /// What the span that just ended has used.
     used: Option<Totals>,
     correlated: Option<Box<Correlated>>,
-    /// Records of correlation fields that this has made and not counted off those that are absorbed.
+    /// Records of fields that this has made itself and not counted off those that are absorbed.
     own: u64,
     /// The correlation fields of the record at hand.
     scope: Option<Shared>,
@@ -254,48 +255,17 @@ impl Assembler {
         cells.pump.dropped(DropReason::RateLimited, tally.rate_limited);
     }
 
-    /// Passes on a log record for each callsite whose records were held back in a second that is over at `ticks`, or in any if it is the `last` call. Such a record is
-    /// counted like one that the program made.
-    pub(super) fn tell_held(&mut self, ticks: Word, last: bool, cells: &Cells, sinks: &mut FanOut) {
-        let Assembler { throttle, callsites, wall_time, .. } = self;
-        let time_unix_ns = wall_time.unix_ns(ticks);
-        let mut records = 0;
-        throttle.tell(time_unix_ns, last, |callsite, held| {
-            let Some(Entry { blob, scope, .. }) = callsites.get(callsite) else { return };
-            let message =
-                format!("{{held_back}} more like this were held back within a second: {}", blob.name);
-            let fields = [("held_back", Value::U64(held))];
-            sinks.own_log(&LogView {
-                span: None,
-                time_unix_ns,
-                level: blob.level.unwrap_or(Level::Info),
-                message: &message,
-                event_name: "",
-                trace_flags: 0,
-                scope: *scope,
-                target: blob.target,
-                file: blob.file,
-                line: blob.line,
-                time_error_ns: None,
-                fields: fields.iter().copied(),
-            });
-            records += 1;
-        });
-        for hop in [&cells.ring, &cells.pump] {
-            hop.input(records);
-            hop.output(records);
-        }
-    }
-
     #[inline]
     fn span(&mut self, raw: &RawRecord, span: &SpanRecord<'_>, sinks: &mut FanOut) {
-        let joined = self.follows && self.join(span.id, span.root);
+        if self.follows {
+            self.join(span.id, span.root);
+        }
         let chain = self.late.take(span.id);
         let remote = self.remote_of(span.root);
         if is_remote(span.root) && remote.is_none() {
             self.tally.unknown_parent += 1;
             if let Some(chain) = chain {
-                self.tally.absorbed += self.late.release(chain) - u64::from(joined);
+                self.tally.absorbed += self.late.release(chain);
             }
             return;
         }
@@ -328,7 +298,7 @@ impl Assembler {
             self.tally.malformed += 1;
         }
         if let Some(chain) = chain {
-            self.tally.absorbed += self.late.release(chain) - u64::from(joined);
+            self.tally.absorbed += self.late.release(chain);
         }
     }
 
@@ -459,80 +429,6 @@ impl Assembler {
         }
     }
 
-    fn event(&mut self, event: &EventRecord<'_>, sinks: &mut FanOut) {
-        let wall_time = &self.wall_time;
-        if !self.throttle.passes(event.callsite, || wall_time.unix_ns(event.time)) {
-            self.tally.rate_limited += 1;
-            return;
-        }
-        self.callsites.learn(event.callsite);
-        let remote = self.remote_of(event.root);
-        let Some(entry) = self.callsites.get(event.callsite) else {
-            self.tally.malformed += 1;
-            return;
-        };
-        let finished = match event.values.into_iter().next() {
-            Some(Value::Str { text, .. }) if entry.has_finished_message => Some(text),
-            _ => None,
-        };
-        let masked = finished.and_then(|text| self.mask.masked(text));
-        let fields = Merged::new(self.parts(entry, event.values, None), entry.site.is_plain());
-        if let Some(masked) = &masked {
-            let hidden = |value| match value {
-                Value::Str { text, truncated } if Some(text) == finished => {
-                    Value::Str { text: masked, truncated }
-                }
-                value => value,
-            };
-            self.log(event, entry, remote, fields.map(|(name, value)| (name, hidden(value))), sinks);
-        } else {
-            self.log(event, entry, remote, fields, sinks);
-        }
-        self.tally.output += 1;
-    }
-
-    /// Passes a log record on.
-    #[inline]
-    fn log<'a>(
-        &'a self,
-        event: &EventRecord<'a>,
-        entry: &'a Entry,
-        remote: Option<TraceContext>,
-        fields: impl Fields<'a>,
-        sinks: &mut FanOut,
-    ) {
-        if self.scope.is_some() || is_remote(event.root) && remote.is_none() {
-            self.log_with_more(event, entry, remote, fields, sinks);
-        } else {
-            sinks.log(&entry.site, &self.log_view(event, entry, remote, fields));
-        }
-    }
-
-    #[inline(always)]
-    fn log_view<'a, F>(
-        &self,
-        event: &EventRecord<'a>,
-        entry: &'a Entry,
-        remote: Option<TraceContext>,
-        fields: F,
-    ) -> LogView<'a, F> {
-        let is_known = event.span != 0 && (!is_remote(event.root) || remote.is_some());
-        LogView {
-            span: is_known.then(|| (self.trace_id(event.root, remote), self.span_id(event.span, remote))),
-            time_unix_ns: self.wall_time.unix_ns(event.time),
-            level: entry.blob.level.unwrap_or(Level::Info),
-            message: entry.blob.name,
-            event_name: entry.blob.unit,
-            trace_flags: u8::from(is_sampled(event, remote)),
-            scope: entry.scope,
-            target: entry.blob.target,
-            file: entry.blob.file,
-            line: entry.blob.line,
-            time_error_ns: None,
-            fields,
-        }
-    }
-
     #[inline]
     fn remote_of(&self, root: Word) -> Option<TraceContext> {
         if is_remote(root) { self.remotes.get(root) } else { None }
@@ -550,10 +446,4 @@ impl Assembler {
             _ => self.key.span_id(id as u64),
         }
     }
-}
-
-/// Whether the spans of an event's trace are recorded. Directly below a remote parent the local sampler may
-/// not have decided yet, so the parent's flag decides.
-fn is_sampled(event: &EventRecord<'_>, remote: Option<TraceContext>) -> bool {
-    event.sampled && (event.span != event.root || remote.is_none_or(|remote| remote.sampled()))
 }

@@ -45,17 +45,17 @@ impl Assembler {
         }
     }
 
-    /// Keeps what a span has used as if it were fields that came in a record of their own. Returns whether that is known.
+    /// Keeps what a span has used, if it is known, as if it were fields that came in a record of their own.
     #[cold]
     #[inline(never)]
-    pub(super) fn join(&mut self, span: Word, root: Word) -> bool {
+    pub(super) fn join(&mut self, span: Word, root: Word) {
         self.used = None;
-        let Some(resources) = &mut self.resources else { return false };
-        let Some((totals, raw)) = resources.take(span, root) else { return false };
+        let Some(resources) = &mut self.resources else { return };
+        let Some((totals, raw)) = resources.take(span, root) else { return };
         self.callsites.learn(raw.head.callsite);
         self.tally.unclaimed += self.late.add(span, &raw);
         self.used = Some(totals);
-        true
+        self.own += 1;
     }
 
     /// Notes what others than exporters want to know of a span. Parses the record again, so that a span that nobody follows stays in registers.
