@@ -1,24 +1,17 @@
-//! The file that keeps alerts, silences and what was told from one run to the next. [Baselines](super::baseline) have one of their own beside it.
-//!
-//! It is text: a line for each thing, fields separated by tabs. The first line names the format, the last one has the number of lines and their hash, so
-//! that a file that was cut off or written by someone else is noticed. It is written beside its place and then renamed, so that it is always whole.
+//! The [state file](crate::outgoing::state_file) that keeps alerts, silences and what was told from one run to the next. [Baselines](super::baseline) have one
+//! of their own beside it.
 
 use super::alerts::Center;
 use super::baseline::beside;
 use super::engine::{Active, AlertState, time, unix_ms};
 use super::routing::Group;
 use super::{Labels, Matcher, Silence};
-use std::fmt::Write as _;
-use std::fs::File;
-use std::hash::{DefaultHasher, Hasher};
-use std::io::{self, Read, Write};
+use crate::outgoing::state_file::{self, escaped, push_line, read, unescaped, write};
 use std::path::Path;
 use std::sync::Arc;
 use throughline_export::diagnostics;
 
 const FORMAT: &str = "throughline alerts 1";
-/// Longest file that is read.
-const MOST_BYTES: u64 = 64 << 20;
 
 /// Takes over what the file keeps. A file that is not there is no problem, and any other is one that is told and counted.
 pub(super) fn load(center: &mut Center, path: &Path, now: i64) {
@@ -34,17 +27,6 @@ pub(super) fn load(center: &mut Center, path: &Path, now: i64) {
     if let Err(why) = restore(center, &text, now) {
         problem(center, path, &format!("{why}; alerts begin anew, and it is written over"));
     }
-}
-
-fn read(path: &Path) -> io::Result<Option<String>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let mut text = String::new();
-    file.take(MOST_BYTES).read_to_string(&mut text)?;
-    Ok(Some(text))
 }
 
 fn problem(center: &mut Center, path: &Path, text: &str) {
@@ -71,7 +53,7 @@ fn save_state(center: &mut Center, path: &Path, now: i64) {
     if center.saved.as_deref() == Some(&*body) && !is_pending {
         return;
     }
-    match write(path, whole(&body, now).as_bytes()) {
+    match write(path, state_file::whole(FORMAT, &body, now).as_bytes()) {
         Ok(()) => {
             center.saved = Some(body);
             center.state_problems.1 = None;
@@ -86,25 +68,10 @@ fn save_state(center: &mut Center, path: &Path, now: i64) {
     }
 }
 
-/// Writes a file beside its place, and puts it there when it is whole.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let mut file = File::create(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    drop(file);
-    std::fs::rename(beside, path)
-}
-
 /// The lines between the first and the last.
 fn body(center: &Center) -> String {
     let mut out = String::new();
-    let mut line = |fields: &[&str]| {
-        let fields: Vec<String> = fields.iter().map(|field| escaped(field)).collect();
-        // Writing into a string cannot fail.
-        let _ = writeln!(out, "{}", fields.join("\t"));
-    };
+    let mut line = |fields: &[&str]| push_line(&mut out, fields);
     let at = |time: Option<i64>| time.map(|time| time.to_string()).unwrap_or_default();
     for (rule, state) in center.rules().rules.iter().zip(&center.engine.states) {
         let mut active: Vec<&Active> = state.active.values().collect();
@@ -145,36 +112,13 @@ fn body(center: &Center) -> String {
     out
 }
 
-fn whole(body: &str, now: i64) -> String {
-    let head = format!("{FORMAT}\nsaved\t{now}\n{body}");
-    let (lines, hash) = (head.lines().count(), hash(head.as_bytes()));
-    format!("{head}end\t{lines}\t{hash:016x}\n")
-}
-
-/// By which a file is checked.
-pub(super) fn hash(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(bytes);
-    hasher.finish()
-}
-
 /// Takes over the text of a file. The error says what is wrong with it; nothing has changed then.
 fn restore(center: &mut Center, text: &str, now: i64) -> Result<(), String> {
-    let Some(rest) = text.strip_prefix(FORMAT).and_then(|rest| rest.strip_prefix('\n')) else {
-        return Err("is not a state file of this version".into());
-    };
-    let (head, end) = text.rsplit_once("end\t").ok_or("has no end: it was cut off")?;
-    if end != format!("{}\t{:016x}\n", head.lines().count(), hash(head.as_bytes())) {
-        return Err("is damaged: its contents do not fit its last line".into());
-    }
-    let lines: Vec<Vec<String>> = rest[..head.len() - FORMAT.len() - 1]
-        .lines()
-        .map(|line| line.split('\t').map(unescaped).collect())
-        .collect();
-    let saved = lines.first().and_then(|line| line.get(1)?.parse().ok()).unwrap_or(now);
+    let (saved, lines) = state_file::lines(FORMAT, text)?;
+    let saved = saved.unwrap_or(now);
     let down = (now - saved).max(0);
     let mut group: Option<(usize, Labels)> = None;
-    for fields in lines.iter().skip(1) {
+    for fields in &lines {
         let fields: Vec<&str> = fields.iter().map(|field| &**field).collect();
         let at = |text: &str| text.parse::<i64>().ok();
         match fields[..] {
@@ -241,45 +185,12 @@ fn unpacked(text: &str) -> Labels {
     )
 }
 
-/// The text without tabs and line breaks.
-fn escaped(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            '\t' => out.push_str("\\t"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            c => out.push(c),
-        }
-        out
-    })
-}
-
-fn unescaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match (c, if c == '\\' { chars.next() } else { None }) {
-            ('\\', Some('t')) => out.push('\t'),
-            ('\\', Some('n')) => out.push('\n'),
-            ('\\', Some('r')) => out.push('\r'),
-            ('\\', Some(c)) => out.push(c),
-            (c, _) => out.push(c),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn texts_come_back_as_they_were() {
-        for text in ["", "a\tb\nc\\n\r", "\\", "ä=\"x\""] {
-            assert_eq!(unescaped(&escaped(text)), text);
-            assert!(!escaped(text).contains(['\t', '\n', '\r']));
-        }
+    fn labels_come_back_as_they_were() {
         let labels = Labels::new([("a", "x\ny\t\\"), ("b", "=")]);
         assert_eq!(unpacked(&packed(&labels)), labels);
     }

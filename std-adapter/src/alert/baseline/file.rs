@@ -5,7 +5,7 @@
 //! hash of everything before is at the end (8 bytes).
 
 use super::super::Labels;
-use super::super::state_file::{hash, write};
+use crate::outgoing::state_file::{hash, write};
 use super::{Baseline, Baselines, DAY, KEPT};
 use std::fs::File;
 use std::io::{self, Read};

@@ -2,17 +2,8 @@
 
 use super::{Notifier, webhook};
 use crate::alert::Notice;
-use std::io::{self, Write};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
-use throughline_export::ledger::DropReason;
+use crate::outgoing::command;
 use throughline_export::{Deadline, ExportError};
-
-/// Time between two looks at whether the command has ended.
-const LOOK: Duration = Duration::from_millis(10);
-/// What a command exits with that wants to be run again later (`EX_TEMPFAIL` of sysexits.h).
-const LATER: i32 = 75;
-const PAUSE: Duration = Duration::from_secs(5);
 
 /// Runs a command for each notice, without a shell. It gets the notice on its standard input, as JSON in the format of a [`Webhook`](super::Webhook), and
 /// `ALERT_STATUS` (`firing` or `resolved`), `ALERT_NAMES` and `ALERT_COUNT` in its environment. What it writes to its standard output is dropped. It fails
@@ -34,91 +25,18 @@ impl RunCommand {
         let arguments = arguments.into_iter().map(Into::into).collect();
         RunCommand { program: program.into(), arguments, service: service.into() }
     }
-
-    fn start(&self, notice: &Notice) -> io::Result<Child> {
-        let mut names: Vec<&str> = notice.alerts.iter().map(|alert| &*alert.name).collect();
-        names.dedup();
-        let mut command = Command::new(&self.program);
-        #[cfg(unix)]
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let mut child = command
-            .args(&self.arguments)
-            .env("ALERT_STATUS", notice.state().as_str())
-            .env("ALERT_NAMES", names.join(" "))
-            .env("ALERT_COUNT", notice.alerts.len().to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()?;
-        let body = webhook::body(notice, &self.service);
-        if let Some(mut stdin) = child.stdin.take() {
-            // On a thread, because a command that does not read would block it. It ends with the command.
-            let written = std::thread::Builder::new().name("throughline-stdin".into()).spawn(move || {
-                let _ = stdin.write_all(body.as_bytes());
-            });
-            if let Err(error) = written {
-                killed(&mut child)?;
-                return Err(error);
-            }
-        }
-        Ok(child)
-    }
 }
 
 impl Notifier for RunCommand {
     fn notify(&mut self, notice: &Notice, deadline: &Deadline) -> Result<(), ExportError> {
-        let program = &self.program;
-        loop {
-            let mut child = self.start(notice).map_err(|error| {
-                let why = format!(
-                    "the command {program} cannot be run: {error}; check its path and its permissions"
-                );
-                ExportError::new(DropReason::Refused, 1, why)
-            })?;
-            let status = ended(&mut child, deadline).map_err(|error| {
-                ExportError::new(
-                    DropReason::Unreachable,
-                    1,
-                    format!("the command {program} is lost: {error}"),
-                )
-            })?;
-            match status {
-                Some(status) if status.success() => return Ok(()),
-                Some(status) if status.code() == Some(LATER) && deadline.pause(PAUSE) => {}
-                Some(status) => {
-                    let why = format!(
-                        "the command {program} failed with {status}; see what it says on standard error"
-                    );
-                    return Err(ExportError::new(DropReason::Refused, 1, why));
-                }
-                None => {
-                    let why = format!("the command {program} had not ended in time, and was killed");
-                    return Err(ExportError::new(DropReason::Unreachable, 1, why));
-                }
-            }
-        }
+        let mut names: Vec<&str> = notice.alerts.iter().map(|alert| &*alert.name).collect();
+        names.dedup();
+        let variables = [
+            ("ALERT_STATUS", notice.state().as_str().to_owned()),
+            ("ALERT_NAMES", names.join(" ")),
+            ("ALERT_COUNT", notice.alerts.len().to_string()),
+        ];
+        let body = webhook::body(notice, &self.service);
+        command::run(&self.program, &self.arguments, &variables, &body, deadline)
     }
-}
-
-/// Waits until the command ends; `None` if the deadline came first, and it was killed.
-fn ended(child: &mut Child, deadline: &Deadline) -> io::Result<Option<ExitStatus>> {
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
-        }
-        if !deadline.pause(LOOK) {
-            killed(child)?;
-            return Ok(None);
-        }
-    }
-}
-
-/// Kills the command, and on Unix what it has started too.
-fn killed(child: &mut Child) -> io::Result<()> {
-    #[cfg(unix)]
-    if let Ok(group) = libc::pid_t::try_from(child.id()) {
-        // SAFETY: the call takes no memory of ours. The number is that of a child which was not waited for, and of the group that it leads.
-        unsafe { libc::kill(-group, libc::SIGKILL) };
-    }
-    child.kill()?;
-    child.wait().map(drop)
 }

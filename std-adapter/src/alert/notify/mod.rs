@@ -15,6 +15,7 @@ pub use slack::Slack;
 pub use webhook::Webhook;
 
 use super::{Alert, AlertState, Notice};
+use crate::outgoing::retried;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use throughline_export::{Deadline, ExportError};
@@ -61,11 +62,6 @@ impl fmt::Debug for Given {
 
 /// What is sent, in messages.
 const WHAT: &str = "a notice of alerts";
-
-/// Whether a notice is sent again after this status.
-fn retried(status: u16) -> bool {
-    matches!(status, 408 | 425 | 429 | 500..=599)
-}
 
 /// A line about a notice: `2 alerts fire: HighErrorRate, QueueGrows`.
 fn title(notice: &Notice) -> String {

@@ -1,12 +1,12 @@
 //! Webhooks: any program that takes JSON over HTTP.
 
-use super::{Notifier, WHAT, retried};
+use super::{Notifier, WHAT};
 use crate::alert::engine::unix_ms;
 use crate::alert::page::{labels, rfc3339};
 use crate::alert::{Alert, AlertState, Labels, Notice};
-use std::fmt;
+use crate::outgoing::SignedPost;
 use throughline_export::text::json;
-use throughline_export::{Deadline, ExportError, Post, PushUrlError};
+use throughline_export::{Deadline, ExportError, PushUrlError};
 
 /// Posts notices as JSON in the format of Alertmanager's [webhook](https://prometheus.io/docs/alerting/latest/configuration/#webhook_config), version 4, so
 /// that what takes those takes these too. Beside its keys an alert has `value`. Addresses that are not public are refused unless they are
@@ -16,18 +16,10 @@ use throughline_export::{Deadline, ExportError, Post, PushUrlError};
 ///
 /// With a [secret](Webhook::secret) each request has the headers `X-Throughline-Timestamp`, in seconds since 1970, and `X-Throughline-Signature`:
 /// `sha256=` and the hexadecimal HMAC-SHA256 of the timestamp, a dot, and the body. A receiver should refuse old timestamps.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Webhook {
-    post: Post,
-    secret: Option<ring::hmac::Key>,
+    post: SignedPost,
     service: String,
-}
-
-/// Leaves out the secret.
-impl fmt::Debug for Webhook {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Webhook").field("post", &self.post).finish_non_exhaustive()
-    }
 }
 
 impl Webhook {
@@ -37,15 +29,14 @@ impl Webhook {
     ///
     /// It is no URL.
     pub fn new(url: &str, service: impl Into<String>) -> Result<Webhook, PushUrlError> {
-        let post = Post::secret(WHAT, url, "https://example.org/alerts")?.retry(retried).public_only();
-        Ok(Webhook { post, secret: None, service: service.into() })
+        let post = SignedPost::new(WHAT, url, "https://example.org/alerts")?;
+        Ok(Webhook { post, service: service.into() })
     }
 
     /// Signs each request with this secret.
     #[must_use]
     pub fn secret(self, secret: impl AsRef<[u8]>) -> Webhook {
-        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_ref());
-        Webhook { secret: Some(key), ..self }
+        Webhook { post: self.post.secret(secret), ..self }
     }
 
     /// Adds a header, such as `authorization`.
@@ -57,25 +48,15 @@ impl Webhook {
     /// Takes addresses that are not public too, such as those of a cluster.
     #[must_use]
     pub fn allow_private(self) -> Webhook {
-        Webhook { post: self.post.any_address(), ..self }
+        Webhook { post: self.post.allow_private(), ..self }
     }
 }
 
 impl Notifier for Webhook {
     fn notify(&mut self, notice: &Notice, deadline: &Deadline) -> Result<(), ExportError> {
         let body = body(notice, &self.service);
-        let timestamp = (unix_ms(notice.time) / 1000).to_string();
-        let signature = self.secret.as_ref().map(|key| {
-            let tag = ring::hmac::sign(key, format!("{timestamp}.{body}").as_bytes());
-            let digits: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("sha256={digits}")
-        });
-        let mut headers = Vec::new();
-        if let Some(signature) = &signature {
-            headers.push(("x-throughline-timestamp", &*timestamp));
-            headers.push(("x-throughline-signature", &**signature));
-        }
-        self.post.send("", "application/json", &headers, body.as_bytes(), deadline).map(drop)
+        let seconds = u64::try_from(unix_ms(notice.time) / 1000).unwrap_or_default();
+        self.post.send(&body, seconds, deadline)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Configures alerts from keys.
 
-use super::Keys;
 use super::findings::Fault;
+use super::{Keys, secret};
 use crate::alert::{AlertOptions, Alertmanager, Rules, RulesError, RunCommand, Slack, Webhook};
 use crate::config::Config;
 use crate::config::problem::Problem;
@@ -151,25 +151,6 @@ fn email(keys: &Keys<'_>) -> Result<crate::alert::Email, Problem> {
         .check()
         .map_err(|error| keys.problem(if recipients.is_empty() { RECIPIENTS } else { SERVER }, &error))?;
     Ok(email)
-}
-
-/// A secret from a key, or from the file that the key with `_file` after it names.
-fn secret(keys: &Keys<'_>, path: &str) -> Result<Option<String>, Problem> {
-    let of_file = format!("{path}_file");
-    match (keys.text(path), keys.text(&of_file)) {
-        (Some(_), Some(_)) => {
-            Err(keys.problem(&of_file, &format!("{path} is given too; remove one of them")))
-        }
-        (Some(secret), None) => Ok(Some(secret)),
-        (None, Some(file)) => match std::fs::read_to_string(&file) {
-            Ok(text) => Ok(Some(text.trim().to_owned())),
-            Err(error) => Err(keys.problem(
-                &of_file,
-                &format!("`{file}` cannot be read: {error}; check the path and its permissions"),
-            )),
-        },
-        (None, None) => Ok(None),
-    }
 }
 
 fn needed_secret(keys: &Keys<'_>, path: &str) -> Result<String, Problem> {
