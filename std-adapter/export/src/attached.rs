@@ -166,15 +166,18 @@ impl Attached {
     }
 }
 
-/// The exporter, and how many records it took that are neither delivered nor lost.
+/// The exporter, how many records it took that are neither delivered nor lost, and how many of them are on the disk.
 struct Worker {
     exporter: Box<dyn Exporter>,
     taken: u64,
+    on_disk: u64,
 }
 
 /// The main function of an exporter's thread.
 fn work(lane: &Lane<OwnedRecords>, exporter: Box<dyn Exporter>) {
-    let mut worker = Worker { exporter, taken: 0 };
+    let on_disk = exporter.on_disk();
+    lane.found(on_disk);
+    let mut worker = Worker { exporter, taken: on_disk, on_disk };
     lane.run(
         &mut worker,
         |worker, batch, records| {
@@ -198,9 +201,10 @@ fn work(lane: &Lane<OwnedRecords>, exporter: Box<dyn Exporter>) {
         |worker| {
             let finished = worker.exporter.finish(lane.deadline());
             let mut outcome = worker.outcome(lane, finished, false);
-            // After `finish` the exporter is not called again, so records that it still holds are lost.
+            // After `finish` the exporter is not called again, so records that it still holds are lost, but those on the disk.
             let (reason, lost) = outcome.dropped.unwrap_or((DropReason::Shutdown, 0));
-            outcome.dropped = Some((reason, lost + std::mem::take(&mut worker.taken)));
+            let left = std::mem::take(&mut worker.taken).saturating_sub(worker.on_disk);
+            outcome.dropped = Some((reason, lost + left));
             outcome
         },
     );
@@ -226,6 +230,9 @@ impl Worker {
         self.taken -= dropped.map_or(0, |(_, lost)| lost);
         let held = self.exporter.held().min(self.taken);
         let delivered = std::mem::replace(&mut self.taken, held) - held;
+        let on_disk = self.exporter.on_disk().min(held);
+        let before = std::mem::replace(&mut self.on_disk, on_disk);
+        lane.moved(on_disk.saturating_sub(before), before.saturating_sub(on_disk));
         if is_ok && (delivered > 0 || shows_it_works) {
             lane.working();
         }

@@ -142,6 +142,11 @@ pub trait Exporter: Send {
     fn held(&self) -> u64 {
         0
     }
+
+    /// How many of these are on the disk, so that the next run delivers them: when the exporter begins, those of an earlier run. The default is none.
+    fn on_disk(&self) -> u64 {
+        0
+    }
 }
 
 /// The methods that an [`Exporter`] wants to be called.

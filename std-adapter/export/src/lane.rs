@@ -219,6 +219,15 @@ impl<T: Send> Lane<T> {
         self.put(outcome);
     }
 
+    /// Counts records that now wait on disk, and others that do no longer; not if the lane was given up, which has counted them already.
+    pub(crate) fn moved(&self, to_disk: u64, from_disk: u64) {
+        let state = self.lock();
+        if state.given_up.is_none() {
+            self.counts.spooled(to_disk);
+            self.counts.unspooled(from_disk);
+        }
+    }
+
     pub(crate) fn deadline(&self) -> &Deadline {
         &self.deadline
     }

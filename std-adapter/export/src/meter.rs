@@ -69,7 +69,7 @@ impl Meter {
 /// Four buckets for each doubling: at most 9 % off.
 const SCALE: u32 = 2;
 
-/// A histogram of durations, in units of 2^-20 s. It has the buckets of the core's histograms.
+/// A histogram of durations, in units of 2^-20 s, or of other numbers, in units of 2^-20 of theirs. It has the buckets of the core's histograms.
 #[derive(Debug)]
 pub struct Times {
     buckets: Box<[AtomicU64]>,
@@ -86,7 +86,17 @@ impl Times {
     /// Counts one duration.
     pub fn add(&self, duration: Duration) {
         let units = (duration.as_nanos() << Self::FRACTION_BITS) / 1_000_000_000;
-        let units = u64::try_from(units).unwrap_or(u64::MAX);
+        self.add_units(u64::try_from(units).unwrap_or(u64::MAX));
+    }
+
+    /// Counts one number that is no duration, for a metric of another unit; one that is negative or not finite as 0.
+    pub fn add_number(&self, number: f64) {
+        // The cast saturates, and turns NaN into 0.
+        let units = (number * f64::from(1_u32 << Self::FRACTION_BITS)) as u64;
+        self.add_units(units);
+    }
+
+    fn add_units(&self, units: u64) {
         let bucket = position(units, SCALE).and_then(|position| self.buckets.get(position));
         bucket.unwrap_or(&self.zeros).fetch_add(1, Ordering::Relaxed);
         self.sum.fetch_add(units, Ordering::Relaxed);
@@ -116,6 +126,14 @@ mod tests {
     fn durations_of_any_length_are_counted() {
         let times = Times::default();
         assert_eq!(times.read(), None);
+        times.add_number(-1.0);
+        times.add_number(f64::NAN);
+        times.add_number(1.0);
+        assert_eq!(
+            times.read().map(|(buckets, zeros, sum)| (buckets.iter().sum(), zeros, sum)),
+            Some((1, 2, 1 << 20))
+        );
+        let times = Times::default();
         for duration in [Duration::ZERO, Duration::from_nanos(1), Duration::from_secs(1), Duration::MAX] {
             times.add(duration);
         }

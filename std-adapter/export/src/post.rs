@@ -174,6 +174,23 @@ impl Post {
         }
     }
 
+    /// As [`Post::send`], with one attempt alone. A receiver that may take the body later is [`DropReason::Unreachable`].
+    ///
+    /// # Errors
+    ///
+    /// Why the body was not taken, and what can be done.
+    pub fn send_once(
+        &self,
+        more: &str,
+        content_type: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+        deadline: &Deadline,
+    ) -> Result<Vec<u8>, ExportError> {
+        let sent = self.attempt(more, content_type, headers, body, deadline)?;
+        sent.map_err(|(why, _)| ExportError::new(DropReason::Unreachable, 1, why))
+    }
+
     /// The outer error is for ever; the inner one may be over at the next attempt, after the pause that was asked for.
     fn attempt(
         &self,

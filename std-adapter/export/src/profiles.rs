@@ -3,7 +3,6 @@
 use crate::post::Post;
 use crate::push::PushUrlError;
 use crate::{Deadline, ExportError};
-use std::fmt::Write;
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -91,7 +90,7 @@ impl ProfileClient {
                 let seconds =
                     |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
                 let (from, until) = (seconds(started), seconds(started + duration).max(seconds(started) + 1));
-                let name = percent_encoded(application);
+                let name = crate::text::percent_encode(application);
                 let more =
                     format!("/ingest?name={name}&from={from}&until={until}&format=pprof&spyName=throughline");
                 let boundary = format!("throughline-{:016x}", RandomState::new().hash_one(from));
@@ -123,16 +122,4 @@ fn multipart(boundary: &str, profile: &[u8]) -> Vec<u8> {
     body.extend_from_slice(profile);
     body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
     body
-}
-
-fn percent_encoded(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut out, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(byte.into());
-        } else {
-            // Writing into a string cannot fail.
-            let _ = write!(out, "%{byte:02X}");
-        }
-        out
-    })
 }

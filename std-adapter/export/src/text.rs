@@ -60,6 +60,23 @@ pub fn json(text: &str) -> String {
     out
 }
 
+/// Encodes all bytes but letters, digits and `-._~` with `%` and two hexadecimal digits, for a part of a URL (RFC 3986).
+///
+/// ```
+/// use throughline_export::text::percent_encode;
+/// assert_eq!(percent_encode("a b/ä"), "a%20b%2F%C3%A4");
+/// ```
+pub fn percent_encode(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(byte.into());
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+        out
+    })
+}
+
 /// Decodes percent-encoded text, as in W3C Baggage and OpenTelemetry's environment variables. `None` if a `%` is
 /// not followed by two hexadecimal digits, or if the bytes are not UTF-8.
 ///

@@ -20,6 +20,7 @@ pub use elastic::Elastic;
 pub use file::{Period, RollingFile, RollingWriter};
 pub use filter::{Filter, FilterError};
 pub use format::Format;
+pub(crate) use format::nanos as format_nanos;
 #[cfg(unix)]
 pub use journald::Journald;
 pub(crate) use lines::LineBatch;

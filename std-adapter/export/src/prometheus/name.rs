@@ -83,7 +83,7 @@ pub(super) fn metric(namespace: &str, name: &str, ucum: &str, unit: &str, kind: 
         None => (unit, ""),
     };
     let has = |words: &[&str], word: &str| word.split('_').all(|part| words.contains(&part));
-    if !of.is_empty() && !has(&words, of) {
+    if !of.is_empty() && !has(&words, of) && !ends_with_symbol(name, ucum) {
         words.push(of);
     }
     if !per.is_empty() && !has(&words, per) {
@@ -91,6 +91,12 @@ pub(super) fn metric(namespace: &str, name: &str, ucum: &str, unit: &str, kind: 
     }
     let name = words.join("_");
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) { format!("_{name}") } else { name }
+}
+
+/// Whether the name ends with the unit's symbol, as `duration_ms` does. Symbols of one letter are too easily something else.
+fn ends_with_symbol(name: &str, ucum: &str) -> bool {
+    let name = name.strip_suffix("_total").unwrap_or(name);
+    ucum.len() > 1 && name.strip_suffix(ucum).is_some_and(|rest| rest.ends_with(['_', '.']))
 }
 
 /// The parts of a name between underscores and characters that Prometheus does not allow in a metric's name.
@@ -104,7 +110,8 @@ fn tokens(name: &str) -> impl Iterator<Item = &str> {
 pub(super) fn utf8_metric(namespace: &str, name: &str, ucum: &str, unit: &str, kind: Kind) -> String {
     let name = if kind == Kind::Counter { name.strip_suffix("_total").unwrap_or(name) } else { name };
     let unit = if kind == Kind::Gauge && ucum == "1" { "ratio" } else { unit };
-    let words = [namespace, name, if name.ends_with(unit) { "" } else { unit }];
+    let has_unit = name.ends_with(unit) || ends_with_symbol(name, ucum);
+    let words = [namespace, name, if has_unit { "" } else { unit }];
     let full = words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join("_");
     if full.is_empty() { "_".into() } else { full }
 }

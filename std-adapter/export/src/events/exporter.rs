@@ -1,0 +1,189 @@
+//! The exporter of events.
+
+use super::{CloudEvent, CloudEventEncoder};
+use crate::ledger::DropReason;
+use crate::log::{Filter, RollingFile, RollingWriter};
+use crate::outbox::Outbox;
+use crate::view::{LogView, SpanView};
+use crate::{Deadline, ExportError, Exporter, Host, Resource, SpoolConfig, Wants};
+use std::fmt;
+use std::io::{self, Write};
+use std::time::Duration;
+
+/// Bytes of batches that wait in memory.
+const MEMORY: usize = 16 << 20;
+/// How long a batch may be tried before others have their turn.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Sends batches of events.
+pub trait Sink: Send + 'static {
+    /// Sends these events before the deadline. It may block.
+    ///
+    /// # Errors
+    ///
+    /// Why they were not taken. They are sent again if the reason is [`DropReason::Unreachable`](crate::ledger::DropReason::Unreachable), and are dead
+    /// letters otherwise.
+    fn send(&mut self, events: &[CloudEvent], deadline: &Deadline) -> Result<(), ExportError>;
+}
+
+/// Sends spans and log records as events.
+///
+/// Each event is delivered at least once while its batch is kept: in 16 MiB of memory, or in a [spool](Events::spool), which the next run goes on with.
+/// When the receiver has taken a batch and the process is killed before it could note that, it is sent again; the events have the same ids then.
+pub struct Events<S> {
+    name: String,
+    sink: S,
+    encoder: CloudEventEncoder,
+    signals: (bool, bool),
+    filter: Filter,
+    most: usize,
+    outbox: Outbox,
+    spool: Option<SpoolConfig>,
+    dead_letters: Option<RollingFile>,
+    dead: Option<RollingWriter>,
+    /// The events of the batch that is being filled, and their number.
+    open: (Vec<u8>, u64),
+}
+
+impl<S> fmt::Debug for Events<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl<S: Sink> Events<S> {
+    /// Sends log records to this sink. The name is that of the folder in the spool.
+    pub fn new(name: impl Into<String>, sink: S) -> Events<S> {
+        Events {
+            name: name.into(),
+            sink,
+            encoder: CloudEventEncoder::new(&Resource::new("unknown_service")),
+            signals: (false, true),
+            filter: Filter::all(),
+            most: 100,
+            outbox: Outbox::in_memory(MEMORY),
+            spool: None,
+            dead_letters: None,
+            dead: None,
+            open: Default::default(),
+        }
+    }
+
+    /// Whether spans and log records are sent.
+    #[must_use]
+    pub fn signals(self, spans: bool, logs: bool) -> Events<S> {
+        Events { signals: (spans, logs), ..self }
+    }
+
+    /// Which log records are sent.
+    #[must_use]
+    pub fn filter(self, filter: Filter) -> Events<S> {
+        Events { filter, ..self }
+    }
+
+    /// Most events in a batch. The default is 100.
+    #[must_use]
+    pub fn batch(self, events: usize) -> Events<S> {
+        Events { most: events.max(1), ..self }
+    }
+
+    /// Keeps batches on the disk from before they are sent until they were taken.
+    #[must_use]
+    pub fn spool(self, spool: SpoolConfig) -> Events<S> {
+        Events { spool: Some(spool), ..self }
+    }
+
+    /// Writes events that were refused for good to this file, one JSON object in a line. They are counted as dropped all the same.
+    #[must_use]
+    pub fn dead_letters(self, file: RollingFile) -> Events<S> {
+        Events { dead_letters: Some(file), ..self }
+    }
+
+    fn put(&mut self, event: &CloudEvent) {
+        event.write(&mut self.open.0);
+        self.open.1 += 1;
+        if self.open.1 >= self.most as u64 {
+            self.close();
+        }
+    }
+
+    fn close(&mut self) {
+        let (body, events) = std::mem::take(&mut self.open);
+        if events > 0 {
+            self.outbox.push(body, events);
+        }
+    }
+
+    fn deliver(&mut self, deadline: &Deadline, last: bool) -> Result<(), ExportError> {
+        self.close();
+        let Events { outbox, sink, dead, .. } = self;
+        outbox.deliver(deadline, last, |body| {
+            let (mut rest, mut events) = (body, Vec::new());
+            while let Some(event) = CloudEvent::read(&mut rest) {
+                events.push(event);
+            }
+            // Others wait in the queue meanwhile, so that one attempt must not take for ever.
+            let within = Deadline::within(deadline.left_of(PATIENCE).unwrap_or_default());
+            let sent = sink.send(&events, &within);
+            if let (Err(error), Some(file)) = (&sent, &mut *dead)
+                && error.reason != DropReason::Unreachable
+            {
+                let mut lines = String::new();
+                for event in &events {
+                    event.push_json(&mut lines);
+                    lines.push('\n');
+                }
+                if let Err(failed) = file.write_all(lines.as_bytes()).and_then(|()| file.flush()) {
+                    let why = format!("{}; they are no dead letters either: {failed}", error.message);
+                    return Err(ExportError::new(error.reason, 0, why));
+                }
+            }
+            sent
+        })
+    }
+}
+
+impl<S: Sink> Exporter for Events<S> {
+    fn begin(&mut self, host: &Host<'_>) -> io::Result<()> {
+        self.encoder = CloudEventEncoder::new(host.resource);
+        if let Some(spool) = &self.spool {
+            self.outbox = Outbox::on_disk(spool, &self.name)?;
+        }
+        self.dead = self.dead_letters.take().map(RollingFile::open).transpose()?;
+        Ok(())
+    }
+
+    fn wants(&self) -> Wants {
+        Wants { spans: self.signals.0, logs: self.signals.1, ..Wants::NOTHING }
+    }
+
+    fn log_filter(&self) -> Filter {
+        self.filter.clone()
+    }
+
+    fn span(&mut self, span: &SpanView<'_>) {
+        let event = self.encoder.span(span);
+        self.put(&event);
+    }
+
+    fn log(&mut self, log: &LogView<'_>) {
+        let event = self.encoder.log(log);
+        self.put(&event);
+    }
+
+    fn flush(&mut self, deadline: &Deadline) -> Result<(), ExportError> {
+        self.deliver(deadline, false)
+    }
+
+    fn finish(&mut self, deadline: &Deadline) -> Result<(), ExportError> {
+        self.deliver(deadline, true)
+    }
+
+    fn held(&self) -> u64 {
+        self.outbox.held()
+    }
+
+    fn on_disk(&self) -> u64 {
+        self.outbox.on_disk_now()
+    }
+}
