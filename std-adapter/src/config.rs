@@ -12,6 +12,7 @@ pub(crate) mod exporters;
 pub(crate) mod filter;
 mod key;
 mod keys;
+mod listeners;
 mod load;
 pub(crate) mod node;
 mod parts;
@@ -78,6 +79,8 @@ pub struct Config {
     pub(crate) further_otlp: Vec<(String, ClientConfig)>,
     /// Further collectors of a file.
     also: Vec<exporters::Group>,
+    /// Observers of a file.
+    pub(crate) listeners: Vec<listeners::Listener>,
     routes: Routes,
     detectors: Detectors,
     pub(crate) filters: Filters,
@@ -120,6 +123,8 @@ pub struct Config {
     pub(crate) pages: Vec<throughline_export::admin::Route>,
     #[cfg(feature = "alerts")]
     pub(crate) alerts: Option<crate::alert::AlertOptions>,
+    #[cfg(feature = "observers")]
+    pub(crate) observers: Option<crate::observers::Observers>,
     #[cfg(feature = "health")]
     pub(crate) health: Option<crate::health::HealthOptions>,
     #[cfg(feature = "prometheus")]
@@ -169,6 +174,7 @@ impl Config {
             otlp: Otlp::Keys,
             further_otlp: Vec::new(),
             also: Vec::new(),
+            listeners: Vec::new(),
             routes: Routes::default(),
             detectors: Detectors::default(),
             filters: Filters::default(),
@@ -210,6 +216,8 @@ impl Config {
             pages: Vec::new(),
             #[cfg(feature = "alerts")]
             alerts: None,
+            #[cfg(feature = "observers")]
+            observers: None,
             #[cfg(feature = "health")]
             health: None,
             #[cfg(feature = "prometheus")]

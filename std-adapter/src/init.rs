@@ -112,6 +112,10 @@ pub enum InitError {
     #[cfg(feature = "alerts")]
     #[error(transparent)]
     Alerts(#[from] crate::alert::AlertError),
+    /// Observers cannot work like this.
+    #[cfg(feature = "observers")]
+    #[error(transparent)]
+    Observers(#[from] crate::observers::ObserverError),
     /// Health cannot be checked like this.
     #[cfg(feature = "health")]
     #[error(transparent)]
@@ -167,11 +171,17 @@ fn begin(
     #[allow(unused_mut, reason = "alerts are one more")]
     let mut own: Vec<Named> =
         own.into_iter().chain(crate::prometheus::exporters(config, &mut pages)?).collect();
+    let (controls, receiver) = mpsc::channel();
     #[cfg(feature = "alerts")]
     let alerts = crate::alert::Prepared::new(config, &mut pages)?.map(|prepared| {
         own.push(prepared.exporter);
         (prepared.alerts, prepared.healths)
     });
+    #[cfg(feature = "observers")]
+    let (own, of_observers) = match crate::observers::Prepared::new(config, &controls)? {
+        Some(prepared) => (own.into_iter().chain([prepared.exporter]).collect(), prepared.healths),
+        None => (own, Vec::new()),
+    };
     let (clock, wall_time) = clock::best_clock(config.wall_clock);
     let key = IdKey::new(seed(), 0);
     recorder::set_id_key(key);
@@ -200,7 +210,6 @@ fn begin(
     LEDGER.set(Arc::clone(&cells));
     let deadline = Arc::new(Deadline::never());
     let options = config.options;
-    let (controls, receiver) = mpsc::channel();
     let pump = controls.clone();
     let launch = Launch {
         cells: &cells,
@@ -228,6 +237,8 @@ fn begin(
         healths.extend(of_receivers);
         alerts
     });
+    #[cfg(feature = "observers")]
+    healths.extend(of_observers);
     #[cfg(feature = "health")]
     let checks = checks.map(|checks| checks.start(&cells, &healths)).transpose()?;
     let reload = Reload::of(config);

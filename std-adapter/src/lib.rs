@@ -10,6 +10,8 @@ pub mod config;
 mod conventions;
 pub mod db;
 mod ended;
+#[cfg(feature = "events")]
+pub mod events;
 mod exemplars;
 mod exit;
 mod fork;
@@ -21,6 +23,10 @@ mod init;
 mod memory;
 pub mod messaging;
 pub mod observe;
+#[cfg(feature = "observers")]
+pub mod observers;
+#[cfg(any(feature = "alerts", feature = "events", feature = "observers"))]
+mod outgoing;
 mod panic;
 #[cfg(feature = "profile")]
 pub mod profiling;

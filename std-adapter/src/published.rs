@@ -18,6 +18,11 @@ impl<T: Send + Sync> Published<T> {
         self.0.store(Box::into_raw(Box::new(value)), Ordering::Release);
     }
 
+    /// Sets a value that lives for ever already.
+    pub(crate) fn set_static(&self, value: &'static T) {
+        self.0.store(std::ptr::from_ref(value).cast_mut(), Ordering::Release);
+    }
+
     /// Removes the value.
     pub(crate) fn clear(&self) {
         self.0.store(std::ptr::null_mut(), Ordering::Release);

@@ -107,13 +107,14 @@ fn pyroscope() -> Result<(SocketAddr, Receiver<String>)> {
     Ok((address, received))
 }
 
-/// The shop's configuration, with a second collector where nobody listens, so that there are retries and a spool.
+/// The shop's configuration, with a second collector where nobody listens, so that there are retries and a spool, and with an observer whose action fails.
 fn shop_config(nobody: u16, folder: &Path) -> Result<String> {
     let text = fs::read_to_string(deploy_folder().join("shop.toml"))?;
     let spool = Value::from(folder.join("away").to_string_lossy());
     let endpoint = format!("http://127.0.0.1:{nobody}");
     Ok(format!(
-        "{text}\n[[otlp.also]]\nname = \"away\"\nendpoint = \"{endpoint}\"\nretry_for = \"2s\"\nspool.directory = {spool}\n"
+        "{text}\n[[observers]]\nname = \"fails\"\nwhen = \"kind == 'server'\"\ncount = 20\nwithin = \"1h\"\nactions = [\"command\"]\n\
+         command.run = [\"/bin/false\"]\n\n[[otlp.also]]\nname = \"away\"\nendpoint = \"{endpoint}\"\nretry_for = \"2s\"\nspool.directory = {spool}\n"
     ))
 }
 

@@ -30,7 +30,8 @@ pub(crate) fn dashboards() -> Result<()> {
             .args(["validate", "--config", "collector/collector.yaml"])
             .dir(deploy_folder()),
     ])?;
-    server_build(&["-p", "shop-example", "--features", "shop-example/profile,shop-example/alerts"]).run()?;
+    let features = "shop-example/profile,shop-example/alerts,shop-example/observers";
+    server_build(&["-p", "shop-example", "--features", features]).run()?;
     Cmd::cargo().args(["build", "-p", "throughline-cli"]).run()?;
     guides::run(collector.program())?;
     live::every_panel_has_data(&collector)

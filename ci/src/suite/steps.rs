@@ -125,10 +125,12 @@ pub const ON_REQUEST: &[Step] = &[
 const FIRMWARE: &[&str] = &["examples/firmware", "benches/firmware", "ci/rtt"];
 
 /// What a server can be built with, beside the default. They turn on those of the exporters.
-const SERVER_FEATURES: [&str; 18] = [
+const SERVER_FEATURES: [&str; 20] = [
     "alerts",
     "alerts-email",
+    "events",
     "health",
+    "observers",
     "prometheus",
     "tls",
     "system-roots",

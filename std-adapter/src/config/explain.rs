@@ -56,6 +56,13 @@ impl Config {
             value: setting.shown(),
             origin: setting.origin.clone(),
         });
-        explained.chain(further).collect()
+        let observers =
+            self.listeners.iter().flat_map(|one| one.settings.iter().map(move |setting| (one, setting)));
+        let observers = observers.map(|(one, setting)| Explained {
+            key: one.path(setting),
+            value: setting.shown(),
+            origin: setting.origin.clone(),
+        });
+        explained.chain(further).chain(observers).collect()
     }
 }

@@ -34,9 +34,11 @@ macro_rules! attribute {
 mod admin;
 mod alerts;
 mod bridges;
+mod events;
 mod health;
 mod logging;
 mod metrics;
+mod observers;
 mod otlp;
 mod process;
 mod profiling;
@@ -45,6 +47,7 @@ mod service;
 mod tracing;
 
 use super::key::{Apply, Key};
+pub(crate) use observers::{ACTIONS, OBSERVER};
 pub(crate) use otlp::ALSO;
 
 /// All keys. The order decides in which order their values are applied.
@@ -67,6 +70,8 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Key> + Clone {
         admin::KEYS,
         health::KEYS,
         alerts::KEYS,
+        observers::KEYS,
+        events::KEYS,
     ];
     TABLES.iter().copied().flatten()
 }
@@ -154,11 +159,22 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
     ("alerts.notification.alertmanager", "Alerts to Prometheus's Alertmanager."),
     ("alerts.notification.command", "Alerts to a command."),
     ("alerts.notification.email", "Alerts by mail. They need the feature `alerts-email`."),
+    ("events.webhook", "Events out, as CloudEvents to a URL. They need the feature `events`."),
+    (
+        "events.webhook.spool",
+        "Batches of events on the disk, which the next run goes on with if they were not taken.",
+    ),
+    ("observing", "What all observers share. They need the feature `observers`."),
 ];
 
 /// Finds the key with this path.
 pub(crate) fn find(path: &str) -> Option<&'static Key> {
     all().find(|key| key.path == path)
+}
+
+/// Finds the key of an observer with this path: `observers.when`.
+pub(crate) fn of_observer(path: &str) -> Option<&'static Key> {
+    OBSERVER.iter().find(|key| key.path == path)
 }
 
 /// Whether there are keys below this path.

@@ -92,7 +92,11 @@ impl Config {
 
     /// Applies what was read, and keeps the errors for [`check`](Config::check).
     pub(super) fn take(&mut self, reading: Reading) {
-        let Reading { settings, also, mut problems, mut warnings } = reading;
+        let Reading { settings, also, listeners, mut problems, mut warnings } = reading;
+        if !listeners.is_empty() {
+            warnings.extend(listeners.iter().find_map(|it| it.settings.missing().into_iter().next()));
+            self.listeners = listeners;
+        }
         if !also.is_empty() {
             // The collectors of a later file replace those of an earlier one, because they are one list.
             self.also = also;

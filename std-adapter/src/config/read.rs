@@ -5,6 +5,7 @@ use super::expand::expand;
 use super::exporters::{Group, Item, groups, section};
 use super::key::Key;
 use super::keys;
+use super::listeners::{self, Listener};
 use super::node::{Data, Entry, Node};
 use super::problem::Problem;
 use super::settings::{Origin, Setting};
@@ -19,13 +20,15 @@ pub(crate) struct Reading {
     pub(crate) settings: Vec<Setting>,
     /// The further collectors.
     pub(crate) also: Vec<Group>,
+    pub(crate) listeners: Vec<Listener>,
     pub(crate) problems: Vec<Problem>,
     pub(crate) warnings: Vec<Problem>,
 }
 
 /// Reads the tree of the file at `path`.
 pub(crate) fn read(root: &Node, path: &Path, variables: &Variables) -> Reading {
-    let mut reader = Reader { path, variables, reading: Reading::default(), also: Vec::new() };
+    let (reading, also, observers) = (Reading::default(), Vec::new(), Vec::new());
+    let mut reader = Reader { path, variables, reading, also, observers };
     match &root.data {
         Data::Table(entries) => reader.root(entries),
         Data::Null => {}
@@ -42,6 +45,9 @@ pub(crate) fn read(root: &Node, path: &Path, variables: &Variables) -> Reading {
     let (groups, problems) = groups(reader.also, path);
     reading.also = groups;
     reading.problems.extend(problems);
+    let (listeners, problems) = listeners::listeners(reader.observers, path);
+    reading.listeners = listeners;
+    reading.problems.extend(problems);
     reading.problems = reading.problems.into_iter().map(in_file).collect();
     reading.warnings = reading.warnings.into_iter().map(in_file).collect();
     reading
@@ -52,6 +58,7 @@ struct Reader<'a> {
     variables: &'a Variables,
     reading: Reading,
     also: Vec<Item>,
+    observers: Vec<listeners::Item>,
 }
 
 impl Reader<'_> {
@@ -84,6 +91,10 @@ impl Reader<'_> {
         let written = joined(written_section, &entry.key);
         if path == "otlp.also" {
             self.also(entry, &written);
+            return;
+        }
+        if path == "observers" {
+            self.observers(entry, &written);
             return;
         }
         if let Data::List(items) = &entry.node.data
@@ -145,28 +156,94 @@ impl Reader<'_> {
         }
     }
 
+    /// The items of a list of sections, of sections with names, or of a single section: each with what it is called and its name.
+    fn items<'e>(
+        &mut self,
+        entry: &'e Entry,
+        written: &str,
+        wanted: &str,
+    ) -> Vec<(&'e [Entry], u32, String, Option<String>)> {
+        let table = |node: &'e Node| match &node.data {
+            Data::Table(entries) => Some(&entries[..]),
+            _ => None,
+        };
+        let item = |entries: &'e [Entry], written: String, name: Option<String>| {
+            let line = entries.first().map_or(entry.line, |first| first.line);
+            (entries, line, written, name)
+        };
+        match &entry.node.data {
+            Data::List(items) if items.iter().all(|item| table(item).is_some()) => {
+                let tables = items.iter().filter_map(table).enumerate();
+                tables.map(|(at, entries)| item(entries, format!("{written}[{at}]"), None)).collect()
+            }
+            Data::Table(below) if below.iter().all(|entry| table(&entry.node).is_some()) => {
+                let tables = below.iter().filter_map(|entry| Some((&entry.key, table(&entry.node)?)));
+                tables.map(|(key, entries)| item(entries, joined(written, key), Some(key.clone()))).collect()
+            }
+            Data::Table(entries) => vec![item(entries, written.to_owned(), None)],
+            other => {
+                let text = format!("is {}, not {wanted}", other.describe());
+                self.problem(Problem::of(entry.line, written, text));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Reads the observers.
+    fn observers(&mut self, entry: &Entry, written: &str) {
+        let wanted = format!("observers; write [[{written}]] with a condition and actions for each");
+        for (entries, line, written, name) in self.items(entry, written, &wanted) {
+            let others = std::mem::take(&mut self.reading.settings);
+            entries.iter().for_each(|entry| self.of_observer(entry, "observers", &written));
+            let settings = std::mem::replace(&mut self.reading.settings, others);
+            self.observers.push(listeners::Item { settings, name, line, written });
+        }
+    }
+
+    /// Reads a setting of an observer.
+    fn of_observer(&mut self, entry: &Entry, section: &str, written: &str) {
+        let (path, written) = (joined(section, &entry.key), joined(written, &entry.key));
+        let is_section = keys::OBSERVER
+            .iter()
+            .any(|key| key.path.strip_prefix(&*path).is_some_and(|it| it.starts_with('.')));
+        match (&entry.node.data, keys::of_observer(&path)) {
+            (Data::List(items), Some(key))
+                if path == "observers.actions"
+                    && items.iter().any(|item| matches!(item.data, Data::Table(_))) =>
+            {
+                let mut names: Vec<(String, u32)> = Vec::new();
+                for (kind, line, entries) in self.types(items, &written) {
+                    if names.iter().any(|(known, _)| known == kind) {
+                        let text =
+                            format!("has two actions {kind}; make another observer for the second one");
+                        self.problem(Problem::of(line, &written, text));
+                        continue;
+                    }
+                    names.push((kind.to_owned(), line));
+                    for entry in entries.iter().filter(|entry| entry.key != "type") {
+                        self.of_observer(entry, &joined("observers", kind), &written);
+                    }
+                }
+                self.names(key, &names, &written);
+            }
+            (_, Some(key)) => self.value(key, Unit::Own, &entry.node, entry.line, &written),
+            (Data::Table(entries), None) if is_section => {
+                entries.iter().for_each(|entry| self.of_observer(entry, &path, &written));
+            }
+            _ => {
+                let known = keys::OBSERVER.iter().map(|key| key.path);
+                let near = known.min_by_key(|known| strsim::damerau_levenshtein(known, &path));
+                let near = near.and_then(|near| near.strip_prefix("observers.")).unwrap_or_default();
+                let text = format!("is not a key of an observer; did you mean {near}?");
+                self.problem(Problem::of(entry.line, &written, text));
+            }
+        }
+    }
+
     /// Reads the further collectors: a list of sections, sections with names, or a single section.
     fn also(&mut self, entry: &Entry, written: &str) {
-        let is_table = |node: &Node| matches!(node.data, Data::Table(_));
-        let items: Vec<(&Node, String, Option<String>)> = match &entry.node.data {
-            Data::List(items) if items.iter().all(is_table) => {
-                items.iter().enumerate().map(|(at, item)| (item, format!("{written}[{at}]"), None)).collect()
-            }
-            Data::Table(below) if below.iter().all(|entry| is_table(&entry.node)) => {
-                below.iter().map(|e| (&e.node, joined(written, &e.key), Some(e.key.clone()))).collect()
-            }
-            Data::Table(_) => vec![(&entry.node, written.to_owned(), None)],
-            other => {
-                let text = format!(
-                    "is {}, not further collectors; write [[{written}]] with an endpoint for each",
-                    other.describe()
-                );
-                return self.problem(Problem::of(entry.line, written, text));
-            }
-        };
-        for (node, written, name) in items {
-            let Data::Table(entries) = &node.data else { continue };
-            let line = entries.first().map_or(entry.line, |first| first.line);
+        let wanted = format!("further collectors; write [[{written}]] with an endpoint for each");
+        for (entries, line, written, name) in self.items(entry, written, &wanted) {
             self.collector((entries, line), None, name, &written, |reader, entry| {
                 match keys::ALSO.iter().find(|key| key.name() == entry.key) {
                     Some(key) => {
@@ -197,7 +274,29 @@ impl Reader<'_> {
     /// a section for each exporter.
     fn exporters(&mut self, items: &[Node], path: &str, written: &str) {
         let signal_name = path.strip_suffix(".exporters").unwrap_or(path);
+        let owner = Signal::ALL.into_iter().find(|signal| section(*signal) == signal_name);
         let mut names: Vec<(String, u32)> = Vec::new();
+        for (kind, line, entries) in self.types(items, written) {
+            let name = aliases::exporter(kind);
+            if name == "otlp" && owner.is_some() && names.iter().any(|(known, _)| known == name) {
+                let below = joined(signal_name, name);
+                let read = |reader: &mut Self, entry: &Entry| reader.entry(entry, &below, written);
+                self.collector((entries, line), owner, None, written, read);
+                continue;
+            }
+            names.push((name.to_owned(), line));
+            for entry in entries.iter().filter(|entry| entry.key != "type") {
+                self.entry(entry, &joined(signal_name, name), written);
+            }
+        }
+        if let Some(key) = keys::find(path) {
+            self.names(key, &names, written);
+        }
+    }
+
+    /// The items of a list of sections that have a type each.
+    fn types<'e>(&mut self, items: &'e [Node], written: &str) -> Vec<(&'e str, u32, &'e [Entry])> {
+        let mut types = Vec::new();
         for item in items {
             let Data::Table(entries) = &item.data else {
                 self.problem(Problem::of(
@@ -216,30 +315,22 @@ impl Reader<'_> {
                 ));
                 continue;
             };
-            let name = aliases::exporter(kind);
-            let owner = Signal::ALL.into_iter().find(|signal| section(*signal) == signal_name);
-            if name == "otlp" && owner.is_some() && names.iter().any(|(known, _)| known == name) {
-                let below = joined(signal_name, name);
-                let read = |reader: &mut Self, entry: &Entry| reader.entry(entry, &below, written);
-                self.collector((entries, *line), owner, None, written, read);
-                continue;
-            }
-            names.push((name.to_owned(), *line));
-            for entry in entries.iter().filter(|entry| entry.key != "type") {
-                self.entry(entry, &joined(signal_name, name), written);
-            }
+            types.push((&**kind, *line, &entries[..]));
         }
-        let Some(key) = keys::find(path) else { return };
-        let (Kind::List(words), Some((_, line))) = (key.kind, names.first().cloned()) else { return };
-        let known = names.iter().map(|(name, line)| (list_word(words, name), *line));
+        types
+    }
+
+    /// Sets a list of names to those of sections.
+    fn names(&mut self, key: &'static Key, names: &[(String, u32)], written: &str) {
+        let (Kind::List(words), Some((_, line))) = (key.kind, names.first()) else { return };
         let mut list = Vec::new();
-        for (name, line) in known {
-            match name {
+        for (name, line) in names {
+            match list_word(words, name) {
                 Ok(name) => list.push(name),
-                Err(text) => self.problem(Problem::of(line, written, text)),
+                Err(text) => self.problem(Problem::of(*line, written, text)),
             }
         }
-        self.set(key, Value::List(list), line, written, false);
+        self.set(key, Value::List(list), *line, written, false);
     }
 
     fn value(&mut self, key: &'static Key, unit: Unit, node: &Node, line: u32, written: &str) {

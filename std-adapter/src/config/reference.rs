@@ -31,6 +31,9 @@ const ALSO_EXAMPLE: &str = "
 
 ";
 
+/// What observers are.
+pub(super) const OBSERVERS: &str = "Observers, which watch spans, events and metrics and act on what they find. Each is an item of the list `observers`, or a section with its name.";
+
 /// The reference file, in TOML.
 pub fn reference() -> String {
     let mut out = String::from(HEAD);
@@ -45,8 +48,23 @@ pub fn reference() -> String {
             out.push_str(ALSO_EXAMPLE.trim_start_matches('\n'));
         }
     }
+    observers(&mut out);
     out.truncate(out.trim_end().len());
     out + "\n"
+}
+
+/// The keys of an observer. The lines are no keys to uncomment, because an observer without a condition is an error.
+fn observers(out: &mut String) {
+    wrap(OBSERVERS, out);
+    out.push_str("#\n#     [[observers]]\n");
+    for key in keys::OBSERVER {
+        let shown = key.shown_value().map_or_else(|| "\"\"".into(), |value| value.toml());
+        let name = key.path.strip_prefix("observers.").unwrap_or(key.path);
+        let mut doc = String::new();
+        wrap(&format!("{} It is {}.", key.doc, key.kind.expects()), &mut doc);
+        doc.lines().for_each(|line| _ = writeln!(out, "#     {line}"));
+        let _ = writeln!(out, "#     {name} = {}", shown.replace("$${", "${"));
+    }
 }
 
 fn describe(key: &Key, out: &mut String) {

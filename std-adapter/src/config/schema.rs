@@ -6,18 +6,19 @@ use super::value::{Kind, quoted};
 
 /// Writes the JSON Schema (draft 2020-12), with which editors complete and check TOML and YAML files.
 pub fn json_schema() -> String {
-    let top = object("", 2);
+    let all: Vec<&Key> = keys::all().collect();
+    let top = object(&all, "", 2);
     format!(
         "{{\n  \"$schema\": \"https://json-schema.org/draft/2020-12/schema\",\n  \"title\": \"Throughline's configuration\",\n{}\n}}\n",
         &top[2..top.len() - 4]
     )
 }
 
-/// The schema of a section.
-fn object(section: &str, indent: usize) -> String {
+/// The schema of a section of these keys.
+fn object(all: &[&'static Key], section: &str, indent: usize) -> String {
     let pad = " ".repeat(indent);
     let mut members: Vec<String> = Vec::new();
-    for key in keys::all().filter(|key| key.section() == section) {
+    for key in all.iter().filter(|key| key.section() == section) {
         members.push(format!("{pad}    {}: {}", quoted(key.name()), property(key)));
     }
     if section == "otlp" {
@@ -27,6 +28,12 @@ fn object(section: &str, indent: usize) -> String {
         ));
     }
     if section.is_empty() {
+        let observer: Vec<&Key> = keys::OBSERVER.iter().collect();
+        members.push(format!(
+            "{pad}    \"observers\": {{ \"description\": {}, \"anyOf\": [{{ \"type\": \"object\" }}, {{ \"type\": \"array\", \"items\": {} }}] }}",
+            quoted(super::reference::OBSERVERS),
+            object(&observer, "observers", indent + 4)
+        ));
         // Files with these roots may use other names of the same keys, so everything is allowed there.
         members.push(format!("{pad}    \"throughline\": {{ \"$ref\": \"#\" }}"));
         members.extend(
@@ -34,9 +41,9 @@ fn object(section: &str, indent: usize) -> String {
                 .map(|root| format!("{pad}    \"{root}\": {{ \"type\": \"object\" }}")),
         );
     }
-    for name in subsections(section) {
+    for name in subsections(all, section) {
         let path = if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") };
-        members.push(format!("{pad}    {}: {}", quoted(name), object(&path, indent + 4)));
+        members.push(format!("{pad}    {}: {}", quoted(name), object(all, &path, indent + 4)));
     }
     let doc = SECTIONS.iter().find(|(path, _)| *path == section).map(|(_, doc)| *doc);
     let doc = doc.map(|doc| format!("{pad}  \"description\": {},\n", quoted(doc))).unwrap_or_default();
@@ -47,9 +54,9 @@ fn object(section: &str, indent: usize) -> String {
 }
 
 /// The names of the sections directly below `section`.
-fn subsections(section: &str) -> Vec<&'static str> {
+fn subsections(all: &[&'static Key], section: &str) -> Vec<&'static str> {
     let mut names = Vec::new();
-    for key in keys::all() {
+    for key in all {
         let below = if section.is_empty() {
             Some(key.path)
         } else {
@@ -65,8 +72,11 @@ fn subsections(section: &str) -> Vec<&'static str> {
 }
 
 fn property(key: &Key) -> String {
-    let description =
-        format!("\"description\": {}", quoted(&format!("{} {} sets it too.", key.doc, key.variable())));
+    let doc = match keys::of_observer(key.path) {
+        Some(_) => key.doc.to_owned(),
+        None => format!("{} {} sets it too.", key.doc, key.variable()),
+    };
+    let description = format!("\"description\": {}", quoted(&doc));
     let default = match key.default_value() {
         Some(value) if !matches!(key.kind, Kind::Map | Kind::SecretMap) => {
             format!(", \"default\": {}", value.toml())

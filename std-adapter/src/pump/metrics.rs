@@ -162,6 +162,22 @@ pub(super) fn own_point(
     Point { name, unit, description, scope, target, labels, data }
 }
 
+/// The metrics that observers make.
+#[cfg(feature = "observers")]
+pub(super) fn of_listeners() -> Vec<Point> {
+    use crate::observers::metrics::{Value, each};
+    let mut points = Vec::new();
+    each(|cell| {
+        let data = match &cell.value {
+            Value::Counter(sum) => Some(Data::Counter(sum.load(std::sync::atomic::Ordering::Relaxed))),
+            Value::Histogram(times) => Histogram::of_times(times).map(Data::Histogram),
+        };
+        let labels = cell.labels.iter().map(|(name, value)| (*name, Cow::Owned(value.clone()))).collect();
+        points.extend(data.map(|data| own_point(cell.name, cell.unit, cell.description, labels, data)));
+    });
+    points
+}
+
 /// Observed metrics that were left out because their callbacks had not returned, by their names.
 pub(super) fn of_observers() -> impl Iterator<Item = Point> {
     observe::left_out().into_iter().map(|(metric, n)| {

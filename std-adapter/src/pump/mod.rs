@@ -23,6 +23,8 @@ mod late;
 mod mask;
 mod merged;
 mod metrics;
+#[cfg(feature = "observers")]
+mod own_logs;
 mod readings;
 mod remote;
 mod resources;
@@ -35,6 +37,8 @@ mod throttle;
 pub use stage::Stage;
 
 pub(crate) use fan_out::FanOut;
+#[cfg(feature = "observers")]
+pub(crate) use own_logs::OwnLog;
 pub(crate) use readings::Readings;
 #[cfg(feature = "profile")]
 pub(crate) use resources::labels;
@@ -45,6 +49,7 @@ use crate::clock::{REFINE_EVERY, Reading, WallClock};
 use crate::config::reload::Watch;
 use crate::observe::Answer;
 use crate::propagation::correlation;
+use crate::sampling;
 use crate::wall_time::WallTime;
 use assemble::{Assembler, Bounds};
 pub(crate) use drain::Drain;
@@ -75,6 +80,9 @@ const ANSWERS: Duration = Duration::from_secs(5);
 pub(crate) enum Control {
     /// An exporter whose queue was full has room again.
     Room,
+    /// Pass on log records that this library itself makes.
+    #[cfg(feature = "observers")]
+    Log(own_logs::OwnLog),
     /// Deliver everything recorded so far.
     Flush(Done),
     /// Deliver everything as for a flush, then end.
@@ -237,7 +245,13 @@ impl Pump {
             let round = self.round()?;
             match control {
                 Ok(Control::Flush(done)) => self.flush(done)?,
-                Ok(Control::Shutdown(farewell)) => return self.finish(Some(farewell)),
+                #[cfg(feature = "observers")]
+                Ok(Control::Log(log)) => log.pass_on(&mut self.fan_out, &self.cells),
+                Ok(Control::Shutdown(farewell)) => {
+                    #[cfg(feature = "observers")]
+                    own_logs::pass_on_last(controls, &mut self.fan_out, &self.cells);
+                    return self.finish(Some(farewell));
+                }
                 Err(RecvTimeoutError::Disconnected) => return self.finish(None),
                 Ok(Control::Room) | Err(RecvTimeoutError::Timeout) => {}
             }
@@ -256,6 +270,7 @@ impl Pump {
             // It has told how it went.
             _ = watch.poll(now);
         }
+        sampling::lower(now);
         if now.duration_since(self.refined) >= REFINE_EVERY {
             self.refined = now;
             self.refine(now);

@@ -93,6 +93,8 @@ impl Readings {
         catalog.read(answers, |ticks| lock(&self.known).wall_time.unix_ns(ticks));
         let mut further = metrics::of_ledger(&self.cells.read());
         further.extend(metrics::of_bridges());
+        #[cfg(feature = "observers")]
+        further.extend(metrics::of_listeners());
         further.extend(metrics::of_observers());
         further.extend(metrics::of_sampling(sampling::share()));
         if let Some(roll_up) = &self.roll_up {

@@ -4,11 +4,15 @@
 mod adaptive;
 mod ceiling;
 mod plan;
+mod raised;
 mod rate;
 
 pub(crate) use adaptive::{Controller, STEPS_PER_SECOND};
 pub(crate) use ceiling::Ceiling;
 pub(crate) use plan::{Buffer, Names, Plan, Settings};
+pub(crate) use raised::lower;
+#[cfg(feature = "observers")]
+pub(crate) use raised::raise;
 
 use crate::config::SharedSampler;
 use crate::published::Published;
@@ -46,12 +50,16 @@ impl Sampler for Head {
 /// Makes these settings count for traces that begin from now on. `share` is the share of the traces that no rule is
 /// about.
 pub(crate) fn install(settings: &Settings, share: f64, custom: Option<SharedSampler>) {
-    let plan = Plan::new(settings.clone(), custom);
+    SHARE.store(share.to_bits(), Ordering::Relaxed);
+    raised::install(settings, custom);
+}
+
+/// Makes this plan count.
+fn publish(plan: &'static Plan, custom: Option<SharedSampler>) {
     let is_asked = plan.is_asked();
     IS_ASKED.store(is_asked, Ordering::Relaxed);
-    PLAN.set(plan);
-    CHANGES.fetch_add(1, Ordering::Release);
-    set_share(share);
+    PLAN.set_static(plan);
+    set_share(share());
     match custom {
         Some(sampler) if !is_asked => set_sampler(sampler.0),
         _ if is_asked => set_sampler(&HEAD),

@@ -76,6 +76,39 @@ pub(super) const BOARD: Board = Board {
             ],
         },
         Row {
+            title: "Actions of observers: with the feature observers",
+            panels: &[
+                graph(
+                    "Executed by observers, by type",
+                    PerMinute,
+                    "Actions that were run, by type and outcome.",
+                    &[query(
+                        "60 * sum by (action, outcome) (rate(observer_actions_executed_total{$s}[$r]))",
+                        "{{action}} {{outcome}}",
+                    )],
+                ),
+                graph(
+                    "Latency of observers' actions, by type",
+                    Seconds,
+                    "The time within which 95 % of the actions of a type were done, all attempts together.",
+                    &[query(
+                        "histogram_quantile(0.95, sum by (le, action) (rate(observer_action_duration_ms_bucket{$s}[$r]))) / 1000",
+                        "{{action}}",
+                    )],
+                ),
+                graph(
+                    "Actions of observers that failed",
+                    Share,
+                    "The share of an observer's actions that were not done.",
+                    &[query(
+                        "sum by (observer, action) (rate(observer_actions_executed_total{outcome=\"failure\", $s}[$r]))
+                            / (sum by (observer, action) (rate(observer_actions_executed_total{$s}[$r])) > 0)",
+                        "{{observer}} {{action}}",
+                    )],
+                ),
+            ],
+        },
+        Row {
             title: "Calls over HTTP",
             panels: &[
                 graph(

@@ -80,6 +80,56 @@ pub(super) const BOARD: Board = Board {
             ],
         },
         Row {
+            title: "Events that observers look at: with the feature observers",
+            panels: &[
+                graph(
+                    "Processed by observers",
+                    PerMinute,
+                    "Spans, events and series of metrics that each observer has looked at.",
+                    &[query(
+                        "60 * sum by (job, observer) (rate(observer_events_processed_total{$s}[$r]))",
+                        "{{job}} {{observer}}",
+                    )],
+                ),
+                graph(
+                    "Batch size of observers",
+                    Count,
+                    "The average number of records that observers were given at once.",
+                    &[query(
+                        "sum by (job) (rate(observer_batch_size_sum{$s}[$r])) / (sum by (job) (rate(observer_batch_size_count{$s}[$r])) > 0)",
+                        "{{job}}",
+                    )],
+                ),
+                graph(
+                    "Latency of observers",
+                    Seconds,
+                    "The time within which 95 % of the records were looked at.",
+                    &[query(
+                        "histogram_quantile(0.95, sum by (le, observer) (rate(observer_event_duration_ms_bucket{$s}[$r]))) / 1000",
+                        "{{observer}}",
+                    )],
+                ),
+                graph(
+                    "Matches",
+                    PerMinute,
+                    "Records for which the condition of an observer held.",
+                    &[query(
+                        "60 * sum by (job, observer) (rate(observer_condition_matches_total{$s}[$r]))",
+                        "{{job}} {{observer}}",
+                    )],
+                ),
+                graph(
+                    "Errors of observers, by type",
+                    PerMinute,
+                    "Conditions that could not be computed, and actions that failed or found no room.",
+                    &[query(
+                        "60 * sum by (observer, error_type) (rate(observer_errors_total{$s}[$r]))",
+                        "{{observer}} {{error_type}}",
+                    )],
+                ),
+            ],
+        },
+        Row {
             title: "Spans and logs",
             panels: &[
                 graph(

@@ -6,14 +6,20 @@ mod admin;
 #[cfg(feature = "alerts")]
 mod alerts;
 mod also;
+#[cfg(feature = "events")]
+mod events;
 mod findings;
 #[cfg(feature = "health")]
 mod health;
+#[cfg(feature = "observers")]
+mod observers;
 mod otlp;
 mod outputs;
 mod preset;
 mod prometheus;
 mod rules;
+#[cfg(any(feature = "alerts", feature = "events", feature = "observers"))]
+mod secret;
 
 #[cfg(feature = "admin")]
 pub(crate) use admin::admin;
@@ -23,12 +29,16 @@ pub(super) use also::groups;
 pub(crate) use also::{Group, Item};
 #[cfg(feature = "health")]
 pub(crate) use health::health;
+#[cfg(feature = "observers")]
+pub(crate) use observers::observers;
 pub(super) use otlp::section;
 pub(crate) use otlp::{client, further};
 pub(crate) use outputs::FACILITIES;
 pub(super) use preset::PRESETS;
 pub(super) use prometheus::prometheus;
 pub(super) use rules::impossible;
+#[cfg(any(feature = "alerts", feature = "events", feature = "observers"))]
+use secret::secret;
 
 use super::filter::Filters;
 use super::problem::{LoadError, Problem};
@@ -114,13 +124,13 @@ impl<'a> Keys<'a> {
     /// The value from a file or the environment, or else the default.
     fn value(&self, path: &str) -> Option<Value> {
         let said = self.said(path).map(|setting| setting.value.clone());
-        said.or_else(|| keys::find(path)?.default_value())
+        said.or_else(|| keys::find(path).or_else(|| keys::of_observer(path))?.default_value())
     }
 
     /// Whether a key is true.
     #[cfg_attr(
-        not(all(feature = "profile", feature = "admin")),
-        allow(dead_code, reason = "only pages with profiles ask so")
+        not(any(feature = "events", all(feature = "profile", feature = "admin"))),
+        allow(dead_code, reason = "only pages with profiles and events ask so")
     )]
     pub(super) fn is(&self, path: &str) -> bool {
         self.value(path).is_some_and(|value| value.bool())
@@ -220,6 +230,8 @@ const EXPORTERS: &[(&str, Option<&str>, Make)] = &[
     ("otlp-file", Some("otlp.file"), outputs::otlp_file),
     ("pushgateway", Some("metrics.pushgateway"), prometheus::pushgateway),
     ("remote-write", Some("metrics.remote_write"), prometheus::remote_write),
+    #[cfg(feature = "events")]
+    ("events.webhook", Some("events.webhook"), events::webhook),
 ];
 
 /// Creates the exporters that the keys ask for. The error lists everything that is wrong.
@@ -243,6 +255,8 @@ fn made(keys: &Keys<'_>) -> (Vec<Named>, Vec<Problem>) {
     problems.extend(admin(keys.config).err());
     #[cfg(feature = "alerts")]
     problems.extend(alerts::alerts(keys.config).err());
+    #[cfg(feature = "observers")]
+    problems.extend(observers::observers(keys.config).err());
     #[cfg(feature = "health")]
     problems.extend(health::health(keys.config).err());
     (made, problems)

@@ -1,0 +1,284 @@
+//! Observers as an exporter: they get what all exporters get, on a thread of their own, behind a bounded queue.
+
+use super::action::{Action, LogLine, Place};
+use super::checkpoint::{self, Kept};
+use super::engine::Engine;
+use super::lane::Lane;
+use super::metrics::{Cell, OfAction, OfObserver, batches};
+use super::recent::Recent;
+use super::record::Record;
+use super::{ObserverError, Observers};
+use crate::init::{Named, counts};
+use crate::pump::{Control, OwnLog};
+use crate::{Config, InitError, LoadError};
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant, SystemTime};
+use throughline_export::otlp::Signal;
+use throughline_export::view::{LogView, PointView, SpanView};
+use throughline_export::{Deadline, ExportError, Exporter, Health, Host, Wants, diagnostics};
+
+/// The name of the exporter. The actions of an observer are `observers.NAME`.
+const NAME: &str = "observers";
+
+/// Observers that are configured, until they begin.
+pub(crate) struct Prepared {
+    pub(crate) exporter: Named,
+    pub(crate) healths: Vec<Arc<Health>>,
+}
+
+impl Prepared {
+    /// What the configuration asks for, with all that can be wrong with it. `pump` takes the log records that actions make.
+    pub(crate) fn new(config: &Config, pump: &Sender<Control>) -> Result<Option<Prepared>, InitError> {
+        let Some(options) = crate::config::exporters::observers(config).map_err(LoadError::of)? else {
+            return Ok(None);
+        };
+        OwnLog::open();
+        let runner = Runner::new(&options, config, pump)?;
+        let healths = runner.all.iter().map(|one| Arc::clone(one.lane.health())).collect();
+        Ok(Some(Prepared { exporter: (NAME.into(), Box::new(runner)), healths }))
+    }
+}
+
+struct Runner {
+    engines: Vec<Engine>,
+    /// Of each engine.
+    all: Vec<One>,
+    /// The last values of the series of metrics, and their times.
+    last: HashMap<u64, (f64, u64)>,
+    /// Records since the last flush, and their sizes.
+    taken: u64,
+    batches: Arc<Cell>,
+    recent: Arc<Recent>,
+    pump: Sender<Control>,
+    file: Option<State>,
+}
+
+/// What one observer has beside its engine.
+struct One {
+    lane: Arc<Lane>,
+    metrics: Arc<OfObserver>,
+    /// Until the thread begins.
+    actions: Vec<(Box<dyn Action>, OfAction)>,
+}
+
+/// The state file.
+struct State {
+    path: PathBuf,
+    every: Duration,
+    next: Instant,
+    /// Whether what observers know has changed since it was written.
+    has_changed: bool,
+    /// The number of changes of all queues when it was written.
+    changes: u64,
+    health: Arc<Health>,
+}
+
+impl Runner {
+    fn new(options: &Observers, config: &Config, pump: &Sender<Control>) -> Result<Runner, ObserverError> {
+        options.check()?;
+        let (mut engines, mut all) = (Vec::new(), Vec::new());
+        for listener in &options.listeners {
+            let metrics = Arc::new(OfObserver::new(&listener.name));
+            let name = format!("{NAME}.{}", listener.name);
+            let health = Arc::new(Health::new(&name, config.report_errors));
+            let lane = Lane::new(name, listener.queue, listener.patience, health, Arc::clone(&metrics));
+            let actions = listener
+                .actions
+                .iter()
+                .filter_map(|(action, given)| Some((given.take()?, OfAction::new(&listener.name, action))));
+            all.push(One { lane: Arc::new(lane), metrics, actions: actions.collect() });
+            engines.push(Engine::new(listener.clone(), listener.prepared()?));
+        }
+        let kept = all.iter().flat_map(|one| &one.actions).map(|(action, _)| action.keeps()).max();
+        let file = options.state_file.clone().map(|path| State {
+            path,
+            every: options.save_every,
+            next: Instant::now(),
+            has_changed: false,
+            changes: 0,
+            health: Arc::new(Health::new("observers.state", config.report_errors)),
+        });
+        Ok(Runner {
+            engines,
+            all,
+            last: HashMap::new(),
+            taken: 0,
+            batches: batches(),
+            recent: Arc::new(Recent::new(kept.unwrap_or_default())),
+            pump: pump.clone(),
+            file,
+        })
+    }
+
+    fn look(&mut self, record: &Record<'_>) {
+        for (engine, one) in self.engines.iter_mut().zip(&self.all) {
+            let begun = Instant::now();
+            let result = engine.look(record);
+            if !result.is_heard {
+                continue;
+            }
+            one.metrics.processed.add(1.0);
+            one.metrics.duration.add(begun.elapsed().as_secs_f64() * 1e3);
+            if result.matched {
+                one.metrics.matches.add(1.0);
+            }
+            one.metrics.error("too_many_keys", result.forgotten);
+            if let Some(why) = result.wrong {
+                one.metrics.error("condition", 1);
+                one.lane.health().failing(0, &format!("its condition cannot be computed: {why}"));
+            }
+            if let Some(state) = &mut self.file {
+                state.has_changed |= result.has_changed;
+            }
+            if let Some(found) = result.found {
+                let found = Arc::new(found);
+                (0..engine.listener().actions.len())
+                    .for_each(|action| one.lane.push((action, Arc::clone(&found))));
+            }
+        }
+    }
+
+    /// Writes the state file if something has changed and it is time, or if this is the `last` time.
+    fn save(&mut self, last: Option<&[Vec<super::lane::Job>]>) -> bool {
+        let Some(state) = &mut self.file else { return false };
+        let changes = self.all.iter().map(|one| one.lane.changes()).sum();
+        let now = Instant::now();
+        let is_due = now >= state.next && (state.has_changed || changes != state.changes);
+        if !is_due && last.is_none() {
+            return false;
+        }
+        let kept = self.engines.iter().zip(&self.all).enumerate();
+        let kept: Vec<Kept<'_>> = kept
+            .map(|(at, (engine, one))| Kept {
+                engine,
+                jobs: last.and_then(|last| last.get(at)).cloned().unwrap_or_else(|| one.lane.waiting().0),
+            })
+            .collect();
+        let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let saved = checkpoint::save(
+            &state.path,
+            &checkpoint::body(&kept),
+            i64::try_from(unix.as_millis()).unwrap_or(i64::MAX),
+        );
+        state.next = now + state.every;
+        match &saved {
+            Ok(()) => {
+                (state.has_changed, state.changes) = (false, changes);
+                state.health.recovered();
+            }
+            Err(error) => {
+                let path = state.path.display();
+                let why = format!("{path} cannot be written: {error}; a restart forgets what observers know");
+                state.health.failing(0, &why);
+                self.all.iter().for_each(|one| one.metrics.error("checkpoint", 1));
+            }
+        }
+        saved.is_ok()
+    }
+}
+
+impl Exporter for Runner {
+    fn begin(&mut self, host: &Host<'_>) -> io::Result<()> {
+        let place = Place {
+            resource: host.resource.clone(),
+            recent: Arc::clone(&self.recent),
+            pump: self.pump.clone(),
+        };
+        for one in &mut self.all {
+            one.lane.count(counts().map(|counts| counts.exporter(one.lane.name())));
+            let mut actions = std::mem::take(&mut one.actions);
+            actions.iter_mut().for_each(|(action, _)| action.begin(&place));
+            let lane = Arc::clone(&one.lane);
+            (host.spawn)(one.lane.name(), Box::new(move || lane.run(actions)))?;
+        }
+        if let Some(state) = &self.file {
+            match checkpoint::load(&state.path, &mut self.engines) {
+                Ok(jobs) => jobs.into_iter().for_each(|(at, job)| self.all[at].lane.push(job)),
+                Err(why) => {
+                    let text =
+                        format!("the state of observers, {}, {why}; they begin anew", state.path.display());
+                    diagnostics::tell(throughline_export::text::Escaped(&text));
+                    self.all.iter().for_each(|one| one.metrics.error("checkpoint", 1));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn wants(&self) -> Wants {
+        let hears = |signal| self.engines.iter().any(|engine| engine.listener().signals.contains(&signal));
+        let keeps = self.recent.keeps();
+        Wants {
+            spans: keeps || hears(Signal::Traces),
+            logs: keeps || hears(Signal::Logs),
+            points: hears(Signal::Metrics),
+            losses: false,
+        }
+    }
+
+    fn span(&mut self, span: &SpanView<'_>) {
+        self.taken += 1;
+        self.recent.span(span);
+        self.look(&Record::Span(span));
+    }
+
+    fn log(&mut self, log: &LogView<'_>) {
+        self.taken += 1;
+        self.recent.log(log);
+        if log.target != LogLine::TARGET {
+            self.look(&Record::event(log));
+        }
+    }
+
+    fn points(&mut self, points: &[PointView<'_>]) {
+        self.taken += points.len() as u64;
+        for point in points {
+            let before = self.last.get(&point.id).copied().filter(|_| point.id != 0);
+            let record = Record::metric(point, before);
+            self.look(&record);
+            if let Record::Metric { value, .. } = record
+                && point.id != 0
+            {
+                self.last.insert(point.id, (value, point.time_unix_ns));
+            }
+        }
+        // Series that are gone.
+        if self.last.len() > 2 * points.len() + 1024 {
+            let known = std::mem::take(&mut self.last);
+            let is_there = |id: &u64| points.iter().any(|point| point.id == *id);
+            self.last = known.into_iter().filter(|(id, _)| is_there(id)).collect();
+        }
+    }
+
+    fn flush(&mut self, _deadline: &Deadline) -> Result<(), ExportError> {
+        if self.taken > 0 {
+            self.batches.add(std::mem::take(&mut self.taken) as f64);
+        }
+        self.save(None);
+        Ok(())
+    }
+
+    fn finish(&mut self, deadline: &Deadline) -> Result<(), ExportError> {
+        let _ = self.flush(deadline);
+        // Some time is left for the state file.
+        let within = deadline.left_of(Duration::from_secs(3600)).unwrap_or_default();
+        let deadline = &Deadline::within(within - within / 10);
+        self.all.iter().for_each(|one| one.lane.close(deadline));
+        let left: Vec<_> = self.all.iter().map(|one| one.lane.wait(deadline)).collect();
+        let is_kept = self.save(Some(&left));
+        for (one, left) in self.all.iter().zip(&left) {
+            one.lane.left(left.len() as u64, is_kept);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        super::metrics::forget(&[Arc::clone(&self.batches)]);
+    }
+}

@@ -1,0 +1,208 @@
+//! Events out: CloudEvents to a webhook, in batches, signed, and what becomes of them when the receiver or the process is gone.
+#![cfg(feature = "events")]
+
+#[path = "support/hook.rs"]
+mod hook;
+#[path = "support/servers.rs"]
+mod servers;
+mod support;
+
+use hook::{Posted, serve};
+use serde_json::Value;
+use servers::Folder;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use support::{assert_balanced, in_own_process, until};
+use throughline::{info, span, warn};
+use throughline_std::events::{Events, Mode, Sink, Webhook};
+use throughline_std::{Config, DropReason, Guard, SpoolConfig};
+
+fn webhook(url: &str) -> Webhook {
+    Webhook::new(url).unwrap().allow_private()
+}
+
+fn begin(events: Events<Webhook>) -> Guard {
+    let config = Config::new("shop").without_otlp().terminal(false).report_errors(false);
+    throughline_std::init(&config.attribute("service.namespace", "a b").exporter("events", events)).unwrap()
+}
+
+/// The events of a batch, each checked for what CloudEvents wants.
+fn batch(post: &Posted) -> Vec<Value> {
+    assert_eq!(post.header("content-type"), "application/cloudevents-batch+json; charset=UTF-8");
+    let events: Vec<Value> = serde_json::from_str(&post.body).unwrap();
+    for event in &events {
+        let text = |name: &str| event[name].as_str().unwrap_or_else(|| panic!("{name} in {event}"));
+        assert_eq!(text("specversion"), "1.0");
+        assert!(!text("id").is_empty() && text("source").starts_with('/') && !text("type").is_empty());
+        assert!(text("time").len() == 30 && text("time").ends_with('Z'), "{event}");
+        // Names of attributes are of lower-case letters and digits (§3.1).
+        let is_name =
+            |name: &String| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        assert!(event.as_object().unwrap().keys().all(is_name), "{event}");
+        assert!(event["data"].is_object() && text("datacontenttype") == "application/json");
+    }
+    events
+}
+
+#[test]
+fn a_batch_is_signed_and_sent_again_until_it_is_taken() {
+    in_own_process("a_batch_is_signed_and_sent_again_until_it_is_taken", || {
+        let (address, posts) = serve(&["503 Later", "202 Accepted"]);
+        let url = format!("http://{address}/in");
+        let guard = begin(Events::new("out", webhook(&url).secret("hush")).signals(true, true).batch(3));
+        let trace = {
+            let _span = span!(root: true, "order", id = 7);
+            info!("placed {}", 7);
+            warn!(name: "shop.order.late", "late");
+            throughline::current().unwrap().trace_id.to_string()
+        };
+        let report = guard.shutdown(Duration::from_secs(30));
+        assert_balanced(&report.ledger);
+        assert_eq!(report.ledger.exporter("events").output, 3);
+        let [first, second] = [posts.recv().unwrap(), posts.recv().unwrap()];
+        assert_eq!(first.body, second.body);
+        let (events, timestamp) = (batch(&second), second.header("x-throughline-timestamp"));
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"hush");
+        let tag = ring::hmac::sign(&key, format!("{timestamp}.{}", second.body).as_bytes());
+        let digits: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(second.header("x-throughline-signature"), format!("sha256={digits}"));
+        assert_eq!(events.len(), 3);
+        let of = |kind: &str| events.iter().find(|event| event["type"] == kind).unwrap();
+        let (span, log, late) = (of("throughline.span"), of("throughline.log"), of("shop.order.late"));
+        assert!(span["source"].as_str().unwrap().starts_with("/a%20b/shop/"), "{span}");
+        assert_eq!((&span["data"]["name"], &span["data"]["attributes"]["id"]), (&"order".into(), &7.into()));
+        assert_eq!(
+            (&log["data"]["message"], &log["severitytext"], &log["severitynumber"]),
+            (&"placed 7".into(), &"INFO".into(), &9.into())
+        );
+        assert_eq!(late["data"]["message"], "late");
+        for event in [span, log, late] {
+            assert_eq!(event["partitionkey"], *trace);
+            let parent = event["traceparent"].as_str().unwrap();
+            assert!(parent.starts_with(&format!("00-{trace}-")) && parent.ends_with("-01"), "{parent}");
+        }
+    });
+}
+
+#[test]
+fn single_events_are_json_or_headers() {
+    in_own_process("single_events_are_json_or_headers", || {
+        let (address, posts) = serve(&["200 OK"]);
+        let url = format!("http://{address}/in");
+        let both = [Mode::Structured, Mode::Binary]
+            .map(|mode| Events::new(format!("{mode:?}"), webhook(&url).mode(mode)).batch(1));
+        let [structured, binary] = both;
+        let config = Config::new("shop")
+            .without_otlp()
+            .terminal(false)
+            .exporter("s", structured)
+            .exporter("b", binary);
+        let guard = throughline_std::init(&config).unwrap();
+        info!(name: "größe \"%\"", "one");
+        assert_balanced(&guard.shutdown(Duration::from_secs(30)).ledger);
+        let mut posts = [posts.recv().unwrap(), posts.recv().unwrap()];
+        posts.sort_by_key(|post| post.header("content-type").to_owned());
+        let [structured, binary] = posts;
+        assert_eq!(structured.header("content-type"), "application/cloudevents+json; charset=UTF-8");
+        let json: Value = serde_json::from_str(&structured.body).unwrap();
+        assert_eq!((&json["type"], &json["data"]["message"]), (&"größe \"%\"".into(), &"one".into()));
+        assert_eq!(binary.header("content-type"), "application/json");
+        assert_eq!(
+            (binary.header("ce-specversion"), binary.header("ce-type")),
+            ("1.0", "gr%C3%B6%C3%9Fe%20%22%25%22")
+        );
+        assert!(!binary.header("ce-id").is_empty() && binary.header("ce-source").starts_with("/shop/"));
+        let data: Value = serde_json::from_str(&binary.body).unwrap();
+        assert_eq!(data, json["data"]);
+    });
+}
+
+#[test]
+fn what_is_refused_is_a_dead_letter_and_counted() {
+    in_own_process("what_is_refused_is_a_dead_letter_and_counted", || {
+        let folder = Folder::new("dead-letters");
+        let dead = folder.path().join("dead.jsonl");
+        let (address, posts) = serve(&["400 Bad Request\n\nno such event"]);
+        let file = throughline_std::log::RollingFile::new(&dead);
+        let guard = begin(
+            Events::new("out", webhook(&format!("http://{address}/")))
+                .filter("warn".parse().unwrap())
+                .dead_letters(file),
+        );
+        warn!("one");
+        info!("not sent");
+        warn!("two");
+        let report = guard.shutdown(Duration::from_secs(30));
+        assert_balanced(&report.ledger);
+        let hop = report.ledger.exporter("events");
+        assert_eq!((hop.input, hop.dropped_for(DropReason::Refused)), (2, 2));
+        let sent = batch(&posts.recv().unwrap());
+        let lines = std::fs::read_to_string(&dead).unwrap();
+        let letters: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(letters, sent);
+        // An address that is not public is refused before anything is sent.
+        let mut private = Webhook::new("http://127.0.0.1:1/").unwrap();
+        let error =
+            private.send(&[], &throughline_std::Deadline::within(Duration::from_secs(9))).unwrap_err();
+        assert!(
+            error.reason == DropReason::Refused && error.message.contains("no public address"),
+            "{error}"
+        );
+    });
+}
+
+/// A process that is killed in the middle of its batches loses nothing that it had taken over: the next run sends the rest. A receiver that drops what has
+/// an id that it knows has each event once.
+#[test]
+fn a_killed_process_loses_nothing_that_is_spooled() {
+    let name = "a_killed_process_loses_nothing_that_is_spooled";
+    let folder = Folder::new("events-spool");
+    let part = std::env::var("EVENTS_RUN").unwrap_or_default();
+    if part.is_empty() {
+        // The first run has two batches taken, then its receiver hangs.
+        let (address, posts) = serve(&["200 OK", "200 OK", "503 Later"]);
+        let run = |part: &str, url: String| {
+            let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+            command.args(["--exact", name, "--nocapture", "--test-threads=1"]).env("NO_PROXY", "127.0.0.1");
+            command
+                .env("EVENTS_RUN", part)
+                .env("EVENTS_URL", url)
+                .env("EVENTS_SPOOL", folder.path())
+                .status()
+                .unwrap()
+        };
+        let ended = run("killed", format!("http://{address}/"));
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended), Some(libc::SIGKILL));
+        let taken: Vec<Value> = posts.try_iter().take(2).flat_map(|post| batch(&post)).collect();
+        let (address, posts) = serve(&["200 OK"]);
+        assert!(run("second", format!("http://{address}/")).success());
+        let rest: Vec<Value> = posts.try_iter().flat_map(|post| batch(&post)).collect();
+        let number = |event: &Value| event["data"]["attributes"]["n"].as_u64().unwrap();
+        let ids: BTreeSet<_> = taken.iter().chain(&rest).map(|event| event["id"].to_string()).collect();
+        let numbers: BTreeSet<u64> = taken.iter().chain(&rest).map(number).collect();
+        assert_eq!((ids.len(), numbers), (1000, (0..1000).collect()), "{} and {}", taken.len(), rest.len());
+        return;
+    }
+    let spool = SpoolConfig::new(std::env::var("EVENTS_SPOOL").unwrap());
+    let events =
+        Events::new("out", webhook(&std::env::var("EVENTS_URL").unwrap())).batch(10).spool(spool.clone());
+    let guard = begin(events);
+    if part == "killed" {
+        for n in 0..1000_u64 {
+            info!("event", n);
+            if n % 100 == 0 {
+                guard.flush(Duration::from_secs(1));
+            }
+        }
+        until("all are on the disk or delivered", || {
+            let hop = guard.ledger().exporter("events");
+            hop.spooled + hop.output == 1000 && hop.output > 0
+        });
+        // SAFETY: the call takes no memory. It ends this process, which is the test's own.
+        unsafe { libc::raise(libc::SIGKILL) };
+    }
+    let report = guard.shutdown(Duration::from_secs(30));
+    assert_balanced(&report.ledger);
+    let hop = report.ledger.exporter("events");
+    assert!(hop.input == hop.output && hop.input > 900, "{hop:?}");
+}
