@@ -49,7 +49,7 @@ pub(super) fn body(all: &[Kept<'_>]) -> String {
 
 /// Replaces the file.
 pub(super) fn save(path: &Path, body: &str, now_ms: i64) -> std::io::Result<()> {
-    state_file::write(path, &state_file::whole(FORMAT, body, now_ms))
+    state_file::write(path, state_file::whole(FORMAT, body, now_ms).as_bytes())
 }
 
 /// Takes over what the file keeps for these observers, and returns the jobs, each with the number of its observer. The error says what is wrong with the file.

@@ -5,8 +5,8 @@
 //! hash of everything before is at the end (8 bytes).
 
 use super::super::Labels;
-use crate::outgoing::state_file::{hash, write};
 use super::{Baseline, Baselines, DAY, KEPT};
+use crate::outgoing::state_file::{hash, write};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};

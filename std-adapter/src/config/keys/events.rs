@@ -1,14 +1,10 @@
 //! Keys of events that go out.
 
-use crate::config::key::{Key, State};
+use crate::config::key::Key;
 use crate::config::value::Kind::{self, Bool, Int, List, OneOf, Path, Secret, SecretMap, Size, Text};
 
 const fn key(path: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
-    let mut key = Key::of_exporter(path, kind, default, doc);
-    if cfg!(not(feature = "events")) {
-        key.state = State::NoFeature("events");
-    }
-    key
+    Key::of_exporter(path, kind, default, doc).of_feature("events", cfg!(feature = "events"))
 }
 
 pub(super) const KEYS: &[Key] = &[

@@ -1,16 +1,12 @@
 //! Keys of observers.
 
-use crate::config::key::{Key, State};
+use crate::config::key::Key;
 use crate::config::value::Kind::{
     self, Bool, Duration, Int, List, Map, OneOf, Path, Ratio, Secret, SecretMap, Size, Text,
 };
 
 const fn key(path: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
-    let mut key = Key::of_exporter(path, kind, default, doc);
-    if cfg!(not(feature = "observers")) {
-        key.state = State::NoFeature("observers");
-    }
-    key
+    Key::of_exporter(path, kind, default, doc).of_feature("observers", cfg!(feature = "observers"))
 }
 
 /// What all observers share. The observers themselves are a list, which has no variables.
