@@ -3,6 +3,7 @@
 
 mod collect;
 mod handler;
+mod perf;
 mod ring;
 mod table;
 mod threads;
@@ -35,12 +36,26 @@ enum Control {
 #[derive(Clone, Copy, Debug)]
 pub struct CpuOptions {
     frequency: u32,
+    source: CpuSource,
+}
+
+/// What interrupts a thread each time it has used so much CPU time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CpuSource {
+    /// A timer on the thread's CPU clock (`timer_create`), which any process may have. The kernel looks at it at its own ticks.
+    #[default]
+    Timer,
+    /// The kernel's clock for profilers (`perf_event_open`), where `perf_event_paranoid` is 2 or less and the sandbox permits it. Its
+    /// frequency does not depend on the kernel's ticks, and a sample stands for exactly the CPU time since the one before it. It takes a file
+    /// for each thread. A thread that ends within its first period has no sample.
+    Perf,
 }
 
 impl Default for CpuOptions {
     /// 99 samples per second of CPU time.
     fn default() -> CpuOptions {
-        CpuOptions { frequency: 99 }
+        CpuOptions { frequency: 99, source: CpuSource::Timer }
     }
 }
 
@@ -50,6 +65,12 @@ impl CpuOptions {
     /// the expirations that had no signal of their own, and [`Profile::delivered_frequency`] tells the true rate.
     pub fn frequency(mut self, samples_per_second: u32) -> CpuOptions {
         self.frequency = samples_per_second;
+        self
+    }
+
+    /// What interrupts threads; a timer if nothing else is said.
+    pub fn source(mut self, source: CpuSource) -> CpuOptions {
+        self.source = source;
         self
     }
 }
@@ -118,6 +139,9 @@ impl CpuProfiler {
             return Err(ProfileError::Forked);
         }
         unwind::is_permitted().map_err(ProfileError::Memory)?;
+        if options.source == CpuSource::Perf {
+            perf::PerfClock::is_permitted().map_err(ProfileError::Perf)?;
+        }
         if RUNNING.swap(true, Ordering::AcqRel) {
             return Err(ProfileError::AlreadyRunning);
         }
@@ -127,7 +151,7 @@ impl CpuProfiler {
                 throughline::adapter::recorder::mute_thread();
                 // Dropped also when a sink panics.
                 let running = Running;
-                let last = collect::Collector::new(frequency, windows).run(&receiver);
+                let last = collect::Collector::new(frequency, options.source, windows).run(&receiver);
                 drop(running);
                 // Another profiler can be started by now.
                 if let Some((to, profile)) = last {

@@ -31,6 +31,12 @@ pub enum ProfileError {
     /// The handler of SIGPROF could not be set.
     #[error("the handler of SIGPROF could not be set: {0}; allow sigaction in the sandbox (seccomp)")]
     Signal(#[source] io::Error),
+    /// The kernel does not let this process sample its own threads by `perf_event_open`.
+    #[error(
+        "sampling by perf_event_open is not permitted: {0}; set kernel.perf_event_paranoid to 2 or less and allow it in the sandbox (seccomp), \
+        or sample by timers"
+    )]
+    Perf(#[source] io::Error),
     /// The profiler's thread could not be started.
     #[error("the profiler's thread could not be started: {0}; raise the limit of threads or memory")]
     Thread(#[source] io::Error),

@@ -29,7 +29,7 @@ mod wall;
 
 pub use allocator_stats::{AllocatorFigures, AllocatorStats, allocator_figures, set_allocator_stats};
 #[cfg(sampled)]
-pub use cpu::{CpuOptions, CpuProfiler, FREQUENCIES, profile_for};
+pub use cpu::{CpuOptions, CpuProfiler, CpuSource, FREQUENCIES, profile_for};
 pub use device::{DeviceRun, DeviceSample};
 #[cfg(sampled)]
 pub use error::ProfileError;

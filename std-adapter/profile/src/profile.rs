@@ -212,7 +212,8 @@ impl Profile {
         Report::new(self, &mut Symbols::new(&self.modules))
     }
 
-    pub(crate) fn is_cpu(&self) -> bool {
+    /// Whether it is a profile of CPU time; otherwise one of memory.
+    pub fn is_cpu(&self) -> bool {
         matches!(self.kind, Kind::Cpu(_))
     }
 

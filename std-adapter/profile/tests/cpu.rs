@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 use support::{Library, Random, alone, assert_share, record, thread_cpu, use_cpu};
 use throughline::{SpanId, TraceId, span};
-use throughline_profile::{CpuOptions, CpuProfiler, ProfileError, Report};
+use throughline_profile::{CpuOptions, CpuProfiler, CpuSource, ProfileError, Report};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -64,7 +64,35 @@ fn split(total: Duration) -> Split {
 fn a_known_split_over_functions_and_spans_is_found() {
     let _alone = alone();
     record();
-    let profiler = CpuProfiler::start(CpuOptions::default().frequency(499)).unwrap();
+    assert_split(CpuProfiler::start(CpuOptions::default().frequency(499)).unwrap());
+}
+
+#[test]
+fn the_kernel_s_clock_for_profilers_finds_it_too_and_is_not_bound_to_ticks() {
+    let _alone = alone();
+    record();
+    let options = CpuOptions::default().frequency(999).source(CpuSource::Perf);
+    let profiler = match CpuProfiler::start(options) {
+        Err(error @ ProfileError::Perf(_)) => return println!("skipped: {error}"),
+        profiler => profiler.unwrap(),
+    };
+    let delivered = assert_split(profiler);
+    // No timer gives more than the kernel's ticks, of which there are 1000 at most and usually 250.
+    assert!(delivered > 600.0, "{delivered} samples per second of CPU time");
+    // The next one gets the same files' numbers.
+    let profiler = CpuProfiler::start(options).unwrap();
+    use_cpu(200 * MS);
+    profiler.set_frequency(99).unwrap();
+    use_cpu(200 * MS);
+    let profile = profiler.stop();
+    assert!((180..300).contains(&profile.samples()), "{}", profile.samples());
+    assert_eq!(profile.signals(), profile.samples() + profile.losses().total());
+    let missing = 0.4 - profile.cpu_time().as_secs_f64();
+    assert!(missing < 0.025, "{missing} s are missing");
+}
+
+/// Profiles a program with a known split, and returns the samples per second of CPU time.
+fn assert_split(profiler: CpuProfiler) -> f64 {
     let work = std::thread::Builder::new().name("split".into()).spawn(|| {
         throughline_profile::adapter::begin_thread();
         split(1500 * MS)
@@ -75,6 +103,7 @@ fn a_known_split_over_functions_and_spans_is_found() {
     assert_eq!(profile.losses().total(), 0);
 
     let profile = profile.of_thread("split");
+    let delivered = profile.delivered_frequency().unwrap();
     let samples = profile.samples();
     assert!(samples > 100, "{samples} samples");
     let total = used.iter().sum::<Duration>();
@@ -99,6 +128,7 @@ fn a_known_split_over_functions_and_spans_is_found() {
     // Function and span agree in every sample but those that fall between entering and calling.
     let seven = profile.clone().of_trace(places[0].0).symbolize();
     assert!(with(&seven, names[0]) as f64 >= 0.98 * with(&seven, "") as f64, "{}", seven.folded());
+    delivered
 }
 
 const SHORT: u32 = 40;

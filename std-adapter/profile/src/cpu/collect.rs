@@ -3,7 +3,7 @@
 
 use super::handler::RawSample;
 use super::table::Table;
-use super::{Control, Sink, threads};
+use super::{Control, CpuSource, Sink, threads};
 use crate::modules;
 use crate::profile::{Kind, Losses, Profile, Sampling};
 use std::sync::atomic::Ordering;
@@ -15,6 +15,7 @@ const ROUND: Duration = Duration::from_millis(100);
 
 pub(super) struct Collector {
     frequency: u32,
+    source: CpuSource,
     windows: Option<(Duration, Sink)>,
     window: Window,
 }
@@ -47,14 +48,14 @@ pub(super) fn period(frequency: u32) -> u64 {
 }
 
 impl Collector {
-    pub(super) fn new(frequency: u32, windows: Option<(Duration, Sink)>) -> Collector {
-        Collector { frequency, windows, window: Window::new() }
+    pub(super) fn new(frequency: u32, source: CpuSource, windows: Option<(Duration, Sink)>) -> Collector {
+        Collector { frequency, source, windows, window: Window::new() }
     }
 
     /// Samples until it is told to stop, or nobody can tell it any more. Returns the last profile, and to whom it goes.
     pub(super) fn run(mut self, controls: &Receiver<Control>) -> Option<(Sender<Profile>, Profile)> {
         modules::refresh();
-        threads::lock().start(period(self.frequency));
+        threads::lock().start(period(self.frequency), self.source);
         self.window = Window::new();
         loop {
             match controls.recv_timeout(ROUND) {

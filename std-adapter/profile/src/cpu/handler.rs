@@ -4,12 +4,13 @@
 //! The handler may interrupt the thread anywhere, in an allocation or while it holds a lock. So it allocates nothing,
 //! takes no lock, and calls nothing but the system: its memory is the thread's [`Slot`], made beforehand.
 
+use super::perf;
 use super::ring::{Ring, Writer};
 use crate::marks::Marks;
 use crate::modules::{self, Modules};
 use crate::unwind::{End, Scratch, Start};
 use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 use throughline::adapter::recorder::{interrupted_place, recorded_span};
 use throughline::{SpanId, TraceContext, TraceId};
@@ -29,6 +30,9 @@ pub(super) struct Slot {
     busy: AtomicBool,
     /// CPU time between two expirations, in nanoseconds.
     period: AtomicU64,
+    /// The thread that uses the slot, where its signals do not come from a timer, and the CPU time that was counted at the last one.
+    thread: AtomicI32,
+    counted: AtomicU64,
     pub(super) ring: Ring,
     /// Only the handler that made the slot busy uses it.
     scratch: UnsafeCell<Scratch>,
@@ -56,6 +60,8 @@ impl Slot {
             ticket: AtomicU32::new(TICKET),
             busy: AtomicBool::new(false),
             period: AtomicU64::new(0),
+            thread: AtomicI32::new(0),
+            counted: AtomicU64::new(0),
             ring: Ring::new(),
             scratch: UnsafeCell::new(Scratch::new()),
             signals: AtomicU64::new(0),
@@ -68,9 +74,11 @@ impl Slot {
     }
 
     /// Begins another use of the slot. Returns the value for the timer. Late signals of the last use have no effect.
-    pub(super) fn begin_use(&self, number: usize, period: u64) -> usize {
+    pub(super) fn begin_use(&self, number: usize, thread: libc::pid_t, period: u64) -> usize {
         let ticket = self.ticket.load(Ordering::Relaxed).wrapping_add(1) | TICKET;
         self.set_period(period);
+        self.thread.store(thread, Ordering::Relaxed);
+        self.counted.store(0, Ordering::Relaxed);
         self.ticket.store(ticket, Ordering::Release);
         (ticket as usize) << 32 | number
     }
@@ -93,26 +101,40 @@ impl Slot {
         }
     }
 
-    fn of_signal(value: usize) -> Option<&'static Slot> {
+    pub(super) fn is_of(&self, thread: libc::pid_t) -> bool {
+        self.thread.load(Ordering::Relaxed) == thread
+    }
+
+    /// The CPU time since this was last called, of what was counted in all.
+    pub(super) fn since_last(&self, counted: u64) -> u64 {
+        counted.saturating_sub(self.counted.swap(counted, Ordering::Relaxed))
+    }
+
+    pub(super) fn of_signal(value: usize) -> Option<&'static Slot> {
         let slot = SLOTS.get(value & u32::MAX as usize)?.load(Ordering::Acquire);
         // SAFETY: only `install` stores pointers there, to slots that are never freed.
         let slot = unsafe { slot.as_ref() }?;
         (slot.ticket.load(Ordering::Acquire) as usize == value >> 32).then_some(slot)
     }
 
-    /// Takes a sample. `missed` is the number of expirations without a signal of their own since the last one.
+    /// The CPU time that a signal of a timer stands for. `missed` is the number of expirations without a signal of their own since
+    /// the last one.
+    fn weight(&self, missed: u32) -> u64 {
+        self.period.load(Ordering::Relaxed).saturating_mul(u64::from(missed) + 1)
+    }
+
+    /// Takes a sample that stands for so much CPU time.
     ///
     /// # Safety
     ///
     /// `context` is the third argument of a signal's handler.
-    unsafe fn sample(&self, missed: u32, context: *const libc::ucontext_t) {
+    unsafe fn sample(&self, weight: u64, context: *const libc::ucontext_t) {
         let is_busy = self.busy.swap(true, Ordering::Acquire);
         self.signals.fetch_add(1, Ordering::Relaxed);
         if is_busy {
             self.busy_drops.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let weight = self.period.load(Ordering::Relaxed).saturating_mul(u64::from(missed) + 1);
         // SAFETY: the caller promises the context.
         let start = unsafe { Start::interrupted(context) };
         // SAFETY: this handler has set `busy`, so no other one has the scratch.
@@ -250,9 +272,15 @@ extern "C" fn handle(signal: libc::c_int, info: *mut libc::siginfo_t, context: *
     match Slot::of_signal(timer.value) {
         // SAFETY: the system passes the context of the interrupted code.
         Some(slot) if timer.code == libc::SI_TIMER => unsafe {
-            slot.sample(timer.missed.cast_unsigned(), context.cast());
+            slot.sample(slot.weight(timer.missed.cast_unsigned()), context.cast());
         },
         _ if timer.code == libc::SI_TIMER && timer.value >> 63 == 1 => {} // A late signal of an ended use.
+        // The number of the file is where a timer has its value.
+        _ if timer.code > 0 => match perf::of_signal(timer.value as libc::c_int) {
+            // SAFETY: as above.
+            Some((slot, weight)) => unsafe { slot.sample(weight, context.cast()) },
+            None => pass_on(signal, info, context),
+        },
         _ => pass_on(signal, info, context),
     }
     // SAFETY: as above.

@@ -1,6 +1,8 @@
 //! The threads that are sampled: found in the system's list of threads, or as they say themselves that they have begun.
 
+use super::CpuSource;
 use super::handler::{MAX_THREADS, Slot};
+use super::perf::PerfClock;
 use super::timer::Timer;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,6 +13,7 @@ const HANDLER_LIMIT: Duration = Duration::from_millis(200);
 
 static THREADS: Mutex<Threads> = Mutex::new(Threads {
     period: None,
+    source: CpuSource::Timer,
     live: BTreeMap::new(),
     ended: Vec::new(),
     free: Vec::new(),
@@ -24,6 +27,7 @@ static THREADS: Mutex<Threads> = Mutex::new(Threads {
 pub(super) struct Threads {
     /// CPU time between two samples, in nanoseconds; `None` while nothing is sampled.
     period: Option<u64>,
+    source: CpuSource,
     live: BTreeMap<libc::pid_t, Thread>,
     /// Threads that have ended, whose samples are not all read.
     ended: Vec<Thread>,
@@ -48,9 +52,26 @@ pub(super) struct Thread {
     pub(super) id: libc::pid_t,
     pub(super) name: String,
     numbered: Numbered,
-    timer: Option<Timer>,
+    clock: Option<Clock>,
     /// When it began, in the system's ticks since boot: an id may come back with another thread.
     begun: u64,
+}
+
+/// What signals a thread.
+enum Clock {
+    Timer(Timer),
+    Perf(PerfClock),
+}
+
+impl Clock {
+    /// Changes the period.
+    fn run(&self, first: u64, period: u64) {
+        match self {
+            // A timer whose thread has just ended cannot be set, and need not be.
+            Clock::Timer(timer) => _ = timer.run(first, period),
+            Clock::Perf(clock) => clock.set_period(period),
+        }
+    }
 }
 
 impl Thread {
@@ -60,7 +81,7 @@ impl Thread {
 
     /// Stops the samples. Those in the ring can still be read.
     fn end(&mut self) {
-        self.timer = None;
+        self.clock = None;
         self.slot().end_use();
     }
 }
@@ -90,7 +111,8 @@ pub(crate) fn end_current() {
 
 impl Threads {
     /// Begins to sample all threads except the running one.
-    pub(super) fn start(&mut self, period: u64) {
+    pub(super) fn start(&mut self, period: u64, source: CpuSource) {
+        self.source = source;
         self.excluded = current_id();
         self.period = Some(period);
         self.untimed = None;
@@ -103,8 +125,9 @@ impl Threads {
         let mut seed = self.seed;
         for thread in self.live.values() {
             thread.slot().set_period(period);
-            // A timer whose thread has just ended cannot be set, and need not be.
-            let _ = thread.timer.as_ref().map(|timer| timer.run(random_phase(&mut seed, period), period));
+            if let Some(clock) = &thread.clock {
+                clock.run(random_phase(&mut seed, period), period);
+            }
         }
         self.seed = seed;
     }
@@ -146,15 +169,20 @@ impl Threads {
             self.made += usize::from(number < MAX_THREADS);
             (number < MAX_THREADS).then(|| Numbered { number, slot: Slot::install(number) })
         })?;
-        let value = numbered.slot.begin_use(numbered.number, period);
+        let value = numbered.slot.begin_use(numbered.number, id, period);
         let first = random_phase(&mut self.seed, period);
-        let timer = Timer::new(id, value).and_then(|timer| timer.run(first, period).map(|()| timer));
-        let Ok(timer) = timer else {
+        let clock = match self.source {
+            CpuSource::Timer => Timer::new(id, value)
+                .and_then(|timer| timer.run(first, period).map(|()| timer))
+                .map(Clock::Timer),
+            CpuSource::Perf => PerfClock::start(id, value, period).map(Clock::Perf),
+        };
+        let Ok(clock) = clock else {
             numbered.slot.end_use();
             self.free.push(numbered);
             return None;
         };
-        Some(Thread { id, name: name(id), numbered, timer: Some(timer), begun })
+        Some(Thread { id, name: name(id), numbered, clock: Some(clock), begun })
     }
 
     fn end(&mut self, id: libc::pid_t) {
