@@ -5,10 +5,12 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use support::grpc::{Reply, Server};
 use throughline_export::Deadline;
+use throughline_export::ledger::DropReason;
 use throughline_export::otlp::{Client, ClientConfig, Protocol, SendError, Signal};
+use throughline_export::profiles::{ProfileClient, ProfileFormat};
 
 fn config(server: &Server) -> ClientConfig {
     let config = ClientConfig::new(&server.endpoint).unwrap().first_backoff(Duration::from_millis(1));
@@ -144,4 +146,43 @@ fn messages_are_compressed() {
     let mut plain = Vec::new();
     flate2::read::GzDecoder::new(&*calls[0].body).read_to_end(&mut plain).unwrap();
     assert_eq!(plain, [7; 10_000]);
+}
+
+#[test]
+fn profiles_have_a_method_of_their_own_and_are_sent_again() {
+    let server = Server::start([Reply::Status(14, "busy", String::new())]);
+    let client = ProfileClient::otlp_with(config(&server)).unwrap().header("x-tenant", "7");
+    assert_eq!((client.name(), client.format()), ("profiles.otlp", ProfileFormat::Otlp));
+    let deadline = Deadline::within(Duration::from_secs(30));
+    client.send(b"profile", SystemTime::now(), Duration::from_secs(1), &deadline).unwrap();
+    // A clone goes on with the same connection.
+    client.clone().send(b"next", SystemTime::now(), Duration::from_secs(1), &deadline).unwrap();
+    let calls = server.calls();
+    let bodies: Vec<_> = calls.iter().map(|call| &*call.body).collect();
+    assert_eq!(bodies, [&b"profile"[..], b"profile", b"next"]);
+    for call in calls.iter() {
+        let method = "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export";
+        assert_eq!(call.path, method);
+        let header = |name: &str| call.headers.get(name).map(|value| value.to_str().unwrap());
+        assert_eq!((header("x-key"), header("x-tenant")), (Some("k1"), Some("7")));
+        assert_eq!(header("otlp-profiles-development-version"), Some("1"));
+    }
+}
+
+#[test]
+fn profiles_that_a_server_does_not_know_are_refused_with_advice() {
+    let server = Server::start([Reply::Status(12, "unknown service", String::new())]);
+    let client = ProfileClient::otlp_with(config(&server)).unwrap();
+    let deadline = Deadline::within(Duration::from_secs(30));
+    let error = client.send(b"profile", SystemTime::now(), Duration::ZERO, &deadline).unwrap_err();
+    assert_eq!(error.reason, DropReason::Refused);
+    assert!(error.message.contains("unknown service"), "{}", error.message);
+    assert!(
+        error.message.ends_with("a Collector needs the gate service.profilesSupport"),
+        "{}",
+        error.message
+    );
+    let json = ClientConfig::new("http://localhost:4318").unwrap().protocol(Protocol::HttpJson).unwrap();
+    let error = ProfileClient::otlp_with(json).unwrap_err().to_string();
+    assert_eq!(error, "the protocol of profiles `http/json` is not known; use http/protobuf or grpc");
 }

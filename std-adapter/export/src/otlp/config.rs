@@ -346,6 +346,31 @@ impl ClientConfig {
         Ok(self)
     }
 
+    /// For profiles instead of these signals: each of them then goes to the place of profiles.
+    ///
+    /// # Errors
+    ///
+    /// Profiles have no form in JSON here.
+    pub(crate) fn of_profiles(mut self) -> Result<Self, ConfigError> {
+        const METHOD: &str = "/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export";
+        for target in &mut *self.targets {
+            target.url = match target.protocol {
+                Protocol::Grpc => format!("{}{METHOD}", origin(&target.endpoint)),
+                Protocol::HttpJson => {
+                    let (what, expected) = ("the protocol of profiles", "http/protobuf or grpc");
+                    return Err(ConfigError::Value {
+                        what,
+                        value: target.protocol.as_str().into(),
+                        expected,
+                    });
+                }
+                _ if target.is_base => appended(&target.endpoint, "v1development/profiles"),
+                _ => target.endpoint.clone(),
+            };
+        }
+        Ok(self.header("otlp-profiles-development-version", "1"))
+    }
+
     /// The URL to which `signal` is sent.
     pub fn url(&self, signal: Signal) -> &str {
         &self.target(signal).url
@@ -363,7 +388,7 @@ impl ClientConfig {
         for (signal, target) in Signal::ALL.into_iter().zip(&mut *self.targets) {
             target.url = match target.protocol {
                 Protocol::Grpc => format!("{}{}", origin(&target.endpoint), signal.method()),
-                _ if target.is_base => appended(&target.endpoint, signal),
+                _ if target.is_base => appended(&target.endpoint, &format!("v1/{}", signal.as_str())),
                 _ => target.endpoint.clone(),
             };
         }
@@ -376,10 +401,10 @@ pub(super) fn lane_name(name: &str, signal: Signal) -> String {
     format!("{name}.{}", signal.as_str())
 }
 
-/// Appends the path of a signal to the base URL, before its query.
-fn appended(base: &str, signal: Signal) -> String {
+/// Appends a path to the base URL, before its query.
+fn appended(base: &str, more: &str) -> String {
     let (path, query) = base.split_at(base.find(['?', '#']).unwrap_or(base.len()));
-    format!("{}/v1/{}{query}", path.trim_end_matches('/'), signal.as_str())
+    format!("{}/{more}{query}", path.trim_end_matches('/'))
 }
 
 /// Scheme, host and port of a URL.

@@ -16,13 +16,13 @@ mod file;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod http;
-mod json;
+pub(crate) mod json;
 mod protobuf;
 mod protocol;
 mod response;
 mod temporality;
 mod tls;
-mod token;
+pub(crate) mod token;
 
 pub(crate) use tls::Tls;
 

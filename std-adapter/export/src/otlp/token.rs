@@ -148,7 +148,7 @@ fn wait(child: &mut Child, give_up: Instant) -> Result<std::process::ExitStatus,
 
 /// A source and its present value, which all signals share.
 #[derive(Debug)]
-pub(super) struct Token {
+pub(crate) struct Token {
     source: TokenSource,
     value: Mutex<Option<Known>>,
 }
@@ -166,7 +166,12 @@ impl std::fmt::Debug for Known {
 }
 
 impl Token {
-    fn value(&self, timeout: Duration) -> Result<String, String> {
+    pub(crate) fn new(source: TokenSource) -> Token {
+        Token { source, value: Mutex::new(None) }
+    }
+
+    /// The value; the error says why it cannot be had. A command may take so long.
+    pub(crate) fn value(&self, timeout: Duration) -> Result<String, String> {
         let mut known = self.value.lock().unwrap_or_else(PoisonError::into_inner);
         let every = self.source.every;
         let is_file = matches!(self.source.from, From::File(_));
@@ -186,7 +191,7 @@ impl Token {
     }
 
     /// Forgets a value that was read before `since`. Returns whether there was one.
-    fn forget(&self, since: Instant) -> bool {
+    pub(crate) fn forget(&self, since: Instant) -> bool {
         let mut known = self.value.lock().unwrap_or_else(PoisonError::into_inner);
         known.take_if(|known| known.read < since).is_some()
     }
@@ -217,7 +222,7 @@ impl ClientConfig {
     /// Adds a header to every request whose value is read from `source`, in place of an earlier header of this name.
     #[must_use]
     pub fn header_from(mut self, name: impl Into<String>, source: TokenSource) -> Self {
-        let token = (name.into(), Arc::new(Token { source, value: Mutex::new(None) }));
+        let token = (name.into(), Arc::new(Token::new(source)));
         self.each(|target| target.tokens.push(token.clone()));
         self
     }

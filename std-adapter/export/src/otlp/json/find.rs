@@ -2,7 +2,7 @@
 //! value and invalid JSON give `None`.
 
 /// The first string member with this name, with its escapes resolved.
-pub(in crate::otlp) fn find_text(json: &str, name: &str) -> Option<String> {
+pub(crate) fn find_text(json: &str, name: &str) -> Option<String> {
     members(json, name).find_map(|value| {
         let mut chars = value.strip_prefix('"')?.chars();
         let mut text = String::new();
@@ -18,7 +18,7 @@ pub(in crate::otlp) fn find_text(json: &str, name: &str) -> Option<String> {
 
 /// The first member with this name that is a whole number, or a string with one, which is how JSON has 64-bit
 /// numbers.
-pub(in crate::otlp) fn find_number(json: &str, name: &str) -> Option<u64> {
+pub(crate) fn find_number(json: &str, name: &str) -> Option<u64> {
     members(json, name).find_map(|value| {
         let value = value.strip_prefix('"').unwrap_or(value);
         let end = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());

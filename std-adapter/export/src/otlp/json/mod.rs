@@ -7,7 +7,7 @@
 mod find;
 mod schema;
 
-pub(super) use find::{find_number, find_text};
+pub(crate) use find::{find_number, find_text};
 use schema::{Field, Kind};
 
 use super::Signal;
@@ -164,7 +164,7 @@ fn text(out: &mut String, text: &str) {
 }
 
 /// Appends the bytes as Base64, in the standard alphabet with padding.
-pub(super) fn base64(out: &mut String, bytes: &[u8]) {
+pub(crate) fn base64(out: &mut String, bytes: &[u8]) {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for chunk in bytes.chunks(3) {
         let byte = |i: usize| u32::from(chunk.get(i).copied().unwrap_or(0));
