@@ -25,6 +25,9 @@ mod session;
 #[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod send;
 
+#[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod cycle;
+
 #[cfg(all(
     feature = "profile",
     feature = "admin",
@@ -40,7 +43,7 @@ pub(crate) mod pages;
 ))]
 pub use {
     session::{ProfilingOptions, start_profiling, stop_profiling},
-    throughline_export::profiles::ProfileClient,
+    throughline_export::profiles::{CloudProfiler, CloudProfilerError, ProfileClient},
     throughline_profile::*,
 };
 

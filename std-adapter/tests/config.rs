@@ -222,18 +222,18 @@ fn what_is_not_honoured_is_told_once() {
     let told = stderr_of("what_is_not_honoured_is_told_once", || {
         let path = file(
             "shop.toml",
-            "terminal.enabled = false\nprofiling = { enabled = false, exporter.gcp_project_id = 'p' }\n",
+            "terminal.enabled = false\nprofiling = { enabled = false, memory.heap_profiling = true }\n",
         );
         let guard = throughline_std::init(&Config::load(&path).unwrap()).unwrap();
         info!("hello");
         drop(guard);
     });
     if let Some(told) = told {
-        let lines: Vec<&str> = told.lines().filter(|line| line.contains("gcp")).collect();
+        let lines: Vec<&str> = told.lines().filter(|line| line.contains("heap_profiling")).collect();
         assert_eq!(lines.len(), 1, "{told}");
         assert!(
             lines[0].contains(
-                "shop.toml:2: profiling.exporter.gcp_project_id is not done: profiles are written to files"
+                "shop.toml:2: profiling.memory.heap_profiling is not needed: use profiling.memory.enabled"
             ),
             "{told}"
         );

@@ -1,9 +1,18 @@
-//! Sends profiles to backends over HTTP: to Pyroscope in pprof's format, and to what takes OTLP profiles.
+//! Sends profiles to backends: to Pyroscope in pprof's format, to what takes OTLP profiles, and to Google Cloud Profiler.
 
+mod gcp;
+
+pub use gcp::{
+    CLOUD_PROFILER, CloudProfileKind, CloudProfiler, CloudProfilerError, NotWanted, WantedProfile,
+};
+
+use crate::ledger::DropReason;
+use crate::otlp::{Client, ClientConfig, ConfigError, SendError, Signal};
 use crate::post::Post;
 use crate::push::PushUrlError;
 use crate::{Deadline, ExportError};
 use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The body that a backend wants.
@@ -17,10 +26,20 @@ pub enum ProfileFormat {
 
 /// A backend for profiles. It is asked again until the deadline if it is not there or too busy.
 #[derive(Clone, Debug)]
-pub struct ProfileClient {
-    post: Post,
-    /// For Pyroscope: the application with its labels, as `name{key=value}`.
-    application: Option<String>,
+pub struct ProfileClient(Backend);
+
+#[derive(Clone, Debug)]
+enum Backend {
+    Pyroscope {
+        post: Post,
+        /// With its labels, as `name{key=value}`.
+        application: String,
+    },
+    Otlp {
+        config: ClientConfig,
+        /// Made with the first profile; clones share its connection.
+        client: Arc<Mutex<Option<Client>>>,
+    },
 }
 
 impl ProfileClient {
@@ -41,36 +60,66 @@ impl ProfileClient {
             .into_iter()
             .map(|(name, value)| format!("{}={}", plain(&name.replace(['.', '-'], "_")), plain(value)))
             .collect();
-        let application = Some(format!("{}{{{}}}", plain(application), labels.join(",")));
-        Ok(ProfileClient { post: post(endpoint, "http://localhost:4040")?, application })
+        let application = format!("{}{{{}}}", plain(application), labels.join(","));
+        let post = Post::new("a profile", endpoint, "http://localhost:4040")?;
+        Ok(ProfileClient(Backend::Pyroscope { post, application }))
     }
 
-    /// OTLP over HTTP, `POST /v1development/profiles`; a Collector needs the gate `service.profilesSupport`. `endpoint` is such as
-    /// `http://localhost:4318`.
+    /// OTLP over HTTP. `endpoint` is such as `http://localhost:4318`; a Collector needs the gate `service.profilesSupport`.
     ///
     /// # Errors
     ///
-    /// As for [`ProfileClient::pyroscope`].
-    pub fn otlp(endpoint: &str) -> Result<ProfileClient, PushUrlError> {
-        let post = post(endpoint, "http://localhost:4318")?;
-        Ok(ProfileClient { post: post.header("otlp-profiles-development-version", "1"), application: None })
+    /// The endpoint is no URL, or wants TLS that is not built in.
+    pub fn otlp(endpoint: &str) -> Result<ProfileClient, ConfigError> {
+        ProfileClient::otlp_with(ClientConfig::new(endpoint)?)
+    }
+
+    /// OTLP, by a configuration with endpoint, protocol, headers, certificates and compression: over HTTP `POST /v1development/profiles`, or over gRPC.
+    /// A Collector needs the gate `service.profilesSupport`.
+    ///
+    /// ```no_run
+    /// use throughline_export::otlp::{ClientConfig, Protocol};
+    /// use throughline_export::profiles::ProfileClient;
+    /// let client = ProfileClient::otlp_with(ClientConfig::new("http://localhost:4317")?.protocol(Protocol::Grpc)?)?;
+    /// # Ok::<(), throughline_export::otlp::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The protocol is JSON, in which profiles are not written.
+    pub fn otlp_with(config: ClientConfig) -> Result<ProfileClient, ConfigError> {
+        Ok(ProfileClient(Backend::Otlp { config: config.of_profiles()?, client: Arc::default() }))
     }
 
     /// Adds a header to each request, such as `authorization`.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> ProfileClient {
-        self.post = self.post.header(name, value);
+        self.0 = match self.0 {
+            Backend::Pyroscope { post, application } => {
+                Backend::Pyroscope { post: post.header(name, value), application }
+            }
+            // A client that is connected already would go on without the header.
+            Backend::Otlp { config, .. } => {
+                Backend::Otlp { config: config.header(name, value), client: Arc::default() }
+            }
+        };
         self
     }
 
     /// Its name in the ledger.
     pub fn name(&self) -> &'static str {
-        if self.application.is_some() { "profiles.pyroscope" } else { "profiles.otlp" }
+        match self.0 {
+            Backend::Pyroscope { .. } => "profiles.pyroscope",
+            Backend::Otlp { .. } => "profiles.otlp",
+        }
     }
 
     /// The body that it wants.
     pub fn format(&self) -> ProfileFormat {
-        if self.application.is_some() { ProfileFormat::Pprof } else { ProfileFormat::Otlp }
+        match self.0 {
+            Backend::Pyroscope { .. } => ProfileFormat::Pprof,
+            Backend::Otlp { .. } => ProfileFormat::Otlp,
+        }
     }
 
     /// Sends a profile that began at `started`, and tries again until the deadline. It waits on the calling thread.
@@ -85,8 +134,8 @@ impl ProfileClient {
         duration: Duration,
         deadline: &Deadline,
     ) -> Result<(), ExportError> {
-        let (more, content_type, body) = match &self.application {
-            Some(application) => {
+        match &self.0 {
+            Backend::Pyroscope { post, application } => {
                 let seconds =
                     |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
                 let (from, until) = (seconds(started), seconds(started + duration).max(seconds(started) + 1));
@@ -94,22 +143,33 @@ impl ProfileClient {
                 let more =
                     format!("/ingest?name={name}&from={from}&until={until}&format=pprof&spyName=throughline");
                 let boundary = format!("throughline-{:016x}", RandomState::new().hash_one(from));
-                (more, format!("multipart/form-data; boundary={boundary}"), multipart(&boundary, body))
+                let content_type = format!("multipart/form-data; boundary={boundary}");
+                post.send(&more, &content_type, &[], &multipart(&boundary, body), deadline).map(drop)
             }
-            None => {
-                ("/v1development/profiles".to_owned(), "application/x-protobuf".to_owned(), body.to_vec())
+            Backend::Otlp { config, client } => {
+                let mut client = client.lock().unwrap_or_else(PoisonError::into_inner);
+                let client = client.get_or_insert_with(|| Client::new(config.clone()));
+                // All signals of this configuration go to the place of profiles.
+                match client.send_until(Signal::Traces, body, deadline) {
+                    Ok(delivered) if delivered.rejected > 0 => {
+                        Err(ExportError::new(DropReason::Rejected, 1, delivered.to_string()))
+                    }
+                    Ok(_) => Ok(()),
+                    Err(error) => Err(refused(&error)),
+                }
             }
-        };
-        self.post.send(&more, &content_type, &[], &body, deadline).map(drop)
+        }
     }
 }
 
-/// Posts profiles to this backend.
-fn post(endpoint: &str, example: &'static str) -> Result<Post, PushUrlError> {
-    Ok(Post::new("a profile", endpoint, example)?.hint(|status| {
-        let hint = "check the port and the path; a Collector needs the gate service.profilesSupport";
-        matches!(status, 404 | 405).then_some(hint)
-    }))
+fn refused(error: &SendError) -> ExportError {
+    match error {
+        SendError::Deadline { .. } => ExportError::new(DropReason::Unreachable, 1, error.to_string()),
+        _ => {
+            let hint = "a Collector needs the gate service.profilesSupport";
+            ExportError::new(DropReason::Refused, 1, format!("{error}; {hint}"))
+        }
+    }
 }
 
 /// A form with one file, `profile`.

@@ -58,11 +58,6 @@ const ALIASES: &[(&str, &str)] = &[
     ("service.deployment_environment", "service.environment"),
 ];
 
-const NO_GCP: Advice = Advice {
-    text: "is not done: profiles are written to files, and go to Pyroscope or a Collector, not to Google Cloud yet",
-    is_error: false,
-};
-
 const ADVICE: &[(&str, Advice)] = &[
     (
         "tracing.file",
@@ -107,8 +102,6 @@ const ADVICE: &[(&str, Advice)] = &[
         "profiling.memory.heap_profiling",
         Advice { text: "is not needed: use profiling.memory.enabled", is_error: false },
     ),
-    ("profiling.exporter.gcp_project_id", NO_GCP),
-    ("profiling.exporter.gcp_service_name", NO_GCP),
     (
         "profiling.pgo_enabled",
         Advice {

@@ -147,6 +147,7 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
     ("profiling.memory", "Which functions allocate, and what is in use."),
     ("profiling.resources", "What each span uses."),
     ("profiling.exporter", "Where profiles go."),
+    ("profiling.exporter.token", "The access token for Google Cloud Profiler."),
     ("profiling.pages", "Profiles on a local page."),
     (
         "admin",

@@ -122,12 +122,6 @@ impl Config {
         }
         problems.extend(exporters::impossible(&settings));
         warnings.extend(settings.missing());
-        #[cfg(all(
-            feature = "profile",
-            target_os = "linux",
-            any(target_arch = "x86_64", target_arch = "aarch64")
-        ))]
-        warnings.extend(super::profiling::elsewhere(&settings));
         self.settings = settings;
         exporters::prometheus(self);
         let add = |all: &mut Vec<Problem>, new: Vec<Problem>| {

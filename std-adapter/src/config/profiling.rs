@@ -2,12 +2,12 @@
 
 use super::exporters::Keys;
 use super::problem::Problem;
-use super::settings::Settings;
 use super::{Config, keys};
-use crate::profiling::{CpuOptions, HeapOptions, ProfileFolder, ProfilingOptions};
+use crate::profiling::{CpuOptions, CpuSource, HeapOptions, ProfileFolder, ProfilingOptions};
 use std::path::Path;
 use throughline_export::log::RollingFile;
-use throughline_export::profiles::ProfileClient;
+use throughline_export::otlp::{ClientConfig, Protocol, TokenSource};
+use throughline_export::profiles::{CloudProfiler, CloudProfilerError, ProfileClient};
 
 impl Config {
     /// The label of the memory's metrics; `None` if they are not wanted.
@@ -43,7 +43,9 @@ impl Config {
         }
         let mut options = ProfilingOptions::new(folder);
         if let Some(frequency) = size("profiling.cpu.frequency") {
-            options = options.cpu(CpuOptions::default().frequency(frequency as u32));
+            let is_perf = value("profiling.cpu.source").is_some_and(|source| source.text() == "perf");
+            let source = if is_perf { CpuSource::Perf } else { CpuSource::Timer };
+            options = options.cpu(CpuOptions::default().frequency(frequency as u32).source(source));
         }
         if memory && !cpu {
             options = options.without_cpu();
@@ -63,6 +65,9 @@ impl Config {
         if let Ok(Some(backend)) = self.profile_backend() {
             options = options.exporter(backend);
         }
+        if let Ok(Some(cloud)) = self.cloud_profiler() {
+            options = options.cloud_profiler(cloud);
+        }
         (options, !off && (cpu || memory))
     }
 
@@ -73,7 +78,7 @@ impl Config {
         }
         let folder = RollingFile::new(Path::new(&self.profile_folder()).join("profile")).check().err();
         let folder = folder.map(|error| Keys::of(self).problem(FOLDER, &error));
-        folder.into_iter().chain(self.profile_backend().err()).collect()
+        folder.into_iter().chain(self.profile_backend().err()).chain(self.cloud_profiler().err()).collect()
     }
 
     /// Where the keys send profiles beside the files.
@@ -90,13 +95,53 @@ impl Config {
                 let labels =
                     labels.into_iter().filter_map(|(label, key)| Some((label, self.resource.get(key)?)));
                 ProfileClient::pyroscope(endpoint, application, labels)
+                    .map_err(|error| keys.problem(ENDPOINT, &error))?
             }
-            Some("otlp") => ProfileClient::otlp(endpoint.as_deref().unwrap_or("http://localhost:4318")),
+            Some("otlp") => {
+                let grpc = keys.text(PROTOCOL).as_deref() == Some("grpc");
+                let (protocol, port) =
+                    if grpc { (Protocol::Grpc, 4317) } else { (Protocol::default(), 4318) };
+                let endpoint = endpoint.unwrap_or_else(|| format!("http://localhost:{port}"));
+                let config = ClientConfig::new(&endpoint).map_err(|error| keys.problem(ENDPOINT, &error))?;
+                let config = config.protocol(protocol).and_then(ProfileClient::otlp_with);
+                config.map_err(|error| keys.problem(PROTOCOL, &error))?
+            }
             _ => return Ok(None),
         };
-        let client = client.map_err(|error| keys.problem(ENDPOINT, &error))?;
         let headers = keys.pairs("profiling.exporter.headers");
         Ok(Some(headers.into_iter().fold(client, |client, (name, value)| client.header(name, value))))
+    }
+
+    /// Google Cloud Profiler, if the keys name it.
+    fn cloud_profiler(&self) -> Result<Option<CloudProfiler>, Problem> {
+        let keys = Keys::of(self);
+        if keys.text(KIND).as_deref() != Some("gcp") {
+            return Ok(None);
+        }
+        let project = keys.text(PROJECT).unwrap_or_default();
+        let service = keys.text(SERVICE);
+        let service = service.as_deref().unwrap_or_else(|| keys.service());
+        let mut profiler = CloudProfiler::new(&project, service).map_err(|error| match error {
+            CloudProfilerError::Service(_) => keys.problem(SERVICE, &error),
+            _ => keys.problem(PROJECT, &error),
+        })?;
+        if let Some(endpoint) = keys.text(ENDPOINT) {
+            profiler = profiler.endpoint(&endpoint).map_err(|error| keys.problem(ENDPOINT, &error))?;
+        }
+        let zone = keys.text("profiling.exporter.gcp_zone");
+        let labels = [("zone", zone.as_deref()), ("version", self.resource.get("service.version"))];
+        for (name, value) in labels.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+            profiler = profiler.label(name, value).map_err(|error| keys.problem(PROJECT, &error))?;
+        }
+        let token = match keys.text("profiling.exporter.token.file") {
+            Some(file) => TokenSource::file(file),
+            None => {
+                let command = self.settings.get(COMMAND).map(|setting| setting.value.list().to_vec());
+                let usual = || ["gcloud", "auth", "print-access-token"].map(str::to_owned).to_vec();
+                TokenSource::command(command.unwrap_or_else(usual))
+            }
+        };
+        Ok(Some(profiler.token(token)))
     }
 
     /// Whether pages with profiles are served.
@@ -113,10 +158,7 @@ impl Config {
 const FOLDER: &str = "profiling.exporter.file_output_dir";
 const KIND: &str = "profiling.exporter.type";
 const ENDPOINT: &str = "profiling.exporter.endpoint";
-
-/// The warning for a place where profiles do not go yet.
-pub(super) fn elsewhere(settings: &Settings) -> Option<Problem> {
-    let is_off = settings.get("profiling.enabled").is_some_and(|enabled| !enabled.value.bool());
-    let kind = settings.get(KIND).filter(|kind| kind.value.text() == "gcp" && !is_off)?;
-    Some(kind.problem(format!("= gcp is not built yet: profiles are written to files, into {FOLDER}")))
-}
+const PROTOCOL: &str = "profiling.exporter.protocol";
+const PROJECT: &str = "profiling.exporter.gcp_project_id";
+const SERVICE: &str = "profiling.exporter.gcp_service_name";
+const COMMAND: &str = "profiling.exporter.token.command";

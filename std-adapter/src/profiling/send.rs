@@ -1,5 +1,6 @@
 //! Writes the profiles of a session into files, sends them to backends, and counts what becomes of them.
 
+use super::cycle::Cycle;
 use crate::Config;
 use crate::init::counts;
 use crate::published::Published;
@@ -8,8 +9,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use throughline_export::ledger::{DropReason, HopCells};
-use throughline_export::profiles::{ProfileClient, ProfileFormat};
-use throughline_export::{Deadline, diagnostics};
+use throughline_export::profiles::{CloudProfileKind, CloudProfiler, ProfileClient, ProfileFormat};
+use throughline_export::{Deadline, ExportError, diagnostics};
 use throughline_profile::{Profile, ProfileFolder};
 
 /// Longest time for which a profile is sent.
@@ -31,14 +32,29 @@ pub(super) struct Send {
     written: Option<Arc<HopCells>>,
     /// With their counts, once there is a ledger.
     clients: Vec<(ProfileClient, Option<Arc<HopCells>>)>,
+    cloud: Option<Cloud>,
     within: Duration,
+}
+
+/// Google Cloud Profiler, which asks for what it wants.
+struct Cloud {
+    profiler: CloudProfiler,
+    cycle: Cycle,
+    counts: Option<Arc<HopCells>>,
 }
 
 impl Send {
     /// Sends for at most as long as a window.
     pub(super) fn new(folder: ProfileFolder, clients: &[ProfileClient], window: Duration) -> Send {
         let clients = clients.iter().map(|it| (it.clone(), None)).collect();
-        Send { folder, written: None, clients, within: window.min(LONGEST) }
+        Send { folder, written: None, clients, cloud: None, within: window.min(LONGEST) }
+    }
+
+    /// Begins to ask Google Cloud Profiler what it wants of these kinds.
+    pub(super) fn ask(&mut self, profiler: CloudProfiler, kinds: Vec<CloudProfileKind>) -> io::Result<()> {
+        let cycle = Cycle::begin(profiler.clone(), kinds)?;
+        self.cloud = Some(Cloud { profiler, cycle, counts: None });
+        Ok(())
     }
 
     /// Writes the profile into the folder. Returns the path of the file for pprof.
@@ -57,25 +73,44 @@ impl Send {
     }
 
     pub(super) fn send(&mut self, profile: &Profile) {
-        if self.clients.is_empty() {
+        let kind = if profile.is_cpu() { CloudProfileKind::Cpu } else { CloudProfileKind::Heap };
+        let wanted = self.cloud.as_mut().and_then(|it| Some((it.cycle.take(kind, profile.started())?, it)));
+        if self.clients.is_empty() && wanted.is_none() {
             return;
         }
         let report = profile.symbolize();
+        if let Some((wanted, Cloud { profiler, cycle, counts })) = wanted {
+            let instance = ["service.instance.id", "host.name"].into_iter().find_map(attribute);
+            let labels: Vec<_> = instance.map(|instance| ("instance", instance)).into_iter().collect();
+            let deadline = Deadline::within(self.within);
+            let sent = profiler.update(&wanted, &report.pprof(), &labels, &deadline);
+            cycle.done();
+            count(&cells(counts, "profiles.gcp"), sent);
+        }
         for (client, counts) in &mut self.clients {
-            let cells = cells(counts, client.name());
-            cells.input(1);
             let body = match client.format() {
                 ProfileFormat::Pprof => report.pprof(),
                 ProfileFormat::Otlp => report.otlp(RESOURCE.get().map_or(&[], Vec::as_slice)),
             };
             let deadline = Deadline::within(self.within);
-            match client.send(&body, profile.started(), profile.duration(), &deadline) {
-                Ok(()) => cells.output(1),
-                Err(error) => {
-                    cells.dropped(error.reason, 1);
-                    diagnostics::tell(format_args!("a profile was not sent: {}", error.message));
-                }
-            }
+            let sent = client.send(&body, profile.started(), profile.duration(), &deadline);
+            count(&cells(counts, client.name()), sent);
+        }
+    }
+}
+
+/// An attribute of the service.
+fn attribute(key: &str) -> Option<&'static str> {
+    RESOURCE.get()?.iter().find(|(known, _)| known == key).map(|(_, value)| &**value)
+}
+
+fn count(cells: &HopCells, sent: Result<(), ExportError>) {
+    cells.input(1);
+    match sent {
+        Ok(()) => cells.output(1),
+        Err(error) => {
+            cells.dropped(error.reason, 1);
+            diagnostics::tell(format_args!("a profile was not sent: {}", error.message));
         }
     }
 }

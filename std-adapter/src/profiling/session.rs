@@ -13,7 +13,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use throughline_export::diagnostics;
-use throughline_export::profiles::ProfileClient;
+use throughline_export::profiles::{CloudProfileKind, CloudProfiler, ProfileClient};
 use throughline_profile::{
     CpuOptions, CpuProfiler, HeapOptions, HeapProfiler, Profile, ProfileError, ProfileFolder,
 };
@@ -38,6 +38,7 @@ pub struct ProfilingOptions {
     folder: ProfileFolder,
     labels: Vec<String>,
     exporters: Vec<ProfileClient>,
+    cloud: Option<CloudProfiler>,
 }
 
 impl ProfilingOptions {
@@ -53,6 +54,7 @@ impl ProfilingOptions {
             folder: folder.into(),
             labels: LABELS.map(String::from).to_vec(),
             exporters: Vec::new(),
+            cloud: None,
         }
     }
 
@@ -91,6 +93,13 @@ impl ProfilingOptions {
     /// time is counted in the ledger, as `profiles.pyroscope` or `profiles.otlp`, and its files stay.
     pub fn exporter(mut self, client: ProfileClient) -> ProfilingOptions {
         self.exporters.push(client);
+        self
+    }
+
+    /// Gives profiles to Google Cloud Profiler too, as it asks for them: some once a minute, over all processes of the service. A thread of its own waits
+    /// for that, and the next whole window is what it gets, on the session's thread. They are counted in the ledger as `profiles.gcp`.
+    pub fn cloud_profiler(mut self, profiler: CloudProfiler) -> ProfilingOptions {
+        self.cloud = Some(profiler);
         self
     }
 
@@ -191,7 +200,12 @@ fn start(options: &ProfilingOptions, window: Duration) -> Result<(), ProfileErro
     let cpu = options.cpu.map(CpuProfiler::start).transpose()?;
     let memory = options.memory.map(HeapProfiler::start).transpose()?;
     let (stop, stops) = mpsc::channel();
-    let send = Send::new(options.folder.clone(), &options.exporters, window);
+    let mut send = Send::new(options.folder.clone(), &options.exporters, window);
+    if let Some(profiler) = &options.cloud {
+        let kinds = [(cpu.is_some(), CloudProfileKind::Cpu), (memory.is_some(), CloudProfileKind::Heap)];
+        let kinds = kinds.into_iter().filter_map(|(is_taken, kind)| is_taken.then_some(kind)).collect();
+        send.ask(profiler.clone(), kinds).map_err(ProfileError::Thread)?;
+    }
     let work = Work { cpu, memory, send, written: None };
     let once = options.once;
     spawn("profiles", Box::new(move || work.run(window, once, &stops))).map_err(ProfileError::Thread)?;

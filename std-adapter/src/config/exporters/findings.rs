@@ -11,6 +11,7 @@ use std::io;
 use std::path::Path;
 use throughline_export::log::{FilterError, RollingFile, SyslogTargetError};
 use throughline_export::otlp::{ClientConfig, ConfigError};
+use throughline_export::profiles::CloudProfilerError;
 use throughline_export::{PushUrlError, check_spool};
 
 /// An error of an exporter's settings.
@@ -33,6 +34,12 @@ impl Fault for ConfigError {
             ConfigError::NoTls { .. } => Some("tls"),
             _ => None,
         }
+    }
+}
+
+impl Fault for CloudProfilerError {
+    fn feature(&self) -> Option<&'static str> {
+        matches!(self, CloudProfilerError::Url(PushUrlError::NoTls(_))).then_some("tls")
     }
 }
 

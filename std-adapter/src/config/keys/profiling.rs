@@ -42,6 +42,12 @@ pub(super) const KEYS: &[Key] = &[
         "Samples per second of CPU time. The kernel's ticks (100 to 1000 per second) are the most that a thread gets.",
     ),
     key(
+        "profiling.cpu.source",
+        OneOf(&["timer", "perf"]),
+        "timer",
+        "What interrupts threads: timers on their CPU clocks, or perf_event_open where the kernel permits it, which is not bound to the kernel's ticks.",
+    ),
+    key(
         "profiling.cpu.continuous",
         Bool,
         "true",
@@ -109,16 +115,57 @@ pub(super) const KEYS: &[Key] = &[
         "profiling.exporter.type",
         OneOf(&["file", "pyroscope", "otlp", "gcp"]),
         "",
-        "Where profiles go beside files, which are written in any case. Unless given: pyroscope if there is an endpoint, else only files. gcp is not built yet.",
+        "Where profiles go beside files, which are written in any case. Unless given: pyroscope if there is an endpoint, else only files. gcp is Google Cloud Profiler.",
     )
     .example("pyroscope"),
     key(
         "profiling.exporter.endpoint",
         Url,
         "",
-        "Where Pyroscope or a Collector takes profiles. Unless given: http://localhost:4040 for pyroscope, http://localhost:4318 for otlp.",
+        "Where profiles are taken. Unless given: http://localhost:4040 for pyroscope, http://localhost:4318 for otlp and port 4317 over gRPC, https://cloudprofiler.googleapis.com for gcp.",
     )
     .example("http://localhost:4040"),
+    key(
+        "profiling.exporter.protocol",
+        OneOf(&["http/protobuf", "grpc"]),
+        "http/protobuf",
+        "How otlp sends profiles.",
+    ),
+    key(
+        "profiling.exporter.gcp_project_id",
+        Text,
+        "",
+        "The project of Google Cloud in which Cloud Profiler keeps the profiles.",
+    )
+    .example("my-project-1"),
+    key(
+        "profiling.exporter.gcp_service_name",
+        Text,
+        "",
+        "What Cloud Profiler calls the service. Unless given: service.name. All processes of the service must have the same one.",
+    )
+    .example("checkout"),
+    key(
+        "profiling.exporter.gcp_zone",
+        Text,
+        "",
+        "The zone in which the process runs, the label zone of its profiles.",
+    )
+    .example("us-central1-a"),
+    key(
+        "profiling.exporter.token.command",
+        List(&[]),
+        "",
+        "A program and its arguments whose output is the access token for gcp. No shell is involved. It is run again after 50 minutes. Unless given: gcloud auth print-access-token.",
+    )
+    .example("gcloud,auth,print-access-token"),
+    key(
+        "profiling.exporter.token.file",
+        Path,
+        "",
+        "A file with the access token for gcp, instead of the command. It is read for every request.",
+    )
+    .example("/var/run/secrets/token"),
     key(
         "profiling.exporter.application_name",
         Text,

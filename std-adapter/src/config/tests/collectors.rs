@@ -140,12 +140,15 @@ fn a_folder_of_profiles_that_cannot_be_written_is_found_by_the_check() {
         "{found:?}"
     );
     assert_eq!(findings("profiling = { enabled = false, exporter.file_output_dir = '/proc/none' }"), [""; 0]);
-    let told = warnings(&toml("profiling = { enabled = true, exporter.type = 'gcp' }"));
-    assert_eq!(told.len(), 1, "{told:?}");
+    let found =
+        findings("profiling = { enabled = true, exporter.type = 'gcp', exporter.gcp_project_id = 'My' }");
+    assert_eq!(found.len(), 1, "{found:?}");
     assert!(
-        told[0].contains("profiling.exporter.type = gcp is not built yet: profiles are written to files"),
-        "{told:?}"
+        found[0].starts_with("shop.toml:1: profiling.exporter.gcp_project_id cannot be used: `My` is no id"),
+        "{found:?}"
     );
+    let good = "profiling = { enabled = true, exporter = { type = 'gcp', gcp_project_id = 'my-project-1', gcp_service_name = 'shop' } }";
+    assert_eq!(findings(good), [""; 0]);
 }
 
 #[test]
@@ -156,17 +159,15 @@ fn profiles_go_where_the_keys_say() {
     assert!(!options("profiling.enabled = true").contains("ProfileClient"));
     assert!(!options("profiling.exporter.type = 'file'").contains("ProfileClient"));
     for (text, url) in [
-        (
-            "profiling.exporter.type = 'pyroscope'",
-            "\"http://localhost:4040\", .. }, application: Some(\"shop{}\")",
-        ),
-        (
-            "profiling.pyroscope_endpoint = 'http://p:1'",
-            "\"http://p:1\", .. }, application: Some(\"shop{}\")",
-        ),
+        ("profiling.exporter.type = 'pyroscope'", "\"http://localhost:4040\", .. }, application: \"shop{}\""),
+        ("profiling.pyroscope_endpoint = 'http://p:1'", "\"http://p:1\", .. }, application: \"shop{}\""),
         (
             "profiling.exporter = { type = 'otlp', endpoint = 'http://c:1' }",
-            "\"http://c:1\", .. }, application: None",
+            "url: \"http://c:1/v1development/profiles\"",
+        ),
+        (
+            "profiling.exporter = { type = 'gcp', gcp_project_id = 'my-project-1' }",
+            "endpoint: \"https://cloudprofiler.googleapis.com\"",
         ),
     ] {
         let told = options(text);
