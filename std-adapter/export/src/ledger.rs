@@ -59,19 +59,37 @@ pub enum DropReason {
     SamplerFull,
     /// The same after it had waited for as long as spans may wait for the end of their trace.
     SamplerExpired,
+    /// An alert of which nobody was told because of a silence.
+    Silenced,
+    /// An alert of which nobody was told because another one that fires inhibits it.
+    Inhibited,
+    /// An alert of which nobody was told because it began in a deploy.
+    Deploying,
+    /// An alert of which nobody was told because the process had just begun.
+    Restarting,
+    /// An alert of which nobody was told because it is expected at that time of the week.
+    Muted,
+    /// A change of an alert of which nobody was told because it comes and goes too often.
+    Flapping,
     /// A span got more fields after its beginning than it may have: 128 records of them, beside those whose fields all
     /// came again.
     TooManyFields,
 }
 
 impl DropReason {
-    /// Whether records that are dropped for this reason are lost. What is left out as configured, by sampling and rate limits, is
-    /// no loss.
+    /// Whether records that are dropped for this reason are lost. What is left out as configured, by sampling, rate limits and what
+    /// alerts are held back by, is no loss.
     pub fn is_loss(self) -> bool {
-        !matches!(self, DropReason::SampledOut | DropReason::RateLimited)
+        use DropReason::{
+            Deploying, Flapping, Inhibited, Muted, RateLimited, Restarting, SampledOut, Silenced,
+        };
+        !matches!(
+            self,
+            SampledOut | RateLimited | Silenced | Inhibited | Deploying | Restarting | Muted | Flapping
+        )
     }
 
-    const ALL: [DropReason; 24] = [
+    const ALL: [DropReason; 30] = [
         DropReason::RingFull,
         DropReason::NoRecorder,
         DropReason::Malformed,
@@ -95,6 +113,12 @@ impl DropReason {
         DropReason::NoMemory,
         DropReason::SamplerFull,
         DropReason::SamplerExpired,
+        DropReason::Silenced,
+        DropReason::Inhibited,
+        DropReason::Deploying,
+        DropReason::Restarting,
+        DropReason::Muted,
+        DropReason::Flapping,
         DropReason::TooManyFields,
     ];
 
@@ -124,6 +148,12 @@ impl DropReason {
             DropReason::NoMemory => "no_memory",
             DropReason::SamplerFull => "sampler_full",
             DropReason::SamplerExpired => "sampler_expired",
+            DropReason::Silenced => "silenced",
+            DropReason::Inhibited => "inhibited",
+            DropReason::Deploying => "deploying",
+            DropReason::Restarting => "restarting",
+            DropReason::Muted => "muted",
+            DropReason::Flapping => "flapping",
             DropReason::TooManyFields => "too_many_fields",
         }
     }
