@@ -1,15 +1,18 @@
 //! Everything together: rules, their alerts, silences, and what is told to whom.
 
 use super::engine::{Engine, time, unix_ms};
+use super::options::Evidence;
+use super::patterns::Patterns;
 use super::routing::Router;
+use super::suppress::Decisions;
 use super::{
-    Alert, AlertOptions, AlertState, Inhibition, Labels, Notice, Rules, Silence, Suppression, state_file,
+    Alert, AlertOptions, AlertState, Inhibition, Matcher, Notice, Rules, Silence, SuppressionCounts,
+    state_file,
 };
-use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use throughline_export::view::PointView;
 
 /// The alerts of the process: what fires, and silences. Cloning it is cheap.
@@ -69,22 +72,16 @@ pub enum AlertError {
     },
 }
 
-/// How often nobody was told of an alert that fires, by the reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SuppressionCounts {
-    /// By silences.
-    pub silenced: u64,
-    /// By inhibition.
-    pub inhibited: u64,
-}
-
 pub(super) struct Center {
     pub(super) engine: Engine,
     pub(super) silences: Vec<Silence>,
-    inhibitions: Vec<Inhibition>,
+    pub(super) inhibitions: Vec<Inhibition>,
+    pub(super) patterns: Patterns,
     pub(super) routers: Vec<Router>,
-    pub(super) suppressions: SuppressionCounts,
+    pub(super) decisions: Decisions,
+    evidence: Option<Evidence>,
+    /// How long alerts are expected after a restart, and after one with another version.
+    graces: (Duration, Duration),
     state_file: Option<PathBuf>,
     /// What the state file holds.
     pub(super) saved: Option<String>,
@@ -113,11 +110,19 @@ impl Alerts {
         }
         let inhibitions = rules.inhibitions.iter().chain(&options.inhibitions).cloned().collect();
         let center = Center {
-            engine: Engine::new(rules, options.page.clone().unwrap_or_default(), options.with_process),
+            engine: Engine::new(
+                rules,
+                options.page.clone().unwrap_or_default(),
+                options.with_process,
+                options.flapping,
+            ),
             silences: Vec::new(),
             inhibitions,
+            patterns: Patterns::new(options.version.clone()),
             routers,
-            suppressions: SuppressionCounts::default(),
+            decisions: Decisions::default(),
+            evidence: options.evidence.clone(),
+            graces: (options.restart_grace, options.deploy_grace),
             state_file: options.state_file.clone(),
             saved: None,
             state_problems: (0, None),
@@ -133,17 +138,21 @@ impl Alerts {
     pub fn evaluate(&self, now: SystemTime, points: &[PointView<'_>]) -> Vec<Notice> {
         self.begin(now);
         self.update(now, points);
-        self.judge(now)
+        let notices = self.judge(now);
+        self.take_waiting();
+        notices
     }
 
     /// Reads the state file, once.
     pub(super) fn begin(&self, now: SystemTime) {
         let mut center = self.lock();
-        if !std::mem::replace(&mut center.has_begun, true)
-            && let Some(path) = center.state_file.clone()
-        {
-            state_file::load(&mut center, &path, unix_ms(now));
+        if std::mem::replace(&mut center.has_begun, true) {
+            return;
         }
+        let path = center.state_file.clone();
+        let before = path.and_then(|path| state_file::load(&mut center, &path, unix_ms(now)));
+        let (restart, deploy) = center.graces;
+        center.patterns.begin(unix_ms(now), before.as_deref(), restart, deploy);
     }
 
     /// Takes a snapshot of all metrics.
@@ -192,6 +201,28 @@ impl Alerts {
         center.silences.len() < before
     }
 
+    /// Says that a deploy begins and takes this long. Nobody is told of alerts that begin in the meantime, except those of rules that are `urgent`; those
+    /// that still fire at the end are told then. It counts from the next evaluation on.
+    pub fn deploying(&self, duration: Duration) {
+        self.lock().patterns.deploying(duration);
+    }
+
+    /// Says that someone takes care of the alerts that fire and that all matchers take, so that receivers with
+    /// [`Routing::escalate_after`](super::Routing::escalate_after) are not told of them. Returns how many they are. It is forgotten when the alert is over.
+    pub fn acknowledge(&self, matchers: &[Matcher], by: impl Into<Arc<str>>) -> usize {
+        let (mut center, by) = (self.lock(), by.into());
+        let states = &mut center.engine.states;
+        let firing = states.iter_mut().flat_map(|state| state.active.values_mut()).filter(|it| {
+            it.state == AlertState::Firing && matchers.iter().all(|matcher| matcher.matches(&it.labels))
+        });
+        let mut number = 0;
+        for alert in firing {
+            alert.acknowledged_by = Some(Arc::clone(&by));
+            number += 1;
+        }
+        number
+    }
+
     /// The silences that have not ended.
     pub fn silences(&self) -> Vec<Silence> {
         self.lock().silences.clone()
@@ -204,7 +235,7 @@ impl Alerts {
 
     /// How often nobody was told of an alert that fires.
     pub fn suppressions(&self) -> SuppressionCounts {
-        self.lock().suppressions
+        self.lock().decisions.counts
     }
 
     /// How often the state file could not be read or written, and the last problem.
@@ -222,10 +253,22 @@ impl Alerts {
         }
     }
 
+    /// How many notices had to wait since the last call, for each receiver that has some.
+    pub(super) fn take_waiting(&self) -> Vec<(Arc<str>, u64)> {
+        let mut center = self.lock();
+        let mut out = Vec::new();
+        for router in center.routers.iter_mut().filter(|router| router.uncounted > 0) {
+            out.push((Arc::clone(&router.name), std::mem::take(&mut router.uncounted)));
+        }
+        center.decisions.counts.rate_limited += out.iter().map(|(_, number)| number).sum::<u64>();
+        out
+    }
+
     /// Moves everything that is known by so many milliseconds, after the wall clock was set. The ends of silences stay.
     pub fn shift(&self, milliseconds: i64) {
         let mut center = self.lock();
         center.engine.shift(milliseconds);
+        center.patterns.shift(milliseconds);
         center.routers.iter_mut().for_each(|router| router.shift(milliseconds));
     }
 
@@ -242,68 +285,18 @@ impl fmt::Debug for Alerts {
 
 impl Center {
     fn judge(&mut self, now: i64) -> Vec<Notice> {
+        self.patterns.step(now);
         self.engine.evaluate(now);
-        self.silences.retain(|silence| unix_ms(silence.ends_at) > now);
+        self.end_silences(now);
         self.suppress(now);
-        let alerts = self.engine.alerts();
-        self.routers.iter_mut().flat_map(|router| router.step(now, time(now), &alerts)).collect()
-    }
-
-    /// Finds out which alerts are silenced or inhibited.
-    fn suppress(&mut self, now: i64) {
-        let states = &self.engine.states;
-        let firing = || {
-            states.iter().flat_map(|state| state.active.values()).filter(|it| it.state == AlertState::Firing)
-        };
-        // For each inhibition, the alerts that inhibit others, by the labels that must be equal.
-        let sources: Vec<HashMap<Labels, Vec<Labels>>> = self
-            .inhibitions
-            .iter()
-            .map(|inhibition| {
-                let mut sources: HashMap<Labels, Vec<Labels>> = HashMap::new();
-                for alert in
-                    firing().filter(|alert| inhibition.source.iter().all(|it| it.matches(&alert.labels)))
-                {
-                    let some = sources.entry(inhibition.equal_of(&alert.labels)).or_default();
-                    // Two are enough: one of them is not the alert itself.
-                    if some.len() < 2 {
-                        some.push(alert.labels.clone());
-                    }
-                }
-                sources
-            })
-            .collect();
-        let inhibits = |labels: &Labels| {
-            self.inhibitions.iter().zip(&sources).any(|(inhibition, sources)| {
-                let sources = sources.get(&inhibition.equal_of(labels));
-                sources.is_some_and(|sources| sources.iter().any(|source| inhibition.applies(source, labels)))
-            })
-        };
-        let silences = &self.silences;
-        let reason = |labels: &Labels| {
-            if silences.iter().any(|silence| silence.takes(labels, now)) {
-                Some(Suppression::Silenced)
-            } else if inhibits(labels) {
-                Some(Suppression::Inhibited)
-            } else {
-                None
-            }
-        };
-        let active = || self.engine.states.iter().flat_map(|state| state.active.values());
-        let reasons: Vec<Option<Suppression>> = active()
-            .map(|alert| if alert.state == AlertState::Pending { None } else { reason(&alert.labels) })
-            .collect();
-        let all = self.engine.states.iter_mut().flat_map(|state| state.active.values_mut());
-        for (alert, reason) in all.zip(reasons) {
-            if alert.suppressed != reason && alert.state == AlertState::Firing {
-                match reason {
-                    Some(Suppression::Silenced) => self.suppressions.silenced += 1,
-                    Some(Suppression::Inhibited) => self.suppressions.inhibited += 1,
-                    None => {}
-                }
-            }
-            alert.suppressed = reason;
+        if let Some(evidence) = self.evidence.clone() {
+            self.engine.find_evidence(now, |alert| evidence.of(alert));
         }
+        let alerts = self.engine.alerts();
+        let notices =
+            self.routers.iter_mut().flat_map(|router| router.step(now, time(now), &alerts)).collect();
+        self.decisions.tell(&alerts);
+        notices
     }
 
     pub(super) fn rules(&self) -> &Arc<Rules> {

@@ -1,10 +1,13 @@
 //! The states of alerts: what a condition found becomes pending, fires, and is resolved.
 
-use super::baseline::Baselines;
+use super::baseline::{Baselines, Usual};
+use super::correlate::{self, Place};
+use super::explain::explain;
 use super::labels::Labels;
 use super::language::{Memory, Outcome, evaluate};
 use super::rules::{Kind, Rule, Rules, Scope};
-use super::store::{Sample, Store, Value};
+pub(super) use super::shown::{Alert, AlertState, Suppression};
+use super::store::{Exemplar, Sample, Store, Value};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,88 +18,19 @@ use throughline_export::view::PointView;
 /// How long a resolved alert is known, so that everyone is told of it.
 pub(super) const KNOWN: i64 = 15 * 60_000;
 
-/// The state of an alert.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum AlertState {
-    /// The condition holds, but not for long enough.
-    Pending,
-    /// The condition has held for the duration of its rule, or did a short while ago.
-    Firing,
-    /// The condition does not hold any more. Such an alert is known for a quarter of an hour.
-    Resolved,
+/// When an alert flaps.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flapping {
+    /// From so many begins on.
+    pub(super) starts: usize,
+    /// Within so many milliseconds.
+    pub(super) within: i64,
 }
 
-impl AlertState {
-    /// The name in pages and notices.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            AlertState::Pending => "pending",
-            AlertState::Firing => "firing",
-            AlertState::Resolved => "resolved",
-        }
-    }
-
-    pub(super) fn parse(text: &str) -> Option<AlertState> {
-        [AlertState::Pending, AlertState::Firing, AlertState::Resolved]
-            .into_iter()
-            .find(|it| it.as_str() == text)
-    }
-}
-
-/// Why nobody is told of an alert that fires.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Suppression {
-    /// A silence takes it.
-    Silenced,
-    /// Another alert that fires inhibits it.
-    Inhibited,
-}
-
-impl Suppression {
-    /// The name in pages and metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Suppression::Silenced => "silenced",
-            Suppression::Inhibited => "inhibited",
-        }
-    }
-}
-
-/// An alert at one time.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Alert {
-    /// The name of its rule, which is the label `alertname` too.
-    pub name: Arc<str>,
-    /// The labels of the series and of the rule.
-    pub labels: Labels,
-    /// Texts of the rule with values filled in, such as `description`.
-    pub annotations: Vec<(Arc<str>, String)>,
-    /// The value of the expression, when the condition held last.
-    pub value: f64,
-    /// The state.
-    pub state: AlertState,
-    /// When the condition began to hold.
-    pub active_at: SystemTime,
-    /// When it began to fire.
-    pub fired_at: Option<SystemTime>,
-    /// When it was resolved.
-    pub resolved_at: Option<SystemTime>,
-    /// Why nobody is told of it.
-    pub suppressed: Option<Suppression>,
-}
-
-impl Alert {
-    /// The text of an annotation.
-    pub fn annotation(&self, name: &str) -> Option<&str> {
-        self.annotations.iter().find(|(known, _)| &**known == name).map(|(_, text)| &**text)
-    }
-
-    /// The label `severity`, or "".
-    pub fn severity(&self) -> &str {
-        self.labels.get("severity").unwrap_or_default()
+impl Flapping {
+    /// It is calm again with fewer begins.
+    pub(super) fn calm(self) -> usize {
+        self.starts.div_ceil(2)
     }
 }
 
@@ -113,7 +47,21 @@ pub(super) struct Active {
     pub(super) lapsed_at: Option<i64>,
     /// For one of an earlier run: until when nothing follows from the condition not holding, as ranges are not full yet.
     pub(super) held_until: i64,
-    pub(super) suppressed: Option<Suppression>,
+    /// Why nobody is told of it, and by what.
+    pub(super) suppressed: Option<(Suppression, Arc<str>)>,
+    /// When it began to fire, as far as that is needed to know whether it flaps.
+    pub(super) starts: Vec<i64>,
+    pub(super) is_flapping: bool,
+    /// Whether it flapped already when it began to fire, so that nobody was told.
+    pub(super) is_repeat: bool,
+    /// Until when it is known after it was resolved.
+    pub(super) known_until: i64,
+    pub(super) cause: Option<Place>,
+    pub(super) acknowledged_by: Option<Arc<str>>,
+    pub(super) exemplar: Option<Exemplar>,
+    pub(super) evidence: Option<Arc<str>>,
+    /// What was usual when the condition held last, if it asks for that.
+    pub(super) usual: Option<Usual>,
     /// The evaluation in which the condition held last.
     seen: u64,
 }
@@ -125,6 +73,8 @@ pub(super) struct RuleState {
     /// Why the last evaluation failed.
     pub(super) error: Option<Arc<str>>,
     pub(super) evaluated_at: Option<i64>,
+    /// Changes of alerts that flap, which nobody is told of, since they were counted.
+    pub(super) flaps: u64,
     /// The longest range of its expression.
     range: i64,
 }
@@ -137,15 +87,21 @@ pub(super) struct Engine {
     store: Store,
     memory: Memory,
     with_process: bool,
+    pub(super) flapping: Option<Flapping>,
     evaluations: u64,
 }
 
 impl Engine {
     /// No alert is active yet. `page` says what series are called, and whether there are metrics of the process.
-    pub(super) fn new(rules: Arc<Rules>, page: PageOptions, with_process: bool) -> Engine {
+    pub(super) fn new(
+        rules: Arc<Rules>,
+        page: PageOptions,
+        with_process: bool,
+        flapping: Option<Flapping>,
+    ) -> Engine {
         let state = |rule: &Rule| RuleState { range: rules.plan.range_of(rule.root), ..RuleState::default() };
         let (states, store) = (rules.rules.iter().map(state).collect(), Store::new(&rules.plan, page));
-        Engine { rules, states, store, memory: Memory::default(), with_process, evaluations: 0 }
+        Engine { rules, states, store, memory: Memory::default(), with_process, flapping, evaluations: 0 }
     }
 
     /// Takes a snapshot of all metrics.
@@ -163,8 +119,51 @@ impl Engine {
             let is_due = state.evaluated_at.is_none_or(|last| now - last >= interval - interval / 20);
             if rule.kind == Kind::Alert && is_due {
                 state.evaluated_at = Some(now);
-                state.error = state.step(rule, &outcomes[rule.root], now, self.evaluations).err();
+                let step = Step { now, evaluation: self.evaluations, flapping: self.flapping };
+                state.error = state.step(rule, &outcomes[rule.root], step).err();
+                let seasonal = self.rules.plan.seasonal_of(rule.root);
+                for alert in state.active.values_mut() {
+                    if alert.seen == self.evaluations {
+                        let usual = |of: &&Arc<str>| self.memory.baselines.usual(of, &alert.labels);
+                        alert.usual = seasonal.iter().find_map(usual);
+                    }
+                    if alert.fired_at == Some(now) {
+                        let selectors = self.rules.plan.selectors_of(rule.root);
+                        alert.exemplar = self.store.exemplar(&selectors, &alert.labels);
+                    }
+                }
             }
+        }
+        correlate::correlate(&self.rules, &mut self.states);
+    }
+
+    /// Calls `find` with each alert that began to fire at `now`, and keeps what it returns.
+    pub(super) fn find_evidence(&mut self, now: i64, find: impl Fn(&Alert) -> Option<Arc<str>>) {
+        let new: Vec<(usize, Alert)> = self
+            .each()
+            .filter(|(.., active)| active.fired_at == Some(now) && active.evidence.is_none())
+            .map(|(at, rule, active)| (at, self.shown(rule, active)))
+            .collect();
+        for (at, alert) in new {
+            if let Some(active) = self.states[at].active.get_mut(&alert.labels) {
+                active.evidence = find(&alert);
+            }
+        }
+    }
+
+    /// All alerts with their rules, in the order of these.
+    fn each(&self) -> impl Iterator<Item = (usize, &Rule, &Active)> {
+        let states = (0..).zip(&self.rules.rules).zip(&self.states);
+        states.flat_map(|((at, rule), state)| state.active.values().map(move |active| (at, rule, active)))
+    }
+
+    /// The alert with its texts.
+    pub(super) fn shown(&self, rule: &Rule, active: &Active) -> Alert {
+        let root = correlate::root(&self.states, active).map(|(_, root)| root.labels.clone());
+        Alert {
+            root,
+            explanation: explain(&self.rules, &self.states, rule, active, self.flapping),
+            ..active.shown(rule)
         }
     }
 
@@ -174,7 +173,7 @@ impl Engine {
         for (rule, state) in self.rules.rules.iter().zip(&self.states) {
             let mut active: Vec<_> = state.active.values().collect();
             active.sort_by(|a, b| a.labels.cmp(&b.labels));
-            out.extend(active.into_iter().map(|active| active.shown(rule)));
+            out.extend(active.into_iter().map(|active| self.shown(rule, active)));
         }
         out
     }
@@ -198,6 +197,11 @@ impl Engine {
         &mut self.memory.baselines
     }
 
+    /// How many series have a baseline, and how many have none because there are too many.
+    pub(super) fn baselines_kept(&self) -> (usize, usize) {
+        self.memory.baselines.counts()
+    }
+
     /// Takes over what an earlier run has learnt of the series that rules still ask for. The error says what is wrong with the file.
     pub(super) fn load_baselines(&mut self, path: &Path) -> Result<(), String> {
         self.memory.baselines.load(path)?;
@@ -205,7 +209,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Puts back an alert of an earlier run, which ended `down` milliseconds ago. Returns false if its rule is gone.
+    /// Puts back an alert of an earlier run, which ended `down` milliseconds ago. Returns its place, unless its rule is gone.
     pub(super) fn restore(
         &mut self,
         group: &str,
@@ -213,18 +217,20 @@ impl Engine {
         mut active: Active,
         down: i64,
         now: i64,
-    ) -> bool {
+    ) -> Option<Place> {
         let is_it =
             |known: &&Rule| &*known.group == group && &*known.name == rule && known.kind == Kind::Alert;
-        let Some(at) = self.rules.rules.iter().position(|known| is_it(&known)) else { return false };
+        let at = self.rules.rules.iter().position(|known| is_it(&known))?;
         let state = &mut self.states[at];
         if active.state == AlertState::Pending {
             // The condition was not looked at in between.
             active.active_at += down;
         }
         active.held_until = now + state.range + 60_000;
+        active.known_until = active.resolved_at.map_or(0, |at| at + KNOWN);
+        let place = (at, active.labels.clone());
         state.active.insert(active.labels.clone(), active);
-        true
+        Some(place)
     }
 
     /// Moves all times, after the wall clock was set.
@@ -235,16 +241,27 @@ impl Engine {
             for active in state.active.values_mut() {
                 let times = [&mut active.fired_at, &mut active.resolved_at, &mut active.lapsed_at];
                 times.into_iter().flatten().for_each(|at| *at += by);
+                active.starts.iter_mut().for_each(|at| *at += by);
                 active.active_at += by;
                 active.held_until += by;
+                active.known_until += by;
             }
         }
     }
 }
 
+/// An evaluation.
+#[derive(Clone, Copy)]
+struct Step {
+    now: i64,
+    evaluation: u64,
+    flapping: Option<Flapping>,
+}
+
 impl RuleState {
     /// Takes the result of the expression. The error says why nothing follows from it.
-    fn step(&mut self, rule: &Rule, outcome: &Outcome, now: i64, evaluation: u64) -> Result<(), Arc<str>> {
+    fn step(&mut self, rule: &Rule, outcome: &Outcome, step: Step) -> Result<(), Arc<str>> {
+        let Step { now, evaluation, .. } = step;
         let samples = match outcome {
             Outcome::Series(samples) => samples,
             Outcome::Failed(why) => return Err(Arc::clone(why)),
@@ -275,43 +292,47 @@ impl RuleState {
             found.insert(labels, value);
         }
         for (labels, value) in found {
-            let new = || Active {
-                labels: labels.clone(),
-                value,
-                state: AlertState::Pending,
-                active_at: now,
-                fired_at: None,
-                resolved_at: None,
-                lapsed_at: None,
-                held_until: 0,
-                suppressed: None,
-                seen: 0,
-            };
+            let new = || Active::kept(labels.clone(), value, AlertState::Pending, now);
             let active = self.active.entry(labels.clone()).or_insert_with(new);
             if active.state == AlertState::Resolved {
-                *active = new();
+                let (starts, is_flapping) = (std::mem::take(&mut active.starts), active.is_flapping);
+                *active = Active { starts, is_flapping, ..new() };
             }
             (active.value, active.lapsed_at, active.seen) = (value, None, evaluation);
             if active.state == AlertState::Pending && now - active.active_at >= ms(rule.hold) {
                 (active.state, active.fired_at) = (AlertState::Firing, Some(now));
+                active.starts.push(now);
+                active.is_repeat = active.is_flapping;
+                self.flaps += u64::from(active.is_flapping);
             }
         }
+        let flaps = &mut self.flaps;
         self.active.retain(|_, active| {
             if active.seen == evaluation || active.held_until > now && active.state != AlertState::Resolved {
                 return true;
             }
             match active.state {
+                // One that flaps goes on to be known while it is neither here nor there.
+                AlertState::Pending if active.is_flapping => {
+                    (active.state, active.resolved_at) = (AlertState::Resolved, Some(now));
+                    true
+                }
                 AlertState::Pending => false,
-                AlertState::Resolved => active.resolved_at.is_some_and(|at| now - at < KNOWN),
+                AlertState::Resolved => active.is_flapping || now < active.known_until,
                 AlertState::Firing => {
                     let lapsed_at = *active.lapsed_at.get_or_insert(now);
                     if now - lapsed_at >= ms(rule.keep_firing) {
                         (active.state, active.resolved_at) = (AlertState::Resolved, Some(now));
+                        active.known_until = now + KNOWN;
+                        *flaps += u64::from(active.is_flapping);
                     }
                     true
                 }
             }
         });
+        if let Some(flapping) = step.flapping {
+            self.active.values_mut().for_each(|active| active.flap(flapping, now));
+        }
         Ok(())
     }
 }
@@ -319,23 +340,42 @@ impl RuleState {
 impl Active {
     /// What is kept of an alert of an earlier run.
     pub(super) fn kept(labels: Labels, value: f64, state: AlertState, active_at: i64) -> Active {
-        let (fired_at, resolved_at, lapsed_at) = (None, None, None);
         Active {
             labels,
             value,
             state,
             active_at,
-            fired_at,
-            resolved_at,
-            lapsed_at,
+            fired_at: None,
+            resolved_at: None,
+            lapsed_at: None,
             held_until: 0,
             suppressed: None,
+            starts: Vec::new(),
+            is_flapping: false,
+            is_repeat: false,
+            known_until: 0,
+            cause: None,
+            acknowledged_by: None,
+            exemplar: None,
+            evidence: None,
+            usual: None,
             seen: 0,
         }
     }
 
+    /// Finds out whether it flaps.
+    fn flap(&mut self, flapping: Flapping, now: i64) {
+        self.starts.retain(|start| now - start < flapping.within);
+        let least = if self.is_flapping { flapping.calm() } else { flapping.starts };
+        let was = std::mem::replace(&mut self.is_flapping, self.starts.len() >= least);
+        if was && !self.is_flapping && self.state == AlertState::Resolved {
+            // Now it is told that it is over.
+            self.known_until = now + KNOWN;
+        }
+    }
+
     /// The alert with its texts.
-    pub(super) fn shown(&self, rule: &Rule) -> Alert {
+    fn shown(&self, rule: &Rule) -> Alert {
         let scope = Scope { labels: &self.labels, value: self.value };
         let filled =
             rule.annotations.iter().map(|(name, template)| (Arc::clone(name), template.fill(&scope)));
@@ -348,7 +388,16 @@ impl Active {
             active_at: time(self.active_at),
             fired_at: self.fired_at.map(time),
             resolved_at: self.resolved_at.map(time),
-            suppressed: self.suppressed,
+            suppressed: self.suppressed.as_ref().map(|(reason, _)| *reason),
+            suppressed_by: self.suppressed.as_ref().map(|(_, by)| Arc::clone(by)),
+            is_flapping: self.is_flapping,
+            cause: self.cause.as_ref().map(|(_, labels)| labels.clone()),
+            root: None,
+            acknowledged_by: self.acknowledged_by.clone(),
+            exemplar: self.exemplar,
+            evidence: self.evidence.clone(),
+            explanation: String::new(),
+            is_urgent: rule.is_urgent,
         }
     }
 }

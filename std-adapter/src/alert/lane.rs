@@ -64,6 +64,12 @@ impl Lane {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Counts notices that wait because of the limit.
+    pub(super) fn waiting(&self, number: u64) {
+        self.cells().input(number);
+        self.cells().dropped(DropReason::RateLimited, number);
+    }
+
     /// Puts a notice into the queue; without room it is dropped, and made again later.
     pub(super) fn push(&self, notice: Notice, alerts: &Alerts) {
         self.cells().input(1);

@@ -1,13 +1,19 @@
 //! Which rules there are, and who is told.
 
+use super::engine::{Flapping, ms};
 use super::notify::Given;
 use super::routing::Routing;
-use super::{AlertError, Inhibition, Notifier, Rules};
+use super::{Alert, AlertError, Inhibition, Notifier, Rules};
 use crate::Config;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use throughline_export::prometheus::PageOptions;
+
+/// An alert flaps that begins to fire so often within so long.
+const FLAPS: usize = 4;
+const FLAPS_WITHIN: Duration = Duration::from_secs(3600);
 
 /// Rules, how often they are looked at, and who is told of what they find.
 #[derive(Clone, Debug)]
@@ -25,6 +31,29 @@ pub struct AlertOptions {
     pub(crate) page: Option<PageOptions>,
     /// Whether there are metrics of the process.
     pub(super) with_process: bool,
+    pub(super) restart_grace: Duration,
+    pub(super) deploy_grace: Duration,
+    pub(crate) version: Option<Arc<str>>,
+    pub(super) flapping: Option<Flapping>,
+    pub(super) evidence: Option<Evidence>,
+}
+
+/// Finds what helps to understand an alert.
+#[derive(Clone)]
+pub(super) struct Evidence(Arc<Find>);
+
+type Find = dyn Fn(&Alert) -> Option<String> + Send + Sync;
+
+impl Evidence {
+    pub(super) fn of(&self, alert: &Alert) -> Option<Arc<str>> {
+        (self.0)(alert).map(Arc::from)
+    }
+}
+
+impl fmt::Debug for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Evidence").finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -54,6 +83,11 @@ impl Default for AlertOptions {
             patience: Duration::from_secs(60),
             page: None,
             with_process: true,
+            restart_grace: Duration::ZERO,
+            deploy_grace: Duration::ZERO,
+            version: None,
+            flapping: Some(Flapping { starts: FLAPS, within: ms(FLAPS_WITHIN) }),
+            evidence: None,
         }
     }
 }
@@ -155,6 +189,48 @@ impl AlertOptions {
     #[must_use]
     pub fn process_metrics(self, on: bool) -> AlertOptions {
         AlertOptions { with_process: on, ..self }
+    }
+
+    /// For how long after the process began nobody is told of alerts that begin, because caches are cold and connections new. The default is not at all.
+    #[must_use]
+    pub fn restart_grace(self, grace: Duration) -> AlertOptions {
+        AlertOptions { restart_grace: grace, ..self }
+    }
+
+    /// For how long the first run with another version of the service counts as a [deploy](super::Alerts::deploying). The state file knows the version of the
+    /// run before. The default is not at all.
+    #[must_use]
+    pub fn deploy_grace(self, grace: Duration) -> AlertOptions {
+        AlertOptions { deploy_grace: grace, ..self }
+    }
+
+    /// The version of the service. The default is the attribute `service.version` of the resource.
+    #[must_use]
+    pub fn version(self, version: impl Into<Arc<str>>) -> AlertOptions {
+        AlertOptions { version: Some(version.into()), ..self }
+    }
+
+    /// An alert flaps that begins to fire `starts` times within an hour: nobody is told of its changes then, until there are fewer than half as many. The
+    /// default is 4. With 0 none does.
+    #[must_use]
+    pub fn flapping(self, starts: usize) -> AlertOptions {
+        let flapping = (starts > 0).then(|| Flapping { starts: starts.max(2), within: ms(FLAPS_WITHIN) });
+        AlertOptions { flapping, ..self }
+    }
+
+    /// Calls `find` with each alert that begins to fire, and puts what it returns into notices: the path of a profile, or a link to a search of logs. It
+    /// runs on the thread that evaluates the rules, which waits for it.
+    #[must_use]
+    pub fn evidence(self, find: impl Fn(&Alert) -> Option<String> + Send + Sync + 'static) -> AlertOptions {
+        AlertOptions { evidence: Some(Evidence(Arc::new(find))), ..self }
+    }
+
+    /// Tells a receiver only of alerts that fire for so long without being acknowledged. Returns false if there is none of this name.
+    pub(crate) fn escalate(&mut self, name: &str, after: Duration) -> bool {
+        let routing = self.routing.clone();
+        let Some(receiver) = self.receivers.iter_mut().find(|it| *it.name == *name) else { return false };
+        receiver.routing = Some(receiver.routing.take().unwrap_or(routing).escalate_after(after));
+        true
     }
 
     /// Whether it has rules, be they right or not.

@@ -1,10 +1,10 @@
 //! The page: rules, alerts and silences, as JSON.
 
 use super::alerts::Center;
-
+use super::engine::time;
 use super::language::show_duration;
 use super::rules::Kind;
-use super::{Alert, AlertError, AlertOptions, Alerts, Labels, Silence};
+use super::{Alert, AlertError, AlertOptions, Alerts, Labels, Silence, Suppression};
 use std::time::SystemTime;
 use throughline_export::admin::{Response, Route};
 use throughline_export::text::json;
@@ -25,19 +25,32 @@ impl Alerts {
     /// ```text
     /// {"rules": [{"group": "queues", "name": "QueueGrows", "condition": "queue_depth > 100", "duration": "1m", "state": "firing", "error": null}],
     ///  "alerts": [{"labels": {"alertname": "QueueGrows"}, "annotations": {}, "state": "firing", "value": 250, "activeAt": "2026-11-29T10:00:00.000Z",
-    ///              "firedAt": "…", "resolvedAt": null, "suppressed": null}],
-    ///  "silences": [], "series": 1, "evaluationSeconds": 0.0001, "stateFileProblem": null}
+    ///              "firedAt": "…", "resolvedAt": null, "suppressed": null, "suppressedBy": null, "cause": null, "root": null, "flapping": false,
+    ///              "acknowledgedBy": null, "exemplar": {"traceId": "…", "spanId": "…", "value": 0.3}, "evidence": null,
+    ///              "explanation": "Its condition has held since 2026-11-29T10:00:00.000Z, longer than 1m."}],
+    ///  "silences": [], "suppressions": {"silenced": 0, "inhibited": 0, "deploying": 0, "restarting": 0, "muted": 0, "flapping": 0, "rate_limited": 0},
+    ///  "deployUntil": null, "baselines": {"series": 0, "refused": 0}, "series": 1, "evaluationSeconds": 0.0001, "stateFileProblem": null}
     /// ```
     pub fn json(&self) -> String {
         let center = self.lock();
         let alerts = center.engine.alerts();
         let silences: Vec<String> = center.silences.iter().map(silence).collect();
         let shown: Vec<String> = alerts.iter().map(alert).collect();
+        let counts = center.decisions.counts;
+        let reasons = Suppression::ALL.map(|reason| format!("\"{}\":{}", reason.as_str(), counts.of(reason)));
+        let deploy = center.patterns.deploy.map(|deploy| rfc3339(time(deploy.until)));
+        let baselines = center.engine.baselines_kept();
         format!(
-            "{{\"rules\":[{}],\"alerts\":[{}],\"silences\":[{}],\"series\":{},\"evaluationSeconds\":{:.6},\"stateFileProblem\":{}}}\n",
+            "{{\"rules\":[{}],\"alerts\":[{}],\"silences\":[{}],\"suppressions\":{{{},\"rate_limited\":{}}},\"deployUntil\":{},\
+             \"baselines\":{{\"series\":{},\"refused\":{}}},\"series\":{},\"evaluationSeconds\":{:.6},\"stateFileProblem\":{}}}\n",
             rules(&center).join(","),
             shown.join(","),
             silences.join(","),
+            reasons.join(","),
+            counts.rate_limited,
+            or_null(deploy.as_deref()),
+            baselines.0,
+            baselines.1,
             center.engine.series(),
             center.evaluation_seconds,
             or_null(center.state_problems.1.as_deref()),
@@ -77,7 +90,7 @@ pub(super) fn alert(alert: &Alert) -> String {
     let annotations: Vec<String> =
         alert.annotations.iter().map(|(name, text)| format!("{}:{}", json(name), json(text))).collect();
     format!(
-        "{{\"labels\":{},\"annotations\":{{{}}},\"state\":\"{}\",\"value\":{},\"activeAt\":{},\"firedAt\":{},\"resolvedAt\":{},\"suppressed\":{}}}",
+        "{{\"labels\":{},\"annotations\":{{{}}},\"state\":\"{}\",\"value\":{},\"activeAt\":{},\"firedAt\":{},\"resolvedAt\":{},{}}}",
         labels(&alert.labels),
         annotations.join(","),
         alert.state.as_str(),
@@ -85,7 +98,33 @@ pub(super) fn alert(alert: &Alert) -> String {
         json(&rfc3339(alert.active_at)),
         or_null(alert.fired_at.map(rfc3339).as_deref()),
         or_null(alert.resolved_at.map(rfc3339).as_deref()),
+        decision(alert),
+    )
+}
+
+/// What was decided about an alert, as members of an object.
+pub(super) fn decision(alert: &Alert) -> String {
+    let or_none = |of: &Option<Labels>| of.as_ref().map_or("null".into(), labels);
+    let exemplar = alert.exemplar.map_or("null".into(), |it| {
+        format!(
+            "{{\"traceId\":\"{}\",\"spanId\":\"{}\",\"value\":{},\"time\":{}}}",
+            it.trace_id,
+            it.span_id,
+            number(it.value),
+            json(&rfc3339(it.time))
+        )
+    });
+    format!(
+        "\"suppressed\":{},\"suppressedBy\":{},\"cause\":{},\"root\":{},\"flapping\":{},\"acknowledgedBy\":{},\"exemplar\":{exemplar},\
+         \"evidence\":{},\"explanation\":{}",
         or_null(alert.suppressed.map(|reason| reason.as_str())),
+        or_null(alert.suppressed_by.as_deref()),
+        or_none(&alert.cause),
+        or_none(&alert.root),
+        alert.is_flapping,
+        or_null(alert.acknowledged_by.as_deref()),
+        or_null(alert.evidence.as_deref()),
+        json(&alert.explanation),
     )
 }
 

@@ -2,17 +2,20 @@
 
 use super::lane::Lane;
 use super::options::Receiver;
-use super::{AlertState, Alerts, page};
+use super::{AlertState, Alerts, Suppression, page};
 use crate::admin::Pages;
 use crate::config::exporters as configured;
 use crate::init::{Named, counts};
 use crate::observe::{self, Observer};
+use crate::spawn::spawn_recording;
 use crate::{Config, InitError, LoadError};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use throughline_export::{Deadline, ExportError, Exporter, Health, Host, ReadMetrics, Wants};
 
+/// What decisions about alerts are called in the ledger.
+const DECISIONS: &str = "alerts.rules";
 /// A smaller step of the wall clock is a drift.
 const STEP: i64 = 1000;
 
@@ -78,10 +81,13 @@ impl Exporter for Evaluator {
             let (for_thread, alerts) = (Arc::clone(&lane), self.alerts.clone());
             (host.spawn)(lane.name(), Box::new(move || for_thread.run(notifier, &alerts)))?;
         }
+        let hop = counts().map(|counts| counts.exporter(DECISIONS));
+        self.alerts.lock().decisions.count_in(hop);
         self.observers = observed(&self.alerts);
         let (alerts, interval) = (self.alerts.clone(), self.interval);
         let (stop, lanes) = (Arc::clone(&self.stop), self.lanes.clone());
-        (host.spawn)("rules", Box::new(move || run(&alerts, &metrics, interval, &stop, &lanes)))
+        // What is decided about alerts is recorded as events of the program.
+        spawn_recording("rules", Box::new(move || run(&alerts, &metrics, interval, &stop, &lanes)))
     }
 
     fn wants(&self) -> Wants {
@@ -111,20 +117,33 @@ fn observed(alerts: &Alerts) -> Vec<Observer> {
             .label("state", state.as_str())
             .with(move || alerts.lock().engine.count(state))
     };
-    let suppressed = |reason: &'static str, count: fn(&Alerts) -> u64| {
+    let suppressed = |reason: Suppression| {
         let alerts = alerts.clone();
         observe::counter("alerts.suppressed")
             .unit("{alert}")
             .description("Alerts that fire and of which nobody was told, by reason")
-            .label("reason", reason)
-            .with(move || count(&alerts))
+            .label("reason", reason.as_str())
+            .with(move || alerts.suppressions().of(reason))
     };
-    let (failing, slow) = (alerts.clone(), alerts.clone());
-    vec![
+    let baselines = |state: &'static str, count: fn((usize, usize)) -> usize| {
+        let alerts = alerts.clone();
+        observe::gauge("alerts.baselines")
+            .unit("{series}")
+            .description("Series whose season is learnt, and those that are too many")
+            .label("state", state)
+            .with(move || count(alerts.lock().engine.baselines_kept()))
+    };
+    let (failing, slow, waiting) = (alerts.clone(), alerts.clone(), alerts.clone());
+    let mut observers: Vec<Observer> = Suppression::ALL.map(suppressed).into();
+    observers.extend([
         in_state(AlertState::Pending),
         in_state(AlertState::Firing),
-        suppressed("silenced", |alerts| alerts.suppressions().silenced),
-        suppressed("inhibited", |alerts| alerts.suppressions().inhibited),
+        baselines("kept", |(kept, _)| kept),
+        baselines("refused", |(_, refused)| refused),
+        observe::counter("alerts.notices.waiting")
+            .unit("{notice}")
+            .description("Notices that had to wait because of the limit of their receiver")
+            .with(move || waiting.suppressions().rate_limited),
         observe::gauge("alerts.rules.failing")
             .unit("{rule}")
             .description("Rules whose last evaluation failed")
@@ -133,7 +152,8 @@ fn observed(alerts: &Alerts) -> Vec<Observer> {
             .unit("s")
             .description("How long the last evaluation of all rules took")
             .with(move || slow.evaluation_seconds()),
-    ]
+    ]);
+    observers
 }
 
 /// Ends the thread that evaluates.
@@ -166,7 +186,11 @@ fn run(alerts: &Alerts, metrics: &ReadMetrics, interval: Duration, stop: &Stop, 
         let now = clock.now(|by| alerts.shift(by));
         alerts.begin(now);
         metrics.read(|points| alerts.update(now, points));
-        for notice in alerts.judge(now) {
+        let notices = alerts.judge(now);
+        for (receiver, number) in alerts.take_waiting() {
+            lanes.iter().filter(|lane| lane.receiver() == &*receiver).for_each(|lane| lane.waiting(number));
+        }
+        for notice in notices {
             if let Some(lane) = lanes.iter().find(|lane| lane.receiver() == &*notice.receiver) {
                 lane.push(notice, alerts);
             }

@@ -4,6 +4,7 @@
 use super::alerts::Center;
 use super::baseline::beside;
 use super::engine::{Active, AlertState, time, unix_ms};
+use super::patterns::Span;
 use super::routing::Group;
 use super::{Labels, Matcher, Silence};
 use crate::outgoing::state_file::{self, escaped, push_line, read, unescaped, write};
@@ -13,20 +14,25 @@ use throughline_export::diagnostics;
 
 const FORMAT: &str = "throughline alerts 1";
 
-/// Takes over what the file keeps. A file that is not there is no problem, and any other is one that is told and counted.
-pub(super) fn load(center: &mut Center, path: &Path, now: i64) {
+/// Takes over what the file keeps, and returns the version of the service that wrote it. A file that is not there is no problem, and any other is one that
+/// is told and counted.
+pub(super) fn load(center: &mut Center, path: &Path, now: i64) -> Option<String> {
     let baselines = beside(path);
     if let Err(why) = center.engine.load_baselines(&baselines) {
         problem(center, &baselines, &format!("{why}; what is usual is learnt anew"));
     }
     let text = match read(path) {
         Ok(Some(text)) => text,
-        Ok(None) => return,
-        Err(error) => return problem(center, path, &format!("cannot be read: {error}; alerts begin anew")),
+        Ok(None) => return None,
+        Err(error) => {
+            problem(center, path, &format!("cannot be read: {error}; alerts begin anew"));
+            return None;
+        }
     };
-    if let Err(why) = restore(center, &text, now) {
+    restore(center, &text, now).unwrap_or_else(|why| {
         problem(center, path, &format!("{why}; alerts begin anew, and it is written over"));
-    }
+        None
+    })
 }
 
 fn problem(center: &mut Center, path: &Path, text: &str) {
@@ -73,6 +79,12 @@ fn body(center: &Center) -> String {
     let mut out = String::new();
     let mut line = |fields: &[&str]| push_line(&mut out, fields);
     let at = |time: Option<i64>| time.map(|time| time.to_string()).unwrap_or_default();
+    if let Some(version) = &center.patterns.version {
+        line(&["version", version]);
+    }
+    if let Some(deploy) = center.patterns.deploy {
+        line(&["deploy", &deploy.from.to_string(), &deploy.until.to_string()]);
+    }
     for (rule, state) in center.rules().rules.iter().zip(&center.engine.states) {
         let mut active: Vec<&Active> = state.active.values().collect();
         active.sort_by(|a, b| a.labels.cmp(&b.labels));
@@ -90,6 +102,14 @@ fn body(center: &Center) -> String {
                 &at(it.fired_at),
                 &at(it.resolved_at),
                 &at(it.lapsed_at),
+            ]);
+            let starts: Vec<String> = it.starts.iter().map(ToString::to_string).collect();
+            line(&[
+                "of_alert",
+                it.acknowledged_by.as_deref().unwrap_or_default(),
+                if it.is_flapping { "flapping" } else { "" },
+                &starts.join(" "),
+                &it.known_until.to_string(),
             ]);
         }
     }
@@ -113,11 +133,13 @@ fn body(center: &Center) -> String {
 }
 
 /// Takes over the text of a file. The error says what is wrong with it; nothing has changed then.
-fn restore(center: &mut Center, text: &str, now: i64) -> Result<(), String> {
+fn restore(center: &mut Center, text: &str, now: i64) -> Result<Option<String>, String> {
     let (saved, lines) = state_file::lines(FORMAT, text)?;
     let saved = saved.unwrap_or(now);
     let down = (now - saved).max(0);
     let mut group: Option<(usize, Labels)> = None;
+    let mut version = None;
+    let mut last: Option<(usize, Labels)> = None;
     for fields in &lines {
         let fields: Vec<&str> = fields.iter().map(|field| &**field).collect();
         let at = |text: &str| text.parse::<i64>().ok();
@@ -131,7 +153,23 @@ fn restore(center: &mut Center, text: &str, now: i64) -> Result<(), String> {
                 (active.fired_at, active.resolved_at, active.lapsed_at) =
                     (at(fired_at), at(resolved_at), at(lapsed_at));
                 // The alerts of a rule that is gone are gone too.
-                let _ = center.engine.restore(of, rule, active, down, now);
+                last = center.engine.restore(of, rule, active, down, now);
+            }
+            ["of_alert", acknowledged_by, flapping, starts, known_until] => {
+                if let Some((rule, labels)) = last.take()
+                    && let Some(active) = center.engine.states[rule].active.get_mut(&labels)
+                {
+                    active.acknowledged_by = Some(acknowledged_by).filter(|by| !by.is_empty()).map(Arc::from);
+                    active.is_flapping = flapping == "flapping";
+                    active.starts = starts.split(' ').filter_map(at).collect();
+                    active.known_until = at(known_until).unwrap_or(active.known_until);
+                }
+            }
+            ["version", before] => version = Some(before.to_owned()),
+            ["deploy", from, until] => {
+                if let (Some(from), Some(until)) = (at(from), at(until)) {
+                    center.patterns.deploy = Some(Span { from, until });
+                }
             }
             ["silence", id, from, to, created_by, comment, matchers] => {
                 let matchers: Result<Vec<_>, _> = matchers.lines().map(Matcher::parse).collect();
@@ -169,7 +207,7 @@ fn restore(center: &mut Center, text: &str, now: i64) -> Result<(), String> {
             _ => {}
         }
     }
-    Ok(())
+    Ok(version)
 }
 
 /// Labels as one text.

@@ -2,182 +2,27 @@
 //!
 //! Which selectors take a series is found out once, when it is seen for the first time; then a snapshot costs a comparison of ids for each point.
 
+mod series;
+mod wanted;
+
+pub use series::Exemplar;
+pub(super) use series::{Part, Point, Sample, Series, Value};
+
 use super::histogram::Histogram;
 use super::labels::Labels;
-use super::language::{MetricName, Plan, SelectorId};
+use super::language::{Plan, SelectorId};
+use series::Kept;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
-use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 use throughline_export::prometheus::{PageOptions, SeriesKind, SeriesName, process_metrics};
 use throughline_export::view::{PointData, PointView};
+use wanted::Wanted;
 
 /// Snapshots after which series that are gone are looked for.
 const SWEEP: u64 = 64;
-
-/// The value of a series at one time.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
-    Float(f64),
-    Histogram(Arc<Histogram>),
-}
-
-impl Value {
-    fn add(&mut self, other: Value) {
-        match (self, other) {
-            (Value::Float(x), Value::Float(y)) => *x += y,
-            (Value::Histogram(sum), Value::Histogram(other)) => Arc::make_mut(sum).add(&other, 1.0),
-            (this, other) => *this = other,
-        }
-    }
-}
-
-/// A value with the labels of its series, and the name while it has one.
-#[derive(Clone, Debug)]
-pub(super) struct Sample {
-    pub(super) name: Option<Arc<str>>,
-    pub(super) labels: Labels,
-    pub(super) value: Value,
-}
-
-/// Which part of a point is the value of a series.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
-    Number,
-    Histogram,
-    /// The histogram too, which is shown as its classic buckets.
-    Buckets,
-    Count,
-    Sum,
-    Quantile(usize),
-}
-
-impl Part {
-    pub(super) fn is_histogram(self) -> bool {
-        matches!(self, Part::Histogram | Part::Buckets)
-    }
-}
-
-/// A value that is kept for ranges.
-#[derive(Debug)]
-struct Kept {
-    at: i64,
-    value: Value,
-    /// By how much a counter had grown before it began anew, all times together.
-    before: f64,
-}
-
-/// A number at one time.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Point {
-    pub(super) at: i64,
-    pub(super) x: f64,
-    /// By how much a counter had grown before it began anew, all times together.
-    pub(super) before: f64,
-}
-
-impl Kept {
-    fn point(&self) -> Option<Point> {
-        match self.value {
-            Value::Float(x) => Some(Point { at: self.at, x, before: self.before }),
-            Value::Histogram(_) => None,
-        }
-    }
-}
-
-/// A series that a selector takes.
-#[derive(Debug)]
-pub(super) struct Series {
-    pub(super) name: Arc<str>,
-    pub(super) labels: Labels,
-    pub(super) part: Part,
-    /// Whether the last of several values counts, and not their sum.
-    is_last: bool,
-    value: Value,
-    /// The snapshot that `value` is of.
-    tick: u64,
-    /// Milliseconds for which values are kept.
-    range: i64,
-    kept: VecDeque<Kept>,
-    /// The first and the last of these, if they are numbers: rates need no others, and each look at what is kept is a look at cold memory.
-    outermost: Option<(Point, Point)>,
-}
-
-impl Series {
-    /// The value, if the series was in this snapshot.
-    pub(super) fn present(&self, tick: u64) -> Option<&Value> {
-        (self.tick == tick).then_some(&self.value)
-    }
-
-    /// The places of the values after one time and up to another.
-    fn places(&self, after: i64, until: i64) -> Range<usize> {
-        // Usually everything is within.
-        let first = match self.kept.front() {
-            Some(first) if first.at > after => 0,
-            _ => self.kept.partition_point(|kept| kept.at <= after),
-        };
-        let end = match self.kept.back() {
-            Some(last) if last.at <= until => self.kept.len(),
-            _ => self.kept.partition_point(|kept| kept.at <= until),
-        };
-        first..end.max(first)
-    }
-
-    /// The values after one time and up to another.
-    pub(super) fn between(&self, after: i64, until: i64) -> impl Iterator<Item = (i64, &Value)> {
-        self.kept.range(self.places(after, until)).map(|kept| (kept.at, &kept.value))
-    }
-
-    /// The first and the last number of these, and how many there are.
-    pub(super) fn ends(&self, after: i64, until: i64) -> Option<(Point, Point, usize)> {
-        match self.outermost {
-            // Usually everything is within.
-            Some((first, last)) if first.at > after && last.at <= until => {
-                Some((first, last, self.kept.len()))
-            }
-            _ => {
-                let places = self.places(after, until);
-                let (first, last) =
-                    (self.kept.get(places.start)?, self.kept.get(places.end.checked_sub(1)?)?);
-                (!places.is_empty()).then_some((first.point()?, last.point()?, places.len()))
-            }
-        }
-    }
-
-    fn find_outermost(&mut self) {
-        let ends = self.kept.front().zip(self.kept.back());
-        self.outermost = ends.and_then(|(first, last)| Some((first.point()?, last.point()?)));
-    }
-
-    fn put(&mut self, tick: u64, now: i64, value: Value) {
-        if self.tick == tick {
-            // Several points are one series.
-            if self.is_last {
-                self.value = value
-            } else {
-                self.value.add(value)
-            }
-            if let Some(last) = self.kept.back_mut() {
-                last.value = self.value.clone();
-                self.find_outermost();
-            }
-            return;
-        }
-        (self.tick, self.value) = (tick, value);
-        if self.range > 0 {
-            while self.kept.front().is_some_and(|kept| kept.at <= now - self.range) {
-                self.kept.pop_front();
-            }
-            let before = self.kept.back().map_or(0.0, |last| match (&last.value, &self.value) {
-                (Value::Float(x), Value::Float(y)) if y < x => last.before + x,
-                _ => last.before,
-            });
-            self.kept.push_back(Kept { at: now, value: self.value.clone(), before });
-            self.find_outermost();
-        }
-    }
-}
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -192,6 +37,8 @@ pub(super) struct Store {
     by_name: HashMap<(Arc<str>, Labels, bool), usize>,
     series: Vec<Option<Series>>,
     free: Vec<usize>,
+    /// The last exemplar of each series that has some.
+    exemplars: HashMap<usize, Exemplar>,
     /// Of each selector.
     members: Vec<Vec<usize>>,
     /// Of each selector, a number that grows when its series become others.
@@ -212,6 +59,7 @@ impl Store {
             by_name: HashMap::new(),
             series: Vec::new(),
             free: Vec::new(),
+            exemplars: HashMap::new(),
             members: vec![Vec::new(); plan.selectors.len()],
             versions: vec![1; plan.selectors.len()],
             tick: 0,
@@ -233,6 +81,20 @@ impl Store {
     /// The series that a selector takes.
     pub(super) fn series_of(&self, selector: SelectorId) -> impl Iterator<Item = &Series> {
         self.members[selector].iter().filter_map(|at| self.series[*at].as_ref())
+    }
+
+    /// The latest exemplar of the series of these selectors from which an alert with these labels may follow.
+    pub(super) fn exemplar(&self, selectors: &[SelectorId], alert: &Labels) -> Option<Exemplar> {
+        if self.exemplars.is_empty() {
+            return None;
+        }
+        // Labels that both have are the same.
+        let fits = |series: &Series| {
+            series.labels.iter().all(|(name, value)| alert.get(name).is_none_or(|other| other == value))
+        };
+        let members = selectors.iter().flat_map(|selector| &self.members[*selector]);
+        let fitting = members.filter(|at| self.series[**at].as_ref().is_some_and(&fits));
+        fitting.filter_map(|at| self.exemplars.get(at)).max_by_key(|it| it.time).copied()
     }
 
     /// A number that is another one when a selector takes other series than before; never 0.
@@ -261,6 +123,11 @@ impl Store {
                 {
                     series.put(self.tick, now, value);
                 }
+            }
+            if !series.is_empty()
+                && let Some(exemplar) = exemplar(&point.data)
+            {
+                series.iter().for_each(|at| _ = self.exemplars.insert(*at, exemplar));
             }
             next.push((id, series));
         }
@@ -419,6 +286,7 @@ impl Store {
             if let Some(series) = place.take_if(|series| is_old(series)) {
                 self.by_name.remove(&(series.name, series.labels, series.part.is_histogram()));
                 self.free.push(at);
+                self.exemplars.remove(&at);
                 is_gone[at] = true;
             }
         }
@@ -442,6 +310,14 @@ impl Store {
         }
         self.before = self.before.map(|before| before + by);
     }
+}
+
+/// The latest exemplar of a point.
+fn exemplar(data: &PointData<'_>) -> Option<Exemplar> {
+    let PointData::Histogram(view) = data else { return None };
+    let last = view.exemplars.iter().max_by_key(|it| it.time_unix_ns)?;
+    let time = SystemTime::UNIX_EPOCH + Duration::from_nanos(last.time_unix_ns);
+    Some(Exemplar { trace_id: last.trace_id, span_id: last.span_id, value: last.value, time })
 }
 
 fn kind(data: &PointData<'_>) -> SeriesKind {
@@ -472,60 +348,4 @@ fn value(part: Part, data: &PointData<'_>) -> Option<Value> {
         (Part::Quantile(at), PointData::Summary(summary)) => Value::Float(summary.quantiles.get(at)?.1),
         _ => return None,
     })
-}
-
-/// The selectors by what they ask for.
-#[derive(Debug, Default)]
-struct Wanted {
-    /// By the name, and by the first label that must have a value.
-    by_name: HashMap<MetricName, Vec<SelectorId>>,
-    by_label: HashMap<(MetricName, Arc<str>, Arc<str>), Vec<SelectorId>>,
-    any: Vec<SelectorId>,
-    /// Whether a metric of the process is asked for.
-    has_process: bool,
-}
-
-impl Wanted {
-    fn of(plan: &Plan) -> Wanted {
-        let mut wanted = Wanted::default();
-        for (id, selector) in plan.selectors.iter().enumerate() {
-            let name = &selector.name;
-            let exact = selector
-                .matchers
-                .iter()
-                .find(|matcher| matcher.is_exact() && !matches!(matcher.name(), "__name__" | "le"));
-            match (name, exact) {
-                (MetricName::Any, _) => wanted.any.push(id),
-                (name, None) => wanted.by_name.entry(name.clone()).or_default().push(id),
-                (name, Some(matcher)) => {
-                    let key = (name.clone(), matcher.name().into(), matcher.value().into());
-                    wanted.by_label.entry(key).or_default().push(id);
-                }
-            }
-            wanted.has_process |= match name {
-                MetricName::Prometheus(name) => name.starts_with("process_"),
-                MetricName::Dotted(_) => false,
-                MetricName::Any => true,
-            };
-        }
-        wanted
-    }
-
-    /// The selectors that may take a series of this name.
-    fn candidates(&self, name: &str, labels: &Labels, by_dots: bool) -> impl Iterator<Item = SelectorId> {
-        let metric = match by_dots {
-            true => MetricName::Dotted(name.into()),
-            false => MetricName::Prometheus(name.into()),
-        };
-        let mut out = self.by_name.get(&metric).cloned().unwrap_or_default();
-        if !self.by_label.is_empty() {
-            for (label, value) in labels.iter() {
-                let key = (metric.clone(), label.into(), value.into());
-                out.extend(self.by_label.get(&key).into_iter().flatten());
-            }
-        }
-        // A name with dots is another name of a series, which is found by its own.
-        out.extend(self.any.iter().filter(|_| !by_dots));
-        out.into_iter()
-    }
 }

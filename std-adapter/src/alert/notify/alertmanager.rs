@@ -54,7 +54,16 @@ impl Alertmanager {
         let own = alert.labels.iter().map(|(name, value)| (Arc::from(name), Arc::from(value)));
         // The alert's own labels win.
         let all = Labels::new(self.labels.iter().cloned().chain(own));
-        let annotations = Labels::new(alert.annotations.iter().map(|(name, text)| (&**name, &**text)));
+        let trace = alert.exemplar.map(|it| it.trace_id.to_string());
+        let ours = [
+            ("explanation", Some(&*alert.explanation)),
+            ("trace_id", trace.as_deref()),
+            ("evidence", alert.evidence.as_deref()),
+        ];
+        let ours = ours.into_iter().filter_map(|(name, text)| Some((name, text?)));
+        // The rule's own annotations win.
+        let annotations =
+            Labels::new(ours.chain(alert.annotations.iter().map(|(name, text)| (&**name, &**text))));
         let ends_at = match (alert.state, alert.resolved_at) {
             (AlertState::Resolved, Some(at)) => at,
             _ => notice.time + LASTS,

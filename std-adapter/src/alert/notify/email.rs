@@ -1,6 +1,6 @@
 //! Mail, by the crate `lettre`.
 
-use super::{Notifier, title, told_labels};
+use super::{Notifier, title, told_labels, told_lines};
 use crate::alert::page::rfc3339;
 use crate::alert::{AlertState, Notice};
 use lettre::message::Mailbox;
@@ -219,6 +219,10 @@ impl Notifier for Email {
 /// The text of a mail.
 fn text(notice: &Notice, service: &str) -> String {
     let mut out = format!("{} in {service}.\r\n", title(notice));
+    let why = notice.explanation();
+    if !why.is_empty() {
+        let _ = write!(out, "{why}\r\n");
+    }
     for alert in &notice.alerts {
         // Writing into a string cannot fail.
         let _ = write!(out, "\r\n{} is {}", alert.name, alert.state.as_str());
@@ -228,6 +232,9 @@ fn text(notice: &Notice, service: &str) -> String {
         out.push_str("\r\n");
         for (name, text) in &alert.annotations {
             let _ = write!(out, "  {name}: {text}\r\n");
+        }
+        for line in told_lines(alert) {
+            let _ = write!(out, "  {line}\r\n");
         }
         for (name, value) in told_labels(alert) {
             let _ = write!(out, "  {name} = {value}\r\n");

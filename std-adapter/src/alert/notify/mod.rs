@@ -74,10 +74,31 @@ fn title(notice: &Notice) -> String {
     names.sort_unstable();
     names.dedup();
     let names = names.join(", ");
+    if state == AlertState::Firing
+        && let Some(root) = &notice.root
+    {
+        let root_name = root.get("alertname").unwrap_or_default();
+        let mut others: Vec<&str> = notice.consequences().map(|alert| &*alert.name).collect();
+        others.dedup();
+        let others = others.join(", ");
+        return match notice.in_state(state).any(|alert| alert.labels == *root) {
+            true => format!("{root_name} fires, and likely because of it {others}"),
+            false => format!("{others} {}, likely because of {root_name}", verb[usize::from(number != 1)]),
+        };
+    }
     match number {
         1 => format!("{names} {}", verb[0]),
         n => format!("{n} alerts {}: {names}", verb[1]),
     }
+}
+
+/// More lines about an alert: what was decided, a trace, and other evidence.
+fn told_lines(alert: &Alert) -> Vec<String> {
+    let mut lines = vec![alert.explanation.clone()];
+    lines.extend(alert.exemplar.map(|it| format!("trace {} (value {})", it.trace_id, it.value)));
+    lines.extend(alert.evidence.as_ref().map(|evidence| format!("evidence: {evidence}")));
+    lines.retain(|line| !line.is_empty());
+    lines
 }
 
 /// The labels of an alert that people are told: not its name, its severity, and the package that has made the metric.

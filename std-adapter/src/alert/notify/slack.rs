@@ -66,6 +66,10 @@ fn body(notice: &Notice, service: &str) -> String {
             json(&cut(text, TEXT))
         )
     };
+    let why = notice.explanation();
+    if !why.is_empty() {
+        blocks.push(section(&marked(&why)));
+    }
     blocks.extend(notice.alerts.iter().take(MOST).map(|alert| section(&shown(alert))));
     if notice.alerts.len() > MOST {
         blocks.push(section(&format!("… and {} more", notice.alerts.len() - MOST)));
@@ -94,6 +98,9 @@ fn shown(alert: &Alert) -> String {
         super::told_labels(alert).map(|(name, value)| format!("{name}={value}")).collect();
     if !labels.is_empty() {
         let _ = write!(out, "\n`{}`", marked(&labels.join(" ")).replace('`', "'"));
+    }
+    for line in super::told_lines(alert) {
+        let _ = write!(out, "\n{}", marked(&line));
     }
     out
 }

@@ -2,14 +2,14 @@
 
 use super::{Notifier, WHAT};
 use crate::alert::engine::unix_ms;
-use crate::alert::page::{labels, rfc3339};
+use crate::alert::page::{decision, labels, rfc3339};
 use crate::alert::{Alert, AlertState, Labels, Notice};
 use crate::outgoing::SignedPost;
 use throughline_export::text::json;
 use throughline_export::{Deadline, ExportError, PushUrlError};
 
 /// Posts notices as JSON in the format of Alertmanager's [webhook](https://prometheus.io/docs/alerting/latest/configuration/#webhook_config), version 4, so
-/// that what takes those takes these too. Beside its keys an alert has `value`. Addresses that are not public are refused unless they are
+/// that what takes those takes these too. Beside its keys an alert has `value` and what the page of alerts says about decisions, and the notice has `explanation`, `root` and `waited`. Addresses that are not public are refused unless they are
 /// [allowed](Webhook::allow_private).
 ///
 /// The URL is taken for a secret: messages show no more than its host.
@@ -70,7 +70,7 @@ pub(super) fn body(notice: &Notice, service: &str) -> String {
     };
     format!(
         "{{\"version\":\"4\",\"groupKey\":{},\"truncatedAlerts\":0,\"status\":\"{}\",\"receiver\":{},\"service\":{},\"groupLabels\":{},\
-         \"commonLabels\":{},\"commonAnnotations\":{},\"externalURL\":\"\",\"alerts\":[{}]}}",
+         \"commonLabels\":{},\"commonAnnotations\":{},\"externalURL\":\"\",\"explanation\":{},\"root\":{},\"waited\":{},\"alerts\":[{}]}}",
         json(&format!("{}:{}", notice.receiver, notice.group)),
         notice.state().as_str(),
         json(&notice.receiver),
@@ -82,6 +82,9 @@ pub(super) fn body(notice: &Notice, service: &str) -> String {
             .iter()
             .map(|(name, text)| (name.to_string(), text.clone()))
             .collect()),
+        json(&notice.explanation()),
+        notice.root.as_ref().map_or("null".into(), labels),
+        notice.waited,
         alerts.join(",")
     )
 }
@@ -94,7 +97,7 @@ fn alert(alert: &Alert) -> String {
     };
     format!(
         "{{\"status\":\"{}\",\"labels\":{},\"annotations\":{},\"value\":{},\"startsAt\":{},\"endsAt\":{},\"generatorURL\":\"\",\
-         \"fingerprint\":\"{:016x}\"}}",
+         \"fingerprint\":\"{:016x}\",{}}}",
         alert.state.as_str(),
         labels(&alert.labels),
         labels(&annotations),
@@ -102,6 +105,7 @@ fn alert(alert: &Alert) -> String {
         json(&rfc3339(alert.fired_at.unwrap_or(alert.active_at))),
         // The zero time of Go, as from Alertmanager.
         json(&ends_at.unwrap_or_else(|| "0001-01-01T00:00:00Z".into())),
-        alert.labels.fingerprint()
+        alert.labels.fingerprint(),
+        decision(alert)
     )
 }

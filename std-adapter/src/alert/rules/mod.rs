@@ -1,10 +1,12 @@
 //! Rules: what is wrong when, and whom it concerns.
 
+mod mute;
 mod prometheus;
 mod read;
 mod template;
 
-pub(super) use template::{Scope, Template, show};
+pub(super) use mute::MuteInterval;
+pub(super) use template::{Scope, Template, short, show};
 
 use super::language::{NodeId, Plan};
 use super::{Labels, Matcher};
@@ -44,6 +46,7 @@ pub struct Rules {
     pub(super) plan: Plan,
     pub(super) rules: Vec<Rule>,
     pub(super) inhibitions: Vec<Inhibition>,
+    pub(super) mutes: Vec<MuteInterval>,
 }
 
 /// A rule.
@@ -65,6 +68,10 @@ pub(super) struct Rule {
     pub(super) keep_firing: Duration,
     pub(super) labels: Vec<(Arc<str>, Template)>,
     pub(super) annotations: Vec<(Arc<str>, Template)>,
+    /// Whether people are told even in deploys, after restarts, in mute time intervals, and beyond the limit of notices.
+    pub(super) is_urgent: bool,
+    /// The alerts of which those of this rule may be consequences.
+    pub(super) depends_on: Vec<Dependency>,
     /// Metrics that it names with dots.
     pub(super) dotted: Vec<String>,
     pub(super) line: u32,
@@ -75,6 +82,26 @@ pub(super) enum Kind {
     Alert,
     /// Its result has a name that later rules use.
     Record,
+}
+
+/// Alerts of another rule that may be the cause.
+#[derive(Debug)]
+pub(super) struct Dependency {
+    /// The name of the rule.
+    pub(super) name: Arc<str>,
+    /// The labels that both must have the same values of.
+    equal: Vec<Arc<str>>,
+    /// The rules of this name.
+    pub(super) rules: Vec<usize>,
+    /// Where it is in the file.
+    place: (u32, u32),
+}
+
+impl Dependency {
+    /// The labels that must be equal.
+    pub(super) fn equal_of(&self, labels: &Labels) -> Labels {
+        labels.filtered(|name| self.equal.iter().any(|label| &**label == name))
+    }
 }
 
 /// Alerts that say nothing new while others fire.

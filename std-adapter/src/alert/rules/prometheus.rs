@@ -11,7 +11,8 @@ const GROUP: &str = "throughline";
 
 impl Rules {
     /// The rules as a file of rules for Prometheus, in YAML. `file` is what messages call the file that they are from. Thresholds are filled in, and
-    /// inhibitions, which belong into an Alertmanager's configuration, become comments.
+    /// inhibitions and mute time intervals, which belong into an Alertmanager's configuration, become comments. It has no words for `depends_on` and `urgent`,
+    /// which are left out.
     ///
     /// ```
     /// use throughline_std::alert::Rules;
@@ -59,6 +60,9 @@ impl Rules {
                 list(&inhibition.target),
                 inhibition.equal.join(", ")
             );
+        }
+        for mute in &self.mutes {
+            let _ = writeln!(out, "# For time_intervals of the Alertmanager: {}", mute.name);
         }
         out.push_str(if groups.is_empty() { "groups: []\n" } else { "groups:\n" });
         for (name, rules) in groups {

@@ -1,5 +1,10 @@
 //! Reads files of rules: lists of rules with plain words, and groups as Prometheus has them.
 
+mod dependencies;
+mod mutes;
+#[cfg(test)]
+mod tests;
+
 use super::super::language::{Context, SyntaxError, duration, parse as parse_expression};
 use super::super::matcher::Matcher;
 use super::{Inhibition, Kind, Rule, RuleError, Rules, RulesError, Template};
@@ -26,6 +31,8 @@ const KEYS: &[(&str, &[&str])] = &[
     ("labels", &[]),
     ("annotations", &[]),
     ("enabled", &[]),
+    ("urgent", &[]),
+    ("depends_on", &[]),
 ];
 
 pub(super) fn read(file: &Path, text: &str, language: Language) -> Result<Rules, RulesError> {
@@ -38,6 +45,7 @@ pub(super) fn read(file: &Path, text: &str, language: Language) -> Result<Rules,
     let mut reader = Reader { file, text, rules: Rules::default(), context, errors, rule: None };
     if reader.errors.is_empty() {
         reader.root(&root);
+        reader.connect();
     }
     if reader.errors.is_empty() { Ok(reader.rules) } else { Err(RulesError { errors: reader.errors }) }
 }
@@ -79,9 +87,15 @@ impl Reader<'_> {
                         "inhibit_rules" => {
                             self.each(&entry.node, |reader, _, entries| reader.inhibition(entries))
                         }
+                        "mute_time_intervals" => {
+                            self.each(&entry.node, |reader, node, entries| {
+                                reader.mute_interval(node, entries);
+                            });
+                        }
                         other => {
-                            let text =
-                                format!("`{other}` is no key here; write rules, groups or inhibit_rules");
+                            let text = format!(
+                                "`{other}` is no key here; write rules, groups, inhibit_rules or mute_time_intervals"
+                            );
                             self.error((entry.line, 1), text);
                         }
                     }
@@ -206,13 +220,9 @@ impl Reader<'_> {
         }
         let hold = of("duration").and_then(|node| self.duration(node)).unwrap_or_default();
         let keep_firing = of("keep_firing_for").and_then(|node| self.duration(node)).unwrap_or_default();
-        let is_on = of("enabled").is_none_or(|node| match node.data {
-            Data::Bool(on) => on,
-            _ => {
-                self.error(place(node), "enabled is true or false");
-                true
-            }
-        });
+        let is_on = of("enabled").is_none_or(|node| self.is_true("enabled", node));
+        let is_urgent = of("urgent").is_some_and(|node| self.is_true("urgent", node));
+        let depends_on = of("depends_on").map(|node| self.dependencies(node)).unwrap_or_default();
         if name.is_empty() {
             self.error(place(node), "the name of the rule is empty; give it one");
         }
@@ -237,6 +247,8 @@ impl Reader<'_> {
             keep_firing,
             labels,
             annotations,
+            is_urgent,
+            depends_on,
             dotted: self.context.dotted.clone(),
             line: node.line,
         });
@@ -290,6 +302,16 @@ impl Reader<'_> {
             None => {
                 self.error(place(node), format!("this is {}, where a text is needed", node.data.describe()));
                 String::new()
+            }
+        }
+    }
+
+    fn is_true(&mut self, key: &str, node: &Node) -> bool {
+        match node.data {
+            Data::Bool(is_true) => is_true,
+            _ => {
+                self.error(place(node), format!("{key} is true or false"));
+                true
             }
         }
     }
@@ -389,97 +411,5 @@ fn as_text(node: &Node) -> Option<&str> {
     match &node.data {
         Data::Text(text) | Data::Number(text, _) => Some(text),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::Rules;
-
-    fn errors(text: &str) -> String {
-        Rules::parse("r.yaml", text).map(|_| String::new()).unwrap_or_else(|error| error.to_string())
-    }
-
-    #[test]
-    fn errors_name_file_line_column_and_rule() {
-        for (text, expected) in [
-            (
-                "rules:\n  - name: A\n    condition: up ==\n",
-                "r.yaml:3:21: rule A: the end is here, where a metric",
-            ),
-            ("rules:\n  - name: A\n    condition: 'up == (1'\n", "r.yaml:3:25: rule A: "),
-            (
-                "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: |\n      sum(\n        rat(x[5m])) > 3\n",
-                "r.yaml:7:9: rule A: there is no function `rat`; ",
-            ),
-            ("- {name: A, condition: up == 0, for: 5}", "r.yaml:1:38: rule A: 5 of what? Write 5s or 5m"),
-            (
-                "- {name: A, condition: up == 0, forr: 5m}",
-                "r.yaml:1:3: rule A: `forr` is no key of a rule; its keys are name, ",
-            ),
-            ("- {name: A, condition: up == 0, labels: {alertname: x}}", "alertname is the name of the rule"),
-            (
-                "- {name: A, condition: up == 0, threshold: 3}",
-                "r.yaml:1:24: rule A: the condition does not use the threshold",
-            ),
-            (
-                "- {name: A, condition: up == 0, description: '{{ query }}'}",
-                "rule A: the text has {{ query }}",
-            ),
-            ("- {condition: up == 0}", "r.yaml:1:3: the rule has no name"),
-            ("- {name: A}", "rule A: the rule has no condition"),
-            ("rule: []", "r.yaml:1:1: `rule` is no key here; write rules, groups or inhibit_rules"),
-            ("rules: {}", "r.yaml:1:8: this is a section, not a list"),
-            (
-                "inhibit_rules: [{source_matchers: [a=b]}]",
-                "an inhibition needs source_matchers and target_matchers",
-            ),
-            ("rules: [", "r.yaml:2:1: is not YAML: "),
-        ] {
-            let told = errors(text);
-            assert!(told.contains(expected), "{text}\n{told}");
-        }
-        let both = errors("- {name: A, condition: 1}\n- {name: B, condition: 2}");
-        assert_eq!(both.lines().count(), 2, "{both}");
-    }
-
-    #[test]
-    fn both_shapes_and_both_languages_are_the_same() {
-        let plain = Rules::parse(
-            "r.yaml",
-            "rules: [{name: A, condition: x > threshold, threshold: 2, duration: 5m, severity: page, description: d}]",
-        );
-        let prometheus = Rules::parse(
-            "r.yaml",
-            "groups: [{name: '', rules: []}, {name: g, rules: [{alert: A, expr: x > 2, for: 5m, labels: {severity: page}, annotations: {description: d}}]}]",
-        );
-        assert!(prometheus.unwrap_err().to_string().contains("the group has no name"));
-        let prometheus = Rules::parse(
-            "r.yaml",
-            "groups: [{name: g, rules: [{alert: A, expr: x > 2, for: 5m, labels: {severity: page}, annotations: {description: d}}]}]",
-        );
-        for rules in [plain.unwrap(), prometheus.unwrap()] {
-            let rule = &rules.rules[0];
-            assert_eq!((&*rule.name, rule.hold.as_secs(), rule.labels[0].1.source()), ("A", 300, "page"));
-            assert_eq!((&*rule.annotations[0].0, rule.annotations[0].1.source()), ("description", "d"));
-            assert_eq!(rules.plan.selectors.len(), 1);
-        }
-        #[cfg(feature = "toml")]
-        {
-            let text = "[[rules]]\nname = 'A'\ncondition = 'x > 2'\nduration = '5m'\n[[rules]]\nname = 'B'\ncondition = 'x > '\n";
-            let told = Rules::parse("r.toml", text).unwrap_err().to_string();
-            assert!(told.starts_with("r.toml:7:"), "{told}");
-        }
-    }
-
-    #[test]
-    fn recorded_results_are_used_by_later_rules() {
-        let text = "rules:\n- {record: error_rate, condition: errors / requests}\n- {name: A, condition: error_rate > threshold, threshold: 1}";
-        let rules = Rules::parse("r.yaml", text).unwrap();
-        assert_eq!((rules.len(), rules.names().collect::<Vec<_>>()), (2, vec!["A"]));
-        assert!(
-            errors("rules:\n- {record: a, condition: x}\n- {name: A, condition: 'rate(a[5m]) > 1'}")
-                .contains("recording rule")
-        );
     }
 }

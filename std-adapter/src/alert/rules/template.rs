@@ -205,7 +205,7 @@ pub(in super::super) fn show(x: f64) -> String {
 }
 
 /// Four digits.
-fn short(x: f64) -> String {
+pub(in super::super) fn short(x: f64) -> String {
     if x == 0.0 || !x.is_finite() {
         return show(x);
     }

@@ -5,6 +5,7 @@ use super::{Keys, secret};
 use crate::alert::{AlertOptions, Alertmanager, Rules, RulesError, RunCommand, Slack, Webhook};
 use crate::config::Config;
 use crate::config::problem::Problem;
+use crate::config::units::duration;
 use throughline_export::prometheus::PageOptions;
 
 impl Fault for RulesError {}
@@ -52,13 +53,48 @@ pub(crate) fn alerts(config: &Config) -> Result<Option<AlertOptions>, Problem> {
     if let Some(interval) = time("alerts.repeat_interval") {
         routing = routing.repeat_interval(interval);
     }
+    if let Some(most) = keys.said("alerts.rate_limit") {
+        routing = routing.rate_limit(u32::try_from(most.value.int()).unwrap_or(u32::MAX));
+    }
     options = options.routing(routing);
+    if let Some(grace) = time("alerts.restart_grace") {
+        options = options.restart_grace(grace);
+    }
+    if let Some(grace) = time("alerts.deploy_grace") {
+        options = options.deploy_grace(grace);
+    }
+    if let Some(starts) = keys.said("alerts.flapping") {
+        options = options.flapping(usize::try_from(starts.value.int()).unwrap_or_default());
+    }
+    if options.version.is_none()
+        && let Some(version) = keys.config.detected_resource().get("service.version")
+    {
+        options = options.version(version);
+    }
     if options.page.is_none() {
         let of_page = config.prometheus.as_ref().map(|page| page.page_options().clone());
         let namespace = || keys.text("metrics.namespace").unwrap_or_default();
         options = options.page(of_page.unwrap_or_else(|| PageOptions::default().namespace(namespace())));
     }
-    receivers(&keys, options).map(Some)
+    let options = receivers(&keys, options)?;
+    escalations(&keys, options).map(Some)
+}
+
+/// Gives those a routing of their own who are told late.
+fn escalations(keys: &Keys<'_>, mut options: AlertOptions) -> Result<AlertOptions, Problem> {
+    const KEY: &str = "alerts.escalate_after";
+    for (name, value) in keys.pairs(KEY) {
+        let Some(after) = duration(&value) else {
+            return Err(keys.problem(KEY, &format!("`{value}` is no duration; write such as {name}=30m")));
+        };
+        if name == "alertmanager" || !options.escalate(&name, after) {
+            let text = format!(
+                "there is no receiver `{name}` that can be told late; name slack, webhook, command or email, and configure it"
+            );
+            return Err(keys.problem(KEY, &text));
+        }
+    }
+    Ok(options)
 }
 
 fn section(name: &str) -> String {

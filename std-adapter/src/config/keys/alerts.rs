@@ -1,7 +1,12 @@
 //! Keys of alert rules and of who is told.
 
 use crate::config::key::Key;
-use crate::config::value::Kind::{self, Bool, Duration, List, OneOf, Path, Secret, SecretMap, Text};
+use crate::config::value::Kind::{
+    self, Bool, Duration, Int, List, Map, OneOf, Path, Secret, SecretMap, Text,
+};
+
+const STARTS: Kind = Int { least: 0, most: 1000 };
+const NOTICES: Kind = Int { least: 1, most: 100_000 };
 
 const fn key(path: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
     Key::of_exporter(path, kind, default, doc).of_feature("alerts", cfg!(feature = "alerts"))
@@ -39,6 +44,28 @@ pub(super) const KEYS: &[Key] = &[
         "60s",
         "For how long a notice is tried. Then it is dropped and counted, and made again after the interval of its group.",
     ),
+    key("alerts.restart_grace", Duration, "0s", "For how long after the process began nobody is told of alerts that begin."),
+    key(
+        "alerts.deploy_grace",
+        Duration,
+        "0s",
+        "The same after the first run with another service.version. It needs alerts.state_file, which knows the one before.",
+    ),
+    key(
+        "alerts.flapping",
+        STARTS,
+        "4",
+        "An alert that begins to fire so often within an hour flaps: nobody is told of its changes until it is calm. With 0 none does.",
+    ),
+    key("alerts.rate_limit", NOTICES, "", "Most notices to a receiver within an hour. Others wait and are counted. Unless given, there is no limit.")
+        .example("30"),
+    key(
+        "alerts.escalate_after",
+        Map,
+        "",
+        "Receivers that are told only of alerts which have fired for so long and which nobody has acknowledged: slack, webhook, command or email, and the time.",
+    )
+    .example("email=30m"),
     key(
         "alerts.notification.slack.webhook_url",
         Secret,
