@@ -1,133 +1,28 @@
 //! Alert rules on a clock made by hand: states, notices, silences, inhibition, restarts.
 #![cfg(feature = "alerts")]
 
+#[path = "support/alert_run.rs"]
+mod alert_run;
 #[path = "../export/tests/support/points.rs"]
 mod points;
 #[path = "../export/tests/support/scrape.rs"]
 mod scrape;
 mod support;
 
+use alert_run::{HOUR, MINUTE, Run, STEP, plain, scratch};
 use points::point;
-use std::collections::BTreeMap;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use support::{assert_balanced, in_own_process, until};
 use throughline_std::admin::AdminOptions;
 use throughline_std::alert::{
-    Alert, AlertError, AlertOptions, AlertState, Alerts, Inhibition, Matcher, Notice, Routing, Rules, Silence,
+    AlertError, AlertOptions, AlertState, Alerts, Inhibition, Matcher, Notice, Routing, Rules, Silence,
 };
-use throughline_std::view::{PointData, PointView};
+use throughline_std::view::PointData;
 use throughline_std::{Config, Deadline, DropReason, ExportError};
-
-const STEP: Duration = Duration::from_secs(15);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
-
-/// A process whose time goes by at each step.
-struct Run {
-    alerts: Alerts,
-    now: SystemTime,
-    begun: SystemTime,
-    /// What receivers were told: minutes since the beginning, and the notice.
-    told: Vec<(u64, Notice)>,
-    /// States of alerts by their labels, with the minutes at which each began.
-    states: BTreeMap<String, Vec<(u64, Option<AlertState>)>>,
-}
-
-impl Run {
-    fn new(rules: &str, options: impl FnOnce(AlertOptions) -> AlertOptions) -> Run {
-        let options = options(AlertOptions::new(Rules::parse("r.yaml", rules).unwrap()));
-        let begun = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-        let alerts = Alerts::new(&options).unwrap();
-        Run { alerts, now: begun, begun, told: Vec::new(), states: BTreeMap::new() }
-    }
-
-    /// One that goes on where another has ended.
-    fn after(
-        other: &Run,
-        down: Duration,
-        rules: &str,
-        options: impl FnOnce(AlertOptions) -> AlertOptions,
-    ) -> Run {
-        let run = Run::new(rules, options);
-        Run { now: other.now + down, ..run }
-    }
-
-    fn minutes(&self) -> u64 {
-        self.now.duration_since(self.begun).unwrap().as_secs() / 60
-    }
-
-    fn step(&mut self, points: &[PointView<'_>]) {
-        self.now += STEP;
-        let notices = self.alerts.evaluate(self.now, points);
-        let minutes = self.minutes();
-        self.told.extend(notices.into_iter().map(|notice| (minutes, notice)));
-        let list = self.alerts.list();
-        let state = |labels: &str| list.iter().find(|it| it.labels.to_string() == labels).map(|it| it.state);
-        list.iter().for_each(|alert| _ = self.states.entry(alert.labels.to_string()).or_default());
-        for (labels, states) in &mut self.states {
-            let state = state(labels);
-            if states.last().map(|(_, state)| *state) != Some(state) {
-                states.push((minutes, state));
-            }
-        }
-    }
-
-    /// Goes on for this long with gauges that depend on the minute.
-    fn go(&mut self, time: Duration, gauges: impl Fn(u64) -> Vec<(&'static str, &'static str, f64)>) {
-        let until = self.now + time;
-        while self.now < until {
-            let gauges = gauges(self.minutes());
-            let labels: Vec<[(&str, &str); 1]> =
-                gauges.iter().map(|(_, host, _)| [("host", *host)]).collect();
-            let points: Vec<_> = gauges
-                .iter()
-                .zip(&labels)
-                .map(|((name, _, value), labels)| point(name, "", labels, PointData::GaugeFloat(*value)))
-                .collect();
-            self.step(&points);
-        }
-    }
-
-    /// The states of the only alert.
-    fn only(&self) -> Vec<(u64, &'static str)> {
-        assert_eq!(self.states.len(), 1, "{:?}", self.states);
-        let states = self.states.values().flatten();
-        states.map(|(minute, state)| (*minute, state.map_or("inactive", AlertState::as_str))).collect()
-    }
-
-    /// Notices: the minute, the state, and the values of the label `host` of the alerts that fire and of the others.
-    fn notices(&self) -> Vec<(u64, &'static str, String)> {
-        let host = |alert: &Alert| alert.labels.get("host").unwrap_or("-").to_owned();
-        let in_state =
-            |notice: &Notice, state| notice.in_state(state).map(host).collect::<Vec<_>>().join(",");
-        let shown = |(minute, notice): &(u64, Notice)| {
-            let (firing, over) =
-                (in_state(notice, AlertState::Firing), in_state(notice, AlertState::Resolved));
-            let hosts = if over.is_empty() { firing } else { format!("{firing}|{over}") };
-            (*minute, notice.state().as_str(), hosts)
-        };
-        self.told.iter().map(shown).collect()
-    }
-}
-
-/// Options whose series have no labels of their package, and one receiver.
-fn plain(options: AlertOptions) -> AlertOptions {
-    let page = throughline_std::prometheus::PageOptions::default().scope_labels(false);
-    options.page(page).receiver("team", None)
-}
-
-fn scratch(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("alerts");
-    std::fs::create_dir_all(&folder).unwrap();
-    let file = folder.join(format!("{name}.{}", std::process::id()));
-    let _ = std::fs::remove_file(&file);
-    file
-}
 
 const HOT: &str = "
 rules:
