@@ -353,7 +353,7 @@ fn a_season_is_learnt_explained_and_kept_over_restarts() {
     let file = scratch("season");
     let with_file = |options| at_once(options).state_file(&file);
     let rules = "[{name: Unusual, condition: 'abs(seasonal_anomaly_score(sum by (host) (orders), 1)) > 5'}]";
-    let orders = |minute: u64| if minute / 720 % 2 == 0 { 10.0 } else { 100.0 };
+    let orders = |minute: u64| if (minute / 720).is_multiple_of(2) { 10.0 } else { 100.0 };
     let run_for = |run: &mut Run, minutes: u64, orders: &dyn Fn(u64) -> f64| {
         for _ in 0..minutes / 15 {
             run.now += 15 * MINUTE;
