@@ -53,7 +53,7 @@ fn a_request_of_reqwest_is_recorded_and_carries_the_context() {
                 panic!("{metrics:?}")
             };
             assert!(labels.starts_with("error.type=404 ") && labels.ends_with("url.template=/orders/{id}"));
-            assert_eq!(exemplars, &[client.span_id.clone()]);
+            assert_eq!(exemplars, std::slice::from_ref(&client.span_id));
         },
     );
 }
