@@ -49,7 +49,8 @@ fn spans(bench: &mut Bench<'_>, endpoint: &str, flush: impl Fn(&Guard)) {
     if !is_measured(bench) {
         return;
     }
-    let config = Config::new("bench").otlp(endpoint).expect("an endpoint").terminal(false);
+    let config =
+        Config::new("bench").otlp(endpoint).expect("an endpoint").terminal(false).report_errors(false);
     let guard = throughline_std::init(&config).expect("the first in this process");
     // From here on the exporter is in the state that is measured.
     plain_spans(1);
