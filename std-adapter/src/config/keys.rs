@@ -47,7 +47,9 @@ mod service;
 mod tracing;
 
 use super::key::{Apply, Key};
-pub(crate) use observers::{ACTIONS, OBSERVER};
+#[cfg(feature = "observers")]
+pub(crate) use observers::ACTIONS;
+pub(crate) use observers::OBSERVER;
 pub(crate) use otlp::ALSO;
 
 /// All keys. The order decides in which order their values are applied.

@@ -4,9 +4,9 @@
 mod site;
 mod timed;
 
+pub(crate) use site::{Site, hash, refused};
 #[cfg(feature = "tower")]
-pub(crate) use site::take_series;
-pub(crate) use site::{Site, hash, refuse, refused};
+pub(crate) use site::{refuse, take_series};
 pub(crate) use timed::Timed;
 
 use std::time::Instant;

@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Most rules that count at the same time.
+#[cfg_attr(not(feature = "observers"), allow(dead_code))]
 const MOST: usize = 16;
 /// Most sets of rules. A plan is never freed, because a thread may be reading it, so each set has one plan for good.
 const MOST_PLANS: usize = 256;
@@ -44,6 +45,7 @@ pub(super) fn install(settings: &Settings, custom: Option<SharedSampler>) {
 }
 
 /// Keeps this share of the traces that fit the pattern, for this time. A rule for the same pattern is replaced. The error says why not.
+#[cfg_attr(not(feature = "observers"), allow(dead_code))]
 pub(crate) fn raise(pattern: &str, share: f64, time: Duration) -> Result<(), String> {
     let mut state = state();
     let now = Instant::now();
