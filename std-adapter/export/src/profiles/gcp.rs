@@ -117,7 +117,7 @@ impl CloudProfiler {
     ///
     /// # Errors
     ///
-    /// [`CloudProfilerError`] says which name is not possible.
+    /// [`CloudProfilerError`] says which name is not possible, or that this was built without the feature `tls`, which Google's servers want.
     pub fn new(project: &str, service: &str) -> Result<CloudProfiler, CloudProfilerError> {
         if !is_project(project) {
             return Err(CloudProfilerError::Project(project.to_owned()));
