@@ -1,5 +1,6 @@
 //! The metrics of observers, which are read when metrics are, and never pass through a ring: observers run on threads that record nothing.
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use throughline_export::Times;
@@ -30,21 +31,6 @@ pub(crate) enum Value {
 }
 
 impl Cell {
-    /// Adds a series.
-    pub(super) fn new(
-        (name, unit, description): (&'static str, &'static str, &'static str),
-        labels: Vec<(&'static str, String)>,
-        is_histogram: bool,
-    ) -> Arc<Cell> {
-        let value = match is_histogram {
-            true => Value::Histogram(Times::default()),
-            false => Value::Counter(AtomicU64::new(0)),
-        };
-        let cell = Arc::new(Cell { name, unit, description, labels, value });
-        all().push(Arc::clone(&cell));
-        cell
-    }
-
     /// Counts one value: adds it to a sum, or puts it into a distribution.
     pub(super) fn add(&self, value: f64) {
         match &self.value {
@@ -54,16 +40,46 @@ impl Cell {
     }
 }
 
+/// A series as long as whoever counts there has this.
+#[derive(Debug)]
+pub(super) struct Series(Arc<Cell>);
+
+impl Series {
+    /// Adds a series.
+    pub(super) fn new(
+        (name, unit, description): (&'static str, &'static str, &'static str),
+        labels: Vec<(&'static str, String)>,
+        is_histogram: bool,
+    ) -> Series {
+        let value = match is_histogram {
+            true => Value::Histogram(Times::default()),
+            false => Value::Counter(AtomicU64::new(0)),
+        };
+        let cell = Arc::new(Cell { name, unit, description, labels, value });
+        all().push(Arc::clone(&cell));
+        Series(cell)
+    }
+}
+
+impl Deref for Series {
+    type Target = Cell;
+
+    fn deref(&self) -> &Cell {
+        &self.0
+    }
+}
+
+impl Drop for Series {
+    fn drop(&mut self) {
+        all().retain(|known| !Arc::ptr_eq(known, &self.0));
+    }
+}
+
 /// Calls `look` with all series, those of one metric together.
 pub(crate) fn each(mut look: impl FnMut(&Cell)) {
     let mut cells = all().clone();
     cells.sort_by(|a, b| (a.name, &a.labels).cmp(&(b.name, &b.labels)));
     cells.iter().for_each(|cell| look(cell));
-}
-
-/// Forgets the series of an observer, whose thread has ended.
-pub(super) fn forget(cells: &[Arc<Cell>]) {
-    all().retain(|known| !cells.iter().any(|cell| Arc::ptr_eq(cell, known)));
 }
 
 type Named = (&'static str, &'static str, &'static str);
@@ -86,10 +102,10 @@ const BATCH: Named = ("observer_batch_size", "{record}", "Records that observers
 #[derive(Debug)]
 pub(super) struct OfObserver {
     name: String,
-    pub(super) processed: Arc<Cell>,
-    pub(super) duration: Arc<Cell>,
-    pub(super) matches: Arc<Cell>,
-    errors: Mutex<Vec<(&'static str, Arc<Cell>)>>,
+    pub(super) processed: Series,
+    pub(super) duration: Series,
+    pub(super) matches: Series,
+    errors: Mutex<Vec<(&'static str, Series)>>,
 }
 
 impl OfObserver {
@@ -97,9 +113,9 @@ impl OfObserver {
         let labels = || vec![("observer", name.to_owned())];
         OfObserver {
             name: name.to_owned(),
-            processed: Cell::new(PROCESSED, labels(), false),
-            duration: Cell::new(DURATION, labels(), true),
-            matches: Cell::new(MATCHES, labels(), false),
+            processed: Series::new(PROCESSED, labels(), false),
+            duration: Series::new(DURATION, labels(), true),
+            matches: Series::new(MATCHES, labels(), false),
             errors: Mutex::default(),
         }
     }
@@ -112,26 +128,18 @@ impl OfObserver {
         let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
         if !errors.iter().any(|(known, _)| *known == kind) {
             let labels = vec![("error_type", kind.to_owned()), ("observer", self.name.clone())];
-            errors.push((kind, Cell::new(ERRORS, labels, false)));
+            errors.push((kind, Series::new(ERRORS, labels, false)));
         }
         errors.iter().filter(|(known, _)| *known == kind).for_each(|(_, cell)| cell.add(n as f64));
-    }
-}
-
-impl Drop for OfObserver {
-    fn drop(&mut self) {
-        forget(&[Arc::clone(&self.processed), Arc::clone(&self.duration), Arc::clone(&self.matches)]);
-        let errors = std::mem::take(self.errors.get_mut().unwrap_or_else(PoisonError::into_inner));
-        forget(&errors.into_iter().map(|(_, cell)| cell).collect::<Vec<_>>());
     }
 }
 
 /// The series of one action of an observer.
 #[derive(Debug)]
 pub(super) struct OfAction {
-    pub(super) done: Arc<Cell>,
-    pub(super) failed: Arc<Cell>,
-    pub(super) duration: Arc<Cell>,
+    pub(super) done: Series,
+    pub(super) failed: Series,
+    pub(super) duration: Series,
 }
 
 impl OfAction {
@@ -140,19 +148,13 @@ impl OfAction {
         let of = |outcome: &str| {
             let mut labels = labels();
             labels.insert(1, ("outcome", outcome.to_owned()));
-            Cell::new(EXECUTED, labels, false)
+            Series::new(EXECUTED, labels, false)
         };
-        OfAction { done: of("success"), failed: of("failure"), duration: Cell::new(ACTION, labels(), true) }
-    }
-}
-
-impl Drop for OfAction {
-    fn drop(&mut self) {
-        forget(&[Arc::clone(&self.done), Arc::clone(&self.failed), Arc::clone(&self.duration)]);
+        OfAction { done: of("success"), failed: of("failure"), duration: Series::new(ACTION, labels(), true) }
     }
 }
 
 /// The sizes of batches, of all observers together.
-pub(super) fn batches() -> Arc<Cell> {
-    Cell::new(BATCH, Vec::new(), true)
+pub(super) fn batches() -> Series {
+    Series::new(BATCH, Vec::new(), true)
 }

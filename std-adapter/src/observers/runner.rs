@@ -4,14 +4,14 @@ use super::action::{Action, LogLine, Place};
 use super::checkpoint::{self, Kept};
 use super::engine::Engine;
 use super::lane::Lane;
-use super::metrics::{Cell, OfAction, OfObserver, batches};
+use super::metrics::{OfAction, OfObserver, Series, batches};
 use super::recent::Recent;
 use super::record::Record;
 use super::{ObserverError, Observers};
 use crate::init::{Named, counts};
 use crate::pump::{Control, OwnLog};
 use crate::{Config, InitError, LoadError};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ impl Prepared {
         };
         OwnLog::open();
         let runner = Runner::new(&options, config, pump)?;
-        let healths = runner.all.iter().map(|one| Arc::clone(one.lane.health())).collect();
+        let healths = runner.all.iter().map(|one| Arc::clone(one.lane.queue.health())).collect();
         Ok(Some(Prepared { exporter: (NAME.into(), Box::new(runner)), healths }))
     }
 }
@@ -51,7 +51,7 @@ struct Runner {
     last: HashMap<u64, (f64, u64)>,
     /// Records since the last flush, and their sizes.
     taken: u64,
-    batches: Arc<Cell>,
+    batches: Series,
     recent: Arc<Recent>,
     pump: Sender<Control>,
     file: Option<State>,
@@ -129,7 +129,7 @@ impl Runner {
             one.metrics.error("too_many_keys", result.forgotten);
             if let Some(why) = result.wrong {
                 one.metrics.error("condition", 1);
-                one.lane.health().failing(0, &format!("its condition cannot be computed: {why}"));
+                one.lane.queue.health().failing(0, &format!("its condition cannot be computed: {why}"));
             }
             if let Some(state) = &mut self.file {
                 state.has_changed |= result.has_changed;
@@ -145,7 +145,7 @@ impl Runner {
     /// Writes the state file if something has changed and it is time, or if this is the `last` time.
     fn save(&mut self, last: Option<&[Vec<super::lane::Job>]>) -> bool {
         let Some(state) = &mut self.file else { return false };
-        let changes = self.all.iter().map(|one| one.lane.changes()).sum();
+        let changes = self.all.iter().map(|one| one.lane.queue.changes()).sum();
         let now = Instant::now();
         let is_due = now >= state.next && (state.has_changed || changes != state.changes);
         if !is_due && last.is_none() {
@@ -155,7 +155,10 @@ impl Runner {
         let kept: Vec<Kept<'_>> = kept
             .map(|(at, (engine, one))| Kept {
                 engine,
-                jobs: last.and_then(|last| last.get(at)).cloned().unwrap_or_else(|| one.lane.waiting().0),
+                jobs: last
+                    .and_then(|last| last.get(at))
+                    .cloned()
+                    .unwrap_or_else(|| one.lane.queue.waiting().0),
             })
             .collect();
         let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -189,11 +192,11 @@ impl Exporter for Runner {
             pump: self.pump.clone(),
         };
         for one in &mut self.all {
-            one.lane.count(counts().map(|counts| counts.exporter(one.lane.name())));
+            one.lane.queue.count(counts().map(|counts| counts.exporter(one.lane.queue.name())));
             let mut actions = std::mem::take(&mut one.actions);
             actions.iter_mut().for_each(|(action, _)| action.begin(&place));
             let lane = Arc::clone(&one.lane);
-            (host.spawn)(one.lane.name(), Box::new(move || lane.run(actions)))?;
+            (host.spawn)(one.lane.queue.name(), Box::new(move || lane.run(actions)))?;
         }
         if let Some(state) = &self.file {
             match checkpoint::load(&state.path, &mut self.engines) {
@@ -248,9 +251,8 @@ impl Exporter for Runner {
         }
         // Series that are gone.
         if self.last.len() > 2 * points.len() + 1024 {
-            let known = std::mem::take(&mut self.last);
-            let is_there = |id: &u64| points.iter().any(|point| point.id == *id);
-            self.last = known.into_iter().filter(|(id, _)| is_there(id)).collect();
+            let there: HashSet<u64> = points.iter().map(|point| point.id).collect();
+            self.last.retain(|id, _| there.contains(id));
         }
     }
 
@@ -267,18 +269,12 @@ impl Exporter for Runner {
         // Some time is left for the state file.
         let within = deadline.left_of(Duration::from_secs(3600)).unwrap_or_default();
         let deadline = &Deadline::within(within - within / 10);
-        self.all.iter().for_each(|one| one.lane.close(deadline));
-        let left: Vec<_> = self.all.iter().map(|one| one.lane.wait(deadline)).collect();
+        self.all.iter().for_each(|one| one.lane.queue.close(deadline));
+        let left: Vec<_> = self.all.iter().map(|one| one.lane.queue.wait(deadline)).collect();
         let is_kept = self.save(Some(&left));
         for (one, left) in self.all.iter().zip(&left) {
             one.lane.left(left.len() as u64, is_kept);
         }
         Ok(())
-    }
-}
-
-impl Drop for Runner {
-    fn drop(&mut self) {
-        super::metrics::forget(&[Arc::clone(&self.batches)]);
     }
 }

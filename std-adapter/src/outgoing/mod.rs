@@ -1,12 +1,16 @@
-//! How news leave the process other than as telemetry: signed requests to a URL, commands, and files of state that survive a restart. Alerts,
-//! observers and events share it.
+//! How news leave the process other than as telemetry: queues with a thread each, signed requests to a URL, commands, and files of state that survive a
+//! restart. Alerts, observers and events share it.
 
 #[cfg(any(feature = "alerts", feature = "observers"))]
 pub(crate) mod command;
+#[cfg(any(feature = "alerts", feature = "observers"))]
+mod lane;
 mod signed;
 #[cfg(any(feature = "alerts", feature = "observers"))]
 pub(crate) mod state_file;
 
+#[cfg(any(feature = "alerts", feature = "observers"))]
+pub(crate) use lane::Lane;
 pub(crate) use signed::SignedPost;
 
 /// Whether a body is sent again after this status.

@@ -1,9 +1,8 @@
 //! A metric of what was found.
 
 use super::{Action, Match};
-use crate::observers::metrics::{Cell, MOST_SERIES, forget};
+use crate::observers::metrics::{MOST_SERIES, Series};
 use std::collections::HashMap;
-use std::sync::Arc;
 use throughline_export::{Deadline, ExportError};
 
 /// Counts matches as a metric, or makes a distribution of their values.
@@ -16,7 +15,7 @@ pub struct Count {
     unit: &'static str,
     labels: Vec<&'static str>,
     is_histogram: bool,
-    series: HashMap<Vec<String>, Arc<Cell>>,
+    series: HashMap<Vec<String>, Series>,
 }
 
 impl Count {
@@ -55,10 +54,13 @@ fn kept(text: impl Into<String>) -> &'static str {
 
 impl Action for Count {
     fn run(&mut self, found: &Match, _deadline: &Deadline) -> Result<(), ExportError> {
-        let values = self.labels.iter().map(|name| found.render(&format!("{{{name}}}")));
-        // A placeholder that stays is an attribute that the record does not have.
-        let values = values.map(|text| if text.starts_with('{') { String::new() } else { text });
-        let mut values: Vec<String> = values.collect();
+        let value = |name: &&str| {
+            let placeholder = format!("{{{name}}}");
+            let text = found.render(&placeholder);
+            // One that stays is an attribute that the record does not have.
+            if text == placeholder { String::new() } else { text }
+        };
+        let mut values: Vec<String> = self.labels.iter().map(value).collect();
         let is_over = self.series.len() >= MOST_SERIES && !self.series.contains_key(&values);
         if is_over {
             values.clear();
@@ -70,16 +72,24 @@ impl Action for Count {
                 true => vec![("otel.metric.overflow", "true".to_owned())],
                 false => labels.iter().copied().zip(values.iter().cloned()).collect(),
             };
-            Cell::new((name, unit, "Matches of an observer"), labels, is_histogram)
+            Series::new((name, unit, "Matches of an observer"), labels, is_histogram)
         });
         cell.add(if is_histogram { found.value } else { 1.0 });
         Ok(())
     }
 }
 
-impl Drop for Count {
-    fn drop(&mut self) {
-        let series: Vec<_> = self.series.drain().map(|(_, cell)| cell).collect();
-        forget(&series);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observers::found::tests::found;
+
+    #[test]
+    fn a_label_is_what_the_record_has_and_empty_if_it_has_nothing() {
+        let mut count = Count::new("test.count").label("route").label("none");
+        let mut found = found();
+        found.fields = vec![("route".into(), "{tenant}/cart".into(), true)];
+        count.run(&found, &Deadline::never()).unwrap();
+        assert_eq!(count.series.keys().next().unwrap()[..], ["{tenant}/cart", ""]);
     }
 }
