@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use throughline_export::diagnostics;
 
-const FORMAT: &str = "throughline alerts 1";
+const FORMAT: &str = "throughline alerts 2";
 
 /// Takes over what the file keeps, and returns the version of the service that wrote it. A file that is not there is no problem, and any other is one that
 /// is told and counted.
