@@ -210,6 +210,16 @@ impl Status {
             _ => Status::Unset,
         }
     }
+
+    /// The name in lower case, such as `unset`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Status::Unset => "unset",
+            Status::Ok => "ok",
+            Status::Error => "error",
+            Status::Cancelled => "cancelled",
+        }
+    }
 }
 
 /// The role of a span in a call between processes, as OpenTelemetry names it.
@@ -240,6 +250,17 @@ impl SpanKind {
             3 => SpanKind::Producer,
             4 => SpanKind::Consumer,
             _ => SpanKind::Internal,
+        }
+    }
+
+    /// The name in lower case, such as `server`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            SpanKind::Internal => "internal",
+            SpanKind::Server => "server",
+            SpanKind::Client => "client",
+            SpanKind::Producer => "producer",
+            SpanKind::Consumer => "consumer",
         }
     }
 }

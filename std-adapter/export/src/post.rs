@@ -26,6 +26,17 @@ const ANSWER_LIMIT: u64 = 4096;
 /// Why a body was not taken now, and the pause that the server asked for.
 type Later = (String, Option<Duration>);
 
+/// A URL that requests can be sent to, without slashes at its end. `example` is one.
+pub(crate) fn checked_url(url: &str, example: &'static str) -> Result<String, PushUrlError> {
+    let parsed = url.trim().parse::<Uri>().ok();
+    let parsed = parsed.filter(|uri| uri.host().is_some_and(|host| !host.is_empty()));
+    match parsed.as_ref().and_then(|uri| uri.scheme_str()) {
+        Some("https") if !cfg!(feature = "tls") => Err(PushUrlError::NoTls(shown(url))),
+        Some("http" | "https") => Ok(url.trim().trim_end_matches('/').to_owned()),
+        _ => Err(PushUrlError::Url(shown(url), example)),
+    }
+}
+
 /// Posts bodies to one URL. It waits on the calling thread, and follows no redirect. `Debug` and messages show no header, and of the URL no more than
 /// [`masked_url`] does.
 ///
@@ -64,13 +75,7 @@ impl Post {
     ///
     /// It is no URL, or wants TLS that is not built in.
     pub fn new(what: &'static str, url: &str, example: &'static str) -> Result<Post, PushUrlError> {
-        let parsed = url.trim().parse::<Uri>().ok();
-        let parsed = parsed.filter(|uri| uri.host().is_some_and(|host| !host.is_empty()));
-        let url = match parsed.as_ref().and_then(|uri| uri.scheme_str()) {
-            Some("https") if !cfg!(feature = "tls") => return Err(PushUrlError::NoTls(shown(url))),
-            Some("http" | "https") => url.trim().trim_end_matches('/').to_owned(),
-            _ => return Err(PushUrlError::Url(shown(url), example)),
-        };
+        let url = checked_url(url, example)?;
         let agent = client().build().new_agent();
         let retried = |status| matches!(status, 429 | 502 | 503 | 504);
         Ok(Post { agent, what, url, headers: Vec::new(), is_secret: false, retried, hint: |_| None })

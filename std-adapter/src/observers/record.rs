@@ -3,8 +3,8 @@
 use super::Match;
 use std::borrow::Cow;
 use std::sync::OnceLock;
+use throughline::Value;
 use throughline::adapter::record::ExtendedValue;
-use throughline::{SpanKind, Status, Value};
 use throughline_export::message;
 use throughline_export::view::{FieldsView, LogView, PointData, PointView, SpanView};
 
@@ -101,8 +101,8 @@ impl<'a> Record<'a> {
             ("target", Record::Span(span)) => Got::text(span.target),
             ("target", Record::Event(log, _)) => Got::text(log.target),
             ("target", Record::Metric { point, .. }) => Got::text(point.target),
-            ("kind", Record::Span(span)) => Got::text(kind(span.kind)),
-            ("status", Record::Span(span)) => Got::text(status(span.status)),
+            ("kind", Record::Span(span)) => Got::text(span.kind.as_str()),
+            ("status", Record::Span(span)) => Got::text(span.status.as_str()),
             ("trace_id", Record::Span(span)) => hex(Some(span.trace_id.to_string())),
             ("trace_id", Record::Event(log, _)) => hex(log.span.map(|(trace, _)| trace.to_string())),
             ("span_id", Record::Span(span)) => hex(Some(span.span_id.to_string())),
@@ -284,29 +284,10 @@ fn lower(level: throughline::Level) -> &'static str {
     }
 }
 
-fn kind(kind: SpanKind) -> &'static str {
-    match kind {
-        SpanKind::Internal => "internal",
-        SpanKind::Server => "server",
-        SpanKind::Client => "client",
-        SpanKind::Producer => "producer",
-        SpanKind::Consumer => "consumer",
-    }
-}
-
-fn status(status: Status) -> &'static str {
-    match status {
-        Status::Unset => "unset",
-        Status::Ok => "ok",
-        Status::Error => "error",
-        Status::Cancelled => "cancelled",
-    }
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use throughline::{Level, SpanId, TraceId};
+    use throughline::{Level, SpanId, SpanKind, Status, TraceId};
     use throughline_export::view::Scope;
 
     /// A span that took 750.5 ms.

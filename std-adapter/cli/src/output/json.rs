@@ -5,7 +5,7 @@ use std::io::{BufWriter, StdoutLock, Write};
 
 use serde_json::{Map, Value as Json5, json};
 use throughline::adapter::record::{ExtendedValue, LINK_FIELD};
-use throughline::{SpanId, SpanKind, Status, TraceId, Value};
+use throughline::{SpanId, TraceId, Value};
 use throughline_decode::preamble::Hex;
 use throughline_decode::trace::{Assembled, Entry, Loss, LossCause, OwnedEvent, OwnedSpan};
 use throughline_decode::{Context, Item, OwnedValue, PointValue, Snapshot, Time, TimeSource};
@@ -183,19 +183,7 @@ pub(crate) fn write_line(out: &mut impl Write, value: &Json5) -> std::io::Result
 }
 
 fn span(s: &OwnedSpan<'_>) -> Json5 {
-    let kind = match s.callsite.span_kind() {
-        SpanKind::Server => "server",
-        SpanKind::Client => "client",
-        SpanKind::Producer => "producer",
-        SpanKind::Consumer => "consumer",
-        SpanKind::Internal => "internal",
-    };
-    let status = match s.status {
-        Status::Unset => "unset",
-        Status::Ok => "ok",
-        Status::Error => "error",
-        Status::Cancelled => "cancelled",
-    };
+    let (kind, status) = (s.callsite.span_kind().as_str(), s.status.as_str());
     let mut object = json!({
         "kind": "span",
         "trace_id": s.trace_id.map(|id| id.to_string()),

@@ -6,11 +6,12 @@ use crate::Resource;
 use crate::json::{Object, push_text, push_value};
 use crate::log::format_nanos;
 use crate::message;
+use crate::otlp::severity_number;
 use crate::text::percent_encode;
 use crate::view::{LogView, SpanView};
 use std::hash::{BuildHasher, RandomState};
 use std::time::{SystemTime, UNIX_EPOCH};
-use throughline::{Level, Status, TraceId, Value};
+use throughline::{TraceId, Value};
 
 /// One event: its attributes without `specversion` and `datacontenttype`, which are always the same, and its data in JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,7 +65,7 @@ impl CloudEventEncoder {
             event.trace(trace, &span.to_string(), log.trace_flags);
         }
         event.put("severitytext", log.level.as_str());
-        event.put("severitynumber", severity(log.level));
+        event.put("severitynumber", &severity_number(log.level).to_string());
         let mut data = Object::new(&mut event.data);
         data.text("message", &message::render(log.message, log.fields.clone()));
         data.plain("level", log.level);
@@ -81,14 +82,8 @@ impl CloudEventEncoder {
         event.trace(span.trace_id, &span.span_id.to_string(), 1);
         let mut data = Object::new(&mut event.data);
         data.text("name", span.name);
-        data.plain("kind", format!("{:?}", span.kind).to_ascii_lowercase());
-        let status = match span.status {
-            Status::Unset => "unset",
-            Status::Ok => "ok",
-            Status::Error => "error",
-            Status::Cancelled => "cancelled",
-        };
-        data.plain("status", status);
+        data.plain("kind", span.kind.as_str());
+        data.plain("status", span.status.as_str());
         data.plain("start", format_nanos(span.start_unix_ns));
         data.plain("end", format_nanos(span.end_unix_ns));
         let duration = span.end_unix_ns.saturating_sub(span.start_unix_ns) as f64 / 1e6;
@@ -201,15 +196,4 @@ fn fields<'a>(mut object: Object<'_>, fields: impl Iterator<Item = (&'a str, Val
         }
     }
     object.end();
-}
-
-/// OpenTelemetry's number of the level.
-fn severity(level: Level) -> &'static str {
-    match level {
-        Level::Trace => "1",
-        Level::Debug => "5",
-        Level::Info => "9",
-        Level::Warn => "13",
-        Level::Error => "17",
-    }
 }

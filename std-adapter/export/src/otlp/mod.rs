@@ -24,6 +24,7 @@ mod temporality;
 mod tls;
 pub(crate) mod token;
 
+pub(crate) use encode::severity_number;
 pub(crate) use tls::Tls;
 
 pub use client::{Client, ClientStats, Delivered, SendError};

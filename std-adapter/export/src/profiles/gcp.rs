@@ -10,13 +10,14 @@ use crate::json::Object;
 use crate::ledger::DropReason;
 use crate::otlp::token::Token;
 use crate::otlp::{TokenSource, json};
+use crate::post::checked_url;
 use crate::push::PushUrlError;
 use crate::text::{escaped, masked_url};
 use crate::{Deadline, ExportError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use ureq::http::{Method, Request, Uri};
+use ureq::http::{Method, Request};
 
 /// Where the service is.
 pub const CLOUD_PROFILER: &str = "https://cloudprofiler.googleapis.com";
@@ -142,13 +143,7 @@ impl CloudProfiler {
     ///
     /// It is no URL, or wants TLS that is not built in.
     pub fn endpoint(mut self, url: &str) -> Result<CloudProfiler, CloudProfilerError> {
-        let parsed = url.parse::<Uri>().ok().filter(|uri| uri.host().is_some_and(|host| !host.is_empty()));
-        let shown = || escaped(&masked_url(url)).into_owned();
-        match parsed.as_ref().and_then(Uri::scheme_str) {
-            Some("https") if !cfg!(feature = "tls") => return Err(PushUrlError::NoTls(shown()).into()),
-            Some("http" | "https") => self.endpoint = url.trim_end_matches('/').to_owned(),
-            _ => return Err(PushUrlError::Url(shown(), CLOUD_PROFILER).into()),
-        }
+        self.endpoint = checked_url(url, CLOUD_PROFILER)?;
         Ok(self)
     }
 

@@ -19,4 +19,5 @@ pub use limits::{AttributeLimits, Counts, Options};
 pub use logs::LogEncoder;
 pub use metrics::MetricEncoder;
 pub use site::Site;
+pub(crate) use site::severity_number;
 pub use trace::TraceEncoder;

@@ -160,16 +160,20 @@ pub(super) fn span_begin(out: &mut Out, name: &str, kind: SpanKind) {
     out.extend_from_slice(&[0x30, kind]);
 }
 
-/// Writes `LogRecord.severity_number`, `severity_text` and, if there is one, `event_name`.
-pub(super) fn log_fixed(out: &mut Out, level: Level, event_name: &str) {
-    let number = match level {
+/// OpenTelemetry's `SeverityNumber` of the level.
+pub(crate) const fn severity_number(level: Level) -> u8 {
+    match level {
         Level::Trace => 1,
         Level::Debug => 5,
         Level::Info => 9,
         Level::Warn => 13,
         Level::Error => 17,
-    };
-    out.extend_from_slice(&[0x10, number]);
+    }
+}
+
+/// Writes `LogRecord.severity_number`, `severity_text` and, if there is one, `event_name`.
+pub(super) fn log_fixed(out: &mut Out, level: Level, event_name: &str) {
+    out.extend_from_slice(&[0x10, severity_number(level)]);
     proto::bytes_field(out, 0x1a, level.as_str().as_bytes());
     if !event_name.is_empty() {
         proto::bytes_field(out, 0x62, event_name.as_bytes());
