@@ -121,6 +121,9 @@ impl Engine {
                 state.evaluated_at = Some(now);
                 let step = Step { now, evaluation: self.evaluations, flapping: self.flapping };
                 state.error = state.step(rule, &outcomes[rule.root], step).err();
+                if state.active.is_empty() {
+                    continue;
+                }
                 let seasonal = self.rules.plan.seasonal_of(rule.root);
                 for alert in state.active.values_mut() {
                     if alert.seen == self.evaluations {

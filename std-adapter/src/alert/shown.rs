@@ -3,6 +3,7 @@
 use super::{Exemplar, Labels};
 use std::sync::Arc;
 use std::time::SystemTime;
+use throughline_export::ledger::DropReason;
 
 /// The state of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,15 +53,20 @@ pub enum Suppression {
 }
 
 impl Suppression {
-    /// The name in pages and metrics.
+    /// The name in pages and metrics, which is that of the reason in the ledger.
     pub const fn as_str(self) -> &'static str {
+        self.in_ledger().as_str()
+    }
+
+    /// The reason in the ledger.
+    pub(super) const fn in_ledger(self) -> DropReason {
         match self {
-            Suppression::Silenced => "silenced",
-            Suppression::Inhibited => "inhibited",
-            Suppression::Deploying => "deploying",
-            Suppression::Restarting => "restarting",
-            Suppression::Muted => "muted",
-            Suppression::Flapping => "flapping",
+            Suppression::Silenced => DropReason::Silenced,
+            Suppression::Inhibited => DropReason::Inhibited,
+            Suppression::Deploying => DropReason::Deploying,
+            Suppression::Restarting => DropReason::Restarting,
+            Suppression::Muted => DropReason::Muted,
+            Suppression::Flapping => DropReason::Flapping,
         }
     }
 }

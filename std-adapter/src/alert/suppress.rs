@@ -7,7 +7,7 @@ use super::rules::Rule;
 use super::{Alert, Inhibition, Labels};
 use std::collections::HashMap;
 use std::sync::Arc;
-use throughline_export::ledger::{DropReason, HopCells};
+use throughline_export::ledger::HopCells;
 
 /// How often nobody was told of an alert that fires, by the reason. In the ledger these are the drops of the hop `alerts.rules`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,27 +30,20 @@ pub struct SuppressionCounts {
 }
 
 impl SuppressionCounts {
-    fn count(&mut self, reason: Suppression, number: u64) {
-        *match reason {
+    fn of_mut(&mut self, reason: Suppression) -> &mut u64 {
+        match reason {
             Suppression::Silenced => &mut self.silenced,
             Suppression::Inhibited => &mut self.inhibited,
             Suppression::Deploying => &mut self.deploying,
             Suppression::Restarting => &mut self.restarting,
             Suppression::Muted => &mut self.muted,
             Suppression::Flapping => &mut self.flapping,
-        } += number;
+        }
     }
 
     /// How often it was this reason.
-    pub fn of(&self, reason: Suppression) -> u64 {
-        match reason {
-            Suppression::Silenced => self.silenced,
-            Suppression::Inhibited => self.inhibited,
-            Suppression::Deploying => self.deploying,
-            Suppression::Restarting => self.restarting,
-            Suppression::Muted => self.muted,
-            Suppression::Flapping => self.flapping,
-        }
+    pub fn of(mut self, reason: Suppression) -> u64 {
+        *self.of_mut(reason)
     }
 }
 
@@ -64,18 +57,6 @@ impl Suppression {
         Suppression::Muted,
         Suppression::Flapping,
     ];
-
-    /// The reason in the ledger.
-    fn in_ledger(self) -> DropReason {
-        match self {
-            Suppression::Silenced => DropReason::Silenced,
-            Suppression::Inhibited => DropReason::Inhibited,
-            Suppression::Deploying => DropReason::Deploying,
-            Suppression::Restarting => DropReason::Restarting,
-            Suppression::Muted => DropReason::Muted,
-            Suppression::Flapping => DropReason::Flapping,
-        }
-    }
 }
 
 /// An inhibition with the alerts that inhibit others now, by the labels that must be equal.
@@ -259,7 +240,7 @@ impl Decisions {
     }
 
     fn drop(&mut self, reason: Suppression, number: u64) {
-        self.counts.count(reason, number);
+        *self.counts.of_mut(reason) += number;
         if let Some(cells) = &self.cells {
             cells.input(number);
             cells.dropped(reason.in_ledger(), number);

@@ -51,15 +51,13 @@ pub(super) struct Seen {
 
 /// What came of a record.
 #[derive(Debug, Default)]
-pub(super) struct Result {
+pub(super) struct Finding {
     /// Whether the observer listens to such records.
     pub(super) is_heard: bool,
     /// Whether the condition held, or a step of the sequence did.
     pub(super) matched: bool,
     /// Something was found, and the actions are to run.
     pub(super) found: Option<Match>,
-    /// Whether something was found within a cooldown.
-    pub(super) cooled: bool,
     /// Keys that were forgotten because there are too many.
     pub(super) forgotten: u64,
     /// Why a condition could not be computed.
@@ -82,11 +80,11 @@ impl Engine {
         self.number = self.number.max(number);
     }
 
-    /// Looks at a record. Without a condition that fits its name or attributes it costs 50 ns or so.
-    pub(super) fn look(&mut self, record: &Record<'_>) -> Result {
-        let mut result = Result { is_heard: self.hears(record), ..Result::default() };
-        if !result.is_heard {
-            return result;
+    /// Looks at a record.
+    pub(super) fn look(&mut self, record: &Record<'_>) -> Finding {
+        let mut finding = Finding { is_heard: self.hears(record), ..Finding::default() };
+        if !finding.is_heard {
+            return finding;
         }
         self.number += 1;
         let time = record.time_unix_ns();
@@ -94,18 +92,18 @@ impl Engine {
         self.sweep();
         let fits =
             self.listener.matching.iter().all(|(name, pattern)| fits_glob(pattern, &record.text(name)));
-        let holds = fits && self.condition.when.as_ref().is_none_or(|when| result.holds(when, record));
+        let holds = fits && self.condition.when.as_ref().is_none_or(|when| finding.holds(when, record));
         if let Record::Metric { .. } = record
             && self.listener.count == 1
         {
-            self.edge(record, holds, &mut result);
+            self.edge(record, holds, &mut finding);
         } else if holds && self.condition.steps.is_empty() {
-            result.matched = true;
-            self.window(record, time, &mut result);
+            finding.matched = true;
+            self.window(record, time, &mut finding);
         } else if holds {
-            self.step(record, time, &mut result);
+            self.step(record, time, &mut finding);
         }
-        result
+        finding
     }
 
     fn hears(&self, record: &Record<'_>) -> bool {
@@ -118,31 +116,31 @@ impl Engine {
     }
 
     /// A series whose condition may have begun to hold.
-    fn edge(&mut self, record: &Record<'_>, holds: bool, result: &mut Result) {
+    fn edge(&mut self, record: &Record<'_>, holds: bool, finding: &mut Finding) {
         let series = series(record);
         if !holds {
-            result.has_changed |= self.known.holding.remove(&series);
+            finding.has_changed |= self.known.holding.remove(&series);
             return;
         }
-        result.matched = true;
+        finding.matched = true;
         let held = self.known.holding.get(&series).is_some();
-        result.forgotten += self.known.holding.at(&series, record.time_unix_ns()).1;
+        finding.forgotten += self.known.holding.at(&series, record.time_unix_ns()).1;
         if !held {
-            result.has_changed = true;
-            self.find(record, 1, result);
+            finding.has_changed = true;
+            self.find(record, 1, finding);
         }
     }
 
     /// A record for which the condition holds.
-    fn window(&mut self, record: &Record<'_>, time: u64, result: &mut Result) {
+    fn window(&mut self, record: &Record<'_>, time: u64, finding: &mut Finding) {
         let count = self.listener.count as usize;
         if count == 1 {
-            return self.find(record, 1, result);
+            return self.find(record, 1, finding);
         }
         let window = self.window_ns();
         let (times, forgotten) = self.known.windows.at(&self.listener.key(record), time);
-        result.forgotten += forgotten;
-        result.has_changed = true;
+        finding.forgotten += forgotten;
+        finding.has_changed = true;
         let at = times.partition_point(|known| *known <= time);
         times.insert(at, time);
         // Only the last ones can still be part of it.
@@ -151,23 +149,23 @@ impl Engine {
         let spans = |times: &[u64]| times.last().zip(times.first()).is_some_and(|(b, a)| b - a <= window);
         if times.len() == count && spans(times) {
             times.clear();
-            self.find(record, count as u64, result);
+            self.find(record, count as u64, finding);
         }
     }
 
     /// A record that may be a step of the sequence.
-    fn step(&mut self, record: &Record<'_>, time: u64, result: &mut Result) {
+    fn step(&mut self, record: &Record<'_>, time: u64, finding: &mut Finding) {
         let steps: Vec<usize> = (0..self.condition.steps.len())
-            .filter(|step| result.holds(&self.condition.steps[*step], record))
+            .filter(|step| finding.holds(&self.condition.steps[*step], record))
             .collect();
         if steps.is_empty() {
             return;
         }
         let window = self.window_ns();
         let (seen, forgotten) = self.known.sequences.at(&self.listener.key(record), time);
-        result.matched = true;
-        result.forgotten += forgotten;
-        result.has_changed = true;
+        finding.matched = true;
+        finding.forgotten += forgotten;
+        finding.has_changed = true;
         for step in steps {
             let new = Seen { time, number: self.number, step };
             let at = seen.partition_point(|known| *known <= new);
@@ -178,28 +176,27 @@ impl Engine {
         if is_complete(seen, self.condition.steps.len(), window) {
             let number = self.condition.steps.len() as u64;
             seen.clear();
-            self.find(record, number, result);
+            self.find(record, number, finding);
         }
     }
 
-    fn find(&mut self, record: &Record<'_>, count: u64, result: &mut Result) {
+    fn find(&mut self, record: &Record<'_>, count: u64, finding: &mut Finding) {
         let time = record.time_unix_ns();
         let cooldown = ns(self.listener.cooldown);
         if cooldown > 0 {
             let (until, forgotten) = self.known.cooldowns.at(&self.listener.key(record), time);
-            result.forgotten += forgotten;
+            finding.forgotten += forgotten;
             if time < *until {
-                result.cooled = true;
                 return;
             }
             *until = time.saturating_add(cooldown);
-            result.has_changed = true;
+            finding.has_changed = true;
         }
         let mut found = record.matched(&self.listener.name);
         found.count = count;
         let names = self.listener.by.iter().flatten();
         found.key = names.map(|name| (name.clone(), record.text(name).into_owned())).collect();
-        result.found = Some(found);
+        finding.found = Some(found);
     }
 
     fn window_ns(&self) -> u64 {
@@ -219,7 +216,7 @@ impl Engine {
     }
 }
 
-impl Result {
+impl Finding {
     /// Whether the expression holds. What is wrong with it is kept.
     fn holds(&mut self, expression: &Expression, record: &Record<'_>) -> bool {
         match expression.holds(record) {

@@ -2,8 +2,7 @@
 //!
 //! Why this language: it is made for conditions over one record, it is specified apart from its implementations, and operators know it from Kubernetes,
 //! Envoy and the filters of clouds. An expression has no loops but its macros over lists, which are refused here, so that it ends after as many steps as
-//! it is long. Compared in November 2026 (debug builds on two cores that others used): `cel` 0.15, MIT, 30 packages, 48 s of CPU time; `rhai` 1.27, MIT or
-//! Apache-2.0, 25 packages, 64 s, a language with loops and functions whose evaluation must be limited by counting; `evalexpr` 13 is under the AGPL.
+//! it is long. It was compared with others in `core/docs/adr/0017-the-language-of-conditions.md`.
 
 use super::record::{Attributes, Got, NAMES, Record};
 use cel::common::ast::{EntryExpr, Expr, IdedExpr};
@@ -80,7 +79,7 @@ impl Expression {
         Ok(Expression { program })
     }
 
-    /// Whether it holds for the record. Cost: 0.3 to 2 µs.
+    /// Whether it holds for the record. It takes at most as many steps as the expression is long.
     pub(super) fn holds(&self, record: &Record<'_>) -> Outcome {
         let names = Names(record);
         let mut context = Context::with_env(Arc::clone(&ENV));

@@ -139,8 +139,8 @@ impl Match {
         };
         let field = |line: &str| {
             let (rest, is_text) = line.rsplit_once('\t')?;
-            let (name, text) = pair_of(rest)?;
-            Some((unescaped(name), unescaped(text), is_text == "1"))
+            let (name, text) = pair(rest)?;
+            Some((name, text, is_text == "1"))
         };
         Some(Match {
             observer: Arc::clone(observer),
@@ -157,10 +157,6 @@ impl Match {
             fields: all.lines().map(field).collect::<Option<_>>()?,
         })
     }
-}
-
-fn pair_of(line: &str) -> Option<(&str, &str)> {
-    line.split_once('\t')
 }
 
 /// Whether the text of a number or a truth is JSON too; that of an infinite number is not.

@@ -25,11 +25,7 @@ impl<T> Default for Keyed<T> {
 impl<T: Default> Keyed<T> {
     /// The value of the key, seen at this time, and how many others had to go.
     pub(super) fn at(&mut self, key: &str, seen: u64) -> (&mut T, u64) {
-        let mut gone = 0;
-        if !self.0.contains_key(key) {
-            gone = self.make_room();
-            self.0.insert(key.to_owned(), Entry { value: T::default(), seen });
-        }
+        let gone = if self.0.contains_key(key) { 0 } else { self.make_room() };
         let entry = self.0.entry(key.to_owned()).or_insert_with(|| Entry { value: T::default(), seen });
         entry.seen = entry.seen.max(seen);
         (&mut entry.value, gone)

@@ -234,28 +234,10 @@ impl<'r> Run<'r> {
             }
             return Ok(self.keep(id, picked));
         }
-        let values = groups.members(&samples);
-        match Arc::get_mut(out).filter(|_| !is_new) {
-            Some(out) => {
-                for (sample, (_, members)) in out.iter_mut().zip(values) {
-                    sample.value = aggregate::one(how, parameter, members)?;
-                }
-            }
-            None => {
-                let sample = |(labels, members): (&Labels, _)| -> Result<Sample, String> {
-                    let value = aggregate::one(how, parameter, members)?;
-                    Ok(Sample { name: None, labels: labels.clone(), value })
-                };
-                match values.map(sample).collect::<Result<Vec<_>, _>>() {
-                    Ok(samples) => *out = Arc::new(samples),
-                    Err(why) => {
-                        self.memory.nodes[id] = Kept::default();
-                        return Err(why.into());
-                    }
-                }
-            }
-        }
-        Ok(Outcome::Series(Arc::clone(&self.memory.nodes[id].samples)))
+        let members = groups.members(&samples);
+        let values = members.map(|(labels, members)| (labels, aggregate::one(how, parameter, members)));
+        let written = write(out, is_new, values);
+        self.written(id, written)
     }
 
     fn between(
@@ -290,26 +272,19 @@ impl<'r> Run<'r> {
             }
             return Ok(self.keep(id, left));
         }
-        match Arc::get_mut(out).filter(|_| !is_new) {
-            Some(out) => {
-                for (sample, pair) in out.iter_mut().zip(pairs.iter()) {
-                    let (a, b) = sides(pair);
-                    sample.value = operation.value(a, b)?;
-                }
-            }
-            None => {
-                let sample = |pair: &Pair| -> Result<Sample, String> {
-                    let (a, b) = sides(pair);
-                    Ok(Sample { name: None, labels: pair.labels.clone(), value: operation.value(a, b)? })
-                };
-                match pairs.iter().map(sample).collect::<Result<Vec<_>, _>>() {
-                    Ok(samples) => *out = Arc::new(samples),
-                    Err(why) => {
-                        self.memory.nodes[id] = Kept::default();
-                        return Err(why.into());
-                    }
-                }
-            }
+        let values = pairs.iter().map(|pair| {
+            let (a, b) = sides(pair);
+            (&pair.labels, operation.value(a, b))
+        });
+        let written = write(out, is_new, values);
+        self.written(id, written)
+    }
+
+    /// The result of a node whose samples were written.
+    fn written(&mut self, id: NodeId, written: Result<(), String>) -> Result<Outcome, Arc<str>> {
+        if let Err(why) = written {
+            self.memory.nodes[id] = Kept::default();
+            return Err(why.into());
         }
         Ok(Outcome::Series(Arc::clone(&self.memory.nodes[id].samples)))
     }
@@ -384,6 +359,24 @@ impl<'r> Run<'r> {
             _ => out.push(Sample { name: Some(Arc::clone(name)), labels: labels.clone(), value }),
         }
     }
+}
+
+/// Writes the values of a node: into the samples that it has, unless their labels are new or someone still holds them.
+fn write<'l>(
+    samples: &mut Arc<Vec<Sample>>,
+    is_new: bool,
+    values: impl Iterator<Item = (&'l Labels, Result<Value, String>)>,
+) -> Result<(), String> {
+    if let Some(samples) = Arc::get_mut(samples).filter(|_| !is_new) {
+        return samples.iter_mut().zip(values).try_for_each(|(sample, (_, value))| {
+            sample.value = value?;
+            Ok(())
+        });
+    }
+    let sample =
+        |(labels, value): (&Labels, _)| Ok(Sample { name: None, labels: labels.clone(), value: value? });
+    *samples = Arc::new(values.map(sample).collect::<Result<_, String>>()?);
+    Ok(())
 }
 
 /// A sample without labels.
