@@ -111,7 +111,7 @@ pub fn check(only: &[String]) -> Result<()> {
             }
         };
         println!("{}: {} in {}", partner.label(), verdict.word(), seconds(start.elapsed()));
-        entries.push(Entry { name: partner.label(), verdict, time: start.elapsed() });
+        entries.push(Entry { name: partner.label(), verdict, time: start.elapsed(), cpu: None });
     }
     print!("\n{}", table(&entries));
     let failed: Vec<&str> =

@@ -160,7 +160,7 @@ fn run_alone(step: &Step) -> Entry {
     if let Verdict::Failed(error) = &verdict {
         eprintln!("error: {error}");
     }
-    Entry { name: step.name.into(), verdict, time: start.elapsed() }
+    Entry { name: step.name.into(), verdict, time: start.elapsed(), cpu: None }
 }
 
 fn run_step(step: &Step) -> Verdict {

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Entry, Folder, Step, Verdict, run_step};
 use crate::process::{Cmd, seconds};
 use crate::scratch::Scratch;
@@ -28,7 +30,7 @@ const LANES: usize = 2;
 pub(super) fn run(
     steps: &[Step],
     keep_going: bool,
-    run: impl Fn(&Step) -> (Verdict, Vec<u8>) + Sync,
+    run: impl Fn(&Step) -> (Outcome, Vec<u8>) + Sync,
 ) -> Vec<Entry> {
     let board = Board::new(steps, keep_going);
     thread::scope(|scope| {
@@ -38,8 +40,8 @@ pub(super) fn run(
                     let step = &steps[index];
                     println!("... {number}/{} {} starts", steps.len(), step.name);
                     let start = Instant::now();
-                    let (verdict, output) = run(step);
-                    board.end(index, verdict, start.elapsed(), &output);
+                    let (outcome, output) = run(step);
+                    board.end(index, outcome, start.elapsed(), &output);
                 }
             });
         }
@@ -60,7 +62,7 @@ struct Board<'a> {
 enum State {
     Waiting,
     Running,
-    Ended(Verdict, Duration),
+    Ended(Outcome, Duration),
 }
 
 impl<'a> Board<'a> {
@@ -76,8 +78,9 @@ impl<'a> Board<'a> {
         loop {
             let is_waiting = |index: &usize| matches!(states[*index], State::Waiting);
             let waiting: Vec<usize> = (0..states.len()).filter(is_waiting).collect();
-            let failed =
-                states.iter().any(|it| matches!(it, State::Ended(verdict, _) if verdict.is_failure()));
+            let failed = states
+                .iter()
+                .any(|it| matches!(it, State::Ended(outcome, _) if outcome.verdict.is_failure()));
             if waiting.is_empty() || (failed && !self.keep_going) {
                 return None;
             }
@@ -93,20 +96,22 @@ impl<'a> Board<'a> {
     }
 
     /// Notes how a step ended, and prints what it wrote.
-    fn end(&self, index: usize, verdict: Verdict, time: Duration, output: &[u8]) {
+    fn end(&self, index: usize, outcome: Outcome, time: Duration, output: &[u8]) {
         let mut states = self.lock();
         // The lock keeps the output of two steps apart.
-        show(&self.steps[index], &verdict, time, output);
-        states[index] = State::Ended(verdict, time);
+        show(&self.steps[index], &outcome.verdict, time, output);
+        states[index] = State::Ended(outcome, time);
         self.changed.notify_all();
     }
 
     fn entries(self) -> Vec<Entry> {
         let states = self.states.into_inner().expect("no lane panics while it holds the lock");
         let entry = |(step, state): (&Step, State)| match state {
-            State::Ended(verdict, time) => Entry { name: step.name.into(), verdict, time },
+            State::Ended(Outcome { verdict, cpu }, time) => {
+                Entry { name: step.name.into(), verdict, time, cpu: Some(cpu) }
+            }
             State::Waiting | State::Running => {
-                Entry { name: step.name.into(), verdict: Verdict::NotRun, time: Duration::ZERO }
+                Entry { name: step.name.into(), verdict: Verdict::NotRun, time: Duration::ZERO, cpu: None }
             }
         };
         self.steps.iter().zip(states).map(entry).collect()
@@ -148,16 +153,16 @@ impl Processes {
         Ok(Self { scratch, program })
     }
 
-    /// Runs a step, and returns its verdict and what it wrote.
-    pub(super) fn run(&self, step: &Step) -> (Verdict, Vec<u8>) {
+    /// Runs a step, and returns its outcome and what it wrote.
+    pub(super) fn run(&self, step: &Step) -> (Outcome, Vec<u8>) {
         let log = self.scratch.path().join(format!("{}.log", step.name));
         let verdict = self.scratch.path().join(format!("{}.json", step.name));
         let result = self.spawn(step, &log, &verdict);
         let output = fs::read(&log).unwrap_or_default();
-        (result.unwrap_or_else(|error| Verdict::Failed(format!("{error:#}"))), output)
+        (result.unwrap_or_else(|error| Verdict::Failed(format!("{error:#}")).into()), output)
     }
 
-    fn spawn(&self, step: &Step, log: &Path, verdict: &Path) -> Result<Verdict> {
+    fn spawn(&self, step: &Step, log: &Path, verdict: &Path) -> Result<Outcome> {
         let cmd = Cmd::new(&self.program).args(["test", "--only", step.name, "--verdict"]).arg(verdict);
         let status = cmd.spawn_logged(log)?.wait()?;
         match fs::read(verdict) {
@@ -167,13 +172,48 @@ impl Processes {
     }
 }
 
-/// The other end of [`Processes::run`]: runs a step and writes its verdict into a file.
+/// How a step ended, as its process tells it to its parent.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Outcome {
+    verdict: Verdict,
+    /// The CPU time of the programs that it ran.
+    cpu: Duration,
+}
+
+impl From<Verdict> for Outcome {
+    fn from(verdict: Verdict) -> Outcome {
+        Outcome { verdict, cpu: Duration::ZERO }
+    }
+}
+
+/// The other end of [`Processes::run`]: runs a step and writes its outcome into a file.
 ///
 /// # Errors
 ///
-/// Fails if the verdict cannot be written.
-pub(super) fn run_for_parent(step: &Step, verdict: &Path) -> Result<()> {
-    Ok(fs::write(verdict, serde_json::to_vec(&run_step(step))?)?)
+/// Fails if the outcome cannot be written.
+pub(super) fn run_for_parent(step: &Step, file: &Path) -> Result<()> {
+    let outcome = Outcome { verdict: run_step(step), cpu: cpu_of_programs() };
+    Ok(fs::write(file, serde_json::to_vec(&outcome)?)?)
+}
+
+/// The CPU time of all programs that this process has run to their end, and of those that they ran.
+#[cfg(unix)]
+fn cpu_of_programs() -> Duration {
+    // SAFETY: a `rusage` consists of numbers, of which each may be 0.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is to a `rusage`.
+    if unsafe { libc::getrusage(libc::RUSAGE_CHILDREN, &raw mut usage) } != 0 {
+        return Duration::ZERO;
+    }
+    [usage.ru_utime, usage.ru_stime]
+        .iter()
+        .map(|it| Duration::from_secs(it.tv_sec as u64) + Duration::from_micros(it.tv_usec as u64))
+        .sum()
+}
+
+#[cfg(not(unix))]
+fn cpu_of_programs() -> Duration {
+    Duration::ZERO
 }
 
 #[cfg(test)]
@@ -191,7 +231,7 @@ mod tests {
         let both = Barrier::new(2);
         let entries = run(&[SHARED, OWN], false, |_| {
             both.wait();
-            (Verdict::Passed, Vec::new())
+            (Verdict::Passed.into(), Vec::new())
         });
         assert_eq!(entries.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["shared", "own"]);
         assert!(entries.iter().all(|it| it.verdict == Verdict::Passed));
@@ -205,7 +245,7 @@ mod tests {
             assert_eq!(*running.lock().unwrap(), 1);
             thread::yield_now();
             *running.lock().unwrap() -= 1;
-            (Verdict::Passed, Vec::new())
+            (Verdict::Passed.into(), Vec::new())
         });
         assert_eq!(entries.len(), 8);
     }
@@ -216,11 +256,11 @@ mod tests {
         for (keep_going, last) in [(false, "not run"), (true, "passed")] {
             let board = Board::new(&steps, keep_going);
             assert_eq!((board.take(), board.take()), (Some((0, 1)), Some((1, 2))));
-            board.end(0, Verdict::Failed("why".into()), Duration::ZERO, b"");
+            board.end(0, Verdict::Failed("why".into()).into(), Duration::ZERO, b"");
             if let Some((index, _)) = board.take() {
-                board.end(index, Verdict::Passed, Duration::ZERO, b"");
+                board.end(index, Verdict::Passed.into(), Duration::ZERO, b"");
             }
-            board.end(1, Verdict::Passed, Duration::ZERO, b"");
+            board.end(1, Verdict::Passed.into(), Duration::ZERO, b"");
             assert_eq!(board.take(), None);
             let words: Vec<_> = board.entries().iter().map(|it| it.verdict.word()).collect();
             assert_eq!(words, ["FAILED", "passed", last]);
@@ -241,7 +281,8 @@ mod tests {
         ];
         for (step, expected) in steps {
             run_for_parent(&step, &file).unwrap();
-            assert_eq!(serde_json::from_slice::<Verdict>(&fs::read(&file).unwrap()).unwrap(), expected);
+            let outcome: Outcome = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+            assert_eq!(outcome.verdict, expected);
         }
     }
 }

@@ -16,6 +16,8 @@ pub struct Entry {
     pub verdict: Verdict,
     /// How long it took.
     pub time: Duration,
+    /// The CPU time of the programs that it ran, if it is known.
+    pub cpu: Option<Duration>,
 }
 
 /// The result of a step.
@@ -69,10 +71,12 @@ impl Verdict {
 #[must_use]
 pub fn table(entries: &[Entry]) -> String {
     let width = entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0).max("step".len());
-    let mut text = format!("{:<width$}  {:<13}  {:>12}\n", "step", "result", "time");
-    for Entry { name, verdict, time } in entries {
+    let mut text = format!("{:<width$}  {:<13}  {:>12}  {:>12}\n", "step", "result", "time", "CPU time");
+    for Entry { name, verdict, time, cpu } in entries {
         let time = if *verdict == Verdict::NotRun { "-".into() } else { seconds(*time) };
-        let line = format!("{name:<width$}  {:<13}  {time:>12}  {}", verdict.word(), verdict.reason());
+        let cpu = cpu.map_or_else(|| "-".into(), seconds);
+        let line =
+            format!("{name:<width$}  {:<13}  {time:>12}  {cpu:>12}  {}", verdict.word(), verdict.reason());
         // Writing to a string can't fail.
         let _ = writeln!(text, "{}", line.trim_end());
     }
@@ -89,6 +93,7 @@ mod tests {
             name: name.into(),
             verdict,
             time: Duration::from_millis(millis),
+            cpu: (millis > 0).then(|| Duration::from_millis(2 * millis)),
         };
         let entries = [
             entry("fmt", Verdict::Passed, 1_500),
@@ -97,12 +102,12 @@ mod tests {
             entry("qemu", Verdict::NotRun, 0),
         ];
         let expected = "\
-step    result                 time
-fmt     passed                1.5 s
-clippy  FAILED         2 min 05 s  it broke
-fuzz    nothing to do         0.0 s  no targets
-qemu    not run                   -
+step    result                 time      CPU time
+fmt     passed                1.5 s         3.0 s
+clippy  FAILED           2 min 05 s    4 min 10 s  it broke
+fuzz    nothing to do         0.0 s             -  no targets
+qemu    not run                   -             -
 ";
-        assert_eq!(table(&entries), expected.replace("2 min 05 s", "  2 min 05 s"));
+        assert_eq!(table(&entries), expected);
     }
 }
