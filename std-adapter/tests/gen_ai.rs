@@ -3,6 +3,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::task::Poll;
 use std::time::Duration;
 use support::in_own_process;
 use support::keep::{All, Keep};
@@ -121,6 +122,34 @@ fn operations_are_counted_by_both_sets_of_names() {
             assert_eq!(call.parent, agent.span);
             let text = format!("{all:?}");
             assert!(!text.contains("secret"), "the texts of errors are not recorded");
+        },
+    );
+}
+
+#[test]
+fn the_polls_of_an_operation_are_its_busy_time() {
+    recorded(
+        "the_polls_of_an_operation_are_its_busy_time",
+        async || {
+            let work = async {
+                let mut tool = Box::pin(gen_ai::tool("rank").run(async {
+                    std::thread::sleep(Duration::from_millis(5));
+                    tokio::task::yield_now().await;
+                    Ok::<_, std::fmt::Error>(())
+                }));
+                let waits = std::future::poll_fn(|cx| Poll::Ready(tool.as_mut().poll(cx).is_pending())).await;
+                assert!(waits);
+                // What lies between the polls of an operation is not busy.
+                std::thread::sleep(Duration::from_millis(50));
+                tool.await
+            };
+            gen_ai::agent("planner").run(work).await.unwrap();
+        },
+        |all| {
+            let busy = |span: &str| Duration::from_nanos(all.span(span).busy.unwrap());
+            let [agent, tool] = [busy("agent.run"), busy("tool.execute")];
+            assert!(tool >= Duration::from_millis(5), "{tool:?}");
+            assert!(agent >= tool + Duration::from_millis(50), "{agent:?} {tool:?}");
         },
     );
 }

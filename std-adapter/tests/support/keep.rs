@@ -15,6 +15,8 @@ pub struct Kept {
     /// The span, or that of the log record.
     pub span: Option<SpanId>,
     pub parent: Option<SpanId>,
+    /// Of a future's span: how long its polls took, in nanoseconds.
+    pub busy: Option<u64>,
     pub fields: BTreeMap<String, String>,
 }
 
@@ -82,6 +84,7 @@ impl Exporter for Keep {
             trace: Some(span.trace_id),
             span: Some(span.span_id),
             parent: span.parent_span_id,
+            busy: span.busy_ns,
             fields: fields(span.fields.clone()),
         });
     }
@@ -93,6 +96,7 @@ impl Exporter for Keep {
             trace: log.span.map(|(trace, _)| trace),
             span: log.span.map(|(_, span)| span),
             parent: None,
+            busy: None,
             fields: fields(log.fields.clone()),
         });
     }
