@@ -46,11 +46,18 @@ fn escaped_lines(text: &str) -> String {
 }
 
 fn title(args: &ProfileArgs) -> String {
-    match (args.trace, args.span) {
+    let mut title = match (args.trace, args.span) {
         (_, Some(span)) => format!("span {span}"),
         (Some(trace), None) => format!("trace {trace}"),
-        (None, None) => args.inputs.iter().map(|it| it.display().to_string()).collect::<Vec<_>>().join(", "),
+        (None, None) => names(&args.inputs),
+    };
+    if let Some(base) = &args.diff {
+        title += &match args.diff_trace {
+            Some(trace) => format!(", compared with trace {trace}"),
+            None => format!(", compared with {}", base.display()),
+        };
     }
+    title
 }
 
 /// The samples of all files that are asked for, together, and the exit code.

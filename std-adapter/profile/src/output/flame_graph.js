@@ -10,9 +10,24 @@
     name: g.querySelector("title").textContent.replace(/ \([^(]*\)$/, ""),
   }));
   const all = frames[0];
+  // Where the parts of a path begin, which :: separates outside of brackets.
+  const parts = letters => {
+    const begins = [0];
+    let depth = 0;
+    letters.forEach((c, at) => {
+      if ("<([{".includes(c)) depth++;
+      else if (">)]}".includes(c) && !(c === ">" && letters[at - 1] === "-")) depth--;
+      else if (c === ":" && depth === 0 && letters[at - 1] === ":") begins.push(at + 1);
+    });
+    return begins;
+  };
+  // What of a name fits: without the first parts of its path, or else the start of its last part.
   const label = (name, width) => {
-    const fits = Math.floor((width - 6) / CHARACTER), letters = [...name];
-    return letters.length <= fits ? name : fits < 4 ? "" : letters.slice(0, fits - 2).join("") + "..";
+    const fits = Math.floor((width - 6) / CHARACTER), letters = [...name], begins = parts(letters);
+    const last = begins.findLast(at => at === 0 || letters[at] !== "{");
+    const begin = begins.find(at => at <= last && letters.length - at <= fits);
+    if (begin !== undefined) return letters.slice(begin).join("");
+    return fits < 4 ? "" : letters.slice(last, last + fits - 2).join("") + "..";
   };
   const zoom = to => {
     for (const f of frames) {

@@ -44,8 +44,10 @@ impl Node {
         changes.max().unwrap_or(0)
     }
 
-    fn depth(&self) -> usize {
-        1 + self.children.values().map(Node::depth).max().unwrap_or(0)
+    /// How many frames lie above each other that are at least this wide, in the unit of the profile.
+    fn depth(&self, narrowest: f64) -> usize {
+        let drawn = self.children.values().filter(|child| child.value as f64 >= narrowest);
+        1 + drawn.map(|child| child.depth(narrowest)).max().unwrap_or(0)
     }
 }
 
@@ -75,9 +77,9 @@ pub(super) struct Picture {
 
 impl Picture {
     fn new(root: &Node, unit: &'static str, largest_change: Option<u64>) -> Picture {
-        let bottom = TOP + root.depth() as f64 * ROW;
-        let mut picture =
-            Picture { out: String::new(), all: root.value.max(1), unit, bottom, largest_change };
+        let all = root.value.max(1);
+        let bottom = TOP + root.depth(NARROWEST / scale(all)) as f64 * ROW;
+        let mut picture = Picture { out: String::new(), all, unit, bottom, largest_change };
         picture.draw("all", root, 0, 0);
         picture
     }
@@ -111,7 +113,7 @@ impl Picture {
 
     /// Draws a frame and what it called. `before` is the value to its left.
     fn draw(&mut self, name: &str, node: &Node, before: u64, depth: usize) {
-        let scale = (WIDTH - 2.0 * MARGIN) / self.all as f64;
+        let scale = scale(self.all);
         let (x, width) = (MARGIN + before as f64 * scale, node.value as f64 * scale);
         if width < NARROWEST {
             return;
@@ -149,13 +151,37 @@ impl Picture {
     }
 }
 
-/// The start of a name, if only so many characters fit. The script does the same.
+/// Pixels for each unit of the profile.
+fn scale(all: u64) -> f64 {
+    (WIDTH - 2.0 * MARGIN) / all as f64
+}
+
+/// What of a name fits into so many characters: without the first parts of its path, or else the start of its last part. The
+/// script does the same.
 fn shortened(name: &str, fits: usize) -> String {
-    match name.chars().count() {
-        all if all <= fits => name.to_owned(),
-        _ if fits < 4 => String::new(),
-        _ => name.chars().take(fits - 2).chain("..".chars()).collect(),
+    let parts = parts(name).into_iter().rev();
+    let last = parts.clone().find(|part| *part == 0 || !name[*part..].starts_with('{')).unwrap_or(0);
+    let fitting = parts.rev().filter(|part| *part <= last).find(|part| name[*part..].chars().count() <= fits);
+    match fitting {
+        Some(part) => name[part..].to_owned(),
+        None if fits < 4 => String::new(),
+        None => name[last..].chars().take(fits - 2).chain("..".chars()).collect(),
     }
+}
+
+/// Where the parts of a path begin, which `::` separates outside of brackets.
+fn parts(name: &str) -> Vec<usize> {
+    let (mut parts, mut depth) = (vec![0], 0);
+    for (at, c) in name.char_indices() {
+        match c {
+            '<' | '(' | '[' | '{' => depth += 1,
+            '>' if name[..at].ends_with('-') => {}
+            '>' | ')' | ']' | '}' => depth -= 1,
+            ':' if depth == 0 && name[..at].ends_with(':') => parts.push(at + 1),
+            _ => {}
+        }
+    }
+    parts
 }
 
 fn escaped(text: &str) -> String {
@@ -209,3 +235,20 @@ const STYLE: &str = "text{font:12px ui-monospace,Menlo,Consolas,monospace;fill:#
 #frames g{cursor:pointer}#frames g:hover rect{stroke:#1d1b16;stroke-width:1}.match rect{fill:#7b3ff2}.match text{fill:#fff}.outside{opacity:.45}";
 
 const SCRIPT: &str = include_str!("flame_graph.js");
+
+#[cfg(test)]
+mod tests {
+    use super::shortened;
+
+    #[test]
+    fn a_name_that_does_not_fit_keeps_the_end_of_its_path() {
+        let name = "<alloc::vec::Vec<T> as core::iter::Extend<T>>::extend";
+        assert_eq!(shortened(name, 53), name);
+        assert_eq!(shortened(name, 52), "extend");
+        assert_eq!(shortened("shop::price::{{closure}}", 20), "price::{{closure}}");
+        assert_eq!(shortened("shop::price::{{closure}}", 10), "price::{..");
+        assert_eq!(shortened("run<fn(u8) -> a::B>", 12), "run<fn(u8)..");
+        assert_eq!(shortened("shop::price", 3), "");
+        assert_eq!(shortened("", 0), "");
+    }
+}
