@@ -179,7 +179,17 @@ impl Profile {
     pub(crate) fn keep(&mut self, is_wanted: impl Fn(&[(i32, String)], Labels) -> bool) {
         let Profile { samples, threads, .. } = self;
         samples.retain(|sample| is_wanted(threads, sample.labels));
-        self.delivered = self.total(0);
+        self.delivered = self.counted_samples();
+    }
+
+    /// The number of samples, by their values. Of memory: as many as blocks of a place's average size are sampled.
+    pub(crate) fn counted_samples(&self) -> u64 {
+        let Kind::Heap { interval } = self.kind else { return self.total(0) };
+        let of_place = |sample: &Sample| {
+            let [objects, bytes, ..] = sample.values.map(|value| value as f64);
+            objects * -(-bytes / objects.max(1.0) / interval.max(1) as f64).exp_m1()
+        };
+        self.samples.iter().map(of_place).sum::<f64>().round() as u64
     }
 
     /// Gives each sample in a span the labels that `labels` tells for it, such as an agent's name, beside its ids.

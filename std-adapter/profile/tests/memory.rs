@@ -79,6 +79,8 @@ fn allocation_sites_are_found_with_what_they_allocated_and_what_is_in_use() {
     assert!(profile.complete_stacks().unwrap() > 0.99);
     let names = ["memory::many_small", "memory::some_medium", "memory::few_large"];
     let report = profile.symbolize().measure("alloc_space");
+    let read = Report::read_pprof(&report.pprof()).unwrap();
+    assert!(read.samples().abs_diff(profile.samples()) * 100 <= profile.samples(), "{}", read.samples());
     for (name, (n, size)) in names.iter().zip([(80_000, 256), (2_000, 4096), (20, 200_000)]) {
         assert_found(name, with(&report, name), n, size, INTERVAL);
     }

@@ -194,11 +194,17 @@ impl Report {
 
 /// Removes the innermost frames of a stack of an allocation, which are those of the sampling itself.
 fn cut_sampling(stack: &mut Vec<Location>) {
-    let is_in = |location: &Location, path: &str| location.functions.iter().any(|it| it.name.contains(path));
-    let sampling =
-        stack.iter().position(|location| is_in(location, "throughline_profile::memory::sampler::due"));
+    const SAMPLING: &str = "throughline_profile::memory::sampler::due";
+    // Debug information of lines alone has no paths in the names of inlined functions, but it has their files.
+    let sources = file!().trim_end_matches("output/mod.rs");
+    let is_allocator = |function: &Function| {
+        let file = function.file.as_ref().and_then(|file| file.strip_suffix("memory.rs"));
+        function.name.contains("throughline_profile::memory::")
+            || file.is_some_and(|it| it.ends_with(sources))
+    };
+    let sampling = stack.iter().position(|it| it.functions.iter().any(|it| it.name.contains(SAMPLING)));
     let after = sampling.map_or(0, |index| index + 1);
-    let allocator = stack[after..].iter().take_while(|it| is_in(it, "throughline_profile::memory::")).count();
+    let allocator = stack[after..].iter().take_while(|it| it.functions.iter().any(is_allocator)).count();
     stack.drain(..after + allocator);
 }
 

@@ -170,7 +170,7 @@ fn read(bytes: &[u8]) -> Result<Report, ReadError> {
     }
     let mut report = Report { measure: profile.measures().len() - 1, profile, stacks: Vec::new() };
     samples.into_iter().try_for_each(|sample| tables.read_sample(sample, &mut report))?;
-    report.profile.delivered = report.profile.total(0);
+    report.profile.delivered = report.profile.counted_samples();
     Ok(report)
 }
 
