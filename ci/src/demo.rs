@@ -6,6 +6,8 @@ mod http;
 #[cfg(unix)]
 mod joined;
 mod server;
+#[cfg(unix)]
+mod story;
 
 use std::time::Instant;
 
@@ -17,13 +19,15 @@ use self::server::Server;
 use crate::process::seconds;
 
 const HELP: &str = "\
-usage: cargo xtask demo [--server | --repeat N]
+usage: cargo xtask demo [--server | --story | --repeat N]
 
 Runs the thermostat of examples/shared-logic on a Cortex-M4F and a Cortex-M0 (in QEMU) and in a web service, draws what each
 recorded, and compares: same spans, fields, events, parents and metrics, or it fails. Then one request goes through the
 service and the microcontroller, and shows as one trace. Installs what it needs; needs no collector.
 
   --server    the service alone: no QEMU, no firmware
+  --story     the agent of examples/slow-tool instead: a slow call of a tool, from its trace to the function, to the fix and to
+              what has changed; flame graphs in target/story
   --repeat N  only the comparison of boards and service, N times: for a machine under load, where an order that depends on
               arrival would show
 ";
@@ -38,10 +42,12 @@ const REQUESTS: u32 = 200;
 /// Fails if something cannot be built or run, or when two runs differ that should agree.
 pub fn run(mut args: lexopt::Parser) -> Result<()> {
     let mut server_alone = false;
+    let mut story = false;
     let mut repeat = None;
     while let Some(arg) = args.next()? {
         match arg {
             Long("server") => server_alone = true,
+            Long("story") => story = true,
             Long("repeat") => repeat = Some(args.value()?.parse()?),
             Short('h') | Long("help") => {
                 print!("{HELP}");
@@ -52,12 +58,28 @@ pub fn run(mut args: lexopt::Parser) -> Result<()> {
     }
     let start = Instant::now();
     match repeat {
+        _ if story => told()?,
         _ if server_alone => server_half()?,
         Some(times) => repeated(times)?,
         None => both()?,
     }
     println!("\nthe demo took {}", seconds(start.elapsed()));
     Ok(())
+}
+
+/// The story, which a step of the suite runs too.
+///
+/// # Errors
+///
+/// Fails if a step does not show what it should.
+#[cfg(unix)]
+pub(crate) fn told() -> Result<()> {
+    story::run()
+}
+
+#[cfg(not(unix))]
+pub(crate) fn told() -> Result<()> {
+    anyhow::bail!("processes are profiled on Linux: run the story there")
 }
 
 fn server_half() -> Result<()> {

@@ -271,6 +271,17 @@ impl Tool {
         fs::read_to_string(&path).with_context(|| format!("the tool made no {file}"))
     }
 
+    /// What `throughline profile` says about files or folders of profiles of a service. The command is shown.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the tool does.
+    pub fn profiles(&self, options: &[&str], inputs: &[&Path]) -> Result<String> {
+        let cmd = Cmd::new(&self.0).arg("profile").args(options).args(inputs);
+        println!("$ {cmd}");
+        cmd.output()
+    }
+
     /// Sends a capture to a collector's OTLP/HTTP endpoint, and returns it as JSON objects. `anchor_unix_ns`
     /// is the time of its first record.
     ///

@@ -93,6 +93,12 @@ pub const STEPS: &[Step] = &[
         folder: Shared,
         run: pgo,
     },
+    Step {
+        name: "story",
+        about: "an agent's slow tool, from the trace to the function and the fix",
+        folder: Shared,
+        run: story,
+    },
     Step { name: "perf", about: "profiles beside those of the kernel's perf", folder: Shared, run: perf },
 ];
 
@@ -406,6 +412,11 @@ fn pgo() -> Result<Done> {
 fn perf() -> Result<Done> {
     setup::ensure(&[Need::Perf])?;
     all(&[workspace_tests(&["--test", "cpu", "--", "--include-ignored", "perf_record"])])
+}
+
+fn story() -> Result<Done> {
+    crate::demo::told()?;
+    Ok(Done::Passed)
 }
 
 /// In a build folder of its own, because it is a separate workspace.
