@@ -92,7 +92,7 @@ pub(crate) fn counts() -> Option<Arc<Cells>> {
 }
 
 /// Why recording did not begin.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum InitError {
     /// `init` was called before in this process.
@@ -145,6 +145,8 @@ pub enum InitError {
         source: std::io::Error,
     },
 }
+
+throughline_export::__debug_as_display!(InitError);
 
 fn begin(
     config: &Config,

@@ -218,6 +218,41 @@ fn init_from_env_reads_the_file_that_is_named() {
 }
 
 #[test]
+fn an_error_that_main_returns_is_told_as_a_sentence() {
+    use std::error::Error;
+    use std::process::Termination;
+    let told = stderr_of("an_error_that_main_returns_is_told_as_a_sentence", || {
+        // What the standard library does with the result of `main`.
+        let end = |result: Result<(), Box<dyn Error>>| _ = result.report();
+        let wrong = file("main.toml", "logging.level = \"loud\"\nlogging.format = \"\\u001B[2J\"\n");
+        end(Config::load(wrong).map(drop).map_err(Into::into));
+        end(Config::new("shop").otlp("collector").map(drop).map_err(Into::into));
+        let config = Config::new("shop").terminal(false);
+        #[cfg(feature = "prometheus")]
+        {
+            let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = taken.local_addr().unwrap().port();
+            let page = throughline_std::prometheus::PrometheusOptions::default().port(port);
+            end(throughline_std::init(&config.clone().prometheus(page)).map(drop).map_err(Into::into));
+        }
+        let _guard = throughline_std::init(&config).unwrap();
+        end(throughline_std::init(&config).map(drop).map_err(Into::into));
+    });
+    let Some(told) = told else { return };
+    for sentence in [
+        "main.toml:1: logging.level = `loud` is not trace, debug, ",
+        "main.toml:2: logging.format = `\\u{1b}[2J` is not pretty, ",
+        "Error: OTLP endpoint `collector` ",
+        #[cfg(feature = "prometheus")]
+        "Error: the metrics' page cannot be served on 127.0.0.1:",
+        "Error: throughline_std::init was called before; call it once, in main, ",
+    ] {
+        assert!(told.contains(sentence), "{sentence} in\n{told}");
+    }
+    assert!(!told.contains(" { ") && !told.contains("Some("), "{told}");
+}
+
+#[test]
 fn what_is_not_honoured_is_told_once() {
     let told = stderr_of("what_is_not_honoured_is_told_once", || {
         let path = file(

@@ -17,7 +17,7 @@ const ANSWER_LIMIT: u64 = 1 << 20;
 const BACKLOG: usize = 16 << 20;
 
 /// A URL to which records cannot be sent.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PushUrlError {
     /// It is not `http://host:port/path` or `https://…`.
@@ -27,6 +27,8 @@ pub enum PushUrlError {
     #[error("`{0}` wants TLS; build throughline-std with the feature `tls`, or use http://")]
     NoTls(String),
 }
+
+crate::__debug_as_display!(PushUrlError);
 
 /// Sends bodies to one URL, in order, and keeps those that the server has not taken yet.
 #[derive(Debug)]

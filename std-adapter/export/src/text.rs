@@ -196,6 +196,32 @@ fn write_escape(out: &mut impl Write, c: char) -> fmt::Result {
     }
 }
 
+/// Writes what `Display` writes, with the characters escaped that [`Escaped`] escapes, except for the ends of lines. For `Debug` of errors, which a
+/// `main` that returns one prints.
+#[doc(hidden)]
+pub fn write_as_debug(shown: &dyn fmt::Display, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for (i, line) in shown.to_string().split('\n').enumerate() {
+        if i > 0 {
+            f.write_char('\n')?;
+        }
+        fmt::Display::fmt(&Escaped(line), f)?;
+    }
+    Ok(())
+}
+
+/// `Debug` of these errors as their `Display`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __debug_as_display {
+    ($($error:ty),+ $(,)?) => {$(
+        impl ::core::fmt::Debug for $error {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                $crate::text::write_as_debug(self, f)
+            }
+        }
+    )+};
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 use std::io;
 
 /// Why profiling did not begin, with what can be done.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ProfileError {
     /// The frequency is out of range.
@@ -40,4 +40,11 @@ pub enum ProfileError {
     /// The profiler's thread could not be started.
     #[error("the profiler's thread could not be started: {0}; raise the limit of threads or memory")]
     Thread(#[source] io::Error),
+}
+
+/// As `Display`, because `Debug` is what a `main` that returns the error prints.
+impl std::fmt::Debug for ProfileError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
 }

@@ -49,7 +49,7 @@ use throughline_export::view::PointView;
 pub struct Alerts(Arc<Mutex<Center>>);
 
 /// Alerts cannot work like this.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum AlertError {
     /// The rules are wrong.
@@ -71,6 +71,8 @@ pub enum AlertError {
         name: String,
     },
 }
+
+throughline_export::__debug_as_display!(AlertError);
 
 pub(super) struct Center {
     pub(super) engine: Engine,

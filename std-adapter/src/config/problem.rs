@@ -74,10 +74,12 @@ impl fmt::Display for Problem {
 }
 
 /// The errors of a configuration that cannot be used. `Display` writes one line for each.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct LoadError {
     problems: Vec<Problem>,
 }
+
+throughline_export::__debug_as_display!(LoadError);
 
 impl LoadError {
     /// An error with this one problem.

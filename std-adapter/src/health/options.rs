@@ -80,7 +80,7 @@ impl Config {
 }
 
 /// The checks cannot work.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HealthError {
     /// Two checks have one name.
@@ -112,3 +112,5 @@ pub enum HealthError {
         path: String,
     },
 }
+
+throughline_export::__debug_as_display!(HealthError);

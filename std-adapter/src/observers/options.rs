@@ -69,7 +69,7 @@ impl Observers {
 }
 
 /// Observers cannot work like this.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ObserverError {
     /// What an observer looks for is wrong.
@@ -90,3 +90,5 @@ pub enum ObserverError {
     #[error(transparent)]
     Url(#[from] PushUrlError),
 }
+
+throughline_export::__debug_as_display!(ObserverError);

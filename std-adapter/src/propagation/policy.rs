@@ -59,12 +59,14 @@ impl<'a> Origin<'a> {
 }
 
 /// A request without a context came where [`Inbound::Require`] holds. Answer it as a bad request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the request has no valid trace context, which propagation.inbound or propagation.rules requires; send a `traceparent` header"
 )]
 #[non_exhaustive]
 pub struct ContextRequired;
+
+throughline_export::__debug_as_display!(ContextRequired);
 
 /// The context of a request, as far as it was accepted.
 #[derive(Clone, Debug, Default, PartialEq)]

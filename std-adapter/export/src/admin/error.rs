@@ -3,7 +3,7 @@
 use std::io;
 
 /// Pages cannot be served like this.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum AdminError {
     /// The address cannot be listened on.
@@ -44,6 +44,8 @@ pub enum AdminError {
         path: String,
     },
 }
+
+crate::__debug_as_display!(AdminError);
 
 pub(crate) fn bind_hint(error: &io::Error) -> &'static str {
     match error.kind() {

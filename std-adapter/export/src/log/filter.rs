@@ -117,12 +117,14 @@ impl fmt::Debug for Filter {
 }
 
 /// A text that is not a directive.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{directive}` is not a log directive: {problem}")]
 pub struct FilterError {
     directive: String,
     problem: Problem,
 }
+
+crate::__debug_as_display!(FilterError);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum Problem {

@@ -89,11 +89,13 @@ impl FromStr for SyslogTarget {
 }
 
 /// A text that is not a [`SyslogTarget`].
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is no place for syslog messages; write unix:/dev/log, udp://HOST:514, tcp://HOST:514 or tls://HOST:6514"
 )]
 pub struct SyslogTargetError(String);
+
+crate::__debug_as_display!(SyslogTargetError);
 
 /// Sends each log record as a syslog message of RFC 5424.
 ///

@@ -88,7 +88,7 @@ impl fmt::Debug for Target {
 }
 
 /// The configuration cannot work.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// The endpoint is not `http://host:port` or `https://host:port`.
@@ -134,6 +134,8 @@ pub enum ConfigError {
         expected: &'static str,
     },
 }
+
+crate::__debug_as_display!(ConfigError);
 
 impl ClientConfig {
     /// For a collector at `base`: scheme, host and port, optionally with a path and a query. `/v1/traces` and so on are appended to the path, and the

@@ -33,7 +33,7 @@ const ANSWER_LIMIT: u64 = 64 * 1024;
 const LABEL_BYTES: usize = 1024;
 
 /// What a deployment is called is not possible.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CloudProfilerError {
     /// The id of the project.
@@ -53,6 +53,8 @@ pub enum CloudProfilerError {
     #[error(transparent)]
     Url(#[from] PushUrlError),
 }
+
+crate::__debug_as_display!(CloudProfilerError);
 
 /// A kind of profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

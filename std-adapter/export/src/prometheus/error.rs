@@ -4,7 +4,7 @@ use crate::admin::{AdminError, bind_hint};
 use std::io;
 
 /// The configuration cannot work.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum PrometheusError {
     /// The page cannot be served on the address.
@@ -47,6 +47,8 @@ pub enum PrometheusError {
         label: String,
     },
 }
+
+crate::__debug_as_display!(PrometheusError);
 
 impl From<AdminError> for PrometheusError {
     fn from(error: AdminError) -> PrometheusError {

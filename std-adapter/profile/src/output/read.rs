@@ -16,7 +16,7 @@ use throughline::{SpanId, TraceId};
 const MAX_BYTES: u64 = 512 << 20;
 
 /// Why a file is not a profile that can be read.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
     /// It is not compressed by gzip, or damaged, or too large.
@@ -30,6 +30,13 @@ pub enum ReadError {
         "it measures {0}; profiles of CPU time (samples, cpu), of memory (alloc_objects …) and of spans (spans …) can be read"
     )]
     Measures(String),
+}
+
+/// As `Display`, because `Debug` is what a `main` that returns the error prints.
+impl std::fmt::Debug for ReadError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
 }
 
 /// The tables of a file by the numbers in it.

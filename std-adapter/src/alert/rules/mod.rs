@@ -185,10 +185,12 @@ impl Rules {
 }
 
 /// Everything that is wrong with rules. `Display` writes a line for each error.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct RulesError {
     errors: Vec<RuleError>,
 }
+
+throughline_export::__debug_as_display!(RulesError);
 
 impl RulesError {
     /// The errors in the order of the file.

@@ -54,9 +54,11 @@ impl FromStr for Format {
 }
 
 /// A format of context that this library does not have.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a format of context; use tracecontext, baggage, b3, b3multi, jaeger, xray or datadog")]
 pub struct UnknownFormat(String);
+
+throughline_export::__debug_as_display!(UnknownFormat);
 
 impl Propagator for Format {
     fn extract(&self, carrier: &dyn Extractor, carried: &mut Carried) {
