@@ -156,6 +156,10 @@ pub struct Config {
     /// Errors found so far; `init` returns them.
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
+    /// Those of `warnings` that depend on all layers together.
+    doubts: Vec<Problem>,
+    /// The variable for the filter of logs, if it is set but no part of it can be used.
+    none_of: Option<&'static str>,
 }
 
 impl Config {
@@ -247,6 +251,8 @@ impl Config {
             source: None,
             problems: Vec::new(),
             warnings: Vec::new(),
+            doubts: Vec::new(),
+            none_of: None,
         }
     }
 

@@ -6,7 +6,7 @@ mod support;
 use std::path::PathBuf;
 use std::time::Duration;
 use support::receiver::{Receiver, text};
-use support::{in_own_process, in_own_process_with, stderr_of};
+use support::{in_own_process, in_own_process_with, stderr_of, stderr_of_with};
 use throughline::{counter, debug, info, span, warn};
 use throughline_std::{Config, InitError};
 
@@ -250,6 +250,20 @@ fn an_error_that_main_returns_is_told_as_a_sentence() {
         assert!(told.contains(sentence), "{sentence} in\n{told}");
     }
     assert!(!told.contains(" { ") && !told.contains("Some("), "{told}");
+}
+
+#[test]
+fn a_wrong_directive_leaves_the_others_of_the_variable() {
+    let test = "a_wrong_directive_leaves_the_others_of_the_variable";
+    let env = [("RUST_LOG", "config=warn,hyper=loud"), ("THROUGHLINE_TERMINAL_ENABLED", "false")];
+    let told = stderr_of_with(test, &env, || {
+        let _guard = throughline_std::init_from_env().unwrap();
+        assert!(throughline::enabled!(Warn) && !throughline::enabled!(Info));
+    });
+    if let Some(told) = told {
+        let wrong = "RUST_LOG has a wrong part: `hyper=loud` is not a log directive: ";
+        assert!(told.matches("RUST_LOG").count() == 1 && told.contains(wrong), "{told}");
+    }
 }
 
 #[test]

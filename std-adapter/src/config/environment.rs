@@ -7,6 +7,7 @@ use super::read::Reading;
 use super::settings::{Origin, Setting};
 use super::value::Kind;
 use super::variables::Variables;
+use throughline_export::log::{Filter, FilterError};
 
 /// Variables of OpenTelemetry and of other tools that are known but not honoured, and what to do instead.
 const NOT_HONOURED: &[(&str, &str)] = &[
@@ -86,8 +87,25 @@ fn of_standard(key: &'static Key, standard: &Standard, variables: &Variables, re
     // OpenTelemetry's words may be written in capitals.
     let is_word = matches!(key.kind, Kind::OneOf(_) | Kind::List([_, ..]));
     let text = if is_word { &*text.trim().to_ascii_lowercase() } else { text.trim() };
-    let value = (standard.translate)(text).and_then(|text| key.kind.read(&text));
-    match value {
+    let read = |text: &str| (standard.translate)(text).and_then(|text| key.kind.read(&text));
+    if is_of_parts(key) {
+        let wrong = |text: &str| read(text).err();
+        let (good, bad): (Vec<&str>, Vec<&str>) = text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .partition(|part| wrong(part).is_none());
+        let rest = if good.is_empty() { "; it is not honoured" } else { "; the other parts hold" };
+        let told = bad.iter().filter_map(|part| Some(Problem::variable(standard.name, wrong(part)? + rest)));
+        reading.warnings.extend(told);
+        match read(&good.join(",")) {
+            Ok(value) if !good.is_empty() => reading.settings.push(setting(key, value, standard.name)),
+            _ if key.path == FILTER => reading.none_of = Some(standard.name),
+            _ => {}
+        }
+        return;
+    }
+    match read(text) {
         Ok(value) => reading.settings.push(setting(key, value, standard.name)),
         Err(error) if key.kind == Kind::Url => {
             reading.problems.push(bad(standard.name, key.kind, text, &error));
@@ -98,6 +116,20 @@ fn of_standard(key: &'static Key, standard: &Standard, variables: &Variables, re
             reading.warnings.push(problem);
         }
     }
+}
+
+/// Whether a standard's variable for the key has parts, with commas between them, that stand each for itself: a wrong one does not spoil the others.
+fn is_of_parts(key: &Key) -> bool {
+    matches!(key.kind, Kind::List(_)) || key.path == FILTER
+}
+
+/// The key of `RUST_LOG`.
+const FILTER: &str = "logging.filter";
+
+/// Checks a directive of `RUST_LOG`.
+pub(super) fn directives(text: &str) -> Result<String, String> {
+    let parsed: Result<Filter, FilterError> = text.parse();
+    parsed.map(|_| text.to_owned()).map_err(|error| format!("has a wrong part: {error}"))
 }
 
 /// Warns of names that begin with `THROUGHLINE_` and are almost those of keys: by their letters, by their first word,

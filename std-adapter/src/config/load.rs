@@ -92,7 +92,7 @@ impl Config {
 
     /// Applies what was read, and keeps the errors for [`check`](Config::check).
     pub(super) fn take(&mut self, reading: Reading) {
-        let Reading { settings, also, listeners, mut problems, mut warnings } = reading;
+        let Reading { settings, also, listeners, mut problems, mut warnings, none_of } = reading;
         if !listeners.is_empty() {
             warnings.extend(listeners.iter().find_map(|it| it.settings.missing().into_iter().next()));
             self.listeners = listeners;
@@ -133,6 +133,16 @@ impl Config {
         };
         add(&mut self.problems, problems);
         add(&mut self.warnings, warnings);
+        self.none_of = none_of.or(self.none_of);
+        self.doubt();
+    }
+
+    /// Finds anew what depends on all layers together.
+    fn doubt(&mut self) {
+        let new = exporters::doubts(self);
+        let old = std::mem::replace(&mut self.doubts, new);
+        self.warnings.retain(|warning| !old.contains(warning));
+        self.warnings.extend(self.doubts.iter().cloned());
     }
 
     /// Fails if there are errors. An error in the settings of one collector does not hide that another one cannot be

@@ -23,6 +23,8 @@ pub(crate) struct Reading {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) problems: Vec<Problem>,
     pub(crate) warnings: Vec<Problem>,
+    /// The variable for the filter of logs, if it is set but no part of it can be used.
+    pub(crate) none_of: Option<&'static str>,
 }
 
 /// Reads the tree of the file at `path`.

@@ -28,7 +28,12 @@ pub fn in_own_process_with(test: &str, env: &[(&str, &str)], body: impl FnOnce()
 
 /// Like [`in_own_process`]. Returns what the process wrote to standard error; `None` in that process itself.
 pub fn stderr_of(test: &str, body: impl FnOnce()) -> Option<String> {
-    let stderr = run(test, &[], Stdio::piped(), body)?;
+    stderr_of_with(test, &[], body)
+}
+
+/// Like [`stderr_of`], with environment variables set.
+pub fn stderr_of_with(test: &str, env: &[(&str, &str)], body: impl FnOnce()) -> Option<String> {
+    let stderr = run(test, env, Stdio::piped(), body)?;
     eprint!("{stderr}");
     Some(stderr)
 }

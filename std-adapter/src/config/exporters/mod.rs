@@ -6,6 +6,7 @@ mod admin;
 #[cfg(feature = "alerts")]
 mod alerts;
 mod also;
+mod doubts;
 #[cfg(feature = "events")]
 mod events;
 mod findings;
@@ -27,6 +28,7 @@ pub(crate) use admin::admin;
 pub(crate) use alerts::alerts;
 pub(super) use also::groups;
 pub(crate) use also::{Group, Item};
+pub(super) use doubts::doubts;
 #[cfg(feature = "health")]
 pub(crate) use health::health;
 #[cfg(feature = "observers")]

@@ -1,10 +1,10 @@
 //! Keys of logs and of the terminal.
 
-use crate::config::exporters;
 use crate::config::key::{Key, Standard};
 use crate::config::value::Kind::{
     self, Bool, Duration, Int, List, Map, OneOf, Path, Secret, SecretMap, Size, Text, Url,
 };
+use crate::config::{environment, exporters};
 use std::sync::Arc;
 use throughline_export::Redaction;
 use throughline_export::log::{Filter, FilterError};
@@ -70,7 +70,7 @@ pub(super) const KEYS: &[Key] = &[
         },
     )
     .example("info,shop::db=debug,hyper=warn")
-    .standard(&[Standard::same("RUST_LOG")]),
+    .standard(&[Standard { name: "RUST_LOG", translate: environment::directives }]),
     Key::new(
         "logging.exporters",
         List(&["otlp", "console", "stdout", "none"]),

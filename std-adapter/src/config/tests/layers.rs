@@ -260,10 +260,81 @@ fn variables_that_are_not_honoured_are_told() {
         [
             "JAEGER_GRPC_ENDPOINT is not honoured: Jaeger takes OTLP: set OTEL_EXPORTER_OTLP_ENDPOINT=http://HOST:4317 and OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
             "OTEL_BSP_SCHEDULE_DELAY = `1s` is not a number of milliseconds; give one such as 5000; it is not honoured",
-            "RUST_LOG = `shop[span]=info` is not a log directive: directives for spans and fields, in `[]`, are not supported; write `target=level`; it is not honoured",
+            "RUST_LOG has a wrong part: `shop[span]=info` is not a log directive: directives for spans and fields, in `[]`, are not supported; write `target=level`; it is not honoured",
+            "RUST_LOG has no part that can be used: `trace` holds for logs",
             "THROUGHLINE_LOGING_LEVEL is not a variable of ours; did you mean THROUGHLINE_LOGGING_LEVEL?",
         ]
     );
+}
+
+#[test]
+fn a_wrong_part_of_a_list_does_not_spoil_the_others() {
+    for (name, text, key, kept, told) in [
+        (
+            "RUST_LOG",
+            "svc=off, hyper=loud,b=warn",
+            "logging.filter",
+            Some("\"svc=off,b=warn\""),
+            &[
+                "RUST_LOG has a wrong part: `hyper=loud` is not a log directive: after `=` comes a level; write trace, debug, info, warn, error or off; the other parts hold",
+            ][..],
+        ),
+        (
+            "OTEL_PROPAGATORS",
+            "b3,foo",
+            "propagation.formats",
+            Some("[\"b3\"]"),
+            &["OTEL_PROPAGATORS has `foo`, which is not "],
+        ),
+        (
+            "OTEL_TRACES_EXPORTER",
+            "otlp,datadog,console",
+            "tracing.exporters",
+            Some("[\"otlp\", \"stdout\"]"),
+            &["OTEL_TRACES_EXPORTER has `datadog`, which is not "],
+        ),
+        (
+            "OTEL_LOGS_EXPORTER",
+            "foo",
+            "logging.exporters",
+            None,
+            &["OTEL_LOGS_EXPORTER has `foo`, which is not "],
+        ),
+        (
+            "RUST_LOG",
+            "a=loud,b=loud",
+            "logging.filter",
+            None,
+            &[
+                "RUST_LOG has a wrong part: `a=loud`",
+                "RUST_LOG has a wrong part: `b=loud`",
+                "RUST_LOG has no part that can be used: `trace` holds for logs",
+            ],
+        ),
+        (
+            "RUST_LOG",
+            ",",
+            "logging.filter",
+            None,
+            &["RUST_LOG has no part that can be used: `trace` holds for logs"],
+        ),
+    ] {
+        let config = with_env(bare(&[(name, text)]));
+        assert_eq!((errors(&config), value(&config, key).as_deref()), (vec![], kept), "{name}={text}");
+        let found = warnings(&config);
+        assert!(
+            found.len() == told.len() && found.iter().zip(told).all(|(it, told)| it.starts_with(told)),
+            "{found:#?}"
+        );
+        let rest = if kept.is_some() { "; the other parts hold" } else { "; it is not honoured" };
+        assert!(
+            found.iter().all(|it| it.ends_with(rest) || it.contains("no part that can be used")),
+            "{found:#?}"
+        );
+    }
+    // What the file says holds, and is told once, although the file is read before the environment.
+    let config = with_env(of_text("logging.level = \"warn\"", Language::Toml, &[("RUST_LOG", "a=loud")]));
+    assert_eq!(warnings(&config)[1..], ["RUST_LOG has no part that can be used: `warn` holds for logs"]);
 }
 
 #[test]
