@@ -27,8 +27,8 @@ usage: cargo xtask interop [--only NAME]... [--list]
 
 Gets servers that people send to, starts each on free loopback ports, sends to it and reads back what arrived. A table
 at the end names the versions. The first run takes a quarter of an hour: Jaeger, the newest Prometheus (0.315.0 is 3.15),
-VictoriaLogs (in place of Loki and Elasticsearch) and VictoriaMetrics are built from their Go modules; Zipkin is a download of 135 MB by Maven, which
-wants Java 17. They are kept in target/partners.
+VictoriaLogs (in place of Loki and Elasticsearch) and VictoriaMetrics are built from their Go modules; Kafka (46 MB) and Zipkin (135 MB) are downloads by
+Maven, which want Java 17, Kafka's tests with its compiler. They are kept in target/partners.
 
   --only NAME   only this server; may be given more than once (default: all)
   --list        print the servers and whether each is in the cache, run nothing

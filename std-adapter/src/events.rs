@@ -12,9 +12,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! In a file this is the section `events.webhook`. What an observer finds goes out too, if one of its actions is a log record: their target is
+//! In a file this is the section `events.webhook`; with the feature `events-kafka`, `events.kafka` sends them to Kafka. What an observer finds goes out too, if one of its actions is a log record: their target is
 //! `throughline::observers`.
 
+#[cfg(feature = "events-kafka")]
+mod kafka;
+
+#[cfg(feature = "events-kafka")]
+pub use kafka::{Kafka, KafkaError, Mechanism};
 pub use throughline_export::events::{CloudEvent, CloudEventEncoder, Events, Sink};
 
 use crate::outgoing::SignedPost;

@@ -1,8 +1,11 @@
-//! Sends records to real servers and checks what they stored: Jaeger, the newest Prometheus, VictoriaMetrics, Zipkin,
+//! Sends records to real servers and checks what they stored: Jaeger, Kafka, the newest Prometheus, VictoriaMetrics, Zipkin,
 //! and VictoriaLogs in place of Loki and Elasticsearch. `cargo xtask interop` installs and starts the servers, and passes their addresses
 //! in variables.
 #![cfg(all(feature = "grpc", feature = "prometheus"))]
 
+#[cfg(all(feature = "events-kafka", unix))]
+#[path = "interop/kafka.rs"]
+mod kafka;
 #[path = "../export/tests/support/scrape.rs"]
 mod scrape;
 #[path = "support/servers.rs"]

@@ -26,6 +26,14 @@ pub(super) const PARTNERS: &[Partner] = &[
         },
     },
     Partner {
+        name: "kafka",
+        version: "3.9.1",
+        get: get_kafka,
+        file: "jars/kafka_2.13-3.9.1.jar",
+        // They stop it, kill it and start it again.
+        start: Start::ByTests("THROUGHLINE_KAFKA"),
+    },
+    Partner {
         name: "prometheus",
         version: "0.315.0",
         get: |partner, folder| go_program(partner, folder, "github.com/prometheus/prometheus/cmd/prometheus"),
@@ -98,6 +106,33 @@ fn jaeger(file: &Path, ports: &[u16], _: &Path) -> Cmd {
         .args(unused.map(|option| at(option, 0)))
 }
 
+/// The broker and what it depends on, all in one folder.
+fn get_kafka(partner: &Partner, folder: &Path) -> Result<()> {
+    let scratch = Scratch::new("kafka")?;
+    let project = format!(
+        "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>
+<groupId>partner</groupId><artifactId>partner</artifactId><version>1</version>
+<dependencies><dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{}</version></dependency></dependencies>
+</project>\n",
+        partner.version
+    );
+    fs::write(scratch.path().join("pom.xml"), project)?;
+    let unfinished = folder.join("unfinished");
+    Cmd::new("mvn")
+        .args(["-q", "dependency:copy-dependencies", "-DincludeScope=runtime"])
+        .arg(format!("-DoutputDirectory={}", unfinished.display()))
+        .dir(scratch.path())
+        .run_logged(&folder.join("get.log"))
+        .map_err(no_maven)?;
+    Ok(fs::rename(unfinished, folder.join("jars"))?)
+}
+
+fn no_maven(error: anyhow::Error) -> anyhow::Error {
+    anyhow!(
+        "{error:#}What to do: install Java 17 and Maven (Debian: maven, openjdk-17-jdk-headless), and run it again."
+    )
+}
+
 fn get_zipkin(partner: &Partner, folder: &Path) -> Result<()> {
     let log = folder.join("get.log");
     Cmd::new("mvn")
@@ -106,9 +141,7 @@ fn get_zipkin(partner: &Partner, folder: &Path) -> Result<()> {
         .arg(format!("-DoutputDirectory={}", folder.display()))
         .dir(folder)
         .run_logged(&log)
-        .map_err(|error| {
-            anyhow!("{error:#}What to do: install Java 17 and Maven (Debian: maven), and run it again.")
-        })?;
+        .map_err(no_maven)?;
     let jar = folder.join(format!("zipkin-server-{}-exec.jar", partner.version));
     Ok(fs::rename(jar, folder.join(partner.file))?)
 }

@@ -131,10 +131,11 @@ pub const ON_REQUEST: &[Step] = &[
 const FIRMWARE: &[&str] = &["examples/firmware", "benches/firmware", "ci/rtt"];
 
 /// What a server can be built with, beside the default. They turn on those of the exporters.
-const SERVER_FEATURES: [&str; 20] = [
+const SERVER_FEATURES: [&str; 21] = [
     "alerts",
     "alerts-email",
     "events",
+    "events-kafka",
     "health",
     "observers",
     "prometheus",

@@ -73,7 +73,7 @@ impl Outbox {
     }
 
     /// Sends what waits, in order, until one body is not taken. An error of `send` whose reason is [`DropReason::Unreachable`] means that it may be
-    /// taken later; with any other one it is lost. While the receiver is away, this returns an error that loses nothing. With `last` it is tried until the
+    /// taken later; with any other one as many of its records are lost as the error says. While the receiver is away, this returns an error that loses nothing. With `last` it is tried until the
     /// deadline.
     ///
     /// # Errors
@@ -89,7 +89,7 @@ impl Outbox {
             Kind::Memory(backlog) => backlog.deliver(deadline, last, |body| {
                 send(body).map_err(|error| match error.reason {
                     DropReason::Unreachable => Failure::Later { why: error.message, after: None },
-                    reason => Failure::Never { why: error.message, reason },
+                    reason => Failure::Partly { why: error.message, reason, records: error.lost },
                 })
             }),
             Kind::Disk(disk) => disk.deliver(deadline, last, &mut send),
@@ -144,7 +144,7 @@ impl Disk {
                 }
                 Err(error) if error.reason != DropReason::Unreachable => {
                     self.away = None;
-                    lose(error.reason, records, error.message);
+                    lose(error.reason, records.min(error.lost), error.message);
                     self.spool.pop();
                 }
                 Err(error) => {

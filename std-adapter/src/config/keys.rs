@@ -74,6 +74,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Key> + Clone {
         alerts::KEYS,
         observers::KEYS,
         events::KEYS,
+        events::KAFKA,
     ];
     TABLES.iter().copied().flatten()
 }
@@ -165,6 +166,11 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
     ("events.webhook", "Events out, as CloudEvents to a URL. They need the feature `events`."),
     (
         "events.webhook.spool",
+        "Batches of events on the disk, which the next run goes on with if they were not taken.",
+    ),
+    ("events.kafka", "Events out, as CloudEvents to a topic of Kafka. They need the feature `events-kafka`."),
+    (
+        "events.kafka.spool",
         "Batches of events on the disk, which the next run goes on with if they were not taken.",
     ),
     ("observing", "What all observers share. They need the feature `observers`."),

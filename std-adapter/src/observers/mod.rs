@@ -58,8 +58,8 @@
 //!
 //! # Actions
 //!
-//! [`Count`] makes a metric, [`LogLine`] a log record in the same trace, [`Webhook`] a signed request, [`RunCommand`] runs a program, `Profile` profiles the
-//! process (feature `profile`), [`Sample`] keeps more traces of the route for a time, [`Dump`] writes the records of the last moments to a file, and any
+//! [`Count`] makes a metric, [`LogLine`] a log record in the same trace, [`Webhook`] a signed request, `KafkaRecord` a record of a topic (feature
+//! `events-kafka`), [`RunCommand`] runs a program, `Profile` profiles the process (feature `profile`), [`Sample`] keeps more traces of the route for a time, [`Dump`] writes the records of the last moments to a file, and any
 //! [`Action`] of the program does what it wants. Each observer has a thread for its actions and a queue in front of it, so that one that hangs delays no
 //! other. Actions are tried until their deadline. One that is not done is counted in the ledger as `observers.NAME`, with its reason.
 //!
@@ -96,6 +96,8 @@ mod recent;
 mod record;
 mod runner;
 
+#[cfg(feature = "events-kafka")]
+pub use action::KafkaRecord;
 #[cfg(all(
     feature = "profile",
     target_os = "linux",

@@ -11,7 +11,7 @@ use crate::text::percent_encode;
 use crate::view::{LogView, SpanView};
 use std::hash::{BuildHasher, RandomState};
 use std::time::{SystemTime, UNIX_EPOCH};
-use throughline::{TraceId, Value};
+use throughline::{SpanId, TraceId, Value};
 
 /// One event: its attributes without `specversion` and `datacontenttype`, which are always the same, and its data in JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl CloudEventEncoder {
         let kind = if log.event_name.is_empty() { "throughline.log" } else { log.event_name };
         let mut event = self.event(id, kind, log.target, log.time_unix_ns);
         if let Some((trace, span)) = log.span {
-            event.trace(trace, &span.to_string(), log.trace_flags);
+            event.trace(trace, span, log.trace_flags);
         }
         event.put("severitytext", log.level.as_str());
         event.put("severitynumber", &severity_number(log.level).to_string());
@@ -79,7 +79,7 @@ impl CloudEventEncoder {
     pub fn span(&self, span: &SpanView<'_>) -> CloudEvent {
         let id = format!("{}-{}", span.trace_id, span.span_id);
         let mut event = self.event(id, "throughline.span", span.name, span.end_unix_ns);
-        event.trace(span.trace_id, &span.span_id.to_string(), 1);
+        event.trace(span.trace_id, span.span_id, 1);
         let mut data = Object::new(&mut event.data);
         data.text("name", span.name);
         data.plain("kind", span.kind.as_str());
@@ -95,6 +95,24 @@ impl CloudEventEncoder {
         fields(data.object("attributes"), span.fields.clone());
         data.end();
         event
+    }
+
+    /// An event of another kind. What happened has always the same `id`, the data is JSON, and an empty subject is left out. The trace, the span and their
+    /// flags are added if there are any.
+    pub fn other(
+        &self,
+        id: impl Into<String>,
+        kind: &str,
+        subject: &str,
+        time_unix_ns: u64,
+        span: Option<(TraceId, SpanId, u8)>,
+        data: impl Into<String>,
+    ) -> CloudEvent {
+        let mut event = self.event(id.into(), kind, subject, time_unix_ns);
+        if let Some((trace, span, flags)) = span {
+            event.trace(trace, span, flags);
+        }
+        CloudEvent { data: data.into(), ..event }
     }
 
     fn event(&self, id: String, kind: &str, subject: &str, time_unix_ns: u64) -> CloudEvent {
@@ -115,7 +133,7 @@ impl CloudEvent {
         self.attributes.push((name.into(), value.into()));
     }
 
-    fn trace(&mut self, trace: TraceId, span: &str, flags: u8) {
+    fn trace(&mut self, trace: TraceId, span: SpanId, flags: u8) {
         self.attributes.push(("traceparent".into(), format!("00-{trace}-{span}-{:02x}", flags & 1)));
         self.attributes.push(("partitionkey".into(), trace.to_string()));
     }

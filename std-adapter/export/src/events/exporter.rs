@@ -8,22 +8,25 @@ use crate::view::{LogView, SpanView};
 use crate::{Deadline, ExportError, Exporter, Host, Resource, SpoolConfig, Wants};
 use std::fmt;
 use std::io::{self, Write};
-use std::time::Duration;
 
 /// Bytes of batches that wait in memory.
 const MEMORY: usize = 16 << 20;
-/// How long a batch may be tried before others have their turn.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Sends batches of events.
 pub trait Sink: Send + 'static {
-    /// Sends these events before the deadline. It may block.
+    /// Sends these events before the deadline, which may be brought forward meanwhile. It may block, but others wait in the queue behind it: an attempt
+    /// should take no longer than some 10 seconds.
     ///
     /// # Errors
     ///
     /// Why they were not taken. They are sent again if the reason is [`DropReason::Unreachable`](crate::ledger::DropReason::Unreachable), and are dead
-    /// letters otherwise.
+    /// letters otherwise: all, or those that [`refused`](Sink::refused) names.
     fn send(&mut self, events: &[CloudEvent], deadline: &Deadline) -> Result<(), ExportError>;
+
+    /// The places of the events that the last batch's error is about, if its others were taken. The default, `None`, is all of them.
+    fn refused(&mut self) -> Option<Vec<usize>> {
+        None
+    }
 }
 
 /// Sends spans and log records as events.
@@ -122,23 +125,23 @@ impl<S: Sink> Events<S> {
             while let Some(event) = CloudEvent::read(&mut rest) {
                 events.push(event);
             }
-            // Others wait in the queue meanwhile, so that one attempt must not take for ever.
-            let within = Deadline::within(deadline.left_of(PATIENCE).unwrap_or_default());
-            let sent = sink.send(&events, &within);
-            if let (Err(error), Some(file)) = (&sent, &mut *dead)
-                && error.reason != DropReason::Unreachable
-            {
+            let error = match sink.send(&events, deadline) {
+                Err(error) if error.reason != DropReason::Unreachable => error,
+                other => return other,
+            };
+            let refused = sink.refused().unwrap_or_else(|| (0..events.len()).collect());
+            let mut error = ExportError::new(error.reason, refused.len() as u64, error.message);
+            if let Some(file) = &mut *dead {
                 let mut lines = String::new();
-                for event in &events {
+                for event in refused.iter().filter_map(|at| events.get(*at)) {
                     event.push_json(&mut lines);
                     lines.push('\n');
                 }
                 if let Err(failed) = file.write_all(lines.as_bytes()).and_then(|()| file.flush()) {
-                    let why = format!("{}; they are no dead letters either: {failed}", error.message);
-                    return Err(ExportError::new(error.reason, 0, why));
+                    error.message.push_str(&format!("; they are no dead letters either: {failed}"));
                 }
             }
-            sent
+            Err(error)
         })
     }
 }

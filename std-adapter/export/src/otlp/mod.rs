@@ -25,7 +25,6 @@ mod tls;
 pub(crate) mod token;
 
 pub(crate) use encode::severity_number;
-pub(crate) use tls::Tls;
 
 pub use client::{Client, ClientStats, Delivered, SendError};
 pub use compress::Compression;
@@ -38,4 +37,5 @@ pub use file::OtlpFile;
 pub use json::to_json;
 pub use protocol::{Protocol, Signal};
 pub use temporality::Temporality;
+pub use tls::Tls;
 pub use token::TokenSource;

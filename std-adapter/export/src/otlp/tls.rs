@@ -6,9 +6,9 @@ use std::path::Path;
 #[cfg(feature = "tls")]
 use std::sync::Arc;
 
-/// The trusted authorities, and the certificate that the client presents.
+/// The authorities that a client trusts, and the certificate that it presents. The default trusts Mozilla's list, and presents none.
 #[derive(Clone, Default)]
-pub(crate) struct Tls {
+pub struct Tls {
     /// Certificates of the authorities, as DER; `None` stands for Mozilla's list.
     #[cfg(feature = "tls")]
     roots: Option<Arc<[Vec<u8>]>>,
@@ -36,11 +36,21 @@ impl std::fmt::Debug for Tls {
 
 #[cfg(not(feature = "tls"))]
 impl Tls {
-    pub(crate) fn trust_file(&mut self, path: &Path) -> Result<(), ConfigError> {
+    /// Trusts only the authorities in this PEM file.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be used, or if TLS is not built in.
+    pub fn trust_file(&mut self, path: &Path) -> Result<(), ConfigError> {
         Err(not_built(path))
     }
 
-    pub(crate) fn identify(&mut self, certificate: &Path, _key: &Path) -> Result<(), ConfigError> {
+    /// Presents the certificate in this PEM file to servers that ask for one.
+    ///
+    /// # Errors
+    ///
+    /// Fails if one of the files cannot be used, or if TLS is not built in.
+    pub fn identify(&mut self, certificate: &Path, _key: &Path) -> Result<(), ConfigError> {
         Err(not_built(certificate))
     }
 
@@ -68,8 +78,12 @@ fn not_built(path: &Path) -> ConfigError {
 
 #[cfg(feature = "tls")]
 impl Tls {
-    /// Trusts only the authorities in this file.
-    pub(crate) fn trust_file(&mut self, path: &Path) -> Result<(), ConfigError> {
+    /// Trusts only the authorities in this PEM file.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file cannot be used, or if TLS is not built in.
+    pub fn trust_file(&mut self, path: &Path) -> Result<(), ConfigError> {
         self.roots = Some(certificates(path, ADVICE_ROOTS)?.into());
         Ok(())
     }
@@ -95,8 +109,12 @@ impl Tls {
         Err(ConfigError::NotBuilt { what: "the system's authorities".into(), feature: "system-roots" })
     }
 
-    /// Presents this certificate to collectors that ask for one.
-    pub(crate) fn identify(&mut self, certificate: &Path, key_path: &Path) -> Result<(), ConfigError> {
+    /// Presents the certificate in this PEM file to servers that ask for one. The key is its private key, as PEM without a passphrase.
+    ///
+    /// # Errors
+    ///
+    /// Fails if one of the files cannot be used, or if TLS is not built in.
+    pub fn identify(&mut self, certificate: &Path, key_path: &Path) -> Result<(), ConfigError> {
         let chain = certificates(certificate, ADVICE_CLIENT)?;
         let pem = read(key_path, ADVICE_KEY)?;
         let key = ureq::tls::parse_pem(&pem).find_map(|item| match item {
@@ -152,7 +170,11 @@ impl Tls {
     }
 
     /// Converts the settings for rustls. `protocol` is the protocol on top of TLS, if it has a registered name.
-    pub(crate) fn of_rustls(&self, protocol: Option<&[u8]>) -> Result<rustls::ClientConfig, String> {
+    ///
+    /// # Errors
+    ///
+    /// rustls does not take them, for example because the key does not fit the certificate.
+    pub fn of_rustls(&self, protocol: Option<&[u8]>) -> Result<rustls::ClientConfig, String> {
         use rustls::pki_types::{CertificateDer, PrivateKeyDer};
         use rustls::{ClientConfig, RootCertStore, crypto::ring};
         let mut store = RootCertStore::empty();

@@ -174,9 +174,14 @@ impl<'a> Keys<'a> {
         }
     }
 
+    /// The items of a list.
+    fn list(&self, path: &str) -> Vec<String> {
+        self.value(path).map(|value| value.list().to_vec()).unwrap_or_default()
+    }
+
     /// The signals that a list names.
     fn signals(&self, path: &str) -> Vec<Signal> {
-        let list = self.value(path).map(|value| value.list().to_vec()).unwrap_or_default();
+        let list = self.list(path);
         Signal::ALL.into_iter().filter(|signal| list.iter().any(|name| name == signal.as_str())).collect()
     }
 
@@ -234,6 +239,8 @@ const EXPORTERS: &[(&str, Option<&str>, Make)] = &[
     ("remote-write", Some("metrics.remote_write"), prometheus::remote_write),
     #[cfg(feature = "events")]
     ("events.webhook", Some("events.webhook"), events::webhook),
+    #[cfg(feature = "events-kafka")]
+    ("events.kafka", Some("events.kafka"), events::kafka),
 ];
 
 /// Creates the exporters that the keys ask for. The error lists everything that is wrong.

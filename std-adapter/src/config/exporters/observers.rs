@@ -42,7 +42,7 @@ fn listener(
 ) -> Result<Listener, Problem> {
     let keys = Keys { settings, ..Keys::of(config) };
     let time = |path: &str| keys.said(path).map(|setting| setting.value.duration());
-    let list = |path: &str| keys.value(path).map(|value| value.list().to_vec()).unwrap_or_default();
+    let list = |path: &str| keys.list(path);
     let on = list("observers.on");
     let hears = |signal: &Signal| {
         on.iter().any(|name| match signal {
@@ -104,7 +104,7 @@ fn action(keys: &Keys<'_>, it: Listener, name: &str) -> Result<Listener, Problem
             &format!("the action {name} wants {}", path.replace("observers.", "")),
         )
     };
-    let list = |path: &str| keys.value(path).map(|value| value.list().to_vec()).unwrap_or_default();
+    let list = |path: &str| keys.list(path);
     let time = |path: &str| keys.value(path).map(|value| value.duration()).unwrap_or_default();
     Ok(match name {
         "metric" => {
@@ -155,8 +155,26 @@ fn action(keys: &Keys<'_>, it: Listener, name: &str) -> Result<Listener, Problem
             let bytes = keys.value("observers.dump.max_size").map_or(4 << 20, |bytes| bytes.size());
             it.action(name, dump.files(files).bytes(bytes))
         }
+        "kafka" => kafka(keys, it, name)?,
         _ => profile(keys, it, name)?,
     })
+}
+
+#[cfg(feature = "events-kafka")]
+fn kafka(keys: &Keys<'_>, it: Listener, name: &str) -> Result<Listener, Problem> {
+    let shared = Keys::of(keys.config);
+    if shared.said("events.kafka.brokers").is_none() {
+        let why = "the action kafka wants events.kafka.brokers, which is not there";
+        return Err(keys.problem("observers.actions", &why.to_owned()));
+    }
+    let sink = super::events::kafka_sink(&shared, keys.text("observers.kafka.topic"))?;
+    Ok(it.action(name, crate::observers::KafkaRecord::new(sink)))
+}
+
+#[cfg(not(feature = "events-kafka"))]
+fn kafka(keys: &Keys<'_>, _: Listener, _: &str) -> Result<Listener, Problem> {
+    let why = "the action kafka needs the feature `events-kafka`".to_owned();
+    Err(keys.problem("observers.actions", &why).wants_feature(Some("events-kafka")))
 }
 
 #[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]

@@ -36,7 +36,8 @@ pub(in crate::config) fn impossible(settings: &Settings) -> Vec<Problem> {
     if let Some((command, file)) = both("otlp.token.command", "otlp.token.file") {
         problems.push(file.problem(format!("has no meaning beside {}; remove one of them", command.written)));
     }
-    for section in ["otlp", "tracing.otlp", "logging.otlp", "metrics.otlp", "logging.syslog"] {
+    for section in ["otlp", "tracing.otlp", "logging.otlp", "metrics.otlp", "logging.syslog", "events.kafka"]
+    {
         let get = |name: &str| settings.get(&format!("{section}.{name}"));
         match (get("client_certificate"), get("client_key")) {
             (Some(alone), None) => {

@@ -7,6 +7,73 @@ const fn key(path: &'static str, kind: Kind, default: &'static str, doc: &'stati
     Key::of_exporter(path, kind, default, doc).of_feature("events", cfg!(feature = "events"))
 }
 
+const fn of_kafka(path: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
+    Key::of_exporter(path, kind, default, doc).of_feature("events-kafka", cfg!(feature = "events-kafka"))
+}
+
+pub(super) const KAFKA: &[Key] = &[
+    of_kafka("events.kafka.enabled", Bool, "", "Whether events go to Kafka, if anything is said here.").example("true"),
+    of_kafka(
+        "events.kafka.brokers",
+        List(&[]),
+        "",
+        "The brokers that are asked first, as HOST or HOST:PORT. They name all others.",
+    )
+    .example("kafka-1:9092, kafka-2:9092"),
+    of_kafka("events.kafka.topic", Text, "", "The topic, which must exist. Its records have the trace id as their key.")
+        .example("shop-events"),
+    of_kafka("events.kafka.tls", Bool, "false", "Whether brokers are connected to over TLS. So they are too if there is a certificate here."),
+    of_kafka(
+        "events.kafka.certificate",
+        Path,
+        "",
+        "A PEM file with the authority that signed the brokers' certificates, in place of Mozilla's list.",
+    )
+    .example("/etc/shop/kafka-ca.pem"),
+    of_kafka(
+        "events.kafka.client_certificate",
+        Path,
+        "",
+        "A PEM file with the certificate to show to brokers that ask for one; wants client_key too.",
+    )
+    .example("/etc/shop/client.pem"),
+    of_kafka("events.kafka.client_key", Path, "", "A PEM file with the key of client_certificate.")
+        .example("/etc/shop/client.key"),
+    of_kafka("events.kafka.username", Text, "", "The name to log in with (SASL).").example("shop"),
+    of_kafka("events.kafka.password", Secret, "", "Its password. Never shown.").example("${KAFKA_PASSWORD:-none}"),
+    of_kafka("events.kafka.password_file", Path, "", "A file that holds this password.")
+        .example("/run/secrets/kafka-password"),
+    of_kafka(
+        "events.kafka.mechanism",
+        OneOf(&["plain", "scram-sha-256", "scram-sha-512"]),
+        "plain",
+        "How the password is proved. With plain it is sent as it is, so that there should be TLS.",
+    ),
+    of_kafka("events.kafka.signals", List(&["traces", "logs"]), "logs", "What is sent."),
+    of_kafka("events.kafka.filter", Text, "info", "What logs are sent, as logging.filter."),
+    of_kafka(
+        "events.kafka.batch_size",
+        Int { least: 1, most: 100_000 },
+        "1000",
+        "Most events in a batch. A request to a partition has at most 900 KiB of them.",
+    ),
+    of_kafka(
+        "events.kafka.spool.directory",
+        Path,
+        "",
+        "The folder in which batches wait from before they are sent until all replicas have them. Without it they wait in memory.",
+    )
+    .example("/var/spool/shop"),
+    of_kafka("events.kafka.spool.max_size", Size, "128MiB", "Most bytes of it."),
+    of_kafka(
+        "events.kafka.dead_letters",
+        Path,
+        "",
+        "The file for events that were refused for good, a JSON object in a line. It is rolled at 64 MiB, and 7 old ones are kept.",
+    )
+    .example("/var/log/shop/dead-events.jsonl"),
+];
+
 pub(super) const KEYS: &[Key] = &[
     key("events.webhook.enabled", Bool, "", "Whether events are posted, if anything is said here.").example("true"),
     key("events.webhook.url", Secret, "", "Where events are posted as CloudEvents. Never shown.")

@@ -23,7 +23,8 @@ pub(super) const KEYS: &[Key] = &[
 ];
 
 /// The actions of an observer, which have sections of their names.
-pub(crate) const ACTIONS: &[&str] = &["metric", "log", "webhook", "command", "profile", "sample", "dump"];
+pub(crate) const ACTIONS: &[&str] =
+    &["metric", "log", "webhook", "kafka", "command", "profile", "sample", "dump"];
 
 /// The keys of an item of `observers`.
 pub(crate) const OBSERVER: &[Key] = &[
@@ -98,6 +99,13 @@ pub(crate) const OBSERVER: &[Key] = &[
         "false",
         "Whether addresses are taken that are not public, such as those of a cluster.",
     ),
+    key(
+        "observers.kafka.topic",
+        Text,
+        "",
+        "The topic for matches, if it is not that of events.kafka. The brokers and the login are those of that section, which may be off. It needs the feature `events-kafka`.",
+    )
+    .example("shop-matches"),
     key(
         "observers.command.run",
         List(&[]),

@@ -3,6 +3,8 @@
 mod command;
 mod count;
 mod dump;
+#[cfg(feature = "events-kafka")]
+mod kafka;
 mod log_line;
 #[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod profile;
@@ -12,6 +14,8 @@ mod webhook;
 pub use command::RunCommand;
 pub use count::Count;
 pub use dump::Dump;
+#[cfg(feature = "events-kafka")]
+pub use kafka::KafkaRecord;
 pub use log_line::LogLine;
 #[cfg(all(
     feature = "profile",
