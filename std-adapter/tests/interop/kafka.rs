@@ -6,6 +6,7 @@ use broker::{Broker, Read};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use throughline::{info, span};
 use throughline_std::events::{Events, Kafka, Mechanism};
@@ -16,6 +17,13 @@ mod broker;
 
 const TOPIC: &str = "shop-events";
 const LONG: Duration = Duration::from_secs(30);
+
+/// Held by the test that runs, because each has Java programs that want the processors for themselves.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn begin(events: Events<Kafka>) -> Guard {
     let config = Config::new("shop").without_otlp().terminal(false).report_errors(false);
@@ -39,6 +47,7 @@ fn numbers(read: &[Read]) -> (BTreeSet<u64>, usize) {
 #[test]
 #[ignore = "needs Kafka: `cargo xtask interop`"]
 fn each_event_is_read_back_once() {
+    let _alone = alone();
     let variable = std::env::var("KAFKA_BROKER").unwrap_or_default();
     let run = |broker: &str, dead: &Path| {
         let name = "kafka::each_event_is_read_back_once";
@@ -116,6 +125,7 @@ fn each_event_is_read_back_once() {
 #[ignore = "needs Kafka: `cargo xtask interop`"]
 fn a_broker_that_is_down_loses_nothing() {
     const NAME: &str = "kafka::a_broker_that_is_down_loses_nothing";
+    let _alone = alone();
     in_own_process_with(NAME, &[], || {
         let mut broker = Broker::new("down");
         let guard = begin(Events::new("out", Kafka::new([&broker.address], TOPIC).unwrap()).batch(50));
@@ -156,6 +166,7 @@ fn a_broker_that_is_down_loses_nothing() {
 #[ignore = "needs Kafka: `cargo xtask interop`"]
 fn a_killed_program_loses_nothing_that_is_spooled() {
     const NAME: &str = "kafka::a_killed_program_loses_nothing_that_is_spooled";
+    let _alone = alone();
     let part = std::env::var("KAFKA_RUN").unwrap_or_default();
     if part.is_empty() {
         let folder = Folder::new("kafka-spool");
@@ -215,6 +226,7 @@ fn a_killed_program_loses_nothing_that_is_spooled() {
 #[ignore = "needs Kafka: `cargo xtask interop`"]
 fn a_login_over_tls_is_accepted() {
     const NAME: &str = "kafka::a_login_over_tls_is_accepted";
+    let _alone = alone();
     in_own_process_with(NAME, &[], || {
         let broker = Broker::started("login");
         broker.create(TOPIC, 1, &[]);

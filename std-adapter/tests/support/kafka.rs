@@ -68,6 +68,8 @@ ssl.keystore.type=PEM
 ssl.keystore.location={store}
 log.dirs={data}
 auto.create.topics.enable=false
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=200
 offsets.topic.replication.factor=1
 ",
             store = path("store.pem").display(),
@@ -177,7 +179,11 @@ fn java(program: &str) -> Command {
     let jar = PathBuf::from(std::env::var("THROUGHLINE_KAFKA").unwrap_or_default());
     assert!(jar.is_file(), "THROUGHLINE_KAFKA is no file: run `cargo xtask interop --only kafka`");
     let mut command = Command::new("java");
-    command.args(["-Xmx256m", "-cp"]).arg(jar.with_file_name("*")).arg(program);
+    // They run for seconds, so that the better compiler would cost more than it saves.
+    command
+        .args(["-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp"])
+        .arg(jar.with_file_name("*"))
+        .arg(program);
     command
 }
 
