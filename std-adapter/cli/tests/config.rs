@@ -89,6 +89,45 @@ endpoint = \"https://h:9091\"
 }
 
 #[test]
+fn check_finds_what_is_wrong_with_observers() {
+    let bad = "\
+[[observers]]
+name = \"late\"
+when = \"duration_ms > 500 &&\"
+actions = [\"log\"]
+[[observers]]
+name = \"odd\"
+on = [\"event\"]
+when = \"level == 'error'\"
+sequence = [\"message == 'a'\", \"route == '/cart'\"]
+within = \"1m\"
+actions = [\"profile\"]
+[[observers]]
+name = \"loose\"
+when = \"name == 'order'\"
+count = 3
+actions = [\"log\"]
+[[observers]]
+name = \"fine\"
+when = \"duration_ms > 500\"
+actions = [\"profile\"]
+";
+    let (code, out, err) = run(&["check", "bad.toml"], &[("bad.toml", bad)]);
+    let told: Vec<&str> = err.lines().map(|line| line.strip_prefix("throughline: ").unwrap()).collect();
+    let begins = [
+        "note: bad.toml:20: observers[3].actions wants a service that is built with the feature `profile`",
+        "bad.toml:3: observers[0].when cannot be used: the observer `late`: `duration_ms > 500 &&` is no expression: ",
+        "bad.toml:9: observers[1].sequence cannot be used: the observer `odd`: `route == '/cart'` has the name route, which no record has; an attribute is written attributes[\"route\"]",
+        "bad.toml:15: observers[2].count cannot be used: the observer `loose`: has no time within which its records must come",
+        "3 mistakes in bad.toml; mend what is told above",
+    ];
+    assert_eq!((code, &*out, told.len()), (1, "", begins.len()), "{err}");
+    for (told, begin) in told.iter().zip(begins) {
+        assert!(told.starts_with(begin), "{told}");
+    }
+}
+
+#[test]
 fn check_leaves_no_files() {
     let text = "logging.file.path = \"new/folder/shop.log\"\ntracing.chrome.path = \"old/trace.json\"\n";
     let folder = tempfile::tempdir().unwrap();

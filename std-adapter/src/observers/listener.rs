@@ -11,6 +11,11 @@ use throughline_export::otlp::Signal;
 pub(super) const MOST_COUNT: u32 = 1000;
 pub(super) const MOST_STEPS: usize = 16;
 
+/// The keys of a file that say what an observer looks for.
+const WHEN: &str = "observers.when";
+const SEQUENCE: &str = "observers.sequence";
+const COUNT: &str = "observers.count";
+
 /// An observer: which records it looks at, what must hold, and which actions run then.
 ///
 /// ```
@@ -143,30 +148,42 @@ impl Listener {
 
     /// What must hold, prepared.
     pub(super) fn prepared(&self) -> Result<Condition, ObserverError> {
-        let wrong = |why: String| ObserverError::Condition { observer: self.name.to_string(), why };
-        let parse = |text: &String| Expression::parse(text).map_err(|why| wrong(format!("`{text}` {why}")));
+        self.condition().map_err(|(_, why)| ObserverError::Condition { observer: self.name.to_string(), why })
+    }
+
+    /// The key that is wrong in a file, and how; `None` if the observer can work.
+    pub(crate) fn fault(&self) -> Option<(&'static str, ObserverError)> {
+        let (key, why) = self.condition().err()?;
+        Some((key, ObserverError::Condition { observer: self.name.to_string(), why }))
+    }
+
+    /// What must hold, prepared. The error has the key that is wrong in a file.
+    fn condition(&self) -> Result<Condition, (&'static str, String)> {
+        let parse =
+            |key, text: &String| Expression::parse(text).map_err(|why| (key, format!("`{text}` {why}")));
         if self.signals.is_empty() {
-            return Err(wrong("listens to nothing; name span, event or metric".into()));
+            return Err(("observers.on", "listens to nothing; name span, event or metric".into()));
         }
-        let when = self.when.as_ref().map(parse).transpose()?;
-        let steps = self.steps.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+        let when = self.when.as_ref().map(|text| parse(WHEN, text)).transpose()?;
+        let steps = self.steps.iter().map(|text| parse(SEQUENCE, text)).collect::<Result<Vec<_>, _>>()?;
         if when.is_none() && steps.is_empty() && self.matching.is_empty() {
-            return Err(wrong("has no condition; give it one such as when = \"duration_ms > 500\"".into()));
+            let why = "has no condition; give it one such as when = \"duration_ms > 500\"";
+            return Err((WHEN, why.into()));
         }
         if steps.len() == 1 || steps.len() > MOST_STEPS {
-            return Err(wrong(format!(
-                "has a sequence of {}; give 2 to {MOST_STEPS} expressions",
-                steps.len()
-            )));
+            let why = format!("has a sequence of {}; give 2 to {MOST_STEPS} expressions", steps.len());
+            return Err((SEQUENCE, why));
         }
         if !steps.is_empty() && (self.count > 1 || self.signals.contains(&Signal::Metrics)) {
-            return Err(wrong("has a sequence of metrics, or with a count; make two observers of it".into()));
+            let why = "has a sequence of metrics, or with a count; make two observers of it";
+            return Err((SEQUENCE, why.into()));
         }
         if self.count == 0 || self.count > MOST_COUNT {
-            return Err(wrong(format!("has a count of {}; give 1 to {MOST_COUNT}", self.count)));
+            return Err((COUNT, format!("has a count of {}; give 1 to {MOST_COUNT}", self.count)));
         }
         if (self.count > 1 || !steps.is_empty()) && self.window.is_none_or(|window| window.is_zero()) {
-            return Err(wrong("has no time within which its records must come".into()));
+            let key = if steps.is_empty() { COUNT } else { SEQUENCE };
+            return Err((key, "has no time within which its records must come".into()));
         }
         Ok(Condition { when, steps })
     }

@@ -265,7 +265,7 @@ fn made(keys: &Keys<'_>) -> (Vec<Named>, Vec<Problem>) {
     #[cfg(feature = "alerts")]
     problems.extend(alerts::alerts(keys.config).err());
     #[cfg(feature = "observers")]
-    problems.extend(observers::observers(keys.config).err());
+    problems.extend(observers::wrong(keys.config));
     #[cfg(feature = "health")]
     problems.extend(health::health(keys.config).err());
     (made, problems)

@@ -12,17 +12,30 @@ use throughline_export::otlp::Signal;
 
 impl Fault for ObserverError {}
 
-/// The items, on top of the observers that were set by code; `None` if there are none.
+/// The items, on top of the observers that were set by code; `None` if there are none. The error is the first of all.
 pub(crate) fn observers(config: &Config) -> Result<Option<Observers>, Problem> {
+    let (options, problems) = all(config);
+    problems.into_iter().next().map_or(Ok(options), Err)
+}
+
+/// Everything that is wrong with the items, one problem for each at most.
+pub(super) fn wrong(config: &Config) -> Vec<Problem> {
+    all(config).1
+}
+
+fn all(config: &Config) -> (Option<Observers>, Vec<Problem>) {
     let keys = Keys::of(config);
     let off = keys.said("observing.enabled").is_some_and(|enabled| !enabled.value.bool());
     let mut options = config.observers.clone().unwrap_or_default();
+    let mut problems = Vec::new();
     for item in &config.listeners {
-        let one = listener(config, &item.settings, &item.name, &options)?;
-        options = options.listen(one);
+        match listener(config, &item.settings, &item.name, &options) {
+            Ok(one) => options = options.listen(one),
+            Err(problem) => problems.push(problem),
+        }
     }
     if off || options.is_empty() {
-        return Ok(None);
+        return (None, problems);
     }
     if let Some(path) = keys.text("observing.state_file") {
         options = options.state_file(path);
@@ -30,7 +43,7 @@ pub(crate) fn observers(config: &Config) -> Result<Option<Observers>, Problem> {
     if let Some(every) = keys.said("observing.save_every") {
         options = options.save_every(every.value.duration());
     }
-    Ok(Some(options))
+    (Some(options), problems)
 }
 
 /// One observer.
@@ -79,11 +92,12 @@ fn listener(
     if let Some(jobs) = keys.said("observers.queue") {
         it = it.queue(jobs.value.size());
     }
-    // The condition is looked at before the actions, whose problems are those of other keys.
-    let alone = Observers::new().listen(it.clone());
     let place = ["observers.when", "observers.sequence", "observers.count", "observers.name"];
     let place = place.into_iter().find(|path| keys.said(path).is_some()).unwrap_or("observers.name");
-    alone.check().map_err(|error| keys.problem(place, &error))?;
+    // The condition is looked at before the actions, whose problems are those of other keys.
+    if let Some((key, error)) = it.fault() {
+        return Err(keys.problem(if keys.said(key).is_some() { key } else { place }, &error));
+    }
     if others.has(name) {
         return Err(keys.problem("observers.name", &ObserverError::Twice { name: name.into() }));
     }
