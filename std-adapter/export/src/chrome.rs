@@ -2,7 +2,7 @@
 //!
 //! The format is the *JSON Array Format* of the [Trace Event
 //! Format](https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU). The bracket at
-//! its end is optional, so the file is valid at every moment, even after a crash.
+//! its end is optional, so these programs open the file at every moment, even after a crash. An orderly end writes it, and makes the file JSON.
 
 use crate::json::{Object, push_value};
 use crate::ledger::DropReason;
@@ -45,6 +45,7 @@ pub struct ChromeTrace<W> {
     /// Number of bytes written, and the limit.
     written: u64,
     limit: u64,
+    has_events: bool,
     rows: Rows,
 }
 
@@ -55,10 +56,11 @@ impl<W: Write + Send> ChromeTrace<W> {
         let mut trace = ChromeTrace {
             out,
             begun_ns,
-            batch: "[\n".into(),
+            batch: "[".into(),
             taken: 0,
             written: 0,
             limit: 256 << 20,
+            has_events: false,
             rows: Rows::default(),
         };
         trace.event("M", "process_name", 0, None, |event| {
@@ -93,6 +95,7 @@ impl<W: Write + Send> ChromeTrace<W> {
         time: Option<u64>,
         rest: impl FnOnce(&mut Object<'_>),
     ) {
+        self.batch.push_str(if std::mem::replace(&mut self.has_events, true) { ",\n" } else { "\n" });
         let mut event = Object::new(&mut self.batch);
         event.plain("ph", phase);
         event.text("name", name);
@@ -104,7 +107,6 @@ impl<W: Write + Send> ChromeTrace<W> {
         }
         rest(&mut event);
         event.end();
-        self.batch.push_str(",\n");
     }
 
     /// The row of a span or log record. A new row gets a name.
@@ -201,6 +203,13 @@ impl<W: Write + Send> Exporter for ChromeTrace<W> {
                 args.end();
             });
         }
+    }
+
+    fn finish(&mut self, deadline: &Deadline) -> Result<(), ExportError> {
+        let flushed = self.flush(deadline);
+        // Without the bracket the file can be read too.
+        let _ = self.out.write_all(b"\n]\n").and_then(|()| self.out.flush());
+        flushed
     }
 
     fn flush(&mut self, _deadline: &Deadline) -> Result<(), ExportError> {

@@ -59,6 +59,20 @@ fn flush(trace: &mut dyn Exporter) {
 }
 
 #[test]
+fn an_orderly_end_makes_the_file_json() {
+    let page = Page::default();
+    let mut trace = trace(&page);
+    for n in 1..3 {
+        trace.span(&span(1, n, 0, 10, &[]));
+        flush(&mut trace);
+        assert_eq!(events(&page).len(), 2 + usize::from(n));
+    }
+    trace.finish(&Deadline::never()).unwrap();
+    let whole: Vec<serde_json::Value> = serde_json::from_str(&page.text()).unwrap();
+    assert_eq!(whole.len(), 4);
+}
+
+#[test]
 fn spans_logs_and_metrics_as_the_format_has_them() {
     let page = Page::default();
     let mut trace = trace(&page);
@@ -108,7 +122,7 @@ fn spans_logs_and_metrics_as_the_format_has_them() {
                 r#"{{"ph":"i","name":"left 7","pid":{pid},"tid":1,"ts":2.000,"s":"t","cat":"WARN",{args}}},"#
             ),
             format!(
-                r#"{{"ph":"C","name":"queue{{kind=a}}","pid":{pid},"tid":0,"ts":3.000,"args":{{"items":-2}}}},"#
+                r#"{{"ph":"C","name":"queue{{kind=a}}","pid":{pid},"tid":0,"ts":3.000,"args":{{"items":-2}}}}"#
             ),
         ]
     );
