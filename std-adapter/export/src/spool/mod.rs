@@ -30,15 +30,16 @@ pub(crate) use store::{AppendError, Front, Spool};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Finds out whether a spool can be used in this folder, which is created if it does not exist.
+/// Finds out whether a spool can be used in this folder, which is created if it does not exist, and keeps it for the exporter that this process
+/// starts there next.
 ///
 /// # Errors
 ///
 /// Fails if the folder cannot be written, or if another program uses it.
-pub fn check_spool(folder: &Path) -> io::Result<()> {
-    let checked = std::fs::create_dir_all(folder).and_then(|()| store::lock(folder));
+pub fn reserve_spool(folder: &Path) -> io::Result<()> {
+    let checked = std::fs::create_dir_all(folder).and_then(|()| store::reserve(folder));
     let folder = folder.display();
-    checked.map(drop).map_err(|error| {
+    checked.map_err(|error| {
         io::Error::new(error.kind(), format!("the spool in {folder} cannot be used: {error}"))
     })
 }

@@ -1,10 +1,12 @@
 //! Manages the files of a spool. Batches are appended at one end, and read and deleted at the other.
 
 use super::frame::{HEADER, Header, crc32};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::{Mutex, PoisonError};
 
 /// A new segment begins when the last one has reached this fraction of the limit, so that space is freed in
 /// pieces.
@@ -287,8 +289,24 @@ fn open(dir: &Path, name: &str) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).open(dir.join(name))
 }
 
+/// Locks that [`reserve`] took and [`lock`] has not taken over yet, by folder, each with the process that took it.
+static RESERVED: Mutex<BTreeMap<PathBuf, (u32, File)>> = Mutex::new(BTreeMap::new());
+
+/// Locks the spool in this folder for the [`Spool`] that this process opens there later, so that no other process can do so in between.
+pub(super) fn reserve(dir: &Path) -> io::Result<()> {
+    let lock = lock(dir)?;
+    let mut reserved = RESERVED.lock().unwrap_or_else(PoisonError::into_inner);
+    reserved.insert(dir.into(), (process::id(), lock));
+    Ok(())
+}
+
 /// Locks the spool in this folder, until the file is dropped.
-pub(super) fn lock(dir: &Path) -> io::Result<File> {
+fn lock(dir: &Path) -> io::Result<File> {
+    let reserved = RESERVED.lock().unwrap_or_else(PoisonError::into_inner).remove(dir);
+    // After a fork there are those of the parent.
+    if let Some((_, lock)) = reserved.filter(|(of, _)| *of == process::id()) {
+        return Ok(lock);
+    }
     let lock = open(dir, "lock")?;
     lock.try_lock().map_err(|error| match error {
         TryLockError::WouldBlock => {

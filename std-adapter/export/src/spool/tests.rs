@@ -270,6 +270,21 @@ fn two_programs_do_not_share_one() {
 }
 
 #[test]
+fn one_that_is_reserved_is_opened_by_this_process_and_no_other() {
+    let folder = Folder::new();
+    crate::reserve_spool(&folder.0).unwrap();
+    // As another process would.
+    let other = fs::File::open(folder.0.join("lock")).unwrap();
+    assert!(matches!(other.try_lock(), Err(fs::TryLockError::WouldBlock)));
+    crate::reserve_spool(&folder.0).unwrap();
+    let spool = folder.open(1 << 20);
+    let error = crate::reserve_spool(&folder.0).unwrap_err().to_string();
+    assert!(error.contains("another program uses it"), "{error}");
+    drop(spool);
+    other.try_lock().unwrap();
+}
+
+#[test]
 fn a_cursor_that_is_damaged_costs_a_second_delivery_and_no_loss() {
     let folder = Folder::new();
     let mut spool = folder.open(1 << 20);

@@ -7,7 +7,7 @@ use crate::events::{Events, Mode, Sink, Webhook};
 use crate::events::{Kafka, KafkaError, Mechanism};
 use throughline_export::log::RollingFile;
 use throughline_export::otlp::Signal;
-use throughline_export::{Exporter, SpoolConfig, check_spool};
+use throughline_export::{Exporter, SpoolConfig, reserve_spool};
 
 /// Size at which the file of dead letters is rolled, and how many old ones are kept.
 const DEAD_BYTES: u64 = 64 << 20;
@@ -117,7 +117,7 @@ fn events(
         // A service that runs with this file holds the lock.
         let checked = match keys.dry {
             true => RollingFile::new(folder.join("lock")).check(),
-            false => check_spool(&folder),
+            false => reserve_spool(&folder),
         };
         checked.map_err(|error| keys.problem(&directory, &error))?;
         let bytes = keys.value(&path("spool.max_size"));

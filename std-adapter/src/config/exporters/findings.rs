@@ -12,7 +12,7 @@ use std::path::Path;
 use throughline_export::log::{FilterError, RollingFile, SyslogTargetError};
 use throughline_export::otlp::{ClientConfig, ConfigError};
 use throughline_export::profiles::CloudProfilerError;
-use throughline_export::{PushUrlError, check_spool};
+use throughline_export::{PushUrlError, reserve_spool};
 
 /// An error of an exporter's settings.
 pub(in crate::config) trait Fault: Display {
@@ -100,7 +100,7 @@ impl Config {
     /// Fails with the [`findings`](Config::findings), if there are any, or if another program uses a spool.
     pub(crate) fn usable(&self) -> Result<(), LoadError> {
         LoadError::check(self.findings())?;
-        LoadError::check(self.each_spool(check_spool))
+        LoadError::check(self.each_spool(reserve_spool))
     }
 
     /// Calls `check` with the folder of each spool that the keys ask for. At most one error for each directory.
