@@ -95,6 +95,12 @@ fn serve(mut reader: PipeReader, running: &Running) {
         let signal = c_int::from(number[0]);
         let Some((_, before)) = WATCHED.iter().find(|(of, _)| *of == signal) else { continue };
         let Some(before) = before.get() else { continue };
+        if action(signal, None).sa_sigaction != handle as *const () as usize {
+            // A handler that was set later has called this one, such as that of an orderly end that the service waits for. The process
+            // ends when it says so, and more may be recorded until then.
+            running.flush(running.drop_deadline);
+            continue;
+        }
         if before.sa_sigaction == libc::SIG_DFL {
             running.end(running.drop_deadline);
             action(signal, Some(before));

@@ -1,6 +1,8 @@
 //! Installs the bridges that the configuration asks for.
 
 use crate::InitError;
+#[cfg(any(feature = "log", feature = "metrics", feature = "opentelemetry", feature = "tracing"))]
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The bridges that [`init`](crate::init) installs.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,24 +44,48 @@ impl Bridges {
     pub(crate) fn install(self) -> Result<(), InitError> {
         #[cfg(feature = "tracing")]
         if self.has(self.tracing) {
-            super::tracing::install().map_err(|_| taken("tracing", "subscriber", "tracing::layer()"))?;
+            once(&TRACING, || super::tracing::install().is_ok())
+                .map_err(|_| taken("tracing", "subscriber", "tracing::layer()"))?;
         }
         #[cfg(feature = "log")]
         if self.has(self.log) {
-            log::set_logger(&super::log::Logger).map_err(|_| taken("log", "logger", "log::Logger"))?;
+            once(&LOG, || log::set_logger(&super::log::Logger).is_ok())
+                .map_err(|_| taken("log", "logger", "log::Logger"))?;
             log::set_max_level(log::LevelFilter::Trace);
         }
         #[cfg(feature = "metrics")]
         if self.has(self.metrics) {
-            metrics::set_global_recorder(super::metrics::Recorder)
+            once(&METRICS, || metrics::set_global_recorder(super::metrics::Recorder).is_ok())
                 .map_err(|_| taken("metrics", "recorder", "metrics::Recorder"))?;
         }
         #[cfg(feature = "opentelemetry")]
-        if self.has(self.opentelemetry) && !super::opentelemetry::install() {
-            return Err(taken("opentelemetry", "context observer", "opentelemetry::Observer"));
+        if self.has(self.opentelemetry) {
+            once(&OPENTELEMETRY, super::opentelemetry::install)
+                .map_err(|_| taken("opentelemetry", "context observer", "opentelemetry::Observer"))?;
         }
         Ok(())
     }
+}
+
+/// Whether each bridge has its place. A place cannot be given back, so a process that calls `init` again, such as one that was forked from
+/// one that has them, keeps them.
+#[cfg(feature = "tracing")]
+static TRACING: AtomicBool = AtomicBool::new(false);
+#[cfg(feature = "log")]
+static LOG: AtomicBool = AtomicBool::new(false);
+#[cfg(feature = "metrics")]
+static METRICS: AtomicBool = AtomicBool::new(false);
+#[cfg(feature = "opentelemetry")]
+static OPENTELEMETRY: AtomicBool = AtomicBool::new(false);
+
+/// Calls `install`, unless it has been installed. Fails if it cannot be.
+#[cfg(any(feature = "log", feature = "metrics", feature = "opentelemetry", feature = "tracing"))]
+fn once(is_installed: &AtomicBool, install: impl FnOnce() -> bool) -> Result<(), ()> {
+    // Only one `init` runs at a time.
+    if !is_installed.load(Ordering::Relaxed) {
+        is_installed.store(install(), Ordering::Relaxed);
+    }
+    if is_installed.load(Ordering::Relaxed) { Ok(()) } else { Err(()) }
 }
 
 #[cfg(any(feature = "log", feature = "metrics", feature = "opentelemetry", feature = "tracing"))]

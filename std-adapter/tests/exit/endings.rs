@@ -7,7 +7,7 @@ use crate::support::{in_own_process, until};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use throughline::span;
 use throughline_std::{Config, Guard};
@@ -128,6 +128,38 @@ fn a_signal_runs_the_handler_of_before_after_the_flush() {
         until("the handler has run", || HANDLED.load(Ordering::Relaxed));
         let output = guard.ledger().exporter("otlp.traces").output;
         assert_eq!(output, SPANS as u64, "delivered before the handler ran");
+        drop(span!("more"));
+        drop(guard);
+        std::process::exit(7);
+    }
+    let receiver = Receiver::start([]);
+    let mut child = program(TEST, &receiver.endpoint);
+    kill(&child, libc::SIGTERM);
+    assert_eq!(ended(&mut child).code(), Some(7));
+    assert_eq!(arrived(&receiver), SPANS + 1);
+}
+
+#[test]
+fn a_handler_that_is_set_later_and_calls_ours_decides_when_the_process_ends() {
+    const TEST: &str = "a_handler_that_is_set_later_and_calls_ours_decides_when_the_process_ends";
+    static BEFORE: AtomicUsize = AtomicUsize::new(0);
+    static HANDLED: AtomicBool = AtomicBool::new(false);
+    /// As the handlers of tokio and signal-hook do.
+    extern "C" fn handler(signal: libc::c_int) {
+        let before = BEFORE.load(Ordering::Relaxed);
+        // SAFETY: this is the handler that was set before this one.
+        let before: extern "C" fn(libc::c_int) = unsafe { std::mem::transmute(before) };
+        before(signal);
+        HANDLED.store(true, Ordering::Relaxed);
+    }
+    if is_program() {
+        let guard = record(Config::new("svc").flush_on_signals(true));
+        // SAFETY: the handler does only what a handler may do.
+        BEFORE
+            .store(unsafe { libc::signal(libc::SIGTERM, handler as *const () as usize) }, Ordering::Relaxed);
+        println!("ready");
+        until("the handler has run", || HANDLED.load(Ordering::Relaxed));
+        until("all is delivered", || guard.ledger().exporter("otlp.traces").output == SPANS as u64);
         drop(span!("more"));
         drop(guard);
         std::process::exit(7);

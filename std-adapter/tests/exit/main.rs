@@ -266,6 +266,21 @@ fn a_forked_child_that_calls_init_starts_clean_22() {
     });
 }
 
+#[cfg(all(unix, feature = "tracing", feature = "log", feature = "metrics", feature = "opentelemetry"))]
+#[test]
+fn a_forked_child_that_calls_init_has_the_bridges_of_its_parent() {
+    in_own_process("a_forked_child_that_calls_init_has_the_bridges_of_its_parent", || {
+        let guard = throughline_std::init(&quiet().bridges()).unwrap();
+        let number = forked(|| {
+            let guard = throughline_std::init(&quiet().bridges()).unwrap();
+            tracing::info_span!("of the child").in_scope(|| tracing::info!("in it"));
+            guard.shutdown(LONG).ledger.ring.input as u8
+        });
+        assert_eq!(number, 2);
+        assert!(guard.shutdown(LONG).complete);
+    });
+}
+
 #[cfg(unix)]
 #[test]
 fn a_forked_child_has_ids_of_its_own_41() {
