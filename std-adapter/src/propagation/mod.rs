@@ -65,6 +65,8 @@ pub struct Carried {
     /// Whether the sender leaves it to the receiver if the trace is sampled, as B3, X-Ray and Datadog allow. The flag
     /// of `parent` then has no meaning.
     pub is_undecided: bool,
+    /// Whether the sender only said that nothing is to be recorded, without ids, as B3 allows. The ids of `parent` are then of this library.
+    pub is_denied: bool,
     /// What the tracing systems on the way have added.
     pub trace_state: TraceState,
     /// Names and values of the application.
@@ -109,7 +111,8 @@ impl<P: Propagator> Propagator for [P] {
             let mut found = Carried::default();
             format.extract(carrier, &mut found);
             carried.baggage.add(std::mem::take(&mut found.baggage));
-            if carried.parent.is_none() && found.parent.is_some() {
+            let has_ids = carried.parent.is_some() && !carried.is_denied;
+            if !has_ids && found.parent.is_some() {
                 let baggage = std::mem::take(&mut carried.baggage);
                 *carried = Carried { baggage, ..found };
             }

@@ -106,6 +106,7 @@ pub(super) fn carried_by(context: &Context) -> Carried {
     Carried {
         parent,
         is_undecided: context.get::<Undecided>().is_some_and(|undecided| Some(undecided.0) == parent),
+        is_denied: false,
         trace_state: match ids.trace_state() {
             state if *state == trace::TraceState::NONE => TraceState::default(),
             state => TraceState::parse(&state.header()).unwrap_or_default(),

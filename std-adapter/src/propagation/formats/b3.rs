@@ -3,14 +3,33 @@
 use super::super::Carried;
 use super::super::carrier::{Extractor, Injector, only};
 use super::{set_parent, span_id, trace_id};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use throughline::{SpanId, TraceId};
 
 pub(super) fn extract(carrier: &dyn Extractor, carried: &mut Carried) {
-    if single(carrier, carried).is_none() {
-        _ = multi(carrier, carried);
+    let found = single(carrier, carried).or_else(|| multi(carrier, carried));
+    if found.is_none() && is_denied(carrier) {
+        // What is below is not recorded, so that nobody sees the ids.
+        let [high, low, span] = [(); 3].map(|()| RandomState::new().build_hasher().finish() | 1);
+        let trace = u128::from(high) << 64 | u128::from(low);
+        let ids = (TraceId::from_bytes(trace.to_be_bytes()), SpanId::from_bytes(span.to_be_bytes()));
+        if let (Some(trace), Some(span)) = ids {
+            set_parent(carried, trace, span, Some(false));
+            carried.is_denied = true;
+        }
     }
 }
 
-/// `TRACE-SPAN`, `TRACE-SPAN-SAMPLED` or `TRACE-SPAN-SAMPLED-PARENT`. A decision without ids is not a parent.
+/// Whether the caller says without any ids that nothing is to be recorded: `b3: 0`, or `x-b3-sampled: 0` alone. That something is to be
+/// recorded needs ids to be of use.
+fn is_denied(carrier: &dyn Extractor) -> bool {
+    let denies = |name| only(carrier, name).is_some_and(|decision| decision_of(&decision) == Some(false));
+    let mut has_ids = false;
+    ["x-b3-traceid", "x-b3-spanid"].iter().for_each(|name| carrier.values(name, &mut |_| has_ids = true));
+    denies("b3") || !has_ids && denies("x-b3-sampled")
+}
+
+/// `TRACE-SPAN`, `TRACE-SPAN-SAMPLED` or `TRACE-SPAN-SAMPLED-PARENT`.
 fn single(carrier: &dyn Extractor, carried: &mut Carried) -> Option<()> {
     let text = only(carrier, "b3")?;
     let mut parts = text.split('-');
@@ -35,7 +54,7 @@ fn multi(carrier: &dyn Extractor, carried: &mut Carried) -> Option<()> {
     Some(())
 }
 
-fn id_of(hex: &str) -> Option<throughline::TraceId> {
+fn id_of(hex: &str) -> Option<TraceId> {
     trace_id(hex).filter(|_| matches!(hex.len(), 16 | 32))
 }
 

@@ -21,7 +21,6 @@ fn b3_in_one_header() {
         ("80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-0", Some(DROPPED)),
         ("80F198EE56343BA864FE8B2A57D3EFF7-E457B5A2E4D86BD1-1", Some(SAMPLED)),
         ("64fe8b2a57d3eff7-e457b5a2e4d86bd1-1", Some(SHORT)),
-        ("0", None),
         ("1", None),
         ("80f198ee56343ba864fe8b2a57d3eff7", None),
         ("80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd-1", None),
@@ -41,6 +40,24 @@ fn b3_in_one_header() {
     assert!(open.is_undecided && open.parent.is_some(), "the receiver decides");
     let headers = [("b3".to_owned(), "80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-1".to_owned())];
     assert_eq!(written(Format::B3, &sampled()), headers);
+}
+
+#[test]
+fn b3_without_ids_may_only_say_that_nothing_is_recorded() {
+    for headers in [&[("b3", "0")][..], &[("X-B3-Sampled", "0")], &[("b3", "0"), ("X-B3-Sampled", "1")]] {
+        let carried = read(Format::B3, headers);
+        assert!(
+            carried.is_denied && !carried.is_undecided && !carried.parent.unwrap().sampled(),
+            "{headers:?}"
+        );
+        assert_ne!(carried.parent.unwrap().trace_id, read(Format::B3, headers).parent.unwrap().trace_id);
+    }
+    let id = ("X-B3-TraceId", "80f198ee56343ba864fe8b2a57d3eff7");
+    for headers in
+        [&[("b3", "1")][..], &[("X-B3-Sampled", "1")], &[("X-B3-Flags", "1")], &[id, ("X-B3-Sampled", "0")]]
+    {
+        assert_eq!(read(Format::B3, headers), Carried::default(), "{headers:?}");
+    }
 }
 
 #[test]
