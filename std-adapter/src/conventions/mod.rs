@@ -7,7 +7,7 @@ mod timed;
 pub(crate) use site::{Site, hash, refused};
 #[cfg(feature = "tower")]
 pub(crate) use site::{refuse, take_series};
-pub(crate) use timed::Timed;
+pub(crate) use timed::{Timed, polled_in};
 
 use std::time::Instant;
 use throughline::adapter::bridge::FieldList;

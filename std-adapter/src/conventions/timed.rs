@@ -2,8 +2,9 @@
 
 use super::{Operation, late_fields};
 use std::any::type_name;
-use std::future::Future;
-use throughline::adapter::bridge::FieldList;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use throughline::adapter::bridge::{BusySince, FieldList};
 use throughline::{DetachedSpan, Instrument, Status};
 
 /// An operation that is running; it ends when it is dropped.
@@ -40,7 +41,7 @@ impl Timed {
         (self.status, self.error) = (Status::Cancelled, "cancelled");
         let future = future.instrument(self.span().context());
         async move {
-            let result = future.await;
+            let result = polled_in(self.span(), future).await;
             (self.status, self.error) = (Status::Unset, "");
             match &result {
                 Ok(value) => found(&mut self, value),
@@ -48,6 +49,28 @@ impl Timed {
             }
             result
         }
+    }
+}
+
+/// Runs a future, and counts the time in which it is polled as the span's busy time.
+pub(crate) async fn polled_in<F: Future>(span: &DetachedSpan, future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let _busy = Busy { span, since: span.busy_since() };
+        future.as_mut().poll(cx)
+    })
+    .await
+}
+
+/// Counts the time until it is dropped as busy, that of a poll that panics too.
+struct Busy<'a> {
+    span: &'a DetachedSpan,
+    since: BusySince,
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.span.count_busy(self.since);
     }
 }
 

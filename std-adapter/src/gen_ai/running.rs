@@ -2,12 +2,12 @@
 
 use super::series;
 use super::{Naming, naming};
+use crate::conventions::polled_in;
 use crate::propagation::{Correlation, FullContext, Propagate};
 use std::borrow::Cow;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::Future;
 use std::time::Instant;
-use throughline::adapter::bridge::{BusySince, FieldList};
+use throughline::adapter::bridge::FieldList;
 use throughline::adapter::callsite::CallsiteId;
 use throughline::{Context, DetachedSpan, EnteredSpan, Status};
 
@@ -111,32 +111,12 @@ impl Running {
         class: impl FnOnce(&E) -> &'static str,
     ) -> (Running, Result<T, E>) {
         (self.status, self.error) = (Status::Cancelled, "cancelled".into());
-        let result = {
-            let mut future = pin!(future.in_context(self.context()));
-            let span = &self.span;
-            poll_fn(|cx| {
-                let _busy = Busy { span, since: span.busy_since() };
-                future.as_mut().poll(cx)
-            })
-            .await
-        };
+        let result = polled_in(&self.span, future.in_context(self.context())).await;
         (self.status, self.error) = (Status::Unset, "".into());
         if let Err(error) = &result {
             self.failed(class(error));
         }
         (self, result)
-    }
-}
-
-/// Counts the time until it is dropped as busy, that of a poll that panics too.
-struct Busy<'a> {
-    span: &'a DetachedSpan,
-    since: BusySince,
-}
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        self.span.count_busy(self.since);
     }
 }
 
