@@ -1,5 +1,9 @@
 //! A record as its reader sees it: the words of a ring's record with names and types.
 
+mod texts;
+
+pub use self::texts::{TextPlace, replace_text, texts};
+
 use crate::fields::{WORDS_64, types};
 use crate::place::{RECORD_ONLY, REMOTE, is_flagged, is_outside, own_root, root_id, span_id};
 use crate::ring::{ExtendedKind, Head, RawRecord, RecordKind, TYPES_IN_BODY, Word};
@@ -184,6 +188,16 @@ impl<'a> Record<'a> {
             }
             RecordKind::Clock => Record::Clock { ticks: join(*body.first()?, *body.get(1)?) },
         })
+    }
+
+    /// The values of the record's fields; `None` for a kind that has none.
+    pub fn values(&self) -> Option<Values<'a>> {
+        match self {
+            Record::Span(span) => Some(span.values),
+            Record::Event(event) | Record::Fields(event) => Some(event.values),
+            Record::Extended(extended) => Some(extended.values),
+            Record::Attach { .. } | Record::Clock { .. } => None,
+        }
     }
 
     /// Ticks, in the machine's word, at which the record was put into the ring or shortly before; the end of

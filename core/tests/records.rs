@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard};
 use std::task::{Context as Poller, Poll, Waker};
-use throughline::adapter::record::Record;
+use throughline::adapter::record::{Record, replace_text, texts};
 use throughline::adapter::ring::{ExtendedKind, RawRecord};
 use throughline::adapter::{IdKey, recorder};
 use throughline::{
@@ -334,4 +334,35 @@ fn a_flight_recorder_keeps_what_is_new_and_another_what_is_old() {
     static NEWEST: Recorder = Recorder::keep_newest(&NEW, Clock::mock());
     assert_eq!(kept(&OLDEST), Vec::from_iter(0..8));
     assert_eq!(kept(&NEWEST), Vec::from_iter(3..11));
+}
+
+#[test]
+fn texts_can_be_replaced_by_shorter_and_longer_ones() {
+    let _one = begin();
+    let long = "ä".repeat(400);
+    let lengths = if cfg!(miri) { &[0, 1, 7, 8, 25][..] } else { &[0, 1, 2, 7, 8, 9, 15, 16, 17, 60][..] };
+    for (before, after) in lengths.iter().flat_map(|a| lengths.iter().map(move |b| (*a, *b))) {
+        let (before, after) = ("x".repeat(before), "y".repeat(after));
+        info!("m", n = 1_u64, first = &*before, none = None::<&str>, some = Some(&*before), %before, last = 2_u64);
+        let mut raws = vec![];
+        RECORDER.ring().reader().unwrap().drain(|raw| raws.push(raw.clone()));
+        let [raw] = &mut raws[..] else { panic!("{}", raws.len()) };
+        let places: Vec<_> = texts(raw).map(|(place, text)| (place, text.to_owned())).collect();
+        assert!(
+            raw.head.may_have_texts() && places.iter().all(|(_, text)| *text == before) && places.len() == 3
+        );
+        for (place, _) in places.iter().rev() {
+            replace_text(raw, place, &after);
+        }
+        let text = Value::Str { text: &after, truncated: false };
+        let values = [Value::U64(1), text, Value::Absent, text, text, Value::U64(2)];
+        let seen: Vec<Value<'_>> = Record::parse(raw).unwrap().values().unwrap().into_iter().collect();
+        assert_eq!(seen, values);
+        let first = texts(raw).next().unwrap().0;
+        replace_text(raw, &first, &long);
+        let seen: Vec<Value<'_>> = Record::parse(raw).unwrap().values().unwrap().into_iter().collect();
+        let Value::Str { text, truncated: true } = seen[1] else { panic!("{seen:?}") };
+        assert!(long.starts_with(text) && (text.len() > 100), "{text}");
+        assert_eq!(seen[2..], values[2..]);
+    }
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use support::in_own_process;
 use support::receiver::{Receiver, attribute, int, text};
-use throughline::{Level, counter, counter_family, info, record, span, warn};
+use throughline::{Level, counter, counter_family, info, instrument, record, span, warn};
 use throughline_std::log::{Format, Lines};
 use throughline_std::otlp::ClientConfig;
 use throughline_std::terminal::Style;
@@ -21,6 +21,27 @@ const LONG: Duration = Duration::from_secs(30);
 fn config(receiver: &Receiver) -> Config {
     let client = ClientConfig::new(&receiver.endpoint).unwrap().timeout(LONG);
     Config::new("svc").otlp_client(client).report_errors(false)
+}
+
+#[instrument(err)]
+fn fails() -> Result<(), String> {
+    Err("no login with password=hunter2 at postgres://app:hunter3@db/x".into())
+}
+
+/// Secrets in the texts of fields, errors, panics and values of messages.
+fn within_texts() {
+    let body = r#"{"user":"ann","apiKey":"hunter2"}"#;
+    info!("body {body}");
+    let url = "http://u:hunter2@host/x?token=hunter3&n=1";
+    info!("call", url, error = %format_args!("Bearer hunter2-hunter2 for {url}"));
+    assert!(fails().is_err());
+    let _span = span!("with texts", url, n = 1, more = "password: hunter2", plain = "nothing: to hide");
+    record!(_span, later = "pwd=hunter2");
+    let panicked = std::panic::catch_unwind(|| {
+        let _span = span!("panics");
+        panic!("token=hunter2");
+    });
+    assert!(panicked.is_err());
 }
 
 #[test]
@@ -48,6 +69,7 @@ fn no_exporter_sees_a_secret() {
             warn!("login with password={p} failed");
             let _only = span!("only", api_key = "hunter2");
         }
+        within_texts();
         for token in ["hunter2", "hunter3"] {
             counter_family!("logins", labels = ["token"], capacity = 8).add([token], 1);
         }
@@ -61,6 +83,19 @@ fn no_exporter_sees_a_secret() {
             let all = format!("{:?}{:?}{:?}", received.spans, received.logs, received.metrics);
             assert!(!all.contains("hunter") && !all.contains("3735928559"), "{all}");
             let login = received.spans.iter().find(|span| span.name == "login").unwrap();
+            let texts = received.spans.iter().find(|span| span.name == "with texts").unwrap();
+            for (name, expected) in [
+                ("url", "http://u:[REDACTED]@host/x?token=[REDACTED]&n=1"),
+                ("more", "password: [REDACTED]"),
+                ("plain", "nothing: to hide"),
+                ("later", "pwd=[REDACTED]"),
+            ] {
+                assert_eq!(text(&texts.attributes, name).as_deref(), Some(expected));
+            }
+            assert_eq!(int(&texts.attributes, "n"), Some(1));
+            let failed = received.spans.iter().find(|span| span.name == "fails").unwrap();
+            let message = "no login with password=[REDACTED] at postgres://app:[REDACTED]@db/x";
+            assert_eq!(failed.status.as_ref().unwrap().message, message);
             for secret in ["password", "late_iban", "session_token", "db.password"] {
                 assert_eq!(text(&login.attributes, secret).as_deref(), Some(REDACTED), "{secret}");
             }

@@ -176,7 +176,7 @@ impl BytesWriter<'_, '_> {
 }
 
 /// The greatest length of at most `most` bytes at which `text` can be cut between two characters.
-fn floor_char_boundary(text: &str, most: usize) -> usize {
+pub(crate) fn floor_char_boundary(text: &str, most: usize) -> usize {
     let mut kept = text.len().min(most);
     while !text.is_char_boundary(kept) {
         kept -= 1;

@@ -171,7 +171,7 @@ impl Head {
     /// Whether a value may be a text, bytes or encoded: a type from [`FIRST_TEXT`] on, or types that are in the body.
     #[cfg(not(loom))]
     #[inline(always)]
-    pub(super) const fn may_have_texts(self) -> bool {
+    pub const fn may_have_texts(self) -> bool {
         let mut types = self.types();
         let mut found = matches!(self.kind(), RecordKind::Extended);
         while types != 0 {

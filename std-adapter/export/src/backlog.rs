@@ -1,6 +1,6 @@
 //! Messages that an unavailable peer has not taken yet: kept in order, limited in size, and tried again.
 
-use crate::http::LONGEST_ASKED;
+use crate::http::asked_pause;
 use crate::ledger::DropReason;
 use crate::{Deadline, ExportError};
 use std::collections::VecDeque;
@@ -104,7 +104,7 @@ impl Backlog {
                 Err(Failure::Later { why, after }) => {
                     let pause =
                         self.away.as_ref().map_or(FIRST_PAUSE, |away| (away.pause * 2).min(LONGEST_PAUSE));
-                    let wait = after.unwrap_or(pause).min(LONGEST_ASKED);
+                    let wait = asked_pause(after).unwrap_or(pause);
                     self.away = Some(Away { next: Instant::now() + wait, pause, why });
                     if !last || !deadline.pause(wait) {
                         break;

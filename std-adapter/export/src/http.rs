@@ -8,7 +8,16 @@ use ureq::typestate::AgentScope;
 pub(crate) const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The longest time for which a server is left alone when it asks for that.
-pub(crate) const LONGEST_ASKED: Duration = Duration::from_secs(300);
+const LONGEST_ASKED: Duration = Duration::from_secs(300);
+
+/// A shorter pause that a server asks for is no pause: the growing one holds, as if it had asked for none. Otherwise a server whose clock is behind
+/// would be asked again without any pause.
+const SHORTEST_ASKED: Duration = Duration::from_secs(1);
+
+/// The pause that is kept for a server that asks for this one; `None` if the ordinary, growing one is.
+pub(crate) fn asked_pause(asked: Option<Duration>) -> Option<Duration> {
+    asked.filter(|asked| *asked >= SHORTEST_ASKED).map(|asked| asked.min(LONGEST_ASKED))
+}
 
 /// Settings of a client that follows no redirect and reads the answer of every status.
 pub(crate) fn client() -> ConfigBuilder<AgentScope> {
@@ -19,10 +28,23 @@ pub(crate) fn client() -> ConfigBuilder<AgentScope> {
         .user_agent(concat!("throughline-export/", env!("CARGO_PKG_VERSION")))
 }
 
+/// Why an answer with a good status cannot be that of a receiver of records: it is a page for people, such as that of a proxy that asks for a login.
+pub(crate) fn page_for_people(content_type: &str, body: &[u8]) -> Option<&'static str> {
+    let begin = body.trim_ascii_start();
+    let is_page = content_type.starts_with("text/html") && !begin.is_empty()
+        || [&b"<!doctype"[..], b"<html"]
+            .iter()
+            .any(|tag| begin.get(..tag.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(tag)));
+    is_page.then_some(
+        "it answered with a page of HTML, so it takes no records; check the host, the port and the path",
+    )
+}
+
 /// Reads `Retry-After`, which is a number of seconds or an HTTP date.
 pub(crate) fn parse_retry_after(text: &str) -> Option<Duration> {
-    if let Ok(seconds) = text.trim().parse() {
-        return Some(Duration::from_secs(seconds));
+    if !text.trim().is_empty() && text.trim().bytes().all(|byte| byte.is_ascii_digit()) {
+        // Only a number that is too large does not fit.
+        return Some(Duration::from_secs(text.trim().parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(text.trim()).ok()?;
     Some(date.duration_since(SystemTime::now()).unwrap_or_default())
@@ -33,10 +55,39 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_pause_of_less_than_a_second_is_the_ordinary_one() {
+        for asked in [None, Some(Duration::ZERO), Some(Duration::from_millis(999))] {
+            assert_eq!(asked_pause(asked), None);
+        }
+        assert_eq!(asked_pause(Some(SHORTEST_ASKED)), Some(SHORTEST_ASKED));
+        assert_eq!(asked_pause(Some(Duration::MAX)), Some(LONGEST_ASKED));
+    }
+
+    #[test]
+    fn a_page_of_html_is_no_answer() {
+        for (content_type, body) in [
+            ("text/html; charset=utf-8", "Please log in"),
+            ("", " \n<!DOCTYPE html><title>x</title>"),
+            ("application/x-protobuf", "<HTML>"),
+        ] {
+            assert!(page_for_people(content_type, body.as_bytes()).is_some(), "{content_type} {body}");
+        }
+        for (content_type, body) in
+            [("text/html", " "), ("text/plain", "OK"), ("", ""), ("application/json", "{}")]
+        {
+            assert!(page_for_people(content_type, body.as_bytes()).is_none(), "{content_type} {body}");
+        }
+    }
+
+    #[test]
     fn retry_after_in_both_forms() {
         assert_eq!(parse_retry_after("7"), Some(Duration::from_secs(7)));
         assert_eq!(parse_retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
-        assert_eq!(parse_retry_after("soon"), None);
+        assert_eq!(parse_retry_after("99999999999999999999"), Some(Duration::from_secs(u64::MAX)));
+        assert_eq!(
+            (parse_retry_after("soon"), parse_retry_after("-1"), parse_retry_after(" ")),
+            (None, None, None)
+        );
         let ahead = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(1000));
         assert!(parse_retry_after(&ahead).unwrap() > Duration::from_secs(900));
     }

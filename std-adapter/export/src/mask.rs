@@ -1,10 +1,10 @@
-//! Secrets within the text of a finished message: `password=…`, `password: …`, `"password":"…"`, `Bearer …`. Only texts
-//! that name what they hold can be found, so this is no replacement for fields.
+//! Secrets within texts of records: `password=…`, `password: …`, `"password":"…"`, `Bearer …`, and the password of
+//! `https://user:password@host`. Only texts that name what they hold can be found, so this is no replacement for fields.
 
+use crate::{REDACTED, Redaction};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
-use throughline_export::{REDACTED, Redaction};
 
 /// Most words whose answers are remembered. Names in messages are few, unless they are made at run time.
 const WORDS: usize = 512;
@@ -13,21 +13,30 @@ const TOKEN: usize = 8;
 /// Words before a credential, which belong to it.
 const SCHEMES: [&str; 4] = ["basic", "bearer", "digest", "token"];
 
-/// Finds the names that are secret, and remembers them.
-#[derive(Debug)]
-pub(super) struct Mask {
+/// Replaces secrets within texts: what follows a name that [`Redaction`] hides (`password=…`, `"password":"…"`), a token after
+/// `Bearer`, and the password in a URL. It remembers the names that it has met, at most 512.
+///
+/// ```
+/// use throughline_export::Mask;
+/// let mut mask = Mask::default();
+/// assert_eq!(mask.masked("login with password=hunter2").as_deref(), Some("login with password=[REDACTED]"));
+/// assert_eq!(mask.masked("login of ann"), None);
+/// ```
+#[derive(Debug, Default)]
+pub struct Mask {
     redaction: Arc<Redaction>,
     known: HashMap<Box<str>, bool>,
 }
 
 impl Mask {
-    pub(super) fn new(redaction: Arc<Redaction>) -> Mask {
+    /// Masks what follows these names; nothing if `redaction` is not [for messages](Redaction::messages).
+    pub fn new(redaction: Arc<Redaction>) -> Mask {
         Mask { redaction, known: HashMap::new() }
     }
 
     /// The text with [`REDACTED`] in place of what is secret; `None` if nothing is. Cost: a look at each byte, and a
     /// hash for each word before `=` or `:`.
-    pub(super) fn masked(&mut self, text: &str) -> Option<String> {
+    pub fn masked(&mut self, text: &str) -> Option<String> {
         if !self.redaction.is_for_messages() {
             return None;
         }
@@ -42,7 +51,7 @@ impl Mask {
     }
 
     /// The names in braces that stand where a template names a secret: `p` in `password={p}`.
-    pub(super) fn placeholders<'t>(&mut self, template: &'t str) -> Vec<&'t str> {
+    pub fn placeholders<'t>(&mut self, template: &'t str) -> Vec<&'t str> {
         let mut found = Vec::new();
         let mut from = 0;
         while self.redaction.is_for_messages()
@@ -60,6 +69,7 @@ impl Mask {
         let bytes = text.as_bytes();
         for at in from..bytes.len() {
             let value = match bytes[at] {
+                b':' if bytes[at..].starts_with(b"://") => password_of_url(bytes, at + 3),
                 b'=' | b':' if self.is_secret(word_before(text, at)) => value(bytes, at + 1),
                 b'b' | b'B' => bearer(bytes, at),
                 _ => continue,
@@ -147,6 +157,17 @@ fn value_end(bytes: &[u8], at: usize) -> usize {
     bytes[at..].iter().position(ends).map_or(bytes.len(), |len| at + len)
 }
 
+/// The password before the host that begins at `at` or after it, if there is one.
+fn password_of_url(bytes: &[u8], at: usize) -> Option<Range<usize>> {
+    let is_end = |b: &u8| {
+        b.is_ascii_whitespace() || matches!(b, b'/' | b'?' | b'#' | b'"' | b'\'' | b'`' | b'<' | b'>')
+    };
+    let len = bytes[at..].iter().position(is_end).unwrap_or(bytes.len() - at);
+    let end = at + bytes[at..at + len].iter().rposition(|b| *b == b'@')?;
+    let begin = at + bytes[at..end].iter().position(|b| *b == b':')? + 1;
+    Some(begin..end)
+}
+
 /// The token after `Bearer`, if that is what is at `at`.
 fn bearer(bytes: &[u8], at: usize) -> Option<Range<usize>> {
     const WORD: &[u8] = b"bearer ";
@@ -186,6 +207,12 @@ mod tests {
             ("password='hun ter2'", "password='[REDACTED]'"),
             ("pwd => hunter2; token == hunter2", "pwd => [REDACTED]; token == [REDACTED]"),
             ("password=\"hunter2", "password=\"[REDACTED]"),
+            ("to https://u:hunter2@host/x failed", "to https://u:[REDACTED]@host/x failed"),
+            ("postgres://u:hunt@er2@host", "postgres://u:[REDACTED]@host"),
+            (
+                "(http://h:80/x?token=hunter2&api_key=hunter3)",
+                "(http://h:80/x?token=[REDACTED]&api_key=[REDACTED])",
+            ),
         ] {
             assert_eq!(mask().masked(text).as_deref(), Some(expected));
         }
@@ -203,6 +230,8 @@ mod tests {
             "the bearer of bad news",
             "password=[REDACTED]",
             "http://host:80/path",
+            "http://user@host:80/path@1:2",
+            "http://u:@host",
             "bearer",
         ] {
             assert_eq!(mask().masked(text), None, "{text}");

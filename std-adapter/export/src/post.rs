@@ -1,9 +1,9 @@
 //! Posts one body after another to a URL, and tries again until a deadline.
 
-use crate::http::{client, parse_retry_after};
+use crate::http::{asked_pause, client, parse_retry_after};
 use crate::ledger::DropReason;
 use crate::push::PushUrlError;
-use crate::text::{escaped, masked_url};
+use crate::text::{escaped, masked_url, said, without};
 use crate::{Deadline, ExportError, REDACTED};
 use std::fmt;
 use std::io;
@@ -172,7 +172,7 @@ impl Post {
                 Ok(answer) => return Ok(answer),
                 Err(later) => later,
             };
-            if !deadline.pause(after.unwrap_or(pause)) {
+            if !deadline.pause(asked_pause(after).unwrap_or(pause)) {
                 return Err(ExportError::new(DropReason::Unreachable, 1, why));
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -241,8 +241,8 @@ impl Post {
         if (200..300).contains(&status) {
             return Ok(Ok(answer));
         }
-        let said: String = String::from_utf8_lossy(&answer).trim().chars().take(200).collect();
-        let said = escaped(&said);
+        let own = self.headers.iter().map(|(_, value)| &**value);
+        let said = said(&without(&String::from_utf8_lossy(&answer), own));
         if (self.retried)(status) {
             return Ok(Err((format!("{peer} did not take {what}: status {status} {said}"), after)));
         }

@@ -2,9 +2,9 @@
 //! open.
 
 use crate::backlog::{Backlog, Failure};
-use crate::http::{client, parse_retry_after};
+use crate::http::{client, page_for_people, parse_retry_after};
 use crate::ledger::DropReason;
-use crate::text::{escaped, masked_url};
+use crate::text::{escaped, masked_url, said, without};
 use crate::{Deadline, ExportError};
 use std::fmt;
 use std::time::Duration;
@@ -152,10 +152,14 @@ impl Server {
         let after = after.and_then(parse_retry_after);
         let answer = response.body_mut().with_config().limit(ANSWER_LIMIT).read_to_vec().unwrap_or_default();
         if (200..300).contains(&status) {
+            let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok());
+            if let Some(why) = page_for_people(content_type.unwrap_or_default(), &answer) {
+                return Err(later(format!("status {status}, but {why}"), None));
+            }
             return Ok(Answer { headers: response.into_parts().0.headers, body: answer });
         }
-        let said: String = String::from_utf8_lossy(&answer).trim().chars().take(200).collect();
-        let said = escaped(&said);
+        let own = self.headers.iter().map(|(_, value)| &**value);
+        let said = said(&without(&String::from_utf8_lossy(&answer), own));
         if (self.retried)(status) {
             return Err(later(format!("status {status} {said}"), after));
         }

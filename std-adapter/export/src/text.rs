@@ -49,6 +49,31 @@ pub const fn is_dangerous(c: char) -> bool {
 
 pub use crate::redact::fits_glob;
 
+/// Fewest characters of a header's value that is left out of messages. Shorter ones are in too many words.
+const OWN: usize = 6;
+
+/// The text without these values of our own headers, and without what they have after a scheme such as `Bearer`.
+pub(crate) fn without<'v>(text: &str, own: impl Iterator<Item = &'v str>) -> String {
+    own.fold(text.to_owned(), |text, value| {
+        let secret = value.rsplit(' ').next().unwrap_or(value);
+        let text = if value.len() >= OWN { text.replace(value, crate::REDACTED) } else { text };
+        if secret.len() >= OWN { text.replace(secret, crate::REDACTED) } else { text }
+    })
+}
+
+/// What another program has said, for a message: without secrets that it repeats, in one line of at most 200 characters.
+///
+/// ```
+/// assert_eq!(throughline_export::text::said(" no:\n token=abc \u{1b}"), r"no:\n token=[REDACTED]");
+/// ```
+pub fn said(text: &str) -> String {
+    // Cutting first could cut the name of a secret off its value.
+    let whole: String = text.trim().chars().take(4096).collect();
+    let masked = crate::Mask::default().masked(&whole).unwrap_or(whole);
+    let cut: String = masked.chars().take(200).collect();
+    escaped(cut.trim()).into_owned()
+}
+
 /// The text as JSON, in quotes. Besides the characters that JSON requires, [dangerous](is_dangerous) ones are escaped.
 ///
 /// ```

@@ -40,6 +40,47 @@ fn tries_again_until_it_is_taken() {
 }
 
 #[test]
+fn a_pause_of_no_length_is_the_ordinary_growing_one() {
+    for header in ["retry-after: 0\r\n", "retry-after: Wed, 21 Oct 2015 07:28:00 GMT\r\n"] {
+        let receiver = Receiver::start(std::iter::repeat_n(Answer::Status(503, header, vec![]), 100_000));
+        let config = ClientConfig::new(&receiver.endpoint).unwrap().first_backoff(Duration::from_millis(100));
+        let mut client = Client::new(config.retry_for(Duration::from_millis(900)));
+        let error = client.send_traces(&body()).unwrap_err();
+        assert!(matches!(error, SendError::Deadline { retry_after: None, .. }), "{error:?}");
+        assert!(client.stats().attempts < 20, "{:?}", client.stats());
+    }
+}
+
+#[test]
+fn what_a_collector_says_is_told_without_our_credentials_and_other_secrets() {
+    let said =
+        "you sent {'x-team': 'hunter-key', 'authorization': 'Bearer hunter-token'}, db?password=hunter2";
+    // The message of a `google.rpc.Status`.
+    let status = [&[0x12, said.len() as u8], said.as_bytes()].concat();
+    let receiver = Receiver::start([
+        Answer::Status(403, "", status),
+        Answer::Partial(1, "of Bearer hunter-token with x-team hunter-key and token=hunter2"),
+    ]);
+    let config = ClientConfig::new(&receiver.endpoint).unwrap().header("x-team", "hunter-key");
+    let mut client = Client::new(config.header("authorization", "Bearer hunter-token"));
+    let refused = client.send_traces(&body()).unwrap_err().to_string();
+    let partial = client.send_traces(&body()).unwrap().to_string();
+    for told in [&refused, &partial] {
+        assert!(!told.contains("hunter") && told.contains("[REDACTED]"), "{told}");
+    }
+    assert!(refused.contains("you sent") && partial.contains("with x-team"), "{refused} {partial}");
+}
+
+#[test]
+fn a_page_for_people_is_no_answer_of_a_collector() {
+    let page = b"<!doctype html><title>Log in</title>".to_vec();
+    let receiver = Receiver::start(std::iter::repeat_n(Answer::Status(200, "", page), 100));
+    let config = ClientConfig::new(&receiver.endpoint).unwrap().first_backoff(Duration::from_millis(1));
+    let error = Client::new(config.retry_for(Duration::from_millis(20))).send_traces(&body()).unwrap_err();
+    assert!(error.to_string().contains("a page of HTML, so it takes no records; check the host"), "{error}");
+}
+
+#[test]
 fn an_answer_whose_header_is_too_large_is_no_fault_of_the_request() {
     let header: &'static str = format!("x-long: {}\r\n", "a".repeat(200_000)).leak();
     let long = || Answer::Status(200, header, vec![]);
@@ -270,7 +311,7 @@ fn a_token_of_a_file_is_followed_and_what_is_wrong_is_told() {
         receiver.with(|r| assert!(r.headers.contains(&format!("x-key: {token}")), "{:?}", r.headers));
     }
     for (words, expected) in [
-        (&["sh", "-c", "echo nope >&2; exit 3"][..], "failed with exit status: 3: nope; run it by hand"),
+        (&["sh", "-c", "echo hunter2 >&2; exit 3"][..], "failed with exit status: 3; run it by hand"),
         (&["/none/token"], "cannot be started"),
         (&["true"], "gives no token"),
         (&["sh", "-c", "printf 'a\\nhunter2'"], "gives no token; it must give one line"),

@@ -8,7 +8,6 @@ mod logs;
 use super::callsites::{Callsites, Entry};
 use super::fan_out::FanOut;
 use super::late::{Chain, Kept, Late};
-use super::mask::Mask;
 use super::merged::{Merged, Parts, covers, next_kept};
 use super::remote::{self, Remotes, is_remote};
 use super::resources::{Resources, RollUp, Totals};
@@ -19,13 +18,13 @@ use crate::wall_time::WallTime;
 use correlated::{Correlated, Shared};
 use std::sync::{Arc, Mutex};
 use throughline::adapter::IdKey;
-use throughline::adapter::record::{NO_BUSY, Record, SpanRecord, Values};
+use throughline::adapter::record::{NO_BUSY, Record, SpanRecord, TextPlace, Values, replace_text, texts};
 use throughline::adapter::ring::{ExtendedKind, RawRecord, RecordKind, Word};
 use throughline::{Level, SpanId, TraceContext, TraceId, Value};
-use throughline_export::Redaction;
 use throughline_export::ledger::{Cells, DropReason};
 use throughline_export::otlp::{Options, OtlpExporter};
 use throughline_export::view::SpanView;
+use throughline_export::{Mask, Redaction};
 
 /// Most records that are kept back for a round.
 const WAITING: usize = 16_384;
@@ -122,7 +121,28 @@ impl Assembler {
     #[inline(always)]
     pub(super) fn record(&mut self, raw: &RawRecord, sinks: &mut FanOut) {
         self.tally.input += 1;
+        let masked;
+        let raw = if raw.head.may_have_texts() {
+            masked = self.masked(raw);
+            masked.as_ref().unwrap_or(raw)
+        } else {
+            raw
+        };
         if raw.head.kind() == RecordKind::Fields { self.keep(raw) } else { self.take(raw, true, sinks) }
+    }
+
+    /// The record without the secrets in its texts; `None` if it has none.
+    #[inline(never)]
+    fn masked(&mut self, raw: &RawRecord) -> Option<RawRecord> {
+        let mask = |(place, text)| Some((place, self.mask.masked(text)?));
+        let found: Vec<(TextPlace, String)> = texts(raw).filter_map(mask).collect();
+        if found.is_empty() {
+            return None;
+        }
+        let mut raw = raw.clone();
+        // Places of later texts move.
+        found.iter().rev().for_each(|(place, text)| replace_text(&mut raw, place, text));
+        Some(raw)
     }
 
     /// Keeps a field record until its span ends. Never inlined, so that [`Assembler::record`] only passes on.

@@ -1,22 +1,16 @@
 //! The pump's table of callsites: maps the number in a record to its callsite, prepared once.
 
-use super::mask::Mask;
 use std::sync::Arc;
-use throughline::adapter::callsite::{Blob, Kind, registry};
-use throughline_export::Redaction;
+use throughline::adapter::callsite::{Blob, registry};
 use throughline_export::otlp::{Options, Site};
 use throughline_export::view::Scope;
-
-/// The message of events whose text came finished, as bridges make them. It is in the field of this name.
-const FINISHED: &str = "{message}";
+use throughline_export::{Mask, Redaction};
 
 /// A callsite, prepared for views.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) blob: Blob<'static>,
     pub(super) names: Box<[Name]>,
-    /// Whether its only text is a message that is finished, with what it says of its values.
-    pub(super) has_finished_message: bool,
     pub(super) scope: Scope<'static>,
     pub(super) site: Site<'static>,
 }
@@ -87,12 +81,11 @@ impl Callsites {
                 let is_secret = |text| told.contains(&text) || self.redaction.hides(text);
                 let name = |text| Name { text, is_secret: is_secret(text) };
                 let names: Box<[Name]> = blob.fields().map(name).collect();
-                let has_finished_message = blob.kind == Kind::Event && blob.name == FINISHED;
                 let site = Site::new(&blob, self.options);
                 let has_secrets = names.iter().any(|name| name.is_secret);
                 let site = if has_secrets { site.not_plain() } else { site };
                 let scope = Scope::of(blob.package, blob.version, blob.target);
-                self.table[number] = Some(Box::new(Entry { blob, names, has_finished_message, scope, site }));
+                self.table[number] = Some(Box::new(Entry { blob, names, scope, site }));
             }
         });
     }

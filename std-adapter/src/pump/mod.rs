@@ -20,7 +20,6 @@ mod fan_out;
 mod identity;
 mod kept_exemplars;
 mod late;
-mod mask;
 mod merged;
 mod metrics;
 #[cfg(feature = "observers")]

@@ -6,7 +6,7 @@ use crate::json::{Object, push_value};
 use crate::ledger::DropReason;
 use crate::message;
 use crate::push::{Push, PushUrlError};
-use crate::text::escaped;
+use crate::text::said;
 use crate::view::LogView;
 use crate::{Deadline, ExportError, Exporter, Wants};
 
@@ -109,10 +109,9 @@ fn refused(answer: &str) -> Option<(u64, String)> {
     let refused =
         statuses.filter(|rest| status(rest).parse::<u32>().is_ok_and(|status| status >= 300)).count();
     let reason = answer.split_once("\"error\":").map_or("", |(_, rest)| rest);
-    let reason: String = reason.chars().take(200).collect();
     let why = format!(
         "{refused} documents were refused: {}; compare their fields with the index's mapping",
-        escaped(&reason)
+        said(reason)
     );
     (refused > 0).then_some((refused as u64, why))
 }

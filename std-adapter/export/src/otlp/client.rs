@@ -5,9 +5,7 @@ use super::config::{ClientConfig, Target};
 use super::http::Http;
 use super::json;
 use super::protocol::{Protocol, Signal};
-use super::response;
-use crate::http::LONGEST_ASKED;
-use crate::text::masked_url;
+use crate::text::{masked_url, said};
 use crate::{Deadline, Meter};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -117,7 +115,7 @@ impl fmt::Display for Delivered {
             0 => write!(f, "the collector took everything and warns")?,
             n => write!(f, "the collector took a request but rejected {n} record{s} of it")?,
         }
-        if self.message.is_empty() { Ok(()) } else { write!(f, ": {}", response::shown(&self.message)) }
+        if self.message.is_empty() { Ok(()) } else { write!(f, ": {}", said(&self.message)) }
     }
 }
 
@@ -338,7 +336,7 @@ impl Client {
                 Attempt::Impossible(reason) => break SendError::Request { url, reason },
                 Attempt::Later { why, after } => {
                     last = why;
-                    retry_after = after.map(|after| after.min(LONGEST_ASKED));
+                    retry_after = after;
                     *asked = retry_after.map(|after| Instant::now() + after);
                     wait = Some(retry_after.unwrap_or_else(|| jitter(pause)));
                     pause = pause.saturating_mul(2).min(LONGEST_PAUSE);

@@ -6,7 +6,7 @@ use super::compress::Compression;
 use super::config::Target;
 use super::protocol::Protocol;
 use super::response;
-use crate::http::{LONGEST_TIMEOUT, client, parse_retry_after};
+use crate::http::{LONGEST_TIMEOUT, asked_pause, client, page_for_people, parse_retry_after};
 use std::time::{Duration, Instant};
 
 /// Most bytes of an answer that are read.
@@ -62,24 +62,25 @@ impl Http {
         let (content_type, retry_after) = (header("content-type"), header("retry-after"));
         // The status line is enough, so ignore an error while reading the rest of the answer.
         let answer = response.body_mut().with_config().limit(ANSWER_LIMIT).read_to_vec().unwrap_or_default();
+        let refusal = || response::refusal(&content_type, &answer, |text| target.without_own(text));
         match status {
             200..=299 => {
+                if let Some(why) = page_for_people(&content_type, &answer) {
+                    return Attempt::Later { why: format!("status {status}, but {why}"), after: None };
+                }
                 let partial = response::partial_success(&content_type, &answer);
-                Attempt::Taken(Delivered { rejected: partial.rejected, message: partial.message })
+                let message = target.without_own(&partial.message);
+                Attempt::Taken(Delivered { rejected: partial.rejected, message })
             }
             401 | 403 if target.renew_tokens(begun) => Attempt::Later {
                 why: format!("status {status}; the token is read again"),
                 after: Some(Duration::ZERO),
             },
             429 | 502 | 503 | 504 => Attempt::Later {
-                why: format!("status {status} {}", response::refusal(&content_type, &answer)),
-                after: parse_retry_after(&retry_after),
+                why: format!("status {status} {}", refusal()),
+                after: asked_pause(parse_retry_after(&retry_after)),
             },
-            _ => Attempt::Refused {
-                status: status.to_string(),
-                reason: response::refusal(&content_type, &answer),
-                hint: hint(status),
-            },
+            _ => Attempt::Refused { status: status.to_string(), reason: refusal(), hint: hint(status) },
         }
     }
 }

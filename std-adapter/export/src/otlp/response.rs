@@ -2,6 +2,7 @@
 
 use super::json::{find_number, find_text};
 use super::protobuf::{Fields, Wire};
+use crate::text::said;
 
 /// A `partial_success`, which has the same shape for all three signals.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,24 +40,19 @@ pub(super) fn partial_success(content_type: &str, body: &[u8]) -> PartialSuccess
     result
 }
 
-/// The reason in the body of a refusal: the message of a `google.rpc.Status`, or the text itself, at most 200
-/// characters.
-pub(super) fn refusal(content_type: &str, body: &[u8]) -> String {
+/// The reason in the body of a refusal: the message of a `google.rpc.Status`, or the text itself, as [`said`] shows it. `without_own` takes
+/// out what the request had in its headers.
+pub(super) fn refusal(content_type: &str, body: &[u8], without_own: impl Fn(&str) -> String) -> String {
     if content_type.starts_with("application/x-protobuf") {
         let message = Fields(body).find_map(|(field, value)| match (field, value) {
             (2, Wire::Bytes(text)) => Some(text),
             _ => None,
         });
-        return shown(&String::from_utf8_lossy(message.unwrap_or_default()));
+        return said(&without_own(&String::from_utf8_lossy(message.unwrap_or_default())));
     }
     let text = String::from_utf8_lossy(body);
     let message = is_json(content_type).then(|| find_text(&text, "message")).flatten();
-    shown(message.as_deref().unwrap_or(&text))
-}
-
-/// Formats a collector's text as one line of at most 200 characters.
-pub(super) fn shown(text: &str) -> String {
-    text.trim().chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    said(&without_own(message.as_deref().unwrap_or(&text)))
 }
 
 fn is_json(content_type: &str) -> bool {
@@ -98,13 +94,13 @@ mod tests {
             for len in 0..16 {
                 for content_type in ["application/x-protobuf", "application/json"] {
                     partial_success(content_type, &vec![b; len]);
-                    refusal(content_type, &vec![b; len]);
+                    refusal(content_type, &vec![b; len], str::to_owned);
                 }
             }
         }
         let json = br#"{"code":3,"message":"not a body"}"#;
-        assert_eq!(refusal("application/json", json), "not a body");
-        assert_eq!(refusal("text/plain", b" no such\npath "), "no such path");
-        assert_eq!(refusal("application/x-protobuf", &[0x08, 3, 0x12, 2, b'n', b'o']), "no");
+        assert_eq!(refusal("application/json", json, str::to_owned), "not a body");
+        assert_eq!(refusal("text/plain", b" no such\npath ", str::to_owned), r"no such\npath");
+        assert_eq!(refusal("application/x-protobuf", &[0x08, 3, 0x12, 2, b'n', b'o'], str::to_owned), "no");
     }
 }

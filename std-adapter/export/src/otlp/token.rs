@@ -2,7 +2,7 @@
 
 use super::config::{ClientConfig, Target};
 use super::json::base64;
-use crate::text::escaped;
+use crate::text::without;
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::Read;
@@ -99,36 +99,27 @@ impl TokenSource {
     }
 }
 
-/// Runs a command and returns what it writes to standard output.
+/// Runs a command and returns what it writes to standard output. What it says of a failure may hold the secret, so it is not shown.
 fn output(words: &[String], timeout: Duration) -> Result<Vec<u8>, String> {
     let (program, arguments) = words.split_first().ok_or("is empty; name a program")?;
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|error| format!("cannot be started: {error}; check its path"))?;
-    let read = |pipe: Option<Box<dyn Read + Send>>| {
-        let (send, receive) = mpsc::channel();
-        // The thread ends when the command and all that it started have closed the pipe.
-        std::thread::spawn(move || {
-            let mut bytes = Vec::new();
-            _ = pipe.map(|pipe| pipe.take(MOST).read_to_end(&mut bytes));
-            _ = send.send(bytes);
-        });
-        receive
-    };
-    let out = read(child.stdout.take().map(|pipe| Box::new(pipe) as _));
-    let errors = read(child.stderr.take().map(|pipe| Box::new(pipe) as _));
+    let (send, receive) = mpsc::channel();
+    let pipe = child.stdout.take();
+    // The thread ends when the command and all that it started have closed the pipe.
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        _ = pipe.map(|pipe| pipe.take(MOST).read_to_end(&mut bytes));
+        _ = send.send(bytes);
+    });
     let give_up = Instant::now() + timeout;
     let status = wait(&mut child, give_up)?;
     let left = || give_up.saturating_duration_since(Instant::now()).max(LOOK);
     if !status.success() {
-        let said = errors.recv_timeout(left()).unwrap_or_default();
-        let said: String = String::from_utf8_lossy(&said).trim().chars().take(200).collect();
-        return Err(format!(
-            "failed with {status}: {}; run it by hand as this service's user",
-            escaped(&said)
-        ));
+        return Err(format!("failed with {status}; run it by hand as this service's user to see why"));
     }
-    out.recv_timeout(left()).map_err(|_| "left its output open; let it end all that it starts".into())
+    receive.recv_timeout(left()).map_err(|_| "left its output open; let it end all that it starts".into())
 }
 
 fn wait(child: &mut Child, give_up: Instant) -> Result<std::process::ExitStatus, String> {
@@ -190,6 +181,12 @@ impl Token {
         }
     }
 
+    /// The value that was read last.
+    fn known(&self) -> Option<String> {
+        let known = self.value.lock().unwrap_or_else(PoisonError::into_inner);
+        known.as_ref().map(|known| known.value.clone())
+    }
+
     /// Forgets a value that was read before `since`. Returns whether there was one.
     pub(crate) fn forget(&self, since: Instant) -> bool {
         let mut known = self.value.lock().unwrap_or_else(PoisonError::into_inner);
@@ -209,6 +206,13 @@ impl Target {
             headers.push((name.clone(), token.value(timeout)?));
         }
         Ok(Cow::Owned(headers))
+    }
+
+    /// The text, which a collector has sent, without the values of our headers and tokens.
+    pub(super) fn without_own(&self, text: &str) -> String {
+        let known = self.tokens.iter().filter_map(|(_, token)| token.known());
+        let own: Vec<String> = self.headers.iter().map(|(_, value)| value.clone()).chain(known).collect();
+        without(text, own.iter().map(String::as_str))
     }
 
     /// Has the tokens read again that an attempt begun at `begun` did not read itself. Returns whether there are

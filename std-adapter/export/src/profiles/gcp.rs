@@ -12,7 +12,7 @@ use crate::otlp::token::Token;
 use crate::otlp::{TokenSource, json};
 use crate::post::checked_url;
 use crate::push::PushUrlError;
-use crate::text::{escaped, masked_url};
+use crate::text::{escaped, masked_url, said};
 use crate::{Deadline, ExportError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -263,7 +263,7 @@ impl CloudProfiler {
             _ => Err(format!(
                 "{} wants a profile that is not understood: {}; check that it is Cloud Profiler",
                 self.shown(),
-                shortened(answer)
+                said(answer)
             )),
         }
     }
@@ -309,16 +309,12 @@ impl CloudProfiler {
             404 => "enable the API: gcloud services enable cloudprofiler.googleapis.com",
             _ => "see status.cloud.google.com",
         };
-        format!("{} answered {status} ({}): {hint}", self.shown(), shortened(&reason))
+        format!("{} answered {status} ({}): {hint}", self.shown(), said(&reason))
     }
 
     fn shown(&self) -> String {
         escaped(&masked_url(&self.endpoint)).into_owned()
     }
-}
-
-fn shortened(text: &str) -> String {
-    escaped(&text.trim().chars().take(200).collect::<String>()).into_owned()
 }
 
 /// `^[a-z][-a-z0-9:.]{4,61}[a-z0-9]$`

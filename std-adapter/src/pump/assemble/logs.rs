@@ -24,23 +24,8 @@ impl Assembler {
             self.tally.malformed += 1;
             return;
         };
-        let finished = match event.values.into_iter().next() {
-            Some(Value::Str { text, .. }) if entry.has_finished_message => Some(text),
-            _ => None,
-        };
-        let masked = finished.and_then(|text| self.mask.masked(text));
         let fields = Merged::new(self.parts(entry, event.values, None), entry.site.is_plain());
-        if let Some(masked) = &masked {
-            let hidden = |value| match value {
-                Value::Str { text, truncated } if Some(text) == finished => {
-                    Value::Str { text: masked, truncated }
-                }
-                value => value,
-            };
-            self.log(event, entry, remote, fields.map(|(name, value)| (name, hidden(value))), sinks);
-        } else {
-            self.log(event, entry, remote, fields, sinks);
-        }
+        self.log(event, entry, remote, fields, sinks);
         self.tally.output += 1;
     }
 

@@ -14,6 +14,8 @@ use super::client::Delivered;
 use super::compress::Compression;
 use super::config::Target;
 use super::response;
+use crate::http::asked_pause;
+use crate::text::said;
 use connect::connect;
 use h2::RecvStream;
 use status::Status;
@@ -108,7 +110,7 @@ impl Grpc {
                 let why = format!("{}; the token is read again", status.name());
                 Attempt::Later { why, after: Some(Duration::ZERO) }
             }
-            Ok(Ok((status, answer))) => finished(status, &answer),
+            Ok(Ok((status, answer))) => finished(target, status, &answer),
             Ok(Err(Failure::Request(why))) => Attempt::Impossible(why),
             Ok(Err(Failure::Connection(why))) => {
                 *sender = None;
@@ -211,17 +213,19 @@ fn message(compression: Compression, body: &[u8]) -> Vec<u8> {
 }
 
 /// Interprets the status and the message of an answer.
-fn finished(status: Status, answer: &[u8]) -> Attempt {
+fn finished(target: &Target, mut status: Status, answer: &[u8]) -> Attempt {
+    status.message = target.without_own(&status.message);
     if status.is_ok() {
         // The request asked for no compression of the answer.
         let message = answer.get(PREFIX..).unwrap_or_default();
         let partial = response::partial_success("application/x-protobuf", message);
-        return Attempt::Taken(Delivered { rejected: partial.rejected, message: partial.message });
+        let message = target.without_own(&partial.message);
+        return Attempt::Taken(Delivered { rejected: partial.rejected, message });
     }
     if status.is_retryable() {
-        return Attempt::Later { why: status.to_string(), after: status.retry_after };
+        return Attempt::Later { why: status.to_string(), after: asked_pause(status.retry_after) };
     }
-    Attempt::Refused { hint: status.hint(), reason: response::shown(&status.message), status: status.name() }
+    Attempt::Refused { hint: status.hint(), reason: said(&status.message), status: status.name() }
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ impl Status {
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.name(), crate::otlp::response::shown(&self.message))
+        write!(f, "{} {}", self.name(), crate::text::said(&self.message))
     }
 }
 
