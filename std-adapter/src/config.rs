@@ -17,6 +17,7 @@ mod listeners;
 mod load;
 pub(crate) mod node;
 mod parts;
+mod places;
 mod problem;
 #[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod profiling;

@@ -69,7 +69,7 @@ fn check(config: &Config, file: &Path) -> Result<(), CliError> {
 fn note(problem: &Problem) -> Option<String> {
     let (place, feature) = (problem.place(), problem.feature?);
     Some(format!(
-        "note: {place} wants a service that is built with the feature `{feature}` of throughline-std"
+        "note: {place} wants a service that is built with the feature `{feature}` of throughline-std; this tool is built without it, so it did not check what the feature would"
     ))
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct Key {
     /// Variables of other standards that set this key too.
     pub(crate) standard: &'static [Standard],
     pub(crate) state: State,
+    /// Whether a time or a size of 0 is refused.
+    pub(crate) is_more_than_zero: bool,
     /// Puts the value into the configuration. The text of an error says what is wrong and what to do.
     pub(crate) apply: Apply,
 }
@@ -51,11 +53,33 @@ impl Key {
         doc: &'static str,
         apply: Apply,
     ) -> Key {
-        Key { path, kind, default, example: "", doc, standard: &[], state: State::Built, apply }
+        Key {
+            path,
+            kind,
+            default,
+            example: "",
+            doc,
+            standard: &[],
+            state: State::Built,
+            is_more_than_zero: false,
+            apply,
+        }
     }
 
     pub(crate) const fn example(mut self, example: &'static str) -> Key {
         self.example = example;
+        self
+    }
+
+    /// A time or a size that makes no sense as 0.
+    pub(crate) const fn more_than_zero(mut self) -> Key {
+        self.is_more_than_zero = true;
+        self
+    }
+
+    /// A key whose value is looked at when it is read, and used when the exporters start.
+    pub(crate) const fn checked(mut self, check: Apply) -> Key {
+        self.apply = check;
         self
     }
 
@@ -80,6 +104,24 @@ impl Key {
             self.state = State::NoFeature(feature);
         }
         self
+    }
+
+    /// Finds a time or a size of 0 where that makes no sense.
+    pub(crate) fn refuse_zero(&self, value: &Value) -> Result<(), String> {
+        let what = match value {
+            Value::Duration(time) if time.is_zero() => "time",
+            Value::Size(0) => "room",
+            _ => return Ok(()),
+        };
+        if !self.is_more_than_zero {
+            return Ok(());
+        }
+        let default =
+            self.default_value().map(|value| format!(" (the default is {})", value.toml().replace('"', "")));
+        Err(format!(
+            "is 0, which leaves no {what} at all; give more, or remove it{}",
+            default.unwrap_or_default()
+        ))
     }
 
     /// The variable that sets this key, such as `THROUGHLINE_TRACING_SAMPLING_PROBABILITY`.

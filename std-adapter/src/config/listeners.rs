@@ -29,12 +29,34 @@ impl Listener {
     }
 }
 
+/// Keys whose values are texts with placeholders.
+const TEMPLATES: &[&str] = &["observers.log.message", "observers.sample.pattern"];
+
+/// The error for a placeholder that does not end, and so would not be filled in.
+fn unclosed(setting: &Setting) -> Option<Problem> {
+    let mut rest = setting.value.text();
+    while let Some((_, after)) = rest.split_once('{') {
+        rest = match (after.strip_prefix('{'), after.split_once('}')) {
+            (Some(literal), _) => literal,
+            (None, Some((name, after))) if !name.contains('{') => after,
+            _ => {
+                return Some(setting.problem(
+                    "has a `{` without a `}` after its name; close it, or write {{ for the character itself",
+                ));
+            }
+        };
+    }
+    None
+}
+
 /// The observers of one file, and what is wrong with their names.
 pub(super) fn listeners(items: Vec<Item>, file: &Path) -> (Vec<Listener>, Vec<Problem>) {
     let (mut listeners, mut problems) = (Vec::<Listener>::new(), Vec::new());
     for (number, item) in items.into_iter().enumerate() {
         let mut settings = Settings::default();
         item.settings.into_iter().for_each(|setting| settings.put(setting));
+        problems.extend(settings.iter().filter_map(Setting::is_zero));
+        problems.extend(TEMPLATES.iter().filter_map(|path| unclosed(settings.get(path)?)));
         let said = settings.get("observers.name").map(|setting| setting.value.text().to_owned());
         let name = item.name.or(said).unwrap_or_else(|| format!("observer-{}", number + 1));
         let is_good = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);

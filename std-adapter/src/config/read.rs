@@ -79,6 +79,29 @@ impl Reader<'_> {
                 _ => self.entry(entry, "", ""),
             }
         }
+        if has_root {
+            let others = entries.iter().filter(|entry| !is_root(entry));
+            others.for_each(|entry| self.beside(entry, ""));
+        }
+    }
+
+    /// Warns of a key beside our root that the root has too: which of the two holds is easily mistaken.
+    fn beside(&mut self, entry: &Entry, section: &str) {
+        let path = joined(section, &entry.key);
+        if let Data::Table(below) = &entry.node.data {
+            below.iter().for_each(|entry| self.beside(entry, &path));
+            return;
+        }
+        let Ok(Some((key, _))) = aliases::resolve(&path) else { return };
+        let said = self.reading.settings.iter().find(|setting| std::ptr::eq(setting.key, key));
+        if let Some(said) = said {
+            let root = said.written.split('.').next().unwrap_or_default();
+            let text = format!(
+                "is not read, as what is beside the section {root} belongs to the application; {} holds",
+                said.written
+            );
+            self.reading.warnings.push(Problem::of(entry.line, &path, text));
+        }
     }
 
     /// Reads the entries of the section at `path`, which the file calls `written`.
@@ -345,6 +368,17 @@ impl Reader<'_> {
 
     fn set(&mut self, key: &'static Key, value: Value, line: u32, written: &str, tainted: bool) {
         let origin = Origin::File { path: self.path.into(), line };
+        let is_map = matches!(value, Value::Map(_) | Value::SecretMap(_));
+        let first = self.reading.settings.iter().find(|it| std::ptr::eq(it.key, key));
+        if let Some(first) = first.filter(|it| !is_map && it.value != value)
+            && let Origin::File { line: at, .. } = first.origin
+        {
+            let text = format!(
+                "replaces {} of line {at}, which means the same key; remove one of them",
+                first.written
+            );
+            self.reading.warnings.push(Problem::of(line, written, text));
+        }
         self.reading.settings.push(Setting { key, value, origin, written: written.into(), tainted });
     }
 

@@ -66,6 +66,11 @@ impl Setting {
         }
     }
 
+    /// The error for a time or a size of 0 where that makes no sense.
+    pub(crate) fn is_zero(&self) -> Option<Problem> {
+        self.key.refuse_zero(&self.value).err().map(|error| self.problem(error))
+    }
+
     /// The value in TOML's notation, with a mask in place of a possible secret.
     pub(crate) fn shown(&self) -> String {
         if self.tainted {

@@ -11,7 +11,7 @@ use throughline::Level;
 /// level for all targets, `shop::db=debug` a level for targets with this prefix, `shop` takes all levels of
 /// these targets, and `hyper=off` takes none. If several directives match a target, the longest one decides;
 /// of two for the same target, the last one. A target without a matching directive is not taken, and without
-/// directives nothing is taken.
+/// directives nothing is taken. Targets that no code has, such as `svc*` or `a;b`, are errors.
 ///
 /// ```
 /// use throughline::Level;
@@ -64,6 +64,9 @@ impl FromStr for Filter {
                 None => directives.push((target, level)),
             }
         }
+        if directives.is_empty() && !text.trim().is_empty() {
+            return Err(FilterError { directive: masked_url(text.trim()), problem: Problem::Nothing });
+        }
         // The sort is stable, but two different targets of the same length cannot both match.
         directives.sort_by_key(|(target, _)| std::cmp::Reverse(target.len()));
         Ok(Filter { directives })
@@ -78,6 +81,10 @@ fn parse(directive: &str) -> Result<(String, Option<Level>), FilterError> {
     if directive.contains('/') {
         return Err(error(Problem::Regex));
     }
+    let target = directive.split('=').next().unwrap_or_default();
+    if let Some(c) = target.trim().chars().find(|c| is_of_no_target(*c)) {
+        return Err(error(if c == '*' { Problem::Star } else { Problem::Character(c) }));
+    }
     match directive.split_once('=') {
         Some((target, level)) => {
             let level = parse_level(level.trim()).ok_or_else(|| error(Problem::Level))?;
@@ -88,6 +95,11 @@ fn parse(directive: &str) -> Result<(String, Option<Level>), FilterError> {
             None => Ok((directive.to_owned(), Some(Level::Trace))),
         },
     }
+}
+
+/// Whether a target never has this character: what is left of it is most likely another way to separate directives, or a pattern.
+fn is_of_no_target(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || ";*?\"'`{}()<>|&".contains(c)
 }
 
 fn parse_level(text: &str) -> Option<Option<Level>> {
@@ -130,6 +142,14 @@ crate::__debug_as_display!(FilterError);
 enum Problem {
     #[error("after `=` comes a level; write trace, debug, info, warn, error or off")]
     Level,
+    #[error("there is no directive in it; write a level, such as info, or `target=level`")]
+    Nothing,
+    #[error("no target has a {0:?}; write `target=level`, with commas between directives")]
+    Character(char),
+    #[error(
+        "patterns are not supported; a level alone holds for all targets, and `svc=info` for all that begin with svc"
+    )]
+    Star,
     #[error("directives for spans and fields, in `[]`, are not supported; write `target=level`")]
     Span,
     #[error("regular expressions, after `/`, are not supported; write `target=level`")]
@@ -185,5 +205,23 @@ mod tests {
             error("info/foo"),
             "`info/foo` is not a log directive: regular expressions, after `/`, are not supported; write `target=level`"
         );
+        assert_eq!(
+            error("warn,info;debug"),
+            "`info;debug` is not a log directive: no target has a ';'; write `target=level`, with commas between directives"
+        );
+        assert_eq!(
+            error("hyper=warn,svc*=info"),
+            "`svc*=info` is not a log directive: patterns are not supported; a level alone holds for all targets, and `svc=info` for all that begin with svc"
+        );
+        assert_eq!(
+            error(" , "),
+            "`,` is not a log directive: there is no directive in it; write a level, such as info, or `target=level`"
+        );
+        for wrong in ["*=info", "*", "info debug", "a=info b=warn", "\"info\"", "{level}", "a|b=info"] {
+            assert!(wrong.parse::<Filter>().is_err(), "{wrong}");
+        }
+        for right in ["my-crate=info", "http.client=warn", "a::b@c=off"] {
+            assert!(right.parse::<Filter>().is_ok(), "{right}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::config::{Config, LoadError, Otlp};
 use std::fmt::Display;
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use throughline_export::log::{FilterError, RollingFile, SyslogTargetError};
 use throughline_export::otlp::{ClientConfig, ConfigError};
 use throughline_export::profiles::CloudProfilerError;
@@ -81,6 +81,7 @@ impl Config {
         let try_lock = |folder: &Path| RollingFile::new(folder.join("lock")).check();
         all.extend(self.each_spool(try_lock));
         all.extend(made(&keys).1);
+        all.extend(same_files(&keys));
         #[cfg(all(
             feature = "profile",
             target_os = "linux",
@@ -118,6 +119,31 @@ impl Config {
         };
         first.into_iter().chain(further).filter_map(problem).collect()
     }
+}
+
+/// Sections that write to a file, and the key of its path.
+const WRITTEN: &[(&str, &str)] = &[
+    ("logging.file", "logging.file.path"),
+    ("otlp.file", "otlp.file.path"),
+    ("tracing.chrome", "tracing.chrome.path"),
+];
+
+/// Errors for outputs that would write to the file of another one.
+fn same_files(keys: &Keys<'_>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut known: Vec<(PathBuf, &Setting)> = Vec::new();
+    for (section, path) in WRITTEN {
+        let Some(setting) = keys.said(path).filter(|_| keys.asks_for(section)) else { continue };
+        let file = std::path::absolute(setting.value.text()).unwrap_or_default();
+        match known.iter().find(|(other, _)| *other == file) {
+            Some((_, other)) => {
+                let text = format!("names the same file as {}; each needs a file of its own", other.written);
+                problems.push(setting.problem(text));
+            }
+            None => known.push((file, setting)),
+        }
+    }
+    problems
 }
 
 /// The error for a certificate or key in a file that cannot be read. A build without TLS finds it too.

@@ -77,6 +77,14 @@ fn no_header(setting: &Setting) -> Option<Problem> {
                 "has `{name}`, which is no name of a header; write letters, digits and hyphens, such as x-api-key"
             )));
         }
+        let own = pairs.iter().find(|(name, _)| OWN_HEADERS.contains(&&*name.to_ascii_lowercase()));
+        if let Some((name, _)) = own {
+            return Some(setting.problem(format!(
+                "has {}, which is set for each request by itself; remove it (the same holds for {})",
+                escaped(name),
+                OWN_HEADERS.join(", ")
+            )));
+        }
         let wrong = pairs.iter().find_map(|(name, value)| Some((name, unfit(value)?)));
         return wrong.map(|(name, why)| {
             setting.problem(format!("has {why} in the value of {name}, which no header can carry; {REMEDY}"))
@@ -88,6 +96,21 @@ fn no_header(setting: &Setting) -> Option<Problem> {
     let why = unfit(setting.value.text())?;
     Some(setting.problem(format!("has {why}, which no header can carry; {REMEDY}")))
 }
+
+/// Headers that belong to a request's own connection, address or body. With another value, requests fail.
+const OWN_HEADERS: &[&str] = &[
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 
 const REMEDY: &str = "remove it (a value that was read from a file often ends with a line break)";
 

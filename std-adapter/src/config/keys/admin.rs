@@ -1,6 +1,7 @@
 //! Keys of local pages, whatever they show.
 
 use crate::config::key::Key;
+use crate::config::places;
 use crate::config::value::Kind::{self, Int, Path, Secret, Text};
 
 const PORT: Kind = Int { least: 0, most: 65535 };
@@ -16,7 +17,8 @@ pub(super) const KEYS: &[Key] = &[
         Text,
         "127.0.0.1",
         "The address that pages listen on which have no own; 0.0.0.0 for all networks.",
-    ),
+    )
+    .checked(places::host),
     key("admin.port", PORT, "8081", "The port of pages which have no own."),
     key(
         "admin.token",

@@ -1,6 +1,7 @@
 //! Keys of alert rules and of who is told.
 
 use crate::config::key::Key;
+use crate::config::places;
 use crate::config::value::Kind::{
     self, Bool, Duration, Int, List, Map, OneOf, Path, Secret, SecretMap, Text,
 };
@@ -20,8 +21,8 @@ pub(super) const KEYS: &[Key] = &[
     key("alerts.enabled", Bool, "", "Whether rules are looked at, if anything is said here.").example("true"),
     key("alerts.rules_file", Path, "", "The file of rules: YAML, or TOML. `throughline rules check` checks one.")
         .example("/etc/shop/alerts.yaml"),
-    key("alerts.interval", Duration, "15s", "How often rules are looked at. A range such as [5m] must be at least twice as long."),
-    key("alerts.path", Text, "/alerts", "The path of the page of alerts, at admin.host and admin.port."),
+    key("alerts.interval", Duration, "15s", "How often rules are looked at. A range such as [5m] must be at least twice as long.").more_than_zero(),
+    key("alerts.path", Text, "/alerts", "The path of the page of alerts, at admin.host and admin.port.").checked(places::path),
     key(
         "alerts.state_file",
         Path,
@@ -36,14 +37,15 @@ pub(super) const KEYS: &[Key] = &[
         "Alerts with the same values of these labels are told together; ... stands for all labels.",
     ),
     key("alerts.group_wait", Duration, "30s", "How long a new group waits for others before it is told."),
-    key("alerts.group_interval", Duration, "5m", "How long to wait before news of a group that was told are told."),
-    key("alerts.repeat_interval", Duration, "4h", "How long to wait before a group is told again in which nothing is new."),
+    key("alerts.group_interval", Duration, "5m", "How long to wait before news of a group that was told are told.").more_than_zero(),
+    key("alerts.repeat_interval", Duration, "4h", "How long to wait before a group is told again in which nothing is new.").more_than_zero(),
     key(
         "alerts.timeout",
         Duration,
         "60s",
         "For how long a notice is tried. Then it is dropped and counted, and made again after the interval of its group.",
-    ),
+    )
+    .more_than_zero(),
     key("alerts.restart_grace", Duration, "0s", "For how long after the process began nobody is told of alerts that begin."),
     key(
         "alerts.deploy_grace",

@@ -1,6 +1,7 @@
 //! Keys of checks and of the pages of health.
 
 use crate::config::key::Key;
+use crate::config::places;
 use crate::config::value::Kind::{self, Bool, Duration, Int, List, Map, Ratio, Text};
 
 const PORT: Kind = Int { least: 0, most: 65535 };
@@ -11,16 +12,17 @@ const fn key(path: &'static str, kind: Kind, default: &'static str, doc: &'stati
 
 pub(super) const KEYS: &[Key] = &[
     key("health.enabled", Bool, "", "Whether there are checks and pages, if anything is said here.").example("true"),
-    key("health.host", Text, "", "The address that the pages listen on. Unless given: admin.host.").example("127.0.0.1"),
+    key("health.host", Text, "", "The address that the pages listen on. Unless given: admin.host.").example("127.0.0.1").checked(places::host),
     key("health.port", PORT, "", "The port that they listen on. Unless given: admin.port.").example("8081"),
     key(
         "health.path",
         Text,
         "/health",
         "The path of the page of all checks. /livez, /readyz and /startupz are there too.",
-    ),
-    key("health.timeout", Duration, "5s", "How long a check may take."),
-    key("health.interval", Duration, "30s", "How long to wait from the end of a check to its next run."),
+    )
+    .checked(places::path),
+    key("health.timeout", Duration, "5s", "How long a check may take.").more_than_zero(),
+    key("health.interval", Duration, "30s", "How long to wait from the end of a check to its next run.").more_than_zero(),
     key(
         "health.telemetry",
         Bool,

@@ -4,6 +4,7 @@ use crate::config::key::{Key, Standard};
 use crate::config::value::Kind::{
     self, Bool, Duration, Int, List, Map, OneOf, Path, Secret, SecretMap, Size, Text, Url,
 };
+use crate::config::value::Value;
 use crate::config::{environment, exporters};
 use std::sync::Arc;
 use throughline_export::Redaction;
@@ -43,7 +44,7 @@ pub(super) const KEYS: &[Key] = &[
         "",
         "What logs are drawn there of what is recorded, or written there as lines if logging.format says so, as logging.filter.",
         |config, value| {
-            config.terminal_filter = value.text().parse().map_err(|error: FilterError| format!("= {error}"))?;
+            config.terminal_filter = filter(value)?;
             Ok(())
         },
     )
@@ -65,7 +66,7 @@ pub(super) const KEYS: &[Key] = &[
         "",
         "Levels of events by module path, in the grammar of RUST_LOG; in place of logging.level.",
         |config, value| {
-            config.filters.logs = value.text().parse().map_err(|error: FilterError| format!("= {error}"))?;
+            config.filters.logs = filter(value)?;
             Ok(())
         },
     )
@@ -110,7 +111,7 @@ pub(super) const KEYS: &[Key] = &[
         "What goes there of what is recorded, as logging.filter.",
     )
     .example("info"),
-    Key::of_exporter("logging.file.max_size", Size, "100MiB", "The file begins anew before it is larger."),
+    Key::of_exporter("logging.file.max_size", Size, "100MiB", "The file begins anew before it is larger.").more_than_zero(),
     Key::of_exporter(
         "logging.file.roll",
         OneOf(&["never", "hourly", "daily"]),
@@ -316,3 +317,11 @@ pub(super) const KEYS: &[Key] = &[
     .example("128")
     .standard(&[Standard::same("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT")]),
 ];
+
+/// The filter of a key.
+pub(super) fn filter(value: &Value) -> Result<Filter, String> {
+    if value.text().trim().is_empty() {
+        return Err("is empty, so nothing would be taken; write off for that, or remove it".into());
+    }
+    value.text().parse().map_err(|error: FilterError| format!("= {error}"))
+}

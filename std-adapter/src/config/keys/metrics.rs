@@ -1,8 +1,8 @@
 //! Keys of metrics.
 
-use crate::config::exporters;
 use crate::config::key::{Key, Standard};
 use crate::config::value::Kind::{self, Bool, Duration, Int, List, Map, OneOf, SecretMap, Text, Url};
+use crate::config::{exporters, places};
 
 const PORT: Kind = Int { least: 0, most: 65535 };
 
@@ -21,6 +21,7 @@ pub(super) const KEYS: &[Key] = &[
         "How often metrics are sent.",
         set_some!(metrics_every, duration),
     )
+    .more_than_zero()
     .standard(&[Standard::milliseconds("OTEL_METRIC_EXPORT_INTERVAL")]),
     Key::of_exporter(
         "metrics.export_timeout",
@@ -78,10 +79,12 @@ pub(super) const KEYS: &[Key] = &[
         "127.0.0.1",
         "The address that it listens on; 0.0.0.0 for all.",
     )
+    .checked(places::host)
     .standard(&[Standard::same("OTEL_EXPORTER_PROMETHEUS_HOST")]),
     Key::of_exporter("metrics.prometheus.port", PORT, "9464", "The port that it listens on.")
         .standard(&[Standard::same("OTEL_EXPORTER_PROMETHEUS_PORT")]),
-    Key::of_exporter("metrics.prometheus.path", Text, "/metrics", "The path of the page."),
+    Key::of_exporter("metrics.prometheus.path", Text, "/metrics", "The path of the page.")
+        .checked(places::path),
     Key::of_exporter(
         "metrics.prometheus.utf8_names",
         Bool,
@@ -141,7 +144,8 @@ pub(super) const KEYS: &[Key] = &[
         "The shortest time between two pushes. Unless given, metrics.interval says how often.",
     )
     .example("1m"),
-    Key::of_exporter("metrics.pushgateway.timeout", Duration, "10s", "How long a request may take."),
+    Key::of_exporter("metrics.pushgateway.timeout", Duration, "10s", "How long a request may take.")
+        .more_than_zero(),
     Key::of_exporter(
         "metrics.pushgateway.delete_on_exit",
         Bool,

@@ -46,7 +46,7 @@ pub(crate) const OBSERVER: &[Key] = &[
         "Expressions that must hold for records that come one after the other, within the time `within` and of one trace.",
     ),
     key("observers.count", Int { least: 1, most: 1000 }, "1", "How many records there must be within the time `within`."),
-    key("observers.within", Duration, "", "The time for `count` or `sequence`.").example("1m"),
+    key("observers.within", Duration, "", "The time for `count` or `sequence`.").example("1m").more_than_zero(),
     key(
         "observers.by",
         List(&[]),
@@ -55,7 +55,7 @@ pub(crate) const OBSERVER: &[Key] = &[
     )
     .example("http.route"),
     key("observers.cooldown", Duration, "0s", "How long no action runs after the observer has found something."),
-    key("observers.timeout", Duration, "30s", "How long an action is tried before it is dropped and counted."),
+    key("observers.timeout", Duration, "30s", "How long an action is tried before it is dropped and counted.").more_than_zero(),
     key("observers.queue", Int { least: 1, most: 1_000_000 }, "256", "How many actions may wait."),
     key(
         "observers.actions",
@@ -113,9 +113,9 @@ pub(crate) const OBSERVER: &[Key] = &[
         "A program and its arguments, run for each match, which is JSON on its standard input.",
     )
     .example("/usr/local/bin/note"),
-    key("observers.profile.duration", Duration, "10s", "How long the process is profiled. It needs the feature `profile`."),
+    key("observers.profile.duration", Duration, "10s", "How long the process is profiled. It needs the feature `profile`.").more_than_zero(),
     key("observers.sample.share", Ratio, "1.0", "The share of the traces that is kept for a time."),
-    key("observers.sample.duration", Duration, "5m", "For how long."),
+    key("observers.sample.duration", Duration, "5m", "For how long.").more_than_zero(),
     key(
         "observers.sample.pattern",
         Text,

@@ -42,6 +42,7 @@ macro_rules! section {
                 $timeout,
                 "How long one attempt at a request may take.")
             .example("10s")
+            .more_than_zero()
             .standard(&[Standard::milliseconds(concat!("OTEL_EXPORTER_OTLP_", $signal, "TIMEOUT"))]),
             Key::of_exporter(
                 concat!($section, ".compression"),
@@ -152,7 +153,7 @@ pub(super) const MORE: &[Key] = &[
         "The directory. Each service needs its own; each signal has a folder in it.",
     )
     .example("/var/spool/shop"),
-    Key::of_exporter("otlp.spool.max_size", Size, "128MiB", "Most bytes on the disk, for each signal."),
+    Key::of_exporter("otlp.spool.max_size", Size, "128MiB", "Most bytes on the disk, for each signal.").more_than_zero(),
 ];
 
 /// Keys of the file of OTLP.
@@ -165,7 +166,8 @@ pub(super) const FILE: &[Key] = &[
         "traces,logs,metrics",
         "What is written to it.",
     ),
-    Key::of_exporter("otlp.file.max_size", Size, "100MiB", "The file begins anew before it is larger."),
+    Key::of_exporter("otlp.file.max_size", Size, "100MiB", "The file begins anew before it is larger.")
+        .more_than_zero(),
     Key::of_exporter(
         "otlp.file.roll",
         OneOf(&["never", "hourly", "daily"]),

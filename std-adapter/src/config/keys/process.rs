@@ -115,5 +115,6 @@ pub(super) const KEYS: &[Key] = &[
         "How often the file is looked at for changes. Unless given, it is not.",
         set_some!(reload_every, duration),
     )
-    .example("5s"),
+    .example("5s")
+    .more_than_zero(),
 ];

@@ -53,7 +53,7 @@ pub(super) const KEYS: &[Key] = &[
         "true",
         "Whether one profile follows the other. With false, the first one is the only one.",
     ),
-    key("profiling.cpu.duration", Duration, "30s", "How long a profile takes."),
+    key("profiling.cpu.duration", Duration, "30s", "How long a profile takes.").more_than_zero(),
     key(
         "profiling.labels",
         List(&[]),
@@ -193,12 +193,14 @@ pub(super) const KEYS: &[Key] = &[
         "",
         "Profiles that were written longer ago than this are removed when another one is written.",
     )
-    .example("7d"),
+    .example("7d")
+    .more_than_zero(),
     key(
         "profiling.exporter.max_bytes",
         Size,
         "",
         "Bytes that profiles of both kinds may take together; the oldest go first.",
     )
-    .example("256MiB"),
+    .example("256MiB")
+    .more_than_zero(),
 ];

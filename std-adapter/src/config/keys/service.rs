@@ -19,9 +19,17 @@ pub(super) const KEYS: &[Key] = &[
     })
     .example("team=checkout")
     .standard(&[Standard::same("OTEL_RESOURCE_ATTRIBUTES")]),
-    Key::new("service.name", Text, "", "The service's name.", attribute!("service.name"))
-        .example("shop")
-        .standard(&[Standard::same("OTEL_SERVICE_NAME")]),
+    Key::new("service.name", Text, "", "The service's name.", |config, value| {
+        if value.text().trim().is_empty() {
+            return Err(
+                "is empty, so no backend could tell the service from others; give a name such as shop".into(),
+            );
+        }
+        config.resource = config.resource.clone().with("service.name", value.text());
+        Ok(())
+    })
+    .example("shop")
+    .standard(&[Standard::same("OTEL_SERVICE_NAME")]),
     Key::new(
         "service.namespace",
         Text,

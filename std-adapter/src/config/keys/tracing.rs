@@ -1,13 +1,13 @@
 //! Keys of traces.
 
-use super::logging::LEVELS;
+use super::logging::{LEVELS, filter};
 use crate::config::key::{Key, Standard};
 use crate::config::value::Kind::{
     self, Bool, Duration, Int, List, Map, OneOf, Path, Ratio, SecretMap, Size, Text, Url,
 };
 use crate::config::value::Value;
 use crate::config::{Queue, exporters};
-use throughline_export::log::{Filter, FilterError};
+use throughline_export::log::Filter;
 
 const COUNT: Kind = Int { least: 1, most: 1 << 32 };
 const ANY: Kind = Int { least: 0, most: u64::MAX };
@@ -30,7 +30,7 @@ pub(super) const KEYS: &[Key] = &[
         "",
         "Levels of spans by module path, in the grammar of RUST_LOG; in place of tracing.level.",
         |config, value| {
-            config.filters.spans = value.text().parse().map_err(|error: FilterError| format!("= {error}"))?;
+            config.filters.spans = filter(value)?;
             Ok(())
         },
     )
@@ -189,7 +189,8 @@ pub(super) const KEYS: &[Key] = &[
         "30s",
         "How long they wait at most.",
         set!(sampling_rules.buffer.time, duration),
-    ),
+    )
+    .more_than_zero(),
     Key::new(
         "tracing.batch.scheduled_delay",
         Duration,
@@ -236,7 +237,7 @@ pub(super) const KEYS: &[Key] = &[
         .example("authorization=Basic%20${ZIPKIN_AUTH:-none}"),
     Key::of_exporter("tracing.chrome.enabled", Bool, "true", "Whether the file is written, if there is a path."),
     Key::of_exporter("tracing.chrome.path", Path, "", "The file; one that is there is replaced.").example("trace.json"),
-    Key::of_exporter("tracing.chrome.max_size", Size, "256MiB", "Records that find no room are dropped and counted."),
+    Key::of_exporter("tracing.chrome.max_size", Size, "256MiB", "Records that find no room are dropped and counted.").more_than_zero(),
     Key::new(
         "tracing.limits.attribute_value_length",
         ANY,

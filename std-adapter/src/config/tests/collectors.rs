@@ -234,7 +234,7 @@ fn what_is_wrong_with_collectors_is_told() {
             "otlp.spool.directory cannot be used: /proc/none/otlp.traces/lock cannot be opened for writing",
         ),
         (
-            "otlp = { token.command = ['a'], token.file = 'b' }",
+            "otlp = { token.command = ['a'], token.file = '/dev/null' }",
             "otlp.token.file has no meaning beside otlp.token.command",
         ),
         ("terminal.filter = 'x=loud'", "terminal.filter = `x=loud` is not a log directive"),

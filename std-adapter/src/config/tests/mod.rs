@@ -5,6 +5,7 @@ mod collectors;
 #[cfg(unix)]
 mod errors;
 mod layers;
+mod mistakes;
 mod properties;
 mod secrets;
 mod shapes;

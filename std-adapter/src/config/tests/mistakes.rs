@@ -1,0 +1,236 @@
+//! Mistakes that a file can hold although each of its values has the right type: each is told when the file is read or checked, not by requests that fail
+//! later.
+
+use super::{bare, of_text, warnings};
+use crate::config::environment;
+use crate::config::node::Language;
+
+/// Everything that `throughline config check` would call a mistake.
+fn findings(text: &str) -> Vec<String> {
+    of_text(text, Language::Toml, &[]).findings().iter().map(ToString::to_string).collect()
+}
+
+/// Checks that the text has exactly this one mistake.
+fn assert_mistake(text: &str, told: &str) {
+    let found = findings(text);
+    assert!(found.len() == 1 && found[0].contains(told), "{text}\n{told}\n{found:#?}");
+}
+
+/// Checks that the text has no mistake, and exactly this one warning.
+fn assert_doubt(text: &str, told: &str) {
+    let config = of_text(text, Language::Toml, &[]);
+    assert_eq!(findings(text), Vec::<String>::new(), "{text}");
+    let found = warnings(&config);
+    assert!(found.len() == 1 && found[0].contains(told), "{text}\n{told}\n{found:#?}");
+}
+
+fn assert_fine(text: &str) {
+    let config = of_text(text, Language::Toml, &[]);
+    assert_eq!((findings(text), warnings(&config)), (vec![], vec![]), "{text}");
+}
+
+#[test]
+fn places_of_pages() {
+    assert_mistake(
+        "metrics.prometheus.host = 'not a host'",
+        "host = `not a host` is not an address to listen on; write one such as 127.0.0.1",
+    );
+    assert_mistake(
+        "metrics.prometheus.path = 'metrics'",
+        "path = `metrics` is not the path of a page; write one that begins with a slash",
+    );
+    assert_mistake("health.path = 'health'", "is not the path of a page");
+    assert_mistake("admin.host = ''", "is not an address to listen on");
+    #[cfg(all(feature = "prometheus", feature = "admin"))]
+    for host in ["127.0.0.1", "0.0.0.0", "::1", "[::1]", "localhost", "fe80::1%eth0"] {
+        assert_fine(&format!(
+            "metrics.prometheus = {{ host = '{host}', path = '/m', port = 0 }}\nadmin.host = '{host}'"
+        ));
+    }
+}
+
+#[test]
+fn headers_that_requests_have_of_their_own() {
+    for name in
+        ["content-length", "Host", "content-type", "transfer-encoding", "connection", "content-encoding"]
+    {
+        for section in ["otlp", "tracing.otlp", "tracing.zipkin", "logging.loki"] {
+            let text = format!(
+                "otlp.endpoint = 'http://a'\n{section}.headers.{name} = '1'\n{section}.endpoint = 'http://a'"
+            );
+            let text =
+                if section == "otlp" { text.replace("otlp.endpoint = 'http://a'\no", "o") } else { text };
+            assert_mistake(
+                &text,
+                &format!("headers has {name}, which is set for each request by itself; remove it"),
+            );
+        }
+    }
+    assert_mistake(
+        "[[otlp.also]]\nendpoint = 'http://a'\nheaders.host = 'b'",
+        "headers has host, which is set for each request by itself",
+    );
+    assert_fine("otlp = { endpoint = 'http://a', headers.authorization = 'x', headers.user-agent = 'y' }");
+}
+
+#[test]
+fn no_time_and_no_room() {
+    for (text, told) in [
+        (
+            "otlp = { endpoint = 'http://a', timeout = '0s' }",
+            "otlp.timeout is 0, which leaves no time at all; give more, or remove it (the default is 10s)",
+        ),
+        (
+            "tracing.otlp = { endpoint = 'http://a', timeout = '0' }",
+            "tracing.otlp.timeout is 0, which leaves no time at all; give more, or remove it",
+        ),
+        ("[[otlp.also]]\nendpoint = 'http://a'\ntimeout = '0s'", "timeout is 0"),
+        ("metrics.interval = '0s'", "metrics.interval is 0"),
+        ("reload.interval = '0s'", "reload.interval is 0"),
+        ("health.interval = '0s'\nhealth.enabled = false", "health.interval is 0"),
+        (
+            "logging.file = { path = '/tmp/throughline-zero.log', max_size = 0 }",
+            "max_size is 0, which leaves no room at all",
+        ),
+    ] {
+        assert_mistake(text, told);
+    }
+    // Here 0 has a meaning.
+    assert_fine(
+        "otlp = { endpoint = 'http://a', retry_for = '0s' }\ntracing.batch.export_timeout = '0s'\nrecording.shutdown_timeout = '0s'",
+    );
+    for name in
+        ["OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "OTEL_METRIC_EXPORT_INTERVAL"]
+    {
+        let mut config = bare(&[(name, "0")]);
+        let reading = environment::read(&config.variables);
+        config.take(reading);
+        let told = warnings(&config);
+        assert!(
+            told.len() == 1
+                && told[0].starts_with(&format!("{name} is 0, which leaves no time at all; "))
+                && told[0].ends_with("it is not honoured"),
+            "{told:?}"
+        );
+        assert!(config.settings.iter().next().is_none());
+    }
+}
+
+#[test]
+fn files_that_two_outputs_would_write() {
+    assert_mistake(
+        "otlp.file.path = '/tmp/throughline-same'\nlogging.file.path = '/tmp/./throughline-same'",
+        "otlp.file.path names the same file as logging.file.path; each needs a file of its own",
+    );
+    assert_mistake(
+        "tracing.chrome.path = '/tmp/throughline-same'\nlogging.file.path = '/tmp/throughline-same'",
+        "names the same file as",
+    );
+    assert_fine(
+        "logging.file.path = '/tmp/throughline-same'\notlp.file = { path = '/tmp/throughline-same', enabled = false }",
+    );
+}
+
+#[test]
+fn filters_with_characters_that_no_target_has() {
+    for (filter, told) in [
+        ("info;debug", "`info;debug` is not a log directive: no target has a ';'"),
+        (",", "`,` is not a log directive: there is no directive in it"),
+        ("warn,*=info", "`*=info` is not a log directive: patterns are not supported"),
+        ("svc*=info", "`svc*=info` is not a log directive: patterns are not supported"),
+        ("", "is empty, so nothing would be taken; write off for that"),
+    ] {
+        for key in ["logging.filter", "tracing.filter", "terminal.filter"] {
+            assert_mistake(&format!("{key} = '{filter}'"), told);
+        }
+    }
+    assert_mistake(
+        "logging.file = { path = '/tmp/throughline-filter.log', filter = 'svc*' }",
+        "`svc*` is not a log directive",
+    );
+}
+
+#[test]
+fn names_of_services() {
+    assert_mistake(
+        "service.name = ''",
+        "service.name is empty, so no backend could tell the service from others",
+    );
+    assert_mistake("service.name = '  '", "service.name is empty");
+    assert_doubt(
+        "[service]\nname = 'a'\n[throughline.service]\nname = 'b'",
+        "shop.toml:2: service.name is not read, as what is beside the section throughline belongs to the application; throughline.service.name holds",
+    );
+    // What the application has beside ours is its own.
+    assert_fine("[logging]\nlevel = 'loud'\n[throughline.service]\nname = 'b'");
+}
+
+#[test]
+fn keys_that_mean_the_same() {
+    assert_doubt(
+        "[tracing]\nendpoint = 'http://a:4318'\n[[tracing.exporters]]\ntype = 'tempo'\nendpoint = 'http://b:4318'",
+        "shop.toml:5: tracing.exporters.endpoint replaces tracing.endpoint of line 2, which means the same key; remove one of them",
+    );
+    assert_doubt(
+        "[metrics]\ninterval = '1s'\ncollection_interval = '2s'",
+        "metrics.collection_interval replaces metrics.interval of line 2",
+    );
+    assert_fine("[metrics]\ninterval = '1s'\ncollection_interval = '1s'");
+}
+
+#[test]
+fn what_has_no_effect_or_another_one() {
+    assert_doubt(
+        "otlp = { endpoint = 'http://a', token.file = '/nope' }",
+        "otlp.token.file names a file that cannot be read: No such file",
+    );
+    assert_doubt(
+        "otlp.endpoint = 'http://a:4318/v1/traces'",
+        "otlp.endpoint ends in /v1/traces, to which /v1/traces and so on are appended; leave that out, or write it in tracing.otlp.endpoint",
+    );
+    assert_doubt("[[otlp.also]]\nendpoint = 'http://a/v1/logs/'", "ends in /v1/logs");
+    assert_fine("tracing.otlp.endpoint = 'http://a:4318/v1/traces'");
+    assert_doubt(
+        "otlp = { endpoint = 'http://a', spool = { directory = '/tmp/throughline-small-spool', max_size = '64KiB' } }",
+        "= 64KiB has not room for two batches, which have up to 512KiB each (tracing.batch.max_export_batch_size); batches that find no room are dropped and counted: give 1MiB or more",
+    );
+    assert_fine(
+        "otlp = { endpoint = 'http://a', spool = { directory = '/tmp/throughline-small-spool', max_size = '1MiB' } }",
+    );
+    assert_doubt(
+        "otlp.spool.directory = '/tmp/throughline-idle-spool'",
+        "otlp.spool.directory has no effect, as nothing is sent by OTLP; give otlp.endpoint too",
+    );
+    assert_doubt(
+        "tracing.sampling = { strategy = 'always_off', critical_paths = ['/pay'] }",
+        "strategy = always_off does not hold for traces that fit tracing.sampling.critical_paths, which are kept all the same",
+    );
+    assert_doubt(
+        "tracing.sampling = { strategy = 'always_off', rules = { '/pay' = 0.5 } }",
+        "does not hold for traces that fit tracing.sampling.rules",
+    );
+    assert_fine("tracing.sampling.strategy = 'always_off'");
+}
+
+#[test]
+fn what_a_later_layer_mends_is_not_told() {
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:4318")];
+    let mut config =
+        of_text("otlp.spool.directory = '/tmp/throughline-idle-spool'", Language::Toml, &variables);
+    assert_eq!(warnings(&config).len(), 1);
+    let reading = environment::read(&config.variables);
+    config.take(reading);
+    assert_eq!(warnings(&config), Vec::<String>::new());
+}
+
+#[test]
+fn placeholders_that_do_not_end() {
+    let text = |message: &str| {
+        format!("[[observers]]\nname = 'a'\nwhen = 'true'\nactions = ['log']\nlog.message = '{message}'")
+    };
+    assert_mistake(&text("slow: {name"), "log.message has a `{` without a `}` after its name; close it");
+    assert_mistake(&text("{a {name}"), "log.message has a `{` without a `}`");
+    for fine in ["{name}", "{{ {name:.1} }}", "no braces", "{{"] {
+        assert_eq!(findings(&text(fine)), Vec::<String>::new(), "{fine}");
+    }
+}
