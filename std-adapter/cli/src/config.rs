@@ -39,18 +39,22 @@ fn load(file: Option<&Path>) -> Result<Config, CliError> {
     let loaded = file.map_or_else(Config::from_env, Config::load);
     match loaded {
         Ok(config) => {
-            for warning in config.warnings() {
-                match note(warning) {
-                    Some(note) => say(&note),
-                    None => say(&format!("warning: {warning}")),
-                }
-            }
+            config.warnings().iter().for_each(warn);
             Ok(config)
         }
         Err(error) => {
             error.problems().iter().for_each(|problem| say(problem));
-            Err(mistakes(error.problems().len(), file))
+            error.warnings().iter().for_each(warn);
+            Err(mistakes(error.problems().iter(), file))
         }
+    }
+}
+
+/// Tells of a setting that is not honoured, or that this tool did not look at.
+fn warn(warning: &Problem) {
+    match note(warning) {
+        Some(note) => say(&note),
+        None => say(&format!("warning: {warning}")),
     }
 }
 
@@ -61,7 +65,7 @@ fn check(config: &Config, file: &Path) -> Result<(), CliError> {
         findings.iter().partition(|problem| problem.feature.is_some());
     notes.into_iter().filter_map(note).for_each(|note| say(&note));
     wrong.iter().for_each(|problem| say(problem));
-    if wrong.is_empty() { Ok(()) } else { Err(mistakes(wrong.len(), Some(file))) }
+    if wrong.is_empty() { Ok(()) } else { Err(mistakes(wrong.into_iter(), Some(file))) }
 }
 
 /// What is told of a feature that this tool lacks. Which features the service has is its own matter, so this is no
@@ -73,11 +77,15 @@ fn note(problem: &Problem) -> Option<String> {
     ))
 }
 
-fn mistakes(number: usize, file: Option<&Path>) -> CliError {
-    let mistakes = match number {
-        1 => "1 mistake".into(),
-        n => format!("{n} mistakes"),
+/// The end of the tool: how many mistakes there are, and where.
+fn mistakes<'p>(problems: impl Iterator<Item = &'p Problem>, file: Option<&Path>) -> CliError {
+    let (in_file, others): (Vec<_>, Vec<_>) = problems.partition(|problem| problem.file.is_some());
+    let count = |number: usize, place: &str| match number {
+        0 => None,
+        1 => Some(format!("1 mistake in {place}")),
+        n => Some(format!("{n} mistakes in {place}")),
     };
-    let what = file.map_or_else(|| "the environment".into(), |file| file.display().to_string());
-    CliError::Config { mistakes, what }
+    let file = file.map_or_else(|| "the file".into(), |file| file.display().to_string());
+    let places = [count(in_file.len(), &file), count(others.len(), "the environment")];
+    CliError::Config { mistakes: places.into_iter().flatten().collect::<Vec<_>>().join(" and ") }
 }

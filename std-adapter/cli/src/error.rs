@@ -66,12 +66,10 @@ pub(crate) enum CliError {
     #[error("cannot write the output: {0}")]
     Output(#[from] std::io::Error),
     /// A service's configuration is wrong; the mistakes have been told.
-    #[error("{mistakes} in {what}; mend what is told above")]
+    #[error("{mistakes}; mend what is told above")]
     Config {
-        /// How many.
+        /// How many, and where.
         mistakes: String,
-        /// The file, or the environment.
-        what: String,
     },
     /// A file with a profile, or a folder of them, cannot be read.
     #[error("cannot read {}: {source}", path.display())]

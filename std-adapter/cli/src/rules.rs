@@ -48,5 +48,5 @@ fn told(error: &RulesError, file: &Path) -> CliError {
         1 => "1 mistake".into(),
         n => format!("{n} mistakes"),
     };
-    CliError::Config { mistakes, what: file.display().to_string() }
+    CliError::Config { mistakes: format!("{mistakes} in {}", file.display()) }
 }

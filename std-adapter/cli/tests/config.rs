@@ -14,12 +14,17 @@ enabled = true
 
 /// Runs the tool in a folder with these files and no variables but the one.
 fn run(args: &[&str], files: &[(&str, &str)]) -> (i32, String, String) {
+    run_with(args, files, &[])
+}
+
+/// Like [`run`], with more variables.
+fn run_with(args: &[&str], files: &[(&str, &str)], env: &[(&str, &str)]) -> (i32, String, String) {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
         std::fs::write(folder.path().join(name), text).unwrap();
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_throughline"));
-    command.arg("config").args(args).current_dir(folder.path()).env_clear();
+    command.arg("config").args(args).current_dir(folder.path()).env_clear().envs(env.iter().copied());
     let Output { status, stdout, stderr } = command.env("SHOP_TOKEN", "hunter2").output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (status.code().unwrap(), text(stdout), text(stderr))
@@ -36,7 +41,7 @@ throughline: 2 mistakes in bad.toml; mend what is told above
 ";
     assert_eq!((code, &*out, &*err), (1, "", expected));
     let (code, out, err) = run(&["check", "good.toml"], &[("good.toml", GOOD)]);
-    let told = "throughline: note: good.toml:7: profiling.enabled wants a service that is built with the feature `profile` of throughline-std\n";
+    let told = "throughline: note: good.toml:7: profiling.enabled wants a service that is built with the feature `profile` of throughline-std; this tool is built without it, so it did not check what the feature would\n";
     assert_eq!((code, &*out, &*err), (0, "good.toml: no mistakes\n", told));
     let (code, _, err) = run(&["check", "none.yaml"], &[]);
     assert_eq!(code, 1);
@@ -125,6 +130,26 @@ actions = [\"profile\"]
     for (told, begin) in told.iter().zip(begins) {
         assert!(told.starts_with(begin), "{told}");
     }
+}
+
+#[test]
+fn check_tells_what_is_wrong_in_the_environment_beside_the_file() {
+    let env = [("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://x"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grcp")];
+    let (code, out, err) = run_with(&["check", "min.toml"], &[("min.toml", "service.name = \"shop\"")], &env);
+    let expected = "\
+throughline: OTEL_EXPORTER_OTLP_ENDPOINT = `ftp://x` is not an http:// URL; give one such as http://localhost:4318
+throughline: warning: OTEL_EXPORTER_OTLP_PROTOCOL = `grcp` is not http/protobuf, http/json or grpc; did you mean grpc?; it is not honoured
+throughline: 1 mistake in the environment; mend what is told above
+";
+    assert_eq!((code, &*out, &*err), (1, "", expected));
+    let files =
+        [("bad.toml", "service.name = \"\"\nmetrics.prometheus = { host = \"not a host\", path = \"m\" }\n")];
+    let (code, _, err) = run_with(&["check", "bad.toml"], &files, &env[..1]);
+    assert!(
+        code == 1
+            && err.contains("throughline: 3 mistakes in bad.toml and 1 mistake in the environment; mend"),
+        "{err}"
+    );
 }
 
 #[test]

@@ -30,7 +30,10 @@ impl Config {
     ///
     /// All errors in the file and the environment, each with file, line and key.
     pub fn load(path: impl AsRef<Path>) -> Result<Config, LoadError> {
-        Config::bare(&unknown_service(), Variables::of_process()).with_file(path)?.with_env()
+        Config::bare(&unknown_service(), Variables::of_process())
+            .reading(path.as_ref())
+            .reading_env()
+            .checked()
     }
 
     /// Reads the file that `THROUGHLINE_CONFIG` names, if it is set, and then the environment, which
@@ -41,10 +44,8 @@ impl Config {
     /// The same as for [`load`](Config::load).
     pub fn from_env() -> Result<Config, LoadError> {
         let config = Config::bare(&unknown_service(), Variables::of_process());
-        match config.variables.set("THROUGHLINE_CONFIG").map(str::to_owned) {
-            Some(path) => config.with_file(path)?.with_env(),
-            None => config.with_env(),
-        }
+        let path = config.variables.set("THROUGHLINE_CONFIG").map(str::to_owned);
+        path.into_iter().fold(config, |config, path| config.reading(path.as_ref())).reading_env().checked()
     }
 
     /// Reads a file, whose values override the present ones.
@@ -60,17 +61,22 @@ impl Config {
     /// # Errors
     ///
     /// All errors in the file.
-    pub fn with_file(mut self, path: impl AsRef<Path>) -> Result<Config, LoadError> {
-        let path = path.as_ref();
+    pub fn with_file(self, path: impl AsRef<Path>) -> Result<Config, LoadError> {
+        let config = self.reading(path.as_ref());
+        LoadError::check(config.problems.clone()).map_err(|error| error.with_warnings(&config.warnings))?;
+        Ok(config)
+    }
+
+    /// Reads a file, and keeps its errors for [`checked`](Config::checked).
+    pub(super) fn reading(mut self, path: &Path) -> Config {
         let before = self.clone();
         let reading = match text_of(path) {
             Ok((text, language)) => read_text(&text, language, path, &self.variables),
             Err(problem) => Reading { problems: vec![problem.in_file(path)], ..Reading::default() },
         };
         self.take(reading);
-        self.check()?;
         self.source = Some(Source::new(before, path.into()));
-        Ok(self)
+        self
     }
 
     /// Reads the environment, whose values override the present ones.
@@ -80,13 +86,23 @@ impl Config {
     /// All errors in `THROUGHLINE_` variables and in the endpoints of other standards' variables. For other
     /// errors in variables of other standards, and for variables that are not honoured, [`init`](crate::init)
     /// writes a warning to standard error once.
-    pub fn with_env(mut self) -> Result<Config, LoadError> {
+    pub fn with_env(self) -> Result<Config, LoadError> {
+        self.reading_env().checked()
+    }
+
+    /// Reads the environment, and keeps its errors for [`checked`](Config::checked).
+    pub(super) fn reading_env(mut self) -> Config {
         let reading = environment::read(&self.variables);
         self.take(reading);
-        self.check()?;
         if let Some(source) = &mut self.source {
             source.with_env = true;
         }
+        self
+    }
+
+    /// The configuration, if it has no errors.
+    pub(super) fn checked(self) -> Result<Config, LoadError> {
+        self.check()?;
         Ok(self)
     }
 
@@ -146,20 +162,22 @@ impl Config {
         self.warnings.extend(self.doubts.iter().cloned());
     }
 
-    /// Fails if there are errors. An error in the settings of one collector does not hide that another one cannot be
-    /// made.
+    /// Fails if there are errors in files or the environment. The error has everything else too that `init` would refuse, so that all of it can be mended
+    /// at once, but for sections that have errors already: what is wrong with these may follow from them.
     pub(crate) fn check(&self) -> Result<(), LoadError> {
-        let mut all = self.problems.clone();
-        if !all.is_empty() {
-            let section = |problem: &Problem| match problem.key.rsplit_once('.') {
-                Some((section, _)) => section.to_owned(),
-                None => problem.key.clone(),
-            };
-            let faulty: Vec<String> = all.iter().map(section).collect();
-            let collectors = exporters::further(self).into_iter().filter_map(Result::err);
-            all.extend(collectors.filter(|problem| !faulty.contains(&section(problem))));
+        if self.problems.is_empty() {
+            return Ok(());
         }
-        LoadError::check(all)
+        let section = |problem: &Problem| match problem.key.rsplit_once('.') {
+            Some((section, _)) => section.to_owned(),
+            None => problem.key.clone(),
+        };
+        let faulty: Vec<String> = self.problems.iter().map(section).collect();
+        let further =
+            self.findings().into_iter().filter(|it| it.feature.is_none() && !faulty.contains(&section(it)));
+        let further = further.filter(|it| !self.problems.contains(it));
+        LoadError::check(self.problems.iter().cloned().chain(further).collect())
+            .map_err(|error| error.with_warnings(&self.warnings))
     }
 
     /// Settings that are not honoured and do no harm.

@@ -73,10 +73,11 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The errors of a configuration that cannot be used. `Display` writes one line for each.
+/// The errors of a configuration that cannot be used, and its warnings. `Display` writes one line for each, errors first.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LoadError {
     problems: Vec<Problem>,
+    warnings: Vec<Problem>,
 }
 
 throughline_export::__debug_as_display!(LoadError);
@@ -84,7 +85,7 @@ throughline_export::__debug_as_display!(LoadError);
 impl LoadError {
     /// An error with this one problem.
     pub(crate) fn of(problem: Problem) -> LoadError {
-        LoadError { problems: vec![problem] }
+        LoadError { problems: vec![problem], warnings: Vec::new() }
     }
 
     /// An error with these problems, sorted by line; `Ok` if there are none.
@@ -93,12 +94,22 @@ impl LoadError {
             return Ok(());
         }
         problems.sort_by_key(|problem| problem.line);
-        Err(LoadError { problems })
+        Err(LoadError { problems, warnings: Vec::new() })
     }
 
-    /// All problems, sorted by line.
+    /// The same error, with what was found beside it that does no harm by itself.
+    pub(crate) fn with_warnings(self, warnings: &[Problem]) -> LoadError {
+        LoadError { warnings: warnings.to_vec(), ..self }
+    }
+
+    /// All errors, sorted by line.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
+    }
+
+    /// Settings that would not be honoured either, although they are no errors.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
     }
 }
 
@@ -109,6 +120,9 @@ impl fmt::Display for LoadError {
                 f.write_str("\n")?;
             }
             problem.fmt(f)?;
+        }
+        for warning in &self.warnings {
+            write!(f, "\nwarning: {warning}")?;
         }
         Ok(())
     }

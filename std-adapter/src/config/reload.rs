@@ -3,7 +3,7 @@
 use super::filter::{self, Filters};
 use super::problem::LoadError;
 use super::variables::Variables;
-use super::{Config, SharedSampler, environment};
+use super::{Config, SharedSampler};
 use crate::sampling;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,14 +26,9 @@ impl Source {
     }
 
     fn load(&self) -> Result<Config, LoadError> {
-        let mut config =
-            Config { variables: Variables::of_process(), ..(*self.before).clone() }.with_file(&self.path)?;
-        if self.with_env {
-            let reading = environment::read(&config.variables);
-            config.take(reading);
-            config.check()?;
-        }
-        Ok(config)
+        let before = Config { variables: Variables::of_process(), ..(*self.before).clone() };
+        let config = before.reading(&self.path);
+        if self.with_env { config.reading_env() } else { config }.checked()
     }
 }
 

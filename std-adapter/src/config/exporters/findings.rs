@@ -1,5 +1,6 @@
 //! Everything that `init` would refuse, found without starting anything.
 
+use super::preset::Preset;
 use super::{Keys, made, otlp};
 use crate::config::problem::Problem;
 use crate::config::settings::{Setting, Settings};
@@ -75,6 +76,9 @@ impl Config {
         let mut all = self.problems.clone();
         let groups = self.also.iter().flat_map(|group| group.settings.iter());
         all.extend(self.settings.iter().chain(groups).filter_map(unreadable));
+        for settings in std::iter::once(&self.settings).chain(self.also.iter().map(|group| &group.settings)) {
+            all.extend(Preset::of(&Keys { settings, ..Keys::of(self) }).err().into_iter().flatten());
+        }
         all.extend(otlp::client(self).err());
         all.extend(otlp::further(self).into_iter().filter_map(Result::err));
         // Only whether the lock can be written: a service that runs with this file holds the lock.
@@ -100,8 +104,10 @@ impl Config {
 
     /// Fails with the [`findings`](Config::findings), if there are any, or if another program uses a spool.
     pub(crate) fn usable(&self) -> Result<(), LoadError> {
-        LoadError::check(self.findings())?;
-        LoadError::check(self.each_spool(reserve_spool))
+        let check =
+            |problems| LoadError::check(problems).map_err(|error| error.with_warnings(&self.warnings));
+        check(self.findings())?;
+        check(self.each_spool(reserve_spool))
     }
 
     /// Calls `check` with the folder of each spool that the keys ask for. At most one error for each directory.

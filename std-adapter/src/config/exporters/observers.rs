@@ -18,7 +18,7 @@ pub(crate) fn observers(config: &Config) -> Result<Option<Observers>, Problem> {
     problems.into_iter().next().map_or(Ok(options), Err)
 }
 
-/// Everything that is wrong with the items, one problem for each at most.
+/// Everything that is wrong with the items.
 pub(super) fn wrong(config: &Config) -> Vec<Problem> {
     all(config).1
 }
@@ -31,7 +31,7 @@ fn all(config: &Config) -> (Option<Observers>, Vec<Problem>) {
     for item in &config.listeners {
         match listener(config, &item.settings, &item.name, &options) {
             Ok(one) => options = options.listen(one),
-            Err(problem) => problems.push(problem),
+            Err(wrong) => problems.extend(wrong),
         }
     }
     if off || options.is_empty() {
@@ -46,13 +46,13 @@ fn all(config: &Config) -> (Option<Observers>, Vec<Problem>) {
     (Some(options), problems)
 }
 
-/// One observer.
+/// One observer, or everything that is wrong with it.
 fn listener(
     config: &Config,
     settings: &Settings,
     name: &str,
     others: &Observers,
-) -> Result<Listener, Problem> {
+) -> Result<Listener, Vec<Problem>> {
     let keys = Keys { settings, ..Keys::of(config) };
     let time = |path: &str| keys.said(path).map(|setting| setting.value.duration());
     let list = |path: &str| keys.list(path);
@@ -94,19 +94,26 @@ fn listener(
     }
     let place = ["observers.when", "observers.sequence", "observers.count", "observers.name"];
     let place = place.into_iter().find(|path| keys.said(path).is_some()).unwrap_or("observers.name");
+    let mut problems = Vec::new();
     // The condition is looked at before the actions, whose problems are those of other keys.
     if let Some((key, error)) = it.fault() {
-        return Err(keys.problem(if keys.said(key).is_some() { key } else { place }, &error));
+        problems.push(keys.problem(if keys.said(key).is_some() { key } else { place }, &error));
     }
     if others.has(name) {
-        return Err(keys.problem("observers.name", &ObserverError::Twice { name: name.into() }));
+        problems.push(keys.problem("observers.name", &ObserverError::Twice { name: name.into() }));
     }
     let actions = list("observers.actions");
     if actions.is_empty() {
         let none = format!("the observer `{name}` has no actions; name some of {}", keys::ACTIONS.join(", "));
-        return Err(keys.problem(place, &none));
+        problems.push(keys.problem(place, &none));
     }
-    actions.iter().try_fold(it, |it, name| action(&keys, it, name))
+    for name in &actions {
+        match action(&keys, it.clone(), name) {
+            Ok(with) => it = with,
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() { Ok(it) } else { Err(problems) }
 }
 
 /// Adds an action of this name.

@@ -60,7 +60,7 @@ fn of_signals(
     // These keys are the same for all collectors.
     let shared = Keys::of(keys.config);
     let path = "metrics.temporality";
-    let wants_delta = Preset::of(keys)?.is_some_and(|preset| preset.wants_delta);
+    let wants_delta = preset(keys)?.is_some_and(|preset| preset.wants_delta);
     let temporality = match shared.said(path) {
         None if wants_delta => Temporality::Delta,
         _ => shared
@@ -83,6 +83,11 @@ fn of_signals(
         });
     }
     Ok(Some(all.temporality(temporality).histograms(histograms)))
+}
+
+/// The preset that the keys name, or the first thing that is wrong with it.
+fn preset(keys: &Keys<'_>) -> Result<Option<Preset>, Problem> {
+    Preset::of(keys).map_err(|mut problems| problems.swap_remove(0))
 }
 
 /// The token that the keys describe.
@@ -139,7 +144,7 @@ fn of_signal(keys: &Keys<'_>, signal: Signal) -> Result<ClientConfig, Problem> {
 
     let protocol = text("protocol").unwrap_or_default().parse::<Protocol>().map_err(wrong("protocol"))?;
     let own_endpoint = keys.text(&format!("{section}.otlp.endpoint"));
-    let preset = Preset::of(keys)?;
+    let preset = preset(keys)?;
     let of_preset = || preset.as_ref().map(|preset| preset.endpoint.clone());
     let given = own_endpoint.clone().or_else(|| keys.text("otlp.endpoint")).or_else(of_preset);
     let endpoint = given.unwrap_or_else(|| {

@@ -33,40 +33,51 @@ pub(super) struct Preset {
 }
 
 impl Preset {
-    /// The preset that the keys name.
-    pub(super) fn of(keys: &Keys<'_>) -> Result<Option<Preset>, Problem> {
+    /// The preset that the keys name, or everything that is wrong with it.
+    pub(super) fn of(keys: &Keys<'_>) -> Result<Option<Preset>, Vec<Problem>> {
         let Some(setting) = keys.said("otlp.preset") else { return Ok(None) };
+        let mut problems = Vec::new();
+        let preset = Preset::read(keys, setting, &mut problems);
+        if problems.is_empty() { Ok(Some(preset)) } else { Err(problems) }
+    }
+
+    fn read(keys: &Keys<'_>, setting: &Setting, problems: &mut Vec<Problem>) -> Preset {
         let name = setting.value.text();
-        let needed = |path: &str, example: &str| {
-            keys.text(path).filter(|text| !text.is_empty()).ok_or_else(|| {
+        let mut needed = |path: &str, example: &str| {
+            let text = keys.text(path).unwrap_or_default();
+            if text.is_empty() {
                 let key = path.trim_start_matches("otlp.");
-                setting.problem(format!("= {name} wants {path} too; write {key} = \"{example}\" beside it"))
-            })
+                let text = format!("= {name} wants {path} too; write {key} = \"{example}\" beside it");
+                problems.push(setting.problem(text));
+            }
+            text
         };
         let local = || Preset { endpoint: "http://localhost:4318".into(), ..Preset::default() };
-        Ok(Some(match name {
+        match name {
             "datadog" => Preset { wants_delta: true, ..local() },
             "honeycomb" => {
-                let key = ("x-honeycomb-team", needed("otlp.api_key", "${HONEYCOMB_API_KEY}")?);
+                let key = ("x-honeycomb-team", needed("otlp.api_key", "${HONEYCOMB_API_KEY}"));
                 let dataset = keys.text("otlp.dataset").map(|dataset| ("x-honeycomb-dataset", dataset));
-                let host = if is_eu(keys, setting)? { "api.eu1.honeycomb.io" } else { "api.honeycomb.io" };
+                let is_eu = is_eu(keys, setting, problems);
+                let host = if is_eu { "api.eu1.honeycomb.io" } else { "api.honeycomb.io" };
                 Preset { headers: [key].into_iter().chain(dataset).collect(), ..at(host) }
             }
             "newrelic" => {
-                let key = ("api-key", needed("otlp.api_key", "${NEW_RELIC_LICENSE_KEY}")?);
-                let host = if is_eu(keys, setting)? { "otlp.eu01.nr-data.net" } else { "otlp.nr-data.net" };
+                let key = ("api-key", needed("otlp.api_key", "${NEW_RELIC_LICENSE_KEY}"));
+                let is_eu = is_eu(keys, setting, problems);
+                let host = if is_eu { "otlp.eu01.nr-data.net" } else { "otlp.nr-data.net" };
                 Preset { headers: vec![key], wants_delta: true, ..at(host) }
             }
             "grafana_cloud" => {
-                let user = needed("otlp.instance_id", "123456")?;
-                let password = needed("otlp.api_key", "${GRAFANA_CLOUD_TOKEN}")?;
+                let user = needed("otlp.instance_id", "123456");
+                let password = needed("otlp.api_key", "${GRAFANA_CLOUD_TOKEN}");
                 let endpoint = match keys.said("otlp.endpoint") {
                     Some(endpoint) => endpoint.value.text().to_owned(),
                     None => {
-                        let zone = needed("otlp.region", "prod-us-east-0")?;
+                        let zone = needed("otlp.region", "prod-us-east-0");
                         let is_good = |c: char| c.is_ascii_alphanumeric() || c == '-';
                         if !zone.chars().all(is_good) {
-                            return Err(setting.problem("wants otlp.region to be the zone in the name of your OTLP gateway, such as prod-us-east-0"));
+                            problems.push(setting.problem("wants otlp.region to be the zone in the name of your OTLP gateway, such as prod-us-east-0"));
                         }
                         format!("https://otlp-gateway-{zone}.grafana.net/otlp")
                     }
@@ -74,13 +85,13 @@ impl Preset {
                 Preset { endpoint, basic: Some((user, password)), ..Preset::default() }
             }
             "gcp" => {
-                let project = ("x-goog-user-project", needed("otlp.project", "my-project")?);
+                let project = ("x-goog-user-project", needed("otlp.project", "my-project"));
                 let token = TokenSource::command(["gcloud", "auth", "print-access-token"]).prefix("Bearer ");
                 Preset { headers: vec![project], token: Some(token), ..at("telemetry.googleapis.com") }
             }
             // Jaeger and Tempo on this machine.
             _ => local(),
-        }))
+        }
     }
 
     /// Adds the preset's headers, except for those that the keys give.
@@ -100,16 +111,12 @@ fn at(host: &str) -> Preset {
     Preset { endpoint: format!("https://{host}"), ..Preset::default() }
 }
 
-fn is_eu(keys: &Keys<'_>, setting: &Setting) -> Result<bool, Problem> {
-    match keys.text("otlp.region").as_deref() {
-        None | Some("us") => Ok(false),
-        Some("eu") => Ok(true),
-        Some(_) => {
-            let name = setting.value.text();
-            Err(keys
-                .said("otlp.region")
-                .unwrap_or(setting)
-                .problem(format!("has no such region of {name}; write us or eu")))
-        }
+fn is_eu(keys: &Keys<'_>, setting: &Setting, problems: &mut Vec<Problem>) -> bool {
+    let region = keys.text("otlp.region");
+    if let Some("us" | "eu") | None = region.as_deref() {
+        return region.as_deref() == Some("eu");
     }
+    let text = format!("has no such region of {}; write us or eu", setting.value.text());
+    problems.push(keys.said("otlp.region").unwrap_or(setting).problem(text));
+    false
 }

@@ -5,9 +5,10 @@ use super::{bare, of_text, warnings};
 use crate::config::environment;
 use crate::config::node::Language;
 
-/// Everything that `throughline config check` would call a mistake.
+/// Everything that `throughline config check` would call a mistake, whatever features this build has.
 fn findings(text: &str) -> Vec<String> {
-    of_text(text, Language::Toml, &[]).findings().iter().map(ToString::to_string).collect()
+    let findings = of_text(text, Language::Toml, &[]).findings();
+    findings.iter().filter(|it| it.feature.is_none()).map(ToString::to_string).collect()
 }
 
 /// Checks that the text has exactly this one mistake.
@@ -233,4 +234,47 @@ fn placeholders_that_do_not_end() {
     for fine in ["{name}", "{{ {name:.1} }}", "no braces", "{{"] {
         assert_eq!(findings(&text(fine)), Vec::<String>::new(), "{fine}");
     }
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once_with_its_place() {
+    let text =
+        "otlp.preset = 'grafana_cloud'\nlogging.level = 'loud'\nlogging.file.path = '/proc/none/shop.log'\n";
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://x"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grcp"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "1s"),
+    ];
+    let mut config = of_text(text, Language::Toml, &variables);
+    let reading = environment::read(&config.variables);
+    config.take(reading);
+    let error = config.check().unwrap_err();
+    let lines: Vec<String> = error.to_string().lines().map(str::to_owned).collect();
+    let begins = [
+        "OTEL_EXPORTER_OTLP_ENDPOINT = `ftp://x` is not an http:// URL",
+        "shop.toml:1: otlp.preset = grafana_cloud wants otlp.instance_id too",
+        "shop.toml:1: otlp.preset = grafana_cloud wants otlp.api_key too",
+        "shop.toml:1: otlp.preset = grafana_cloud wants otlp.region too",
+        "shop.toml:2: logging.level = `loud` is not",
+        "shop.toml:3: logging.file.path cannot be used: ",
+        "warning: OTEL_EXPORTER_OTLP_PROTOCOL = `grcp` is not",
+        "warning: OTEL_BSP_SCHEDULE_DELAY = `1s` is not a number of milliseconds",
+    ];
+    assert!(
+        lines.len() == begins.len() && lines.iter().zip(begins).all(|(line, begin)| line.starts_with(begin)),
+        "{lines:#?}"
+    );
+    assert_eq!((error.problems().len(), error.warnings().len()), (6, 2));
+}
+
+#[cfg(feature = "observers")]
+#[test]
+fn all_that_is_wrong_with_observers_is_told_at_once() {
+    let text = "[[observers]]\nname = 'a'\nactions = ['webhook', 'command']\nwhen = 'true'\n[[observers]]\nname = 'b'\nwhen = 'true'\nactions = ['dump']\n";
+    let found = findings(text);
+    let told = ["the action webhook wants", "the action command wants", "the action dump wants"];
+    assert!(
+        found.len() == told.len() && found.iter().zip(told).all(|(it, told)| it.contains(told)),
+        "{found:#?}"
+    );
 }
