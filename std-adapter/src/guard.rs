@@ -59,7 +59,7 @@ impl Guard {
     }
 
     /// Reads the configuration's file again, and the environment if it was read after the file, and applies their levels, filters and sampling from
-    /// now on. Other changes in the file take effect when the program is started again. Does nothing if the configuration did not come from a file.
+    /// now on. Other changes in the file take effect when the program is started again; a line on standard error names them. Does nothing if the configuration did not come from a file.
     /// With the key `reload.interval` the file is checked for changes without a call.
     ///
     /// # Errors

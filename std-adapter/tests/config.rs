@@ -198,6 +198,47 @@ fn a_file_that_is_watched_is_read_again() {
 }
 
 #[test]
+fn a_reload_names_the_keys_that_need_a_restart() {
+    let told = stderr_of("a_reload_names_the_keys_that_need_a_restart", || {
+        let text =
+            |name: &str, rest: &str| format!("terminal.enabled = false\nservice.name = \"{name}\"\n{rest}");
+        let path =
+            file("restart.toml", &text("shop", "reload.interval = \"5ms\"\nlogging.level = \"info\"\n"));
+        let guard = throughline_std::init(&Config::load(&path).unwrap()).unwrap();
+        let until =
+            |wanted: bool| support::until("the level changes", || throughline::enabled!(Info) == wanted);
+        let put = |text: &str| {
+            std::fs::write(path.with_extension("new"), text).unwrap();
+            std::fs::rename(path.with_extension("new"), &path).unwrap();
+        };
+        let page = "[logging]\nlevel = \"error\"\nfile.path = \"/tmp/throughline-restart.log\"\n[otlp]\nheaders.x-key = \"hunter2\"\n";
+        put(&text(
+            "other",
+            &format!("{page}[[otlp.also]]\nname = \"archive\"\nendpoint = \"http://127.0.0.1:1\"\n"),
+        ));
+        until(false);
+        guard.reload().unwrap();
+        put(&text("shop", "reload.interval = \"5ms\"\nlogging.level = \"debug\"\n"));
+        until(true);
+        std::fs::remove_file(&path).unwrap();
+        let error = guard.reload().unwrap_err().to_string();
+        assert!(error.contains("restart.toml: cannot be read: No such file"), "{error}");
+        put(&text("shop", "reload.interval = \"5ms\"\nlogging.level = \"error\"\n"));
+        until(false);
+    });
+    let Some(told) = told else { return };
+    let keys = "these changed keys need a restart: service.name, otlp.headers, logging.file.path, reload.interval, otlp.also.archive";
+    for line in [
+        format!("restart.toml was read again; its levels and sampling hold now; {keys}"),
+        format!("restart.toml was read again; {keys}"),
+        "restart.toml was read again; its levels and sampling hold now\n".into(),
+    ] {
+        assert!(told.contains(&line), "{line} in\n{told}");
+    }
+    assert!(!told.contains("hunter2"), "{told}");
+}
+
+#[test]
 fn init_from_env_reads_the_file_that_is_named() {
     let path = file("broken.toml", "[tracing]\nsampling.probabilty = 1\n[loging]\nlevel = \"info\"\n");
     let env = [("THROUGHLINE_CONFIG", path.to_str().unwrap())];

@@ -1,10 +1,17 @@
 //! Reads the file again while the program records. Only levels, filters and sampling change.
 
+use super::exporters::Group;
 use super::filter::{self, Filters};
+use super::key::Key;
+use super::keys;
+use super::listeners::Listener;
 use super::problem::LoadError;
+use super::settings::Settings;
+use super::value::Value;
 use super::variables::Variables;
 use super::{Config, SharedSampler};
 use crate::sampling;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -51,6 +58,68 @@ impl Live {
     }
 }
 
+/// The values that the program was started with.
+#[derive(Clone, Debug)]
+struct Started {
+    settings: Settings,
+    also: Vec<Group>,
+    listeners: Vec<Listener>,
+}
+
+/// Keys whose values hold as soon as they are read. Those that begin with [`LIVE_SECTIONS`] do too.
+const LIVE: &[&str] = &[
+    "logging.enabled",
+    "logging.level",
+    "logging.filter",
+    "tracing.enabled",
+    "tracing.level",
+    "tracing.filter",
+];
+const LIVE_SECTIONS: &[&str] = &["tracing.sampling.", "tracing.intelligent_sampling."];
+
+impl Started {
+    fn of(config: &Config) -> Started {
+        let (settings, also) = (config.settings.clone(), config.also.clone());
+        Started { settings, also, listeners: config.listeners.clone() }
+    }
+
+    /// The keys, collectors and observers whose values in `now` would hold only after a restart.
+    fn outdated(&self, now: &Config) -> Vec<String> {
+        let of = |settings: &Settings, key: &Key| {
+            settings.get(key.path).map(|setting| setting.value.clone()).or_else(|| key.default_value())
+        };
+        let is_outdated = |key: &&Key| {
+            let (before, after) = (of(&self.settings, key), of(&now.settings, key));
+            let is_live = LIVE.contains(&key.path) || LIVE_SECTIONS.iter().any(|it| key.path.starts_with(it));
+            // What was off at the start has no exporters.
+            before != after && (!is_live || before == Some(Value::Bool(false)))
+        };
+        let mut outdated: Vec<String> = keys::all().filter(is_outdated).map(|key| key.path.into()).collect();
+        let groups = |all: &[Group]| all.iter().map(|it| (it.name.clone(), it.settings.clone())).collect();
+        let listeners =
+            |all: &[Listener]| all.iter().map(|it| (it.name.clone(), it.settings.clone())).collect();
+        for (list, before, after) in [
+            ("otlp.also", groups(&self.also), groups(&now.also)),
+            ("observers", listeners(&self.listeners), listeners(&now.listeners)),
+        ] {
+            outdated.extend(changed(&before, &after).map(|name| format!("{list}.{name}")));
+        }
+        outdated
+    }
+}
+
+/// The names of the items that are not the same in both lists.
+fn changed<'a>(
+    before: &'a Vec<(String, Settings)>,
+    after: &'a Vec<(String, Settings)>,
+) -> impl Iterator<Item = &'a str> {
+    let has = |list: &[(String, Settings)], (name, settings): &(String, Settings)| {
+        list.iter().any(|(known, its)| known == name && its.has_values_of(settings))
+    };
+    let gone = before.iter().filter(move |item| !after.iter().any(|(name, _)| *name == item.0));
+    after.iter().filter(move |item| !has(before, item)).chain(gone).map(|(name, _)| &**name)
+}
+
 /// Reads the file again, for the guard and for the pump.
 #[derive(Clone, Debug)]
 pub(crate) struct Reload(Arc<Mutex<State>>);
@@ -58,6 +127,7 @@ pub(crate) struct Reload(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     source: Source,
+    started: Started,
     last: Live,
     /// A sampler that code has set, which no file can change.
     sampler: Option<SharedSampler>,
@@ -69,14 +139,25 @@ impl Reload {
     pub(crate) fn of(config: &Config) -> Option<Reload> {
         Some(Reload(Arc::new(Mutex::new(State {
             source: config.source.clone()?,
+            started: Started::of(config),
             last: Live::of(config),
             sampler: config.sampler,
             report: config.report_errors,
         }))))
     }
 
-    /// Reads the file and applies it. After an error everything stays as it was.
+    /// Reads the file and applies it, and tells of what would hold only after a restart. After an error everything stays as it was.
     pub(crate) fn now(&self) -> Result<(), LoadError> {
+        let outdated = self.apply()?;
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.report && !outdated.is_empty() {
+            state.tell(format_args!("was read again; {RESTART}{}", outdated.join(", ")));
+        }
+        Ok(())
+    }
+
+    /// Reads the file and applies it. Returns the keys whose changes need a restart.
+    fn apply(&self) -> Result<Vec<String>, LoadError> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let config = state.source.load()?;
         let live = Live::of(&config);
@@ -88,22 +169,24 @@ impl Reload {
             sampling::install(&live.sampling, live.share, state.sampler);
         }
         state.last = live;
-        Ok(())
+        Ok(state.started.outdated(&config))
     }
 
-    /// Like [`now`](Reload::now), and reports the result on standard error.
+    /// Like [`now`](Reload::now), and reports every result on standard error.
     fn and_tell(&self) -> Result<(), LoadError> {
-        let result = self.now();
+        let result = self.apply();
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !state.report {
-            return result;
+            return result.map(drop);
         }
         match &result {
-            Ok(()) => {
-                let path = state.source.path.display().to_string();
-                let path = Escaped(&path);
-                diagnostics::tell(format_args!("{path} was read again; its levels and sampling hold now"));
+            Ok(outdated) if outdated.is_empty() => {
+                state.tell(format_args!("was read again; its levels and sampling hold now"));
             }
+            Ok(outdated) => state.tell(format_args!(
+                "was read again; its levels and sampling hold now; {RESTART}{}",
+                outdated.join(", ")
+            )),
             Err(error) => {
                 for problem in error.problems() {
                     let problem = problem.to_string();
@@ -111,7 +194,18 @@ impl Reload {
                 }
             }
         }
-        result
+        result.map(drop)
+    }
+}
+
+/// What is said before the keys whose changes need a restart.
+const RESTART: &str = "these changed keys need a restart: ";
+
+impl State {
+    /// Tells something about the file on standard error.
+    fn tell(&self, what: fmt::Arguments<'_>) {
+        let line = format!("{} {what}", self.source.path.display());
+        diagnostics::tell(Escaped(&line));
     }
 }
 
@@ -136,19 +230,40 @@ impl Watch {
     }
 
     /// Reads the file again if the next check is due and the file has changed, and returns the result. While
-    /// the file is missing, nothing changes.
+    /// the file is missing, nothing changes, which is told once.
     pub(crate) fn poll(&mut self, now: Instant) -> Option<Result<(), LoadError>> {
+        match self.look(now)? {
+            Change::Written => Some(self.reload.and_tell()),
+            Change::Removed => {
+                let state = self.reload.0.lock().unwrap_or_else(PoisonError::into_inner);
+                if state.report {
+                    state.tell(format_args!("is gone; the settings before stay until it is there again"));
+                }
+                None
+            }
+        }
+    }
+
+    /// What became of the file since the last look, if it is time for another one.
+    fn look(&mut self, now: Instant) -> Option<Change> {
         if self.next.is_none_or(|next| now < next) {
             return None;
         }
         self.next = now.checked_add(self.every);
         let seen = look(&self.path);
-        if seen.is_none() || seen == self.seen {
+        if seen == self.seen {
             return None;
         }
         self.seen = seen;
-        Some(self.reload.and_tell())
+        Some(if seen.is_some() { Change::Written } else { Change::Removed })
     }
+}
+
+/// What became of the file.
+#[derive(Debug, PartialEq, Eq)]
+enum Change {
+    Written,
+    Removed,
 }
 
 /// The file's time of modification and its size.
@@ -187,5 +302,8 @@ mod tests {
         put("# changed, but it is not time to look yet");
         assert_eq!(watch.poll(soon), None);
         std::fs::remove_file(&path).unwrap();
+        now = soon + every * 2;
+        assert_eq!(watch.look(now), Some(Change::Removed));
+        assert_eq!(watch.look(now + every * 2), None, "it is told once");
     }
 }

@@ -101,6 +101,12 @@ impl Settings {
         self.0.iter().find(|setting| setting.key.section() == section && !setting.is_of_standard())
     }
 
+    /// Whether both have the same values, wherever they come from.
+    pub(crate) fn has_values_of(&self, other: &Settings) -> bool {
+        let has = |of: &Settings, one: &Setting| of.get(one.key.path).is_some_and(|it| it.value == one.value);
+        self.0.len() == other.0.len() && self.0.iter().all(|one| has(other, one))
+    }
+
     /// Removes the value of a key.
     pub(crate) fn remove(&mut self, path: &str) {
         self.0.retain(|setting| setting.key.path != path);
