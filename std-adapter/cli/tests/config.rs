@@ -120,6 +120,7 @@ actions = [\"profile\"]
     let (code, out, err) = run(&["check", "bad.toml"], &[("bad.toml", bad)]);
     let told: Vec<&str> = err.lines().map(|line| line.strip_prefix("throughline: ").unwrap()).collect();
     let begins = [
+        "note: bad.toml:11: observers[1].actions wants a service that is built with the feature `profile`",
         "note: bad.toml:20: observers[3].actions wants a service that is built with the feature `profile`",
         "bad.toml:3: observers[0].when cannot be used: the observer `late`: `duration_ms > 500 &&` is no expression: ",
         "bad.toml:9: observers[1].sequence cannot be used: the observer `odd`: `route == '/cart'` has the name route, which no record has; an attribute is written attributes[\"route\"]",
