@@ -78,6 +78,7 @@ pub(crate) fn read(variables: &Variables) -> Reading {
             reading.warnings.push(Problem::variable(name, format!("is not honoured: {instead}")));
         }
     }
+    mistyped(variables, &mut reading);
     unknown(variables, &mut reading);
     reading
 }
@@ -132,8 +133,22 @@ pub(super) fn directives(text: &str) -> Result<String, String> {
     parsed.map(|_| text.to_owned()).map_err(|error| format!("has a wrong part: {error}"))
 }
 
-/// Warns of names that begin with `THROUGHLINE_` and are almost those of keys: by their letters, by their first word,
-/// which is a section's, or because only sections are missing. Others are the program's own.
+/// Warns of names that begin with `OTEL_` and are almost those of variables that are known. Others belong to other tools.
+fn mistyped(variables: &Variables, reading: &mut Reading) {
+    let standards = keys::all().flat_map(|key| key.standard).map(|standard| standard.name);
+    let known: Vec<&str> = standards.chain(NOT_HONOURED.iter().map(|(name, _)| *name)).collect();
+    for name in variables.beginning("OTEL_").filter(|name| !known.contains(name)) {
+        let letters = |known: &&&str| strsim::damerau_levenshtein(known, name);
+        let near = known.iter().min_by_key(letters).filter(|near| letters(near) <= 2);
+        if let Some(near) = near {
+            let text = format!("is not a variable of OpenTelemetry that is known here; did you mean {near}?");
+            reading.warnings.push(Problem::variable(name, text));
+        }
+    }
+}
+
+/// Warns of names that begin with `THROUGHLINE_` and are not those of keys. They may be almost those of keys: by their letters, by their first word,
+/// which is a section's, or because only sections are missing.
 fn unknown(variables: &Variables, reading: &mut Reading) {
     let keys: Vec<String> = keys::all().map(Key::variable).collect();
     for name in variables.beginning(OUR) {
@@ -153,10 +168,11 @@ fn unknown(variables: &Variables, reading: &mut Reading) {
             .filter(|near| by_letters(near) <= 3)
             .or_else(|| keys.iter().find(|known| known.ends_with(&name[OUR.len() - 1..])))
             .or_else(|| keys.iter().filter(of_section).min_by_key(by_letters));
-        if let Some(near) = near {
-            let text = format!("is not a variable of ours; did you mean {near}?");
-            reading.warnings.push(Problem::variable(name, text));
-        }
+        let text = match near {
+            Some(near) => format!("is not a variable of ours; did you mean {near}?"),
+            None => "is not a variable of ours, so it has no effect here; `throughline config reference` lists the keys that variables are named after".into(),
+        };
+        reading.warnings.push(Problem::variable(name, text));
     }
 }
 

@@ -396,8 +396,11 @@ impl Reader<'_> {
                     // Text is read as another type only if it comes from a variable, because variables have
                     // no types.
                     Kind::Bool | Kind::Int { .. } | Kind::Ratio | Kind::Amount if !expanded.has_variable => {
-                        let text = kind.shown(text).unwrap_or_default();
-                        Err(format!("= `{text}` must be {}, without quotes", kind.expects()))
+                        let shown = kind.shown(text).unwrap_or_default();
+                        Err(match kind.read(text) {
+                            Ok(_) => format!("= `{shown}` must be {}, without quotes", kind.expects()),
+                            Err(error) => format!("= `{shown}` {error}"),
+                        })
                     }
                     Kind::Map | Kind::SecretMap if !expanded.has_variable => wrong(),
                     _ => self.text(kind, unit, &expanded.text, expanded.has_variable),

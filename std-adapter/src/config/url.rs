@@ -1,7 +1,10 @@
 //! Checks addresses, and says what to write instead of one that no longer works.
 
-/// Returns the address if requests can be sent to it.
+use std::borrow::Cow;
+
+/// Returns the address, with its scheme in small letters, if requests can be sent to it.
 pub(super) fn check(url: &str) -> Result<String, String> {
+    let url = &*with_small_scheme(url);
     if let Some(instead) = retired(url) {
         return Err(instead);
     }
@@ -37,6 +40,16 @@ fn retired(url: &str) -> Option<String> {
     ))
 }
 
+/// The address with its scheme in small letters, as capitals mean the same.
+fn with_small_scheme(url: &str) -> Cow<'_, str> {
+    match url.split_once("://") {
+        Some((scheme, rest)) if scheme.contains(|c: char| c.is_ascii_uppercase()) => {
+            format!("{}://{rest}", scheme.to_ascii_lowercase()).into()
+        }
+        _ => url.into(),
+    }
+}
+
 /// The part of `rest` before the path. `rest` is the URL after its scheme.
 fn authority(rest: &str) -> &str {
     rest.split(['/', '?', '#']).next().unwrap_or_default()
@@ -70,6 +83,8 @@ mod tests {
         {
             assert_eq!(check(good).as_deref(), Ok(good));
         }
+        assert_eq!(check("HTTP://Host:4318/X").as_deref(), Ok("http://Host:4318/X"));
+        assert_eq!(check("Https://a").as_deref(), Ok("https://a"));
         for bad in
             ["a:4318", "http://", "http://:80", "ftp://a", "http://a b", "http://a:99999", "http://a:x", ""]
         {

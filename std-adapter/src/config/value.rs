@@ -66,6 +66,8 @@ impl Kind {
             Kind::Bool => match trimmed.to_ascii_lowercase().as_str() {
                 "true" => Value::Bool(true),
                 "false" => Value::Bool(false),
+                "yes" | "on" | "1" => return Err(self.wanted() + "; write true"),
+                "no" | "off" | "0" => return Err(self.wanted() + "; write false"),
                 _ => return Err(self.wanted()),
             },
             Kind::Int { least, most } => {

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use throughline_std::Ledger;
 
-const CHILD: &str = "THROUGHLINE_TEST_CHILD";
+const CHILD: &str = "TEST_OF_THROUGHLINE";
 
 /// Runs `body` in a process of its own, because `init` may be called once per process: the test binary starts
 /// itself again for this test only. A child that hangs is killed after a minute, which fails the test.

@@ -158,9 +158,14 @@ impl ClientConfig {
     }
 
     fn of(endpoint: &str, is_base: bool) -> Result<ClientConfig, ConfigError> {
-        check_url(endpoint)?;
+        // Capitals mean the same there.
+        let endpoint = match endpoint.split_once("://") {
+            Some((scheme, rest)) => format!("{}://{rest}", scheme.to_ascii_lowercase()),
+            None => endpoint.to_owned(),
+        };
+        check_url(&endpoint)?;
         let target = Target {
-            endpoint: endpoint.into(),
+            endpoint,
             is_base,
             url: String::new(),
             protocol: Protocol::default(),

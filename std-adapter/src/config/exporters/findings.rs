@@ -75,7 +75,8 @@ impl Config {
         let keys = Keys { dry: true, ..Keys::of(self) };
         let mut all = self.problems.clone();
         let groups = self.also.iter().flat_map(|group| group.settings.iter());
-        all.extend(self.settings.iter().chain(groups).filter_map(unreadable));
+        let (unread, paths): (Vec<Problem>, Vec<&str>) =
+            self.settings.iter().chain(groups).filter_map(unreadable).unzip();
         for settings in std::iter::once(&self.settings).chain(self.also.iter().map(|group| &group.settings)) {
             all.extend(Preset::of(&Keys { settings, ..Keys::of(self) }).err().into_iter().flatten());
         }
@@ -92,6 +93,9 @@ impl Config {
             any(target_arch = "x86_64", target_arch = "aarch64")
         ))]
         all.extend(self.unusable_profiles());
+        // The exporters that would have read these files say the same.
+        all.retain(|problem| !paths.iter().any(|path| problem.text.contains(&format!("`{path}`"))));
+        all.extend(unread);
         let mut unique: Vec<Problem> = Vec::new();
         for problem in all {
             if !unique.contains(&problem) {
@@ -152,15 +156,16 @@ fn same_files(keys: &Keys<'_>) -> Vec<Problem> {
     problems
 }
 
-/// The error for a certificate or key in a file that cannot be read. A build without TLS finds it too.
-fn unreadable(setting: &Setting) -> Option<Problem> {
+/// The error for a certificate or key in a file that cannot be read, and the path of the file. A build without TLS finds it too.
+fn unreadable(setting: &Setting) -> Option<(Problem, &str)> {
     let is_read = setting.key.path.ends_with("certificate") || setting.key.path.ends_with("_key");
     let Value::Text(path) = &setting.value else { return None };
     if setting.key.kind != Kind::Path || !is_read {
         return None;
     }
     let error = File::open(path).err()?;
-    Some(setting.problem(format!(
+    let text = format!(
         "cannot be used: `{path}` cannot be read: {error}; give a PEM file that this program may read"
-    )))
+    );
+    Some((setting.problem(text), path))
 }

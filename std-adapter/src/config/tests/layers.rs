@@ -263,6 +263,7 @@ fn variables_that_are_not_honoured_are_told() {
             "RUST_LOG has a wrong part: `shop[span]=info` is not a log directive: directives for spans and fields, in `[]`, are not supported; write `target=level`; it is not honoured",
             "RUST_LOG has no part that can be used: `trace` holds for logs",
             "THROUGHLINE_LOGING_LEVEL is not a variable of ours; did you mean THROUGHLINE_LOGGING_LEVEL?",
+            "THROUGHLINE_SOMETHING_OF_THE_PROGRAMS_OWN is not a variable of ours, so it has no effect here; `throughline config reference` lists the keys that variables are named after",
         ]
     );
 }
@@ -350,12 +351,26 @@ fn mistyped_variables_are_told_with_the_nearest_one_and_others_are_not() {
         ("THROUGHLINE_OTLP_SERVICE_PORT_GRPC", "4317", None),
         ("THROUGHLINE_OTLP_PORT", "tcp://10.0.0.1:4318", None),
         ("THROUGHLINE_OTLP_PORT_4318_TCP_ADDR", "10.0.0.1", None),
-        ("THROUGHLINE_BUILD", "7", None),
     ] {
         let told = warnings(&with_env(bare(&[(name, value)])));
         assert_eq!(told.len(), usize::from(near.is_some()), "{name}: {told:?}");
         let text = format!("{name} is not a variable of ours; did you mean {}", near.unwrap_or_default());
         assert!(told.iter().all(|told| told.starts_with(&text)), "{told:?}");
+    }
+    for (name, near) in [
+        ("OTEL_EXPORTER_OTLP_ENDPONT", Some("OTEL_EXPORTER_OTLP_ENDPOINT")),
+        ("OTEL_METRIC_EXPORTER", Some("OTEL_METRICS_EXPORTER")),
+        ("OTEL_EXPORTER_OTLP_LOG_ENDPOINT", Some("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT")),
+        ("OTEL_EXPORTER_JAEGER_ENDPOIN", Some("OTEL_EXPORTER_JAEGER_ENDPOINT")),
+        ("OTEL_INSTRUMENTATION_COMMON_DEFAULT_ENABLED", None),
+        ("OTEL_JAVAAGENT_LOGGING", None),
+        ("OTLP_ENDPOINT", None),
+    ] {
+        let told = warnings(&with_env(bare(&[(name, "x")])));
+        let text = near.map(|near| {
+            format!("{name} is not a variable of OpenTelemetry that is known here; did you mean {near}?")
+        });
+        assert_eq!(told, Vec::from_iter(text), "{name}");
     }
 }
 

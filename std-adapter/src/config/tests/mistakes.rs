@@ -278,3 +278,44 @@ fn all_that_is_wrong_with_observers_is_told_at_once() {
         "{found:#?}"
     );
 }
+
+#[test]
+fn words_that_are_no_value_with_or_without_quotes() {
+    let yaml = |text: &str| of_text(text, Language::Yaml, &[]).findings()[0].to_string();
+    assert_mistake(
+        "recording.max_threads = 'many'",
+        "max_threads = `many` is not a whole number from 1 to 4294967296",
+    );
+    assert_mistake(
+        "recording.max_threads = '64'",
+        "max_threads = `64` must be a whole number from 1 to 4294967296, without quotes",
+    );
+    assert_mistake("logging.enabled = 'on'", "logging.enabled = `on` is not true or false; write true");
+    assert_eq!(
+        yaml("logging:\n  enabled: no"),
+        "shop.yaml:2: logging.enabled = `no` is not true or false; write false"
+    );
+    assert!(!findings("recording.max_threads = 'many'")[0].contains("quotes"));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_once() {
+    assert_mistake(
+        "otlp = { endpoint = 'https://a', certificate = '/none/ca.pem' }",
+        "otlp.certificate cannot be used: `/none/ca.pem` cannot be read",
+    );
+    let pair = "client_certificate = '/none/client.pem', client_key = '/none/client.key'";
+    let found = findings(&format!("otlp = {{ endpoint = 'https://a', {pair} }}"));
+    assert!(
+        found.len() == 2 && found[0].contains("client.pem") && found[1].contains("client.key"),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn schemes_in_capitals() {
+    let config = of_text("otlp.endpoint = 'HTTP://Collector:4318'", Language::Toml, &[]);
+    assert_eq!(config.settings.get("otlp.endpoint").unwrap().value.text(), "http://Collector:4318");
+    assert_eq!(config.findings(), []);
+    throughline_export::otlp::ClientConfig::new("HTTP://collector:4318").unwrap();
+}
