@@ -40,13 +40,15 @@ impl Config {
 pub(crate) struct Pages {
     of_all: AdminOptions,
     servers: Vec<(AdminOptions, Arc<AdminServer>)>,
+    #[cfg(all(feature = "grpc", feature = "health"))]
+    grpc: Option<throughline_export::admin::GrpcHealth>,
 }
 
 impl Pages {
     /// Servers of pages, with the program's own pages.
     pub(crate) fn new(config: &Config) -> Result<Pages, InitError> {
         let of_all = configured::admin(config).map_err(LoadError::of)?;
-        let mut pages = Pages { of_all: of_all.clone(), servers: Vec::new() };
+        let mut pages = Pages { of_all: of_all.clone(), ..Pages::default() };
         if !config.pages.is_empty() {
             let server = pages.default_place()?;
             config.pages.iter().for_each(|route| server.route(route.clone()));
@@ -70,13 +72,30 @@ impl Pages {
         Ok(server)
     }
 
+    /// Tells health over gRPC at this port, at the place of these options or at that of pages that name none.
+    #[cfg(all(feature = "grpc", feature = "health"))]
+    pub(crate) fn grpc_health(
+        &mut self,
+        place: Option<&AdminOptions>,
+        port: u16,
+        status: impl Fn(&str) -> Option<bool> + Send + Sync + 'static,
+    ) -> Result<(), AdminError> {
+        let options = place.unwrap_or(&self.of_all).clone().port(port).or_secured_as(&self.of_all);
+        self.grpc = Some(throughline_export::admin::GrpcHealth::bind(&options, status)?);
+        Ok(())
+    }
+
     /// Begins to serve.
     pub(crate) fn start(&self) -> io::Result<()> {
+        #[cfg(all(feature = "grpc", feature = "health"))]
+        self.grpc.iter().try_for_each(|server| server.start(&spawn))?;
         self.servers.iter().try_for_each(|(_, server)| server.start(&spawn))
     }
 
     /// Ends all servers.
     pub(crate) fn stop(&self) {
+        #[cfg(all(feature = "grpc", feature = "health"))]
+        self.grpc.iter().for_each(throughline_export::admin::GrpcHealth::stop);
         self.servers.iter().for_each(|(_, server)| server.stop());
     }
 }

@@ -277,6 +277,29 @@ impl Report<'_> {
         };
         self.lines.iter().map(of).max().unwrap_or(Status::Healthy)
     }
+
+    /// The status of the service, and whether it is well.
+    pub(super) fn health(&self) -> (Status, bool) {
+        let status = self.status();
+        (status, status != Status::Unhealthy)
+    }
+
+    /// The same, but that a service which is ending is not ready.
+    pub(super) fn readiness(&self) -> (Status, bool) {
+        if self.is_ending { (Status::Unhealthy, false) } else { self.health() }
+    }
+
+    /// The status of the checks that say whether the service has to be started again.
+    pub(super) fn liveness(&self) -> (Status, bool) {
+        let lines = self.lines.iter().filter(|line| line.check.is_liveness);
+        let status = lines.map(|line| line.finding.status).max().unwrap_or(Status::Healthy);
+        (status, status != Status::Unhealthy)
+    }
+
+    /// The status of the service, and whether it has been well once.
+    pub(super) fn startup(&self) -> (Status, bool) {
+        (self.status(), self.has_started || self.lines.is_empty())
+    }
 }
 
 /// A check that depends on itself.

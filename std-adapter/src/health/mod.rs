@@ -34,6 +34,12 @@
 //! "details": {}, "timestamp": "2026-11-29T10:00:00.000Z", "duration": 0.0012}]}`; a duration is in seconds. Requests run no checks:
 //! they show what the last run of each found.
 //!
+//! # Over gRPC
+//!
+//! With the feature `grpc` and a [port](HealthOptions::grpc_port), the methods `Check` and `Watch` of `grpc.health.v1.Health` tell the same: the empty name and
+//! `readiness` are SERVING while `/readyz` answers with 200, `liveness` and `startup` while their pages do. The name of a check is SERVING while it is not
+//! unhealthy. A change reaches those who watch within 0.2 s.
+//!
 //! # Metrics and spans
 //!
 //! Each run is a span `health.check` with the field `check`; runs are counted by `health.check.runs` and timed by
@@ -43,6 +49,8 @@ mod board;
 mod check;
 mod finding;
 mod future;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod options;
 mod page;
 mod prepared;

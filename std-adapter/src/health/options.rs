@@ -9,6 +9,8 @@ use throughline_export::admin::AdminOptions;
 #[derive(Clone, Debug)]
 pub struct HealthOptions {
     pub(crate) listen: Option<AdminOptions>,
+    #[cfg(feature = "grpc")]
+    pub(crate) grpc_port: Option<u16>,
     pub(crate) path: String,
     pub(super) timeout: Duration,
     pub(super) interval: Duration,
@@ -20,6 +22,8 @@ impl Default for HealthOptions {
     fn default() -> HealthOptions {
         HealthOptions {
             listen: None,
+            #[cfg(feature = "grpc")]
+            grpc_port: None,
             path: "/health".into(),
             timeout: Duration::from_secs(5),
             interval: Duration::from_secs(30),
@@ -34,6 +38,14 @@ impl HealthOptions {
     #[must_use]
     pub fn listen(self, options: AdminOptions) -> HealthOptions {
         HealthOptions { listen: Some(options), ..self }
+    }
+
+    /// Serves `grpc.health.v1.Health` at this port of the pages' host, with their token and certificate; see the [module](crate::health#over-grpc). The default
+    /// is not to.
+    #[cfg(feature = "grpc")]
+    #[must_use]
+    pub fn grpc_port(self, port: u16) -> HealthOptions {
+        HealthOptions { grpc_port: Some(port), ..self }
     }
 
     /// The path of the page of all checks. The default is `/health`. `/livez`, `/readyz` and `/startupz` are there too.

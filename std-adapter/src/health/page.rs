@@ -20,13 +20,11 @@ fn answer(board: &Board, request: &Request) -> Response {
     let (status, is_well) = match request.path() {
         "/livez" => {
             report.lines.retain(|line| line.check.is_liveness);
-            let status = report.lines.iter().map(|line| line.finding.status).max();
-            let status = status.unwrap_or(Status::Healthy);
-            (status, status != Status::Unhealthy)
+            report.liveness()
         }
-        "/readyz" if report.is_ending => (Status::Unhealthy, false),
-        "/startupz" => (report.status(), report.has_started || report.lines.is_empty()),
-        _ => (report.status(), report.status() != Status::Unhealthy),
+        "/readyz" => report.readiness(),
+        "/startupz" => report.startup(),
+        _ => report.health(),
     };
     let code = if is_well { 200 } else { 503 };
     Response::new(code, "application/json", body(status, &report)).header("Cache-Control", "no-store")

@@ -30,6 +30,13 @@ impl Prepared {
             None => pages.default_place()?,
         };
         server.route(route);
+        #[cfg(feature = "grpc")]
+        if let Some(port) = options.grpc_port {
+            let board = Arc::clone(&board);
+            pages.grpc_health(options.listen.as_ref(), port, move |name| {
+                super::grpc::is_serving(&board, name)
+            })?;
+        }
         Ok(Some(Prepared { board, deliveries }))
     }
 

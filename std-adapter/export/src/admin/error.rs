@@ -43,6 +43,11 @@ pub enum AdminError {
         /// The certificate's file.
         path: String,
     },
+    /// TLS for gRPC is not compiled in.
+    #[error(
+        "pages have a certificate, which the health service over gRPC needs the feature `grpc-tls` of throughline-std for; build with it, or leave its port out"
+    )]
+    NoGrpcTls,
 }
 
 crate::__debug_as_display!(AdminError);

@@ -25,6 +25,8 @@
 
 mod connections;
 mod error;
+#[cfg(feature = "grpc")]
+mod grpc_health;
 mod http;
 mod options;
 mod route;
@@ -34,6 +36,8 @@ mod stream;
 pub use error::AdminError;
 #[cfg(feature = "prometheus")]
 pub(crate) use error::bind_hint;
+#[cfg(feature = "grpc")]
+pub use grpc_health::GrpcHealth;
 pub use http::{Request, Response};
 pub use options::AdminOptions;
 pub use route::Route;

@@ -3,6 +3,7 @@
 use super::AdminError;
 use super::stream::Identity;
 use std::fmt;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
@@ -87,6 +88,21 @@ impl AdminOptions {
     pub fn or_secured_as(self, other: &AdminOptions) -> AdminOptions {
         let token = self.token.or_else(|| other.token.clone());
         AdminOptions { token, identity: self.identity.or_else(|| other.identity.clone()), ..self }
+    }
+
+    /// Listens at the address, after the token was checked.
+    pub(super) fn listen(&self) -> Result<(TcpListener, SocketAddr), AdminError> {
+        let visible = |token: &String| !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic());
+        if !self.token.as_ref().is_none_or(visible) {
+            return Err(AdminError::Token);
+        }
+        let (host, port) = (&*self.host, self.port);
+        let listener = TcpListener::bind((host, port));
+        let bound = listener.and_then(|listener| listener.local_addr().map(|address| (listener, address)));
+        bound.map_err(|source| {
+            let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+            AdminError::Bind { address: format!("{host}:{port}"), source }
+        })
     }
 
     /// Whether both name the same host and port.

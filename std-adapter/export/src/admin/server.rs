@@ -32,17 +32,7 @@ impl AdminServer {
     ///
     /// When the address cannot be listened on, because another program does for example, or when the token is none.
     pub fn bind(options: &AdminOptions) -> Result<AdminServer, AdminError> {
-        let visible = |token: &String| !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic());
-        if !options.token.as_ref().is_none_or(visible) {
-            return Err(AdminError::Token);
-        }
-        let (host, port) = (&*options.host, options.port);
-        let listener = std::net::TcpListener::bind((host, port))
-            .and_then(|listener| Ok((listener.local_addr()?, listener)));
-        let (address, listener) = listener.map_err(|source| {
-            let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-            AdminError::Bind { address: format!("{host}:{port}"), source }
-        })?;
+        let (listener, address) = options.listen()?;
         let state = State::Bound { listener, options: options.clone(), routes: Vec::new() };
         Ok(AdminServer { address, state: Mutex::new(state) })
     }
@@ -151,7 +141,12 @@ impl Shared {
         if !is_head && request.method() != "GET" {
             return now(Response::text(405, "only GET and HEAD are answered\n").header("Allow", "GET, HEAD"));
         }
-        if !self.options.token.as_deref().is_none_or(|token| is_allowed(&request, token)) {
+        if !self
+            .options
+            .token
+            .as_deref()
+            .is_none_or(|token| is_allowed(&request.header("authorization"), token))
+        {
             let text = "this page needs the header `Authorization: Bearer` with its token\n";
             return now(Response::text(401, text).header("WWW-Authenticate", "Bearer"));
         }
@@ -176,9 +171,8 @@ impl Shared {
     }
 }
 
-/// Whether the request has the token. The time that this takes does not depend on where they differ.
-fn is_allowed(request: &Request, token: &str) -> bool {
-    let header = request.header("authorization");
+/// Whether the header `authorization` of a request has the token. The time that this takes does not depend on where they differ.
+pub(super) fn is_allowed(header: &str, token: &str) -> bool {
     let Some((scheme, given)) = header.split_once(' ') else { return false };
     let (given, token) = (given.trim().as_bytes(), token.as_bytes());
     let differ = given.iter().zip(token).fold(0, |differ, (a, b)| differ | (a ^ b));

@@ -93,6 +93,14 @@ impl Identity {
         Ok(Identity { config: std::sync::Arc::new(config) })
     }
 
+    /// The settings for rustls, for this protocol on top of TLS.
+    #[cfg(feature = "grpc-tls")]
+    pub(super) fn with_protocol(&self, protocol: &[u8]) -> std::sync::Arc<rustls::ServerConfig> {
+        let mut config = (*self.config).clone();
+        config.alpn_protocols = vec![protocol.to_vec()];
+        std::sync::Arc::new(config)
+    }
+
     fn accept(&self, stream: TcpStream) -> io::Result<Stream> {
         let connection = rustls::ServerConnection::new(std::sync::Arc::clone(&self.config));
         let connection = connection.map_err(io::Error::other)?;

@@ -17,7 +17,7 @@ mod file;
 mod grpc;
 mod http;
 pub(crate) mod json;
-mod protobuf;
+pub(crate) mod protobuf;
 mod protocol;
 mod response;
 mod temporality;

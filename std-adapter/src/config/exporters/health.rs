@@ -38,6 +38,10 @@ pub(crate) fn health(config: &Config) -> Result<Option<HealthOptions>, Problem> 
         }
         options = options.listen(listen);
     }
+    #[cfg(feature = "grpc")]
+    if let Some(port) = keys.said("health.grpc_port") {
+        options = options.grpc_port(u16::try_from(port.value.int()).unwrap_or_default());
+    }
     if let Some(path) = keys.said("health.path") {
         options = options.path(path.value.text());
     }

@@ -14,6 +14,17 @@ pub(super) const KEYS: &[Key] = &[
     key("health.enabled", Bool, "", "Whether there are checks and pages, if anything is said here.").example("true"),
     key("health.host", Text, "", "The address that the pages listen on. Unless given: admin.host.").example("127.0.0.1").checked(places::host),
     key("health.port", PORT, "", "The port that they listen on. Unless given: admin.port.").example("8081"),
+    Key::of_exporter(
+        "health.grpc_port",
+        PORT,
+        "",
+        "A port at which the same host tells health over gRPC, as grpc.health.v1.Health, with the token and the certificate of pages. Unless given, none does.",
+    )
+    .example("8082")
+    .of_feature(
+        if cfg!(feature = "health") { "grpc" } else { "health" },
+        cfg!(all(feature = "grpc", feature = "health")),
+    ),
     key(
         "health.path",
         Text,
