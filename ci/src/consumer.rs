@@ -2,8 +2,8 @@
 //! none, each and all of them.
 //!
 //! A macro body that does not compile is only found where it is expanded, and a feature must work together
-//! with every other one. So `cargo xtask consumer` tries every subset, and the everyday suite enough of them that
-//! any three features are tried in each of their eight settings of on and off.
+//! with every other one. So `cargo xtask consumer` tries every subset, `cargo xtask test --only combinations` enough of them that
+//! any three features are tried in each of their eight settings of on and off, and the everyday suite none, each and all.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,6 +55,18 @@ pub fn run(mut args: lexopt::Parser) -> Result<()> {
         println!("{}", label(&combination));
     }
     Ok(())
+}
+
+/// Tests none, each and all of the features.
+///
+/// # Errors
+///
+/// Like [`run`].
+pub fn check_each() -> Result<()> {
+    let consumer = Consumer::find()?;
+    let mut combinations = consumer.combinations()?;
+    combinations.retain(|combination| consumer.is_run(combination));
+    try_all(&consumer, &combinations)
 }
 
 /// Builds none, each and all of the features, and enough combinations to cover any three.
@@ -168,12 +180,16 @@ impl Consumer {
         Ok(power_set(&self.features))
     }
 
+    /// Whether the tests run under a combination, and not only the compiler.
+    fn is_run(&self, combination: &[String]) -> bool {
+        combination.len() <= 1 || combination.len() == self.features.len()
+    }
+
     fn command(&self, combination: &[String]) -> Cmd {
         // Every macro is expanded in the library under each combination. The tests only depend on each
         // feature alone and on all of them together, so only those run: running all would take ten times as
         // long.
-        let runs = combination.len() <= 1 || combination.len() == self.features.len();
-        let verb: &[&str] = match (runs, self.is_program) {
+        let verb: &[&str] = match (self.is_run(combination), self.is_program) {
             (false, _) => &["check"],
             (true, true) => &["run"],
             (true, false) => &["test"],

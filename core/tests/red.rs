@@ -1,6 +1,7 @@
 //! `#[instrument(metrics)]` and `red!`: each call is counted once, in the right series, with its duration and with the
-//! class of its error.
-#![cfg(not(loom))]
+//! class of its error. Not under Miri, which takes minutes to read the buckets of so many series, and sees nothing here that it does not see in
+//! the tests of spans and of metrics.
+#![cfg(not(any(loom, miri)))]
 
 #[path = "common/mod.rs"]
 mod common;
@@ -104,7 +105,6 @@ fn write_page(took: usize, fault: Option<Fault>) -> Result<usize, Fault> {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "reads all buckets of many series")]
 fn calls_of_a_function_are_counted_with_their_durations_and_errors() {
     measured(|| {
         assert!(write_page(2, None).is_ok());
@@ -126,7 +126,6 @@ fn load(shop: String, status: u16, kind: Option<u8>) -> Result<String, Unclassif
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "reads all buckets of many series")]
 fn attributes_divide_the_calls_and_their_errors() {
     measured(|| {
         for (shop, status) in [("oslo", 200), ("oslo", 500), ("rome", 500), ("oslo", 200)] {
@@ -209,7 +208,6 @@ fn a_future_is_counted_when_it_completes_or_is_dropped() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "reads all buckets of many series")]
 fn a_piece_of_code_is_counted() {
     measured(|| {
         let table = "users".to_string();

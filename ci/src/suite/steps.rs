@@ -1,5 +1,6 @@
 //! The checks in the order in which they start. Quick ones come first, so that a simple mistake shows within a
-//! minute, and the long ones with a build folder of their own early, because they run beside others.
+//! minute, and the long ones with a build folder of their own early, because they run beside others. The everyday suite
+//! has 25 minutes of two cores; what it has no time for runs on request.
 
 use anyhow::Result;
 
@@ -28,14 +29,14 @@ pub const STEPS: &[Step] = &[
     Step { name: "miri", about: "undefined behaviour, on a 64-bit layout", folder: Own, run: miri },
     Step {
         name: "consumer",
-        about: "every macro under combinations of the features",
+        about: "every macro under none of the features, each and all of them",
         folder: Own,
-        run: all_features,
+        run: each_feature,
     },
     Step { name: "docs", about: "documentation without dead links", folder: Shared, run: docs },
     Step {
         name: "unit-32",
-        about: "tests with 32-bit words: of the device's half, of a server, and of signal handlers",
+        about: "tests with 32-bit words: of the device's half, and of signal handlers",
         folder: Shared,
         run: unit_32,
     },
@@ -66,7 +67,6 @@ pub const STEPS: &[Step] = &[
         folder: Shared,
         run: all_targets,
     },
-    Step { name: "fuzz", about: "the decoder's fuzz targets, briefly", folder: Own, run: fuzz_smoke },
     Step { name: "logs", about: "syslog messages to a real rsyslog", folder: Shared, run: logs },
     Step {
         name: "prometheus",
@@ -88,23 +88,31 @@ pub const STEPS: &[Step] = &[
     },
     Step { name: "pprof", about: "profiles read by Go's pprof", folder: Shared, run: pprof },
     Step {
-        name: "pgo",
-        about: "profiles for the compiler, and what it makes of them",
-        folder: Shared,
-        run: pgo,
-    },
-    Step {
         name: "story",
         about: "an agent's slow tool, from the trace to the function and the fix",
         folder: Shared,
         run: story,
     },
-    Step { name: "perf", about: "profiles beside those of the kernel's perf", folder: Shared, run: perf },
 ];
 
 /// What `cargo xtask test` runs only when it is asked to, because it takes long.
 pub const ON_REQUEST: &[Step] = &[
     Step { name: "miri-32", about: "undefined behaviour, on a 32-bit layout", folder: Own, run: miri_32 },
+    Step {
+        name: "combinations",
+        about: "every macro under enough combinations of the features that any three meet",
+        folder: Own,
+        run: threes_of_features,
+    },
+    Step { name: "server-32", about: "tests of a server with 32-bit words", folder: Shared, run: server_32 },
+    Step { name: "fuzz", about: "the decoder's fuzz targets, briefly", folder: Own, run: fuzz_smoke },
+    Step {
+        name: "pgo",
+        about: "profiles for the compiler, and what it makes of them",
+        folder: Shared,
+        run: pgo,
+    },
+    Step { name: "perf", about: "profiles beside those of the kernel's perf", folder: Shared, run: perf },
     Step { name: "smtp", about: "alerts by mail to a real mail server", folder: Shared, run: smtp },
     Step { name: "interop", about: "servers that take long to get", folder: Shared, run: interop },
     Step {
@@ -165,7 +173,7 @@ const MIRIFLAGS: &str = "-Zmiri-strict-provenance";
 /// A 32-bit layout that Miri can interpret on any host, with pointers as on microcontrollers.
 const MIRI_32_BIT: &str = "i686-unknown-linux-gnu";
 
-/// How long the fuzz targets run in the everyday suite; `cargo xtask fuzz` runs them for longer.
+/// How long the fuzz targets run in the suite; `cargo xtask fuzz` runs them for longer.
 const FUZZ_SMOKE_SECONDS: u32 = 30;
 
 fn fmt() -> Result<Done> {
@@ -250,29 +258,43 @@ fn everything() -> String {
 /// Runs natively, linked with what rustup installs, because the property tests take minutes under Miri.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn unit_32() -> Result<Done> {
-    const TARGET: &str = "i686-unknown-linux-musl";
-    setup::ensure(&[Need::Target(TARGET)])?;
-    let test = |packages: &[&str]| {
-        Cmd::cargo_test()
-            .args(["--target", TARGET])
-            .args(packages)
-            .env("CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_LINKER", "rust-lld")
-            .env(
-                "CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_RUSTFLAGS",
-                "-Clink-self-contained=yes -Clinker-flavor=ld.lld",
-            )
-    };
+    setup::ensure(&[Need::Target(WORDS_32)])?;
     all(&[
-        test(&["-p", "throughline", "-p", "throughline-embedded", "--tests"]),
+        words_32(&["-p", "throughline", "-p", "throughline-embedded", "--tests"]),
         // A run of its own, because it turns on the core's feature `std`, which devices do not have.
-        test(&["-p", "throughline-std", "--tests"]),
-        test(&["-p", "throughline", "--features", "std", "--test", "signals"]),
+        words_32(&["-p", "throughline", "--features", "std", "--test", "signals"]),
     ])
+}
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn server_32() -> Result<Done> {
+    setup::ensure(&[Need::Target(WORDS_32)])?;
+    all(&[words_32(&["-p", "throughline-std", "--tests"])])
+}
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+const WORDS_32: &str = "i686-unknown-linux-musl";
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn words_32(packages: &[&str]) -> Cmd {
+    Cmd::cargo_test()
+        .args(["--target", WORDS_32])
+        .args(packages.iter().copied())
+        .env("CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_LINKER", "rust-lld")
+        .env(
+            "CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_RUSTFLAGS",
+            "-Clink-self-contained=yes -Clinker-flavor=ld.lld",
+        )
 }
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 fn unit_32() -> Result<Done> {
     anyhow::bail!("32-bit programs run on x86-64 Linux: run this step there")
+}
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+fn server_32() -> Result<Done> {
+    unit_32()
 }
 
 fn bench_smoke() -> Result<Done> {
@@ -292,7 +314,12 @@ fn features() -> Result<Done> {
     ])
 }
 
-fn all_features() -> Result<Done> {
+fn each_feature() -> Result<Done> {
+    consumer::check_each()?;
+    Ok(Done::Passed)
+}
+
+fn threes_of_features() -> Result<Done> {
     consumer::check_threes()?;
     Ok(Done::Passed)
 }

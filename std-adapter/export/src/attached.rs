@@ -83,9 +83,9 @@ impl Attached {
         Arc::clone(&self.feed.lane) as _
     }
 
-    /// Whether metric points are wanted.
-    pub fn wants_points(&self) -> bool {
-        self.wants.points
+    /// What is wanted.
+    pub fn wants(&self) -> Wants {
+        self.wants
     }
 
     /// Takes a span. Costs about 60 ns.

@@ -74,22 +74,32 @@ pub enum DropReason {
     /// A span got more fields after its beginning than it may have: 128 records of them, beside those whose fields all
     /// came again.
     TooManyFields,
+    /// No exporter wants such records, as when `OTEL_TRACES_EXPORTER` is `none`.
+    NoExporter,
 }
 
 impl DropReason {
-    /// Whether records that are dropped for this reason are lost. What is left out as configured, by sampling, rate limits and what
-    /// alerts are held back by, is no loss.
+    /// Whether records that are dropped for this reason are lost. What is left out as configured, by sampling, rate limits, exporters that are
+    /// off and what alerts are held back by, is no loss.
     pub fn is_loss(self) -> bool {
         use DropReason::{
-            Deploying, Flapping, Inhibited, Muted, RateLimited, Restarting, SampledOut, Silenced,
+            Deploying, Flapping, Inhibited, Muted, NoExporter, RateLimited, Restarting, SampledOut, Silenced,
         };
         !matches!(
             self,
-            SampledOut | RateLimited | Silenced | Inhibited | Deploying | Restarting | Muted | Flapping
+            SampledOut
+                | RateLimited
+                | NoExporter
+                | Silenced
+                | Inhibited
+                | Deploying
+                | Restarting
+                | Muted
+                | Flapping
         )
     }
 
-    const ALL: [DropReason; 30] = [
+    const ALL: [DropReason; 31] = [
         DropReason::RingFull,
         DropReason::NoRecorder,
         DropReason::Malformed,
@@ -120,6 +130,7 @@ impl DropReason {
         DropReason::Muted,
         DropReason::Flapping,
         DropReason::TooManyFields,
+        DropReason::NoExporter,
     ];
 
     /// The name in the metric `throughline.records`.
@@ -155,6 +166,7 @@ impl DropReason {
             DropReason::Muted => "muted",
             DropReason::Flapping => "flapping",
             DropReason::TooManyFields => "too_many_fields",
+            DropReason::NoExporter => "no_exporter",
         }
     }
 }

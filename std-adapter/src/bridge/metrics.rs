@@ -7,16 +7,18 @@ use metrics::{
 };
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Once, PoisonError, RwLock};
 use throughline::adapter::bridge;
 use throughline::adapter::callsite::Meta;
 use throughline::metrics as own;
+use throughline_export::diagnostics;
 
 /// A recorder for the crate `metrics`: its counters, gauges and histograms become metrics of this library.
 /// [`Config::metrics_recorder`](crate::Config::metrics_recorder) installs it.
 ///
 /// * Counters add to a cell of their thread. A gauge is a `f64`. Histograms have exponential buckets with an error of at
 ///   most 8.6 %, and keep 2^-30 of a second if their unit is seconds or their name ends so, else 2^-20.
+///   What is less than half of that counts as 0, and so do negative numbers and NaN; what is more than 2^34 seconds or 2^44 counts as that.
 /// * Units become those of UCUM. Descriptions may come before or after the first use of a metric.
 /// * There may be 3584 series. Further label sets of a name are counted together in the name's overflow series,
 ///   `otel.metric.overflow = true`, and how often is counted too.
@@ -195,8 +197,14 @@ impl GaugeFn for GaugeCell {
     }
 }
 
-/// A histogram, in steps that suit its values.
-enum HistogramCell {
+/// A histogram, and its name.
+struct HistogramCell {
+    steps: Steps,
+    name: Box<str>,
+}
+
+/// A histogram in steps that suit its values.
+enum Steps {
     /// Steps of a nanosecond, up to 500 years.
     Seconds(own::Histogram<2, 1, 30>),
     /// Steps of a millionth, up to 17 millions of millions.
@@ -209,19 +217,39 @@ impl Cell for HistogramCell {
             Some((unit, _)) if !unit.is_empty() => unit == "s",
             _ => meta.name.ends_with("seconds") || meta.name.ends_with("duration"),
         };
-        Some(if is_seconds {
-            HistogramCell::Seconds(bridge::histogram(meta)?)
-        } else {
-            HistogramCell::Other(bridge::histogram(meta)?)
-        })
+        let steps = match is_seconds {
+            true => Steps::Seconds(bridge::histogram(meta)?),
+            false => Steps::Other(bridge::histogram(meta)?),
+        };
+        Some(HistogramCell { steps, name: meta.name.into() })
+    }
+}
+
+impl HistogramCell {
+    /// Counts a value that the histogram cannot hold, and says so once.
+    #[cold]
+    fn clip(&self, value: f64) {
+        static TOLD: Once = Once::new();
+        room::refuse();
+        TOLD.call_once(|| {
+            let as_what = if value > 0.0 { "its largest value" } else { "0" };
+            diagnostics::tell(format_args!(
+                "the histogram {:?} of `metrics` was given {value}, which counts as {as_what}; throughline.bridge.refused counts such values",
+                self.name
+            ));
+        });
     }
 }
 
 impl HistogramFn for HistogramCell {
     fn record(&self, value: f64) {
-        match self {
-            HistogramCell::Seconds(histogram) => histogram.record(value),
-            HistogramCell::Other(histogram) => histogram.record(value),
+        let bits = if matches!(self.steps, Steps::Seconds(_)) { 30 } else { 20 };
+        if !(0.0..(1_u64 << (64 - bits)) as f64).contains(&value) {
+            self.clip(value);
+        }
+        match &self.steps {
+            Steps::Seconds(histogram) => histogram.record(value),
+            Steps::Other(histogram) => histogram.record(value),
         }
     }
 }

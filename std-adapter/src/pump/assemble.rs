@@ -24,7 +24,7 @@ use throughline::{Level, SpanId, TraceContext, TraceId, Value};
 use throughline_export::ledger::{Cells, DropReason};
 use throughline_export::otlp::{Options, OtlpExporter};
 use throughline_export::view::SpanView;
-use throughline_export::{Mask, Redaction};
+use throughline_export::{Mask, Redaction, Wants};
 
 /// Most records that are kept back for a round.
 const WAITING: usize = 16_384;
@@ -45,6 +45,8 @@ pub(super) struct Assembler {
     round: u64,
     throttle: Throttle,
     mask: Mask,
+    /// What exporters want.
+    wanted: Wants,
     tally: Tally,
     /// Whether something is to be done at the end of each span beside passing it on.
     follows: bool,
@@ -77,7 +79,8 @@ pub(super) struct Bounds {
 #[derive(Debug, Default)]
 struct Tally {
     input: u64,
-    output: u64,
+    spans: u64,
+    logs: u64,
     absorbed: u64,
     malformed: u64,
     unclaimed: u64,
@@ -93,6 +96,7 @@ impl Assembler {
         options: Options,
         redaction: Arc<Redaction>,
         limits: Bounds,
+        wanted: Wants,
     ) -> Assembler {
         Assembler {
             wall_time,
@@ -105,6 +109,7 @@ impl Assembler {
             waiting: Vec::new(),
             round: 0,
             throttle: Throttle::new(limits.logs_per_second),
+            wanted,
             tally: Tally::default(),
             follows: false,
             resources: None,
@@ -263,7 +268,13 @@ impl Assembler {
     pub(super) fn publish(&mut self, cells: &Cells) {
         let tally = std::mem::take(&mut self.tally);
         cells.pump.input(tally.input);
-        cells.pump.output(tally.output);
+        for (records, is_wanted) in [(tally.spans, self.wanted.spans), (tally.logs, self.wanted.logs)] {
+            if is_wanted {
+                cells.pump.output(records);
+            } else {
+                cells.pump.dropped(DropReason::NoExporter, records);
+            }
+        }
         // What this has made itself did not come in.
         let own = self.own.min(tally.absorbed);
         self.own -= own;
@@ -313,7 +324,7 @@ impl Assembler {
                     self.span_for_others(raw, entry, remote, chain, sinks);
                 }
             }
-            self.tally.output += 1;
+            self.tally.spans += 1;
         } else {
             self.tally.malformed += 1;
         }

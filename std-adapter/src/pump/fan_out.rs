@@ -4,9 +4,9 @@
 use super::sample::Tail;
 use std::sync::Arc;
 use std::time::Instant;
-use throughline_export::otlp::{OtlpExporter, Site};
+use throughline_export::otlp::{OtlpExporter, Signal, Site};
 use throughline_export::view::{Fields, LogView, LossView, PointView, SpanView};
-use throughline_export::{AnyLane, Attached, Done, Health};
+use throughline_export::{AnyLane, Attached, Done, Health, Wants};
 
 /// The active exporters.
 #[derive(Debug, Default)]
@@ -88,8 +88,13 @@ impl FanOut {
 
     /// Whether an exporter wants metric points.
     pub(super) fn wants_points(&self) -> bool {
-        self.otlp.iter().chain(&self.further_otlp).any(OtlpExporter::wants_points)
-            || self.attached.iter().any(Attached::wants_points)
+        self.wants(Signal::Metrics, |wants| wants.points)
+    }
+
+    /// Whether an exporter wants a signal.
+    pub(super) fn wants(&self, signal: Signal, of: impl Fn(Wants) -> bool) -> bool {
+        self.otlp.iter().chain(&self.further_otlp).any(|otlp| otlp.wants(signal))
+            || self.attached.iter().any(|exporter| of(exporter.wants()))
     }
 
     /// Passes on a snapshot of the metrics. `last` means that no other will follow.

@@ -61,9 +61,9 @@ use throughline::Clock;
 use throughline::adapter::recorder::Refusal;
 use throughline::adapter::{IdKey, LossReason};
 use throughline_export::ledger::{Cells, DropReason};
-use throughline_export::otlp::Options;
+use throughline_export::otlp::{Options, Signal};
 use throughline_export::view::LossView;
-use throughline_export::{Deadline, Done, Health, Redaction, diagnostics, panic_message};
+use throughline_export::{Deadline, Done, Health, Redaction, Wants, diagnostics, panic_message};
 
 /// Pause between rounds while there are records.
 const BUSY: Duration = Duration::from_millis(1);
@@ -182,6 +182,11 @@ impl Pump {
                     late_fields: settings.late_fields,
                     remote_parents: settings.remote_parents,
                     logs_per_second: settings.logs_per_second,
+                },
+                Wants {
+                    spans: fan_out.wants(Signal::Traces, |wants| wants.spans),
+                    logs: fan_out.wants(Signal::Logs, |wants| wants.logs),
+                    ..Wants::NOTHING
                 },
             )
             .with_resources(settings.resources, settings.labels, readings.roll_up()),

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use throughline::adapter::IdKey;
 use throughline_export::ledger::Cells;
 use throughline_export::otlp::{Options, OtlpExporter};
-use throughline_export::{Limits, Resource};
+use throughline_export::{Limits, Resource, Wants};
 
 const BOUNDS: Bounds = Bounds { late_fields: 16_384, remote_parents: 1 << 14, logs_per_second: None };
 
@@ -39,6 +39,7 @@ impl Stage {
                 options,
                 Arc::default(),
                 BOUNDS,
+                Wants::ALL,
             ),
             fan_out: FanOut { otlp: Some(otlp), ..FanOut::default() },
             cells: Cells::default(),

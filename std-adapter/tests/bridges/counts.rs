@@ -222,6 +222,7 @@ fn numbers_of_every_type_count_and_none_does_harm() {
             assert_eq!((point("sizes").count, point("sizes").sum), (3, Some(3.5)));
             // What is less than nothing, and what is no number, counts as zero.
             assert_eq!((point("odd").count, point("odd").zero_count, point("odd").sum), (4, 3, Some(4.0)));
+            assert_eq!(number(find("throughline.bridge.refused")), 3.0);
             assert!(number(find("great")) > 0.0);
         },
     );

@@ -132,7 +132,7 @@ fn a_guard_that_outlives_its_recorder_touches_nothing_of_another_thread_11() {
         let ledger = guard.shutdown(LONG).ledger;
         // The held span and its later fields are lost. The root and its child are there.
         assert_eq!(ledger.ring.dropped_for(DropReason::NoRecorder), 2, "{ledger}");
-        assert_eq!(ledger.pump.output, 2, "{ledger}");
+        assert_eq!(ledger.pump.dropped_for(DropReason::NoExporter), 2, "{ledger}");
         let mut recorders = 0;
         throughline::adapter::recorder::for_each_thread(|_| recorders += 1);
         assert!(recorders <= 2, "the other thread had the holder's: {recorders}");
@@ -157,7 +157,7 @@ fn records_that_wait_when_the_pump_ends_are_counted_12() {
                 }
             })
         });
-        while guard.ledger().pump.output == 0 {
+        while guard.ledger().pump.dropped_for(DropReason::NoExporter) == 0 {
             std::thread::yield_now();
         }
         // These fields wait for the end of their span, which the pump does not see.

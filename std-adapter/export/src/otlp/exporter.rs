@@ -134,9 +134,9 @@ impl OtlpExporter {
         self.feeds.iter().filter(|feed| !feed.is_off()).map(|feed| Arc::clone(&feed.lane) as _)
     }
 
-    /// Whether metric points are sent.
-    pub fn wants_points(&self) -> bool {
-        !self.feeds[Signal::Metrics as usize].is_off()
+    /// Whether a signal is sent.
+    pub fn wants(&self, signal: Signal) -> bool {
+        !self.feeds[signal as usize].is_off()
     }
 
     /// Appends a span of a prepared callsite, with attributes directly from a record; see
@@ -207,7 +207,7 @@ impl OtlpExporter {
     /// Queues a snapshot of all metrics. If the queue is full, the snapshot is dropped, and the next one
     /// includes what it would have reported. The `last` snapshot is always queued.
     pub fn points(&mut self, points: &[PointView<'_>], last: bool) {
-        if !self.wants_points() {
+        if !self.wants(Signal::Metrics) {
             return;
         }
         let when = if last { When::Last } else { When::Due };

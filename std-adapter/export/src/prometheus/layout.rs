@@ -7,11 +7,12 @@ use super::negotiate::Shape;
 use super::page::{Encoder, Family, Value};
 use super::process::{self, Process};
 use super::{Format, protobuf, text};
-use crate::Resource;
 use crate::view::{PointData, PointView, Scope};
+use crate::{Resource, diagnostics};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Once;
 
 /// A label with its value.
 pub(super) type Label<'p> = (Cow<'p, str>, Cow<'p, str>);
@@ -107,7 +108,7 @@ impl Layout {
                 singles: Vec::new(),
             },
         };
-        builder.points(points);
+        // These come first, because a page without them means something else.
         for metric in process.iter().flat_map(|process| process.metrics()) {
             let process::Metric { name, kind, unit, help, value } = metric;
             let labels = labels(std::iter::empty(), &options.target, kind, shape.utf8);
@@ -117,6 +118,7 @@ impl Layout {
             let labels = labels(resource.attributes(), &options.target, Kind::Info, shape.utf8);
             builder.single("target", Kind::Info, "", "What is being observed", labels, Single::Fixed(1));
         }
+        builder.points(points);
         if builder.conflicts > 0 {
             let help = "Series left out of this page, as a metric of another kind has their name";
             let count = Single::Fixed(builder.conflicts);
@@ -264,7 +266,11 @@ impl Builder<'_> {
                 Some(index)
             }
             Err(other) => {
-                families.get(other).is_some_and(|f| f.name == name && f.kind == kind).then_some(other)
+                let is_same = families.get(other).is_some_and(|f| f.name == name && f.kind == kind);
+                if !is_same {
+                    tell(point.name, &name);
+                }
+                is_same.then_some(other)
             }
         }
     }
@@ -309,6 +315,18 @@ impl Builder<'_> {
         let labels = self.put_labels(&labels);
         self.layout.singles.push((family, labels, value));
     }
+}
+
+/// Tells once that a metric is not on the page.
+#[cold]
+fn tell(metric: &str, name: &str) {
+    static TOLD: Once = Once::new();
+    TOLD.call_once(|| {
+        diagnostics::tell(format_args!(
+            "the metric {metric:?} is not on the page for Prometheus, where it would be `{name}`, which another metric has; rename one of them. \
+             throughline_prometheus_conflicts counts the series that are left out"
+        ));
+    });
 }
 
 pub(super) const fn kind(data: &PointData<'_>) -> Kind {

@@ -26,7 +26,7 @@ impl Assembler {
         };
         let fields = Merged::new(self.parts(entry, event.values, None), entry.site.is_plain());
         self.log(event, entry, remote, fields, sinks);
-        self.tally.output += 1;
+        self.tally.logs += 1;
     }
 
     /// Passes a log record on.
