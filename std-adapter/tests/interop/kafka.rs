@@ -25,6 +25,22 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// This program, for one test in a process of its own.
+fn own_process(test: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--include-ignored", "--nocapture", "--test-threads=1"]);
+    command
+}
+
+/// Like [`in_own_process_with`], however long it takes: brokers are started in there, and each wait has a limit.
+fn unhurried(test: &str, body: impl FnOnce()) {
+    const CHILD: &str = "KAFKA_CHILD";
+    match std::env::var_os(CHILD) {
+        Some(_) => body(),
+        None => assert!(own_process(test).env(CHILD, "1").status().unwrap().success(), "see above"),
+    }
+}
+
 fn begin(events: Events<Kafka>) -> Guard {
     let config = Config::new("shop").without_otlp().terminal(false).report_errors(false);
     throughline_std::init(&config.exporter("events", events)).unwrap()
@@ -126,7 +142,7 @@ fn each_event_is_read_back_once() {
 fn a_broker_that_is_down_loses_nothing() {
     const NAME: &str = "kafka::a_broker_that_is_down_loses_nothing";
     let _alone = alone();
-    in_own_process_with(NAME, &[], || {
+    unhurried(NAME, || {
         let mut broker = Broker::new("down");
         let guard = begin(Events::new("out", Kafka::new([&broker.address], TOPIC).unwrap()).batch(50));
         let mut n = 0_u64;
@@ -174,8 +190,7 @@ fn a_killed_program_loses_nothing_that_is_spooled() {
         broker.create(TOPIC, 2, &[]);
         let path = |name: &str| folder.path().join(name);
         let run = |part: &str| {
-            let mut command = Command::new(std::env::current_exe().unwrap());
-            command.args(["--exact", NAME, "--include-ignored", "--nocapture", "--test-threads=1"]);
+            let mut command = own_process(NAME);
             command
                 .env("KAFKA_RUN", part)
                 .env("KAFKA_BROKER", &broker.address)
@@ -227,7 +242,7 @@ fn a_killed_program_loses_nothing_that_is_spooled() {
 fn a_login_over_tls_is_accepted() {
     const NAME: &str = "kafka::a_login_over_tls_is_accepted";
     let _alone = alone();
-    in_own_process_with(NAME, &[], || {
+    unhurried(NAME, || {
         let broker = Broker::started("login");
         broker.create(TOPIC, 1, &[]);
         let kafka = |mechanism, password: &str| {
