@@ -50,8 +50,15 @@ fn load(file: Option<&Path>) -> Result<Config, CliError> {
     }
 }
 
+/// Features whose keys only turn them on and off, so that there is nothing that this tool could have looked at.
+const BRIDGES: &[&str] = &["log", "metrics", "opentelemetry", "tracing"];
+
 /// Tells of a setting that is not honoured, or that this tool did not look at.
 fn warn(warning: &Problem) {
+    if warning.feature.is_some_and(|feature| feature.split(" or ").all(|feature| BRIDGES.contains(&feature)))
+    {
+        return;
+    }
     match note(warning) {
         Some(note) => say(&note),
         None => say(&format!("warning: {warning}")),

@@ -154,6 +154,14 @@ throughline: 1 mistake in the environment; mend what is told above
 }
 
 #[test]
+fn check_says_nothing_of_bridges_that_are_turned_on() {
+    for text in ["bridges = true", "bridges = { tracing = true, log = false, metrics = true }"] {
+        let (code, out, err) = run(&["check", "good.toml"], &[("good.toml", text)]);
+        assert_eq!((code, &*out, &*err), (0, "good.toml: no mistakes\n", ""), "{text}");
+    }
+}
+
+#[test]
 fn check_leaves_no_files() {
     let text = "logging.file.path = \"new/folder/shop.log\"\ntracing.chrome.path = \"old/trace.json\"\n";
     let folder = tempfile::tempdir().unwrap();

@@ -15,7 +15,7 @@ pub struct Problem {
     pub key: String,
     /// What is wrong and what to do, worded so that it can follow the key.
     pub text: String,
-    /// The feature that the program must be built with, if the only fault is that this build lacks it.
+    /// The feature that the program must be built with, if the only fault is that this build lacks it; of several that would do: `tracing or log`.
     pub feature: Option<&'static str>,
 }
 

@@ -148,7 +148,10 @@ impl Settings {
             }
             told.push(what);
             let text = match feature {
-                Some(feature) => format!("is not done: build throughline-std with the feature `{feature}`"),
+                Some(feature) => {
+                    let one_of = feature.replace(" or ", "` or `");
+                    format!("is not done: build throughline-std with the feature `{one_of}`")
+                }
                 None => format!(
                     "has no effect: {what} is not in this build; remove it, or keep it for a version that has it"
                 ),

@@ -25,7 +25,7 @@ macro_rules! bridge {
 pub(super) const KEYS: &[Key] = &[
     key(
         "bridges.enabled",
-        "tracing",
+        "tracing or log or metrics or opentelemetry",
         cfg!(any(feature = "log", feature = "metrics", feature = "opentelemetry", feature = "tracing")),
         "Whether all of them are recorded that this build has and that are not turned off below; with false, none.",
         |config, value| {
