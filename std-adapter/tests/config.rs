@@ -239,6 +239,23 @@ fn a_reload_names_the_keys_that_need_a_restart() {
 }
 
 #[test]
+fn what_is_made_before_init_is_neither_recorded_nor_counted() {
+    in_own_process("what_is_made_before_init_is_neither_recorded_nor_counted", || {
+        assert!(!span!("early").is_recorded());
+        info!("early");
+        let guard = throughline_std::init(&Config::new("shop").terminal(false).without_otlp()).unwrap();
+        info!("late");
+        let report = guard.shutdown(LONG);
+        assert_eq!(
+            (report.ledger.ring.input, report.ledger.ring.dropped_total()),
+            (1, 0),
+            "{}",
+            report.ledger
+        );
+    });
+}
+
+#[test]
 fn init_from_env_reads_the_file_that_is_named() {
     let path = file("broken.toml", "[tracing]\nsampling.probabilty = 1\n[loging]\nlevel = \"info\"\n");
     let env = [("THROUGHLINE_CONFIG", path.to_str().unwrap())];

@@ -54,7 +54,7 @@ pub(super) const KEYS: &[Key] = &[
         "logging.level",
         OneOf(LEVELS),
         "trace",
-        "The least level of events that is recorded. Spans have tracing.level.",
+        "The least level of events that is recorded, for all targets: with bridges, trace has what hyper and others say too, so choose info there. Spans have tracing.level.",
         |config, value| {
             config.filters.logs = Filter::level(value.text().parse().ok());
             Ok(())

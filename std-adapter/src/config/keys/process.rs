@@ -11,7 +11,7 @@ pub(super) const KEYS: &[Key] = &[
         "limits.attribute_value_length",
         ANY,
         "",
-        "Most characters of a text attribute, of spans and logs. Unless given: no limit but the record's own.",
+        "Most characters of a text attribute, of spans and logs, over OTLP and in its files; the terminal and other outputs show all of it. Unless given: no limit but the record's own.",
         |config, value| {
             config.options.spans.value_length = value.size();
             config.options.logs.value_length = value.size();
@@ -24,7 +24,7 @@ pub(super) const KEYS: &[Key] = &[
         "limits.attribute_count",
         ANY,
         "128",
-        "Most attributes of a span or log; more are left out and counted.",
+        "Most attributes of a span or log over OTLP and in its files; more are left out and counted.",
         |config, value| {
             config.options.spans.count = value.size();
             config.options.logs.count = value.size();

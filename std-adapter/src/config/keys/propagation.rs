@@ -37,7 +37,7 @@ pub(super) const KEYS: &[Key] = &[
         "propagation.rules",
         Map,
         "",
-        "The same for some routes, or for some peers after `peer:`. A * stands for anything; the first that fits counts.",
+        "The same for some routes, or for some peers after `peer:`, which need a server that tells the client's address, as ServerLayer with .client does. A * stands for anything; the first that fits counts.",
         |config, value| {
             let rule = |(pattern, inbound): &(String, String)| {
                 let inbound = inbound.parse().map_err(|()| {

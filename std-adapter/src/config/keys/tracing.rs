@@ -136,7 +136,7 @@ pub(super) const KEYS: &[Key] = &[
         "tracing.sampling.adaptive.target_spans_per_second",
         Int { least: 1, most: 1 << 31 },
         "",
-        "The share of traces changes so that so many spans are kept in a second. It begins with probability.",
+        "The share of traces changes so that so many spans are kept in a second. It begins with probability, and makes up for a burst within about three seconds.",
         |config, value| {
             config.sampling_rules.target = Some(value.int() as f64);
             Ok(())
