@@ -125,6 +125,8 @@ pub struct Config {
     pub(crate) pages: Vec<throughline_export::admin::Route>,
     #[cfg(feature = "alerts")]
     pub(crate) alerts: Option<crate::alert::AlertOptions>,
+    #[cfg(feature = "insights")]
+    pub(crate) insights: Option<crate::insights::InsightOptions>,
     #[cfg(feature = "observers")]
     pub(crate) observers: Option<crate::observers::Observers>,
     #[cfg(feature = "health")]
@@ -222,6 +224,8 @@ impl Config {
             pages: Vec::new(),
             #[cfg(feature = "alerts")]
             alerts: None,
+            #[cfg(feature = "insights")]
+            insights: None,
             #[cfg(feature = "observers")]
             observers: None,
             #[cfg(feature = "health")]

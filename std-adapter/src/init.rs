@@ -112,6 +112,10 @@ pub enum InitError {
     #[cfg(feature = "alerts")]
     #[error(transparent)]
     Alerts(#[from] crate::alert::AlertError),
+    /// Insights cannot be shown like this.
+    #[cfg(feature = "insights")]
+    #[error(transparent)]
+    Insights(#[from] crate::insights::InsightError),
     /// Observers cannot work like this.
     #[cfg(feature = "observers")]
     #[error(transparent)]
@@ -170,15 +174,17 @@ fn begin(
     #[cfg(feature = "health")]
     let checks = crate::health::Prepared::new(config, &mut pages)?;
     #[cfg(feature = "prometheus")]
-    #[allow(unused_mut, reason = "alerts are one more")]
-    let mut own: Vec<Named> =
-        own.into_iter().chain(crate::prometheus::exporters(config, &mut pages)?).collect();
+    let own: Vec<Named> = own.into_iter().chain(crate::prometheus::exporters(config, &mut pages)?).collect();
+    #[cfg(feature = "insights")]
+    let own: Vec<Named> = own.into_iter().chain(crate::insights::prepared(config, &mut pages)?).collect();
     let (controls, receiver) = mpsc::channel();
     #[cfg(feature = "alerts")]
-    let alerts = crate::alert::Prepared::new(config, &mut pages)?.map(|prepared| {
-        own.push(prepared.exporter);
-        (prepared.alerts, prepared.healths)
-    });
+    let (own, alerts) = match crate::alert::Prepared::new(config, &mut pages)? {
+        Some(prepared) => {
+            (own.into_iter().chain([prepared.exporter]).collect(), Some((prepared.alerts, prepared.healths)))
+        }
+        None => (own, None),
+    };
     #[cfg(feature = "observers")]
     let (own, of_observers) = match crate::observers::Prepared::new(config, &controls)? {
         Some(prepared) => (own.into_iter().chain([prepared.exporter]).collect(), prepared.healths),

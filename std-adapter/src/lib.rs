@@ -20,6 +20,10 @@ mod guard;
 #[cfg(feature = "health")]
 pub mod health;
 mod init;
+#[cfg(feature = "insights")]
+pub mod insights;
+#[cfg(any(feature = "insights", feature = "observers"))]
+mod keyed;
 mod memory;
 pub mod messaging;
 pub mod observe;
@@ -37,10 +41,16 @@ pub mod prometheus;
 pub mod propagation;
 mod published;
 mod pump;
+#[cfg(any(feature = "alerts", feature = "insights"))]
+mod robust;
+#[cfg(any(feature = "health", feature = "insights"))]
+mod room;
 mod sampling;
 #[cfg(unix)]
 mod signals;
 mod spawn;
+#[cfg(any(feature = "alerts", feature = "insights"))]
+mod stop;
 mod thread;
 #[cfg(feature = "tower")]
 pub mod tower;

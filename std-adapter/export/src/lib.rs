@@ -25,6 +25,7 @@ pub mod otlp;
 mod outbox;
 mod owned;
 mod post;
+mod process;
 pub mod profiles;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
@@ -47,6 +48,7 @@ pub use mask::Mask;
 pub use meter::{Meter, Metered, Times};
 pub use owned::OwnedRecords;
 pub use post::{Post, is_public};
+pub use process::Process;
 pub use push::PushUrlError;
 pub use redact::{REDACTED, Redaction};
 pub use resource::Resource;

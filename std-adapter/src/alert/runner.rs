@@ -8,9 +8,10 @@ use crate::config::exporters as configured;
 use crate::init::{Named, counts};
 use crate::observe::{self, Observer};
 use crate::spawn::spawn_recording;
+use crate::stop::Stop;
 use crate::{Config, InitError, LoadError};
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use throughline_export::{Deadline, ExportError, Exporter, Health, Host, ReadMetrics, Wants};
 
@@ -154,28 +155,6 @@ fn observed(alerts: &Alerts) -> Vec<Observer> {
             .with(move || slow.evaluation_seconds()),
     ]);
     observers
-}
-
-/// Ends the thread that evaluates.
-#[derive(Default)]
-struct Stop {
-    is_ending: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Stop {
-    fn stop(&self) {
-        *self.is_ending.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.changed.notify_all();
-    }
-
-    /// Waits until then. Returns false if the end came first.
-    fn wait(&self, until: Instant) -> bool {
-        let is_ending = self.is_ending.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = until.saturating_duration_since(Instant::now());
-        let waited = self.changed.wait_timeout_while(is_ending, left, |is_ending| !*is_ending);
-        !*waited.unwrap_or_else(PoisonError::into_inner).0
-    }
 }
 
 /// The main function of the thread that evaluates.

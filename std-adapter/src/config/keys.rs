@@ -36,6 +36,7 @@ mod alerts;
 mod bridges;
 mod events;
 mod health;
+mod insights;
 mod logging;
 mod metrics;
 mod observers;
@@ -71,6 +72,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Key> + Clone {
         profiling::KEYS,
         admin::KEYS,
         health::KEYS,
+        insights::KEYS,
         alerts::KEYS,
         observers::KEYS,
         events::KEYS,
@@ -157,6 +159,10 @@ pub(crate) const SECTIONS: &[(&str, &str)] = &[
         "Local pages: their clients' rights and limits. Pages at the same host and port share a server.",
     ),
     ("health", "Checks of what the service depends on, and pages that say whether it is well."),
+    (
+        "insights",
+        "A page of the service's own bottlenecks, and of when its memory, disks and open files run out.",
+    ),
     ("alerts", "Rules over the service's own metrics, and who is told of what they find."),
     ("alerts.notification.slack", "Alerts to Slack."),
     ("alerts.notification.webhook", "Alerts to a program that takes JSON over HTTP."),

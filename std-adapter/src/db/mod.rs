@@ -22,6 +22,9 @@
 
 mod sql;
 
+#[cfg(feature = "insights")]
+pub(crate) use sql::without_literals;
+
 use crate::conventions::{Convention, Operation, Site, Timed, convention};
 use std::future::Future;
 use throughline::adapter::bridge::FieldList;

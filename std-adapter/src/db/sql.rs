@@ -59,7 +59,7 @@ impl<'a> Iterator for Words<'a> {
 
 /// The statement with `?` in place of each literal: texts, numbers, and what is between `$…$`. Comments are left out,
 /// because they may contain values too. Parameters stay as they are.
-pub(super) fn without_literals(text: &str) -> String {
+pub(crate) fn without_literals(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((len, is_value)) = token(rest) {

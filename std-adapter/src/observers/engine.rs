@@ -4,9 +4,9 @@
 
 use super::Match;
 use super::expression::{Expression, Outcome};
-use super::keyed::Keyed;
 use super::listener::{Condition, Listener, MOST_STEPS};
 use super::record::Record;
+use crate::keyed::Keyed;
 use throughline_export::otlp::Signal;
 use throughline_export::text::fits_glob;
 
@@ -32,12 +32,12 @@ pub(super) struct Engine {
 #[derive(Debug, Default)]
 pub(super) struct Known {
     /// The times at which the condition held, in order.
-    pub(super) windows: Keyed<Vec<u64>>,
-    pub(super) sequences: Keyed<Vec<Seen>>,
+    pub(super) windows: Keyed<String, Vec<u64>>,
+    pub(super) sequences: Keyed<String, Vec<Seen>>,
     /// When the cooldown ends.
-    pub(super) cooldowns: Keyed<u64>,
+    pub(super) cooldowns: Keyed<String, u64>,
     /// Series for which the condition holds.
-    pub(super) holding: Keyed<()>,
+    pub(super) holding: Keyed<String, ()>,
 }
 
 /// A record that is one step of a sequence.
@@ -119,7 +119,7 @@ impl Engine {
     fn edge(&mut self, record: &Record<'_>, holds: bool, finding: &mut Finding) {
         let series = series(record);
         if !holds {
-            finding.has_changed |= self.known.holding.remove(&series);
+            finding.has_changed |= self.known.holding.remove(&series).is_some();
             return;
         }
         finding.matched = true;

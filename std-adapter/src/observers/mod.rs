@@ -87,7 +87,6 @@ mod checkpoint;
 mod engine;
 mod expression;
 mod found;
-mod keyed;
 mod lane;
 mod listener;
 pub(crate) mod metrics;

@@ -3,8 +3,7 @@
 //! Of each series one value is kept for each quarter of an hour, for four weeks. What is usual now is found from the values that were there within half an
 //! hour of this time, on the same day of the weeks before. Until three weeks are known, it is found from the same time on the last seven days.
 //!
-//! Median and median absolute deviation (MAD) describe them, because half of the values may be anomalies and neither moves far. Source: Rousseeuw and Croux,
-//! "Alternatives to the Median Absolute Deviation", 1993; 1.4826 is the factor that makes the MAD of normally distributed values their standard deviation.
+//! Median and median absolute deviation (MAD) describe them, because half of the values may be anomalies and neither moves far.
 //!
 //! A level that changes for good, or a trend, is followed: what is usual is multiplied by the median of (value / usual) over the last day, which is
 //! kept between ½ and 2. So a new level is usual after half a day, and an outage never is.
@@ -14,6 +13,8 @@ mod kept;
 
 pub(super) use file::beside;
 pub(super) use kept::Baselines;
+
+use crate::robust::{center, median};
 
 /// Milliseconds from one kept value to the next.
 const QUARTER: i64 = 900_000;
@@ -28,8 +29,6 @@ const NEAR: i64 = 2;
 const LEAST: usize = 3;
 /// Fewest values of a day from which its level is known.
 const LEAST_LEVELS: usize = 24;
-/// Standard deviations of a MAD of one, if values are distributed normally.
-const DEVIATIONS: f64 = 1.4826;
 /// The least spread, as a part of what is usual, unless the rule says another.
 const LEAST_SPREAD: f64 = 0.02;
 
@@ -123,9 +122,7 @@ impl Baseline {
         if number < LEAST {
             return None;
         }
-        let median = median(&mut values)?;
-        values.iter_mut().for_each(|value| *value = (*value - median).abs());
-        let spread = DEVIATIONS * self::median(&mut values)?;
+        let (median, spread) = center(&mut values)?;
         Some(Usual { median, spread, number, is_weekly })
     }
 
@@ -148,21 +145,6 @@ impl Baseline {
 /// The place of a quarter.
 fn at(quarter: i64, length: i64) -> usize {
     quarter.rem_euclid(length) as usize
-}
-
-/// The median, for which the values change their order.
-fn median(values: &mut [f64]) -> Option<f64> {
-    let middle = values.len() / 2;
-    if values.is_empty() {
-        return None;
-    }
-    let is_even = values.len().is_multiple_of(2);
-    let (below, upper, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
-    let upper = *upper;
-    Some(match below.iter().copied().max_by(f64::total_cmp) {
-        Some(lower) if is_even => (lower + upper) / 2.0,
-        _ => upper,
-    })
 }
 
 #[cfg(test)]
@@ -235,17 +217,5 @@ mod tests {
         assert_eq!(baseline.learn(i64::MAX / 2, 100.0), None);
         assert_eq!(baseline.learn(-5, 100.0), None);
         assert_eq!(baseline.learn(i64::MIN, 100.0), None);
-    }
-
-    #[test]
-    fn medians_are_those_of_sorted_values() {
-        for (values, expected) in [
-            (&[][..], None),
-            (&[3.0][..], Some(3.0)),
-            (&[9.0, 1.0, 5.0, 3.0][..], Some(4.0)),
-            (&[9.0, 1.0, 5.0][..], Some(5.0)),
-        ] {
-            assert_eq!(median(&mut values.to_vec()), expected, "{values:?}");
-        }
     }
 }

@@ -12,6 +12,8 @@ mod events;
 mod findings;
 #[cfg(feature = "health")]
 mod health;
+#[cfg(feature = "insights")]
+mod insights;
 #[cfg(feature = "observers")]
 mod observers;
 mod otlp;
@@ -31,6 +33,8 @@ pub(crate) use also::{Group, Item};
 pub(super) use doubts::doubts;
 #[cfg(feature = "health")]
 pub(crate) use health::health;
+#[cfg(feature = "insights")]
+pub(crate) use insights::insights;
 #[cfg(feature = "observers")]
 pub(crate) use observers::observers;
 pub(super) use otlp::section;
@@ -264,6 +268,8 @@ fn made(keys: &Keys<'_>) -> (Vec<Named>, Vec<Problem>) {
     problems.extend(admin(keys.config).err());
     #[cfg(feature = "alerts")]
     problems.extend(alerts::alerts(keys.config).err());
+    #[cfg(feature = "insights")]
+    problems.extend(insights::insights(keys.config).err());
     #[cfg(feature = "observers")]
     problems.extend(observers::wrong(keys.config));
     #[cfg(feature = "health")]

@@ -1,0 +1,51 @@
+//! Configures insights from keys.
+
+use super::Keys;
+use super::findings::Fault;
+use crate::config::Config;
+use crate::config::problem::Problem;
+use crate::insights::{InsightError, InsightOptions};
+use std::path::Path;
+use throughline_export::admin::Route;
+
+impl Fault for InsightError {}
+
+/// Keys of folders that are written to.
+const FOLDERS: [&str; 4] = [
+    "otlp.spool.directory",
+    "events.kafka.spool.directory",
+    "events.webhook.spool.directory",
+    "profiling.exporter.file_output_dir",
+];
+/// Keys of files that are written to.
+const FILES: [&str; 3] = ["logging.file.path", "otlp.file.path", "tracing.chrome.path"];
+
+/// The keys, on top of the options that were set by code; `None` if insights are not asked for.
+pub(crate) fn insights(config: &Config) -> Result<Option<InsightOptions>, Problem> {
+    let keys = Keys::of(config);
+    let off = keys.said("insights.enabled").is_some_and(|enabled| !enabled.value.bool());
+    if off || config.insights.is_none() && !keys.asks_for("insights") {
+        return Ok(None);
+    }
+    let mut options = config.insights.clone().unwrap_or_default();
+    if let Some(path) = keys.text("insights.path").filter(|_| keys.said("insights.path").is_some()) {
+        if !Route::is_path(&path) {
+            return Err(keys.problem("insights.path", &InsightError::Path { path }));
+        }
+        options = options.path(path);
+    }
+    let number = |path: &str| keys.said(path).map(|setting| setting.value.size());
+    let time = |path: &str| keys.said(path).map(|setting| setting.value.duration());
+    options = time("insights.window").into_iter().fold(options, InsightOptions::window);
+    options = number("insights.windows").into_iter().fold(options, InsightOptions::windows);
+    options = number("insights.operations").into_iter().fold(options, InsightOptions::operations);
+    options = number("insights.evidence").into_iter().fold(options, InsightOptions::evidence);
+    options = time("insights.horizon").into_iter().fold(options, InsightOptions::horizon);
+    let own = keys.value("insights.folders").map(|folders| folders.list().to_vec()).unwrap_or_default();
+    options = own.into_iter().fold(options, InsightOptions::folder);
+    let said = |path: &&str| keys.said(path).map(|setting| setting.value.text().to_owned());
+    options = FOLDERS.iter().filter_map(said).fold(options, InsightOptions::folder);
+    let files: Vec<String> = FILES.iter().filter_map(said).collect();
+    let folders = files.iter().filter_map(|path| Path::new(path).parent());
+    Ok(Some(folders.fold(options, InsightOptions::folder)))
+}
