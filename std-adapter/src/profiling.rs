@@ -26,6 +26,9 @@ mod session;
 mod send;
 
 #[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod change;
+
+#[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod cycle;
 
 #[cfg(all(
@@ -57,6 +60,14 @@ pub(crate) use {
     session::{begin, end, removed},
     used::{begin_switches, has_switches, lost_used, read_switches, read_used, tell_samples, tell_used},
 };
+
+#[cfg(all(
+    feature = "profile",
+    feature = "alerts",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+pub(crate) use session::change;
 
 #[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod used;

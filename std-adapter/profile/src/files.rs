@@ -1,6 +1,6 @@
 //! Profiles as files in a folder, of which the newest are kept.
 
-use crate::Profile;
+use crate::{Profile, Report};
 use std::collections::HashMap;
 use std::fs;
 use std::io;
@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-/// How the names of profiles begin, of CPU time and of memory.
-const KINDS: [&str; 2] = ["cpu", "heap"];
+/// How the names of profiles begin: of CPU time, of memory, and of what changed.
+const KINDS: [&str; 3] = ["cpu", "heap", "change"];
 
 /// A folder for profiles. Each is written as pprof and as a flame graph: `cpu-20261128T101500.250Z-4711.pb.gz` and `.svg`,
-/// with the time at which it began and the process.
+/// with the time at which it began and the process. What changed between two profiles is a flame graph too, `change-….svg`.
 ///
 /// ```no_run
 /// use throughline_profile::{ProfileFolder, profile_for};
@@ -52,7 +52,7 @@ impl ProfileFolder {
         ProfileFolder { folder, keep: 20, max_age, max_bytes, removed: Arc::default() }
     }
 
-    /// Keeps so many of each kind, CPU and memory; at least 1. Older ones are removed, also those of earlier processes.
+    /// Keeps so many of each kind, CPU, memory and changes; at least 1. Older ones are removed, also those of earlier processes.
     pub fn keep(mut self, profiles: usize) -> ProfileFolder {
         self.keep = profiles.max(1);
         self
@@ -65,7 +65,7 @@ impl ProfileFolder {
         self
     }
 
-    /// Keeps so many bytes of both kinds together: whenever a profile is written, the oldest go first, and the one that was
+    /// Keeps so many bytes of all kinds together: whenever a profile is written, the oldest go first, and the one that was
     /// written stays even if it is larger. Without this, there is no limit.
     pub fn max_bytes(mut self, bytes: u64) -> ProfileFolder {
         self.max_bytes = bytes;
@@ -84,28 +84,63 @@ impl ProfileFolder {
     ///
     /// An error of the file system, with the path in its text.
     pub fn write(&self, profile: &Profile) -> io::Result<PathBuf> {
-        let [cpu, heap] = KINDS;
+        let [cpu, heap, _] = KINDS;
         let kind = if profile.is_cpu() { cpu } else { heap };
-        let at = |path: &Path| {
-            let path = path.display().to_string();
-            move |error: io::Error| io::Error::new(error.kind(), format!("{path}: {error}"))
-        };
-        fs::create_dir_all(&self.folder).map_err(at(&self.folder))?;
-        let time = humantime::format_rfc3339_millis(profile.started().max(SystemTime::UNIX_EPOCH));
-        let time = time.to_string().replace(['-', ':'], "");
-        let stem = format!("{kind}-{time}-{}", std::process::id());
-        let (pprof, picture) =
-            (self.folder.join(format!("{stem}.pb.gz")), self.folder.join(format!("{stem}.svg")));
+        let stem = named(kind, profile.started());
         let report = profile.symbolize();
-        // A reader never finds half a file under its name.
-        for (path, content) in [(&picture, report.flame_graph(&stem).into_bytes()), (&pprof, report.pprof())]
-        {
-            let unfinished = path.with_added_extension("part");
-            fs::write(&unfinished, content).map_err(at(&unfinished))?;
-            fs::rename(&unfinished, path).map_err(at(path))?;
-        }
+        self.put(&stem, "svg", report.flame_graph(&stem).into_bytes())?;
+        let pprof = self.put(&stem, "pb.gz", report.pprof())?;
         self.remove_old(&stem);
         Ok(pprof)
+    }
+
+    /// The last CPU profile of this process whose samples were all taken before this time, if it is still there.
+    pub fn last_before(&self, time: SystemTime) -> Option<PathBuf> {
+        let [cpu, ..] = KINDS;
+        let own = format!("-{}", std::process::id());
+        let is_it = |old: &Written| old.kind == cpu && old.modified <= time && old.stem.ends_with(&own);
+        let paths = self.list().into_iter().filter(is_it).map(|old| self.folder.join(old.stem + ".pb.gz"));
+        paths.into_iter().find(|path| path.exists())
+    }
+
+    /// Where [`write_change`](ProfileFolder::write_change) writes a change of this time.
+    pub fn change(&self, at: SystemTime) -> PathBuf {
+        let [.., change] = KINDS;
+        self.folder.join(named(change, at) + ".svg")
+    }
+
+    /// Writes a flame graph of what changed from a profile in pprof's format to this one, red where more is used and blue where less is. Returns its path,
+    /// which is that of [`change`](ProfileFolder::change).
+    ///
+    /// # Errors
+    ///
+    /// An error of the file system, or that the file `before` holds no profile, with the path in its text.
+    pub fn write_change(
+        &self,
+        at: SystemTime,
+        before: &Path,
+        profile: &Profile,
+        title: &str,
+    ) -> io::Result<PathBuf> {
+        let bytes = fs::read(before).map_err(|error| named_error(before, error))?;
+        let before = Report::read_pprof(&bytes)
+            .map_err(|error| named_error(before, io::Error::new(io::ErrorKind::InvalidData, error)))?;
+        let picture = profile.symbolize().difference(&before, title);
+        let [.., change] = KINDS;
+        let stem = named(change, at);
+        let path = self.put(&stem, "svg", picture.into_bytes())?;
+        self.remove_old(&stem);
+        Ok(path)
+    }
+
+    /// Writes a file, which is made if it is not there. A reader never finds half of it under its name.
+    fn put(&self, stem: &str, extension: &str, content: Vec<u8>) -> io::Result<PathBuf> {
+        fs::create_dir_all(&self.folder).map_err(|error| named_error(&self.folder, error))?;
+        let path = self.folder.join(format!("{stem}.{extension}"));
+        let unfinished = path.with_added_extension("part");
+        fs::write(&unfinished, content).map_err(|error| named_error(&unfinished, error))?;
+        fs::rename(&unfinished, &path).map_err(|error| named_error(&path, error))?;
+        Ok(path)
     }
 
     /// Removes what is beyond a limit, but for the profile with this stem. What cannot be removed stays; the next profile
@@ -175,6 +210,17 @@ struct Written {
     kind: &'static str,
     bytes: u64,
     files: Vec<String>,
+}
+
+/// The name of a file without its extension.
+fn named(kind: &str, time: SystemTime) -> String {
+    let time = humantime::format_rfc3339_millis(time.max(SystemTime::UNIX_EPOCH));
+    format!("{kind}-{}-{}", time.to_string().replace(['-', ':'], ""), std::process::id())
+}
+
+/// The error with the path.
+fn named_error(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 impl<P: Into<PathBuf>> From<P> for ProfileFolder {

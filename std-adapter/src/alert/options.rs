@@ -220,9 +220,30 @@ impl AlertOptions {
 
     /// Calls `find` with each alert that begins to fire, and puts what it returns into notices: the path of a profile, or a link to a search of logs. It
     /// runs on the thread that evaluates the rules, which waits for it.
+    ///
+    /// Without this, an alert that fires while [`Config::profiling`] samples CPU time has the path of a flame graph: what has changed from the last window before
+    /// its condition began to hold to the first whole one in which it fires. The picture is there when that window has ended.
     #[must_use]
     pub fn evidence(self, find: impl Fn(&Alert) -> Option<String> + Send + Sync + 'static) -> AlertOptions {
         AlertOptions { evidence: Some(Evidence(Arc::new(find))), ..self }
+    }
+
+    /// Takes pictures of profiles for evidence, unless there is some already.
+    #[cfg(all(
+        feature = "profile",
+        target_os = "linux",
+        any(target_arch = "x86_64", target_arch = "aarch64")
+    ))]
+    pub(super) fn with_profiles(self) -> AlertOptions {
+        if self.evidence.is_some() {
+            return self;
+        }
+        self.evidence(|alert| {
+            let name = alert.labels.get("alertname").unwrap_or_default();
+            let title = format!("what changed when {name} fired");
+            let path = crate::profiling::change(&title, alert.active_at)?;
+            Some(path.display().to_string())
+        })
     }
 
     /// Tells a receiver only of alerts that fire for so long without being acknowledged. Returns false if there is none of this name.

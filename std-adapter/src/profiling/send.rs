@@ -1,5 +1,6 @@
 //! Writes the profiles of a session into files, sends them to backends, and counts what becomes of them.
 
+use super::change::Change;
 use super::cycle::Cycle;
 use crate::Config;
 use crate::init::counts;
@@ -13,6 +14,8 @@ use throughline_export::profiles::{CloudProfileKind, CloudProfiler, ProfileClien
 use throughline_export::{Deadline, ExportError, diagnostics};
 use throughline_profile::{Profile, ProfileFolder};
 
+/// What files are called in the ledger.
+const FILES: &str = "profiles.file";
 /// Longest time for which a profile is sent.
 const LONGEST: Duration = Duration::from_secs(10);
 
@@ -59,9 +62,29 @@ impl Send {
 
     /// Writes the profile into the folder. Returns the path of the file for pprof.
     pub(super) fn write(&mut self, profile: &Profile) -> io::Result<PathBuf> {
-        let cells = cells(&mut self.written, "profiles.file");
+        self.file(|folder| folder.write(profile))
+    }
+
+    /// Writes a picture of what changed to this profile.
+    pub(super) fn change(&mut self, change: &Change, profile: &Profile) {
+        let Change { at, before, title } = change;
+        let _ = self.file(|folder| folder.write_change(*at, before, profile, title));
+    }
+
+    /// Counts pictures whose window did not come.
+    pub(super) fn lose(&mut self, pictures: usize) {
+        if pictures > 0 {
+            let cells = cells(&mut self.written, FILES);
+            cells.input(pictures as u64);
+            cells.dropped(DropReason::Shutdown, pictures as u64);
+        }
+    }
+
+    /// Writes a file and counts it.
+    fn file(&mut self, write: impl FnOnce(&ProfileFolder) -> io::Result<PathBuf>) -> io::Result<PathBuf> {
+        let cells = cells(&mut self.written, FILES);
         cells.input(1);
-        let written = self.folder.write(profile);
+        let written = write(&self.folder);
         match &written {
             Ok(_) => cells.output(1),
             Err(error) => {

@@ -1,5 +1,6 @@
 //! A session of profiling: its thread takes profiles and writes them into a folder until it is stopped.
 
+use super::change::{Change, Changes};
 use super::send::{self, Send};
 use super::{ResourceOptions, memory, process, used};
 use crate::Config;
@@ -11,7 +12,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+#[cfg(feature = "alerts")]
+use std::time::SystemTime;
+use std::time::{Duration, Instant};
 use throughline_export::diagnostics;
 use throughline_export::profiles::{CloudProfileKind, CloudProfiler, ProfileClient};
 use throughline_profile::{
@@ -146,7 +149,9 @@ static PROCESS: AtomicU32 = AtomicU32::new(0);
 
 /// A running session.
 struct Session {
-    stop: Sender<Sender<io::Result<PathBuf>>>,
+    orders: Sender<Order>,
+    #[cfg_attr(not(feature = "alerts"), allow(dead_code, reason = "only alerts want pictures of changes"))]
+    changes: Option<Changes>,
 }
 
 /// Profiles the process from now on, in one window until [`stop_profiling`]. CPU time and memory are sampled as [`Config::profiling`] or the file says;
@@ -180,7 +185,7 @@ fn ask_to_stop(answer: Sender<io::Result<PathBuf>>) {
     // In a forked process the lock may be held for ever.
     if PROCESS.load(Ordering::Acquire) == std::process::id() {
         let session = SESSION.lock().unwrap_or_else(PoisonError::into_inner).take();
-        session.map(|session| session.stop.send(answer));
+        session.map(|session| session.orders.send(Order::Stop(answer)));
     }
 }
 
@@ -199,18 +204,46 @@ fn start(options: &ProfilingOptions, window: Duration) -> Result<(), ProfileErro
     }
     let cpu = options.cpu.map(CpuProfiler::start).transpose()?;
     let memory = options.memory.map(HeapProfiler::start).transpose()?;
-    let (stop, stops) = mpsc::channel();
+    let (orders, received) = mpsc::channel();
+    // Without windows there is no profile before.
+    let has_changes = cpu.is_some() && window != Duration::MAX && !options.once;
+    let changes = has_changes.then(|| Changes::new(options.folder.clone(), window));
     let mut send = Send::new(options.folder.clone(), &options.exporters, window);
     if let Some(profiler) = &options.cloud {
         let kinds = [(cpu.is_some(), CloudProfileKind::Cpu), (memory.is_some(), CloudProfileKind::Heap)];
         let kinds = kinds.into_iter().filter_map(|(is_taken, kind)| is_taken.then_some(kind)).collect();
         send.ask(profiler.clone(), kinds).map_err(ProfileError::Thread)?;
     }
-    let work = Work { cpu, memory, send, written: None };
+    let work = Work { cpu, memory, send, wanted: Vec::new(), written: None };
     let once = options.once;
-    spawn("profiles", Box::new(move || work.run(window, once, &stops))).map_err(ProfileError::Thread)?;
-    *session = Some(Session { stop });
+    spawn("profiles", Box::new(move || work.run(window, once, &received))).map_err(ProfileError::Thread)?;
+    *session = Some(Session { orders, changes });
     Ok(())
+}
+
+/// Has a flame graph made of what changed between the last window before `since` and the next whole one. Returns its path, at which it is when that window has
+/// ended; `None` if no session samples CPU time in windows, or none had ended before. Calls of one window share one picture.
+#[cfg(feature = "alerts")]
+pub(crate) fn change(title: &str, since: SystemTime) -> Option<PathBuf> {
+    if PROCESS.load(Ordering::Acquire) != std::process::id() {
+        return None;
+    }
+    let mut session = SESSION.lock().unwrap_or_else(PoisonError::into_inner);
+    let Session { orders, changes } = session.as_mut()?;
+    let (path, new) = changes.as_mut()?.find(title, since)?;
+    if let Some(new) = new {
+        orders.send(Order::Change(new)).ok()?;
+    }
+    Some(path)
+}
+
+/// What the thread of a session is told.
+enum Order {
+    /// It ends, and answers with the last profile.
+    Stop(Sender<io::Result<PathBuf>>),
+    /// It makes this picture of the next whole window.
+    #[cfg_attr(not(feature = "alerts"), allow(dead_code, reason = "only alerts want pictures of changes"))]
+    Change(Change),
 }
 
 /// What the thread of a session has.
@@ -218,6 +251,8 @@ struct Work {
     cpu: Option<CpuProfiler>,
     memory: Option<HeapProfiler>,
     send: Send,
+    /// Pictures that wait for their window.
+    wanted: Vec<Change>,
     /// The profile that was written last, or why it could not be.
     written: Option<io::Result<PathBuf>>,
 }
@@ -245,18 +280,23 @@ pub(super) fn cpu_options() -> Option<CpuOptions> {
 }
 
 impl Work {
-    fn run(mut self, window: Duration, once: bool, stops: &Receiver<Sender<io::Result<PathBuf>>>) {
+    fn run(mut self, window: Duration, once: bool, orders: &Receiver<Order>) {
+        let mut begun = Instant::now();
         // `Duration::MAX` is later than any time that can be waited for.
-        let wait = |ended: bool| match ended || window == Duration::MAX {
-            true => stops.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            false => stops.recv_timeout(window),
+        let wait = |ended: bool, begun: Instant| match ended || window == Duration::MAX {
+            true => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            false => orders.recv_timeout(window.saturating_sub(begun.elapsed())),
         };
         loop {
             let ended = self.cpu.is_none() && self.memory.is_none();
-            match wait(ended) {
-                Err(RecvTimeoutError::Timeout) if !once => self.write(),
+            match wait(ended, begun) {
+                Err(RecvTimeoutError::Timeout) if !once => {
+                    self.write();
+                    begun = Instant::now();
+                }
                 Err(RecvTimeoutError::Timeout) => self.end(),
-                Ok(answer) => {
+                Ok(Order::Change(change)) => self.wanted.push(change),
+                Ok(Order::Stop(answer)) => {
                     if !ended {
                         self.end();
                     }
@@ -282,6 +322,7 @@ impl Work {
         let cpu = self.cpu.take().map(CpuProfiler::stop);
         used::sample();
         self.keep(memory, cpu);
+        self.send.lose(self.wanted.drain(..).len());
     }
 
     fn keep(&mut self, mut memory: Option<Profile>, mut cpu: Option<Profile>) {
@@ -291,6 +332,10 @@ impl Work {
         for profile in [&memory, &cpu].into_iter().flatten() {
             self.written = Some(self.send.write(profile));
             self.send.send(profile);
+        }
+        if let Some(profile) = &cpu {
+            let is_ready = |change: &mut Change| change.at <= profile.started();
+            self.wanted.extract_if(.., is_ready).for_each(|change| self.send.change(&change, profile));
         }
         if cpu.is_some() && IS_LAST_KEPT.load(Ordering::Relaxed) {
             *LAST.lock().unwrap_or_else(PoisonError::into_inner) = cpu;
