@@ -21,6 +21,7 @@ pub(crate) enum Command {
     Decode(DecodeArgs),
     Callsites(CallsitesArgs),
     Config(ConfigArgs),
+    Insights(InsightsArgs),
     Profile(ProfileArgs),
     Pgo(PgoArgs),
     Rules(RulesArgs),
@@ -276,6 +277,37 @@ impl ProfileArgs {
             _ => Err(CliError::NoDifference),
         }
     }
+}
+
+/// Find bottlenecks in files of traces: what is slow, grows, waits, is tried again and again, or is called in a loop
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  throughline insights traces.jsonl                 # what otlp.file of a service and the Collector's file exporter write
+  throughline insights --json traces.jsonl | jq '.findings[] | select(.severity == \"critical\")'
+  throughline insights --elf app capture.bin        # of a device
+
+It is the report that a service with the feature `insights` has at /debug/insights. Each finding names traces that show it.
+Queues are found in gauges with queue or depth in their names.
+
+Exit codes:
+  0  fine, whatever is found
+  1  wrong use, or a file that cannot be read
+  2  a capture is damaged; everything undamaged is looked at")]
+pub(crate) struct InsightsArgs {
+    /// Files of OTLP in JSON, one request on a line, or captures of a device with --elf
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) inputs: Vec<PathBuf>,
+    /// The ELF of the device whose captures are passed
+    #[arg(long, value_name = "FILE")]
+    pub(crate) elf: Option<PathBuf>,
+    /// Print JSON, as the page of a service does
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Compare the latencies of the last window of this length with those of the 12 before; a 13th of the time of the files
+    /// unless given
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) window: Option<Duration>,
 }
 
 /// Make a profile for the compiler from a service's CPU profiles

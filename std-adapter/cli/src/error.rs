@@ -103,12 +103,14 @@ pub(crate) enum CliError {
     /// A file has no requests of OTLP.
     #[error(
         "{} holds no OTLP in JSON, one request on a line, as otlp.file of a service and the Collector's file exporter write it; for a device's \
-         capture pass its ELF too: throughline profile --wall --elf ELF {}",
+         capture pass its ELF too: {command} --elf ELF {}",
         path.display(), path.display()
     )]
     NoRequests {
         /// The file.
         path: PathBuf,
+        /// What was called.
+        command: &'static str,
     },
     /// No span is in the trace that was asked for.
     #[error("no span of {inputs} is the one that was asked for, or in that trace")]

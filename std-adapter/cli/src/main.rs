@@ -6,11 +6,13 @@ mod config;
 mod decode;
 mod error;
 mod input;
+mod insights;
 mod output;
 mod pgo;
 mod profile;
 mod redact;
 mod rules;
+mod spans;
 mod stop;
 mod summary;
 mod views;
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Command::Decode(args) => decode::run(args),
         Command::Callsites(args) => callsites::run(args),
         Command::Config(args) => config::run(args),
+        Command::Insights(args) => insights::run(args),
         Command::Profile(args) => profile::run(args),
         Command::Pgo(args) => pgo::run(args),
         Command::Rules(args) => rules::run(args),
