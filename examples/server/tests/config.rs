@@ -17,8 +17,8 @@ fn one_file_turns_every_output_on() {
     for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("OTEL_") || key == "RUST_LOG") {
         command.env_remove(key);
     }
-    // The environment overrides the file: the port may be taken on this machine.
-    command.env("THROUGHLINE_METRICS_PROMETHEUS_PORT", "0");
+    // The environment overrides the file: ports may be taken on this machine.
+    command.env("THROUGHLINE_METRICS_PROMETHEUS_PORT", "0").env("THROUGHLINE_ADMIN_PORT", "0");
     let output =
         command.env("LOG_FILE", &log).env("TRACE_FILE", &trace).env("OTLP_FILE", &otlp).output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
