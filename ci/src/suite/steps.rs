@@ -139,12 +139,13 @@ pub const ON_REQUEST: &[Step] = &[
 const FIRMWARE: &[&str] = &["examples/firmware", "benches/firmware", "ci/rtt"];
 
 /// What a server can be built with, beside the default. They turn on those of the exporters.
-const SERVER_FEATURES: [&str; 21] = [
+const SERVER_FEATURES: [&str; 22] = [
     "alerts",
     "alerts-email",
     "events",
     "events-kafka",
     "health",
+    "insights",
     "observers",
     "prometheus",
     "tls",
