@@ -12,6 +12,8 @@ use crate::robust::{center, median};
 
 /// The error of a median, in those of a mean.
 const OF_MEDIAN: f64 = 1.2533;
+/// The part of all pairs that is nearly all.
+const NEARLY_ALL: f64 = 0.97;
 /// The strongest dependence that is believed.
 const MOST_CORRELATED: f64 = 0.95;
 
@@ -76,6 +78,13 @@ impl Line {
             if low < 0.0 { f64::NEG_INFINITY } else { at(low).unwrap_or(f64::NEG_INFINITY) },
             if high < 0.0 { f64::INFINITY } else { at(high).unwrap_or(f64::INFINITY) },
         )
+    }
+
+    /// Whether y surely grows: the slope is above 0 by `z` standard errors, or nearly all pairs of points grow. What grows faster and faster leaves residuals that
+    /// depend on each other, so that its slope alone would never be believed. Of random walks without a drift 2 in 100 are taken for growth.
+    pub(super) fn grows(&self, z: f64) -> bool {
+        let least = self.slopes.get(((1.0 - NEARLY_ALL) * self.slopes.len() as f64) as usize);
+        self.bounds(z).0 > 0.0 || least.is_some_and(|slope| *slope > 0.0)
     }
 
     /// The value at the first point and at the last one.

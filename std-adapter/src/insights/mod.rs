@@ -20,7 +20,7 @@
 //! | `contended_span` | async spans that wait | 75 % of the time of at least 20, a millisecond or more each, which no child span explains, while others of the operation run; calls of other processes do not count |
 //! | `retry_storm` | an operation that fails again and again in one trace | at least 3 times in turn in 3 traces, or 10 times in one, a minute apart at most |
 //! | `n_plus_one` | equal children of one parent, one after the other | at least 8 of the same name, route and statement without its values, that take a tenth of the time from the first to the last. They are calls or queries; or they take half of their parent's time, which is only `info` |
-//! | `queue_growth` | a queue that grows, and when it is full; or one that is at 90 % of its limit | the slope is above 0 by 3.29 standard errors |
+//! | `queue_growth` | a queue that grows, and when it is full; or one that is at 90 % of its limit | the slope is above 0 by 3.29 standard errors, or 97 % of all pairs of values grow |
 //! | `running_out` | memory, disks, open files | the same, within [`InsightOptions::horizon`], after a quarter of the time that the report is about |
 //!
 //! An operation is the spans of one name, `http.route` and kind. Its share is of its spans' own time, without that of their children.

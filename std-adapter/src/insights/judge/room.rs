@@ -65,7 +65,7 @@ fn running_out(forecast: &Forecast, line: &Line, horizon: f64) -> Option<Finding
     let Forecast { used, limit, per_second, .. } = *forecast;
     let expected = forecast.expected?;
     let (from, to) = line.ends();
-    let grows = line.bounds(SURE).0 > 0.0 && to - from >= LEAST_OF_LIMIT * limit.min(from.max(0.0));
+    let grows = line.grows(SURE) && to - from >= LEAST_OF_LIMIT * limit.min(from.max(0.0));
     if !grows || expected > horizon {
         return None;
     }
@@ -95,7 +95,7 @@ fn queue(series: &Series, line: &Line, forecast: Option<&Forecast>) -> Option<Fi
         Some(limit) => growth >= LEAST_OF_LIMIT * limit,
         None => growth >= LEAST_GROWTH.0,
     };
-    let grows = line.bounds(SURE).0 > 0.0 && is_much && growth >= LEAST_GROWTH.1 * from.max(0.0);
+    let grows = line.grows(SURE) && is_much && growth >= LEAST_GROWTH.1 * from.max(0.0);
     if !is_full && !grows {
         return None;
     }
