@@ -31,7 +31,7 @@ use throughline_std::{Config, Deadline, ExportError, Exporter, init};
 static ALLOCATOR: Allocator = Allocator::new(std::alloc::System);
 
 /// Names the folder that a process of this test writes its profiles into.
-const FOLDER: &str = "THROUGHLINE_TEST_PROFILES";
+const FOLDER: &str = "TEST_FOLDER_OF_PROFILES";
 
 /// The CPU time that the running thread has used.
 fn thread_cpu() -> Duration {
