@@ -95,9 +95,11 @@ impl Started {
             before != after && (!is_live || before == Some(Value::Bool(false)))
         };
         let mut outdated: Vec<String> = keys::all().filter(is_outdated).map(|key| key.path.into()).collect();
-        let groups = |all: &[Group]| all.iter().map(|it| (it.name.clone(), it.settings.clone())).collect();
+        let pair = |name: &String, settings: &Settings| (name.clone(), settings.clone());
+        let groups =
+            |all: &[Group]| -> Vec<_> { all.iter().map(|it| pair(&it.name, &it.settings)).collect() };
         let listeners =
-            |all: &[Listener]| all.iter().map(|it| (it.name.clone(), it.settings.clone())).collect();
+            |all: &[Listener]| -> Vec<_> { all.iter().map(|it| pair(&it.name, &it.settings)).collect() };
         for (list, before, after) in [
             ("otlp.also", groups(&self.also), groups(&now.also)),
             ("observers", listeners(&self.listeners), listeners(&now.listeners)),
@@ -110,8 +112,8 @@ impl Started {
 
 /// The names of the items that are not the same in both lists.
 fn changed<'a>(
-    before: &'a Vec<(String, Settings)>,
-    after: &'a Vec<(String, Settings)>,
+    before: &'a [(String, Settings)],
+    after: &'a [(String, Settings)],
 ) -> impl Iterator<Item = &'a str> {
     let has = |list: &[(String, Settings)], (name, settings): &(String, Settings)| {
         list.iter().any(|(known, its)| known == name && its.has_values_of(settings))
