@@ -221,7 +221,7 @@ impl AlertOptions {
     /// Calls `find` with each alert that begins to fire, and puts what it returns into notices: the path of a profile, or a link to a search of logs. It
     /// runs on the thread that evaluates the rules, which waits for it.
     ///
-    /// Without this, an alert that fires while [`Config::profiling`] samples CPU time has the path of a flame graph: what has changed from the last window before
+    /// Without this, an alert that fires while `Config::profiling` samples CPU time has the path of a flame graph: what has changed from the last window before
     /// its condition began to hold to the first whole one in which it fires. The picture is there when that window has ended.
     #[must_use]
     pub fn evidence(self, find: impl Fn(&Alert) -> Option<String> + Send + Sync + 'static) -> AlertOptions {
