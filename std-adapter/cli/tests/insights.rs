@@ -50,8 +50,11 @@ fn what_a_service_wrote_is_looked_at() {
     assert!(out.contains(&format!("traces {cart}\n")), "{out}");
 }
 
-/// A request of traces of a service: the number of each span's trace, its id, parent, name, kind, start and end in milliseconds, and whether it failed.
-fn request(service: &str, spans: &[(u32, u32, u32, &str, u32, u64, u64, bool)]) -> String {
+/// The number of a span's trace, its id, parent, name, kind, start and end in milliseconds, and whether it failed.
+type Made<'a> = (u32, u32, u32, &'a str, u32, u64, u64, bool);
+
+/// A request of traces of a service.
+fn request(service: &str, spans: &[Made<'_>]) -> String {
     let spans: Vec<Value> = spans
         .iter()
         .map(|(trace, id, parent, name, kind, start, end, failed)| {
