@@ -41,6 +41,7 @@ fn places_of_pages() {
         "path = `metrics` is not the path of a page; write one that begins with a slash",
     );
     assert_mistake("health.path = 'health'", "is not the path of a page");
+    assert_mistake("insights.path = 'insights'", "is not the path of a page");
     assert_mistake("admin.host = ''", "is not an address to listen on");
     #[cfg(all(feature = "prometheus", feature = "admin"))]
     for host in ["127.0.0.1", "0.0.0.0", "::1", "[::1]", "localhost", "fe80::1%eth0"] {
@@ -88,6 +89,7 @@ fn no_time_and_no_room() {
         ("[[otlp.also]]\nendpoint = 'http://a'\ntimeout = '0s'", "timeout is 0"),
         ("metrics.interval = '0s'", "metrics.interval is 0"),
         ("reload.interval = '0s'", "reload.interval is 0"),
+        ("insights.window = '0s'", "insights.window is 0"),
         ("health.interval = '0s'\nhealth.enabled = false", "health.interval is 0"),
         (
             "logging.file = { path = '/tmp/throughline-zero.log', max_size = 0 }",
