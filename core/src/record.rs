@@ -2,7 +2,7 @@
 
 mod texts;
 
-pub use self::texts::{TextPlace, replace_text, texts};
+pub use self::texts::{TextPlace, replace_text, texts, texts_may_hold};
 
 use crate::fields::{WORDS_64, types};
 use crate::place::{RECORD_ONLY, REMOTE, is_flagged, is_outside, own_root, root_id, span_id};

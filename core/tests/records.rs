@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::{Mutex, MutexGuard};
 use std::task::{Context as Poller, Poll, Waker};
-use throughline::adapter::record::{Record, replace_text, texts};
+use throughline::adapter::record::{Record, replace_text, texts, texts_may_hold};
 use throughline::adapter::ring::{ExtendedKind, RawRecord};
 use throughline::adapter::{IdKey, recorder};
 use throughline::{
@@ -348,9 +348,7 @@ fn texts_can_be_replaced_by_shorter_and_longer_ones() {
         RECORDER.ring().reader().unwrap().drain(|raw| raws.push(raw.clone()));
         let [raw] = &mut raws[..] else { panic!("{}", raws.len()) };
         let places: Vec<_> = texts(raw).map(|(place, text)| (place, text.to_owned())).collect();
-        assert!(
-            raw.head.may_have_texts() && places.iter().all(|(_, text)| *text == before) && places.len() == 3
-        );
+        assert!(places.iter().all(|(_, text)| *text == before) && places.len() == 3);
         for (place, _) in places.iter().rev() {
             replace_text(raw, place, &after);
         }
@@ -358,11 +356,27 @@ fn texts_can_be_replaced_by_shorter_and_longer_ones() {
         let values = [Value::U64(1), text, Value::Absent, text, text, Value::U64(2)];
         let seen: Vec<Value<'_>> = Record::parse(raw).unwrap().values().unwrap().into_iter().collect();
         assert_eq!(seen, values);
+        assert!(texts_may_hold(raw, [b'=']), "one is an option");
         let first = texts(raw).next().unwrap().0;
         replace_text(raw, &first, &long);
         let seen: Vec<Value<'_>> = Record::parse(raw).unwrap().values().unwrap().into_iter().collect();
         let Value::Str { text, truncated: true } = seen[1] else { panic!("{seen:?}") };
         assert!(long.starts_with(text) && (text.len() > 100), "{text}");
         assert_eq!(seen[2..], values[2..]);
+    }
+}
+
+#[test]
+fn a_character_is_found_wherever_it_is_in_a_text() {
+    let _one = begin();
+    let lengths = if cfg!(miri) { 7..10 } else { 0..40 };
+    for (length, at) in lengths.flat_map(|length| (0..=length).map(move |at| (length, at))) {
+        let mut text = "é<>;9!\u{1f}ü".chars().cycle().take(length).collect::<String>();
+        let has = text.char_indices().nth(at).map(|(at, _)| text.insert(at, '='));
+        info!("m", n = u64::from(b'=') * 0x0101, text = &*text, bytes = &[b'='; 9], x = 0.5);
+        let mut raws = vec![];
+        RECORDER.ring().reader().unwrap().drain(|raw| raws.push(raw.clone()));
+        assert_eq!(texts_may_hold(&raws[0], [b':', b'=']), has.is_some(), "{text}");
+        assert!(!texts_may_hold(&raws[0], [b'#']) && raws[0].head.may_have_texts(), "{text}");
     }
 }

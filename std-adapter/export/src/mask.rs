@@ -29,6 +29,9 @@ pub struct Mask {
 }
 
 impl Mask {
+    /// Characters of which each text with a secret has at least one.
+    pub const SIGNS: [u8; 3] = *b"=: ";
+
     /// Masks what follows these names; nothing if `redaction` is not [for messages](Redaction::messages).
     pub fn new(redaction: Arc<Redaction>) -> Mask {
         Mask { redaction, known: HashMap::new() }

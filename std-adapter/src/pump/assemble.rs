@@ -18,7 +18,9 @@ use crate::wall_time::WallTime;
 use correlated::{Correlated, Shared};
 use std::sync::{Arc, Mutex};
 use throughline::adapter::IdKey;
-use throughline::adapter::record::{NO_BUSY, Record, SpanRecord, TextPlace, Values, replace_text, texts};
+use throughline::adapter::record::{
+    NO_BUSY, Record, SpanRecord, TextPlace, Values, replace_text, texts, texts_may_hold,
+};
 use throughline::adapter::ring::{ExtendedKind, RawRecord, RecordKind, Word};
 use throughline::{Level, SpanId, TraceContext, TraceId, Value};
 use throughline_export::ledger::{Cells, DropReason};
@@ -126,17 +128,22 @@ impl Assembler {
     #[inline(always)]
     pub(super) fn record(&mut self, raw: &RawRecord, sinks: &mut FanOut) {
         self.tally.input += 1;
-        let masked;
-        let raw = if raw.head.may_have_texts() {
-            masked = self.masked(raw);
-            masked.as_ref().unwrap_or(raw)
-        } else {
-            raw
-        };
+        if raw.head.may_have_texts()
+            && texts_may_hold(raw, Mask::SIGNS)
+            && let Some(raw) = self.masked(raw)
+        {
+            return self.pass(&raw, sinks);
+        }
+        self.pass(raw, sinks);
+    }
+
+    #[inline(always)]
+    fn pass(&mut self, raw: &RawRecord, sinks: &mut FanOut) {
         if raw.head.kind() == RecordKind::Fields { self.keep(raw) } else { self.take(raw, true, sinks) }
     }
 
     /// The record without the secrets in its texts; `None` if it has none.
+    #[cold]
     #[inline(never)]
     fn masked(&mut self, raw: &RawRecord) -> Option<RawRecord> {
         let mask = |(place, text)| Some((place, self.mask.masked(text)?));
