@@ -139,7 +139,7 @@ pub const ON_REQUEST: &[Step] = &[
 const FIRMWARE: &[&str] = &["examples/firmware", "benches/firmware", "ci/rtt"];
 
 /// What a server can be built with, beside the default. They turn on those of the exporters.
-const SERVER_FEATURES: [&str; 21] = [
+const SERVER_FEATURES: [&str; 22] = [
     "alerts",
     "alerts-email",
     "events",
@@ -161,6 +161,7 @@ const SERVER_FEATURES: [&str; 21] = [
     "metrics",
     "opentelemetry",
     "profile",
+    "thread-context",
 ];
 
 /// The `--test` targets of the core that are written for loom.
