@@ -1,4 +1,4 @@
-//! What a run is limited to: a path, a subject, or a group of them that is measured together.
+//! What a run is limited to: a path, a subject, or a group of them that is measured together. Some groups are benches of their own.
 
 /// The groups. Each has a table of its own in `benches/results`.
 ///
@@ -36,6 +36,16 @@ pub const GROUPS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// Groups that are benches of their own, and the feature that each needs. They print their tables.
+pub const BENCHES: &[(&str, &str)] =
+    &[("alerts", "alerts"), ("profile", "profile-peers"), ("scrape", "scrape")];
+
+/// The feature of a group that is a bench of its own.
+#[must_use]
+pub fn feature_of(only: &str) -> Option<&'static str> {
+    BENCHES.iter().find(|(name, _)| *name == only).map(|(_, feature)| *feature)
+}
+
 /// Whether `only` names a group.
 #[must_use]
 pub fn is_group(only: &str) -> bool {
@@ -65,6 +75,7 @@ mod tests {
         assert!(is_group("bridges") && is_group("middleware") && !is_group("span"));
         assert!(selects("bridges", "span", "throughline (tracing)"));
         assert!(is_group("throughput") && selects("throughput", "export_grpc", "limit"));
+        assert_eq!((feature_of("profile"), feature_of("span")), (Some("profile-peers"), None));
         assert!(!selects("bridges", "span", "fastrace") && !selects("bridges", "encode", "throughline"));
     }
 }

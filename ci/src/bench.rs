@@ -8,8 +8,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use lexopt::Arg::{Long, Short};
 use lexopt::ValueExt;
-use throughline_benches::groups::is_group;
-use throughline_benches::{Report, Row};
+use throughline_benches::groups::{feature_of, is_group};
+use throughline_benches::{Machine, Report, Row};
 
 use crate::process::{Cmd, seconds};
 use crate::setup::{self, Need};
@@ -28,7 +28,7 @@ does.
   --quick                0.2 s a figure (default: 1 s); not written unless --out is given
   --only PATH[/SUBJECT]  only these, such as `span` or `counter/prom`; not written unless --out is given
   --only GROUP           what is measured together and has a table of its own: `bridges`, `middleware`,
-                         `throughput`
+                         `throughput`; `alerts`, `profile` and `scrape` are benches of their own
   --json                 print one JSON object and nothing else on standard output
   --out DIR              where to write (default: benches/results)
   --plot FILE            measure nothing, draw latest.svg from the JSON of an earlier run
@@ -49,6 +49,9 @@ pub fn run(args: lexopt::Parser) -> Result<()> {
         let report = Report::from_json(&json)
             .with_context(|| format!("{} is not what `cargo xtask bench` writes", file.display()))?;
         return write_svg(&options.out.unwrap_or_else(results), &report);
+    }
+    if let Some((name, feature)) = options.only.as_deref().and_then(|name| Some((name, feature_of(name)?))) {
+        return run_own(name, feature, &options.out.unwrap_or_else(results));
     }
     let (report, verdict) = measure(&options)?;
     if options.json {
@@ -93,6 +96,15 @@ fn parse(mut args: lexopt::Parser) -> Result<Option<Options>> {
         }
     }
     Ok(Some(options))
+}
+
+/// Builds and runs a bench of its own, and writes the tables that it prints.
+fn run_own(name: &str, feature: &str, dir: &Path) -> Result<()> {
+    let args = ["bench", "-p", "throughline-benches", "--features", feature, "--bench", name];
+    let tables = Cmd::cargo().args(args).output()?;
+    print!("{tables}");
+    fs::create_dir_all(dir).with_context(|| format!("can't make {}", dir.display()))?;
+    put(&dir.join(format!("{}-{name}.md", Machine::this().date)), &tables)
 }
 
 /// Builds and runs the benchmarks, as [`report`] does.

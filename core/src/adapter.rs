@@ -107,6 +107,8 @@ mod without_loom {
     /// an extended kind, `sampled_out()` and `forgotten()` are counts for the ledger.
     pub mod recorder {
         pub use crate::event_to::event_to;
+        #[cfg(feature = "thread-context")]
+        pub use crate::recorder::OutsideRecord;
         #[cfg(feature = "std")]
         pub use crate::recorder::{
             Refusal, ThreadHook, acquire_thread, for_each_thread, forget_threads, interrupted_place,

@@ -155,6 +155,8 @@ impl World {
             }
             _ => {}
         }
+        #[cfg(feature = "thread-context")]
+        assert_eq!(common::seen_outside(), throughline::current());
         info!("check");
         self.said.push(Said::Event(line.current()));
     }

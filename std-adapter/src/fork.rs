@@ -32,6 +32,7 @@ pub(crate) fn watch(report: bool) {
 #[cfg(unix)]
 extern "C" fn child() {
     recorder::forget_threads();
+    crate::outside::hide();
     recorder::set_thread_hook(off);
     thread::forget();
     init::forget();

@@ -210,6 +210,7 @@ fn begin(
     fork::watch(config.report_errors);
     panic::watch(clock);
     crate::profiling::begin(config);
+    crate::outside::begin(|| config.detected_resource(), config.report_errors);
     if config.report_errors {
         versions::tell();
         config.tell(&config.unsent(client.as_ref(), draws));

@@ -31,6 +31,19 @@ pub mod observe;
 pub mod observers;
 #[cfg(any(feature = "alerts", feature = "events", feature = "observers"))]
 mod outgoing;
+#[cfg(all(
+    feature = "thread-context",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod outside;
+#[cfg(not(all(
+    feature = "thread-context",
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+#[path = "outside/nothing.rs"]
+mod outside;
 mod panic;
 #[cfg(feature = "profile")]
 pub mod profiling;

@@ -44,6 +44,7 @@ struct Leaver;
 impl Drop for Leaver {
     fn drop(&mut self) {
         crate::profiling::end_thread();
+        crate::outside::hide();
         recorder::release_thread();
     }
 }
@@ -66,6 +67,7 @@ fn hook() -> Option<&'static Recorder> {
         recorder.mark_correlation(0);
     }
     crate::profiling::begin_switches(std::ptr::from_ref(recorder).addr());
+    crate::outside::show(recorder);
     Some(recorder)
 }
 

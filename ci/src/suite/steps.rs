@@ -162,6 +162,7 @@ const SERVER_FEATURES: [&str; 22] = [
     "metrics",
     "opentelemetry",
     "profile",
+    "thread-context",
 ];
 
 /// The `--test` targets of the core that are written for loom.

@@ -353,6 +353,8 @@ impl Recorder {
     #[inline(always)]
     pub(crate) fn set_span(&self, span: Word) {
         self.ring.owner().span.store(span, Relaxed);
+        #[cfg(feature = "thread-context")]
+        self.thread.outside.show(self, span);
     }
 
     /// Sets the root word for the next span that is set. While the current span is in another trace, use

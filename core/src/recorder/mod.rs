@@ -14,6 +14,8 @@ mod extended;
 pub(crate) mod gate;
 #[cfg(feature = "std")]
 mod ids;
+#[cfg(feature = "thread-context")]
+mod outside;
 #[cfg(feature = "std")]
 mod pool;
 pub mod sampler;
@@ -27,6 +29,8 @@ pub use context::{remote_parent, turn_remote_parents};
 pub use enabled::{is_enabled, set_min_level};
 #[cfg(feature = "std")]
 pub use extended::{mark_correlation, record_polls};
+#[cfg(feature = "thread-context")]
+pub use outside::OutsideRecord;
 #[cfg(feature = "std")]
 pub use sampler::set_sample_ratio;
 #[cfg(feature = "std")]

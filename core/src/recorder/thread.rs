@@ -32,6 +32,9 @@ pub(crate) struct ThreadPart {
     pub(crate) exemplars: Option<&'static crate::exemplars::Exemplars>,
     /// The number of the correlation fields that the thread's ring was told last. Only this thread writes it.
     pub(crate) correlation: crate::sync::AtomicWord,
+    /// The current place for programs outside of the process.
+    #[cfg(feature = "thread-context")]
+    pub(crate) outside: super::OutsideRecord,
     membership: Membership<Recorder>,
 }
 
@@ -57,6 +60,8 @@ impl ThreadPart {
             #[cfg(target_has_atomic = "64")]
             exemplars: None,
             correlation: crate::sync::AtomicWord::new(0),
+            #[cfg(feature = "thread-context")]
+            outside: super::OutsideRecord::new(),
             membership: Membership::new(),
         }
     }

@@ -150,7 +150,29 @@ mod recorders {
         });
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
+
+    /// What programs outside of the process read in this thread's record.
+    #[cfg(feature = "thread-context")]
+    pub fn seen_outside() -> Option<throughline::TraceContext> {
+        let record = MINE.get().expect("the thread has a recorder").outside_record();
+        // SAFETY: the record is longer, and only this thread writes it.
+        let bytes = unsafe { std::ptr::from_ref(record).cast::<[u8; 28]>().read_volatile() };
+        let (trace, span): (&[u8; 16], &[u8; 8]) =
+            (bytes.first_chunk().unwrap(), bytes[16..24].try_into().unwrap());
+        let &[valid, flags, 0, 0] = bytes.last_chunk::<4>().unwrap() else {
+            panic!("attributes in {bytes:?}")
+        };
+        (valid == 1).then(|| throughline::TraceContext {
+            trace_id: throughline::TraceId::from_bytes(*trace).unwrap(),
+            span_id: throughline::SpanId::from_bytes(*span).unwrap(),
+            flags,
+        })
+    }
 }
+
+#[cfg(feature = "thread-context")]
+#[allow(unused_imports, reason = "one of the tests uses it")]
+pub use recorders::seen_outside;
 
 pub use recorders::on_recorder;
 

@@ -7,11 +7,27 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 /// A ring for `N` records of `W` words; `N` is a power of two.
 #[derive(Debug)]
 pub(crate) struct Marks<const W: usize, const N: usize> {
-    /// Records written so far; only the writer stores it.
-    head: AtomicUsize,
-    /// Records read so far; only the reader stores it.
-    tail: AtomicUsize,
+    writer: Writer,
+    reader: Reader,
     records: [[AtomicU64; W]; N],
+}
+
+/// What the writer stores, on a line of the cache of its own.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Writer {
+    /// Records written so far.
+    head: AtomicUsize,
+    /// Where the ring was full when the writer looked last.
+    full: AtomicUsize,
+}
+
+/// What the reader stores.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Reader {
+    /// Records read so far.
+    tail: AtomicUsize,
 }
 
 impl<const W: usize, const N: usize> Marks<W, N> {
@@ -22,8 +38,8 @@ impl<const W: usize, const N: usize> Marks<W, N> {
 
     pub(crate) const fn new() -> Marks<W, N> {
         Marks {
-            head: AtomicUsize::new(0),
-            tail: AtomicUsize::new(0),
+            writer: Writer { head: AtomicUsize::new(0), full: AtomicUsize::new(0) },
+            reader: Reader { tail: AtomicUsize::new(0) },
             records: [const { [const { AtomicU64::new(0) }; W] }; N],
         }
     }
@@ -39,28 +55,55 @@ impl<const W: usize, const N: usize> Marks<W, N> {
     /// Adds a record; false if there is no room. There must be one writer at a time.
     #[inline]
     pub(crate) fn put(&self, record: [u64; W]) -> bool {
-        let head = self.head.load(Ordering::Relaxed);
-        // Acquire: what the reader has read of this record is over before it is written again.
-        if head.wrapping_sub(self.tail.load(Ordering::Acquire)) >= N {
+        self.put_unseen(record)
+            || self.look(self.writer.head.load(Ordering::Relaxed)) > 0 && self.put_unseen(record)
+    }
+
+    /// Adds a record if there was room for it when the writer looked last.
+    #[inline(always)]
+    pub(crate) fn put_unseen(&self, record: [u64; W]) -> bool {
+        let head = self.writer.head.load(Ordering::Relaxed);
+        if head == self.writer.full.load(Ordering::Relaxed) {
             return false;
         }
         for (word, value) in self.records[head & Self::MASK].iter().zip(record) {
             word.store(value, Ordering::Relaxed);
         }
-        self.head.store(head.wrapping_add(1), Ordering::Release);
+        self.writer.head.store(head.wrapping_add(1), Ordering::Release);
         true
     }
 
-    /// Reads all records, in order. There must be one reader at a time.
-    pub(crate) fn read(&self, mut each: impl FnMut([u64; W])) {
+    /// Adds a record if there is room for another one after it.
+    pub(crate) fn put_if_room_for_two(&self, record: [u64; W]) -> bool {
+        self.look(self.writer.head.load(Ordering::Relaxed)) >= 2 && self.put(record)
+    }
+
+    /// Looks how many records there is room for.
+    #[cold]
+    #[inline(never)]
+    fn look(&self, head: usize) -> usize {
+        // Acquire: what the reader has read of these records is over before they are written again.
+        let full = self.reader.tail.load(Ordering::Acquire).wrapping_add(N);
+        self.writer.full.store(full, Ordering::Relaxed);
+        full.wrapping_sub(head)
+    }
+
+    /// Records written so far.
+    pub(crate) fn head(&self) -> usize {
+        self.writer.head.load(Ordering::Relaxed)
+    }
+
+    /// Reads all records, in order, and returns how many were written so far. There must be one reader at a time.
+    pub(crate) fn read(&self, mut each: impl FnMut([u64; W])) -> usize {
         // Acquire: the words of every record before this position were written before it.
-        let head = self.head.load(Ordering::Acquire);
-        let mut tail = self.tail.load(Ordering::Relaxed);
+        let head = self.writer.head.load(Ordering::Acquire);
+        let mut tail = self.reader.tail.load(Ordering::Relaxed);
         while tail != head {
             each(self.records[tail & Self::MASK].each_ref().map(|word| word.load(Ordering::Relaxed)));
             tail = tail.wrapping_add(1);
-            self.tail.store(tail, Ordering::Release);
+            self.reader.tail.store(tail, Ordering::Release);
         }
+        head
     }
 }
 

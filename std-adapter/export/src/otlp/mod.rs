@@ -31,6 +31,7 @@ pub use compress::Compression;
 pub use config::{ClientConfig, ConfigError};
 pub use encode::{
     AttributeLimits, Counts, Histograms, LogEncoder, MetricEncoder, Options, Site, TraceEncoder,
+    process_context,
 };
 pub use exporter::OtlpExporter;
 pub use file::OtlpFile;

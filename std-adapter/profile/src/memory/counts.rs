@@ -133,6 +133,11 @@ impl Counts {
         self.waits_to_draw() || self.drawn_for.load(Ordering::Relaxed) != profiler
     }
 
+    /// A later thread may have the words.
+    pub(super) fn release(&self) {
+        self.owned.store(false, Ordering::Release);
+    }
+
     fn waits_to_draw(&self) -> bool {
         self.until.load(Ordering::Relaxed).cast_signed() < UNDRAWN / 2
     }
@@ -185,7 +190,7 @@ fn begin() -> Option<&'static Counts> {
     Some(counts)
 }
 
-fn make() -> Option<&'static Counts> {
+pub(super) fn make() -> Option<&'static Counts> {
     // SAFETY: the layout is not empty. The system's allocator is not this one, so this does not come back here.
     let counts = unsafe { System.alloc_zeroed(Layout::new::<Counts>()) }.cast::<Counts>();
     // SAFETY: zeros are valid words.
@@ -212,7 +217,7 @@ fn release_at_end(counts: &'static Counts) {
     extern "C" fn release(counts: *mut libc::c_void) {
         HERE.set(ptr::null());
         // SAFETY: the value of the key is that of `set`, words that are never freed.
-        unsafe { &*counts.cast::<Counts>() }.owned.store(false, Ordering::Release);
+        unsafe { &*counts.cast::<Counts>() }.release();
     }
     let mut key = KEY.load(Ordering::Acquire);
     if key == 0 {
@@ -252,6 +257,6 @@ mod tests {
         assert!(counts.is_undrawn(profiler()), "a sample that is due by it has no meaning");
         draw_anew();
         assert_eq!(distance(), UNDRAWN);
-        counts.owned.store(false, Ordering::Release);
+        counts.release();
     }
 }

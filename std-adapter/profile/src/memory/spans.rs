@@ -1,22 +1,25 @@
 //! What each span allocates. The allocator looks, with each block, whether the thread is in another span than with the
-//! block before. Only then the part that ends, a segment, goes into the thread's ring of marks. Spans that allocate
-//! nothing cost nothing.
+//! block before. Only then a mark goes into the thread's ring: which span begins to allocate, and what the thread had allocated
+//! and freed by then. Spans that allocate nothing cost nothing.
 //!
-//! The pump reads the marks. Of a segment that has not ended it reads what there is so far, because a thread that
-//! allocates no more ends none; what it has read before, it subtracts.
+//! The pump reads the marks. What lies between two of them belongs to the span of the first. Of what comes after the last one
+//! it reads what there is so far, because a thread that allocates no more makes no mark; it goes on from there the next time.
 
 use super::counts::{self, Counts};
 use crate::marks::Marks;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering, fence};
 use throughline::adapter::recorder::{recorded_span, span_word};
 
-/// Of a thread: 128 KiB for the segments of some milliseconds, of which the system provides what is used. A record has the
-/// span's id, above it eight bits of the segment's number, and three sums.
-type Ring = Marks<4, 4096>;
+/// Of a thread: 256 KiB for the marks of some milliseconds, of which the system provides what is used. A mark has the span's id
+/// (0 for none that is recorded), the bytes that the thread had allocated, those that it had allocated and not freed, and the
+/// most of these since the mark before.
+type Ring = Marks<4, MARKS>;
 
-/// Position of the number in a record's first word. Ids have 56 bits.
-const NUMBER: u32 = 56;
+const MARKS: usize = 8192;
+
+/// In place of an id: what follows is not known, because marks found no room.
+const GAP: u64 = u64::MAX;
 
 /// Whether spans are told what they allocate. Once on, it stays on.
 static ON: AtomicBool = AtomicBool::new(false);
@@ -32,23 +35,29 @@ pub(super) fn is_on() -> bool {
     ON.load(Ordering::Relaxed)
 }
 
-/// The segment of a thread. Only the thread writes it, but for `taken`.
+/// What a thread remembers of its marks.
 pub(super) struct Segment {
     /// What distinguishes the span from others, as the allocator reads it.
     word: AtomicU64,
-    /// The id of the span; 0 if there is none that is recorded.
-    span: AtomicU64,
-    /// Counts the segments. It is odd while the other words change.
-    number: AtomicU64,
-    /// Bytes that the thread had allocated when the segment began.
-    allocated: AtomicU64,
-    /// Bytes that it had allocated and not freed then, as a signed number: blocks may be freed by other threads.
-    net: AtomicU64,
-    /// The most of these in the segment.
+    /// The most that the thread had allocated and not freed since the last mark, as a signed number: blocks may be freed by
+    /// other threads.
     peak: AtomicU64,
+    /// The ring, unless a mark found no room.
+    ready: AtomicPtr<Ring>,
     marks: AtomicPtr<Ring>,
-    /// What the reader has taken of a segment: its id and number as in a record, bytes and net bytes.
-    taken: [AtomicU64; 3],
+    gap: Gap,
+    /// What the reader goes on from: the id of a span, and both sums.
+    told: [AtomicU64; 3],
+}
+
+/// Marks that found no room.
+struct Gap {
+    /// Whether there is one now. The other words are of the mark that found no room first, which ends what is known.
+    is_open: AtomicBool,
+    mark: [AtomicU64; 3],
+    /// The span since the last of them, and what the thread had allocated by then.
+    span: AtomicU64,
+    allocated: AtomicU64,
 }
 
 /// What a span has allocated, in part.
@@ -65,8 +74,9 @@ pub struct Allocated {
 /// Looks whether the thread is in another span than before. Call it before a block is counted.
 #[inline(always)]
 pub(super) fn follow(counts: &'static Counts) {
-    if span_word() as u64 != counts.segment.word.load(Ordering::Relaxed) {
-        counts.segment.change(counts);
+    let word = span_word() as u64;
+    if word != counts.segment.word.load(Ordering::Relaxed) {
+        counts.segment.change(counts, word);
     }
 }
 
@@ -80,90 +90,100 @@ pub(super) fn note_peak(counts: &Counts) {
 }
 
 impl Segment {
-    /// Ends the segment and begins the next one.
+    /// Marks that another span begins to allocate.
     #[inline(never)]
-    fn change(&self, counts: &Counts) {
-        let (span, number) = (self.span.load(Ordering::Relaxed), self.number.load(Ordering::Relaxed));
-        if span != 0 {
-            self.put([span, number], self.so_far(counts));
-        }
-        let set = |word: &AtomicU64, value| word.store(value, Ordering::Relaxed);
-        // Release: whoever sees that the segment has ended sees its mark.
-        self.number.store(number.wrapping_add(1), Ordering::Release);
-        std::sync::atomic::fence(Ordering::Release);
-        set(&self.word, span_word() as u64);
-        set(&self.span, recorded_span() as u64);
-        set(&self.allocated, counts.allocated_bytes());
-        set(&self.net, counts.net().cast_unsigned());
-        set(&self.peak, counts.net().cast_unsigned());
-        self.number.store(number.wrapping_add(2), Ordering::Release);
+    fn change(&self, counts: &Counts, word: u64) {
+        let (allocated, net) = (counts.allocated_bytes(), counts.net().cast_unsigned());
+        let peak = self.peak.load(Ordering::Relaxed);
+        self.word.store(word, Ordering::Relaxed);
+        self.peak.store(net, Ordering::Relaxed);
+        self.mark([recorded_span() as u64, allocated, net, peak]);
+        // Whoever sees what is counted from now on sees the mark.
+        fence(Ordering::Release);
     }
 
-    fn so_far(&self, counts: &Counts) -> Allocated {
-        let net_before = self.net.load(Ordering::Relaxed).cast_signed();
-        let since = |net: i64| net.wrapping_sub(net_before);
-        Allocated {
-            bytes: counts.allocated_bytes().wrapping_sub(self.allocated.load(Ordering::Relaxed)),
-            net: since(counts.net()),
-            peak: since(self.peak.load(Ordering::Relaxed).cast_signed()),
+    #[inline(always)]
+    fn mark(&self, [span, allocated, net, peak]: [u64; 4]) {
+        // SAFETY: only `mark_in_any_case` stores this pointer, to a ring that is never freed.
+        let ready = unsafe { self.ready.load(Ordering::Relaxed).as_ref() };
+        if !ready.is_some_and(|marks| marks.put_unseen([span, allocated, net, peak])) {
+            // Registers, because an array would be in memory on the short way too.
+            self.mark_in_any_case(span, allocated, net, peak);
         }
     }
 
-    fn put(&self, [span, number]: [u64; 2], part: Allocated) {
-        let Allocated { bytes, net, peak } = part;
-        if bytes == 0 && net == 0 {
-            return;
+    /// There is no ring yet, or the writer must look for room, or there was none for a mark before.
+    #[cold]
+    #[inline(never)]
+    fn mark_in_any_case(&self, span: u64, allocated: u64, net: u64, peak: u64) {
+        let mark = [span, allocated, net, peak];
+        let Gap { is_open, mark: first, span: lost_of, allocated: lost_from } = &self.gap;
+        let was_open = is_open.load(Ordering::Relaxed);
+        if was_open && lost_of.load(Ordering::Relaxed) != 0 {
+            LOST.fetch_add(allocated.wrapping_sub(lost_from.load(Ordering::Relaxed)), Ordering::Relaxed);
         }
-        let marks = self.marks.load(Ordering::Relaxed);
+        if let Some(marks) = self.marks() {
+            let [allocated, net, peak] = first.each_ref().map(|word| word.load(Ordering::Relaxed));
+            let is_told = !was_open || marks.put_if_room_for_two([GAP, allocated, net, peak]);
+            if is_told && marks.put(mark) {
+                self.ready.store(ptr::from_ref(marks).cast_mut(), Ordering::Relaxed);
+                return is_open.store(false, Ordering::Release);
+            }
+        }
+        lost_of.store(span, Ordering::Relaxed);
+        lost_from.store(allocated, Ordering::Relaxed);
+        if !was_open {
+            for (word, value) in first.iter().zip([allocated, net, peak]) {
+                word.store(value, Ordering::Relaxed);
+            }
+            self.ready.store(ptr::null_mut(), Ordering::Relaxed);
+            is_open.store(true, Ordering::Release);
+        }
+    }
+
+    /// The ring of the thread; `None` without memory.
+    fn marks(&self) -> Option<&'static Ring> {
         // SAFETY: only the next lines store this pointer, to a ring that is never freed.
-        let marks = unsafe { marks.as_ref() }.or_else(|| {
+        unsafe { self.marks.load(Ordering::Relaxed).as_ref() }.or_else(|| {
             let new = Ring::leak()?;
             self.marks.store(ptr::from_ref(new).cast_mut(), Ordering::Release);
             Some(new)
-        });
-        let record = [span | number << NUMBER, bytes, net.cast_unsigned(), peak.cast_unsigned()];
-        if !marks.is_some_and(|marks| marks.put(record)) {
-            LOST.fetch_add(bytes, Ordering::Relaxed);
-        }
+        })
     }
 
-    /// Reads what ended and what there is of the segment that has not. The segment is looked at first: if it ends meanwhile, its mark is read.
+    /// Reads what lies between marks, and what there is after the last one.
     fn read(&self, counts: &Counts, each: &mut impl FnMut(u64, Allocated)) {
-        let mut going_on = self.going_on(counts);
-        // SAFETY: only `put` stores this pointer, to a ring that is never freed.
-        if let Some(marks) = unsafe { self.marks.load(Ordering::Acquire).as_ref() } {
-            marks.read(|[segment, bytes, net, peak]| {
-                let part = Allocated { bytes, net: net.cast_signed(), peak: peak.cast_signed() };
-                going_on = going_on.filter(|(going_on, _)| *going_on != segment);
-                each(segment & ((1 << NUMBER) - 1), self.take(segment, part));
-            });
-        }
-        if let Some((segment, part)) = going_on {
-            let part = self.take(segment, part);
-            if part != Allocated::default() {
-                each(segment & ((1 << NUMBER) - 1), part);
+        // SAFETY: only `marks` stores this pointer, to a ring that is never freed.
+        let Some(marks) = (unsafe { self.marks.load(Ordering::Acquire).as_ref() }) else { return };
+        let mut tell = |[span, allocated, net, peak]: [u64; 4]| {
+            let [of, from, net_from] = self.told.each_ref().map(|word| word.load(Ordering::Relaxed));
+            let since = |net: u64| net.wrapping_sub(net_from).cast_signed();
+            let bytes = allocated.wrapping_sub(from);
+            if of != 0 && of != GAP && (bytes != 0 || net != net_from) {
+                each(of, Allocated { bytes, net: since(net), peak: since(peak) });
             }
+            self.told
+                .iter()
+                .zip([span, allocated, net])
+                .for_each(|(word, value)| word.store(value, Ordering::Relaxed));
+        };
+        let end = marks.read(&mut tell);
+        if let Some([allocated, net, peak]) = self.going_on(counts, marks, end) {
+            let of = self.told[0].load(Ordering::Relaxed);
+            tell([of, allocated, net, peak]);
         }
     }
 
-    /// The segment that has not ended, as its mark would call it, and what there is of it; `None` if it ends at this moment.
-    fn going_on(&self, counts: &Counts) -> Option<(u64, Allocated)> {
-        let number = self.number.load(Ordering::Acquire);
-        let (span, part) = (self.span.load(Ordering::Relaxed), self.so_far(counts));
-        std::sync::atomic::fence(Ordering::Acquire);
-        // Acquire: the mark of a segment that has ended was written before.
-        let is_whole = number.is_multiple_of(2) && self.number.load(Ordering::Acquire) == number;
+    /// The sums now and the most since the last mark, which was read up to `end`; `None` if there is another mark by now.
+    fn going_on(&self, counts: &Counts, marks: &Ring, end: usize) -> Option<[u64; 3]> {
+        let (allocated, net) = (counts.allocated_bytes(), counts.net().cast_unsigned());
+        let peak = self.peak.load(Ordering::Relaxed);
+        // Acquire: the mark of a span that has ended was written before what is counted after it.
+        fence(Ordering::Acquire);
+        let is_known = marks.head() == end && !self.gap.is_open.load(Ordering::Acquire);
         // A thread that counts at this moment may have changed one sum and not the other.
-        (is_whole && span != 0 && part.bytes < 1 << 62).then_some((span | number << NUMBER, part))
-    }
-
-    /// What is new in this part of a segment.
-    fn take(&self, segment: u64, part: Allocated) -> Allocated {
-        let [of, bytes, net] = self.taken.each_ref().map(|word| word.load(Ordering::Relaxed));
-        let (bytes, net) = if of == segment { (bytes, net.cast_signed()) } else { (0, 0) };
-        let now = [segment, part.bytes.max(bytes), part.net.cast_unsigned()];
-        self.taken.iter().zip(now).for_each(|(word, value)| word.store(value, Ordering::Relaxed));
-        Allocated { bytes: part.bytes.saturating_sub(bytes), net: part.net - net, peak: part.peak - net }
+        let since = allocated.wrapping_sub(self.told[1].load(Ordering::Relaxed));
+        (is_known && since < 1 << 62).then_some([allocated, net, peak])
     }
 }
 
@@ -175,4 +195,45 @@ pub(crate) fn read(mut each: impl FnMut(u64, Allocated)) {
 /// Bytes that spans have allocated and that were not told, because marks were not read in time.
 pub(crate) fn lost_bytes() -> u64 {
     LOST.load(Ordering::Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_without_room_are_a_gap_whose_bytes_are_counted() {
+        let counts = counts::make().unwrap();
+        let segment = &counts.segment;
+        let told = || {
+            let mut told = Vec::new();
+            segment.read(counts, &mut |span, part| told.push((span, part.bytes)));
+            told
+        };
+        // Each span allocates as many bytes as its id, and 5 bytes are allocated outside of spans.
+        let (mut allocated, mut lost) = (0, 0);
+        let mut begin = |span: u64| {
+            segment.mark([span, allocated, 0, 0]);
+            allocated += if span == 0 { 5 } else { span };
+        };
+        let before = lost_bytes();
+        let last = MARKS as u64;
+        for span in 1..=last {
+            begin(span);
+        }
+        for span in [10_000, 0, 20_000] {
+            begin(span);
+            lost += span;
+        }
+        assert_eq!(
+            told(),
+            (1..last).map(|span| (span, span)).collect::<Vec<_>>(),
+            "the last one has not ended"
+        );
+        begin(7);
+        begin(0);
+        assert_eq!(told(), [(last, last), (7, 7)]);
+        assert_eq!(lost_bytes() - before, lost);
+        counts.release();
+    }
 }

@@ -210,7 +210,7 @@ impl Request {
 const RESOURCE_START: usize = 1 + OUTER;
 
 /// Encodes the field `resource` with its attributes.
-fn encoded(resource: &Resource) -> Vec<u8> {
+pub(super) fn encoded(resource: &Resource) -> Vec<u8> {
     let mut message = Out::default();
     resource.attributes().for_each(|(key, value)| text_attribute(&mut message, 0x0a, key, value));
     let mut out = Out::default();
