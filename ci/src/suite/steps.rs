@@ -139,7 +139,7 @@ pub const ON_REQUEST: &[Step] = &[
 const FIRMWARE: &[&str] = &["examples/firmware", "benches/firmware", "ci/rtt"];
 
 /// What a server can be built with, beside the default. They turn on those of the exporters.
-const SERVER_FEATURES: [&str; 22] = [
+const SERVER_FEATURES: [&str; 23] = [
     "alerts",
     "alerts-email",
     "events",
