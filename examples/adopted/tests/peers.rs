@@ -36,8 +36,8 @@ struct Told {
 #[derive(Default)]
 struct Kept {
     spans: Vec<Told>,
-    /// Span id, message and attributes.
-    logs: Vec<(String, String, BTreeMap<String, String>)>,
+    /// Time, span id, message and attributes.
+    logs: Vec<(u64, String, String, BTreeMap<String, String>)>,
     counted: BTreeMap<String, String>,
 }
 
@@ -83,7 +83,7 @@ impl Exporter for Keep {
         let named = |name| if name == "exception.message" { "error" } else { name };
         let fields =
             fields.map(|(name, value)| (named(name).to_owned(), ValueText(&value).to_string())).collect();
-        self.0.lock().unwrap().logs.push((span.to_string(), text.into_owned(), fields));
+        self.0.lock().unwrap().logs.push((log.time_unix_ns, span.to_string(), text.into_owned(), fields));
     }
 
     fn points(&mut self, points: &[PointView<'_>]) {
@@ -245,7 +245,9 @@ fn every_span_is_what_tracing_opentelemetry_reports() {
     let mut kept = keep.0.lock().unwrap();
     let Kept { spans, logs, counted } = &mut *kept;
     let mut of_log = 0;
-    for (id, message, fields) in logs.drain(..) {
+    // Those of one thread come before those of another.
+    logs.sort_by_key(|(time, ..)| *time);
+    for (_, id, message, fields) in logs.drain(..) {
         let span = spans.iter_mut().find(|span| span.id == id).expect("the span of a record");
         // Records of `log` are not given to the SDK's layer.
         if message.contains(" costs ") {
