@@ -168,7 +168,7 @@ impl Head {
         self.meta >> 8 & ((1 << (4 * HEAD_TYPES)) - 1)
     }
 
-    /// Whether a value may be a text, bytes or encoded: a type from [`FIRST_TEXT`] on, or types that are in the body.
+    /// Whether a value may be a text, bytes or encoded: a type from 9 on, or types that are in the body.
     #[cfg(not(loom))]
     #[inline(always)]
     pub const fn may_have_texts(self) -> bool {

@@ -100,7 +100,8 @@ fn the_time_of_async_spans_is_told_with_what_they_waited_for() {
     let output = bench.run(&["profile", "--wall", "--folded", "traces.jsonl"]);
     let (code, folded, err) = said(&output);
     assert_eq!((code, err), (0, ""));
-    // What is waited and computed at least; a busy machine takes longer.
+    // What is waited and computed at least; a busy machine takes longer. A wait begins within the poll that starts it, so a hundredth of it
+    // may count as computed.
     for (stack, least) in [
         ("request", 20_000),
         ("request;[waiting]", 60_000),
@@ -109,7 +110,7 @@ fn the_time_of_async_spans_is_told_with_what_they_waited_for() {
         ("request;render", 40_000),
     ] {
         let found = micros(folded, stack);
-        assert!(found >= least, "{stack}: {found} of {least} in {folded}");
+        assert!(found >= least - least / 100, "{stack}: {found} of {least} in {folded}");
     }
     let idle = bench.run(&["profile", "--wall", "--measure", "idle", "--folded", "traces.jsonl"]);
     let waiting: Vec<_> = said(&idle).1.lines().map(|line| line.rsplit_once(' ').unwrap().0).collect();

@@ -6,7 +6,6 @@ use crate::config::Config;
 use crate::config::problem::Problem;
 use crate::insights::{InsightError, InsightOptions};
 use std::path::Path;
-use throughline_export::admin::Route;
 
 impl Fault for InsightError {}
 
@@ -29,9 +28,6 @@ pub(crate) fn insights(config: &Config) -> Result<Option<InsightOptions>, Proble
     }
     let mut options = config.insights.clone().unwrap_or_default();
     if let Some(path) = keys.text("insights.path").filter(|_| keys.said("insights.path").is_some()) {
-        if !Route::is_path(&path) {
-            return Err(keys.problem("insights.path", &InsightError::Path { path }));
-        }
         options = options.path(path);
     }
     let number = |path: &str| keys.said(path).map(|setting| setting.value.size());
