@@ -247,10 +247,10 @@ fn a_library_that_is_loaded_while_the_profiler_runs_is_seen() {
     // What the first tenth of a second finds is cut at the unknown library; later stacks go through it to this test.
     let folded = report.folded();
     assert!(with(&report, "Loaded::work;enter_library;work_in_a_library") >= 300_000, "{folded}");
-    assert!(
-        folded.lines().filter(|line| line.contains("work_in_a_library")).all(|line| !line.contains("[cut")),
-        "{folded}"
-    );
+    // A sample that is taken while the library becomes known may be cut and have its name.
+    let cut = folded.lines().filter(|line| line.contains("work_in_a_library") && line.contains("[cut"));
+    let cut: u64 = cut.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum();
+    assert!(cut <= 2 * 1_000_000 / 199, "{folded}");
 }
 
 #[test]
