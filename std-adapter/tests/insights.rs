@@ -1,11 +1,13 @@
 //! Insights of a running process: what is planted in its traffic is on its page, with its traces.
 #![cfg(feature = "insights")]
 
-mod support;
-
+#[path = "support/points.rs"]
+mod points;
 #[path = "../export/tests/support/scrape.rs"]
 mod scrape;
+mod support;
 
+use points::Points;
 use scrape::get;
 use serde_json::Value;
 use std::cell::Cell;
@@ -20,8 +22,7 @@ use support::{assert_balanced, in_own_process};
 use throughline::{Instrument, span};
 use throughline_std::admin::AdminOptions;
 use throughline_std::insights::InsightOptions;
-use throughline_std::view::{PointData, PointView};
-use throughline_std::{Config, Deadline, ExportError, Exporter, Guard, InitError, Wants, db, observe};
+use throughline_std::{Config, Guard, InitError, db, observe};
 
 /// Bytes that are leaked at a time.
 const LEAK: usize = 64 << 10;
@@ -192,34 +193,6 @@ fn what_is_planted_is_on_the_page_with_its_traces() {
     });
 }
 
-/// Keeps the numbers of insights' own metrics.
-#[derive(Clone, Default)]
-struct Points(Arc<Mutex<Vec<(String, String, f64)>>>);
-
-impl Exporter for Points {
-    fn wants(&self) -> Wants {
-        Wants { points: true, ..Wants::NOTHING }
-    }
-
-    fn points(&mut self, points: &[PointView<'_>]) {
-        let one = |point: &PointView<'_>| {
-            let labels: Vec<String> =
-                point.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            let value = match point.data {
-                PointData::GaugeInt(n) => n as f64,
-                PointData::GaugeFloat(x) => x,
-                _ => return None,
-            };
-            Some((point.name.to_owned(), labels.join(","), value))
-        };
-        *self.0.lock().unwrap() = points.iter().filter_map(one).collect();
-    }
-
-    fn flush(&mut self, _: &Deadline) -> Result<(), ExportError> {
-        Ok(())
-    }
-}
-
 #[cfg(target_os = "linux")]
 #[test]
 fn a_queue_that_fills_and_a_leak_are_found_while_they_last() {
@@ -253,14 +226,11 @@ fn a_queue_that_fills_and_a_leak_are_found_while_they_last() {
         let forecasts = report["forecasts"].as_array().unwrap();
         assert!(forecasts.iter().any(|it| it["name"] == "open files"), "{report:#}");
         // The last report of the thread that reads values is in metrics.
-        let has = |name: &str, labels: &str| {
-            let points = points.0.lock().unwrap();
-            points.iter().any(|(known, of, value)| known == name && of == labels && *value > 0.0)
-        };
+        let has = |name: &str, labels: &str| points.get(name, labels).is_some_and(|value| value > 0.0);
         while !has("throughline.insights.findings", "kind=running_out")
             || !has("throughline.forecast.time_left", "resource=memory,bound=expected")
         {
-            assert!(begun.elapsed() < LONG, "{:?}", points.0.lock().unwrap());
+            assert!(begun.elapsed() < LONG, "{:?}", points);
             leak.push(vec![7; LEAK]);
             self::report(&guard, address);
         }

@@ -3,11 +3,14 @@
 
 #[path = "support/hook.rs"]
 mod hook;
+#[path = "support/points.rs"]
+mod points;
 #[path = "support/servers.rs"]
 mod servers;
 mod support;
 
 use hook::serve;
+use points::Points;
 use servers::Folder;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,45 +20,7 @@ use support::keep::Keep;
 use support::{assert_balanced, in_own_process, until};
 use throughline::{counter, event, info, span};
 use throughline_std::observers::{Count, Listener, LogLine, Match, Observers};
-use throughline_std::view::{PointData, PointView};
-use throughline_std::{Config, Deadline, DropReason, ExportError, Exporter, Guard, Wants};
-
-/// Keeps the last points.
-#[derive(Clone, Default)]
-struct Points(Arc<std::sync::Mutex<Vec<(String, String, f64)>>>);
-
-impl Points {
-    /// The value of a series: of a histogram, how many values it has.
-    fn get(&self, name: &str, labels: &str) -> Option<f64> {
-        let points = self.0.lock().unwrap();
-        points.iter().find(|(known, of, _)| known == name && of == labels).map(|(.., value)| *value)
-    }
-}
-
-impl Exporter for Points {
-    fn wants(&self) -> Wants {
-        Wants { points: true, ..Wants::NOTHING }
-    }
-
-    fn points(&mut self, points: &[PointView<'_>]) {
-        let one = |point: &PointView<'_>| {
-            let labels: Vec<String> =
-                point.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            let value = match &point.data {
-                PointData::Counter(n) => *n as f64,
-                PointData::GaugeInt(n) => *n as f64,
-                PointData::Histogram(it) => it.count() as f64,
-                _ => 0.0,
-            };
-            (point.name.to_owned(), labels.join(","), value)
-        };
-        *self.0.lock().unwrap() = points.iter().map(one).collect();
-    }
-
-    fn flush(&mut self, _: &Deadline) -> Result<(), ExportError> {
-        Ok(())
-    }
-}
+use throughline_std::{Config, Deadline, DropReason, ExportError, Guard};
 
 /// Delivers everything, twice: what observers do is recorded after what they have seen.
 fn settle(guard: &Guard) {

@@ -42,11 +42,12 @@ pub(crate) fn page_for_people(content_type: &str, body: &[u8]) -> Option<&'stati
 
 /// Reads `Retry-After`, which is a number of seconds or an HTTP date.
 pub(crate) fn parse_retry_after(text: &str) -> Option<Duration> {
-    if !text.trim().is_empty() && text.trim().bytes().all(|byte| byte.is_ascii_digit()) {
+    let text = text.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         // Only a number that is too large does not fit.
-        return Some(Duration::from_secs(text.trim().parse().unwrap_or(u64::MAX)));
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
-    let date = httpdate::parse_http_date(text.trim()).ok()?;
+    let date = httpdate::parse_http_date(text).ok()?;
     Some(date.duration_since(SystemTime::now()).unwrap_or_default())
 }
 

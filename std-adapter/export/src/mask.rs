@@ -256,6 +256,7 @@ mod tests {
             let mut mask = mask();
             if let Some(masked) = mask.masked(&text) {
                 prop_assert!(masked.contains(REDACTED));
+                prop_assert!(text.bytes().any(|b| Mask::SIGNS.contains(&b)), "nobody would have looked at {text:?}");
             }
             prop_assert!(mask.known.len() <= WORDS);
         }

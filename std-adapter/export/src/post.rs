@@ -3,7 +3,7 @@
 use crate::http::{asked_pause, client, parse_retry_after};
 use crate::ledger::DropReason;
 use crate::push::PushUrlError;
-use crate::text::{escaped, masked_url, said, without};
+use crate::text::{escaped, masked_url, said_without};
 use crate::{Deadline, ExportError, REDACTED};
 use std::fmt;
 use std::io;
@@ -241,8 +241,7 @@ impl Post {
         if (200..300).contains(&status) {
             return Ok(Ok(answer));
         }
-        let own = self.headers.iter().map(|(_, value)| &**value);
-        let said = said(&without(&String::from_utf8_lossy(&answer), own));
+        let said = said_without(&answer, self.headers.iter().map(|(_, value)| &**value));
         if (self.retried)(status) {
             return Ok(Err((format!("{peer} did not take {what}: status {status} {said}"), after)));
         }

@@ -4,7 +4,7 @@
 use crate::backlog::{Backlog, Failure};
 use crate::http::{client, page_for_people, parse_retry_after};
 use crate::ledger::DropReason;
-use crate::text::{escaped, masked_url, said, without};
+use crate::text::{escaped, masked_url, said_without};
 use crate::{Deadline, ExportError};
 use std::fmt;
 use std::time::Duration;
@@ -158,8 +158,7 @@ impl Server {
             }
             return Ok(Answer { headers: response.into_parts().0.headers, body: answer });
         }
-        let own = self.headers.iter().map(|(_, value)| &**value);
-        let said = said(&without(&String::from_utf8_lossy(&answer), own));
+        let said = said_without(&answer, self.headers.iter().map(|(_, value)| &**value));
         if (self.retried)(status) {
             return Err(later(format!("status {status} {said}"), after));
         }

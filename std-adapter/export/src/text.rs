@@ -221,6 +221,11 @@ fn write_escape(out: &mut impl Write, c: char) -> fmt::Result {
     }
 }
 
+/// What the answer to a request with these values of headers says, as [`said`] shows it.
+pub(crate) fn said_without<'v>(answer: &[u8], own: impl Iterator<Item = &'v str>) -> String {
+    said(&without(&String::from_utf8_lossy(answer), own))
+}
+
 /// Writes what `Display` writes, with the characters escaped that [`Escaped`] escapes, except for the ends of lines. For `Debug` of errors, which a
 /// `main` that returns one prints.
 #[doc(hidden)]

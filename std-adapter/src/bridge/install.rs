@@ -44,24 +44,34 @@ impl Bridges {
     pub(crate) fn install(self) -> Result<(), InitError> {
         #[cfg(feature = "tracing")]
         if self.has(self.tracing) {
-            once(&TRACING, || super::tracing::install().is_ok())
-                .map_err(|_| taken("tracing", "subscriber", "tracing::layer()"))?;
+            place(
+                &TRACING,
+                || super::tracing::install().is_ok(),
+                || taken("tracing", "subscriber", "tracing::layer()"),
+            )?;
         }
         #[cfg(feature = "log")]
         if self.has(self.log) {
-            once(&LOG, || log::set_logger(&super::log::Logger).is_ok())
-                .map_err(|_| taken("log", "logger", "log::Logger"))?;
+            place(
+                &LOG,
+                || log::set_logger(&super::log::Logger).is_ok(),
+                || taken("log", "logger", "log::Logger"),
+            )?;
             log::set_max_level(log::LevelFilter::Trace);
         }
         #[cfg(feature = "metrics")]
         if self.has(self.metrics) {
-            once(&METRICS, || metrics::set_global_recorder(super::metrics::Recorder).is_ok())
-                .map_err(|_| taken("metrics", "recorder", "metrics::Recorder"))?;
+            place(
+                &METRICS,
+                || metrics::set_global_recorder(super::metrics::Recorder).is_ok(),
+                || taken("metrics", "recorder", "metrics::Recorder"),
+            )?;
         }
         #[cfg(feature = "opentelemetry")]
         if self.has(self.opentelemetry) {
-            once(&OPENTELEMETRY, super::opentelemetry::install)
-                .map_err(|_| taken("opentelemetry", "context observer", "opentelemetry::Observer"))?;
+            place(&OPENTELEMETRY, super::opentelemetry::install, || {
+                taken("opentelemetry", "context observer", "opentelemetry::Observer")
+            })?;
         }
         Ok(())
     }
@@ -78,14 +88,20 @@ static METRICS: AtomicBool = AtomicBool::new(false);
 #[cfg(feature = "opentelemetry")]
 static OPENTELEMETRY: AtomicBool = AtomicBool::new(false);
 
-/// Calls `install`, unless it has been installed. Fails if it cannot be.
+/// Calls `install`, unless the bridge has its place. Only one `init` runs at a time.
 #[cfg(any(feature = "log", feature = "metrics", feature = "opentelemetry", feature = "tracing"))]
-fn once(is_installed: &AtomicBool, install: impl FnOnce() -> bool) -> Result<(), ()> {
-    // Only one `init` runs at a time.
-    if !is_installed.load(Ordering::Relaxed) {
-        is_installed.store(install(), Ordering::Relaxed);
+fn place(
+    has_place: &AtomicBool,
+    install: impl FnOnce() -> bool,
+    taken: impl FnOnce() -> InitError,
+) -> Result<(), InitError> {
+    if !has_place.load(Ordering::Relaxed) {
+        if !install() {
+            return Err(taken());
+        }
+        has_place.store(true, Ordering::Relaxed);
     }
-    if is_installed.load(Ordering::Relaxed) { Ok(()) } else { Err(()) }
+    Ok(())
 }
 
 #[cfg(any(feature = "log", feature = "metrics", feature = "opentelemetry", feature = "tracing"))]

@@ -243,8 +243,11 @@ impl HistogramCell {
 
 impl HistogramFn for HistogramCell {
     fn record(&self, value: f64) {
-        let bits = if matches!(self.steps, Steps::Seconds(_)) { 30 } else { 20 };
-        if !(0.0..(1_u64 << (64 - bits)) as f64).contains(&value) {
+        let end = match self.steps {
+            Steps::Seconds(_) => const { (1_u64 << (64 - 30)) as f64 },
+            Steps::Other(_) => const { (1_u64 << (64 - 20)) as f64 },
+        };
+        if !(0.0..end).contains(&value) {
             self.clip(value);
         }
         match &self.steps {

@@ -143,7 +143,6 @@ impl Assembler {
     }
 
     /// The record without the secrets in its texts; `None` if it has none.
-    #[cold]
     #[inline(never)]
     fn masked(&mut self, raw: &RawRecord) -> Option<RawRecord> {
         let mask = |(place, text)| Some((place, self.mask.masked(text)?));

@@ -113,6 +113,15 @@ fn a_signal_kills_in_time_when_the_collector_hangs() {
     assert_eq!(ended(&mut child).signal(), Some(libc::SIGTERM));
 }
 
+/// Starts a test as a program, signals it, and checks that it ends with status 7 after one more span.
+fn assert_ends_by_itself(test: &str) {
+    let receiver = Receiver::start([]);
+    let mut child = program(test, &receiver.endpoint);
+    kill(&child, libc::SIGTERM);
+    assert_eq!(ended(&mut child).code(), Some(7));
+    assert_eq!(arrived(&receiver), SPANS + 1);
+}
+
 #[test]
 fn a_signal_runs_the_handler_of_before_after_the_flush() {
     const TEST: &str = "a_signal_runs_the_handler_of_before_after_the_flush";
@@ -132,11 +141,7 @@ fn a_signal_runs_the_handler_of_before_after_the_flush() {
         drop(guard);
         std::process::exit(7);
     }
-    let receiver = Receiver::start([]);
-    let mut child = program(TEST, &receiver.endpoint);
-    kill(&child, libc::SIGTERM);
-    assert_eq!(ended(&mut child).code(), Some(7));
-    assert_eq!(arrived(&receiver), SPANS + 1);
+    assert_ends_by_itself(TEST);
 }
 
 #[test]
@@ -164,11 +169,7 @@ fn a_handler_that_is_set_later_and_calls_ours_decides_when_the_process_ends() {
         drop(guard);
         std::process::exit(7);
     }
-    let receiver = Receiver::start([]);
-    let mut child = program(TEST, &receiver.endpoint);
-    kill(&child, libc::SIGTERM);
-    assert_eq!(ended(&mut child).code(), Some(7));
-    assert_eq!(arrived(&receiver), SPANS + 1);
+    assert_ends_by_itself(TEST);
 }
 
 #[test]
