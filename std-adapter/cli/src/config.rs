@@ -7,7 +7,7 @@ use throughline_std::Config;
 use throughline_std::config::{Problem, json_schema, reference};
 
 use crate::args::{ConfigArgs, ConfigCommand};
-use crate::error::CliError;
+use crate::error::{self, CliError};
 use crate::{FINE, say};
 
 /// Runs the sub-command.
@@ -87,12 +87,11 @@ fn note(problem: &Problem) -> Option<String> {
 /// The end of the tool: how many mistakes there are, and where.
 fn mistakes<'p>(problems: impl Iterator<Item = &'p Problem>, file: Option<&Path>) -> CliError {
     let (in_file, others): (Vec<_>, Vec<_>) = problems.partition(|problem| problem.file.is_some());
-    let count = |number: usize, place: &str| match number {
-        0 => None,
-        1 => Some(format!("1 mistake in {place}")),
-        n => Some(format!("{n} mistakes in {place}")),
-    };
     let file = file.map_or_else(|| "the file".into(), |file| file.display().to_string());
-    let places = [count(in_file.len(), &file), count(others.len(), "the environment")];
-    CliError::Config { mistakes: places.into_iter().flatten().collect::<Vec<_>>().join(" and ") }
+    let places = [(in_file.len(), &*file), (others.len(), "the environment")];
+    let told = places
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, place)| error::mistakes(*number, place));
+    CliError::Config { mistakes: told.collect::<Vec<_>>().join(" and ") }
 }

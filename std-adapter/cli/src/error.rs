@@ -168,3 +168,8 @@ pub(crate) enum CliError {
         path: PathBuf,
     },
 }
+
+/// How many mistakes there are in a place.
+pub(crate) fn mistakes(number: usize, place: &dyn std::fmt::Display) -> String {
+    format!("{number} {} in {place}", if number == 1 { "mistake" } else { "mistakes" })
+}

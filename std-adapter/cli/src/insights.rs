@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::path::Path;
 use std::time::Duration;
 
 use throughline_std::insights::{Ended, Engine, InsightOptions};
@@ -21,14 +20,13 @@ const WAITING: usize = 1 << 16;
 
 /// Runs the command and returns the exit code.
 pub(crate) fn run(args: &InsightsArgs) -> Result<u8, CliError> {
-    let elf = args.elf.as_deref();
     // The windows follow from the time that all files are about, so they are read twice.
-    let (extent, code) = each(args, elf, Extent::default())?;
+    let (extent, code) = each(args, Extent::default())?;
     let whole = Duration::from_nanos(extent.last.saturating_sub(extent.first.unwrap_or_default()));
     let window = args.window.unwrap_or(whole / (WINDOWS as u32 + 1) + Duration::from_nanos(1));
     let options = InsightOptions::new().window(window).windows(WINDOWS).reorder(Duration::MAX, WAITING);
     let found = Found { engine: Engine::new(&options), with_services: extent.services.len() > 1 };
-    let (mut found, _) = each(args, elf, found)?;
+    let (mut found, _) = each(args, found)?;
     let report = found.engine.report();
     let output = if args.json { report.json() } else { report.text() };
     std::io::stdout().lock().write_all(output.as_bytes())?;
@@ -36,15 +34,11 @@ pub(crate) fn run(args: &InsightsArgs) -> Result<u8, CliError> {
 }
 
 /// Passes on what all files have. Returns the worst exit code.
-fn each<S: Sink + 'static>(
-    args: &InsightsArgs,
-    elf: Option<&Path>,
-    mut sink: S,
-) -> Result<(S, u8), CliError> {
+fn each<S: Sink + 'static>(args: &InsightsArgs, mut sink: S) -> Result<(S, u8), CliError> {
     let mut worst = FINE;
     for path in &args.inputs {
         let code;
-        (sink, code) = spans::read(path, elf, COMMAND, sink)?;
+        (sink, code) = spans::read(path, args.elf.as_deref(), COMMAND, sink)?;
         worst = worst.max(code);
     }
     Ok((sink, worst))

@@ -6,7 +6,7 @@ use std::path::Path;
 use throughline_std::alert::{Rules, RulesError};
 
 use crate::args::{RulesArgs, RulesCommand};
-use crate::error::CliError;
+use crate::error::{CliError, mistakes};
 use crate::{FINE, say};
 
 /// Runs the sub-command.
@@ -44,9 +44,5 @@ fn load(file: &Path) -> Result<Rules, CliError> {
 /// Tells all mistakes. Returns the error that ends the tool.
 fn told(error: &RulesError, file: &Path) -> CliError {
     error.errors().iter().for_each(|error| say(error));
-    let mistakes = match error.errors().len() {
-        1 => "1 mistake".into(),
-        n => format!("{n} mistakes"),
-    };
-    CliError::Config { mistakes: format!("{mistakes} in {}", file.display()) }
+    CliError::Config { mistakes: mistakes(error.errors().len(), &file.display()) }
 }

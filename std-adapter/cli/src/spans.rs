@@ -58,8 +58,8 @@ pub(crate) trait Sink {
     fn gauge(&mut self, _gauge: &FileGauge<'_>) {}
 }
 
-/// Reads the spans of a capture, for which there is the ELF, or of a file in OTLP's JSON. Returns the exit code, too: a damaged capture has spans. `command` reads captures
-/// with the ELF.
+/// Reads the spans of a capture, for which there is the ELF, or of a file in OTLP's JSON. Returns the exit code, too: a damaged capture has spans. `command` is what the
+/// error tells to call with `--elf`.
 pub(crate) fn read<S: Sink + 'static>(
     path: &Path,
     elf: Option<&Path>,

@@ -82,6 +82,12 @@ pub(super) struct Pattern {
 }
 
 impl Calls {
+    /// Forgets all but what is counted.
+    pub(super) fn clear(&mut self) {
+        let Calls { forgotten, refused, .. } = *self;
+        *self = Calls { forgotten, refused, ..Calls::default() };
+    }
+
     /// Takes a span in, as a parent and as a child. Returns how much of its time its children took.
     pub(super) fn take(&mut self, span: &Seen, operations: &Operations, evidence: usize) -> u64 {
         let duration = span.end - span.start;

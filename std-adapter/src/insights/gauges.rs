@@ -29,7 +29,7 @@ pub(super) struct Gauges {
     pub(super) own_limit: Option<f64>,
     /// The time of the latest value, in seconds since 1970.
     newest: f64,
-    /// Values whose series found no room.
+    /// Values whose series, or whose limit, found no room.
     pub(super) refused: u64,
 }
 
@@ -44,6 +44,12 @@ pub(super) struct Series {
 }
 
 impl Gauges {
+    /// Forgets all but what is counted, and the limit that does not change.
+    pub(super) fn clear(&mut self) {
+        let Gauges { own_limit, refused, .. } = *self;
+        *self = Gauges { own_limit, refused, ..Gauges::default() };
+    }
+
     /// Whether a gauge of this name is a queue, or the limit of one.
     pub(super) fn is_wanted(name: &str) -> bool {
         if name.starts_with(OWN) {
@@ -69,8 +75,11 @@ impl Gauges {
         if let Some((of, last)) = parts(name)
             && OF_LIMITS.contains(&last)
         {
-            if self.limits.len() < SERIES {
-                self.limits.insert(format!("{of}{labels}"), value);
+            let key = format!("{of}{labels}");
+            if self.limits.len() < SERIES || self.limits.contains_key(&key) {
+                self.limits.insert(key, value);
+            } else {
+                self.refused += 1;
             }
             return;
         }

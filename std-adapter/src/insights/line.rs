@@ -45,8 +45,8 @@ pub(super) struct Crossing {
 }
 
 impl Line {
-    /// The line through points in the order of x, at least three. `is_series` says that each may depend on the one before. Cost: all pairs of points, some
-    /// 200 µs for 120.
+    /// The line through points in the order of x, at least three. `is_series` says that each may depend on the one before. Cost: a sort of the slopes
+    /// of all pairs of points, of which 120 have 7140.
     pub(super) fn through(points: &[(f64, f64)], is_series: bool) -> Option<Line> {
         let pairs = points.iter().enumerate().flat_map(|(at, a)| {
             points[at + 1..].iter().filter(|b| b.0 > a.0).map(move |b| (b.1 - a.1) / (b.0 - a.0))

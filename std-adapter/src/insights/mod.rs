@@ -39,8 +39,7 @@
 //! # Where it is, and what it costs
 //!
 //! Spans come from where exporters get them: after sampling and redaction, behind a bounded queue, on a thread of its own, so recording costs what it does without. If more
-//! come than it can take, they are dropped and counted as those of the exporter `insights`. What is sampled out is not seen. A span takes 0.35 µs of that thread,
-//! beside the 60 ns of the pump for each exporter.
+//! come than it can take, they are dropped and counted as those of the exporter `insights`. What is sampled out is not seen.
 //!
 //! Memory is bounded: 512 operations with 13 windows, 4096 parents that have not ended, 4096 failing traces, 256 patterns, 128 queues, 120 values of each, 8192 spans that wait
 //! for earlier ones, 5 traces for each finding. What finds no room is counted in the report.
@@ -107,7 +106,7 @@ pub use report::{Finding, FindingKind, Forecast, LeftOut, Operation, Report, Sev
 pub(crate) use runner::prepared;
 
 /// Insights cannot be shown like this.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum InsightError {
     /// The path of the page is none.
@@ -119,3 +118,5 @@ pub enum InsightError {
         path: String,
     },
 }
+
+throughline_export::__debug_as_display!(InsightError);

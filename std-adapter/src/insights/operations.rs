@@ -53,8 +53,7 @@ pub(super) struct Window {
     pub(super) count: u64,
     pub(super) failed: u64,
     pub(super) durations: Durations,
-    /// All their time, and that which no child took.
-    pub(super) total_ns: u64,
+    /// Their time that no child took.
     pub(super) own_ns: u64,
     pub(super) slowest: Evidence,
     /// The async ones, their time, and how much of it they waited without a child.
@@ -85,6 +84,12 @@ impl Operations {
             refused: 0,
             late: 0,
         }
+    }
+
+    /// Forgets all but what is counted.
+    pub(super) fn clear(&mut self) {
+        let Operations { most, kept, refused, late, .. } = *self;
+        *self = Operations { refused, late, ..Operations::new(most, kept) };
     }
 
     /// The number of the operation of a span. `window` is the present one.
@@ -127,8 +132,12 @@ impl Operations {
         });
     }
 
+    pub(super) fn get(&self, number: u32) -> Option<&Operation> {
+        self.all.get(&number)
+    }
+
     pub(super) fn label(&self, number: u32) -> Arc<str> {
-        self.all.get(&number).map_or_else(|| "(others)".into(), |operation| Arc::clone(&operation.label))
+        self.get(number).map_or_else(|| "(others)".into(), |operation| Arc::clone(&operation.label))
     }
 
     #[cfg(test)]
@@ -162,7 +171,6 @@ impl Operations {
         it.count += 1;
         it.failed += u64::from(span.failed);
         it.durations.add(duration);
-        it.total_ns = it.total_ns.saturating_add(duration);
         it.own_ns = it.own_ns.saturating_add(duration.saturating_sub(covered_ns));
         it.slowest.add(duration, span.trace, evidence);
         if let Some(busy) = span.busy {
@@ -198,11 +206,9 @@ impl Operation {
     pub(super) fn since(&self, number: u64, evidence: usize) -> Window {
         let mut sum = Window::default();
         for window in self.windows.iter().filter(|window| window.number >= number) {
-            sum.number = window.number;
             sum.count += window.count;
             sum.failed += window.failed;
             sum.durations.merge(&window.durations);
-            sum.total_ns = sum.total_ns.saturating_add(window.total_ns);
             sum.own_ns = sum.own_ns.saturating_add(window.own_ns);
             sum.slowest.merge(&window.slowest, evidence);
         }

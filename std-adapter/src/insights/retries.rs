@@ -52,6 +52,12 @@ pub(super) struct Retried {
 }
 
 impl Retries {
+    /// Forgets all but what is counted.
+    pub(super) fn clear(&mut self) {
+        let Retries { forgotten, refused, .. } = *self;
+        *self = Retries { forgotten, refused, ..Retries::default() };
+    }
+
     /// Takes a span in. Those without an error cost nothing: what succeeds in the end was retried all the same.
     pub(super) fn take(&mut self, span: &Seen, operations: &Operations, evidence: usize) {
         if !span.failed || span.operation == OTHERS {

@@ -115,12 +115,18 @@ struct Watch {
 
 impl Watch {
     fn run(&self) {
-        let interval = lock(&self.engine).interval().max(Duration::from_millis(5));
-        // A step of the wall clock would look like a step of a resource.
-        let (begun, unix) = (Instant::now(), SystemTime::now());
-        let unix = unix.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let (interval, whole) = {
+            let engine = lock(&self.engine);
+            (engine.interval().max(Duration::from_millis(5)), engine.options().whole())
+        };
+        // A small step of the wall clock would look like a step of a resource, so this follows only one that is too large for the report.
+        let (mut begun, mut unix) = (Instant::now(), since_1970());
         let mut next = begun + interval;
         while self.stop.wait(next) {
+            if (unix + begun.elapsed()).abs_diff(since_1970()) > whole {
+                (begun, unix) = (Instant::now(), since_1970());
+                lock(&self.engine).begin_anew();
+            }
             let now = u64::try_from((unix + begun.elapsed()).as_nanos()).unwrap_or(u64::MAX);
             self.look(now);
             next = (next + interval).max(Instant::now());
@@ -143,6 +149,10 @@ impl Watch {
         drop(engine);
         *lock(&self.last) = Some(report);
     }
+}
+
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

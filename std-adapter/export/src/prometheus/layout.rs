@@ -108,7 +108,7 @@ impl Layout {
                 singles: Vec::new(),
             },
         };
-        // These come first, because a page without them means something else.
+        // The first family keeps a name, and a program's own metric must not displace those of the process and `target_info`.
         for metric in process.iter().flat_map(|process| process.metrics()) {
             let process::Metric { name, kind, unit, help, value } = metric;
             let labels = labels(std::iter::empty(), &options.target, kind, shape.utf8);

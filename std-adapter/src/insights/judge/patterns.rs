@@ -62,8 +62,8 @@ fn n_plus_one(pattern: &Pattern) -> Finding {
 fn retry(engine: &Engine, retried: &Retried, since: u64) -> Finding {
     let Retried { traces, attempts, most, failed_ns, .. } = *retried;
     let first = engine.window(since);
-    let all = engine.operations.iter().find(|(number, _)| *number == retried.operation);
-    let spans = all.map_or(attempts, |(_, operation)| operation.since(first, 0).count).max(attempts);
+    let windows = engine.operations.get(retried.operation).into_iter().flat_map(|it| &it.windows);
+    let spans = windows.filter(|it| it.number >= first).map(|it| it.count).sum::<u64>().max(attempts);
     let share = attempts as f64 / spans.max(1) as f64;
     let label = &retried.label;
     let summary = format!(

@@ -110,6 +110,39 @@ fn a_clock_that_is_set_back_is_believed_after_a_thousand_spans() {
 }
 
 #[test]
+fn values_of_a_clock_that_is_set_back_are_believed_when_spans_are() {
+    let mut engine = Engine::new(&small());
+    let trace = TraceId::from_bytes([7; 16]).unwrap();
+    let id = SpanId::from_bytes([8; 8]).unwrap();
+    for number in 0..128 {
+        engine.gauge(&format!("queue.{number}"), &[], "", BEGIN + 1_000_000 * SECOND, 1.0);
+    }
+    engine.gauge("queue.more", &[], "", BEGIN + 1_000_000 * SECOND, 1.0);
+    for _ in 0..1001 {
+        engine.span(&Ended::new(trace, id, "x", BEGIN, BEGIN + MS));
+    }
+    engine.gauge("queue.more", &[], "", BEGIN, 7.0);
+    let queues = engine.gauges.within(1.0);
+    assert_eq!(
+        queues.iter().map(|queue| (&*queue.name, queue.last())).collect::<Vec<_>>(),
+        [("queue.more", 7.0)]
+    );
+    assert_eq!(engine.report().left_out.series, 1, "what was counted stays");
+}
+
+#[test]
+fn limits_that_are_known_move_and_others_without_room_are_counted() {
+    let mut engine = Engine::new(&small());
+    for number in 0..129 {
+        engine.gauge(&format!("queue.{number}.limit"), &[], "", BEGIN, 10.0);
+    }
+    engine.gauge("queue.5.limit", &[], "", BEGIN, 20.0);
+    engine.gauge("queue.5", &[], "", BEGIN, 1.0);
+    assert_eq!(engine.gauges.within(1.0)[0].limit, Some(20.0));
+    assert_eq!(engine.report().left_out.series, 1);
+}
+
+#[test]
 fn times_that_cannot_be_do_no_harm() {
     let mut engine = Engine::new(&InsightOptions::new());
     let trace = TraceId::from_bytes([7; 16]).unwrap();
