@@ -6,7 +6,7 @@ mod http;
 #[cfg(unix)]
 mod joined;
 mod server;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod story;
 
 use std::time::Instant;
@@ -72,12 +72,12 @@ pub fn run(mut args: lexopt::Parser) -> Result<()> {
 /// # Errors
 ///
 /// Fails if a step does not show what it should.
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub(crate) fn told() -> Result<()> {
     story::run()
 }
 
-#[cfg(not(unix))]
+#[cfg(not(target_os = "linux"))]
 pub(crate) fn told() -> Result<()> {
     anyhow::bail!("processes are profiled on Linux: run the story there")
 }

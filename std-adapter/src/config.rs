@@ -169,10 +169,7 @@ impl Config {
     /// The defaults for a service of this name, changed by the environment. Methods called afterwards override the environment; call
     /// [`with_env`](Config::with_env) last to let the environment override them.
     pub fn new(service_name: &str) -> Config {
-        let mut config = Config::bare(service_name, Variables::of_process());
-        let reading = environment::read(&config.variables);
-        config.take(reading);
-        config
+        Config::bare(service_name, Variables::of_process()).reading_env()
     }
 
     /// The defaults alone. `variables` is kept, but not read yet.

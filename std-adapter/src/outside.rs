@@ -77,7 +77,9 @@ pub(crate) fn hide() {
 
 /// Shows what the process is. If readers cannot find the threads' pointers, a line on standard error says what to do.
 pub(crate) fn begin(resource: impl FnOnce() -> Resource, report: bool) {
-    if let Err(error) = process::publish(&resource()) {
+    if let Err(error) = process::publish(&resource())
+        && report
+    {
         diagnostics::tell(format_args!("profilers outside of the process cannot see what it is: {error}"));
     }
     if report && !is_exported() {

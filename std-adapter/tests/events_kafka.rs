@@ -188,6 +188,26 @@ fn a_missing_topic_is_told_and_waited_for() {
     });
 }
 
+#[test]
+fn a_batch_of_more_than_a_request_may_have_is_sent_in_several() {
+    in_own_process("a_batch_of_more_than_a_request_may_have_is_sent_in_several", || {
+        const EVENTS: u64 = 4000;
+        let (address, requests) = serve(1, |_| Answer::Code(0));
+        let events = events(address).batch(10_000).signals(false, true);
+        let config = Config::new("shop").without_otlp().terminal(false).report_errors(false);
+        let config = config.exporter("events", events).ring_slots(1 << 16).batch(usize::MAX, LONG);
+        let guard = throughline_std::init(&config).unwrap();
+        let text = "x".repeat(300);
+        for n in 0..EVENTS {
+            info!("event", n, text = &*text);
+        }
+        assert_eq!(end(guard).output, EVENTS);
+        let requests: Vec<Request> = requests.try_iter().collect();
+        assert!(requests.len() > 1, "{}", requests.len());
+        assert_eq!(numbers(requests.into_iter()), (0..EVENTS).collect());
+    });
+}
+
 /// What an observer finds, from a file in which events themselves are off.
 #[test]
 #[cfg(feature = "observers")]
@@ -198,7 +218,7 @@ fn what_an_observer_finds_is_a_record() {
         let folder = Folder::new("kafka-observer");
         let file = folder.path().join("shop.toml");
         let keys = format!(
-            "terminal.enabled = false\n[events.kafka]\nenabled = false\nbrokers = [\"{address}\"]\n\
+            "terminal.enabled = false\nservice.name = \"shop\"\n[events.kafka]\nenabled = false\nbrokers = [\"{address}\"]\n\
              [[observers]]\nname = \"late\"\nwhen = \"name == 'order'\"\nactions = [\"kafka\"]\nkafka.topic = \"{TOPIC}\"\n"
         );
         std::fs::write(&file, keys).unwrap();
@@ -216,7 +236,7 @@ fn what_an_observer_finds_is_a_record() {
         let event = &record.event;
         assert_eq!((&event["type"], &event["subject"]), (&"throughline.match".into(), &"late".into()));
         assert_eq!((&event["data"]["name"], &event["data"]["attributes"]["n"]), (&"order".into(), &7.into()));
-        assert!(event["source"].as_str().unwrap().starts_with("/unknown_service"), "{event}");
+        assert!(event["source"].as_str().unwrap().starts_with("/shop"), "{event}");
     });
 }
 

@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn each_reason_for_a_loss_is_in_the_guide() {
-        let ledger = workspace::root().join("std-adapter/export/src/ledger.rs");
+        let ledger = workspace::root().join("std-adapter/export/src/ledger/reason.rs");
         let ledger = fs::read_to_string(ledger).unwrap();
         let guide = fs::read_to_string(deploy_folder().join("guides/troubleshooting.md")).unwrap();
         let lines = ledger.lines().filter(|line| line.trim_start().starts_with("DropReason::"));

@@ -39,7 +39,7 @@ pub(super) fn run() -> Result<()> {
         "the tool has not used most of the trace's CPU time:\n{}",
         slow.drawn()
     );
-    println!("the tool computes: it has used {} of CPU time", milliseconds(culprit.cpu * 1000));
+    println!("the tool computes: it has used {} of CPU time", milliseconds(culprit.cpu));
 
     steps.next("the flame graph of this trace alone");
     let profiles = before.folder.join("profiles");
@@ -76,8 +76,8 @@ pub(super) fn run() -> Result<()> {
     ensure!(mended.bytes * 10 < culprit.bytes, "it allocates {} bytes, not less than a tenth", mended.bytes);
     println!(
         "tool.execute: {} of CPU time instead of {}, {} allocated instead of {}",
-        milliseconds(mended.cpu * 1000),
-        milliseconds(culprit.cpu * 1000),
+        milliseconds(mended.cpu),
+        milliseconds(culprit.cpu),
         mib(mended.bytes),
         mib(culprit.bytes)
     );
@@ -132,7 +132,7 @@ struct Span {
     name: String,
     begin: u64,
     nanoseconds: u64,
-    /// What it has used itself: CPU time in microseconds, bytes that were allocated, the most at a time.
+    /// What it has used itself: CPU time in nanoseconds, bytes that were allocated, the most at a time.
     cpu: u64,
     bytes: u64,
     peak: u64,
@@ -193,7 +193,7 @@ impl Trace {
     fn drawn(&self) -> String {
         let mut text = format!("trace {}\n", self.id);
         for Span { name, nanoseconds, cpu, bytes, .. } in &self.spans {
-            let (took, cpu) = (milliseconds(nanoseconds / 1000 * 1000), milliseconds(cpu * 1000));
+            let (took, cpu) = (milliseconds(*nanoseconds), milliseconds(*cpu));
             text += &format!("{took:>12}  {name:<14}{cpu:>12} of CPU time, {:>12} allocated\n", mib(*bytes));
         }
         text
@@ -210,7 +210,7 @@ impl Span {
             name: span["name"].as_str().unwrap_or_default().to_owned(),
             begin,
             nanoseconds: end.saturating_sub(begin),
-            cpu: number("resource.cpu.micros"),
+            cpu: number("resource.cpu.micros") * 1000,
             bytes: number("resource.memory.bytes"),
             peak: number("resource.memory.peak"),
         })

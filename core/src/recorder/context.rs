@@ -370,7 +370,8 @@ impl Recorder {
     /// two traces.
     #[inline]
     pub(crate) fn set_place(&self, span: Word, root: Word) {
-        self.set_span(0);
+        // Programs outside of the process see the old place until the new one is whole.
+        self.ring.owner().span.store(0, Relaxed);
         self.set_root(root);
         self.set_span(span);
     }

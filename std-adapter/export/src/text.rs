@@ -49,6 +49,23 @@ pub const fn is_dangerous(c: char) -> bool {
 
 pub use crate::redact::fits_glob;
 
+/// Whether this can be the path of a local page.
+#[doc(hidden)]
+pub fn is_page_path(path: &str) -> bool {
+    path.starts_with('/') && !path.contains(|c: char| c.is_whitespace() || c.is_control() || c == '?')
+}
+
+/// The URL with its scheme in small letters, as capitals mean the same.
+#[doc(hidden)]
+pub fn with_small_scheme(url: &str) -> Cow<'_, str> {
+    match url.split_once("://") {
+        Some((scheme, rest)) if scheme.contains(|c: char| c.is_ascii_uppercase()) => {
+            format!("{}://{rest}", scheme.to_ascii_lowercase()).into()
+        }
+        _ => url.into(),
+    }
+}
+
 /// Fewest characters of a header's value that is left out of messages. Shorter ones are in too many words.
 const OWN: usize = 6;
 

@@ -2,6 +2,7 @@
 
 use super::Config;
 use super::value::Value;
+use throughline_export::text::is_page_path;
 
 /// Finds a text that is no host to listen on.
 pub(super) fn host(_: &mut Config, value: &Value) -> Result<(), String> {
@@ -18,8 +19,7 @@ pub(super) fn host(_: &mut Config, value: &Value) -> Result<(), String> {
 /// Finds a text that is no path of a page.
 pub(super) fn path(_: &mut Config, value: &Value) -> Result<(), String> {
     let text = value.text();
-    let is_wrong = |c: char| c.is_whitespace() || c.is_control() || c == '?';
-    if text.starts_with('/') && !text.contains(is_wrong) {
+    if is_page_path(text) {
         return Ok(());
     }
     Err(format!("= `{text}` is not the path of a page; write one that begins with a slash, such as /metrics"))

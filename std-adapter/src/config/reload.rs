@@ -13,7 +13,7 @@ use super::{Config, SharedSampler};
 use crate::sampling;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use throughline_export::diagnostics;
 use throughline_export::text::Escaped;
@@ -95,11 +95,12 @@ impl Started {
             before != after && (!is_live || before == Some(Value::Bool(false)))
         };
         let mut outdated: Vec<String> = keys::all().filter(is_outdated).map(|key| key.path.into()).collect();
-        let pair = |name: &String, settings: &Settings| (name.clone(), settings.clone());
-        let groups =
-            |all: &[Group]| -> Vec<_> { all.iter().map(|it| pair(&it.name, &it.settings)).collect() };
-        let listeners =
-            |all: &[Listener]| -> Vec<_> { all.iter().map(|it| pair(&it.name, &it.settings)).collect() };
+        fn groups(all: &[Group]) -> Vec<Item<'_>> {
+            all.iter().map(|it| (&*it.name, &it.settings)).collect()
+        }
+        fn listeners(all: &[Listener]) -> Vec<Item<'_>> {
+            all.iter().map(|it| (&*it.name, &it.settings)).collect()
+        }
         for (list, before, after) in [
             ("otlp.also", groups(&self.also), groups(&now.also)),
             ("observers", listeners(&self.listeners), listeners(&now.listeners)),
@@ -110,16 +111,17 @@ impl Started {
     }
 }
 
+/// The name and the settings of a collector or an observer.
+type Item<'a> = (&'a str, &'a Settings);
+
 /// The names of the items that are not the same in both lists.
-fn changed<'a>(
-    before: &'a [(String, Settings)],
-    after: &'a [(String, Settings)],
-) -> impl Iterator<Item = &'a str> {
-    let has = |list: &[(String, Settings)], (name, settings): &(String, Settings)| {
+fn changed<'a>(before: &[Item<'a>], after: &[Item<'a>]) -> impl Iterator<Item = &'a str> {
+    let has = |list: &[Item<'a>], (name, settings): &Item<'a>| {
         list.iter().any(|(known, its)| known == name && its.has_values_of(settings))
     };
-    let gone = before.iter().filter(move |item| !after.iter().any(|(name, _)| *name == item.0));
-    after.iter().filter(move |item| !has(before, item)).chain(gone).map(|(name, _)| &**name)
+    let gone = before.iter().filter(|item| !after.iter().any(|(name, _)| *name == item.0));
+    let changed = after.iter().filter(|item| !has(before, item)).chain(gone).map(|(name, _)| *name);
+    changed.collect::<Vec<_>>().into_iter()
 }
 
 /// Reads the file again, for the guard and for the pump.
@@ -150,34 +152,22 @@ impl Reload {
 
     /// Reads the file and applies it, and tells of what would hold only after a restart. After an error everything stays as it was.
     pub(crate) fn now(&self) -> Result<(), LoadError> {
-        let outdated = self.apply()?;
-        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        let outdated = state.reload()?;
         if state.report && !outdated.is_empty() {
             state.tell(format_args!("was read again; {RESTART}{}", outdated.join(", ")));
         }
         Ok(())
     }
 
-    /// Reads the file and applies it. Returns the keys whose changes need a restart.
-    fn apply(&self) -> Result<Vec<String>, LoadError> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let config = state.source.load()?;
-        let live = Live::of(&config);
-        // Apply only what changed in the file, because code may have set the rest since.
-        if live.filters != state.last.filters {
-            filter::install(&live.filters);
-        }
-        if (live.share, &live.sampling) != (state.last.share, &state.last.sampling) {
-            sampling::install(&live.sampling, live.share, state.sampler);
-        }
-        state.last = live;
-        Ok(state.started.outdated(&config))
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Like [`now`](Reload::now), and reports every result on standard error.
     fn and_tell(&self) -> Result<(), LoadError> {
-        let result = self.apply();
-        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        let result = state.reload();
         if !state.report {
             return result.map(drop);
         }
@@ -204,6 +194,21 @@ impl Reload {
 const RESTART: &str = "these changed keys need a restart: ";
 
 impl State {
+    /// Reads the file and applies it. Returns the keys whose changes need a restart.
+    fn reload(&mut self) -> Result<Vec<String>, LoadError> {
+        let config = self.source.load()?;
+        let live = Live::of(&config);
+        // Apply only what changed in the file, because code may have set the rest since.
+        if live.filters != self.last.filters {
+            filter::install(&live.filters);
+        }
+        if (live.share, &live.sampling) != (self.last.share, &self.last.sampling) {
+            sampling::install(&live.sampling, live.share, self.sampler);
+        }
+        self.last = live;
+        Ok(self.started.outdated(&config))
+    }
+
     /// Tells something about the file on standard error.
     fn tell(&self, what: fmt::Arguments<'_>) {
         let line = format!("{} {what}", self.source.path.display());

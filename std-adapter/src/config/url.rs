@@ -1,6 +1,6 @@
 //! Checks addresses, and says what to write instead of one that no longer works.
 
-use std::borrow::Cow;
+use throughline_export::text::with_small_scheme;
 
 /// Returns the address, with its scheme in small letters, if requests can be sent to it.
 pub(super) fn check(url: &str) -> Result<String, String> {
@@ -38,16 +38,6 @@ fn retired(url: &str) -> Option<String> {
     Some(format!(
         "is a port of Jaeger's old {protocol} protocol, which Jaeger no longer takes; Jaeger takes OTLP, so write {instead}"
     ))
-}
-
-/// The address with its scheme in small letters, as capitals mean the same.
-fn with_small_scheme(url: &str) -> Cow<'_, str> {
-    match url.split_once("://") {
-        Some((scheme, rest)) if scheme.contains(|c: char| c.is_ascii_uppercase()) => {
-            format!("{}://{rest}", scheme.to_ascii_lowercase()).into()
-        }
-        _ => url.into(),
-    }
 }
 
 /// The part of `rest` before the path. `rest` is the URL after its scheme.

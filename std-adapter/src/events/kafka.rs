@@ -34,8 +34,8 @@ const MARGIN: Duration = Duration::from_millis(20);
 ///
 /// A batch is taken when all replicas that are in sync have it (`acks=all`). For each partition there is one request at a time, of at most 900 KiB. An event
 /// that the broker finds too large is refused; others of its batch are not. A broker that is away, a topic that does not exist and a login that is not
-/// accepted are `unreachable`: the events wait in memory or in the spool. An event arrives twice when the connection breaks before the broker's answer; it
-/// has the same id then.
+/// accepted are `unreachable`: the events wait in memory or in the spool. An event arrives twice when the broker's answer is lost or takes longer than 10 s; it
+/// has the same id then. Quotas of producers cannot be used: when a broker throttles by one, `rskafka` sends again what was taken.
 ///
 /// It uses the crate `rskafka`, on a runtime of its own, on the exporter's thread: one connection for each partition, and one more.
 ///

@@ -1,7 +1,7 @@
 //! Events to a real Kafka broker, read back by Kafka's own client.
 
 use super::servers::Folder;
-use super::support::{assert_balanced, in_own_process_with, until};
+use super::support::{assert_balanced, in_own_process_with, in_own_process_within, until};
 use broker::{Broker, Read};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -17,6 +17,8 @@ mod broker;
 
 const TOPIC: &str = "shop-events";
 const LONG: Duration = Duration::from_secs(30);
+/// Brokers are started in a test, and programs in Java.
+const WHOLE: Duration = Duration::from_secs(600);
 
 /// Held by the test that runs, because each has Java programs that want the processors for themselves.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -30,15 +32,6 @@ fn own_process(test: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", test, "--include-ignored", "--nocapture", "--test-threads=1"]);
     command
-}
-
-/// Like [`in_own_process_with`], however long it takes: brokers are started in there, and each wait has a limit.
-fn unhurried(test: &str, body: impl FnOnce()) {
-    const CHILD: &str = "KAFKA_CHILD";
-    match std::env::var_os(CHILD) {
-        Some(_) => body(),
-        None => assert!(own_process(test).env(CHILD, "1").status().unwrap().success(), "see above"),
-    }
 }
 
 fn begin(events: Events<Kafka>) -> Guard {
@@ -142,7 +135,7 @@ fn each_event_is_read_back_once() {
 fn a_broker_that_is_down_loses_nothing() {
     const NAME: &str = "kafka::a_broker_that_is_down_loses_nothing";
     let _alone = alone();
-    unhurried(NAME, || {
+    in_own_process_within(NAME, WHOLE, || {
         let mut broker = Broker::new("down");
         let guard = begin(Events::new("out", Kafka::new([&broker.address], TOPIC).unwrap()).batch(50));
         let mut n = 0_u64;
@@ -242,7 +235,7 @@ fn a_killed_program_loses_nothing_that_is_spooled() {
 fn a_login_over_tls_is_accepted() {
     const NAME: &str = "kafka::a_login_over_tls_is_accepted";
     let _alone = alone();
-    unhurried(NAME, || {
+    in_own_process_within(NAME, WHOLE, || {
         let broker = Broker::started("login");
         broker.create(TOPIC, 1, &[]);
         let kafka = |mechanism, password: &str| {

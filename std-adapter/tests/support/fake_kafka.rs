@@ -124,6 +124,7 @@ impl Connection {
         assert_eq!(body.i32(), 1, "a request for each partition");
         let partition = body.i32();
         let length = body.i32() as usize;
+        assert!(length <= 900 * 1024, "a request of {length} bytes");
         let request = Request { partition, records: records(Bytes(body.take(length))) };
         assert!(body.0.is_empty() && (0..self.partitions).contains(&partition));
         self.alone();

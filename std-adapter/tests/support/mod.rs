@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use throughline_std::Ledger;
 
 const CHILD: &str = "TEST_OF_THROUGHLINE";
+/// How long a process of a test may take.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs `body` in a process of its own, because `init` may be called once per process: the test binary starts
 /// itself again for this test only. A child that hangs is killed after a minute, which fails the test.
@@ -23,7 +25,12 @@ pub fn in_own_process(test: &str, body: impl FnOnce()) {
 
 /// Like [`in_own_process`], with environment variables set.
 pub fn in_own_process_with(test: &str, env: &[(&str, &str)], body: impl FnOnce()) {
-    run(test, env, Stdio::inherit(), body);
+    run(test, env, Stdio::inherit(), LIMIT, body);
+}
+
+/// Like [`in_own_process`], with another limit of time.
+pub fn in_own_process_within(test: &str, limit: Duration, body: impl FnOnce()) {
+    run(test, &[], Stdio::inherit(), limit, body);
 }
 
 /// Like [`in_own_process`]. Returns what the process wrote to standard error; `None` in that process itself.
@@ -33,12 +40,18 @@ pub fn stderr_of(test: &str, body: impl FnOnce()) -> Option<String> {
 
 /// Like [`stderr_of`], with environment variables set.
 pub fn stderr_of_with(test: &str, env: &[(&str, &str)], body: impl FnOnce()) -> Option<String> {
-    let stderr = run(test, env, Stdio::piped(), body)?;
+    let stderr = run(test, env, Stdio::piped(), LIMIT, body)?;
     eprint!("{stderr}");
     Some(stderr)
 }
 
-fn run(test: &str, env: &[(&str, &str)], stderr: Stdio, body: impl FnOnce()) -> Option<String> {
+fn run(
+    test: &str,
+    env: &[(&str, &str)],
+    stderr: Stdio,
+    limit: Duration,
+    body: impl FnOnce(),
+) -> Option<String> {
     if std::env::var(CHILD).as_deref() == Ok(test) {
         body();
         return None;
@@ -58,7 +71,7 @@ fn run(test: &str, env: &[(&str, &str)], stderr: Stdio, body: impl FnOnce()) -> 
             stderr.read_to_string(&mut text).map(|_| text)
         })
     });
-    for _ in 0..600 {
+    for _ in 0..limit.as_millis() / 100 {
         if let Some(status) = child.try_wait().unwrap() {
             let stderr = stderr.map(|reader| reader.join().unwrap().unwrap()).unwrap_or_default();
             assert!(status.success(), "{test} failed in its own process: {status}\n{stderr}");

@@ -2,7 +2,6 @@
 //!
 //! Source: <https://github.com/grpc/grpc/blob/master/doc/health-checking.md>.
 
-use super::server::is_allowed;
 use super::{AdminError, AdminOptions};
 use crate::Spawn;
 use crate::otlp::protobuf::{Fields, Wire};
@@ -67,6 +66,8 @@ pub struct GrpcHealth {
 #[derive(Clone)]
 struct Service {
     options: AdminOptions,
+    #[cfg(feature = "grpc-tls")]
+    tls: Option<tokio_rustls::TlsAcceptor>,
     status: Arc<Status>,
 }
 
@@ -85,7 +86,12 @@ impl GrpcHealth {
             return Err(AdminError::NoGrpcTls);
         }
         let (listener, address) = options.listen()?;
-        let service = Service { options: options.clone(), status: Arc::new(status) };
+        let service = Service {
+            options: options.clone(),
+            #[cfg(feature = "grpc-tls")]
+            tls: options.identity.as_ref().map(|identity| identity.with_protocol(b"h2").into()),
+            status: Arc::new(status),
+        };
         Ok(GrpcHealth { address, bound: Mutex::new(Some((listener, service))), stop: Arc::default() })
     }
 
@@ -147,8 +153,8 @@ async fn accept(listener: std::net::TcpListener, service: Service) {
 async fn connection(stream: TcpStream, service: Service, _permit: OwnedSemaphorePermit) {
     let _ = stream.set_nodelay(true);
     #[cfg(feature = "grpc-tls")]
-    if let Some(identity) = &service.options.identity {
-        let accepting = tokio_rustls::TlsAcceptor::from(identity.with_protocol(b"h2")).accept(stream);
+    if let Some(tls) = &service.tls {
+        let accepting = tls.accept(stream);
         if let Ok(Ok(stream)) = timeout(service.options.request_timeout, accepting).await {
             requests(stream, service).await;
         }
@@ -201,7 +207,7 @@ async fn answer(
         *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return respond.send_response(response, true).map(drop);
     }
-    if !service.options.token.as_deref().is_none_or(|token| is_allowed(header("authorization"), token)) {
+    if !service.options.allows(header("authorization")) {
         return fail(
             &mut respond,
             UNAUTHENTICATED,

@@ -47,7 +47,7 @@ impl Route {
     /// Whether this can be the path of a route.
     #[must_use]
     pub fn is_path(path: &str) -> bool {
-        path.starts_with('/') && !path.contains(|c: char| c.is_whitespace() || c.is_control() || c == '?')
+        crate::text::is_page_path(path)
     }
 
     pub(super) fn paths(&self) -> impl Iterator<Item = &str> {

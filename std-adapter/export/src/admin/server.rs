@@ -141,12 +141,7 @@ impl Shared {
         if !is_head && request.method() != "GET" {
             return now(Response::text(405, "only GET and HEAD are answered\n").header("Allow", "GET, HEAD"));
         }
-        if !self
-            .options
-            .token
-            .as_deref()
-            .is_none_or(|token| is_allowed(&request.header("authorization"), token))
-        {
+        if !self.options.allows(&request.header("authorization")) {
             let text = "this page needs the header `Authorization: Bearer` with its token\n";
             return now(Response::text(401, text).header("WWW-Authenticate", "Bearer"));
         }
@@ -169,12 +164,4 @@ impl Shared {
             Err(refusal) => now(refusal),
         }
     }
-}
-
-/// Whether the header `authorization` of a request has the token. The time that this takes does not depend on where they differ.
-pub(super) fn is_allowed(header: &str, token: &str) -> bool {
-    let Some((scheme, given)) = header.split_once(' ') else { return false };
-    let (given, token) = (given.trim().as_bytes(), token.as_bytes());
-    let differ = given.iter().zip(token).fold(0, |differ, (a, b)| differ | (a ^ b));
-    scheme.eq_ignore_ascii_case("bearer") && given.len() == token.len() && std::hint::black_box(differ) == 0
 }

@@ -8,7 +8,7 @@ use super::tls::Tls;
 use super::token::Token;
 use crate::SpoolConfig;
 use crate::log::Filter;
-use crate::text::masked_url;
+use crate::text::{masked_url, with_small_scheme};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -158,11 +158,7 @@ impl ClientConfig {
     }
 
     fn of(endpoint: &str, is_base: bool) -> Result<ClientConfig, ConfigError> {
-        // Capitals mean the same there.
-        let endpoint = match endpoint.split_once("://") {
-            Some((scheme, rest)) => format!("{}://{rest}", scheme.to_ascii_lowercase()),
-            None => endpoint.to_owned(),
-        };
+        let endpoint = with_small_scheme(endpoint).into_owned();
         check_url(&endpoint)?;
         let target = Target {
             endpoint,

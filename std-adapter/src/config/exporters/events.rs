@@ -49,22 +49,28 @@ pub(super) fn kafka(keys: &Keys<'_>) -> Result<Option<Box<dyn Exporter>>, Proble
     if !keys.asks_for("events.kafka") {
         return Ok(None);
     }
-    events(keys, "events.kafka", kafka_sink(keys, None)?, None).map(Some)
+    events(keys, "events.kafka", kafka_sink(keys, (keys, TOPIC))?, None).map(Some)
 }
 
-/// What sends to the brokers of the section, to this topic or that of the section.
+/// The key of the section's topic.
 #[cfg(feature = "events-kafka")]
-pub(super) fn kafka_sink(keys: &Keys<'_>, topic: Option<String>) -> Result<Kafka, Problem> {
+pub(super) const TOPIC: &str = "events.kafka.topic";
+
+/// What sends to the brokers of the section, to the topic that this key says.
+#[cfg(feature = "events-kafka")]
+pub(super) fn kafka_sink(
+    keys: &Keys<'_>,
+    (with_topic, topic): (&Keys<'_>, &'static str),
+) -> Result<Kafka, Problem> {
     const BROKERS: &str = "events.kafka.brokers";
-    const TOPIC: &str = "events.kafka.topic";
     let brokers = keys.list(BROKERS);
     if brokers.is_empty() {
         // The error for a key that is missing.
         keys.needed(BROKERS)?;
     }
-    let topic = topic.map_or_else(|| keys.needed(TOPIC), Ok)?;
-    let mut kafka = Kafka::new(brokers, topic).map_err(|error| {
-        keys.problem(if matches!(error, KafkaError::Topic(_)) { TOPIC } else { BROKERS }, &error)
+    let mut kafka = Kafka::new(brokers, with_topic.needed(topic)?).map_err(|error| match error {
+        KafkaError::Topic(_) => with_topic.problem(topic, &error),
+        _ => keys.problem(BROKERS, &error),
     })?;
     if keys.is("events.kafka.tls") {
         kafka = kafka.tls();

@@ -80,12 +80,16 @@ impl Config {
         for settings in std::iter::once(&self.settings).chain(self.also.iter().map(|group| &group.settings)) {
             all.extend(Preset::of(&Keys { settings, ..Keys::of(self) }).err().into_iter().flatten());
         }
-        all.extend(otlp::client(self).err());
-        all.extend(otlp::further(self).into_iter().filter_map(Result::err));
+        let mut of_exporters: Vec<Problem> = otlp::client(self).err().into_iter().collect();
+        of_exporters.extend(otlp::further(self).into_iter().filter_map(Result::err));
+        of_exporters.extend(made(&keys).1);
+        // Those that would have read a file say the same.
+        of_exporters.retain(|problem| !paths.iter().any(|path| problem.text.contains(&format!("`{path}`"))));
+        all.extend(of_exporters);
+        all.extend(unread);
         // Only whether the lock can be written: a service that runs with this file holds the lock.
         let try_lock = |folder: &Path| RollingFile::new(folder.join("lock")).check();
         all.extend(self.each_spool(try_lock));
-        all.extend(made(&keys).1);
         all.extend(same_files(&keys));
         #[cfg(all(
             feature = "profile",
@@ -93,9 +97,6 @@ impl Config {
             any(target_arch = "x86_64", target_arch = "aarch64")
         ))]
         all.extend(self.unusable_profiles());
-        // The exporters that would have read these files say the same.
-        all.retain(|problem| !paths.iter().any(|path| problem.text.contains(&format!("`{path}`"))));
-        all.extend(unread);
         let mut unique: Vec<Problem> = Vec::new();
         for problem in all {
             if !unique.contains(&problem) {
@@ -132,7 +133,7 @@ impl Config {
 }
 
 /// Sections that write to a file, and the key of its path.
-const WRITTEN: &[(&str, &str)] = &[
+pub(super) const WRITTEN: &[(&str, &str)] = &[
     ("logging.file", "logging.file.path"),
     ("otlp.file", "otlp.file.path"),
     ("tracing.chrome", "tracing.chrome.path"),

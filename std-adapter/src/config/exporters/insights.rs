@@ -1,7 +1,7 @@
 //! Configures insights from keys.
 
 use super::Keys;
-use super::findings::Fault;
+use super::findings::{Fault, WRITTEN};
 use crate::config::Config;
 use crate::config::problem::Problem;
 use crate::insights::{InsightError, InsightOptions};
@@ -16,8 +16,6 @@ const FOLDERS: [&str; 4] = [
     "events.webhook.spool.directory",
     "profiling.exporter.file_output_dir",
 ];
-/// Keys of files that are written to.
-const FILES: [&str; 3] = ["logging.file.path", "otlp.file.path", "tracing.chrome.path"];
 
 /// The keys, on top of the options that were set by code; `None` if insights are not asked for.
 pub(crate) fn insights(config: &Config) -> Result<Option<InsightOptions>, Problem> {
@@ -27,8 +25,8 @@ pub(crate) fn insights(config: &Config) -> Result<Option<InsightOptions>, Proble
         return Ok(None);
     }
     let mut options = config.insights.clone().unwrap_or_default();
-    if let Some(path) = keys.text("insights.path").filter(|_| keys.said("insights.path").is_some()) {
-        options = options.path(path);
+    if let Some(path) = keys.said("insights.path") {
+        options = options.path(path.value.text());
     }
     let number = |path: &str| keys.said(path).map(|setting| setting.value.size());
     let time = |path: &str| keys.said(path).map(|setting| setting.value.duration());
@@ -37,11 +35,10 @@ pub(crate) fn insights(config: &Config) -> Result<Option<InsightOptions>, Proble
     options = number("insights.operations").into_iter().fold(options, InsightOptions::operations);
     options = number("insights.evidence").into_iter().fold(options, InsightOptions::evidence);
     options = time("insights.horizon").into_iter().fold(options, InsightOptions::horizon);
-    let own = keys.value("insights.folders").map(|folders| folders.list().to_vec()).unwrap_or_default();
-    options = own.into_iter().fold(options, InsightOptions::folder);
+    options = keys.list("insights.folders").into_iter().fold(options, InsightOptions::folder);
     let said = |path: &&str| keys.said(path).map(|setting| setting.value.text().to_owned());
     options = FOLDERS.iter().filter_map(said).fold(options, InsightOptions::folder);
-    let files: Vec<String> = FILES.iter().filter_map(said).collect();
+    let files: Vec<String> = WRITTEN.iter().filter_map(|(_, path)| said(path)).collect();
     let folders = files.iter().filter_map(|path| Path::new(path).parent());
     Ok(Some(folders.fold(options, InsightOptions::folder)))
 }

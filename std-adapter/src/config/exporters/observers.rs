@@ -55,8 +55,7 @@ fn listener(
 ) -> Result<Listener, Vec<Problem>> {
     let keys = Keys { settings, ..Keys::of(config) };
     let time = |path: &str| keys.said(path).map(|setting| setting.value.duration());
-    let list = |path: &str| keys.list(path);
-    let on = list("observers.on");
+    let on = keys.list("observers.on");
     let hears = |signal: &Signal| {
         on.iter().any(|name| match signal {
             Signal::Traces => name == "span",
@@ -73,7 +72,7 @@ fn listener(
         it = it.when(when.value.text());
     }
     let within = time("observers.within").unwrap_or_default();
-    let steps = list("observers.sequence");
+    let steps = keys.list("observers.sequence");
     if !steps.is_empty() {
         it = it.sequence(steps.iter().map(String::as_str), within);
     }
@@ -102,7 +101,7 @@ fn listener(
     if others.has(name) {
         problems.push(keys.problem("observers.name", &ObserverError::Twice { name: name.into() }));
     }
-    let actions = list("observers.actions");
+    let actions = keys.list("observers.actions");
     if actions.is_empty() {
         let none = format!("the observer `{name}` has no actions; name some of {}", keys::ACTIONS.join(", "));
         problems.push(keys.problem(place, &none));
@@ -125,7 +124,6 @@ fn action(keys: &Keys<'_>, it: Listener, name: &str) -> Result<Listener, Problem
             &format!("the action {name} wants {}", path.replace("observers.", "")),
         )
     };
-    let list = |path: &str| keys.list(path);
     let time = |path: &str| keys.value(path).map(|value| value.duration()).unwrap_or_default();
     Ok(match name {
         "metric" => {
@@ -136,7 +134,7 @@ fn action(keys: &Keys<'_>, it: Listener, name: &str) -> Result<Listener, Problem
                 _ => Count::new(metric),
             };
             let count = count.unit(keys.text("observers.metric.unit").unwrap_or_default());
-            it.action(name, list("observers.metric.labels").into_iter().fold(count, Count::label))
+            it.action(name, keys.list("observers.metric.labels").into_iter().fold(count, Count::label))
         }
         "log" => {
             let line = LogLine::new(keys.text("observers.log.message").unwrap_or_default());
@@ -160,7 +158,7 @@ fn action(keys: &Keys<'_>, it: Listener, name: &str) -> Result<Listener, Problem
         }
         "command" => {
             const RUN: &str = "observers.command.run";
-            let run = list(RUN);
+            let run = keys.list(RUN);
             let (program, arguments) = run.split_first().ok_or_else(|| missing(RUN))?;
             it.action(name, RunCommand::new(program, arguments))
         }
@@ -188,7 +186,9 @@ fn kafka(keys: &Keys<'_>, it: Listener, name: &str) -> Result<Listener, Problem>
         let why = "the action kafka wants events.kafka.brokers, which is not there";
         return Err(keys.problem("observers.actions", &why.to_owned()));
     }
-    let sink = super::events::kafka_sink(&shared, keys.text("observers.kafka.topic"))?;
+    const OWN: &str = "observers.kafka.topic";
+    let topic = if keys.said(OWN).is_some() { (keys, OWN) } else { (&shared, super::events::TOPIC) };
+    let sink = super::events::kafka_sink(&shared, topic)?;
     Ok(it.action(name, crate::observers::KafkaRecord::new(sink)))
 }
 

@@ -64,7 +64,7 @@ pub(super) const KAFKA: &[Key] = &[
         "The folder in which batches wait from before they are sent until all replicas have them. Without it they wait in memory.",
     )
     .example("/var/spool/shop"),
-    of_kafka("events.kafka.spool.max_size", Size, "128MiB", "Most bytes of it."),
+    of_kafka("events.kafka.spool.max_size", Size, "128MiB", "Most bytes of it.").more_than_zero(),
     of_kafka(
         "events.kafka.dead_letters",
         Path,
@@ -111,7 +111,7 @@ pub(super) const KEYS: &[Key] = &[
         "The folder in which batches wait from before they are sent until they were taken. Without it they wait in memory.",
     )
     .example("/var/spool/shop"),
-    key("events.webhook.spool.max_size", Size, "128MiB", "Most bytes of it."),
+    key("events.webhook.spool.max_size", Size, "128MiB", "Most bytes of it.").more_than_zero(),
     key(
         "events.webhook.dead_letters",
         Path,

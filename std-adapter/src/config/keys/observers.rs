@@ -124,6 +124,6 @@ pub(crate) const OBSERVER: &[Key] = &[
     )
     .example("{http.route}"),
     key("observers.dump.directory", Path, "", "The folder for files of the last spans and events.").example("/var/log/shop"),
-    key("observers.dump.max_size", Size, "4MiB", "How much of them is kept in memory."),
+    key("observers.dump.max_size", Size, "4MiB", "How much of them is kept in memory.").more_than_zero(),
     key("observers.dump.max_files", Int { least: 1, most: 10_000 }, "10", "How many files are kept."),
 ];

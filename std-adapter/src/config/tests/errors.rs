@@ -128,9 +128,7 @@ fn every_error_reads_as_it_is_committed() {
         }
     }
     for variables in VARIABLES {
-        let mut config = super::bare(variables);
-        let reading = environment::read(&config.variables);
-        config.take(reading);
+        let config = super::bare(variables).reading_env();
         let set = variables.iter().map(|(name, value)| format!("    {name}={value}\n"));
         show(&mut out, &set.collect::<String>(), &errors(&config), &warnings(&config));
     }

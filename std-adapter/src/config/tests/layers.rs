@@ -1,25 +1,17 @@
 //! Tests which of code, file and environment wins, and that no secret is shown.
 
 use super::{bare, errors, of_text, toml, value, warnings};
-use crate::config::environment;
 use crate::config::keys;
 use crate::config::node::Language;
 use crate::config::value::MASK;
 use crate::config::{Config, Origin};
-
-/// Reads the environment on top of `config`.
-fn with_env(mut config: Config) -> Config {
-    let reading = environment::read(&config.variables);
-    config.take(reading);
-    config
-}
 
 #[test]
 fn every_key_is_set_by_its_variable() {
     for key in keys::all() {
         let text = if key.default.is_empty() { key.example } else { key.default };
         let name = key.variable();
-        let config = with_env(bare(&[(&name, text)]));
+        let config = bare(&[(&name, text)]).reading_env();
         let setting = config.settings.get(key.path).unwrap_or_else(|| panic!("{name} sets nothing"));
         assert_eq!(setting.origin, Origin::Variable(name));
     }
@@ -60,7 +52,7 @@ fn every_variable_of_a_standard_sets_its_key() {
         ("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "3", "logging.limits.attribute_count", "3"),
         ("RUST_LOG", "info,shop=debug", "logging.filter", "\"info,shop=debug\""),
     ] {
-        let config = with_env(bare(&[(name, text)]));
+        let config = bare(&[(name, text)]).reading_env();
         assert_eq!((errors(&config), warnings(&config)), (vec![], vec![]), "{name}");
         assert_eq!(value(&config, key).as_deref(), Some(expected), "{name}");
     }
@@ -70,7 +62,7 @@ fn every_variable_of_a_standard_sets_its_key() {
 fn samplers_of_the_environment() {
     let share = |sampler, arg| {
         let variables = [("OTEL_TRACES_SAMPLER", sampler), ("OTEL_TRACES_SAMPLER_ARG", arg)];
-        let config = with_env(bare(&variables));
+        let config = bare(&variables).reading_env();
         (config.share(), warnings(&config).len() + errors(&config).len())
     };
     assert_eq!(share("always_off", ""), (0.0, 0));
@@ -92,11 +84,11 @@ fn the_environment_goes_before_the_file_and_the_file_before_code() {
     let reading =
         crate::config::load::read_text(text, Language::Toml, "shop.toml".as_ref(), &config.variables);
     config.take(reading);
-    let config = with_env(config);
+    let config = config.reading_env();
     assert_eq!((config.share(), config.resource.get("team")), (0.5, Some("b")));
     assert_eq!(config.resource.get("zone.name"), Some("z"));
     let variables = [("THROUGHLINE_TRACING_SAMPLING_PROBABILITY", "0.7"), ("OTEL_TRACES_SAMPLER_ARG", "0.6")];
-    let config = with_env(of_text(text, Language::Toml, &variables));
+    let config = of_text(text, Language::Toml, &variables).reading_env();
     assert_eq!(config.share(), 0.7, "ours before OpenTelemetry's");
     let explained = config.explain().into_iter().find(|it| it.key == "tracing.sampling.probability").unwrap();
     assert_eq!(
@@ -151,15 +143,15 @@ fn a_section_makes_its_exporter_and_its_switch_unmakes_it() {
         assert!(!on.draws(true) && toml("").draws(false));
         if !section.is_empty() {
             let name = format!("THROUGHLINE_{}_ENABLED", section.replace('.', "_").to_uppercase());
-            let off = with_env(of_text(text, Language::Toml, &[(&name, "false")]));
+            let off = of_text(text, Language::Toml, &[(&name, "false")]).reading_env();
             assert_eq!(names(&off), Vec::<String>::new(), "{text}");
         }
     }
     // OpenTelemetry's variable for Zipkin's address turns Zipkin on only if the exporter is named too.
     let zipkin =
         [("OTEL_EXPORTER_ZIPKIN_ENDPOINT", "http://a:9411/api/v2/spans"), ("OTEL_TRACES_EXPORTER", "zipkin")];
-    assert_eq!(names(&with_env(bare(&zipkin[..1]))), Vec::<String>::new());
-    assert_eq!(names(&with_env(bare(&zipkin))), ["zipkin"]);
+    assert_eq!(names(&bare(&zipkin[..1]).reading_env()), Vec::<String>::new());
+    assert_eq!(names(&bare(&zipkin).reading_env()), ["zipkin"]);
 }
 
 #[test]
@@ -226,7 +218,7 @@ fn secrets_are_never_shown() {
         ("THROUGHLINE_METRICS_OTLP_HEADERS", "x=hunter8"),
         ("THROUGHLINE_LOGGING_ELASTICSEARCH_API_KEY", "hunter9"),
     ];
-    let config = with_env(of_text(text, Language::Toml, &variables));
+    let config = of_text(text, Language::Toml, &variables).reading_env();
     let mut shown =
         format!("{:?}\n{}\n{}", config.settings, errors(&config).join("\n"), warnings(&config).join("\n"));
     for explained in config.explain() {
@@ -236,7 +228,7 @@ fn secrets_are_never_shown() {
     assert!(found.is_empty(), "{found:#?}");
     assert!(shown.contains(MASK) && shown.contains("https://[REDACTED]@collector:4318"), "{shown}");
     // Attributes of the resource may be shown, because they are sent; headers must not be in a debug text.
-    let config = with_env(bare(&[("OTEL_EXPORTER_OTLP_HEADERS", "k=hunter2"), ("OTHER", "hunter3")]));
+    let config = bare(&[("OTEL_EXPORTER_OTLP_HEADERS", "k=hunter2"), ("OTHER", "hunter3")]).reading_env();
     assert!(!format!("{config:?}").contains("hunter"));
 }
 
@@ -251,7 +243,7 @@ fn variables_that_are_not_honoured_are_told() {
         ("THROUGHLINE_SOMETHING_OF_THE_PROGRAMS_OWN", "1"),
         ("JAEGER_GRPC_ENDPOINT", "jaeger:14250"),
     ];
-    let config = with_env(bare(&variables));
+    let config = bare(&variables).reading_env();
     assert_eq!(errors(&config), Vec::<String>::new());
     let mut told = warnings(&config);
     told.sort();
@@ -320,7 +312,7 @@ fn a_wrong_part_of_a_list_does_not_spoil_the_others() {
             &["RUST_LOG has no part that can be used: `trace` holds for logs"],
         ),
     ] {
-        let config = with_env(bare(&[(name, text)]));
+        let config = bare(&[(name, text)]).reading_env();
         assert_eq!((errors(&config), value(&config, key).as_deref()), (vec![], kept), "{name}={text}");
         let found = warnings(&config);
         assert!(
@@ -334,7 +326,7 @@ fn a_wrong_part_of_a_list_does_not_spoil_the_others() {
         );
     }
     // What the file says holds, and is told once, although the file is read before the environment.
-    let config = with_env(of_text("logging.level = \"warn\"", Language::Toml, &[("RUST_LOG", "a=loud")]));
+    let config = of_text("logging.level = \"warn\"", Language::Toml, &[("RUST_LOG", "a=loud")]).reading_env();
     assert_eq!(warnings(&config)[1..], ["RUST_LOG has no part that can be used: `warn` holds for logs"]);
 }
 
@@ -352,7 +344,7 @@ fn mistyped_variables_are_told_with_the_nearest_one_and_others_are_not() {
         ("THROUGHLINE_OTLP_PORT", "tcp://10.0.0.1:4318", None),
         ("THROUGHLINE_OTLP_PORT_4318_TCP_ADDR", "10.0.0.1", None),
     ] {
-        let told = warnings(&with_env(bare(&[(name, value)])));
+        let told = warnings(&bare(&[(name, value)]).reading_env());
         assert_eq!(told.len(), usize::from(near.is_some()), "{name}: {told:?}");
         let text = format!("{name} is not a variable of ours; did you mean {}", near.unwrap_or_default());
         assert!(told.iter().all(|told| told.starts_with(&text)), "{told:?}");
@@ -366,7 +358,7 @@ fn mistyped_variables_are_told_with_the_nearest_one_and_others_are_not() {
         ("OTEL_JAVAAGENT_LOGGING", None),
         ("OTLP_ENDPOINT", None),
     ] {
-        let told = warnings(&with_env(bare(&[(name, "x")])));
+        let told = warnings(&bare(&[(name, "x")]).reading_env());
         let text = near.map(|near| {
             format!("{name} is not a variable of OpenTelemetry that is known here; did you mean {near}?")
         });
@@ -447,7 +439,7 @@ fn every_variable_of_the_specification_is_honoured_or_told_once() {
     });
     let all = SPECIFIED.iter().map(|(name, value)| ((*name).to_owned(), *value)).chain(of_signals);
     for (name, value) in all {
-        let config = with_env(bare(&[(&name, value)]));
+        let config = bare(&[(&name, value)]).reading_env();
         let is_honoured = config.settings.iter().any(|setting| setting.written == name);
         let told: Vec<String> =
             warnings(&config).into_iter().filter(|told| told.starts_with(&name)).collect();
@@ -460,13 +452,14 @@ fn every_variable_of_the_specification_is_honoured_or_told_once() {
 
 #[test]
 fn an_export_has_the_time_that_the_standards_variables_give_it() {
-    let config = with_env(bare(&[
+    let config = bare(&[
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:4318"),
         ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "700"),
         ("OTEL_BSP_EXPORT_TIMEOUT", "3000"),
         ("OTEL_BLRP_EXPORT_TIMEOUT", "4000"),
         ("OTEL_METRIC_EXPORT_TIMEOUT", "0"),
-    ]));
+    ])
+    .reading_env();
     assert_eq!((errors(&config), warnings(&config)), (Vec::new(), Vec::new()));
     let client = format!("{:?}", crate::config::exporters::client(&config).unwrap().unwrap());
     for times in
@@ -501,7 +494,7 @@ fn standard_output_is_drawn_on_if_a_list_names_it() {
     assert_eq!(draws("[[telemetry.tracing.exporters]]\ntype = 'stdout'"), (true, true));
     assert_eq!(draws("tracing.exporters = ['console']"), (true, false));
     assert_eq!(draws("tracing.exporters = ['stdout']\nterminal.output = 'stderr'"), (true, false));
-    let env = with_env(bare(&[("OTEL_TRACES_EXPORTER", "console")]));
+    let env = bare(&[("OTEL_TRACES_EXPORTER", "console")]).reading_env();
     assert!(env.draws(true) && env.draws_on_stdout(), "OpenTelemetry's console is standard output");
 }
 
@@ -515,7 +508,7 @@ fn switches_of_other_programs_are_answered_once_and_only_when_they_are_on() {
         ("JAEGER_AGENT_HOST", "jaeger", Some("Jaeger takes OTLP: set OTEL_EXPORTER_OTLP_ENDPOINT=")),
         ("JAEGER_GRPC_ENDPOINT", "j:14250", Some("OTEL_EXPORTER_OTLP_PROTOCOL=grpc")),
     ] {
-        let told = warnings(&with_env(bare(&[(name, value)])));
+        let told = warnings(&bare(&[(name, value)]).reading_env());
         assert_eq!(told.len(), usize::from(expected.is_some()), "{name}={value}: {told:?}");
         assert!(told.iter().all(|told| told.contains(expected.unwrap_or_default())), "{told:?}");
     }

@@ -2,7 +2,6 @@
 //! later.
 
 use super::{bare, of_text, warnings};
-use crate::config::environment;
 use crate::config::node::Language;
 
 /// Everything that `throughline config check` would call a mistake, whatever features this build has.
@@ -90,6 +89,8 @@ fn no_time_and_no_room() {
         ("metrics.interval = '0s'", "metrics.interval is 0"),
         ("reload.interval = '0s'", "reload.interval is 0"),
         ("insights.window = '0s'", "insights.window is 0"),
+        ("events.webhook.spool.max_size = 0", "events.webhook.spool.max_size is 0"),
+        ("events.kafka.spool.max_size = 0", "events.kafka.spool.max_size is 0"),
         ("health.interval = '0s'\nhealth.enabled = false", "health.interval is 0"),
         (
             "logging.file = { path = '/tmp/throughline-zero.log', max_size = 0 }",
@@ -105,9 +106,7 @@ fn no_time_and_no_room() {
     for name in
         ["OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "OTEL_METRIC_EXPORT_INTERVAL"]
     {
-        let mut config = bare(&[(name, "0")]);
-        let reading = environment::read(&config.variables);
-        config.take(reading);
+        let config = bare(&[(name, "0")]).reading_env();
         let told = warnings(&config);
         assert!(
             told.len() == 1
@@ -218,12 +217,9 @@ fn what_has_no_effect_or_another_one() {
 #[test]
 fn what_a_later_layer_mends_is_not_told() {
     let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:4318")];
-    let mut config =
-        of_text("otlp.spool.directory = '/tmp/throughline-idle-spool'", Language::Toml, &variables);
+    let config = of_text("otlp.spool.directory = '/tmp/throughline-idle-spool'", Language::Toml, &variables);
     assert_eq!(warnings(&config).len(), 1);
-    let reading = environment::read(&config.variables);
-    config.take(reading);
-    assert_eq!(warnings(&config), Vec::<String>::new());
+    assert_eq!(warnings(&config.reading_env()), Vec::<String>::new());
 }
 
 #[test]
@@ -247,9 +243,7 @@ fn everything_that_is_wrong_is_told_at_once_with_its_place() {
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grcp"),
         ("OTEL_BSP_SCHEDULE_DELAY", "1s"),
     ];
-    let mut config = of_text(text, Language::Toml, &variables);
-    let reading = environment::read(&config.variables);
-    config.take(reading);
+    let config = of_text(text, Language::Toml, &variables).reading_env();
     let error = config.check().unwrap_err();
     let lines: Vec<String> = error.to_string().lines().map(str::to_owned).collect();
     let begins = [

@@ -1,8 +1,8 @@
 //! Tests that no error, no listing and no `Debug` shows a secret, however it is mistyped.
 
 use super::{bare, errors, of_text, warnings};
+use crate::config::Config;
 use crate::config::node::Language;
-use crate::config::{Config, environment};
 
 /// URLs with the secret `hunter2`, as people mistype them.
 const URLS: &[&str] = &[
@@ -66,10 +66,7 @@ fn urls_are_shown_without_their_secrets() {
 }
 
 fn of_environment(name: &str, value: &str) -> Config {
-    let mut config = bare(&[(name, value)]);
-    let reading = environment::read(&config.variables);
-    config.take(reading);
-    config
+    bare(&[(name, value)]).reading_env()
 }
 
 #[test]

@@ -17,8 +17,8 @@ use tokio::task::JoinSet;
 const METADATA_AGE: Duration = Duration::from_secs(300);
 /// Bytes of keys and values in a request. Brokers take batches of 1 MiB unless they are set otherwise.
 const REQUEST: usize = 900 * 1024;
-/// What a record has beside its key and its value, header included.
-const OVERHEAD: usize = 80;
+/// Most bytes of a record's lengths, times and flags, beside its key, its value and its headers.
+const OVERHEAD: usize = 32;
 
 /// Why something was not sent, and may be later.
 #[derive(Debug)]
