@@ -84,7 +84,7 @@ fn a_handler_that_hangs_costs_its_own_route_alone() {
         (first.status, first.text()),
         (503, "there is no answer within 100ms: its handler still works\n")
     );
-    // It does not wait for the handler again, and the handler is not called again.
+    // The handler is not called again, whether the request waits first or is refused at once.
     let second = get(at, "/hung", "");
     let text = "there is no answer within 100ms: an earlier request is still being worked on\n";
     assert_eq!((second.status, second.text()), (503, text));

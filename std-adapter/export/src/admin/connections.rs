@@ -44,7 +44,7 @@ enum State {
     /// The bytes of a request so far.
     Reading(Vec<u8>),
     /// The number of a request that its route is to answer.
-    Waiting { number: u64, _ticket: Ticket, desk: Arc<Desk> },
+    Waiting { number: u64, ticket: Ticket, desk: Arc<Desk> },
     /// An answer, how much of it is written, and whether the rest of the request is still to be read.
     Writing { answer: Vec<u8>, written: usize, refused: bool },
     /// How many bytes of a refused request were read and forgotten. Closing a connection with unread bytes
@@ -190,8 +190,8 @@ impl Connections {
     fn expire(&mut self, at: usize) {
         let state = match self.open[at].as_ref().map(|open| &open.state) {
             Some(State::Reading(_)) => refusal(Bad::TOO_LATE),
-            Some(State::Waiting { desk, .. }) => {
-                let answer = desk.too_late("its handler still works").to_bytes(false);
+            Some(State::Waiting { desk, ticket, .. }) => {
+                let answer = desk.too_late(ticket.is_begun()).to_bytes(false);
                 State::Writing { answer, written: 0, refused: false }
             }
             _ => {
@@ -263,7 +263,7 @@ fn read(
                     // The client may still send a body.
                     Answer::Now(answer) => State::Writing { answer, written: 0, refused: true },
                     Answer::Later { ticket, desk, within } => {
-                        let waiting = State::Waiting { number: *requests, _ticket: ticket, desk };
+                        let waiting = State::Waiting { number: *requests, ticket, desk };
                         return Ok(Next::Enter(waiting, within));
                     }
                 }

@@ -85,15 +85,29 @@ struct State {
 struct Job {
     request: Request,
     done: Box<dyn FnOnce(Response) + Send>,
-    given_up: Arc<AtomicBool>,
+    progress: Arc<Progress>,
+}
+
+/// What the route's thread and the connection tell each other of a request.
+#[derive(Default)]
+struct Progress {
+    begun: AtomicBool,
+    given_up: AtomicBool,
 }
 
 /// A request that waits for its answer. When it is dropped, nobody wants the answer any more.
-pub(super) struct Ticket(Arc<AtomicBool>);
+pub(super) struct Ticket(Arc<Progress>);
+
+impl Ticket {
+    /// Whether the handler was called for this request.
+    pub(super) fn is_begun(&self) -> bool {
+        self.0.begun.load(Ordering::Acquire)
+    }
+}
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Release);
+        self.0.given_up.store(true, Ordering::Release);
     }
 }
 
@@ -127,17 +141,21 @@ impl Desk {
     ) -> Result<Ticket, Response> {
         let mut state = self.lock();
         if state.since.is_some_and(|since| since.elapsed() > self.deadline()) {
-            return Err(self.too_late("an earlier request is still being worked on"));
+            return Err(self.too_late(false));
         }
-        let given_up = Arc::new(AtomicBool::new(false));
-        state.waiting.push_back(Job { request, done: Box::new(done), given_up: Arc::clone(&given_up) });
+        let progress = Arc::<Progress>::default();
+        state.waiting.push_back(Job { request, done: Box::new(done), progress: Arc::clone(&progress) });
         drop(state);
         self.changed.notify_all();
-        Ok(Ticket(given_up))
+        Ok(Ticket(progress))
     }
 
-    /// The answer in place of one that was not made in time.
-    pub(super) fn too_late(&self, why: &str) -> Response {
+    /// The answer in place of one that was not made in time. `begun` says whether the handler was called for it.
+    pub(super) fn too_late(&self, begun: bool) -> Response {
+        let why = match begun {
+            true => "its handler still works",
+            false => "an earlier request is still being worked on",
+        };
         let text = format!("there is no answer within {:?}: {why}\n", self.deadline());
         Response::text(503, text)
     }
@@ -153,8 +171,9 @@ impl Desk {
         loop {
             state.since = None;
             match state.waiting.pop_front() {
-                Some(job) if job.given_up.load(Ordering::Acquire) => {}
+                Some(job) if job.progress.given_up.load(Ordering::Acquire) => {}
                 Some(job) => {
+                    job.progress.begun.store(true, Ordering::Release);
                     state.since = Some(Instant::now());
                     drop(state);
                     self.handle(job);
