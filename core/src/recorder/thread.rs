@@ -145,25 +145,23 @@ pub fn interrupted_place() -> Option<crate::TraceContext> {
     unsafe { CURRENT.get().as_ref() }?.trace_context()
 }
 
-/// A word that changes whenever another span becomes current on the running thread; 0 outside any span, and on a thread
-/// that has recorded nothing. For allocators, which ask with each block. As [`interrupted_place`], it may be called at any
-/// instruction. Cost: a thread-local read, a branch and a load.
+/// The words of the place that is current on the running thread. The first one changes whenever another span becomes current;
+/// [`recorded_span`] reads both. They are 0 outside any span, and on a thread that has recorded nothing. For allocators, which
+/// ask with each block. As [`interrupted_place`], it may be called at any instruction. Cost: a thread-local read, a branch and
+/// two loads.
 #[inline(always)]
-pub fn span_word() -> crate::ring::Word {
+pub fn place_words() -> (crate::ring::Word, crate::ring::Word) {
     // SAFETY: only `set_current` stores this pointer, and it stores null or a `&'static Recorder`.
     match unsafe { CURRENT.get().as_ref() } {
-        Some(recorder) => recorder.place().0,
-        None => 0,
+        Some(recorder) => recorder.place(),
+        None => (0, 0),
     }
 }
 
-/// The id, as records have it, of the span that is current on the running thread, if that span is recorded; 0 if not. As
-/// [`interrupted_place`], it may be called at any instruction.
-pub fn recorded_span() -> crate::ring::Word {
+/// The id, as records have it, of the span of a place with these [words](place_words), if that span is recorded; 0 if not.
+#[inline(always)]
+pub fn recorded_span((span, root): (crate::ring::Word, crate::ring::Word)) -> crate::ring::Word {
     use crate::place::{REMOTE, is_sampled, span_id};
-    // SAFETY: only `set_current` stores this pointer, and it stores null or a `&'static Recorder`.
-    let Some(recorder) = (unsafe { CURRENT.get().as_ref() }) else { return 0 };
-    let (span, root) = recorder.place();
     let id = span_id(span, root);
     if root != 0 && is_sampled(root) && id & REMOTE == 0 { id } else { 0 }
 }

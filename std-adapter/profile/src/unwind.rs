@@ -1,12 +1,13 @@
 //! Walks a stack from its innermost frame outwards, without an allocation or a lock, as a signal handler must.
 //!
 //! The rules of each function's frame come from the tables that compilers write for exceptions (`.eh_frame`), so frame
-//! pointers are not needed. The stack is read through the kernel, which refuses an address that is not mapped instead
-//! of ending the process.
+//! pointers are not needed. Where the bounds of the running thread's stack are known, it is read directly; elsewhere
+//! through the kernel, which refuses an address that is not mapped instead of ending the process.
 
 use crate::modules::Modules;
 pub(crate) use crate::stack::End;
 use framehop::{FrameAddress, MustNotAllocateDuringUnwind, Unwinder as _};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Most frames of a stack; a deeper one keeps the innermost and is marked.
@@ -52,6 +53,12 @@ impl Start {
         Start { pc: machine.pc, registers: Registers::new(machine.regs[30], machine.sp, machine.regs[29]) }
     }
 
+    /// What of a stack is in use: from this place to the stack's base. Empty if the place is not on this stack.
+    pub(crate) fn in_use(&self, stack: &Range<u64>) -> Range<u64> {
+        let sp = self.registers.sp();
+        if stack.contains(&sp) { sp..stack.end } else { 0..0 }
+    }
+
     /// The place that calls this.
     #[inline(always)]
     pub(crate) fn here() -> Start {
@@ -91,14 +98,20 @@ impl Scratch {
 
     /// Walks the stack and calls `frame` with the address of each frame's code: the instruction of the innermost one,
     /// and a byte within the call instruction of the others. Ends early, with `None`, when `frame` returns false.
-    pub(crate) fn walk(
+    ///
+    /// # Safety
+    ///
+    /// `mapped` is memory that stays readable during the call, as what is [in use](Start::in_use) of the running thread's
+    /// stack does.
+    pub(crate) unsafe fn walk(
         &mut self,
         modules: &Modules,
         start: Start,
+        mapped: Range<u64>,
         mut frame: impl FnMut(u64) -> bool,
     ) -> Option<End> {
         let Scratch { cache, stack } = self;
-        stack.forget();
+        stack.forget(mapped);
         let mut registers = start.registers;
         let mut address = FrameAddress::from_instruction_pointer(start.pc);
         for _ in 0..MAX_FRAMES {
@@ -128,8 +141,10 @@ const PAGE: u64 = 4096;
 /// Pages that are kept during a walk; a power of two.
 const PAGES: usize = 4;
 
-/// Reads the stack of this process by pages.
+/// Reads stacks of this process: directly what is known to be mapped, and the rest by pages.
 struct StackReader {
+    mapped: Range<u64>,
+    /// 0 until it is needed.
     process: libc::pid_t,
     pages: Box<[Page; PAGES]>,
 }
@@ -143,19 +158,28 @@ struct Page {
 impl StackReader {
     fn new() -> StackReader {
         let pages = Box::new([const { Page { address: 1, words: [0; _] } }; PAGES]);
-        StackReader { process: 0, pages }
+        StackReader { mapped: 0..0, process: 0, pages }
     }
 
-    /// Forgets what it has read, because the stack has changed.
-    fn forget(&mut self) {
-        // SAFETY: asks the system for a number. A fork has another number than its parent.
-        self.process = unsafe { libc::getpid() };
+    /// Forgets what it has read, because the stack has changed, and who it is, because a fork has another number than its
+    /// parent. From now on `mapped` is read directly.
+    fn forget(&mut self, mapped: Range<u64>) {
+        self.mapped = mapped;
+        self.process = 0;
         self.pages.iter_mut().for_each(|page| page.address = 1);
     }
 
     fn read(&mut self, address: u64) -> Result<u64, ()> {
         if !address.is_multiple_of(8) {
             return Err(());
+        }
+        if self.mapped.contains(&address) && self.mapped.end - address >= 8 {
+            // SAFETY: whoever called `walk` promised that this is mapped.
+            return Ok(unsafe { read_word(address) });
+        }
+        if self.process == 0 {
+            // SAFETY: asks the system for a number.
+            self.process = unsafe { libc::getpid() };
         }
         let page_address = address & !(PAGE - 1);
         let page = &mut self.pages[(page_address / PAGE) as usize % PAGES];
@@ -166,6 +190,43 @@ impl StackReader {
         }
         Ok(page.words[(address % PAGE / 8) as usize])
     }
+}
+
+/// Reads a word of a stack as a debugger would: by an instruction that the compiler knows nothing of, because the word may
+/// belong to any variable.
+///
+/// # Safety
+///
+/// The address is a multiple of 8 and mapped.
+#[inline(always)]
+unsafe fn read_word(address: u64) -> u64 {
+    let word: u64;
+    // SAFETY: only reads, and the caller promises that this can be read.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        std::arch::asm!("mov {}, [{}]", out(reg) word, in(reg) address, options(readonly, nostack, preserves_flags));
+        #[cfg(target_arch = "aarch64")]
+        std::arch::asm!("ldr {}, [{}]", out(reg) word, in(reg) address, options(readonly, nostack, preserves_flags));
+    }
+    word
+}
+
+/// The memory of the running thread's stack, which stays mapped as long as the thread lives; empty if the system does not
+/// tell. Cost: some microseconds, for the main thread more, because the system reads a file; it may allocate.
+pub(crate) fn own_stack() -> Range<u64> {
+    // SAFETY: zeros are memory for the attributes, which are only read after the call has set them.
+    let mut attributes = unsafe { std::mem::zeroed::<libc::pthread_attr_t>() };
+    // SAFETY: the thread is this one, and the pointer is valid.
+    if unsafe { libc::pthread_getattr_np(libc::pthread_self(), &mut attributes) } != 0 {
+        return 0..0;
+    }
+    let (mut low, mut size) = (std::ptr::null_mut(), 0);
+    // SAFETY: the attributes were set, and the pointers are valid.
+    let known = unsafe { libc::pthread_attr_getstack(&attributes, &mut low, &mut size) } == 0;
+    // SAFETY: the attributes were set, and are not used again.
+    unsafe { libc::pthread_attr_destroy(&mut attributes) };
+    let low = low.addr() as u64;
+    if known { low..low + size as u64 } else { 0..0 }
 }
 
 /// Copies memory of this process, if all of it may be read. Cost: about 0.5 µs a page.
@@ -203,17 +264,29 @@ mod tests {
         std::hint::black_box(depth);
     }
 
+    /// The addresses of frames, read through the kernel; read directly they must be the same.
     fn walk_from_depth(depth: u32) -> (usize, End) {
         let modules = modules::refresh();
-        let mut scratch = Scratch::new();
-        let (mut frames, mut end) = (0, None);
+        let (stack, mut scratch) = (own_stack(), Scratch::new());
+        let mut walks = Vec::new();
         down(depth, &mut || {
-            end = scratch.walk(&modules, Start::here(), |_| {
-                frames += 1;
-                true
-            });
+            for stack in [0..0, stack.clone()] {
+                let (start, mut frames) = (Start::here(), Vec::new());
+                let mapped = start.in_use(&stack);
+                assert_eq!(mapped.is_empty(), stack.is_empty());
+                // SAFETY: this is the running thread's stack.
+                let end = unsafe {
+                    scratch.walk(&modules, start, mapped, |address| {
+                        frames.push(address);
+                        true
+                    })
+                };
+                walks.push((frames, end.expect("no frame was refused")));
+            }
         });
-        (frames, end.expect("no frame was refused"))
+        let (frames, end) = walks.pop().expect("two walks");
+        assert_eq!((&frames[1..], end), (&walks[0].0[1..], walks[0].1));
+        (frames.len(), end)
     }
 
     #[test]
@@ -232,13 +305,24 @@ mod tests {
     #[test]
     fn memory_that_is_not_mapped_is_refused() {
         let mut reader = StackReader::new();
-        reader.forget();
+        reader.forget(0..0);
         let word = [0x1234_5678_u64; 2];
         let address = word.as_ptr().expose_provenance() as u64;
         assert_eq!(reader.read(address), Ok(word[0]));
         assert_eq!(reader.read(address + 1), Err(()), "not aligned");
         assert_eq!(reader.read(4096), Err(()), "never mapped");
         assert_eq!(reader.read(u64::MAX - 7), Err(()));
+        // Of what is known to be mapped, only whole words are read directly.
+        reader.forget(address..address + 12);
+        assert_eq!([reader.read(address), reader.read(address + 8)], [Ok(word[0]), Ok(word[1])]);
+        assert_eq!(reader.read(address + 4), Err(()), "not aligned");
+    }
+
+    #[test]
+    fn a_place_on_another_stack_is_not_taken_for_this_one() {
+        let stack = std::thread::spawn(own_stack).join().unwrap();
+        assert!(!stack.is_empty());
+        assert_eq!(Start::here().in_use(&stack), 0..0);
     }
 
     #[test]
@@ -246,10 +330,13 @@ mod tests {
         let modules = modules::refresh();
         let start = Start { pc: 0x10, registers: Start::here().registers };
         let mut frames = Vec::new();
-        let end = Scratch::new().walk(&modules, start, |address| {
-            frames.push(address);
-            true
-        });
+        // SAFETY: nothing is said to be mapped.
+        let end = unsafe {
+            Scratch::new().walk(&modules, start, 0..0, |address| {
+                frames.push(address);
+                true
+            })
+        };
         assert_eq!((end, frames), (Some(End::UnknownCode), vec![0x10]));
     }
 }

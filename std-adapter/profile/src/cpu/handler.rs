@@ -12,7 +12,7 @@ use crate::unwind::{End, Scratch, Start};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
-use throughline::adapter::recorder::{interrupted_place, recorded_span};
+use throughline::adapter::recorder::{interrupted_place, place_words, recorded_span};
 use throughline::{SpanId, TraceContext, TraceId};
 
 /// The signal of the timers. Signals that others send with it are passed on to the handler that was there before.
@@ -146,7 +146,7 @@ impl Slot {
             self.full_drops.fetch_add(1, Ordering::Relaxed);
         }
         if TELLS_SPANS.load(Ordering::Relaxed) {
-            let span = recorded_span() as u64;
+            let span = recorded_span(place_words()) as u64;
             if span != 0 && !self.spans.put([span, weight]) {
                 LOST_OF_SPANS.fetch_add(1, Ordering::Relaxed);
             }
@@ -191,7 +191,9 @@ fn write(mut to: Writer<'_>, weight: u64, modules: &Modules, scratch: &mut Scrat
     if !fits {
         return false;
     }
-    let Some(end) = scratch.walk(modules, start, |address| to.put(address)) else { return false };
+    // SAFETY: nothing is said to be mapped: the bounds of this thread's stack are not known here.
+    let walked = unsafe { scratch.walk(modules, start, 0..0, |address| to.put(address)) };
+    let Some(end) = walked else { return false };
     to.set(0, end as u64 | u64::from(place.is_some()) << 8);
     to.finish()
 }

@@ -1,8 +1,10 @@
 //! What each thread has allocated and freed, counted by plain loads and stores of the thread's own words.
 
 use super::spans::{self, Segment};
+use crate::unwind;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::ops::Range;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
@@ -20,6 +22,8 @@ pub(super) struct Counts {
     /// Whether the thread is at work on a sample, whose own allocations are not sampled.
     pub(super) inside: AtomicBool,
     owned: AtomicBool,
+    /// Where the thread's stack begins and ends; 0 before the first sample.
+    stack: [AtomicU64; 2],
     pub(super) segment: Segment,
     next: AtomicPtr<Counts>,
 }
@@ -124,7 +128,13 @@ impl Counts {
     /// Bytes that the thread has allocated less those that it has freed.
     #[inline(always)]
     pub(super) fn net(&self) -> i64 {
-        self.allocated_bytes().wrapping_sub(self.freed_bytes.load(Ordering::Relaxed)).cast_signed()
+        self.net_of(self.allocated_bytes())
+    }
+
+    /// The same for a thread that has allocated so many bytes.
+    #[inline(always)]
+    pub(super) fn net_of(&self, allocated_bytes: u64) -> i64 {
+        allocated_bytes.wrapping_sub(self.freed_bytes.load(Ordering::Relaxed)).cast_signed()
     }
 
     /// Whether a new distance must be drawn before it is known whether a sample is due: the thread is new, or the
@@ -133,8 +143,20 @@ impl Counts {
         self.waits_to_draw() || self.drawn_for.load(Ordering::Relaxed) != profiler
     }
 
+    /// The stack of the running thread, whose words these are. The first call asks the system.
+    pub(super) fn stack(&self) -> Range<u64> {
+        let [low, high] = &self.stack;
+        if high.load(Ordering::Relaxed) == 0 {
+            let stack = unwind::own_stack();
+            low.store(stack.start, Ordering::Relaxed);
+            high.store(stack.end, Ordering::Relaxed);
+        }
+        low.load(Ordering::Relaxed)..high.load(Ordering::Relaxed)
+    }
+
     /// A later thread may have the words.
     pub(super) fn release(&self) {
+        self.stack[1].store(0, Ordering::Relaxed);
         self.owned.store(false, Ordering::Release);
     }
 

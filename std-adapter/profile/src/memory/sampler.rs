@@ -54,9 +54,13 @@ static WALKERS: [Mutex<Option<Walker>>; 4] = [const { Mutex::new(None) }; 4];
 const LOOKS: usize = 1000;
 
 struct State {
-    sites: HashMap<(Box<[u64]>, End), &'static Site>,
+    sites: HashMap<Walked<'static>, &'static Site>,
     started: SystemTime,
 }
+
+/// What distinguishes a place that allocates: the addresses of its stack, and how its walk ended.
+#[derive(PartialEq, Eq, Hash)]
+struct Walked<'a>(&'a [u64], End);
 
 struct Walker {
     scratch: Scratch,
@@ -134,7 +138,7 @@ pub(super) fn due(block: *mut u8, size: usize) {
         }
     }
     if ON.load(Ordering::Acquire) && !crate::cpu::is_forked() {
-        sample(block, size, interval);
+        sample(counts, block, size, interval);
     }
     counts.set_until(distance(counts, interval), profiler);
 }
@@ -152,7 +156,7 @@ fn distance(counts: &Counts, interval: u64) -> i64 {
     (-uniform.ln() * interval as f64) as i64
 }
 
-fn sample(block: *mut u8, size: usize, interval: u64) {
+fn sample(counts: &Counts, block: *mut u8, size: usize, interval: u64) {
     // Waiting for a lock here could deadlock a process that forks, and would slow down others that allocate.
     let Some(mut walker) = WALKERS.iter().find_map(|walker| walker.try_lock().ok()) else {
         CONTENDED.fetch_add(1, Ordering::Relaxed);
@@ -160,11 +164,17 @@ fn sample(block: *mut u8, size: usize, interval: u64) {
     };
     let Some(Walker { scratch, addresses }) = walker.as_mut() else { return };
     addresses.clear();
+    let stack = counts.stack();
     let walked = modules::with(|modules| {
-        scratch.walk(modules?, Start::here(), |address| {
-            addresses.push(address);
-            true
-        })
+        let start = Start::here();
+        let mapped = start.in_use(&stack);
+        // SAFETY: the stack is the running thread's.
+        unsafe {
+            scratch.walk(modules?, start, mapped, |address| {
+                addresses.push(address);
+                true
+            })
+        }
     });
     let Some(end) = walked else { return };
     let look = || {
@@ -180,18 +190,19 @@ fn sample(block: *mut u8, size: usize, interval: u64) {
     let chance = -(-(size as f64) / interval as f64).exp_m1();
     let objects = (PARTS / chance).round() as u64;
     let bytes = (size as f64 / chance).round() as u64;
-    let key = (addresses.as_slice().into(), end);
-    let known = sites.get(&key).copied();
+    let known = known(sites, addresses, end);
     if known.is_none() && sites.len() >= MAX_SITES {
         FULL.fetch_add(1, Ordering::Relaxed);
         return;
     }
     let site = known.unwrap_or_else(|| {
         let zero = || AtomicU64::new(0);
-        let (addresses, end) = key.clone();
+        let addresses = addresses.as_slice().into();
         let site =
             Site { addresses, end, objects: zero(), bytes: zero(), live_objects: zero(), live_bytes: zero() };
-        sites.entry(key).or_insert(Box::leak(Box::new(site)))
+        let site = Box::leak(Box::new(site));
+        sites.insert(Walked(&site.addresses, end), site);
+        site
     });
     if !live::put(block, Sampled { site, objects, bytes }) {
         FULL.fetch_add(1, Ordering::Relaxed);
@@ -201,6 +212,15 @@ fn sample(block: *mut u8, size: usize, interval: u64) {
     site.bytes.fetch_add(bytes, Ordering::Relaxed);
     SIZES.add(size, 1.0 / chance);
     SAMPLES.fetch_add(1, Ordering::Relaxed);
+}
+
+/// The place with this stack. A function of its own, because the key here lives shorter than those of the map.
+fn known<'a>(
+    sites: &HashMap<Walked<'a>, &'static Site>,
+    addresses: &'a [u64],
+    end: End,
+) -> Option<&'static Site> {
+    sites.get(&Walked(addresses, end)).copied()
 }
 
 /// The sizes of all that was allocated while a profiler ran.

@@ -9,7 +9,8 @@ use super::counts::{self, Counts};
 use crate::marks::Marks;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering, fence};
-use throughline::adapter::recorder::{recorded_span, span_word};
+use throughline::adapter::recorder::{place_words, recorded_span};
+use throughline::adapter::ring::Word;
 
 /// Of a thread: 256 KiB for the marks of some milliseconds, of which the system provides what is used. A mark has the span's id
 /// (0 for none that is recorded), the bytes that the thread had allocated, those that it had allocated and not freed, and the
@@ -74,9 +75,9 @@ pub struct Allocated {
 /// Looks whether the thread is in another span than before. Call it before a block is counted.
 #[inline(always)]
 pub(super) fn follow(counts: &'static Counts) {
-    let word = span_word() as u64;
-    if word != counts.segment.word.load(Ordering::Relaxed) {
-        counts.segment.change(counts, word);
+    let words = place_words();
+    if words.0 as u64 != counts.segment.word.load(Ordering::Relaxed) {
+        counts.segment.change(counts, words);
     }
 }
 
@@ -90,33 +91,36 @@ pub(super) fn note_peak(counts: &Counts) {
 }
 
 impl Segment {
-    /// Marks that another span begins to allocate.
+    /// Marks that another span begins to allocate: that of the place with these words. It calls no function on the short way,
+    /// nor reads a thread-local, which in a library is a call too.
     #[inline(never)]
-    fn change(&self, counts: &Counts, word: u64) {
-        let (allocated, net) = (counts.allocated_bytes(), counts.net().cast_unsigned());
-        let peak = self.peak.load(Ordering::Relaxed);
-        self.word.store(word, Ordering::Relaxed);
+    fn change(&self, counts: &Counts, words: (Word, Word)) {
+        let (allocated, peak) = (counts.allocated_bytes(), self.peak.load(Ordering::Relaxed));
+        let net = counts.net_of(allocated).cast_unsigned();
+        self.word.store(words.0 as u64, Ordering::Relaxed);
         self.peak.store(net, Ordering::Relaxed);
-        self.mark([recorded_span() as u64, allocated, net, peak]);
-        // Whoever sees what is counted from now on sees the mark.
-        fence(Ordering::Release);
-    }
-
-    #[inline(always)]
-    fn mark(&self, [span, allocated, net, peak]: [u64; 4]) {
-        // SAFETY: only `mark_in_any_case` stores this pointer, to a ring that is never freed.
+        let span = recorded_span(words) as u64;
+        // SAFETY: only `mark` stores this pointer, to a ring that is never freed.
         let ready = unsafe { self.ready.load(Ordering::Relaxed).as_ref() };
-        if !ready.is_some_and(|marks| marks.put_unseen([span, allocated, net, peak])) {
+        if ready.is_some_and(|marks| marks.put_unseen([span, allocated, net, peak])) {
+            // Whoever sees what is counted from now on sees the mark.
+            fence(Ordering::Release);
+        } else {
             // Registers, because an array would be in memory on the short way too.
-            self.mark_in_any_case(span, allocated, net, peak);
+            self.change_in_any_case(span, allocated, net, peak);
         }
     }
 
     /// There is no ring yet, or the writer must look for room, or there was none for a mark before.
     #[cold]
     #[inline(never)]
-    fn mark_in_any_case(&self, span: u64, allocated: u64, net: u64, peak: u64) {
-        let mark = [span, allocated, net, peak];
+    fn change_in_any_case(&self, span: u64, allocated: u64, net: u64, peak: u64) {
+        self.mark([span, allocated, net, peak]);
+        fence(Ordering::Release);
+    }
+
+    fn mark(&self, mark: [u64; 4]) {
+        let [span, allocated, net, peak] = mark;
         let Gap { is_open, mark: first, span: lost_of, allocated: lost_from } = &self.gap;
         let was_open = is_open.load(Ordering::Relaxed);
         if was_open && lost_of.load(Ordering::Relaxed) != 0 {
