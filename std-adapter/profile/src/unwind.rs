@@ -216,8 +216,10 @@ unsafe fn read_word(address: u64) -> u64 {
 pub(crate) fn own_stack() -> Range<u64> {
     // SAFETY: zeros are memory for the attributes, which are only read after the call has set them.
     let mut attributes = unsafe { std::mem::zeroed::<libc::pthread_attr_t>() };
+    // SAFETY: asks the system for a number.
+    let thread = unsafe { libc::pthread_self() };
     // SAFETY: the thread is this one, and the pointer is valid.
-    if unsafe { libc::pthread_getattr_np(libc::pthread_self(), &mut attributes) } != 0 {
+    if unsafe { libc::pthread_getattr_np(thread, &mut attributes) } != 0 {
         return 0..0;
     }
     let (mut low, mut size) = (std::ptr::null_mut(), 0);
