@@ -56,6 +56,12 @@ impl Problem {
     }
 }
 
+impl From<Problem> for Vec<Problem> {
+    fn from(problem: Problem) -> Vec<Problem> {
+        vec![problem]
+    }
+}
+
 /// Writes `shop.toml:12: tracing.sampling.probability must be …`.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -83,18 +89,16 @@ pub struct LoadError {
 throughline_export::__debug_as_display!(LoadError);
 
 impl LoadError {
-    /// An error with this one problem.
-    pub(crate) fn of(problem: Problem) -> LoadError {
-        LoadError { problems: vec![problem], warnings: Vec::new() }
+    /// An error with these problems, sorted by line.
+    pub(crate) fn of(problems: impl Into<Vec<Problem>>) -> LoadError {
+        let mut problems = problems.into();
+        problems.sort_by_key(|problem| problem.line);
+        LoadError { problems, warnings: Vec::new() }
     }
 
-    /// An error with these problems, sorted by line; `Ok` if there are none.
-    pub(crate) fn check(mut problems: Vec<Problem>) -> Result<(), LoadError> {
-        if problems.is_empty() {
-            return Ok(());
-        }
-        problems.sort_by_key(|problem| problem.line);
-        Err(LoadError { problems, warnings: Vec::new() })
+    /// As [`of`](LoadError::of); `Ok` if there are none.
+    pub(crate) fn check(problems: Vec<Problem>) -> Result<(), LoadError> {
+        if problems.is_empty() { Ok(()) } else { Err(LoadError::of(problems)) }
     }
 
     /// The same error, with what was found beside it that does no harm by itself.

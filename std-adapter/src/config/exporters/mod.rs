@@ -23,6 +23,7 @@ mod prometheus;
 mod rules;
 #[cfg(any(feature = "alerts", feature = "events", feature = "observers"))]
 mod secret;
+mod wrong;
 
 #[cfg(feature = "admin")]
 pub(crate) use admin::admin;
@@ -57,6 +58,7 @@ use std::str::FromStr;
 use throughline_export::log::{Filter, FilterError};
 use throughline_export::otlp::{ClientConfig, Histograms, Signal};
 use throughline_export::{Exporter, Limits, REDACTED};
+use wrong::Wrong;
 
 /// The exporters that each signal goes to.
 #[derive(Clone, Debug)]
@@ -134,10 +136,6 @@ impl<'a> Keys<'a> {
     }
 
     /// Whether a key is true.
-    #[cfg_attr(
-        not(any(feature = "events", all(feature = "profile", feature = "admin"))),
-        allow(dead_code, reason = "only pages with profiles and events ask so")
-    )]
     pub(super) fn is(&self, path: &str) -> bool {
         self.value(path).is_some_and(|value| value.bool())
     }
@@ -151,9 +149,12 @@ impl<'a> Keys<'a> {
         self.value(path).map(|value| value.text().to_owned())
     }
 
-    /// A text that its section requires. The error points to the first setting of that section.
+    /// A text that its section requires. The error points to the first setting of that section. If the text is there and wrong, that is the error.
     fn needed(&self, path: &str) -> Result<String, Problem> {
         self.text(path).ok_or_else(|| {
+            if let Some(known) = self.config.problems.iter().find(|problem| problem.key == path) {
+                return known.clone();
+            }
             let section = path.rsplit_once('.').map_or("", |(section, _)| section);
             let asked = self.settings.first_in(section);
             let text = format!("wants {path} too; write it, or set {section}.enabled to false");
@@ -224,8 +225,10 @@ fn is_console(name: &String) -> bool {
     name == "console" || name == "stdout"
 }
 
-/// Creates one exporter, if the keys ask for it.
-type Make = fn(&Keys<'_>) -> Result<Option<Box<dyn Exporter>>, Problem>;
+/// An exporter, if the keys ask for it, or everything that is wrong with its section.
+type Made = Result<Option<Box<dyn Exporter>>, Vec<Problem>>;
+/// Creates one exporter.
+type Make = fn(&Keys<'_>) -> Made;
 
 /// The exporters that are configured entirely by keys: the name in the ledger, the section that asks for it (log
 /// lines have none of their own), and how it is created.
@@ -260,20 +263,20 @@ fn made(keys: &Keys<'_>) -> (Vec<Named>, Vec<Problem>) {
     for (name, _, make) in EXPORTERS {
         match make(keys) {
             Ok(exporter) => made.extend(exporter.map(|exporter| ((*name).to_owned(), exporter))),
-            Err(problem) => problems.push(problem),
+            Err(wrong) => problems.extend(wrong),
         }
     }
     problems.extend(prometheus::missing(keys));
     #[cfg(feature = "admin")]
     problems.extend(admin(keys.config).err());
     #[cfg(feature = "alerts")]
-    problems.extend(alerts::alerts(keys.config).err());
+    problems.extend(alerts::alerts(keys.config).err().into_iter().flatten());
     #[cfg(feature = "insights")]
     problems.extend(insights::insights(keys.config).err());
     #[cfg(feature = "observers")]
-    problems.extend(observers::wrong(keys.config));
+    problems.extend(observers::observers(keys.config).err().into_iter().flatten());
     #[cfg(feature = "health")]
-    problems.extend(health::health(keys.config).err());
+    problems.extend(health::health(keys.config).err().into_iter().flatten());
     (made, problems)
 }
 
