@@ -154,6 +154,42 @@ fn a_check_that_hangs_is_told_and_delays_nothing() {
 }
 
 #[test]
+fn a_check_that_hangs_never_occupies_the_pages() {
+    in_own_process("a_check_that_hangs_never_occupies_the_pages", || {
+        let (address, runs) = (free(), Arc::new(AtomicU32::new(0)));
+        let (go_on, going) = channel::<()>();
+        let counted = Arc::clone(&runs);
+        let hung = Check::new("hung", move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let _ = going.recv();
+            Finding::healthy("back")
+        });
+        let (other, _set_other) = settable("other");
+        let guard = begin(options(address).check(hung.timeout(Duration::from_millis(20))).check(other));
+        until(address, "other", "well");
+        until(address, "hung", "it has not come back for ");
+        let asks = |client: usize| {
+            for n in 0..250 {
+                let path = ["/health", "/readyz"][(client + n) % 2];
+                let (status, page) = page(address, path);
+                let (hung, other) = (said(&page, "hung"), said(&page, "other"));
+                assert_eq!((status, &*hung.0, &*other.1), (503, "unhealthy", "well"), "{page}");
+                assert!(hung.1.starts_with("it has not come back for "), "{page}");
+            }
+        };
+        std::thread::scope(|scope| {
+            for client in 0..4 {
+                scope.spawn(move || asks(client));
+            }
+        });
+        assert_eq!(runs.load(Ordering::Relaxed), 1);
+        drop(go_on);
+        until(address, "hung", "back");
+        drop(guard);
+    });
+}
+
+#[test]
 fn a_future_is_polled_and_dropped_at_its_timeout() {
     in_own_process("a_future_is_polled_and_dropped_at_its_timeout", || {
         struct Dropped(Arc<AtomicU32>);
@@ -267,6 +303,8 @@ fn the_ready_made_checks_see_what_is_there_and_what_is_not() {
             .check(Check::http("http", format!("http://{there}/ok")))
             .check(Check::http("broken http", format!("http://{there}/broken")))
             .check(Check::http("no http", format!("http://u:pw@{gone}/")))
+            .check(Check::http("http in capitals", format!("HTTP://u:pw@{gone}/")))
+            .check(Check::http("no url", format!("u:pw@{gone}")))
             .check(Check::dns("dns", "localhost"))
             .check(Check::dns("no dns", "no.such.host.invalid"))
             .check(Check::disk("disk", "/", 0.0))
@@ -285,6 +323,8 @@ fn the_ready_made_checks_see_what_is_there_and_what_is_not() {
             ("http", "healthy", format!("http://{there}/ok answers 200")),
             ("broken http", "unhealthy", format!("http://{there}/broken answers 500")),
             ("no http", "unhealthy", format!("http://[REDACTED]@{gone}/ does not answer: ")),
+            ("http in capitals", "unhealthy", format!("HTTP://[REDACTED]@{gone}/ does not answer: ")),
+            ("no url", "unhealthy", format!("[REDACTED]@{gone} does not answer: ")),
             ("dns", "healthy", "localhost is ".into()),
             ("no dns", "unhealthy", "no.such.host.invalid has no address: ".into()),
             ("disk", "healthy", String::new()),
@@ -306,6 +346,7 @@ fn the_ready_made_checks_see_what_is_there_and_what_is_not() {
             assert!(said(&page, name).1.starts_with(&message), "{name}: {}", said(&page, name).1);
         }
         let page = page(address, "/health").1;
+        assert!(!page.to_string().contains("pw"), "{page}");
         let details = |name: &str| {
             page["checks"].as_array().unwrap().iter().find(|l| l["name"] == name).unwrap()["details"].clone()
         };
