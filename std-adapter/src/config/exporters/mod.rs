@@ -55,9 +55,10 @@ use super::{Config, LogBatches, Queue, keys};
 use crate::init::Named;
 use findings::Fault;
 use std::str::FromStr;
+use std::sync::Arc;
 use throughline_export::log::{Filter, FilterError};
 use throughline_export::otlp::{ClientConfig, Histograms, Signal};
-use throughline_export::{Exporter, Limits, REDACTED};
+use throughline_export::{Exporter, Limits, Mask};
 use wrong::Wrong;
 
 /// The exporters that each signal goes to.
@@ -421,11 +422,12 @@ impl Config {
         Signal::ALL.into_iter().filter(unsent).map(words).collect()
     }
 
-    /// The resource with the attributes that were detected, and without the values of secret ones.
+    /// The resource with the attributes that were detected, and without the values of secret ones and secrets within values.
     pub(crate) fn detected_resource(&self) -> throughline_export::Resource {
         let resource = super::detect::detect(self.resource.clone(), self.detectors, &self.variables);
-        let secret: Vec<String> = resource.attributes().map(|(key, _)| key.to_owned()).collect();
-        let secret = secret.into_iter().filter(|key| self.redaction.hides(key));
-        secret.fold(resource, |resource, key| resource.with(key, REDACTED))
+        let mut mask = Mask::new(Arc::clone(&self.redaction));
+        let masked = |(key, value): (&str, &str)| Some((key.to_owned(), mask.shown(key, value)?));
+        let masked: Vec<(String, String)> = resource.attributes().filter_map(masked).collect();
+        masked.into_iter().fold(resource, |resource, (key, value)| resource.with(key, value))
     }
 }
