@@ -9,24 +9,19 @@ mod scrape;
 use scrape::get;
 use serde_json::Value;
 use std::future::{pending, poll_fn};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
-use support::in_own_process;
+use support::{free_address, in_own_process};
 use throughline_std::admin::{AdminOptions, AdminServer, Response, Route};
 use throughline_std::health::{Check, Finding, HealthError, HealthOptions, Heartbeat, PoolUse};
 use throughline_std::view::SpanView;
 use throughline_std::{Config, Deadline, ExportError, Exporter, Guard, InitError, Wants};
 
 const SOON: Duration = Duration::from_millis(2);
-
-/// An address that is free now.
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
 
 fn config() -> Config {
     Config::new("shop").without_otlp().terminal(false)
@@ -76,7 +71,7 @@ fn settable(name: &str) -> (Check, Arc<Mutex<Finding>>) {
 #[test]
 fn the_pages_say_what_the_checks_found() {
     in_own_process("the_pages_say_what_the_checks_found", || {
-        let address = free();
+        let address = free_address();
         let ((database, set_database), (mail, set_mail)) = (settable("database"), settable("mail"));
         let (loops, set_loops) = settable("loop");
         let guard = begin(options(address).check(database).check(mail.optional()).check(loops.liveness()));
@@ -120,7 +115,7 @@ fn the_pages_say_what_the_checks_found() {
 #[test]
 fn a_check_that_hangs_is_told_and_delays_nothing() {
     in_own_process("a_check_that_hangs_is_told_and_delays_nothing", || {
-        let address = free();
+        let address = free_address();
         let ((entered, enters), (go_on, going)) = (channel(), channel::<()>());
         let (other_runs, counted) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
         let (runs, others) = (Arc::clone(&counted), Arc::clone(&other_runs));
@@ -156,7 +151,7 @@ fn a_check_that_hangs_is_told_and_delays_nothing() {
 #[test]
 fn a_check_that_hangs_never_occupies_the_pages() {
     in_own_process("a_check_that_hangs_never_occupies_the_pages", || {
-        let (address, runs) = (free(), Arc::new(AtomicU32::new(0)));
+        let (address, runs) = (free_address(), Arc::new(AtomicU32::new(0)));
         let (go_on, going) = channel::<()>();
         let counted = Arc::clone(&runs);
         let hung = Check::new("hung", move || {
@@ -198,7 +193,7 @@ fn a_future_is_polled_and_dropped_at_its_timeout() {
                 self.0.fetch_add(1, Ordering::Relaxed);
             }
         }
-        let (address, dropped) = (free(), Arc::new(AtomicU32::new(0)));
+        let (address, dropped) = (free_address(), Arc::new(AtomicU32::new(0)));
         let drops = Arc::clone(&dropped);
         let never = Check::future("never", move || {
             let drops = Dropped(Arc::clone(&drops));
@@ -240,12 +235,14 @@ fn a_future_is_polled_and_dropped_at_its_timeout() {
 #[test]
 fn what_depends_on_something_ill_is_not_checked() {
     in_own_process("what_depends_on_something_ill_is_not_checked", || {
-        let (address, runs) = (free(), Arc::new(AtomicU32::new(0)));
+        let (address, runs) = (free_address(), Arc::new(AtomicU32::new(0)));
         let (network, set_network) = settable("network");
         *set_network.lock().unwrap() = Finding::unhealthy("down");
-        let counted = Arc::clone(&runs);
+        let (counted, panics) = (Arc::clone(&runs), Arc::new(AtomicBool::new(true)));
+        let still_panics = Arc::clone(&panics);
         let database = Check::new("database", move || {
-            assert!(counted.fetch_add(1, Ordering::Relaxed) > 0, "as the test wants it");
+            counted.fetch_add(1, Ordering::Relaxed);
+            assert!(!still_panics.load(Ordering::Relaxed), "as the test wants it");
             Finding::healthy("well")
         });
         let guard = begin(options(address).check(database.after("network")).check(network));
@@ -254,6 +251,7 @@ fn what_depends_on_something_ill_is_not_checked() {
         *set_network.lock().unwrap() = Finding::healthy("up");
         // A panic is unhealthy, and the check runs again.
         until(address, "database", "the check panicked: as the test wants it");
+        panics.store(false, Ordering::Relaxed);
         until(address, "database", "well");
         drop(guard);
     });
@@ -285,7 +283,7 @@ fn checks_that_cannot_be_in_order_are_refused() {
 #[test]
 fn the_ready_made_checks_see_what_is_there_and_what_is_not() {
     in_own_process("the_ready_made_checks_see_what_is_there_and_what_is_not", || {
-        let (address, gone) = (free(), free());
+        let (address, gone) = (free_address(), free_address());
         let server = AdminServer::bind(&AdminOptions::default().port(0)).unwrap();
         server.route(Route::new("/ok", |_| Response::text(200, "")));
         server.route(Route::new("/broken", |_| Response::text(500, "")));
@@ -382,7 +380,7 @@ fn each_run_has_a_span_and_metrics() {
     use throughline_std::prometheus::PrometheusOptions;
 
     in_own_process("each_run_has_a_span_and_metrics", || {
-        let (address, spans) = (free(), Arc::default());
+        let (address, spans) = (free_address(), Arc::default());
         let (database, set_database) = settable("database");
         *set_database.lock().unwrap() = Finding::unhealthy("down");
         let config = config()
@@ -419,7 +417,7 @@ fn losses_and_failing_exporters_make_the_service_degraded() {
                 Err(ExportError::new(throughline_std::DropReason::Rejected, 1, "the test's exporter fails"))
             }
         }
-        let address = free();
+        let address = free_address();
         let options = options(address).telemetry(true);
         let guard = throughline_std::init(&config().health(options).exporter("failing", Failing)).unwrap();
         until(address, "telemetry", "everything is delivered");
@@ -433,12 +431,12 @@ fn losses_and_failing_exporters_make_the_service_degraded() {
 #[test]
 fn keys_configure_checks() {
     in_own_process("keys_configure_checks", || {
-        let address = free();
+        let address = free_address();
         let text = format!(
             "terminal.enabled = false\n[health]\nport = {}\npath = \"/status\"\ninterval = \"2ms\"\noptional = [\"stock\", \"data\"]\n\
              tcp = {{ stock = \"127.0.0.1:{}\" }}\ndisk = {{ data = \"/\" }}\ndisk_free = 0.0\n",
             address.port(),
-            free().port()
+            free_address().port()
         );
         let path = std::env::temp_dir().join(format!("throughline-health-{}.toml", std::process::id()));
         let load = |text: &str| {
