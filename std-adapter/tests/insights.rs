@@ -80,12 +80,17 @@ fn run<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// A request with queries in a loop. Returns its trace.
+/// A request with queries in a loop, which take most of its time. Returns its trace.
 fn cart() -> String {
     let _request = span!(root: true, kind: Server, "GET /cart");
     for item in 0..12 {
         let sql = format!("SELECT name FROM items WHERE id = {item}");
-        run(db::query("sqlite", &sql).run(async { Ok::<_, std::io::Error>(()) })).unwrap();
+        let work = async {
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_millis(1) {}
+            Ok::<_, std::io::Error>(())
+        };
+        run(db::query("sqlite", &sql).run(work)).unwrap();
     }
     current()
 }

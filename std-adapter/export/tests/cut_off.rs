@@ -57,8 +57,8 @@ fn deadline() -> Deadline {
 /// Flushes and, if the record waits, finishes.
 fn flushed(mut exporter: impl Exporter) -> Result<(), ExportError> {
     let first = exporter.flush(&deadline());
-    if first.is_err() {
-        assert_eq!(first.as_ref().unwrap_err().lost, 0, "{first:?}");
+    if let Err(error) = &first {
+        assert_eq!(error.lost, 0, "{error}");
         exporter.finish(&deadline()).unwrap();
     }
     assert_eq!(exporter.held(), 0);

@@ -131,7 +131,7 @@ fn secrets_in_names_of_spans_and_in_lists_are_masked() {
             let mut span = builder.with_attributes([KeyValue::new("peers", peers())]).start(&tracer);
             span.set_attribute(KeyValue::new("later", peers()));
             span.add_event("tried", vec![KeyValue::new("peers", peers())]);
-            let logger = LoggerProvider::default().logger("shop");
+            let logger = LoggerProvider.logger("shop");
             let mut record = logger.create_log_record();
             record.set_severity_number(Severity::Info);
             record.set_body("a list".into());
