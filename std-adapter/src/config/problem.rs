@@ -56,9 +56,40 @@ impl Problem {
     }
 }
 
-impl From<Problem> for Vec<Problem> {
-    fn from(problem: Problem) -> Vec<Problem> {
-        vec![problem]
+/// Everything that is wrong with a section.
+#[derive(Debug, Default)]
+pub(crate) struct Problems(Vec<Problem>);
+
+impl Problems {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Problems {
+        Problems(vec![problem])
+    }
+}
+
+impl From<Vec<Problem>> for Problems {
+    fn from(problems: Vec<Problem>) -> Problems {
+        Problems(problems)
+    }
+}
+
+impl Extend<Problem> for Problems {
+    fn extend<T: IntoIterator<Item = Problem>>(&mut self, problems: T) {
+        self.0.extend(problems);
+    }
+}
+
+impl IntoIterator for Problems {
+    type Item = Problem;
+    type IntoIter = std::vec::IntoIter<Problem>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
     }
 }
 
@@ -90,8 +121,8 @@ throughline_export::__debug_as_display!(LoadError);
 
 impl LoadError {
     /// An error with these problems, sorted by line.
-    pub(crate) fn of(problems: impl Into<Vec<Problem>>) -> LoadError {
-        let mut problems = problems.into();
+    pub(crate) fn of(problems: impl Into<Problems>) -> LoadError {
+        let Problems(mut problems) = problems.into();
         problems.sort_by_key(|problem| problem.line);
         LoadError { problems, warnings: Vec::new() }
     }

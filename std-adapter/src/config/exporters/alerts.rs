@@ -4,7 +4,7 @@ use super::findings::Fault;
 use super::{Keys, Wrong, secret};
 use crate::alert::{AlertOptions, Alertmanager, Rules, RulesError, RunCommand, Slack, Webhook};
 use crate::config::Config;
-use crate::config::problem::Problem;
+use crate::config::problem::{Problem, Problems};
 use crate::config::units::duration;
 use throughline_export::prometheus::PageOptions;
 
@@ -14,7 +14,7 @@ impl Fault for RulesError {}
 const RECEIVERS: [&str; 5] = ["slack", "webhook", "alertmanager", "command", "email"];
 
 /// The keys, on top of the options that were set by code; `None` if alerts are not asked for.
-pub(crate) fn alerts(config: &Config) -> Result<Option<AlertOptions>, Vec<Problem>> {
+pub(crate) fn alerts(config: &Config) -> Result<Option<AlertOptions>, Problems> {
     let keys = Keys::of(config);
     let off = keys.said("alerts.enabled").is_some_and(|enabled| !enabled.value.bool());
     let asked = keys.asks_for("alerts") || RECEIVERS.iter().any(|name| keys.asks_for(&section(name)));
@@ -144,7 +144,7 @@ fn receivers(keys: &Keys<'_>, mut options: AlertOptions, wrong: &mut Wrong) -> A
     options
 }
 
-fn webhook(keys: &Keys<'_>) -> Result<Webhook, Vec<Problem>> {
+fn webhook(keys: &Keys<'_>) -> Result<Webhook, Problems> {
     const URL: &str = "alerts.notification.webhook.url";
     let mut wrong = Wrong::default();
     let made = |url: String| Webhook::new(&url, keys.service()).map_err(|error| keys.problem(URL, &error));
@@ -177,7 +177,7 @@ fn alertmanager(keys: &Keys<'_>) -> Result<Alertmanager, Problem> {
 }
 
 #[cfg(feature = "alerts-email")]
-fn email(keys: &Keys<'_>) -> Result<crate::alert::Email, Vec<Problem>> {
+fn email(keys: &Keys<'_>) -> Result<crate::alert::Email, Problems> {
     use crate::alert::{Email, EmailTls};
 
     const SERVER: &str = "alerts.notification.email.smtp_server";

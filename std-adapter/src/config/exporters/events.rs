@@ -1,7 +1,7 @@
 //! Creates what sends events out.
 
 use super::{Keys, Made, Wrong, secret};
-use crate::config::problem::Problem;
+use crate::config::problem::{Problem, Problems};
 use crate::events::{Events, Mode, Sink, Webhook};
 #[cfg(feature = "events-kafka")]
 use crate::events::{Kafka, KafkaError, Mechanism};
@@ -29,7 +29,7 @@ pub(super) fn webhook(keys: &Keys<'_>) -> Made {
     events(keys, "events.webhook", webhook_sink(keys).map(|webhook| webhook.mode(mode)), batch)
 }
 
-fn webhook_sink(keys: &Keys<'_>) -> Result<Webhook, Vec<Problem>> {
+fn webhook_sink(keys: &Keys<'_>) -> Result<Webhook, Problems> {
     const URL: &str = "events.webhook.url";
     let mut wrong = Wrong::default();
     let url = secret(keys, URL).and_then(|url| url.map_or_else(|| keys.needed(URL), Ok));
@@ -62,7 +62,7 @@ pub(super) const TOPIC: &str = "events.kafka.topic";
 pub(super) fn kafka_sink(
     keys: &Keys<'_>,
     (with_topic, topic): (&Keys<'_>, &'static str),
-) -> Result<Kafka, Vec<Problem>> {
+) -> Result<Kafka, Problems> {
     const BROKERS: &str = "events.kafka.brokers";
     let mut wrong = Wrong::default();
     let brokers = keys.list(BROKERS);
@@ -119,7 +119,7 @@ fn login<'k>(keys: &Keys<'k>) -> Result<Option<(Mechanism, &'k str, String)>, Pr
 fn events(
     keys: &Keys<'_>,
     section: &'static str,
-    sink: Result<impl Sink, Vec<Problem>>,
+    sink: Result<impl Sink, Problems>,
     batch: Option<usize>,
 ) -> Made {
     let path = |name: &str| format!("{section}.{name}");

@@ -80,7 +80,7 @@ impl Config {
         for settings in std::iter::once(&self.settings).chain(self.also.iter().map(|group| &group.settings)) {
             all.extend(Preset::of(&Keys { settings, ..Keys::of(self) }).err().into_iter().flatten());
         }
-        let mut of_exporters = otlp::client(self).err().unwrap_or_default();
+        let mut of_exporters: Vec<Problem> = otlp::client(self).err().into_iter().flatten().collect();
         of_exporters.extend(otlp::further(self).into_iter().filter_map(Result::err).flatten());
         of_exporters.extend(made(&keys).1);
         // Those that would have read a file say the same.

@@ -3,7 +3,7 @@
 use super::findings::Fault;
 use super::{Keys, Wrong};
 use crate::config::Config;
-use crate::config::problem::Problem;
+use crate::config::problem::Problems;
 use crate::health::{Check, HealthError, HealthOptions};
 
 impl Fault for HealthError {}
@@ -23,7 +23,7 @@ const KINDS: &[Kind] = &[
 ];
 
 /// The keys, on top of the options that were set by code; `None` if health is not asked for.
-pub(crate) fn health(config: &Config) -> Result<Option<HealthOptions>, Vec<Problem>> {
+pub(crate) fn health(config: &Config) -> Result<Option<HealthOptions>, Problems> {
     let keys = Keys::of(config);
     let off = keys.said("health.enabled").is_some_and(|enabled| !enabled.value.bool());
     if off || config.health.is_none() && !keys.asks_for("health") {

@@ -48,7 +48,7 @@ pub(super) use rules::impossible;
 use secret::secret;
 
 use super::filter::Filters;
-use super::problem::{LoadError, Problem};
+use super::problem::{LoadError, Problem, Problems};
 use super::settings::{Setting, Settings};
 use super::value::Value;
 use super::{Config, LogBatches, Queue, keys};
@@ -227,7 +227,7 @@ fn is_console(name: &String) -> bool {
 }
 
 /// An exporter, if the keys ask for it, or everything that is wrong with its section.
-type Made = Result<Option<Box<dyn Exporter>>, Vec<Problem>>;
+type Made = Result<Option<Box<dyn Exporter>>, Problems>;
 /// Creates one exporter.
 type Make = fn(&Keys<'_>) -> Made;
 

@@ -2,7 +2,7 @@
 
 use super::findings::Fault;
 use super::{Keys, Wrong, secret};
-use crate::config::problem::Problem;
+use crate::config::problem::{Problem, Problems};
 use crate::config::settings::Settings;
 use crate::config::{Config, keys};
 use crate::observers::{
@@ -13,7 +13,7 @@ use throughline_export::otlp::Signal;
 impl Fault for ObserverError {}
 
 /// The items, on top of the observers that were set by code; `None` if there are none.
-pub(crate) fn observers(config: &Config) -> Result<Option<Observers>, Vec<Problem>> {
+pub(crate) fn observers(config: &Config) -> Result<Option<Observers>, Problems> {
     let keys = Keys::of(config);
     let off = keys.said("observing.enabled").is_some_and(|enabled| !enabled.value.bool());
     let mut options = config.observers.clone().unwrap_or_default();
@@ -40,7 +40,7 @@ fn listener(
     settings: &Settings,
     name: &str,
     others: &Observers,
-) -> Result<Listener, Vec<Problem>> {
+) -> Result<Listener, Problems> {
     let keys = Keys { settings, ..Keys::of(config) };
     let time = |path: &str| keys.said(path).map(|setting| setting.value.duration());
     let on = keys.list("observers.on");
@@ -101,7 +101,7 @@ fn listener(
 }
 
 /// Adds an action of this name.
-fn action(keys: &Keys<'_>, it: Listener, name: &str) -> Result<Listener, Vec<Problem>> {
+fn action(keys: &Keys<'_>, it: Listener, name: &str) -> Result<Listener, Problems> {
     let needed = |path: &str| keys.said(path).map(|setting| setting.value.text().to_owned());
     let missing = |path: &str| {
         keys.problem(
@@ -167,7 +167,7 @@ fn action(keys: &Keys<'_>, it: Listener, name: &str) -> Result<Listener, Vec<Pro
 }
 
 #[cfg(feature = "events-kafka")]
-fn kafka(keys: &Keys<'_>, it: Listener, name: &str) -> Result<Listener, Vec<Problem>> {
+fn kafka(keys: &Keys<'_>, it: Listener, name: &str) -> Result<Listener, Problems> {
     let shared = Keys::of(keys.config);
     if shared.said("events.kafka.brokers").is_none() {
         let why = "the action kafka wants events.kafka.brokers, which is not there";
@@ -180,7 +180,7 @@ fn kafka(keys: &Keys<'_>, it: Listener, name: &str) -> Result<Listener, Vec<Prob
 }
 
 #[cfg(not(feature = "events-kafka"))]
-fn kafka(keys: &Keys<'_>, _: Listener, _: &str) -> Result<Listener, Vec<Problem>> {
+fn kafka(keys: &Keys<'_>, _: Listener, _: &str) -> Result<Listener, Problems> {
     let why = "the action kafka needs the feature `events-kafka`".to_owned();
     Err(keys.problem("observers.actions", &why).wants_feature(Some("events-kafka")).into())
 }

@@ -2,7 +2,7 @@
 
 use super::preset::{self, Preset};
 use super::{Keys, Wrong};
-use crate::config::problem::Problem;
+use crate::config::problem::Problems;
 use crate::config::{Config, Otlp, url};
 use std::time::Duration;
 use throughline_export::SpoolConfig;
@@ -12,7 +12,7 @@ use throughline_export::otlp::{ClientConfig, ConfigError, Protocol, Signal, Temp
 pub(super) const SPOOL: &str = "otlp.spool";
 
 /// The OTLP client with the signals that it sends; `None` if it would send nothing.
-pub(crate) fn client(config: &Config) -> Result<Option<ClientConfig>, Vec<Problem>> {
+pub(crate) fn client(config: &Config) -> Result<Option<ClientConfig>, Problems> {
     match &config.otlp {
         Otlp::Off => return Ok(None),
         Otlp::To(client) => return Ok(Some(client.clone())),
@@ -24,7 +24,7 @@ pub(crate) fn client(config: &Config) -> Result<Option<ClientConfig>, Vec<Proble
 }
 
 /// The clients of the further collectors, with their names.
-pub(crate) fn further(config: &Config) -> Vec<Result<(String, ClientConfig), Vec<Problem>>> {
+pub(crate) fn further(config: &Config) -> Vec<Result<(String, ClientConfig), Problems>> {
     let of_code = config.further_otlp.iter().cloned().map(Ok);
     let groups = config.also.iter().filter(|_| !matches!(config.otlp, Otlp::Off));
     let of_keys = groups.filter_map(|group| {
@@ -43,7 +43,7 @@ pub(crate) fn further(config: &Config) -> Vec<Result<(String, ClientConfig), Vec
 fn of_signals(
     keys: &Keys<'_>,
     signals: impl Iterator<Item = Signal>,
-) -> Result<Option<ClientConfig>, Vec<Problem>> {
+) -> Result<Option<ClientConfig>, Problems> {
     let (mut all, mut wrong, mut signals) = (None::<ClientConfig>, Wrong::default(), signals.peekable());
     if signals.peek().is_none() {
         return Ok(None);
@@ -124,7 +124,7 @@ fn export_timeout(keys: &Keys<'_>, signal: Signal) -> Option<Duration> {
 }
 
 /// The settings of one signal. Each is the signal's own, or else the one for all signals.
-fn of_signal(keys: &Keys<'_>, signal: Signal) -> Result<ClientConfig, Vec<Problem>> {
+fn of_signal(keys: &Keys<'_>, signal: Signal) -> Result<ClientConfig, Problems> {
     let section = section(signal);
     let path = |name: &str| {
         let own = format!("{section}.otlp.{name}");

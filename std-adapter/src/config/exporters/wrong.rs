@@ -1,19 +1,19 @@
 //! Collects everything that is wrong with a section, so that all of it is told at once.
 
-use crate::config::problem::Problem;
+use crate::config::problem::{Problem, Problems};
 
 /// What was found to be wrong so far.
 #[derive(Debug, Default)]
 #[must_use]
-pub(super) struct Wrong(Vec<Problem>);
+pub(super) struct Wrong(Problems);
 
 impl Wrong {
     pub(super) fn note(&mut self, problem: Problem) {
-        self.0.push(problem);
+        self.0.extend([problem]);
     }
 
     /// What was made; `None` if something is wrong with it, which is noted.
-    pub(super) fn take<T>(&mut self, made: Result<T, impl Into<Vec<Problem>>>) -> Option<T> {
+    pub(super) fn take<T>(&mut self, made: Result<T, impl Into<Problems>>) -> Option<T> {
         made.map_err(|wrong| self.0.extend(wrong.into())).ok()
     }
 
@@ -23,7 +23,7 @@ impl Wrong {
     }
 
     /// What was made, or everything that is wrong. What is `None` has something wrong with it.
-    pub(super) fn or<T>(self, made: Option<T>) -> Result<T, Vec<Problem>> {
+    pub(super) fn or<T>(self, made: Option<T>) -> Result<T, Problems> {
         made.filter(|_| self.0.is_empty()).ok_or(self.0)
     }
 }
