@@ -38,7 +38,7 @@ pub const GROUPS: &[(&str, &[&str])] = &[
 
 /// Groups that are benches of their own, and the feature that each needs. They print their tables.
 pub const BENCHES: &[(&str, &str)] =
-    &[("alerts", "alerts"), ("profile", "profile-peers"), ("scrape", "scrape")];
+    &[("alerts", "alerts"), ("health", "health"), ("profile", "profile-peers"), ("scrape", "scrape")];
 
 /// The feature of a group that is a bench of its own.
 #[must_use]

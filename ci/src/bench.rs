@@ -28,7 +28,8 @@ does.
   --quick                0.2 s a figure (default: 1 s); not written unless --out is given
   --only PATH[/SUBJECT]  only these, such as `span` or `counter/prom`; not written unless --out is given
   --only GROUP           what is measured together and has a table of its own: `bridges`, `middleware`,
-                         `throughput`; `alerts`, `profile` and `scrape` are benches of their own
+                         `throughput`; `alerts`, `health`, `profile` and `scrape` are benches
+                         of their own
   --json                 print one JSON object and nothing else on standard output
   --out DIR              where to write (default: benches/results)
   --plot FILE            measure nothing, draw latest.svg from the JSON of an earlier run

@@ -13,7 +13,7 @@ use hook::serve;
 use points::point;
 use servers::{Folder, Server};
 use std::time::{Duration, SystemTime};
-use support::{assert_balanced, in_own_process, until};
+use support::{assert_balanced, free_address, in_own_process, until};
 use throughline_std::alert::{
     AlertOptions, AlertState, Alertmanager, Alerts, Notice, Notifier, Routing, Rules, RunCommand, Slack,
     Webhook,
@@ -155,7 +155,7 @@ fn a_webhook_gets_the_format_of_an_alertmanager_and_a_signature() {
 
 #[test]
 fn a_receiver_that_is_away_is_tried_until_the_deadline() {
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = free_address();
     let mut webhook = Webhook::new(&format!("http://{gone}"), "shop").unwrap().allow_private();
     let error = webhook.notify(&notices(1)[0], &Deadline::within(Duration::from_millis(700))).unwrap_err();
     assert_eq!(error.reason, DropReason::Unreachable, "{error}");
@@ -363,7 +363,7 @@ mod mail {
             let told = email.check().unwrap_err();
             assert!(told.contains(expected) && !format!("{email:?}").contains("hunter2"), "{told}");
         }
-        let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let gone = free_address();
         let mut email = email(&gone.to_string()).tls(EmailTls::None);
         let error = email.notify(&notices(1)[0], &Deadline::within(Duration::from_secs(1))).unwrap_err();
         assert_eq!(error.reason, DropReason::Unreachable, "{error}");

@@ -11,12 +11,11 @@ mod support;
 
 use alert_run::{HOUR, MINUTE, Run, STEP, plain, scratch};
 use points::point;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
-use support::{assert_balanced, in_own_process, until};
+use support::{assert_balanced, free_address, in_own_process, until};
 use throughline_std::admin::AdminOptions;
 use throughline_std::alert::{
     AlertError, AlertOptions, AlertState, Alerts, Inhibition, Matcher, Notice, Routing, Rules, Silence,
@@ -289,7 +288,7 @@ fn options_that_cannot_work_are_told() {
 #[test]
 fn a_service_tells_of_its_own_metrics() {
     in_own_process("a_service_tells_of_its_own_metrics", || {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = free_address();
         let rules = Rules::parse(
             "r.yaml",
             "[{name: Errors, condition: 'increase(errors_total[1m]) > 0 and on () process_open_fds > 0'}]",

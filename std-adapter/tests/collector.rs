@@ -8,12 +8,12 @@ mod servers;
 mod support;
 
 use otlp_json::message;
-use servers::{Folder, Server, free_address};
+use servers::{Folder, Server};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use support::{assert_balanced, in_own_process, until};
+use support::{assert_balanced, free_address, in_own_process, until};
 use throughline::{counter, gauge, histogram, info, span, warn};
 use throughline_std::otlp::{ClientConfig, OtlpFile, Protocol, Signal};
 use throughline_std::{Config, DropReason, Guard};

@@ -9,24 +9,19 @@ mod scrape;
 use scrape::get;
 use serde_json::Value;
 use std::future::{pending, poll_fn};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
-use support::in_own_process;
+use support::{free_address, in_own_process};
 use throughline_std::admin::{AdminOptions, AdminServer, Response, Route};
 use throughline_std::health::{Check, Finding, HealthError, HealthOptions, Heartbeat, PoolUse};
 use throughline_std::view::SpanView;
 use throughline_std::{Config, Deadline, ExportError, Exporter, Guard, InitError, Wants};
 
 const SOON: Duration = Duration::from_millis(2);
-
-/// An address that is free now.
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
 
 fn config() -> Config {
     Config::new("shop").without_otlp().terminal(false)
@@ -76,7 +71,7 @@ fn settable(name: &str) -> (Check, Arc<Mutex<Finding>>) {
 #[test]
 fn the_pages_say_what_the_checks_found() {
     in_own_process("the_pages_say_what_the_checks_found", || {
-        let address = free();
+        let address = free_address();
         let ((database, set_database), (mail, set_mail)) = (settable("database"), settable("mail"));
         let (loops, set_loops) = settable("loop");
         let guard = begin(options(address).check(database).check(mail.optional()).check(loops.liveness()));
@@ -120,7 +115,7 @@ fn the_pages_say_what_the_checks_found() {
 #[test]
 fn a_check_that_hangs_is_told_and_delays_nothing() {
     in_own_process("a_check_that_hangs_is_told_and_delays_nothing", || {
-        let address = free();
+        let address = free_address();
         let ((entered, enters), (go_on, going)) = (channel(), channel::<()>());
         let (other_runs, counted) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
         let (runs, others) = (Arc::clone(&counted), Arc::clone(&other_runs));
@@ -154,6 +149,42 @@ fn a_check_that_hangs_is_told_and_delays_nothing() {
 }
 
 #[test]
+fn a_check_that_hangs_never_occupies_the_pages() {
+    in_own_process("a_check_that_hangs_never_occupies_the_pages", || {
+        let (address, runs) = (free_address(), Arc::new(AtomicU32::new(0)));
+        let (go_on, going) = channel::<()>();
+        let counted = Arc::clone(&runs);
+        let hung = Check::new("hung", move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let _ = going.recv();
+            Finding::healthy("back")
+        });
+        let (other, _set_other) = settable("other");
+        let guard = begin(options(address).check(hung.timeout(Duration::from_millis(20))).check(other));
+        until(address, "other", "well");
+        until(address, "hung", "it has not come back for ");
+        let asks = |client: usize| {
+            for n in 0..250 {
+                let path = ["/health", "/readyz"][(client + n) % 2];
+                let (status, page) = page(address, path);
+                let (hung, other) = (said(&page, "hung"), said(&page, "other"));
+                assert_eq!((status, &*hung.0, &*other.1), (503, "unhealthy", "well"), "{page}");
+                assert!(hung.1.starts_with("it has not come back for "), "{page}");
+            }
+        };
+        std::thread::scope(|scope| {
+            for client in 0..4 {
+                scope.spawn(move || asks(client));
+            }
+        });
+        assert_eq!(runs.load(Ordering::Relaxed), 1);
+        drop(go_on);
+        until(address, "hung", "back");
+        drop(guard);
+    });
+}
+
+#[test]
 fn a_future_is_polled_and_dropped_at_its_timeout() {
     in_own_process("a_future_is_polled_and_dropped_at_its_timeout", || {
         struct Dropped(Arc<AtomicU32>);
@@ -162,7 +193,7 @@ fn a_future_is_polled_and_dropped_at_its_timeout() {
                 self.0.fetch_add(1, Ordering::Relaxed);
             }
         }
-        let (address, dropped) = (free(), Arc::new(AtomicU32::new(0)));
+        let (address, dropped) = (free_address(), Arc::new(AtomicU32::new(0)));
         let drops = Arc::clone(&dropped);
         let never = Check::future("never", move || {
             let drops = Dropped(Arc::clone(&drops));
@@ -204,12 +235,14 @@ fn a_future_is_polled_and_dropped_at_its_timeout() {
 #[test]
 fn what_depends_on_something_ill_is_not_checked() {
     in_own_process("what_depends_on_something_ill_is_not_checked", || {
-        let (address, runs) = (free(), Arc::new(AtomicU32::new(0)));
+        let (address, runs) = (free_address(), Arc::new(AtomicU32::new(0)));
         let (network, set_network) = settable("network");
         *set_network.lock().unwrap() = Finding::unhealthy("down");
-        let counted = Arc::clone(&runs);
+        let (counted, panics) = (Arc::clone(&runs), Arc::new(AtomicBool::new(true)));
+        let still_panics = Arc::clone(&panics);
         let database = Check::new("database", move || {
-            assert!(counted.fetch_add(1, Ordering::Relaxed) > 0, "as the test wants it");
+            counted.fetch_add(1, Ordering::Relaxed);
+            assert!(!still_panics.load(Ordering::Relaxed), "as the test wants it");
             Finding::healthy("well")
         });
         let guard = begin(options(address).check(database.after("network")).check(network));
@@ -218,6 +251,7 @@ fn what_depends_on_something_ill_is_not_checked() {
         *set_network.lock().unwrap() = Finding::healthy("up");
         // A panic is unhealthy, and the check runs again.
         until(address, "database", "the check panicked: as the test wants it");
+        panics.store(false, Ordering::Relaxed);
         until(address, "database", "well");
         drop(guard);
     });
@@ -249,7 +283,7 @@ fn checks_that_cannot_be_in_order_are_refused() {
 #[test]
 fn the_ready_made_checks_see_what_is_there_and_what_is_not() {
     in_own_process("the_ready_made_checks_see_what_is_there_and_what_is_not", || {
-        let (address, gone) = (free(), free());
+        let (address, gone) = (free_address(), free_address());
         let server = AdminServer::bind(&AdminOptions::default().port(0)).unwrap();
         server.route(Route::new("/ok", |_| Response::text(200, "")));
         server.route(Route::new("/broken", |_| Response::text(500, "")));
@@ -267,6 +301,8 @@ fn the_ready_made_checks_see_what_is_there_and_what_is_not() {
             .check(Check::http("http", format!("http://{there}/ok")))
             .check(Check::http("broken http", format!("http://{there}/broken")))
             .check(Check::http("no http", format!("http://u:pw@{gone}/")))
+            .check(Check::http("http in capitals", format!("HTTP://u:pw@{gone}/")))
+            .check(Check::http("no url", format!("u:pw@{gone}")))
             .check(Check::dns("dns", "localhost"))
             .check(Check::dns("no dns", "no.such.host.invalid"))
             .check(Check::disk("disk", "/", 0.0))
@@ -285,6 +321,8 @@ fn the_ready_made_checks_see_what_is_there_and_what_is_not() {
             ("http", "healthy", format!("http://{there}/ok answers 200")),
             ("broken http", "unhealthy", format!("http://{there}/broken answers 500")),
             ("no http", "unhealthy", format!("http://[REDACTED]@{gone}/ does not answer: ")),
+            ("http in capitals", "unhealthy", format!("HTTP://[REDACTED]@{gone}/ does not answer: ")),
+            ("no url", "unhealthy", format!("[REDACTED]@{gone} does not answer: ")),
             ("dns", "healthy", "localhost is ".into()),
             ("no dns", "unhealthy", "no.such.host.invalid has no address: ".into()),
             ("disk", "healthy", String::new()),
@@ -306,6 +344,7 @@ fn the_ready_made_checks_see_what_is_there_and_what_is_not() {
             assert!(said(&page, name).1.starts_with(&message), "{name}: {}", said(&page, name).1);
         }
         let page = page(address, "/health").1;
+        assert!(!page.to_string().contains("pw"), "{page}");
         let details = |name: &str| {
             page["checks"].as_array().unwrap().iter().find(|l| l["name"] == name).unwrap()["details"].clone()
         };
@@ -341,7 +380,7 @@ fn each_run_has_a_span_and_metrics() {
     use throughline_std::prometheus::PrometheusOptions;
 
     in_own_process("each_run_has_a_span_and_metrics", || {
-        let (address, spans) = (free(), Arc::default());
+        let (address, spans) = (free_address(), Arc::default());
         let (database, set_database) = settable("database");
         *set_database.lock().unwrap() = Finding::unhealthy("down");
         let config = config()
@@ -378,7 +417,7 @@ fn losses_and_failing_exporters_make_the_service_degraded() {
                 Err(ExportError::new(throughline_std::DropReason::Rejected, 1, "the test's exporter fails"))
             }
         }
-        let address = free();
+        let address = free_address();
         let options = options(address).telemetry(true);
         let guard = throughline_std::init(&config().health(options).exporter("failing", Failing)).unwrap();
         until(address, "telemetry", "everything is delivered");
@@ -392,12 +431,12 @@ fn losses_and_failing_exporters_make_the_service_degraded() {
 #[test]
 fn keys_configure_checks() {
     in_own_process("keys_configure_checks", || {
-        let address = free();
+        let address = free_address();
         let text = format!(
             "terminal.enabled = false\n[health]\nport = {}\npath = \"/status\"\ninterval = \"2ms\"\noptional = [\"stock\", \"data\"]\n\
              tcp = {{ stock = \"127.0.0.1:{}\" }}\ndisk = {{ data = \"/\" }}\ndisk_free = 0.0\n",
             address.port(),
-            free().port()
+            free_address().port()
         );
         let path = std::env::temp_dir().join(format!("throughline-health-{}.toml", std::process::id()));
         let load = |text: &str| {

@@ -5,14 +5,14 @@
 mod servers;
 mod support;
 
-use servers::{Folder, free_address};
+use servers::Folder;
 use std::future::Future;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
-use support::in_own_process;
+use support::{free_address, in_own_process};
 use throughline_std::admin::AdminOptions;
 use throughline_std::health::{Check, Finding, HealthOptions};
 use throughline_std::{Config, Deadline, ExportError, Exporter, Guard};

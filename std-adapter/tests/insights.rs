@@ -12,13 +12,13 @@ use scrape::get;
 use serde_json::Value;
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
-use support::{assert_balanced, in_own_process};
+use support::{assert_balanced, free_address, in_own_process};
 use throughline::{Instrument, span};
 use throughline_std::admin::AdminOptions;
 use throughline_std::insights::InsightOptions;
@@ -30,7 +30,7 @@ const LONG: Duration = Duration::from_secs(30);
 
 /// The process with short windows, and the address of its pages.
 fn begin(options: InsightOptions, more: impl FnOnce(Config) -> Config) -> (Guard, SocketAddr) {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = free_address();
     let config = Config::new("shop").without_otlp().terminal(false);
     let config = config.admin(AdminOptions::default().port(address.port())).insights(options);
     (throughline_std::init(&more(config)).unwrap(), address)
@@ -80,12 +80,17 @@ fn run<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// A request with queries in a loop. Returns its trace.
+/// A request with queries in a loop, which take most of its time. Returns its trace.
 fn cart() -> String {
     let _request = span!(root: true, kind: Server, "GET /cart");
     for item in 0..12 {
         let sql = format!("SELECT name FROM items WHERE id = {item}");
-        run(db::query("sqlite", &sql).run(async { Ok::<_, std::io::Error>(()) })).unwrap();
+        let work = async {
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_millis(1) {}
+            Ok::<_, std::io::Error>(())
+        };
+        run(db::query("sqlite", &sql).run(work)).unwrap();
     }
     current()
 }

@@ -14,7 +14,7 @@ use scrape::get;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
-use support::in_own_process;
+use support::{free_address, in_own_process};
 use throughline::{counter, counter_family, histogram, span};
 use throughline_std::prometheus::{Prometheus, PrometheusOptions, PushgatewayOptions};
 use throughline_std::{Config, observe};
@@ -208,7 +208,7 @@ fn answering(status: &'static str, body: &'static str) -> (SocketAddr, std::sync
 #[test]
 fn pushes_that_fail_are_told_and_cost_nothing_else() {
     in_own_process("pushes_that_fail_are_told_and_cost_nothing_else", || {
-        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let nobody = free_address();
         let (refusing, requests) = answering("400 Bad Request", "inconsistent");
         let url = |address| format!("http://{address}");
         let options = |address| PushgatewayOptions::new(&url(address)).unwrap().header("X-Scope", "a");

@@ -9,6 +9,7 @@ use page::Page;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use support::in_own_process;
+use support::look::body;
 use support::receiver::{Receiver, attribute, int, text};
 use throughline::{Level, counter, counter_family, info, instrument, record, span, warn};
 use throughline_std::log::{Format, Lines};
@@ -37,6 +38,11 @@ fn within_texts() {
     assert!(fails().is_err());
     let _span = span!("with texts", url, n = 1, more = "password: hunter2", plain = "nothing: to hide");
     record!(_span, later = "pwd=hunter2");
+    let list = ["plain", "HTTPS://u:hunter2@host", "token=hunter2"];
+    record!(_span, list = ?list);
+    let _scope = throughline_std::correlate(&[("caller", "http://u:hunter2@host")]);
+    info!("within a scope");
+    drop(span!("within a scope"));
     let panicked = std::panic::catch_unwind(|| {
         let _span = span!("panics");
         panic!("token=hunter2");
@@ -52,7 +58,8 @@ fn no_exporter_sees_a_secret() {
         let config = config(&receiver)
             .terminal_to(Arc::new(Mutex::new(terminal.clone())), Style::PLAIN)
             .exporter("json", Lines::new(json.clone(), Format::Json))
-            .redact(Redaction::default().with("*iban*"));
+            .redact(Redaction::default().with("*iban*"))
+            .attribute("git.remote", "https://ci:hunter2@git.example/shop");
         let guard = throughline_std::init(&config).unwrap();
         {
             let span = span!("login", user = "ann", password = "hunter2", n = 1);
@@ -74,6 +81,13 @@ fn no_exporter_sees_a_secret() {
             counter_family!("logins", labels = ["token"], capacity = 8).add([token], 1);
         }
         counter!("fixed", secret = "hunter2").add(1);
+        for n in ["hunter2", "hunter3"] {
+            let peer = format!("postgres://app:{n}@db/shop");
+            counter_family!("queries", labels = ["peer"], capacity = 8).add([&*peer], 1);
+        }
+        let _observed = throughline_std::observe::gauge("pool")
+            .label("server", "redis://:hunter2@cache:6379")
+            .with(|| Some(1));
         assert!(guard.shutdown(LONG).complete);
 
         let pages = format!("{}{}", terminal.text(), json.text());
@@ -89,6 +103,7 @@ fn no_exporter_sees_a_secret() {
                 ("more", "password: [REDACTED]"),
                 ("plain", "nothing: to hide"),
                 ("later", "pwd=[REDACTED]"),
+                ("list", r#"["plain", "HTTPS://u:[REDACTED]@host", "token=[REDACTED]"]"#),
             ] {
                 assert_eq!(text(&texts.attributes, name).as_deref(), Some(expected));
             }
@@ -102,11 +117,23 @@ fn no_exporter_sees_a_secret() {
             assert_eq!(text(&login.attributes, "plain").as_deref(), Some("seen"));
             assert_eq!(text(&login.attributes, "shown").as_deref(), Some("as it is"));
             assert_eq!(int(&login.attributes, "n"), Some(1));
-            let logins = format!(
-                "{:?}",
-                received.metrics.last().unwrap().iter().find(|metric| metric.name == "logins").unwrap()
-            );
+            let series = |name: &str| {
+                let metrics = received.metrics.last().unwrap();
+                format!("{:?}", metrics.iter().find(|metric| metric.name == name).unwrap())
+            };
+            let (logins, queries, pool) = (series("logins"), series("queries"), series("pool"));
             assert_eq!(logins.matches(REDACTED).count(), 1, "the series of all tokens are one: {logins}");
+            let peer = "\"postgres://app:[REDACTED]@db/shop\"";
+            assert_eq!(queries.matches(peer).count(), 1, "the series of all passwords are one: {queries}");
+            assert!(pool.contains("redis://:[REDACTED]@cache:6379"), "{pool}");
+            let resource = text(&received.resource, "git.remote");
+            assert_eq!(resource.as_deref(), Some("https://ci:[REDACTED]@git.example/shop"));
+            for attributes in [
+                &received.spans.iter().find(|span| span.name == "within a scope").unwrap().attributes,
+                &received.logs.iter().find(|log| body(log) == "within a scope").unwrap().attributes,
+            ] {
+                assert_eq!(text(attributes, "caller").as_deref(), Some("http://u:[REDACTED]@host"));
+            }
         });
     });
 }

@@ -9,7 +9,7 @@ use throughline_std::insights::{Ended, Engine, InsightOptions};
 use crate::FINE;
 use crate::args::InsightsArgs;
 use crate::error::CliError;
-use crate::spans::{self, FileGauge, FileSpan, Sink};
+use crate::spans::{self, FileGauge, Sink};
 
 /// How captures are read.
 const COMMAND: &str = "throughline insights";
@@ -53,9 +53,9 @@ struct Extent {
 }
 
 impl Sink for Extent {
-    fn span(&mut self, span: &FileSpan<'_>) {
-        self.first = Some(self.first.map_or(span.start_ns, |first| first.min(span.start_ns)));
-        self.last = self.last.max(span.end_ns);
+    fn span(&mut self, span: &Ended<'_>) {
+        self.first = Some(self.first.map_or(span.start_unix_ns, |first| first.min(span.start_unix_ns)));
+        self.last = self.last.max(span.end_unix_ns);
         if self.services.len() < 2 {
             self.services.insert(span.service.to_owned());
         }
@@ -74,18 +74,9 @@ struct Found {
 }
 
 impl Sink for Found {
-    fn span(&mut self, span: &FileSpan<'_>) {
-        let FileSpan { trace_id, span_id, name, start_ns, end_ns, .. } = *span;
-        let mut ended = Ended {
-            parent_span_id: span.parent_span_id,
-            service: if self.with_services { span.service } else { "" },
-            kind: span.kind,
-            failed: span.failed,
-            busy_ns: span.busy_ns,
-            ..Ended::new(trace_id, span_id, name, start_ns, end_ns)
-        };
-        span.texts.iter().for_each(|(name, text)| ended.attribute(name, text));
-        self.engine.span(&ended);
+    fn span(&mut self, span: &Ended<'_>) {
+        let service = if self.with_services { span.service } else { "" };
+        self.engine.span(&Ended { service, ..*span });
     }
 
     fn gauge(&mut self, gauge: &FileGauge<'_>) {

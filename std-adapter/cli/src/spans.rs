@@ -9,37 +9,20 @@ use std::rc::Rc;
 
 use clap::Parser;
 use serde_json::Value;
-use throughline::{SpanId, SpanKind, Status, TraceId};
+use throughline::{SpanId, SpanKind, TraceId};
 use throughline_decode::trace::{Assembled, Entry};
-use throughline_decode::{Context, Item, OwnedValue};
+use throughline_decode::{Context, Item};
+use throughline_std::insights::Ended;
 
 use crate::args::{Cli, Command};
 use crate::decode;
 use crate::error::CliError;
 use crate::output::Output;
 use crate::summary::Summary;
-use crate::{FINE, say};
+use crate::{FINE, say, views};
 
 /// Longest line that is read, in bytes. A line is a request, and receivers take no larger ones either.
 const LONGEST: u64 = 64 << 20;
-
-/// A span of a file.
-#[derive(Clone, Debug)]
-pub(crate) struct FileSpan<'a> {
-    pub(crate) trace_id: TraceId,
-    pub(crate) span_id: SpanId,
-    pub(crate) parent_span_id: Option<SpanId>,
-    /// The service; "" for a device.
-    pub(crate) service: &'a str,
-    pub(crate) name: &'a str,
-    pub(crate) kind: SpanKind,
-    pub(crate) failed: bool,
-    pub(crate) start_ns: u64,
-    pub(crate) end_ns: u64,
-    pub(crate) busy_ns: Option<u64>,
-    /// Attributes that are texts.
-    pub(crate) texts: Vec<(&'a str, &'a str)>,
-}
 
 /// A value of a gauge, or of a sum that may go down.
 #[derive(Clone, Debug)]
@@ -54,7 +37,8 @@ pub(crate) struct FileGauge<'a> {
 
 /// Takes what files have.
 pub(crate) trait Sink {
-    fn span(&mut self, span: &FileSpan<'_>);
+    /// A span; its service is "" for a device.
+    fn span(&mut self, span: &Ended<'_>);
     fn gauge(&mut self, _gauge: &FileGauge<'_>) {}
 }
 
@@ -99,23 +83,7 @@ impl<'elf, S: Sink> Output<'elf> for Spans<S> {
             let Entry::Span(span) = entry else { continue };
             // A span of a remote trace that is not known is in no trace.
             let Some((trace_id, sink)) = span.trace_id.zip(sink.as_mut()) else { continue };
-            let texts = span.fields.iter().filter_map(|(name, value)| match value {
-                OwnedValue::Str(text, _) | OwnedValue::Shown(text, _) => Some((&**name, &**text)),
-                _ => None,
-            });
-            sink.span(&FileSpan {
-                trace_id,
-                span_id: span.span_id,
-                parent_span_id: span.parent_span_id,
-                service: "",
-                name: &span.callsite.name(),
-                kind: span.callsite.span_kind(),
-                failed: span.status == Status::Error,
-                start_ns: span.start.unix_ns,
-                end_ns: span.start.unix_ns.saturating_add(span.duration_ns),
-                busy_ns: span.busy_ns,
-                texts: texts.collect(),
-            });
+            sink.span(&Ended::of(&views::span(span, trace_id, &span.callsite.name())));
         }
         Ok(())
     }
@@ -205,27 +173,27 @@ fn texts(attributes: &[Value]) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-fn read_span<'a>(span: &'a Value, service: &'a str) -> Option<FileSpan<'a>> {
+fn read_span<'a>(span: &'a Value, service: &'a str) -> Option<Ended<'a>> {
     let attributes = list(span, "attributes");
     let attribute = |name: &str| {
         let is_it = |attribute: &&Value| attribute.get("key").and_then(Value::as_str) == Some(name);
         number(attributes.iter().find(is_it)?.get("value")?.get("intValue")?)
     };
     let text = |name: &str| span.get(name).and_then(Value::as_str);
-    Some(FileSpan {
-        trace_id: TraceId::from_hex(text("traceId")?)?,
-        span_id: SpanId::from_hex(text("spanId")?)?,
+    let ids = (TraceId::from_hex(text("traceId")?)?, SpanId::from_hex(text("spanId")?)?);
+    let times = (number(span.get("startTimeUnixNano")?)?, number(span.get("endTimeUnixNano")?)?);
+    let mut ended = Ended {
+        // What is in other processes is in the file too.
         parent_span_id: text("parentSpanId").and_then(SpanId::from_hex),
         service,
-        name: text("name").unwrap_or_default(),
         kind: span.get("kind").map_or(SpanKind::Internal, kind),
         failed: span.get("status").and_then(|status| status.get("code")).is_some_and(is_error),
-        start_ns: number(span.get("startTimeUnixNano")?)?,
-        end_ns: number(span.get("endTimeUnixNano")?)?,
         // What this library's exporters and `tracing-opentelemetry` write.
         busy_ns: attribute("busy_ns"),
-        texts: texts(attributes).collect(),
-    })
+        ..Ended::new(ids.0, ids.1, text("name").unwrap_or_default(), times.0, times.1)
+    };
+    texts(attributes).for_each(|(name, text)| ended.attribute(name, text));
+    Some(ended)
 }
 
 /// The kind, which OTLP's JSON writes as a number, and some writers as a name.

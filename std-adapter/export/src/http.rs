@@ -1,7 +1,9 @@
 //! What all HTTP clients of this crate have in common.
 
+use std::io::Read;
 use std::time::{Duration, SystemTime};
 use ureq::config::ConfigBuilder;
+use ureq::http::Response;
 use ureq::typestate::AgentScope;
 
 /// The HTTP library adds the timeout to the current time; a longer one could overflow.
@@ -26,6 +28,16 @@ pub(crate) fn client() -> ConfigBuilder<AgentScope> {
         .max_redirects(0)
         .max_redirects_will_error(false)
         .user_agent(concat!("throughline-export/", env!("CARGO_PKG_VERSION")))
+}
+
+/// Reads the body of an answer, at most this many bytes. With an error, the bytes are those that came before it.
+///
+/// A body that ends before its length or its last chunk makes the answer incomplete (RFC 9112, section 8). Such an answer is no success, whatever its status:
+/// what is missing may be that records were rejected.
+pub(crate) fn read_body(response: &mut Response<ureq::Body>, most: u64) -> (Vec<u8>, Result<(), String>) {
+    let mut bytes = Vec::new();
+    let read = response.body_mut().as_reader().take(most).read_to_end(&mut bytes);
+    (bytes, read.map(drop).map_err(|error| format!("its answer was cut off: {error}")))
 }
 
 /// Why an answer with a good status cannot be that of a receiver of records: it is a page for people, such as that of a proxy that asks for a login.

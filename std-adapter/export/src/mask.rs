@@ -53,6 +53,20 @@ impl Mask {
         (from > 0).then(|| out + &text[from..])
     }
 
+    /// What stands for a text under a name, such as a label: [`REDACTED`] if the name is hidden, the [masked](Mask::masked) text if a secret is in it; `None`
+    /// if it may be shown as it is.
+    ///
+    /// ```
+    /// use throughline_export::Mask;
+    /// let mut mask = Mask::default();
+    /// assert_eq!(mask.shown("token", "7").as_deref(), Some("[REDACTED]"));
+    /// assert_eq!(mask.shown("peer", "HTTPS://u:pw@h").as_deref(), Some("HTTPS://u:[REDACTED]@h"));
+    /// assert_eq!(mask.shown("peer", "https://h"), None);
+    /// ```
+    pub fn shown(&mut self, name: &str, text: &str) -> Option<String> {
+        if self.hides(name) { Some(REDACTED.into()) } else { self.masked(text) }
+    }
+
     /// The names in braces that stand where a template names a secret: `p` in `password={p}`.
     pub fn placeholders<'t>(&mut self, template: &'t str) -> Vec<&'t str> {
         let mut found = Vec::new();
@@ -88,10 +102,12 @@ impl Mask {
     }
 
     fn is_secret(&mut self, word: &str) -> bool {
-        // Times and addresses have many of these.
-        if !word.bytes().any(|b| b.is_ascii_alphabetic()) {
-            return false;
-        }
+        // Times and addresses have many without.
+        word.bytes().any(|b| b.is_ascii_alphabetic()) && self.hides(word)
+    }
+
+    /// [`Redaction::hides`], remembered.
+    fn hides(&mut self, word: &str) -> bool {
         if let Some(known) = self.known.get(word) {
             return *known;
         }
@@ -211,6 +227,8 @@ mod tests {
             ("pwd => hunter2; token == hunter2", "pwd => [REDACTED]; token == [REDACTED]"),
             ("password=\"hunter2", "password=\"[REDACTED]"),
             ("to https://u:hunter2@host/x failed", "to https://u:[REDACTED]@host/x failed"),
+            ("to HTTPS://U:hunter2@Host/x failed", "to HTTPS://U:[REDACTED]@Host/x failed"),
+            (r#"["http://u:hunter2@a","Token=hunter2"]"#, r#"["http://u:[REDACTED]@a","Token=[REDACTED]"]"#),
             ("postgres://u:hunt@er2@host", "postgres://u:[REDACTED]@host"),
             (
                 "(http://h:80/x?token=hunter2&api_key=hunter3)",

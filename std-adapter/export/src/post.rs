@@ -1,6 +1,6 @@
 //! Posts one body after another to a URL, and tries again until a deadline.
 
-use crate::http::{asked_pause, client, parse_retry_after};
+use crate::http::{asked_pause, client, parse_retry_after, read_body};
 use crate::ledger::DropReason;
 use crate::push::PushUrlError;
 use crate::text::{escaped, masked_url, said_without};
@@ -237,9 +237,11 @@ impl Post {
         let status = response.status().as_u16();
         let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
         let after = after.and_then(parse_retry_after);
-        let answer = response.body_mut().with_config().limit(ANSWER_LIMIT).read_to_vec().unwrap_or_default();
+        let (answer, whole) = read_body(&mut response, ANSWER_LIMIT);
         if (200..300).contains(&status) {
-            return Ok(Ok(answer));
+            return Ok(whole.map(|()| answer).map_err(|why| {
+                (format!("it is not known whether {peer} took {what}: status {status}, but {why}"), None)
+            }));
         }
         let said = said_without(&answer, self.headers.iter().map(|(_, value)| &**value));
         if (self.retried)(status) {

@@ -2,7 +2,7 @@
 //! open.
 
 use crate::backlog::{Backlog, Failure};
-use crate::http::{client, page_for_people, parse_retry_after};
+use crate::http::{client, page_for_people, parse_retry_after, read_body};
 use crate::ledger::DropReason;
 use crate::text::{escaped, masked_url, said_without};
 use crate::{Deadline, ExportError};
@@ -150,8 +150,9 @@ impl Server {
         let status = response.status().as_u16();
         let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
         let after = after.and_then(parse_retry_after);
-        let answer = response.body_mut().with_config().limit(ANSWER_LIMIT).read_to_vec().unwrap_or_default();
+        let (answer, whole) = read_body(&mut response, ANSWER_LIMIT);
         if (200..300).contains(&status) {
+            whole.map_err(|why| later(format!("status {status}, but {why}"), None))?;
             let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok());
             if let Some(why) = page_for_people(content_type.unwrap_or_default(), &answer) {
                 return Err(later(format!("status {status}, but {why}"), None));

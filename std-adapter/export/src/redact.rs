@@ -49,7 +49,7 @@ const AFTER: [&str; 12] = [
 ];
 
 /// Names of attributes and metric labels whose values are replaced by [`REDACTED`] before an exporter sees
-/// them, also in messages.
+/// them, also within texts.
 ///
 /// Names and patterns are compared by their words, whether these are written `user_password`, `user-password`,
 /// `user.password` or `userPassword`; case does not matter. A pattern matches a name that ends with its words:
@@ -108,14 +108,14 @@ impl Redaction {
         Redaction { patterns: Vec::new(), messages: false }
     }
 
-    /// Whether secrets are looked for in the text of messages too, where they follow their names: `password=…`,
-    /// `"password":"…"`, `Bearer …`. The default is true.
+    /// Whether secrets are looked for within texts too, where they follow their names: `password=…`, `"password":"…"`, `Bearer …`. Texts are those of
+    /// messages, attributes (also of lists of texts), errors, labels of metrics, correlation fields, the resource, and names of spans. The default is true.
     #[must_use]
     pub fn messages(self, on: bool) -> Redaction {
         Redaction { messages: on, ..self }
     }
 
-    /// Whether secrets are looked for in the text of messages.
+    /// Whether secrets are looked for within texts.
     pub fn is_for_messages(&self) -> bool {
         self.messages
     }

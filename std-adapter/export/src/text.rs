@@ -174,6 +174,7 @@ pub fn percent_decode_lossy(text: &str) -> String {
 /// ```
 /// use throughline_export::text::masked_url;
 /// assert_eq!(masked_url("http://shop:pw@host:80/in?api_key=k&x"), "http://[REDACTED]@host:80/in?api_key=[REDACTED]&[REDACTED]");
+/// assert_eq!(masked_url("HTTPS://shop:pw@Host"), "HTTPS://[REDACTED]@Host");
 /// assert_eq!(masked_url("htp:/shop:p/w@host"), "[REDACTED]@host");
 /// assert_eq!(masked_url("http://localhost:4318/v1/logs"), "http://localhost:4318/v1/logs");
 /// ```

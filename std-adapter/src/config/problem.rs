@@ -56,6 +56,43 @@ impl Problem {
     }
 }
 
+/// Everything that is wrong with a section.
+#[derive(Debug, Default)]
+pub(crate) struct Problems(Vec<Problem>);
+
+impl Problems {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Problems {
+        Problems(vec![problem])
+    }
+}
+
+impl From<Vec<Problem>> for Problems {
+    fn from(problems: Vec<Problem>) -> Problems {
+        Problems(problems)
+    }
+}
+
+impl Extend<Problem> for Problems {
+    fn extend<T: IntoIterator<Item = Problem>>(&mut self, problems: T) {
+        self.0.extend(problems);
+    }
+}
+
+impl IntoIterator for Problems {
+    type Item = Problem;
+    type IntoIter = std::vec::IntoIter<Problem>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
 /// Writes `shop.toml:12: tracing.sampling.probability must be …`.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -83,18 +120,16 @@ pub struct LoadError {
 throughline_export::__debug_as_display!(LoadError);
 
 impl LoadError {
-    /// An error with this one problem.
-    pub(crate) fn of(problem: Problem) -> LoadError {
-        LoadError { problems: vec![problem], warnings: Vec::new() }
+    /// An error with these problems, sorted by line.
+    pub(crate) fn of(problems: impl Into<Problems>) -> LoadError {
+        let Problems(mut problems) = problems.into();
+        problems.sort_by_key(|problem| problem.line);
+        LoadError { problems, warnings: Vec::new() }
     }
 
-    /// An error with these problems, sorted by line; `Ok` if there are none.
-    pub(crate) fn check(mut problems: Vec<Problem>) -> Result<(), LoadError> {
-        if problems.is_empty() {
-            return Ok(());
-        }
-        problems.sort_by_key(|problem| problem.line);
-        Err(LoadError { problems, warnings: Vec::new() })
+    /// As [`of`](LoadError::of); `Ok` if there are none.
+    pub(crate) fn check(problems: Vec<Problem>) -> Result<(), LoadError> {
+        if problems.is_empty() { Ok(()) } else { Err(LoadError::of(problems)) }
     }
 
     /// The same error, with what was found beside it that does no harm by itself.

@@ -148,17 +148,22 @@ impl Listener {
 
     /// What must hold, prepared.
     pub(super) fn prepared(&self) -> Result<Condition, ObserverError> {
-        self.condition().map_err(|(_, why)| ObserverError::Condition { observer: self.name.to_string(), why })
+        self.condition().map_err(|(_, error)| error)
     }
 
     /// The key that is wrong in a file, and how; `None` if the observer can work.
     pub(crate) fn fault(&self) -> Option<(&'static str, ObserverError)> {
-        let (key, why) = self.condition().err()?;
-        Some((key, ObserverError::Condition { observer: self.name.to_string(), why }))
+        self.condition().err()
     }
 
     /// What must hold, prepared. The error has the key that is wrong in a file.
-    fn condition(&self) -> Result<Condition, (&'static str, String)> {
+    fn condition(&self) -> Result<Condition, (&'static str, ObserverError)> {
+        let wrong = |(key, why)| (key, ObserverError::Condition { observer: self.name.to_string(), why });
+        self.read().map_err(wrong)
+    }
+
+    /// The same; the error says why alone.
+    fn read(&self) -> Result<Condition, (&'static str, String)> {
         let parse =
             |key, text: &String| Expression::parse(text).map_err(|why| (key, format!("`{text}` {why}")));
         if self.signals.is_empty() {

@@ -1,7 +1,7 @@
 //! The pump's table of callsites: maps the number in a record to its callsite, prepared once.
 
 use std::sync::Arc;
-use throughline::adapter::callsite::{Blob, registry};
+use throughline::adapter::callsite::{Blob, Kind, registry};
 use throughline_export::otlp::{Options, Site};
 use throughline_export::view::Scope;
 use throughline_export::{Mask, Redaction};
@@ -76,8 +76,16 @@ impl Callsites {
                 self.table.resize_with(number + 1, || None);
             }
             if self.table[number].is_none() {
-                let blob = callsite.blob();
-                let told = Mask::new(Arc::clone(&self.redaction)).placeholders(blob.name);
+                let mut blob = callsite.blob();
+                let mut mask = Mask::new(Arc::clone(&self.redaction));
+                // A bridge makes names of spans at run time. What is in a message comes with its placeholders.
+                if blob.kind == Kind::Span
+                    && let Some(masked) = mask.masked(blob.name)
+                {
+                    // A callsite stays as long as the process runs.
+                    blob.name = String::leak(masked);
+                }
+                let told = mask.placeholders(blob.name);
                 let is_secret = |text| told.contains(&text) || self.redaction.hides(text);
                 let name = |text| Name { text, is_secret: is_secret(text) };
                 let names: Box<[Name]> = blob.fields().map(name).collect();

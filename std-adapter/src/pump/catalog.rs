@@ -8,14 +8,14 @@ use super::metrics::{Data, Point, merged};
 use crate::bridge;
 use crate::observe::Answer;
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use throughline::adapter::metrics::{Series, changes, for_each_possible, take_negative};
 use throughline::adapter::ring::Word;
 use throughline_export::view::{PointView, Scope};
-use throughline_export::{REDACTED, Redaction, diagnostics};
+use throughline_export::{Mask, Redaction, diagnostics};
 
 /// The id of the next point, so that no two points of the process have the same. 0 is none.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -26,7 +26,7 @@ static TEXTS: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
 /// All series and the values of the last reading.
 #[derive(Debug, Default)]
 pub(super) struct Catalog {
-    redaction: Arc<Redaction>,
+    mask: Mask,
     /// How many changes there were of series, and of descriptions apart from them, when the catalog was made.
     made: Option<(usize, usize)>,
     points: Vec<Point>,
@@ -48,15 +48,15 @@ pub(super) struct Catalog {
 }
 
 impl Catalog {
-    /// An empty catalog. Values of secret labels will be replaced, so that their series become one.
+    /// An empty catalog. Values of secret labels and secrets within values will be replaced, so that their series become one.
     pub(super) fn new(redaction: Arc<Redaction>, exemplars: bool) -> Catalog {
-        Catalog { redaction, exemplars: exemplars.then(Kept::default), ..Catalog::default() }
+        Catalog { mask: Mask::new(redaction), exemplars: exemplars.then(Kept::default), ..Catalog::default() }
     }
 
     /// Takes the exemplars of all threads, while the correlation fields of the code that recorded them are known.
     pub(super) fn take_exemplars(&mut self, unix_ns: impl Fn(Word) -> u64) {
         if let Some(exemplars) = &mut self.exemplars {
-            exemplars.take(unix_ns, &self.redaction);
+            exemplars.take(unix_ns, &mut self.mask);
         }
     }
 
@@ -73,7 +73,7 @@ impl Catalog {
             self.made = Some(changes);
         }
         if let Some(exemplars) = &mut self.exemplars {
-            exemplars.take(unix_ns, &self.redaction);
+            exemplars.take(unix_ns, &mut self.mask);
         }
         self.fetch();
         self.observe(answers);
@@ -124,11 +124,10 @@ impl Catalog {
         self.first_id = NEXT_ID.fetch_add(self.points.len() as u64, Ordering::Relaxed);
     }
 
-    fn hide_secrets(&self, points: &mut [Point]) {
-        let mut secrets = HashMap::new();
+    fn hide_secrets(&mut self, points: &mut [Point]) {
         for (key, value) in points.iter_mut().flat_map(|point| &mut point.labels) {
-            if *secrets.entry(*key).or_insert_with(|| self.redaction.hides(key)) {
-                *value = Cow::Borrowed(REDACTED);
+            if let Some(shown) = self.mask.shown(key, value) {
+                *value = Cow::Owned(shown);
             }
         }
     }

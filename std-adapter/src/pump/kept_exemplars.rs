@@ -5,8 +5,8 @@ use crate::propagation::correlation;
 use std::collections::HashMap;
 use throughline::adapter::metrics::Series;
 use throughline::adapter::ring::Word;
+use throughline_export::Mask;
 use throughline_export::view::ExemplarView;
-use throughline_export::{REDACTED, Redaction};
 
 /// Most exemplars of a series. The oldest makes room.
 const MOST: usize = 16;
@@ -18,7 +18,7 @@ pub(super) struct Kept(HashMap<usize, Vec<(u32, ExemplarView)>>);
 
 impl Kept {
     /// Takes what threads have put since the last call. `unix_ns` maps their ticks; secret fields are replaced.
-    pub(super) fn take(&mut self, unix_ns: impl Fn(Word) -> u64, redaction: &Redaction) {
+    pub(super) fn take(&mut self, unix_ns: impl Fn(Word) -> u64, mask: &mut Mask) {
         #[cfg(target_has_atomic = "64")]
         throughline::adapter::metrics::take_exemplars(|exemplar| {
             let power = u64::BITS - exemplar.value.saturating_sub(1).leading_zeros();
@@ -27,12 +27,12 @@ impl Kept {
                 time_unix_ns: unix_ns(exemplar.ticks),
                 trace_id: exemplar.trace_id,
                 span_id: exemplar.span_id,
-                fields: fields_of(exemplar.correlation, redaction),
+                fields: fields_of(exemplar.correlation, mask),
             };
             keep(self.0.entry(exemplar.first_cell).or_default(), power, view);
         });
         #[cfg(not(target_has_atomic = "64"))]
-        let _ = (unix_ns, redaction);
+        let _ = (unix_ns, mask);
     }
 
     /// Appends the exemplars of a series to `out`, and asks for further ones.
@@ -47,16 +47,17 @@ impl Kept {
 
 /// The correlation fields with this number, as exporters may see them.
 #[cfg(target_has_atomic = "64")]
-fn fields_of(number: u64, redaction: &Redaction) -> Option<correlation::Fields> {
+fn fields_of(number: u64, mask: &mut Mask) -> Option<correlation::Fields> {
     let fields = if number == 0 { None } else { correlation::fields(number) }?;
-    if !fields.iter().any(|(name, _)| redaction.hides(name)) {
+    let masked: Vec<_> = fields.iter().map(|(name, value)| mask.shown(name, value)).collect();
+    if masked.iter().all(Option::is_none) {
         return Some(fields);
     }
-    let shown = |(name, value): &(Box<str>, Box<str>)| {
-        let value = if redaction.hides(name) { REDACTED.into() } else { value.clone() };
-        (name.clone(), value)
-    };
-    Some(fields.iter().map(shown).collect())
+    let shown = fields
+        .iter()
+        .zip(masked)
+        .map(|((name, value), masked)| (name.clone(), masked.map_or_else(|| value.clone(), Into::into)));
+    Some(shown.collect())
 }
 
 fn keep(kept: &mut Vec<(u32, ExemplarView)>, power: u32, view: ExemplarView) {

@@ -120,6 +120,39 @@ fn a_span_arrives_with_all_that_the_api_can_say_of_it() {
 }
 
 #[test]
+fn secrets_in_names_of_spans_and_in_lists_are_masked() {
+    let secret = "HTTPS://u:hunter2@host/in";
+    recorded(
+        "api::secrets_in_names_of_spans_and_in_lists_are_masked",
+        || {
+            let peers = || Value::Array(Array::String(vec!["plain".into(), secret.into()]));
+            let tracer = tracer();
+            let builder = tracer.span_builder(format!("call {secret}"));
+            let mut span = builder.with_attributes([KeyValue::new("peers", peers())]).start(&tracer);
+            span.set_attribute(KeyValue::new("later", peers()));
+            span.add_event("tried", vec![KeyValue::new("peers", peers())]);
+            let logger = LoggerProvider.logger("shop");
+            let mut record = logger.create_log_record();
+            record.set_severity_number(Severity::Info);
+            record.set_body("a list".into());
+            let list = AnyValue::ListAny(Box::new(vec!["plain".into(), secret.into()]));
+            record.add_attribute("peers", list);
+            logger.emit(record);
+        },
+        |spans, logs, _| {
+            let masked = Some(r#"["plain","HTTPS://u:[REDACTED]@host/in"]"#.to_owned());
+            let span = find(spans, "call HTTPS://u:[REDACTED]@host/in");
+            assert_eq!(
+                (&text(&span.attributes, "peers"), &text(&span.attributes, "later")),
+                (&masked, &masked)
+            );
+            assert_eq!(logs.len(), 2);
+            logs.iter().for_each(|log| assert_eq!(text(&log.attributes, "peers"), masked));
+        },
+    );
+}
+
+#[test]
 fn scopes_of_the_api_are_scopes_of_the_collector() {
     in_own_process("api::scopes_of_the_api_are_scopes_of_the_collector", || {
         let receiver = Receiver::start([]);

@@ -159,7 +159,7 @@ fn a_real_collector_takes_the_profiles_and_writes_them() {
     crate::support::in_own_process(name, || {
         let program = std::env::var(PROGRAM).expect("THROUGHLINE_COLLECTOR_PROGRAM is set");
         let folder = Folder::new("otlp-profiles");
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = crate::support::free_address().port();
         let output = folder.0.join("profiles.json");
         let text = format!(
             "receivers: {{otlp: {{protocols: {{http: {{endpoint: \"127.0.0.1:{port}\"}}}}}}}}\n\

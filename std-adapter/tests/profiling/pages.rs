@@ -1,8 +1,9 @@
 //! Profiles that are asked for over HTTP, as `go tool pprof` does.
 
+use crate::support::free_address;
 use crate::{Folder, price};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use throughline_std::admin::AdminOptions;
@@ -26,10 +27,6 @@ fn text(port: u16, path: &str) -> (u16, String) {
     (status, String::from_utf8(body).unwrap())
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// Runs `ask` while a thread works in a span.
 fn while_busy<T>(ask: impl FnOnce() -> T) -> (T, String) {
     let done = AtomicBool::new(false);
@@ -50,7 +47,7 @@ fn while_busy<T>(ask: impl FnOnce() -> T) -> (T, String) {
 #[test]
 fn a_page_takes_a_profile_of_the_next_seconds() {
     crate::support::in_own_process("pages::a_page_takes_a_profile_of_the_next_seconds", || {
-        let port = free_port();
+        let port = free_address().port();
         let admin = AdminOptions::default().port(port);
         let config = Config::new("shop").without_otlp().terminal(false).admin(admin).profile_pages();
         let guard = init(&config).unwrap();
@@ -86,7 +83,7 @@ fn a_page_takes_a_profile_of_the_next_seconds() {
 #[test]
 fn a_session_that_samples_gives_the_page_its_last_window() {
     crate::support::in_own_process("pages::a_session_that_samples_gives_the_page_its_last_window", || {
-        let port = free_port();
+        let port = free_address().port();
         let folder = Folder::new("pages");
         let options = ProfilingOptions::new(&folder.0)
             .cpu(CpuOptions::default().frequency(499))

@@ -1,7 +1,8 @@
 //! A Kafka broker for one test, and Kafka's own client. Both are Java programs in the folder of `THROUGHLINE_KAFKA`.
 #![allow(unreachable_pub, reason = "the test is a binary")]
 
-use crate::servers::{Folder, free_address};
+use crate::servers::Folder;
+use crate::support::free_address;
 use serde_json::Value;
 use std::fs::File;
 use std::net::TcpStream;

@@ -9,6 +9,7 @@ pub mod receiver;
 pub mod service;
 
 use std::io::Read;
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use throughline_std::Ledger;
@@ -103,4 +104,10 @@ pub fn assert_balanced(ledger: &Ledger) {
 /// The lines that the library wrote to standard error.
 pub fn ours(stderr: &str) -> Vec<&str> {
     stderr.lines().filter(|line| line.starts_with("throughline: ")).collect()
+}
+
+/// An address of the loopback interface where nothing listens. Another program may take it before it is bound; the
+/// test fails then, and says so.
+pub fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

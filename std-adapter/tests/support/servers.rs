@@ -2,9 +2,10 @@
 //! Collector.
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
+use crate::support::free_address;
 use serde_json::Value;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -245,12 +246,6 @@ impl Server {
         assert_eq!(found.len(), 1, "{query}: {found:?}");
         found[0].1
     }
-}
-
-/// An address of the loopback interface where nothing listens. Another program may take it before it is bound; the
-/// test fails then, and says so.
-pub fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// A configuration of Prometheus, which VictoriaMetrics reads too.

@@ -6,11 +6,15 @@ use super::compress::Compression;
 use super::config::Target;
 use super::protocol::Protocol;
 use super::response;
-use crate::http::{LONGEST_TIMEOUT, asked_pause, client, page_for_people, parse_retry_after};
+use crate::http::{LONGEST_TIMEOUT, asked_pause, client, page_for_people, parse_retry_after, read_body};
 use std::time::{Duration, Instant};
 
 /// Most bytes of an answer that are read.
 const ANSWER_LIMIT: u64 = 64 * 1024;
+
+/// The warning about an answer that is longer. Such a request is not sent again, because the same answer would come.
+const TOO_LONG: &str =
+    "its answer has 64 KiB or more, of which no more is read, so what it rejected may be unknown";
 
 /// A pool of open connections, which clones share.
 #[derive(Clone, Debug)]
@@ -60,16 +64,22 @@ impl Http {
         let header =
             |name| response.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
         let (content_type, retry_after) = (header("content-type"), header("retry-after"));
-        // The status line is enough, so ignore an error while reading the rest of the answer.
-        let answer = response.body_mut().with_config().limit(ANSWER_LIMIT).read_to_vec().unwrap_or_default();
+        let (answer, whole) = read_body(&mut response, ANSWER_LIMIT);
         let refusal = || response::refusal(&content_type, &answer, |text| target.without_own(text));
         match status {
             200..=299 => {
+                if let Err(why) = whole {
+                    return Attempt::Later { why: format!("status {status}, but {why}"), after: None };
+                }
                 if let Some(why) = page_for_people(&content_type, &answer) {
                     return Attempt::Later { why: format!("status {status}, but {why}"), after: None };
                 }
                 let partial = response::partial_success(&content_type, &answer);
-                let message = target.without_own(&partial.message);
+                let mut message = target.without_own(&partial.message);
+                if answer.len() as u64 == ANSWER_LIMIT {
+                    let mark = if message.is_empty() { "" } else { "; " };
+                    message.insert_str(0, &format!("{TOO_LONG}{mark}"));
+                }
                 Attempt::Taken(Delivered { rejected: partial.rejected, message })
             }
             401 | 403 if target.renew_tokens(begun) => Attempt::Later {

@@ -23,6 +23,7 @@ mod response;
 mod temporality;
 mod tls;
 pub(crate) mod token;
+mod url;
 
 pub(crate) use encode::severity_number;
 

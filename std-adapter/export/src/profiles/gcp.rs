@@ -5,7 +5,7 @@
 //! <https://docs.cloud.google.com/profiler/docs/reference/v2/rest/v2/projects.profiles>, and `profiler.proto` of
 //! <https://github.com/googleapis/googleapis/tree/master/google/devtools/cloudprofiler/v2>.
 
-use crate::http::client;
+use crate::http::{client, read_body};
 use crate::json::Object;
 use crate::ledger::DropReason;
 use crate::otlp::token::Token;
@@ -294,9 +294,11 @@ impl CloudProfiler {
             // Another one may be good.
             token.forget(begun);
         }
-        let answer =
-            response.body_mut().with_config().limit(ANSWER_LIMIT).read_to_string().unwrap_or_default();
-        Ok((status, answer))
+        let (answer, whole) = read_body(&mut response, ANSWER_LIMIT);
+        if status == 200 {
+            whole.map_err(|why| format!("{} answered 200, but {why}", self.shown()))?;
+        }
+        Ok((status, String::from_utf8_lossy(&answer).into_owned()))
     }
 
     fn said(&self, status: u16, answer: &str) -> String {

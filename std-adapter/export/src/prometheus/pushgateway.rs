@@ -6,7 +6,7 @@ use super::negotiate::Shape;
 use super::page::Renderer;
 use super::process::Process;
 use super::{Format, PrometheusError, PushgatewayOptions};
-use crate::http::{LONGEST_TIMEOUT, client};
+use crate::http::{LONGEST_TIMEOUT, client, read_body};
 use crate::ledger::DropReason;
 use crate::text::masked_url;
 use crate::view::PointView;
@@ -107,9 +107,13 @@ impl Pushgateway {
             ExportError::new(DropReason::Unreachable, 0, text)
         })?;
         let status = answer.status().as_u16();
-        let said = answer.body_mut().with_config().limit(ANSWER_LIMIT).read_to_vec().unwrap_or_default();
+        let (said, whole) = read_body(&mut answer, ANSWER_LIMIT);
         if (200..300).contains(&status) {
-            return Ok(());
+            return whole.map_err(|why| {
+                let text =
+                    format!("it is not known whether {url} took the metrics: status {status}, but {why}");
+                ExportError::new(DropReason::Unreachable, 0, text)
+            });
         }
         let said = String::from_utf8_lossy(&said);
         let (said, hint) = (said.trim(), hint(status));

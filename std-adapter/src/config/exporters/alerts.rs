@@ -1,10 +1,10 @@
 //! Configures alerts from keys.
 
 use super::findings::Fault;
-use super::{Keys, secret};
+use super::{Keys, Wrong, secret};
 use crate::alert::{AlertOptions, Alertmanager, Rules, RulesError, RunCommand, Slack, Webhook};
 use crate::config::Config;
-use crate::config::problem::Problem;
+use crate::config::problem::{Problem, Problems};
 use crate::config::units::duration;
 use throughline_export::prometheus::PageOptions;
 
@@ -14,18 +14,19 @@ impl Fault for RulesError {}
 const RECEIVERS: [&str; 5] = ["slack", "webhook", "alertmanager", "command", "email"];
 
 /// The keys, on top of the options that were set by code; `None` if alerts are not asked for.
-pub(crate) fn alerts(config: &Config) -> Result<Option<AlertOptions>, Problem> {
+pub(crate) fn alerts(config: &Config) -> Result<Option<AlertOptions>, Problems> {
     let keys = Keys::of(config);
     let off = keys.said("alerts.enabled").is_some_and(|enabled| !enabled.value.bool());
     let asked = keys.asks_for("alerts") || RECEIVERS.iter().any(|name| keys.asks_for(&section(name)));
     if off || config.alerts.is_none() && !asked {
         return Ok(None);
     }
-    let mut options = config.alerts.clone().unwrap_or_default();
+    let (mut options, mut wrong) = (config.alerts.clone().unwrap_or_default(), Wrong::default());
     const RULES: &str = "alerts.rules_file";
     if keys.said(RULES).is_some() || !options.has_rules() {
-        let rules = Rules::load(keys.needed(RULES)?).map_err(|error| keys.problem(RULES, &error))?;
-        options = options.rules(rules);
+        let loaded = |path| Rules::load(path).map_err(|error| keys.problem(RULES, &error));
+        options =
+            wrong.take(keys.needed(RULES).and_then(loaded)).into_iter().fold(options, AlertOptions::rules);
     }
     let time = |path: &str| keys.said(path).map(|setting| setting.value.duration());
     if let Some(interval) = time("alerts.interval") {
@@ -76,25 +77,29 @@ pub(crate) fn alerts(config: &Config) -> Result<Option<AlertOptions>, Problem> {
         let namespace = || keys.text("metrics.namespace").unwrap_or_default();
         options = options.page(of_page.unwrap_or_else(|| PageOptions::default().namespace(namespace())));
     }
-    let options = receivers(&keys, options)?;
-    escalations(&keys, options).map(Some)
+    options = receivers(&keys, options, &mut wrong);
+    options = escalations(&keys, options, &mut wrong);
+    wrong.or(Some(Some(options)))
 }
 
 /// Gives those a routing of their own who are told late.
-fn escalations(keys: &Keys<'_>, mut options: AlertOptions) -> Result<AlertOptions, Problem> {
+fn escalations(keys: &Keys<'_>, mut options: AlertOptions, wrong: &mut Wrong) -> AlertOptions {
     const KEY: &str = "alerts.escalate_after";
     for (name, value) in keys.pairs(KEY) {
         let Some(after) = duration(&value) else {
-            return Err(keys.problem(KEY, &format!("`{value}` is no duration; write such as {name}=30m")));
+            wrong.note(keys.problem(KEY, &format!("`{value}` is no duration; write such as {name}=30m")));
+            continue;
         };
-        if name == "alertmanager" || !options.escalate(&name, after) {
+        // One that is asked for and not there has a mistake of its own.
+        let is_told = || RECEIVERS.contains(&&*name) && keys.asks_for(&section(&name));
+        if name == "alertmanager" || !options.escalate(&name, after) && !is_told() {
             let text = format!(
                 "there is no receiver `{name}` that can be told late; name slack, webhook, command or email, and configure it"
             );
-            return Err(keys.problem(KEY, &text));
+            wrong.note(keys.problem(KEY, &text));
         }
     }
-    Ok(options)
+    options
 }
 
 fn section(name: &str) -> String {
@@ -102,68 +107,86 @@ fn section(name: &str) -> String {
 }
 
 /// Adds those who are told.
-fn receivers(keys: &Keys<'_>, mut options: AlertOptions) -> Result<AlertOptions, Problem> {
+fn receivers(keys: &Keys<'_>, mut options: AlertOptions, wrong: &mut Wrong) -> AlertOptions {
     let service = keys.service();
     if keys.asks_for(&section("slack")) {
         const URL: &str = "alerts.notification.slack.webhook_url";
-        let slack =
-            Slack::new(&needed_secret(keys, URL)?, service).map_err(|error| keys.problem(URL, &error))?;
-        options = options.notify("slack", None, slack);
+        let slack = |url: String| Slack::new(&url, service).map_err(|error| keys.problem(URL, &error));
+        if let Some(slack) = wrong.take(needed_secret(keys, URL).and_then(slack)) {
+            options = options.notify("slack", None, slack);
+        }
     }
-    if keys.asks_for(&section("webhook")) {
-        const URL: &str = "alerts.notification.webhook.url";
-        let webhook = Webhook::new(&needed_secret(keys, URL)?, service);
-        let mut webhook = webhook.map_err(|error| keys.problem(URL, &error))?;
-        if keys.value("alerts.notification.webhook.allow_private").is_some_and(|on| on.bool()) {
-            webhook = webhook.allow_private();
-        }
-        if let Some(secret) = secret(keys, "alerts.notification.webhook.secret")? {
-            webhook = webhook.secret(secret);
-        }
-        for (name, value) in keys.pairs("alerts.notification.webhook.headers") {
-            webhook = webhook.header(name, value);
-        }
+    if keys.asks_for(&section("webhook"))
+        && let Some(webhook) = wrong.take(webhook(keys))
+    {
         options = options.notify("webhook", None, webhook);
     }
-    if keys.asks_for(&section("alertmanager")) {
-        const URL: &str = "alerts.notification.alertmanager.url";
-        let alertmanager = Alertmanager::new(&keys.needed(URL)?);
-        let mut alertmanager = alertmanager.map_err(|error| keys.problem(URL, &error))?;
-        for (name, value) in keys.pairs("alerts.notification.alertmanager.headers") {
-            alertmanager = alertmanager.header(name, value);
-        }
-        let resource = keys.config.detected_resource();
-        let instance = resource.get("service.instance.id").or(resource.get("host.name"));
-        for (label, value) in [("job", Some(service)), ("instance", instance)] {
-            if let Some(value) = value {
-                alertmanager = alertmanager.label(label, value);
-            }
-        }
+    if keys.asks_for(&section("alertmanager"))
+        && let Some(alertmanager) = wrong.take(alertmanager(keys))
+    {
         options = options.notify("alertmanager", Some(Alertmanager::routing()), alertmanager);
     }
     if keys.asks_for(&section("command")) {
         const RUN: &str = "alerts.notification.command.run";
-        let command = keys.value(RUN).map(|value| value.list().to_vec()).unwrap_or_default();
-        let Some((program, arguments)) = command.split_first() else {
-            return Err(keys.problem(RUN, &"it is empty; name a program".to_owned()));
-        };
-        options = options.notify("command", None, RunCommand::new(program, arguments, service));
+        match keys.list(RUN).split_first() {
+            Some((program, arguments)) => {
+                options = options.notify("command", None, RunCommand::new(program, arguments, service));
+            }
+            None => wrong.note(keys.problem(RUN, &"it is empty; name a program".to_owned())),
+        }
     }
     #[cfg(feature = "alerts-email")]
-    if keys.asks_for(&section("email")) {
-        options = options.notify("email", None, email(keys)?);
+    if keys.asks_for(&section("email"))
+        && let Some(email) = wrong.take(email(keys))
+    {
+        options = options.notify("email", None, email);
     }
-    Ok(options)
+    options
+}
+
+fn webhook(keys: &Keys<'_>) -> Result<Webhook, Problems> {
+    const URL: &str = "alerts.notification.webhook.url";
+    let mut wrong = Wrong::default();
+    let made = |url: String| Webhook::new(&url, keys.service()).map_err(|error| keys.problem(URL, &error));
+    let webhook = wrong.take(needed_secret(keys, URL).and_then(made));
+    let secret = wrong.take(secret(keys, "alerts.notification.webhook.secret"));
+    let (mut webhook, secret) = wrong.or(webhook.zip(secret))?;
+    if keys.value("alerts.notification.webhook.allow_private").is_some_and(|on| on.bool()) {
+        webhook = webhook.allow_private();
+    }
+    webhook = secret.into_iter().fold(webhook, Webhook::secret);
+    let headers = keys.pairs("alerts.notification.webhook.headers");
+    Ok(headers.into_iter().fold(webhook, |webhook, (name, value)| webhook.header(name, value)))
+}
+
+fn alertmanager(keys: &Keys<'_>) -> Result<Alertmanager, Problem> {
+    const URL: &str = "alerts.notification.alertmanager.url";
+    let alertmanager = Alertmanager::new(&keys.needed(URL)?);
+    let mut alertmanager = alertmanager.map_err(|error| keys.problem(URL, &error))?;
+    for (name, value) in keys.pairs("alerts.notification.alertmanager.headers") {
+        alertmanager = alertmanager.header(name, value);
+    }
+    let resource = keys.config.detected_resource();
+    let instance = resource.get("service.instance.id").or(resource.get("host.name"));
+    for (label, value) in [("job", Some(keys.service())), ("instance", instance)] {
+        if let Some(value) = value {
+            alertmanager = alertmanager.label(label, value);
+        }
+    }
+    Ok(alertmanager)
 }
 
 #[cfg(feature = "alerts-email")]
-fn email(keys: &Keys<'_>) -> Result<crate::alert::Email, Problem> {
+fn email(keys: &Keys<'_>) -> Result<crate::alert::Email, Problems> {
     use crate::alert::{Email, EmailTls};
 
     const SERVER: &str = "alerts.notification.email.smtp_server";
     const RECIPIENTS: &str = "alerts.notification.email.recipients";
-    let server = keys.needed(SERVER)?;
-    let recipients = keys.value(RECIPIENTS).map(|value| value.list().to_vec()).unwrap_or_default();
+    let mut wrong = Wrong::default();
+    let server = wrong.take(keys.needed(SERVER));
+    let password = wrong.take(secret(keys, "alerts.notification.email.password"));
+    let (server, password) = wrong.or(server.zip(password))?;
+    let recipients = keys.list(RECIPIENTS);
     let mut email = Email::new(&server, keys.service());
     if let Some(tls) = keys.text("alerts.notification.email.tls") {
         email = email.tls(match &*tls {
@@ -178,7 +201,6 @@ fn email(keys: &Keys<'_>) -> Result<crate::alert::Email, Problem> {
     if let Some(path) = keys.text("alerts.notification.email.certificate") {
         email = email.certificate(path);
     }
-    let password = secret(keys, "alerts.notification.email.password")?;
     if let Some(name) = keys.text("alerts.notification.email.username") {
         email = email.login(name, password.unwrap_or_default());
     }

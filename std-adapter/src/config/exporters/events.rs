@@ -1,13 +1,13 @@
 //! Creates what sends events out.
 
-use super::{Keys, secret};
-use crate::config::problem::Problem;
+use super::{Keys, Made, Wrong, secret};
+use crate::config::problem::{Problem, Problems};
 use crate::events::{Events, Mode, Sink, Webhook};
 #[cfg(feature = "events-kafka")]
 use crate::events::{Kafka, KafkaError, Mechanism};
 use throughline_export::log::RollingFile;
 use throughline_export::otlp::Signal;
-use throughline_export::{Exporter, SpoolConfig, reserve_spool};
+use throughline_export::{SpoolConfig, reserve_spool};
 
 /// Size at which the file of dead letters is rolled, and how many old ones are kept.
 const DEAD_BYTES: u64 = 64 << 20;
@@ -16,24 +16,9 @@ const DEAD_FILES: usize = 7;
 #[cfg(feature = "events-kafka")]
 impl super::Fault for KafkaError {}
 
-pub(super) fn webhook(keys: &Keys<'_>) -> Result<Option<Box<dyn Exporter>>, Problem> {
-    const URL: &str = "events.webhook.url";
+pub(super) fn webhook(keys: &Keys<'_>) -> Made {
     if !keys.asks_for("events.webhook") {
         return Ok(None);
-    }
-    let url = match secret(keys, URL)? {
-        Some(url) => url,
-        None => keys.needed(URL)?,
-    };
-    let mut webhook = Webhook::new(&url).map_err(|error| keys.problem(URL, &error))?;
-    if keys.is("events.webhook.allow_private") {
-        webhook = webhook.allow_private();
-    }
-    if let Some(secret) = secret(keys, "events.webhook.secret")? {
-        webhook = webhook.secret(secret);
-    }
-    for (name, value) in keys.pairs("events.webhook.headers") {
-        webhook = webhook.header(name, value);
     }
     let mode = match keys.text("events.webhook.mode").as_deref() {
         Some("structured") => Mode::Structured,
@@ -41,15 +26,31 @@ pub(super) fn webhook(keys: &Keys<'_>) -> Result<Option<Box<dyn Exporter>>, Prob
         _ => Mode::Batch,
     };
     let batch = (mode != Mode::Batch).then_some(1);
-    events(keys, "events.webhook", webhook.mode(mode), batch).map(Some)
+    events(keys, "events.webhook", webhook_sink(keys).map(|webhook| webhook.mode(mode)), batch)
+}
+
+fn webhook_sink(keys: &Keys<'_>) -> Result<Webhook, Problems> {
+    const URL: &str = "events.webhook.url";
+    let mut wrong = Wrong::default();
+    let url = secret(keys, URL).and_then(|url| url.map_or_else(|| keys.needed(URL), Ok));
+    let made = |url: String| Webhook::new(&url).map_err(|error| keys.problem(URL, &error));
+    let webhook = wrong.take(url.and_then(made));
+    let secret = wrong.take(secret(keys, "events.webhook.secret"));
+    let (mut webhook, secret) = wrong.or(webhook.zip(secret))?;
+    if keys.is("events.webhook.allow_private") {
+        webhook = webhook.allow_private();
+    }
+    webhook = secret.into_iter().fold(webhook, Webhook::secret);
+    let headers = keys.pairs("events.webhook.headers");
+    Ok(headers.into_iter().fold(webhook, |webhook, (name, value)| webhook.header(name, value)))
 }
 
 #[cfg(feature = "events-kafka")]
-pub(super) fn kafka(keys: &Keys<'_>) -> Result<Option<Box<dyn Exporter>>, Problem> {
+pub(super) fn kafka(keys: &Keys<'_>) -> Made {
     if !keys.asks_for("events.kafka") {
         return Ok(None);
     }
-    events(keys, "events.kafka", kafka_sink(keys, (keys, TOPIC))?, None).map(Some)
+    events(keys, "events.kafka", kafka_sink(keys, (keys, TOPIC)), None)
 }
 
 /// The key of the section's topic.
@@ -61,17 +62,23 @@ pub(super) const TOPIC: &str = "events.kafka.topic";
 pub(super) fn kafka_sink(
     keys: &Keys<'_>,
     (with_topic, topic): (&Keys<'_>, &'static str),
-) -> Result<Kafka, Problem> {
+) -> Result<Kafka, Problems> {
     const BROKERS: &str = "events.kafka.brokers";
+    let mut wrong = Wrong::default();
     let brokers = keys.list(BROKERS);
     if brokers.is_empty() {
         // The error for a key that is missing.
-        keys.needed(BROKERS)?;
+        wrong.take(keys.needed(BROKERS));
     }
-    let mut kafka = Kafka::new(brokers, with_topic.needed(topic)?).map_err(|error| match error {
-        KafkaError::Topic(_) => with_topic.problem(topic, &error),
-        _ => keys.problem(BROKERS, &error),
-    })?;
+    let made = |name| {
+        Kafka::new(brokers, name).map_err(|error| match error {
+            KafkaError::Topic(_) => with_topic.problem(topic, &error),
+            _ => keys.problem(BROKERS, &error),
+        })
+    };
+    let kafka = wrong.take(with_topic.needed(topic).and_then(made));
+    let login = wrong.take(login(keys));
+    let (mut kafka, login) = wrong.or(kafka.zip(login))?;
     if keys.is("events.kafka.tls") {
         kafka = kafka.tls();
     }
@@ -83,57 +90,69 @@ pub(super) fn kafka_sink(
     if let (Some(certificate), Some(key)) = (keys.text(CLIENT), keys.text("events.kafka.client_key")) {
         kafka = kafka.client_certificate(certificate, key).map_err(|error| keys.problem(CLIENT, &error))?;
     }
-    let password = secret(keys, "events.kafka.password")?;
-    match (keys.said("events.kafka.username"), password) {
+    if let Some((mechanism, name, password)) = login {
+        kafka = kafka.login(mechanism, name, password);
+    }
+    Ok(kafka)
+}
+
+/// The mechanism, the name and the password, if there are any.
+#[cfg(feature = "events-kafka")]
+fn login<'k>(keys: &Keys<'k>) -> Result<Option<(Mechanism, &'k str, String)>, Problem> {
+    const PASSWORD: &str = "events.kafka.password";
+    match (keys.said("events.kafka.username"), secret(keys, PASSWORD)?) {
         (Some(name), Some(password)) => {
             let mechanism = match keys.text("events.kafka.mechanism").as_deref() {
                 Some("scram-sha-256") => Mechanism::ScramSha256,
                 Some("scram-sha-512") => Mechanism::ScramSha512,
                 _ => Mechanism::Plain,
             };
-            kafka = kafka.login(mechanism, name.value.text(), password);
+            Ok(Some((mechanism, name.value.text(), password)))
         }
-        (Some(alone), None) => return Err(alone.problem("wants password or password_file too")),
-        (None, Some(_)) => {
-            return Err(keys.problem("events.kafka.password", &"it wants username too".to_owned()));
-        }
-        (None, None) => {}
+        (Some(alone), None) => Err(alone.problem("wants password or password_file too")),
+        (None, Some(_)) => Err(keys.problem(PASSWORD, &"it wants username too".to_owned())),
+        (None, None) => Ok(None),
     }
-    Ok(kafka)
 }
 
 /// The exporter of a section, with what all of them have. `batch` is the number of events in a batch, where that is no matter of a key.
 fn events(
     keys: &Keys<'_>,
     section: &'static str,
-    sink: impl Sink,
+    sink: Result<impl Sink, Problems>,
     batch: Option<usize>,
-) -> Result<Box<dyn Exporter>, Problem> {
+) -> Made {
     let path = |name: &str| format!("{section}.{name}");
-    let signals = keys.signals(&path("signals"));
-    let most = keys.value(&path("batch_size")).map_or(100, |events| events.size());
-    let mut events = Events::new(section, sink)
-        .signals(signals.contains(&Signal::Traces), signals.contains(&Signal::Logs))
-        .filter(keys.filter(&path("filter"))?)
-        .batch(batch.unwrap_or(most));
+    let mut wrong = Wrong::default();
+    let sink = wrong.take(sink);
+    let filter = wrong.take(keys.filter(&path("filter")));
     let directory = path("spool.directory");
-    if let Some(folder) = keys.text(&directory) {
-        let spool = SpoolConfig::new(&folder);
+    let spool = keys.text(&directory).map(SpoolConfig::new);
+    if let Some(spool) = &spool {
         let folder = spool.dir().join(section);
         // A service that runs with this file holds the lock.
         let checked = match keys.dry {
             true => RollingFile::new(folder.join("lock")).check(),
             false => reserve_spool(&folder),
         };
-        checked.map_err(|error| keys.problem(&directory, &error))?;
+        wrong.take(checked.map_err(|error| keys.problem(&directory, &error)));
+    }
+    let dead = path("dead_letters");
+    let file = keys.text(&dead).map(|path| RollingFile::new(path).max_bytes(DEAD_BYTES).keep(DEAD_FILES));
+    if let Some(file) = &file {
+        wrong.take(file.check().map_err(|error| keys.problem(&dead, &error)));
+    }
+    let (sink, filter) = wrong.or(sink.zip(filter))?;
+    let signals = keys.signals(&path("signals"));
+    let most = keys.value(&path("batch_size")).map_or(100, |events| events.size());
+    let mut events = Events::new(section, sink)
+        .signals(signals.contains(&Signal::Traces), signals.contains(&Signal::Logs))
+        .filter(filter)
+        .batch(batch.unwrap_or(most));
+    if let Some(spool) = spool {
         let bytes = keys.value(&path("spool.max_size"));
         events = events.spool(bytes.iter().fold(spool, |spool, bytes| spool.max_bytes(bytes.int())));
     }
-    let dead = path("dead_letters");
-    if let Some(path) = keys.text(&dead) {
-        let file = RollingFile::new(path).max_bytes(DEAD_BYTES).keep(DEAD_FILES);
-        file.check().map_err(|error| keys.problem(&dead, &error))?;
-        events = events.dead_letters(file);
-    }
-    Ok(Box::new(events))
+    events = file.into_iter().fold(events, Events::dead_letters);
+    Ok(Some(Box::new(events)))
 }

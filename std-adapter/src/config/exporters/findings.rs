@@ -80,8 +80,8 @@ impl Config {
         for settings in std::iter::once(&self.settings).chain(self.also.iter().map(|group| &group.settings)) {
             all.extend(Preset::of(&Keys { settings, ..Keys::of(self) }).err().into_iter().flatten());
         }
-        let mut of_exporters: Vec<Problem> = otlp::client(self).err().into_iter().collect();
-        of_exporters.extend(otlp::further(self).into_iter().filter_map(Result::err));
+        let mut of_exporters: Vec<Problem> = otlp::client(self).err().into_iter().flatten().collect();
+        of_exporters.extend(otlp::further(self).into_iter().filter_map(Result::err).flatten());
         of_exporters.extend(made(&keys).1);
         // Those that would have read a file say the same.
         of_exporters.retain(|problem| !paths.iter().any(|path| problem.text.contains(&format!("`{path}`"))));

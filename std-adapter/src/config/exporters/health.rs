@@ -1,9 +1,12 @@
 //! Configures checks and the pages of health from keys.
 
-use super::Keys;
+use super::findings::Fault;
+use super::{Keys, Wrong};
 use crate::config::Config;
-use crate::config::problem::Problem;
-use crate::health::{Check, HealthOptions};
+use crate::config::problem::Problems;
+use crate::health::{Check, HealthError, HealthOptions};
+
+impl Fault for HealthError {}
 
 /// A kind of check, with its key.
 type Kind = (&'static str, fn(&Keys<'_>, String, String) -> Check);
@@ -20,23 +23,25 @@ const KINDS: &[Kind] = &[
 ];
 
 /// The keys, on top of the options that were set by code; `None` if health is not asked for.
-pub(crate) fn health(config: &Config) -> Result<Option<HealthOptions>, Problem> {
+pub(crate) fn health(config: &Config) -> Result<Option<HealthOptions>, Problems> {
     let keys = Keys::of(config);
     let off = keys.said("health.enabled").is_some_and(|enabled| !enabled.value.bool());
     if off || config.health.is_none() && !keys.asks_for("health") {
         return Ok(None);
     }
-    let mut options = config.health.clone().unwrap_or_default();
+    let (mut options, mut wrong) = (config.health.clone().unwrap_or_default(), Wrong::default());
     let (host, port) = (keys.said("health.host"), keys.said("health.port"));
     if host.is_some() || port.is_some() {
-        let mut listen = options.listen.take().map_or_else(|| super::admin(config), Ok)?;
-        if let Some(host) = host {
-            listen = listen.host(host.value.text());
+        let listen = wrong.take(options.listen.take().map_or_else(|| super::admin(config), Ok));
+        if let Some(mut listen) = listen {
+            if let Some(host) = host {
+                listen = listen.host(host.value.text());
+            }
+            if let Some(port) = port {
+                listen = listen.port(u16::try_from(port.value.int()).unwrap_or_default());
+            }
+            options = options.listen(listen);
         }
-        if let Some(port) = port {
-            listen = listen.port(u16::try_from(port.value.int()).unwrap_or_default());
-        }
-        options = options.listen(listen);
     }
     #[cfg(feature = "grpc")]
     if let Some(port) = keys.said("health.grpc_port") {
@@ -61,6 +66,9 @@ pub(crate) fn health(config: &Config) -> Result<Option<HealthOptions>, Problem> 
     };
     for (path, make) in KINDS {
         for (name, value) in keys.pairs(path) {
+            if options.checks.iter().any(|check| check.name == name) {
+                wrong.note(keys.problem(path, &HealthError::Twice { name: name.clone() }));
+            }
             options = options.check(marked(make(&keys, name, value)));
         }
     }
@@ -68,12 +76,11 @@ pub(crate) fn health(config: &Config) -> Result<Option<HealthOptions>, Problem> 
     if let Some(least) = keys.said("health.memory_free") {
         options = options.check(marked(Check::memory("memory", least.value.float())));
     }
-    let known = |name: &&String| !options.checks.iter().any(|check| check.name == **name);
-    if let Some(name) = optional.iter().find(known) {
+    for name in optional.iter().filter(|name| !options.checks.iter().any(|check| check.name == **name)) {
         let text = format!(
             "there is no check `{name}`; name one of health.tcp, health.http, health.dns or health.disk"
         );
-        return Err(keys.problem("health.optional", &text));
+        wrong.note(keys.problem("health.optional", &text));
     }
-    Ok(Some(options))
+    wrong.or(Some(Some(options)))
 }

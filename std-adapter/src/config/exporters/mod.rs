@@ -23,6 +23,7 @@ mod prometheus;
 mod rules;
 #[cfg(any(feature = "alerts", feature = "events", feature = "observers"))]
 mod secret;
+mod wrong;
 
 #[cfg(feature = "admin")]
 pub(crate) use admin::admin;
@@ -47,16 +48,18 @@ pub(super) use rules::impossible;
 use secret::secret;
 
 use super::filter::Filters;
-use super::problem::{LoadError, Problem};
+use super::problem::{LoadError, Problem, Problems};
 use super::settings::{Setting, Settings};
 use super::value::Value;
 use super::{Config, LogBatches, Queue, keys};
 use crate::init::Named;
 use findings::Fault;
 use std::str::FromStr;
+use std::sync::Arc;
 use throughline_export::log::{Filter, FilterError};
 use throughline_export::otlp::{ClientConfig, Histograms, Signal};
-use throughline_export::{Exporter, Limits, REDACTED};
+use throughline_export::{Exporter, Limits, Mask};
+use wrong::Wrong;
 
 /// The exporters that each signal goes to.
 #[derive(Clone, Debug)]
@@ -134,10 +137,6 @@ impl<'a> Keys<'a> {
     }
 
     /// Whether a key is true.
-    #[cfg_attr(
-        not(any(feature = "events", all(feature = "profile", feature = "admin"))),
-        allow(dead_code, reason = "only pages with profiles and events ask so")
-    )]
     pub(super) fn is(&self, path: &str) -> bool {
         self.value(path).is_some_and(|value| value.bool())
     }
@@ -151,9 +150,12 @@ impl<'a> Keys<'a> {
         self.value(path).map(|value| value.text().to_owned())
     }
 
-    /// A text that its section requires. The error points to the first setting of that section.
+    /// A text that its section requires. The error points to the first setting of that section. If the text is there and wrong, that is the error.
     fn needed(&self, path: &str) -> Result<String, Problem> {
         self.text(path).ok_or_else(|| {
+            if let Some(known) = self.config.problems.iter().find(|problem| problem.key == path) {
+                return known.clone();
+            }
             let section = path.rsplit_once('.').map_or("", |(section, _)| section);
             let asked = self.settings.first_in(section);
             let text = format!("wants {path} too; write it, or set {section}.enabled to false");
@@ -224,8 +226,10 @@ fn is_console(name: &String) -> bool {
     name == "console" || name == "stdout"
 }
 
-/// Creates one exporter, if the keys ask for it.
-type Make = fn(&Keys<'_>) -> Result<Option<Box<dyn Exporter>>, Problem>;
+/// An exporter, if the keys ask for it, or everything that is wrong with its section.
+type Made = Result<Option<Box<dyn Exporter>>, Problems>;
+/// Creates one exporter.
+type Make = fn(&Keys<'_>) -> Made;
 
 /// The exporters that are configured entirely by keys: the name in the ledger, the section that asks for it (log
 /// lines have none of their own), and how it is created.
@@ -260,20 +264,20 @@ fn made(keys: &Keys<'_>) -> (Vec<Named>, Vec<Problem>) {
     for (name, _, make) in EXPORTERS {
         match make(keys) {
             Ok(exporter) => made.extend(exporter.map(|exporter| ((*name).to_owned(), exporter))),
-            Err(problem) => problems.push(problem),
+            Err(wrong) => problems.extend(wrong),
         }
     }
     problems.extend(prometheus::missing(keys));
     #[cfg(feature = "admin")]
     problems.extend(admin(keys.config).err());
     #[cfg(feature = "alerts")]
-    problems.extend(alerts::alerts(keys.config).err());
+    problems.extend(alerts::alerts(keys.config).err().into_iter().flatten());
     #[cfg(feature = "insights")]
     problems.extend(insights::insights(keys.config).err());
     #[cfg(feature = "observers")]
-    problems.extend(observers::wrong(keys.config));
+    problems.extend(observers::observers(keys.config).err().into_iter().flatten());
     #[cfg(feature = "health")]
-    problems.extend(health::health(keys.config).err());
+    problems.extend(health::health(keys.config).err().into_iter().flatten());
     (made, problems)
 }
 
@@ -418,11 +422,12 @@ impl Config {
         Signal::ALL.into_iter().filter(unsent).map(words).collect()
     }
 
-    /// The resource with the attributes that were detected, and without the values of secret ones.
+    /// The resource with the attributes that were detected, and without the values of secret ones and secrets within values.
     pub(crate) fn detected_resource(&self) -> throughline_export::Resource {
         let resource = super::detect::detect(self.resource.clone(), self.detectors, &self.variables);
-        let secret: Vec<String> = resource.attributes().map(|(key, _)| key.to_owned()).collect();
-        let secret = secret.into_iter().filter(|key| self.redaction.hides(key));
-        secret.fold(resource, |resource, key| resource.with(key, REDACTED))
+        let mut mask = Mask::new(Arc::clone(&self.redaction));
+        let masked = |(key, value): (&str, &str)| Some((key.to_owned(), mask.shown(key, value)?));
+        let masked: Vec<(String, String)> = resource.attributes().filter_map(masked).collect();
+        masked.into_iter().fold(resource, |resource, (key, value)| resource.with(key, value))
     }
 }

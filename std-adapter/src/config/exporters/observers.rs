@@ -1,8 +1,8 @@
 //! Configures observers from the items of `[[observers]]`.
 
 use super::findings::Fault;
-use super::{Keys, secret};
-use crate::config::problem::Problem;
+use super::{Keys, Wrong, secret};
+use crate::config::problem::{Problem, Problems};
 use crate::config::settings::Settings;
 use crate::config::{Config, keys};
 use crate::observers::{
@@ -12,30 +12,18 @@ use throughline_export::otlp::Signal;
 
 impl Fault for ObserverError {}
 
-/// The items, on top of the observers that were set by code; `None` if there are none. The error is the first of all.
-pub(crate) fn observers(config: &Config) -> Result<Option<Observers>, Problem> {
-    let (options, problems) = all(config);
-    problems.into_iter().next().map_or(Ok(options), Err)
-}
-
-/// Everything that is wrong with the items.
-pub(super) fn wrong(config: &Config) -> Vec<Problem> {
-    all(config).1
-}
-
-fn all(config: &Config) -> (Option<Observers>, Vec<Problem>) {
+/// The items, on top of the observers that were set by code; `None` if there are none.
+pub(crate) fn observers(config: &Config) -> Result<Option<Observers>, Problems> {
     let keys = Keys::of(config);
     let off = keys.said("observing.enabled").is_some_and(|enabled| !enabled.value.bool());
     let mut options = config.observers.clone().unwrap_or_default();
-    let mut problems = Vec::new();
+    let mut wrong = Wrong::default();
     for item in &config.listeners {
-        match listener(config, &item.settings, &item.name, &options) {
-            Ok(one) => options = options.listen(one),
-            Err(wrong) => problems.extend(wrong),
-        }
+        let one = wrong.take(listener(config, &item.settings, &item.name, &options));
+        options = one.into_iter().fold(options, Observers::listen);
     }
     if off || options.is_empty() {
-        return (None, problems);
+        return wrong.or(Some(None));
     }
     if let Some(path) = keys.text("observing.state_file") {
         options = options.state_file(path);
@@ -43,7 +31,7 @@ fn all(config: &Config) -> (Option<Observers>, Vec<Problem>) {
     if let Some(every) = keys.said("observing.save_every") {
         options = options.save_every(every.value.duration());
     }
-    (Some(options), problems)
+    wrong.or(Some(Some(options)))
 }
 
 /// One observer, or everything that is wrong with it.
@@ -52,7 +40,7 @@ fn listener(
     settings: &Settings,
     name: &str,
     others: &Observers,
-) -> Result<Listener, Vec<Problem>> {
+) -> Result<Listener, Problems> {
     let keys = Keys { settings, ..Keys::of(config) };
     let time = |path: &str| keys.said(path).map(|setting| setting.value.duration());
     let on = keys.list("observers.on");
@@ -93,30 +81,27 @@ fn listener(
     }
     let place = ["observers.when", "observers.sequence", "observers.count", "observers.name"];
     let place = place.into_iter().find(|path| keys.said(path).is_some()).unwrap_or("observers.name");
-    let mut problems = Vec::new();
+    let mut wrong = Wrong::default();
     // The condition is looked at before the actions, whose problems are those of other keys.
     if let Some((key, error)) = it.fault() {
-        problems.push(keys.problem(if keys.said(key).is_some() { key } else { place }, &error));
+        wrong.note(keys.problem(if keys.said(key).is_some() { key } else { place }, &error));
     }
     if others.has(name) {
-        problems.push(keys.problem("observers.name", &ObserverError::Twice { name: name.into() }));
+        wrong.note(keys.problem("observers.name", &ObserverError::Twice { name: name.into() }));
     }
     let actions = keys.list("observers.actions");
     if actions.is_empty() {
         let none = format!("the observer `{name}` has no actions; name some of {}", keys::ACTIONS.join(", "));
-        problems.push(keys.problem(place, &none));
+        wrong.note(keys.problem(place, &none));
     }
     for name in &actions {
-        match action(&keys, it.clone(), name) {
-            Ok(with) => it = with,
-            Err(problem) => problems.push(problem),
-        }
+        it = wrong.take(action(&keys, it.clone(), name)).unwrap_or(it);
     }
-    if problems.is_empty() { Ok(it) } else { Err(problems) }
+    wrong.or(Some(it))
 }
 
 /// Adds an action of this name.
-fn action(keys: &Keys<'_>, it: Listener, name: &str) -> Result<Listener, Problem> {
+fn action(keys: &Keys<'_>, it: Listener, name: &str) -> Result<Listener, Problems> {
     let needed = |path: &str| keys.said(path).map(|setting| setting.value.text().to_owned());
     let missing = |path: &str| {
         keys.problem(
@@ -143,14 +128,16 @@ fn action(keys: &Keys<'_>, it: Listener, name: &str) -> Result<Listener, Problem
         }
         "webhook" => {
             const URL: &str = "observers.webhook.url";
-            let url = secret(keys, URL)?.ok_or_else(|| missing(URL))?;
-            let mut webhook = Webhook::new(&url).map_err(|error| keys.problem(URL, &error))?;
+            let mut wrong = Wrong::default();
+            let url = secret(keys, URL).and_then(|url| url.ok_or_else(|| missing(URL)));
+            let made = |url: String| Webhook::new(&url).map_err(|error| keys.problem(URL, &error));
+            let webhook = wrong.take(url.and_then(made));
+            let secret = wrong.take(secret(keys, "observers.webhook.secret"));
+            let (mut webhook, secret) = wrong.or(webhook.zip(secret))?;
             if keys.value("observers.webhook.allow_private").is_some_and(|on| on.bool()) {
                 webhook = webhook.allow_private();
             }
-            if let Some(secret) = secret(keys, "observers.webhook.secret")? {
-                webhook = webhook.secret(secret);
-            }
+            webhook = secret.into_iter().fold(webhook, Webhook::secret);
             for (name, value) in keys.pairs("observers.webhook.headers") {
                 webhook = webhook.header(name, value);
             }
@@ -180,11 +167,11 @@ fn action(keys: &Keys<'_>, it: Listener, name: &str) -> Result<Listener, Problem
 }
 
 #[cfg(feature = "events-kafka")]
-fn kafka(keys: &Keys<'_>, it: Listener, name: &str) -> Result<Listener, Problem> {
+fn kafka(keys: &Keys<'_>, it: Listener, name: &str) -> Result<Listener, Problems> {
     let shared = Keys::of(keys.config);
     if shared.said("events.kafka.brokers").is_none() {
         let why = "the action kafka wants events.kafka.brokers, which is not there";
-        return Err(keys.problem("observers.actions", &why.to_owned()));
+        return Err(keys.problem("observers.actions", &why.to_owned()).into());
     }
     const OWN: &str = "observers.kafka.topic";
     let topic = if keys.said(OWN).is_some() { (keys, OWN) } else { (&shared, super::events::TOPIC) };
@@ -193,9 +180,9 @@ fn kafka(keys: &Keys<'_>, it: Listener, name: &str) -> Result<Listener, Problem>
 }
 
 #[cfg(not(feature = "events-kafka"))]
-fn kafka(keys: &Keys<'_>, _: Listener, _: &str) -> Result<Listener, Problem> {
+fn kafka(keys: &Keys<'_>, _: Listener, _: &str) -> Result<Listener, Problems> {
     let why = "the action kafka needs the feature `events-kafka`".to_owned();
-    Err(keys.problem("observers.actions", &why).wants_feature(Some("events-kafka")))
+    Err(keys.problem("observers.actions", &why).wants_feature(Some("events-kafka")).into())
 }
 
 #[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]

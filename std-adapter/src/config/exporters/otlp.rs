@@ -1,8 +1,8 @@
 //! Creates the OTLP client that the keys ask for.
 
-use super::Keys;
 use super::preset::{self, Preset};
-use crate::config::problem::Problem;
+use super::{Keys, Wrong};
+use crate::config::problem::Problems;
 use crate::config::{Config, Otlp, url};
 use std::time::Duration;
 use throughline_export::SpoolConfig;
@@ -12,7 +12,7 @@ use throughline_export::otlp::{ClientConfig, ConfigError, Protocol, Signal, Temp
 pub(super) const SPOOL: &str = "otlp.spool";
 
 /// The OTLP client with the signals that it sends; `None` if it would send nothing.
-pub(crate) fn client(config: &Config) -> Result<Option<ClientConfig>, Problem> {
+pub(crate) fn client(config: &Config) -> Result<Option<ClientConfig>, Problems> {
     match &config.otlp {
         Otlp::Off => return Ok(None),
         Otlp::To(client) => return Ok(Some(client.clone())),
@@ -24,7 +24,7 @@ pub(crate) fn client(config: &Config) -> Result<Option<ClientConfig>, Problem> {
 }
 
 /// The clients of the further collectors, with their names.
-pub(crate) fn further(config: &Config) -> Vec<Result<(String, ClientConfig), Problem>> {
+pub(crate) fn further(config: &Config) -> Vec<Result<(String, ClientConfig), Problems>> {
     let of_code = config.further_otlp.iter().cloned().map(Ok);
     let groups = config.also.iter().filter(|_| !matches!(config.otlp, Otlp::Off));
     let of_keys = groups.filter_map(|group| {
@@ -43,10 +43,13 @@ pub(crate) fn further(config: &Config) -> Vec<Result<(String, ClientConfig), Pro
 fn of_signals(
     keys: &Keys<'_>,
     signals: impl Iterator<Item = Signal>,
-) -> Result<Option<ClientConfig>, Problem> {
-    let mut all: Option<ClientConfig> = None;
+) -> Result<Option<ClientConfig>, Problems> {
+    let (mut all, mut wrong, mut signals) = (None::<ClientConfig>, Wrong::default(), signals.peekable());
+    if signals.peek().is_none() {
+        return Ok(None);
+    }
     for signal in signals {
-        let one = of_signal(keys, signal)?;
+        let Some(one) = wrong.take(of_signal(keys, signal)) else { continue };
         all = Some(match all {
             Some(all) => all.with_signal(signal, &one),
             // The other signals stay off until the loop reaches them.
@@ -56,38 +59,29 @@ fn of_signals(
                 .fold(one, ClientConfig::without_signal),
         });
     }
-    let Some(mut all) = all else { return Ok(None) };
     // These keys are the same for all collectors.
     let shared = Keys::of(keys.config);
     let path = "metrics.temporality";
-    let wants_delta = preset(keys)?.is_some_and(|preset| preset.wants_delta);
+    let wants_delta = Preset::of(keys).ok().flatten().is_some_and(|preset| preset.wants_delta);
     let temporality = match shared.said(path) {
-        None if wants_delta => Temporality::Delta,
-        _ => shared
-            .text(path)
-            .unwrap_or_default()
-            .parse()
-            .map_err(|error: ConfigError| keys.problem(path, &error))?,
-    };
-    let histograms = shared.histograms();
-    for path in ["logging.otlp.filter", "otlp.also.filter"] {
-        if keys.said(path).is_some() {
-            all = all.log_filter(keys.filter(path)?);
+        None if wants_delta => Some(Temporality::Delta),
+        _ => {
+            let parsed = shared.text(path).unwrap_or_default().parse();
+            wrong.take(parsed.map_err(|error: ConfigError| keys.problem(path, &error)))
         }
+    };
+    let filters =
+        ["logging.otlp.filter", "otlp.also.filter"].into_iter().filter(|path| keys.said(path).is_some());
+    let filter = filters.filter_map(|path| wrong.take(keys.filter(path))).last();
+    let spool = keys.asks_for(SPOOL).then(|| wrong.take(keys.needed("otlp.spool.directory"))).flatten();
+    let (mut all, temporality) = wrong.or(all.zip(temporality))?;
+    all = filter.into_iter().fold(all, ClientConfig::log_filter);
+    if let Some(directory) = spool {
+        let bytes = keys.value("otlp.spool.max_size");
+        let spool = SpoolConfig::new(directory);
+        all = all.spool(bytes.iter().fold(spool, |spool, bytes| spool.max_bytes(bytes.int())));
     }
-    if keys.asks_for(SPOOL) {
-        let spool = SpoolConfig::new(keys.needed("otlp.spool.directory")?);
-        all = all.spool(match keys.value("otlp.spool.max_size") {
-            Some(bytes) => spool.max_bytes(bytes.int()),
-            None => spool,
-        });
-    }
-    Ok(Some(all.temporality(temporality).histograms(histograms)))
-}
-
-/// The preset that the keys name, or the first thing that is wrong with it.
-fn preset(keys: &Keys<'_>) -> Result<Option<Preset>, Problem> {
-    Preset::of(keys).map_err(|mut problems| problems.swap_remove(0))
+    Ok(Some(all.temporality(temporality).histograms(shared.histograms())))
 }
 
 /// The token that the keys describe.
@@ -130,7 +124,7 @@ fn export_timeout(keys: &Keys<'_>, signal: Signal) -> Option<Duration> {
 }
 
 /// The settings of one signal. Each is the signal's own, or else the one for all signals.
-fn of_signal(keys: &Keys<'_>, signal: Signal) -> Result<ClientConfig, Problem> {
+fn of_signal(keys: &Keys<'_>, signal: Signal) -> Result<ClientConfig, Problems> {
     let section = section(signal);
     let path = |name: &str| {
         let own = format!("{section}.otlp.{name}");
@@ -142,18 +136,22 @@ fn of_signal(keys: &Keys<'_>, signal: Signal) -> Result<ClientConfig, Problem> {
         move |error: ConfigError| keys.problem(&path, &error)
     };
 
-    let protocol = text("protocol").unwrap_or_default().parse::<Protocol>().map_err(wrong("protocol"))?;
+    let mut mistakes = Wrong::default();
+    let protocol = text("protocol").unwrap_or_default().parse::<Protocol>().map_err(wrong("protocol"));
+    let protocol = mistakes.take(protocol);
     let own_endpoint = keys.text(&format!("{section}.otlp.endpoint"));
-    let preset = preset(keys)?;
+    let preset = mistakes.take(Preset::of(keys)).flatten();
     let of_preset = || preset.as_ref().map(|preset| preset.endpoint.clone());
     let given = own_endpoint.clone().or_else(|| keys.text("otlp.endpoint")).or_else(of_preset);
     let endpoint = given.unwrap_or_else(|| {
-        let port = if protocol == Protocol::Grpc { 4317 } else { 4318 };
+        let port = if protocol == Some(Protocol::Grpc) { 4317 } else { 4318 };
         format!("http://localhost:{port}")
     });
     let as_it_is = own_endpoint.is_some() && !url::has_no_path(&endpoint);
     let client = if as_it_is { ClientConfig::at(&endpoint) } else { ClientConfig::new(&endpoint) };
-    let mut client = client.map_err(wrong("endpoint"))?.protocol(protocol).map_err(wrong("protocol"))?;
+    let client = mistakes.take(client.map_err(wrong("endpoint")));
+    let Some((mut client, protocol)) = client.zip(protocol) else { return mistakes.or(None) };
+    client = mistakes.with(client, |client| client.protocol(protocol).map_err(wrong("protocol")));
 
     let headers = keys.pairs(&path("headers"));
     let mut source = token(keys);
@@ -178,20 +176,23 @@ fn of_signal(keys: &Keys<'_>, signal: Signal) -> Result<ClientConfig, Problem> {
         client = client.retry_for(limit).timeout(attempt);
     }
     if let Some(compression) = text("compression") {
-        let compression = compression.parse().map_err(wrong("compression"))?;
-        client = client.compression(compression).map_err(wrong("compression"))?;
+        let compressed = |client: ClientConfig| client.compression(compression.parse()?);
+        client = mistakes.with(client, |client| compressed(client).map_err(wrong("compression")));
     }
     if !endpoint.starts_with("https:") {
-        return Ok(client);
+        return mistakes.or(Some(client));
     }
-    if keys.value("otlp.system_roots").is_some_and(|on| on.bool()) {
-        client = client.system_roots().map_err(|error| keys.problem("otlp.system_roots", &error))?;
+    const ROOTS: &str = "otlp.system_roots";
+    if keys.is(ROOTS) {
+        let roots = |client: ClientConfig| client.system_roots().map_err(|error| keys.problem(ROOTS, &error));
+        client = mistakes.with(client, roots);
     }
     if let Some(path) = text("certificate") {
-        client = client.ca_certificate(path).map_err(wrong("certificate"))?;
+        client = mistakes.with(client, |client| client.ca_certificate(path).map_err(wrong("certificate")));
     }
     if let (Some(certificate), Some(key)) = (text("client_certificate"), text("client_key")) {
-        client = client.client_certificate(certificate, key).map_err(wrong("client_certificate"))?;
+        let identity = |client: ClientConfig| client.client_certificate(certificate, key);
+        client = mistakes.with(client, |client| identity(client).map_err(wrong("client_certificate")));
     }
-    Ok(client)
+    mistakes.or(Some(client))
 }

@@ -1,19 +1,16 @@
 //! Creates the exporters that are configured entirely by keys: logs as lines, to files, syslog, the journal,
 //! Loki and Elasticsearch, and traces to Zipkin and to a file for Perfetto.
 
-use super::Keys;
+use super::{Keys, Made, Wrong};
 use crate::config::problem::Problem;
 use std::fs::File;
 use std::io::{BufWriter, stderr, stdout};
-use throughline_export::Exporter;
 use throughline_export::chrome::ChromeTrace;
 use throughline_export::log::{
     Elastic, Format, Journald, Lines, Loki, Period, RollingFile, RollingWriter, Syslog, SyslogTarget,
 };
 use throughline_export::otlp::{ConfigError, OtlpFile, Signal};
 use throughline_export::zipkin::Zipkin;
-
-type Made = Result<Option<Box<dyn Exporter>>, Problem>;
 
 /// Logs as lines on standard output or error.
 pub(super) fn lines(keys: &Keys<'_>) -> Made {
@@ -32,8 +29,10 @@ pub(super) fn file(keys: &Keys<'_>) -> Made {
     if !keys.asks_for("logging.file") {
         return Ok(None);
     }
-    let filter = keys.filter("logging.file.filter")?;
-    let Some(file) = rolling(keys, "logging.file")? else { return Ok(None) };
+    let mut wrong = Wrong::default();
+    let filter = wrong.take(keys.filter("logging.file.filter"));
+    let file = wrong.take(rolling(keys, "logging.file"));
+    let (filter, Some(file)) = wrong.or(filter.zip(file))? else { return Ok(None) };
     Ok(Some(Box::new(Lines::new(file, format(keys, "logging.file.format")).filter(filter))))
 }
 
@@ -73,15 +72,26 @@ pub(super) fn syslog(keys: &Keys<'_>) -> Made {
     if !keys.asks_for("logging.syslog") {
         return Ok(None);
     }
-    let endpoint = keys.text("logging.syslog.endpoint").unwrap_or_default();
-    let target: SyslogTarget =
-        endpoint.parse().map_err(|error| keys.problem("logging.syslog.endpoint", &error))?;
+    let mut wrong = Wrong::default();
+    let filter = wrong.take(keys.filter("logging.syslog.filter"));
+    let syslog = wrong.take(syslog_to(keys));
+    let (filter, syslog) = wrong.or(filter.zip(syslog))?;
+    let facility = keys.text("logging.syslog.facility").unwrap_or_default();
+    let number = FACILITIES.iter().position(|name| *name == facility).unwrap_or_default();
+    Ok(Some(Box::new(syslog.filter(filter).facility(number as u8))))
+}
+
+/// The endpoint of syslog, with its certificates.
+fn syslog_to(keys: &Keys<'_>) -> Result<Syslog, Problem> {
+    const ENDPOINT: &str = "logging.syslog.endpoint";
+    let endpoint = keys.text(ENDPOINT).unwrap_or_default();
+    let target: SyslogTarget = endpoint.parse().map_err(|error| keys.problem(ENDPOINT, &error))?;
     let is_tls = matches!(target, SyslogTarget::Tls(_));
     if is_tls && !cfg!(feature = "tls") {
         let error = ConfigError::NotBuilt { what: "syslog over TLS".into(), feature: "tls" };
-        return Err(keys.problem("logging.syslog.endpoint", &error));
+        return Err(keys.problem(ENDPOINT, &error));
     }
-    let mut syslog = Syslog::new(target, keys.service()).filter(keys.filter("logging.syslog.filter")?);
+    let mut syslog = Syslog::new(target, keys.service());
     const CERTIFICATE: &str = "logging.syslog.certificate";
     const CLIENT: &str = "logging.syslog.client_certificate";
     const KEY: &str = "logging.syslog.client_key";
@@ -91,9 +101,7 @@ pub(super) fn syslog(keys: &Keys<'_>) -> Made {
     if let (Some(certificate), Some(key), true) = (keys.text(CLIENT), keys.text(KEY), is_tls) {
         syslog = syslog.client_certificate(certificate, key).map_err(|error| keys.problem(CLIENT, &error))?;
     }
-    let facility = keys.text("logging.syslog.facility").unwrap_or_default();
-    let number = FACILITIES.iter().position(|name| *name == facility).unwrap_or_default();
-    Ok(Some(Box::new(syslog.facility(number as u8))))
+    Ok(syslog)
 }
 
 /// Logs to systemd's journal.
@@ -109,8 +117,12 @@ pub(super) fn loki(keys: &Keys<'_>) -> Made {
     if !keys.asks_for("logging.loki") {
         return Ok(None);
     }
-    let loki = Loki::new(&keys.needed("logging.loki.endpoint")?, keys.service());
-    let mut loki = loki.map_err(|error| keys.problem("logging.loki.endpoint", &error))?;
+    const ENDPOINT: &str = "logging.loki.endpoint";
+    let mut wrong = Wrong::default();
+    let made = |url: String| Loki::new(&url, keys.service()).map_err(|error| keys.problem(ENDPOINT, &error));
+    let loki = wrong.take(keys.needed(ENDPOINT).and_then(made));
+    let filter = wrong.take(keys.filter("logging.loki.filter"));
+    let (mut loki, filter) = wrong.or(loki.zip(filter))?;
     for (name, value) in keys.pairs("logging.loki.labels") {
         loki = loki.label(&name, &value);
     }
@@ -123,7 +135,7 @@ pub(super) fn loki(keys: &Keys<'_>) -> Made {
     if let Some(records) = keys.value("logging.loki.batch_size") {
         loki = loki.batch_size(records.size());
     }
-    Ok(Some(Box::new(loki.filter(keys.filter("logging.loki.filter")?))))
+    Ok(Some(Box::new(loki.filter(filter))))
 }
 
 /// Logs to Elasticsearch.
@@ -131,17 +143,22 @@ pub(super) fn elasticsearch(keys: &Keys<'_>) -> Made {
     if !keys.asks_for("logging.elasticsearch") {
         return Ok(None);
     }
-    let endpoint = keys.needed("logging.elasticsearch.endpoint")?;
+    const ENDPOINT: &str = "logging.elasticsearch.endpoint";
+    let mut wrong = Wrong::default();
     let index = keys.text("logging.elasticsearch.index").unwrap_or_default();
-    let elastic = Elastic::new(&endpoint, &index, keys.service());
-    let mut elastic = elastic.map_err(|error| keys.problem("logging.elasticsearch.endpoint", &error))?;
+    let made = |url: String| {
+        Elastic::new(&url, &index, keys.service()).map_err(|error| keys.problem(ENDPOINT, &error))
+    };
+    let elastic = wrong.take(keys.needed(ENDPOINT).and_then(made));
+    let filter = wrong.take(keys.filter("logging.elasticsearch.filter"));
+    let (mut elastic, filter) = wrong.or(elastic.zip(filter))?;
     for (name, value) in keys.pairs("logging.elasticsearch.headers") {
         elastic = elastic.header(&name, &value);
     }
     if let Some(key) = keys.text("logging.elasticsearch.api_key") {
         elastic = elastic.api_key(&key);
     }
-    Ok(Some(Box::new(elastic.filter(keys.filter("logging.elasticsearch.filter")?))))
+    Ok(Some(Box::new(elastic.filter(filter))))
 }
 
 /// Traces to Zipkin.
@@ -169,7 +186,7 @@ pub(super) fn chrome(keys: &Keys<'_>) -> Made {
     // This makes missing folders, and its error names the path.
     let file = RollingFile::new(&path);
     if keys.dry {
-        return file.check().map(|()| None).map_err(|error| keys.problem(PATH, &error));
+        return file.check().map(|()| None).map_err(|error| keys.problem(PATH, &error).into());
     }
     let opened = file.open().and_then(|_| File::create(&path));
     let file = opened.map_err(|error| keys.problem(PATH, &error))?;

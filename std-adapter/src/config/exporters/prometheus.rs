@@ -1,9 +1,8 @@
 //! Configures Prometheus's page, the Pushgateway and remote write from keys.
 
-use super::Keys;
+use super::{Keys, Made};
 use crate::config::Config;
 use crate::config::problem::Problem;
-use throughline_export::Exporter;
 
 const SECTION: &str = "metrics.prometheus";
 const PUSHGATEWAY: &str = "metrics.pushgateway";
@@ -36,7 +35,7 @@ pub(super) fn missing(keys: &Keys<'_>) -> Option<Problem> {
 
 /// Pushes metrics to a Pushgateway.
 #[cfg(feature = "prometheus")]
-pub(super) fn pushgateway(keys: &Keys<'_>) -> Result<Option<Box<dyn Exporter>>, Problem> {
+pub(super) fn pushgateway(keys: &Keys<'_>) -> Made {
     use throughline_export::prometheus::{PageOptions, Pushgateway, PushgatewayOptions};
 
     if !keys.config.routes.metrics_on || !keys.asks_for(PUSHGATEWAY) {
@@ -72,7 +71,7 @@ pub(super) fn pushgateway(keys: &Keys<'_>) -> Result<Option<Box<dyn Exporter>>, 
 
 /// Sends metrics by remote write.
 #[cfg(feature = "prometheus")]
-pub(super) fn remote_write(keys: &Keys<'_>) -> Result<Option<Box<dyn Exporter>>, Problem> {
+pub(super) fn remote_write(keys: &Keys<'_>) -> Made {
     use throughline_export::prometheus::{PageOptions, RemoteWrite, RemoteWriteVersion};
 
     if !keys.config.routes.metrics_on || !keys.asks_for(REMOTE_WRITE) {
@@ -99,24 +98,25 @@ pub(super) fn remote_write(keys: &Keys<'_>) -> Result<Option<Box<dyn Exporter>>,
 
 /// Returns an error if the keys ask for a Pushgateway, because this build has none.
 #[cfg(not(feature = "prometheus"))]
-pub(super) fn pushgateway(keys: &Keys<'_>) -> Result<Option<Box<dyn Exporter>>, Problem> {
+pub(super) fn pushgateway(keys: &Keys<'_>) -> Made {
     unsupported(keys, PUSHGATEWAY, "pushes to no Pushgateway")
 }
 
 /// Returns an error if the keys ask for remote write, because this build has none.
 #[cfg(not(feature = "prometheus"))]
-pub(super) fn remote_write(keys: &Keys<'_>) -> Result<Option<Box<dyn Exporter>>, Problem> {
+pub(super) fn remote_write(keys: &Keys<'_>) -> Made {
     unsupported(keys, REMOTE_WRITE, "has no remote write")
 }
 
 #[cfg(not(feature = "prometheus"))]
-fn unsupported(keys: &Keys<'_>, section: &str, what: &str) -> Result<Option<Box<dyn Exporter>>, Problem> {
+fn unsupported(keys: &Keys<'_>, section: &str, what: &str) -> Made {
     match keys.config.settings.first_in(section) {
         Some(setting) if keys.asks_for(section) => Err(setting
             .problem(format!(
                 "cannot be used: this build {what}; build throughline-std with the feature `prometheus`"
             ))
-            .wants_feature(Some("prometheus"))),
+            .wants_feature(Some("prometheus"))
+            .into()),
         _ => Ok(None),
     }
 }

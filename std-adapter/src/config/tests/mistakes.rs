@@ -275,6 +275,113 @@ fn all_that_is_wrong_with_observers_is_told_at_once() {
     );
 }
 
+/// Checks that the text has exactly these mistakes, each of which has a part of its own.
+fn assert_mistakes(text: &str, told: &[&str]) {
+    let found = findings(text);
+    let is_told = |part: &&str| found.iter().filter(|it| it.contains(*part)).count() == 1;
+    assert!(found.len() == told.len() && told.iter().all(is_told), "{text}\n{told:#?}\n{found:#?}");
+}
+
+#[cfg(feature = "alerts")]
+#[test]
+fn all_that_is_wrong_with_alerts_is_told_at_once() {
+    assert_mistakes(
+        "[alerts]\nrules_file = '/none/rules.yaml'\nescalate_after = { pager = '30m', slack = '1h', webhook = 'soon' }\n\
+         [alerts.notification]\nslack.webhook_url = 'not a url'\nwebhook = { url = 'ftp://h', secret_file = '/none/secret' }\n\
+         alertmanager.url = 'nowhere'\ncommand.run = []\n",
+        &[
+            "alerts.rules_file cannot be used: ",
+            "alerts.escalate_after cannot be used: there is no receiver `pager`",
+            "alerts.escalate_after cannot be used: `soon` is no duration",
+            "slack.webhook_url cannot be used: ",
+            "webhook.url cannot be used: ",
+            "webhook.secret_file cannot be used: `/none/secret` cannot be read",
+            "alertmanager.url cannot be used: ",
+            "command.run cannot be used: it is empty",
+        ],
+    );
+}
+
+#[cfg(feature = "health")]
+#[test]
+fn all_that_is_wrong_with_health_is_told_at_once() {
+    assert_mistakes(
+        "admin.certificate = '/none/cert.pem'\n[health]\nport = 1\noptional = ['a', 'b', 'stock']\ntcp = { stock = 'h:1', data = 'h:2' }\ndns = { data = 'h' }\n",
+        &[
+            "admin.certificate wants admin.certificate_key too",
+            "admin.certificate cannot be used: `/none/cert.pem` cannot be read",
+            "health.optional cannot be used: there is no check `a`",
+            "health.optional cannot be used: there is no check `b`",
+            "health.dns cannot be used: there are two checks `data`",
+        ],
+    );
+}
+
+#[test]
+fn all_that_is_wrong_with_an_exporter_is_told_at_once() {
+    let filter = "`svc*` is not a log directive";
+    for (section, rest, told) in [
+        ("logging.file", "path = '/proc/none/shop.log'", "logging.file.path cannot be used: "),
+        ("logging.syslog", "endpoint = 'carrier://pigeon'", "logging.syslog.endpoint cannot be used: "),
+        ("logging.loki", "endpoint = 'ftp://a'", "logging.loki.endpoint = `ftp://a` is not"),
+        ("logging.loki", "tenant = 'a'", "wants logging.loki.endpoint too"),
+        ("logging.elasticsearch", "index = 'a'", "wants logging.elasticsearch.endpoint too"),
+    ] {
+        assert_mistakes(&format!("[{section}]\n{rest}\nfilter = 'svc*'"), &[told, filter]);
+    }
+    assert_mistakes(
+        "[otlp]\nendpoint = 'http://a'\nspool.max_size = '1MiB'\n[logging.otlp]\nfilter = 'svc*'\n[[otlp.also]]\nendpoint = 'http://b'\nfilter = 'svc=loud'",
+        &["wants otlp.spool.directory too", filter, "`svc=loud` is not a log directive"],
+    );
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn all_that_is_wrong_with_the_certificates_of_signals_is_told_at_once() {
+    let of = |signal: &str| {
+        let pair = "client_certificate = '/dev/null', client_key = '/dev/null'";
+        format!("{signal}.otlp = {{ endpoint = 'https://a', certificate = '/dev/null', {pair} }}\n")
+    };
+    assert_mistakes(
+        &(of("tracing") + &of("metrics")),
+        &[
+            "tracing.otlp.certificate cannot be used",
+            "tracing.otlp.client_certificate cannot be used",
+            "metrics.otlp.certificate cannot be used",
+            "metrics.otlp.client_certificate cannot be used",
+        ],
+    );
+}
+
+#[cfg(feature = "events-kafka")]
+#[test]
+fn all_that_is_wrong_with_events_is_told_at_once() {
+    let rest = "filter = 'svc*'\nspool.directory = '/proc/none'\ndead_letters = '/proc/none/dead'";
+    let of_all = |section: &str| {
+        [
+            format!("{section}.filter cannot be used"),
+            format!("{section}.spool.directory cannot be used"),
+            format!("{section}.dead_letters cannot be used"),
+        ]
+    };
+    for (section, own, told) in [
+        (
+            "events.webhook",
+            "url = 'ftp://a'\nsecret_file = '/none/secret'",
+            ["events.webhook.url cannot be used", "events.webhook.secret_file cannot be used"],
+        ),
+        (
+            "events.kafka",
+            "topic = 'no topic'\nbrokers = ['a:9092']\nusername = 'u'",
+            ["events.kafka.topic cannot be used", "username wants password"],
+        ),
+    ] {
+        let all = of_all(section);
+        let told: Vec<&str> = told.into_iter().chain(all.iter().map(String::as_str)).collect();
+        assert_mistakes(&format!("[{section}]\n{own}\n{rest}"), &told);
+    }
+}
+
 #[test]
 fn words_that_are_no_value_with_or_without_quotes() {
     let yaml = |text: &str| of_text(text, Language::Yaml, &[]).findings()[0].to_string();

@@ -10,6 +10,7 @@ mod properties;
 mod secrets;
 mod shapes;
 mod table;
+mod variables;
 
 use super::node::Language;
 use super::variables::Variables;

@@ -5,6 +5,7 @@ use crate::health::{Check, Finding};
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
+use throughline_export::text::{masked_url, said};
 
 impl Check {
     /// Whether a TCP connection to `host:port` can be opened. All addresses of the name are tried.
@@ -66,7 +67,7 @@ fn ask(url: &str, timeout: Duration) -> Finding {
         .max_redirects(0)
         .build()
         .new_agent();
-    let shown = throughline_export::text::masked_url(url);
+    let shown = masked_url(url);
     match agent.get(url).call() {
         Ok(answer) => {
             let code = answer.status().as_u16();
@@ -76,6 +77,10 @@ fn ask(url: &str, timeout: Duration) -> Finding {
             }
             .detail("status", code)
         }
-        Err(error) => Finding::unhealthy(format!("{shown} does not answer: {error}")),
+        Err(error) => {
+            // The library may quote the URL.
+            let error = said(&error.to_string().replace(url, &shown));
+            Finding::unhealthy(format!("{shown} does not answer: {error}"))
+        }
     }
 }

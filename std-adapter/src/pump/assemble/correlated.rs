@@ -18,7 +18,7 @@ use throughline::adapter::callsite::{Callsite, Kind, Meta};
 use throughline::adapter::record::{EventRecord, KEY_FIELD, Record, SpanRecord};
 use throughline::adapter::ring::{ExtendedKind, Head, RawRecord, RecordKind, Word};
 use throughline::{TraceContext, Value};
-use throughline_export::REDACTED;
+use throughline_export::Mask;
 use throughline_export::view::{self, UNKNOWN_PARENT};
 
 /// The fields of a scope, as log records show them.
@@ -28,8 +28,8 @@ pub(super) type Shared = Arc<[Pair]>;
 #[derive(Debug)]
 pub(super) struct Pair {
     name: Box<str>,
+    /// As exporters may see it.
     value: Box<str>,
-    is_secret: bool,
 }
 
 impl Pair {
@@ -37,10 +37,9 @@ impl Pair {
         &self.name
     }
 
-    /// The name, and the value as exporters may see it.
+    /// The name and the value.
     pub(super) fn shown(&self) -> (&str, Value<'_>) {
-        let text = if self.is_secret { REDACTED } else { &*self.value };
-        (&self.name, Value::Str { text, truncated: false })
+        (&self.name, Value::Str { text: &self.value, truncated: false })
     }
 }
 
@@ -96,12 +95,7 @@ impl Correlated {
     }
 
     /// Follows a record of the ring whose recorder has this address, and gives the fields that it has.
-    pub(super) fn follow(
-        &mut self,
-        raw: &RawRecord,
-        ring: usize,
-        is_secret: impl Fn(&str) -> bool,
-    ) -> Option<Shared> {
+    pub(super) fn follow(&mut self, raw: &RawRecord, ring: usize, mask: &mut Mask) -> Option<Shared> {
         if ring != self.ring {
             self.ring = ring;
             self.current = self.rings.get(&ring).cloned();
@@ -110,20 +104,20 @@ impl Correlated {
             && let Some(Record::Extended(record)) = Record::parse(raw)
             && let Some(Value::U64(number)) = record.values.into_iter().next()
         {
-            self.change(number, is_secret);
+            self.change(number, mask);
         }
         self.current.clone()
     }
 
-    fn change(&mut self, number: u64, is_secret: impl Fn(&str) -> bool) {
-        self.current = if self.lossy.contains(&self.ring) { None } else { self.look_up(number, is_secret) };
+    fn change(&mut self, number: u64, mask: &mut Mask) {
+        self.current = if self.lossy.contains(&self.ring) { None } else { self.look_up(number, mask) };
         match &self.current {
             Some(shared) => _ = self.rings.insert(self.ring, Arc::clone(shared)),
             None => _ = self.rings.remove(&self.ring),
         }
     }
 
-    fn look_up(&mut self, number: u64, is_secret: impl Fn(&str) -> bool) -> Option<Shared> {
+    fn look_up(&mut self, number: u64, mask: &mut Mask) -> Option<Shared> {
         if number == 0 {
             return None;
         }
@@ -132,9 +126,8 @@ impl Correlated {
         }
         let fields: Fields = correlation::fields(number)?;
         let pair = |(name, value): &(Box<str>, Box<str>)| Pair {
-            is_secret: is_secret(name),
             name: name.clone(),
-            value: value.clone(),
+            value: mask.shown(name, value).map_or_else(|| value.clone(), Into::into),
         };
         let shared: Shared = fields.iter().map(pair).collect();
         self.known.insert(number, Arc::clone(&shared));
@@ -178,9 +171,8 @@ impl Assembler {
     /// Notes the correlation fields of a record that comes next, from the ring of the recorder at this address.
     #[inline(never)]
     pub(in crate::pump) fn correlate(&mut self, raw: &RawRecord, recorder: usize) {
-        let Assembler { correlated, callsites, .. } = self;
-        let is_secret = |name: &str| callsites.is_secret(name);
-        self.scope = correlated.as_mut().and_then(|correlated| correlated.follow(raw, recorder, is_secret));
+        let Assembler { correlated, mask, .. } = self;
+        self.scope = correlated.as_mut().and_then(|correlated| correlated.follow(raw, recorder, mask));
         // Here, and not where spans end, so that those without a scope cost nothing more.
         if self.scope.is_some()
             && matches!(raw.head.kind(), RecordKind::Span | RecordKind::SpanBusy | RecordKind::SpanLong)
