@@ -1,5 +1,6 @@
 //! What all HTTP clients of this crate have in common.
 
+use crate::otlp::Tls;
 use std::time::{Duration, SystemTime};
 use ureq::config::ConfigBuilder;
 use ureq::typestate::AgentScope;
@@ -26,6 +27,17 @@ pub(crate) fn client() -> ConfigBuilder<AgentScope> {
         .max_redirects(0)
         .max_redirects_will_error(false)
         .user_agent(concat!("throughline-export/", env!("CARGO_PKG_VERSION")))
+}
+
+/// [`client`], with these authorities and this certificate.
+pub(crate) fn client_with(tls: &Tls) -> ConfigBuilder<AgentScope> {
+    #[cfg(feature = "tls")]
+    return client().tls_config(tls.of_ureq());
+    #[cfg(not(feature = "tls"))]
+    {
+        let _ = tls;
+        client()
+    }
 }
 
 /// Why an answer with a good status cannot be that of a receiver of records: it is a page for people, such as that of a proxy that asks for a login.
