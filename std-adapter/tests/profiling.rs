@@ -15,6 +15,8 @@ mod pages;
 mod push;
 #[path = "profiling/resources.rs"]
 mod resources;
+#[path = "support/servers.rs"]
+mod servers;
 mod support;
 
 use std::path::{Path, PathBuf};
