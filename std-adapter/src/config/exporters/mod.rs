@@ -135,7 +135,7 @@ impl<'a> Keys<'a> {
 
     /// Whether a key is true.
     #[cfg_attr(
-        not(any(feature = "events", all(feature = "profile", feature = "admin"))),
+        not(any(feature = "events", all(profiled, feature = "admin"))),
         allow(dead_code, reason = "only pages with profiles and events ask so")
     )]
     pub(super) fn is(&self, path: &str) -> bool {
