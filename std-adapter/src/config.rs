@@ -19,12 +19,12 @@ pub(crate) mod node;
 mod parts;
 mod places;
 mod problem;
-#[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(profiled)]
 mod profiling;
 mod read;
 mod reference;
 pub(crate) mod reload;
-#[cfg_attr(not(feature = "profile"), allow(unused))]
+#[cfg_attr(not(profiled), allow(unused))]
 mod resources;
 mod sampling_rules;
 mod schema;
@@ -111,7 +111,7 @@ pub struct Config {
     pub(crate) idle_poll: Duration,
     pub(crate) metrics_every: Option<Duration>,
     pub(crate) drop_deadline: Duration,
-    #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix has these signals"))]
+    #[cfg_attr(not(unix), allow(dead_code, reason = "only Unix has these signals"))]
     pub(crate) flush_on_signals: bool,
     pub(crate) options: Options,
     pub(crate) redaction: Arc<Redaction>,
@@ -136,21 +136,12 @@ pub struct Config {
     #[cfg(feature = "prometheus")]
     pub(crate) pushgateway: Option<throughline_export::prometheus::PushgatewayOptions>,
     pub(crate) bridges: Bridges,
-    #[cfg(all(
-        feature = "profile",
-        target_os = "linux",
-        any(target_arch = "x86_64", target_arch = "aarch64")
-    ))]
+    #[cfg(profiled)]
     pub(crate) profiling: Option<crate::profiling::ProfilingOptions>,
-    #[cfg(all(
-        feature = "profile",
-        feature = "admin",
-        target_os = "linux",
-        any(target_arch = "x86_64", target_arch = "aarch64")
-    ))]
+    #[cfg(all(profiled, feature = "admin"))]
     pub(crate) profile_pages: bool,
     pub(crate) resources: Option<crate::profiling::ResourceOptions>,
-    #[cfg_attr(not(feature = "profile"), expect(dead_code, reason = "only a profiler knows them"))]
+    #[cfg_attr(not(profiled), expect(dead_code, reason = "only a profiler knows them"))]
     pub(crate) memory_metrics: Option<String>,
     pub(crate) reload_every: Option<Duration>,
     settings: Settings,
@@ -232,18 +223,9 @@ impl Config {
             #[cfg(feature = "prometheus")]
             pushgateway: None,
             bridges: Bridges::default(),
-            #[cfg(all(
-                feature = "profile",
-                target_os = "linux",
-                any(target_arch = "x86_64", target_arch = "aarch64")
-            ))]
+            #[cfg(profiled)]
             profiling: None,
-            #[cfg(all(
-                feature = "profile",
-                feature = "admin",
-                target_os = "linux",
-                any(target_arch = "x86_64", target_arch = "aarch64")
-            ))]
+            #[cfg(all(profiled, feature = "admin"))]
             profile_pages: false,
             resources: None,
             memory_metrics: None,

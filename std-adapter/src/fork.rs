@@ -6,8 +6,7 @@
 use crate::{init, thread};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
-use throughline::Recorder;
-use throughline::adapter::recorder;
+use throughline::{Recorder, adapter::recorder};
 
 static REPORT: AtomicBool = AtomicBool::new(false);
 static TOLD: AtomicBool = AtomicBool::new(false);
@@ -21,7 +20,6 @@ pub(crate) fn watch(report: bool) {
     WATCHED.call_once(|| {
         // SAFETY: the handler is a function of this program. In a child of a multi-threaded process it does
         // only what is allowed there. The call fails only without memory, which this process may ignore.
-        #[cfg(unix)]
         unsafe {
             libc::pthread_atfork(None, None, Some(child));
         }
@@ -29,7 +27,6 @@ pub(crate) fn watch(report: bool) {
 }
 
 /// Runs in a child before `fork` returns. It may do only what a signal handler may do: here atomic stores.
-#[cfg(unix)]
 extern "C" fn child() {
     recorder::forget_threads();
     crate::outside::hide();
@@ -39,7 +36,6 @@ extern "C" fn child() {
 }
 
 /// The thread hook of a child. It returns no recorder, and on its first call prints why.
-#[cfg(unix)]
 fn off() -> Option<&'static Recorder> {
     if !TOLD.swap(true, Ordering::Relaxed) && REPORT.load(Ordering::Relaxed) {
         let line: &[u8] =

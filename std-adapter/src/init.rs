@@ -6,7 +6,7 @@ use crate::guard::{Guard, Parts, Running};
 use crate::published::Published;
 use crate::pump::{Control, FanOut, Pump, Readings, Rings, Settings};
 use crate::spawn::spawn;
-use crate::{clock, ended, exit, fork, panic, propagation, sampling, thread, versions};
+use crate::{clock, ended, exit, panic, propagation, sampling, thread, versions};
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +23,7 @@ static BEGUN: AtomicBool = AtomicBool::new(false);
 static LEDGER: Published<Arc<Cells>> = Published::new();
 
 /// Resets this module in a forked process, where recording has not begun.
+#[cfg(unix)]
 pub(crate) fn forget() {
     LEDGER.clear();
     BEGUN.store(false, Ordering::Release);
@@ -54,11 +55,7 @@ pub fn init(config: &Config) -> Result<Guard, InitError> {
     }
     let running = begin(config, client, further).map(Arc::new);
     let running = running.and_then(|running| {
-        #[cfg(unix)]
-        if config.flush_on_signals {
-            let name = "signals".into();
-            crate::signals::watch(&running).map_err(|source| InitError::Thread { name, source })?;
-        }
+        watch_signals(config, &running)?;
         exit::watch(&running);
         Ok(running)
     });
@@ -66,6 +63,20 @@ pub fn init(config: &Config) -> Result<Guard, InitError> {
         BEGUN.store(false, Ordering::Release);
     }
     running.map(|running| Guard::of(Some(running)))
+}
+
+#[cfg(unix)]
+fn watch_signals(config: &Config, running: &Arc<Running>) -> Result<(), InitError> {
+    if config.flush_on_signals {
+        let name = "signals".into();
+        crate::signals::watch(running).map_err(|source| InitError::Thread { name, source })?;
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn watch_signals(_: &Config, _: &Arc<Running>) -> Result<(), InitError> {
+    Ok(())
 }
 
 /// Begins recording with the configuration of the environment and of the file that `THROUGHLINE_CONFIG` names, if it is set. This is
@@ -86,7 +97,7 @@ pub fn ledger() -> Ledger {
 }
 
 /// The counts of the process; `None` before [`init`].
-#[cfg_attr(not(feature = "profile"), allow(unused))]
+#[cfg_attr(not(profiled), allow(unused))]
 pub(crate) fn counts() -> Option<Arc<Cells>> {
     LEDGER.get().map(Arc::clone)
 }
@@ -164,12 +175,7 @@ fn begin(
     #[cfg(feature = "admin")]
     #[allow(unused_mut, reason = "features add their pages")]
     let mut pages = crate::admin::Pages::new(config)?;
-    #[cfg(all(
-        feature = "profile",
-        feature = "admin",
-        target_os = "linux",
-        any(target_arch = "x86_64", target_arch = "aarch64")
-    ))]
+    #[cfg(all(profiled, feature = "admin"))]
     crate::profiling::pages::add(config, &mut pages)?;
     #[cfg(feature = "health")]
     let checks = crate::health::Prepared::new(config, &mut pages)?;
@@ -207,7 +213,8 @@ fn begin(
         clock,
     });
 
-    fork::watch(config.report_errors);
+    #[cfg(unix)]
+    crate::fork::watch(config.report_errors);
     panic::watch(clock);
     crate::profiling::begin(config);
     crate::outside::begin(|| config.detected_resource(), config.report_errors);

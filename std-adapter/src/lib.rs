@@ -14,6 +14,7 @@ mod ended;
 pub mod events;
 mod exemplars;
 mod exit;
+#[cfg(unix)]
 mod fork;
 pub mod gen_ai;
 mod guard;

@@ -15,73 +15,60 @@
 //! ```
 //!
 //! Everything else that `throughline_profile` can do is here too, such as [`profile_for`] and profiles of one trace. Samples inside spans carry the ids
-//! of the trace and the span.
+//! of the trace and the span. Processes are profiled on Linux, on x86-64 and AArch64; elsewhere this has what `throughline_profile` has there, such as
+//! [`ProcessMemory`] and [`allocation_counts`].
 
-#![cfg_attr(not(feature = "profile"), allow(unused))]
+#![cfg_attr(not(profiled), allow(unused))]
 
-#[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(profiled)]
 mod session;
 
-#[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(profiled)]
 mod send;
 
-#[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(profiled)]
 mod change;
 
-#[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(profiled)]
 mod cycle;
 
-#[cfg(all(
-    feature = "profile",
-    feature = "admin",
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
+#[cfg(all(profiled, feature = "admin"))]
 pub(crate) mod pages;
 
-#[cfg(all(
-    feature = "profile",
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
+#[cfg(profiled)]
 pub use {
     session::{ProfilingOptions, start_profiling, stop_profiling},
     throughline_export::profiles::{CloudProfiler, CloudProfilerError, ProfileClient},
     throughline_profile::*,
 };
 
-#[cfg(all(
-    feature = "profile",
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
+// What there is on every system.
+#[cfg(all(feature = "profile", not(profiled)))]
+pub use throughline_profile::*;
+
+#[cfg(profiled)]
 pub(crate) use {
     adapter::{begin_thread, end_thread, monotonic_ns},
     session::{begin, end, removed},
     used::{begin_switches, has_switches, lost_used, read_switches, read_used, tell_samples, tell_used},
 };
 
-#[cfg(all(
-    feature = "profile",
-    feature = "alerts",
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
+#[cfg(all(profiled, feature = "alerts"))]
 pub(crate) use session::change;
 
-#[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(profiled)]
 mod used;
 
-#[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(profiled)]
 pub(crate) mod memory;
 
-#[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(profiled)]
 pub(crate) mod process;
 
-#[cfg_attr(not(feature = "profile"), allow(unreachable_pub))]
+#[cfg_attr(not(profiled), allow(unreachable_pub))]
 mod resources;
 
-#[cfg_attr(not(feature = "profile"), allow(unreachable_pub))]
+#[cfg_attr(not(profiled), allow(unreachable_pub))]
 pub use resources::ResourceOptions;
 
 /// What a span has used since this was last told.
@@ -130,11 +117,7 @@ macro_rules! profile {
 }
 
 /// Stands in where nothing can be profiled.
-#[cfg(not(all(
-    feature = "profile",
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-)))]
+#[cfg(not(profiled))]
 mod nothing {
     use super::Used;
     use crate::Config;
@@ -193,11 +176,7 @@ mod nothing {
     }
 }
 
-#[cfg(not(all(
-    feature = "profile",
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-)))]
+#[cfg(not(profiled))]
 pub(crate) use nothing::{
     begin, begin_switches, begin_thread, end, end_thread, has_switches, lost_used, monotonic_ns,
     read_switches, read_used, removed, tell_samples, tell_used,

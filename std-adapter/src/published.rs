@@ -24,6 +24,7 @@ impl<T: Send + Sync> Published<T> {
     }
 
     /// Removes the value.
+    #[cfg(unix)]
     pub(crate) fn clear(&self) {
         self.0.store(std::ptr::null_mut(), Ordering::Release);
     }

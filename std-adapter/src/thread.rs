@@ -34,6 +34,7 @@ pub(crate) fn install(settings: Settings) {
 }
 
 /// Called in a forked process, where no recorder of the parent counts.
+#[cfg(unix)]
 pub(crate) fn forget() {
     MADE.store(0, Ordering::Relaxed);
 }

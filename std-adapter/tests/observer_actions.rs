@@ -95,7 +95,7 @@ fn a_raised_share_is_over_after_its_time() {
     });
 }
 
-#[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(profiled)]
 mod profiles {
     use super::*;
     use std::path::PathBuf;

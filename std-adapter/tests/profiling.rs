@@ -1,5 +1,5 @@
 //! Profiles of a process that records: written by the configuration and from one call to another, with the ids of its spans.
-#![cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#![cfg(profiled)]
 
 #[cfg(feature = "alerts")]
 #[path = "profiling/changes.rs"]
@@ -15,6 +15,8 @@ mod pages;
 mod push;
 #[path = "profiling/resources.rs"]
 mod resources;
+#[path = "support/servers.rs"]
+mod servers;
 mod support;
 
 use std::path::{Path, PathBuf};

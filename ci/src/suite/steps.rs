@@ -104,6 +104,12 @@ pub const ON_REQUEST: &[Step] = &[
         folder: Own,
         run: threes_of_features,
     },
+    Step {
+        name: "systems",
+        about: "lints of the server's crates for Windows and macOS",
+        folder: Own,
+        run: systems,
+    },
     Step { name: "server-32", about: "tests of a server with 32-bit words", folder: Shared, run: server_32 },
     Step { name: "fuzz", about: "the decoder's fuzz targets, briefly", folder: Own, run: fuzz_smoke },
     Step {
@@ -163,6 +169,19 @@ const SERVER_FEATURES: [&str; 23] = [
     "opentelemetry",
     "profile",
     "thread-context",
+];
+
+/// Those of [`SERVER_FEATURES`] whose dependencies build C.
+const FEATURES_WITH_C: [&str; 9] = [
+    "alerts",
+    "alerts-email",
+    "events",
+    "events-kafka",
+    "observers",
+    "tls",
+    "system-roots",
+    "zstd",
+    "grpc-tls",
 ];
 
 /// The `--test` targets of the core that are written for loom.
@@ -254,7 +273,12 @@ pub(super) fn tool_tests(args: &[&str]) -> Cmd {
 }
 
 fn everything() -> String {
-    SERVER_FEATURES.map(|name| format!("throughline-std/{name}")).join(",")
+    features_of(|_| true)
+}
+
+fn features_of(wanted: impl Fn(&str) -> bool) -> String {
+    let wanted = SERVER_FEATURES.iter().filter(|name| wanted(name));
+    wanted.map(|name| format!("throughline-std/{name}")).collect::<Vec<_>>().join(",")
 }
 
 /// Runs natively, linked with what rustup installs, because the property tests take minutes under Miri.
@@ -329,6 +353,20 @@ fn threes_of_features() -> Result<Done> {
 fn all_targets() -> Result<Done> {
     targets::check()?;
     Ok(Done::Passed)
+}
+
+/// Types alone, because there is no linker for these systems, and without the features whose dependencies build C, for which
+/// there is no compiler.
+fn systems() -> Result<Done> {
+    let features = features_of(|name| !FEATURES_WITH_C.contains(&name)) + ",throughline-std/grpc";
+    let mut commands = Vec::new();
+    for target in ["x86_64-pc-windows-gnu", "aarch64-apple-darwin"] {
+        setup::ensure(&[Need::Target(target)])?;
+        let packages = ["-p", "throughline-profile", "-p", "throughline-export", "-p", "throughline-std"];
+        let clippy = Cmd::cargo().args(["clippy", "--lib", "--target", target]).args(packages);
+        commands.push(clippy.args(["--features", &features, "--", "-D", "warnings"]));
+    }
+    all(&commands)
 }
 
 fn loom() -> Result<Done> {

@@ -1,5 +1,6 @@
 //! What all HTTP clients of this crate have in common.
 
+use crate::otlp::Tls;
 use std::io::Read;
 use std::time::{Duration, SystemTime};
 use ureq::config::ConfigBuilder;
@@ -38,6 +39,17 @@ pub(crate) fn read_body(response: &mut Response<ureq::Body>, most: u64) -> (Vec<
     let mut bytes = Vec::new();
     let read = response.body_mut().as_reader().take(most).read_to_end(&mut bytes);
     (bytes, read.map(drop).map_err(|error| format!("its answer was cut off: {error}")))
+}
+
+/// [`client`], with these authorities and this certificate.
+pub(crate) fn client_with(tls: &Tls) -> ConfigBuilder<AgentScope> {
+    #[cfg(feature = "tls")]
+    return client().tls_config(tls.of_ureq());
+    #[cfg(not(feature = "tls"))]
+    {
+        let _ = tls;
+        client()
+    }
 }
 
 /// Why an answer with a good status cannot be that of a receiver of records: it is a page for people, such as that of a proxy that asks for a login.

@@ -1,13 +1,15 @@
 //! Posts one body after another to a URL, and tries again until a deadline.
 
-use crate::http::{asked_pause, client, parse_retry_after, read_body};
+use crate::http::{asked_pause, client_with, parse_retry_after, read_body};
 use crate::ledger::DropReason;
+use crate::otlp::{ConfigError, Tls};
 use crate::push::PushUrlError;
 use crate::text::{escaped, masked_url, said_without};
 use crate::{Deadline, ExportError, REDACTED};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 use std::time::Duration;
 use ureq::config::Config;
 use ureq::http::Uri;
@@ -50,6 +52,7 @@ pub(crate) fn checked_url(url: &str, example: &'static str) -> Result<String, Pu
 #[derive(Clone)]
 pub struct Post {
     agent: ureq::Agent,
+    tls: Tls,
     /// What a body is called in messages.
     what: &'static str,
     url: String,
@@ -76,9 +79,10 @@ impl Post {
     /// It is no URL, or wants TLS that is not built in.
     pub fn new(what: &'static str, url: &str, example: &'static str) -> Result<Post, PushUrlError> {
         let url = checked_url(url, example)?;
-        let agent = client().build().new_agent();
+        let tls = Tls::default();
+        let agent = client_with(&tls).build().new_agent();
         let retried = |status| matches!(status, 429 | 502 | 503 | 504);
-        Ok(Post { agent, what, url, headers: Vec::new(), is_secret: false, retried, hint: |_| None })
+        Ok(Post { agent, tls, what, url, headers: Vec::new(), is_secret: false, retried, hint: |_| None })
     }
 
     /// As [`Post::new`], for a URL by which whoever knows it may post: messages show no more of it than its host.
@@ -112,6 +116,17 @@ impl Post {
         self
     }
 
+    /// Trusts a server whose certificate is signed by an authority in this PEM file, instead of by one in Mozilla's list. It takes all addresses, as after
+    /// [`Post::any_address`].
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or has no certificate, or TLS is not built in.
+    pub fn ca_certificate(mut self, path: impl AsRef<Path>) -> Result<Post, ConfigError> {
+        self.tls.trust_file(path.as_ref())?;
+        Ok(self.any_address())
+    }
+
     /// Sends a body again after these statuses. The default is those that say so: 429, 502, 503, 504.
     #[must_use]
     pub fn retry(self, after: fn(u16) -> bool) -> Post {
@@ -129,7 +144,7 @@ impl Post {
     #[must_use]
     pub fn public_only(self) -> Post {
         let agent = ureq::Agent::with_parts(
-            client().build(),
+            client_with(&self.tls).build(),
             DefaultConnector::default(),
             PublicOnly(DefaultResolver::default()),
         );
@@ -139,7 +154,7 @@ impl Post {
     /// Takes all addresses, after [`Post::public_only`].
     #[must_use]
     pub fn any_address(self) -> Post {
-        Post { agent: client().build().new_agent(), ..self }
+        Post { agent: client_with(&self.tls).build().new_agent(), ..self }
     }
 
     /// The URL as it is shown in messages.
@@ -228,10 +243,11 @@ impl Post {
                         "no request to {peer} can be made: {text}; check the URL and the headers"
                     ));
                 }
-                return Ok(Err((
-                    format!("{peer} did not take {what}: {text}; check that it listens there"),
-                    None,
-                )));
+                let hint = match text.contains("certificate") {
+                    true => "check its name and dates, and the authority that signed it",
+                    false => "check that it listens there",
+                };
+                return Ok(Err((format!("{peer} did not take {what}: {text}; {hint}"), None)));
             }
         };
         let status = response.status().as_u16();

@@ -12,6 +12,7 @@ use crate::post::Post;
 use crate::push::PushUrlError;
 use crate::{Deadline, ExportError};
 use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -104,6 +105,23 @@ impl ProfileClient {
             }
         };
         self
+    }
+
+    /// Trusts a backend whose certificate is signed by an authority in this PEM file, instead of by one in Mozilla's list.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or has no certificate, or TLS is not built in.
+    pub fn ca_certificate(self, path: impl AsRef<Path>) -> Result<ProfileClient, ConfigError> {
+        Ok(ProfileClient(match self.0 {
+            Backend::Pyroscope { post, application } => {
+                Backend::Pyroscope { post: post.ca_certificate(path)?, application }
+            }
+            // As for headers.
+            Backend::Otlp { config, .. } => {
+                Backend::Otlp { config: config.ca_certificate(path)?, client: Arc::default() }
+            }
+        }))
     }
 
     /// Its name in the ledger.

@@ -15,10 +15,11 @@ use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use throughline::Level;
 use throughline_export::log::Syslog;
 use throughline_export::otlp::{Client, ClientConfig, ConfigError, SendError, Signal};
+use throughline_export::profiles::ProfileClient;
 use throughline_export::{Deadline, Exporter};
 
 /// A temporary file, removed at the end of the test.
@@ -132,6 +133,21 @@ fn delivers_to_a_collector_of_an_authority_that_was_named() {
     let mut client = Client::new(config(port).ca_certificate(&file.0).unwrap());
     assert_eq!(client.send(Signal::Traces, b"spans").unwrap().rejected, 0);
     assert_eq!(received.recv().unwrap(), b"spans");
+}
+
+#[test]
+fn a_profile_goes_to_a_pyroscope_of_an_authority_that_was_named() {
+    let (port, authority, received) = collector("localhost");
+    let file = File::new("pyroscope.pem", &authority);
+    let untrusting = ProfileClient::pyroscope(&format!("https://localhost:{port}"), "shop", []).unwrap();
+    let send = |client: &ProfileClient, seconds: u64| {
+        let deadline = Deadline::within(Duration::from_secs(seconds));
+        client.send(b"pprof", SystemTime::now(), Duration::from_secs(1), &deadline)
+    };
+    let error = send(&untrusting, 1).unwrap_err().message;
+    assert!(error.contains("UnknownIssuer") && error.contains("the authority that signed it"), "{error}");
+    send(&untrusting.ca_certificate(&file.0).unwrap(), 30).unwrap();
+    assert!(received.recv().unwrap().windows(5).any(|it| it == b"pprof"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
 // Programs of other systems than Linux on x86-64 and AArch64 (`sampled`, see build.rs) have only what the system tells,
-// and reports of profiles that were taken elsewhere.
+// counts of allocations, and reports of profiles that were taken elsewhere.
 
 mod allocator_stats;
 #[cfg(sampled)]
@@ -12,7 +12,6 @@ mod error;
 mod files;
 #[cfg(sampled)]
 mod marks;
-#[cfg(sampled)]
 mod memory;
 #[cfg(sampled)]
 mod modules;
@@ -35,11 +34,9 @@ pub use device::{DeviceRun, DeviceSample};
 pub use error::ProfileError;
 #[cfg(sampled)]
 pub use files::{ProfileFolder, RemovedProfiles};
+pub use memory::{AllocationCounts, Allocator, allocation_counts};
 #[cfg(sampled)]
-pub use memory::{
-    AllocationCounts, Allocator, HeapOptions, HeapProfiler, Leak, LeakFinder, LeakSeverity, SizeCategory,
-    Sizes, allocation_counts,
-};
+pub use memory::{HeapOptions, HeapProfiler, Leak, LeakFinder, LeakSeverity, SizeCategory, Sizes};
 pub use output::{ReadError, Report};
 pub use process::ProcessMemory;
 pub use profile::{Losses, Profile};

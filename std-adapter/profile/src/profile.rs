@@ -88,6 +88,7 @@ impl Default for Profile {
 
 impl Profile {
     /// A profile of the same time without samples.
+    #[cfg(sampled)]
     pub(crate) fn without_samples(&self) -> Profile {
         let Profile { kind, started, duration, losses, .. } = *self;
         Profile { kind, started, duration, losses, ..Profile::default() }

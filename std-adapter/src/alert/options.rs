@@ -229,11 +229,7 @@ impl AlertOptions {
     }
 
     /// Takes pictures of profiles for evidence, unless there is some already.
-    #[cfg(all(
-        feature = "profile",
-        target_os = "linux",
-        any(target_arch = "x86_64", target_arch = "aarch64")
-    ))]
+    #[cfg(profiled)]
     pub(super) fn with_profiles(self) -> AlertOptions {
         if self.evidence.is_some() {
             return self;

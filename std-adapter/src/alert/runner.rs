@@ -31,11 +31,7 @@ impl Prepared {
     /// What the configuration asks for, with all that can be wrong with it.
     pub(crate) fn new(config: &Config, pages: &mut Pages) -> Result<Option<Prepared>, InitError> {
         let Some(options) = configured::alerts(config).map_err(LoadError::of)? else { return Ok(None) };
-        #[cfg(all(
-            feature = "profile",
-            target_os = "linux",
-            any(target_arch = "x86_64", target_arch = "aarch64")
-        ))]
+        #[cfg(profiled)]
         let options = options.with_profiles();
         let alerts = Alerts::new(&options)?;
         let route = page::route(&options, alerts.clone())?;

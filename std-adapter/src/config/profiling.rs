@@ -108,6 +108,10 @@ impl Config {
             }
             _ => return Ok(None),
         };
+        let client = match keys.text(CERTIFICATE) {
+            Some(path) => client.ca_certificate(path).map_err(|error| keys.problem(CERTIFICATE, &error))?,
+            None => client,
+        };
         let headers = keys.pairs("profiling.exporter.headers");
         Ok(Some(headers.into_iter().fold(client, |client, (name, value)| client.header(name, value))))
     }
@@ -127,6 +131,9 @@ impl Config {
         })?;
         if let Some(endpoint) = keys.text(ENDPOINT) {
             profiler = profiler.endpoint(&endpoint).map_err(|error| keys.problem(ENDPOINT, &error))?;
+        }
+        if let Some(path) = keys.text(CERTIFICATE) {
+            profiler = profiler.ca_certificate(path).map_err(|error| keys.problem(CERTIFICATE, &error))?;
         }
         let zone = keys.text("profiling.exporter.gcp_zone");
         let labels = [("zone", zone.as_deref()), ("version", self.resource.get("service.version"))];
@@ -159,6 +166,7 @@ const FOLDER: &str = "profiling.exporter.file_output_dir";
 const KIND: &str = "profiling.exporter.type";
 const ENDPOINT: &str = "profiling.exporter.endpoint";
 const PROTOCOL: &str = "profiling.exporter.protocol";
+const CERTIFICATE: &str = "profiling.exporter.certificate";
 const PROJECT: &str = "profiling.exporter.gcp_project_id";
 const SERVICE: &str = "profiling.exporter.gcp_service_name";
 const COMMAND: &str = "profiling.exporter.token.command";

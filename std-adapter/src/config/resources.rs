@@ -17,7 +17,7 @@ impl Config {
         if let Some(options) = &self.resources {
             return Some(options.clone());
         }
-        if !cfg!(feature = "profile") || !value("enabled").is_some_and(|enabled| enabled.bool()) {
+        if !cfg!(profiled) || !value("enabled").is_some_and(|enabled| enabled.bool()) {
             return None;
         }
         let price = |key: &str| value(key).map_or(0.0, |price| price.float());

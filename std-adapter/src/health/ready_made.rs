@@ -11,6 +11,7 @@ mod telemetry;
 pub use pool::{Heartbeat, PoolUse};
 pub(super) use telemetry::telemetry;
 
+#[cfg(unix)]
 use super::Finding;
 
 /// Compares what is left of something with the least that must be: below it, it is unhealthy; below twice as much, degraded.

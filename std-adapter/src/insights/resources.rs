@@ -1,6 +1,7 @@
 //! What the process uses, and how much of it there is.
 
 use super::Reading;
+#[cfg(unix)]
 use crate::room;
 use std::path::{Path, PathBuf};
 use throughline_export::Process;

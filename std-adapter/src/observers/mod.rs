@@ -97,11 +97,7 @@ mod runner;
 
 #[cfg(feature = "events-kafka")]
 pub use action::KafkaRecord;
-#[cfg(all(
-    feature = "profile",
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
+#[cfg(profiled)]
 pub use action::Profile;
 pub use action::{Action, Count, Dump, LogLine, Place, RunCommand, Sample, Webhook};
 pub use found::Match;

@@ -12,6 +12,8 @@ use throughline_export::profiles::{CloudProfileKind, CloudProfiler, NotWanted, W
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const FACTOR: f64 = 1.3;
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+/// More failures do not make the pause longer.
+const MOST_FAILURES: i32 = 16;
 
 /// The cycle of one session. It ends when this is dropped, though a request may still wait for its answer.
 pub(super) struct Cycle(Arc<Shared>);
@@ -79,24 +81,59 @@ impl Drop for Cycle {
 }
 
 fn ask(profiler: &CloudProfiler, kinds: &[CloudProfileKind], shared: &Shared) {
-    let mut pause = FIRST_PAUSE;
+    let mut failures = Failures::default();
     loop {
         let runs = match profiler.create(kinds) {
             Ok(wanted) => {
-                pause = FIRST_PAUSE;
+                failures = Failures::default();
                 shared.lock().wanted = Some((wanted, SystemTime::now()));
                 shared.wait(Duration::MAX, |state| state.wanted.is_some() || state.is_sent)
             }
-            Err(NotWanted::Later(pause)) => shared.wait(pause, |_| true),
-            Err(NotWanted::Failed(why)) => {
-                diagnostics::tell(format_args!("no profile goes to Google Cloud now: {why}"));
-                let runs = shared.wait(pause, |_| true);
-                pause = pause.mul_f64(FACTOR).min(LONGEST_PAUSE);
-                runs
+            Err(why) => {
+                if let NotWanted::Failed(why) | NotWanted::NoToken(why) = &why {
+                    diagnostics::tell(format_args!("no profile goes to Google Cloud now: {why}"));
+                }
+                shared.wait(failures.pause(&why), |_| true)
             }
         };
         if !runs {
             return;
         }
+    }
+}
+
+/// Failures of the service in a row.
+#[derive(Default)]
+struct Failures(i32);
+
+impl Failures {
+    /// How long nothing is asked.
+    fn pause(&mut self, why: &NotWanted) -> Duration {
+        match why {
+            NotWanted::Later(pause) => *pause,
+            // This costs the service nothing, so the pause need not grow.
+            NotWanted::NoToken(_) => FIRST_PAUSE,
+            NotWanted::Failed(_) => {
+                let pause = FIRST_PAUSE.mul_f64(FACTOR.powi(self.0)).min(LONGEST_PAUSE);
+                self.0 = (self.0 + 1).min(MOST_FAILURES);
+                pause
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_while_the_service_fails_and_not_while_there_is_no_token() {
+        let (mut failures, failed) = (Failures::default(), NotWanted::Failed(String::new()));
+        assert_eq!([(); 3].map(|()| failures.pause(&failed).as_millis()), [60_000, 78_000, 101_400]);
+        assert_eq!(failures.pause(&NotWanted::NoToken(String::new())), FIRST_PAUSE);
+        assert_eq!(failures.pause(&NotWanted::Later(Duration::from_secs(7))), Duration::from_secs(7));
+        assert_eq!(failures.pause(&failed).as_millis(), 131_820);
+        (0..100).for_each(|_| _ = failures.pause(&failed));
+        assert_eq!(failures.pause(&failed), LONGEST_PAUSE);
     }
 }

@@ -48,11 +48,7 @@ impl Histogram {
     }
 
     /// The distribution of whole numbers, each with how often it is there, in powers of two.
-    #[cfg(all(
-        feature = "profile",
-        target_os = "linux",
-        any(target_arch = "x86_64", target_arch = "aarch64")
-    ))]
+    #[cfg(profiled)]
     pub(super) fn of_whole(numbers: impl Iterator<Item = (u64, u64)>) -> Histogram {
         let mut histogram = Histogram { buckets: vec![0; 65], ..Histogram::default() };
         for (number, n) in numbers {

@@ -1,18 +1,14 @@
 //! A series and its value, and the points that are no series of the program's: what is observed, and the counts
 //! of the ledger, of attributes and of the clock.
 
-#[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(profiled)]
 mod memory;
 mod own;
-#[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(profiled)]
 mod process;
 
 pub(super) use own::of_pump;
-#[cfg(all(
-    feature = "profile",
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
+#[cfg(profiled)]
 pub(super) use {memory::of_memory, process::of_process};
 
 use super::distribution::Histogram;

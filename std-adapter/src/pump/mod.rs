@@ -39,7 +39,7 @@ pub(crate) use fan_out::FanOut;
 #[cfg(feature = "observers")]
 pub(crate) use own_logs::OwnLog;
 pub(crate) use readings::Readings;
-#[cfg(feature = "profile")]
+#[cfg(profiled)]
 pub(crate) use resources::labels;
 pub(crate) use resources::{Prices, RollUp, Wanted};
 pub(crate) use rings::Rings;

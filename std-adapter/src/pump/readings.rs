@@ -100,11 +100,7 @@ impl Readings {
         if let Some(roll_up) = &self.roll_up {
             further.extend(lock(roll_up).points());
         }
-        #[cfg(all(
-            feature = "profile",
-            target_os = "linux",
-            any(target_arch = "x86_64", target_arch = "aarch64")
-        ))]
+        #[cfg(profiled)]
         further.extend(metrics::of_memory().into_iter().chain(metrics::of_process()));
         further.extend(metrics::of_resources(profiling::lost_used()));
         further.extend(metrics::of_profiles(profiling::removed()));

@@ -1,7 +1,7 @@
 //! What spans have used, CPU time and memory, joined to them before they are exported: as fields of a record of its own,
 //! as if the program had added them.
 
-#[cfg_attr(not(feature = "profile"), allow(dead_code, reason = "only profiles read labels"))]
+#[cfg_attr(not(profiled), allow(dead_code, reason = "only profiles read labels"))]
 pub(crate) mod labels;
 mod roll_up;
 mod timeline;
@@ -214,7 +214,7 @@ impl<T: Default> Generations<T> {
         young.entry(key).or_insert_with(|| old.remove(&key).unwrap_or_default())
     }
 
-    #[cfg_attr(not(feature = "profile"), allow(dead_code, reason = "only profiles read labels"))]
+    #[cfg_attr(not(profiled), allow(dead_code, reason = "only profiles read labels"))]
     fn get(&self, key: Word) -> Option<&T> {
         self.young.get(&key).or_else(|| self.old.get(&key))
     }

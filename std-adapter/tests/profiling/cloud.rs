@@ -1,60 +1,20 @@
 //! Profiles that Google Cloud Profiler asks for, as its documentation describes the cycle: a strict server of ours stands in for it.
 
+#[cfg(feature = "tls")]
+#[path = "../../export/tests/support/certificates.rs"]
+mod certificates;
+#[path = "../../export/tests/support/cloud_profiler.rs"]
+mod cloud_profiler;
+
 use crate::{Folder, price};
-use serde_json::{Value, json};
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use cloud_profiler::{Call, later, listen, name, wanted};
+use serde_json::json;
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
+#[cfg(feature = "tls")]
+use throughline_std::DropReason;
 use throughline_std::profiling::Report;
 use throughline_std::{Config, init};
-
-/// A request and where its answer goes.
-struct Call {
-    line: String,
-    authorization: String,
-    body: Value,
-    answer: Sender<(u16, Value)>,
-}
-
-/// Reads one request of a connection, and closes it after the answer.
-fn serve(mut stream: TcpStream, calls: &Sender<Call>) {
-    let (mut bytes, mut buffer) = (Vec::new(), [0; 65_536]);
-    let head_end = loop {
-        let read = stream.read(&mut buffer).unwrap();
-        if read == 0 {
-            return;
-        }
-        bytes.extend_from_slice(&buffer[..read]);
-        if let Some(end) = bytes.windows(4).position(|it| it == b"\r\n\r\n") {
-            break end + 4;
-        }
-    };
-    let head = String::from_utf8(bytes[..head_end].to_vec()).unwrap();
-    let header = |name: &str| {
-        let value = |line: &str| {
-            Some(line.split_once(": ").filter(|(it, _)| it.eq_ignore_ascii_case(name))?.1.to_owned())
-        };
-        head.lines().find_map(value).unwrap_or_else(|| panic!("no {name} in {head}"))
-    };
-    assert_eq!(header("content-type"), "application/json");
-    let missing = header("content-length").parse::<usize>().unwrap() - (bytes.len() - head_end);
-    let start = bytes.len();
-    bytes.resize(start + missing, 0);
-    stream.read_exact(&mut bytes[start..]).unwrap();
-    let body = serde_json::from_slice(&bytes[head_end..]).unwrap();
-    let (answer, wait) = channel();
-    let line = head.lines().next().unwrap().to_owned();
-    let _ = calls.send(Call { line, authorization: header("authorization"), body, answer });
-    // Without an answer the request waits until the test ends.
-    let Ok((status, body)) = wait.recv() else { return };
-    let body = body.to_string();
-    let length = body.len();
-    let _ = write!(
-        stream,
-        "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
-    );
-}
 
 fn from_base64(text: &str) -> Vec<u8> {
     let digit = |byte: u8| match byte {
@@ -90,15 +50,7 @@ const NAME: &str = "cloud::documented_cloud_profiler_gets_what_it_asks_for";
 #[test]
 fn documented_cloud_profiler_gets_what_it_asks_for() {
     crate::support::in_own_process(NAME, || {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let (send, calls) = channel();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let send = send.clone();
-                std::thread::spawn(move || serve(stream.unwrap(), &send));
-            }
-        });
+        let (endpoint, calls) = listen();
         let folder = Folder::new("cloud");
         let file = folder.0.join("shop.toml");
         let text = format!(
@@ -130,30 +82,22 @@ fn documented_cloud_profiler_gets_what_it_asks_for() {
         // Nothing is wanted now.
         let call = next(&calls);
         create(&call);
-        let details = json!([
-            {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "0.050s"}
-        ]);
-        let aborted =
-            json!({"error": {"code": 409, "status": "ABORTED", "message": "backoff", "details": details}});
-        call.answer.send((409, aborted)).unwrap();
+        call.answer.send(later("0.050s")).unwrap();
         for (kind, id) in [("CPU", "4a-1_b"), ("HEAP", "4a-2")] {
             let call = next(&calls);
             create(&call);
-            let name = format!("projects/my-project-1/profiles/{id}");
-            let wanted =
-                json!({"name": name, "profileType": kind, "deployment": deployment, "duration": "10s"});
-            call.answer.send((200, wanted)).unwrap();
+            call.answer.send(wanted(id, kind, &deployment)).unwrap();
             let call = next(&calls);
             // Before all else: a profile is sent for at most as long as a window.
-            call.answer.send((200, json!({ "name": name }))).unwrap();
-            assert_eq!(call.line, format!("PATCH /v2/{name} HTTP/1.1"));
+            call.answer.send((200, json!({ "name": name(id) }))).unwrap();
+            assert_eq!(call.line, format!("PATCH /v2/{} HTTP/1.1", name(id)));
             assert_eq!(call.authorization, "Bearer t0ken");
             let mut body = call.body.clone();
             let bytes = body["profileBytes"].take();
             let instance = body["labels"]["instance"].take();
             assert!(instance.as_str().is_some_and(|it| !it.is_empty()), "{instance}");
             let expected = json!({
-                "name": name, "profileType": kind, "deployment": deployment, "duration": "10s",
+                "name": name(id), "profileType": kind, "deployment": deployment, "duration": "10s",
                 "labels": {"instance": null}, "profileBytes": null,
             });
             assert_eq!(body, expected);
@@ -169,4 +113,60 @@ fn documented_cloud_profiler_gets_what_it_asks_for() {
         let hop = ledger.exporter("profiles.gcp");
         assert_eq!((hop.input, hop.output, hop.dropped_total()), (2, 2, 0), "{ledger}");
     });
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_token_of_a_file_is_followed_and_a_profile_without_one_is_counted_and_told() {
+    let name_of_test = "cloud::a_token_of_a_file_is_followed_and_a_profile_without_one_is_counted_and_told";
+    let stderr = crate::support::stderr_of(name_of_test, || {
+        let folder = Folder::new("cloud-file");
+        certificates::write(&folder.0, "localhost");
+        let (endpoint, calls) = cloud_profiler::listen_securely(&folder.0);
+        let token = folder.0.join("token");
+        let file = folder.0.join("shop.toml");
+        let text = format!(
+            "[profiling]\nenabled = true\n\
+            cpu = {{ duration = \"1s\", frequency = 499 }}\n\
+            [profiling.exporter]\n\
+            type = \"gcp\"\nendpoint = {endpoint:?}\ncertificate = {:?}\n\
+            gcp_project_id = \"my-project-1\"\ngcp_service_name = \"checkout\"\n\
+            token.file = {token:?}\nfile_output_dir = {:?}\n",
+            folder.0.join("ca.pem"),
+            folder.0
+        );
+        std::fs::write(&file, text).unwrap();
+        std::fs::write(&token, "first\n").unwrap();
+        let config = Config::load(&file).unwrap().without_otlp().terminal(false);
+        let guard = init(&config).unwrap();
+        let deployment = json!({"projectId": "my-project-1", "target": "checkout"});
+        for (id, asked_with, sent_with) in [("1", "first", "second"), ("2", "second", "third")] {
+            let call = next(&calls);
+            assert_eq!(call.authorization, format!("Bearer {asked_with}"));
+            std::fs::write(&token, sent_with).unwrap();
+            call.answer.send(wanted(id, "CPU", &deployment)).unwrap();
+            let call = next(&calls);
+            call.answer.send((200, json!({ "name": name(id) }))).unwrap();
+            assert_eq!(call.line, format!("PATCH /v2/{} HTTP/1.1", name(id)));
+            assert_eq!(call.authorization, format!("Bearer {sent_with}"));
+        }
+        let call = next(&calls);
+        std::fs::write(&token, "").unwrap();
+        call.answer.send(wanted("3", "CPU", &deployment)).unwrap();
+        let lost = || guard.ledger().exporter("profiles.gcp").dropped_for(DropReason::Unreachable);
+        while lost() == 0 {
+            price(Duration::from_millis(50));
+        }
+        let ledger = guard.shutdown(Duration::from_secs(60)).ledger;
+        let hop = ledger.exporter("profiles.gcp");
+        assert_eq!((hop.input, hop.output, hop.dropped_total()), (3, 2, 1), "{ledger}");
+    });
+    if let Some(stderr) = stderr {
+        let lines = crate::support::ours(&stderr);
+        let told = |what: &str| {
+            lines.iter().any(|line| line.starts_with(what) && line.contains("/token gives no token"))
+        };
+        assert!(told("throughline: a profile was not sent: the token file "), "{lines:#?}");
+        assert!(told("throughline: no profile goes to Google Cloud now: the token file "), "{lines:#?}");
+    }
 }

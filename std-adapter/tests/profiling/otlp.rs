@@ -1,5 +1,7 @@
 //! OTLP profiles: the rules of their tables, checked by a validator of ours, and what a real Collector makes of them.
 
+use crate::servers::Server;
+use crate::support::free_address;
 use crate::{Folder, price};
 use opentelemetry_proto::tonic::collector::profiles::v1development::ExportProfilesServiceRequest;
 use opentelemetry_proto::tonic::profiles::v1development::ProfilesDictionary;
@@ -7,9 +9,6 @@ use prost::Message;
 use std::collections::HashSet;
 use std::time::Duration;
 use throughline_std::profiling::{CpuOptions, CpuProfiler, Report};
-
-/// Holds the path of the Collector's program; `cargo xtask test --only collector` sets it.
-const PROGRAM: &str = "THROUGHLINE_COLLECTOR_PROGRAM";
 
 /// Asserts that a table has the zero value first, and each entry once.
 fn check_table<T: Default + PartialEq + std::fmt::Debug>(
@@ -154,36 +153,35 @@ fn the_tables_keep_the_rules_and_samples_link_to_their_spans() {
 
 #[test]
 #[ignore = "needs a Collector: run `cargo xtask test --only collector`"]
-fn a_real_collector_takes_the_profiles_and_writes_them() {
-    let name = "otlp::a_real_collector_takes_the_profiles_and_writes_them";
+fn a_real_collector_takes_the_profiles_over_http() {
+    let name = "otlp::a_real_collector_takes_the_profiles_over_http";
+    a_real_collector_takes_the_profiles(name, "http", "http/protobuf");
+}
+
+#[cfg(feature = "grpc")]
+#[test]
+#[ignore = "needs a Collector: run `cargo xtask test --only collector`"]
+fn a_real_collector_takes_the_profiles_over_grpc() {
+    let name = "otlp::a_real_collector_takes_the_profiles_over_grpc";
+    a_real_collector_takes_the_profiles(name, "grpc", "grpc");
+}
+
+/// Sends a profile as the keys say, with this protocol, and reads what the Collector writes about it.
+fn a_real_collector_takes_the_profiles(name: &str, receiver: &str, protocol: &str) {
     crate::support::in_own_process(name, || {
-        let program = std::env::var(PROGRAM).expect("THROUGHLINE_COLLECTOR_PROGRAM is set");
-        let folder = Folder::new("otlp-profiles");
-        let port = crate::support::free_address().port();
-        let output = folder.0.join("profiles.json");
-        let text = format!(
-            "receivers: {{otlp: {{protocols: {{http: {{endpoint: \"127.0.0.1:{port}\"}}}}}}}}\n\
-            exporters: {{file: {{path: {output:?}, flush_interval: 50ms}}}}\n\
-            service: {{pipelines: {{profiles: {{receivers: [otlp], exporters: [file]}}}}, telemetry: {{metrics: {{level: none}}}}}}\n"
+        let folder = Folder::new(&format!("otlp-profiles-{receiver}"));
+        let (output, address) = (folder.0.join("profiles.json"), free_address());
+        let collector =
+            Server::profile_collector(&format!("otlp-{receiver}-collector"), receiver, address, &output);
+        let file = folder.0.join("shop.toml");
+        let keys = format!(
+            "service.name = \"shop\"\n\
+            [profiling]\nenabled = true\ncpu.frequency = 499\n\
+            exporter = {{ type = \"otlp\", endpoint = \"http://{address}\", protocol = {protocol:?}, file_output_dir = {:?} }}\n",
+            folder.0.join("profiles")
         );
-        std::fs::write(folder.0.join("config.yaml"), text).unwrap();
-        let log = std::fs::File::create(folder.0.join("log")).unwrap();
-        let mut command = std::process::Command::new(program);
-        command
-            .args(["--feature-gates=service.profilesSupport", "--config"])
-            .arg(folder.0.join("config.yaml"));
-        let mut child = Ended(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
-        let log = || std::fs::read_to_string(folder.0.join("log")).unwrap_or_default();
-        crate::support::until("the Collector listens", || {
-            assert!(child.0.try_wait().unwrap().is_none(), "{}", log());
-            std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
-        });
-        let endpoint = format!("http://127.0.0.1:{port}");
-        let exporter = throughline_std::profiling::ProfileClient::otlp(&endpoint).unwrap();
-        let options = throughline_std::profiling::ProfilingOptions::new(folder.0.join("profiles"))
-            .cpu(CpuOptions::default().frequency(499))
-            .exporter(exporter);
-        let config = throughline_std::Config::new("shop").without_otlp().terminal(false).profiling(options);
+        std::fs::write(&file, keys).unwrap();
+        let config = throughline_std::Config::load(&file).unwrap().without_otlp().terminal(false);
         let guard = throughline_std::init(&config).unwrap();
         let trace = throughline_std::profile!("checkout", {
             price(Duration::from_millis(200));
@@ -194,6 +192,7 @@ fn a_real_collector_takes_the_profiles_and_writes_them() {
         assert_eq!((hop.input, hop.output), (1, 1), "{ledger}");
         let written = || std::fs::read_to_string(&output).unwrap_or_default();
         crate::support::until("the Collector writes", || written().contains('\n'));
+        drop(collector);
         let text = written();
         let line: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
         let dictionary = &line["dictionary"];
@@ -201,14 +200,4 @@ fn a_real_collector_takes_the_profiles_and_writes_them() {
         assert!(links.iter().any(|link| link["traceId"] == trace.as_str()), "{trace} in {text}");
         assert!(text.contains("profiling::price") && text.contains("shop"), "{text}");
     });
-}
-
-/// A process that ends with the test.
-struct Ended(std::process::Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

@@ -119,6 +119,23 @@ impl Server {
     /// The Collector at the path `THROUGHLINE_COLLECTOR_PROGRAM`, which takes OTLP over this protocol, `http` or `grpc`,
     /// at `address` and writes it to `file`, a request in a line.
     pub fn collector(name: &str, protocol: &str, address: SocketAddr, file: &Path) -> Server {
+        Server::collector_of(name, protocol, address, file, &["traces", "metrics", "logs"], &[])
+    }
+
+    /// The same for profiles, which want a gate.
+    pub fn profile_collector(name: &str, protocol: &str, address: SocketAddr, file: &Path) -> Server {
+        let gate = ["--feature-gates=service.profilesSupport"];
+        Server::collector_of(name, protocol, address, file, &["profiles"], &gate)
+    }
+
+    fn collector_of(
+        name: &str,
+        protocol: &str,
+        address: SocketAddr,
+        file: &Path,
+        signals: &[&str],
+        options: &[&str],
+    ) -> Server {
         let program = std::env::var("THROUGHLINE_COLLECTOR_PROGRAM").unwrap_or_default();
         assert!(
             !program.is_empty(),
@@ -126,14 +143,16 @@ impl Server {
         );
         let folder = Folder::new(name);
         let config = folder.path().join("config.yaml");
-        let pipelines = ["traces", "metrics", "logs"]
-            .map(|signal| format!("    {signal}: {{receivers: [otlp], exporters: [file]}}\n"));
+        let pipelines: String = signals
+            .iter()
+            .map(|signal| format!("    {signal}: {{receivers: [otlp], exporters: [file]}}\n"))
+            .collect();
         let text = format!(
-            "receivers:\n  otlp: {{protocols: {{{protocol}: {{endpoint: \"{address}\"}}}}}}\nexporters:\n  file: {{path: {file:?}, flush_interval: 10ms}}\nservice:\n  telemetry:\n    metrics: {{level: none}}\n    logs: {{level: warn}}\n  pipelines:\n{}",
-            pipelines.concat()
+            "receivers:\n  otlp: {{protocols: {{{protocol}: {{endpoint: \"{address}\"}}}}}}\nexporters:\n  file: {{path: {file:?}, flush_interval: 10ms}}\nservice:\n  telemetry:\n    metrics: {{level: none}}\n    logs: {{level: warn}}\n  pipelines:\n{pipelines}"
         );
         std::fs::write(&config, text).unwrap();
-        let args = vec!["--config".into(), config.display().to_string()];
+        let mut args: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+        args.extend(["--config".into(), config.display().to_string()]);
         let listens = |server: &Server| TcpStream::connect(server.address).is_ok();
         Server::start_at(address, &program, listens, folder, args)
     }

@@ -27,6 +27,28 @@ pub(crate) struct Record {
     pub(crate) flags: u8,
 }
 
+/// The record of the running thread, which finds it itself: where no other process may look.
+pub(crate) fn own_record() -> Option<Record> {
+    let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+    let pointer: u64;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: this reads where the thread-local memory is.
+    unsafe {
+        std::arch::asm!("mov {}, fs:0", out(reg) pointer);
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        std::arch::asm!("mrs {}, tpidr_el0", out(reg) pointer);
+    }
+    let slot =
+        std::ptr::with_exposed_provenance::<*const [u8; 28]>(pointer.wrapping_add(offset(&program)) as usize);
+    // SAFETY: the variable is there, as the program's file says, and has a pointer.
+    let record = unsafe { *slot };
+    // SAFETY: it is null, or leads to a record that only this thread writes.
+    unsafe { record.as_ref() }.and_then(Record::parse)
+}
+
 /// The payload of a process context.
 #[derive(Message)]
 struct ProcessContext {
@@ -34,6 +56,26 @@ struct ProcessContext {
     resource: Option<Resource>,
     #[prost(message, repeated, tag = "2")]
     attributes: Vec<KeyValue>,
+}
+
+impl Record {
+    /// `None` if it is not valid.
+    fn parse(bytes: &[u8; 28]) -> Option<Record> {
+        let part = |at: usize| bytes[at..at + 8].try_into().map(u64::from_be_bytes).unwrap();
+        assert_eq!(bytes[26..28], [0, 0], "it has no attributes");
+        (bytes[24] == 1).then(|| Record {
+            trace_id: u128::from(part(0)) << 64 | u128::from(part(8)),
+            span_id: part(16),
+            flags: bytes[25],
+        })
+    }
+}
+
+/// As a `traceparent`; `none` for no record.
+pub(crate) fn shown(record: Option<Record>) -> String {
+    record.map_or("none".into(), |Record { trace_id, span_id, flags }| {
+        format!("00-{trace_id:032x}-{span_id:016x}-{flags:02x}")
+    })
 }
 
 impl Reader {
@@ -56,14 +98,7 @@ impl Reader {
             return None;
         }
         assert_eq!(record % 2, 0, "records are aligned");
-        let bytes: [u8; 28] = self.read(record);
-        let part = |at: usize| bytes[at..at + 8].try_into().map(u64::from_be_bytes).unwrap();
-        assert_eq!(bytes[26..28], [0, 0], "it has no attributes");
-        (bytes[24] == 1).then(|| Record {
-            trace_id: u128::from(part(0)) << 64 | u128::from(part(8)),
-            span_id: part(16),
-            flags: bytes[25],
-        })
+        Record::parse(&self.read(record))
     }
 
     /// The attributes of the resource, and those beside it.

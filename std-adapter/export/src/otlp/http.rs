@@ -6,7 +6,7 @@ use super::compress::Compression;
 use super::config::Target;
 use super::protocol::Protocol;
 use super::response;
-use crate::http::{LONGEST_TIMEOUT, asked_pause, client, page_for_people, parse_retry_after, read_body};
+use crate::http::{LONGEST_TIMEOUT, asked_pause, client_with, page_for_people, parse_retry_after, read_body};
 use std::time::{Duration, Instant};
 
 /// Most bytes of an answer that are read.
@@ -23,12 +23,7 @@ pub(super) struct Http(ureq::Agent);
 impl Http {
     /// Creates the pool. It connects when it is first used.
     pub(super) fn new(target: &Target) -> Http {
-        let config = client();
-        #[cfg(feature = "tls")]
-        let config = config.tls_config(target.tls.of_ureq());
-        #[cfg(not(feature = "tls"))]
-        let _ = target;
-        Http(config.build().new_agent())
+        Http(client_with(&target.tls).build().new_agent())
     }
 
     /// Sends a body that is encoded and compressed as the target says.

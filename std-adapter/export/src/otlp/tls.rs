@@ -153,7 +153,7 @@ impl Tls {
     }
 
     /// Converts the settings for the HTTP library.
-    pub(super) fn of_ureq(&self) -> ureq::tls::TlsConfig {
+    pub(crate) fn of_ureq(&self) -> ureq::tls::TlsConfig {
         use ureq::tls::{Certificate, ClientCert, RootCerts, TlsConfig};
         let owned = |ders: &[Vec<u8>]| -> Vec<_> {
             ders.iter().map(|der| Certificate::from_der(der).to_owned()).collect()
@@ -203,8 +203,7 @@ impl Tls {
 }
 
 #[cfg(feature = "tls")]
-const ADVICE_ROOTS: &str =
-    "give a PEM file with the certificate of the authority that signed the collector's";
+const ADVICE_ROOTS: &str = "give a PEM file with the certificate of the authority that signed the server's";
 #[cfg(feature = "tls")]
 const ADVICE_CLIENT: &str = "give a PEM file with the certificate that this program is to show the collector";
 #[cfg(feature = "tls")]

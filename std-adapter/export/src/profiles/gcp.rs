@@ -5,16 +5,17 @@
 //! <https://docs.cloud.google.com/profiler/docs/reference/v2/rest/v2/projects.profiles>, and `profiler.proto` of
 //! <https://github.com/googleapis/googleapis/tree/master/google/devtools/cloudprofiler/v2>.
 
-use crate::http::{client, read_body};
+use crate::http::{client_with, read_body};
 use crate::json::Object;
 use crate::ledger::DropReason;
 use crate::otlp::token::Token;
-use crate::otlp::{TokenSource, json};
+use crate::otlp::{ConfigError, Tls, TokenSource, json};
 use crate::post::checked_url;
 use crate::push::PushUrlError;
 use crate::text::{escaped, masked_url, said};
 use crate::{Deadline, ExportError};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use ureq::http::{Method, Request};
@@ -98,6 +99,8 @@ impl WantedProfile {
 pub enum NotWanted {
     /// The service has no need of one, and wants to be asked again after this time.
     Later(Duration),
+    /// There is no token, so nobody was asked. The text says what to do.
+    NoToken(String),
     /// The request failed. The text says what to do.
     Failed(String),
 }
@@ -129,7 +132,7 @@ impl CloudProfiler {
             return Err(CloudProfilerError::Service(service.to_owned()));
         }
         let profiler = CloudProfiler {
-            agent: client().build().new_agent(),
+            agent: client_with(&Tls::default()).build().new_agent(),
             endpoint: String::new(),
             project: project.to_owned(),
             service: service.to_owned(),
@@ -168,6 +171,18 @@ impl CloudProfiler {
         self
     }
 
+    /// Trusts a server whose certificate is signed by an authority in this PEM file, instead of by one in Mozilla's list: that of a proxy on the way, say.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or has no certificate, or TLS is not built in.
+    pub fn ca_certificate(mut self, path: impl AsRef<Path>) -> Result<CloudProfiler, ConfigError> {
+        let mut tls = Tls::default();
+        tls.trust_file(path.as_ref())?;
+        self.agent = client_with(&tls).build().new_agent();
+        Ok(self)
+    }
+
     /// Waits until the service wants a profile of one of these kinds, up to two minutes.
     ///
     /// # Errors
@@ -181,8 +196,11 @@ impl CloudProfiler {
         request.key("profileType").push_str(&format!("[{}]", kinds.join(",")));
         request.end();
         let path = format!("projects/{}/profiles", self.project);
-        let (status, answer) =
-            self.send(Method::POST, &path, body, CREATE_PATIENCE).map_err(NotWanted::Failed)?;
+        let sent = self.send(&Method::POST, &path, &body, CREATE_PATIENCE);
+        let (status, answer) = sent.map_err(|failed| match failed {
+            Failed::NoToken(why) => NotWanted::NoToken(why),
+            Failed::NoAnswer(why) => NotWanted::Failed(why),
+        })?;
         match status {
             200 => self.wanted(&answer).map_err(NotWanted::Failed),
             // ABORTED: nothing is wanted for about a minute.
@@ -221,15 +239,17 @@ impl CloudProfiler {
         json::base64(bytes, pprof);
         bytes.push('"');
         profile.end();
-        let late = || "the deadline had passed".to_owned();
+        let late = || Failed::NoAnswer("the deadline had passed".to_owned());
         let sent = deadline
             .left_of(UPDATE_PATIENCE)
             .ok_or_else(late)
-            .and_then(|patience| self.send(Method::PATCH, &wanted.name, body, patience));
+            .and_then(|patience| self.send(&Method::PATCH, &wanted.name, &body, patience));
         match sent {
             Ok((200, _)) => Ok(()),
             Ok((status, answer)) => Err(ExportError::new(DropReason::Refused, 1, self.said(status, &answer))),
-            Err(why) => Err(ExportError::new(DropReason::Unreachable, 1, why)),
+            Err(Failed::NoToken(why) | Failed::NoAnswer(why)) => {
+                Err(ExportError::new(DropReason::Unreachable, 1, why))
+            }
         }
     }
 
@@ -268,35 +288,54 @@ impl CloudProfiler {
         }
     }
 
-    /// Makes a request. The error is that of the connection or of the token.
+    /// Makes a request, and once more if its token was not accepted and another one may be had.
     fn send(
         &self,
-        method: Method,
+        method: &Method,
         path: &str,
-        body: String,
+        body: &str,
         patience: Duration,
-    ) -> Result<(u16, String), String> {
+    ) -> Result<(u16, String), Failed> {
         let begun = Instant::now();
-        let token = self.token.as_ref().map(|token| token.value(patience)).transpose()?;
+        let answer = self.attempt(method, path, body, patience)?;
+        let is_renewed = answer.0 == 401 && self.token.as_ref().is_some_and(|token| token.forget(begun));
+        match patience.checked_sub(begun.elapsed()) {
+            Some(left) if is_renewed => self.attempt(method, path, body, left),
+            _ => Ok(answer),
+        }
+    }
+
+    fn attempt(
+        &self,
+        method: &Method,
+        path: &str,
+        body: &str,
+        patience: Duration,
+    ) -> Result<(u16, String), Failed> {
+        let begun = Instant::now();
+        let token = self.token.as_ref().map(|token| token.value(patience)).transpose();
+        let token = token.map_err(Failed::NoToken)?;
+        let patience = patience.saturating_sub(begun.elapsed()).max(Duration::from_millis(1));
         let request = Request::builder().method(method).uri(format!("{}/v2/{path}", self.endpoint));
         let request = request.header("content-type", "application/json");
         let request = token.iter().fold(request, |it, token| it.header("authorization", token));
-        let unusable = |error: String| format!("no request to {} can be made: {error}", self.shown());
-        let request = request.body(body).map_err(|error| unusable(error.to_string()))?;
+        let request = request.body(body).map_err(|error| {
+            Failed::NoAnswer(format!("no request to {} can be made: {error}", self.shown()))
+        })?;
         let request = self.agent.configure_request(request).timeout_global(Some(patience)).build();
         let mut response = self.agent.run(request).map_err(|error| {
-            format!("{} did not answer: {error}; check that it can be reached", self.shown())
+            let error = error.to_string();
+            let hint = match error.contains("certificate") {
+                true => "name the authority that signed its certificate: profiling.exporter.certificate",
+                false => "check that it can be reached",
+            };
+            Failed::NoAnswer(format!("{} did not answer: {error}; {hint}", self.shown()))
         })?;
         let status = response.status().as_u16();
-        if status == 401
-            && let Some(token) = &self.token
-        {
-            // Another one may be good.
-            token.forget(begun);
-        }
         let (answer, whole) = read_body(&mut response, ANSWER_LIMIT);
         if status == 200 {
-            whole.map_err(|why| format!("{} answered 200, but {why}", self.shown()))?;
+            let cut_off = |why| Failed::NoAnswer(format!("{} answered 200, but {why}", self.shown()));
+            whole.map_err(cut_off)?;
         }
         Ok((status, String::from_utf8_lossy(&answer).into_owned()))
     }
@@ -317,6 +356,13 @@ impl CloudProfiler {
     fn shown(&self) -> String {
         escaped(&masked_url(&self.endpoint)).into_owned()
     }
+}
+
+/// Why a request has no answer.
+enum Failed {
+    /// It was not made.
+    NoToken(String),
+    NoAnswer(String),
 }
 
 /// `^[a-z][-a-z0-9:.]{4,61}[a-z0-9]$`

@@ -1,4 +1,4 @@
-//! Metrics of the process itself, under the names that Prometheus's client libraries use. Only Linux has them.
+//! Metrics of the process itself, under the names that Prometheus's client libraries use. [`Process`] says which of them a system has.
 //!
 //! Source: Prometheus, *Writing client libraries*, "Process metrics".
 

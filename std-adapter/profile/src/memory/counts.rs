@@ -1,12 +1,15 @@
 //! What each thread has allocated and freed, counted by plain loads and stores of the thread's own words.
 
+#[cfg(sampled)]
 use super::spans::{self, Segment};
+#[cfg(sampled)]
 use crate::unwind;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+#[cfg(sampled)]
 use std::ops::Range;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// The words of one thread. They remain when it ends, and a later thread goes on with them.
 pub(super) struct Counts {
@@ -24,6 +27,7 @@ pub(super) struct Counts {
     owned: AtomicBool,
     /// Where the thread's stack begins and ends; 0 before the first sample.
     stack: [AtomicU64; 2],
+    #[cfg(sampled)]
     pub(super) segment: Segment,
     next: AtomicPtr<Counts>,
 }
@@ -79,12 +83,15 @@ pub(super) fn here() -> Option<&'static Counts> {
 #[inline(always)]
 pub(super) fn allocated(size: usize) -> bool {
     let Some(counts) = here() else { return false };
+    #[cfg(sampled)]
     let for_spans = spans::is_on();
+    #[cfg(sampled)]
     if for_spans {
         spans::follow(counts);
     }
     add(&counts.allocations, 1);
     add(&counts.allocated_bytes, size as u64);
+    #[cfg(sampled)]
     if for_spans {
         spans::note_peak(counts);
     }
@@ -95,6 +102,7 @@ pub(super) fn allocated(size: usize) -> bool {
 #[inline(always)]
 pub(super) fn freed(size: usize) {
     let Some(counts) = here() else { return };
+    #[cfg(sampled)]
     if spans::is_on() {
         spans::follow(counts);
     }
@@ -144,6 +152,7 @@ impl Counts {
     }
 
     /// The stack of the running thread, whose words these are. The first call asks the system.
+    #[cfg(sampled)]
     pub(super) fn stack(&self) -> Range<u64> {
         let [low, high] = &self.stack;
         if high.load(Ordering::Relaxed) == 0 {
@@ -235,32 +244,98 @@ pub(super) fn make() -> Option<&'static Counts> {
 /// threads does not.
 fn release_at_end(counts: &'static Counts) {
     /// The key and one more, which distinguishes the first one from none.
-    static KEY: AtomicU32 = AtomicU32::new(0);
-    extern "C" fn release(counts: *mut libc::c_void) {
-        HERE.set(ptr::null());
-        // SAFETY: the value of the key is that of `set`, words that are never freed.
-        unsafe { &*counts.cast::<Counts>() }.release();
-    }
+    static KEY: AtomicUsize = AtomicUsize::new(0);
     let mut key = KEY.load(Ordering::Acquire);
     if key == 0 {
-        let mut new = 0;
-        // SAFETY: the pointer is valid, and the destructor is a function of this program.
-        if unsafe { libc::pthread_key_create(&mut new, Some(release)) } != 0 {
-            return;
-        }
+        let Some(new) = key::make() else { return };
         // Two threads may make a key at the same time; the second one's is left unused.
         key = match KEY.compare_exchange(0, new + 1, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => new + 1,
             Err(first) => first,
         };
     }
-    // SAFETY: the key exists. If this fails, the words are not used again, and their counts remain.
-    unsafe { libc::pthread_setspecific(key - 1, ptr::from_ref(counts).cast()) };
+    // If this fails, the words are not used again, and their counts remain.
+    key::set(key - 1, counts);
+}
+
+/// Keys of the system's threads, whose values are the words of threads.
+#[cfg(unix)]
+mod key {
+    use super::{Counts, release};
+
+    extern "C" fn end(counts: *mut libc::c_void) {
+        release(counts.cast());
+    }
+
+    pub(super) fn make() -> Option<usize> {
+        let mut key = 0;
+        // SAFETY: the pointer is valid, and the destructor is a function of this program.
+        let failed = unsafe { libc::pthread_key_create(&mut key, Some(end)) };
+        (failed == 0).then_some(key as usize)
+    }
+
+    pub(super) fn set(key: usize, counts: &'static Counts) {
+        // SAFETY: the key exists.
+        unsafe { libc::pthread_setspecific(key as libc::pthread_key_t, std::ptr::from_ref(counts).cast()) };
+    }
+}
+
+/// Keys of the system's threads (of fibers too), whose values are the words of threads.
+#[cfg(windows)]
+mod key {
+    use super::{Counts, release};
+    use windows_sys::Win32::System::Threading::{FLS_OUT_OF_INDEXES, FlsAlloc, FlsSetValue};
+
+    extern "system" fn end(counts: *const std::ffi::c_void) {
+        release(counts.cast());
+    }
+
+    pub(super) fn make() -> Option<usize> {
+        // SAFETY: the callback is a function of this program.
+        let key = unsafe { FlsAlloc(Some(end)) };
+        (key != FLS_OUT_OF_INDEXES).then_some(key as usize)
+    }
+
+    pub(super) fn set(key: usize, counts: &'static Counts) {
+        // SAFETY: the key exists.
+        unsafe { FlsSetValue(key as u32, std::ptr::from_ref(counts).cast()) };
+    }
+}
+
+/// Stands in where threads have no keys: the words of a thread that has ended are not used again.
+#[cfg(not(any(unix, windows)))]
+mod key {
+    use super::Counts;
+
+    pub(super) fn make() -> Option<usize> {
+        None
+    }
+
+    pub(super) fn set(_: usize, _: &'static Counts) {}
+}
+
+/// The running thread ends.
+#[cfg_attr(not(any(unix, windows)), allow(dead_code))]
+fn release(counts: *const Counts) {
+    HERE.set(ptr::null());
+    // SAFETY: the value of the key is that of `set`, words that are never freed.
+    if let Some(counts) = unsafe { counts.as_ref() } {
+        counts.release();
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_words_of_threads_that_have_ended_are_used_again() {
+        let words =
+            || std::thread::spawn(|| here().map(|counts| ptr::from_ref(counts).addr())).join().unwrap();
+        // Other tests run at the same time, and may take words that have just been left.
+        let different: std::collections::HashSet<_> = (0..100).map(|_| words().unwrap()).collect();
+        assert!(different.len() < 50, "{} words for 100 threads, one after the other", different.len());
+    }
 
     #[test]
     fn a_distance_that_a_thread_writes_back_is_found_old_again() {

@@ -91,11 +91,7 @@ impl Config {
         let try_lock = |folder: &Path| RollingFile::new(folder.join("lock")).check();
         all.extend(self.each_spool(try_lock));
         all.extend(same_files(&keys));
-        #[cfg(all(
-            feature = "profile",
-            target_os = "linux",
-            any(target_arch = "x86_64", target_arch = "aarch64")
-        ))]
+        #[cfg(profiled)]
         all.extend(self.unusable_profiles());
         let mut unique: Vec<Problem> = Vec::new();
         for problem in all {

@@ -185,18 +185,14 @@ fn kafka(keys: &Keys<'_>, _: Listener, _: &str) -> Result<Listener, Problems> {
     Err(keys.problem("observers.actions", &why).wants_feature(Some("events-kafka")).into())
 }
 
-#[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(profiled)]
 #[expect(clippy::unnecessary_wraps, reason = "without the feature it is an error")]
 fn profile(keys: &Keys<'_>, it: Listener, name: &str) -> Result<Listener, Problem> {
     let time = keys.value("observers.profile.duration").map(|value| value.duration()).unwrap_or_default();
     Ok(it.action(name, crate::observers::Profile::new(time)))
 }
 
-#[cfg(not(all(
-    feature = "profile",
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-)))]
+#[cfg(not(profiled))]
 fn profile(keys: &Keys<'_>, _: Listener, _: &str) -> Result<Listener, Problem> {
     let why = "the action profile needs the feature `profile`, and Linux on x86-64 or AArch64".to_owned();
     Err(keys.problem("observers.actions", &why).wants_feature(Some("profile")))

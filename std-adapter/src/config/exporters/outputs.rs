@@ -6,8 +6,10 @@ use crate::config::problem::Problem;
 use std::fs::File;
 use std::io::{BufWriter, stderr, stdout};
 use throughline_export::chrome::ChromeTrace;
+#[cfg(unix)]
+use throughline_export::log::Journald;
 use throughline_export::log::{
-    Elastic, Format, Journald, Lines, Loki, Period, RollingFile, RollingWriter, Syslog, SyslogTarget,
+    Elastic, Format, Lines, Loki, Period, RollingFile, RollingWriter, Syslog, SyslogTarget,
 };
 use throughline_export::otlp::{ConfigError, OtlpFile, Signal};
 use throughline_export::zipkin::Zipkin;
@@ -109,7 +111,13 @@ pub(super) fn journald(keys: &Keys<'_>) -> Made {
     if !keys.asks_for("logging.journald") {
         return Ok(None);
     }
-    Ok(Some(Box::new(Journald::new(keys.service()).filter(keys.filter("logging.journald.filter")?))))
+    #[cfg(unix)]
+    return Ok(Some(Box::new(Journald::new(keys.service()).filter(keys.filter("logging.journald.filter")?))));
+    #[cfg(not(unix))]
+    Err(keys.problem(
+        "logging.journald.enabled",
+        &"this system has no systemd; use logging.file or logging.syslog".to_owned(),
+    ))
 }
 
 /// Logs to Loki.

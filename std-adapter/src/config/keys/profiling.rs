@@ -132,6 +132,13 @@ pub(super) const KEYS: &[Key] = &[
         "How otlp sends profiles.",
     ),
     key(
+        "profiling.exporter.certificate",
+        Path,
+        "",
+        "A PEM file with the authority that signed the certificate of an https:// endpoint, in place of Mozilla's list.",
+    )
+    .example("/etc/shop/ca.pem"),
+    key(
         "profiling.exporter.gcp_project_id",
         Text,
         "",

@@ -130,7 +130,7 @@ fn a_mistake_in_one_collector_does_not_hide_that_of_another() {
 }
 
 #[test]
-#[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(profiled)]
 fn a_folder_of_profiles_that_cannot_be_written_is_found_by_the_check() {
     let findings = |text: &str| toml(text).findings().iter().map(ToString::to_string).collect::<Vec<_>>();
     let found = findings("profiling = { enabled = true, exporter.file_output_dir = '/proc/none' }");
@@ -152,7 +152,7 @@ fn a_folder_of_profiles_that_cannot_be_written_is_found_by_the_check() {
 }
 
 #[test]
-#[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(profiled)]
 fn profiles_go_where_the_keys_say() {
     let options =
         |text: &str| format!("{:?}", toml(&format!("service.name = 'shop'\n{text}")).profiling_of_keys().0);

@@ -6,7 +6,7 @@ mod dump;
 #[cfg(feature = "events-kafka")]
 mod kafka;
 mod log_line;
-#[cfg(all(feature = "profile", target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#[cfg(profiled)]
 mod profile;
 mod sample;
 mod webhook;
@@ -17,11 +17,7 @@ pub use dump::Dump;
 #[cfg(feature = "events-kafka")]
 pub use kafka::KafkaRecord;
 pub use log_line::LogLine;
-#[cfg(all(
-    feature = "profile",
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
+#[cfg(profiled)]
 pub use profile::Profile;
 pub use sample::Sample;
 pub use webhook::Webhook;
