@@ -81,7 +81,7 @@ pub(crate) fn without<'v>(text: &str, own: impl Iterator<Item = &'v str>) -> Str
 /// What another program has said, for a message: without secrets that it repeats, in one line of at most 200 characters.
 ///
 /// ```
-/// assert_eq!(throughline_export::text::said(" no:\n token=abc \u{1b}"), r"no:\n token=[REDACTED]");
+/// assert_eq!(throughline_export::text::said(" no:\n token=abc \u{1b}"), r"no:\n token=[REDACTED] \u{1b}");
 /// ```
 pub fn said(text: &str) -> String {
     // Cutting first could cut the name of a secret off its value.
