@@ -8,6 +8,7 @@ use crate::config::problem::{Problem, Problems};
 pub(super) struct Wrong(Problems);
 
 impl Wrong {
+    #[cfg(any(feature = "alerts", feature = "health", feature = "observers"))]
     pub(super) fn note(&mut self, problem: Problem) {
         self.0.extend([problem]);
     }
