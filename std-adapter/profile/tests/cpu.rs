@@ -3,8 +3,11 @@
 
 #[path = "cpu/perf.rs"]
 mod perf;
+#[path = "cpu/perf_clock.rs"]
+mod perf_clock;
 mod support;
 
+use perf_clock::perf_cpu;
 use std::sync::mpsc;
 use std::time::Duration;
 use support::{Library, Random, alone, assert_share, record, thread_cpu, use_cpu};
@@ -38,10 +41,13 @@ fn with(report: &Report, name: &str) -> u64 {
 /// rhythm of the work can agree with that of the timers.
 struct Split {
     used: [Duration; 3],
+    /// By the clock that was asked for.
+    total: Duration,
     places: [(TraceId, SpanId); 3],
 }
 
-fn split(total: Duration) -> Split {
+fn split(total: Duration, clock: fn() -> Duration) -> Split {
+    let at_first = clock();
     let traces: [_; 3] = ["seven", "two", "one"].map(|_| span!(root: true, "part"));
     let contexts = traces.each_ref().map(|span| span.context());
     let places = contexts.map(|context| {
@@ -57,14 +63,14 @@ fn split(total: Duration) -> Split {
         let _place = contexts[part].enter();
         used[part] += [seven_tenths, two_tenths, one_tenth][part](time);
     }
-    Split { used, places }
+    Split { used, total: clock() - at_first, places }
 }
 
 #[test]
 fn a_known_split_over_functions_and_spans_is_found() {
     let _alone = alone();
     record();
-    assert_split(CpuProfiler::start(CpuOptions::default().frequency(499)).unwrap());
+    assert_split(CpuProfiler::start(CpuOptions::default().frequency(499)).unwrap(), thread_cpu);
 }
 
 #[test]
@@ -76,7 +82,7 @@ fn the_kernel_s_clock_for_profilers_finds_it_too_and_is_not_bound_to_ticks() {
         Err(error @ ProfileError::Perf(_)) => return println!("skipped: {error}"),
         profiler => profiler.unwrap(),
     };
-    let delivered = assert_split(profiler);
+    let delivered = assert_split(profiler, perf_cpu);
     // No timer gives more than the kernel's ticks, of which there are 1000 at most and usually 250.
     assert!(delivered > 600.0, "{delivered} samples per second of CPU time");
     // The next one gets the same files' numbers.
@@ -91,13 +97,13 @@ fn the_kernel_s_clock_for_profilers_finds_it_too_and_is_not_bound_to_ticks() {
     assert!(missing < 0.025, "{missing} s are missing");
 }
 
-/// Profiles a program with a known split, and returns the samples per second of CPU time.
-fn assert_split(profiler: CpuProfiler) -> f64 {
-    let work = std::thread::Builder::new().name("split".into()).spawn(|| {
+/// Profiles a program with a known split, and returns the samples per second of CPU time. The profiler goes by this clock.
+fn assert_split(profiler: CpuProfiler, clock: fn() -> Duration) -> f64 {
+    let work = std::thread::Builder::new().name("split".into()).spawn(move || {
         throughline_profile::adapter::begin_thread();
-        split(1500 * MS)
+        split(1500 * MS, clock)
     });
-    let Split { used, places } = work.unwrap().join().unwrap();
+    let Split { used, total, places } = work.unwrap().join().unwrap();
     let profile = profiler.stop();
     assert_eq!(profile.signals(), profile.samples() + profile.losses().total());
     assert_eq!(profile.losses().total(), 0);
@@ -106,7 +112,6 @@ fn assert_split(profiler: CpuProfiler) -> f64 {
     let delivered = profile.delivered_frequency().unwrap();
     let samples = profile.samples();
     assert!(samples > 100, "{samples} samples");
-    let total = used.iter().sum::<Duration>();
     // The time that samples stand for is exact but for the first period and for the last tick, of at most 10 ms.
     let missing = total.as_secs_f64() - profile.cpu_time().as_secs_f64();
     assert!(missing.abs() < 0.025, "{missing} s of {total:?} are missing");
@@ -116,8 +121,9 @@ fn assert_split(profiler: CpuProfiler) -> f64 {
     let report = profile.symbolize();
     let names = ["cpu::seven_tenths", "cpu::two_tenths", "cpu::one_tenth"];
     let all = with(&report, "");
+    let all_used = used.iter().sum::<Duration>();
     for ((name, used), (trace, span)) in names.into_iter().zip(used).zip(places) {
-        let truth = used.as_secs_f64() / total.as_secs_f64();
+        let truth = used.as_secs_f64() / all_used.as_secs_f64();
         assert_share(name, with(&report, name) as f64 / all as f64, truth, samples);
         let within = |profile: throughline_profile::Profile| profile.cpu_time().as_secs_f64();
         let share = within(profile.clone().of_trace(trace)) / within(profile.clone());
@@ -329,7 +335,8 @@ fn go_tool_pprof_reads_the_samples_with_their_labels() {
     let _alone = alone();
     record();
     let profiler = CpuProfiler::start(CpuOptions::default().frequency(499)).unwrap();
-    let work = std::thread::Builder::new().name("split".into()).spawn(|| split(800 * MS)).unwrap();
+    let work =
+        std::thread::Builder::new().name("split".into()).spawn(|| split(800 * MS, thread_cpu)).unwrap();
     let Split { places, .. } = work.join().unwrap();
     let profile = profiler.stop();
     let report = profile.symbolize();

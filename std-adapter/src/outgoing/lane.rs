@@ -90,11 +90,13 @@ impl<T: Clone> Lane<T> {
     }
 
     /// What waits or was taken out, and the number of changes so far.
+    #[cfg(any(feature = "observers", test))]
     pub(crate) fn waiting(&self) -> (Vec<T>, u64) {
         let state = self.lock();
         (state.current.iter().chain(&state.queue).cloned().collect(), state.changes)
     }
 
+    #[cfg(feature = "observers")]
     pub(crate) fn changes(&self) -> u64 {
         self.lock().changes
     }

@@ -1,7 +1,7 @@
 //! What the kernel's own profiler says of the same run.
 
 use super::{MS, Split, split, with};
-use crate::support::{alone, record};
+use crate::support::{alone, record, thread_cpu};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
@@ -139,7 +139,7 @@ fn perf_record_finds_the_same_shares_in_the_same_run() {
         sender.send(unsafe { libc::gettid() }).unwrap();
         wait.recv().unwrap();
         throughline_profile::adapter::begin_thread();
-        split(4000 * MS)
+        split(4000 * MS, thread_cpu)
     });
     let mut perf = Perf::attach(thread.recv().unwrap());
     perf.tell("enable");
