@@ -3,7 +3,13 @@
 //! Threads get their recorders as in `throughline-std`, but their rings are drained here between batches, as
 //! for the peers.
 
-use std::{hint::black_box, sync::Once};
+use std::{
+    hint::black_box,
+    sync::{
+        Once,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use throughline::adapter::{
     metrics::Cell,
@@ -19,9 +25,15 @@ use crate::{
 };
 
 /// The number of slots of a thread's ring; a batch fits.
-const SLOTS: usize = 4096;
+static SLOTS: AtomicUsize = AtomicUsize::new(4096);
 /// The number of metric cells of a thread.
 const CELLS: usize = 4096;
+
+/// As [`init`], for records of requests, of which each takes a dozen slots.
+pub(crate) fn init_for_requests() {
+    SLOTS.store(8192, Ordering::Relaxed);
+    init();
+}
 
 /// Gives every thread that records its own recorder.
 pub(crate) fn init() {
@@ -30,7 +42,7 @@ pub(crate) fn init() {
 }
 
 fn new_recorder() -> &'static Recorder {
-    let slots = Vec::leak((0..SLOTS).map(|_| Slot::new()).collect());
+    let slots = Vec::leak((0..SLOTS.load(Ordering::Relaxed)).map(|_| Slot::new()).collect());
     let cells = Vec::leak((0..CELLS).map(|_| Cell::new(0)).collect());
     Box::leak(Box::new(Recorder::for_thread(slots, Mode::LocalOldest, clock(), cells)))
 }

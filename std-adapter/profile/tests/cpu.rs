@@ -82,7 +82,7 @@ fn the_kernel_s_clock_for_profilers_finds_it_too_and_is_not_bound_to_ticks() {
         return println!("skipped: {error}");
     }
     // No timer gives more than the kernel's ticks, of which there are 1000 at most and usually 250.
-    assert_split(999, CpuSource::Perf, perf_cpu, Duration::ZERO, 600.0);
+    assert_split(999, CpuSource::Perf, || perf_cpu().unwrap(), Duration::ZERO, 600.0);
     // The next one gets the same files' numbers.
     let profiler = CpuProfiler::start(options).unwrap();
     use_cpu(200 * MS);

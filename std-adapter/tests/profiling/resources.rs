@@ -1,6 +1,10 @@
 //! What spans use, told to them: programs whose use is known.
 
+#[path = "../../profile/tests/cpu/perf_clock.rs"]
+mod perf_clock;
+
 use crate::{Folder, price};
+use perf_clock::perf_cpu;
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::sync::{Arc, Mutex};
@@ -215,8 +219,18 @@ fn one_key_makes_the_memory_metrics() {
 const TOTAL: f64 = 0.5;
 const SHARES: [f64; 3] = [0.7, 0.2, 0.1];
 
-fn use_cpu(share: f64) {
-    price(Duration::from_secs_f64(TOTAL * share));
+/// Works for a share of the total by the clock that this source goes by. That of switches goes on in interrupts, which are not in
+/// the thread's own clock.
+fn use_cpu(source: &str, share: f64) {
+    let time = Duration::from_secs_f64(TOTAL * share);
+    match perf_cpu() {
+        Some(begun) if source == "auto" => {
+            while perf_cpu().is_some_and(|now| now - begun < time) {
+                price(Duration::from_micros(100));
+            }
+        }
+        _ => drop(price(time)),
+    }
 }
 
 #[test]
@@ -229,22 +243,22 @@ fn spans_get_the_cpu_time_that_switches_tell_without_their_children_s() {
     spans("auto", "resources::spans_get_the_cpu_time_that_switches_tell_without_their_children_s");
 }
 
-fn spans(source: &str, name: &str) {
-    let work = || {
+fn spans(source: &'static str, name: &str) {
+    let work = move || {
         let _outer = span!("seventy", "agent.name" = "planner");
-        use_cpu(0.35);
+        use_cpu(source, 0.35);
         {
             let _inner = span!("twenty");
-            use_cpu(0.2);
+            use_cpu(source, 0.2);
             // Time that a span waits is no CPU time.
             std::thread::sleep(Duration::from_millis(60));
         }
-        use_cpu(0.35);
+        use_cpu(source, 0.35);
         let parent = throughline::Context::current();
         std::thread::spawn(move || {
             let _there = parent.enter();
             let _span = span!("ten", "agent.name" = "writer");
-            use_cpu(0.1);
+            use_cpu(source, 0.1);
         })
         .join()
         .unwrap();
@@ -267,7 +281,7 @@ fn the_process_has_gauges_of_its_memory_and_cpu_by_the_names_of_agents() {
     let work = || {
         // In physical memory at its peak, and given back before the metrics are read.
         drop(black_box(vec![1_u8; HELD]));
-        use_cpu(0.2);
+        use_cpu("auto", 0.2);
     };
     recorded(name, "auto", work, |keeps| {
         let gauges = keeps.gauges.lock().unwrap();
@@ -289,14 +303,14 @@ fn futures_get_what_switches_tell_of_their_polls_on_any_thread() {
     futures("auto", "resources::futures_get_what_switches_tell_of_their_polls_on_any_thread");
 }
 
-fn futures(source: &str, name: &str) {
+fn futures(source: &'static str, name: &str) {
     let work = || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
         runtime.block_on(async {
             let task = |share: f64| async move {
                 for _ in 0..5 {
                     black_box(vec![1_u8; 10_000]);
-                    use_cpu(share / 5.0);
+                    use_cpu(source, share / 5.0);
                     tokio::task::yield_now().await;
                 }
             };

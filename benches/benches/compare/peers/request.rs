@@ -84,7 +84,7 @@ fn alone(bench: &mut Bench<'_>) {
 }
 
 fn throughline(bench: &mut Bench<'_>) {
-    crate::throughline::init();
+    crate::throughline::init_for_requests();
     let layer = ServerLayer::new().route(|extensions| extensions.get::<Matched>().map(|matched| matched.0));
     bench.drained(
         |_| (layer.layer(Echo), request()),
@@ -103,6 +103,7 @@ fn tower_http(bench: &mut Bench<'_>) {
 }
 
 fn tower_http_own(bench: &mut Bench<'_>) {
+    crate::throughline::init_for_requests();
     tracing_throughline();
     bench.drained(
         |_| (TraceLayer::new_for_http().layer(Echo), request()),
