@@ -3,7 +3,7 @@
 use crate::published::Published;
 use http::header::HOST;
 use http::{HeaderMap, Method, Uri, Version};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use throughline_export::text::percent_decode_lossy;
 use throughline_export::{REDACTED, Redaction};
 
@@ -50,6 +50,8 @@ pub(super) fn default_port(scheme: &str) -> u16 {
 }
 
 static REDACTION: Published<Arc<Redaction>> = Published::new();
+/// In its place before the first `init`.
+static DEFAULT: LazyLock<Redaction> = LazyLock::new(Redaction::default);
 
 /// Makes these names of parameters secret from now on.
 pub(crate) fn configure(redaction: Arc<Redaction>) {
@@ -62,13 +64,9 @@ const SIGNATURES: [&str; 5] =
 
 /// A query with [`REDACTED`] in place of the values of secret parameters.
 pub(super) fn redacted(query: &str) -> String {
-    let default;
-    let redaction = match REDACTION.get() {
-        Some(redaction) => &**redaction,
-        None => {
-            default = Redaction::default();
-            &default
-        }
+    let redaction: &Redaction = match REDACTION.get() {
+        Some(redaction) => redaction,
+        None => &DEFAULT,
     };
     let mut out = String::with_capacity(query.len());
     for (i, parameter) in query.split('&').enumerate() {
