@@ -30,6 +30,7 @@ static SLOTS: AtomicUsize = AtomicUsize::new(4096);
 const CELLS: usize = 4096;
 
 /// As [`init`], for records of requests, of which each takes a dozen slots.
+#[cfg(feature = "peers")]
 pub(crate) fn init_for_requests() {
     SLOTS.store(8192, Ordering::Relaxed);
     init();
