@@ -114,10 +114,10 @@ pub(super) fn journald(keys: &Keys<'_>) -> Made {
     #[cfg(unix)]
     return Ok(Some(Box::new(Journald::new(keys.service()).filter(keys.filter("logging.journald.filter")?))));
     #[cfg(not(unix))]
-    Err(keys.problem(
-        "logging.journald.enabled",
-        &"this system has no systemd; use logging.file or logging.syslog".to_owned(),
-    ))
+    {
+        let none = "this system has no systemd; use logging.file or logging.syslog".to_owned();
+        Err(keys.problem("logging.journald.enabled", &none).into())
+    }
 }
 
 /// Logs to Loki.
