@@ -3,6 +3,7 @@
 
 #[cfg(unix)]
 mod collector;
+mod features;
 mod lanes;
 mod report;
 mod steps;

@@ -5,7 +5,7 @@
 use anyhow::Result;
 
 use super::Folder::{Own, Shared};
-use super::{Done, Step};
+use super::{Done, Step, features};
 use crate::process::{Cmd, run_all};
 use crate::setup::{self, Need};
 use crate::{api, consumer, fuzz, targets, workspace};
@@ -144,46 +144,6 @@ pub const ON_REQUEST: &[Step] = &[
 /// Workspaces of firmware, which commands for the root workspace do not include.
 const FIRMWARE: &[&str] = &["examples/firmware", "benches/firmware", "ci/rtt"];
 
-/// What a server can be built with, beside the default. They turn on those of the exporters.
-const SERVER_FEATURES: [&str; 23] = [
-    "alerts",
-    "alerts-email",
-    "events",
-    "events-kafka",
-    "health",
-    "insights",
-    "observers",
-    "prometheus",
-    "tls",
-    "system-roots",
-    "gzip",
-    "zstd",
-    "grpc-tls",
-    "yaml",
-    "tower",
-    "reqwest",
-    "futures-core",
-    "tracing",
-    "log",
-    "metrics",
-    "opentelemetry",
-    "profile",
-    "thread-context",
-];
-
-/// Those of [`SERVER_FEATURES`] whose dependencies build C.
-const FEATURES_WITH_C: [&str; 9] = [
-    "alerts",
-    "alerts-email",
-    "events",
-    "events-kafka",
-    "observers",
-    "tls",
-    "system-roots",
-    "zstd",
-    "grpc-tls",
-];
-
 /// The `--test` targets of the core that are written for loom.
 const LOOM_TESTS: &[&str] = &["loom_ring", "loom_series", "loom_threads", "loom_callsites"];
 
@@ -211,7 +171,7 @@ fn clippy() -> Result<Done> {
     let clippy = |what: &[&str]| Cmd::cargo().arg("clippy").args(what).args(["--", "-D", "warnings"]);
     let servers = ["-p", "throughline-std", "-p", "throughline-export"];
     let mut commands = vec![
-        clippy(&["--workspace", "--all-targets", "--features", &everything()]),
+        clippy(&["--workspace", "--all-targets", "--features", &features::all()]),
         // What optional features need must not be left over without them.
         clippy(&servers),
     ];
@@ -241,7 +201,7 @@ fn docs() -> Result<Done> {
     all(&[Cmd::cargo()
         .args(["doc", "--no-deps"])
         .args(libraries.iter().flat_map(|package| ["-p", package]))
-        .args(["--features", &everything()])
+        .args(["--features", &features::all()])
         .env("RUSTDOCFLAGS", "-D warnings")])
 }
 
@@ -254,31 +214,22 @@ fn unit() -> Result<Done> {
     all(&[workspace_tests(&[]), tool_tests(&[])])
 }
 
-/// Tests of the workspace with [`SERVER_FEATURES`], all but those of the host tool. Every step uses the same command,
+/// Tests of the workspace with [`features::all`], all but those of the host tool. Every step uses the same command,
 /// so that only the first one builds.
 pub(crate) fn workspace_tests(args: &[&str]) -> Cmd {
-    let packages = ["--workspace", "--exclude", "throughline-cli", "--features", &everything()];
+    let packages = ["--workspace", "--exclude", "throughline-cli", "--features", &features::all()];
     Cmd::cargo_test().args(packages).args(args.iter().copied())
 }
 
-/// A build of these packages with [`SERVER_FEATURES`], which shares what [`workspace_tests`] builds.
+/// A build of these packages with [`features::all`], which shares what [`workspace_tests`] builds.
 pub(crate) fn server_build(packages: &[&str]) -> Cmd {
-    let features = ["-p", "throughline-std", "--features", &everything()];
+    let features = ["-p", "throughline-std", "--features", &features::all()];
     Cmd::cargo().arg("build").args(packages.iter().copied()).args(features)
 }
 
 /// Tests of the host tool, with the features that it is installed with.
 pub(super) fn tool_tests(args: &[&str]) -> Cmd {
     Cmd::cargo_test().args(["-p", "throughline-cli"]).args(args.iter().copied())
-}
-
-fn everything() -> String {
-    features_of(|_| true)
-}
-
-fn features_of(wanted: impl Fn(&str) -> bool) -> String {
-    let wanted = SERVER_FEATURES.iter().filter(|name| wanted(name));
-    wanted.map(|name| format!("throughline-std/{name}")).collect::<Vec<_>>().join(",")
 }
 
 /// Runs natively, linked with what rustup installs, because the property tests take minutes under Miri.
@@ -358,7 +309,7 @@ fn all_targets() -> Result<Done> {
 /// Types alone, because there is no linker for these systems, and without the features whose dependencies build C, for which
 /// there is no compiler.
 fn systems() -> Result<Done> {
-    let features = features_of(|name| !FEATURES_WITH_C.contains(&name)) + ",throughline-std/grpc";
+    let features = features::without_c();
     let mut commands = Vec::new();
     for target in ["x86_64-pc-windows-gnu", "aarch64-apple-darwin"] {
         setup::ensure(&[Need::Target(target)])?;

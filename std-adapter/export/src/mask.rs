@@ -102,7 +102,7 @@ impl Mask {
     }
 
     fn is_secret(&mut self, word: &str) -> bool {
-        // Times and addresses have many without.
+        // Times and addresses have many words without a letter.
         word.bytes().any(|b| b.is_ascii_alphabetic()) && self.hides(word)
     }
 

@@ -127,7 +127,8 @@ fn a_client_that_is_gone_is_not_worked_for() {
     calls.recv().unwrap();
     // The second waits behind the first until its deadline, and is then no longer wanted.
     let second = get(at, "/held", "");
-    assert_eq!(second.status, 503);
+    let text = "there is no answer within 200ms: an earlier request is still being worked on\n";
+    assert_eq!((second.status, second.text()), (503, text));
     assert_eq!(first.join().unwrap().status, 503);
     go_on.send(()).unwrap();
     let third = loop {

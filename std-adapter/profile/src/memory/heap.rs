@@ -51,7 +51,7 @@ static RUNNING: AtomicBool = AtomicBool::new(false);
 /// # }
 /// ```
 ///
-/// Cost: some microseconds for each sample (1 µs ten functions deep, AMD EPYC). A place that allocates is kept for the life of the process.
+/// Cost: some microseconds for each sample. A place that allocates is kept for the life of the process.
 #[derive(Debug)]
 pub struct HeapProfiler {
     /// Ends the thread that follows the libraries.

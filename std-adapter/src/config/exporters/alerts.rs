@@ -1,7 +1,7 @@
 //! Configures alerts from keys.
 
 use super::findings::Fault;
-use super::{Keys, Wrong, secret};
+use super::{Keys, Wrong, needed_secret, secret};
 use crate::alert::{AlertOptions, Alertmanager, Rules, RulesError, RunCommand, Slack, Webhook};
 use crate::config::Config;
 use crate::config::problem::{Problem, Problems};
@@ -151,7 +151,7 @@ fn webhook(keys: &Keys<'_>) -> Result<Webhook, Problems> {
     let webhook = wrong.take(needed_secret(keys, URL).and_then(made));
     let secret = wrong.take(secret(keys, "alerts.notification.webhook.secret"));
     let (mut webhook, secret) = wrong.or(webhook.zip(secret))?;
-    if keys.value("alerts.notification.webhook.allow_private").is_some_and(|on| on.bool()) {
+    if keys.is("alerts.notification.webhook.allow_private") {
         webhook = webhook.allow_private();
     }
     webhook = secret.into_iter().fold(webhook, Webhook::secret);
@@ -209,11 +209,4 @@ fn email(keys: &Keys<'_>) -> Result<crate::alert::Email, Problems> {
         .check()
         .map_err(|error| keys.problem(if recipients.is_empty() { RECIPIENTS } else { SERVER }, &error))?;
     Ok(email)
-}
-
-fn needed_secret(keys: &Keys<'_>, path: &str) -> Result<String, Problem> {
-    match secret(keys, path)? {
-        Some(secret) => Ok(secret),
-        None => keys.needed(path),
-    }
 }

@@ -1,7 +1,9 @@
 //! Creates what sends events out.
 
-use super::{Keys, Made, Wrong, secret};
-use crate::config::problem::{Problem, Problems};
+use super::{Keys, Made, Wrong, needed_secret, secret};
+#[cfg(feature = "events-kafka")]
+use crate::config::problem::Problem;
+use crate::config::problem::Problems;
 use crate::events::{Events, Mode, Sink, Webhook};
 #[cfg(feature = "events-kafka")]
 use crate::events::{Kafka, KafkaError, Mechanism};
@@ -32,9 +34,8 @@ pub(super) fn webhook(keys: &Keys<'_>) -> Made {
 fn webhook_sink(keys: &Keys<'_>) -> Result<Webhook, Problems> {
     const URL: &str = "events.webhook.url";
     let mut wrong = Wrong::default();
-    let url = secret(keys, URL).and_then(|url| url.map_or_else(|| keys.needed(URL), Ok));
     let made = |url: String| Webhook::new(&url).map_err(|error| keys.problem(URL, &error));
-    let webhook = wrong.take(url.and_then(made));
+    let webhook = wrong.take(needed_secret(keys, URL).and_then(made));
     let secret = wrong.take(secret(keys, "events.webhook.secret"));
     let (mut webhook, secret) = wrong.or(webhook.zip(secret))?;
     if keys.is("events.webhook.allow_private") {

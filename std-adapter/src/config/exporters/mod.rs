@@ -44,6 +44,8 @@ pub(crate) use outputs::FACILITIES;
 pub(super) use preset::PRESETS;
 pub(super) use prometheus::prometheus;
 pub(super) use rules::impossible;
+#[cfg(any(feature = "alerts", feature = "events"))]
+use secret::needed_secret;
 #[cfg(any(feature = "alerts", feature = "events", feature = "observers"))]
 use secret::secret;
 

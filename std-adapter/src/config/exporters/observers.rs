@@ -134,7 +134,7 @@ fn action(keys: &Keys<'_>, it: Listener, name: &str) -> Result<Listener, Problem
             let webhook = wrong.take(url.and_then(made));
             let secret = wrong.take(secret(keys, "observers.webhook.secret"));
             let (mut webhook, secret) = wrong.or(webhook.zip(secret))?;
-            if keys.value("observers.webhook.allow_private").is_some_and(|on| on.bool()) {
+            if keys.is("observers.webhook.allow_private") {
                 webhook = webhook.allow_private();
             }
             webhook = secret.into_iter().fold(webhook, Webhook::secret);

@@ -62,8 +62,7 @@ pub(super) fn pushgateway(keys: &Keys<'_>) -> Made {
     if let Some(namespace) = keys.text("metrics.namespace") {
         options = options.page(PageOptions::default().namespace(namespace));
     }
-    options =
-        options.delete_on_exit(keys.value("metrics.pushgateway.delete_on_exit").is_some_and(|on| on.bool()));
+    options = options.delete_on_exit(keys.is("metrics.pushgateway.delete_on_exit"));
     let made =
         Pushgateway::new(&options).map_err(|error| keys.problem("metrics.pushgateway.grouping", &error))?;
     Ok(Some(Box::new(made)))
@@ -92,8 +91,7 @@ pub(super) fn remote_write(keys: &Keys<'_>) -> Made {
     if keys.text("metrics.remote_write.version").as_deref() == Some("2.0") {
         writer = writer.version(RemoteWriteVersion::V2);
     }
-    let native = keys.value("metrics.remote_write.native_histograms");
-    Ok(Some(Box::new(writer.native_histograms(native.is_some_and(|on| on.bool())))))
+    Ok(Some(Box::new(writer.native_histograms(keys.is("metrics.remote_write.native_histograms")))))
 }
 
 /// Returns an error if the keys ask for a Pushgateway, because this build has none.

@@ -21,3 +21,9 @@ pub(super) fn secret(keys: &Keys<'_>, path: &str) -> Result<Option<String>, Prob
         (None, None) => Ok(None),
     }
 }
+
+/// A [`secret`] that its section requires.
+#[cfg(any(feature = "alerts", feature = "events"))]
+pub(super) fn needed_secret(keys: &Keys<'_>, path: &str) -> Result<String, Problem> {
+    secret(keys, path)?.map_or_else(|| keys.needed(path), Ok)
+}
