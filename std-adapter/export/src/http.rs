@@ -1,7 +1,8 @@
 //! What all HTTP clients of this crate have in common.
 
-use crate::otlp::Tls;
+use crate::otlp::{ConfigError, Tls};
 use std::io::Read;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 use ureq::config::ConfigBuilder;
 use ureq::http::Response;
@@ -49,6 +50,21 @@ pub(crate) fn client_with(tls: &Tls) -> ConfigBuilder<AgentScope> {
     {
         let _ = tls;
         client()
+    }
+}
+
+/// A client that trusts the authorities in this PEM file, instead of those in Mozilla's list.
+pub(crate) fn trusting(path: &Path) -> Result<ureq::Agent, ConfigError> {
+    let mut tls = Tls::default();
+    tls.trust_file(path)?;
+    Ok(client_with(&tls).build().new_agent())
+}
+
+/// What to do about a request that `peer` did not answer, for this reason.
+pub(crate) fn hint_of_failure(why: &str, peer: &str) -> String {
+    match why.contains("certificate") {
+        true => "check the certificate's name and dates, or name the authority that signed it (`certificate`, ca_certificate)".into(),
+        false => format!("check that {peer} listens there"),
     }
 }
 

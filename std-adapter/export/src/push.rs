@@ -2,11 +2,13 @@
 //! open.
 
 use crate::backlog::{Backlog, Failure};
-use crate::http::{client, page_for_people, parse_retry_after, read_body};
+use crate::http::{client, hint_of_failure, page_for_people, parse_retry_after, read_body, trusting};
 use crate::ledger::DropReason;
+use crate::otlp::ConfigError;
 use crate::text::{escaped, masked_url, said_without};
 use crate::{Deadline, ExportError};
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 /// Longest time that a request may take.
@@ -90,6 +92,12 @@ impl Push {
         self.server.headers.push((name.into(), value.into()));
     }
 
+    /// Trusts the authorities in this file alone.
+    pub(crate) fn ca_certificate(&mut self, path: &Path) -> Result<(), ConfigError> {
+        self.server.agent = trusting(path)?;
+        Ok(())
+    }
+
     /// Sets the type of the bodies.
     #[cfg(feature = "prometheus")]
     pub(crate) fn content_type(&mut self, content_type: &'static str) {
@@ -129,8 +137,8 @@ impl Server {
     fn send(&self, body: &[u8], deadline: &Deadline) -> Result<Answer, Failure> {
         let (url, peer) = (shown(&self.url), self.peer);
         let later = |why: String, after| {
-            let why = format!("{url} did not take a request: {why}; check that {peer} listens there");
-            Failure::Later { why, after }
+            let hint = hint_of_failure(&why, peer);
+            Failure::Later { why: format!("{url} did not take a request: {why}; {hint}"), after }
         };
         let Some(timeout) = deadline.left_of(PATIENCE) else {
             return Err(later("the deadline had passed".into(), None));

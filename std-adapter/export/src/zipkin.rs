@@ -2,10 +2,12 @@
 
 use crate::json::Object;
 use crate::message::ValueText;
+use crate::otlp::ConfigError;
 use crate::push::{Push, PushUrlError};
 use crate::view::SpanView;
 use crate::{Deadline, ExportError, Exporter, Wants};
 use std::fmt::Write;
+use std::path::Path;
 use throughline::{SpanKind, Status, Value};
 
 const PATH: &str = "/api/v2/spans";
@@ -54,6 +56,16 @@ impl Zipkin {
     pub fn header(mut self, name: &str, value: &str) -> Zipkin {
         self.push.header(name, value);
         self
+    }
+
+    /// Trusts a server whose certificate is signed by an authority in this PEM file, instead of by one in Mozilla's list.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or has no certificate, or TLS is not built in.
+    pub fn ca_certificate(mut self, path: impl AsRef<Path>) -> Result<Zipkin, ConfigError> {
+        self.push.ca_certificate(path.as_ref())?;
+        Ok(self)
     }
 
     /// Puts the taken spans into a request.

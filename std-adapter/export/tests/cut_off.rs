@@ -1,9 +1,13 @@
 //! Answers that say that all is well but end too early, to each exporter that posts: what was sent is sent again, because what is missing may say that
 //! records were rejected.
 
+#[path = "support/logs.rs"]
+mod logs;
 #[cfg(feature = "prometheus")]
 #[path = "support/points.rs"]
 mod points;
+#[path = "support/spans.rs"]
+mod spans;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -15,7 +19,6 @@ use throughline_export::ledger::DropReason;
 use throughline_export::log::{Elastic, Loki};
 use throughline_export::otlp::{Client, ClientConfig, Protocol};
 use throughline_export::profiles::ProfileClient;
-use throughline_export::view::{LogView, Scope, SpanView};
 use throughline_export::zipkin::Zipkin;
 use throughline_export::{Deadline, ExportError, Exporter, Post};
 
@@ -66,44 +69,8 @@ fn flushed(mut exporter: impl Exporter) -> Result<(), ExportError> {
 }
 
 fn logged(mut exporter: impl Exporter) -> Result<(), ExportError> {
-    let log = LogView {
-        span: None,
-        time_unix_ns: 1_769_076_000_123_456_789,
-        level: Level::Info,
-        message: "hello",
-        event_name: "",
-        trace_flags: 0,
-        scope: Scope::OWN,
-        target: "",
-        file: "",
-        line: 0,
-        time_error_ns: None,
-        fields: (&[][..]).into(),
-    };
-    exporter.log(&log);
+    exporter.log(&logs::log(Level::Info, "hello", &[]));
     flushed(exporter)
-}
-
-fn span() -> SpanView<'static> {
-    SpanView {
-        trace_id: throughline::TraceId::from_bytes([1; 16]).unwrap(),
-        span_id: throughline::SpanId::from_bytes([1; 8]).unwrap(),
-        parent_span_id: None,
-        parent_is_remote: false,
-        scope: Scope::OWN,
-        name: "GET /",
-        target: "",
-        file: "",
-        line: 0,
-        kind: throughline::SpanKind::Server,
-        level: Level::Info,
-        status: throughline::Status::Unset,
-        start_unix_ns: 1,
-        end_unix_ns: 2,
-        busy_ns: None,
-        time_error_ns: None,
-        fields: (&[][..]).into(),
-    }
 }
 
 /// Retries by itself.
@@ -138,7 +105,7 @@ const FAMILIES: &[(&str, Sends)] = &[
     ("Elasticsearch", |url| logged(Elastic::new(url, "logs", "shop").unwrap())),
     ("Zipkin", |url| {
         let mut zipkin = Zipkin::new(url, "shop").unwrap();
-        zipkin.span(&span());
+        zipkin.span(&spans::span());
         flushed(zipkin)
     }),
     ("a webhook", |url| {

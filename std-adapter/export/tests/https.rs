@@ -5,6 +5,11 @@
 
 #[path = "support/logs.rs"]
 mod logs;
+#[cfg(feature = "prometheus")]
+#[path = "support/points.rs"]
+mod points;
+#[path = "support/spans.rs"]
+mod spans;
 
 use logs::log;
 use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
@@ -12,15 +17,18 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, SystemTime};
 use throughline::Level;
-use throughline_export::log::Syslog;
+use throughline_export::log::{Elastic, Loki, Syslog};
 use throughline_export::otlp::{Client, ClientConfig, ConfigError, SendError, Signal};
 use throughline_export::profiles::ProfileClient;
-use throughline_export::{Deadline, Exporter};
+#[cfg(feature = "prometheus")]
+use throughline_export::prometheus::{Pushgateway, PushgatewayOptions, RemoteWrite};
+use throughline_export::zipkin::Zipkin;
+use throughline_export::{Deadline, ExportError, Exporter};
 
 /// A temporary file, removed at the end of the test.
 struct File(PathBuf);
@@ -148,6 +156,78 @@ fn a_profile_goes_to_a_pyroscope_of_an_authority_that_was_named() {
     assert!(error.contains("UnknownIssuer") && error.contains("the authority that signed it"), "{error}");
     send(&untrusting.ca_certificate(&file.0).unwrap(), 30).unwrap();
     assert!(received.recv().unwrap().windows(5).any(|it| it == b"pprof"));
+}
+
+/// Sends what the exporter has taken, once.
+fn flushed(mut exporter: impl Exporter) -> Result<(), ExportError> {
+    exporter.flush(&Deadline::within(Duration::from_secs(30)))
+}
+
+fn logged(mut exporter: impl Exporter) -> Result<(), ExportError> {
+    exporter.log(&log(Level::Info, "hello", &[]));
+    flushed(exporter)
+}
+
+#[cfg(feature = "prometheus")]
+fn counted(mut exporter: impl Exporter) -> Result<(), ExportError> {
+    use throughline_export::view::PointData;
+    use throughline_export::{Host, Resource};
+    let spawn = |_: &str, _: Box<dyn FnOnce() + Send>| Ok(());
+    exporter.begin(&Host::new(&Resource::new("shop"), &spawn)).unwrap();
+    exporter.points(&[points::point("orders", "", &[], PointData::Counter(1))]);
+    flushed(exporter)
+}
+
+/// Sends a record to a URL, with this file of authorities if there is one.
+type Sends = fn(&str, Option<&Path>) -> Result<(), ExportError>;
+
+macro_rules! sends {
+    ($url:ident, $name:ident: $exporter:expr, $send:expr) => {
+        |$url, authority| {
+            let $name = $exporter;
+            $send(match authority {
+                Some(path) => $name.ca_certificate(path).unwrap(),
+                None => $name,
+            })
+        }
+    };
+}
+
+const BACKENDS: &[(&str, Sends)] = &[
+    ("Loki", sends!(url, loki: Loki::new(url, "shop").unwrap(), logged)),
+    ("Elasticsearch", sends!(url, elastic: Elastic::new(url, "logs", "shop").unwrap(), logged)),
+    (
+        "Zipkin",
+        sends!(url, zipkin: Zipkin::new(url, "shop").unwrap(), |mut zipkin: Zipkin| {
+            zipkin.span(&spans::span());
+            flushed(zipkin)
+        }),
+    ),
+    #[cfg(feature = "prometheus")]
+    ("remote write", sends!(url, writer: RemoteWrite::new(url).unwrap(), counted)),
+    #[cfg(feature = "prometheus")]
+    (
+        "a Pushgateway",
+        sends!(url, gateway: {
+        Pushgateway::new(&PushgatewayOptions::new(url).unwrap()).unwrap()
+    }, counted),
+    ),
+];
+
+#[test]
+fn each_backend_may_have_a_certificate_of_an_authority_that_was_named() {
+    for (name, send) in BACKENDS {
+        let (port, authority, received) = collector("localhost");
+        let file = File::new("backend.pem", &authority);
+        let url = format!("https://localhost:{port}");
+        let error = send(&url, None).unwrap_err().message;
+        assert!(
+            error.contains("UnknownIssuer") && error.contains("authority that signed it"),
+            "{name}: {error}"
+        );
+        send(&url, Some(&file.0)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(!received.recv().unwrap().is_empty(), "{name}");
+    }
 }
 
 #[test]

@@ -108,10 +108,7 @@ impl Config {
             }
             _ => return Ok(None),
         };
-        let client = match keys.text(CERTIFICATE) {
-            Some(path) => client.ca_certificate(path).map_err(|error| keys.problem(CERTIFICATE, &error))?,
-            None => client,
-        };
+        let client = keys.trusting(CERTIFICATE, client, |client, path| client.ca_certificate(path))?;
         let headers = keys.pairs("profiling.exporter.headers");
         Ok(Some(headers.into_iter().fold(client, |client, (name, value)| client.header(name, value))))
     }
@@ -132,9 +129,7 @@ impl Config {
         if let Some(endpoint) = keys.text(ENDPOINT) {
             profiler = profiler.endpoint(&endpoint).map_err(|error| keys.problem(ENDPOINT, &error))?;
         }
-        if let Some(path) = keys.text(CERTIFICATE) {
-            profiler = profiler.ca_certificate(path).map_err(|error| keys.problem(CERTIFICATE, &error))?;
-        }
+        profiler = keys.trusting(CERTIFICATE, profiler, |profiler, path| profiler.ca_certificate(path))?;
         let zone = keys.text("profiling.exporter.gcp_zone");
         let labels = [("zone", zone.as_deref()), ("version", self.resource.get("service.version"))];
         for (name, value) in labels.into_iter().filter_map(|(name, value)| Some((name, value?))) {

@@ -5,10 +5,12 @@ use crate::backlog::Failure;
 use crate::json::{Object, push_value};
 use crate::ledger::DropReason;
 use crate::message;
+use crate::otlp::ConfigError;
 use crate::push::{Push, PushUrlError};
 use crate::text::said;
 use crate::view::LogView;
 use crate::{Deadline, ExportError, Exporter, Wants};
+use std::path::Path;
 
 const PATH: &str = "/_bulk";
 const EXAMPLE: &str = "http://localhost:9200";
@@ -77,6 +79,16 @@ impl Elastic {
     pub fn header(mut self, name: &str, value: &str) -> Elastic {
         self.push.header(name, value);
         self
+    }
+
+    /// Trusts a server whose certificate is signed by an authority in this PEM file, instead of by one in Mozilla's list.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or has no certificate, or TLS is not built in.
+    pub fn ca_certificate(mut self, path: impl AsRef<Path>) -> Result<Elastic, ConfigError> {
+        self.push.ca_certificate(path.as_ref())?;
+        Ok(self)
     }
 
     /// Takes only the records that `filter` takes. The default is all of them.

@@ -3,10 +3,12 @@
 use super::Filter;
 use crate::json::Object;
 use crate::message::{self, ValueText};
+use crate::otlp::ConfigError;
 use crate::push::{Push, PushUrlError};
 use crate::view::LogView;
 use crate::{Deadline, ExportError, Exporter, Wants};
 use std::collections::BTreeMap;
+use std::path::Path;
 use throughline::Level;
 
 const PATH: &str = "/loki/api/v1/push";
@@ -75,6 +77,16 @@ impl Loki {
     pub fn header(mut self, name: &str, value: &str) -> Loki {
         self.push.header(name, value);
         self
+    }
+
+    /// Trusts a server whose certificate is signed by an authority in this PEM file, instead of by one in Mozilla's list.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or has no certificate, or TLS is not built in.
+    pub fn ca_certificate(mut self, path: impl AsRef<Path>) -> Result<Loki, ConfigError> {
+        self.push.ca_certificate(path.as_ref())?;
+        Ok(self)
     }
 
     /// Most records per push. The default is 1000.

@@ -6,14 +6,16 @@ use super::negotiate::Shape;
 use super::page::Renderer;
 use super::process::Process;
 use super::{Format, PrometheusError, PushgatewayOptions};
-use crate::http::{LONGEST_TIMEOUT, client, read_body};
+use crate::http::{LONGEST_TIMEOUT, client, hint_of_failure, read_body, trusting};
 use crate::ledger::DropReason;
+use crate::otlp::ConfigError;
 use crate::text::masked_url;
 use crate::view::PointView;
 use crate::{Deadline, ExportError, Exporter, Host, Wants};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Attempts for the last push, which no later push can replace.
@@ -59,6 +61,16 @@ impl Pushgateway {
         Ok(Pushgateway { options, agent, url: String::new(), renderer: None, page: None, pushed: None })
     }
 
+    /// Trusts a Pushgateway whose certificate is signed by an authority in this PEM file, instead of by one in Mozilla's list.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or has no certificate, or TLS is not built in.
+    pub fn ca_certificate(mut self, path: impl AsRef<Path>) -> Result<Pushgateway, ConfigError> {
+        self.agent = trusting(path.as_ref())?;
+        Ok(self)
+    }
+
     /// Sends the newest page.
     fn push(&mut self, deadline: &Deadline) -> Result<(), ExportError> {
         let Some(page) = &self.page else { return Ok(()) };
@@ -102,8 +114,8 @@ impl Pushgateway {
         let url = masked_url(&self.url);
         let mut answer = answer.map_err(|error| {
             let error = error.to_string().replace(&self.url, &url);
-            let text =
-                format!("{url} did not take the metrics: {error}; check that a Pushgateway listens there");
+            let hint = hint_of_failure(&error, "a Pushgateway");
+            let text = format!("{url} did not take the metrics: {error}; {hint}");
             ExportError::new(DropReason::Unreachable, 0, text)
         })?;
         let status = answer.status().as_u16();

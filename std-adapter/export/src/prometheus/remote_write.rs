@@ -9,10 +9,12 @@ use super::write_request::{Body, Moment, RemoteWriteVersion, WriteRequests};
 use super::{Format, PageOptions};
 use crate::backlog::Failure;
 use crate::ledger::DropReason;
+use crate::otlp::ConfigError;
 use crate::push::{Answer, Push, PushUrlError};
 use crate::view::{PointData, PointView, Scope};
 use crate::{Deadline, ExportError, Exporter, Host, OwnedRecords, Resource, Wants};
 use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 const PATH: &str = "/api/v1/write";
@@ -83,6 +85,16 @@ impl RemoteWrite {
     pub fn header(mut self, name: &str, value: &str) -> RemoteWrite {
         self.push.header(name, value);
         self
+    }
+
+    /// Trusts a server whose certificate is signed by an authority in this PEM file, instead of by one in Mozilla's list.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or has no certificate, or TLS is not built in.
+    pub fn ca_certificate(mut self, path: impl AsRef<Path>) -> Result<RemoteWrite, ConfigError> {
+        self.push.ca_certificate(path.as_ref())?;
+        Ok(self)
     }
 
     /// Shortest time between two snapshots that are sent. By default every snapshot of the metrics is, so the

@@ -85,9 +85,7 @@ pub(super) fn kafka_sink(
     }
     const CERTIFICATE: &str = "events.kafka.certificate";
     const CLIENT: &str = "events.kafka.client_certificate";
-    if let Some(path) = keys.text(CERTIFICATE) {
-        kafka = kafka.ca_certificate(path).map_err(|error| keys.problem(CERTIFICATE, &error))?;
-    }
+    kafka = keys.trusting(CERTIFICATE, kafka, |kafka, path| kafka.ca_certificate(path))?;
     if let (Some(certificate), Some(key)) = (keys.text(CLIENT), keys.text("events.kafka.client_key")) {
         kafka = kafka.client_certificate(certificate, key).map_err(|error| keys.problem(CLIENT, &error))?;
     }

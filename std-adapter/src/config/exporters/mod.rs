@@ -59,7 +59,7 @@ use findings::Fault;
 use std::str::FromStr;
 use std::sync::Arc;
 use throughline_export::log::{Filter, FilterError};
-use throughline_export::otlp::{ClientConfig, Histograms, Signal};
+use throughline_export::otlp::{ClientConfig, ConfigError, Histograms, Signal};
 use throughline_export::{Exporter, Limits, Mask};
 use wrong::Wrong;
 
@@ -203,6 +203,19 @@ impl<'a> Keys<'a> {
 
     pub(super) fn service(&self) -> &'a str {
         self.config.resource.get("service.name").unwrap_or_default()
+    }
+
+    /// What sends over TLS, with `trust` if there is a file of certificates at `path`.
+    pub(super) fn trusting<T>(
+        &self,
+        path: &str,
+        sender: T,
+        trust: impl FnOnce(T, &str) -> Result<T, ConfigError>,
+    ) -> Result<T, Problem> {
+        match self.text(path) {
+            Some(file) => trust(sender, &file).map_err(|error| self.problem(path, &error)),
+            None => Ok(sender),
+        }
     }
 
     /// Reports that the value of a key cannot be used, with the place that set it.

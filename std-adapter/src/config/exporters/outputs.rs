@@ -143,6 +143,7 @@ pub(super) fn loki(keys: &Keys<'_>) -> Made {
     if let Some(records) = keys.value("logging.loki.batch_size") {
         loki = loki.batch_size(records.size());
     }
+    loki = keys.trusting("logging.loki.certificate", loki, |loki, path| loki.ca_certificate(path))?;
     Ok(Some(Box::new(loki.filter(filter))))
 }
 
@@ -166,6 +167,8 @@ pub(super) fn elasticsearch(keys: &Keys<'_>) -> Made {
     if let Some(key) = keys.text("logging.elasticsearch.api_key") {
         elastic = elastic.api_key(&key);
     }
+    const CERTIFICATE: &str = "logging.elasticsearch.certificate";
+    elastic = keys.trusting(CERTIFICATE, elastic, |elastic, path| elastic.ca_certificate(path))?;
     Ok(Some(Box::new(elastic.filter(filter))))
 }
 
@@ -181,6 +184,8 @@ pub(super) fn zipkin(keys: &Keys<'_>) -> Made {
     for (name, value) in keys.pairs("tracing.zipkin.headers") {
         zipkin = zipkin.header(&name, &value);
     }
+    zipkin =
+        keys.trusting("tracing.zipkin.certificate", zipkin, |zipkin, path| zipkin.ca_certificate(path))?;
     Ok(Some(Box::new(zipkin)))
 }
 

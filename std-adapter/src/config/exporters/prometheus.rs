@@ -65,7 +65,8 @@ pub(super) fn pushgateway(keys: &Keys<'_>) -> Made {
     options = options.delete_on_exit(keys.is("metrics.pushgateway.delete_on_exit"));
     let made =
         Pushgateway::new(&options).map_err(|error| keys.problem("metrics.pushgateway.grouping", &error))?;
-    Ok(Some(Box::new(made)))
+    const CERTIFICATE: &str = "metrics.pushgateway.certificate";
+    Ok(Some(Box::new(keys.trusting(CERTIFICATE, made, |made, path| made.ca_certificate(path))?)))
 }
 
 /// Sends metrics by remote write.
@@ -82,6 +83,8 @@ pub(super) fn remote_write(keys: &Keys<'_>) -> Made {
     for (name, value) in keys.pairs("metrics.remote_write.headers") {
         writer = writer.header(&name, &value);
     }
+    const CERTIFICATE: &str = "metrics.remote_write.certificate";
+    writer = keys.trusting(CERTIFICATE, writer, |writer, path| writer.ca_certificate(path))?;
     if let Some(interval) = keys.value("metrics.remote_write.interval") {
         writer = writer.interval(interval.duration());
     }

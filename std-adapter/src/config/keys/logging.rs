@@ -183,6 +183,13 @@ pub(super) const KEYS: &[Key] = &[
     Key::of_exporter("logging.loki.headers", SecretMap, "", "Headers of every request. Never shown.")
         .example("authorization=Basic%20${LOKI_AUTH:-none}"),
     Key::of_exporter(
+        "logging.loki.certificate",
+        Path,
+        "",
+        "A PEM file with the authority that signed Loki's certificate, in place of Mozilla's list.",
+    )
+    .example("/etc/shop/ca.pem"),
+    Key::of_exporter(
         "logging.loki.filter",
         Text,
         "",
@@ -222,6 +229,13 @@ pub(super) const KEYS: &[Key] = &[
         "Headers of every request. Never shown.",
     )
     .example("authorization=Basic%20${ELASTIC_AUTH:-none}"),
+    Key::of_exporter(
+        "logging.elasticsearch.certificate",
+        Path,
+        "",
+        "A PEM file with the authority that signed Elasticsearch's certificate, in place of Mozilla's list.",
+    )
+    .example("/etc/shop/ca.pem"),
     Key::of_exporter(
         "logging.elasticsearch.filter",
         Text,

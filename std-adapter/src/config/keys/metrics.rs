@@ -1,7 +1,7 @@
 //! Keys of metrics.
 
 use crate::config::key::{Key, Standard};
-use crate::config::value::Kind::{self, Bool, Duration, Int, List, Map, OneOf, SecretMap, Text, Url};
+use crate::config::value::Kind::{self, Bool, Duration, Int, List, Map, OneOf, Path, SecretMap, Text, Url};
 use crate::config::{exporters, places};
 
 const PORT: Kind = Int { least: 0, most: 65535 };
@@ -126,6 +126,13 @@ pub(super) const KEYS: &[Key] = &[
     Key::of_exporter("metrics.remote_write.headers", SecretMap, "", "Headers of every request. Never shown.")
         .example("authorization=Bearer%20${REMOTE_WRITE_TOKEN:-none}"),
     Key::of_exporter(
+        "metrics.remote_write.certificate",
+        Path,
+        "",
+        "A PEM file with the authority that signed the receiver's certificate, in place of Mozilla's list.",
+    )
+    .example("/etc/shop/ca.pem"),
+    Key::of_exporter(
         "metrics.pushgateway.enabled",
         Bool,
         "true",
@@ -154,4 +161,11 @@ pub(super) const KEYS: &[Key] = &[
     ),
     Key::of_exporter("metrics.pushgateway.headers", SecretMap, "", "Headers of every request. Never shown.")
         .example("authorization=Basic%20${PUSHGATEWAY_AUTH:-none}"),
+    Key::of_exporter(
+        "metrics.pushgateway.certificate",
+        Path,
+        "",
+        "A PEM file with the authority that signed the Pushgateway's certificate, in place of Mozilla's list.",
+    )
+    .example("/etc/shop/ca.pem"),
 ];

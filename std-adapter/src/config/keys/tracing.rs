@@ -235,6 +235,13 @@ pub(super) const KEYS: &[Key] = &[
         .standard(&[Standard::same("OTEL_EXPORTER_ZIPKIN_ENDPOINT")]),
     Key::of_exporter("tracing.zipkin.headers", SecretMap, "", "Headers of every request. Never shown.")
         .example("authorization=Basic%20${ZIPKIN_AUTH:-none}"),
+    Key::of_exporter(
+        "tracing.zipkin.certificate",
+        Path,
+        "",
+        "A PEM file with the authority that signed Zipkin's certificate, in place of Mozilla's list.",
+    )
+    .example("/etc/shop/ca.pem"),
     Key::of_exporter("tracing.chrome.enabled", Bool, "true", "Whether the file is written, if there is a path."),
     Key::of_exporter("tracing.chrome.path", Path, "", "The file; one that is there is replaced.").example("trace.json"),
     Key::of_exporter("tracing.chrome.max_size", Size, "256MiB", "Records that find no room are dropped and counted.").more_than_zero(),
