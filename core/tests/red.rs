@@ -11,7 +11,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use throughline::adapter::metrics::{self, Reading, Series, SeriesKey};
 use throughline::clock::mock;
-use throughline::{Clock, ErrorClass, Recorder, Slots, Status, instrument, red};
+use throughline::{Clock, ErrorClass, Recorder, Slots, instrument, red};
 
 static SLOTS: Slots<8> = Slots::new();
 static RECORDER: Recorder = Recorder::new(&SLOTS, Clock::mock());
@@ -19,7 +19,7 @@ static RECORDER: Recorder = Recorder::new(&SLOTS, Clock::mock());
 /// One step of the mock clock is a nanosecond.
 const MILLISECOND: usize = 1_000_000;
 
-/// Runs the work alone, as the mock clock belongs to the process.
+/// Runs the work alone, as the mock clock belongs to the process. Nothing here may give threads recorders of their own, because these have other clocks.
 fn measured(work: impl FnOnce()) {
     let _alone = common::alone();
     throughline::install(&RECORDER);
@@ -303,39 +303,4 @@ fn every_kind_of_function_can_have_metrics() {
             assert_eq!(errors(&format!("{name}.errors")), []);
         }
     });
-}
-
-#[test]
-fn the_span_of_a_failed_call_has_status_and_class() {
-    #[instrument(metrics)]
-    fn fails() -> Result<(), Fault> {
-        Err(Fault::Full)
-    }
-    #[instrument(metrics)]
-    async fn fails_later() -> Result<(), Fault> {
-        Err(Fault::Timeout)
-    }
-    #[instrument(metrics)]
-    async fn succeeds() -> Result<(), Fault> {
-        Ok(())
-    }
-    let told = common::records(|| {
-        _ = fails();
-        _ = poll(pin!(fails_later()));
-        _ = poll(pin!(succeeds()));
-    });
-    for (name, expected, class) in [
-        ("fails", Status::Error, Some("full")),
-        ("fails_later", Status::Error, Some("timeout")),
-        ("succeeds", Status::Unset, None),
-    ] {
-        let common::Told::Span { status, id, .. } = common::one(&told, name) else { panic!("{told:?}") };
-        let fields = told.iter().find_map(|one| match one {
-            common::Told::Fields { span, values } if span == id => Some(values.as_str()),
-            _ => None,
-        });
-        assert_eq!(*status, expected, "{name}");
-        assert_eq!(fields.is_some(), class.is_some(), "{name}");
-        assert!(fields.unwrap_or_default().contains(class.unwrap_or_default()), "{name}: {fields:?}");
-    }
 }
