@@ -61,6 +61,7 @@ pub(super) fn every_panel_has_data(collector: &Collector) -> Result<()> {
             .env("PYROSCOPE", format!("http://{pyroscope}"))
             .env("THROUGHLINE_PROFILING_CPU_DURATION", "2s")
             .env("THROUGHLINE_PROFILING_EXPORTER_FILE_OUTPUT_DIR", folder.path().join("profiles"))
+            .env("THROUGHLINE_INSIGHTS_WINDOW", "5s")
             .env("THROUGHLINE_METRICS_PROMETHEUS_HOST", "127.0.0.1")
             .env("THROUGHLINE_METRICS_PROMETHEUS_PORT", page.to_string())
             .env("THROUGHLINE_ADMIN_HOST", "127.0.0.1")

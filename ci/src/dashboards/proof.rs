@@ -9,7 +9,7 @@ use super::{check, deploy_folder, guides, live};
 use crate::collector::Collector;
 use crate::process::{Cmd, run_all, timed};
 use crate::setup::{self, Need};
-use crate::suite::server_build;
+use crate::suite::workspace_build;
 use crate::workspace;
 
 /// Checks the files of Prometheus and the Collector with these programs, runs the commands of the guides, and asks a Prometheus that scrapes a service under load
@@ -30,9 +30,8 @@ pub(crate) fn dashboards() -> Result<()> {
             .args(["validate", "--config", "collector/collector.yaml"])
             .dir(deploy_folder()),
     ])?;
-    let features = "shop-example/profile,shop-example/alerts,shop-example/observers";
-    server_build(&["-p", "shop-example", "--features", features]).run()?;
-    Cmd::cargo().args(["build", "-p", "throughline-cli"]).run()?;
+    let features = "shop-example/profile,shop-example/alerts,shop-example/observers,shop-example/insights";
+    workspace_build(&["shop-example", "throughline"]).args(["--features", features]).run()?;
     guides::run(collector.program())?;
     live::every_panel_has_data(&collector)
 }

@@ -139,6 +139,27 @@ pub(super) const BOARD: Board = Board {
             ],
         },
         Row {
+            title: "What processes find out about themselves: with the feature insights",
+            panels: &[
+                graph(
+                    "Findings",
+                    Count,
+                    "Bottlenecks that the last report found, by kind. The page /debug/insights of the process says which, with their traces.",
+                    &[query("sum by (job, kind) (throughline_insights_findings{$s})", "{{job}} {{kind}}")],
+                ),
+                graph(
+                    "What runs out within a day",
+                    Count,
+                    "Memory, disks and open files that may be used up within 24 hours, if it goes on as it does. The page has the interval.",
+                    &[query(
+                        "count by (job, resource) (throughline_forecast_time_left_seconds{bound=\"earliest\", $s} < 86400)
+                            or 0 * max by (job) (throughline_insights_findings{$s})",
+                        "{{job}} {{resource}}",
+                    )],
+                ),
+            ],
+        },
+        Row {
             title: "What was lost, and what came back",
             panels: &[
                 graph(
