@@ -15,7 +15,7 @@ use crate::process::Cmd;
 use crate::qemu::{Machine, Options, Outcome, Qemu};
 use crate::scratch::Scratch;
 use crate::setup::{self, Need};
-use crate::workspace;
+use crate::{suite, workspace};
 
 /// The RTT up-channel on which the firmware sends.
 const RTT_CHANNEL: u32 = 0;
@@ -226,13 +226,17 @@ impl Capture {
 pub struct Tool(PathBuf);
 
 impl Tool {
-    /// Builds it.
+    /// Builds it; in a step of the suite in a way that shares what its tests have built.
     ///
     /// # Errors
     ///
     /// Fails if the build fails. The compiler has printed the reason.
     pub fn build() -> Result<Self> {
-        Cmd::cargo().args(["build", "--package", "throughline-cli"]).run()?;
+        let build = match suite::is_running() {
+            true => suite::workspace_build(&["throughline"]),
+            false => Cmd::cargo().args(["build", "--package", "throughline-cli"]),
+        };
+        build.run()?;
         Ok(Self(
             workspace::target_dir()
                 .join("debug")

@@ -9,6 +9,7 @@ mod report;
 mod steps;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -17,7 +18,7 @@ use lexopt::ValueExt;
 
 pub use self::report::{Entry, Verdict, table};
 pub use self::steps::{ON_REQUEST, STEPS};
-pub(crate) use self::steps::{server_build, workspace_tests};
+pub(crate) use self::steps::{workspace_build, workspace_tests};
 use crate::process::seconds;
 
 const HELP: &str = "\
@@ -164,7 +165,16 @@ fn run_alone(step: &Step) -> Entry {
     Entry { name: step.name.into(), verdict, time: start.elapsed(), cpu: None }
 }
 
+/// Is set while a step runs in this process.
+static RUNS: AtomicBool = AtomicBool::new(false);
+
+/// Whether this process runs a step of the suite.
+pub(crate) fn is_running() -> bool {
+    RUNS.load(Ordering::Relaxed)
+}
+
 fn run_step(step: &Step) -> Verdict {
+    RUNS.store(true, Ordering::Relaxed);
     match (step.run)() {
         Ok(Done::Passed) => Verdict::Passed,
         Ok(Done::Nothing(reason)) => Verdict::Nothing(reason),

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::steps::{tool_tests, workspace_tests};
+use super::steps::workspace_tests;
 use crate::collector::Collector;
 use crate::firmware::{Firmware, Variant, ensure_tools};
 use crate::process::run_all;
@@ -40,7 +40,7 @@ pub(super) fn run() -> Result<()> {
     let running = collector.start()?;
     let args = ["--test", "collector", "--", "--include-ignored"];
     let profiles = ["--test", "profiling", "--", "--include-ignored", "a_real_collector"];
-    let commands = [workspace_tests(&args), workspace_tests(&profiles), tool_tests(&args)].map(|cmd| {
+    let commands = [workspace_tests(&args), workspace_tests(&profiles)].map(|cmd| {
         cmd.env(COLLECTOR_HTTP, &running.http_endpoint)
             .env(COLLECTOR_PROGRAM, collector.program())
             .env(COLLECTOR_FILE, &running.output)

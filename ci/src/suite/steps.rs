@@ -120,6 +120,12 @@ pub const ON_REQUEST: &[Step] = &[
     },
     Step { name: "perf", about: "profiles beside those of the kernel's perf", folder: Shared, run: perf },
     Step { name: "smtp", about: "alerts by mail to a real mail server", folder: Shared, run: smtp },
+    Step {
+        name: "tool",
+        about: "tests of the host tool with the features that it is installed with",
+        folder: Shared,
+        run: tool,
+    },
     Step { name: "interop", about: "servers that take long to get", folder: Shared, run: interop },
     Step {
         name: "manifests",
@@ -146,6 +152,25 @@ const FIRMWARE: &[&str] = &["examples/firmware", "benches/firmware", "ci/rtt"];
 
 /// The `--test` targets of the core that are written for loom.
 const LOOM_TESTS: &[&str] = &["loom_ring", "loom_series", "loom_threads", "loom_callsites"];
+
+/// The `--test` targets of the core that Miri interprets. A program for it takes half a minute to make and start, so those that
+/// would have no test are left out.
+const MIRI_TESTS: &[&str] = &[
+    "callsite_package",
+    "current",
+    "current_model",
+    "macros_types",
+    "metric_values",
+    "metrics",
+    "observe",
+    "records",
+    "red_spans",
+    "ring_losses",
+    "ring_properties",
+    "sampling",
+    "streams",
+    "wire",
+];
 
 /// What Miri checks beyond its defaults. Strict provenance is checked because callsite ids are made from
 /// addresses.
@@ -211,25 +236,27 @@ fn public_items() -> Result<Done> {
 }
 
 fn unit() -> Result<Done> {
-    all(&[workspace_tests(&[]), tool_tests(&[])])
+    all(&[workspace_tests(&[])])
 }
 
-/// Tests of the workspace with [`features::all`], all but those of the host tool. Every step uses the same command,
-/// so that only the first one builds.
+/// Tests of the workspace with [`features::all`]. Every step uses the same command, so that only the first one builds.
 pub(crate) fn workspace_tests(args: &[&str]) -> Cmd {
-    let packages = ["--workspace", "--exclude", "throughline-cli", "--features", &features::all()];
-    Cmd::cargo_test().args(packages).args(args.iter().copied())
+    let tests = Cmd::cargo_test().args(["--workspace", "--features", &features::all()]);
+    // Tests of the host tool want to know it.
+    tests.args(args.iter().copied()).env("XTASK_ALL_FEATURES", "1")
 }
 
-/// A build of these packages with [`features::all`], which shares what [`workspace_tests`] builds.
-pub(crate) fn server_build(packages: &[&str]) -> Cmd {
-    let features = ["-p", "throughline-std", "--features", &features::all()];
-    Cmd::cargo().arg("build").args(packages.iter().copied()).args(features)
+/// A build of these programs that shares what [`workspace_tests`] builds. The example is there because only with a target of
+/// that kind does cargo give dependencies the features that they have in tests.
+pub(crate) fn workspace_build(programs: &[&str]) -> Cmd {
+    Cmd::cargo()
+        .args(["build", "--workspace", "--features", &features::all(), "--example", "aborting"])
+        .args(programs.iter().flat_map(|program| ["--bin", program]))
 }
 
-/// Tests of the host tool, with the features that it is installed with.
-pub(super) fn tool_tests(args: &[&str]) -> Cmd {
-    Cmd::cargo_test().args(["-p", "throughline-cli"]).args(args.iter().copied())
+/// Tests of the host tool with the features that it is installed with. In [`workspace_tests`] it has them all.
+fn tool() -> Result<Done> {
+    all(&[Cmd::cargo_test().args(["-p", "throughline-cli"])])
 }
 
 /// Runs natively, linked with what rustup installs, because the property tests take minutes under Miri.
@@ -338,15 +365,16 @@ fn miri() -> Result<Done> {
 }
 
 fn miri_32() -> Result<Done> {
-    under_miri(&["--target", MIRI_32_BIT])
+    under_miri(&["--target", MIRI_32_BIT, "--test", "register_clock"])
 }
 
 /// Without the examples of the documentation, which show how to use what the tests test: each would be an interpreter of
 /// its own.
 fn under_miri(args: &[&str]) -> Result<Done> {
     setup::ensure(&[Need::Miri])?;
-    let miri = Cmd::cargo_nightly().args(["miri", "test", "-p", "throughline", "--tests"]).must_run_tests();
-    all(&[miri.args(args.iter().copied()).env("MIRIFLAGS", MIRIFLAGS)])
+    let miri = Cmd::cargo_nightly().args(["miri", "test", "-p", "throughline", "--lib"]).must_run_tests();
+    let miri = miri.args(MIRI_TESTS.iter().flat_map(|test| ["--test", test])).args(args.iter().copied());
+    all(&[miri.env("MIRIFLAGS", MIRIFLAGS)])
 }
 
 #[cfg(unix)]
@@ -408,7 +436,7 @@ fn alertmanager() -> Result<Done> {
     setup::ensure(&[Need::Prometheus])?;
     all(&[
         workspace_tests(&["--test", "alert_notices", "--", "--include-ignored", "alertmanager"]),
-        tool_tests(&["--test", "rules", "--", "--include-ignored"]),
+        workspace_tests(&["--test", "rules", "--", "--include-ignored"]),
     ])
 }
 
@@ -424,7 +452,7 @@ fn pprof() -> Result<Done> {
 
 fn pgo() -> Result<Done> {
     setup::ensure(&[Need::Nightly])?;
-    all(&[tool_tests(&["--test", "pgo", "--", "--include-ignored"])])
+    all(&[workspace_tests(&["--test", "pgo", "--", "--include-ignored"])])
 }
 
 /// Where the kernel does not permit `perf`, the test says so and passes; with `THROUGHLINE_PERF_REQUIRED` it fails.
@@ -473,4 +501,35 @@ fn fuzz_smoke() -> Result<Done> {
 fn all(commands: &[Cmd]) -> Result<Done> {
     run_all(commands)?;
     Ok(Done::Passed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn each_file_of_tests_is_for_miri_or_says_why_not() {
+        // The compiler's messages, and conditions that do not hold there.
+        const NOT_THERE: [&str; 5] =
+            ["macros_ui.rs", "not(miri)", "any(loom, miri)", "any(miri, loom)", "feature = \"std\""];
+        let mut left_out = 0;
+        for entry in fs::read_dir(workspace::root().join("core/tests")).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            if !path.is_file() || MIRI_TESTS.contains(&&*name) {
+                continue;
+            }
+            let Ok(source) = fs::read_to_string(&path) else { continue };
+            let condition = source.lines().find(|line| line.starts_with("#![cfg(")).unwrap_or_default();
+            let told = format!("{}: {condition}", path.display());
+            let is_for_others = condition == "#![cfg(loom)]" || name == "register_clock";
+            assert!(
+                is_for_others || NOT_THERE.iter().any(|it| told.contains(it)),
+                "{told}: add it to MIRI_TESTS"
+            );
+            left_out += 1;
+        }
+        assert!(left_out > 0);
+    }
 }

@@ -12,6 +12,12 @@ headers.authorization = \"Bearer ${SHOP_TOKEN}\"
 enabled = true
 ";
 
+/// Whether the tool is built with each feature of throughline-std, as it is beside the tests of all other packages. As it is
+/// installed, it lacks those that it only checks the keys of.
+fn has_all_features() -> bool {
+    std::env::var_os("XTASK_ALL_FEATURES").is_some()
+}
+
 /// Runs the tool in a folder with these files and no variables but the one.
 fn run(args: &[&str], files: &[(&str, &str)]) -> (i32, String, String) {
     run_with(args, files, &[])
@@ -42,6 +48,7 @@ throughline: 2 mistakes in bad.toml; mend what is told above
     assert_eq!((code, &*out, &*err), (1, "", expected));
     let (code, out, err) = run(&["check", "good.toml"], &[("good.toml", GOOD)]);
     let told = "throughline: note: good.toml:7: profiling.enabled wants a service that is built with the feature `profile` of throughline-std; this tool is built without it, so it did not check what the feature would\n";
+    let told = if has_all_features() { "" } else { told };
     assert_eq!((code, &*out, &*err), (0, "good.toml: no mistakes\n", told));
     let (code, _, err) = run(&["check", "none.yaml"], &[]);
     assert_eq!(code, 1);
@@ -85,7 +92,7 @@ endpoint = \"https://h:9091\"
     let zstd = "[otlp]\nendpoint = \"http://h:4318\"\ncompression = \"zstd\"\n";
     let (code, _, err) = run(&["check", "zstd.toml"], &[("zstd.toml", zstd)]);
     let note = "note: zstd.toml:3: otlp.compression wants a service that is built with the feature `zstd`";
-    assert!(code == 0 && err.contains(note), "{code} {err}");
+    assert_eq!((code, err.contains(note)), (0, !has_all_features()), "{err}");
 
     let header = "[otlp]\nheaders.x-key = \"${SHOP_TOKEN}\\n\"\n";
     let (code, _, err) = run(&["check", "header.toml"], &[("header.toml", header)]);
@@ -127,6 +134,7 @@ actions = [\"profile\"]
         "bad.toml:15: observers[2].count cannot be used: the observer `loose`: has no time within which its records must come",
         "3 mistakes in bad.toml; mend what is told above",
     ];
+    let begins = if has_all_features() { &begins[2..] } else { &begins };
     assert_eq!((code, &*out, told.len()), (1, "", begins.len()), "{err}");
     for (told, begin) in told.iter().zip(begins) {
         assert!(told.starts_with(begin), "{told}");

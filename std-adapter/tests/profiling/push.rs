@@ -55,7 +55,7 @@ fn documented_pyroscope_gets_each_window_and_is_asked_again_when_it_is_busy() {
             ProfilingOptions::new(&folder.0).cpu(CpuOptions::default().frequency(499)).exporter(client);
         let config = Config::new("shop").without_otlp().terminal(false).profiling(options);
         let guard = init(&config).unwrap();
-        price(Duration::from_millis(100));
+        price(Duration::from_millis(500));
         let ledger = guard.shutdown(Duration::from_secs(60)).ledger;
         let hop = ledger.exporter("profiles.pyroscope");
         assert_eq!((hop.input, hop.output, hop.dropped_total()), (1, 1, 0), "{ledger}");
