@@ -5,6 +5,9 @@
 //!
 //! A thread sends itself the signals that its timer would send, 36 functions deep, and takes the time of each: the handler runs before the call
 //! returns. The same call with an empty handler is the least that a signal can cost.
+//!
+//! Allocations, spans and requests are measured in processes that take turns, and what one takes more than another is the median of the differences of
+//! neighbours: on a machine whose speed changes from minute to minute, times that were taken minutes apart cannot be compared.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::error::Error;
@@ -44,7 +47,7 @@ fn main() -> Done {
     if !std::env::args().any(|arg| arg == "--bench") {
         return Ok(());
     }
-    let mut subjects = SUBJECTS.iter().chain(ALLOCATORS);
+    let mut subjects = SUBJECTS.iter().chain(STATES);
     if let Some((_, subject)) = subjects.find(|(name, _)| std::env::args().any(|arg| arg == *name)) {
         println!("{}", subject()?);
         return Ok(());
@@ -61,26 +64,101 @@ fn main() -> Done {
         let row = if output.status.success() { row.trim() } else { "ended with a crash | | |" };
         println!("| {name} | {row} |");
     }
-    println!("\n| an allocation of 64 bytes and its free | time |\n|---|--:|");
-    for (name, _) in ALLOCATORS {
-        let conf = "prof:true,prof_active:true,lg_prof_sample:19";
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args([name, "--bench"]).env("_RJEM_MALLOC_CONF", conf);
-        let output = command.output()?;
-        print!("{}", String::from_utf8(output.stdout)?);
-    }
-    println!("\n| a span | time |\n|---|--:|");
-    spans()
+    compare()
 }
 
-/// As [`SUBJECTS`], because what is once on stays on.
-const ALLOCATORS: &[(&str, Subject)] = &[
-    ("allocator: throughline", allocations),
+/// What is turned on in a process of its own, because what is once on stays on. Each returns times in nanoseconds.
+const STATES: &[(&str, Subject)] = &[
+    ("state: nothing", nothing),
+    ("state: sampled", sampled),
+    ("state: told", told),
+    ("state: told, CPU", told_and_cpu),
+    ("state: told, CPU, memory", told_cpu_and_memory),
     #[cfg(feature = "profile-peers")]
-    ("allocator: dhat", dhat_rows),
+    ("state: dhat", dhat_pairs),
     #[cfg(feature = "profile-peers")]
-    ("allocator: jemalloc", jemalloc_rows),
+    ("state: jemalloc", jemalloc_pairs),
 ];
+
+/// The number of a state, and that of one of its times.
+type Figure = (usize, usize);
+
+/// Rows of a table: what took the time, and what it is compared with.
+type Rows = [(&'static str, Figure, Option<Figure>)];
+
+const SYSTEM: Figure = (0, 0);
+const ALLOCATIONS: &Rows = &[
+    ("the system's allocator", SYSTEM, None),
+    ("**throughline**: counted", (0, 1), Some(SYSTEM)),
+    ("**throughline**: counted, one sample in 512 KiB", (1, 0), Some(SYSTEM)),
+    ("**throughline**: counted, and told to the span", (2, 0), Some(SYSTEM)),
+    #[cfg(feature = "profile-peers")]
+    ("dhat 0.3, which looks at each", (5, 1), Some((5, 0))),
+    #[cfg(feature = "profile-peers")]
+    ("jemalloc, one sample in 512 KiB", (6, 1), Some((6, 0))),
+];
+const SPANS: &Rows = &[
+    ("without allocations", (0, 2), None),
+    ("the same, told what it uses", (2, 1), Some((0, 2))),
+    ("with an allocation and its free, counted", (0, 3), None),
+    ("the same, told what it uses", (2, 2), Some((0, 3))),
+];
+const REQUESTS: &Rows = &[
+    ("the system's allocator, nothing profiled", (0, 4), None),
+    ("allocations counted, and all told to spans", (2, 3), Some((0, 4))),
+    ("… and CPU time sampled", (3, 0), Some((0, 4))),
+    ("… and memory sampled, one sample in 512 KiB, some 12 requests", (4, 0), Some((0, 4))),
+];
+
+/// How often each state is measured, one after the other, so that what else the machine does hits all of them.
+const ROUNDS: usize = 15;
+
+/// Prints the tables of allocations, spans and requests.
+fn compare() -> Done {
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        let round: Result<Vec<Vec<f64>>, Box<dyn Error>> =
+            STATES.iter().map(|(name, _)| measured(name)).collect();
+        rounds.push(round?);
+    }
+    let heads =
+        ["an allocation of 64 bytes and its free", "a span", "a request of 11 spans and 30 allocations"];
+    for (head, rows) in heads.into_iter().zip([ALLOCATIONS, SPANS, REQUESTS]) {
+        println!("\n| {head} | median | least | more, median |\n|---|--:|--:|--:|");
+        for (what, figure, base) in rows {
+            let of = |(state, time): Figure| rounds.iter().map(move |round| round[state][time]);
+            let times = sorted(of(*figure));
+            let more = base.map(|base| {
+                let more = sorted(of(*figure).zip(of(base)).map(|(time, base)| time - base))[ROUNDS / 2];
+                format!("{more:+.1} ns ({:+.1} %)", 100.0 * more / sorted(of(base))[ROUNDS / 2])
+            });
+            let more = more.unwrap_or_default();
+            println!("| {what} | {:.1} ns | {:.1} ns | {more} |", times[ROUNDS / 2], times[0]);
+        }
+    }
+    Ok(())
+}
+
+fn sorted(times: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut times: Vec<f64> = times.collect();
+    times.sort_by(f64::total_cmp);
+    times
+}
+
+/// The times that a process finds in this state.
+fn measured(state: &str) -> Result<Vec<f64>, Box<dyn Error>> {
+    let conf = "prof:true,prof_active:true,lg_prof_sample:19";
+    let mut command = Command::new(std::env::current_exe()?);
+    let output = command.args([state, "--bench"]).env("_RJEM_MALLOC_CONF", conf).output()?;
+    if !output.status.success() {
+        return Err(format!("{state}: {}", String::from_utf8_lossy(&output.stderr)).into());
+    }
+    Ok(String::from_utf8(output.stdout)?.split_whitespace().map(str::parse).collect::<Result<_, _>>()?)
+}
+
+fn times<const N: usize>(times: [f64; N]) -> Result<String, Box<dyn Error>> {
+    Ok(times.map(|time| time.to_string()).join(" "))
+}
 
 /// The start of the system's description of a signal that a timer has sent.
 #[repr(C)]
@@ -186,30 +264,57 @@ fn pprof_rs() -> Result<String, Box<dyn Error>> {
     Ok(row(&times, Some(complete as f64 / all as f64)))
 }
 
-fn allocations() -> Result<String, Box<dyn Error>> {
+fn nothing() -> Result<String, Box<dyn Error>> {
+    let (system, counted) = (pair(&System), pair(&ALLOCATOR));
     record();
-    let mut rows =
-        vec![("the system's allocator", pair(&System)), ("**throughline**: counted", pair(&ALLOCATOR))];
-    let profiler = HeapProfiler::start(HeapOptions::default())?;
-    rows.push(("**throughline**: counted, one sample in 512 KiB", pair(&ALLOCATOR)));
-    drop(profiler);
+    times([system, counted, span(), span_with_allocation(), request(&System)])
+}
+
+fn sampled() -> Result<String, Box<dyn Error>> {
+    let _profiler = HeapProfiler::start(HeapOptions::default())?;
+    times([pair(&ALLOCATOR)])
+}
+
+/// Begins to record, and to tell spans what they use.
+fn tell() {
+    record();
     adapter::tell_used();
-    let _span = throughline::span!("allocates");
-    rows.push(("**throughline**: counted, and told to the span", pair(&ALLOCATOR)));
-    let row = |(name, ns): &(&str, f64)| format!("| {name} | {ns:.2} ns |");
-    Ok(rows.iter().map(row).collect::<Vec<_>>().join("\n"))
+    // Where the kernel does not permit it, samples tell what spans use.
+    let _ = adapter::tell_switches();
+}
+
+fn told() -> Result<String, Box<dyn Error>> {
+    tell();
+    let counted = {
+        let _span = throughline::span!("allocates");
+        pair(&ALLOCATOR)
+    };
+    times([counted, span(), span_with_allocation(), request(&ALLOCATOR)])
+}
+
+fn told_and_cpu() -> Result<String, Box<dyn Error>> {
+    tell();
+    let _cpu = CpuProfiler::start(CpuOptions::default())?;
+    times([request(&ALLOCATOR)])
+}
+
+fn told_cpu_and_memory() -> Result<String, Box<dyn Error>> {
+    tell();
+    let _cpu = CpuProfiler::start(CpuOptions::default())?;
+    let _heap = HeapProfiler::start(HeapOptions::default())?;
+    times([request(&ALLOCATOR)])
 }
 
 #[cfg(feature = "profile-peers")]
-fn dhat_rows() -> Result<String, Box<dyn Error>> {
+fn dhat_pairs() -> Result<String, Box<dyn Error>> {
     static DHAT: dhat::Alloc = dhat::Alloc;
     let _profiler = dhat::Profiler::builder().testing().build();
-    Ok(format!("| dhat 0.3, which looks at each | {:.2} ns |", pair(&DHAT)))
+    times([pair(&System), pair(&DHAT)])
 }
 
 #[cfg(feature = "profile-peers")]
-fn jemalloc_rows() -> Result<String, Box<dyn Error>> {
-    Ok(format!("| jemalloc, one sample in 512 KiB | {:.2} ns |", pair(&tikv_jemallocator::Jemalloc)))
+fn jemalloc_pairs() -> Result<String, Box<dyn Error>> {
+    times([pair(&System), pair(&tikv_jemallocator::Jemalloc)])
 }
 
 /// Gives threads of this bench rings, as the server's adapter does.
@@ -223,8 +328,8 @@ fn record() {
     });
 }
 
-/// The least time of `work`, in nanoseconds, of many rounds. Rings are emptied between them.
-fn least(mut work: impl FnMut()) -> f64 {
+/// The least time of `work`, in nanoseconds, of so many rounds. Rings are emptied between them.
+fn least(rounds: u32, mut work: impl FnMut()) -> f64 {
     const CALLS: u32 = 500;
     drop(throughline::span!("makes the ring"));
     let mut reader = None;
@@ -238,23 +343,27 @@ fn least(mut work: impl FnMut()) -> f64 {
         adapter::read_used(|_, _| {});
         took.as_secs_f64() * 1e9 / f64::from(CALLS)
     };
-    (0..3000).map(round).fold(f64::INFINITY, f64::min)
+    (0..rounds).map(round).fold(f64::INFINITY, f64::min)
 }
 
-/// What it costs to tell spans what they use.
-fn spans() -> Done {
-    record();
-    let empty = || drop(black_box(throughline::span!("empty")));
-    fn allocating(allocator: &impl GlobalAlloc) {
-        const LAYOUT: Layout = Layout::new::<[u64; 8]>();
+fn span() -> f64 {
+    least(3000, || drop(black_box(throughline::span!("empty"))))
+}
+
+fn span_with_allocation() -> f64 {
+    const LAYOUT: Layout = Layout::new::<[u64; 8]>();
+    least(3000, || {
         let _span = throughline::span!("allocates");
         // SAFETY: the layout is not empty.
-        let block = black_box(unsafe { allocator.alloc(LAYOUT) });
+        let block = black_box(unsafe { ALLOCATOR.alloc(LAYOUT) });
         // SAFETY: the block was allocated with this layout.
-        unsafe { allocator.dealloc(block, LAYOUT) };
-    }
-    // The same machine code for both allocators: a loop that lies elsewhere in memory takes another time.
-    fn request(allocator: &dyn GlobalAlloc) {
+        unsafe { ALLOCATOR.dealloc(block, LAYOUT) };
+    })
+}
+
+/// The same machine code for both allocators: a loop that lies elsewhere in memory takes another time.
+fn request(allocator: &dyn GlobalAlloc) -> f64 {
+    least(40, || {
         let _request = throughline::span!("request");
         for n in 0..10 {
             let _step = throughline::span!("step", n);
@@ -268,41 +377,13 @@ fn spans() -> Done {
                 unsafe { allocator.dealloc(block, layout) };
             }
         }
-    }
-    println!("| without allocations | {:.2} ns |", least(empty));
-    println!("| with an allocation and its free, counted | {:.2} ns |", least(|| allocating(&ALLOCATOR)));
-    let before = least(|| request(&System));
-    adapter::tell_used();
-    let _switches = adapter::tell_switches();
-    println!("| without allocations, told what it uses | {:.2} ns |", least(empty));
-    println!(
-        "| with an allocation and its free, told what it uses | {:.2} ns |",
-        least(|| allocating(&ALLOCATOR))
-    );
-    let told = least(|| request(&ALLOCATOR));
-    let cpu = CpuProfiler::start(CpuOptions::default())?;
-    let with_cpu = least(|| request(&ALLOCATOR));
-    let heap = HeapProfiler::start(HeapOptions::default())?;
-    let with_heap = least(|| request(&ALLOCATOR));
-    println!(
-        "| a request of 11 spans and 30 allocations, nothing profiled, the system's allocator | {:.2} µs |",
-        before / 1e3
-    );
-    for (what, after) in [
-        ("the same with allocations counted, and all told to spans", told),
-        ("… and CPU time sampled", with_cpu),
-        ("… and memory sampled, one sample in 512 KiB, some 12 requests", with_heap),
-    ] {
-        println!("| {what} | {:.2} µs ({:+.1} %) |", after / 1e3, (after / before - 1.0) * 100.0);
-    }
-    drop((cpu, heap));
-    Ok(())
+    })
 }
 
 /// The least time of an allocation and its free, in nanoseconds, of many rounds.
 fn pair(allocator: &impl GlobalAlloc) -> f64 {
     const LAYOUT: Layout = Layout::new::<[u64; 8]>();
-    const PAIRS: u32 = 200_000;
+    const PAIRS: u32 = 20_000;
     let round = |_| {
         let begun = Instant::now();
         for _ in 0..PAIRS {
