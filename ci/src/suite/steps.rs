@@ -87,12 +87,6 @@ pub const STEPS: &[Step] = &[
         run: alertmanager,
     },
     Step { name: "pprof", about: "profiles read by Go's pprof", folder: Shared, run: pprof },
-    Step {
-        name: "story",
-        about: "an agent's slow tool, from the trace to the function and the fix",
-        folder: Shared,
-        run: story,
-    },
 ];
 
 /// What `cargo xtask test` runs only when it is asked to, because it takes long.
@@ -120,6 +114,12 @@ pub const ON_REQUEST: &[Step] = &[
     },
     Step { name: "perf", about: "profiles beside those of the kernel's perf", folder: Shared, run: perf },
     Step { name: "smtp", about: "alerts by mail to a real mail server", folder: Shared, run: smtp },
+    Step {
+        name: "story",
+        about: "an agent's slow tool, from the trace to the function and the fix",
+        folder: Shared,
+        run: story,
+    },
     Step {
         name: "tool",
         about: "tests of the host tool with the features that it is installed with",
