@@ -5,6 +5,7 @@
 mod collector;
 mod features;
 mod lanes;
+mod miri;
 mod report;
 mod steps;
 

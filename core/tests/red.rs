@@ -6,12 +6,13 @@
 #[path = "common/mod.rs"]
 mod common;
 
+use common::Fault;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use throughline::adapter::metrics::{self, Reading, Series, SeriesKey};
 use throughline::clock::mock;
-use throughline::{Clock, ErrorClass, Recorder, Slots, instrument, red};
+use throughline::{Clock, Recorder, Slots, instrument, red};
 
 static SLOTS: Slots<8> = Slots::new();
 static RECORDER: Recorder = Recorder::new(&SLOTS, Clock::mock());
@@ -78,20 +79,6 @@ fn errors(name: &str) -> Vec<(String, u64)> {
 
 fn named<T, const N: usize>(all: [(&str, T); N]) -> Vec<(String, T)> {
     all.map(|(name, value)| (name.to_string(), value)).into()
-}
-
-enum Fault {
-    Timeout,
-    Full,
-}
-
-impl ErrorClass for Fault {
-    fn class(&self) -> &'static str {
-        match self {
-            Fault::Timeout => "timeout",
-            Fault::Full => "full",
-        }
-    }
 }
 
 /// An error that tells no class.

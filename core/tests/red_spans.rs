@@ -3,24 +3,11 @@
 
 mod common;
 
+use common::Fault;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Waker};
-use throughline::{ErrorClass, Status, instrument};
-
-enum Fault {
-    Timeout,
-    Full,
-}
-
-impl ErrorClass for Fault {
-    fn class(&self) -> &'static str {
-        match self {
-            Fault::Timeout => "timeout",
-            Fault::Full => "full",
-        }
-    }
-}
+use throughline::{Status, instrument};
 
 fn poll(future: impl Future) {
     _ = pin!(future).poll(&mut Context::from_waker(Waker::noop()));

@@ -25,7 +25,7 @@ use crate::scratch::Scratch;
 const LANES: usize = 2;
 
 /// Says whether cargo keeps what the next build of a changed crate could use. A whole run builds most crates once, and these
-/// notes would take 6 GB and a fifth of the time of a build.
+/// notes would take 6 GB.
 const INCREMENTAL: &str = "CARGO_INCREMENTAL";
 
 /// Runs the steps and returns an entry for each, in the order of `steps`. A lane takes the first step that

@@ -5,7 +5,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use throughline::adapter::record::{Record, Values, is_remote};
 use throughline::adapter::ring::RawRecord;
-use throughline::{Clock, Recorder, Status};
+use throughline::{Clock, ErrorClass, Recorder, Status};
 
 /// A record as tests compare it: everything except its times.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +21,21 @@ impl Told {
         match self {
             Told::Span { name, .. } | Told::Event { name, .. } => name,
             _ => "",
+        }
+    }
+}
+
+/// An error of two classes.
+pub enum Fault {
+    Timeout,
+    Full,
+}
+
+impl ErrorClass for Fault {
+    fn class(&self) -> &'static str {
+        match self {
+            Fault::Timeout => "timeout",
+            Fault::Full => "full",
         }
     }
 }

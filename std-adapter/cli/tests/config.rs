@@ -101,6 +101,23 @@ endpoint = \"https://h:9091\"
 }
 
 #[test]
+fn check_reads_the_authority_of_each_backend() {
+    let sections = [
+        "logging.loki",
+        "logging.elasticsearch",
+        "tracing.zipkin",
+        "metrics.remote_write",
+        "metrics.pushgateway",
+    ];
+    let section = |name: &str| format!("[{name}]\nendpoint = \"https://h\"\ncertificate = \"none/ca.pem\"\n");
+    let (code, _, err) = run(&["check", "bad.toml"], &[("bad.toml", &sections.map(section).concat())]);
+    for name in sections {
+        let told = format!("{name}.certificate cannot be used: `none/ca.pem` cannot be read: ");
+        assert!(code == 1 && err.contains(&told), "{name}: {code} {err}");
+    }
+}
+
+#[test]
 fn check_finds_what_is_wrong_with_observers() {
     let bad = "\
 [[observers]]

@@ -137,8 +137,8 @@ impl Server {
     fn send(&self, body: &[u8], deadline: &Deadline) -> Result<Answer, Failure> {
         let (url, peer) = (shown(&self.url), self.peer);
         let later = |why: String, after| {
-            let hint = hint_of_failure(&why, peer);
-            Failure::Later { why: format!("{url} did not take a request: {why}; {hint}"), after }
+            let why = format!("{url} did not take a request: {why}; check that {peer} listens there");
+            Failure::Later { why, after }
         };
         let Some(timeout) = deadline.left_of(PATIENCE) else {
             return Err(later("the deadline had passed".into(), None));
@@ -153,7 +153,12 @@ impl Server {
                 let why = format!("no request to {url} can be made: {error}; check the URL and the headers");
                 return Err(Failure::Never { why, reason: DropReason::Refused });
             }
-            Err(error) => return Err(later(error.to_string(), None)),
+            Err(error) => {
+                let error = error.to_string();
+                let hint = hint_of_failure(&error, peer);
+                let why = format!("{url} did not take a request: {error}; {hint}");
+                return Err(Failure::Later { why, after: None });
+            }
         };
         let status = response.status().as_u16();
         let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());

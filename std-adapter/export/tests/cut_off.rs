@@ -89,11 +89,7 @@ fn post(url: &str) -> Post {
 
 #[cfg(feature = "prometheus")]
 fn begun(mut exporter: impl Exporter) -> Result<(), ExportError> {
-    use throughline_export::view::PointData;
-    use throughline_export::{Host, Resource};
-    let spawn = |_: &str, _: Box<dyn FnOnce() + Send>| Ok(());
-    exporter.begin(&Host::new(&Resource::new("shop"), &spawn)).unwrap();
-    exporter.points(&[points::point("orders", "", &[], PointData::Counter(1))]);
+    points::give_one(&mut exporter);
     flushed(exporter)
 }
 

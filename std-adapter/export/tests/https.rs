@@ -170,11 +170,7 @@ fn logged(mut exporter: impl Exporter) -> Result<(), ExportError> {
 
 #[cfg(feature = "prometheus")]
 fn counted(mut exporter: impl Exporter) -> Result<(), ExportError> {
-    use throughline_export::view::PointData;
-    use throughline_export::{Host, Resource};
-    let spawn = |_: &str, _: Box<dyn FnOnce() + Send>| Ok(());
-    exporter.begin(&Host::new(&Resource::new("shop"), &spawn)).unwrap();
-    exporter.points(&[points::point("orders", "", &[], PointData::Counter(1))]);
+    points::give_one(&mut exporter);
     flushed(exporter)
 }
 

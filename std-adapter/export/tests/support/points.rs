@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
 use throughline_export::view::{PointData, PointView, Scope};
+use throughline_export::{Exporter, Host, Resource};
 
 pub const SCOPE: Scope<'static> = Scope { name: "shop", version: "1.2.0" };
 
@@ -24,4 +25,11 @@ pub fn point<'a>(
         labels,
         data,
     }
+}
+
+/// Begins with an exporter of the service `shop`, and gives it a point.
+pub fn give_one(exporter: &mut impl Exporter) {
+    let spawn = |_: &str, _: Box<dyn FnOnce() + Send>| Ok(());
+    exporter.begin(&Host::new(&Resource::new("shop"), &spawn)).unwrap();
+    exporter.points(&[point("orders", "", &[], PointData::Counter(1))]);
 }
