@@ -134,11 +134,10 @@ fn measure(options: &Options) -> Result<(Report, Result<()>)> {
 /// Fails if Valgrind is missing, or a benchmark does not build or run.
 pub fn instructions() -> Result<Vec<Row>> {
     setup::ensure(&[Need::Valgrind])?;
-    let cmd = Cmd::cargo().args(["bench", "-p", "throughline-benches", "--bench", "compare"]).args([
-        "--",
-        "--instructions",
-        "--json",
-    ]);
+    // Without what measures times, which would be most of the work of the linker's optimisation.
+    let cmd = Cmd::cargo()
+        .args(["bench", "-p", "throughline-benches", "--no-default-features", "--bench", "compare"])
+        .args(["--", "--instructions", "--json"]);
     let (report, verdict) = report(&cmd)?;
     verdict?;
     Ok(report.rows)

@@ -3,7 +3,7 @@
 //!
 //! A macro body that does not compile is only found where it is expanded, and a feature must work together
 //! with every other one. So `cargo xtask consumer` tries every subset, `cargo xtask test --only combinations` enough of them that
-//! any three features are tried in each of their eight settings of on and off, and the everyday suite none, each and all.
+//! any three features are tried in each of their eight settings of on and off, and the everyday suite none and all.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -57,15 +57,15 @@ pub fn run(mut args: lexopt::Parser) -> Result<()> {
     Ok(())
 }
 
-/// Tests none, each and all of the features.
+/// Tests none of the features, and all of them.
 ///
 /// # Errors
 ///
 /// Like [`run`].
-pub fn check_each() -> Result<()> {
+pub fn check_ends() -> Result<()> {
     let consumer = Consumer::find()?;
     let mut combinations = consumer.combinations()?;
-    combinations.retain(|combination| consumer.is_run(combination));
+    combinations.retain(|combination| combination.is_empty() || *combination == consumer.features);
     try_all(&consumer, &combinations)
 }
 

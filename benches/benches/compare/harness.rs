@@ -6,12 +6,14 @@
 //! full speed; the time is per operation and thread. Batches that the rest of the machine disturbed are run
 //! again.
 
-// Without the feature `peers` some ways of measuring are unused.
-#![cfg_attr(not(feature = "peers"), allow(dead_code))]
+// Without the features `peers` and `criterion` some ways of measuring are unused.
+#![cfg_attr(not(all(feature = "peers", feature = "criterion")), allow(dead_code))]
 
+#[cfg(feature = "criterion")]
+use std::path::Path;
 use std::{
     hint::{self, black_box},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
@@ -20,8 +22,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[cfg(feature = "criterion")]
 use criterion::Criterion;
-use throughline_benches::{Row, Unit, estimates};
+#[cfg(feature = "criterion")]
+use throughline_benches::estimates;
+use throughline_benches::{Row, Unit};
 
 use crate::{
     count,
@@ -213,15 +218,25 @@ impl Bench<'_> {
     }
 
     fn measure(&mut self, threads: u32, per_call: f64, mut run: impl FnMut(u64) -> Duration) {
-        let id = format!("{}-{threads}", self.subject.replace([' ', '(', ')', '/', '+', ','], "_"));
-        let (warm_up, measurement, samples) = match self.effort {
-            Effort::Full => (300, 1_000, 40),
-            Effort::Quick => (80, 200, 15),
+        match self.effort {
+            Effort::Full => self.evaluate(threads, per_call, run, (300, 1_000, 40)),
+            Effort::Quick => self.evaluate(threads, per_call, run, (80, 200, 15)),
             Effort::Smoke | Effort::Count => {
                 run(BATCH + SPANS_PER_TRACE + 1);
-                return;
             }
-        };
+        }
+    }
+
+    /// Has criterion warm up and measure for so many milliseconds, and take so many samples.
+    #[cfg(feature = "criterion")]
+    fn evaluate(
+        &mut self,
+        threads: u32,
+        per_call: f64,
+        mut run: impl FnMut(u64) -> Duration,
+        (warm_up, measurement, samples): (u64, u64, usize),
+    ) {
+        let id = format!("{}-{threads}", self.subject.replace([' ', '(', ')', '/', '+', ','], "_"));
         let mut criterion = Criterion::default()
             .output_directory(&self.dir)
             .warm_up_time(Duration::from_millis(warm_up))
@@ -244,6 +259,11 @@ impl Bench<'_> {
             )),
             Err(error) => eprintln!("{}/{id}: {error}", self.path),
         }
+    }
+
+    #[cfg(not(feature = "criterion"))]
+    fn evaluate(&self, _: u32, _: f64, _: impl FnMut(u64) -> Duration, _: (u64, u64, usize)) {
+        unreachable!("no effort that measures times is taken without the feature");
     }
 }
 

@@ -267,6 +267,12 @@ impl Args {
                 _ => return Err(format!("what is {arg}? See benches/README.md").into()),
             }
         }
+        let measures = matches!(parsed.effort, Effort::Full | Effort::Quick);
+        if measures && !cfg!(feature = "criterion") {
+            return Err(
+                "times are measured with the feature criterion: leave out --no-default-features".into()
+            );
+        }
         Ok(parsed)
     }
 }

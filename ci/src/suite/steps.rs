@@ -5,7 +5,7 @@
 use anyhow::Result;
 
 use super::Folder::{Own, Shared};
-use super::miri::{miri, miri_32};
+use super::miri::{miri, miri_32, miri_64};
 use super::{Done, Step, features};
 use crate::process::{Cmd, run_all};
 use crate::setup::{self, Need};
@@ -14,7 +14,12 @@ use crate::{api, consumer, fuzz, targets, workspace};
 /// Every step of `cargo xtask test`.
 pub const STEPS: &[Step] = &[
     Step { name: "fmt", about: "formatting", folder: Own, run: fmt },
-    Step { name: "clippy", about: "lints, as errors", folder: Shared, run: clippy },
+    Step {
+        name: "clippy",
+        about: "lints, as errors, of firmware and of servers without features; `unit` has all others",
+        folder: Shared,
+        run: clippy,
+    },
     Step {
         name: "api",
         about: "the crates' public items, against the committed listings",
@@ -23,18 +28,22 @@ pub const STEPS: &[Step] = &[
     },
     Step {
         name: "unit",
-        about: "unit, property and documentation tests of every package",
+        about: "unit, property and documentation tests of every package, and lints",
         folder: Shared,
         run: unit,
     },
-    Step { name: "miri", about: "undefined behaviour, on a 64-bit layout", folder: Own, run: miri },
+    Step {
+        name: "miri",
+        about: "undefined behaviour of what is shared, on a 64-bit layout",
+        folder: Own,
+        run: miri,
+    },
     Step {
         name: "consumer",
-        about: "every macro under none of the features, each and all of them",
+        about: "every macro under none of the features and all of them",
         folder: Own,
-        run: each_feature,
+        run: none_and_all,
     },
-    Step { name: "docs", about: "documentation without dead links", folder: Shared, run: docs },
     Step {
         name: "unit-32",
         about: "tests with 32-bit words: of the device's half, and of signal handlers",
@@ -49,7 +58,7 @@ pub const STEPS: &[Step] = &[
     },
     Step {
         name: "features",
-        about: "the core with all of its features and with none, the exporters without any, errors of a small build",
+        about: "the core with all of its features and with none",
         folder: Shared,
         run: features,
     },
@@ -92,12 +101,25 @@ pub const STEPS: &[Step] = &[
 
 /// What `cargo xtask test` runs only when it is asked to, because it takes long.
 pub const ON_REQUEST: &[Step] = &[
+    Step {
+        name: "miri-64",
+        about: "undefined behaviour of the whole core, on a 64-bit layout",
+        folder: Own,
+        run: miri_64,
+    },
     Step { name: "miri-32", about: "undefined behaviour, on a 32-bit layout", folder: Own, run: miri_32 },
     Step {
         name: "combinations",
-        about: "every macro under enough combinations of the features that any three meet",
+        about: "every macro under each of the features, and enough combinations that any three meet",
         folder: Own,
         run: threes_of_features,
+    },
+    Step { name: "docs", about: "documentation without dead links", folder: Shared, run: docs },
+    Step {
+        name: "small",
+        about: "the exporters without any feature, and errors of a small build",
+        folder: Shared,
+        run: small,
     },
     Step {
         name: "systems",
@@ -168,13 +190,9 @@ fn fmt() -> Result<Done> {
 }
 
 fn clippy() -> Result<Done> {
-    let clippy = |what: &[&str]| Cmd::cargo().arg("clippy").args(what).args(["--", "-D", "warnings"]);
-    let servers = ["-p", "throughline-std", "-p", "throughline-export"];
-    let mut commands = vec![
-        clippy(&["--workspace", "--all-targets", "--features", &features::all()]),
-        // What optional features need must not be left over without them.
-        clippy(&servers),
-    ];
+    let servers = ["clippy", "-p", "throughline-std", "-p", "throughline-export", "--", "-D", "warnings"];
+    // What optional features need must not be left over without them.
+    let mut commands = vec![Cmd::cargo().args(servers)];
     setup::ensure(&[Need::Target("thumbv7em-none-eabihf")])?;
     commands.extend(FIRMWARE.iter().map(|folder| {
         // The lints run on release builds, like the firmware. They have their own build folder, because these
@@ -216,16 +234,25 @@ fn unit() -> Result<Done> {
 
 /// Tests of the workspace with [`features::all`]. Every step uses the same command, so that only the first one builds.
 pub(crate) fn workspace_tests(args: &[&str]) -> Cmd {
-    let tests = Cmd::cargo_test().args(["--workspace", "--features", &features::all()]);
+    let tests = linted(Cmd::cargo_test()).args(["--workspace", "--features", &features::all()]);
     // Tests of the host tool want to know it.
     tests.args(args.iter().copied()).env("XTASK_ALL_FEATURES", "1")
+}
+
+/// A build by Clippy's compiler, with lints as errors. `cargo clippy` would analyse all dependencies a second time, without
+/// using what the tests build: three minutes of two cores. What Clippy's compiler builds is kept apart from what `cargo test`
+/// builds.
+fn linted(cmd: Cmd) -> Cmd {
+    cmd.args(["--config", "build.rustc-workspace-wrapper=\"clippy-driver\""])
+        // As `cargo clippy -- -D warnings` does.
+        .env("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__")
 }
 
 /// A build of these programs that shares what [`workspace_tests`] builds. The example is there because only with a target of
 /// that kind does cargo give dependencies the features that they have in tests.
 pub(crate) fn workspace_build(programs: &[&str]) -> Cmd {
-    Cmd::cargo()
-        .args(["build", "--workspace", "--features", &features::all(), "--example", "aborting"])
+    linted(Cmd::cargo().arg("build"))
+        .args(["--workspace", "--features", &features::all(), "--example", "aborting"])
         .args(programs.iter().flat_map(|program| ["--bin", program]))
 }
 
@@ -279,22 +306,31 @@ fn server_32() -> Result<Done> {
 fn bench_smoke() -> Result<Done> {
     // Without the argument `--bench`, the benchmark measures nothing and only checks that each subject does
     // its work.
-    all(&[Cmd::cargo().args(["test", "-p", "throughline-benches", "--bench", "compare"])])
+    all(&[linted(Cmd::cargo().arg("test")).args([
+        "--workspace",
+        "--features",
+        &features::all(),
+        "--bench",
+        "compare",
+    ])])
 }
 
 fn features() -> Result<Done> {
+    let core = Cmd::cargo_test().args(["-p", "throughline"]);
+    all(&[core.clone().arg("--all-features"), core.arg("--no-default-features")])
+}
+
+fn small() -> Result<Done> {
     let test = |args: &[&str]| Cmd::cargo_test().args(args.iter().copied());
     all(&[
-        test(&["-p", "throughline", "--all-features"]),
-        test(&["-p", "throughline", "--no-default-features"]),
         test(&["-p", "throughline-export", "--lib", "--test", "client"]),
         // The texts of errors, some of which name features that are not built in.
         test(&["-p", "throughline-std", "--features", "yaml", "--lib", "table_tests::errors"]),
     ])
 }
 
-fn each_feature() -> Result<Done> {
-    consumer::check_each()?;
+fn none_and_all() -> Result<Done> {
+    consumer::check_ends()?;
     Ok(Done::Passed)
 }
 
@@ -323,10 +359,13 @@ fn systems() -> Result<Done> {
 }
 
 fn loom() -> Result<Done> {
-    // Optimised, because loom runs a test body thousands of times. In its own build folder, because the flag
+    // What runs thousands of times is optimised, and nothing else. In its own build folder, because the flag
     // would rebuild every dependency in the shared one.
+    let optimised =
+        ["loom", "generator", "throughline"].map(|it| format!("profile.dev.package.{it}.opt-level=3"));
     let mut cmd = Cmd::cargo_test()
-        .args(["-p", "throughline", "--release"])
+        .args(["-p", "throughline"])
+        .args(optimised.iter().flat_map(|it| ["--config", it.as_str()]))
         .env("RUSTFLAGS", "--cfg loom")
         .env("CARGO_TARGET_DIR", workspace::target_dir().join("loom"));
     for test in LOOM_TESTS {
