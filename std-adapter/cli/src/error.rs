@@ -19,6 +19,20 @@ pub(crate) enum CliError {
         /// The system's error.
         source: std::io::Error,
     },
+    /// A file of a service cannot be read.
+    #[error(
+        "cannot read {}: {source}; pass a file of OTLP in JSON, as otlp.file of a service and the Collector's file exporter write it, or a \
+         device's capture with its ELF: {command} --elf ELF CAPTURE",
+        path.display()
+    )]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was called.
+        command: &'static str,
+        /// The system's error.
+        source: std::io::Error,
+    },
     /// The serial port cannot be opened.
     #[error("cannot open {}: {source}; {next}", path.display())]
     Serial {
@@ -111,6 +125,12 @@ pub(crate) enum CliError {
         path: PathBuf,
         /// What was called.
         command: &'static str,
+    },
+    /// Files have nothing that has a time.
+    #[error("{inputs} has neither spans nor gauges; pass a file with the traces or the metrics of a service")]
+    Nothing {
+        /// The files.
+        inputs: String,
     },
     /// No span is in the trace that was asked for.
     #[error("no span of {inputs} is the one that was asked for, or in that trace")]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 
 use throughline_std::insights::{Ended, Engine, InsightOptions};
@@ -22,7 +23,11 @@ const WAITING: usize = 1 << 16;
 pub(crate) fn run(args: &InsightsArgs) -> Result<u8, CliError> {
     // The windows follow from the time that all files are about, so they are read twice.
     let (extent, code) = each(args, Extent::default())?;
-    let whole = Duration::from_nanos(extent.last.saturating_sub(extent.first.unwrap_or_default()));
+    let Some(first) = extent.first else {
+        let inputs: Vec<String> = args.inputs.iter().map(|path| path.display().to_string()).collect();
+        return Err(CliError::Nothing { inputs: inputs.join(", ") });
+    };
+    let whole = Duration::from_nanos(extent.last.saturating_sub(first));
     let window = args.window.unwrap_or(whole / (WINDOWS as u32 + 1) + Duration::from_nanos(1));
     let options = InsightOptions::new().window(window).windows(WINDOWS).reorder(Duration::MAX, WAITING);
     let found = Found { engine: Engine::new(&options), with_services: extent.services.len() > 1 };
@@ -65,6 +70,9 @@ impl Sink for Extent {
         self.first = Some(self.first.map_or(gauge.time_ns, |first| first.min(gauge.time_ns)));
         self.last = self.last.max(gauge.time_ns);
     }
+
+    /// The second reading says it.
+    fn damaged(&mut self, _: &Path, _: u64) {}
 }
 
 struct Found {

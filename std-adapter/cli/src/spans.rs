@@ -40,6 +40,10 @@ pub(crate) trait Sink {
     /// A span; its service is "" for a device.
     fn span(&mut self, span: &Ended<'_>);
     fn gauge(&mut self, _gauge: &FileGauge<'_>) {}
+    /// So many lines or spans of a file are damaged.
+    fn damaged(&mut self, path: &Path, damaged: u64) {
+        say(&format_args!("{}: {damaged} lines or spans are damaged and left out", path.display()));
+    }
 }
 
 /// Reads the spans of a capture, for which there is the ELF, or of a file in OTLP's JSON. Returns the exit code, too: a damaged capture has spans. `command` is what the
@@ -99,7 +103,7 @@ impl<'elf, S: Sink> Output<'elf> for Spans<S> {
 
 /// Reads requests, one on a line. Lines that are cut off are passed over: a file may end within one.
 fn read_otlp<S: Sink>(path: &Path, command: &'static str, mut sink: S) -> Result<S, CliError> {
-    let failed = |source| CliError::Input { path: path.to_owned(), source };
+    let failed = |source| CliError::File { path: path.to_owned(), command, source };
     let mut lines = BufReader::new(File::open(path).map_err(failed)?);
     let (mut requests, mut damaged, mut line) = (0_u64, 0_u64, Vec::new());
     loop {
@@ -123,7 +127,7 @@ fn read_otlp<S: Sink>(path: &Path, command: &'static str, mut sink: S) -> Result
         return Err(CliError::NoRequests { path: path.to_owned(), command });
     }
     if damaged > 0 {
-        say(&format_args!("{}: {damaged} lines or spans are damaged and left out", path.display()));
+        sink.damaged(path, damaged);
     }
     Ok(sink)
 }

@@ -142,3 +142,30 @@ fn a_device_s_capture_is_looked_at() {
     assert_eq!(said(&output).0, 1);
     assert!(said(&output).2.contains("throughline insights --elf ELF capture.bin"), "{}", said(&output).2);
 }
+
+#[test]
+fn what_cannot_be_looked_at_is_told_once_with_what_to_pass() {
+    let bench = Bench::new(b"");
+    let error = |args: &[&str]| {
+        let output = bench.run(&[&["insights"], args].concat());
+        let (code, out, err) = said(&output);
+        assert_eq!((code, out), (1, ""), "{err}");
+        err.to_owned()
+    };
+    let absent = error(&["absent.jsonl"]);
+    assert!(
+        absent.contains("cannot read absent.jsonl") && absent.contains("pass a file of OTLP in JSON"),
+        "{absent}"
+    );
+
+    bench.put("empty.jsonl", br#"{"resourceSpans": []}"#);
+    let nothing = error(&["empty.jsonl"]);
+    assert!(nothing.contains("empty.jsonl has neither spans nor gauges"), "{nothing}");
+
+    // The file is read twice.
+    let one = request("shop", &[(1, 1, 0, "GET /", 2, 1000, 1005, false)]);
+    bench.put("cut.jsonl", format!("{one}\n{}", &one[..40]).as_bytes());
+    let output = bench.run(&["insights", "cut.jsonl"]);
+    let (code, _, err) = said(&output);
+    assert_eq!((code, err), (0, "throughline: cut.jsonl: 1 lines or spans are damaged and left out\n"));
+}

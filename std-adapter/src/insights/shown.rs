@@ -38,6 +38,9 @@ pub(super) fn amount(value: f64, unit: &str) -> String {
 /// When the limit is met: `in 3 h 20 m (90 %: 3 h 10 m to 3 h 40 m)`.
 pub(super) fn in_time(forecast: &Forecast) -> String {
     let Some(expected) = forecast.expected else { return "at some time".to_owned() };
+    if forecast.latest.is_none() && forecast.earliest.is_none_or(|time| time <= 0.0) {
+        return "at a time that cannot be told yet".to_owned();
+    }
     let earliest = forecast.earliest.map_or("now".to_owned(), seconds);
     let latest = forecast.latest.map_or("never".to_owned(), seconds);
     format!("in {} (90 %: {earliest} to {latest})", seconds(expected))
@@ -176,4 +179,27 @@ fn number(x: f64) -> String {
 
 fn rfc3339(unix_ns: u64) -> String {
     humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + Duration::from_nanos(unix_ns)).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_from_now_to_never_is_no_forecast() {
+        let forecast = |earliest, latest| Forecast {
+            name: "queue".into(),
+            unit: String::new(),
+            used: 340.0,
+            limit: 1000.0,
+            per_second: 10.0,
+            expected: Some(66.0),
+            earliest,
+            latest,
+            points: 30,
+            over_seconds: 30.0,
+        };
+        assert_eq!(in_time(&forecast(Some(0.0), None)), "at a time that cannot be told yet");
+        assert_eq!(in_time(&forecast(Some(60.0), None)), "in 1 m 6 s (90 %: 1 m 0 s to never)");
+    }
 }
