@@ -11,8 +11,9 @@ use hook::{Posted, serve};
 use serde_json::Value;
 use servers::Folder;
 use std::collections::BTreeSet;
+use std::net::TcpListener;
 use std::time::Duration;
-use support::{assert_balanced, in_own_process, until};
+use support::{assert_balanced, in_own_process, stderr_of_with, until};
 use throughline::{info, span, warn};
 use throughline_std::events::{Events, Mode, Sink, Webhook};
 use throughline_std::{Config, DropReason, Guard, SpoolConfig};
@@ -205,4 +206,57 @@ fn a_killed_process_loses_nothing_that_is_spooled() {
     assert_balanced(&report.ledger);
     let hop = report.ledger.exporter("events");
     assert!(hop.input == hop.output && hop.input > 900, "{hop:?}");
+}
+
+/// What is under way or waits in the queue at the deadline is on the disk then, and counts as spooled: the next run delivers it.
+#[test]
+fn a_shutdown_spools_what_a_hanging_receiver_holds_up() {
+    let name = "a_shutdown_spools_what_a_hanging_receiver_holds_up";
+    let folder = Folder::new("events-hanging");
+    let path = || folder.path().to_owned();
+    let told = stderr_of_with(name, &[("EVENTS_SPOOL", path().to_str().unwrap())], || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let spool = SpoolConfig::new(std::env::var("EVENTS_SPOOL").unwrap());
+        let config = Config::new("shop").without_otlp().terminal(false).queue(100);
+        // Batches of the queue are small too.
+        let config = config.batch(1, Duration::ZERO);
+        let guard = throughline_std::init(
+            &config.exporter("events", Events::new("out", webhook(&url)).batch(10).spool(spool)),
+        )
+        .unwrap();
+        (0..25_u64).for_each(|n| info!("event", n));
+        // It is connected to, and never answers.
+        let _under_way = listener.accept().unwrap();
+        (25..50_u64).for_each(|n| info!("event", n));
+        let report = guard.shutdown(Duration::from_millis(300));
+        let hop = report.ledger.exporter("events");
+        assert_eq!((hop.input, hop.output, hop.spooled), (50, 0, 50), "{}", report.ledger);
+        assert!(report.ledger.losses().is_none(), "{}", report.ledger);
+    });
+    let Some(told) = told else { return };
+    assert!(!told.contains("lost 50") && !told.contains("not everything was delivered"), "{told}");
+    let (address, posts) = serve(&["200 OK"]);
+    let part = "helper_that_delivers_what_was_spooled";
+    let ran = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", part, "--ignored", "--nocapture"])
+        .env("NO_PROXY", "127.0.0.1")
+        .env("EVENTS_URL", format!("http://{address}/"))
+        .env("EVENTS_SPOOL", path())
+        .status()
+        .unwrap();
+    assert!(ran.success());
+    let numbers = posts.try_iter().flat_map(|post| batch(&post));
+    let numbers: Vec<u64> = numbers.map(|event| event["data"]["attributes"]["n"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, (0..50).collect::<Vec<_>>());
+}
+
+#[test]
+#[ignore = "the program that finds a spool, started by another test"]
+fn helper_that_delivers_what_was_spooled() {
+    let (Ok(url), Ok(dir)) = (std::env::var("EVENTS_URL"), std::env::var("EVENTS_SPOOL")) else { return };
+    let guard = begin(Events::new("out", webhook(&url)).batch(10).spool(SpoolConfig::new(dir)));
+    let report = guard.shutdown(Duration::from_secs(30));
+    assert!(report.complete, "{report:?}");
+    assert_balanced(&report.ledger);
 }

@@ -30,11 +30,27 @@ struct Message {
     records: u64,
 }
 
+/// A peer that takes nothing now.
 #[derive(Debug)]
-struct Away {
+pub(crate) struct Away {
     next: Instant,
     pause: Duration,
-    why: String,
+    pub(crate) why: String,
+}
+
+impl Away {
+    /// Notes a failed attempt. Returns the pause before the next one: the one that was asked for, or twice the last.
+    pub(crate) fn note(of: &mut Option<Away>, why: String, asked: Option<Duration>) -> Duration {
+        let pause = of.as_ref().map_or(FIRST_PAUSE, |away| (away.pause * 2).min(LONGEST_PAUSE));
+        let wait = asked_pause(asked).unwrap_or(pause);
+        *of = Some(Away { next: Instant::now() + wait, pause, why });
+        wait
+    }
+
+    /// Whether the next attempt is not due yet.
+    pub(crate) fn is_too_early(&self) -> bool {
+        Instant::now() < self.next
+    }
 }
 
 /// Why a message was not taken.
@@ -59,6 +75,16 @@ impl Backlog {
         self.records
     }
 
+    /// The message that is sent next, and the number of its records.
+    pub(crate) fn front(&self) -> Option<(&[u8], u64)> {
+        self.messages.front().map(|message| (&*message.body, message.records))
+    }
+
+    /// The number of records that found no room since this was last called.
+    pub(crate) fn take_overflow(&mut self) -> u64 {
+        std::mem::take(&mut self.overflow)
+    }
+
     /// Puts a message at the end. If there is no room for it, the next [`deliver`](Backlog::deliver) counts
     /// its records as lost.
     pub(crate) fn push(&mut self, body: Vec<u8>, records: u64) {
@@ -80,12 +106,9 @@ impl Backlog {
         mut send: impl FnMut(&[u8]) -> Result<(), Failure>,
     ) -> Result<(), ExportError> {
         let mut lost = Lost::default();
-        let overflow = std::mem::take(&mut self.overflow);
+        let overflow = self.take_overflow();
         while let Some(message) = self.messages.front() {
-            if let Some(away) = &self.away
-                && !last
-                && Instant::now() < away.next
-            {
+            if !last && self.away.as_ref().is_some_and(Away::is_too_early) {
                 break;
             }
             match send(&message.body) {
@@ -102,10 +125,7 @@ impl Backlog {
                     lost.add(reason, self.pop().min(records), why);
                 }
                 Err(Failure::Later { why, after }) => {
-                    let pause =
-                        self.away.as_ref().map_or(FIRST_PAUSE, |away| (away.pause * 2).min(LONGEST_PAUSE));
-                    let wait = asked_pause(after).unwrap_or(pause);
-                    self.away = Some(Away { next: Instant::now() + wait, pause, why });
+                    let wait = Away::note(&mut self.away, why, after);
                     if !last || !deadline.pause(wait) {
                         break;
                     }
@@ -120,7 +140,8 @@ impl Backlog {
         lost.into_result()
     }
 
-    fn pop(&mut self) -> u64 {
+    /// Removes the message at the front. Returns the number of its records.
+    pub(crate) fn pop(&mut self) -> u64 {
         let Some(message) = self.messages.pop_front() else { return 0 };
         self.bytes -= message.body.len();
         self.records -= message.records;
@@ -129,15 +150,15 @@ impl Backlog {
 }
 
 /// Why records were lost. An error has only one reason, so that of the first loss stands for all.
-#[derive(Default)]
-struct Lost(Option<ExportError>);
+#[derive(Debug, Default)]
+pub(crate) struct Lost(Option<ExportError>);
 
 impl Lost {
-    fn add(&mut self, reason: DropReason, records: u64, why: String) {
+    pub(crate) fn add(&mut self, reason: DropReason, records: u64, why: String) {
         self.0.get_or_insert_with(|| ExportError::new(reason, 0, why)).lost += records;
     }
 
-    fn into_result(self) -> Result<(), ExportError> {
+    pub(crate) fn into_result(self) -> Result<(), ExportError> {
         self.0.map_or(Ok(()), Err)
     }
 }

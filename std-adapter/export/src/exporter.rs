@@ -30,7 +30,8 @@ use std::io;
 /// * If it panics, its thread ends. This is reported once, and its records are counted as
 ///   `dropped[thread_died]` from then on. Everything else continues.
 /// * At the end, [`finish`](Exporter::finish) is called with the `deadline` of the shutdown. If it does not
-///   return by then, it is abandoned, and its records are counted as `dropped[shutdown]`.
+///   return by then, it is abandoned, and its records are counted as `dropped[shutdown]`, unless it has a
+///   [`stand_in`](Exporter::stand_in) that keeps them.
 ///
 /// A complete exporter, which writes a line for each log record:
 ///
@@ -146,6 +147,20 @@ pub trait Exporter: Send {
     /// How many of these are on the disk, so that the next run delivers them: when the exporter begins, those of an earlier run. The default is none.
     fn on_disk(&self) -> u64 {
         0
+    }
+
+    /// Whether it can be configured to keep records on the disk, so that this is advised where the shutdown loses some. The default is that it cannot.
+    fn takes_spool(&self) -> bool {
+        false
+    }
+
+    /// Another exporter that keeps records on the same disk, and sends nothing. It is asked for once, before the first record.
+    ///
+    /// When the deadline of the shutdown passes while [`flush`](Exporter::flush) or [`finish`](Exporter::finish) still waits for a receiver, the stand-in
+    /// gets what waits in the queue, on another thread, and is flushed. Its [`held`](Exporter::held) and [`on_disk`](Exporter::on_disk), and the error of
+    /// its `flush`, are about what this exporter has taken too: they say what became of all records. The default is none.
+    fn stand_in(&mut self) -> Option<Box<dyn Exporter>> {
+        None
     }
 }
 

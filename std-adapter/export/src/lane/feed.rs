@@ -217,7 +217,7 @@ impl<T: Send> Feed<T> {
                 Some(Item::Work(Work { work, records, bytes })) => {
                     each(&work, records);
                     self.lane.meter.unqueued(records, bytes);
-                    self.lane.done(Outcome { delivered: records, dropped: None }, Some(work));
+                    self.lane.done(Outcome { delivered: records, ..Outcome::default() }, Some(work));
                 }
                 Some(Item::Marker(_)) => {}
                 None => return,

@@ -56,17 +56,20 @@ impl Shared {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Spools the request under way and the waiting ones. Returns how many records were saved.
-    fn rescue(&self, waiting: Vec<(Vec<u8>, u64)>) -> u64 {
+    /// Spools the request under way and the waiting ones. Returns what became of them.
+    fn rescue(&self, waiting: Vec<(Vec<u8>, u64)>) -> Vec<Outcome> {
         let mut state = self.lock();
         state.is_closed = true;
         let in_flight = state.in_flight.take();
-        let Some(spool) = &mut state.spool else { return 0 };
+        let Some(spool) = &mut state.spool else { return Vec::new() };
         let in_flight = in_flight.iter().map(|(body, records)| (&***body, *records));
         let waiting = waiting.iter().map(|(body, records)| (&**body, *records));
-        let all =
-            in_flight.chain(waiting).map(|(body, records)| spool.append(body, records).map(|()| records));
-        all.map_while(Result::ok).sum()
+        let append = |(body, records)| match spool.append(body, records) {
+            Ok(()) => Outcome { to_disk: records, ..Outcome::default() },
+            Err(AppendError::Full) => dropped(DropReason::SpoolFull, records),
+            Err(AppendError::Io(_)) => dropped(DropReason::SpoolError, records),
+        };
+        in_flight.chain(waiting).map(append).collect()
     }
 }
 
@@ -78,6 +81,7 @@ impl Delivery {
         spool: Option<SpoolConfig>,
         lane: &Lane<Vec<u8>>,
     ) -> Delivery {
+        lane.takes_spool();
         let spooling = spool.map(|config| {
             let shared = Arc::<Shared>::default();
             let rescuer = Arc::clone(&shared);
@@ -97,7 +101,7 @@ impl Delivery {
                 Ok(delivered) => taken(lane, &delivered, records),
                 Err(error) => {
                     lane.failing(&error.to_string());
-                    Outcome { delivered: 0, dropped: Some((reason(&error), records)) }
+                    dropped(reason(&error), records)
                 }
             };
         };
@@ -122,7 +126,7 @@ impl Delivery {
                     keep(lane, &spooling.shared, &in_flight, records);
                     Outcome::default()
                 } else {
-                    Outcome { delivered: 0, dropped: Some((DropReason::Refused, records)) }
+                    dropped(DropReason::Refused, records)
                 }
             }
         };
@@ -191,8 +195,7 @@ impl Delivery {
             let (body, records) = match spool.front() {
                 Front::Empty => return false,
                 Front::Lost(records) => {
-                    let dropped = Some((DropReason::SpoolCorrupt, records));
-                    state.done(lane, records, Outcome { delivered: 0, dropped });
+                    state.done(lane, records, dropped(DropReason::SpoolCorrupt, records));
                     drop(state);
                     let dir = spooling.config.dir.display();
                     lane.warn(&format!(
@@ -215,7 +218,7 @@ impl Delivery {
                         spooling.failed(client.config().first_backoff, &error);
                         return false;
                     }
-                    Outcome { delivered: 0, dropped: Some((DropReason::Refused, records)) }
+                    dropped(DropReason::Refused, records)
                 }
             };
             spooling.failures = 0;
@@ -259,7 +262,7 @@ fn keep(lane: &Lane<Vec<u8>>, shared: &Shared, body: &[u8], records: u64) {
     };
     drop(state);
     lane.failing(&why);
-    lane.count(Outcome { delivered: 0, dropped: Some((reason, records)) });
+    lane.count(dropped(reason, records));
 }
 
 /// The outcome of the records of a request that the collector accepted.
@@ -272,7 +275,11 @@ fn taken(lane: &Lane<Vec<u8>>, delivered: &super::Delivered, records: u64) -> Ou
         lane.warn(&super::Delivered { rejected: shown, ..delivered.clone() }.to_string());
     }
     let dropped = (rejected > 0).then_some((DropReason::Rejected, rejected));
-    Outcome { delivered: records - rejected, dropped }
+    Outcome { delivered: records - rejected, dropped, ..Outcome::default() }
+}
+
+fn dropped(reason: DropReason, records: u64) -> Outcome {
+    Outcome { dropped: Some((reason, records)), ..Outcome::default() }
 }
 
 /// Whether the same body may be accepted later.

@@ -117,16 +117,31 @@ impl Spool {
 
     /// Appends a batch and syncs it to the disk. If that fails, the spool is unchanged.
     pub(crate) fn append(&mut self, body: &[u8], records: u64) -> Result<(), AppendError> {
-        let too_long = || AppendError::Io(io::Error::other("the batch is longer than 4 GiB"));
-        let header = Header::of(body, self.appended, records).ok_or_else(too_long)?;
-        let used: u64 = self.segments.iter().map(|segment| segment.len).sum();
-        if used.saturating_add(header.frame_len()) > self.max_bytes {
-            return Err(AppendError::Full);
-        }
-        self.write(&header, body).map_err(AppendError::Io)
+        self.append_all([(body, records)])
     }
 
-    fn write(&mut self, header: &Header, body: &[u8]) -> io::Result<()> {
+    /// Appends batches and syncs them to the disk, all at once. If that fails, the spool is unchanged.
+    pub(crate) fn append_all<'b>(
+        &mut self,
+        batches: impl IntoIterator<Item = (&'b [u8], u64)>,
+    ) -> Result<(), AppendError> {
+        let too_long = || AppendError::Io(io::Error::other("the batch is longer than 4 GiB"));
+        let (mut frames, mut appended) = (Vec::new(), self.appended);
+        for (body, records) in batches {
+            let header = Header::of(body, appended, records).ok_or_else(too_long)?;
+            appended = header.after();
+            frames.extend_from_slice(&header.to_bytes());
+            frames.extend_from_slice(body);
+        }
+        let used: u64 = self.segments.iter().map(|segment| segment.len).sum();
+        if used.saturating_add(frames.len() as u64) > self.max_bytes {
+            return Err(AppendError::Full);
+        }
+        self.write(&frames, appended).map_err(AppendError::Io)
+    }
+
+    /// Writes frames, the last of which ends after so many records.
+    fn write(&mut self, frames: &[u8], appended: u64) -> io::Result<()> {
         let limit = (self.max_bytes / SHARE).max(SMALLEST);
         if self.segments.back().is_some_and(|last| last.len >= limit) {
             self.writing = None;
@@ -144,11 +159,10 @@ impl Spool {
         let (Some(file), Some(segment)) = (&mut self.writing, self.segments.back_mut()) else {
             return Ok(());
         };
-        let frame = [&header.to_bytes()[..], body].concat();
-        let written = file.write_all(&frame).and_then(|()| file.sync_data());
+        let written = file.write_all(frames).and_then(|()| file.sync_data());
         if written.is_ok() {
-            segment.len += frame.len() as u64;
-            self.appended = header.after();
+            segment.len += frames.len() as u64;
+            self.appended = appended;
             return Ok(());
         }
         // A partly written frame must not be read. If it cannot be cut off, begin another segment; the reader
