@@ -13,7 +13,7 @@ use servers::Folder;
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::time::Duration;
-use support::{assert_balanced, in_own_process, stderr_of_with, until};
+use support::{assert_balanced, in_own_process, limit_files, ours, stderr_of, stderr_of_with, until};
 use throughline::{info, span, warn};
 use throughline_std::events::{Events, Mode, Sink, Webhook};
 use throughline_std::{Config, DropReason, Guard, SpoolConfig};
@@ -259,4 +259,51 @@ fn helper_that_delivers_what_was_spooled() {
     let report = guard.shutdown(Duration::from_secs(30));
     assert!(report.complete, "{report:?}");
     assert_balanced(&report.ledger);
+}
+
+/// While the disk is full, events go on from memory; a line says so, and another one that it is over.
+#[test]
+fn a_full_disk_costs_nothing_while_the_receiver_takes_events() {
+    let told = stderr_of("a_full_disk_costs_nothing_while_the_receiver_takes_events", || {
+        let (folder, (address, posts)) = (Folder::new("events-full"), serve(&["200 OK"]));
+        let events = Events::new("out", webhook(&format!("http://{address}/"))).batch(10);
+        let config = Config::new("shop").without_otlp().terminal(false);
+        limit_files(64);
+        let guard =
+            throughline_std::init(&config.exporter("events", events.spool(SpoolConfig::new(folder.path()))))
+                .unwrap();
+        let flush = || assert!(guard.flush(Duration::from_secs(30)));
+        for n in 0..50_u64 {
+            info!("event", n);
+            flush();
+        }
+        assert_eq!(guard.ledger().exporter("events").output, 50, "{}", guard.ledger());
+        assert!(guard.last_error().unwrap().contains(folder.path().join("out").to_str().unwrap()));
+        limit_files(libc::RLIM_INFINITY);
+        until("the spool is used again", || {
+            info!("event", n = 0_u64);
+            flush();
+            guard.last_error().is_none()
+        });
+        // Deleting it costs nothing either.
+        std::fs::remove_dir_all(folder.path()).unwrap();
+        info!("event", n = 50_u64);
+        let report = guard.shutdown(Duration::from_secs(30));
+        assert!(report.complete, "{}", report.ledger);
+        assert!(folder.path().join("out/lock").exists());
+        let numbers = posts.try_iter().flat_map(|post| batch(&post));
+        let numbers: BTreeSet<_> =
+            numbers.map(|event| event["data"]["attributes"]["n"].as_u64().unwrap()).collect();
+        assert_eq!(numbers, (0..51).collect());
+    });
+    let Some(told) = told else { return };
+    // Others cannot write their files either.
+    let lines: Vec<_> = ours(&told).into_iter().filter(|line| line.contains(": events: ")).collect();
+    assert_eq!(lines.len(), 2, "{told}");
+    assert!(
+        lines[0].contains("out cannot be written: ") && lines[0].contains("a crash would lose it"),
+        "{told}"
+    );
+    assert!(lines[1].contains("events: its spool can be written again after "), "{told}");
+    assert!(lines[1].ends_with("; 0 records lost"), "{told}");
 }

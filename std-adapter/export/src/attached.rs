@@ -238,7 +238,7 @@ impl Worker {
         last: bool,
     ) -> Outcome {
         if let Err(error) = &flushed {
-            lane.failing(&error.message);
+            lane.failing(error.reason, &error.message);
         }
         let mut books = lock(&self.books);
         if books.is_closed {
@@ -255,6 +255,7 @@ impl Worker {
         }
         lane.settle(outcome);
         drop(books);
+        lane.at_risk(self.exporter.at_risk().as_deref());
         if is_ok && (outcome.delivered > 0 || shows_it_works) {
             lane.working();
         }

@@ -77,7 +77,12 @@ impl Backlog {
 
     /// The message that is sent next, and the number of its records.
     pub(crate) fn front(&self) -> Option<(&[u8], u64)> {
-        self.messages.front().map(|message| (&*message.body, message.records))
+        self.iter().next()
+    }
+
+    /// The messages in order, each with the number of its records.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], u64)> {
+        self.messages.iter().map(|message| (&*message.body, message.records))
     }
 
     /// The number of records that found no room since this was last called.

@@ -149,6 +149,12 @@ pub trait Exporter: Send {
         0
     }
 
+    /// Why records that should be on the disk are in memory, where a crash would lose them, and what to do. It is asked for after each flush. The first
+    /// such answer is told on standard error, and so is that it is over. The default is that none are.
+    fn at_risk(&self) -> Option<String> {
+        None
+    }
+
     /// Whether it can be configured to keep records on the disk, so that this is advised where the shutdown loses some. The default is that it cannot.
     fn takes_spool(&self) -> bool {
         false

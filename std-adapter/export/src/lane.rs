@@ -9,7 +9,7 @@ pub(crate) use feed::{Feed, When};
 
 use crate::Deadline;
 use crate::cpu;
-use crate::health::{Health, Trouble};
+use crate::health::{self, Health, Trouble};
 use crate::ledger::{DropReason, HopCells};
 use crate::meter::Meter;
 use std::collections::VecDeque;
@@ -269,9 +269,20 @@ impl<T: Send> Lane<T> {
         &self.deadline
     }
 
-    /// Notes that a delivery fails, before it is given up.
-    pub(crate) fn failing(&self, why: &str) {
-        self.health.failing(self.trouble, why);
+    /// Notes that a delivery fails, before it is given up. `reason` is that of what is lost, or would be.
+    pub(crate) fn failing(&self, reason: DropReason, why: &str) {
+        // The end of the program is no trouble of its own: what it cuts short was not taken.
+        let reason = if reason == DropReason::Shutdown { DropReason::Unreachable } else { reason };
+        self.health.failing_for(self.trouble, reason, why);
+    }
+
+    /// Notes whether records are in memory that should be on the disk, and why.
+    pub(crate) fn at_risk(&self, why: Option<&str>) {
+        let trouble = self.trouble << health::SPOOLS;
+        match why {
+            Some(why) => self.health.failing_for(trouble, DropReason::SpoolError, why),
+            None => self.health.working(trouble),
+        }
     }
 
     /// Tells what is worth knowing but no failure.

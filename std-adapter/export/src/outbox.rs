@@ -5,12 +5,17 @@ use crate::ledger::DropReason;
 use crate::spool::{AppendError, Front, Spool};
 use crate::{Deadline, ExportError, SpoolConfig};
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a spool that cannot be written is left alone.
+const SPOOL_PAUSE: Duration = Duration::from_secs(1);
 
 /// Bodies that wait until they are taken.
 ///
 /// With a spool each body is on the disk before it is sent for the first time, so that a process that is killed loses none; one that was taken just before
-/// may be sent twice. A clone has the same bodies.
+/// may be sent twice. While the spool cannot be written, bodies wait in memory. A clone has the same bodies.
 #[derive(Clone, Debug)]
 pub(crate) struct Outbox(Arc<Mutex<State>>);
 
@@ -20,13 +25,21 @@ struct State {
     most: u64,
     /// Bodies that do not wait yet, each with the number of its records. The last one is being filled.
     open: Vec<(Vec<u8>, u64)>,
-    /// Those that wait without a spool.
+    /// Those that wait without a spool, or came after it could no longer be written.
     memory: Backlog,
-    spool: Option<Spool>,
+    disk: Option<Disk>,
     /// Why nothing is sent; `None` while it works.
     away: Option<Away>,
     /// What was lost since the last delivery.
     lost: Lost,
+}
+
+#[derive(Debug)]
+struct Disk {
+    spool: Spool,
+    folder: PathBuf,
+    /// Why the spool cannot be written, and when to try again.
+    broken: Option<(String, Instant)>,
 }
 
 /// Where a body waits.
@@ -40,7 +53,7 @@ impl Outbox {
     /// Keeps at most so many bytes in memory, but at least one body. A body has at most `most` records.
     pub(crate) fn in_memory(bytes: usize, most: u64) -> Outbox {
         let memory = Backlog::new(bytes);
-        let state = State { most, open: Vec::new(), memory, spool: None, away: None, lost: Lost::default() };
+        let state = State { most, open: Vec::new(), memory, disk: None, away: None, lost: Lost::default() };
         Outbox(Arc::new(Mutex::new(state)))
     }
 
@@ -50,8 +63,9 @@ impl Outbox {
     ///
     /// The folder cannot be written, or another program uses it.
     pub(crate) fn open_spool(&self, spool: &SpoolConfig, name: &str) -> io::Result<()> {
-        let spool = Spool::open(&spool.dir.join(name), spool.max_bytes)?;
-        self.lock().spool = Some(spool);
+        let folder = spool.dir.join(name);
+        let spool = Spool::open(&folder, spool.max_bytes)?;
+        self.lock().disk = Some(Disk { spool, folder, broken: None });
         Ok(())
     }
 
@@ -77,12 +91,19 @@ impl Outbox {
     pub(crate) fn held(&self) -> u64 {
         let state = self.lock();
         let open: u64 = state.open.iter().map(|(_, records)| records).sum();
-        open + state.memory.held() + state.spool.as_ref().map_or(0, Spool::records)
+        open + state.memory.held() + state.on_disk()
     }
 
     /// Number of records that wait on the disk.
     pub(crate) fn on_disk_now(&self) -> u64 {
-        self.lock().spool.as_ref().map_or(0, Spool::records)
+        self.lock().on_disk()
+    }
+
+    /// Why bodies wait in memory that should be on the disk, and what to do.
+    pub(crate) fn at_risk(&self) -> Option<String> {
+        let state = self.lock();
+        let (why, _) = state.disk.as_ref()?.broken.as_ref()?;
+        Some(why.clone())
     }
 
     /// Puts what was added where it waits, and sends nothing.
@@ -150,54 +171,47 @@ impl Outbox {
 }
 
 impl State {
+    fn on_disk(&self) -> u64 {
+        self.disk.as_ref().map_or(0, |disk| disk.spool.records())
+    }
+
     /// Puts the open bodies where they wait.
     fn close(&mut self) {
-        let open = std::mem::take(&mut self.open);
-        if open.is_empty() {
-            return;
+        let mut open = std::mem::take(&mut self.open);
+        let State { memory, disk, away, lost, .. } = self;
+        if let Some(disk) = disk {
+            // What waits in memory is older.
+            let all: Vec<_> =
+                memory.iter().chain(open.iter().map(|(body, records)| (&**body, *records))).collect();
+            let done = disk.append(&all, lost);
+            let in_memory = all.len() - open.len();
+            (0..done.min(in_memory)).for_each(|_| _ = memory.pop());
+            open.drain(..done.saturating_sub(in_memory));
         }
-        let Some(spool) = &mut self.spool else {
-            open.into_iter().for_each(|(body, records)| self.memory.push(body, records));
-            let (reason, why) = match &self.away {
-                Some(away) => (DropReason::Unreachable, &*away.why),
-                None => (DropReason::QueueFull, "more came at once than may wait"),
+        open.into_iter().for_each(|(body, records)| memory.push(body, records));
+        let overflow = memory.take_overflow();
+        if overflow > 0 {
+            let broken = disk.as_ref().and_then(|disk| disk.broken.as_ref());
+            let (reason, why) = match (broken, away) {
+                (Some((why, _)), _) => (DropReason::SpoolError, &**why),
+                (None, Some(away)) => (DropReason::Unreachable, &*away.why),
+                (None, None) => (DropReason::QueueFull, "more came at once than may wait"),
             };
-            match self.memory.take_overflow() {
-                0 => {}
-                overflow => self.lost.add(reason, overflow, why.into()),
-            }
-            return;
-        };
-        let mut append = |bodies: &[(Vec<u8>, u64)]| {
-            let failed = spool.append_all(bodies.iter().map(|(body, records)| (&**body, *records))).err()?;
-            Some((failed, bodies.iter().map(|(_, records)| records).sum()))
-        };
-        let failed = match append(&open) {
-            // Some may fit.
-            Some((AppendError::Full, _)) => open.chunks(1).filter_map(append).collect(),
-            failed => Vec::from_iter(failed),
-        };
-        for (error, records) in failed {
-            let (reason, why) = match error {
-                AppendError::Full => (
-                    DropReason::SpoolFull,
-                    "the spool is full; give it more room, or look after the receiver".into(),
-                ),
-                AppendError::Io(error) => {
-                    (DropReason::SpoolError, format!("the spool cannot be written: {error}"))
-                }
-            };
-            self.lost.add(reason, records, why);
+            lost.add(reason, overflow, why.into());
         }
     }
 
     /// A copy of the body that is sent next, and the number of its records.
     fn front(&mut self) -> Option<(Vec<u8>, u64, Place)> {
-        while let Some(spool) = &mut self.spool {
-            match spool.front() {
+        while let Some(disk) = &mut self.disk {
+            match disk.spool.front() {
                 Front::Empty => break,
                 Front::Lost(records) => {
-                    self.lost.add(DropReason::SpoolCorrupt, records, "files of the spool are damaged".into());
+                    self.lost.add(
+                        DropReason::SpoolCorrupt,
+                        records,
+                        "files of the spool are damaged or gone".into(),
+                    );
                 }
                 Front::Batch(body, records) => return Some((body.to_vec(), records, Place::Disk)),
             }
@@ -206,9 +220,51 @@ impl State {
     }
 
     fn pop(&mut self, from: Place) {
-        match (from, &mut self.spool) {
-            (Place::Disk, Some(spool)) => spool.pop(),
+        match (from, &mut self.disk) {
+            (Place::Disk, Some(disk)) => disk.spool.pop(),
             _ => _ = self.memory.pop(),
         }
+    }
+}
+
+impl Disk {
+    /// Appends bodies in order, unless the spool could not be written just now. Returns how many are done with: on the disk, or lost because there is no
+    /// room.
+    fn append(&mut self, bodies: &[(&[u8], u64)], lost: &mut Lost) -> usize {
+        let is_early = self.broken.as_ref().is_some_and(|(_, again)| Instant::now() < *again);
+        if bodies.is_empty() || is_early {
+            return 0;
+        }
+        let mut done = 0;
+        let failed = match self.spool.append_all(bodies.iter().copied()) {
+            Ok(()) => return self.works(bodies.len()),
+            Err(AppendError::Io(error)) => Some(error),
+            // Some may fit.
+            Err(AppendError::Full) => bodies.iter().find_map(|(body, records)| {
+                match self.spool.append(body, *records) {
+                    Ok(()) => {}
+                    Err(AppendError::Io(error)) => return Some(error),
+                    Err(AppendError::Full) => {
+                        let why = "the spool is full; give it more room, or look after the receiver";
+                        lost.add(DropReason::SpoolFull, *records, why.into());
+                    }
+                }
+                done += 1;
+                None
+            }),
+        };
+        let Some(error) = failed else { return self.works(done) };
+        let why = format!(
+            "the spool in {} cannot be written: {error}; until it can, what is not delivered is kept in memory, where a crash would lose it; \
+             make room on its disk, or let this program write there",
+            self.folder.display()
+        );
+        self.broken = Some((why, Instant::now() + SPOOL_PAUSE));
+        done
+    }
+
+    fn works(&mut self, done: usize) -> usize {
+        self.broken = None;
+        done
     }
 }

@@ -94,7 +94,8 @@ impl<S: Sink> Events<S> {
         self
     }
 
-    /// Keeps batches on the disk from before they are sent until they were taken.
+    /// Keeps batches on the disk from before they are sent until they were taken. While the disk cannot be written, they are kept in 16 MiB of memory, which
+    /// is told on standard error.
     #[must_use]
     pub fn spool(self, spool: SpoolConfig) -> Events<S> {
         Events { spool: Some(spool), ..self }
@@ -175,6 +176,10 @@ impl<S: Sink> Exporter for Events<S> {
 
     fn on_disk(&self) -> u64 {
         self.intake.on_disk()
+    }
+
+    fn at_risk(&self) -> Option<String> {
+        self.intake.outbox.at_risk()
     }
 
     fn takes_spool(&self) -> bool {

@@ -96,34 +96,31 @@ impl Delivery {
     pub(super) fn deliver(&mut self, lane: &Lane<Vec<u8>>, body: &mut Vec<u8>, records: u64) -> Outcome {
         self.open(lane);
         let Some(spooling) = &mut self.spooling else {
-            let sent = self.client.send_watched(self.signal, body, lane.deadline(), |why| lane.failing(why));
-            return match sent {
-                Ok(delivered) => taken(lane, &delivered, records),
-                Err(error) => {
-                    lane.failing(&error.to_string());
-                    dropped(reason(&error), records)
-                }
-            };
+            return self.persist(lane, body, records, reason);
         };
         if spooling.shared.lock().spool.as_ref().is_some_and(|spool| !spool.is_empty()) {
             // Older batches must be sent first, so spool this one behind them.
-            keep(lane, &spooling.shared, body, records);
+            let is_kept = keep(lane, spooling, body, records);
             if lane.deadline().at().is_none() {
                 self.replay(lane, AT_A_TIME);
             }
-            return Outcome::default();
+            return match is_kept {
+                true => Outcome::default(),
+                false => self.persist_unspooled(lane, body, records),
+            };
         }
         let in_flight = Arc::new(std::mem::take(body));
         spooling.shared.lock().in_flight = Some((Arc::clone(&in_flight), records));
         let sent = self.client.send_once(self.signal, &in_flight, lane.deadline());
         spooling.shared.lock().in_flight = None;
+        let mut is_kept = true;
         let outcome = match sent {
             Ok(delivered) => taken(lane, &delivered, records),
             Err(error) => {
-                lane.failing(&error.to_string());
+                lane.failing(reason(&error), &error.to_string());
                 if may_pass(&error) {
                     spooling.failed(self.client.config().first_backoff, &error);
-                    keep(lane, &spooling.shared, &in_flight, records);
+                    is_kept = keep(lane, spooling, &in_flight, records);
                     Outcome::default()
                 } else {
                     dropped(DropReason::Refused, records)
@@ -131,7 +128,45 @@ impl Delivery {
             }
         };
         *body = Arc::try_unwrap(in_flight).unwrap_or_default();
-        outcome
+        if is_kept { outcome } else { self.persist_unspooled(lane, body, records) }
+    }
+
+    /// Sends a body again and again, for the time that is configured. `why_lost` is the reason if none of it helps.
+    fn persist(
+        &mut self,
+        lane: &Lane<Vec<u8>>,
+        body: &[u8],
+        records: u64,
+        why_lost: impl Fn(&SendError) -> DropReason,
+    ) -> Outcome {
+        let failing = |why: &str| lane.failing(DropReason::Unreachable, why);
+        match self.client.send_watched(self.signal, body, lane.deadline(), failing) {
+            Ok(delivered) => taken(lane, &delivered, records),
+            Err(error) => {
+                lane.failing(reason(&error), &error.to_string());
+                dropped(why_lost(&error), records)
+            }
+        }
+    }
+
+    /// As without a spool, for a body that could not be spooled. The shutdown tries once more to spool it.
+    fn persist_unspooled(&mut self, lane: &Lane<Vec<u8>>, body: &mut Vec<u8>, records: u64) -> Outcome {
+        let shared = self.spooling.as_ref().map(|spooling| Arc::clone(&spooling.shared)).unwrap_or_default();
+        let in_flight = Arc::new(std::mem::take(body));
+        {
+            let mut state = shared.lock();
+            if state.is_closed {
+                return Outcome::default();
+            }
+            state.in_flight = Some((Arc::clone(&in_flight), records));
+        }
+        let outcome = self.persist(lane, &in_flight, records, |error| match may_pass(error) {
+            true => DropReason::SpoolError,
+            false => DropReason::Refused,
+        });
+        let was_rescued = shared.lock().in_flight.take().is_none();
+        *body = Arc::try_unwrap(in_flight).unwrap_or_default();
+        if was_rescued { Outcome::default() } else { outcome }
     }
 
     /// Sends spooled batches if it is time. Returns `None` if the spool is empty.
@@ -213,7 +248,7 @@ impl Delivery {
             let outcome = match client.send_once(*signal, &body, lane.deadline()) {
                 Ok(delivered) => taken(lane, &delivered, records),
                 Err(error) => {
-                    lane.failing(&error.to_string());
+                    lane.failing(reason(&error), &error.to_string());
                     if may_pass(&error) {
                         spooling.failed(client.config().first_backoff, &error);
                         return false;
@@ -246,23 +281,34 @@ impl Spooling {
     }
 }
 
-/// Spools a body, or counts it as dropped.
-fn keep(lane: &Lane<Vec<u8>>, shared: &Shared, body: &[u8], records: u64) {
-    let mut state = shared.lock();
+/// Spools a body, or counts it as dropped if the spool has no room. Returns whether that is done; otherwise the spool cannot be written.
+fn keep(lane: &Lane<Vec<u8>>, spooling: &Spooling, body: &[u8], records: u64) -> bool {
+    let mut state = spooling.shared.lock();
     if state.is_closed {
-        return;
+        return true;
     }
-    let Some(spool) = &mut state.spool else { return };
-    let (reason, why) = match spool.append(body, records) {
-        Ok(()) => return lane.spooled(records),
-        Err(AppendError::Full) => (DropReason::SpoolFull, "the spool has reached its limit".to_owned()),
-        Err(AppendError::Io(error)) => {
-            (DropReason::SpoolError, format!("the spool cannot be written: {error}; check its disk"))
-        }
-    };
+    let Some(spool) = &mut state.spool else { return true };
+    let appended = spool.append(body, records);
+    if appended.is_ok() {
+        lane.spooled(records);
+    }
     drop(state);
-    lane.failing(&why);
-    lane.count(dropped(reason, records));
+    match appended {
+        Ok(()) => lane.at_risk(None),
+        Err(AppendError::Full) => {
+            lane.failing(DropReason::SpoolFull, "the spool has reached its limit");
+            lane.count(dropped(DropReason::SpoolFull, records));
+        }
+        Err(AppendError::Io(error)) => {
+            let dir = spooling.config.dir.display();
+            lane.at_risk(Some(&format!(
+                "the spool in {dir} cannot be written: {error}; until it can, requests are tried as without a spool, and a crash would lose what waits; \
+                 make room on its disk, or let this program write there"
+            )));
+            return false;
+        }
+    }
+    true
 }
 
 /// The outcome of the records of a request that the collector accepted.

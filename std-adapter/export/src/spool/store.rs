@@ -146,11 +146,19 @@ impl Spool {
         if self.segments.back().is_some_and(|last| last.len >= limit) {
             self.writing = None;
         }
+        if self.writing.as_ref().is_some_and(is_deleted) {
+            self.go_on_reading();
+        }
         if self.writing.is_none() {
             let last = self.segments.back().map(|last| last.number + 1);
             let number = last.unwrap_or_else(|| self.next_number());
             let path = path_of(&self.dir, number);
-            self.writing = Some(OpenOptions::new().write(true).create_new(true).open(path)?);
+            let create = || OpenOptions::new().read(true).write(true).create_new(true).open(&path);
+            let file = create().or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound => self.create_again().and_then(|()| create()),
+                _ => Err(error),
+            });
+            self.writing = Some(file?);
             self.segments.push_back(Segment { number, len: 0 });
             // Sync the folder, so that the file's name survives a crash too. Not all systems can sync
             // folders, so an error is ignored.
@@ -177,6 +185,23 @@ impl Spool {
             let _ = fs::remove_file(path_of(&self.dir, number));
         }
         written
+    }
+
+    /// Creates the folder and its files again, after somebody deleted them.
+    fn create_again(&mut self) -> io::Result<()> {
+        fs::create_dir_all(&self.dir)?;
+        self._lock = lock(&self.dir)?;
+        self.cursor = open(&self.dir, "cursor")?;
+        self.note();
+        Ok(())
+    }
+
+    /// Appends no more to the last segment, whose file was deleted. What it has can still be read as long as it is open.
+    fn go_on_reading(&mut self) {
+        let file = self.writing.take();
+        if self.segments.len() == 1 && self.reading.is_none() {
+            self.reading = file;
+        }
     }
 
     /// The number for the first segment of an empty spool, which was not used before.
@@ -265,6 +290,9 @@ impl Spool {
         if self.reading.is_none() {
             self.reading = File::open(path_of(&self.dir, number)).ok();
         }
+        if self.reading.is_none() {
+            self.go_on_reading();
+        }
         let file = self.reading.as_mut()?;
         loop {
             let (offset, header) = next_header(file, self.offset)?;
@@ -297,6 +325,19 @@ impl Spool {
         }
         (before, after)
     }
+}
+
+/// Whether the file has no name any more.
+#[cfg(unix)]
+fn is_deleted(file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
+}
+
+/// Whether the file has no name any more: one that is open cannot be deleted.
+#[cfg(not(unix))]
+fn is_deleted(_: &File) -> bool {
+    false
 }
 
 fn open(dir: &Path, name: &str) -> io::Result<File> {
