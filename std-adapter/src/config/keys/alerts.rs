@@ -89,7 +89,7 @@ pub(super) const KEYS: &[Key] = &[
         "alerts.notification.webhook.secret",
         Secret,
         "",
-        "What notices are signed with, by HMAC-SHA256 in the header X-Throughline-Signature. Never shown.",
+        "What notices are signed with: the header X-Throughline-Signature is sha256= and, in hexadecimal, the HMAC-SHA256 of the header X-Throughline-Timestamp, a dot and the body. Never shown.",
     )
     .example("${WEBHOOK_SECRET:-none}"),
     key("alerts.notification.webhook.secret_file", Path, "", "A file that holds this secret.")

@@ -87,7 +87,7 @@ pub(crate) const OBSERVER: &[Key] = &[
         "observers.webhook.secret",
         Secret,
         "",
-        "What they are signed with, by HMAC-SHA256 in the header X-Throughline-Signature. Never shown.",
+        "What they are signed with: the header X-Throughline-Signature is sha256= and, in hexadecimal, the HMAC-SHA256 of the header X-Throughline-Timestamp, a dot and the body. Never shown.",
     )
     .example("${WEBHOOK_SECRET:-none}"),
     key("observers.webhook.secret_file", Path, "", "A file that holds this secret.").example("/run/secrets/secret"),
