@@ -82,6 +82,11 @@ impl Health {
         self.lock().last_error = Some(why.into());
     }
 
+    /// As [`failing`](Health::failing), where records only come faster than they are taken.
+    pub fn too_slow(&self, why: &str) {
+        self.failing_for(SLOW, DropReason::RingFull, why);
+    }
+
     /// Reports a failure if it is the first of an outage, or the first in it for this reason, then makes it the last error.
     pub(crate) fn failing_for(&self, trouble: Trouble, reason: DropReason, why: &str) {
         self.begin(trouble, Some(reason), why);

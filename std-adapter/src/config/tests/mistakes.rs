@@ -219,6 +219,21 @@ fn keys_that_mean_the_same() {
 }
 
 #[test]
+fn words_beside_a_level_in_a_filter() {
+    for (word, level) in [("inf", "info"), ("Wran", "warn"), ("of", "off"), ("debugg", "debug")] {
+        assert_doubt(
+            &format!("logging.file = {{ path = '/tmp/throughline-doubt.log', filter = 'svc=info,{word}' }}"),
+            &format!(
+                "logging.file.filter has `{word}`, which is no level and so holds for targets that begin like that; did you mean {level}? If not, write {word}=trace"
+            ),
+        );
+    }
+    assert_fine(
+        "logging.file = { path = '/tmp/throughline-doubt.log', filter = 'INFO,inf=trace,trail,svc' }",
+    );
+}
+
+#[test]
 fn what_has_no_effect_or_another_one() {
     assert_doubt(
         "otlp = { endpoint = 'http://a', token.file = '/nope' }",

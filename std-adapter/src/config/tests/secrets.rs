@@ -140,3 +140,21 @@ fn targets_of_checks_are_shown_without_their_secrets() {
         }
     }
 }
+
+#[test]
+fn arguments_of_commands_are_shown_without_their_secrets() {
+    let run = "['notify', '--token=hunter2', '--password', 'hunter2', 'http://u:hunter2@h', 'Authorization: Bearer hunter2hunter2', 'plain=1', '--to', 'ann']";
+    let observer = format!("[[observers]]\nname = 'a'\nactions = ['command']\ncommand.run = {run}");
+    for text in
+        [format!("alerts.notification.command.run = {run}"), format!("otlp.token.command = {run}"), observer]
+    {
+        let config = of_text(&text, Language::Toml, &[]);
+        let shown = config.explain().into_iter().find(|it| it.value.contains("notify")).unwrap().value;
+        assert_eq!(
+            shown.replace("[REDACTED]", "…"),
+            r#"["notify", "--token=…", "--password", "…", "http://u:…@h", "Authorization: …", "plain=1", "--to", "ann"]"#,
+            "{text}"
+        );
+        assert!(!said(&config).contains("hunter2"), "{text}");
+    }
+}
