@@ -137,9 +137,14 @@ fn check_reads_the_authority_of_each_backend() {
         "metrics.remote_write",
         "metrics.pushgateway",
     ];
-    let section = |name: &str| format!("[{name}]\nendpoint = \"https://h\"\ncertificate = \"none/ca.pem\"\n");
-    let (code, _, err) = run(&["check", "bad.toml"], &[("bad.toml", &sections.map(section).concat())]);
-    for name in sections {
+    let webhooks = ["alerts.notification.webhook", "events.webhook"];
+    let section = |name: &str, address: &str| {
+        format!("[{name}]\n{address} = \"https://h\"\ncertificate = \"none/ca.pem\"\n")
+    };
+    let bad = sections.map(|name| section(name, "endpoint")).concat()
+        + &webhooks.map(|name| section(name, "url")).concat();
+    let (code, _, err) = run(&["check", "bad.toml"], &[("bad.toml", &bad)]);
+    for name in sections.into_iter().chain(webhooks) {
         let told = format!("{name}.certificate cannot be used: `none/ca.pem` cannot be read: ");
         assert!(code == 1 && err.contains(&told), "{name}: {code} {err}");
     }

@@ -154,6 +154,8 @@ fn webhook(keys: &Keys<'_>) -> Result<Webhook, Problems> {
     if keys.is("alerts.notification.webhook.allow_private") {
         webhook = webhook.allow_private();
     }
+    const CERTIFICATE: &str = "alerts.notification.webhook.certificate";
+    webhook = keys.trusting(CERTIFICATE, webhook, |it, path| it.ca_certificate(path))?;
     webhook = secret.into_iter().fold(webhook, Webhook::secret);
     let headers = keys.pairs("alerts.notification.webhook.headers");
     Ok(headers.into_iter().fold(webhook, |webhook, (name, value)| webhook.header(name, value)))

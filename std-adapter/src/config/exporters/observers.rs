@@ -139,6 +139,8 @@ fn action(keys: &Keys<'_>, it: Listener, name: &str) -> Result<Listener, Problem
             if keys.is("observers.webhook.allow_private") {
                 webhook = webhook.allow_private();
             }
+            webhook =
+                keys.trusting("observers.webhook.certificate", webhook, |it, path| it.ca_certificate(path))?;
             webhook = secret.into_iter().fold(webhook, Webhook::secret);
             for (name, value) in keys.pairs("observers.webhook.headers") {
                 webhook = webhook.header(name, value);

@@ -97,6 +97,13 @@ pub(super) const KEYS: &[Key] = &[
     key("alerts.notification.webhook.headers", SecretMap, "", "More headers. Their values are never shown.")
         .example("authorization=Bearer ${WEBHOOK_TOKEN:-none}"),
     key(
+        "alerts.notification.webhook.certificate",
+        Path,
+        "",
+        "A PEM file with the authority that signed the receiver's certificate, in place of Mozilla's list.",
+    )
+    .example("/etc/shop/alerts-ca.pem"),
+    key(
         "alerts.notification.webhook.allow_private",
         Bool,
         "false",

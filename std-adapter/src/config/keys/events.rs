@@ -90,6 +90,13 @@ pub(super) const KEYS: &[Key] = &[
     key("events.webhook.headers", SecretMap, "", "More headers. Their values are never shown.")
         .example("authorization=Bearer ${WEBHOOK_TOKEN:-none}"),
     key(
+        "events.webhook.certificate",
+        Path,
+        "",
+        "A PEM file with the authority that signed the receiver's certificate, in place of Mozilla's list.",
+    )
+    .example("/etc/shop/events-ca.pem"),
+    key(
         "events.webhook.allow_private",
         Bool,
         "false",

@@ -94,6 +94,13 @@ pub(crate) const OBSERVER: &[Key] = &[
     key("observers.webhook.headers", SecretMap, "", "More headers. Their values are never shown.")
         .example("authorization=Bearer ${WEBHOOK_TOKEN:-none}"),
     key(
+        "observers.webhook.certificate",
+        Path,
+        "",
+        "A PEM file with the authority that signed the receiver's certificate, in place of Mozilla's list.",
+    )
+    .example("/etc/shop/hooks-ca.pem"),
+    key(
         "observers.webhook.allow_private",
         Bool,
         "false",
