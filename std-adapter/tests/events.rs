@@ -307,3 +307,31 @@ fn a_full_disk_costs_nothing_while_the_receiver_takes_events() {
     assert!(lines[1].contains("events: its spool can be written again after "), "{told}");
     assert!(lines[1].ends_with("; 0 records lost"), "{told}");
 }
+
+/// In an outage each reason for a loss has its line and its count, whatever it began with.
+#[test]
+fn each_reason_of_an_outage_is_told_and_counted() {
+    let told = stderr_of("each_reason_of_an_outage_is_told_and_counted", || {
+        let (folder, (address, _posts)) = (Folder::new("events-reasons"), serve(&["400 No", "503 Later"]));
+        let events = Events::new("out", webhook(&format!("http://{address}/"))).batch(1);
+        let events = events.spool(SpoolConfig::new(folder.path()).max_bytes(4000));
+        let config = Config::new("shop").without_otlp().terminal(false);
+        let guard = throughline_std::init(&config.exporter("events", events)).unwrap();
+        for n in 0..50_u64 {
+            info!("event", n);
+            guard.flush(Duration::from_secs(30));
+        }
+        let ledger = guard.shutdown(Duration::from_millis(50)).ledger;
+        let hop = ledger.exporter("events");
+        let full = hop.dropped_for(DropReason::SpoolFull);
+        assert_eq!((hop.dropped_for(DropReason::Refused), hop.output), (1, 0), "{ledger}");
+        assert!(full > 0 && hop.spooled > 0 && 1 + full + hop.spooled == 50, "{ledger}");
+    });
+    let Some(told) = told else { return };
+    let lines: Vec<_> = ours(&told).into_iter().filter(|line| line.contains(": events: ")).collect();
+    let reasons =
+        ["answered 400", "did not take events: status 503", "the spool is full", "still failing at the end"];
+    let found: Vec<_> =
+        reasons.iter().map(|text| lines.iter().filter(|line| line.contains(text)).count()).collect();
+    assert_eq!(found, [1; 4], "{told}");
+}

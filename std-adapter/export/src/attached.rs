@@ -237,7 +237,7 @@ impl Worker {
         shows_it_works: bool,
         last: bool,
     ) -> Outcome {
-        if let Err(error) = &flushed {
+        for error in flushed.as_ref().err().into_iter().flat_map(ExportError::each) {
             lane.failing(error.reason, &error.message);
         }
         let mut books = lock(&self.books);
@@ -245,18 +245,20 @@ impl Worker {
             return Outcome::default();
         }
         let is_ok = flushed.is_ok();
-        let mut outcome = books.settle(&*self.exporter, flushed);
+        let mut outcomes = books.settle(&*self.exporter, flushed);
+        let delivered: u64 = outcomes.iter().map(|outcome| outcome.delivered).sum();
         if last {
             // Records that it still holds are lost, but those on the disk.
             let left = books.taken - books.on_disk;
             books.taken = books.on_disk;
-            let (reason, lost) = outcome.dropped.unwrap_or((DropReason::Shutdown, 0));
-            outcome.dropped = Some((reason, lost + left));
+            let told = outcomes.first().and_then(|outcome| outcome.dropped);
+            let reason = told.map_or(DropReason::Shutdown, |(reason, _)| reason);
+            outcomes.push(Outcome { dropped: Some((reason, left)), ..Outcome::default() });
         }
-        lane.settle(outcome);
+        outcomes.into_iter().for_each(|outcome| lane.settle(outcome));
         drop(books);
         lane.at_risk(self.exporter.at_risk().as_deref());
-        if is_ok && (outcome.delivered > 0 || shows_it_works) {
+        if is_ok && (delivered > 0 || shows_it_works) {
             lane.working();
         }
         Outcome::default()
@@ -273,10 +275,14 @@ impl Books {
         !self.is_closed
     }
 
-    /// What became of the records since the last time.
-    fn settle(&mut self, exporter: &dyn Exporter, flushed: Result<(), ExportError>) -> Outcome {
-        let dropped = flushed.err().map(|error| (error.reason, error.lost.min(self.taken)));
-        self.taken -= dropped.map_or(0, |(_, lost)| lost);
+    /// What became of the records since the last time: one outcome, and one more for each further reason of a loss.
+    fn settle(&mut self, exporter: &dyn Exporter, flushed: Result<(), ExportError>) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        for error in flushed.as_ref().err().into_iter().flat_map(ExportError::each) {
+            let lost = error.lost.min(self.taken);
+            self.taken -= lost;
+            outcomes.push(Outcome { dropped: Some((error.reason, lost)), ..Outcome::default() });
+        }
         // In this order, because one that does not come back may deliver something just now.
         let on_disk = exporter.on_disk();
         let held = exporter.held().min(self.taken);
@@ -284,7 +290,9 @@ impl Books {
         let delivered = std::mem::replace(&mut self.taken, held) - held;
         let before = std::mem::replace(&mut self.on_disk, on_disk);
         let (to_disk, from_disk) = (on_disk.saturating_sub(before), before.saturating_sub(on_disk));
-        Outcome { delivered, dropped, to_disk, from_disk }
+        let dropped = outcomes.first().and_then(|first| first.dropped);
+        let whole = Outcome { delivered, dropped, to_disk, from_disk };
+        std::iter::once(whole).chain(outcomes.into_iter().skip(1)).collect()
     }
 
     /// Has the stand-in of an exporter that does not come back keep what waits, and closes the books.
@@ -292,7 +300,7 @@ impl Books {
         let mut outcomes = Vec::new();
         let mut flush = |books: &mut Books, stand_in: &mut dyn Exporter| {
             let flushed = stand_in.flush(&Deadline::never());
-            outcomes.push(books.settle(stand_in, flushed));
+            outcomes.extend(books.settle(stand_in, flushed));
         };
         flush(self, stand_in);
         for (batch, records) in waiting {

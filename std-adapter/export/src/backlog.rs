@@ -154,17 +154,21 @@ impl Backlog {
     }
 }
 
-/// Why records were lost. An error has only one reason, so that of the first loss stands for all.
+/// What was lost, and why: an error for each reason.
 #[derive(Debug, Default)]
-pub(crate) struct Lost(Option<ExportError>);
+pub(crate) struct Lost(Vec<ExportError>);
 
 impl Lost {
     pub(crate) fn add(&mut self, reason: DropReason, records: u64, why: String) {
-        self.0.get_or_insert_with(|| ExportError::new(reason, 0, why)).lost += records;
+        match self.0.iter_mut().find(|error| error.reason == reason) {
+            Some(error) => error.lost += records,
+            None => self.0.push(ExportError::new(reason, records, why)),
+        }
     }
 
     pub(crate) fn into_result(self) -> Result<(), ExportError> {
-        self.0.map_or(Ok(()), Err)
+        let mut errors = self.0.into_iter();
+        errors.next().map_or(Ok(()), |first| Err(ExportError { others: errors.collect(), ..first }))
     }
 }
 
@@ -207,6 +211,19 @@ mod tests {
         let error = backlog.deliver(&Deadline::never(), false, never).unwrap_err();
         assert_eq!((error.reason, error.lost, &*error.message), (DropReason::Refused, 1, "no b"));
         assert_eq!(backlog.held(), 0);
+    }
+
+    #[test]
+    fn each_reason_has_its_own_count() {
+        let mut backlog = Backlog::new(100);
+        ["a", "b", "c"].into_iter().for_each(|message| backlog.push(message.into(), 1));
+        let never = |body: &[u8]| match body {
+            b"b" => Err(Failure::Never { why: "no b".into(), reason: DropReason::WriteError }),
+            _ => Err(Failure::Never { why: "no".into(), reason: DropReason::Refused }),
+        };
+        let error = backlog.deliver(&Deadline::never(), false, never).unwrap_err();
+        assert_eq!((error.reason, error.lost, &*error.message), (DropReason::Refused, 2, "no"));
+        assert_eq!(error.others, [ExportError::new(DropReason::WriteError, 1, "no b")]);
     }
 
     #[test]

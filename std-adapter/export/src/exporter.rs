@@ -201,11 +201,18 @@ pub struct ExportError {
     pub lost: u64,
     /// What happened and what to do, for the operator.
     pub message: String,
+    /// What was lost beside that, for other reasons.
+    pub(crate) others: Vec<ExportError>,
 }
 
 impl ExportError {
+    /// This one and the others.
+    pub(crate) fn each(&self) -> impl Iterator<Item = &ExportError> {
+        std::iter::once(self).chain(&self.others)
+    }
+
     /// An error that lost this many spans and log records.
     pub fn new(reason: DropReason, lost: u64, message: impl Into<String>) -> ExportError {
-        ExportError { reason, lost, message: message.into() }
+        ExportError { reason, lost, message: message.into(), others: Vec::new() }
     }
 }
