@@ -119,8 +119,14 @@ impl ShutdownReport {
         ShutdownReport { complete: true, in_time: true, ledger, last_error: None, took: Duration::ZERO }
     }
 
-    fn of(in_time: bool, ledger: Ledger, last_error: Option<String>, begun: Instant) -> ShutdownReport {
-        let complete = in_time && ledger.losses().is_none();
+    /// `is_counted` is whether it is known of every record what became of it.
+    fn of(
+        (in_time, is_counted): (bool, bool),
+        ledger: Ledger,
+        last_error: Option<String>,
+        begun: Instant,
+    ) -> ShutdownReport {
+        let complete = is_counted && ledger.losses().is_none();
         ShutdownReport { complete, in_time, ledger, last_error, took: begun.elapsed() }
     }
 }
@@ -190,7 +196,7 @@ impl Running {
                 // A handler that exits the process may have interrupted the very thread that ends it.
                 Err(TryLockError::WouldBlock) if begun.elapsed() > within.saturating_add(3 * COUNTING) => {
                     let (ledger, last_error) = (self.parts.cells.read(), self.last_error());
-                    return ShutdownReport::of(false, ledger, last_error, begun);
+                    return ShutdownReport::of((false, false), ledger, last_error, begun);
                 }
                 Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
             }
@@ -222,10 +228,10 @@ impl Running {
         crate::signals::forget();
         profiling.wait(within.saturating_sub(begun.elapsed()));
         let ledger = self.parts.cells.read();
-        let in_time = delivered && drained && ledger.is_settled();
+        let is_counted = drained && ledger.is_settled();
         let last_error = self.last_error();
         self.tell(&ledger);
-        ShutdownReport::of(in_time, ledger, last_error, begun)
+        ShutdownReport::of((delivered && is_counted, is_counted), ledger, last_error, begun)
     }
 
     /// Reports the outages that are not over, and everything that was lost.

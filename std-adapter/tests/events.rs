@@ -232,7 +232,7 @@ fn a_shutdown_spools_what_a_hanging_receiver_holds_up() {
         let report = guard.shutdown(Duration::from_millis(300));
         let hop = report.ledger.exporter("events");
         assert_eq!((hop.input, hop.output, hop.spooled), (50, 0, 50), "{}", report.ledger);
-        assert!(report.ledger.losses().is_none(), "{}", report.ledger);
+        assert!(report.complete && !report.in_time, "all of it is in the spool: {report:?}");
     });
     let Some(told) = told else { return };
     assert!(!told.contains("lost 50") && !told.contains("not everything was delivered"), "{told}");

@@ -206,6 +206,7 @@ fn a_shutdown_spools_what_a_hanging_collector_holds_up() {
         assert!(report.took < Duration::from_secs(5), "{report:?}");
         assert_balanced(&report.ledger);
         assert_eq!(report.ledger.exporter("otlp").spooled, 30, "{}", report.ledger);
+        assert!(report.complete && !report.in_time, "all of it is in the spool: {report:?}");
         return;
     }
     let folder = Folder::new("hanging");

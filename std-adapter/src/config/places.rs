@@ -39,7 +39,7 @@ pub(super) fn token(_: &mut Config, value: &Value) -> Result<(), String> {
 /// Finds a target of a check over HTTP that is no URL.
 pub(super) fn urls(_: &mut Config, value: &Value) -> Result<(), String> {
     let instead = "which is no URL; write http:// or https:// and a host, such as http://stock:8080/healthz";
-    each(value, instead, |target| url::has_host(target))
+    each(value, instead, url::has_host)
 }
 
 /// Finds a target of a check over TCP without a host or a port.

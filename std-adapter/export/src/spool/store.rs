@@ -327,19 +327,6 @@ impl Spool {
     }
 }
 
-/// Whether the file has no name any more.
-#[cfg(unix)]
-fn is_deleted(file: &File) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
-}
-
-/// Whether the file has no name any more: one that is open cannot be deleted.
-#[cfg(not(unix))]
-fn is_deleted(_: &File) -> bool {
-    false
-}
-
 fn open(dir: &Path, name: &str) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).open(dir.join(name))
 }
@@ -403,6 +390,19 @@ fn read_cursor(file: &mut File) -> Option<(u64, u64, u64)> {
     file.read_exact(&mut bytes).ok()?;
     let word = |at: usize| bytes[at..at + 8].try_into().map(u64::from_le_bytes).unwrap_or(0);
     (bytes[24..] == crc32(&bytes[..24]).to_le_bytes()).then(|| (word(0), word(8), word(16)))
+}
+
+/// Whether the file has no name any more.
+#[cfg(unix)]
+fn is_deleted(file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
+}
+
+/// Whether the file has no name any more: one that is open cannot be deleted.
+#[cfg(not(unix))]
+fn is_deleted(_: &File) -> bool {
+    false
 }
 
 fn path_of(dir: &Path, number: u64) -> PathBuf {

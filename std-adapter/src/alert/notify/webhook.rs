@@ -35,6 +35,16 @@ impl Webhook {
         Ok(Webhook { post, service: service.into() })
     }
 
+    /// Trusts a receiver whose certificate is signed by an authority in this PEM file, instead of by one in Mozilla's list. Which addresses are taken stays as
+    /// it is.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or has no certificate.
+    pub fn ca_certificate(self, path: impl AsRef<Path>) -> Result<Webhook, ConfigError> {
+        Ok(Webhook { post: self.post.ca_certificate(path)?, ..self })
+    }
+
     /// Signs each request with this secret.
     #[must_use]
     pub fn secret(self, secret: impl AsRef<[u8]>) -> Webhook {
@@ -45,16 +55,6 @@ impl Webhook {
     #[must_use]
     pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Webhook {
         Webhook { post: self.post.header(name, value), ..self }
-    }
-
-    /// Trusts a receiver whose certificate is signed by an authority in this PEM file, instead of by one in Mozilla's list. Which addresses are taken stays as
-    /// it is.
-    ///
-    /// # Errors
-    ///
-    /// The file cannot be read or has no certificate.
-    pub fn ca_certificate(self, path: impl AsRef<Path>) -> Result<Webhook, ConfigError> {
-        Ok(Webhook { post: self.post.ca_certificate(path)?, ..self })
     }
 
     /// Takes addresses that are not public too, such as those of a cluster.
