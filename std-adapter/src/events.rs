@@ -24,7 +24,9 @@ pub use throughline_export::events::{CloudEvent, CloudEventEncoder, Events, Sink
 
 use crate::outgoing::SignedPost;
 use std::borrow::Cow;
+use std::path::Path;
 use std::time::SystemTime;
+use throughline_export::otlp::ConfigError;
 use throughline_export::{Deadline, ExportError, PushUrlError};
 
 /// Posts events to a URL.
@@ -82,6 +84,16 @@ impl Webhook {
     #[must_use]
     pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Webhook {
         Webhook { post: self.post.header(name, value), ..self }
+    }
+
+    /// Trusts a receiver whose certificate is signed by an authority in this PEM file, instead of by one in Mozilla's list. Which addresses are taken stays as
+    /// it is.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or has no certificate.
+    pub fn ca_certificate(self, path: impl AsRef<Path>) -> Result<Webhook, ConfigError> {
+        Ok(Webhook { post: self.post.ca_certificate(path)?, ..self })
     }
 
     /// Takes addresses that are not public too, such as those of a cluster.

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, Instant};
-use throughline_export::ledger::{Cells, DropReason, Ledger};
+use throughline_export::ledger::{Cells, DropReason, Hop, Ledger};
 use throughline_export::{AnyLane, Deadline, Health, diagnostics};
 
 /// How long a shutdown waits after its deadline for the pump to count the records that are left.
@@ -69,8 +69,8 @@ impl Guard {
         self.running().and_then(|running| running.parts.reload.as_ref()).map_or(Ok(()), Reload::now)
     }
 
-    /// Ends recording and delivers the remaining records within the deadline. Records that are left then are counted as dropped, which takes at most
-    /// another 0.2 s. It uses no async runtime and waits for no thread beyond that time, so it may be called anywhere, even in a `Drop`. If anything
+    /// Ends recording and delivers the remaining records within the deadline. Records that are left then are spooled, or counted as dropped, which takes at
+    /// most another 0.2 s without a spool. It uses no async runtime and waits for no thread beyond that time, so it may be called anywhere, even in a `Drop`. If anything
     /// was lost since `init`, a line on standard error says how much, where and why.
     pub fn shutdown(mut self, within: Duration) -> ShutdownReport {
         self.end(|_| within)
@@ -119,8 +119,14 @@ impl ShutdownReport {
         ShutdownReport { complete: true, in_time: true, ledger, last_error: None, took: Duration::ZERO }
     }
 
-    fn of(in_time: bool, ledger: Ledger, last_error: Option<String>, begun: Instant) -> ShutdownReport {
-        let complete = in_time && ledger.losses().is_none();
+    /// `is_counted` is whether it is known of every record what became of it.
+    fn of(
+        (in_time, is_counted): (bool, bool),
+        ledger: Ledger,
+        last_error: Option<String>,
+        begun: Instant,
+    ) -> ShutdownReport {
+        let complete = is_counted && ledger.losses().is_none();
         ShutdownReport { complete, in_time, ledger, last_error, took: begun.elapsed() }
     }
 }
@@ -190,7 +196,7 @@ impl Running {
                 // A handler that exits the process may have interrupted the very thread that ends it.
                 Err(TryLockError::WouldBlock) if begun.elapsed() > within.saturating_add(3 * COUNTING) => {
                     let (ledger, last_error) = (self.parts.cells.read(), self.last_error());
-                    return ShutdownReport::of(false, ledger, last_error, begun);
+                    return ShutdownReport::of((false, false), ledger, last_error, begun);
                 }
                 Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
             }
@@ -222,21 +228,33 @@ impl Running {
         crate::signals::forget();
         profiling.wait(within.saturating_sub(begun.elapsed()));
         let ledger = self.parts.cells.read();
-        let in_time = delivered && drained && ledger.is_settled();
+        let is_counted = drained && ledger.is_settled();
         let last_error = self.last_error();
         self.tell(&ledger);
-        ShutdownReport::of(in_time, ledger, last_error, begun)
+        ShutdownReport::of((delivered && is_counted, is_counted), ledger, last_error, begun)
     }
 
     /// Reports the outages that are not over, and everything that was lost.
     fn tell(&self, ledger: &Ledger) {
         self.parts.healths.iter().for_each(|health| health.ended());
         if let Some(losses) = ledger.losses().filter(|_| self.report) {
-            let advice = match ledger.hops().any(|(_, hop)| hop.dropped_for(DropReason::Shutdown) > 0) {
-                true => "; give the shutdown more time, or the exporter a spool",
-                false => "",
-            };
+            let advice = self.advice(ledger);
             diagnostics::tell(format_args!("not everything was delivered: {losses}{advice}"));
+        }
+    }
+
+    /// What helps against the losses of the shutdown. A spool is advised only to those that can have one and have none.
+    fn advice(&self, ledger: &Ledger) -> String {
+        let is_late = |hop: &Hop| hop.dropped_for(DropReason::Shutdown) > 0;
+        if !ledger.hops().any(|(_, hop)| is_late(hop)) {
+            return String::new();
+        }
+        let lanes = self.parts.lanes.iter().filter(|lane| lane.lacks_spool());
+        let names: Vec<&str> =
+            lanes.map(|lane| lane.name()).filter(|name| is_late(&ledger.exporter(name))).collect();
+        match names.is_empty() {
+            true => "; give the shutdown more time".into(),
+            false => format!("; give the shutdown more time, or a spool to {}", names.join(" and ")),
         }
     }
 

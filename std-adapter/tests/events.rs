@@ -11,8 +11,9 @@ use hook::{Posted, serve};
 use serde_json::Value;
 use servers::Folder;
 use std::collections::BTreeSet;
+use std::net::TcpListener;
 use std::time::Duration;
-use support::{assert_balanced, in_own_process, until};
+use support::{assert_balanced, in_own_process, limit_files, ours, stderr_of, stderr_of_with, until};
 use throughline::{info, span, warn};
 use throughline_std::events::{Events, Mode, Sink, Webhook};
 use throughline_std::{Config, DropReason, Guard, SpoolConfig};
@@ -205,4 +206,132 @@ fn a_killed_process_loses_nothing_that_is_spooled() {
     assert_balanced(&report.ledger);
     let hop = report.ledger.exporter("events");
     assert!(hop.input == hop.output && hop.input > 900, "{hop:?}");
+}
+
+/// What is under way or waits in the queue at the deadline is on the disk then, and counts as spooled: the next run delivers it.
+#[test]
+fn a_shutdown_spools_what_a_hanging_receiver_holds_up() {
+    let name = "a_shutdown_spools_what_a_hanging_receiver_holds_up";
+    let folder = Folder::new("events-hanging");
+    let path = || folder.path().to_owned();
+    let told = stderr_of_with(name, &[("EVENTS_SPOOL", path().to_str().unwrap())], || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let spool = SpoolConfig::new(std::env::var("EVENTS_SPOOL").unwrap());
+        let config = Config::new("shop").without_otlp().terminal(false).queue(100);
+        // Batches of the queue are small too.
+        let config = config.batch(1, Duration::ZERO);
+        let guard = throughline_std::init(
+            &config.exporter("events", Events::new("out", webhook(&url)).batch(10).spool(spool)),
+        )
+        .unwrap();
+        (0..25_u64).for_each(|n| info!("event", n));
+        // It is connected to, and never answers.
+        let _under_way = listener.accept().unwrap();
+        (25..50_u64).for_each(|n| info!("event", n));
+        let report = guard.shutdown(Duration::from_millis(300));
+        let hop = report.ledger.exporter("events");
+        assert_eq!((hop.input, hop.output, hop.spooled), (50, 0, 50), "{}", report.ledger);
+        assert!(report.complete && !report.in_time, "all of it is in the spool: {report:?}");
+    });
+    let Some(told) = told else { return };
+    assert!(!told.contains("lost 50") && !told.contains("not everything was delivered"), "{told}");
+    let (address, posts) = serve(&["200 OK"]);
+    let part = "helper_that_delivers_what_was_spooled";
+    let ran = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", part, "--ignored", "--nocapture"])
+        .env("NO_PROXY", "127.0.0.1")
+        .env("EVENTS_URL", format!("http://{address}/"))
+        .env("EVENTS_SPOOL", path())
+        .status()
+        .unwrap();
+    assert!(ran.success());
+    let numbers = posts.try_iter().flat_map(|post| batch(&post));
+    let numbers: Vec<u64> = numbers.map(|event| event["data"]["attributes"]["n"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, (0..50).collect::<Vec<_>>());
+}
+
+#[test]
+#[ignore = "the program that finds a spool, started by another test"]
+fn helper_that_delivers_what_was_spooled() {
+    let (Ok(url), Ok(dir)) = (std::env::var("EVENTS_URL"), std::env::var("EVENTS_SPOOL")) else { return };
+    let guard = begin(Events::new("out", webhook(&url)).batch(10).spool(SpoolConfig::new(dir)));
+    let report = guard.shutdown(Duration::from_secs(30));
+    assert!(report.complete, "{report:?}");
+    assert_balanced(&report.ledger);
+}
+
+/// While the disk is full, events go on from memory; a line says so, and another one that it is over.
+#[test]
+fn a_full_disk_costs_nothing_while_the_receiver_takes_events() {
+    let told = stderr_of("a_full_disk_costs_nothing_while_the_receiver_takes_events", || {
+        let (folder, (address, posts)) = (Folder::new("events-full"), serve(&["200 OK"]));
+        let events = Events::new("out", webhook(&format!("http://{address}/"))).batch(10);
+        let config = Config::new("shop").without_otlp().terminal(false);
+        limit_files(64);
+        let guard =
+            throughline_std::init(&config.exporter("events", events.spool(SpoolConfig::new(folder.path()))))
+                .unwrap();
+        let flush = || assert!(guard.flush(Duration::from_secs(30)));
+        for n in 0..50_u64 {
+            info!("event", n);
+            flush();
+        }
+        assert_eq!(guard.ledger().exporter("events").output, 50, "{}", guard.ledger());
+        assert!(guard.last_error().unwrap().contains(folder.path().join("out").to_str().unwrap()));
+        limit_files(libc::RLIM_INFINITY);
+        until("the spool is used again", || {
+            info!("event", n = 0_u64);
+            flush();
+            guard.last_error().is_none()
+        });
+        // Deleting it costs nothing either.
+        std::fs::remove_dir_all(folder.path()).unwrap();
+        info!("event", n = 50_u64);
+        let report = guard.shutdown(Duration::from_secs(30));
+        assert!(report.complete, "{}", report.ledger);
+        assert!(folder.path().join("out/lock").exists());
+        let numbers = posts.try_iter().flat_map(|post| batch(&post));
+        let numbers: BTreeSet<_> =
+            numbers.map(|event| event["data"]["attributes"]["n"].as_u64().unwrap()).collect();
+        assert_eq!(numbers, (0..51).collect());
+    });
+    let Some(told) = told else { return };
+    // Others cannot write their files either.
+    let lines: Vec<_> = ours(&told).into_iter().filter(|line| line.contains(": events: ")).collect();
+    assert_eq!(lines.len(), 2, "{told}");
+    assert!(
+        lines[0].contains("out cannot be written: ") && lines[0].contains("a crash would lose it"),
+        "{told}"
+    );
+    assert!(lines[1].contains("events: its spool can be written again after "), "{told}");
+    assert!(lines[1].ends_with("; 0 records lost"), "{told}");
+}
+
+/// In an outage each reason for a loss has its line and its count, whatever it began with.
+#[test]
+fn each_reason_of_an_outage_is_told_and_counted() {
+    let told = stderr_of("each_reason_of_an_outage_is_told_and_counted", || {
+        let (folder, (address, _posts)) = (Folder::new("events-reasons"), serve(&["400 No", "503 Later"]));
+        let events = Events::new("out", webhook(&format!("http://{address}/"))).batch(1);
+        let events = events.spool(SpoolConfig::new(folder.path()).max_bytes(4000));
+        let config = Config::new("shop").without_otlp().terminal(false);
+        let guard = throughline_std::init(&config.exporter("events", events)).unwrap();
+        for n in 0..50_u64 {
+            info!("event", n);
+            guard.flush(Duration::from_secs(30));
+        }
+        let ledger = guard.shutdown(Duration::from_millis(50)).ledger;
+        let hop = ledger.exporter("events");
+        let full = hop.dropped_for(DropReason::SpoolFull);
+        assert_eq!((hop.dropped_for(DropReason::Refused), hop.output), (1, 0), "{ledger}");
+        assert!(full > 0 && hop.spooled > 0 && 1 + full + hop.spooled == 50, "{ledger}");
+    });
+    let Some(told) = told else { return };
+    let lines: Vec<_> = ours(&told).into_iter().filter(|line| line.contains(": events: ")).collect();
+    let reasons =
+        ["answered 400", "did not take events: status 503", "the spool is full", "still failing at the end"];
+    let found: Vec<_> =
+        reasons.iter().map(|text| lines.iter().filter(|line| line.contains(text)).count()).collect();
+    assert_eq!(found, [1; 4], "{told}");
 }

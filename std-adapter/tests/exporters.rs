@@ -128,6 +128,18 @@ fn one_that_blocks_holds_up_nobody_40() {
 }
 
 #[test]
+fn an_exporter_that_takes_no_spool_is_advised_none() {
+    let told = stderr_of("an_exporter_that_takes_no_spool_is_advised_none", || {
+        let guard = start(&Config::new("svc").without_otlp().exporter("blocks", Blocks));
+        drop(span!("work"));
+        assert!(!guard.shutdown(Duration::from_millis(50)).complete);
+    });
+    let Some(told) = told else { return };
+    let last = ours(&told).pop().unwrap();
+    assert!(last.ends_with("blocks lost 1 of 1 record (1 shutdown); give the shutdown more time"), "{told}");
+}
+
+#[test]
 fn each_signal_has_its_own_queue_and_thread_40() {
     in_own_process("each_signal_has_its_own_queue_and_thread_40", || {
         let receiver = Receiver::hanging_at("/v1/traces", []);

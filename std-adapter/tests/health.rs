@@ -69,6 +69,25 @@ fn settable(name: &str) -> (Check, Arc<Mutex<Finding>>) {
 }
 
 #[test]
+fn the_pages_show_no_password_of_a_target() {
+    in_own_process("the_pages_show_no_password_of_a_target", || {
+        let address = free_address();
+        let checks =
+            options(address).check(Check::tcp("a", "u:hunter2@h:1")).check(Check::dns("b", "u:hunter2@h"));
+        let guard = begin(checks.check(Check::http("c", "http://u:hunter2@127.0.0.1:1")));
+        for (name, message) in [
+            ("a", "[REDACTED]@h:1 cannot be reached: "),
+            ("b", "[REDACTED]@h has no address: "),
+            ("c", "http://[REDACTED]@127.0.0.1:1 does not answer: "),
+        ] {
+            let page = until(address, name, message);
+            assert!(!page.to_string().contains("hunter2"), "{page}");
+        }
+        assert!(guard.shutdown(Duration::from_secs(30)).in_time);
+    });
+}
+
+#[test]
 fn the_pages_say_what_the_checks_found() {
     in_own_process("the_pages_say_what_the_checks_found", || {
         let address = free_address();

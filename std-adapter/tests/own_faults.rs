@@ -163,6 +163,32 @@ fn more_threads_than_may_record() {
     assert!(lines[1].contains("ring lost 3 of 4 records (3 too_many_threads)"), "{told}");
 }
 
+/// What is lost in rings is told when it begins and when it ends, as what exporters lose is.
+#[test]
+fn rings_that_overflow() {
+    let told = stderr_of("rings_that_overflow", || {
+        let config = quiet().exporter("file", Lines::new(std::io::sink(), Format::Json)).ring_slots(64);
+        let guard = throughline_std::init(&config).unwrap();
+        (0..10_000).for_each(|n| info!("more than it holds", n));
+        assert!(guard.flush(LONG));
+        assert!(guard.ledger().ring.dropped_for(DropReason::RingFull) > 0, "{}", guard.ledger());
+        assert!(guard.last_error().is_some());
+        until("it keeps up", || guard.last_error().is_none());
+        assert!(!guard.shutdown(LONG).complete);
+    });
+    let Some(told) = told else { return };
+    let lines = ours(&told);
+    assert_eq!(lines.len(), 3, "{told}");
+    assert!(
+        lines[0].contains("pump: a thread's ring is full: ") && lines[0].contains("recording.ring_slots"),
+        "{told}"
+    );
+    assert!(lines[1].contains("pump: keeps up again after "), "{told}");
+    let (_, lost) = lines[1].rsplit_once("; ").unwrap();
+    let lost = lost.strip_suffix(" records lost").unwrap();
+    assert!(lines[2].contains(&format!("({lost} ring_full)")), "{told}");
+}
+
 #[test]
 fn no_memory_for_a_ring() {
     let told = stderr_of("no_memory_for_a_ring", || {

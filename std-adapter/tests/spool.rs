@@ -11,8 +11,8 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use support::in_own_process;
 use support::receiver::{Answer, Receiver};
+use support::{in_own_process, limit_files};
 use throughline::{info, span};
 use throughline_std::otlp::{ClientConfig, Signal};
 use throughline_std::{Config, DropReason, Guard, Ledger, SpoolConfig};
@@ -38,7 +38,16 @@ impl Drop for Folder {
 
 /// Sends traces to this endpoint, with this spool. Every span is a batch of its own.
 fn start(endpoint: &str, spool: SpoolConfig) -> Guard {
+    start_with(endpoint, spool, |client| client)
+}
+
+fn start_with(
+    endpoint: &str,
+    spool: SpoolConfig,
+    change: impl FnOnce(ClientConfig) -> ClientConfig,
+) -> Guard {
     let client = ClientConfig::new(endpoint).unwrap().first_backoff(Duration::from_millis(1)).spool(spool);
+    let client = change(client);
     let client = client.without_signal(Signal::Metrics).without_signal(Signal::Logs);
     let config = Config::new("svc").otlp_client(client).report_errors(false);
     throughline_std::init(&config.batch(1, Duration::ZERO).queue(1000)).unwrap()
@@ -197,6 +206,7 @@ fn a_shutdown_spools_what_a_hanging_collector_holds_up() {
         assert!(report.took < Duration::from_secs(5), "{report:?}");
         assert_balanced(&report.ledger);
         assert_eq!(report.ledger.exporter("otlp").spooled, 30, "{}", report.ledger);
+        assert!(report.complete && !report.in_time, "all of it is in the spool: {report:?}");
         return;
     }
     let folder = Folder::new("hanging");
@@ -225,26 +235,14 @@ fn the_limit_is_a_counted_loss() {
     });
 }
 
-/// Limits the size of files that this process writes. Only the soft limit changes, so that it can be raised
-/// again.
-fn limit_files(bytes: libc::rlim_t) {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the pointer is to a limit that is valid and writable during the call.
-    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) }, 0);
-    limit.rlim_cur = bytes.min(limit.rlim_max);
-    // SAFETY: the pointer is to a limit that is valid during the call.
-    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) }, 0);
-}
-
 #[test]
 fn a_full_disk_is_a_counted_loss() {
     in_own_process("a_full_disk_is_a_counted_loss", || {
-        // Limit files of this process to 8 KiB, and let writing beyond that be an error instead of a signal.
         limit_files(8192);
-        // SAFETY: ignoring a signal is always sound.
-        unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
         let folder = Folder::new("full");
-        let guard = start(NOBODY, SpoolConfig::new(&folder.0));
+        // What cannot be spooled is tried once more.
+        let guard =
+            start_with(NOBODY, SpoolConfig::new(&folder.0), |client| client.retry_for(Duration::ZERO));
         for n in 0..200 {
             drop(span!("work", n));
         }
@@ -257,6 +255,25 @@ fn a_full_disk_is_a_counted_loss() {
         let otlp = ledger.exporter("otlp");
         assert!(otlp.dropped_for(DropReason::SpoolError) > 0 && otlp.spooled > 0, "{ledger}");
         assert_eq!(otlp.spooled + otlp.dropped_for(DropReason::SpoolError), 200, "{ledger}");
+    });
+}
+
+#[test]
+fn a_full_disk_costs_nothing_while_the_collector_takes_requests() {
+    in_own_process("a_full_disk_costs_nothing_while_the_collector_takes_requests", || {
+        limit_files(64);
+        let folder = Folder::new("unwritable");
+        let receiver = Receiver::start(std::iter::repeat_n(Answer::Status(503, "", vec![]), 10));
+        let guard = start(&receiver.endpoint, SpoolConfig::new(&folder.0));
+        for n in 0..20 {
+            drop(span!("work", n));
+        }
+        until("all is delivered", || guard.ledger().exporter("otlp").output == 20);
+        let ledger = guard.shutdown(LONG).ledger;
+        limit_files(libc::RLIM_INFINITY);
+        assert_balanced(&ledger);
+        assert_eq!(ledger.exporter("otlp").dropped_total(), 0, "{ledger}");
+        assert_eq!(arrived(&receiver), (0..20).collect::<Vec<_>>());
     });
 }
 

@@ -12,7 +12,7 @@ use crate::scratch::Scratch;
 use crate::workspace;
 
 /// The ports that the guides name, in place of which their commands get free ones.
-const PORTS: [&str; 3] = ["8080", "9464", "8081"];
+const PORTS: [&str; 4] = ["8080", "9464", "8081", "8099"];
 
 /// A block of code of a guide.
 #[derive(Debug, PartialEq, Eq)]

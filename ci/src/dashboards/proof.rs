@@ -30,7 +30,7 @@ pub(crate) fn dashboards() -> Result<()> {
             .args(["validate", "--config", "collector/collector.yaml"])
             .dir(deploy_folder()),
     ])?;
-    let features = "shop-example/profile,shop-example/alerts,shop-example/observers,shop-example/insights";
+    let features = "shop-example/profile,shop-example/alerts,shop-example/observers,shop-example/insights,shop-example/events";
     workspace_build(&["shop-example", "throughline"]).args(["--features", features]).run()?;
     guides::run(collector.program())?;
     live::every_panel_has_data(&collector)

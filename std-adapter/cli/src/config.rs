@@ -79,8 +79,9 @@ fn check(config: &Config, file: &Path) -> Result<(), CliError> {
 /// mistake.
 fn note(problem: &Problem) -> Option<String> {
     let (place, feature) = (problem.place(), problem.feature?);
+    let one = feature.split(" or ").next().unwrap_or(feature);
     Some(format!(
-        "note: {place} wants a service that is built with the feature `{feature}` of throughline-std; this tool is built without it, so it did not check what the feature would"
+        "note: {place} wants a service that is built with the feature `{feature}` of throughline-std; this tool is built without it, so it did not check what the feature would; one that does: cargo install throughline-cli --features throughline-std/{one}"
     ))
 }
 

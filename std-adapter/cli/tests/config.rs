@@ -47,7 +47,7 @@ throughline: 2 mistakes in bad.toml; mend what is told above
 ";
     assert_eq!((code, &*out, &*err), (1, "", expected));
     let (code, out, err) = run(&["check", "good.toml"], &[("good.toml", GOOD)]);
-    let told = "throughline: note: good.toml:7: profiling.enabled wants a service that is built with the feature `profile` of throughline-std; this tool is built without it, so it did not check what the feature would\n";
+    let told = "throughline: note: good.toml:7: profiling.enabled wants a service that is built with the feature `profile` of throughline-std; this tool is built without it, so it did not check what the feature would; one that does: cargo install throughline-cli --features throughline-std/profile\n";
     let told = if has_all_features() { "" } else { told };
     assert_eq!((code, &*out, &*err), (0, "good.toml: no mistakes\n", told));
     let (code, _, err) = run(&["check", "none.yaml"], &[]);
@@ -100,6 +100,34 @@ endpoint = \"https://h:9091\"
     assert!(!err.contains("hunter2"));
 }
 
+/// The features of a server are there without asking for them.
+#[test]
+fn check_finds_what_is_wrong_with_pages_checks_and_events() {
+    let bad = "\
+[admin]
+token = \"${EMPTY}\"
+[health]
+http = { a = \"127.0.0.1:1/ok\" }
+tcp = { b = \"127.0.0.1\" }
+[events.webhook]
+url = \"http://h\"
+secret = \"${EMPTY}\"
+";
+    let (code, _, err) = run_with(&["check", "bad.toml"], &[("bad.toml", bad)], &[("EMPTY", "")]);
+    let begins = [
+        "bad.toml:2: admin.token is empty; ",
+        "bad.toml:4: health.http has a = `127.0.0.1:1/ok`, which is no URL; ",
+        "bad.toml:5: health.tcp has b = `127.0.0.1`, which is no host and port; ",
+        "bad.toml:8: events.webhook.secret is empty; ",
+        "4 mistakes in bad.toml",
+    ];
+    let told: Vec<&str> = err.lines().map(|line| line.strip_prefix("throughline: ").unwrap()).collect();
+    assert_eq!((code, told.len()), (1, begins.len()), "{err}");
+    for begin in begins {
+        assert!(told.iter().any(|line| line.starts_with(begin)), "{begin}: {err}");
+    }
+}
+
 #[test]
 fn check_reads_the_authority_of_each_backend() {
     let sections = [
@@ -109,9 +137,14 @@ fn check_reads_the_authority_of_each_backend() {
         "metrics.remote_write",
         "metrics.pushgateway",
     ];
-    let section = |name: &str| format!("[{name}]\nendpoint = \"https://h\"\ncertificate = \"none/ca.pem\"\n");
-    let (code, _, err) = run(&["check", "bad.toml"], &[("bad.toml", &sections.map(section).concat())]);
-    for name in sections {
+    let webhooks = ["alerts.notification.webhook", "events.webhook"];
+    let section = |name: &str, address: &str| {
+        format!("[{name}]\n{address} = \"https://h\"\ncertificate = \"none/ca.pem\"\n")
+    };
+    let bad = sections.map(|name| section(name, "endpoint")).concat()
+        + &webhooks.map(|name| section(name, "url")).concat();
+    let (code, _, err) = run(&["check", "bad.toml"], &[("bad.toml", &bad)]);
+    for name in sections.into_iter().chain(webhooks) {
         let told = format!("{name}.certificate cannot be used: `none/ca.pem` cannot be read: ");
         assert!(code == 1 && err.contains(&told), "{name}: {code} {err}");
     }

@@ -6,7 +6,7 @@ use crate::log::Filter;
 use crate::view::{Fields, LogView, LossView, PointView, SpanView};
 use crate::{AnyLane, Deadline, Done, ExportError, Exporter, Health, OwnedRecords, Wants};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Limits of an exporter's batches and queue.
@@ -57,7 +57,7 @@ impl Attached {
     /// Returns the error of starting the thread.
     pub fn start(
         name: &str,
-        exporter: Box<dyn Exporter>,
+        mut exporter: Box<dyn Exporter>,
         limits: Limits,
         launch: &Launch<'_>,
     ) -> io::Result<Attached> {
@@ -69,7 +69,21 @@ impl Attached {
         let lane = Arc::new(lane.metered_by(launch.cells.meter(name)));
         let (wants, filter) = (exporter.wants(), exporter.log_filter());
         let for_thread = Arc::clone(&lane);
-        (launch.spawn)(name, Box::new(move || work(&for_thread, exporter)))?;
+        let on_disk = exporter.on_disk();
+        lane.found(on_disk);
+        let books = Arc::new(Mutex::new(Books { taken: on_disk, on_disk, is_closed: false }));
+        if exporter.takes_spool() {
+            lane.takes_spool();
+        }
+        if let Some(stand_in) = exporter.stand_in() {
+            let (books, stand_in) = (Arc::clone(&books), Mutex::new(stand_in));
+            lane.rescued_by(Box::new(move |waiting| {
+                let mut stand_in = stand_in.lock().unwrap_or_else(PoisonError::into_inner);
+                lock(&books).rescue(&mut **stand_in, waiting)
+            }));
+        }
+        let worker = Worker { exporter, books };
+        (launch.spawn)(name, Box::new(move || work(&for_thread, worker)))?;
         Ok(Attached { feed: Feed::new(lane), batch: OwnedRecords::default(), wants, filter, limits, health })
     }
 
@@ -166,76 +180,138 @@ impl Attached {
     }
 }
 
-/// The exporter, how many records it took that are neither delivered nor lost, and how many of them are on the disk.
+/// The exporter, and the books about what it took.
 struct Worker {
     exporter: Box<dyn Exporter>,
+    books: Arc<Mutex<Books>>,
+}
+
+/// What the exporter has, as far as it is counted. Locked while something is given to the exporter, or counted.
+struct Books {
+    /// Number of records that it took and that are neither delivered nor lost.
     taken: u64,
+    /// How many of them are on the disk.
     on_disk: u64,
+    /// Whether the shutdown has counted everything, so that nothing more is.
+    is_closed: bool,
 }
 
 /// The main function of an exporter's thread.
-fn work(lane: &Lane<OwnedRecords>, exporter: Box<dyn Exporter>) {
-    let on_disk = exporter.on_disk();
-    lane.found(on_disk);
-    let mut worker = Worker { exporter, taken: on_disk, on_disk };
+fn work(lane: &Lane<OwnedRecords>, mut worker: Worker) {
     lane.run(
         &mut worker,
         |worker, batch, records| {
-            batch.replay(&mut *worker.exporter);
-            worker.taken += records;
+            let Worker { exporter, books } = worker;
+            if !lock(books).give(&mut **exporter, batch, records) {
+                return Outcome::default();
+            }
             let begun = Instant::now();
-            let flushed = worker.exporter.flush(lane.deadline());
+            let flushed = exporter.flush(lane.deadline());
             lane.meter().requests.add(begun.elapsed());
             if flushed.is_ok() {
                 lane.meter().delivered(batch.size() as u64);
             }
             // A batch of metrics alone has no records.
-            worker.outcome(lane, flushed, records == 0)
+            worker.settle(lane, flushed, records == 0, false)
         },
         |worker| {
             (worker.exporter.held() > 0).then(|| {
                 let flushed = worker.exporter.flush(lane.deadline());
-                worker.outcome(lane, flushed, false)
+                worker.settle(lane, flushed, false, false)
             })
         },
         |worker| {
             let finished = worker.exporter.finish(lane.deadline());
-            let mut outcome = worker.outcome(lane, finished, false);
-            // After `finish` the exporter is not called again, so records that it still holds are lost, but those on the disk.
-            let (reason, lost) = outcome.dropped.unwrap_or((DropReason::Shutdown, 0));
-            let left = std::mem::take(&mut worker.taken).saturating_sub(worker.on_disk);
-            outcome.dropped = Some((reason, lost + left));
-            outcome
+            worker.settle(lane, finished, false, true)
         },
     );
 }
 
 impl Worker {
-    /// `shows_it_works` is whether success without a delivered record shows that the exporter works. Otherwise it may
-    /// just have had nothing to do.
-    fn outcome(
+    /// Counts what became of records. `shows_it_works` is whether success without a delivered record shows that the exporter works. Otherwise it may
+    /// just have had nothing to do. After the `last` time the exporter is not called again. Returns that nothing is left to count.
+    fn settle(
         &mut self,
         lane: &Lane<OwnedRecords>,
         flushed: Result<(), ExportError>,
         shows_it_works: bool,
+        last: bool,
     ) -> Outcome {
+        for error in flushed.as_ref().err().into_iter().flat_map(ExportError::each) {
+            lane.failing(error.reason, &error.message);
+        }
+        let mut books = lock(&self.books);
+        if books.is_closed {
+            return Outcome::default();
+        }
         let is_ok = flushed.is_ok();
-        let dropped = match flushed {
-            Ok(()) => None,
-            Err(error) => {
-                lane.failing(&error.message);
-                Some((error.reason, error.lost.min(self.taken)))
-            }
-        };
-        self.taken -= dropped.map_or(0, |(_, lost)| lost);
-        let held = self.exporter.held().min(self.taken);
-        let delivered = std::mem::replace(&mut self.taken, held) - held;
-        let on_disk = self.exporter.on_disk().min(held);
-        let before = std::mem::replace(&mut self.on_disk, on_disk);
-        lane.moved(on_disk.saturating_sub(before), before.saturating_sub(on_disk));
+        let mut outcomes = books.settle(&*self.exporter, flushed);
+        let delivered: u64 = outcomes.iter().map(|outcome| outcome.delivered).sum();
+        if last {
+            // Records that it still holds are lost, but those on the disk.
+            let left = books.taken - books.on_disk;
+            books.taken = books.on_disk;
+            let told = outcomes.first().and_then(|outcome| outcome.dropped);
+            let reason = told.map_or(DropReason::Shutdown, |(reason, _)| reason);
+            outcomes.push(Outcome { dropped: Some((reason, left)), ..Outcome::default() });
+        }
+        outcomes.into_iter().for_each(|outcome| lane.settle(outcome));
+        drop(books);
+        lane.at_risk(self.exporter.at_risk().as_deref());
         if is_ok && (delivered > 0 || shows_it_works) {
             lane.working();
         }
-        Outcome { delivered, dropped }
+        Outcome::default()
     }
+}
+
+impl Books {
+    /// Gives a batch to the exporter, unless everything is counted already. Returns whether it has it.
+    fn give(&mut self, exporter: &mut dyn Exporter, batch: &OwnedRecords, records: u64) -> bool {
+        if !self.is_closed {
+            batch.replay(exporter);
+            self.taken += records;
+        }
+        !self.is_closed
+    }
+
+    /// What became of the records since the last time: one outcome, and one more for each further reason of a loss.
+    fn settle(&mut self, exporter: &dyn Exporter, flushed: Result<(), ExportError>) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        for error in flushed.as_ref().err().into_iter().flat_map(ExportError::each) {
+            let lost = error.lost.min(self.taken);
+            self.taken -= lost;
+            outcomes.push(Outcome { dropped: Some((error.reason, lost)), ..Outcome::default() });
+        }
+        // In this order, because one that does not come back may deliver something just now.
+        let on_disk = exporter.on_disk();
+        let held = exporter.held().min(self.taken);
+        let on_disk = on_disk.min(held);
+        let delivered = std::mem::replace(&mut self.taken, held) - held;
+        let before = std::mem::replace(&mut self.on_disk, on_disk);
+        let (to_disk, from_disk) = (on_disk.saturating_sub(before), before.saturating_sub(on_disk));
+        let dropped = outcomes.first().and_then(|first| first.dropped);
+        let whole = Outcome { delivered, dropped, to_disk, from_disk };
+        std::iter::once(whole).chain(outcomes.into_iter().skip(1)).collect()
+    }
+
+    /// Has the stand-in of an exporter that does not come back keep what waits, and closes the books.
+    fn rescue(&mut self, stand_in: &mut dyn Exporter, waiting: Vec<(OwnedRecords, u64)>) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        let mut flush = |books: &mut Books, stand_in: &mut dyn Exporter| {
+            let flushed = stand_in.flush(&Deadline::never());
+            outcomes.extend(books.settle(stand_in, flushed));
+        };
+        flush(self, stand_in);
+        for (batch, records) in waiting {
+            self.give(stand_in, &batch, records);
+            flush(self, stand_in);
+        }
+        self.is_closed = true;
+        outcomes
+    }
+}
+
+fn lock(books: &Mutex<Books>) -> MutexGuard<'_, Books> {
+    books.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -30,11 +30,27 @@ struct Message {
     records: u64,
 }
 
+/// A peer that takes nothing now.
 #[derive(Debug)]
-struct Away {
+pub(crate) struct Away {
     next: Instant,
     pause: Duration,
-    why: String,
+    pub(crate) why: String,
+}
+
+impl Away {
+    /// Notes a failed attempt. Returns the pause before the next one: the one that was asked for, or twice the last.
+    pub(crate) fn note(of: &mut Option<Away>, why: String, asked: Option<Duration>) -> Duration {
+        let pause = of.as_ref().map_or(FIRST_PAUSE, |away| (away.pause * 2).min(LONGEST_PAUSE));
+        let wait = asked_pause(asked).unwrap_or(pause);
+        *of = Some(Away { next: Instant::now() + wait, pause, why });
+        wait
+    }
+
+    /// Whether the next attempt is not due yet.
+    pub(crate) fn is_too_early(&self) -> bool {
+        Instant::now() < self.next
+    }
 }
 
 /// Why a message was not taken.
@@ -59,6 +75,21 @@ impl Backlog {
         self.records
     }
 
+    /// The message that is sent next, and the number of its records.
+    pub(crate) fn front(&self) -> Option<(&[u8], u64)> {
+        self.iter().next()
+    }
+
+    /// The messages in order, each with the number of its records.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], u64)> {
+        self.messages.iter().map(|message| (&*message.body, message.records))
+    }
+
+    /// The number of records that found no room since this was last called.
+    pub(crate) fn take_overflow(&mut self) -> u64 {
+        std::mem::take(&mut self.overflow)
+    }
+
     /// Puts a message at the end. If there is no room for it, the next [`deliver`](Backlog::deliver) counts
     /// its records as lost.
     pub(crate) fn push(&mut self, body: Vec<u8>, records: u64) {
@@ -80,12 +111,9 @@ impl Backlog {
         mut send: impl FnMut(&[u8]) -> Result<(), Failure>,
     ) -> Result<(), ExportError> {
         let mut lost = Lost::default();
-        let overflow = std::mem::take(&mut self.overflow);
+        let overflow = self.take_overflow();
         while let Some(message) = self.messages.front() {
-            if let Some(away) = &self.away
-                && !last
-                && Instant::now() < away.next
-            {
+            if !last && self.away.as_ref().is_some_and(Away::is_too_early) {
                 break;
             }
             match send(&message.body) {
@@ -102,10 +130,7 @@ impl Backlog {
                     lost.add(reason, self.pop().min(records), why);
                 }
                 Err(Failure::Later { why, after }) => {
-                    let pause =
-                        self.away.as_ref().map_or(FIRST_PAUSE, |away| (away.pause * 2).min(LONGEST_PAUSE));
-                    let wait = asked_pause(after).unwrap_or(pause);
-                    self.away = Some(Away { next: Instant::now() + wait, pause, why });
+                    let wait = Away::note(&mut self.away, why, after);
                     if !last || !deadline.pause(wait) {
                         break;
                     }
@@ -120,7 +145,8 @@ impl Backlog {
         lost.into_result()
     }
 
-    fn pop(&mut self) -> u64 {
+    /// Removes the message at the front. Returns the number of its records.
+    pub(crate) fn pop(&mut self) -> u64 {
         let Some(message) = self.messages.pop_front() else { return 0 };
         self.bytes -= message.body.len();
         self.records -= message.records;
@@ -128,17 +154,21 @@ impl Backlog {
     }
 }
 
-/// Why records were lost. An error has only one reason, so that of the first loss stands for all.
-#[derive(Default)]
-struct Lost(Option<ExportError>);
+/// What was lost, and why: an error for each reason.
+#[derive(Debug, Default)]
+pub(crate) struct Lost(Vec<ExportError>);
 
 impl Lost {
-    fn add(&mut self, reason: DropReason, records: u64, why: String) {
-        self.0.get_or_insert_with(|| ExportError::new(reason, 0, why)).lost += records;
+    pub(crate) fn add(&mut self, reason: DropReason, records: u64, why: String) {
+        match self.0.iter_mut().find(|error| error.reason == reason) {
+            Some(error) => error.lost += records,
+            None => self.0.push(ExportError::new(reason, records, why)),
+        }
     }
 
-    fn into_result(self) -> Result<(), ExportError> {
-        self.0.map_or(Ok(()), Err)
+    pub(crate) fn into_result(self) -> Result<(), ExportError> {
+        let mut errors = self.0.into_iter();
+        errors.next().map_or(Ok(()), |first| Err(ExportError { others: errors.collect(), ..first }))
     }
 }
 
@@ -181,6 +211,19 @@ mod tests {
         let error = backlog.deliver(&Deadline::never(), false, never).unwrap_err();
         assert_eq!((error.reason, error.lost, &*error.message), (DropReason::Refused, 1, "no b"));
         assert_eq!(backlog.held(), 0);
+    }
+
+    #[test]
+    fn each_reason_has_its_own_count() {
+        let mut backlog = Backlog::new(100);
+        ["a", "b", "c"].into_iter().for_each(|message| backlog.push(message.into(), 1));
+        let never = |body: &[u8]| match body {
+            b"b" => Err(Failure::Never { why: "no b".into(), reason: DropReason::WriteError }),
+            _ => Err(Failure::Never { why: "no".into(), reason: DropReason::Refused }),
+        };
+        let error = backlog.deliver(&Deadline::never(), false, never).unwrap_err();
+        assert_eq!((error.reason, error.lost, &*error.message), (DropReason::Refused, 2, "no"));
+        assert_eq!(error.others, [ExportError::new(DropReason::WriteError, 1, "no b")]);
     }
 
     #[test]

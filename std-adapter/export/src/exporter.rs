@@ -30,7 +30,8 @@ use std::io;
 /// * If it panics, its thread ends. This is reported once, and its records are counted as
 ///   `dropped[thread_died]` from then on. Everything else continues.
 /// * At the end, [`finish`](Exporter::finish) is called with the `deadline` of the shutdown. If it does not
-///   return by then, it is abandoned, and its records are counted as `dropped[shutdown]`.
+///   return by then, it is abandoned, and its records are counted as `dropped[shutdown]`, unless it has a
+///   [`stand_in`](Exporter::stand_in) that keeps them.
 ///
 /// A complete exporter, which writes a line for each log record:
 ///
@@ -147,6 +148,26 @@ pub trait Exporter: Send {
     fn on_disk(&self) -> u64 {
         0
     }
+
+    /// Why records that should be on the disk are in memory, where a crash would lose them, and what to do. It is asked for after each flush. The first
+    /// such answer is told on standard error, and so is that it is over. The default is that none are.
+    fn at_risk(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether it can be configured to keep records on the disk, so that this is advised where the shutdown loses some. The default is that it cannot.
+    fn takes_spool(&self) -> bool {
+        false
+    }
+
+    /// Another exporter that keeps records on the same disk, and sends nothing. It is asked for once, before the first record.
+    ///
+    /// When the deadline of the shutdown passes while [`flush`](Exporter::flush) or [`finish`](Exporter::finish) still waits for a receiver, the stand-in
+    /// gets what waits in the queue, on another thread, and is flushed. Its [`held`](Exporter::held) and [`on_disk`](Exporter::on_disk), and the error of
+    /// its `flush`, are about what this exporter has taken too: they say what became of all records. The default is none.
+    fn stand_in(&mut self) -> Option<Box<dyn Exporter>> {
+        None
+    }
 }
 
 /// The methods that an [`Exporter`] wants to be called.
@@ -180,11 +201,18 @@ pub struct ExportError {
     pub lost: u64,
     /// What happened and what to do, for the operator.
     pub message: String,
+    /// What was lost beside that, for other reasons.
+    pub(crate) others: Vec<ExportError>,
 }
 
 impl ExportError {
+    /// This one and the others.
+    pub(crate) fn each(&self) -> impl Iterator<Item = &ExportError> {
+        std::iter::once(self).chain(&self.others)
+    }
+
     /// An error that lost this many spans and log records.
     pub fn new(reason: DropReason, lost: u64, message: impl Into<String>) -> ExportError {
-        ExportError { reason, lost, message: message.into() }
+        ExportError { reason, lost, message: message.into(), others: Vec::new() }
     }
 }

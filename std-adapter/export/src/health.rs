@@ -1,7 +1,8 @@
-//! The health of an exporter. An outage is reported on standard error in two lines, one when it begins and
-//! one when it ends, never one per record.
+//! The health of an exporter. An outage is reported on standard error in a line for each reason for which records are lost, one when it
+//! ends, and never one per record.
 
 use crate::diagnostics;
+use crate::ledger::DropReason;
 use crate::text::Escaped;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,11 +11,14 @@ use std::time::{Duration, Instant};
 const QUIET: Duration = Duration::from_secs(30);
 
 /// A set of failures, one bit each. An exporter with several lanes uses two bits per lane: the lower one for failures of
-/// delivery, and the upper one while records come faster than they are delivered.
-pub type Trouble = u32;
+/// delivery, and the upper one while records come faster than they are delivered. The bits of failures shifted by [`SPOOLS`] are those of spools that cannot
+/// be written.
+pub type Trouble = u64;
 
 /// The bits of lanes that are only slow.
 const SLOW: Trouble = 0xaaaa_aaaa;
+/// See [`Trouble`].
+pub(crate) const SPOOLS: u32 = 32;
 
 /// The health of one exporter, shared by its lanes and by the guard, which reports the last error.
 ///
@@ -34,9 +38,11 @@ struct State {
     /// All of this outage, those that are over too.
     seen: Trouble,
     since: Option<Instant>,
-    /// Whether the beginning of this outage was reported.
+    /// Whether a failure of this outage was reported.
     told: bool,
-    /// When the beginning of an outage was last reported.
+    /// A bit for each reason of which a failure was reported, since the first report of the last outage that was not too soon after another.
+    told_reasons: u64,
+    /// When a failure was last reported.
     last_told: Option<Instant>,
     /// When a warning was last reported.
     last_warned: Option<Instant>,
@@ -71,32 +77,51 @@ impl Health {
 
     /// Reports the beginning of an outage if this is its first failure, then makes it the last error.
     pub fn failing(&self, trouble: Trouble, why: &str) {
-        self.begin(trouble, why);
+        self.begin(trouble, None, why);
         self.tell();
         self.lock().last_error = Some(why.into());
     }
 
-    /// Notes a failure. A line is due if it is the first of an outage.
-    pub(crate) fn note(&self, trouble: Trouble, why: &str) {
-        self.begin(trouble, why);
+    /// As [`failing`](Health::failing), where records only come faster than they are taken.
+    pub fn too_slow(&self, why: &str) {
+        self.failing_for(SLOW, DropReason::RingFull, why);
+    }
+
+    /// Reports a failure if it is the first of an outage, or the first in it for this reason, then makes it the last error.
+    pub(crate) fn failing_for(&self, trouble: Trouble, reason: DropReason, why: &str) {
+        self.begin(trouble, Some(reason), why);
+        self.tell();
         self.lock().last_error = Some(why.into());
     }
 
-    fn begin(&self, trouble: Trouble, why: &str) {
+    /// Notes a failure. A line is due if it is the first of an outage, or the first in it for this reason.
+    pub(crate) fn note(&self, trouble: Trouble, reason: DropReason, why: &str) {
+        self.begin(trouble, Some(reason), why);
+        self.lock().last_error = Some(why.into());
+    }
+
+    fn begin(&self, trouble: Trouble, reason: Option<DropReason>, why: &str) {
         let mut state = self.lock();
-        let first = state.troubles == 0;
+        let (first, now) = (state.troubles == 0, Instant::now());
         state.troubles |= trouble;
         state.seen |= trouble;
+        let mut is_due = false;
         if first {
             state.seen = trouble;
-            let now = Instant::now();
             state.since = Some(now);
-            state.told = state.last_told.is_none_or(|told| now.duration_since(told) >= QUIET);
-            if state.told {
-                state.last_told = Some(now);
-                let line = format!("{}: {}", self.name, Escaped(why));
-                state.lines.push(line);
+            is_due = state.last_told.is_none_or(|told| now.duration_since(told) >= QUIET);
+            state.told = is_due;
+            if is_due {
+                state.told_reasons = 0;
             }
+        }
+        let reason = reason.map_or(0, |reason| 1 << reason as u32);
+        if is_due || reason & !state.told_reasons != 0 {
+            state.told_reasons |= reason;
+            state.told = true;
+            state.last_told = Some(now);
+            let line = format!("{}: {}", self.name, Escaped(why));
+            state.lines.push(line);
         }
     }
 
@@ -134,7 +159,11 @@ impl Health {
         state.troubles &= !trouble;
         if state.troubles == 0 {
             state.last_error = None;
-            let how = if state.seen & !SLOW == 0 { "keeps up again" } else { "works again" };
+            let how = match state.seen {
+                seen if seen & !SLOW == 0 => "keeps up again",
+                seen if seen.trailing_zeros() >= SPOOLS => "its spool can be written again",
+                _ => "works again",
+            };
             self.over(&mut state, how);
         }
     }
@@ -183,6 +212,7 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use DropReason::{QueueFull, Refused, SpoolError, Unreachable};
 
     /// Takes the lines that are due, before they are written.
     fn lines(health: &Health) -> Vec<String> {
@@ -194,9 +224,9 @@ mod tests {
         let health = Health::new("otlp", false);
         health.working(1);
         assert_eq!(lines(&health), [""; 0]);
-        health.note(1, "no route");
-        health.note(2, "no route either");
-        health.note(1, "no route still");
+        health.note(1, Unreachable, "no route");
+        health.note(2, Unreachable, "no route either");
+        health.note(1, Unreachable, "no route still");
         assert_eq!(lines(&health), ["otlp: no route"]);
         assert_eq!(health.last_error().as_deref(), Some("no route still"));
         health.lost(7);
@@ -209,14 +239,33 @@ mod tests {
     }
 
     #[test]
+    fn each_reason_is_told_once_in_an_outage() {
+        let health = Health::new("events", false);
+        for _ in 0..3 {
+            health.note(1, Refused, "status 400");
+            health.note(1, SpoolError, "the disk is full");
+        }
+        assert_eq!(lines(&health), ["events: status 400", "events: the disk is full"]);
+        health.working(1);
+        assert!(lines(&health)[0].contains("works again"));
+        // Soon after, what was told is not told again, and what is new is.
+        health.note(1, Refused, "status 400");
+        assert_eq!(lines(&health), [""; 0]);
+        health.note(1, Unreachable, "no route");
+        assert_eq!(lines(&health), ["events: no route"]);
+        health.working(1);
+        assert!(lines(&health)[0].contains("works again"));
+    }
+
+    #[test]
     fn one_that_is_only_slow_does_not_fail() {
         let health = Health::new("terminal", false);
-        health.note(2, "the queue is full");
+        health.note(2, QueueFull, "the queue is full");
         health.working(2);
         assert!(lines(&health)[1].starts_with("terminal: keeps up again after 0.0 s; 0 records lost"));
         for (troubles, told) in [(2, "still too slow at the end"), (3, "still failing at the end")] {
             let health = Health::new("terminal", false);
-            health.note(troubles, "?");
+            health.note(troubles, QueueFull, "?");
             health.end();
             assert!(lines(&health)[1].contains(told), "{told}");
         }
@@ -234,14 +283,14 @@ mod tests {
     fn troubles_by_turns_are_told_once_in_a_while() {
         let health = Health::new("otlp", false);
         for _ in 0..100 {
-            health.note(1, "refused");
+            health.note(1, Refused, "refused");
             health.lost(1);
             health.working(1);
         }
         assert_eq!(lines(&health).len(), 2);
         // A later outage also reports the records lost in outages that were not reported.
         health.lock().last_told = Instant::now().checked_sub(QUIET);
-        health.note(1, "refused");
+        health.note(1, Refused, "refused");
         health.lost(1);
         health.working(1);
         assert!(lines(&health)[1].contains("works again after 0.0 s; 100 records lost"));
@@ -251,7 +300,7 @@ mod tests {
     fn a_loss_outside_an_outage_is_not_of_the_next_one() {
         let health = Health::new("otlp", false);
         health.lost(5);
-        health.note(1, "refused");
+        health.note(1, Refused, "refused");
         health.lost(2);
         health.working(1);
         let end = lines(&health).pop().unwrap();
@@ -262,7 +311,7 @@ mod tests {
     fn a_thread_that_died_stays_the_last_error_after_an_outage_of_another() {
         let health = Health::new("otlp", false);
         health.died("panicked");
-        health.note(1, "refused");
+        health.note(1, Refused, "refused");
         assert_eq!(health.last_error().as_deref(), Some("refused"));
         health.working(1);
         assert_eq!(health.last_error().as_deref(), Some("panicked"));

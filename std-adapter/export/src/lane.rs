@@ -9,12 +9,13 @@ pub(crate) use feed::{Feed, When};
 
 use crate::Deadline;
 use crate::cpu;
-use crate::health::{Health, Trouble};
+use crate::health::{self, Health, Trouble};
 use crate::ledger::{DropReason, HopCells};
 use crate::meter::Meter;
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -58,10 +59,12 @@ pub(crate) struct Lane<T> {
     wake: Wake,
     /// Saves what is left when the lane is given up.
     rescue: OnceLock<Rescue<T>>,
+    /// Whether there could be a spool.
+    takes_spool: AtomicBool,
 }
 
-/// Takes what waits in a queue that is given up, and saves what it can. Returns how many records that are.
-pub(crate) type Rescue<T> = Box<dyn Fn(Vec<(T, u64)>) -> u64 + Send + Sync>;
+/// Takes what waits in a queue that is given up, and saves what it can. Returns what became of the records; those that no outcome mentions are lost.
+pub(crate) type Rescue<T> = Box<dyn Fn(Vec<(T, u64)>) -> Vec<Outcome> + Send + Sync>;
 
 /// Wakes the pump.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
@@ -86,6 +89,9 @@ struct State<T> {
 pub(crate) struct Outcome {
     pub(crate) delivered: u64,
     pub(crate) dropped: Option<(DropReason, u64)>,
+    /// Records that now wait on disk, and those that no longer do.
+    pub(crate) to_disk: u64,
+    pub(crate) from_disk: u64,
 }
 
 /// What a lane's thread does next.
@@ -97,6 +103,12 @@ enum Next<T> {
 
 /// A lane of any kind of work, for the guard.
 pub trait AnyLane: Send + Sync + fmt::Debug {
+    /// Its name in the ledger.
+    fn name(&self) -> &str;
+
+    /// Whether it could have a spool and has none.
+    fn lacks_spool(&self) -> bool;
+
     /// Drops `done` when everything queued so far has been delivered or given up.
     fn mark(&self, done: Done);
 
@@ -112,6 +124,14 @@ impl<T> fmt::Debug for Lane<T> {
 }
 
 impl<T: Send> AnyLane for Lane<T> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn lacks_spool(&self) -> bool {
+        self.takes_spool.load(Ordering::Relaxed) && self.rescue.get().is_none()
+    }
+
     fn mark(&self, done: Done) {
         let mut state = self.lock();
         if state.given_up.is_none() && !state.ended {
@@ -143,9 +163,9 @@ impl<T: Send> AnyLane for Lane<T> {
             // The rescue may write to a disk, so the pump must not wait for it. Records that come meanwhile are
             // counted by `Feed::publish`.
             drop(state);
-            let saved = rescue(waiting);
+            let outcomes = rescue(waiting);
             state = self.lock();
-            self.counts.spooled(saved);
+            outcomes.into_iter().for_each(|outcome| self.put(outcome));
         }
         // This holds the lock, because `Feed::publish` counts records in two steps.
         let pending = self.counts.read().pending;
@@ -182,8 +202,21 @@ impl<T: Send> Lane<T> {
         let trouble = 1 << (2 * index);
         let (state, changed) = (Mutex::new(state), Condvar::new());
         let (name, rescue) = (name.into(), OnceLock::new());
-        let meter = Arc::default();
-        Lane { state, changed, name, limit, counts, meter, health, deadline, trouble, wake, rescue }
+        let (meter, takes_spool) = (Arc::default(), AtomicBool::new(false));
+        Lane {
+            state,
+            changed,
+            name,
+            limit,
+            counts,
+            meter,
+            health,
+            deadline,
+            trouble,
+            wake,
+            rescue,
+            takes_spool,
+        }
     }
 
     /// Has `meter` count what happens here.
@@ -202,6 +235,11 @@ impl<T: Send> Lane<T> {
         let _ = self.rescue.set(rescue);
     }
 
+    /// Notes that there could be a spool.
+    pub(crate) fn takes_spool(&self) {
+        self.takes_spool.store(true, Ordering::Relaxed);
+    }
+
     /// Counts records that an earlier run left on disk.
     pub(crate) fn found(&self, records: u64) {
         self.counts.input(records);
@@ -215,16 +253,15 @@ impl<T: Send> Lane<T> {
 
     /// Counts the outcome of records that waited on disk. Not to be called once the rescue was.
     pub(crate) fn unspooled(&self, records: u64, outcome: Outcome) {
-        self.counts.unspooled(records);
-        self.put(outcome);
+        self.put(Outcome { from_disk: records, ..outcome });
     }
 
-    /// Counts records that now wait on disk, and others that do no longer; not if the lane was given up, which has counted them already.
-    pub(crate) fn moved(&self, to_disk: u64, from_disk: u64) {
-        let state = self.lock();
-        if state.given_up.is_none() {
-            self.counts.spooled(to_disk);
-            self.counts.unspooled(from_disk);
+    /// Counts an outcome. Not to be called once the rescue was.
+    pub(crate) fn settle(&self, outcome: Outcome) {
+        match self.rescue.get() {
+            // Until the rescue begins, records are counted here, even if the lane is given up already.
+            Some(_) => self.put(outcome),
+            None => self.count(outcome),
         }
     }
 
@@ -232,9 +269,20 @@ impl<T: Send> Lane<T> {
         &self.deadline
     }
 
-    /// Notes that a delivery fails, before it is given up.
-    pub(crate) fn failing(&self, why: &str) {
-        self.health.failing(self.trouble, why);
+    /// Notes that a delivery fails, before it is given up. `reason` is that of what is lost, or would be.
+    pub(crate) fn failing(&self, reason: DropReason, why: &str) {
+        // The end of the program is no trouble of its own: what it cuts short was not taken.
+        let reason = if reason == DropReason::Shutdown { DropReason::Unreachable } else { reason };
+        self.health.failing_for(self.trouble, reason, why);
+    }
+
+    /// Notes whether records are in memory that should be on the disk, and why.
+    pub(crate) fn at_risk(&self, why: Option<&str>) {
+        let trouble = self.trouble << health::SPOOLS;
+        match why {
+            Some(why) => self.health.failing_for(trouble, DropReason::SpoolError, why),
+            None => self.health.working(trouble),
+        }
     }
 
     /// Tells what is worth knowing but no failure.
@@ -358,6 +406,8 @@ impl<T: Send> Lane<T> {
     }
 
     fn put(&self, outcome: Outcome) {
+        self.counts.spooled(outcome.to_disk);
+        self.counts.unspooled(outcome.from_disk);
         self.counts.output(outcome.delivered);
         if let Some((reason, lost)) = outcome.dropped {
             self.counts.dropped(reason, lost);

@@ -1,41 +1,60 @@
 //! Bodies that leave in order, at least once: they wait in memory, or on the disk from before the first attempt until they were taken.
 
-use crate::backlog::{Backlog, Failure};
+use crate::backlog::{Away, Backlog, Lost};
 use crate::ledger::DropReason;
 use crate::spool::{AppendError, Front, Spool};
 use crate::{Deadline, ExportError, SpoolConfig};
 use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long a spool that cannot be written is left alone.
+const SPOOL_PAUSE: Duration = Duration::from_secs(1);
 
 /// Bodies that wait until they are taken.
 ///
 /// With a spool each body is on the disk before it is sent for the first time, so that a process that is killed loses none; one that was taken just before
-/// may be sent twice.
-#[derive(Debug)]
-pub(crate) struct Outbox(Kind);
+/// may be sent twice. While the spool cannot be written, bodies wait in memory. A clone has the same bodies.
+#[derive(Clone, Debug)]
+pub(crate) struct Outbox(Arc<Mutex<State>>);
 
 #[derive(Debug)]
-enum Kind {
-    Memory(Backlog),
-    Disk(Box<Disk>),
+struct State {
+    /// Most records in a body.
+    most: u64,
+    /// Bodies that do not wait yet, each with the number of its records. The last one is being filled.
+    open: Vec<(Vec<u8>, u64)>,
+    /// Those that wait without a spool, or came after it could no longer be written.
+    memory: Backlog,
+    disk: Option<Disk>,
+    /// Why nothing is sent; `None` while it works.
+    away: Option<Away>,
+    /// What was lost since the last delivery.
+    lost: Lost,
 }
 
 #[derive(Debug)]
 struct Disk {
     spool: Spool,
-    /// Records that could not be appended, and why.
-    refused: Option<ExportError>,
-    /// When to try again, and after which pause; `None` while it works.
-    away: Option<(Instant, Duration, String)>,
+    folder: PathBuf,
+    /// Why the spool cannot be written, and when to try again.
+    broken: Option<(String, Instant)>,
+}
+
+/// Where a body waits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Disk,
+    Memory,
 }
 
 impl Outbox {
-    /// Keeps at most so many bytes in memory, but at least one body.
-    pub(crate) fn in_memory(bytes: usize) -> Outbox {
-        Outbox(Kind::Memory(Backlog::new(bytes)))
+    /// Keeps at most so many bytes in memory, but at least one body. A body has at most `most` records.
+    pub(crate) fn in_memory(bytes: usize, most: u64) -> Outbox {
+        let memory = Backlog::new(bytes);
+        let state = State { most, open: Vec::new(), memory, disk: None, away: None, lost: Lost::default() };
+        Outbox(Arc::new(Mutex::new(state)))
     }
 
     /// Keeps bodies in a folder of this name in the spool's. It may have some already.
@@ -43,126 +62,209 @@ impl Outbox {
     /// # Errors
     ///
     /// The folder cannot be written, or another program uses it.
-    pub(crate) fn on_disk(spool: &SpoolConfig, name: &str) -> io::Result<Outbox> {
-        let spool = Spool::open(&spool.dir.join(name), spool.max_bytes)?;
-        Ok(Outbox(Kind::Disk(Box::new(Disk { spool, refused: None, away: None }))))
+    pub(crate) fn open_spool(&self, spool: &SpoolConfig, name: &str) -> io::Result<()> {
+        let folder = spool.dir.join(name);
+        let spool = Spool::open(&folder, spool.max_bytes)?;
+        self.lock().disk = Some(Disk { spool, folder, broken: None });
+        Ok(())
     }
 
-    /// Adds a body with so many records. If there is no room for it, the next [`deliver`](Outbox::deliver) counts them as lost.
-    pub(crate) fn push(&mut self, body: Vec<u8>, records: u64) {
-        match &mut self.0 {
-            Kind::Memory(backlog) => backlog.push(body, records),
-            Kind::Disk(disk) => disk.push(&body, records),
+    /// Sets the most records in a body.
+    pub(crate) fn most(&self, records: u64) {
+        self.lock().most = records;
+    }
+
+    /// Adds a record to the last body.
+    pub(crate) fn add(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut state = self.lock();
+        let most = state.most;
+        if state.open.last().is_none_or(|(_, records)| *records >= most) {
+            state.open.push((Vec::new(), 0));
+        }
+        if let Some((body, records)) = state.open.last_mut() {
+            write(body);
+            *records += 1;
         }
     }
 
     /// Number of records that wait.
     pub(crate) fn held(&self) -> u64 {
-        match &self.0 {
-            Kind::Memory(backlog) => backlog.held(),
-            Kind::Disk(disk) => disk.spool.records(),
-        }
+        let state = self.lock();
+        let open: u64 = state.open.iter().map(|(_, records)| records).sum();
+        open + state.memory.held() + state.on_disk()
     }
 
     /// Number of records that wait on the disk.
     pub(crate) fn on_disk_now(&self) -> u64 {
-        match &self.0 {
-            Kind::Memory(_) => 0,
-            Kind::Disk(disk) => disk.spool.records(),
-        }
+        self.lock().on_disk()
+    }
+
+    /// Why bodies wait in memory that should be on the disk, and what to do.
+    pub(crate) fn at_risk(&self) -> Option<String> {
+        let state = self.lock();
+        let (why, _) = state.disk.as_ref()?.broken.as_ref()?;
+        Some(why.clone())
+    }
+
+    /// Puts what was added where it waits, and sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// What was lost since the last call of this or of [`deliver`](Outbox::deliver).
+    pub(crate) fn keep(&self) -> Result<(), ExportError> {
+        let mut state = self.lock();
+        state.close();
+        std::mem::take(&mut state.lost).into_result()
     }
 
     /// Sends what waits, in order, until one body is not taken. An error of `send` whose reason is [`DropReason::Unreachable`] means that it may be
     /// taken later; with any other one as many of its records are lost as the error says. While the receiver is away, this returns an error that loses nothing. With `last` it is tried until the
-    /// deadline.
+    /// deadline. While it sends, a clone can be used.
     ///
     /// # Errors
     ///
     /// What was lost, or why nothing is delivered.
     pub(crate) fn deliver(
-        &mut self,
+        &self,
         deadline: &Deadline,
         last: bool,
         mut send: impl FnMut(&[u8]) -> Result<(), ExportError>,
     ) -> Result<(), ExportError> {
-        match &mut self.0 {
-            Kind::Memory(backlog) => backlog.deliver(deadline, last, |body| {
-                send(body).map_err(|error| match error.reason {
-                    DropReason::Unreachable => Failure::Later { why: error.message, after: None },
-                    reason => Failure::Partly { why: error.message, reason, records: error.lost },
-                })
-            }),
-            Kind::Disk(disk) => disk.deliver(deadline, last, &mut send),
-        }
-    }
-}
-
-impl Disk {
-    fn push(&mut self, body: &[u8], records: u64) {
-        let (reason, why) = match self.spool.append(body, records) {
-            Ok(()) => return,
-            Err(AppendError::Full) => (
-                DropReason::SpoolFull,
-                "the spool is full; give it more room, or look after the receiver".into(),
-            ),
-            Err(AppendError::Io(error)) => {
-                (DropReason::SpoolError, format!("the spool cannot be written: {error}"))
-            }
-        };
-        self.refused.get_or_insert_with(|| ExportError::new(reason, 0, why)).lost += records;
-    }
-
-    fn deliver(
-        &mut self,
-        deadline: &Deadline,
-        last: bool,
-        send: &mut dyn FnMut(&[u8]) -> Result<(), ExportError>,
-    ) -> Result<(), ExportError> {
-        let mut lost = self.refused.take();
-        let mut lose = |reason, n, why: String| {
-            lost.get_or_insert_with(|| ExportError::new(reason, 0, why)).lost += n;
-        };
-        loop {
-            if let Some((next, ..)) = &self.away
-                && !last
-                && Instant::now() < *next
-            {
-                break;
-            }
-            let (sent, records) = match self.spool.front() {
-                Front::Empty => break,
-                Front::Lost(records) => {
-                    lose(DropReason::SpoolCorrupt, records, "files of the spool are damaged".into());
-                    continue;
-                }
-                Front::Batch(body, records) => (send(body), records),
-            };
+        let mut state = self.lock();
+        state.close();
+        while last || !state.away.as_ref().is_some_and(Away::is_too_early) {
+            let Some((body, records, place)) = state.front() else { break };
+            drop(state);
+            let sent = send(&body);
+            state = self.lock();
             match sent {
                 Ok(()) => {
-                    self.away = None;
-                    self.spool.pop();
+                    state.away = None;
+                    state.pop(place);
                 }
                 Err(error) if error.reason != DropReason::Unreachable => {
-                    self.away = None;
-                    lose(error.reason, records.min(error.lost), error.message);
-                    self.spool.pop();
+                    state.away = None;
+                    state.lost.add(error.reason, records.min(error.lost), error.message);
+                    state.pop(place);
                 }
                 Err(error) => {
-                    let pause = self
-                        .away
-                        .as_ref()
-                        .map_or(FIRST_PAUSE, |(_, pause, _)| (*pause * 2).min(LONGEST_PAUSE));
-                    self.away = Some((Instant::now() + pause, pause, error.message));
-                    if !last || !deadline.pause(pause) {
+                    let pause = Away::note(&mut state.away, error.message, None);
+                    drop(state);
+                    let goes_on = last && deadline.pause(pause);
+                    state = self.lock();
+                    if !goes_on {
                         break;
                     }
                 }
             }
         }
-        match (lost, &self.away) {
-            (Some(lost), _) => Err(lost),
-            (None, Some((.., why))) => Err(ExportError::new(DropReason::Unreachable, 0, why.clone())),
-            (None, None) => Ok(()),
+        let mut lost = std::mem::take(&mut state.lost);
+        if let Some(away) = &state.away {
+            lost.add(DropReason::Unreachable, 0, away.why.clone());
         }
+        lost.into_result()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn on_disk(&self) -> u64 {
+        self.disk.as_ref().map_or(0, |disk| disk.spool.records())
+    }
+
+    /// Puts the open bodies where they wait.
+    fn close(&mut self) {
+        let mut open = std::mem::take(&mut self.open);
+        let State { memory, disk, away, lost, .. } = self;
+        if let Some(disk) = disk {
+            // What waits in memory is older.
+            let all: Vec<_> =
+                memory.iter().chain(open.iter().map(|(body, records)| (&**body, *records))).collect();
+            let done = disk.append(&all, lost);
+            let in_memory = all.len() - open.len();
+            (0..done.min(in_memory)).for_each(|_| _ = memory.pop());
+            open.drain(..done.saturating_sub(in_memory));
+        }
+        open.into_iter().for_each(|(body, records)| memory.push(body, records));
+        let overflow = memory.take_overflow();
+        if overflow > 0 {
+            let broken = disk.as_ref().and_then(|disk| disk.broken.as_ref());
+            let (reason, why) = match (broken, away) {
+                (Some((why, _)), _) => (DropReason::SpoolError, &**why),
+                (None, Some(away)) => (DropReason::Unreachable, &*away.why),
+                (None, None) => (DropReason::QueueFull, "more came at once than may wait"),
+            };
+            lost.add(reason, overflow, why.into());
+        }
+    }
+
+    /// A copy of the body that is sent next, and the number of its records.
+    fn front(&mut self) -> Option<(Vec<u8>, u64, Place)> {
+        while let Some(disk) = &mut self.disk {
+            match disk.spool.front() {
+                Front::Empty => break,
+                Front::Lost(records) => {
+                    self.lost.add(
+                        DropReason::SpoolCorrupt,
+                        records,
+                        "files of the spool are damaged or gone".into(),
+                    );
+                }
+                Front::Batch(body, records) => return Some((body.to_vec(), records, Place::Disk)),
+            }
+        }
+        self.memory.front().map(|(body, records)| (body.to_vec(), records, Place::Memory))
+    }
+
+    fn pop(&mut self, from: Place) {
+        match (from, &mut self.disk) {
+            (Place::Disk, Some(disk)) => disk.spool.pop(),
+            _ => _ = self.memory.pop(),
+        }
+    }
+}
+
+impl Disk {
+    /// Appends bodies in order, unless the spool could not be written just now. Returns how many are done with: on the disk, or lost because there is no
+    /// room.
+    fn append(&mut self, bodies: &[(&[u8], u64)], lost: &mut Lost) -> usize {
+        let is_early = self.broken.as_ref().is_some_and(|(_, again)| Instant::now() < *again);
+        if bodies.is_empty() || is_early {
+            return 0;
+        }
+        let mut done = 0;
+        let failed = match self.spool.append_all(bodies.iter().copied()) {
+            Ok(()) => return self.works(bodies.len()),
+            Err(AppendError::Io(error)) => Some(error),
+            // Some may fit.
+            Err(AppendError::Full) => bodies.iter().find_map(|(body, records)| {
+                match self.spool.append(body, *records) {
+                    Ok(()) => {}
+                    Err(AppendError::Io(error)) => return Some(error),
+                    Err(AppendError::Full) => {
+                        let why = "the spool is full; give it more room, or look after the receiver";
+                        lost.add(DropReason::SpoolFull, *records, why.into());
+                    }
+                }
+                done += 1;
+                None
+            }),
+        };
+        let Some(error) = failed else { return self.works(done) };
+        let why = format!(
+            "the spool in {} cannot be written: {error}; until it can, what is not delivered is kept in memory, where a crash would lose it; \
+             make room on its disk, or let this program write there",
+            self.folder.display()
+        );
+        self.broken = Some((why, Instant::now() + SPOOL_PAUSE));
+        done
+    }
+
+    fn works(&mut self, done: usize) -> usize {
+        self.broken = None;
+        done
     }
 }

@@ -53,6 +53,8 @@ pub(crate) fn checked_url(url: &str, example: &'static str) -> Result<String, Pu
 pub struct Post {
     agent: ureq::Agent,
     tls: Tls,
+    /// Whether addresses that are not public are refused.
+    is_public_only: bool,
     /// What a body is called in messages.
     what: &'static str,
     url: String,
@@ -82,7 +84,8 @@ impl Post {
         let tls = Tls::default();
         let agent = client_with(&tls).build().new_agent();
         let retried = |status| matches!(status, 429 | 502 | 503 | 504);
-        Ok(Post { agent, tls, what, url, headers: Vec::new(), is_secret: false, retried, hint: |_| None })
+        let (headers, is_public_only, is_secret) = (Vec::new(), false, false);
+        Ok(Post { agent, tls, is_public_only, what, url, headers, is_secret, retried, hint: |_| None })
     }
 
     /// As [`Post::new`], for a URL by which whoever knows it may post: messages show no more of it than its host.
@@ -116,15 +119,14 @@ impl Post {
         self
     }
 
-    /// Trusts a server whose certificate is signed by an authority in this PEM file, instead of by one in Mozilla's list. It takes all addresses, as after
-    /// [`Post::any_address`].
+    /// Trusts a server whose certificate is signed by an authority in this PEM file, instead of by one in Mozilla's list.
     ///
     /// # Errors
     ///
     /// The file cannot be read or has no certificate, or TLS is not built in.
     pub fn ca_certificate(mut self, path: impl AsRef<Path>) -> Result<Post, ConfigError> {
         self.tls.trust_file(path.as_ref())?;
-        Ok(self.any_address())
+        Ok(self.with_agent())
     }
 
     /// Sends a body again after these statuses. The default is those that say so: 429, 502, 503, 504.
@@ -143,18 +145,26 @@ impl Post {
     /// what was checked is connected to. Behind a proxy of the environment, names are the proxy's matter.
     #[must_use]
     pub fn public_only(self) -> Post {
-        let agent = ureq::Agent::with_parts(
-            client_with(&self.tls).build(),
-            DefaultConnector::default(),
-            PublicOnly(DefaultResolver::default()),
-        );
-        Post { agent, ..self }
+        Post { is_public_only: true, ..self }.with_agent()
     }
 
     /// Takes all addresses, after [`Post::public_only`].
     #[must_use]
     pub fn any_address(self) -> Post {
-        Post { agent: client_with(&self.tls).build().new_agent(), ..self }
+        Post { is_public_only: false, ..self }.with_agent()
+    }
+
+    /// Makes the agent anew, from what was chosen.
+    fn with_agent(self) -> Post {
+        let config = client_with(&self.tls).build();
+        let agent = match self.is_public_only {
+            true => {
+                let resolver = PublicOnly(DefaultResolver::default());
+                ureq::Agent::with_parts(config, DefaultConnector::default(), resolver)
+            }
+            false => config.new_agent(),
+        };
+        Post { agent, ..self }
     }
 
     /// The URL as it is shown in messages.

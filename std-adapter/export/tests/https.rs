@@ -22,13 +22,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, SystemTime};
 use throughline::Level;
+use throughline_export::ledger::DropReason;
 use throughline_export::log::{Elastic, Loki, Syslog};
 use throughline_export::otlp::{Client, ClientConfig, ConfigError, SendError, Signal};
 use throughline_export::profiles::ProfileClient;
 #[cfg(feature = "prometheus")]
 use throughline_export::prometheus::{Pushgateway, PushgatewayOptions, RemoteWrite};
 use throughline_export::zipkin::Zipkin;
-use throughline_export::{Deadline, ExportError, Exporter};
+use throughline_export::{Deadline, ExportError, Exporter, Post};
 
 /// A temporary file, removed at the end of the test.
 struct File(PathBuf);
@@ -199,6 +200,12 @@ const BACKENDS: &[(&str, Sends)] = &[
             flushed(zipkin)
         }),
     ),
+    (
+        "a webhook",
+        sends!(url, post: Post::secret("a notice", url, "").unwrap(), |post: Post| {
+            post.send_once("", "text/plain", &[], b"x", &Deadline::within(Duration::from_secs(30))).map(drop)
+        }),
+    ),
     #[cfg(feature = "prometheus")]
     ("remote write", sends!(url, writer: RemoteWrite::new(url).unwrap(), counted)),
     #[cfg(feature = "prometheus")]
@@ -224,6 +231,26 @@ fn each_backend_may_have_a_certificate_of_an_authority_that_was_named() {
         send(&url, Some(&file.0)).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(!received.recv().unwrap().is_empty(), "{name}");
     }
+}
+
+/// An authority of one's own is trusted with names, not with addresses.
+#[test]
+fn an_authority_of_ones_own_opens_no_private_address() {
+    let (port, authority, received) = collector("localhost");
+    let file = File::new("private.pem", &authority);
+    let post = || Post::new("a notice", &format!("https://localhost:{port}"), "").unwrap();
+    let deadline = Deadline::within(Duration::from_secs(30));
+    let send = |post: Post| post.send_once("", "text/plain", &[], b"x", &deadline);
+    for refusing in [
+        post().public_only().ca_certificate(&file.0).unwrap(),
+        post().ca_certificate(&file.0).unwrap().public_only(),
+    ] {
+        let error = send(refusing).unwrap_err();
+        assert_eq!(error.reason, DropReason::Refused);
+        assert!(error.message.contains("is no public address"), "{error}");
+    }
+    assert!(received.try_recv().is_err());
+    send(post().public_only().ca_certificate(&file.0).unwrap().any_address()).unwrap();
 }
 
 #[test]

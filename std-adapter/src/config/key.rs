@@ -106,9 +106,12 @@ impl Key {
         self
     }
 
-    /// Finds a time or a size of 0 where that makes no sense.
-    pub(crate) fn refuse_zero(&self, value: &Value) -> Result<(), String> {
+    /// Finds a time or a size of 0 where that makes no sense, and a secret that is empty.
+    pub(crate) fn refuse_nothing(&self, value: &Value) -> Result<(), String> {
         let what = match value {
+            Value::Secret(text) if text.trim().is_empty() => {
+                return Err("is empty; set the variable or write the secret, or remove the key".into());
+            }
             Value::Duration(time) if time.is_zero() => "time",
             Value::Size(0) => "room",
             _ => return Ok(()),

@@ -55,7 +55,7 @@ pub(super) fn listeners(items: Vec<Item>, file: &Path) -> (Vec<Listener>, Vec<Pr
     for (number, item) in items.into_iter().enumerate() {
         let mut settings = Settings::default();
         item.settings.into_iter().for_each(|setting| settings.put(setting));
-        problems.extend(settings.iter().filter_map(Setting::is_zero));
+        problems.extend(settings.iter().filter_map(Setting::is_nothing));
         problems.extend(TEMPLATES.iter().filter_map(|path| unclosed(settings.get(path)?)));
         let said = settings.get("observers.name").map(|setting| setting.value.text().to_owned());
         let name = item.name.or(said).unwrap_or_else(|| format!("observer-{}", number + 1));

@@ -128,7 +128,7 @@ impl Config {
         let mut settings = std::mem::take(&mut self.settings);
         for key in keys::all().filter(|key| said.binary_search(&key.path).is_ok()) {
             let Some(setting) = settings.get(key.path) else { continue };
-            let checked = key.refuse_zero(&setting.value);
+            let checked = key.refuse_nothing(&setting.value);
             let Err(error) = checked.and_then(|()| (key.apply)(self, &setting.value)) else { continue };
             if setting.is_of_standard() {
                 warnings.push(setting.problem(format!("{error}; it is not honoured")));

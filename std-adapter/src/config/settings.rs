@@ -66,9 +66,9 @@ impl Setting {
         }
     }
 
-    /// The error for a time or a size of 0 where that makes no sense.
-    pub(crate) fn is_zero(&self) -> Option<Problem> {
-        self.key.refuse_zero(&self.value).err().map(|error| self.problem(error))
+    /// The error for a time or a size of 0 where that makes no sense, and for a secret that is empty.
+    pub(crate) fn is_nothing(&self) -> Option<Problem> {
+        self.key.refuse_nothing(&self.value).err().map(|error| self.problem(error))
     }
 
     /// The value in TOML's notation, with a mask in place of a possible secret.

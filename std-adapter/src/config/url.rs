@@ -8,19 +8,28 @@ pub(super) fn check(url: &str) -> Result<String, String> {
     if let Some(instead) = retired(url) {
         return Err(instead);
     }
+    match host(url) {
+        None => Err("is not an http:// URL; give one such as http://localhost:4318".into()),
+        Some(host) if !has_good_port(host) => Err("has a port that is not a number from 0 to 65535".into()),
+        Some(_) => Ok(url.into()),
+    }
+}
+
+/// Whether a request can be sent to this URL, whose scheme may be in capitals.
+pub(super) fn has_host(url: &str) -> bool {
+    host(&with_small_scheme(url)).is_some_and(has_good_port)
+}
+
+/// The host and port of a URL of HTTP.
+fn host(url: &str) -> Option<&str> {
     let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
     let host = rest.map(without_user);
-    let host =
-        host.filter(|host| !host.is_empty() && !host.starts_with(':') && !url.contains(char::is_whitespace));
-    let Some(host) = host else {
-        return Err("is not an http:// URL; give one such as http://localhost:4318".into());
-    };
-    match host.rsplit_once(':') {
-        Some((_, port)) if !port.ends_with(']') && port.parse::<u16>().is_err() => {
-            Err("has a port that is not a number from 0 to 65535".into())
-        }
-        _ => Ok(url.into()),
-    }
+    host.filter(|host| !host.is_empty() && !host.starts_with(':') && !url.contains(char::is_whitespace))
+}
+
+fn has_good_port(host: &str) -> bool {
+    let port = host.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.ends_with(']'));
+    port.is_none_or(|port| port.parse::<u16>().is_ok())
 }
 
 /// The error for a port of Jaeger's own protocols, which Jaeger has replaced by OTLP. It says what to write

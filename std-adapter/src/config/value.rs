@@ -3,8 +3,8 @@
 use super::units::{duration, show_duration, show_size, size};
 use std::fmt;
 use std::time::Duration;
-use throughline_export::Redaction;
 use throughline_export::text::{masked_url, percent_decode};
+use throughline_export::{Mask, Redaction};
 
 /// The type of a key.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -279,9 +279,23 @@ impl Value {
                 )
             }
             Value::Text(text) => quoted(&literal(&shown_text(text))),
+            Value::List(items) => Value::List(shown_items(items)).toml(),
             other => other.toml(),
         }
     }
+}
+
+/// The items of a list, which may be arguments of a command: `--token=…`, and what follows `--token`, are masked.
+fn shown_items(items: &[String]) -> Vec<String> {
+    let (secret, mut mask) = (Redaction::default(), Mask::default());
+    let flags = std::iter::once("").chain(items.iter().map(String::as_str));
+    let is_secret =
+        |flag: &str| flag.strip_prefix('-').is_some_and(|name| secret.hides(name.trim_start_matches('-')));
+    let shown = flags.zip(items).map(|(flag, item)| match is_secret(flag) {
+        true => MASK.into(),
+        false => mask.masked(item).unwrap_or_else(|| shown_text(item)),
+    });
+    shown.collect()
 }
 
 /// The text, with what may be secret in it masked if it looks like a URL.

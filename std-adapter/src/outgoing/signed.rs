@@ -2,6 +2,8 @@
 
 use super::retried;
 use std::fmt;
+use std::path::Path;
+use throughline_export::otlp::ConfigError;
 use throughline_export::{Deadline, ExportError, Post, PushUrlError};
 
 /// Posts bodies to a URL that is taken for a secret, at an address that is public unless others are allowed.
@@ -38,6 +40,11 @@ impl SignedPost {
     /// Adds a header to each request.
     pub(crate) fn header(self, name: impl Into<String>, value: impl Into<String>) -> SignedPost {
         SignedPost { post: self.post.header(name, value), ..self }
+    }
+
+    /// Trusts a receiver whose certificate is signed by an authority in this PEM file, instead of by one in Mozilla's list.
+    pub(crate) fn ca_certificate(self, path: impl AsRef<Path>) -> Result<SignedPost, ConfigError> {
+        Ok(SignedPost { post: self.post.ca_certificate(path)?, ..self })
     }
 
     /// Takes addresses that are not public too.

@@ -22,6 +22,7 @@ mod kept_exemplars;
 mod late;
 mod merged;
 mod metrics;
+mod overflow;
 #[cfg(feature = "observers")]
 mod own_logs;
 mod readings;
@@ -52,6 +53,7 @@ use crate::sampling;
 use crate::wall_time::WallTime;
 use assemble::{Assembler, Bounds};
 pub(crate) use drain::Drain;
+use overflow::Overflow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -149,6 +151,7 @@ pub(crate) struct Pump {
     fan_out: FanOut,
     cells: Arc<Cells>,
     health: Arc<Health>,
+    overflow: Overflow,
     refined: Instant,
     /// Whether spans wait for the end of their traces.
     waits: bool,
@@ -193,6 +196,7 @@ impl Pump {
             readings,
             fan_out,
             cells,
+            overflow: Overflow::new(Arc::clone(&health)),
             health,
             refined: now,
             waits: false,
@@ -322,6 +326,8 @@ impl Pump {
         if !losses.is_empty() {
             assembler.lost();
         }
+        let overflown = losses.iter().filter(|loss| loss.reason != LossReason::Reentrant);
+        self.overflow.round(overflown.map(|loss| loss.count as u64).sum(), now);
         for loss in losses {
             let time_unix_ns = assembler.wall_time.unix_ns(loss.first);
             let what = match loss.reason {

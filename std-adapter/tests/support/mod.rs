@@ -111,3 +111,17 @@ pub fn ours(stderr: &str) -> Vec<&str> {
 pub fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
+
+/// Limits the size of files that this process writes, and lets writing beyond that be an error instead of a signal. Only the soft limit changes, so that it
+/// can be raised again: the test harness writes to standard output, which may be a longer file.
+#[cfg(unix)]
+pub fn limit_files(bytes: libc::rlim_t) {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer is to a limit that is valid and writable during the call.
+    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) }, 0);
+    limit.rlim_cur = bytes.min(limit.rlim_max);
+    // SAFETY: the pointer is to a limit that is valid during the call.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) }, 0);
+    // SAFETY: ignoring a signal is always sound.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}

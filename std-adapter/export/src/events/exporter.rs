@@ -36,16 +36,21 @@ pub trait Sink: Send + 'static {
 pub struct Events<S> {
     name: String,
     sink: S,
-    encoder: CloudEventEncoder,
     signals: (bool, bool),
     filter: Filter,
-    most: usize,
-    outbox: Outbox,
+    intake: Intake,
     spool: Option<SpoolConfig>,
+    /// Takes what is left when the process ends while `sink` does not answer.
+    stand_in: Option<Intake>,
     dead_letters: Option<RollingFile>,
     dead: Option<RollingWriter>,
-    /// The events of the batch that is being filled, and their number.
-    open: (Vec<u8>, u64),
+}
+
+/// Makes events of records and keeps them in the outbox. As an exporter, it sends nothing.
+#[derive(Debug)]
+struct Intake {
+    encoder: CloudEventEncoder,
+    outbox: Outbox,
 }
 
 impl<S> fmt::Debug for Events<S> {
@@ -60,15 +65,13 @@ impl<S: Sink> Events<S> {
         Events {
             name: name.into(),
             sink,
-            encoder: CloudEventEncoder::new(&Resource::new("unknown_service")),
             signals: (false, true),
             filter: Filter::all(),
-            most: 100,
-            outbox: Outbox::in_memory(MEMORY),
+            intake: Intake::new(&Resource::new("unknown_service"), Outbox::in_memory(MEMORY, 100)),
             spool: None,
+            stand_in: None,
             dead_letters: None,
             dead: None,
-            open: Default::default(),
         }
     }
 
@@ -87,10 +90,12 @@ impl<S: Sink> Events<S> {
     /// Most events in a batch. The default is 100.
     #[must_use]
     pub fn batch(self, events: usize) -> Events<S> {
-        Events { most: events.max(1), ..self }
+        self.intake.outbox.most(events.max(1) as u64);
+        self
     }
 
-    /// Keeps batches on the disk from before they are sent until they were taken.
+    /// Keeps batches on the disk from before they are sent until they were taken. While the disk cannot be written, they are kept in 16 MiB of memory, which
+    /// is told on standard error.
     #[must_use]
     pub fn spool(self, spool: SpoolConfig) -> Events<S> {
         Events { spool: Some(spool), ..self }
@@ -102,25 +107,9 @@ impl<S: Sink> Events<S> {
         Events { dead_letters: Some(file), ..self }
     }
 
-    fn put(&mut self, event: &CloudEvent) {
-        event.write(&mut self.open.0);
-        self.open.1 += 1;
-        if self.open.1 >= self.most as u64 {
-            self.close();
-        }
-    }
-
-    fn close(&mut self) {
-        let (body, events) = std::mem::take(&mut self.open);
-        if events > 0 {
-            self.outbox.push(body, events);
-        }
-    }
-
     fn deliver(&mut self, deadline: &Deadline, last: bool) -> Result<(), ExportError> {
-        self.close();
-        let Events { outbox, sink, dead, .. } = self;
-        outbox.deliver(deadline, last, |body| {
+        let Events { intake, sink, dead, .. } = self;
+        intake.outbox.deliver(deadline, last, |body| {
             let (mut rest, mut events) = (body, Vec::new());
             while let Some(event) = CloudEvent::read(&mut rest) {
                 events.push(event);
@@ -148,9 +137,10 @@ impl<S: Sink> Events<S> {
 
 impl<S: Sink> Exporter for Events<S> {
     fn begin(&mut self, host: &Host<'_>) -> io::Result<()> {
-        self.encoder = CloudEventEncoder::new(host.resource);
+        self.intake = Intake::new(host.resource, self.intake.outbox.clone());
         if let Some(spool) = &self.spool {
-            self.outbox = Outbox::on_disk(spool, &self.name)?;
+            self.intake.outbox.open_spool(spool, &self.name)?;
+            self.stand_in = Some(Intake::new(host.resource, self.intake.outbox.clone()));
         }
         self.dead = self.dead_letters.take().map(RollingFile::open).transpose()?;
         Ok(())
@@ -165,13 +155,11 @@ impl<S: Sink> Exporter for Events<S> {
     }
 
     fn span(&mut self, span: &SpanView<'_>) {
-        let event = self.encoder.span(span);
-        self.put(&event);
+        self.intake.span(span);
     }
 
     fn log(&mut self, log: &LogView<'_>) {
-        let event = self.encoder.log(log);
-        self.put(&event);
+        self.intake.log(log);
     }
 
     fn flush(&mut self, deadline: &Deadline) -> Result<(), ExportError> {
@@ -180,6 +168,48 @@ impl<S: Sink> Exporter for Events<S> {
 
     fn finish(&mut self, deadline: &Deadline) -> Result<(), ExportError> {
         self.deliver(deadline, true)
+    }
+
+    fn held(&self) -> u64 {
+        self.intake.held()
+    }
+
+    fn on_disk(&self) -> u64 {
+        self.intake.on_disk()
+    }
+
+    fn at_risk(&self) -> Option<String> {
+        self.intake.outbox.at_risk()
+    }
+
+    fn takes_spool(&self) -> bool {
+        true
+    }
+
+    fn stand_in(&mut self) -> Option<Box<dyn Exporter>> {
+        self.stand_in.take().map(|intake| Box::new(intake) as _)
+    }
+}
+
+impl Intake {
+    fn new(resource: &Resource, outbox: Outbox) -> Intake {
+        Intake { encoder: CloudEventEncoder::new(resource), outbox }
+    }
+}
+
+impl Exporter for Intake {
+    fn span(&mut self, span: &SpanView<'_>) {
+        let event = self.encoder.span(span);
+        self.outbox.add(|body| event.write(body));
+    }
+
+    fn log(&mut self, log: &LogView<'_>) {
+        let event = self.encoder.log(log);
+        self.outbox.add(|body| event.write(body));
+    }
+
+    fn flush(&mut self, _: &Deadline) -> Result<(), ExportError> {
+        self.outbox.keep()
     }
 
     fn held(&self) -> u64 {

@@ -149,7 +149,7 @@ impl<T: Send> Feed<T> {
                 "the queue of {} is full: records come faster than they are delivered; further ones are dropped and counted",
                 lane.name
             );
-            lane.health.note(lane.trouble << 1, &why);
+            lane.health.note(lane.trouble << 1, DropReason::QueueFull, &why);
         }
         // This comes after the note, so that the line at the outage's end has the first loss too.
         lane.health.lost(dropped.1);
@@ -217,7 +217,7 @@ impl<T: Send> Feed<T> {
                 Some(Item::Work(Work { work, records, bytes })) => {
                     each(&work, records);
                     self.lane.meter.unqueued(records, bytes);
-                    self.lane.done(Outcome { delivered: records, dropped: None }, Some(work));
+                    self.lane.done(Outcome { delivered: records, ..Outcome::default() }, Some(work));
                 }
                 Some(Item::Marker(_)) => {}
                 None => return,

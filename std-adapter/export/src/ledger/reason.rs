@@ -164,3 +164,32 @@ impl DropReason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rules of alerts that come with this library are about losses alone.
+    #[test]
+    fn rules_of_alerts_leave_out_what_is_no_loss() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/deploy");
+        for file in ["alerts.yaml", "prometheus/rules.yaml", "kubernetes/prometheus-rule.yaml"] {
+            let text = std::fs::read_to_string(folder.join(file)).unwrap();
+            let lists: Vec<_> =
+                text.split("outcome!~").skip(1).map(|rest| rest.split('}').next().unwrap()).collect();
+            assert!(!lists.is_empty(), "{file}");
+            for list in lists {
+                let list = list.split(',').next().unwrap().trim_matches(['\\', '"']);
+                let named: Vec<_> = list.split('|').collect();
+                for reason in DropReason::ALL {
+                    assert_eq!(
+                        named.contains(&reason.as_str()),
+                        !reason.is_loss(),
+                        "{} in {file}: {list}",
+                        reason.as_str()
+                    );
+                }
+            }
+        }
+    }
+}

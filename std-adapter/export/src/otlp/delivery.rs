@@ -56,17 +56,20 @@ impl Shared {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Spools the request under way and the waiting ones. Returns how many records were saved.
-    fn rescue(&self, waiting: Vec<(Vec<u8>, u64)>) -> u64 {
+    /// Spools the request under way and the waiting ones. Returns what became of them.
+    fn rescue(&self, waiting: Vec<(Vec<u8>, u64)>) -> Vec<Outcome> {
         let mut state = self.lock();
         state.is_closed = true;
         let in_flight = state.in_flight.take();
-        let Some(spool) = &mut state.spool else { return 0 };
+        let Some(spool) = &mut state.spool else { return Vec::new() };
         let in_flight = in_flight.iter().map(|(body, records)| (&***body, *records));
         let waiting = waiting.iter().map(|(body, records)| (&**body, *records));
-        let all =
-            in_flight.chain(waiting).map(|(body, records)| spool.append(body, records).map(|()| records));
-        all.map_while(Result::ok).sum()
+        let append = |(body, records)| match spool.append(body, records) {
+            Ok(()) => Outcome { to_disk: records, ..Outcome::default() },
+            Err(AppendError::Full) => dropped(DropReason::SpoolFull, records),
+            Err(AppendError::Io(_)) => dropped(DropReason::SpoolError, records),
+        };
+        in_flight.chain(waiting).map(append).collect()
     }
 }
 
@@ -78,6 +81,7 @@ impl Delivery {
         spool: Option<SpoolConfig>,
         lane: &Lane<Vec<u8>>,
     ) -> Delivery {
+        lane.takes_spool();
         let spooling = spool.map(|config| {
             let shared = Arc::<Shared>::default();
             let rescuer = Arc::clone(&shared);
@@ -92,42 +96,77 @@ impl Delivery {
     pub(super) fn deliver(&mut self, lane: &Lane<Vec<u8>>, body: &mut Vec<u8>, records: u64) -> Outcome {
         self.open(lane);
         let Some(spooling) = &mut self.spooling else {
-            let sent = self.client.send_watched(self.signal, body, lane.deadline(), |why| lane.failing(why));
-            return match sent {
-                Ok(delivered) => taken(lane, &delivered, records),
-                Err(error) => {
-                    lane.failing(&error.to_string());
-                    Outcome { delivered: 0, dropped: Some((reason(&error), records)) }
-                }
-            };
+            return self.persist(lane, body, records, reason);
         };
         if spooling.shared.lock().spool.as_ref().is_some_and(|spool| !spool.is_empty()) {
             // Older batches must be sent first, so spool this one behind them.
-            keep(lane, &spooling.shared, body, records);
+            let is_kept = keep(lane, spooling, body, records);
             if lane.deadline().at().is_none() {
                 self.replay(lane, AT_A_TIME);
             }
-            return Outcome::default();
+            return match is_kept {
+                true => Outcome::default(),
+                false => self.persist_unspooled(lane, body, records),
+            };
         }
         let in_flight = Arc::new(std::mem::take(body));
         spooling.shared.lock().in_flight = Some((Arc::clone(&in_flight), records));
         let sent = self.client.send_once(self.signal, &in_flight, lane.deadline());
         spooling.shared.lock().in_flight = None;
+        let mut is_kept = true;
         let outcome = match sent {
             Ok(delivered) => taken(lane, &delivered, records),
             Err(error) => {
-                lane.failing(&error.to_string());
+                lane.failing(reason(&error), &error.to_string());
                 if may_pass(&error) {
                     spooling.failed(self.client.config().first_backoff, &error);
-                    keep(lane, &spooling.shared, &in_flight, records);
+                    is_kept = keep(lane, spooling, &in_flight, records);
                     Outcome::default()
                 } else {
-                    Outcome { delivered: 0, dropped: Some((DropReason::Refused, records)) }
+                    dropped(DropReason::Refused, records)
                 }
             }
         };
         *body = Arc::try_unwrap(in_flight).unwrap_or_default();
-        outcome
+        if is_kept { outcome } else { self.persist_unspooled(lane, body, records) }
+    }
+
+    /// Sends a body again and again, for the time that is configured. `why_lost` is the reason if none of it helps.
+    fn persist(
+        &mut self,
+        lane: &Lane<Vec<u8>>,
+        body: &[u8],
+        records: u64,
+        why_lost: impl Fn(&SendError) -> DropReason,
+    ) -> Outcome {
+        let failing = |why: &str| lane.failing(DropReason::Unreachable, why);
+        match self.client.send_watched(self.signal, body, lane.deadline(), failing) {
+            Ok(delivered) => taken(lane, &delivered, records),
+            Err(error) => {
+                lane.failing(reason(&error), &error.to_string());
+                dropped(why_lost(&error), records)
+            }
+        }
+    }
+
+    /// As without a spool, for a body that could not be spooled. The shutdown tries once more to spool it.
+    fn persist_unspooled(&mut self, lane: &Lane<Vec<u8>>, body: &mut Vec<u8>, records: u64) -> Outcome {
+        let shared = self.spooling.as_ref().map(|spooling| Arc::clone(&spooling.shared)).unwrap_or_default();
+        let in_flight = Arc::new(std::mem::take(body));
+        {
+            let mut state = shared.lock();
+            if state.is_closed {
+                return Outcome::default();
+            }
+            state.in_flight = Some((Arc::clone(&in_flight), records));
+        }
+        let outcome = self.persist(lane, &in_flight, records, |error| match may_pass(error) {
+            true => DropReason::SpoolError,
+            false => DropReason::Refused,
+        });
+        let was_rescued = shared.lock().in_flight.take().is_none();
+        *body = Arc::try_unwrap(in_flight).unwrap_or_default();
+        if was_rescued { Outcome::default() } else { outcome }
     }
 
     /// Sends spooled batches if it is time. Returns `None` if the spool is empty.
@@ -191,8 +230,7 @@ impl Delivery {
             let (body, records) = match spool.front() {
                 Front::Empty => return false,
                 Front::Lost(records) => {
-                    let dropped = Some((DropReason::SpoolCorrupt, records));
-                    state.done(lane, records, Outcome { delivered: 0, dropped });
+                    state.done(lane, records, dropped(DropReason::SpoolCorrupt, records));
                     drop(state);
                     let dir = spooling.config.dir.display();
                     lane.warn(&format!(
@@ -210,12 +248,12 @@ impl Delivery {
             let outcome = match client.send_once(*signal, &body, lane.deadline()) {
                 Ok(delivered) => taken(lane, &delivered, records),
                 Err(error) => {
-                    lane.failing(&error.to_string());
+                    lane.failing(reason(&error), &error.to_string());
                     if may_pass(&error) {
                         spooling.failed(client.config().first_backoff, &error);
                         return false;
                     }
-                    Outcome { delivered: 0, dropped: Some((DropReason::Refused, records)) }
+                    dropped(DropReason::Refused, records)
                 }
             };
             spooling.failures = 0;
@@ -243,23 +281,34 @@ impl Spooling {
     }
 }
 
-/// Spools a body, or counts it as dropped.
-fn keep(lane: &Lane<Vec<u8>>, shared: &Shared, body: &[u8], records: u64) {
-    let mut state = shared.lock();
+/// Spools a body, or counts it as dropped if the spool has no room. Returns whether that is done; otherwise the spool cannot be written.
+fn keep(lane: &Lane<Vec<u8>>, spooling: &Spooling, body: &[u8], records: u64) -> bool {
+    let mut state = spooling.shared.lock();
     if state.is_closed {
-        return;
+        return true;
     }
-    let Some(spool) = &mut state.spool else { return };
-    let (reason, why) = match spool.append(body, records) {
-        Ok(()) => return lane.spooled(records),
-        Err(AppendError::Full) => (DropReason::SpoolFull, "the spool has reached its limit".to_owned()),
-        Err(AppendError::Io(error)) => {
-            (DropReason::SpoolError, format!("the spool cannot be written: {error}; check its disk"))
-        }
-    };
+    let Some(spool) = &mut state.spool else { return true };
+    let appended = spool.append(body, records);
+    if appended.is_ok() {
+        lane.spooled(records);
+    }
     drop(state);
-    lane.failing(&why);
-    lane.count(Outcome { delivered: 0, dropped: Some((reason, records)) });
+    match appended {
+        Ok(()) => lane.at_risk(None),
+        Err(AppendError::Full) => {
+            lane.failing(DropReason::SpoolFull, "the spool has reached its limit");
+            lane.count(dropped(DropReason::SpoolFull, records));
+        }
+        Err(AppendError::Io(error)) => {
+            let dir = spooling.config.dir.display();
+            lane.at_risk(Some(&format!(
+                "the spool in {dir} cannot be written: {error}; until it can, requests are tried as without a spool, and a crash would lose what waits; \
+                 make room on its disk, or let this program write there"
+            )));
+            return false;
+        }
+    }
+    true
 }
 
 /// The outcome of the records of a request that the collector accepted.
@@ -272,7 +321,11 @@ fn taken(lane: &Lane<Vec<u8>>, delivered: &super::Delivered, records: u64) -> Ou
         lane.warn(&super::Delivered { rejected: shown, ..delivered.clone() }.to_string());
     }
     let dropped = (rejected > 0).then_some((DropReason::Rejected, rejected));
-    Outcome { delivered: records - rejected, dropped }
+    Outcome { delivered: records - rejected, dropped, ..Outcome::default() }
+}
+
+fn dropped(reason: DropReason, records: u64) -> Outcome {
+    Outcome { dropped: Some((reason, records)), ..Outcome::default() }
 }
 
 /// Whether the same body may be accepted later.

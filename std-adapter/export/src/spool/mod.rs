@@ -51,9 +51,10 @@ pub fn reserve_spool(folder: &Path) -> io::Result<()> {
 /// first, before new ones. If it was killed after a delivery but before it had noted that, the batch is
 /// delivered twice.
 ///
-/// Records are dropped and counted as `spool_full` if the spool has reached its limit, as `spool_error` if
-/// the disk cannot be written, and as `spool_corrupt` if they are damaged on disk. The program itself gets no
-/// error.
+/// Records are dropped and counted as `spool_full` if the spool has reached its limit, and as `spool_corrupt` if they are
+/// damaged on disk. While the disk cannot be written, they are delivered as without a spool, and what cannot be is counted as
+/// `spool_error`; a line on standard error says that a crash would lose what waits, and another one when that is over. A folder that
+/// was deleted is created again. The program itself gets no error.
 ///
 /// ```
 /// use throughline_export::SpoolConfig;

@@ -117,25 +117,48 @@ impl Spool {
 
     /// Appends a batch and syncs it to the disk. If that fails, the spool is unchanged.
     pub(crate) fn append(&mut self, body: &[u8], records: u64) -> Result<(), AppendError> {
-        let too_long = || AppendError::Io(io::Error::other("the batch is longer than 4 GiB"));
-        let header = Header::of(body, self.appended, records).ok_or_else(too_long)?;
-        let used: u64 = self.segments.iter().map(|segment| segment.len).sum();
-        if used.saturating_add(header.frame_len()) > self.max_bytes {
-            return Err(AppendError::Full);
-        }
-        self.write(&header, body).map_err(AppendError::Io)
+        self.append_all([(body, records)])
     }
 
-    fn write(&mut self, header: &Header, body: &[u8]) -> io::Result<()> {
+    /// Appends batches and syncs them to the disk, all at once. If that fails, the spool is unchanged.
+    pub(crate) fn append_all<'b>(
+        &mut self,
+        batches: impl IntoIterator<Item = (&'b [u8], u64)>,
+    ) -> Result<(), AppendError> {
+        let too_long = || AppendError::Io(io::Error::other("the batch is longer than 4 GiB"));
+        let (mut frames, mut appended) = (Vec::new(), self.appended);
+        for (body, records) in batches {
+            let header = Header::of(body, appended, records).ok_or_else(too_long)?;
+            appended = header.after();
+            frames.extend_from_slice(&header.to_bytes());
+            frames.extend_from_slice(body);
+        }
+        let used: u64 = self.segments.iter().map(|segment| segment.len).sum();
+        if used.saturating_add(frames.len() as u64) > self.max_bytes {
+            return Err(AppendError::Full);
+        }
+        self.write(&frames, appended).map_err(AppendError::Io)
+    }
+
+    /// Writes frames, the last of which ends after so many records.
+    fn write(&mut self, frames: &[u8], appended: u64) -> io::Result<()> {
         let limit = (self.max_bytes / SHARE).max(SMALLEST);
         if self.segments.back().is_some_and(|last| last.len >= limit) {
             self.writing = None;
+        }
+        if self.writing.as_ref().is_some_and(is_deleted) {
+            self.go_on_reading();
         }
         if self.writing.is_none() {
             let last = self.segments.back().map(|last| last.number + 1);
             let number = last.unwrap_or_else(|| self.next_number());
             let path = path_of(&self.dir, number);
-            self.writing = Some(OpenOptions::new().write(true).create_new(true).open(path)?);
+            let create = || OpenOptions::new().read(true).write(true).create_new(true).open(&path);
+            let file = create().or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound => self.create_again().and_then(|()| create()),
+                _ => Err(error),
+            });
+            self.writing = Some(file?);
             self.segments.push_back(Segment { number, len: 0 });
             // Sync the folder, so that the file's name survives a crash too. Not all systems can sync
             // folders, so an error is ignored.
@@ -144,11 +167,10 @@ impl Spool {
         let (Some(file), Some(segment)) = (&mut self.writing, self.segments.back_mut()) else {
             return Ok(());
         };
-        let frame = [&header.to_bytes()[..], body].concat();
-        let written = file.write_all(&frame).and_then(|()| file.sync_data());
+        let written = file.write_all(frames).and_then(|()| file.sync_data());
         if written.is_ok() {
-            segment.len += frame.len() as u64;
-            self.appended = header.after();
+            segment.len += frames.len() as u64;
+            self.appended = appended;
             return Ok(());
         }
         // A partly written frame must not be read. If it cannot be cut off, begin another segment; the reader
@@ -163,6 +185,23 @@ impl Spool {
             let _ = fs::remove_file(path_of(&self.dir, number));
         }
         written
+    }
+
+    /// Creates the folder and its files again, after somebody deleted them.
+    fn create_again(&mut self) -> io::Result<()> {
+        fs::create_dir_all(&self.dir)?;
+        self._lock = lock(&self.dir)?;
+        self.cursor = open(&self.dir, "cursor")?;
+        self.note();
+        Ok(())
+    }
+
+    /// Appends no more to the last segment, whose file was deleted. What it has can still be read as long as it is open.
+    fn go_on_reading(&mut self) {
+        let file = self.writing.take();
+        if self.segments.len() == 1 && self.reading.is_none() {
+            self.reading = file;
+        }
     }
 
     /// The number for the first segment of an empty spool, which was not used before.
@@ -250,6 +289,9 @@ impl Spool {
         let (number, end) = (segment.number, segment.len);
         if self.reading.is_none() {
             self.reading = File::open(path_of(&self.dir, number)).ok();
+        }
+        if self.reading.is_none() {
+            self.go_on_reading();
         }
         let file = self.reading.as_mut()?;
         loop {
@@ -348,6 +390,19 @@ fn read_cursor(file: &mut File) -> Option<(u64, u64, u64)> {
     file.read_exact(&mut bytes).ok()?;
     let word = |at: usize| bytes[at..at + 8].try_into().map(u64::from_le_bytes).unwrap_or(0);
     (bytes[24..] == crc32(&bytes[..24]).to_le_bytes()).then(|| (word(0), word(8), word(16)))
+}
+
+/// Whether the file has no name any more.
+#[cfg(unix)]
+fn is_deleted(file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
+}
+
+/// Whether the file has no name any more: one that is open cannot be deleted.
+#[cfg(not(unix))]
+fn is_deleted(_: &File) -> bool {
+    false
 }
 
 fn path_of(dir: &Path, number: u64) -> PathBuf {

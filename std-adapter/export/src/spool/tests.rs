@@ -259,6 +259,29 @@ fn the_limit_holds_and_space_comes_free_again() {
     assert_eq!(spool.records(), appended - 1);
 }
 
+/// On other systems a file that is open cannot be deleted.
+#[cfg(unix)]
+#[test]
+fn a_folder_that_is_deleted_is_created_again_and_costs_nothing() {
+    let folder = Folder::new();
+    let mut spool = folder.open(1 << 20);
+    fs::remove_dir_all(&folder.0).unwrap();
+    spool.append(&body(1), 1).unwrap();
+    assert_eq!(folder.segments().len(), 1);
+    fs::remove_dir_all(&folder.0).unwrap();
+    spool.append(&body(2), 2).unwrap();
+    assert_eq!((spool.records(), take(&mut spool, 9)), (3, (vec![1, 2], 0)));
+    spool.append(&body(3), 3).unwrap();
+    fs::remove_dir_all(&folder.0).unwrap();
+    assert_eq!(take(&mut spool, 9), (vec![3], 0));
+    // It is whole, and locked.
+    spool.append(&body(4), 4).unwrap();
+    let error = Spool::open(&folder.0, 1 << 20).unwrap_err().to_string();
+    assert!(error.contains("another program uses it"), "{error}");
+    drop(spool);
+    assert_eq!(take(&mut folder.open(1 << 20), 9), (vec![4], 0));
+}
+
 #[test]
 fn two_programs_do_not_share_one() {
     let folder = Folder::new();

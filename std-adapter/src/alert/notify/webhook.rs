@@ -5,6 +5,8 @@ use crate::alert::engine::unix_ms;
 use crate::alert::page::{decision, labels, rfc3339};
 use crate::alert::{Alert, AlertState, Labels, Notice};
 use crate::outgoing::SignedPost;
+use std::path::Path;
+use throughline_export::otlp::ConfigError;
 use throughline_export::text::json;
 use throughline_export::{Deadline, ExportError, PushUrlError};
 
@@ -31,6 +33,16 @@ impl Webhook {
     pub fn new(url: &str, service: impl Into<String>) -> Result<Webhook, PushUrlError> {
         let post = SignedPost::new(WHAT, url, "https://example.org/alerts")?;
         Ok(Webhook { post, service: service.into() })
+    }
+
+    /// Trusts a receiver whose certificate is signed by an authority in this PEM file, instead of by one in Mozilla's list. Which addresses are taken stays as
+    /// it is.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or has no certificate.
+    pub fn ca_certificate(self, path: impl AsRef<Path>) -> Result<Webhook, ConfigError> {
+        Ok(Webhook { post: self.post.ca_certificate(path)?, ..self })
     }
 
     /// Signs each request with this secret.

@@ -150,7 +150,9 @@ fn webhook(keys: &Keys<'_>) -> Result<Webhook, Problems> {
     let made = |url: String| Webhook::new(&url, keys.service()).map_err(|error| keys.problem(URL, &error));
     let webhook = wrong.take(needed_secret(keys, URL).and_then(made));
     let secret = wrong.take(secret(keys, "alerts.notification.webhook.secret"));
-    let (mut webhook, secret) = wrong.or(webhook.zip(secret))?;
+    let (webhook, secret) = wrong.or(webhook.zip(secret))?;
+    const CERTIFICATE: &str = "alerts.notification.webhook.certificate";
+    let mut webhook = keys.trusting(CERTIFICATE, webhook, |it, path| it.ca_certificate(path))?;
     if keys.is("alerts.notification.webhook.allow_private") {
         webhook = webhook.allow_private();
     }

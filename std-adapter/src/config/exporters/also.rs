@@ -66,7 +66,7 @@ pub(in crate::config) fn groups(items: Vec<Item>, file: &Path) -> (Vec<Group>, V
             None => Signal::ALL.into_iter().filter(is_sent).collect(),
         };
         problems.extend(super::impossible(&settings));
-        problems.extend(settings.iter().filter_map(Setting::is_zero));
+        problems.extend(settings.iter().filter_map(Setting::is_nothing));
         groups.push(Group { name, signals, settings });
     }
     (groups, problems)

@@ -14,6 +14,7 @@ pub(in crate::config) fn doubts(config: &Config) -> Vec<Problem> {
     let mut all: Vec<Problem> = unread_filter(config).into_iter().collect();
     for settings in std::iter::once(&config.settings).chain(groups) {
         all.extend(settings.iter().filter_map(no_token));
+        all.extend(settings.iter().filter_map(almost_a_level));
         all.extend(appended_twice(settings));
         all.extend(small_spool(config, settings));
     }
@@ -30,6 +31,21 @@ fn unread_filter(config: &Config) -> Option<Problem> {
         false => "has no part that can be used, and logs are off".into(),
     };
     Some(Problem::variable(name, text))
+}
+
+/// A filter with a word that is almost a level, and so is taken for a target.
+fn almost_a_level(setting: &Setting) -> Option<Problem> {
+    const LEVELS: [&str; 6] = ["trace", "debug", "info", "warn", "error", "off"];
+    if setting.key.name() != "filter" {
+        return None;
+    }
+    setting.value.text().split(',').map(str::trim).find_map(|word| {
+        let small = word.to_ascii_lowercase();
+        let level = LEVELS.into_iter().find(|level| strsim::damerau_levenshtein(level, &small) == 1)?;
+        Some(setting.problem(format!(
+            "has `{word}`, which is no level and so holds for targets that begin like that; did you mean {level}? If not, write {word}=trace"
+        )))
+    })
 }
 
 /// A file with a token that cannot be read now. It may come later, so this is no error.

@@ -41,6 +41,7 @@ fn webhook_sink(keys: &Keys<'_>) -> Result<Webhook, Problems> {
     if keys.is("events.webhook.allow_private") {
         webhook = webhook.allow_private();
     }
+    webhook = keys.trusting("events.webhook.certificate", webhook, |it, path| it.ca_certificate(path))?;
     webhook = secret.into_iter().fold(webhook, Webhook::secret);
     let headers = keys.pairs("events.webhook.headers");
     Ok(headers.into_iter().fold(webhook, |webhook, (name, value)| webhook.header(name, value)))

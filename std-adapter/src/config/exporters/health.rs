@@ -5,6 +5,8 @@ use super::{Keys, Wrong};
 use crate::config::Config;
 use crate::config::problem::Problems;
 use crate::health::{Check, HealthError, HealthOptions};
+use throughline_export::PushUrlError;
+use throughline_export::text::{masked_url, with_small_scheme};
 
 impl Fault for HealthError {}
 
@@ -68,6 +70,12 @@ pub(crate) fn health(config: &Config) -> Result<Option<HealthOptions>, Problems>
         for (name, value) in keys.pairs(path) {
             if options.checks.iter().any(|check| check.name == name) {
                 wrong.note(keys.problem(path, &HealthError::Twice { name: name.clone() }));
+            }
+            if *path == "health.http"
+                && with_small_scheme(&value).starts_with("https://")
+                && !cfg!(feature = "tls")
+            {
+                wrong.note(keys.problem(path, &PushUrlError::NoTls(masked_url(&value))));
             }
             options = options.check(marked(make(&keys, name, value)));
         }

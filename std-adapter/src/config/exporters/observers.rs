@@ -8,6 +8,8 @@ use crate::config::{Config, keys};
 use crate::observers::{
     Count, Dump, Listener, LogLine, ObserverError, Observers, RunCommand, Sample, Webhook,
 };
+use std::path::PathBuf;
+use throughline_export::log::RollingFile;
 use throughline_export::otlp::Signal;
 
 impl Fault for ObserverError {}
@@ -137,6 +139,8 @@ fn action(keys: &Keys<'_>, it: Listener, name: &str) -> Result<Listener, Problem
             if keys.is("observers.webhook.allow_private") {
                 webhook = webhook.allow_private();
             }
+            webhook =
+                keys.trusting("observers.webhook.certificate", webhook, |it, path| it.ca_certificate(path))?;
             webhook = secret.into_iter().fold(webhook, Webhook::secret);
             for (name, value) in keys.pairs("observers.webhook.headers") {
                 webhook = webhook.header(name, value);
@@ -156,7 +160,10 @@ fn action(keys: &Keys<'_>, it: Listener, name: &str) -> Result<Listener, Problem
         }
         "dump" => {
             const FOLDER: &str = "observers.dump.directory";
-            let dump = Dump::new(needed(FOLDER).ok_or_else(|| missing(FOLDER))?);
+            let folder = PathBuf::from(needed(FOLDER).ok_or_else(|| missing(FOLDER))?);
+            let written = RollingFile::new(folder.join("throughline.tmp")).check();
+            written.map_err(|error| keys.problem(FOLDER, &error))?;
+            let dump = Dump::new(folder);
             let files = keys.value("observers.dump.max_files").map_or(10, |files| files.size());
             let bytes = keys.value("observers.dump.max_size").map_or(4 << 20, |bytes| bytes.size());
             it.action(name, dump.files(files).bytes(bytes))

@@ -12,6 +12,10 @@ pub(super) fn secret(keys: &Keys<'_>, path: &str) -> Result<Option<String>, Prob
         }
         (Some(secret), None) => Ok(Some(secret)),
         (None, Some(file)) => match std::fs::read_to_string(&file) {
+            Ok(text) if text.trim().is_empty() => Err(keys.problem(
+                &of_file,
+                &format!("`{file}` is empty; write the secret into it, or remove the key"),
+            )),
             Ok(text) => Ok(Some(text.trim().to_owned())),
             Err(error) => Err(keys.problem(
                 &of_file,

@@ -26,7 +26,8 @@ pub(super) const KEYS: &[Key] = &[
         "",
         "What a client of any page, also of metrics and health, must send as Authorization: Bearer. Never shown.",
     )
-    .example("${ADMIN_TOKEN:-none}"),
+    .example("${ADMIN_TOKEN:-none}")
+    .checked(places::token),
     key("admin.certificate", Path, "", "A PEM file: pages are https then, with this certificate.")
         .example("/etc/shop/pages.pem"),
     key("admin.certificate_key", Path, "", "A PEM file with the key of the certificate.")

@@ -89,13 +89,20 @@ pub(super) const KEYS: &[Key] = &[
         "alerts.notification.webhook.secret",
         Secret,
         "",
-        "What notices are signed with, by HMAC-SHA256 in the header X-Throughline-Signature. Never shown.",
+        "What notices are signed with: the header X-Throughline-Signature is sha256= and, in hexadecimal, the HMAC-SHA256 of the header X-Throughline-Timestamp, a dot and the body. Never shown.",
     )
     .example("${WEBHOOK_SECRET:-none}"),
     key("alerts.notification.webhook.secret_file", Path, "", "A file that holds this secret.")
         .example("/run/secrets/webhook-secret"),
     key("alerts.notification.webhook.headers", SecretMap, "", "More headers. Their values are never shown.")
         .example("authorization=Bearer ${WEBHOOK_TOKEN:-none}"),
+    key(
+        "alerts.notification.webhook.certificate",
+        Path,
+        "",
+        "A PEM file with the authority that signed the receiver's certificate, in place of Mozilla's list.",
+    )
+    .example("/etc/shop/alerts-ca.pem"),
     key(
         "alerts.notification.webhook.allow_private",
         Bool,

@@ -61,7 +61,7 @@ pub(super) const KAFKA: &[Key] = &[
         "events.kafka.spool.directory",
         Path,
         "",
-        "The folder in which batches wait from before they are sent until all replicas have them. Without it they wait in memory.",
+        "The folder in which batches wait from before they are sent until all replicas have them. Without it, and while it cannot be written, they wait in 16 MiB of memory.",
     )
     .example("/var/spool/shop"),
     of_kafka("events.kafka.spool.max_size", Size, "128MiB", "Most bytes of it.").more_than_zero(),
@@ -83,12 +83,19 @@ pub(super) const KEYS: &[Key] = &[
         "events.webhook.secret",
         Secret,
         "",
-        "What requests are signed with, by HMAC-SHA256 in the header X-Throughline-Signature. Never shown.",
+        "What requests are signed with: the header X-Throughline-Signature is sha256= and, in hexadecimal, the HMAC-SHA256 of the header X-Throughline-Timestamp, a dot and the body. In the mode binary the attributes of an event are headers, which are not signed. Never shown.",
     )
     .example("${WEBHOOK_SECRET:-none}"),
     key("events.webhook.secret_file", Path, "", "A file that holds this secret.").example("/run/secrets/events-secret"),
     key("events.webhook.headers", SecretMap, "", "More headers. Their values are never shown.")
         .example("authorization=Bearer ${WEBHOOK_TOKEN:-none}"),
+    key(
+        "events.webhook.certificate",
+        Path,
+        "",
+        "A PEM file with the authority that signed the receiver's certificate, in place of Mozilla's list.",
+    )
+    .example("/etc/shop/events-ca.pem"),
     key(
         "events.webhook.allow_private",
         Bool,
@@ -108,7 +115,7 @@ pub(super) const KEYS: &[Key] = &[
         "events.webhook.spool.directory",
         Path,
         "",
-        "The folder in which batches wait from before they are sent until they were taken. Without it they wait in memory.",
+        "The folder in which batches wait from before they are sent until they were taken. Without it, and while it cannot be written, they wait in 16 MiB of memory.",
     )
     .example("/var/spool/shop"),
     key("events.webhook.spool.max_size", Size, "128MiB", "Most bytes of it.").more_than_zero(),
@@ -116,7 +123,7 @@ pub(super) const KEYS: &[Key] = &[
         "events.webhook.dead_letters",
         Path,
         "",
-        "The file for events that were refused for good, a JSON object in a line. It is rolled at 64 MiB, and 7 old ones are kept.",
+        "The file for events that were refused for good, a JSON object in a line: by any status but 2xx, after which they are delivered, and 408, 425, 429 and 5xx, after which they are sent again, as without an answer, for as long as there is room for them. It is rolled at 64 MiB, and 7 old ones are kept.",
     )
     .example("/var/log/shop/dead-letters.jsonl"),
 ];

@@ -41,10 +41,13 @@ pub(super) const KEYS: &[Key] = &[
         "Whether losses and failing exporters of this library make the service degraded.",
     ),
     key("health.tcp", Map, "", "Checks whether a TCP connection can be opened: names, and host:port.")
-        .example("database=localhost:5432"),
+        .example("database=localhost:5432")
+        .checked(places::hosts_and_ports),
     key("health.http", Map, "", "Checks whether a GET is answered with a status below 400: names, and URLs.")
-        .example("stock=http://stock:8080/health"),
-    key("health.dns", Map, "", "Checks whether hosts have addresses: names, and hosts.").example("mail=mail.example"),
+        .example("stock=http://stock:8080/health")
+        .checked(places::urls),
+    key("health.dns", Map, "", "Checks whether hosts have addresses: names, and hosts.").example("mail=mail.example")
+        .checked(places::names),
     key("health.disk", Map, "", "Checks whether there is room on disks: names, and paths.").example("data=/var/lib/shop"),
     key("health.disk_free", Ratio, "0.05", "The share of a disk that must be free. Below twice as much it is degraded."),
     key(

@@ -87,12 +87,19 @@ pub(crate) const OBSERVER: &[Key] = &[
         "observers.webhook.secret",
         Secret,
         "",
-        "What they are signed with, by HMAC-SHA256 in the header X-Throughline-Signature. Never shown.",
+        "What they are signed with: the header X-Throughline-Signature is sha256= and, in hexadecimal, the HMAC-SHA256 of the header X-Throughline-Timestamp, a dot and the body. Never shown.",
     )
     .example("${WEBHOOK_SECRET:-none}"),
     key("observers.webhook.secret_file", Path, "", "A file that holds this secret.").example("/run/secrets/secret"),
     key("observers.webhook.headers", SecretMap, "", "More headers. Their values are never shown.")
         .example("authorization=Bearer ${WEBHOOK_TOKEN:-none}"),
+    key(
+        "observers.webhook.certificate",
+        Path,
+        "",
+        "A PEM file with the authority that signed the receiver's certificate, in place of Mozilla's list.",
+    )
+    .example("/etc/shop/hooks-ca.pem"),
     key(
         "observers.webhook.allow_private",
         Bool,

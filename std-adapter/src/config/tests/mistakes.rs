@@ -51,6 +51,44 @@ fn places_of_pages() {
 }
 
 #[test]
+fn targets_of_checks() {
+    for (text, told) in [
+        (
+            "http = { a = '127.0.0.1:1/ok' }",
+            "health.http has a = `127.0.0.1:1/ok`, which is no URL; write http:// or https:// and a host, such as http://stock:8080/healthz",
+        ),
+        ("http = { a = 'ftp://h' }", "health.http has a = `ftp://h`, which is no URL"),
+        ("http = { a = 'http://h:99999' }", "health.http has a = `http://h:99999`, which is no URL"),
+        (
+            "tcp = { b = '127.0.0.1' }",
+            "health.tcp has b = `127.0.0.1`, which is no host and port; write both, such as db:5432",
+        ),
+        ("tcp = { b = 'h:' }", "health.tcp has b = `h:`, which is no host and port"),
+        ("tcp = { b = '::1:80' }", "health.tcp has b = `::1:80`, which is no host and port"),
+        ("tcp = { b = 'http://h:80' }", "health.tcp has b = `http://h:80`, which is no host and port"),
+        (
+            "dns = { c = 'http://h' }",
+            "health.dns has c = `http://h`, which is no name of a host; write one such as",
+        ),
+        ("dns = { c = '' }", "health.dns has c = ``, which is no name of a host"),
+    ] {
+        let found = findings(&format!("[health]\n{text}"));
+        assert!(found.len() == 1 && found[0].contains(told), "{text}: {found:#?}");
+    }
+    let fine = "http = { a = 'https://h/ok', b = 'http://[::1]:80' }\ntcp = { c = 'db:5432', d = '[::1]:80' }\ndns = { e = 'mail.example' }";
+    assert_eq!(findings(&format!("[health]\n{fine}")), [""; 0]);
+}
+
+#[cfg(all(unix, feature = "observers"))]
+#[test]
+fn a_folder_for_dumps_that_cannot_be_written() {
+    assert_mistake(
+        "[[observers]]\nname = 'a'\nwhen = 'level == \"error\"'\nactions = ['dump']\ndump.directory = '/dev/null/dumps'",
+        "dump.directory cannot be used: /dev/null/dumps/",
+    );
+}
+
+#[test]
 fn headers_that_requests_have_of_their_own() {
     for name in
         ["content-length", "Host", "content-type", "transfer-encoding", "connection", "content-encoding"]
@@ -178,6 +216,21 @@ fn keys_that_mean_the_same() {
         "metrics.collection_interval replaces metrics.interval of line 2",
     );
     assert_fine("[metrics]\ninterval = '1s'\ncollection_interval = '1s'");
+}
+
+#[test]
+fn words_beside_a_level_in_a_filter() {
+    for (word, level) in [("inf", "info"), ("Wran", "warn"), ("of", "off"), ("debugg", "debug")] {
+        assert_doubt(
+            &format!("logging.file = {{ path = '/tmp/throughline-doubt.log', filter = 'svc=info,{word}' }}"),
+            &format!(
+                "logging.file.filter has `{word}`, which is no level and so holds for targets that begin like that; did you mean {level}? If not, write {word}=trace"
+            ),
+        );
+    }
+    assert_fine(
+        "logging.file = { path = '/tmp/throughline-doubt.log', filter = 'INFO,inf=trace,trail,svc' }",
+    );
 }
 
 #[test]

@@ -92,3 +92,69 @@ fn a_header_that_cannot_be_sent_is_found_and_not_shown() {
         assert!(told.contains(expected) && !told.contains("hunter2"), "{text}: {told}");
     }
 }
+
+/// A variable that is set and empty would sign with an empty key, or let everybody in.
+#[test]
+fn a_secret_that_is_empty_is_refused() {
+    for key in [
+        "admin.token",
+        "alerts.notification.email.password",
+        "alerts.notification.slack.webhook_url",
+        "alerts.notification.webhook.secret",
+        "events.kafka.password",
+        "events.webhook.secret",
+        "events.webhook.url",
+        "logging.elasticsearch.api_key",
+    ] {
+        let text = format!("{key} = \"${{EMPTY}}\"");
+        let told = errors(&of_text(&text, Language::Toml, &[("EMPTY", "")])).join("\n");
+        let expected =
+            format!("shop.toml:1: {key} is empty; set the variable or write the secret, or remove the key");
+        assert!(told.contains(&expected), "{key}: {told}");
+    }
+    let observer = "[[observers]]\nname = 'a'\nwhen = 'level == \"error\"'\nactions = ['webhook']\nwebhook = { url = 'http://a', secret = ' ' }";
+    let told = errors(&of_text(observer, Language::Toml, &[])).join("\n");
+    assert!(told.contains("webhook.secret is empty; "), "{told}");
+    let told = errors(&of_text("admin.token = 'hunter 2'", Language::Toml, &[])).join("\n");
+    assert!(
+        told.contains("admin.token has a space or a character beyond ASCII") && !told.contains("hunter"),
+        "{told}"
+    );
+}
+
+#[cfg(all(unix, feature = "events"))]
+#[test]
+fn a_file_of_a_secret_that_is_empty_is_refused() {
+    let text = "events.webhook = { url = 'http://a', secret_file = '/dev/null' }";
+    let found = said(&of_text(text, Language::Toml, &[]));
+    let told = "events.webhook.secret_file cannot be used: `/dev/null` is empty; write the secret into it, or remove the key";
+    assert!(found.contains(told), "{found}");
+}
+
+#[test]
+fn targets_of_checks_are_shown_without_their_secrets() {
+    for url in URLS {
+        for key in ["health.http", "health.tcp", "health.dns"] {
+            let told = said(&of_text(&format!("{key} = {{ a = \"{url}\" }}"), Language::Toml, &[]));
+            assert!(!told.contains("hunter2"), "{key} = {url}:\n{told}");
+        }
+    }
+}
+
+#[test]
+fn arguments_of_commands_are_shown_without_their_secrets() {
+    let run = "['notify', '--token=hunter2', '--password', 'hunter2', 'http://u:hunter2@h', 'Authorization: Bearer hunter2hunter2', 'plain=1', '--to', 'ann']";
+    let observer = format!("[[observers]]\nname = 'a'\nactions = ['command']\ncommand.run = {run}");
+    for text in
+        [format!("alerts.notification.command.run = {run}"), format!("otlp.token.command = {run}"), observer]
+    {
+        let config = of_text(&text, Language::Toml, &[]);
+        let shown = config.explain().into_iter().find(|it| it.value.contains("notify")).unwrap().value;
+        assert_eq!(
+            shown.replace("[REDACTED]", "…"),
+            r#"["notify", "--token=…", "--password", "…", "http://u:…@h", "Authorization: …", "plain=1", "--to", "ann"]"#,
+            "{text}"
+        );
+        assert!(!said(&config).contains("hunter2"), "{text}");
+    }
+}

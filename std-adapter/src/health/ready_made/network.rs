@@ -26,13 +26,20 @@ impl Check {
         Check::new(name, move || match (&*host, 0).to_socket_addrs() {
             Ok(addresses) => {
                 let addresses: Vec<String> = addresses.map(|address| address.ip().to_string()).collect();
-                let text = format!("{host} is {}", addresses.first().map_or("nowhere", |first| first));
+                let text = format!(
+                    "{} is {}",
+                    masked_url(&host),
+                    addresses.first().map_or("nowhere", |first| first)
+                );
                 match addresses.is_empty() {
                     true => Finding::unhealthy(format!("{text}; does the name exist?")),
                     false => Finding::healthy(text).detail("addresses", addresses.join(" ")),
                 }
             }
-            Err(error) => Finding::unhealthy(format!("{host} has no address: {error}; does the name exist?")),
+            Err(error) => {
+                let host = masked_url(&host);
+                Finding::unhealthy(format!("{host} has no address: {error}; does the name exist?"))
+            }
         })
     }
 }
@@ -41,7 +48,8 @@ fn connect(address: &str, timeout: Duration) -> Finding {
     let ends = Instant::now() + timeout;
     let failed = |error: &io::Error| {
         Finding::unhealthy(format!(
-            "{address} cannot be reached: {error}; does it run, and is the address right?"
+            "{} cannot be reached: {error}; does it run, and is the address right?",
+            masked_url(address)
         ))
     };
     let addresses = match address.to_socket_addrs() {

@@ -2,6 +2,8 @@
 
 use super::{Action, Match};
 use crate::outgoing::SignedPost;
+use std::path::Path;
+use throughline_export::otlp::ConfigError;
 use throughline_export::{Deadline, ExportError, PushUrlError};
 
 /// Posts each match as JSON: [`Match::json`]. Addresses that are not public are refused unless they are [allowed](Webhook::allow_private). The URL is taken
@@ -32,6 +34,16 @@ impl Webhook {
     #[must_use]
     pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Webhook {
         Webhook(self.0.header(name, value))
+    }
+
+    /// Trusts a receiver whose certificate is signed by an authority in this PEM file, instead of by one in Mozilla's list. Which addresses are taken stays as
+    /// it is.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or has no certificate.
+    pub fn ca_certificate(self, path: impl AsRef<Path>) -> Result<Webhook, ConfigError> {
+        self.0.ca_certificate(path).map(Webhook)
     }
 
     /// Takes addresses that are not public too, such as those of a cluster.
