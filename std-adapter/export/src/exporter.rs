@@ -5,6 +5,7 @@ use crate::log::Filter;
 use crate::view::{LogView, LossView, PointView, SpanView};
 use crate::{Deadline, Host};
 use std::io;
+use std::time::Duration;
 
 /// Takes spans, log records, metric points and losses, and delivers them, for example to a file, a database,
 /// a queue, or a page for a scraper.
@@ -203,6 +204,8 @@ pub struct ExportError {
     pub message: String,
     /// What was lost beside that, for other reasons.
     pub(crate) others: Vec<ExportError>,
+    /// The pause that the receiver asked for.
+    pub(crate) asked: Option<Duration>,
 }
 
 impl ExportError {
@@ -213,6 +216,12 @@ impl ExportError {
 
     /// An error that lost this many spans and log records.
     pub fn new(reason: DropReason, lost: u64, message: impl Into<String>) -> ExportError {
-        ExportError { reason, lost, message: message.into(), others: Vec::new() }
+        ExportError { reason, lost, message: message.into(), others: Vec::new(), asked: None }
+    }
+
+    /// With the pause that the receiver asked for before the next attempt, as in the header `Retry-After`.
+    #[must_use]
+    pub fn retry_after(self, pause: Option<Duration>) -> ExportError {
+        ExportError { asked: pause, ..self }
     }
 }

@@ -118,7 +118,7 @@ impl Outbox {
     }
 
     /// Sends what waits, in order, until one body is not taken. An error of `send` whose reason is [`DropReason::Unreachable`] means that it may be
-    /// taken later; with any other one as many of its records are lost as the error says. While the receiver is away, this returns an error that loses nothing. With `last` it is tried until the
+    /// taken later; with any other one as many of its records are lost as the error says. The pause that it asks for is kept. While the receiver is away, this returns an error that loses nothing. With `last` it is tried until the
     /// deadline. While it sends, a clone can be used.
     ///
     /// # Errors
@@ -148,7 +148,7 @@ impl Outbox {
                     state.pop(place);
                 }
                 Err(error) => {
-                    let pause = Away::note(&mut state.away, error.message, None);
+                    let pause = Away::note(&mut state.away, error.message, error.asked);
                     drop(state);
                     let goes_on = last && deadline.pause(pause);
                     state = self.lock();

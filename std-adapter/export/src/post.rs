@@ -218,7 +218,7 @@ impl Post {
         deadline: &Deadline,
     ) -> Result<Vec<u8>, ExportError> {
         let sent = self.attempt(more, content_type, headers, body, deadline)?;
-        sent.map_err(|(why, _)| ExportError::new(DropReason::Unreachable, 1, why))
+        sent.map_err(|(why, asked)| ExportError::new(DropReason::Unreachable, 1, why).retry_after(asked))
     }
 
     /// The outer error is for ever; the inner one may be over at the next attempt, after the pause that was asked for.
