@@ -97,13 +97,13 @@ fn a_new_version_is_a_deploy_and_a_restart_has_a_grace() {
     let slow = |_| vec![("delay", "a", 5.0)];
     let mut first = Run::new(rules, with("1", Duration::ZERO));
     first.go(MINUTE, |_| vec![("delay", "a", 0.0)]);
-    let mut second = Run::after(&first, MINUTE, rules, with("2", Duration::ZERO));
+    let mut second = Run::after(first, MINUTE, rules, with("2", Duration::ZERO));
     second.go(10 * MINUTE, slow);
     assert_eq!(told(&second).len(), 1);
     assert_eq!(second.told[0].0, second.minutes() - 5, "at the end of the deploy");
     assert_eq!(second.alerts.suppressions().deploying, 1);
     // The same version again: what fires goes on, and nobody is told twice.
-    let mut third = Run::after(&second, MINUTE, rules, with("2", 3 * MINUTE));
+    let mut third = Run::after(second, MINUTE, rules, with("2", 3 * MINUTE));
     third.go(5 * MINUTE, |_| vec![("delay", "a", 5.0), ("delay", "b", 5.0)]);
     let hosts: Vec<_> = third.told.iter().map(|(_, it)| it.alerts[0].labels.get("host")).collect();
     assert_eq!((hosts, third.alerts.suppressions().restarting), (vec![Some("b")], 1));
@@ -296,7 +296,7 @@ fn what_nobody_acknowledges_goes_to_a_second_receiver() {
     assert_eq!(run.alerts.acknowledge(&[Matcher::equal("host", "b")], "ada"), 1);
     run.go(5 * MINUTE, points);
     // It is not forgotten in a restart.
-    let mut run = Run { begun: run.begun, ..Run::after(&run, Duration::ZERO, rules, both) };
+    let mut run = Run::after(run, Duration::ZERO, rules, both);
     run.go(35 * MINUTE, points);
     let second: Vec<_> = run.told.iter().filter(|(_, it)| &*it.receiver == "second").collect();
     let shown: Vec<_> =
@@ -367,7 +367,7 @@ fn a_season_is_learnt_explained_and_kept_over_restarts() {
     run_for(&mut first, 5 * 1440, &orders);
     assert!(first.told.is_empty(), "{:?}", first.told);
     // In the next run, what is usual by day is unusual by night, at once.
-    let mut second = Run { begun: first.begun, ..Run::after(&first, 15 * MINUTE, rules, with_file) };
+    let mut second = Run::after(first, 15 * MINUTE, rules, with_file);
     run_for(&mut second, 120, &orders);
     assert!(second.told.is_empty(), "{:?}", second.told);
     run_for(&mut second, 60, &|_| 100.0);
@@ -383,7 +383,7 @@ fn a_season_is_learnt_explained_and_kept_over_restarts() {
     );
     // Another expression begins anew.
     let other = rules.replace("sum by", "max by");
-    let mut third = Run { begun: first.begun, ..Run::after(&second, 15 * MINUTE, &other, with_file) };
+    let mut third = Run::after(second, 15 * MINUTE, &other, with_file);
     run_for(&mut third, 60, &|_| 5000.0);
     assert!(third.alerts.list().iter().all(|it| it.state != AlertState::Firing));
 }

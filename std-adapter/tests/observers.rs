@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use support::keep::Keep;
-use support::{assert_balanced, in_own_process, until};
+use support::{assert_balanced, in_own_process, ours, stderr_of, until};
 use throughline::{counter, event, info, span};
 use throughline_std::observers::{Count, Listener, LogLine, Match, Observers};
 use throughline_std::{Config, Deadline, DropReason, ExportError, Guard};
@@ -357,11 +357,32 @@ fn a_restart_resumes_windows_and_waiting_actions() {
     }
 }
 
+/// Of two processes with one state file, the second one goes on without it and says so.
+#[test]
+fn a_state_file_has_one_process() {
+    let stderr = stderr_of("a_state_file_has_one_process", || {
+        let folder = Folder::new("observers-shared");
+        let state = folder.path().join("state");
+        // As another process has it.
+        let lock = std::fs::File::create(folder.path().join("state.lock")).unwrap();
+        lock.try_lock().unwrap();
+        let (config, ..) = resumed(&state, &Keep::default(), &Arc::default());
+        let guard = throughline_std::init(&config.report_errors(true)).unwrap();
+        request("/", 1, false);
+        settle(&guard);
+        assert_balanced(&guard.shutdown(Duration::from_secs(30)).ledger);
+        assert!(!state.exists());
+    });
+    let Some(stderr) = stderr else { return };
+    let expected = "/state is not used: another program uses it; give each a file of its own";
+    assert_eq!(ours(&stderr).iter().filter(|line| line.contains(expected)).count(), 1, "{stderr}");
+}
+
 /// Runs a part of the test in a process of its own, which finds the state in this folder.
 fn run(test: &str, part: &str, folder: &Path) -> std::process::ExitStatus {
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
-    command.env("OBSERVERS_RUN", part).env("OBSERVERS_STATE", folder.join("state")).status().unwrap()
+    command.env("OBSERVERS_RUN", part).env("OBSERVERS_STATE", folder.join("made/state")).status().unwrap()
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::{
     state_file,
 };
 use std::fmt;
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -84,7 +85,9 @@ pub(super) struct Center {
     evidence: Option<Evidence>,
     /// How long alerts are expected after a restart, and after one with another version.
     graces: (Duration, Duration),
-    state_file: Option<PathBuf>,
+    pub(super) state_file: Option<PathBuf>,
+    /// Keeps other processes from the state file.
+    pub(super) lock: Option<File>,
     /// What the state file holds.
     pub(super) saved: Option<String>,
     /// Problems with the state file so far, and the last of them.
@@ -126,6 +129,7 @@ impl Alerts {
             evidence: options.evidence.clone(),
             graces: (options.restart_grace, options.deploy_grace),
             state_file: options.state_file.clone(),
+            lock: None,
             saved: None,
             state_problems: (0, None),
             has_begun: false,
@@ -151,10 +155,15 @@ impl Alerts {
         if std::mem::replace(&mut center.has_begun, true) {
             return;
         }
-        let path = center.state_file.clone();
-        let before = path.and_then(|path| state_file::load(&mut center, &path, unix_ms(now)));
+        let before = state_file::load(&mut center, unix_ms(now));
         let (restart, deploy) = center.graces;
         center.patterns.begin(unix_ms(now), before.as_deref(), restart, deploy);
+    }
+
+    /// Leaves the state file to another process.
+    pub(super) fn end(&self) {
+        let mut center = self.lock();
+        (center.state_file, center.lock) = (None, None);
     }
 
     /// Takes a snapshot of all metrics.
@@ -168,9 +177,7 @@ impl Alerts {
         let begun = std::time::Instant::now();
         let notices = center.judge(unix_ms(now));
         center.evaluation_seconds = begun.elapsed().as_secs_f64();
-        if let Some(path) = center.state_file.clone() {
-            state_file::save(&mut center, &path, unix_ms(now));
-        }
+        state_file::save(&mut center, unix_ms(now));
         notices
     }
 

@@ -128,8 +128,8 @@ impl AlertOptions {
         AlertOptions { path: path.into(), ..self }
     }
 
-    /// The file that keeps alerts, silences and what was told, so that a restart forgets nothing. The default is none. Its folder must exist. Two
-    /// processes must not share it.
+    /// The file that keeps alerts, silences and what was told, so that a restart forgets nothing. The default is none. Its folder is created if it does not
+    /// exist. A file is for one process: a second one says that another program uses it, and goes on without.
     #[must_use]
     pub fn state_file(self, path: impl Into<PathBuf>) -> AlertOptions {
         AlertOptions { state_file: Some(path.into()), ..self }

@@ -87,6 +87,8 @@ impl Exporter for Evaluator {
         let hop = counts().map(|counts| counts.exporter(DECISIONS));
         self.alerts.lock().decisions.count_in(hop);
         self.observers = observed(&self.alerts);
+        // A problem with the state file is told now, not when the rules are looked at for the first time.
+        self.alerts.begin(SystemTime::now());
         let (alerts, interval) = (self.alerts.clone(), self.interval);
         let (stop, lanes) = (Arc::clone(&self.stop), self.lanes.clone());
         // What is decided about alerts is recorded as events of the program.
@@ -106,6 +108,7 @@ impl Exporter for Evaluator {
         self.stop.stop();
         self.lanes.iter().for_each(|lane| lane.close(deadline));
         self.lanes.iter().for_each(|lane| lane.wait(deadline));
+        self.alerts.end();
         Ok(())
     }
 }
@@ -165,7 +168,6 @@ fn run(alerts: &Alerts, metrics: &ReadMetrics, interval: Duration, stop: &Stop, 
     let mut next = Instant::now() + interval;
     while stop.wait(next) {
         let now = clock.now(|by| alerts.shift(by));
-        alerts.begin(now);
         metrics.read(|points| alerts.update(now, points));
         let notices = alerts.judge(now);
         for (receiver, number) in alerts.take_waiting() {

@@ -9,9 +9,11 @@ use super::recent::Recent;
 use super::record::Record;
 use super::{ObserverError, Observers};
 use crate::init::{Named, counts};
+use crate::outgoing::state_file;
 use crate::pump::{Control, OwnLog};
 use crate::{Config, InitError, LoadError};
 use std::collections::{HashMap, HashSet};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -68,6 +70,8 @@ struct One {
 /// The state file.
 struct State {
     path: PathBuf,
+    /// Keeps other processes from it.
+    lock: Option<File>,
     every: Duration,
     next: Instant,
     /// Whether what observers know has changed since it was written.
@@ -96,6 +100,7 @@ impl Runner {
         let kept = all.iter().flat_map(|one| &one.actions).map(|(action, _)| action.keeps()).max();
         let file = options.state_file.clone().map(|path| State {
             path,
+            lock: None,
             every: options.save_every,
             next: Instant::now(),
             has_changed: false,
@@ -138,6 +143,32 @@ impl Runner {
                 let found = Arc::new(found);
                 (0..engine.listener().actions.len())
                     .for_each(|action| one.lane.push((action, Arc::clone(&found))));
+            }
+        }
+    }
+
+    /// Takes over what the state file keeps, unless another process has it.
+    fn load(&mut self) {
+        let Some(mut state) = self.file.take() else { return };
+        let path = state.path.display().to_string();
+        let loaded = match state_file::lock(&state.path) {
+            Err(TryLockError::WouldBlock) => {
+                Err(format!("{}; a restart forgets what observers know", state_file::TAKEN))
+            }
+            locked => {
+                // What else keeps it from being locked keeps it from being written, or it is on a file system without locks.
+                state.lock = locked.ok();
+                let loaded = checkpoint::load(&state.path, &mut self.engines);
+                self.file = Some(state);
+                loaded.map_err(|why| format!("{why}; they begin anew"))
+            }
+        };
+        match loaded {
+            Ok(jobs) => jobs.into_iter().for_each(|(at, job)| self.all[at].lane.push(job)),
+            Err(why) => {
+                let text = format!("the state of observers, {path}, {why}");
+                diagnostics::tell(throughline_export::text::Escaped(&text));
+                self.all.iter().for_each(|one| one.metrics.error("checkpoint", 1));
             }
         }
     }
@@ -198,17 +229,7 @@ impl Exporter for Runner {
             let lane = Arc::clone(&one.lane);
             (host.spawn)(one.lane.queue.name(), Box::new(move || lane.run(actions)))?;
         }
-        if let Some(state) = &self.file {
-            match checkpoint::load(&state.path, &mut self.engines) {
-                Ok(jobs) => jobs.into_iter().for_each(|(at, job)| self.all[at].lane.push(job)),
-                Err(why) => {
-                    let text =
-                        format!("the state of observers, {}, {why}; they begin anew", state.path.display());
-                    diagnostics::tell(throughline_export::text::Escaped(&text));
-                    self.all.iter().for_each(|one| one.metrics.error("checkpoint", 1));
-                }
-            }
-        }
+        self.load();
         Ok(())
     }
 
