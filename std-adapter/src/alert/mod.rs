@@ -88,6 +88,8 @@
 //! `alerts.active` by `state`, `alerts.suppressed` by `reason`, `alerts.notices.waiting`, `alerts.baselines` by `state`, `alerts.rules.failing` and
 //! `alerts.evaluation.duration`. With a
 //! [state file](AlertOptions::state_file) a restart forgets nothing: what fires is not told again, and what is pending waits for the rest of its duration.
+//! An alert of the run before goes on until its condition can be judged, and its explanation says so: a condition without ranges when its series are there, for
+//! which it waits a minute at most, and one with ranges when the longest of them has passed.
 
 mod alerts;
 mod baseline;
