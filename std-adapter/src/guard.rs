@@ -232,16 +232,25 @@ impl Running {
     fn tell(&self, ledger: &Ledger) {
         self.parts.healths.iter().for_each(|health| health.ended());
         if let Some(losses) = ledger.losses().filter(|_| self.report) {
-            let advice = match ledger.hops().any(|(_, hop)| hop.dropped_for(DropReason::Shutdown) > 0) {
-                true => "; give the shutdown more time, or the exporter a spool",
-                false => "",
-            };
+            let advice = advice(ledger);
             diagnostics::tell(format_args!("not everything was delivered: {losses}{advice}"));
         }
     }
 
     fn last_error(&self) -> Option<String> {
         self.parts.healths.iter().find_map(|health| health.last_error())
+    }
+}
+
+/// What helps against losses at the end.
+fn advice(ledger: &Ledger) -> &'static str {
+    let lost = ledger.hops().filter(|(_, hop)| hop.dropped_for(DropReason::Shutdown) > 0);
+    // News of alerts and observers have no spool.
+    let has_spool = |name: &str| !name.starts_with("alerts.") && !name.starts_with("observers.");
+    match lost.map(|(name, _)| has_spool(name)).max() {
+        Some(true) => "; give the shutdown more time, or the exporter a spool",
+        Some(false) => "; give the shutdown more time",
+        None => "",
     }
 }
 

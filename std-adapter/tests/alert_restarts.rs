@@ -12,6 +12,7 @@ use points::point;
 use std::time::Duration;
 use support::{ours, stderr_of};
 use throughline_std::Config;
+use throughline_std::admin::AdminOptions;
 use throughline_std::alert::{AlertOptions, AlertState, Matcher, Rules, Silence};
 use throughline_std::view::PointData;
 
@@ -132,7 +133,8 @@ fn a_state_file_of_another_process_is_told_at_the_start() {
         lock.try_lock().unwrap();
         let rules = Rules::parse("r.yaml", "[{name: A, condition: up == 0}]").unwrap();
         let options = AlertOptions::new(rules).interval(HOUR).state_file(&file);
-        let config = Config::new("shop").without_otlp().terminal(false);
+        let config =
+            Config::new("shop").without_otlp().terminal(false).admin(AdminOptions::default().port(0));
         let guard = throughline_std::init(&config.alerts(options)).unwrap();
         let (number, problem) = guard.alerts().unwrap().state_problems();
         assert!(number == 1 && problem.unwrap().contains("another program uses it"));

@@ -47,7 +47,26 @@ use throughline_export::view::PointView;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct Alerts(Arc<Mutex<Center>>);
+pub struct Alerts(Arc<Shared>);
+
+struct Shared {
+    center: Mutex<Center>,
+    figures: Mutex<Figures>,
+}
+
+/// What metrics show of the last evaluation. They may be read during the next one, which takes long with many series, and do not wait for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Figures {
+    pub(super) pending: usize,
+    pub(super) firing: usize,
+    pub(super) suppressions: SuppressionCounts,
+    /// Series that have a baseline, and those that have none because there are too many.
+    pub(super) baselines: (usize, usize),
+    pub(super) failing: usize,
+    /// Groups that wait because the queues of their receivers are full.
+    pub(super) without_room: usize,
+    pub(super) evaluation_seconds: f64,
+}
 
 /// Alerts cannot work like this.
 #[derive(thiserror::Error)]
@@ -93,6 +112,10 @@ pub(super) struct Center {
     /// Problems with the state file so far, and the last of them.
     pub(super) state_problems: (u64, Option<String>),
     has_begun: bool,
+    /// Whether the process ends, so that nothing is judged any more.
+    has_ended: bool,
+    /// The time of the last evaluation.
+    now: i64,
     /// How long the last evaluation took, in seconds.
     pub(super) evaluation_seconds: f64,
 }
@@ -133,9 +156,11 @@ impl Alerts {
             saved: None,
             state_problems: (0, None),
             has_begun: false,
+            has_ended: false,
+            now: 0,
             evaluation_seconds: 0.0,
         };
-        Ok(Alerts(Arc::new(Mutex::new(center))))
+        Ok(Alerts(Arc::new(Shared { center: Mutex::new(center), figures: Mutex::default() })))
     }
 
     /// Evaluates all rules over these metrics at this time, and returns what is to be told. The times of calls must not go back; after the clock was
@@ -155,14 +180,22 @@ impl Alerts {
         if std::mem::replace(&mut center.has_begun, true) {
             return;
         }
+        center.now = unix_ms(now);
         let before = state_file::load(&mut center, unix_ms(now));
         let (restart, deploy) = center.graces;
         center.patterns.begin(unix_ms(now), before.as_deref(), restart, deploy);
     }
 
-    /// Leaves the state file to another process.
+    /// Judges nothing from now on.
+    pub(super) fn close(&self) {
+        self.lock().has_ended = true;
+    }
+
+    /// Writes down what was delivered at the end, and leaves the state file to another process.
     pub(super) fn end(&self) {
         let mut center = self.lock();
+        let now = center.now;
+        state_file::save(&mut center, now);
         (center.state_file, center.lock) = (None, None);
     }
 
@@ -174,10 +207,15 @@ impl Alerts {
     /// Evaluates all rules over the last snapshot.
     pub(super) fn judge(&self, now: SystemTime) -> Vec<Notice> {
         let mut center = self.lock();
+        if center.has_ended {
+            return Vec::new();
+        }
+        center.now = unix_ms(now);
         let begun = std::time::Instant::now();
         let notices = center.judge(unix_ms(now));
         center.evaluation_seconds = begun.elapsed().as_secs_f64();
         state_file::save(&mut center, unix_ms(now));
+        self.show(&center);
         notices
     }
 
@@ -270,7 +308,20 @@ impl Alerts {
             out.push((Arc::clone(&router.name), std::mem::take(&mut router.uncounted)));
         }
         center.decisions.counts.rate_limited += out.iter().map(|(_, number)| number).sum::<u64>();
+        self.show(&center);
         out
+    }
+
+    /// How many more notices the queue of a receiver takes at the next evaluation.
+    pub(super) fn set_room(&self, receiver: &str, room: usize) {
+        let mut center = self.lock();
+        center.routers.iter_mut().filter(|it| &*it.name == receiver).for_each(|it| it.room = Some(room));
+    }
+
+    /// How many groups of a receiver were not told at the last evaluation because its queue had no room.
+    pub(super) fn without_room(&self, receiver: &str) -> usize {
+        let center = self.lock();
+        center.routers.iter().find(|it| &*it.name == receiver).map_or(0, |it| it.without_room)
     }
 
     /// Moves everything that is known by so many milliseconds, after the wall clock was set. The ends of silences stay.
@@ -282,7 +333,26 @@ impl Alerts {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Center> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.center.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows metrics what is so now.
+    fn show(&self, center: &Center) {
+        let engine = &center.engine;
+        let figures = Figures {
+            pending: engine.count(AlertState::Pending),
+            firing: engine.count(AlertState::Firing),
+            suppressions: center.decisions.counts,
+            baselines: engine.baselines_kept(),
+            failing: engine.states.iter().filter(|state| state.error.is_some()).count(),
+            without_room: center.routers.iter().map(|router| router.without_room).sum(),
+            evaluation_seconds: center.evaluation_seconds,
+        };
+        *self.0.figures.lock().unwrap_or_else(PoisonError::into_inner) = figures;
+    }
+
+    pub(super) fn figures(&self) -> Figures {
+        *self.0.figures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -81,12 +81,14 @@
 //! [`Slack`], a [`Webhook`], an [`Alertmanager`], a command ([`RunCommand`]), mail (`Email`, with the feature `alerts-email`), and any [`Notifier`] of the
 //! program. Alerts are put into groups, as an Alertmanager does: [`Routing`]. Each receiver has a thread and a queue, so that one that hangs delays no other
 //! and no rule. What is not taken in time is counted in the ledger as `alerts.NAME` with its reason, and told again later.
+//! While the queue of a receiver, which holds 256 notices, is full, further groups wait: nothing is lost by that, and the metric `alerts.groups.waiting` says how many
+//! there are.
 //!
 //! # Operating it
 //!
 //! The section `alerts` of a file has all of this as keys. The page `/alerts`, beside those of health, shows rules, alerts and silences. The metrics are
-//! `alerts.active` by `state`, `alerts.suppressed` by `reason`, `alerts.notices.waiting`, `alerts.baselines` by `state`, `alerts.rules.failing` and
-//! `alerts.evaluation.duration`. With a
+//! `alerts.active` by `state`, `alerts.suppressed` by `reason`, `alerts.notices.waiting`, `alerts.groups.waiting`, `alerts.baselines` by `state`,
+//! `alerts.rules.failing` and `alerts.evaluation.duration`, all of the last evaluation. With a
 //! [state file](AlertOptions::state_file) a restart forgets nothing: what fires is not told again, and what is pending waits for the rest of its duration.
 //! An alert of the run before goes on until its condition can be judged, and its explanation says so: a condition without ranges when its series are there, for
 //! which it waits a minute at most, and one with ranges when the longest of them has passed.

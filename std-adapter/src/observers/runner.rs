@@ -9,7 +9,7 @@ use super::recent::Recent;
 use super::record::Record;
 use super::{ObserverError, Observers};
 use crate::init::{Named, counts};
-use crate::outgoing::state_file;
+use crate::outgoing::{most_of, state_file};
 use crate::pump::{Control, OwnLog};
 use crate::{Config, InitError, LoadError};
 use std::collections::{HashMap, HashSet};
@@ -287,9 +287,7 @@ impl Exporter for Runner {
 
     fn finish(&mut self, deadline: &Deadline) -> Result<(), ExportError> {
         let _ = self.flush(deadline);
-        // Some time is left for the state file.
-        let within = deadline.left_of(Duration::from_secs(3600)).unwrap_or_default();
-        let deadline = &Deadline::within(within - within / 10);
+        let deadline = &most_of(deadline);
         self.all.iter().for_each(|one| one.lane.queue.close(deadline));
         let left: Vec<_> = self.all.iter().map(|one| one.lane.queue.wait(deadline)).collect();
         let is_kept = self.save(Some(&left));

@@ -101,6 +101,12 @@ impl<T: Clone> Lane<T> {
         self.lock().changes
     }
 
+    /// How many more items it takes.
+    #[cfg(feature = "alerts")]
+    pub(crate) fn room(&self) -> usize {
+        self.most.saturating_sub(self.lock().queue.len())
+    }
+
     /// Whether the process ends.
     pub(crate) fn is_closed(&self) -> bool {
         self.lock().is_closed
