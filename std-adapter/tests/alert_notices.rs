@@ -299,6 +299,20 @@ fn mistakes_in_keys_are_told_with_their_place() {
         let told = told(text);
         assert!(told.contains(expected) && !told.contains("hunter2"), "{text}\n{told}");
     }
+    // What the rules say is told with their place too, and so is a range that holds fewer than two values at this interval.
+    for (text, expected) in [
+        ("rules: []", "alerts.rules_file cannot be used: RULES: there are no rules; write"),
+        (
+            "- {name: A, condition: 'rate(x_total[5s]) > 1'}",
+            "alerts.rules_file cannot be used: RULES:1:1: rule A: the range [5s] is less than twice the interval of 5s at which rules are looked at; write [10s] or more",
+        ),
+    ] {
+        let file = folder.path().join("wrong.yaml");
+        std::fs::write(&file, text).unwrap();
+        let file = file.display().to_string();
+        let told = told(&format!("alerts: {{rules_file: {file}, interval: 5s}}"));
+        assert!(told.contains(&expected.replace("RULES", &file)), "{text}\n{told}");
+    }
     assert_eq!(told("alerts: {RULES}"), "");
     assert_eq!(told("alerts: {enabled: false, rules_file: /none}"), "");
 }

@@ -196,3 +196,23 @@ fn an_alert_is_held_after_a_restart_until_its_range_is_full() {
     assert_eq!(alert.state, AlertState::Firing);
     assert!(alert.explanation.starts_with("Its condition has held since "), "{}", alert.explanation);
 }
+
+/// Of two rules with one name, each takes up its own alerts.
+#[test]
+fn rules_of_one_name_take_up_their_own_alerts_after_a_restart() {
+    let file = scratch("one-name");
+    let with_file = |options| plain(options).state_file(&file);
+    let rules = "
+rules:
+  - {name: Hot, condition: temperature > 80, severity: warning, summary: warm}
+  - {name: Hot, condition: temperature > 90, severity: critical, summary: hot}
+";
+    let points = |_| vec![("temperature", "a", 95.0)];
+    let mut run = Run::new(rules, with_file);
+    run.go(MINUTE, points);
+    let mut run = Run::after(run, MINUTE, rules, with_file);
+    run.step(&[]);
+    let list = run.alerts.list();
+    let shown: Vec<_> = list.iter().map(|it| (it.severity(), it.annotation("summary").unwrap())).collect();
+    assert_eq!(shown, [("warning", "warm"), ("critical", "hot")]);
+}

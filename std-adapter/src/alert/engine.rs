@@ -243,7 +243,10 @@ impl Engine {
     ) -> Option<Place> {
         let is_it =
             |known: &&Rule| &*known.group == group && &*known.name == rule && known.kind == Kind::Alert;
-        let at = self.rules.rules.iter().position(|known| is_it(&known))?;
+        // Several rules may have one name and other labels.
+        let rules = || (0..).zip(&self.rules.rules).filter(|(_, known)| is_it(known));
+        let own = rules().find(|(_, known)| known.may_give(&active.labels));
+        let (at, _) = own.or_else(|| rules().next())?;
         let state = &mut self.states[at];
         if active.state == AlertState::Pending {
             // The condition was not looked at in between.

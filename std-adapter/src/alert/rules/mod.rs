@@ -8,9 +8,10 @@ mod template;
 pub(super) use mute::MuteInterval;
 pub(super) use template::{Scope, Template, short, show};
 
-use super::language::{NodeId, Plan};
+use super::language::{NodeId, Plan, show_duration};
 use super::{Labels, Matcher};
 use crate::config::node::Language;
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,6 +44,10 @@ use std::time::Duration;
 /// ```
 #[derive(Debug, Default)]
 pub struct Rules {
+    /// What messages call the file.
+    file: PathBuf,
+    /// Number of rules in the file, those that are off too.
+    written: usize,
     pub(super) plan: Plan,
     pub(super) rules: Vec<Rule>,
     pub(super) inhibitions: Vec<Inhibition>,
@@ -101,6 +106,18 @@ impl Dependency {
     /// The labels that must be equal.
     pub(super) fn equal_of(&self, labels: &Labels) -> Labels {
         labels.filtered(|name| self.equal.iter().any(|label| &**label == name))
+    }
+}
+
+impl Rule {
+    /// Whether its alerts may have these labels: those that it gives to all of them are the same.
+    pub(super) fn may_give(&self, labels: &Labels) -> bool {
+        let mut last: HashMap<&str, &Template> = HashMap::new();
+        last.extend(self.labels.iter().map(|(name, template)| (&**name, template)));
+        let fits = |(name, template): (&str, &Template)| {
+            template.is_filled() || labels.get(name).unwrap_or_default() == template.source()
+        };
+        last.into_iter().all(fits)
     }
 }
 
@@ -171,6 +188,29 @@ impl Rules {
     /// The names of the alerts, in the order of the file.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().filter(|rule| rule.kind == Kind::Alert).map(|rule| &*rule.name)
+    }
+
+    /// Whether there is nothing, not even a rule that is off.
+    pub(super) fn is_bare(&self) -> bool {
+        self.written == 0
+    }
+
+    /// Finds rules with ranges that hold fewer than two values of a series that is looked at so often.
+    pub(super) fn check_ranges(&self, interval: Duration) -> Result<(), RulesError> {
+        let least = 2 * interval;
+        let error = |rule: &Rule| {
+            let range = self.plan.shortest_range_of(rule.root)?;
+            let text = format!(
+                "the range [{}] is less than twice the interval of {} at which rules are looked at; write [{}] or more, or look at them more often",
+                show_duration(range),
+                show_duration(interval),
+                show_duration(least)
+            );
+            let (file, rule_name) = (self.file.clone(), Some(rule.name.to_string()));
+            (range < least).then_some(RuleError { file, place: Some((rule.line, 1)), rule: rule_name, text })
+        };
+        let errors: Vec<RuleError> = self.rules.iter().filter_map(error).collect();
+        if errors.is_empty() { Ok(()) } else { Err(RulesError { errors }) }
     }
 
     /// Number of rules, recording rules among them.

@@ -32,6 +32,8 @@ pub(crate) fn alerts(config: &Config) -> Result<Option<AlertOptions>, Problems> 
     if let Some(interval) = time("alerts.interval") {
         options = options.interval(interval);
     }
+    let of_rules = if keys.said(RULES).is_some() { RULES } else { "alerts.interval" };
+    wrong.take(options.check().map_err(|error| keys.problem(of_rules, &error)));
     if let Some(path) = keys.said("alerts.path") {
         options = options.path(path.value.text());
     }

@@ -157,6 +157,7 @@ mod tests {
         let rules = Rules::parse(
             "r.yaml",
             r#"
+rules: [{name: A, condition: a > 1}]
 mute_time_intervals:
   - {name: weekend, weekdays: ["saturday:sunday"]}
   - {name: backup, weekdays: [monday:friday], times: [{start_time: "22:30", end_time: "01:00"}], matchers: [team=db]}
