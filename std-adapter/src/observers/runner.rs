@@ -1,9 +1,9 @@
 //! Observers as an exporter: they get what all exporters get, on a thread of their own, behind a bounded queue.
 
-use super::action::{Action, LogLine, Place};
+use super::action::{Given, LogLine, Place};
 use super::checkpoint::{self, Kept};
 use super::engine::Engine;
-use super::lane::Lane;
+use super::lane::{Acting, Lane};
 use super::metrics::{OfAction, OfObserver, Series, batches};
 use super::recent::Recent;
 use super::record::Record;
@@ -40,7 +40,7 @@ impl Prepared {
         };
         OwnLog::open();
         let runner = Runner::new(&options, config, pump)?;
-        let healths = runner.all.iter().map(|one| Arc::clone(one.lane.queue.health())).collect();
+        let healths = runner.all.iter().flat_map(One::healths).collect();
         Ok(Some(Prepared { exporter: (NAME.into(), Box::new(runner)), healths }))
     }
 }
@@ -64,7 +64,15 @@ struct One {
     lane: Arc<Lane>,
     metrics: Arc<OfObserver>,
     /// Until the thread begins.
-    actions: Vec<(Box<dyn Action>, OfAction)>,
+    actions: Vec<Acting>,
+}
+
+impl One {
+    /// That of its conditions and its queue, and those of its actions.
+    fn healths(&self) -> impl Iterator<Item = Arc<Health>> {
+        let of_actions = self.actions.iter().map(|acting| Arc::clone(&acting.health));
+        std::iter::once(Arc::clone(self.lane.queue.health())).chain(of_actions)
+    }
 }
 
 /// The state file.
@@ -89,15 +97,17 @@ impl Runner {
             let metrics = Arc::new(OfObserver::new(&listener.name));
             let name = format!("{NAME}.{}", listener.name);
             let health = Arc::new(Health::new(&name, config.report_errors));
+            let acting = |(action, given): &(Arc<str>, Given)| {
+                let health = Health::new(&format!("{name}.{action}"), config.report_errors);
+                let metrics = OfAction::new(&listener.name, action);
+                Some(Acting { action: given.take()?, metrics, health: Arc::new(health) })
+            };
+            let actions: Vec<Acting> = listener.actions.iter().filter_map(acting).collect();
             let lane = Lane::new(name, listener.queue, listener.patience, health, Arc::clone(&metrics));
-            let actions = listener
-                .actions
-                .iter()
-                .filter_map(|(action, given)| Some((given.take()?, OfAction::new(&listener.name, action))));
-            all.push(One { lane: Arc::new(lane), metrics, actions: actions.collect() });
+            all.push(One { lane: Arc::new(lane), metrics, actions });
             engines.push(Engine::new(listener.clone(), listener.prepared()?));
         }
-        let kept = all.iter().flat_map(|one| &one.actions).map(|(action, _)| action.keeps()).max();
+        let kept = all.iter().flat_map(|one| &one.actions).map(|acting| acting.action.keeps()).max();
         let file = options.state_file.clone().map(|path| State {
             path,
             lock: None,
@@ -132,9 +142,11 @@ impl Runner {
                 one.metrics.matches.add(1.0);
             }
             one.metrics.error("too_many_keys", result.forgotten);
-            if let Some(why) = result.wrong {
+            if let Some((condition, why)) = result.wrong {
                 one.metrics.error("condition", 1);
-                one.lane.queue.health().failing(0, &format!("its condition cannot be computed: {why}"));
+                let place = engine.listener().place.as_ref().map(|it| format!(" ({it})")).unwrap_or_default();
+                let why = format!("its condition `{condition}`{place} cannot be computed: {why}");
+                one.lane.queue.health().failing(0, &why);
             }
             if let Some(state) = &mut self.file {
                 state.has_changed |= result.has_changed;
@@ -225,7 +237,7 @@ impl Exporter for Runner {
         for one in &mut self.all {
             one.lane.queue.count(counts().map(|counts| counts.exporter(one.lane.queue.name())));
             let mut actions = std::mem::take(&mut one.actions);
-            actions.iter_mut().for_each(|(action, _)| action.begin(&place));
+            actions.iter_mut().for_each(|acting| acting.action.begin(&place));
             let lane = Arc::clone(&one.lane);
             (host.spawn)(one.lane.queue.name(), Box::new(move || lane.run(actions)))?;
         }

@@ -107,6 +107,12 @@ impl<T: Clone> Lane<T> {
         self.most.saturating_sub(self.lock().queue.len())
     }
 
+    /// Whether none waits to be taken out.
+    #[cfg(feature = "observers")]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().queue.is_empty()
+    }
+
     /// Whether the process ends.
     pub(crate) fn is_closed(&self) -> bool {
         self.lock().is_closed
