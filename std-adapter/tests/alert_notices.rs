@@ -115,7 +115,9 @@ fn a_webhook_gets_the_format_of_an_alertmanager_and_a_signature() {
     let error = webhook().notify(&firing, &long()).unwrap_err();
     assert_eq!(error.reason, DropReason::Refused);
     assert!(
-        error.message.contains("127.0.0.1 is no public address") && !error.message.contains("hunter2"),
+        error.message.contains("127.0.0.1 is no public address; if it is meant, set allow_private = true")
+            && error.message.contains(&format!("http://{address}/"))
+            && !error.message.contains("hunter2"),
         "{error}"
     );
     let mut webhook = webhook().allow_private();
@@ -151,6 +153,11 @@ fn a_webhook_gets_the_format_of_an_alertmanager_and_a_signature() {
     let alert = &body["alerts"][1];
     assert_eq!((&body["status"], &alert["status"]), (&"resolved".into(), &"resolved".into()));
     assert!(alert["endsAt"].as_str().unwrap() > alert["startsAt"].as_str().unwrap());
+    assert_eq!(body["truncatedAlerts"], 0);
+    // Of many alerts the first ones are sent, and how many are left out.
+    webhook.max_alerts(2).notify(&notices(5)[0], &long()).unwrap();
+    let body = posts.recv().unwrap().json();
+    assert_eq!((body["alerts"].as_array().unwrap().len(), &body["truncatedAlerts"]), (2, &3.into()));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use support::{ours, stderr_of};
 use throughline_std::Config;
 use throughline_std::admin::AdminOptions;
 use throughline_std::alert::{AlertOptions, AlertState, Matcher, Rules, Silence};
-use throughline_std::view::PointData;
+use throughline_std::view::{PointData, PointView, Scope};
 
 const HOT: &str = "
 rules:
@@ -215,4 +215,28 @@ rules:
     let list = run.alerts.list();
     let shown: Vec<_> = list.iter().map(|it| (it.severity(), it.annotation("summary").unwrap())).collect();
     assert_eq!(shown, [("warning", "warm"), ("critical", "hot")]);
+}
+
+/// The version of the package that makes a metric is no part of an alert, so that a new version of the program goes on with it.
+#[test]
+fn an_alert_is_the_same_in_a_new_version() {
+    let file = scratch("version");
+    let with_file = |options: AlertOptions| options.receiver("team", None).state_file(&file);
+    let rules = "[{name: QueueGrows, condition: queue_depth > 100}]";
+    let of_version = |version| PointView {
+        scope: Scope { name: "shop", version },
+        ..point("queue_depth", "", &[("host", "a")], PointData::GaugeInt(250))
+    };
+    let mut run = Run::new(rules, with_file);
+    (0..8).for_each(|_| run.step(&[of_version("1.0.0")]));
+    assert_eq!(run.told.len(), 1);
+    let labels = run.alerts.list()[0].labels.clone();
+    assert_eq!((labels.get("otel_scope_name"), labels.get("otel_scope_version")), (Some("shop"), None));
+    let mut run = Run::after(run, MINUTE, rules, with_file);
+    (0..40).for_each(|_| run.step(&[of_version("1.0.1")]));
+    let list = run.alerts.list();
+    assert_eq!((run.told.len(), list.len(), &list[0].labels), (0, 1, &labels));
+    // Two versions of a package in one program are one alert.
+    run.step(&[of_version("1.0.1"), of_version("2.0.0")]);
+    assert!(run.alerts.failing().is_empty() && run.alerts.list().len() == 1);
 }

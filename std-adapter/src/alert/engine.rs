@@ -311,8 +311,14 @@ impl RuleState {
                 .iter()
                 .map(|(name, template)| (Arc::clone(name), Arc::from(template.fill(&scope))));
             let of_all = [(Arc::from("alertname"), Arc::clone(&rule.name))];
-            let labels = labels.with(of_rule.chain(of_all));
+            let of_series = labels.without_version();
+            let has_version = of_series != *labels;
+            let labels = of_series.with(of_rule.chain(of_all));
             if found.contains_key(&labels) {
+                // Of two versions of a package in one program one is enough.
+                if has_version {
+                    continue;
+                }
                 let text = format!(
                     "several series give an alert with the labels {labels}; add them up with sum by (…)"
                 );

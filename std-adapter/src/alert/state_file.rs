@@ -238,9 +238,8 @@ fn packed(labels: &Labels) -> String {
 }
 
 fn unpacked(text: &str) -> Labels {
-    Labels::new(
-        text.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| (name, unescaped(value))),
-    )
+    let pairs = text.lines().filter_map(|line| line.split_once('='));
+    Labels::new(pairs.map(|(name, value)| (name, unescaped(value)))).without_version()
 }
 
 #[cfg(test)]

@@ -154,7 +154,7 @@ fn log(alert: &Alert) {
     let (name, state) = (&*alert.name, alert.state.as_str());
     if alert.state == AlertState::Firing && alert.suppressed.is_none() {
         throughline::warn!(
-            "alert: {explanation}",
+            "alert {alert.name}: {explanation}",
             explanation = &*alert.explanation,
             alert.name = name,
             alert.state = state,
@@ -164,7 +164,7 @@ fn log(alert: &Alert) {
         );
     } else {
         throughline::info!(
-            "alert: {explanation}",
+            "alert {alert.name}: {explanation}",
             explanation = &*alert.explanation,
             alert.name = name,
             alert.state = state,

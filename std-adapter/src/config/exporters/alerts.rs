@@ -156,6 +156,9 @@ fn webhook(keys: &Keys<'_>) -> Result<Webhook, Problems> {
     if keys.is("alerts.notification.webhook.allow_private") {
         webhook = webhook.allow_private();
     }
+    if let Some(most) = keys.said("alerts.notification.webhook.max_alerts") {
+        webhook = webhook.max_alerts(most.value.size());
+    }
     webhook = secret.into_iter().fold(webhook, Webhook::secret);
     let headers = keys.pairs("alerts.notification.webhook.headers");
     Ok(headers.into_iter().fold(webhook, |webhook, (name, value)| webhook.header(name, value)))
