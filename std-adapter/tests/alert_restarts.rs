@@ -13,7 +13,7 @@ use std::time::Duration;
 use support::{ours, stderr_of};
 use throughline_std::Config;
 use throughline_std::admin::AdminOptions;
-use throughline_std::alert::{AlertOptions, AlertState, Matcher, Rules, Silence};
+use throughline_std::alert::{AlertOptions, AlertState, Alerts, Matcher, Rules, Silence, Suppression};
 use throughline_std::view::{PointData, PointView, Scope};
 
 const HOT: &str = "
@@ -239,4 +239,57 @@ fn an_alert_is_the_same_in_a_new_version() {
     // Two versions of a package in one program are one alert.
     run.step(&[of_version("1.0.1"), of_version("2.0.0")]);
     assert!(run.alerts.failing().is_empty() && run.alerts.list().len() == 1);
+}
+
+/// A silence is in the state file at once, so that a crash right after does not lose it, and so is its end.
+#[test]
+fn a_silence_is_kept_at_once() {
+    let file = scratch("silence");
+    let with_file = |options| plain(options).state_file(&file);
+    let mut run = Run::new(HOT, with_file);
+    run.step(&[]);
+    let kept = || std::fs::read_to_string(&file).unwrap();
+    let id = run.alerts.silence(Silence::new([Matcher::equal("host", "x")], run.now, HOUR));
+    assert!(kept().contains(&*id), "{}", kept());
+    assert!(run.alerts.end_silence(&id) && !kept().contains(&*id));
+}
+
+/// An operator silences alerts in the file of rules, while the process runs.
+#[test]
+fn silences_of_the_file_of_rules_hold_when_it_is_read_again() {
+    let (file, state) = (scratch("rules.yaml").with_extension("yaml"), scratch("rules-state"));
+    let rules = "rules: [{name: Hot, condition: temperature > 80}]\n";
+    let silence = "silences: [{matchers: [alertname=Hot], until: 2023-11-14T23:13:20Z, comment: 'the fan is being changed'}]\n";
+    std::fs::write(&file, rules).unwrap();
+    let options = || plain(AlertOptions::file(&file)).state_file(&state);
+    let begin = || Run { alerts: Alerts::new(&options()).unwrap(), ..Run::new(HOT, |options| options) };
+    let points = |_| vec![("temperature", "a", 95.0)];
+    let mut run = begin();
+    run.go(MINUTE, points);
+    assert_eq!(run.alerts.list()[0].suppressed, None);
+    std::fs::write(&file, format!("{rules}{silence}")).unwrap();
+    run.go(MINUTE, points);
+    let alert = &run.alerts.list()[0];
+    assert_eq!(alert.suppressed, Some(Suppression::Silenced));
+    let by = alert.suppressed_by.as_deref().unwrap();
+    assert!(by.ends_with("until 2023-11-14T23:13:20.000Z: the fan is being changed"), "{by}");
+    assert!(run.alerts.json().contains("the fan is being changed"));
+    assert_eq!(run.alerts.silences().len(), 1);
+    // A mistake changes nothing.
+    std::fs::write(&file, format!("{rules}{}", silence.replace("until: 2023", "until: on 2023"))).unwrap();
+    run.go(MINUTE, points);
+    assert_eq!(run.alerts.silences().len(), 1);
+    // It is not kept anywhere else, so it is over when it is taken out.
+    std::fs::write(&file, rules).unwrap();
+    let now = run.now;
+    drop(run);
+    let mut run = Run { now, ..begin() };
+    run.step(&[]);
+    assert!(run.alerts.silences().is_empty());
+    // It ends by itself.
+    std::fs::write(&file, format!("{rules}{silence}")).unwrap();
+    run.go(HOUR, points);
+    assert!(run.alerts.silences().is_empty());
+    assert_eq!(run.alerts.list()[0].suppressed, None);
+    std::fs::remove_file(file).unwrap();
 }

@@ -9,11 +9,13 @@ use super::{
     Alert, AlertOptions, AlertState, Inhibition, Matcher, Notice, Rules, Silence, SuppressionCounts,
     state_file,
 };
+use crate::config::reload::{Written, written};
 use std::fmt;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
+use throughline_export::diagnostics;
 use throughline_export::view::PointView;
 
 /// The alerts of the process: what fires, and silences. Cloning it is cheap.
@@ -97,6 +99,9 @@ throughline_export::__debug_as_display!(AlertError);
 pub(super) struct Center {
     pub(super) engine: Engine,
     pub(super) silences: Vec<Silence>,
+    /// Those of the file of rules, and what of it was read.
+    pub(super) of_file: Vec<Silence>,
+    source: Option<(PathBuf, Option<Written>)>,
     pub(super) inhibitions: Vec<Inhibition>,
     pub(super) patterns: Patterns,
     pub(super) routers: Vec<Router>,
@@ -137,7 +142,10 @@ impl Alerts {
             routers.push(Router::new(Arc::clone(&receiver.name), routing, receiver.notifier.is_some()));
         }
         let inhibitions = rules.inhibitions.iter().chain(&options.inhibitions).cloned().collect();
+        let (of_file, source) = (rules.silences.clone(), rules.source.clone());
         let center = Center {
+            of_file,
+            source,
             engine: Engine::new(
                 rules,
                 options.page.clone().unwrap_or_default(),
@@ -168,6 +176,7 @@ impl Alerts {
     /// changed.
     pub fn evaluate(&self, now: SystemTime, points: &[PointView<'_>]) -> Vec<Notice> {
         self.begin(now);
+        self.read_silences();
         self.update(now, points);
         let notices = self.judge(now);
         self.take_waiting();
@@ -197,6 +206,33 @@ impl Alerts {
         let now = center.now;
         state_file::save(&mut center, now);
         (center.state_file, center.lock) = (None, None);
+    }
+
+    /// Takes over the silences of the file of rules if it has changed, and says so. With mistakes in it those before stay.
+    pub(super) fn read_silences(&self) {
+        let Some((path, seen)) = self.lock().source.clone() else { return };
+        let now = written(&path);
+        // While it is away, as an editor may leave it for a moment, nothing changes.
+        if now.is_none() || now == seen {
+            return;
+        }
+        let (read, shown) = (Rules::load(&path), path.display().to_string());
+        let mut center = self.lock();
+        center.source = Some((path, now));
+        let tell = |text: String| diagnostics::tell(throughline_export::text::Escaped(&text));
+        match read {
+            Ok(rules) => {
+                center.of_file = rules.silences;
+                let number = center.of_file.len();
+                let s = if number == 1 { "" } else { "s" };
+                tell(format!(
+                    "{shown} was read again; it has {number} silence{s}, which hold from now on; other changes need a restart"
+                ));
+            }
+            Err(error) => {
+                error.errors().iter().for_each(|error| tell(format!("{error}; the silences before stay")))
+            }
+        }
     }
 
     /// Takes a snapshot of all metrics.
@@ -231,21 +267,28 @@ impl Alerts {
         rules.filter_map(|(rule, state)| Some((Arc::clone(&rule.name), state.error.clone()?))).collect()
     }
 
-    /// Adds a silence, and returns its id.
+    /// Adds a silence, and returns its id. It is in the state file when this returns, if there is one and the rules have begun to be looked at.
+    ///
+    /// An operator writes silences into the file of rules, under `silences`, without a restart.
     pub fn silence(&self, silence: Silence) -> Arc<str> {
         let id = Arc::clone(&silence.id);
         let mut center = self.lock();
         center.silences.retain(|known| known.id != id);
         center.silences.push(silence);
+        center.save();
         id
     }
 
-    /// Ends a silence. Returns false if there is none with this id.
+    /// Ends a silence. Returns false if there is none with this id. One of the file of rules is ended there.
     pub fn end_silence(&self, id: &str) -> bool {
         let mut center = self.lock();
         let before = center.silences.len();
         center.silences.retain(|silence| &*silence.id != id);
-        center.silences.len() < before
+        let is_ended = center.silences.len() < before;
+        if is_ended {
+            center.save();
+        }
+        is_ended
     }
 
     /// Says that a deploy begins and takes this long. Nobody is told of alerts that begin in the meantime, except those of rules that are `urgent`; those
@@ -267,12 +310,13 @@ impl Alerts {
             alert.acknowledged_by = Some(Arc::clone(&by));
             number += 1;
         }
+        center.save();
         number
     }
 
-    /// The silences that have not ended.
+    /// The silences that have not ended, with those of the file of rules.
     pub fn silences(&self) -> Vec<Silence> {
-        self.lock().silences.clone()
+        self.lock().all_silences().cloned().collect()
     }
 
     /// How long the last evaluation of all rules took, in seconds, without the snapshot.
@@ -376,6 +420,19 @@ impl Center {
             self.routers.iter_mut().flat_map(|router| router.step(now, time(now), &alerts)).collect();
         self.decisions.tell(&alerts);
         notices
+    }
+
+    /// The silences, those of the file of rules too.
+    pub(super) fn all_silences(&self) -> impl Iterator<Item = &Silence> {
+        let of_file = self.of_file.iter().filter(|silence| unix_ms(silence.ends_at) > self.now);
+        self.silences.iter().chain(of_file)
+    }
+
+    /// Writes down at once what someone has asked for, so that no crash loses it.
+    fn save(&mut self) {
+        if self.has_begun {
+            state_file::save(self, self.now);
+        }
     }
 
     pub(super) fn rules(&self) -> &Arc<Rules> {

@@ -34,7 +34,8 @@
 //!
 //! `inhibit_rules` has `source_matchers`, `target_matchers` and `equal`, as in an Alertmanager. `mute_time_intervals` has intervals with a `name`, `matchers` (without
 //! them it is for all alerts), `weekdays` such as `monday:friday`, `times` with `start_time` and `end_time`, which may be on the next day, and `utc_offset` such as
-//! `+01:00`.
+//! `+01:00`. `silences` has silences with `matchers`, `until`, a time as in RFC 3339 such as `2026-12-01T06:00:00Z`, and a `comment`. While the process runs, a
+//! change of the file is seen at the next look at the rules, and its silences hold then; all else in it holds after a restart.
 //!
 //! # Conditions
 //!

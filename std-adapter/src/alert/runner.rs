@@ -189,6 +189,7 @@ fn run(
     let mut next = Instant::now() + interval;
     while stop.wait(next) {
         let now = clock.now(|by| alerts.shift(by));
+        alerts.read_silences();
         metrics.read(|points| alerts.update(now, points));
         let turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
         lanes.iter().for_each(|lane| alerts.set_room(lane.receiver(), lane.room()));

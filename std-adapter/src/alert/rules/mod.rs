@@ -9,8 +9,9 @@ pub(super) use mute::MuteInterval;
 pub(super) use template::{Scope, Template, short, show};
 
 use super::language::{NodeId, Plan, show_duration};
-use super::{Labels, Matcher};
+use super::{Labels, Matcher, Silence};
 use crate::config::node::Language;
+use crate::config::reload::{Written, written};
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -52,6 +53,9 @@ pub struct Rules {
     pub(super) rules: Vec<Rule>,
     pub(super) inhibitions: Vec<Inhibition>,
     pub(super) mutes: Vec<MuteInterval>,
+    pub(super) silences: Vec<Silence>,
+    /// The file that was read, as it was then.
+    pub(super) source: Option<(PathBuf, Option<Written>)>,
 }
 
 /// A rule.
@@ -159,15 +163,18 @@ impl Inhibition {
 }
 
 impl Rules {
-    /// Reads a file of rules: YAML, or TOML if its name ends in `.toml`. The build must have the feature of that language.
+    /// Reads a file of rules: YAML, or TOML if its name ends in `.toml`. The build must have the feature of that language. Its silences are read again when it
+    /// changes; all else holds until the next start.
     ///
     /// # Errors
     ///
     /// The file cannot be read, or everything that is wrong in it.
     pub fn load(path: impl AsRef<Path>) -> Result<Rules, RulesError> {
         let path = path.as_ref();
+        // A change while it is read is one for the next look.
+        let source = Some((path.to_owned(), written(path)));
         match std::fs::read_to_string(path) {
-            Ok(text) => Rules::parse(path, &text),
+            Ok(text) => Ok(Rules { source, ..Rules::parse(path, &text)? }),
             Err(error) => {
                 let text = format!("cannot be read: {error}; check the path and its permissions");
                 Err(RulesError { errors: vec![RuleError::whole(path, text)] })

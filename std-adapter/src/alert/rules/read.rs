@@ -2,6 +2,7 @@
 
 mod dependencies;
 mod mutes;
+mod silences;
 #[cfg(test)]
 mod tests;
 
@@ -103,9 +104,12 @@ impl Reader<'_> {
                                 reader.mute_interval(node, entries);
                             });
                         }
+                        "silences" => {
+                            self.each(&entry.node, |reader, node, entries| reader.silence(node, entries))
+                        }
                         other => {
                             let text = format!(
-                                "`{other}` is no key here; write rules, groups, inhibit_rules or mute_time_intervals"
+                                "`{other}` is no key here; write rules, groups, inhibit_rules, mute_time_intervals or silences"
                             );
                             self.error((entry.line, 1), text);
                         }

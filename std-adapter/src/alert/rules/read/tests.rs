@@ -33,7 +33,7 @@ fn errors_name_file_line_column_and_rule() {
         ("- {name: A}", "rule A: the rule has no condition"),
         (
             "rule: []",
-            "r.yaml:1:1: `rule` is no key here; write rules, groups, inhibit_rules or mute_time_intervals",
+            "r.yaml:1:1: `rule` is no key here; write rules, groups, inhibit_rules, mute_time_intervals or silences",
         ),
         ("rules: {}", "r.yaml:1:8: this is a section, not a list"),
         (
