@@ -60,7 +60,8 @@
 //!
 //! # Alerts
 //!
-//! Each series that a condition finds is an alert of its own, with the labels of the series but `otel_scope_version`, and those of the rule: pending until the condition has held for the duration, then firing, then resolved. If an
+//! Each series that a condition finds is an alert of its own, with the labels of the rule and those of the series but `otel_scope_version`, so that a new version of
+//! the program goes on with it: pending until the condition has held for the duration, then firing, then resolved. If an
 //! expression cannot be computed, its alerts stay as they are, and the page says why. A [`Silence`] or an [`Inhibition`] keeps an alert from being told.
 //!
 //! These hold alerts back, and each says so in [`Alert::explanation`], in fields of the notice and of
